@@ -1,0 +1,32 @@
+# The two commands are `make run` and `make test`; `make install` alone does the installing.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: install run test lint
+
+install: .venv/installed
+
+# Draws PROMPT in the sandbox, with no Discord account, no GPU and no download.
+run: .venv/installed
+	@$(BIN)/anima sandbox $(if $(PROMPT),--prompt '$(subst ','\'',$(PROMPT))')
+
+test: .venv/installed-dev
+	$(BIN)/pytest -n auto
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+		"Anima Bot needs Python 3.11 or later, and $(PYTHON) is " + sys.version.split()[0] + \
+		". Name another one: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@

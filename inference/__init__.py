@@ -1,0 +1,49 @@
+"""Anima, from its files to a picture: checkpoints, networks, samplers, LoRA, metadata, the engine.
+
+from inference import Engine, GenerationRequest
+engine = Engine.load("models")
+engine.generate([GenerationRequest("1girl, smile", seed=7)])[0].image.save("smile.png")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from inference.request import (
+    Cancelled,
+    EncodedPicture,
+    GenerationRequest,
+    InvalidRequest,
+    NativeSettings,
+    NotFinite,
+    Picture,
+    PictureEngine,
+    Progress,
+    Timings,
+)
+
+if TYPE_CHECKING:
+    from inference.engine import Engine
+
+__all__ = [
+    "Cancelled",
+    "EncodedPicture",
+    "Engine",
+    "GenerationRequest",
+    "InvalidRequest",
+    "NativeSettings",
+    "NotFinite",
+    "Picture",
+    "PictureEngine",
+    "Progress",
+    "Timings",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import the engine, and PyTorch with it, only where it is used: a bot whose engine is elsewhere does without."""
+    if name == "Engine":
+        from inference.engine import Engine
+
+        return Engine
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

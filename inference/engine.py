@@ -1,0 +1,340 @@
+"""The engine: load a model once, draw many pictures."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from inference.checkpoint import IGNORED_TRANSFORMER_KEYS, ModelFiles, load_module
+from inference.lora import Lora, MergedLoras, lora_names
+from inference.metadata import Parameters, lora_hash, model_hash
+from inference.native import native_settings
+from inference.pixels import picture_from_pixels, pixels_from_picture
+from inference.preview import Preview
+from inference.request import (
+    Cancelled,
+    GenerationRequest,
+    InvalidRequest,
+    IsCancelled,
+    NativeSettings,
+    NotFinite,
+    OnProgress,
+    Picture,
+    Progress,
+    Timings,
+)
+from inference.sampling import initial_noise, sample, sigmas
+from inference.text import PromptTokenizer, TextEncoder, load_qwen
+from inference.transformer import Transformer, TransformerParams
+from inference.vae import SCALE, Vae, VaeParams, still_picture_weight
+
+logger = logging.getLogger(__name__)
+
+REMEMBERED_LORAS = 8
+SOFTWARE = f"Anima Bot {version('anima-bot')}"
+
+
+class Engine:
+    """One model on one device. Not to be used from two threads at once."""
+
+    def __init__(self, files: ModelFiles, device: torch.device, dtype: torch.dtype) -> None:
+        self.files = files
+        self.device = device
+        self.dtype = dtype
+        self.native: NativeSettings = native_settings(files.transformer.metadata)
+        with torch.device("meta"):
+            self.transformer = Transformer(TransformerParams.from_shapes(files.transformer.shapes))
+            self.vae = Vae(VaeParams.from_shapes(files.vae.shapes))
+        load_module(self.transformer, files.transformer, device, dtype, ignored=IGNORED_TRANSFORMER_KEYS)
+        load_module(self.vae, files.vae, device, dtype, convert=still_picture_weight)
+        self.vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        tokenizer = PromptTokenizer(files.qwen_tokenizer, files.t5_tokenizer)
+        self.text_encoder = TextEncoder(tokenizer, load_qwen(files.text_encoder, device, dtype))
+        self._merged_loras = MergedLoras(self.transformer, files.transformer)
+        reader = ThreadPoolExecutor(1, "model-hash")
+        self._model_hash = reader.submit(model_hash, files.transformer.path)
+        reader.shutdown(wait=False)
+        self._read_lora = lru_cache(REMEMBERED_LORAS)(self._read_lora_file)
+        if device.type == "cuda":
+            for block in self.transformer.blocks:
+                block.compile(dynamic=True)
+
+    @classmethod
+    def load(
+        cls,
+        models: str | Path,
+        device: str = "auto",
+        dtype: str = "auto",
+        diffusion_model: str | None = None,
+    ) -> Engine:
+        """Load a model from ComfyUI's `models` folder.
+
+        device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1".
+        dtype: "auto" (bfloat16 on CUDA, float32 on the CPU), "float32", "bfloat16".
+        diffusion_model: the file's name, where there are several.
+
+        Raises CheckpointError where a file is missing or wrong, ValueError for a device or dtype there is not.
+        """
+        where = choose_device(device)
+        return cls(ModelFiles.find(models, diffusion_model), where, choose_dtype(dtype, where))
+
+    def generate(
+        self,
+        requests: Sequence[GenerationRequest],
+        on_progress: OnProgress | None = None,
+        cancelled: IsCancelled | None = None,
+    ) -> list[Picture]:
+        """Draw all requests; those that can share a batch do, and each picture is the one it would be alone.
+
+        on_progress: called after each step of each batch. cancelled: asked before each pass of the network.
+
+        Raises InvalidRequest before any work, Cancelled, NotFinite, CheckpointError for a damaged LoRA file.
+        """
+        for request in requests:
+            request.check()
+            self._check_loras(request)
+        pictures: dict[int, Picture] = {}
+        for positions in _batches(requests):
+            batch = _Batch(self, [requests[i] for i in positions], positions, on_progress, cancelled)
+            pictures.update(zip(positions, batch.draw(), strict=True))
+        return [pictures[i] for i in range(len(requests))]
+
+    @property
+    def name(self) -> str:
+        """The diffusion model's file name, without its ending."""
+        return self.files.transformer.path.stem
+
+    def lora_names(self) -> list[str]:
+        """The LoRA files that a request may name."""
+        return lora_names(self.files.loras)
+
+    def use_loras(self, loras: Sequence[tuple[str, float]]) -> None:
+        """Merge just these LoRA files, by name and strength, into the transformer."""
+        self._merged_loras.set([(self._lora(name), strength) for name, strength in loras])
+
+    @cached_property
+    def preview(self) -> Preview:
+        return Preview.fit(lambda pixels: self.vae.encode(pixels.to(self.device)).cpu())
+
+    def _check_loras(self, request: GenerationRequest) -> None:
+        known = self.lora_names() if request.loras else []
+        for name, _ in request.loras:
+            if _without_suffix(name) not in known:
+                raise InvalidRequest(
+                    f"loras: there is no LoRA {name!r} in {self.files.loras}. There are: {', '.join(known) or 'none'}."
+                )
+
+    def _lora(self, name: str) -> Lora:
+        path = self._lora_path(name)
+        return self._read_lora(path, path.stat().st_mtime_ns)
+
+    def _lora_path(self, name: str) -> Path:
+        return self.files.loras / f"{_without_suffix(name)}.safetensors"
+
+    def _read_lora_file(self, path: Path, _mtime: int) -> Lora:
+        lora = Lora.read(path, self.transformer)
+        if lora.unmatched:
+            logger.warning("%s: these keys fit no layer and are left out: %s", path.name, ", ".join(lora.unmatched))
+        return lora
+
+    def parameters(self, request: GenerationRequest) -> Parameters:
+        """What a file of this request's picture says about how it was made."""
+        return Parameters(
+            prompt=request.prompt,
+            negative_prompt=request.negative_prompt,
+            width=request.width,
+            height=request.height,
+            steps=request.steps,
+            cfg_scale=request.cfg_scale,
+            sampler=request.sampler,
+            scheduler=request.scheduler,
+            seed=request.seed,
+            denoise=request.denoise,
+            loras=tuple((_without_suffix(name), strength) for name, strength in request.loras),
+            lora_hashes=tuple((_without_suffix(name), lora_hash(self._lora_path(name))) for name, _ in request.loras),
+            model=self.files.transformer.path.name,
+            model_hash=self._model_hash.result(),
+            text_encoder=self.files.text_encoder.path.name,
+            vae=self.files.vae.path.name,
+            variation_seed=request.variation_seed,
+            variation_strength=None if request.variation_seed is None else request.variation_strength,
+            source_image=None if request.image is None else _file_name(request.image),
+            software=SOFTWARE,
+        )
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Requests that are drawn together, from their texts to their pictures."""
+
+    engine: Engine
+    requests: Sequence[GenerationRequest]
+    positions: Sequence[int]
+    on_progress: OnProgress | None
+    cancelled: IsCancelled | None
+
+    @torch.inference_mode()
+    def draw(self) -> list[Picture]:
+        clock = _Stopwatch(self.engine.device)
+        first = self.requests[0]
+        self.engine.use_loras(first.loras)
+        denoiser = self._denoiser()
+        conditioning = clock.lap()
+        schedule = sigmas(first.scheduler, first.steps, denoise=first.denoise)
+        start = torch.cat([self._start(request, float(schedule[0])) for request in self.requests])
+        latents = sample(
+            first.sampler,
+            denoiser,
+            start.to(self.engine.device),
+            schedule,
+            seeds=[request.seed for request in self.requests],
+            on_step=self._report,
+        )
+        sampling = clock.lap()
+        if not torch.isfinite(latents).all():
+            raise NotFinite(
+                "The picture came out as values that are not numbers. Try dtype float32, a lower cfg_scale or lower "
+                "LoRA strengths."
+            )
+        images = [picture_from_pixels(self.engine.vae.decode(latent[None])[0]) for latent in latents]
+        timings = Timings(conditioning, sampling, clock.lap())
+        return [
+            Picture(image, latent, request, timings, self.engine.parameters(request))
+            for image, latent, request in zip(images, latents.float().cpu(), self.requests, strict=True)
+        ]
+
+    def _denoiser(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """x0 = x - sigma * velocity, with classifier-free guidance (arXiv 2207.12598) in one pass of twice the batch."""
+        engine = self.engine
+        guided = self.requests[0].cfg_scale != 1
+        texts = [request.prompt for request in self.requests]
+        if guided:
+            texts += [request.negative_prompt for request in self.requests]
+        adapter = engine.transformer.llm_adapter
+        context = engine.transformer.context([engine.text_encoder.context(text, adapter) for text in texts])
+        scale = torch.tensor([request.cfg_scale for request in self.requests], device=engine.device).view(-1, 1, 1, 1)
+
+        def denoiser(x: Tensor, sigma: Tensor) -> Tensor:
+            if self.cancelled is not None and self.cancelled():
+                raise Cancelled
+            level = torch.as_tensor(sigma, dtype=torch.float32, device=engine.device).reshape(-1)[:1]
+            if not guided:
+                velocity: Tensor = engine.transformer(x, level, context)
+                return x - level * velocity
+            velocity, negative_velocity = engine.transformer(torch.cat([x, x]), level, context).chunk(2)
+            return x - level * torch.lerp(negative_velocity, velocity, scale)
+
+        return denoiser
+
+    def _start(self, request: GenerationRequest, sigma: float) -> Tensor:
+        """Where a picture sets out: noise, and below the schedule's top the picture it starts from, [1, 16, h, w]."""
+        channels = self.engine.transformer.params.latent_channels
+        shape = (1, channels, 1, request.height // SCALE, request.width // SCALE)
+        noise = initial_noise(request.seed, shape)
+        if request.variation_seed is not None and request.variation_strength > 0:
+            noise = spherical_blend(noise, initial_noise(request.variation_seed, shape), request.variation_strength)
+        noise = noise[:, :, 0]
+        if request.image is None:
+            return sigma * noise
+        pixels = pixels_from_picture(request.image, request.width, request.height)
+        latent = self.engine.vae.encode(pixels[None].to(self.engine.device)).cpu()
+        return sigma * noise + (1 - sigma) * latent
+
+    def _report(self, step: int, steps: int, x0: Tensor) -> None:
+        if self.on_progress is None:
+            return
+
+        def previews() -> list[Image.Image]:
+            preview = self.engine.preview
+            size = (self.requests[0].width, self.requests[0].height)
+            return [preview.picture(latent, size) for latent in x0.float().cpu()]
+
+        self.on_progress(Progress(step, steps, tuple(self.positions), previews))
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that `name` means; "auto" is CUDA where there is one. Raises ValueError."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f'There is no device {name!r}: it is "auto", "cpu", "cuda" or "cuda:1".') from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"There is no device {name!r}: this machine shows {torch.cuda.device_count()} CUDA devices to PyTorch "
+            f"{torch.__version__}. Use device cpu, or mend the driver (see `anima doctor`)."
+        )
+    return device
+
+
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The dtype that `name` means for weights and matrix products. Raises ValueError."""
+    if name == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    if name not in dtypes:
+        raise ValueError(f'dtype is {name!r}, but must be "auto", "float32" or "bfloat16".')
+    return dtypes[name]
+
+
+def spherical_blend(first: Tensor, second: Tensor, strength: float) -> Tensor:
+    """Walk from `first` (0) to `second` (1) on the arc between them, which keeps noise as long as noise is."""
+    cosine = torch.nn.functional.cosine_similarity(first.flatten(), second.flatten(), dim=0).clamp(-1, 1)
+    angle = torch.arccos(cosine)
+    if angle < 1e-3:
+        return torch.lerp(first, second, strength)
+    return (torch.sin((1 - strength) * angle) * first + torch.sin(strength * angle) * second) / torch.sin(angle)
+
+
+def _batches(requests: Sequence[GenerationRequest]) -> Iterator[list[int]]:
+    """Positions of the requests that can be drawn together, in the order in which their first was asked for."""
+    batches: dict[object, list[int]] = {}
+    for position, request in enumerate(requests):
+        batches.setdefault(batch_key(request), []).append(position)
+    yield from batches.values()
+
+
+def batch_key(request: GenerationRequest) -> object:
+    """Requests with equal keys are drawn in one batch."""
+    return (
+        request.width,
+        request.height,
+        request.steps,
+        request.sampler,
+        request.scheduler,
+        request.loras,
+        request.denoise,
+        request.cfg_scale == 1,
+    )
+
+
+def _file_name(image: Image.Image) -> str:
+    return Path(getattr(image, "filename", "")).name or "source.png"
+
+
+def _without_suffix(name: str) -> str:
+    return name.removesuffix(".safetensors")
+
+
+class _Stopwatch:
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._last = time.perf_counter()
+
+    def lap(self) -> float:
+        """Seconds since the last lap, with the device's work done."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        last, self._last = self._last, time.perf_counter()
+        return self._last - last

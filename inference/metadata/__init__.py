@@ -1,0 +1,25 @@
+"""What a picture's file says about how it was made: written, and read back, also from other programs' files.
+
+    from inference.metadata import Parameters, encode_png, read
+
+    png = encode_png(image, Parameters(prompt="1girl", steps=30, …))
+    parameters = read(png)
+
+A file that we write says it three times: as the `parameters` text that A1111, Forge and Civitai show, as the `prompt`
+and `workflow` graphs that ComfyUI opens, and exactly, under a key of our own. Reading prefers the last.
+"""
+
+from inference.metadata.files import UnreadablePicture, encode_png, png_text, read
+from inference.metadata.hashes import file_sha256, lora_hash, model_hash
+from inference.metadata.parameters import Parameters
+
+__all__ = [
+    "Parameters",
+    "UnreadablePicture",
+    "encode_png",
+    "file_sha256",
+    "lora_hash",
+    "model_hash",
+    "png_text",
+    "read",
+]

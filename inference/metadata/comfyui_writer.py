@@ -1,0 +1,294 @@
+"""Writes the graph with which ComfyUI draws the same picture: for its API, and for its page with places and wires.
+
+The graph is that of ComfyUI's own Anima template, from stock nodes only:
+
+    UNETLoader, LoraLoaderModelOnly … ───────────┐
+    CLIPLoader ─ CLIPTextEncode, CLIPTextEncode ─┤
+    EmptyLatentImage ────────────────────────────┴─ KSampler ─ VAEDecode ─ SaveImage
+
+- Anima's shift of 3 is ComfyUI's own for it, so no node sets it. CLIPLoader's type does not matter for this text
+  encoder, which ComfyUI knows by its tensors; `stable_diffusion` is the template's.
+- A picture made from another starts from LoadImage, ImageScale (Lanczos, middle cropped, as ours) and VAEEncode.
+- KSampler lacks `beta57`, which is the scheduler of an extension (RES4LYF). BetaSamplingScheduler has it, with alpha
+  0.5 and beta 0.7, and SamplerCustom draws with it.
+- ComfyUI's page takes `{a|b}` and `//` in a CLIPTextEncode's own text for wildcards and comments. A prompt with such
+  marks comes from a PrimitiveStringMultiline, which it leaves alone.
+- Nothing stock blends two seeds. A note in the graph says so, and that a source picture must be chosen.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from inference.metadata.a1111 import stem
+from inference.metadata.names import comfyui_sampler
+from inference.metadata.parameters import Parameters
+
+TEXT_ENCODER = "qwen_3_06b_base.safetensors"
+VAE = "qwen_image_vae.safetensors"
+SOURCE_IMAGE = "source.png"
+BETA57 = {"alpha": 0.5, "beta": 0.7}
+
+_REWRITTEN_BY_THE_PAGE = re.compile(r"[{}]|\\\||\\\Z|//|/\*")
+
+
+@dataclass(frozen=True)
+class NodeClass:
+    """A stock node as ComfyUI's page needs it.
+
+    inputs: name to type, of what can be wired only. widgets: names, in the page's order. outputs: types.
+    column: where we put it, from left to right. height: in pixels.
+    """
+
+    inputs: dict[str, str]
+    widgets: tuple[str, ...]
+    outputs: tuple[str, ...]
+    column: int
+    height: int = 110
+
+
+NODE_CLASSES = {
+    "UNETLoader": NodeClass({}, ("unet_name", "weight_dtype"), ("MODEL",), 0),
+    "CLIPLoader": NodeClass({}, ("clip_name", "type", "device"), ("CLIP",), 0, 140),
+    "VAELoader": NodeClass({}, ("vae_name",), ("VAE",), 0, 90),
+    "LoadImage": NodeClass({}, ("image", "upload"), ("IMAGE", "MASK"), 0, 320),
+    "PrimitiveStringMultiline": NodeClass({}, ("value",), ("STRING",), 0, 200),
+    "Note": NodeClass({}, ("text",), (), 0, 160),
+    "LoraLoaderModelOnly": NodeClass({"model": "MODEL"}, ("lora_name", "strength_model"), ("MODEL",), 1),
+    "EmptyLatentImage": NodeClass({}, ("width", "height", "batch_size"), ("LATENT",), 1, 140),
+    "ImageScale": NodeClass({"image": "IMAGE"}, ("upscale_method", "width", "height", "crop"), ("IMAGE",), 1, 160),
+    "VAEEncode": NodeClass({"pixels": "IMAGE", "vae": "VAE"}, (), ("LATENT",), 1, 80),
+    "CLIPTextEncode": NodeClass({"clip": "CLIP"}, ("text",), ("CONDITIONING",), 2, 220),
+    "KSamplerSelect": NodeClass({}, ("sampler_name",), ("SAMPLER",), 2, 90),
+    "BetaSamplingScheduler": NodeClass({"model": "MODEL"}, ("steps", "alpha", "beta"), ("SIGMAS",), 2, 140),
+    "SplitSigmas": NodeClass({"sigmas": "SIGMAS"}, ("step",), ("SIGMAS", "SIGMAS"), 2, 100),
+    "KSampler": NodeClass(
+        {"model": "MODEL", "positive": "CONDITIONING", "negative": "CONDITIONING", "latent_image": "LATENT"},
+        ("seed", "control_after_generate", "steps", "cfg", "sampler_name", "scheduler", "denoise"),
+        ("LATENT",),
+        3,
+        300,
+    ),
+    "SamplerCustom": NodeClass(
+        {
+            "model": "MODEL",
+            "positive": "CONDITIONING",
+            "negative": "CONDITIONING",
+            "sampler": "SAMPLER",
+            "sigmas": "SIGMAS",
+            "latent_image": "LATENT",
+        },
+        ("add_noise", "noise_seed", "control_after_generate", "cfg"),
+        ("LATENT", "LATENT"),
+        3,
+        300,
+    ),
+    "VAEDecode": NodeClass({"samples": "LATENT", "vae": "VAE"}, (), ("IMAGE",), 4, 80),
+    "SaveImage": NodeClass({"images": "IMAGE"}, ("filename_prefix",), (), 5, 400),
+}
+# Widgets that only the page has, with the value they need to draw the same picture again.
+_PAGE_ONLY_WIDGETS = {"control_after_generate": "fixed", "upload": "image"}
+_PAGE_ONLY_NODES = {"Note"}
+
+
+@dataclass(frozen=True)
+class _Output:
+    node: int
+    slot: int = 0
+
+
+@dataclass(frozen=True)
+class _Node:
+    number: int
+    kind: str
+    links: dict[str, _Output]
+    values: dict[str, Any]
+
+
+@dataclass
+class Graph:
+    nodes: list[_Node] = field(default_factory=list)
+
+    def add(self, kind: str, **inputs: Any) -> _Output:
+        links = {name: value for name, value in inputs.items() if isinstance(value, _Output)}
+        values = {name: value for name, value in inputs.items() if name not in links}
+        self.nodes.append(_Node(len(self.nodes) + 1, kind, links, values))
+        return _Output(len(self.nodes))
+
+
+def picture_graph(parameters: Parameters) -> Graph:
+    """The graph that draws the picture. `parameters` has to be complete, see `files.png_text`."""
+    p = parameters
+    g = Graph()
+    model = g.add("UNETLoader", unet_name=_file(p.model), weight_dtype="default")
+    clip = g.add(
+        "CLIPLoader", clip_name=_file(p.text_encoder or TEXT_ENCODER), type="stable_diffusion", device="default"
+    )
+    vae = g.add("VAELoader", vae_name=_file(p.vae or VAE))
+    for name, strength in p.loras:
+        model = g.add("LoraLoaderModelOnly", model=model, lora_name=_file(name), strength_model=strength)
+    start = {
+        "model": model,
+        "positive": g.add("CLIPTextEncode", clip=clip, text=_text(g, p.prompt)),
+        "negative": g.add("CLIPTextEncode", clip=clip, text=_text(g, p.negative_prompt)),
+        "latent_image": _latent(g, p, vae),
+    }
+    drawn = _sampled_with_beta57(g, p, **start) if p.scheduler == "beta57" else _sampled(g, p, **start)
+    g.add("SaveImage", images=g.add("VAEDecode", samples=drawn, vae=vae), filename_prefix="Anima")
+    if notes := _notes(p):
+        g.add("Note", text="\n".join(notes))
+    return g
+
+
+def api(graph: Graph) -> dict[str, Any]:
+    """The form of the `prompt` chunk: what the server runs."""
+    return {
+        str(node.number): {
+            "class_type": node.kind,
+            "inputs": node.values | {name: [str(link.node), link.slot] for name, link in node.links.items()},
+        }
+        for node in graph.nodes
+        if node.kind not in _PAGE_ONLY_NODES
+    }
+
+
+def workflow(graph: Graph) -> dict[str, Any]:
+    """The form of the `workflow` chunk: what the page shows when the file is dropped on it (its format 0.4)."""
+    wires: list[list[Any]] = []
+    for node in graph.nodes:
+        for slot, (name, kind) in enumerate(_page_inputs(node).items()):
+            source = node.links[name]
+            wires.append([len(wires) + 1, source.node, source.slot, node.number, slot, kind])
+    places = _places(graph)
+    return {
+        "last_node_id": len(graph.nodes),
+        "last_link_id": len(wires),
+        "nodes": [_page_node(node, wires, *places[node.number]) for node in graph.nodes],
+        "links": wires,
+        "groups": [],
+        "config": {},
+        "extra": {},
+        "version": 0.4,
+    }
+
+
+def _text(g: Graph, prompt: str) -> str | _Output:
+    return g.add("PrimitiveStringMultiline", value=prompt) if _REWRITTEN_BY_THE_PAGE.search(prompt) else prompt
+
+
+def _latent(g: Graph, p: Parameters, vae: _Output) -> _Output:
+    if not p.source_image and p.denoise == 1:
+        return g.add("EmptyLatentImage", width=p.width, height=p.height, batch_size=1)
+    source = g.add("LoadImage", image=p.source_image or SOURCE_IMAGE)
+    pixels = g.add(
+        "ImageScale", image=source, upscale_method="lanczos", width=p.width, height=p.height, crop="disabled"
+    )
+    return g.add("VAEEncode", pixels=pixels, vae=vae)
+
+
+def _sampled(g: Graph, p: Parameters, **start: _Output) -> _Output:
+    return g.add(
+        "KSampler",
+        **start,
+        seed=p.seed,
+        steps=p.steps,
+        cfg=p.cfg_scale,
+        sampler_name=comfyui_sampler(p.sampler or ""),
+        scheduler=p.scheduler,
+        denoise=p.denoise,
+    )
+
+
+def _sampled_with_beta57(g: Graph, p: Parameters, **start: _Output) -> _Output:
+    steps = p.steps or 0
+    whole_steps = int(steps / p.denoise) if p.denoise <= 0.9999 else steps
+    sigmas = g.add("BetaSamplingScheduler", model=start["model"], steps=whole_steps, **BETA57)
+    if whole_steps > steps:
+        sigmas = _Output(g.add("SplitSigmas", sigmas=sigmas, step=_steps_left_out(steps, p.denoise)).node, slot=1)
+    return g.add(
+        "SamplerCustom",
+        **start,
+        sampler=g.add("KSamplerSelect", sampler_name=comfyui_sampler(p.sampler or "")),
+        sigmas=sigmas,
+        add_noise=True,
+        noise_seed=p.seed,
+        cfg=p.cfg_scale,
+    )
+
+
+def _steps_left_out(steps: int, denoise: float) -> int:
+    """How many sigmas of the whole schedule come before the walked ones; the schedule itself may drop repeats."""
+    from inference.sampling.schedules import sigmas  # brings torch, which reading and writing do not need otherwise
+
+    return len(sigmas("beta57", int(steps / denoise))) - len(sigmas("beta57", steps, denoise=denoise))
+
+
+def _notes(p: Parameters) -> list[str]:
+    notes = []
+    if p.source_image or p.denoise < 1:
+        notes.append("This picture was made from another one. Choose that one in the node that loads an image.")
+    if p.variation_seed is not None and p.variation_strength:
+        notes.append(
+            f"The noise was a blend of two seeds: {p.variation_strength:g} of seed {p.variation_seed}. ComfyUI has no "
+            "node of its own for that, so this graph draws the unblended picture."
+        )
+    return notes
+
+
+def _file(name: str | None) -> str:
+    name = name or ""
+    return name if stem(name) != name.replace("\\", "/").rpartition("/")[2] else f"{name}.safetensors"
+
+
+def _page_inputs(node: _Node) -> dict[str, str]:
+    """Name to type of the node's wired inputs, in the page's order: sockets first, then widgets turned into sockets."""
+    sockets = NODE_CLASSES[node.kind].inputs
+    return sockets | {name: "STRING" for name in node.links if name not in sockets}
+
+
+def _page_node(node: _Node, wires: list[list[Any]], x: int, y: int) -> dict[str, Any]:
+    kind = NODE_CLASSES[node.kind]
+    inputs = []
+    for slot, (name, type_) in enumerate(_page_inputs(node).items()):
+        wire = next(wire[0] for wire in wires if wire[3:5] == [node.number, slot])
+        widget = {} if name in kind.inputs else {"widget": {"name": name}}
+        inputs.append({"name": name, "type": type_, "link": wire} | widget)
+    outputs = [
+        {
+            "name": type_,
+            "type": type_,
+            "slot_index": slot,
+            "links": [wire[0] for wire in wires if wire[1:3] == [node.number, slot]],
+        }
+        for slot, type_ in enumerate(kind.outputs)
+    ]
+    return {
+        "id": node.number,
+        "type": node.kind,
+        "pos": [x, y],
+        "size": [_NODE_WIDTH, kind.height],
+        "flags": {},
+        "order": node.number - 1,
+        "mode": 0,
+        "inputs": inputs,
+        "outputs": outputs,
+        "properties": {"Node name for S&R": node.kind},
+        # A widget that is wired keeps a place in the list.
+        "widgets_values": [node.values.get(name, _PAGE_ONLY_WIDGETS.get(name, "")) for name in kind.widgets],
+    }
+
+
+_NODE_WIDTH = 330
+_GAP = 50
+
+
+def _places(graph: Graph) -> dict[int, tuple[int, int]]:
+    """Nodes in columns, each below the one before."""
+    filled: dict[int, int] = {}
+    places = {}
+    for node in graph.nodes:
+        kind = NODE_CLASSES[node.kind]
+        y = filled.get(kind.column, 0)
+        places[node.number] = (kind.column * (_NODE_WIDTH + _GAP), y)
+        filled[kind.column] = y + kind.height + _GAP
+    return places

@@ -1,0 +1,46 @@
+"""The hashes by which Civitai and the web UIs know a file of weights.
+
+They are computed from the file, never taken from its header: `modelspec.hash_sha256` there is a hash of the tensors
+alone, not of the file, and a copied header can lie.
+"""
+
+import hashlib
+import os
+from functools import lru_cache
+from pathlib import Path
+
+_HEADER_LENGTH_BYTES = 8
+
+
+def model_hash(path: str | os.PathLike[str]) -> str:
+    """AutoV2: the first 10 hexadecimal digits of the file's SHA-256. A file is read once, until it changes."""
+    return file_sha256(path)[:10]
+
+
+def lora_hash(path: str | os.PathLike[str]) -> str:
+    """AutoV3: the first 12 hexadecimal digits of the SHA-256 of what follows a safetensors file's header.
+
+    It stays when a LoRA's description is edited. Raises ValueError for a file that is no safetensors file.
+    """
+    return _remembered(path, skip_header=True)[:12]
+
+
+def file_sha256(path: str | os.PathLike[str]) -> str:
+    """The file's SHA-256 in hexadecimal, read in pieces, once until the file changes. Raises OSError."""
+    return _remembered(path, skip_header=False)
+
+
+def _remembered(path: str | os.PathLike[str], *, skip_header: bool) -> str:
+    status = Path(path).stat()
+    return _sha256(Path(path).resolve(), status.st_size, status.st_mtime_ns, skip_header)
+
+
+@lru_cache(maxsize=1024)
+def _sha256(path: Path, size: int, changed_ns: int, skip_header: bool) -> str:
+    with path.open("rb") as file:
+        if skip_header:
+            start = _HEADER_LENGTH_BYTES + int.from_bytes(file.read(_HEADER_LENGTH_BYTES), "little")
+            if start > size:
+                raise ValueError(f"{path} is not a safetensors file: its header would be longer than the file.")
+            file.seek(start)
+        return hashlib.file_digest(file, "sha256").hexdigest()

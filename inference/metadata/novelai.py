@@ -1,0 +1,42 @@
+"""Reads the JSON that NovelAI puts into a picture's `Comment`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from inference.metadata.names import our_sampler, our_scheduler
+from inference.metadata.parameters import Parameters, as_integer, as_number, as_text, json_object
+
+
+def read(text: Mapping[str, str]) -> Parameters | None:
+    """What NovelAI's text chunks say, or None if they are not NovelAI's. Its prompt markup (`{}`, `1.2::…::`) stays."""
+    comment = json_object(text.get("Comment"))
+    if comment is None or not ({"uc", "v4_prompt"} & comment.keys() or text.get("Software") == "NovelAI"):
+        return None
+    sampler, scheduler = as_text(comment.get("sampler")), as_text(comment.get("noise_schedule"))
+    denoise = as_number(comment.get("strength"))
+    return Parameters(
+        prompt=_caption(comment.get("v4_prompt")) or as_text(comment.get("prompt")) or text.get("Description", ""),
+        negative_prompt=_caption(comment.get("v4_negative_prompt")) or as_text(comment.get("uc")) or "",
+        width=as_integer(comment.get("width")),
+        height=as_integer(comment.get("height")),
+        steps=as_integer(comment.get("steps")),
+        cfg_scale=as_number(comment.get("scale")),
+        sampler=our_sampler(sampler) if sampler else None,
+        scheduler=our_scheduler(scheduler) if scheduler else None,
+        seed=as_integer(comment.get("seed")),
+        denoise=denoise if comment.get("request_type") == "Img2ImgRequest" and denoise else 1.0,
+        model=text.get("Source"),
+        software=text.get("Software"),
+    )
+
+
+def _caption(prompt: Any) -> str:
+    """Since V4 a prompt is a base caption and one for each character; here they are one text."""
+    caption = prompt.get("caption") if isinstance(prompt, dict) else None
+    if not isinstance(caption, dict):
+        return ""
+    parts = [caption.get("base_caption")]
+    characters = caption.get("char_captions")
+    if isinstance(characters, list):
+        parts += [character.get("char_caption") for character in characters if isinstance(character, dict)]
+    return ", ".join(part for part in parts if isinstance(part, str) and part)

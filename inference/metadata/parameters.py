@@ -1,0 +1,126 @@
+"""How a picture was made, in one record, and its exact form in JSON."""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameters:
+    """How a picture was made. None, or an empty tuple or text, stands where a file does not say.
+
+    prompt, negative_prompt: with the markup of the program that drew it; without `<lora:…>` tags.
+    width, height: in pixels.
+    sampler, scheduler: by our names where there is one (`er_sde`, `beta57`), else as the file has them.
+    seed: 0 to 2**64 - 1. ComfyUI's page rounds seeds above 2**53 when a file is dropped on it.
+    denoise: above 0, to 1; below 1 for a picture that was made from another one.
+    loras: (file name, strength), in the order they were applied.
+    lora_hashes: (file name, `lora_hash`).
+    model, text_encoder, vae: file names as in the folders `diffusion_models`, `text_encoders` and `vae`.
+    model_hash: AutoV2, see `model_hash`.
+    source_image: file name of the picture that it was made from.
+    software: the program and its version, as `Anima Bot 1.0`.
+    extra: what else the file says, (name, value).
+    """
+
+    prompt: str = ""
+    negative_prompt: str = ""
+    width: int | None = None
+    height: int | None = None
+    steps: int | None = None
+    cfg_scale: float | None = None
+    sampler: str | None = None
+    scheduler: str | None = None
+    seed: int | None = None
+    denoise: float = 1.0
+    loras: tuple[tuple[str, float], ...] = ()
+    lora_hashes: Pairs = ()
+    model: str | None = None
+    model_hash: str | None = None
+    text_encoder: str | None = None
+    vae: str | None = None
+    variation_seed: int | None = None
+    variation_strength: float | None = None
+    source_image: str | None = None
+    software: str | None = None
+    extra: Pairs = ()
+
+
+def to_json(parameters: Parameters) -> str:
+    """Exact and in ASCII. Raises ValueError for a number that is not finite."""
+    return json.dumps(asdict(parameters), allow_nan=False)
+
+
+def from_json(text: str) -> Parameters | None:
+    """What `to_json` wrote; values of a wrong type are left out. None for a text that is no such JSON object."""
+    values = json_object(text)
+    if values is None or "prompt" not in values:
+        return None
+    known: dict[str, Any] = {field.name: _READERS[field.type](values.get(field.name)) for field in fields(Parameters)}
+    return Parameters(**{name: value for name, value in known.items() if value is not None})
+
+
+def json_object(text: object) -> dict[str, Any] | None:
+    """The object that an untrusted JSON text stands for, or None. NaN and infinity become None."""
+    if not isinstance(text, str):
+        return None
+    try:
+        value = json.loads(text, parse_constant=lambda _: None)
+    except (ValueError, RecursionError):  # not JSON, an integer of thousands of digits, or nested too deep
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def as_text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def as_integer(value: object) -> int | None:
+    """The whole number of at most 64 bits that an untrusted value stands for, or None."""
+    if isinstance(value, str) and len(value) <= 20:
+        try:
+            value = int(value)
+        except ValueError:
+            return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**64 else None
+
+
+def as_number(value: object) -> float | None:
+    """The finite number that an untrusted value stands for, or None."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _text_pairs(value: object) -> Pairs | None:
+    return tuple((a, b) for a, b in _pairs(value) if isinstance(a, str) and isinstance(b, str))
+
+
+def _weighted(value: object) -> tuple[tuple[str, float], ...] | None:
+    found = ((name, as_number(strength)) for name, strength in _pairs(value) if isinstance(name, str))
+    return tuple((name, strength) for name, strength in found if strength is not None)
+
+
+def _pairs(value: object) -> list[list[object]]:
+    return [pair for pair in value if isinstance(pair, list) and len(pair) == 2] if isinstance(value, list) else []
+
+
+_READERS: dict[Any, Callable[[object], object]] = {
+    str: as_text,
+    str | None: as_text,
+    int | None: as_integer,
+    float: as_number,
+    float | None: as_number,
+    Pairs: _text_pairs,
+    tuple[tuple[str, float], ...]: _weighted,
+}

@@ -1,0 +1,46 @@
+"""What a checkpoint says of itself in its safetensors metadata (ModelSpec, https://github.com/Stability-AI/ModelSpec)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from inference.request import SAMPLERS, SCHEDULERS, SIDE_MULTIPLE, NativeSettings
+
+ANIMA = NativeSettings(
+    sizes=((1024, 1024), (896, 1152), (1152, 896), (832, 1216), (1216, 832), (768, 1344), (1344, 768)),
+    steps=30,
+    cfg_scale=4.0,
+    sampler="er_sde",
+    scheduler="simple",
+)
+"""Anima's own settings, which hold where a file says nothing."""
+
+
+def native_settings(metadata: Mapping[str, str]) -> NativeSettings:
+    """Read `modelspec.resolution` and our additions `modelspec.anima.*`; what is missing or unreadable is Anima's."""
+    sizes = _sizes(metadata.get("modelspec.anima.resolutions", "")) or _sizes(metadata.get("modelspec.resolution", ""))
+    return NativeSettings(
+        sizes=sizes if sizes and sizes[0] != ANIMA.sizes[0] else ANIMA.sizes,
+        steps=int(_number(metadata.get("modelspec.anima.steps"), 1, 1000) or ANIMA.steps),
+        cfg_scale=_number(metadata.get("modelspec.anima.cfg_scale"), 0, 100) or ANIMA.cfg_scale,
+        sampler=_choice(metadata.get("modelspec.anima.sampler"), SAMPLERS) or ANIMA.sampler,
+        scheduler=_choice(metadata.get("modelspec.anima.scheduler"), SCHEDULERS) or ANIMA.scheduler,
+    )
+
+
+def _sizes(text: str) -> tuple[tuple[int, int], ...]:
+    sizes = [(int(width), int(height)) for width, height in re.findall(r"\b(\d{2,4})x(\d{2,4})\b", text)]
+    return tuple(size for size in sizes if all(side and side % SIDE_MULTIPLE == 0 for side in size))
+
+
+def _number(text: str | None, least: float, most: float) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if least <= number <= most else None
+
+
+def _choice(text: str | None, allowed: tuple[str, ...]) -> str | None:
+    return text if text in allowed else None

@@ -1,0 +1,251 @@
+"""An engine in a process of its own, so that whatever happens to it there, its user lives on and starts another.
+
+The two processes talk over a pipe. Whoever dies closes its end, which the other notices at once.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING, Protocol
+
+from inference.request import (
+    Cancelled,
+    EncodedPicture,
+    GenerationRequest,
+    IsCancelled,
+    NativeSettings,
+    OnProgress,
+    Progress,
+)
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from inference.engine import Engine
+    from inference.request import Picture
+
+CANCEL_POLL = 0.05
+PREVIEW_INTERVAL = 1.0
+EXIT_GRACE = 5.0
+
+
+class EngineDied(RuntimeError):
+    """The engine's process ended while it was needed. Start it again."""
+
+
+class EngineFailed(RuntimeError):
+    """The engine said an error that is not the request's fault; the message is the engine's."""
+
+
+class LocalEngine(Protocol):
+    """What runs inside the process: an Engine, or in tests something that pretends to be one."""
+
+    @property
+    def native(self) -> NativeSettings: ...
+    @property
+    def name(self) -> str: ...
+    def lora_names(self) -> list[str]: ...
+    def generate(
+        self,
+        requests: Sequence[GenerationRequest],
+        on_progress: OnProgress | None = None,
+        cancelled: IsCancelled | None = None,
+    ) -> Sequence[Picture]: ...
+
+
+@dataclass(frozen=True)
+class EngineDescription:
+    """What an engine says of itself once it is loaded."""
+
+    name: str
+    """The diffusion model's file name, without its ending."""
+    native: NativeSettings
+    loras: tuple[str, ...]
+
+
+class EngineProcess:
+    """Starts an engine elsewhere and draws with it. Its methods block; call them from a thread, one at a time."""
+
+    def __init__(self, load: Callable[[], LocalEngine]) -> None:
+        """`load` makes the engine, in the new process; it has to be picklable: `functools.partial(load_engine, …)`."""
+        self._load = load
+        self._process: BaseProcess | None = None
+        self._connection: Connection | None = None
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.is_alive()
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None else None
+
+    def start(self) -> EngineDescription:
+        """Start the process and load the engine in it. Raises EngineFailed with its reason, or EngineDied."""
+        self.stop()
+        context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(self._load, theirs), name="anima-engine", daemon=True)
+        self._process.start()
+        theirs.close()
+        answer = self._receive()
+        if not isinstance(answer, EngineDescription):
+            self.stop()
+            raise answer if isinstance(answer, Exception) else EngineFailed(f"The engine answered {answer!r}.")
+        return answer
+
+    def generate(
+        self,
+        requests: Sequence[GenerationRequest],
+        on_progress: OnProgress | None = None,
+        cancelled: IsCancelled | None = None,
+    ) -> list[EncodedPicture]:
+        """As `Engine.generate`, with pictures as PNG files. Raises what that raises, EngineDied and EngineFailed.
+
+        Previews come about once a second; the progress between them has none.
+        """
+        connection = self._open_connection()
+        self._send(list(requests))
+        asked_to_cancel = False
+        while True:
+            while not self._poll(connection):
+                if not asked_to_cancel and cancelled is not None and cancelled():
+                    asked_to_cancel = True
+                    self._send(_CANCEL)
+            answer = self._receive()
+            match answer:
+                case _Step() if on_progress is not None:
+                    on_progress(answer.progress())
+                case _Step():
+                    pass
+                case list():
+                    if asked_to_cancel:
+                        raise Cancelled
+                    return answer
+                case Exception():
+                    raise answer
+
+    def stop(self) -> None:
+        """End the process, kindly at first."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._process is not None:
+            self._process.join(EXIT_GRACE)
+            self._process.kill()
+            self._process.join()
+            self._process = None
+
+    def _open_connection(self) -> Connection:
+        if self._connection is None:
+            raise EngineDied("The engine is not running.")
+        return self._connection
+
+    def _send(self, message: object) -> None:
+        try:
+            self._open_connection().send(message)
+        except OSError:
+            raise self._died() from None
+
+    def _receive(self) -> object:
+        try:
+            return self._open_connection().recv()
+        except (EOFError, OSError):
+            raise self._died() from None
+
+    def _poll(self, connection: Connection) -> bool:
+        try:
+            return connection.poll(CANCEL_POLL)
+        except OSError:
+            raise self._died() from None
+
+    def _died(self) -> EngineDied:
+        code = None
+        if self._process is not None:
+            self._process.join(EXIT_GRACE)
+            code = self._process.exitcode
+        if code is not None and code < 0:
+            return EngineDied(f"The engine's process was ended by {signal.Signals(-code).name}.")
+        return EngineDied(f"The engine's process ended with exit code {code}.")
+
+
+def load_engine(models: str, device: str, dtype: str, diffusion_model: str | None) -> Engine:
+    """`Engine.load`, importable without PyTorch."""
+    from inference.engine import Engine
+
+    return Engine.load(models, device, dtype, diffusion_model)
+
+
+_CANCEL = "cancel"
+
+
+@dataclass(frozen=True)
+class _Step:
+    step: int
+    steps: int
+    pictures: tuple[int, ...]
+    previews: tuple[Image.Image, ...]
+
+    def progress(self) -> Progress:
+        return Progress(self.step, self.steps, self.pictures, lambda: self.previews)
+
+
+def _serve(load: Callable[[], LocalEngine], connection: Connection) -> None:
+    """The engine's side: load, then draw whatever is asked for, until the other end closes."""
+    # Threads that wait by spinning make a picture ten times as slow as soon as another program wants a core.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who started us; the pipe tells us to go
+    try:
+        engine = load()
+    except Exception as error:
+        connection.send(_portable(error))
+        return
+    try:
+        connection.send(EngineDescription(engine.name, engine.native, tuple(engine.lora_names())))
+        while True:
+            message = connection.recv()
+            if message == _CANCEL:
+                continue  # for a picture that was finished in the meantime
+            connection.send(_draw(engine, message, connection))
+    except (EOFError, ConnectionError):
+        return
+
+
+def _draw(engine: LocalEngine, requests: list[GenerationRequest], connection: Connection) -> object:
+    last_preview = time.monotonic()
+
+    def report(progress: Progress) -> None:
+        nonlocal last_preview
+        previews: Sequence[Image.Image] = ()
+        if time.monotonic() - last_preview >= PREVIEW_INTERVAL:
+            previews = progress.previews()
+            last_preview = time.monotonic()
+        connection.send(_Step(progress.step, progress.steps, progress.pictures, tuple(previews)))
+
+    def cancelled() -> bool:
+        return connection.poll() and connection.recv() == _CANCEL
+
+    try:
+        pictures = engine.generate(requests, report, cancelled)
+        return [
+            EncodedPicture(picture.png(), picture.image.width, picture.image.height, picture.seed, picture.timings)
+            for picture in pictures
+        ]
+    except (EOFError, ConnectionError):
+        raise  # the other end is gone
+    except Exception as error:
+        return _portable(error)
+
+
+def _portable(error: Exception) -> Exception:
+    """The error itself where its class is one that users of an engine know, else EngineFailed with its words."""
+    if type(error).__module__.startswith("inference.") and not error.__dict__:
+        return error
+    return EngineFailed(f"{type(error).__name__}: {error}")

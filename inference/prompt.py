@@ -1,0 +1,132 @@
+"""A prompt's weights: brackets become segments of text, each with the factor its tokens are multiplied by.
+
+The syntax is ComfyUI's, so that a prompt means here what it means there:
+
+- `(text)` multiplies the weight around it by 1.1, and nesting multiplies again.
+- `(text:1.3)` sets the weight outright, whatever stands around it. The last colon counts, some text has to stand before
+  it, and the number is what Python's `float` accepts: `1e3`, `1_0`, `-1`, blanks around it.
+- A number that does not parse leaves the text whole, at 1.1.
+- `\\(` and `\\)` are literal brackets.
+- Unbalanced brackets are text. One left open makes everything after it text, brackets and all, unless the prompt ends
+  in a closing bracket: then those two belong together, and what lies between is read in the same way.
+
+One thing differs. `inf`, `nan` and numbers beyond float32 (3.4e38) count as numbers that do not parse, and nesting so
+deep that its product would go beyond stays at the last weight within, because one infinite weight spoils the picture.
+"""
+
+import re
+from bisect import bisect_left
+from dataclasses import dataclass
+
+BRACKET_WEIGHT = 1.1
+_LARGEST_WEIGHT = (2 - 2**-23) * 2.0**127  # of float32, in which tokens are weighted
+
+_MARK = re.compile(r"\\[()]|[():]")
+_ESCAPED_BRACKET = re.compile(r"\\([()])")
+
+
+def parse_weights(prompt: str) -> list[tuple[str, float]]:
+    """The prompt's segments, in order, without markup, each with its finite weight.
+
+    Any text is a prompt: nothing raises, and the time is linear in its length. The list is never empty; a prompt
+    without text, such as `""` or `"()"`, is the one segment `("", 1.0)`.
+
+    >>> parse_weights("(chibi:2), 1girl")
+    [('chibi', 2.0), (', 1girl', 1.0)]
+    """
+    marks = _Marks.of(prompt)
+    segments: list[tuple[str, float]] = []
+
+    def add(start: int, end: int, weight: float) -> None:
+        if start < end:
+            segments.append((_ESCAPED_BRACKET.sub(r"\1", prompt[start:end]), weight))
+
+    # Stretches of the prompt still to be read, the next one last. Each opening bracket is met once, from left to right.
+    pending = [(0, len(prompt), 1.0)]
+    next_opening = 0
+    while pending:
+        start, end, weight = pending.pop()
+        while next_opening < len(marks.openings) and marks.openings[next_opening] < start:
+            next_opening += 1
+        if next_opening == len(marks.openings) or marks.openings[next_opening] >= end:
+            add(start, end, weight)
+            continue
+        opening = marks.openings[next_opening]
+        add(start, opening, weight)
+        closing = marks.partner.get(opening, end)
+        if closing >= end:  # left open
+            closing = end - 1
+            if not _is_bracket(prompt, closing):
+                add(opening, end, weight)
+                continue
+        pending.append((closing + 1, end, weight))
+        number, inner_end = marks.number_at_end(prompt, opening + 1, closing)
+        pending.append((opening + 1, inner_end, _within_bracket(weight) if number is None else number))
+    return segments or [("", 1.0)]
+
+
+def _is_bracket(prompt: str, position: int) -> bool:
+    return prompt[position] == ")" and prompt[position - 1] != "\\"
+
+
+def _is_usable(weight: float) -> bool:
+    return abs(weight) <= _LARGEST_WEIGHT  # False for nan
+
+
+def _within_bracket(weight: float) -> float:
+    heavier = weight * BRACKET_WEIGHT
+    return heavier if _is_usable(heavier) else weight
+
+
+@dataclass(frozen=True)
+class _Marks:
+    """Where the prompt's brackets and colons stand, each list ascending."""
+
+    openings: list[int]  # those that open a group or are left open
+    partner: dict[int, int]  # opening -> its closing
+    brackets: list[int]  # every bracket, also escaped and surplus ones
+    colons: list[int]
+
+    @classmethod
+    def of(cls, prompt: str) -> "_Marks":
+        openings: list[int] = []
+        partner: dict[int, int] = {}
+        brackets: list[int] = []
+        colons: list[int] = []
+        open_now: list[int] = []
+        surplus = 0  # closing brackets without an opening one: each turns the next opening bracket into text
+        for mark in _MARK.finditer(prompt):
+            position = mark.end() - 1
+            if mark[0] == ":":
+                colons.append(position)
+                continue
+            brackets.append(position)
+            if mark[0] == "(" and surplus:
+                surplus -= 1
+            elif mark[0] == "(":
+                open_now.append(position)
+                openings.append(position)
+            elif mark[0] == ")" and open_now:
+                partner[open_now.pop()] = position
+            elif mark[0] == ")":
+                surplus += 1
+        return cls(openings, partner, brackets, colons)
+
+    def number_at_end(self, prompt: str, start: int, end: int) -> tuple[float | None, int]:
+        """The weight that ends the group's inside `prompt[start:end]`, and where the text before it ends."""
+        colon = _last_before(end, self.colons)
+        # A bracket after the colon is no part of a number. Looking first keeps nested groups from all reading the
+        # same long rest.
+        if colon <= start or _last_before(end, self.brackets) > colon:
+            return None, end
+        try:
+            number = float(prompt[colon + 1 : end])
+        except ValueError:
+            return None, end
+        return (number, colon) if _is_usable(number) else (None, end)
+
+
+def _last_before(end: int, positions: list[int]) -> int:
+    """The last of the ascending positions below `end`, or -1."""
+    count = bisect_left(positions, end)
+    return positions[count - 1] if count else -1

@@ -1,0 +1,237 @@
+"""What goes into an engine and what comes out: frozen records, free of tensors' machinery and quick to import."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+    from inference.metadata import Parameters
+
+SAMPLERS = (
+    *("er_sde", "euler_a", "dpmpp_2m_sde_gpu", "euler", "heun", "dpmpp_2m", "dpmpp_sde", "lcm"),
+    *("res_multistep", "sa_solver_pece", "deis"),
+)
+SCHEDULERS = (
+    *("simple", "beta57", "beta", "normal", "sgm_uniform", "ddim_uniform", "karras", "exponential"),
+    *("kl_optimal", "linear_quadratic"),
+)
+SIDE_MULTIPLE = 16
+LARGEST_SIDE = 4096
+MOST_STEPS = 1000
+LARGEST_CFG_SCALE = 100.0
+LARGEST_SEED = 2**64 - 1
+LONGEST_PROMPT = 10_000
+LARGEST_LORA_STRENGTH = 100.0
+
+
+class InvalidRequest(ValueError):
+    """A request cannot be drawn; the message names the field and the values it may have."""
+
+
+class Cancelled(Exception):
+    """`cancelled` said so; nothing was drawn."""
+
+
+class NotFinite(ArithmeticError):
+    """A picture came out as NaN or infinity; the message says what to try."""
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """One picture to be drawn. The defaults are those of Anima itself; see `NativeSettings` for other models.
+
+    prompt, negative_prompt: ComfyUI's syntax of weights, `(text:1.2)`; the negative is not used at `cfg_scale` 1.
+    width, height: in pixels, multiples of 16.
+    seed: 0 to 2**64 - 1; means the same picture as in ComfyUI.
+    loras: names of files under `models/loras`, each with its strength, which may be negative.
+    image: a picture to start from, resized to width and height; `denoise`, over 0 to 1, says how much to redraw.
+    variation_seed, variation_strength: blend the seed's noise with a second seed's, 0 to 1.
+    """
+
+    prompt: str
+    negative_prompt: str = ""
+    width: int = 1024
+    height: int = 1024
+    steps: int = 30
+    cfg_scale: float = 4.0
+    sampler: str = "er_sde"
+    scheduler: str = "simple"
+    seed: int = 0
+    loras: tuple[tuple[str, float], ...] = ()
+    image: Image.Image | None = field(default=None, compare=False, repr=False)
+    denoise: float = 1.0
+    variation_seed: int | None = None
+    variation_strength: float = 0.0
+
+    def check(self) -> None:
+        """Raise InvalidRequest where a field has a value it may not have."""
+        _check_text("prompt", self.prompt)
+        _check_text("negative_prompt", self.negative_prompt)
+        for name, side in (("width", self.width), ("height", self.height)):
+            _check_integer(name, side, SIDE_MULTIPLE, LARGEST_SIDE)
+            if side % SIDE_MULTIPLE:
+                below = side // SIDE_MULTIPLE * SIDE_MULTIPLE
+                raise InvalidRequest(
+                    f"{name} is {side}, but must be a multiple of {SIDE_MULTIPLE}, such as {below} or "
+                    f"{below + SIDE_MULTIPLE}."
+                )
+        _check_integer("steps", self.steps, 1, MOST_STEPS)
+        _check_number("cfg_scale", self.cfg_scale, 0.0, LARGEST_CFG_SCALE)
+        _check_choice("sampler", self.sampler, SAMPLERS)
+        _check_choice("scheduler", self.scheduler, SCHEDULERS)
+        _check_integer("seed", self.seed, 0, LARGEST_SEED)
+        for name, strength in self.loras:
+            _check_number(f"loras: the strength of {name!r}", strength, -LARGEST_LORA_STRENGTH, LARGEST_LORA_STRENGTH)
+        _check_number("denoise", self.denoise, 0.0, 1.0)
+        if self.denoise == 0:
+            raise InvalidRequest("denoise is 0, but must be above 0, up to 1: at 0 there is nothing to draw.")
+        if self.denoise < 1 and self.image is None:
+            raise InvalidRequest(f"denoise is {self.denoise}, but without an image it must be 1.")
+        if self.variation_seed is not None:
+            _check_integer("variation_seed", self.variation_seed, 0, LARGEST_SEED)
+        _check_number("variation_strength", self.variation_strength, 0.0, 1.0)
+        if self.variation_strength and self.variation_seed is None:
+            raise InvalidRequest("variation_strength is set, but there is no variation_seed: give one, 0 to 2**64 - 1.")
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Where the seconds of a picture's batch went."""
+
+    conditioning: float
+    sampling: float
+    decoding: float
+
+    @property
+    def total(self) -> float:
+        return self.conditioning + self.sampling + self.decoding
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A finished picture.
+
+    image: RGB.
+    latent: float32 on the CPU, [16, height / 8, width / 8], normalised per channel as the transformer sees it.
+    """
+
+    image: Image.Image
+    latent: Tensor = field(compare=False, repr=False)
+    request: GenerationRequest
+    timings: Timings
+    parameters: Parameters
+
+    @property
+    def seed(self) -> int:
+        return self.request.seed
+
+    def png(self) -> bytes:
+        """The PNG file, with the metadata that A1111, Forge, Civitai and ComfyUI read."""
+        from inference.metadata import encode_png
+
+        return encode_png(self.image, self.parameters)
+
+
+@dataclass(frozen=True)
+class EncodedPicture:
+    """A finished picture as a PNG file, the form in which pictures leave an engine's own process."""
+
+    png: bytes = field(repr=False)
+    width: int
+    height: int
+    seed: int
+    timings: Timings
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A step is done for some of the pictures that were asked for together."""
+
+    step: int
+    """1 to `steps`."""
+    steps: int
+    pictures: tuple[int, ...]
+    """Positions of these pictures among the requests."""
+    previews: Callable[[], Sequence[Image.Image]] = field(compare=False, repr=False)
+    """Draws a cheap preview of each of these pictures as they stand; call it as seldom as it is needed."""
+
+
+OnProgress = Callable[[Progress], None]
+IsCancelled = Callable[[], bool]
+
+
+class PictureEngine(Protocol):
+    """What draws: an engine in a process of its own, or a stand-in for one."""
+
+    def generate(
+        self,
+        requests: Sequence[GenerationRequest],
+        on_progress: OnProgress | None = None,
+        cancelled: IsCancelled | None = None,
+    ) -> list[EncodedPicture]:
+        """Draw all requests, or raise; pictures come in the order of the requests."""
+        ...
+
+
+@dataclass(frozen=True)
+class NativeSettings:
+    """The sizes a model was trained for and the settings it is best drawn with.
+
+    sizes: (width, height) in pixels, the default first.
+    """
+
+    sizes: tuple[tuple[int, int], ...]
+    steps: int
+    cfg_scale: float
+    sampler: str
+    scheduler: str
+
+    @property
+    def megapixels(self) -> float:
+        width, height = self.sizes[0]
+        return width * height / 1e6
+
+    def request(self, prompt: str, **fields: object) -> GenerationRequest:
+        """A request with these settings where `fields` does not say otherwise."""
+        width, height = self.sizes[0]
+        settings = {
+            "width": width,
+            "height": height,
+            "steps": self.steps,
+            "cfg_scale": self.cfg_scale,
+            "sampler": self.sampler,
+            "scheduler": self.scheduler,
+        }
+        return GenerationRequest(prompt, **{**settings, **fields})  # type: ignore[arg-type]
+
+
+def _check_text(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise InvalidRequest(f"{name} must be text, not {type(value).__name__}.")
+    if len(value) > LONGEST_PROMPT:
+        raise InvalidRequest(f"{name} has {len(value):,} characters, but may have at most {LONGEST_PROMPT:,}.")
+
+
+def _check_integer(name: str, value: object, least: int, most: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidRequest(f"{name} is {value!r}, but must be a whole number from {least} to {most}.")
+    if not least <= value <= most:
+        raise InvalidRequest(f"{name} is {value}, but must be from {least} to {most}.")
+
+
+def _check_number(name: str, value: object, least: float, most: float) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise InvalidRequest(f"{name} is {value!r}, but must be a number from {least:g} to {most:g}.")
+    if not least <= value <= most:
+        raise InvalidRequest(f"{name} is {value:g}, but must be from {least:g} to {most:g}.")
+
+
+def _check_choice(name: str, value: object, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise InvalidRequest(f"{name} is {value!r}, but must be one of: {', '.join(allowed)}.")

@@ -1,0 +1,16 @@
+"""From noise to a latent: the sigmas to walk, the noise to add, and the solvers that walk.
+
+    from inference.sampling import initial_noise, sample, sigmas
+
+    schedule = sigmas("beta57", steps=30)
+    x = schedule[0] * initial_noise(7, 1, 16, 1, 128, 128)
+    latent = sample("er_sde", denoiser, x, schedule, seeds=[7])
+
+Everything here knows tensors and numbers only, nothing of networks, prompts or pictures.
+"""
+
+from inference.sampling.noise import initial_noise
+from inference.sampling.samplers import SAMPLERS, calls_per_step, sample
+from inference.sampling.schedules import SCHEDULERS, sigmas
+
+__all__ = ["SAMPLERS", "SCHEDULERS", "calls_per_step", "initial_noise", "sample", "sigmas"]

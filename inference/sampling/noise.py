@@ -1,0 +1,75 @@
+"""Noise from seeds: the picture's first noise, and what stochastic samplers add on the way.
+
+A seed means what it means in ComfyUI. Every picture of a batch has its own source, so it gets the noise that it would
+have got alone.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+Noise = Callable[[float, float], Tensor]
+"""`noise(sigma, sigma_next)`: unit noise for that step, of the shape, dtype and device of the latents."""
+
+SEEDS = 2**64
+"""Seeds are whole numbers from 0 to below this."""
+
+
+def initial_noise(seed: int, *shape: int | Sequence[int]) -> Tensor:
+    """The noise a picture starts from: float32 on the CPU whatever the device, so that a seed is one picture.
+
+    `shape` as `torch.randn` takes it, usually 1, 16, 1, height / 8, width / 8.
+    """
+    generator = _generator(seed, torch.device("cpu"))
+    return torch.randn(*shape, dtype=torch.float32, generator=generator)  # type: ignore[arg-type]
+
+
+def white_noise(seeds: Sequence[int], like: Tensor) -> Noise:
+    """Fresh independent noise for every call, drawn on the latents' device.
+
+    On the CPU the generator starts at seed + 1: with the seed itself the first draw would repeat `initial_noise`.
+    """
+    device = like.device
+    first = 1 if device.type == "cpu" else 0
+    generators = [_generator((_checked(seed) + first) % SEEDS, device) for seed in seeds]
+
+    def noise(sigma: float, sigma_next: float) -> Tensor:
+        pictures = [
+            torch.randn((1, *like.shape[1:]), dtype=like.dtype, device=device, generator=generator)
+            for generator in generators
+        ]
+        return torch.cat(pictures)
+
+    return noise
+
+
+def brownian_noise(seeds: Sequence[int], like: Tensor, sigmas: Sequence[float], device: torch.device) -> Noise:
+    """Increments of one Brownian motion over sigma for each picture, scaled to unit variance.
+
+    The path depends on the seed alone, not on where the steps fall, so more steps refine the same picture. It spans
+    the positive sigmas, runs from high to low, and is drawn on `device` in float32.
+    """
+    from torchsde import BrownianTree  # only here: it brings SciPy along, and few samplers need it
+
+    start, end = min((sigma for sigma in sigmas if sigma > 0), default=0.0), max(sigmas)
+    origin = torch.zeros((1, *like.shape[1:]), dtype=torch.float32, device=device)
+    trees = [BrownianTree(t0=start, t1=end, w0=origin, entropy=_checked(seed)) for seed in seeds]
+
+    def noise(sigma: float, sigma_next: float) -> Tensor:
+        # The tree rounds its ends to six decimals, and warns of a time that lies a hair beyond them.
+        increments = torch.cat([tree(round(sigma_next, 6), round(sigma, 6)) for tree in trees])
+        return -(increments / math.sqrt(sigma - sigma_next)).to(like)
+
+    return noise
+
+
+def _generator(seed: int, device: torch.device) -> torch.Generator:
+    return torch.Generator(device).manual_seed(_checked(seed))
+
+
+def _checked(seed: int) -> int:
+    if not 0 <= seed < SEEDS:
+        raise ValueError(f"seed is {seed}; it must be a whole number from 0 to {SEEDS - 1}")
+    return seed

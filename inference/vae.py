@@ -1,0 +1,206 @@
+"""The Qwen-Image VAE (the architecture of Wan 2.1's, arXiv 2503.20314) for still pictures: latents to pixels and back.
+
+The released network is a video model whose convolutions are causal in time. For a single frame everything before it
+is zero, so only the last time slice of each 3x3x3 kernel meets data and a plain 2D network computes the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SCALE = 8
+"""Sides of a picture are this many times those of its latent."""
+
+# Mean and standard deviation of each of the 16 latent channels, over the pictures the model was trained on.
+LATENT_MEAN = (
+    *(-0.7571, -0.7089, -0.9113, 0.1075, -0.1745, 0.9653, -0.1517, 1.5508),
+    *(0.4134, -0.0715, 0.5517, -0.3632, -0.1922, -0.9497, 0.2503, -0.2921),
+)
+LATENT_STD = (
+    *(2.8184, 1.4541, 2.3275, 2.6558, 1.2196, 1.7708, 2.6052, 2.0743),
+    *(3.2687, 2.1526, 2.8652, 1.5579, 1.6382, 1.1253, 2.8251, 1.9160),
+)
+
+
+@dataclass(frozen=True)
+class Level:
+    """One entry of the encoder's `downsamples` or the decoder's `upsamples`."""
+
+    inputs: int
+    outputs: int
+    resamples: bool
+
+
+@dataclass(frozen=True)
+class VaeParams:
+    """The sizes of a VAE, all of them read off the shapes of a checkpoint's tensors."""
+
+    latent_channels: int
+    down: tuple[Level, ...]
+    up: tuple[Level, ...]
+
+    @classmethod
+    def from_shapes(cls, shapes: Mapping[str, Sequence[int]]) -> VaeParams:
+        """`shapes` maps key names to tensor shapes; a KeyError names a key that is not there."""
+        return cls(
+            latent_channels=shapes["conv2.weight"][0],
+            down=_levels(shapes, "encoder.downsamples."),
+            up=_levels(shapes, "decoder.upsamples."),
+        )
+
+
+def _levels(shapes: Mapping[str, Sequence[int]], prefix: str) -> tuple[Level, ...]:
+    count = 1 + max(int(key.removeprefix(prefix).split(".")[0]) for key in shapes if key.startswith(prefix))
+    levels = []
+    for i in range(count):
+        resamples = f"{prefix}{i}.resample.1.weight" in shapes
+        outputs, inputs = shapes[f"{prefix}{i}.{'resample.1' if resamples else 'residual.2'}.weight"][:2]
+        levels.append(Level(inputs, outputs, resamples))
+    return tuple(levels)
+
+
+def still_picture_weight(key: str, tensor: Tensor) -> Tensor | None:
+    """What a tensor of the video VAE's file is for a single frame: None where it takes no part."""
+    if ".time_conv." in key:
+        return None
+    if key.endswith(".gamma"):
+        return tensor.flatten()
+    return tensor[:, :, -1] if tensor.ndim == 5 else tensor
+
+
+class Vae(nn.Module):
+    latent_mean: Tensor
+    latent_std: Tensor
+
+    def __init__(self, params: VaeParams) -> None:
+        super().__init__()
+        channels = params.latent_channels
+        self.encoder = Encoder(params)
+        self.conv1 = nn.Conv2d(2 * channels, 2 * channels, 1)
+        self.conv2 = nn.Conv2d(channels, channels, 1)
+        self.decoder = Decoder(params)
+        self.register_buffer("latent_mean", _channel_constant(LATENT_MEAN), persistent=False)
+        self.register_buffer("latent_std", _channel_constant(LATENT_STD), persistent=False)
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Normalised latents [B, 16, h, w] to pixels float32 [B, 3, 8h, 8w], about -1 to 1 and not clamped."""
+        z = latent.float() * self.latent_std + self.latent_mean
+        z = z.to(self.conv2.weight.dtype, memory_format=torch.channels_last)
+        return self.decoder(self.conv2(z)).float()
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Pixels [B, 3, 8h, 8w] from -1 to 1 to the mean of their normalised latents, float32 [B, 16, h, w]."""
+        pixels = pixels.to(self.conv1.weight.dtype, memory_format=torch.channels_last)
+        mean, _log_variance = self.conv1(self.encoder(pixels)).chunk(2, dim=1)
+        return (mean.float() - self.latent_mean) / self.latent_std
+
+
+def _channel_constant(values: Sequence[float]) -> Tensor:
+    return torch.tensor(values, device="cpu").view(1, -1, 1, 1)  # a real tensor, also under the meta device
+
+
+class Encoder(nn.Module):
+    def __init__(self, params: VaeParams) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, params.down[0].inputs, 3, padding=1)
+        self.downsamples = nn.Sequential(
+            *(
+                Downsample(level.inputs) if level.resamples else ResidualBlock(level.inputs, level.outputs)
+                for level in params.down
+            )
+        )
+        width = params.down[-1].outputs
+        self.middle = nn.Sequential(ResidualBlock(width, width), SpatialAttention(width), ResidualBlock(width, width))
+        self.head = nn.Sequential(
+            ChannelNorm(width), nn.SiLU(), nn.Conv2d(width, 2 * params.latent_channels, 3, padding=1)
+        )
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.head(self.middle(self.downsamples(self.conv1(pixels))))
+
+
+class Decoder(nn.Module):
+    def __init__(self, params: VaeParams) -> None:
+        super().__init__()
+        width = params.up[0].inputs
+        self.conv1 = nn.Conv2d(params.latent_channels, width, 3, padding=1)
+        self.middle = nn.Sequential(ResidualBlock(width, width), SpatialAttention(width), ResidualBlock(width, width))
+        self.upsamples = nn.Sequential(
+            *(
+                Upsample(level.inputs, level.outputs) if level.resamples else ResidualBlock(level.inputs, level.outputs)
+                for level in params.up
+            )
+        )
+        width = params.up[-1].outputs
+        self.head = nn.Sequential(ChannelNorm(width), nn.SiLU(), nn.Conv2d(width, 3, 3, padding=1))
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.head(self.upsamples(self.middle(self.conv1(z))))
+
+
+class ResidualBlock(nn.Module):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(
+            ChannelNorm(inputs),
+            nn.SiLU(),
+            nn.Conv2d(inputs, outputs, 3, padding=1),
+            ChannelNorm(outputs),
+            nn.SiLU(),
+            nn.Identity(),  # a dropout in training; the released keys count it
+            nn.Conv2d(outputs, outputs, 3, padding=1),
+        )
+        self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.shortcut(x) + self.residual(x)
+
+
+class SpatialAttention(nn.Module):
+    """One head of attention among all positions."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = ChannelNorm(width)
+        self.to_qkv = nn.Conv2d(width, 3 * width, 1)
+        self.proj = nn.Conv2d(width, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        positions = self.to_qkv(self.norm(x)).flatten(2).transpose(1, 2).unsqueeze(1)
+        query, key, value = positions.chunk(3, dim=-1)
+        attended = F.scaled_dot_product_attention(query, key, value)
+        return x + self.proj(attended.squeeze(1).transpose(1, 2).unflatten(2, x.shape[2:]))
+
+
+class Downsample(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.resample = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(width, width, 3, stride=2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.resample(x)
+
+
+class Upsample(nn.Module):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.resample = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(inputs, outputs, 3, padding=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.resample(x)
+
+
+class ChannelNorm(nn.Module):
+    """Each position divided by the root mean square of its channels, times `gamma`."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x.movedim(1, -1), self.gamma.shape, self.gamma, eps=1e-12).movedim(-1, 1)

@@ -1,0 +1,256 @@
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inference.metadata import Parameters, png_text
+from inference.sampling import sigmas
+from tests.inference.metadata.examples import EXAMPLE, PARAMETERS, TEXTS
+
+# Inputs and outputs of ComfyUI's stock nodes, as its API describes them: the facts that our graphs have to fit.
+STOCK = {
+    "UNETLoader": ({"unet_name": "COMBO", "weight_dtype": "COMBO"}, ["MODEL"]),
+    "CLIPLoader": ({"clip_name": "COMBO", "type": "COMBO", "device": "COMBO"}, ["CLIP"]),
+    "VAELoader": ({"vae_name": "COMBO"}, ["VAE"]),
+    "LoraLoaderModelOnly": ({"model": "MODEL", "lora_name": "COMBO", "strength_model": "FLOAT"}, ["MODEL"]),
+    "CLIPTextEncode": ({"text": "STRING", "clip": "CLIP"}, ["CONDITIONING"]),
+    "PrimitiveStringMultiline": ({"value": "STRING"}, ["STRING"]),
+    "EmptyLatentImage": ({"width": "INT", "height": "INT", "batch_size": "INT"}, ["LATENT"]),
+    "LoadImage": ({"image": "COMBO"}, ["IMAGE", "MASK"]),
+    "ImageScale": (
+        {"image": "IMAGE", "upscale_method": "COMBO", "width": "INT", "height": "INT", "crop": "COMBO"},
+        ["IMAGE"],
+    ),
+    "VAEEncode": ({"pixels": "IMAGE", "vae": "VAE"}, ["LATENT"]),
+    "KSampler": (
+        {
+            "model": "MODEL",
+            "seed": "INT",
+            "steps": "INT",
+            "cfg": "FLOAT",
+            "sampler_name": "COMBO",
+            "scheduler": "COMBO",
+            "positive": "CONDITIONING",
+            "negative": "CONDITIONING",
+            "latent_image": "LATENT",
+            "denoise": "FLOAT",
+        },
+        ["LATENT"],
+    ),
+    "KSamplerSelect": ({"sampler_name": "COMBO"}, ["SAMPLER"]),
+    "BetaSamplingScheduler": ({"model": "MODEL", "steps": "INT", "alpha": "FLOAT", "beta": "FLOAT"}, ["SIGMAS"]),
+    "SplitSigmas": ({"sigmas": "SIGMAS", "step": "INT"}, ["SIGMAS", "SIGMAS"]),
+    "SamplerCustom": (
+        {
+            "model": "MODEL",
+            "add_noise": "BOOLEAN",
+            "noise_seed": "INT",
+            "cfg": "FLOAT",
+            "positive": "CONDITIONING",
+            "negative": "CONDITIONING",
+            "sampler": "SAMPLER",
+            "sigmas": "SIGMAS",
+            "latent_image": "LATENT",
+        },
+        ["LATENT", "LATENT"],
+    ),
+    "VAEDecode": ({"samples": "LATENT", "vae": "VAE"}, ["IMAGE"]),
+    "SaveImage": ({"images": "IMAGE", "filename_prefix": "STRING"}, []),
+}
+PYTHON_TYPES = {"COMBO": str, "STRING": str, "INT": int, "FLOAT": (int, float), "BOOLEAN": bool}
+# What the page lists among a node's values, in order. It asks what becomes of a seed, and for a button to upload.
+PAGE_VALUES = {
+    kind: [name for name, type_ in inputs.items() if type_ in PYTHON_TYPES] for kind, (inputs, _) in STOCK.items()
+} | {
+    "KSampler": ["seed", "control_after_generate", "steps", "cfg", "sampler_name", "scheduler", "denoise"],
+    "SamplerCustom": ["add_noise", "noise_seed", "control_after_generate", "cfg"],
+    "LoadImage": ["image", "upload"],
+}
+SAMPLERS = {
+    *("er_sde", "euler_ancestral", "dpmpp_2m_sde_gpu", "euler", "heun", "dpmpp_2m", "dpmpp_sde", "lcm"),
+    *("res_multistep", "sa_solver_pece", "deis"),
+}
+SCHEDULERS = {
+    *("simple", "sgm_uniform", "karras", "exponential", "ddim_uniform", "beta", "normal", "linear_quadratic"),
+    "kl_optimal",
+}
+
+
+def api(parameters: Parameters) -> dict[str, Any]:
+    return json.loads(png_text(parameters)["prompt"])
+
+
+def page(parameters: Parameters) -> dict[str, Any]:
+    return json.loads(png_text(parameters)["workflow"])
+
+
+def only(graph: dict[str, Any], kind: str) -> dict[str, Any]:
+    (node,) = [node for node in graph.values() if node["class_type"] == kind]
+    return node["inputs"]
+
+
+@settings(deadline=None)
+@given(PARAMETERS)
+def test_every_node_is_stock_and_every_wire_fits(parameters: Parameters) -> None:
+    graph = api(parameters)
+    for node in graph.values():
+        inputs, _ = STOCK[node["class_type"]]
+        assert node["inputs"].keys() == inputs.keys()
+        for name, value in node["inputs"].items():
+            if isinstance(value, list):
+                source, slot = value
+                assert STOCK[graph[source]["class_type"]][1][slot] == inputs[name]
+            else:
+                assert isinstance(value, PYTHON_TYPES[inputs[name]])
+    samplers = [node for node in graph.values() if node["class_type"] in ("KSampler", "KSamplerSelect")]
+    assert [node["inputs"]["sampler_name"] in SAMPLERS for node in samplers] == [True]
+    assert all(node["inputs"].get("scheduler", "simple") in SCHEDULERS for node in samplers)
+    used = {value[0] for node in graph.values() for value in node["inputs"].values() if isinstance(value, list)}
+    assert [graph[name]["class_type"] for name in graph.keys() - used] == ["SaveImage"]
+
+
+@settings(deadline=None)
+@given(PARAMETERS)
+def test_the_pages_graph_is_the_same_as_the_servers(parameters: Parameters) -> None:
+    shown = page(parameters)
+    wires = {wire[0]: wire for wire in shown["links"]}
+    converted = {}
+    assert shown["last_node_id"] == max(node["id"] for node in shown["nodes"])
+    assert shown["last_link_id"] == max(wires)
+    for node in shown["nodes"]:
+        if node["type"] == "Note":
+            continue
+        names = PAGE_VALUES[node["type"]]
+        assert len(names) == len(node["widgets_values"])
+        inputs = dict(zip(names, node["widgets_values"], strict=True))
+        assert inputs.pop("control_after_generate", "fixed") == "fixed"
+        inputs.pop("upload", None)
+        for slot, socket in enumerate(node["inputs"]):
+            _, source, source_slot, target, target_slot, type_ = wires[socket["link"]]
+            assert (target, target_slot, type_) == (node["id"], slot, socket["type"])
+            inputs[socket["name"]] = [str(source), source_slot]
+        for slot, output in enumerate(node["outputs"]):
+            assert output["links"] == [wire[0] for wire in wires.values() if wire[1:3] == [node["id"], slot]]
+        converted[str(node["id"])] = {"class_type": node["type"], "inputs": inputs}
+    assert converted == api(parameters)
+
+
+@settings(deadline=None)
+@given(PARAMETERS)
+def test_nodes_stand_side_by_side_and_after_what_they_need(parameters: Parameters) -> None:
+    nodes = page(parameters)["nodes"]
+    for node in nodes:
+        for other in nodes:
+            apart = [
+                node["pos"][axis] + node["size"][axis] <= other["pos"][axis]
+                or other["pos"][axis] + other["size"][axis] <= node["pos"][axis]
+                for axis in (0, 1)
+            ]
+            assert node is other or any(apart)
+    order = {node["id"]: node["order"] for node in nodes}
+    assert all(order[wire[1]] < order[wire[3]] for wire in page(parameters)["links"])
+
+
+def test_the_graph_is_that_of_animas_template() -> None:
+    graph = api(EXAMPLE)
+    assert [node["class_type"] for node in graph.values()] == [
+        *("UNETLoader", "CLIPLoader", "VAELoader", "CLIPTextEncode", "CLIPTextEncode", "EmptyLatentImage"),
+        *("KSampler", "VAEDecode", "SaveImage"),
+    ]
+    assert only(graph, "UNETLoader") == {"unet_name": "anima-base-v1.0.safetensors", "weight_dtype": "default"}
+    assert only(graph, "CLIPLoader") == {
+        "clip_name": "qwen_3_06b_base.safetensors",
+        "type": "stable_diffusion",
+        "device": "default",
+    }
+    assert only(graph, "VAELoader") == {"vae_name": "qwen_image_vae.safetensors"}
+    sampler = only(graph, "KSampler")
+    assert {name: value for name, value in sampler.items() if not isinstance(value, list)} == {
+        "seed": 1234567890123,
+        "steps": 30,
+        "cfg": 4.5,
+        "sampler_name": "euler_ancestral",
+        "scheduler": "simple",
+        "denoise": 1.0,
+    }
+    assert graph[sampler["positive"][0]]["inputs"]["text"] == EXAMPLE.prompt
+    assert graph[sampler["negative"][0]]["inputs"]["text"] == EXAMPLE.negative_prompt
+
+
+def test_loras_are_chained_in_order_with_the_names_of_their_files() -> None:
+    graph = api(replace(EXAMPLE, loras=(("a", 0.8), ("folder/b.safetensors", -1.0), ("v1.5", 1.0))))
+    chain = []
+    link = only(graph, "KSampler")["model"]
+    while graph[link[0]]["class_type"] == "LoraLoaderModelOnly":
+        inputs = graph[link[0]]["inputs"]
+        chain.append((inputs["lora_name"], inputs["strength_model"]))
+        link = inputs["model"]
+    assert chain[::-1] == [("a.safetensors", 0.8), ("folder/b.safetensors", -1.0), ("v1.5.safetensors", 1.0)]
+    assert graph[link[0]]["class_type"] == "UNETLoader"
+
+
+def test_a_picture_made_from_another_starts_from_it() -> None:
+    parameters = replace(EXAMPLE, source_image="cat.png", denoise=0.6)
+    graph = api(parameters)
+    assert only(graph, "KSampler")["denoise"] == 0.6
+    assert only(graph, "LoadImage") == {"image": "cat.png"}
+    scaled = only(graph, "ImageScale")
+    assert (scaled["width"], scaled["height"]) == (832, 1216)
+    assert "Choose that one" in notes(parameters)
+
+
+def notes(parameters: Parameters) -> str:
+    return "".join(node["widgets_values"][0] for node in page(parameters)["nodes"] if node["type"] == "Note")
+
+
+def test_a_note_says_what_stock_nodes_cannot_do() -> None:
+    assert notes(EXAMPLE) == ""
+    assert "0.25 of seed 9" in notes(replace(EXAMPLE, variation_seed=9, variation_strength=0.25))
+
+
+@settings(deadline=None)
+@given(st.integers(1, 200), st.floats(0.05, 1.0))
+def test_beta57_walks_the_same_sigmas_on_stock_nodes(steps: int, denoise: float) -> None:
+    graph = api(replace(EXAMPLE, scheduler="beta57", steps=steps, denoise=denoise))
+    scheduler = only(graph, "BetaSamplingScheduler")
+    assert (scheduler["alpha"], scheduler["beta"]) == (0.5, 0.7)
+    walked = sigmas("beta57", scheduler["steps"])
+    source, slot = only(graph, "SamplerCustom")["sigmas"]
+    if graph[source]["class_type"] == "SplitSigmas":
+        step = graph[source]["inputs"]["step"]
+        walked = [walked[: step + 1], walked[step:]][slot]
+    assert torch.equal(walked, sigmas("beta57", steps, denoise=denoise))
+
+
+def dynamic_prompt(text: str) -> str:
+    """What ComfyUI's page makes of a CLIPTextEncode's own text, with the first of each choice taken."""
+    text = re.sub(r"/\*.*?\*/|//[^\n]*", "", text, flags=re.DOTALL)
+    if text.endswith("\\"):
+        text += "undefined"
+    text = re.sub(r"(?<!\\)\{([^{}|]*)[^{}]*\}?", r"\1", text)
+    return re.sub(r"\\([{}|])", r"\1", text)
+
+
+@given(TEXTS)
+def test_the_page_leaves_every_prompt_as_it_is(prompt: str) -> None:
+    graph = api(replace(EXAMPLE, prompt=prompt))
+    text = graph[only(graph, "KSampler")["positive"][0]]["inputs"]["text"]
+    if isinstance(text, list):
+        assert graph[text[0]] == {"class_type": "PrimitiveStringMultiline", "inputs": {"value": prompt}}
+    else:
+        assert text == dynamic_prompt(text) == prompt
+
+
+@pytest.mark.parametrize("prompt", ["{a|b}", "a // b", "/* a */", "a\\|b", "a\\", r"\{a\}"])
+def test_prompts_that_the_page_would_change_come_from_a_node_that_it_leaves_alone(prompt: str) -> None:
+    assert only(api(replace(EXAMPLE, prompt=prompt)), "PrimitiveStringMultiline") == {"value": prompt}
+
+
+def test_brackets_and_escaped_brackets_need_no_such_node() -> None:
+    graph = api(replace(EXAMPLE, prompt=r"(a:1.2), b \(c\), :/"))
+    assert "PrimitiveStringMultiline" not in {node["class_type"] for node in graph.values()}

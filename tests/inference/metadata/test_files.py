@@ -1,0 +1,254 @@
+import io
+import json
+import time
+import zlib
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from inference.metadata import Parameters, UnreadablePicture, encode_png, png_text, read
+from inference.metadata.files import LONGEST_TEXT, MOST_TEXTS
+from tests.inference.metadata.examples import EXAMPLE, PARAMETERS, png, with_exif, with_user_comment
+
+WEBUI = "1girl, 火 <lora:turbo:0.8>\nNegative prompt: bad\nSteps: 30, Sampler: Euler a, Seed: 7, Size: 64x32"
+WEBUI_PARAMETERS = Parameters(
+    prompt="1girl, 火",
+    negative_prompt="bad",
+    steps=30,
+    sampler="euler_a",
+    seed=7,
+    width=64,
+    height=32,
+    loras=(("turbo", 0.8),),
+)
+PICTURE = Image.new("RGB", (8, 8))
+
+
+@settings(deadline=None)  # the first graph with beta57 imports torch
+@given(PARAMETERS)
+def test_what_is_written_is_read_back_exactly(parameters: Parameters) -> None:
+    assert read(encode_png(PICTURE, parameters)) == parameters
+
+
+def test_the_picture_itself_is_kept() -> None:
+    picture = Image.linear_gradient("L").convert("RGB")
+    again = Image.open(io.BytesIO(encode_png(picture, EXAMPLE)))
+    assert (again.mode, again.tobytes()) == ("RGB", picture.tobytes())
+
+
+def test_a_path_the_bytes_and_an_opened_picture_read_the_same(tmp_path: Path) -> None:
+    data = encode_png(PICTURE, EXAMPLE)
+    path = tmp_path / "picture.png"
+    path.write_bytes(data)
+    assert read(path) == read(str(path)) == read(data) == EXAMPLE
+    with Image.open(path) as picture:
+        assert read(picture) == EXAMPLE
+
+
+@pytest.mark.parametrize("name", ["width", "height", "steps", "cfg_scale", "sampler", "scheduler", "seed", "model"])
+def test_parameters_that_could_not_draw_the_picture_are_refused_by_name(name: str) -> None:
+    with pytest.raises(ValueError, match=f"lack {name}"):
+        png_text(replace(EXAMPLE, **{name: None}))
+
+
+@pytest.mark.parametrize("field", ["cfg_scale", "denoise"])
+def test_numbers_that_are_not_finite_are_refused(field: str) -> None:
+    with pytest.raises(ValueError):
+        encode_png(PICTURE, replace(EXAMPLE, **{field: float("nan")}))
+
+
+def test_our_own_key_wins_over_the_others() -> None:
+    text = png_text(EXAMPLE)
+    assert read(png(text | {"parameters": WEBUI})) == EXAMPLE
+    del text["anima"]
+    assert read(png(text | {"parameters": WEBUI})) == WEBUI_PARAMETERS
+
+
+@pytest.mark.parametrize("how", [{}, {"zip": True}])
+@pytest.mark.parametrize("text", [WEBUI, WEBUI.replace("火", "é")], ids=["iTXt", "tEXt"])
+def test_text_is_read_from_every_kind_of_chunk(text: str, how: dict[str, bool]) -> None:
+    parameters = read(png({"parameters": text}, **how))
+    assert parameters == replace(WEBUI_PARAMETERS, prompt=text.split(" <")[0])
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "WEBP", "PNG"])
+@pytest.mark.parametrize(
+    "comment",
+    [
+        b"UNICODE\0" + WEBUI.encode("utf-16-be"),
+        b"UNICODE\0" + WEBUI.encode("utf-16-le"),
+        b"UNICODE\0" + WEBUI.encode("utf-16"),
+        b"ASCII\0\0\0" + WEBUI.encode(),
+        b"\0" * 8 + WEBUI.encode(),
+    ],
+    ids=["big endian", "little endian", "with byte order mark", "ascii", "undefined"],
+)
+def test_text_is_read_from_the_user_comment(format_: str, comment: bytes) -> None:
+    assert read(with_user_comment(format_, comment)) == WEBUI_PARAMETERS
+
+
+def test_comfyuis_graphs_are_read_from_webp() -> None:
+    exif = Image.Exif()
+    exif[0x0110] = "prompt:" + png_text(EXAMPLE)["prompt"]
+    exif[0x010F] = "workflow:" + png_text(EXAMPLE)["workflow"]
+    parameters = read(with_exif("WEBP", exif))
+    assert parameters is not None and parameters.prompt == EXAMPLE.prompt
+
+
+def test_text_that_follows_the_pixels_is_read() -> None:
+    data = png({"parameters": WEBUI})
+    start = data.index(b"iTXt") - 4
+    end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+    moved = data[:start] + data[end:-12] + data[start:end] + data[-12:]
+    assert read(moved) == WEBUI_PARAMETERS
+
+
+def test_a_png_s_exif_does_not_hide_its_texts() -> None:
+    exif = chunk(b"eXIf", Image.Exif().tobytes()[6:])
+    other = Image.Exif()
+    other.get_ifd(0x8769)[0x9286] = b"ASCII\0\0\0" + b"dog\nSteps: 1, Sampler: Euler, Seed: 1"
+    text = chunk(b"iTXt", b"parameters\0\0\0\0\0" + WEBUI.encode())
+    for with_comment in (exif, chunk(b"eXIf", other.tobytes()[6:])):
+        assert read(png_with_chunks(with_comment, text)) == WEBUI_PARAMETERS
+        assert read(png_with_chunks(text, with_comment)) == WEBUI_PARAMETERS
+
+
+def test_another_programs_object_under_our_key_hides_nothing() -> None:
+    assert read(png({"anima": '{"genre": "fantasy"}', "parameters": WEBUI})) == WEBUI_PARAMETERS
+
+
+def test_the_size_is_the_pictures_own_where_the_text_does_not_say() -> None:
+    parameters = read(png({"parameters": "1girl\nSteps: 30, Sampler: Euler a, Seed: 7"}, size=(24, 16)))
+    assert parameters is not None and (parameters.width, parameters.height) == (24, 16)
+
+
+def test_a_text_without_settings_is_a_prompt() -> None:
+    parameters = read(png({"parameters": "1girl, smile\nNegative prompt: bad"}))
+    assert parameters is not None and (parameters.prompt, parameters.negative_prompt) == ("1girl, smile", "bad")
+
+
+@pytest.mark.parametrize("format_", ["PNG", "JPEG", "WEBP"])
+def test_a_picture_that_says_nothing_gives_none(format_: str) -> None:
+    file = io.BytesIO()
+    PICTURE.save(file, format_)
+    assert read(file.getvalue()) is None
+
+
+@given(st.binary(max_size=200))
+def test_bytes_that_are_no_picture_are_refused_in_a_sentence(data: bytes) -> None:
+    for prefix in (b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe1", b"RIFF\0\0\0\0WEBPVP8X"):
+        with pytest.raises(UnreadablePicture, match=r"cannot be read as a PNG, JPEG or WebP picture\.$"):
+            read(prefix + data)
+
+
+def test_a_gif_is_refused() -> None:
+    file = io.BytesIO()
+    PICTURE.save(file, "GIF")
+    with pytest.raises(UnreadablePicture):
+        read(file.getvalue())
+
+
+@given(st.data())
+def test_a_damaged_file_is_read_as_far_as_it_goes_or_refused(data: st.DataObject) -> None:
+    whole = data.draw(st.sampled_from([encode_png(PICTURE, EXAMPLE), *DAMAGEABLE]))
+    damaged = bytearray(whole[: data.draw(st.integers(0, len(whole)))])
+    for place in data.draw(st.lists(st.integers(0, max(len(damaged) - 1, 0)), max_size=8)) if damaged else []:
+        damaged[place] = data.draw(st.integers(0, 255))
+    with suppress(UnreadablePicture):
+        assert isinstance(read(bytes(damaged)), Parameters | None)
+
+
+DAMAGEABLE = [
+    with_user_comment("JPEG", b"UNICODE\0" + WEBUI.encode("utf-16-be")),
+    with_user_comment("WEBP", b"UNICODE\0" + WEBUI.encode("utf-16-be")),
+    png({"parameters": WEBUI}, zip=True),
+]
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.sampled_from(list(Parameters.__dataclass_fields__)), ANY_JSON))
+def test_our_own_json_with_wrong_types_keeps_what_is_right(values: dict[str, object]) -> None:
+    parameters = read(png({"anima": json.dumps({"prompt": "1girl", "steps": 30} | values)}))
+    assert parameters is not None
+    if "prompt" not in values:
+        assert parameters.prompt == "1girl"
+    if "steps" not in values:
+        assert parameters.steps == 30
+    hash(parameters)  # tuples all the way down
+
+
+@pytest.mark.parametrize("key", ["anima", "parameters", "prompt", "workflow", "Comment"])
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, '{"a":' * 100_000, '{"a": ' + "9" * 100_000 + "}", '{"a": NaN}', "{", "[]", "null", "\0", "\ud800"],
+    ids=lambda text: text[:8],
+)
+def test_broken_and_monstrous_json_does_no_harm(key: str, text: str) -> None:
+    data = png({key: text.encode("utf-8", "replace").decode()})
+    parameters = read(data)
+    assert parameters is None or key in ("anima", "parameters")
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+
+def png_with_chunks(*chunks: bytes) -> bytes:
+    data = png({})
+    return data[:33] + b"".join(chunks) + data[33:]  # behind IHDR
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        chunk(b"zTXt", b"parameters\0\0" + zlib.compress(b"a" * 100 * LONGEST_TEXT, 9)),
+        chunk(b"iTXt", b"parameters\0\1\0\0\0" + zlib.compress(b"a" * 100 * LONGEST_TEXT, 9)),
+        chunk(b"tEXt", b"parameters\0" + b"a" * LONGEST_TEXT),
+        chunk(b"iTXt", b"parameters\0\0"),
+        chunk(b"iTXt", b"parameters\0"),
+        chunk(b"zTXt", b"parameters\0\0" + b"not deflated"),
+        chunk(b"zTXt", b"parameters\0\7" + zlib.compress(b"a")),
+        chunk(b"tEXt", b""),
+        chunk(b"eXIf", b"MM\0*\0\0\0\x08\xff\xff" + b"\0" * 40),
+    ],
+    ids=["zTXt bomb", "iTXt bomb", "too long", "cut", "cut too", "garbage", "method", "empty", "exif"],
+)
+def test_one_bad_chunk_costs_only_itself(bomb: bytes) -> None:
+    started = time.process_time()
+    assert read(png_with_chunks(bomb)) is None
+    good = chunk(b"iTXt", b"parameters\0\0\0\0\0" + WEBUI.encode())
+    assert read(png_with_chunks(bomb, good)) == WEBUI_PARAMETERS
+    assert time.process_time() - started < 2
+
+
+def test_only_so_many_texts_are_read() -> None:
+    bombs = [chunk(b"zTXt", b"key\0\0" + zlib.compress(b"a" * 4 * LONGEST_TEXT, 9))] * 1_000
+    good = chunk(b"iTXt", b"parameters\0\0\0\0\0" + WEBUI.encode())
+    started = time.process_time()
+    assert read(png_with_chunks(*bombs, good)) is None
+    assert time.process_time() - started < 2
+    assert read(png_with_chunks(*bombs[: MOST_TEXTS - 1], good)) == WEBUI_PARAMETERS
+
+
+def test_pixels_are_never_decoded() -> None:
+    data = encode_png(PICTURE, EXAMPLE)
+    start = data.index(b"IDAT")
+    assert read(data[:start] + b"IDAT" + b"\xff" * (len(data) - start - 4)) == EXAMPLE
+    header = data[16:24]
+    enormous = data.replace(header, b"\x7f\xff\xff\xff" * 2, 1)
+    assert read(enormous) == EXAMPLE
+
+
+def test_a_missing_file_is_the_operating_systems_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        read(tmp_path / "missing.png")
