@@ -1,0 +1,1 @@
+"""What must survive a restart: jobs, pictures, quotas, preferences and the settings of servers."""

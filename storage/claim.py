@@ -1,0 +1,71 @@
+"""The right to draw for a database, which one process has at a time, so that a second bot started by mistake can stop.
+
+It goes with the process that has it, also one that is killed.
+"""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+
+class Claim(Protocol):
+    async def take(self) -> bool:
+        """False if another process has it."""
+
+    async def give_back(self) -> None: ...
+
+
+class SqliteClaim:
+    """An exclusive lock on an empty file beside the database, of the kind that SQLite itself takes."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._lock: sqlite3.Connection | None = None
+
+    async def take(self) -> bool:
+        if self._lock is None:
+            self._lock = await asyncio.to_thread(self._try)
+        return self._lock is not None
+
+    async def give_back(self) -> None:
+        if self._lock:
+            self._lock.close()
+            self._lock = None
+
+    def _try(self) -> sqlite3.Connection | None:
+        lock = sqlite3.connect(self._file, isolation_level=None, timeout=0, check_same_thread=False)
+        try:
+            lock.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError:
+            lock.close()
+            return None
+        return lock
+
+
+class PostgresqlClaim:
+    """An advisory lock of a connection that is kept open for nothing else."""
+
+    LOCK = func.hashtextextended("anima: the one that draws", 0)
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._connection: AsyncConnection | None = None
+
+    async def take(self) -> bool:
+        if self._connection is None:
+            connection = await self._engine.connect()
+            if await connection.scalar(select(func.pg_try_advisory_lock(self.LOCK))):
+                self._connection = connection
+            else:
+                await connection.close()
+        return self._connection is not None
+
+    async def give_back(self) -> None:
+        if self._connection:
+            await self._connection.invalidate()
+            await self._connection.close()
+            self._connection = None

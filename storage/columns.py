@@ -1,0 +1,76 @@
+"""Column types for what SQLite and PostgreSQL do not hold the same way by themselves."""
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, Text
+from sqlalchemy.types import TypeDecorator
+
+RowId = BigInteger().with_variant(Integer(), "sqlite")
+"""SQLite counts up only in a column that is called INTEGER; it holds 64 bits all the same."""
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment, always aware and always UTC. SQLite keeps it as text that sorts by time."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"The time {value} has no time zone; give it one, for example UTC.")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Credits(TypeDecorator[float]):
+    """Credits, kept as whole thousandths, so that a sum over a day is exact."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: float | None, dialect: Dialect) -> int | None:
+        if value is None:
+            return None
+        if not (math.isfinite(value) and value >= 0):
+            raise ValueError(f"A cost of {value} credits makes no sense; it must be zero or more.")
+        return round(value * 1000)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> float | None:
+        return None if value is None else int(value) / 1000
+
+
+class Seed(TypeDecorator[int]):
+    """A seed from 0 to 2**64 - 1 in a signed column of 64 bits."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:
+        if value is None:
+            return None
+        if not 0 <= value < 2**64:
+            raise ValueError(f"The seed {value} is not between 0 and {2**64 - 1}.")
+        return value - 2**64 if value >= 2**63 else value
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> int | None:
+        return None if value is None else value % 2**64
+
+
+class Words(TypeDecorator[str]):
+    """What a person typed. Lone surrogates and NUL, which databases refuse, become U+FFFD."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "\ufffd")

@@ -1,0 +1,101 @@
+"""Opens the database that the address names, brings its tables up to date, and hands out what can be asked of it."""
+
+import asyncio
+from pathlib import Path
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from storage.claim import Claim, PostgresqlClaim, SqliteClaim
+from storage.clock import Clock, utc_now
+from storage.jobs import Jobs
+from storage.migrations import upgrade
+from storage.pictures import Pictures
+from storage.preferences import Preferences
+from storage.privacy import Privacy
+from storage.quotas import Quotas
+from storage.refusal import DatabaseRefused
+from storage.servers import Servers
+from storage.sqlite import examine, sqlite_engine
+from storage.transactions import StorageUnavailable, Transactions
+
+
+class Database:
+    """`await Database.open(url)` to begin, `await database.close()` to end."""
+
+    def __init__(self, engine: AsyncEngine, claim: Claim, clock: Clock) -> None:
+        self._engine = engine
+        self._claim = claim
+        self.transactions = Transactions(engine)
+        self.jobs = Jobs(self.transactions, clock)
+        self.pictures = Pictures(self.transactions, clock)
+        self.quotas = Quotas(self.transactions, clock)
+        self.preferences = Preferences(self.transactions, clock)
+        self.servers = Servers(self.transactions, clock)
+        self.privacy = Privacy(self.transactions, clock)
+
+    @classmethod
+    async def open(cls, address: str, clock: Clock = utc_now) -> "Database":
+        """Opens `sqlite:///path/to/file.db` (made if it is not there) or `postgresql://user:password@host/name`.
+
+        Raises DatabaseRefused, in a sentence, if the address is of no such kind, the file is damaged or may not be
+        written, the server cannot be reached, or the database was written by a newer version. Nothing is changed then.
+        """
+        url = _read(address)
+        if url.get_backend_name() == "sqlite":
+            database = await cls._open_sqlite(url, clock)
+        else:
+            database = cls._open_postgresql(url, clock)
+        try:
+            async with database.transactions.writing(alone_with="migrations") as connection:
+                await connection.run_sync(upgrade)
+        except StorageUnavailable as error:
+            await database.close()
+            raise DatabaseRefused(f"The database {url.render_as_string()} did not open. {error}") from error
+        except BaseException:
+            await database.close()
+            raise
+        return database
+
+    @classmethod
+    async def _open_sqlite(cls, url: URL, clock: Clock) -> "Database":
+        if not url.database or url.database == ":memory:":
+            raise DatabaseRefused("DATABASE_URL names no file; it looks like sqlite:///data/anima.db.")
+        file = Path(url.database)
+        await asyncio.to_thread(examine, file)
+        claim = SqliteClaim(file.with_name(f"{file.name}-claim"))
+        return cls(sqlite_engine(url.set(drivername="sqlite+aiosqlite")), claim, clock)
+
+    @classmethod
+    def _open_postgresql(cls, url: URL, clock: Clock) -> "Database":
+        try:
+            engine = create_async_engine(
+                url.set(drivername="postgresql+asyncpg"), pool_pre_ping=True, hide_parameters=True
+            )
+        except ModuleNotFoundError as error:
+            raise DatabaseRefused("PostgreSQL needs the package asyncpg: pip install 'anima-bot[postgres]'.") from error
+        return cls(engine, PostgresqlClaim(engine), clock)
+
+    async def claim(self) -> bool:
+        """Asks for the right to draw for this database. False: another process has it, and this one should stop.
+
+        Kept until `close`, or until the process ends in whatever way.
+        """
+        return await self._claim.take()
+
+    async def close(self) -> None:
+        await self._claim.give_back()
+        await self._engine.dispose()
+
+
+def _read(address: str) -> URL:
+    try:
+        url = make_url(address)
+    except ArgumentError as error:
+        raise DatabaseRefused("DATABASE_URL is not an address; it looks like sqlite:///data/anima.db.") from error
+    if url.get_backend_name() not in ("sqlite", "postgresql", "postgres"):
+        raise DatabaseRefused(
+            f"DATABASE_URL begins with {url.drivername}://, but only sqlite:// and postgresql:// are known."
+        )
+    return url

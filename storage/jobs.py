@@ -1,0 +1,398 @@
+"""Jobs: what was asked for, how far it got, and how it ended.
+
+    queued -> running -> rendered -> delivered
+         \\________\\_________\\____-> cancelled, failed, refused
+
+Every change is one UPDATE that names the states it may come from. Of two that try, one wins and the other is told so.
+The change of the ledger that goes with it is in the same transaction.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+from statistics import median
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage import quotas
+from storage.clock import Clock
+from storage.pictures import NewPicture, add_pictures
+from storage.quotas import Account, Usage, read_usage
+from storage.schema import JobState, charges, jobs, pictures, renders
+from storage.transactions import Transactions
+
+LIVE = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.RENDERED})
+
+COMES_FROM: Mapping[JobState, frozenset[JobState]] = {
+    JobState.QUEUED: frozenset({JobState.RUNNING}),
+    JobState.RUNNING: frozenset({JobState.QUEUED}),
+    JobState.RENDERED: frozenset({JobState.RUNNING}),
+    JobState.DELIVERED: frozenset({JobState.RENDERED}),
+    JobState.CANCELLED: LIVE,
+    JobState.FAILED: LIVE,
+    JobState.REFUSED: LIVE,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewJob:
+    """What the bot asks to be drawn. `guild_id` is None outside of servers; `parameters` is the bot's own JSON."""
+
+    interaction_id: int
+    user_id: int
+    channel_id: int
+    kind: str
+    cost: float
+    prompt: str = field(repr=False)
+    negative_prompt: str = field(default="", repr=False)
+    parameters: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    guild_id: int | None = None
+    message_id: int | None = None
+    parent_picture_id: int | None = None
+    interaction_token: str | None = field(default=None, repr=False)
+    token_expires_at: datetime | None = None
+    private: bool = False
+    spoiler: bool = False
+    locale: str = "en-US"
+
+    @property
+    def account(self) -> Account:
+        return Account(self.user_id, self.guild_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job(NewJob):
+    """`attempts` counts starts. `told` is whether the person who asked has seen how it ended."""
+
+    id: int
+    state: JobState
+    attempts: int
+    reason: str | None = field(repr=False)
+    ended_by: int | None
+    told: bool
+    queued_at: datetime
+    started_at: datetime | None
+    rendered_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What an account may have: credits in 24 hours and jobs waiting at a time. None is without limit."""
+
+    credits: float | None = None
+    waiting: int | None = None
+
+
+@dataclass(frozen=True)
+class Accepted:
+    job: Job
+
+
+@dataclass(frozen=True)
+class AlreadyAccepted:
+    """This interaction has its job; nothing new was written or charged."""
+
+    job: Job
+
+
+@dataclass(frozen=True)
+class TooManyWaiting:
+    waiting: int
+    limit: int
+
+
+@dataclass(frozen=True)
+class OverQuota:
+    """`room_at` is when the job would fit, None if it never would."""
+
+    spent: float
+    cost: float
+    limit: float
+    room_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """What a restart finds: jobs to draw, in order; jobs to deliver; jobs whose end nobody was told of."""
+
+    waiting: tuple[Job, ...]
+    undelivered: tuple[Job, ...]
+    untold: tuple[Job, ...]
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """A server, or everything, since some time. The two medians are of the latest deliveries, None without any."""
+
+    jobs: Mapping[JobState, int]
+    kinds: Mapping[str, int]
+    people: int
+    pictures: int
+    credits: float
+    median_wait: timedelta | None
+    median_drawing: timedelta | None
+
+
+class Jobs:
+    def __init__(self, transactions: Transactions, clock: Clock) -> None:
+        self._transactions = transactions
+        self._clock = clock
+
+    async def accept(
+        self, new: NewJob, allowance: Allowance
+    ) -> Accepted | AlreadyAccepted | TooManyWaiting | OverQuota:
+        """Checks the allowance, reserves the cost and writes the job as queued, all or nothing."""
+        async with self._transactions.writing(alone_with=str(new.account)) as connection:
+            now = self._clock()
+            known = await _find(connection, jobs.c.interaction_id == new.interaction_id)
+            if known:
+                return AlreadyAccepted(known)
+            if allowance.waiting is not None:
+                waiting = await _count_waiting(connection, new.account)
+                if waiting >= allowance.waiting:
+                    return TooManyWaiting(waiting, allowance.waiting)
+            if allowance.credits is not None:
+                usage = await read_usage(connection, new.account, now)
+                if not usage.has_room(new.cost, allowance.credits):
+                    return _over_quota(usage, new.cost, allowance.credits)
+            job = await _write(connection, new, now)
+            await quotas.reserve(connection, job.id, job.account, job.cost, now)
+            return Accepted(job)
+
+    async def start(self, job_ids: Collection[int]) -> tuple[int, ...]:
+        """Queued to running, one more attempt each. Returns those that were still queued."""
+        async with self._transactions.writing(alone_with="queue") as connection:
+            return await _change(
+                connection,
+                jobs.c.id.in_(job_ids),
+                JobState.RUNNING,
+                attempts=jobs.c.attempts + 1,
+                started_at=self._clock(),
+            )
+
+    async def put_back(self, job_ids: Collection[int]) -> tuple[int, ...]:
+        """Running to queued, at their old places in line. Returns those that were still running."""
+        async with self._transactions.writing(alone_with="queue") as connection:
+            return await _change(connection, jobs.c.id.in_(job_ids), JobState.QUEUED)
+
+    async def rendered(self, job_id: int, new_pictures: Sequence[NewPicture]) -> tuple[int, ...] | None:
+        """Running to rendered, with the files to deliver. Returns the pictures' ids in order, None if too late."""
+        if not new_pictures:
+            raise ValueError(f"Job {job_id} has no picture; fail it instead, so that its cost is given back.")
+        now = self._clock()
+        async with self._transactions.writing() as connection:
+            if not await _change(connection, jobs.c.id == job_id, JobState.RENDERED, rendered_at=now):
+                return None
+            return await add_pictures(connection, job_id, new_pictures, now)
+
+    async def delivered(
+        self,
+        job_id: int,
+        *,
+        channel_id: int,
+        message_id: int,
+        attachments: Mapping[int, int],
+        cost: float | None = None,
+    ) -> bool:
+        """Rendered to delivered: settles the charge and lets go of the files.
+
+        `channel_id` and `message_id` say where the pictures really are; `attachments` maps a picture's index to its
+        attachment there. `cost` is given where drawing cost less than was reserved.
+        """
+        now = self._clock()
+        async with self._transactions.writing() as connection:
+            if not await _change(
+                connection,
+                jobs.c.id == job_id,
+                JobState.DELIVERED,
+                channel_id=channel_id,
+                message_id=message_id,
+                told=True,
+                finished_at=now,
+            ):
+                return False
+            await quotas.settle(connection, job_id, now, cost)
+            of_this_job = select(pictures.c.id).where(pictures.c.job_id == job_id)
+            await connection.execute(delete(renders).where(renders.c.picture_id.in_(of_this_job)))
+            for index, attachment_id in attachments.items():
+                await connection.execute(
+                    update(pictures)
+                    .where(pictures.c.job_id == job_id, pictures.c.index == index)
+                    .values(attachment_id=attachment_id)
+                )
+            return True
+
+    async def cancel(self, job_id: int, by: int) -> bool:
+        """Any live state to cancelled, with a refund. `by` is the person who cancelled."""
+        return await self._end(job_id, JobState.CANCELLED, ended_by=by)
+
+    async def fail(self, job_id: int, reason: str) -> bool:
+        """Any live state to failed, with a refund."""
+        return await self._end(job_id, JobState.FAILED, reason=reason)
+
+    async def refuse(self, job_id: int, reason: str) -> bool:
+        """Any live state to refused, with a refund: what was asked for, or came out, is not allowed."""
+        return await self._end(job_id, JobState.REFUSED, reason=reason)
+
+    async def _end(self, job_id: int, state: JobState, **how: Any) -> bool:
+        now = self._clock()
+        async with self._transactions.writing() as connection:
+            if not await _change(connection, jobs.c.id == job_id, state, finished_at=now, **how):
+                return False
+            await quotas.refund(connection, job_id, now)
+            await connection.execute(delete(pictures).where(pictures.c.job_id == job_id))
+            return True
+
+    async def told(self, job_id: int) -> bool:
+        """The person who asked has seen that the job was cancelled, failed or refused. True the first time."""
+        async with self._transactions.writing() as connection:
+            told = await connection.execute(
+                update(jobs).where(jobs.c.id == job_id, _untold()).values(told=True).returning(jobs.c.id)
+            )
+            return told.first() is not None
+
+    async def shown_at(self, job_id: int, message_id: int) -> bool:
+        """Writes down the message that shows how a live job is getting on."""
+        async with self._transactions.writing() as connection:
+            shown = await connection.execute(
+                update(jobs)
+                .where(jobs.c.id == job_id, jobs.c.state.in_(LIVE))
+                .values(message_id=message_id)
+                .returning(jobs.c.id)
+            )
+            return shown.first() is not None
+
+    async def back_in_line(self) -> Unfinished:
+        """For the start, before anything else draws: what was running goes back to its place in the queue."""
+        async with self._transactions.writing(alone_with="queue") as connection:
+            await _change(connection, jobs.c.state == JobState.RUNNING, JobState.QUEUED)
+            return Unfinished(
+                waiting=await _all(connection, jobs.c.state == JobState.QUEUED),
+                undelivered=await _all(connection, jobs.c.state == JobState.RENDERED),
+                untold=await _all(connection, _untold()),
+            )
+
+    async def waiting(self) -> tuple[Job, ...]:
+        """The queued jobs in the order in which they were accepted."""
+        async with self._transactions.reading() as connection:
+            return await _all(connection, jobs.c.state == JobState.QUEUED)
+
+    async def live_of(self, user_id: int) -> tuple[Job, ...]:
+        async with self._transactions.reading() as connection:
+            return await _all(connection, (jobs.c.user_id == user_id) & jobs.c.state.in_(LIVE))
+
+    async def get(self, job_id: int) -> Job | None:
+        async with self._transactions.reading() as connection:
+            return await _find(connection, jobs.c.id == job_id)
+
+    async def by_interaction(self, interaction_id: int) -> Job | None:
+        async with self._transactions.reading() as connection:
+            return await _find(connection, jobs.c.interaction_id == interaction_id)
+
+    async def by_message(self, message_id: int) -> Job | None:
+        """The newest job that a message shows."""
+        async with self._transactions.reading() as connection:
+            return await _find(connection, jobs.c.message_id == message_id)
+
+    async def counts(self) -> Mapping[JobState, int]:
+        """How many jobs are live, by state."""
+        async with self._transactions.reading() as connection:
+            return await _count_by_state(connection, jobs.c.state.in_(LIVE))
+
+    async def statistics(self, since: datetime, guild_id: int | None = None) -> Statistics:
+        """Of one server, or of everything where no server is named."""
+        here = jobs.c.queued_at >= since
+        paid_here = charges.c.reserved_at >= since
+        if guild_id is not None:
+            here &= jobs.c.guild_id == guild_id
+            paid_here &= charges.c.guild_id == guild_id
+        async with self._transactions.reading() as connection:
+            kinds = await connection.execute(select(jobs.c.kind, func.count()).where(here).group_by(jobs.c.kind))
+            people = await connection.scalar(select(func.count(jobs.c.user_id.distinct())).where(here))
+            drawn = await connection.scalar(
+                select(func.count()).select_from(jobs.join(pictures, pictures.c.job_id == jobs.c.id)).where(here)
+            )
+            spent = await connection.scalar(select(func.sum(charges.c.spent)).where(paid_here))
+            times = await connection.execute(
+                select(jobs.c.queued_at, jobs.c.started_at, jobs.c.rendered_at)
+                .where(here, jobs.c.state == JobState.DELIVERED)
+                .order_by(jobs.c.queued_at.desc())
+                .limit(500)
+            )
+            latest = times.all()
+            return Statistics(
+                jobs=await _count_by_state(connection, here),
+                kinds=dict(kinds.all()),
+                people=people or 0,
+                pictures=drawn or 0,
+                credits=spent or 0.0,
+                median_wait=_median([row.started_at - row.queued_at for row in latest]),
+                median_drawing=_median([row.rendered_at - row.started_at for row in latest]),
+            )
+
+
+async def _change(
+    connection: AsyncConnection, which: ColumnElement[bool], to: JobState, **columns: Any
+) -> tuple[int, ...]:
+    changed = await connection.execute(
+        update(jobs).where(which, jobs.c.state.in_(COMES_FROM[to])).values(state=to, **columns).returning(jobs.c.id)
+    )
+    return tuple(sorted(changed.scalars()))
+
+
+async def _write(connection: AsyncConnection, new: NewJob, now: datetime) -> Job:
+    asked_for = {field.name: getattr(new, field.name) for field in fields(NewJob)}
+    asked_for["parent_picture_id"] = (
+        select(pictures.c.id).where(pictures.c.id == new.parent_picture_id).scalar_subquery()
+    )
+    written = await connection.execute(
+        insert(jobs)
+        .values(**asked_for, state=JobState.QUEUED, attempts=0, told=False, queued_at=now)
+        .returning(*jobs.c)
+    )
+    return _job(written.one())
+
+
+async def _find(connection: AsyncConnection, which: ColumnElement[bool]) -> Job | None:
+    row = (await connection.execute(select(jobs).where(which).order_by(jobs.c.id.desc()).limit(1))).first()
+    return _job(row) if row else None
+
+
+async def _all(connection: AsyncConnection, which: ColumnElement[bool]) -> tuple[Job, ...]:
+    rows = await connection.execute(select(jobs).where(which).order_by(jobs.c.id))
+    return tuple(_job(row) for row in rows)
+
+
+async def _count_waiting(connection: AsyncConnection, account: Account) -> int:
+    waiting = await connection.scalar(
+        select(func.count()).where(
+            jobs.c.user_id == account.user_id,
+            jobs.c.guild_id == account.guild_id,
+            jobs.c.state == JobState.QUEUED,
+        )
+    )
+    return waiting or 0
+
+
+async def _count_by_state(connection: AsyncConnection, which: ColumnElement[bool]) -> Mapping[JobState, int]:
+    counts = await connection.execute(select(jobs.c.state, func.count()).where(which).group_by(jobs.c.state))
+    return dict(counts.all())
+
+
+def _untold() -> ColumnElement[bool]:
+    return ~jobs.c.told & jobs.c.finished_at.is_not(None)
+
+
+def _over_quota(usage: Usage, cost: float, limit: float) -> OverQuota:
+    return OverQuota(usage.spent, cost, limit, usage.room_at(cost, limit))
+
+
+def _median(periods: list[timedelta]) -> timedelta | None:
+    return timedelta(seconds=median(period.total_seconds() for period in periods)) if periods else None
+
+
+def _job(row: Row[Any]) -> Job:
+    return Job(**row._mapping)

@@ -1,0 +1,36 @@
+"""The steps from one schema to the next. `upgrade` is run at every start."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from storage.refusal import DatabaseRefused
+
+
+def upgrade(connection: Connection) -> None:
+    """Brings the tables up to date within the caller's transaction: all steps or none.
+
+    Raises DatabaseRefused if a newer version has been here.
+    """
+    config = alembic(connection)
+    steps = ScriptDirectory.from_config(config)
+    known = {step.revision for step in steps.walk_revisions()}
+    done = set(MigrationContext.configure(connection).get_current_heads())
+    if unknown := done - known:
+        raise DatabaseRefused(
+            f"The database was written by a newer version of Anima Bot (its schema is {', '.join(sorted(unknown))}); "
+            "run that version, or restore a backup from before it."
+        )
+    if done != set(steps.get_heads()):
+        command.upgrade(config, "head")
+
+
+def alembic(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,188 @@
+"""Everything kept about a person, out at their wish; gone at their wish; and gone by itself after a time."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import Column, delete, func, or_, select, update
+
+from storage.clock import Clock
+from storage.jobs import LIVE
+from storage.quotas import WINDOW
+from storage.schema import ChargeState, JobState, audit, blocks, charges, jobs, pictures, preferences, presets
+from storage.transactions import Transactions
+
+ABOUT: Mapping[str, tuple[Column[Any], ...]] = {
+    "jobs": (jobs.c.user_id,),
+    "pictures": (pictures.c.user_id,),
+    "charges": (charges.c.user_id,),
+    "preferences": (preferences.c.user_id,),
+    "presets": (presets.c.user_id,),
+    "blocks": (blocks.c.user_id,),
+    "audit": (audit.c.actor_id, audit.c.subject_id),
+}
+"""By which columns a row is about a person."""
+
+PEOPLE = frozenset({"user_id", "ended_by", "blocked_by", "actor_id", "subject_id"})
+SECRETS = frozenset({"interaction_token"})
+"""With it one could speak as the bot."""
+
+BATCH = 500
+"""Jobs forgotten in one transaction, so that nobody waits long for the next."""
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What went. `messages` are (channel_id, message_id) of delivered pictures, which still stand in Discord."""
+
+    jobs: int
+    pictures: int
+    messages: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """How many jobs lost their words, and how many went with their pictures."""
+
+    worded_jobs: int
+    jobs: int
+
+
+class Privacy:
+    def __init__(self, transactions: Transactions, clock: Clock) -> None:
+        self._transactions = transactions
+        self._clock = clock
+
+    async def export(self, user_id: int) -> dict[str, list[dict[str, Any]]]:
+        """All rows about a person by table, as plain JSON; other people's ids in them are left out."""
+        exported = {}
+        async with self._transactions.reading() as connection:
+            for name, about in ABOUT.items():
+                question = select(about[0].table).where(or_(*(column == user_id for column in about)))
+                rows = await connection.execute(question)
+                exported[name] = [_plain(row._asdict(), user_id) for row in rows]
+        return exported
+
+    async def erase(self, user_id: int) -> Erased:
+        """Deletes what is kept about a person, in one transaction. Jobs that were still live end there, refunded.
+
+        Two things keep the person's id, because erasing must not be a way around them: blocks, until they are lifted,
+        and bare charges (when, where, how much) of the last 24 hours, until they lapse. Older charges and the lines of
+        the audit log stay without a name.
+        """
+        now = self._clock()
+        theirs = jobs.c.user_id == user_id
+        async with self._transactions.writing() as connection:
+            drawn = await connection.scalar(select(func.count()).where(pictures.c.user_id == user_id))
+            posted = await connection.execute(
+                select(jobs.c.channel_id, jobs.c.message_id)
+                .where(theirs, jobs.c.state == JobState.DELIVERED)
+                .distinct()
+            )
+            messages = tuple((channel_id, message_id) for channel_id, message_id in posted)
+            await connection.execute(
+                update(charges)
+                .where(charges.c.job_id.in_(select(jobs.c.id).where(theirs, jobs.c.state.in_(LIVE))))
+                .values(state=ChargeState.REFUNDED, spent=0, closed_at=now)
+            )
+            erased = await connection.execute(delete(jobs).where(theirs))
+            await connection.execute(
+                update(charges)
+                .where(charges.c.user_id == user_id, charges.c.reserved_at <= now - WINDOW)
+                .values(user_id=None)
+            )
+            await connection.execute(delete(preferences).where(preferences.c.user_id == user_id))
+            await connection.execute(delete(presets).where(presets.c.user_id == user_id))
+            for column in (jobs.c.ended_by, blocks.c.blocked_by, audit.c.actor_id, audit.c.subject_id):
+                await connection.execute(update(column.table).where(column == user_id).values({column: None}))
+        await self._transactions.empty_log()
+        return Erased(erased.rowcount, drawn or 0, messages)
+
+    async def forget_older_than(
+        self, *, prompts: timedelta | None = None, pictures: timedelta | None = None
+    ) -> Forgotten:
+        """Keeps words for `prompts` and finished jobs with their pictures for `pictures`; None keeps them for ever.
+
+        What nobody needs any longer goes each time: interaction tokens that ran out, names on charges that lapsed.
+        """
+        now = self._clock()
+        async with self._transactions.writing() as connection:
+            await connection.execute(
+                update(jobs)
+                .where(jobs.c.interaction_token.is_not(None), jobs.c.token_expires_at <= now)
+                .values(interaction_token=None)
+            )
+            await connection.execute(
+                update(charges)
+                .where(charges.c.user_id.is_not(None), charges.c.reserved_at <= now - WINDOW)
+                .values(user_id=None)
+            )
+        forgotten = Forgotten(
+            worded_jobs=0 if prompts is None else await self._forget_words(now - prompts),
+            jobs=0 if pictures is None else await self._forget_jobs(now - pictures),
+        )
+        await self._transactions.empty_log()
+        return forgotten
+
+    async def _forget_words(self, until: datetime) -> int:
+        count = 0
+        async for batch in self._finished_before(until):
+            async with self._transactions.writing() as connection:
+                forgotten = await connection.execute(
+                    update(jobs)
+                    .where(jobs.c.id.in_(batch), jobs.c.prompt != "")
+                    .values(prompt="", negative_prompt="", parameters={}, reason=None)
+                    .returning(jobs.c.id)
+                )
+                wordless = forgotten.scalars().all()
+                await connection.execute(
+                    update(pictures).where(pictures.c.job_id.in_(wordless)).values(prompt="", metadata="")
+                )
+                count += len(wordless)
+        return count
+
+    async def _forget_jobs(self, until: datetime) -> int:
+        count = 0
+        async for batch in self._finished_before(until):
+            async with self._transactions.writing() as connection:
+                forgotten = await connection.execute(delete(jobs).where(jobs.c.id.in_(batch)))
+                count += forgotten.rowcount
+        return count
+
+    async def _finished_before(self, until: datetime) -> AsyncIterator[list[int]]:
+        """Ids of jobs that have ended and were accepted before `until`, in batches, oldest first."""
+        last = 0
+        while True:
+            async with self._transactions.reading() as connection:
+                newest = select(func.max(jobs.c.id)).where(jobs.c.queued_at < until).scalar_subquery()
+                found = await connection.scalars(
+                    select(jobs.c.id)
+                    .where(jobs.c.id > last, jobs.c.id <= newest, jobs.c.state.not_in(LIVE))
+                    .order_by(jobs.c.id)
+                    .limit(BATCH)
+                )
+                batch = list(found)
+            if not batch:
+                return
+            yield batch
+            last = batch[-1]
+
+
+def _plain(row: Mapping[str, Any], user_id: int) -> dict[str, Any]:
+    return {
+        name: None if name in PEOPLE and value != user_id else _plain_value(value)
+        for name, value in row.items()
+        if name not in SECRETS
+    }
+
+
+def _plain_value(value: Any) -> Any:
+    match value:
+        case datetime():
+            return value.isoformat()
+        case Enum():
+            return value.value
+        case _:
+            return value

@@ -1,0 +1,136 @@
+"""What drawing costs: a ledger of charges, and how much of it a person used in the sliding 24 hours.
+
+A charge is reserved when a job is accepted, settled when its pictures are delivered, refunded when there are none. It
+is one row a job, opened once and closed once, so nothing is ever charged or given back twice.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, case, func, insert, literal, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.clock import Clock
+from storage.columns import Credits
+from storage.schema import ChargeState, charges
+from storage.transactions import Transactions
+
+WINDOW = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Account:
+    """Who pays: a person in a server, or, with no server, a person everywhere else."""
+
+    user_id: int
+    guild_id: int | None
+
+    def __str__(self) -> str:
+        return f"account {self.user_id} in {self.guild_id}"
+
+
+@dataclass(frozen=True)
+class Charge:
+    at: datetime
+    credits: float
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What an account spent in the 24 hours before now, oldest charge first."""
+
+    charges: tuple[Charge, ...]
+
+    @property
+    def spent(self) -> float:
+        return _exact(sum(charge.credits for charge in self.charges))
+
+    def has_room(self, cost: float, limit: float | None) -> bool:
+        return limit is None or _exact(self.spent + cost) <= limit
+
+    def room_at(self, cost: float, limit: float) -> datetime | None:
+        """When enough charges will have lapsed for `cost`. None: never, it is more than the whole limit."""
+        left = self.spent
+        for charge in self.charges:
+            left = _exact(left - charge.credits)
+            if _exact(left + cost) <= limit:
+                return charge.at + WINDOW
+        return None
+
+
+class Quotas:
+    def __init__(self, transactions: Transactions, clock: Clock) -> None:
+        self._transactions = transactions
+        self._clock = clock
+
+    async def usage(self, account: Account) -> Usage:
+        async with self._transactions.reading() as connection:
+            return await read_usage(connection, account, self._clock())
+
+    async def spent_lately(self, period: timedelta) -> Mapping[int, float]:
+        """Credits by user, over all servers, for fair shares. `period` is at most the 24 hours a charge has a name."""
+        async with self._transactions.reading() as connection:
+            rows = await connection.execute(
+                select(charges.c.user_id, func.sum(charges.c.spent))
+                .where(charges.c.reserved_at > self._clock() - period, charges.c.user_id.is_not(None))
+                .group_by(charges.c.user_id)
+            )
+            return dict(rows.all())
+
+
+async def read_usage(connection: AsyncConnection, account: Account, now: datetime) -> Usage:
+    rows = await connection.execute(
+        select(charges.c.reserved_at, charges.c.spent)
+        .where(
+            charges.c.user_id == account.user_id,
+            charges.c.guild_id == account.guild_id,
+            charges.c.reserved_at > now - WINDOW,
+            charges.c.spent > 0,
+        )
+        .order_by(charges.c.reserved_at)
+    )
+    return Usage(tuple(Charge(at, spent) for at, spent in rows))
+
+
+async def reserve(connection: AsyncConnection, job_id: int, account: Account, cost: float, now: datetime) -> None:
+    await connection.execute(
+        insert(charges).values(
+            job_id=job_id,
+            user_id=account.user_id,
+            guild_id=account.guild_id,
+            reserved=cost,
+            spent=cost,
+            state=ChargeState.RESERVED,
+            reserved_at=now,
+        )
+    )
+
+
+async def settle(connection: AsyncConnection, job_id: int, now: datetime, cost: float | None = None) -> None:
+    """Closes a charge as reserved, or at the lower `cost` that drawing really had."""
+    spent = (
+        charges.c.spent
+        if cost is None
+        else case((charges.c.reserved < cost, charges.c.reserved), else_=literal(cost, Credits))
+    )
+    await _close(connection, job_id, ChargeState.SETTLED, spent, now)
+
+
+async def refund(connection: AsyncConnection, job_id: int, now: datetime) -> None:
+    await _close(connection, job_id, ChargeState.REFUNDED, literal(0.0, Credits), now)
+
+
+async def _close(
+    connection: AsyncConnection, job_id: int, state: ChargeState, spent: ColumnElement[float], now: datetime
+) -> None:
+    await connection.execute(
+        update(charges)
+        .where(charges.c.job_id == job_id, charges.c.state == ChargeState.RESERVED)
+        .values(state=state, spent=spent, closed_at=now)
+    )
+
+
+def _exact(credits: float) -> float:
+    """Credits are thousandths; adding floats drifts off them."""
+    return round(credits, 3)

@@ -1,0 +1,5 @@
+"""Why a database is not opened."""
+
+
+class DatabaseRefused(Exception):
+    """One sentence for the operator: what is wrong with the database, where, and what to do."""

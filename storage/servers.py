@@ -1,0 +1,166 @@
+"""What the admins of a server decided: its settings, whom they blocked, and the log of every change.
+
+Settings are one JSON document a server, whose keys the bot owns. A change and its line in the audit log are one
+transaction, so there is none without the other.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.clock import Clock
+from storage.schema import audit, blocks, servers
+from storage.transactions import Transactions
+
+EVERYWHERE = 0
+"""In the place of a server: a block by the operator, which holds in all servers and in direct messages."""
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """`version` counts changes, so that who shows old settings can know it. 0: nothing was ever changed."""
+
+    version: int
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Block:
+    user_id: int
+    guild_id: int
+    reason: str
+    blocked_by: int | None
+    blocked_at: datetime
+
+
+@dataclass(frozen=True)
+class AuditEntry:
+    """Who (`actor_id`, None once erased) changed what of whom, from what to what. `subject_id` is a blocked person."""
+
+    id: int
+    guild_id: int
+    actor_id: int | None
+    subject_id: int | None
+    at: datetime
+    what: str
+    before: Any
+    after: Any
+
+
+class Servers:
+    def __init__(self, transactions: Transactions, clock: Clock) -> None:
+        self._transactions = transactions
+        self._clock = clock
+
+    async def settings(self, guild_id: int) -> ServerSettings:
+        async with self._transactions.reading() as connection:
+            return await _settings(connection, guild_id)
+
+    async def change(self, guild_id: int, changes: Mapping[str, Any], *, by: int) -> ServerSettings:
+        """Sets the keys of `changes`, leaves the others; None takes a key away. Returns the settings as they are now.
+
+        Each key that really changes gets a line in the audit log; where none does, the version stays.
+        """
+        async with self._transactions.writing(alone_with=f"server {guild_id}") as connection:
+            old = await _settings(connection, guild_id)
+            new = {key: value for key, value in {**old.settings, **changes}.items() if value is not None}
+            changed = [key for key in changes if old.settings.get(key) != new.get(key)]
+            if not changed:
+                return old
+            await self._replace(connection, guild_id, ServerSettings(old.version + 1, new))
+            for key in changed:
+                await self._log(connection, guild_id, by, key, before=old.settings.get(key), after=new.get(key))
+            return ServerSettings(old.version + 1, new)
+
+    async def block(self, guild_id: int, user_id: int, *, by: int, reason: str = "") -> bool:
+        """False if the person was blocked already; the first reason stays. `guild_id` may be EVERYWHERE."""
+        async with self._transactions.writing(alone_with=f"server {guild_id}") as connection:
+            if await _block(connection, guild_id, user_id):
+                return False
+            await connection.execute(
+                insert(blocks).values(
+                    guild_id=guild_id, user_id=user_id, reason=reason, blocked_by=by, blocked_at=self._clock()
+                )
+            )
+            await self._log(connection, guild_id, by, "block", subject_id=user_id, after=reason)
+            return True
+
+    async def unblock(self, guild_id: int, user_id: int, *, by: int) -> bool:
+        """False if the person was not blocked there."""
+        async with self._transactions.writing(alone_with=f"server {guild_id}") as connection:
+            block = await _block(connection, guild_id, user_id)
+            if block is None:
+                return False
+            await connection.execute(delete(blocks).where(blocks.c.guild_id == guild_id, blocks.c.user_id == user_id))
+            await self._log(connection, guild_id, by, "unblock", subject_id=user_id, before=block.reason)
+            return True
+
+    async def block_of(self, user_id: int, guild_id: int | None) -> Block | None:
+        """What keeps a person from drawing there, if anything: the server's block or the operator's."""
+        async with self._transactions.reading() as connection:
+            everywhere = await _block(connection, EVERYWHERE, user_id)
+            return everywhere if everywhere or guild_id is None else await _block(connection, guild_id, user_id)
+
+    async def blocks(self, guild_id: int) -> tuple[Block, ...]:
+        """Oldest first."""
+        async with self._transactions.reading() as connection:
+            rows = await connection.execute(
+                select(blocks).where(blocks.c.guild_id == guild_id).order_by(blocks.c.blocked_at, blocks.c.user_id)
+            )
+            return tuple(Block(**row._mapping) for row in rows)
+
+    async def audit_log(self, guild_id: int, *, before: int | None = None, limit: int = 25) -> tuple[AuditEntry, ...]:
+        """Newest first; `before` is the id of the last entry of the page before."""
+        page = select(audit).where(audit.c.guild_id == guild_id).order_by(audit.c.id.desc()).limit(limit)
+        if before is not None:
+            page = page.where(audit.c.id < before)
+        async with self._transactions.reading() as connection:
+            return tuple(AuditEntry(**row._mapping) for row in await connection.execute(page))
+
+    async def _replace(self, connection: AsyncConnection, guild_id: int, new: ServerSettings) -> None:
+        values = {"version": new.version, "settings": new.settings, "changed_at": self._clock()}
+        if new.version == 1:
+            await connection.execute(insert(servers).values(guild_id=guild_id, **values))
+        else:
+            await connection.execute(update(servers).where(servers.c.guild_id == guild_id).values(**values))
+
+    async def _log(
+        self,
+        connection: AsyncConnection,
+        guild_id: int,
+        actor_id: int,
+        what: str,
+        *,
+        subject_id: int | None = None,
+        before: Any = None,
+        after: Any = None,
+    ) -> None:
+        await connection.execute(
+            insert(audit).values(
+                guild_id=guild_id,
+                actor_id=actor_id,
+                subject_id=subject_id,
+                at=self._clock(),
+                what=what,
+                before=before,
+                after=after,
+            )
+        )
+
+
+async def _settings(connection: AsyncConnection, guild_id: int) -> ServerSettings:
+    found = await connection.execute(
+        select(servers.c.version, servers.c.settings).where(servers.c.guild_id == guild_id)
+    )
+    row = found.first()
+    return ServerSettings(row.version, row.settings) if row else ServerSettings(0, {})
+
+
+async def _block(connection: AsyncConnection, guild_id: int, user_id: int) -> Block | None:
+    found = await connection.execute(select(blocks).where(blocks.c.guild_id == guild_id, blocks.c.user_id == user_id))
+    row = found.first()
+    return Block(**row._mapping) if row else None

@@ -1,0 +1,210 @@
+from datetime import timedelta
+
+import pytest
+
+from storage.database import Database
+from storage.jobs import Accepted, Allowance, AlreadyAccepted, OverQuota, TooManyWaiting
+from storage.schema import JobState
+from tests.storage.asking import (
+    ALICE,
+    BOB,
+    CHANNEL,
+    GUILD,
+    MESSAGE,
+    UNLIMITED,
+    a_picture,
+    accepted,
+    an_imagine,
+    delivered,
+    rendered,
+    running,
+)
+from tests.storage.rules import broken_rules
+
+
+async def test_a_job_comes_back_as_it_was_asked_for(database, clock):
+    parent = await delivered(database)
+    [picture] = await database.pictures.of_job(parent.id)
+    asked = an_imagine(
+        guild_id=None,
+        kind="vary",
+        prompt="青い髪, café 🎨",
+        negative_prompt="worst quality",
+        parameters={"seeds": [2**64 - 1], "loras": [{"name": "a", "strength": 0.8}]},
+        parent_picture_id=picture.id,
+        interaction_token="secret",
+        token_expires_at=clock.now + timedelta(minutes=15),
+        cost=2.125,
+        private=True,
+        spoiler=True,
+        locale="ja",
+    )
+    verdict = await database.jobs.accept(asked, UNLIMITED)
+
+    job = await database.jobs.get(verdict.job.id)
+    assert job == verdict.job
+    assert all(getattr(job, name) == value for name, value in vars(asked).items())
+    assert (job.state, job.attempts, job.queued_at) == (JobState.QUEUED, 0, clock.now)
+
+
+async def test_a_job_is_found_by_its_interaction_and_by_its_message(database):
+    job = await accepted(database)
+    assert await database.jobs.shown_at(job.id, MESSAGE)
+    assert (await database.jobs.by_interaction(job.interaction_id)).id == job.id
+    assert (await database.jobs.by_message(MESSAGE)).id == job.id
+    assert await database.jobs.by_message(MESSAGE + 1) is None
+
+
+async def test_one_interaction_is_accepted_once(database):
+    asked = an_imagine(cost=3.0)
+    first = await database.jobs.accept(asked, UNLIMITED)
+    again = await database.jobs.accept(asked, UNLIMITED)
+    assert again == AlreadyAccepted(first.job)
+    assert (await database.quotas.usage(asked.account)).spent == 3.0
+
+
+async def test_a_person_waits_with_no_more_jobs_than_allowed(database):
+    allowance = Allowance(waiting=2)
+    first = await database.jobs.accept(an_imagine(), allowance)
+    await database.jobs.accept(an_imagine(), allowance)
+    assert await database.jobs.accept(an_imagine(), allowance) == TooManyWaiting(2, 2)
+    assert isinstance(await database.jobs.accept(an_imagine(user_id=BOB), allowance), Accepted)
+    assert isinstance(await database.jobs.accept(an_imagine(guild_id=None), allowance), Accepted)
+    await database.jobs.start([first.job.id])
+    assert isinstance(await database.jobs.accept(an_imagine(), allowance), Accepted)
+
+
+async def test_a_quota_of_24_hours_slides(database, clock):
+    allowance = Allowance(credits=3.0)
+    noon = clock.now
+    await database.jobs.accept(an_imagine(cost=2.0), allowance)
+    clock.turn(timedelta(hours=1))
+    await database.jobs.accept(an_imagine(cost=1.0), allowance)
+
+    assert await database.jobs.accept(an_imagine(cost=0.5), allowance) == OverQuota(
+        3.0, 0.5, 3.0, noon + timedelta(hours=24)
+    )
+    assert await database.jobs.accept(an_imagine(cost=2.5), allowance) == OverQuota(
+        3.0, 2.5, 3.0, noon + timedelta(hours=25)
+    )
+    assert await database.jobs.accept(an_imagine(cost=3.5), allowance) == OverQuota(3.0, 3.5, 3.0, None)
+    assert isinstance(await database.jobs.accept(an_imagine(cost=0.5, user_id=BOB), allowance), Accepted)
+    assert isinstance(await database.jobs.accept(an_imagine(cost=0.5, guild_id=None), allowance), Accepted)
+
+    clock.now = noon + timedelta(hours=24)
+    assert isinstance(await database.jobs.accept(an_imagine(cost=2.0), allowance), Accepted)
+
+
+@pytest.mark.parametrize("end", ["cancel", "fail", "refuse"])
+@pytest.mark.parametrize("so_far", [accepted, running, rendered])
+async def test_a_job_that_ends_without_pictures_costs_nothing(database, so_far, end):
+    job = await so_far(database)
+    how = {"cancel": (ALICE,), "fail": ("the GPU fell off",), "refuse": ("not in this channel",)}[end]
+    assert await getattr(database.jobs, end)(job.id, *how)
+    assert not await getattr(database.jobs, end)(job.id, *how)
+    assert (await database.quotas.usage(job.account)).spent == 0
+    assert await broken_rules(database) == []
+
+
+async def test_delivery_settles_lets_go_of_the_files_and_says_where_the_pictures_are(database):
+    job = await rendered(database, pictures=2, cost=2.0)
+    files = await database.pictures.renders(job.id)
+    assert [file.content for file in files] == [b"the file", b"the file"]
+    assert await database.jobs.delivered(
+        job.id, channel_id=CHANNEL + 1, message_id=MESSAGE, attachments={0: 50, 1: 51}, cost=1.5
+    )
+    assert await database.pictures.renders(job.id) == ()
+    pictures = await database.pictures.of_job(job.id)
+    assert [(picture.channel_id, picture.message_id, picture.attachment_id) for picture in pictures] == [
+        (CHANNEL + 1, MESSAGE, 50),
+        (CHANNEL + 1, MESSAGE, 51),
+    ]
+    assert (await database.quotas.usage(job.account)).spent == 1.5
+
+
+async def test_nothing_costs_more_than_was_reserved(database):
+    job = await rendered(database, cost=2.0)
+    assert await database.jobs.delivered(job.id, channel_id=CHANNEL, message_id=MESSAGE, attachments={}, cost=9.0)
+    assert (await database.quotas.usage(job.account)).spent == 2.0
+
+
+async def test_a_job_without_pictures_cannot_be_called_rendered(database):
+    job = await running(database)
+    with pytest.raises(ValueError, match="fail it instead"):
+        await database.jobs.rendered(job.id, [])
+
+
+async def test_pictures_that_come_too_late_are_not_kept(database):
+    job = await running(database)
+    await database.jobs.cancel(job.id, by=ALICE)
+    assert await database.jobs.rendered(job.id, [a_picture()]) is None
+    assert await database.pictures.of_job(job.id) == ()
+
+
+async def test_a_restart_puts_running_jobs_back_and_finds_what_is_left_to_say(url, clock):
+    before = await Database.open(url, clock)
+    waiting = await accepted(before)
+    drawing = await running(before)
+    finished = await rendered(before)
+    await delivered(before)
+    failed = await running(before)
+    await before.jobs.fail(failed.id, "no memory")
+    cancelled = await accepted(before)
+    await before.jobs.cancel(cancelled.id, by=BOB)
+    await before.jobs.told(cancelled.id)
+    await before.close()
+
+    after = await Database.open(url, clock)
+    found = await after.jobs.back_in_line()
+    assert [job.id for job in found.waiting] == [waiting.id, drawing.id]
+    assert [job.attempts for job in found.waiting] == [0, 1]
+    assert [job.id for job in found.undelivered] == [finished.id]
+    assert [(job.id, job.reason) for job in found.untold] == [(failed.id, "no memory")]
+    assert (await after.jobs.get(cancelled.id)).ended_by == BOB
+    await after.close()
+
+
+async def test_a_person_is_told_of_an_end_once(database):
+    job = await accepted(database)
+    assert not await database.jobs.told(job.id)
+    await database.jobs.fail(job.id, "no memory")
+    assert await database.jobs.told(job.id)
+    assert not await database.jobs.told(job.id)
+
+
+async def test_waiting_jobs_keep_their_places(database):
+    first, second, third = [await accepted(database, user_id=user) for user in (ALICE, BOB, ALICE)]
+    await database.jobs.start([first.id, third.id])
+    assert await database.jobs.put_back([third.id, first.id, second.id]) == (first.id, third.id)
+    assert [job.id for job in await database.jobs.waiting()] == [first.id, second.id, third.id]
+    assert [job.id for job in await database.jobs.live_of(ALICE)] == [first.id, third.id]
+
+
+async def test_a_parent_that_is_gone_does_not_keep_a_job_from_being_accepted(database):
+    assert (await accepted(database, parent_picture_id=12345)).parent_picture_id is None
+
+
+async def test_statistics_count_one_server_or_all(database, clock):
+    start = clock.now
+    job = await accepted(database, cost=2.0)
+    clock.turn(timedelta(seconds=4))
+    await database.jobs.start([job.id])
+    clock.turn(timedelta(seconds=6))
+    await database.jobs.rendered(job.id, [a_picture(0), a_picture(1)])
+    await database.jobs.delivered(job.id, channel_id=CHANNEL, message_id=MESSAGE, attachments={})
+    await accepted(database, user_id=BOB, guild_id=GUILD + 1, kind="upscale")
+
+    here = await database.jobs.statistics(start, GUILD)
+    assert (here.jobs, here.kinds) == ({JobState.DELIVERED: 1}, {"imagine": 1})
+    assert (here.people, here.pictures, here.credits) == (1, 2, 2.0)
+    assert (here.median_wait, here.median_drawing) == (timedelta(seconds=4), timedelta(seconds=6))
+    everywhere = await database.jobs.statistics(start)
+    assert everywhere.jobs == {JobState.DELIVERED: 1, JobState.QUEUED: 1}
+    assert (everywhere.people, everywhere.credits) == (2, 3.0)
+    assert await database.jobs.counts() == {JobState.QUEUED: 1}
+    assert (await database.jobs.statistics(clock.now + timedelta(days=1))).median_wait is None
+
+
+async def test_secrets_and_words_do_not_show_when_a_job_is_printed():
+    shown = repr(an_imagine(prompt="my dear one", negative_prompt="ugly one", interaction_token="secret"))
+    assert not any(word in shown for word in ("dear", "ugly", "secret"))

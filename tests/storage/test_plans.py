@@ -1,0 +1,92 @@
+"""With a million rows a question without an index is a question without an answer, so SQLite is asked for its plans."""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import event
+
+from storage.database import Database
+from storage.quotas import Account
+from tests.storage.asking import ADMIN, ALICE, GUILD, MESSAGE, a_picture, accepted, delivered, running
+
+BIG = ("jobs", "pictures", "charges", "renders", "audit")
+
+
+async def ask_everything(database: Database, clock: Any) -> None:
+    [picture] = await database.pictures.of_job((await delivered(database)).id)
+    job = await running(database, parent_picture_id=picture.id)
+    await database.jobs.put_back([job.id])
+    await database.jobs.start([job.id])
+    await database.jobs.shown_at(job.id, MESSAGE)
+    await database.jobs.rendered(job.id, [a_picture()])
+    await database.jobs.fail(job.id, "no memory")
+    await database.jobs.told(job.id)
+    await database.jobs.back_in_line()
+    await database.jobs.waiting()
+    await database.jobs.live_of(ALICE)
+    await database.jobs.by_interaction(job.interaction_id)
+    await database.jobs.by_message(MESSAGE)
+    await database.jobs.counts()
+    await database.jobs.statistics(clock.now, GUILD)
+    await database.jobs.statistics(clock.now)
+    await database.quotas.usage(Account(ALICE, GUILD))
+    await database.quotas.spent_lately(timedelta(hours=6))
+    await database.pictures.get(picture.id)
+    await database.pictures.children(picture.id)
+    await database.pictures.renders(job.id)
+    await database.pictures.history(ALICE)
+    await database.pictures.history(ALICE, before=picture.id)
+    await database.pictures.history(ALICE, after=picture.id)
+    await database.pictures.history(ALICE, words="red hair", before=picture.id)
+    await database.pictures.history(ALICE, words="red hair", after=picture.id)
+    await database.pictures.delete([picture.id])
+    await database.pictures.delete_message(MESSAGE)
+    await database.servers.change(GUILD, {"steps": 30}, by=ADMIN)
+    await database.servers.audit_log(GUILD, before=5)
+    await database.privacy.export(ALICE)
+    await database.privacy.erase(ALICE)
+    await accepted(database)
+    clock.turn(timedelta(days=9))
+    await database.privacy.forget_older_than(prompts=timedelta(days=1), pictures=timedelta(days=2))
+
+
+async def test_no_question_reads_a_whole_table(sqlite, clock):
+    asked: dict[str, Any] = {}
+
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.startswith(("SELECT", "UPDATE", "DELETE")):
+            asked[statement] = parameters
+
+    event.listen(sqlite._engine.sync_engine, "before_cursor_execute", note)
+    await ask_everything(sqlite, clock)
+    event.remove(sqlite._engine.sync_engine, "before_cursor_execute", note)
+    assert len(asked) > 40
+
+    scans = {}
+    async with sqlite.transactions.reading() as connection:
+        for statement, parameters in asked.items():
+            plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            steps = [row[3] for row in plan]
+            if found := [step for step in steps if step.startswith(tuple(f"SCAN {table}" for table in BIG))]:
+                scans[statement] = found
+    assert scans == {}
+
+
+async def test_a_search_stops_at_the_end_of_its_page(sqlite):
+    """The order comes from the index itself. Sorting would mean that everything found is read first."""
+    plans = []
+
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if "FROM pictures" in statement:
+            plans.append((statement, parameters))
+
+    event.listen(sqlite._engine.sync_engine, "before_cursor_execute", note)
+    for way in ({}, {"before": 9}, {"after": 9}):
+        await sqlite.pictures.history(ALICE, **way)
+        await sqlite.pictures.history(ALICE, words="red hair", **way)
+    event.remove(sqlite._engine.sync_engine, "before_cursor_execute", note)
+    assert len(plans) == 6
+    async with sqlite.transactions.reading() as connection:
+        for statement, parameters in plans:
+            plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            assert not any("B-TREE" in row[3] for row in plan)

@@ -1,0 +1,40 @@
+import asyncio
+
+import pytest
+
+from storage.preferences import PRESETS_EACH, TooManyPresets
+from tests.storage.asking import ALICE, BOB
+
+
+async def test_defaults_are_replaced_as_a_whole_and_belong_to_one_person(database):
+    assert await database.preferences.defaults(ALICE) == {}
+    await database.preferences.set_defaults(ALICE, {"steps": 30, "cfg": 4.5})
+    await database.preferences.set_defaults(ALICE, {"sampler": "er_sde"})
+    assert await database.preferences.defaults(ALICE) == {"sampler": "er_sde"}
+    assert await database.preferences.defaults(BOB) == {}
+    await database.preferences.set_defaults(ALICE, {})
+    assert await database.preferences.defaults(ALICE) == {}
+
+
+async def test_presets_are_saved_replaced_found_and_deleted_by_name(database):
+    await database.preferences.save_preset(ALICE, "portrait", {"aspect": "2:3"})
+    await database.preferences.save_preset(ALICE, "夜景", {"steps": 40})
+    await database.preferences.save_preset(ALICE, "portrait", {"aspect": "3:4"})
+    assert await database.preferences.presets(ALICE) == {"portrait": {"aspect": "3:4"}, "夜景": {"steps": 40}}
+    assert await database.preferences.preset(ALICE, "portrait") == {"aspect": "3:4"}
+    assert await database.preferences.preset(BOB, "portrait") is None
+    assert await database.preferences.delete_preset(ALICE, "portrait")
+    assert not await database.preferences.delete_preset(ALICE, "portrait")
+
+
+async def test_there_are_never_too_many_presets_even_when_saved_at_once(database):
+    names = [f"preset {number:02}" for number in range(PRESETS_EACH + 3)]
+    saved = await asyncio.gather(
+        *(database.preferences.save_preset(ALICE, name, {"name": name}) for name in names), return_exceptions=True
+    )
+    assert sum(isinstance(outcome, TooManyPresets) for outcome in saved) == 3
+    kept = await database.preferences.presets(ALICE)
+    assert len(kept) == PRESETS_EACH
+    await database.preferences.save_preset(ALICE, next(iter(kept)), {"replaced": True})
+    with pytest.raises(TooManyPresets, match="delete one before saving “one more”"):
+        await database.preferences.save_preset(ALICE, "one more", {})

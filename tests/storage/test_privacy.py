@@ -1,0 +1,170 @@
+import json
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from storage.database import Database
+from storage.quotas import WINDOW
+from storage.schema import charges, metadata
+from tests.storage.asking import (
+    ADMIN,
+    ALICE,
+    BOB,
+    GUILD,
+    MESSAGE,
+    a_picture,
+    accepted,
+    delivered,
+    rendered,
+    running,
+)
+from tests.storage.rules import broken_rules
+
+SECRET_WORDS = "umbrella of a very particular green"
+
+
+async def live_a_little(database: Database, clock) -> None:
+    """Alice leaves something in every table, also in the rows of others."""
+    await delivered(database, pictures=2, prompt=SECRET_WORDS, negative_prompt=SECRET_WORDS, interaction_token="token")
+    clock.turn(WINDOW)
+    [picture] = (await database.pictures.history(ALICE, limit=1)).pictures
+    await delivered(database, user_id=BOB, parent_picture_id=picture.id, message_id=MESSAGE + 1)
+    await rendered(database)
+    failed = await running(database)
+    await database.jobs.fail(failed.id, SECRET_WORDS)
+    moderated = await accepted(database, user_id=BOB)
+    await database.jobs.cancel(moderated.id, by=ALICE)
+    await database.preferences.set_defaults(ALICE, {"negative": SECRET_WORDS})
+    await database.preferences.save_preset(ALICE, "mine", {"prompt": SECRET_WORDS})
+    await database.servers.change(GUILD, {"steps": 30}, by=ALICE)
+    await database.servers.block(GUILD, BOB, by=ALICE, reason="rude")
+    await database.servers.block(GUILD, ALICE, by=ADMIN, reason="rude too")
+
+
+async def places_of(database: Database, user_id: int) -> set[str]:
+    """Every column of every table in which a person's id stands, alone or within something."""
+    places = set()
+    async with database.transactions.reading() as connection:
+        for table in metadata.sorted_tables:
+            for row in await connection.execute(select(table)):
+                places |= {
+                    f"{table.name}.{name}" for name, value in row._asdict().items() if str(user_id) in str(value)
+                }
+    return places
+
+
+async def test_export_is_plain_and_has_all_that_is_kept_but_no_secret_and_nobody_else(database, clock):
+    await live_a_little(database, clock)
+    exported = await database.privacy.export(ALICE)
+    as_text = json.dumps(exported)
+    assert {name: len(rows) for name, rows in exported.items()} == {
+        "jobs": 3,
+        "pictures": 3,
+        "charges": 3,
+        "preferences": 1,
+        "presets": 1,
+        "blocks": 1,
+        "audit": 3,
+    }
+    assert as_text.count(SECRET_WORDS) >= 6
+    assert "token" not in {key for row in exported["jobs"] for key in row if key == "interaction_token"}
+    assert not any(str(other) in as_text for other in (BOB, ADMIN))
+
+
+async def test_everything_with_a_persons_id_is_exported(database, clock):
+    await live_a_little(database, clock)
+    tables = {place.split(".")[0] for place in await places_of(database, ALICE)}
+    assert tables == set(await database.privacy.export(ALICE))
+
+
+async def test_erasing_leaves_only_blocks_and_the_charges_of_a_day(database, clock):
+    await live_a_little(database, clock)
+    erased = await database.privacy.erase(ALICE)
+    assert (erased.jobs, erased.pictures, erased.messages) == (3, 3, ((3001, MESSAGE),))
+    assert await places_of(database, ALICE) == {"blocks.user_id", "charges.user_id"}
+    assert (await database.servers.block_of(ALICE, GUILD)).reason == "rude too"
+    assert (await database.servers.block_of(BOB, GUILD)).blocked_by is None
+
+    clock.turn(WINDOW)
+    await database.privacy.forget_older_than()
+    assert await places_of(database, ALICE) == {"blocks.user_id"}
+
+
+async def test_erasing_refunds_what_was_not_delivered_and_nothing_else(database):
+    await delivered(database, cost=1.0)
+    live = await rendered(database, cost=2.0)
+    await database.privacy.erase(ALICE)
+    assert (await database.quotas.usage(live.account)).spent == 1.0
+    assert await database.jobs.rendered(live.id, [a_picture()]) is None
+    async with database.transactions.reading() as connection:
+        rows = (await connection.execute(select(charges.c.state, charges.c.spent, charges.c.job_id))).all()
+    assert sorted(map(tuple, rows)) == [("refunded", 0.0, None), ("settled", 1.0, None)]
+
+
+async def test_erasing_does_not_touch_others(database, clock):
+    await live_a_little(database, clock)
+    before = await database.pictures.history(BOB)
+    await database.privacy.erase(ALICE)
+    after = await database.pictures.history(BOB)
+    assert [picture.id for picture in after.pictures] == [picture.id for picture in before.pictures]
+    assert after.pictures[0].parent_picture_id is None
+    assert await broken_rules(database) == []
+
+
+async def test_erased_words_leave_the_files_of_the_disk(sqlite, sqlite_file, clock):
+    def files_have_them() -> bool:
+        return any(SECRET_WORDS.encode() in file.read_bytes() for file in sqlite_file.parent.iterdir())
+
+    await live_a_little(sqlite, clock)
+    assert files_have_them()
+    await sqlite.privacy.erase(ALICE)
+    assert not files_have_them()
+
+
+async def test_erasing_somebody_unknown_is_nothing(database):
+    erased = await database.privacy.erase(ALICE)
+    assert (erased.jobs, erased.pictures, erased.messages) == (0, 0, ())
+
+
+async def test_prompts_are_forgotten_after_their_time_and_pictures_after_theirs(database, clock):
+    old = await delivered(database, prompt=SECRET_WORDS, parameters={"seed": 1})
+    waiting = await accepted(database, prompt=SECRET_WORDS)
+    clock.turn(timedelta(days=30))
+    new = await delivered(database, prompt=SECRET_WORDS)
+
+    forgotten = await database.privacy.forget_older_than(prompts=timedelta(days=10), pictures=timedelta(days=31))
+    assert (forgotten.worded_jobs, forgotten.jobs) == (1, 0)
+    [picture] = await database.pictures.of_job(old.id)
+    assert (picture.prompt, picture.metadata, picture.seed) == ("", "", 7)
+    assert (await database.jobs.get(old.id)).parameters == {}
+    assert (await database.jobs.get(waiting.id)).prompt == SECRET_WORDS
+    found = await database.pictures.history(ALICE, words="umbrella")
+    assert [picture.job_id for picture in found.pictures] == [new.id]
+
+    forgotten = await database.privacy.forget_older_than(prompts=timedelta(days=10), pictures=timedelta(days=10))
+    assert (forgotten.worded_jobs, forgotten.jobs) == (0, 1)
+    assert await database.jobs.get(old.id) is None
+    assert await database.pictures.get(picture.id) is None
+    assert await database.jobs.get(waiting.id)
+    assert await broken_rules(database) == []
+
+
+async def test_what_nobody_needs_any_longer_always_goes(database, clock):
+    expires = clock.now + timedelta(minutes=15)
+    job = await delivered(database, interaction_token="secret", token_expires_at=expires)
+    await database.privacy.forget_older_than()
+    assert (await database.jobs.get(job.id)).interaction_token == "secret"
+    clock.turn(WINDOW)
+    await database.privacy.forget_older_than()
+    assert (await database.jobs.get(job.id)).interaction_token is None
+    async with database.transactions.reading() as connection:
+        assert (await connection.execute(select(charges.c.user_id, charges.c.spent))).all() == [(None, 1.0)]
+
+
+async def test_forgetting_goes_in_batches(database, clock, monkeypatch):
+    monkeypatch.setattr("storage.privacy.BATCH", 3)
+    for _ in range(7):
+        await delivered(database)
+    clock.turn(timedelta(days=2))
+    forgotten = await database.privacy.forget_older_than(prompts=timedelta(days=1), pictures=timedelta(days=1))
+    assert (forgotten.worded_jobs, forgotten.jobs) == (7, 7)

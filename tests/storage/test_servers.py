@@ -1,0 +1,88 @@
+import asyncio
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from storage.servers import EVERYWHERE, ServerSettings
+from tests.storage.asking import ADMIN, ALICE, BOB, GUILD
+
+
+async def test_a_server_starts_without_settings(database):
+    assert await database.servers.settings(GUILD) == ServerSettings(0, {})
+
+
+async def test_a_change_leaves_other_keys_alone_and_is_logged_by_key(database, clock):
+    await database.servers.change(GUILD, {"steps": 30, "quota": {"role": 5}}, by=ADMIN)
+    clock.turn(timedelta(minutes=1))
+    changed = await database.servers.change(GUILD, {"steps": None, "paused": True, "quota": {"role": 5}}, by=BOB)
+    assert changed == ServerSettings(2, {"quota": {"role": 5}, "paused": True})
+    assert await database.servers.settings(GUILD) == changed
+    assert await database.servers.settings(GUILD + 1) == ServerSettings(0, {})
+    log = await database.servers.audit_log(GUILD)
+    assert [(entry.actor_id, entry.what, entry.before, entry.after) for entry in log] == [
+        (BOB, "paused", None, True),
+        (BOB, "steps", 30, None),
+        (ADMIN, "quota", None, {"role": 5}),
+        (ADMIN, "steps", None, 30),
+    ]
+    assert log[0].at == clock.now
+
+
+async def test_a_change_to_the_same_is_none(database):
+    first = await database.servers.change(GUILD, {"steps": 30}, by=ADMIN)
+    assert await database.servers.change(GUILD, {"steps": 30, "cfg": None}, by=ADMIN) == first
+    assert len(await database.servers.audit_log(GUILD)) == 1
+
+
+async def test_changes_at_once_lose_nothing(database):
+    await asyncio.gather(*(database.servers.change(GUILD, {f"key {n}": n}, by=ADMIN) for n in range(8)))
+    settings = await database.servers.settings(GUILD)
+    assert settings == ServerSettings(8, {f"key {n}": n for n in range(8)})
+    assert len(await database.servers.audit_log(GUILD)) == 8
+
+
+async def test_without_its_line_in_the_log_there_is_no_change(database):
+    async with database.transactions.writing() as connection:
+        await connection.execute(text("ALTER TABLE audit RENAME TO audit_elsewhere"))
+    for change in (
+        database.servers.change(GUILD, {"steps": 30}, by=ADMIN),
+        database.servers.block(GUILD, ALICE, by=ADMIN),
+    ):
+        with pytest.raises(Exception, match="audit"):
+            await change
+    assert await database.servers.settings(GUILD) == ServerSettings(0, {})
+    assert await database.servers.block_of(ALICE, GUILD) is None
+
+
+async def test_a_block_holds_in_its_server_until_it_is_lifted(database, clock):
+    assert await database.servers.block(GUILD, ALICE, by=ADMIN, reason="spam")
+    assert not await database.servers.block(GUILD, ALICE, by=BOB, reason="again")
+    block = await database.servers.block_of(ALICE, GUILD)
+    assert (block.reason, block.blocked_by, block.blocked_at) == ("spam", ADMIN, clock.now)
+    assert await database.servers.blocks(GUILD) == (block,)
+    assert await database.servers.block_of(ALICE, GUILD + 1) is None
+    assert await database.servers.block_of(ALICE, None) is None
+    assert await database.servers.block_of(BOB, GUILD) is None
+
+    assert await database.servers.unblock(GUILD, ALICE, by=BOB)
+    assert not await database.servers.unblock(GUILD, ALICE, by=BOB)
+    assert await database.servers.block_of(ALICE, GUILD) is None
+    assert [
+        (entry.what, entry.actor_id, entry.subject_id, entry.before, entry.after)
+        for entry in await database.servers.audit_log(GUILD)
+    ] == [("unblock", BOB, ALICE, "spam", None), ("block", ADMIN, ALICE, None, "spam")]
+
+
+async def test_the_operators_block_holds_everywhere(database):
+    await database.servers.block(EVERYWHERE, ALICE, by=ADMIN)
+    assert await database.servers.block_of(ALICE, GUILD)
+    assert await database.servers.block_of(ALICE, None)
+
+
+async def test_the_audit_log_comes_in_pages(database):
+    for number in range(7):
+        await database.servers.change(GUILD, {"steps": number + 1}, by=ADMIN)
+    first = await database.servers.audit_log(GUILD, limit=4)
+    second = await database.servers.audit_log(GUILD, limit=4, before=first[-1].id)
+    assert [entry.after for entry in first + second] == [7, 6, 5, 4, 3, 2, 1]
