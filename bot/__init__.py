@@ -1,0 +1,1 @@
+"""Anima Bot: what stands between Discord and the engine."""

@@ -1,0 +1,100 @@
+"""The discord.py client: builds the parts, hands them to each other, starts them and lets them finish."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import discord
+from discord import app_commands
+
+from bot.commands import register
+from bot.components import DYNAMIC_ITEMS
+from bot.delivery import Delivery
+from bot.discord_endpoints import point_discord_at
+from bot.intake import Intake
+from bot.jobs import waiting
+from bot.queue import FairQueue
+from bot.settings import Settings
+from bot.worker import Worker
+from inference import NativeSettings
+from inference.process import EngineProcess, load_engine
+from storage.database import Database
+
+logger = logging.getLogger(__name__)
+
+
+class AnimaClient(discord.Client):
+    def __init__(self, settings: Settings, database: Database, engine: EngineProcess) -> None:
+        intents = discord.Intents.none()
+        intents.guilds = True
+        super().__init__(intents=intents, allowed_mentions=discord.AllowedMentions.none())
+        self.database = database
+        self.tree = app_commands.CommandTree(self)
+        self.queue = FairQueue(settings.anima_largest_batch)
+        self.delivery = Delivery(self, database)
+        self.intake = Intake(database, self.queue)
+        self.worker = Worker(engine, self.queue, database, self.delivery)
+        self._working: asyncio.Task[None] | None = None
+
+    async def native_settings(self) -> NativeSettings:
+        return await self.worker.native_settings()
+
+    async def setup_hook(self) -> None:
+        """Runs once, logged in and not yet connected: nothing is asked of us before this has ended."""
+        register(self.tree)
+        self.add_dynamic_items(*DYNAMIC_ITEMS)
+        await self.tree.sync()
+        self._working = asyncio.create_task(self._work(), name="worker")
+
+    async def close(self) -> None:
+        if self._working is not None:
+            self._working.cancel()
+            await asyncio.gather(self._working, return_exceptions=True)
+        await self.worker.close()
+        await super().close()
+
+    async def _work(self) -> None:
+        await self._pick_up_where_we_were()
+        await self.worker.run()
+
+    async def _pick_up_where_we_were(self) -> None:
+        unfinished = await self.database.jobs.back_in_line()
+        for job in unfinished.undelivered:
+            self.worker.deliver_later(job)
+        if unfinished.waiting:
+            logger.info("%d jobs go on after a restart", len(unfinished.waiting))
+            for job in unfinished.waiting:
+                self.queue.put(waiting(job))
+
+
+@asynccontextmanager
+async def open_client(settings: Settings) -> AsyncIterator[AnimaClient]:
+    """A client with its database and its engine, ready to be started. Raises DatabaseRefused, ValueError."""
+    point_discord_at(settings.discord_api_url, settings.discord_gateway_url)
+    load = partial(
+        load_engine,
+        str(settings.models),
+        settings.anima_device,
+        settings.anima_dtype,
+        settings.anima_diffusion_model,
+    )
+    database = await Database.open(settings.database_url)
+    try:
+        async with AnimaClient(settings, database, EngineProcess(load)) as client:
+            yield client
+    finally:
+        await database.close()
+
+
+async def run(settings: Settings) -> None:
+    """Run the bot until it is told to stop."""
+    if settings.discord_token is None:
+        raise SystemExit(
+            "DISCORD_TOKEN is not set. Put your bot's token into .env, or try `anima sandbox` without one."
+        )
+    async with open_client(settings) as client:
+        await client.start(settings.discord_token.get_secret_value())

@@ -1,0 +1,33 @@
+"""Where discord.py finds Discord: the real one, or a stand-in on loopback."""
+
+from discord.asset import Asset
+from discord.gateway import DiscordWebSocket
+from discord.http import Route
+from yarl import URL
+
+
+def point_discord_at(api_url: str, gateway_url: str) -> None:
+    """Makes discord.py talk to the Discord at these addresses; no effect when they are discord.py's own.
+
+    `api_url` ends in the API's version, as in `https://discord.com/api/v10`; pictures and avatars are then looked for
+    at the same origin. Must run before a client starts. Raises ValueError with a sentence for an address that cannot
+    be one.
+    """
+    api = _checked(api_url, "DISCORD_API_URL", ("http", "https"))
+    gateway = _checked(gateway_url, "DISCORD_GATEWAY_URL", ("ws", "wss"))
+    if str(api).rstrip("/") != Route.BASE:
+        Route.BASE = str(api).rstrip("/")
+        Asset.BASE = str(api.origin())
+    if gateway != DiscordWebSocket.DEFAULT_GATEWAY:
+        DiscordWebSocket.DEFAULT_GATEWAY = gateway
+
+
+def _checked(address: str, variable: str, schemes: tuple[str, ...]) -> URL:
+    try:
+        url = URL(address)
+    except ValueError as error:
+        raise ValueError(f"{variable} is {address!r}, which is no address: {error}.") from error
+    if url.scheme not in schemes or not url.host:
+        wanted = " or ".join(f"{scheme}://" for scheme in schemes)
+        raise ValueError(f"{variable} is {address!r}, but must be a full address that starts with {wanted}.")
+    return url

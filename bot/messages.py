@@ -1,0 +1,87 @@
+"""How a job looks in each of its states: every text and layout that a person sees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import discord
+from discord import ui
+
+from bot.components import RerollButton
+from bot.jobs import Drawing
+from storage.jobs import AlreadyAccepted, Job, OverQuota, TooManyWaiting
+from storage.pictures import Picture
+
+PROMPT_SHOWN = 1000
+BAR_CELLS = 12
+
+
+class JobLayout(ui.LayoutView):
+    """One message's worth of a job. It never times out: what its buttons need is in their custom_ids."""
+
+    def __init__(self, *items: ui.Item[Any]) -> None:
+        super().__init__(timeout=None)
+        for item in items:
+            self.add_item(item)
+
+
+def queued(job: Job) -> JobLayout:
+    return JobLayout(ui.TextDisplay(f"{_quoted(job.prompt)}\n-# Waiting in line"))
+
+
+def drawing(job: Job, step: int, steps: int) -> JobLayout:
+    done = round(BAR_CELLS * step / steps)
+    bar = "▰" * done + "▱" * (BAR_CELLS - done)
+    return JobLayout(ui.TextDisplay(f"{_quoted(job.prompt)}\n-# Drawing {bar} {step}/{steps}"))
+
+
+def finished(job: Job, pictures: Sequence[Picture]) -> JobLayout:
+    """Refers to the attachments by the pictures' file names."""
+    drawing = Drawing.of(job)
+    gallery: ui.MediaGallery[Any] = ui.MediaGallery(
+        *(
+            discord.MediaGalleryItem(
+                f"attachment://{picture.file_name}", description=_cut(picture.prompt, 1024), spoiler=picture.spoiler
+            )
+            for picture in pictures
+        )
+    )
+    settings = f"{drawing.width}x{drawing.height}, {drawing.steps} steps, CFG {drawing.cfg_scale:g}, {drawing.sampler}"
+    seeds = ", ".join(str(picture.seed) for picture in pictures)
+    caption = f"{_quoted(job.prompt)}\n-# <@{job.user_id}> · {settings} · seed {seeds}"
+    buttons: ui.ActionRow[Any] = ui.ActionRow(RerollButton(job.id))
+    return JobLayout(ui.TextDisplay(caption), gallery, buttons)
+
+
+def failed(job: Job, reason: str) -> JobLayout:
+    return JobLayout(ui.TextDisplay(f"{_quoted(job.prompt)}\n<@{job.user_id}> {reason} You were not charged."))
+
+
+def refusal(why: AlreadyAccepted | TooManyWaiting | OverQuota) -> str:
+    match why:
+        case AlreadyAccepted():
+            return "This is being drawn already."
+        case TooManyWaiting(waiting=waiting, limit=limit):
+            return f"You have {waiting} pictures waiting, and {limit} is the most. Try again when one is done."
+        case OverQuota(spent=spent, limit=limit):
+            return f"You have used {spent:.1f} of your {limit:.0f} credits of the last 24 hours. Try again later."
+
+
+def file_name(job_id: int, index: int) -> str:
+    return f"anima-{job_id}-{index + 1}.png"
+
+
+ENGINE_LOST = "The engine broke down while drawing this, twice. Please try again with other settings."
+NOT_REMEMBERED = "This button belongs to a picture that is not remembered any more."
+NO_CHANNEL = "Anima cannot see which channel this is, so there is nowhere to draw to. Try in another channel."
+
+
+def _quoted(prompt: str) -> str:
+    """The prompt as inert text: no markdown, no mentions."""
+    text = discord.utils.escape_markdown(discord.utils.escape_mentions(_cut(prompt, PROMPT_SHOWN)))
+    return "\n".join(f"> {line}" for line in text.splitlines() or [""])
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"

@@ -1,0 +1,161 @@
+"""The house's rules for Anima's prompts: what is added to what a person wrote, and where.
+
+Anima reads tags in the order quality, meta, year, safety; 1girl, 1boy …; character; series; artist; everything else.
+What a person wrote is never sorted anew, for it may be sentences. But what the house adds goes where it belongs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bot.prompting.syntax import (
+    BLANKS_AND_COMMAS,
+    TagSpan,
+    comma_pieces,
+    escape_brackets,
+    outer_pieces,
+    tag_name,
+    tag_spans,
+)
+from bot.prompting.tags import Category
+
+RECOMMENDED_PREFIX = "masterpiece, best quality, score_7, safe, "
+RECOMMENDED_NEGATIVE = "worst quality, low quality, score_1, score_2, score_3, artist name"
+
+_QUALITY = re.compile(r"masterpiece|(?:best|good|normal|low|worst) quality")
+_SCORE = re.compile(r"score_\d+")
+_YEAR = re.compile(r"year \d{4}|newest|recent|mid|early|old")
+_SAFETY = re.compile(r"(?:rating[: ] ?)?(?:safe|general|sensitive|questionable|nsfw|explicit)")
+_META = re.compile(r"highres|absurdres|incredibly absurdres|official art")
+_COUNT = re.compile(r"\d{1,2}\+?(?:girl|boy|other)s?|multiple (?:girls|boys|others)|no humans")
+_GIVEN_ONCE = (_QUALITY, _SCORE, _YEAR, _SAFETY)
+"""Of each of these kinds a person's own tags win over the prefix's, even where they differ."""
+
+_SAFE = re.compile(r"(?:rating[: ] ?)?(?:safe|general)")
+
+CategoryOf = Callable[[str], Category | None]
+
+
+@dataclass(frozen=True)
+class FinalPrompts:
+    """What the engine gets."""
+
+    positive: str
+    negative: str
+
+
+def final_prompts(
+    prompt: str,
+    negative: str = "",
+    *,
+    artist: str = "",
+    prefix: str = RECOMMENDED_PREFIX,
+    negative_prefix: str = RECOMMENDED_NEGATIVE,
+    age_restricted: bool,
+    category_of: CategoryOf = lambda name: None,
+) -> FinalPrompts:
+    """Adds the prefixes and the artists, and forces the safety tag of a channel that is not age-restricted.
+
+    prompt, negative: as a person wrote them, after wildcards were expanded.
+    artist: one or more names with commas between, with or without `@`.
+    prefix, negative_prefix: the server's or the person's; empty where they are switched off.
+    age_restricted: whether the channel is. Where it is not, `safe` stands in the prompt at full weight, `nsfw` and
+        `explicit` stand in the negative, and other safety tags are turned round, whatever the prefixes say.
+    category_of: says which tags are characters, series and meta; `TagIndex.category_of`.
+
+    A tag is not added where it stands already, and one of the prefix gives way to any quality, score, year or safety tag
+    of the prompt. The negative never gets a tag that the prompt asks for. Applied to its own result, nothing changes.
+    """
+    prompt = _with_artists(prompt.strip(BLANKS_AND_COMMAS), artist, category_of)
+    negative = negative.strip(BLANKS_AND_COMMAS)
+    if not age_restricted:
+        prompt = _replaced(prompt, lambda name: bool(_SAFETY.fullmatch(name)) and not _SAFE.fullmatch(name), "safe")
+        prefix = _replaced(prefix, lambda name: bool(_SAFETY.fullmatch(name)) and not _SAFE.fullmatch(name), "safe")
+        negative = _replaced(negative, lambda name: bool(_SAFE.fullmatch(name)), "nsfw")
+        negative_prefix = _replaced(negative_prefix, lambda name: bool(_SAFE.fullmatch(name)), "nsfw")
+
+    wanted = _names(prompt)
+    added = _pieces_not_given(prefix, wanted, _GIVEN_ONCE)
+    added_to_negative = _pieces_not_given(negative_prefix, wanted | _names(negative), ())
+    if not age_restricted:
+        added += _missing(["safe"], [*added, prompt])
+        added_to_negative += _missing(["nsfw", "explicit"], [*added_to_negative, negative])
+    return FinalPrompts(_joined(*added, prompt), _joined(*added_to_negative, negative))
+
+
+def artist_tags(artist: str) -> list[str]:
+    """The names as Anima wants them: `@` in front, lower case, spaces, brackets escaped.
+
+    >>> artist_tags("nnn_yryr, @Ask (Askzy)")
+    ['@nnn yryr', '@ask \\\\(askzy\\\\)']
+    """
+    names = (tag_name(artist[start:end]).lstrip("@ ") for start, end in comma_pieces(artist))
+    return ["@" + escape_brackets(name) for name in dict.fromkeys(names) if name]
+
+
+def _with_artists(prompt: str, artist: str, category_of: CategoryOf) -> str:
+    given = _names(prompt)
+    tags = [tag for tag in artist_tags(artist) if tag_name(tag) not in given]
+    if not tags:
+        return prompt
+    place = _place_of_artists(prompt, category_of)
+    return _joined(prompt[:place], *tags, prompt[place:].lstrip(BLANKS_AND_COMMAS))
+
+
+def _place_of_artists(prompt: str, category_of: CategoryOf) -> int:
+    """After the last character or series there is, else after the tags in front that come before an artist."""
+    spans = tag_spans(prompt)
+    last = None
+    leading = True
+    for span in spans:
+        leads = _leads(span.name, category_of)
+        leading = leading and leads
+        if leading or (leads and category_of(span.name) in (Category.CHARACTER, Category.COPYRIGHT)):
+            last = span
+    return _end_of_outer_piece(prompt, last) if last else 0
+
+
+def _leads(name: str, category_of: CategoryOf) -> bool:
+    if any(kind.fullmatch(name) for kind in (*_GIVEN_ONCE, _META, _COUNT)):
+        return True
+    return category_of(name) in (Category.META, Category.CHARACTER, Category.COPYRIGHT)
+
+
+def _end_of_outer_piece(prompt: str, span: TagSpan) -> int:
+    return next(end for _, end in outer_pieces(prompt) if end >= span.end)
+
+
+def _pieces_not_given(text: str, given: set[str], given_once: Sequence[re.Pattern[str]]) -> list[str]:
+    settled = [kind for kind in given_once if any(kind.fullmatch(name) for name in given)]
+    pieces = (text[start:end].strip() for start, end in outer_pieces(text))
+    return [
+        piece
+        for piece in pieces
+        if any(name not in given and not any(kind.fullmatch(name) for kind in settled) for name in _names(piece))
+    ]
+
+
+def _missing(tags: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """Those that stand nowhere by themselves, and so at full weight. `(safe:0.1)` does not count."""
+    alone = {text[start:end].strip() for text in texts for start, end in outer_pieces(text)}
+    return [tag for tag in tags if tag not in alone]
+
+
+def _replaced(prompt: str, is_meant: Callable[[str], bool], replacement: str) -> str:
+    written: list[str] = []
+    end = 0
+    for span in tag_spans(prompt):
+        if is_meant(span.name):
+            written += [prompt[end : span.start], replacement]
+            end = span.end
+    return "".join([*written, prompt[end:]])
+
+
+def _names(prompt: str) -> set[str]:
+    return {span.name for span in tag_spans(prompt)}
+
+
+def _joined(*pieces: str) -> str:
+    return ", ".join(piece for piece in pieces if piece.strip())

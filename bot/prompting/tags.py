@@ -1,0 +1,284 @@
+"""Tags by name: read from a CSV file, completed while a person types.
+
+The file has one tag a line, as a1111-sd-webui-tagcomplete and many others have it: name, category, count, aliases.
+
+    long_hair,0,4350743,"/lh,longhair"
+
+Categories are Danbooru's. Encoding is UTF-8.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from heapq import merge
+from itertools import accumulate, chain, islice
+from pathlib import Path
+from typing import NamedTuple
+
+from bot.prompting.syntax import COMMAS, escape_brackets, tag_name, tag_spans
+
+OWN_TAGS = Path(__file__).parent.parent / "tags.csv"
+"""A small list that comes with the bot."""
+
+LONGEST_CHOICE = 100
+"""Characters of one of Discord's autocomplete choices."""
+
+MOST_BYTES = 64 * 2**20
+MOST_TAGS = 500_000
+LONGEST_LINE = 10_000
+LONGEST_NAME = 200
+MOST_ALIASES = 100
+MOST_PROBLEMS = 10
+
+_BEFORE_TAG = COMMAS + "{|"
+_NAME, _ALIAS = "\n", "\0"
+"""What begins them in the text that is searched."""
+
+_PLAIN = re.compile(r"[a-z0-9]{2}[a-z0-9_()-]*")
+
+
+class Category(IntEnum):
+    """Danbooru's numbers."""
+
+    GENERAL = 0
+    ARTIST = 1
+    COPYRIGHT = 3
+    CHARACTER = 4
+    META = 5
+
+
+_CATEGORIES = {str(category.value): category for category in Category}
+
+
+class Tag(NamedTuple):
+    """`name` is written with spaces, see `tag_name`; `count` is how many pictures have it."""
+
+    name: str
+    category: Category
+    count: int
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def in_prompt(self) -> str:
+        """As a prompt has to spell it."""
+        return ("@" if self.category is Category.ARTIST else "") + escape_brackets(self.name)
+
+
+@dataclass(frozen=True)
+class Completion:
+    """`prompt` is all that was typed, with the tag in place of the last words: name and value of a choice alike.
+
+    Both are alike because Discord shows a choice's name as the text that a person types on in.
+    """
+
+    prompt: str
+    tag: Tag
+
+
+class TagFileError(Exception):
+    """A file of tags cannot be used; the message is a sentence that names the file, and the line where it is one."""
+
+
+class TagIndex:
+    """Answers in a few milliseconds with 150,000 tags and never raises."""
+
+    def __init__(self, tags: Iterable[Tag], problems: Iterable[str] = ()) -> None:
+        """Of tags with one name the most frequent counts. `problems` are sentences about lines that were left out."""
+        ranked = sorted(tags, key=lambda tag: -tag.count)
+        self._by_name: dict[str, Tag] = {tag.name: tag for tag in reversed(ranked)}
+        self._all = _Ranking([tag for tag in ranked if self._by_name[tag.name] is tag])
+        self._artists = _Ranking([tag for tag in self._all.tags if tag.category is Category.ARTIST])
+        self._all_but_artists = [tag for tag in self._all.tags if tag.category is not Category.ARTIST]
+        self.problems = tuple(problems)
+
+    @classmethod
+    def load(cls, path: Path = OWN_TAGS) -> TagIndex:
+        """Reads a file of at most 64 MiB and 500,000 tags. Lines that are broken are left out and said in `problems`.
+
+        Raises TagFileError where there is no tag to be had: no file, too large, not UTF-8, or no line that is a tag.
+        """
+        problems = _Problems(path)
+        tags = list(islice(_tags(path, problems), MOST_TAGS))
+        if not tags:
+            first = problems.sentences()[:1] or [f"{path}: there is no tag in this file."]
+            raise TagFileError(f"{first[0]} {_EXPECTED}")
+        return cls(tags, problems.sentences())
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def find(self, name: str) -> Tag | None:
+        """The tag of this very name, however it is spelled."""
+        return self._by_name.get(tag_name(name))
+
+    def category_of(self, name: str) -> Category | None:
+        tag = self.find(name)
+        return tag.category if tag else None
+
+    def complete(self, text: str, limit: int = 25) -> list[Completion]:
+        """What the end of `text` can be completed to: tags that the prompt does not have yet.
+
+        The tag of just this name comes first, then those whose name or alias begins so, then those with a later word
+        that does, each the most frequent first. After a comma come the most frequent tags; after `@`, artists.
+
+        What would make the prompt longer than a choice may be is left out, for a choice replaces all that was typed:
+        cut short, it would take away a person's words. With more than 100 characters typed there are no completions.
+        """
+        start = max(text.rfind(comma) for comma in _BEFORE_TAG) + 1
+        start += len(text[start:]) - len(text[start:].lstrip(" ("))
+        return self._completions(text, start, limit, artists=False)
+
+    def complete_artists(self, text: str, limit: int = 25) -> list[Completion]:
+        """The same for an option that takes nothing but artists, with or without `@`."""
+        start = max(text.rfind(comma) for comma in COMMAS) + 1
+        start += len(text[start:]) - len(text[start:].lstrip())
+        return self._completions(text, start, limit, artists=True)
+
+    def _completions(self, text: str, start: int, limit: int, *, artists: bool) -> list[Completion]:
+        if len(text) > LONGEST_CHOICE:
+            return []
+        head = text[:start]
+        if head and head[-1] in COMMAS:
+            head += " "
+        query = tag_name(text[start:])
+        given = {span.name.lstrip("@") for span in tag_spans(head)}
+        found: list[Completion] = []
+        for tag in self._matches(query, limit + len(given), artists=artists):
+            prompt = head + tag.in_prompt
+            if tag.name not in given and len(prompt) <= LONGEST_CHOICE:
+                found.append(Completion(prompt, tag))
+            if len(found) >= limit:
+                break
+        return found[:limit]
+
+    def _matches(self, query: str, limit: int, *, artists: bool) -> Iterator[Tag]:
+        if not query or query == "@":
+            return iter(self._artists.tags if artists or query else self._all_but_artists)
+        exact = filter(None, [self._by_name.get(query)])
+        if query.startswith("@"):  # an artist, or a face such as @_@
+            return chain(self._artists.matching(query[1:].strip(), limit), exact)
+        if artists:
+            return iter(self._artists.matching(query, limit))
+        return iter(dict.fromkeys(chain(exact, self._all.matching(query, limit))))
+
+
+class _Ranking:
+    """Tags, the most frequent first, as one long text in which a search meets the most frequent first."""
+
+    def __init__(self, tags: list[Tag]) -> None:
+        self.tags = tags
+        lines = [_NAME + _ALIAS.join((tag.name, *tag.aliases)).replace("(", " ") for tag in tags]
+        self._text = "".join(lines)
+        self._starts = list(accumulate(map(len, lines), initial=0))
+
+    def matching(self, query: str, limit: int) -> list[Tag]:
+        """At most `limit` of each kind: name or alias that begins so, then those with a later word that does."""
+        query = query.replace("(", " ")  # what stands in brackets is a word like any other
+        beginning = merge(self._rows(_NAME + query, limit), self._rows(_ALIAS + query, limit))
+        inside = self._rows(" " + query, limit)
+        return [self.tags[row] for row in dict.fromkeys((*beginning, *inside))]
+
+    def _rows(self, needle: str, limit: int) -> list[int]:
+        rows: list[int] = []
+        at = self._text.find(needle)
+        while at != -1 and len(rows) < limit:
+            row = bisect_right(self._starts, at) - 1
+            rows.append(row)
+            at = self._text.find(needle, self._starts[row + 1])
+        return rows
+
+
+_EXPECTED = 'A line of it looks like this: long_hair,0,4350743,"lh,longhair"'
+
+
+class _Problems:
+    """The first few lines that were left out, and how many more."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._sentences: list[str] = []
+        self._count = 0
+
+    def add(self, line: int, what: str) -> None:
+        self._count += 1
+        if self._count <= MOST_PROBLEMS:
+            self._sentences.append(f"{self._path}, line {line}: {what}, so the line is left out.")
+
+    def sentences(self) -> list[str]:
+        if self._count <= MOST_PROBLEMS:
+            return self._sentences
+        return [*self._sentences, f"{self._path}: {self._count - MOST_PROBLEMS:,} more lines are left out."]
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise TagFileError(f"{path}: the tags cannot be read ({error.strerror or error}).") from error
+    if len(content) > MOST_BYTES:
+        raise TagFileError(
+            f"{path}: the file is larger than {MOST_BYTES // 2**20} MiB, the most a list of tags may be."
+        )
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise TagFileError(f"{path}, line 1: the file is in UTF-16; save it as UTF-8.")
+    return content.decode("utf-8-sig", errors="replace").split("\n")
+
+
+def _tags(path: Path, problems: _Problems) -> Iterator[Tag]:
+    for number, line in enumerate(_lines(path), start=1):
+        line = line.strip()
+        if not line:
+            continue
+        if len(line) > LONGEST_LINE:
+            problems.add(number, f"it has {len(line):,} characters, {LONGEST_LINE:,} are the most")
+        elif "\ufffd" in line:
+            problems.add(number, "it is not UTF-8")
+        else:
+            found = _tag(line)
+            if isinstance(found, Tag):
+                yield found
+            elif number > 1 or not line.lower().startswith(("name,", "tag,")):
+                problems.add(number, found)
+
+
+def _tag(line: str) -> Tag | str:
+    """The tag, or what is wrong with the line."""
+    fields = _fields(line)
+    if len(fields) < 3:
+        return "name, category and count are expected"
+    name, category, count = _name(fields[0]), fields[1].strip(), fields[2].strip()
+    if not name or len(name) > LONGEST_NAME:
+        return f"the name has {len(name)} characters, but may have 1 to {LONGEST_NAME}"
+    if not (category.isascii() and category.isdigit()):
+        return f"the category is {category[:20]!r}, but must be a number"
+    if not (count.isascii() and count.isdigit() and len(count) < 16):
+        return f"the count is {count[:20]!r}, but must be a number"
+    aliases = (_name(alias.strip().removeprefix("/")) for alias in fields[3].split(",", MOST_ALIASES)[:MOST_ALIASES])
+    return Tag(name, _CATEGORIES.get(category, Category.GENERAL), int(count), tuple(filter(None, aliases)))
+
+
+def _name(field: str) -> str:
+    """What `tag_name` gives, quickly for nearly all there are."""
+    if _PLAIN.fullmatch(field) and "score_" not in field and "__" not in field and field[-1] != "_":
+        return field.replace("_", " ")
+    return tag_name(field)
+
+
+def _fields(line: str) -> list[str]:
+    """Four fields, where there are as many."""
+    if line.startswith('"') or '""' in line:
+        try:
+            fields = next(csv.reader([line]))
+        except csv.Error:
+            return []
+    else:  # as nearly all lines are, and much faster
+        fields = line.split(",", 3)
+        fields[3:] = [field.strip('" ') for field in fields[3:]]
+    return [*fields, ""] if len(fields) == 3 else fields

@@ -1,0 +1,103 @@
+"""Faults that a test orders: refusals, rate limits, slow answers, lost connections."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+When = Literal["before", "after"]
+"""Whether the fault strikes before the request has its effect or after it (the answer is lost)."""
+
+
+@dataclass
+class Fault:
+    """What happens to the next `times` requests whose method is `method` and whose route or path matches `route`."""
+
+    method: str
+    route: re.Pattern[str]
+    times: int
+    when: When
+    status: int | None = None
+    """The status to answer; None cuts the connection, unless the fault only delays."""
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    delay: float = 0.0
+    released: asyncio.Event | None = None
+    only_delays: bool = False
+    struck: int = 0
+
+    def release(self) -> None:
+        """Lets the requests go that this fault holds."""
+        if self.released is not None:
+            self.released.set()
+
+
+class Faults:
+    """The faults that wait to strike, the one ordered first striking first."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Fault] = []
+        self._holds: list[Fault] = []
+
+    def answer(
+        self,
+        method: str,
+        route: str,
+        status: int,
+        body: Any = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        times: int = 1,
+        when: When = "before",
+    ) -> Fault:
+        """Answers `status` with `body` (JSON, or text as an outage's HTML) instead of the truth."""
+        body = body if body is not None else {"message": f"{status}: a fault ordered by a test", "code": 0}
+        return self._order(Fault(method, re.compile(route), times, when, status, body, headers or {}))
+
+    def rate_limit(
+        self, method: str, route: str, retry_after: float, *, times: int = 1, is_global: bool = False, via: bool = True
+    ) -> Fault:
+        """Answers 429; without `via` it looks like Cloudflare's ban, which discord.py does not retry."""
+        headers = {"Retry-After": str(int(retry_after + 1)), "X-RateLimit-Scope": "global" if is_global else "user"}
+        if via:
+            headers["Via"] = "1.1 google"
+        body = {"message": "You are being rate limited.", "retry_after": retry_after, "global": is_global, "code": 0}
+        return self.answer(method, route, 429, body, headers=headers, times=times)
+
+    def drop(self, method: str, route: str, *, when: When, times: int = 1) -> Fault:
+        """Cuts the connection: "before" as if the request never came, "after" accepts it and loses the answer."""
+        return self._order(Fault(method, re.compile(route), times, when))
+
+    def delay(self, method: str, route: str, seconds: float, *, times: int = 1, when: When = "before") -> Fault:
+        """Keeps the request waiting for `seconds` of real time, then goes on as ever."""
+        return self._order(Fault(method, re.compile(route), times, when, delay=seconds, only_delays=True))
+
+    def hold(self, method: str, route: str, *, times: int = 1, when: When = "before") -> Fault:
+        """Keeps the request waiting until `release()` of the fault that is returned."""
+        fault = Fault(method, re.compile(route), times, when, released=asyncio.Event(), only_delays=True)
+        self._holds.append(fault)
+        return self._order(fault)
+
+    def clear(self) -> None:
+        """Forgets what has not struck yet, and lets go what is held."""
+        self._waiting.clear()
+        for fault in self._holds:
+            fault.release()
+        self._holds.clear()
+
+    def _order(self, fault: Fault) -> Fault:
+        self._waiting.append(fault)
+        return fault
+
+    def strike(self, method: str, route: str, path: str) -> Fault | None:
+        """The fault that strikes this request, counted down; None for the most requests."""
+        for fault in self._waiting:
+            if fault.method == method and (fault.route.search(route) or fault.route.search(path)):
+                fault.struck += 1
+                if fault.struck >= fault.times:
+                    self._waiting.remove(fault)
+                return fault
+        return None

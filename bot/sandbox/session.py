@@ -1,0 +1,101 @@
+"""Tries the whole bot on this machine: a stand-in of Discord, the very bot, and a member who asks for a picture."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import SecretStr
+from tqdm import tqdm
+
+from bot.client import AnimaClient, open_client
+from bot.sandbox.messages import Message
+from bot.sandbox.standin import StandIn
+from bot.settings import Settings
+from storage.jobs import Job
+
+PATIENCE = 600.0
+"""Seconds for one picture, model loading included; a CPU and real weights need some."""
+
+
+async def draw_one(settings: Settings, prompt: str, folder: Path) -> None:
+    """Issue `/anima imagine` with `prompt`, show how it gets on, and save what is posted into `folder`."""
+    started = time.perf_counter()
+    print(f"Sandbox: a stand-in of Discord on this machine; nothing is sent anywhere.\n/anima imagine prompt:{prompt}")
+    async with sandbox(settings) as (discord, client):
+        connected = time.perf_counter()
+        user, channel, asked = discord.world.alice, discord.world.general, datetime.now(UTC)
+        with closing(tqdm(total=1, unit="step", desc="loading", bar_format="{desc:<8}|{bar:30}| {n}/{total}")) as bar:
+            client.worker.watch(lambda _, progress: _advance(bar, progress.step, progress.steps))
+            await discord.slash(user, channel, "anima imagine", prompt=prompt)
+            message = await discord.wait_for_message(channel, _is_final, PATIENCE)
+        job = await _recorded(client, message)
+    folder.mkdir(parents=True, exist_ok=True)
+    for attachment in message.attachments:
+        path = folder / attachment.filename
+        path.write_bytes(attachment.data)
+        print(f"Saved {path}")
+    if not message.attachments:
+        raise SystemExit("No picture came. The bot said: " + message.text)
+    print(_stages(job, asked, connected - started))
+
+
+@asynccontextmanager
+async def sandbox(settings: Settings) -> AsyncIterator[tuple[StandIn, AnimaClient]]:
+    """A stand-in of Discord with the bot connected to it, both in this process; the engine has its own."""
+    async with StandIn() as discord:
+        settings = settings.model_copy(
+            update={
+                "discord_token": SecretStr(discord.token),
+                "discord_api_url": discord.api_url,
+                "discord_gateway_url": discord.gateway_url,
+            }
+        )
+        async with open_client(settings) as client:
+            running = asyncio.create_task(client.start(discord.token))
+            ready = asyncio.create_task(discord.wait_until_ready())
+            await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                ready.cancel()
+                running.result()
+            await ready
+            try:
+                yield discord, client
+            finally:
+                await client.close()
+                await running
+
+
+def _advance(bar: tqdm[None], step: int, steps: int) -> None:
+    bar.set_description_str("drawing")
+    bar.total, bar.n = steps, step
+    bar.refresh()
+
+
+def _is_final(message: Message) -> bool:
+    return bool(message.attachments) or "You were not charged" in message.text
+
+
+async def _recorded(client: AnimaClient, message: Message) -> Job:
+    """The job of a message, once it is written down that the message was posted."""
+    async with asyncio.timeout(PATIENCE):
+        while (job := await client.database.jobs.by_message(message.id)) is None or job.finished_at is None:
+            await asyncio.sleep(0.01)
+    return job
+
+
+def _stages(job: Job, asked: datetime, connecting: float) -> str:
+    """How long each part of the walk took, from the times that the database keeps."""
+    parts = [("connect", connecting)]
+    times = [
+        ("load the model", asked, job.queued_at),
+        ("wait in line", job.queued_at, job.started_at),
+        ("draw", job.started_at, job.rendered_at),
+        ("post", job.rendered_at, job.finished_at),
+    ]
+    parts += [(name, (end - begin).total_seconds()) for name, begin, end in times if begin and end]
+    return "\n".join(f"{name:<18} {seconds:6.2f} s" for name, seconds in parts)

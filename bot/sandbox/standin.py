@@ -1,0 +1,461 @@
+"""The stand-in itself: starts the server, and does what users and moderators do."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from aiohttp import web
+
+from bot.sandbox import components as ui
+from bot.sandbox import observation
+from bot.sandbox.attachments import Cdn, Upload
+from bot.sandbox.client import Choice, Client, ClientRefused, Modal
+from bot.sandbox.clock import Clock, Snowflakes
+from bot.sandbox.commands import Commands
+from bot.sandbox.events import Event, Events
+from bot.sandbox.faults import Faults
+from bot.sandbox.gateway import Gateway
+from bot.sandbox.interactions import (
+    AUTOCOMPLETE,
+    CHOICES,
+    COMMAND,
+    COMPONENT,
+    DEFERRED_MESSAGE,
+    DEFERRED_UPDATE,
+    MODAL,
+    MODAL_SUBMIT,
+    Callback,
+    Interaction,
+    Interactions,
+)
+from bot.sandbox.journal import Journal
+from bot.sandbox.messages import Body, Message, Messages
+from bot.sandbox.permissions import Permissions
+from bot.sandbox.rest import PREFIX, Rest
+from bot.sandbox.wire import channel_json
+from bot.sandbox.world import Channel, Guild, Overwrite, Role, User, World
+
+if TYPE_CHECKING:
+    from bot.sandbox.openapi import OpenApi
+
+PATIENCE = 10.0
+"""Seconds of real time that a test waits for something before it fails."""
+
+
+class InteractionFailed(Exception):
+    """The bot did not answer in three seconds; the user reads "The application did not respond"."""
+
+
+class UnexpectedAnswer(Exception):
+    """The bot answered an interaction, but with something else than was waited for."""
+
+
+class StandIn:
+    """A Discord of one's own on loopback, for one bot.
+
+    Use it as an async context manager, point the bot at `api_url` and `gateway_url` with `token`, and act as its users:
+
+        async with StandIn() as discord:
+            ...  # start the bot
+            await discord.wait_until_ready()
+            interaction = await discord.slash(discord.world.alice, discord.world.general, "imagine", prompt="1girl")
+            message = await interaction.response()
+
+    `openapi` is the path of Discord's OpenAPI document; with it every request and every answer is checked against
+    it too, and `openapi.violations` lists what was wrong. All waiting is in real seconds, whatever `clock` shows.
+    """
+
+    def __init__(self, *, openapi: Path | str | None = None, clock: Clock | None = None, port: int = 0) -> None:
+        self._port = port
+        self.clock = clock or Clock()
+        snowflakes = Snowflakes(self.clock)
+        self.world = World(snowflakes)
+        self.events = Events(self.clock)
+        self.faults = Faults()
+        self.journal = Journal()
+        self.openapi = _document(Path(openapi)) if openapi is not None else None
+        self.cdn = Cdn(self.clock, snowflakes)
+        self.gateway = Gateway(self.world, snowflakes, self.events)
+        self.commands = Commands(self.world.application.id, snowflakes, self.events)
+        self.messages = Messages(self.world, self.clock, snowflakes, self.cdn, self.events)
+        self.interactions = Interactions(
+            self.world, self.messages, self.clock, snowflakes, self.events, self.gateway.dispatch
+        )
+        self.rest = Rest(
+            self.world,
+            self.clock,
+            self.commands,
+            self.messages,
+            self.interactions,
+            self.gateway,
+            self.events,
+            self.faults,
+            self.journal,
+            self.openapi,
+        )
+        self._client = Client(self.world, self.messages, self.commands, self.cdn)
+        self._runner: web.AppRunner | None = None
+        self.token = self.world.application.token
+        self.api_url = ""
+        self.gateway_url = ""
+
+    # The server
+
+    async def __aenter__(self) -> Self:
+        application = web.Application(client_max_size=1 << 30)
+        application.router.add_get("/gateway", self.gateway.serve)
+        application.router.add_get("/gateway/", self.gateway.serve)
+        application.router.add_get("/attachments/{path:.*}", self._serve_attachment)
+        observation.add_routes(application, self.world, self.commands, self.messages, self.events)
+        application.router.add_route("*", PREFIX + "/{path:.*}", self.rest.serve)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self.cdn.base = f"http://{host}:{port}"
+        self.api_url = self.cdn.base + PREFIX
+        self.gateway_url = self.gateway.url = f"ws://{host}:{port}/gateway"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._runner is not None
+        self.faults.clear()
+        await self.interactions.close()
+        await self.gateway.close()
+        await self._runner.cleanup()
+
+    async def _serve_attachment(self, request: web.Request) -> web.Response:
+        attachment = self.cdn.open(request.path.lstrip("/"), request.query)
+        if attachment is None:
+            return web.Response(status=404, text="This content is no longer available.")
+        return web.Response(body=attachment.data, content_type=attachment.content_type)
+
+    # Waiting
+
+    async def wait_until_ready(self, timeout: float = PATIENCE) -> None:
+        """Returns once a bot has identified and has registered its commands."""
+        if not (self.gateway.is_connected and self.commands.was_synced):
+            await self.wait_for_event(
+                lambda _: self.gateway.is_connected and self.commands.was_synced,
+                timeout,
+                "a bot that identifies and registers its commands",
+                after=len(self.events.history),
+            )
+
+    async def wait_until_gone(self, timeout: float = PATIENCE) -> None:
+        """Returns once no bot is connected to the gateway."""
+        if self.gateway.is_connected:
+            await self.wait_for_event(
+                lambda _: not self.gateway.is_connected,
+                timeout,
+                "the bot's goodbye",
+                after=len(self.events.history),
+            )
+
+    async def wait_for_message(
+        self,
+        channel: Channel,
+        matches: Callable[[Message], bool] = lambda message: True,
+        timeout: float = PATIENCE,
+        *,
+        after: int | None = None,
+    ) -> Message:
+        """The first version of a message in `channel` that matches: one that is there, a new one, or an edit.
+
+        With `after` (the number of an event) only what happened after it counts.
+        """
+        if after is None:
+            for message in reversed(self.messages_in(channel)):
+                if matches(message):
+                    return message
+            after = len(self.events.history)
+
+        def is_it(event: Event) -> bool:
+            message = event.message
+            return (
+                message is not None
+                and event.kind in ("message_create", "message_update")
+                and message.channel is channel
+                and matches(message)
+            )
+
+        event = await self.wait_for_event(
+            is_it, timeout, f"such a message in #{channel.name or 'a private channel'}", after
+        )
+        assert event.message is not None
+        return event.message
+
+    async def wait_for_event(
+        self, matches: Callable[[Event], bool], timeout: float = PATIENCE, what: str = "such an event", after: int = 0
+    ) -> Event:
+        """The first event numbered above `after` that matches; a TimeoutError says `what` was waited for in vain."""
+        try:
+            async with asyncio.timeout(timeout):
+                return await self.events.wait_for(matches, after)
+        except TimeoutError:
+            raise TimeoutError(f"Waited {timeout:g} s for {what}. {self._what_happened()}") from None
+
+    def _what_happened(self) -> str:
+        refused = [
+            f"{request} {request.answer}" if request.status else str(request) for request in self.journal.refused()[-3:]
+        ]
+        lately = [f"{event.number} {event.kind} {_summary(event)}" for event in self.events.history[-8:]]
+        connected = "is" if self.gateway.is_connected else "is not"
+        return (
+            f"The bot {connected} connected. Last events: {lately or 'none'}. "
+            f"Last refused requests: {refused or 'none'}."
+        )
+
+    # What users do
+
+    async def slash(
+        self,
+        user: User,
+        channel: Channel,
+        command: str,
+        /,
+        options: Mapping[str, object] | None = None,
+        **named: object,
+    ) -> SentInteraction:
+        """Types a slash command; options are checked against the registered command as Discord's client does.
+
+        Files are given as `Upload`, users, roles and channels as such. Options whose name is no Python name (or is
+        "options") go into `options`.
+        """
+        data = self._client.slash(user, channel, command, {**(options or {}), **named})
+        return self._sent(self.interactions.send(COMMAND, user, channel, data))
+
+    async def autocomplete(
+        self,
+        user: User,
+        channel: Channel,
+        command: str,
+        /,
+        option: str,
+        value: str,
+        options: Mapping[str, object] | None = None,
+        timeout: float = PATIENCE,
+        **named: object,
+    ) -> list[Choice]:
+        """The choices offered while `value` stands in `option`, the other options being filled in as given."""
+        others = {**(options or {}), **named}
+        data, kind = self._client.autocomplete(user, channel, command, option, value, others)
+        sent = self._sent(self.interactions.send(AUTOCOMPLETE, user, channel, data, option_type=kind))
+        return await sent.choices(timeout)
+
+    async def menu(
+        self, user: User, target: Message | User, command: str, channel: Channel | None = None
+    ) -> SentInteraction:
+        """Picks a command in the context menu of a message, or of a user seen in `channel`."""
+        if isinstance(target, Message):
+            channel = target.channel
+            target = self.messages.get(target.id) or target
+        if channel is None:
+            raise ClientRefused("Say in which channel the user's menu is opened.")
+        return self._sent(
+            self.interactions.send(COMMAND, user, channel, self._client.menu(user, channel, target, command))
+        )
+
+    async def press(
+        self,
+        user: User,
+        message: Message,
+        *,
+        label: str | None = None,
+        custom_id: str | re.Pattern[str] | None = None,
+    ) -> SentInteraction:
+        """Presses a button of the message as it is now, named by its label (or emoji) or its custom_id."""
+        message = self.current(message)
+        data = self._client.button(user, message, label, custom_id)
+        return self._sent(self.interactions.send(COMPONENT, user, message.channel, data, source=message))
+
+    async def choose(
+        self, user: User, message: Message, custom_id: str | re.Pattern[str], values: Sequence[object]
+    ) -> SentInteraction:
+        """Chooses in a select menu: options by value or label, or users, roles and channels."""
+        message = self.current(message)
+        data = self._client.selection(user, message, custom_id, values)
+        return self._sent(self.interactions.send(COMPONENT, user, message.channel, data, source=message))
+
+    async def submit(self, user: User, modal: Modal, values: Mapping[str, object] | None = None) -> SentInteraction:
+        """Sends a form: `values` by custom_id or by label; what is left out stays as the form came."""
+        data = self._client.modal(user, modal, values or {})
+        opened_by = modal.interaction
+        return self._sent(
+            self.interactions.send(
+                MODAL_SUBMIT, user, opened_by.channel, data, source=opened_by.source, opened_by=opened_by
+            )
+        )
+
+    async def say(self, user: User, channel: Channel, content: str = "", files: Sequence[Upload] = ()) -> Message:
+        """Posts a message of a user's own."""
+        needed = Permissions.SEND_MESSAGES_IN_THREADS if channel.is_thread else Permissions.SEND_MESSAGES
+        if not self.world.permissions(user, channel) & needed:
+            raise ClientRefused(f"{user.username} may not write in #{channel.name}.")
+        return self.messages.create(channel, user, Body({"content": content}, dict(enumerate(files))))
+
+    def dm(self, user: User) -> Channel:
+        """The private channel of `user` with the bot."""
+        return self.world.dm_with(user)
+
+    def current(self, message: Message) -> Message:
+        """The message as it is now; raises ClientRefused where it was deleted."""
+        now = self.messages.get(message.id)
+        if now is None:
+            raise ClientRefused(f"The message {message.id} is gone.")
+        return now
+
+    def messages_in(self, channel: Channel, user: User | None = None) -> list[Message]:
+        """The messages of a channel, oldest first: all of them, or those that `user` sees."""
+        messages = self.messages.in_channel(channel)
+        return messages if user is None else [m for m in messages if m.visible_to in (None, user)]
+
+    def _sent(self, interaction: Interaction) -> SentInteraction:
+        return SentInteraction(interaction, self)
+
+    # What moderators do
+
+    def delete_message(self, message: Message) -> None:
+        self.messages.delete(self.current(message))
+
+    def set_overwrite(
+        self,
+        channel: Channel,
+        target: Role | User,
+        *,
+        allow: Permissions = Permissions(0),  # noqa: B008 (a constant)
+        deny: Permissions = Permissions(0),  # noqa: B008
+    ) -> None:
+        """Allows and denies in one channel, replacing what was set for `target` before, and tells the bot."""
+        channel.overwrites[target.id] = Overwrite(target, allow, deny)
+        self.events.emit("channel_update", channel_json(channel))
+
+    def set_age_restricted(self, channel: Channel, nsfw: bool) -> None:
+        channel.nsfw = nsfw
+        self.events.emit("channel_update", channel_json(channel))
+
+    def delete_channel(self, channel: Channel) -> None:
+        assert channel.guild is not None, "Only channels of servers are deleted."
+        written = channel_json(channel)
+        channel.guild.channels.remove(channel)
+        self.messages.forget_channel(channel)
+        self.events.emit("channel_delete", written)
+
+    def remove_bot(self, guild: Guild) -> None:
+        """Throws the bot out of a server."""
+        del guild.members[self.world.bot.id]
+        self.events.emit("guild_delete", {"id": str(guild.id)})
+
+
+@dataclass(frozen=True, eq=False)
+class SentInteraction:
+    """What a user did, and what the bot makes of it. Every wait raises a TimeoutError that says what happened."""
+
+    interaction: Interaction
+    _discord: StandIn
+
+    @property
+    def id(self) -> int:
+        return self.interaction.id
+
+    async def acknowledged(self, timeout: float = PATIENCE) -> Callback:
+        """The first answer, with its `latency` in seconds; raises InteractionFailed when it did not come in time."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self.interaction.settled.wait()
+        except TimeoutError:
+            situation = self._discord._what_happened()
+            raise TimeoutError(f"Waited {timeout:g} s for an answer to {self._what()}. {situation}") from None
+        if self.interaction.callback is None:
+            situation = self._discord._what_happened()
+            raise InteractionFailed(f"The application did not respond to {self._what()}. {situation}")
+        return self.interaction.callback
+
+    async def failed(self, timeout: float = PATIENCE) -> bool:
+        """Whether the user reads "The application did not respond"."""
+        async with asyncio.timeout(timeout):
+            await self.interaction.settled.wait()
+        return self.interaction.callback is None
+
+    async def response(self, timeout: float = PATIENCE) -> Message:
+        """The answer users see, as it is now: after a deferral, once it was filled in or the message was edited."""
+        callback = await self.acknowledged(timeout)
+        id = self.interaction.original_id
+        if id is None:
+            raise UnexpectedAnswer(f"{self._what()} was answered with a callback of type {callback.type}: no message.")
+        if callback.type in (DEFERRED_MESSAGE, DEFERRED_UPDATE):
+            acknowledged = next(
+                event.number
+                for event in self._discord.events.history
+                if event.kind == "interaction_acknowledged" and event.interaction is self.interaction
+            )
+            await self._discord.wait_for_event(
+                lambda event: (
+                    event.kind == "message_update"
+                    and event.message is not None
+                    and event.message.id == id
+                    and not event.message.is_loading
+                ),
+                timeout,
+                f"the answer to {self._what()}",
+                after=acknowledged,
+            )
+        message = self._discord.messages.get(id)
+        if message is None:
+            raise UnexpectedAnswer(f"The answer to {self._what()} was deleted.")
+        return message
+
+    async def followup(self, index: int = 0, timeout: float = PATIENCE) -> Message:
+        """The follow-up with this index (from 0), as it is now."""
+        if len(self.interaction.followup_ids) <= index:
+            await self._discord.wait_for_event(
+                lambda _: len(self.interaction.followup_ids) > index,
+                timeout,
+                f"follow-up {index} to {self._what()}",
+                after=len(self._discord.events.history),
+            )
+        message = self._discord.messages.get(self.interaction.followup_ids[index])
+        if message is None:
+            raise UnexpectedAnswer(f"Follow-up {index} to {self._what()} was deleted.")
+        return message
+
+    async def modal(self, timeout: float = PATIENCE) -> Modal:
+        """The form that the bot opened."""
+        callback = await self.acknowledged(timeout)
+        if callback.type != MODAL:
+            raise UnexpectedAnswer(f"{self._what()} was answered with a callback of type {callback.type}: no form.")
+        components = tuple(ui.written_back(callback.data["components"], lambda media: media))
+        return Modal(callback.data["custom_id"], callback.data["title"], components, self.interaction)
+
+    async def choices(self, timeout: float = PATIENCE) -> list[Choice]:
+        """The choices of an autocomplete."""
+        callback = await self.acknowledged(timeout)
+        if callback.type != CHOICES:
+            raise UnexpectedAnswer(f"{self._what()} was answered with a callback of type {callback.type}: no choices.")
+        return [Choice(choice["name"], choice["value"]) for choice in callback.data.get("choices") or []]
+
+    def _what(self) -> str:
+        return f"{self.interaction.user.username}'s {self.interaction.name!r}"
+
+
+def _document(path: Path) -> OpenApi:
+    # Imported only here: what it needs is installed for tests, not for running.
+    from bot.sandbox.openapi import OpenApi
+
+    return OpenApi(path)
+
+
+def _summary(event: Event) -> str:
+    if event.message is not None:
+        loading = "(thinking) " if event.message.is_loading else ""
+        return f"{event.message.id} {loading}{event.message.text[:80]!r}, {len(event.message.attachments)} files"
+    return event.interaction.name if event.interaction is not None else ""

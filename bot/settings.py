@@ -1,0 +1,49 @@
+"""Every variable of `.env.example`, typed, with its default; a mistake is one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MINIATURE = Path(__file__).parent.parent / "inference" / "miniature" / "models"
+
+
+class SettingsError(ValueError):
+    """Some variables are wrong; the message has one sentence for each."""
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True)
+
+    discord_token: SecretStr | None = None
+    discord_api_url: str = "https://discord.com/api/v10"
+    discord_gateway_url: str = "wss://gateway.discord.gg/"
+    database_url: str = "sqlite:///anima.db"
+    anima_models: Path = Path("models")
+    anima_diffusion_model: str | None = None
+    anima_device: str = "auto"
+    anima_dtype: str = "auto"
+    anima_largest_batch: int = Field(4, ge=1, le=64)
+
+    @classmethod
+    def read(cls, **overrides: object) -> Settings:
+        """From the environment and `.env`; raises SettingsError."""
+        try:
+            return cls(**overrides)  # type: ignore[arg-type]
+        except ValidationError as error:
+            sentences = [f"{str(each['loc'][0]).upper()}: {each['msg']}." for each in error.errors()]
+            raise SettingsError("\n".join(sentences)) from None
+
+    @field_validator("anima_dtype")
+    @classmethod
+    def _dtype_is_known(cls, value: str) -> str:
+        if value not in ("auto", "float32", "bfloat16"):
+            raise ValueError(f"{value!r} is no dtype; it may be auto, float32 or bfloat16")
+        return value
+
+    @property
+    def models(self) -> Path:
+        """The models folder, or the miniature that ships with the code where there is none."""
+        return self.anima_models if self.anima_models.is_dir() else MINIATURE
