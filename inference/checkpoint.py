@@ -174,6 +174,7 @@ def _find_transformer(models: Path, name: str | None) -> WeightsFile:
     folder = models / TRANSFORMER_FOLDERS[0]
     if name is not None:
         named = [path for path in files if name in (path.name, path.stem)]
+        named += [path for part in TRANSFORMER_FOLDERS if (path := models / part / name).is_file()]
         if not named:
             raise CheckpointError(
                 f"There is no diffusion model {name!r} in {folder}. There are: {_names(files)}. "

@@ -6,11 +6,12 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
+import psutil
 import torch
 from PIL import Image
 from torch import Tensor
@@ -106,7 +107,7 @@ class Engine:
         pictures: dict[int, Picture] = {}
         for positions in _batches(requests):
             batch = _Batch(self, [requests[i] for i in positions], positions, on_progress, cancelled)
-            pictures.update(zip(positions, batch.draw(), strict=True))
+            pictures.update(zip(positions, batch.draw_in_what_fits(), strict=True))
         return [pictures[i] for i in range(len(requests))]
 
     @property
@@ -183,6 +184,21 @@ class _Batch:
     on_progress: OnProgress | None
     cancelled: IsCancelled | None
 
+    def draw_in_what_fits(self) -> list[Picture]:
+        """Draw, in halves where the device's memory does not hold the whole batch."""
+        try:
+            return self.draw()
+        except torch.OutOfMemoryError:
+            if len(self.requests) == 1:
+                raise
+        torch.cuda.empty_cache()
+        middle = len(self.requests) // 2
+        halves = [
+            replace(self, requests=self.requests[part], positions=self.positions[part])
+            for part in (slice(None, middle), slice(middle, None))
+        ]
+        return [picture for half in halves for picture in half.draw_in_what_fits()]
+
     @torch.inference_mode()
     def draw(self) -> list[Picture]:
         clock = _Stopwatch(self.engine.device)
@@ -206,7 +222,7 @@ class _Batch:
                 "The picture came out as values that are not numbers. Try dtype float32, a lower cfg_scale or lower "
                 "LoRA strengths."
             )
-        images = [picture_from_pixels(self.engine.vae.decode(latent[None])[0]) for latent in latents]
+        images = [picture_from_pixels(self._decode(latent[None])[0]) for latent in latents]
         timings = Timings(conditioning, sampling, clock.lap())
         return [
             Picture(image, latent, request, timings, self.engine.parameters(request))
@@ -214,7 +230,7 @@ class _Batch:
         ]
 
     def _denoiser(self) -> Callable[[Tensor, Tensor], Tensor]:
-        """x0 = x - sigma * velocity, with classifier-free guidance (arXiv 2207.12598) in one pass of twice the batch."""
+        """x0 = x - sigma * velocity; classifier-free guidance (arXiv 2207.12598) is one pass of twice the batch."""
         engine = self.engine
         guided = self.requests[0].cfg_scale != 1
         texts = [request.prompt for request in self.requests]
@@ -250,13 +266,23 @@ class _Batch:
         latent = self.engine.vae.encode(pixels[None].to(self.engine.device)).cpu()
         return sigma * noise + (1 - sigma) * latent
 
+    def _decode(self, latent: Tensor) -> Tensor:
+        vae = self.engine.vae
+        if vae.decoding_bytes(latent) > free_memory(self.engine.device):
+            return vae.decode_in_tiles(latent)
+        try:
+            return vae.decode(latent)
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            return vae.decode_in_tiles(latent)
+
     def _report(self, step: int, steps: int, x0: Tensor) -> None:
         if self.on_progress is None:
             return
 
         def previews() -> list[Image.Image]:
             preview = self.engine.preview
-            size = (self.requests[0].width, self.requests[0].height)
+            size = (self.requests[0].width // 2, self.requests[0].height // 2)
             return [preview.picture(latent, size) for latent in x0.float().cpu()]
 
         self.on_progress(Progress(step, steps, tuple(self.positions), previews))
@@ -288,6 +314,14 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     return dtypes[name]
 
 
+def free_memory(device: torch.device) -> int:
+    """Bytes that can still be had on `device`: on CUDA also what PyTorch holds in reserve, else the system's."""
+    if device.type == "cuda":
+        free, _total = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return psutil.virtual_memory().available
+
+
 def spherical_blend(first: Tensor, second: Tensor, strength: float) -> Tensor:
     """Walk from `first` (0) to `second` (1) on the arc between them, which keeps noise as long as noise is."""
     cosine = torch.nn.functional.cosine_similarity(first.flatten(), second.flatten(), dim=0).clamp(-1, 1)
@@ -313,7 +347,7 @@ def batch_key(request: GenerationRequest) -> object:
         request.steps,
         request.sampler,
         request.scheduler,
-        request.loras,
+        tuple(request.loras),
         request.denoise,
         request.cfg_scale == 1,
     )

@@ -93,6 +93,30 @@ class Vae(nn.Module):
         z = z.to(self.conv2.weight.dtype, memory_format=torch.channels_last)
         return self.decoder(self.conv2(z)).float()
 
+    def decode_in_tiles(self, latent: Tensor, tile: int = 64, overlap: int = 16) -> Tensor:
+        """As `decode`, for pictures that would not fit: tiles of `tile` latent pixels, blended where they overlap.
+
+        A tile's attention sees that tile alone, so the picture is close to `decode`'s, not equal.
+        """
+        height, width = latent.shape[-2:]
+        pixels = torch.zeros(len(latent), 3, height * SCALE, width * SCALE)
+        weights = torch.zeros(1, 1, height * SCALE, width * SCALE)
+        for top in _tile_starts(height, tile, overlap):
+            for left in _tile_starts(width, tile, overlap):
+                decoded = self.decode(latent[..., top : top + tile, left : left + tile]).cpu()
+                weight = _ramp(decoded.shape[-2], overlap * SCALE)[:, None] * _ramp(decoded.shape[-1], overlap * SCALE)
+                rows = slice(top * SCALE, top * SCALE + decoded.shape[-2])
+                columns = slice(left * SCALE, left * SCALE + decoded.shape[-1])
+                pixels[..., rows, columns] += decoded * weight
+                weights[..., rows, columns] += weight
+        return pixels / weights
+
+    def decoding_bytes(self, latent: Tensor) -> int:
+        """About how much memory `decode` needs at its peak: a few maps of the widest channels at full size."""
+        widest = max(level.inputs for level in self.decoder.levels[-3:])
+        pixels = latent.shape[0] * latent.shape[-2] * latent.shape[-1] * SCALE**2
+        return 5 * pixels * widest * self.conv2.weight.element_size()
+
     def encode(self, pixels: Tensor) -> Tensor:
         """Pixels [B, 3, 8h, 8w] from -1 to 1 to the mean of their normalised latents, float32 [B, 16, h, w]."""
         pixels = pixels.to(self.conv1.weight.dtype, memory_format=torch.channels_last)
@@ -102,6 +126,19 @@ class Vae(nn.Module):
 
 def _channel_constant(values: Sequence[float]) -> Tensor:
     return torch.tensor(values, device="cpu").view(1, -1, 1, 1)  # a real tensor, also under the meta device
+
+
+def _tile_starts(length: int, tile: int, overlap: int) -> list[int]:
+    """Where tiles start that cover `length`; the last ends with it."""
+    if length <= tile:
+        return [0]
+    return [*range(0, length - tile, tile - overlap), length - tile]
+
+
+def _ramp(length: int, overlap: int) -> Tensor:
+    """Weights [length] that rise over `overlap` at the start and fall over it at the end."""
+    distance = torch.arange(length) + 0.5
+    return torch.minimum(distance, length - distance).clamp(max=overlap) / overlap
 
 
 class Encoder(nn.Module):
@@ -127,6 +164,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     def __init__(self, params: VaeParams) -> None:
         super().__init__()
+        self.levels = params.up
         width = params.up[0].inputs
         self.conv1 = nn.Conv2d(params.latent_channels, width, 3, padding=1)
         self.middle = nn.Sequential(ResidualBlock(width, width), SpatialAttention(width), ResidualBlock(width, width))

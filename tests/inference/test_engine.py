@@ -1,0 +1,196 @@
+"""What one can rely on when drawing: batches, seeds, progress, cancelling, refusals, precision."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from inference import Cancelled, Engine, GenerationRequest, InvalidRequest, NotFinite, Progress
+from inference.engine import spherical_blend
+from inference.metadata import read
+from inference.request import SAMPLERS, SCHEDULERS
+from inference.sampling import SAMPLERS as IMPLEMENTED_SAMPLERS
+from inference.sampling import SCHEDULERS as IMPLEMENTED_SCHEDULERS
+from inference.sampling import initial_noise
+from tests.golden import MODELS, relative_error
+
+REQUEST = GenerationRequest("1girl, (smile:1.3)", "worst quality", width=64, height=64, steps=3, seed=7)
+
+
+def test_a_request_may_name_exactly_the_samplers_and_schedulers_that_there_are() -> None:
+    assert set(SAMPLERS) == set(IMPLEMENTED_SAMPLERS)
+    assert set(SCHEDULERS) == set(IMPLEMENTED_SCHEDULERS)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_each_picture_of_a_batch_is_the_one_it_would_have_been_alone(engine: Engine, sampler: str) -> None:
+    requests = [
+        replace(REQUEST, sampler=sampler, seed=1),
+        replace(REQUEST, sampler=sampler, seed=2, prompt="hat, " * 200, cfg_scale=5.0),
+        replace(REQUEST, sampler=sampler, seed=3, prompt="", negative_prompt=""),
+    ]
+    together = engine.generate(requests)
+    for request, picture in zip(requests, together, strict=True):
+        alone = engine.generate([request])[0]
+        assert picture.request is request
+        assert relative_error(picture.latent, alone.latent) < 1e-4
+
+
+def test_requests_that_cannot_share_a_batch_come_back_in_their_order(engine: Engine) -> None:
+    requests = [REQUEST, replace(REQUEST, width=96), replace(REQUEST, seed=8), replace(REQUEST, cfg_scale=1.0)]
+    pictures = engine.generate(requests)
+    assert [picture.request for picture in pictures] == requests
+    assert [picture.image.size for picture in pictures] == [(64, 64), (96, 64), (64, 64), (64, 64)]
+
+
+def test_the_same_request_is_the_same_picture_again(engine: Engine) -> None:
+    first, second = (engine.generate([REQUEST])[0] for _ in range(2))
+    assert torch.equal(first.latent, second.latent)
+
+
+def test_at_cfg_1_the_negative_prompt_has_no_say(engine: Engine) -> None:
+    one, other = engine.generate(
+        [replace(REQUEST, cfg_scale=1.0), replace(REQUEST, cfg_scale=1.0, negative_prompt="smile")]
+    )
+    assert torch.equal(one.latent, other.latent)
+
+
+def test_a_variation_runs_from_one_seeds_picture_to_the_others(engine: Engine) -> None:
+    start, end = engine.generate([REQUEST, replace(REQUEST, seed=9)])
+    blends = engine.generate([replace(REQUEST, variation_seed=9, variation_strength=s) for s in (0.0, 0.3, 1.0)])
+    assert relative_error(blends[0].latent, start.latent) < 1e-5
+    # At the end only the noise that er_sde adds on its way is still the first seed's.
+    assert relative_error(blends[2].latent, end.latent) < relative_error(blends[1].latent, end.latent)
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.floats(0, 1))
+@settings(max_examples=30, deadline=None)
+def test_a_spherical_blend_is_as_long_as_noise_is(first: int, second: int, strength: float) -> None:
+    blend = spherical_blend(initial_noise(first, 1, 16, 1, 16, 16), initial_noise(second, 1, 16, 1, 16, 16), strength)
+    assert blend.std().item() == pytest.approx(1, abs=0.1)
+
+
+def test_progress_comes_after_each_step_and_can_be_looked_at(engine: Engine) -> None:
+    told: list[Progress] = []
+    engine.generate([REQUEST, replace(REQUEST, seed=8)], on_progress=told.append)
+    assert [(progress.step, progress.steps, progress.pictures) for progress in told] == [
+        (1, 3, (0, 1)),
+        (2, 3, (0, 1)),
+        (3, 3, (0, 1)),
+    ]
+    previews = told[1].previews()
+    assert len(previews) == 2
+    assert all(isinstance(preview, Image.Image) and preview.mode == "RGB" for preview in previews)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_cancelling_takes_effect_within_one_step(engine: Engine, sampler: str) -> None:
+    steps_done: list[int] = []
+    with pytest.raises(Cancelled):
+        engine.generate(
+            [replace(REQUEST, sampler=sampler, steps=8)],
+            on_progress=lambda progress: steps_done.append(progress.step),
+            cancelled=lambda: len(steps_done) >= 3,
+        )
+    assert steps_done == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("fields", "named", "allowed"),
+    [
+        ({"width": 1000}, "width", "multiple of 16, such as 992 or 1008"),
+        ({"height": 0}, "height", "from 16 to 4096"),
+        ({"height": 8192}, "height", "from 16 to 4096"),
+        ({"width": 64.0}, "width", "whole number"),
+        ({"steps": 0}, "steps", "from 1 to 1000"),
+        ({"steps": True}, "steps", "whole number"),
+        ({"cfg_scale": math.nan}, "cfg_scale", "from 0 to 100"),
+        ({"cfg_scale": -1.0}, "cfg_scale", "from 0 to 100"),
+        ({"sampler": "magic"}, "sampler", "er_sde, euler_a"),
+        ({"scheduler": "magic"}, "scheduler", "simple, beta57"),
+        ({"seed": -1}, "seed", "from 0 to"),
+        ({"seed": 2**64}, "seed", "from 0 to"),
+        ({"prompt": "a" * 20_000}, "prompt", "at most 10,000"),
+        ({"negative_prompt": "a" * 20_000}, "negative_prompt", "at most 10,000"),
+        ({"prompt": None}, "prompt", "text"),
+        ({"loras": (("nobody", 1.0),)}, "loras", "low_rank_comfyui"),
+        ({"loras": (("../vae/qwen_image_vae_tiny", 1.0),)}, "loras", "low_rank_comfyui"),
+        ({"loras": (("lokr", math.inf),)}, "loras", "from -100 to 100"),
+        ({"denoise": 0.0, "image": Image.new("RGB", (64, 64))}, "denoise", "above 0"),
+        ({"denoise": 0.5}, "denoise", "must be 1"),
+        ({"variation_strength": 0.5}, "variation_strength", "variation_seed"),
+        ({"variation_seed": 1, "variation_strength": 2.0}, "variation_strength", "from 0 to 1"),
+    ],
+)
+def test_bad_input_is_refused_before_any_work(engine: Engine, fields: dict[str, Any], named: str, allowed: str) -> None:
+    told: list[Progress] = []
+    with pytest.raises(InvalidRequest) as refusal:
+        engine.generate([REQUEST, replace(REQUEST, **fields)], on_progress=told.append)
+    assert named in str(refusal.value)
+    assert allowed in str(refusal.value)
+    assert not told
+
+
+@pytest.mark.parametrize(
+    ("load", "sentence"),
+    [
+        (lambda: Engine.load(MODELS, device="warp"), 'it is "auto", "cpu"'),
+        (lambda: Engine.load(MODELS, dtype="int8"), 'must be "auto", "float32" or "bfloat16"'),
+    ],
+)
+def test_an_unknown_device_or_dtype_is_refused(load: Callable[[], Engine], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        load()
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    missing = f"cuda:{torch.cuda.device_count()}"
+    with pytest.raises(ValueError, match="Use device cpu, or mend the driver"):
+        Engine.load(MODELS, device=missing)
+
+
+def test_a_picture_that_is_not_a_number_is_an_error_and_not_a_black_picture() -> None:
+    engine = Engine.load(MODELS, device="cpu")
+    with torch.no_grad():
+        engine.transformer.final_layer.linear.weight.data = torch.full_like(
+            engine.transformer.final_layer.linear.weight, math.nan
+        )
+    with pytest.raises(NotFinite, match="not numbers"):
+        engine.generate([REQUEST])
+
+
+BFLOAT16_LATENT_BOUND = 0.06
+BFLOAT16_LEVEL_BOUND = 6.0
+
+
+@pytest.mark.parametrize("sampler", ["er_sde", "euler_a", "dpmpp_2m_sde_gpu"])
+def test_bfloat16_pictures_stay_near_those_of_float32(engine: Engine, sampler: str) -> None:
+    """Latents within 6 % (relative), pictures within 6 of 255 levels on average."""
+    half = Engine.load(MODELS, device="cpu", dtype="bfloat16")
+    request = replace(REQUEST, sampler=sampler, steps=8)
+    exact, rounded = (each.generate([request])[0] for each in (engine, half))
+    assert relative_error(rounded.latent, exact.latent) < BFLOAT16_LATENT_BOUND
+    levels = [torch.tensor(list(picture.image.tobytes()), dtype=torch.float32) for picture in (exact, rounded)]
+    assert (levels[0] - levels[1]).abs().mean() < BFLOAT16_LEVEL_BOUND
+
+
+def test_the_file_of_a_picture_says_how_it_was_made(engine: Engine) -> None:
+    request = replace(REQUEST, loras=(("lokr", 0.5),))
+    said = read(engine.generate([request])[0].png())
+    assert said is not None
+    assert (said.prompt, said.negative_prompt, said.seed, said.steps) == ("1girl, (smile:1.3)", "worst quality", 7, 3)
+    assert (said.sampler, said.scheduler, said.loras) == ("er_sde", "simple", (("lokr", 0.5),))
+    assert said.model == "anima-tiny.safetensors"
+    assert said.model_hash is not None
+
+
+def test_an_image_of_another_size_and_mode_can_be_started_from(engine: Engine) -> None:
+    source = Image.new("RGBA", (300, 100), (255, 0, 0, 128))
+    picture = engine.generate([replace(REQUEST, image=source, denoise=0.5)])[0]
+    assert picture.image.size == (64, 64)

@@ -1,0 +1,118 @@
+"""An engine in a process of its own: it draws the same, and whatever happens to it is told."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from inference import Cancelled, Engine, GenerationRequest, InvalidRequest, Progress
+from inference.checkpoint import CheckpointError
+from inference.process import EngineDied, EngineProcess, load_engine
+from tests.golden import MODELS
+
+REQUEST = GenerationRequest("1girl, smile", width=64, height=64, steps=4, seed=7)
+LONG_REQUEST = GenerationRequest("1girl, smile", width=256, height=256, steps=1000, seed=7)
+
+
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[EngineProcess]:
+    process = EngineProcess(partial(load_engine, str(MODELS), "cpu", "auto", None))
+    process.start()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def running(elsewhere: EngineProcess) -> EngineProcess:
+    if not elsewhere.alive:
+        elsewhere.start()
+    return elsewhere
+
+
+def test_it_draws_what_an_engine_at_hand_draws(running: EngineProcess, engine: Engine) -> None:
+    told: list[Progress] = []
+    [picture] = running.generate([REQUEST], told.append)
+    assert [progress.step for progress in told] == [1, 2, 3, 4]
+    here = np.array(engine.generate([REQUEST])[0].image, np.int16)
+    assert np.abs(np.array(Image.open(io.BytesIO(picture.png)), np.int16) - here).max() <= 1
+    assert (picture.width, picture.height, picture.seed) == (64, 64, 7)
+
+
+def test_it_says_what_it_has_loaded(running: EngineProcess) -> None:
+    running.stop()
+    description = running.start()
+    assert description.name == "anima-tiny"
+    assert description.native.sizes[0] == (1024, 1024)
+    assert "lokr" in description.loras
+
+
+def test_a_refusal_comes_back_as_itself_and_the_engine_goes_on(running: EngineProcess) -> None:
+    with pytest.raises(InvalidRequest, match="steps"):
+        running.generate([GenerationRequest("", steps=0)])
+    assert running.generate([REQUEST])
+
+
+def test_cancelling_stops_it_and_the_next_picture_is_drawn(running: EngineProcess) -> None:
+    steps: list[int] = []
+    with pytest.raises(Cancelled):
+        running.generate([LONG_REQUEST], lambda progress: steps.append(progress.step), lambda: len(steps) >= 2)
+    assert steps[-1] < 1000
+    assert running.generate([REQUEST])
+
+
+def test_a_killed_engine_is_told_and_can_be_started_again(running: EngineProcess) -> None:
+    def kill(progress: Progress) -> None:
+        if progress.step == 2 and running.pid is not None:
+            os.kill(running.pid, signal.SIGKILL)
+
+    with pytest.raises(EngineDied, match="SIGKILL"):
+        running.generate([LONG_REQUEST], kill)
+    assert not running.alive
+    with pytest.raises(EngineDied):
+        running.generate([REQUEST])
+    running.start()
+    assert running.generate([REQUEST])
+
+
+def test_an_engine_that_cannot_load_says_why(tmp_path: Path) -> None:
+    process = EngineProcess(partial(load_engine, str(tmp_path / "nothing"), "cpu", "auto", None))
+    with pytest.raises(CheckpointError, match="There is no models folder"):
+        process.start()
+    assert not process.alive
+
+
+def test_it_ends_when_its_starter_is_killed() -> None:
+    starter = subprocess.Popen([sys.executable, "-c", STARTER, str(MODELS)], stdout=subprocess.PIPE, text=True)
+    assert starter.stdout is not None
+    pid = int(starter.stdout.readline())
+    starter.kill()
+    starter.wait()
+    starter.stdout.close()
+    deadline = time.monotonic() + 30
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, "the engine lives on without its starter"
+        time.sleep(0.05)
+
+
+STARTER = """
+import sys, time
+from functools import partial
+from inference import GenerationRequest
+from inference.process import EngineProcess, load_engine
+
+if __name__ == "__main__":
+    process = EngineProcess(partial(load_engine, sys.argv[1], "cpu", "auto", None))
+    process.start()
+    print(process.pid, flush=True)
+    process.generate([GenerationRequest("1girl", width=256, height=256, steps=1000)])
+"""
