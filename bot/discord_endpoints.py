@@ -5,21 +5,21 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 from yarl import URL
 
+DISCORDS_CDN = "https://cdn.discordapp.com"
+
 
 def point_discord_at(api_url: str, gateway_url: str) -> None:
     """Makes discord.py talk to the Discord at these addresses; no effect when they are discord.py's own.
 
-    `api_url` ends in the API's version, as in `https://discord.com/api/v10`; pictures and avatars are then looked for
-    at the same origin. Must run before a client starts. Raises ValueError with a sentence for an address that cannot
-    be one.
+    `api_url` ends in the API's version, as in `https://discord.com/api/v10`; elsewhere than at discord.com
+    avatars and other assets are looked for at the API's origin. Must run before a client starts. Raises ValueError
+    with a sentence for an address that cannot be one.
     """
     api = _checked(api_url, "DISCORD_API_URL", ("http", "https"))
     gateway = _checked(gateway_url, "DISCORD_GATEWAY_URL", ("ws", "wss"))
-    if str(api).rstrip("/") != Route.BASE:
-        Route.BASE = str(api).rstrip("/")
-        Asset.BASE = str(api.origin())
-    if gateway != DiscordWebSocket.DEFAULT_GATEWAY:
-        DiscordWebSocket.DEFAULT_GATEWAY = gateway
+    Route.BASE = str(api).rstrip("/")
+    Asset.BASE = DISCORDS_CDN if api.host == "discord.com" else str(api.origin())
+    DiscordWebSocket.DEFAULT_GATEWAY = gateway
 
 
 def _checked(address: str, variable: str, schemes: tuple[str, ...]) -> URL:

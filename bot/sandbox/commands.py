@@ -51,13 +51,14 @@ class Commands:
         """Replaces all commands of a scope; raises ApiError with every complaint where one is wrong."""
         errors = FormErrors()
         definitions = definitions or []
-        if not isinstance(definitions, list):
-            errors.add((), "BASE_TYPE_LIST", "Only lists are allowed here.")
-            errors.raise_if_any()
+        errors.is_a((), definitions, list, "BASE_TYPE_LIST", "lists")
+        errors.raise_if_any()
         seen: set[tuple[str, int]] = set()
         for index, definition in enumerate(definitions):
             check_command(definition, (index,), errors)
-            key = (definition.get("name"), definition.get("type") or SLASH)
+            if not isinstance(definition, dict):
+                continue
+            key = (str(definition.get("name")), definition.get("type") or SLASH)
             if key in seen:
                 complaint = "Application command names must be unique"
                 errors.add((index, "name"), "APPLICATION_COMMANDS_DUPLICATE_NAME", complaint)

@@ -348,6 +348,8 @@ def written_back(components: list[JSON], media: Callable[[JSON], JSON]) -> list[
         kind = component["type"]
         result: JSON = {key: value for key, value in component.items() if value is not None}
         result["id"] = component.get("id") or next(numbers)
+        if (emoji := component.get("emoji")) is not None:  # one of Unicode's own has a name and no id
+            result["emoji"] = {key: value for key, value in emoji.items() if value is not None}
         if "components" in component:
             result["components"] = [write(child) for child in component["components"]]
         for key in ("accessory", "component"):

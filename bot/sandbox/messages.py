@@ -273,7 +273,7 @@ class Messages:
     def _apply(self, base: Message, body: Body) -> Message:
         payload = body.payload
         errors = FormErrors()
-        _check_shape(payload, errors)
+        _check_sending(payload, errors)
         errors.raise_if_any()
         limit = base.channel.guild.file_size_limit if base.channel.guild else 10 * (1 << 20)
         if any(len(upload.data) > limit for upload in body.files.values()):
@@ -409,35 +409,20 @@ def _is_text(component: JSON) -> bool:
     return component.get("type") == ui.TEXT_DISPLAY and isinstance(component.get("content"), str)
 
 
-def _check_shape(payload: JSON, errors: FormErrors) -> None:
-    """Complains about values of the wrong type, so that what follows can rely on them."""
-    kinds: list[tuple[str, type | tuple[type, ...], str, str]] = [
-        ("content", str, "STRING_TYPE_CONVERT", "strings"),
-        ("embeds", list, "BASE_TYPE_LIST", "lists"),
-        ("components", list, "BASE_TYPE_LIST", "lists"),
-        ("attachments", list, "BASE_TYPE_LIST", "lists"),
-        ("flags", int, "NUMBER_TYPE_COERCE", "integers"),
-        ("allowed_mentions", dict, "MODEL_TYPE_CONVERT", "objects"),
-        ("nonce", (str, int), "NONCE_TYPE_INVALID", "strings and integers"),
-    ]
-    for key, kind, code, what in kinds:
-        if payload.get(key) is not None:
-            errors.is_a((key,), payload[key], kind, code, what)
-    for key in ("embeds", "components", "attachments"):
-        for index, item in enumerate(payload.get(key) or () if isinstance(payload.get(key), list) else ()):
-            errors.is_a((key, index), item, dict, "MODEL_TYPE_CONVERT", "objects")
-            if key == "attachments" and isinstance(item, dict) and not str(item.get("id", "")).isdigit():
-                errors.add((key, index, "id"), "NUMBER_TYPE_COERCE", f"Value {item.get('id')!r} is not snowflake.")
+def _check_sending(payload: JSON, errors: FormErrors) -> None:
+    """Complains about what a body says beside the message itself: its nonce, whom it may notify, which files it has."""
     nonce = payload.get("nonce")
     if isinstance(nonce, str):
         errors.length(("nonce",), nonce, LONGEST_NONCE)
-    mentions = payload.get("allowed_mentions")
-    if isinstance(mentions, dict):
-        for key in ("users", "roles"):
-            errors.length(("allowed_mentions", key), mentions.get(key), 100)
-            if mentions.get(key) and key in (mentions.get("parse") or ()):
-                complaint = f'parse:["{key}"] and {key}: [ids...] are mutually exclusive.'
-                errors.add(("allowed_mentions",), "MESSAGE_ALLOWED_MENTIONS_PARSE_EXCLUSIVE", complaint)
+    mentions = payload.get("allowed_mentions") or {}
+    for key in ("users", "roles"):
+        errors.length(("allowed_mentions", key), mentions.get(key), 100)
+        if mentions.get(key) and key in (mentions.get("parse") or ()):
+            complaint = f'parse:["{key}"] and {key}: [ids...] are mutually exclusive.'
+            errors.add(("allowed_mentions",), "MESSAGE_ALLOWED_MENTIONS_PARSE_EXCLUSIVE", complaint)
+    for index, attachment in enumerate(payload.get("attachments") or ()):
+        if attachment.get("id") is None:
+            errors.add(("attachments", index, "id"), "BASE_TYPE_REQUIRED", "This field is required")
 
 
 def _check_content(message: Message, errors: FormErrors) -> None:

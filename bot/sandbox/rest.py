@@ -14,7 +14,7 @@ from aiohttp import web
 
 from bot.sandbox import errors as refusals
 from bot.sandbox.attachments import Upload
-from bot.sandbox.clock import Clock, snowflake_at
+from bot.sandbox.clock import Clock
 from bot.sandbox.commands import Commands
 from bot.sandbox.errors import JSON, ApiError, FormErrors
 from bot.sandbox.events import Events
@@ -24,6 +24,7 @@ from bot.sandbox.interactions import MODAL, Interaction, Interactions
 from bot.sandbox.journal import Journal, Request
 from bot.sandbox.messages import Body, Message, Messages
 from bot.sandbox.permissions import Permissions
+from bot.sandbox.shapes import check_shapes
 from bot.sandbox.wire import (
     application_json,
     channel_json,
@@ -55,6 +56,15 @@ class Call:
     @property
     def body(self) -> Body:
         return Body(self.payload if isinstance(self.payload, dict) else {}, self.files)
+
+
+@dataclass(frozen=True)
+class Received:
+    """What a request brought: its JSON, its files by number, and whether the JSON could not be read."""
+
+    payload: Any
+    files: dict[int, Upload]
+    is_broken: bool = False
 
 
 Answer = tuple[int, Any]
@@ -114,7 +124,7 @@ class Rest:
         """Answers one request, or does to it what a fault orders, and writes both into the journal."""
         arrived = time.perf_counter()
         path = request.path.removeprefix(PREFIX)
-        payload, files, broken = await _read(request)
+        received = await _read(request)
         route, match = _find(request.method, path)
         template = route.template if route else path
         fault = self._faults.strike(request.method, template, path)
@@ -122,7 +132,7 @@ class Rest:
             await _wait_for(fault)
         answer: Answer | None = None
         if fault is None or fault.only_delays or fault.when == "after":
-            answer = self._answer(request, route, match, payload, files, broken, arrived)
+            answer = self._answer(request, route, match, received, arrived)
         if fault is not None and fault.when == "after":
             await _wait_for(fault)
         headers = _rate_limit_headers(template, self._clock.now())
@@ -138,8 +148,8 @@ class Rest:
                 route=template,
                 path=path,
                 query=dict(request.query),
-                body=payload,
-                files=tuple((upload.filename, len(upload.data)) for upload in files.values()),
+                body=received.payload,
+                files=tuple((upload.filename, len(upload.data)) for upload in received.files.values()),
                 status=status,
                 answer=body,
                 seconds=time.perf_counter() - arrived,
@@ -154,9 +164,7 @@ class Rest:
         request: web.Request,
         route: Route | None,
         match: re.Match[str] | None,
-        payload: Any,
-        files: dict[int, Upload],
-        broken: bool,
+        received: Received,
         arrived: float,
     ) -> Answer:
         try:
@@ -165,12 +173,12 @@ class Rest:
                 raise ApiError(refusals.METHOD_NOT_ALLOWED if known else refusals.NOT_FOUND)
             if route.needs_bot_token and request.headers.get("Authorization") != f"Bot {self.world.application.token}":
                 raise ApiError(refusals.UNAUTHORIZED)
-            if broken:
+            if received.is_broken:
                 raise ApiError(refusals.INVALID_JSON)
-            self._check_with_document(route, payload)
+            self._check_body(route, received.payload)
             ids = {name: int(text) for name, text in match.groupdict().items() if not name.endswith("token")}
             token = next((text for name, text in match.groupdict().items() if name.endswith("token")), "")
-            call = Call(ids, token, request.query, payload, files, arrived)
+            call = Call(ids, token, request.query, received.payload, received.files, arrived)
             status, body = route.handler(self, call)
         except ApiError as error:
             status, body = error.refusal.status, error.as_json()
@@ -178,12 +186,13 @@ class Rest:
             self._openapi.check_answer(request.method, route.template, status, body)
         return status, body
 
-    def _check_with_document(self, route: Route, payload: Any) -> None:
-        if self._openapi is None:
-            return
+    def _check_body(self, route: Route, payload: Any) -> None:
         errors = FormErrors()
-        for complaint in self._openapi.check_request(route.method, route.template, payload):
-            errors.add(complaint.path, complaint.code, complaint.message)
+        if self._openapi is not None:
+            for complaint in self._openapi.check_request(route.method, route.template, payload):
+                errors.add(complaint.path, complaint.code, complaint.message)
+            errors.raise_if_any()
+        check_shapes(payload, errors)
         errors.raise_if_any()
 
     def channel(self, id: int) -> Channel:
@@ -356,21 +365,30 @@ def _history(rest: Rest, call: Call) -> Answer:
     if not rest.world.permissions(rest.world.bot, channel) & Permissions.READ_MESSAGE_HISTORY:
         return 200, []
     messages = [message for message in rest.messages.in_channel(channel) if not message.is_ephemeral]
-    limit = int(call.query.get("limit", 50))
+    limit = _whole_number(call, "limit", 50)
     if not 1 <= limit <= 100:
         errors = FormErrors()
         errors.add(("limit",), "NUMBER_TYPE_MAX", "int value should be between 1 and 100.")
         errors.raise_if_any()
     if "around" in call.query:
-        older = sum(message.id < int(call.query["around"]) for message in messages)
+        older = sum(message.id < _whole_number(call, "around") for message in messages)
         first = max(0, older - limit // 2)
         messages = messages[first : first + limit]
     elif "after" in call.query:
-        messages = [message for message in messages if message.id > int(call.query["after"])][:limit]
+        messages = [message for message in messages if message.id > _whole_number(call, "after")][:limit]
     else:
-        before = int(call.query.get("before", snowflake_at(2**42 / 1000)))
+        before = _whole_number(call, "before", 1 << 64)
         messages = [message for message in messages if message.id < before][-limit:]
     return 200, [rest.messages.as_json(message) for message in reversed(messages)]
+
+
+def _whole_number(call: Call, key: str, otherwise: int = 0) -> int:
+    text = call.query.get(key, str(otherwise))
+    if not (text.isascii() and text.isdigit()):
+        errors = FormErrors()
+        errors.add((key,), "NUMBER_TYPE_COERCE", f"Value {text!r} is not int.")
+        errors.raise_if_any()
+    return int(text)
 
 
 @_route("POST", "/channels/{channel_id}/messages")
@@ -400,7 +418,7 @@ def _replied_to(rest: Rest, channel: Channel, payload: JSON) -> Message | None:
     if not isinstance(reference, dict):
         return None
     rest.require(channel, Permissions.READ_MESSAGE_HISTORY)
-    message = rest.messages.get(int(reference["message_id"]))
+    message = rest.messages.get(int(reference.get("message_id") or 0))
     if message is not None and message.channel is channel:
         return message
     if reference.get("fail_if_not_exists", True):
@@ -503,8 +521,7 @@ def _get_member(rest: Rest, call: Call) -> Answer:
 # Reading requests and writing answers
 
 
-async def _read(request: web.Request) -> tuple[Any, dict[int, Upload], bool]:
-    """The JSON of a request, its files by number, and whether the JSON was broken."""
+async def _read(request: web.Request) -> Received:
     files: dict[int, Upload] = {}
     text = b""
     if request.content_type == "multipart/form-data":
@@ -518,11 +535,12 @@ async def _read(request: web.Request) -> tuple[Any, dict[int, Upload], bool]:
     else:
         text = await request.read()
     if not text:
-        return None, files, False
+        return Received(None, files)
     try:
-        return json.loads(text), files, request.content_type not in ("application/json", "multipart/form-data")
+        is_json = request.content_type in ("application/json", "multipart/form-data")
+        return Received(json.loads(text), files, is_broken=not is_json)
     except ValueError:
-        return None, files, True
+        return Received(None, files, is_broken=True)
 
 
 def _find(method: str, path: str) -> tuple[Route | None, re.Match[str] | None]:

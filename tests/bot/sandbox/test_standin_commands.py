@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bot.sandbox import StandIn
 from bot.sandbox.commands import characters, check_command
 from bot.sandbox.errors import ApiError, FormErrors
+from bot.sandbox.shapes import check_shapes
 
 from .conftest import Stage, request_as_bot
 
@@ -106,6 +107,30 @@ def test_characters_count_names_descriptions_and_values(texts: list[tuple[str, s
     options = [option(name, description=text, choices=[{"name": text, "value": name}]) for name, text in texts]
     expected = len("draw" + "Draws.") + sum(2 * (len(name) + len(text)) for name, text in texts)
     assert characters(command(*options)) == expected
+
+
+KEYS = """
+    name description options choices type required value min_value max_value min_length autocomplete
+    contexts name_localizations default_member_permissions
+"""
+keys = st.sampled_from(KEYS.split())
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 12) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=5),
+    max_leaves=15,
+)
+
+
+@given(st.lists(anything | st.dictionaries(keys, anything).map(lambda more: command(option()) | more), max_size=3))
+def test_definitions_of_any_shape_are_taken_or_refused_but_break_nothing(definitions: list[Any]) -> None:
+    standin = StandIn()
+    errors = FormErrors()
+    try:
+        check_shapes(definitions, errors)
+        errors.raise_if_any()
+        assert len(standin.commands.overwrite(None, definitions)) == len(definitions)
+    except ApiError as error:
+        assert error.refusal.code == 50035
 
 
 def test_localisations_count_with_their_longest() -> None:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from bot.sandbox import Clock, Permissions, StandIn
 from bot.sandbox.errors import ApiError, FormErrors
-from bot.sandbox.messages import NONCE_LIFE, Body, Messages
+from bot.sandbox.messages import NONCE_LIFE, Body
+from bot.sandbox.shapes import check_shapes
 
 from .conftest import DOCUMENT, Stage, noise, png, request_as_bot
 
@@ -390,31 +391,45 @@ async def test_strangers_and_nonsense_are_turned_away(standin: StandIn) -> None:
     assert (await request_as_bot(standin, "GET", path, token=None))[0] == 401
     assert (await request_as_bot(standin, "GET", "/nothing/here"))[0] == 404
     assert (await request_as_bot(standin, "DELETE", path))[0] == 405
+    for query in ("limit=0", "limit=many", "before=x"):
+        assert (await request_as_bot(standin, "GET", f"{path}?{query}"))[1]["code"] == 50035
+    assert (await request_as_bot(standin, "POST", "/users/@me/channels", {"recipient_id": "x"}))[0] == 400
+    assert (await request_as_bot(standin, "POST", path, {"content": "a", "message_reference": {}}))[0] == 400
+    assert (await request_as_bot(standin, "POST", path, ["a"]))[0] == 400
     async with aiohttp.ClientSession(headers={"Authorization": f"Bot {standin.token}"}) as session:
         headers = {"Content-Type": "application/json"}
         async with session.post(standin.api_url + path, data=b"{", headers=headers) as response:
             assert (response.status, (await response.json())["code"]) == (400, 50109)
 
 
-@given(
-    body=st.fixed_dictionaries(
-        {},
-        optional={
-            key: st.none() | st.text(max_size=5) | st.integers() | st.booleans() | st.lists(st.integers() | st.none())
-            for key in ("content", "embeds", "components", "attachments", "flags", "nonce", "allowed_mentions", "tts")
-        },
-    )
+values = st.none() | st.booleans() | st.integers(-5, 70_000) | st.text(max_size=3) | st.just("attachment://a.png")
+KEYS = """
+    content embeds components attachments flags nonce allowed_mentions type custom_id label style
+    options value id items media url file accessory description fields name image footer parse users
+    min_values title
+"""
+keys = st.sampled_from(KEYS.split())
+anything = st.recursive(
+    values, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=5), max_leaves=20
 )
-def test_a_body_of_any_shape_is_taken_or_refused_but_breaks_nothing(body: dict[str, Any]) -> None:
+
+
+@given(body=st.dictionaries(keys, anything, max_size=5), lists=st.lists(anything, max_size=2), kind=st.integers(1, 23))
+def test_a_body_of_any_shape_is_taken_or_refused_but_breaks_nothing(
+    body: dict[str, Any], lists: list[Any], kind: int
+) -> None:
     standin = StandIn()
-    messages: Messages = standin.messages
+    body = {"components": [{"type": kind, "components": lists, "items": lists, "options": lists}]} | body
+    errors = FormErrors()
     try:
-        message = messages.create(standin.world.general, standin.world.bot, Body(body))
+        check_shapes(body, errors)
+        errors.raise_if_any()
+        message = standin.messages.create(standin.world.general, standin.world.bot, Body(body))
     except ApiError as error:
         assert error.refusal.status == 400
-        assert messages.in_channel(standin.world.general) == []
+        assert standin.messages.in_channel(standin.world.general) == []
     else:
-        assert message.content and messages.as_json(message)["content"] == message.content
+        assert standin.messages.as_json(message)["id"] == str(message.id)
 
 
 def test_form_errors_gather_every_complaint_at_its_place() -> None:

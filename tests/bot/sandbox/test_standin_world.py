@@ -116,6 +116,10 @@ def test_discord_py_is_pointed_elsewhere(restored_endpoints: None) -> None:
 
 def test_discords_own_addresses_change_nothing(restored_endpoints: None) -> None:
     before = (Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY, Asset.BASE)
+    for _ in range(2):
+        point_discord_at("https://discord.com/api/v10", "wss://gateway.discord.gg/")
+        assert before == (Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY, Asset.BASE)
+        point_discord_at("http://127.0.0.1:8080/api/v10", "ws://127.0.0.1:8080/gateway")
     point_discord_at("https://discord.com/api/v10", "wss://gateway.discord.gg/")
     assert before == (Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY, Asset.BASE)
 

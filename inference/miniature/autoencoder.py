@@ -1,0 +1,165 @@
+"""Stage three: the VAE, trained to give the pictures back, small features first.
+
+Its latents are made to have the mean and deviation that Anima's constants say (folded exactly into the convolutions
+next to the latent), so nothing that loads it needs to know that it is another one.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from inference.miniature.data import Pictures, Pixels, load_pictures
+from inference.miniature.training import Run, Schedule, averaged_weights, mixed_precision
+from inference.vae import LATENT_MEAN, LATENT_STD, Level, Vae, VaeParams
+
+BATCH = 8
+LEARNING_RATE = 1e-3
+KL_WEIGHT = 4e-4
+CROP = 64
+WHOLE_PICTURES_FROM = 0.75
+
+PARAMS = VaeParams(
+    latent_channels=16,
+    down=(
+        Level(16, 16, False),
+        Level(16, 16, True),
+        Level(16, 32, False),
+        Level(32, 32, True),
+        Level(32, 64, False),
+        Level(64, 64, True),
+        Level(64, 64, False),
+    ),
+    up=(
+        Level(64, 64, False),
+        Level(64, 64, False),
+        Level(64, 32, True),
+        Level(32, 64, False),
+        Level(64, 64, False),
+        Level(64, 32, True),
+        Level(32, 32, False),
+        Level(32, 32, False),
+        Level(32, 16, True),
+        Level(16, 16, False),
+        Level(16, 16, False),
+    ),
+)
+
+
+def train_vae(workdir: Path, steps: int, device: torch.device) -> None:
+    buckets = load_pictures(workdir, "train")
+    held_out = load_pictures(workdir, "held_out")
+    shares = bucket_shares(buckets)
+    torch.manual_seed(0)
+    vae = Vae(PARAMS).to(device)
+    with torch.no_grad():
+        _bias(vae.conv1)[PARAMS.latent_channels :] = -5.0  # begin with hardly any latent noise
+    optimizer = torch.optim.AdamW(vae.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=1e-4)
+    run = Run(workdir / "vae.pt", vae, [optimizer], Schedule(steps, falling=0.6))
+
+    def loss(step: int) -> Tensor:
+        rng = np.random.default_rng([1, step])
+        pixels = buckets[rng.choice(len(buckets), p=shares)].pixels
+        batch = [pixels[rng.integers(len(pixels))] for _ in range(BATCH)]
+        if step < WHOLE_PICTURES_FROM * steps:
+            batch = [random_crop(picture, rng) for picture in batch]
+        generator = torch.Generator(device).manual_seed(step)
+        with mixed_precision(device):
+            return reconstruction_loss(vae, to_tensor(np.stack(batch), device), KL_WEIGHT, generator)
+
+    def validate(average: nn.Module) -> dict[str, Any]:
+        assert isinstance(average, Vae)
+        return {f"psnr {bucket.size}": psnr(average, bucket, device) for bucket in held_out}
+
+    run.fit(loss, validate)
+
+
+def random_crop(picture: Pixels, rng: np.random.Generator) -> Pixels:
+    """A square of CROP pixels: it nearly always holds the face, and half as many flat pixels as the whole."""
+    top, left = (int(rng.integers(side - CROP + 1)) for side in picture.shape[:2])
+    return picture[top : top + CROP, left : left + CROP]
+
+
+def reconstruction_loss(vae: Vae, pixels: Tensor, kl_weight: float, generator: torch.Generator) -> Tensor:
+    """L1, squared and gradient error, and the divergence of the latents from a standard normal."""
+    mean, log_variance = (part.float() for part in vae.conv1(vae.encoder(pixels)).chunk(2, dim=1))
+    log_variance = log_variance.clamp(-20, 10)
+    noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+    z = mean + (log_variance / 2).exp() * noise
+    error = vae.decoder(vae.conv2(z)).float() - pixels
+    edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+    divergence = (mean.square() + log_variance.exp() - 1 - log_variance).mean() / 2
+    return error.abs().mean() + error.square().mean() + 0.5 * edges + kl_weight * divergence
+
+
+def bucket_shares(buckets: list[Pictures]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    counts = np.array([len(bucket.records) for bucket in buckets])
+    return counts / counts.sum()
+
+
+def to_tensor(pixels: Pixels, device: torch.device) -> Tensor:
+    """uint8 [n, height, width, 3] to float32 [n, 3, height, width] from -1 to 1."""
+    return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+
+
+@torch.no_grad()
+def psnr(vae: Vae, pictures: Pictures, device: torch.device, count: int = 32) -> float:
+    """Mean peak signal-to-noise ratio in dB of the first pictures' reconstructions."""
+    pixels = to_tensor(pictures.pixels[:count], device)
+    error = (vae.decode(vae.encode(pixels)).clamp(-1, 1) - pixels) / 2
+    return round(float(-10 * error.square().mean(dim=(1, 2, 3)).log10().mean()), 2)
+
+
+@torch.no_grad()
+def encode_pictures(workdir: Path, device: torch.device, batch: int = 100) -> None:
+    """Folds the latents' statistics into the trained VAE (`vae_folded.pt`) and keeps all training latents.
+
+    `latents.pt` holds, for each size, mean and deviation of every picture's normalised latent, float16
+    [n, 16, height / 8, width / 8].
+    """
+    vae = Vae(PARAMS)
+    vae.load_state_dict(averaged_weights(workdir / "vae.pt"))
+    vae = vae.to(device).eval()
+    moments = []
+    for bucket in load_pictures(workdir, "train"):
+        parts = []
+        for start in tqdm(range(0, len(bucket.records), batch), desc=f"latents {bucket.size}"):
+            with mixed_precision(device):
+                parts.append(vae.conv1(vae.encoder(to_tensor(bucket.pixels[start : start + batch], device))).float())
+        moments.append(torch.cat(parts).cpu())
+    channels = PARAMS.latent_channels
+    everything = torch.cat([part[:, :channels].movedim(1, -1).flatten(0, -2) for part in moments])
+    mean, std = everything.mean(0), everything.std(0)
+    latents = [
+        (
+            ((part[:, :channels] - mean[:, None, None]) / std[:, None, None]).half(),
+            ((part[:, channels:].clamp(-20, 10) / 2).exp() / std[:, None, None]).half(),
+        )
+        for part in moments
+    ]
+    torch.save(latents, workdir / "latents.pt")
+    fold_statistics(vae.cpu(), mean, std)
+    torch.save(vae.state_dict(), workdir / "vae_folded.pt")
+
+
+@torch.no_grad()
+def fold_statistics(vae: Vae, mean: Tensor, std: Tensor) -> None:
+    """Changes the convolutions next to the latent so that latents of `mean` and `std` [16] get Anima's own."""
+    channels = len(mean)
+    wanted_mean, wanted_std = torch.tensor(LATENT_MEAN), torch.tensor(LATENT_STD)
+    ratio = wanted_std / std
+    vae.conv1.weight[:channels] *= ratio[:, None, None, None]
+    bias = _bias(vae.conv1)
+    bias[:channels] = (bias[:channels] - mean) * ratio + wanted_mean
+    bias[channels:] += 2 * ratio.log()
+    weight = vae.conv2.weight[:, :, 0, 0].clone()
+    _bias(vae.conv2).add_(weight @ (mean - wanted_mean / ratio))
+    vae.conv2.weight.copy_((weight / ratio)[:, :, None, None])
+
+
+def _bias(layer: nn.Conv2d) -> Tensor:
+    assert layer.bias is not None
+    return layer.bias

@@ -1,0 +1,101 @@
+"""The command line: one command a stage, in the order in which they build on each other.
+
+Each may be interrupted and called again; it goes on where it stopped.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from inference import Engine
+from inference.miniature import autoencoder, data, distill, evaluate, export, joint, tokenizers
+from inference.miniature.classifier import Classifier, held_out_accuracies, save_classifier, train_classifier
+from inference.miniature.training import choose_device
+
+HERE = Path(__file__).parent
+MODELS = HERE / "models"
+MODEL_CARD = HERE / "MODEL_CARD.md"
+CLASSIFIER = HERE / "classifier.safetensors"
+
+NATIVE_SIZES = {96: [(96, 96), (80, 112), (112, 80)], 128: [(128, 128), (112, 144), (144, 112)]}
+
+
+def main() -> None:
+    arguments = _parser().parse_args()
+    torch.set_flush_denormal(True)  # without it, CPU steps slow down as weights near zero
+    arguments.stage(arguments)
+
+
+def _data(arguments: argparse.Namespace) -> None:
+    renderer = data.install_renderer(arguments.workdir)
+    data.make_pictures(arguments.workdir, NATIVE_SIZES[arguments.size], train=40, held_out=5, renderer=renderer)
+
+
+def _tokenizers(arguments: argparse.Namespace) -> None:
+    tokenizers.make_tokenizers(arguments.workdir)
+
+
+def _vae(arguments: argparse.Namespace) -> None:
+    device = choose_device(arguments.device)
+    autoencoder.train_vae(arguments.workdir, arguments.steps, device)
+    autoencoder.encode_pictures(arguments.workdir, device)
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    joint.train(arguments.workdir, arguments.steps, choose_device(arguments.device))
+
+
+def _distill(arguments: argparse.Namespace) -> None:
+    distill.train_turbo(arguments.workdir, arguments.steps, choose_device(arguments.device))
+
+
+def _classifier(arguments: argparse.Namespace) -> None:
+    train_classifier(arguments.workdir, arguments.steps, choose_device(arguments.device))
+    save_classifier(arguments.workdir, arguments.classifier)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    export.export(arguments.workdir, arguments.models, NATIVE_SIZES[arguments.size])
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    engine = Engine.load(arguments.models, device=arguments.device)
+    judge = Classifier.load(arguments.classifier).to(engine.device)
+    evaluation = evaluate.Evaluation(engine, judge, evaluate.cases(engine, arguments.prompts))
+    table = evaluation.report(held_out_accuracies(arguments.workdir, judge))
+    print(table)
+    evaluate.write_into(arguments.card, table)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m inference.miniature", description=__doc__)
+    stages = parser.add_subparsers(required=True, metavar="STAGE")
+    for name, stage, what, steps in (
+        ("data", _data, "draw the training pictures (needs Node.js)", None),
+        ("tokenizers", _tokenizers, "make the two tokenizers", None),
+        ("vae", _vae, "train the VAE and encode the pictures with it", 8000),
+        ("train", _train, "train transformer, adapter and Qwen3 together", 8000),
+        ("distill", _distill, "distil the turbo LoRA", 600),
+        ("classifier", _classifier, "train the judge", 2500),
+        ("export", _export, "write the files of ComfyUI's layout", None),
+        ("evaluate", _evaluate, "measure, and write the table into the model card", None),
+    ):
+        command = stages.add_parser(
+            name, help=what, description=what, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        )
+        command.set_defaults(stage=stage)
+        command.add_argument("--workdir", type=Path, default=Path("runs/miniature"), help="data, checkpoints and logs")
+        command.add_argument("--device", default="auto", help="auto, cpu, cuda")
+        if steps:
+            command.add_argument("--steps", type=int, default=steps, help="how long to train")
+        if name in ("data", "export"):
+            command.add_argument("--size", type=int, choices=NATIVE_SIZES, default=96, help="native side in pixels")
+        if name in ("export", "evaluate"):
+            command.add_argument("--models", type=Path, default=MODELS, help="ComfyUI's `models` folder")
+        if name in ("classifier", "evaluate"):
+            command.add_argument("--classifier", type=Path, default=CLASSIFIER, help="the judge's weights")
+        if name == "evaluate":
+            command.add_argument("--prompts", type=int, default=256, help="how many pictures to judge")
+            command.add_argument("--card", type=Path, default=MODEL_CARD, help="where the table goes")
+    return parser
