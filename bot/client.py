@@ -7,11 +7,12 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 import discord
 from discord import app_commands
 
-from bot.commands import register
+from bot.commands import COMPONENTS, register
 from bot.components import DYNAMIC_ITEMS
 from bot.delivery import Delivery
 from bot.discord_endpoints import point_discord_at
@@ -23,6 +24,7 @@ from bot.worker import Worker
 from inference import NativeSettings
 from inference.process import EngineProcess, load_engine
 from storage.database import Database
+from storage.jobs import Allowance
 
 logger = logging.getLogger(__name__)
 
@@ -38,17 +40,31 @@ class AnimaClient(discord.Client):
         self.delivery = Delivery(self, database)
         self.intake = Intake(database, self.queue)
         self.worker = Worker(engine, self.queue, database, self.delivery)
+        self.failure: BaseException | None = None
+        """Why the worker ended by itself, if it did."""
         self._working: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
 
     async def native_settings(self) -> NativeSettings:
         return await self.worker.native_settings()
 
+    async def allowance(self, interaction: discord.Interaction[Any]) -> Allowance:
+        """What the person who asks may have there."""
+        return Allowance()
+
     async def setup_hook(self) -> None:
         """Runs once, logged in and not yet connected: nothing is asked of us before this has ended."""
         register(self.tree)
-        self.add_dynamic_items(*DYNAMIC_ITEMS)
+        self.add_dynamic_items(*DYNAMIC_ITEMS, *COMPONENTS)
         await self.tree.sync()
         self._working = asyncio.create_task(self._work(), name="worker")
+        self._working.add_done_callback(self._close_without_worker)
+
+    def _close_without_worker(self, working: asyncio.Task[None]) -> None:
+        """A bot that cannot draw does not stay and pretend: `run` says why it ended."""
+        if not working.cancelled() and (error := working.exception()) is not None:
+            self.failure = error
+            self._closing = asyncio.create_task(self.close())
 
     async def close(self) -> None:
         if self._working is not None:
@@ -98,3 +114,5 @@ async def run(settings: Settings) -> None:
         )
     async with open_client(settings) as client:
         await client.start(settings.discord_token.get_secret_value())
+        if client.failure is not None:
+            raise client.failure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -91,7 +92,9 @@ class Intake:
         )
         match await self._database.jobs.accept(new, Allowance()):
             case Accepted(job):
-                await interaction.edit_original_response(view=messages.queued(job))
+                # Before the job is in line, so that this edit cannot come after the picture's.
+                with suppress(discord.HTTPException):
+                    await interaction.edit_original_response(view=messages.queued(job))
                 self._queue.put(waiting(job))
             case refusal:
                 await interaction.edit_original_response(content=messages.refusal(refusal))

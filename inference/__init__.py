@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from inference.request import (
     Cancelled,
+    CheckpointError,
     EncodedPicture,
     GenerationRequest,
     InvalidRequest,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Cancelled",
+    "CheckpointError",
     "EncodedPicture",
     "Engine",
     "GenerationRequest",

@@ -11,6 +11,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from inference.request import CheckpointError
+
 TRANSFORMER_MARK = "llm_adapter.blocks.0.cross_attn.k_proj.weight"
 TEXT_ENCODER_MARK = "layers.0.self_attn.q_norm.weight"
 VAE_MARK = "decoder.upsamples.0.residual.2.weight"
@@ -23,10 +25,6 @@ VAE_FOLDERS = ("vae",)
 PREFERRED_TRANSFORMER = "anima-base"
 IGNORED_TRANSFORMER_KEYS = ("pos_embedder.",)
 """Position tables that some converters keep: they can be computed, and are."""
-
-
-class CheckpointError(ValueError):
-    """A model file is missing, damaged, or not what it should be; the message says which, and what to do."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from inference.checkpoint import CheckpointError, WeightsFile
+from inference.checkpoint import WeightsFile
+from inference.request import CheckpointError
 
 Factors = Mapping[str, Tensor]
 

@@ -34,6 +34,10 @@ class InvalidRequest(ValueError):
     """A request cannot be drawn; the message names the field and the values it may have."""
 
 
+class CheckpointError(ValueError):
+    """A model file is missing, damaged, or not what it should be; the message says which, and what to do."""
+
+
 class Cancelled(Exception):
     """`cancelled` said so; nothing was drawn."""
 

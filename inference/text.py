@@ -14,7 +14,8 @@ from transformers import Qwen2Tokenizer, Qwen3Config, Qwen3Model
 from transformers.models.qwen3.modeling_qwen3 import Qwen3RotaryEmbedding
 
 from inference.adapter import TextAdapter
-from inference.checkpoint import CheckpointError, WeightsFile, load_module
+from inference.checkpoint import WeightsFile, load_module
+from inference.request import CheckpointError
 from inference.prompt import parse_weights
 
 QWEN_EMPTY = "<|endoftext|>"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
 from pydantic import SecretStr
 from tqdm import tqdm
@@ -18,6 +20,8 @@ from bot.sandbox.standin import StandIn
 from bot.settings import Settings
 from storage.jobs import Job
 
+T = TypeVar("T")
+
 PATIENCE = 600.0
 """Seconds for one picture, model loading included; a CPU and real weights need some."""
 
@@ -26,13 +30,14 @@ async def draw_one(settings: Settings, prompt: str, folder: Path) -> None:
     """Issue `/anima imagine` with `prompt`, show how it gets on, and save what is posted into `folder`."""
     started = time.perf_counter()
     print(f"Sandbox: a stand-in of Discord on this machine; nothing is sent anywhere.\n/anima imagine prompt:{prompt}")
-    async with sandbox(settings) as (discord, client):
+    async with open_sandbox(settings) as sandbox:
+        discord, client = sandbox.discord, sandbox.client
         connected = time.perf_counter()
         user, channel, asked = discord.world.alice, discord.world.general, datetime.now(UTC)
         with closing(tqdm(total=1, unit="step", desc="loading", bar_format="{desc:<8}|{bar:30}| {n}/{total}")) as bar:
             client.worker.watch(lambda _, progress: _advance(bar, progress.step, progress.steps))
             await discord.slash(user, channel, "anima imagine", prompt=prompt)
-            message = await discord.wait_for_message(channel, _is_final, PATIENCE)
+            message = await sandbox.while_running(discord.wait_for_message(channel, _is_final, PATIENCE))
         job = await _recorded(client, message)
     folder.mkdir(parents=True, exist_ok=True)
     for attachment in message.attachments:
@@ -44,9 +49,27 @@ async def draw_one(settings: Settings, prompt: str, folder: Path) -> None:
     print(_stages(job, asked, connected - started))
 
 
-@asynccontextmanager
-async def sandbox(settings: Settings) -> AsyncIterator[tuple[StandIn, AnimaClient]]:
+@dataclass(frozen=True)
+class Sandbox:
     """A stand-in of Discord with the bot connected to it, both in this process; the engine has its own."""
+
+    discord: StandIn
+    client: AnimaClient
+    running: asyncio.Task[None]
+
+    async def while_running(self, awaitable: Coroutine[Any, Any, T]) -> T:
+        """Wait for something the bot is to do; if the bot ends instead, raise what ended it."""
+        waiting = asyncio.create_task(awaitable)
+        await asyncio.wait({self.running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if waiting.done():
+            return waiting.result()
+        waiting.cancel()
+        await self.running
+        raise self.client.failure or RuntimeError("The bot ended by itself.")
+
+
+@asynccontextmanager
+async def open_sandbox(settings: Settings) -> AsyncIterator[Sandbox]:
     async with StandIn() as discord:
         settings = settings.model_copy(
             update={
@@ -56,18 +79,13 @@ async def sandbox(settings: Settings) -> AsyncIterator[tuple[StandIn, AnimaClien
             }
         )
         async with open_client(settings) as client:
-            running = asyncio.create_task(client.start(discord.token))
-            ready = asyncio.create_task(discord.wait_until_ready())
-            await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
-            if running.done():
-                ready.cancel()
-                running.result()
-            await ready
+            sandbox = Sandbox(discord, client, asyncio.create_task(client.start(discord.token)))
             try:
-                yield discord, client
+                await sandbox.while_running(discord.wait_until_ready())
+                yield sandbox
             finally:
                 await client.close()
-                await running
+                await sandbox.running
 
 
 def _advance(bar: tqdm[None], step: int, steps: int) -> None:

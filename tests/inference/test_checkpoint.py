@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from inference import Engine, GenerationRequest
-from inference.checkpoint import TRANSFORMER_MARK, CheckpointError, ModelFiles, WeightsFile
+from inference.checkpoint import TRANSFORMER_MARK, ModelFiles, WeightsFile
+from inference.request import CheckpointError
 from inference.native import native_settings
 from tests.golden import MODELS, relative_error
 

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from inference import Engine, GenerationRequest
-from inference.checkpoint import CheckpointError
+from inference.request import CheckpointError
 from inference.lora import Lora, MergedLoras
 from tests.golden import MODELS
 

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from inference import Cancelled, Engine, GenerationRequest, InvalidRequest, Progress
-from inference.checkpoint import CheckpointError
+from inference.request import CheckpointError
 from inference.process import EngineDied, EngineProcess, load_engine
 from tests.golden import MODELS
 
