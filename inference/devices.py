@@ -47,7 +47,7 @@ def examine_device(device: str = "auto", dtype: str = "auto") -> DeviceReport:
             torch.get_num_threads(),
             memory.available,
             memory.total,
-            (unused or "No GPU is used: a picture of Anima takes minutes to hours on a CPU.",),
+            (unused or "No GPU is used: Anima at full size takes very long to draw on a CPU.",),
         )
     free, total = torch.cuda.mem_get_info(chosen)
     capability = torch.cuda.get_device_capability(chosen)

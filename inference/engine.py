@@ -52,7 +52,7 @@ class Engine:
         self.files = files
         self.device = device
         self.dtype = dtype
-        self.native: NativeSettings = native_settings(files.transformer.metadata)
+        self.native: NativeSettings = native_settings(files.transformer.metadata, self.name)
         with torch.device("meta"):
             self.transformer = Transformer(TransformerParams.from_shapes(files.transformer.shapes))
             self.vae = Vae(VaeParams.from_shapes(files.vae.shapes))
@@ -319,7 +319,7 @@ def free_memory(device: torch.device) -> int:
     if device.type == "cuda":
         free, _total = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return psutil.virtual_memory().available
+    return int(psutil.virtual_memory().available)
 
 
 def spherical_blend(first: Tensor, second: Tensor, strength: float) -> Tensor:

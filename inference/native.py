@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from inference.request import SAMPLERS, SCHEDULERS, SIDE_MULTIPLE, NativeSettings
 
@@ -17,15 +18,23 @@ ANIMA = NativeSettings(
 """Anima's own settings, which hold where a file says nothing."""
 
 
-def native_settings(metadata: Mapping[str, str]) -> NativeSettings:
-    """Read `modelspec.resolution` and our additions `modelspec.anima.*`; what is missing or unreadable is Anima's."""
+TURBO = replace(ANIMA, steps=10, cfg_scale=1.0)
+"""Those of the distilled checkpoints, `anima-turbo-…`."""
+
+
+def native_settings(metadata: Mapping[str, str], name: str = "") -> NativeSettings:
+    """Read `modelspec.resolution` and our additions `modelspec.anima.*`.
+
+    What is missing or unreadable is as Anima has it, or its turbo version where the file's `name` says turbo.
+    """
+    usual = TURBO if "turbo" in name.lower() else ANIMA
     sizes = _sizes(metadata.get("modelspec.anima.resolutions", "")) or _sizes(metadata.get("modelspec.resolution", ""))
     return NativeSettings(
-        sizes=sizes if sizes and sizes[0] != ANIMA.sizes[0] else ANIMA.sizes,
-        steps=int(_number(metadata.get("modelspec.anima.steps"), 1, 1000) or ANIMA.steps),
-        cfg_scale=_number(metadata.get("modelspec.anima.cfg_scale"), 0, 100) or ANIMA.cfg_scale,
-        sampler=_choice(metadata.get("modelspec.anima.sampler"), SAMPLERS) or ANIMA.sampler,
-        scheduler=_choice(metadata.get("modelspec.anima.scheduler"), SCHEDULERS) or ANIMA.scheduler,
+        sizes=sizes if sizes and sizes[0] != usual.sizes[0] else usual.sizes,
+        steps=int(_number(metadata.get("modelspec.anima.steps"), 1, 1000) or usual.steps),
+        cfg_scale=_number(metadata.get("modelspec.anima.cfg_scale"), 0, 100) or usual.cfg_scale,
+        sampler=_choice(metadata.get("modelspec.anima.sampler"), SAMPLERS) or usual.sampler,
+        scheduler=_choice(metadata.get("modelspec.anima.scheduler"), SCHEDULERS) or usual.scheduler,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -220,6 +221,14 @@ def _check_text(name: str, value: object) -> None:
         raise InvalidRequest(f"{name} must be text, not {type(value).__name__}.")
     if len(value) > LONGEST_PROMPT:
         raise InvalidRequest(f"{name} has {len(value):,} characters, but may have at most {LONGEST_PROMPT:,}.")
+    if weight := _NO_WEIGHT.search(value):
+        raise InvalidRequest(
+            f"{name} has the weight {weight[1]!r}, but a weight must be a number, such as 1.2 or -0.5."
+        )
+
+
+_NO_WEIGHT = re.compile(r":\s*([+-]?(?:nan|inf|infinity))\s*\)", re.IGNORECASE)
+"""Weights that Python takes for numbers, and that would make the whole picture none."""
 
 
 def _check_integer(name: str, value: object, least: int, most: int) -> None:

@@ -15,8 +15,8 @@ from transformers.models.qwen3.modeling_qwen3 import Qwen3RotaryEmbedding
 
 from inference.adapter import TextAdapter
 from inference.checkpoint import WeightsFile, load_module
-from inference.request import CheckpointError
 from inference.prompt import parse_weights
+from inference.request import CheckpointError
 
 QWEN_EMPTY = "<|endoftext|>"
 T5_END = "</s>"

@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from inference import Engine, GenerationRequest
 from inference.checkpoint import TRANSFORMER_MARK, ModelFiles, WeightsFile
-from inference.request import CheckpointError
 from inference.native import native_settings
+from inference.request import CheckpointError
 from tests.golden import MODELS, relative_error
 
 TRANSFORMER = Path("diffusion_models/anima-tiny.safetensors")
@@ -163,6 +163,11 @@ def test_what_a_file_says_of_itself_is_what_the_engine_says() -> None:
     assert settings.sizes == ((96, 96), (80, 112), (112, 80))
     assert (settings.steps, settings.cfg_scale) == (24, 3.5)
     assert (settings.sampler, settings.scheduler) == ("euler_a", "beta57")
+
+
+def test_a_turbo_checkpoint_is_drawn_with_in_few_steps_and_without_guidance() -> None:
+    settings = native_settings({}, "anima-turbo-v1.1")
+    assert (settings.steps, settings.cfg_scale) == (10, 1.0)
 
 
 @pytest.mark.parametrize(

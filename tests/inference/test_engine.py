@@ -119,6 +119,8 @@ def test_cancelling_takes_effect_within_one_step(engine: Engine, sampler: str) -
         ({"prompt": "a" * 20_000}, "prompt", "at most 10,000"),
         ({"negative_prompt": "a" * 20_000}, "negative_prompt", "at most 10,000"),
         ({"prompt": None}, "prompt", "text"),
+        ({"prompt": "1girl, (smile:nan)"}, "prompt", "must be a number"),
+        ({"negative_prompt": "(smile: -Inf )"}, "negative_prompt", "must be a number"),
         ({"loras": (("nobody", 1.0),)}, "loras", "low_rank_comfyui"),
         ({"loras": (("../vae/qwen_image_vae_tiny", 1.0),)}, "loras", "low_rank_comfyui"),
         ({"loras": (("lokr", math.inf),)}, "loras", "from -100 to 100"),

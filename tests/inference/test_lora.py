@@ -9,8 +9,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from inference import Engine, GenerationRequest
-from inference.request import CheckpointError
 from inference.lora import Lora, MergedLoras
+from inference.request import CheckpointError
 from tests.golden import MODELS
 
 LAYER = "blocks.0.self_attn.q_proj"

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from inference import Cancelled, Engine, GenerationRequest, InvalidRequest, Progress
-from inference.request import CheckpointError
 from inference.process import EngineDied, EngineProcess, load_engine
+from inference.request import CheckpointError
 from tests.golden import MODELS
 
 REQUEST = GenerationRequest("1girl, smile", width=64, height=64, steps=4, seed=7)
