@@ -6,7 +6,14 @@ import argparse
 import asyncio
 import logging
 import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bot.command_line import benchmark, doctor, download, fail, generate
+
+if TYPE_CHECKING:
+    from bot.settings import Settings
 
 DEFAULT_PROMPT = "@micah, long hair, pink hair, green background"
 
@@ -31,22 +38,41 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.add_argument("--prompt", default=DEFAULT_PROMPT, help="what to draw")
     sandbox.add_argument("--pictures", type=Path, default=Path("pictures"), help="the folder to save pictures in")
     sandbox.set_defaults(command=_sandbox)
+
+    for command in (generate, download, doctor, benchmark):
+        command.add_parser(commands)
     return parser
 
 
 def _run(options: argparse.Namespace) -> None:
-    logging.getLogger("bot").setLevel(logging.INFO)
     from bot.client import run
-    from bot.settings import Settings
 
-    asyncio.run(run(Settings.read()))
+    logging.getLogger("bot").setLevel(logging.INFO)
+    _until_it_ends(run)
 
 
 def _sandbox(options: argparse.Namespace) -> None:
     from bot.sandbox.session import draw_one
-    from bot.settings import Settings
 
-    asyncio.run(draw_one(Settings.read(), options.prompt, options.pictures))
+    _until_it_ends(lambda settings: draw_one(settings, options.prompt, options.pictures))
+
+
+def _until_it_ends(serve: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
+    """Run what needs the settings; what an operator can mend ends in a sentence, anything else in a traceback."""
+    import discord
+
+    from bot.settings import Settings, SettingsError
+    from inference import CheckpointError
+    from inference.process import EngineDied, EngineFailed
+    from storage.refusal import DatabaseRefused
+    from storage.transactions import StorageUnavailable
+
+    try:
+        asyncio.run(serve(Settings.read()))
+    except (SettingsError, CheckpointError, EngineDied, EngineFailed, DatabaseRefused, StorageUnavailable) as error:
+        fail(str(error))
+    except discord.LoginFailure:
+        fail("Discord does not know this DISCORD_TOKEN. Copy it anew from the developer portal (page Bot) into .env.")
 
 
 if __name__ == "__main__":

@@ -65,8 +65,9 @@ def final_prompts(
         `explicit` stand in the negative, and other safety tags are turned round, whatever the prefixes say.
     category_of: says which tags are characters, series and meta; `TagIndex.category_of`.
 
-    A tag is not added where it stands already, and one of the prefix gives way to any quality, score, year or safety tag
-    of the prompt. The negative never gets a tag that the prompt asks for. Applied to its own result, nothing changes.
+    A tag is not added where it stands already, and one of the prefix gives way to any quality, score, year or safety
+    tag of the prompt. The negative never gets a tag that the prompt asks for. Applied to its own result, nothing
+    changes.
     """
     prompt = _with_artists(prompt.strip(BLANKS_AND_COMMAS), artist, category_of)
     negative = negative.strip(BLANKS_AND_COMMAS)
@@ -79,9 +80,9 @@ def final_prompts(
     wanted = _names(prompt)
     added = _pieces_not_given(prefix, wanted, _GIVEN_ONCE)
     added_to_negative = _pieces_not_given(negative_prefix, wanted | _names(negative), ())
-    if not age_restricted:
-        added += _missing(["safe"], [*added, prompt])
-        added_to_negative += _missing(["nsfw", "explicit"], [*added_to_negative, negative])
+    if not age_restricted:  # in front, where no bracket that was left open can take them in
+        added = _missing(["safe"], [*added, prompt]) + added
+        added_to_negative = _missing(["nsfw", "explicit"], [*added_to_negative, negative]) + added_to_negative
     return FinalPrompts(_joined(*added, prompt), _joined(*added_to_negative, negative))
 
 
@@ -129,7 +130,7 @@ def _end_of_outer_piece(prompt: str, span: TagSpan) -> int:
 
 def _pieces_not_given(text: str, given: set[str], given_once: Sequence[re.Pattern[str]]) -> list[str]:
     settled = [kind for kind in given_once if any(kind.fullmatch(name) for name in given)]
-    pieces = (text[start:end].strip() for start, end in outer_pieces(text))
+    pieces = dict.fromkeys(text[start:end].strip(BLANKS_AND_COMMAS) for start, end in outer_pieces(text))
     return [
         piece
         for piece in pieces
@@ -139,7 +140,8 @@ def _pieces_not_given(text: str, given: set[str], given_once: Sequence[re.Patter
 
 def _missing(tags: Sequence[str], texts: Sequence[str]) -> list[str]:
     """Those that stand nowhere by themselves, and so at full weight. `(safe:0.1)` does not count."""
-    alone = {text[start:end].strip() for text in texts for start, end in outer_pieces(text)}
+    text = _joined(*texts)
+    alone = {text[start:end].strip() for start, end in outer_pieces(text)}
     return [tag for tag in tags if tag not in alone]
 
 

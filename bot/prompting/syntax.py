@@ -88,16 +88,21 @@ def _between(prompt: str, commas: Iterator[int]) -> Iterator[tuple[int, int]]:
 
 def _without_weight(prompt: str, start: int, end: int) -> tuple[int, int]:
     """Takes away what encloses a tag: brackets that open before it and close after it, and the weights before those."""
-    opening = _OPENINGS.match(prompt, start, end)
-    start = opening.end() if opening else start
+    openings = _OPENINGS.match(prompt, start, end)
+    start = openings.end() if openings else start
     surplus = sum(1 if bracket[0] == ")" else -1 for bracket in _BRACKET.finditer(prompt, start, end))
     while True:
         while end > start and prompt[end - 1].isspace():
             end -= 1
         if surplus <= 0 or end == start or prompt[end - 1] != ")" or prompt[end - 2 : end - 1] == "\\":
-            return start, end
+            break
         surplus -= 1
         end = _before_weight(prompt, start, end - 1)
+    if openings and "(" in openings[0]:  # closed after another comma, or never
+        end = _before_weight(prompt, start, end)
+    while end > start and prompt[end - 1].isspace():
+        end -= 1
+    return start, end
 
 
 def _before_weight(prompt: str, start: int, end: int) -> int:

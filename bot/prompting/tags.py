@@ -40,7 +40,10 @@ _BEFORE_TAG = COMMAS + "{|"
 _NAME, _ALIAS = "\n", "\0"
 """What begins them in the text that is searched."""
 
-_PLAIN = re.compile(r"[a-z0-9]{2}[a-z0-9_()-]*")
+_PLAIN_LINE = re.compile(
+    r'([^\W_]{2}[^\s\\",]*),(\d{1,9}),(\d{1,15})(?:,"?((?:[^\W_]{2}[^\s\\",]*(?:,[^\W_]{2}[^\s\\",]*)*)?)"?)?', re.ASCII
+)
+_NOT_PLAIN = re.compile(r"[A-Z]|score_|_(?:[_,\"]|\Z)")
 
 
 class Category(IntEnum):
@@ -57,11 +60,11 @@ _CATEGORIES = {str(category.value): category for category in Category}
 
 
 class Tag(NamedTuple):
-    """`name` is written with spaces, see `tag_name`; `count` is how many pictures have it."""
+    """`name` is written with spaces, see `tag_name`; `posts` is how many pictures on Danbooru have it."""
 
     name: str
     category: Category
-    count: int
+    posts: int
     aliases: tuple[str, ...] = ()
 
     @property
@@ -90,7 +93,7 @@ class TagIndex:
 
     def __init__(self, tags: Iterable[Tag], problems: Iterable[str] = ()) -> None:
         """Of tags with one name the most frequent counts. `problems` are sentences about lines that were left out."""
-        ranked = sorted(tags, key=lambda tag: -tag.count)
+        ranked = sorted(tags, key=lambda tag: -tag.posts)
         self._by_name: dict[str, Tag] = {tag.name: tag for tag in reversed(ranked)}
         self._all = _Ranking([tag for tag in ranked if self._by_name[tag.name] is tag])
         self._artists = _Ranking([tag for tag in self._all.tags if tag.category is Category.ARTIST])
@@ -250,25 +253,26 @@ def _tags(path: Path, problems: _Problems) -> Iterator[Tag]:
 
 def _tag(line: str) -> Tag | str:
     """The tag, or what is wrong with the line."""
-    fields = _fields(line)
+    plain = _PLAIN_LINE.fullmatch(line)
+    if plain and len(line) <= LONGEST_NAME and not _NOT_PLAIN.search(line):  # nearly all are, and this is quick
+        name, category, count, aliases = plain.groups("")
+        written_so = tuple(aliases.replace("_", " ").split(",", MOST_ALIASES)[:MOST_ALIASES]) if aliases else ()
+        return Tag(name.replace("_", " "), _CATEGORIES.get(category, Category.GENERAL), int(count), written_so)
+    return _tag_of_fields(_fields(line))
+
+
+def _tag_of_fields(fields: list[str]) -> Tag | str:
     if len(fields) < 3:
         return "name, category and count are expected"
-    name, category, count = _name(fields[0]), fields[1].strip(), fields[2].strip()
+    name, category, count = tag_name(fields[0]), fields[1].strip(), fields[2].strip()
     if not name or len(name) > LONGEST_NAME:
         return f"the name has {len(name)} characters, but may have 1 to {LONGEST_NAME}"
     if not (category.isascii() and category.isdigit()):
         return f"the category is {category[:20]!r}, but must be a number"
     if not (count.isascii() and count.isdigit() and len(count) < 16):
         return f"the count is {count[:20]!r}, but must be a number"
-    aliases = (_name(alias.strip().removeprefix("/")) for alias in fields[3].split(",", MOST_ALIASES)[:MOST_ALIASES])
+    aliases = (tag_name(alias.strip().removeprefix("/")) for alias in fields[3].split(",", MOST_ALIASES)[:MOST_ALIASES])
     return Tag(name, _CATEGORIES.get(category, Category.GENERAL), int(count), tuple(filter(None, aliases)))
-
-
-def _name(field: str) -> str:
-    """What `tag_name` gives, quickly for nearly all there are."""
-    if _PLAIN.fullmatch(field) and "score_" not in field and "__" not in field and field[-1] != "_":
-        return field.replace("_", " ")
-    return tag_name(field)
 
 
 def _fields(line: str) -> list[str]:
@@ -278,7 +282,7 @@ def _fields(line: str) -> list[str]:
             fields = next(csv.reader([line]))
         except csv.Error:
             return []
-    else:  # as nearly all lines are, and much faster
+    else:
         fields = line.split(",", 3)
         fields[3:] = [field.strip('" ') for field in fields[3:]]
     return [*fields, ""] if len(fields) == 3 else fields

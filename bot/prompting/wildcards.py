@@ -31,7 +31,7 @@ def expand(template: str, seed: int) -> str:
     """The prompt that the seed chooses. Any text is a template and nothing raises.
 
     >>> expand("{red|blue} hair, {red|blue} hat", seed=5)
-    'blue hair, red hat'
+    'red hair, blue hat'
     """
     return _evaluate(template, _groups(template), lambda ordinal, group: _drawn(seed, ordinal, group))
 

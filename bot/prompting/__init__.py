@@ -1,0 +1,37 @@
+"""The prompt side of the bot, free of Discord and of tensors: wildcards, house rules, hints, completion of tags.
+
+prompt = expand("{red|blue} hair, smile", seed)
+final = final_prompts(prompt, negative, artist="nnn yryr", age_restricted=False)
+"""
+
+from bot.prompting.hints import Hint, HintCode, fixed, hints
+from bot.prompting.house_rules import (
+    RECOMMENDED_NEGATIVE,
+    RECOMMENDED_PREFIX,
+    FinalPrompts,
+    artist_tags,
+    final_prompts,
+)
+from bot.prompting.tags import OWN_TAGS, Category, Completion, Tag, TagFileError, TagIndex
+from bot.prompting.wildcards import expand, expansions, has_wildcards
+
+__all__ = [
+    "OWN_TAGS",
+    "RECOMMENDED_NEGATIVE",
+    "RECOMMENDED_PREFIX",
+    "Category",
+    "Completion",
+    "FinalPrompts",
+    "Hint",
+    "HintCode",
+    "Tag",
+    "TagFileError",
+    "TagIndex",
+    "artist_tags",
+    "expand",
+    "expansions",
+    "final_prompts",
+    "fixed",
+    "has_wildcards",
+    "hints",
+]

@@ -1,0 +1,58 @@
+import pytest
+import torch
+
+from inference.devices import examine_device, gpu_warnings, why_no_cuda
+
+FAULT = "The NVIDIA driver on your system is too old (found version 11040)"
+
+
+def test_the_cpu_is_described() -> None:
+    report = examine_device("cpu")
+    assert (report.device, report.dtype) == ("cpu", "float32")
+    assert report.threads == torch.get_num_threads()
+    assert 0 < report.free_bytes <= report.total_bytes
+
+
+def test_a_device_or_dtype_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match="no device 'toaster'"):
+        examine_device("toaster")
+    with pytest.raises(ValueError, match="dtype is 'int4'"):
+        examine_device("cpu", "int4")
+
+
+@pytest.mark.parametrize(
+    ("driver", "cuda", "fault", "advice"),
+    [
+        (False, None, "no CUDA", None),
+        (False, "13.0", "no driver", None),
+        (True, "13.0", None, None),
+        (True, None, "no CUDA", "install its CUDA build"),
+        (True, "13.0", FAULT, "too old"),
+    ],
+)
+def test_a_gpu_that_is_not_used_is_explained(driver: bool, cuda: str | None, fault: str | None, advice: str) -> None:
+    sentence = why_no_cuda(driver, cuda, fault)
+    assert sentence is None if advice is None else sentence is not None and advice in sentence
+
+
+@pytest.mark.parametrize(
+    ("capability", "architectures", "fits"),
+    [
+        ((9, 0), ["sm_80", "sm_90"], True),
+        ((8, 9), ["sm_80", "sm_90"], True),
+        ((9, 0), ["sm_90a"], True),
+        ((6, 1), ["sm_75", "sm_80"], False),
+        ((12, 0), ["sm_80", "sm_90"], False),
+        ((12, 0), ["sm_90", "compute_90"], True),
+        ((8, 0), ["compute_90"], False),
+    ],
+)
+def test_kernels_for_another_gpu_are_warned_of(
+    capability: tuple[int, int], architectures: list[str], fits: bool
+) -> None:
+    assert any("no kernels" in sentence for sentence in gpu_warnings(capability, architectures, "float32")) != fits
+
+
+def test_slow_bfloat16_is_warned_of_where_it_is_used() -> None:
+    assert "ANIMA_DTYPE=float32" in gpu_warnings((7, 5), ["sm_75"], "bfloat16")[0]
+    assert gpu_warnings((7, 5), ["sm_75"], "float32") == gpu_warnings((8, 0), ["sm_80"], "bfloat16") == []

@@ -1,0 +1,129 @@
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.prompting.hints import HintCode, fixed, hints
+from bot.prompting.tags import Category, Tag, TagIndex
+
+TAGS = TagIndex(
+    [
+        Tag("1girl", Category.GENERAL, 9),
+        Tag("long hair", Category.GENERAL, 8),
+        Tag("saber (fate)", Category.CHARACTER, 7),
+        Tag("nnn yryr", Category.ARTIST, 6),
+        Tag("ask (askzy)", Category.ARTIST, 6),
+        Tag("ai", Category.ARTIST, 5),
+    ]
+)
+PARTS = st.sampled_from(
+    (
+        *("<lora:a:1>", "<lo", "ra:b>", "BREAK", "embedding:x", "(easynegative:1.2)", "saber_(fate)", "(", ")", ":1.2"),
+        *(
+            ":1.1)",
+            ", ",
+            " ",
+            "\n",
+            "long_hair",
+            "nnn yryr",
+            "by ",
+            "@",
+            "Long Hair",
+            "score 7",
+            "^_^",
+            "_",
+            "\\",
+            ":)",
+        ),
+        *("smile", "、"),
+    )
+)
+PROMPTS = st.lists(PARTS, max_size=30).map("".join) | st.text()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "mended", "code"),
+    [
+        ("1girl, nnn yryr, hat", "1girl, @nnn yryr, hat", HintCode.ARTIST_WITHOUT_AT),
+        ("1girl by nnn yryr, hat", "1girl by nnn yryr, hat", None),
+        ("1girl, art by nnn yryr", "1girl, @nnn yryr", HintCode.ARTIST_WITHOUT_AT),
+        ("artist: ask (askzy)", r"@ask \(askzy\)", HintCode.ARTIST_WITHOUT_AT),
+        ("(nnn yryr:1.5)", "(@nnn yryr:1.5)", HintCode.ARTIST_WITHOUT_AT),
+        ("@nnn yryr", "@nnn yryr", None),
+        ("ai", "ai", None),  # too short to be sure
+        ("long_hair, (red_hat:1.5)", "long hair, (red hat:1.5)", HintCode.UNDERSCORES),
+        ("@nnn_yryr", "@nnn yryr", HintCode.UNDERSCORES),
+        ("@some_body", "@some_body", None),  # not known to have a space
+        (
+            "score_7, score_9_up, ^_^, >_<, o_o, __hair__, a/b_c",
+            "score_7, score_9_up, ^_^, >_<, o_o, __hair__, a/b_c",
+            None,
+        ),
+        ("score 7", "score_7", HintCode.UNDERSCORES),
+        ("1Girl, Long Hair, A Girl", "1girl, long hair, A Girl", HintCode.UPPER_CASE),
+        ("saber_(fate)", r"saber \(fate\)", HintCode.NAME_IN_BRACKETS),
+        ("saber (fate)", r"saber \(fate\)", HintCode.NAME_IN_BRACKETS),
+        ("red (hat:1.5)", "red (hat:1.5)", None),
+        ("(smile, hat", "smile, hat", HintCode.UNBALANCED_BRACKETS),
+        ("(smile:1.4, hat", "(smile:1.4), hat", HintCode.UNBALANCED_BRACKETS),
+        ("hat, smile:1.4), 1girl", "hat, (smile:1.4), 1girl", HintCode.UNBALANCED_BRACKETS),
+        ("smile), hat", "smile, hat", HintCode.UNBALANCED_BRACKETS),
+        ("1girl, :), hat", r"1girl, :\), hat", HintCode.UNBALANCED_BRACKETS),
+        (r"\(smile", r"\(smile", None),
+        ("(smile:1.1), hat", "(smile:1.5), hat", HintCode.WEAK_WEIGHT),
+        ("(smile:1.2)", "(smile:1.5)", HintCode.WEAK_WEIGHT),
+        ("(smile:0.8)", "(smile:0.5)", HintCode.WEAK_WEIGHT),
+        ("(smile)", "(smile:1.5)", HintCode.WEAK_WEIGHT),
+        ("(smile:1.0), ((smile)), (smile:1.25), (hat:0.7), (hat:-1)",) * 2 + (None,),
+        ("A girl (smiling) in the rain.", "A girl (smiling) in the rain.", None),
+        ("1girl, <lora:style:0.8>, hat", "1girl, hat", HintCode.LORA_SYNTAX),
+        ("<lora:a:1>, <lora:b:1>, hat", "hat", HintCode.LORA_SYNTAX),
+        ("1girl <lora:a:1> <lora:b:1> hat", "1girl hat", HintCode.LORA_SYNTAX),
+        ("1girl BREAK hat", "1girl, hat", HintCode.BREAK),
+        ("1girl, BREAK, hat, breaking", "1girl, hat, breaking", HintCode.BREAK),
+        ("hat, (embedding:easynegative:1.2), shoes", "hat, shoes", HintCode.EMBEDDING),
+        ("hat, EasyNegative", "hat, ", HintCode.EMBEDDING),
+    ],
+)
+def test_each_hint_has_its_prompt_mended(prompt: str, mended: str, code: HintCode | None) -> None:
+    assert [hint.code for hint in hints(prompt, TAGS)][:1] == ([code] if code else [])
+    assert fixed(prompt, TAGS) == mended
+
+
+def test_a_hint_shows_its_places_and_mends_only_those() -> None:
+    prompt = "red_hat, (smile:1.1), blue_eyes"
+    underscores, weight = hints(prompt, TAGS)
+    assert [prompt[start:end] for start, end in underscores.spans] == ["red_hat", "blue_eyes"]
+    assert underscores.fixed == "red hat, (smile:1.1), blue eyes"
+    assert [prompt[start:end] for start, end in weight.spans] == ["(smile:1.1)"]
+    assert weight.fixed == "red_hat, (smile:1.5), blue_eyes"
+
+
+@settings(deadline=None)
+@given(PROMPTS)
+def test_a_prompt_is_mended_once_and_for_all(prompt: str) -> None:
+    mended = fixed(prompt, TAGS)
+    assert fixed(mended, TAGS) == mended
+    assert mended == prompt or not hints(mended, TAGS)
+
+
+@settings(deadline=None)
+@given(PROMPTS)
+def test_places_are_in_order_and_within_the_prompt(prompt: str) -> None:
+    for hint in hints(prompt, TAGS):
+        places = [at for span in hint.spans for at in span]
+        assert places == sorted(places)
+        assert 0 <= places[0] <= places[-1] <= len(prompt)
+        assert len(hint.fixed) <= 2 * len(prompt) + 10 * len(hint.spans)
+
+
+@pytest.mark.parametrize(
+    "part", ["(", ")", "<lora:", "<lora:a>", " ", "(a:1.1", "a:1.1)", "a_b", "(a)", "BREAK ", "embedding:", ":", "by "]
+)
+def test_long_prompts_take_linear_time(part: str) -> None:
+    prompt = part * (10_000 // len(part))
+    start = time.process_time()
+    hints(prompt, TAGS)
+    fixed(prompt, TAGS)
+    assert time.process_time() - start < 2
