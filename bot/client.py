@@ -13,12 +13,15 @@ import discord
 from discord import app_commands
 
 from bot.commands import COMPONENTS, register
+from bot.commands.admin import admin_forms
 from bot.components import DYNAMIC_ITEMS
 from bot.delivery import Delivery
 from bot.discord_endpoints import point_discord_at
 from bot.intake import Intake
 from bot.jobs import waiting
+from bot.policy import Person
 from bot.queue import FairQueue
+from bot.server_settings import settings_of
 from bot.settings import Settings
 from bot.worker import Worker
 from inference import NativeSettings
@@ -50,12 +53,16 @@ class AnimaClient(discord.Client):
 
     async def allowance(self, interaction: discord.Interaction[Any]) -> Allowance:
         """What the person who asks may have there."""
-        return Allowance()
+        settings = await settings_of(self.database.servers, interaction.guild_id)
+        person = Person.of(interaction, block=None)
+        return Allowance(credits=settings.quota.of(person.role_ids), waiting=settings.limits.waiting)
 
     async def setup_hook(self) -> None:
         """Runs once, logged in and not yet connected: nothing is asked of us before this has ended."""
         register(self.tree)
         self.add_dynamic_items(*DYNAMIC_ITEMS, *COMPONENTS)
+        for form in admin_forms():
+            self.add_view(form)
         await self.tree.sync()
         self._working = asyncio.create_task(self._work(), name="worker")
         self._working.add_done_callback(self._close_without_worker)

@@ -45,6 +45,8 @@ class Delivery:
     async def deliver(self, job: Job) -> None:
         """Post a rendered job's pictures and write down that it is done. Raises Undeliverable."""
         renders = await self._database.pictures.renders(job.id)
+        if not renders:
+            return  # ended in the meantime
         view = messages.finished(job, [render.picture for render in renders])
         posted = await self._post(job, view, lambda: _files(renders), purpose="picture")
         by_name = {attachment.filename: attachment.id for attachment in posted.attachments}

@@ -115,10 +115,12 @@ class EngineProcess:
         self._send(list(requests))
         asked_to_cancel = False
         while True:
-            while not self._poll(connection):
-                if not asked_to_cancel and cancelled is not None and cancelled():
-                    asked_to_cancel = True
-                    self._send(_CANCEL)
+            answered = self._poll(connection)
+            if not asked_to_cancel and cancelled is not None and cancelled():
+                asked_to_cancel = True
+                self._send(_CANCEL)
+            if not answered:
+                continue
             answer = self._receive()
             match answer:
                 case _Step() if on_progress is not None:

@@ -85,6 +85,8 @@ class Database:
         return await self._claim.take()
 
     async def close(self) -> None:
+        """Waits for transactions that are under way, also those that nobody waits for any longer."""
+        await self.transactions.settle_down()
         await self._claim.give_back()
         await self._engine.dispose()
 

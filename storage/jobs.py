@@ -7,6 +7,7 @@ Every change is one UPDATE that names the states it may come from. Of two that t
 The change of the ledger that goes with it is in the same transaction.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
@@ -21,7 +22,7 @@ from storage.clock import Clock
 from storage.pictures import NewPicture, add_pictures
 from storage.quotas import Account, Usage, read_usage
 from storage.schema import JobState, charges, jobs, pictures, renders
-from storage.transactions import Transactions
+from storage.transactions import Transactions, all_to_the_end
 
 LIVE = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.RENDERED})
 
@@ -136,6 +137,7 @@ class Statistics:
     median_drawing: timedelta | None
 
 
+@all_to_the_end
 class Jobs:
     def __init__(self, transactions: Transactions, clock: Clock) -> None:
         self._transactions = transactions
@@ -300,7 +302,10 @@ class Jobs:
     async def counts(self) -> Mapping[JobState, int]:
         """How many jobs are live, by state."""
         async with self._transactions.reading() as connection:
-            return await _count_by_state(connection, jobs.c.state.in_(LIVE))
+            counts = await connection.execute(
+                select(jobs.c.state, func.count()).where(jobs.c.state.in_(LIVE)).group_by(jobs.c.state)
+            )
+            return dict(counts.all())
 
     async def statistics(self, since: datetime, guild_id: int | None = None) -> Statistics:
         """Of one server, or of everything where no server is named."""
@@ -310,7 +315,12 @@ class Jobs:
             here &= jobs.c.guild_id == guild_id
             paid_here &= charges.c.guild_id == guild_id
         async with self._transactions.reading() as connection:
-            kinds = await connection.execute(select(jobs.c.kind, func.count()).where(here).group_by(jobs.c.kind))
+            in_each_state = [func.count().filter(jobs.c.state == state) for state in JobState]
+            counts = await connection.execute(select(jobs.c.kind, *in_each_state).where(here).group_by(jobs.c.kind))
+            states, kinds = Counter[JobState](), Counter[str]()
+            for kind, *of_kind in counts:
+                states.update(dict(zip(JobState, of_kind, strict=True)))
+                kinds[kind] = sum(of_kind)
             people = await connection.scalar(select(func.count(jobs.c.user_id.distinct())).where(here))
             drawn = await connection.scalar(
                 select(func.count()).select_from(jobs.join(pictures, pictures.c.job_id == jobs.c.id)).where(here)
@@ -324,8 +334,8 @@ class Jobs:
             )
             latest = times.all()
             return Statistics(
-                jobs=await _count_by_state(connection, here),
-                kinds=dict(kinds.all()),
+                jobs=+states,
+                kinds=kinds,
                 people=people or 0,
                 pictures=drawn or 0,
                 credits=spent or 0.0,
@@ -375,11 +385,6 @@ async def _count_waiting(connection: AsyncConnection, account: Account) -> int:
         )
     )
     return waiting or 0
-
-
-async def _count_by_state(connection: AsyncConnection, which: ColumnElement[bool]) -> Mapping[JobState, int]:
-    counts = await connection.execute(select(jobs.c.state, func.count()).where(which).group_by(jobs.c.state))
-    return dict(counts.all())
 
 
 def _untold() -> ColumnElement[bool]:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.clock import Clock
 from storage.schema import JobState, jobs, picture_words, pictures, renders
-from storage.transactions import Transactions
+from storage.transactions import Transactions, all_to_the_end
 
 MOST_WORDS = 16
 """More words than these in one search are left out."""
@@ -74,6 +74,7 @@ class Render:
     content: bytes = field(repr=False)
 
 
+@all_to_the_end
 class Pictures:
     def __init__(self, transactions: Transactions, clock: Clock) -> None:
         self._transactions = transactions

@@ -7,7 +7,7 @@ from sqlalchemy import delete, func, insert, select
 
 from storage.clock import Clock
 from storage.schema import preferences, presets
-from storage.transactions import Transactions
+from storage.transactions import Transactions, all_to_the_end
 
 PRESETS_EACH = 25
 """As many as Discord shows in one menu."""
@@ -17,6 +17,7 @@ class TooManyPresets(Exception):
     """The person has as many presets as there may be; one has to go first."""
 
 
+@all_to_the_end
 class Preferences:
     def __init__(self, transactions: Transactions, clock: Clock) -> None:
         self._transactions = transactions

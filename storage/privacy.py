@@ -1,6 +1,6 @@
 """Everything kept about a person, out at their wish; gone at their wish; and gone by itself after a time."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -12,7 +12,7 @@ from storage.clock import Clock
 from storage.jobs import LIVE
 from storage.quotas import WINDOW
 from storage.schema import ChargeState, JobState, audit, blocks, charges, jobs, pictures, preferences, presets
-from storage.transactions import Transactions
+from storage.transactions import Transactions, to_the_end
 
 ABOUT: Mapping[str, tuple[Column[Any], ...]] = {
     "jobs": (jobs.c.user_id,),
@@ -30,7 +30,7 @@ SECRETS = frozenset({"interaction_token"})
 """With it one could speak as the bot."""
 
 BATCH = 500
-"""Jobs forgotten in one transaction, so that nobody waits long for the next."""
+"""Jobs forgotten in one transaction."""
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,18 @@ class Privacy:
         self._transactions = transactions
         self._clock = clock
 
+    @to_the_end
     async def export(self, user_id: int) -> dict[str, list[dict[str, Any]]]:
         """All rows about a person by table, as plain JSON; other people's ids in them are left out."""
         exported = {}
         async with self._transactions.reading() as connection:
             for name, about in ABOUT.items():
                 question = select(about[0].table).where(or_(*(column == user_id for column in about)))
-                rows = await connection.execute(question)
-                exported[name] = [_plain(row._asdict(), user_id) for row in rows]
+                parts = (await connection.stream(question)).partitions(100)  # others have the event loop in between
+                exported[name] = [_plain(row._asdict(), user_id) async for part in parts for row in part]
         return exported
 
+    @to_the_end
     async def erase(self, user_id: int) -> Erased:
         """Deletes what is kept about a person, in one transaction. Jobs that were still live end there, refunded.
 
@@ -107,6 +109,16 @@ class Privacy:
 
         What nobody needs any longer goes each time: interaction tokens that ran out, names on charges that lapsed.
         """
+        await self._forget_what_lapsed()
+        forgotten = Forgotten(
+            worded_jobs=0 if prompts is None else await self._in_batches(self._forget_words, prompts),
+            jobs=0 if pictures is None else await self._in_batches(self._forget_jobs, pictures),
+        )
+        await self._transactions.empty_log()
+        return forgotten
+
+    @to_the_end
+    async def _forget_what_lapsed(self) -> None:
         now = self._clock()
         async with self._transactions.writing() as connection:
             await connection.execute(
@@ -119,55 +131,50 @@ class Privacy:
                 .where(charges.c.user_id.is_not(None), charges.c.reserved_at <= now - WINDOW)
                 .values(user_id=None)
             )
-        forgotten = Forgotten(
-            worded_jobs=0 if prompts is None else await self._forget_words(now - prompts),
-            jobs=0 if pictures is None else await self._forget_jobs(now - pictures),
-        )
-        await self._transactions.empty_log()
-        return forgotten
 
-    async def _forget_words(self, until: datetime) -> int:
-        count = 0
-        async for batch in self._finished_before(until):
-            async with self._transactions.writing() as connection:
-                forgotten = await connection.execute(
-                    update(jobs)
-                    .where(jobs.c.id.in_(batch), jobs.c.prompt != "")
-                    .values(prompt="", negative_prompt="", parameters={}, reason=None)
-                    .returning(jobs.c.id)
-                )
-                wordless = forgotten.scalars().all()
-                await connection.execute(
-                    update(pictures).where(pictures.c.job_id.in_(wordless)).values(prompt="", metadata="")
-                )
-                count += len(wordless)
-        return count
-
-    async def _forget_jobs(self, until: datetime) -> int:
-        count = 0
-        async for batch in self._finished_before(until):
-            async with self._transactions.writing() as connection:
-                forgotten = await connection.execute(delete(jobs).where(jobs.c.id.in_(batch)))
-                count += forgotten.rowcount
-        return count
-
-    async def _finished_before(self, until: datetime) -> AsyncIterator[list[int]]:
-        """Ids of jobs that have ended and were accepted before `until`, in batches, oldest first."""
-        last = 0
-        while True:
-            async with self._transactions.reading() as connection:
-                newest = select(func.max(jobs.c.id)).where(jobs.c.queued_at < until).scalar_subquery()
-                found = await connection.scalars(
-                    select(jobs.c.id)
-                    .where(jobs.c.id > last, jobs.c.id <= newest, jobs.c.state.not_in(LIVE))
-                    .order_by(jobs.c.id)
-                    .limit(BATCH)
-                )
-                batch = list(found)
-            if not batch:
-                return
-            yield batch
+    async def _in_batches(self, forget: Callable[[list[int]], Awaitable[int]], age: timedelta) -> int:
+        """Small transactions, so that nobody waits long for the next."""
+        until, last, count = self._clock() - age, 0, 0
+        while batch := await self._finished_before(until, last):
+            count += await forget(batch)
             last = batch[-1]
+        return count
+
+    @to_the_end
+    async def _finished_before(self, until: datetime, last: int) -> list[int]:
+        """The next ids, in order, of jobs that have ended and were accepted before `until`."""
+        newest = select(func.max(jobs.c.id)).where(jobs.c.queued_at < until).scalar_subquery()
+        async with self._transactions.reading() as connection:
+            found = await connection.scalars(
+                select(jobs.c.id)
+                .where(jobs.c.id > last, jobs.c.id <= newest, jobs.c.state.not_in(LIVE))
+                .order_by(jobs.c.id)
+                .limit(BATCH)
+            )
+            return list(found)
+
+    @to_the_end
+    async def _forget_words(self, job_ids: list[int]) -> int:
+        async with self._transactions.writing() as connection:
+            forgotten = await connection.scalars(
+                update(jobs)
+                .where(
+                    jobs.c.id.in_(job_ids),
+                    or_(jobs.c.prompt != "", jobs.c.negative_prompt != "", jobs.c.reason.is_not(None)),
+                )
+                .values(prompt="", negative_prompt="", parameters={}, reason=None)
+                .returning(jobs.c.id)
+            )
+            wordless = list(forgotten)
+            await connection.execute(
+                update(pictures).where(pictures.c.job_id.in_(wordless)).values(prompt="", metadata="")
+            )
+            return len(wordless)
+
+    @to_the_end
+    async def _forget_jobs(self, job_ids: list[int]) -> int:
+        async with self._transactions.writing() as connection:
+            return (await connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids)))).rowcount
 
 
 def _plain(row: Mapping[str, Any], user_id: int) -> dict[str, Any]:

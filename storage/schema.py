@@ -107,7 +107,7 @@ Index(
 )
 Index(
     "ix_jobs_untold",
-    jobs.c.finished_at,
+    jobs.c.id,
     sqlite_where=~jobs.c.told & jobs.c.finished_at.is_not(None),
     postgresql_where=~jobs.c.told & jobs.c.finished_at.is_not(None),
 )
@@ -135,14 +135,8 @@ pictures = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("deleted_at", UtcDateTime),
     UniqueConstraint("job_id", "index"),
+    Index(None, "user_id", "id"),
     sqlite_autoincrement=True,
-)
-Index(
-    "ix_pictures_history",
-    pictures.c.user_id,
-    pictures.c.id,
-    sqlite_where=pictures.c.deleted_at.is_(None),
-    postgresql_where=pictures.c.deleted_at.is_(None),
 )
 
 picture_words = table("picture_words", column("rowid"), column("picture_words"))
@@ -170,6 +164,7 @@ charges = Table(
     CheckConstraint("0 <= spent AND spent <= reserved", name="spent_within_reserved"),
     Index(None, "user_id", "guild_id", "reserved_at", "spent"),
     Index(None, "guild_id", "reserved_at", "spent"),
+    Index(None, "reserved_at", "spent"),
     sqlite_autoincrement=True,
 )
 

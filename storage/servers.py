@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.clock import Clock
 from storage.schema import audit, blocks, servers
-from storage.transactions import Transactions
+from storage.transactions import Transactions, all_to_the_end
 
 EVERYWHERE = 0
 """In the place of a server: a block by the operator, which holds in all servers and in direct messages."""
@@ -51,6 +51,7 @@ class AuditEntry:
     after: Any
 
 
+@all_to_the_end
 class Servers:
     def __init__(self, transactions: Transactions, clock: Clock) -> None:
         self._transactions = transactions

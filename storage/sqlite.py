@@ -51,9 +51,15 @@ def examine(file: Path) -> None:
     if sqlite3.sqlite_version_info < OLDEST:
         raise DatabaseRefused(f"This Python comes with SQLite {sqlite3.sqlite_version}; at least 3.35 is needed.")
     make_place_for(file)
-    if fault := fault_in(file):
+    try:
+        verdict = quick_check(file)
+    except sqlite3.DatabaseError as error:
+        verdict = str(error)
+        if primary_code(error) not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise DatabaseRefused(f"The database {file} cannot be read now ({verdict}).") from error
+    if verdict != "ok":
         raise DatabaseRefused(
-            f"The database {file} is damaged ({fault}). It was left as it is; restore a backup or move it away."
+            f"The database {file} is damaged ({verdict}). It was left as it is; restore a backup or move it away."
         )
 
 
@@ -69,11 +75,24 @@ def make_place_for(file: Path) -> None:
         raise DatabaseRefused(f"The database {file} is read-only; allow this process to write it.")
 
 
-def fault_in(file: Path) -> str | None:
-    """What SQLite finds wrong. The file is opened for reading only, so that a broken one can still be rescued."""
+def quick_check(file: Path) -> str:
+    """Opens the file for reading only, so that a broken one can still be rescued. "ok" if nothing is wrong."""
     try:
-        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            verdict = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+        return _quick_check(file, "ro")
     except sqlite3.DatabaseError as error:
-        return str(error)
-    return None if verdict == "ok" else verdict
+        if primary_code(error) != sqlite3.SQLITE_READONLY:
+            raise
+    # A process was killed in the middle of a change, which has to be rolled back before anything can be read.
+    return _quick_check(file, "rw")
+
+
+def _quick_check(file: Path, mode: str) -> str:
+    with closing(
+        sqlite3.connect(f"{file.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY_SECONDS)
+    ) as connection:
+        verdict: str = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        return " ".join(verdict.split())
+
+
+def primary_code(error: sqlite3.Error) -> int:
+    return error.sqlite_errorcode & 0xFF

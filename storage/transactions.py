@@ -1,14 +1,22 @@
 """The two ways to the database: `reading`, and `writing`, which waits its turn before it looks at anything."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import exc, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 MISTAKES = (exc.IntegrityError, exc.DataError, exc.ProgrammingError, exc.NotSupportedError)
 """Errors of the program that asked, not of the database."""
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+AskerT = TypeVar("AskerT", bound="Asker")
 
 
 class StorageUnavailable(Exception):
@@ -29,6 +37,7 @@ class Transactions:
         self._engine = engine
         self.on_sqlite = engine.dialect.name == "sqlite"
         self._turn = asyncio.Lock() if self.on_sqlite else nullcontext()
+        self._unfinished: set[asyncio.Task[Any]] = set()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -54,6 +63,44 @@ class Transactions:
             with _said_in_a_sentence():
                 async with self._turn, self._engine.execution_options(begin=None).connect() as connection:
                     await connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+
+    async def finish(self, work: Coroutine[Any, Any, T]) -> T:
+        """Awaits `work` in a task of its own, which goes on when the one who waits here is cancelled."""
+        task = asyncio.create_task(work)
+        self._unfinished.add(task)
+        task.add_done_callback(self._unfinished.discard)
+        return await asyncio.shield(task)
+
+    async def settle_down(self) -> None:
+        """Waits for what is still at work though nobody waits for it."""
+        await asyncio.gather(*self._unfinished, return_exceptions=True)
+
+
+class Asker(Protocol):
+    _transactions: Transactions
+
+
+def to_the_end(
+    method: Callable[Concatenate[AskerT, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[AskerT, P], Coroutine[Any, Any, T]]:
+    """A method whose transaction is never cut off in the middle. Who is cancelled goes at once; the change is made.
+
+    A statement that is cut off keeps SQLite's lock until the garbage collector finds it, and all writers wait for that.
+    """
+
+    @wraps(method)
+    async def finished(self: AskerT, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._transactions.finish(method(self, *args, **kwargs))
+
+    return finished
+
+
+def all_to_the_end(asker: type[AskerT]) -> type[AskerT]:
+    """The same for every public method of a class."""
+    for name, method in list(vars(asker).items()):
+        if iscoroutinefunction(method) and not name.startswith("_"):
+            setattr(asker, name, to_the_end(method))
+    return asker
 
 
 @contextmanager

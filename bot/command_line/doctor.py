@@ -176,7 +176,7 @@ def _sqlite(file: Path) -> Finding:
 
 async def _postgresql(address: str) -> Finding:
     try:
-        import asyncpg  # type: ignore[import-untyped]
+        import asyncpg
     except ModuleNotFoundError:
         return _problem("PostgreSQL needs the package asyncpg: pip install 'anima-bot[postgres]'.")
     try:

@@ -355,6 +355,8 @@ def written_back(components: list[JSON], media: Callable[[JSON], JSON]) -> list[
         for key in ("accessory", "component"):
             if key in component:
                 result[key] = write(component[key])
+        if kind in SELECTS and component.get("default_values"):
+            result["default_values"] = [value | {"id": str(value["id"])} for value in component["default_values"]]
         if kind in SELECTS:
             result |= {"min_values": _fewest(component), "max_values": _most(component)}
         if kind == CONTAINER:

@@ -5,14 +5,11 @@ import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from pathlib import Path
 
 import pytest
 
 from storage.database import Database
-
-_databases = count()
 
 
 class TurnableClock:
@@ -65,16 +62,15 @@ async def sqlite(sqlite_url: str, clock: TurnableClock) -> AsyncIterator[Databas
 @pytest.fixture
 def postgresql_url(postgresql_server: str) -> str:
     asyncpg = pytest.importorskip("asyncpg", reason="PostgreSQL needs the package asyncpg")
-    name = f"anima_{next(_databases)}"
 
-    async def create() -> None:
+    async def empty() -> None:
         connection = await asyncpg.connect(host=postgresql_server, user="anima", database="postgres")
-        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
         await connection.close()
 
     with asyncio.Runner() as runner:
-        runner.run(create())
-    return f"postgresql://anima@/{name}?host={postgresql_server}"
+        runner.run(empty())
+    return f"postgresql://anima@/postgres?host={postgresql_server}"
 
 
 @pytest.fixture(scope="session")

@@ -83,7 +83,7 @@ def description(connection: Connection) -> dict[str, Any]:
     tables = inspect(connection)
     return {
         table: {
-            "columns": {column.pop("name"): str(column) for column in tables.get_columns(table)},
+            "columns": {column["name"]: str(column) for column in tables.get_columns(table)},
             "primary key": tables.get_pk_constraint(table),
             "foreign keys": tables.get_foreign_keys(table),
             "unique": tables.get_unique_constraints(table),
@@ -163,6 +163,38 @@ async def test_a_damaged_file_is_left_alone_even_where_a_log_waits_to_be_written
     sqlite_file.with_name(f"{sqlite_file.name}-wal").write_bytes(log[:100])
     assert "damaged" in await refusal(sqlite_url)
     assert sqlite_file.read_bytes() == content
+
+
+async def test_a_change_that_a_kill_cut_off_is_rolled_back_at_the_next_start(sqlite_file, sqlite_url, tmp_path):
+    file = tmp_path / "before"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(
+            "PRAGMA cache_size = 1; CREATE TABLE notes (words); INSERT INTO notes VALUES ('whole');"
+        )
+        connection.execute("BEGIN")
+        connection.execute("UPDATE notes SET words = 'half'")
+        connection.executemany("INSERT INTO notes VALUES (?)", [("half" * 500,)] * 100)
+        shutil.copy(file, sqlite_file)
+        shutil.copy(f"{file}-journal", f"{sqlite_file}-journal")
+    with (
+        pytest.raises(sqlite3.OperationalError, match="readonly"),
+        closing(sqlite3.connect(f"file:{sqlite_file}?mode=ro", uri=True)) as connection,
+    ):
+        connection.execute("SELECT * FROM notes")
+
+    database = await Database.open(sqlite_url)
+    async with database.transactions.reading() as connection:
+        assert (await connection.execute(text("SELECT words FROM notes"))).scalars().all() == ["whole"]
+    await database.close()
+
+
+async def test_a_file_that_another_process_has_to_itself_is_not_called_damaged(sqlite_file, sqlite_url, monkeypatch):
+    await filled(sqlite_url)
+    with closing(sqlite3.connect(sqlite_file, isolation_level=None)) as another:
+        another.execute("PRAGMA locking_mode = EXCLUSIVE")
+        another.execute("BEGIN EXCLUSIVE")
+        monkeypatch.setattr("storage.sqlite.BUSY_SECONDS", 0.05)
+        assert "cannot be read now (database is locked)" in await refusal(sqlite_url)
 
 
 async def test_a_read_only_folder_or_file_is_refused(sqlite_url):

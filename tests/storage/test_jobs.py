@@ -106,6 +106,25 @@ async def test_a_job_that_ends_without_pictures_costs_nothing(database, so_far, 
     assert await broken_rules(database) == []
 
 
+@pytest.mark.parametrize("end", ["delivered", "cancel", "fail", "refuse"])
+async def test_an_end_is_final(database, end):
+    if end == "delivered":
+        job = await delivered(database)
+    else:
+        job = await rendered(database)
+        await getattr(database.jobs, end)(job.id, 1 if end == "cancel" else "why")
+    ended, spent = await database.jobs.get(job.id), (await database.quotas.usage(job.account)).spent
+    jobs = database.jobs
+    assert await jobs.start([job.id]) == await jobs.put_back([job.id]) == ()
+    assert await jobs.rendered(job.id, [a_picture()]) is None
+    assert not await jobs.delivered(job.id, channel_id=CHANNEL, message_id=1, attachments={})
+    assert not await jobs.cancel(job.id, by=BOB)
+    assert not await jobs.fail(job.id, "again")
+    assert not await jobs.refuse(job.id, "again")
+    assert not await jobs.shown_at(job.id, 1)
+    assert (await jobs.get(job.id), (await database.quotas.usage(job.account)).spent) == (ended, spent)
+
+
 async def test_delivery_settles_lets_go_of_the_files_and_says_where_the_pictures_are(database):
     job = await rendered(database, pictures=2, cost=2.0)
     files = await database.pictures.renders(job.id)

@@ -1,5 +1,7 @@
 """With a million rows a question without an index is a question without an answer, so SQLite is asked for its plans."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +11,9 @@ from storage.database import Database
 from storage.quotas import Account
 from tests.storage.asking import ADMIN, ALICE, GUILD, MESSAGE, a_picture, accepted, delivered, running
 
-BIG = ("jobs", "pictures", "charges", "renders", "audit")
+WHOLE = tuple(f"SCAN {table}" for table in ("jobs", "pictures", "charges", "renders", "audit"))
+
+SMALL = "USING INDEX ix_jobs_untold"  # holds only what is asked for
 
 
 async def ask_everything(database: Database, clock: Any) -> None:
@@ -50,43 +54,56 @@ async def ask_everything(database: Database, clock: Any) -> None:
     await database.privacy.forget_older_than(prompts=timedelta(days=1), pictures=timedelta(days=2))
 
 
-async def test_no_question_reads_a_whole_table(sqlite, clock):
+@contextmanager
+def statements(database: Database) -> Iterator[dict[str, Any]]:
+    """The statements that the database runs meanwhile, with their parameters."""
     asked: dict[str, Any] = {}
 
     def note(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
         if statement.startswith(("SELECT", "UPDATE", "DELETE")):
             asked[statement] = parameters
 
-    event.listen(sqlite._engine.sync_engine, "before_cursor_execute", note)
-    await ask_everything(sqlite, clock)
-    event.remove(sqlite._engine.sync_engine, "before_cursor_execute", note)
-    assert len(asked) > 40
+    event.listen(database._engine.sync_engine, "before_cursor_execute", note)
+    yield asked
+    event.remove(database._engine.sync_engine, "before_cursor_execute", note)
 
-    scans = {}
-    async with sqlite.transactions.reading() as connection:
+
+async def plans(database: Database, asked: dict[str, Any]) -> dict[str, list[str]]:
+    found = {}
+    async with database.transactions.reading() as connection:
         for statement, parameters in asked.items():
             plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
-            steps = [row[3] for row in plan]
-            if found := [step for step in steps if step.startswith(tuple(f"SCAN {table}" for table in BIG))]:
-                scans[statement] = found
+            found[statement] = [row[3] for row in plan]
+    return found
+
+
+async def test_no_question_reads_a_whole_table(sqlite, clock):
+    with statements(sqlite) as asked:
+        await ask_everything(sqlite, clock)
+    assert len(asked) > 40
+    scans = {}
+    for statement, steps in (await plans(sqlite, asked)).items():
+        if found := [step for step in steps if step.startswith(WHOLE) and not step.endswith(SMALL)]:
+            scans[statement] = found
     assert scans == {}
 
 
 async def test_a_search_stops_at_the_end_of_its_page(sqlite):
     """The order comes from the index itself. Sorting would mean that everything found is read first."""
-    plans = []
+    with statements(sqlite) as asked:
+        for way in ({}, {"before": 9}, {"after": 9}):
+            await sqlite.pictures.history(ALICE, **way)
+            await sqlite.pictures.history(ALICE, words="red hair", **way)
+    assert len(asked) == 6
+    for steps in (await plans(sqlite, asked)).values():
+        assert not any("B-TREE" in step for step in steps)
 
-    def note(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if "FROM pictures" in statement:
-            plans.append((statement, parameters))
 
-    event.listen(sqlite._engine.sync_engine, "before_cursor_execute", note)
-    for way in ({}, {"before": 9}, {"after": 9}):
-        await sqlite.pictures.history(ALICE, **way)
-        await sqlite.pictures.history(ALICE, words="red hair", **way)
-    event.remove(sqlite._engine.sync_engine, "before_cursor_execute", note)
-    assert len(plans) == 6
-    async with sqlite.transactions.reading() as connection:
-        for statement, parameters in plans:
-            plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
-            assert not any("B-TREE" in row[3] for row in plan)
+async def test_usage_reads_only_the_charges_of_its_time(sqlite):
+    with statements(sqlite) as asked:
+        await sqlite.quotas.usage(Account(ALICE, GUILD))
+        await sqlite.quotas.usage(Account(ALICE, None))
+        await sqlite.quotas.spent_lately(timedelta(hours=6))
+    assert len(asked) == 3
+    for steps in (await plans(sqlite, asked)).values():
+        assert steps[0].startswith("SEARCH charges USING COVERING INDEX") and "reserved_at>?" in steps[0]

@@ -149,6 +149,16 @@ async def test_prompts_are_forgotten_after_their_time_and_pictures_after_theirs(
     assert await broken_rules(database) == []
 
 
+async def test_words_are_forgotten_wherever_they_stand(database, clock):
+    negative = await delivered(database, prompt="", negative_prompt=SECRET_WORDS)
+    refused = await running(database, prompt="")
+    await database.jobs.refuse(refused.id, SECRET_WORDS)
+    clock.turn(timedelta(days=2))
+    assert (await database.privacy.forget_older_than(prompts=timedelta(days=1))).worded_jobs == 2
+    assert (await database.jobs.get(negative.id)).negative_prompt == ""
+    assert (await database.jobs.get(refused.id)).reason is None
+
+
 async def test_what_nobody_needs_any_longer_always_goes(database, clock):
     expires = clock.now + timedelta(minutes=15)
     job = await delivered(database, interaction_token="secret", token_expires_at=expires)

@@ -76,7 +76,7 @@ def create_jobs() -> None:
         sa.UniqueConstraint("interaction_id", name="uq_jobs_interaction_id"),
         sa.CheckConstraint(
             "state IN ('queued', 'running', 'rendered', 'delivered', 'cancelled', 'failed', 'refused')",
-            name="ck_jobs_job_state",
+            name=op.f("ck_jobs_job_state"),
         ),
         sqlite_autoincrement=True,
     )
@@ -89,7 +89,7 @@ def create_jobs() -> None:
     create_index_where("ix_jobs_kept_tokens", "jobs", ["token_expires_at"], where="interaction_token IS NOT NULL")
     create_index_where("ix_jobs_ended_by", "jobs", ["ended_by"], where="ended_by IS NOT NULL")
     untold = "told = false" if op.get_bind().dialect.name == "postgresql" else "told = 0"
-    create_index_where("ix_jobs_untold", "jobs", ["finished_at"], where=f"{untold} AND finished_at IS NOT NULL")
+    create_index_where("ix_jobs_untold", "jobs", ["id"], where=f"{untold} AND finished_at IS NOT NULL")
 
 
 def create_pictures() -> None:
@@ -113,7 +113,7 @@ def create_pictures() -> None:
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_pictures_job_id", ondelete="CASCADE"),
         sqlite_autoincrement=True,
     )
-    create_index_where("ix_pictures_history", "pictures", ["user_id", "id"], where="deleted_at IS NULL")
+    op.create_index("ix_pictures_user_id_id", "pictures", ["user_id", "id"])
     with op.batch_alter_table("jobs", table_kwargs={"sqlite_autoincrement": True}) as jobs:
         jobs.create_foreign_key(
             "fk_jobs_parent_picture_id", "pictures", ["parent_picture_id"], ["id"], ondelete="SET NULL"
@@ -144,14 +144,15 @@ def create_charges() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_charges"),
         sa.UniqueConstraint("job_id", name="uq_charges_job_id"),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_charges_job_id", ondelete="SET NULL"),
-        sa.CheckConstraint("state IN ('reserved', 'settled', 'refunded')", name="ck_charges_charge_state"),
-        sa.CheckConstraint("0 <= spent AND spent <= reserved", name="ck_charges_spent_within_reserved"),
+        sa.CheckConstraint("state IN ('reserved', 'settled', 'refunded')", name=op.f("ck_charges_charge_state")),
+        sa.CheckConstraint("0 <= spent AND spent <= reserved", name=op.f("ck_charges_spent_within_reserved")),
         sqlite_autoincrement=True,
     )
     op.create_index(
         "ix_charges_user_id_guild_id_reserved_at_spent", "charges", ["user_id", "guild_id", "reserved_at", "spent"]
     )
     op.create_index("ix_charges_guild_id_reserved_at_spent", "charges", ["guild_id", "reserved_at", "spent"])
+    op.create_index("ix_charges_reserved_at_spent", "charges", ["reserved_at", "spent"])
     create_index_where("ix_charges_lately", "charges", ["reserved_at", "user_id", "spent"], where="user_id IS NOT NULL")
 
 

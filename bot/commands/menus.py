@@ -1,0 +1,167 @@
+"""What the menu of a message offers: *Anima: parameters* and *Anima: cancel*."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import discord
+from discord import app_commands
+from discord.asset import Asset
+
+from bot.commands.history import media_of
+from bot.commands.queue import cancel_own
+from bot.commands.quoting import in_a_line, quoted
+from inference.metadata import Parameters, UnreadablePicture, read
+
+if TYPE_CHECKING:
+    from bot.client import AnimaClient
+
+logger = logging.getLogger(__name__)
+
+MOST_READ = 4
+LARGEST_READ = 32 * (1 << 20)
+"""Bytes of a file that is looked into."""
+TEXT_SHOWN = 1800
+"""Discord takes 2,000 characters; some are for what stands around the prompts."""
+
+NO_PICTURE = "There is no picture attached to that message."
+TELLS_NOTHING = "Nothing in the file says how it was made. Many sites and chats strip that when a picture is uploaded."
+TOO_LARGE = f"Too large to be looked into; {LARGEST_READ >> 20} MiB is the most."
+OUT_OF_REACH = "Discord does not hand the file out any more."
+UNREADABLE = "No picture that can be read."
+NO_JOB = "That message is not a picture that you are waiting for."
+
+
+@app_commands.context_menu(name="Anima: parameters")
+async def parameters(interaction: discord.Interaction[AnimaClient], message: discord.Message) -> None:
+    await interaction.response.defer(ephemeral=True)
+    pictures = _attached(message, interaction.client)[:MOST_READ]
+    if not pictures:
+        await interaction.edit_original_response(content=NO_PICTURE)
+        return
+    told = [await _told(picture) for picture in pictures]
+    content, whole = _answer(told)
+    await interaction.edit_original_response(content=content, attachments=[whole] if whole is not None else [])
+
+
+@app_commands.context_menu(name="Anima: cancel")
+async def cancel(interaction: discord.Interaction[AnimaClient], message: discord.Message) -> None:
+    await interaction.response.defer(ephemeral=True)
+    job = await interaction.client.database.jobs.by_message(message.id)
+    said = NO_JOB if job is None else await cancel_own(interaction, job)
+    await interaction.edit_original_response(content=said)
+
+
+@dataclass(frozen=True)
+class _Attached:
+    name: str
+    size: int | None
+    """Bytes; None for one of our own."""
+    read: Callable[[], Awaitable[bytes]]
+
+
+def _attached(message: discord.Message, client: AnimaClient) -> list[_Attached]:
+    """The pictures that Discord itself keeps for a message. Addresses of elsewhere are never opened.
+
+    Discord does not say how large the pictures of a gallery are, so only our own galleries are looked into.
+    """
+    found = [
+        _Attached(attachment.filename, attachment.size, attachment.read)
+        for attachment in message.attachments
+        if _is_picture(attachment.content_type) and _is_kept_by_discord(attachment.url)
+    ]
+    if client.user is not None and message.author.id == client.user.id:
+        # `media.read()` of discord.py 2.7 fails for want of a connection; this is what it would do.
+        found += [
+            _Attached(f"picture {number}", None, partial(client.http.get_from_cdn, media.url))
+            for number, media in enumerate(media_of(message), start=1)
+            if _is_kept_by_discord(media.url)
+        ]
+    return found
+
+
+def _is_picture(content_type: str | None) -> bool:
+    return (content_type or "").split(";")[0] in ("image/png", "image/jpeg", "image/webp")
+
+
+def _is_kept_by_discord(url: str) -> bool:
+    return url.startswith((f"{Asset.BASE}/attachments/", f"{Asset.BASE}/ephemeral-attachments/"))
+
+
+async def _told(picture: _Attached) -> tuple[str, Parameters | str]:
+    """A picture's name, and how it was made or why that cannot be told."""
+    if picture.size is not None and picture.size > LARGEST_READ:
+        return picture.name, TOO_LARGE
+    try:
+        data = await picture.read()
+        found = await asyncio.to_thread(read, data)
+    except discord.HTTPException as error:
+        logger.info("an attachment could not be fetched (%s)", error)
+        return picture.name, OUT_OF_REACH
+    except UnreadablePicture:
+        return picture.name, UNREADABLE
+    return picture.name, TELLS_NOTHING if found is None else found
+
+
+def _answer(told: Sequence[tuple[str, Parameters | str]]) -> tuple[str, discord.File | None]:
+    """What to say; where prompts had to be cut, all of it in a file as well."""
+    room = TEXT_SHOWN // len(told)
+    parts = [_shown(name, about, room) for name, about in told]
+    content = "\n\n".join(part for part, _ in parts)
+    if not any(was_cut for _, was_cut in parts):
+        return content, None
+    whole = "\n\n".join(_in_full(name, about) for name, about in told)
+    return content, discord.File(io.BytesIO(whole.encode("utf-8", "replace")), "parameters.txt")
+
+
+def _shown(name: str, about: Parameters | str, room: int) -> tuple[str, bool]:
+    """At most `room` characters, and whether something had to be left out for that."""
+    title = f"**{discord.utils.escape_markdown(name[:100])}**"
+    if isinstance(about, str):
+        return f"{title}\n{about}", False
+    settings = _settings(about)
+    for longest in (room, room // 2, room // 4, room // 8, 20):
+        lines = [title]
+        if about.prompt.strip():
+            lines.append(quoted(about.prompt, longest))
+        if about.negative_prompt.strip():
+            lines += ["Negative:", quoted(about.negative_prompt, longest)]
+        if settings:
+            lines.append(f"-# {in_a_line(settings, room // 3)}")
+        text = "\n".join(lines)
+        if len(text) <= room:
+            was_cut = max(len(about.prompt), len(about.negative_prompt)) > longest or len(settings) > room // 3
+            return text, was_cut
+    return f"{title}\nToo much to show here; it is in the file.", True
+
+
+def _in_full(name: str, about: Parameters | str) -> str:
+    if isinstance(about, str):
+        return f"{name}\n{about}"
+    return f"{name}\n{about.prompt}\n\nNegative prompt:\n{about.negative_prompt}\n\n{_settings(about)}"
+
+
+def _settings(about: Parameters) -> str:
+    size = f"{about.width}x{about.height}" if about.width and about.height else None
+    named = {
+        "size": size,
+        "steps": about.steps,
+        "CFG": f"{about.cfg_scale:g}" if about.cfg_scale is not None else None,
+        "sampler": about.sampler,
+        "scheduler": about.scheduler,
+        "seed": about.seed,
+        "denoise": about.denoise if about.denoise < 1 else None,
+        "model": about.model,
+        "LoRA": ", ".join(f"{lora} {strength:g}" for lora, strength in about.loras) or None,
+        "variation seed": about.variation_seed,
+        "variation strength": about.variation_strength,
+        "software": about.software,
+    }
+    known = {name: value for name, value in named.items() if value is not None} | dict(about.extra)
+    return " · ".join(f"{name} {value}" for name, value in known.items())

@@ -1,0 +1,150 @@
+"""`/anima privacy`: what is kept about you; all of it as a file, or gone."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import io
+import json
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
+
+import discord
+from discord import app_commands, ui
+
+from bot.commands.history import delete_message
+from bot.commands.queue import withdraw
+from bot.messages import JobLayout
+from storage.privacy import Erased
+
+if TYPE_CHECKING:
+    from bot.client import AnimaClient
+
+LARGEST_FILE = 10 * (1 << 20)
+"""Bytes of an attachment that Discord takes from a bot anywhere."""
+
+WHAT_IS_KEPT = """### What is kept about you
+Your prompts, settings and seeds; where and when you drew, and what it cost; your own defaults and presets. \
+The pictures themselves are kept by Discord, in their messages.
+-# Nobody but you sees this, and nothing of it is passed on."""
+
+QUESTION = """### Erase everything?
+Your history, defaults and presets go at once, and what still waits in line is cancelled. It cannot be undone.
+Two things stay for a while, so that erasing is no way around them: a block, until it is lifted, \
+and how many credits you used in the last 24 hours, without what you drew.
+The messages with your pictures are Discord's. I can delete those too, as far as I can reach them, \
+one a second or so."""
+
+TOO_LARGE = "There is more than fits into one of Discord's files. Please ask whoever runs this bot for it."
+KEPT = "Nothing was erased."
+
+
+@app_commands.command(description="Get or erase everything that is kept about you")
+async def privacy(interaction: discord.Interaction[AnimaClient]) -> None:
+    await interaction.response.defer(ephemeral=True)
+    buttons: ui.ActionRow[Any] = ui.ActionRow(ExportButton(), EraseButton())
+    await interaction.edit_original_response(view=JobLayout(ui.TextDisplay(WHAT_IS_KEPT), buttons))
+
+
+class ExportButton(ui.DynamicItem[ui.Button[Any]], template=r"anima:privacy:export"):
+    def __init__(self) -> None:
+        super().__init__(ui.Button(label="Send me a copy", emoji="📄", custom_id="anima:privacy:export"))
+
+    @classmethod
+    async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
+        return cls()
+
+    async def callback(self, interaction: discord.Interaction[AnimaClient]) -> None:  # type: ignore[override]
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        exported = await interaction.client.database.privacy.export(interaction.user.id)
+        file = await asyncio.to_thread(_as_file, exported)
+        if file is None:
+            await interaction.edit_original_response(content=TOO_LARGE)
+        else:
+            await interaction.edit_original_response(content="Here is everything, as JSON.", attachments=[file])
+
+
+class EraseButton(ui.DynamicItem[ui.Button[Any]], template=r"anima:privacy:erase"):
+    """Asks whether to erase."""
+
+    def __init__(self) -> None:
+        super().__init__(ui.Button(label="Erase everything…", emoji="🗑️", custom_id="anima:privacy:erase"))
+
+    @classmethod
+    async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
+        return cls()
+
+    async def callback(self, interaction: discord.Interaction[AnimaClient]) -> None:  # type: ignore[override]
+        await interaction.response.defer()
+        answers: ui.ActionRow[Any] = ui.ActionRow(
+            ConfirmEraseButton(messages_too=False), ConfirmEraseButton(messages_too=True), KeepEverythingButton()
+        )
+        await interaction.edit_original_response(view=JobLayout(ui.TextDisplay(QUESTION), answers))
+
+
+class ConfirmEraseButton(ui.DynamicItem[ui.Button[Any]], template=r"anima:privacy:erase:(?P<what>kept|messages-too)"):
+    def __init__(self, *, messages_too: bool) -> None:
+        label = "Erase, and delete my pictures' messages" if messages_too else "Erase"
+        custom_id = f"anima:privacy:erase:{'messages-too' if messages_too else 'kept'}"
+        super().__init__(ui.Button(label=label, style=discord.ButtonStyle.danger, custom_id=custom_id))
+        self.messages_too = messages_too
+
+    @classmethod
+    async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
+        return cls(messages_too=match["what"] == "messages-too")
+
+    async def callback(self, interaction: discord.Interaction[AnimaClient]) -> None:  # type: ignore[override]
+        await interaction.response.defer()
+        erased = await _erase(interaction.client, interaction.user.id)
+        await interaction.edit_original_response(view=JobLayout(ui.TextDisplay(_told(erased))))
+        if self.messages_too and erased.messages:
+            await _delete_messages(interaction, erased)
+
+
+class KeepEverythingButton(ui.DynamicItem[ui.Button[Any]], template=r"anima:privacy:keep"):
+    def __init__(self) -> None:
+        super().__init__(ui.Button(label="Keep everything", custom_id="anima:privacy:keep"))
+
+    @classmethod
+    async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
+        return cls()
+
+    async def callback(self, interaction: discord.Interaction[AnimaClient]) -> None:  # type: ignore[override]
+        await interaction.response.defer()
+        await interaction.edit_original_response(view=JobLayout(ui.TextDisplay(KEPT)))
+
+
+async def _erase(client: AnimaClient, user_id: int) -> Erased:
+    live = await client.database.jobs.live_of(user_id)
+    erased = await client.database.privacy.erase(user_id)
+    for job in live:
+        await withdraw(client, job)
+    return erased
+
+
+async def _delete_messages(interaction: discord.Interaction[AnimaClient], erased: Erased) -> None:
+    deleted = 0
+    for channel_id, message_id in erased.messages:
+        deleted += await delete_message(interaction.client, channel_id, message_id)
+    said = f"{_told(erased)}\nOf its {len(erased.messages)} messages in Discord, {deleted} are gone."
+    with suppress(discord.HTTPException):  # where that took longer than the interaction's 15 minutes
+        await interaction.edit_original_response(view=JobLayout(ui.TextDisplay(said)))
+
+
+def _told(erased: Erased) -> str:
+    jobs = "1 job" if erased.jobs == 1 else f"{erased.jobs} jobs"
+    pictures = "1 picture" if erased.pictures == 1 else f"{erased.pictures} pictures"
+    return f"Erased: {jobs} with {pictures}, your defaults and your presets."
+
+
+def _as_file(exported: dict[str, Any]) -> discord.File | None:
+    """The file to send, compressed where it has to be; None where that does not help either."""
+    content = json.dumps(exported, ensure_ascii=False, indent=1).encode()
+    if len(content) <= LARGEST_FILE:
+        return discord.File(io.BytesIO(content), "anima.json")
+    compressed = gzip.compress(content)
+    return discord.File(io.BytesIO(compressed), "anima.json.gz") if len(compressed) <= LARGEST_FILE else None
+
+
+COMPONENTS = (ExportButton, EraseButton, ConfirmEraseButton, KeepEverythingButton)

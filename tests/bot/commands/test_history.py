@@ -1,0 +1,215 @@
+"""`/anima history`: pages, words, thumbnails from fresh addresses; see, draw again, delete; restarts; strangers."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from bot.commands import COMPONENTS
+from bot.commands.history import LONGEST_WORDS, NOT_THERE, PICTURES_A_PAGE, WORDS_FORGOTTEN, PageButton
+from bot.sandbox import Message, Permissions
+from bot.sandbox.components import walk
+from storage.jobs import Allowance, NewJob
+from storage.pictures import NewPicture
+from storage.schema import JobState
+
+from .conftest import Stage, until
+
+THUMBNAIL = 11
+
+
+def thumbnails(message: Message) -> list[str]:
+    return [part["media"]["url"] for _, part in walk(list(message.components)) if part["type"] == THUMBNAIL]
+
+
+def is_on(message: Message, label: str) -> bool:
+    [button] = [button for button in message.inputs() if button.get("label") == label]
+    return not button.get("disabled")
+
+
+async def shown(stage: Stage, overview: Message, index: int = 0) -> Message:
+    [select] = [part for part in overview.inputs() if part["custom_id"] == "anima:history:show"]
+    choice = select["options"][index]["value"]
+    return await (await stage.discord.choose(stage.alice, overview, "anima:history:show", [choice])).response()
+
+
+async def remembered(stage: Stage, number: int, **about: object) -> None:
+    """A delivered picture that only the database knows of."""
+    new = NewJob(
+        interaction_id=number,
+        user_id=stage.alice.id,
+        channel_id=stage.general.id,
+        guild_id=stage.general.guild.id,
+        kind="imagine",
+        cost=1.0,
+        prompt=f"picture{number}",
+        **about,
+    )
+    job = (await stage.database.jobs.accept(new, Allowance())).job
+    picture = NewPicture(
+        index=0, prompt=new.prompt, seed=number, width=64, height=64, file_name=f"anima-{number}-1.png", content=b"PNG"
+    )
+    await stage.database.jobs.start([job.id])
+    await stage.database.jobs.rendered(job.id, [picture])
+    await stage.database.jobs.delivered(job.id, channel_id=stage.general.id, message_id=number, attachments={})
+
+
+async def test_who_has_drawn_nothing_is_told_how_to_begin(stage: Stage) -> None:
+    message = await stage.answer("history")
+    assert message.is_ephemeral
+    assert "/anima imagine" in message.text
+
+
+async def test_own_pictures_are_listed_newest_first_with_thumbnails_that_work(stage: Stage) -> None:
+    await stage.draw("first *one* @everyone")
+    await stage.draw("not alice's", stage.bob)
+    await stage.draw("second")
+    message = await stage.answer("history")
+    assert re.search(r"second.*first", message.text, re.DOTALL)
+    assert "not alice's" not in message.text
+    assert "*one*" not in message.text and "@everyone" not in message.text
+    assert message.text.count("[message](https://discord.com/channels/") == 2
+    assert len(thumbnails(message)) == 2
+    assert all(stage.discord.cdn.base in address for address in thumbnails(message))
+
+
+async def test_pages_turn_also_after_a_restart_and_stop_at_both_ends(stage: Stage) -> None:
+    for number in range(1, 2 * PICTURES_A_PAGE + 2):
+        await remembered(stage, number)
+    first = await stage.answer("history")
+    assert not is_on(first, "Newer") and is_on(first, "Older")
+    assert f"picture{2 * PICTURES_A_PAGE + 1}" in first.text
+    await stage.restart()
+    second = await stage.turned(first, "Older")
+    assert is_on(second, "Newer") and is_on(second, "Older")
+    third = await stage.turned(second, "Older")
+    assert is_on(third, "Newer") and not is_on(third, "Older")
+    assert "picture1\n" in third.text
+    back = await stage.turned(await stage.turned(third, "Newer"), "Newer")
+    assert not is_on(back, "Newer")
+    assert back.text == first.text
+
+
+async def test_words_find_pictures_and_go_along_from_page_to_page(stage: Stage) -> None:
+    for number in range(1, PICTURES_A_PAGE + 3):
+        await remembered(stage, number)
+    await stage.draw("red hair: blue sky")
+    await stage.draw("blue hair")
+    found = await stage.answer("history", words="red sky:")
+    assert "red hair: blue sky" in found.text and "blue hair" not in found.text
+    missed = await stage.answer("history", words="green")
+    assert "None of your pictures" in missed.text and "green" in missed.text
+
+
+def test_the_longest_words_and_cursor_fit_into_a_custom_id() -> None:
+    button = PageButton("older", 10**18 - 1, "語" * LONGEST_WORDS)
+    assert len(button.custom_id) <= 100
+
+
+@pytest.mark.parametrize(
+    "custom_id",
+    ["anima:history:older:7:red: hair\nx", "anima:history:delete:7", "anima:history:delete-for-good:7", "anima:queue"],
+)
+def test_no_custom_id_is_meant_by_two_components(custom_id: str) -> None:
+    templates = [component.__discord_ui_compiled_template__ for component in COMPONENTS]
+    assert sum(template.fullmatch(custom_id) is not None for template in templates) == 1
+
+
+async def test_a_picture_is_shown_with_its_settings_and_its_message(stage: Stage) -> None:
+    job, _ = await stage.draw("1girl, smile")
+    message = await shown(stage, await stage.answer("history"))
+    assert message.is_ephemeral
+    seed = job.parameters["seeds"][0]
+    assert f"4 steps · CFG 4 · er\\_sde · simple · seed {seed}".replace("\\", "") in message.text
+    [gallery] = [part for _, part in walk(list(message.components)) if part["type"] == 12]
+    assert gallery["items"][0]["media"]["url"].startswith(f"{stage.discord.cdn.base}/attachments/")
+    [link] = [button for button in message.inputs() if button.get("url")]
+    assert link["url"].endswith(f"/{job.channel_id}/{job.message_id}")
+
+
+async def test_a_picture_is_drawn_again_for_all_to_see_after_a_restart(stage: Stage) -> None:
+    job, _ = await stage.draw("1girl, smile")
+    message = await shown(stage, await stage.answer("history"))
+    await stage.restart()
+    interaction = await stage.press(message, "Draw again")
+    again = await until(lambda: stage.database.jobs.by_interaction(interaction.id))
+    again = await stage.in_state(again.id, JobState.DELIVERED)
+    assert again.prompt == job.prompt and again.parameters["seeds"] != job.parameters["seeds"]
+    assert not stage.discord.messages.get(again.message_id).is_ephemeral
+
+
+async def test_what_has_lost_its_words_is_listed_but_cannot_be_drawn_again(stage: Stage) -> None:
+    await remembered(stage, 1)
+    message = await shown(stage, await stage.answer("history"))
+    assert "Its message is gone" in message.text
+    assert WORDS_FORGOTTEN in (await stage.turned(message, "Draw again")).text
+
+
+async def test_deleting_asks_first_then_takes_the_message_too(stage: Stage) -> None:
+    job, posted = await stage.draw("1girl")
+    question = await stage.turned(await shown(stage, await stage.answer("history")), "Delete…")
+    kept = await stage.turned(question, "Keep")
+    assert "1girl" in kept.text and stage.discord.messages.get(posted.id) is not None
+    deleted = await stage.turned(await stage.turned(kept, "Delete…"), "Delete")
+    assert deleted.text == "Deleted."
+    assert stage.discord.messages.get(posted.id) is None
+    assert not (await stage.database.pictures.history(stage.alice.id)).pictures
+    assert (await stage.database.jobs.get(job.id)) is not None
+
+
+async def test_two_clicks_on_delete_delete_once(stage: Stage) -> None:
+    await stage.draw("1girl")
+    question = await stage.turned(await shown(stage, await stage.answer("history")), "Delete…")
+    clicks = [await stage.press(question, "Delete") for _ in range(2)]
+    said = [(await click.response()).text for click in clicks]
+    assert set(said) <= {"Deleted.", NOT_THERE}
+
+
+async def test_a_message_out_of_reach_is_said_to_be_so(stage: Stage) -> None:
+    await stage.draw("1girl")
+    question = await stage.turned(await shown(stage, await stage.answer("history")), "Delete…")
+    world = stage.discord.world
+    stage.discord.set_overwrite(stage.general, world.bot_role, deny=Permissions.VIEW_CHANNEL)
+    deleted = await stage.turned(question, "Delete")
+    assert "out of my reach" in deleted.text
+    assert not (await stage.database.pictures.history(stage.alice.id)).pictures
+
+
+async def test_a_deleted_message_costs_its_thumbnail_alone(stage: Stage) -> None:
+    _, posted = await stage.draw("1girl")
+    await stage.draw("2girls")
+    stage.discord.delete_message(posted)
+    message = await stage.answer("history")
+    assert "1girl" in message.text and len(thumbnails(message)) == 1
+
+
+async def test_what_was_made_in_an_age_restricted_channel_is_seen_only_in_such(stage: Stage) -> None:
+    after_dark = stage.discord.world.after_dark
+    await stage.draw("1girl", where=after_dark)
+    elsewhere = await stage.answer("history")
+    assert "from an age-restricted channel" in elsewhere.text and not thumbnails(elsewhere)
+    assert "look at it there" in (await shown(stage, elsewhere)).text
+    there = await (await stage.slash("history", where=after_dark)).response()
+    assert len(thumbnails(there)) == 1
+
+
+async def test_a_picture_of_another_person_is_not_to_be_had(stage: Stage) -> None:
+    await stage.draw("1girl")
+    await stage.draw("bob's secret", stage.bob)
+    overview = await stage.answer("history")
+    message = await shown(stage, overview)
+    [secret] = (await stage.database.pictures.history(stage.bob.id)).pictures
+    forged = forge(message, secret.id)
+    stage.discord.messages._kept[message.id] = forged
+    assert NOT_THERE in (await stage.turned(forged, "Draw again")).text
+    assert NOT_THERE in (await stage.turned(forged, "Delete…")).text
+    assert (await stage.database.pictures.history(stage.bob.id)).pictures == (secret,)
+
+
+def forge(message: Message, picture_id: int) -> Message:
+    """The message as it would be if its buttons named another picture."""
+    written = re.sub(r"(anima:history:\w+:)\d+", rf"\g<1>{picture_id}", json.dumps(message.components))
+    return replace(message, components=tuple(json.loads(written)))

@@ -1,0 +1,92 @@
+"""`/anima privacy`: a copy of everything for its owner alone; erasing after a question, with all that is on its way."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+
+from bot.commands import privacy
+from bot.commands.privacy import KEPT, TOO_LARGE
+from bot.sandbox import Message
+from storage.schema import JobState
+
+from .conftest import Stage
+
+
+async def sent(stage: Stage, question: Message, label: str) -> Message:
+    return await (await stage.press(question, label)).response()
+
+
+async def test_a_copy_holds_ones_own_and_nobody_elses(stage: Stage) -> None:
+    await stage.draw("1girl, smile")
+    await stage.draw("bob's secret", stage.bob)
+    message = await sent(stage, await stage.answer("privacy"), "Send me a copy")
+    assert message.is_ephemeral
+    [file] = message.attachments
+    assert file.filename == "anima.json"
+    copy = json.loads(file.data)
+    assert [job["prompt"] for job in copy["jobs"]] == ["1girl, smile"]
+    assert len(copy["pictures"]) == len(copy["charges"]) == 1
+    assert "secret" not in file.data.decode() and "interaction_token" not in file.data.decode()
+
+
+def test_a_large_copy_is_compressed_and_one_too_large_is_not_sent(monkeypatch) -> None:
+    copy = {"jobs": [{"prompt": "1girl " * 1000}]}
+    monkeypatch.setattr(privacy, "LARGEST_FILE", 1000)
+    file = privacy._as_file(copy)
+    assert file is not None and file.filename == "anima.json.gz"
+    assert json.loads(gzip.decompress(file.fp.read())) == copy
+    assert privacy._as_file({"jobs": [{"prompt": random.Random(1).randbytes(2000).hex()}]}) is None
+
+
+async def test_a_copy_too_large_for_discord_is_said_to_be_so(stage: Stage, monkeypatch) -> None:
+    monkeypatch.setattr(privacy, "LARGEST_FILE", 10)
+    assert (await sent(stage, await stage.answer("privacy"), "Send me a copy")).text == TOO_LARGE
+
+
+async def test_nothing_is_erased_before_the_question_is_answered(stage: Stage) -> None:
+    await stage.draw("1girl")
+    question = await stage.turned(await stage.answer("privacy"), "Erase everything…")
+    kept = await stage.turned(question, "Keep everything")
+    assert kept.text == KEPT
+    assert (await stage.database.pictures.history(stage.alice.id)).pictures
+
+
+async def test_erasing_works_after_a_restart_and_leaves_other_people_alone(stage: Stage) -> None:
+    _, posted = await stage.draw("1girl")
+    await stage.draw("bob's own", stage.bob)
+    question = await stage.turned(await stage.answer("privacy"), "Erase everything…")
+    await stage.restart()
+    message = await stage.turned(question, "Erase")
+    assert "1 job with 1 picture" in message.text
+    left = await stage.database.privacy.export(stage.alice.id)
+    assert not left["jobs"] and not left["pictures"]
+    assert (await stage.database.pictures.history(stage.bob.id)).pictures
+    assert stage.discord.messages.get(posted.id) is not None
+
+
+async def test_erasing_stops_what_is_being_drawn_and_what_waits(stage: Stage) -> None:
+    stage.engine.hold()
+    drawing = await stage.in_state((await stage.ask("1girl")).id, JobState.RUNNING)
+    waiting = await stage.ask("2girls")
+    question = await stage.turned(await stage.answer("privacy"), "Erase everything…")
+    await stage.turned(question, "Erase")
+    assert len(stage.client.queue) == 0
+    for job in (drawing, waiting):
+        assert await stage.database.jobs.get(job.id) is None
+        assert "Cancelled" in stage.discord.messages.get(job.message_id).text
+    stage.engine.let_go()
+    await stage.draw("drawing goes on for others", stage.bob)
+    assert stage.engine.cancelled == 1
+
+
+async def test_the_messages_go_too_where_that_is_wished(stage: Stage) -> None:
+    posted = [(await stage.draw(prompt))[1] for prompt in ("1girl", "2girls")]
+    stage.discord.delete_message(posted[0])
+    question = await stage.turned(await stage.answer("privacy"), "Erase everything…")
+    pressed = await stage.press(question, "Erase, and delete my pictures' messages")
+    await pressed.response()
+    told = await stage.discord.wait_for_message(stage.general, lambda message: "2 are gone" in message.text)
+    assert "Of its 2 messages in Discord, 2 are gone." in told.text
+    assert stage.discord.messages.get(posted[1].id) is None

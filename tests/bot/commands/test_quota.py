@@ -1,0 +1,65 @@
+"""`/anima quota`: what was used, what is left and when there is room, with and without limits."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as some
+
+from bot.commands.quota import described
+from storage.jobs import Allowance
+from storage.quotas import Charge, Usage
+
+from .conftest import Stage
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+async def test_without_limits_it_says_what_was_used_and_that_there_are_none(stage: Stage) -> None:
+    await stage.draw("1girl")
+    message = await stage.answer("quota")
+    assert message.is_ephemeral
+    assert "you have used **1 credit** in this server" in message.text
+    assert "There is no limit for you here" in message.text
+    assert "stops counting <t:" in message.text
+
+
+async def test_what_a_person_may_have_is_asked_of_the_client(stage: Stage, monkeypatch) -> None:
+    async def allowance(interaction: object) -> Allowance:
+        return Allowance(credits=1.5, waiting=3)
+
+    monkeypatch.setattr(stage.client, "allowance", allowance)
+    await stage.draw("1girl")
+    message = await stage.answer("quota")
+    assert "0.5 credits of 1.5 left" in message.text
+    assert "There will be room for a default picture <t:" in message.text
+    assert "At most 3 of your jobs" in message.text
+
+
+async def test_who_has_used_nothing_reads_of_nothing_that_lapses(stage: Stage) -> None:
+    message = await stage.answer("quota")
+    assert "**0 credits**" in message.text
+    assert "stops counting" not in message.text
+
+
+def test_room_comes_when_enough_has_lapsed() -> None:
+    usage = Usage((Charge(NOON, 0.4), Charge(NOON + timedelta(hours=1), 9.6)))
+    said = described(usage, Allowance(credits=10), in_server=True)
+    assert f"room for a default picture <t:{int((NOON + timedelta(hours=25)).timestamp())}:R>" in said
+
+
+def test_a_limit_below_a_default_picture_promises_no_room() -> None:
+    said = described(Usage(()), Allowance(credits=0.5), in_server=False)
+    assert "costs more than your whole limit" in said
+
+
+@given(
+    some.lists(some.floats(0.001, 100).map(lambda credits: Charge(NOON, round(credits, 3))), max_size=50),
+    some.none() | some.floats(0, 1000),
+)
+def test_any_usage_under_any_limit_can_be_told(charges: list[Charge], limit: float | None) -> None:
+    said = described(Usage(tuple(charges)), Allowance(credits=limit), in_server=True)
+    assert len(said) <= 2000
+    assert not re.search(r"-\d", said), "nobody has less than nothing left"
