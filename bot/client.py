@@ -28,6 +28,7 @@ from inference import NativeSettings
 from inference.process import EngineProcess, load_engine
 from storage.database import Database
 from storage.jobs import Allowance
+from storage.refusal import DatabaseRefused
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +82,10 @@ class AnimaClient(discord.Client):
         await super().close()
 
     async def _work(self) -> None:
+        if not await self.database.claim():
+            raise DatabaseRefused(
+                "Another Anima Bot draws for this database already. Stop it, or give this one another DATABASE_URL."
+            )
         await self._pick_up_where_we_were()
         await self.worker.run()
 

@@ -20,14 +20,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--size",
         choices=SIZES,
-        help="the networks: full (the released sizes; the default on a GPU), medium (the same with 4 of the 28 "
-        "blocks; the default on the CPU), tiny (to try the command)",
+        help="the networks: full (the released sizes; the default on a GPU), medium (the same with 2 of the 28 "
+        "blocks; the default on the CPU), tiny (to try the command: its figures say nothing)",
     )
     parser.add_argument("--width", type=int, help="of the picture, in pixels")
     parser.add_argument("--height", type=int, help="of the picture, in pixels")
     parser.add_argument("--steps", type=int, help="of the whole picture")
     parser.add_argument("--threads", type=int, help="of the CPU; PyTorch's own choice if left out")
-    parser.add_argument("--repeats", type=int, default=5, help="how often each is timed (default: 5)")
+    parser.add_argument("--repeats", type=int, default=3, help="how often each is timed (default: 3)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 … (default: auto)")
     parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 (default: auto)")
     parser.set_defaults(command=measure)

@@ -28,7 +28,8 @@ class PretendEngine:
         self._may_finish.set()
 
     def hold(self) -> None:
-        self._may_finish.clear()
+        """What is asked for from now on waits; what was let go is not caught again."""
+        self._may_finish = threading.Event()
 
     def let_go(self) -> None:
         self._may_finish.set()
@@ -46,7 +47,8 @@ class PretendEngine:
         cancelled: IsCancelled | None = None,
     ) -> list[EncodedPicture]:
         self.requests += requests
-        while not self._may_finish.wait(STEP):
+        may_finish = self._may_finish
+        while not may_finish.wait(STEP):
             if on_progress is not None:
                 on_progress(Progress(1, NATIVE.steps, tuple(range(len(requests))), lambda: []))
             if cancelled is not None and cancelled():

@@ -20,17 +20,20 @@ def openapi() -> Path | None:
     return OPENAPI if OPENAPI.is_file() else None
 
 
-@asynccontextmanager
-async def bot_process(discord: StandIn, folder: Path, **environment: str) -> AsyncIterator[Process]:
-    """Run `anima run` in `folder` against the stand-in, ready for commands; killed at the end."""
-    settings = {
+def settings_for(discord: StandIn, folder: Path) -> dict[str, str]:
+    """What points a bot at the stand-in, and at a database in `folder`."""
+    return {
         "DISCORD_TOKEN": discord.token,
         "DISCORD_API_URL": discord.api_url,
         "DISCORD_GATEWAY_URL": discord.gateway_url,
         "DATABASE_URL": f"sqlite:///{folder}/anima.db",
-        "PYTHONPATH": str(ROOT),
-        "OMP_NUM_THREADS": "1",
     }
+
+
+@asynccontextmanager
+async def bot_process(discord: StandIn, folder: Path, **environment: str) -> AsyncIterator[Process]:
+    """Run `anima run` in `folder` against the stand-in, ready for commands; killed at the end."""
+    settings = {**settings_for(discord, folder), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bot", "run", cwd=folder, env={**os.environ, **settings, **environment}
     )

@@ -1,0 +1,25 @@
+"""Two bots on one database by mistake: the second says so and ends."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from bot.sandbox import StandIn
+from tests.end_to_end.bot_process import PATIENCE, ROOT, bot_process, settings_for
+
+
+async def test_a_second_bot_on_one_database_says_so_and_ends(tmp_path: Path) -> None:
+    async with StandIn() as discord, StandIn() as elsewhere, bot_process(discord, tmp_path):
+        second = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "bot",
+            "run",
+            cwd=tmp_path,
+            env={**os.environ, **settings_for(elsewhere, tmp_path), "PYTHONPATH": str(ROOT)},
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, said = await asyncio.wait_for(second.communicate(), PATIENCE)
+        assert second.returncode == 1
+        assert b"Another Anima Bot draws for this database already" in said
