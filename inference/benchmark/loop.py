@@ -1,0 +1,95 @@
+"""What is around the networks: our loop's own time, and on a GPU the compiler's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+
+import torch
+import torch._dynamo.utils
+
+from inference.benchmark.report import Compiled, Loop
+from inference.benchmark.timing import alternate, wait
+from inference.benchmark.workload import Workload
+from inference.engine import Engine
+from inference.transformer import Context, Transformer
+from inference.vae import SCALE
+
+COMPILED_SIZES = ((1024, 1024), (896, 1152), (1152, 896), (832, 1216), (1216, 832), (768, 1344), (512, 512))
+TURBO_STEPS = 8
+
+
+def measure_loop(engine: Engine, workload: Workload, repeats: int) -> Loop:
+    """Draw with er_sde, and see how much of the time is not the networks'.
+
+    On CUDA the device is waited for around every call of a network, so that the share is an upper bound.
+    """
+    draw = partial(engine.generate, [workload.request("er_sde")])
+    draw()
+    inside: list[float] = []
+
+    def timed_draw() -> None:
+        with _network_clock(engine) as seconds:
+            draw()
+        inside.append(sum(seconds))
+
+    (durations,) = alternate([timed_draw], repeats, engine.device)
+    shares = [1 - part / whole for part, whole in zip(inside, durations.seconds, strict=True)]
+    return Loop(durations, tuple(shares))
+
+
+@contextmanager
+def _network_clock(engine: Engine) -> Iterator[list[float]]:
+    """A list that grows by the seconds of each call of a network."""
+    networks = (
+        (engine.text_encoder, "context"),
+        (engine.transformer, "context"),
+        (engine.transformer, "forward"),
+        (engine.vae, "decode"),
+    )
+    inside: list[float] = []
+
+    def timed(call: Callable[..., object]) -> Callable[..., object]:
+        def timed_call(*arguments: object) -> object:
+            wait(engine.device)
+            start = time.perf_counter()
+            result = call(*arguments)
+            wait(engine.device)
+            inside.append(time.perf_counter() - start)
+            return result
+
+        return timed_call
+
+    for network, name in networks:
+        setattr(network, name, timed(getattr(network, name)))
+    try:
+        yield inside
+    finally:
+        for network, name in networks:
+            delattr(network, name)
+
+
+def measure_compiled(engine: Engine, context: Context, workload: Workload, repeats: int) -> Compiled:
+    again = recompilations(engine.transformer, context, COMPILED_SIZES)
+    draw = partial(engine.generate, [replace(workload.request("er_sde"), steps=TURBO_STEPS, cfg_scale=1.0)])
+    draw()
+    (turbo,) = alternate([draw], repeats, engine.device)
+    return Compiled(again, turbo)
+
+
+@torch.inference_mode()
+def recompilations(transformer: Transformer, context: Context, sizes: Sequence[tuple[int, int]]) -> int:
+    """How many more graphs torch.compile makes for pictures of other sizes, after the first."""
+    sigma = torch.tensor([0.7], device=context.bias.device)
+    graphs = []
+    for width, height in sizes:
+        x = torch.zeros(
+            (len(context.bias), transformer.params.latent_channels, height // SCALE, width // SCALE),
+            device=context.bias.device,
+        )
+        transformer(x, sigma, context)
+        graphs.append(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+    return graphs[-1] - graphs[0]

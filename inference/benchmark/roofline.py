@@ -1,0 +1,43 @@
+"""How many floating-point operations the networks take, and how many the machine could do."""
+
+from __future__ import annotations
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from inference.benchmark.timing import alternate
+from inference.benchmark.workload import Part, Workload, vae_params
+from inference.transformer import Context, Transformer
+from inference.vae import Vae
+
+
+@torch.inference_mode()
+def count_flops(workload: Workload, text_rows: int) -> dict[Part, int]:
+    """Floating-point operations of the matrix products and convolutions of each part, as ours does it.
+
+    text_rows: how many keys the cross-attention reads (see `pad_texts`; diffusers' reads 512). Counted by PyTorch on
+    the meta device; a multiplication and an addition are two.
+    """
+    params = workload.transformer
+    with torch.device("meta"):
+        transformer, vae = Transformer(params), Vae(vae_params(workload.vae_width, params.latent_channels)).to("meta")
+        heads = params.width // params.head_dim
+        rows = torch.zeros(2, heads, text_rows, params.head_dim)
+        context = Context(((rows, rows),) * params.depth, torch.zeros(2, 1, 1, text_rows))
+        latent = workload.latent(torch.device("meta"))
+        with FlopCounterMode(display=False) as counter:
+            transformer(latent.expand(2, -1, -1, -1), torch.ones(1), context)
+        forward = counter.get_total_flops()
+        with FlopCounterMode(display=False) as counter:
+            vae.decode(latent)
+        decode = counter.get_total_flops()
+    return {"transformer": forward, "vae": decode, "picture": workload.steps * forward + decode}
+
+
+@torch.inference_mode()
+def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
+    """Floating-point operations a second of a square matrix product, the best of ten."""
+    side = 8192 if device.type == "cuda" else 2048
+    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+    (durations,) = alternate([lambda: a @ b], 10, device)
+    return 2 * side**3 / min(durations.seconds)

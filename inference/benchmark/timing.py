@@ -1,0 +1,58 @@
+"""Timing calls in turns."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+
+def alternate(calls: Sequence[Callable[[], object]], repeats: int, device: torch.device) -> list[Durations]:
+    """Time the calls in turns, ABAB…, with the device's work done before and after each."""
+    laps: list[list[tuple[float, float]]] = [[] for _ in calls]
+    for _ in range(repeats):
+        for call, own in zip(calls, laps, strict=True):
+            own.append(time_call(call, device))
+    return [Durations(*zip(*own, strict=True)) for own in laps]
+
+
+def time_call(call: Callable[[], object], device: torch.device) -> tuple[float, float]:
+    """Seconds by the clock, and seconds of the processors."""
+    wait(device)
+    start, processor_start = time.perf_counter(), time.process_time()
+    call()
+    wait(device)
+    return time.perf_counter() - start, time.process_time() - processor_start
+
+
+@dataclass(frozen=True)
+class Durations:
+    """The repetitions of one call."""
+
+    seconds: tuple[float, ...]
+    processor_seconds: tuple[float, ...]
+    """What all threads of the process together had of the processors."""
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        return quartiles(self.seconds)
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float]:
+    """The first and the third."""
+    if len(values) == 1:
+        return values[0], values[0]
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low, high
+
+
+def wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
