@@ -10,6 +10,7 @@ from discord import ui
 
 from bot.components import RerollButton
 from bot.jobs import Drawing
+from bot.quoting import cut, quoted
 from storage.jobs import AlreadyAccepted, Job, OverQuota, TooManyWaiting
 from storage.pictures import Picture
 
@@ -27,13 +28,13 @@ class JobLayout(ui.LayoutView):
 
 
 def queued(job: Job) -> JobLayout:
-    return JobLayout(ui.TextDisplay(f"{_quoted(job.prompt)}\n-# Waiting in line"))
+    return JobLayout(ui.TextDisplay(f"{quoted(job.prompt, PROMPT_SHOWN)}\n-# Waiting in line"))
 
 
 def drawing(job: Job, step: int, steps: int) -> JobLayout:
     done = round(BAR_CELLS * step / steps)
     bar = "▰" * done + "▱" * (BAR_CELLS - done)
-    return JobLayout(ui.TextDisplay(f"{_quoted(job.prompt)}\n-# Drawing {bar} {step}/{steps}"))
+    return JobLayout(ui.TextDisplay(f"{quoted(job.prompt, PROMPT_SHOWN)}\n-# Drawing {bar} {step}/{steps}"))
 
 
 def finished(job: Job, pictures: Sequence[Picture]) -> JobLayout:
@@ -42,20 +43,22 @@ def finished(job: Job, pictures: Sequence[Picture]) -> JobLayout:
     gallery: ui.MediaGallery[Any] = ui.MediaGallery(
         *(
             discord.MediaGalleryItem(
-                f"attachment://{picture.file_name}", description=_cut(picture.prompt, 1024), spoiler=picture.spoiler
+                f"attachment://{picture.file_name}", description=cut(picture.prompt, 1024), spoiler=picture.spoiler
             )
             for picture in pictures
         )
     )
     settings = f"{drawing.width}x{drawing.height}, {drawing.steps} steps, CFG {drawing.cfg_scale:g}, {drawing.sampler}"
     seeds = ", ".join(str(picture.seed) for picture in pictures)
-    caption = f"{_quoted(job.prompt)}\n-# <@{job.user_id}> · {settings} · seed {seeds}"
+    caption = f"{quoted(job.prompt, PROMPT_SHOWN)}\n-# <@{job.user_id}> · {settings} · seed {seeds}"
     buttons: ui.ActionRow[Any] = ui.ActionRow(RerollButton(job.id))
     return JobLayout(ui.TextDisplay(caption), gallery, buttons)
 
 
 def failed(job: Job, reason: str) -> JobLayout:
-    return JobLayout(ui.TextDisplay(f"{_quoted(job.prompt)}\n<@{job.user_id}> {reason} You were not charged."))
+    return JobLayout(
+        ui.TextDisplay(f"{quoted(job.prompt, PROMPT_SHOWN)}\n<@{job.user_id}> {reason} You were not charged.")
+    )
 
 
 def refusal(why: AlreadyAccepted | TooManyWaiting | OverQuota) -> str:
@@ -75,13 +78,3 @@ def file_name(job_id: int, index: int) -> str:
 ENGINE_LOST = "The engine broke down while drawing this, twice. Please try again with other settings."
 NOT_REMEMBERED = "This button belongs to a picture that is not remembered any more."
 NO_CHANNEL = "Anima cannot see which channel this is, so there is nowhere to draw to. Try in another channel."
-
-
-def _quoted(prompt: str) -> str:
-    """The prompt as inert text: no markdown, no mentions."""
-    text = discord.utils.escape_markdown(discord.utils.escape_mentions(_cut(prompt, PROMPT_SHOWN)))
-    return "\n".join(f"> {line}" for line in text.splitlines() or [""])
-
-
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"

@@ -16,9 +16,9 @@ import discord
 from discord import app_commands, ui
 from yarl import URL
 
-from bot.commands.quoting import WORDLESS, cut, in_a_line, quoted
 from bot.jobs import Drawing
 from bot.messages import JobLayout
+from bot.quoting import WORDLESS, cut, in_a_line, quoted
 from storage.jobs import Job
 from storage.pictures import Page, Picture
 

@@ -16,7 +16,7 @@ from discord.asset import Asset
 
 from bot.commands.history import media_of
 from bot.commands.queue import cancel_own
-from bot.commands.quoting import in_a_line, quoted
+from bot.quoting import in_a_line, quoted
 from inference.metadata import Parameters, UnreadablePicture, read
 
 if TYPE_CHECKING:

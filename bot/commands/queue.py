@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 import discord
 from discord import app_commands, ui
 
-from bot.commands.quoting import in_a_line, quoted
 from bot.messages import JobLayout
+from bot.quoting import in_a_line, quoted
 from storage.jobs import Job
 from storage.schema import JobState
 
