@@ -6,10 +6,12 @@ import argparse
 import sys
 from dataclasses import replace
 
+from bot.command_line import WRONG_USE, Commands, fail
+
 SIZES = ("tiny", "medium", "full")
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "benchmark",
         help="measure the networks on this machine, beside diffusers'",
@@ -50,6 +52,8 @@ def measure(options: argparse.Namespace) -> None:
             repeats=options.repeats,
             say=lambda line: print(line, file=sys.stderr),
         )
-    except (ValueError, RuntimeError) as error:
-        sys.exit(f"anima benchmark: {error}")
+    except ValueError as error:
+        fail(str(error), WRONG_USE)
+    except RuntimeError as error:
+        fail(str(error))
     print(report)
