@@ -10,15 +10,16 @@ from functools import partial
 from typing import Any
 
 import discord
-from discord import app_commands
 
 from bot.commands import COMPONENTS, register
 from bot.commands.admin import admin_forms
-from bot.components import DYNAMIC_ITEMS
+from bot.components import COMPONENTS as PICTURE_COMPONENTS
 from bot.delivery import Delivery
 from bot.discord_endpoints import point_discord_at
 from bot.intake import Intake
+from bot.interactions import Commands
 from bot.jobs import waiting
+from bot.language import Translator
 from bot.policy import Person
 from bot.queue import FairQueue
 from bot.server_settings import settings_of
@@ -39,7 +40,7 @@ class AnimaClient(discord.Client):
         intents.guilds = True
         super().__init__(intents=intents, allowed_mentions=discord.AllowedMentions.none())
         self.database = database
-        self.tree = app_commands.CommandTree(self)
+        self.tree = Commands(self)
         self.queue = FairQueue(settings.anima_largest_batch)
         self.delivery = Delivery(self, database)
         self.intake = Intake(database, self.queue)
@@ -60,8 +61,9 @@ class AnimaClient(discord.Client):
 
     async def setup_hook(self) -> None:
         """Runs once, logged in and not yet connected: nothing is asked of us before this has ended."""
+        await self.tree.set_translator(Translator())
         register(self.tree)
-        self.add_dynamic_items(*DYNAMIC_ITEMS, *COMPONENTS)
+        self.add_dynamic_items(*PICTURE_COMPONENTS, *COMPONENTS)
         for form in admin_forms():
             self.add_view(form)
         await self.tree.sync()

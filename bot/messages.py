@@ -9,6 +9,7 @@ import discord
 from discord import ui
 
 from bot.components import RerollButton
+from bot.interactions import Layout
 from bot.jobs import Drawing
 from bot.quoting import cut, quoted
 from storage.jobs import AlreadyAccepted, Job, OverQuota, TooManyWaiting
@@ -18,26 +19,17 @@ PROMPT_SHOWN = 1000
 BAR_CELLS = 12
 
 
-class JobLayout(ui.LayoutView):
-    """One message's worth of a job. It never times out: what its buttons need is in their custom_ids."""
-
-    def __init__(self, *items: ui.Item[Any]) -> None:
-        super().__init__(timeout=None)
-        for item in items:
-            self.add_item(item)
+def queued(job: Job) -> Layout:
+    return Layout(ui.TextDisplay(f"{quoted(job.prompt, PROMPT_SHOWN)}\n-# Waiting in line"))
 
 
-def queued(job: Job) -> JobLayout:
-    return JobLayout(ui.TextDisplay(f"{quoted(job.prompt, PROMPT_SHOWN)}\n-# Waiting in line"))
-
-
-def drawing(job: Job, step: int, steps: int) -> JobLayout:
+def drawing(job: Job, step: int, steps: int) -> Layout:
     done = round(BAR_CELLS * step / steps)
     bar = "▰" * done + "▱" * (BAR_CELLS - done)
-    return JobLayout(ui.TextDisplay(f"{quoted(job.prompt, PROMPT_SHOWN)}\n-# Drawing {bar} {step}/{steps}"))
+    return Layout(ui.TextDisplay(f"{quoted(job.prompt, PROMPT_SHOWN)}\n-# Drawing {bar} {step}/{steps}"))
 
 
-def finished(job: Job, pictures: Sequence[Picture]) -> JobLayout:
+def finished(job: Job, pictures: Sequence[Picture]) -> Layout:
     """Refers to the attachments by the pictures' file names."""
     drawing = Drawing.of(job)
     gallery: ui.MediaGallery[Any] = ui.MediaGallery(
@@ -52,11 +44,11 @@ def finished(job: Job, pictures: Sequence[Picture]) -> JobLayout:
     seeds = ", ".join(str(picture.seed) for picture in pictures)
     caption = f"{quoted(job.prompt, PROMPT_SHOWN)}\n-# <@{job.user_id}> · {settings} · seed {seeds}"
     buttons: ui.ActionRow[Any] = ui.ActionRow(RerollButton(job.id))
-    return JobLayout(ui.TextDisplay(caption), gallery, buttons)
+    return Layout(ui.TextDisplay(caption), gallery, buttons)
 
 
-def failed(job: Job, reason: str) -> JobLayout:
-    return JobLayout(
+def failed(job: Job, reason: str) -> Layout:
+    return Layout(
         ui.TextDisplay(f"{quoted(job.prompt, PROMPT_SHOWN)}\n<@{job.user_id}> {reason} You were not charged.")
     )
 

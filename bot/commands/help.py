@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import discord
 from discord import app_commands, ui
 
-from bot.messages import JobLayout
+from bot.interactions import Layout
 from bot.prompting.hints import WEAKEST_EFFECT
 from bot.prompting.house_rules import RECOMMENDED_NEGATIVE, RECOMMENDED_PREFIX
 
@@ -83,8 +83,8 @@ class PageSelect(ui.DynamicItem[ui.Select[Any]], template=r"anima:help"):
         await interaction.response.edit_message(view=_page(chosen if chosen in PAGES else FIRST))
 
 
-def _page(title: str) -> JobLayout:
-    return JobLayout(ui.TextDisplay(f"### {title}\n{PAGES[title]}"), ui.ActionRow(PageSelect.at(title)))
+def _page(title: str) -> Layout:
+    return Layout(ui.TextDisplay(f"### {title}\n{PAGES[title]}"), ui.ActionRow(PageSelect.at(title)))
 
 
 COMPONENTS = (PageSelect,)

@@ -16,8 +16,8 @@ import discord
 from discord import app_commands, ui
 from yarl import URL
 
+from bot.interactions import Layout
 from bot.jobs import Drawing
-from bot.messages import JobLayout
 from bot.quoting import WORDLESS, cut, in_a_line, quoted
 from storage.jobs import Job
 from storage.pictures import Page, Picture
@@ -138,12 +138,12 @@ class DeleteButton(ui.DynamicItem[ui.Button[Any]], template=r"anima:history:dele
         await interaction.response.defer()
         picture = await _own_picture(interaction, self.picture_id)
         if picture is None:
-            await interaction.edit_original_response(view=JobLayout(ui.TextDisplay(NOT_THERE)))
+            await interaction.edit_original_response(view=Layout(ui.TextDisplay(NOT_THERE)))
             return
         together = await interaction.client.database.pictures.of_job(picture.job_id)
         answers: ui.ActionRow[Any] = ui.ActionRow(DeleteForGoodButton(picture.id), KeepButton(picture.id))
         question = ui.TextDisplay[Any](_question(picture, len(together)))
-        await interaction.edit_original_response(view=JobLayout(question, answers))
+        await interaction.edit_original_response(view=Layout(question, answers))
 
 
 class DeleteForGoodButton(
@@ -164,7 +164,7 @@ class DeleteForGoodButton(
         await interaction.response.defer()
         picture = await _own_picture(interaction, self.picture_id)
         said = NOT_THERE if picture is None else await _delete(interaction.client, picture)
-        await interaction.edit_original_response(view=JobLayout(ui.TextDisplay(said)))
+        await interaction.edit_original_response(view=Layout(ui.TextDisplay(said)))
 
 
 class KeepButton(ui.DynamicItem[ui.Button[Any]], template=r"anima:history:keep:(?P<picture>[0-9]{1,18})"):
@@ -208,8 +208,8 @@ def _media(component: discord.Component) -> Iterator[discord.UnfurledMediaItem]:
             yield from _media(child)
 
 
-async def _list(interaction: discord.Interaction[AnimaClient], page: Page, words: str) -> JobLayout:
-    view = JobLayout(ui.TextDisplay(_title(page, words)))
+async def _list(interaction: discord.Interaction[AnimaClient], page: Page, words: str) -> Layout:
+    view = Layout(ui.TextDisplay(_title(page, words)))
     addresses = await _addresses(interaction, page.pictures)
     for picture in page.pictures:
         text = ui.TextDisplay[Any](_in_list(picture, interaction))
@@ -247,10 +247,10 @@ def _in_list(picture: Picture, interaction: discord.Interaction[AnimaClient]) ->
 async def _show(interaction: discord.Interaction[AnimaClient], picture_id: int) -> None:
     picture = await _own_picture(interaction, picture_id)
     if picture is None:
-        await interaction.edit_original_response(view=JobLayout(ui.TextDisplay(NOT_THERE)))
+        await interaction.edit_original_response(view=Layout(ui.TextDisplay(NOT_THERE)))
         return
     job = await interaction.client.database.jobs.get(picture.job_id)
-    view = JobLayout(ui.TextDisplay(f"{quoted(picture.prompt, PROMPT_SHOWN)}\n-# {_settings(picture, job)}"))
+    view = Layout(ui.TextDisplay(f"{quoted(picture.prompt, PROMPT_SHOWN)}\n-# {_settings(picture, job)}"))
     address = (await _addresses(interaction, [picture])).get(picture.id)
     if address is not None:
         view.add_item(ui.MediaGallery(discord.MediaGalleryItem(address, spoiler=picture.spoiler)))

@@ -15,7 +15,7 @@ from discord import app_commands, ui
 
 from bot.commands.history import delete_message
 from bot.commands.queue import withdraw
-from bot.messages import JobLayout
+from bot.interactions import Layout
 from storage.privacy import Erased
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ KEPT = "Nothing was erased."
 async def privacy(interaction: discord.Interaction[AnimaClient]) -> None:
     await interaction.response.defer(ephemeral=True)
     buttons: ui.ActionRow[Any] = ui.ActionRow(ExportButton(), EraseButton())
-    await interaction.edit_original_response(view=JobLayout(ui.TextDisplay(WHAT_IS_KEPT), buttons))
+    await interaction.edit_original_response(view=Layout(ui.TextDisplay(WHAT_IS_KEPT), buttons))
 
 
 class ExportButton(ui.DynamicItem[ui.Button[Any]], template=r"anima:privacy:export"):
@@ -80,7 +80,7 @@ class EraseButton(ui.DynamicItem[ui.Button[Any]], template=r"anima:privacy:erase
         answers: ui.ActionRow[Any] = ui.ActionRow(
             ConfirmEraseButton(messages_too=False), ConfirmEraseButton(messages_too=True), KeepEverythingButton()
         )
-        await interaction.edit_original_response(view=JobLayout(ui.TextDisplay(QUESTION), answers))
+        await interaction.edit_original_response(view=Layout(ui.TextDisplay(QUESTION), answers))
 
 
 class ConfirmEraseButton(ui.DynamicItem[ui.Button[Any]], template=r"anima:privacy:erase:(?P<what>kept|messages-too)"):
@@ -97,7 +97,7 @@ class ConfirmEraseButton(ui.DynamicItem[ui.Button[Any]], template=r"anima:privac
     async def callback(self, interaction: discord.Interaction[AnimaClient]) -> None:  # type: ignore[override]
         await interaction.response.defer()
         erased = await _erase(interaction.client, interaction.user.id)
-        await interaction.edit_original_response(view=JobLayout(ui.TextDisplay(_told(erased))))
+        await interaction.edit_original_response(view=Layout(ui.TextDisplay(_told(erased))))
         if self.messages_too and erased.messages:
             await _delete_messages(interaction, erased)
 
@@ -112,7 +112,7 @@ class KeepEverythingButton(ui.DynamicItem[ui.Button[Any]], template=r"anima:priv
 
     async def callback(self, interaction: discord.Interaction[AnimaClient]) -> None:  # type: ignore[override]
         await interaction.response.defer()
-        await interaction.edit_original_response(view=JobLayout(ui.TextDisplay(KEPT)))
+        await interaction.edit_original_response(view=Layout(ui.TextDisplay(KEPT)))
 
 
 async def _erase(client: AnimaClient, user_id: int) -> Erased:
@@ -129,7 +129,7 @@ async def _delete_messages(interaction: discord.Interaction[AnimaClient], erased
         deleted += await delete_message(interaction.client, channel_id, message_id)
     said = f"{_told(erased)}\nOf its {len(erased.messages)} messages in Discord, {deleted} are gone."
     with suppress(discord.HTTPException):  # where that took longer than the interaction's 15 minutes
-        await interaction.edit_original_response(view=JobLayout(ui.TextDisplay(said)))
+        await interaction.edit_original_response(view=Layout(ui.TextDisplay(said)))
 
 
 def _told(erased: Erased) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import discord
 from discord import app_commands, ui
 
-from bot.messages import JobLayout
+from bot.interactions import Layout
 from bot.quoting import in_a_line, quoted
 from storage.jobs import Job
 from storage.schema import JobState
@@ -45,7 +45,7 @@ async def withdraw(client: AnimaClient, job: Job) -> None:
     """Stop the work on a job that has ended in the database, and say in its message that nothing will come."""
     await client.worker.cancel(job.id)
     ended = f"{quoted(job.prompt, CANCELLED_PROMPT_SHOWN)}\n-# Cancelled; nothing was charged."
-    await client.delivery.show(job, JobLayout(ui.TextDisplay(ended)))
+    await client.delivery.show(job, Layout(ui.TextDisplay(ended)))
 
 
 class CancelButton(ui.DynamicItem[ui.Button[Any]], template=r"anima:queue:cancel:(?P<job>[0-9]{1,18})"):
@@ -86,7 +86,7 @@ async def cancel_own(interaction: discord.Interaction[AnimaClient], job: Job | N
     return CANCELLED if await cancel(interaction.client, job, interaction.user.id) else ENDED_ALREADY
 
 
-async def _overview(interaction: discord.Interaction[AnimaClient], outcome: str = "") -> JobLayout:
+async def _overview(interaction: discord.Interaction[AnimaClient], outcome: str = "") -> Layout:
     client = interaction.client
     mine = await client.database.jobs.live_of(interaction.user.id)
     in_hand = (await client.database.jobs.counts()).get(JobState.RUNNING, 0)
@@ -95,7 +95,7 @@ async def _overview(interaction: discord.Interaction[AnimaClient], outcome: str 
         lines.append("None of yours is among them. `/anima imagine` draws one.")
     if len(mine) > JOBS_SHOWN:
         lines.append(f"Of your {len(mine)}, these are the first {JOBS_SHOWN}.")
-    view = JobLayout(ui.TextDisplay("\n".join(line for line in lines if line)))
+    view = Layout(ui.TextDisplay("\n".join(line for line in lines if line)))
     for job in mine[:JOBS_SHOWN]:
         words = f"**{in_a_line(job.prompt, PROMPT_SHOWN)}**\n-# {_where_it_stands(client, job)}"
         view.add_item(ui.Section(words, accessory=CancelButton(job.id)))

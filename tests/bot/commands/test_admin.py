@@ -26,8 +26,7 @@ from bot.sandbox.interactions import COMPONENT, MODAL_SUBMIT
 from bot.server_settings import Access, Defaults, Limits, Quota, Safety, ServerSettings, settings_of
 from storage.jobs import Allowance, NewJob
 from storage.servers import AuditEntry
-
-from .conftest import Stage
+from tests.bot.stage import Stage
 
 
 class Panel:

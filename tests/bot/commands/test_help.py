@@ -7,8 +7,7 @@ import re
 from bot.commands.help import FIRST, PAGES
 from bot.prompting.house_rules import RECOMMENDED_NEGATIVE
 from inference.request import SAMPLERS, SCHEDULERS
-
-from .conftest import Stage
+from tests.bot.stage import Stage
 
 
 async def test_every_page_is_one_choice_away(stage: Stage) -> None:

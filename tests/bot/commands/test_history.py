@@ -15,8 +15,7 @@ from bot.sandbox.components import walk
 from storage.jobs import Allowance, NewJob
 from storage.pictures import NewPicture
 from storage.schema import JobState
-
-from .conftest import Stage, until
+from tests.bot.stage import Stage, until
 
 THUMBNAIL = 11
 

@@ -11,8 +11,7 @@ from bot.commands.menus import NO_JOB, NO_PICTURE, OUT_OF_REACH, TELLS_NOTHING, 
 from bot.commands.queue import CANCELLED, ENDED_ALREADY
 from bot.sandbox import Message, Upload
 from storage.schema import JobState
-
-from .conftest import Stage
+from tests.bot.stage import Stage
 
 A1111 = "{prompt}\nNegative prompt: {negative}\nSteps: 28, Sampler: Euler a, CFG scale: 7, Seed: 42, Size: 512x768"
 

@@ -10,8 +10,7 @@ from bot.commands import privacy
 from bot.commands.privacy import KEPT, TOO_LARGE
 from bot.sandbox import Message
 from storage.schema import JobState
-
-from .conftest import Stage
+from tests.bot.stage import Stage
 
 
 async def sent(stage: Stage, question: Message, label: str) -> Message:

@@ -8,8 +8,7 @@ from bot.commands.queue import ENDED_ALREADY, NOT_YOURS
 from bot.sandbox import Message
 from storage.quotas import Account
 from storage.schema import JobState
-
-from .conftest import Stage, until
+from tests.bot.stage import Stage, until
 
 
 def buttons(message: Message) -> list[str]:

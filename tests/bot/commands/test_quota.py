@@ -11,8 +11,7 @@ from hypothesis import strategies as some
 from bot.commands.quota import described
 from storage.jobs import Allowance
 from storage.quotas import Charge, Usage
-
-from .conftest import Stage
+from tests.bot.stage import Stage
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import discord
-import pytest
-from discord.gateway import DiscordWebSocket
-from discord.http import Route
-
 from bot.client import AnimaClient
-from bot.discord_endpoints import point_discord_at
 from bot.sandbox import Channel, Message, SentInteraction, StandIn, User
 from bot.settings import Settings
 from storage.database import Database
@@ -21,7 +15,6 @@ from storage.jobs import Job
 from storage.schema import JobState
 from tests.bot.pretend_engine import PretendEngine
 
-DOCUMENT = Path(__file__).parents[4] / "shared" / "discord" / "openapi.json"
 PATIENCE = 10.0
 
 
@@ -108,22 +101,3 @@ async def until(there: Callable[[], Awaitable[Any]]) -> Any:
         while not (found := await there()):
             await asyncio.sleep(0.005)
     return found
-
-
-@pytest.fixture
-async def standin(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[StandIn]:
-    monkeypatch.setattr(Route, "BASE", Route.BASE)
-    monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", DiscordWebSocket.DEFAULT_GATEWAY)
-    monkeypatch.setattr(discord.asset.Asset, "BASE", discord.asset.Asset.BASE)
-    async with StandIn(openapi=DOCUMENT if DOCUMENT.exists() else None) as standin:
-        point_discord_at(standin.api_url, standin.gateway_url)
-        yield standin
-    assert standin.openapi is None or not standin.openapi.violations
-
-
-@pytest.fixture
-async def stage(standin: StandIn, tmp_path: Path) -> AsyncIterator[Stage]:
-    stage = Stage(standin, tmp_path)
-    await stage.start()
-    yield stage
-    await stage.stop()

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import discord
+import pytest
+from discord.gateway import DiscordWebSocket
+from discord.http import Route
+
+from bot.discord_endpoints import point_discord_at
+from bot.sandbox import StandIn
+from tests.bot.stage import Stage
+
+DOCUMENT = Path(__file__).parents[3] / "shared" / "discord" / "openapi.json"
+
+
+@pytest.fixture
+async def standin(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[StandIn]:
+    monkeypatch.setattr(Route, "BASE", Route.BASE)
+    monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", DiscordWebSocket.DEFAULT_GATEWAY)
+    monkeypatch.setattr(discord.asset.Asset, "BASE", discord.asset.Asset.BASE)
+    async with StandIn(openapi=DOCUMENT if DOCUMENT.exists() else None) as standin:
+        point_discord_at(standin.api_url, standin.gateway_url)
+        yield standin
+    assert standin.openapi is None or not standin.openapi.violations
+
+
+@pytest.fixture
+async def stage(standin: StandIn, tmp_path: Path) -> AsyncIterator[Stage]:
+    stage = Stage(standin, tmp_path)
+    await stage.start()
+    yield stage
+    await stage.stop()
