@@ -17,6 +17,7 @@ from storage.privacy import Privacy
 from storage.quotas import Quotas
 from storage.refusal import DatabaseRefused
 from storage.servers import Servers
+from storage.sources import Sources
 from storage.sqlite import examine, sqlite_engine
 from storage.transactions import StorageUnavailable, Transactions
 
@@ -30,6 +31,7 @@ class Database:
         self.transactions = Transactions(engine)
         self.jobs = Jobs(self.transactions, clock)
         self.pictures = Pictures(self.transactions, clock)
+        self.sources = Sources(self.transactions)
         self.quotas = Quotas(self.transactions, clock)
         self.preferences = Preferences(self.transactions, clock)
         self.servers = Servers(self.transactions, clock)

@@ -22,6 +22,7 @@ from storage.clock import Clock
 from storage.pictures import NewPicture, add_pictures
 from storage.quotas import Account, Usage, read_usage
 from storage.schema import JobState, charges, jobs, pictures, renders
+from storage.sources import add_source
 from storage.transactions import Transactions, all_to_the_end
 
 LIVE = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.RENDERED})
@@ -144,9 +145,12 @@ class Jobs:
         self._clock = clock
 
     async def accept(
-        self, new: NewJob, allowance: Allowance
+        self, new: NewJob, allowance: Allowance, source: bytes | None = None
     ) -> Accepted | AlreadyAccepted | TooManyWaiting | OverQuota:
-        """Checks the allowance, reserves the cost and writes the job as queued, all or nothing."""
+        """Checks the allowance, reserves the cost and writes the job as queued, all or nothing.
+
+        `source` is the file of the picture that it is drawn from, if there is one.
+        """
         async with self._transactions.writing(alone_with=str(new.account)) as connection:
             now = self._clock()
             known = await _find(connection, jobs.c.interaction_id == new.interaction_id)
@@ -162,6 +166,8 @@ class Jobs:
                     return _over_quota(usage, new.cost, allowance.credits)
             job = await _write(connection, new, now)
             await quotas.reserve(connection, job.id, job.account, job.cost, now)
+            if source is not None:
+                await add_source(connection, job.id, source)
             return Accepted(job)
 
     async def start(self, job_ids: Collection[int]) -> tuple[int, ...]:

@@ -11,7 +11,19 @@ from sqlalchemy import Column, delete, func, or_, select, update
 from storage.clock import Clock
 from storage.jobs import LIVE
 from storage.quotas import WINDOW
-from storage.schema import ChargeState, JobState, audit, blocks, charges, jobs, pictures, preferences, presets
+from storage.schema import (
+    ChargeState,
+    JobState,
+    audit,
+    blocks,
+    charges,
+    job_sources,
+    jobs,
+    pictures,
+    preferences,
+    presets,
+)
+from storage.sources import forget_sources
 from storage.transactions import Transactions, to_the_end
 
 ABOUT: Mapping[str, tuple[Column[Any], ...]] = {
@@ -90,6 +102,7 @@ class Privacy:
                 .values(state=ChargeState.REFUNDED, spent=0, closed_at=now)
             )
             erased = await connection.execute(delete(jobs).where(theirs))
+            await forget_sources(connection)
             await connection.execute(
                 update(charges)
                 .where(charges.c.user_id == user_id, charges.c.reserved_at <= now - WINDOW)
@@ -105,7 +118,9 @@ class Privacy:
     async def forget_older_than(
         self, *, prompts: timedelta | None = None, pictures: timedelta | None = None
     ) -> Forgotten:
-        """Keeps words for `prompts` and finished jobs with their pictures for `pictures`; None keeps them for ever.
+        """Keeps words, and what was drawn from, for `prompts`, and finished jobs with their pictures for `pictures`.
+
+        None keeps them for ever.
 
         What nobody needs any longer goes each time: interaction tokens that ran out, names on charges that lapsed.
         """
@@ -169,12 +184,15 @@ class Privacy:
             await connection.execute(
                 update(pictures).where(pictures.c.job_id.in_(wordless)).values(prompt="", metadata="")
             )
+            await forget_sources(connection, job_sources.c.job_id.in_(wordless))
             return len(wordless)
 
     @to_the_end
     async def _forget_jobs(self, job_ids: list[int]) -> int:
         async with self._transactions.writing() as connection:
-            return (await connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids)))).rowcount
+            forgotten = (await connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids)))).rowcount
+            await forget_sources(connection)
+            return forgotten
 
 
 def _plain(row: Mapping[str, Any], user_id: int) -> dict[str, Any]:

@@ -149,6 +149,21 @@ renders = Table(
     Column("content", LargeBinary, nullable=False),
 )
 
+sources = Table(
+    "sources",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
+job_sources = Table(
+    "job_sources",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("source_id", ForeignKey("sources.id"), nullable=False, index=True),
+)
+
 charges = Table(
     "charges",
     metadata,
