@@ -30,9 +30,9 @@ from inference.request import CheckpointError
 Factors = Mapping[str, Tensor]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lora:
-    """A LoRA file, its layers named as the transformer names them."""
+    """A LoRA file as it was when it was read, its layers named as the transformer names them."""
 
     path: Path
     factors: Mapping[str, Factors]
