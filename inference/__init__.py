@@ -21,6 +21,7 @@ from inference.request import (
     PictureEngine,
     Progress,
     Timings,
+    TurboLora,
 )
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ __all__ = [
     "PictureEngine",
     "Progress",
     "Timings",
+    "TurboLora",
 ]
 
 

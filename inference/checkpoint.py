@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from inference.lora_folder import LORA_FOLDER
 from inference.request import CheckpointError
 
 TRANSFORMER_MARK = "llm_adapter.blocks.0.cross_attn.k_proj.weight"
@@ -31,12 +32,18 @@ IGNORED_TRANSFORMER_KEYS = ("pos_embedder.",)
 class ModelFiles:
     """The files that make up one model."""
 
+    models: Path
+    """The folder that they were found in."""
     transformer: WeightsFile
     text_encoder: WeightsFile
     vae: WeightsFile
     qwen_tokenizer: Path
     t5_tokenizer: Path
-    loras: Path
+
+    @property
+    def loras(self) -> Path:
+        """The folder of the LoRA files, which may be missing."""
+        return self.models / LORA_FOLDER
 
     @classmethod
     def find(cls, models: str | Path, diffusion_model: str | None = None) -> ModelFiles:
@@ -67,12 +74,12 @@ class ModelFiles:
             lambda file: file.shapes.get("conv2.weight", (0,))[0] == latent_channels,
         )
         return cls(
+            models,
             transformer,
             text_encoder,
             vae,
             _tokenizer_folder(models, "qwen"),
             _tokenizer_folder(models, "t5"),
-            models / "loras",
         )
 
 

@@ -17,13 +17,15 @@ from PIL import Image
 from torch import Tensor
 
 from inference.checkpoint import IGNORED_TRANSFORMER_KEYS, ModelFiles, load_module
-from inference.lora import Lora, MergedLoras, lora_names
+from inference.lora import Lora, MergedLoras
+from inference.lora_folder import lora_names, turbo_names
 from inference.metadata import Parameters, lora_hash, model_hash
-from inference.native import native_settings
+from inference.native import native_settings, turbo_lora
 from inference.pixels import picture_from_pixels, pixels_from_picture
 from inference.preview import Preview
 from inference.request import (
     Cancelled,
+    CheckpointError,
     GenerationRequest,
     InvalidRequest,
     IsCancelled,
@@ -33,6 +35,7 @@ from inference.request import (
     Picture,
     Progress,
     Timings,
+    TurboLora,
 )
 from inference.sampling import initial_noise, sample, sigmas
 from inference.text import PromptTokenizer, TextEncoder, load_qwen
@@ -117,7 +120,18 @@ class Engine:
 
     def lora_names(self) -> list[str]:
         """The LoRA files that a request may name."""
-        return lora_names(self.files.loras)
+        return lora_names(self.files.models)
+
+    def turbo_lora(self) -> TurboLora | None:
+        """The LoRA file that makes this model a turbo model; None where there is none, or the model is one already."""
+        if self.native.cfg_scale == 1:
+            return None
+        for name in turbo_names(self.lora_names()):
+            try:
+                return turbo_lora(self._lora(name).metadata, name)
+            except (CheckpointError, OSError) as error:
+                logger.warning("%s is not used as turbo LoRA: %s", name, error)
+        return None
 
     def use_loras(self, loras: Sequence[tuple[str, float]]) -> None:
         """Merge just these LoRA files, by name and strength, into the transformer."""

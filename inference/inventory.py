@@ -19,7 +19,8 @@ from inference.checkpoint import (
     ModelFiles,
     WeightsFile,
 )
-from inference.lora import Lora, lora_names
+from inference.lora import Lora
+from inference.lora_folder import lora_names
 from inference.request import CheckpointError
 from inference.transformer import Transformer, TransformerParams
 
@@ -73,7 +74,7 @@ def loras(files: ModelFiles) -> Iterator[FoundLora]:
     """Hold every LoRA file against the transformer's layers. Reads the LoRA files, but not the transformer."""
     with torch.device("meta"):
         transformer = Transformer(TransformerParams.from_shapes(files.transformer.shapes))
-    for name in lora_names(files.loras):
+    for name in lora_names(files.models):
         try:
             lora = Lora.read(files.loras / f"{name}.safetensors", transformer)
         except CheckpointError as error:

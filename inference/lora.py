@@ -20,8 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from inference.checkpoint import WeightsFile
@@ -30,21 +29,24 @@ from inference.request import CheckpointError
 Factors = Mapping[str, Tensor]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lora:
-    """A LoRA file, its layers named as the transformer names them."""
+    """A LoRA file as it was when it was read, its layers named as the transformer names them."""
 
     path: Path
     factors: Mapping[str, Factors]
     """For each changed weight, such as `blocks.0.mlp.layer1.weight`, the factors of its change."""
     unmatched: tuple[str, ...]
     """Keys of the file that fit no layer of the transformer, and so change nothing."""
+    metadata: Mapping[str, str]
 
     @classmethod
     def read(cls, path: Path, transformer: nn.Module) -> Lora:
         """Raises CheckpointError where nothing in the file fits the transformer, or something does not fit in size."""
         try:
-            tensors = load_file(path)
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, the file is no mapping
         except (SafetensorError, OSError, ValueError) as error:
             raise CheckpointError(
                 f"The LoRA file {path} cannot be read as safetensors ({error}). Delete it and download it again."
@@ -67,7 +69,7 @@ class Lora:
             )
         for name in factors:
             _check(path, name, factors[name], weights[name])
-        return cls(path, {f"{name}.weight": factors[name] for name in factors}, tuple(unmatched))
+        return cls(path, {f"{name}.weight": factors[name] for name in factors}, tuple(unmatched), metadata)
 
 
 class MergedLoras:
@@ -99,11 +101,6 @@ class MergedLoras:
                 base = merged
             weight.data = base.to(weight.device, weight.dtype)
         self._merged = loras
-
-
-def lora_names(folder: Path) -> list[str]:
-    """Names of the LoRA files under `folder`, without `.safetensors`, in order."""
-    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.safetensors"))
 
 
 def _changed(weight: Tensor, factors: Factors, strength: float) -> Tensor:

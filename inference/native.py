@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself in its safetensors metadata (ModelSpec, https://github.com/Stability-AI/ModelSpec)."""
+"""What a checkpoint or a turbo LoRA says of itself in its safetensors metadata (ModelSpec, https://github.com/Stability-AI/ModelSpec)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from inference.request import SAMPLERS, SCHEDULERS, SIDE_MULTIPLE, NativeSettings
+from inference.request import SAMPLERS, SCHEDULERS, SIDE_MULTIPLE, NativeSettings, TurboLora
 
 ANIMA = NativeSettings(
     sizes=((1024, 1024), (896, 1152), (1152, 896), (832, 1216), (1216, 832), (768, 1344), (1344, 768)),
@@ -36,6 +36,12 @@ def native_settings(metadata: Mapping[str, str], name: str = "") -> NativeSettin
         sampler=_choice(metadata.get("modelspec.anima.sampler"), SAMPLERS) or usual.sampler,
         scheduler=_choice(metadata.get("modelspec.anima.scheduler"), SCHEDULERS) or usual.scheduler,
     )
+
+
+def turbo_lora(metadata: Mapping[str, str], name: str) -> TurboLora:
+    """How to draw with the turbo LoRA of this name; what it does not say is as with the distilled checkpoints."""
+    settings = native_settings(metadata, "turbo")
+    return TurboLora(name, settings.steps, settings.cfg_scale)
 
 
 def _sizes(text: str) -> tuple[tuple[int, int], ...]:

@@ -23,6 +23,7 @@ from inference.request import (
     NativeSettings,
     OnProgress,
     Progress,
+    TurboLora,
 )
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class LocalEngine(Protocol):
     @property
     def name(self) -> str: ...
     def lora_names(self) -> list[str]: ...
+    def turbo_lora(self) -> TurboLora | None: ...
     def generate(
         self,
         requests: Sequence[GenerationRequest],
@@ -68,6 +70,9 @@ class EngineDescription:
     """The diffusion model's file name, without its ending."""
     native: NativeSettings
     loras: tuple[str, ...]
+    """What there was to choose from then; `inference.lora_folder.lora_names` says what there is now."""
+    turbo: TurboLora | None
+    """None where there is no turbo LoRA, or the model draws in few steps by itself."""
 
 
 class EngineProcess:
@@ -206,11 +211,12 @@ def _serve(load: Callable[[], LocalEngine], connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who started us; the pipe tells us to go
     try:
         engine = load()
+        description = EngineDescription(engine.name, engine.native, tuple(engine.lora_names()), engine.turbo_lora())
     except Exception as error:
         connection.send(_portable(error))
         return
     try:
-        connection.send(EngineDescription(engine.name, engine.native, tuple(engine.lora_names())))
+        connection.send(description)
         while True:
             message = connection.recv()
             if message == _CANCEL:

@@ -216,6 +216,16 @@ class NativeSettings:
         return GenerationRequest(prompt, **{**settings, **fields})  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True)
+class TurboLora:
+    """A LoRA that makes a model draw in few steps, and the settings it is best drawn with."""
+
+    name: str
+    """As `GenerationRequest.loras` takes it."""
+    steps: int
+    cfg_scale: float
+
+
 def _check_text(name: str, value: object) -> None:
     if not isinstance(value, str):
         raise InvalidRequest(f"{name} must be text, not {type(value).__name__}.")

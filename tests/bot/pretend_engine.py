@@ -35,7 +35,7 @@ class PretendEngine:
         self._may_finish.set()
 
     def start(self) -> EngineDescription:
-        return EngineDescription("pretend", NATIVE, ())
+        return EngineDescription("pretend", NATIVE, loras=(), turbo=None)
 
     def stop(self) -> None:
         self.let_go()

@@ -1,6 +1,8 @@
 """Merging changes what it should, unmerging leaves no trace, and a file that does not fit says so."""
 
 import logging
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,18 @@ def test_a_strength_of_zero_is_no_lora(engine: Engine) -> None:
     assert all(torch.equal(base[name], tensor) for name, tensor in weights(engine).items())
 
 
+def test_a_file_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
+    models = shutil.copytree(MODELS, tmp_path / "models")
+    path = models / "loras" / "lokr.safetensors"
+    engine = Engine.load(models, device="cpu")
+    engine.use_loras([("lokr", 1.0)])
+    before = weights(engine)
+    save_file({key: tensor * (2 if tensor.numel() > 1 else 1) for key, tensor in load_file(path).items()}, path)
+    os.utime(path, ns=(1, 1))
+    engine.use_loras([("lokr", 1.0)])
+    assert any(not torch.equal(before[name], tensor) for name, tensor in weights(engine).items())
+
+
 def test_a_loha_is_the_product_of_two_low_rank_changes(
     engine: Engine, tmp_path: Path, generator: torch.Generator
 ) -> None:
@@ -121,8 +135,6 @@ def test_native_names_are_known_under_every_prefix(engine: Engine, tmp_path: Pat
 
 
 def test_keys_that_fit_nothing_are_reported_by_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    import shutil
-
     models = shutil.copytree(MODELS, tmp_path / "models")
     tensors = load_file(models / "loras" / "lokr.safetensors")
     save_file({**tensors, "lora_te_layers_0.alpha": torch.ones(1)}, models / "loras" / "more.safetensors")

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from inference import Cancelled, Engine, GenerationRequest, InvalidRequest, Progress
+from inference import Cancelled, Engine, GenerationRequest, InvalidRequest, Progress, TurboLora
 from inference.process import EngineDied, EngineProcess, load_engine
 from inference.request import CheckpointError
 from tests.golden import MODELS
@@ -54,6 +55,17 @@ def test_it_says_what_it_has_loaded(running: EngineProcess) -> None:
     assert description.name == "anima-tiny"
     assert description.native.sizes[0] == (1024, 1024)
     assert "lokr" in description.loras
+    assert description.turbo is None
+
+
+def test_it_says_which_lora_is_turbo(tmp_path: Path) -> None:
+    models = shutil.copytree(MODELS, tmp_path / "models")
+    shutil.copy(models / "loras" / "lokr.safetensors", models / "loras" / "turbo.safetensors")
+    process = EngineProcess(partial(load_engine, str(models), "cpu", "auto", None))
+    try:
+        assert process.start().turbo == TurboLora("turbo", steps=10, cfg_scale=1.0)
+    finally:
+        process.stop()
 
 
 def test_a_refusal_comes_back_as_itself_and_the_engine_goes_on(running: EngineProcess) -> None:
