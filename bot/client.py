@@ -11,21 +11,25 @@ from typing import Any
 
 import discord
 
+from bot import hinting
 from bot.commands import COMPONENTS, register
 from bot.commands.admin import admin_forms
 from bot.components import COMPONENTS as PICTURE_COMPONENTS
+from bot.composing import Model
 from bot.delivery import Delivery
 from bot.discord_endpoints import point_discord_at
+from bot.editing import EditForm
 from bot.intake import Intake
 from bot.interactions import Commands
 from bot.jobs import waiting
 from bot.language import Translator
 from bot.policy import Person
+from bot.prompting import OWN_TAGS, TagIndex
 from bot.queue import FairQueue
 from bot.server_settings import settings_of
 from bot.settings import Settings
 from bot.worker import Worker
-from inference import NativeSettings
+from inference.lora_folder import lora_names
 from inference.process import EngineProcess, load_engine
 from storage.database import Database
 from storage.jobs import Allowance
@@ -35,23 +39,35 @@ logger = logging.getLogger(__name__)
 
 
 class AnimaClient(discord.Client):
-    def __init__(self, settings: Settings, database: Database, engine: EngineProcess) -> None:
+    def __init__(self, settings: Settings, database: Database, engine: EngineProcess, tags: TagIndex) -> None:
         intents = discord.Intents.none()
         intents.guilds = True
         super().__init__(intents=intents, allowed_mentions=discord.AllowedMentions.none())
         self.database = database
         self.tree = Commands(self)
+        self.tags = tags
         self.queue = FairQueue(settings.anima_largest_batch)
         self.delivery = Delivery(self, database)
-        self.intake = Intake(database, self.queue)
-        self.worker = Worker(engine, self.queue, database, self.delivery)
+        self.worker = Worker(
+            engine,
+            self.queue,
+            database,
+            self.delivery,
+            picture_policy=settings.picture_policy,
+            previews=settings.picture_classifier is None,
+        )
+        self.intake = Intake(database, self.queue, self.worker.status, tags)
+        self._models = settings.models
         self.failure: BaseException | None = None
         """Why the worker ended by itself, if it did."""
         self._working: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
 
-    async def native_settings(self) -> NativeSettings:
-        return await self.worker.native_settings()
+    async def model(self) -> Model:
+        """The loaded model, with the LoRA files as they are now; waits while it is loading."""
+        description = await self.worker.description()
+        loras = await asyncio.to_thread(lora_names, self._models)
+        return Model(description.native, tuple(loras), description.turbo)
 
     async def allowance(self, interaction: discord.Interaction[Any]) -> Allowance:
         """What the person who asks may have there."""
@@ -63,8 +79,8 @@ class AnimaClient(discord.Client):
         """Runs once, logged in and not yet connected: nothing is asked of us before this has ended."""
         await self.tree.set_translator(Translator())
         register(self.tree)
-        self.add_dynamic_items(*PICTURE_COMPONENTS, *COMPONENTS)
-        for form in admin_forms():
+        self.add_dynamic_items(*PICTURE_COMPONENTS, *hinting.COMPONENTS, *COMPONENTS)
+        for form in (EditForm(), *admin_forms()):
             self.add_view(form)
         await self.tree.sync()
         self._working = asyncio.create_task(self._work(), name="worker")
@@ -95,15 +111,18 @@ class AnimaClient(discord.Client):
         unfinished = await self.database.jobs.back_in_line()
         for job in unfinished.undelivered:
             self.worker.deliver_later(job)
+        for job in unfinished.untold:
+            self.worker.apologise_later(job)
         if unfinished.waiting:
             logger.info("%d jobs go on after a restart", len(unfinished.waiting))
             for job in unfinished.waiting:
                 self.queue.put(waiting(job))
+                self.worker.status.waits(job)
 
 
 @asynccontextmanager
 async def open_client(settings: Settings) -> AsyncIterator[AnimaClient]:
-    """A client with its database and its engine, ready to be started. Raises DatabaseRefused, ValueError."""
+    """A client with its parts, ready to be started. Raises DatabaseRefused, TagFileError, ValueError."""
     point_discord_at(settings.discord_api_url, settings.discord_gateway_url)
     load = partial(
         load_engine,
@@ -112,9 +131,12 @@ async def open_client(settings: Settings) -> AsyncIterator[AnimaClient]:
         settings.anima_dtype,
         settings.anima_diffusion_model,
     )
+    tags = await asyncio.to_thread(TagIndex.load, settings.tag_file or OWN_TAGS)
+    for problem in tags.problems:
+        logger.warning("%s", problem)
     database = await Database.open(settings.database_url)
     try:
-        async with AnimaClient(settings, database, EngineProcess(load)) as client:
+        async with AnimaClient(settings, database, EngineProcess(load), tags) as client:
             yield client
     finally:
         await database.close()

@@ -6,17 +6,25 @@ enforces; and the job's state in the database says whether there is anything lef
 
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import discord
 from discord import ui
+from PIL import Image
 
 from bot import messages
+from bot.jobs import Drawing
+from bot.language import say, speaking
+from bot.picture_info import address_of
+from bot.policy import Place, Refusal, Wording, forbidden_wording
+from bot.server_settings import settings_of
+from bot.source_picture import media_of
 from storage.database import Database
 from storage.jobs import Job
 from storage.pictures import Render
@@ -25,16 +33,21 @@ logger = logging.getLogger(__name__)
 
 Files = Callable[[], list[discord.File]]
 
+TOO_LARGE = 413
+SMALLER_QUALITY = 90
+"""Of the WebP that takes the place of a PNG which Discord finds too large."""
+
 
 class Undeliverable(Exception):
-    """No way to the person is open: the message says which were tried."""
+    """The pictures cannot be brought to the person; the message says why."""
 
 
 @dataclass(frozen=True)
 class Posted:
     channel_id: int
     message_id: int
-    attachments: Sequence[discord.Attachment]
+    attachment_ids: Sequence[int]
+    """Of the pictures, in their order."""
 
 
 class Delivery:
@@ -43,54 +56,116 @@ class Delivery:
         self._database = database
 
     async def deliver(self, job: Job) -> None:
-        """Post a rendered job's pictures and write down that it is done. Raises Undeliverable."""
+        """Post a rendered job's pictures and write down that it is done. Raises Undeliverable, discord.HTTPException.
+
+        What may not be shown there any longer is refused instead.
+        """
         renders = await self._database.pictures.renders(job.id)
         if not renders:
             return  # ended in the meantime
-        view = messages.finished(job, [render.picture for render in renders])
-        posted = await self._post(job, view, lambda: _files(renders), purpose="picture")
-        by_name = {attachment.filename: attachment.id for attachment in posted.attachments}
+        refusal = await self._forbidden(job)
+        if refusal is not None:
+            await self._refuse(job, refusal)
+            return
+        try:
+            posted = await self._post_pictures(job, renders)
+        except discord.HTTPException as error:
+            if error.status != TOO_LARGE:
+                raise
+            logger.info("job %d: too large for Discord, so it is made smaller", job.id)
+            posted = await self._post_smaller(job, renders)
+        ids = zip(renders, posted.attachment_ids, strict=False)
         await self._database.jobs.delivered(
             job.id,
             channel_id=posted.channel_id,
             message_id=posted.message_id,
-            attachments={
-                render.picture.index: by_name[render.picture.file_name]
-                for render in renders
-                if render.picture.file_name in by_name
-            },
+            attachments={render.picture.index: attachment_id for render, attachment_id in ids},
         )
 
-    async def show(self, job: Job, view: ui.LayoutView) -> None:
+    async def show(self, job: Job, view: ui.LayoutView, files: Files = list) -> None:
         """Show how a job is getting on. If that cannot be, nothing is lost: the picture finds its own way."""
         try:
-            await self._edit(job, view, list)
+            await self._edit(job, view, files)
         except discord.HTTPException as error:
             logger.info("job %d: its progress could not be shown (%s)", job.id, error)
 
     async def apologise(self, job: Job, reason: str) -> None:
-        """Tell that a job came to nothing. Raises Undeliverable."""
-        await self._post(job, messages.failed(job, reason), list, purpose="apology")
+        """Tell that a job came to nothing, in the person's language. Raises Undeliverable, discord.HTTPException."""
+        with speaking(job.locale):
+            view = messages.failed(job, reason)
+        await self._post(job, view, list, purpose="apology")
         await self._database.jobs.told(job.id)
+
+    async def _forbidden(self, job: Job) -> Refusal | None:
+        """Why a job may not be shown in its channel any more: a channel can lose its age restriction."""
+        channel = self._client.get_channel(job.channel_id)
+        if channel is None:
+            return None  # nothing is heard of such a channel, so nothing has been heard of a change
+        settings = await settings_of(self._database.servers, job.guild_id)
+        drawing = Drawing.of(job)
+        typed = Wording((job.prompt, drawing.options.artist or ""), job.negative_prompt)
+        return forbidden_wording(settings, Place.of_channel(job.guild_id, channel), drawing, typed)
+
+    async def _refuse(self, job: Job, refusal: Refusal) -> None:
+        if not await self._database.jobs.refuse(job.id, refusal.sentence):
+            return
+        with speaking(job.locale):
+            reason = say(messages.NOT_ALLOWED_ANY_MORE, reason=refusal.sentence)
+        await self.apologise(job, reason)
+
+    async def _post_pictures(self, job: Job, renders: Sequence[Render], note: str = "") -> Posted:
+        names = [_attachment_name(render) for render in renders]
+        parent = None
+        if job.parent_picture_id is not None:
+            parent = await self._database.pictures.get(job.parent_picture_id)
+        with speaking(job.locale):
+            pictures = [render.picture for render in renders]
+            view = messages.finished(job, pictures, names, address_of(self._client, parent), note and say(note))
+
+        def files() -> list[discord.File]:
+            contents = zip(renders, names, strict=True)
+            return [discord.File(io.BytesIO(render.content), filename=name) for render, name in contents]
+
+        return await self._post(job, view, files, purpose="picture")
+
+    async def _post_smaller(self, job: Job, renders: Sequence[Render]) -> Posted:
+        smaller = await asyncio.to_thread(lambda: [_smaller(render) for render in renders])
+        try:
+            return await self._post_pictures(job, smaller, messages.MADE_SMALLER)
+        except discord.HTTPException as error:
+            if error.status != TOO_LARGE:
+                raise
+            raise Undeliverable(messages.TOO_LARGE_FOR_DISCORD) from error
 
     async def _post(self, job: Job, view: ui.LayoutView, files: Files, purpose: str) -> Posted:
         try:
             return await self._edit(job, view, files)
-        except (discord.NotFound, discord.Forbidden) as error:
+        except discord.HTTPException as error:
+            _raise_unless_out_of_reach(error)
             logger.info("job %d: its message is out of reach (%s); posting anew", job.id, error)
-        channel = self._client.get_partial_messageable(job.channel_id, guild_id=job.guild_id)
         nonce = f"{purpose}-{job.id}"[:25]
-        try:
-            return _posted(await channel.send(view=view, files=files(), nonce=nonce))
-        except (discord.NotFound, discord.Forbidden) as error:
-            logger.info("job %d: its channel is out of reach (%s); sending a private message", job.id, error)
+        if not job.private:
+            channel = self._client.get_partial_messageable(job.channel_id, guild_id=job.guild_id)
+            try:
+                return _posted(await self._send(channel, job, view, files(), nonce))
+            except discord.HTTPException as error:
+                _raise_unless_out_of_reach(error)
+                logger.info("job %d: its channel is out of reach (%s); sending a private message", job.id, error)
         try:
             private = await self._client.create_dm(discord.Object(job.user_id))
-            return _posted(await private.send(view=view, files=files(), nonce=nonce))
-        except (discord.NotFound, discord.Forbidden) as error:
+            return _posted(await self._send(private, job, view, files(), nonce))
+        except discord.HTTPException as error:
+            _raise_unless_out_of_reach(error)
             raise Undeliverable(
                 f"Neither the message, nor its channel, nor a private message could be reached: {error}"
             ) from error
+
+    async def _send(
+        self, to: discord.abc.Messageable, job: Job, view: ui.LayoutView, files: list[discord.File], nonce: str
+    ) -> discord.Message:
+        """A new message names the person who asked, and so tells them that it is there."""
+        asker = discord.AllowedMentions(everyone=False, roles=False, users=[discord.Object(job.user_id)])
+        return await to.send(view=view, files=files, nonce=nonce, allowed_mentions=asker)
 
     async def _edit(self, job: Job, view: ui.LayoutView, files: Files) -> Posted:
         if job.message_id is not None and not job.private:
@@ -104,22 +179,35 @@ class Delivery:
         return await self._edit_by_token(job, view, files)
 
     async def _edit_by_token(self, job: Job, view: ui.LayoutView, files: Files) -> Posted:
-        assert self._client.application_id is not None and job.interaction_token is not None
-        webhook = discord.Webhook.partial(self._client.application_id, job.interaction_token, client=self._client)
+        assert self._client.application_id is not None
+        webhook = discord.Webhook.partial(
+            self._client.application_id, job.interaction_token or "expired", client=self._client
+        )
         original: Any = "@original"  # discord.py's types know ids alone
         message = await webhook.edit_message(original, view=view, attachments=files())
-        return Posted(job.channel_id, message.id, message.attachments)
+        return replace(_posted(message), channel_id=job.channel_id)
 
 
-def _files(renders: Sequence[Render]) -> list[discord.File]:
-    return [
-        discord.File(io.BytesIO(render.content), filename=render.picture.file_name, spoiler=render.picture.spoiler)
-        for render in renders
-    ]
+def _attachment_name(render: Render) -> str:
+    return (messages.SPOILER if render.picture.spoiler else "") + render.picture.file_name
+
+
+def _smaller(render: Render) -> Render:
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(render.content)).save(buffer, "WEBP", quality=SMALLER_QUALITY, method=4)
+    name = render.picture.file_name.removesuffix(".png") + ".webp"
+    return Render(replace(render.picture, file_name=name), buffer.getvalue())
+
+
+def _raise_unless_out_of_reach(error: discord.HTTPException) -> None:
+    """Gone, not ours to see, or behind a token that has expired: another way may be open. Else it is raised."""
+    if error.status not in (401, 403, 404):
+        raise error
 
 
 def _posted(message: discord.Message) -> Posted:
-    return Posted(message.channel.id, message.id, message.attachments)
+    attachments = [media.attachment_id for media in media_of(message) if media.attachment_id is not None]
+    return Posted(message.channel.id, message.id, attachments)
 
 
 def _token_lives(job: Job) -> bool:

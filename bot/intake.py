@@ -1,81 +1,186 @@
-"""From an acknowledged interaction to a job in line: permitted, written to the database, then put into the queue."""
+"""From an acknowledged interaction to a job in line: settled, permitted, written down, and put into the queue."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import discord
 
 from bot import messages
-from bot.jobs import Drawing, new_seed, waiting
-from bot.policy import Permission, Person, Place, Refusal, Wording, may_be_explicit, permit
-from bot.prompting import TagIndex, expand, final_prompts
+from bot.composing import Compared, House, Model, prompt_of, recipes, said_of, settled
+from bot.hinting import HintedPrompt
+from bot.interactions import Asked, tell_privately
+from bot.jobs import Drawing, Recipe, new_seed, seeds_from, waiting
+from bot.language import say
+from bot.options import Options
+from bot.policy import Permission, Person, Place, Refusal, Wording, effective_limits, may_be_explicit, permit
+from bot.prompting import TagIndex
 from bot.queue import FairQueue
-from bot.server_settings import Defaults, ServerSettings, settings_of
+from bot.server_settings import ServerSettings, settings_of
+from bot.source_picture import Unusable, fetch, media_of, prepared
+from bot.status import StatusMessages
 from storage.database import Database
-from storage.jobs import Accepted, NewJob
+from storage.jobs import Accepted, Job, NewJob
 
 if TYPE_CHECKING:
     from bot.client import AnimaClient
-    from inference import NativeSettings
+
+logger = logging.getLogger(__name__)
 
 TOKEN_LIFE = timedelta(minutes=15)
+UPSCALE_DENOISE = 0.35
+"""Enough to draw finer lines, too little to draw other things."""
+UPSCALE_FACTORS = (2.0, 1.5)
+"""The first that stays within the limits is taken."""
 
-Asked: TypeAlias = "discord.Interaction[AnimaClient]"
+NO_CHANNEL = "Anima cannot see which channel this is, so there is nowhere to draw to. Try in another channel."
+NO_SUCH_LORA = "There is no LoRA called “{name}” here. Choose one from those that are offered while you type."
+NO_TURBO = "There is no turbo LoRA here. Leave `turbo` away."
+CANNOT_FETCH = "The picture's message is out of my reach, so it cannot be made larger."
+LARGEST_ALREADY = "This picture is as large as pictures may be here."
+
 Acknowledgement: TypeAlias = "discord.InteractionCallbackResponse[Any] | None"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What somebody wants drawn. `prompt` is what they typed.
+
+    kind: what was done: imagine, reroll, vary, upscale, edit, again or compare.
+    said: with the command; what is left open comes from preferences and server.
+    source: the PNG file of a picture to draw from.
+    variation: how far from each seed's own noise.
+    compared: the recipes of a comparison, made from the one that holds otherwise.
+    """
+
+    kind: str
+    prompt: str
+    said: Options
+    source: bytes | None = None
+    parent_picture_id: int | None = None
+    variation: float | None = None
+    compared: Compared | None = None
+
+
 class Intake:
-    def __init__(self, database: Database, queue: FairQueue) -> None:
+    def __init__(self, database: Database, queue: FairQueue, status: StatusMessages, tags: TagIndex) -> None:
         self._database = database
         self._queue = queue
-        self._tags = TagIndex.load()
+        self._status = status
+        self._tags = tags
 
-    async def imagine(self, interaction: Asked, acknowledgement: Acknowledgement, prompt: str) -> None:
-        native = await interaction.client.native_settings()
-        settings = await settings_of(self._database.servers, interaction.guild_id)
-        drawing = _with_defaults(settings.defaults, native)
-        await self._accept(interaction, acknowledgement, drawing, native, settings, kind="imagine", prompt=prompt)
+    async def answers_privately(self, interaction: Asked, said: Options) -> bool:
+        """Whether the answer is for the person alone. Where that cannot be told in a moment, it is."""
+        if said.private is not None:
+            return said.private
+        try:
+            async with asyncio.timeout(1.0):
+                preferences = await self.preferences(interaction.user.id)
+                settings = await settings_of(self._database.servers, interaction.guild_id)
+        except TimeoutError:
+            return True
+        return bool(preferences.over(Options.of_server(settings.defaults)).private)
 
-    async def reroll(self, interaction: Asked, acknowledgement: Acknowledgement, job_id: int) -> None:
-        job = await self._database.jobs.get(job_id)
-        if job is None or not job.parameters:
-            await _refuse(interaction, messages.NOT_REMEMBERED)
-            return
-        native = await interaction.client.native_settings()
-        settings = await settings_of(self._database.servers, interaction.guild_id)
-        drawing = Drawing.of(job)
-        drawing = replace(drawing, seeds=tuple(new_seed() for _ in drawing.seeds))
-        await self._accept(interaction, acknowledgement, drawing, native, settings, kind="reroll", prompt=job.prompt)
+    async def preferences(self, user_id: int) -> Options:
+        return remembered_options(await self._database.preferences.defaults(user_id))
 
-    async def permission(
-        self, interaction: Asked, drawing: Drawing, native: NativeSettings, settings: ServerSettings, prompt: str
-    ) -> Permission | Refusal:
-        """Whether the person who asks may have `drawing` there; `prompt` is what they typed."""
-        block = await self._database.servers.block_of(interaction.user.id, interaction.guild_id)
-        person, place = Person.of(interaction, block), Place.of(interaction)
-        return permit(settings, native, person, place, drawing, Wording((prompt,)))
-
-    async def _accept(
+    async def imagine(
         self,
         interaction: Asked,
         acknowledgement: Acknowledgement,
-        drawing: Drawing,
-        native: NativeSettings,
-        settings: ServerSettings,
-        kind: str,
         prompt: str,
+        said: Options,
+        image: discord.Attachment | None = None,
     ) -> None:
-        if interaction.channel_id is None:
-            await _refuse(interaction, messages.NO_CHANNEL)
+        try:
+            source = await self._source(interaction, image)
+        except Unusable as unusable:
+            await tell_privately(interaction, str(unusable))
             return
-        drawing = self._by_house_rules(drawing, settings, Place.of(interaction), prompt)
-        permission = await self.permission(interaction, drawing, native, settings, prompt)
+        await self.accept(interaction, acknowledgement, Wish(kind="imagine", prompt=prompt, said=said, source=source))
+
+    async def reroll(self, interaction: Asked, acknowledgement: Acknowledgement, job: Job, drawing: Drawing) -> None:
+        said = replace(drawing.options, seed=None, variation=None)
+        await self._carry_on(interaction, acknowledgement, job, drawing, "reroll", said)
+
+    async def vary(
+        self,
+        interaction: Asked,
+        acknowledgement: Acknowledgement,
+        job: Job,
+        drawing: Drawing,
+        index: int,
+        strength: float,
+    ) -> None:
+        said = said_of(drawing, index)
+        await self._carry_on(interaction, acknowledgement, job, drawing, "vary", said, index, variation=strength)
+
+    async def upscale(
+        self, interaction: Asked, acknowledgement: Acknowledgement, job: Job, drawing: Drawing, index: int
+    ) -> None:
+        recipe = drawing.recipes[index]
+        model = await interaction.client.model()
+        settings = await settings_of(self._database.servers, interaction.guild_id)
+        limits = effective_limits(settings, model.native)
+        sizes = [_scaled(recipe, factor) for factor in UPSCALE_FACTORS]
+        fitting = [size for size in sizes if max(size) <= limits.side and size[0] * size[1] <= limits.area]
+        if not fitting:
+            await tell_privately(interaction, say(LARGEST_ALREADY))
+            return
+        try:
+            source = await self._finished_picture(interaction, job, index)
+        except Unusable as unusable:
+            await tell_privately(interaction, str(unusable))
+            return
+        said = replace(said_of(drawing, index), size=fitting[0], denoise=UPSCALE_DENOISE, count=1)
+        await self._carry_on(interaction, acknowledgement, job, drawing, "upscale", said, index, source=source)
+
+    async def edit(
+        self,
+        interaction: Asked,
+        acknowledgement: Acknowledgement,
+        job: Job,
+        drawing: Drawing,
+        index: int,
+        prompt: str,
+        said: Options,
+    ) -> None:
+        await self._carry_on(interaction, acknowledgement, job, drawing, "edit", said, index, prompt=prompt)
+
+    async def draw_again(
+        self, interaction: Asked, acknowledgement: Acknowledgement, prompt: str, said: Options
+    ) -> None:
+        """What a file says that it was made with, as exactly as it can be drawn here."""
+        await self.accept(interaction, acknowledgement, Wish(kind="again", prompt=prompt, said=said))
+
+    async def same_again(
+        self, interaction: Asked, acknowledgement: Acknowledgement, job: Job, drawing: Drawing
+    ) -> None:
+        """A job of ours once more, with its seeds: it comes out as it was."""
+        await self._carry_on(interaction, acknowledgement, job, drawing, "again", said_of(drawing, 0))
+
+    async def accept(self, interaction: Asked, acknowledgement: Acknowledgement, wish: Wish) -> None:
+        """Puts a wish in line, or tells the person privately why not."""
+        if interaction.channel_id is None:
+            await tell_privately(interaction, say(NO_CHANNEL))
+            return
+        model = await interaction.client.model()
+        settings = await settings_of(self._database.servers, interaction.guild_id)
+        below = (await self.preferences(interaction.user.id)).over(Options.of_server(settings.defaults))
+        options = settled(wish.said, _with_known_loras(below, model), model)
+        if (unknown := _unknown(options, wish.said, model)) is not None:
+            await tell_privately(interaction, unknown)
+            return
+        drawing = self._drawing(wish, options, settings, Place.of(interaction), model)
+        typed = Wording((wish.prompt, options.artist or ""), options.negative or "")
+        permission = await self._permission(interaction, drawing, settings, model, typed)
         if isinstance(permission, Refusal):
-            await _refuse(interaction, permission.sentence)
+            await tell_privately(interaction, permission.sentence)
             return
         new = NewJob(
             interaction_id=interaction.id,
@@ -83,54 +188,141 @@ class Intake:
             guild_id=interaction.guild_id,
             channel_id=interaction.channel_id,
             message_id=acknowledgement.message_id if acknowledgement is not None else None,
-            kind=kind,
-            cost=drawing.cost(native),
-            prompt=prompt,
-            negative_prompt=drawing.negative_prompt,
+            kind=wish.kind,
+            cost=drawing.cost(model.native),
+            prompt=wish.prompt,
+            negative_prompt=options.negative or "",
             parameters=drawing.as_json(),
+            parent_picture_id=wish.parent_picture_id,
             interaction_token=interaction.token,
             token_expires_at=interaction.created_at + TOKEN_LIFE,
+            private=bool(options.private),
+            spoiler=bool(options.spoiler),
             locale=str(interaction.locale),
         )
-        match await self._database.jobs.accept(new, permission.allowance):
+        match await self._database.jobs.accept(new, permission.allowance, wish.source):
             case Accepted(job):
-                # Before the job is in line, so that this edit cannot come after the picture's.
-                with suppress(discord.HTTPException):
-                    await interaction.edit_original_response(view=messages.queued(job))
                 self._queue.put(waiting(job))
+                self._status.waits(job)
+                await self._hint(interaction, job)
             case refusal:
-                await _refuse(interaction, messages.refusal(refusal))
+                await tell_privately(interaction, messages.refusal(refusal))
 
-    def _by_house_rules(self, drawing: Drawing, settings: ServerSettings, place: Place, prompt: str) -> Drawing:
-        """The prompts as the engine gets them: wildcards chosen, the recommended tags added, the rating forced."""
-        defaults = settings.defaults
-        final = final_prompts(
-            expand(prompt, drawing.seeds[0]),
-            prefix=defaults.prefix if defaults.prefix_on else "",
-            negative_prefix=defaults.negative if defaults.negative_on else "",
-            age_restricted=may_be_explicit(settings, place),
-            category_of=self._tags.category_of,
+    async def _carry_on(
+        self,
+        interaction: Asked,
+        acknowledgement: Acknowledgement,
+        job: Job,
+        drawing: Drawing,
+        kind: str,
+        said: Options,
+        index: int = 0,
+        *,
+        prompt: str | None = None,
+        source: bytes | None = None,
+        variation: float | None = None,
+    ) -> None:
+        """Draws something that comes from one of a job's pictures."""
+        wish = Wish(
+            kind=kind,
+            prompt=prompt_of(job.prompt, drawing, index) if prompt is None else prompt,
+            said=said,
+            source=source or await self._database.sources.of_job(job.id),
+            parent_picture_id=await self._picture_id(job, index),
+            variation=variation,
         )
-        return replace(drawing, prompt=final.positive, negative_prompt=final.negative)
+        await self.accept(interaction, acknowledgement, wish)
+
+    def _drawing(self, wish: Wish, options: Options, settings: ServerSettings, place: Place, model: Model) -> Drawing:
+        age_restricted = may_be_explicit(settings, place)
+        house = House.of(self._tags, settings.defaults, age_restricted)
+        seeds = seeds_from(options.seed, options.count or 1)
+        if wish.variation is not None or wish.compared is not None:
+            seeds = seeds[:1] * len(seeds)
+        made = recipes(wish.prompt, options, seeds, house, model, from_picture=wish.source is not None)
+        if wish.variation is not None:
+            made = tuple(
+                replace(recipe, variation_seed=new_seed(), variation_strength=wish.variation) for recipe in made
+            )
+        comparison = None
+        if wish.compared is not None:
+            comparison = wish.compared.comparison
+            made = wish.compared.recipes(made[0])
+        return Drawing(recipes=made, options=options, age_restricted=age_restricted, comparison=comparison)
+
+    async def _permission(
+        self, interaction: Asked, drawing: Drawing, settings: ServerSettings, model: Model, typed: Wording
+    ) -> Permission | Refusal:
+        block = await self._database.servers.block_of(interaction.user.id, interaction.guild_id)
+        person, place = Person.of(interaction, block), Place.of(interaction)
+        return permit(settings, model.native, person, place, drawing, typed)
+
+    async def _hint(self, interaction: Asked, job: Job) -> None:
+        """Tells the person alone what in their prompt Anima takes otherwise than they meant."""
+        hinted = HintedPrompt.of(job, self._tags) if job.kind in ("imagine", "edit") else None
+        if hinted is not None:
+            with suppress(discord.HTTPException):
+                await interaction.followup.send(view=hinted.shown(), ephemeral=True)
+
+    async def _source(self, interaction: Asked, image: discord.Attachment | None) -> bytes | None:
+        if image is None:
+            return None
+        data = await fetch(interaction.client, image.url, image.size)
+        return await asyncio.to_thread(prepared, data)
+
+    async def _finished_picture(self, interaction: Asked, job: Job, index: int) -> bytes:
+        """The file of one of a job's pictures, from its message. Raises Unusable."""
+        if job.private:
+            raise Unusable(say(CANNOT_FETCH))
+        message = interaction.message
+        if message is None or message.id != job.message_id:
+            message = await _message_of(interaction.client, job)
+        media = media_of(message) if message is not None else []
+        if index >= len(media):
+            raise Unusable(say(CANNOT_FETCH))
+        data = await fetch(interaction.client, media[index].url)
+        return await asyncio.to_thread(prepared, data)
+
+    async def _picture_id(self, job: Job, index: int) -> int | None:
+        pictures = await self._database.pictures.of_job(job.id)
+        return next((picture.id for picture in pictures if picture.index in (index, 0)), None)
 
 
-def _with_defaults(defaults: Defaults, native: NativeSettings) -> Drawing:
-    """A drawing without prompts yet, as the server likes it and else as the model does."""
-    width, height = defaults.size or native.sizes[0]
-    return Drawing(
-        prompt="",
-        negative_prompt="",
-        width=width,
-        height=height,
-        steps=defaults.steps or native.steps,
-        cfg_scale=native.cfg_scale if defaults.cfg_scale is None else defaults.cfg_scale,
-        sampler=defaults.sampler or native.sampler,
-        scheduler=defaults.scheduler or native.scheduler,
-        seeds=(new_seed(),),
-    )
+def remembered_options(document: Any) -> Options:
+    """What somebody once kept; what may not be said any longer is passed over."""
+    try:
+        return Options.of(document)
+    except ValueError:
+        logger.info("some kept options are not valid any more, so they are passed over")
+        return Options()
 
 
-async def _refuse(interaction: Asked, sentence: str) -> None:
-    """Tell the person alone: the answer that everybody would see is taken back first."""
-    await interaction.delete_original_response()
-    await interaction.followup.send(sentence, ephemeral=True)
+async def _message_of(client: AnimaClient, job: Job) -> discord.Message | None:
+    if job.message_id is None:
+        return None
+    try:
+        return await client.get_partial_messageable(job.channel_id).fetch_message(job.message_id)
+    except discord.HTTPException as error:
+        logger.info("job %d: its message could not be fetched (%s)", job.id, error)
+        return None
+
+
+def _scaled(recipe: Recipe, factor: float) -> tuple[int, int]:
+    return round(recipe.width * factor / 16) * 16, round(recipe.height * factor / 16) * 16
+
+
+def _with_known_loras(below: Options, model: Model) -> Options:
+    """Kept defaults may name files that are gone; nobody asked for those just now."""
+    if below.loras is None:
+        return below
+    return replace(below, loras=tuple(each for each in below.loras if each[0] in model.loras))
+
+
+def _unknown(options: Options, said: Options, model: Model) -> str | None:
+    """What was asked for that is not there, in a sentence."""
+    for name, _ in options.loras or ():
+        if name not in model.loras:
+            return say(NO_SUCH_LORA, name=discord.utils.escape_markdown(name[:100]))
+    if said.turbo and model.turbo is None and model.native.cfg_scale != 1:
+        return say(NO_TURBO)
+    return None

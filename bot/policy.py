@@ -67,14 +67,22 @@ class Place:
         """Where an interaction came from. Raises ValueError where Discord does not say in which channel."""
         if interaction.channel_id is None:
             raise ValueError("This interaction is in no channel.")
-        channel = interaction.channel
+        return cls._at(interaction.guild_id, interaction.channel_id, interaction.channel)
+
+    @classmethod
+    def of_channel(cls, guild_id: int | None, channel: discord.abc.Snowflake) -> Place:
+        """The same place as Discord has it now."""
+        return cls._at(guild_id, channel.id, channel)
+
+    @classmethod
+    def _at(cls, guild_id: int | None, channel_id: int, channel: object) -> Place:
         ruling = channel.parent if isinstance(channel, discord.Thread) else channel
         above = [channel.parent_id] if isinstance(channel, discord.Thread) else []
         if isinstance(ruling, discord.abc.GuildChannel):
             above += [ruling.category_id] if ruling.category_id is not None else []
         return cls(
-            guild_id=interaction.guild_id,
-            channel_id=interaction.channel_id,
+            guild_id=guild_id,
+            channel_id=channel_id,
             above=tuple(above),
             age_restricted=ruling is not None and hasattr(ruling, "is_nsfw") and bool(ruling.is_nsfw()),
         )
@@ -96,6 +104,7 @@ class EffectiveLimits:
     area: float
     steps: int
     count: int
+    compared: int
 
 
 @dataclass(frozen=True)
@@ -182,8 +191,9 @@ def forbidden_wording(settings: ServerSettings, place: Place, drawing: Drawing, 
     minors = _about_minors(drawing, typed)
     if minors is not None:
         return minors
-    if drawing.cfg_scale < LEAST_CFG_SCALE:
-        return Refusal(Why.CFG_SCALE, {"cfg_scale": drawing.cfg_scale, "limit": LEAST_CFG_SCALE})
+    cfg_scale = min(recipe.cfg_scale for recipe in drawing.recipes)
+    if cfg_scale < LEAST_CFG_SCALE:
+        return Refusal(Why.CFG_SCALE, {"cfg_scale": cfg_scale, "limit": LEAST_CFG_SCALE})
     words = _blocked_words(settings, drawing, typed)
     if words:
         return Refusal(Why.BLOCKED_WORDS, {"terms": _listed(words)})
@@ -211,6 +221,7 @@ def effective_limits(settings: ServerSettings, native: NativeSettings) -> Effect
         area=limits.megapixels * MEGAPIXEL if limits.megapixels is not None else TIMES_NATIVE_AREA * width * height,
         steps=limits.steps or max(MOST_STEPS_UNLESS_SET, native.steps),
         count=limits.count,
+        compared=limits.compared,
     )
 
 
@@ -233,16 +244,18 @@ def _about_person_and_place(settings: ServerSettings, person: Person, place: Pla
 
 
 def _about_size(limits: EffectiveLimits, drawing: Drawing) -> Refusal | None:
-    size = {"width": drawing.width, "height": drawing.height}
-    if max(drawing.width, drawing.height) > limits.side:
-        return Refusal(Why.SIDE, {**size, "limit": limits.side})
-    if drawing.width * drawing.height > limits.area:
-        megapixels, side = round(limits.area / MEGAPIXEL, 2), math.isqrt(int(limits.area)) // 16 * 16
-        return Refusal(Why.AREA, {**size, "limit": megapixels, "side": side})
-    if drawing.steps > limits.steps:
-        return Refusal(Why.STEPS, {"steps": drawing.steps, "limit": limits.steps})
-    if len(drawing.seeds) > limits.count:
-        return Refusal(Why.COUNT, {"count": len(drawing.seeds), "limit": limits.count})
+    for recipe in drawing.recipes:
+        size = {"width": recipe.width, "height": recipe.height}
+        if max(recipe.width, recipe.height) > limits.side:
+            return Refusal(Why.SIDE, {**size, "limit": limits.side})
+        if recipe.width * recipe.height > limits.area:
+            megapixels, side = round(limits.area / MEGAPIXEL, 2), math.isqrt(int(limits.area)) // 16 * 16
+            return Refusal(Why.AREA, {**size, "limit": megapixels, "side": side})
+        if recipe.steps > limits.steps:
+            return Refusal(Why.STEPS, {"steps": recipe.steps, "limit": limits.steps})
+    count, limit = len(drawing.recipes), limits.count if drawing.comparison is None else limits.compared
+    if count > limit:
+        return Refusal(Why.COUNT, {"count": count, "limit": limit})
     return None
 
 
@@ -253,19 +266,24 @@ def _blocked_words(settings: ServerSettings, drawing: Drawing, typed: Wording) -
     by_the_house = blocked_words(settings.defaults.prefix, words)
     not_by_the_house = [word for word in words if word not in by_the_house]
     found = [word for text in asked for word in blocked_words(text, words)]
-    return tuple(dict.fromkeys((*found, *blocked_words(drawing.prompt, not_by_the_house))))
+    found += [word for text in _prompts(drawing) for word in blocked_words(text, not_by_the_house)]
+    return tuple(dict.fromkeys(found))
 
 
 def _drawn(drawing: Drawing, typed: Wording) -> tuple[str, ...]:
-    return (*typed.texts, drawing.prompt, *_names_of_loras(drawing))
+    return (*typed.texts, *_prompts(drawing), *_names_of_loras(drawing))
 
 
 def _avoided(drawing: Drawing, typed: Wording) -> str:
-    return f"{typed.negative}\n{drawing.negative_prompt}"
+    return "\n".join(dict.fromkeys([typed.negative, *(recipe.negative_prompt for recipe in drawing.recipes)]))
+
+
+def _prompts(drawing: Drawing) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(recipe.prompt for recipe in drawing.recipes))
 
 
 def _names_of_loras(drawing: Drawing) -> tuple[str, ...]:
-    return tuple(name for name, _ in drawing.loras)
+    return tuple(dict.fromkeys(name for recipe in drawing.recipes for name, _ in recipe.loras))
 
 
 def _negatively_weighted(negative: str) -> Iterator[str]:

@@ -19,6 +19,8 @@ from storage.servers import EVERYWHERE, Servers
 
 MOST_PICTURES = 4
 """Pictures of one job."""
+MOST_COMPARED = 16
+"""Pictures of one comparison."""
 SMALLEST_SIDE = 64
 LONGEST_HOUSE_TEXT = 1000
 MOST_BLOCKED_WORDS = 300
@@ -27,7 +29,7 @@ MOST_WAITING = 500
 MOST_CREDITS = 1_000_000
 
 
-def _one_of(names: Sequence[str]) -> Callable[[str], str]:
+def one_of(names: Sequence[str]) -> Callable[[str], str]:
     def check(name: str) -> str:
         if name not in names:
             raise ValueError(f"{name!r} is not known; it may be {', '.join(names)}")
@@ -54,8 +56,8 @@ class Defaults:
     """Width and height in pixels."""
     steps: Steps | None = None
     cfg_scale: CfgScale | None = None
-    sampler: Annotated[str, AfterValidator(_one_of(SAMPLERS))] | None = None
-    scheduler: Annotated[str, AfterValidator(_one_of(SCHEDULERS))] | None = None
+    sampler: Annotated[str, AfterValidator(one_of(SAMPLERS))] | None = None
+    scheduler: Annotated[str, AfterValidator(one_of(SCHEDULERS))] | None = None
     prefix_on: bool = True
     prefix: HouseText = RECOMMENDED_PREFIX
     negative_on: bool = True
@@ -78,6 +80,8 @@ class Limits:
     count: Count = MOST_PICTURES
     waiting: Annotated[int, Field(ge=1, le=MOST_WAITING)] = 50
     """Jobs of one person in the queue."""
+    compared: Annotated[int, Field(ge=0, le=MOST_COMPARED)] = 12
+    """Pictures of one comparison; 0 switches comparing off."""
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from bot.picture_policy import PicturePolicy, thresholds
+
 MINIATURE = Path(__file__).parent.parent / "inference" / "miniature" / "models"
+
+
+def _readable(text: str) -> str:
+    thresholds(text)
+    return text
+
+
+Thresholds = Annotated[str, AfterValidator(_readable)]
 
 
 class SettingsError(ValueError):
@@ -26,6 +37,10 @@ class Settings(BaseSettings):
     anima_device: str = "auto"
     anima_dtype: str = "auto"
     anima_largest_batch: int = Field(4, ge=1, le=64)
+    tag_file: Path | None = None
+    picture_classifier: str | None = None
+    picture_classifier_hides: Thresholds = "nsfw:0.5"
+    picture_classifier_refuses: Thresholds = ""
 
     @classmethod
     def read(cls, **overrides: object) -> Settings:
@@ -42,6 +57,11 @@ class Settings(BaseSettings):
         if value not in ("auto", "float32", "bfloat16"):
             raise ValueError(f"{value!r} is no dtype; it may be auto, float32 or bfloat16")
         return value
+
+    @property
+    def picture_policy(self) -> PicturePolicy:
+        """What becomes of finished pictures, where there is a classifier."""
+        return PicturePolicy(thresholds(self.picture_classifier_hides), thresholds(self.picture_classifier_refuses))
 
     @property
     def models(self) -> Path:

@@ -3,66 +3,95 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import aiohttp
+import discord
+from PIL import Image
 
 from bot import messages
 from bot.delivery import Delivery, Undeliverable
 from bot.jobs import Drawing, waiting
+from bot.language import speaking
+from bot.messages import Standing
 from bot.pace import Pace
+from bot.picture_policy import PicturePolicy, Verdict
 from bot.queue import FairQueue, Waiting
-from inference import Cancelled, EncodedPicture, NativeSettings, Progress
+from bot.status import JobProgress, StatusMessages
+from inference import Cancelled, EncodedPicture, GenerationRequest, Progress
 from inference.process import EngineDescription, EngineDied, EngineProcess
 from storage.database import Database
 from storage.jobs import Job
 from storage.pictures import NewPicture
 from storage.schema import JobState
+from storage.transactions import StorageUnavailable
 
 logger = logging.getLogger(__name__)
 
 MOST_ATTEMPTS = 2
-SHOWN_EVERY = 3.0
-"""Seconds between two edits of one message."""
+FIRST_RETRY, LONGEST_RETRY = 2.0, 60.0
+"""Seconds before a delivery that Discord did not answer is tried again; each time twice as long."""
 
-Watcher = Callable[[Job, Progress], None]
+CLOSING_GRACE = 10.0
+"""Seconds that deliveries have when the bot is told to end."""
+
+Watcher = Callable[[Job, JobProgress], None]
 
 
 class Worker:
-    def __init__(self, engine: EngineProcess, queue: FairQueue, database: Database, delivery: Delivery) -> None:
+    def __init__(
+        self,
+        engine: EngineProcess,
+        queue: FairQueue,
+        database: Database,
+        delivery: Delivery,
+        *,
+        picture_policy: PicturePolicy | None = None,
+        previews: bool = True,
+    ) -> None:
         self._engine = engine
         self._queue = queue
         self._database = database
         self._delivery = delivery
+        self._picture_policy = picture_policy or PicturePolicy()
         self._description: asyncio.Future[EngineDescription] = asyncio.get_running_loop().create_future()
         self._deliveries: dict[int, asyncio.Task[None]] = {}
         self._pace = Pace()
         self._batch = _NOTHING
         self._cancelled: set[int] = set()
         self._watchers: list[Watcher] = []
-        self._progress_shown = _ProgressShown(delivery)
+        self.status = StatusMessages(delivery, self.standing_of, previews)
 
     def watch(self, watcher: Watcher) -> None:
         """Have `watcher` told, in the event loop, of every step of every job."""
         self._watchers.append(watcher)
 
-    async def native_settings(self) -> NativeSettings:
-        """The loaded model's own sizes and settings; waits while it is loading."""
-        return (await asyncio.shield(self._description)).native
+    async def description(self) -> EngineDescription:
+        """What the loaded model says of itself; waits while it is loading."""
+        return await asyncio.shield(self._description)
 
     async def run(self) -> None:
         """Draw until cancelled. Raises EngineFailed where the engine cannot be loaded at all."""
         await self._start_engine()
-        while True:
-            batch = await self._queue.take()
-            self._batch = _Batch(frozenset(taken.job_id for taken in batch), sum(taken.cost for taken in batch))
-            try:
-                await self._draw(batch)
-            finally:
-                self._batch = _NOTHING
-                self._cancelled.clear()
+        telling = asyncio.create_task(self.status.run(), name="status")
+        try:
+            while True:
+                batch = await self._queue.take()
+                self._batch = _Batch(frozenset(taken.job_id for taken in batch), sum(taken.cost for taken in batch))
+                try:
+                    await self._draw(batch)
+                finally:
+                    self._batch = _NOTHING
+                    self._cancelled.clear()
+        finally:
+            telling.cancel()
 
     async def cancel(self, job_id: int) -> None:
         """Drop a job that the database has cancelled, wherever it is. Once this returns, nothing more is posted of it.
@@ -72,9 +101,18 @@ class Worker:
         self._queue.remove(job_id)
         if job_id in self._batch.job_ids:
             self._cancelled.add(job_id)
-            await self._progress_shown.end(job_id)
+        await self.status.end(job_id)
         if (delivery := self._deliveries.get(job_id)) is not None:
             await asyncio.gather(delivery, return_exceptions=True)
+
+    def standing_of(self, job: Job) -> Standing | None:
+        """Where a job stands in line; None if it does not wait there."""
+        place = self._queue.place(job.id)
+        if place is None:
+            return None
+        seconds = self.seconds_until_drawn(job)
+        ready_at = None if seconds is None else discord.utils.utcnow() + timedelta(seconds=seconds)
+        return Standing(place.jobs_ahead, ready_at, self._queue.paused)
 
     def seconds_until_drawn(self, job: Job) -> float | None:
         """About how long a live job still takes. None: nothing was drawn yet to judge by, or nobody waits for it."""
@@ -86,12 +124,24 @@ class Worker:
         return None if left is None or wait is None else left + wait
 
     async def close(self) -> None:
-        await asyncio.gather(*self._deliveries.values(), return_exceptions=True)
+        """Let deliveries that are under way arrive; those that wait for Discord are made after the next start."""
+        if self._deliveries:
+            _, late = await asyncio.wait(self._deliveries.values(), timeout=CLOSING_GRACE)
+            for delivery in late:
+                delivery.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         await asyncio.to_thread(self._engine.stop)
 
     def deliver_later(self, job: Job) -> None:
         """Deliver while the next batch is being drawn."""
-        task = asyncio.create_task(self._deliver(job), name=f"deliver-{job.id}")
+        self._bring(job, self._deliver(job))
+
+    def apologise_later(self, job: Job) -> None:
+        """Tell somebody who has not heard yet that their job came to nothing."""
+        self._bring(job, self._apologise(job, job.reason or messages.NOTHING_CAME))
+
+    def _bring(self, job: Job, news: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(news, name=f"deliver-{job.id}")
         self._deliveries[job.id] = task
         task.add_done_callback(lambda _: self._deliveries.pop(job.id, None))
 
@@ -109,8 +159,12 @@ class Worker:
         if not jobs:
             return
         drawings = [Drawing.of(job) for job in jobs]
-        requests = [request for drawing in drawings for request in drawing.requests()]
-        reporter = _Reporter(jobs, drawings, (self._progress_shown.show, *self._watchers))
+        requests = [
+            request
+            for job, drawing in zip(jobs, drawings, strict=True)
+            for request in await self._requests(job, drawing)
+        ]
+        reporter = _Reporter(jobs, drawings, self._tell)
         wanted = frozenset(job.id for job in jobs)
         self._batch = replace(self._batch, started=time.perf_counter())
         try:
@@ -128,14 +182,36 @@ class Worker:
             for job in jobs:
                 await self._fail(job, str(error))
             return
-        finally:
-            await self._progress_shown.stop()
         self._pace.learn(sum(job.cost for job in jobs), time.perf_counter() - self._batch.started)
         for job, drawing in zip(jobs, drawings, strict=True):
-            own, pictures = pictures[: len(drawing.seeds)], pictures[len(drawing.seeds) :]
-            kept = await self._database.jobs.rendered(job.id, _new_pictures(job, drawing, own))
-            if kept is not None and job.id not in self._cancelled:
-                self.deliver_later(job)
+            own, pictures = pictures[: len(drawing.recipes)], pictures[len(drawing.recipes) :]
+            if job.id not in self._cancelled:
+                await self._keep(job, drawing, own)
+
+    async def _requests(self, job: Job, drawing: Drawing) -> list[GenerationRequest]:
+        source = await self._database.sources.of_job(job.id)
+        return drawing.requests(None if source is None else Image.open(io.BytesIO(source)))
+
+    def _tell(self, job: Job, progress: JobProgress) -> None:
+        if job.id in self._cancelled:
+            return
+        for watcher in (self.status.draws, *self._watchers):
+            watcher(job, progress)
+
+    async def _keep(self, job: Job, drawing: Drawing, pictures: Sequence[EncodedPicture]) -> None:
+        """Writes down the pictures of a job and has them delivered, if they may be shown."""
+        verdict = Verdict.SHOWN
+        if not drawing.age_restricted:
+            verdict = self._picture_policy.verdict(picture.labels for picture in pictures)
+        if verdict is not Verdict.SHOWN:
+            logger.info("job %d: the classifier has it %s", job.id, verdict.name.lower())
+        if verdict is Verdict.REFUSED:
+            if await self._database.jobs.refuse(job.id, messages.JUDGED_UNFIT):
+                await self._apologise(job, messages.JUDGED_UNFIT)
+            return
+        new = _new_pictures(job, drawing, pictures)
+        if await self._database.jobs.rendered(job.id, new, spoiler=verdict is Verdict.HIDDEN) is not None:
+            self.deliver_later(job)
 
     async def _try_again(self, jobs: Sequence[Job]) -> None:
         for job in jobs:
@@ -143,22 +219,42 @@ class Worker:
                 await self._fail(job, messages.ENGINE_LOST)
             elif await self._database.jobs.put_back([job.id]):
                 self._queue.put_back(waiting(job))
+                self.status.waits(job)
 
     async def _fail(self, job: Job, reason: str) -> None:
         if await self._database.jobs.fail(job.id, reason):
-            try:
-                await self._delivery.apologise(job, reason)
-            except Undeliverable as error:
-                logger.warning("job %d: %s", job.id, error)
+            await self._apologise(job, reason)
+
+    async def _apologise(self, job: Job, reason: str) -> None:
+        """Tell why a job came to nothing. Who cannot be told now is told after the next start."""
+        await self.status.end(job.id)
+        with speaking(job.locale):
+            said = messages.why(reason)
+        try:
+            await self._delivery.apologise(job, said)
+        except (Undeliverable, discord.HTTPException, aiohttp.ClientError, OSError) as error:
+            logger.warning("job %d: %s", job.id, error)
 
     async def _deliver(self, job: Job) -> None:
-        try:
-            await self._delivery.deliver(job)
-        except Undeliverable as error:
-            logger.warning("job %d: %s", job.id, error)
-            await self._database.jobs.fail(job.id, str(error))
-        except Exception:
-            logger.exception("job %d: delivery went wrong", job.id)
+        """Deliver, however long Discord or the database does not answer."""
+        await self.status.end(job.id)
+        wait = FIRST_RETRY
+        while True:
+            try:
+                await self._delivery.deliver(job)
+                return
+            except Undeliverable as error:
+                logger.warning("job %d: %s", job.id, error)
+                await self._fail(job, str(error))
+                return
+            except (discord.DiscordServerError, aiohttp.ClientError, OSError, StorageUnavailable) as error:
+                logger.warning("job %d: not delivered yet (%s); trying again in %.0f s", job.id, error, wait)
+            except Exception:
+                logger.exception("job %d: delivery went wrong", job.id)
+                await self._fail(job, messages.DISCORD_REFUSED)
+                return
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, LONGEST_RETRY)
 
 
 @dataclass(frozen=True)
@@ -180,65 +276,42 @@ _NOTHING = _Batch(frozenset(), 0.0)
 
 
 class _Reporter:
-    """Takes the engine's progress out of its thread and hands it to the watchers of each job concerned."""
+    """Takes the engine's progress out of its thread and tells it job by job, though jobs share batches."""
 
-    def __init__(self, jobs: Sequence[Job], drawings: Sequence[Drawing], watchers: Sequence[Watcher]) -> None:
+    def __init__(
+        self, jobs: Sequence[Job], drawings: Sequence[Drawing], tell: Callable[[Job, JobProgress], None]
+    ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._watchers = watchers
-        self._job_of_picture = [job for job, drawing in zip(jobs, drawings, strict=True) for _ in drawing.seeds]
+        self._tell_job = tell
+        self._jobs = {job.id: job for job in jobs}
+        self._job_of = [job.id for job, drawing in zip(jobs, drawings, strict=True) for _ in drawing.recipes]
+        self._done = [0.0] * len(self._job_of)
+        self._previews: dict[int, Image.Image] = {}
 
     def from_thread(self, progress: Progress) -> None:
         self._loop.call_soon_threadsafe(self._tell, progress)
 
     def _tell(self, progress: Progress) -> None:
-        concerned = {
-            self._job_of_picture[position].id: self._job_of_picture[position] for position in progress.pictures
-        }
-        for job in concerned.values():
-            for watcher in self._watchers:
-                watcher(job, progress)
-
-
-class _ProgressShown:
-    """Edits the messages of the jobs that are being drawn, each at most every few seconds."""
-
-    def __init__(self, delivery: Delivery) -> None:
-        self._delivery = delivery
-        self._next: dict[int, float] = {}
-        self._edits: dict[int, asyncio.Task[None]] = {}
-
-    def show(self, job: Job, progress: Progress) -> None:
-        now = time.monotonic()
-        edit = self._edits.get(job.id)
-        if now < self._next.get(job.id, now) or (edit is not None and not edit.done()):
-            return
-        self._next[job.id] = now + SHOWN_EVERY
-        view = messages.drawing(job, progress.step, progress.steps)
-        self._edits[job.id] = asyncio.create_task(self._delivery.show(job, view))
-
-    async def end(self, job_id: int) -> None:
-        """Show no more of a job; wait for the edit that is under way."""
-        self._next[job_id] = math.inf
-        if (edit := self._edits.get(job_id)) is not None:
-            await asyncio.gather(edit, return_exceptions=True)
-
-    async def stop(self) -> None:
-        """Wait for the edits that are under way: none may arrive after the picture."""
-        edits, self._edits = self._edits, {}
-        self._next.clear()
-        await asyncio.gather(*edits.values(), return_exceptions=True)
+        for position in progress.pictures:
+            self._done[position] = progress.step / progress.steps
+        self._previews.update(zip(progress.pictures, progress.previews(), strict=False))
+        for job_id in dict.fromkeys(self._job_of[position] for position in progress.pictures):
+            own = [position for position, owner in enumerate(self._job_of) if owner == job_id]
+            previews = [self._previews[position] for position in own if position in self._previews]
+            fraction = sum(self._done[position] for position in own) / len(own)
+            self._tell_job(self._jobs[job_id], JobProgress(fraction, progress.step, progress.steps, previews))
 
 
 def _new_pictures(job: Job, drawing: Drawing, pictures: Sequence[EncodedPicture]) -> list[NewPicture]:
     return [
         NewPicture(
             index=index,
-            prompt=drawing.prompt,
+            prompt=recipe.prompt,
             seed=picture.seed,
             width=picture.width,
             height=picture.height,
             file_name=messages.file_name(job.id, index),
             content=picture.png,
         )
-        for index, picture in enumerate(pictures)
+        for index, (recipe, picture) in enumerate(zip(drawing.recipes, pictures, strict=True))
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -152,6 +152,8 @@ class EncodedPicture:
     height: int
     seed: int
     timings: Timings
+    labels: Mapping[str, float] = field(default_factory=dict)
+    """As `Picture.labels`."""
 
 
 @dataclass(frozen=True)

@@ -186,13 +186,19 @@ class Jobs:
         async with self._transactions.writing(alone_with="queue") as connection:
             return await _change(connection, jobs.c.id.in_(job_ids), JobState.QUEUED)
 
-    async def rendered(self, job_id: int, new_pictures: Sequence[NewPicture]) -> tuple[int, ...] | None:
-        """Running to rendered, with the files to deliver. Returns the pictures' ids in order, None if too late."""
+    async def rendered(
+        self, job_id: int, new_pictures: Sequence[NewPicture], *, spoiler: bool = False
+    ) -> tuple[int, ...] | None:
+        """Running to rendered, with the files to deliver. Returns the pictures' ids in order, None if too late.
+
+        `spoiler` hides them, whether or not that was asked for.
+        """
         if not new_pictures:
             raise ValueError(f"Job {job_id} has no picture; fail it instead, so that its cost is given back.")
         now = self._clock()
         async with self._transactions.writing() as connection:
-            if not await _change(connection, jobs.c.id == job_id, JobState.RENDERED, rendered_at=now):
+            hidden = {"spoiler": True} if spoiler else {}
+            if not await _change(connection, jobs.c.id == job_id, JobState.RENDERED, rendered_at=now, **hidden):
                 return None
             return await add_pictures(connection, job_id, new_pictures, now)
 

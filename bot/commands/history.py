@@ -18,6 +18,7 @@ from yarl import URL
 
 from bot.interactions import Layout
 from bot.jobs import Drawing
+from bot.picture_info import in_words
 from bot.quoting import WORDLESS, cut, in_a_line, quoted
 from storage.jobs import Job
 from storage.pictures import Page, Picture
@@ -120,7 +121,7 @@ class AgainButton(ui.DynamicItem[ui.Button[Any]], template=r"anima:history:again
         elif not job.parameters:
             await interaction.edit_original_response(content=WORDS_FORGOTTEN)
         else:
-            await interaction.client.intake.reroll(interaction, acknowledgement, job.id)
+            await interaction.client.intake.reroll(interaction, acknowledgement, job, Drawing.of(job))
 
 
 class DeleteButton(ui.DynamicItem[ui.Button[Any]], template=r"anima:history:delete:(?P<picture>[0-9]{1,18})"):
@@ -265,8 +266,7 @@ async def _show(interaction: discord.Interaction[AnimaClient], picture_id: int) 
 def _settings(picture: Picture, job: Job | None) -> str:
     settings = [discord.utils.format_dt(picture.created_at), f"{picture.width}x{picture.height}"]
     if job is not None and job.parameters:
-        drawing = Drawing.of(job)
-        settings += [f"{drawing.steps} steps", f"CFG {drawing.cfg_scale:g}", drawing.sampler, drawing.scheduler]
+        settings = [discord.utils.format_dt(picture.created_at), in_words(Drawing.of(job).recipes[picture.index])]
     return " · ".join([*settings, f"seed {picture.seed}"])
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.client import AnimaClient
+from bot.prompting import TagIndex
 from bot.sandbox import Channel, Message, SentInteraction, StandIn, User
 from bot.settings import Settings
 from storage.database import Database
@@ -16,6 +17,7 @@ from storage.schema import JobState
 from tests.bot.pretend_engine import PretendEngine
 
 PATIENCE = 10.0
+TAGS = TagIndex.load()
 
 
 class Stage:
@@ -25,12 +27,15 @@ class Stage:
         self.discord = discord_
         self.alice, self.bob, self.general = discord_.world.alice, discord_.world.bob, discord_.world.general
         self.engine = PretendEngine()
+        self.models = folder / "models"
+        (self.models / "loras").mkdir(parents=True)
+        self.settings: dict[str, Any] = {"anima_largest_batch": 4}
         self._url = f"sqlite:///{folder}/anima.db"
 
     async def start(self) -> None:
         self.database = await Database.open(self._url)
-        settings = Settings(_env_file=None, database_url=self._url, anima_largest_batch=4)
-        self.client = AnimaClient(settings, self.database, self.engine)
+        settings = Settings(_env_file=None, database_url=self._url, anima_models=self.models, **self.settings)
+        self.client = AnimaClient(settings, self.database, self.engine, TAGS)
         self.client._connection.guild_ready_timeout = 0.01
         self._running = asyncio.create_task(self.client.start(self.discord.token))
         ready = asyncio.create_task(self.discord.wait_until_ready(PATIENCE))
@@ -61,15 +66,17 @@ class Stage:
         """What a slash command comes to."""
         return await (await self.slash(command, user, **options)).response()
 
-    async def ask(self, prompt: str, user: User | None = None, where: Channel | None = None) -> Job:
+    async def ask(self, prompt: str, user: User | None = None, where: Channel | None = None, **options: Any) -> Job:
         """`/anima imagine`, up to the moment when its job is known."""
-        interaction = await self.slash("imagine", user, where, prompt=prompt)
+        interaction = await self.slash("imagine", user, where, prompt=prompt, **options)
         await interaction.acknowledged()
         return await until(lambda: self.database.jobs.by_interaction(interaction.id))
 
-    async def draw(self, prompt: str, user: User | None = None, where: Channel | None = None) -> tuple[Job, Message]:
+    async def draw(
+        self, prompt: str, user: User | None = None, where: Channel | None = None, **options: Any
+    ) -> tuple[Job, Message]:
         """`/anima imagine`, up to the delivered picture."""
-        job = await self.in_state((await self.ask(prompt, user, where)).id, JobState.DELIVERED)
+        job = await self.in_state((await self.ask(prompt, user, where, **options)).id, JobState.DELIVERED)
         message = self.discord.messages.get(job.message_id)
         assert message is not None
         return job, message

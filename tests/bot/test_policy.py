@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import discord
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.discord_endpoints import point_discord_at
-from bot.jobs import Drawing
+from bot.jobs import Drawing, Recipe
 from bot.policy import (
     SENTENCES,
     EffectiveLimits,
@@ -45,11 +46,21 @@ SMILE = Wording(("1girl, smile",))
 DEFAULT = ServerSettings()
 
 
-def drawing_of(typed: Wording, *, age_restricted: bool = False, **changes: object) -> Drawing:
-    """A default picture of Anima's for these words, as intake makes it."""
+def drawing_of(typed: Wording, *, age_restricted: bool = False, count: int = 1, **changes: Any) -> Drawing:
+    """Default pictures of Anima's for these words, as intake makes them."""
     final = final_prompts(typed.texts[0], typed.negative, age_restricted=age_restricted)
-    drawing = Drawing(final.positive, final.negative, 1024, 1024, 30, 4.0, "er_sde", "simple", (1,))
-    return replace(drawing, **changes)  # type: ignore[arg-type]
+    recipe = Recipe(
+        prompt=final.positive,
+        negative_prompt=final.negative,
+        width=1024,
+        height=1024,
+        steps=30,
+        cfg_scale=4.0,
+        sampler="er_sde",
+        scheduler="simple",
+        seed=1,
+    )
+    return Drawing(recipes=(replace(recipe, **changes),) * count, age_restricted=age_restricted)  # type: ignore[arg-type]
 
 
 def ask(
@@ -57,7 +68,7 @@ def ask(
     person: Person = BOB,
     place: Place = HERE,
     typed: Wording = SMILE,
-    **changes: object,
+    **changes: Any,
 ) -> Permission | Refusal:
     drawing = drawing_of(typed, age_restricted=place.age_restricted, **changes)
     return permit(settings, ANIMA, person, place, drawing, typed)
@@ -116,12 +127,12 @@ def test_only_the_chosen_roles_and_admins_draw() -> None:
 )
 def test_a_limit_lets_through_what_is_on_it_and_nothing_above(side: int, steps: int, count: int) -> None:
     settings = ServerSettings(limits=Limits(side=side, steps=steps, count=count))
-    at_most = {"width": side, "height": side, "steps": steps, "seeds": tuple(range(count))}
+    at_most = {"width": side, "height": side, "steps": steps, "count": count}
     assert why(ask(settings, **at_most)) is None
     assert why(ask(settings, **{**at_most, "width": side + 16})) is Why.SIDE
     assert why(ask(settings, **{**at_most, "height": side + 16})) is Why.SIDE
     assert why(ask(settings, **{**at_most, "steps": steps + 1})) is Why.STEPS
-    assert why(ask(settings, **{**at_most, "seeds": tuple(range(count + 1))})) is Why.COUNT
+    assert why(ask(settings, **{**at_most, "count": count + 1})) is Why.COUNT
 
 
 def test_a_megapixel_is_1024_by_1024() -> None:
@@ -137,7 +148,9 @@ def test_a_megapixel_is_1024_by_1024() -> None:
 
 def test_limits_that_a_server_does_not_set_follow_the_model() -> None:
     small = NativeSettings(((64, 64),), steps=120, cfg_scale=1, sampler="euler", scheduler="simple")
-    assert effective_limits(DEFAULT, small) == EffectiveLimits(side=4096, area=128 * 128, steps=120, count=4)
+    assert effective_limits(DEFAULT, small) == EffectiveLimits(
+        side=4096, area=128 * 128, steps=120, count=4, compared=12
+    )
     assert why(ask(width=2048, height=2048)) is None
     assert why(ask(width=2064, height=2048)) is Why.AREA
     assert why(ask(steps=101)) is Why.STEPS
@@ -250,7 +263,7 @@ drawings = st.fixed_dictionaries(
     {
         "width": st.sampled_from((512, 1024, 1040, 2048)),
         "steps": st.integers(1, 60),
-        "seeds": st.integers(1, 4).map(range).map(tuple),
+        "count": st.integers(1, 4),
         "cfg_scale": st.sampled_from((0.5, 1.0, 4.0)),
     }
 )

@@ -10,9 +10,10 @@ import pytest
 
 from bot.commands import COMPONENTS
 from bot.commands.history import LONGEST_WORDS, NOT_THERE, PICTURES_A_PAGE, WORDS_FORGOTTEN, PageButton
+from bot.jobs import Drawing
 from bot.sandbox import Message, Permissions
 from bot.sandbox.components import walk
-from storage.jobs import Allowance, NewJob
+from storage.jobs import Allowance, Job, NewJob
 from storage.pictures import NewPicture
 from storage.schema import JobState
 from tests.bot.stage import Stage, until
@@ -27,6 +28,10 @@ def thumbnails(message: Message) -> list[str]:
 def is_on(message: Message, label: str) -> bool:
     [button] = [button for button in message.inputs() if button.get("label") == label]
     return not button.get("disabled")
+
+
+def seeds(job: Job) -> list[int]:
+    return [recipe.seed for recipe in Drawing.of(job).recipes]
 
 
 async def shown(stage: Stage, overview: Message, index: int = 0) -> Message:
@@ -121,8 +126,8 @@ async def test_a_picture_is_shown_with_its_settings_and_its_message(stage: Stage
     job, _ = await stage.draw("1girl, smile")
     message = await shown(stage, await stage.answer("history"))
     assert message.is_ephemeral
-    seed = job.parameters["seeds"][0]
-    assert f"4 steps · CFG 4 · er\\_sde · simple · seed {seed}".replace("\\", "") in message.text
+    seed = Drawing.of(job).recipes[0].seed
+    assert f"64x64, 4 steps, CFG 4, er_sde simple · seed {seed}" in message.text
     [gallery] = [part for _, part in walk(list(message.components)) if part["type"] == 12]
     assert gallery["items"][0]["media"]["url"].startswith(f"{stage.discord.cdn.base}/attachments/")
     [link] = [button for button in message.inputs() if button.get("url")]
@@ -136,7 +141,7 @@ async def test_a_picture_is_drawn_again_for_all_to_see_after_a_restart(stage: St
     interaction = await stage.press(message, "Draw again")
     again = await until(lambda: stage.database.jobs.by_interaction(interaction.id))
     again = await stage.in_state(again.id, JobState.DELIVERED)
-    assert again.prompt == job.prompt and again.parameters["seeds"] != job.parameters["seeds"]
+    assert again.prompt == job.prompt and seeds(again) != seeds(job)
     assert not stage.discord.messages.get(again.message_id).is_ephemeral
 
 

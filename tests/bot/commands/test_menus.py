@@ -9,6 +9,7 @@ from PIL import Image, PngImagePlugin
 from bot.commands import menus
 from bot.commands.menus import NO_JOB, NO_PICTURE, OUT_OF_REACH, TELLS_NOTHING, TOO_LARGE, UNREADABLE
 from bot.commands.queue import CANCELLED, ENDED_ALREADY
+from bot.jobs import Drawing
 from bot.sandbox import Message, Upload
 from storage.schema import JobState
 from tests.bot.stage import Stage
@@ -38,7 +39,7 @@ async def test_our_own_picture_tells_how_it_was_made_to_who_asks_alone(stage: St
     told = await parameters(stage, message)
     assert told.is_ephemeral and told.visible_to == stage.bob
     assert "1girl, smile" in told.text
-    assert f"seed {job.parameters['seeds'][0]}" in told.text
+    assert f"seed {Drawing.of(job).recipes[0].seed}" in told.text
 
 
 async def test_what_another_program_wrote_is_read_and_shown_as_inert_text(stage: Stage) -> None:

@@ -1,0 +1,52 @@
+"""What becomes of a finished picture by what a classifier says of it, where the operator has named one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+
+class Verdict(IntEnum):
+    """In order of severity."""
+
+    SHOWN = 0
+    HIDDEN = 1
+    REFUSED = 2
+
+
+@dataclass(frozen=True)
+class PicturePolicy:
+    """For channels that are not age-restricted. From which probability on a label hides, or refuses, a picture."""
+
+    hides: Mapping[str, float] = field(default_factory=dict)
+    refuses: Mapping[str, float] = field(default_factory=dict)
+
+    def verdict(self, pictures: Iterable[Mapping[str, float]]) -> Verdict:
+        """The severest of a job's pictures: they are posted in one message."""
+        return max((self._of_one(labels) for labels in pictures), default=Verdict.SHOWN)
+
+    def _of_one(self, labels: Mapping[str, float]) -> Verdict:
+        found = {label.casefold(): probability for label, probability in labels.items()}
+        if _reached(self.refuses, found):
+            return Verdict.REFUSED
+        return Verdict.HIDDEN if _reached(self.hides, found) else Verdict.SHOWN
+
+
+def _reached(thresholds: Mapping[str, float], found: Mapping[str, float]) -> bool:
+    return any(found.get(label, 0.0) >= threshold for label, threshold in thresholds.items())
+
+
+def thresholds(text: str) -> dict[str, float]:
+    """What `nsfw:0.5, gore:0.8` says. Raises ValueError, in a sentence."""
+    found: dict[str, float] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        label, _, number = part.rpartition(":")
+        try:
+            threshold = float(number)
+        except ValueError:
+            threshold = -1.0
+        if not label.strip() or not 0 < threshold <= 1:
+            raise ValueError(f"{part!r} is no label with a probability over 0 to 1; it looks like nsfw:0.5")
+        found[label.strip().casefold()] = threshold
+    return found

@@ -1,0 +1,75 @@
+"""Pictures that people give to be drawn from: fetched from Discord alone, and made small and harmless."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import discord
+from discord.asset import Asset
+from PIL import Image, ImageOps
+
+from bot.language import say
+
+LARGEST_FILE = 25 << 20
+"""Bytes of a file that is looked into."""
+MOST_PIXELS = 40_000_000
+KEPT_SIDE = 2048
+"""Pixels of the longer side that are kept: more than any picture is drawn with."""
+FORMATS = ("PNG", "JPEG", "WEBP")
+
+TOO_LARGE = "That file is too large to be drawn from; {limit} MiB is the most."
+TOO_MANY_PIXELS = "That picture has {width} x {height} pixels, more than I can take. Make it smaller first."
+NO_PICTURE = "That file is no picture that I can read. Attach a PNG, JPEG or WebP."
+GONE = "Discord does not hand that picture out any more."
+
+
+class Unusable(Exception):
+    """A picture cannot be drawn from; the message is a sentence for the person who gave it."""
+
+
+async def fetch(client: discord.Client, url: str, size: int | None = None) -> bytes:
+    """A file that Discord keeps, whatever it is. Addresses of elsewhere are never opened. Raises Unusable."""
+    if size is not None and size > LARGEST_FILE:
+        raise Unusable(say(TOO_LARGE, limit=LARGEST_FILE >> 20))
+    if not is_kept_by_discord(url):
+        raise Unusable(say(GONE))
+    try:
+        return await client.http.get_from_cdn(url)
+    except discord.HTTPException as error:
+        raise Unusable(say(GONE)) from error
+
+
+def is_kept_by_discord(url: str) -> bool:
+    return url.startswith((f"{Asset.BASE}/attachments/", f"{Asset.BASE}/ephemeral-attachments/"))
+
+
+def prepared(data: bytes) -> bytes:
+    """A picture as PNG, upright, without transparency, at most KEPT_SIDE pixels a side. Slow. Raises Unusable."""
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        if image.width * image.height > MOST_PIXELS:
+            raise Unusable(say(TOO_MANY_PIXELS, width=image.width, height=image.height))
+        image.draft("RGB", (KEPT_SIDE, KEPT_SIDE))
+        upright = ImageOps.exif_transpose(image).convert("RGBA")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise Unusable(say(NO_PICTURE)) from error
+    upright.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)
+    flat = Image.new("RGB", upright.size, "white")
+    flat.paste(upright, mask=upright.getchannel("A"))
+    buffer = io.BytesIO()
+    flat.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def media_of(message: discord.Message) -> list[discord.UnfurledMediaItem]:
+    """The uploaded files in a message's galleries; the `attachments` of such a message name none of them."""
+    return [media for component in message.components for media in _media(component) if media.attachment_id is not None]
+
+
+def _media(component: discord.Component) -> Iterator[discord.UnfurledMediaItem]:
+    if isinstance(component, discord.MediaGalleryComponent):
+        yield from (item.media for item in component.items)
+    elif isinstance(component, discord.Container):
+        for child in component.children:
+            yield from _media(child)
