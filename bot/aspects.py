@@ -6,7 +6,8 @@ import math
 import re
 
 from bot.language import say
-from inference.request import SIDE_MULTIPLE
+from bot.server_settings import SMALLEST_SIDE
+from inference.request import LARGEST_SIDE, SIDE_MULTIPLE
 
 Size = tuple[int, int]
 
@@ -43,7 +44,7 @@ def size_of(text: str, native: tuple[Size, ...]) -> Size:
         if 1 / MOST_STRETCHED <= shape <= MOST_STRETCHED:
             return _of_shape(shape, native)
     for size_ in native:
-        if text and text in described(size_).casefold():
+        if text and described(size_).casefold().startswith(text):
             return size_
     raise UnknownAspect(
         say("I do not know that aspect. Choose one that is offered, or write a ratio such as 2:3 or a size: 832x1216.")
@@ -51,8 +52,8 @@ def size_of(text: str, native: tuple[Size, ...]) -> Size:
 
 
 def to_multiple(side: int) -> int:
-    """The nearest side that a model can draw."""
-    return max(SIDE_MULTIPLE, round(side / SIDE_MULTIPLE) * SIDE_MULTIPLE)
+    """The nearest side that may be asked for."""
+    return min(max(round(side / SIDE_MULTIPLE) * SIDE_MULTIPLE, SMALLEST_SIDE), LARGEST_SIDE)
 
 
 def _of_shape(shape: float, native: tuple[Size, ...]) -> Size:

@@ -42,6 +42,7 @@ NO_CHANNEL = "Anima cannot see which channel this is, so there is nowhere to dra
 NO_SUCH_LORA = "There is no LoRA called “{name}” here. Choose one from those that are offered while you type."
 NO_TURBO = "There is no turbo LoRA here. Leave `turbo` away."
 CANNOT_FETCH = "The picture's message is out of my reach, so it cannot be made larger."
+CANNOT_BE_DRAWN = "One of these settings is out of bounds, so this cannot be drawn. Look at them again."
 LARGEST_ALREADY = "This picture is as large as pictures may be here."
 
 Acknowledgement: TypeAlias = "discord.InteractionCallbackResponse[Any] | None"
@@ -175,6 +176,12 @@ class Intake:
         options = settled(wish.said, _with_known_loras(below, model), model)
         if (unknown := _unknown(options, wish.said, model)) is not None:
             await tell_privately(interaction, unknown)
+            return
+        try:
+            options = Options.of(options.as_json())
+        except ValueError as error:
+            logger.info("interaction %d: options that cannot be: %s", interaction.id, error)
+            await tell_privately(interaction, say(CANNOT_BE_DRAWN))
             return
         drawing = self._drawing(wish, options, settings, Place.of(interaction), model)
         typed = Wording((wish.prompt, options.artist or ""), options.negative or "")

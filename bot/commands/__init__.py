@@ -17,8 +17,17 @@ COMPONENTS = (*queue.COMPONENTS, *history.COMPONENTS, *privacy.COMPONENTS, *help
 """The buttons and menus in what these commands answer, for the client to listen for."""
 
 
+EVERYWHERE = app_commands.AppCommandContext(guild=True, dm_channel=True, private_channel=True)
+SERVERS_AND_PEOPLE = app_commands.AppInstallationType(guild=True, user=True)
+
+
 def register(tree: app_commands.CommandTree[AnimaClient]) -> None:
-    anima = app_commands.Group(name="anima", description="Draw with Anima")
+    anima = app_commands.Group(
+        name="anima",
+        description="Draw with Anima",
+        allowed_contexts=EVERYWHERE,
+        allowed_installs=SERVERS_AND_PEOPLE,
+    )
     commands: tuple[app_commands.Command[Any, ..., Any], ...] = (
         imagine,
         queue.queue,
@@ -31,5 +40,6 @@ def register(tree: app_commands.CommandTree[AnimaClient]) -> None:
         anima.add_command(command)
     tree.add_command(anima)
     tree.add_command(admin)
-    tree.add_command(menus.parameters)
-    tree.add_command(menus.cancel)
+    for menu in (menus.parameters, menus.cancel):
+        menu.allowed_contexts, menu.allowed_installs = EVERYWHERE, SERVERS_AND_PEOPLE
+        tree.add_command(menu)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from PIL import Image
 
 from inference import Cancelled, EncodedPicture, GenerationRequest, NativeSettings, Progress, Timings
 from inference.metadata import Parameters, encode_png
 from inference.process import EngineDescription
-from inference.request import IsCancelled, OnProgress
+from inference.request import IsCancelled, OnProgress, TurboLora
 
 NATIVE = NativeSettings(sizes=((64, 64),), steps=4, cfg_scale=4.0, sampler="er_sde", scheduler="simple")
 STEP = 0.005
@@ -24,6 +26,16 @@ class PretendEngine:
         """All that it was asked to draw."""
         self.cancelled = 0
         """How many batches ended because they were cancelled."""
+        self.turbo: TurboLora | None = None
+        self.labels: Mapping[str, float] = {}
+        """What the classifier says of every picture."""
+        self.errors: list[Exception] = []
+        """What the next batches end in."""
+        self.noise = False
+        """Whether pictures are noise, which makes their files large."""
+        self.starts = 0
+        self.loaded = threading.Event()
+        self.loaded.set()
         self._may_finish = threading.Event()
         self._may_finish.set()
 
@@ -35,7 +47,9 @@ class PretendEngine:
         self._may_finish.set()
 
     def start(self) -> EngineDescription:
-        return EngineDescription("pretend", NATIVE, loras=(), turbo=None)
+        self.loaded.wait()
+        self.starts += 1
+        return EngineDescription("pretend", NATIVE, loras=(), turbo=self.turbo)
 
     def stop(self) -> None:
         self.let_go()
@@ -47,17 +61,20 @@ class PretendEngine:
         cancelled: IsCancelled | None = None,
     ) -> list[EncodedPicture]:
         self.requests += requests
+        if self.errors:
+            raise self.errors.pop(0)
         may_finish = self._may_finish
+        previews = [Image.new("RGB", (32, 32), "grey")] * len(requests)
         while not may_finish.wait(STEP):
             if on_progress is not None:
-                on_progress(Progress(1, NATIVE.steps, tuple(range(len(requests))), lambda: []))
+                on_progress(Progress(1, NATIVE.steps, tuple(range(len(requests))), lambda: previews))
             if cancelled is not None and cancelled():
                 self.cancelled += 1
                 raise Cancelled
-        return [_drawn(request) for request in requests]
+        return [replace(_drawn(request, self.noise), labels=self.labels) for request in requests]
 
 
-def _drawn(request: GenerationRequest) -> EncodedPicture:
+def _drawn(request: GenerationRequest, noise: bool) -> EncodedPicture:
     colour = (request.seed % 256, request.seed // 256 % 256, 128)
     parameters = Parameters(
         prompt=request.prompt,
@@ -71,5 +88,10 @@ def _drawn(request: GenerationRequest) -> EncodedPicture:
         seed=request.seed,
         model="pretend",
     )
-    png = encode_png(Image.new("RGB", (request.width, request.height), colour), parameters)
+    image = Image.new("RGB", (request.width, request.height), colour)
+    if noise:
+        image = Image.frombytes(
+            "RGB", image.size, random.Random(request.seed).randbytes(3 * image.width * image.height)
+        )
+    png = encode_png(image, parameters)
     return EncodedPicture(png, request.width, request.height, request.seed, Timings(0.0, 0.0, 0.0))

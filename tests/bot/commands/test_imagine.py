@@ -1,0 +1,241 @@
+"""`/anima imagine`: what each option does to the picture, what completes it, what is refused and who sees it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from bot import source_picture
+from bot.jobs import Drawing
+from bot.sandbox import StandIn, Upload
+from bot.server_settings import Defaults, ServerSettings
+from inference.request import TurboLora
+from storage.jobs import Job
+from storage.schema import JobState
+from tests.bot.stage import Stage, until
+
+
+def png(width: int = 64, height: int = 48, colour: str = "teal") -> Upload:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(buffer, "PNG")
+    return Upload("cat.png", buffer.getvalue())
+
+
+async def refusal(stage: Stage, **options: Any) -> str:
+    """What the person alone is told."""
+    interaction = await stage.slash("imagine", **{"prompt": "1girl", **options})
+    told = await interaction.followup()
+    assert told.is_ephemeral
+    assert stage.engine.requests == []
+    return told.text
+
+
+async def test_every_option_reaches_the_engine(stage: Stage) -> None:
+    (stage.models / "loras" / "ink.safetensors").touch()
+    await stage.draw(
+        "1girl, smile",
+        negative="hat",
+        width=65,
+        height=100,
+        steps=7,
+        cfg=5.5,
+        sampler="euler_a",
+        scheduler="beta57",
+        seed="18446744073709551615",
+        lora="ink",
+        lora_strength=0.7,
+        artist="nnn yryr",
+    )
+    [request] = stage.engine.requests
+    assert (request.width, request.height) == (64, 96)
+    assert (request.steps, request.cfg_scale) == (7, 5.5)
+    assert (request.sampler, request.scheduler, request.seed) == ("euler_a", "beta57", 2**64 - 1)
+    assert request.loras == (("ink", 0.7),)
+    assert "@nnn yryr" in request.prompt and "hat" in request.negative_prompt
+
+
+async def test_what_is_not_said_is_as_the_model_and_the_house_have_it(stage: Stage) -> None:
+    await stage.draw("1girl")
+    [request] = stage.engine.requests
+    assert (request.width, request.height, request.steps, request.cfg_scale) == (64, 64, 4, 4.0)
+    assert request.prompt == "masterpiece, best quality, score_7, safe, 1girl"
+    assert "worst quality" in request.negative_prompt and "nsfw" in request.negative_prompt
+
+
+async def test_the_command_wins_over_the_person_and_the_person_over_the_server(stage: Stage) -> None:
+    settings = ServerSettings(defaults=Defaults(steps=10, cfg_scale=3.0, sampler="lcm"))
+    changes = ServerSettings().changes_to(settings)
+    await stage.database.servers.change(stage.general.guild.id, changes, by=stage.bob.id)
+    await stage.database.preferences.set_defaults(stage.alice.id, {"steps": 20, "cfg_scale": 2.0})
+    await stage.draw("1girl", steps=30)
+    [request] = stage.engine.requests
+    assert (request.steps, request.cfg_scale, request.sampler) == (30, 2.0, "lcm")
+
+
+async def test_a_preset_lies_between_the_command_and_the_person(stage: Stage) -> None:
+    await stage.database.preferences.set_defaults(stage.alice.id, {"steps": 20, "cfg_scale": 2.0})
+    await stage.database.preferences.save_preset(stage.alice.id, "Ink", {"steps": 12, "sampler": "euler"})
+    await stage.draw("1girl", preset="Ink", sampler="heun")
+    [request] = stage.engine.requests
+    assert (request.steps, request.cfg_scale, request.sampler) == (12, 2.0, "heun")
+    assert [choice.name for choice in await completed(stage, "preset", "in")] == ["Ink"]
+
+
+async def test_raw_adds_nothing_but_what_keeps_the_channel_safe(stage: Stage) -> None:
+    await stage.draw("1girl", raw=True)
+    await stage.draw("1girl", raw=True, where=stage.discord.world.after_dark)
+    general, after_dark = stage.engine.requests
+    assert (general.prompt, general.negative_prompt) == ("safe, 1girl", "nsfw, explicit")
+    assert (after_dark.prompt, after_dark.negative_prompt) == ("1girl", "")
+
+
+async def test_each_picture_chooses_its_own_wildcards_by_its_seed(stage: Stage) -> None:
+    words = ["red", "blue", "green", "pink", "black", "white", "brown", "grey"]
+    job, message = await stage.draw("{" + "|".join(words) + "} hair", count=4, seed="1")
+    assert [request.seed for request in stage.engine.requests] == [1, 2, 3, 4]
+    assert len({request.prompt for request in stage.engine.requests}) > 1
+    assert len(message.attachments) == 4
+    pictures = await stage.database.pictures.of_job(job.id)
+    assert [picture.prompt for picture in pictures] == [request.prompt for request in stage.engine.requests]
+
+
+async def test_a_picture_is_drawn_from_a_picture(stage: Stage) -> None:
+    job, _ = await stage.draw("1girl", image=png(colour="teal"), denoise=0.4)
+    [request] = stage.engine.requests
+    assert request.denoise == 0.4
+    assert request.image.size == (64, 48) and request.image.getpixel((5, 5)) == (0, 128, 128)
+    assert await stage.database.sources.of_job(job.id) is not None
+
+
+async def test_a_picture_that_is_none_is_refused_in_a_sentence(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "no picture that I can read" in await refusal(stage, image=Upload("cat.png", b"not a picture"))
+    monkeypatch.setattr(source_picture, "LARGEST_FILE", 1 << 20)
+    assert "too large" in await refusal(stage, image=Upload("cat.png", bytes(2 << 20)))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"seed": "twelve"}, "A seed is a whole number"),
+        ({"seed": "18446744073709551616"}, "A seed is a whole number"),
+        ({"lora": "../../secret"}, "no LoRA called"),
+        ({"turbo": True}, "no turbo LoRA"),
+        ({"aspect": "wide"}, "I do not know that aspect"),
+        ({"preset": "mine"}, "no preset called"),
+        ({"width": 4096, "height": 4096}, "too large"),
+        ({"steps": 999}, "too many"),
+        ({"prompt": "1girl, nsfw"}, "This channel is for everyone"),
+        ({"negative": "(loli, nude:-1)"}, "is not drawn, here or anywhere"),
+        ({"artist": "l o l i", "prompt": "nude"}, "is not drawn, here or anywhere"),
+    ],
+)
+async def test_what_cannot_be_is_said_privately_and_nothing_is_charged(
+    stage: Stage, options: dict[str, Any], sentence: str
+) -> None:
+    assert sentence in await refusal(stage, **options)
+    assert stage.discord.messages_in(stage.general, stage.bob) == []
+
+
+@pytest.fixture
+async def turbo_stage(standin: StandIn, tmp_path: Path) -> AsyncIterator[Stage]:
+    stage = Stage(standin, tmp_path)
+    stage.engine.turbo = TurboLora("turbo", steps=8, cfg_scale=1.0)
+    await stage.start()
+    yield stage
+    await stage.stop()
+
+
+async def test_turbo_takes_its_lora_steps_and_cfg_unless_the_command_says_otherwise(turbo_stage: Stage) -> None:
+    await turbo_stage.draw("1girl", turbo=True)
+    await turbo_stage.draw("1girl", turbo=True, steps=5)
+    await turbo_stage.draw("1girl")
+    quick, quicker, usual = turbo_stage.engine.requests
+    assert (quick.steps, quick.cfg_scale, quick.loras) == (8, 1.0, (("turbo", 1.0),))
+    assert (quicker.steps, quicker.cfg_scale) == (5, 1.0)
+    assert (usual.steps, usual.cfg_scale, usual.loras) == (4, 4.0, ())
+
+
+async def completed(stage: Stage, option: str, typed: str) -> Any:
+    filled = {} if option == "prompt" else {"prompt": "1girl"}
+    return await stage.discord.autocomplete(stage.alice, stage.general, "anima imagine", option, typed, filled)
+
+
+async def test_tags_artists_aspects_and_loras_are_completed(stage: Stage) -> None:
+    (stage.models / "loras" / "styles").mkdir()
+    (stage.models / "loras" / "styles" / "ink.safetensors").touch()
+    assert any(choice.value.startswith("1girl, blue ") for choice in await completed(stage, "prompt", "1girl, blu"))
+    assert all(choice.value.startswith("@") for choice in await completed(stage, "artist", ""))
+    assert [choice.value for choice in await completed(stage, "aspect", "")] == ["64x64"]
+    assert [choice.value for choice in await completed(stage, "lora", "INK")] == ["styles/ink"]
+    (stage.models / "loras" / "styles" / "ink.safetensors").unlink()
+    assert await completed(stage, "lora", "ink") == []
+
+
+async def test_private_is_seen_by_the_asker_alone(stage: Stage) -> None:
+    job = await stage.in_state((await stage.ask("1girl", private=True)).id, JobState.DELIVERED)
+    [message] = [stage.discord.messages.get(job.message_id)]
+    assert message.is_ephemeral and message.attachments
+    assert stage.discord.messages_in(stage.general, stage.bob) == []
+
+
+async def test_who_prefers_privacy_need_not_say_so(stage: Stage) -> None:
+    await stage.database.preferences.set_defaults(stage.alice.id, {"private": True})
+    assert (await stage.ask("1girl")).private
+    assert not (await stage.ask("1girl", private=False)).private
+
+
+async def test_a_spoiler_is_hidden_in_every_state(stage: Stage) -> None:
+    job, message = await stage.draw("1girl", spoiler=True)
+    assert job.spoiler and all(attachment.is_spoiler for attachment in message.attachments)
+
+
+async def test_it_works_where_the_bot_is_no_member_and_speaks_japanese(stage: Stage) -> None:
+    world = stage.discord.world
+    job, message = await stage.draw("1girl", world.carol, world.lounge)
+    assert message.attachments and job.locale == "ja"
+    in_private = stage.discord.dm(stage.alice)
+    _, message = await stage.draw("1girl", where=in_private)
+    assert message.attachments
+
+
+async def test_nothing_typed_becomes_a_mention_or_markdown(stage: Stage) -> None:
+    job, message = await stage.draw("@everyone **bold** <@1> # big\n```code``` [link](https://example.com)")
+    assert not message.mentions.everyone and message.mentions.users == (stage.alice,)
+    assert "@everyone" not in message.text
+    assert r"\*\*bold\*\*" in message.text and r"\[link]" in message.text and r"\`\`\`" in message.text
+    assert Drawing.of(job).recipes[0].prompt.endswith("[link](https://example.com)")
+
+
+async def test_two_commands_at_once_are_two_jobs(stage: Stage) -> None:
+    first, second = await stage.slash("imagine", prompt="one"), await stage.slash("imagine", prompt="two")
+
+    async def both() -> list[Job] | None:
+        jobs = [await stage.database.jobs.by_interaction(each.id) for each in (first, second)]
+        found = [job for job in jobs if job is not None and job.state is JobState.DELIVERED]
+        return found if len(found) == 2 else None
+
+    assert {job.prompt for job in await until(both)} == {"one", "two"}
+
+
+@pytest.fixture
+async def loading_stage(standin: StandIn, tmp_path: Path) -> AsyncIterator[Stage]:
+    stage = Stage(standin, tmp_path)
+    stage.engine.loaded.clear()
+    await stage.start()
+    yield stage
+    stage.engine.loaded.set()
+    await stage.stop()
+
+
+async def test_a_command_while_the_model_loads_waits_for_it(loading_stage: Stage) -> None:
+    interaction = await loading_stage.slash("imagine", prompt="1girl")
+    await interaction.acknowledged()
+    assert await loading_stage.database.jobs.by_interaction(interaction.id) is None
+    loading_stage.engine.loaded.set()
+    job = await until(lambda: loading_stage.database.jobs.by_interaction(interaction.id))
+    await loading_stage.in_state(job.id, JobState.DELIVERED)
