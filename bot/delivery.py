@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+import aiohttp
 import discord
 from discord import ui
 from PIL import Image
@@ -82,12 +83,14 @@ class Delivery:
             attachments={render.picture.index: attachment_id for render, attachment_id in ids},
         )
 
-    async def show(self, job: Job, view: ui.LayoutView, files: Files = list) -> None:
-        """Show how a job is getting on. If that cannot be, nothing is lost: the picture finds its own way."""
+    async def show(self, job: Job, view: ui.LayoutView, files: Files = list) -> bool:
+        """Show how a job is getting on. False: it could not be; the picture will find its own way."""
         try:
             await self._edit(job, view, files)
-        except discord.HTTPException as error:
+        except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
             logger.info("job %d: its progress could not be shown (%s)", job.id, error)
+            return False
+        return True
 
     async def apologise(self, job: Job, reason: str) -> None:
         """Tell that a job came to nothing, in the person's language. Raises Undeliverable, discord.HTTPException."""

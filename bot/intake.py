@@ -210,8 +210,7 @@ class Intake:
         match await self._database.jobs.accept(new, permission.allowance, wish.source):
             case Accepted(job):
                 self._queue.put(waiting(job))
-                self._status.waits(job)
-                await self._hint(interaction, job)
+                await self._hint(interaction, job, told=self._status.waits(job))
             case refusal:
                 await tell_privately(interaction, messages.refusal(refusal))
 
@@ -264,10 +263,13 @@ class Intake:
         person, place = Person.of(interaction, block), Place.of(interaction)
         return permit(settings, model.native, person, place, drawing, typed)
 
-    async def _hint(self, interaction: Asked, job: Job) -> None:
-        """Tells the person alone what in their prompt Anima takes otherwise than they meant."""
+    async def _hint(self, interaction: Asked, job: Job, told: asyncio.Task[bool] | None) -> None:
+        """Tells the person alone what in their prompt Anima takes otherwise than they meant.
+
+        Only once the job's message was `told`: until then, a follow-up takes its place and is seen by everybody.
+        """
         hinted = HintedPrompt.of(job, self._tags) if job.kind in ("imagine", "edit") else None
-        if hinted is not None:
+        if hinted is not None and told is not None and await asyncio.shield(told):
             with suppress(discord.HTTPException):
                 await interaction.followup.send(view=hinted.shown(), ephemeral=True)
 

@@ -51,7 +51,7 @@ class _Shown:
     job: Job
     due: float = 0.0
     """When the next edit may be made, on the monotonic clock."""
-    edit: asyncio.Task[None] | None = None
+    edit: asyncio.Task[bool] | None = None
     standing: Standing | None = None
     """What the message says of its place in line."""
 
@@ -69,11 +69,15 @@ class StatusMessages:
     """The longest unlooked-at first."""
     _drawn: dict[int, _Shown] = field(default_factory=dict)
 
-    def waits(self, job: Job) -> None:
-        """A job has joined the line: its message says where it stands, now and from time to time."""
-        shown = self._waiting[job.id] = self._drawn.pop(job.id, None) or _Shown(job)
+    def waits(self, job: Job) -> asyncio.Task[bool] | None:
+        """A job has joined the line: its message says where it stands, now and from time to time.
+
+        Returns the edit that says so first, with whether it could be made.
+        """
+        shown = self._waiting[job.id] = self._drawn.pop(job.id) if job.id in self._drawn else _Shown(job)
         if shown.may_be_edited(time.monotonic()):
             self._tell_standing(shown)
+        return shown.edit
 
     def draws(self, job: Job, progress: JobProgress) -> None:
         """A job has got further."""
@@ -115,7 +119,7 @@ class StatusMessages:
         self._begin(shown, self.delivery.show(shown.job, view))
         return True
 
-    async def _show_progress(self, job: Job, progress: JobProgress) -> None:
+    async def _show_progress(self, job: Job, progress: JobProgress) -> bool:
         preview = None
         if self.previews and progress.previews:
             preview = await asyncio.to_thread(_side_by_side, progress.previews)
@@ -128,9 +132,9 @@ class StatusMessages:
             view = messages.drawing(
                 job, progress.fraction, progress.step, progress.steps, name if preview is not None else None
             )
-        await self.delivery.show(job, view, files)
+        return await self.delivery.show(job, view, files)
 
-    def _begin(self, shown: _Shown, edit: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, shown: _Shown, edit: Coroutine[Any, Any, bool]) -> None:
         shown.due = time.monotonic() + SHOWN_EVERY
         shown.edit = asyncio.create_task(edit, name=f"status-{shown.job.id}")
 

@@ -1,0 +1,248 @@
+"""A finished picture finds its way whatever Discord does: each fault with the real client against the stand-in."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from bot import worker
+from bot.sandbox import Message, Permissions, StandIn, User
+from bot.sandbox.world import FILE_SIZE_LIMITS
+from storage.quotas import Account
+from storage.schema import JobState
+from tests.bot.stage import Stage, until
+
+EDITS = "^/channels/"
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """discord.py and the bot wait only a moment before they try again."""
+    sleep = asyncio.sleep
+    monkeypatch.setattr(asyncio, "sleep", lambda seconds, result=None: sleep(min(seconds, 0.02), result))
+
+
+async def with_picture(stage: Stage, channel_of: User | None = None) -> list[Message]:
+    where = stage.general if channel_of is None else stage.discord.dm(channel_of)
+    return [message for message in stage.discord.messages_in(where) if message.attachments]
+
+
+async def spent(stage: Stage) -> float:
+    usage = await stage.database.quotas.usage(Account(stage.alice.id, stage.general.guild.id))
+    return usage.spent
+
+
+async def held(stage: Stage) -> int:
+    """A job that is being drawn and will not be finished before `stage.engine.let_go()`."""
+    stage.engine.hold()
+    job = await stage.in_state((await stage.ask("1girl")).id, JobState.RUNNING)
+    return job.id
+
+
+async def delivered(stage: Stage, job_id: int) -> None:
+    stage.engine.let_go()
+    await stage.in_state(job_id, JobState.DELIVERED)
+
+
+async def test_a_message_that_was_deleted_meanwhile_is_posted_anew(stage: Stage) -> None:
+    job_id = await held(stage)
+    job = await stage.database.jobs.get(job_id)
+    stage.discord.delete_message(stage.discord.messages.get(job.message_id))
+    await delivered(stage, job_id)
+    [message] = await with_picture(stage)
+    assert message.id == (await stage.database.jobs.get(job_id)).message_id != job.message_id
+    assert message.mentions.users == (stage.alice,), "a new message tells the one who asked that it is there"
+
+
+async def test_a_token_of_fifteen_minutes_ago_is_not_needed(stage: Stage) -> None:
+    job_id = await held(stage)
+    stage.discord.clock.turn(16 * 60)
+    await delivered(stage, job_id)
+    assert len(await with_picture(stage)) == 1
+
+
+async def test_a_private_picture_whose_token_has_expired_comes_as_a_private_message(stage: Stage) -> None:
+    stage.engine.hold()
+    job = await stage.in_state((await stage.ask("1girl", private=True)).id, JobState.RUNNING)
+    stage.discord.clock.turn(16 * 60)
+    await delivered(stage, job.id)
+    assert len(await with_picture(stage, stage.alice)) == 1
+    assert await with_picture(stage) == []
+
+
+async def test_without_a_channel_it_comes_as_a_private_message(stage: Stage) -> None:
+    job_id = await held(stage)
+    stage.discord.clock.turn(16 * 60)
+    stage.discord.set_overwrite(stage.general, stage.discord.world.bot, deny=Permissions.VIEW_CHANNEL)
+    await delivered(stage, job_id)
+    assert len(await with_picture(stage, stage.alice)) == 1
+    assert await spent(stage) == 1.0
+
+
+async def test_where_no_way_is_open_the_job_ends_with_a_refund(stage: Stage) -> None:
+    job_id = await held(stage)
+    stage.discord.clock.turn(16 * 60)
+    stage.discord.world.closed_to_dms.add(stage.alice.id)
+    stage.discord.set_overwrite(stage.general, stage.discord.world.bot, deny=Permissions.VIEW_CHANNEL)
+    stage.engine.let_go()
+    job = await stage.in_state(job_id, JobState.FAILED)
+    assert "could be reached" in job.reason
+    assert await spent(stage) == 0
+
+
+async def test_a_deleted_channel_does_not_hold_up_the_others(stage: Stage) -> None:
+    stage.engine.hold()
+    first = await stage.in_state((await stage.ask("1girl", where=stage.discord.world.gallery)).id, JobState.RUNNING)
+    stage.discord.delete_channel(stage.discord.world.gallery)
+    await delivered(stage, first.id)
+    assert len(await with_picture(stage, stage.alice)) == 1
+    await stage.draw("after it")
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("status", [500, 502, 503])
+async def test_discord_that_is_down_is_asked_again_until_it_answers(stage: Stage, status: int) -> None:
+    job_id = await held(stage)
+    fault = stage.discord.faults.answer("PATCH", EDITS, status, {"message": "down", "code": 0}, times=12)
+    await delivered(stage, job_id)
+    assert fault.struck == 12
+    assert len(await with_picture(stage)) == 1
+
+
+async def test_a_rate_limit_is_kept_to(stage: Stage) -> None:
+    job_id = await held(stage)
+    fault = stage.discord.faults.rate_limit("PATCH", EDITS, 0.2)
+    await delivered(stage, job_id)
+    assert fault.struck == 1
+    assert len(await with_picture(stage)) == 1
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_lost_answer_makes_no_second_picture(stage: Stage, when: str) -> None:
+    job_id = await held(stage)
+    stage.discord.faults.drop("PATCH", EDITS, when=when, times=7)
+    await delivered(stage, job_id)
+    assert len(await with_picture(stage)) == 1
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_lost_answer_to_a_new_message_makes_no_second_one(stage: Stage, when: str) -> None:
+    job_id = await held(stage)
+    job = await stage.database.jobs.get(job_id)
+    stage.discord.delete_message(stage.discord.messages.get(job.message_id))
+    stage.discord.faults.drop("POST", "^/channels/", when=when, times=7)
+    await delivered(stage, job_id)
+    assert len(await with_picture(stage)) == 1
+
+
+async def test_what_discord_refuses_for_good_ends_with_a_refund_and_a_sentence(stage: Stage) -> None:
+    job_id = await held(stage)
+    stage.discord.faults.answer("PATCH", EDITS, 400, {"message": "Invalid Form Body", "code": 50035})
+    stage.engine.let_go()
+    job = await stage.in_state(job_id, JobState.FAILED)
+    await until(lambda: _told(stage, job_id))
+    assert "Discord did not take the picture" in stage.discord.messages.get(job.message_id).text
+    assert await spent(stage) == 0
+
+
+async def _told(stage: Stage, job_id: int) -> bool:
+    job = await stage.database.jobs.get(job_id)
+    return job is not None and job.told
+
+
+async def test_too_large_a_picture_is_made_smaller_once_and_said_so(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FILE_SIZE_LIMITS, 0, 10_000)
+    stage.engine.noise = True
+    _, message = await stage.draw("1girl")
+    [attachment] = message.attachments
+    assert attachment.filename.endswith(".webp") and "smaller WebP" in message.text
+    assert Image.open(io.BytesIO(attachment.data)).size == (64, 64)
+
+
+async def test_a_picture_too_large_even_then_ends_with_a_refund_and_a_sentence(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FILE_SIZE_LIMITS, 0, 1000)
+    stage.engine.noise = True
+    job = await stage.in_state((await stage.ask("1girl")).id, JobState.FAILED)
+    await until(lambda: _told(stage, job.id))
+    assert "too large for Discord" in stage.discord.messages.get(job.message_id).text
+    assert await spent(stage) == 0
+
+
+async def test_a_channel_that_lost_its_age_restriction_gets_nothing_explicit(stage: Stage) -> None:
+    after_dark = stage.discord.world.after_dark
+    stage.engine.hold()
+    asked = await stage.ask("1girl, nude", where=after_dark)
+    job = await stage.in_state(asked.id, JobState.RUNNING)
+    stage.discord.set_age_restricted(after_dark, False)
+    stage.engine.let_go()
+    job = await stage.in_state(job.id, JobState.REFUSED)
+    await until(lambda: _told(stage, job.id))
+    message = stage.discord.messages.get(job.message_id)
+    assert "may not be shown in this channel any more" in message.text and not message.attachments
+    assert await spent(stage) == 0
+
+
+async def test_the_same_picture_is_shown_where_the_restriction_stayed(stage: Stage) -> None:
+    _, message = await stage.draw("1girl, nude", where=stage.discord.world.after_dark)
+    assert message.attachments
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_pictures_rendered_before_a_restart_are_posted_once_after_it(stage: Stage) -> None:
+    job_id = await held(stage)
+    fault = stage.discord.faults.answer("PATCH", EDITS, 500, {"message": "down", "code": 0}, times=10_000)
+    stage.engine.let_go()
+    await stage.in_state(job_id, JobState.RENDERED)
+    worker.CLOSING_GRACE, grace = 0.1, worker.CLOSING_GRACE
+    try:
+        await stage.stop()
+    finally:
+        worker.CLOSING_GRACE = grace
+    fault.times = 0
+    stage.discord.faults.clear()
+    await stage.discord.wait_until_gone()
+    await stage.start()
+    await stage.in_state(job_id, JobState.DELIVERED)
+    assert len(await with_picture(stage)) == 1
+
+
+async def test_who_was_not_told_before_a_restart_is_told_after_it(stage: Stage) -> None:
+    job_id = await held(stage)
+    await stage.database.jobs.fail(job_id, "The engine broke down.")
+    await stage.restart()
+    await until(lambda: _told(stage, job_id))
+    job = await stage.database.jobs.get(job_id)
+    assert "The engine broke down." in stage.discord.messages.get(job.message_id).text
+
+
+@pytest.fixture
+async def judged_stage(standin: StandIn, tmp_path: Path) -> AsyncIterator[Stage]:
+    stage = Stage(standin, tmp_path)
+    stage.settings |= {"picture_classifier": "some/classifier", "picture_classifier_refuses": "nsfw:0.9"}
+    await stage.start()
+    yield stage
+    await stage.stop()
+
+
+async def test_a_classifier_hides_or_refuses_pictures_where_everybody_sees_them(judged_stage: Stage) -> None:
+    judged_stage.engine.labels = {"nsfw": 0.6}
+    job, message = await judged_stage.draw("1girl")
+    assert job.spoiler and all(attachment.is_spoiler for attachment in message.attachments)
+    judged_stage.engine.labels = {"nsfw": 0.95}
+    job = await judged_stage.in_state((await judged_stage.ask("1girl")).id, JobState.REFUSED)
+    await until(lambda: _told(judged_stage, job.id))
+    assert "does not fit this channel" in judged_stage.discord.messages.get(job.message_id).text
+    assert await spent(judged_stage) == 1.0, "only the one that was shown"
+    _, message = await judged_stage.draw("1girl", where=judged_stage.discord.world.after_dark)
+    assert not message.attachments[0].is_spoiler, "an age-restricted channel is not judged"
