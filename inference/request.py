@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -131,6 +131,8 @@ class Picture:
     request: GenerationRequest
     timings: Timings
     parameters: Parameters
+    labels: Mapping[str, float] = field(default_factory=dict)
+    """What a classifier says of the picture: each of its labels with a probability. Empty where none was asked."""
 
     @property
     def seed(self) -> int:
@@ -152,6 +154,8 @@ class EncodedPicture:
     height: int
     seed: int
     timings: Timings
+    labels: Mapping[str, float] = field(default_factory=dict)
+    """As `Picture.labels`."""
 
 
 @dataclass(frozen=True)
