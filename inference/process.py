@@ -29,7 +29,6 @@ from inference.request import (
 if TYPE_CHECKING:
     from PIL import Image
 
-    from inference.engine import Engine
     from inference.request import Picture
 
 CANCEL_POLL = 0.05
@@ -183,11 +182,18 @@ class EngineProcess:
         return EngineDied(f"The engine's process ended with exit code {code}.")
 
 
-def load_engine(models: str, device: str, dtype: str, diffusion_model: str | None) -> Engine:
-    """`Engine.load`, importable without PyTorch."""
-    from inference.engine import Engine
+def load_engine(
+    models: str, device: str, dtype: str, diffusion_model: str | None, classifier: str | None = None
+) -> LocalEngine:
+    """`Engine.load`, importable without PyTorch; its pictures come judged where a `classifier` is named."""
+    from inference.engine import Engine, choose_device
 
-    return Engine.load(models, device, dtype, diffusion_model)
+    if classifier is None:
+        return Engine.load(models, device, dtype, diffusion_model)
+    from inference.picture_classifier import JudgingEngine, PictureClassifier
+
+    judge = PictureClassifier.load(classifier, choose_device(device))  # before the large files: it may be misnamed
+    return JudgingEngine(Engine.load(models, device, dtype, diffusion_model), judge)
 
 
 _CANCEL = "cancel"
@@ -243,7 +249,14 @@ def _draw(engine: LocalEngine, requests: list[GenerationRequest], connection: Co
     try:
         pictures = engine.generate(requests, report, cancelled)
         return [
-            EncodedPicture(picture.png(), picture.image.width, picture.image.height, picture.seed, picture.timings)
+            EncodedPicture(
+                picture.png(),
+                picture.image.width,
+                picture.image.height,
+                picture.seed,
+                picture.timings,
+                picture.labels,
+            )
             for picture in pictures
         ]
     except (EOFError, ConnectionError):

@@ -131,6 +131,8 @@ class Picture:
     request: GenerationRequest
     timings: Timings
     parameters: Parameters
+    labels: Mapping[str, float] = field(default_factory=dict)
+    """What a classifier says of the picture: each of its labels with a probability. Empty where none was asked."""
 
     @property
     def seed(self) -> int:

@@ -61,6 +61,8 @@ class PretendHub:
     async def _start(self) -> None:
         app = web.Application()
         app.router.add_get("/api/models/{owner}/{name}", self._model_info)
+        app.router.add_get("/api/models/{owner}/{name}/revision/main", self._model_info)
+        app.router.add_get("/api/models/{owner}/{name}/tree/{revision}", self._tree)
         app.router.add_get("/{owner}/{name}/resolve/{revision}/{path:.+}", self._resolve)
         app.router.add_get("/elsewhere/{owner}/{name}/{path:.+}", self._elsewhere)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -86,6 +88,17 @@ class PretendHub:
             sibling["lfs"] = {"sha256": hashlib.sha256(content).hexdigest(), "size": size, "pointerSize": 134}
         return sibling
 
+    async def _tree(self, request: web.Request) -> web.Response:
+        """The same files, as the library's own download asks for them."""
+        files = [self._sibling(path, content) for path, content in self.files[_repository(request)].items()]
+        return web.json_response(
+            [
+                {"type": "file", "path": file["rfilename"], "oid": file["blobId"], "size": file["size"]}
+                | ({"lfs": {"oid": file["lfs"]["sha256"], **file["lfs"]}} if "lfs" in file else {})
+                for file in files
+            ]
+        )
+
     async def _resolve(self, request: web.Request) -> web.StreamResponse:
         repository, path = _repository(request), request.match_info["path"]
         if (refusal := self._refusal(request)) is not None:
@@ -96,12 +109,18 @@ class PretendHub:
             return _error(404, "RevisionNotFound")
         if path not in self.files.get(repository, {}):
             return _error(404, "EntryNotFound")
+        content = self.files[repository][path]
+        headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{blob_id(content)}"'}
         if _is_large(path):
-            return web.Response(
-                status=302, headers={"Location": f"http://localhost:{self._port}/elsewhere/{repository}/{path}?signed"}
-            )
-        self._note(request, path)
-        response = web.Response(body=self.served.get(path, self.files[repository][path]))
+            headers |= {
+                "Location": f"http://localhost:{self._port}/elsewhere/{repository}/{path}?signed",
+                "X-Linked-ETag": f'"{hashlib.sha256(content).hexdigest()}"',
+                "X-Linked-Size": str(len(content)),
+            }
+            return web.Response(status=302, headers=headers)
+        if request.method == "GET":
+            self._note(request, path)
+        response = web.Response(body=self.served.get(path, content), headers=headers)
         response.enable_compression()
         return response
 

@@ -1,0 +1,155 @@
+"""A judge of finished pictures: any image classifier of the Hugging Face hub, or one in a folder of this machine.
+
+    classifier = PictureClassifier.load("Falconsai/nsfw_image_detection", engine.device)
+    classifier.labels([picture.image])  # [{"normal": 0.98, "nsfw": 0.02}]
+
+What the labels mean, and what is to follow from them, is for whoever chose the classifier to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+from PIL import Image
+from transformers import AutoImageProcessor, AutoModelForImageClassification, BaseImageProcessor, PreTrainedModel
+
+from inference.request import (
+    CheckpointError,
+    GenerationRequest,
+    IsCancelled,
+    NativeSettings,
+    NotFinite,
+    OnProgress,
+    Picture,
+    TurboLora,
+)
+
+if TYPE_CHECKING:
+    from inference.process import LocalEngine
+
+FILES = ("*.json", "model*.safetensors")
+"""What is fetched of a repository: no pickles, which can run code when opened, and no other program's weights."""
+
+
+class PictureClassifier:
+    """An image classifier on one device, in float32."""
+
+    def __init__(self, processor: BaseImageProcessor, model: PreTrainedModel) -> None:
+        self._processor = processor
+        self._model = model
+        self._names = [name for _, name in sorted((model.config.id2label or {}).items())]
+        # As transformers' own pipeline has it: labels of which several may hold at once have a probability each.
+        self._independent = model.config.problem_type == "multi_label_classification" or len(self._names) == 1
+
+    @classmethod
+    def load(cls, name: str, device: torch.device) -> PictureClassifier:
+        """Load a classifier and try it on a picture. `name`: a folder, or a model of the hub, such as `owner/name`.
+
+        The hub's files are fetched once and stay in its cache; without a network that is what is used.
+
+        Raises CheckpointError.
+        """
+        folder = _folder(name)
+        try:
+            processor = AutoImageProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False)
+            model, report = AutoModelForImageClassification.from_pretrained(
+                folder,
+                dtype=torch.float32,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+            if report["missing_keys"]:  # transformers would go on with random numbers
+                raise ValueError(f"it has no weights for {', '.join(sorted(report['missing_keys'])[:3])}")
+            if model.config.problem_type == "regression":
+                raise ValueError("it gives quantities, not probabilities of labels")
+            classifier = cls(processor, model.to(device).eval())
+            classifier.labels([Image.new("RGB", (96, 64), "grey")])
+        except Exception as error:  # whatever a stranger's files make the libraries raise
+            raise CheckpointError(
+                f"The picture classifier {name!r} cannot be used: {_first_line(error)}. It has to be an image "
+                "classifier of transformers, with config.json, preprocessor_config.json and model.safetensors, and "
+                "without code of its own. Choose another one, or download it again if it is damaged."
+            ) from error
+        return classifier
+
+    def labels(self, images: Sequence[Image.Image]) -> list[Mapping[str, float]]:
+        """For each picture, the probability of each label, 0 to 1. Raises NotFinite where there is none."""
+        return [self._judge(image) for image in images]
+
+    @torch.inference_mode()
+    def _judge(self, image: Image.Image) -> Mapping[str, float]:
+        inputs = self._processor(images=image.convert("RGB"), return_tensors="pt").to(self._model.device)
+        logits = self._model(**inputs).logits[0]
+        if not torch.isfinite(logits).all():
+            raise NotFinite("The picture classifier found values that are not numbers: choose another classifier.")
+        probabilities = logits.sigmoid() if self._independent else logits.softmax(dim=0)
+        return dict(zip(self._names, probabilities.tolist(), strict=True))
+
+
+class JudgingEngine:
+    """An engine whose pictures come with what a classifier says of them."""
+
+    def __init__(self, engine: LocalEngine, classifier: PictureClassifier) -> None:
+        self._engine = engine
+        self._classifier = classifier
+
+    @property
+    def native(self) -> NativeSettings:
+        return self._engine.native
+
+    @property
+    def name(self) -> str:
+        return self._engine.name
+
+    def lora_names(self) -> list[str]:
+        return self._engine.lora_names()
+
+    def turbo_lora(self) -> TurboLora | None:
+        return self._engine.turbo_lora()
+
+    def generate(
+        self,
+        requests: Sequence[GenerationRequest],
+        on_progress: OnProgress | None = None,
+        cancelled: IsCancelled | None = None,
+    ) -> list[Picture]:
+        """As `Engine.generate`; a picture that cannot be judged is an error, NotFinite."""
+        pictures = self._engine.generate(requests, on_progress, cancelled)
+        found = self._classifier.labels([picture.image for picture in pictures])
+        return [replace(picture, labels=labels) for picture, labels in zip(pictures, found, strict=True)]
+
+
+def _folder(name: str) -> Path:
+    """Where the classifier's files are, fetched from the hub if they are not here."""
+    here = Path(name).expanduser()
+    if here.is_dir():
+        return here
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(FILES)))
+    except HFValidationError:
+        raise CheckpointError(
+            f"There is no folder {name!r} with a picture classifier, and no model of the Hugging Face hub can be "
+            "called so. Mend the path, or name a model as in Falconsai/nsfw_image_detection."
+        ) from None
+    except RepositoryNotFoundError as error:
+        raise CheckpointError(
+            f"There is no folder {name!r} with a picture classifier, and the Hugging Face hub shows no such model. "
+            "Mend the name, or set HF_TOKEN if the model is open only to some."
+        ) from error
+    except Exception as error:  # of the network, the disk, or the hub
+        raise CheckpointError(
+            f"The picture classifier {name!r} cannot be fetched from the Hugging Face hub ({_first_line(error)}). "
+            "Check the network, or download the model elsewhere and name its folder."
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".")
