@@ -21,6 +21,11 @@ MOST_PICTURES = 4
 """Pictures of one job."""
 SMALLEST_SIDE = 64
 LONGEST_HOUSE_TEXT = 1000
+LONGEST_ARTISTS = 200
+MOST_LORAS = 4
+LONGEST_LORA_NAME = 100
+STRONGEST_LORA = 10
+MOST_COMPARED = 16
 MOST_BLOCKED_WORDS = 300
 LONGEST_BLOCKED_WORD = 60
 MOST_WAITING = 500
@@ -41,6 +46,10 @@ Side = Annotated[int, Field(ge=SMALLEST_SIDE, le=LARGEST_SIDE, multiple_of=SIDE_
 Steps = Annotated[int, Field(ge=1, le=MOST_STEPS)]
 Count = Annotated[int, Field(ge=1, le=MOST_PICTURES)]
 CfgScale = Annotated[float, Field(ge=LEAST_CFG_SCALE, le=LARGEST_CFG_SCALE, allow_inf_nan=False)]
+Denoise = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Compared = Annotated[int, Field(ge=0, le=MOST_COMPARED)]
+LoraName = Annotated[str, Field(min_length=1, max_length=LONGEST_LORA_NAME)]
+LoraStrength = Annotated[float, Field(ge=-STRONGEST_LORA, le=STRONGEST_LORA, allow_inf_nan=False)]
 Credits = Annotated[float, Field(ge=0, le=MOST_CREDITS, allow_inf_nan=False)]
 HouseText = Annotated[str, Field(max_length=LONGEST_HOUSE_TEXT)]
 BlockedWord = Annotated[str, Field(min_length=1, max_length=LONGEST_BLOCKED_WORD)]
@@ -60,6 +69,12 @@ class Defaults:
     prefix: HouseText = RECOMMENDED_PREFIX
     negative_on: bool = True
     negative: HouseText = RECOMMENDED_NEGATIVE
+    artist: Annotated[str, Field(max_length=LONGEST_ARTISTS)] = ""
+    """Names, separated by commas."""
+    loras: Annotated[tuple[tuple[LoraName, LoraStrength], ...], Field(max_length=MOST_LORAS)] = ()
+    """Each with its strength."""
+    denoise: Denoise | None = None
+    """How much of a picture to start from is drawn anew."""
     count: Count = 1
     turbo: bool = False
     spoiler: bool = False
@@ -78,6 +93,8 @@ class Limits:
     count: Count = MOST_PICTURES
     waiting: Annotated[int, Field(ge=1, le=MOST_WAITING)] = 50
     """Jobs of one person in the queue."""
+    compared: Compared = 12
+    """Pictures of one `/anima compare`; 0 switches it off."""
 
 
 @dataclass(frozen=True)
