@@ -16,6 +16,7 @@ from bot.commands.admin import admin_forms
 from bot.components import COMPONENTS as PICTURE_COMPONENTS
 from bot.delivery import Delivery
 from bot.discord_endpoints import point_discord_at
+from bot.housekeeping import Housekeeping
 from bot.intake import Intake
 from bot.interactions import Commands
 from bot.jobs import waiting
@@ -45,9 +46,11 @@ class AnimaClient(discord.Client):
         self.delivery = Delivery(self, database)
         self.intake = Intake(database, self.queue)
         self.worker = Worker(engine, self.queue, database, self.delivery)
+        self.housekeeping = Housekeeping(database.privacy, settings)
         self.failure: BaseException | None = None
         """Why the worker ended by itself, if it did."""
         self._working: asyncio.Task[None] | None = None
+        self._forgetting: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
 
     async def native_settings(self) -> NativeSettings:
@@ -69,6 +72,7 @@ class AnimaClient(discord.Client):
         await self.tree.sync()
         self._working = asyncio.create_task(self._work(), name="worker")
         self._working.add_done_callback(self._close_without_worker)
+        self._forgetting = asyncio.create_task(self.housekeeping.run(), name="housekeeping")
 
     def _close_without_worker(self, working: asyncio.Task[None]) -> None:
         """A bot that cannot draw does not stay and pretend: `run` says why it ended."""
@@ -80,6 +84,9 @@ class AnimaClient(discord.Client):
         if self._working is not None:
             self._working.cancel()
             await asyncio.gather(self._working, return_exceptions=True)
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+            await asyncio.gather(self._forgetting, return_exceptions=True)
         await self.worker.close()
         await super().close()
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MINIATURE = Path(__file__).parent.parent / "inference" / "miniature" / "models"
+
+
+Days = Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)]
 
 
 class SettingsError(ValueError):
@@ -26,6 +30,8 @@ class Settings(BaseSettings):
     anima_device: str = "auto"
     anima_dtype: str = "auto"
     anima_largest_batch: int = Field(4, ge=1, le=64)
+    prompts_kept_days: Days | None = None
+    pictures_kept_days: Days | None = None
 
     @classmethod
     def read(cls, **overrides: object) -> Settings:

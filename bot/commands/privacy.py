@@ -8,6 +8,7 @@ import io
 import json
 import re
 from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 import discord
@@ -15,6 +16,7 @@ from discord import app_commands, ui
 
 from bot.commands.history import delete_message
 from bot.commands.queue import withdraw
+from bot.housekeeping import Housekeeping
 from bot.interactions import Asked, Component, Layout
 from bot.language import say
 from storage.privacy import Erased
@@ -29,6 +31,9 @@ WHAT_IS_KEPT = """\
 ### What is kept about you
 Your prompts, settings and seeds; where and when you drew, and what it cost; your own defaults and presets. \
 The pictures themselves are kept by Discord, in their messages."""
+KEPT_FOR_EVER = "It is kept until you erase it."
+PROMPTS_KEPT = "Prompts and settings are forgotten after {days}."
+PICTURES_KEPT = "Pictures leave your history after {days}; their messages stay in Discord."
 NOT_PASSED_ON = "Nobody but you sees this, and nothing of it is passed on."
 
 QUESTION = """\
@@ -47,8 +52,8 @@ KEPT = "Nothing was erased."
 async def privacy(interaction: Asked) -> None:
     await interaction.response.defer(ephemeral=True)
     buttons: ui.ActionRow[Any] = ui.ActionRow(ExportButton(), EraseButton())
-    kept = ui.TextDisplay[Any](f"{say(WHAT_IS_KEPT)}\n-# {say(NOT_PASSED_ON)}")
-    await interaction.edit_original_response(view=Layout(kept, buttons))
+    kept = [say(WHAT_IS_KEPT), *_how_long(interaction.client.housekeeping), f"-# {say(NOT_PASSED_ON)}"]
+    await interaction.edit_original_response(view=Layout(ui.TextDisplay("\n".join(kept)), buttons))
 
 
 class ExportButton(Component, template=r"anima:privacy:export"):
@@ -105,6 +110,19 @@ class KeepEverythingButton(Component, template=r"anima:privacy:keep"):
     async def used(self, interaction: Asked) -> None:
         await interaction.response.defer()
         await interaction.edit_original_response(view=Layout(ui.TextDisplay(say(KEPT))))
+
+
+def _how_long(housekeeping: Housekeeping) -> list[str]:
+    prompts, pictures = housekeeping.prompts_kept, housekeeping.pictures_kept
+    if prompts is None and pictures is None:
+        return [say(KEPT_FOR_EVER)]
+    said = [] if prompts is None else [say(PROMPTS_KEPT, days=_days(prompts))]
+    return said if pictures is None else [*said, say(PICTURES_KEPT, days=_days(pictures))]
+
+
+def _days(kept: timedelta) -> str:
+    days = kept / timedelta(days=1)
+    return say("1 day") if days == 1 else say("{count} days", count=f"{days:g}")
 
 
 async def _erase(client: AnimaClient, user_id: int) -> Erased:
