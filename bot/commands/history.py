@@ -251,7 +251,7 @@ def _settings(picture: Picture, job: Job | None) -> str:
     settings = [discord.utils.format_dt(picture.created_at), f"{picture.width}x{picture.height}"]
     if job is not None and job.parameters:
         drawing = Drawing.of(job)
-        steps = say("{steps} steps", steps=drawing.steps)
+        steps = say("{count} steps", count=drawing.steps)
         settings += [steps, f"CFG {drawing.cfg_scale:g}", drawing.sampler, drawing.scheduler]
     return " · ".join([*settings, _seed(picture)])
 
