@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -47,6 +48,7 @@ def modules() -> Iterator[tuple[str, Path]]:
         yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), file
 
 
+@cache
 def said() -> dict[str, str]:
     """Every sentence that is given to `say`, and where."""
     found: dict[str, str] = {}
@@ -92,13 +94,10 @@ def values_of(owner: Any) -> list[Any]:
     raise AssertionError(f"{owner!r} has no values to be said")
 
 
-SAID = said()
-
-
 def test_what_is_said_is_found() -> None:
-    assert "This is for people with the permission **Manage Server**." in SAID
-    assert {"Deleted.", "1 job", "{count} cancelled", "Overview"} <= SAID.keys()
-    assert len(SAID) > 250
+    assert "This is for people with the permission **Manage Server**." in said()
+    assert {"Deleted.", "1 job", "{count} cancelled", "Overview"} <= said().keys()
+    assert len(said()) > 250
 
 
 @pytest.mark.parametrize(
@@ -123,12 +122,12 @@ def test_what_cannot_be_followed_is_a_mistake(expression: str) -> None:
 
 
 def test_every_sentence_has_japanese() -> None:
-    missing = [f"{where}: {sentence!r}" for sentence, where in SAID.items() if sentence not in SENTENCES]
+    missing = [f"{where}: {sentence!r}" for sentence, where in said().items() if sentence not in SENTENCES]
     assert not missing, "\n".join(["no Japanese for:", *missing])
 
 
 def test_no_japanese_is_kept_for_what_nobody_says() -> None:
-    unused = [sentence for sentence in SENTENCES if sentence not in SAID]
+    unused = [sentence for sentence in SENTENCES if sentence not in said()]
     assert not unused, "\n".join(map(repr, ["nobody says:", *unused]))
 
 
