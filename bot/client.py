@@ -19,6 +19,7 @@ from bot.composing import Model
 from bot.delivery import Delivery
 from bot.discord_endpoints import point_discord_at
 from bot.editing import EditForm
+from bot.housekeeping import Housekeeping
 from bot.intake import Intake
 from bot.interactions import Commands
 from bot.jobs import waiting
@@ -57,10 +58,12 @@ class AnimaClient(discord.Client):
             previews=settings.picture_classifier is None,
         )
         self.intake = Intake(database, self.queue, self.worker.status, tags)
+        self.housekeeping = Housekeeping(database.privacy, settings)
         self._models = settings.models
         self.failure: BaseException | None = None
         """Why the worker ended by itself, if it did."""
         self._working: asyncio.Task[None] | None = None
+        self._forgetting: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
 
     async def model(self) -> Model:
@@ -85,6 +88,7 @@ class AnimaClient(discord.Client):
         await self.tree.sync()
         self._working = asyncio.create_task(self._work(), name="worker")
         self._working.add_done_callback(self._close_without_worker)
+        self._forgetting = asyncio.create_task(self.housekeeping.run(), name="housekeeping")
 
     def _close_without_worker(self, working: asyncio.Task[None]) -> None:
         """A bot that cannot draw does not stay and pretend: `run` says why it ended."""
@@ -96,6 +100,9 @@ class AnimaClient(discord.Client):
         if self._working is not None:
             self._working.cancel()
             await asyncio.gather(self._working, return_exceptions=True)
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+            await asyncio.gather(self._forgetting, return_exceptions=True)
         await self.worker.close()
         await super().close()
 

@@ -116,14 +116,15 @@ class Delivery:
             reason = say(messages.NOT_ALLOWED_ANY_MORE, reason=refusal.sentence)
         await self.apologise(job, reason)
 
-    async def _post_pictures(self, job: Job, renders: Sequence[Render], note: str = "") -> Posted:
+    async def _post_pictures(self, job: Job, renders: Sequence[Render], *, made_smaller: bool = False) -> Posted:
         names = [_attachment_name(render) for render in renders]
         parent = None
         if job.parent_picture_id is not None:
             parent = await self._database.pictures.get(job.parent_picture_id)
         with speaking(job.locale):
             pictures = [render.picture for render in renders]
-            view = messages.finished(job, pictures, names, address_of(self._client, parent), note and say(note))
+            notes = say(messages.MADE_SMALLER) if made_smaller else ""
+            view = messages.finished(job, pictures, names, address_of(self._client, parent), notes)
 
         def files() -> list[discord.File]:
             contents = zip(renders, names, strict=True)
@@ -134,7 +135,7 @@ class Delivery:
     async def _post_smaller(self, job: Job, renders: Sequence[Render]) -> Posted:
         smaller = await asyncio.to_thread(lambda: [_smaller(render) for render in renders])
         try:
-            return await self._post_pictures(job, smaller, messages.MADE_SMALLER)
+            return await self._post_pictures(job, smaller, made_smaller=True)
         except discord.HTTPException as error:
             if error.status != TOO_LARGE:
                 raise

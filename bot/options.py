@@ -10,23 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
-from bot.server_settings import CfgScale, Count, Defaults, Side, Steps, one_of
+from bot.server_settings import Artist, CfgScale, Count, Defaults, Denoise, Loras, Sampler, Scheduler, Side, Steps
 from inference import NativeSettings
-from inference.request import LARGEST_SEED, LONGEST_PROMPT, SAMPLERS, SCHEDULERS
+from inference.request import LARGEST_SEED, LONGEST_PROMPT
 
-LONGEST_ARTIST = 200
-LEAST_DENOISE = 0.05
-STRONGEST_LORA = 10.0
-MOST_LORAS = 4
 DENOISE = 0.6
 """How much of a given picture is drawn anew where nobody says: its composition stays, its drawing does not."""
 
+Negative = Annotated[str, Field(max_length=LONGEST_PROMPT)]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
-Strength = Annotated[float, Field(ge=-STRONGEST_LORA, le=STRONGEST_LORA, allow_inf_nan=False)]
-Loras = Annotated[tuple[tuple[str, Strength], ...], Field(max_length=MOST_LORAS)]
-Denoise = Annotated[float, Field(ge=LEAST_DENOISE, le=1, allow_inf_nan=False)]
+VariationStrength = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,20 +32,20 @@ class Options:
     variation: a second seed, and how much of its noise is blended into the first one's.
     """
 
-    negative: Annotated[str, Field(max_length=LONGEST_PROMPT)] | None = None
-    artist: Annotated[str, Field(max_length=LONGEST_ARTIST)] | None = None
+    negative: Negative | None = None
+    artist: Artist | None = None
     size: tuple[Side, Side] | None = None
     count: Count | None = None
     steps: Steps | None = None
     cfg_scale: CfgScale | None = None
-    sampler: Annotated[str, AfterValidator(one_of(SAMPLERS))] | None = None
-    scheduler: Annotated[str, AfterValidator(one_of(SCHEDULERS))] | None = None
+    sampler: Sampler | None = None
+    scheduler: Scheduler | None = None
     seed: Seed | None = None
     loras: Loras | None = None
     turbo: bool | None = None
     denoise: Denoise | None = None
     raw: bool | None = None
-    variation: tuple[Seed, Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]] | None = None
+    variation: tuple[Seed, VariationStrength] | None = None
     spoiler: bool | None = None
     private: bool | None = None
 
@@ -72,13 +67,16 @@ class Options:
     @classmethod
     def of_server(cls, defaults: Defaults) -> Options:
         return cls(
+            artist=defaults.artist or None,
             size=defaults.size,
             count=defaults.count,
             steps=defaults.steps,
             cfg_scale=defaults.cfg_scale,
             sampler=defaults.sampler,
             scheduler=defaults.scheduler,
+            loras=defaults.loras or None,
             turbo=defaults.turbo,
+            denoise=defaults.denoise,
             spoiler=defaults.spoiler,
             private=defaults.private,
         )

@@ -49,7 +49,7 @@ def settings(recipe: Recipe) -> list[tuple[str, str]]:
 
 def in_words(recipe: Recipe) -> str:
     """A recipe's settings on one line, without its seed."""
-    parts = [f"{recipe.width}x{recipe.height}", say("{steps} steps", steps=recipe.steps), f"CFG {recipe.cfg_scale:g}"]
+    parts = [f"{recipe.width}x{recipe.height}", say("{count} steps", count=recipe.steps), f"CFG {recipe.cfg_scale:g}"]
     parts.append(f"{recipe.sampler} {recipe.scheduler}")
     parts += [f"{in_a_line(name, 60)} {strength:g}" for name, strength in recipe.loras]
     if recipe.denoise < 1:

@@ -15,6 +15,7 @@ from typing import Any
 import discord
 
 from bot.jobs import Drawing
+from bot.language import say
 from bot.safety import LEAST_CFG_SCALE, asks_for_nsfw, blocked_words, minors_sexual
 from bot.server_settings import ServerSettings
 from inference import NativeSettings
@@ -161,7 +162,7 @@ class Refusal:
     @property
     def sentence(self) -> str:
         """For the person who asked. Roles and channels are mentions, which notify nobody in a private answer."""
-        return SENTENCES[self.why].format(**self.details)
+        return say(SENTENCES[self.why], **self.details)
 
 
 def permit(
@@ -297,5 +298,6 @@ def _is_any_of(place: Place, channels: tuple[int, ...]) -> bool:
 
 def _listed(terms: Any) -> str:
     terms = list(terms)
-    named = ", ".join(terms[:MOST_TERMS_NAMED])
-    return f"{named} and {len(terms) - MOST_TERMS_NAMED} more" if len(terms) > MOST_TERMS_NAMED else named
+    named = say(", ").join(terms[:MOST_TERMS_NAMED])
+    more = len(terms) - MOST_TERMS_NAMED
+    return say("{named} and {count} more", named=named, count=more) if more > 0 else named

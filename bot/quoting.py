@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import discord
 
+from bot.language import say
+
 WORDLESS = "(its words are not kept any more)"
 
 
@@ -22,5 +24,5 @@ def cut(text: str, longest: int) -> str:
 
 def _inert(text: str, longest: int) -> str:
     if not text.strip():
-        return WORDLESS
+        return say(WORDLESS)
     return discord.utils.escape_markdown(discord.utils.escape_mentions(cut(text, longest)))

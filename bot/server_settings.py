@@ -22,7 +22,12 @@ MOST_PICTURES = 4
 MOST_COMPARED = 16
 """Pictures of one comparison."""
 SMALLEST_SIDE = 64
+LEAST_DENOISE = 0.05
 LONGEST_HOUSE_TEXT = 1000
+LONGEST_ARTISTS = 200
+MOST_LORAS = 4
+LONGEST_LORA_NAME = 100
+STRONGEST_LORA = 10
 MOST_BLOCKED_WORDS = 300
 LONGEST_BLOCKED_WORD = 60
 MOST_WAITING = 500
@@ -43,6 +48,14 @@ Side = Annotated[int, Field(ge=SMALLEST_SIDE, le=LARGEST_SIDE, multiple_of=SIDE_
 Steps = Annotated[int, Field(ge=1, le=MOST_STEPS)]
 Count = Annotated[int, Field(ge=1, le=MOST_PICTURES)]
 CfgScale = Annotated[float, Field(ge=LEAST_CFG_SCALE, le=LARGEST_CFG_SCALE, allow_inf_nan=False)]
+Denoise = Annotated[float, Field(ge=LEAST_DENOISE, le=1, allow_inf_nan=False)]
+Artist = Annotated[str, Field(max_length=LONGEST_ARTISTS)]
+Compared = Annotated[int, Field(ge=0, le=MOST_COMPARED)]
+LoraName = Annotated[str, Field(min_length=1, max_length=LONGEST_LORA_NAME)]
+LoraStrength = Annotated[float, Field(ge=-STRONGEST_LORA, le=STRONGEST_LORA, allow_inf_nan=False)]
+Loras = Annotated[tuple[tuple[LoraName, LoraStrength], ...], Field(max_length=MOST_LORAS)]
+Sampler = Annotated[str, AfterValidator(one_of(SAMPLERS))]
+Scheduler = Annotated[str, AfterValidator(one_of(SCHEDULERS))]
 Credits = Annotated[float, Field(ge=0, le=MOST_CREDITS, allow_inf_nan=False)]
 HouseText = Annotated[str, Field(max_length=LONGEST_HOUSE_TEXT)]
 BlockedWord = Annotated[str, Field(min_length=1, max_length=LONGEST_BLOCKED_WORD)]
@@ -56,12 +69,18 @@ class Defaults:
     """Width and height in pixels."""
     steps: Steps | None = None
     cfg_scale: CfgScale | None = None
-    sampler: Annotated[str, AfterValidator(one_of(SAMPLERS))] | None = None
-    scheduler: Annotated[str, AfterValidator(one_of(SCHEDULERS))] | None = None
+    sampler: Sampler | None = None
+    scheduler: Scheduler | None = None
     prefix_on: bool = True
     prefix: HouseText = RECOMMENDED_PREFIX
     negative_on: bool = True
     negative: HouseText = RECOMMENDED_NEGATIVE
+    artist: Artist = ""
+    """Names, separated by commas."""
+    loras: Loras = ()
+    """Each with its strength."""
+    denoise: Denoise | None = None
+    """How much of a picture to start from is drawn anew."""
     count: Count = 1
     turbo: bool = False
     spoiler: bool = False
@@ -80,8 +99,8 @@ class Limits:
     count: Count = MOST_PICTURES
     waiting: Annotated[int, Field(ge=1, le=MOST_WAITING)] = 50
     """Jobs of one person in the queue."""
-    compared: Annotated[int, Field(ge=0, le=MOST_COMPARED)] = 12
-    """Pictures of one comparison; 0 switches comparing off."""
+    compared: Compared = 12
+    """Pictures of one `/anima compare`; 0 switches it off."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ def _readable(text: str) -> str:
 
 
 Thresholds = Annotated[str, AfterValidator(_readable)]
+Days = Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)]
 
 
 class SettingsError(ValueError):
@@ -41,6 +42,8 @@ class Settings(BaseSettings):
     picture_classifier: str | None = None
     picture_classifier_hides: Thresholds = "nsfw:0.5"
     picture_classifier_refuses: Thresholds = ""
+    prompts_kept_days: Days | None = None
+    pictures_kept_days: Days | None = None
 
     @classmethod
     def read(cls, **overrides: object) -> Settings:

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
 
 import discord
 from discord import app_commands, ui
 
-from bot.interactions import Layout
+from bot.interactions import Asked, Component, Layout
+from bot.language import say
 from bot.prompting.hints import WEAKEST_EFFECT
 from bot.prompting.house_rules import RECOMMENDED_NEGATIVE, RECOMMENDED_PREFIX
 
-if TYPE_CHECKING:
-    from bot.client import AnimaClient
 
-PAGES = {
-    "Begin": """\
+@dataclass(frozen=True)
+class Page:
+    title: str
+    text: str
+
+
+PAGES: Mapping[str, Page] = {
+    "begin": Page(
+        "Begin",
+        """\
 `/anima imagine prompt:1girl, red hair, smile, park` is all it takes: every other option has a good default.
 Write tags as on Danbooru, sentences in English, or both. Tags say exactly what; sentences, two or more of them, \
 say how things stand to each other.
 Under the picture, **Re-roll** draws the same with another seed. Its settings and seed are in the PNG itself.""",
-    "Order of tags": f"""\
+    ),
+    "order": Page(
+        "Order of tags",
+        """\
 Anima learnt its tags in this order, and follows them best that way:
 1. quality, year and safety: `masterpiece, newest, safe`
 2. who: `1girl`, `2boys`, `no humans`
@@ -30,28 +42,43 @@ Anima learnt its tags in this order, and follows them best that way:
 5. artist: `@nnn yryr`
 6. everything else: `smile, brown hair, white background`
 Tags are lower case, with spaces instead of underscores; `score_7` and its like keep theirs.
-What does most pictures good at the very front: `{RECOMMENDED_PREFIX.strip(" ,")}`""",
-    "Artists": """\
+What does most pictures good at the very front: `{prefix}`""",
+    ),
+    "artists": Page(
+        "Artists",
+        """\
 An artist works only with `@` in front: `@nnn yryr`. Without it the name is just words.
 Two artists mix: `@one, @other`. A weight says who leads: `(@one:1.5), @other`.
 Brackets that belong to a name need a backslash each, or they count as weights: `@ask \\(askzy\\)`""",
-    "Weights": f"""\
+    ),
+    "weights": Page(
+        "Weights",
+        """\
 `(red hair:1.5)` makes a tag stronger, `(red hair:0.6)` weaker; `(red hair)` alone means 1.1.
-Anima needs stronger weights than SDXL: between {1 - WEAKEST_EFFECT:g} and {1 + WEAKEST_EFFECT:g} nothing shows, \
+Anima needs stronger weights than SDXL: between {weaker} and {stronger} nothing shows, \
 and `(chibi:2)` is quite usual.
 Weights touch the words, not the picture: very strong ones bend its anatomy before they add more of the thing.""",
-    "Negative prompt": f"""\
+    ),
+    "negative": Page(
+        "Negative prompt",
+        """\
 What you do not want, in the same words: `negative:text, watermark, hat`.
-Without one of yours, this is used: `{RECOMMENDED_NEGATIVE}`
+Without one of yours, this is used: `{negative}`
 At CFG 1, as turbo models are drawn with, there is no negative pass, and it does nothing.""",
-    "Samplers": """\
+    ),
+    "samplers": Page(
+        "Samplers",
+        """\
 `er_sde`: the default; flat colours and sharp lines
 `euler_a`: softer lines, more volume
 `dpmpp_2m_sde_gpu`: more variety, for precise prompts
 The scheduler says where the steps are spent. `simple` is the default; `beta57` keeps more for the end \
 and looks painterly.
 30 to 50 steps at CFG 4 to 5 suit the base model; turbo models want 8 to 12 at CFG 1.""",
-    "Commands": """\
+    ),
+    "commands": Page(
+        "Commands",
+        """\
 `/anima imagine`: draw
 `/anima queue`: what waits, where you stand; cancel yours
 `/anima history`: your pictures; see, draw again, delete, find by words
@@ -59,32 +86,48 @@ and looks painterly.
 `/anima privacy`: get or erase what is kept about you
 In the menu of any message (Apps): *Anima: parameters* tells how an attached picture was made, \
 *Anima: cancel* takes back what you asked for.""",
+    ),
 }
-FIRST = "Begin"
+
+FIGURES: Mapping[str, str] = {
+    "prefix": RECOMMENDED_PREFIX.strip(" ,"),
+    "negative": RECOMMENDED_NEGATIVE,
+    "weaker": f"{1 - WEAKEST_EFFECT:g}",
+    "stronger": f"{1 + WEAKEST_EFFECT:g}",
+}
+"""What pages quote of the rest of the bot."""
+
+FIRST = "begin"
 
 
 @app_commands.command(description="How to ask for what you want: tags, artists, weights, samplers")
-async def help(interaction: discord.Interaction[AnimaClient]) -> None:
+async def help(interaction: Asked) -> None:
     await interaction.response.send_message(view=_page(FIRST), ephemeral=True)
 
 
-class PageSelect(ui.DynamicItem[ui.Select[Any]], template=r"anima:help"):
+class PageSelect(Component, template=r"anima:help"):
     @classmethod
     def at(cls, page: str) -> Self:
-        options = [discord.SelectOption(label=title, default=title == page) for title in PAGES]
+        options = [
+            discord.SelectOption(label=say(PAGES[name].title), value=name, default=name == page) for name in PAGES
+        ]
         return cls(ui.Select(options=options, custom_id="anima:help"))
 
     @classmethod
     async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
         return cls(item)
 
-    async def callback(self, interaction: discord.Interaction[AnimaClient]) -> None:  # type: ignore[override]
+    async def used(self, interaction: Asked) -> None:
         chosen = self.item.values[0]
         await interaction.response.edit_message(view=_page(chosen if chosen in PAGES else FIRST))
 
 
-def _page(title: str) -> Layout:
-    return Layout(ui.TextDisplay(f"### {title}\n{PAGES[title]}"), ui.ActionRow(PageSelect.at(title)))
+def written(page: str) -> str:
+    return f"### {say(PAGES[page].title)}\n{say(PAGES[page].text, **FIGURES)}"
+
+
+def _page(name: str) -> Layout:
+    return Layout(ui.TextDisplay(written(name)), ui.ActionRow(PageSelect.at(name)))
 
 
 COMPONENTS = (PageSelect,)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -16,10 +16,13 @@ import discord
 from discord import app_commands, ui
 from yarl import URL
 
-from bot.interactions import Layout
+from bot.deleting import delete_message
+from bot.interactions import Asked, Component, Layout
 from bot.jobs import Drawing
+from bot.language import say
 from bot.picture_info import in_words
 from bot.quoting import WORDLESS, cut, in_a_line, quoted
+from bot.source_picture import media_of
 from storage.jobs import Job
 from storage.pictures import Page, Picture
 
@@ -34,6 +37,9 @@ LONGEST_WORDS = 50
 PROMPT_IN_LIST = 200
 PROMPT_SHOWN = 1200
 
+DELETED = "Deleted."
+DELETED_HERE = "It is out of your history, but its message is out of my reach: delete it yourself."
+DELETE_TOGETHER = "Delete this picture and the {others} that came with it, here and from {channel}?"
 NOT_THERE = "That picture is not in your history any more."
 WORDS_FORGOTTEN = "The prompt and settings of that picture are not kept any more, so it cannot be drawn again."
 
@@ -42,22 +48,19 @@ Towards = Literal["older", "newer"]
 
 @app_commands.command(description="Your pictures: see them, draw them again, delete them")
 @app_commands.describe(words="Only pictures whose prompt has all of these words")
-async def history(
-    interaction: discord.Interaction[AnimaClient], words: app_commands.Range[str, 1, LONGEST_WORDS] = ""
-) -> None:
+async def history(interaction: Asked, words: app_commands.Range[str, 1, LONGEST_WORDS] = "") -> None:
     await interaction.response.defer(ephemeral=True)
     page = await interaction.client.database.pictures.history(interaction.user.id, words=words, limit=PICTURES_A_PAGE)
     await interaction.edit_original_response(view=await _list(interaction, page, words))
 
 
 class PageButton(
-    ui.DynamicItem[ui.Button[Any]],
-    template=r"(?s)anima:history:(?P<towards>older|newer):(?P<picture>[0-9]{1,18}):(?P<words>.*)",
+    Component, template=r"(?s)anima:history:(?P<towards>older|newer):(?P<picture>[0-9]{1,18}):(?P<words>.*)"
 ):
     """Turns to the pictures older or newer than one."""
 
     def __init__(self, towards: Towards, picture_id: int, words: str, *, disabled: bool = False) -> None:
-        label, emoji = ("Older", "▶️") if towards == "older" else ("Newer", "◀️")
+        label, emoji = (say("Older"), "▶️") if towards == "older" else (say("Newer"), "◀️")
         custom_id = f"anima:history:{towards}:{picture_id}:{words}"
         super().__init__(ui.Button(label=label, emoji=emoji, custom_id=custom_id, disabled=disabled))
         self.cursor = {"before": picture_id} if towards == "older" else {"after": picture_id}
@@ -68,7 +71,7 @@ class PageButton(
         towards: Towards = "older" if match["towards"] == "older" else "newer"
         return cls(towards, int(match["picture"]), match["words"])
 
-    async def callback(self, interaction: discord.Interaction[AnimaClient]) -> None:  # type: ignore[override]
+    async def used(self, interaction: Asked) -> None:
         await interaction.response.defer()
         page = await interaction.client.database.pictures.history(
             interaction.user.id, words=self.words, limit=PICTURES_A_PAGE, **self.cursor
@@ -76,70 +79,62 @@ class PageButton(
         await interaction.edit_original_response(view=await _list(interaction, page, self.words))
 
 
-class PictureSelect(ui.DynamicItem[ui.Select[Any]], template=r"anima:history:show"):
+class PictureSelect(Component, template=r"anima:history:show"):
     """Shows one picture of the page, in a message of its own."""
 
     @classmethod
     def of(cls, pictures: Sequence[Picture]) -> Self:
         options = [
             discord.SelectOption(
-                label=cut(" ".join(picture.prompt.split()), 100) or WORDLESS,
+                label=cut(" ".join(picture.prompt.split()), 100) or say(WORDLESS),
                 value=str(picture.id),
-                description=f"seed {picture.seed}, {picture.created_at:%d %B %Y}",
+                description=f"{_seed(picture)}, {picture.created_at:%Y-%m-%d}",
             )
             for picture in pictures
         ]
-        return cls(ui.Select(placeholder="Show one…", options=options, custom_id="anima:history:show"))
+        return cls(ui.Select(placeholder=say("Show one…"), options=options, custom_id="anima:history:show"))
 
     @classmethod
     async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
         return cls(item)
 
-    async def callback(self, interaction: discord.Interaction[AnimaClient]) -> None:  # type: ignore[override]
+    async def used(self, interaction: Asked) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
         chosen = self.item.values[0]
         await _show(interaction, int(chosen) if re.fullmatch(r"[0-9]{1,18}", chosen) else 0)
 
 
-class AgainButton(ui.DynamicItem[ui.Button[Any]], template=r"anima:history:again:(?P<picture>[0-9]{1,18})"):
+class AgainButton(Component, template=r"anima:history:again:([0-9]{1,18})"):
     """Draws the same once more, with new seeds, for everyone in the channel to see."""
 
     def __init__(self, picture_id: int) -> None:
-        super().__init__(ui.Button(label="Draw again", emoji="🎲", custom_id=f"anima:history:again:{picture_id}"))
+        super().__init__(ui.Button(label=say("Draw again"), emoji="🎲", custom_id=f"anima:history:again:{picture_id}"))
         self.picture_id = picture_id
 
-    @classmethod
-    async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
-        return cls(int(match["picture"]))
-
-    async def callback(self, interaction: discord.Interaction[AnimaClient]) -> None:  # type: ignore[override]
+    async def used(self, interaction: Asked) -> None:
         acknowledgement = await interaction.response.defer(thinking=True)
         picture = await _own_picture(interaction, self.picture_id)
         job = await interaction.client.database.jobs.get(picture.job_id) if picture is not None else None
         if job is None:
-            await interaction.edit_original_response(content=NOT_THERE)
+            await interaction.edit_original_response(content=say(NOT_THERE))
         elif not job.parameters:
-            await interaction.edit_original_response(content=WORDS_FORGOTTEN)
+            await interaction.edit_original_response(content=say(WORDS_FORGOTTEN))
         else:
             await interaction.client.intake.reroll(interaction, acknowledgement, job, Drawing.of(job))
 
 
-class DeleteButton(ui.DynamicItem[ui.Button[Any]], template=r"anima:history:delete:(?P<picture>[0-9]{1,18})"):
+class DeleteButton(Component, template=r"anima:history:delete:([0-9]{1,18})"):
     """Asks whether to delete a picture."""
 
     def __init__(self, picture_id: int) -> None:
-        super().__init__(ui.Button(label="Delete…", emoji="🗑️", custom_id=f"anima:history:delete:{picture_id}"))
+        super().__init__(ui.Button(label=say("Delete…"), emoji="🗑️", custom_id=f"anima:history:delete:{picture_id}"))
         self.picture_id = picture_id
 
-    @classmethod
-    async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
-        return cls(int(match["picture"]))
-
-    async def callback(self, interaction: discord.Interaction[AnimaClient]) -> None:  # type: ignore[override]
+    async def used(self, interaction: Asked) -> None:
         await interaction.response.defer()
         picture = await _own_picture(interaction, self.picture_id)
         if picture is None:
-            await interaction.edit_original_response(view=Layout(ui.TextDisplay(NOT_THERE)))
+            await interaction.edit_original_response(view=Layout(ui.TextDisplay(say(NOT_THERE))))
             return
         together = await interaction.client.database.pictures.of_job(picture.job_id)
         answers: ui.ActionRow[Any] = ui.ActionRow(DeleteForGoodButton(picture.id), KeepButton(picture.id))
@@ -147,69 +142,34 @@ class DeleteButton(ui.DynamicItem[ui.Button[Any]], template=r"anima:history:dele
         await interaction.edit_original_response(view=Layout(question, answers))
 
 
-class DeleteForGoodButton(
-    ui.DynamicItem[ui.Button[Any]], template=r"anima:history:delete-for-good:(?P<picture>[0-9]{1,18})"
-):
+class DeleteForGoodButton(Component, template=r"anima:history:delete-for-good:([0-9]{1,18})"):
     """Deletes a picture's message, and with it all of its pictures."""
 
     def __init__(self, picture_id: int) -> None:
         custom_id = f"anima:history:delete-for-good:{picture_id}"
-        super().__init__(ui.Button(label="Delete", style=discord.ButtonStyle.danger, custom_id=custom_id))
+        super().__init__(ui.Button(label=say("Delete"), style=discord.ButtonStyle.danger, custom_id=custom_id))
         self.picture_id = picture_id
 
-    @classmethod
-    async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
-        return cls(int(match["picture"]))
-
-    async def callback(self, interaction: discord.Interaction[AnimaClient]) -> None:  # type: ignore[override]
+    async def used(self, interaction: Asked) -> None:
         await interaction.response.defer()
         picture = await _own_picture(interaction, self.picture_id)
-        said = NOT_THERE if picture is None else await _delete(interaction.client, picture)
+        said = say(NOT_THERE) if picture is None else await _delete(interaction.client, picture)
         await interaction.edit_original_response(view=Layout(ui.TextDisplay(said)))
 
 
-class KeepButton(ui.DynamicItem[ui.Button[Any]], template=r"anima:history:keep:(?P<picture>[0-9]{1,18})"):
+class KeepButton(Component, template=r"anima:history:keep:([0-9]{1,18})"):
     """Goes back to the picture that is not to be deleted after all."""
 
     def __init__(self, picture_id: int) -> None:
-        super().__init__(ui.Button(label="Keep", custom_id=f"anima:history:keep:{picture_id}"))
+        super().__init__(ui.Button(label=say("Keep"), custom_id=f"anima:history:keep:{picture_id}"))
         self.picture_id = picture_id
 
-    @classmethod
-    async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
-        return cls(int(match["picture"]))
-
-    async def callback(self, interaction: discord.Interaction[AnimaClient]) -> None:  # type: ignore[override]
+    async def used(self, interaction: Asked) -> None:
         await interaction.response.defer()
         await _show(interaction, self.picture_id)
 
 
-async def delete_message(client: discord.Client, channel_id: int, message_id: int) -> bool:
-    """Delete one of the bot's messages. True: it is gone, by this or already; False: the bot cannot reach it."""
-    try:
-        await client.get_partial_messageable(channel_id).get_partial_message(message_id).delete()
-    except discord.NotFound:
-        return True
-    except discord.HTTPException as error:
-        logger.info("message %d could not be deleted (%s)", message_id, error)
-        return False
-    return True
-
-
-def media_of(message: discord.Message) -> list[discord.UnfurledMediaItem]:
-    """The uploaded files in a message's galleries; the `attachments` of such a message name none of them."""
-    return [media for component in message.components for media in _media(component) if media.attachment_id is not None]
-
-
-def _media(component: discord.Component) -> Iterator[discord.UnfurledMediaItem]:
-    if isinstance(component, discord.MediaGalleryComponent):
-        yield from (item.media for item in component.items)
-    elif isinstance(component, discord.Container):
-        for child in component.children:
-            yield from _media(child)
-
-
-async def _list(interaction: discord.Interaction[AnimaClient], page: Page, words: str) -> Layout:
+async def _list(interaction: Asked, page: Page, words: str) -> Layout:
     view = Layout(ui.TextDisplay(_title(page, words)))
     addresses = await _addresses(interaction, page.pictures)
     for picture in page.pictures:
@@ -227,28 +187,30 @@ async def _list(interaction: discord.Interaction[AnimaClient], page: Page, words
 
 
 def _title(page: Page, words: str) -> str:
+    sought = in_a_line(words, LONGEST_WORDS)
     if page.pictures:
-        return f"### Your pictures with {in_a_line(words, LONGEST_WORDS)}" if words else "### Your pictures"
+        title = say("Your pictures with {words}", words=sought) if words else say("Your pictures")
+        return f"### {title}"
     if words:
-        return f"None of your pictures has all of these words in its prompt: {in_a_line(words, LONGEST_WORDS)}"
-    return "There are no pictures of yours here. `/anima imagine` draws one."
+        return say("None of your pictures has all of these words in its prompt: {words}", words=sought)
+    return say("There are no pictures of yours here. `/anima imagine` draws one.")
 
 
-def _in_list(picture: Picture, interaction: discord.Interaction[AnimaClient]) -> str:
-    about = [discord.utils.format_dt(picture.created_at, "R"), f"seed {picture.seed}"]
+def _in_list(picture: Picture, interaction: Asked) -> str:
+    about = [discord.utils.format_dt(picture.created_at, "R"), _seed(picture)]
     if (link := _link(interaction.client, picture)) is not None:
-        about.append(f"[message]({link})")
+        about.append(f"[{say('message')}]({link})")
     if picture.private:
-        about.append("shown to you alone")
+        about.append(say("shown to you alone"))
     elif not _fits_here(interaction, picture):
-        about.append("from an age-restricted channel")
+        about.append(say("from an age-restricted channel"))
     return f"{in_a_line(picture.prompt, PROMPT_IN_LIST)}\n-# {' · '.join(about)}"
 
 
-async def _show(interaction: discord.Interaction[AnimaClient], picture_id: int) -> None:
+async def _show(interaction: Asked, picture_id: int) -> None:
     picture = await _own_picture(interaction, picture_id)
     if picture is None:
-        await interaction.edit_original_response(view=Layout(ui.TextDisplay(NOT_THERE)))
+        await interaction.edit_original_response(view=Layout(ui.TextDisplay(say(NOT_THERE))))
         return
     job = await interaction.client.database.jobs.get(picture.job_id)
     view = Layout(ui.TextDisplay(f"{quoted(picture.prompt, PROMPT_SHOWN)}\n-# {_settings(picture, job)}"))
@@ -259,7 +221,7 @@ async def _show(interaction: discord.Interaction[AnimaClient], picture_id: int) 
         view.add_item(ui.TextDisplay(_why_not_seen(interaction, picture)))
     buttons: ui.ActionRow[Any] = ui.ActionRow(AgainButton(picture.id), DeleteButton(picture.id))
     if (link := _link(interaction.client, picture)) is not None:
-        buttons.add_item(ui.Button(label="Go to message", url=link))
+        buttons.add_item(ui.Button(label=say("Go to message"), url=link))
     await interaction.edit_original_response(view=view.add_item(buttons))
 
 
@@ -267,40 +229,48 @@ def _settings(picture: Picture, job: Job | None) -> str:
     settings = [discord.utils.format_dt(picture.created_at), f"{picture.width}x{picture.height}"]
     if job is not None and job.parameters:
         settings = [discord.utils.format_dt(picture.created_at), in_words(Drawing.of(job).recipes[picture.index])]
-    return " · ".join([*settings, f"seed {picture.seed}"])
+    return " · ".join([*settings, _seed(picture)])
 
 
-def _why_not_seen(interaction: discord.Interaction[AnimaClient], picture: Picture) -> str:
+def _seed(picture: Picture) -> str:
+    return say("seed {seed}", seed=picture.seed)
+
+
+def _why_not_seen(interaction: Asked, picture: Picture) -> str:
     if picture.private:
-        return "It was shown to you alone, and Discord does not show such messages twice."
+        return say("It was shown to you alone, and Discord does not show such messages twice.")
     if not _fits_here(interaction, picture):
-        return "It was made in an age-restricted channel; look at it there."
-    return "Its message is gone, or in a place where I cannot look any more."
+        return say("It was made in an age-restricted channel; look at it there.")
+    return say("Its message is gone, or in a place where I cannot look any more.")
 
 
 def _question(picture: Picture, together: int) -> str:
-    pictures = "this picture" if together == 1 else f"this picture and the {together - 1} that came with it"
-    return f"{quoted(picture.prompt, PROMPT_IN_LIST)}\nDelete {pictures}, here and from <#{picture.channel_id}>?"
+    channel = f"<#{picture.channel_id}>"
+    if together == 1:
+        question = say("Delete this picture, here and from {channel}?", channel=channel)
+    else:
+        question = say(DELETE_TOGETHER, others=together - 1, channel=channel)
+    return f"{quoted(picture.prompt, PROMPT_IN_LIST)}\n{question}"
 
 
 async def _delete(client: AnimaClient, picture: Picture) -> str:
     """The message first: if that is as far as it gets, the picture is still there to be deleted."""
     if picture.message_id is None:
         await client.database.pictures.delete([picture.id])
-        return "Deleted."
+        return say(DELETED)
     gone = not picture.private and await delete_message(client, picture.channel_id, picture.message_id)
     await client.database.pictures.delete_message(picture.message_id)
-    return "Deleted." if gone else "It is out of your history, but its message is out of my reach: delete it yourself."
+    return say(DELETED) if gone else say(DELETED_HERE)
 
 
-async def _own_picture(interaction: discord.Interaction[AnimaClient], picture_id: int) -> Picture | None:
+async def _own_picture(interaction: Asked, picture_id: int) -> Picture | None:
     picture = await interaction.client.database.pictures.get(picture_id)
     if picture is None or picture.user_id != interaction.user.id or picture.deleted_at is not None:
         return None
     return picture
 
 
-async def _addresses(interaction: discord.Interaction[AnimaClient], pictures: Sequence[Picture]) -> dict[int, str]:
+async def _addresses(interaction: Asked, pictures: Sequence[Picture]) -> dict[int, str]:
     """Where to find pictures, by their ids. Addresses expire within a day, so the messages are asked each time."""
     seen = [
         (picture, picture.message_id)
@@ -335,7 +305,7 @@ def _link(client: discord.Client, picture: Picture) -> str | None:
     return channel.get_partial_message(picture.message_id).jump_url
 
 
-def _fits_here(interaction: discord.Interaction[AnimaClient], picture: Picture) -> bool:
+def _fits_here(interaction: Asked, picture: Picture) -> bool:
     """What was made in an age-restricted channel, or in one that cannot be known, is seen in such channels only."""
     if picture.guild_id is None or _is_age_restricted(interaction.channel):
         return True

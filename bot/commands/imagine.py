@@ -12,9 +12,9 @@ from bot.aspects import Size, UnknownAspect, described, size_of, to_multiple
 from bot.intake import remembered_options
 from bot.interactions import Asked, tell_privately
 from bot.language import say
-from bot.options import LEAST_DENOISE, LONGEST_ARTIST, STRONGEST_LORA, Options
+from bot.options import Options
 from bot.safety import LEAST_CFG_SCALE
-from bot.server_settings import MOST_PICTURES, SMALLEST_SIDE
+from bot.server_settings import LEAST_DENOISE, LONGEST_ARTISTS, MOST_PICTURES, SMALLEST_SIDE, STRONGEST_LORA
 from inference.request import (
     LARGEST_CFG_SCALE,
     LARGEST_SEED,
@@ -87,7 +87,7 @@ async def imagine(
     seed: app_commands.Range[str, 1, 20] | None = None,
     lora: str | None = None,
     lora_strength: app_commands.Range[float, -STRONGEST_LORA, STRONGEST_LORA] | None = None,
-    artist: app_commands.Range[str, 1, LONGEST_ARTIST] | None = None,
+    artist: app_commands.Range[str, 1, LONGEST_ARTISTS] | None = None,
     turbo: bool | None = None,
     image: discord.Attachment | None = None,
     denoise: app_commands.Range[float, LEAST_DENOISE, 1.0] | None = None,

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 import discord
 from discord import app_commands
-from discord.asset import Asset
 
-from bot.commands.history import media_of
 from bot.commands.queue import cancel_own
+from bot.interactions import Asked
+from bot.language import say
 from bot.quoting import in_a_line, quoted
+from bot.source_picture import is_kept_by_discord, media_of
 from inference.metadata import Parameters, UnreadablePicture, read
 
 if TYPE_CHECKING:
@@ -32,18 +33,18 @@ TEXT_SHOWN = 1800
 
 NO_PICTURE = "There is no picture attached to that message."
 TELLS_NOTHING = "Nothing in the file says how it was made. Many sites and chats strip that when a picture is uploaded."
-TOO_LARGE = f"Too large to be looked into; {LARGEST_READ >> 20} MiB is the most."
+TOO_LARGE = "Too large to be looked into; {limit} MiB is the most."
 OUT_OF_REACH = "Discord does not hand the file out any more."
 UNREADABLE = "No picture that can be read."
 NO_JOB = "That message is not a picture that you are waiting for."
 
 
 @app_commands.context_menu(name="Anima: parameters")
-async def parameters(interaction: discord.Interaction[AnimaClient], message: discord.Message) -> None:
+async def parameters(interaction: Asked, message: discord.Message) -> None:
     await interaction.response.defer(ephemeral=True)
     pictures = _attached(message, interaction.client)[:MOST_READ]
     if not pictures:
-        await interaction.edit_original_response(content=NO_PICTURE)
+        await interaction.edit_original_response(content=say(NO_PICTURE))
         return
     told = [await _told(picture) for picture in pictures]
     content, whole = _answer(told)
@@ -51,10 +52,10 @@ async def parameters(interaction: discord.Interaction[AnimaClient], message: dis
 
 
 @app_commands.context_menu(name="Anima: cancel")
-async def cancel(interaction: discord.Interaction[AnimaClient], message: discord.Message) -> None:
+async def cancel(interaction: Asked, message: discord.Message) -> None:
     await interaction.response.defer(ephemeral=True)
     job = await interaction.client.database.jobs.by_message(message.id)
-    said = NO_JOB if job is None else await cancel_own(interaction, job)
+    said = say(NO_JOB) if job is None else await cancel_own(interaction, job)
     await interaction.edit_original_response(content=said)
 
 
@@ -74,14 +75,14 @@ def _attached(message: discord.Message, client: AnimaClient) -> list[_Attached]:
     found = [
         _Attached(attachment.filename, attachment.size, attachment.read)
         for attachment in message.attachments
-        if _is_picture(attachment.content_type) and _is_kept_by_discord(attachment.url)
+        if _is_picture(attachment.content_type) and is_kept_by_discord(attachment.url)
     ]
     if client.user is not None and message.author.id == client.user.id:
         # `media.read()` of discord.py 2.7 fails for want of a connection; this is what it would do.
         found += [
-            _Attached(f"picture {number}", None, partial(client.http.get_from_cdn, media.url))
+            _Attached(say("picture {number}", number=number), None, partial(client.http.get_from_cdn, media.url))
             for number, media in enumerate(media_of(message), start=1)
-            if _is_kept_by_discord(media.url)
+            if is_kept_by_discord(media.url)
         ]
     return found
 
@@ -90,23 +91,19 @@ def _is_picture(content_type: str | None) -> bool:
     return (content_type or "").split(";")[0] in ("image/png", "image/jpeg", "image/webp")
 
 
-def _is_kept_by_discord(url: str) -> bool:
-    return url.startswith((f"{Asset.BASE}/attachments/", f"{Asset.BASE}/ephemeral-attachments/"))
-
-
 async def _told(picture: _Attached) -> tuple[str, Parameters | str]:
     """A picture's name, and how it was made or why that cannot be told."""
     if picture.size is not None and picture.size > LARGEST_READ:
-        return picture.name, TOO_LARGE
+        return picture.name, say(TOO_LARGE, limit=LARGEST_READ >> 20)
     try:
         data = await picture.read()
         found = await asyncio.to_thread(read, data)
     except discord.HTTPException as error:
         logger.info("an attachment could not be fetched (%s)", error)
-        return picture.name, OUT_OF_REACH
+        return picture.name, say(OUT_OF_REACH)
     except UnreadablePicture:
-        return picture.name, UNREADABLE
-    return picture.name, TELLS_NOTHING if found is None else found
+        return picture.name, say(UNREADABLE)
+    return picture.name, say(TELLS_NOTHING) if found is None else found
 
 
 def _answer(told: Sequence[tuple[str, Parameters | str]]) -> tuple[str, discord.File | None]:
@@ -131,37 +128,37 @@ def _shown(name: str, about: Parameters | str, room: int) -> tuple[str, bool]:
         if about.prompt.strip():
             lines.append(quoted(about.prompt, longest))
         if about.negative_prompt.strip():
-            lines += ["Negative:", quoted(about.negative_prompt, longest)]
+            lines += [say("Negative:"), quoted(about.negative_prompt, longest)]
         if settings:
             lines.append(f"-# {in_a_line(settings, room // 3)}")
         text = "\n".join(lines)
         if len(text) <= room:
             was_cut = max(len(about.prompt), len(about.negative_prompt)) > longest or len(settings) > room // 3
             return text, was_cut
-    return f"{title}\nToo much to show here; it is in the file.", True
+    return f"{title}\n{say('Too much to show here; it is in the file.')}", True
 
 
 def _in_full(name: str, about: Parameters | str) -> str:
     if isinstance(about, str):
         return f"{name}\n{about}"
-    return f"{name}\n{about.prompt}\n\nNegative prompt:\n{about.negative_prompt}\n\n{_settings(about)}"
+    return f"{name}\n{about.prompt}\n\n{say('Negative:')}\n{about.negative_prompt}\n\n{_settings(about)}"
 
 
 def _settings(about: Parameters) -> str:
     size = f"{about.width}x{about.height}" if about.width and about.height else None
     named = {
-        "size": size,
-        "steps": about.steps,
+        say("size"): size,
+        say("steps"): about.steps,
         "CFG": f"{about.cfg_scale:g}" if about.cfg_scale is not None else None,
-        "sampler": about.sampler,
-        "scheduler": about.scheduler,
-        "seed": about.seed,
-        "denoise": about.denoise if about.denoise < 1 else None,
-        "model": about.model,
+        say("sampler"): about.sampler,
+        say("scheduler"): about.scheduler,
+        say("seed"): about.seed,
+        say("denoise"): about.denoise if about.denoise < 1 else None,
+        say("model"): about.model,
         "LoRA": ", ".join(f"{lora} {strength:g}" for lora, strength in about.loras) or None,
-        "variation seed": about.variation_seed,
-        "variation strength": about.variation_strength,
-        "software": about.software,
+        say("variation seed"): about.variation_seed,
+        say("variation strength"): about.variation_strength,
+        say("software"): about.software,
     }
     known = {name: value for name, value in named.items() if value is not None} | dict(about.extra)
     return " · ".join(f"{name} {value}" for name, value in known.items())

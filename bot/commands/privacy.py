@@ -8,14 +8,17 @@ import io
 import json
 import re
 from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 import discord
 from discord import app_commands, ui
 
-from bot.commands.history import delete_message
-from bot.commands.queue import withdraw
-from bot.interactions import Layout
+from bot.cancelling import withdraw
+from bot.deleting import delete_message
+from bot.housekeeping import Housekeeping
+from bot.interactions import Asked, Component, Layout
+from bot.language import say
 from storage.privacy import Erased
 
 if TYPE_CHECKING:
@@ -24,12 +27,17 @@ if TYPE_CHECKING:
 LARGEST_FILE = 10 * (1 << 20)
 """Bytes of an attachment that Discord takes from a bot anywhere."""
 
-WHAT_IS_KEPT = """### What is kept about you
+WHAT_IS_KEPT = """\
+### What is kept about you
 Your prompts, settings and seeds; where and when you drew, and what it cost; your own defaults and presets. \
-The pictures themselves are kept by Discord, in their messages.
--# Nobody but you sees this, and nothing of it is passed on."""
+The pictures themselves are kept by Discord, in their messages."""
+KEPT_FOR_EVER = "It is kept until you erase it."
+PROMPTS_KEPT = "Prompts and settings are forgotten after {days}."
+PICTURES_KEPT = "Pictures leave your history after {days}; their messages stay in Discord."
+NOT_PASSED_ON = "Nobody but you sees this, and nothing of it is passed on."
 
-QUESTION = """### Erase everything?
+QUESTION = """\
+### Erase everything?
 Your history, defaults and presets go at once, and what still waits in line is cancelled. It cannot be undone.
 Two things stay for a while, so that erasing is no way around them: a block, until it is lifted, \
 and how many credits you used in the last 24 hours, without what you drew.
@@ -41,51 +49,44 @@ KEPT = "Nothing was erased."
 
 
 @app_commands.command(description="Get or erase everything that is kept about you")
-async def privacy(interaction: discord.Interaction[AnimaClient]) -> None:
+async def privacy(interaction: Asked) -> None:
     await interaction.response.defer(ephemeral=True)
     buttons: ui.ActionRow[Any] = ui.ActionRow(ExportButton(), EraseButton())
-    await interaction.edit_original_response(view=Layout(ui.TextDisplay(WHAT_IS_KEPT), buttons))
+    kept = [say(WHAT_IS_KEPT), *_how_long(interaction.client.housekeeping), f"-# {say(NOT_PASSED_ON)}"]
+    await interaction.edit_original_response(view=Layout(ui.TextDisplay("\n".join(kept)), buttons))
 
 
-class ExportButton(ui.DynamicItem[ui.Button[Any]], template=r"anima:privacy:export"):
+class ExportButton(Component, template=r"anima:privacy:export"):
     def __init__(self) -> None:
-        super().__init__(ui.Button(label="Send me a copy", emoji="📄", custom_id="anima:privacy:export"))
+        super().__init__(ui.Button(label=say("Send me a copy"), emoji="📄", custom_id="anima:privacy:export"))
 
-    @classmethod
-    async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
-        return cls()
-
-    async def callback(self, interaction: discord.Interaction[AnimaClient]) -> None:  # type: ignore[override]
+    async def used(self, interaction: Asked) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
         exported = await interaction.client.database.privacy.export(interaction.user.id)
         file = await asyncio.to_thread(_as_file, exported)
         if file is None:
-            await interaction.edit_original_response(content=TOO_LARGE)
+            await interaction.edit_original_response(content=say(TOO_LARGE))
         else:
-            await interaction.edit_original_response(content="Here is everything, as JSON.", attachments=[file])
+            await interaction.edit_original_response(content=say("Here is everything, as JSON."), attachments=[file])
 
 
-class EraseButton(ui.DynamicItem[ui.Button[Any]], template=r"anima:privacy:erase"):
+class EraseButton(Component, template=r"anima:privacy:erase"):
     """Asks whether to erase."""
 
     def __init__(self) -> None:
-        super().__init__(ui.Button(label="Erase everything…", emoji="🗑️", custom_id="anima:privacy:erase"))
+        super().__init__(ui.Button(label=say("Erase everything…"), emoji="🗑️", custom_id="anima:privacy:erase"))
 
-    @classmethod
-    async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
-        return cls()
-
-    async def callback(self, interaction: discord.Interaction[AnimaClient]) -> None:  # type: ignore[override]
+    async def used(self, interaction: Asked) -> None:
         await interaction.response.defer()
         answers: ui.ActionRow[Any] = ui.ActionRow(
             ConfirmEraseButton(messages_too=False), ConfirmEraseButton(messages_too=True), KeepEverythingButton()
         )
-        await interaction.edit_original_response(view=Layout(ui.TextDisplay(QUESTION), answers))
+        await interaction.edit_original_response(view=Layout(ui.TextDisplay(say(QUESTION)), answers))
 
 
-class ConfirmEraseButton(ui.DynamicItem[ui.Button[Any]], template=r"anima:privacy:erase:(?P<what>kept|messages-too)"):
+class ConfirmEraseButton(Component, template=r"anima:privacy:erase:(?P<what>kept|messages-too)"):
     def __init__(self, *, messages_too: bool) -> None:
-        label = "Erase, and delete my pictures' messages" if messages_too else "Erase"
+        label = say("Erase, and delete my pictures' messages") if messages_too else say("Erase")
         custom_id = f"anima:privacy:erase:{'messages-too' if messages_too else 'kept'}"
         super().__init__(ui.Button(label=label, style=discord.ButtonStyle.danger, custom_id=custom_id))
         self.messages_too = messages_too
@@ -94,7 +95,7 @@ class ConfirmEraseButton(ui.DynamicItem[ui.Button[Any]], template=r"anima:privac
     async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
         return cls(messages_too=match["what"] == "messages-too")
 
-    async def callback(self, interaction: discord.Interaction[AnimaClient]) -> None:  # type: ignore[override]
+    async def used(self, interaction: Asked) -> None:
         await interaction.response.defer()
         erased = await _erase(interaction.client, interaction.user.id)
         await interaction.edit_original_response(view=Layout(ui.TextDisplay(_told(erased))))
@@ -102,17 +103,26 @@ class ConfirmEraseButton(ui.DynamicItem[ui.Button[Any]], template=r"anima:privac
             await _delete_messages(interaction, erased)
 
 
-class KeepEverythingButton(ui.DynamicItem[ui.Button[Any]], template=r"anima:privacy:keep"):
+class KeepEverythingButton(Component, template=r"anima:privacy:keep"):
     def __init__(self) -> None:
-        super().__init__(ui.Button(label="Keep everything", custom_id="anima:privacy:keep"))
+        super().__init__(ui.Button(label=say("Keep everything"), custom_id="anima:privacy:keep"))
 
-    @classmethod
-    async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
-        return cls()
-
-    async def callback(self, interaction: discord.Interaction[AnimaClient]) -> None:  # type: ignore[override]
+    async def used(self, interaction: Asked) -> None:
         await interaction.response.defer()
-        await interaction.edit_original_response(view=Layout(ui.TextDisplay(KEPT)))
+        await interaction.edit_original_response(view=Layout(ui.TextDisplay(say(KEPT))))
+
+
+def _how_long(housekeeping: Housekeeping) -> list[str]:
+    prompts, pictures = housekeeping.prompts_kept, housekeeping.pictures_kept
+    if prompts is None and pictures is None:
+        return [say(KEPT_FOR_EVER)]
+    said = [] if prompts is None else [say(PROMPTS_KEPT, days=_days(prompts))]
+    return said if pictures is None else [*said, say(PICTURES_KEPT, days=_days(pictures))]
+
+
+def _days(kept: timedelta) -> str:
+    days = kept / timedelta(days=1)
+    return say("1 day") if days == 1 else say("{count} days", count=f"{days:g}")
 
 
 async def _erase(client: AnimaClient, user_id: int) -> Erased:
@@ -123,19 +133,20 @@ async def _erase(client: AnimaClient, user_id: int) -> Erased:
     return erased
 
 
-async def _delete_messages(interaction: discord.Interaction[AnimaClient], erased: Erased) -> None:
+async def _delete_messages(interaction: Asked, erased: Erased) -> None:
     deleted = 0
     for channel_id, message_id in erased.messages:
         deleted += await delete_message(interaction.client, channel_id, message_id)
-    said = f"{_told(erased)}\nOf its {len(erased.messages)} messages in Discord, {deleted} are gone."
+    gone = say("Of its {messages} messages in Discord, {gone} are gone.", messages=len(erased.messages), gone=deleted)
+    said = f"{_told(erased)}\n{gone}"
     with suppress(discord.HTTPException):  # where that took longer than the interaction's 15 minutes
         await interaction.edit_original_response(view=Layout(ui.TextDisplay(said)))
 
 
 def _told(erased: Erased) -> str:
-    jobs = "1 job" if erased.jobs == 1 else f"{erased.jobs} jobs"
-    pictures = "1 picture" if erased.pictures == 1 else f"{erased.pictures} pictures"
-    return f"Erased: {jobs} with {pictures}, your defaults and your presets."
+    jobs = say("1 job") if erased.jobs == 1 else say("{count} jobs", count=erased.jobs)
+    pictures = say("1 picture") if erased.pictures == 1 else say("{count} pictures", count=erased.pictures)
+    return say("Erased: {jobs} with {pictures}, your defaults and your presets.", jobs=jobs, pictures=pictures)
 
 
 def _as_file(exported: dict[str, Any]) -> discord.File | None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 import discord
 from discord import app_commands, ui
 
-from bot.interactions import Layout
-from bot.quoting import in_a_line, quoted
+from bot.cancelling import cancel
+from bot.interactions import Asked, Component, Layout
+from bot.language import say
+from bot.quoting import in_a_line
 from storage.jobs import Job
 from storage.schema import JobState
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 JOBS_SHOWN = 9
 PROMPT_SHOWN = 100
-CANCELLED_PROMPT_SHOWN = 1000
 
 CANCELLED = "That one is cancelled. You were not charged for it."
 ENDED_ALREADY = "That one had ended already."
@@ -27,74 +27,51 @@ NOT_YOURS = "That one is not yours to cancel."
 
 
 @app_commands.command(description="What waits to be drawn, where you stand, and a way to cancel yours")
-async def queue(interaction: discord.Interaction[AnimaClient]) -> None:
+async def queue(interaction: Asked) -> None:
     await interaction.response.defer(ephemeral=True)
     await interaction.edit_original_response(view=await _overview(interaction))
 
 
-async def cancel(client: AnimaClient, job: Job, by: int) -> bool:
-    """Cancel a job at any time before it is delivered, with a refund. False: it had ended already."""
-    if not await client.database.jobs.cancel(job.id, by):
-        return False
-    await withdraw(client, job)
-    await client.database.jobs.told(job.id)
-    return True
-
-
-async def withdraw(client: AnimaClient, job: Job) -> None:
-    """Stop the work on a job that has ended in the database, and say in its message that nothing will come."""
-    await client.worker.cancel(job.id)
-    ended = f"{quoted(job.prompt, CANCELLED_PROMPT_SHOWN)}\n-# Cancelled; nothing was charged."
-    await client.delivery.show(job, Layout(ui.TextDisplay(ended)))
-
-
-class CancelButton(ui.DynamicItem[ui.Button[Any]], template=r"anima:queue:cancel:(?P<job>[0-9]{1,18})"):
+class CancelButton(Component, template=r"anima:queue:cancel:([0-9]{1,18})"):
     """Cancels one job, and shows what is left."""
 
     def __init__(self, job_id: int) -> None:
         custom_id = f"anima:queue:cancel:{job_id}"
-        super().__init__(ui.Button(label="Cancel", style=discord.ButtonStyle.danger, custom_id=custom_id))
+        super().__init__(ui.Button(label=say("Cancel"), style=discord.ButtonStyle.danger, custom_id=custom_id))
         self.job_id = job_id
 
-    @classmethod
-    async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
-        return cls(int(match["job"]))
-
-    async def callback(self, interaction: discord.Interaction[AnimaClient]) -> None:  # type: ignore[override]
+    async def used(self, interaction: Asked) -> None:
         await interaction.response.defer()
         outcome = await cancel_own(interaction, await interaction.client.database.jobs.get(self.job_id))
         await interaction.edit_original_response(view=await _overview(interaction, outcome))
 
 
-class LookAgainButton(ui.DynamicItem[ui.Button[Any]], template=r"anima:queue"):
+class LookAgainButton(Component, template=r"anima:queue"):
     def __init__(self) -> None:
-        super().__init__(ui.Button(label="Look again", emoji="🔄", custom_id="anima:queue"))
+        super().__init__(ui.Button(label=say("Look again"), emoji="🔄", custom_id="anima:queue"))
 
-    @classmethod
-    async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
-        return cls()
-
-    async def callback(self, interaction: discord.Interaction[AnimaClient]) -> None:  # type: ignore[override]
+    async def used(self, interaction: Asked) -> None:
         await interaction.response.defer()
         await interaction.edit_original_response(view=await _overview(interaction))
 
 
-async def cancel_own(interaction: discord.Interaction[AnimaClient], job: Job | None) -> str:
+async def cancel_own(interaction: Asked, job: Job | None) -> str:
     """Cancel a job for the person who asked for it; returns what has come of it, in a sentence."""
     if job is None or job.user_id != interaction.user.id:
-        return NOT_YOURS
-    return CANCELLED if await cancel(interaction.client, job, interaction.user.id) else ENDED_ALREADY
+        return say(NOT_YOURS)
+    cancelled = await cancel(interaction.client, job, interaction.user.id)
+    return say(CANCELLED) if cancelled else say(ENDED_ALREADY)
 
 
-async def _overview(interaction: discord.Interaction[AnimaClient], outcome: str = "") -> Layout:
+async def _overview(interaction: Asked, outcome: str = "") -> Layout:
     client = interaction.client
     mine = await client.database.jobs.live_of(interaction.user.id)
     in_hand = (await client.database.jobs.counts()).get(JobState.RUNNING, 0)
     lines = [outcome, _line_as_a_whole(len(client.queue), in_hand, client.queue.paused)]
     if not mine:
-        lines.append("None of yours is among them. `/anima imagine` draws one.")
+        lines.append(say("None of yours is among them. `/anima imagine` draws one."))
     if len(mine) > JOBS_SHOWN:
-        lines.append(f"Of your {len(mine)}, these are the first {JOBS_SHOWN}.")
+        lines.append(say("Of your {jobs}, these are the first {shown}.", jobs=len(mine), shown=JOBS_SHOWN))
     view = Layout(ui.TextDisplay("\n".join(line for line in lines if line)))
     for job in mine[:JOBS_SHOWN]:
         words = f"**{in_a_line(job.prompt, PROMPT_SHOWN)}**\n-# {_where_it_stands(client, job)}"
@@ -104,30 +81,30 @@ async def _overview(interaction: discord.Interaction[AnimaClient], outcome: str 
 
 def _line_as_a_whole(waiting: int, in_hand: int, paused: bool) -> str:
     if not waiting and not in_hand:
-        return "Nothing waits and nothing is being drawn."
-    line = f"{_count(waiting)} waiting in line, {in_hand} being drawn."
-    return f"{line} The line is paused: nothing more is begun for now." if paused else line
+        return say("Nothing waits and nothing is being drawn.")
+    line = say("{jobs} waiting in line, {in_hand} being drawn.", jobs=_count(waiting), in_hand=in_hand)
+    return f"{line} {say('The line is paused: nothing more is begun for now.')}" if paused else line
 
 
 def _where_it_stands(client: AnimaClient, job: Job) -> str:
     place = client.queue.place(job.id)
     if job.state is JobState.RENDERED:
-        return "Drawn, and on its way to you"
+        return say("Drawn, and on its way to you")
     if place is None:
-        stands = "Being drawn now"
+        stands = say("Being drawn now")
     elif place.jobs_ahead == 0:
-        stands = "Next in line"
+        stands = say("Next in line")
     else:
-        stands = f"{_count(place.jobs_ahead)} before it"
+        stands = say("{jobs} before it", jobs=_count(place.jobs_ahead))
     seconds = client.worker.seconds_until_drawn(job)
     if seconds is None or client.queue.paused:
         return stands
     ready = discord.utils.format_dt(discord.utils.utcnow() + timedelta(seconds=seconds), "R")
-    return f"{stands}, ready about {ready}"
+    return say("{stands}, ready about {when}", stands=stands, when=ready)
 
 
 def _count(jobs: int) -> str:
-    return "1 job" if jobs == 1 else f"{jobs} jobs"
+    return say("1 job") if jobs == 1 else say("{count} jobs", count=jobs)
 
 
 COMPONENTS = (CancelButton, LookAgainButton)

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import discord
 from discord import app_commands
 
+from bot.interactions import Asked
+from bot.language import say
 from storage.jobs import Allowance
 from storage.quotas import WINDOW, Account, Usage
-
-if TYPE_CHECKING:
-    from bot.client import AnimaClient
 
 BAR_CELLS = 20
 DEFAULT_PICTURE = 1.0
 """Credits; see `Drawing.cost`."""
 
+USED_IN_SERVER = "In the last 24 hours you have used **{credits}** in this server."
+USED_OUTSIDE = "In the last 24 hours you have used **{credits}** outside of servers."
 WHAT_A_CREDIT_IS = (
-    "-# A picture with the default settings costs 1 credit. Larger ones, more steps and more pictures cost more; "
+    "A picture with the default settings costs 1 credit. Larger ones, more steps and more pictures cost more; "
     "what fails or is cancelled costs nothing."
 )
 
 
 @app_commands.command(description="What you have used of your credits, and what is left")
-async def quota(interaction: discord.Interaction[AnimaClient]) -> None:
+async def quota(interaction: Asked) -> None:
     await interaction.response.defer(ephemeral=True)
     usage = await interaction.client.database.quotas.usage(Account(interaction.user.id, interaction.guild_id))
     allowance = await interaction.client.allowance(interaction)
@@ -32,26 +31,28 @@ async def quota(interaction: discord.Interaction[AnimaClient]) -> None:
 
 
 def described(usage: Usage, allowance: Allowance, *, in_server: bool) -> str:
-    where = "in this server" if in_server else "outside of servers"
-    lines = [f"In the last 24 hours you have used **{_credits(usage.spent)}** {where}."]
+    lines = [say(USED_IN_SERVER if in_server else USED_OUTSIDE, credits=_credits(usage.spent))]
     lines += _no_limit() if allowance.credits is None else _what_is_left(usage, allowance.credits)
     if usage.charges:
         oldest = usage.charges[0]
         lapses = discord.utils.format_dt(oldest.at + WINDOW, "R")
-        lines.append(f"The oldest part, {_credits(oldest.credits)}, stops counting {lapses}.")
+        lines.append(
+            say("The oldest part, {credits}, stops counting {when}.", credits=_credits(oldest.credits), when=lapses)
+        )
     if allowance.waiting is not None:
-        lines.append(f"At most {allowance.waiting} of your jobs can wait in line at a time.")
-    return "\n".join([*lines, WHAT_A_CREDIT_IS])
+        lines.append(say("At most {limit} of your jobs can wait in line at a time.", limit=allowance.waiting))
+    return "\n".join([*lines, f"-# {say(WHAT_A_CREDIT_IS)}"])
 
 
 def _no_limit() -> list[str]:
-    return ["There is no limit for you here: draw as much as you like."]
+    return [say("There is no limit for you here: draw as much as you like.")]
 
 
 def _what_is_left(usage: Usage, limit: float) -> list[str]:
     left = max(0.0, limit - usage.spent)
     used_cells = BAR_CELLS if usage.spent >= limit else round(BAR_CELLS * usage.spent / limit)
-    lines = [f"{'▰' * used_cells}{'▱' * (BAR_CELLS - used_cells)} {_credits(left)} of {_number(limit)} left"]
+    bar = "▰" * used_cells + "▱" * (BAR_CELLS - used_cells)
+    lines = [f"{bar} {say('{credits} of {limit} left', credits=_credits(left), limit=_number(limit))}"]
     if not usage.has_room(DEFAULT_PICTURE, limit):
         lines.append(_room(usage, limit))
     return lines
@@ -60,13 +61,13 @@ def _what_is_left(usage: Usage, limit: float) -> list[str]:
 def _room(usage: Usage, limit: float) -> str:
     room_at = usage.room_at(DEFAULT_PICTURE, limit)
     if room_at is None:
-        return "A default picture costs more than your whole limit; smaller ones with fewer steps may fit."
-    return f"There will be room for a default picture {discord.utils.format_dt(room_at, 'R')}."
+        return say("A default picture costs more than your whole limit; smaller ones with fewer steps may fit.")
+    return say("There will be room for a default picture {when}.", when=discord.utils.format_dt(room_at, "R"))
 
 
 def _credits(credits: float) -> str:
     number = _number(credits)
-    return f"{number} credit" if number == "1" else f"{number} credits"
+    return say("1 credit") if number == "1" else say("{count} credits", count=number)
 
 
 def _number(credits: float) -> str:

@@ -37,6 +37,9 @@ every_settings = st.builds(
         scheduler=st.none() | st.sampled_from(SCHEDULERS),
         prefix=texts,
         negative=texts,
+        artist=texts,
+        loras=st.lists(st.tuples(st.text(min_size=1, max_size=40), st.floats(-10, 10)), max_size=4).map(tuple),
+        denoise=st.none() | st.floats(0.05, 1),
         count=st.integers(1, 4),
     ),
     limits=st.builds(
@@ -46,6 +49,7 @@ every_settings = st.builds(
         steps=st.none() | st.integers(1, 1000),
         count=st.integers(1, 4),
         waiting=st.integers(1, 500),
+        compared=st.integers(0, 16),
     ),
     quota=st.builds(
         Quota, credits=st.none() | credits, roles=st.dictionaries(ids, credits, max_size=4), unlimited_roles=many_ids
@@ -99,6 +103,13 @@ def test_missing_keys_and_those_of_a_newer_version_are_no_mistake() -> None:
         {"defaults": {"sampler": "magic"}},
         {"defaults": {"size": [1024]}},
         {"defaults": {"cfg_scale": 0.5}},
+        {"defaults": {"artist": "x" * 201}},
+        {"defaults": {"loras": [["style", 10.5]]}},
+        {"defaults": {"loras": [["", 1.0]]}},
+        {"defaults": {"loras": [["style", 1.0]] * 5}},
+        {"defaults": {"denoise": 0.04}},
+        {"defaults": {"denoise": 1.01}},
+        {"limits": {"compared": 17}},
         {"quota": {"credits": -1}},
         {"quota": {"roles": {"moderator": 5}}},
         {"access": {"channels": 7}},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+from datetime import timedelta
 
 from bot.commands import privacy
 from bot.commands.privacy import KEPT, TOO_LARGE
@@ -89,3 +90,12 @@ async def test_the_messages_go_too_where_that_is_wished(stage: Stage) -> None:
     told = await stage.discord.wait_for_message(stage.general, lambda message: "2 are gone" in message.text)
     assert "Of its 2 messages in Discord, 2 are gone." in told.text
     assert stage.discord.messages.get(posted[1].id) is None
+
+
+async def test_it_says_how_long_everything_is_kept(stage: Stage) -> None:
+    assert "It is kept until you erase it." in (await stage.answer("privacy")).text
+    stage.client.housekeeping.prompts_kept = timedelta(days=1)
+    told = (await stage.answer("privacy")).text
+    assert "Prompts and settings are forgotten after 1 day." in told and "leave your history" not in told
+    stage.client.housekeeping.pictures_kept = timedelta(days=30.5)
+    assert "Pictures leave your history after 30.5 days" in (await stage.answer("privacy")).text

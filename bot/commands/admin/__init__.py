@@ -1,0 +1,35 @@
+"""`/anima-admin`: one private panel in which a server's admins look after drawing.
+
+Every control says in its custom_id what it does and the database knows the rest, so a panel works for as long as its
+message is there, after restarts too. The same goes for open forms: their fields carry the version of the settings that
+they showed. A custom_id is input like any other: who uses it is checked each time.
+
+From the bottom up: `desk` is a server as its admins see it, `wording` says what is set there, `controls` are the
+buttons and selects, `pages` are made of both, `forms` ask for what has to be typed, and `actions` are what controls do.
+"""
+
+from __future__ import annotations
+
+from discord import app_commands
+
+from bot.commands.admin.actions import ACTIONS
+from bot.commands.admin.controls import AdminItem
+from bot.commands.admin.desk import is_admin
+from bot.commands.admin.forms import FORMS, AdminForm, admin_forms
+from bot.commands.admin.pages import PAGES, show
+from bot.interactions import Asked
+
+__all__ = ["ACTIONS", "ADMIN_ITEMS", "FORMS", "PAGES", "AdminForm", "admin", "admin_forms"]
+
+ADMIN_ITEMS = (AdminItem,)
+"""For `Client.add_dynamic_items`."""
+
+
+@app_commands.command(name="anima-admin", description="What this server allows: limits, quotas, channels, safety")
+@app_commands.default_permissions(manage_guild=True)
+@app_commands.guild_only()
+@app_commands.guild_install()
+async def admin(interaction: Asked) -> None:
+    if await is_admin(interaction):
+        await interaction.response.defer(ephemeral=True)
+        await show(interaction, "overview")

@@ -1,0 +1,80 @@
+"""What the panel's buttons and selects do, each by the name that its custom_id has."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+
+from bot.commands.admin.desk import UNCHANGED, desk_of, save
+from bot.commands.admin.forms import FORMS, AdminForm
+from bot.commands.admin.pages import PAGES, show
+from bot.interactions import Asked
+from bot.language import say
+from bot.server_settings import ServerSettings
+
+Action = Callable[[Asked, list[str], int | None], Awaitable[None]]
+"""Is given what was chosen in a select, and the number that ends the custom_id."""
+
+
+async def _open(interaction: Asked, chosen: list[str], argument: int | None) -> None:
+    await interaction.response.defer()
+    await show(interaction, chosen[0] if chosen and chosen[0] in PAGES else "overview")
+
+
+async def _open_log(interaction: Asked, chosen: list[str], argument: int | None) -> None:
+    await interaction.response.defer()
+    await show(interaction, "log", begin=argument)
+
+
+def _asks(form: str) -> Action:
+    """An action that opens a form."""
+
+    async def act(interaction: Asked, chosen: list[str], argument: int | None) -> None:
+        await interaction.response.send_modal(AdminForm.at(await desk_of(interaction), form))
+
+    return act
+
+
+def _sets(page: str, new: Callable[[ServerSettings, tuple[int, ...]], ServerSettings]) -> Action:
+    """An action that changes the settings by the ids that were chosen."""
+
+    async def act(interaction: Asked, chosen: list[str], argument: int | None) -> None:
+        await interaction.response.defer()
+        desk = await desk_of(interaction)
+        notice = await save(interaction, desk, new(desk.settings, tuple(map(int, chosen))))
+        await show(interaction, page, notice)
+
+    return act
+
+
+async def _unblock(interaction: Asked, chosen: list[str], argument: int | None) -> None:
+    await interaction.response.defer()
+    desk = await desk_of(interaction)
+    user_id = int(chosen[0])
+    lifted = await desk.database.servers.unblock(desk.guild_id, user_id, by=interaction.user.id)
+    notice = say("{person} may draw again.", person=f"<@{user_id}>") if lifted else say(UNCHANGED)
+    await show(interaction, "people", notice)
+
+
+ACTIONS: Mapping[str, Action] = {
+    "open": _open,
+    "log": _open_log,
+    "unblock": _unblock,
+    "pause": _sets("overview", lambda settings, _: replace(settings, paused=True)),
+    "resume": _sets("overview", lambda settings, _: replace(settings, paused=False)),
+    "channels": _sets("access", lambda settings, ids: replace(settings, access=replace(settings.access, channels=ids))),
+    "roles": _sets("access", lambda settings, ids: replace(settings, access=replace(settings.access, roles=ids))),
+    "unlimited": _sets(
+        "quota", lambda settings, ids: replace(settings, quota=replace(settings.quota, unlimited_roles=ids))
+    ),
+    "safe-channels": _sets(
+        "safety", lambda settings, ids: replace(settings, safety=replace(settings.safety, safe_channels=ids))
+    ),
+    "keep-safe": _sets(
+        "safety", lambda settings, _: replace(settings, safety=replace(settings.safety, always_safe=True))
+    ),
+    "follow-channels": _sets(
+        "safety", lambda settings, _: replace(settings, safety=replace(settings.safety, always_safe=False))
+    ),
+    **{f"form-{name}": _asks(name) for name in FORMS},
+}

@@ -1,0 +1,357 @@
+"""The panel's forms: what each asks for, how that is checked, and what becomes of it.
+
+An empty field goes back to what the bot has by default.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import discord
+from discord import ui
+from pydantic import TypeAdapter, ValidationError
+
+from bot.commands.admin.desk import Desk, desk_of, is_admin, save
+from bot.commands.admin.pages import show
+from bot.commands.admin.wording import LABELS, inert, mistakes, of_loras, of_size
+from bot.interactions import Asked, Form, Submitted
+from bot.language import say
+from bot.policy import MOST_STEPS_UNLESS_SET
+from bot.server_settings import (
+    LONGEST_ARTISTS,
+    LONGEST_BLOCKED_WORD,
+    LONGEST_HOUSE_TEXT,
+    MOST_COMPARED,
+    MOST_LORAS,
+    STRONGEST_LORA,
+    Defaults,
+    Limits,
+    Quota,
+    Safety,
+    ServerSettings,
+)
+from inference.request import SAMPLERS, SCHEDULERS
+
+LONGEST_REASON = 300
+LONGEST_NUMBER = 20
+LONGEST_LORAS = 500
+
+CHANGED_MEANWHILE = "Somebody changed the settings while your form was open, so nothing was saved. Please look again."
+NOTHING_SAVED = "Nothing was saved."
+BY_THE_MODEL = "Empty: the model's own"
+RECOMMENDED = "Empty: the recommended one"
+
+SEPARATORS = r"[,\n、，]"  # noqa: RUF001
+
+Values = dict[str, Any]
+"""What was typed, by the key of the field: a text, a list of chosen values, or whether a box is ticked."""
+
+
+class Mistake(ValueError):
+    """Something in a form cannot be; the sentences say what."""
+
+
+@dataclass(frozen=True)
+class Field:
+    key: str
+    about: str
+    input_for: Callable[[str], ui.Item[Any]]
+    """Makes the input, with a custom_id."""
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What one form asks. `page` is shown when it was sent; `submit` says what has come of it, or raises Mistake."""
+
+    title: str
+    page: str
+    fields: Callable[[ServerSettings], Sequence[Field]]
+    submit: Callable[[Asked, Desk, Values], Awaitable[str]]
+
+
+class AdminForm(Form):
+    def __init__(self, questions: str, title: str = "-", fields: Sequence[ui.Item[Any]] = ()) -> None:
+        self.name = f"anima-admin:form:{questions}"
+        self.questions = questions
+        super().__init__(title, fields)
+
+    @classmethod
+    def at(cls, desk: Desk, questions: str) -> Self:
+        """The form with what is set now."""
+        fields = [
+            ui.Label[Any](
+                text=say(LABELS[field.key]),
+                description=field.about,
+                component=field.input_for(f"{field.key}:{desk.version}"),
+            )
+            for field in FORMS[questions].fields(desk.settings)
+        ]
+        return cls(questions, say(FORMS[questions].title), fields)
+
+    async def sent(self, interaction: Asked, values: Submitted) -> None:
+        if not await is_admin(interaction):
+            return
+        await interaction.response.defer()
+        answers, version = _read(values)
+        desk = await desk_of(interaction)
+        questions = FORMS[self.questions]
+        if version != desk.version:
+            await show(interaction, questions.page, say(CHANGED_MEANWHILE))
+            return
+        try:
+            notice = await questions.submit(interaction, desk, answers)
+        except Mistake as mistake:
+            notice = f"{say(NOTHING_SAVED)} {mistake}"
+        await show(interaction, questions.page, notice)
+
+
+def admin_forms() -> list[AdminForm]:
+    """For `Client.add_view`, each: forms that were open while the bot restarted can then be sent as well."""
+    return [AdminForm(name) for name in FORMS]
+
+
+def _read(values: Submitted) -> tuple[Values, int | None]:
+    """What was typed, and the version of the settings that the form showed."""
+    parts = {custom_id.partition(":"): value for custom_id, value in values.items()}
+    versions = {int(version) for _, _, version in parts if version.isdecimal()}
+    return {key: value for (key, _, _), value in parts.items()}, versions.pop() if len(versions) == 1 else None
+
+
+# --- What each form asks ---
+
+
+def _drawing(settings: ServerSettings) -> list[Field]:
+    defaults = settings.defaults
+    size = say("Width x height, such as 832x1216. Empty: the model's own")
+    own = say("None chosen: the model's own")
+    return [
+        Field("size", size, _typed(of_size(defaults.size))),
+        Field("steps", say(BY_THE_MODEL), _typed(defaults.steps)),
+        Field("cfg_scale", say(BY_THE_MODEL), _typed(defaults.cfg_scale)),
+        Field("sampler", own, _chosen(defaults.sampler, SAMPLERS)),
+        Field("scheduler", own, _chosen(defaults.scheduler, SCHEDULERS)),
+    ]
+
+
+def _style(settings: ServerSettings) -> list[Field]:
+    defaults = settings.defaults
+    loras = say("With strengths, such as style:0.8, turbo; {most} at most", most=MOST_LORAS)
+    denoise = say("How much of a given picture is drawn anew, over 0 to 1. Empty: as usual")
+    return [
+        Field("artist", say("Names, separated by commas"), _typed(defaults.artist, longest=LONGEST_ARTISTS)),
+        Field("loras", loras, _typed(of_loras(defaults.loras), longest=LONGEST_LORAS)),
+        Field("denoise", denoise, _typed(defaults.denoise)),
+    ]
+
+
+def _house_texts(settings: ServerSettings) -> list[Field]:
+    defaults = settings.defaults
+    negative = _typed(defaults.negative, longest=LONGEST_HOUSE_TEXT, long=True)
+    return [
+        Field("prefix_on", say("In front of every prompt"), _ticked(defaults.prefix_on)),
+        Field("prefix", say(RECOMMENDED), _typed(defaults.prefix, longest=LONGEST_HOUSE_TEXT, long=True)),
+        Field("negative_on", say("To every negative prompt"), _ticked(defaults.negative_on)),
+        Field("negative", say(RECOMMENDED), negative),
+    ]
+
+
+def _posting(settings: ServerSettings) -> list[Field]:
+    defaults = settings.defaults
+    return [
+        Field("count", say("How many at a time, 1 to 4"), _typed(defaults.count)),
+        Field("turbo", say("Few steps, where the model has a turbo LoRA"), _ticked(defaults.turbo)),
+        Field("spoiler", say("Pictures are hidden until clicked"), _ticked(defaults.spoiler)),
+        Field("private", say("Only who asked sees the pictures"), _ticked(defaults.private)),
+    ]
+
+
+def _limits(settings: ServerSettings) -> list[Field]:
+    limits = settings.limits
+    megapixels = say("1024 x 1024 is 1. Empty: four times the model's own size")
+    return [
+        Field("side", say("In pixels. Empty: what the model can"), _typed(limits.side)),
+        Field("megapixels", megapixels, _typed(limits.megapixels)),
+        Field("steps", say("Empty: {default}", default=MOST_STEPS_UNLESS_SET), _typed(limits.steps)),
+    ]
+
+
+def _amounts(settings: ServerSettings) -> list[Field]:
+    limits = settings.limits
+    compared = say("Of one `/anima compare`, up to {most}; 0 switches it off", most=MOST_COMPARED)
+    return [
+        Field("count", say("At a time, 1 to 4"), _typed(limits.count)),
+        Field("compared", compared, _typed(limits.compared)),
+        Field("waiting", say("Of one person in the queue"), _typed(limits.waiting)),
+    ]
+
+
+def _quota(settings: ServerSettings) -> list[Field]:
+    return [Field("credits", say("Empty: without limit"), _typed(settings.quota.credits))]
+
+
+def _role_quota(settings: ServerSettings) -> list[Field]:
+    return [
+        Field("role", say("Whose members have it"), lambda id: ui.RoleSelect(custom_id=id, required=True)),
+        Field("credits", say("Empty: the role has no quota of its own"), _typed(None)),
+    ]
+
+
+def _words(settings: ServerSettings) -> list[Field]:
+    words = "\n".join(settings.safety.blocked_words)
+    about = say("One a line, each up to {longest} characters", longest=LONGEST_BLOCKED_WORD)
+    return [Field("blocked_words", about, _typed(words, longest=4000, long=True))]
+
+
+def _block(settings: ServerSettings) -> list[Field]:
+    return [
+        Field("person", say("Who shall not draw here"), lambda id: ui.UserSelect(custom_id=id, required=True)),
+        Field("reason", say("For the log; optional"), _typed(None, longest=LONGEST_REASON)),
+    ]
+
+
+def _typed(now: object, *, longest: int = LONGEST_NUMBER, long: bool = False) -> Callable[[str], ui.Item[Any]]:
+    """A text field with what is set now, empty where that is our own."""
+    style = discord.TextStyle.paragraph if long else discord.TextStyle.short
+    text = "" if now is None else f"{now:g}" if isinstance(now, float) else str(now)
+    return lambda id: ui.TextInput(
+        custom_id=id, style=style, default=text[:longest] or None, required=False, max_length=longest
+    )
+
+
+def _chosen(now: str | None, names: Sequence[str]) -> Callable[[str], ui.Item[Any]]:
+    options = [discord.SelectOption(label=name, value=name, default=name == now) for name in names]
+    own = say("The model's own")
+    return lambda id: ui.Select(custom_id=id, options=options, placeholder=own, min_values=0, required=False)
+
+
+def _ticked(now: bool) -> Callable[[str], ui.Item[Any]]:
+    return lambda id: ui.Checkbox(custom_id=id, default=now)
+
+
+# --- What becomes of it ---
+
+
+def _saves(group: str, kind: type[Any]) -> Callable[[Asked, Desk, Values], Awaitable[str]]:
+    """Saves the fields of one group of settings; those that were not asked for stay."""
+    adapter = TypeAdapter(kind)
+
+    async def submit(interaction: Asked, desk: Desk, values: Values) -> str:
+        now: dict[str, Any] = adapter.dump_python(getattr(desk.settings, group), mode="python")
+        given = {key: _plain(value) for key, value in values.items()}
+        kept = {key: value for key, value in now.items() if key not in given}
+        filled = {key: value for key, value in given.items() if value not in ("", None)}
+        try:
+            changed = adapter.validate_python({**kept, **filled})
+        except ValidationError as error:
+            raise Mistake(mistakes(error)) from None
+        return await save(interaction, desk, replace(desk.settings, **{group: changed}))
+
+    return submit
+
+
+async def _save_drawing(interaction: Asked, desk: Desk, values: Values) -> str:
+    size = values["size"].strip()
+    if size:
+        sides = re.fullmatch(r"(\d{1,5})\s*[x×*,]\s*(\d{1,5})", size, re.IGNORECASE)  # noqa: RUF001
+        if sides is None:
+            name = say(LABELS["size"])
+            raise Mistake(
+                say("**{field}**: {typed} is no size; write it like 832x1216.", field=name, typed=inert(size, 20))
+            )
+        values = {**values, "size": (int(sides[1]), int(sides[2]))}
+    return await _saves("defaults", Defaults)(interaction, desk, values)
+
+
+async def _save_style(interaction: Asked, desk: Desk, values: Values) -> str:
+    artists = ", ".join(_entries(values["artist"]))
+    loras = tuple(map(_lora, _entries(values["loras"])))
+    return await _saves("defaults", Defaults)(interaction, desk, {**values, "artist": artists, "loras": loras})
+
+
+def _lora(typed: str) -> tuple[str, float]:
+    name, colon, strength = typed.rpartition(":")
+    if not colon:
+        return typed, 1.0
+    try:
+        return name.strip(), float(strength)
+    except ValueError:
+        raise Mistake(
+            say(
+                "**{field}**: {typed} has no strength from -{strongest} to {strongest}; write it like style:0.8.",
+                field=say(LABELS["loras"]),
+                typed=inert(typed, 50),
+                strongest=STRONGEST_LORA,
+            )
+        ) from None
+
+
+async def _save_role_quota(interaction: Asked, desk: Desk, values: Values) -> str:
+    role, credits = int(values["role"][0]), values["credits"].strip()
+    now = desk.settings.quota
+    roles: dict[int, Any] = {id: kept for id, kept in now.roles.items() if id != role}
+    if credits:
+        roles[role] = credits
+    changed = _checked(Quota, "credits", credits=now.credits, roles=roles, unlimited_roles=now.unlimited_roles)
+    return await save(interaction, desk, replace(desk.settings, quota=changed))
+
+
+async def _save_words(interaction: Asked, desk: Desk, values: Values) -> str:
+    now = desk.settings.safety
+    changed = _checked(
+        Safety,
+        "blocked_words",
+        always_safe=now.always_safe,
+        safe_channels=now.safe_channels,
+        blocked_words=tuple(dict.fromkeys(_entries(values["blocked_words"]))),
+    )
+    return await save(interaction, desk, replace(desk.settings, safety=changed))
+
+
+async def _save_block(interaction: Asked, desk: Desk, values: Values) -> str:
+    user_id = int(values["person"][0])
+    if user_id == interaction.user.id:
+        raise Mistake(say("That is you."))
+    blocked = await desk.database.servers.block(
+        desk.guild_id, user_id, by=interaction.user.id, reason=values["reason"].strip()
+    )
+    person = f"<@{user_id}>"
+    if blocked:
+        return say("{person} cannot draw here any more.", person=person)
+    return say("{person} was blocked already.", person=person)
+
+
+def _checked(kind: type[Any], key: str, **values: Any) -> Any:
+    """A group of settings; whatever is wrong with it is said of the field `key`."""
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        raise Mistake(mistakes(error, key)) from None
+
+
+def _entries(typed: str) -> list[str]:
+    """What stands between commas and ends of lines."""
+    return [entry.strip() for entry in re.split(SEPARATORS, typed) if entry.strip()]
+
+
+def _plain(value: Any) -> Any:
+    """What a field says: of a select the one that was chosen, if any."""
+    if isinstance(value, list):
+        return value[0] if value else None
+    return value.strip() if isinstance(value, str) else value
+
+
+FORMS: Mapping[str, Questions] = {
+    "drawing": Questions("Defaults for drawing", "defaults", _drawing, _save_drawing),
+    "style": Questions("Artists and LoRAs", "defaults", _style, _save_style),
+    "house-texts": Questions("Prefix and negative", "defaults", _house_texts, _saves("defaults", Defaults)),
+    "posting": Questions("Defaults for posting", "defaults", _posting, _saves("defaults", Defaults)),
+    "limits": Questions("Size and steps", "limits", _limits, _saves("limits", Limits)),
+    "amounts": Questions("How many", "limits", _amounts, _saves("limits", Limits)),
+    "quota": Questions("Quota of everyone", "quota", _quota, _saves("quota", Quota)),
+    "role-quota": Questions("Quota of a role", "quota", _role_quota, _save_role_quota),
+    "words": Questions("Blocked words", "words", _words, _save_words),
+    "block": Questions("Block a person", "people", _block, _save_block),
+}

@@ -1,0 +1,220 @@
+"""The panel: one message that turns to any of its pages."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import discord
+from discord import ui
+
+from bot.commands.admin import wording
+from bot.commands.admin.controls import (
+    MOST_CHOSEN,
+    Items,
+    button,
+    channel_select,
+    form_button,
+    role_select,
+    row,
+    select,
+    text,
+)
+from bot.commands.admin.desk import Desk, desk_of
+from bot.commands.admin.wording import counted, inert, when
+from bot.interactions import Asked, Layout
+from bot.language import say
+from bot.prompting import RECOMMENDED_NEGATIVE, RECOMMENDED_PREFIX
+
+LOG_PAGE = 8
+LONGEST_NOTICE = 900
+"""Of the 4,000 characters that a message with components may have."""
+
+
+@dataclass(frozen=True)
+class Page:
+    label: str
+    about: str
+    build: Callable[[Desk, int | None], Awaitable[Items]]
+    """The second argument is where a page of several begins."""
+
+
+async def show(interaction: Asked, name: str, notice: str = "", begin: int | None = None) -> None:
+    """Puts a page into the panel of an acknowledged interaction."""
+    container: ui.Container[Any] = ui.Container()
+    if notice:
+        container.add_item(ui.TextDisplay(f"-# {notice[:LONGEST_NOTICE]}"))
+    for item in await PAGES[name].build(await desk_of(interaction), begin):
+        container.add_item(item)
+    options = [
+        discord.SelectOption(
+            label=say(PAGES[page].label), value=page, description=say(PAGES[page].about), default=page == name
+        )
+        for page in PAGES
+    ]
+    container.add_item(ui.Separator()).add_item(row(select("open", options)))
+    await interaction.edit_original_response(view=Layout(container))
+
+
+async def _overview(desk: Desk, begin: int | None) -> Items:
+    settings = desk.settings
+    blocked = len(await desk.database.servers.blocks(desk.guild_id))
+    words = len(settings.safety.blocked_words)
+    people = counted(blocked, say("1 person"), say("{count} people", count=blocked))
+    lines = [
+        f"### {say('Anima in this server')}",
+        say("**Drawing** is paused: new requests are refused.") if settings.paused else say("**Drawing** is on."),
+        f"**{say('Defaults')}** {wording.of_defaults(settings.defaults)}",
+        f"**{say('Limits')}** {wording.of_limits(settings.limits)}",
+        f"**{say('Quota')}** {wording.of_quota(settings.quota)}",
+        f"**{say('Who and where')}** {wording.of_access(settings.access)}",
+        f"**{say('Safety')}** {wording.of_safety(settings.safety)}",
+        f"**{say('Blocked')}** {counted(words, say('1 word'), say('{count} words', count=words))}{say(', ')}{people}",
+    ]
+    if settings.paused:
+        pause = button("resume", say("Resume drawing"), discord.ButtonStyle.success)
+    else:
+        pause = button("pause", say("Pause drawing"), discord.ButtonStyle.danger)
+    return [text(lines), row(pause)]
+
+
+async def _defaults(desk: Desk, begin: int | None) -> Items:
+    defaults = desk.settings.defaults
+    prefix = wording.of_house_text(defaults.prefix_on, defaults.prefix, RECOMMENDED_PREFIX)
+    negative = wording.of_house_text(defaults.negative_on, defaults.negative, RECOMMENDED_NEGATIVE)
+    lines = [
+        f"### {say('Defaults')}",
+        say("What is drawn where neither the person nor their own preferences say otherwise."),
+        wording.of_defaults(defaults),
+        f"**{say('Prefix')}** {prefix}",
+        f"**{say('Negative')}** {negative}",
+    ]
+    buttons = (
+        form_button("drawing", say("Drawing")),
+        form_button("style", say("Artists and LoRAs")),
+        form_button("house-texts", say("Prefix and negative")),
+        form_button("posting", say("Posting")),
+    )
+    return [text(lines), row(*buttons)]
+
+
+async def _limits(desk: Desk, begin: int | None) -> Items:
+    lines = [
+        f"### {say('Limits')}",
+        say("The most that one request may ask for."),
+        wording.of_limits(desk.settings.limits),
+    ]
+    return [text(lines), row(form_button("limits", say("Size and steps")), form_button("amounts", say("How many")))]
+
+
+async def _quota(desk: Desk, begin: int | None) -> Items:
+    quota = desk.settings.quota
+    lines = [
+        f"### {say('Quotas')}",
+        say("In credits a day; a picture with the model's own settings costs 1. A person has the best of their roles."),
+        wording.of_quota(quota),
+        *(f"<@&{role}> {credits:g}" for role, credits in list(quota.roles.items())[:50]),
+        say("Roles without any limit:"),
+    ]
+    return [
+        text(lines),
+        row(role_select("unlimited", say("No role"), desk, quota.unlimited_roles)),
+        row(form_button("quota", say("Everyone")), form_button("role-quota", say("A role"))),
+    ]
+
+
+async def _access(desk: Desk, begin: int | None) -> Items:
+    access = desk.settings.access
+    channels = say("Channels in which may be drawn, threads included. None chosen: all.")
+    return [
+        text([f"### {say('Who and where')}", channels]),
+        row(channel_select("channels", say("Every channel"), desk, access.channels)),
+        text([say("Roles that may draw. None chosen: everyone. Admins always may.")]),
+        row(role_select("roles", say("Everyone"), desk, access.roles)),
+    ]
+
+
+async def _safety(desk: Desk, begin: int | None) -> Items:
+    safety = desk.settings.safety
+    lines = [
+        f"### {say('Safety')}",
+        say("In age-restricted channels more than safe pictures may be drawn; in all others they are kept safe."),
+        say("Sexual content about minors is refused everywhere. That cannot be switched off."),
+    ]
+    if safety.always_safe:
+        follow = button("follow-channels", say("Follow the age restriction of channels"))
+        return [text([*lines, say("**Now: safe in the whole server.**")]), row(follow)]
+    nothing_chosen = say("None: each follows its age restriction")
+    return [
+        text([*lines, say("Channels to keep safe even if they are age-restricted:")]),
+        row(channel_select("safe-channels", nothing_chosen, desk, safety.safe_channels)),
+        row(button("keep-safe", say("Keep the whole server safe"))),
+    ]
+
+
+async def _words(desk: Desk, begin: int | None) -> Items:
+    words = say(", ").join(desk.settings.safety.blocked_words)
+    lines = [
+        f"### {say('Blocked words')}",
+        say("Whole words and phrases, whatever their case and accents. Who asks for one is told so, privately."),
+        f"||{inert(words, 2500)}||" if words else say("None so far."),
+    ]
+    return [text(lines), row(form_button("words", say("Change")))]
+
+
+async def _people(desk: Desk, begin: int | None) -> Items:
+    blocks = (await desk.database.servers.blocks(desk.guild_id))[-MOST_CHOSEN:][::-1]
+    nobody = say("Nobody is blocked.")
+    lines = [f"### {say('Blocked people')}", say("They cannot draw in this server.") if blocks else nobody]
+    options = []
+    for number, block in enumerate(blocks, start=1):
+        lines.append(f"{number}. <@{block.user_id}> {when(block.blocked_at)} {inert(block.reason, 80)}".rstrip())
+        options.append(discord.SelectOption(label=f"{number}. {block.user_id}", value=str(block.user_id)))
+    items: Items = [text(lines), row(form_button("block", say("Block a person")))]
+    if options:
+        items.append(row(select("unblock", options, say("Unblock a person"))))
+    return items
+
+
+async def _log(desk: Desk, begin: int | None) -> Items:
+    entries = await desk.database.servers.audit_log(desk.guild_id, before=begin, limit=LOG_PAGE + 1)
+    shown = entries[:LOG_PAGE]
+    lines = [f"### {say('Log of changes')}", *(wording.of_entry(entry) for entry in shown)]
+    buttons = []
+    if begin is not None:
+        buttons.append(button("log", say("Newest")))
+    if len(entries) > len(shown):
+        buttons.append(button("log", say("Older"), argument=shown[-1].id))
+    if not shown:
+        lines.append(say("Nothing was changed so far."))
+    return [text(lines), *([row(*buttons)] if buttons else [])]
+
+
+async def _statistics(desk: Desk, begin: int | None) -> Items:
+    now = datetime.now(UTC)
+    periods = (
+        (say("24 hours"), timedelta(days=1)),
+        (say("7 days"), timedelta(days=7)),
+        (say("30 days"), timedelta(days=30)),
+    )
+    lines = [f"### {say('Statistics')}"]
+    for name, period in periods:
+        statistics = await desk.database.jobs.statistics(now - period, desk.guild_id)
+        lines.append(f"**{name}** {wording.of_statistics(statistics)}")
+    return [text(lines)]
+
+
+PAGES: Mapping[str, Page] = {
+    "overview": Page("Overview", "Everything at a glance; pause and resume", _overview),
+    "defaults": Page("Defaults", "Size, steps, sampler, artists, LoRAs, prefix, negative", _defaults),
+    "limits": Page("Limits", "Largest size, steps, pictures, waiting jobs", _limits),
+    "quota": Page("Quotas", "Credits a day, for everyone and by role", _quota),
+    "access": Page("Who and where", "Channels and roles that may draw", _access),
+    "safety": Page("Safety", "What channels are kept safe", _safety),
+    "words": Page("Blocked words", "What must not be asked for here", _words),
+    "people": Page("Blocked people", "Block and unblock", _people),
+    "log": Page("Log of changes", "Who changed what, and when", _log),
+    "statistics": Page("Statistics", "What was drawn lately", _statistics),
+}

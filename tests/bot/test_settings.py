@@ -1,0 +1,36 @@
+"""Settings: what `.env.example` promises, and sentences for what cannot be."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bot.settings import Settings, SettingsError
+
+EXAMPLE = Path(__file__).parents[2] / ".env.example"
+
+
+def test_the_example_names_every_variable_and_no_other() -> None:
+    named = re.findall(r"^(\w+)=", EXAMPLE.read_text("utf-8"), re.MULTILINE)
+    assert sorted(named) == sorted(name.upper() for name in Settings.model_fields)
+
+
+def test_the_example_as_it_is_gives_the_defaults() -> None:
+    assert Settings.read(_env_file=EXAMPLE) == Settings.read(_env_file=None)
+
+
+@pytest.mark.parametrize("variable", ["PROMPTS_KEPT_DAYS", "PICTURES_KEPT_DAYS"])
+@pytest.mark.parametrize("value", ["0", "-1", "soon", "nan", "inf", "1e9"])
+def test_how_long_something_is_kept_is_a_number_of_days(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=variable):
+        Settings.read(_env_file=None)
+
+
+def test_half_a_day_is_a_number_of_days(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROMPTS_KEPT_DAYS", "0.5")
+    assert Settings.read(_env_file=None).prompts_kept_days == 0.5
