@@ -26,8 +26,8 @@ _MOST_CHUNKS = 100_000
 
 _REQUIRED = ("width", "height", "steps", "cfg_scale", "sampler", "scheduler", "seed", "model")
 
-# On a one-megapixel drawing level 1 takes 50 ms, 3 takes 75, Pillow's own 6 takes 175, for 943, 892 and 826 KiB.
-_COMPRESS_LEVEL = 1
+# A VAE leaves a grain in which a search for longer matches than runs finds little: see docs/benchmarks.md.
+_COMPRESSION = {"compress_level": 1, "compress_type": zlib.Z_RLE}
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt", b"eXIf")
@@ -64,7 +64,7 @@ def encode_png(image: Image.Image, parameters: Parameters) -> bytes:
     for key, text in png_text(parameters).items():
         chunks.add_text(key, text)
     file = io.BytesIO()
-    image.save(file, "PNG", pnginfo=chunks, compress_level=_COMPRESS_LEVEL)
+    image.save(file, "PNG", pnginfo=chunks, **_COMPRESSION)
     return file.getvalue()
 
 

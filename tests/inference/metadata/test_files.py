@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -39,6 +40,17 @@ def test_the_picture_itself_is_kept() -> None:
     picture = Image.linear_gradient("L").convert("RGB")
     again = Image.open(io.BytesIO(encode_png(picture, EXAMPLE)))
     assert (again.mode, again.tobytes()) == ("RGB", picture.tobytes())
+
+
+def test_a_picture_with_grain_takes_no_more_room_than_pillow_would_give_it() -> None:
+    """What is quick to write must not be large: see the sizes in docs/benchmarks.md."""
+    grain = np.random.default_rng(0).normal(0, 4, (256, 256, 3))
+    shades = np.linspace(40, 200, 256)[:, None, None]
+    picture = Image.fromarray((grain + shades).astype(np.uint8))
+    usual = io.BytesIO()
+    picture.save(usual, "PNG")
+    texts = sum(map(len, png_text(EXAMPLE).values()))
+    assert len(encode_png(picture, EXAMPLE)) - texts < 1.02 * len(usual.getvalue())
 
 
 def test_a_path_the_bytes_and_an_opened_picture_read_the_same(tmp_path: Path) -> None:
