@@ -137,6 +137,7 @@ async def open_client(settings: Settings) -> AsyncIterator[AnimaClient]:
         settings.anima_device,
         settings.anima_dtype,
         settings.anima_diffusion_model,
+        settings.picture_classifier,
     )
     tags = await asyncio.to_thread(TagIndex.load, settings.tag_file or OWN_TAGS)
     for problem in tags.problems:

@@ -20,6 +20,7 @@ from inference.request import (
     Picture,
     PictureEngine,
     Progress,
+    Stage,
     Timings,
     TurboLora,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "Picture",
     "PictureEngine",
     "Progress",
+    "Stage",
     "Timings",
     "TurboLora",
 ]

@@ -32,8 +32,10 @@ from inference.request import (
     NativeSettings,
     NotFinite,
     OnProgress,
+    OnStage,
     Picture,
     Progress,
+    Stage,
     Timings,
     TurboLora,
 )
@@ -97,10 +99,12 @@ class Engine:
         requests: Sequence[GenerationRequest],
         on_progress: OnProgress | None = None,
         cancelled: IsCancelled | None = None,
+        on_stage: OnStage | None = None,
     ) -> list[Picture]:
         """Draw all requests; those that can share a batch do, and each picture is the one it would be alone.
 
         on_progress: called after each step of each batch. cancelled: asked before each pass of the network.
+        on_stage: called as each stage of each batch begins, decoding for each picture.
 
         Raises InvalidRequest before any work, Cancelled, NotFinite, CheckpointError for a damaged LoRA file.
         """
@@ -109,7 +113,8 @@ class Engine:
             self._check_loras(request)
         pictures: dict[int, Picture] = {}
         for positions in _batches(requests):
-            batch = _Batch(self, [requests[i] for i in positions], positions, on_progress, cancelled)
+            wanted = [requests[i] for i in positions]
+            batch = _Batch(self, wanted, positions, on_progress, cancelled, on_stage or _nobody_asked)
             pictures.update(zip(positions, batch.draw_in_what_fits(), strict=True))
         return [pictures[i] for i in range(len(requests))]
 
@@ -197,6 +202,7 @@ class _Batch:
     positions: Sequence[int]
     on_progress: OnProgress | None
     cancelled: IsCancelled | None
+    on_stage: OnStage
 
     def draw_in_what_fits(self) -> list[Picture]:
         """Draw, in halves where the device's memory does not hold the whole batch."""
@@ -216,12 +222,14 @@ class _Batch:
     @torch.inference_mode()
     def draw(self) -> list[Picture]:
         clock = _Stopwatch(self.engine.device)
+        self.on_stage(Stage.CONDITIONING)
         first = self.requests[0]
         self.engine.use_loras(first.loras)
         denoiser = self._denoiser()
         conditioning = clock.lap()
         schedule = sigmas(first.scheduler, first.steps, denoise=first.denoise)
         start = torch.cat([self._start(request, float(schedule[0])) for request in self.requests])
+        self.on_stage(Stage.SAMPLING)
         latents = sample(
             first.sampler,
             denoiser,
@@ -236,8 +244,9 @@ class _Batch:
                 "The picture came out as values that are not numbers. Try dtype float32, a lower cfg_scale or lower "
                 "LoRA strengths."
             )
-        images = [picture_from_pixels(self._decode(latent[None])[0]) for latent in latents]
+        images = [self._image(latent) for latent in latents]
         timings = Timings(conditioning, sampling, clock.lap())
+        self.on_stage(Stage.FINISHING)
         return [
             Picture(image, latent, request, timings, self.engine.parameters(request))
             for image, latent, request in zip(images, latents.float().cpu(), self.requests, strict=True)
@@ -279,6 +288,10 @@ class _Batch:
         pixels = pixels_from_picture(request.image, request.width, request.height)
         latent = self.engine.vae.encode(pixels[None].to(self.engine.device)).cpu()
         return sigma * noise + (1 - sigma) * latent
+
+    def _image(self, latent: Tensor) -> Image.Image:
+        self.on_stage(Stage.DECODING)
+        return picture_from_pixels(self._decode(latent[None])[0])
 
     def _decode(self, latent: Tensor) -> Tensor:
         vae = self.engine.vae
@@ -365,6 +378,10 @@ def batch_key(request: GenerationRequest) -> object:
         request.denoise,
         request.cfg_scale == 1,
     )
+
+
+def _nobody_asked(_stage: Stage) -> None:
+    pass
 
 
 def _file_name(image: Image.Image) -> str:

@@ -26,6 +26,7 @@ from inference.request import (
     NativeSettings,
     NotFinite,
     OnProgress,
+    OnStage,
     Picture,
     TurboLora,
 )
@@ -119,9 +120,10 @@ class JudgingEngine:
         requests: Sequence[GenerationRequest],
         on_progress: OnProgress | None = None,
         cancelled: IsCancelled | None = None,
+        on_stage: OnStage | None = None,
     ) -> list[Picture]:
         """As `Engine.generate`; a picture that cannot be judged is an error, NotFinite."""
-        pictures = self._engine.generate(requests, on_progress, cancelled)
+        pictures = self._engine.generate(requests, on_progress, cancelled, on_stage)
         found = self._classifier.labels([picture.image for picture in pictures])
         return [replace(picture, labels=labels) for picture, labels in zip(pictures, found, strict=True)]
 

@@ -5,6 +5,7 @@ The two processes talk over a pipe. Whoever dies closes its end, which the other
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -15,6 +16,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Protocol
 
+from inference.patience import PATIENCE, Patience, Silence
 from inference.request import (
     Cancelled,
     EncodedPicture,
@@ -22,7 +24,9 @@ from inference.request import (
     IsCancelled,
     NativeSettings,
     OnProgress,
+    OnStage,
     Progress,
+    Stage,
     TurboLora,
 )
 
@@ -31,13 +35,16 @@ if TYPE_CHECKING:
 
     from inference.request import Picture
 
-CANCEL_POLL = 0.05
+logger = logging.getLogger(__name__)
+
+POLL = 0.05
+"""Seconds between two looks at whether to cancel, and whether the engine hangs."""
 PREVIEW_INTERVAL = 1.0
 EXIT_GRACE = 5.0
 
 
 class EngineDied(RuntimeError):
-    """The engine's process ended while it was needed. Start it again."""
+    """The engine's process ended while it was needed, or hung and was ended. Start it again."""
 
 
 class EngineFailed(RuntimeError):
@@ -58,6 +65,7 @@ class LocalEngine(Protocol):
         requests: Sequence[GenerationRequest],
         on_progress: OnProgress | None = None,
         cancelled: IsCancelled | None = None,
+        on_stage: OnStage | None = None,
     ) -> Sequence[Picture]: ...
 
 
@@ -77,9 +85,13 @@ class EngineDescription:
 class EngineProcess:
     """Starts an engine elsewhere and draws with it. Its methods block; call them from a thread, one at a time."""
 
-    def __init__(self, load: Callable[[], LocalEngine]) -> None:
-        """`load` makes the engine, in the new process; it has to be picklable: `functools.partial(load_engine, …)`."""
+    def __init__(self, load: Callable[[], LocalEngine], patience: Patience = PATIENCE) -> None:
+        """`load` makes the engine, in the new process; it has to be picklable: `functools.partial(load_engine, …)`.
+
+        An engine that is silent for longer than `patience` allows hangs, and is ended.
+        """
         self._load = load
+        self._patience = patience
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
 
@@ -99,7 +111,9 @@ class EngineProcess:
         self._process = context.Process(target=_serve, args=(self._load, theirs), name="anima-engine", daemon=True)
         self._process.start()
         theirs.close()
-        answer = self._receive()
+        silence = Silence(self._patience, Stage.LOADING)
+        while (answer := self._hear(silence)) is None:
+            pass
         if not isinstance(answer, EngineDescription):
             self.stop()
             raise answer if isinstance(answer, Exception) else EngineFailed(f"The engine answered {answer!r}.")
@@ -115,22 +129,21 @@ class EngineProcess:
 
         Previews come about once a second; the progress between them has none.
         """
-        connection = self._open_connection()
         self._send(list(requests))
+        silence = Silence(self._patience, Stage.CONDITIONING)
         asked_to_cancel = False
         while True:
-            answered = self._poll(connection)
+            answer = self._hear(silence)
             if not asked_to_cancel and cancelled is not None and cancelled():
                 asked_to_cancel = True
                 self._send(_CANCEL)
-            if not answered:
-                continue
-            answer = self._receive()
             match answer:
-                case _Step() if on_progress is not None:
-                    on_progress(answer.progress())
+                case Stage():
+                    silence.end_with_stage(answer)
                 case _Step():
-                    pass
+                    silence.end_with_step()
+                    if on_progress is not None:
+                        on_progress(answer.progress())
                 case list():
                     if asked_to_cancel:
                         raise Cancelled
@@ -145,8 +158,7 @@ class EngineProcess:
             self._connection = None
         if self._process is not None:
             self._process.join(EXIT_GRACE)
-            self._process.kill()
-            self._process.join()
+            self._kill(self._process)
             self._process = None
 
     def _open_connection(self) -> Connection:
@@ -160,17 +172,39 @@ class EngineProcess:
         except OSError:
             raise self._died() from None
 
-    def _receive(self) -> object:
+    def _hear(self, silence: Silence) -> object:
+        """What the engine says next; None if it says nothing for now.
+
+        Silence is counted in looks, not by the clock: time in which this process was stopped is not the engine's.
+        """
+        connection = self._open_connection()
         try:
-            return self._open_connection().recv()
+            if connection.poll(POLL):
+                return connection.recv()
         except (EOFError, OSError):
             raise self._died() from None
+        silence.go_on(POLL)
+        if silence.is_too_long:
+            raise self._hung(silence)
+        return None
 
-    def _poll(self, connection: Connection) -> bool:
-        try:
-            return connection.poll(CANCEL_POLL)
-        except OSError:
-            raise self._died() from None
+    def _hung(self, silence: Silence) -> EngineDied:
+        if self._process is not None:
+            self._kill(self._process)
+        return EngineDied(
+            f"The engine hung: it said nothing for {silence.seconds:.0f} seconds while {silence.stage.value}, so its "
+            "process was ended."
+        )
+
+    def _kill(self, process: BaseProcess) -> None:
+        process.kill()
+        process.join(EXIT_GRACE)
+        if process.is_alive():
+            logger.error(
+                "The engine's process %s does not end even when killed: it hangs in the GPU's driver. If the GPU's "
+                "memory stays taken, restart the machine.",
+                process.pid,
+            )
 
     def _died(self) -> EngineDied:
         code = None
@@ -247,7 +281,7 @@ def _draw(engine: LocalEngine, requests: list[GenerationRequest], connection: Co
         return connection.poll() and connection.recv() == _CANCEL
 
     try:
-        pictures = engine.generate(requests, report, cancelled)
+        pictures = engine.generate(requests, report, cancelled, connection.send)
         return [
             EncodedPicture(
                 picture.png(),

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -171,7 +172,18 @@ class Progress:
     """Draws a cheap preview of each of these pictures as they stand; call it as seldom as it is needed."""
 
 
+class Stage(Enum):
+    """What an engine is at. The value goes on from "while"."""
+
+    LOADING = "loading"
+    CONDITIONING = "reading the prompts"
+    SAMPLING = "sampling"
+    DECODING = "decoding"
+    FINISHING = "finishing the pictures"
+
+
 OnProgress = Callable[[Progress], None]
+OnStage = Callable[[Stage], None]
 IsCancelled = Callable[[], bool]
 
 

@@ -34,3 +34,9 @@ def test_how_long_something_is_kept_is_a_number_of_days(
 def test_half_a_day_is_a_number_of_days(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROMPTS_KEPT_DAYS", "0.5")
     assert Settings.read(_env_file=None).prompts_kept_days == 0.5
+
+
+def test_thresholds_that_are_none_are_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PICTURE_CLASSIFIER_REFUSES", "nsfw")
+    with pytest.raises(SettingsError, match=r"PICTURE_CLASSIFIER_REFUSES: .*looks like nsfw:0\.5"):
+        Settings.read(_env_file=None)

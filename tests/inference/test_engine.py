@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from inference import Cancelled, Engine, GenerationRequest, InvalidRequest, NotFinite, Progress
+from inference import Cancelled, Engine, GenerationRequest, InvalidRequest, NotFinite, Progress, Stage
 from inference.engine import spherical_blend
 from inference.metadata import read
 from inference.request import SAMPLERS, SCHEDULERS
@@ -87,6 +87,17 @@ def test_progress_comes_after_each_step_and_can_be_looked_at(engine: Engine) -> 
     previews = told[1].previews()
     assert len(previews) == 2
     assert all(isinstance(preview, Image.Image) and preview.mode == "RGB" for preview in previews)
+
+
+def test_each_stage_of_each_batch_is_told_as_it_begins(engine: Engine) -> None:
+    told: list[Stage | int] = []
+    engine.generate(
+        [REQUEST, replace(REQUEST, seed=8), replace(REQUEST, width=96)],
+        on_progress=lambda progress: told.append(progress.step),
+        on_stage=told.append,
+    )
+    before, after = (Stage.CONDITIONING, Stage.SAMPLING, 1, 2, 3), (Stage.FINISHING,)
+    assert told == [*before, Stage.DECODING, Stage.DECODING, *after, *before, Stage.DECODING, *after]
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

@@ -22,8 +22,8 @@ from transformers import (
     ViTModel,
 )
 
-from inference import Engine, GenerationRequest, NotFinite
-from inference.picture_classifier import PictureClassifier
+from inference import Cancelled, Engine, GenerationRequest, NotFinite, Stage, TurboLora
+from inference.picture_classifier import JudgingEngine, PictureClassifier
 from inference.process import EngineProcess, load_engine
 from inference.request import CheckpointError
 from tests.bot.command_line.pretend_hub import PretendHub
@@ -199,6 +199,22 @@ def test_pictures_of_an_engine_in_its_own_process_come_judged(folder: Path, engi
     here = engine.generate([REQUEST])[0]
     assert here.labels == {}
     assert picture.labels == pytest.approx(PictureClassifier.load(str(folder), CPU).labels([here.image])[0], abs=1e-3)
+
+
+def test_but_for_the_labels_an_engine_with_a_judge_is_that_engine(
+    folder: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turbo = TurboLora("turbo", steps=8, cfg_scale=1.0)
+    monkeypatch.setattr(engine, "turbo_lora", lambda: turbo)
+    judging = JudgingEngine(engine, PictureClassifier.load(str(folder), CPU))
+    assert (judging.name, judging.native) == (engine.name, engine.native)
+    assert (judging.lora_names(), judging.turbo_lora()) == (engine.lora_names(), turbo)
+    told: list[Stage | int] = []
+    [picture] = judging.generate([REQUEST], lambda progress: told.append(progress.step), lambda: False, told.append)
+    assert told == [Stage.CONDITIONING, Stage.SAMPLING, 1, Stage.DECODING, Stage.FINISHING]
+    assert picture.request is REQUEST
+    with pytest.raises(Cancelled):
+        judging.generate([REQUEST], cancelled=lambda: True)
 
 
 def test_an_engine_whose_judge_cannot_be_loaded_says_so_before_it_draws(tmp_path: Path) -> None:

@@ -1,0 +1,81 @@
+"""An engine that draws plain pictures, and the first time it comes to a certain place falls asleep for ever."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from inference import GenerationRequest, Picture, Progress, Stage, Timings
+from inference.metadata import Parameters
+from inference.native import ANIMA
+from inference.request import IsCancelled, OnProgress, OnStage
+
+STEPS = 4
+PLACES = ("loading", "conditioning", "step 1", "step 3", "decoding", "finishing")
+
+
+def load(place: str, bed: Path) -> SleepingEngine:
+    """`bed`: a file that is there once the engine has fallen asleep. Nobody sleeps in it twice."""
+    engine = SleepingEngine(place, bed)
+    engine.come_to("loading")
+    return engine
+
+
+@dataclass(frozen=True)
+class SleepingEngine:
+    place: str
+    bed: Path
+
+    name = "sleeping"
+    native = ANIMA
+
+    def lora_names(self) -> list[str]:
+        return []
+
+    def turbo_lora(self) -> None:
+        return None
+
+    def generate(
+        self,
+        requests: Sequence[GenerationRequest],
+        on_progress: OnProgress,
+        cancelled: IsCancelled,
+        on_stage: OnStage,
+    ) -> list[Picture]:
+        on_stage(Stage.CONDITIONING)
+        self.come_to("conditioning")
+        on_stage(Stage.SAMPLING)
+        for step in range(1, STEPS + 1):
+            self.come_to(f"step {step}")
+            on_progress(Progress(step, STEPS, tuple(range(len(requests))), list))
+        on_stage(Stage.DECODING)
+        self.come_to("decoding")
+        on_stage(Stage.FINISHING)
+        self.come_to("finishing")
+        return [_picture(request) for request in requests]
+
+    def come_to(self, place: str) -> None:
+        if place == self.place and not self.bed.exists():
+            self.bed.touch()
+            while True:
+                time.sleep(60)
+
+
+def _picture(request: GenerationRequest) -> Picture:
+    parameters = Parameters(
+        prompt=request.prompt,
+        width=request.width,
+        height=request.height,
+        steps=request.steps,
+        cfg_scale=request.cfg_scale,
+        sampler=request.sampler,
+        scheduler=request.scheduler,
+        seed=request.seed,
+        model="sleeping",
+    )
+    image = Image.new("RGB", (request.width, request.height), "pink")
+    return Picture(image, None, request, Timings(0.0, 0.0, 0.0), parameters)  # type: ignore[arg-type]

@@ -1,0 +1,112 @@
+"""An engine that hangs or is killed, wherever it is, is told at once, and can be started again."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from inference import GenerationRequest, Progress
+from inference.patience import Patience
+from inference.process import EngineDied, EngineProcess, load_engine
+from tests.golden import MODELS
+from tests.inference.sleeping_engine import PLACES, load
+
+REQUEST = GenerationRequest("1girl", width=64, height=64, steps=4, seed=7)
+SHORT = 0.5
+"""Seconds of patience in the stage in which an engine is going to hang; elsewhere it has all its time."""
+
+
+@pytest.fixture
+def started() -> Iterator[list[EngineProcess]]:
+    """Processes to be ended after the test."""
+    processes: list[EngineProcess] = []
+    yield processes
+    for process in processes:
+        process.stop()
+
+
+def start_and_draw(process: EngineProcess) -> int:
+    process.start()
+    return len(process.generate([REQUEST]))
+
+
+@pytest.mark.parametrize(
+    ("place", "patience", "said"),
+    [
+        ("loading", Patience(loading=SHORT), "while loading"),
+        ("conditioning", Patience(conditioning=SHORT), "while reading the prompts"),
+        ("step 1", Patience(first_step=SHORT), "while sampling"),
+        ("step 3", Patience(step=SHORT), "while sampling"),
+        ("decoding", Patience(decoding=SHORT), "while decoding"),
+        ("finishing", Patience(finishing=SHORT), "while finishing the pictures"),
+    ],
+)
+def test_one_that_falls_silent_is_ended(
+    started: list[EngineProcess], tmp_path: Path, place: str, patience: Patience, said: str
+) -> None:
+    process = EngineProcess(partial(load, place, tmp_path / "bed"), patience)
+    started.append(process)
+    with pytest.raises(EngineDied, match=rf"hung: it said nothing for .* {said}"):
+        start_and_draw(process)
+    assert not process.alive
+
+
+def test_one_that_hung_can_be_started_again(started: list[EngineProcess], tmp_path: Path) -> None:
+    process = EngineProcess(partial(load, "step 3", tmp_path / "bed"), Patience(step=SHORT))
+    started.append(process)
+    with pytest.raises(EngineDied, match="hung"):
+        start_and_draw(process)
+    with pytest.raises(EngineDied):
+        process.generate([REQUEST])
+    assert start_and_draw(process) == 1
+
+
+@pytest.mark.timeout(60)  # far less than any patience
+@pytest.mark.parametrize("place", PLACES)
+def test_one_that_is_killed_is_told_at_once_and_can_be_started_again(
+    started: list[EngineProcess], tmp_path: Path, place: str
+) -> None:
+    process = EngineProcess(partial(load, place, tmp_path / "bed"))
+    started.append(process)
+    killer = threading.Thread(target=kill_once_asleep, args=(process, tmp_path / "bed"))
+    killer.start()
+    with pytest.raises(EngineDied, match="SIGKILL"):
+        start_and_draw(process)
+    killer.join()
+    assert not process.alive
+    assert start_and_draw(process) == 1
+
+
+def kill_once_asleep(process: EngineProcess, bed: Path) -> None:
+    while not bed.exists() or process.pid is None:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+
+
+def test_a_real_engine_that_is_stopped_in_a_step_is_ended(started: list[EngineProcess]) -> None:
+    process = EngineProcess(partial(load_engine, str(MODELS), "cpu", "auto", None), Patience(step=1.0))
+    started.append(process)
+    process.start()
+
+    def stop(progress: Progress) -> None:
+        if progress.step == 2:
+            assert process.pid is not None
+            os.kill(process.pid, signal.SIGSTOP)
+
+    with pytest.raises(EngineDied, match=r"hung: it said nothing for .* while sampling"):
+        process.generate([GenerationRequest("1girl", width=256, height=256, steps=1000)], stop)
+    assert not process.alive
+
+
+def test_a_listener_that_was_away_for_long_does_not_take_the_engine_for_hung(
+    started: list[EngineProcess], tmp_path: Path
+) -> None:
+    process = EngineProcess(partial(load, "nowhere", tmp_path / "bed"), Patience(step=SHORT))
+    started.append(process)
+    process.start()
+    assert process.generate([REQUEST], lambda _progress: time.sleep(2 * SHORT))
