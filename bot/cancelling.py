@@ -2,14 +2,47 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bot import messages
-from bot.language import speaking
+import discord
+from discord import ui
+
+from bot.interactions import Asked, Component, Layout, tell_privately
+from bot.language import say, speaking
+from bot.quoting import PROMPT_SHOWN, quoted
 from storage.jobs import Job
 
 if TYPE_CHECKING:
     from bot.client import AnimaClient
+
+CANCELLED = "That one is cancelled. You were not charged for it."
+ENDED_ALREADY = "That one had ended already."
+NOT_YOURS = "That one is not yours to cancel."
+
+
+class CancelJob(Component, template=r"anima:cancel:([0-9]{1,18})"):
+    """Under a job that is not finished: takes it back."""
+
+    def __init__(self, job_id: int) -> None:
+        button: ui.Button[Any] = ui.Button(
+            label=say("Cancel"), style=discord.ButtonStyle.secondary, custom_id=f"anima:cancel:{job_id}"
+        )
+        super().__init__(button)
+        self.job_id = job_id
+
+    async def used(self, interaction: Asked) -> None:
+        await interaction.response.defer()
+        outcome = await cancel_own(interaction, await interaction.client.database.jobs.get(self.job_id))
+        if outcome != say(CANCELLED):  # which the message says by itself
+            await tell_privately(interaction, outcome)
+
+
+async def cancel_own(interaction: Asked, job: Job | None) -> str:
+    """Cancel a job for the person who asked for it; returns what has come of it, in a sentence."""
+    if job is None or job.user_id != interaction.user.id:
+        return say(NOT_YOURS)
+    cancelled = await cancel(interaction.client, job, interaction.user.id)
+    return say(CANCELLED) if cancelled else say(ENDED_ALREADY)
 
 
 async def cancel(client: AnimaClient, job: Job, by: int) -> bool:
@@ -25,4 +58,8 @@ async def withdraw(client: AnimaClient, job: Job) -> None:
     """Stop the work on a job that has ended in the database, and say in its message that nothing will come."""
     await client.worker.cancel(job.id)
     with speaking(job.locale):
-        await client.delivery.show(job, messages.cancelled(job))
+        ended = f"{quoted(job.prompt, PROMPT_SHOWN)}\n-# {say('Cancelled; nothing was charged.')}"
+    await client.delivery.show(job, Layout(ui.TextDisplay(ended)))
+
+
+COMPONENTS = (CancelJob,)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
 import discord
 
-from bot import hinting
+from bot import cancelling, hinting
 from bot.commands import COMPONENTS, register
 from bot.commands.admin import admin_forms
 from bot.components import COMPONENTS as PICTURE_COMPONENTS
@@ -37,6 +37,9 @@ from storage.jobs import Allowance
 from storage.refusal import DatabaseRefused
 
 logger = logging.getLogger(__name__)
+
+LONGEST_CONNECTING = 60.0
+"""Seconds."""
 
 
 class AnimaClient(discord.Client):
@@ -82,7 +85,7 @@ class AnimaClient(discord.Client):
         """Runs once, logged in and not yet connected: nothing is asked of us before this has ended."""
         await self.tree.set_translator(Translator())
         register(self.tree)
-        self.add_dynamic_items(*PICTURE_COMPONENTS, *hinting.COMPONENTS, *COMPONENTS)
+        self.add_dynamic_items(*PICTURE_COMPONENTS, *cancelling.COMPONENTS, *hinting.COMPONENTS, *COMPONENTS)
         for form in (EditForm(), *admin_forms()):
             self.add_view(form)
         await self.tree.sync()
@@ -94,7 +97,14 @@ class AnimaClient(discord.Client):
         """A bot that cannot draw does not stay and pretend: `run` says why it ended."""
         if not working.cancelled() and (error := working.exception()) is not None:
             self.failure = error
-            self._closing = asyncio.create_task(self.close())
+            self._closing = asyncio.create_task(self._close_once_connected())
+
+    async def _close_once_connected(self) -> None:
+        """discord.py cannot be closed while it is connecting: it would go on trying."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LONGEST_CONNECTING):
+                await self.wait_until_ready()
+        await self.close()
 
     async def close(self) -> None:
         if self._working is not None:

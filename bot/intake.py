@@ -179,8 +179,8 @@ class Intake:
             return
         try:
             options = Options.of(options.as_json())
-        except ValueError as error:
-            logger.info("interaction %d: options that cannot be: %s", interaction.id, error)
+        except ValueError:
+            logger.info("interaction %d: an option is out of bounds", interaction.id)
             await tell_privately(interaction, say(CANNOT_BE_DRAWN))
             return
         drawing = self._drawing(wish, options, settings, Place.of(interaction), model)

@@ -130,9 +130,10 @@ _DRAWING = TypeAdapter(Drawing)
 
 
 def waiting(job: Job) -> Waiting:
-    """What the queue has to know of an accepted job."""
+    """What the queue has to know of an accepted job. One that came to nothing before is drawn alone the next time."""
     drawing = Drawing.of(job)
-    return Waiting(job.id, job.user_id, job.cost, len(drawing.recipes), drawing.batch_key())
+    batch_key = drawing.batch_key() if job.attempts == 0 else ("alone", job.id)
+    return Waiting(job.id, job.user_id, job.cost, len(drawing.recipes), batch_key)
 
 
 def new_seed() -> int:

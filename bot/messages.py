@@ -10,16 +10,16 @@ from typing import Any
 import discord
 from discord import ui
 
+from bot.cancelling import CancelJob
 from bot.components import picture_buttons
 from bot.interactions import Layout
 from bot.jobs import Drawing
 from bot.language import say
 from bot.picture_info import in_words
-from bot.quoting import cut, in_a_line, quoted
+from bot.quoting import PROMPT_SHOWN, cut, in_a_line, quoted
 from storage.jobs import AlreadyAccepted, Job, OverQuota, TooManyWaiting
 from storage.pictures import Picture
 
-PROMPT_SHOWN = 1000
 BAR_CELLS = 12
 PREVIEW_NAME = "preview.jpg"
 SPOILER = "SPOILER_"
@@ -49,7 +49,8 @@ class Standing:
 
 
 def queued(job: Job, standing: Standing | None = None) -> Layout:
-    return Layout(ui.TextDisplay(f"{quoted(job.prompt, PROMPT_SHOWN)}\n-# {_where_it_stands(standing)}"))
+    text = ui.TextDisplay[Any](f"{quoted(job.prompt, PROMPT_SHOWN)}\n-# {_where_it_stands(standing)}")
+    return Layout(text, ui.ActionRow(CancelJob(job.id)))
 
 
 def _where_it_stands(standing: Standing | None) -> str:
@@ -76,7 +77,7 @@ def drawing(job: Job, fraction: float, step: int, steps: int, preview: str | Non
     view = Layout(ui.TextDisplay(f"{quoted(job.prompt, PROMPT_SHOWN)}\n-# {progress}"))
     if preview is not None:
         view.add_item(ui.MediaGallery(discord.MediaGalleryItem(f"attachment://{preview}", spoiler=job.spoiler)))
-    return view
+    return view.add_item(ui.ActionRow(CancelJob(job.id)))
 
 
 def finished(
@@ -133,10 +134,6 @@ def failed(job: Job, reason: str) -> Layout:
 def why(reason: str) -> str:
     """What was written down of why a job came to nothing, for the person who asked for it."""
     return say(WHY_IT_ENDED[reason]) if reason in WHY_IT_ENDED else reason
-
-
-def cancelled(job: Job) -> Layout:
-    return Layout(ui.TextDisplay(f"{quoted(job.prompt, PROMPT_SHOWN)}\n-# {say('Cancelled; nothing was charged.')}"))
 
 
 def refusal(why: AlreadyAccepted | TooManyWaiting | OverQuota) -> str:

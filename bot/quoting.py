@@ -6,6 +6,8 @@ import discord
 
 from bot.language import say
 
+PROMPT_SHOWN = 1000
+"""Characters of a prompt in the message of its job."""
 WORDLESS = "(its words are not kept any more)"
 
 

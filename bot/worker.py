@@ -25,7 +25,7 @@ from bot.pace import Pace
 from bot.picture_policy import PicturePolicy, Verdict
 from bot.queue import FairQueue, Waiting
 from bot.status import JobProgress, StatusMessages
-from inference import Cancelled, EncodedPicture, GenerationRequest, Progress
+from inference import Cancelled, CheckpointError, EncodedPicture, GenerationRequest, InvalidRequest, Progress
 from inference.process import EngineDescription, EngineDied, EngineProcess
 from storage.database import Database
 from storage.jobs import Job
@@ -36,6 +36,11 @@ from storage.transactions import StorageUnavailable
 logger = logging.getLogger(__name__)
 
 MOST_ATTEMPTS = 2
+"""Times that a job is drawn before it is given up."""
+MOST_STARTS = 3
+"""Times that the engine's process may die while it loads the model, before the bot gives up."""
+START_AGAIN_AFTER = 2.0
+"""Seconds, and each time as many more."""
 FIRST_RETRY, LONGEST_RETRY = 2.0, 60.0
 """Seconds before a delivery that Discord did not answer is tried again; each time twice as long."""
 
@@ -146,8 +151,18 @@ class Worker:
         task.add_done_callback(lambda _: self._deliveries.pop(job.id, None))
 
     async def _start_engine(self) -> None:
+        """Load the engine, more than once if its process dies over it. Raises EngineFailed, EngineDied."""
         started = time.monotonic()
-        description = await asyncio.to_thread(self._engine.start)
+        description = None
+        for attempt in range(1, MOST_STARTS):
+            try:
+                description = await asyncio.to_thread(self._engine.start)
+                break
+            except EngineDied as error:
+                logger.error("%s Starting it again.", error)
+                await asyncio.sleep(attempt * START_AGAIN_AFTER)
+        if description is None:
+            description = await asyncio.to_thread(self._engine.start)
         logger.info("loaded %s in %.1f s", description.name, time.monotonic() - started)
         if not self._description.done():
             self._description.set_result(description)
@@ -173,14 +188,8 @@ class Worker:
             )
         except Cancelled:
             return
-        except EngineDied as error:
-            logger.error("%s", error)
-            await self._start_engine()
-            await self._try_again(jobs)
-            return
         except Exception as error:
-            for job in jobs:
-                await self._fail(job, str(error))
+            await self._recover(jobs, error)
             return
         self._pace.learn(sum(job.cost for job in jobs), time.perf_counter() - self._batch.started)
         for job, drawing in zip(jobs, drawings, strict=True):
@@ -213,10 +222,15 @@ class Worker:
         if await self._database.jobs.rendered(job.id, new, spoiler=verdict is Verdict.HIDDEN) is not None:
             self.deliver_later(job)
 
-    async def _try_again(self, jobs: Sequence[Job]) -> None:
+    async def _recover(self, jobs: Sequence[Job], error: Exception) -> None:
+        """After a batch that came to nothing: its jobs are drawn once more, each alone, or end in a sentence."""
+        logger.error("jobs %s: %s", ", ".join(str(job.id) for job in jobs), error)
+        if isinstance(error, EngineDied):
+            await self._start_engine()
+        wrong_in_itself = len(jobs) == 1 and isinstance(error, InvalidRequest | CheckpointError)
         for job in jobs:
-            if job.attempts >= MOST_ATTEMPTS:
-                await self._fail(job, messages.ENGINE_LOST)
+            if wrong_in_itself or job.attempts >= MOST_ATTEMPTS:
+                await self._fail(job, messages.ENGINE_LOST if isinstance(error, EngineDied) else str(error))
             elif await self._database.jobs.put_back([job.id]):
                 self._queue.put_back(waiting(job))
                 self.status.waits(job)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import discord
 from discord import app_commands
 
-from bot.commands.queue import cancel_own
+from bot.cancelling import cancel_own
 from bot.interactions import Asked
 from bot.language import say
 from bot.quoting import in_a_line, quoted

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import discord
 from discord import app_commands, ui
 
-from bot.cancelling import cancel
+from bot.cancelling import cancel_own
 from bot.interactions import Asked, Component, Layout
 from bot.language import say
 from bot.quoting import in_a_line
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
 JOBS_SHOWN = 9
 PROMPT_SHOWN = 100
-
-CANCELLED = "That one is cancelled. You were not charged for it."
-ENDED_ALREADY = "That one had ended already."
-NOT_YOURS = "That one is not yours to cancel."
 
 
 @app_commands.command(description="What waits to be drawn, where you stand, and a way to cancel yours")
@@ -53,14 +49,6 @@ class LookAgainButton(Component, template=r"anima:queue"):
     async def used(self, interaction: Asked) -> None:
         await interaction.response.defer()
         await interaction.edit_original_response(view=await _overview(interaction))
-
-
-async def cancel_own(interaction: Asked, job: Job | None) -> str:
-    """Cancel a job for the person who asked for it; returns what has come of it, in a sentence."""
-    if job is None or job.user_id != interaction.user.id:
-        return say(NOT_YOURS)
-    cancelled = await cancel(interaction.client, job, interaction.user.id)
-    return say(CANCELLED) if cancelled else say(ENDED_ALREADY)
 
 
 async def _overview(interaction: Asked, outcome: str = "") -> Layout:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from inference import Cancelled, EncodedPicture, GenerationRequest, NativeSettings, Progress, Timings
 from inference.metadata import Parameters, encode_png
-from inference.process import EngineDescription
+from inference.process import EngineDescription, EngineDied
 from inference.request import IsCancelled, OnProgress, TurboLora
 
 NATIVE = NativeSettings(sizes=((64, 64),), steps=4, cfg_scale=4.0, sampler="er_sde", scheduler="simple")
@@ -24,6 +24,10 @@ class PretendEngine:
     def __init__(self) -> None:
         self.requests: list[GenerationRequest] = []
         """All that it was asked to draw."""
+        self.batches: list[list[GenerationRequest]] = []
+        """The same, batch by batch."""
+        self.deadly: str | None = None
+        """A word in a prompt that the engine's process dies of."""
         self.cancelled = 0
         """How many batches ended because they were cancelled."""
         self.turbo: TurboLora | None = None
@@ -61,6 +65,7 @@ class PretendEngine:
         cancelled: IsCancelled | None = None,
     ) -> list[EncodedPicture]:
         self.requests += requests
+        self.batches.append(list(requests))
         if self.errors:
             raise self.errors.pop(0)
         may_finish = self._may_finish
@@ -71,6 +76,8 @@ class PretendEngine:
             if cancelled is not None and cancelled():
                 self.cancelled += 1
                 raise Cancelled
+        if self.deadly is not None and any(self.deadly in request.prompt for request in requests):
+            raise EngineDied("The engine's process was ended by SIGSEGV.")
         return [replace(_drawn(request, self.noise), labels=self.labels) for request in requests]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from bot.commands.queue import ENDED_ALREADY, NOT_YOURS
+from bot.cancelling import ENDED_ALREADY, NOT_YOURS
 from bot.sandbox import Message
 from storage.quotas import Account
 from storage.schema import JobState
@@ -142,3 +142,26 @@ async def test_another_persons_job_cannot_be_cancelled(stage: Stage) -> None:
 
 async def _true(fact: bool) -> bool:
     return fact
+
+
+async def test_the_message_of_a_job_that_waits_has_a_button_for_its_asker_to_take_it_back(stage: Stage) -> None:
+    stage.engine.hold()
+    await stage.in_state((await stage.ask("busy", stage.bob)).id, JobState.RUNNING)
+    job = await stage.ask("1girl")
+
+    async def shown() -> Message | None:
+        message = stage.discord.messages.get(job.message_id)
+        return message if message is not None and message.inputs() else None
+
+    message = await until(shown)
+    refused = await stage.press(message, "Cancel", stage.bob)
+    assert "not yours to cancel" in (await refused.followup()).text
+    await stage.press(message, "Cancel")
+    await stage.in_state(job.id, JobState.CANCELLED)
+    assert "nothing was charged" in await until(lambda: _ended(stage, message.id))
+    assert await spent(stage) == 0
+
+
+async def _ended(stage: Stage, message_id: int) -> str | None:
+    text = stage.discord.messages.get(message_id).text
+    return text if "Cancelled" in text else None
