@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import aiohttp
 import discord
@@ -32,6 +32,9 @@ from storage.jobs import Job
 from storage.pictures import NewPicture
 from storage.schema import JobState
 from storage.transactions import StorageUnavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +74,8 @@ class Worker:
         self._pace = Pace()
         self._batch = _NOTHING
         self._cancelled: set[int] = set()
+        self._closing = False
+        self._engine_call: asyncio.Task[Any] | None = None
         self._watchers: list[Watcher] = []
         self.status = StatusMessages(delivery, self.standing_of, previews)
 
@@ -135,7 +140,18 @@ class Worker:
             for delivery in late:
                 delivery.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        self._closing = True
+        if self._engine_call is not None and self._description.done():  # loading cannot be hurried, drawing can
+            await asyncio.wait([self._engine_call], timeout=CLOSING_GRACE)
         await asyncio.to_thread(self._engine.stop)
+        if self._engine_call is not None:
+            await asyncio.wait([self._engine_call], timeout=CLOSING_GRACE)
+
+    async def _call_engine(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call the engine in a thread. Being cancelled does not end the call; `close` waits for it."""
+        self._engine_call = task = asyncio.create_task(asyncio.to_thread(call, *args, **kwargs))
+        task.add_done_callback(lambda task: task.exception())  # what nobody waits for any longer need not be said
+        return await asyncio.shield(task)
 
     def deliver_later(self, job: Job) -> None:
         """Deliver while the next batch is being drawn."""
@@ -156,13 +172,13 @@ class Worker:
         description = None
         for attempt in range(1, MOST_STARTS):
             try:
-                description = await asyncio.to_thread(self._engine.start)
+                description = await self._call_engine(self._engine.start)
                 break
             except EngineDied as error:
                 logger.error("%s Starting it again.", error)
                 await asyncio.sleep(attempt * START_AGAIN_AFTER)
         if description is None:
-            description = await asyncio.to_thread(self._engine.start)
+            description = await self._call_engine(self._engine.start)
         logger.info("loaded %s in %.1f s", description.name, time.monotonic() - started)
         if not self._description.done():
             self._description.set_result(description)
@@ -183,8 +199,11 @@ class Worker:
         wanted = frozenset(job.id for job in jobs)
         self._batch = replace(self._batch, started=time.perf_counter())
         try:
-            pictures = await asyncio.to_thread(
-                self._engine.generate, requests, reporter.from_thread, lambda: wanted <= self._cancelled
+            pictures = await self._call_engine(
+                self._engine.generate,
+                requests,
+                reporter.from_thread,
+                lambda: self._closing or wanted <= self._cancelled,
             )
         except Cancelled:
             return

@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Protocol
 
@@ -198,8 +198,9 @@ class EngineProcess:
 
     def _kill(self, process: BaseProcess) -> None:
         process.kill()
-        process.join(EXIT_GRACE)
-        if process.is_alive():
+        if wait([process.sentinel], EXIT_GRACE):  # unlike `join`, right also where another thread waits for it as well
+            process.join(EXIT_GRACE)
+        else:
             logger.error(
                 "The engine's process %s does not end even when killed: it hangs in the GPU's driver. If the GPU's "
                 "memory stays taken, restart the machine.",

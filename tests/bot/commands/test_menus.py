@@ -6,9 +6,9 @@ import io
 
 from PIL import Image, PngImagePlugin
 
+from bot.cancelling import CANCELLED, ENDED_ALREADY
 from bot.commands import menus
 from bot.commands.menus import NO_JOB, NO_PICTURE, OUT_OF_REACH, TELLS_NOTHING, TOO_LARGE, UNREADABLE
-from bot.cancelling import CANCELLED, ENDED_ALREADY
 from bot.jobs import Drawing
 from bot.sandbox import Message, Upload
 from storage.schema import JobState

@@ -1,0 +1,122 @@
+"""The bot in a process of its own that watches itself: how long its event loop is kept from its work.
+
+What it saw is written as JSON to the file that MEASURED names, once it is told to end.
+"""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageFilter
+
+from bot.client import AnimaClient
+from bot.discord_endpoints import point_discord_at
+from bot.prompting import TagIndex
+from bot.settings import Settings
+from inference import GenerationRequest, NativeSettings, Timings
+from inference.metadata import Parameters, encode_png
+from inference.process import EngineProcess, load_engine
+from storage.database import Database
+
+LOOK_EVERY = 0.005
+NATIVE = NativeSettings(((1024, 1024),), 30, 4.0, "er_sde", "simple")
+
+
+async def watch_the_loop(lags: list[float]) -> None:
+    """How much later than asked for the loop comes back, again and again."""
+    while True:
+        asked = time.perf_counter()
+        await asyncio.sleep(LOOK_EVERY)
+        lags.append(time.perf_counter() - asked - LOOK_EVERY)
+
+
+class QuickEngine:
+    """In no time at all it has a picture of 1024x1024 that compresses as drawings do; it says when it had it."""
+
+    name = "quick"
+    native = NATIVE
+
+    def __init__(self) -> None:
+        noise = Image.frombytes("RGB", (128, 128), random.Random(0).randbytes(3 * 128 * 128))
+        self.image = noise.resize((1024, 1024), Image.Resampling.BICUBIC).filter(ImageFilter.GaussianBlur(3))
+
+    def lora_names(self) -> list[str]:
+        return []
+
+    def turbo_lora(self) -> None:
+        return None
+
+    def generate(self, requests: Sequence[GenerationRequest], *_: Any, **__: Any) -> list["QuickPicture"]:
+        return [QuickPicture(self.image, request) for request in requests]
+
+
+@dataclass
+class QuickPicture:
+    image: Image.Image
+    request: GenerationRequest
+    timings = Timings(0.0, 0.0, 0.0)
+    labels: Mapping[str, float] = field(default_factory=lambda: {"decoded at": time.monotonic()})
+
+    @property
+    def seed(self) -> int:
+        return self.request.seed
+
+    def png(self) -> bytes:
+        request = self.request
+        parameters = Parameters(
+            prompt=request.prompt,
+            negative_prompt=request.negative_prompt,
+            width=request.width,
+            height=request.height,
+            steps=request.steps,
+            cfg_scale=request.cfg_scale,
+            sampler=request.sampler,
+            scheduler=request.scheduler,
+            seed=request.seed,
+            model="quick",
+        )
+        return encode_png(self.image, parameters)
+
+
+async def main() -> None:
+    settings = Settings.read()
+    point_discord_at(settings.discord_api_url, settings.discord_gateway_url)
+    quick = os.environ.get("QUICK_ENGINE") == "1"
+    load: Any = QuickEngine if quick else partial(load_engine, str(settings.models), "cpu", "auto", None)
+    database = await Database.open(settings.database_url)
+    client = AnimaClient(settings, database, EngineProcess(load), TagIndex.load())
+    client._connection.guild_ready_timeout = 0.01
+    lags: list[float] = []
+    decoded: dict[int, float] = {}
+    keep = client.worker._keep
+
+    async def note(job: Any, drawing: Any, pictures: Any) -> None:
+        decoded[job.id] = pictures[0].labels.get("decoded at", 0.0)
+        await keep(job, drawing, pictures)
+
+    client.worker._keep = note  # type: ignore[method-assign]
+    running = asyncio.create_task(client.start(os.environ["DISCORD_TOKEN"]))
+    watching = asyncio.create_task(watch_the_loop(lags))
+    ending = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lags.clear)
+    await ending.wait()
+    watching.cancel()
+    Path(os.environ["MEASURED"]).write_text(json.dumps({"lags": lags, "decoded": decoded}))
+    with suppress(Exception):
+        await client.close()
+        await running
+    await database.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
