@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from discord import app_commands
 
-from bot.commands import help, history, menus, privacy, queue, quota
+from bot.commands import draw_again, help, history, menus, privacy, queue, quota
 from bot.commands.admin import ADMIN_ITEMS, admin
 from bot.commands.imagine import imagine
 
@@ -33,3 +33,4 @@ def register(tree: app_commands.CommandTree[AnimaClient]) -> None:
     tree.add_command(admin)
     tree.add_command(menus.parameters)
     tree.add_command(menus.cancel)
+    tree.add_command(draw_again.draw_again)
