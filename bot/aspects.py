@@ -7,7 +7,7 @@ import re
 
 from bot.language import say
 from bot.server_settings import SMALLEST_SIDE
-from inference.request import LARGEST_SIDE, SIDE_MULTIPLE
+from inference.request import SIDE_MULTIPLE
 
 Size = tuple[int, int]
 
@@ -52,8 +52,8 @@ def size_of(text: str, native: tuple[Size, ...]) -> Size:
 
 
 def to_multiple(side: int) -> int:
-    """The nearest side that may be asked for."""
-    return min(max(round(side / SIDE_MULTIPLE) * SIDE_MULTIPLE, SMALLEST_SIDE), LARGEST_SIDE)
+    """The nearest side that may be drawn; how large is too large is for the limits to say."""
+    return max(round(side / SIDE_MULTIPLE) * SIDE_MULTIPLE, SMALLEST_SIDE)
 
 
 def _of_shape(shape: float, native: tuple[Size, ...]) -> Size:

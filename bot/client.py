@@ -12,7 +12,7 @@ from typing import Any
 import discord
 
 from bot import cancelling, hinting
-from bot.commands import COMPONENTS, register
+from bot.commands import COMPONENTS, FORMS, register
 from bot.commands.admin import admin_forms
 from bot.components import COMPONENTS as PICTURE_COMPONENTS
 from bot.composing import Model
@@ -86,7 +86,7 @@ class AnimaClient(discord.Client):
         await self.tree.set_translator(Translator())
         register(self.tree)
         self.add_dynamic_items(*PICTURE_COMPONENTS, *cancelling.COMPONENTS, *hinting.COMPONENTS, *COMPONENTS)
-        for form in (EditForm(), *admin_forms()):
+        for form in (EditForm(), *admin_forms(), *(form() for form in FORMS)):
             self.add_view(form)
         await self.tree.sync()
         self._working = asyncio.create_task(self._work(), name="worker")

@@ -18,6 +18,7 @@ from bot.editing import EditForm
 from bot.interactions import Asked, Component, Layout, tell_privately
 from bot.jobs import Drawing
 from bot.language import say
+from bot.presets import PictureAsPresetForm
 from bot.source_picture import media_of
 from storage.jobs import Job
 
@@ -31,6 +32,7 @@ LABELS: Mapping[str, str] = {
     "upscale": "Upscale",
     "edit": "Edit…",
     "info": "Info",
+    "save-as-preset": "Save as preset…",
     "delete": "Delete",
     "delete-for-good": "Delete for everyone",
 }
@@ -41,11 +43,13 @@ EMOJI: Mapping[str, str] = {
     "upscale": "🔍",
     "edit": "✏️",
     "info": "📋",
+    "save-as-preset": "💾",
     "delete": "🗑️",
 }
 
 NOT_REMEMBERED = "This belongs to a picture that is not remembered any more."
 NOT_YOURS_TO_EDIT = "Only the person who asked for this can edit it. **Re-roll** and **Vary** are open to you."
+NOT_YOURS_TO_SAVE = "Only the person who asked for this can save its settings."
 NOT_YOURS_TO_DELETE = "Only the person who asked for this, or a moderator, can delete it."
 
 ID = r"([0-9]{1,18}):([0-9]{1,2})"
@@ -131,7 +135,22 @@ class Info(PictureButton, template=rf"anima:info:{ID}"):
 
     async def pressed(self, interaction: Asked, job: Job, drawing: Drawing) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
-        await interaction.edit_original_response(view=await picture_info.whole(interaction, job, drawing, self.index))
+        view = await picture_info.whole(interaction, job, drawing, self.index)
+        if job.user_id == interaction.user.id:
+            view.add_item(ui.ActionRow(SaveAsPreset(job.id, self.index)))
+        await interaction.edit_original_response(view=view)
+
+
+class SaveAsPreset(PictureButton, template=rf"anima:save-as-preset:{ID}"):
+    """Opens a form to name a preset with the picture's settings."""
+
+    action = "save-as-preset"
+
+    async def pressed(self, interaction: Asked, job: Job, drawing: Drawing) -> None:
+        if job.user_id != interaction.user.id:
+            await tell_privately(interaction, say(NOT_YOURS_TO_SAVE))
+        else:
+            await interaction.response.send_modal(PictureAsPresetForm.of(job, self.index))
 
 
 class Delete(PictureButton, template=rf"anima:delete:{ID}"):
@@ -225,5 +244,5 @@ def _carry_on(job_id: int, index: int) -> list[PictureButton]:
     return [kind(job_id, index) for kind in (Reroll, VarySubtly, VaryStrongly, Upscale, Edit)]
 
 
-COMPONENTS = (Reroll, VarySubtly, VaryStrongly, Upscale, Edit, Info, Delete, DeleteForGood, Pick)
+COMPONENTS = (Reroll, VarySubtly, VaryStrongly, Upscale, Edit, Info, SaveAsPreset, Delete, DeleteForGood, Pick)
 """What the client has to listen for, whatever message it is under."""

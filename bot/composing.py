@@ -106,6 +106,22 @@ def recipes(
     return tuple(made)
 
 
+def again(drawing: Drawing, house: House) -> tuple[Recipe, ...]:
+    """A drawing's recipes once more, just as they were, save for what every prompt has to have in a channel now."""
+    made = []
+    for recipe in drawing.recipes:
+        final = final_prompts(
+            recipe.prompt,
+            recipe.negative_prompt,
+            prefix="",
+            negative_prefix="",
+            age_restricted=house.age_restricted,
+            category_of=house.tags.category_of,
+        )
+        made.append(replace(recipe, prompt=final.positive, negative_prompt=final.negative))
+    return tuple(made)
+
+
 def said_of(drawing: Drawing, index: int) -> Options:
     """What has to be said to get one of a drawing's pictures alone, with all that was special about it."""
     recipe = drawing.recipes[index]

@@ -10,17 +10,19 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import discord
+from pydantic import ValidationError
 
 from bot import messages
-from bot.composing import Compared, House, Model, prompt_of, recipes, said_of, settled
+from bot.composing import Compared, House, Model, again, prompt_of, recipes, said_of, settled
 from bot.hinting import HintedPrompt
-from bot.interactions import Asked, tell_privately
+from bot.interactions import Asked, Layout, tell_beside, tell_privately
 from bot.jobs import Drawing, Recipe, new_seed, seeds_from, waiting
 from bot.language import say
 from bot.options import Options
 from bot.policy import Permission, Person, Place, Refusal, Wording, effective_limits, may_be_explicit, permit
 from bot.prompting import TagIndex
 from bot.queue import FairQueue
+from bot.quoting import in_a_line
 from bot.server_settings import ServerSettings, settings_of
 from bot.source_picture import Unusable, fetch, media_of, prepared
 from bot.status import StatusMessages
@@ -40,6 +42,7 @@ UPSCALE_FACTORS = (2.0, 1.5)
 
 NO_CHANNEL = "Anima cannot see which channel this is, so there is nowhere to draw to. Try in another channel."
 NO_SUCH_LORA = "There is no LoRA called “{name}” here. Choose one from those that are offered while you type."
+LORA_GONE = "The LoRA “{name}” is not here any more, so this cannot be drawn as it was."
 NO_TURBO = "There is no turbo LoRA here. Leave `turbo` away."
 CANNOT_FETCH = "The picture's message is out of my reach, so it cannot be made larger."
 CANNOT_BE_DRAWN = "One of these settings is out of bounds, so this cannot be drawn. Look at them again."
@@ -57,6 +60,8 @@ class Wish:
     source: the PNG file of a picture to draw from.
     variation: how far from each seed's own noise.
     compared: the recipes of a comparison, made from the one that holds otherwise.
+    as_before: what is to be drawn once more, picture by picture.
+    aside: what is told to the person alone when it is in line.
     """
 
     kind: str
@@ -66,6 +71,8 @@ class Wish:
     parent_picture_id: int | None = None
     variation: float | None = None
     compared: Compared | None = None
+    as_before: Drawing | None = None
+    aside: str = ""
 
 
 class Intake:
@@ -75,13 +82,17 @@ class Intake:
         self._status = status
         self._tags = tags
 
-    async def answers_privately(self, interaction: Asked, said: Options) -> bool:
-        """Whether the answer is for the person alone. Where that cannot be told in a moment, it is."""
+    async def answers_privately(self, interaction: Asked, said: Options, preset: str | None = None) -> bool:
+        """Whether the answer is for the person alone. Where that cannot be told in a moment, it is.
+
+        preset: the name of one that lies below what was said.
+        """
         if said.private is not None:
             return said.private
         try:
             async with asyncio.timeout(1.0):
-                preferences = await self.preferences(interaction.user.id)
+                kept = await self.preset(interaction.user.id, preset)
+                preferences = (kept or Options()).over(await self.preferences(interaction.user.id))
                 settings = await settings_of(self._database.servers, interaction.guild_id)
         except TimeoutError:
             return True
@@ -89,6 +100,11 @@ class Intake:
 
     async def preferences(self, user_id: int) -> Options:
         return remembered_options(await self._database.preferences.defaults(user_id))
+
+    async def preset(self, user_id: int, name: str | None) -> Options | None:
+        """None where the person has none of that name."""
+        kept = None if name is None else await self._database.preferences.preset(user_id, name)
+        return None if kept is None else remembered_options(kept)
 
     async def imagine(
         self,
@@ -154,16 +170,29 @@ class Intake:
         await self._carry_on(interaction, acknowledgement, job, drawing, "edit", said, index, prompt=prompt)
 
     async def draw_again(
-        self, interaction: Asked, acknowledgement: Acknowledgement, prompt: str, said: Options
+        self, interaction: Asked, acknowledgement: Acknowledgement, prompt: str, said: Options, aside: str = ""
     ) -> None:
-        """What a file says that it was made with, as exactly as it can be drawn here."""
-        await self.accept(interaction, acknowledgement, Wish(kind="again", prompt=prompt, said=said))
+        """What a file says that it was made with, as exactly as it can be drawn here. `aside`: what cannot be."""
+        await self.accept(interaction, acknowledgement, Wish(kind="again", prompt=prompt, said=said, aside=aside))
 
     async def same_again(
         self, interaction: Asked, acknowledgement: Acknowledgement, job: Job, drawing: Drawing
     ) -> None:
         """A job of ours once more, with its seeds: it comes out as it was."""
-        await self._carry_on(interaction, acknowledgement, job, drawing, "again", said_of(drawing, 0))
+        known = (await interaction.client.model()).loras
+        gone = [name for recipe in drawing.recipes for name, _ in recipe.loras if name not in known]
+        if gone:
+            await tell_privately(interaction, say(LORA_GONE, name=in_a_line(gone[0], 100)))
+            return
+        wish = Wish(
+            kind="again",
+            prompt=job.prompt,
+            said=drawing.options,
+            source=await self._database.sources.of_job(job.id),
+            parent_picture_id=await self._picture_id(job, 0),
+            as_before=drawing,
+        )
+        await self.accept(interaction, acknowledgement, wish)
 
     async def accept(self, interaction: Asked, acknowledgement: Acknowledgement, wish: Wish) -> None:
         """Puts a wish in line, or tells the person privately why not."""
@@ -177,17 +206,17 @@ class Intake:
         if (unknown := _unknown(options, wish.said, model)) is not None:
             await tell_privately(interaction, unknown)
             return
-        try:
-            options = Options.of(options.as_json())
-        except ValueError:
-            logger.info("interaction %d: an option is out of bounds", interaction.id)
-            await tell_privately(interaction, say(CANNOT_BE_DRAWN))
-            return
         drawing = self._drawing(wish, options, settings, Place.of(interaction), model)
         typed = Wording((wish.prompt, options.artist or ""), options.negative or "")
         permission = await self._permission(interaction, drawing, settings, model, typed)
         if isinstance(permission, Refusal):
             await tell_privately(interaction, permission.sentence)
+            return
+        try:
+            Options.of(options.as_json())  # what could not be read back would be a job that nobody can draw
+        except ValueError:
+            logger.info("interaction %d: an option is out of bounds", interaction.id)
+            await tell_privately(interaction, say(CANNOT_BE_DRAWN))
             return
         new = NewJob(
             interaction_id=interaction.id,
@@ -209,8 +238,7 @@ class Intake:
         )
         match await self._database.jobs.accept(new, permission.allowance, wish.source):
             case Accepted(job):
-                self._queue.put(waiting(job))
-                await self._hint(interaction, job, told=self._status.waits(job))
+                await self._put_in_line(interaction, job, wish.aside or self._hint(job))
             case refusal:
                 await tell_privately(interaction, messages.refusal(refusal))
 
@@ -242,6 +270,9 @@ class Intake:
     def _drawing(self, wish: Wish, options: Options, settings: ServerSettings, place: Place, model: Model) -> Drawing:
         age_restricted = may_be_explicit(settings, place)
         house = House.of(self._tags, settings.defaults, age_restricted)
+        if wish.as_before is not None:
+            recipes_again = again(wish.as_before, house)
+            return replace(wish.as_before, recipes=recipes_again, options=options, age_restricted=age_restricted)
         seeds = seeds_from(options.seed, options.count or 1)
         if wish.variation is not None or wish.compared is not None:
             seeds = seeds[:1] * len(seeds)
@@ -263,15 +294,21 @@ class Intake:
         person, place = Person.of(interaction, block), Place.of(interaction)
         return permit(settings, model.native, person, place, drawing, typed)
 
-    async def _hint(self, interaction: Asked, job: Job, told: asyncio.Task[bool] | None) -> None:
-        """Tells the person alone what in their prompt Anima takes otherwise than they meant.
+    async def _put_in_line(self, interaction: Asked, job: Job, aside: str | Layout | None) -> None:
+        """`aside`: what to tell the person alone, once the job's message says something.
 
-        Only once the job's message was `told`: until then, a follow-up takes its place and is seen by everybody.
+        Until then a follow-up would take the message's place, for everybody to see.
         """
-        hinted = HintedPrompt.of(job, self._tags) if job.kind in ("imagine", "edit") else None
-        if hinted is not None and told is not None and await asyncio.shield(told):
+        self._queue.put(waiting(job))
+        told = self._status.waits(job)
+        if aside and told is not None and await asyncio.shield(told):
             with suppress(discord.HTTPException):
-                await interaction.followup.send(view=hinted.shown(), ephemeral=True)
+                await tell_beside(interaction, aside)
+
+    def _hint(self, job: Job) -> Layout | None:
+        """What in somebody's prompt Anima takes otherwise than they meant."""
+        hinted = HintedPrompt.of(job, self._tags) if job.kind in ("imagine", "edit") else None
+        return None if hinted is None else hinted.shown()
 
     async def _source(self, interaction: Asked, image: discord.Attachment | None) -> bytes | None:
         if image is None:
@@ -301,9 +338,10 @@ def remembered_options(document: Any) -> Options:
     """What somebody once kept; what may not be said any longer is passed over."""
     try:
         return Options.of(document)
-    except ValueError:
-        logger.info("some kept options are not valid any more, so they are passed over")
-        return Options()
+    except ValidationError as error:
+        outdated = {each["loc"][0] for each in error.errors()}
+        logger.info("of some kept options, %s are not valid any more, so they are passed over", outdated)
+        return Options.of({name: value for name, value in document.items() if name not in outdated})
 
 
 async def _message_of(client: AnimaClient, job: Job) -> discord.Message | None:

@@ -123,13 +123,22 @@ async def apologise(interaction: Asked, what: str, error: BaseException) -> None
 
 async def tell_privately(interaction: Asked, said: str | Layout) -> None:
     """Answer the person alone. An answer that everybody would see and that has nothing in it yet is taken back."""
-    answer: dict[str, Any] = {"content": said} if isinstance(said, str) else {"view": said}
+    answer = _as_answer(said)
     if not interaction.response.is_done():
         await interaction.response.send_message(**answer, ephemeral=True)
         return
     if interaction.response.type is discord.InteractionResponseType.deferred_channel_message:
         await interaction.delete_original_response()
     await interaction.followup.send(**answer, ephemeral=True)
+
+
+async def tell_beside(interaction: Asked, said: str | Layout) -> None:
+    """Tell the person alone something besides the answer, which must have something in it by now."""
+    await interaction.followup.send(**_as_answer(said), ephemeral=True)
+
+
+def _as_answer(said: str | Layout) -> dict[str, Any]:
+    return {"content": said} if isinstance(said, str) else {"view": said}
 
 
 class Layout(ui.LayoutView):

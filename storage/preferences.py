@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.clock import Clock
 from storage.schema import preferences, presets
@@ -32,11 +33,15 @@ class Preferences:
     async def set_defaults(self, user_id: int, defaults: Mapping[str, Any]) -> None:
         """Replaces all of them; empty forgets them."""
         async with self._transactions.writing(alone_with=f"preferences {user_id}") as connection:
-            await connection.execute(delete(preferences).where(preferences.c.user_id == user_id))
-            if defaults:
-                await connection.execute(
-                    insert(preferences).values(user_id=user_id, defaults=defaults, changed_at=self._clock())
-                )
+            await self._replace(connection, user_id, defaults)
+
+    async def change_defaults(self, user_id: int, changes: Mapping[str, Any]) -> None:
+        """Sets some and forgets those that are None. The others stay, even if they are changed at the same time."""
+        async with self._transactions.writing(alone_with=f"preferences {user_id}") as connection:
+            found = await connection.scalar(select(preferences.c.defaults).where(preferences.c.user_id == user_id))
+            changed = {**(found or {}), **changes}
+            kept = {key: value for key, value in changed.items() if value is not None}
+            await self._replace(connection, user_id, kept)
 
     async def presets(self, user_id: int) -> Mapping[str, Mapping[str, Any]]:
         """By name, in the order of the names."""
@@ -71,3 +76,10 @@ class Preferences:
                 delete(presets).where(presets.c.user_id == user_id, presets.c.name == name).returning(presets.c.name)
             )
             return deleted.first() is not None
+
+    async def _replace(self, connection: AsyncConnection, user_id: int, defaults: Mapping[str, Any]) -> None:
+        await connection.execute(delete(preferences).where(preferences.c.user_id == user_id))
+        if defaults:
+            await connection.execute(
+                insert(preferences).values(user_id=user_id, defaults=defaults, changed_at=self._clock())
+            )

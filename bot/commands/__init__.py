@@ -6,15 +6,26 @@ from typing import TYPE_CHECKING, Any
 
 from discord import app_commands
 
-from bot.commands import help, history, menus, privacy, queue, quota
+from bot.commands import draw_again, help, history, menus, preferences, privacy, queue, quota
 from bot.commands.admin import ADMIN_ITEMS, admin
 from bot.commands.imagine import imagine
+from bot.presets import PictureAsPresetForm
 
 if TYPE_CHECKING:
     from bot.client import AnimaClient
 
-COMPONENTS = (*queue.COMPONENTS, *history.COMPONENTS, *privacy.COMPONENTS, *help.COMPONENTS, *ADMIN_ITEMS)
+COMPONENTS = (
+    *queue.COMPONENTS,
+    *history.COMPONENTS,
+    *preferences.COMPONENTS,
+    *privacy.COMPONENTS,
+    *help.COMPONENTS,
+    *ADMIN_ITEMS,
+)
 """The buttons and menus in what these commands answer, for the client to listen for."""
+
+FORMS = (*preferences.FORMS, PictureAsPresetForm)
+"""One of each is given to `Client.add_view` at the start."""
 
 
 EVERYWHERE = app_commands.AppCommandContext(guild=True, dm_channel=True, private_channel=True)
@@ -32,6 +43,7 @@ def register(tree: app_commands.CommandTree[AnimaClient]) -> None:
         imagine,
         queue.queue,
         history.history,
+        preferences.preferences,
         quota.quota,
         privacy.privacy,
         help.help,
@@ -40,6 +52,6 @@ def register(tree: app_commands.CommandTree[AnimaClient]) -> None:
         anima.add_command(command)
     tree.add_command(anima)
     tree.add_command(admin)
-    for menu in (menus.parameters, menus.cancel):
+    for menu in (menus.parameters, draw_again.draw_again, menus.cancel):
         menu.allowed_contexts, menu.allowed_installs = EVERYWHERE, SERVERS_AND_PEOPLE
         tree.add_command(menu)

@@ -9,7 +9,6 @@ import discord
 from discord import app_commands
 
 from bot.aspects import Size, UnknownAspect, described, size_of, to_multiple
-from bot.intake import remembered_options
 from bot.interactions import Asked, tell_privately
 from bot.language import say
 from bot.options import Options
@@ -97,7 +96,7 @@ async def imagine(
     raw: bool | None = None,
 ) -> None:
     intake = interaction.client.intake
-    answers_privately = await intake.answers_privately(interaction, Options(private=private))
+    answers_privately = await intake.answers_privately(interaction, Options(private=private), preset)
     acknowledgement = await interaction.response.defer(thinking=True, ephemeral=answers_privately)
     try:
         native = (await interaction.client.model()).native
@@ -144,10 +143,10 @@ def seed_of(text: str | None) -> int | None:
 async def _preset(interaction: Asked, name: str | None) -> Options:
     if name is None:
         return Options()
-    kept = await interaction.client.database.preferences.preset(interaction.user.id, name)
+    kept = await interaction.client.intake.preset(interaction.user.id, name)
     if kept is None:
         raise Unsayable(say(NO_PRESET, name=discord.utils.escape_markdown(name[:100])))
-    return remembered_options(kept)
+    return kept
 
 
 # --- Completion ---

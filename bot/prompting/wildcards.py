@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import accumulate
 
+_BRACE = re.compile(r"[{}]")
 _MARK = re.compile(r"\\?[{}|]")
 _WEIGHT = re.compile(r"\s*(\d{1,6}(?:\.\d{0,6})?|\.\d{1,6})::")
 _ESCAPED_OUTSIDE = re.compile(r"\\([{}])")
@@ -34,6 +35,15 @@ def expand(template: str, seed: int) -> str:
     'red hair, blue hat'
     """
     return _evaluate(template, _groups(template), lambda ordinal, group: _drawn(seed, ordinal, group))
+
+
+def literal(text: str) -> str:
+    r"""The template that becomes this text and nothing else.
+
+    >>> literal("{a|b}")
+    '\\{a|b\\}'
+    """
+    return _BRACE.sub(r"\\\g<0>", text)
 
 
 def has_wildcards(template: str) -> bool:

@@ -16,6 +16,21 @@ async def test_defaults_are_replaced_as_a_whole_and_belong_to_one_person(databas
     assert await database.preferences.defaults(ALICE) == {}
 
 
+async def test_changes_of_single_defaults_leave_the_others_as_they_are(database):
+    await database.preferences.change_defaults(ALICE, {"steps": 30, "sampler": "er_sde"})
+    await database.preferences.change_defaults(ALICE, {"steps": None, "count": 2, "turbo": False})
+    assert await database.preferences.defaults(ALICE) == {"sampler": "er_sde", "count": 2, "turbo": False}
+    assert await database.preferences.defaults(BOB) == {}
+    await database.preferences.change_defaults(ALICE, dict.fromkeys(("sampler", "count", "turbo", "artist")))
+    assert await database.preferences.defaults(ALICE) == {}
+
+
+async def test_changes_at_the_same_time_do_not_undo_each_other(database):
+    names = [f"option {number}" for number in range(12)]
+    await asyncio.gather(*(database.preferences.change_defaults(ALICE, {name: 1}) for name in names))
+    assert await database.preferences.defaults(ALICE) == dict.fromkeys(names, 1)
+
+
 async def test_presets_are_saved_replaced_found_and_deleted_by_name(database):
     await database.preferences.save_preset(ALICE, "portrait", {"aspect": "2:3"})
     await database.preferences.save_preset(ALICE, "夜景", {"steps": 40})

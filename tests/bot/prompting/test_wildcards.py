@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.prompting.wildcards import expand, expansions, has_wildcards
+from bot.prompting.wildcards import expand, expansions, has_wildcards, literal
 
 TEMPLATES = st.text(st.sampled_from("{{{}}}|||\\:2.0ab ,\n火")) | st.text()
 SEEDS = st.integers(0, 2**64 - 1)
@@ -93,3 +93,8 @@ def test_long_templates_take_linear_time(part: str) -> None:
     expand(template, 1)
     expand(template + "}" * 20_000, 1)
     assert time.process_time() - start < 2
+
+
+@given(TEMPLATES, SEEDS)
+def test_a_literal_text_becomes_itself_with_every_seed(text: str, seed: int) -> None:
+    assert expand(literal(text), seed) == text

@@ -1,0 +1,127 @@
+"""The menu of a message, *Anima: draw again*: a picture of ours, or one that says in its file how it was made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import discord
+from discord import app_commands
+
+from bot.components import NOT_REMEMBERED
+from bot.interactions import Asked, tell_privately
+from bot.jobs import Drawing
+from bot.language import say
+from bot.options import Options
+from bot.quoting import in_a_line
+from bot.replaying import Replay
+from bot.source_picture import Unusable, fetch, media_of
+from inference.metadata import Parameters, UnreadablePicture, read
+from storage.jobs import LIVE, Job
+
+MOST_READ = 4
+"""Pictures of one message that are looked into, until one says how it was made."""
+MOST_NAMED = 10
+PICTURE_TYPES = ("image/png", "image/jpeg", "image/webp")
+
+NO_PICTURE = "There is no picture attached to that message."
+UNREADABLE = "That file is no picture that I can read."
+TELLS_NOTHING = (
+    "Nothing in the file says how it was made, so I cannot draw it again. Many sites and chats strip that when a "
+    "picture is uploaded."
+)
+STILL_BEING_DRAWN = "That one is still on its way. Draw it again when it is there."
+WITHOUT_LORAS = "Drawn without these LoRAs, which are not here: {names}"
+UNKNOWN_SETTINGS = "Not known here, so your own or the server's are taken: {settings}"
+FROM_PICTURE = "It was made from another picture, which the file does not hold, so it will look different."
+
+
+@app_commands.context_menu(name="Anima: draw again")
+async def draw_again(interaction: Asked, message: discord.Message) -> None:
+    job = await interaction.client.database.jobs.by_message(message.id)
+    if job is not None and (job.parameters or job.private):
+        await _same_again(interaction, job)
+    else:
+        await _from_file(interaction, message)
+
+
+async def _same_again(interaction: Asked, job: Job) -> None:
+    if not job.parameters or (job.private and job.user_id != interaction.user.id):
+        await tell_privately(interaction, say(NOT_REMEMBERED))
+    elif job.state in LIVE:
+        await tell_privately(interaction, say(STILL_BEING_DRAWN))
+    else:
+        acknowledgement = await interaction.response.defer(thinking=True, ephemeral=job.private)
+        await interaction.client.intake.same_again(interaction, acknowledgement, job, Drawing.of(job))
+
+
+async def _from_file(interaction: Asked, message: discord.Message) -> None:
+    intake = interaction.client.intake
+    privately = await intake.answers_privately(interaction, Options())
+    acknowledgement = await interaction.response.defer(thinking=True, ephemeral=privately)
+    try:
+        found = await _parameters(interaction.client, message)
+        replay = Replay.of(found, await interaction.client.model())
+    except Unusable as unusable:
+        await tell_privately(interaction, str(unusable))
+        return
+    said = replace(replay.said, private=privately)
+    await intake.draw_again(interaction, acknowledgement, replay.prompt, said, "\n".join(_different(replay)))
+
+
+async def _parameters(client: discord.Client, message: discord.Message) -> Parameters:
+    """Of the first picture that says how it was made. Raises Unusable: why the first one does not."""
+    pictures = _attached(client, message)[:MOST_READ]
+    if not pictures:
+        raise Unusable(say(NO_PICTURE))
+    why_not: list[Unusable] = []
+    for url, size in pictures:
+        try:
+            return await _parameters_of(client, url, size)
+        except Unusable as unusable:
+            why_not.append(unusable)
+    raise why_not[0]
+
+
+async def _parameters_of(client: discord.Client, url: str, size: int | None) -> Parameters:
+    data = await fetch(client, url, size)
+    try:
+        found = await asyncio.to_thread(read, data)
+    except UnreadablePicture as error:
+        raise Unusable(say(UNREADABLE)) from error
+    if found is None:
+        raise Unusable(say(TELLS_NOTHING))
+    return found
+
+
+def _attached(client: discord.Client, message: discord.Message) -> Sequence[tuple[str, int | None]]:
+    """Addresses of a message's pictures, and their bytes as far as Discord says so.
+
+    It does not of the pictures of a gallery, so only our own galleries are looked into.
+    """
+    attached: list[tuple[str, int | None]] = [
+        (attachment.url, attachment.size)
+        for attachment in message.attachments
+        if (attachment.content_type or "").partition(";")[0] in PICTURE_TYPES
+    ]
+    if client.user is not None and message.author.id == client.user.id:
+        attached += [(media.url, None) for media in media_of(message)]
+    return attached
+
+
+def _different(replay: Replay) -> list[str]:
+    """In what the picture will not be as the file has it."""
+    sentences = []
+    if replay.without:
+        sentences.append(say(WITHOUT_LORAS, names=_listed(replay.without)))
+    if replay.unknown:
+        settings = [f"{name} {value}" for name, value in replay.unknown]
+        sentences.append(say(UNKNOWN_SETTINGS, settings=_listed(settings)))
+    if replay.from_picture:
+        sentences.append(say(FROM_PICTURE))
+    return sentences
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(in_a_line(name, 60) for name in names[:MOST_NAMED])

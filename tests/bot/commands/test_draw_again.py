@@ -1,0 +1,356 @@
+"""The menu *Anima: draw again*: our own pictures just as they were, others as their files say they were made."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import pytest
+from PIL import Image, PngImagePlugin
+
+from bot import source_picture
+from bot.commands.draw_again import NO_PICTURE, STILL_BEING_DRAWN, TELLS_NOTHING, UNREADABLE
+from bot.components import NOT_REMEMBERED
+from bot.intake import LORA_GONE
+from bot.replaying import NO_PROMPT
+from bot.sandbox import Channel, Message, SentInteraction, Upload, User
+from bot.sandbox.interactions import COMMAND
+from inference import GenerationRequest
+from inference.metadata import Parameters, encode_png
+from storage.jobs import Job
+from storage.schema import JobState
+from tests.bot.stage import Stage
+
+A1111 = "{prompt}\nNegative prompt: {negative}\nSteps: 28, Sampler: Euler a, CFG scale: 7, Seed: 42, Size: 100x64"
+
+
+def a1111(prompt: str, negative: str = "bad hands", settings: str = "") -> str:
+    return A1111.format(prompt=prompt, negative=negative) + settings
+
+
+def png(parameters: str | None = None, size: tuple[int, int] = (64, 64)) -> bytes:
+    texts = PngImagePlugin.PngInfo()
+    if parameters is not None:
+        texts.add_text("parameters", parameters)
+    file = io.BytesIO()
+    Image.new("RGB", size).save(file, "PNG", pnginfo=texts)
+    return file.getvalue()
+
+
+def jpeg_or_webp(kind: str, parameters: str) -> bytes:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + parameters.encode("utf-16-be")
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(file, kind, exif=exif)
+    return file.getvalue()
+
+
+def bomb(parameters: str) -> bytes:
+    """A PNG of a few hundred bytes that says it has 60,000 x 60,000 pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    text = b"parameters\0" + parameters.encode("latin-1")
+    return b"\x89PNG\r\n\x1a\n" + b"".join((chunk(b"IHDR", header), chunk(b"tEXt", text), chunk(b"IEND", b"")))
+
+
+async def asked(stage: Stage, message: Message, user: User | None = None) -> SentInteraction:
+    return await stage.discord.menu(user or stage.alice, message, "Anima: draw again")
+
+
+async def again(stage: Stage, message: Message, user: User | None = None) -> Job:
+    """Up to the delivered picture."""
+    interaction = await asked(stage, message, user)
+    await interaction.response()
+    job = await stage.database.jobs.by_interaction(interaction.id)
+    assert job is not None
+    return await stage.in_state(job.id, JobState.DELIVERED)
+
+
+async def posted(stage: Stage, *files: Upload, where: Channel | None = None) -> Message:
+    return await stage.discord.say(stage.bob, where or stage.general, "look", files)
+
+
+async def replayed(stage: Stage, data: bytes, name: str = "theirs.png") -> GenerationRequest:
+    job = await again(stage, await posted(stage, Upload(name, data)))
+    assert job.kind == "again" and job.user_id == stage.alice.id
+    return stage.engine.requests[-1]
+
+
+async def refused(stage: Stage, *files: Upload, where: Channel | None = None) -> str:
+    """The one sentence that is told privately; the public answer is taken back."""
+    message = await posted(stage, *files, where=where)
+    told = await (await asked(stage, message)).followup()
+    assert told.is_ephemeral and told.visible_to == stage.alice
+    assert stage.discord.messages_in(message.channel, stage.bob) == [message]
+    assert stage.engine.requests == []
+    return told.text
+
+
+async def configure(stage: Stage, **settings: Any) -> None:
+    await stage.database.servers.change(stage.general.guild.id, settings, by=1)
+
+
+def put_lora(stage: Stage, name: str) -> None:
+    path = stage.models / "loras" / f"{name}.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+
+
+# --- Our own ---
+
+
+async def test_a_job_of_ours_is_drawn_again_just_as_it_was_by_whoever_asks(stage: Stage) -> None:
+    put_lora(stage, "chibi")
+    options = {"negative": "hat", "count": 3, "steps": 5, "sampler": "euler", "lora": "chibi", "artist": "nnn yryr"}
+    job, message = await stage.draw("{red|blue} hair, 1girl", **options)
+    first = list(stage.engine.requests)
+    await configure(stage, defaults={"prefix": "newest, safe", "negative": "blurry"})
+    await stage.database.preferences.set_defaults(stage.bob.id, {"turbo": True, "artist": "other", "cfg_scale": 2.0})
+    once_more = await again(stage, message, stage.bob)
+    assert stage.engine.requests[3:] == first
+    assert len({request.seed for request in first}) == 3
+    assert (once_more.user_id, once_more.prompt, once_more.kind) == (stage.bob.id, job.prompt, "again")
+    assert once_more.parent_picture_id is not None
+    await again(stage, stage.discord.messages.get(once_more.message_id) or message)
+    assert stage.engine.requests[6:] == first
+
+
+async def test_a_variation_is_drawn_again_with_both_of_its_seeds(stage: Stage) -> None:
+    _, message = await stage.draw("1girl", count=1)
+    varied = await (await stage.press(message, "Vary (subtle)")).response()
+    job = await stage.database.jobs.by_message(varied.id)
+    assert job is not None
+    await stage.in_state(job.id, JobState.DELIVERED)
+    await again(stage, varied)
+    _, variation, same = stage.engine.requests
+    assert same == variation and same.variation_seed is not None
+
+
+async def test_a_picture_drawn_from_another_one_starts_from_it_again(stage: Stage) -> None:
+    _, message = await stage.draw("1girl", image=Upload("mine.png", png(size=(32, 32))), denoise=0.4)
+    await again(stage, message)
+    first, same = stage.engine.requests
+    assert same.image is not None and first.image is not None
+    assert (same.denoise, same.image.tobytes()) == (0.4, first.image.tobytes())
+
+
+async def test_a_private_job_is_for_its_owner_alone_and_stays_private(stage: Stage) -> None:
+    _, message = await stage.draw("1girl", private=True)
+    once_more = await again(stage, message)
+    assert once_more.private
+    data = stage.discord._client.menu(stage.alice, stage.general, message, "Anima: draw again")
+    forged = stage.discord.interactions.send(COMMAND, stage.bob, stage.general, data)
+    told = await stage.discord._sent(forged).response()
+    assert told.is_ephemeral and told.text == NOT_REMEMBERED
+    assert len(stage.engine.requests) == 2
+
+
+async def test_what_is_still_being_drawn_is_not_begun_once_more(stage: Stage) -> None:
+    stage.engine.hold()
+    job = await stage.in_state((await stage.ask("1girl")).id, JobState.RUNNING)
+    message = await stage.discord.wait_for_message(stage.general, lambda message: message.id == job.message_id)
+    told = await (await asked(stage, message)).response()
+    assert told.is_ephemeral and told.text == STILL_BEING_DRAWN
+    stage.engine.let_go()
+    await stage.in_state(job.id, JobState.DELIVERED)
+    assert len(stage.engine.requests) == 1
+
+
+async def test_a_job_whose_lora_is_gone_is_not_drawn_without_it(stage: Stage) -> None:
+    put_lora(stage, "chibi")
+    _, message = await stage.draw("1girl", lora="chibi")
+    (stage.models / "loras" / "chibi.safetensors").unlink()
+    told = await (await asked(stage, message)).followup()
+    assert told.text == LORA_GONE.format(name="chibi")
+    assert len(stage.engine.requests) == 1
+
+
+async def test_a_channel_that_is_for_everyone_by_now_keeps_what_is_drawn_again_safe(stage: Stage) -> None:
+    _, message = await stage.draw("1girl, sensitive", where=stage.discord.world.after_dark)
+    _, explicit = await stage.draw("1girl, nude", where=stage.discord.world.after_dark)
+    assert "safe" not in stage.engine.requests[0].prompt
+    await configure(stage, safety={"always_safe": True})
+    await again(stage, message)
+    assert stage.engine.requests[-1].prompt == stage.engine.requests[0].prompt.replace("sensitive", "safe")
+    assert stage.engine.requests[-1].negative_prompt.startswith("nsfw, explicit, ")
+    told = await (await asked(stage, explicit)).followup()
+    assert "there is nothing of: nude" in told.text
+    assert len(stage.engine.requests) == 3
+
+
+async def test_a_job_whose_words_are_forgotten_is_drawn_from_what_its_file_says(stage: Stage) -> None:
+    job, message = await stage.draw("1girl, smile", seed="77", sampler="heun")
+    await stage.database.privacy.erase(stage.alice.id)
+    once_more = await again(stage, message, stage.bob)
+    first, same = stage.engine.requests
+    assert same == first and same.seed == 77
+    assert once_more.parent_picture_id is None and once_more.id != job.id
+
+
+# --- What other files say ---
+
+
+async def test_a_file_is_drawn_as_it_says_with_nothing_added_and_nothing_of_ones_own(stage: Stage) -> None:
+    await configure(stage, defaults={"scheduler": "karras", "turbo": True})
+    own = {"negative": "hat", "artist": "nnn yryr", "count": 4, "steps": 3, "loras": [["chibi", 1.0]], "turbo": True}
+    await stage.database.preferences.set_defaults(stage.alice.id, own)
+    put_lora(stage, "chibi")
+    request = await replayed(stage, png(a1111("1girl, {red|blue} \\(hair\\)")))
+    assert request == GenerationRequest(
+        prompt="safe, 1girl, {red|blue} \\(hair\\)",
+        negative_prompt="nsfw, explicit, bad hands",
+        width=96,
+        height=64,
+        steps=28,
+        cfg_scale=7.0,
+        sampler="euler_a",
+        scheduler="karras",
+        seed=42,
+    )
+    assert len(stage.engine.requests) == 1
+
+
+async def test_our_own_format_is_drawn_exactly(stage: Stage) -> None:
+    parameters = Parameters(
+        prompt="1girl, safe, smile",
+        negative_prompt="nsfw, explicit, hat",
+        width=96,
+        height=64,
+        steps=7,
+        cfg_scale=3.25,
+        sampler="dpmpp_2m_sde_gpu",
+        scheduler="beta57",
+        seed=2**64 - 1,
+        loras=(("style/chibi", 0.75),),
+        model="anima",
+        variation_seed=11,
+        variation_strength=0.25,
+    )
+    put_lora(stage, "style/chibi")
+    request = await replayed(stage, encode_png(Image.new("RGB", (96, 64)), parameters))
+    assert (request.prompt, request.negative_prompt) == ("1girl, safe, smile", "nsfw, explicit, hat")
+    assert (request.width, request.height, request.steps, request.cfg_scale) == (96, 64, 7, 3.25)
+    assert (request.sampler, request.scheduler, request.seed) == ("dpmpp_2m_sde_gpu", "beta57", 2**64 - 1)
+    assert request.loras == (("style/chibi", 0.75),)
+    assert (request.variation_seed, request.variation_strength) == (11, 0.25)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("JPEG", "theirs.jpg"), ("WEBP", "theirs.webp")])
+async def test_jpeg_and_webp_are_read_too(stage: Stage, kind: str, name: str) -> None:
+    request = await replayed(stage, jpeg_or_webp(kind, a1111("1girl, 花")), name)
+    assert request.prompt == "safe, 1girl, 花" and request.seed == 42
+
+
+async def test_the_first_picture_that_says_how_it_was_made_is_taken(stage: Stage) -> None:
+    files = [Upload("notes.txt", b"1girl"), Upload("plain.png", png()), Upload("made.png", png(a1111("1girl")))]
+    await again(stage, await posted(stage, *files))
+    assert stage.engine.requests[0].prompt == "safe, 1girl"
+
+
+async def test_what_is_not_here_is_left_out_and_told_to_the_one_who_asked_alone(stage: Stage) -> None:
+    await configure(stage, defaults={"sampler": "heun"})
+    put_lora(stage, "style/chibi")
+    text = a1111("1girl <lora:chibi:0.5> <lora:**gone**:1>", settings=", Denoising strength: 0.6")
+    message = await posted(stage, Upload("theirs.png", png(text.replace("Euler a", "UniPC"))))
+    interaction = await asked(stage, message)
+    told = await interaction.followup()
+    assert told.is_ephemeral and told.visible_to == stage.alice
+    assert "which are not here: \\*\\*gone\\*\\*" in told.text
+    assert "are taken: Sampler UniPC" in told.text
+    assert "It was made from another picture" in told.text
+    job = await stage.database.jobs.by_interaction(interaction.id)
+    assert job is not None
+    await stage.in_state(job.id, JobState.DELIVERED)
+    [request] = stage.engine.requests
+    assert (request.loras, request.sampler, request.denoise) == ((("style/chibi", 0.5),), "heun", 1.0)
+
+
+async def test_it_is_private_where_ones_own_defaults_say_so(stage: Stage) -> None:
+    await stage.database.preferences.set_defaults(stage.alice.id, {"private": True})
+    message = await posted(stage, Upload("theirs.png", png(a1111("1girl"))))
+    assert (await again(stage, message)).private
+    assert stage.discord.messages_in(stage.general, stage.bob) == [message]
+
+
+# --- What is refused ---
+
+
+async def test_a_file_cannot_ask_for_what_is_refused_everywhere(stage: Stage) -> None:
+    for where in (stage.general, stage.discord.world.after_dark):
+        told = await refused(stage, Upload("theirs.png", png(a1111("loli, nude, sex"))), where=where)
+        assert told == "Sexual content about minors is not drawn, here or anywhere. Please ask for something else."
+
+
+async def test_a_file_cannot_ask_by_its_negative_prompt_either(stage: Stage) -> None:
+    told = await refused(stage, Upload("theirs.png", png(a1111("loli", "(nude:-1.5)"))))
+    assert told == "Sexual content about minors is not drawn, here or anywhere. Please ask for something else."
+
+
+async def test_a_file_asks_for_nsfw_in_age_restricted_channels_alone(stage: Stage) -> None:
+    upload = Upload("theirs.png", png(a1111("1girl, nude, large breasts")))
+    assert "This channel is for everyone, so there is nothing here of: nude" in await refused(stage, upload)
+    await again(stage, await posted(stage, upload, where=stage.discord.world.after_dark))
+    assert stage.engine.requests[0].prompt == "1girl, nude, large breasts"
+
+
+async def test_the_servers_own_words_and_limits_hold_for_files(stage: Stage) -> None:
+    await configure(stage, safety={"blocked_words": ["clown"]}, limits={"steps": 27})
+    assert "does not want pictures of: clown" in await refused(
+        stage, Upload("theirs.png", png(a1111("clown").replace("Steps: 28", "Steps: 8")))
+    )
+
+
+async def test_too_large_a_size_and_too_many_steps_are_refused(stage: Stage) -> None:
+    large = png(a1111("1girl").replace("100x64", "2000x1990"))
+    assert "2000 x 1984 is too large" in await refused(stage, Upload("theirs.png", large))
+    await configure(stage, limits={"steps": 27})
+    message = await posted(stage, Upload("theirs.png", png(a1111("1girl"))))
+    assert "28 steps are too many" in (await (await asked(stage, message)).followup()).text
+
+
+async def test_a_bomb_is_not_unpacked_and_its_size_is_too_large(stage: Stage) -> None:
+    text = a1111("1girl").replace(", Size: 100x64", "")
+    assert "60000 x 60000 is too large" in await refused(stage, Upload("bomb.png", bomb(text)))
+
+
+@pytest.mark.parametrize(
+    ("file", "sentence"),
+    [
+        (Upload("plain.png", png()), TELLS_NOTHING),
+        (Upload("broken.png", b"\x89PNG\r\n\x1a\n"), UNREADABLE),
+        (Upload("broken.jpg", b"\xff\xd8\xff" + b"x" * 100), UNREADABLE),
+        (Upload("bare.png", png(a1111(" "))), NO_PROMPT),
+        (Upload("long.png", png(a1111("long " * 3000))), "The prompt in the file is too long: 10000 characters"),
+        (Upload("notes.txt", b"1girl"), NO_PICTURE),
+    ],
+    ids=lambda value: value.filename if isinstance(value, Upload) else "",
+)
+async def test_each_file_that_cannot_be_drawn_again_has_its_sentence(stage: Stage, file: Upload, sentence: str) -> None:
+    assert (await refused(stage, file)).startswith(sentence)
+
+
+async def test_a_message_without_a_file_and_one_too_large_have_their_sentences(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await refused(stage) == NO_PICTURE
+    monkeypatch.setattr(source_picture, "LARGEST_FILE", 10)
+    message = await posted(stage, Upload("large.png", png(a1111("1girl"))))
+    assert "That file is too large" in (await (await asked(stage, message)).followup()).text
+
+
+async def test_addresses_outside_of_discord_are_never_opened(stage: Stage) -> None:
+    message = await posted(stage, Upload("theirs.png", png(a1111("1girl"))))
+    stage.discord.cdn.base = stage.discord.cdn.base.replace("127.0.0.1", "localhost")
+    assert (await (await asked(stage, message)).followup()).text == source_picture.GONE
+    assert stage.engine.requests == []
+
+
+async def test_a_file_that_discord_has_lost_is_said_to_be_so(stage: Stage) -> None:
+    message = await posted(stage, Upload("theirs.png", png(a1111("1girl"))))
+    stage.discord.cdn._files.clear()
+    assert (await (await asked(stage, message)).followup()).text == source_picture.GONE
