@@ -8,6 +8,7 @@ from discord import app_commands
 
 from bot.commands import help, history, menus, privacy, queue, quota
 from bot.commands.admin import ADMIN_ITEMS, admin
+from bot.commands.compare import compare
 from bot.commands.imagine import imagine
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def register(tree: app_commands.CommandTree[AnimaClient]) -> None:
     anima = app_commands.Group(name="anima", description="Draw with Anima")
     commands: tuple[app_commands.Command[Any, ..., Any], ...] = (
         imagine,
+        compare,
         queue.queue,
         history.history,
         quota.quota,

@@ -53,6 +53,7 @@ and looks painterly.
 30 to 50 steps at CFG 4 to 5 suit the base model; turbo models want 8 to 12 at CFG 1.""",
     "Commands": """\
 `/anima imagine`: draw
+`/anima compare`: the same with several samplers, CFG values or weights, side by side
 `/anima queue`: what waits, where you stand; cancel yours
 `/anima history`: your pictures; see, draw again, delete, find by words
 `/anima quota`: what you used, what is left

@@ -18,7 +18,7 @@ from yarl import URL
 
 from bot.interactions import Layout
 from bot.jobs import Drawing
-from bot.picture_info import in_words
+from bot.picture_info import about
 from bot.quoting import WORDLESS, cut, in_a_line, quoted
 from storage.jobs import Job
 from storage.pictures import Page, Picture
@@ -266,7 +266,7 @@ async def _show(interaction: discord.Interaction[AnimaClient], picture_id: int) 
 def _settings(picture: Picture, job: Job | None) -> str:
     settings = [discord.utils.format_dt(picture.created_at), f"{picture.width}x{picture.height}"]
     if job is not None and job.parameters:
-        settings = [discord.utils.format_dt(picture.created_at), in_words(Drawing.of(job).recipes[picture.index])]
+        settings = [discord.utils.format_dt(picture.created_at), about(Drawing.of(job))]
     return " · ".join([*settings, f"seed {picture.seed}"])
 
 

@@ -13,7 +13,7 @@ from bot.prompting.house_rules import (
     final_prompts,
 )
 from bot.prompting.tags import OWN_TAGS, Category, Completion, Tag, TagFileError, TagIndex
-from bot.prompting.wildcards import expand, expansions, has_wildcards
+from bot.prompting.wildcards import expand, expansions, has_wildcards, literal
 
 __all__ = [
     "OWN_TAGS",
@@ -34,4 +34,5 @@ __all__ = [
     "fixed",
     "has_wildcards",
     "hints",
+    "literal",
 ]

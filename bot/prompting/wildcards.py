@@ -36,6 +36,11 @@ def expand(template: str, seed: int) -> str:
     return _evaluate(template, _groups(template), lambda ordinal, group: _drawn(seed, ordinal, group))
 
 
+def literal(text: str) -> str:
+    """The template that can become this text alone: its braces are meant as such."""
+    return re.sub(r"[{}]", r"\\\g<0>", text)
+
+
 def has_wildcards(template: str) -> bool:
     return bool(_groups(template))
 
