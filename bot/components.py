@@ -27,6 +27,7 @@ SUBTLE, STRONG = 0.2, 0.5
 
 LABELS: Mapping[str, str] = {
     "reroll": "Re-roll",
+    "alone": "Draw this one",
     "vary-subtly": "Vary (subtle)",
     "vary-strongly": "Vary (strong)",
     "upscale": "Upscale",
@@ -38,6 +39,7 @@ LABELS: Mapping[str, str] = {
 }
 EMOJI: Mapping[str, str] = {
     "reroll": "🎲",
+    "alone": "🖼️",
     "vary-subtly": "🌱",
     "vary-strongly": "🌳",
     "upscale": "🔍",
@@ -86,6 +88,16 @@ class Reroll(PictureButton, template=rf"anima:reroll:{ID}"):
     async def pressed(self, interaction: Asked, job: Job, drawing: Drawing) -> None:
         acknowledgement = await interaction.response.defer(thinking=True, ephemeral=job.private)
         await interaction.client.intake.reroll(interaction, acknowledgement, job, drawing)
+
+
+class DrawAlone(PictureButton, template=rf"anima:alone:{ID}"):
+    """Draws one picture of a comparison by itself, as it is there."""
+
+    action = "alone"
+
+    async def pressed(self, interaction: Asked, job: Job, drawing: Drawing) -> None:
+        acknowledgement = await interaction.response.defer(thinking=True, ephemeral=job.private)
+        await interaction.client.intake.draw_alone(interaction, acknowledgement, job, drawing, self.index)
 
 
 class VarySubtly(PictureButton, template=rf"anima:vary-subtly:{ID}"):
@@ -225,14 +237,17 @@ def picture_labels(drawing: Drawing) -> list[str]:
     """What each of several pictures is called."""
     if drawing.comparison is None:
         return [say("Picture {number}", number=number) for number in range(1, len(drawing.recipes) + 1)]
-    columns, rows = drawing.comparison.columns, drawing.comparison.rows
-    labels = [f"{row}, {column}" for row in rows for column in columns] if rows else list(columns)
-    return [label[:100] for label in labels]
+    return [label[:100] for label in drawing.comparison.labels]
 
 
 def _alone(interaction: Asked, job: Job, drawing: Drawing, index: int) -> Layout:
-    label = picture_labels(drawing)[index]
-    view = Layout(ui.TextDisplay(f"**{discord.utils.escape_markdown(label)}**"))
+    label = f"**{discord.utils.escape_markdown(picture_labels(drawing)[index])}**"
+    if drawing.comparison is not None:
+        return Layout(
+            ui.TextDisplay(f"{label}\n-# {picture_info.in_words(drawing.recipes[index])}"),
+            ui.ActionRow(*(kind(job.id, index) for kind in (DrawAlone, VarySubtly, VaryStrongly, Edit, Info))),
+        )
+    view = Layout(ui.TextDisplay(label))
     media = media_of(interaction.message) if interaction.message is not None else []
     if index < len(media):
         view.add_item(ui.MediaGallery(discord.MediaGalleryItem(media[index].url, spoiler=job.spoiler)))
@@ -244,5 +259,8 @@ def _carry_on(job_id: int, index: int) -> list[PictureButton]:
     return [kind(job_id, index) for kind in (Reroll, VarySubtly, VaryStrongly, Upscale, Edit)]
 
 
-COMPONENTS = (Reroll, VarySubtly, VaryStrongly, Upscale, Edit, Info, SaveAsPreset, Delete, DeleteForGood, Pick)
+COMPONENTS = (
+    *(Reroll, DrawAlone, VarySubtly, VaryStrongly, Upscale, Edit, Info, SaveAsPreset),
+    *(Delete, DeleteForGood, Pick),
+)
 """What the client has to listen for, whatever message it is under."""

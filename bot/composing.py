@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
-from bot.jobs import Comparison, Drawing, Recipe
+from bot.comparing import Comparison, Reworded
+from bot.jobs import Drawing, Recipe
 from bot.options import Options
-from bot.prompting import TagIndex, expand, final_prompts
+from bot.prompting import TagIndex, expand, final_prompts, literal
 from bot.server_settings import Defaults
 from inference import NativeSettings
 from inference.request import TurboLora
@@ -42,14 +42,6 @@ class House:
         )
 
 
-class Compared(Protocol):
-    """A comparison: what is varied, and the recipes that come of the one that holds otherwise."""
-
-    @property
-    def comparison(self) -> Comparison: ...
-    def recipes(self, recipe: Recipe) -> tuple[Recipe, ...]: ...
-
-
 def settled(said: Options, below: Options, model: Model) -> Options:
     """What holds, with nothing left open. `said`: with the command; `below`: by preferences and server.
 
@@ -61,8 +53,26 @@ def settled(said: Options, below: Options, model: Model) -> Options:
     return replace(options, steps=said.steps or model.turbo.steps, cfg_scale=said.cfg_scale or model.turbo.cfg_scale)
 
 
+def cells(
+    comparison: Comparison, prompt: str, options: Options, seed: int, house: House, model: Model
+) -> tuple[Recipe, ...]:
+    """The recipes of a comparison, row by row, all of one seed. Raises Incomparable. `options`: settled."""
+
+    def drawn(reworded: Reworded) -> Recipe:
+        return recipes(prompt, options, [seed], house, model, from_picture=False, reworded=reworded)[0]
+
+    return comparison.recipes(drawn)
+
+
 def recipes(
-    prompt: str, options: Options, seeds: Sequence[int], house: House, model: Model, *, from_picture: bool
+    prompt: str,
+    options: Options,
+    seeds: Sequence[int],
+    house: House,
+    model: Model,
+    *,
+    from_picture: bool,
+    reworded: Reworded = lambda prompt: prompt,
 ) -> tuple[Recipe, ...]:
     """A picture for each seed, which also chooses the prompt's wildcards.
 
@@ -78,7 +88,7 @@ def recipes(
     made = []
     for seed in seeds:
         final = final_prompts(
-            expand(prompt, seed),
+            reworded(expand(prompt, seed)),
             expand(options.negative or "", seed),
             artist=options.artist or "",
             prefix="" if options.raw else house.prefix,
@@ -131,7 +141,7 @@ def said_of(drawing: Drawing, index: int) -> Options:
         return options
     return replace(
         options,
-        negative=recipe.negative_prompt,
+        negative=literal(recipe.negative_prompt),
         artist="",
         count=1,
         steps=recipe.steps,
@@ -146,4 +156,4 @@ def said_of(drawing: Drawing, index: int) -> Options:
 
 def prompt_of(typed: str, drawing: Drawing, index: int) -> str:
     """The prompt that goes with `said_of`: as it was typed, unless a comparison has changed it."""
-    return typed if drawing.comparison is None else drawing.recipes[index].prompt
+    return typed if drawing.comparison is None else literal(drawing.recipes[index].prompt)

@@ -13,7 +13,8 @@ import discord
 from pydantic import ValidationError
 
 from bot import messages
-from bot.composing import Compared, House, Model, again, prompt_of, recipes, said_of, settled
+from bot.comparing import Comparison, Incomparable
+from bot.composing import House, Model, again, cells, prompt_of, recipes, said_of, settled
 from bot.hinting import HintedPrompt
 from bot.interactions import Asked, Layout, tell_beside, tell_privately
 from bot.jobs import Drawing, Recipe, new_seed, seeds_from, waiting
@@ -44,6 +45,7 @@ NO_CHANNEL = "Anima cannot see which channel this is, so there is nowhere to dra
 NO_SUCH_LORA = "There is no LoRA called “{name}” here. Choose one from those that are offered while you type."
 LORA_GONE = "The LoRA “{name}” is not here any more, so this cannot be drawn as it was."
 NO_TURBO = "There is no turbo LoRA here. Leave `turbo` away."
+DRAW_ALONE_FIRST = "In a comparison it is too small for that. Draw it by itself first, and upscale what comes of it."
 CANNOT_FETCH = "The picture's message is out of my reach, so it cannot be made larger."
 CANNOT_BE_DRAWN = "One of these settings is out of bounds, so this cannot be drawn. Look at them again."
 LARGEST_ALREADY = "This picture is as large as pictures may be here."
@@ -55,11 +57,11 @@ Acknowledgement: TypeAlias = "discord.InteractionCallbackResponse[Any] | None"
 class Wish:
     """What somebody wants drawn. `prompt` is what they typed.
 
-    kind: what was done: imagine, reroll, vary, upscale, edit, again or compare.
+    kind: what was done: imagine, reroll, vary, upscale, edit, again, compare or alone.
     said: with the command; what is left open comes from preferences and server.
     source: the PNG file of a picture to draw from.
     variation: how far from each seed's own noise.
-    compared: the recipes of a comparison, made from the one that holds otherwise.
+    compared: what is varied from one picture to the next, all of one seed; it goes with no `source` or `variation`.
     as_before: what is to be drawn once more, picture by picture.
     aside: what is told to the person alone when it is in line.
     """
@@ -70,7 +72,7 @@ class Wish:
     source: bytes | None = None
     parent_picture_id: int | None = None
     variation: float | None = None
-    compared: Compared | None = None
+    compared: Comparison | None = None
     as_before: Drawing | None = None
     aside: str = ""
 
@@ -123,7 +125,7 @@ class Intake:
 
     async def reroll(self, interaction: Asked, acknowledgement: Acknowledgement, job: Job, drawing: Drawing) -> None:
         said = replace(drawing.options, seed=None, variation=None)
-        await self._carry_on(interaction, acknowledgement, job, drawing, "reroll", said)
+        await self._once_more(interaction, acknowledgement, job, drawing, "reroll", said)
 
     async def vary(
         self,
@@ -137,9 +139,18 @@ class Intake:
         said = said_of(drawing, index)
         await self._carry_on(interaction, acknowledgement, job, drawing, "vary", said, index, variation=strength)
 
+    async def draw_alone(
+        self, interaction: Asked, acknowledgement: Acknowledgement, job: Job, drawing: Drawing, index: int
+    ) -> None:
+        """One of a comparison's pictures by itself: it comes out as it was."""
+        await self._carry_on(interaction, acknowledgement, job, drawing, "alone", said_of(drawing, index), index)
+
     async def upscale(
         self, interaction: Asked, acknowledgement: Acknowledgement, job: Job, drawing: Drawing, index: int
     ) -> None:
+        if drawing.comparison is not None:
+            await tell_privately(interaction, say(DRAW_ALONE_FIRST))
+            return
         recipe = drawing.recipes[index]
         model = await interaction.client.model()
         settings = await settings_of(self._database.servers, interaction.guild_id)
@@ -206,7 +217,11 @@ class Intake:
         if (unknown := _unknown(options, wish.said, model)) is not None:
             await tell_privately(interaction, unknown)
             return
-        drawing = self._drawing(wish, options, settings, Place.of(interaction), model)
+        try:
+            drawing = self._drawing(wish, options, settings, Place.of(interaction), model)
+        except Incomparable as mistake:
+            await tell_privately(interaction, str(mistake))
+            return
         typed = Wording((wish.prompt, options.artist or ""), options.negative or "")
         permission = await self._permission(interaction, drawing, settings, model, typed)
         if isinstance(permission, Refusal):
@@ -242,6 +257,21 @@ class Intake:
             case refusal:
                 await tell_privately(interaction, messages.refusal(refusal))
 
+    async def _once_more(
+        self,
+        interaction: Asked,
+        acknowledgement: Acknowledgement,
+        job: Job,
+        drawing: Drawing,
+        kind: str,
+        said: Options,
+    ) -> None:
+        """Draws the whole of a job again, a comparison as one."""
+        compared = drawing.comparison
+        await self._carry_on(
+            interaction, acknowledgement, job, drawing, kind, said, prompt=job.prompt, compared=compared
+        )
+
     async def _carry_on(
         self,
         interaction: Asked,
@@ -255,6 +285,7 @@ class Intake:
         prompt: str | None = None,
         source: bytes | None = None,
         variation: float | None = None,
+        compared: Comparison | None = None,
     ) -> None:
         """Draws something that comes from one of a job's pictures."""
         wish = Wish(
@@ -264,6 +295,7 @@ class Intake:
             source=source or await self._database.sources.of_job(job.id),
             parent_picture_id=await self._picture_id(job, index),
             variation=variation,
+            compared=compared,
         )
         await self.accept(interaction, acknowledgement, wish)
 
@@ -274,18 +306,17 @@ class Intake:
             recipes_again = again(wish.as_before, house)
             return replace(wish.as_before, recipes=recipes_again, options=options, age_restricted=age_restricted)
         seeds = seeds_from(options.seed, options.count or 1)
-        if wish.variation is not None or wish.compared is not None:
+        if wish.compared is not None:
+            made = cells(wish.compared, wish.prompt, options, seeds[0], house, model)
+            return Drawing(recipes=made, options=options, age_restricted=age_restricted, comparison=wish.compared)
+        if wish.variation is not None:
             seeds = seeds[:1] * len(seeds)
         made = recipes(wish.prompt, options, seeds, house, model, from_picture=wish.source is not None)
         if wish.variation is not None:
             made = tuple(
                 replace(recipe, variation_seed=new_seed(), variation_strength=wish.variation) for recipe in made
             )
-        comparison = None
-        if wish.compared is not None:
-            comparison = wish.compared.comparison
-            made = wish.compared.recipes(made[0])
-        return Drawing(recipes=made, options=options, age_restricted=age_restricted, comparison=comparison)
+        return Drawing(recipes=made, options=options, age_restricted=age_restricted)
 
     async def _permission(
         self, interaction: Asked, drawing: Drawing, settings: ServerSettings, model: Model, typed: Wording
@@ -330,8 +361,9 @@ class Intake:
         return await asyncio.to_thread(prepared, data)
 
     async def _picture_id(self, job: Job, index: int) -> int | None:
-        pictures = await self._database.pictures.of_job(job.id)
-        return next((picture.id for picture in pictures if picture.index in (index, 0)), None)
+        """Of the picture itself, or of the grid that it is in."""
+        ids = {picture.index: picture.id for picture in await self._database.pictures.of_job(job.id)}
+        return ids.get(index, ids.get(0))
 
 
 def remembered_options(document: Any) -> Options:

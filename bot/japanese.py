@@ -157,7 +157,7 @@ SENTENCES: Mapping[str, str] = {
     "There is no LoRA called “{name}” here. Choose one from those that are offered while you type.": (
         "「{name}」という LoRA はありません。入力中に表示される候補から選んでください。"
     ),
-    "There is no turbo LoRA here. Leave `turbo` away.": "ターボ用の LoRA がありません。`turbo` を外してください。",
+    "There is no turbo LoRA here. Leave `turbo` away.": "ターボ用の LoRA がありません。`ターボ` を外してください。",
     "The picture's message is out of my reach, so it cannot be made larger.": (
         "画像のメッセージに手が届かないため、高解像度化できません。"
     ),
@@ -501,20 +501,24 @@ SENTENCES: Mapping[str, str] = {
     "Commands": "コマンド",
     (
         "`/anima imagine`: draw\n"
+        "`/anima compare`: the same with several samplers, CFG values or weights, side by side\n"
         "`/anima queue`: what waits, where you stand; cancel yours\n"
         "`/anima history`: your pictures; see, draw again, delete, find by words\n"
         "`/anima quota`: what you used, what is left\n"
+        "`/anima preferences`: your own defaults and presets\n"
         "`/anima privacy`: get or erase what is kept about you\n"
         "In the menu of any message (Apps): *Anima: parameters* tells how an attached picture was made, "
-        "*Anima: cancel* takes back what you asked for."
+        "*Anima: draw again* draws it once more, *Anima: cancel* takes back what you asked for."
     ): (
         "`/anima imagine`: 画像を生成します\n"
+        "`/anima compare`: サンプラーやCFG、重みなどを変えて並べて見比べます\n"
         "`/anima queue`: 順番待ちと自分の位置を確認し、キャンセルします\n"
         "`/anima history`: 自分の画像を表示、再生成、削除、検索します\n"
         "`/anima quota`: 使ったクレジットと残りを確認します\n"
+        "`/anima preferences`: 自分のデフォルトとプリセットを決めます\n"
         "`/anima privacy`: 保存された情報を受け取る、または消去します\n"
         "メッセージのメニュー（アプリ）では、*Anima: 生成情報を見る* で添付画像の生成方法を確認でき、"
-        "*Anima: キャンセル* で自分のリクエストを取り消せます。"
+        "*Anima: もう一度生成* で同じ画像をもう一度生成し、*Anima: キャンセル* で自分のリクエストを取り消せます。"
     ),
     # bot/commands/admin/desk.py
     "This is for people with the permission **Manage Server**.": "**サーバー管理** の権限を持つ人だけが使えます。",
@@ -855,6 +859,68 @@ SENTENCES: Mapping[str, str] = {
     "It was made from another picture, which the file does not hold, so it will look different.": (
         "別の画像をもとに作られていますが、その画像はファイルに含まれていないため、同じ見た目にはなりません。"
     ),
+    # bot/comparing.py
+    "There is no {axis} called “{name}”. There are: {names}.": (
+        "「{name}」という{axis}はありません。使えるもの: {names}。"
+    ),
+    "“{value}” is no value for {axis}: give numbers with commas between, such as {example}.": (
+        "「{value}」は{axis}の値になりません。{example} のように、数をカンマで区切って入力してください。"
+    ),
+    "“{value}” is no value for {axis}: give whole numbers with commas between, such as {example}.": (
+        "「{value}」は{axis}の値になりません。{example} のように、整数をカンマで区切って入力してください。"
+    ),
+    "{value} cannot be a value for {axis}: give numbers from {least} to {most}.": (
+        "{value} は{axis}の値になりません。{least} から {most} までの数を入力してください。"
+    ),
+    "One value of {axis} is nothing to compare: give two or more, with commas between.": (
+        "{axis}の値が1つでは比較になりません。カンマで区切って2つ以上入力してください。"
+    ),
+    "That would be {count} pictures, and {most} is the most of one comparison. Leave some values out.": (
+        "これでは{count}枚になりますが、1回に比較できるのは{most}枚までです。値を減らしてください。"
+    ),
+    "Columns and rows both vary {axis}. Choose something else for one of them, or leave `rows` away.": (
+        "列と行の両方が{axis}です。どちらかを別のものにするか、`行` を外してください。"
+    ),
+    "`row_values` are given, but not what they are values of: choose `rows` as well.": (
+        "`行の値` がありますが、何の値なのかがわかりません。`行` も選んでください。"
+    ),
+    "Whose weight is to be varied? Give words of the prompt as `words`.": (
+        "重みを変える言葉がありません。プロンプトの中の言葉を `言葉` に入力してください。"
+    ),
+    "`words` are those whose weight is varied: choose weight for `columns` or `rows` as well.": (
+        "`言葉` は重みを変える対象です。`列` か `行` で重みも選んでください。"
+    ),
+    "The strength of which LoRA is to be varied? Choose one as `lora`.": (
+        "強度を変えるLoRAがありません。`lora` で選んでください。"
+    ),
+    "“{words}” is not in the prompt, so its weight cannot be varied. "
+    "Give `words` as they stand there, outside of wildcards.": (
+        "「{words}」はプロンプトにないため、重みを変えられません。"
+        "ワイルドカードの外にある言葉を、そのとおりに `言葉` に入力してください。"
+    ),
+    "“{words}” cannot be weighted, because the brackets around it do not match. "
+    "Close each bracket of the prompt, or write \\( where one is meant as such.": (
+        "「{words}」の周りのかっこが対になっていないため、重みを付けられません。"
+        "プロンプトのかっこをすべて閉じるか、文字としてのかっこは \\( と書いてください。"
+    ),
+    "{columns} compared": "{columns}の比較",
+    "{columns} and {rows} compared": "{columns}と{rows}の比較",
+    "weight of “{words}”": "「{words}」の重み",
+    "strength of {lora}": "{lora} の強度",
+    "weight {weight}": "重み {weight}",
+    "LoRA {strength}": "LoRA {strength}",
+    "without LoRA": "LoRAなし",
+    "weight": "重み",
+    "LoRA strength": "LoRA強度",
+    # bot/intake.py, bot/policy.py, bot/components.py and bot/messages.py, of comparisons
+    "In a comparison it is too small for that. Draw it by itself first, and upscale what comes of it.": (
+        "比較の中の画像はそのままでは拡大できません。まず1枚だけ生成し、できた画像を拡大してください。"
+    ),
+    "Comparing is switched off here. Try single pictures with `/anima imagine`.": (
+        "ここでは比較を使えません。`/anima imagine` で1枚ずつお試しください。"
+    ),
+    "Draw this one": "この1枚を生成",
+    "drawn alone": "1枚だけ生成",
 }
 
 COMMANDS: Mapping[str, str] = {
@@ -935,4 +1001,24 @@ COMMANDS: Mapping[str, str] = {
     "preferences": "preferences",
     "Your own defaults, and presets by name": "自分のデフォルトと、名前を付けたプリセットを管理します",
     "Anima: draw again": "Anima: もう一度生成",
+    # /anima compare
+    "compare": "compare",
+    "See what samplers, schedulers, CFG, steps, weights or a LoRA do: one picture in many ways": (
+        "サンプラー、スケジューラー、CFG、ステップ数、重み、LoRAの効果を1枚の表で見比べます"
+    ),
+    "columns": "列",
+    "What changes from left to right": "左から右へ変えていくもの",
+    "column_values": "列の値",
+    "rows": "行",
+    "What changes from top to bottom, if anything": "上から下へ変えていくもの。なくてもかまいません",
+    "row_values": "行の値",
+    "Its values, with commas between; a few good ones if you leave this away": (
+        "その値をカンマで区切って入力します。省略するとおすすめの値を使います"
+    ),
+    "Words of the prompt whose weight is varied": "重みを変える、プロンプトの中の言葉",
+    "A LoRA to draw with, or whose strength is varied; 0 draws without it": (
+        "使うLoRA、または強度を変えるLoRA。0はLoRAなしです"
+    ),
+    "weight": "重み",
+    "lora strength": "LoRA強度",
 }

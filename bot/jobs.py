@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
+from bot.comparing import Comparison
 from bot.options import Options
 from bot.queue import Waiting
 from inference import GenerationRequest, NativeSettings
@@ -80,22 +81,11 @@ class Recipe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """How a job's pictures are laid out in one labelled grid, row by row.
-
-    `rows` is empty where there is but one row, without a label.
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
 class Drawing:
     """A job's pictures, and what was asked for, settled: from it the same can be asked for again.
 
-    `age_restricted`: whether more than safe pictures were allowed where it was asked for.
+    age_restricted: whether more than safe pictures were allowed where it was asked for.
+    comparison: the recipes are its cells, row by row, and their pictures become one labelled grid.
     """
 
     recipes: tuple[Recipe, ...]

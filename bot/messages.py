@@ -15,8 +15,8 @@ from bot.components import picture_buttons
 from bot.interactions import Layout
 from bot.jobs import Drawing
 from bot.language import say
-from bot.picture_info import in_words
-from bot.quoting import PROMPT_SHOWN, cut, in_a_line, quoted
+from bot.picture_info import about
+from bot.quoting import PROMPT_SHOWN, cut, quoted
 from storage.jobs import AlreadyAccepted, Job, OverQuota, TooManyWaiting
 from storage.pictures import Picture
 
@@ -107,9 +107,7 @@ def _about(job: Job, drawing: Drawing, pictures: Sequence[Picture], origin: str 
     if job.kind in KINDS:
         what = say(KINDS[job.kind])
         parts.append(what if origin is None else f"[{what}]({origin})")
-    parts.append(
-        in_words(drawing.recipes[0]) if drawing.comparison is None else in_a_line(drawing.comparison.title, 200)
-    )
+    parts.append(about(drawing))
     seeds = list(dict.fromkeys(picture.seed for picture in pictures))
     shown = ", ".join(str(seed) for seed in seeds)
     parts.append(say("seed {seed}", seed=shown) if len(seeds) == 1 else say("seeds {seeds}", seeds=shown))
@@ -122,6 +120,7 @@ KINDS = {
     "upscale": "upscaled",
     "edit": "edited",
     "again": "drawn again",
+    "alone": "drawn alone",
 }
 """What was done to the picture that a job comes from."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import discord
 from discord import ui
 
@@ -18,7 +20,11 @@ LONGEST_PROMPT, LONGEST_NEGATIVE = 1800, 900
 
 async def whole(interaction: Asked, job: Job, drawing: Drawing, index: int) -> Layout:
     recipe = drawing.recipes[index]
-    lines = [f"### {say('How it was made')}", quoted(recipe.prompt, LONGEST_PROMPT)]
+    lines = [f"### {say('How it was made')}"]
+    if drawing.comparison is not None:
+        label = discord.utils.escape_markdown(drawing.comparison.labels[index])
+        lines.append(f"**{label}** · {in_a_line(drawing.comparison.title, 200)}")
+    lines.append(quoted(recipe.prompt, LONGEST_PROMPT))
     if recipe.negative_prompt and recipe.cfg_scale != 1:
         lines += [say("Negative prompt:"), quoted(recipe.negative_prompt, LONGEST_NEGATIVE)]
     lines += [f"**{name}** {value}" for name, value in settings(recipe)]
@@ -37,8 +43,7 @@ def settings(recipe: Recipe) -> list[tuple[str, str]]:
         (say("Seed"), f"`{recipe.seed}`"),
     ]
     if recipe.loras:
-        loras = ", ".join(f"{in_a_line(name, 60)} {strength:g}" for name, strength in recipe.loras)
-        named.append(("LoRA", loras))
+        named.append(("LoRA", ", ".join(_with_strengths(recipe))))
     if recipe.denoise < 1:
         named.append((say("Drawn anew from a picture"), f"{recipe.denoise:.0%}"))
     if recipe.variation_seed is not None:
@@ -47,14 +52,37 @@ def settings(recipe: Recipe) -> list[tuple[str, str]]:
     return named
 
 
-def in_words(recipe: Recipe) -> str:
-    """A recipe's settings on one line, without its seed."""
-    parts = [f"{recipe.width}x{recipe.height}", say("{count} steps", count=recipe.steps), f"CFG {recipe.cfg_scale:g}"]
-    parts.append(f"{recipe.sampler} {recipe.scheduler}")
-    parts += [f"{in_a_line(name, 60)} {strength:g}" for name, strength in recipe.loras]
-    if recipe.denoise < 1:
-        parts.append(say("{share} drawn anew", share=f"{recipe.denoise:.0%}"))
-    return ", ".join(parts)
+def about(drawing: Drawing) -> str:
+    """What a job's pictures have in common, on one line, and what is compared in them."""
+    settings = in_words(*drawing.recipes)
+    if drawing.comparison is None:
+        return settings
+    return f"{in_a_line(drawing.comparison.title, 200)} · {settings}"
+
+
+def in_words(*recipes: Recipe) -> str:
+    """The settings that are the same in all of some recipes, on one line, without seeds."""
+    names = " ".join(_same(recipes, lambda recipe: recipe.sampler) + _same(recipes, lambda recipe: recipe.scheduler))
+    parts = [
+        *_same(recipes, lambda recipe: f"{recipe.width}x{recipe.height}"),
+        *_same(recipes, lambda recipe: say("{count} steps", count=recipe.steps)),
+        *_same(recipes, lambda recipe: f"CFG {recipe.cfg_scale:g}"),
+        names,
+        *_same(recipes, lambda recipe: ", ".join(_with_strengths(recipe))),
+    ]
+    if recipes[0].denoise < 1:
+        parts += _same(recipes, lambda recipe: say("{share} drawn anew", share=f"{recipe.denoise:.0%}"))
+    return ", ".join(filter(None, parts))
+
+
+def _same(recipes: Sequence[Recipe], said: Callable[[Recipe], str]) -> list[str]:
+    """What is said of every recipe, if it is the same of all."""
+    different = {said(recipe) for recipe in recipes}
+    return list(different) if len(different) == 1 else []
+
+
+def _with_strengths(recipe: Recipe) -> list[str]:
+    return [f"{in_a_line(name, 60)} {strength:g}" for name, strength in recipe.loras]
 
 
 def address_of(client: discord.Client, picture: Picture | None) -> str | None:

@@ -126,6 +126,7 @@ class Why(StrEnum):
     AREA = "area"
     STEPS = "steps"
     COUNT = "count"
+    COMPARING = "comparing"
     CFG_SCALE = "cfg_scale"
     BLOCKED_WORDS = "blocked_words"
     NSFW = "nsfw"
@@ -143,6 +144,7 @@ SENTENCES: Mapping[Why, str] = {
     "Choose a smaller size.",
     Why.STEPS: "{steps} steps are too many: {limit} is the most here. Choose fewer.",
     Why.COUNT: "{count} pictures at a time are too many: {limit} is the most here. Choose fewer.",
+    Why.COMPARING: "Comparing is switched off here. Try single pictures with `/anima imagine`.",
     Why.CFG_SCALE: "CFG {cfg_scale:g} is too low: below {limit:g} the negative prompt would be drawn. "
     "Choose {limit:g} or more.",
     Why.BLOCKED_WORDS: "This server does not want pictures of: {terms}. Leave that out and try again.",
@@ -245,6 +247,8 @@ def _about_person_and_place(settings: ServerSettings, person: Person, place: Pla
 
 
 def _about_size(limits: EffectiveLimits, drawing: Drawing) -> Refusal | None:
+    if drawing.comparison is not None and limits.compared == 0:
+        return Refusal(Why.COMPARING)
     for recipe in drawing.recipes:
         size = {"width": recipe.width, "height": recipe.height}
         if max(recipe.width, recipe.height) > limits.side:

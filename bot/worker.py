@@ -18,8 +18,9 @@ from PIL import Image
 
 from bot import messages
 from bot.delivery import Delivery, Undeliverable
+from bot.grid import grid
 from bot.jobs import Drawing, waiting
-from bot.language import speaking
+from bot.language import ENGLISH, speaking
 from bot.messages import Standing
 from bot.pace import Pace
 from bot.picture_policy import PicturePolicy, Verdict
@@ -238,6 +239,10 @@ class Worker:
                 await self._apologise(job, messages.JUDGED_UNFIT)
             return
         new = _new_pictures(job, drawing, pictures)
+        if drawing.comparison is not None:
+            with speaking(ENGLISH):  # the letters that the grid's font has
+                file = await asyncio.to_thread(grid, drawing.comparison, [each.content for each in new], job.prompt)
+            new = [replace(new[0], content=file.png, width=file.width, height=file.height)]
         if await self._database.jobs.rendered(job.id, new, spoiler=verdict is Verdict.HIDDEN) is not None:
             self.deliver_later(job)
 

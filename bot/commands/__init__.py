@@ -8,6 +8,7 @@ from discord import app_commands
 
 from bot.commands import draw_again, help, history, menus, preferences, privacy, queue, quota
 from bot.commands.admin import ADMIN_ITEMS, admin
+from bot.commands.compare import compare
 from bot.commands.imagine import imagine
 from bot.presets import PictureAsPresetForm
 
@@ -41,6 +42,7 @@ def register(tree: app_commands.CommandTree[AnimaClient]) -> None:
     )
     commands: tuple[app_commands.Command[Any, ..., Any], ...] = (
         imagine,
+        compare,
         queue.queue,
         history.history,
         preferences.preferences,

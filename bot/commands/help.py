@@ -80,12 +80,14 @@ and looks painterly.
         "Commands",
         """\
 `/anima imagine`: draw
+`/anima compare`: the same with several samplers, CFG values or weights, side by side
 `/anima queue`: what waits, where you stand; cancel yours
 `/anima history`: your pictures; see, draw again, delete, find by words
 `/anima quota`: what you used, what is left
+`/anima preferences`: your own defaults and presets
 `/anima privacy`: get or erase what is kept about you
 In the menu of any message (Apps): *Anima: parameters* tells how an attached picture was made, \
-*Anima: cancel* takes back what you asked for.""",
+*Anima: draw again* draws it once more, *Anima: cancel* takes back what you asked for.""",
     ),
 }
 

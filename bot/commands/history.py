@@ -20,7 +20,7 @@ from bot.deleting import delete_message
 from bot.interactions import Asked, Component, Layout
 from bot.jobs import Drawing
 from bot.language import say
-from bot.picture_info import in_words
+from bot.picture_info import about
 from bot.quoting import WORDLESS, cut, in_a_line, quoted
 from bot.source_picture import media_of
 from storage.jobs import Job
@@ -228,7 +228,7 @@ async def _show(interaction: Asked, picture_id: int) -> None:
 def _settings(picture: Picture, job: Job | None) -> str:
     settings = [discord.utils.format_dt(picture.created_at), f"{picture.width}x{picture.height}"]
     if job is not None and job.parameters:
-        settings = [discord.utils.format_dt(picture.created_at), in_words(Drawing.of(job).recipes[picture.index])]
+        settings = [discord.utils.format_dt(picture.created_at), about(Drawing.of(job))]
     return " · ".join([*settings, _seed(picture)])
 
 

@@ -9,7 +9,7 @@ A file that we write says it three times: as the `parameters` text that A1111, F
 and `workflow` graphs that ComfyUI opens, and exactly, under a key of our own. Reading prefers the last.
 """
 
-from inference.metadata.files import UnreadablePicture, encode_png, png_text, read
+from inference.metadata.files import UnreadablePicture, encode_png, encode_png_of_many, png_text, read
 from inference.metadata.hashes import file_sha256, lora_hash, model_hash
 from inference.metadata.parameters import Parameters
 
@@ -17,6 +17,7 @@ __all__ = [
     "Parameters",
     "UnreadablePicture",
     "encode_png",
+    "encode_png_of_many",
     "file_sha256",
     "lora_hash",
     "model_hash",

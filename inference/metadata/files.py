@@ -60,8 +60,21 @@ def png_text(parameters: Parameters) -> dict[str, str]:
 
 def encode_png(image: Image.Image, parameters: Parameters) -> bytes:
     """The picture as a PNG file with its parameters. Raises ValueError as `png_text` does."""
+    return _png(image, png_text(parameters))
+
+
+def encode_png_of_many(image: Image.Image, common: Parameters) -> bytes:
+    """A picture put together of several as a PNG file, with what these have in common.
+
+    No graph draws such a picture, so there is none for ComfyUI. Raises ValueError for a number that is not finite.
+    """
+    texts = {"parameters": _without_surrogates(a1111.write(common)), OUR_KEY: to_json(common)}
+    return _png(image, texts)
+
+
+def _png(image: Image.Image, texts: dict[str, str]) -> bytes:
     chunks = PngImagePlugin.PngInfo()
-    for key, text in png_text(parameters).items():
+    for key, text in texts.items():
         chunks.add_text(key, text)
     file = io.BytesIO()
     image.save(file, "PNG", pnginfo=chunks, **_COMPRESSION)

@@ -148,8 +148,10 @@ def markup(sentence: str) -> Counter[str]:
 
 
 def with_japanese_options(sentence: str) -> str:
-    """Code with the options' names as a Japanese reader sees them: `negative:` is `ネガティブ:` there."""
-    return re.sub(r"(?<=[` ])([a-z_]+)(?=:[^/])", lambda name: COMMANDS.get(name[1], name[1]), sentence)
+    """Code with the options' names as a Japanese reader sees them: `negative:` is `ネガティブ:`, `rows` is `行`."""
+    return re.sub(
+        r"(?<=[` ])([a-z_]+)(?=:[^/])|(?<=`)([a-z_]+)(?=`)", lambda name: COMMANDS.get(name[0], name[0]), sentence
+    )
 
 
 @pytest.mark.parametrize("sentence", SENTENCES)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from inference.metadata import Parameters, UnreadablePicture, encode_png, png_text, read
+from inference.metadata import Parameters, UnreadablePicture, encode_png, encode_png_of_many, png_text, read
 from inference.metadata.files import LONGEST_TEXT, MOST_TEXTS
 from tests.inference.metadata.examples import EXAMPLE, PARAMETERS, png, with_exif, with_user_comment
 
@@ -72,6 +72,15 @@ def test_parameters_that_could_not_draw_the_picture_are_refused_by_name(name: st
 def test_numbers_that_are_not_finite_are_refused(field: str) -> None:
     with pytest.raises(ValueError):
         encode_png(PICTURE, replace(EXAMPLE, **{field: float("nan")}))
+
+
+@settings(deadline=None)
+@given(PARAMETERS)
+def test_a_picture_of_many_says_what_they_have_in_common_and_has_no_graph(parameters: Parameters) -> None:
+    common = replace(parameters, sampler=None, seed=None, width=None, height=None)
+    file = encode_png_of_many(Image.new("RGB", (20, 10)), common)
+    assert read(file) == replace(common, width=20, height=10)
+    assert set(Image.open(io.BytesIO(file)).info) == {"parameters", "anima"}
 
 
 def test_our_own_key_wins_over_the_others() -> None:
