@@ -7,7 +7,8 @@ BIN := .venv/bin
 
 install: .venv/installed
 
-# Draws PROMPT in the sandbox, with no Discord account, no GPU and no download.
+# Opens the sandbox: the bot in a Discord of one's own, with no account, no GPU and no download. With PROMPT it draws
+# that one picture instead.
 run: .venv/installed
 	@$(BIN)/anima sandbox $(if $(PROMPT),--prompt '$(subst ','\'',$(PROMPT))')
 

@@ -15,7 +15,7 @@ from bot.command_line import benchmark, doctor, download, fail, generate
 if TYPE_CHECKING:
     from bot.settings import Settings
 
-DEFAULT_PROMPT = "@micah, long hair, pink hair, green background"
+SANDBOX_PORT = 8642
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -34,9 +34,15 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run the bot on Discord (needs DISCORD_TOKEN)")
     run.set_defaults(command=_run)
 
-    sandbox = commands.add_parser("sandbox", help="try the bot without Discord, on this machine alone")
-    sandbox.add_argument("--prompt", default=DEFAULT_PROMPT, help="what to draw")
-    sandbox.add_argument("--pictures", type=Path, default=Path("pictures"), help="the folder to save pictures in")
+    sandbox = commands.add_parser(
+        "sandbox",
+        help="try the bot without Discord, on this machine alone",
+        description="Shows a Discord of one's own, with the bot in it, as a page in the browser. "
+        "Only this computer can reach it, and nothing is sent anywhere.",
+    )
+    sandbox.add_argument("--port", type=int, default=SANDBOX_PORT, help="where the page is (default: %(default)s)")
+    sandbox.add_argument("--prompt", help="draw this one picture instead, without a page")
+    sandbox.add_argument("--pictures", type=Path, default=Path("pictures"), help="the folder to save that picture in")
     sandbox.set_defaults(command=_sandbox)
 
     for command in (generate, download, doctor, benchmark):
@@ -52,9 +58,19 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _sandbox(options: argparse.Namespace) -> None:
-    from bot.sandbox.session import draw_one
+    from bot.sandbox.session import draw_one, serve_page
+    from bot.sandbox.standin import CannotListen
 
-    _until_it_ends(lambda settings: draw_one(settings, options.prompt, options.pictures))
+    logging.getLogger("discord.client").setLevel(logging.ERROR)  # it would warn that it cannot speak in voice channels
+    if options.prompt is not None:
+        _until_it_ends(lambda settings: draw_one(settings, options.prompt, options.pictures))
+        return
+    try:
+        _until_it_ends(lambda settings: serve_page(settings, options.port))
+    except CannotListen as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        print()  # Ctrl-C is how the sandbox ends
 
 
 def _until_it_ends(serve: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
