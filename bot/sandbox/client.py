@@ -304,7 +304,7 @@ class _Filling:
         kind, custom_id = component["type"], component["custom_id"]
         result: JSON = {"type": kind, "id": component["id"], "custom_id": custom_id}
         given = values.get(custom_id, values.get(label))
-        defaults = [option["value"] for option in component.get("options") or [] if option.get("default")]
+        defaults = self._defaults(component)
         if kind == ui.TEXT_INPUT:
             text = str(given if given is not None else component.get("value") or "")
             if text or component.get("required") is not False:
@@ -325,6 +325,17 @@ class _Filling:
                 raise ClientRefused(f"'{label}' takes {least} to {most} files, not {len(files)}.")
             return result | {"values": [self._uploaded(file) for file in files if isinstance(file, Upload)]}
         return result | {"values": self.selected(component, _as_list(given) if given is not None else defaults)}
+
+    def _defaults(self, component: JSON) -> list[object]:
+        """What is chosen in a select or a group of boxes as it comes."""
+        world, guild = self._client._world, self._channel.guild
+        roles = {role.id: role for role in guild.roles} if guild else {}
+        chosen: list[object] = [o["value"] for o in component.get("options") or [] if o.get("default")]
+        for default in component.get("default_values") or []:
+            id = int(default["id"])
+            found = {"user": world.users.get(id), "role": roles.get(id), "channel": world.channel(id)}[default["type"]]
+            chosen += [found] if found is not None else []
+        return chosen
 
     def _uploaded(self, upload: Upload) -> str:
         if len(upload.data) > self._user.upload_limit:

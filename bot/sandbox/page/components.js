@@ -13,6 +13,7 @@ const LINK = 5;
 const STYLES = { 1: "primary", 2: "secondary", 3: "success", 4: "danger", 5: "secondary", 6: "primary" };
 
 const waiting = new Set(); // keys of components whose interaction is under way
+const choices = new Map(); // user and key of a select menu -> what was chosen in it, and in which version of its message
 const problems = new Map(); // id of a message -> why its last interaction came to nothing
 
 /** The components of a message; `redraw(messageId)` is called when something about them changes by itself. */
@@ -71,7 +72,16 @@ function button(component, context) {
 
 function select(component, context) {
   const key = `${context.message.id}/${component.custom_id}`;
-  return selectButton(component, context.channel, { key, onChosen: (values) => use(key, context, "choose", { custom_id: component.custom_id, values }) });
+  const version = context.message.edited_timestamp;
+  const own = `${store.session.userId}/${key}`;
+  const before = choices.get(own);
+  const onChosen = (values) => {
+    choices.set(own, { values, version });
+    use(key, context, "choose", { custom_id: component.custom_id, values });
+  };
+  // What was chosen stays there until the bot changes the message.
+  const chosen = before?.version === version ? before.values : undefined;
+  return selectButton(component, context.channel, { key, chosen, onChosen });
 }
 
 function use(key, { message, redraw }, action, payload) {

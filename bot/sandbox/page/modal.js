@@ -6,7 +6,7 @@ import { filePicker } from "./files.js";
 import { interact } from "./interactions.js";
 import { markdown } from "./markdown.js";
 import { defaultsOf, selectButton } from "./select.js";
-import { store } from "./store.js";
+import { nameOf, store } from "./store.js";
 
 const ACTION_ROW = 1;
 const TEXT_INPUT = 4;
@@ -29,7 +29,7 @@ export function openModal(modal, interactionId) {
   const close = el("button", { type: "button", class: "close", "aria-label": "Close", onclick: () => dialog.close() }, "✕");
   const fields = modal.components.map((component) => part(component, channel, readers));
   const form = el("form", { novalidate: true }, el("div", { class: "modal-fields" }, fields), problem, el("div", { class: "modal-end" }, cancel, send));
-  const about = el("p", { class: "modal-about" }, "This form goes to the app, as with Discord. Nothing leaves this computer.");
+  const about = el("p", { class: "modal-about" }, `What you enter goes to ${nameOf(store.users.get(store.view.bot_id))}, on this computer.`);
   const dialog = el("dialog", { class: "modal", "aria-labelledby": title.id }, el("header", {}, title, close), about, form);
   const returnTo = document.activeElement;
 
