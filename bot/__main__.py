@@ -58,19 +58,30 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _sandbox(options: argparse.Namespace) -> None:
-    from bot.sandbox.session import draw_one, serve_page
-    from bot.sandbox.standin import CannotListen
-
     logging.getLogger("discord.client").setLevel(logging.ERROR)  # it would warn that it cannot speak in voice channels
     if options.prompt is not None:
-        _until_it_ends(lambda settings: draw_one(settings, options.prompt, options.pictures))
+        _draw_one(options)
         return
+    try:
+        _serve_page(options)
+    except KeyboardInterrupt:
+        print()  # Ctrl-C is how the sandbox ends
+
+
+def _draw_one(options: argparse.Namespace) -> None:
+    from bot.sandbox.session import draw_one
+
+    _until_it_ends(lambda settings: draw_one(settings, options.prompt, options.pictures))
+
+
+def _serve_page(options: argparse.Namespace) -> None:
+    from bot.sandbox.session import serve_page
+    from bot.sandbox.standin import CannotListen
+
     try:
         _until_it_ends(lambda settings: serve_page(settings, options.port))
     except CannotListen as error:
         fail(str(error))
-    except KeyboardInterrupt:
-        print()  # Ctrl-C is how the sandbox ends
 
 
 def _until_it_ends(serve: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from pydantic import SecretStr
@@ -42,7 +43,7 @@ async def draw_one(settings: Settings, prompt: str, folder: Path) -> None:
     """Issue `/anima imagine` with `prompt`, show how it gets on, and save what is posted into `folder`."""
     started = time.perf_counter()
     print(f"Sandbox: a stand-in of Discord on this machine; nothing is sent anywhere.\n/anima imagine prompt:{prompt}")
-    async with open_sandbox(settings) as sandbox:
+    async with _database_for_now(settings) as settings, open_sandbox(settings) as sandbox:
         discord, client = sandbox.discord, sandbox.client
         connected = time.perf_counter()
         user, channel, asked = discord.world.alice, discord.world.general, datetime.now(UTC)
@@ -59,6 +60,13 @@ async def draw_one(settings: Settings, prompt: str, folder: Path) -> None:
     if not message.attachments:
         raise SystemExit("No picture came. The bot said: " + message.text)
     print(_stages(job, asked, connected - started))
+
+
+@asynccontextmanager
+async def _database_for_now(settings: Settings) -> AsyncIterator[Settings]:
+    """One picture leaves nothing behind but itself, and can be drawn while another sandbox runs."""
+    with TemporaryDirectory(prefix="anima-sandbox-") as folder:
+        yield settings.model_copy(update={"database_url": f"sqlite:///{folder}/anima.db"})
 
 
 @dataclass(frozen=True)

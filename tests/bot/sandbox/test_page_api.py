@@ -240,3 +240,12 @@ async def test_nothing_but_the_page_may_do_anything_in_a_browser(stage: Stage, b
     assert file.headers["Content-Disposition"] == "attachment"
     assert file.headers["X-Content-Type-Options"] == "nosniff"
     assert (await browser.plain("GET", "/page/..%2Fstandin.py")).status == 404
+
+
+async def test_a_page_of_an_older_sandbox_is_told_that_this_is_another(stage: Stage, browser: Browser) -> None:
+    """It asks for what comes after an event that has not happened yet, and must not keep the stand-in busy with it."""
+    world = stage.discord.world
+    address = f"{stage.discord.page_url}sandbox/as/{world.alice.id}/events?after=1000000"
+    async with asyncio.timeout(5), aiohttp.ClientSession() as session, session.get(address) as response:
+        assert await response.content.readline() == b"event: hello\n"
+        assert (await browser.ask(world.alice, "GET", "/view"))[0] == 200

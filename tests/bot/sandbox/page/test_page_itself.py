@@ -38,7 +38,8 @@ CONTRAST = """() => {
     let looked = 0;
     for (const element of document.querySelectorAll("body *")) {
         const words = [...element.childNodes].filter((n) => n.nodeType === 3 && n.textContent.trim());
-        if (words.length === 0 || !element.checkVisibility({ visibilityProperty: true, opacityProperty: true })) continue;
+        const isShown = element.checkVisibility({ visibilityProperty: true, opacityProperty: true });
+        if (words.length === 0 || !isShown) continue;
         if (element.closest(":disabled, [inert], .visually-hidden, option")) continue;
         const ground = background(element);
         const ink = over(rgba(getComputedStyle(element).color), ground);
@@ -141,7 +142,7 @@ async def test_everything_that_can_be_pressed_has_a_name(stage: Stage, screen: S
     await expect(screen.messages).to_have_count(3)
     await screen.type("/")
     nameless = await screen.page.evaluate(
-        """() => [...document.querySelectorAll("button, a, input, textarea, select, [role=dialog], [role=listbox], img")]
+        """() => [...document.querySelectorAll("button, a, input, textarea, select, [role=listbox], img")]
             .filter((e) => e.checkVisibility())
             .filter((e) => !(e.getAttribute("aria-label") || e.getAttribute("aria-labelledby") || e.alt !== undefined
                 || e.labels?.length || e.textContent.trim()))
