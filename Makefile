@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install run test lint
+.PHONY: install run test lint screenshots
 
 install: .venv/installed
 
@@ -19,6 +19,10 @@ lint: .venv/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+# Takes the README's pictures of the sandbox anew.
+screenshots: .venv/installed-dev
+	$(BIN)/python -m bot.sandbox.screenshots
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \

@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Shows a Discord of one's own, with the bot in it, as a page in the browser. "
         "Only this computer can reach it, and nothing is sent anywhere.",
     )
-    sandbox.add_argument("--port", type=int, default=SANDBOX_PORT, help="where the page is (default: %(default)s)")
+    sandbox.add_argument("--port", type=_port, default=SANDBOX_PORT, help="where the page is (default: %(default)s)")
     sandbox.add_argument("--prompt", help="draw this one picture instead, without a page")
     sandbox.add_argument("--pictures", type=Path, default=Path("pictures"), help="the folder to save that picture in")
     sandbox.set_defaults(command=_sandbox)
@@ -48,6 +48,12 @@ def _parser() -> argparse.ArgumentParser:
     for command in (generate, download, doctor, benchmark):
         command.add_parser(commands)
     return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; it is a number up to 65535, or 0 for any that is free")
+    return int(text)
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -113,6 +113,14 @@ async def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("port", ["99999", "-1", "page"])
+async def test_a_port_that_cannot_be_is_one_sentence(tmp_path: Path, port: str) -> None:
+    process = await anima(tmp_path, f"--port={port}")
+    said, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
+    assert process.returncode == 2
+    assert f"{port!r} is no port; it is a number up to 65535" in said.decode()
+
+
 async def test_with_a_prompt_one_picture_is_saved_and_nothing_else(tmp_path: Path) -> None:
     process = await anima(tmp_path, "--prompt", "@micah, red hair")
     said, _ = await asyncio.wait_for(process.communicate(), PATIENCE)

@@ -4,7 +4,6 @@ import { openModal } from "./modal.js";
 import { Refused } from "./api.js";
 
 const AUTOCOMPLETE = 4;
-const MODAL = 9;
 
 const waiting = new Map(); // id of an interaction -> what to do once it is settled
 const settled = new Map(); // the same, where the news was faster than the answer to the request
@@ -28,12 +27,8 @@ export async function interact(send, { acknowledged, failed, refused }) {
 /** Takes news about interactions out of the stream of events. */
 export function hearOfInteraction(kind, data) {
   if (data.type === AUTOCOMPLETE) return;
-  if (kind === "interaction_acknowledged") {
-    settle(data.id, "acknowledged");
-    if (data.callback_type === MODAL) openModal(data.modal, data.id);
-  } else if (kind === "interaction_failed") {
-    settle(data.id, "failed");
-  }
+  if (kind === "interaction_acknowledged") settle(data.id, { outcome: "acknowledged", modal: data.modal });
+  else if (kind === "interaction_failed") settle(data.id, { outcome: "failed" });
 }
 
 /** Nothing more will be heard of what was under way: the server is another one now. */
@@ -43,13 +38,15 @@ export function forgetInteractions() {
   settled.clear();
 }
 
-function settle(id, outcome) {
+/** A form opens only where it was asked for: the same user may be in another tab, too. */
+function settle(id, news) {
   const waits = waiting.get(id);
   if (waits === undefined) {
-    settled.set(id, outcome);
+    settled.set(id, news);
     return;
   }
   waiting.delete(id);
   settled.delete(id);
-  waits[outcome]();
+  waits[news.outcome]();
+  if (news.modal) openModal(news.modal, id);
 }

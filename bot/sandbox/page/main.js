@@ -4,7 +4,7 @@ import { Refused, Session, people } from "./api.js";
 import { commandsChanged, focusComposer, resetComposer } from "./composer.js";
 import { el } from "./dom.js";
 import { forgetInteractions, hearOfInteraction } from "./interactions.js";
-import { addNote, dropMessage, putMessage, showMessages } from "./messages.js";
+import { addNote, dropMessage, hasMessage, putMessage, showMessages } from "./messages.js";
 import { drawSidebar, markRead, markUnread, offerPeople } from "./sidebar.js";
 import { channelTitle, nameOf, setView, store } from "./store.js";
 import { place } from "./switching.js";
@@ -113,6 +113,7 @@ function hearOfMessage(kind, message) {
     return;
   }
   if (kind === "message_delete") return dropMessage(message.id);
+  if (kind === "message_update" && !hasMessage(message.id)) return; // too old to be shown here
   if (message.author.id === store.view.bot_id) typing.textContent = "";
   putMessage(message);
 }

@@ -34,8 +34,8 @@ export function showMessages(found) {
   scrollToEnd();
 }
 
-export function messageIds() {
-  return [...messages.keys()];
+export function hasMessage(id) {
+  return messages.has(id);
 }
 
 /** A message came or changed. */
@@ -66,7 +66,7 @@ export function redrawMessage(id) {
   const message = messages.get(id);
   const old = elementOf(id);
   if (!message || !old) return;
-  const ids = messageIds();
+  const ids = [...messages.keys()];
   const wasAtEnd = isAtEnd();
   const key = old.contains(document.activeElement) ? document.activeElement.dataset.key : null;
   const fresh = drawn(message, messages.get(ids[ids.indexOf(id) - 1]));
@@ -101,7 +101,7 @@ function elementOf(id) {
 }
 
 function redrawFollowing(id) {
-  const following = messageIds().find((one) => BigInt(one) > BigInt(id));
+  const following = [...messages.keys()].find((one) => BigInt(one) > BigInt(id));
   if (following) redrawMessage(following);
 }
 

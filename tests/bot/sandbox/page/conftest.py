@@ -108,6 +108,12 @@ class Screen:
         await expect(self.options.first).to_contain_text(f"/{name}")
         await self.press("Enter")
 
+    async def ask(self, stage: Stage, answer: Answer) -> None:
+        """Types `/specimen`, which the bot answers with what the test wants to see."""
+        stage.bot.answer = answer
+        await self.pick_command("specimen")
+        await self.press("Enter")
+
     async def choose_message_command(self, message: Locator, name: str) -> None:
         await message.hover()
         await message.locator(".more").click()

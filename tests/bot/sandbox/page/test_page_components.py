@@ -8,11 +8,11 @@ from typing import Any
 import discord
 import pytest
 from discord import ui
-from playwright.async_api import expect
+from playwright.async_api import Browser, expect
 
 from tests.bot.sandbox.conftest import Answer, Stage
 
-from .conftest import Screen, shown, until
+from .conftest import Screen, new_screen, shown, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -174,7 +174,7 @@ def _value(component: Any) -> Any:
 async def test_a_form_of_words_and_choices(stage: Stage, screen: Screen) -> None:
     options = [discord.SelectOption(label="Euler", default=True), discord.SelectOption(label="Heun")]
     radios = [discord.RadioGroupOption(label="Tall", value="t"), discord.RadioGroupOption(label="Wide", value="w")]
-    await shown(
+    await screen.ask(
         stage,
         form(
             stage,
@@ -203,7 +203,7 @@ async def test_a_form_of_words_and_choices(stage: Stage, screen: Screen) -> None
 
 async def test_a_form_of_boxes_files_and_people(stage: Stage, screen: Screen, tmp_path: Path) -> None:
     boxes = [discord.CheckboxGroupOption(label=name, value=name, default=name == "B") for name in ("A", "B", "C")]
-    await shown(
+    await screen.ask(
         stage,
         form(
             stage,
@@ -227,7 +227,7 @@ async def test_a_form_of_boxes_files_and_people(stage: Stage, screen: Screen, tm
 
 
 async def test_a_form_that_is_not_filled_in_says_so_and_stays(stage: Stage, screen: Screen) -> None:
-    await shown(stage, form(stage, ui.Label(text="Prompt", component=ui.TextInput(min_length=3))))
+    await screen.ask(stage, form(stage, ui.Label(text="Prompt", component=ui.TextInput(min_length=3))))
     await expect(screen.modal.get_by_label("Prompt")).to_be_focused()
     await screen.type("ab")
     await screen.press("Enter")
@@ -247,7 +247,7 @@ async def test_a_form_that_the_bot_does_not_take_in_time_stays_with_what_was_typ
         async def on_submit(self, interaction: discord.Interaction) -> None:
             """Says nothing."""
 
-    await shown(stage, lambda i: i.response.send_modal(Silent()))
+    await screen.ask(stage, lambda i: i.response.send_modal(Silent()))
     await expect(screen.modal.get_by_label("Name")).to_be_focused()
     await screen.type("Anima")
     await screen.press("Enter")
@@ -268,3 +268,15 @@ async def test_a_form_can_be_left_and_the_focus_goes_back(stage: Stage, screen: 
     await screen.press("Escape")
     await expect(screen.modal).to_have_count(0)
     await expect(button).to_be_focused()
+
+
+async def test_a_form_opens_in_the_tab_where_it_was_asked_for(stage: Stage, screen: Screen, browser: Browser) -> None:
+    world = stage.discord.world
+    other = await new_screen(browser, stage.discord.page_url)
+    await other.open(world.alice, world.general)
+    await screen.ask(stage, form(stage, ui.Label(text="Prompt", component=ui.TextInput())))
+    await expect(screen.modal).to_be_visible()
+    await stage.discord.say(world.bob, world.general, "by now the other tab has heard of it")
+    await expect(other.last).to_contain_text("by now")
+    await expect(other.modal).to_have_count(0)
+    await other.page.context.close()

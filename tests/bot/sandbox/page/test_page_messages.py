@@ -257,3 +257,18 @@ async def test_a_long_conversation_is_at_its_end_and_says_when_there_is_more(sta
     await stage.discord.say(world.bob, world.general, "one more")
     await screen.button("New messages ↓").click()
     await expect(screen.last).to_be_in_viewport()
+
+
+async def test_an_edit_of_a_message_that_is_not_shown_changes_nothing(stage: Stage, screen: Screen) -> None:
+    world = stage.discord.world
+    await shown(stage, lambda i: i.response.send_message("long ago"))
+    await expect(screen.last).to_contain_text("long ago")
+    for number in range(200):
+        await stage.discord.say(world.bob, world.general, f"message {number}")
+    await screen.page.reload()
+    await expect(screen.messages).to_have_count(200)
+    old = stage.discord.messages_in(world.general)[0]
+    await stage.bot.get_partial_messageable(world.general.id).get_partial_message(old.id).edit(content="changed")
+    await stage.discord.say(world.bob, world.general, "the end")
+    await expect(screen.last).to_contain_text("the end")
+    await expect(screen.messages).to_have_count(201)

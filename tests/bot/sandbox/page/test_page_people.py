@@ -50,9 +50,7 @@ async def test_an_age_restricted_channel_says_so(stage: Stage, screen: Screen) -
         heard.append(interaction.channel.is_nsfw())  # type: ignore[union-attr]
         await interaction.response.send_message("seen")
 
-    stage.bot.answer = answer
-    await screen.pick_command("specimen")
-    await screen.press("Enter")
+    await screen.ask(stage, answer)
     await expect(screen.last).to_contain_text("seen")
     assert heard == [True]
 
@@ -60,9 +58,7 @@ async def test_an_age_restricted_channel_says_so(stage: Stage, screen: Screen) -
 async def test_the_private_channel_with_the_bot(stage: Stage, screen: Screen) -> None:
     await screen.page.get_by_role("link", name="Anima").click()
     await expect(screen.page.locator("#channel-title")).to_have_text("@Anima")
-    stage.bot.answer = lambda i: i.response.send_message(f"alone with {i.user.name}, guild {i.guild_id}")
-    await screen.pick_command("specimen")
-    await screen.press("Enter")
+    await screen.ask(stage, lambda i: i.response.send_message(f"alone with {i.user.name}, guild {i.guild_id}"))
     await expect(screen.last).to_contain_text("alone with alice, guild None")
 
 
@@ -160,7 +156,5 @@ async def test_moderators_and_authors_delete_messages(stage: Stage, screen: Scre
 async def test_the_language_reaches_the_bot(stage: Stage, screen: Screen) -> None:
     await screen.page.get_by_label("Language").select_option("ja")
     await until(lambda: stage.discord.world.alice.locale == "ja")
-    stage.bot.answer = lambda i: i.response.send_message(f"locale {i.locale}")
-    await screen.pick_command("specimen")
-    await screen.press("Enter")
+    await screen.ask(stage, lambda i: i.response.send_message(f"locale {i.locale}"))
     await expect(screen.last).to_contain_text("locale ja")
