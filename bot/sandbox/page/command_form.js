@@ -29,6 +29,7 @@ export class CommandForm {
       this.#submit();
     });
     this.element.addEventListener("keydown", (event) => this.#key(event));
+    this.element.addEventListener("focusin", (event) => event.target.closest("button") && this.list.hide());
     this.more.addEventListener("focus", () => this.#showMore());
     this.more.addEventListener("input", () => this.#showMore());
   }
@@ -145,7 +146,7 @@ export class CommandForm {
   }
 
   #key(event) {
-    if (event.isComposing || event.target.closest("button")) return;
+    if (event.isComposing || (event.target.closest("button") && event.key !== "Escape")) return;
     const isMore = event.target === this.more;
     const field = isMore ? null : this.#current;
     if (event.key === "ArrowDown" && this.list.isOpen) this.list.move(1);

@@ -164,9 +164,10 @@ async def test_backspace_takes_back_step_by_step(screen: Screen) -> None:
     await expect(screen.options).to_have_count(2)
 
 
-async def test_escape_gives_the_command_up(screen: Screen) -> None:
+@pytest.mark.parametrize("keys", [["Escape"], ["Tab", "Tab", "Escape"], ["Tab", "Escape", "Escape"]])
+async def test_escape_gives_the_command_up(screen: Screen, keys: list[str]) -> None:
     await screen.pick_command("anima imagine")
-    await screen.press("Escape")
+    await screen.press(*keys)
     await expect(screen.page.locator(".command-form")).to_have_count(0)
     await expect(screen.text).to_be_focused()
     await expect(screen.text).to_have_value("")
