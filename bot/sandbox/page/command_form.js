@@ -1,8 +1,8 @@
 // A slash command that was picked and is being filled in: its fields in a line, what each takes in the panel above.
 
+import { send } from "./context_menus.js";
 import { el, newId } from "./dom.js";
 import { Listbox, matching } from "./listbox.js";
-import { send } from "./menus.js";
 import { Problem, filledIn, isFileField, limitsOf, optionField, takesFile } from "./options.js";
 import { store } from "./store.js";
 
@@ -10,7 +10,7 @@ export class CommandForm {
   #fields = [];
   #current = null;
 
-  /** `panel` is the element above the composer; `onEnd(text)` is called when the form is over, with what to type next. */
+  /** `panel` is the element above the composer; `onEnd(text)` is called at the end, with what to type next. */
   constructor(command, panel, onEnd) {
     this.command = command;
     this.panel = panel;
@@ -18,12 +18,30 @@ export class CommandForm {
     this.list = new Listbox({ label: "Suggestions", onPick: (item) => this.#take(item) });
     this.about = el("div", { class: "panel-about", id: newId("about") });
     this.problem = el("p", { class: "problem", role: "alert" });
-    this.more = el("input", { class: "more-options", type: "text", "aria-label": "Add an option", autocomplete: "off", spellcheck: "false", enterkeyhint: "send" });
+    this.more = el("input", {
+      class: "more-options",
+      type: "text",
+      "aria-label": "Add an option",
+      autocomplete: "off",
+      spellcheck: "false",
+      enterkeyhint: "send",
+    });
     this.list.attach(this.more);
     this.line = el("div", { class: "fields-line" });
     const sendButton = el("button", { type: "submit", class: "icon send", "aria-label": "Send the command" }, "➤");
-    const cancel = el("button", { type: "button", class: "icon", "aria-label": "Give the command up", onclick: () => this.#end() }, "✕");
-    this.element = el("form", { class: "command-form", novalidate: true, "aria-label": `Command /${command.shown}` }, el("span", { class: "pill" }, `/${command.shown}`), this.line, cancel, sendButton);
+    const cancel = el(
+      "button",
+      { type: "button", class: "icon", "aria-label": "Give the command up", onclick: () => this.#end() },
+      "✕",
+    );
+    this.element = el(
+      "form",
+      { class: "command-form", novalidate: true, "aria-label": `Command /${command.shown}` },
+      el("span", { class: "pill" }, `/${command.shown}`),
+      this.line,
+      cancel,
+      sendButton,
+    );
     this.element.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
@@ -154,8 +172,10 @@ export class CommandForm {
     else if (event.key === "Enter" && !event.shiftKey) this.list.active ? this.#take(this.list.active) : this.#submit();
     else if (event.key === "Tab" && !event.shiftKey && this.list.active) this.#take(this.list.active);
     else if (event.key === "Escape") this.list.isOpen ? this.list.hide() : this.#end();
-    else if (event.key === "Backspace" && isMore && this.more.value === "") this.#fields.length > 0 ? this.#fields.at(-1).input.focus() : this.#end("/");
-    else if (event.key === "Backspace" && field?.isEmpty) field.option.required ? this.#fields.every((one) => one.isEmpty) && this.#end("/") : this.#remove(field);
+    else if (event.key === "Backspace" && isMore && this.more.value === "")
+      this.#fields.length > 0 ? this.#fields.at(-1).input.focus() : this.#end("/");
+    else if (event.key === "Backspace" && field?.isEmpty)
+      field.option.required ? this.#fields.every((one) => one.isEmpty) && this.#end("/") : this.#remove(field);
     else return;
     event.preventDefault();
   }

@@ -13,7 +13,7 @@ const LINK = 5;
 const STYLES = { 1: "primary", 2: "secondary", 3: "success", 4: "danger", 5: "secondary", 6: "primary" };
 
 const waiting = new Set(); // keys of components whose interaction is under way
-const choices = new Map(); // user and key of a select menu -> what was chosen in it, and in which version of its message
+const choices = new Map(); // user and key of a select menu -> what was chosen, in which version of its message
 const problems = new Map(); // id of a message -> why its last interaction came to nothing
 
 /** The components of a message; `redraw(messageId)` is called when something about them changes by itself. */
@@ -28,11 +28,19 @@ export function problemOf(messageId) {
 }
 
 function render(component, context) {
-  return renderers[component.type]?.(component, context) ?? el("p", { class: "unknown" }, `This page cannot show components of type ${component.type}.`);
+  return (
+    renderers[component.type]?.(component, context) ??
+    el("p", { class: "unknown" }, `This page cannot show components of type ${component.type}.`)
+  );
 }
 
 const renderers = {
-  1: (row, context) => el("div", { class: "row" }, row.components.map((child) => render(child, context))),
+  1: (row, context) =>
+    el(
+      "div",
+      { class: "row" },
+      row.components.map((child) => render(child, context)),
+    ),
   2: button,
   3: select,
   5: select,
@@ -40,7 +48,16 @@ const renderers = {
   7: select,
   8: select,
   9: (section, context) =>
-    el("div", { class: "section" }, el("div", { class: "section-words" }, section.components.map((child) => render(child, context))), render(section.accessory, context)),
+    el(
+      "div",
+      { class: "section" },
+      el(
+        "div",
+        { class: "section-words" },
+        section.components.map((child) => render(child, context)),
+      ),
+      render(section.accessory, context),
+    ),
   10: (text) => el("div", { class: "text" }, ...markdown(text.content)),
   11: (thumbnail) => {
     const picture = smallPicture(thumbnail.media, thumbnail.description, "thumbnail");
@@ -48,16 +65,25 @@ const renderers = {
   },
   12: (items) => gallery(items.items),
   13: (file) => fileOf({ url: file.file.url, filename: file.name, size: file.size }, file.spoiler),
-  14: (separator) => el("hr", { class: `separator ${separator.spacing === 2 ? "large" : ""} ${separator.divider ? "" : "invisible"}` }),
+  14: (separator) =>
+    el("hr", { class: `separator ${separator.spacing === 2 ? "large" : ""} ${separator.divider ? "" : "invisible"}` }),
   17: (container, context) => {
-    const box = el("div", { class: "container" }, container.components.map((child) => render(child, context)));
+    const box = el(
+      "div",
+      { class: "container" },
+      container.components.map((child) => render(child, context)),
+    );
     if (container.accent_color !== null) box.style.borderInlineStartColor = colour(container.accent_color);
     return container.spoiler ? spoilerCover(`${context.message.id}#${container.id}`, box) : box;
   },
 };
 
 function button(component, context) {
-  const words = [component.emoji && el("span", { class: "emoji", "aria-hidden": component.label ? "true" : null }, component.emoji.name), component.label && el("span", {}, component.label)];
+  const words = [
+    component.emoji &&
+      el("span", { class: "emoji", "aria-hidden": component.label ? "true" : null }, component.emoji.name),
+    component.label && el("span", {}, component.label),
+  ];
   if (component.style === LINK) {
     if (component.disabled) return el("button", { type: "button", class: "button secondary", disabled: true }, words);
     const anchor = link(component.url, words, el("span", { class: "out", "aria-hidden": "true" }, "↗"));
@@ -66,8 +92,18 @@ function button(component, context) {
   }
   const key = `${context.message.id}/${component.custom_id}`;
   const isWaiting = waiting.has(key);
-  const attributes = { type: "button", class: `button ${STYLES[component.style]}`, disabled: component.disabled, "data-key": key, "aria-busy": isWaiting ? "true" : null };
-  return el("button", { ...attributes, onclick: () => isWaiting || use(key, context, "press", { custom_id: component.custom_id }) }, words);
+  const attributes = {
+    type: "button",
+    class: `button ${STYLES[component.style]}`,
+    disabled: component.disabled,
+    "data-key": key,
+    "aria-busy": isWaiting ? "true" : null,
+  };
+  return el(
+    "button",
+    { ...attributes, onclick: () => isWaiting || use(key, context, "press", { custom_id: component.custom_id }) },
+    words,
+  );
 }
 
 function select(component, context) {

@@ -33,16 +33,11 @@ export function resetComposer() {
 
 /** The same channel, with commands that may have changed. */
 export function commandsChanged() {
-  if (form === null && document.activeElement === textarea) showPicker();
+  if (document.activeElement === textarea) showPicker();
 }
 
 export function focusComposer() {
   if (form === null) textarea.focus();
-}
-
-/** Types a command's name, as a mention of a command does when it is pressed. */
-export function typeCommand(name) {
-  if (form === null) end(`/${name} `);
 }
 
 function begin(command, rest = "") {
@@ -65,16 +60,23 @@ function end(text = "", { focus = true } = {}) {
 }
 
 function showPicker() {
+  if (form !== null) return;
   const typed = /^\/([^\n]*)$/.exec(textarea.value);
   if (!typed) return picker.hide();
   const whole = commandTyped(typed[1]);
   if (whole) return begin(whole.command, whole.rest);
   const wanted = typed[1].toLowerCase();
-  const rank = ({ shown, name }) => (shown.startsWith(wanted) || name.startsWith(wanted) ? 0 : shown.includes(wanted) || name.includes(wanted) ? 1 : 2);
+  const rank = ({ shown, name }) =>
+    shown.startsWith(wanted) || name.startsWith(wanted) ? 0 : shown.includes(wanted) || name.includes(wanted) ? 1 : 2;
   const found = slashCommands()
     .filter((command) => rank(command) < 2)
     .sort((one, other) => rank(one) - rank(other) || one.shown.localeCompare(other.shown));
-  const items = found.map((command) => ({ title: `/${command.shown}`, detail: command.description, note: "Anima", command }));
+  const items = found.map((command) => ({
+    title: `/${command.shown}`,
+    detail: command.description,
+    note: "Anima",
+    command,
+  }));
   picker.show(textarea, items, 0);
 }
 
@@ -106,6 +108,11 @@ textarea.addEventListener("keydown", (event) => {
   else if (event.key === "Enter" && !event.shiftKey) say();
   else return;
   event.preventDefault();
+});
+
+document.addEventListener("click", (event) => {
+  const mention = event.target.closest("[data-command]");
+  if (mention && form === null) end(`/${mention.dataset.command} `);
 });
 
 // Messages of the user's own

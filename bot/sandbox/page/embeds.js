@@ -17,8 +17,19 @@ function embed(one) {
   const words = el(
     "div",
     { class: "embed-words" },
-    one.author && el("p", { class: "embed-author" }, icon(one.author.icon_url), one.author.url ? link(one.author.url, one.author.name) : one.author.name),
-    one.title && el("p", { class: "embed-title" }, one.url ? link(one.url, ...inlineMarkdown(one.title)) : inlineMarkdown(one.title)),
+    one.author &&
+      el(
+        "p",
+        { class: "embed-author" },
+        icon(one.author.icon_url),
+        one.author.url ? link(one.author.url, one.author.name) : one.author.name,
+      ),
+    one.title &&
+      el(
+        "p",
+        { class: "embed-title" },
+        one.url ? link(one.url, ...inlineMarkdown(one.title)) : inlineMarkdown(one.title),
+      ),
     one.description && el("div", { class: "text" }, ...markdown(one.description)),
     one.fields?.length > 0 && el("dl", { class: "fields" }, one.fields.map(field)),
   );
@@ -31,7 +42,12 @@ function embed(one) {
 
 function field(one) {
   const attributes = { class: one.inline ? "inline" : null };
-  return el("div", attributes, el("dt", {}, ...inlineMarkdown(one.name)), el("dd", { class: "text" }, ...markdown(one.value)));
+  return el(
+    "div",
+    attributes,
+    el("dt", {}, ...inlineMarkdown(one.name)),
+    el("dd", { class: "text" }, ...markdown(one.value)),
+  );
 }
 
 function footer(one) {

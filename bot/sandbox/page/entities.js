@@ -13,7 +13,12 @@ export function userItems(channel) {
 }
 
 export function roleItems(channel) {
-  return rolesOf(channel).map((role) => ({ title: role.name.replace(/^@/, ""), mark: "@", note: "role", value: { role: role.id } }));
+  return rolesOf(channel).map((role) => ({
+    title: role.name.replace(/^@/, ""),
+    mark: "@",
+    note: "role",
+    value: { role: role.id },
+  }));
 }
 
 /** The channels of the same server that the user sees, of the wanted types where there are any. */

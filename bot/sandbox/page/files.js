@@ -6,7 +6,13 @@ import { sizeInWords } from "./media.js";
 /** A box to drop files on or to choose them with; `files()` gives those that are in it. */
 export function filePicker({ labelledBy = null, label = null, most = 1, onChange = () => {} }) {
   let chosen = [];
-  const input = el("input", { type: "file", multiple: most > 1, class: "file-input", "aria-labelledby": labelledBy, "aria-label": label });
+  const input = el("input", {
+    type: "file",
+    multiple: most > 1,
+    class: "file-input",
+    "aria-labelledby": labelledBy,
+    "aria-label": label,
+  });
   const list = el("ul", { class: "chosen-files" });
   const element = el("div", { class: "file-picker" }, input, list);
 
@@ -32,7 +38,11 @@ export function filePicker({ labelledBy = null, label = null, most = 1, onChange
 
 /** One chosen file, with a button that takes it out again. */
 export function chip(file, onRemove) {
-  const remove = el("button", { type: "button", class: "icon", "aria-label": `Remove ${file.name}`, onclick: onRemove }, "✕");
+  const remove = el(
+    "button",
+    { type: "button", class: "icon", "aria-label": `Remove ${file.name}`, onclick: onRemove },
+    "✕",
+  );
   return el("li", { class: "chip" }, el("span", {}, file.name), el("small", {}, sizeInWords(file.size)), remove);
 }
 
@@ -44,7 +54,10 @@ export function acceptDrops(element, take) {
     event.preventDefault();
     element.classList.add("dropping");
   });
-  element.addEventListener("dragleave", (event) => element.contains(event.relatedTarget) || element.classList.remove("dropping"));
+  element.addEventListener(
+    "dragleave",
+    (event) => element.contains(event.relatedTarget) || element.classList.remove("dropping"),
+  );
   element.addEventListener("drop", (event) => {
     element.classList.remove("dropping");
     if (!hasFiles(event)) return;

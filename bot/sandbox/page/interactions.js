@@ -1,7 +1,7 @@
 // What the user did and what comes of it: waiting, failed, or a form that the bot opens.
 
-import { openModal } from "./modal.js";
 import { Refused } from "./api.js";
+import { openModal } from "./modal.js";
 
 const AUTOCOMPLETE = 4;
 
@@ -9,7 +9,7 @@ const waiting = new Map(); // id of an interaction -> what to do once it is sett
 const settled = new Map(); // the same, where the news was faster than the answer to the request
 
 /**
- * Sends an interaction with `send` (a promise of `{interaction}`) and calls exactly one of: `acknowledged()`, `failed()`
+ * Waits for what comes of `send` (a promise of `{interaction}`) and calls exactly one of: `acknowledged()`, `failed()`
  * when the bot did not answer in time, `refused(sentence)` when Discord's client would not have sent it.
  */
 export async function interact(send, { acknowledged, failed, refused }) {

@@ -1,4 +1,4 @@
-// The list of suggestions under an input: ARIA's combobox pattern. The focus stays in the input; the list follows its keys.
+// The suggestions of an input: ARIA's combobox pattern. The focus stays in the input; the list follows its keys.
 
 import { el, newId } from "./dom.js";
 
@@ -13,7 +13,13 @@ export class Listbox {
   /** `onPick(item)` is called when one is chosen with the pointer; keys are the caller's. */
   constructor({ label, onPick, isMultiple = false }) {
     this.onPick = onPick;
-    this.element = el("div", { class: "listbox", id: newId("listbox"), role: "listbox", "aria-label": label, hidden: true });
+    this.element = el("div", {
+      class: "listbox",
+      id: newId("listbox"),
+      role: "listbox",
+      "aria-label": label,
+      hidden: true,
+    });
     if (isMultiple) this.element.setAttribute("aria-multiselectable", "true");
     // Pressing the pointer must not take the focus away from the input.
     this.element.addEventListener("mousedown", (event) => event.preventDefault());
@@ -92,9 +98,21 @@ export class Listbox {
     const selected = item.isSelected ?? false;
     return el(
       "div",
-      { class: "option", id: `${this.element.id}-${index}`, role: "option", "aria-selected": String(selected), onclick: () => this.onPick(item), onmousemove: () => this.#active === index || this.#activate(index) },
+      {
+        class: "option",
+        id: `${this.element.id}-${index}`,
+        role: "option",
+        "aria-selected": String(selected),
+        onclick: () => this.onPick(item),
+        onmousemove: () => this.#active === index || this.#activate(index),
+      },
       item.mark && el("span", { class: "option-mark", "aria-hidden": "true" }, item.mark),
-      el("span", { class: "option-words" }, el("span", { class: "option-title" }, item.title), item.detail && el("span", { class: "option-detail" }, item.detail)),
+      el(
+        "span",
+        { class: "option-words" },
+        el("span", { class: "option-title" }, item.title),
+        item.detail && el("span", { class: "option-detail" }, item.detail),
+      ),
       item.note && el("span", { class: "option-note" }, item.note),
     );
   }

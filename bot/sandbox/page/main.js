@@ -69,7 +69,9 @@ async function openChannel(channelId) {
   opening += 1;
   const number = opening;
   const path = `/channels/${channelId}`;
-  const [messages, commands] = await persistently(() => Promise.all([session.get(`${path}/messages`), session.get(`${path}/commands`)]));
+  const [messages, commands] = await persistently(() =>
+    Promise.all([session.get(`${path}/messages`), session.get(`${path}/commands`)]),
+  );
   if (number !== opening) return;
   store.channel = store.channels.get(channelId);
   store.commands = commands;
@@ -90,7 +92,9 @@ function drawHeader() {
   const { channel } = store;
   const title = channelTitle(channel);
   document.title = `${title} · Anima's sandbox`;
-  document.getElementById("channel-title").replaceChildren(title, ...(channel.nsfw ? [" ", el("span", { class: "badge" }, "Age-restricted")] : []));
+  document
+    .getElementById("channel-title")
+    .replaceChildren(title, ...(channel.nsfw ? [" ", el("span", { class: "badge" }, "Age-restricted")] : []));
 }
 
 // What happens

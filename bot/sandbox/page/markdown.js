@@ -1,8 +1,8 @@
 // Discord's markdown, from text to elements. Blocks first (code, quotes, headings, lists), then what is in a line.
 
 import { el, link, webAddress } from "./dom.js";
-import { channelTitle, nameOf, roleNamed, store } from "./store.js";
 import { spoiler } from "./spoiler.js";
+import { channelTitle, nameOf, roleNamed, store } from "./store.js";
 import { timestamp } from "./time.js";
 
 /** The elements for a whole message or text display. */
@@ -29,7 +29,7 @@ function blocks(lines) {
     if (paragraph.length > 0) found.push(...inline(paragraph.join("\n")));
     paragraph = [];
   };
-  for (let at = 0; at < lines.length; ) {
+  for (let at = 0; at < lines.length;) {
     const block = codeBlock(lines, at) ?? quote(lines, at) ?? heading(lines, at) ?? list(lines, at);
     if (block === null) {
       paragraph.push(lines[at]);
@@ -116,11 +116,17 @@ const RULES = [
   [/^<@!?(\d+)>/, ([, id]) => mention("user", id, "@", nameOfUser(id))],
   [/^<@&(\d+)>/, ([, id]) => mention("role", id, "@", roleNamed(id)?.name ?? "unknown-role")],
   [/^<#(\d+)>/, ([, id]) => mentionedChannel(id)],
-  [/^<\/([^:>\n]{1,100}):(\d+)>/, ([, name]) => el("span", { class: "mention", "data-command": name }, `/${name}`)],
+  [
+    /^<\/([^:>\n]{1,100}):(\d+)>/,
+    ([, name]) => el("button", { type: "button", class: "mention", "data-command": name }, `/${name}`),
+  ],
   [/^<a?:(\w{2,32}):\d+>/, ([, name]) => el("span", { class: "custom-emoji" }, `:${name}:`)],
   [/^@(everyone|here)\b/, ([all]) => el("span", { class: "mention" }, all)],
   [/^<(https?:\/\/[^\s>]+)>/, ([, address]) => link(address, address)],
-  [/^\[((?:\\.|[^\]\\\n])+)\]\(<?(https?:\/\/[^\s)>]+)>?(?: +"[^"\n]*")?\)/, ([, text, address]) => link(address, ...inline(text))],
+  [
+    /^\[((?:\\.|[^\]\\\n])+)\]\(<?(https?:\/\/[^\s)>]+)>?(?: +"[^"\n]*")?\)/,
+    ([, text, address]) => link(address, ...inline(text)),
+  ],
   [/^https?:\/\/[^\s<]*[^\s<.,:;"')\]!?]/, ([address]) => (webAddress(address) ? link(address, address) : address)],
   [/^\|\|([^]+?)\|\|/, ([, inner]) => spoiler(inline(inner))],
   [/^\*\*\*([^]+?)\*\*\*(?!\*)/, ([, inner]) => el("strong", {}, el("em", {}, ...inline(inner)))],

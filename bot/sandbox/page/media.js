@@ -20,7 +20,11 @@ export function attachments(message) {
 
 /** Pictures beside and below each other: an item has `media`, `description` and `spoiler`. */
 export function gallery(items) {
-  return el("div", { class: `gallery of-${Math.min(items.length, 4)}` }, items.map((item) => galleryItem(item, items.length)));
+  return el(
+    "div",
+    { class: `gallery of-${Math.min(items.length, 4)}` },
+    items.map((item) => galleryItem(item, items.length)),
+  );
 }
 
 function galleryItem(item, count) {
@@ -35,13 +39,23 @@ export function pictureButton(media, description, isAlone) {
   if (media.width) Object.assign(attributes, isAlone ? shownSize(media) : { width: media.width, height: media.height });
   const image = el("img", attributes);
   const name = description ? `Open the picture: ${description}` : "Open the picture";
-  return el("button", { type: "button", class: "picture", "aria-label": name, onclick: () => openInFull(media, description) }, image);
+  return el(
+    "button",
+    { type: "button", class: "picture", "aria-label": name, onclick: () => openInFull(media, description) },
+    image,
+  );
 }
 
 /** A picture that only decorates: a thumbnail, an icon. */
 export function smallPicture(media, description, cssClass) {
   if (!isOwn(media.url)) return elsewhere(media.url, description);
-  return el("img", { class: cssClass, src: stable(media.url), alt: description ?? "", width: media.width, height: media.height });
+  return el("img", {
+    class: cssClass,
+    src: stable(media.url),
+    alt: description ?? "",
+    width: media.width,
+    height: media.height,
+  });
 }
 
 /** One file to save; `file` has `url`, `filename` and `size`. */
@@ -70,7 +84,11 @@ function elsewhere(url, description) {
 
 function openInFull(media, description) {
   const image = el("img", { src: stable(media.url), alt: description });
-  const close = el("button", { type: "button", class: "close", "aria-label": "Close", onclick: () => dialog.close() }, "✕");
+  const close = el(
+    "button",
+    { type: "button", class: "close", "aria-label": "Close", onclick: () => dialog.close() },
+    "✕",
+  );
   const open = link(new URL(media.url, location).href, "Open in a tab");
   const caption = el("p", {}, description, " ", open);
   const dialog = el("dialog", { class: "lightbox", "aria-label": "Picture" }, close, image, caption);

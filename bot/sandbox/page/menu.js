@@ -11,9 +11,17 @@ export function openMenu(groups, anchor, returnTo) {
   const entries = [];
   const menu = el("div", { class: "menu", role: "menu" });
   for (const { label, items } of groups.filter((group) => group.items.length > 0)) {
-    const group = el("div", { role: "group", "aria-label": label }, el("p", { class: "menu-label", "aria-hidden": "true" }, label));
+    const group = el(
+      "div",
+      { role: "group", "aria-label": label },
+      el("p", { class: "menu-label", "aria-hidden": "true" }, label),
+    );
     for (const item of items) {
-      const entry = el("button", { type: "button", role: "menuitem", tabindex: "-1", class: item.isDangerous ? "dangerous" : null }, item.title);
+      const entry = el(
+        "button",
+        { type: "button", role: "menuitem", tabindex: "-1", class: item.isDangerous ? "dangerous" : null },
+        item.title,
+      );
       entry.addEventListener("click", () => {
         close();
         item.run();
@@ -33,7 +41,8 @@ export function openMenu(groups, anchor, returnTo) {
     else if (event.key === "Home") focus(0);
     else if (event.key === "End") focus(-1);
     else if (event.key === "Tab") close();
-    else if (event.key.length === 1) entries.find((entry) => entry.textContent.toLowerCase().startsWith(event.key.toLowerCase()))?.focus();
+    else if (event.key.length === 1)
+      entries.find((entry) => entry.textContent.toLowerCase().startsWith(event.key.toLowerCase()))?.focus();
     else return;
     event.preventDefault();
   });

@@ -1,11 +1,11 @@
 // The messages of the open channel: kept in order, drawn as Discord draws them, changed as news comes in.
 
 import { components, problemOf } from "./components.js";
+import { messageMenu, userMenu } from "./context_menus.js";
 import { el } from "./dom.js";
 import { embeds } from "./embeds.js";
 import { markdown, plainText } from "./markdown.js";
 import { attachments } from "./media.js";
-import { messageMenu, userMenu } from "./menus.js";
 import { avatar } from "./people.js";
 import { channelTitle, isBot, nameOf, store } from "./store.js";
 import { postedAt } from "./time.js";
@@ -62,24 +62,35 @@ export function dropMessage(id) {
 }
 
 /** Draws one message again, with the focus where it was. */
-export function redrawMessage(id) {
+function redrawMessage(id) {
   const message = messages.get(id);
   const old = elementOf(id);
   if (!message || !old) return;
   const ids = [...messages.keys()];
   const wasAtEnd = isAtEnd();
-  const key = old.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+  const giveFocusBack = focusWithin(old);
   const fresh = drawn(message, messages.get(ids[ids.indexOf(id) - 1]));
   old.replaceWith(fresh);
-  if (key) fresh.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus();
+  giveFocusBack(fresh);
   if (wasAtEnd) scrollToEnd();
+}
+
+/** Remembers what has the focus in an element; the result finds it in the element that takes its place. */
+function focusWithin(old) {
+  if (!old.contains(document.activeElement)) return () => {};
+  const { key } = document.activeElement.dataset;
+  const among = "a, button, [tabindex]";
+  const index = [...old.querySelectorAll(among)].indexOf(document.activeElement);
+  return (fresh) =>
+    (fresh.querySelector(`[data-key="${CSS.escape(key ?? "")}"]`) ?? fresh.querySelectorAll(among)[index])?.focus();
 }
 
 /** A line of the client's own at the end of the channel, such as "Sending command…"; returns what removes it. */
 export function addNote(words, { isProblem = false } = {}) {
   const wasAtEnd = isAtEnd();
   const remove = () => note.remove();
-  const note = el("li", { class: `note ${isProblem ? "problem" : ""}`, role: isProblem ? "alert" : null }, el("span", {}, words));
+  const said = el("span", { role: isProblem ? "alert" : "status" }, words);
+  const note = el("li", { class: `note ${isProblem ? "problem" : ""}` }, said);
   if (isProblem) note.append(" ", el("button", { type: "button", class: "link", onclick: remove }, "Dismiss"));
   list.append(note);
   if (wasAtEnd || isProblem) scrollToEnd();
@@ -93,7 +104,12 @@ function draw() {
 
 function beginning() {
   const title = channelTitle(store.channel);
-  return el("li", { class: "beginning" }, el("p", { class: "heading-1" }, title), el("p", {}, `This is the beginning of ${title}. Type / to see the commands of the bot.`));
+  return el(
+    "li",
+    { class: "beginning" },
+    el("p", { class: "heading-1" }, title),
+    el("p", {}, `This is the beginning of ${title}. Type / to see the commands of the bot.`),
+  );
 }
 
 function elementOf(id) {
@@ -111,7 +127,12 @@ function drawn(message, previous) {
   const above = context(message);
   const isContinued = !above && previous && continues(message, previous);
   const mentionsMe = message.mention_everyone || message.mentions.some((user) => user.id === store.session.userId);
-  const cssClass = ["message", isContinued && "continued", isEphemeral && "ephemeral", mentionsMe && !isEphemeral && "mentions-me"];
+  const cssClass = [
+    "message",
+    isContinued && "continued",
+    isEphemeral && "ephemeral",
+    mentionsMe && !isEphemeral && "mentions-me",
+  ];
   const problem = problemOf(message.id);
   const body = el(
     "div",
@@ -136,7 +157,9 @@ function drawn(message, previous) {
 
 function continues(message, previous) {
   const isSoon = Date.parse(message.timestamp) - Date.parse(previous.timestamp) < TOGETHER;
-  return message.author.id === previous.author.id && isSoon && (message.flags & EPHEMERAL) === (previous.flags & EPHEMERAL);
+  return (
+    message.author.id === previous.author.id && isSoon && (message.flags & EPHEMERAL) === (previous.flags & EPHEMERAL)
+  );
 }
 
 /** Above a message: what it answers, or the command that it came by. */
@@ -151,7 +174,14 @@ function context(message) {
   if (!message.command) return null;
   const user = message.interaction_metadata.user;
   const name = message.type === 23 ? message.command : `/${message.command}`;
-  return el("p", { class: "context" }, avatar(user, "tiny"), el("strong", {}, nameOf(user)), " used ", el("span", { class: "command-name" }, name));
+  return el(
+    "p",
+    { class: "context" },
+    avatar(user, "tiny"),
+    el("strong", {}, nameOf(user)),
+    " used ",
+    el("span", { class: "command-name" }, name),
+  );
 }
 
 function excerpt(message) {
@@ -169,16 +199,31 @@ function heading(message) {
   };
   name.addEventListener("click", open);
   name.addEventListener("contextmenu", open);
-  const silent = message.flags & SUPPRESS_NOTIFICATIONS ? el("span", { title: "Sent without a notification" }, "🔕") : null;
-  return el("header", {}, avatar(author), name, isBot(author) && el("span", { class: "badge" }, "APP"), postedAt(message.timestamp), silent);
+  const silent =
+    message.flags & SUPPRESS_NOTIFICATIONS ? el("span", { title: "Sent without a notification" }, "🔕") : null;
+  return el(
+    "header",
+    {},
+    avatar(author),
+    name,
+    isBot(author) && el("span", { class: "badge" }, "APP"),
+    postedAt(message.timestamp),
+    silent,
+  );
 }
 
 function thinking(message) {
-  return el("p", { class: "thinking" }, el("span", { class: "dots", "aria-hidden": "true" }, el("i"), el("i"), el("i")), `${nameOf(message.author)} is thinking…`);
+  return el(
+    "p",
+    { class: "thinking" },
+    el("span", { class: "dots", "aria-hidden": "true" }, el("i"), el("i"), el("i")),
+    `${nameOf(message.author)} is thinking…`,
+  );
 }
 
 function content(message) {
-  const edited = message.edited_timestamp && !message.components.length && el("small", { class: "edited" }, " (edited)");
+  const edited =
+    message.edited_timestamp && !message.components.length && el("small", { class: "edited" }, " (edited)");
   return [
     message.content && el("div", { class: "text" }, ...markdown(message.content), edited),
     attachments(message),
@@ -198,7 +243,17 @@ function dismiss(id) {
 }
 
 function toolbar(message) {
-  const more = el("button", { type: "button", class: "icon more", "aria-haspopup": "menu", "aria-label": `More about the message of ${nameOf(message.author)}`, "data-key": `more/${message.id}` }, "⋯");
+  const more = el(
+    "button",
+    {
+      type: "button",
+      class: "icon more",
+      "aria-haspopup": "menu",
+      "aria-label": `More about the message of ${nameOf(message.author)}`,
+      "data-key": `more/${message.id}`,
+    },
+    "⋯",
+  );
   more.addEventListener("click", () => messageMenu(message, more, more, dismiss));
   return el("div", { class: "toolbar" }, more);
 }
@@ -209,7 +264,7 @@ function isAtEnd() {
   return scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END;
 }
 
-export function scrollToEnd() {
+function scrollToEnd() {
   scroller.scrollTop = scroller.scrollHeight;
   toEnd.hidden = true;
 }
@@ -217,7 +272,7 @@ export function scrollToEnd() {
 toEnd.addEventListener("click", scrollToEnd);
 scroller.addEventListener("scroll", () => isAtEnd() && (toEnd.hidden = true));
 
-/** Tells those who do not see the page of a new message, and of one that was waited for; not of every step in between. */
+/** Tells those who do not see the page of a new message, and of one that was waited for; not of steps in between. */
 function announce(message, before) {
   const isDone = before && before.flags & LOADING && !(message.flags & LOADING);
   const gotPicture = before && hasPicture(message) && !hasPicture(before);
@@ -227,14 +282,26 @@ function announce(message, before) {
 }
 
 function hasPicture(message) {
-  return message.attachments.some((one) => one.width) || walk(message.components).some((component) => component.type === 12);
+  return (
+    message.attachments.some((one) => one.width) || walk(message.components).some((component) => component.type === 12)
+  );
 }
 
 function spoken(message) {
   const texts = walk(message.components).filter((component) => component.type === 10);
-  return plainText([message.content, ...texts.map((text) => text.content), ...message.embeds.map((one) => one.title ?? one.description ?? "")].join("\n"));
+  return plainText(
+    [
+      message.content,
+      ...texts.map((text) => text.content),
+      ...message.embeds.map((one) => one.title ?? one.description ?? ""),
+    ].join("\n"),
+  );
 }
 
 function walk(found) {
-  return found.flatMap((component) => [component, ...walk(component.components ?? []), ...walk(component.accessory ? [component.accessory] : [])]);
+  return found.flatMap((component) => [
+    component,
+    ...walk(component.components ?? []),
+    ...walk(component.accessory ? [component.accessory] : []),
+  ]);
 }

@@ -26,11 +26,31 @@ export function openModal(modal, interactionId) {
   const problem = el("p", { class: "problem", role: "alert" });
   const send = el("button", { class: "button primary", type: "submit" }, "Submit");
   const cancel = el("button", { class: "button quiet", type: "button", onclick: () => dialog.close() }, "Cancel");
-  const close = el("button", { type: "button", class: "close", "aria-label": "Close", onclick: () => dialog.close() }, "✕");
+  const close = el(
+    "button",
+    { type: "button", class: "close", "aria-label": "Close", onclick: () => dialog.close() },
+    "✕",
+  );
   const fields = modal.components.map((component) => part(component, channel, readers));
-  const form = el("form", { novalidate: true }, el("div", { class: "modal-fields" }, fields), problem, el("div", { class: "modal-end" }, cancel, send));
-  const about = el("p", { class: "modal-about" }, `What you enter goes to ${nameOf(store.users.get(store.view.bot_id))}, on this computer.`);
-  const dialog = el("dialog", { class: "modal", "aria-labelledby": title.id }, el("header", {}, title, close), about, form);
+  const form = el(
+    "form",
+    { novalidate: true },
+    el("div", { class: "modal-fields" }, fields),
+    problem,
+    el("div", { class: "modal-end" }, cancel, send),
+  );
+  const about = el(
+    "p",
+    { class: "modal-about" },
+    `What you enter goes to ${nameOf(store.users.get(store.view.bot_id))}, on this computer.`,
+  );
+  const dialog = el(
+    "dialog",
+    { class: "modal", "aria-labelledby": title.id },
+    el("header", {}, title, close),
+    about,
+    form,
+  );
   const returnTo = document.activeElement;
 
   form.addEventListener("submit", (event) => {
@@ -68,26 +88,52 @@ function part(component, channel, readers) {
 function field(words, input, channel, readers) {
   const id = newId("field");
   const isRequired = input.type !== CHECKBOX && input.required !== false && input.min_values !== 0;
-  const text = [words.label ?? input.placeholder ?? "", isRequired && el("span", { class: "required", title: "required" }, " *")];
+  const text = [
+    words.label ?? input.placeholder ?? "",
+    isRequired && el("span", { class: "required", title: "required" }, " *"),
+  ];
   const description = words.description && el("p", { class: "description", id: `${id}-about` }, words.description);
   const about = words.description ? `${id}-about` : null;
   if (input.type === RADIO_GROUP || input.type === CHECKBOX_GROUP) {
     const group = choices(input, id, readers);
     return el("fieldset", { class: "field", "aria-describedby": about }, el("legend", {}, text), description, group);
   }
-  const control = controls[input.type]?.({ input, id, about, isRequired, channel, readers }) ?? controls.select({ input, id, channel, readers });
-  const label = el(input.type === TEXT_INPUT || input.type === CHECKBOX ? "label" : "span", { class: "label", id: `${id}-label` }, text);
+  const control =
+    controls[input.type]?.({ input, id, about, isRequired, channel, readers }) ??
+    controls.select({ input, id, channel, readers });
+  const label = el(
+    input.type === TEXT_INPUT || input.type === CHECKBOX ? "label" : "span",
+    { class: "label", id: `${id}-label` },
+    text,
+  );
   if (label.tagName === "LABEL") label.htmlFor = id;
-  const parts = input.type === CHECKBOX ? [el("div", { class: "choice" }, control, label), description] : [label, description, control];
+  const parts =
+    input.type === CHECKBOX
+      ? [el("div", { class: "choice" }, control, label), description]
+      : [label, description, control];
   return el("div", { class: "field" }, parts);
 }
 
 const controls = {
   [TEXT_INPUT]({ input, id, about, isRequired, readers }) {
     const isLong = input.style === PARAGRAPH;
-    const attributes = { id, name: input.custom_id, placeholder: input.placeholder, minlength: input.min_length, maxlength: input.max_length ?? 4000 };
-    Object.assign(attributes, { "aria-required": isRequired ? "true" : null, "aria-describedby": about, autocomplete: "off", value: input.value ?? "" });
-    const box = el(isLong ? "textarea" : "input", isLong ? { ...attributes, rows: 4 } : { ...attributes, type: "text" });
+    const attributes = {
+      id,
+      name: input.custom_id,
+      placeholder: input.placeholder,
+      minlength: input.min_length,
+      maxlength: input.max_length ?? 4000,
+    };
+    Object.assign(attributes, {
+      "aria-required": isRequired ? "true" : null,
+      "aria-describedby": about,
+      autocomplete: "off",
+      value: input.value ?? "",
+    });
+    const box = el(
+      isLong ? "textarea" : "input",
+      isLong ? { ...attributes, rows: 4 } : { ...attributes, type: "text" },
+    );
     readers.set(input.custom_id, () => box.value);
     return box;
   },
@@ -110,12 +156,19 @@ const controls = {
 
 function choices(input, id, readers) {
   const type = input.type === RADIO_GROUP ? "radio" : "checkbox";
-  const boxes = input.options.map((option) => el("input", { type, id: newId("choice"), name: id, value: option.value, checked: Boolean(option.default) }));
+  const boxes = input.options.map((option) =>
+    el("input", { type, id: newId("choice"), name: id, value: option.value, checked: Boolean(option.default) }),
+  );
   readers.set(input.custom_id, () => {
     const chosen = boxes.filter((box) => box.checked).map((box) => box.value);
     return type === "radio" ? (chosen[0] ?? null) : chosen;
   });
   return input.options.map((option, index) =>
-    el("div", { class: "choice" }, boxes[index], el("label", { for: boxes[index].id }, option.label, option.description && el("small", {}, option.description))),
+    el(
+      "div",
+      { class: "choice" },
+      boxes[index],
+      el("label", { for: boxes[index].id }, option.label, option.description && el("small", {}, option.description)),
+    ),
   );
 }

@@ -10,9 +10,13 @@ import { store } from "./store.js";
 const STRING = 3;
 const INTEGER = 4;
 const BOOLEAN = 5;
-const NUMBER = 10;
 const ATTACHMENT = 11;
-const ENTITIES = { 6: userItems, 7: (channel, option) => channelItems(channel, option.channel_types), 8: roleItems, 9: mentionableItems };
+const ENTITIES = {
+  6: userItems,
+  7: (channel, option) => channelItems(channel, option.channel_types),
+  8: roleItems,
+  9: mentionableItems,
+};
 const LARGEST_INTEGER = 2 ** 53;
 const PAUSE_BEFORE_ASKING = 250; // milliseconds without a key until an autocomplete is asked
 
@@ -22,8 +26,17 @@ export class Problem extends Error {}
 /** The field for one option. `form` has `changed(field)`: its suggestions or its value are others now. */
 export function optionField(option, form) {
   if (option.type === ATTACHMENT) return new FileField(option, form);
-  if (option.choices.length > 0) return new ListField(option, form, option.choices.map((choice) => ({ title: choice.shown, value: choice.value })));
-  if (option.type === BOOLEAN) return new ListField(option, form, [{ title: "True", value: true }, { title: "False", value: false }]);
+  if (option.choices.length > 0)
+    return new ListField(
+      option,
+      form,
+      option.choices.map((choice) => ({ title: choice.shown, value: choice.value })),
+    );
+  if (option.type === BOOLEAN)
+    return new ListField(option, form, [
+      { title: "True", value: true },
+      { title: "False", value: false },
+    ]);
   if (ENTITIES[option.type]) return new ListField(option, form, ENTITIES[option.type](store.channel, option));
   return option.autocomplete ? new CompletedField(option, form) : new TypedField(option, form);
 }
@@ -50,7 +63,12 @@ class Field {
     this.input = input;
     input.id = this.id;
     if (this.option.required) input.setAttribute("aria-required", "true");
-    this.element = el("div", { class: "option-field" }, el("label", { for: this.id }, this.option.shown), this.box ?? input);
+    this.element = el(
+      "div",
+      { class: "option-field" },
+      el("label", { for: this.id }, this.option.shown),
+      this.box ?? input,
+    );
     input.addEventListener("focus", () => this.form.changed(this));
     input.addEventListener("input", () => this.typed());
   }
@@ -89,7 +107,13 @@ class TypedField extends Field {
   constructor(option, form) {
     super(option, form);
     const isText = option.type === STRING;
-    const attributes = { rows: 1, autocomplete: "off", spellcheck: "false", enterkeyhint: "send", inputmode: isText ? null : option.type === INTEGER ? "numeric" : "decimal" };
+    const attributes = {
+      rows: 1,
+      autocomplete: "off",
+      spellcheck: "false",
+      enterkeyhint: "send",
+      inputmode: isText ? null : option.type === INTEGER ? "numeric" : "decimal",
+    };
     this.frame(el("textarea", attributes));
   }
 
@@ -112,13 +136,15 @@ class TypedField extends Field {
     if (type === STRING) {
       const value = text.trim();
       const length = [...value].length;
-      if (length < (shortest ?? 0) || length > (longest ?? 6000)) throw this.problem(`This takes ${limitsOf(this.option)}; there are ${length}.`);
+      if (length < (shortest ?? 0) || length > (longest ?? 6000))
+        throw this.problem(`This takes ${limitsOf(this.option)}; there are ${length}.`);
       return value;
     }
     const value = Number(text.trim());
     if (type === INTEGER && !/^[+-]?\d+$/.test(text.trim())) throw this.problem("This takes a whole number.");
     if (!Number.isFinite(value)) throw this.problem("This takes a number.");
-    if (value < (low ?? -LARGEST_INTEGER) || value > (high ?? LARGEST_INTEGER)) throw this.problem(`This takes a number, ${limitsOf(this.option) || "not as large"}.`);
+    if (value < (low ?? -LARGEST_INTEGER) || value > (high ?? LARGEST_INTEGER))
+      throw this.problem(`This takes a number, ${limitsOf(this.option) || "not as large"}.`);
     return value;
   }
 }
@@ -205,7 +231,8 @@ class ListField extends Field {
   }
 
   get suggestions() {
-    if (this.#chosen) return this.#items.map((item) => ({ ...item, isSelected: sameValue(item.value, this.#chosen.value) }));
+    if (this.#chosen)
+      return this.#items.map((item) => ({ ...item, isSelected: sameValue(item.value, this.#chosen.value) }));
     return matching(this.#items, this.input.value);
   }
 
@@ -249,7 +276,8 @@ class FileField extends Field {
   value() {
     this.requireFilled();
     const [file] = this.picker.files();
-    if (file && file.size > store.view.me.upload_limit) throw this.problem(`${file.name} is too large; ${store.view.me.upload_limit >> 20} MiB is the most.`);
+    if (file && file.size > store.view.me.upload_limit)
+      throw this.problem(`${file.name} is too large; ${store.view.me.upload_limit >> 20} MiB is the most.`);
     return file;
   }
 }

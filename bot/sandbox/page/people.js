@@ -8,6 +8,9 @@ const HUES = [210, 340, 150, 35, 275, 0, 185, 95];
 
 export function avatar(user, size = "") {
   const circle = el("span", { class: `avatar ${size}`, "aria-hidden": "true" }, nameOf(user).charAt(0).toUpperCase());
-  circle.style.setProperty("--hue", user.bot ? OF_THE_BOT : HUES[Number((BigInt(user.id) >> 22n) / 86_400_000n % BigInt(HUES.length))]);
+  circle.style.setProperty(
+    "--hue",
+    user.bot ? OF_THE_BOT : HUES[Number(((BigInt(user.id) >> 22n) / 86_400_000n) % BigInt(HUES.length))],
+  );
   return circle;
 }

@@ -10,31 +10,55 @@ const SOURCES = { 5: userItems, 6: roleItems, 7: mentionableItems, 8: channelIte
 const DEFAULT_KINDS = { user: "user", role: "role", channel: "channel" };
 
 /** What a select component offers: items with a `value`. */
-export function itemsOf(select, channel) {
+function itemsOf(select, channel) {
   if (select.type === STRING_SELECT) {
-    return select.options.map((option) => ({ title: option.label, detail: option.description, mark: option.emoji?.name, value: option.value }));
+    return select.options.map((option) => ({
+      title: option.label,
+      detail: option.description,
+      mark: option.emoji?.name,
+      value: option.value,
+    }));
   }
   return SOURCES[select.type](channel, select.channel_types);
 }
 
 export function defaultsOf(select) {
-  if (select.type === STRING_SELECT) return select.options.filter((option) => option.default).map((option) => option.value);
+  if (select.type === STRING_SELECT)
+    return select.options.filter((option) => option.default).map((option) => option.value);
   return (select.default_values ?? []).map((value) => ({ [DEFAULT_KINDS[value.type]]: value.id }));
 }
 
 /**
- * The button of a select menu. `onChosen(values)` is called when a choice was made that differs from before. `key` marks
- * the button, so that the focus finds it again when its message is drawn anew.
+ * The button of a select menu. `onChosen(values)` is called when a choice was made that differs from before. `key`
+ * marks the button, so that the focus finds it again when its message is drawn anew.
  */
-export function selectButton(select, channel, { onChosen, label = null, labelledBy = null, chosen = defaultsOf(select), key = null }) {
+export function selectButton(
+  select,
+  channel,
+  { onChosen, label = null, labelledBy = null, chosen = defaultsOf(select), key = null },
+) {
   const items = itemsOf(select, channel);
   const least = select.required === false ? 0 : select.min_values;
   let values = chosen;
   const words = el("span", { class: "select-words" });
-  const button = el("button", { type: "button", class: "select", "aria-haspopup": "listbox", "aria-expanded": "false", disabled: select.disabled, "data-key": key }, words, el("span", { class: "select-arrow", "aria-hidden": "true" }, "▾"));
+  const button = el(
+    "button",
+    {
+      type: "button",
+      class: "select",
+      "aria-haspopup": "listbox",
+      "aria-expanded": "false",
+      disabled: select.disabled,
+      "data-key": key,
+    },
+    words,
+    el("span", { class: "select-arrow", "aria-hidden": "true" }, "▾"),
+  );
 
   const say = () => {
-    const titles = items.filter((item) => values.some((value) => sameValue(value, item.value))).map((item) => item.title);
+    const titles = items
+      .filter((item) => values.some((value) => sameValue(value, item.value)))
+      .map((item) => item.title);
     words.textContent = titles.join(", ") || select.placeholder || "Make a selection";
     words.classList.toggle("placeholder", titles.length === 0);
     const name = label ?? select.placeholder ?? "Selection";
@@ -46,13 +70,19 @@ export function selectButton(select, channel, { onChosen, label = null, labelled
 
   const open = () => {
     button.setAttribute("aria-expanded", "true");
-    chooseFrom(items, values, { least, most: select.max_values, label: label ?? select.placeholder ?? "Selection" }, button, (picked) => {
-      button.setAttribute("aria-expanded", "false");
-      if (picked === null || sameValue(picked, values)) return;
-      values = picked;
-      say();
-      onChosen(picked);
-    });
+    chooseFrom(
+      items,
+      values,
+      { least, most: select.max_values, label: label ?? select.placeholder ?? "Selection" },
+      button,
+      (picked) => {
+        button.setAttribute("aria-expanded", "false");
+        if (picked === null || sameValue(picked, values)) return;
+        values = picked;
+        say();
+        onChosen(picked);
+      },
+    );
   };
   button.addEventListener("click", open);
   button.addEventListener("keydown", (event) => {
@@ -67,18 +97,18 @@ export function selectButton(select, channel, { onChosen, label = null, labelled
 function chooseFrom(items, before, { least, most, label }, anchor, onDone) {
   let picked = [...before];
   const isMultiple = most > 1;
-  const input = el("input", { class: "select-filter", type: "text", placeholder: "Search", "aria-label": `Search: ${label}`, autocomplete: "off", spellcheck: "false" });
+  const input = el("input", {
+    class: "select-filter",
+    type: "text",
+    placeholder: "Search",
+    "aria-label": `Search: ${label}`,
+    autocomplete: "off",
+    spellcheck: "false",
+  });
   const list = new Listbox({ label, isMultiple, onPick: pick });
   list.attach(input);
   const done = el("button", { type: "button", class: "button primary", onclick: () => close("done") }, "Done");
   const note = el("p", { class: "select-note", role: "status" });
-  const close = openPopup(el("div", { class: "select-popup" }, input, list.element, isMultiple && el("div", { class: "select-end" }, note, done)), anchor, (reason) => {
-    const isFit = picked.length >= least && picked.length <= most;
-    const hadFocus = document.activeElement === document.body;
-    onDone(reason === "escape" || !isFit ? null : picked);
-    if (reason !== "outside" || hadFocus) focusAgain(anchor);
-  });
-
   function show(active) {
     const shown = matching(items, input.value).map((item) => ({ ...item, isSelected: isPicked(item) }));
     list.show(input, shown, active ?? (input.value ? 0 : -1));
@@ -110,8 +140,23 @@ function chooseFrom(items, before, { least, most, label }, anchor, onDone) {
     else return;
     event.preventDefault();
   });
-  const chosenAt = items.findIndex(isPicked);
-  show(Math.max(chosenAt, 0));
+  show(Math.max(items.findIndex(isPicked), 0)); // filled before it is placed, so that its size is known
+  const close = openPopup(
+    el(
+      "div",
+      { class: "select-popup" },
+      input,
+      list.element,
+      isMultiple && el("div", { class: "select-end" }, note, done),
+    ),
+    anchor,
+    (reason) => {
+      const isFit = picked.length >= least && picked.length <= most;
+      const isFocusLost = document.activeElement === document.body;
+      onDone(reason === "escape" || !isFit ? null : picked);
+      if (reason !== "outside" || isFocusLost) focusAgain(anchor);
+    },
+  );
   input.focus();
 }
 

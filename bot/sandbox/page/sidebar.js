@@ -1,7 +1,7 @@
 // Beside the messages: channels on one side with who uses the page, members on the other.
 
+import { userMenu } from "./context_menus.js";
 import { el } from "./dom.js";
-import { userMenu } from "./menus.js";
 import { avatar } from "./people.js";
 import { channelName, channelTitle, isBot, membersOf, nameOf, store } from "./store.js";
 import { openChannel, switchTo } from "./switching.js";
@@ -23,7 +23,9 @@ const unread = new Set();
 export function offerPeople({ people, languages: offered }, onLanguage) {
   who.replaceChildren(...people.map((user) => el("option", { value: user.id }, `${nameOf(user)} (${user.about})`)));
   who.addEventListener("change", () => switchTo(who.value));
-  languages.replaceChildren(...offered.map((locale) => el("option", { value: locale }, LANGUAGE_NAMES[locale] ?? locale)));
+  languages.replaceChildren(
+    ...offered.map((locale) => el("option", { value: locale }, LANGUAGE_NAMES[locale] ?? locale)),
+  );
   languages.addEventListener("change", () => onLanguage(languages.value));
 }
 
@@ -31,12 +33,21 @@ export function drawSidebar() {
   const { view, session } = store;
   who.value = session.userId;
   const { locale } = view.me;
-  if (![...languages.options].some((option) => option.value === locale)) languages.append(el("option", { value: locale }, locale));
+  if (![...languages.options].some((option) => option.value === locale))
+    languages.append(el("option", { value: locale }, locale));
   languages.value = locale;
   document.getElementById("me").replaceChildren(avatar(store.users.get(session.userId)));
   channels.replaceChildren(
-    ...view.guilds.map((guild) => group(guild.name, guild.channels.map((channel) => ({ ...channel, guild })))),
-    group("Private messages", view.private_channels.map((channel) => ({ ...channel, guild: null }))),
+    ...view.guilds.map((guild) =>
+      group(
+        guild.name,
+        guild.channels.map((channel) => ({ ...channel, guild })),
+      ),
+    ),
+    group(
+      "Private messages",
+      view.private_channels.map((channel) => ({ ...channel, guild: null })),
+    ),
   );
   drawMembers();
 }
@@ -51,8 +62,11 @@ export function markRead(channelId) {
   unread.delete(channelId);
 }
 
-export function closeDrawers() {
-  for (const [button, side] of [[drawerButton, drawer], [membersButton, members]]) {
+function closeDrawers() {
+  for (const [button, side] of [
+    [drawerButton, drawer],
+    [membersButton, members],
+  ]) {
     side.classList.remove("open");
     button.setAttribute("aria-expanded", "false");
   }
@@ -60,12 +74,26 @@ export function closeDrawers() {
 
 function group(title, found) {
   const id = `group-${title.replace(/\W+/g, "-")}`;
-  return el("section", { "aria-labelledby": id }, el("h2", { id }, title), el("ul", {}, found.map((channel) => el("li", {}, channelLink(channel)))));
+  return el(
+    "section",
+    { "aria-labelledby": id },
+    el("h2", { id }, title),
+    el(
+      "ul",
+      {},
+      found.map((channel) => el("li", {}, channelLink(channel))),
+    ),
+  );
 }
 
 function channelLink(channel) {
   const isOpen = channel.id === store.channel.id;
-  const attributes = { id: `channel-${channel.id}`, href: `#${store.session.userId}/${channel.id}`, class: channel.type === THREAD ? "thread" : null, "aria-current": isOpen ? "page" : null };
+  const attributes = {
+    id: `channel-${channel.id}`,
+    href: `#${store.session.userId}/${channel.id}`,
+    class: channel.type === THREAD ? "thread" : null,
+    "aria-current": isOpen ? "page" : null,
+  };
   return el("a", { ...attributes, onclick: closeDrawers }, channelWords(channel));
 }
 
@@ -75,7 +103,8 @@ function channelWords(channel) {
     el("span", { class: "sign", "aria-hidden": "true" }, sign),
     el("span", { class: "channel-name" }, channelName(channel)),
     channel.nsfw && el("span", { class: "badge", title: "Age-restricted" }, "18+"),
-    unread.has(channel.id) && el("span", { class: "unread" }, el("span", { class: "visually-hidden" }, "unread messages")),
+    unread.has(channel.id) &&
+      el("span", { class: "unread" }, el("span", { class: "visually-hidden" }, "unread messages")),
   ].filter(Boolean);
 }
 
@@ -86,7 +115,17 @@ function drawMembers() {
     const roles = (channel.guild?.members[user.id] ?? []).map((id) => rolesById.get(id)?.name).filter(Boolean);
     const about = user.id === channel.guild?.owner_id ? "owner" : roles.join(", ");
     const state = isBot(user) ? (view.bot_is_connected ? "online" : "offline") : null;
-    const row = el("button", { type: "button", class: "member", "aria-haspopup": "menu" }, avatar(user), el("span", { class: "member-words" }, el("span", {}, nameOf(user), isBot(user) && el("span", { class: "badge" }, "APP")), el("small", {}, [state, about].filter(Boolean).join(" · "))));
+    const row = el(
+      "button",
+      { type: "button", class: "member", "aria-haspopup": "menu" },
+      avatar(user),
+      el(
+        "span",
+        { class: "member-words" },
+        el("span", {}, nameOf(user), isBot(user) && el("span", { class: "badge" }, "APP")),
+        el("small", {}, [state, about].filter(Boolean).join(" · ")),
+      ),
+    );
     row.addEventListener("click", () => userMenu(user, row, row));
     row.addEventListener("contextmenu", (event) => {
       event.preventDefault();

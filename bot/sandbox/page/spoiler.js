@@ -7,10 +7,15 @@ const shown = new Set();
 /** Hidden words of a text. */
 export function spoiler(children) {
   const words = el("span", { class: "spoiler-words" }, ...children);
-  const cover = el("span", { class: "spoiler", role: "button", tabindex: "0", "aria-label": "Spoiler: show it" }, words);
+  const cover = el(
+    "span",
+    { class: "spoiler", role: "button", tabindex: "0", "aria-label": "Spoiler: show it" },
+    words,
+  );
   words.inert = true;
   const reveal = (event) => {
-    if (cover.classList.contains("shown") || (event.type === "keydown" && event.key !== "Enter" && event.key !== " ")) return;
+    if (cover.classList.contains("shown") || (event.type === "keydown" && event.key !== "Enter" && event.key !== " "))
+      return;
     event.preventDefault();
     cover.classList.add("shown");
     words.inert = false;

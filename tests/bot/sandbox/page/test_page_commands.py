@@ -181,6 +181,12 @@ async def test_a_command_that_is_pasted_whole_is_taken_apart(stage: Stage, scree
     assert stage.bot.seen[0][0] == "a cat"
 
 
+async def test_a_mention_of_a_command_begins_it(stage: Stage, screen: Screen) -> None:
+    await stage.discord.say(stage.discord.world.bob, stage.discord.world.general, "try </anima imagine:1>")
+    await screen.button("/anima imagine", screen.last).click()
+    await expect(screen.option_field("prompt")).to_be_focused()
+
+
 async def test_a_file_that_is_dropped_goes_to_the_option_for_it(stage: Stage, screen: Screen) -> None:
     await screen.pick_command("anima imagine")
     await screen.type("x")

@@ -141,6 +141,14 @@ async def test_several_values_are_sent_when_done(stage: Stage, screen: Screen) -
     await expect(screen.button("Samplers: Euler, Heun", screen.last)).to_be_focused()
 
 
+async def test_a_menu_at_the_end_of_the_screen_opens_within_it(stage: Stage, screen: Screen) -> None:
+    await shown(stage, lambda i: i.response.send_message("choose", view=Menus(stage)))
+    await screen.button("Where", screen.last).click()
+    box = await screen.page.locator(".popup").bounding_box()
+    assert box is not None and box["y"] > 0 and box["y"] + box["height"] <= 800
+    await expect(screen.options.last).to_be_in_viewport(ratio=1)
+
+
 async def test_escape_leaves_a_menu_without_a_choice(stage: Stage, screen: Screen) -> None:
     await shown(stage, lambda i: i.response.send_message("choose", view=Menus(stage)))
     await screen.button("Samplers", screen.last).press("Enter")

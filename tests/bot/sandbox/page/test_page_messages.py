@@ -115,6 +115,19 @@ async def test_a_spoiler_that_was_shown_stays_shown_through_an_edit(stage: Stage
     await expect(screen.button("Spoiler: show it")).to_have_count(0)
 
 
+async def test_the_focus_stays_in_a_message_that_changes(stage: Stage, screen: Screen) -> None:
+    async def answer(interaction: discord.Interaction) -> None:
+        await interaction.response.send_message("one", file=file("a.png"))
+        stage.bot.seen.append(interaction)
+
+    await shown(stage, answer)
+    picture = screen.last.locator(".picture")
+    await picture.focus()
+    await stage.bot.seen[0].edit_original_response(content="two")
+    await expect(screen.last).to_contain_text("two")
+    await expect(picture).to_be_focused()
+
+
 async def test_hidden_words_show_when_they_are_pressed(stage: Stage, screen: Screen) -> None:
     world = stage.discord.world
     await stage.discord.say(world.bob, world.general, "it was ||the butler||")

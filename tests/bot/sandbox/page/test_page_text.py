@@ -58,7 +58,7 @@ EXAMPLES = [
     ("[words](javascript:alert(1))", "[words](javascript:alert(1))"),
     ("<b>bold</b>", "&lt;b&gt;bold&lt;/b&gt;"),
     ("@everyone", '<span class="mention">@everyone</span>'),
-    ("</anima imagine:1>", '<span class="mention">/anima imagine</span>'),
+    ("</anima imagine:1>", '<button class="mention">/anima imagine</button>'),
     ("<@1> <#2> <@&3>", '<span class="mention">@unknown-user</span> <span class="mention">#unknown</span> '
      '<span class="mention">@unknown-role</span>'),
     ("<:smile:123>", '<span class="custom-emoji">:smile:</span>'),

@@ -13,22 +13,40 @@ const EPHEMERAL = 1 << 6;
 
 export function messageMenu(message, anchor, returnTo, dismiss) {
   const isEphemeral = Boolean(message.flags & EPHEMERAL);
-  const apps = isEphemeral ? [] : commandsOfType(MESSAGE_MENU).map((command) => entry(command, `/messages/${message.id}/menu`, {}));
+  const apps = isEphemeral
+    ? []
+    : commandsOfType(MESSAGE_MENU).map((command) => entry(command, `/messages/${message.id}/menu`, {}));
   const own = [];
   if (message.content) own.push({ title: "Copy text", run: () => navigator.clipboard?.writeText(message.content) });
   own.push({ title: "Copy message ID", run: () => navigator.clipboard?.writeText(message.id) });
   const mayDelete = message.author.id === store.session.userId || store.channel.may_manage_messages;
   if (isEphemeral) own.push({ title: "Dismiss message", run: () => dismiss(message.id) });
   else if (mayDelete) own.push({ title: "Delete message", isDangerous: true, run: () => remove(message) });
-  openMenu([{ label: "Apps", items: apps }, { label: "Message", items: own }], anchor, returnTo);
+  openMenu(
+    [
+      { label: "Apps", items: apps },
+      { label: "Message", items: own },
+    ],
+    anchor,
+    returnTo,
+  );
 }
 
 export function userMenu(user, anchor, returnTo) {
-  const apps = commandsOfType(USER_MENU).map((command) => entry(command, `/channels/${store.channel.id}/user-menu`, { user: user.id }));
+  const apps = commandsOfType(USER_MENU).map((command) =>
+    entry(command, `/channels/${store.channel.id}/user-menu`, { user: user.id }),
+  );
   const own = [{ title: "Copy user ID", run: () => navigator.clipboard?.writeText(user.id) }];
   const canBeUsed = !user.bot && user.id !== store.session.userId;
   if (canBeUsed) own.unshift({ title: `Use the sandbox as ${nameOf(user)}`, run: () => switchTo(user.id) });
-  openMenu([{ label: "Apps", items: apps }, { label: nameOf(user), items: own }], anchor, returnTo);
+  openMenu(
+    [
+      { label: "Apps", items: apps },
+      { label: nameOf(user), items: own },
+    ],
+    anchor,
+    returnTo,
+  );
 }
 
 function commandsOfType(type) {
@@ -36,7 +54,10 @@ function commandsOfType(type) {
 }
 
 function entry(command, path, payload) {
-  return { title: command.shown, run: () => send(store.session.post(path, { ...payload, command: command.name }), command.shown) };
+  return {
+    title: command.shown,
+    run: () => send(store.session.post(path, { ...payload, command: command.name }), command.shown),
+  };
 }
 
 /** Sends a command, with a line in the channel that says how it gets on until the bot has answered. */
@@ -46,7 +67,11 @@ export function send(request, name) {
     endSending();
     addNote(sentence, { isProblem: true });
   };
-  return interact(request, { acknowledged: endSending, failed: () => complain(`${name}: The application did not respond`), refused: complain });
+  return interact(request, {
+    acknowledged: endSending,
+    failed: () => complain(`${name}: The application did not respond`),
+    refused: complain,
+  });
 }
 
 async function remove(message) {
