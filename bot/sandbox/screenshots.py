@@ -21,7 +21,7 @@ from bot.sandbox.world import User
 from bot.settings import MINIATURE, Settings
 
 FOLDER = Path("docs/pictures")
-WIDTH, HEIGHT = 1200, 780
+WIDTH, HEIGHT = 1280, 820
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 PATIENCE = 120_000
 """Milliseconds for a picture, the loading of the model included."""

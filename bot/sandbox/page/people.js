@@ -4,7 +4,7 @@ import { el } from "./dom.js";
 import { nameOf } from "./store.js";
 
 const OF_THE_BOT = 355;
-const HUES = [210, 340, 150, 35, 275, 0, 185, 95];
+const HUES = [210, 255, 150, 60, 300, 30, 185, 120];
 
 export function avatar(user, size = "") {
   const circle = el("span", { class: `avatar ${size}`, "aria-hidden": "true" }, nameOf(user).charAt(0).toUpperCase());
