@@ -3,11 +3,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install run test lint
+.PHONY: install run test lint screenshots
 
 install: .venv/installed
 
-# Draws PROMPT in the sandbox, with no Discord account, no GPU and no download.
+# Opens the sandbox: the bot in a Discord of one's own, with no account, no GPU and no download. With PROMPT it draws
+# that one picture instead.
 run: .venv/installed
 	@$(BIN)/anima sandbox $(if $(PROMPT),--prompt '$(subst ','\'',$(PROMPT))')
 
@@ -18,6 +19,10 @@ lint: .venv/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+# Takes the README's pictures of the sandbox anew.
+screenshots: .venv/installed-dev
+	$(BIN)/python -m bot.sandbox.screenshots
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \

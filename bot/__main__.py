@@ -15,7 +15,7 @@ from bot.command_line import benchmark, doctor, download, fail, generate
 if TYPE_CHECKING:
     from bot.settings import Settings
 
-DEFAULT_PROMPT = "@micah, long hair, pink hair, green background"
+SANDBOX_PORT = 8642
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -34,14 +34,26 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run the bot on Discord (needs DISCORD_TOKEN)")
     run.set_defaults(command=_run)
 
-    sandbox = commands.add_parser("sandbox", help="try the bot without Discord, on this machine alone")
-    sandbox.add_argument("--prompt", default=DEFAULT_PROMPT, help="what to draw")
-    sandbox.add_argument("--pictures", type=Path, default=Path("pictures"), help="the folder to save pictures in")
+    sandbox = commands.add_parser(
+        "sandbox",
+        help="try the bot without Discord, on this machine alone",
+        description="Shows a Discord of one's own, with the bot in it, as a page in the browser. "
+        "Only this computer can reach it, and nothing is sent anywhere.",
+    )
+    sandbox.add_argument("--port", type=_port, default=SANDBOX_PORT, help="where the page is (default: %(default)s)")
+    sandbox.add_argument("--prompt", help="draw this one picture instead, without a page")
+    sandbox.add_argument("--pictures", type=Path, default=Path("pictures"), help="the folder to save that picture in")
     sandbox.set_defaults(command=_sandbox)
 
     for command in (generate, download, doctor, benchmark):
         command.add_parser(commands)
     return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; it is a number up to 65535, or 0 for any that is free")
+    return int(text)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -52,9 +64,30 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _sandbox(options: argparse.Namespace) -> None:
+    logging.getLogger("discord.client").setLevel(logging.ERROR)  # it would warn that it cannot speak in voice channels
+    if options.prompt is not None:
+        _draw_one(options)
+        return
+    try:
+        _serve_page(options)
+    except KeyboardInterrupt:
+        print()  # Ctrl-C is how the sandbox ends
+
+
+def _draw_one(options: argparse.Namespace) -> None:
     from bot.sandbox.session import draw_one
 
     _until_it_ends(lambda settings: draw_one(settings, options.prompt, options.pictures))
+
+
+def _serve_page(options: argparse.Namespace) -> None:
+    from bot.sandbox.session import serve_page
+    from bot.sandbox.standin import CannotListen
+
+    try:
+        _until_it_ends(lambda settings: serve_page(settings, options.port))
+    except CannotListen as error:
+        fail(str(error))
 
 
 def _until_it_ends(serve: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:

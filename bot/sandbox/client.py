@@ -59,6 +59,14 @@ class Client:
         self._commands = commands
         self._cdn = cdn
 
+    def offered(self, user: User, channel: Channel) -> list[JSON]:
+        """The commands that the client shows this user in `channel`: in its picker and its menus."""
+        return [
+            command
+            for command in self._commands.visible_in(channel.guild.id if channel.guild else None)
+            if self._why_not_usable(user, channel, command) is None
+        ]
+
     def slash(self, user: User, channel: Channel, name: str, options: Mapping[str, object]) -> JSON:
         """The data of a slash command; `name` is all words, as in "anima imagine"."""
         command, trail = self._find(user, channel, name)
@@ -177,30 +185,35 @@ class Client:
         return command, trail
 
     def _check_usable(self, user: User, channel: Channel, command: JSON) -> None:
+        if (why := self._why_not_usable(user, channel, command)) is not None:
+            raise ClientRefused(why)
+
+    def _why_not_usable(self, user: User, channel: Channel, command: JSON) -> str | None:
         world, name = self._world, command["name"]
         allowed = world.permissions(user, channel)
         where = f"#{channel.name}" if channel.name else "this private channel"
         if not allowed & Permissions.VIEW_CHANNEL:
-            raise ClientRefused(f"{user.username} does not see {where}.")
+            return f"{user.username} does not see {where}."
         if channel.guild is not None and not allowed & Permissions.USE_APPLICATION_COMMANDS:
-            raise ClientRefused(f"{user.username} may not use commands in {where}.")
+            return f"{user.username} may not use commands in {where}."
         needed = command.get("default_member_permissions")
         if channel.guild is not None and needed is not None:
             in_guild = world.guild_permissions(user, channel.guild)
             if not in_guild & Permissions.ADMINISTRATOR and (int(needed) == 0 or int(needed) & ~in_guild):
-                raise ClientRefused(f"{user.username} does not have the permissions to see the command '{name}'.")
+                return f"{user.username} does not have the permissions to see the command '{name}'."
         installs = command.get("integration_types") or [0]
         by_server = world.bot_is_in(channel) and 0 in installs
         by_user = user.id in world.installed_by and 1 in installs
         if not by_server and not by_user:
-            raise ClientRefused(f"The command '{name}' is installed neither in {where} nor to {user.username}.")
+            return f"The command '{name}' is installed neither in {where} nor to {user.username}."
         contexts = command.get("contexts")
         if contexts is None:
             contexts = [0, 1, 2] if command.get("dm_permission", True) else [0]
         if context_of(channel) not in contexts:
-            raise ClientRefused(f"The command '{name}' is not offered in {where} (contexts {contexts}).")
+            return f"The command '{name}' is not offered in {where} (contexts {contexts})."
         if command.get("nsfw") and not (channel.parent or channel).nsfw:
-            raise ClientRefused(f"The command '{name}' is for age-restricted channels only.")
+            return f"The command '{name}' is for age-restricted channels only."
+        return None
 
     def _check_names(self, name: str, definitions: list[JSON], options: Mapping[str, object]) -> None:
         known = [definition["name"] for definition in definitions]
@@ -291,7 +304,7 @@ class _Filling:
         kind, custom_id = component["type"], component["custom_id"]
         result: JSON = {"type": kind, "id": component["id"], "custom_id": custom_id}
         given = values.get(custom_id, values.get(label))
-        defaults = [option["value"] for option in component.get("options") or [] if option.get("default")]
+        defaults = self._defaults(component)
         if kind == ui.TEXT_INPUT:
             text = str(given if given is not None else component.get("value") or "")
             if text or component.get("required") is not False:
@@ -312,6 +325,17 @@ class _Filling:
                 raise ClientRefused(f"'{label}' takes {least} to {most} files, not {len(files)}.")
             return result | {"values": [self._uploaded(file) for file in files if isinstance(file, Upload)]}
         return result | {"values": self.selected(component, _as_list(given) if given is not None else defaults)}
+
+    def _defaults(self, component: JSON) -> list[object]:
+        """What is chosen in a select or a group of boxes as it comes."""
+        world, guild = self._client._world, self._channel.guild
+        roles = {role.id: role for role in guild.roles} if guild else {}
+        chosen: list[object] = [o["value"] for o in component.get("options") or [] if o.get("default")]
+        for default in component.get("default_values") or []:
+            id = int(default["id"])
+            found = {"user": world.users.get(id), "role": roles.get(id), "channel": world.channel(id)}[default["type"]]
+            chosen += [found] if found is not None else []
+        return chosen
 
     def _uploaded(self, upload: Upload) -> str:
         if len(upload.data) > self._user.upload_limit:

@@ -23,6 +23,7 @@ MOST_ROWS = 5
 MOST_COMPONENTS_V2 = 40
 MOST_TEXT_V2 = 4000
 MOST_OPTIONS = 25
+MOST_BOXES = 10
 
 IN_MESSAGE_V2 = {ACTION_ROW, SECTION, TEXT_DISPLAY, MEDIA_GALLERY, FILE, SEPARATOR, CONTAINER}
 IN_CONTAINER = IN_MESSAGE_V2 - {CONTAINER}
@@ -194,12 +195,23 @@ def _check_options(component: JSON, path: Path, errors: FormErrors, fewest: int,
 
 def _check_radio_group(group: JSON, path: Path, errors: FormErrors) -> None:
     _check_custom_id(group, path, errors)
-    _check_options(group, path, errors, fewest=2, most=10)
+    options = _check_options(group, path, errors, fewest=2, most=MOST_BOXES) or []
+    if sum(bool(option.get("default")) for option in options) > 1:
+        complaint = "Only one option of a radio group is chosen."
+        errors.add((*path, "options"), "RADIO_GROUP_TOO_MANY_DEFAULTS", complaint)
 
 
 def _check_checkbox_group(group: JSON, path: Path, errors: FormErrors) -> None:
     _check_custom_id(group, path, errors)
-    _check_options(group, path, errors, fewest=1, most=10)
+    options = _check_options(group, path, errors, fewest=1, most=MOST_BOXES) or []
+    if not 0 <= _fewest(group) <= MOST_BOXES:
+        errors.add((*path, "min_values"), "NUMBER_TYPE_MAX", f"Must be between 0 and {MOST_BOXES}.")
+    if options and not max(1, _fewest(group)) <= _most(group) <= len(options):
+        complaint = f"Must be between 1 and the {len(options)} options, and not below min_values."
+        errors.add((*path, "max_values"), "NUMBER_TYPE_MAX", complaint)
+    if sum(bool(option.get("default")) for option in options) > _most(group):
+        complaint = "More defaults than max_values allow."
+        errors.add((*path, "options"), "CHECKBOX_GROUP_TOO_MANY_DEFAULTS", complaint)
 
 
 def _check_text_input(text_input: JSON, path: Path, errors: FormErrors) -> None:
@@ -319,7 +331,9 @@ def _fewest(select: JSON) -> int:
 
 
 def _most(select: JSON) -> int:
-    return 1 if select.get("max_values") is None else int(select["max_values"])
+    if select.get("max_values") is not None:
+        return int(select["max_values"])
+    return len(select["options"]) if select.get("type") == CHECKBOX_GROUP else 1
 
 
 def fewest_and_most(select: JSON) -> tuple[int, int]:
@@ -357,7 +371,7 @@ def written_back(components: list[JSON], media: Callable[[JSON], JSON]) -> list[
                 result[key] = write(component[key])
         if kind in SELECTS and component.get("default_values"):
             result["default_values"] = [value | {"id": str(value["id"])} for value in component["default_values"]]
-        if kind in SELECTS:
+        if kind in SELECTS | {CHECKBOX_GROUP, FILE_UPLOAD}:
             result |= {"min_values": _fewest(component), "max_values": _most(component)}
         if kind == CONTAINER:
             result |= {"accent_color": component.get("accent_color"), "spoiler": bool(component.get("spoiler"))}

@@ -67,7 +67,7 @@ class Events:
                 for event in self.history[after:]:
                     yield event
                     after = event.number
-                if after == len(self.history):
+                if after >= len(self.history):
                     await news.wait()
         finally:
             stop()

@@ -30,6 +30,9 @@ PRIVILEGED = GUILD_MEMBERS | GUILD_PRESENCES | MESSAGE_CONTENT
 
 HEARTBEAT_INTERVAL = 41_250
 """Milliseconds."""
+ANSWER_TIME = 0.05
+"""Seconds until a heartbeat is answered. discord.py notes when it sent one only after sending it: an answer that is
+there before that counts from the heartbeat before, and makes it warn that the connection is slow."""
 
 
 class Connection:
@@ -191,7 +194,7 @@ class Gateway:
             return
         if op == HEARTBEAT:
             self.heartbeats += 1
-            connection.send(HEARTBEAT_ACK)
+            asyncio.get_running_loop().call_later(ANSWER_TIME, connection.send, HEARTBEAT_ACK)
         elif op == IDENTIFY:
             self._identify(connection, data)
         elif op == RESUME:

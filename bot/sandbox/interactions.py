@@ -15,7 +15,7 @@ from typing import Any
 
 from bot.sandbox import components as ui
 from bot.sandbox.clock import Clock, Snowflakes
-from bot.sandbox.commands import INTEGER, NUMBER, SLASH, STRING, check_choices
+from bot.sandbox.commands import GROUP, INTEGER, NUMBER, SLASH, STRING, SUBCOMMAND, check_choices
 from bot.sandbox.errors import (
     ALREADY_ACKNOWLEDGED,
     INVALID_WEBHOOK_TOKEN,
@@ -108,6 +108,17 @@ class Interaction:
         """What the user did, in a word: the command's name or the custom_id."""
         return str(self.data.get("name") or self.data.get("custom_id"))
 
+    @property
+    def command(self) -> str | None:
+        """The words of the slash command, as in "anima imagine", or the name of a menu's command."""
+        if self.type != COMMAND:
+            return None
+        words, options = [self.name], self.data.get("options") or []
+        while options and options[0]["type"] in (SUBCOMMAND, GROUP):
+            words.append(options[0]["name"])
+            options = options[0]["options"]
+        return " ".join(words)
+
 
 class Interactions:
     """Sends interactions to the bot and takes its answers, in Discord's time and by its rules."""
@@ -128,6 +139,7 @@ class Interactions:
         self._events = events
         self._dispatch = dispatch
         self._by_token: dict[str, Interaction] = {}
+        self._by_id: dict[int, Interaction] = {}
         self._deadlines: set[asyncio.Task[None]] = set()
 
     def send(
@@ -161,7 +173,7 @@ class Interactions:
             must_be_ephemeral=is_guest and not self._world.permissions(user, channel) & external,
             option_type=option_type,
         )
-        self._by_token[token] = interaction
+        self._by_token[token] = self._by_id[id] = interaction
         self._tell("interaction_create", interaction)
         watch = asyncio.create_task(self._fail_when_late(interaction), name=f"deadline of interaction {id}")
         self._deadlines.add(watch)
@@ -192,6 +204,9 @@ class Interactions:
         interaction.settled.set()
         self._tell("interaction_acknowledged", interaction, {"callback_type": type, "latency": latency})
         return interaction
+
+    def get(self, id: int) -> Interaction | None:
+        return self._by_id.get(id)
 
     def with_token(self, application_id: int, token: str) -> Interaction:
         """The acknowledged interaction behind a webhook address; raises ApiError as Discord does."""

@@ -124,7 +124,7 @@ class Rest:
         """Answers one request, or does to it what a fault orders, and writes both into the journal."""
         arrived = time.perf_counter()
         path = request.path.removeprefix(PREFIX)
-        received = await _read(request)
+        received = await read_body(request)
         route, match = _find(request.method, path)
         template = route.template if route else path
         fault = self._faults.strike(request.method, template, path)
@@ -521,7 +521,8 @@ def _get_member(rest: Rest, call: Call) -> Answer:
 # Reading requests and writing answers
 
 
-async def _read(request: web.Request) -> Received:
+async def read_body(request: web.Request) -> Received:
+    """The JSON of a request and its files, from a body of JSON or of several parts (`payload_json`, `files[n]`)."""
     files: dict[int, Upload] = {}
     text = b""
     if request.content_type == "multipart/form-data":

@@ -1,4 +1,4 @@
-"""Tries the whole bot on this machine: a stand-in of Discord, the very bot, and a member who asks for a picture."""
+"""Tries the whole bot on this machine: a stand-in of Discord and the very bot, in a browser or for one picture."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from pydantic import SecretStr
@@ -26,11 +27,23 @@ PATIENCE = 600.0
 """Seconds for one picture, model loading included; a CPU and real weights need some."""
 
 
+DATABASE = Path("anima-sandbox.db")
+"""What the bot remembers between two runs of the sandbox; the operator's own database stays untouched."""
+
+
+async def serve_page(settings: Settings, port: int) -> None:
+    """Show the stand-in as a page in the browser, until cancelled. Raises CannotListen where the port is taken."""
+    settings = settings.model_copy(update={"database_url": f"sqlite:///{DATABASE}"})
+    async with open_sandbox(settings, port) as sandbox:
+        print(f"The sandbox is at {sandbox.discord.page_url} for this computer only. Ctrl-C ends it.", flush=True)
+        await sandbox.while_running(asyncio.Event().wait())
+
+
 async def draw_one(settings: Settings, prompt: str, folder: Path) -> None:
     """Issue `/anima imagine` with `prompt`, show how it gets on, and save what is posted into `folder`."""
     started = time.perf_counter()
     print(f"Sandbox: a stand-in of Discord on this machine; nothing is sent anywhere.\n/anima imagine prompt:{prompt}")
-    async with open_sandbox(settings) as sandbox:
+    async with _database_for_now(settings) as settings, open_sandbox(settings) as sandbox:
         discord, client = sandbox.discord, sandbox.client
         connected = time.perf_counter()
         user, channel, asked = discord.world.alice, discord.world.general, datetime.now(UTC)
@@ -49,6 +62,13 @@ async def draw_one(settings: Settings, prompt: str, folder: Path) -> None:
     print(_stages(job, asked, connected - started))
 
 
+@asynccontextmanager
+async def _database_for_now(settings: Settings) -> AsyncIterator[Settings]:
+    """One picture leaves nothing behind but itself, and can be drawn while another sandbox runs."""
+    with TemporaryDirectory(prefix="anima-sandbox-") as folder:
+        yield settings.model_copy(update={"database_url": f"sqlite:///{folder}/anima.db"})
+
+
 @dataclass(frozen=True)
 class Sandbox:
     """A stand-in of Discord with the bot connected to it, both in this process; the engine has its own."""
@@ -60,17 +80,19 @@ class Sandbox:
     async def while_running(self, awaitable: Coroutine[Any, Any, T]) -> T:
         """Wait for something the bot is to do; if the bot ends instead, raise what ended it."""
         waiting = asyncio.create_task(awaitable)
-        await asyncio.wait({self.running, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        if waiting.done():
-            return waiting.result()
-        waiting.cancel()
+        try:
+            await asyncio.wait({self.running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                return waiting.result()
+        finally:
+            waiting.cancel()
         await self.running
         raise self.client.failure or RuntimeError("The bot ended by itself.")
 
 
 @asynccontextmanager
-async def open_sandbox(settings: Settings) -> AsyncIterator[Sandbox]:
-    async with StandIn() as discord:
+async def open_sandbox(settings: Settings, port: int = 0) -> AsyncIterator[Sandbox]:
+    async with StandIn(port=port) as discord:
         settings = settings.model_copy(
             update={
                 "discord_token": SecretStr(discord.token),

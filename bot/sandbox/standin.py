@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 from aiohttp import web
 
 from bot.sandbox import components as ui
-from bot.sandbox import observation
+from bot.sandbox import guard, page_api, page_files
 from bot.sandbox.attachments import Cdn, Upload
 from bot.sandbox.client import Choice, Client, ClientRefused, Modal
 from bot.sandbox.clock import Clock, Snowflakes
@@ -44,8 +45,21 @@ from bot.sandbox.world import Channel, Guild, Overwrite, Role, User, World
 if TYPE_CHECKING:
     from bot.sandbox.openapi import OpenApi
 
+SHOWN_BY_BROWSERS = {"image/png", "image/jpeg", "image/webp", "image/gif", "image/avif"}
+"""What a browser may show by itself when it is opened; anything else is only saved."""
+
 PATIENCE = 10.0
 """Seconds of real time that a test waits for something before it fails."""
+
+
+class CannotListen(Exception):
+    """The port cannot be had; the sentence says what to do."""
+
+    def __init__(self, port: int, error: OSError) -> None:
+        why = (
+            "is in use by another program" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+        )
+        super().__init__(f"Port {port} {why}. Choose another one, as in: anima sandbox --port {port % 60_000 + 1111}")
 
 
 class InteractionFailed(Exception):
@@ -99,29 +113,41 @@ class StandIn:
             self.journal,
             self.openapi,
         )
-        self._client = Client(self.world, self.messages, self.commands, self.cdn)
+        self.client = Client(self.world, self.messages, self.commands, self.cdn)
         self._runner: web.AppRunner | None = None
         self.token = self.world.application.token
+        self.host = ""
+        self.page_url = ""
+        """Where the page is that shows this Discord to a person."""
         self.api_url = ""
         self.gateway_url = ""
 
     # The server
 
     async def __aenter__(self) -> Self:
-        application = web.Application(client_max_size=1 << 30)
+        middlewares = [guard.only_own_requests(lambda: self.host)]
+        application = web.Application(client_max_size=1 << 30, middlewares=middlewares)
+        application.on_response_prepare.append(guard.harden)
         application.router.add_get("/gateway", self.gateway.serve)
         application.router.add_get("/gateway/", self.gateway.serve)
         application.router.add_get("/attachments/{path:.*}", self._serve_attachment)
-        observation.add_routes(application, self.world, self.commands, self.messages, self.events)
+        page_files.add_routes(application)
+        page_api.add_routes(application, self)
         application.router.add_route("*", PREFIX + "/{path:.*}", self.rest.serve)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port)
-        await site.start()
-        host, port = self._runner.addresses[0][:2]
-        self.cdn.base = f"http://{host}:{port}"
+        try:
+            await site.start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise CannotListen(self._port, error) from None
+        address, port = self._runner.addresses[0][:2]
+        self.host = f"{address}:{port}"
+        self.cdn.base = f"http://{self.host}"
+        self.page_url = f"http://{self.host}/"
         self.api_url = self.cdn.base + PREFIX
-        self.gateway_url = self.gateway.url = f"ws://{host}:{port}/gateway"
+        self.gateway_url = self.gateway.url = f"ws://{self.host}/gateway"
         return self
 
     async def __aexit__(
@@ -137,7 +163,12 @@ class StandIn:
         attachment = self.cdn.open(request.path.lstrip("/"), request.query)
         if attachment is None:
             return web.Response(status=404, text="This content is no longer available.")
-        return web.Response(body=attachment.data, content_type=attachment.content_type)
+        shown = attachment.content_type in SHOWN_BY_BROWSERS
+        headers = {
+            "Cache-Control": "private, max-age=86400",
+            "Content-Disposition": "inline" if shown else "attachment",
+        }
+        return web.Response(body=attachment.data, content_type=attachment.content_type, headers=headers)
 
     # Waiting
 
@@ -231,7 +262,7 @@ class StandIn:
         Files are given as `Upload`, users, roles and channels as such. Options whose name is no Python name (or is
         "options") go into `options`.
         """
-        data = self._client.slash(user, channel, command, {**(options or {}), **named})
+        data = self.client.slash(user, channel, command, {**(options or {}), **named})
         return self._sent(self.interactions.send(COMMAND, user, channel, data))
 
     async def autocomplete(
@@ -248,9 +279,14 @@ class StandIn:
     ) -> list[Choice]:
         """The choices offered while `value` stands in `option`, the other options being filled in as given."""
         others = {**(options or {}), **named}
-        data, kind = self._client.autocomplete(user, channel, command, option, value, others)
-        sent = self._sent(self.interactions.send(AUTOCOMPLETE, user, channel, data, option_type=kind))
-        return await sent.choices(timeout)
+        return await (await self.type_into(user, channel, command, option, value, others)).choices(timeout)
+
+    async def type_into(
+        self, user: User, channel: Channel, command: str, option: str, typed: str, others: Mapping[str, object]
+    ) -> SentInteraction:
+        """Types into an option that completes; `choices` of what is returned waits for what is offered."""
+        data, kind = self.client.autocomplete(user, channel, command, option, typed, others)
+        return self._sent(self.interactions.send(AUTOCOMPLETE, user, channel, data, option_type=kind))
 
     async def menu(
         self, user: User, target: Message | User, command: str, channel: Channel | None = None
@@ -262,7 +298,7 @@ class StandIn:
         if channel is None:
             raise ClientRefused("Say in which channel the user's menu is opened.")
         return self._sent(
-            self.interactions.send(COMMAND, user, channel, self._client.menu(user, channel, target, command))
+            self.interactions.send(COMMAND, user, channel, self.client.menu(user, channel, target, command))
         )
 
     async def press(
@@ -275,7 +311,7 @@ class StandIn:
     ) -> SentInteraction:
         """Presses a button of the message as it is now, named by its label (or emoji) or its custom_id."""
         message = self.current(message)
-        data = self._client.button(user, message, label, custom_id)
+        data = self.client.button(user, message, label, custom_id)
         return self._sent(self.interactions.send(COMPONENT, user, message.channel, data, source=message))
 
     async def choose(
@@ -283,12 +319,12 @@ class StandIn:
     ) -> SentInteraction:
         """Chooses in a select menu: options by value or label, or users, roles and channels."""
         message = self.current(message)
-        data = self._client.selection(user, message, custom_id, values)
+        data = self.client.selection(user, message, custom_id, values)
         return self._sent(self.interactions.send(COMPONENT, user, message.channel, data, source=message))
 
     async def submit(self, user: User, modal: Modal, values: Mapping[str, object] | None = None) -> SentInteraction:
         """Sends a form: `values` by custom_id or by label; what is left out stays as the form came."""
-        data = self._client.modal(user, modal, values or {})
+        data = self.client.modal(user, modal, values or {})
         opened_by = modal.interaction
         return self._sent(
             self.interactions.send(
@@ -299,9 +335,20 @@ class StandIn:
     async def say(self, user: User, channel: Channel, content: str = "", files: Sequence[Upload] = ()) -> Message:
         """Posts a message of a user's own."""
         needed = Permissions.SEND_MESSAGES_IN_THREADS if channel.is_thread else Permissions.SEND_MESSAGES
-        if not self.world.permissions(user, channel) & needed:
-            raise ClientRefused(f"{user.username} may not write in #{channel.name}.")
+        needed |= Permissions.ATTACH_FILES if files else Permissions(0)
+        if needed & ~self.world.permissions(user, channel):
+            what = "attach files" if files else "write"
+            raise ClientRefused(f"{user.username} may not {what} in #{channel.name}.")
         return self.messages.create(channel, user, Body({"content": content}, dict(enumerate(files))))
+
+    def delete(self, user: User, message: Message) -> None:
+        """Deletes a message of the user's own, or any where the user manages messages."""
+        message = self.current(message)
+        self.client.check_sees(user, message)
+        manages = self.world.permissions(user, message.channel) & Permissions.MANAGE_MESSAGES
+        if message.is_ephemeral or (message.author != user and not (manages and message.channel.guild)):
+            raise ClientRefused(f"{user.username} may not delete that message.")
+        self.messages.delete(message)
 
     def dm(self, user: User) -> Channel:
         """The private channel of `user` with the bot."""
@@ -318,6 +365,13 @@ class StandIn:
         """The messages of a channel, oldest first: all of them, or those that `user` sees."""
         messages = self.messages.in_channel(channel)
         return messages if user is None else [m for m in messages if m.visible_to in (None, user)]
+
+    def modal_of(self, interaction: Interaction) -> Modal:
+        """The form that the bot opened in answer to `interaction`."""
+        assert interaction.callback is not None and interaction.callback.type == MODAL
+        data = interaction.callback.data
+        components = tuple(ui.written_back(data["components"], lambda media: media))
+        return Modal(data["custom_id"], data["title"], components, interaction)
 
     def _sent(self, interaction: Interaction) -> SentInteraction:
         return SentInteraction(interaction, self)
@@ -433,8 +487,7 @@ class SentInteraction:
         callback = await self.acknowledged(timeout)
         if callback.type != MODAL:
             raise UnexpectedAnswer(f"{self._what()} was answered with a callback of type {callback.type}: no form.")
-        components = tuple(ui.written_back(callback.data["components"], lambda media: media))
-        return Modal(callback.data["custom_id"], callback.data["title"], components, self.interaction)
+        return self._discord.modal_of(self.interaction)
 
     async def choices(self, timeout: float = PATIENCE) -> list[Choice]:
         """The choices of an autocomplete."""

@@ -21,13 +21,14 @@ TEXT, DM, GROUP_DM, PUBLIC_THREAD = 0, 1, 3, 11
 """Types of channels, as Discord numbers them."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class User:
     id: int
     username: str
     display_name: str
     is_bot: bool = False
     locale: str = "en-US"
+    """The language that the user chose in their client, which every interaction tells the bot."""
     upload_limit: int = FILE_SIZE_LIMITS[0]
     """Bytes that this user may upload (more with a subscription); interactions tell it to the bot."""
 
@@ -124,9 +125,9 @@ class Application:
 class World:
     """The default world, the same every time.
 
-    The server "Atelier" has the bot, its owner, two members and the channels #general, #gallery, #after-dark (age
-    restricted) and #staff (moderators only). In the server "Elsewhere" the bot is no member; there Carol uses the
-    app because she installed it to herself.
+    The server "Atelier" has the bot, its owner, the moderator Bob, the members Alice and Emi, and the channels
+    #general, #gallery, #after-dark (age restricted) and #staff (moderators only). In the server "Elsewhere" the bot is
+    no member; there Carol uses the app because she installed it to herself.
     """
 
     def __init__(self, snowflakes: Snowflakes) -> None:
@@ -141,7 +142,8 @@ class World:
         self.alice = User(born(2), "alice", "Alice")
         self.bob = User(born(3), "bob", "Bob", locale="de")
         self.carol = User(born(4), "carol", "Carol", locale="ja")
-        self.bot = User(born(5), "anima", "Anima", is_bot=True)
+        self.bot = User(born(5), "Anima", "Anima", is_bot=True)
+        self.emi = User(born(6), "emi", "Emi", locale="ja")
         self.application = Application(born(5), "Anima", self.bot, self.owner, f"stand-in.{born(5)}.token")
 
         self.moderator = Role(born(12), "moderator", Permissions.MANAGE_GUILD | Permissions.MANAGE_MESSAGES, position=2)
@@ -151,6 +153,7 @@ class World:
         self.guild.add_member(self.owner)
         self.guild.add_member(self.alice)
         self.guild.add_member(self.bob, self.moderator)
+        self.guild.add_member(self.emi)
         self.guild.add_member(self.bot, self.bot_role)
 
         self.general = self._text_channel(self.guild, born(20), "general")
@@ -172,7 +175,7 @@ class World:
         self.lounge = self._text_channel(self.elsewhere, born(31), "lounge")
         self.group = Channel(born(32), GROUP_DM, "sketch club", recipients=(self.alice, self.carol))
 
-        self.users = {user.id: user for user in (self.owner, self.alice, self.bob, self.carol, self.bot)}
+        self.users = {user.id: user for user in (self.owner, self.alice, self.bob, self.emi, self.carol, self.bot)}
         self.guilds = {guild.id: guild for guild in (self.guild, self.elsewhere)}
         self.private_channels: dict[int, Channel] = {self.group.id: self.group}
         self.installed_by = {self.carol.id, self.alice.id}
@@ -214,6 +217,9 @@ class World:
         if channel.guild is not None:
             return channel.guild.id in self.guilds and self.bot.id in channel.guild.members
         return channel.type == DM
+
+    def sees(self, user: User, channel: Channel) -> bool:
+        return bool(self.permissions(user, channel) & Permissions.VIEW_CHANNEL)
 
     def permissions(self, user: User, channel: Channel) -> Permissions:
         """What `user` may do in `channel`: nothing where the user is no member."""

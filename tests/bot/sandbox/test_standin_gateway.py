@@ -71,8 +71,8 @@ async def test_a_wrong_token_and_privileged_intents_are_refused(standin: StandIn
 
 async def test_the_bot_sees_no_members_but_itself_without_the_intent(stage: Stage) -> None:
     guild = stage.bot.get_guild(stage.discord.world.guild.id)
-    assert [member.name for member in guild.members] == ["anima"]
-    assert guild.member_count == 4
+    assert [member.name for member in guild.members] == ["Anima"]
+    assert guild.member_count == 5
     assert guild.filesize_limit == 10 * 2**20
     [bob] = await guild.query_members(user_ids=[stage.discord.world.bob.id])
     assert bob.name == "bob"

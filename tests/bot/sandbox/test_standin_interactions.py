@@ -417,3 +417,51 @@ async def test_a_picture_sent_at_once_is_an_answer_too(stage: Stage) -> None:
     file = discord.File(io.BytesIO(b"abc"), "a b.png")
     message = await (await stage.ask(lambda i: i.response.send_message(file=file))).response()
     assert (message.attachments[0].filename, message.attachments[0].data) == ("a_b.png", b"abc")
+
+
+async def test_boxes_and_people_of_a_form_stay_as_they_came_or_are_chosen_anew(stage: Stage) -> None:
+    world = stage.discord.world
+    boxes = [discord.CheckboxGroupOption(label=name, value=name, default=name != "C") for name in "ABC"]
+    extras = discord.ui.Label(text="Extras", component=discord.ui.CheckboxGroup(custom_id="extras", options=boxes))
+    who = discord.ui.Label(
+        text="Who", component=discord.ui.UserSelect(custom_id="who", default_values=[discord.Object(world.bob.id)])
+    )
+
+    class Boxes(discord.ui.Modal, title="Boxes"):
+        async def on_submit(self, interaction: discord.Interaction) -> None:
+            names = [user.name for user in who.component.values]
+            await interaction.response.send_message(f"{extras.component.values} {names}")
+
+    async def ask(interaction: discord.Interaction) -> None:
+        await interaction.response.send_modal(Boxes().add_item(extras).add_item(who))
+
+    for values, answer in (
+        ({}, "['A', 'B'] ['bob']"),
+        ({"Extras": ["A", "B", "C"], "Who": [world.emi]}, "['A', 'B', 'C'] ['emi']"),
+    ):
+        modal = await (await stage.ask(ask)).modal()
+        assert (await (await stage.discord.submit(world.alice, modal, values)).response()).content == answer
+    modal = await (await stage.ask(ask)).modal()
+    with pytest.raises(ClientRefused, match="takes 1 to 3 values, not 0"):
+        await stage.discord.submit(world.alice, modal, {"Extras": []})
+
+
+@pytest.mark.parametrize(
+    ("limits", "complaint"),
+    [
+        ({"max_values": 4}, "the 3 options"),
+        ({"min_values": 3, "max_values": 2}, "not below min_values"),
+        ({"max_values": 1}, "More defaults"),
+    ],
+)
+async def test_boxes_that_cannot_be_are_refused(stage: Stage, limits: dict[str, int], complaint: str) -> None:
+    boxes = [discord.CheckboxGroupOption(label=name, value=name, default=name != "C") for name in "ABC"]
+
+    async def ask(interaction: discord.Interaction) -> None:
+        modal = discord.ui.Modal(title="Boxes")
+        group = discord.ui.CheckboxGroup(custom_id="g", options=boxes, **limits)
+        await interaction.response.send_modal(modal.add_item(discord.ui.Label(text="Extras", component=group)))
+
+    await stage.ask(ask)
+    [error] = await stage.errors(1)
+    assert complaint in str(error)

@@ -367,7 +367,7 @@ async def test_everyone_is_notified_only_with_the_permission(stage: Stage, chann
 async def test_the_bot_fetches_what_it_may_see(stage: Stage) -> None:
     world = stage.discord.world
     guild = await stage.bot.fetch_guild(world.guild.id)
-    assert (guild.name, guild.approximate_member_count) == ("Atelier", 4)
+    assert (guild.name, guild.approximate_member_count) == ("Atelier", 5)
     assert (await guild.fetch_member(world.bob.id)).name == "bob"
     assert {channel.name for channel in await guild.fetch_channels()} == {"general", "gallery", "after-dark", "staff"}
     assert {role.name for role in await guild.fetch_roles()} >= {"moderator"}

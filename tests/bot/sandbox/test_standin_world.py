@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import subprocess
 import sys
 import textwrap
 from datetime import UTC, datetime
 
-import aiohttp
 import discord
 import pytest
 from discord.asset import Asset
@@ -25,8 +23,6 @@ from bot.sandbox import Clock, Permissions, StandIn
 from bot.sandbox.clock import Snowflakes, moment_of, snowflake_at
 from bot.sandbox.permissions import EVERYTHING, permissions_in_channel
 from bot.sandbox.world import Channel, Guild, Overwrite, Role, User
-
-from .conftest import Stage
 
 
 @given(st.floats(1_500_000_000, 3_000_000_000))
@@ -137,30 +133,6 @@ def test_addresses_that_cannot_be_are_refused(api: str, gateway: str, complaint:
     with pytest.raises(ValueError, match=complaint):
         point_discord_at(api, gateway)
     assert before == Route.BASE
-
-
-async def test_a_page_can_render_and_follow_everything(stage: Stage) -> None:
-    world, origin = stage.discord.world, stage.discord.cdn.base
-    await (await stage.ask(lambda i: i.response.send_message("hidden", ephemeral=True))).response()
-    async with aiohttp.ClientSession() as session:
-        async with session.get(f"{origin}/sandbox/world") as response:
-            seen = await response.json()
-        async with session.get(f"{origin}/sandbox/channels/{world.general.id}/messages") as response:
-            [message] = await response.json()
-        assert (message["content"], message["visible_to"]) == ("hidden", str(world.alice.id))
-        staff = next(c for c in seen["guilds"][0]["channels"] if c["name"] == "staff")
-        assert str(world.alice.id) not in staff["seen_by"] and str(world.bob.id) in staff["seen_by"]
-        assert "anima" in {command["name"] for command in seen["guilds"][0]["commands"]}
-        async with session.get(f"{origin}/sandbox/events", headers={"Last-Event-ID": "2"}) as response:
-            stage.discord.delete_message(stage.discord.messages_in(world.general)[0])
-            kinds = []
-            while "message_delete" not in kinds:
-                line = (await asyncio.wait_for(response.content.readline(), 5)).decode().strip()
-                if line.startswith("data: "):
-                    kinds.append(json.loads(line.removeprefix("data: "))["kind"])
-        assert kinds == ["interaction_create", "message_create", "interaction_acknowledged", "message_delete"]
-        async with session.get(f"{origin}/sandbox/channels/1/messages") as response:
-            assert response.status == 404
 
 
 BOT = """

@@ -1,0 +1,42 @@
+// Builds elements. Whatever people typed only ever becomes text or an attribute here, never markup.
+
+const PROPERTIES = new Set(["value", "checked", "selected", "multiple"]);
+
+/** An element: `on…` functions listen, true sets an attribute, null and false leave it out; strings become text. */
+export function el(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (typeof value === "function") element.addEventListener(name.slice(2), value);
+    else if (PROPERTIES.has(name)) element[name] = value;
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(
+    ...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false),
+  );
+  return element;
+}
+
+let numbered = 0;
+
+/** An id for an element that another one refers to. */
+export function newId(prefix) {
+  numbered += 1;
+  return `${prefix}-${numbered}`;
+}
+
+/** A link to elsewhere, or its text alone where the address is none that a browser should open. */
+export function link(address, ...children) {
+  const url = webAddress(address);
+  if (url === null) return el("span", {}, ...children);
+  return el("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, ...children);
+}
+
+export function webAddress(address) {
+  try {
+    const url = new URL(address);
+    return ["http:", "https:"].includes(url.protocol) ? url.href : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,129 @@
+// Pictures and files of messages. Only what this server keeps is loaded; what is elsewhere becomes a link.
+
+import { el, link, webAddress } from "./dom.js";
+import { spoilerCover } from "./spoiler.js";
+
+const LARGEST = { width: 550, height: 400 };
+const addresses = new Map();
+
+/** The files of a message that stand under its text. */
+export function attachments(message) {
+  const pictures = message.attachments.filter(isPicture);
+  const others = message.attachments.filter((attachment) => !isPicture(attachment));
+  const items = pictures.map((attachment) => ({
+    media: attachment,
+    description: attachment.description ?? attachment.filename,
+    spoiler: isSpoiler(attachment),
+  }));
+  return [items.length > 0 && gallery(items), others.map((attachment) => fileOf(attachment))];
+}
+
+/** Pictures beside and below each other: an item has `media`, `description` and `spoiler`. */
+export function gallery(items) {
+  return el(
+    "div",
+    { class: `gallery of-${Math.min(items.length, 4)}` },
+    items.map((item) => galleryItem(item, items.length)),
+  );
+}
+
+function galleryItem(item, count) {
+  const picture = pictureButton(item.media, item.description ?? "", count === 1);
+  return item.spoiler ? spoilerCover(pathOf(item.media.url), picture) : picture;
+}
+
+/** One picture that opens in full when it is pressed. */
+export function pictureButton(media, description, isAlone) {
+  if (!isOwn(media.url)) return elsewhere(media.url, description);
+  const attributes = { src: stable(media.url), alt: description, decoding: "async" };
+  if (media.width) Object.assign(attributes, isAlone ? shownSize(media) : { width: media.width, height: media.height });
+  const image = el("img", attributes);
+  const name = description ? `Open the picture: ${description}` : "Open the picture";
+  return el(
+    "button",
+    { type: "button", class: "picture", "aria-label": name, onclick: () => openInFull(media, description) },
+    image,
+  );
+}
+
+/** A picture that only decorates: a thumbnail, an icon. */
+export function smallPicture(media, description, cssClass) {
+  if (!isOwn(media.url)) return elsewhere(media.url, description);
+  return el("img", {
+    class: cssClass,
+    src: stable(media.url),
+    alt: description ?? "",
+    width: media.width,
+    height: media.height,
+  });
+}
+
+/** One file to save; `file` has `url`, `filename` and `size`. */
+export function fileOf(file, isHidden = isSpoiler(file)) {
+  const name = isOwn(file.url)
+    ? el("a", { href: stable(file.url), download: file.filename }, file.filename)
+    : link(file.url, file.filename);
+  const box = el("div", { class: "file" }, el("span", { class: "file-icon", "aria-hidden": "true" }, "▤"), name);
+  if (file.size) box.append(el("small", {}, sizeInWords(file.size)));
+  return isHidden ? spoilerCover(pathOf(file.url), box) : box;
+}
+
+export function sizeInWords(bytes) {
+  if (bytes >= 1e6) return `${(bytes / 1e6).toFixed(2)} MB`;
+  return bytes >= 1e3 ? `${(bytes / 1e3).toFixed(1)} kB` : `${bytes} bytes`;
+}
+
+function shownSize({ width, height }) {
+  const scale = Math.min(LARGEST.width / width, LARGEST.height / height, Math.max(1, 256 / Math.max(width, height)));
+  return { width: Math.round(width * scale), height: Math.round(height * scale) };
+}
+
+function elsewhere(url, description) {
+  return el("span", { class: "elsewhere" }, "Not loaded, because it is elsewhere: ", link(url, description || url));
+}
+
+function openInFull(media, description) {
+  const image = el("img", { src: stable(media.url), alt: description });
+  const close = el(
+    "button",
+    { type: "button", class: "close", "aria-label": "Close", onclick: () => dialog.close() },
+    "✕",
+  );
+  const open = link(new URL(media.url, location).href, "Open in a tab");
+  const caption = el("p", {}, description, " ", open);
+  const dialog = el("dialog", { class: "lightbox", "aria-label": "Picture" }, close, image, caption);
+  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+function isPicture(attachment) {
+  return Boolean(attachment.width) && isOwn(attachment.url);
+}
+
+function isSpoiler(attachment) {
+  return attachment.filename.startsWith("SPOILER_");
+}
+
+function isOwn(url) {
+  return webAddress(new URL(url, location).href) !== null && new URL(url, location).origin === location.origin;
+}
+
+function pathOf(url) {
+  return new URL(url, location).pathname;
+}
+
+/** The address first seen for a file, while it still works: they are signed anew each time, and a browser would load
+ * the picture again with every edit. */
+function stable(url) {
+  const path = pathOf(url);
+  const known = addresses.get(path);
+  if (known !== undefined && expiry(known) > Date.now() / 1000 + 60) return known;
+  addresses.set(path, url);
+  return url;
+}
+
+function expiry(url) {
+  return parseInt(new URL(url, location).searchParams.get("ex") ?? "0", 16);
+}

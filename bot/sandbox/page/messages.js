@@ -1,0 +1,307 @@
+// The messages of the open channel: kept in order, drawn as Discord draws them, changed as news comes in.
+
+import { components, problemOf } from "./components.js";
+import { messageMenu, userMenu } from "./context_menus.js";
+import { el } from "./dom.js";
+import { embeds } from "./embeds.js";
+import { markdown, plainText } from "./markdown.js";
+import { attachments } from "./media.js";
+import { avatar } from "./people.js";
+import { channelTitle, isBot, nameOf, store } from "./store.js";
+import { postedAt } from "./time.js";
+
+const SUPPRESS_NOTIFICATIONS = 1 << 12;
+const EPHEMERAL = 1 << 6;
+const LOADING = 1 << 7;
+const REPLY = 19;
+const TOGETHER = 7 * 60_000; // milliseconds between messages of one author that share a heading
+const NEAR_END = 120; // pixels
+
+const list = document.getElementById("messages");
+const scroller = document.getElementById("scroller");
+const announcer = document.getElementById("announcer");
+const toEnd = document.getElementById("to-end");
+
+const messages = new Map(); // id -> message, in order
+const dismissed = new Set();
+
+/** Shows the messages of a channel that was just opened. */
+export function showMessages(found) {
+  messages.clear();
+  for (const message of found) if (!dismissed.has(message.id)) messages.set(message.id, message);
+  list.setAttribute("aria-label", `Messages in ${channelTitle(store.channel)}`);
+  list.replaceChildren(beginning(), ...draw());
+  scrollToEnd();
+}
+
+export function hasMessage(id) {
+  return messages.has(id);
+}
+
+/** A message came or changed. */
+export function putMessage(message) {
+  if (dismissed.has(message.id)) return;
+  const before = messages.get(message.id);
+  const wasAtEnd = isAtEnd();
+  messages.set(message.id, message);
+  if (before) redrawMessage(message.id);
+  else list.append(drawn(message, [...messages.values()].at(-2)));
+  if (wasAtEnd) scrollToEnd();
+  else if (!before) toEnd.hidden = false;
+  announce(message, before);
+}
+
+export function dropMessage(id) {
+  if (!messages.delete(id)) return;
+  const element = elementOf(id);
+  const hadFocus = element?.contains(document.activeElement);
+  const neighbour = element?.nextElementSibling ?? element?.previousElementSibling;
+  element?.remove();
+  redrawFollowing(id);
+  if (hadFocus) (neighbour?.querySelector("button") ?? scroller).focus();
+}
+
+/** Draws one message again, with the focus where it was. */
+function redrawMessage(id) {
+  const message = messages.get(id);
+  const old = elementOf(id);
+  if (!message || !old) return;
+  const ids = [...messages.keys()];
+  const wasAtEnd = isAtEnd();
+  const giveFocusBack = focusWithin(old);
+  const fresh = drawn(message, messages.get(ids[ids.indexOf(id) - 1]));
+  old.replaceWith(fresh);
+  giveFocusBack(fresh);
+  if (wasAtEnd) scrollToEnd();
+}
+
+/** Remembers what has the focus in an element; the result finds it in the element that takes its place. */
+function focusWithin(old) {
+  if (!old.contains(document.activeElement)) return () => {};
+  const { key } = document.activeElement.dataset;
+  const among = "a, button, [tabindex]";
+  const index = [...old.querySelectorAll(among)].indexOf(document.activeElement);
+  return (fresh) =>
+    (fresh.querySelector(`[data-key="${CSS.escape(key ?? "")}"]`) ?? fresh.querySelectorAll(among)[index])?.focus();
+}
+
+/** A line of the client's own at the end of the channel, such as "Sending command…"; returns what removes it. */
+export function addNote(words, { isProblem = false } = {}) {
+  const wasAtEnd = isAtEnd();
+  const remove = () => note.remove();
+  const said = el("span", { role: isProblem ? "alert" : "status" }, words);
+  const note = el("li", { class: `note ${isProblem ? "problem" : ""}` }, said);
+  if (isProblem) note.append(" ", el("button", { type: "button", class: "link", onclick: remove }, "Dismiss"));
+  list.append(note);
+  if (wasAtEnd || isProblem) scrollToEnd();
+  return remove;
+}
+
+function draw() {
+  const all = [...messages.values()];
+  return all.map((message, index) => drawn(message, all[index - 1]));
+}
+
+function beginning() {
+  const title = channelTitle(store.channel);
+  return el(
+    "li",
+    { class: "beginning" },
+    el("p", { class: "heading-1" }, title),
+    el("p", {}, `This is the beginning of ${title}. Type / to see the commands of the bot.`),
+  );
+}
+
+function elementOf(id) {
+  return document.getElementById(`message-${id}`);
+}
+
+function redrawFollowing(id) {
+  const following = [...messages.keys()].find((one) => BigInt(one) > BigInt(id));
+  if (following) redrawMessage(following);
+}
+
+function drawn(message, previous) {
+  const isLoading = Boolean(message.flags & LOADING);
+  const isEphemeral = Boolean(message.flags & EPHEMERAL);
+  const above = context(message);
+  const isContinued = !above && previous && continues(message, previous);
+  const mentionsMe = message.mention_everyone || message.mentions.some((user) => user.id === store.session.userId);
+  const cssClass = [
+    "message",
+    isContinued && "continued",
+    isEphemeral && "ephemeral",
+    mentionsMe && !isEphemeral && "mentions-me",
+  ];
+  const problem = problemOf(message.id);
+  const body = el(
+    "div",
+    { class: "body" },
+    isLoading ? thinking(message) : content(message),
+    problem && el("p", { class: "problem", role: "alert" }, problem),
+    isEphemeral && onlyYou(message),
+  );
+  const item = el(
+    "li",
+    { id: `message-${message.id}`, class: cssClass.filter(Boolean).join(" "), "data-author": message.author.id },
+    el("article", { "aria-label": `${nameOf(message.author)}` }, above, !isContinued && heading(message), body),
+    toolbar(message),
+  );
+  item.addEventListener("contextmenu", (event) => {
+    if (event.target.closest("a, img, input, textarea") || String(getSelection()) !== "") return;
+    event.preventDefault();
+    messageMenu(message, { x: event.clientX, y: event.clientY }, item.querySelector(".more"), dismiss);
+  });
+  return item;
+}
+
+function continues(message, previous) {
+  const isSoon = Date.parse(message.timestamp) - Date.parse(previous.timestamp) < TOGETHER;
+  return (
+    message.author.id === previous.author.id && isSoon && (message.flags & EPHEMERAL) === (previous.flags & EPHEMERAL)
+  );
+}
+
+/** Above a message: what it answers, or the command that it came by. */
+function context(message) {
+  if (message.type === REPLY && message.message_reference) {
+    const original = message.referenced_message;
+    const words = original
+      ? [el("strong", {}, nameOf(original.author)), " ", excerpt(original)]
+      : el("em", {}, "Original message was deleted");
+    return el("p", { class: "context reply" }, el("span", { class: "visually-hidden" }, "In answer to "), words);
+  }
+  if (!message.command) return null;
+  const user = message.interaction_metadata.user;
+  const name = message.type === 23 ? message.command : `/${message.command}`;
+  return el(
+    "p",
+    { class: "context" },
+    avatar(user, "tiny"),
+    el("strong", {}, nameOf(user)),
+    " used ",
+    el("span", { class: "command-name" }, name),
+  );
+}
+
+function excerpt(message) {
+  const words = spoken(message).replace(/\s+/g, " ").trim();
+  return words.length > 120 ? `${words.slice(0, 120)}…` : words || "(a picture or a file)";
+}
+
+function heading(message) {
+  const author = message.author;
+  const name = el("button", { type: "button", class: "author", "data-key": `author/${message.id}` }, nameOf(author));
+  const open = (event) => {
+    event.preventDefault();
+    event.stopPropagation();
+    userMenu(author, event.type === "contextmenu" ? { x: event.clientX, y: event.clientY } : name, name);
+  };
+  name.addEventListener("click", open);
+  name.addEventListener("contextmenu", open);
+  const silent =
+    message.flags & SUPPRESS_NOTIFICATIONS ? el("span", { title: "Sent without a notification" }, "🔕") : null;
+  return el(
+    "header",
+    {},
+    avatar(author),
+    name,
+    isBot(author) && el("span", { class: "badge" }, "APP"),
+    postedAt(message.timestamp),
+    silent,
+  );
+}
+
+function thinking(message) {
+  return el(
+    "p",
+    { class: "thinking" },
+    el("span", { class: "dots", "aria-hidden": "true" }, el("i"), el("i"), el("i")),
+    `${nameOf(message.author)} is thinking…`,
+  );
+}
+
+function content(message) {
+  const edited =
+    message.edited_timestamp && !message.components.length && el("small", { class: "edited" }, " (edited)");
+  return [
+    message.content && el("div", { class: "text" }, ...markdown(message.content), edited),
+    attachments(message),
+    embeds(message),
+    message.components.length > 0 && el("div", { class: "components" }, components(message, redrawMessage)),
+  ];
+}
+
+function onlyYou(message) {
+  const button = el("button", { type: "button", class: "link", onclick: () => dismiss(message.id) }, "Dismiss message");
+  return el("p", { class: "only-you" }, "Only you can see this · ", button);
+}
+
+function dismiss(id) {
+  dismissed.add(id);
+  dropMessage(id);
+}
+
+function toolbar(message) {
+  const more = el(
+    "button",
+    {
+      type: "button",
+      class: "icon more",
+      "aria-haspopup": "menu",
+      "aria-label": `More about the message of ${nameOf(message.author)}`,
+      "data-key": `more/${message.id}`,
+    },
+    "⋯",
+  );
+  more.addEventListener("click", () => messageMenu(message, more, more, dismiss));
+  return el("div", { class: "toolbar" }, more);
+}
+
+// Scrolling and saying
+
+function isAtEnd() {
+  return scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END;
+}
+
+function scrollToEnd() {
+  scroller.scrollTop = scroller.scrollHeight;
+  toEnd.hidden = true;
+}
+
+toEnd.addEventListener("click", scrollToEnd);
+scroller.addEventListener("scroll", () => isAtEnd() && (toEnd.hidden = true));
+
+/** Tells those who do not see the page of a new message, and of one that was waited for; not of steps in between. */
+function announce(message, before) {
+  const isDone = before && before.flags & LOADING && !(message.flags & LOADING);
+  const gotPicture = before && hasPicture(message) && !hasPicture(before);
+  if (before && !isDone && !gotPicture) return;
+  const words = message.flags & LOADING ? "is thinking" : excerpt(message);
+  announcer.textContent = `${nameOf(message.author)}: ${words}${hasPicture(message) ? " (with a picture)" : ""}`;
+}
+
+function hasPicture(message) {
+  return (
+    message.attachments.some((one) => one.width) || walk(message.components).some((component) => component.type === 12)
+  );
+}
+
+function spoken(message) {
+  const texts = walk(message.components).filter((component) => component.type === 10);
+  return plainText(
+    [
+      message.content,
+      ...texts.map((text) => text.content),
+      ...message.embeds.map((one) => one.title ?? one.description ?? ""),
+    ].join("\n"),
+  );
+}
+
+function walk(found) {
+  return found.flatMap((component) => [
+    component,
+    ...walk(component.components ?? []),
+    ...walk(component.accessory ? [component.accessory] : []),
+  ]);
+}

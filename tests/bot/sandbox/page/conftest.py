@@ -1,0 +1,172 @@
+"""A real browser that shows the page, with a small bot behind it. One browser serves all tests of a process."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from typing import Any
+
+import discord
+import pytest
+import pytest_asyncio
+from discord.gateway import DiscordWebSocket
+from discord.http import Route
+from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_playwright, expect
+
+from bot.discord_endpoints import point_discord_at
+from bot.sandbox import Channel, StandIn, User
+from tests.bot.sandbox.conftest import DOCUMENT, Answer, Stage
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+PATIENCE = 10_000
+"""Milliseconds that a test waits for the page to show something before it fails."""
+
+expect.set_options(timeout=PATIENCE)
+
+
+def chromium() -> str:
+    """Where a browser is; the test is skipped where there is none."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip("There is no chromium on this machine, so the page cannot be shown.")
+    return found
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    path = chromium()
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+class Screen:
+    """A tab that shows the page, and where things are in it."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.page = page
+        self.address = address
+        self.requested: list[str] = []
+        self.mistakes: list[str] = []
+        page.on("request", lambda request: self.requested.append(request.url))
+        page.on("pageerror", lambda error: self.mistakes.append(str(error)))
+        page.on("console", self._note_error)
+
+    def _note_error(self, message: ConsoleMessage) -> None:
+        # The browser reports every refusal; the page shows those of the stand-in to the person.
+        if message.type == "error" and "status of 422" not in message.text:
+            self.mistakes.append(message.text)
+
+    async def open(self, user: User, channel: Channel) -> None:
+        await self.page.goto(f"{self.address}#{user.id}/{channel.id}")
+        await self.shows(channel)
+
+    async def shows(self, channel: Channel) -> None:
+        await expect(self.page.locator("#channel-title")).to_contain_text(channel.name)
+        await expect(self.page.locator("#messages .beginning")).to_be_visible()
+
+    @property
+    def text(self) -> Locator:
+        return self.page.locator("#text")
+
+    @property
+    def messages(self) -> Locator:
+        return self.page.locator("#messages > .message")
+
+    @property
+    def last(self) -> Locator:
+        return self.messages.last
+
+    @property
+    def options(self) -> Locator:
+        """What the list above the composer, or that of an open menu, offers."""
+        return self.page.locator(".listbox:not([hidden]) [role=option]")
+
+    @property
+    def modal(self) -> Locator:
+        return self.page.locator("dialog.modal")
+
+    def button(self, name: str, within: Locator | None = None) -> Locator:
+        return (within or self.page).get_by_role("button", name=name, exact=True)
+
+    def option_field(self, name: str) -> Locator:
+        return self.page.locator(".command-form").get_by_label(name, exact=True)
+
+    async def type(self, text: str) -> None:
+        await self.page.keyboard.type(text)
+
+    async def press(self, *keys: str) -> None:
+        for key in keys:
+            await self.page.keyboard.press(key)
+
+    async def pick_command(self, name: str) -> None:
+        """Types a command's name and takes what the picker offers first."""
+        await self.text.fill(f"/{name}")
+        await expect(self.options.first).to_contain_text(f"/{name}")
+        await self.press("Enter")
+
+    async def ask(self, stage: Stage, answer: Answer) -> None:
+        """Types `/specimen`, which the bot answers with what the test wants to see."""
+        stage.bot.answer = answer
+        await self.pick_command("specimen")
+        await self.press("Enter")
+
+    async def choose_message_command(self, message: Locator, name: str) -> None:
+        await message.hover()
+        await message.locator(".more").click()
+        await self.page.get_by_role("menuitem", name=name, exact=True).click()
+
+    async def switch_to(self, user: User, channel: Channel | None = None) -> None:
+        await self.page.get_by_label("Use the sandbox as").select_option(str(user.id))
+        if channel is not None:
+            await self.shows(channel)
+
+
+async def new_screen(browser: Browser, address: str, **options: Any) -> Screen:
+    context = await browser.new_context(reduced_motion="reduce", **options)
+    return Screen(await context.new_page(), address)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def standin(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[StandIn]:
+    monkeypatch.setattr(Route, "BASE", Route.BASE)
+    monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", DiscordWebSocket.DEFAULT_GATEWAY)
+    monkeypatch.setattr(discord.asset.Asset, "BASE", discord.asset.Asset.BASE)
+    async with StandIn(openapi=DOCUMENT if DOCUMENT.exists() else None) as standin:
+        point_discord_at(standin.api_url, standin.gateway_url)
+        yield standin
+    assert standin.openapi is None or not standin.openapi.violations
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def stage(standin: StandIn) -> AsyncIterator[Stage]:
+    stage = Stage(standin)
+    await stage.start()
+    yield stage
+    await stage.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def screen(browser: Browser, stage: Stage) -> AsyncIterator[Screen]:
+    """Alice in #general. Whatever the test does, the page makes no mistake and asks nobody but its own server."""
+    screen = await new_screen(browser, stage.discord.page_url, viewport={"width": 1280, "height": 800})
+    await screen.open(stage.discord.world.alice, stage.discord.world.general)
+    yield screen
+    await screen.page.context.close()
+    assert screen.mistakes == []
+    assert [url for url in screen.requested if not url.startswith((screen.address, "blob:"))] == []
+
+
+async def shown(stage: Stage, answer: Answer) -> None:
+    """Has the bot answer Alice in #general with what the test wants to see."""
+    interaction = await stage.ask(answer)
+    await interaction.acknowledged()
+
+
+async def until(what: Any) -> None:
+    async with asyncio.timeout(PATIENCE / 1000):
+        while not what():
+            await asyncio.sleep(0.01)

@@ -1,0 +1,130 @@
+"""`anima sandbox` as a person has it: the command, the page in a browser, the real engine with the miniature."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import socket
+import sys
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, async_playwright, expect
+
+from tests.end_to_end.bot_process import PATIENCE, ROOT
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+CHROMIUM = shutil.which("chromium")
+
+PICTURE_COLOUR = """async (image) => {
+    await image.decode();
+    const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight).getContext("2d");
+    canvas.drawImage(image, 0, 0);
+    return [image.naturalWidth, ...canvas.getImageData(2, 2, 1, 1).data];
+}"""
+
+
+async def anima(folder: Path, *arguments: str) -> Process:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = (sys.executable, "-m", "bot", "sandbox", *arguments)
+    return await asyncio.create_subprocess_exec(*command, cwd=folder, env=environment, stdout=PIPE, stderr=STDOUT)
+
+
+@asynccontextmanager
+async def sandbox(folder: Path, port: int = 0) -> AsyncIterator[tuple[Process, str]]:
+    """The command's process and the address that it prints; killed at the end if it is still there."""
+    process = await anima(folder, "--port", str(port))
+    assert process.stdout is not None
+    try:
+        line = (await asyncio.wait_for(process.stdout.readline(), PATIENCE)).decode()
+        address = re.search(r"http://127\.0\.0\.1:\d+/", line)
+        assert address is not None, line + (await process.stdout.read()).decode()
+        yield process, address[0]
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def ended_by_ctrl_c(process: Process) -> tuple[int | None, str]:
+    process.send_signal(signal.SIGINT)
+    said, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
+    return process.returncode, said.decode()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="There is no chromium on this machine, so the page cannot be shown.")
+async def test_a_picture_is_drawn_in_the_browser_and_the_sandbox_ends_and_starts_again(tmp_path: Path) -> None:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = await browser.new_page()
+        async with sandbox(tmp_path) as (process, address):
+            await page.goto(address)
+            first = await draw(page, "@micah, red hair, blue background")
+            width, red, _, blue, _ = await first.evaluate(PICTURE_COLOUR)
+            assert width == 64 and blue > red + 40, "the background is what the prompt says"
+            assert await ended_by_ctrl_c(process) == (0, "\n")
+        await expect(page.locator("#status")).to_contain_text("does not answer")
+        port = int(address.rstrip("/").rsplit(":", 1)[1])
+        async with sandbox(tmp_path, port) as (process, again):
+            assert again == address
+            await expect(page.locator("#status")).to_be_hidden(timeout=PATIENCE * 1000)
+            await draw(page, "@micah, red hair, green background")
+            await page.locator("#text").fill("/anima quota")
+            await page.keyboard.press("Enter")
+            await page.keyboard.press("Enter")
+            answer = page.locator("#messages > .message").last
+            await expect(answer).to_contain_text("Only you can see this", timeout=PATIENCE * 1000)
+            process.send_signal(signal.SIGINT)
+            assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
+        await browser.close()
+    assert (tmp_path / "anima-sandbox.db").is_file() and not (tmp_path / "anima.db").exists()
+
+
+async def draw(page: Page, prompt: str):  # type: ignore[no-untyped-def]
+    """Types the command, and gives the picture that comes."""
+    await expect(page.locator("#messages .beginning")).to_be_visible(timeout=PATIENCE * 1000)
+    await page.locator("#text").fill(f"/anima imagine {prompt}")
+    await page.keyboard.press("Enter")
+    picture = page.locator("#messages > .message").last.locator(".picture img")
+    await expect(picture).to_be_visible(timeout=PATIENCE * 1000)
+    return picture
+
+
+async def test_ctrl_c_while_the_model_is_loading_ends_everything_quietly(tmp_path: Path) -> None:
+    async with sandbox(tmp_path) as (process, _):
+        assert await ended_by_ctrl_c(process) == (0, "\n")
+
+
+async def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = await anima(tmp_path, "--port", str(port))
+        said, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
+    assert process.returncode == 1
+    assert re.fullmatch(
+        rf"Port {port} is in use by another program\. Choose another one, as in: anima sandbox --port \d+\n",
+        said.decode(),
+    )
+
+
+@pytest.mark.parametrize("port", ["99999", "-1", "page"])
+async def test_a_port_that_cannot_be_is_one_sentence(tmp_path: Path, port: str) -> None:
+    process = await anima(tmp_path, f"--port={port}")
+    said, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
+    assert process.returncode == 2
+    assert f"{port!r} is no port; it is a number up to 65535" in said.decode()
+
+
+async def test_with_a_prompt_one_picture_is_saved_and_nothing_else(tmp_path: Path) -> None:
+    process = await anima(tmp_path, "--prompt", "@micah, red hair")
+    said, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
+    assert process.returncode == 0, said.decode()
+    [picture] = (tmp_path / "pictures").iterdir()
+    assert f"Saved pictures/{picture.name}" in said.decode()
+    assert [path.name for path in tmp_path.iterdir()] == ["pictures"]
