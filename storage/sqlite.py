@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from storage import one_hop
 from storage.refusal import DatabaseRefused
 
 OLDEST = (3, 35)
@@ -30,6 +31,10 @@ def sqlite_engine(url: URL) -> AsyncEngine:
     """Transactions are begun here, not by Python's module, which would begin them only at the first change."""
     settings = {"isolation_level": None, "timeout": BUSY_SECONDS}
     engine = create_async_engine(url, connect_args=settings, hide_parameters=True)
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def connect(dialect: Any, record: Any, arguments: Any, settings: Any) -> Any:
+        return dialect.connect(*arguments, async_creator_fn=one_hop.connect, **settings)
 
     @event.listens_for(engine.sync_engine, "connect")
     def set_up(connection: Any, record: Any) -> None:

@@ -1,0 +1,139 @@
+"""The bot in a process of its own, drawing at once, and watching itself.
+
+Every job that joins or leaves the queue is a line in the file that HAPPENED names, in exact order; how late the event
+loop came back, each 5 ms, is written as JSON to the file that MEASURED names, once the process is told to end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, TextIO
+
+from PIL import Image
+
+from bot.client import AnimaClient
+from bot.discord_endpoints import point_discord_at
+from bot.prompting import TagIndex
+from bot.queue import FairQueue, Waiting
+from bot.settings import Settings
+from inference import GenerationRequest, NativeSettings, Timings
+from inference.metadata import Parameters, encode_png
+from inference.process import EngineProcess
+from storage.database import Database
+
+LOOK_EVERY = 0.005
+NATIVE = NativeSettings(((64, 64),), 4, 4.0, "er_sde", "simple")
+
+
+class HastyEngine:
+    """Pretends to draw: plain pictures of 64x64, a batch in so many seconds."""
+
+    name = "hasty"
+    native = NATIVE
+
+    def __init__(self, seconds_a_batch: float) -> None:
+        self._seconds_a_batch = seconds_a_batch
+
+    def lora_names(self) -> list[str]:
+        return []
+
+    def turbo_lora(self) -> None:
+        return None
+
+    def generate(self, requests: Sequence[GenerationRequest], *_: Any, **__: Any) -> list[PlainPicture]:
+        time.sleep(self._seconds_a_batch)
+        return [PlainPicture(request) for request in requests]
+
+
+@dataclass
+class PlainPicture:
+    request: GenerationRequest
+    timings = Timings(0.0, 0.0, 0.0)
+    labels: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def image(self) -> Image.Image:
+        seed = self.request.seed
+        return Image.new("RGB", (64, 64), (seed % 256, seed // 256 % 256, 128))
+
+    @property
+    def seed(self) -> int:
+        return self.request.seed
+
+    def png(self) -> bytes:
+        request = self.request
+        parameters = Parameters(
+            prompt=request.prompt,
+            negative_prompt=request.negative_prompt,
+            width=64,
+            height=64,
+            steps=request.steps,
+            cfg_scale=request.cfg_scale,
+            sampler=request.sampler,
+            scheduler=request.scheduler,
+            seed=request.seed,
+            model="hasty",
+        )
+        return encode_png(self.image, parameters)
+
+
+def write_down_what_happens(queue: FairQueue, happened: TextIO) -> None:
+    """`put JOB USER` for who joins, `take JOB JOB …` for who leaves together."""
+    put, take = queue.put, queue.take
+
+    def noted_put(waiting: Waiting) -> None:
+        put(waiting)
+        print("put", waiting.job_id, waiting.user_id, file=happened)
+
+    async def noted_take() -> tuple[Waiting, ...]:
+        batch = await take()
+        print("take", *(waiting.job_id for waiting in batch), file=happened)
+        return batch
+
+    queue.put, queue.take = noted_put, noted_take  # type: ignore[method-assign]
+
+
+async def watch_the_loop(lags: array[float]) -> None:
+    """How much later than asked for the loop comes back, again and again."""
+    while True:
+        asked = time.perf_counter()
+        await asyncio.sleep(LOOK_EVERY)
+        lags.append(time.perf_counter() - asked - LOOK_EVERY)
+
+
+async def main() -> None:
+    settings = Settings.read()
+    point_discord_at(settings.discord_api_url, settings.discord_gateway_url)
+    load: Any = partial(HastyEngine, float(os.environ["SECONDS_A_BATCH"]))
+    database = await Database.open(settings.database_url)
+    client = AnimaClient(settings, database, EngineProcess(load), TagIndex.load())
+    client._connection.guild_ready_timeout = 0.01
+    lags = array("d")
+    ending = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
+    with Path(os.environ["HAPPENED"]).open("w") as happened:
+        write_down_what_happens(client.queue, happened)
+        running = asyncio.create_task(client.start(os.environ["DISCORD_TOKEN"]))
+        watching = asyncio.create_task(watch_the_loop(lags))
+        told_to_end = asyncio.create_task(ending.wait())
+        await asyncio.wait({told_to_end, running}, return_when=asyncio.FIRST_COMPLETED)
+        watching.cancel()
+        await client.close()
+        await running
+        if client.failure is not None:
+            raise client.failure
+    Path(os.environ["MEASURED"]).write_text(json.dumps({"lags": lags.tolist()}))
+    await database.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
