@@ -38,6 +38,12 @@ import numpy as np
 
 DOUBLE_PRICE_AT = 32.0
 """Credits of recent use from which on a credit counts twice."""
+MOST_ASKED = 250
+"""Users whose lines are looked into for one place. Where more go before, every n-th in the order of turns stands for n.
+
+They take turns, so those who follow one another in that order have about the same ahead of a given job, and the
+estimate is good to a tenth or better.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,10 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Place:
-    """What will be taken before a job, if nothing joins or leaves the line. The batch in progress is not counted."""
+    """What will be taken before a job, if nothing joins or leaves the line. The batch in progress is not counted.
+
+    Exact while at most `MOST_ASKED` users have something ahead of the job, and estimated beyond.
+    """
 
     jobs_ahead: int
     credits_ahead: float
@@ -149,7 +158,7 @@ class FairQueue:
     def place(self, job_id: int) -> Place | None:
         """How much is taken before this job, by the fair order as it is now. None: it does not wait here.
 
-        Takes a binary search for each user who waits, about a microsecond, whatever the number of jobs.
+        Takes a binary search, about a microsecond, for each of at most `MOST_ASKED` users, however many jobs they have.
         """
         waiting = self._waiting.get(job_id)
         if waiting is None:
@@ -158,13 +167,19 @@ class FairQueue:
         mine = self._users[waiting.user_id]
         own_jobs = mine.line.index(job_id)
         start = mine.start_of(own_jobs, now)
-        jobs, credit = own_jobs, mine.line.cost_of_first(own_jobs)
-        for _, _, user in self._turns[: bisect_left(self._turns, (start, job_id))]:
+        users_ahead = bisect_left(self._turns, (start, job_id))
+        stands_for = 1 + max(0, users_ahead - 1) // MOST_ASKED
+        jobs = credit = asked = 0
+        for _, _, user in self._turns[:users_ahead:stands_for]:
             if user is not mine:
                 their_jobs, their_credit = user.before(start, job_id, now)
                 jobs += their_jobs
                 credit += their_credit
-        return Place(jobs, credit / _MICRO)
+                asked += 1
+        if stands_for > 1:
+            others = users_ahead - (own_jobs > 0)
+            jobs, credit = round(jobs * others / asked), round(credit * others / asked)
+        return Place(own_jobs + jobs, (mine.line.cost_of_first(own_jobs) + credit) / _MICRO)
 
     def of(self, user_id: int) -> tuple[Waiting, ...]:
         """A user's waiting jobs, in the order in which they will be drawn."""
@@ -304,7 +319,7 @@ class _User:
 
     def before(self, start: int, job_id: int, now: float) -> tuple[int, int]:
         """How many jobs of the line go before another user's job of that `start` and id, given that the first does, and
-        what they cost together. It runs for every user whenever someone asks for their place, hence without detours.
+        what they cost together. It runs for many users whenever someone asks for their place, hence without detours.
         """
         bounds = self.line.bounds
         first = bounds[0]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bot.queue import FairQueue, Place, Waiting, _credits_for, _price
+from bot.queue import MOST_ASKED, FairQueue, Place, Waiting, _credits_for, _price, _User
 
 HALF_LIFE = 3600.0
 
@@ -327,6 +327,31 @@ def test_a_place_is_what_then_happens(waiting: list[Waiting], lately: dict[int, 
         assert place.jobs_ahead == jobs_ahead
         assert place.credits_ahead == pytest.approx(credits_ahead)
         credits_ahead += one.cost
+
+
+@pytest.mark.parametrize("longest", [1, 3, 30])
+def test_in_a_very_long_line_a_place_is_a_good_estimate(longest: int) -> None:
+    chance = random.Random(longest)
+    users = [user for user in range(2000) for _ in range(chance.randint(1, longest))]
+    chance.shuffle(users)
+    asked = [job(number, user, chance.choice((0.25, 1.0, 1.7))) for number, user in enumerate(users)]
+    queue = a_queue(asked, 1, {user: chance.uniform(0, 60) for user in range(2000)})
+    places = {one.job_id: queue.place(one.job_id) for one in chance.sample(asked, 200)}
+    credits_ahead = 0.0
+    for jobs_ahead, one in enumerate(in_order(queue)):
+        if (place := places.get(one.job_id)) is not None:
+            assert abs(place.jobs_ahead - jobs_ahead) <= 3 + 0.1 * jobs_ahead
+            assert abs(place.credits_ahead - credits_ahead) <= 5 + 0.1 * credits_ahead
+        credits_ahead += one.cost
+
+
+def test_a_place_asks_few_users_however_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    before = _User.before
+    monkeypatch.setattr(_User, "before", lambda user, *rest: asked.append(user) or before(user, *rest))
+    queue = a_queue([job(number, number) for number in range(10 * MOST_ASKED)])
+    assert queue.place(10 * MOST_ASKED - 1) == Place(10 * MOST_ASKED - 1, 10 * MOST_ASKED - 1)
+    assert len(asked) == MOST_ASKED
 
 
 @given(st.integers(0, 10**10), st.integers(0, 10**9))

@@ -58,9 +58,9 @@ class Plan:
 
     jobs: int = 10_000
     users: int = 500
-    flood: int = 1_500
-    rate: float = 20.0
-    seconds_a_batch: float = 0.12
+    flood: int = 4_000
+    rate: float = 8.0
+    seconds_a_batch: float = 0.3
     seed: int = 1
 
 
