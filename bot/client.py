@@ -12,6 +12,7 @@ from typing import Any
 import discord
 
 from bot import cancelling, hinting
+from bot.cannot_start import CannotStart
 from bot.commands import COMPONENTS, FORMS, register
 from bot.commands.admin import admin_forms
 from bot.components import COMPONENTS as PICTURE_COMPONENTS
@@ -37,6 +38,8 @@ from storage.jobs import Allowance
 from storage.refusal import DatabaseRefused
 
 logger = logging.getLogger(__name__)
+
+discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # it never speaks
 
 LONGEST_CONNECTING = 60.0
 """Seconds."""
@@ -139,7 +142,7 @@ class AnimaClient(discord.Client):
 
 @asynccontextmanager
 async def open_client(settings: Settings) -> AsyncIterator[AnimaClient]:
-    """A client with its parts, ready to be started. Raises DatabaseRefused, TagFileError, ValueError."""
+    """A client with its parts, ready to be started. Raises DatabaseRefused, TagFileError, SettingsError."""
     point_discord_at(settings.discord_api_url, settings.discord_gateway_url)
     load = partial(
         load_engine,
@@ -161,10 +164,15 @@ async def open_client(settings: Settings) -> AsyncIterator[AnimaClient]:
 
 
 async def run(settings: Settings) -> None:
-    """Run the bot until it is told to stop."""
+    """Run the bot until it is told to stop. Raises what `wrong_starts` has sentences for."""
     if settings.discord_token is None:
-        raise SystemExit(
+        raise CannotStart(
             "DISCORD_TOKEN is not set. Put your bot's token into .env, or try `anima sandbox` without one."
+        )
+    if not settings.anima_models.is_dir():
+        raise CannotStart(
+            f"There is no models folder at {settings.anima_models.absolute()}. Fetch the model with `anima download`, "
+            "or name the folder where it is in ANIMA_MODELS."
         )
     async with open_client(settings) as client:
         await client.start(settings.discord_token.get_secret_value())

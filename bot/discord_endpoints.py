@@ -5,6 +5,8 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 from yarl import URL
 
+from bot.settings import SettingsError
+
 DISCORDS_CDN = "https://cdn.discordapp.com"
 
 
@@ -12,8 +14,8 @@ def point_discord_at(api_url: str, gateway_url: str) -> None:
     """Makes discord.py talk to the Discord at these addresses; no effect when they are discord.py's own.
 
     `api_url` ends in the API's version, as in `https://discord.com/api/v10`; elsewhere than at discord.com
-    avatars and other assets are looked for at the API's origin. Must run before a client starts. Raises ValueError
-    with a sentence for an address that cannot be one.
+    avatars and other assets are looked for at the API's origin. Must run before a client starts. Raises
+    SettingsError for an address that cannot be one.
     """
     api = _checked(api_url, "DISCORD_API_URL", ("http", "https"))
     gateway = _checked(gateway_url, "DISCORD_GATEWAY_URL", ("ws", "wss"))
@@ -26,8 +28,8 @@ def _checked(address: str, variable: str, schemes: tuple[str, ...]) -> URL:
     try:
         url = URL(address)
     except ValueError as error:
-        raise ValueError(f"{variable} is {address!r}, which is no address: {error}.") from error
+        raise SettingsError(f"{variable} is {address!r}, which is no address: {error}.") from error
     if url.scheme not in schemes or not url.host:
         wanted = " or ".join(f"{scheme}://" for scheme in schemes)
-        raise ValueError(f"{variable} is {address!r}, but must be a full address that starts with {wanted}.")
+        raise SettingsError(f"{variable} is {address!r}, but must be a full address that starts with {wanted}.")
     return url
