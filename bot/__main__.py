@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bot.command_line import benchmark, doctor, download, fail, generate
+from bot.command_line import benchmark, doctor, download, fail, generate, invite
 
 if TYPE_CHECKING:
     from bot.settings import Settings
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.set_defaults(command=_sandbox)
     start.set_defaults(**{name: sandbox.get_default(name) for name in ("port", "prompt", "pictures")})
 
-    for command in (generate, download, doctor, benchmark):
+    for command in (invite, generate, download, doctor, benchmark):
         command.add_parser(commands)
     return parser
 

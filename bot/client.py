@@ -39,8 +39,6 @@ from storage.refusal import DatabaseRefused
 
 logger = logging.getLogger(__name__)
 
-discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # it never speaks
-
 LONGEST_CONNECTING = 60.0
 """Seconds."""
 

@@ -1,5 +1,6 @@
 """Where discord.py finds Discord: the real one, or a stand-in on loopback."""
 
+from discord import VoiceClient
 from discord.asset import Asset
 from discord.gateway import DiscordWebSocket
 from discord.http import Route
@@ -22,6 +23,7 @@ def point_discord_at(api_url: str, gateway_url: str) -> None:
     Route.BASE = str(api).rstrip("/")
     Asset.BASE = DISCORDS_CDN if api.host == "discord.com" else str(api.origin())
     DiscordWebSocket.DEFAULT_GATEWAY = gateway
+    VoiceClient.warn_nacl = VoiceClient.warn_dave = False  # we never speak, so what that would need is not missed
 
 
 def _checked(address: str, variable: str, schemes: tuple[str, ...]) -> URL:

@@ -1,4 +1,4 @@
-"""Why the bot cannot start, or go on, in one sentence that says what to do. What nobody can mend keeps its traceback."""
+"""Why the bot cannot start or go on, in one sentence that says what to do; what nobody can mend has none."""
 
 from __future__ import annotations
 
