@@ -47,7 +47,7 @@ async def _application(settings: Settings) -> discord.AppInfo:
     if settings.discord_token is None:
         raise CannotStart("DISCORD_TOKEN is not set. Put your bot's token into .env; its address is made from it.")
     point_discord_at(settings.discord_api_url, settings.discord_gateway_url)
-    async with discord.Client(intents=discord.Intents.none()) as client:
+    async with discord.Client(intents=discord.Intents(guilds=True)) as client:
         await client.login(settings.discord_token.get_secret_value())
         return await client.application_info()
 
