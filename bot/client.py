@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -20,11 +20,13 @@ from bot.composing import Model
 from bot.delivery import Delivery
 from bot.discord_endpoints import point_discord_at
 from bot.editing import EditForm
+from bot.health import serving
 from bot.housekeeping import Housekeeping
 from bot.intake import Intake
 from bot.interactions import Commands
 from bot.jobs import waiting
 from bot.language import Translator
+from bot.measuring import Measurements
 from bot.policy import Person
 from bot.prompting import OWN_TAGS, TagIndex
 from bot.queue import FairQueue
@@ -51,6 +53,8 @@ class AnimaClient(discord.Client):
         self.database = database
         self.tree = Commands(self)
         self.tags = tags
+        self.measurements = Measurements()
+        database.jobs.watch(self.measurements.ended)
         self.queue = FairQueue(settings.anima_largest_batch)
         self.delivery = Delivery(self, database)
         self.worker = Worker(
@@ -60,8 +64,9 @@ class AnimaClient(discord.Client):
             self.delivery,
             picture_policy=settings.picture_policy,
             previews=settings.picture_classifier is None,
+            drawn=self.measurements.drawn,
         )
-        self.intake = Intake(database, self.queue, self.worker.status, tags)
+        self.intake = Intake(database, self.queue, self.worker.status, tags, self.measurements.refused)
         self.housekeeping = Housekeeping(database.privacy, settings)
         self._models = settings.models
         self.failure: BaseException | None = None
@@ -172,7 +177,9 @@ async def run(settings: Settings) -> None:
             f"There is no models folder at {settings.anima_models.absolute()}. Fetch the model with `anima download`, "
             "or name the folder where it is in ANIMA_MODELS."
         )
-    async with open_client(settings) as client:
+    async with open_client(settings) as client, AsyncExitStack() as stack:
+        if settings.health_port is not None:
+            await stack.enter_async_context(serving(client, settings.health_host, settings.health_port))
         await client.start(settings.discord_token.get_secret_value())
         if client.failure is not None:
             raise client.failure

@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     picture_classifier_refuses: Thresholds = ""
     prompts_kept_days: Days | None = None
     pictures_kept_days: Days | None = None
+    health_port: int | None = Field(None, ge=0, le=65535)
+    health_host: str = "127.0.0.1"
 
     @classmethod
     def read(cls, **overrides: object) -> Settings:

@@ -112,6 +112,13 @@ async def test_a_discord_address_that_is_none(tmp_path: Path, discord: StandIn) 
     assert said.startswith("DISCORD_GATEWAY_URL is 'gateway', but must be a full address")
 
 
+async def test_a_health_port_in_use(tmp_path: Path, discord: StandIn) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = await wrong_start(tmp_path, "run", **{**settings_for(discord, tmp_path), "HEALTH_PORT": str(port)})
+    assert said.startswith(f"HEALTH_PORT {port} at 127.0.0.1 is in use by another program. Choose another one in .env")
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
