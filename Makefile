@@ -7,10 +7,10 @@ BIN := .venv/bin
 
 install: .venv/installed
 
-# Opens the sandbox: the bot in a Discord of one's own, with no account, no GPU and no download. With PROMPT it draws
-# that one picture instead.
+# With a DISCORD_TOKEN in .env the bot runs on Discord. Without one it opens the sandbox: the bot in a Discord of one's
+# own, with no account, no GPU and no download. With PROMPT it draws that one picture there instead.
 run: .venv/installed
-	@$(BIN)/anima sandbox $(if $(PROMPT),--prompt '$(subst ','\'',$(PROMPT))')
+	@$(BIN)/anima $(if $(PROMPT),sandbox --prompt '$(subst ','\'',$(PROMPT))',start)
 
 test: .venv/installed-dev
 	$(BIN)/pytest -n auto

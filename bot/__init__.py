@@ -1,1 +1,10 @@
 """Anima Bot: what stands between Discord and the engine."""
+
+import sys
+
+# Before anything that an older Python cannot even read; pip checks it too, but a checkout can be run without pip.
+if sys.version_info < (3, 11):  # noqa: UP036
+    sys.exit(
+        f"Anima Bot needs Python 3.11 or later, and this is {sys.version.split()[0]}. Install a newer one from "
+        "https://www.python.org, and make the environment anew with it."
+    )

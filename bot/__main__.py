@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bot.command_line import benchmark, doctor, download, fail, generate
+from bot.command_line import benchmark, doctor, download, fail, generate, invite
 
 if TYPE_CHECKING:
     from bot.settings import Settings
@@ -31,6 +31,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="anima", description="The Discord bot that draws with Anima.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
+    start = commands.add_parser(
+        "start",
+        help="run the bot on Discord if there is a DISCORD_TOKEN, else in the sandbox",
+        description="What `make run` does: `anima run` where .env or the environment has a DISCORD_TOKEN, "
+        "else `anima sandbox`.",
+    )
+    start.set_defaults(command=_start)
+
     run = commands.add_parser("run", help="run the bot on Discord (needs DISCORD_TOKEN)")
     run.set_defaults(command=_run)
 
@@ -44,8 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.add_argument("--prompt", help="draw this one picture instead, without a page")
     sandbox.add_argument("--pictures", type=Path, default=Path("pictures"), help="the folder to save that picture in")
     sandbox.set_defaults(command=_sandbox)
+    start.set_defaults(**{name: sandbox.get_default(name) for name in ("port", "prompt", "pictures")})
 
-    for command in (generate, download, doctor, benchmark):
+    for command in (invite, generate, download, doctor, benchmark):
         command.add_parser(commands)
     return parser
 
@@ -56,6 +65,16 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _start(options: argparse.Namespace) -> None:
+    from bot.settings import Settings, SettingsError
+
+    try:
+        has_token = Settings.read().discord_token is not None
+    except SettingsError as error:
+        fail(str(error))
+    (_run if has_token else _sandbox)(options)
+
+
 def _run(options: argparse.Namespace) -> None:
     from bot.client import run
 
@@ -64,7 +83,6 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _sandbox(options: argparse.Namespace) -> None:
-    logging.getLogger("discord.client").setLevel(logging.ERROR)  # it would warn that it cannot speak in voice channels
     if options.prompt is not None:
         _draw_one(options)
         return
@@ -82,30 +100,21 @@ def _draw_one(options: argparse.Namespace) -> None:
 
 def _serve_page(options: argparse.Namespace) -> None:
     from bot.sandbox.session import serve_page
-    from bot.sandbox.standin import CannotListen
 
-    try:
-        _until_it_ends(lambda settings: serve_page(settings, options.port))
-    except CannotListen as error:
-        fail(str(error))
+    _until_it_ends(lambda settings: serve_page(settings, options.port))
 
 
 def _until_it_ends(serve: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
     """Run what needs the settings; what an operator can mend ends in a sentence, anything else in a traceback."""
-    import discord
-
-    from bot.settings import Settings, SettingsError
-    from inference import CheckpointError
-    from inference.process import EngineDied, EngineFailed
-    from storage.refusal import DatabaseRefused
-    from storage.transactions import StorageUnavailable
+    from bot.settings import Settings
+    from bot.wrong_starts import sentence_for
 
     try:
         asyncio.run(serve(Settings.read()))
-    except (SettingsError, CheckpointError, EngineDied, EngineFailed, DatabaseRefused, StorageUnavailable) as error:
-        fail(str(error))
-    except discord.LoginFailure:
-        fail("Discord does not know this DISCORD_TOKEN. Copy it anew from the developer portal (page Bot) into .env.")
+    except Exception as error:
+        if (sentence := sentence_for(error)) is None:
+            raise
+        fail(sentence)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
 import discord
 
 from bot import cancelling, hinting
+from bot.cannot_start import CannotStart
 from bot.commands import COMPONENTS, FORMS, register
 from bot.commands.admin import admin_forms
 from bot.components import COMPONENTS as PICTURE_COMPONENTS
@@ -19,11 +20,13 @@ from bot.composing import Model
 from bot.delivery import Delivery
 from bot.discord_endpoints import point_discord_at
 from bot.editing import EditForm
+from bot.health import serving
 from bot.housekeeping import Housekeeping
 from bot.intake import Intake
 from bot.interactions import Commands
 from bot.jobs import waiting
 from bot.language import Translator
+from bot.measuring import Measurements
 from bot.policy import Person
 from bot.prompting import OWN_TAGS, TagIndex
 from bot.queue import FairQueue
@@ -50,6 +53,8 @@ class AnimaClient(discord.Client):
         self.database = database
         self.tree = Commands(self)
         self.tags = tags
+        self.measurements = Measurements()
+        database.jobs.watch(self.measurements.ended)
         self.queue = FairQueue(settings.anima_largest_batch)
         self.delivery = Delivery(self, database)
         self.worker = Worker(
@@ -59,8 +64,9 @@ class AnimaClient(discord.Client):
             self.delivery,
             picture_policy=settings.picture_policy,
             previews=settings.picture_classifier is None,
+            drawn=self.measurements.drawn,
         )
-        self.intake = Intake(database, self.queue, self.worker.status, tags)
+        self.intake = Intake(database, self.queue, self.worker.status, tags, self.measurements.refused)
         self.housekeeping = Housekeeping(database.privacy, settings)
         self._models = settings.models
         self.failure: BaseException | None = None
@@ -139,7 +145,7 @@ class AnimaClient(discord.Client):
 
 @asynccontextmanager
 async def open_client(settings: Settings) -> AsyncIterator[AnimaClient]:
-    """A client with its parts, ready to be started. Raises DatabaseRefused, TagFileError, ValueError."""
+    """A client with its parts, ready to be started. Raises DatabaseRefused, TagFileError, SettingsError."""
     point_discord_at(settings.discord_api_url, settings.discord_gateway_url)
     load = partial(
         load_engine,
@@ -161,12 +167,19 @@ async def open_client(settings: Settings) -> AsyncIterator[AnimaClient]:
 
 
 async def run(settings: Settings) -> None:
-    """Run the bot until it is told to stop."""
+    """Run the bot until it is told to stop. Raises what `wrong_starts` has sentences for."""
     if settings.discord_token is None:
-        raise SystemExit(
+        raise CannotStart(
             "DISCORD_TOKEN is not set. Put your bot's token into .env, or try `anima sandbox` without one."
         )
-    async with open_client(settings) as client:
+    if not settings.anima_models.is_dir():
+        raise CannotStart(
+            f"There is no models folder at {settings.anima_models.absolute()}. Fetch the model with `anima download`, "
+            "or name the folder where it is in ANIMA_MODELS."
+        )
+    async with open_client(settings) as client, AsyncExitStack() as stack:
+        if settings.health_port is not None:
+            await stack.enter_async_context(serving(client, settings.health_host, settings.health_port))
         await client.start(settings.discord_token.get_secret_value())
         if client.failure is not None:
             raise client.failure

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -28,7 +29,7 @@ from bot.server_settings import ServerSettings, settings_of
 from bot.source_picture import Unusable, fetch, media_of, prepared
 from bot.status import StatusMessages
 from storage.database import Database
-from storage.jobs import Accepted, Job, NewJob
+from storage.jobs import Accepted, AlreadyAccepted, Job, NewJob, OverQuota
 
 if TYPE_CHECKING:
     from bot.client import AnimaClient
@@ -78,7 +79,16 @@ class Wish:
 
 
 class Intake:
-    def __init__(self, database: Database, queue: FairQueue, status: StatusMessages, tags: TagIndex) -> None:
+    def __init__(
+        self,
+        database: Database,
+        queue: FairQueue,
+        status: StatusMessages,
+        tags: TagIndex,
+        refused: Callable[[str], None] = lambda rule: None,
+    ) -> None:
+        """`refused` is told what each wish that became no job ran against."""
+        self._refused = refused
         self._database = database
         self._queue = queue
         self._status = status
@@ -225,6 +235,7 @@ class Intake:
         typed = Wording((wish.prompt, options.artist or ""), options.negative or "")
         permission = await self._permission(interaction, drawing, settings, model, typed)
         if isinstance(permission, Refusal):
+            self._refused(permission.why.value)
             await tell_privately(interaction, permission.sentence)
             return
         try:
@@ -255,6 +266,8 @@ class Intake:
             case Accepted(job):
                 await self._put_in_line(interaction, job, wish.aside or self._hint(job))
             case refusal:
+                if not isinstance(refusal, AlreadyAccepted):
+                    self._refused("quota" if isinstance(refusal, OverQuota) else "waiting")
                 await tell_privately(interaction, messages.refusal(refusal))
 
     async def _once_more(

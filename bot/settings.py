@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
+from dotenv.parser import parse_stream
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -23,7 +25,7 @@ Days = Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)]
 
 
 class SettingsError(ValueError):
-    """Some variables are wrong; the message has one sentence for each."""
+    """Some variables are wrong, or their file is; the message has one sentence for each."""
 
 
 class Settings(BaseSettings):
@@ -44,15 +46,30 @@ class Settings(BaseSettings):
     picture_classifier_refuses: Thresholds = ""
     prompts_kept_days: Days | None = None
     pictures_kept_days: Days | None = None
+    health_port: int | None = Field(None, ge=0, le=65535)
+    health_host: str = "127.0.0.1"
 
     @classmethod
     def read(cls, **overrides: object) -> Settings:
         """From the environment and `.env`; raises SettingsError."""
+        if env_file := overrides.get("_env_file", cls.model_config["env_file"]):
+            _check(Path(str(env_file)))
         try:
             return cls(**overrides)  # type: ignore[arg-type]
         except ValidationError as error:
-            sentences = [f"{str(each['loc'][0]).upper()}: {each['msg']}." for each in error.errors()]
+            sentences = [
+                f"{str(each['loc'][0]).upper()}: {each['msg'].removeprefix('Value error, ')}."
+                for each in error.errors()
+            ]
             raise SettingsError("\n".join(sentences)) from None
+
+    @field_validator("discord_token")
+    @classmethod
+    def _token_can_be_sent(cls, token: SecretStr | None) -> SecretStr | None:
+        """What no HTTP header can hold is no token; the token itself is never shown."""
+        if token is not None and not re.fullmatch(r"[!-~]+", token.get_secret_value().strip()):
+            raise ValueError("a token has no spaces and plain letters only; copy it anew from the developer portal")
+        return token
 
     @field_validator("anima_dtype")
     @classmethod
@@ -70,3 +87,26 @@ class Settings(BaseSettings):
     def models(self) -> Path:
         """The models folder, or the miniature that ships with the code where there is none."""
         return self.anima_models if self.anima_models.is_dir() else MINIATURE
+
+
+def _check(env_file: Path) -> None:
+    """Raises SettingsError for a file that is there and cannot be read as lines of NAME=value."""
+    if env_file.is_dir():  # as Docker makes one where a file that was to be mounted is missing
+        raise SettingsError(
+            f"{env_file} is a folder, but must be a file: remove it, and copy .env.example to {env_file}."
+        )
+    try:
+        with env_file.open(encoding="utf-8") as lines:
+            broken = next((binding.original.line for binding in parse_stream(lines) if binding.error), None)
+    except FileNotFoundError:
+        return
+    except UnicodeDecodeError:
+        raise SettingsError(
+            f"{env_file} is not a text file in UTF-8; copy .env.example to it and fill it in."
+        ) from None
+    except OSError as error:
+        raise SettingsError(f"{env_file} cannot be read ({error.strerror}); allow this user to read it.") from None
+    if broken is not None:
+        raise SettingsError(
+            f"{env_file}, line {broken}, cannot be read; a line looks like NAME=value, or begins with #."
+        )

@@ -64,7 +64,9 @@ class Worker:
         *,
         picture_policy: PicturePolicy | None = None,
         previews: bool = True,
+        drawn: Callable[[Sequence[EncodedPicture]], None] = lambda pictures: None,
     ) -> None:
+        """`drawn` is told of the pictures of every batch."""
         self._engine = engine
         self._queue = queue
         self._database = database
@@ -73,6 +75,9 @@ class Worker:
         self._description: asyncio.Future[EngineDescription] = asyncio.get_running_loop().create_future()
         self._deliveries: dict[int, asyncio.Task[None]] = {}
         self._pace = Pace()
+        self._drawn = drawn
+        self.loaded = False
+        """Whether the engine has its model; not while it is started again."""
         self._batch = _NOTHING
         self._cancelled: set[int] = set()
         self._closing = False
@@ -83,6 +88,10 @@ class Worker:
     def watch(self, watcher: Watcher) -> None:
         """Have `watcher` told, in the event loop, of every step of every job."""
         self._watchers.append(watcher)
+
+    @property
+    def engine_restarts(self) -> int:
+        return max(0, self._engine.starts - 1)
 
     async def description(self) -> EngineDescription:
         """What the loaded model says of itself; waits while it is loading."""
@@ -169,6 +178,7 @@ class Worker:
 
     async def _start_engine(self) -> None:
         """Load the engine, more than once if its process dies over it. Raises EngineFailed, EngineDied."""
+        self.loaded = False
         started = time.monotonic()
         description = None
         for attempt in range(1, MOST_STARTS):
@@ -181,6 +191,7 @@ class Worker:
         if description is None:
             description = await self._call_engine(self._engine.start)
         logger.info("loaded %s in %.1f s", description.name, time.monotonic() - started)
+        self.loaded = True
         if not self._description.done():
             self._description.set_result(description)
 
@@ -211,6 +222,7 @@ class Worker:
         except Exception as error:
             await self._recover(jobs, error)
             return
+        self._drawn(pictures)
         self._pace.learn(sum(job.cost for job in jobs), time.perf_counter() - self._batch.started)
         for job, drawing in zip(jobs, drawings, strict=True):
             own, pictures = pictures[: len(drawing.recipes)], pictures[len(drawing.recipes) :]

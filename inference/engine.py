@@ -27,6 +27,7 @@ from inference.request import (
     Cancelled,
     CheckpointError,
     GenerationRequest,
+    GpuMemory,
     InvalidRequest,
     IsCancelled,
     NativeSettings,
@@ -221,12 +222,12 @@ class _Batch:
 
     @torch.inference_mode()
     def draw(self) -> list[Picture]:
-        clock = _Stopwatch(self.engine.device)
+        meter = _Meter(self.engine.device)
         self.on_stage(Stage.CONDITIONING)
         first = self.requests[0]
         self.engine.use_loras(first.loras)
         denoiser = self._denoiser()
-        conditioning = clock.lap()
+        conditioning = meter.lap()
         schedule = sigmas(first.scheduler, first.steps, denoise=first.denoise)
         start = torch.cat([self._start(request, float(schedule[0])) for request in self.requests])
         self.on_stage(Stage.SAMPLING)
@@ -238,17 +239,17 @@ class _Batch:
             seeds=[request.seed for request in self.requests],
             on_step=self._report,
         )
-        sampling = clock.lap()
+        sampling = meter.lap()
         if not torch.isfinite(latents).all():
             raise NotFinite(
                 "The picture came out as values that are not numbers. Try dtype float32, a lower cfg_scale or lower "
                 "LoRA strengths."
             )
         images = [self._image(latent) for latent in latents]
-        timings = Timings(conditioning, sampling, clock.lap())
+        timings = Timings(conditioning, sampling, meter.lap())
         self.on_stage(Stage.FINISHING)
         return [
-            Picture(image, latent, request, timings, self.engine.parameters(request))
+            Picture(image, latent, request, timings, self.engine.parameters(request), gpu_memory=meter.gpu_memory())
             for image, latent, request in zip(images, latents.float().cpu(), self.requests, strict=True)
         ]
 
@@ -392,10 +393,14 @@ def _without_suffix(name: str) -> str:
     return name.removesuffix(".safetensors")
 
 
-class _Stopwatch:
+class _Meter:
+    """Seconds and the GPU's memory, for one batch."""
+
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._last = time.perf_counter()
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
 
     def lap(self) -> float:
         """Seconds since the last lap, with the device's work done."""
@@ -403,3 +408,9 @@ class _Stopwatch:
             torch.cuda.synchronize(self._device)
         last, self._last = self._last, time.perf_counter()
         return self._last - last
+
+    def gpu_memory(self) -> GpuMemory | None:
+        if self._device.type != "cuda":
+            return None
+        total = torch.cuda.get_device_properties(self._device).total_memory
+        return GpuMemory(torch.cuda.max_memory_allocated(self._device), total)

@@ -94,6 +94,8 @@ class EngineProcess:
         self._patience = patience
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
+        self.starts = 0
+        """How often the process was started."""
 
     @property
     def alive(self) -> bool:
@@ -110,6 +112,7 @@ class EngineProcess:
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(self._load, theirs), name="anima-engine", daemon=True)
         self._process.start()
+        self.starts += 1
         theirs.close()
         silence = Silence(self._patience, Stage.LOADING)
         while (answer := self._hear(silence)) is None:
@@ -291,6 +294,7 @@ def _draw(engine: LocalEngine, requests: list[GenerationRequest], connection: Co
                 picture.seed,
                 picture.timings,
                 picture.labels,
+                picture.gpu_memory,
             )
             for picture in pictures
         ]

@@ -120,6 +120,14 @@ class Timings:
 
 
 @dataclass(frozen=True)
+class GpuMemory:
+    """Bytes of the GPU: in use by the engine at most while a batch was drawn, and there altogether."""
+
+    peak: int
+    total: int
+
+
+@dataclass(frozen=True)
 class Picture:
     """A finished picture.
 
@@ -134,6 +142,8 @@ class Picture:
     parameters: Parameters
     labels: Mapping[str, float] = field(default_factory=dict)
     """What a classifier says of the picture: each of its labels with a probability. Empty where none was asked."""
+    gpu_memory: GpuMemory | None = None
+    """Of its batch; None on a CPU."""
 
     @property
     def seed(self) -> int:
@@ -157,6 +167,8 @@ class EncodedPicture:
     timings: Timings
     labels: Mapping[str, float] = field(default_factory=dict)
     """As `Picture.labels`."""
+    gpu_memory: GpuMemory | None = None
+    """As `Picture.gpu_memory`."""
 
 
 @dataclass(frozen=True)

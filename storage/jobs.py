@@ -8,7 +8,7 @@ The change of the ledger that goes with it is in the same transaction.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from statistics import median
@@ -126,6 +126,14 @@ class Unfinished:
 
 
 @dataclass(frozen=True)
+class Line:
+    """How many jobs have not ended, by state, and since when the oldest of those in line waits."""
+
+    live: Mapping[JobState, int]
+    oldest_queued_at: datetime | None
+
+
+@dataclass(frozen=True)
 class Statistics:
     """A server, or everything, since some time. The two medians are of the latest deliveries, None without any."""
 
@@ -143,6 +151,11 @@ class Jobs:
     def __init__(self, transactions: Transactions, clock: Clock) -> None:
         self._transactions = transactions
         self._clock = clock
+        self._watchers: list[Callable[[Job], None]] = []
+
+    def watch(self, watcher: Callable[[Job], None]) -> None:
+        """Have `watcher` told of every job that this process ends, once that is written down."""
+        self._watchers.append(watcher)
 
     async def accept(
         self, new: NewJob, allowance: Allowance, source: bytes | None = None
@@ -237,7 +250,9 @@ class Jobs:
                     .where(pictures.c.job_id == job_id, pictures.c.index == index)
                     .values(attachment_id=attachment_id)
                 )
-            return True
+            job = await _find(connection, jobs.c.id == job_id)
+        self._tell(job)
+        return True
 
     async def cancel(self, job_id: int, by: int) -> bool:
         """Any live state to cancelled, with a refund. `by` is the person who cancelled."""
@@ -258,7 +273,14 @@ class Jobs:
                 return False
             await quotas.refund(connection, job_id, now)
             await connection.execute(delete(pictures).where(pictures.c.job_id == job_id))
-            return True
+            job = await _find(connection, jobs.c.id == job_id)
+        self._tell(job)
+        return True
+
+    def _tell(self, ended: Job | None) -> None:
+        if ended is not None:
+            for watcher in self._watchers:
+                watcher(ended)
 
     async def told(self, job_id: int) -> bool:
         """The person who asked has seen that the job was cancelled, failed or refused. True the first time."""
@@ -318,6 +340,17 @@ class Jobs:
                 select(jobs.c.state, func.count()).where(jobs.c.state.in_(LIVE)).group_by(jobs.c.state)
             )
             return dict(counts.all())
+
+    async def line(self) -> Line:
+        async with self._transactions.reading() as connection:
+            live = await connection.execute(
+                select(jobs.c.state, func.count(), func.min(jobs.c.queued_at))
+                .where(jobs.c.state.in_(LIVE))
+                .group_by(jobs.c.state)
+            )
+            found = {state: (count, oldest) for state, count, oldest in live}
+            counts = {state: found.get(state, (0, None))[0] for state in sorted(LIVE)}
+            return Line(counts, found.get(JobState.QUEUED, (0, None))[1])
 
     async def statistics(self, since: datetime, guild_id: int | None = None) -> Statistics:
         """Of one server, or of everything where no server is named."""

@@ -72,10 +72,16 @@ def make_place_for(file: Path) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         if not os.access(file.parent, os.W_OK | os.X_OK):
-            raise DatabaseRefused(f"The folder {file.parent} is read-only; the database writes its file and log there.")
+            raise DatabaseRefused(
+                f"The folder {file.parent} is read-only; the database writes its file and log there. Allow this user "
+                "to write in it, or choose another place."
+            )
         file.touch(mode=0o600)
     except OSError as error:
-        raise DatabaseRefused(f"The database {file} cannot be written: {error.strerror}.") from error
+        raise DatabaseRefused(
+            f"The database {file} cannot be written ({error.strerror}). Allow this user to write in "
+            f"{file.parent.absolute()}, or choose another place."
+        ) from error
     if not os.access(file, os.W_OK):
         raise DatabaseRefused(f"The database {file} is read-only; allow this process to write it.")
 

@@ -115,4 +115,6 @@ def _said_in_a_sentence() -> Iterator[None]:
             raise StorageUnavailable("Another process keeps the database busy; try again in a moment.") from error
         if "full" in said:
             raise StorageUnavailable("The disk of the database is full; free some space.") from error
+        if "disk I/O" in said:
+            raise StorageUnavailable(f"The disk of the database fails ({said}); see whether it is full.") from error
         raise StorageUnavailable(f"The database cannot be used now ({said}).") from error

@@ -9,12 +9,13 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any, TypeVar
 
 from pydantic import SecretStr
 from tqdm import tqdm
 
+from bot.cannot_start import CannotStart
 from bot.client import AnimaClient, open_client
 from bot.sandbox.messages import Message
 from bot.sandbox.standin import StandIn
@@ -40,7 +41,11 @@ async def serve_page(settings: Settings, port: int) -> None:
 
 
 async def draw_one(settings: Settings, prompt: str, folder: Path) -> None:
-    """Issue `/anima imagine` with `prompt`, show how it gets on, and save what is posted into `folder`."""
+    """Issue `/anima imagine` with `prompt`, show how it gets on, and save what is posted into `folder`.
+
+    Raises CannotStart where nothing can be written there, before anything is drawn.
+    """
+    _make(folder)
     started = time.perf_counter()
     print(f"Sandbox: a stand-in of Discord on this machine; nothing is sent anywhere.\n/anima imagine prompt:{prompt}")
     async with _database_for_now(settings) as settings, open_sandbox(settings) as sandbox:
@@ -52,7 +57,6 @@ async def draw_one(settings: Settings, prompt: str, folder: Path) -> None:
             await discord.slash(user, channel, "anima imagine", prompt=prompt)
             message = await sandbox.while_running(discord.wait_for_message(channel, _is_final, PATIENCE))
         job = await _recorded(client, message)
-    folder.mkdir(parents=True, exist_ok=True)
     for attachment in message.attachments:
         path = folder / attachment.filename
         path.write_bytes(attachment.data)
@@ -60,6 +64,17 @@ async def draw_one(settings: Settings, prompt: str, folder: Path) -> None:
     if not message.attachments:
         raise SystemExit("No picture came. The bot said: " + message.text)
     print(_stages(job, asked, connected - started))
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise CannotStart(
+            f"Pictures cannot be saved in {folder} ({error.strerror}). Name another folder with --pictures, or allow "
+            "this user to write there."
+        ) from error
 
 
 @asynccontextmanager

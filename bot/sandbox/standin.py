@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
+from bot.cannot_start import CannotStart
 from bot.sandbox import components as ui
 from bot.sandbox import guard, page_api, page_files
 from bot.sandbox.attachments import Cdn, Upload
@@ -52,7 +53,7 @@ PATIENCE = 10.0
 """Seconds of real time that a test waits for something before it fails."""
 
 
-class CannotListen(Exception):
+class CannotListen(CannotStart):
     """The port cannot be had; the sentence says what to do."""
 
     def __init__(self, port: int, error: OSError) -> None:

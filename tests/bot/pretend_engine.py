@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from PIL import Image
 
-from inference import Cancelled, EncodedPicture, GenerationRequest, NativeSettings, Progress, Timings
+from inference import Cancelled, EncodedPicture, GenerationRequest, GpuMemory, NativeSettings, Progress, Timings
 from inference.metadata import Parameters, encode_png
 from inference.process import EngineDescription, EngineDied
 from inference.request import IsCancelled, OnProgress, TurboLora
@@ -33,6 +33,8 @@ class PretendEngine:
         self.turbo: TurboLora | None = None
         self.labels: Mapping[str, float] = {}
         """What the classifier says of every picture."""
+        self.gpu_memory: GpuMemory | None = None
+        """What every batch needs."""
         self.errors: list[Exception] = []
         """What the next batches end in."""
         self.noise = False
@@ -78,7 +80,9 @@ class PretendEngine:
                 raise Cancelled
         if self.deadly is not None and any(self.deadly in request.prompt for request in requests):
             raise EngineDied("The engine's process was ended by SIGSEGV.")
-        return [replace(_drawn(request, self.noise), labels=self.labels) for request in requests]
+        return [
+            replace(_drawn(request, self.noise), labels=self.labels, gpu_memory=self.gpu_memory) for request in requests
+        ]
 
 
 def _drawn(request: GenerationRequest, noise: bool) -> EncodedPicture:

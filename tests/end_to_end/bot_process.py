@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from bot.sandbox import StandIn
+from bot.settings import MINIATURE
 
 ROOT = Path(__file__).parent.parent.parent
 OPENAPI = ROOT.parent / "shared" / "discord" / "openapi.json"
@@ -21,12 +22,13 @@ def openapi() -> Path | None:
 
 
 def settings_for(discord: StandIn, folder: Path) -> dict[str, str]:
-    """What points a bot at the stand-in, and at a database in `folder`."""
+    """What points a bot at the stand-in, at a database in `folder` and at the miniature."""
     return {
         "DISCORD_TOKEN": discord.token,
         "DISCORD_API_URL": discord.api_url,
         "DISCORD_GATEWAY_URL": discord.gateway_url,
         "DATABASE_URL": f"sqlite:///{folder}/anima.db",
+        "ANIMA_MODELS": str(MINIATURE),
     }
 
 

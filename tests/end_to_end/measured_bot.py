@@ -64,6 +64,7 @@ class QuickPicture:
     image: Image.Image
     request: GenerationRequest
     timings = Timings(0.0, 0.0, 0.0)
+    gpu_memory = None
     labels: Mapping[str, float] = field(default_factory=lambda: {"decoded at": time.monotonic()})
 
     @property

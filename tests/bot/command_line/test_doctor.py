@@ -143,6 +143,12 @@ def test_each_wrong_setting_is_a_problem(anima: Anima, capsys: Output, monkeypat
     assert [problem.partition(":")[0] for problem in lines(capsys, "problem")] == ["ANIMA_DTYPE", "ANIMA_LARGEST_BATCH"]
 
 
+def test_a_file_of_settings_that_cannot_be_read_is_a_problem(anima: Anima, capsys: Output) -> None:
+    Path(".env").write_text("hello world\n")
+    assert anima("doctor") == 1
+    assert lines(capsys, "problem") == [".env, line 1, cannot be read; a line looks like NAME=value, or begins with #."]
+
+
 def test_a_device_that_is_not_there_is_a_problem(anima: Anima, capsys: Output) -> None:
     assert anima("doctor", "--device", "cuda:99") == 1
     assert "There is no device 'cuda:99'" in lines(capsys, "problem")[0]

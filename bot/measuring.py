@@ -1,0 +1,74 @@
+"""What the bot counts and times while it works, for Prometheus. Nothing in it says who asked, or for what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from inference import EncodedPicture
+from storage.jobs import Job
+from storage.schema import JobState
+
+SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
+LATENESS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+
+class Measurements:
+    """In a registry of its own, so that several bots can live in one process."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._jobs = Counter("anima_jobs", "Jobs that have ended, by how.", ["state"], registry=registry)
+        self._credits = Counter(
+            "anima_credits", "Credits of delivered jobs; 1 is a default picture.", registry=registry
+        )
+        self._refusals = Counter(
+            "anima_refusals", "Wishes that became no job, by what they ran against.", ["rule"], registry=registry
+        )
+        self._pictures = Counter("anima_pictures", "Pictures that the engine has drawn.", registry=registry)
+        self._stages = Histogram(
+            "anima_stage_seconds",
+            "Where the time goes: waiting, drawing and posting of each delivered job; conditioning, sampling and "
+            "decoding of each batch.",
+            ["stage"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.loop_lateness = Histogram(
+            "anima_event_loop_lateness_seconds",
+            "How much later than asked for the event loop came back.",
+            buckets=LATENESS,
+            registry=registry,
+        )
+        self._gpu_peak = Gauge(
+            "anima_gpu_memory_peak_bytes", "The GPU's memory in use at most in the latest batch.", registry=registry
+        )
+        self._gpu_total = Gauge("anima_gpu_memory_bytes", "The GPU's memory altogether.", registry=registry)
+
+    def ended(self, job: Job) -> None:
+        self._jobs.labels(job.state.value).inc()
+        if job.state is JobState.DELIVERED:
+            self._credits.inc(job.cost)
+            self._time("waiting", job.queued_at, job.started_at)
+            self._time("drawing", job.started_at, job.rendered_at)
+            self._time("posting", job.rendered_at, job.finished_at)
+
+    def refused(self, rule: str) -> None:
+        self._refusals.labels(rule).inc()
+
+    def drawn(self, pictures: Sequence[EncodedPicture]) -> None:
+        self._pictures.inc(len(pictures))
+        for timings in dict.fromkeys(picture.timings for picture in pictures):  # those of one batch have the same
+            self._stages.labels("conditioning").observe(timings.conditioning)
+            self._stages.labels("sampling").observe(timings.sampling)
+            self._stages.labels("decoding").observe(timings.decoding)
+        if (memory := pictures[-1].gpu_memory) is not None:
+            self._gpu_peak.set(memory.peak)
+            self._gpu_total.set(memory.total)
+
+    def _time(self, stage: str, begin: datetime | None, end: datetime | None) -> None:
+        if begin is not None and end is not None:
+            self._stages.labels(stage).observe((end - begin) / timedelta(seconds=1))

@@ -1,0 +1,68 @@
+"""`anima invite` in a process of its own, in front of the stand-in."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE, STDOUT
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from bot.permissions import NEEDED, WHAT_FOR
+from bot.sandbox import StandIn
+from bot.sandbox.wire import application_json
+from tests.end_to_end.bot_process import PATIENCE, openapi, settings_for
+from tests.end_to_end.test_wrong_starts import OWN, ROOT, wrong_start
+
+
+async def invite(folder: Path, discord: StandIn) -> str:
+    environment = {**OWN, **settings_for(discord, folder), "PYTHONPATH": str(ROOT)}
+    command = (sys.executable, "-m", "bot", "invite")
+    process = await asyncio.create_subprocess_exec(*command, cwd=folder, env=environment, stdout=PIPE, stderr=STDOUT)
+    said, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
+    assert process.returncode == 0, said.decode()
+    return said.decode()
+
+
+def queries(said: str) -> list[dict[str, list[str]]]:
+    """Of the addresses that were printed."""
+    addresses = [urlsplit(line.strip()) for line in said.splitlines() if line.strip().startswith("https://")]
+    assert all(address[1:3] == ("discord.com", "/oauth2/authorize") for address in addresses)
+    return [parse_qs(address.query) for address in addresses]
+
+
+async def test_the_addresses_ask_for_what_the_bot_needs(tmp_path: Path) -> None:
+    async with StandIn(openapi=openapi()) as discord:
+        said = await invite(tmp_path, discord)
+        client_id = [str(discord.world.application.id)]
+        assert all(request.method == "GET" for request in discord.journal.requests), "nothing is changed"
+    to_server, to_person = queries(said)
+    assert to_server == {
+        "client_id": client_id,
+        "scope": ["bot applications.commands"],
+        "permissions": [str(NEEDED.value)],
+    }
+    assert to_person == {"client_id": client_id, "scope": ["applications.commands"], "integration_type": ["1"]}
+    assert all(reason in said for reason in WHAT_FOR.values())
+    assert "Send Messages in Threads" in said
+    assert not list(tmp_path.iterdir())
+
+
+async def test_what_the_developer_portal_does_not_allow_is_said(tmp_path: Path) -> None:
+    async with StandIn() as discord:
+        body: dict[str, Any] = application_json(discord.world.application, 1)
+        body |= {"bot_public": False, "integration_types_config": {"0": {}}}
+        discord.faults.answer("GET", "applications/@me", 200, body, times=2)
+        said = await invite(tmp_path, discord)
+    assert len(queries(said)) == 1
+    assert "tick User Install on the page Installation" in said and "Only its owner may add it" in said
+
+
+@pytest.mark.parametrize("token", ["", "no-token-of-ours"])
+async def test_without_a_token_that_discord_knows_it_is_one_sentence(tmp_path: Path, token: str) -> None:
+    async with StandIn() as discord:
+        said = await wrong_start(tmp_path, "invite", **{**settings_for(discord, tmp_path), "DISCORD_TOKEN": token})
+    assert said.startswith("Discord does not know this DISCORD_TOKEN" if token else "DISCORD_TOKEN is not set")
