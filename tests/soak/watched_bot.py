@@ -58,6 +58,7 @@ class HastyEngine:
 class PlainPicture:
     request: GenerationRequest
     timings = Timings(0.0, 0.0, 0.0)
+    gpu_memory = None
     labels: Mapping[str, float] = field(default_factory=dict)
 
     @property
