@@ -78,8 +78,7 @@ def _start(options: argparse.Namespace) -> None:
 def _run(options: argparse.Namespace) -> None:
     from bot.client import run
 
-    logging.getLogger("bot").setLevel(logging.INFO)
-    _until_it_ends(run)
+    _until_it_ends(run, log_level=logging.INFO)
 
 
 def _sandbox(options: argparse.Namespace) -> None:
@@ -104,13 +103,16 @@ def _serve_page(options: argparse.Namespace) -> None:
     _until_it_ends(lambda settings: serve_page(settings, options.port))
 
 
-def _until_it_ends(serve: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
+def _until_it_ends(serve: Callable[[Settings], Coroutine[Any, Any, None]], log_level: int = logging.WARNING) -> None:
     """Run what needs the settings; what an operator can mend ends in a sentence, anything else in a traceback."""
+    from bot import logs
     from bot.settings import Settings
     from bot.wrong_starts import sentence_for
 
     try:
-        asyncio.run(serve(Settings.read()))
+        settings = Settings.read()
+        logs.set_up(settings.log_format, log_level)
+        asyncio.run(serve(settings))
     except Exception as error:
         if (sentence := sentence_for(error)) is None:
             raise

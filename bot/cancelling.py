@@ -9,6 +9,7 @@ from discord import ui
 
 from bot.interactions import Asked, Component, Layout, tell_privately
 from bot.language import say, speaking
+from bot.logs import about_its_job
 from bot.quoting import PROMPT_SHOWN, quoted
 from storage.jobs import Job
 
@@ -45,6 +46,7 @@ async def cancel_own(interaction: Asked, job: Job | None) -> str:
     return say(CANCELLED) if cancelled else say(ENDED_ALREADY)
 
 
+@about_its_job
 async def cancel(client: AnimaClient, job: Job, by: int) -> bool:
     """Cancel a job at any time before it is delivered, with a refund. False: it had ended already."""
     if not await client.database.jobs.cancel(job.id, by):
@@ -54,6 +56,7 @@ async def cancel(client: AnimaClient, job: Job, by: int) -> bool:
     return True
 
 
+@about_its_job
 async def withdraw(client: AnimaClient, job: Job) -> None:
     """Stop the work on a job that has ended in the database, and say in its message that nothing will come."""
     await client.worker.cancel(job.id)

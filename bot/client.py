@@ -11,7 +11,7 @@ from typing import Any
 
 import discord
 
-from bot import cancelling, hinting
+from bot import cancelling, hinting, logs
 from bot.cannot_start import CannotStart
 from bot.commands import COMPONENTS, FORMS, register
 from bot.commands.admin import admin_forms
@@ -36,7 +36,7 @@ from bot.worker import Worker
 from inference.lora_folder import lora_names
 from inference.process import EngineProcess, load_engine
 from storage.database import Database
-from storage.jobs import Allowance
+from storage.jobs import Allowance, Job
 from storage.refusal import DatabaseRefused
 
 logger = logging.getLogger(__name__)
@@ -55,6 +55,7 @@ class AnimaClient(discord.Client):
         self.tags = tags
         self.measurements = Measurements()
         database.jobs.watch(self.measurements.ended)
+        database.jobs.watch(_say_how_it_ended)
         self.queue = FairQueue(settings.anima_largest_batch)
         self.delivery = Delivery(self, database)
         self.worker = Worker(
@@ -143,11 +144,18 @@ class AnimaClient(discord.Client):
                 self.worker.status.waits(job)
 
 
+def _say_how_it_ended(job: Job) -> None:
+    """Without its reason, which may quote the prompt."""
+    if job.finished_at is not None:
+        with logs.about(job.id):
+            logger.info("%s after %.1f s", job.state.value, (job.finished_at - job.queued_at).total_seconds())
+
+
 @asynccontextmanager
 async def open_client(settings: Settings) -> AsyncIterator[AnimaClient]:
     """A client with its parts, ready to be started. Raises DatabaseRefused, TagFileError, SettingsError."""
     point_discord_at(settings.discord_api_url, settings.discord_gateway_url)
-    load = partial(
+    load_alone = partial(
         load_engine,
         str(settings.models),
         settings.anima_device,
@@ -155,6 +163,7 @@ async def open_client(settings: Settings) -> AsyncIterator[AnimaClient]:
         settings.anima_diffusion_model,
         settings.picture_classifier,
     )
+    load = partial(logs.setting_up, settings.log_format, load_alone)
     tags = await asyncio.to_thread(TagIndex.load, settings.tag_file or OWN_TAGS)
     for problem in tags.problems:
         logger.warning("%s", problem)

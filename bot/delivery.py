@@ -22,6 +22,7 @@ from PIL import Image
 from bot import messages
 from bot.jobs import Drawing
 from bot.language import say, speaking
+from bot.logs import about_its_job
 from bot.picture_info import address_of
 from bot.policy import Place, Refusal, Wording, forbidden_wording
 from bot.server_settings import settings_of
@@ -56,6 +57,7 @@ class Delivery:
         self._client = client
         self._database = database
 
+    @about_its_job
     async def deliver(self, job: Job) -> None:
         """Post a rendered job's pictures and write down that it is done. Raises Undeliverable, discord.HTTPException.
 
@@ -73,7 +75,7 @@ class Delivery:
         except discord.HTTPException as error:
             if error.status != TOO_LARGE:
                 raise
-            logger.info("job %d: too large for Discord, so it is made smaller", job.id)
+            logger.info("too large for Discord, so it is made smaller")
             posted = await self._post_smaller(job, renders)
         ids = zip(renders, posted.attachment_ids, strict=False)
         await self._database.jobs.delivered(
@@ -83,15 +85,17 @@ class Delivery:
             attachments={render.picture.index: attachment_id for render, attachment_id in ids},
         )
 
+    @about_its_job
     async def show(self, job: Job, view: ui.LayoutView, files: Files = list) -> bool:
         """Show how a job is getting on. False: it could not be; the picture will find its own way."""
         try:
             await self._edit(job, view, files)
         except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
-            logger.info("job %d: its progress could not be shown (%s)", job.id, error)
+            logger.info("its progress could not be shown (%s)", error)
             return False
         return True
 
+    @about_its_job
     async def apologise(self, job: Job, reason: str) -> None:
         """Tell that a job came to nothing, in the person's language. Raises Undeliverable, discord.HTTPException."""
         with speaking(job.locale):
@@ -146,7 +150,7 @@ class Delivery:
             return await self._edit(job, view, files)
         except discord.HTTPException as error:
             _raise_unless_out_of_reach(error)
-            logger.info("job %d: its message is out of reach (%s); posting anew", job.id, error)
+            logger.info("its message is out of reach (%s); posting anew", error)
         nonce = f"{purpose}-{job.id}"[:25]
         if not job.private:
             channel = self._client.get_partial_messageable(job.channel_id, guild_id=job.guild_id)
@@ -154,7 +158,7 @@ class Delivery:
                 return _posted(await self._send(channel, job, view, files(), nonce))
             except discord.HTTPException as error:
                 _raise_unless_out_of_reach(error)
-                logger.info("job %d: its channel is out of reach (%s); sending a private message", job.id, error)
+                logger.info("its channel is out of reach (%s); sending a private message", error)
         try:
             private = await self._client.create_dm(discord.Object(job.user_id))
             return _posted(await self._send(private, job, view, files(), nonce))

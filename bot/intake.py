@@ -20,6 +20,7 @@ from bot.hinting import HintedPrompt
 from bot.interactions import Asked, Layout, tell_beside, tell_privately
 from bot.jobs import Drawing, Recipe, new_seed, seeds_from, waiting
 from bot.language import say
+from bot.logs import about_its_job
 from bot.options import Options
 from bot.policy import Permission, Person, Place, Refusal, Wording, effective_limits, may_be_explicit, permit
 from bot.prompting import TagIndex
@@ -338,11 +339,13 @@ class Intake:
         person, place = Person.of(interaction, block), Place.of(interaction)
         return permit(settings, model.native, person, place, drawing, typed)
 
+    @about_its_job
     async def _put_in_line(self, interaction: Asked, job: Job, aside: str | Layout | None) -> None:
         """`aside`: what to tell the person alone, once the job's message says something.
 
         Until then a follow-up would take the message's place, for everybody to see.
         """
+        logger.info("in line: %s, %.2f credits", job.kind, job.cost)
         self._queue.put(waiting(job))
         told = self._status.waits(job)
         if aside and told is not None and await asyncio.shield(told):
@@ -389,13 +392,14 @@ def remembered_options(document: Any) -> Options:
         return Options.of({name: value for name, value in document.items() if name not in outdated})
 
 
+@about_its_job
 async def _message_of(client: AnimaClient, job: Job) -> discord.Message | None:
     if job.message_id is None:
         return None
     try:
         return await client.get_partial_messageable(job.channel_id).fetch_message(job.message_id)
     except discord.HTTPException as error:
-        logger.info("job %d: its message could not be fetched (%s)", job.id, error)
+        logger.info("its message could not be fetched (%s)", error)
         return None
 
 

@@ -15,6 +15,7 @@ import discord
 from discord import app_commands, ui
 
 from bot.language import say, speak_to
+from bot.logs import about
 from storage.transactions import StorageUnavailable
 
 if TYPE_CHECKING:
@@ -54,10 +55,12 @@ class Component(ui.DynamicItem[Any], template=r"(?!)"):
 
     async def callback(self, interaction: Asked) -> None:  # type: ignore[override]
         speak_to(interaction)
-        try:
-            await self.used(interaction)
-        except Exception as error:
-            await apologise(interaction, self.custom_id, error)
+        job_id = getattr(self, "job_id", None)  # most are about one
+        with about(*([] if job_id is None else [job_id])):
+            try:
+                await self.used(interaction)
+            except Exception as error:
+                await apologise(interaction, self.custom_id, error)
 
     async def used(self, interaction: Asked) -> None:
         """Answers a press or a choice."""

@@ -10,6 +10,7 @@ from dotenv.parser import parse_stream
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from bot import logs
 from bot.picture_policy import PicturePolicy, thresholds
 
 MINIATURE = Path(__file__).parent.parent / "inference" / "miniature" / "models"
@@ -46,6 +47,7 @@ class Settings(BaseSettings):
     picture_classifier_refuses: Thresholds = ""
     prompts_kept_days: Days | None = None
     pictures_kept_days: Days | None = None
+    log_format: logs.Format = "auto"
     health_port: int | None = Field(None, ge=0, le=65535)
     health_host: str = "127.0.0.1"
 

@@ -21,6 +21,7 @@ from bot.delivery import Delivery, Undeliverable
 from bot.grid import grid
 from bot.jobs import Drawing, waiting
 from bot.language import ENGLISH, speaking
+from bot.logs import about, about_its_job
 from bot.messages import Standing
 from bot.pace import Pace
 from bot.picture_policy import PicturePolicy, Verdict
@@ -106,7 +107,8 @@ class Worker:
                 batch = await self._queue.take()
                 self._batch = _Batch(frozenset(taken.job_id for taken in batch), sum(taken.cost for taken in batch))
                 try:
-                    await self._draw(batch)
+                    with about(*sorted(self._batch.job_ids)):
+                        await self._draw(batch)
                 finally:
                     self._batch = _NOTHING
                     self._cancelled.clear()
@@ -208,6 +210,7 @@ class Worker:
             for request in await self._requests(job, drawing)
         ]
         reporter = _Reporter(jobs, drawings, self._tell)
+        logger.info("drawing %d pictures", len(requests))
         wanted = frozenset(job.id for job in jobs)
         self._batch = replace(self._batch, started=time.perf_counter())
         try:
@@ -239,13 +242,14 @@ class Worker:
         for watcher in (self.status.draws, *self._watchers):
             watcher(job, progress)
 
+    @about_its_job
     async def _keep(self, job: Job, drawing: Drawing, pictures: Sequence[EncodedPicture]) -> None:
         """Writes down the pictures of a job and has them delivered, if they may be shown."""
         verdict = Verdict.SHOWN
         if not drawing.age_restricted:
             verdict = self._picture_policy.verdict(picture.labels for picture in pictures)
         if verdict is not Verdict.SHOWN:
-            logger.info("job %d: the classifier has it %s", job.id, verdict.name.lower())
+            logger.info("the classifier has it %s", verdict.name.lower())
         if verdict is Verdict.REFUSED:
             if await self._database.jobs.refuse(job.id, messages.JUDGED_UNFIT):
                 await self._apologise(job, messages.JUDGED_UNFIT)
@@ -260,7 +264,7 @@ class Worker:
 
     async def _recover(self, jobs: Sequence[Job], error: Exception) -> None:
         """After a batch that came to nothing: its jobs are drawn once more, each alone, or end in a sentence."""
-        logger.error("jobs %s: %s", ", ".join(str(job.id) for job in jobs), error)
+        logger.error("nothing was drawn: %s", error)
         if isinstance(error, EngineDied):
             await self._start_engine()
         wrong_in_itself = len(jobs) == 1 and isinstance(error, InvalidRequest | CheckpointError)
@@ -271,10 +275,12 @@ class Worker:
                 self._queue.put_back(waiting(job))
                 self.status.waits(job)
 
+    @about_its_job
     async def _fail(self, job: Job, reason: str) -> None:
         if await self._database.jobs.fail(job.id, reason):
             await self._apologise(job, reason)
 
+    @about_its_job
     async def _apologise(self, job: Job, reason: str) -> None:
         """Tell why a job came to nothing. Who cannot be told now is told after the next start."""
         await self.status.end(job.id)
@@ -283,8 +289,9 @@ class Worker:
         try:
             await self._delivery.apologise(job, said)
         except (Undeliverable, discord.HTTPException, aiohttp.ClientError, OSError) as error:
-            logger.warning("job %d: %s", job.id, error)
+            logger.warning("%s", error)
 
+    @about_its_job
     async def _deliver(self, job: Job) -> None:
         """Deliver, however long Discord or the database does not answer."""
         await self.status.end(job.id)
@@ -294,13 +301,13 @@ class Worker:
                 await self._delivery.deliver(job)
                 return
             except Undeliverable as error:
-                logger.warning("job %d: %s", job.id, error)
+                logger.warning("%s", error)
                 await self._fail(job, str(error))
                 return
             except (discord.DiscordServerError, aiohttp.ClientError, OSError, StorageUnavailable) as error:
-                logger.warning("job %d: not delivered yet (%s); trying again in %.0f s", job.id, error, wait)
+                logger.warning("not delivered yet (%s); trying again in %.0f s", error, wait)
             except Exception:
-                logger.exception("job %d: delivery went wrong", job.id)
+                logger.exception("delivery went wrong")
                 await self._fail(job, messages.DISCORD_REFUSED)
                 return
             await asyncio.sleep(wait)

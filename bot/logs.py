@@ -1,0 +1,112 @@
+"""What the bot says while it runs: lines for people on a terminal, JSON elsewhere, each with the job that it is about.
+
+Tokens are taken out of every line, whoever wrote it.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import logging
+import re
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, Literal, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Format = Literal["auto", "text", "json"]
+
+_jobs: ContextVar[tuple[int, ...]] = ContextVar("jobs", default=())
+
+SECRETS = re.compile(
+    r"(?<![\w-])[\w-]{18,}\.[\w-]{6,}\.[\w-]{27,}"  # a bot's token
+    r"|(?<=/webhooks/)\d+/[^/\s?]+|(?<=/interactions/)\d+/[^/\s?]+"  # an interaction's, with its id
+    r"|(?<=://)[^/\s@]+(?=@)"  # the user and password of a database
+)
+
+
+def set_up(style: Format, level: int = logging.WARNING) -> None:
+    """Send what is logged to stderr: WARNING and worse of everybody, and the bot's own from `level` on."""
+    if style == "auto":
+        style = "text" if sys.stderr.isatty() else "json"
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Text() if style == "text" else _Json())
+    handler.addFilter(_note_jobs)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("bot").setLevel(level)
+    logging.captureWarnings(True)
+
+
+def setting_up(style: Format, load: Callable[[], T]) -> T:
+    """`load`, in a process of its own that shall log as this one does."""
+    set_up(style)
+    return load()
+
+
+@contextmanager
+def about(*job_ids: int) -> Iterator[None]:
+    """Every line that is logged inside, also by tasks and threads begun there, is about these jobs."""
+    token = _jobs.set(job_ids)
+    try:
+        yield
+    finally:
+        _jobs.reset(token)
+
+
+def about_its_job(
+    function: Callable[P, Coroutine[Any, Any, T]],
+) -> Callable[P, Coroutine[Any, Any, T]]:
+    """The same for a function that has a parameter `job`."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    async def within(*args: P.args, **kwargs: P.kwargs) -> T:
+        with about(signature.bind(*args, **kwargs).arguments["job"].id):
+            return await function(*args, **kwargs)
+
+    return within
+
+
+def _note_jobs(record: logging.LogRecord) -> bool:
+    record.jobs = _jobs.get()
+    return True
+
+
+class _Text(logging.Formatter):
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(about)s%(message)s", "%Y-%m-%d %H:%M:%S")
+
+    def format(self, record: logging.LogRecord) -> str:
+        jobs = getattr(record, "jobs", ())
+        record.about = f"job {', '.join(map(str, jobs))}: " if jobs else ""
+        return _without_secrets(super().format(record))
+
+
+class _Json(logging.Formatter):
+    """One object a line: time, level, logger, message; job, or jobs where there are several; error, a traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": _without_secrets(record.getMessage()),
+        }
+        match getattr(record, "jobs", ()):
+            case (job,):
+                line["job"] = job
+            case (_, *_) as jobs:
+                line["jobs"] = jobs
+        if record.exc_info:
+            line["error"] = _without_secrets(self.formatException(record.exc_info))
+        return json.dumps(line, ensure_ascii=False)
+
+
+def _without_secrets(text: str) -> str:
+    return SECRETS.sub("…", text)

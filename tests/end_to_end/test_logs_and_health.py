@@ -1,0 +1,72 @@
+"""What an operator sees of a bot in a process of its own that draws a picture: its log, its health, its numbers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import sys
+from asyncio.subprocess import PIPE
+from pathlib import Path
+
+import aiohttp
+
+from bot.sandbox import StandIn
+from tests.end_to_end.bot_process import PATIENCE, ROOT, settings_for
+
+PROMPT = "@micah, mauve hair"
+NEGATIVE = "puce background"
+
+
+async def test_a_whole_job_can_be_followed_and_gives_nothing_away(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    async with StandIn() as discord:
+        environment = {**os.environ, **settings_for(discord, tmp_path), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "bot", "run"),
+            cwd=tmp_path,
+            env={**environment, "HEALTH_PORT": str(port)},
+            stderr=PIPE,
+        )
+        said = asyncio.create_task(process.stderr.read())
+        try:
+            await discord.wait_until_ready(PATIENCE)
+            channel = discord.world.general
+            sent = await discord.slash(
+                discord.world.alice, channel, "anima imagine", prompt=PROMPT, negative=NEGATIVE, seed="1"
+            )
+            await discord.wait_for_message(channel, lambda message: "anima-" in file_names(message), PATIENCE)
+            metrics = await delivered(f"http://127.0.0.1:{port}")
+        finally:
+            process.kill()
+            await process.wait()
+        log = (await said).decode()
+    assert 'anima_stage_seconds_count{stage="sampling"} 1.0' in metrics
+    lines = [json.loads(line) for line in log.splitlines()]
+    of_the_job = [line["message"] for line in lines if line.get("job") == 1]
+    assert [message.split()[0] for message in of_the_job] == ["in", "drawing", "delivered"]
+    assert any(line["message"].startswith("loaded anima_mini") and "job" not in line for line in lines)
+    for secret in ("mauve", "puce", discord.token, sent.interaction.token):
+        assert secret not in log + metrics
+
+
+def file_names(message: object) -> str:
+    return " ".join(file.filename for file in message.shown)  # type: ignore[attr-defined]
+
+
+async def delivered(address: str) -> str:
+    """The numbers, once the job is among them; and the bot is ready, as it has drawn."""
+    async with aiohttp.ClientSession() as http, asyncio.timeout(PATIENCE):
+        while True:
+            async with http.get(f"{address}/metrics") as answer:
+                metrics = await answer.text()
+            if 'anima_jobs_total{state="delivered"} 1.0' in metrics:
+                break
+            await asyncio.sleep(0.05)
+        async with http.get(f"{address}/readyz") as answer:
+            assert (answer.status, await answer.text()) == (200, "ready\n")
+        async with http.get(f"{address}/healthz") as answer:
+            assert answer.status == 200
+    return metrics

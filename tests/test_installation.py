@@ -1,0 +1,173 @@
+"""What an installation is made of: pins, package data, the container and the service name what is really there."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shlex
+import subprocess
+import tomllib
+from importlib.metadata import PackageNotFoundError, requires
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from bot.__main__ import _parser
+from bot.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+VARIABLES = {name.upper() for name in Settings.model_fields}
+ONLY_IN_A_CONTAINER = {
+    "PYTHONUNBUFFERED",
+    "PIP_NO_CACHE_DIR",
+    "PIP_DISABLE_PIP_VERSION_CHECK",
+    "NVIDIA_DRIVER_CAPABILITIES",
+    "HF_HOME",
+}
+
+
+def pins() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text().split()
+    return {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+
+
+def wanted() -> list[Requirement]:
+    extras = PROJECT["project"]["optional-dependencies"]
+    return [Requirement(text) for text in [*PROJECT["project"]["dependencies"], *chain(*extras.values())]]
+
+
+def test_everything_that_is_wanted_is_pinned_to_a_version_that_fits() -> None:
+    for requirement in wanted():
+        pinned = pins().get(canonicalize_name(requirement.name))
+        assert pinned is not None, f"{requirement.name} is not in constraints.txt"
+        assert requirement.specifier.contains(pinned, prereleases=True), f"{requirement} does not allow {pinned}"
+
+
+def test_what_these_bring_along_is_pinned_too() -> None:
+    seen, todo = set(), wanted()
+    while todo:
+        requirement = todo.pop()
+        name = canonicalize_name(requirement.name)
+        if (name, frozenset(requirement.extras)) in seen or name.startswith(("nvidia-", "cuda-", "triton")):
+            continue  # PyTorch itself pins what it needs of CUDA
+        seen.add((name, frozenset(requirement.extras)))
+        assert name in pins(), f"{name} is not in constraints.txt"
+        try:
+            brought = [Requirement(text) for text in requires(name) or ()]
+        except PackageNotFoundError:
+            continue  # of an extra that is not installed here
+        extras = requirement.extras or {""}
+        todo += [
+            each for each in brought if each.marker is None or any(each.marker.evaluate({"extra": e}) for e in extras)
+        ]
+
+
+def test_every_file_of_the_packages_is_installed_with_them() -> None:
+    tracked = subprocess.run(
+        ["git", "ls-files", "bot", "inference", "storage"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    data = PROJECT["tool"]["setuptools"]["package-data"]
+    installed = {
+        path
+        for package, patterns in data.items()
+        for pattern in patterns
+        for path in (ROOT / package.replace(".", "/")).glob(pattern)
+    }
+    for name in tracked.stdout.splitlines():
+        assert name.endswith(".py") or ROOT / name in installed, f"{name} is in no package-data of pyproject.toml"
+
+
+def test_every_folder_with_code_is_a_package() -> None:
+    for folder in ("bot", "inference", "storage"):
+        for module in (ROOT / folder).rglob("*.py"):
+            if module.parent.name != "versions":  # migrations, which alembic reads as files
+                assert (module.parent / "__init__.py").exists(), f"{module.parent} has no __init__.py"
+
+
+# The container
+
+
+def instructions() -> list[tuple[str, str]]:
+    """Of the Dockerfile, with continued lines joined."""
+    text = re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE).replace("\\\n", " ")
+    return [(line.split(" ", 1)[0], line.split(" ", 1)[1].strip()) for line in text.splitlines() if line]
+
+
+def environment() -> dict[str, str]:
+    settings = chain(*(shlex.split(rest) for name, rest in instructions() if name == "ENV"))
+    return dict(setting.split("=", 1) for setting in settings)
+
+
+def test_the_container_is_made_of_files_that_are_there_and_not_ignored() -> None:
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied: set[str] = set()
+    for name, rest in instructions():
+        if name == "COPY":
+            copied |= set(rest.split()[:-1])
+    assert copied == allowed
+    assert all((ROOT / name).exists() for name in copied)
+    packages = {name.rstrip("*") for name in PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]}
+    assert packages | {"README.md", "LICENSE", "pyproject.toml", "constraints.txt"} == copied
+
+
+def test_the_container_sets_what_the_bot_reads() -> None:
+    assert set(environment()) <= VARIABLES | ONLY_IN_A_CONTAINER
+    settings = Settings(_env_file=None, **{name.lower(): value for name, value in environment().items()})
+    assert settings.database_url.startswith("sqlite:////data/") and settings.anima_models == Path("/models")
+
+
+def test_the_container_runs_as_nobody_special_and_asks_for_its_own_health() -> None:
+    found = dict(instructions())
+    assert found["USER"] == "anima"
+    assert f"127.0.0.1:{environment()['HEALTH_PORT']}/healthz" in found["HEALTHCHECK"]
+    arguments = yaml.safe_load(found["ENTRYPOINT"])[1:] + yaml.safe_load(found["CMD"])
+    assert _parser().parse_args(arguments).command.__name__ == "_run"
+    for kind in (name for name, _ in instructions()):
+        assert kind in {"FROM", "ENV", "WORKDIR", "COPY", "RUN", "USER", "VOLUME", "HEALTHCHECK", "ENTRYPOINT", "CMD"}
+
+
+@pytest.fixture
+def service() -> dict[str, Any]:
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    assert set(compose) == {"services", "volumes"}
+    service: dict[str, Any] = compose["services"]["anima"]
+    named = {volume.split(":")[0] for volume in service["volumes"]}
+    assert named == set(compose["volumes"])
+    return service
+
+
+def test_compose_sets_what_the_bot_reads_over_what_the_image_has(service: dict[str, Any]) -> None:
+    assert set(service["environment"]) <= VARIABLES
+    assert service["environment"] == {name: environment()[name] for name in service["environment"]}
+    assert service["env_file"] == ".env"
+    assert {volume.split(":")[1] for volume in service["volumes"]} == {"/data", "/models"}
+
+
+def test_compose_hands_the_gpu_in_and_starts_it_again(service: dict[str, Any]) -> None:
+    [device] = service["deploy"]["resources"]["reservations"]["devices"]
+    assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
+    assert service["restart"] == "unless-stopped"
+
+
+# The service
+
+
+def test_the_systemd_unit_starts_the_bot_and_waits_as_long_as_compose_for_its_end(service: dict[str, Any]) -> None:
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment]
+    unit.read(ROOT / "docs" / "anima-bot.service")
+    own = unit["Service"]
+    program, *arguments = own["ExecStart"].split()
+    assert program.endswith("/.venv/bin/anima")
+    assert _parser().parse_args(arguments).command.__name__ == "_run"
+    name, value = own["Environment"].split("=")
+    Settings(_env_file=None, **{name.lower(): value})
+    assert name in VARIABLES
+    assert own["TimeoutStopSec"] + "s" == service["stop_grace_period"]
+    assert own["Restart"] == "on-failure" and own["KillMode"] == "mixed"
