@@ -26,6 +26,7 @@ from bot.intake import Intake
 from bot.interactions import Commands
 from bot.jobs import waiting
 from bot.language import Translator
+from bot.leaving import Answers, Ending
 from bot.measuring import Measurements
 from bot.policy import Person
 from bot.prompting import OWN_TAGS, TagIndex
@@ -43,6 +44,10 @@ logger = logging.getLogger(__name__)
 
 LONGEST_CONNECTING = 60.0
 """Seconds."""
+LAST_WORDS = 3.0
+"""Seconds for telling those whose pictures were not done when the grace was over."""
+LAST_MOMENT = 1.0
+"""Seconds of patience with what did not end within the grace either."""
 
 
 class AnimaClient(discord.Client):
@@ -52,6 +57,7 @@ class AnimaClient(discord.Client):
         super().__init__(intents=intents, allowed_mentions=discord.AllowedMentions.none())
         self.database = database
         self.tree = Commands(self)
+        self.answers = Answers()
         self.tags = tags
         self.measurements = Measurements()
         database.jobs.watch(self.measurements.ended)
@@ -112,6 +118,28 @@ class AnimaClient(discord.Client):
             async with asyncio.timeout(LONGEST_CONNECTING):
                 await self.wait_until_ready()
         await self.close()
+
+    async def leave(self, ending: Ending) -> None:
+        """Begin nothing more, finish what is under way within the grace, put the rest back in line and say so."""
+        self.answers.close()
+        self.queue.close()
+        self.worker.expect_no_engine()
+        await ending.within_grace(self._finish())
+        if self._working is not None:
+            self._working.cancel()
+            await asyncio.wait([self._working])
+        if not ending.hurried:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS):
+                    await self.worker.status.interrupt_all()
+        await self.worker.close(LAST_MOMENT)
+
+    async def _finish(self) -> None:
+        await self.answers.finish()
+        await self.worker.status.interrupt_waiting()
+        if self._working is not None and self.worker.loaded:
+            await asyncio.wait([self._working])
+        await self.worker.deliveries()
 
     async def close(self) -> None:
         if self._working is not None:
@@ -189,6 +217,16 @@ async def run(settings: Settings) -> None:
     async with open_client(settings) as client, AsyncExitStack() as stack:
         if settings.health_port is not None:
             await stack.enter_async_context(serving(client, settings.health_host, settings.health_port))
-        await client.start(settings.discord_token.get_secret_value())
+        with Ending.by_signal(settings.shutdown_grace_seconds) as ending:
+            running = asyncio.create_task(client.start(settings.discord_token.get_secret_value()))
+            asked = asyncio.create_task(ending.asked.wait())
+            await asyncio.wait({running, asked}, return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                asked.cancel()
+                await running
+            else:
+                await client.leave(ending)
+                running.cancel()
+                await asyncio.wait([running])
         if client.failure is not None:
             raise client.failure

@@ -15,6 +15,7 @@ import discord
 from discord import app_commands, ui
 
 from bot.language import say, speak_to
+from bot.leaving import Leaving
 from bot.logs import about
 from storage.transactions import StorageUnavailable
 
@@ -27,11 +28,19 @@ Asked: TypeAlias = "discord.Interaction[AnimaClient]"
 
 WENT_WRONG = "Something went wrong, and not by your fault. Try again; if it stays so, tell whoever runs this bot: {id}"
 MEMORY_OUT_OF_REACH = "I cannot get at my memory right now, so nothing was begun or changed. Try again in a minute."
+BACK_IN_A_MOMENT = "I am being restarted and am back in a moment, so nothing was begun or changed. Try again then."
 
 
 class Commands(app_commands.CommandTree["AnimaClient"]):
     async def interaction_check(self, interaction: Asked, /) -> bool:
         speak_to(interaction)
+        if interaction.type is discord.InteractionType.autocomplete:
+            return True
+        try:
+            interaction.client.answers.begin()
+        except Leaving as leaving:
+            await apologise(interaction, "a command", leaving)
+            return False
         return True
 
     async def on_error(self, interaction: Asked, error: app_commands.AppCommandError, /) -> None:
@@ -58,6 +67,7 @@ class Component(ui.DynamicItem[Any], template=r"(?!)"):
         job_id = getattr(self, "job_id", None)  # most are about one
         with about(*([] if job_id is None else [job_id])):
             try:
+                interaction.client.answers.begin()
                 await self.used(interaction)
             except Exception as error:
                 await apologise(interaction, self.custom_id, error)
@@ -87,6 +97,7 @@ class Form(ui.Modal):
 
     async def on_submit(self, interaction: Asked) -> None:  # type: ignore[override]
         speak_to(interaction)
+        interaction.client.answers.begin()
         await self.sent(interaction, _submitted(interaction))
 
     async def sent(self, interaction: Asked, values: Submitted) -> None:
@@ -112,7 +123,9 @@ def _submitted(interaction: Asked) -> Submitted:
 
 async def apologise(interaction: Asked, what: str, error: BaseException) -> None:
     """Log an error and tell the person, as far as they can still be reached."""
-    if isinstance(error, StorageUnavailable):
+    if isinstance(error, Leaving):
+        sentence = say(BACK_IN_A_MOMENT)
+    elif isinstance(error, StorageUnavailable):
         logger.error("%s, interaction %d: %s", what, interaction.id, error)
         sentence = say(MEMORY_OUT_OF_REACH)
     else:

@@ -36,6 +36,9 @@ SENTENCES: Mapping[str, str] = {
     "I cannot get at my memory right now, so nothing was begun or changed. Try again in a minute.": (
         "いまデータベースに接続できないため、何も開始・変更していません。1分ほどしてからもう一度お試しください。"
     ),
+    "I am being restarted and am back in a moment, so nothing was begun or changed. Try again then.": (
+        "再起動中のため、何も開始・変更していません。まもなく戻りますので、そのあとでもう一度お試しください。"
+    ),
     "Something went wrong, and not by your fault. Try again; if it stays so, tell whoever runs this bot: {id}": (
         "ボット側で問題が発生しました。もう一度お試しください。続くようでしたら、"
         "この番号をボットの運営者にお知らせください: {id}"
@@ -267,6 +270,7 @@ SENTENCES: Mapping[str, str] = {
     "{stands}, ready about {when}": "{stands}（完成予定: {when}）",
     "Cancel": "キャンセル",
     "Look again": "更新",
+    "I am being restarted; this goes on by itself in a moment": "再起動中です。まもなく自動的に続きを行います",
     "Cancelled; nothing was charged.": "キャンセルしました。クレジットは消費していません。",
     "That one is cancelled. You were not charged for it.": "キャンセルしました。クレジットは消費していません。",
     "That one had ended already.": "すでに終了しています。",

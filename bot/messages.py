@@ -36,6 +36,7 @@ WHY_IT_ENDED = {
     sentence: sentence for sentence in (NOTHING_CAME, ENGINE_LOST, JUDGED_UNFIT, TOO_LARGE_FOR_DISCORD, DISCORD_REFUSED)
 }
 """The reasons of ours that are written down; what else may stand there are the engine's own words, in English."""
+GOES_ON = "I am being restarted; this goes on by itself in a moment"
 NOT_CHARGED = "You were not charged."
 
 
@@ -50,6 +51,11 @@ class Standing:
 
 def queued(job: Job, standing: Standing | None = None) -> Layout:
     text = ui.TextDisplay[Any](f"{quoted(job.prompt, PROMPT_SHOWN)}\n-# {_where_it_stands(standing)}")
+    return Layout(text, ui.ActionRow(CancelJob(job.id)))
+
+
+def interrupted(job: Job) -> Layout:
+    text = ui.TextDisplay[Any](f"{quoted(job.prompt, PROMPT_SHOWN)}\n-# {say(GOES_ON)}")
     return Layout(text, ui.ActionRow(CancelJob(job.id)))
 
 

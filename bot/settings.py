@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     picture_classifier: str | None = None
     picture_classifier_hides: Thresholds = "nsfw:0.5"
     picture_classifier_refuses: Thresholds = ""
+    shutdown_grace_seconds: float = Field(20.0, ge=0, le=3600, allow_inf_nan=False)
     prompts_kept_days: Days | None = None
     pictures_kept_days: Days | None = None
     log_format: logs.Format = "auto"

@@ -68,6 +68,7 @@ class StatusMessages:
     _waiting: OrderedDict[int, _Shown] = field(default_factory=OrderedDict)
     """The longest unlooked-at first."""
     _drawn: dict[int, _Shown] = field(default_factory=dict)
+    _over: bool = False
 
     def waits(self, job: Job) -> asyncio.Task[bool] | None:
         """A job has joined the line: its message says where it stands, now and from time to time.
@@ -81,6 +82,8 @@ class StatusMessages:
 
     def draws(self, job: Job, progress: JobProgress) -> None:
         """A job has got further."""
+        if self._over:
+            return
         shown = self._drawn.get(job.id) or self._waiting.pop(job.id, None) or _Shown(job)
         self._drawn[job.id] = shown
         if shown.may_be_edited(time.monotonic()):
@@ -91,6 +94,29 @@ class StatusMessages:
         shown = self._waiting.pop(job_id, None) or self._drawn.pop(job_id, None)
         if shown is not None and shown.edit is not None:
             await asyncio.gather(shown.edit, return_exceptions=True)
+
+    async def interrupt_waiting(self) -> None:
+        """Say in the messages of those in line that their jobs go on after a restart, and show no more of them."""
+        await self._interrupt([shown for shown in self._waiting.values() if self.standing_of(shown.job) is not None])
+
+    async def interrupt_all(self) -> None:
+        """The same also in those of jobs whose drawing was cut off. Nothing is shown of any job afterwards."""
+        self._over = True
+        await self._interrupt([*self._drawn.values(), *self._waiting.values()])
+
+    async def _interrupt(self, shown: Sequence[_Shown]) -> None:
+        for each in shown:
+            self._waiting.pop(each.job.id, None)
+            self._drawn.pop(each.job.id, None)
+        for first in range(0, len(shown), EDITS_AT_A_TIME):
+            await asyncio.gather(*map(self._tell_interruption, shown[first : first + EDITS_AT_A_TIME]))
+
+    async def _tell_interruption(self, shown: _Shown) -> None:
+        if shown.edit is not None:
+            await asyncio.gather(shown.edit, return_exceptions=True)
+        with speaking(shown.job.locale):
+            view = messages.interrupted(shown.job)
+        await self.delivery.show(shown.job, view)
 
     async def run(self) -> None:
         """Keep those who wait informed, until cancelled."""

@@ -8,6 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar
@@ -21,6 +22,7 @@ from bot.delivery import Delivery, Undeliverable
 from bot.grid import grid
 from bot.jobs import Drawing, waiting
 from bot.language import ENGLISH, speaking
+from bot.leaving import Leaving
 from bot.logs import about, about_its_job
 from bot.messages import Standing
 from bot.pace import Pace
@@ -49,6 +51,8 @@ START_AGAIN_AFTER = 2.0
 FIRST_RETRY, LONGEST_RETRY = 2.0, 60.0
 """Seconds before a delivery that Discord did not answer is tried again; each time twice as long."""
 
+STOP_AGAIN_AFTER = 1.0
+"""Seconds before an engine that does not end is stopped again."""
 CLOSING_GRACE = 10.0
 """Seconds that deliveries have when the bot is told to end."""
 
@@ -82,6 +86,7 @@ class Worker:
         self._batch = _NOTHING
         self._cancelled: set[int] = set()
         self._closing = False
+        """Whether the engine has been ready to draw."""
         self._engine_call: asyncio.Task[Any] | None = None
         self._watchers: list[Watcher] = []
         self.status = StatusMessages(delivery, self.standing_of, previews)
@@ -99,16 +104,22 @@ class Worker:
         return await asyncio.shield(self._description)
 
     async def run(self) -> None:
-        """Draw until cancelled. Raises EngineFailed where the engine cannot be loaded at all."""
+        """Draw until the queue is closed. Raises EngineFailed where the engine cannot be loaded at all."""
         await self._start_engine()
         telling = asyncio.create_task(self.status.run(), name="status")
         try:
             while True:
                 batch = await self._queue.take()
+                if not batch:
+                    return
                 self._batch = _Batch(frozenset(taken.job_id for taken in batch), sum(taken.cost for taken in batch))
                 try:
                     with about(*sorted(self._batch.job_ids)):
                         await self._draw(batch)
+                except asyncio.CancelledError:
+                    with suppress(StorageUnavailable):  # the next start puts them back as well
+                        await self._database.jobs.interrupted(self._batch.job_ids)
+                    raise
                 finally:
                     self._batch = _NOTHING
                     self._cancelled.clear()
@@ -145,24 +156,40 @@ class Worker:
         wait = self._pace.estimate(place.credits_ahead + job.cost) if place is not None else None
         return None if left is None or wait is None else left + wait
 
-    async def close(self) -> None:
-        """Let deliveries that are under way arrive; those that wait for Discord are made after the next start."""
+    def expect_no_engine(self) -> None:
+        """Those who wait for the engine to be loaded are not kept waiting by a bot that ends: Leaving is raised."""
+        if not self._description.done():
+            self._description.set_exception(Leaving())
+            self._description.exception()  # nobody may be waiting
+
+    async def deliveries(self) -> None:
+        """Wait for what is on its way to somebody."""
+        while self._deliveries:
+            await asyncio.wait(self._deliveries.values())
+
+    async def close(self, grace: float = CLOSING_GRACE) -> None:
+        """Let deliveries that are under way arrive; those that wait for Discord are made after the next start.
+
+        grace: seconds that the deliveries may take, and after them the engine's step.
+        """
         if self._deliveries:
-            _, late = await asyncio.wait(self._deliveries.values(), timeout=CLOSING_GRACE)
+            _, late = await asyncio.wait(self._deliveries.values(), timeout=grace)
             for delivery in late:
                 delivery.cancel()
             await asyncio.gather(*late, return_exceptions=True)
         self._closing = True
-        if self._engine_call is not None and self._description.done():  # loading cannot be hurried, drawing can
-            await asyncio.wait([self._engine_call], timeout=CLOSING_GRACE)
+        if self._engine_call is not None and self.loaded:  # loading cannot be hurried, drawing can
+            await asyncio.wait([self._engine_call], timeout=grace)
         await asyncio.to_thread(self._engine.stop)
-        if self._engine_call is not None:
-            await asyncio.wait([self._engine_call], timeout=CLOSING_GRACE)
+        while self._engine_call is not None and not self._engine_call.done():
+            await asyncio.wait([self._engine_call], timeout=STOP_AGAIN_AFTER)
+            await asyncio.to_thread(self._engine.stop)  # the call may have begun only now
 
     async def _call_engine(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call the engine in a thread. Being cancelled does not end the call; `close` waits for it."""
         self._engine_call = task = asyncio.create_task(asyncio.to_thread(call, *args, **kwargs))
-        task.add_done_callback(lambda task: task.exception())  # what nobody waits for any longer need not be said
+        # What nobody waits for any longer need not be said.
+        task.add_done_callback(lambda task: None if task.cancelled() else task.exception())
         return await asyncio.shield(task)
 
     def deliver_later(self, job: Job) -> None:

@@ -5,10 +5,12 @@ The two processes talk over a pipe. Whoever dies closes its end, which the other
 
 from __future__ import annotations
 
+import atexit
 import logging
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -93,6 +95,7 @@ class EngineProcess:
         self._load = load
         self._patience = patience
         self._process: BaseProcess | None = None
+        self._begins_or_ends = threading.RLock()  # `stop` may come while another thread is in `start`
         self._connection: Connection | None = None
         self.starts = 0
         """How often the process was started."""
@@ -107,13 +110,15 @@ class EngineProcess:
 
     def start(self) -> EngineDescription:
         """Start the process and load the engine in it. Raises EngineFailed with its reason, or EngineDied."""
-        self.stop()
-        context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(self._load, theirs), name="anima-engine", daemon=True)
-        self._process.start()
-        self.starts += 1
-        theirs.close()
+        with self._begins_or_ends:
+            self.stop()
+            context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
+            self._connection, theirs = context.Pipe()
+            self._process = context.Process(target=_serve, args=(self._load, theirs), name="anima-engine", daemon=True)
+            self._process.start()
+            self.starts += 1
+            atexit.register(self.stop)  # multiprocessing would only send SIGTERM, and wait for ever
+            theirs.close()
         silence = Silence(self._patience, Stage.LOADING)
         while (answer := self._hear(silence)) is None:
             pass
@@ -155,14 +160,16 @@ class EngineProcess:
                     raise answer
 
     def stop(self) -> None:
-        """End the process, kindly at first."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-        if self._process is not None:
-            self._process.join(EXIT_GRACE)
-            self._kill(self._process)
-            self._process = None
+        """End the process, kindly at first. What another thread asks of it ends in EngineDied."""
+        with self._begins_or_ends:
+            atexit.unregister(self.stop)
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            if self._process is not None:
+                self._process.join(EXIT_GRACE)
+                self._kill(self._process)
+                self._process = None
 
     def _open_connection(self) -> Connection:
         if self._connection is None:
@@ -252,7 +259,8 @@ def _serve(load: Callable[[], LocalEngine], connection: Connection) -> None:
     """The engine's side: load, then draw whatever is asked for, until the other end closes."""
     # Threads that wait by spinning make a picture ten times as slow as soon as another program wants a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who started us; the pipe tells us to go
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # they are for the one who started us; the pipe tells us to go
     try:
         engine = load()
         description = EngineDescription(engine.name, engine.native, tuple(engine.lora_names()), engine.turbo_lora())

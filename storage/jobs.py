@@ -199,6 +199,11 @@ class Jobs:
         async with self._transactions.writing(alone_with="queue") as connection:
             return await _change(connection, jobs.c.id.in_(job_ids), JobState.QUEUED)
 
+    async def interrupted(self, job_ids: Collection[int]) -> tuple[int, ...]:
+        """As `put_back`, for jobs that are not to blame: that they were started is not counted."""
+        async with self._transactions.writing(alone_with="queue") as connection:
+            return await _change(connection, jobs.c.id.in_(job_ids), JobState.QUEUED, attempts=jobs.c.attempts - 1)
+
     async def rendered(
         self, job_id: int, new_pictures: Sequence[NewPicture], *, spoiler: bool = False
     ) -> tuple[int, ...] | None:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -14,6 +14,9 @@ from bot.settings import MINIATURE
 ROOT = Path(__file__).parent.parent.parent
 OPENAPI = ROOT.parent / "shared" / "discord" / "openapi.json"
 PATIENCE = 120.0
+ANIMA_RUN = ("-m", "bot", "run")
+PRETENDING = ("-m", "tests.soak.pretending_bot")
+"""The same with an engine that only pretends to draw."""
 
 
 def openapi() -> Path | None:
@@ -33,11 +36,13 @@ def settings_for(discord: StandIn, folder: Path) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def bot_process(discord: StandIn, folder: Path, **environment: str) -> AsyncIterator[Process]:
+async def bot_process(
+    discord: StandIn, folder: Path, command: Sequence[str] = ANIMA_RUN, **environment: str
+) -> AsyncIterator[Process]:
     """Run `anima run` in `folder` against the stand-in, ready for commands; killed at the end."""
     settings = {**settings_for(discord, folder), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bot", "run", cwd=folder, env={**os.environ, **settings, **environment}
+        sys.executable, *command, cwd=folder, env={**os.environ, **settings, **environment}
     )
     ended = asyncio.create_task(process.wait())
     ready = asyncio.create_task(discord.wait_until_ready(PATIENCE))

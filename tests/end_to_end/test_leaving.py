@@ -1,0 +1,170 @@
+"""A bot that is told to end: real processes, real signals. After the restart each job is drawn, and none twice."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sqlite3
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bot.sandbox import Message, SentInteraction, StandIn
+from storage.database import Database
+from storage.jobs import Job
+from storage.schema import JobState
+from tests.end_to_end.bot_process import PRETENDING, bot_process, openapi
+from tests.storage.rules import broken_rules
+
+PATIENCE = 30.0
+GOES_ON = "this goes on by itself in a moment"
+
+
+@pytest.fixture
+async def discord() -> AsyncIterator[StandIn]:
+    async with StandIn(openapi=openapi()) as discord:
+        yield discord
+    assert discord.openapi is None or not discord.openapi.violations
+
+
+async def ask(discord: StandIn, prompt: str) -> SentInteraction:
+    interaction = await discord.slash(discord.world.alice, discord.world.general, "anima imagine", prompt=prompt)
+    await interaction.acknowledged(PATIENCE)
+    return interaction
+
+
+async def shows(discord: StandIn, text: str) -> Message:
+    return await discord.wait_for_message(discord.world.general, lambda message: text in message.text, PATIENCE)
+
+
+async def drawn(discord: StandIn, prompt: str) -> Message:
+    return await discord.wait_for_message(
+        discord.world.general, lambda message: bool(message.shown) and prompt in message.text, PATIENCE
+    )
+
+
+def with_picture(discord: StandIn) -> list[Message]:
+    return [message for message in discord.messages_in(discord.world.general) if message.shown]
+
+
+async def is_drawn(folder: Path, asked: SentInteraction) -> None:
+    """Waits until the job is being drawn."""
+    query = "SELECT 1 FROM jobs WHERE interaction_id = ? AND state = 'running'"
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            with closing(sqlite3.connect(folder / "anima.db")) as database:
+                if database.execute(query, [asked.id]).fetchone():
+                    return
+            await asyncio.sleep(0.02)
+
+
+async def ended(process: Process) -> int:
+    return await asyncio.wait_for(process.wait(), PATIENCE)
+
+
+async def jobs_of(folder: Path, *interactions: SentInteraction) -> list[Job]:
+    database = await Database.open(f"sqlite:///{folder}/anima.db")
+    try:
+        assert await broken_rules(database) == []
+        found = [await database.jobs.by_interaction(interaction.id) for interaction in interactions]
+        return [job for job in found if job is not None]
+    finally:
+        await database.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_one_that_has_nothing_to_do_says_goodbye_and_ends(
+    discord: StandIn, tmp_path: Path, number: signal.Signals
+) -> None:
+    async with bot_process(discord, tmp_path, PRETENDING) as process:
+        engines = psutil.Process(process.pid).children()
+        process.send_signal(number)
+        assert await ended(process) == 0
+        await discord.wait_until_gone()
+        assert discord.events.history[-1].data == {"code": 1000}
+        assert not any(engine.is_running() for engine in engines)
+
+
+async def test_what_is_being_drawn_is_finished_first(discord: StandIn, tmp_path: Path) -> None:
+    async with bot_process(discord, tmp_path, PRETENDING) as process:
+        asked = await ask(discord, "takes 1 s")
+        await is_drawn(tmp_path, asked)
+        for each in (process, *psutil.Process(process.pid).children()):  # as a service manager does
+            each.send_signal(signal.SIGTERM)
+        assert await ended(process) == 0
+    [job] = await jobs_of(tmp_path, asked)
+    assert (job.state, job.attempts) == (JobState.DELIVERED, 1)
+    assert len(with_picture(discord)) == 1
+
+
+async def test_who_waits_is_told_and_drawn_after_the_restart_and_nothing_new_is_begun(
+    discord: StandIn, tmp_path: Path
+) -> None:
+    async with bot_process(discord, tmp_path, PRETENDING) as process:
+        asked = [await ask(discord, "the first, takes 2 s")]
+        await is_drawn(tmp_path, *asked)
+        asked += [await ask(discord, prompt) for prompt in ("the second", "the third")]
+        await shows(discord, "in line")
+        process.send_signal(signal.SIGTERM)
+        waiting = await shows(discord, GOES_ON)
+        late = await discord.slash(discord.world.bob, discord.world.general, "anima imagine", prompt="too late")
+        answer = await late.response()
+        assert answer.is_ephemeral and "am back in a moment" in answer.content
+        pressed = await discord.press(discord.world.alice, waiting, label="Cancel")
+        assert "am back in a moment" in (await pressed.response()).content
+        assert await ended(process) == 0
+        jobs = await jobs_of(tmp_path, *asked, late)
+        assert [job.state for job in jobs] == [JobState.DELIVERED, JobState.QUEUED, JobState.QUEUED]
+    async with bot_process(discord, tmp_path, PRETENDING) as process:
+        await drawn(discord, "the second")
+        await drawn(discord, "the third")
+        process.send_signal(signal.SIGTERM)
+        assert await ended(process) == 0
+    assert [(job.state, job.attempts) for job in await jobs_of(tmp_path, *asked)] == [(JobState.DELIVERED, 1)] * 3
+    assert len(with_picture(discord)) == 3
+
+
+async def test_what_takes_longer_than_the_grace_goes_back_in_line_and_is_drawn_after_the_restart(
+    discord: StandIn, tmp_path: Path
+) -> None:
+    async with bot_process(discord, tmp_path, PRETENDING, SHUTDOWN_GRACE_SECONDS="0.3") as process:
+        asked = await ask(discord, "takes 4 s")
+        await is_drawn(tmp_path, asked)
+        process.send_signal(signal.SIGTERM)
+        assert await ended(process) == 0
+    await shows(discord, GOES_ON)
+    [job] = await jobs_of(tmp_path, asked)
+    assert (job.state, job.attempts) == (JobState.QUEUED, 0), "that it was cut off is not counted against it"
+    async with bot_process(discord, tmp_path, PRETENDING) as process:
+        await drawn(discord, "takes 4 s")
+        process.send_signal(signal.SIGTERM)
+        assert await ended(process) == 0
+    assert (await jobs_of(tmp_path, asked))[0].state is JobState.DELIVERED
+    assert len(with_picture(discord)) == 1
+
+
+async def test_a_second_signal_ends_the_grace(discord: StandIn, tmp_path: Path) -> None:
+    async with bot_process(discord, tmp_path, PRETENDING, SHUTDOWN_GRACE_SECONDS="3600") as process:
+        asked = await ask(discord, "takes 3600 s")
+        await is_drawn(tmp_path, asked)
+        waits = await ask(discord, "waits")
+        process.send_signal(signal.SIGTERM)
+        await shows(discord, GOES_ON)
+        process.send_signal(signal.SIGINT)
+        assert await ended(process) == 0
+    assert [job.state for job in await jobs_of(tmp_path, asked, waits)] == [JobState.QUEUED] * 2
+
+
+async def test_who_waits_for_the_model_to_be_loaded_is_not_left_without_an_answer(
+    discord: StandIn, tmp_path: Path
+) -> None:
+    async with bot_process(discord, tmp_path, PRETENDING, LOADING_SECONDS="3600") as process:
+        asked = await ask(discord, "1girl")
+        process.send_signal(signal.SIGTERM)
+        assert "am back in a moment" in (await asked.followup()).content
+        assert await ended(process) == 0
+    assert await jobs_of(tmp_path, asked) == []
