@@ -82,9 +82,8 @@ def _note_jobs(record: logging.LogRecord) -> bool:
 def _shorten_outages(record: logging.LogRecord) -> bool:
     """discord.py has a traceback for every attempt to reach a gateway that is away; its last line says it all."""
     if record.name == "discord.client" and record.exc_info and record.msg.startswith("Attempting a reconnect"):
-        record.msg = f"Discord's gateway is away (%s). {record.msg}"
-        record.args = (record.exc_info[1], *record.args)
-        record.exc_info = None
+        record.msg = f"Discord's gateway is away ({record.exc_info[1]}). {record.getMessage()}"
+        record.args = record.exc_info = None
     return True
 
 
