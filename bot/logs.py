@@ -38,6 +38,7 @@ def set_up(style: Format, level: int = logging.WARNING) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Text() if style == "text" else _Json())
     handler.addFilter(_note_jobs)
+    handler.addFilter(_shorten_outages)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("bot").setLevel(level)
     logging.captureWarnings(True)
@@ -75,6 +76,14 @@ def about_its_job(
 
 def _note_jobs(record: logging.LogRecord) -> bool:
     record.jobs = _jobs.get()
+    return True
+
+
+def _shorten_outages(record: logging.LogRecord) -> bool:
+    """discord.py has a traceback for every attempt to reach a gateway that is away; its last line says it all."""
+    if record.name == "discord.client" and record.exc_info and record.msg.startswith("Attempting a reconnect"):
+        record.msg = f"Discord's gateway is away ({record.exc_info[1]}). {record.getMessage()}"
+        record.args = record.exc_info = None
     return True
 
 

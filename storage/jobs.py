@@ -338,14 +338,6 @@ class Jobs:
         async with self._transactions.reading() as connection:
             return await _find(connection, jobs.c.message_id == message_id)
 
-    async def counts(self) -> Mapping[JobState, int]:
-        """How many jobs are live, by state."""
-        async with self._transactions.reading() as connection:
-            counts = await connection.execute(
-                select(jobs.c.state, func.count()).where(jobs.c.state.in_(LIVE)).group_by(jobs.c.state)
-            )
-            return dict(counts.all())
-
     async def line(self) -> Line:
         async with self._transactions.reading() as connection:
             live = await connection.execute(

@@ -54,7 +54,7 @@ class LookAgainButton(Component, template=r"anima:queue"):
 async def _overview(interaction: Asked, outcome: str = "") -> Layout:
     client = interaction.client
     mine = await client.database.jobs.live_of(interaction.user.id)
-    in_hand = (await client.database.jobs.counts()).get(JobState.RUNNING, 0)
+    in_hand = (await client.database.jobs.line()).live[JobState.RUNNING]
     lines = [outcome, _line_as_a_whole(len(client.queue), in_hand, client.queue.paused)]
     if not mine:
         lines.append(say("None of yours is among them. `/anima imagine` draws one."))

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain, count
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any, TypeVar
@@ -58,12 +59,18 @@ async def draw_one(settings: Settings, prompt: str, folder: Path) -> None:
             message = await sandbox.while_running(discord.wait_for_message(channel, _is_final, PATIENCE))
         job = await _recorded(client, message)
     for attachment in message.attachments:
-        path = folder / attachment.filename
+        path = _unused(folder / attachment.filename)
         path.write_bytes(attachment.data)
         print(f"Saved {path}")
     if not message.attachments:
         raise SystemExit("No picture came. The bot said: " + message.text)
     print(_stages(job, asked, connected - started))
+
+
+def _unused(path: Path) -> Path:
+    """`path`, or one with a number, so that no earlier picture is overwritten."""
+    numbered = (path.with_stem(f"{path.stem}-{number}") for number in count(2))
+    return next(each for each in chain([path], numbered) if not each.exists())
 
 
 def _make(folder: Path) -> None:

@@ -120,3 +120,13 @@ def test_of_others_only_warnings_are_heard(stderr: Lines) -> None:
     logger.info("ours")
     logger.debug("too much")
     assert [line.rsplit(" ", 1)[1] for line in stderr()] == ["ours"]
+
+
+def test_a_gateway_that_is_away_is_a_line_and_no_traceback(stderr: Lines) -> None:
+    logs.set_up("text")
+    try:
+        raise ConnectionRefusedError("Connect call failed")
+    except ConnectionRefusedError:
+        logging.getLogger("discord.client").exception("Attempting a reconnect in %.2fs", 1.104)
+    [line] = stderr()
+    assert line.endswith("Discord's gateway is away (Connect call failed). Attempting a reconnect in 1.10s")

@@ -121,10 +121,14 @@ async def test_a_port_that_cannot_be_is_one_sentence(tmp_path: Path, port: str) 
     assert f"{port!r} is no port; it is a number up to 65535" in said.decode()
 
 
-async def test_with_a_prompt_one_picture_is_saved_and_nothing_else(tmp_path: Path) -> None:
+async def test_with_a_prompt_one_picture_is_saved_and_nothing_else_and_again(tmp_path: Path) -> None:
     process = await anima(tmp_path, "--prompt", "@micah, red hair")
     said, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert process.returncode == 0, said.decode()
     [picture] = (tmp_path / "pictures").iterdir()
     assert f"Saved pictures/{picture.name}" in said.decode()
     assert [path.name for path in tmp_path.iterdir()] == ["pictures"]
+    first = picture.read_bytes()
+    again = await anima(tmp_path, "--prompt", "@micah, blue hair")
+    await asyncio.wait_for(again.communicate(), PATIENCE)
+    assert len(list((tmp_path / "pictures").iterdir())) == 2 and picture.read_bytes() == first

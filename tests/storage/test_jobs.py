@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from storage.database import Database
-from storage.jobs import Accepted, Allowance, AlreadyAccepted, OverQuota, TooManyWaiting
+from storage.jobs import Accepted, Allowance, AlreadyAccepted, Line, OverQuota, TooManyWaiting
 from storage.schema import JobState
 from tests.storage.asking import (
     ALICE,
@@ -220,10 +220,36 @@ async def test_statistics_count_one_server_or_all(database, clock):
     everywhere = await database.jobs.statistics(start)
     assert everywhere.jobs == {JobState.DELIVERED: 1, JobState.QUEUED: 1}
     assert (everywhere.people, everywhere.credits) == (2, 3.0)
-    assert await database.jobs.counts() == {JobState.QUEUED: 1}
     assert (await database.jobs.statistics(clock.now + timedelta(days=1))).median_wait is None
 
 
 async def test_secrets_and_words_do_not_show_when_a_job_is_printed():
     shown = repr(an_imagine(prompt="my dear one", negative_prompt="ugly one", interaction_token="secret"))
     assert not any(word in shown for word in ("dear", "ugly", "secret"))
+
+
+async def test_the_line_says_what_has_not_ended_and_since_when_the_oldest_waits(database, clock):
+    live = {JobState.QUEUED: 0, JobState.RUNNING: 0, JobState.RENDERED: 0}
+    assert await database.jobs.line() == Line(live, None)
+    await delivered(database)
+    await running(database)
+    await rendered(database)
+    first = await accepted(database)
+    clock.now += timedelta(minutes=5)
+    await accepted(database)
+    live = {JobState.QUEUED: 2, JobState.RUNNING: 1, JobState.RENDERED: 1}
+    assert await database.jobs.line() == Line(live, first.queued_at)
+
+
+async def test_who_watches_is_told_once_of_every_job_that_ends_and_as_it_is_then(database):
+    ended = []
+    database.jobs.watch(ended.append)
+    jobs = [await delivered(database), await running(database), await running(database), await running(database)]
+    cancelled, failed, refused = (job.id for job in jobs[1:])
+    for _ in range(2):  # the second time nothing changes
+        await database.jobs.cancel(cancelled, by=ALICE)
+        await database.jobs.fail(failed, "It broke.")
+        await database.jobs.refuse(refused, "Not here.")
+    assert ended == [await database.jobs.get(job.id) for job in jobs]
+    assert [job.state for job in ended] == ["delivered", "cancelled", "failed", "refused"]
+    assert all(job.finished_at is not None for job in ended)

@@ -30,7 +30,7 @@ async def ask_everything(database: Database, clock: Any) -> None:
     await database.jobs.live_of(ALICE)
     await database.jobs.by_interaction(job.interaction_id)
     await database.jobs.by_message(MESSAGE)
-    await database.jobs.counts()
+    await database.jobs.line()
     await database.jobs.statistics(clock.now, GUILD)
     await database.jobs.statistics(clock.now)
     await database.quotas.usage(Account(ALICE, GUILD))
