@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import timedelta
 from functools import partial
+from math import log
 from typing import Any
 
 import discord
@@ -30,7 +32,7 @@ from bot.leaving import Answers, Ending
 from bot.measuring import Measurements
 from bot.policy import Person
 from bot.prompting import OWN_TAGS, TagIndex
-from bot.queue import FairQueue
+from bot.queue import HALF_LIFE, FairQueue
 from bot.server_settings import settings_of
 from bot.settings import Settings
 from bot.worker import Worker
@@ -48,6 +50,8 @@ LAST_WORDS = 3.0
 """Seconds for telling those whose pictures were not done when the grace was over."""
 LAST_MOMENT = 1.0
 """Seconds of patience with what did not end within the grace either."""
+RECENT_USE = timedelta(seconds=HALF_LIFE / log(2))
+"""Who draws steadily has used as much in this time as a queue that forgets by HALF_LIFE would still remember."""
 
 
 class AnimaClient(discord.Client):
@@ -161,6 +165,7 @@ class AnimaClient(discord.Client):
 
     async def _pick_up_where_we_were(self) -> None:
         unfinished = await self.database.jobs.back_in_line()
+        self.queue.recall(await self._recent_use(unfinished.waiting))
         for job in unfinished.undelivered:
             self.worker.deliver_later(job)
         for job in unfinished.untold:
@@ -170,6 +175,13 @@ class AnimaClient(discord.Client):
             for job in unfinished.waiting:
                 self.queue.put(waiting(job))
                 self.worker.status.waits(job)
+
+    async def _recent_use(self, still_waiting: Sequence[Job]) -> dict[int, float]:
+        """Credits drawn lately by each person: a restart makes nobody's share larger. What only waits is reserved."""
+        used = dict(await self.database.quotas.spent_lately(RECENT_USE))
+        for job in still_waiting:
+            used[job.user_id] = used.get(job.user_id, 0.0) - job.cost
+        return {user_id: credits for user_id, credits in used.items() if credits > 0}
 
 
 def _say_how_it_ended(job: Job) -> None:

@@ -44,6 +44,8 @@ MOST_ASKED = 250
 They take turns, so those who follow one another in that order have about the same ahead of a given job, and the
 estimate is good to a tenth or better.
 """
+HALF_LIFE = 3600.0
+"""Seconds after which half of somebody's recent use is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +83,14 @@ class Place:
 class FairQueue:
     """An index over the waiting jobs that the database owns; build it again by `put` for each of them.
 
-    `lately` says what each user has used: credits already drawn, not those that waiting jobs have reserved.
     `half_life` is in seconds of `clock`, which never runs backwards.
     """
 
     def __init__(
         self,
         largest_batch: int,
-        lately: Mapping[int, float] | None = None,
         *,
-        half_life: float = 3600.0,
+        half_life: float = HALF_LIFE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if largest_batch < 1:
@@ -107,9 +107,12 @@ class FairQueue:
         self._paused = False
         self._closed = False
         self._news = asyncio.Event()
-        now = clock()
-        for user_id, spent in (lately or {}).items():
-            self._users[user_id] = _User(0, _micro(spent), now, half_life)
+
+    def recall(self, lately: Mapping[int, float]) -> None:
+        """For an empty queue: what each user has used already, in credits drawn, not those that are only reserved."""
+        now = self._clock()
+        for user_id, spent in lately.items():
+            self._users[user_id] = _User(self._virtual_time, _micro(spent), now, self._half_life)
 
     async def take(self) -> tuple[Waiting, ...]:
         """The next batch, once there is one: never empty, unless the queue was closed. For one consumer.

@@ -58,7 +58,8 @@ async def measure(users: int) -> Timings:
     """Fills the line, then does everything to it in turn, so that it stays as full as it is."""
     random_source = random.Random(1)
     timings = Timings()
-    queue = FairQueue(LARGEST_BATCH, {user: random_source.uniform(0, 60) for user in range(users)})
+    queue = FairQueue(LARGEST_BATCH)
+    queue.recall({user: random_source.uniform(0, 60) for user in range(users)})
     job_ids = count(1)
     accepted = [a_job(next(job_ids), users, random_source) for _ in range(JOBS)]
     for job in accepted:

@@ -44,7 +44,8 @@ def a_queue(
     lately: Mapping[int, float] | None = None,
     clock: Clock | None = None,
 ) -> FairQueue:
-    queue = FairQueue(largest_batch, lately, half_life=HALF_LIFE, clock=clock or Clock())
+    queue = FairQueue(largest_batch, half_life=HALF_LIFE, clock=clock or Clock())
+    queue.recall(lately or {})
     for one in waiting:
         queue.put(one)
     return queue
