@@ -78,8 +78,9 @@ def recipes(
 
     options: settled. from_picture: whether there is a source picture, `denoise` of which is drawn anew.
     """
-    assert options.size and options.steps and options.cfg_scale is not None
-    assert options.sampler and options.scheduler and options.loras is not None and options.denoise
+    assert options.size is not None and options.steps is not None and options.cfg_scale is not None
+    assert options.sampler is not None and options.scheduler is not None
+    assert options.loras is not None and options.denoise is not None
     width, height = options.size
     loras = options.loras
     if options.turbo and model.turbo is not None and model.turbo.name not in dict(loras):

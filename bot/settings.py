@@ -65,6 +65,20 @@ class Settings(BaseSettings):
                 for each in error.errors()
             ]
             raise SettingsError("\n".join(sentences)) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f".env cannot be read ({error}); save it as a text in UTF-8.") from None
+
+    @field_validator("anima_models", "tag_file")
+    @classmethod
+    def _may_be_a_path(cls, value: Path | None) -> Path | None:
+        try:
+            if value is not None:
+                value.stat()
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError) as error:
+            raise ValueError(f"this path cannot be looked at ({getattr(error, 'strerror', None) or error})") from None
+        return value
 
     @field_validator("discord_token")
     @classmethod

@@ -17,6 +17,8 @@ MOST_PIXELS = 40_000_000
 KEPT_SIDE = 2048
 """Pixels of the longer side that are kept: more than any picture is drawn with."""
 FORMATS = ("PNG", "JPEG", "WEBP")
+SMOOTH_MODES = ("RGB", "RGBA", "L", "LA", "CMYK")
+"""Pillow's modes that it makes smaller without dropping pixels."""
 
 TOO_LARGE = "That file is too large to be drawn from; {limit} MiB is the most."
 TOO_MANY_PIXELS = "That picture has {width} x {height} pixels, more than I can take. Make it smaller first."
@@ -50,11 +52,11 @@ def prepared(data: bytes) -> bytes:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         if image.width * image.height > MOST_PIXELS:
             raise Unusable(say(TOO_MANY_PIXELS, width=image.width, height=image.height))
-        image.draft("RGB", (KEPT_SIDE, KEPT_SIDE))
-        upright = ImageOps.exif_transpose(image).convert("RGBA")
+        opened: Image.Image = image if image.mode in SMOOTH_MODES else image.convert("RGBA")
+        opened.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)  # before there are copies of it
+        upright = ImageOps.exif_transpose(opened).convert("RGBA")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise Unusable(say(NO_PICTURE)) from error
-    upright.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)
     flat = Image.new("RGB", upright.size, "white")
     flat.paste(upright, mask=upright.getchannel("A"))
     buffer = io.BytesIO()

@@ -30,7 +30,7 @@ class AdapterParams:
         return cls(
             vocabulary=vocabulary,
             width=width,
-            depth=1 + max(int(key.split(".")[1]) for key in shapes if key.startswith("blocks.")),
+            depth=len({key.split(".")[1] for key in shapes if key.startswith("blocks.")}),
             head_dim=shapes["blocks.0.self_attn.q_norm.weight"][0],
             mlp_width=shapes["blocks.0.mlp.0.weight"][0],
             source_width=shapes["blocks.0.cross_attn.k_proj.weight"][1],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +27,10 @@ VAE_FOLDERS = ("vae",)
 PREFERRED_TRANSFORMER = "anima-base"
 IGNORED_TRANSFORMER_KEYS = ("pos_embedder.",)
 """Position tables that some converters keep: they can be computed, and are."""
+LARGEST_HEADER = 16 << 20
+"""Bytes. Reading a header takes a hundred times its size; that of a large model, or with a long history of training in
+it, is a few megabytes.
+"""
 
 
 @dataclass(frozen=True)
@@ -57,21 +62,22 @@ class ModelFiles:
                 f"There is no models folder at {models}. Run `anima download`, or name ComfyUI's `models` folder."
             )
         transformer = _find_transformer(models, diffusion_model)
-        hidden_size = transformer.shapes[TRANSFORMER_MARK][1]
+        with reading_sizes_off(transformer):
+            hidden_size = transformer.shapes[TRANSFORMER_MARK][1]
+            latent_channels = transformer.shapes["x_embedder.proj.1.weight"][1] // 4 - 1
         text_encoder = _find_one(
             models,
             TEXT_ENCODER_FOLDERS,
             "Qwen3 text encoder (qwen_3_06b_base.safetensors)",
             TEXT_ENCODER_MARK,
-            lambda file: file.shapes.get("embed_tokens.weight", (0, 0))[1] == hidden_size,
+            lambda file: file.shapes.get("embed_tokens.weight", ())[1:] == (hidden_size,),
         )
-        latent_channels = transformer.shapes["x_embedder.proj.1.weight"][1] // 4 - 1
         vae = _find_one(
             models,
             VAE_FOLDERS,
             "VAE (qwen_image_vae.safetensors)",
             VAE_MARK,
-            lambda file: file.shapes.get("conv2.weight", (0,))[0] == latent_channels,
+            lambda file: file.shapes.get("conv2.weight", ())[:1] == (latent_channels,),
         )
         return cls(
             models,
@@ -95,6 +101,7 @@ class WeightsFile:
                 "download the safetensors version."
             )
         try:
+            check_header(path)
             self._file = safe_open(path, framework="pt")
         except FileNotFoundError:
             raise CheckpointError(f"There is no file {path}. Run `anima download`, or mend the name.") from None
@@ -128,6 +135,28 @@ class WeightsFile:
     def tensor(self, key: str) -> Tensor:
         """The tensor as it lies in the file, memory-mapped on the CPU; read-only by convention."""
         return self._file.get_tensor((self._prefix or "") + key)
+
+
+def check_header(path: Path) -> None:
+    """Raises ValueError where the header of a safetensors file says that it is longer than any has to be."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if length > LARGEST_HEADER:
+        raise ValueError(f"its header would have {length:,} bytes, {LARGEST_HEADER:,} are the most")
+
+
+@contextmanager
+def reading_sizes_off(file: WeightsFile) -> Iterator[None]:
+    """While a model's sizes are read off a file's shapes: whatever goes wrong there, the file is not such a model's."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except (LookupError, ArithmeticError, ValueError, TypeError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{file.path}: its tensors have not the shapes of such a model ({type(error).__name__}: {error}). "
+            "The file belongs to another model or is damaged; choose a file made for Anima."
+        ) from error
 
 
 def load_module(

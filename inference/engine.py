@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from inference.checkpoint import IGNORED_TRANSFORMER_KEYS, ModelFiles, load_module
+from inference.checkpoint import IGNORED_TRANSFORMER_KEYS, ModelFiles, load_module, reading_sizes_off
 from inference.lora import Lora, MergedLoras
 from inference.lora_folder import lora_names, turbo_names
 from inference.metadata import Parameters, lora_hash, model_hash
@@ -59,8 +59,9 @@ class Engine:
         self.device = device
         self.dtype = dtype
         self.native: NativeSettings = native_settings(files.transformer.metadata, self.name)
-        with torch.device("meta"):
+        with torch.device("meta"), reading_sizes_off(files.transformer):
             self.transformer = Transformer(TransformerParams.from_shapes(files.transformer.shapes))
+        with torch.device("meta"), reading_sizes_off(files.vae):
             self.vae = Vae(VaeParams.from_shapes(files.vae.shapes))
         load_module(self.transformer, files.transformer, device, dtype, ignored=IGNORED_TRANSFORMER_KEYS)
         load_module(self.vae, files.vae, device, dtype, convert=still_picture_weight)

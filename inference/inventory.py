@@ -18,6 +18,7 @@ from inference.checkpoint import (
     VAE_MARK,
     ModelFiles,
     WeightsFile,
+    reading_sizes_off,
 )
 from inference.lora import Lora
 from inference.lora_folder import lora_names
@@ -72,7 +73,7 @@ def weights_bytes(files: ModelFiles, dtype: str) -> int:
 
 def loras(files: ModelFiles) -> Iterator[FoundLora]:
     """Hold every LoRA file against the transformer's layers. Reads the LoRA files, but not the transformer."""
-    with torch.device("meta"):
+    with torch.device("meta"), reading_sizes_off(files.transformer):
         transformer = Transformer(TransformerParams.from_shapes(files.transformer.shapes))
     for name in lora_names(files.models):
         try:

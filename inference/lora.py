@@ -23,7 +23,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from inference.checkpoint import WeightsFile
+from inference.checkpoint import WeightsFile, check_header
 from inference.request import CheckpointError
 
 Factors = Mapping[str, Tensor]
@@ -44,6 +44,7 @@ class Lora:
     def read(cls, path: Path, transformer: nn.Module) -> Lora:
         """Raises CheckpointError where nothing in the file fits the transformer, or something does not fit in size."""
         try:
+            check_header(path)
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, the file is no mapping
@@ -224,10 +225,12 @@ def _check(path: Path, name: str, factors: Factors, weight: Tensor) -> None:
         )
     shapes = {factor: tensor.to("meta") for factor, tensor in factors.items() if factor != "alpha"}
     try:
-        fits = _change(shapes).numel() == weight.numel()
+        fits = _changed(weight.to("meta", torch.float32), shapes, 1.0).shape == weight.shape
+        fits = fits and all(tensor.numel() for tensor in shapes.values())
+        fits = fits and ("alpha" not in factors or factors["alpha"].numel() == 1)
         if "dora_scale" in shapes:
             fits = fits and shapes["dora_scale"].numel() in weight.shape
-    except RuntimeError:
+    except (RuntimeError, IndexError):
         fits = False
     if not fits:
         raise CheckpointError(

@@ -14,7 +14,7 @@ from transformers import Qwen2Tokenizer, Qwen3Config, Qwen3Model
 from transformers.models.qwen3.modeling_qwen3 import Qwen3RotaryEmbedding
 
 from inference.adapter import TextAdapter
-from inference.checkpoint import WeightsFile, load_module
+from inference.checkpoint import WeightsFile, load_module, reading_sizes_off
 from inference.prompt import parse_weights
 from inference.request import CheckpointError
 
@@ -75,12 +75,10 @@ class TextEncoder:
 
 def load_qwen(file: WeightsFile, device: torch.device, dtype: torch.dtype) -> Qwen3Model:
     """Build Qwen3 (arXiv 2505.09388) to the sizes of `file`. Raises CheckpointError."""
-    try:
+    with reading_sizes_off(file):
         config = qwen_config(file.shapes)
-    except KeyError as error:
-        raise CheckpointError(f"{file.path} is not a Qwen3 text encoder: {error} is missing.") from None
-    with torch.device("meta"):
-        qwen = Qwen3Model(config)
+        with torch.device("meta"):
+            qwen = Qwen3Model(config)
     qwen.rotary_emb = Qwen3RotaryEmbedding(config)  # its table is computed, so it must not stay on the meta device
     load_module(qwen, file, device, dtype, ignored=("lm_head.",))
     return qwen
@@ -94,7 +92,7 @@ def qwen_config(shapes: Mapping[str, Sequence[int]]) -> Qwen3Config:
         vocab_size=vocabulary,
         hidden_size=width,
         intermediate_size=shapes["layers.0.mlp.gate_proj.weight"][0],
-        num_hidden_layers=1 + max(int(key.split(".")[1]) for key in shapes if key.startswith("layers.")),
+        num_hidden_layers=len({key.split(".")[1] for key in shapes if key.startswith("layers.")}),
         num_attention_heads=shapes["layers.0.self_attn.q_proj.weight"][0] // head_dim,
         num_key_value_heads=shapes["layers.0.self_attn.k_proj.weight"][0] // head_dim,
         head_dim=head_dim,

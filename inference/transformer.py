@@ -42,7 +42,7 @@ class TransformerParams:
         width, patch_features = shapes["x_embedder.proj.1.weight"]
         return cls(
             width=width,
-            depth=1 + max(int(key.split(".")[1]) for key in shapes if key.startswith("blocks.")),
+            depth=len({key.split(".")[1] for key in shapes if key.startswith("blocks.")}),
             head_dim=shapes["blocks.0.self_attn.q_norm.weight"][0],
             mlp_width=shapes["blocks.0.mlp.layer1.weight"][0],
             context_width=shapes["blocks.0.cross_attn.k_proj.weight"][1],

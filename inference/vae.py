@@ -55,7 +55,7 @@ class VaeParams:
 
 
 def _levels(shapes: Mapping[str, Sequence[int]], prefix: str) -> tuple[Level, ...]:
-    count = 1 + max(int(key.removeprefix(prefix).split(".")[0]) for key in shapes if key.startswith(prefix))
+    count = len({key.removeprefix(prefix).split(".")[0] for key in shapes if key.startswith(prefix)})
     levels = []
     for i in range(count):
         resamples = f"{prefix}{i}.resample.1.weight" in shapes

@@ -40,3 +40,16 @@ def test_thresholds_that_are_none_are_said_in_a_sentence(monkeypatch: pytest.Mon
     monkeypatch.setenv("PICTURE_CLASSIFIER_REFUSES", "nsfw")
     with pytest.raises(SettingsError, match=r"PICTURE_CLASSIFIER_REFUSES: .*looks like nsfw:0\.5"):
         Settings.read(_env_file=None)
+
+
+def test_a_file_that_is_not_utf_8_is_said_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes("DISCORD_TOKEN=abc".encode("utf-16"))
+    with pytest.raises(SettingsError, match=r"\.env cannot be read .* save it as a text in UTF-8"):
+        Settings.read(_env_file=tmp_path / ".env")
+
+
+@pytest.mark.parametrize("variable", ["ANIMA_MODELS", "TAG_FILE"])
+def test_a_path_that_no_file_can_have_is_said_in_a_sentence(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "a/" * 4000)
+    with pytest.raises(SettingsError, match=f"{variable}: .*cannot be looked at"):
+        Settings.read(_env_file=None)

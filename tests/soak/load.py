@@ -241,11 +241,11 @@ async def _flood(
 ) -> None:
     own: list[SentInteraction] = []
     for number in range(plan.flood):
-        while len(own) - pictures.count_for(own) >= FLOOD_WAITING:
+        while sum(not each.interaction.failed_at for each in own) - pictures.count_for(own) >= FLOOD_WAITING:
             await asyncio.sleep(0.02)
         own.append(await _ask(discord, flooder, plan.jobs + number))
-        await own[-1].acknowledged()
         interactions.append(own[-1])
+        await own[-1].failed()  # or acknowledged: no more than one command at a time
 
 
 class _Pictures:

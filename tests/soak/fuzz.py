@@ -1,0 +1,226 @@
+"""Hostile input, by the million: `python -m tests.soak.fuzz metadata --cases 1000000`.
+
+Takes a target's seeds, changes them at random, and has the target read what comes of it. A case is a fault where the
+target raises what it does not declare, takes more of the processor than its bound, or more memory (an address space
+that is limited to what the warm process has and the bound). Each fault is kept in a file, to be given to `--again`.
+
+With `--coverage`, atheris (`pip install 'anima-bot[fuzz]'`) chooses the cases by which lines they reach.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import logging
+import random
+import resource
+import signal
+import sys
+import time
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import psutil
+
+from tests.soak.targets import MEBI, TARGETS, Target
+
+HANGS_AFTER = 120
+"""Seconds by the clock after which a case is interrupted; a machine that does much else may be slow."""
+WHOLE_SEED_EVERY = 2_000
+MOST_CHANGES = 6
+MOST_FAULTS = 10
+LARGE = 512
+LARGE_SEED_EVERY = 200
+"""Cases; others start from small seeds, which are read quickly."""
+
+
+class Hung(BaseException):
+    """A case takes too long."""
+
+
+def cases(target: Target, chance: random.Random) -> Iterator[bytes]:
+    """The seeds as they are, then changed ones without end."""
+    yield from target.seeds
+    small = [seed for seed in target.seeds if len(seed) <= LARGE]
+    number = 0
+    while True:
+        number += 1
+        seeds = target.seeds if number % LARGE_SEED_EVERY == 0 else small
+        if number % WHOLE_SEED_EVERY == 0:
+            yield chance.randbytes(chance.randrange(256))
+        else:
+            yield changed(chance.choice(seeds), small, target, chance)
+
+
+def changed(seed: bytes, others: list[bytes], target: Target, chance: random.Random) -> bytes:
+    """A seed after a few changes."""
+    case = bytearray(seed)
+    for _ in range(chance.randint(1, MOST_CHANGES)):
+        change = chance.choice(CHANGES)
+        change(case, others, target, chance)
+    return bytes(case[: target.longest])
+
+
+def _somewhere(case: bytearray, chance: random.Random) -> tuple[int, int]:
+    """A stretch; short ones are likelier."""
+    start = chance.randrange(len(case) + 1)
+    return start, min(len(case), start + int(2 ** chance.uniform(0, 8)))
+
+
+def _flip(case: bytearray, others: list[bytes], target: Target, chance: random.Random) -> None:
+    if case:
+        case[chance.randrange(len(case))] ^= 1 << chance.randrange(8)
+
+
+def _set(case: bytearray, others: list[bytes], target: Target, chance: random.Random) -> None:
+    if case:
+        case[chance.randrange(len(case))] = chance.choice((0, 1, 0x7F, 0x80, 0xFF, chance.randrange(256)))
+
+
+def _cut(case: bytearray, others: list[bytes], target: Target, chance: random.Random) -> None:
+    start, end = _somewhere(case, chance)
+    del case[start:end]
+
+
+def _truncate(case: bytearray, others: list[bytes], target: Target, chance: random.Random) -> None:
+    del case[chance.randrange(len(case) + 1) :]
+
+
+def _repeat(case: bytearray, others: list[bytes], target: Target, chance: random.Random) -> None:
+    start, end = _somewhere(case, chance)
+    case[start:start] = case[start:end] * chance.randint(1, 20)
+
+
+def _word(case: bytearray, others: list[bytes], target: Target, chance: random.Random) -> None:
+    at = chance.randrange(len(case) + 1)
+    word = chance.choice(target.words) if target.words else chance.randbytes(4)
+    case[at : at + chance.choice((0, len(word)))] = word
+
+
+def _splice(case: bytearray, others: list[bytes], target: Target, chance: random.Random) -> None:
+    other = chance.choice(others)
+    start = chance.randrange(len(other) + 1)
+    at = chance.randrange(len(case) + 1)
+    case[at : at + chance.randrange(64)] = other[start : start + chance.randrange(256)]
+
+
+CHANGES: tuple[Callable[[bytearray, list[bytes], Target, random.Random], None], ...] = (
+    *(_flip, _set, _set, _cut, _repeat, _word, _word, _word, _splice, _truncate),
+)
+
+
+def fault_of(target: Target, case: bytes) -> str | None:
+    """What is wrong with how a target reads a case, if anything is."""
+    started = time.process_time()
+    signal.setitimer(signal.ITIMER_REAL, HANGS_AFTER)
+    try:
+        target.read(case)
+    except target.declared:
+        pass
+    except Hung:
+        return f"it hangs: {HANGS_AFTER} seconds were not enough"
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise
+        return "".join(traceback.format_exception(error)[-3:])
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    seconds = time.process_time() - started
+    return f"it took {seconds:.1f} s, {target.seconds} are the most" if seconds > target.seconds else None
+
+
+def watch_the_clock() -> None:
+    def too_late(number: int, frame: FrameType | None) -> None:
+        raise Hung
+
+    signal.signal(signal.SIGALRM, too_late)
+
+
+def limit_memory(target: Target) -> None:
+    """No more address space than the process has now, and the target's bound."""
+    size = psutil.Process().memory_info().vms + target.memory * MEBI
+    resource.setrlimit(resource.RLIMIT_AS, (size, resource.RLIM_INFINITY))
+
+
+def fuzz(target: Target, name: str, count: int, seconds: float, seed: int, faults: Path) -> int:
+    """Reads `count` cases, or as many as `seconds` suffice for, and returns how many kinds of faults there were."""
+    chance = random.Random(seed)
+    found: Counter[str] = Counter()
+    started, slowest, largest = time.monotonic(), 0.0, psutil.Process().memory_info().rss
+    for number, case in enumerate(cases(target, chance), start=1):
+        before = time.process_time()
+        fault = fault_of(target, case)
+        slowest = max(slowest, time.process_time() - before)
+        if fault is not None and (what := fault.strip().splitlines()[-1][:200]) is not None:
+            found[what] += 1
+            if found[what] == 1:
+                faults.mkdir(parents=True, exist_ok=True)
+                path = faults / f"{name}-{hashlib.sha256(case).hexdigest()[:12]}"
+                path.write_bytes(case)
+                print(f"case {number} ({path}): {fault}", flush=True)
+            if len(found) >= MOST_FAULTS:
+                break
+        if number % 50_000 == 0:
+            print(f"{name}: {number:,} cases, {number / (time.monotonic() - started):.0f} a second", flush=True)
+        if number >= count or time.monotonic() - started > seconds:
+            break
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(
+        f"{name}: {number:,} cases in {time.monotonic() - started:.0f} s, {sum(found.values())} faults of "
+        f"{len(found)} kinds; slowest {slowest:.2f} s of {target.seconds:g} s; memory grew by at most "
+        f"{(peak - largest) / MEBI:.0f} MiB of {target.memory} MiB",
+        flush=True,
+    )
+    return len(found)
+
+
+def fuzz_by_coverage(target: Target, count: int) -> None:
+    import atheris  # type: ignore[import-not-found, unused-ignore]
+
+    atheris.instrument_all()
+
+    def one(case: bytes) -> None:
+        if (fault := fault_of(target, case)) is not None:
+            raise RuntimeError(fault)
+
+    atheris.Setup([sys.argv[0], f"-runs={count}"], one)
+    atheris.Fuzz()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("target", choices=[*TARGETS, "all"])
+    parser.add_argument("--cases", type=int, default=100_000)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="for each target at most")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--faults", type=Path, default=Path("faults"), help="where cases that are faults are kept")
+    parser.add_argument("--again", type=Path, nargs="*", help="read these files instead")
+    parser.add_argument("--coverage", action="store_true", help="let atheris choose the cases")
+    said: Any = parser.parse_args()
+    warnings.simplefilter("ignore")
+    logging.disable()
+    watch_the_clock()
+    faults = 0
+    for name in TARGETS if said.target == "all" else [said.target]:
+        target = TARGETS[name]()
+        fault_of(target, target.seeds[0])  # what is loaded at the first use is no growth
+        limit_memory(target)
+        if said.again:
+            for path in said.again:
+                fault = fault_of(target, path.read_bytes())
+                faults += fault is not None
+                print(f"{path}: {fault or 'ok'}")
+        elif said.coverage:
+            fuzz_by_coverage(target, said.cases)
+        else:
+            faults += fuzz(target, name, said.cases, said.seconds, said.seed, said.faults)
+    sys.exit(bool(faults))
+
+
+if __name__ == "__main__":
+    main()
