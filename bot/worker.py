@@ -157,11 +157,12 @@ class Worker:
         while self._deliveries:
             await asyncio.wait(self._deliveries.values())
 
-    async def close(self, grace: float = CLOSING_GRACE) -> None:
+    async def close(self, grace: float | None = None) -> None:
         """Let deliveries that are under way arrive; those that wait for Discord are made after the next start.
 
-        grace: seconds that the deliveries may take, and after them the engine's step.
+        grace: seconds that the deliveries may take, and after them the engine's step; None is CLOSING_GRACE.
         """
+        grace = CLOSING_GRACE if grace is None else grace
         if self._deliveries:
             _, late = await asyncio.wait(self._deliveries.values(), timeout=grace)
             for delivery in late:

@@ -34,6 +34,11 @@ class Fault:
         if self.released is not None:
             self.released.set()
 
+    def cut(self) -> None:
+        """Cuts the connections of the requests that this fault holds. What is held "before" has then never come."""
+        self.only_delays = False
+        self.release()
+
 
 class Faults:
     """The faults that wait to strike, the one ordered first striking first."""

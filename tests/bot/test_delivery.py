@@ -12,6 +12,7 @@ from PIL import Image
 
 from bot import worker
 from bot.sandbox import Message, Permissions, StandIn, User
+from bot.sandbox.faults import Fault
 from bot.sandbox.world import FILE_SIZE_LIMITS
 from storage.quotas import Account
 from storage.schema import JobState
@@ -140,6 +141,41 @@ async def test_a_lost_answer_to_a_new_message_makes_no_second_one(stage: Stage, 
     stage.discord.faults.drop("POST", "^/channels/", when=when, times=7)
     await delivered(stage, job_id)
     assert len(await with_picture(stage)) == 1
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("private", [False, True])
+async def test_a_picture_that_was_posted_unnoticed_is_found_when_its_nonce_is_long_forgotten(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, private: bool
+) -> None:
+    monkeypatch.setattr("bot.sandbox.messages.NONCE_LIFE", -1.0)
+    stage.engine.hold()
+    job = await stage.in_state((await stage.ask("1girl", private=private)).id, JobState.RUNNING)
+    if private:
+        stage.discord.clock.turn(16 * 60)
+    else:
+        stage.discord.delete_message(stage.discord.messages.get(job.message_id))
+    lost = stage.discord.faults.hold("POST", "^/channels/.*/messages", when="after")
+    stage.engine.let_go()
+    await until(lambda: _struck(lost))
+    cut_off = stage.discord.faults.answer("GET", "^/channels/.*/messages", 500, times=10_000)
+    lost.cut()
+    _, message = await stage.draw("another", stage.bob)
+    monkeypatch.setattr(worker, "CLOSING_GRACE", 0.1)
+    await stage.stop()
+    stage.discord.faults.clear()
+    assert cut_off.struck
+    await stage.discord.wait_until_gone()
+    await stage.start()
+    job = await stage.in_state(job.id, JobState.DELIVERED)
+    pictures = [*await with_picture(stage), *await with_picture(stage, stage.alice)]
+    [posted] = [each for each in pictures if each.id != message.id]
+    assert job.message_id == posted.id and posted.author == stage.discord.world.bot
+    assert await spent(stage) == 1.0
+
+
+async def _struck(fault: Fault) -> bool:
+    return fault.struck > 0
 
 
 async def test_what_discord_refuses_for_good_ends_with_a_refund_and_a_sentence(stage: Stage) -> None:
