@@ -22,7 +22,6 @@ from bot.editing import EditForm
 from bot.housekeeping import Housekeeping
 from bot.intake import Intake
 from bot.interactions import Commands
-from bot.jobs import waiting
 from bot.language import Translator
 from bot.leaving import Answers, Ending
 from bot.policy import Person
@@ -161,8 +160,7 @@ class AnimaClient(discord.Client):
         if unfinished.waiting:
             logger.info("%d jobs go on after a restart", len(unfinished.waiting))
             for job in unfinished.waiting:
-                self.queue.put(waiting(job))
-                self.worker.status.waits(job)
+                await self.worker.line_up(job)
 
 
 @asynccontextmanager

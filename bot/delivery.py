@@ -49,6 +49,14 @@ class Undeliverable(Exception):
     """The pictures cannot be brought to the person; the message says why."""
 
 
+class NotAllowedAnyMore(Exception):
+    """The pictures may not be shown any longer where they were asked for."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
 @dataclass(frozen=True)
 class Posted:
     channel_id: int
@@ -63,17 +71,16 @@ class Delivery:
         self._database = database
 
     async def deliver(self, job: Job) -> None:
-        """Post a rendered job's pictures and write down that it is done. Raises Undeliverable, discord.HTTPException.
+        """Post a rendered job's pictures and write down that it is done.
 
-        What may not be shown there any longer is refused instead.
+        Raises Undeliverable, NotAllowedAnyMore, discord.HTTPException.
         """
         renders = await self._database.pictures.renders(job.id)
         if not renders:
             return  # ended in the meantime
         refusal = await self._forbidden(job)
         if refusal is not None:
-            await self._refuse(job, refusal)
-            return
+            raise NotAllowedAnyMore(refusal.sentence)
         try:
             posted = await self._post_pictures(job, renders)
         except discord.HTTPException as error:
@@ -114,13 +121,6 @@ class Delivery:
         drawing = Drawing.of(job)
         typed = Wording((job.prompt, drawing.options.artist or ""), job.negative_prompt)
         return forbidden_wording(settings, Place.of_channel(job.guild_id, channel), drawing, typed)
-
-    async def _refuse(self, job: Job, refusal: Refusal) -> None:
-        if not await self._database.jobs.refuse(job.id, refusal.sentence):
-            return
-        with speaking(job.locale):
-            reason = say(messages.NOT_ALLOWED_ANY_MORE, reason=refusal.sentence)
-        await self.apologise(job, reason)
 
     async def _post_pictures(self, job: Job, renders: Sequence[Render], *, made_smaller: bool = False) -> Posted:
         names = [_attachment_name(render) for render in renders]
