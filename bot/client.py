@@ -26,7 +26,6 @@ from bot.health import serving
 from bot.housekeeping import Housekeeping
 from bot.intake import Intake
 from bot.interactions import Commands
-from bot.jobs import waiting
 from bot.language import Translator
 from bot.leaving import Answers, Ending
 from bot.measuring import Measurements
@@ -173,8 +172,7 @@ class AnimaClient(discord.Client):
         if unfinished.waiting:
             logger.info("%d jobs go on after a restart", len(unfinished.waiting))
             for job in unfinished.waiting:
-                self.queue.put(waiting(job))
-                self.worker.status.waits(job)
+                await self.worker.line_up(job)
 
     async def _recent_use(self, still_waiting: Sequence[Job]) -> dict[int, float]:
         """Credits drawn lately by each person: a restart makes nobody's share larger. What only waits is reserved."""

@@ -6,6 +6,7 @@ Whoever sees a picture may carry on from it, at their own cost; changing its wor
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -55,6 +56,18 @@ NOT_YOURS_TO_SAVE = "Only the person who asked for this can save its settings."
 NOT_YOURS_TO_DELETE = "Only the person who asked for this, or a moderator, can delete it."
 
 ID = r"([0-9]{1,18}):([0-9]{1,2})"
+
+
+def shows_pictures_of(job_id: int, message: discord.Message) -> bool:
+    """Whether the buttons of pictures that a message has are those of this job."""
+    ids = (
+        child.custom_id or ""
+        for row in message.components
+        if isinstance(row, discord.ActionRow)
+        for child in row.children
+        if isinstance(child, discord.Button | discord.SelectMenu)
+    )
+    return any(re.fullmatch(rf"anima:[a-z-]+:{job_id}:[0-9]{{1,2}}", custom_id) for custom_id in ids)
 
 
 class PictureButton(Component, template=r"(?!)"):

@@ -1,7 +1,8 @@
 """Brings a job's news to the person who asked: to its one message if that can be, else by the next best way.
 
 Everything here may be repeated. An edit says the same again; a create carries a nonce made of the job, which Discord
-enforces; and the job's state in the database says whether there is anything left to deliver.
+enforces for some minutes, and before it the channel is searched for what an earlier one may have posted; and the job's
+state in the database says whether there is anything left to deliver.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import io
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -20,6 +21,7 @@ from discord import ui
 from PIL import Image
 
 from bot import messages
+from bot.components import shows_pictures_of
 from bot.jobs import Drawing
 from bot.language import say, speaking
 from bot.logs import about_its_job
@@ -36,12 +38,24 @@ logger = logging.getLogger(__name__)
 Files = Callable[[], list[discord.File]]
 
 TOO_LARGE = 413
+LOOKED_THROUGH = 1000
+"""Messages in which a job's pictures are looked for before they are posted anew; ten requests at most."""
+CLOCKS_DIFFER = timedelta(minutes=2)
+"""Between this machine and Discord, at most."""
 SMALLER_QUALITY = 90
 """Of the WebP that takes the place of a PNG which Discord finds too large."""
 
 
 class Undeliverable(Exception):
     """The pictures cannot be brought to the person; the message says why."""
+
+
+class NotAllowedAnyMore(Exception):
+    """The pictures may not be shown any longer where they were asked for."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
 
 
 @dataclass(frozen=True)
@@ -59,17 +73,16 @@ class Delivery:
 
     @about_its_job
     async def deliver(self, job: Job) -> None:
-        """Post a rendered job's pictures and write down that it is done. Raises Undeliverable, discord.HTTPException.
+        """Post a rendered job's pictures and write down that it is done.
 
-        What may not be shown there any longer is refused instead.
+        Raises Undeliverable, NotAllowedAnyMore, discord.HTTPException.
         """
         renders = await self._database.pictures.renders(job.id)
         if not renders:
             return  # ended in the meantime
         refusal = await self._forbidden(job)
         if refusal is not None:
-            await self._refuse(job, refusal)
-            return
+            raise NotAllowedAnyMore(refusal.sentence)
         try:
             posted = await self._post_pictures(job, renders)
         except discord.HTTPException as error:
@@ -113,13 +126,6 @@ class Delivery:
         typed = Wording((job.prompt, drawing.options.artist or ""), job.negative_prompt)
         return forbidden_wording(settings, Place.of_channel(job.guild_id, channel), drawing, typed)
 
-    async def _refuse(self, job: Job, refusal: Refusal) -> None:
-        if not await self._database.jobs.refuse(job.id, refusal.sentence):
-            return
-        with speaking(job.locale):
-            reason = say(messages.NOT_ALLOWED_ANY_MORE, reason=refusal.sentence)
-        await self.apologise(job, reason)
-
     async def _post_pictures(self, job: Job, renders: Sequence[Render], *, made_smaller: bool = False) -> Posted:
         names = [_attachment_name(render) for render in renders]
         parent = None
@@ -155,25 +161,37 @@ class Delivery:
         if not job.private:
             channel = self._client.get_partial_messageable(job.channel_id, guild_id=job.guild_id)
             try:
-                return _posted(await self._send(channel, job, view, files(), nonce))
+                return await self._post_anew(channel, job, view, files, nonce)
             except discord.HTTPException as error:
                 _raise_unless_out_of_reach(error)
                 logger.info("its channel is out of reach (%s); sending a private message", error)
         try:
             private = await self._client.create_dm(discord.Object(job.user_id))
-            return _posted(await self._send(private, job, view, files(), nonce))
+            return await self._post_anew(private, job, view, files, nonce)
         except discord.HTTPException as error:
             _raise_unless_out_of_reach(error)
             raise Undeliverable(
                 f"Neither the message, nor its channel, nor a private message could be reached: {error}"
             ) from error
 
-    async def _send(
-        self, to: discord.abc.Messageable, job: Job, view: ui.LayoutView, files: list[discord.File], nonce: str
-    ) -> discord.Message:
+    async def _post_anew(
+        self, to: discord.abc.Messageable, job: Job, view: ui.LayoutView, files: Files, nonce: str
+    ) -> Posted:
         """A new message names the person who asked, and so tells them that it is there."""
+        there = await self._posted_before(to, job)
+        if there is not None:
+            logger.info("its pictures are there already")
+            return there
         asker = discord.AllowedMentions(everyone=False, roles=False, users=[discord.Object(job.user_id)])
-        return await to.send(view=view, files=files, nonce=nonce, allowed_mentions=asker)
+        return _posted(await to.send(view=view, files=files(), nonce=nonce, allowed_mentions=asker))
+
+    async def _posted_before(self, to: discord.abc.Messageable, job: Job) -> Posted | None:
+        """What an earlier try has posted without learning of it: its answer was lost, or the process was killed."""
+        since = job.queued_at - CLOCKS_DIFFER
+        async for message in to.history(limit=LOOKED_THROUGH, after=since, oldest_first=False):
+            if message.author == self._client.user and shows_pictures_of(job.id, message):
+                return _posted(message)
+        return None
 
     async def _edit(self, job: Job, view: ui.LayoutView, files: Files) -> Posted:
         if job.message_id is not None and not job.private:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
+import aiohttp
 import discord
 from discord import app_commands, ui
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Asked: TypeAlias = "discord.Interaction[AnimaClient]"
+
+ALREADY_ACKNOWLEDGED = 40060
 
 WENT_WRONG = "Something went wrong, and not by your fault. Try again; if it stays so, tell whoever runs this bot: {id}"
 MEMORY_OUT_OF_REACH = "I cannot get at my memory right now, so nothing was begun or changed. Try again in a minute."
@@ -133,7 +136,7 @@ async def apologise(interaction: Asked, what: str, error: BaseException) -> None
         sentence = say(WENT_WRONG, id=f"`{interaction.id}`")
     try:
         await tell_privately(interaction, sentence)
-    except discord.HTTPException as unreachable:
+    except (discord.HTTPException, aiohttp.ClientError, OSError) as unreachable:
         logger.info("interaction %d: nobody could be told: %s", interaction.id, unreachable)
 
 
@@ -141,8 +144,13 @@ async def tell_privately(interaction: Asked, said: str | Layout) -> None:
     """Answer the person alone. An answer that everybody would see and that has nothing in it yet is taken back."""
     answer = _as_answer(said)
     if not interaction.response.is_done():
-        await interaction.response.send_message(**answer, ephemeral=True)
-        return
+        try:
+            await interaction.response.send_message(**answer, ephemeral=True)
+            return
+        except discord.HTTPException as error:
+            if error.code != ALREADY_ACKNOWLEDGED:
+                raise
+        # Discord took the first answer, but we never learned of it.
     if interaction.response.type is discord.InteractionResponseType.deferred_channel_message:
         await interaction.delete_original_response()
     await interaction.followup.send(**answer, ephemeral=True)

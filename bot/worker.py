@@ -7,10 +7,11 @@ import io
 import logging
 import math
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 import aiohttp
@@ -18,10 +19,10 @@ import discord
 from PIL import Image
 
 from bot import messages
-from bot.delivery import Delivery, Undeliverable
+from bot.delivery import Delivery, NotAllowedAnyMore, Undeliverable
 from bot.grid import grid
 from bot.jobs import Drawing, waiting
-from bot.language import ENGLISH, speaking
+from bot.language import ENGLISH, say, speaking
 from bot.leaving import Leaving
 from bot.logs import about, about_its_job
 from bot.messages import Standing
@@ -42,14 +43,19 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
+TOO_MANY_REQUESTS = 429
 MOST_ATTEMPTS = 2
 """Times that a job is drawn before it is given up."""
+MOST_BEGINNINGS = 5
+"""Times that a job is begun, restarts included, before it is taken for what ends the bot."""
+MOST_SURPRISES = 5
+"""Times that something nobody thought of may go wrong with a delivery before it is given up."""
 MOST_STARTS = 3
 """Times that the engine's process may die while it loads the model, before the bot gives up."""
 START_AGAIN_AFTER = 2.0
 """Seconds, and each time as many more."""
 FIRST_RETRY, LONGEST_RETRY = 2.0, 60.0
-"""Seconds before a delivery that Discord did not answer is tried again; each time twice as long."""
+"""Seconds before what Discord or the database did not answer is tried again; each time twice as long."""
 
 STOP_AGAIN_AFTER = 1.0
 """Seconds before an engine that does not end is stopped again."""
@@ -167,11 +173,12 @@ class Worker:
         while self._deliveries:
             await asyncio.wait(self._deliveries.values())
 
-    async def close(self, grace: float = CLOSING_GRACE) -> None:
+    async def close(self, grace: float | None = None) -> None:
         """Let deliveries that are under way arrive; those that wait for Discord are made after the next start.
 
-        grace: seconds that the deliveries may take, and after them the engine's step.
+        grace: seconds that the deliveries may take, and after them the engine's step; None is CLOSING_GRACE.
         """
+        grace = CLOSING_GRACE if grace is None else grace
         if self._deliveries:
             _, late = await asyncio.wait(self._deliveries.values(), timeout=grace)
             for delivery in late:
@@ -192,18 +199,38 @@ class Worker:
         task.add_done_callback(lambda task: None if task.cancelled() else task.exception())
         return await asyncio.shield(task)
 
+    @about_its_job
+    async def line_up(self, job: Job) -> None:
+        """A job of before the start goes on, unless nothing can come of it."""
+        if job.attempts >= MOST_BEGINNINGS:
+            await self._fail(job, messages.ENGINE_LOST)
+            return
+        try:
+            place = waiting(job)
+        except ValueError as error:
+            logger.error("it cannot be read: %s", error)
+            await self._fail(job, messages.NOTHING_CAME)
+            return
+        self._queue.put(place)
+        self.status.waits(job)
+
     def deliver_later(self, job: Job) -> None:
         """Deliver while the next batch is being drawn."""
         self._bring(job, self._deliver(job))
 
-    def apologise_later(self, job: Job) -> None:
+    def apologise_later(self, job: Job, reason: str | None = None) -> None:
         """Tell somebody who has not heard yet that their job came to nothing."""
-        self._bring(job, self._apologise(job, job.reason or messages.NOTHING_CAME))
+        self._bring(job, self._apologise(job, reason or job.reason or messages.NOTHING_CAME))
 
     def _bring(self, job: Job, news: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(news, name=f"deliver-{job.id}")
         self._deliveries[job.id] = task
-        task.add_done_callback(lambda _: self._deliveries.pop(job.id, None))
+
+        def arrived(task: asyncio.Task[None]) -> None:
+            if self._deliveries.get(job.id) is task:  # else an apology has taken the delivery's place
+                del self._deliveries[job.id]
+
+        task.add_done_callback(arrived)
 
     async def _start_engine(self) -> None:
         """Load the engine, more than once if its process dies over it. Raises EngineFailed, EngineDied."""
@@ -225,17 +252,19 @@ class Worker:
             self._description.set_result(description)
 
     async def _draw(self, batch: Sequence[Waiting]) -> None:
-        started = await self._database.jobs.start([taken.job_id for taken in batch])
-        found = [await self._database.jobs.get(job_id) for job_id in started]
-        jobs = [job for job in found if job is not None and job.state is JobState.RUNNING]
+        jobs = await self._started(batch)
         if not jobs:
             return
-        drawings = [Drawing.of(job) for job in jobs]
-        requests = [
-            request
-            for job, drawing in zip(jobs, drawings, strict=True)
-            for request in await self._requests(job, drawing)
-        ]
+        try:
+            drawings = [Drawing.of(job) for job in jobs]
+            requests = [
+                request
+                for job, drawing in zip(jobs, drawings, strict=True)
+                for request in await self._requests(job, drawing)
+            ]
+        except Exception as error:
+            await self._recover(jobs, error)
+            return
         reporter = _Reporter(jobs, drawings, self._tell)
         logger.info("drawing %d pictures", len(requests))
         wanted = frozenset(job.id for job in jobs)
@@ -257,10 +286,31 @@ class Worker:
         for job, drawing in zip(jobs, drawings, strict=True):
             own, pictures = pictures[: len(drawing.recipes)], pictures[len(drawing.recipes) :]
             if job.id not in self._cancelled:
-                await self._keep(job, drawing, own)
+                try:
+                    await self._keep(job, drawing, own)
+                except Exception as error:
+                    await self._recover([job], error)
+
+    async def _started(self, batch: Sequence[Waiting]) -> list[Job]:
+        """The jobs of a batch that are still wanted, now running."""
+        job_ids = [taken.job_id for taken in batch]
+        await self._insist(lambda: self._database.jobs.start(job_ids))
+        found = [await self._insist(partial(self._database.jobs.get, job_id)) for job_id in job_ids]
+        return [job for job in found if job is not None and job.state is JobState.RUNNING]
+
+    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask the database until it answers: what is in hand is not lost because it is busy or its disk is full."""
+        wait = FIRST_RETRY
+        while True:
+            try:
+                return await ask()
+            except StorageUnavailable as error:
+                logger.warning("%s Trying again in %.0f s.", error, wait)
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, LONGEST_RETRY)
 
     async def _requests(self, job: Job, drawing: Drawing) -> list[GenerationRequest]:
-        source = await self._database.sources.of_job(job.id)
+        source = await self._insist(lambda: self._database.sources.of_job(job.id))
         return drawing.requests(None if source is None else Image.open(io.BytesIO(source)))
 
     def _tell(self, job: Job, progress: JobProgress) -> None:
@@ -278,15 +328,16 @@ class Worker:
         if verdict is not Verdict.SHOWN:
             logger.info("the classifier has it %s", verdict.name.lower())
         if verdict is Verdict.REFUSED:
-            if await self._database.jobs.refuse(job.id, messages.JUDGED_UNFIT):
-                await self._apologise(job, messages.JUDGED_UNFIT)
+            if await self._insist(lambda: self._database.jobs.refuse(job.id, messages.JUDGED_UNFIT)):
+                self.apologise_later(job, messages.JUDGED_UNFIT)
             return
         new = _new_pictures(job, drawing, pictures)
         if drawing.comparison is not None:
             with speaking(ENGLISH):  # the letters that the grid's font has
                 file = await asyncio.to_thread(grid, drawing.comparison, [each.content for each in new], job.prompt)
             new = [replace(new[0], content=file.png, width=file.width, height=file.height)]
-        if await self._database.jobs.rendered(job.id, new, spoiler=verdict is Verdict.HIDDEN) is not None:
+        hidden = verdict is Verdict.HIDDEN
+        if await self._insist(lambda: self._database.jobs.rendered(job.id, new, spoiler=hidden)) is not None:
             self.deliver_later(job)
 
     async def _recover(self, jobs: Sequence[Job], error: Exception) -> None:
@@ -298,45 +349,68 @@ class Worker:
         for job in jobs:
             if wrong_in_itself or job.attempts >= MOST_ATTEMPTS:
                 await self._fail(job, messages.ENGINE_LOST if isinstance(error, EngineDied) else str(error))
-            elif await self._database.jobs.put_back([job.id]):
+            elif await self._insist(partial(self._database.jobs.put_back, [job.id])):
                 self._queue.put_back(waiting(job))
                 self.status.waits(job)
 
     @about_its_job
     async def _fail(self, job: Job, reason: str) -> None:
-        if await self._database.jobs.fail(job.id, reason):
-            await self._apologise(job, reason)
+        if await self._insist(lambda: self._database.jobs.fail(job.id, reason)):
+            self.apologise_later(job, reason)
 
     @about_its_job
     async def _apologise(self, job: Job, reason: str) -> None:
-        """Tell why a job came to nothing. Who cannot be told now is told after the next start."""
+        """Tell why a job came to nothing. Who cannot be reached now is told after the next start."""
         await self.status.end(job.id)
         with speaking(job.locale):
             said = messages.why(reason)
         try:
-            await self._delivery.apologise(job, said)
-        except (Undeliverable, discord.HTTPException, aiohttp.ClientError, OSError) as error:
-            logger.warning("%s", error)
+            await self._bring_in_the_end(job, lambda: self._delivery.apologise(job, said))
+        except Exception as error:
+            logger.warning("its asker could not be told why nothing came: %s", error)
 
     @about_its_job
     async def _deliver(self, job: Job) -> None:
-        """Deliver, however long Discord or the database does not answer."""
         await self.status.end(job.id)
-        wait = FIRST_RETRY
+        try:
+            await self._bring_in_the_end(job, lambda: self._delivery.deliver(job))
+        except NotAllowedAnyMore as error:
+            sentence = error.sentence
+            if await self._insist(lambda: self._database.jobs.refuse(job.id, sentence)):
+                with speaking(job.locale):
+                    self.apologise_later(job, say(messages.NOT_ALLOWED_ANY_MORE, reason=sentence))
+        except Undeliverable as error:
+            logger.warning("%s", error)
+            await self._fail(job, str(error))
+        except Exception:
+            logger.exception("delivery went wrong")
+            await self._fail(job, messages.DISCORD_REFUSED)
+
+    async def _bring_in_the_end(self, job: Job, bring: Callable[[], Awaitable[None]]) -> None:
+        """Bring somebody their news, however long Discord or the database does not answer.
+
+        Raises Undeliverable, NotAllowedAnyMore, discord.HTTPException for what Discord refuses for good, and whatever
+        else goes wrong again and again.
+        """
+        wait, surprises = FIRST_RETRY, 0
         while True:
             try:
-                await self._delivery.deliver(job)
-                return
-            except Undeliverable as error:
-                logger.warning("%s", error)
-                await self._fail(job, str(error))
-                return
-            except (discord.DiscordServerError, aiohttp.ClientError, OSError, StorageUnavailable) as error:
-                logger.warning("not delivered yet (%s); trying again in %.0f s", error, wait)
-            except Exception:
-                logger.exception("delivery went wrong")
-                await self._fail(job, messages.DISCORD_REFUSED)
-                return
+                return await bring()
+            except (Undeliverable, NotAllowedAnyMore):
+                raise
+            except (aiohttp.ClientError, OSError, StorageUnavailable) as error:
+                reason: Exception = error
+            except discord.HTTPException as error:
+                if error.status != TOO_MANY_REQUESTS and error.status < 500:
+                    raise
+                reason = error
+            except Exception as error:
+                surprises += 1
+                if surprises == MOST_SURPRISES:
+                    raise
+                reason = error
+                logger.warning("something unexpected happened", exc_info=error)
+            logger.warning("not delivered yet (%s); trying again in %.0f s", reason, wait)
             await asyncio.sleep(wait)
             wait = min(2 * wait, LONGEST_RETRY)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -27,12 +27,24 @@ class Fault:
     delay: float = 0.0
     released: asyncio.Event | None = None
     only_delays: bool = False
+    file: re.Pattern[str] | None = None
+    """Strikes only requests that bring a file whose name matches."""
     struck: int = 0
+
+    def concerns(self, method: str, route: str, path: str, files: Collection[str]) -> bool:
+        if self.method != method or not (self.route.search(route) or self.route.search(path)):
+            return False
+        return self.file is None or any(map(self.file.search, files))
 
     def release(self) -> None:
         """Lets the requests go that this fault holds."""
         if self.released is not None:
             self.released.set()
+
+    def cut(self) -> None:
+        """Cuts the connections of the requests that this fault holds. What is held "before" has then never come."""
+        self.only_delays = False
+        self.release()
 
 
 class Faults:
@@ -75,9 +87,13 @@ class Faults:
         """Keeps the request waiting for `seconds` of real time, then goes on as ever."""
         return self._order(Fault(method, re.compile(route), times, when, delay=seconds, only_delays=True))
 
-    def hold(self, method: str, route: str, *, times: int = 1, when: When = "before") -> Fault:
-        """Keeps the request waiting until `release()` of the fault that is returned."""
+    def hold(self, method: str, route: str, *, times: int = 1, when: When = "before", file: str | None = None) -> Fault:
+        """Keeps the request waiting until `release()` or `cut()` of the fault that is returned.
+
+        file: only a request that brings a file whose name matches this regular expression.
+        """
         fault = Fault(method, re.compile(route), times, when, released=asyncio.Event(), only_delays=True)
+        fault.file = re.compile(file) if file is not None else None
         self._holds.append(fault)
         return self._order(fault)
 
@@ -92,10 +108,10 @@ class Faults:
         self._waiting.append(fault)
         return fault
 
-    def strike(self, method: str, route: str, path: str) -> Fault | None:
+    def strike(self, method: str, route: str, path: str, files: Collection[str] = ()) -> Fault | None:
         """The fault that strikes this request, counted down; None for the most requests."""
         for fault in self._waiting:
-            if fault.method == method and (fault.route.search(route) or fault.route.search(path)):
+            if fault.concerns(method, route, path, files):
                 fault.struck += 1
                 if fault.struck >= fault.times:
                     self._waiting.remove(fault)

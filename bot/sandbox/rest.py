@@ -127,7 +127,8 @@ class Rest:
         received = await read_body(request)
         route, match = _find(request.method, path)
         template = route.template if route else path
-        fault = self._faults.strike(request.method, template, path)
+        names = [upload.filename for upload in received.files.values()]
+        fault = self._faults.strike(request.method, template, path, names)
         if fault is not None and fault.when == "before":
             await _wait_for(fault)
         answer: Answer | None = None

@@ -30,7 +30,8 @@ class Stage:
         self.models = folder / "models"
         (self.models / "loras").mkdir(parents=True)
         self.settings: dict[str, Any] = {"anima_largest_batch": 4}
-        self._url = f"sqlite:///{folder}/anima.db"
+        self.database_file = folder / "anima.db"
+        self._url = f"sqlite:///{self.database_file}"
 
     async def start(self) -> None:
         self.database = await Database.open(self._url)

@@ -7,11 +7,13 @@ import io
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 from PIL import Image
 
 from bot import worker
 from bot.sandbox import Message, Permissions, StandIn, User
+from bot.sandbox.faults import Fault, When
 from bot.sandbox.world import FILE_SIZE_LIMITS
 from storage.quotas import Account
 from storage.schema import JobState
@@ -123,6 +125,50 @@ async def test_a_rate_limit_is_kept_to(stage: Stage) -> None:
 
 
 @pytest.mark.usefixtures("_impatient")
+async def test_a_ban_by_cloudflare_which_discord_py_does_not_wait_for_is_waited_for(stage: Stage) -> None:
+    job_id = await held(stage)
+    fault = stage.discord.faults.rate_limit("PATCH", EDITS, 1.0, times=4, via=False)
+    await delivered(stage, job_id)
+    assert fault.struck == 4
+    assert len(await with_picture(stage)) == 1
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_a_rate_limit_that_does_not_say_how_long_is_waited_for(stage: Stage) -> None:
+    job_id = await held(stage)
+    headers = {"Via": "1.1 google"}
+    fault = stage.discord.faults.answer("PATCH", EDITS, 429, {"message": "slow"}, headers=headers, times=3)
+    await delivered(stage, job_id)
+    assert fault.struck == 3
+    assert len(await with_picture(stage)) == 1
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_what_goes_wrong_in_the_same_unexpected_way_for_ever_ends_with_a_refund(stage: Stage) -> None:
+    job_id = await held(stage)
+    headers = {"Via": "1.1 google"}
+    stage.discord.faults.answer("PATCH", EDITS, 429, {"message": "slow"}, headers=headers, times=worker.MOST_SURPRISES)
+    stage.engine.let_go()
+    await stage.in_state(job_id, JobState.FAILED)
+    assert await spent(stage) == 0
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_an_upload_that_is_not_answered_is_made_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, when: When
+) -> None:
+    job_id = await held(stage)
+    session = stage.client.http._HTTPClient__session  # type: ignore[attr-defined]
+    monkeypatch.setattr(session, "_timeout", aiohttp.ClientTimeout(total=0.3))
+    fault = stage.discord.faults.hold("PATCH", EDITS, when=when, file="anima-")
+    await delivered(stage, job_id)
+    assert fault.struck == 1
+    fault.release()
+    assert len(await with_picture(stage)) == 1
+
+
+@pytest.mark.usefixtures("_impatient")
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_a_lost_answer_makes_no_second_picture(stage: Stage, when: str) -> None:
     job_id = await held(stage)
@@ -140,6 +186,41 @@ async def test_a_lost_answer_to_a_new_message_makes_no_second_one(stage: Stage, 
     stage.discord.faults.drop("POST", "^/channels/", when=when, times=7)
     await delivered(stage, job_id)
     assert len(await with_picture(stage)) == 1
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("private", [False, True])
+async def test_a_picture_that_was_posted_unnoticed_is_found_when_its_nonce_is_long_forgotten(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, private: bool
+) -> None:
+    monkeypatch.setattr("bot.sandbox.messages.NONCE_LIFE", -1.0)
+    stage.engine.hold()
+    job = await stage.in_state((await stage.ask("1girl", private=private)).id, JobState.RUNNING)
+    if private:
+        stage.discord.clock.turn(16 * 60)
+    else:
+        stage.discord.delete_message(stage.discord.messages.get(job.message_id))
+    lost = stage.discord.faults.hold("POST", "^/channels/.*/messages", when="after")
+    stage.engine.let_go()
+    await until(lambda: _struck(lost))
+    cut_off = stage.discord.faults.answer("GET", "^/channels/.*/messages", 500, times=10_000)
+    lost.cut()
+    _, message = await stage.draw("another", stage.bob)
+    monkeypatch.setattr(worker, "CLOSING_GRACE", 0.1)
+    await stage.stop()
+    stage.discord.faults.clear()
+    assert cut_off.struck
+    await stage.discord.wait_until_gone()
+    await stage.start()
+    job = await stage.in_state(job.id, JobState.DELIVERED)
+    pictures = [*await with_picture(stage), *await with_picture(stage, stage.alice)]
+    [posted] = [each for each in pictures if each.id != message.id]
+    assert job.message_id == posted.id and posted.author == stage.discord.world.bot
+    assert await spent(stage) == 1.0
+
+
+async def _struck(fault: Fault) -> bool:
+    return fault.struck > 0
 
 
 async def test_what_discord_refuses_for_good_ends_with_a_refund_and_a_sentence(stage: Stage) -> None:
@@ -215,6 +296,18 @@ async def test_pictures_rendered_before_a_restart_are_posted_once_after_it(stage
     await stage.start()
     await stage.in_state(job_id, JobState.DELIVERED)
     assert len(await with_picture(stage)) == 1
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_who_cannot_be_told_why_nothing_came_is_told_as_soon_as_discord_answers(stage: Stage) -> None:
+    job_id = await held(stage)
+    fault = stage.discord.faults.answer("PATCH", EDITS, 502, {"message": "down", "code": 0}, times=30)
+    await stage.database.jobs.fail(job_id, "The engine broke down.")
+    stage.client.worker.apologise_later(await stage.database.jobs.get(job_id))
+    await until(lambda: _told(stage, job_id))
+    job = await stage.database.jobs.get(job_id)
+    assert "The engine broke down." in stage.discord.messages.get(job.message_id).text
+    assert fault.struck == 30
 
 
 async def test_who_was_not_told_before_a_restart_is_told_after_it(stage: Stage) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +14,7 @@ from bot import worker
 from bot.sandbox import StandIn
 from inference import InvalidRequest, NotFinite
 from inference.process import EngineDescription, EngineDied, EngineFailed
+from storage.jobs import Job
 from storage.quotas import Account
 from storage.schema import JobState
 from tests.bot.pretend_engine import PretendEngine
@@ -121,3 +125,42 @@ async def test_a_bot_whose_engine_cannot_be_loaded_ends_and_says_why(
     assert stage.client.is_closed()
     assert str(stage.client.failure) == "There is no model."
     await stage.database.close()
+
+
+def change_jobs(stage: Stage, to: str) -> None:
+    """What no bot of this version would write."""
+    with closing(sqlite3.connect(stage.database_file)) as database:
+        database.execute(f"UPDATE jobs SET {to}")
+        database.commit()
+
+
+@pytest.mark.parametrize(
+    "to", ["parameters = '{}'", f"attempts = {worker.MOST_BEGINNINGS}, state = 'running', started_at = queued_at"]
+)
+async def test_a_job_that_would_end_every_bot_ends_in_a_refund_at_the_next_start(stage: Stage, to: str) -> None:
+    stage.engine.hold()
+    job = await stage.in_state((await stage.ask("poison")).id, JobState.RUNNING)
+    await stage.client.close()
+    change_jobs(stage, to)
+    await stage.restart()
+    await stage.in_state(job.id, JobState.FAILED)
+    assert "You were not charged" in await text_of(stage, job.id)
+    assert await spent(stage) == 0
+    await stage.draw("the next one")
+
+
+async def test_what_goes_wrong_after_the_drawing_ends_in_a_refund_and_not_in_the_end_of_the_bot(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = worker._new_pictures
+
+    def fails(job: Job, *rest: Any) -> Any:
+        if job.prompt == "bad":
+            raise MemoryError("no room for it")
+        return make(job, *rest)
+
+    monkeypatch.setattr(worker, "_new_pictures", fails)
+    job = await stage.in_state((await stage.ask("bad")).id, JobState.FAILED)
+    assert job.attempts == 2 and "You were not charged" in await text_of(stage, job.id)
+    assert await spent(stage) == 0
+    await stage.draw("good")

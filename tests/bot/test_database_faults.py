@@ -1,0 +1,111 @@
+"""The database does not answer for a while: nothing in hand is lost, nothing is drawn for nothing, people are told."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from bot import worker
+from bot.sandbox import StandIn
+from storage.schema import JobState
+from tests.bot.stage import Stage
+from tests.storage.rules import broken_rules
+
+BUSY_SECONDS = 0.3
+LOCKS = """
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)
+database.execute("BEGIN EXCLUSIVE")
+print("locked", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+async def stage(standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
+    monkeypatch.setattr("storage.sqlite.BUSY_SECONDS", BUSY_SECONDS)
+    monkeypatch.setattr(worker, "FIRST_RETRY", 0.05)
+    stage = Stage(standin, tmp_path)
+    await stage.start()
+    yield stage
+    await stage.stop()
+
+
+@contextmanager
+def locked(stage: Stage) -> Iterator[None]:
+    """Another process has the database to itself."""
+    another = subprocess.Popen(
+        [sys.executable, "-c", LOCKS, stage.database_file], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert another.stdout is not None and another.stdout.readline() == "locked\n"
+    try:
+        yield
+    finally:
+        another.communicate("\n")
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file of this process may grow."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def in_hand(stage: Stage) -> int:
+    """A job that is being drawn, and one behind it."""
+    stage.engine.hold()
+    first = await stage.in_state((await stage.ask("first")).id, JobState.RUNNING)
+    await stage.ask("second", stage.bob)
+    return first.id
+
+
+async def all_is_well(stage: Stage) -> None:
+    jobs = [await stage.in_state(job_id, JobState.DELIVERED) for job_id in (1, 2)]
+    pictures = [message for message in stage.discord.messages_in(stage.general) if message.shown]
+    assert sorted(message.id for message in pictures) == sorted(job.message_id for job in jobs)
+    assert [job.attempts for job in jobs] == [1, 1]
+    assert await broken_rules(stage.database) == []
+
+
+@pytest.mark.parametrize("seconds", [0.1, 5 * BUSY_SECONDS])
+async def test_one_that_another_process_keeps_locked_is_waited_for(stage: Stage, seconds: float) -> None:
+    await in_hand(stage)
+    with locked(stage):
+        stage.engine.let_go()
+        await asyncio.sleep(seconds)
+    await all_is_well(stage)
+
+
+async def test_a_command_that_finds_it_locked_is_told_so(stage: Stage) -> None:
+    await in_hand(stage)
+    with locked(stage):
+        interaction = await stage.slash("imagine", prompt="third")
+        await interaction.acknowledged()
+        assert "cannot get at my memory" in (await interaction.followup()).content
+    stage.engine.let_go()
+    await all_is_well(stage)
+    assert await stage.database.jobs.by_interaction(interaction.id) is None
+
+
+async def test_a_full_disk_keeps_pictures_waiting_until_there_is_room(stage: Stage) -> None:
+    job_id = await in_hand(stage)
+    with full_disk():
+        with pytest.raises(sqlite3.OperationalError):
+            sqlite3.connect(stage.database_file).execute("CREATE TABLE proof (that INTEGER)")
+        stage.engine.let_go()
+        await asyncio.sleep(0.5)
+        job = await stage.database.jobs.get(job_id)
+        assert job is not None and job.state is JobState.RUNNING
+    await all_is_well(stage)

@@ -1,0 +1,66 @@
+"""The gateway breaks while a picture is being drawn: the picture arrives once, and the bot hears what comes after."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bot.sandbox import Channel, Message
+from storage.schema import JobState
+from tests.bot.stage import PATIENCE, Stage, until
+
+
+def pictures(stage: Stage, where: Channel | None = None) -> list[Message]:
+    return [message for message in stage.discord.messages_in(where or stage.general) if message.shown]
+
+
+async def back(stage: Stage, kind: str, since: int) -> None:
+    await stage.discord.wait_for_event(lambda event: event.kind == kind, PATIENCE, kind, since)
+
+
+@pytest.mark.parametrize("break_it", ["drop", "cut", "request_reconnect"])
+async def test_what_is_asked_while_it_is_broken_is_heard_after_resuming(stage: Stage, break_it: str) -> None:
+    stage.engine.hold()
+    first = await stage.in_state((await stage.ask("first")).id, JobState.RUNNING)
+    since = len(stage.discord.events.history)
+    getattr(stage.discord.gateway, break_it)()
+    meanwhile = await stage.slash("imagine", stage.bob, prompt="meanwhile")
+    stage.engine.let_go()
+    await back(stage, "gateway_resumed", since)
+    second = await until(lambda: stage.database.jobs.by_interaction(meanwhile.id))
+    for job_id in (first.id, second.id):
+        await stage.in_state(job_id, JobState.DELIVERED)
+    assert len(pictures(stage)) == 2
+    assert stage.engine.starts == 1, "coming back begins nothing a second time"
+
+
+async def test_a_session_that_is_invalid_is_begun_anew_and_nothing_twice(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def at_once(*_: Any, **__: Any) -> None:
+        """discord.py waits for five seconds before it identifies again."""
+
+    monkeypatch.setattr(stage.client, "before_identify_hook", at_once)
+    stage.engine.hold()
+    first = await stage.in_state((await stage.ask("first")).id, JobState.RUNNING)
+    since = len(stage.discord.events.history)
+    stage.discord.gateway.invalidate()
+    stage.engine.let_go()
+    await stage.in_state(first.id, JobState.DELIVERED)
+    await back(stage, "gateway_ready", since)
+    await stage.draw("after it")
+    assert len(pictures(stage)) == 2
+    assert stage.engine.starts == 1
+
+
+async def test_an_interaction_that_is_told_twice_is_one_job(stage: Stage) -> None:
+    stage.engine.hold()
+    asked = await stage.slash("imagine", prompt="once")
+    job = await until(lambda: stage.database.jobs.by_interaction(asked.id))
+    stage.discord.gateway.dispatch("INTERACTION_CREATE", stage.discord.interactions._payload(asked.interaction))
+    stage.engine.let_go()
+    await stage.in_state(job.id, JobState.DELIVERED)
+    await stage.draw("the next one")
+    assert len(pictures(stage)) == 2
+    assert await stage.database.jobs.live_of(stage.alice.id) == ()

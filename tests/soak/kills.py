@@ -1,0 +1,321 @@
+"""SIGKILL, again and again: each accepted job still ends in exactly one picture. `python -m tests.soak.kills`
+
+The bot is a real process, with discord.py, SQLite and the engine's process; only the engine pretends to draw. Discord
+is the stand-in, here in this process, which survives. It says when to kill: it holds a certain request of the bot
+back, before or after it has had its effect, and the answer never comes. Other kills come at random.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import re
+import signal
+import sqlite3
+import sys
+import tempfile
+import time
+from asyncio.subprocess import Process
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from bot.sandbox import Channel, Message, SentInteraction, StandIn, User
+from bot.sandbox.faults import Fault, When
+from storage.database import Database
+from tests.end_to_end.bot_process import PRETENDING, bot_process
+from tests.storage.rules import broken_rules
+
+PATIENCE = 60.0
+NONCE_IS_FORGOTTEN = 200.0
+"""Seconds."""
+CALLBACK, EDIT, CREATE = "^/interactions/", "^/webhooks/.*/messages/|^/channels/.*/messages/", "^/channels/.*/messages$"
+PICTURE = r"anima-(\d+)-\d+\."
+LIVE = ("queued", "running", "rendered")
+
+
+@dataclass
+class Soak:
+    """One stand-in, one database, and all the bots that were killed over them."""
+
+    discord: StandIn
+    folder: Path
+    chance: random.Random
+    asked: list[SentInteraction] = field(default_factory=list)
+    in_hand: Counter[str] = field(default_factory=Counter)
+    """In how many jobs of each live state the kills came."""
+
+    async def ask(self, prompt: str = "1girl", *, publicly: bool = False) -> SentInteraction:
+        """Somebody somewhere wants one or two pictures."""
+        user, channel = self.chance.choice(self.places())
+        private = not publicly and self.chance.random() < 0.2
+        interaction = await self.discord.slash(
+            user, channel, "anima imagine", prompt=prompt, count=self.chance.choice([1, 1, 2]), private=private
+        )
+        self.asked.append(interaction)
+        return interaction
+
+    def places(self) -> list[tuple[User, Channel]]:
+        world = self.discord.world
+        return [(world.alice, world.general), (world.bob, world.gallery), (world.emi, world.after_dark)]
+
+    def states(self) -> Counter[str]:
+        with closing(sqlite3.connect(self.folder / "anima.db", timeout=PATIENCE)) as database:
+            return Counter(dict(database.execute("SELECT state, COUNT(*) FROM jobs GROUP BY state")))
+
+    def accepted(self, asked: Sequence[SentInteraction]) -> bool:
+        """Whether all of these have become jobs."""
+        with closing(sqlite3.connect(self.folder / "anima.db", timeout=PATIENCE)) as database:
+            known = {interaction_id for (interaction_id,) in database.execute("SELECT interaction_id FROM jobs")}
+        return {each.id for each in asked} <= known
+
+    async def until(self, there: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not there():
+                await asyncio.sleep(0.005)
+
+    async def until_running(self, asked: SentInteraction) -> None:
+        def is_running() -> bool:
+            with closing(sqlite3.connect(self.folder / "anima.db", timeout=PATIENCE)) as database:
+                query = "SELECT 1 FROM jobs WHERE interaction_id = ? AND state = 'running'"
+                return database.execute(query, [asked.id]).fetchone() is not None
+
+        await self.until(is_running)
+
+    async def kill(self, process: Process) -> None:
+        process.kill()
+        await process.wait()
+        self.in_hand.update({state: count for state, count in self.states().items() if state in LIVE})
+
+
+Aim = Callable[[Soak, Process], Awaitable[None]]
+
+
+def while_held(
+    method: str, route: str, when: When, *, file: str | None = None, afterwards: Callable[[Fault], None] = Fault.cut
+) -> Aim:
+    """Kills while the stand-in holds such a request back. `afterwards`, it is as if it had never come, unless said."""
+
+    async def aim(soak: Soak, process: Process) -> None:
+        fault = soak.discord.faults.hold(method, route, when=when, file=file)
+        asked = [await soak.ask() for _ in range(soak.chance.randint(1, 3))]
+        if file is not None:  # who holds an answer back would wait for ever
+            await soak.until(lambda: soak.accepted(asked))
+        await soak.until(lambda: fault.struck > 0)
+        await soak.kill(process)
+        afterwards(fault)
+
+    return aim
+
+
+def while_posted_anew(when: When) -> Aim:
+    """Kills while a new message takes the place of one that was deleted. Its nonce is forgotten before the restart."""
+
+    async def aim(soak: Soak, process: Process) -> None:
+        fault = soak.discord.faults.hold("POST", CREATE, when=when, file=PICTURE)
+        asked = await soak.ask("1girl, takes 1 s", publicly=True)
+        await soak.until_running(asked)
+        await asked.acknowledged(PATIENCE)
+        assert asked.interaction.original_id is not None
+        message = soak.discord.messages.get(asked.interaction.original_id)
+        assert message is not None
+        soak.discord.delete_message(message)
+        await soak.until(lambda: fault.struck > 0)
+        await soak.kill(process)
+        fault.cut()
+        soak.discord.clock.turn(NONCE_IS_FORGOTTEN)
+
+    return aim
+
+
+async def while_drawn(soak: Soak, process: Process) -> None:
+    asked = await soak.ask("1girl, takes 1 s")
+    await soak.until_running(asked)
+    await asyncio.sleep(soak.chance.uniform(0, 0.5))
+    await soak.kill(process)
+
+
+async def just_after_posting(soak: Soak, process: Process) -> None:
+    await soak.ask()
+    await soak.discord.wait_for_event(
+        lambda event: event.message is not None and bool(jobs_shown(event.message)),
+        PATIENCE,
+        after=len(soak.discord.events.history),
+    )
+    await asyncio.sleep(soak.chance.uniform(0, 0.02))
+    await soak.kill(process)
+
+
+async def at_random(soak: Soak, process: Process) -> None:
+    killing_at = time.monotonic() + soak.chance.uniform(0, 1)
+    while time.monotonic() < killing_at:
+        await soak.ask()
+        await asyncio.sleep(soak.chance.uniform(0, 0.1))
+    await soak.kill(process)
+
+
+async def just_after_connecting(soak: Soak, process: Process) -> None:
+    """While what was left over is picked up."""
+    await soak.ask()
+    await asyncio.sleep(soak.chance.uniform(0, 0.3))
+    await soak.kill(process)
+
+
+AIMS: dict[str, Aim] = {
+    "received, not acknowledged": while_held("POST", CALLBACK, "before"),
+    "acknowledged, not committed": while_held("POST", CALLBACK, "after"),
+    "committed, not shown": while_held("PATCH", EDIT, "before"),
+    "picked, not rendered": while_drawn,
+    "rendered, never posted": while_held("PATCH", EDIT, "before", file=PICTURE),
+    "rendered, posted after the kill": while_held("PATCH", EDIT, "before", file=PICTURE, afterwards=Fault.release),
+    "posted, not recorded": while_held("PATCH", EDIT, "after", file=PICTURE),
+    "posted anew, not recorded": while_posted_anew("after"),
+    "to be posted anew": while_posted_anew("before"),
+    "about to be recorded": just_after_posting,
+    "at random": at_random,
+    "just after connecting": just_after_connecting,
+}
+
+
+@dataclass(frozen=True)
+class Account:
+    """What has come of it all. Every one of `wrong` is a broken promise."""
+
+    kills: Counter[str]
+    in_hand: Counter[str]
+    asked: int
+    accepted: int
+    delivered: int
+    pictures: int
+    drawn_again: int
+    seconds: float
+    wrong: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(
+            [
+                f"{self.kills.total()} kills in {self.seconds:.0f} s:",
+                *(f"  {count:4d} {aim}" for aim, count in self.kills.items()),
+                f"live jobs at the kills: {dict(self.in_hand)}",
+                f"{self.asked} commands, {self.accepted} accepted as jobs, {self.delivered} delivered in one message "
+                f"each with {self.pictures} pictures; {self.drawn_again} jobs were drawn more than once",
+                f"broken promises: {len(self.wrong)}",
+                *(f"  {each}" for each in self.wrong),
+            ]
+        )
+
+
+async def soak(kills: int, seed: int, folder: Path, aims: Sequence[str] = tuple(AIMS)) -> Account:
+    """Kills bots over one database in `folder`, aiming at each of `aims` in turn, then lets one do what is left."""
+    began, done = time.monotonic(), Counter[str]()
+    async with StandIn() as discord:
+        soak = Soak(discord, folder, random.Random(seed))
+        for number in range(kills):
+            aim = aims[number % len(aims)]
+            async with bot_process(discord, folder, PRETENDING) as process:
+                await AIMS[aim](soak, process)
+            assert process.returncode == -signal.SIGKILL, f"{aim}: the bot ended by itself ({process.returncode})"
+            done[aim] += 1
+            discord.faults.clear()
+            await discord.wait_until_gone(PATIENCE)
+        async with bot_process(discord, folder, PRETENDING) as process:
+            engines = psutil.Process(process.pid).children()
+            await soak.until(lambda: not any(soak.states()[state] for state in LIVE))
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
+            assert not any(engine.is_running() for engine in engines)
+        return await account(soak, done, time.monotonic() - began)
+
+
+async def account(soak: Soak, kills: Counter[str], seconds: float) -> Account:
+    url = f"sqlite:///{soak.folder}/anima.db"
+    database = await Database.open(url)
+    try:
+        wrong = await broken_rules(database)
+        jobs = [await database.jobs.by_interaction(asked.id) for asked in soak.asked]
+    finally:
+        await database.close()
+    accepted = [job for job in jobs if job is not None]
+    messages = picture_messages(soak.discord)
+    told = pings(soak.discord)
+    pictures = 0
+    for job in accepted:
+        mine = [message for message in messages if job.id in jobs_shown(message)]
+        pictures += sum(len(message.shown) for message in mine)
+        if job.state != "delivered":
+            wrong.append(f"job {job.id} ended as {job.state}: {job.reason}")
+        if len(mine) != 1:
+            wrong.append(f"job {job.id} is shown by {len(mine)} messages")
+        elif mine[0].id != job.message_id:
+            wrong.append(f"job {job.id} is shown by message {mine[0].id}, but {job.message_id} is recorded")
+        if set(told[job.id]) - {job.user_id} or len(told[job.id]) > 1:
+            wrong.append(f"job {job.id} of {job.user_id} told {told[job.id]}")
+    unknown = {job_id for message in messages for job_id in jobs_shown(message)} - {job.id for job in accepted}
+    wrong += [f"pictures of a job {job_id} that is not in the database" for job_id in unknown]
+    wrong += wrong_charges(soak.folder / "anima.db")
+    return Account(
+        kills,
+        soak.in_hand,
+        len(soak.asked),
+        len(accepted),
+        sum(job.state == "delivered" for job in accepted),
+        pictures,
+        sum(job.attempts > 1 for job in accepted),
+        seconds,
+        tuple(wrong),
+    )
+
+
+def picture_messages(discord: StandIn) -> list[Message]:
+    """Every message that shows finished pictures, wherever and to whomever."""
+    world = discord.world
+    channels = [channel for guild in world.guilds.values() for channel in guild.channels]
+    return [
+        message
+        for channel in (*channels, *world.private_channels.values())
+        for message in discord.messages_in(channel)
+        if jobs_shown(message)
+    ]
+
+
+def jobs_shown(message: Message) -> set[int]:
+    found = [re.search(PICTURE, attachment.filename) for attachment in message.attachments]
+    return {int(name[1]) for name in found if name is not None}
+
+
+def pings(discord: StandIn) -> dict[int, list[int]]:
+    """Whom new messages named, by the job whose pictures they show."""
+    told: dict[int, list[int]] = {job_id: [] for message in picture_messages(discord) for job_id in jobs_shown(message)}
+    for event in discord.events.history:
+        if event.kind == "message_create" and event.message is not None:
+            for job_id in jobs_shown(event.message):
+                told.setdefault(job_id, []).extend(user.id for user in event.message.mentions.users)
+    return told
+
+
+def wrong_charges(file: Path) -> list[str]:
+    """What is settled is what the delivered jobs cost, no more and no less."""
+    with closing(sqlite3.connect(file)) as database:
+        [(settled,)] = database.execute("SELECT COALESCE(SUM(spent), 0) FROM charges")
+        [(delivered,)] = database.execute("SELECT COALESCE(SUM(cost), 0) FROM jobs WHERE state = 'delivered'")
+    return [] if abs(settled - delivered) < 1e-6 else [f"{settled} credits are spent, {delivered} were delivered"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        account = asyncio.run(soak(options.kills, options.seed, Path(folder)))
+    print(account)
+    sys.exit(1 if account.wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
