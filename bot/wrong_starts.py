@@ -40,7 +40,7 @@ def sentence_for(error: Exception) -> str | None:
             return WRONG_TOKEN
         case discord.HTTPException(status=429):  # by Cloudflare; Discord's own limits are waited for
             return "Discord has barred this machine for a while, for asking too often. Start again in an hour."
-        case discord.DiscordServerError() | aiohttp.ClientError() | TimeoutError():
+        case discord.DiscordServerError() | aiohttp.ClientError():
             return UNREACHABLE.format(why=error)
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             return f"The disk is full ({error.filename or error}). Free some space, then start again."

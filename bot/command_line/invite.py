@@ -70,6 +70,11 @@ def _invitation(application: discord.AppInfo) -> str:
         ]
     if not application.bot_public:
         lines += ["Only its owner may add it: it is not public (developer portal, page Bot, Public Bot)."]
+    if application.interactions_endpoint_url:
+        lines += [
+            f"It will answer nothing while its commands are sent to {application.interactions_endpoint_url}: empty the "
+            "Interactions Endpoint URL (developer portal, page General Information)."
+        ]
     return "\n".join(lines)
 
 

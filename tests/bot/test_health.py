@@ -19,7 +19,7 @@ from bot.sandbox import StandIn
 from inference import GpuMemory
 from storage.schema import JobState
 from storage.transactions import StorageUnavailable
-from tests.bot.stage import Stage, until
+from tests.bot.stage import PATIENCE, Stage, until
 
 PROMPT = "1girl, a very secret prompt"
 
@@ -36,7 +36,7 @@ class Watch:
         self._http = http
 
     async def get(self, path: str) -> tuple[int, str]:
-        async with self._http.get(self.address + path) as answer:
+        async with asyncio.timeout(PATIENCE), self._http.get(self.address + path) as answer:
             return answer.status, await answer.text()
 
     async def metrics(self) -> Samples:
@@ -61,41 +61,51 @@ async def test_a_bot_that_can_draw_is_ready(watch: Watch) -> None:
     assert await watch.get("/readyz") == (200, "ready\n")
 
 
-async def test_what_is_missing_for_being_ready_is_said_in_a_sentence_each(
-    standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+async def loading(standin: StandIn, tmp_path: Path) -> AsyncIterator[Watch]:
+    """A bot whose engine has not loaded its model yet."""
     stage = Stage(standin, tmp_path)
     stage.engine.loaded.clear()
     await stage.start()
     async with health.serving(stage.client, "127.0.0.1", 0) as address, aiohttp.ClientSession() as http:
-        watch = Watch(stage, address, http)
-        assert await watch.get("/readyz") == (503, health.NOT_LOADED + "\n")
-        assert (await watch.metrics())["anima_engine_loaded", ""] == 0
-        stage.engine.loaded.set()
-        await stage.client.model()
-        assert await watch.get("/readyz") == (200, "ready\n")
-
-        stage.discord.gateway.refuses_connections = True
-        stage.discord.gateway.drop()
-        await until(lambda: _has(watch, ("anima_gateway_connected", ""), 0))
-        assert await watch.get("/readyz") == (503, health.NOT_CONNECTED + "\n")
-        stage.discord.gateway.refuses_connections = False
-        await until(lambda: _has(watch, ("anima_gateway_connected", ""), 1))
-
-        async def locked() -> None:
-            raise StorageUnavailable("Another process keeps the database busy; try again in a moment.")
-
-        monkeypatch.setattr(stage.database.jobs, "line", locked)
-        status, text = await watch.get("/readyz")
-        assert (status, text) == (
-            503,
-            "The database does not answer. Another process keeps the database busy; try again in a moment.\n",
-        )
-        found = await watch.metrics()
-        assert found["anima_database_reachable", ""] == 0
-        assert ("anima_oldest_waiting_seconds", "") not in found
-        assert await watch.get("/healthz") == (200, "ok\n"), "it lives all the same"
+        yield Watch(stage, address, http)
+    stage.engine.loaded.set()
     await stage.stop()
+
+
+async def test_until_the_model_is_loaded_it_is_not_ready(loading: Watch) -> None:
+    assert await loading.get("/readyz") == (503, health.NOT_LOADED + "\n")
+    assert (await loading.metrics())["anima_engine_loaded", ""] == 0
+    loading.stage.engine.loaded.set()
+    await loading.stage.client.model()
+    assert await loading.get("/readyz") == (200, "ready\n")
+    assert (await loading.metrics())["anima_engine_loaded", ""] == 1
+
+
+async def test_without_the_gateway_it_is_not_ready(watch: Watch) -> None:
+    stage = watch.stage
+    await stage.client.model()
+    stage.discord.gateway.refuses_connections = True
+    stage.discord.gateway.drop()
+    await until(lambda: _has(watch, ("anima_gateway_connected", ""), 0))
+    assert await watch.get("/readyz") == (503, health.NOT_CONNECTED + "\n")
+    assert await watch.get("/healthz") == (200, "ok\n"), "it lives all the same"
+    stage.discord.gateway.refuses_connections = False
+    await until(lambda: _has(watch, ("anima_gateway_connected", ""), 1))
+    assert await watch.get("/readyz") == (200, "ready\n")
+
+
+async def test_without_the_database_it_is_not_ready(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def locked() -> None:
+        raise StorageUnavailable("Another process keeps the database busy; try again in a moment.")
+
+    await watch.stage.client.model()
+    monkeypatch.setattr(watch.stage.database.jobs, "line", locked)
+    sentence = "The database does not answer. Another process keeps the database busy; try again in a moment.\n"
+    assert await watch.get("/readyz") == (503, sentence)
+    found = await watch.metrics()
+    assert found["anima_database_reachable", ""] == 0
+    assert ("anima_oldest_waiting_seconds", "") not in found
 
 
 async def test_a_database_that_hangs_is_not_waited_for(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:

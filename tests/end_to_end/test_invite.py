@@ -55,9 +55,11 @@ async def test_what_the_developer_portal_does_not_allow_is_said(tmp_path: Path) 
     async with StandIn() as discord:
         body: dict[str, Any] = application_json(discord.world.application, 1)
         body |= {"bot_public": False, "integration_types_config": {"0": {}}}
+        body["interactions_endpoint_url"] = "https://elsewhere.example/interactions"
         discord.faults.answer("GET", "applications/@me", 200, body, times=2)
         said = await invite(tmp_path, discord)
     assert len(queries(said)) == 1
+    assert "empty the Interactions Endpoint URL" in said and "https://elsewhere.example/interactions" in said
     assert "tick User Install on the page Installation" in said and "Only its owner may add it" in said
 
 
