@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import discord
@@ -128,7 +129,8 @@ async def tell_privately(interaction: Asked, said: str | Layout) -> None:
         await interaction.response.send_message(**answer, ephemeral=True)
         return
     if interaction.response.type is discord.InteractionResponseType.deferred_channel_message:
-        await interaction.delete_original_response()
+        with suppress(discord.NotFound):  # somebody was quicker
+            await interaction.delete_original_response()
     await interaction.followup.send(**answer, ephemeral=True)
 
 

@@ -89,3 +89,17 @@ async def test_a_public_answer_with_nothing_in_it_yet_is_taken_back(stage: Stage
     assert told.content == "Only for you."
     assert told.is_ephemeral
     assert stage.discord.messages_in(stage.general, stage.bob) == [message]
+
+
+async def test_who_is_refused_is_told_even_if_the_empty_answer_was_deleted_meanwhile(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def deleted_meanwhile(_: Answers, interaction: Asked) -> None:
+        await interaction.response.defer(thinking=True)
+        await interaction.delete_original_response()
+        await tell_privately(interaction, "Only for you.")
+
+    monkeypatch.setattr(Answers, "used", deleted_meanwhile)
+    stage.client.add_dynamic_items(Answers)
+    pressed = await stage.press(await shown(stage, Answers()), "Answer")
+    assert (await pressed.followup()).content == "Only for you."
