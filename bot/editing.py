@@ -64,7 +64,7 @@ class EditForm(Form):
             await tell_privately(interaction, str(mistake))
             return
         acknowledgement = await interaction.response.defer(thinking=True, ephemeral=job.private)
-        prompt = str(typed["prompt"])
+        prompt = _whole(prompt_of(job.prompt, drawing, index), str(typed["prompt"]))
         await interaction.client.intake.edit(interaction, acknowledgement, job, drawing, index, prompt, said)
 
 
@@ -72,11 +72,21 @@ def _typed(label: str, custom_id: str, value: str, *, long: bool = False, requir
     field: ui.TextInput[Any] = ui.TextInput(
         custom_id=custom_id,
         style=discord.TextStyle.paragraph if long else discord.TextStyle.short,
-        default=value[:LONGEST_FIELD],
+        default=shown(value),
         required=required,
         max_length=LONGEST_FIELD if long else 100,
     )
     return ui.Label(text=label, component=field)
+
+
+def _whole(text: str, typed: str) -> str:
+    """What was typed; but a text too long for its field, which shows its beginning, is not cut by leaving it alone."""
+    return text if len(text) > LONGEST_FIELD and typed == shown(text) else typed
+
+
+def shown(text: str) -> str:
+    """As much of a text as a field takes."""
+    return text[:LONGEST_FIELD].strip()
 
 
 def edited(options: Options, typed: Submitted) -> Options:
@@ -87,7 +97,7 @@ def edited(options: Options, typed: Submitted) -> Options:
     changes: dict[str, Any] = {
         **options.as_json(),
         **_settings(str(typed["settings"])),
-        "negative": str(typed["negative"]),
+        "negative": _whole(options.negative or "", str(typed["negative"])),
         "seed": int(seed) if seed else None,
         "sampler": typed["sampler"][0] if typed["sampler"] else options.sampler,
         "count": 1,

@@ -27,7 +27,7 @@ from bot.prompting import TagIndex
 from bot.queue import FairQueue
 from bot.quoting import in_a_line
 from bot.server_settings import ServerSettings, settings_of
-from bot.source_picture import Unusable, fetch, media_of, prepared
+from bot.source_picture import Unusable, fetch, media_of, prepared, shown_in
 from bot.status import StatusMessages
 from storage.database import Database
 from storage.jobs import Accepted, AlreadyAccepted, Job, NewJob, OverQuota
@@ -364,13 +364,15 @@ class Intake:
         return await asyncio.to_thread(prepared, data)
 
     async def _finished_picture(self, interaction: Asked, job: Job, index: int) -> bytes:
-        """The file of one of a job's pictures, from its message. Raises Unusable."""
-        if job.private:
-            raise Unusable(say(CANNOT_FETCH))
+        """The file of one of a job's pictures, from a message that shows it. Raises Unusable."""
         message = interaction.message
-        if message is None or message.id != job.message_id:
+        if message is not None and message.id == job.message_id:
+            media = media_of(message)
+        elif message is not None and job.private:
+            media, index = shown_in(message), 0  # that of who has picked it; what is private cannot be fetched
+        else:
             message = await _message_of(interaction.client, job)
-        media = media_of(message) if message is not None else []
+            media = media_of(message) if message is not None else []
         if index >= len(media):
             raise Unusable(say(CANNOT_FETCH))
         data = await fetch(interaction.client, media[index].url)

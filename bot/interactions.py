@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import aiohttp
@@ -152,7 +153,8 @@ async def tell_privately(interaction: Asked, said: str | Layout) -> None:
                 raise
         # Discord took the first answer, but we never learned of it.
     if interaction.response.type is discord.InteractionResponseType.deferred_channel_message:
-        await interaction.delete_original_response()
+        with suppress(discord.NotFound):  # somebody was quicker
+            await interaction.delete_original_response()
     await interaction.followup.send(**answer, ephemeral=True)
 
 

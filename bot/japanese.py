@@ -340,12 +340,14 @@ SENTENCES: Mapping[str, str] = {
     # bot/commands/privacy.py
     (
         "### What is kept about you\n"
-        "Your prompts, settings and seeds; where and when you drew, and what it cost; your own defaults and presets. "
-        "The pictures themselves are kept by Discord, in their messages."
+        "Your prompts, settings and seeds; where and when you drew, and what it cost; your own defaults and presets; "
+        "the pictures that you gave to be drawn from or had made larger. "
+        "What was drawn is kept by Discord, in its messages."
     ): (
         "### 保存している情報\n"
         "プロンプト、設定、シード値、生成した場所と日時、消費したクレジット、"
-        "個人のデフォルト設定とプリセットを保存しています。画像そのものは、Discord のメッセージに保存されています。"
+        "個人のデフォルト設定とプリセット、元画像として渡した画像と拡大した画像を保存しています。"
+        "生成された画像は、Discord のメッセージに保存されています。"
     ),
     "It is kept until you erase it.": "ご自身で消去するまで保存します。",
     "Prompts and settings are forgotten after {days}.": "プロンプトと設定は{days}で消去します。",
@@ -384,6 +386,9 @@ SENTENCES: Mapping[str, str] = {
         "Discord のメッセージ{messages}件のうち、{gone}件を削除しました。"
     ),
     "Here is everything, as JSON.": "保存しているすべての情報です（JSON 形式）。",
+    "And the pictures that yours were drawn from, each named by the id of its first job.": (
+        "こちらは生成の元になった画像です。ファイル名は、最初に使われたジョブの ID です。"
+    ),
     "There is more than fits into one of Discord's files. Please ask whoever runs this bot for it.": (
         "Discord で送れるファイルの大きさを超えています。ボットの運営者にお問い合わせください。"
     ),

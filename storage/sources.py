@@ -2,10 +2,10 @@
 
 from hashlib import sha256
 
-from sqlalchemy import ColumnElement, delete, insert, select
+from sqlalchemy import ColumnElement, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.schema import job_sources, sources
+from storage.schema import job_sources, jobs, sources
 from storage.transactions import Transactions, all_to_the_end
 
 
@@ -20,6 +20,19 @@ class Sources:
             return await connection.scalar(
                 select(sources.c.content).join(job_sources).where(job_sources.c.job_id == job_id)
             )
+
+    async def first_jobs(self, user_id: int) -> tuple[int, ...]:
+        """Of each picture that a person has drawn from, the first job, by whose id `of_job` finds it."""
+        first = func.min(job_sources.c.job_id)
+        async with self._transactions.reading() as connection:
+            found = await connection.scalars(
+                select(first)
+                .join(jobs)
+                .where(jobs.c.user_id == user_id)
+                .group_by(job_sources.c.source_id)
+                .order_by(first)
+            )
+            return tuple(found)
 
 
 async def add_source(connection: AsyncConnection, job_id: int, content: bytes) -> None:

@@ -25,12 +25,15 @@ if TYPE_CHECKING:
     from bot.client import AnimaClient
 
 LARGEST_FILE = 10 * (1 << 20)
-"""Bytes of an attachment that Discord takes from a bot anywhere."""
+"""Bytes of an attachment, or of all of a message's, that Discord takes from a bot anywhere."""
+MOST_FILES = 10
+"""In one message."""
 
 WHAT_IS_KEPT = """\
 ### What is kept about you
-Your prompts, settings and seeds; where and when you drew, and what it cost; your own defaults and presets. \
-The pictures themselves are kept by Discord, in their messages."""
+Your prompts, settings and seeds; where and when you drew, and what it cost; your own defaults and presets; \
+the pictures that you gave to be drawn from or had made larger. \
+What was drawn is kept by Discord, in its messages."""
 KEPT_FOR_EVER = "It is kept until you erase it."
 PROMPTS_KEPT = "Prompts and settings are forgotten after {days}."
 PICTURES_KEPT = "Pictures leave your history after {days}; their messages stay in Discord."
@@ -44,6 +47,7 @@ and how many credits you used in the last 24 hours, without what you drew.
 The messages with your pictures are Discord's. I can delete those too, as far as I can reach them, \
 one a second or so."""
 
+DRAWN_FROM = "And the pictures that yours were drawn from, each named by the id of its first job."
 TOO_LARGE = "There is more than fits into one of Discord's files. Please ask whoever runs this bot for it."
 KEPT = "Nothing was erased."
 
@@ -68,6 +72,7 @@ class ExportButton(Component, template=r"anima:privacy:export"):
             await interaction.edit_original_response(content=say(TOO_LARGE))
         else:
             await interaction.edit_original_response(content=say("Here is everything, as JSON."), attachments=[file])
+        await _send_sources(interaction)
 
 
 class EraseButton(Component, template=r"anima:privacy:erase"):
@@ -123,6 +128,29 @@ def _how_long(housekeeping: Housekeeping) -> list[str]:
 def _days(kept: timedelta) -> str:
     days = kept / timedelta(days=1)
     return say("1 day") if days == 1 else say("{count} days", count=f"{days:g}")
+
+
+async def _send_sources(interaction: Asked) -> None:
+    """What the person's pictures were drawn from, a message full at a time."""
+    sources = interaction.client.database.sources
+    files: list[discord.File] = []
+    room, left_out = LARGEST_FILE, False
+    for job_id in await sources.first_jobs(interaction.user.id):
+        content = await sources.of_job(job_id)
+        if content is None:
+            continue  # erased in the meantime
+        if len(content) > LARGEST_FILE:
+            left_out = True
+            continue
+        if len(content) > room or len(files) == MOST_FILES:
+            await interaction.followup.send(say(DRAWN_FROM), files=files, ephemeral=True)
+            files, room = [], LARGEST_FILE
+        files.append(discord.File(io.BytesIO(content), f"drawn-from-{job_id}.png"))
+        room -= len(content)
+    if files:
+        await interaction.followup.send(say(DRAWN_FROM), files=files, ephemeral=True)
+    if left_out:
+        await interaction.followup.send(say(TOO_LARGE), ephemeral=True)
 
 
 async def _erase(client: AnimaClient, user_id: int) -> Erased:

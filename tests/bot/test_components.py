@@ -227,6 +227,72 @@ async def test_buttons_of_private_pictures_answer_privately(stage: Stage) -> Non
     assert stage.discord.messages_in(stage.general, stage.bob) == []
 
 
+async def test_a_private_picture_is_made_larger_from_its_own_message_and_from_ones_pick(stage: Stage) -> None:
+    job = await stage.in_state((await stage.ask("1girl", private=True, count=2, seed="10")).id, JobState.DELIVERED)
+    message = stage.discord.messages.get(job.message_id)
+    picked = await (await stage.discord.choose(stage.alice, message, f"anima:pick:{job.id}", ["1"])).response()
+    larger, shown = await press(stage, picked, "Upscale")
+    assert larger.private and shown.is_ephemeral
+    second = Image.open(io.BytesIO(message.attachments[1].data))
+    assert stage.engine.requests[-1].image.tobytes() == second.tobytes()
+    assert stage.engine.requests[-1].seed == 11
+    single = await stage.in_state((await stage.ask("1boy", private=True)).id, JobState.DELIVERED)
+    await press(stage, stage.discord.messages.get(single.message_id), "Upscale")
+    assert stage.engine.requests[-1].denoise < 1
+    assert stage.discord.messages_in(stage.general, stage.bob) == []
+
+
+async def test_a_text_too_long_for_its_field_is_not_cut_by_an_edit_that_leaves_it_alone(stage: Stage) -> None:
+    prompt, negative = "1girl, " + "very " * 900 + "long hair", "bad " * 1200 + "hat"
+    await stage.draw(prompt, negative=negative)
+    modal = await (await stage.press(stage.discord.messages_in(stage.general)[-1], "Edit…")).modal()
+    job, _ = await drawn(stage, await stage.discord.submit(stage.alice, modal, {"Seed (empty: a new one)": "7"}))
+    assert (job.prompt, job.negative_prompt) == (prompt, negative)
+    assert stage.engine.requests[-1].seed == 7
+    job, _ = await drawn(stage, await stage.discord.submit(stage.alice, modal, {"Prompt": "1boy"}))
+    assert (job.prompt, job.negative_prompt) == ("1boy", negative)
+
+
+async def test_buttons_work_half_a_year_later_and_after_a_restart(stage: Stage) -> None:
+    """What Discord's addresses of pictures were good for is long over by then."""
+    job, message = await stage.draw("1girl", count=2)
+    await stage.draw("1boy")
+    single = stage.discord.messages_in(stage.general)[-1]
+    stage.discord.clock.turn(183 * 24 * 3600)
+    await stage.restart()
+    picked = await (await stage.discord.choose(stage.bob, message, f"anima:pick:{job.id}", ["1"])).response()
+    for shown in (single, picked):
+        for label in ("Re-roll", "Vary (subtle)", "Vary (strong)", "Upscale"):
+            child, _ = await press(stage, shown, label, stage.bob)
+            assert child.user_id == stage.bob.id
+        assert "How it was made" in (await (await stage.press(shown, "Info", stage.bob)).response()).text
+    modal = await (await stage.press(single, "Edit…")).modal()
+    await drawn(stage, await stage.discord.submit(stage.alice, modal, {"Prompt": "1boy, smile"}))
+    question = await (await stage.press(single, "Delete")).response()
+    assert (await (await stage.press(question, "Delete for everyone")).response()).text == "Deleted."
+
+
+@pytest.mark.parametrize("label", ["Re-roll", "Vary (subtle)", "Vary (strong)", "Upscale"])
+async def test_two_presses_at_once_of_whatever_draws_are_two_pictures(stage: Stage, label: str) -> None:
+    _, message = await stage.draw("1girl")
+    both = await asyncio.gather(*(stage.press(message, label) for _ in range(2)))
+    jobs = [await drawn(stage, sent) for sent in both]
+    assert len({job.id for job, _ in jobs}) == 2 == len({shown.id for _, shown in jobs})
+
+
+async def test_two_presses_at_once_of_whatever_tells_are_two_answers(stage: Stage) -> None:
+    job, message = await stage.draw("1girl", count=2)
+    _, single = await stage.draw("1boy")
+    for sent in await asyncio.gather(*(stage.press(single, "Info") for _ in range(2))):
+        assert (await sent.response()).is_ephemeral
+    picks = (stage.discord.choose(stage.bob, message, f"anima:pick:{job.id}", ["1"]) for _ in range(2))
+    for sent in await asyncio.gather(*picks):
+        assert "Picture 2" in (await sent.response()).text
+    forms = [await sent.modal() for sent in await asyncio.gather(*(stage.press(single, "Edit…") for _ in range(2)))]
+    sent = await asyncio.gather(*(stage.discord.submit(stage.alice, form, {}) for form in forms))
+    assert len({(await drawn(stage, each))[0].id for each in sent}) == 2
+
+
 async def test_every_button_works_after_a_restart(stage: Stage) -> None:
     job, message = await stage.draw("1girl")
     await stage.restart()

@@ -339,3 +339,48 @@ async def test_a_classifier_hides_or_refuses_pictures_where_everybody_sees_them(
     assert await spent(judged_stage) == 1.0, "only the one that was shown"
     _, message = await judged_stage.draw("1girl", where=judged_stage.discord.world.after_dark)
     assert not message.attachments[0].is_spoiler, "an age-restricted channel is not judged"
+
+
+async def test_a_command_older_than_its_token_when_the_model_is_loaded_is_drawn_all_the_same(
+    standin: StandIn, tmp_path: Path
+) -> None:
+    stage = Stage(standin, tmp_path)
+    stage.engine.loaded.clear()
+    await stage.start()
+    try:
+        interaction = await stage.slash("imagine", prompt="1girl, long_hair")
+        await interaction.acknowledged()
+        stage.discord.clock.turn(16 * 60)
+        stage.engine.loaded.set()
+        job = await until(lambda: stage.database.jobs.by_interaction(interaction.id))
+        await delivered(stage, job.id)
+        [message] = await with_picture(stage)
+        assert message.id == job.message_id
+    finally:
+        stage.engine.loaded.set()
+        await stage.stop()
+
+
+@pytest.mark.parametrize("permission", [Permissions.VIEW_CHANNEL, Permissions.SEND_MESSAGES, Permissions.ATTACH_FILES])
+async def test_a_permission_that_was_lost_meanwhile_loses_no_picture(stage: Stage, permission: int) -> None:
+    job_id = await held(stage)
+    stage.discord.set_overwrite(stage.general, stage.discord.world.bot, deny=permission)
+    await delivered(stage, job_id)
+    assert len([*await with_picture(stage), *await with_picture(stage, stage.alice)]) == 1
+    assert await spent(stage) == 1.0
+
+
+@pytest.mark.parametrize("label", ["Re-roll", "Vary (subtle)", "Vary (strong)", "Upscale"])
+async def test_a_rate_limit_on_any_way_out_loses_no_press(stage: Stage, label: str) -> None:
+    _, message = await stage.draw("1girl")
+    faults = [
+        stage.discord.faults.rate_limit("PATCH", EDITS, 0.1),
+        stage.discord.faults.rate_limit("POST", "^/interactions/.*/callback", 0.1),
+    ]
+    await stage.press(message, label)
+
+    async def two() -> bool:
+        return len(await with_picture(stage)) == 2
+
+    await until(two)
+    assert [fault.struck for fault in faults] == [1, 1]

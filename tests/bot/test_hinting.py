@@ -46,3 +46,16 @@ async def test_what_is_drawn_already_stays_and_the_mended_one_is_drawn_too(stage
     second = await until(lambda: stage.database.jobs.by_interaction(pressed.id))
     await stage.in_state(second.id, JobState.DELIVERED)
     assert (await stage.database.jobs.get(first.id)).state is JobState.DELIVERED
+
+
+async def test_a_hint_is_good_for_as_long_as_it_stands_there(stage: Stage) -> None:
+    interaction = await stage.slash("imagine", prompt="1girl, long_hair")
+    hint = await interaction.followup()
+    first = await until(lambda: stage.database.jobs.by_interaction(interaction.id))
+    await stage.in_state(first.id, JobState.DELIVERED)
+    stage.discord.clock.turn(30 * 24 * 3600)
+    await stage.restart()
+    pressed = await stage.press(hint, "Draw this instead")
+    mended = await until(lambda: stage.database.jobs.by_interaction(pressed.id))
+    await stage.in_state(mended.id, JobState.DELIVERED)
+    assert mended.prompt == "1girl, long hair"

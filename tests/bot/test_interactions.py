@@ -96,3 +96,17 @@ async def test_an_acknowledgement_whose_answer_was_lost_still_ends_in_a_sentence
     interaction = await stage.slash("imagine", prompt="1girl")
     assert "not by your fault" in (await interaction.response()).content
     assert await stage.database.jobs.by_interaction(interaction.id) is None
+
+
+async def test_who_is_refused_is_told_even_if_the_empty_answer_was_deleted_meanwhile(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def deleted_meanwhile(_: Answers, interaction: Asked) -> None:
+        await interaction.response.defer(thinking=True)
+        await interaction.delete_original_response()
+        await tell_privately(interaction, "Only for you.")
+
+    monkeypatch.setattr(Answers, "used", deleted_meanwhile)
+    stage.client.add_dynamic_items(Answers)
+    pressed = await stage.press(await shown(stage, Answers()), "Answer")
+    assert (await pressed.followup()).content == "Only for you."

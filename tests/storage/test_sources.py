@@ -32,6 +32,14 @@ async def test_a_job_knows_what_it_is_drawn_from(database: Database) -> None:
     assert await database.sources.of_job(dog.id) == DOG
 
 
+async def test_a_person_finds_each_of_their_own_by_its_first_job(database: Database) -> None:
+    cat, _, again, dog = [await drawn_from(database, source) for source in (CAT, None, CAT, DOG)]
+    theirs = await drawn_from(database, CAT, BOB)
+    assert await database.sources.first_jobs(ALICE) == (cat.id, dog.id)
+    assert await database.sources.first_jobs(BOB) == (theirs.id,)
+    assert again.id not in (cat.id, dog.id)
+
+
 async def test_what_several_jobs_are_drawn_from_is_kept_once_until_the_last_is_erased(database: Database) -> None:
     await drawn_from(database, CAT)
     bobs = await drawn_from(database, CAT, BOB)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import random
 from datetime import timedelta
 
+import discord
+from PIL import Image
+
 from bot.commands import privacy
 from bot.commands.privacy import KEPT, TOO_LARGE
-from bot.sandbox import Message
+from bot.sandbox import Message, Upload
 from storage.schema import JobState
 from tests.bot.stage import Stage
 
@@ -29,6 +33,36 @@ async def test_a_copy_holds_ones_own_and_nobody_elses(stage: Stage) -> None:
     assert [job["prompt"] for job in copy["jobs"]] == ["1girl, smile"]
     assert len(copy["pictures"]) == len(copy["charges"]) == 1
     assert "secret" not in file.data.decode() and "interaction_token" not in file.data.decode()
+
+
+def given(size: int, colour: str) -> Upload:
+    buffer = io.BytesIO()
+    Image.new("RGB", (size, size), colour).save(buffer, "PNG")
+    return Upload("given.png", buffer.getvalue())
+
+
+async def test_a_copy_has_the_pictures_that_were_drawn_from_too(stage: Stage, monkeypatch) -> None:
+    monkeypatch.setattr(privacy, "MOST_FILES", 2)
+    await stage.draw("bob's", stage.bob, image=given(8, "grey"))
+    drawn = [(await stage.draw("1girl", image=given(8, colour)))[0] for colour in ("red", "teal", "red", "navy")]
+    pressed = await stage.press(await stage.answer("privacy"), "Send me a copy")
+    sent = [await pressed.followup(number) for number in range(2)]
+    assert all(message.is_ephemeral for message in sent)
+    files = {file.filename: file.data for message in sent for file in message.attachments}
+    assert files == {
+        f"drawn-from-{job.id}.png": await stage.database.sources.of_job(job.id)
+        for job in (drawn[0], drawn[1], drawn[3])
+    }
+
+
+async def test_a_picture_too_large_to_be_sent_is_said_to_be_left_out(stage: Stage, monkeypatch) -> None:
+    await stage.draw("1girl", image=given(8, "red"))
+    await stage.draw("1girl", image=given(500, "red"))
+    monkeypatch.setattr(privacy, "_as_file", lambda _: discord.File(io.BytesIO(b"{}"), "anima.json"))
+    monkeypatch.setattr(privacy, "LARGEST_FILE", 500)
+    pressed = await stage.press(await stage.answer("privacy"), "Send me a copy")
+    assert len((await pressed.followup(0)).attachments) == 1
+    assert (await pressed.followup(1)).text == TOO_LARGE
 
 
 def test_a_large_copy_is_compressed_and_one_too_large_is_not_sent(monkeypatch) -> None:
