@@ -92,5 +92,5 @@ def test_a_header_longer_than_any_has_to_be_is_not_read(tmp_path: Path) -> None:
 
 def test_an_error_that_is_a_sentence_already_stays_as_it_is() -> None:
     file = ModelFiles.find(MODELS).transformer
-    with pytest.raises(CheckpointError, match="^as it was$"), reading_sizes_off(file):
+    with pytest.raises(CheckpointError, match=r"^as it was$"), reading_sizes_off(file):
         raise CheckpointError("as it was")
