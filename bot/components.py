@@ -20,6 +20,7 @@ from bot.interactions import Asked, Component, Layout, tell_privately
 from bot.jobs import Drawing
 from bot.language import say
 from bot.presets import PictureAsPresetForm
+from bot.quoting import in_a_line
 from bot.source_picture import media_of
 from storage.jobs import Job
 
@@ -254,7 +255,7 @@ def picture_labels(drawing: Drawing) -> list[str]:
 
 
 def _alone(interaction: Asked, job: Job, drawing: Drawing, index: int) -> Layout:
-    label = f"**{discord.utils.escape_markdown(picture_labels(drawing)[index])}**"
+    label = f"**{in_a_line(picture_labels(drawing)[index], 100)}**"
     if drawing.comparison is not None:
         return Layout(
             ui.TextDisplay(f"{label}\n-# {picture_info.in_words(drawing.recipes[index])}"),

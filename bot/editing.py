@@ -15,6 +15,7 @@ from bot.interactions import Asked, Form, Submitted, tell_privately
 from bot.jobs import Drawing
 from bot.language import say
 from bot.options import Options
+from bot.quoting import in_a_line
 from inference.request import LARGEST_SEED, SAMPLERS, SCHEDULERS
 from storage.jobs import Job
 
@@ -130,7 +131,7 @@ def _settings(text: str) -> dict[str, Any]:
             raise Mistake(
                 say(
                     "I cannot tell what “{part}” means. Settings look like this: {example}",
-                    part=discord.utils.escape_markdown(part[:50]),
+                    part=in_a_line(part, 50),
                     example=SETTINGS_EXAMPLE,
                 )
             )

@@ -420,7 +420,7 @@ def _unknown(options: Options, said: Options, model: Model) -> str | None:
     """What was asked for that is not there, in a sentence."""
     for name, _ in options.loras or ():
         if name not in model.loras:
-            return say(NO_SUCH_LORA, name=discord.utils.escape_markdown(name[:100]))
+            return say(NO_SUCH_LORA, name=in_a_line(name, 100))
     if said.turbo and model.turbo is None and model.native.cfg_scale != 1:
         return say(NO_TURBO)
     return None

@@ -22,7 +22,7 @@ async def whole(interaction: Asked, job: Job, drawing: Drawing, index: int) -> L
     recipe = drawing.recipes[index]
     lines = [f"### {say('How it was made')}"]
     if drawing.comparison is not None:
-        label = discord.utils.escape_markdown(drawing.comparison.labels[index])
+        label = in_a_line(drawing.comparison.labels[index], 100)
         lines.append(f"**{label}** · {in_a_line(drawing.comparison.title, 200)}")
     lines.append(quoted(recipe.prompt, LONGEST_PROMPT))
     if recipe.negative_prompt and recipe.cfg_scale != 1:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import discord
 
 from bot.language import say
 
 PROMPT_SHOWN = 1000
 """Characters of a prompt in the message of its job."""
+_MARKDOWN = re.compile(r"[\\*_~`|\[]|<(?=[@#:/a-z])|:(?=//)")
+_LINE_MARKDOWN = re.compile(r"^([ \t]*\d*)(?:(?<=\d)(?=\.)|(?<!\d)(?=[#>+-]))()", re.MULTILINE)
 WORDLESS = "(its words are not kept any more)"
 
 
@@ -27,4 +31,6 @@ def cut(text: str, longest: int) -> str:
 def _inert(text: str, longest: int) -> str:
     if not text.strip():
         return say(WORDLESS)
-    return discord.utils.escape_markdown(discord.utils.escape_mentions(cut(text, longest)))
+    lines = "\n".join(cut(text, longest).splitlines())  # whatever separates lines, for what begins one to be seen
+    escaped = _MARKDOWN.sub(r"\\\g<0>", discord.utils.escape_mentions(lines))
+    return _LINE_MARKDOWN.sub(r"\1\\\2", escaped)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 
+import aiohttp
 import discord
 from discord.asset import Asset
 from PIL import Image, ImageOps
@@ -13,6 +14,7 @@ from bot.language import say
 
 LARGEST_FILE = 25 << 20
 """Bytes of a file that is looked into."""
+PATIENCE = aiohttp.ClientTimeout(total=60)
 MOST_PIXELS = 40_000_000
 KEPT_SIDE = 2048
 """Pixels of the longer side that are kept: more than any picture is drawn with."""
@@ -31,15 +33,29 @@ class Unusable(Exception):
 
 
 async def fetch(client: discord.Client, url: str, size: int | None = None) -> bytes:
-    """A file that Discord keeps, whatever it is. Addresses of elsewhere are never opened. Raises Unusable."""
+    """A file that Discord keeps, whatever it is. Addresses of elsewhere are never opened, nor do redirects lead there.
+
+    `size`: bytes, as far as Discord says so; no more than `LARGEST_FILE` are taken in any case. Raises Unusable.
+    """
     if size is not None and size > LARGEST_FILE:
         raise Unusable(say(TOO_LARGE, limit=LARGEST_FILE >> 20))
     if not is_kept_by_discord(url):
         raise Unusable(say(GONE))
+    data = bytearray()
     try:
-        return await client.http.get_from_cdn(url)
-    except discord.HTTPException as error:
+        async with (
+            aiohttp.ClientSession(connector=client.http.connector, connector_owner=False, timeout=PATIENCE) as session,
+            session.get(url, allow_redirects=False, proxy=client.http.proxy) as response,
+        ):
+            if response.status != 200:
+                raise Unusable(say(GONE))
+            async for piece in response.content.iter_any():
+                data += piece
+                if len(data) > LARGEST_FILE:
+                    raise Unusable(say(TOO_LARGE, limit=LARGEST_FILE >> 20))
+    except (aiohttp.ClientError, TimeoutError) as error:
         raise Unusable(say(GONE)) from error
+    return bytes(data)
 
 
 def is_kept_by_discord(url: str) -> bool:

@@ -12,6 +12,7 @@ from bot.aspects import Size, UnknownAspect, described, size_of, to_multiple
 from bot.interactions import Asked, tell_privately
 from bot.language import say
 from bot.options import Options
+from bot.quoting import in_a_line
 from bot.safety import LEAST_CFG_SCALE
 from bot.server_settings import LEAST_DENOISE, LONGEST_ARTISTS, MOST_PICTURES, SMALLEST_SIDE, STRONGEST_LORA
 from inference.request import (
@@ -145,7 +146,7 @@ async def _preset(interaction: Asked, name: str | None) -> Options:
         return Options()
     kept = await interaction.client.intake.preset(interaction.user.id, name)
     if kept is None:
-        raise Unsayable(say(NO_PRESET, name=discord.utils.escape_markdown(name[:100])))
+        raise Unsayable(say(NO_PRESET, name=in_a_line(name, 100)))
     return kept
 
 

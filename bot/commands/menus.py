@@ -17,7 +17,7 @@ from bot.cancelling import cancel_own
 from bot.interactions import Asked
 from bot.language import say
 from bot.quoting import in_a_line, quoted
-from bot.source_picture import is_kept_by_discord, media_of
+from bot.source_picture import LARGEST_FILE, Unusable, fetch, is_kept_by_discord, media_of
 from inference.metadata import Parameters, UnreadablePicture, read
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MOST_READ = 4
-LARGEST_READ = 32 * (1 << 20)
 """Bytes of a file that is looked into."""
 TEXT_SHOWN = 1800
 """Discord takes 2,000 characters; some are for what stands around the prompts."""
@@ -73,14 +72,13 @@ def _attached(message: discord.Message, client: AnimaClient) -> list[_Attached]:
     Discord does not say how large the pictures of a gallery are, so only our own galleries are looked into.
     """
     found = [
-        _Attached(attachment.filename, attachment.size, attachment.read)
+        _Attached(attachment.filename, attachment.size, partial(fetch, client, attachment.url, attachment.size))
         for attachment in message.attachments
         if _is_picture(attachment.content_type) and is_kept_by_discord(attachment.url)
     ]
     if client.user is not None and message.author.id == client.user.id:
-        # `media.read()` of discord.py 2.7 fails for want of a connection; this is what it would do.
         found += [
-            _Attached(say("picture {number}", number=number), None, partial(client.http.get_from_cdn, media.url))
+            _Attached(say("picture {number}", number=number), None, partial(fetch, client, media.url))
             for number, media in enumerate(media_of(message), start=1)
             if is_kept_by_discord(media.url)
         ]
@@ -93,12 +91,12 @@ def _is_picture(content_type: str | None) -> bool:
 
 async def _told(picture: _Attached) -> tuple[str, Parameters | str]:
     """A picture's name, and how it was made or why that cannot be told."""
-    if picture.size is not None and picture.size > LARGEST_READ:
-        return picture.name, say(TOO_LARGE, limit=LARGEST_READ >> 20)
+    if picture.size is not None and picture.size > LARGEST_FILE:
+        return picture.name, say(TOO_LARGE, limit=LARGEST_FILE >> 20)
     try:
         data = await picture.read()
         found = await asyncio.to_thread(read, data)
-    except discord.HTTPException as error:
+    except Unusable as error:
         logger.info("an attachment could not be fetched (%s)", error)
         return picture.name, say(OUT_OF_REACH)
     except UnreadablePicture:
@@ -119,7 +117,7 @@ def _answer(told: Sequence[tuple[str, Parameters | str]]) -> tuple[str, discord.
 
 def _shown(name: str, about: Parameters | str, room: int) -> tuple[str, bool]:
     """At most `room` characters, and whether something had to be left out for that."""
-    title = f"**{discord.utils.escape_markdown(name[:100])}**"
+    title = f"**{in_a_line(name, 100)}**"
     if isinstance(about, str):
         return f"{title}\n{about}", False
     settings = _settings(about)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from bot.client import AnimaClient
 from bot.prompting import TagIndex
 from bot.sandbox import Channel, Message, SentInteraction, StandIn, User
+from bot.sandbox.interactions import COMPONENT
 from bot.settings import Settings
 from storage.database import Database
 from storage.jobs import Job
@@ -25,7 +26,8 @@ class Stage:
 
     def __init__(self, discord_: StandIn, folder: Path) -> None:
         self.discord = discord_
-        self.alice, self.bob, self.general = discord_.world.alice, discord_.world.bob, discord_.world.general
+        self.alice, self.bob, self.emi = discord_.world.alice, discord_.world.bob, discord_.world.emi
+        self.general = discord_.world.general
         self.engine = PretendEngine()
         self.models = folder / "models"
         (self.models / "loras").mkdir(parents=True)
@@ -91,6 +93,26 @@ class Stage:
 
     async def press(self, message: Message, label: str, user: User | None = None) -> SentInteraction:
         return await self.discord.press(user or self.alice, message, label=label)
+
+    async def press_forged(
+        self, message: Message, custom_id: str, user: User, values: Sequence[str] | None = None
+    ) -> SentInteraction:
+        """What a client that was tampered with can send: a custom_id that the message has not, or a select."""
+        data: dict[str, Any] = {"component_type": 2, "custom_id": custom_id, "id": 2}
+        item: dict[str, Any] = {"type": 2, "id": 2, "style": 2, "label": "x", "custom_id": custom_id}
+        if values is not None:
+            data |= {"component_type": 3, "values": list(values)}
+            options = [{"label": value, "value": value} for value in values]
+            item = {"type": 3, "id": 2, "custom_id": custom_id, "options": options}
+        shown = self.discord.messages.get(message.id)
+        assert shown is not None
+        genuine = shown.components
+        object.__setattr__(shown, "components", (*genuine, {"type": 1, "id": 1, "components": [item]}))
+        try:
+            sent = self.discord.interactions.send(COMPONENT, user, shown.channel, data, source=shown)
+        finally:
+            object.__setattr__(shown, "components", genuine)
+        return SentInteraction(sent, self.discord)
 
     async def turned(self, message: Message, label: str, user: User | None = None) -> Message:
         """Presses a button that changes its own message, and gives the message as it is then."""

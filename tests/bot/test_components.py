@@ -34,21 +34,6 @@ async def press(stage: Stage, message: Message, label: str, user: User | None = 
     return await drawn(stage, await stage.press(message, label, user))
 
 
-async def pressed_by_id(stage: Stage, message: Message, custom_id: str, user: User) -> SentInteraction:
-    """What a client that was tampered with can send: a custom_id that the message has not."""
-    forged = [
-        {"type": 1, "id": 1, "components": [{"type": 2, "id": 2, "style": 2, "label": "x", "custom_id": custom_id}]}
-    ]
-    stand_in = stage.discord.messages.get(message.id)
-    assert stand_in is not None
-    genuine = stand_in.components
-    object.__setattr__(stand_in, "components", (*genuine, *forged))
-    try:
-        return await stage.discord.press(user, stand_in, custom_id=custom_id)
-    finally:
-        object.__setattr__(stand_in, "components", genuine)
-
-
 async def test_reroll_draws_the_same_with_new_seeds_for_whoever_presses(stage: Stage) -> None:
     job, message = await stage.draw("{red|blue} hair", steps=7, negative="hat", count=2)
     again, shown = await press(stage, message, "Re-roll", stage.bob)
@@ -177,7 +162,7 @@ async def test_a_moderator_deletes_what_another_person_drew(stage: Stage) -> Non
 async def test_a_forged_custom_id_deletes_and_edits_nothing_of_anothers(stage: Stage) -> None:
     job, message = await stage.draw("1girl", stage.bob)
     for action, sentence in (("delete-for-good", "Only the person"), ("edit", "Only the person")):
-        sent = await pressed_by_id(stage, message, f"anima:{action}:{job.id}:0", stage.alice)
+        sent = await stage.press_forged(message, f"anima:{action}:{job.id}:0", stage.alice)
         await sent.acknowledged()
         told = await until(lambda sent=sent: _told_after(stage, sent))
         assert sentence in told.text
@@ -194,7 +179,7 @@ async def _told_after(stage: Stage, sent: SentInteraction) -> Message | None:
 async def test_a_private_picture_is_nobody_elses_to_carry_on_from(stage: Stage, action: str) -> None:
     secret = await stage.in_state((await stage.ask("secret", private=True)).id, JobState.DELIVERED)
     _, public = await stage.draw("1girl", stage.bob)
-    sent = await pressed_by_id(stage, public, f"anima:{action}:{secret.id}:0", stage.bob)
+    sent = await stage.press_forged(public, f"anima:{action}:{secret.id}:0", stage.bob)
     told = await sent.response()
     assert "not remembered" in told.text and told.is_ephemeral
     assert await stage.database.jobs.by_interaction(sent.id) is None
@@ -203,7 +188,7 @@ async def test_a_private_picture_is_nobody_elses_to_carry_on_from(stage: Stage, 
 @pytest.mark.parametrize("custom_id", ["anima:reroll:999999:0", "anima:info:{job}:7", "anima:vary-subtly:{job}:4"])
 async def test_a_picture_that_is_not_there_is_said_to_be_so(stage: Stage, custom_id: str) -> None:
     job, message = await stage.draw("1girl")
-    sent = await pressed_by_id(stage, message, custom_id.format(job=job.id), stage.alice)
+    sent = await stage.press_forged(message, custom_id.format(job=job.id), stage.alice)
     assert "not remembered" in (await sent.response()).text
 
 

@@ -125,7 +125,7 @@ def custom_ids() -> Target:
                 continue
             button: Any = ui.Button(custom_id=custom_id)
             item = await kind.from_custom_id(None, button, match)
-            assert isinstance(item, kind) and item.custom_id == custom_id
+            assert isinstance(item, kind) and template.fullmatch(item.custom_id)  # numbers lose leading zeros
             for value in vars(item).values():
                 assert not isinstance(value, int) or abs(value) < 10**19
 

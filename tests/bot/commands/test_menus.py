@@ -74,7 +74,7 @@ async def test_what_is_no_picture_or_broken_or_too_large_is_said_to_be_so(stage:
     assert (await parameters(stage, await posted(stage))).text == NO_PICTURE
     assert (await parameters(stage, await posted(stage, Upload("notes.txt", b"1girl")))).text == NO_PICTURE
     assert UNREADABLE in (await parameters(stage, await posted(stage, Upload("broken.png", b"\x89PNG\r\n\x1a\n")))).text
-    monkeypatch.setattr(menus, "LARGEST_READ", 10)
+    monkeypatch.setattr(menus, "LARGEST_FILE", 10)
     assert TOO_LARGE.format(limit=0) in (await parameters(stage, await posted(stage, Upload("large.png", png())))).text
 
 

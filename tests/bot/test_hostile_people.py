@@ -1,0 +1,215 @@
+"""What people could try on others, end to end: forged presses, markdown in every text, paths in the place of names."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from bot.commands.admin import ACTIONS
+from bot.components import LABELS
+from bot.sandbox import Message, SentInteraction, Upload
+from storage.jobs import Job
+from storage.quotas import Account
+from storage.schema import JobState
+from tests.bot.stage import Stage, until
+from tests.bot.test_source_picture import encoded
+
+SECRET = "unspeakablesecret"
+OTHERS = [
+    *(f"anima:{action}:{{job}}:0" for action in LABELS),
+    *(f"anima:{what}:{{job}}" for what in ("cancel", "queue:cancel", "fixed")),
+    *(f"anima:history:{what}:{{picture}}" for what in ("again", "delete", "delete-for-good", "keep")),
+    "anima:history:older:999999999:",
+    "anima:privacy:export",
+]
+"""Every custom_id that names a job or a picture, or shows what is somebody's own."""
+
+
+async def answered(stage: Stage, sent: SentInteraction) -> str:
+    """All that a person is told, once the bot has come to an end with it; "" where it says nothing at all."""
+    if sent.interaction.original_id is None and await sent.failed():
+        return ""
+    await sent.acknowledged()
+
+    async def something() -> list[Message] | None:
+        ids = [sent.interaction.original_id, *sent.interaction.followup_ids]
+        told = [message for id in ids if id is not None and (message := stage.discord.messages.get(id)) is not None]
+        return told if told and not any(message.is_loading for message in told) else None
+
+    if sent.interaction.callback is not None and sent.interaction.callback.type == 9:
+        return str(sent.interaction.callback.data)
+    messages = await until(something)
+    return "\n".join(message.text + "".join(file.filename for file in message.attachments) for message in messages)
+
+
+async def hidden_picture(stage: Stage) -> tuple[Job, int]:
+    """Alice's, which she alone may see."""
+    job = await stage.in_state((await stage.ask(SECRET, private=True)).id, JobState.DELIVERED)
+    return job, (await stage.database.pictures.of_job(job.id))[0].id
+
+
+@pytest.mark.parametrize("custom_id", OTHERS)
+async def test_a_forged_press_tells_and_changes_nothing_of_anothers_private_picture(
+    stage: Stage, custom_id: str
+) -> None:
+    job, picture = await hidden_picture(stage)
+    _, public = await stage.draw("1girl", stage.emi)
+    spent = (await stage.database.quotas.usage(Account(stage.alice.id, stage.general.guild.id))).spent
+    sent = await stage.press_forged(public, custom_id.format(job=job.id, picture=picture), stage.emi)
+    assert SECRET not in await answered(stage, sent)
+    assert SECRET not in "".join(request.prompt for request in stage.engine.requests[2:])
+    assert (await stage.database.jobs.get(job.id)) == job
+    assert (await stage.database.pictures.of_job(job.id))[0].deleted_at is None
+    usage = await stage.database.quotas.usage(Account(stage.alice.id, stage.general.guild.id))
+    assert usage.spent == spent
+
+
+@pytest.mark.parametrize("custom_id", ["anima:pick:{job}", "anima:history:show"])
+async def test_a_forged_choice_shows_nothing_of_anothers_private_picture(stage: Stage, custom_id: str) -> None:
+    job, picture = await hidden_picture(stage)
+    _, public = await stage.draw("1girl", stage.emi)
+    values = ["0"] if "pick" in custom_id else [str(picture)]
+    sent = await stage.press_forged(public, custom_id.format(job=job.id), stage.emi, values)
+    assert SECRET not in await answered(stage, sent)
+
+
+@pytest.mark.parametrize("action", [*ACTIONS, "no-such-action"])
+async def test_who_is_no_admin_reaches_no_part_of_the_panel_by_a_forged_custom_id(stage: Stage, action: str) -> None:
+    _, public = await stage.draw("1girl")
+    for values in (None, ["1", "on"]):
+        sent = await stage.press_forged(public, f"anima-admin:{action}:1", stage.alice, values)
+        told = await answered(stage, sent)
+        assert "Manage Server" in told, told
+    guild = stage.general.guild.id
+    assert (await stage.database.servers.settings(guild)).version == 0
+    assert list(await stage.database.servers.audit_log(guild)) == []
+
+
+async def test_whoever_presses_pays(stage: Stage) -> None:
+    job, message = await stage.draw("1girl")
+    for label in ("Re-roll", "Vary (subtle)"):
+        sent = await stage.press(message, label, stage.emi)
+        await sent.acknowledged()
+        again = await until(lambda sent=sent: stage.database.jobs.by_interaction(sent.id))
+        await stage.in_state(again.id, JobState.DELIVERED)
+    guild = stage.general.guild.id
+    assert (await stage.database.quotas.usage(Account(stage.alice.id, guild))).spent == job.cost
+    assert (await stage.database.quotas.usage(Account(stage.emi.id, guild))).spent == 2 * job.cost
+
+
+# Texts that would be something else than text
+
+MARKDOWN = (
+    "@everyone @here <@{alice}> <@&{role}> <#{channel}> </anima imagine:1234567890123456789> <t:1:R> "
+    "**bold** __under__ ~~out~~ ||spoiler|| `code` ```block``` [name](https://evil.example) https://evil.example "
+    "<https://evil.example>\n# big\n- list\n> quote\n-# small\n1. first\u2028# hidden\x85# line"
+)
+LIVE_MARKDOWN = re.compile(
+    r"(?<!\\)(?:\*\*bold|__under|~~out|\|\|spoiler|`code|```block|\[name\]|<@&|<#|</anima|<t:1:R|<https)|https://evil"
+    r"|@everyone|@here|^(?:> )?\s*(?:# (?:big|hidden|line)|- list|> quote|-# small|1\. first)",
+    re.MULTILINE,
+)
+
+
+def everything_said(stage: Stage) -> list[Message]:
+    """Every version of every message of the bot."""
+    events = [event.message for event in stage.discord.events.history if event.message is not None]
+    return [message for message in events if message.author.is_bot]
+
+
+def hostile(stage: Stage, longest: int) -> str:
+    world = stage.discord.world
+    text = MARKDOWN.format(alice=stage.alice.id, role=world.moderator.id, channel=world.general.id)
+    return text[:longest]
+
+
+def assert_inert(stage: Stage) -> None:
+    for message in everything_said(stage):
+        found = LIVE_MARKDOWN.search(message.text)
+        assert found is None, (found, message.text)
+        assert not message.mentions.everyone and not message.mentions.roles
+        assert set(message.mentions.users) <= {stage.alice}
+
+
+async def test_a_prompt_is_shown_as_it_was_typed_and_is_nothing_but_text(stage: Stage) -> None:
+    text = hostile(stage, 1000)
+    stage.engine.hold()
+    await stage.ask("first", stage.alice)
+    job = await stage.ask(text, stage.alice, negative=text[:900], artist=text[:150])
+    await stage.answer("queue", stage.alice)
+    stage.engine.let_go()
+    job = await stage.in_state(job.id, JobState.DELIVERED)
+    message = stage.discord.messages.get(job.message_id)
+    assert message is not None
+    await (await stage.press(message, "Info", stage.alice)).response()
+    await stage.answer("history", stage.alice)
+    assert text.split("\n")[0][-12:].strip("<>") in job.prompt
+    assert_inert(stage)
+
+
+async def test_names_of_loras_and_presets_are_nothing_but_text(stage: Stage) -> None:
+    text = hostile(stage, 400)
+    for start in (0, 60, 120, 180, 240, 300):
+        part = text[start : start + 90]
+        for options in ({"lora": part}, {"preset": part}, {"aspect": part}):
+            sent = await stage.slash("imagine", stage.alice, prompt="1girl", **options)
+            await answered(stage, sent)
+    assert stage.engine.requests == []
+    assert_inert(stage)
+
+
+@pytest.mark.parametrize("stem", ["**bold** [name](https:", "@everyone <@&1> ||spoiler|| `code`"])
+async def test_a_lora_file_with_a_hostile_name_is_nothing_but_text(stage: Stage, stem: str) -> None:
+    (stage.models / "loras" / f"{stem}.safetensors").parent.mkdir(parents=True, exist_ok=True)
+    (stage.models / "loras" / f"{stem}.safetensors").touch()
+    _, message = await stage.draw("1girl", stage.alice, lora=stem)
+    await (await stage.press(message, "Info", stage.alice)).response()
+    assert_inert(stage)
+
+
+async def test_the_name_of_an_attached_file_is_nothing_but_text(stage: Stage) -> None:
+    from PIL import Image
+
+    picture = encoded(Image.new("RGB", (8, 8)))
+    posted = await stage.discord.say(
+        stage.alice, stage.general, files=[Upload("**bold**__under__@everyone.png", picture)]
+    )
+    attachment = posted.attachments[0]
+    object.__setattr__(attachment, "filename", "**bold** __under__ @everyone `code`.png")
+    sent = await stage.discord.menu(stage.alice, posted, "Anima: parameters")
+    await answered(stage, sent)
+    assert_inert(stage)
+
+
+# Paths in the place of names
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../secret",
+        "ink/../../secret",
+        "/etc/passwd",
+        "{outside}",
+        "..\\secret",
+        "C:\\secret",
+        "\\\\host\\share\\secret",
+        "ink\0",
+        "ink\0/../../secret",
+        ".",
+        "..",
+        "ink.safetensors/..",
+        "~/secret",
+        "%2e%2e/secret",
+    ],
+)
+async def test_a_lora_is_one_of_those_that_are_there_and_nothing_else(stage: Stage, name: str) -> None:
+    outside = stage.models / "secret.safetensors"
+    outside.touch()
+    (stage.models / "loras" / "ink.safetensors").touch()
+    options: dict[str, Any] = {"lora": name.format(outside=outside.with_suffix(""))}
+    sent = await stage.slash("imagine", stage.alice, prompt="1girl", **options)
+    assert "There is no LoRA called" in await answered(stage, sent)
+    assert stage.engine.requests == []
