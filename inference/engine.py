@@ -34,6 +34,7 @@ from inference.request import (
     NotFinite,
     OnProgress,
     OnStage,
+    OutOfMemory,
     Picture,
     Progress,
     Stage,
@@ -108,7 +109,8 @@ class Engine:
         on_progress: called after each step of each batch. cancelled: asked before each pass of the network.
         on_stage: called as each stage of each batch begins, decoding for each picture.
 
-        Raises InvalidRequest before any work, Cancelled, NotFinite, CheckpointError for a damaged LoRA file.
+        Raises InvalidRequest before any work, Cancelled, NotFinite, OutOfMemory, CheckpointError for a damaged LoRA
+        file.
         """
         for request in requests:
             request.check()
@@ -210,9 +212,12 @@ class _Batch:
         """Draw, in halves where the device's memory does not hold the whole batch."""
         try:
             return self.draw()
-        except torch.OutOfMemoryError:
+        except torch.OutOfMemoryError as error:
             if len(self.requests) == 1:
-                raise
+                raise OutOfMemory(
+                    "The device's memory does not hold this picture. Ask for a smaller one, or end what else uses the "
+                    "device."
+                ) from error
         torch.cuda.empty_cache()
         middle = len(self.requests) // 2
         halves = [

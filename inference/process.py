@@ -13,9 +13,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Protocol
 
 from inference.patience import PATIENCE, Patience, Silence
@@ -137,12 +139,12 @@ class EngineProcess:
 
         Previews come about once a second; the progress between them has none.
         """
-        self._send(list(requests))
+        sending = self._begin_to_send(list(requests))
         silence = Silence(self._patience, Stage.CONDITIONING)
         asked_to_cancel = False
         while True:
             answer = self._hear(silence)
-            if not asked_to_cancel and cancelled is not None and cancelled():
+            if not asked_to_cancel and cancelled is not None and not sending.is_alive() and cancelled():
                 asked_to_cancel = True
                 self._send(_CANCEL)
             match answer:
@@ -175,6 +177,18 @@ class EngineProcess:
         if self._connection is None:
             raise EngineDied("The engine is not running.")
         return self._connection
+
+    def _begin_to_send(self, message: object) -> threading.Thread:
+        """Send in a thread: requests with large images do not fit into the pipe, and an engine may have frozen."""
+        connection, pickled = self._open_connection(), ForkingPickler.dumps(message)
+
+        def send() -> None:
+            with suppress(OSError):  # who listens for the answer notices as well
+                connection.send_bytes(pickled)
+
+        thread = threading.Thread(target=send, name="to the engine", daemon=True)
+        thread.start()
+        return thread
 
     def _send(self, message: object) -> None:
         try:

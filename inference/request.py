@@ -44,6 +44,10 @@ class Cancelled(Exception):
     """`cancelled` said so; nothing was drawn."""
 
 
+class OutOfMemory(RuntimeError):
+    """The device's memory does not hold even one picture of this size; the message says what to try."""
+
+
 class NotFinite(ArithmeticError):
     """A picture came out as NaN or infinity; the message says what to try."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot.command_line import WRONG_USE, Commands, fail
-from inference import GenerationRequest, InvalidRequest, NativeSettings, NotFinite, Picture, Progress
+from inference import GenerationRequest, InvalidRequest, NativeSettings, NotFinite, OutOfMemory, Picture, Progress
 from inference.request import LARGEST_SEED, SAMPLERS, SCHEDULERS
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def generate(options: argparse.Namespace) -> None:
             print(f"Saved {path} (seed {picture.seed})")
     except InvalidRequest as error:
         fail(str(error), WRONG_USE)
-    except (ValueError, NotFinite) as error:
+    except (ValueError, NotFinite, OutOfMemory) as error:
         fail(str(error))
     except OSError as error:
         fail(f"{error.filename or options.output}: {error.strerror or error}. Choose another folder with --output.")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from inference import Cancelled, Engine, GenerationRequest, InvalidRequest, NotFinite, Progress, Stage
+from inference import Cancelled, Engine, GenerationRequest, InvalidRequest, NotFinite, OutOfMemory, Progress, Stage
 from inference.engine import spherical_blend
 from inference.metadata import read
 from inference.request import SAMPLERS, SCHEDULERS
@@ -207,3 +207,53 @@ def test_an_image_of_another_size_and_mode_can_be_started_from(engine: Engine) -
     source = Image.new("RGBA", (300, 100), (255, 0, 0, 128))
     picture = engine.generate([replace(REQUEST, image=source, denoise=0.5)])[0]
     assert picture.image.size == (64, 64)
+
+
+def test_a_batch_that_the_memory_does_not_hold_is_drawn_in_smaller_ones(engine: Engine) -> None:
+    requests = [replace(REQUEST, seed=seed) for seed in range(5)]
+    wanted = engine.generate(requests)
+    rows: list[int] = []
+
+    def too_many(module: object, inputs: tuple[torch.Tensor, ...]) -> None:
+        rows.append(len(inputs[0]))
+        if len(inputs[0]) > 4:  # two pictures and their negative prompts
+            raise torch.OutOfMemoryError
+
+    with engine.transformer.register_forward_pre_hook(too_many):
+        drawn = engine.generate(requests)
+    assert max(rows) == 10 and 4 in rows
+    for got, picture in zip(drawn, wanted, strict=True):
+        assert got.request == picture.request
+        assert relative_error(got.latent, picture.latent) < 1e-4
+
+
+def test_a_picture_that_the_memory_does_not_hold_even_alone_is_a_sentence(engine: Engine) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    with (
+        engine.transformer.register_forward_pre_hook(full),
+        pytest.raises(OutOfMemory, match="memory does not hold this picture"),
+    ):
+        engine.generate([REQUEST])
+    assert engine.generate([REQUEST])
+
+
+def test_a_picture_that_cannot_be_decoded_whole_is_decoded_in_tiles(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [wanted] = engine.generate([REQUEST])
+
+    decode, sizes = engine.vae.decode, []
+
+    def full_at_first(latent: torch.Tensor) -> torch.Tensor:
+        sizes.append(latent.shape)
+        if len(sizes) == 1:
+            raise torch.OutOfMemoryError
+        return decode(latent)
+
+    monkeypatch.setattr(engine.vae, "decode", full_at_first)
+    [tiled] = engine.generate([REQUEST])
+    levels = [torch.tensor(list(picture.image.tobytes()), dtype=torch.float32) for picture in (wanted, tiled)]
+    assert (levels[0] - levels[1]).abs().max() <= 1
+    assert len(sizes) == 2

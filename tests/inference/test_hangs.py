@@ -5,10 +5,12 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from inference import GenerationRequest, Progress
 from inference.patience import Patience
@@ -110,3 +112,18 @@ def test_a_listener_that_was_away_for_long_does_not_take_the_engine_for_hung(
     started.append(process)
     process.start()
     assert process.generate([REQUEST], lambda _progress: time.sleep(2 * SHORT))
+
+
+@pytest.mark.timeout(60)
+def test_one_that_froze_before_it_was_asked_is_ended_however_much_it_is_sent(
+    started: list[EngineProcess], tmp_path: Path
+) -> None:
+    process = EngineProcess(partial(load, "nowhere", tmp_path / "bed"), Patience(conditioning=SHORT))
+    started.append(process)
+    process.start()
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGSTOP)
+    large = Image.effect_noise((2048, 2048), 50).convert("RGB")
+    with pytest.raises(EngineDied, match="while reading the prompts"):
+        process.generate([replace(REQUEST, image=large)])
+    assert start_and_draw(process) == 1
