@@ -61,13 +61,18 @@ class Servers:
         async with self._transactions.reading() as connection:
             return await _settings(connection, guild_id)
 
-    async def change(self, guild_id: int, changes: Mapping[str, Any], *, by: int) -> ServerSettings:
+    async def change(
+        self, guild_id: int, changes: Mapping[str, Any], *, by: int, seen: int | None = None
+    ) -> ServerSettings | None:
         """Sets the keys of `changes`, leaves the others; None takes a key away. Returns the settings as they are now.
 
-        Each key that really changes gets a line in the audit log; where none does, the version stays.
+        Each key that really changes gets a line in the audit log; where none does, the version stays. Nothing is done,
+        and None returned, where the settings are not those of the version that was `seen` any more.
         """
         async with self._transactions.writing(alone_with=f"server {guild_id}") as connection:
             old = await _settings(connection, guild_id)
+            if seen is not None and seen != old.version:
+                return None
             new = {key: value for key, value in {**old.settings, **changes}.items() if value is not None}
             changed = [key for key in changes if old.settings.get(key) != new.get(key)]
             if not changed:

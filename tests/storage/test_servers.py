@@ -42,6 +42,13 @@ async def test_changes_at_once_lose_nothing(database):
     assert len(await database.servers.audit_log(GUILD)) == 8
 
 
+async def test_a_change_of_what_does_not_hold_any_more_is_none(database):
+    first = await database.servers.change(GUILD, {"a": 1}, by=ADMIN, seen=0)
+    assert await database.servers.change(GUILD, {"a": 2}, by=ADMIN, seen=0) is None
+    assert (await database.servers.change(GUILD, {"a": 3}, by=ADMIN, seen=first.version)).settings == {"a": 3}
+    assert len(await database.servers.audit_log(GUILD)) == 2
+
+
 async def test_without_its_line_in_the_log_there_is_no_change(database):
     async with database.transactions.writing() as connection:
         await connection.execute(text("ALTER TABLE audit RENAME TO audit_elsewhere"))

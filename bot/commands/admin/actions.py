@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
-from bot.commands.admin.desk import UNCHANGED, desk_of, save
+from bot.commands.admin.desk import UNCHANGED, ChangedMeanwhile, desk_of, save
 from bot.commands.admin.forms import FORMS, AdminForm
 from bot.commands.admin.pages import PAGES, show
 from bot.interactions import Asked
@@ -40,8 +41,11 @@ def _sets(page: str, new: Callable[[ServerSettings, tuple[int, ...]], ServerSett
 
     async def act(interaction: Asked, chosen: list[str], argument: int | None) -> None:
         await interaction.response.defer()
-        desk = await desk_of(interaction)
-        notice = await save(interaction, desk, new(desk.settings, tuple(map(int, chosen))))
+        notice = ""
+        while not notice:
+            desk = await desk_of(interaction)
+            with suppress(ChangedMeanwhile):
+                notice = await save(interaction, desk, new(desk.settings, tuple(map(int, chosen))))
         await show(interaction, page, notice)
 
     return act

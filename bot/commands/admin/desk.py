@@ -49,11 +49,16 @@ async def is_admin(interaction: Asked) -> bool:
     return True
 
 
+class ChangedMeanwhile(Exception):
+    """Somebody else was quicker: what was looked at does not hold any more, and nothing was written."""
+
+
 async def save(interaction: Asked, desk: Desk, new: ServerSettings) -> str:
-    """Writes the change and its line in the log; returns what to say."""
+    """Writes the change and its line in the log; returns what to say. Raises ChangedMeanwhile."""
     changes = desk.settings.changes_to(new)
     if not changes:
         return say(UNCHANGED)
-    await desk.database.servers.change(desk.guild_id, changes, by=interaction.user.id)
+    if await desk.database.servers.change(desk.guild_id, changes, by=interaction.user.id, seen=desk.version) is None:
+        raise ChangedMeanwhile
     beyond = defaults_beyond_limits(new.defaults, new.limits)
     return f"{say(SAVED)} {say(BEYOND_LIMITS, defaults=beyond)}" if beyond else say(SAVED)

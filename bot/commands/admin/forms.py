@@ -14,7 +14,7 @@ import discord
 from discord import ui
 from pydantic import TypeAdapter, ValidationError
 
-from bot.commands.admin.desk import Desk, desk_of, is_admin, save
+from bot.commands.admin.desk import ChangedMeanwhile, Desk, desk_of, is_admin, save
 from bot.commands.admin.pages import show
 from bot.commands.admin.wording import LABELS, inert, mistakes, of_loras, of_size
 from bot.interactions import Asked, Form, Submitted
@@ -103,6 +103,8 @@ class AdminForm(Form):
             return
         try:
             notice = await questions.submit(interaction, desk, answers)
+        except ChangedMeanwhile:
+            notice = say(CHANGED_MEANWHILE)
         except Mistake as mistake:
             notice = f"{say(NOTHING_SAVED)} {mistake}"
         await show(interaction, questions.page, notice)

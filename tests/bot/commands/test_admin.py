@@ -21,7 +21,7 @@ from bot.sandbox.interactions import COMPONENT, MODAL_SUBMIT
 from bot.server_settings import Access, Defaults, Limits, Quota, Safety, ServerSettings, settings_of
 from storage.jobs import Allowance, NewJob
 from storage.servers import AuditEntry
-from tests.bot.stage import Stage
+from tests.bot.stage import Stage, until
 
 
 class Panel:
@@ -427,6 +427,27 @@ async def test_every_change_is_logged_with_its_actor_before_and_after(panel: Pan
         (panel.user.id, "limits", {"steps": 40}, {"steps": 50}),
         (panel.user.id, "limits", None, {"steps": 40}),
     ]
+
+
+async def test_clicks_at_once_change_once_and_do_not_undo_each_other(panel: Panel) -> None:
+    press, choose = panel.discord.press, panel.discord.choose
+    pauses = await asyncio.gather(*(press(panel.user, panel.message, label="Pause drawing") for _ in range(2)))
+    for sent in pauses:
+        panel.message = await sent.response()
+        assert "is paused" in panel.text
+    assert [entry.what for entry in await panel.log()] == ["paused"]
+    await panel.open("access")
+    both = await asyncio.gather(
+        choose(panel.user, panel.message, "anima-admin:channels", [panel.world.general]),
+        choose(panel.user, panel.message, "anima-admin:roles", [panel.world.moderator]),
+    )
+    assert len(both) == 2
+
+    async def both_are_kept() -> bool:
+        access = (await panel.settings()).access
+        return bool(access.channels and access.roles)
+
+    await until(both_are_kept)
 
 
 async def test_settings_last_and_the_old_panel_works_on_after_a_restart(panel: Panel) -> None:
