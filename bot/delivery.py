@@ -107,7 +107,8 @@ class Delivery:
         settings = await settings_of(self._database.servers, job.guild_id)
         drawing = Drawing.of(job)
         typed = Wording((job.prompt, drawing.options.artist or ""), job.negative_prompt)
-        return forbidden_wording(settings, Place.of_channel(job.guild_id, channel), drawing, typed)
+        place = Place.of_channel(job.guild_id, channel)
+        return await asyncio.to_thread(forbidden_wording, settings, place, drawing, typed)
 
     async def _refuse(self, job: Job, refusal: Refusal) -> None:
         if not await self._database.jobs.refuse(job.id, refusal.sentence):
