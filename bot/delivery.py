@@ -124,7 +124,8 @@ class Delivery:
         settings = await settings_of(self._database.servers, job.guild_id)
         drawing = Drawing.of(job)
         typed = Wording((job.prompt, drawing.options.artist or ""), job.negative_prompt)
-        return forbidden_wording(settings, Place.of_channel(job.guild_id, channel), drawing, typed)
+        place = Place.of_channel(job.guild_id, channel)
+        return await asyncio.to_thread(forbidden_wording, settings, place, drawing, typed)
 
     async def _post_pictures(self, job: Job, renders: Sequence[Render], *, made_smaller: bool = False) -> Posted:
         names = [_attachment_name(render) for render in renders]

@@ -229,7 +229,8 @@ class Intake:
             await tell_privately(interaction, unknown)
             return
         try:
-            drawing = self._drawing(wish, options, settings, Place.of(interaction), model)
+            # In a thread, as `permit`: for a prompt that is made to take long, both do.
+            drawing = await asyncio.to_thread(self._drawing, wish, options, settings, Place.of(interaction), model)
         except Incomparable as mistake:
             await tell_privately(interaction, str(mistake))
             return
@@ -337,7 +338,7 @@ class Intake:
     ) -> Permission | Refusal:
         block = await self._database.servers.block_of(interaction.user.id, interaction.guild_id)
         person, place = Person.of(interaction, block), Place.of(interaction)
-        return permit(settings, model.native, person, place, drawing, typed)
+        return await asyncio.to_thread(permit, settings, model.native, person, place, drawing, typed)
 
     @about_its_job
     async def _put_in_line(self, interaction: Asked, job: Job, aside: str | Layout | None) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from bot import composing, delivery, intake
 from bot.commands.admin import ACTIONS
 from bot.components import LABELS
 from bot.sandbox import Message, SentInteraction, Upload
@@ -213,3 +216,22 @@ async def test_a_lora_is_one_of_those_that_are_there_and_nothing_else(stage: Sta
     sent = await stage.slash("imagine", stage.alice, prompt="1girl", **options)
     assert "There is no LoRA called" in await answered(stage, sent)
     assert stage.engine.requests == []
+
+
+# Prompts that are made to take long
+
+
+async def test_a_prompt_is_judged_beside_the_event_loop(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    where: list[str] = []
+    for module, name in ((intake, "permit"), (composing, "expand"), (delivery, "forbidden_wording")):
+        monkeypatch.setattr(module, name, noting_its_thread(getattr(module, name), where))
+    await stage.draw("{" * 500 + "hat|" * 200 + "}" * 500)
+    assert len(where) >= 3 and threading.main_thread().name not in where
+
+
+def noting_its_thread(function: Callable[..., Any], where: list[str]) -> Callable[..., Any]:
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        where.append(threading.current_thread().name)
+        return function(*args, **kwargs)
+
+    return noted
