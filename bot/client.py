@@ -25,14 +25,14 @@ from bot.editing import EditForm
 from bot.health import serving
 from bot.housekeeping import Housekeeping
 from bot.intake import Intake
-from bot.interactions import Commands
+from bot.interactions import Commands, ruling_guild
 from bot.language import Translator
 from bot.leaving import Answers, Ending
 from bot.measuring import Measurements
 from bot.policy import Person
 from bot.prompting import OWN_TAGS, TagIndex
 from bot.queue import HALF_LIFE, FairQueue
-from bot.server_settings import settings_of
+from bot.server_settings import limit_outside_servers, settings_of
 from bot.settings import Settings
 from bot.worker import Worker
 from inference.lora_folder import lora_names
@@ -79,6 +79,7 @@ class AnimaClient(discord.Client):
         self.intake = Intake(database, self.queue, self.worker.status, tags, self.measurements.refused)
         self.housekeeping = Housekeeping(database.privacy, settings)
         self._models = settings.models
+        self._credits_outside_servers = settings.credits_outside_servers
         self.failure: BaseException | None = None
         """Why the worker ended by itself, if it did."""
         self._working: asyncio.Task[None] | None = None
@@ -93,7 +94,7 @@ class AnimaClient(discord.Client):
 
     async def allowance(self, interaction: discord.Interaction[Any]) -> Allowance:
         """What the person who asks may have there."""
-        settings = await settings_of(self.database.servers, interaction.guild_id)
+        settings = await settings_of(self.database.servers, ruling_guild(interaction))
         person = Person.of(interaction, block=None)
         return Allowance(credits=settings.quota.of(person.role_ids), waiting=settings.limits.waiting)
 
@@ -159,6 +160,8 @@ class AnimaClient(discord.Client):
             raise DatabaseRefused(
                 "Another Anima Bot draws for this database already. Stop it, or give this one another DATABASE_URL."
             )
+        assert self.user is not None  # the worker begins logged in
+        await limit_outside_servers(self.database.servers, self._credits_outside_servers, by=self.user.id)
         await self._pick_up_where_we_were()
         await self.worker.run()
 

@@ -134,7 +134,6 @@ class _Health(Collector):
             "Times that the engine's process was started again.",
             value=client.worker.engine_restarts,
         )
-        yield _gauge("anima_queue_paused", "Whether an admin has paused the queue.", client.queue.paused)
         yield _gauge("anima_database_reachable", "Whether the database answers.", self._line is not None)
         if self._line is not None:
             live = GaugeMetricFamily("anima_live_jobs", "Jobs that have not ended, by state.", labels=["state"])

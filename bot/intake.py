@@ -17,7 +17,7 @@ from bot import messages
 from bot.comparing import Comparison, Incomparable
 from bot.composing import House, Model, again, cells, prompt_of, recipes, said_of, settled
 from bot.hinting import HintedPrompt
-from bot.interactions import Asked, Layout, tell_beside, tell_privately
+from bot.interactions import Asked, Layout, ruling_guild, tell_beside, tell_privately
 from bot.jobs import Drawing, Recipe, new_seed, seeds_from, waiting
 from bot.language import say
 from bot.logs import about_its_job
@@ -106,7 +106,7 @@ class Intake:
             async with asyncio.timeout(1.0):
                 kept = await self.preset(interaction.user.id, preset)
                 preferences = (kept or Options()).over(await self.preferences(interaction.user.id))
-                settings = await settings_of(self._database.servers, interaction.guild_id)
+                settings = await settings_of(self._database.servers, ruling_guild(interaction))
         except TimeoutError:
             return True
         return bool(preferences.over(Options.of_server(settings.defaults)).private)
@@ -164,7 +164,7 @@ class Intake:
             return
         recipe = drawing.recipes[index]
         model = await interaction.client.model()
-        settings = await settings_of(self._database.servers, interaction.guild_id)
+        settings = await settings_of(self._database.servers, ruling_guild(interaction))
         limits = effective_limits(settings, model.native)
         sizes = [_scaled(recipe, factor) for factor in UPSCALE_FACTORS]
         fitting = [size for size in sizes if max(size) <= limits.side and size[0] * size[1] <= limits.area]
@@ -222,7 +222,7 @@ class Intake:
             await tell_privately(interaction, say(NO_CHANNEL))
             return
         model = await interaction.client.model()
-        settings = await settings_of(self._database.servers, interaction.guild_id)
+        settings = await settings_of(self._database.servers, ruling_guild(interaction))
         below = (await self.preferences(interaction.user.id)).over(Options.of_server(settings.defaults))
         options = settled(wish.said, _with_known_loras(below, model), model)
         if (unknown := _unknown(options, wish.said, model)) is not None:

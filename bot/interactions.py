@@ -35,6 +35,11 @@ MEMORY_OUT_OF_REACH = "I cannot get at my memory right now, so nothing was begun
 BACK_IN_A_MOMENT = "I am being restarted and am back in a moment, so nothing was begun or changed. Try again then."
 
 
+def ruling_guild(interaction: discord.Interaction[Any]) -> int | None:
+    """The server whose admins' settings hold: none in private, nor where only the person installed the bot."""
+    return interaction.guild_id if interaction.is_guild_integration() else None
+
+
 class Commands(app_commands.CommandTree["AnimaClient"]):
     async def interaction_check(self, interaction: Asked, /) -> bool:
         speak_to(interaction)

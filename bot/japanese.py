@@ -45,7 +45,6 @@ SENTENCES: Mapping[str, str] = {
     ),
     # bot/messages.py
     "Waiting in line": "順番待ちです",
-    "Waiting in line, which is paused for now": "順番待ちです（現在、一時停止中）",
     "Waiting in line, 1 job before it": "順番待ちです（前に1件）",
     "Waiting in line, {count} jobs before it": "順番待ちです（前に{count}件）",
     "Drawing {bar} step {step} of {steps}": "生成中 {bar} ステップ {step}/{steps}",
@@ -258,7 +257,6 @@ SENTENCES: Mapping[str, str] = {
     # bot/commands/queue.py
     "{jobs} waiting in line, {in_hand} being drawn.": "順番待ち {jobs}、生成中 {in_hand}件です。",
     "Nothing waits and nothing is being drawn.": "待っている画像も生成中の画像もありません。",
-    "The line is paused: nothing more is begun for now.": "順番待ちは一時停止中で、いまは新しい生成を始めません。",
     "None of yours is among them. `/anima imagine` draws one.": (
         "あなたの画像はありません。`/anima imagine` で生成できます。"
     ),

@@ -46,7 +46,6 @@ class Standing:
 
     jobs_ahead: int
     ready_at: datetime | None
-    paused: bool = False
 
 
 def queued(job: Job, standing: Standing | None = None) -> Layout:
@@ -62,8 +61,6 @@ def interrupted(job: Job) -> Layout:
 def _where_it_stands(standing: Standing | None) -> str:
     if standing is None:
         return say("Waiting in line")
-    if standing.paused:
-        return say("Waiting in line, which is paused for now")
     if standing.jobs_ahead == 0:
         stands = say("Next in line")
     elif standing.jobs_ahead == 1:

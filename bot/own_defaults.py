@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from bot.aspects import UnknownAspect, described, size_of
 from bot.composing import Model, settled
 from bot.intake import NO_SUCH_LORA, remembered_options
-from bot.interactions import Asked
+from bot.interactions import Asked, ruling_guild
 from bot.language import say
 from bot.options import Options
 from bot.policy import EffectiveLimits, effective_limits
@@ -75,7 +75,7 @@ class Desk:
     async def of(cls, interaction: Asked) -> Self:
         client, user_id = interaction.client, interaction.user.id
         model = await client.model()
-        settings = await settings_of(client.database.servers, interaction.guild_id)
+        settings = await settings_of(client.database.servers, ruling_guild(interaction))
         kept = await client.database.preferences.presets(user_id)
         return cls(
             own=await client.intake.preferences(user_id),

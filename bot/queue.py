@@ -104,7 +104,6 @@ class FairQueue:
         self._receipts: OrderedDict[int, _Receipt] = OrderedDict()
         self._virtual_time = 0
         self._latest_start = 0
-        self._paused = False
         self._closed = False
         self._news = asyncio.Event()
 
@@ -120,10 +119,9 @@ class FairQueue:
         A job of more pictures than the largest batch comes alone. Cancelling a `take` loses no job.
         """
         while not self._closed:
-            if self._waiting and not self._paused:
+            if self._waiting:
                 return self._next_batch()
-            if not self._waiting:
-                self._virtual_time = max(self._virtual_time, self._latest_start)
+            self._virtual_time = max(self._virtual_time, self._latest_start)
             self._news.clear()
             await self._news.wait()
         return ()
@@ -194,18 +192,6 @@ class FairQueue:
 
     def __contains__(self, job_id: object) -> bool:
         return job_id in self._waiting
-
-    @property
-    def paused(self) -> bool:
-        return self._paused
-
-    def pause(self) -> None:
-        """`take` waits until `resume`; all else goes on."""
-        self._paused = True
-
-    def resume(self) -> None:
-        self._paused = False
-        self._news.set()
 
     def close(self) -> None:
         """`take` gives nothing more. What waits stays, in the database too."""

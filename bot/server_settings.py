@@ -168,6 +168,12 @@ class ServerSettings:
 _SETTINGS = TypeAdapter(ServerSettings)
 
 
+async def limit_outside_servers(servers: Servers, credits: float | None, *, by: int) -> None:
+    """Sets the operator's quota: credits a day of each person, None for no limit."""
+    quota = ServerSettings(quota=Quota(credits)).as_json().get("quota")
+    await servers.change(EVERYWHERE, {"quota": quota}, by=by)
+
+
 async def settings_of(servers: Servers, guild_id: int | None) -> ServerSettings:
     """A server's settings; outside of servers the operator's, which are kept under `EVERYWHERE`."""
     stored = await servers.settings(EVERYWHERE if guild_id is None else guild_id)

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bot import logs
 from bot.picture_policy import PicturePolicy, thresholds
+from bot.server_settings import Credits
 
 MINIATURE = Path(__file__).parent.parent / "inference" / "miniature" / "models"
 
@@ -45,6 +46,7 @@ class Settings(BaseSettings):
     picture_classifier: str | None = None
     picture_classifier_hides: Thresholds = "nsfw:0.5"
     picture_classifier_refuses: Thresholds = ""
+    credits_outside_servers: Credits | None = None
     shutdown_grace_seconds: float = Field(20.0, ge=0, le=3600, allow_inf_nan=False)
     prompts_kept_days: Days | None = None
     pictures_kept_days: Days | None = None
@@ -65,8 +67,6 @@ class Settings(BaseSettings):
                 for each in error.errors()
             ]
             raise SettingsError("\n".join(sentences)) from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f".env cannot be read ({error}); save it as a text in UTF-8.") from None
 
     @field_validator("anima_models", "tag_file")
     @classmethod

@@ -166,7 +166,7 @@ class StatusMessages:
 
 
 def _differs(before: Standing, after: Standing) -> bool:
-    if (before.jobs_ahead, before.paused) != (after.jobs_ahead, after.paused):
+    if before.jobs_ahead != after.jobs_ahead:
         return True
     if before.ready_at is None or after.ready_at is None:
         return before.ready_at is not after.ready_at

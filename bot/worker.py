@@ -151,7 +151,7 @@ class Worker:
             return None
         seconds = self.seconds_until_drawn(job)
         ready_at = None if seconds is None else discord.utils.utcnow() + timedelta(seconds=seconds)
-        return Standing(place.jobs_ahead, ready_at, self._queue.paused)
+        return Standing(place.jobs_ahead, ready_at)
 
     def seconds_until_drawn(self, job: Job) -> float | None:
         """About how long a live job still takes. None: nothing was drawn yet to judge by, or nobody waits for it."""

@@ -55,7 +55,7 @@ async def _overview(interaction: Asked, outcome: str = "") -> Layout:
     client = interaction.client
     mine = await client.database.jobs.live_of(interaction.user.id)
     in_hand = (await client.database.jobs.line()).live[JobState.RUNNING]
-    lines = [outcome, _line_as_a_whole(len(client.queue), in_hand, client.queue.paused)]
+    lines = [outcome, _line_as_a_whole(len(client.queue), in_hand)]
     if not mine:
         lines.append(say("None of yours is among them. `/anima imagine` draws one."))
     if len(mine) > JOBS_SHOWN:
@@ -67,11 +67,10 @@ async def _overview(interaction: Asked, outcome: str = "") -> Layout:
     return view.add_item(ui.ActionRow(LookAgainButton()))
 
 
-def _line_as_a_whole(waiting: int, in_hand: int, paused: bool) -> str:
+def _line_as_a_whole(waiting: int, in_hand: int) -> str:
     if not waiting and not in_hand:
         return say("Nothing waits and nothing is being drawn.")
-    line = say("{jobs} waiting in line, {in_hand} being drawn.", jobs=_count(waiting), in_hand=in_hand)
-    return f"{line} {say('The line is paused: nothing more is begun for now.')}" if paused else line
+    return say("{jobs} waiting in line, {in_hand} being drawn.", jobs=_count(waiting), in_hand=in_hand)
 
 
 def _where_it_stands(client: AnimaClient, job: Job) -> str:
@@ -85,7 +84,7 @@ def _where_it_stands(client: AnimaClient, job: Job) -> str:
     else:
         stands = say("{jobs} before it", jobs=_count(place.jobs_ahead))
     seconds = client.worker.seconds_until_drawn(job)
-    if seconds is None or client.queue.paused:
+    if seconds is None:
         return stands
     ready = discord.utils.format_dt(discord.utils.utcnow() + timedelta(seconds=seconds), "R")
     return say("{stands}, ready about {when}", stands=stands, when=ready)

@@ -406,23 +406,8 @@ async def test_take_waits_again_when_the_job_that_woke_it_was_cancelled() -> Non
     assert await taking == (job(2, 1),)
 
 
-async def test_a_paused_queue_gives_nothing_until_it_is_resumed() -> None:
-    queue = a_queue([job(1, 1)])
-    queue.pause()
-    taking = asyncio.create_task(queue.take())
-    queue.put(job(2, 1))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    assert queue.paused and not taking.done() and len(queue) == 2
-    queue.resume()
-    assert await taking == (job(1, 1), job(2, 1))
-
-
-@pytest.mark.parametrize("paused", [False, True])
-async def test_closing_wakes_the_consumer_with_nothing_and_keeps_what_waits(paused: bool) -> None:
+async def test_closing_wakes_the_consumer_with_nothing_and_keeps_what_waits() -> None:
     queue = a_queue()
-    if paused:
-        queue.pause()
     taking = asyncio.create_task(queue.take())
     await asyncio.sleep(0)
     queue.close()

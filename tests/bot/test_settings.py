@@ -44,7 +44,7 @@ def test_thresholds_that_are_none_are_said_in_a_sentence(monkeypatch: pytest.Mon
 
 def test_a_file_that_is_not_utf_8_is_said_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes("DISCORD_TOKEN=abc".encode("utf-16"))
-    with pytest.raises(SettingsError, match=r"\.env cannot be read .* save it as a text in UTF-8"):
+    with pytest.raises(SettingsError, match=r"\.env is not a text file in UTF-8"):
         Settings.read(_env_file=tmp_path / ".env")
 
 

@@ -37,6 +37,22 @@ async def test_what_a_person_may_have_is_asked_of_the_client(stage: Stage, monke
     assert "At most 3 of your jobs" in message.text
 
 
+async def test_the_operators_limit_holds_where_no_server_brought_the_bot(stage: Stage) -> None:
+    world = stage.discord.world
+    stage.settings["credits_outside_servers"] = 1.0
+    await stage.restart()
+    for user, where in ((stage.alice, stage.discord.dm(stage.alice)), (world.carol, world.lounge)):
+        await stage.draw("1girl", user, where)
+        another = await stage.slash("imagine", user, where, prompt="1girl")
+        assert "24" in (await another.followup()).text, "the hours in which so much may be spent, in any language"
+        assert await stage.database.jobs.by_interaction(another.id) is None
+    await stage.draw("1girl")
+    assert "There is no limit for you here" in (await stage.answer("quota")).text
+    stage.settings["credits_outside_servers"] = None
+    await stage.restart()
+    await stage.draw("1girl", stage.alice, stage.discord.dm(stage.alice))
+
+
 async def test_who_has_used_nothing_reads_of_nothing_that_lapses(stage: Stage) -> None:
     message = await stage.answer("quota")
     assert "**0 credits**" in message.text
