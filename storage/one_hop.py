@@ -1,7 +1,7 @@
 """A connection to SQLite on which a statement is one trip to the connection's thread.
 
 aiosqlite makes a trip for each of a cursor's birth, its statement, its rows and its end. A trip is two switches between
-threads, which cost more than most of our statements; a job took some two hundred. Here the four are one.
+threads, which cost more than most of our statements. Here the four are one.
 """
 
 import sqlite3

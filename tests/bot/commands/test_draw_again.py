@@ -143,7 +143,7 @@ async def test_a_private_job_is_for_its_owner_alone_and_stays_private(stage: Sta
     _, message = await stage.draw("1girl", private=True)
     once_more = await again(stage, message)
     assert once_more.private
-    data = stage.discord._client.menu(stage.alice, stage.general, message, "Anima: draw again")
+    data = stage.discord.client.menu(stage.alice, stage.general, message, "Anima: draw again")
     forged = stage.discord.interactions.send(COMMAND, stage.bob, stage.general, data)
     told = await stage.discord._sent(forged).response()
     assert told.is_ephemeral and told.text == NOT_REMEMBERED
