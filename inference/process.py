@@ -45,6 +45,8 @@ POLL = 0.05
 """Seconds between two looks at whether to cancel, and whether the engine hangs."""
 PREVIEW_INTERVAL = 1.0
 EXIT_GRACE = 5.0
+LOST = (EOFError, OSError, TypeError)
+"""What a connection raises whose other end is gone, or that `stop` closes under the hands of another thread."""
 
 
 class EngineDied(RuntimeError):
@@ -183,7 +185,7 @@ class EngineProcess:
         connection, pickled = self._open_connection(), ForkingPickler.dumps(message)
 
         def send() -> None:
-            with suppress(OSError):  # who listens for the answer notices as well
+            with suppress(*LOST):  # who listens for the answer notices as well
                 connection.send_bytes(pickled)
 
         thread = threading.Thread(target=send, name="to the engine", daemon=True)
@@ -205,7 +207,7 @@ class EngineProcess:
         try:
             if connection.poll(POLL):
                 return connection.recv()
-        except (EOFError, OSError):
+        except LOST:
             raise self._died() from None
         silence.go_on(POLL)
         if silence.is_too_long:
