@@ -1,4 +1,4 @@
-"""How quickly the bot answers while it draws, and posts what it has drawn: `python -m …benchmark_answers`.
+"""How quickly the bot answers while it draws, and posts: `python -m tests.end_to_end.benchmark_answers`.
 
 A real bot in a process of its own, with its engine in another, against the stand-in on loopback. Three figures: from a
 command's dispatch to its acknowledgement, at 200 commands in a row while pictures are being drawn; from a decoded
