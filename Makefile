@@ -13,7 +13,7 @@ run: .venv/installed
 	@$(BIN)/anima sandbox $(if $(PROMPT),--prompt '$(subst ','\'',$(PROMPT))')
 
 test: .venv/installed-dev
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist loadgroup
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check
