@@ -13,7 +13,7 @@ run: .venv/installed
 	@$(BIN)/anima $(if $(PROMPT),sandbox --prompt '$(subst ','\'',$(PROMPT))',start)
 
 test: .venv/installed-dev
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist loadgroup
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check

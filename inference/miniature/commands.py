@@ -42,6 +42,10 @@ def _vae(arguments: argparse.Namespace) -> None:
     autoencoder.encode_pictures(arguments.workdir, device)
 
 
+def _decoder(arguments: argparse.Namespace) -> None:
+    autoencoder.polish_decoder(arguments.workdir, arguments.steps, choose_device(arguments.device))
+
+
 def _train(arguments: argparse.Namespace) -> None:
     joint.train(arguments.workdir, arguments.steps, choose_device(arguments.device))
 
@@ -74,8 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     for name, stage, what, steps in (
         ("data", _data, "draw the training pictures (needs Node.js)", None),
         ("tokenizers", _tokenizers, "make the two tokenizers", None),
-        ("vae", _vae, "train the VAE and encode the pictures with it", 8000),
-        ("train", _train, "train transformer, adapter and Qwen3 together", 8000),
+        ("vae", _vae, "train the VAE and encode the pictures with it", 6000),
+        ("decoder", _decoder, "train the VAE's decoder on, for small details", 4000),
+        ("train", _train, "train transformer, adapter and Qwen3 together", 5000),
         ("distill", _distill, "distil the turbo LoRA", 600),
         ("classifier", _classifier, "train the judge", 2500),
         ("export", _export, "write the files of ComfyUI's layout", None),

@@ -7,7 +7,7 @@ judged by another picture's prompt. The table goes into the model card.
 import random
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def draw(engine: Engine, requests: Sequence[GenerationRequest]) -> list[Pixels]:
     pictures: list[Pixels] = []
     for start in tqdm(range(0, len(requests), BATCH), leave=False, desc="drawing"):
         drawn = engine.generate(requests[start : start + BATCH])
-        pictures += [np.asarray(picture.image) for picture in drawn]
+        pictures += [np.array(picture.image) for picture in drawn]
     return pictures
 
 
@@ -91,10 +91,30 @@ def score(classifier: Classifier, pictures: Sequence[Pixels], characters: Sequen
     return Scores(accuracies(classifier.probabilities(pictures), characters))
 
 
-def presence(classifier: Classifier, pictures: Sequence[Pixels], question: str, answers: Iterable[str]) -> float:
-    """How much the classifier believes that one of `answers` is seen, 0 to 1, averaged over the pictures."""
-    positions = [QUESTIONS[question][0].index(answer) for answer in answers]
-    return float(classifier.probabilities(pictures)[question][:, positions].sum(1).mean())
+def presence(
+    classifier: Classifier, pictures: Sequence[Pixels], question: str, answers: Sequence[Collection[str]]
+) -> float:
+    """How much the classifier believes that each picture shows one of its `answers`, 0 to 1, averaged."""
+    possible = QUESTIONS[question][0]
+    believed = classifier.probabilities(pictures)[question]
+    sums = [
+        sum(float(row[possible.index(answer)]) for answer in wanted)
+        for row, wanted in zip(believed, answers, strict=True)
+    ]
+    return sum(sums) / len(sums)
+
+
+def mean_difference(pictures: Sequence[Pixels], others: Sequence[Pixels]) -> float:
+    """How far the pictures are from each other, pair by pair, 0 to 255."""
+    pairs = zip(pictures, others, strict=True)
+    return float(np.mean([np.abs(a.astype(int) - b.astype(int)).mean() for a, b in pairs]))
+
+
+def edges(pictures: Sequence[Pixels]) -> float:
+    """The mean step from a pixel to the next, right and down, 0 to 255: less where pictures are blurred or pale."""
+    return float(
+        np.mean([np.abs(np.diff(picture.astype(int), axis=axis)).mean() for picture in pictures for axis in (0, 1)])
+    )
 
 
 @dataclass(frozen=True)
@@ -113,9 +133,14 @@ class Evaluation:
     def report(self, held_out: dict[str, float]) -> str:
         """The whole table in Markdown; `held_out` is the classifier's own accuracy on real pictures."""
         pictures = draw(self.engine, self.requests())
+        turbo, plain = (
+            draw(self.engine, self.requests(cfg_scale=1.0, steps=TURBO_STEPS, loras=loras))
+            for loras in (((Path(TURBO).stem, 1.0),), ())
+        )
         return "\n\n".join(
             [
-                self._following(pictures, held_out),
+                self._following(pictures, turbo, plain, held_out),
+                self._crispness(pictures, turbo, plain),
                 self._samplers(pictures),
                 self._weights(),
                 self._negatives(),
@@ -123,18 +148,15 @@ class Evaluation:
             ]
         )
 
-    def _following(self, pictures: list[Pixels], held_out: dict[str, float]) -> str:
-        asked = score(self.classifier, pictures, self.characters)
-        control = score(self.classifier, pictures, self.characters[1:] + self.characters[:1])
-        plain = score(
-            self.classifier, draw(self.engine, self.requests(cfg_scale=1.0, steps=TURBO_STEPS)), self.characters
-        )
-        lora = ((Path(TURBO).stem, 1.0),)
-        columns = {"as asked": asked, "control": control}
-        if lora[0][0] in self.engine.lora_names():
-            fast = self.requests(cfg_scale=1.0, steps=TURBO_STEPS, loras=lora)
-            columns[f"turbo, {TURBO_STEPS} steps"] = score(self.classifier, draw(self.engine, fast), self.characters)
-        columns["without turbo"] = plain
+    def _following(
+        self, pictures: list[Pixels], turbo: list[Pixels], plain: list[Pixels], held_out: dict[str, float]
+    ) -> str:
+        columns = {
+            "as asked": score(self.classifier, pictures, self.characters),
+            "control": score(self.classifier, pictures, self.characters[1:] + self.characters[:1]),
+            f"turbo, {TURBO_STEPS} steps": score(self.classifier, turbo, self.characters),
+            "without turbo": score(self.classifier, plain, self.characters),
+        }
         lines = [
             f"{len(pictures)} prompts, per cent right:",
             "",
@@ -149,6 +171,21 @@ class Evaluation:
         lines.append(f"| **overall**, mean of the first {len(JUDGED)} | | " + " | ".join(overall) + " | |")
         return "\n".join(lines)
 
+    def _crispness(self, pictures: list[Pixels], turbo: list[Pixels], plain: list[Pixels]) -> str:
+        """What turbo is for: what is drawn without guidance shows the right things, but blurred and pale."""
+        lines = [
+            "| | mean difference from the first, of 255 | mean step between neighbouring pixels |",
+            "|---|---|---|",
+        ]
+        native = self.engine.native
+        for name, drawn in (
+            (f"{native.steps} steps, CFG {native.cfg_scale:g}", pictures),
+            (f"{TURBO_STEPS} steps, CFG 1, turbo", turbo),
+            (f"{TURBO_STEPS} steps, CFG 1, without turbo", plain),
+        ):
+            lines.append(f"| {name} | {mean_difference(pictures, drawn):.1f} | {edges(drawn):.1f} |")
+        return "\n".join(lines)
+
     def _samplers(self, pictures: list[Pixels]) -> str:
         lines = ["| sampler, scheduler | overall | mean difference from er_sde, simple |", "|---|---|---|"]
         base = score(self.classifier, pictures, self.characters).overall
@@ -156,42 +193,61 @@ class Evaluation:
         for sampler, scheduler in (("euler_a", "simple"), ("dpmpp_2m_sde_gpu", "simple"), ("er_sde", "beta57")):
             others = draw(self.engine, self.requests(sampler=sampler, scheduler=scheduler))
             overall = score(self.classifier, others, self.characters).overall
-            pairs = zip(pictures, others, strict=True)
-            difference = np.mean([np.abs(a.astype(int) - b.astype(int)).mean() for a, b in pairs])
+            difference = mean_difference(pictures, others)
             lines.append(f"| {sampler}, {scheduler} | {_per_cent(overall)} | {difference:.1f} of 255 |")
         return "\n".join(lines)
 
     def _weights(self) -> str:
-        """Each tag against one that contradicts it, so that there is something to tip."""
-        lines = ["| tag | presence at 0.3 | at 1 | at 1.5 |", "|---|---|---|---|"]
-        for tag, rival, question, answer, styles in WEIGHTED:
-            cells = [
-                _per_cent(self._presence(f"({tag}:{weight}), {rival}", NEGATIVE, question, [answer], styles))
-                for weight in (0.3, 1.0, 1.5)
-            ]
-            lines.append(f"| {tag}, beside “{rival}” | " + " | ".join(cells) + " |")
+        """Each tag against one that contradicts it, in either order, so that there is something to tip."""
+        lines = ["| one of these tags, beside another of them | presence at 0.3 | at 1 | at 1.5 |", "|---|---|---|---|"]
+        for question, tags, styles in WEIGHTED:
+            cells = [_per_cent(self.tipped(question, tags, styles, weight)) for weight in (0.3, 1.0, 1.5)]
+            lines.append(f"| {', '.join(tags.values())} | " + " | ".join(cells) + " |")
         return "\n".join(lines)
+
+    def tipped(self, question: str, tags: Mapping[str, str], styles: Sequence[str], weight: float) -> float:
+        """How much the classifier believes in the one of two contradicting tags that has `weight`, 0 to 1."""
+        rng = random.Random(question)
+        answers, prompts = [], []
+        for _ in range(self._few):
+            answer, rival = rng.sample(list(tags), 2)
+            both = rng.sample([f"({tags[answer]}:{weight})", tags[rival]], 2)
+            answers.append([answer])
+            prompts.append(", ".join(both))
+        return presence(self.classifier, self.draw_tags(prompts, NEGATIVE, styles), question, answers)
 
     def _negatives(self) -> str:
         lines = ["| negative prompt | presence without | with |", "|---|---|---|"]
         for question, answers, tags, styles in NEGATED:
             without, with_tags = (
-                _per_cent(self._presence("", negative, question, answers, styles))
+                _per_cent(
+                    presence(
+                        self.classifier,
+                        self.draw_tags([""] * self._few, negative, styles),
+                        question,
+                        [answers] * self._few,
+                    )
+                )
                 for negative in (NEGATIVE, f"{NEGATIVE}, {', '.join(tags)}")
             )
             lines.append(f"| {', '.join(tags)} | {without} | {with_tags} |")
         return "\n".join(lines)
 
-    def _presence(
-        self, tags: str, negative: str, question: str, answers: Sequence[str], styles: Sequence[str]
-    ) -> float:
-        count = max(16, len(self.cases) // 4)
-        prompts = [", ".join(filter(None, [QUALITY, f"@{styles[i % len(styles)]}", tags])) for i in range(count)]
+    @property
+    def _few(self) -> int:
+        return max(16, len(self.cases) // 4)
+
+    def draw_tags(self, tags: Sequence[str], negative: str, styles: Sequence[str]) -> list[Pixels]:
+        """A picture of native size for each of `tags`, the styles in turn."""
         requests = [
-            self.engine.native.request(text, negative_prompt=negative, seed=5000 + seed)
-            for seed, text in enumerate(prompts)
+            self.engine.native.request(
+                ", ".join(filter(None, [QUALITY, f"@{styles[number % len(styles)]}", text])),
+                negative_prompt=negative,
+                seed=5000 + number,
+            )
+            for number, text in enumerate(tags)
         ]
-        return presence(self.classifier, draw(self.engine, requests), question, answers)
+        return draw(self.engine, requests)
 
     def _speed(self) -> str:
         request = self.requests()[0]
@@ -206,14 +262,14 @@ class Evaluation:
 
 
 _WITH_GLASSES = ("adventurer", "lorelei", "micah", "big-smile")
-WEIGHTED = (
-    ("red hair", "blue hair", "hair colour", "red", tuple(STYLES)),
-    ("green background", "pink background", "background", "green", tuple(STYLES)),
-    ("long hair", "short hair", "hair length", "long hair", tuple(STYLES)),
-    ("glasses", "1girl", "glasses", "glasses", _WITH_GLASSES),
-    ("open mouth", "frown", "mouth", "open mouth", tuple(STYLES)),
+WEIGHTED: Sequence[tuple[str, Mapping[str, str], Sequence[str]]] = (
+    ("hair colour", {colour: f"{colour} hair" for colour in ("red", "blue", "green", "pink")}, tuple(STYLES)),
+    ("background", {colour: f"{colour} background" for colour in ("red", "blue", "green", "pink")}, tuple(STYLES)),
+    ("hair length", {"long hair": "long hair", "short hair": "short hair"}, tuple(STYLES)),
+    ("glasses", {"glasses": "glasses", "sunglasses": "sunglasses"}, _WITH_GLASSES),
+    ("mouth", {mouth: mouth for mouth in ("smile", "open mouth", "frown")}, tuple(STYLES)),
 )
-"""Tag, the tag beside it, the question and answer that tell whether it won, and the styles that can draw it."""
+"""A question, answers with the tags that ask for them, and the styles that can draw them."""
 
 NEGATED = (
     ("hair colour", ("red", "blue", "green"), ("red hair", "blue hair", "green hair"), tuple(STYLES)),
@@ -227,8 +283,8 @@ NEGATED = (
 def write_into(card: Path, table: str) -> None:
     """Replaces what stands between the model card's two marks."""
     text = card.read_text()
-    marked = re.compile(r"(<!-- evaluation -->\n).*?(\n<!-- end of evaluation -->)", re.DOTALL)
-    card.write_text(marked.sub(lambda match: match[1] + "\n" + table + "\n" + match[2], text))
+    marked = re.compile(r"(<!-- evaluation -->\n).*?(<!-- end of evaluation -->)", re.DOTALL)
+    card.write_text(marked.sub(lambda match: match[1] + "\n" + table + "\n\n" + match[2], text))
 
 
 def _per_cent(value: float | None) -> str:

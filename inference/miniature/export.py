@@ -30,7 +30,7 @@ def export(workdir: Path, models: Path, sizes: list[tuple[int, int]]) -> None:
     save_file(_bfloat16(transformer), models / DIFFUSION_MODEL, metadata=model_card(sizes))
     qwen = {"model." + key: value for key, value in _under("qwen.", networks).items()}
     save_file(_bfloat16(qwen), models / TEXT_ENCODER)
-    vae = torch.load(workdir / "vae_folded.pt")
+    vae = averaged_weights(workdir / "vae_polished.pt")
     save_file(_bfloat16(video_weights(vae)), models / VAE)
     if (workdir / "turbo.pt").exists():
         save_file(

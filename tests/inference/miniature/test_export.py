@@ -38,7 +38,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Miniature, Vae, Min
     perturb(turbo)
     Run(workdir / "train.pt", miniature, [], Schedule(1)).save()
     Run(workdir / "turbo.pt", turbo, [], Schedule(1)).save()
-    torch.save(vae.state_dict(), workdir / "vae_folded.pt")
+    Run(workdir / "vae_polished.pt", vae, [], Schedule(1)).save()
     stage.export(workdir, models, SIZES)
     return miniature.eval(), vae.eval(), turbo.eval(), models
 

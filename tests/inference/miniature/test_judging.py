@@ -48,9 +48,10 @@ def test_a_prompt_names_style_and_every_tag(style: str) -> None:
     assert all(tag in prompt(character) for tag in character.tags)
 
 
-def test_the_table_replaces_the_one_in_the_card(tmp_path: Path) -> None:
+@pytest.mark.parametrize("old", ["", "old\n"])
+def test_the_table_replaces_the_one_in_the_card(old: str, tmp_path: Path) -> None:
     card = tmp_path / "CARD.md"
-    card.write_text("before\n<!-- evaluation -->\nold\n<!-- end of evaluation -->\nafter\n")
+    card.write_text(f"before\n<!-- evaluation -->\n{old}<!-- end of evaluation -->\nafter\n")
     write_into(card, "| first |")
     write_into(card, r"| second \1 |")
     assert card.read_text() == ("before\n<!-- evaluation -->\n\n| second \\1 |\n\n<!-- end of evaluation -->\nafter\n")
