@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 
+import pytest
 from PIL import Image, PngImagePlugin
 
 from bot.cancelling import CANCELLED, ENDED_ALREADY
@@ -17,10 +19,27 @@ from tests.bot.stage import Stage
 A1111 = "{prompt}\nNegative prompt: {negative}\nSteps: 28, Sampler: Euler a, CFG scale: 7, Seed: 42, Size: 512x768"
 
 
-def png(parameters: str | None = None) -> bytes:
+GRAPH = {
+    "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "any.safetensors"}},
+    "2": {"class_type": "CLIPTextEncode", "inputs": {"text": "1girl, hat", "clip": ["1", 1]}},
+    "3": {"class_type": "CLIPTextEncode", "inputs": {"text": "bad hands", "clip": ["1", 1]}},
+    "4": {"class_type": "EmptyLatentImage", "inputs": {"width": 512, "height": 768, "batch_size": 1}},
+    "5": {
+        "class_type": "KSampler",
+        "inputs": {"seed": 42, "steps": 28, "cfg": 7, "sampler_name": "euler_ancestral", "scheduler": "karras"}
+        | {"denoise": 1, "model": ["1", 0], "positive": ["2", 0], "negative": ["3", 0], "latent_image": ["4", 0]},
+    },
+    "6": {"class_type": "VAEDecode", "inputs": {"samples": ["5", 0], "vae": ["1", 2]}},
+    "7": {"class_type": "SaveImage", "inputs": {"images": ["6", 0], "filename_prefix": "ComfyUI"}},
+}
+NOVELAI = {"prompt": "1girl, hat", "uc": "bad hands", "steps": 28, "scale": 7, "seed": 42, "width": 512, "height": 768}
+NOVELAI |= {"sampler": "k_euler_ancestral", "noise_schedule": "karras", "request_type": "PromptGenerateRequest"}
+
+
+def png(**texts_of_file: str) -> bytes:
     texts = PngImagePlugin.PngInfo()
-    if parameters is not None:
-        texts.add_text("parameters", parameters)
+    for name, text in texts_of_file.items():
+        texts.add_text(name, text)
     file = io.BytesIO()
     Image.new("RGB", (8, 8)).save(file, "PNG", pnginfo=texts)
     return file.getvalue()
@@ -45,7 +64,7 @@ async def test_our_own_picture_tells_how_it_was_made_to_who_asks_alone(stage: St
 async def test_what_another_program_wrote_is_read_and_shown_as_inert_text(stage: Stage) -> None:
     mention = f"<@{stage.alice.id}>"
     written = A1111.format(prompt=f"1girl, **bold** @everyone {mention}", negative="bad hands")
-    message = await posted(stage, Upload("theirs.png", png(written)), Upload("plain.png", png()))
+    message = await posted(stage, Upload("theirs.png", png(parameters=written)), Upload("plain.png", png()))
     told = await parameters(stage, message)
     assert "bad hands" in told.text and "seed 42" in told.text and "steps 28" in told.text
     assert "**bold**" not in told.text and "@everyone" not in told.text and mention not in told.text
@@ -53,9 +72,24 @@ async def test_what_another_program_wrote_is_read_and_shown_as_inert_text(stage:
     assert not told.mentions.users and not told.mentions.everyone
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [
+        {"parameters": A1111.format(prompt="1girl, hat", negative="bad hands")},
+        {"prompt": json.dumps(GRAPH)},
+        {"Software": "NovelAI", "Source": "NovelAI Diffusion V4", "Comment": json.dumps(NOVELAI)},
+    ],
+    ids=["A1111", "ComfyUI", "NovelAI"],
+)
+async def test_pictures_of_other_programs_tell_how_they_were_made(stage: Stage, texts: dict[str, str]) -> None:
+    told = await parameters(stage, await posted(stage, Upload("theirs.png", png(**texts))))
+    for part in ("1girl, hat", "bad hands", "512x768", "seed 42", "steps 28", "euler_a"):
+        assert part in told.text.replace("\\", "")
+
+
 async def test_a_prompt_too_long_to_be_shown_comes_whole_in_a_file(stage: Stage) -> None:
     prompt = "**, " * 1500 + "the end"
-    message = await posted(stage, Upload("long.png", png(A1111.format(prompt=prompt, negative="n" * 3000))))
+    message = await posted(stage, Upload("long.png", png(parameters=A1111.format(prompt=prompt, negative="n" * 3000))))
     told = await parameters(stage, message)
     assert len(told.text) <= 2000
     [file] = told.attachments
@@ -64,7 +98,9 @@ async def test_a_prompt_too_long_to_be_shown_comes_whole_in_a_file(stage: Stage)
 
 
 async def test_several_pictures_with_much_to_say_fit_into_one_answer(stage: Stage) -> None:
-    files = [Upload(f"{n}.png", png(A1111.format(prompt=f"{n} " * 900, negative="*" * 900))) for n in range(6)]
+    files = [
+        Upload(f"{n}.png", png(parameters=A1111.format(prompt=f"{n} " * 900, negative="*" * 900))) for n in range(6)
+    ]
     told = await parameters(stage, await posted(stage, *files))
     assert len(told.text) <= 2000
     assert len(told.attachments) == 1
@@ -85,7 +121,7 @@ async def test_a_file_that_discord_has_lost_is_said_to_be_so(stage: Stage) -> No
 
 
 async def test_addresses_outside_of_discord_are_never_opened(stage: Stage) -> None:
-    message = await posted(stage, Upload("theirs.png", png(A1111.format(prompt="x", negative="y"))))
+    message = await posted(stage, Upload("theirs.png", png(parameters=A1111.format(prompt="x", negative="y"))))
     stage.discord.cdn.base = stage.discord.cdn.base.replace("127.0.0.1", "localhost")
     assert (await parameters(stage, message)).text == NO_PICTURE
 
@@ -108,6 +144,6 @@ async def test_a_finished_picture_or_any_other_message_is_not_to_be_cancelled(st
 
 
 async def test_a_file_with_a_prompt_alone_shows_no_more_than_that(stage: Stage) -> None:
-    message = await posted(stage, Upload("prompt.png", png("1girl, smile")))
+    message = await posted(stage, Upload("prompt.png", png(parameters="1girl, smile")))
     told = await parameters(stage, message)
     assert told.text.splitlines() == ["**prompt.png**", "> 1girl, smile", "-# size 8x8"]
