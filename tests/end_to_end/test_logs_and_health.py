@@ -47,7 +47,7 @@ async def test_a_whole_job_can_be_followed_and_gives_nothing_away(tmp_path: Path
     lines = [json.loads(line) for line in log.splitlines()]
     of_the_job = [line["message"] for line in lines if line.get("job") == 1]
     assert [message.split()[0] for message in of_the_job] == ["in", "drawing", "delivered"]
-    assert any(line["message"].startswith("loaded anima_mini") and "job" not in line for line in lines)
+    assert any(line["message"].startswith("loaded anima-miniature") and "job" not in line for line in lines)
     for secret in ("mauve", "puce", discord.token, sent.interaction.token):
         assert secret not in log + metrics
 

@@ -74,6 +74,7 @@ async def test_a_picture_is_drawn_in_the_browser_and_the_sandbox_ends_and_starts
         async with sandbox(tmp_path, port) as (process, again):
             assert again == address
             await expect(page.locator("#status")).to_be_hidden(timeout=PATIENCE * 1000)
+            await expect(page.locator("#messages > .message")).to_have_count(0, timeout=PATIENCE * 1000)
             await draw(page, "@micah, red hair, green background")
             await page.locator("#text").fill("/anima quota")
             await page.keyboard.press("Enter")
