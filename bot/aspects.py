@@ -11,7 +11,7 @@ from inference.request import SIDE_MULTIPLE
 
 Size = tuple[int, int]
 
-_SIZE = re.compile(r"(\d{2,4})\s*[x\u00d7*]\s*(\d{2,4})")
+SIZE = re.compile(r"(\d{2,4})\s*[x\u00d7*]\s*(\d{2,4})")
 _RATIO = re.compile(r"(\d{1,2}(?:\.\d{1,2})?)\s*[:/]\s*(\d{1,2}(?:\.\d{1,2})?)")
 _FAMILIAR = ((1, 1), (5, 4), (4, 3), (7, 5), (3, 2), (16, 10), (16, 9), (2, 1), (21, 9))
 MOST_STRETCHED = 4
@@ -37,7 +37,7 @@ def size_of(text: str, native: tuple[Size, ...]) -> Size:
     A ratio becomes the model's own size of that shape, or one of the same area. Raises UnknownAspect.
     """
     text = text.strip().casefold()
-    if size := _SIZE.search(text):
+    if size := SIZE.search(text):
         return to_multiple(int(size[1])), to_multiple(int(size[2]))
     if ratio := _RATIO.search(text):
         shape = float(ratio[1]) / max(float(ratio[2]), 1e-9)

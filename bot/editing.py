@@ -9,7 +9,7 @@ import discord
 from discord import ui
 from pydantic import ValidationError
 
-from bot.aspects import to_multiple
+from bot.aspects import SIZE, to_multiple
 from bot.composing import prompt_of, said_of
 from bot.interactions import Asked, Form, Submitted, tell_privately
 from bot.jobs import Drawing
@@ -110,7 +110,6 @@ def edited(options: Options, typed: Submitted) -> Options:
         raise Mistake(say("That cannot be drawn; look at {fields} again.", fields=fields)) from error
 
 
-_SIZE = re.compile(r"(\d{2,4})\s*[x\u00d7*]\s*(\d{2,4})")
 _STEPS = re.compile(r"(\d{1,4})\s*steps?|steps?:?\s*(\d{1,4})")
 _CFG = re.compile(r"cfg:?\s*(\d{1,3}(?:\.\d{1,3})?)")
 
@@ -119,7 +118,7 @@ def _settings(text: str) -> dict[str, Any]:
     """What `832x1216, 30 steps, CFG 4, simple` says; each part may be left out. Raises Mistake."""
     said: dict[str, Any] = {}
     for part in filter(None, (part.strip().casefold() for part in text.split(","))):
-        if size := _SIZE.fullmatch(part):
+        if size := SIZE.fullmatch(part):
             said["size"] = tuple(to_multiple(int(side)) for side in size.groups())
         elif steps := _STEPS.fullmatch(part):
             said["steps"] = int(steps[1] or steps[2])

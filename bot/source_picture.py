@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import aiohttp
 import discord
@@ -19,6 +20,7 @@ MOST_PIXELS = 40_000_000
 KEPT_SIDE = 2048
 """Pixels of the longer side that are kept: more than any picture is drawn with."""
 FORMATS = ("PNG", "JPEG", "WEBP")
+PICTURE_TYPES = ("image/png", "image/jpeg", "image/webp")
 SMOOTH_MODES = ("RGB", "RGBA", "L", "LA", "CMYK")
 """Pillow's modes that it makes smaller without dropping pixels."""
 
@@ -78,6 +80,30 @@ def prepared(data: bytes) -> bytes:
     buffer = io.BytesIO()
     flat.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class AttachedPicture:
+    """A picture of a message. `size`: bytes; None for one of our own, of which Discord does not say it."""
+
+    name: str
+    url: str
+    size: int | None
+
+
+def attached_to(client: discord.Client, message: discord.Message) -> list[AttachedPicture]:
+    """The pictures of a message; of galleries only our own are looked into, since Discord does not say their size."""
+    attached = [
+        AttachedPicture(attachment.filename, attachment.url, attachment.size)
+        for attachment in message.attachments
+        if (attachment.content_type or "").partition(";")[0] in PICTURE_TYPES
+    ]
+    if client.user is not None and message.author.id == client.user.id:
+        attached += [
+            AttachedPicture(say("picture {number}", number=number), media.url, None)
+            for number, media in enumerate(media_of(message), start=1)
+        ]
+    return attached
 
 
 def media_of(message: discord.Message) -> list[discord.UnfurledMediaItem]:

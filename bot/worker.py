@@ -92,7 +92,6 @@ class Worker:
         self._batch = _NOTHING
         self._cancelled: set[int] = set()
         self._closing = False
-        """Whether the engine has been ready to draw."""
         self._engine_call: asyncio.Task[Any] | None = None
         self._watchers: list[Watcher] = []
         self.status = StatusMessages(delivery, self.standing_of, previews)

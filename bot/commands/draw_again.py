@@ -16,14 +16,13 @@ from bot.language import say
 from bot.options import Options
 from bot.quoting import in_a_line
 from bot.replaying import Replay
-from bot.source_picture import Unusable, fetch, media_of
+from bot.source_picture import AttachedPicture, Unusable, attached_to, fetch
 from inference.metadata import Parameters, UnreadablePicture, read
 from storage.jobs import LIVE, Job
 
 MOST_READ = 4
 """Pictures of one message that are looked into, until one says how it was made."""
 MOST_NAMED = 10
-PICTURE_TYPES = ("image/png", "image/jpeg", "image/webp")
 
 NO_PICTURE = "There is no picture attached to that message."
 UNREADABLE = "That file is no picture that I can read."
@@ -72,20 +71,20 @@ async def _from_file(interaction: Asked, message: discord.Message) -> None:
 
 async def _parameters(client: discord.Client, message: discord.Message) -> Parameters:
     """Of the first picture that says how it was made. Raises Unusable: why the first one does not."""
-    pictures = _attached(client, message)[:MOST_READ]
+    pictures = attached_to(client, message)[:MOST_READ]
     if not pictures:
         raise Unusable(say(NO_PICTURE))
     why_not: list[Unusable] = []
-    for url, size in pictures:
+    for picture in pictures:
         try:
-            return await _parameters_of(client, url, size)
+            return await _parameters_of(client, picture)
         except Unusable as unusable:
             why_not.append(unusable)
     raise why_not[0]
 
 
-async def _parameters_of(client: discord.Client, url: str, size: int | None) -> Parameters:
-    data = await fetch(client, url, size)
+async def _parameters_of(client: discord.Client, picture: AttachedPicture) -> Parameters:
+    data = await fetch(client, picture.url, picture.size)
     try:
         found = await asyncio.to_thread(read, data)
     except UnreadablePicture as error:
@@ -93,21 +92,6 @@ async def _parameters_of(client: discord.Client, url: str, size: int | None) -> 
     if found is None:
         raise Unusable(say(TELLS_NOTHING))
     return found
-
-
-def _attached(client: discord.Client, message: discord.Message) -> Sequence[tuple[str, int | None]]:
-    """Addresses of a message's pictures, and their bytes as far as Discord says so.
-
-    It does not of the pictures of a gallery, so only our own galleries are looked into.
-    """
-    attached: list[tuple[str, int | None]] = [
-        (attachment.url, attachment.size)
-        for attachment in message.attachments
-        if (attachment.content_type or "").partition(";")[0] in PICTURE_TYPES
-    ]
-    if client.user is not None and message.author.id == client.user.id:
-        attached += [(media.url, None) for media in media_of(message)]
-    return attached
 
 
 def _different(replay: Replay) -> list[str]:

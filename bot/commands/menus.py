@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import discord
 from discord import app_commands
@@ -17,16 +14,13 @@ from bot.cancelling import cancel_own
 from bot.interactions import Asked
 from bot.language import say
 from bot.quoting import in_a_line, quoted
-from bot.source_picture import LARGEST_FILE, Unusable, fetch, is_kept_by_discord, media_of
+from bot.source_picture import LARGEST_FILE, AttachedPicture, Unusable, attached_to, fetch, is_kept_by_discord
 from inference.metadata import Parameters, UnreadablePicture, read
-
-if TYPE_CHECKING:
-    from bot.client import AnimaClient
 
 logger = logging.getLogger(__name__)
 
 MOST_READ = 4
-"""Bytes of a file that is looked into."""
+"""Pictures of one message that are looked into."""
 TEXT_SHOWN = 1800
 """Discord takes 2,000 characters; some are for what stands around the prompts."""
 
@@ -41,11 +35,12 @@ NO_JOB = "That message is not a picture that you are waiting for."
 @app_commands.context_menu(name="Anima: parameters")
 async def parameters(interaction: Asked, message: discord.Message) -> None:
     await interaction.response.defer(ephemeral=True)
-    pictures = _attached(message, interaction.client)[:MOST_READ]
+    client = interaction.client
+    pictures = [each for each in attached_to(client, message) if is_kept_by_discord(each.url)][:MOST_READ]
     if not pictures:
         await interaction.edit_original_response(content=say(NO_PICTURE))
         return
-    told = [await _told(picture) for picture in pictures]
+    told = [await _told(client, picture) for picture in pictures]
     content, whole = _answer(told)
     await interaction.edit_original_response(content=content, attachments=[whole] if whole is not None else [])
 
@@ -58,43 +53,12 @@ async def cancel(interaction: Asked, message: discord.Message) -> None:
     await interaction.edit_original_response(content=said)
 
 
-@dataclass(frozen=True)
-class _Attached:
-    name: str
-    size: int | None
-    """Bytes; None for one of our own."""
-    read: Callable[[], Awaitable[bytes]]
-
-
-def _attached(message: discord.Message, client: AnimaClient) -> list[_Attached]:
-    """The pictures that Discord itself keeps for a message. Addresses of elsewhere are never opened.
-
-    Discord does not say how large the pictures of a gallery are, so only our own galleries are looked into.
-    """
-    found = [
-        _Attached(attachment.filename, attachment.size, partial(fetch, client, attachment.url, attachment.size))
-        for attachment in message.attachments
-        if _is_picture(attachment.content_type) and is_kept_by_discord(attachment.url)
-    ]
-    if client.user is not None and message.author.id == client.user.id:
-        found += [
-            _Attached(say("picture {number}", number=number), None, partial(fetch, client, media.url))
-            for number, media in enumerate(media_of(message), start=1)
-            if is_kept_by_discord(media.url)
-        ]
-    return found
-
-
-def _is_picture(content_type: str | None) -> bool:
-    return (content_type or "").split(";")[0] in ("image/png", "image/jpeg", "image/webp")
-
-
-async def _told(picture: _Attached) -> tuple[str, Parameters | str]:
+async def _told(client: discord.Client, picture: AttachedPicture) -> tuple[str, Parameters | str]:
     """A picture's name, and how it was made or why that cannot be told."""
     if picture.size is not None and picture.size > LARGEST_FILE:
         return picture.name, say(TOO_LARGE, limit=LARGEST_FILE >> 20)
     try:
-        data = await picture.read()
+        data = await fetch(client, picture.url, picture.size)
         found = await asyncio.to_thread(read, data)
     except Unusable as error:
         logger.info("an attachment could not be fetched (%s)", error)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import discord
@@ -15,8 +16,9 @@ from tests.bot.stage import Stage
 DOCUMENT = Path(__file__).parents[3] / "shared" / "discord" / "openapi.json"
 
 
-@pytest.fixture
-async def standin(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[StandIn]:
+@asynccontextmanager
+async def checked_standin(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[StandIn]:
+    """A stand-in to which discord.py is pointed; at the end no request may have broken Discord's document."""
     monkeypatch.setattr(Route, "BASE", Route.BASE)
     monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", DiscordWebSocket.DEFAULT_GATEWAY)
     monkeypatch.setattr(discord.asset.Asset, "BASE", discord.asset.Asset.BASE)
@@ -24,6 +26,12 @@ async def standin(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[StandIn]:
         point_discord_at(standin.api_url, standin.gateway_url)
         yield standin
     assert standin.openapi is None or not standin.openapi.violations
+
+
+@pytest.fixture
+async def standin(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[StandIn]:
+    async with checked_standin(monkeypatch) as standin:
+        yield standin
 
 
 @pytest.fixture

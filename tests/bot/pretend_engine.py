@@ -9,10 +9,10 @@ from dataclasses import replace
 
 from PIL import Image
 
-from inference import Cancelled, EncodedPicture, GenerationRequest, GpuMemory, NativeSettings, Progress, Timings
-from inference.metadata import Parameters, encode_png
+from inference import Cancelled, EncodedPicture, GenerationRequest, GpuMemory, NativeSettings, Progress
 from inference.process import EngineDescription, EngineDied
 from inference.request import IsCancelled, OnProgress, TurboLora
+from tests.pretend_picture import drawn
 
 NATIVE = NativeSettings(sizes=((64, 64),), steps=4, cfg_scale=4.0, sampler="er_sde", scheduler="simple")
 STEP = 0.005
@@ -86,23 +86,9 @@ class PretendEngine:
 
 
 def _drawn(request: GenerationRequest, noise: bool) -> EncodedPicture:
-    colour = (request.seed % 256, request.seed // 256 % 256, 128)
-    parameters = Parameters(
-        prompt=request.prompt,
-        negative_prompt=request.negative_prompt,
-        width=request.width,
-        height=request.height,
-        steps=request.steps,
-        cfg_scale=request.cfg_scale,
-        sampler=request.sampler,
-        scheduler=request.scheduler,
-        seed=request.seed,
-        model="pretend",
-    )
-    image = Image.new("RGB", (request.width, request.height), colour)
+    image = None
     if noise:
-        image = Image.frombytes(
-            "RGB", image.size, random.Random(request.seed).randbytes(3 * image.width * image.height)
-        )
-    png = encode_png(image, parameters)
-    return EncodedPicture(png, request.width, request.height, request.seed, Timings(0.0, 0.0, 0.0))
+        pixels = random.Random(request.seed).randbytes(3 * request.width * request.height)
+        image = Image.frombytes("RGB", (request.width, request.height), pixels)
+    picture = drawn(request, "pretend", image)
+    return EncodedPicture(picture.png(), request.width, request.height, request.seed, picture.timings)

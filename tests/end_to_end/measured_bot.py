@@ -9,9 +9,8 @@ import os
 import random
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,21 +21,13 @@ from bot.client import AnimaClient
 from bot.discord_endpoints import point_discord_at
 from bot.prompting import TagIndex
 from bot.settings import Settings
-from inference import GenerationRequest, NativeSettings, Timings
-from inference.metadata import Parameters, encode_png
+from inference import GenerationRequest, NativeSettings, Picture
 from inference.process import EngineProcess, load_engine
 from storage.database import Database
+from tests.pretend_picture import drawn
+from tests.watched_loop import watch_the_loop
 
-LOOK_EVERY = 0.005
 NATIVE = NativeSettings(((1024, 1024),), 30, 4.0, "er_sde", "simple")
-
-
-async def watch_the_loop(lags: list[float]) -> None:
-    """How much later than asked for the loop comes back, again and again."""
-    while True:
-        asked = time.perf_counter()
-        await asyncio.sleep(LOOK_EVERY)
-        lags.append(time.perf_counter() - asked - LOOK_EVERY)
 
 
 class QuickEngine:
@@ -55,37 +46,8 @@ class QuickEngine:
     def turbo_lora(self) -> None:
         return None
 
-    def generate(self, requests: Sequence[GenerationRequest], *_: Any, **__: Any) -> list["QuickPicture"]:
-        return [QuickPicture(self.image, request) for request in requests]
-
-
-@dataclass
-class QuickPicture:
-    image: Image.Image
-    request: GenerationRequest
-    timings = Timings(0.0, 0.0, 0.0)
-    gpu_memory = None
-    labels: Mapping[str, float] = field(default_factory=lambda: {"decoded at": time.monotonic()})
-
-    @property
-    def seed(self) -> int:
-        return self.request.seed
-
-    def png(self) -> bytes:
-        request = self.request
-        parameters = Parameters(
-            prompt=request.prompt,
-            negative_prompt=request.negative_prompt,
-            width=request.width,
-            height=request.height,
-            steps=request.steps,
-            cfg_scale=request.cfg_scale,
-            sampler=request.sampler,
-            scheduler=request.scheduler,
-            seed=request.seed,
-            model="quick",
-        )
-        return encode_png(self.image, parameters)
+    def generate(self, requests: Sequence[GenerationRequest], *_: Any, **__: Any) -> list[Picture]:
+        return [drawn(request, self.name, self.image, {"decoded at": time.monotonic()}) for request in requests]
 
 
 async def main() -> None:
@@ -106,7 +68,7 @@ async def main() -> None:
 
     client.worker._keep = note  # type: ignore[method-assign]
     running = asyncio.create_task(client.start(os.environ["DISCORD_TOKEN"]))
-    watching = asyncio.create_task(watch_the_loop(lags))
+    watching = asyncio.create_task(watch_the_loop(lags.append))
     ending = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lags.clear)

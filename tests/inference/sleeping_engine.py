@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
-from inference import GenerationRequest, Picture, Progress, Stage, Timings
-from inference.metadata import Parameters
+from inference import GenerationRequest, Picture, Progress, Stage
 from inference.native import ANIMA
 from inference.request import IsCancelled, OnProgress, OnStage
+from tests.pretend_picture import drawn
 
 STEPS = 4
 PLACES = ("loading", "conditioning", "step 1", "step 3", "decoding", "finishing")
@@ -56,26 +54,10 @@ class SleepingEngine:
         self.come_to("decoding")
         on_stage(Stage.FINISHING)
         self.come_to("finishing")
-        return [_picture(request) for request in requests]
+        return [drawn(request, self.name) for request in requests]
 
     def come_to(self, place: str) -> None:
         if place == self.place and not self.bed.exists():
             self.bed.touch()
             while True:
                 time.sleep(60)
-
-
-def _picture(request: GenerationRequest) -> Picture:
-    parameters = Parameters(
-        prompt=request.prompt,
-        width=request.width,
-        height=request.height,
-        steps=request.steps,
-        cfg_scale=request.cfg_scale,
-        sampler=request.sampler,
-        scheduler=request.scheduler,
-        seed=request.seed,
-        model="sleeping",
-    )
-    image = Image.new("RGB", (request.width, request.height), "pink")
-    return Picture(image, None, request, Timings(0.0, 0.0, 0.0), parameters)  # type: ignore[arg-type]

@@ -11,11 +11,9 @@ import re
 import time
 from collections.abc import Sequence
 
-from PIL import Image
-
-from inference import Cancelled, GenerationRequest, NativeSettings, Picture, Progress, Stage, Timings
-from inference.metadata import Parameters
+from inference import Cancelled, GenerationRequest, NativeSettings, Picture, Progress, Stage
 from inference.request import IsCancelled, OnProgress, OnStage
+from tests.pretend_picture import drawn
 
 STEPS = 4
 PICTURE_SECONDS = 0.04
@@ -49,30 +47,12 @@ class PretendingEngine:
             on_progress(Progress(step, steps, tuple(range(len(requests))), lambda: []))
             if cancelled():
                 raise Cancelled
-        return [drawn(request) for request in requests]
+        return [drawn(request, self.name) for request in requests]
 
 
 def seconds_for(request: GenerationRequest) -> float:
     said = re.search(r"takes (\d+) s", request.prompt)
     return float(said[1]) if said is not None else PICTURE_SECONDS
-
-
-def drawn(request: GenerationRequest) -> Picture:
-    colour = (request.seed % 256, request.seed // 256 % 256, 128)
-    parameters = Parameters(
-        prompt=request.prompt,
-        negative_prompt=request.negative_prompt,
-        width=request.width,
-        height=request.height,
-        steps=request.steps,
-        cfg_scale=request.cfg_scale,
-        sampler=request.sampler,
-        scheduler=request.scheduler,
-        seed=request.seed,
-        model="pretending",
-    )
-    image = Image.new("RGB", (request.width, request.height), colour)
-    return Picture(image, None, request, Timings(0.0, 0.0, 0.0), parameters)  # type: ignore[arg-type]
 
 
 def load(*_: object) -> PretendingEngine:

@@ -12,25 +12,22 @@ import os
 import signal
 import time
 from array import array
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
-
-from PIL import Image
 
 from bot.client import AnimaClient
 from bot.discord_endpoints import point_discord_at
 from bot.prompting import TagIndex
 from bot.queue import FairQueue, Waiting
 from bot.settings import Settings
-from inference import GenerationRequest, NativeSettings, Timings
-from inference.metadata import Parameters, encode_png
+from inference import GenerationRequest, NativeSettings, Picture
 from inference.process import EngineProcess
 from storage.database import Database
+from tests.pretend_picture import drawn
+from tests.watched_loop import watch_the_loop
 
-LOOK_EVERY = 0.005
 NATIVE = NativeSettings(((64, 64),), 4, 4.0, "er_sde", "simple")
 
 
@@ -49,42 +46,9 @@ class HastyEngine:
     def turbo_lora(self) -> None:
         return None
 
-    def generate(self, requests: Sequence[GenerationRequest], *_: Any, **__: Any) -> list[PlainPicture]:
+    def generate(self, requests: Sequence[GenerationRequest], *_: Any, **__: Any) -> list[Picture]:
         time.sleep(self._seconds_a_batch)
-        return [PlainPicture(request) for request in requests]
-
-
-@dataclass
-class PlainPicture:
-    request: GenerationRequest
-    timings = Timings(0.0, 0.0, 0.0)
-    gpu_memory = None
-    labels: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def image(self) -> Image.Image:
-        seed = self.request.seed
-        return Image.new("RGB", (64, 64), (seed % 256, seed // 256 % 256, 128))
-
-    @property
-    def seed(self) -> int:
-        return self.request.seed
-
-    def png(self) -> bytes:
-        request = self.request
-        parameters = Parameters(
-            prompt=request.prompt,
-            negative_prompt=request.negative_prompt,
-            width=64,
-            height=64,
-            steps=request.steps,
-            cfg_scale=request.cfg_scale,
-            sampler=request.sampler,
-            scheduler=request.scheduler,
-            seed=request.seed,
-            model="hasty",
-        )
-        return encode_png(self.image, parameters)
+        return [drawn(request, self.name) for request in requests]
 
 
 def write_down_what_happens(queue: FairQueue, happened: TextIO) -> None:
@@ -103,14 +67,6 @@ def write_down_what_happens(queue: FairQueue, happened: TextIO) -> None:
     queue.put, queue.take = noted_put, noted_take  # type: ignore[method-assign]
 
 
-async def watch_the_loop(lags: array[float]) -> None:
-    """How much later than asked for the loop comes back, again and again."""
-    while True:
-        asked = time.perf_counter()
-        await asyncio.sleep(LOOK_EVERY)
-        lags.append(time.perf_counter() - asked - LOOK_EVERY)
-
-
 async def main() -> None:
     settings = Settings.read()
     point_discord_at(settings.discord_api_url, settings.discord_gateway_url)
@@ -124,7 +80,7 @@ async def main() -> None:
     with Path(os.environ["HAPPENED"]).open("w") as happened:
         write_down_what_happens(client.queue, happened)
         running = asyncio.create_task(client.start(os.environ["DISCORD_TOKEN"]))
-        watching = asyncio.create_task(watch_the_loop(lags))
+        watching = asyncio.create_task(watch_the_loop(lags.append))
         told_to_end = asyncio.create_task(ending.wait())
         await asyncio.wait({told_to_end, running}, return_when=asyncio.FIRST_COMPLETED)
         watching.cancel()

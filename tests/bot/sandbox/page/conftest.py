@@ -7,16 +7,13 @@ import shutil
 from collections.abc import AsyncIterator
 from typing import Any
 
-import discord
 import pytest
 import pytest_asyncio
-from discord.gateway import DiscordWebSocket
-from discord.http import Route
 from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_playwright, expect
 
-from bot.discord_endpoints import point_discord_at
 from bot.sandbox import Channel, StandIn, User
-from tests.bot.sandbox.conftest import DOCUMENT, Answer, Stage
+from tests.bot.conftest import checked_standin
+from tests.bot.sandbox.conftest import Answer, Stage
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -132,13 +129,8 @@ async def new_screen(browser: Browser, address: str, **options: Any) -> Screen:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def standin(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[StandIn]:
-    monkeypatch.setattr(Route, "BASE", Route.BASE)
-    monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", DiscordWebSocket.DEFAULT_GATEWAY)
-    monkeypatch.setattr(discord.asset.Asset, "BASE", discord.asset.Asset.BASE)
-    async with StandIn(openapi=DOCUMENT if DOCUMENT.exists() else None) as standin:
-        point_discord_at(standin.api_url, standin.gateway_url)
+    async with checked_standin(monkeypatch) as standin:
         yield standin
-    assert standin.openapi is None or not standin.openapi.violations
 
 
 @pytest_asyncio.fixture(loop_scope="session")
