@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from bot.prompting.wildcards import expansions, has_wildcards
@@ -40,6 +41,7 @@ LEAST_CFG_SCALE = 1.0
 """Below it the negative prompt is drawn instead of avoided, so a policy that uses these rules has to refuse less."""
 
 MOST_COMBINATIONS = 32
+REMEMBERED_TEXTS = 128
 _CHARACTERS_OF_COMBINATIONS = 20_000
 
 
@@ -159,9 +161,8 @@ class _Terms:
     def of(cls, *texts: str) -> _Terms:
         found: dict[Kind, dict[str, None]] = {kind: {} for kind in Kind}
         for text in texts:
-            for reading in _readings(text):
-                for kind, term in _terms(fold(reading)):
-                    found[kind][term] = None
+            for kind, term in _terms_of_text(text):
+                found[kind][term] = None
         return cls(found)
 
     def first(self, kind: Kind) -> str:
@@ -169,6 +170,12 @@ class _Terms:
 
     def all(self, kind: Kind) -> tuple[str, ...]:
         return tuple(self.found[kind])
+
+
+@lru_cache(REMEMBERED_TEXTS)
+def _terms_of_text(text: str) -> tuple[tuple[Kind, str], ...]:
+    """Remembered, as several rules ask of one text, when it is accepted, drawn and posted."""
+    return tuple(dict.fromkeys(found for reading in _readings(text) for found in _terms(fold(reading))))
 
 
 def _terms(folded: str) -> Iterator[tuple[Kind, str]]:

@@ -329,6 +329,11 @@ def test_folding_is_stable_and_bounded(text: str) -> None:
     assert fold(fold(text)) == fold(text)
 
 
+@given(st.text(st.characters(codec="ascii")))
+def test_plain_ascii_folds_as_beside_other_letters(text: str) -> None:
+    assert fold(text) + "e" == fold(text + "é")
+
+
 @pytest.mark.parametrize(
     "part",
     [
