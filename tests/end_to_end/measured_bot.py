@@ -17,7 +17,7 @@ from typing import Any
 
 from PIL import Image, ImageFilter
 
-from bot.client import AnimaClient
+from bot.client import AnimaClient, keep_what_is_loaded
 from bot.discord_endpoints import point_discord_at
 from bot.prompting import TagIndex
 from bot.settings import Settings
@@ -58,6 +58,7 @@ async def main() -> None:
     database = await Database.open(settings.database_url)
     client = AnimaClient(settings, database, EngineProcess(load), TagIndex.load())
     client._connection.guild_ready_timeout = 0.01
+    keep_what_is_loaded()
     lags: list[float] = []
     decoded: dict[int, float] = {}
     keep = client.worker._keep

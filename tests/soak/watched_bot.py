@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from bot.client import AnimaClient
+from bot.client import AnimaClient, keep_what_is_loaded
 from bot.discord_endpoints import point_discord_at
 from bot.prompting import TagIndex
 from bot.queue import FairQueue, Waiting
@@ -74,6 +74,7 @@ async def main() -> None:
     database = await Database.open(settings.database_url)
     client = AnimaClient(settings, database, EngineProcess(load), TagIndex.load())
     client._connection.guild_ready_timeout = 0.01
+    keep_what_is_loaded()
     lags = array("d")
     ending = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
