@@ -18,6 +18,7 @@ const typing = document.getElementById("typing");
 let endFollowing = () => {};
 let typingTimer = null;
 let missed = null; // what happened while a channel was being loaded; null: nothing is
+let shown = ""; // user and channel, as the address has them
 let opening = 0; // how many channels were opened; only the last one is shown
 let refresh = Promise.resolve();
 
@@ -75,13 +76,15 @@ async function openChannel(channelId) {
   if (number !== opening) return;
   store.channel = store.channels.get(channelId);
   store.commands = commands;
-  history.replaceState(null, "", `#${session.userId}/${channelId}`);
+  const here = `#${session.userId}/${channelId}`;
+  history.replaceState(null, "", here);
   markRead(channelId);
   drawSidebar();
   drawHeader();
   showMessages(messages);
   typing.textContent = "";
-  resetComposer();
+  if (here !== shown) resetComposer(); // else it was loaded anew, and what is being typed stays
+  shown = here;
   const since = missed ?? [];
   missed = null;
   since.forEach(happened);

@@ -234,6 +234,29 @@ async def test_the_page_comes_back_with_the_server(browser: Browser, stage: Stag
         await restarted.stop()
 
 
+async def test_a_command_that_is_being_written_outlasts_the_server(browser: Browser, stage: Stage) -> None:
+    async with StandIn() as first:
+        world, port = first.world, int(first.host.rsplit(":", 1)[1])
+        point_discord_at(first.api_url, first.gateway_url)
+        earlier = Stage(first)
+        await earlier.start()
+        await first.say(world.bob, world.general, "before")
+        screen = await new_screen(browser, first.page_url)
+        await screen.open(world.alice, world.general)
+        await screen.pick_command("anima imagine")
+        await screen.type("1girl")
+        await earlier.stop()
+    async with StandIn(port=port) as second:
+        point_discord_at(second.api_url, second.gateway_url)
+        restarted = Stage(second)
+        await restarted.start()
+        await expect(screen.messages).to_have_count(0)
+        await screen.press("Enter")
+        await expect(screen.last.locator(".picture img")).to_be_visible()
+        await screen.page.context.close()
+        await restarted.stop()
+
+
 async def test_the_page_misses_nothing_when_only_the_connection_breaks(stage: Stage, screen: Screen) -> None:
     world = stage.discord.world
     await screen.page.context.set_offline(True)
