@@ -179,8 +179,13 @@ def fuzz(target: Target, name: str, count: int, seconds: float, seed: int, fault
     return len(found)
 
 
-def fuzz_by_coverage(target: Target, count: int) -> None:
+def fuzz_by_coverage(target: Target, count: int, seed: int, corpus: Path) -> None:
+    """Does not return: the process ends with the last case, or with the first fault, which is kept as `crash-…`."""
     import atheris  # type: ignore[import-not-found, unused-ignore]
+
+    corpus.mkdir(parents=True, exist_ok=True)
+    for number, case in enumerate(target.seeds):
+        (corpus / f"seed-{number}").write_bytes(case)
 
     atheris.instrument_all()
 
@@ -188,7 +193,8 @@ def fuzz_by_coverage(target: Target, count: int) -> None:
         if (fault := fault_of(target, case)) is not None:
             raise RuntimeError(fault)
 
-    atheris.Setup([sys.argv[0], f"-runs={count}"], one)
+    settings = (f"-runs={count}", f"-seed={seed}", f"-max_len={target.longest}")
+    atheris.Setup([sys.argv[0], *settings, str(corpus)], one)
     atheris.Fuzz()
 
 
@@ -200,7 +206,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--faults", type=Path, default=Path("faults"), help="where cases that are faults are kept")
     parser.add_argument("--again", type=Path, nargs="*", help="read these files instead")
-    parser.add_argument("--coverage", action="store_true", help="let atheris choose the cases")
+    parser.add_argument("--coverage", action="store_true", help="let atheris choose the cases, for one target")
+    parser.add_argument("--corpus", type=Path, default=Path("corpus"), help="where atheris keeps what leads it on")
     said: Any = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable()
@@ -216,7 +223,7 @@ def main() -> None:
                 faults += fault is not None
                 print(f"{path}: {fault or 'ok'}")
         elif said.coverage:
-            fuzz_by_coverage(target, said.cases)
+            fuzz_by_coverage(target, said.cases, said.seed, said.corpus / name)
         else:
             faults += fuzz(target, name, said.cases, said.seconds, said.seed, said.faults)
     sys.exit(bool(faults))
