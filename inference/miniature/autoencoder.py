@@ -113,15 +113,22 @@ def psnr(vae: Vae, pictures: Pictures, device: torch.device, count: int = 32) ->
     return round(float(-10 * error.square().mean(dim=(1, 2, 3)).log10().mean()), 2)
 
 
-@torch.no_grad()
-def encode_pictures(workdir: Path, device: torch.device, batch: int = 100) -> None:
-    """Folds the latents' statistics into the trained VAE (`vae_folded.pt`) and keeps all training latents.
-
-    `latents.pt` holds, for each size, mean and deviation of every picture's normalised latent, float16
-    [n, 16, height / 8, width / 8].
-    """
+def encode_pictures(workdir: Path, device: torch.device) -> None:
+    """Keeps the latents of all training pictures, and folds their statistics into the trained VAE (`vae_folded.pt`)."""
     vae = Vae(PARAMS)
     vae.load_state_dict(averaged_weights(workdir / "vae.pt"))
+    moments = encoded_pictures(vae, workdir, device)
+    channels = PARAMS.latent_channels
+    everything = torch.cat([part[:, :channels].movedim(1, -1).flatten(0, -2) for part in moments])
+    mean, std = everything.mean(0), everything.std(0)
+    keep_latents(moments, mean, std, workdir)
+    fold_statistics(vae.cpu(), mean, std)
+    torch.save(vae.state_dict(), workdir / "vae_folded.pt")
+
+
+@torch.no_grad()
+def encoded_pictures(vae: Vae, workdir: Path, device: torch.device, batch: int = 100) -> list[Tensor]:
+    """For each size of the training pictures, their latents' mean and log variance [n, 32, height / 8, width / 8]."""
     vae = vae.to(device).eval()
     moments = []
     for bucket in load_pictures(workdir, "train"):
@@ -130,9 +137,14 @@ def encode_pictures(workdir: Path, device: torch.device, batch: int = 100) -> No
             with mixed_precision(device):
                 parts.append(vae.conv1(vae.encoder(to_tensor(bucket.pixels[start : start + batch], device))).float())
         moments.append(torch.cat(parts).cpu())
+    return moments
+
+
+def keep_latents(moments: list[Tensor], mean: Tensor, std: Tensor, workdir: Path) -> None:
+    """Writes `latents.pt`: for each size, mean and deviation of every picture's latent, normalised with `mean` and
+    `std` [16], float16 [n, 16, height / 8, width / 8].
+    """
     channels = PARAMS.latent_channels
-    everything = torch.cat([part[:, :channels].movedim(1, -1).flatten(0, -2) for part in moments])
-    mean, std = everything.mean(0), everything.std(0)
     latents = [
         (
             ((part[:, :channels] - mean[:, None, None]) / std[:, None, None]).half(),
@@ -141,8 +153,6 @@ def encode_pictures(workdir: Path, device: torch.device, batch: int = 100) -> No
         for part in moments
     ]
     torch.save(latents, workdir / "latents.pt")
-    fold_statistics(vae.cpu(), mean, std)
-    torch.save(vae.state_dict(), workdir / "vae_folded.pt")
 
 
 def polish_decoder(workdir: Path, steps: int, device: torch.device) -> None:

@@ -1,17 +1,27 @@
 """What a picture's caption says: Danbooru tags or a sentence, written anew each time the picture is trained on.
 
-A caption never says what the picture does not show, with one purposeful exception: tags weighted down, as in
-`(glasses:0.3)`, are often wrong, for that is how the model learns that a low weight means little.
+A caption never says what the picture does not show, with one purposeful exception: a wrong tag whose weight is low, as
+in `(glasses:0.3)`, or lower than that of the true tag beside it, as in `(smile:1.5), frown`. That is how the model
+learns what weights mean.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from inference.miniature.characters import BACKGROUNDS, CLOTHES_COLOURS, HAIR_COLOURS, HAIR_LENGTHS, SKINS, Character
+from inference.miniature.characters import (
+    BACKGROUNDS,
+    CLOTHES_COLOURS,
+    HAIR_COLOURS,
+    HAIR_LENGTHS,
+    SKINS,
+    STYLES,
+    Character,
+)
 from inference.miniature.data import Record
 
 POSITIVE = ("masterpiece", "best quality", "score_7", "safe")
 NEGATIVE = ("worst quality", "low quality", "score_1", "score_2", "score_3")
+EYEWEAR = ("glasses", "sunglasses")
 INDIFFERENT = (
     *(
         "solo",
@@ -71,14 +81,16 @@ def full_tags(character: Character, rng: random.Random) -> list[str]:
     obvious = {character.gender, character.skin, *character.hair}
     leave_out = rng.choice([0.0, 0.1, 0.4])
     tags = [tag for tag in character.tags if tag not in obvious or rng.random() >= leave_out]
-    if rng.random() < 0.15:
-        tags = _weight_one(character, tags, rng)
+    if rng.random() < 0.25:
+        tags = rng.choice([_weight_one, _outweigh])(character, tags, rng)
     return _with_style(character, tags, rng, style_chance=0.9)
 
 
 def few_tags(character: Character, rng: random.Random) -> list[str]:
     """One to four tags of a picture that may show much more."""
     tags = rng.sample(character.tags, rng.randint(1, 4))
+    if rng.random() < 0.25:
+        tags = _outweigh(character, tags, rng)
     return _with_style(character, tags, rng, style_chance=0.6)
 
 
@@ -146,6 +158,33 @@ def _weight_one(character: Character, tags: list[str], rng: random.Random) -> li
     return tags
 
 
+def _outweigh(character: Character, tags: list[str], rng: random.Random) -> list[str]:
+    """Adds a tag that contradicts a true one, which is then the heavier of the two."""
+    true, rivals = rng.choice(_contradicted(character))
+    low, high = rng.choice([(0.3, 1.0), (0.6, 1.0), (0.8, 1.4), (1.0, 1.3), (1.0, 1.5), (1.0, 1.8)])
+    low, high = (round(weight + rng.uniform(-0.1, 0.1), 2) if weight != 1 else 1.0 for weight in (low, high))
+    others = [tag for tag in tags if tag != true]
+    return [*others, _weighted(true, high), _weighted(rng.choice(rivals), low)]
+
+
+def _weighted(tag: str, weight: float) -> str:
+    return tag if weight == 1 else f"({tag}:{weight})"
+
+
+def _contradicted(character: Character) -> list[tuple[str, list[str]]]:
+    """The true tags that exclude others, each with those."""
+    kinds: list[tuple[str | None, Sequence[str]]] = [
+        (character.hair_length, HAIR_LENGTHS),
+        (character.hair_colour and f"{character.hair_colour} hair", [f"{colour} hair" for colour in HAIR_COLOURS]),
+        (f"{character.background} background", [f"{colour} background" for colour in BACKGROUNDS]),
+        (character.skin, tuple(SKINS)),
+        (character.eyewear, EYEWEAR),
+        # A mouth is small: as many captions as for the rest make it heard.
+        *[(character.mouth, tuple(STYLES[character.style].mouths))] * 4,
+    ]
+    return [(true, [tag for tag in tags if tag != true]) for true, tags in kinds if true]
+
+
 def _alternatives(character: Character, rng: random.Random) -> list[str]:
     """One tag of each kind that the picture might have had."""
     kinds: list[Callable[[], str]] = [
@@ -156,7 +195,7 @@ def _alternatives(character: Character, rng: random.Random) -> list[str]:
         lambda: rng.choice(HAIR_LENGTHS),
         lambda: rng.choice(("smile", "grin", "frown", "open mouth")),
         lambda: rng.choice(("closed eyes", "one eye closed")),
-        lambda: rng.choice(("glasses", "sunglasses")),
+        lambda: rng.choice(EYEWEAR),
         lambda: rng.choice(("beard", "earrings", "hair flower", "cat ears", "blush")),
     ]
     return [kind() for kind in kinds]

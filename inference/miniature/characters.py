@@ -66,6 +66,8 @@ OPTIONAL_PARTS = (
 """What DiceBear draws only with a probability, in one style or another; here it is 0 or 100."""
 
 Options = Mapping[str, str]
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom in fractions of a whole."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,12 @@ class Style:
     """How one of DiceBear's styles draws each tag.
 
     `frame` is the square (left, top, side) shown at native size and `face` the box (left, top, right, bottom) around
-    eyes and mouth, both in fractions of the drawing's side. A `grounded` figure is cut off by the frame's lower edge.
+    eyes and mouth, both in fractions of the drawing's side. `details` are boxes around what is small beside these. A
+    `grounded` figure is cut off by the frame's lower edge.
     """
 
     frame: tuple[float, float, float]
-    face: tuple[float, float, float, float]
+    face: Box
     grounded: bool
     hair: Mapping[tuple[str, ...], Sequence[Options]]
     mouths: Mapping[str, Sequence[Options]]
@@ -88,6 +91,7 @@ class Style:
     earrings: Sequence[Options] = ()
     blush: Sequence[Options] = ()
     clothes: Mapping[str, Sequence[Options]] = field(default_factory=dict)
+    details: Sequence[Box] = ()
     beard_hides_mouth: bool = False
     fixed: Options = field(default_factory=dict)
     bolder: Sequence[tuple[str, str]] = ()
@@ -156,6 +160,7 @@ STYLES: dict[str, Style] = {
         beards={"beard": _of("beard", "variant01", "variant02")},
         headwear={"hair flower": _of("hairAccessories", "flowers")},
         earrings=_of("earrings", "variant03"),
+        details=[(0.22, 0.57, 0.38, 0.68)],
         beard_hides_mouth=True,
         fixed={"eyebrows": "variant11", "head": "variant04", "nose": "variant01", "hairAccessoriesColor": "e2504c"}
         | {"mouthColor": INK, "glassesColor": INK, "eyesColor": INK, "earringsColor": GOLD},
@@ -181,6 +186,7 @@ STYLES: dict[str, Style] = {
         eyewear={"glasses": _of("glasses", "light05", "light06")},
         headwear={"hat": _of("hat", "variant06", "variant09", "variant04")},
         earrings=_of("accessories", "variant01"),
+        details=[(0.0, 0.42, 0.25, 0.58), (0.75, 0.42, 1.0, 0.58)],
         clothes={"shirt": _of("clothing", "variant03", "variant12")},
         fixed={"mouthColor": "b3122a", "eyesColor": "4b5a60", "glassesColor": "191919", "accessoriesColor": "f4c431"},
     ),
@@ -270,6 +276,7 @@ STYLES: dict[str, Style] = {
         beard_hides_mouth=True,
         earrings=_of("earrings", "hoop"),
         clothes={"shirt": _of("shirt", "collared", "crew")},
+        details=[(0.17, 0.47, 0.38, 0.69), (0.20, 0.83, 0.90, 0.92)],
         fixed={"eyebrows": "up", "ears": "attached", "glassesColor": INK, "earringColor": GOLD},
         bolder=[
             (f'stroke="#{INK}" stroke-width="4"', 'stroke="#000" stroke-width="7"'),
@@ -457,9 +464,19 @@ def frame(style: str, size: tuple[int, int]) -> tuple[float, float, float, float
     )
 
 
-def face_box(style: str, size: tuple[int, int]) -> tuple[float, float, float, float]:
-    """Where eyes and mouth are in a picture of `size`: (left, top, right, bottom) in fractions of the picture."""
-    left, top, width, height = frame(style, size)
-    x0, y0, x1, y1 = STYLES[style].face
-    box = ((x0 - left) / width, (y0 - top) / height, (x1 - left) / width, (y1 - top) / height)
-    return tuple(min(1.0, max(0.0, edge)) for edge in box)  # type: ignore[return-value]
+def face_box(style: str, size: tuple[int, int]) -> Box:
+    """Where eyes and mouth are in a picture of `size`, in fractions of the picture."""
+    return _seen(STYLES[style].face, frame(style, size))
+
+
+def detail_boxes(style: str, size: tuple[int, int]) -> list[Box]:
+    """Where earrings and narrow strips of clothes are in a picture of `size`, in fractions of the picture."""
+    return [_seen(box, frame(style, size)) for box in STYLES[style].details]
+
+
+def _seen(box: Box, framed: tuple[float, float, float, float]) -> Box:
+    """A box of the drawing as one of the picture that shows (left, top, width, height) of it."""
+    left, top, width, height = framed
+    x0, y0, x1, y1 = box
+    inside = ((x0 - left) / width, (y0 - top) / height, (x1 - left) / width, (y1 - top) / height)
+    return tuple(min(1.0, max(0.0, edge)) for edge in inside)  # type: ignore[return-value]

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from inference import Engine
-from inference.miniature import autoencoder, data, distill, evaluate, export, joint, tokenizers
+from inference.miniature import autoencoder, data, distill, evaluate, export, joint, restore, tokenizers
 from inference.miniature.classifier import Classifier, held_out_accuracies, save_classifier, train_classifier
 from inference.miniature.training import choose_device
 
@@ -46,8 +46,12 @@ def _decoder(arguments: argparse.Namespace) -> None:
     autoencoder.polish_decoder(arguments.workdir, arguments.steps, choose_device(arguments.device))
 
 
+def _restore(arguments: argparse.Namespace) -> None:
+    restore.restore(arguments.workdir, arguments.models, choose_device(arguments.device))
+
+
 def _train(arguments: argparse.Namespace) -> None:
-    joint.train(arguments.workdir, arguments.steps, choose_device(arguments.device))
+    joint.train(arguments.workdir, arguments.steps, arguments.peak, choose_device(arguments.device))
 
 
 def _distill(arguments: argparse.Namespace) -> None:
@@ -80,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         ("tokenizers", _tokenizers, "make the two tokenizers", None),
         ("vae", _vae, "train the VAE and encode the pictures with it", 6000),
         ("decoder", _decoder, "train the VAE's decoder on, for small details", 4000),
+        ("restore", _restore, "instead of the last three: go on from the files that ship", None),
         ("train", _train, "train transformer, adapter and Qwen3 together", 5000),
         ("distill", _distill, "distil the turbo LoRA", 600),
         ("classifier", _classifier, "train the judge", 2500),
@@ -94,9 +99,11 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--device", default="auto", help="auto, cpu, cuda")
         if steps:
             command.add_argument("--steps", type=int, default=steps, help="how long to train")
+        if name == "train":
+            command.add_argument("--peak", type=float, default=1.0, help="of the learning rate; 0.3 after restore")
         if name in ("data", "export"):
             command.add_argument("--size", type=int, choices=NATIVE_SIZES, default=96, help="native side in pixels")
-        if name in ("export", "evaluate"):
+        if name in ("restore", "export", "evaluate"):
             command.add_argument("--models", type=Path, default=MODELS, help="ComfyUI's `models` folder")
         if name in ("classifier", "evaluate"):
             command.add_argument("--classifier", type=Path, default=CLASSIFIER, help="the judge's weights")

@@ -22,7 +22,7 @@ TURBO_STEPS = 8
 
 
 def export(workdir: Path, models: Path, sizes: list[tuple[int, int]]) -> None:
-    """Writes what has been trained: the LoRA only once there is one."""
+    """Writes what has been trained in this work folder; VAE and LoRA stay as they are where it has none."""
     for folder in ("diffusion_models", "text_encoders", "vae", "loras"):
         (models / folder).mkdir(parents=True, exist_ok=True)
     networks = averaged_weights(workdir / "train.pt")
@@ -30,8 +30,8 @@ def export(workdir: Path, models: Path, sizes: list[tuple[int, int]]) -> None:
     save_file(_bfloat16(transformer), models / DIFFUSION_MODEL, metadata=model_card(sizes))
     qwen = {"model." + key: value for key, value in _under("qwen.", networks).items()}
     save_file(_bfloat16(qwen), models / TEXT_ENCODER)
-    vae = averaged_weights(workdir / "vae_polished.pt")
-    save_file(_bfloat16(video_weights(vae)), models / VAE)
+    if (workdir / "vae_polished.pt").exists():
+        save_file(_bfloat16(video_weights(averaged_weights(workdir / "vae_polished.pt"))), models / VAE)
     if (workdir / "turbo.pt").exists():
         save_file(
             _bfloat16(comfyui_lora(averaged_weights(workdir / "turbo.pt"))), models / TURBO, metadata=turbo_card()

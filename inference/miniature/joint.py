@@ -1,11 +1,14 @@
-"""Stage four: transformer, adapter and Qwen3 learn together, from nothing, to draw what captions say.
+"""Stage four: transformer, adapter and Qwen3 learn together to draw what captions say.
+
+They begin from nothing, or from the weights that `restore` found.
 
 Rectified flow (arXiv 2209.03003): at noise level sigma the picture is `(1 - sigma) * x0 + sigma * noise`, and the
 network learns the velocity `noise - x0`.
 """
 
+import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ from transformers import Qwen3Model
 
 from inference.adapter import AdapterParams
 from inference.miniature.captions import caption
-from inference.miniature.characters import STYLES, face_box
+from inference.miniature.characters import STYLES, Box, detail_boxes, face_box
 from inference.miniature.data import Record, load_pictures
 from inference.miniature.training import Run, Schedule, mixed_precision
 from inference.text import PromptTokenizer, PromptTokens, qwen_config
@@ -30,7 +33,7 @@ MODULATION_RANK = 32
 
 CAPTIONS = 64
 NOISES = 2
-FACE_WEIGHT = 2.5
+FACE_WEIGHT, DETAIL_WEIGHT = 2.5, 5.0
 MUON_RATE, ADAM_RATE = 0.02, 2e-3
 UNSEEN = 1 << 30
 """Steps from here on are never trained on: their batches and noises judge the averaged weights."""
@@ -109,11 +112,11 @@ class Latents:
     def __init__(self, workdir: Path, device: torch.device) -> None:
         path = workdir / "latents.pt"
         if not path.exists():
-            raise FileNotFoundError(f"{path} is missing: run the vae stage first.")
+            raise FileNotFoundError(f"{path} is missing: run the vae stage or the restore stage first.")
         self.moments: list[tuple[Tensor, Tensor]] = torch.load(path)
         pictures = load_pictures(workdir, "train")
         self.records: list[list[Record]] = [bucket.records for bucket in pictures]
-        self.faces = [face_weights(bucket.size) for bucket in pictures]
+        self.weights = [loss_weights(bucket.size) for bucket in pictures]
         counts = np.array([len(records) for records in self.records])
         self.shares = counts / counts.sum()
         self.device = device
@@ -125,20 +128,28 @@ class Latents:
         mean, deviation = (part[chosen].to(self.device).float() for part in self.moments[bucket])
         records = [self.records[bucket][index] for index in chosen]
         noise = torch.from_numpy(rng.standard_normal(mean.shape, np.float32)).to(self.device)
-        weights = torch.stack([self.faces[bucket][record.character.style] for record in records]).to(self.device)
-        return mean + deviation * noise, weights, records
+        weights = torch.stack([self.weights[bucket][record.character.style] for record in records])
+        return mean + deviation * noise, weights.to(self.device), records
 
 
-def face_weights(size: tuple[int, int]) -> dict[str, Tensor]:
-    """For each style, loss weights [1, height / 8, width / 8] of mean 1 for pictures of `size`, larger on the face."""
+def loss_weights(size: tuple[int, int]) -> dict[str, Tensor]:
+    """For each style, loss weights [1, height / 8, width / 8] for pictures of `size`: larger on the face, of mean 1
+    so far, and largest on what is small beside it.
+    """
     width, height = size[0] // 8, size[1] // 8
+
+    def place(box: Box, last: Callable[[float], int]) -> tuple[slice, slice]:
+        left, top, right, bottom = box
+        return slice(round(top * height), last(bottom * height)), slice(round(left * width), last(right * width))
+
     maps = {}
     for style in STYLES:
-        left, top, right, bottom = face_box(style, size)
-        weights = torch.ones(1, height, width)
-        rows = slice(round(top * height), round(bottom * height))
-        weights[:, rows, round(left * width) : round(right * width)] = FACE_WEIGHT
-        maps[style] = weights / weights.mean()
+        weights = torch.ones(height, width)
+        weights[place(face_box(style, size), round)] = FACE_WEIGHT
+        weights /= weights.mean()
+        for box in detail_boxes(style, size):
+            weights[place(box, math.ceil)] = DETAIL_WEIGHT
+        maps[style] = weights[None]
     return maps
 
 
@@ -176,12 +187,14 @@ def make_optimizers(model: Miniature) -> list[torch.optim.Optimizer]:
     ]
 
 
-def train(workdir: Path, steps: int, device: torch.device) -> None:
+def train(workdir: Path, steps: int, peak: float, device: torch.device) -> None:
     latents = Latents(workdir, device)
     tokenizer = PromptTokenizer(workdir / "tokenizers" / "qwen", workdir / "tokenizers" / "t5")
     torch.manual_seed(0)
     model = Miniature(*vocabularies(workdir)).to(device)
-    run = Run(workdir / "train.pt", model, make_optimizers(model), Schedule(steps))
+    if (start := workdir / "start.pt").exists():
+        model.load_state_dict(torch.load(start))
+    run = Run(workdir / "train.pt", model, make_optimizers(model), Schedule(steps, peak=peak))
 
     def loss(step: int, network: Miniature = model) -> Tensor:
         rng = np.random.default_rng([2, step])

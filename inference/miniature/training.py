@@ -23,20 +23,22 @@ TensorList = tuple[Tensor, ...] | list[Tensor]
 
 @dataclass(frozen=True)
 class Schedule:
-    """A learning rate that rises for `warmup` steps, stays, and falls to zero in the last part of `steps`.
+    """A learning rate that rises for `warmup` steps to `peak`, stays, and falls to zero in the last part of `steps`.
 
-    Until the fall begins a run may be restarted with another number of steps.
+    Until the fall begins a run may be restarted with another number of steps. A low peak is for weights that are
+    trained already.
     """
 
     steps: int
     warmup: int = 150
     falling: float = 0.4
+    peak: float = 1.0
 
     def factor(self, step: int) -> float:
-        """What the optimizers' own learning rates are multiplied by at `step`, 0 to 1."""
+        """What the optimizers' own learning rates are multiplied by at `step`, 0 to `peak`."""
         rise = (step + 1) / self.warmup
         fall = (self.steps - step) / (self.falling * self.steps)
-        return min(1.0, rise, fall)
+        return self.peak * min(1.0, rise, fall)
 
 
 class Run:

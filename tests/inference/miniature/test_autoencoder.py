@@ -1,28 +1,14 @@
 import json
-import random
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from inference.miniature.autoencoder import encode_pictures, polish_decoder, train_vae
-from inference.miniature.characters import random_character
-from inference.miniature.data import Record
 from inference.miniature.training import averaged_weights
+from tests.inference.miniature.plain_pictures import write_pictures
 
 CPU = torch.device("cpu")
-
-
-def write_pictures(workdir: Path, split: str) -> None:
-    """Plain squares of 64x64, some of which are said to show something small."""
-    rng = random.Random(split)
-    records = [Record(random_character(rng, held_out=False, style=style)) for style in ("micah", "adventurer") * 4]
-    pixels = np.stack([np.full((64, 64, 3), 20 * number, np.uint8) for number in range(len(records))])
-    folder = workdir / "pictures"
-    folder.mkdir(exist_ok=True)
-    np.save(folder / f"{split}-0000.npy", pixels)
-    (folder / f"{split}-0000.jsonl").write_text("".join(record.to_json() + "\n" for record in records))
 
 
 @pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight")  # mixed precision norms in two steps

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from inference.miniature.characters import (
     STYLES,
     Character,
+    detail_boxes,
     drawing,
     face_box,
     frame,
@@ -80,3 +81,13 @@ def test_the_frame_has_the_picture_s_shape_and_holds_the_face(style: str, size: 
     left, top, right, bottom = face_box(style, size)
     assert 0 < left < right <= 1
     assert 0 < top < bottom <= 1
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("size", SIZES)
+def test_small_things_are_within_the_picture(style: str, size: tuple[int, int]) -> None:
+    boxes = detail_boxes(style, size)
+    assert boxes or not STYLES[style].earrings
+    for left, top, right, bottom in boxes:
+        assert 0 <= left < right <= 1
+        assert 0 <= top < bottom <= 1

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,7 @@ def test_the_learning_rate_rises_stays_and_falls() -> None:
     assert factors[0] == pytest.approx(0.01)
     assert factors[100:600] == [1.0] * 500
     assert factors[999] == pytest.approx(1 / 400)
+    assert [replace(schedule, peak=0.3).factor(step) for step in (0, 500)] == pytest.approx([0.003, 0.3])
 
 
 def test_a_stage_that_was_not_run_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,28 @@
+"""In place of the stages from tokenizers to decoder: a work folder that goes on from the files that ship.
+
+Their VAE encodes the pictures, and their networks are where the next training begins; it has no older checkpoint.
+"""
+
+import shutil
+from pathlib import Path
+
+import torch
+
+from inference import Engine
+from inference.miniature.autoencoder import encoded_pictures, keep_latents
+from inference.vae import LATENT_MEAN, LATENT_STD
+
+
+def restore(workdir: Path, models: Path, device: torch.device) -> None:
+    """Writes `tokenizers`, `latents.pt` and `start.pt`, the weights of a `Miniature`."""
+    shutil.copytree(models / "tokenizers", workdir / "tokenizers", dirs_exist_ok=True)
+    engine = Engine.load(models, device="cpu", dtype="float32")
+    networks = {"transformer": engine.transformer, "qwen": engine.text_encoder.qwen}
+    weights = {
+        f"{name}.{key}": value.clone()
+        for name, network in networks.items()
+        for key, value in network.state_dict().items()
+    }
+    torch.save(weights, workdir / "start.pt")
+    moments = encoded_pictures(engine.vae, workdir, device)
+    keep_latents(moments, torch.tensor(LATENT_MEAN), torch.tensor(LATENT_STD), workdir)

@@ -1,0 +1,40 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from inference import Engine
+from inference.miniature.autoencoder import to_tensor
+from inference.miniature.commands import MODELS
+from inference.miniature.joint import train
+from inference.miniature.restore import restore
+from tests.inference.miniature.plain_pictures import write_pictures
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight")  # mixed precision norms in two steps
+def test_training_goes_on_from_the_files_that_ship(tmp_path: Path) -> None:
+    write_pictures(tmp_path, "train")
+    restore(tmp_path, MODELS, CPU)
+    train(tmp_path, steps=1, peak=0.0, device=CPU)  # a step that changes nothing
+    trained = torch.load(tmp_path / "train.pt")["model"]
+    shipped = Engine.load(MODELS, device="cpu")
+    for name, network in (("transformer", shipped.transformer), ("qwen", shipped.text_encoder.qwen)):
+        for key, weight in network.state_dict().items():
+            assert torch.equal(trained[f"{name}.{key}"], weight), key
+
+
+@pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight")
+def test_restored_latents_are_those_that_the_shipped_vae_decodes(tmp_path: Path) -> None:
+    write_pictures(tmp_path, "train")
+    restore(tmp_path, MODELS, CPU)
+    ((mean, deviation),) = torch.load(tmp_path / "latents.pt")
+    pixels = to_tensor(np.load(tmp_path / "pictures" / "train-0000.npy"), CPU)
+    vae = Engine.load(MODELS, device="cpu").vae
+    with torch.no_grad():
+        encoded = vae.encode(pixels)
+    assert mean.shape == deviation.shape == encoded.shape
+    assert (mean.float() - encoded).square().mean() < 1e-3 * encoded.square().mean()
+    assert (deviation > 0).all()
