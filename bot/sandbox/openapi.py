@@ -75,6 +75,10 @@ class OpenApi:
 
     def check_request(self, method: str, route: str, body: Any) -> tuple[Complaint, ...]:
         """What is wrong with the JSON of a request (of a multipart request: with its `payload_json`)."""
+        if method.lower() not in self._paths.get(route, {}):
+            unknown = Complaint((), "UNKNOWN_ROUTE", f"The document has no {method} {route}.")
+            self.violations.append(Violation("request", method, route, (unknown,)))
+            return (unknown,)
         pointer = (method.lower(), "requestBody", "content", "application/json", "schema")
         return self._check("request", method, route, pointer, body, self._for_requests)
 

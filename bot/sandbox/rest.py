@@ -170,7 +170,10 @@ class Rest:
     ) -> Answer:
         try:
             if route is None or match is None:
-                known = any(r.pattern.fullmatch(request.path.removeprefix(PREFIX)) for r in _ROUTES)
+                path = request.path.removeprefix(PREFIX)
+                if self._openapi is not None:
+                    self._openapi.check_request(request.method, path, received.payload)
+                known = any(r.pattern.fullmatch(path) for r in _ROUTES)
                 raise ApiError(refusals.METHOD_NOT_ALLOWED if known else refusals.NOT_FOUND)
             if route.needs_bot_token and request.headers.get("Authorization") != f"Bot {self.world.application.token}":
                 raise ApiError(refusals.UNAUTHORIZED)

@@ -46,7 +46,8 @@ def openapi() -> Any:
         (CALLBACK, {"type": 9, "data": {"custom_id": "a"}}, ["data.title: This", "data.components: This"]),
         (CALLBACK, {"type": 8, "data": {"choices": [{"name": "", "value": 1}]}}, ["data.choices.0.name: ''"]),
         (("PUT", "/applications/{application_id}/commands"), [{}], ["0.name: This field is required"]),
-        (("POST", "/unknown"), {"anything": 1}, []),
+        (("POST", "/unknown"), {"anything": 1}, ["body: The document has no POST /unknown."]),
+        (("PUT", "/gateway"), None, ["body: The document has no PUT /gateway."]),
     ],
 )
 def test_complaints_are_about_what_was_meant(openapi: Any, operation: Any, body: Any, complaints: list[str]) -> None:
@@ -63,6 +64,14 @@ def test_answers_write_snowflakes_as_strings(openapi: Any) -> None:
     assert openapi.check_answer("GET", "/users/{user_id}", 200, {"id": 5})[0].code
     assert openapi.check_answer("GET", "/users/{user_id}", 404, {"code": 10013, "message": "Unknown User"}) == ()
     assert openapi.check_answer("GET", "/users/{user_id}", 404, {"code": "10013"})
+
+
+async def test_a_request_that_the_document_does_not_know_is_a_violation(standin: StandIn) -> None:
+    status, _ = await request_as_bot(standin, "POST", "/channels/12/sing", {})
+    assert status == 404
+    assert standin.openapi is not None
+    [violation] = standin.openapi.violations
+    assert str(violation).endswith("The document has no POST /channels/12/sing.")
 
 
 async def test_a_violation_is_recorded_and_answered_readably(standin: StandIn) -> None:
