@@ -81,16 +81,16 @@ def full_tags(character: Character, rng: random.Random) -> list[str]:
     obvious = {character.gender, character.skin, *character.hair}
     leave_out = rng.choice([0.0, 0.1, 0.4])
     tags = [tag for tag in character.tags if tag not in obvious or rng.random() >= leave_out]
-    if rng.random() < 0.25:
+    if rng.random() < 0.3:
         tags = rng.choice([_weight_one, _outweigh])(character, tags, rng)
     return _with_style(character, tags, rng, style_chance=0.9)
 
 
 def few_tags(character: Character, rng: random.Random) -> list[str]:
-    """One to four tags of a picture that may show much more."""
+    """One to five tags of a picture that may show much more."""
     tags = rng.sample(character.tags, rng.randint(1, 4))
-    if rng.random() < 0.25:
-        tags = _outweigh(character, tags, rng)
+    if rng.random() < 0.5:
+        tags = _outweigh(character, tags[1:], rng)
     return _with_style(character, tags, rng, style_chance=0.6)
 
 
@@ -179,8 +179,8 @@ def _contradicted(character: Character) -> list[tuple[str, list[str]]]:
         (f"{character.background} background", [f"{colour} background" for colour in BACKGROUNDS]),
         (character.skin, tuple(SKINS)),
         (character.eyewear, EYEWEAR),
-        # A mouth is small: as many captions as for the rest make it heard.
-        *[(character.mouth, tuple(STYLES[character.style].mouths))] * 4,
+        # A mouth is small: more captions than for all the rest make it heard.
+        *[(character.mouth, tuple(STYLES[character.style].mouths))] * 8,
     ]
     return [(true, [tag for tag in tags if tag != true]) for true, tags in kinds if true]
 
