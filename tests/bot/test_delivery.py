@@ -310,6 +310,20 @@ async def test_who_cannot_be_told_why_nothing_came_is_told_as_soon_as_discord_an
     assert fault.struck == 30
 
 
+@pytest.mark.usefixtures("_impatient")
+async def test_a_reason_whose_answer_was_lost_is_not_told_twice(stage: Stage) -> None:
+    job_id = await held(stage)
+    job = await stage.database.jobs.get(job_id)
+    stage.discord.delete_message(stage.discord.messages.get(job.message_id))
+    lost = stage.discord.faults.drop("POST", "^/channels/", when="after", times=7)
+    await stage.database.jobs.fail(job_id, "The engine broke down.")
+    stage.client.worker.apologise_later(await stage.database.jobs.get(job_id))
+    await until(lambda: _told(stage, job_id))
+    assert lost.struck == 7
+    told = [message for message in stage.discord.messages_in(stage.general) if "broke down" in message.text]
+    assert len(told) == 1
+
+
 async def test_who_was_not_told_before_a_restart_is_told_after_it(stage: Stage) -> None:
     job_id = await held(stage)
     await stage.database.jobs.fail(job_id, "The engine broke down.")

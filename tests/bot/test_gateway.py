@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -29,8 +30,8 @@ async def test_what_is_asked_while_it_is_broken_is_heard_after_resuming(stage: S
     stage.engine.let_go()
     await back(stage, "gateway_resumed", since)
     second = await until(lambda: stage.database.jobs.by_interaction(meanwhile.id))
-    for job_id in (first.id, second.id):
-        await stage.in_state(job_id, JobState.DELIVERED)
+    jobs = [await stage.in_state(job.id, JobState.DELIVERED) for job in (first, second)]
+    assert [job.attempts for job in jobs] == [1, 1]
     assert len(pictures(stage)) == 2
     assert stage.engine.starts == 1, "coming back begins nothing a second time"
 
@@ -44,13 +45,17 @@ async def test_a_session_that_is_invalid_is_begun_anew_and_nothing_twice(
     monkeypatch.setattr(stage.client, "before_identify_hook", at_once)
     stage.engine.hold()
     first = await stage.in_state((await stage.ask("first")).id, JobState.RUNNING)
+    waiting = await stage.ask("waiting")
     since = len(stage.discord.events.history)
+    ready = asyncio.create_task(stage.client.wait_for("ready", timeout=PATIENCE))
     stage.discord.gateway.invalidate()
-    stage.engine.let_go()
-    await stage.in_state(first.id, JobState.DELIVERED)
     await back(stage, "gateway_ready", since)
-    await stage.draw("after it")
-    assert len(pictures(stage)) == 2
+    await ready
+    after = await stage.ask("after it", stage.bob)
+    stage.engine.let_go()
+    jobs = [await stage.in_state(job.id, JobState.DELIVERED) for job in (first, waiting, after)]
+    assert [job.attempts for job in jobs] == [1, 1, 1], "what was in hand or in line is not picked up once more"
+    assert len(pictures(stage)) == 3
     assert stage.engine.starts == 1
 
 
@@ -59,6 +64,22 @@ async def test_an_interaction_that_is_told_twice_is_one_job(stage: Stage) -> Non
     asked = await stage.slash("imagine", prompt="once")
     job = await until(lambda: stage.database.jobs.by_interaction(asked.id))
     stage.discord.gateway.dispatch("INTERACTION_CREATE", stage.discord.interactions._payload(asked.interaction))
+    stage.engine.let_go()
+    await stage.in_state(job.id, JobState.DELIVERED)
+    await stage.draw("the next one")
+    assert len(pictures(stage)) == 2
+    assert await stage.database.jobs.live_of(stage.alice.id) == ()
+
+
+async def test_one_that_is_told_twice_is_one_job_even_if_discord_lets_it_be_acknowledged_twice(stage: Stage) -> None:
+    stage.engine.hold()
+    asked = await stage.slash("imagine", prompt="once")
+    job = await until(lambda: stage.database.jobs.by_interaction(asked.id))
+    taken = {"interaction": {"id": str(asked.id), "type": 2}}
+    acknowledged = stage.discord.faults.answer("POST", "^/interactions/", 200, taken)
+    stage.discord.gateway.dispatch("INTERACTION_CREATE", stage.discord.interactions._payload(asked.interaction))
+    assert "drawn already" in (await asked.followup()).content
+    assert acknowledged.struck == 1
     stage.engine.let_go()
     await stage.in_state(job.id, JobState.DELIVERED)
     await stage.draw("the next one")

@@ -62,6 +62,15 @@ async def test_a_form_that_fails_answers_even_if_it_was_opened_before_a_restart(
     assert "not by your fault" in (await sent.response()).content
 
 
+async def test_a_form_that_is_sent_to_a_bot_which_is_about_to_end_is_not_begun(stage: Stage) -> None:
+    stage.client.add_dynamic_items(OpensForm)
+    modal = await (await stage.press(await shown(stage, OpensForm()), "Open")).modal()
+    stage.client.answers.close()
+    sent = await stage.discord.submit(stage.alice, modal, {"Words": "smile"})
+    answer = await sent.response()
+    assert answer.is_ephemeral and "am back in a moment" in answer.content
+
+
 async def test_a_command_that_fails_answers_the_one_who_gave_it(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(*_: Any) -> None:
         raise RuntimeError("a bug")

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bot.client import LAST_MOMENT
 from bot.sandbox import Message, SentInteraction, StandIn
 from storage.database import Database
 from storage.jobs import Job
@@ -64,6 +65,12 @@ async def is_drawn(folder: Path, asked: SentInteraction) -> None:
 
 async def ended(process: Process) -> int:
     return await asyncio.wait_for(process.wait(), PATIENCE)
+
+
+async def goes_on_running(process: Process) -> None:
+    """For longer than one that waits for nothing that it has begun."""
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(process.wait(), 3 * LAST_MOMENT)
 
 
 async def jobs_of(folder: Path, *interactions: SentInteraction) -> list[Job]:
@@ -126,6 +133,35 @@ async def test_who_waits_is_told_and_drawn_after_the_restart_and_nothing_new_is_
         assert await ended(process) == 0
     assert [(job.state, job.attempts) for job in await jobs_of(tmp_path, *asked)] == [(JobState.DELIVERED, 1)] * 3
     assert len(with_picture(discord)) == 3
+
+
+async def test_an_answer_that_was_begun_is_finished_first(discord: StandIn, tmp_path: Path) -> None:
+    async with bot_process(discord, tmp_path, PRETENDING) as process:
+        await ask(discord, "before it")
+        await drawn(discord, "before it")
+        held = discord.faults.hold("POST", "^/interactions/", when="after")
+        asked = await ask(discord, "begun")
+        process.send_signal(signal.SIGTERM)
+        await goes_on_running(process)
+        held.release()
+        assert await ended(process) == 0
+    await shows(discord, GOES_ON)
+    assert [job.state for job in await jobs_of(tmp_path, asked)] == [JobState.QUEUED]
+
+
+async def test_a_picture_that_is_on_its_way_arrives_first(discord: StandIn, tmp_path: Path) -> None:
+    async with bot_process(discord, tmp_path, PRETENDING) as process:
+        held = discord.faults.hold("PATCH", "^/channels/", file="anima-")
+        asked = await ask(discord, "1girl")
+        async with asyncio.timeout(PATIENCE):
+            while not held.struck:
+                await asyncio.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        await goes_on_running(process)
+        held.release()
+        assert await ended(process) == 0
+    assert [job.state for job in await jobs_of(tmp_path, asked)] == [JobState.DELIVERED]
+    assert len(with_picture(discord)) == 1
 
 
 async def test_what_takes_longer_than_the_grace_goes_back_in_line_and_is_drawn_after_the_restart(

@@ -114,6 +114,30 @@ def test_a_listener_that_was_away_for_long_does_not_take_the_engine_for_hung(
     assert process.generate([REQUEST], lambda _progress: time.sleep(2 * SHORT))
 
 
+def test_time_in_which_both_processes_were_stopped_is_no_silence_of_the_engine(
+    started: list[EngineProcess], tmp_path: Path
+) -> None:
+    process = EngineProcess(partial(load, "nowhere", tmp_path / "bed"), Patience(conditioning=2.0))
+    started.append(process)
+    process.start()
+    pid = process.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    looks = 0
+
+    def looked() -> bool:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            time.sleep(3.0)
+        if looks == 4:
+            os.kill(pid, signal.SIGCONT)
+        return False
+
+    assert process.generate([REQUEST], cancelled=looked)
+    assert looks >= 4
+
+
 @pytest.mark.timeout(60)
 def test_one_that_froze_before_it_was_asked_is_ended_however_much_it_is_sent(
     started: list[EngineProcess], tmp_path: Path

@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from inference import Engine, GenerationRequest
 from inference.lora import Lora, MergedLoras
-from inference.request import CheckpointError
+from inference.request import CheckpointError, InvalidRequest
 from tests.golden import MODELS
 
 LAYER = "blocks.0.self_attn.q_proj"
@@ -66,6 +67,19 @@ def test_a_strength_of_zero_is_no_lora(engine: Engine) -> None:
     base = weights(engine)
     engine.use_loras([("lokr", 0.0)])
     assert all(torch.equal(base[name], tensor) for name, tensor in weights(engine).items())
+
+
+def test_a_link_to_a_file_elsewhere_is_followed_and_a_path_to_the_same_file_is_no_name(tmp_path: Path) -> None:
+    models = shutil.copytree(MODELS, tmp_path / "models")
+    outside = (models / "loras" / "lokr.safetensors").rename(tmp_path / "original.safetensors")
+    (models / "loras" / "linked.safetensors").symlink_to(outside)
+    engine = Engine.load(models, device="cpu")
+    request = GenerationRequest("1girl", width=64, height=64, steps=1, seed=7)
+    [plain, linked] = engine.generate([request, replace(request, loras=(("linked", 1.0),))])
+    assert not torch.equal(linked.latent, plain.latent)
+    for path in ("../../original", "../../original.safetensors", str(outside.with_suffix(""))):
+        with pytest.raises(InvalidRequest, match="there is no LoRA"):
+            engine.generate([replace(request, loras=((path, 1.0),))])
 
 
 def test_a_file_that_was_replaced_is_read_anew(tmp_path: Path) -> None:

@@ -27,6 +27,24 @@ def test_a_file_that_is_dropped_in_later_is_seen_and_one_that_is_taken_out_is_no
     assert lora_names(str(tmp_path)) == ["second"]
 
 
+def test_a_link_to_a_file_elsewhere_is_listed_under_its_own_name(tmp_path: Path) -> None:
+    outside = tmp_path / "elsewhere" / "original.safetensors"
+    outside.parent.mkdir()
+    outside.touch()
+    put(tmp_path / "models", "first.safetensors")
+    (tmp_path / "models" / "loras" / "linked.safetensors").symlink_to(outside)
+    assert lora_names(tmp_path / "models") == ["first", "linked"]
+
+
+def test_no_name_is_a_path_out_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "x.safetensors").touch()
+    put(tmp_path, "people/micah.safetensors")
+    (tmp_path / "loras" / "linked.safetensors").symlink_to(Path("..") / "x.safetensors")
+    names = lora_names(tmp_path)
+    assert names == ["linked", "people/micah"]
+    assert not {"../x", "people/../../x", str(tmp_path / "x")} & set(names)
+
+
 def test_without_a_folder_there_are_none(tmp_path: Path) -> None:
     assert lora_names(tmp_path / "nowhere") == []
 
