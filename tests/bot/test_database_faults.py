@@ -16,7 +16,7 @@ import pytest
 from bot import worker
 from bot.sandbox import StandIn
 from storage.schema import JobState
-from tests.bot.stage import Stage
+from tests.bot.stage import Stage, until
 from tests.storage.rules import broken_rules
 
 BUSY_SECONDS = 0.3
@@ -88,6 +88,24 @@ async def test_one_that_another_process_keeps_locked_is_waited_for(stage: Stage,
     await all_is_well(stage)
 
 
+async def test_what_was_posted_while_it_is_locked_is_written_down_afterwards(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "MOST_SURPRISES", 1)  # a locked database is none
+    await in_hand(stage)
+    posting = stage.discord.faults.hold("PATCH", "^/channels/", times=2, file="anima-")
+
+    async def both_held() -> bool:
+        return posting.struck == 2
+
+    stage.engine.let_go()
+    await until(both_held)
+    with locked(stage):
+        posting.release()
+        await asyncio.sleep(5 * BUSY_SECONDS)
+    await all_is_well(stage)
+
+
 async def test_a_command_that_finds_it_locked_is_told_so(stage: Stage) -> None:
     await in_hand(stage)
     with locked(stage):
@@ -99,7 +117,7 @@ async def test_a_command_that_finds_it_locked_is_told_so(stage: Stage) -> None:
     assert await stage.database.jobs.by_interaction(interaction.id) is None
 
 
-async def test_a_full_disk_keeps_pictures_waiting_until_there_is_room(stage: Stage) -> None:
+async def test_a_full_disk_keeps_pictures_waiting_until_there_is_room_and_commands_say_so(stage: Stage) -> None:
     job_id = await in_hand(stage)
     with full_disk():
         with pytest.raises(sqlite3.OperationalError):
@@ -108,4 +126,7 @@ async def test_a_full_disk_keeps_pictures_waiting_until_there_is_room(stage: Sta
         await asyncio.sleep(0.5)
         job = await stage.database.jobs.get(job_id)
         assert job is not None and job.state is JobState.RUNNING
+        interaction = await stage.slash("imagine", prompt="third")
+        assert "cannot get at my memory" in (await interaction.followup()).content
     await all_is_well(stage)
+    assert await stage.database.jobs.by_interaction(interaction.id) is None

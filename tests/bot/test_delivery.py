@@ -63,9 +63,11 @@ async def test_a_message_that_was_deleted_meanwhile_is_posted_anew(stage: Stage)
 
 async def test_a_token_of_fifteen_minutes_ago_is_not_needed(stage: Stage) -> None:
     job_id = await held(stage)
+    before = await stage.database.jobs.get(job_id)
     stage.discord.clock.turn(16 * 60)
     await delivered(stage, job_id)
-    assert len(await with_picture(stage)) == 1
+    [message] = await with_picture(stage)
+    assert message.id == before.message_id, "the job's own message shows it, and no new one"
 
 
 async def test_a_private_picture_whose_token_has_expired_comes_as_a_private_message(stage: Stage) -> None:
@@ -378,9 +380,11 @@ async def test_a_command_older_than_its_token_when_the_model_is_loaded_is_drawn_
 @pytest.mark.parametrize("permission", [Permissions.VIEW_CHANNEL, Permissions.SEND_MESSAGES, Permissions.ATTACH_FILES])
 async def test_a_permission_that_was_lost_meanwhile_loses_no_picture(stage: Stage, permission: int) -> None:
     job_id = await held(stage)
+    before = await stage.database.jobs.get(job_id)
     stage.discord.set_overwrite(stage.general, stage.discord.world.bot, deny=permission)
     await delivered(stage, job_id)
-    assert len([*await with_picture(stage), *await with_picture(stage, stage.alice)]) == 1
+    [message] = [*await with_picture(stage), *await with_picture(stage, stage.alice)]
+    assert message.id == before.message_id, "as long as its token lives, a job's own message can be reached"
     assert await spent(stage) == 1.0
 
 

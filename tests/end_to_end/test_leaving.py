@@ -198,7 +198,9 @@ async def test_a_second_signal_ends_the_grace(discord: StandIn, tmp_path: Path) 
 async def test_who_waits_for_the_model_to_be_loaded_is_not_left_without_an_answer(
     discord: StandIn, tmp_path: Path
 ) -> None:
-    async with bot_process(discord, tmp_path, PRETENDING, LOADING_SECONDS="3600") as process:
+    async with bot_process(
+        discord, tmp_path, PRETENDING, LOADING_SECONDS="3600", SHUTDOWN_GRACE_SECONDS="3600"
+    ) as process:
         asked = await ask(discord, "1girl")
         process.send_signal(signal.SIGTERM)
         assert "am back in a moment" in (await asked.followup()).content

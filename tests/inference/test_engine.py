@@ -257,3 +257,22 @@ def test_a_picture_that_cannot_be_decoded_whole_is_decoded_in_tiles(
     levels = [torch.tensor(list(picture.image.tobytes()), dtype=torch.float32) for picture in (wanted, tiled)]
     assert (levels[0] - levels[1]).abs().max() <= 1
     assert len(sizes) == 2
+
+
+def test_a_picture_for_which_there_is_too_little_room_is_decoded_in_tiles_at_once(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = replace(REQUEST, width=528, steps=1)
+    [picture] = engine.generate([request])
+    needed = engine.vae.decoding_bytes(picture.latent[None])
+    decode, widths = engine.vae.decode, []
+
+    def watched(latent: torch.Tensor) -> torch.Tensor:
+        widths.append(latent.shape[-1])
+        return decode(latent)
+
+    monkeypatch.setattr(engine.vae, "decode", watched)
+    for free in (needed, needed - 1):
+        monkeypatch.setattr("inference.engine.free_memory", lambda device, free=free: free)
+        engine.generate([request])
+    assert widths == [66, 64, 64]

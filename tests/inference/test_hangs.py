@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 from PIL import Image
 
@@ -66,6 +67,22 @@ def test_one_that_hung_can_be_started_again(started: list[EngineProcess], tmp_pa
     with pytest.raises(EngineDied):
         process.generate([REQUEST])
     assert start_and_draw(process) == 1
+
+
+def test_one_that_hangs_does_not_outlive_being_stopped(
+    started: list[EngineProcess], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inference.process.EXIT_GRACE", 1.0)
+    process = EngineProcess(partial(load, "nowhere", tmp_path / "bed"))
+    started.append(process)
+    process.start()
+    engine = psutil.Process(process.pid)
+    engine.suspend()
+    process.stop()
+    _, alive = psutil.wait_procs([engine], timeout=10)
+    for each in alive:
+        each.kill()
+    assert not alive
 
 
 @pytest.mark.timeout(60)  # far less than any patience

@@ -165,6 +165,21 @@ async def test_a_damaged_file_is_left_alone_even_where_a_log_waits_to_be_written
     assert sqlite_file.read_bytes() == content
 
 
+async def test_what_waits_in_the_log_of_a_damaged_file_is_not_written_into_it(sqlite_file, sqlite_url):
+    await filled(sqlite_url)
+    log = sqlite_file.with_name(f"{sqlite_file.name}-wal")
+    with closing(sqlite3.connect(sqlite_file)) as connection:
+        connection.execute("CREATE TABLE notes (words)")
+        connection.commit()
+        before, waiting = sqlite_file.read_bytes(), log.read_bytes()
+    middle = len(before) // 2 // 4096 * 4096
+    content = before[:middle] + b"\xaa" * 4096 * 4 + before[middle + 4096 * 4 :]
+    sqlite_file.write_bytes(content)
+    log.write_bytes(waiting)
+    assert "damaged" in await refusal(sqlite_url)
+    assert (sqlite_file.read_bytes(), log.read_bytes()) == (content, waiting)
+
+
 async def test_a_change_that_a_kill_cut_off_is_rolled_back_at_the_next_start(sqlite_file, sqlite_url, tmp_path):
     file = tmp_path / "before"
     with closing(sqlite3.connect(file)) as connection:
