@@ -17,7 +17,7 @@ import discord
 from discord import app_commands, ui
 
 from bot.language import say, speak_to
-from bot.leaving import Leaving
+from bot.leaving import Leaving, ToldTwice
 from bot.logs import about
 from storage.transactions import StorageUnavailable
 
@@ -46,9 +46,9 @@ class Commands(app_commands.CommandTree["AnimaClient"]):
         if interaction.type is discord.InteractionType.autocomplete:
             return True
         try:
-            interaction.client.answers.begin()
-        except Leaving as leaving:
-            await apologise(interaction, "a command", leaving)
+            interaction.client.answers.begin(interaction.id)
+        except (Leaving, ToldTwice) as reason:
+            await apologise(interaction, "a command", reason)
             return False
         return True
 
@@ -76,7 +76,7 @@ class Component(ui.DynamicItem[Any], template=r"(?!)"):
         job_id = getattr(self, "job_id", None)  # most are about one
         with about(*([] if job_id is None else [job_id])):
             try:
-                interaction.client.answers.begin()
+                interaction.client.answers.begin(interaction.id)
                 await self.used(interaction)
             except Exception as error:
                 await apologise(interaction, self.custom_id, error)
@@ -106,7 +106,7 @@ class Form(ui.Modal):
 
     async def on_submit(self, interaction: Asked) -> None:  # type: ignore[override]
         speak_to(interaction)
-        interaction.client.answers.begin()
+        interaction.client.answers.begin(interaction.id)
         await self.sent(interaction, _submitted(interaction))
 
     async def sent(self, interaction: Asked, values: Submitted) -> None:
@@ -132,6 +132,9 @@ def _submitted(interaction: Asked) -> Submitted:
 
 async def apologise(interaction: Asked, what: str, error: BaseException) -> None:
     """Log an error and tell the person, as far as they can still be reached."""
+    if isinstance(error, ToldTwice):
+        logger.info("interaction %d was told twice", interaction.id)
+        return
     if isinstance(error, Leaving):
         sentence = say(BACK_IN_A_MOMENT)
     elif isinstance(error, StorageUnavailable):

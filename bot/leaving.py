@@ -19,17 +19,30 @@ class Leaving(Exception):
     """What was asked for is not begun any more, because the bot is about to end."""
 
 
+class ToldTwice(Exception):
+    """Discord told of an interaction again, as it may after a lost connection."""
+
+
+REMEMBERED_INTERACTIONS = 1000
+
+
 class Answers:
     """The answers to interactions that are under way."""
 
     def __init__(self) -> None:
         self.closed = False
         self._under_way: set[asyncio.Task[Any]] = set()
+        self._begun: dict[int, None] = {}  # a set that keeps its order
 
-    def begin(self) -> None:
-        """The current task answers somebody. Raises Leaving once the answers are closed."""
+    def begin(self, interaction_id: int) -> None:
+        """The current task answers an interaction. Raises ToldTwice, and Leaving once the answers are closed."""
+        if interaction_id in self._begun:
+            raise ToldTwice
         if self.closed:
             raise Leaving
+        self._begun[interaction_id] = None
+        if len(self._begun) > REMEMBERED_INTERACTIONS:
+            del self._begun[next(iter(self._begun))]
         task = asyncio.current_task()
         assert task is not None
         self._under_way.add(task)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bot.leaving import Answers
 from bot.sandbox import Channel, Message
 from storage.schema import JobState
 from tests.bot.stage import PATIENCE, Stage, until
@@ -69,12 +70,15 @@ async def test_an_interaction_that_is_told_twice_is_one_job(stage: Stage) -> Non
     await stage.draw("the next one")
     assert len(pictures(stage)) == 2
     assert await stage.database.jobs.live_of(stage.alice.id) == ()
+    assert len(stage.discord.journal.find("POST", f"^/interactions/{asked.id}/")) == 1
+    assert not stage.discord.journal.find("POST", "^/webhooks/"), "who asked hears nothing of it"
 
 
-async def test_one_that_is_told_twice_is_one_job_even_if_discord_lets_it_be_acknowledged_twice(stage: Stage) -> None:
+async def test_one_that_a_bot_of_later_is_told_again_is_one_job(stage: Stage) -> None:
     stage.engine.hold()
     asked = await stage.slash("imagine", prompt="once")
     job = await until(lambda: stage.database.jobs.by_interaction(asked.id))
+    stage.client.answers = Answers()
     taken = {"interaction": {"id": str(asked.id), "type": 2}}
     acknowledged = stage.discord.faults.answer("POST", "^/interactions/", 200, taken)
     stage.discord.gateway.dispatch("INTERACTION_CREATE", stage.discord.interactions._payload(asked.interaction))
