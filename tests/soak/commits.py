@@ -44,17 +44,22 @@ def kill(bot: subprocess.Popen[str]) -> list[str]:
 
 
 async def storm(url: str, kills: int) -> list[str]:
-    """Kills so many bots over one database and looks at it after each. Returns what they said was done."""
+    """Kills so many bots over one database, and returns what they said was done.
+
+    Looks after each at what it said, and in the end at all of it.
+    """
     chance = random.Random()
     said: list[str] = []
     for seed in range(kills):
         bot = begin(url, seed)
         assert bot.stdout is not None
         assert [bot.stdout.readline() for _ in range(2)] == ["opening\n", "ready\n"]
-        said += [bot.stdout.readline().strip() for _ in range(chance.randrange(10, 50))]
+        lately = [bot.stdout.readline().strip() for _ in range(chance.randrange(10, 50))]
         time.sleep(chance.uniform(0, 0.01))
-        said += kill(bot)
-        await check(url, said)
+        lately += kill(bot)
+        await check(url, lately)
+        said += lately
+    await check(url, said)
     return said
 
 
