@@ -2,7 +2,7 @@
 
 A model with random weights is written to a temporary folder in the layout of the released files, and both sides load
 it from there. Before anything is timed the two must agree. Then they take turns, so that whatever else the machine
-does meets both alike. Peak memory is read in a fresh process for each side and each part.
+does meets both alike.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def compare(
         )
     calls = [partial(side.run, part, workload) for side in sides]
     measured = [
-        Measured(durations, peak_bytes(type(side), part, models, workload, side.device, side.dtype))
+        Measured(durations, peak_bytes(side, part, models, workload))
         for side, durations in zip(sides, alternate(calls, repeats, sides[0].device), strict=True)
     ]
     ours, theirs = measured if len(measured) == 2 else (measured[0], None)

@@ -12,7 +12,7 @@ import torch
 import torch._dynamo.utils
 
 from inference.benchmark.report import Compiled, Loop
-from inference.benchmark.timing import alternate, wait
+from inference.benchmark.timing import alternate
 from inference.benchmark.workload import Workload
 from inference.engine import Engine
 from inference.transformer import Context, Transformer
@@ -23,42 +23,40 @@ TURBO_STEPS = 8
 
 
 def measure_loop(engine: Engine, workload: Workload, repeats: int) -> Loop:
-    """Draw with er_sde, and see how much of the time is not the networks'.
-
-    On CUDA the device is waited for around every call of a network, so that the share is an upper bound.
-    """
+    """Draw with er_sde, and see how much of the time is not the networks'."""
     draw = partial(engine.generate, [workload.request("er_sde")])
     draw()
     inside: list[float] = []
 
     def timed_draw() -> None:
-        with _network_clock(engine) as seconds:
+        with _network_laps(engine) as laps:
             draw()
-        inside.append(sum(seconds))
+        inside.append(sum(_seconds(start, end) for start, end in laps))
 
     (durations,) = alternate([timed_draw], repeats, engine.device)
     shares = [1 - part / whole for part, whole in zip(inside, durations.seconds, strict=True)]
     return Loop(durations, tuple(shares))
 
 
+Moment = float | torch.cuda.Event
+
+
 @contextmanager
-def _network_clock(engine: Engine) -> Iterator[list[float]]:
-    """A list that grows by the seconds of each call of a network."""
+def _network_laps(engine: Engine) -> Iterator[list[tuple[Moment, Moment]]]:
+    """A list that grows by the beginning and the end of each call of a network."""
     networks = (
         (engine.text_encoder, "context"),
         (engine.transformer, "context"),
         (engine.transformer, "forward"),
         (engine.vae, "decode"),
     )
-    inside: list[float] = []
+    laps: list[tuple[Moment, Moment]] = []
 
     def timed(call: Callable[..., object]) -> Callable[..., object]:
         def timed_call(*arguments: object) -> object:
-            wait(engine.device)
-            start = time.perf_counter()
+            start = _now(engine.device)
             result = call(*arguments)
-            wait(engine.device)
-            inside.append(time.perf_counter() - start)
+            laps.append((start, _now(engine.device)))
             return result
 
         return timed_call
@@ -66,10 +64,27 @@ def _network_clock(engine: Engine) -> Iterator[list[float]]:
     for network, name in networks:
         setattr(network, name, timed(getattr(network, name)))
     try:
-        yield inside
+        yield laps
     finally:
         for network, name in networks:
             delattr(network, name)
+
+
+def _now(device: torch.device) -> Moment:
+    """On CUDA by the device's own clock, when its work gets here: to wait for it would itself take time."""
+    if device.type != "cuda":
+        return time.perf_counter()
+    event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+    event.record()
+    return event
+
+
+def _seconds(start: Moment, end: Moment) -> float:
+    if isinstance(start, torch.cuda.Event) and isinstance(end, torch.cuda.Event):
+        end.synchronize()
+        return float(start.elapsed_time(end)) / 1000
+    assert isinstance(start, float) and isinstance(end, float)
+    return end - start
 
 
 def measure_compiled(engine: Engine, context: Context, workload: Workload, repeats: int) -> Compiled:

@@ -1,4 +1,4 @@
-"""Peak memory of one part on one side, in a process of its own."""
+"""Peak memory of one part on one side: the weights that it uses, and its working memory."""
 
 from __future__ import annotations
 
@@ -15,44 +15,34 @@ from inference.benchmark.workload import Part, Workload
 CLEAR_REFS = Path("/proc/self/clear_refs")
 
 
-def peak_bytes(
-    side: type[Side], part: Part, models: Path, workload: Workload, device: torch.device, dtype: torch.dtype
-) -> int | None:
-    """The highest memory of one part, in a process of its own: the weights that it uses and its working memory.
+def peak_bytes(side: Side, part: Part, models: Path, workload: Workload) -> int | None:
+    """The highest memory of one part. PyTorch tells on CUDA what it allocates.
 
-    Working memory is what PyTorch allocates on CUDA, and on the CPU how much the resident memory of the process
-    rises; None where the system does not tell (anywhere but on Linux).
+    On the CPU it is how much the resident memory rises of a process that does nothing else; None where the system does
+    not tell (anywhere but on Linux).
     """
-    if device.type != "cuda" and not CLEAR_REFS.exists():
+    weights = sum(weight.nbytes for weight in side.weights(part))
+    if side.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(side.device)
+        before = torch.cuda.memory_allocated(side.device)
+        side.run(part, workload)
+        return weights + torch.cuda.max_memory_allocated(side.device) - before
+    if not CLEAR_REFS.exists():
         return None
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
         threads = torch.get_num_threads()
-        return fresh.submit(_peak_bytes, side, part, models, workload, device, dtype, threads).result()
+        return weights + fresh.submit(_rise, type(side), part, models, workload, side.dtype, threads).result()
 
 
-def _peak_bytes(
-    side: type[Side],
-    part: Part,
-    models: Path,
-    workload: Workload,
-    device: torch.device,
-    dtype: torch.dtype,
-    threads: int,
-) -> int:
+def _rise(side: type[Side], part: Part, models: Path, workload: Workload, dtype: torch.dtype, threads: int) -> int:
     torch.set_num_threads(threads)
-    loaded = side(models, device, dtype)
-    weights = sum(weight.nbytes for weight in loaded.weights(part))
+    loaded = side(models, torch.device("cpu"), dtype)
     # What is made once and stays, such as memory-mapped weights on their first use, is no working memory.
     loaded.run(part, replace(workload, width=32, height=32, steps=1))
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        loaded.run(part, workload)
-        return weights + torch.cuda.max_memory_allocated(device) - before
     CLEAR_REFS.write_text("5")  # the peak starts anew from what is resident now: proc_pid_clear_refs(5)
     before = _peak_resident_bytes()
     loaded.run(part, workload)
-    return weights + _peak_resident_bytes() - before
+    return _peak_resident_bytes() - before
 
 
 def _peak_resident_bytes() -> int:

@@ -123,13 +123,10 @@ def test_a_block_that_is_compiled_for_one_size_is_counted_for_each(models: Path)
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory is read from Linux's /proc")
-def test_peak_memory_holds_weights_and_more_for_a_larger_picture(models: Path) -> None:
-    small, large = (
-        peak_bytes(Ours, "vae", models, replace(TINY, width=side, height=side), CPU, torch.float32)
-        for side in (64, 512)
-    )
+def test_peak_memory_holds_weights_and_more_for_a_larger_picture(models: Path, ours: Ours) -> None:
+    small, large = (peak_bytes(ours, "vae", models, replace(TINY, width=side, height=side)) for side in (64, 512))
     assert small is not None and large is not None
-    weights = sum(weight.nbytes for weight in Ours(models, CPU, torch.float32).weights("vae"))
+    weights = sum(weight.nbytes for weight in ours.weights("vae"))
     pixels = 512 * 512 * TINY.vae_width * 4
     assert weights <= small < large
     assert large - small > pixels
