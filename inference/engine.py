@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from importlib.metadata import version
@@ -17,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from inference.checkpoint import IGNORED_TRANSFORMER_KEYS, ModelFiles, load_module, reading_sizes_off
+from inference.compiling import compile_blocks
 from inference.lora import Lora, MergedLoras
 from inference.lora_folder import lora_names, turbo_names
 from inference.metadata import Parameters, lora_hash, model_hash
@@ -75,8 +77,7 @@ class Engine:
         reader.shutdown(wait=False)
         self._read_lora = lru_cache(REMEMBERED_LORAS)(self._read_lora_file)
         if device.type == "cuda":
-            for block in self.transformer.blocks:
-                block.compile(dynamic=True)
+            compile_blocks(self.transformer)
 
     @classmethod
     def load(
@@ -121,6 +122,12 @@ class Engine:
             batch = _Batch(self, wanted, positions, on_progress, cancelled, on_stage or _nobody_asked)
             pictures.update(zip(positions, batch.draw_in_what_fits(), strict=True))
         return [pictures[i] for i in range(len(requests))]
+
+    def warm_up(self) -> None:
+        """On CUDA, have the blocks compiled now, with and without guidance; else the first pictures wait for it."""
+        if self.device.type == "cuda":
+            for cfg_scale in {self.native.cfg_scale, 1.0}:
+                self.generate([self.native.request("", width=64, height=64, steps=1, cfg_scale=cfg_scale)])
 
     @property
     def name(self) -> str:
@@ -302,13 +309,11 @@ class _Batch:
 
     def _decode(self, latent: Tensor) -> Tensor:
         vae = self.engine.vae
-        if vae.decoding_bytes(latent) > free_memory(self.engine.device):
-            return vae.decode_in_tiles(latent)
-        try:
-            return vae.decode(latent)
-        except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
-            return vae.decode_in_tiles(latent)
+        if vae.decoding_bytes(latent) <= free_memory(self.engine.device):
+            with suppress(torch.OutOfMemoryError):
+                return vae.decode(latent)
+            torch.cuda.empty_cache()  # only here: while the error is looked at, it holds what had been decoded so far
+        return vae.decode_in_tiles(latent)
 
     def _report(self, step: int, steps: int, x0: Tensor) -> None:
         if self.on_progress is None:

@@ -246,15 +246,20 @@ class EngineProcess:
 def load_engine(
     models: str, device: str, dtype: str, diffusion_model: str | None, classifier: str | None = None
 ) -> LocalEngine:
-    """`Engine.load`, importable without PyTorch; its pictures come judged where a `classifier` is named."""
+    """`Engine.load`, importable without PyTorch, and warm; its pictures come judged where a `classifier` is named."""
     from inference.engine import Engine, choose_device
 
+    def load() -> Engine:
+        engine = Engine.load(models, device, dtype, diffusion_model)
+        engine.warm_up()
+        return engine
+
     if classifier is None:
-        return Engine.load(models, device, dtype, diffusion_model)
+        return load()
     from inference.picture_classifier import JudgingEngine, PictureClassifier
 
     judge = PictureClassifier.load(classifier, choose_device(device))  # before the large files: it may be misnamed
-    return JudgingEngine(Engine.load(models, device, dtype, diffusion_model), judge)
+    return JudgingEngine(load(), judge)
 
 
 _CANCEL = "cancel"
