@@ -48,17 +48,29 @@ PARAMS = VaeParams(
     ),
 )
 
+Statistics = tuple[Tensor, Tensor]
+"""Mean and standard deviation of each channel of the latents, [16] both."""
 
-def train_vae(workdir: Path, steps: int, device: torch.device) -> None:
+ANIMA: Statistics = torch.tensor(LATENT_MEAN), torch.tensor(LATENT_STD)
+STANDARD: Statistics = torch.zeros(PARAMS.latent_channels), torch.ones(PARAMS.latent_channels)
+
+
+def train_vae(workdir: Path, steps: int, peak: float, device: torch.device) -> None:
+    """Trains from nothing, or from the VAE that `restore` found."""
     buckets = load_pictures(workdir, "train")
     held_out = load_pictures(workdir, "held_out")
     shares = bucket_shares(buckets)
     torch.manual_seed(0)
-    vae = Vae(PARAMS).to(device)
-    with torch.no_grad():
-        _bias(vae.conv1)[PARAMS.latent_channels :] = -5.0  # begin with hardly any latent noise
+    vae = Vae(PARAMS)
+    if (found := workdir / "vae_folded.pt").exists():
+        vae.load_state_dict(torch.load(found))
+        change_statistics(vae, ANIMA, STANDARD)
+    else:
+        with torch.no_grad():
+            _bias(vae.conv1)[PARAMS.latent_channels :] = -5.0  # begin with hardly any latent noise
+    vae.to(device)
     optimizer = torch.optim.AdamW(vae.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=1e-4)
-    run = Run(workdir / "vae.pt", vae, [optimizer], Schedule(steps, falling=0.6))
+    run = Run(workdir / "vae.pt", vae, [optimizer], Schedule(steps, falling=0.6, peak=peak))
 
     def loss(step: int) -> Tensor:
         rng = np.random.default_rng([1, step])
@@ -122,7 +134,7 @@ def encode_pictures(workdir: Path, device: torch.device) -> None:
     everything = torch.cat([part[:, :channels].movedim(1, -1).flatten(0, -2) for part in moments])
     mean, std = everything.mean(0), everything.std(0)
     keep_latents(moments, mean, std, workdir)
-    fold_statistics(vae.cpu(), mean, std)
+    change_statistics(vae.cpu(), (mean, std), ANIMA)
     torch.save(vae.state_dict(), workdir / "vae_folded.pt")
 
 
@@ -201,10 +213,10 @@ def _has_detail(record: Record) -> bool:
 
 
 @torch.no_grad()
-def fold_statistics(vae: Vae, mean: Tensor, std: Tensor) -> None:
-    """Changes the convolutions next to the latent so that latents of `mean` and `std` [16] get Anima's own."""
+def change_statistics(vae: Vae, before: Statistics, after: Statistics) -> None:
+    """Changes the convolutions next to the latent so that latents that had one mean and deviation get another."""
+    (mean, std), (wanted_mean, wanted_std) = before, after
     channels = len(mean)
-    wanted_mean, wanted_std = torch.tensor(LATENT_MEAN), torch.tensor(LATENT_STD)
     ratio = wanted_std / std
     vae.conv1.weight[:channels] *= ratio[:, None, None, None]
     bias = _bias(vae.conv1)

@@ -38,7 +38,7 @@ def _tokenizers(arguments: argparse.Namespace) -> None:
 
 def _vae(arguments: argparse.Namespace) -> None:
     device = choose_device(arguments.device)
-    autoencoder.train_vae(arguments.workdir, arguments.steps, device)
+    autoencoder.train_vae(arguments.workdir, arguments.steps, arguments.peak, device)
     autoencoder.encode_pictures(arguments.workdir, device)
 
 
@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--device", default="auto", help="auto, cpu, cuda")
         if steps:
             command.add_argument("--steps", type=int, default=steps, help="how long to train")
-        if name == "train":
+        if name in ("vae", "train"):
             command.add_argument("--peak", type=float, default=1.0, help="of the learning rate; 0.3 after restore")
         if name in ("data", "export"):
             command.add_argument("--size", type=int, choices=NATIVE_SIZES, default=96, help="native side in pixels")

@@ -7,10 +7,12 @@ has.
 
 import io
 import json
+import os
 import random
 import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import numpy as np
@@ -62,15 +64,21 @@ def make_pictures(workdir: Path, sizes: list[tuple[int, int]], train: int, held_
     folder.mkdir(parents=True, exist_ok=True)
     cycle = [sizes[0]] * (len(sizes) if len(sizes) > 1 else 1) + sizes[1:]
     jobs = [("train", number) for number in range(train)] + [("held_out", number) for number in range(held_out)]
-    for split, number in tqdm(jobs, unit="k", desc="pictures"):
+
+    def make(job: tuple[str, int]) -> None:
+        split, number = job
         path = folder / f"{split}-{number:04}.npy"
         if path.exists():
-            continue
+            return
         pixels, records = _chunk(split, number, cycle[number % len(cycle)], renderer)
         path.with_suffix(".jsonl").write_text("".join(record.to_json() + "\n" for record in records))
         with path.with_suffix(".part").open("wb") as file:
             np.save(file, pixels)
         path.with_suffix(".part").rename(path)
+
+    with ThreadPool(os.cpu_count()) as threads:  # the work is done by Node.js, in a process for each chunk
+        for _ in tqdm(threads.imap_unordered(make, jobs), total=len(jobs), unit="k", desc="pictures"):
+            pass
 
 
 def _chunk(split: str, number: int, size: tuple[int, int], renderer: Path) -> tuple[Pixels, list[Record]]:

@@ -1,6 +1,7 @@
 """In place of the stages from tokenizers to decoder: a work folder that goes on from the files that ship.
 
-Their VAE encodes the pictures, and their networks are where the next training begins; it has no older checkpoint.
+Their VAE encodes the pictures, and their networks are where the next training begins; it has no older checkpoint. The
+VAE may be trained on before the networks, for pictures of another size.
 """
 
 import shutil
@@ -9,12 +10,11 @@ from pathlib import Path
 import torch
 
 from inference import Engine
-from inference.miniature.autoencoder import encoded_pictures, keep_latents
-from inference.vae import LATENT_MEAN, LATENT_STD
+from inference.miniature.autoencoder import ANIMA, encoded_pictures, keep_latents
 
 
 def restore(workdir: Path, models: Path, device: torch.device) -> None:
-    """Writes `tokenizers`, `latents.pt` and `start.pt`, the weights of a `Miniature`."""
+    """Writes `tokenizers`, `vae_folded.pt`, `latents.pt` and `start.pt`, the weights of a `Miniature`."""
     shutil.copytree(models / "tokenizers", workdir / "tokenizers", dirs_exist_ok=True)
     engine = Engine.load(models, device="cpu", dtype="float32")
     networks = {"transformer": engine.transformer, "qwen": engine.text_encoder.qwen}
@@ -24,5 +24,5 @@ def restore(workdir: Path, models: Path, device: torch.device) -> None:
         for key, value in network.state_dict().items()
     }
     torch.save(weights, workdir / "start.pt")
-    moments = encoded_pictures(engine.vae, workdir, device)
-    keep_latents(moments, torch.tensor(LATENT_MEAN), torch.tensor(LATENT_STD), workdir)
+    torch.save(engine.vae.state_dict(), workdir / "vae_folded.pt")
+    keep_latents(encoded_pictures(engine.vae, workdir, device), *ANIMA, workdir)

@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 def test_the_decoder_learns_on_and_the_latents_stay_as_they_were(tmp_path: Path) -> None:
     write_pictures(tmp_path, "train")
     write_pictures(tmp_path, "held_out")
-    train_vae(tmp_path, 1, CPU)
+    train_vae(tmp_path, 1, 1.0, CPU)
     encode_pictures(tmp_path, CPU)
     polish_decoder(tmp_path, 12, CPU)
     before = torch.load(tmp_path / "vae_folded.pt")
