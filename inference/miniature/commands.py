@@ -51,11 +51,11 @@ def _restore(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    joint.train(arguments.workdir, arguments.steps, arguments.peak, choose_device(arguments.device))
+    joint.train(arguments.workdir, arguments.steps, arguments.peak, arguments.batch, choose_device(arguments.device))
 
 
 def _distill(arguments: argparse.Namespace) -> None:
-    distill.train_turbo(arguments.workdir, arguments.steps, choose_device(arguments.device))
+    distill.train_turbo(arguments.workdir, arguments.steps, arguments.batch, choose_device(arguments.device))
 
 
 def _classifier(arguments: argparse.Namespace) -> None:
@@ -101,6 +101,8 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--steps", type=int, default=steps, help="how long to train")
         if name in ("vae", "train"):
             command.add_argument("--peak", type=float, default=1.0, help="of the learning rate; 0.3 after restore")
+        if name in ("train", "distill"):
+            command.add_argument("--batch", type=int, default=64, help="captions a step; more for a GPU")
         if name in ("data", "export"):
             command.add_argument("--size", type=int, choices=NATIVE_SIZES, default=96, help="native side in pixels")
         if name in ("restore", "export", "evaluate"):

@@ -25,7 +25,6 @@ from inference.text import PromptTokenizer, PromptTokens
 from inference.transformer import Context
 
 RANK = 8
-BATCH = 64
 LEARNING_RATE = 1e-3
 STUDENT_STEPS = (6, 7, 8)
 TEACHER_STEPS = 3
@@ -55,7 +54,7 @@ def add_lora(model: Miniature) -> Miniature:
     return student
 
 
-def train_turbo(workdir: Path, steps: int, device: torch.device) -> None:
+def train_turbo(workdir: Path, steps: int, batch: int, device: torch.device) -> None:
     latents = Latents(workdir, device)
     tokenizer = PromptTokenizer(workdir / "tokenizers" / "qwen", workdir / "tokenizers" / "t5")
     teacher = Miniature(*vocabularies(workdir)).to(device)
@@ -70,12 +69,12 @@ def train_turbo(workdir: Path, steps: int, device: torch.device) -> None:
     def loss(step: int, network: nn.Module = student) -> Tensor:
         rng = np.random.default_rng([4, step])
         words = random.Random(step)
-        x0, weights, records = latents.batch(rng, BATCH)
+        x0, weights, records = latents.batch(rng, batch)
         prompts = [tokenizer(caption(record, words)) for record in records]
         generator = torch.Generator(device).manual_seed(step)
         noise = torch.randn(x0.shape, generator=generator, device=device)
         walk = sigmas(SCHEDULER, STUDENT_STEPS[step % len(STUDENT_STEPS)]).tolist()
-        places = torch.from_numpy(rng.integers(len(walk) - 1, size=BATCH)).to(device)
+        places = torch.from_numpy(rng.integers(len(walk) - 1, size=batch)).to(device)
         start, end = (torch.tensor(walk, device=device)[places + offset] for offset in (0, 1))
         x = torch.lerp(x0, noise, _spread(start))
         assert isinstance(network, Miniature)

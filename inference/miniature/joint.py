@@ -31,7 +31,6 @@ WIDTH, DEPTH, HEAD_DIM = 192, 6, 32
 TEXT_WIDTH, TEXT_DEPTH = 128, 2
 MODULATION_RANK = 32
 
-CAPTIONS = 64
 NOISES = 2
 FACE_WEIGHT, DETAIL_WEIGHT = 2.5, 5.0
 MUON_RATE, ADAM_RATE = 0.02, 2e-3
@@ -187,7 +186,8 @@ def make_optimizers(model: Miniature) -> list[torch.optim.Optimizer]:
     ]
 
 
-def train(workdir: Path, steps: int, peak: float, device: torch.device) -> None:
+def train(workdir: Path, steps: int, peak: float, batch: int, device: torch.device) -> None:
+    """`batch`: how many captions a step sees, each with NOISES noise levels."""
     latents = Latents(workdir, device)
     tokenizer = PromptTokenizer(workdir / "tokenizers" / "qwen", workdir / "tokenizers" / "t5")
     torch.manual_seed(0)
@@ -198,7 +198,7 @@ def train(workdir: Path, steps: int, peak: float, device: torch.device) -> None:
 
     def loss(step: int, network: Miniature = model) -> Tensor:
         rng = np.random.default_rng([2, step])
-        x0, weights, records = latents.batch(rng, CAPTIONS)
+        x0, weights, records = latents.batch(rng, batch)
         words = random.Random(step)
         prompts = [tokenizer(caption(record, words)) for record in records]
         generator = torch.Generator(device).manual_seed(step)

@@ -32,7 +32,7 @@ async def test_a_picture_is_drawn_and_rerolled_by_a_bot_that_was_killed_in_betwe
         pictures = [Image.open(io.BytesIO(message.attachments[0].data)) for message in (first, second)]
         assert pictures[0].tobytes() != pictures[1].tobytes(), "a re-roll has a new seed"
         for picture in pictures:
-            assert picture.size == (96, 96)
+            assert picture.size == (128, 128)
             assert is_blue(picture.getpixel((2, 2))), "the background is what the prompt says"
             assert PROMPT in picture.info["parameters"]
         assert discord.openapi is None or not discord.openapi.violations

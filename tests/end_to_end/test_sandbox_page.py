@@ -67,7 +67,7 @@ async def test_a_picture_is_drawn_in_the_browser_and_the_sandbox_ends_and_starts
             await page.goto(address)
             first = await draw(page, "@micah, red hair, blue background")
             width, red, _, blue, _ = await first.evaluate(PICTURE_COLOUR)
-            assert width == 96 and blue > red + 40, "the background is what the prompt says"
+            assert width == 128 and blue > red + 40, "the background is what the prompt says"
             assert await ended_by_ctrl_c(process) == (0, "\n")
         await expect(page.locator("#status")).to_contain_text("does not answer")
         port = int(address.rstrip("/").rsplit(":", 1)[1])

@@ -7,7 +7,7 @@ from safetensors import safe_open
 
 from inference import Engine, GenerationRequest
 from inference.miniature import export as stage
-from inference.miniature.autoencoder import PARAMS, fold_statistics
+from inference.miniature.autoencoder import ANIMA, PARAMS, change_statistics
 from inference.miniature.commands import MODELS
 from inference.miniature.distill import add_lora
 from inference.miniature.joint import Miniature, vocabularies
@@ -125,7 +125,7 @@ def test_folding_gives_latents_anima_s_statistics_and_changes_no_picture() -> No
         moments = plain.conv1(plain.encoder(pixels))[:, :16]
         mean, std = moments.mean((0, 2, 3)), moments.std((0, 2, 3))
         before = plain.decoder(plain.conv2(moments))
-        fold_statistics(plain, mean, std)
+        change_statistics(plain, (mean, std), ANIMA)
         folded = plain.conv1(plain.encoder(pixels))[:, :16]
         after = plain.decoder(plain.conv2(folded))
     torch.testing.assert_close(folded.mean((0, 2, 3)), torch.tensor(LATENT_MEAN), rtol=1e-3, atol=1e-3)

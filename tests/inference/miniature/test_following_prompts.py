@@ -56,7 +56,7 @@ def test_pictures_show_what_is_asked_for_and_not_what_others_asked_for(
 
 def test_every_native_shape_is_drawn(evaluation: Evaluation, pictures: list[Pixels]) -> None:
     sizes = {(picture.shape[1], picture.shape[0]) for picture in pictures}
-    assert sizes == set(evaluation.engine.native.sizes) == {(96, 96), (80, 112), (112, 80)}
+    assert sizes == set(evaluation.engine.native.sizes) == {(128, 128), (112, 144), (144, 112)}
 
 
 def test_turbo_draws_as_truly_in_eight_steps(evaluation: Evaluation, turbo: list[Pixels]) -> None:
