@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from torch import compile as torch_compile
+import torch
+import torch._dynamo.utils
+from torch import Tensor
 from torch.fx.experimental import _config as shapes
 
 from inference.transformer import Transformer
@@ -15,5 +17,22 @@ def compile_blocks(transformer: Transformer, backend: str = "inductor") -> None:
     equal for ever, as PyTorch would. The setting belongs to a thread, hence it is made around every call.
     """
     for block in transformer.blocks:
-        compiled = torch_compile(block.forward, dynamic=True, backend=backend)
+        compiled = torch.compile(block.forward, dynamic=True, backend=backend)
         block.forward = shapes.patch(use_duck_shape=False)(compiled)  # type: ignore[attr-defined]
+
+
+@torch.inference_mode()
+def warm_up(transformer: Transformer, text: Tensor) -> None:
+    """Call the transformer as it is called with guidance and without, so that no picture waits for the compiler.
+
+    text: [n, context_width], on the device. Nothing but the blocks is called: a whole picture would also wait until the
+    hash of the model's file is known.
+    """
+    for passes in (2, 1):
+        x = torch.zeros(passes, transformer.params.latent_channels, 8, 8, device=text.device)
+        transformer(x, torch.ones(1, device=text.device), transformer.context([text] * passes))
+
+
+def graphs_compiled() -> int:
+    """How many graphs this process has compiled so far, by PyTorch's own count."""
+    return torch._dynamo.utils.counters["stats"]["unique_graphs"]

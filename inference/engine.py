@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from inference.checkpoint import IGNORED_TRANSFORMER_KEYS, ModelFiles, load_module, reading_sizes_off
-from inference.compiling import compile_blocks
+from inference.compiling import compile_blocks, warm_up
 from inference.lora import Lora, MergedLoras
 from inference.lora_folder import lora_names, turbo_names
 from inference.metadata import Parameters, lora_hash, model_hash
@@ -124,10 +124,11 @@ class Engine:
         return [pictures[i] for i in range(len(requests))]
 
     def warm_up(self) -> None:
-        """On CUDA, have the blocks compiled now, with and without guidance; else the first pictures wait for it."""
+        """On CUDA, have the blocks compiled now; else the first pictures wait for it."""
         if self.device.type == "cuda":
-            for cfg_scale in {self.native.cfg_scale, 1.0}:
-                self.generate([self.native.request("", width=64, height=64, steps=1, cfg_scale=cfg_scale)])
+            with torch.inference_mode():
+                text = self.text_encoder.context("", self.transformer.llm_adapter)
+            warm_up(self.transformer, text)
 
     @property
     def name(self) -> str:

@@ -85,7 +85,6 @@ class MergedLoras:
         self._merged: tuple[tuple[Lora, float], ...] = ()
 
     @torch.inference_mode(False)  # tensors of the inference mode are of another kind, for which blocks compile again
-    @torch.no_grad()
     def set(self, loras: Sequence[tuple[Lora, float]]) -> None:
         """Make `loras`, each with its strength, the ones that are merged; none takes all out."""
         loras = tuple((lora, strength) for lora, strength in loras if strength != 0)

@@ -9,11 +9,11 @@ from dataclasses import replace
 from functools import partial
 
 import torch
-import torch._dynamo.utils
 
 from inference.benchmark.report import Compiled, Loop
 from inference.benchmark.timing import alternate
 from inference.benchmark.workload import Workload
+from inference.compiling import graphs_compiled
 from inference.engine import Engine
 from inference.transformer import Context, Transformer
 from inference.vae import SCALE
@@ -106,5 +106,5 @@ def recompilations(transformer: Transformer, context: Context, sizes: Sequence[t
             device=context.bias.device,
         )
         transformer(x, sigma, context)
-        graphs.append(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+        graphs.append(graphs_compiled())
     return graphs[-1] - graphs[0]

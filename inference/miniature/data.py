@@ -12,12 +12,11 @@ import random
 import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter
-from tqdm import tqdm
+from tqdm.contrib.concurrent import thread_map
 
 from inference.miniature.characters import Character, drawing, random_character
 
@@ -76,9 +75,8 @@ def make_pictures(workdir: Path, sizes: list[tuple[int, int]], train: int, held_
             np.save(file, pixels)
         path.with_suffix(".part").rename(path)
 
-    with ThreadPool(os.cpu_count()) as threads:  # the work is done by Node.js, in a process for each chunk
-        for _ in tqdm(threads.imap_unordered(make, jobs), total=len(jobs), unit="k", desc="pictures"):
-            pass
+    # The work is done by Node.js, in a process for each chunk.
+    thread_map(make, jobs, max_workers=os.cpu_count(), unit="k", desc="pictures")
 
 
 def _chunk(split: str, number: int, size: tuple[int, int], renderer: Path) -> tuple[Pixels, list[Record]]:

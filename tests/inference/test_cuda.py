@@ -1,5 +1,7 @@
 """What only a GPU can show. Where there is none, these are skipped; `docs/benchmarks.md` says when they last ran."""
 
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,12 +13,14 @@ import pytest
 import torch
 from PIL import Image
 
-from inference import Cancelled, Engine, GenerationRequest, OutOfMemory
+from inference import Cancelled, Engine, OutOfMemory
 from inference.benchmark.loop import recompilations
+from inference.compiling import graphs_compiled
 from inference.process import EngineProcess, load_engine
 from inference.sampling import SAMPLERS, initial_noise
 from inference.sampling.noise import white_noise
 from tests.golden import CASES, EXPECTED, MODELS, NETWORK_TOLERANCE, PICTURE_TOLERANCE, relative_error
+from tests.inference.test_engine import BFLOAT16_LATENT_BOUND, BFLOAT16_LEVEL_BOUND, REQUEST, unlike_requests
 from tests.inference.test_golden import draw, without_frame
 
 pytestmark = [
@@ -26,7 +30,6 @@ pytestmark = [
     pytest.mark.filterwarnings("default"),
 ]
 
-REQUEST = GenerationRequest("1girl, (smile:1.3)", "worst quality", width=64, height=64, steps=3, seed=7)
 LARGE = replace(REQUEST, width=1024, height=1024, steps=1)
 
 
@@ -90,11 +93,7 @@ def test_samplers_draw_their_noise_on_the_gpu_from_the_seed_itself() -> None:
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_each_picture_of_a_batch_is_the_one_it_would_have_been_alone(gpu: Engine, sampler: str) -> None:
-    requests = [
-        replace(REQUEST, sampler=sampler, seed=1),
-        replace(REQUEST, sampler=sampler, seed=2, prompt="hat, " * 200, cfg_scale=5.0),
-        replace(REQUEST, sampler=sampler, seed=3, prompt="", negative_prompt=""),
-    ]
+    requests = unlike_requests(sampler)
     for request, picture in zip(requests, gpu.generate(requests), strict=True):
         assert relative_error(picture.latent, gpu.generate([request])[0].latent) < PICTURE_TOLERANCE
 
@@ -104,8 +103,8 @@ def test_bfloat16_pictures_stay_near_those_of_float32(gpu: Engine) -> None:
     assert half.dtype == torch.bfloat16
     request = replace(REQUEST, steps=8)
     exact, rounded = (engine.generate([request])[0] for engine in (gpu, half))
-    assert relative_error(rounded.latent, exact.latent) < 0.06
-    assert np.abs(levels(exact.image) - levels(rounded.image)).mean() < 6
+    assert relative_error(rounded.latent, exact.latent) < BFLOAT16_LATENT_BOUND
+    assert np.abs(levels(exact.image) - levels(rounded.image)).mean() < BFLOAT16_LEVEL_BOUND
 
 
 def test_a_picture_may_start_from_a_picture(gpu: Engine) -> None:
@@ -125,10 +124,10 @@ def test_no_block_is_compiled_again_for_another_size(gpu: Engine) -> None:
 def test_after_warming_up_no_picture_waits_for_the_compiler() -> None:
     engine = Engine.load(MODELS, device="cuda")
     engine.warm_up()
-    compiled = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    compiled = graphs_compiled()
     assert compiled > 0
     engine.generate([REQUEST, replace(REQUEST, seed=8), replace(LARGE, cfg_scale=1.0, loras=(("lokr", 1.0),))])
-    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == compiled
+    assert graphs_compiled() == compiled
 
 
 def test_cancelling_takes_effect_within_one_step(gpu: Engine) -> None:
@@ -212,9 +211,8 @@ def test_an_engine_in_its_own_process_draws_on_the_gpu_and_comes_back_after_it_w
         process.start()
         [first] = process.generate([REQUEST])
         assert first.gpu_memory is not None
-        assert process._process is not None
-        process._process.kill()
-        process._process.join()
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
         process.start()
         [second] = process.generate([REQUEST])
     finally:

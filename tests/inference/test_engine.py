@@ -1,6 +1,7 @@
 """What one can rely on when drawing: batches, seeds, progress, cancelling, refusals, precision."""
 
 import math
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -28,13 +29,18 @@ def test_a_request_may_name_exactly_the_samplers_and_schedulers_that_there_are()
     assert set(SCHEDULERS) == set(IMPLEMENTED_SCHEDULERS)
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_each_picture_of_a_batch_is_the_one_it_would_have_been_alone(engine: Engine, sampler: str) -> None:
-    requests = [
+def unlike_requests(sampler: str) -> list[GenerationRequest]:
+    """They share a batch, and else as little as can be."""
+    return [
         replace(REQUEST, sampler=sampler, seed=1),
         replace(REQUEST, sampler=sampler, seed=2, prompt="hat, " * 200, cfg_scale=5.0),
         replace(REQUEST, sampler=sampler, seed=3, prompt="", negative_prompt=""),
     ]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_each_picture_of_a_batch_is_the_one_it_would_have_been_alone(engine: Engine, sampler: str) -> None:
+    requests = unlike_requests(sampler)
     together = engine.generate(requests)
     for request, picture in zip(requests, together, strict=True):
         alone = engine.generate([request])[0]
@@ -257,6 +263,21 @@ def test_a_picture_that_cannot_be_decoded_whole_is_decoded_in_tiles(
     levels = [torch.tensor(list(picture.image.tobytes()), dtype=torch.float32) for picture in (wanted, tiled)]
     assert (levels[0] - levels[1]).abs().max() <= 1
     assert len(sizes) == 2
+
+
+def test_what_had_been_decoded_when_the_memory_was_full_is_given_back_before_the_tiles(engine: Engine) -> None:
+    held: list[weakref.ref[torch.Tensor]] = []
+    still_there: list[bool] = []
+
+    def full_at_first(_module: object, inputs: tuple[torch.Tensor, ...]) -> None:
+        if not held:
+            held.append(weakref.ref(inputs[0]))
+            raise torch.OutOfMemoryError
+        still_there.append(held[0]() is not None)
+
+    with engine.vae.decoder.head.register_forward_pre_hook(full_at_first):
+        engine.generate([REQUEST])
+    assert still_there == [False]
 
 
 def test_a_picture_for_which_there_is_too_little_room_is_decoded_in_tiles_at_once(

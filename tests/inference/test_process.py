@@ -96,6 +96,13 @@ def test_a_killed_engine_is_told_and_can_be_started_again(running: EngineProcess
     assert running.generate([REQUEST])
 
 
+def test_an_engine_for_a_process_is_warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    warmed: list[Engine] = []
+    monkeypatch.setattr(Engine, "warm_up", lambda engine: warmed.append(engine))
+    engine = load_engine(str(MODELS), "cpu", "auto", None)
+    assert warmed == [engine]
+
+
 def test_an_engine_that_cannot_load_says_why(tmp_path: Path) -> None:
     process = EngineProcess(partial(load_engine, str(tmp_path / "nothing"), "cpu", "auto", None))
     with pytest.raises(CheckpointError, match="There is no models folder"):

@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from inference import Engine
-from inference.miniature.autoencoder import to_tensor
+from inference.miniature.autoencoder import PARAMS, to_tensor, train_vae
 from inference.miniature.commands import MODELS
 from inference.miniature.joint import train
 from inference.miniature.restore import restore
+from inference.vae import Vae
 from tests.inference.miniature.plain_pictures import write_pictures
 
 CPU = torch.device("cpu")
@@ -38,3 +39,20 @@ def test_restored_latents_are_those_that_the_shipped_vae_decodes(tmp_path: Path)
     assert mean.shape == deviation.shape == encoded.shape
     assert (mean.float() - encoded).square().mean() < 1e-3 * encoded.square().mean()
     assert (deviation > 0).all()
+
+
+@pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight")
+def test_the_vae_goes_on_from_the_one_that_ships(tmp_path: Path) -> None:
+    write_pictures(tmp_path, "train")
+    write_pictures(tmp_path, "held_out")
+    restore(tmp_path, MODELS, CPU)
+    train_vae(tmp_path, steps=1, peak=0.0, device=CPU)  # a step that changes nothing
+    shipped, trained = Engine.load(MODELS, device="cpu").vae, Vae(PARAMS)
+    trained.load_state_dict(torch.load(tmp_path / "vae.pt")["model"])
+    pixels = to_tensor(np.load(tmp_path / "pictures" / "train-0000.npy"), CPU)
+    with torch.no_grad():
+        latents = trained.conv1(trained.encoder(pixels))[:, : PARAMS.latent_channels]
+        torch.testing.assert_close(latents, shipped.encode(pixels), rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(
+            trained.decoder(trained.conv2(latents)), shipped.decode(shipped.encode(pixels)), rtol=1e-3, atol=1e-3
+        )
