@@ -10,10 +10,10 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bot.command_line import benchmark, doctor, download, fail, generate, invite
+from bot.cli import benchmark, doctor, download, fail, generate, invite
 
 if TYPE_CHECKING:
-    from bot.settings import Settings
+    from bot.ops.settings import Settings
 
 SANDBOX_PORT = 8642
 
@@ -66,7 +66,7 @@ def _port(text: str) -> int:
 
 
 def _start(options: argparse.Namespace) -> None:
-    from bot.settings import Settings, SettingsError
+    from bot.ops.settings import Settings, SettingsError
 
     try:
         has_token = Settings.read().discord_token is not None
@@ -105,9 +105,9 @@ def _serve_page(options: argparse.Namespace) -> None:
 
 def _until_it_ends(serve: Callable[[Settings], Coroutine[Any, Any, None]], log_level: int = logging.WARNING) -> None:
     """Run what needs the settings; what an operator can mend ends in a sentence, anything else in a traceback."""
-    from bot import logs
-    from bot.settings import Settings
-    from bot.wrong_starts import sentence_for
+    from bot.cli.startup_errors import sentence_for
+    from bot.ops import logs
+    from bot.ops.settings import Settings
 
     try:
         settings = Settings.read()

@@ -14,33 +14,34 @@ from typing import Any
 
 import discord
 
-from bot import cancelling, hinting, logs
-from bot.cannot_start import CannotStart
 from bot.commands import COMPONENTS, FORMS, register
 from bot.commands.admin import admin_forms
-from bot.components import COMPONENTS as PICTURE_COMPONENTS
-from bot.composing import Model
-from bot.delivery import Delivery
-from bot.discord_endpoints import point_discord_at
-from bot.editing import EditForm
-from bot.health import serving
-from bot.housekeeping import Housekeeping
-from bot.intake import Intake
-from bot.interactions import Commands, ruling_guild
-from bot.language import Translator
-from bot.leaving import Answers, Ending
-from bot.measuring import Measurements
-from bot.policy import Person
+from bot.components import cancel, hint
+from bot.components.base import Commands, ruling_guild
+from bot.components.edit_modal import EditForm
+from bot.components.images import COMPONENTS as PICTURE_COMPONENTS
+from bot.generation.compose import Model
+from bot.jobs.delivery import Delivery
+from bot.jobs.queue import HALF_LIFE, FairQueue
+from bot.jobs.submission import Intake
+from bot.jobs.worker import Worker
+from bot.ops import logs
+from bot.ops.endpoints import point_discord_at
+from bot.ops.errors import CannotStart
+from bot.ops.health import serving
+from bot.ops.metrics import Measurements
+from bot.ops.retention import Housekeeping
+from bot.ops.settings import Settings
+from bot.ops.shutdown import Answers, Ending
 from bot.prompting import OWN_TAGS, TagIndex
-from bot.queue import HALF_LIFE, FairQueue
-from bot.server_settings import limit_outside_servers, settings_of
-from bot.settings import Settings
-from bot.worker import Worker
-from inference.lora_folder import lora_names
+from bot.rules.policy import Person
+from bot.rules.server_settings import limit_outside_servers, settings_of
+from bot.text.translation import Translator
 from inference.process import EngineProcess, load_engine
+from inference.weights.lora_files import lora_names
+from storage.backend.errors import DatabaseRefused
 from storage.database import Database
 from storage.jobs import Allowance, Job
-from storage.refusal import DatabaseRefused
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ class AnimaClient(discord.Client):
         """Runs once, logged in and not yet connected: nothing is asked of us before this has ended."""
         await self.tree.set_translator(Translator())
         register(self.tree)
-        self.add_dynamic_items(*PICTURE_COMPONENTS, *cancelling.COMPONENTS, *hinting.COMPONENTS, *COMPONENTS)
+        self.add_dynamic_items(*PICTURE_COMPONENTS, *cancel.COMPONENTS, *hint.COMPONENTS, *COMPONENTS)
         for form in (EditForm(), *admin_forms(), *(form() for form in FORMS)):
             self.add_view(form)
         await self.tree.sync()

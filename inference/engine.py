@@ -17,12 +17,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from inference.checkpoint import IGNORED_TRANSFORMER_KEYS, ModelFiles, load_module, reading_sizes_off
-from inference.compiling import compile_blocks, warm_up
-from inference.lora import Lora, MergedLoras
-from inference.lora_folder import lora_names, turbo_names
 from inference.metadata import Parameters, lora_hash, model_hash
-from inference.native import native_settings, turbo_lora
+from inference.networks.compile import compile_blocks, warm_up
+from inference.networks.text_encoder import PromptTokenizer, TextEncoder, load_qwen
+from inference.networks.transformer import Transformer, TransformerParams
+from inference.networks.vae import SCALE, Vae, VaeParams, still_picture_weight
 from inference.pixels import picture_from_pixels, pixels_from_picture
 from inference.preview import Preview
 from inference.request import (
@@ -44,9 +43,10 @@ from inference.request import (
     TurboLora,
 )
 from inference.sampling import initial_noise, sample, sigmas
-from inference.text import PromptTokenizer, TextEncoder, load_qwen
-from inference.transformer import Transformer, TransformerParams
-from inference.vae import SCALE, Vae, VaeParams, still_picture_weight
+from inference.weights.checkpoint import IGNORED_TRANSFORMER_KEYS, ModelFiles, load_module, reading_sizes_off
+from inference.weights.lora import Lora, MergedLoras
+from inference.weights.lora_files import lora_names, turbo_names
+from inference.weights.modelspec import native_settings, turbo_lora
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,6 @@ from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Protocol
 
-from inference.patience import PATIENCE, Patience, Silence
 from inference.request import (
     Cancelled,
     EncodedPicture,
@@ -33,6 +32,7 @@ from inference.request import (
     Stage,
     TurboLora,
 )
+from inference.watchdog import PATIENCE, Patience, Silence
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -83,7 +83,7 @@ class EngineDescription:
     """The diffusion model's file name, without its ending."""
     native: NativeSettings
     loras: tuple[str, ...]
-    """What there was to choose from then; `inference.lora_folder.lora_names` says what there is now."""
+    """What there was to choose from then; `inference.weights.lora_files.lora_names` says what there is now."""
     turbo: TurboLora | None
     """None where there is no turbo LoRA, or the model draws in few steps by itself."""
 
@@ -256,7 +256,7 @@ def load_engine(
 
     if classifier is None:
         return load()
-    from inference.picture_classifier import JudgingEngine, PictureClassifier
+    from inference.classifier import JudgingEngine, PictureClassifier
 
     judge = PictureClassifier.load(classifier, choose_device(device))  # before the large files: it may be misnamed
     return JudgingEngine(load(), judge)

@@ -18,10 +18,10 @@ from typing import Any
 
 from sqlalchemy import func, insert, select
 
-from storage.clock import utc_now
+from storage.backend.clock import utc_now
 from storage.database import Database
+from storage.images import NewPicture
 from storage.jobs import Accepted, Allowance, NewJob
-from storage.pictures import NewPicture
 from storage.quotas import Account
 from storage.schema import ChargeState, JobState, charges, jobs, pictures
 

@@ -7,19 +7,19 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from storage.claim import Claim, PostgresqlClaim, SqliteClaim
-from storage.clock import Clock, utc_now
+from storage.backend.clock import Clock, utc_now
+from storage.backend.errors import DatabaseRefused
+from storage.backend.lock import Claim, PostgresqlClaim, SqliteClaim
+from storage.backend.sqlite import examine, sqlite_engine
+from storage.backend.transactions import StorageUnavailable, Transactions
+from storage.images import Pictures
 from storage.jobs import Jobs
 from storage.migrations import upgrade
-from storage.pictures import Pictures
 from storage.preferences import Preferences
 from storage.privacy import Privacy
 from storage.quotas import Quotas
-from storage.refusal import DatabaseRefused
 from storage.servers import Servers
-from storage.sources import Sources
-from storage.sqlite import examine, sqlite_engine
-from storage.transactions import StorageUnavailable, Transactions
+from storage.source_images import Sources
 
 
 class Database:

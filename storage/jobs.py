@@ -18,12 +18,12 @@ from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage import quotas
-from storage.clock import Clock
-from storage.pictures import NewPicture, add_pictures
+from storage.backend.clock import Clock
+from storage.backend.transactions import Transactions, all_to_the_end
+from storage.images import NewPicture, add_pictures
 from storage.quotas import Account, Usage, read_usage
 from storage.schema import JobState, charges, jobs, pictures, renders
-from storage.sources import add_source
-from storage.transactions import Transactions, all_to_the_end
+from storage.source_images import add_source
 
 LIVE = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.RENDERED})
 

@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.clock import Clock
+from storage.backend.clock import Clock
+from storage.backend.transactions import Transactions, all_to_the_end
 from storage.schema import preferences, presets
-from storage.transactions import Transactions, all_to_the_end
 
 PRESETS_EACH = 25
 """As many as Discord shows in one menu."""

@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import Column, delete, func, or_, select, update
 
-from storage.clock import Clock
+from storage.backend.clock import Clock
+from storage.backend.transactions import Transactions, to_the_end
 from storage.jobs import LIVE
 from storage.quotas import WINDOW
 from storage.schema import (
@@ -23,8 +24,7 @@ from storage.schema import (
     preferences,
     presets,
 )
-from storage.sources import forget_sources
-from storage.transactions import Transactions, to_the_end
+from storage.source_images import forget_sources
 
 ABOUT: Mapping[str, tuple[Column[Any], ...]] = {
     "jobs": (jobs.c.user_id,),

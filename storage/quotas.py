@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, case, func, insert, literal, literal_column, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.clock import Clock
-from storage.columns import Credits
+from storage.backend.clock import Clock
+from storage.backend.transactions import Transactions, all_to_the_end
+from storage.backend.types import Credits
 from storage.schema import ChargeState, charges
-from storage.transactions import Transactions, all_to_the_end
 
 WINDOW = timedelta(hours=24)
 

@@ -25,7 +25,7 @@ from sqlalchemy import (
     table,
 )
 
-from storage.columns import Credits, RowId, Seed, UtcDateTime, Words
+from storage.backend.types import Credits, RowId, Seed, UtcDateTime, Words
 
 
 class JobState(StrEnum):

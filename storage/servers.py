@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.clock import Clock
+from storage.backend.clock import Clock
+from storage.backend.transactions import Transactions, all_to_the_end
 from storage.schema import audit, blocks, servers
-from storage.transactions import Transactions, all_to_the_end
 
 EVERYWHERE = 0
 """In the place of a server: a block by the operator, which holds in all servers and in direct messages."""

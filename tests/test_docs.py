@@ -15,8 +15,8 @@ from discord.app_commands import Command, Group
 
 from bot.__main__ import _parser
 from bot.commands import register
-from bot.measuring import Measurements
-from bot.settings import Settings
+from bot.ops.metrics import Measurements
+from bot.ops.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")] + sorted((ROOT / "docs").glob("*.md"))

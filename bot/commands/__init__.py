@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from discord import app_commands
 
-from bot.commands import draw_again, help, history, menus, preferences, privacy, queue, quota
+from bot.commands import context_menus, draw_again, help, history, privacy, queue, quota
 from bot.commands.admin import ADMIN_ITEMS, admin
 from bot.commands.compare import compare
 from bot.commands.imagine import imagine
-from bot.presets import PictureAsPresetForm
+from bot.commands.preferences import panel
+from bot.components.preset_modal import PictureAsPresetForm
 
 if TYPE_CHECKING:
     from bot.client import AnimaClient
@@ -18,14 +19,14 @@ if TYPE_CHECKING:
 COMPONENTS = (
     *queue.COMPONENTS,
     *history.COMPONENTS,
-    *preferences.COMPONENTS,
+    *panel.COMPONENTS,
     *privacy.COMPONENTS,
     *help.COMPONENTS,
     *ADMIN_ITEMS,
 )
 """The buttons and menus in what these commands answer, for the client to listen for."""
 
-FORMS = (*preferences.FORMS, PictureAsPresetForm)
+FORMS = (*panel.FORMS, PictureAsPresetForm)
 """One of each is given to `Client.add_view` at the start."""
 
 
@@ -45,7 +46,7 @@ def register(tree: app_commands.CommandTree[AnimaClient]) -> None:
         compare,
         queue.queue,
         history.history,
-        preferences.preferences,
+        panel.preferences,
         quota.quota,
         privacy.privacy,
         help.help,
@@ -54,6 +55,6 @@ def register(tree: app_commands.CommandTree[AnimaClient]) -> None:
         anima.add_command(command)
     tree.add_command(anima)
     tree.add_command(admin)
-    for menu in (menus.parameters, draw_again.draw_again, menus.cancel):
+    for menu in (context_menus.parameters, draw_again.draw_again, context_menus.cancel):
         menu.allowed_contexts, menu.allowed_installs = EVERYWHERE, SERVERS_AND_PEOPLE
         tree.add_command(menu)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import discord
 from discord import app_commands
 
-from bot.aspects import UnknownAspect, size_of
 from bot.commands.imagine import (
     LONGEST_CHOICE,
     MOST_CHOICES,
@@ -21,13 +20,14 @@ from bot.commands.imagine import (
     complete_prompt,
     seed_of,
 )
-from bot.comparing import LONGEST_WORDS, Incomparable, Typed, Varied, comparison_of, completed
-from bot.composing import Model, settled
-from bot.intake import Wish
-from bot.interactions import tell_privately
-from bot.options import Options
-from bot.safety import LEAST_CFG_SCALE
-from bot.server_settings import LONGEST_ARTISTS
+from bot.components.base import tell_privately
+from bot.generation.comparison import LONGEST_WORDS, Incomparable, Typed, Varied, comparison_of, completed
+from bot.generation.compose import Model, settled
+from bot.generation.options import Options
+from bot.generation.sizes import UnknownAspect, size_of
+from bot.jobs.submission import Wish
+from bot.rules.safety import LEAST_CFG_SCALE
+from bot.rules.server_settings import LONGEST_ARTISTS
 from inference import NativeSettings
 from inference.request import LARGEST_CFG_SCALE, MOST_STEPS, SAMPLERS, SCHEDULERS
 

@@ -9,14 +9,14 @@ from dataclasses import replace
 import discord
 from discord import app_commands
 
-from bot.components import NOT_REMEMBERED
-from bot.interactions import Asked, tell_privately
-from bot.jobs import Drawing
-from bot.language import say
-from bot.options import Options
-from bot.quoting import in_a_line
-from bot.replaying import Replay
-from bot.source_picture import AttachedPicture, Unusable, attached_to, fetch
+from bot.components.base import Asked, tell_privately
+from bot.components.images import NOT_REMEMBERED
+from bot.generation.from_metadata import Replay
+from bot.generation.options import Options
+from bot.generation.spec import Drawing
+from bot.messages.attachments import AttachedPicture, Unusable, attached_to, fetch
+from bot.text.markdown import in_a_line
+from bot.text.translation import say
 from inference.metadata import Parameters, UnreadablePicture, read
 from storage.jobs import LIVE, Job
 

@@ -10,10 +10,10 @@ from typing import Any, Self
 import discord
 from discord import app_commands, ui
 
-from bot.interactions import Asked, Component, Layout
-from bot.language import say
+from bot.components.base import Asked, Component, Layout
 from bot.prompting.hints import WEAKEST_EFFECT
-from bot.prompting.house_rules import RECOMMENDED_NEGATIVE, RECOMMENDED_PREFIX
+from bot.prompting.prompt_rules import RECOMMENDED_NEGATIVE, RECOMMENDED_PREFIX
+from bot.text.translation import say
 
 
 @dataclass(frozen=True)

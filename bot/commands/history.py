@@ -16,15 +16,15 @@ import discord
 from discord import app_commands, ui
 from yarl import URL
 
-from bot.deleting import delete_message
-from bot.interactions import Asked, Component, Layout
-from bot.jobs import Drawing
-from bot.language import say
-from bot.picture_info import about
-from bot.quoting import WORDLESS, cut, in_a_line, quoted
-from bot.source_picture import media_of
+from bot.components.base import Asked, Component, Layout
+from bot.components.deletion import delete_message
+from bot.components.info import about
+from bot.generation.spec import Drawing
+from bot.messages.attachments import media_of
+from bot.text.markdown import WORDLESS, cut, in_a_line, quoted
+from bot.text.translation import say
+from storage.images import Page, Picture
 from storage.jobs import Job
-from storage.pictures import Page, Picture
 
 if TYPE_CHECKING:
     from bot.client import AnimaClient

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import discord
 from discord import app_commands
 
-from bot.aspects import Size, UnknownAspect, described, size_of, to_multiple
-from bot.interactions import Asked, tell_privately
-from bot.language import say
-from bot.options import Options
-from bot.quoting import in_a_line
-from bot.safety import LEAST_CFG_SCALE
-from bot.server_settings import LEAST_DENOISE, LONGEST_ARTISTS, MOST_PICTURES, SMALLEST_SIDE, STRONGEST_LORA
+from bot.components.base import Asked, tell_privately
+from bot.generation.options import Options
+from bot.generation.sizes import Size, UnknownAspect, described, size_of, to_multiple
+from bot.rules.safety import LEAST_CFG_SCALE
+from bot.rules.server_settings import LEAST_DENOISE, LONGEST_ARTISTS, MOST_PICTURES, SMALLEST_SIDE, STRONGEST_LORA
+from bot.text.markdown import in_a_line
+from bot.text.translation import say
 from inference.request import (
     LARGEST_CFG_SCALE,
     LARGEST_SEED,

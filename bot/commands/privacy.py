@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Self
 import discord
 from discord import app_commands, ui
 
-from bot.cancelling import withdraw
-from bot.deleting import delete_message
-from bot.housekeeping import Housekeeping
-from bot.interactions import Asked, Component, Layout
-from bot.language import say
+from bot.components.base import Asked, Component, Layout
+from bot.components.cancel import withdraw
+from bot.components.deletion import delete_message
+from bot.ops.retention import Housekeeping
+from bot.text.translation import say
 from storage.privacy import Erased
 
 if TYPE_CHECKING:

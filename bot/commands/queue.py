@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import discord
 from discord import app_commands, ui
 
-from bot.cancelling import cancel_own
-from bot.interactions import Asked, Component, Layout
-from bot.language import say
-from bot.quoting import in_a_line
+from bot.components.base import Asked, Component, Layout
+from bot.components.cancel import cancel_own
+from bot.text.markdown import in_a_line
+from bot.text.translation import say
 from storage.jobs import Job
 from storage.schema import JobState
 

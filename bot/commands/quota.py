@@ -5,8 +5,8 @@ from __future__ import annotations
 import discord
 from discord import app_commands
 
-from bot.interactions import Asked
-from bot.language import say
+from bot.components.base import Asked
+from bot.text.translation import say
 from storage.jobs import Allowance
 from storage.quotas import WINDOW, Account, Usage
 

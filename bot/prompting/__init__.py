@@ -5,7 +5,7 @@ final = final_prompts(prompt, negative, artist="nnn yryr", age_restricted=False)
 """
 
 from bot.prompting.hints import Hint, HintCode, fixed, hints
-from bot.prompting.house_rules import (
+from bot.prompting.prompt_rules import (
     RECOMMENDED_NEGATIVE,
     RECOMMENDED_PREFIX,
     FinalPrompts,

@@ -15,10 +15,10 @@ from tempfile import TemporaryDirectory
 
 from playwright.async_api import Page, async_playwright, expect
 
+from bot.ops.settings import MINIATURE, Settings
+from bot.sandbox.model.world import User
 from bot.sandbox.session import open_sandbox
 from bot.sandbox.standin import StandIn
-from bot.sandbox.world import User
-from bot.settings import MINIATURE, Settings
 
 FOLDER = Path("docs/pictures")
 WIDTH, HEIGHT = 1280, 820

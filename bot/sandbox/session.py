@@ -16,11 +16,11 @@ from typing import Any, TypeVar
 from pydantic import SecretStr
 from tqdm import tqdm
 
-from bot.cannot_start import CannotStart
 from bot.client import AnimaClient, open_client
-from bot.sandbox.messages import Message
+from bot.ops.errors import CannotStart
+from bot.ops.settings import Settings
+from bot.sandbox.model.messages import Message
 from bot.sandbox.standin import StandIn
-from bot.settings import Settings
 from storage.jobs import Job
 
 T = TypeVar("T")

@@ -13,17 +13,13 @@ from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
-from bot.cannot_start import CannotStart
-from bot.sandbox import components as ui
-from bot.sandbox import guard, page_api, page_files
-from bot.sandbox.attachments import Cdn, Upload
-from bot.sandbox.client import Choice, Client, ClientRefused, Modal
-from bot.sandbox.clock import Clock, Snowflakes
-from bot.sandbox.commands import Commands
-from bot.sandbox.events import Event, Events
-from bot.sandbox.faults import Faults
-from bot.sandbox.gateway import Gateway
-from bot.sandbox.interactions import (
+from bot.ops.errors import CannotStart
+from bot.sandbox.model import components as ui
+from bot.sandbox.model.attachments import Cdn, Upload
+from bot.sandbox.model.clock import Clock, Snowflakes
+from bot.sandbox.model.commands import Commands
+from bot.sandbox.model.events import Event, Events
+from bot.sandbox.model.interactions import (
     AUTOCOMPLETE,
     CHOICES,
     COMMAND,
@@ -36,15 +32,20 @@ from bot.sandbox.interactions import (
     Interaction,
     Interactions,
 )
-from bot.sandbox.journal import Journal
-from bot.sandbox.messages import Body, Message, Messages
-from bot.sandbox.permissions import Permissions
-from bot.sandbox.rest import PREFIX, Rest
-from bot.sandbox.wire import channel_json
-from bot.sandbox.world import Channel, Guild, Overwrite, Role, User, World
+from bot.sandbox.model.messages import Body, Message, Messages
+from bot.sandbox.model.permissions import Permissions
+from bot.sandbox.model.world import Channel, Guild, Overwrite, Role, User, World
+from bot.sandbox.page_server import api, files
+from bot.sandbox.server import middleware
+from bot.sandbox.server.faults import Faults
+from bot.sandbox.server.gateway import Gateway
+from bot.sandbox.server.request_log import Journal
+from bot.sandbox.server.rest import PREFIX, Rest
+from bot.sandbox.server.serializers import channel_json
+from bot.sandbox.user_client import Choice, Client, ClientRefused, Modal
 
 if TYPE_CHECKING:
-    from bot.sandbox.openapi import OpenApi
+    from bot.sandbox.server.openapi import OpenApi
 
 SHOWN_BY_BROWSERS = {"image/png", "image/jpeg", "image/webp", "image/gif", "image/avif"}
 """What a browser may show by itself when it is opened; anything else is only saved."""
@@ -126,14 +127,14 @@ class StandIn:
     # The server
 
     async def __aenter__(self) -> Self:
-        middlewares = [guard.only_own_requests(lambda: self.host)]
+        middlewares = [middleware.only_own_requests(lambda: self.host)]
         application = web.Application(client_max_size=1 << 30, middlewares=middlewares)
-        application.on_response_prepare.append(guard.harden)
+        application.on_response_prepare.append(middleware.harden)
         application.router.add_get("/gateway", self.gateway.serve)
         application.router.add_get("/gateway/", self.gateway.serve)
         application.router.add_get("/attachments/{path:.*}", self._serve_attachment)
-        page_files.add_routes(application)
-        page_api.add_routes(application, self)
+        files.add_routes(application)
+        api.add_routes(application, self)
         application.router.add_route("*", PREFIX + "/{path:.*}", self.rest.serve)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
@@ -503,7 +504,7 @@ class SentInteraction:
 
 def _document(path: Path) -> OpenApi:
     # Imported only here: what it needs is installed for tests, not for running.
-    from bot.sandbox.openapi import OpenApi
+    from bot.sandbox.server.openapi import OpenApi
 
     return OpenApi(path)
 

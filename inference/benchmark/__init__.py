@@ -18,12 +18,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from inference.benchmark.backends import Ours, Side, Theirs
 from inference.benchmark.loop import measure_compiled, measure_loop
 from inference.benchmark.memory import peak_bytes
 from inference.benchmark.random_model import write_random_model
 from inference.benchmark.report import Comparison, Measured, Report
 from inference.benchmark.roofline import count_flops, matrix_rate
-from inference.benchmark.sides import Ours, Side, Theirs
 from inference.benchmark.timing import alternate
 from inference.benchmark.workload import CFG_SCALE, PARTS, SIZES, Part, Workload
 from inference.engine import choose_device, choose_dtype

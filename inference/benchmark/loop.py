@@ -13,10 +13,10 @@ import torch
 from inference.benchmark.report import Compiled, Loop
 from inference.benchmark.timing import alternate
 from inference.benchmark.workload import Workload
-from inference.compiling import graphs_compiled
 from inference.engine import Engine
-from inference.transformer import Context, Transformer
-from inference.vae import SCALE
+from inference.networks.compile import graphs_compiled
+from inference.networks.transformer import Context, Transformer
+from inference.networks.vae import SCALE
 
 COMPILED_SIZES = ((1024, 1024), (896, 1152), (1152, 896), (832, 1216), (1216, 832), (768, 1344), (512, 512))
 TURBO_STEPS = 8

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from inference.benchmark.sides import Side
+from inference.benchmark.backends import Side
 from inference.benchmark.workload import Part, Workload
 
 CLEAR_REFS = Path("/proc/self/clear_refs")

@@ -14,8 +14,8 @@ from torch import Tensor
 from transformers import Qwen3Config, Qwen3Model
 
 from inference.benchmark.workload import SEED, Workload, vae_params
-from inference.transformer import Transformer, TransformerParams
-from inference.vae import Level, Vae
+from inference.networks.transformer import Transformer, TransformerParams
+from inference.networks.vae import Level, Vae
 
 MINIATURE_TOKENIZERS = Path(__file__).parent.parent / "miniature" / "models" / "tokenizers"
 

@@ -7,8 +7,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from inference.benchmark.timing import alternate
 from inference.benchmark.workload import Part, Workload, vae_params
-from inference.transformer import Context, Transformer
-from inference.vae import Vae
+from inference.networks.transformer import Context, Transformer
+from inference.networks.vae import Vae
 
 
 @torch.inference_mode()

@@ -9,10 +9,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from inference.adapter import AdapterParams
+from inference.networks.adapter import AdapterParams
+from inference.networks.transformer import TransformerParams
+from inference.networks.vae import SCALE, Level, VaeParams
 from inference.request import GenerationRequest
-from inference.transformer import TransformerParams
-from inference.vae import SCALE, Level, VaeParams
 
 PROMPT = "masterpiece, best quality, score_7, safe, 1girl, solo, long hair, smile, school uniform, cherry blossoms"
 NEGATIVE_PROMPT = "worst quality, low quality, score_1, score_2, score_3, artist name"

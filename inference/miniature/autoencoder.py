@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from inference.miniature.data import Pictures, Pixels, Record, load_pictures
 from inference.miniature.training import Run, Schedule, averaged_weights, mixed_precision
-from inference.vae import LATENT_MEAN, LATENT_STD, Level, Vae, VaeParams
+from inference.networks.vae import LATENT_MEAN, LATENT_STD, Level, Vae, VaeParams
 
 BATCH = 8
 LEARNING_RATE = 1e-3

@@ -20,9 +20,9 @@ from inference.miniature.evaluate import NEGATIVE
 from inference.miniature.export import CFG_SCALE, SCHEDULER
 from inference.miniature.joint import UNSEEN, Latents, Miniature, vocabularies
 from inference.miniature.training import Run, Schedule, averaged_weights, mixed_precision
+from inference.networks.text_encoder import PromptTokenizer, PromptTokens
+from inference.networks.transformer import Context
 from inference.sampling import sigmas
-from inference.text import PromptTokenizer, PromptTokens
-from inference.transformer import Context
 
 RANK = 8
 LEARNING_RATE = 1e-3

@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import Qwen3Model
 
-from inference.adapter import AdapterParams
 from inference.miniature.captions import caption
 from inference.miniature.characters import STYLES, Box, detail_boxes, face_box
 from inference.miniature.data import Record, load_pictures
 from inference.miniature.training import Run, Schedule, mixed_precision
-from inference.text import PromptTokenizer, PromptTokens, qwen_config
-from inference.transformer import CONTEXT_LENGTH, Context, Transformer, TransformerParams
+from inference.networks.adapter import AdapterParams
+from inference.networks.text_encoder import PromptTokenizer, PromptTokens, qwen_config
+from inference.networks.transformer import CONTEXT_LENGTH, Context, Transformer, TransformerParams
 
 WIDTH, DEPTH, HEAD_DIM = 192, 6, 32
 TEXT_WIDTH, TEXT_DEPTH = 128, 2

@@ -8,7 +8,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from storage.refusal import DatabaseRefused
+from storage.backend.errors import DatabaseRefused
 
 
 def upgrade(connection: Connection) -> None:

@@ -9,9 +9,9 @@ import pytest
 from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
-from bot.discord_endpoints import point_discord_at
+from bot.ops.endpoints import point_discord_at
 from bot.sandbox import StandIn
-from tests.bot.stage import Stage
+from tests.bot.harness import Stage
 
 DOCUMENT = Path(__file__).parents[3] / "shared" / "discord" / "openapi.json"
 

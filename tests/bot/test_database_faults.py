@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from bot import worker
+from bot.jobs import worker
 from bot.sandbox import StandIn
 from storage.schema import JobState
-from tests.bot.stage import Stage, until
+from tests.bot.harness import Stage, until
 from tests.storage.rules import broken_rules
 
 BUSY_SECONDS = 0.3
@@ -31,7 +31,7 @@ sys.stdin.readline()
 
 @pytest.fixture
 async def stage(standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
-    monkeypatch.setattr("storage.sqlite.BUSY_SECONDS", BUSY_SECONDS)
+    monkeypatch.setattr("storage.backend.sqlite.BUSY_SECONDS", BUSY_SECONDS)
     monkeypatch.setattr(worker, "FIRST_RETRY", 0.05)
     stage = Stage(standin, tmp_path)
     await stage.start()

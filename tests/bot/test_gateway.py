@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from bot.leaving import Answers
+from bot.ops.shutdown import Answers
 from bot.sandbox import Channel, Message
 from storage.schema import JobState
-from tests.bot.stage import PATIENCE, Stage, until
+from tests.bot.harness import PATIENCE, Stage, until
 
 
 def pictures(stage: Stage, where: Channel | None = None) -> list[Message]:

@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 
-from bot import composing, delivery, intake
 from bot.commands.admin import ACTIONS
-from bot.components import LABELS
+from bot.components.images import LABELS
+from bot.generation import compose
+from bot.jobs import delivery, submission
 from bot.sandbox import Message, SentInteraction, Upload
 from storage.jobs import Job
 from storage.quotas import Account
 from storage.schema import JobState
-from tests.bot.stage import Stage, until
-from tests.bot.test_source_picture import encoded
+from tests.bot.harness import Stage, until
+from tests.bot.messages.test_attachments import encoded
 
 SECRET = "unspeakablesecret"
 OTHERS = [
@@ -223,7 +224,7 @@ async def test_a_lora_is_one_of_those_that_are_there_and_nothing_else(stage: Sta
 
 async def test_a_prompt_is_judged_beside_the_event_loop(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     where: list[str] = []
-    for module, name in ((intake, "permit"), (composing, "expand"), (delivery, "forbidden_wording")):
+    for module, name in ((submission, "permit"), (compose, "expand"), (delivery, "forbidden_wording")):
         monkeypatch.setattr(module, name, noting_its_thread(getattr(module, name), where))
     await stage.draw("{" * 500 + "hat|" * 200 + "}" * 500)
     assert len(where) >= 3 and threading.main_thread().name not in where

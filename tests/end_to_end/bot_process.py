@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from bot.ops.settings import MINIATURE
 from bot.sandbox import StandIn
-from bot.settings import MINIATURE
 
 ROOT = Path(__file__).parent.parent.parent
 OPENAPI = ROOT.parent / "shared" / "discord" / "openapi.json"
 PATIENCE = 120.0
 ANIMA_RUN = ("-m", "bot", "run")
-PRETENDING = ("-m", "tests.soak.pretending_bot")
+PRETENDING = ("-m", "tests.soak.fake_engine_bot")
 """The same with an engine that only pretends to draw."""
 
 

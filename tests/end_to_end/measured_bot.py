@@ -18,13 +18,13 @@ from typing import Any
 from PIL import Image, ImageFilter
 
 from bot.client import AnimaClient, keep_what_is_loaded
-from bot.discord_endpoints import point_discord_at
+from bot.ops.endpoints import point_discord_at
+from bot.ops.settings import Settings
 from bot.prompting import TagIndex
-from bot.settings import Settings
 from inference import GenerationRequest, NativeSettings, Picture
 from inference.process import EngineProcess, load_engine
 from storage.database import Database
-from tests.pretend_picture import drawn
+from tests.fake_picture import drawn
 from tests.watched_loop import watch_the_loop
 
 NATIVE = NativeSettings(((1024, 1024),), 30, 4.0, "er_sde", "simple")

@@ -11,11 +11,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from bot.permissions import NEEDED, WHAT_FOR
+from bot.cli.permissions import NEEDED, WHAT_FOR
 from bot.sandbox import StandIn
-from bot.sandbox.wire import application_json
+from bot.sandbox.server.serializers import application_json
 from tests.end_to_end.bot_process import PATIENCE, openapi, settings_for
-from tests.end_to_end.test_wrong_starts import OWN, ROOT, wrong_start
+from tests.end_to_end.test_startup_errors import OWN, ROOT, wrong_start
 
 
 async def invite(folder: Path, discord: StandIn) -> str:

@@ -15,7 +15,7 @@ from inference import InvalidRequest
 from inference.process import EngineFailed
 from storage.schema import JobState
 from tests.bot.conftest import stage, standin
-from tests.bot.stage import Stage
+from tests.bot.harness import Stage
 from tests.end_to_end.bot_process import PATIENCE, ROOT, settings_for
 
 __all__ = ["stage", "standin"]

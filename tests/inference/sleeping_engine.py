@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference import GenerationRequest, Picture, Progress, Stage
-from inference.native import ANIMA
 from inference.request import IsCancelled, OnProgress, OnStage
-from tests.pretend_picture import drawn
+from inference.weights.modelspec import ANIMA
+from tests.fake_picture import drawn
 
 STEPS = 4
 PLACES = ("loading", "conditioning", "step 1", "step 3", "decoding", "finishing")

@@ -10,14 +10,14 @@ import pytest
 import torch
 import torch._dynamo
 
-from bot.command_line import benchmark as command
+from bot.cli import benchmark as command
 from inference import benchmark
+from inference.benchmark.backends import Ours, Theirs
 from inference.benchmark.loop import measure_loop, recompilations
 from inference.benchmark.memory import peak_bytes
 from inference.benchmark.random_model import transformer_shapes, vae_shapes, write_random_model
 from inference.benchmark.report import Comparison, Compiled, Loop, Measured, Report
 from inference.benchmark.roofline import count_flops
-from inference.benchmark.sides import Ours, Theirs
 from inference.benchmark.timing import Durations, alternate
 from inference.benchmark.workload import FULL_TRANSFORMER, FULL_VAE_WIDTH, PARTS, SIZES, Part
 from tests.golden import FOLDER

@@ -15,7 +15,7 @@ from PIL import Image
 
 from inference import Cancelled, Engine, OutOfMemory
 from inference.benchmark.loop import recompilations
-from inference.compiling import graphs_compiled
+from inference.networks.compile import graphs_compiled
 from inference.process import EngineProcess, load_engine
 from inference.sampling import SAMPLERS, initial_noise
 from inference.sampling.noise import white_noise

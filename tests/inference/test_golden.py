@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from inference import Engine, GenerationRequest, Picture
-from inference.text import PromptTokenizer
+from inference.networks.text_encoder import PromptTokenizer
 from tests.golden import CASES, EXPECTED, FOLDER, NETWORK_TOLERANCE, PICTURE_TOLERANCE, REAL_TOKENS, relative_error
 
 

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from inference import GenerationRequest, Progress
-from inference.patience import Patience
 from inference.process import EngineDied, EngineProcess, load_engine
+from inference.watchdog import Patience
 from tests.golden import MODELS
 from tests.inference.sleeping_engine import PLACES, load
 

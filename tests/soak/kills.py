@@ -26,7 +26,7 @@ from pathlib import Path
 import psutil
 
 from bot.sandbox import Channel, Message, SentInteraction, StandIn, User
-from bot.sandbox.faults import Fault, When
+from bot.sandbox.server.faults import Fault, When
 from storage.database import Database
 from tests.end_to_end.bot_process import PRETENDING, bot_process
 from tests.storage.rules import broken_rules

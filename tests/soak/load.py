@@ -35,7 +35,7 @@ from pathlib import Path
 import psutil
 
 from bot.sandbox import SentInteraction, StandIn, User
-from bot.sandbox.events import Event
+from bot.sandbox.model.events import Event
 from storage.database import Database
 from storage.schema import JobState
 from tests.end_to_end.bot_process import ROOT, settings_for
@@ -272,7 +272,7 @@ class _Pictures:
         """Returns when so many jobs have their picture, or when nothing new comes any more."""
         known, since = len(self.messages_of), time.monotonic()
         while len(self.messages_of) < count and time.monotonic() - since < PATIENCE:
-            if bot.status() == psutil.STATUS_ZOMBIE:
+            if bot.jobs.progress() == psutil.STATUS_ZOMBIE:
                 raise SystemExit("The bot has ended by itself.")
             await asyncio.sleep(0.05)
             if len(self.messages_of) > known:

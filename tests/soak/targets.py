@@ -70,10 +70,10 @@ PROMPT_WORDS = [
 
 def prompts() -> Target:
     """Weights, hints and their mending, safety words, and how a prompt is shown."""
-    from bot import quoting
     from bot.prompting import TagIndex
     from bot.prompting.hints import fixed, hints
-    from bot.safety import asks_for_nsfw, minors_sexual
+    from bot.rules.safety import asks_for_nsfw, minors_sexual
+    from bot.text import markdown
     from inference.prompt import parse_weights
 
     tags = TagIndex.load()
@@ -86,8 +86,8 @@ def prompts() -> Target:
         fixed(prompt, tags)
         minors_sexual(prompt, negative=prompt)
         asks_for_nsfw(prompt, negative="")
-        quoting.quoted(prompt, quoting.PROMPT_SHOWN)
-        quoting.in_a_line(prompt, 100)
+        markdown.quoted(prompt, markdown.PROMPT_SHOWN)
+        markdown.in_a_line(prompt, 100)
         tags.complete(prompt[-100:])
 
     return Target(read, [prompt.encode() for prompt in PROMPTS], PROMPT_WORDS)
@@ -110,12 +110,12 @@ def custom_ids() -> Target:
 
     from discord import ui
 
-    from bot import cancelling, hinting
     from bot.commands import COMPONENTS
-    from bot.components import COMPONENTS as PICTURE_COMPONENTS
-    from bot.components import LABELS
+    from bot.components import cancel, hint
+    from bot.components.images import COMPONENTS as PICTURE_COMPONENTS
+    from bot.components.images import LABELS
 
-    kinds = (*PICTURE_COMPONENTS, *cancelling.COMPONENTS, *hinting.COMPONENTS, *COMPONENTS)
+    kinds = (*PICTURE_COMPONENTS, *cancel.COMPONENTS, *hint.COMPONENTS, *COMPONENTS)
     templates = [(kind.__discord_ui_compiled_template__, kind) for kind in kinds]
     loop = asyncio.new_event_loop()
 
@@ -144,14 +144,14 @@ def custom_ids() -> Target:
 
 def options() -> Target:
     """A slash command's values from what Discord delivers to the job's parameters, and back."""
-    from bot.aspects import UnknownAspect, size_of
     from bot.commands.imagine import Unsayable, seed_of
-    from bot.composing import House, Model, recipes, settled
-    from bot.jobs import Drawing, seeds_from
-    from bot.options import Options
-    from bot.policy import Person, Place, Wording, permit
+    from bot.generation.compose import House, Model, recipes, settled
+    from bot.generation.options import Options
+    from bot.generation.sizes import UnknownAspect, size_of
+    from bot.generation.spec import Drawing, seeds_from
     from bot.prompting import TagIndex
-    from bot.server_settings import Defaults, ServerSettings
+    from bot.rules.policy import Person, Place, Wording, permit
+    from bot.rules.server_settings import Defaults, ServerSettings
     from inference import NativeSettings
     from inference.request import SAMPLERS, SCHEDULERS
 
@@ -273,9 +273,9 @@ PNG_WORDS = (
 
 def metadata() -> Target:
     """What the file of a picture says about how it was made, and its replay as options."""
-    from bot.composing import Model
-    from bot.replaying import Replay
-    from bot.source_picture import Unusable
+    from bot.generation.compose import Model
+    from bot.generation.from_metadata import Replay
+    from bot.messages.attachments import Unusable
     from inference import NativeSettings
     from inference.metadata import UnreadablePicture, read
 
@@ -291,7 +291,7 @@ def metadata() -> Target:
 
 def source_pictures() -> Target:
     """A picture that somebody gives to be drawn from."""
-    from bot.source_picture import Unusable, prepared
+    from bot.messages.attachments import Unusable, prepared
 
     pixels = zlib.compress(b"\0" * (3 * 64 + 1) * 64)
     seeds = [
@@ -354,10 +354,10 @@ def lora_files() -> Target:
     import torch
     from safetensors.torch import save
 
-    from inference.checkpoint import ModelFiles
-    from inference.lora import Lora, MergedLoras
+    from inference.networks.transformer import Transformer, TransformerParams
     from inference.request import CheckpointError
-    from inference.transformer import Transformer, TransformerParams
+    from inference.weights.checkpoint import ModelFiles
+    from inference.weights.lora import Lora, MergedLoras
     from tests.golden import MODELS
 
     torch.set_num_threads(1)
@@ -399,9 +399,9 @@ def model_files() -> Target:
     """A file in the folder of diffusion models, text encoders or VAEs, as `anima doctor` and the engine look at it."""
     import torch
 
-    from inference.checkpoint import ModelFiles, load_module, reading_sizes_off
+    from inference.networks.transformer import Transformer, TransformerParams
     from inference.request import CheckpointError
-    from inference.transformer import Transformer, TransformerParams
+    from inference.weights.checkpoint import ModelFiles, load_module, reading_sizes_off
     from tests.golden import MODELS
 
     torch.set_num_threads(1)
@@ -465,7 +465,7 @@ def tag_lists() -> Target:
 
 def dotenvs() -> Target:
     """A `.env` file: settings, or a sentence for each that is wrong."""
-    from bot.settings import Settings, SettingsError
+    from bot.ops.settings import Settings, SettingsError
 
     file = _File()
 

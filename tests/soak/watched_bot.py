@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from bot.client import AnimaClient, keep_what_is_loaded
-from bot.discord_endpoints import point_discord_at
+from bot.jobs.queue import FairQueue, Waiting
+from bot.ops.endpoints import point_discord_at
+from bot.ops.settings import Settings
 from bot.prompting import TagIndex
-from bot.queue import FairQueue, Waiting
-from bot.settings import Settings
 from inference import GenerationRequest, NativeSettings, Picture
 from inference.process import EngineProcess
 from storage.database import Database
-from tests.pretend_picture import drawn
+from tests.fake_picture import drawn
 from tests.watched_loop import watch_the_loop
 
 NATIVE = NativeSettings(((64, 64),), 4, 4.0, "er_sde", "simple")

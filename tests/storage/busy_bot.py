@@ -10,7 +10,7 @@ from collections.abc import Awaitable
 
 from storage.database import Database
 from storage.jobs import Jobs
-from tests.storage.asking import ALICE, CHANNEL, MESSAGE, UNLIMITED, a_picture, an_imagine
+from tests.storage.requests import ALICE, CHANNEL, MESSAGE, UNLIMITED, a_picture, an_imagine
 
 
 async def work(url: str, seed: int) -> None:

@@ -5,7 +5,7 @@ import sys
 
 from storage.database import Database
 from storage.jobs import Accepted, Allowance
-from tests.storage.asking import an_imagine
+from tests.storage.requests import an_imagine
 
 TRIES = 40
 COST = 0.7

@@ -16,11 +16,11 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 
+from storage.backend.errors import DatabaseRefused
+from storage.backend.transactions import StorageUnavailable
 from storage.database import Database
-from storage.refusal import DatabaseRefused
 from storage.schema import metadata
-from storage.transactions import StorageUnavailable
-from tests.storage.asking import ALICE, UNLIMITED, a_picture, accepted, an_imagine, delivered, running
+from tests.storage.requests import ALICE, UNLIMITED, a_picture, accepted, an_imagine, delivered, running
 from tests.storage.rules import broken_rules
 
 ROOT = Path(__file__).parents[2]
@@ -208,7 +208,7 @@ async def test_a_file_that_another_process_has_to_itself_is_not_called_damaged(s
     with closing(sqlite3.connect(sqlite_file, isolation_level=None)) as another:
         another.execute("PRAGMA locking_mode = EXCLUSIVE")
         another.execute("BEGIN EXCLUSIVE")
-        monkeypatch.setattr("storage.sqlite.BUSY_SECONDS", 0.05)
+        monkeypatch.setattr("storage.backend.sqlite.BUSY_SECONDS", 0.05)
         assert "cannot be read now (database is locked)" in await refusal(sqlite_url)
 
 
@@ -312,7 +312,7 @@ async def test_commands_cancelled_at_any_moment_leave_a_sound_database(database)
 async def test_a_database_that_another_process_keeps_locked_says_so_and_comes_back(
     sqlite_url, sqlite_file, monkeypatch
 ):
-    monkeypatch.setattr("storage.sqlite.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("storage.backend.sqlite.BUSY_SECONDS", 0.05)
     database = await Database.open(sqlite_url)
     with closing(sqlite3.connect(sqlite_file, isolation_level=None)) as another:
         another.execute("BEGIN IMMEDIATE")

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from storage.database import Database
 from storage.jobs import Accepted, Allowance
 from storage.quotas import WINDOW, Account
-from tests.storage.asking import ADMIN, ALICE, BOB, CHANNEL, GUILD, MESSAGE, a_picture, an_imagine
+from tests.storage.requests import ADMIN, ALICE, BOB, CHANNEL, GUILD, MESSAGE, a_picture, an_imagine
 from tests.storage.rules import broken_rules
 
 ARROWS = {

@@ -5,7 +5,7 @@ import pytest
 from storage.database import Database
 from storage.jobs import Accepted, Allowance, AlreadyAccepted, Line, OverQuota, TooManyWaiting
 from storage.schema import JobState
-from tests.storage.asking import (
+from tests.storage.requests import (
     ALICE,
     BOB,
     CHANNEL,

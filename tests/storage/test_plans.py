@@ -9,7 +9,7 @@ from sqlalchemy import event
 
 from storage.database import Database
 from storage.quotas import Account
-from tests.storage.asking import ADMIN, ALICE, GUILD, MESSAGE, a_picture, accepted, delivered, running
+from tests.storage.requests import ADMIN, ALICE, GUILD, MESSAGE, a_picture, accepted, delivered, running
 
 WHOLE = tuple(f"SCAN {table}" for table in ("jobs", "pictures", "charges", "renders", "audit"))
 

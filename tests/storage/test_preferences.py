@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from storage.preferences import PRESETS_EACH, TooManyPresets
-from tests.storage.asking import ALICE, BOB
+from tests.storage.requests import ALICE, BOB
 
 
 async def test_defaults_are_replaced_as_a_whole_and_belong_to_one_person(database):

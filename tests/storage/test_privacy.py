@@ -6,7 +6,7 @@ from sqlalchemy import select
 from storage.database import Database
 from storage.quotas import WINDOW
 from storage.schema import charges, metadata
-from tests.storage.asking import (
+from tests.storage.requests import (
     ADMIN,
     ALICE,
     BOB,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from storage.database import Database
 from storage.quotas import WINDOW, Account, Charge, Usage
 from tests.storage import spender
-from tests.storage.asking import ALICE, BOB, GUILD, accepted, delivered
+from tests.storage.requests import ALICE, BOB, GUILD, accepted, delivered
 from tests.storage.rules import broken_rules
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import text
 
 from storage.servers import EVERYWHERE, ServerSettings
-from tests.storage.asking import ADMIN, ALICE, BOB, GUILD
+from tests.storage.requests import ADMIN, ALICE, BOB, GUILD
 
 
 async def test_a_server_starts_without_settings(database):

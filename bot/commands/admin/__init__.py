@@ -13,11 +13,11 @@ from __future__ import annotations
 from discord import app_commands
 
 from bot.commands.admin.actions import ACTIONS
+from bot.commands.admin.context import is_admin
 from bot.commands.admin.controls import AdminItem
-from bot.commands.admin.desk import is_admin
 from bot.commands.admin.forms import FORMS, AdminForm, admin_forms
 from bot.commands.admin.pages import PAGES, show
-from bot.interactions import Asked
+from bot.components.base import Asked
 
 __all__ = ["ACTIONS", "ADMIN_ITEMS", "FORMS", "PAGES", "AdminForm", "admin", "admin_forms"]
 

@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
-from bot.commands.admin.desk import UNCHANGED, ChangedMeanwhile, desk_of, save
+from bot.commands.admin.context import UNCHANGED, ChangedMeanwhile, desk_of, save
 from bot.commands.admin.forms import FORMS, AdminForm
 from bot.commands.admin.pages import PAGES, show
-from bot.interactions import Asked
-from bot.language import say
-from bot.server_settings import ServerSettings
+from bot.components.base import Asked
+from bot.rules.server_settings import ServerSettings
+from bot.text.translation import say
 
 Action = Callable[[Asked, list[str], int | None], Awaitable[None]]
 """Is given what was chosen in a select, and the number that ends the custom_id."""

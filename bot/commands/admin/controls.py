@@ -10,9 +10,9 @@ import discord
 from discord import ui
 
 from bot.commands.admin import actions  # needs the pages, which are made of controls: looked into when one is used
-from bot.commands.admin.desk import Desk, is_admin
-from bot.interactions import Asked, Component, tell_privately
-from bot.language import say
+from bot.commands.admin.context import Desk, is_admin
+from bot.components.base import Asked, Component, tell_privately
+from bot.text.translation import say
 
 MOST_CHOSEN = 25
 """Values that Discord's selects take."""

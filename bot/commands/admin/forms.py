@@ -14,13 +14,12 @@ import discord
 from discord import ui
 from pydantic import TypeAdapter, ValidationError
 
-from bot.commands.admin.desk import ChangedMeanwhile, Desk, desk_of, is_admin, save
+from bot.commands.admin.context import ChangedMeanwhile, Desk, desk_of, is_admin, save
 from bot.commands.admin.pages import show
-from bot.commands.admin.wording import LABELS, inert, mistakes, of_loras, of_size
-from bot.interactions import Asked, Form, Submitted
-from bot.language import say
-from bot.policy import MOST_STEPS_UNLESS_SET
-from bot.server_settings import (
+from bot.commands.admin.text import LABELS, inert, mistakes, of_loras, of_size
+from bot.components.base import Asked, Form, Submitted
+from bot.rules.policy import MOST_STEPS_UNLESS_SET
+from bot.rules.server_settings import (
     LONGEST_ARTISTS,
     LONGEST_BLOCKED_WORD,
     LONGEST_HOUSE_TEXT,
@@ -33,6 +32,7 @@ from bot.server_settings import (
     Safety,
     ServerSettings,
 )
+from bot.text.translation import say
 from inference.request import SAMPLERS, SCHEDULERS
 
 LONGEST_REASON = 300

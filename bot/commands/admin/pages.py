@@ -10,7 +10,8 @@ from typing import Any
 import discord
 from discord import ui
 
-from bot.commands.admin import wording
+from bot.commands.admin import text as admin_text
+from bot.commands.admin.context import Desk, desk_of
 from bot.commands.admin.controls import (
     MOST_CHOSEN,
     Items,
@@ -22,11 +23,10 @@ from bot.commands.admin.controls import (
     select,
     text,
 )
-from bot.commands.admin.desk import Desk, desk_of
-from bot.commands.admin.wording import counted, inert, when
-from bot.interactions import Asked, Layout
-from bot.language import say
+from bot.commands.admin.text import counted, inert, when
+from bot.components.base import Asked, Layout
 from bot.prompting import RECOMMENDED_NEGATIVE, RECOMMENDED_PREFIX
+from bot.text.translation import say
 
 LOG_PAGE = 8
 LONGEST_NOTICE = 900
@@ -66,11 +66,11 @@ async def _overview(desk: Desk, begin: int | None) -> Items:
     lines = [
         f"### {say('Anima in this server')}",
         say("**Drawing** is paused: new requests are refused.") if settings.paused else say("**Drawing** is on."),
-        f"**{say('Defaults')}** {wording.of_defaults(settings.defaults)}",
-        f"**{say('Limits')}** {wording.of_limits(settings.limits)}",
-        f"**{say('Quota')}** {wording.of_quota(settings.quota)}",
-        f"**{say('Who and where')}** {wording.of_access(settings.access)}",
-        f"**{say('Safety')}** {wording.of_safety(settings.safety)}",
+        f"**{say('Defaults')}** {admin_text.of_defaults(settings.defaults)}",
+        f"**{say('Limits')}** {admin_text.of_limits(settings.limits)}",
+        f"**{say('Quota')}** {admin_text.of_quota(settings.quota)}",
+        f"**{say('Who and where')}** {admin_text.of_access(settings.access)}",
+        f"**{say('Safety')}** {admin_text.of_safety(settings.safety)}",
         f"**{say('Blocked')}** {counted(words, say('1 word'), say('{count} words', count=words))}{say(', ')}{people}",
     ]
     if settings.paused:
@@ -82,12 +82,12 @@ async def _overview(desk: Desk, begin: int | None) -> Items:
 
 async def _defaults(desk: Desk, begin: int | None) -> Items:
     defaults = desk.settings.defaults
-    prefix = wording.of_house_text(defaults.prefix_on, defaults.prefix, RECOMMENDED_PREFIX)
-    negative = wording.of_house_text(defaults.negative_on, defaults.negative, RECOMMENDED_NEGATIVE)
+    prefix = admin_text.of_house_text(defaults.prefix_on, defaults.prefix, RECOMMENDED_PREFIX)
+    negative = admin_text.of_house_text(defaults.negative_on, defaults.negative, RECOMMENDED_NEGATIVE)
     lines = [
         f"### {say('Defaults')}",
         say("What is drawn where neither the person nor their own preferences say otherwise."),
-        wording.of_defaults(defaults),
+        admin_text.of_defaults(defaults),
         f"**{say('Prefix')}** {prefix}",
         f"**{say('Negative')}** {negative}",
     ]
@@ -104,7 +104,7 @@ async def _limits(desk: Desk, begin: int | None) -> Items:
     lines = [
         f"### {say('Limits')}",
         say("The most that one request may ask for."),
-        wording.of_limits(desk.settings.limits),
+        admin_text.of_limits(desk.settings.limits),
     ]
     return [text(lines), row(form_button("limits", say("Size and steps")), form_button("amounts", say("How many")))]
 
@@ -114,7 +114,7 @@ async def _quota(desk: Desk, begin: int | None) -> Items:
     lines = [
         f"### {say('Quotas')}",
         say("In credits a day; a picture with the model's own settings costs 1. A person has the best of their roles."),
-        wording.of_quota(quota),
+        admin_text.of_quota(quota),
         *(f"<@&{role}> {credits:g}" for role, credits in list(quota.roles.items())[:50]),
         say("Roles without any limit:"),
     ]
@@ -181,7 +181,7 @@ async def _people(desk: Desk, begin: int | None) -> Items:
 async def _log(desk: Desk, begin: int | None) -> Items:
     entries = await desk.database.servers.audit_log(desk.guild_id, before=begin, limit=LOG_PAGE + 1)
     shown = entries[:LOG_PAGE]
-    lines = [f"### {say('Log of changes')}", *(wording.of_entry(entry) for entry in shown)]
+    lines = [f"### {say('Log of changes')}", *(admin_text.of_entry(entry) for entry in shown)]
     buttons = []
     if begin is not None:
         buttons.append(button("log", say("Newest")))
@@ -202,7 +202,7 @@ async def _statistics(desk: Desk, begin: int | None) -> Items:
     lines = [f"### {say('Statistics')}"]
     for name, period in periods:
         statistics = await desk.database.jobs.statistics(now - period, desk.guild_id)
-        lines.append(f"**{name}** {wording.of_statistics(statistics)}")
+        lines.append(f"**{name}** {admin_text.of_statistics(statistics)}")
     return [text(lines)]
 
 

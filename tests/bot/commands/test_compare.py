@@ -11,17 +11,17 @@ import pytest
 from discord import ui
 from PIL import Image
 
-from bot.components import Upscale
-from bot.intake import DRAW_ALONE_FIRST
-from bot.interactions import Layout
-from bot.jobs import Drawing
-from bot.policy import SENTENCES, Why
+from bot.components.base import Layout
+from bot.components.images import Upscale
+from bot.generation.spec import Drawing
+from bot.jobs.submission import DRAW_ALONE_FIRST
 from bot.prompting import expand
+from bot.rules.policy import SENTENCES, Why
 from bot.sandbox import Channel, Message, User
 from inference.metadata import read
 from storage.jobs import Job
 from storage.schema import JobState
-from tests.bot.stage import Stage, until
+from tests.bot.harness import Stage, until
 
 PROMPT = "1girl, red hair, smile"
 SAMPLERS = ["er_sde", "euler_a", "dpmpp_2m_sde_gpu"]
@@ -202,7 +202,7 @@ async def test_a_rerolled_comparison_whose_wildcards_lose_the_words_is_refused(
     prompt = "{red|blue} hair"
     red, blue = (next(seed for seed in range(99) if expand(prompt, seed) == f"{hair} hair") for hair in ("red", "blue"))
     job = await compare(stage, columns="weight", words="red", prompt=prompt, seed=str(red))
-    monkeypatch.setattr("bot.jobs.new_seed", lambda: blue)
+    monkeypatch.setattr("bot.generation.spec.new_seed", lambda: blue)
     answer = await (await stage.press(message_of(stage, job), "Re-roll")).followup()
     assert answer.is_ephemeral and "“red” is not in the prompt" in answer.text
     assert len(stage.engine.requests) == 3

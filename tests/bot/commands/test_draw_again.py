@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 from PIL import Image, PngImagePlugin
 
-from bot import source_picture
 from bot.commands.draw_again import NO_PICTURE, STILL_BEING_DRAWN, TELLS_NOTHING, UNREADABLE
-from bot.components import NOT_REMEMBERED
-from bot.intake import LORA_GONE
-from bot.replaying import NO_PROMPT
+from bot.components.images import NOT_REMEMBERED
+from bot.generation.from_metadata import NO_PROMPT
+from bot.jobs.submission import LORA_GONE
+from bot.messages import attachments
 from bot.sandbox import Channel, Message, SentInteraction, Upload, User
-from bot.sandbox.interactions import COMMAND
+from bot.sandbox.model.interactions import COMMAND
 from inference import GenerationRequest
 from inference.metadata import Parameters, encode_png
 from storage.jobs import Job
 from storage.schema import JobState
-from tests.bot.stage import Stage
+from tests.bot.harness import Stage
 
 A1111 = "{prompt}\nNegative prompt: {negative}\nSteps: 28, Sampler: Euler a, CFG scale: 7, Seed: 42, Size: 100x64"
 
@@ -338,7 +338,7 @@ async def test_a_message_without_a_file_and_one_too_large_have_their_sentences(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert await refused(stage) == NO_PICTURE
-    monkeypatch.setattr(source_picture, "LARGEST_FILE", 10)
+    monkeypatch.setattr(attachments, "LARGEST_FILE", 10)
     message = await posted(stage, Upload("large.png", png(a1111("1girl"))))
     assert "That file is too large" in (await (await asked(stage, message)).followup()).text
 
@@ -346,11 +346,11 @@ async def test_a_message_without_a_file_and_one_too_large_have_their_sentences(
 async def test_addresses_outside_of_discord_are_never_opened(stage: Stage) -> None:
     message = await posted(stage, Upload("theirs.png", png(a1111("1girl"))))
     stage.discord.cdn.base = stage.discord.cdn.base.replace("127.0.0.1", "localhost")
-    assert (await (await asked(stage, message)).followup()).text == source_picture.GONE
+    assert (await (await asked(stage, message)).followup()).text == attachments.GONE
     assert stage.engine.requests == []
 
 
 async def test_a_file_that_discord_has_lost_is_said_to_be_so(stage: Stage) -> None:
     message = await posted(stage, Upload("theirs.png", png(a1111("1girl"))))
     stage.discord.cdn._files.clear()
-    assert (await (await asked(stage, message)).followup()).text == source_picture.GONE
+    assert (await (await asked(stage, message)).followup()).text == attachments.GONE

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from bot.commands.help import FIRST, PAGES, written
-from bot.prompting.house_rules import RECOMMENDED_NEGATIVE
+from bot.prompting.prompt_rules import RECOMMENDED_NEGATIVE
 from inference.request import SAMPLERS, SCHEDULERS
-from tests.bot.stage import Stage
+from tests.bot.harness import Stage
 
 
 async def test_every_page_is_one_choice_away(stage: Stage) -> None:

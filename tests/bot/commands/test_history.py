@@ -10,13 +10,13 @@ import pytest
 
 from bot.commands import COMPONENTS
 from bot.commands.history import LONGEST_WORDS, NOT_THERE, PICTURES_A_PAGE, WORDS_FORGOTTEN, PageButton
-from bot.jobs import Drawing
+from bot.generation.spec import Drawing
 from bot.sandbox import Message, Permissions
-from bot.sandbox.components import walk
+from bot.sandbox.model.components import walk
+from storage.images import NewPicture
 from storage.jobs import Allowance, Job, NewJob
-from storage.pictures import NewPicture
 from storage.schema import JobState
-from tests.bot.stage import Stage, until
+from tests.bot.harness import Stage, until
 
 THUMBNAIL = 11
 

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bot import source_picture
-from bot.jobs import Drawing
+from bot.generation.spec import Drawing
+from bot.messages import attachments
+from bot.rules.server_settings import Defaults, ServerSettings
 from bot.sandbox import StandIn, Upload
-from bot.server_settings import Defaults, ServerSettings
 from inference.request import TurboLora
 from storage.jobs import Job
 from storage.schema import JobState
-from tests.bot.stage import Stage, until
+from tests.bot.harness import Stage, until
 
 
 def png(width: int = 64, height: int = 48, colour: str = "teal") -> Upload:
@@ -114,7 +114,7 @@ async def test_a_picture_is_drawn_from_a_picture(stage: Stage) -> None:
 
 async def test_a_picture_that_is_none_is_refused_in_a_sentence(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no picture that I can read" in await refusal(stage, image=Upload("cat.png", b"not a picture"))
-    monkeypatch.setattr(source_picture, "LARGEST_FILE", 1 << 20)
+    monkeypatch.setattr(attachments, "LARGEST_FILE", 1 << 20)
     assert "too large" in await refusal(stage, image=Upload("cat.png", bytes(2 << 20)))
 
 

@@ -15,7 +15,7 @@ from bot.commands import privacy
 from bot.commands.privacy import KEPT, TOO_LARGE
 from bot.sandbox import Message, Upload
 from storage.schema import JobState
-from tests.bot.stage import Stage
+from tests.bot.harness import Stage
 
 
 async def sent(stage: Stage, question: Message, label: str) -> Message:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from bot.cancelling import ENDED_ALREADY, NOT_YOURS
+from bot.components.cancel import ENDED_ALREADY, NOT_YOURS
 from bot.sandbox import Message
 from storage.quotas import Account
 from storage.schema import JobState
-from tests.bot.stage import Stage, until
+from tests.bot.harness import Stage, until
 
 
 def buttons(message: Message) -> list[str]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 from bot.commands.quota import described
 from storage.jobs import Allowance
 from storage.quotas import Charge, Usage
-from tests.bot.stage import Stage
+from tests.bot.harness import Stage
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

@@ -19,7 +19,7 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 from PIL import Image
 
-from bot.discord_endpoints import point_discord_at
+from bot.ops.endpoints import point_discord_at
 from bot.sandbox import Clock, StandIn
 
 DOCUMENT = Path(__file__).parents[4] / "shared" / "discord" / "openapi.json"

@@ -6,7 +6,7 @@ import torch
 
 from inference.miniature.autoencoder import encode_pictures, polish_decoder, train_vae
 from inference.miniature.training import averaged_weights
-from tests.inference.miniature.plain_pictures import write_pictures
+from tests.inference.miniature.plain_images import write_pictures
 
 CPU = torch.device("cpu")
 

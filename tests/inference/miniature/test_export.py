@@ -12,7 +12,7 @@ from inference.miniature.commands import MODELS
 from inference.miniature.distill import add_lora
 from inference.miniature.joint import Miniature, vocabularies
 from inference.miniature.training import Run, Schedule
-from inference.vae import LATENT_MEAN, LATENT_STD, Vae
+from inference.networks.vae import LATENT_MEAN, LATENT_STD, Vae
 
 SIZES = [(96, 96), (80, 112), (112, 80)]
 PROMPT = "masterpiece, 1girl, (red hair:1.3), @micah, blue background"

@@ -9,8 +9,8 @@ from inference.miniature.autoencoder import PARAMS, to_tensor, train_vae
 from inference.miniature.commands import MODELS
 from inference.miniature.joint import train
 from inference.miniature.restore import restore
-from inference.vae import Vae
-from tests.inference.miniature.plain_pictures import write_pictures
+from inference.networks.vae import Vae
+from tests.inference.miniature.plain_images import write_pictures
 
 CPU = torch.device("cpu")
 

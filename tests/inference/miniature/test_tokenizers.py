@@ -8,7 +8,7 @@ from inference.miniature.captions import INDIFFERENT, NEGATIVE, POSITIVE, captio
 from inference.miniature.characters import random_character
 from inference.miniature.data import Record
 from inference.miniature.tokenizers import qwen_tokenizer, t5_tokenizer
-from inference.text import PromptTokenizer
+from inference.networks.text_encoder import PromptTokenizer
 
 
 @pytest.fixture(scope="module")

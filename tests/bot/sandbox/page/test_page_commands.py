@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import expect
 
-from bot.sandbox.commands import SLASH
+from bot.sandbox.model.commands import SLASH
 from tests.bot.sandbox.conftest import Stage, png
 
 from .conftest import Screen, until

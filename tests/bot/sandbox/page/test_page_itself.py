@@ -9,7 +9,7 @@ import pytest
 from discord import ui
 from playwright.async_api import Browser, expect
 
-from bot.discord_endpoints import point_discord_at
+from bot.ops.endpoints import point_discord_at
 from bot.sandbox import StandIn, Upload
 from tests.bot.sandbox.conftest import Stage, png
 

@@ -1,0 +1,320 @@
+"""`anima doctor`: looks over the machine, the settings, the database and the model, and says how to mend what is wrong.
+
+No database is made or migrated, and no token is shown. One thing may change: where a process was killed in the middle
+of a write, SQLite undoes that write before it can read the file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import platform
+import re
+import shutil
+import sqlite3
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from bot.cli import Commands, file_size, nearest_existing
+
+if TYPE_CHECKING:
+    from bot.ops.settings import Settings
+    from inference.devices import DeviceReport
+    from inference.weights.checkpoint import ModelFiles
+
+LITTLE_DISK = 2e9
+LITTLE_MEMORY = 2e9
+ROOM_PER_MEGAPIXEL = 1.5e9
+"""Bytes beside the weights while a picture is drawn: an estimate, not measured, good for a warning only."""
+
+SHOWN_PACKAGES = ("anima-bot", "transformers", "discord.py", "sqlalchemy", "huggingface_hub")
+SHOWN_KEYS = 3
+TOKEN = re.compile(r"[\w-]{18,}\.[\w-]{6,}\.[\w-]{27,}")
+SQLITE = re.compile(r"sqlite(?:\+\w+)?:///(?!:memory:)([^?]+)(?:\?.*)?")
+POSTGRESQL = re.compile(r"postgres(?:ql)?(?:\+\w+)?://(.+)")
+DATABASE_PATIENCE = 10.0
+
+
+def add_parser(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "doctor",
+        help="say what is wrong with the installation, and how to mend it",
+        description="Looks over device, memory, versions, settings, database and model files. "
+        "LoRA files are read whole, the model only with --load. "
+        "Exits with 1 if something is wrong.",
+    )
+    parser.add_argument("--models", type=Path, metavar="DIR", help="ComfyUI's models folder (ANIMA_MODELS)")
+    parser.add_argument("--diffusion-model", metavar="NAME", help="which file to use (ANIMA_DIFFUSION_MODEL)")
+    parser.add_argument("--device", help="auto, cpu, cuda or cuda:1 (ANIMA_DEVICE)")
+    parser.add_argument("--dtype", help="auto, float32 or bfloat16 (ANIMA_DTYPE)")
+    parser.add_argument("--load", action="store_true", help="load the whole model and draw a small picture, too")
+    parser.set_defaults(command=doctor)
+
+
+@dataclass(frozen=True)
+class Finding:
+    mark: Literal["ok", "warning", "problem"]
+    text: str
+
+
+Findings = Iterable[Finding]
+
+
+def doctor(options: argparse.Namespace) -> None:
+    """Print what is found, as it is found; exit with 1 if there is a problem."""
+    problems = 0
+    for part, findings in _examination(options):
+        print(part)
+        for finding in findings:
+            print(f"  {finding.mark:<8} {finding.text}", flush=True)
+            problems += finding.mark == "problem"
+        print()
+    if problems:
+        print(f"{problems} problem{'s' if problems > 1 else ''} to mend.")
+        sys.exit(1)
+    print("Nothing is wrong.")
+
+
+def _examination(options: argparse.Namespace) -> Iterator[tuple[str, Findings]]:
+    """The parts that are looked over, each with its findings."""
+    from bot.ops.settings import Settings, SettingsError
+
+    yield "Versions", _versions()
+    names = {name: getattr(options, name) for name in ("models", "diffusion_model", "device", "dtype")}
+    try:
+        settings = Settings.read(**{f"anima_{name}": value for name, value in names.items() if value is not None})
+    except SettingsError as error:
+        yield "Settings", [_problem(sentence) for sentence in str(error).splitlines()]
+        return
+    yield "Settings", _token(settings)
+    yield "Disk", _disk(settings)
+    yield "Database", _database(settings.database_url)
+    try:
+        device = _examine_device(settings)
+    except ValueError as error:
+        yield "Device", [_problem(str(error))]
+        return
+    yield "Device", _device(device)
+    yield "Model", _model(settings, device, options.load)
+
+
+def _versions() -> Iterator[Finding]:
+    from packaging.requirements import Requirement
+
+    from inference.devices import pytorch
+
+    yield _ok(f"Python {platform.python_version()} on {platform.platform()}")
+    yield _ok(f"PyTorch {pytorch()}")
+    yield _ok(", ".join(f"{name} {version(name)}" for name in SHOWN_PACKAGES))
+    for text in requires("anima-bot") or ():
+        requirement = Requirement(text)
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            found = version(requirement.name)
+        except PackageNotFoundError:
+            yield _problem(f"{requirement.name} is not installed: pip install '{requirement}'.")
+            continue
+        if not requirement.specifier.contains(found, prereleases=True):
+            yield _problem(f"{requirement.name} is {found}, which does not fit: pip install '{requirement}'.")
+
+
+def _token(settings: Settings) -> Iterator[Finding]:
+    token = settings.discord_token.get_secret_value() if settings.discord_token else None
+    if token is None:
+        yield _warning("DISCORD_TOKEN is not set: put your bot's token into .env. Without it only the sandbox runs.")
+    elif TOKEN.fullmatch(token):
+        yield _ok("DISCORD_TOKEN is set")
+    else:
+        yield _warning("DISCORD_TOKEN does not look like a bot's token: copy it anew from Discord's developer portal.")
+
+
+def _disk(settings: Settings) -> Iterator[Finding]:
+    seen = set()
+    for folder in (Path.cwd(), settings.models):
+        if (disk := folder.stat().st_dev) in seen:
+            continue
+        seen.add(disk)
+        free = shutil.disk_usage(folder).free
+        text = f"{file_size(free)} are free where {folder} is"
+        yield _ok(text) if free > LITTLE_DISK else _warning(f"Only {text}: make room.")
+
+
+def _database(address: str) -> Iterator[Finding]:
+    if match := SQLITE.fullmatch(address):
+        yield _sqlite(Path(match[1]))
+    elif match := POSTGRESQL.fullmatch(address):
+        yield asyncio.run(_postgresql(f"postgresql://{match[1]}"))
+    else:
+        yield _problem("DATABASE_URL is not an address that is known; it looks like sqlite:///data/anima.db.")
+
+
+def _sqlite(file: Path) -> Finding:
+    from storage.backend.sqlite import quick_check
+
+    if not file.exists():
+        folder = nearest_existing(file.parent)
+        if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
+            return _ok(f"{file} will be made when the bot first runs")
+        return _problem(f"The database {file} cannot be made: allow writing in {folder}, or mend DATABASE_URL.")
+    if not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK | os.X_OK)):
+        return _problem(f"The database {file} or its folder is read-only: allow this user to write both.")
+    try:
+        verdict = quick_check(file)
+    except sqlite3.DatabaseError as error:
+        verdict = str(error)
+    if verdict != "ok":
+        return _problem(f"The database {file} cannot be read ({verdict}): restore a backup or move it away.")
+    return _ok(f"{file} is sound, {file_size(file.stat().st_size)}")
+
+
+async def _postgresql(address: str) -> Finding:
+    try:
+        import asyncpg
+    except ModuleNotFoundError:
+        return _problem("PostgreSQL needs the package asyncpg: pip install 'anima-bot[postgres]'.")
+    try:
+        async with asyncio.timeout(DATABASE_PATIENCE):
+            connection = await asyncpg.connect(address)
+            server = connection.get_server_version()
+            await connection.close()
+    except TimeoutError:
+        return _problem(f"The PostgreSQL server of DATABASE_URL did not answer in {DATABASE_PATIENCE:g} s.")
+    except (OSError, asyncpg.PostgresError) as error:
+        return _problem(f"The PostgreSQL server of DATABASE_URL refuses us: {error}.")
+    except (ValueError, asyncpg.InterfaceError):  # whose words could hold the password
+        return _problem("DATABASE_URL cannot be read; it looks like postgresql://user:password@host/name.")
+    return _ok(f"PostgreSQL {server.major}.{server.minor} answers")
+
+
+def _examine_device(settings: Settings) -> DeviceReport:
+    from inference.devices import examine_device
+
+    return examine_device(settings.anima_device, settings.anima_dtype)
+
+
+def _device(device: DeviceReport) -> Iterator[Finding]:
+    import psutil
+
+    yield _ok(f"{device.device}: {device.name}, in {device.dtype}; CPU threads: {device.threads}")
+    memory = psutil.virtual_memory()
+    text = f"{file_size(memory.available)} of {file_size(memory.total)} RAM are free"
+    yield _ok(text) if memory.available > LITTLE_MEMORY else _warning(f"Only {text}: end other programs.")
+    if device.device.startswith("cuda"):
+        yield _ok(f"{file_size(device.free_bytes)} of {file_size(device.total_bytes)} GPU memory are free")
+    for sentence in device.warnings:
+        yield _warning(sentence)
+
+
+def _model(settings: Settings, device: DeviceReport, load: bool) -> Iterator[Finding]:
+    """The files from their headers; LoRA files are read whole; with `load`, so is the model."""
+    from inference import CheckpointError
+    from inference.weights.checkpoint import ModelFiles
+
+    models = settings.models
+    if not settings.anima_models.is_dir():
+        if "anima_models" in settings.model_fields_set:
+            yield _problem(f"There is no folder {settings.anima_models}: mend ANIMA_MODELS, or run `anima download`.")
+            return
+        yield _warning(f"There is no folder {settings.anima_models}, so the miniature draws: run `anima download`.")
+    complete = True
+    for finding in (*_weights(models), *_tokenizers(models)):
+        complete = complete and finding.mark != "problem"
+        yield finding
+    if not complete:
+        return
+    try:
+        files = ModelFiles.find(models, settings.anima_diffusion_model)
+    except CheckpointError as error:
+        yield _problem(str(error))
+        return
+    parts = (files.transformer.path.name, files.text_encoder.path.name, files.vae.path.name)
+    yield _ok(f"{parts[0]} draws, with {parts[1]} and {parts[2]}")
+    yield _memory(files, device)
+    yield from _loras(files)
+    if load:
+        yield _drawing(settings)
+
+
+def _weights(models: Path) -> Iterator[Finding]:
+    from inference.weights.inventory import KINDS, weights_files
+
+    found = list(weights_files(models))
+    usable = {file.kind for file in found if file.fault is None}
+    for file in found:
+        if file.fault is None:
+            yield _ok(f"{file.kind} {file.path.name}, {file_size(file.size)}")
+        else:
+            yield _warning(file.fault)
+    for kind, folders, _ in KINDS:
+        if kind not in usable:
+            yield _problem(f"There is no {kind} of Anima in {models / folders[0]}: run `anima download`.")
+
+
+def _tokenizers(models: Path) -> Iterator[Finding]:
+    for name in ("qwen", "t5"):
+        folder = models / "tokenizers" / name
+        if (folder / "tokenizer.json").is_file() or (folder / "vocab.json").is_file():
+            yield _ok(f"tokenizer {name}")
+        else:
+            yield _problem(f"There is no tokenizer in {folder}: run `anima download`.")
+
+
+def _memory(files: ModelFiles, device: DeviceReport) -> Finding:
+    from inference.weights.inventory import weights_bytes
+    from inference.weights.modelspec import native_settings
+
+    weights = weights_bytes(files, device.dtype)
+    needed = weights + ROOM_PER_MEGAPIXEL * native_settings(files.transformer.metadata).megapixels
+    text = f"The model takes {file_size(weights)} in {device.dtype}, about {file_size(needed)} while it draws"
+    if needed < device.free_bytes:
+        return _ok(text)
+    return _warning(f"{text}, but {file_size(device.free_bytes)} are free on {device.device}: end other programs.")
+
+
+def _loras(files: ModelFiles) -> Iterator[Finding]:
+    from inference.weights.inventory import loras
+
+    for lora in loras(files):
+        if lora.fault is not None:
+            yield _warning(lora.fault)
+        elif lora.unmatched:
+            shown = ", ".join(lora.unmatched[:SHOWN_KEYS])
+            more = f" and {len(lora.unmatched) - SHOWN_KEYS} more" if len(lora.unmatched) > SHOWN_KEYS else ""
+            yield _warning(f"LoRA {lora.name}: these keys fit no layer and change nothing: {shown}{more}.")
+        else:
+            yield _ok(f"LoRA {lora.name}")
+
+
+def _drawing(settings: Settings) -> Finding:
+    from inference import Engine, NotFinite
+
+    try:
+        started = time.perf_counter()
+        engine = Engine.load(
+            settings.models, settings.anima_device, settings.anima_dtype, settings.anima_diffusion_model
+        )
+        loaded = time.perf_counter()
+        engine.generate([engine.native.request("1girl", width=64, height=64, steps=1)])
+    except (ValueError, NotFinite, RuntimeError) as error:
+        return _problem(str(error).strip())
+    drawn = time.perf_counter()
+    return _ok(f"loaded in {loaded - started:.1f} s, drew one step at 64x64 in {drawn - loaded:.1f} s")
+
+
+def _ok(text: str) -> Finding:
+    return Finding("ok", text)
+
+
+def _warning(text: str) -> Finding:
+    return Finding("warning", text)
+
+
+def _problem(text: str) -> Finding:
+    return Finding("problem", text)

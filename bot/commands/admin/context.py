@@ -1,0 +1,64 @@
+"""A server as its admins see it: who they are, what is set, and how a change is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import discord
+
+from bot.commands.admin.text import defaults_beyond_limits
+from bot.components.base import Asked, tell_privately
+from bot.rules.server_settings import ServerSettings
+from bot.text.translation import say
+from storage.database import Database
+
+NOT_ADMIN = "This is for people with the permission **Manage Server**."
+ONLY_IN_SERVERS = "Servers have admins, private channels have none. Use this in your server."
+SAVED = "Saved."
+BEYOND_LIMITS = "But these defaults are above the limits, so whoever relies on them is refused: {defaults}."
+UNCHANGED = "Nothing was changed."
+
+
+@dataclass(frozen=True)
+class Desk:
+    """One server as the database and Discord's cache have it: what a page is made of."""
+
+    database: Database
+    guild_id: int
+    guild: discord.Guild | None
+    settings: ServerSettings
+    version: int
+
+
+async def desk_of(interaction: Asked) -> Desk:
+    assert interaction.guild_id is not None
+    database = interaction.client.database
+    stored = await database.servers.settings(interaction.guild_id)
+    settings = ServerSettings.of(stored.settings)
+    return Desk(database, interaction.guild_id, interaction.guild, settings, stored.version)
+
+
+async def is_admin(interaction: Asked) -> bool:
+    """Whether the person may do this; if not, they are told. Discord hides the command only by default."""
+    if interaction.guild_id is None:
+        await tell_privately(interaction, say(ONLY_IN_SERVERS))
+        return False
+    if not (interaction.permissions.manage_guild or interaction.permissions.administrator):
+        await tell_privately(interaction, say(NOT_ADMIN))
+        return False
+    return True
+
+
+class ChangedMeanwhile(Exception):
+    """Somebody else was quicker: what was looked at does not hold any more, and nothing was written."""
+
+
+async def save(interaction: Asked, desk: Desk, new: ServerSettings) -> str:
+    """Writes the change and its line in the log; returns what to say. Raises ChangedMeanwhile."""
+    changes = desk.settings.changes_to(new)
+    if not changes:
+        return say(UNCHANGED)
+    if await desk.database.servers.change(desk.guild_id, changes, by=interaction.user.id, seen=desk.version) is None:
+        raise ChangedMeanwhile
+    beyond = defaults_beyond_limits(new.defaults, new.limits)
+    return f"{say(SAVED)} {say(BEYOND_LIMITS, defaults=beyond)}" if beyond else say(SAVED)

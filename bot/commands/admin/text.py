@@ -1,0 +1,292 @@
+"""What is set in a server, what was changed, and what is wrong with what was typed: in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from bot.rules.policy import MEGAPIXEL, MOST_STEPS_UNLESS_SET
+from bot.rules.server_settings import Access, Defaults, Limits, Quota, Safety
+from bot.text.markdown import in_a_line
+from bot.text.translation import say
+from storage.jobs import Statistics
+from storage.schema import JobState
+from storage.servers import AuditEntry
+
+LONGEST_LINE = 350
+MOST_NAMED = 5
+
+LABELS: Mapping[str, str] = {
+    "size": "Size",
+    "steps": "Steps",
+    "cfg_scale": "CFG scale",
+    "sampler": "Sampler",
+    "scheduler": "Scheduler",
+    "prefix_on": "Add the prefix",
+    "prefix": "Prefix",
+    "negative_on": "Add the negative",
+    "negative": "Negative",
+    "artist": "Artists",
+    "loras": "LoRAs",
+    "denoise": "Denoise",
+    "count": "Pictures",
+    "turbo": "Turbo",
+    "spoiler": "Spoiler",
+    "private": "Private",
+    "side": "Longest side",
+    "megapixels": "Megapixels",
+    "waiting": "Waiting jobs",
+    "compared": "Compared pictures",
+    "credits": "Credits a day",
+    "role": "Role",
+    "roles": "Roles",
+    "unlimited_roles": "Roles without any limit",
+    "channels": "Channels",
+    "always_safe": "Safe in the whole server",
+    "safe_channels": "Channels kept safe",
+    "blocked_words": "Words and phrases",
+    "person": "Person",
+    "reason": "Reason",
+}
+"""What each setting is called in forms, in mistakes and in the log."""
+
+GROUPS: Mapping[str, str] = {
+    "defaults": "Defaults",
+    "limits": "Limits",
+    "quota": "Quota",
+    "access": "Who and where",
+    "safety": "Safety",
+}
+"""What each group of settings is called in the log."""
+
+STATES: Mapping[JobState, str] = {
+    JobState.QUEUED: "{count} waiting",
+    JobState.RUNNING: "{count} being drawn",
+    JobState.RENDERED: "{count} on their way",
+    JobState.DELIVERED: "{count} delivered",
+    JobState.CANCELLED: "{count} cancelled",
+    JobState.FAILED: "{count} failed",
+    JobState.REFUSED: "{count} refused",
+}
+
+RULES: Mapping[str, str] = {
+    "int_parsing": "**{field}** must be a whole number.",
+    "float_parsing": "**{field}** must be a number.",
+    "finite_number": "**{field}** must be a number.",
+    "multiple_of": "**{field}** must be a multiple of {multiple_of}.",
+    "greater_than": "**{field}** must be more than {gt}.",
+    "greater_than_equal": "**{field}** must be {ge} or more.",
+    "less_than_equal": "**{field}** must be {le} or less.",
+    "string_too_short": "**{field}**: a name is missing.",
+    "string_too_long": "**{field}**: {max_length} characters are the most.",
+    "too_long": "**{field}**: {max_length} are the most.",
+}
+"""What is wrong with a value, by pydantic's names of its mistakes."""
+NOT_POSSIBLE = "**{field}** cannot be that."
+
+
+def of_defaults(defaults: Defaults) -> str:
+    own = {
+        "size": of_size(defaults.size),
+        "steps": defaults.steps,
+        "cfg_scale": None if defaults.cfg_scale is None else f"{defaults.cfg_scale:g}",
+        "sampler": defaults.sampler,
+        "scheduler": defaults.scheduler,
+    }
+    said = [f"{say(LABELS[key])} {value}" for key, value in own.items() if value is not None]
+    if len(said) < len(own):
+        said.append(say("all else as the model likes it") if said else say("as the model likes it"))
+    if defaults.artist:
+        said.append(f"{say(LABELS['artist'])} {inert(defaults.artist, 200)}")
+    if defaults.loras:
+        said.append(f"{say(LABELS['loras'])} {inert(of_loras(defaults.loras), 300)}")
+    if defaults.denoise is not None:
+        said.append(f"{say(LABELS['denoise'])} {defaults.denoise:g}")
+    said.append(_pictures(defaults.count))
+    said += [say(LABELS[key]) for key in ("turbo", "spoiler", "private") if getattr(defaults, key)]
+    return say(", ").join(said)
+
+
+def of_size(size: tuple[int, int] | None) -> str | None:
+    return "x".join(map(str, size)) if size else None
+
+
+def of_loras(loras: Sequence[tuple[str, float]]) -> str:
+    """As they are typed, too: a strength of 1 goes without saying."""
+    return ", ".join(name if strength == 1 else f"{name}:{strength:g}" for name, strength in loras)
+
+
+def of_house_text(on: bool, text: str, recommended: str) -> str:
+    if not on:
+        return say("is off")
+    return f"{inert(text, 500)} {say('(recommended)')}" if text == recommended else inert(text, 500)
+
+
+def defaults_beyond_limits(defaults: Defaults, limits: Limits) -> str:
+    """Those that anybody who relies on them is refused for; empty where there are none."""
+    beyond = []
+    if defaults.size is not None:
+        width, height = defaults.size
+        if (limits.side is not None and max(width, height) > limits.side) or (
+            limits.megapixels is not None and width * height > limits.megapixels * MEGAPIXEL
+        ):
+            beyond.append("size")
+    if defaults.steps is not None and defaults.steps > (limits.steps or MOST_STEPS_UNLESS_SET):
+        beyond.append("steps")
+    if defaults.count > limits.count:
+        beyond.append("count")
+    return say(", ").join(say(LABELS[key]) for key in beyond)
+
+
+def of_limits(limits: Limits) -> str:
+    said = []
+    if limits.side is not None:
+        said.append(say("{count} pixels a side", count=limits.side))
+    if limits.megapixels is not None:
+        said.append(say("{count} megapixels", count=f"{limits.megapixels:g}"))
+    steps = limits.steps or MOST_STEPS_UNLESS_SET
+    return say(", ").join(
+        [
+            *(said or [say("four times the model's own size")]),
+            counted(steps, say("1 step"), say("{count} steps", count=steps)),
+            say("{pictures} at a time", pictures=_pictures(limits.count)),
+            counted(
+                limits.waiting,
+                say("1 waiting job a person"),
+                say("{count} waiting jobs a person", count=limits.waiting),
+            ),
+            say("{pictures} to compare", pictures=_pictures(limits.compared))
+            if limits.compared
+            else say("no comparing"),
+        ]
+    )
+
+
+def of_quota(quota: Quota) -> str:
+    if quota.credits is None:
+        return say("everyone without limit")
+    everyone = say("{credits} credits a day for everyone", credits=f"{quota.credits:g}")
+    own = len(quota.roles) + len(quota.unlimited_roles)
+    if not own:
+        return everyone
+    roles = counted(own, say("1 role with its own"), say("{count} roles with their own", count=own))
+    return f"{everyone}{say(', ')}{roles}"
+
+
+def of_access(access: Access) -> str:
+    who = _mentions("<@&{}>", access.roles) or say("everyone")
+    return say("{who} in {channels}", who=who, channels=_mentions("<#{}>", access.channels) or say("every channel"))
+
+
+def of_safety(safety: Safety) -> str:
+    if safety.always_safe:
+        return say("safe in the whole server")
+    by_channel = say("by the age restriction of each channel")
+    kept = _mentions("<#{}>", safety.safe_channels)
+    return f"{by_channel}{say(', ')}{say('always safe in {channels}', channels=kept)}" if kept else by_channel
+
+
+def of_statistics(statistics: Statistics) -> str:
+    people = statistics.people
+    said = [
+        _pictures(statistics.pictures),
+        say("{count} credits", count=f"{statistics.credits:g}"),
+        counted(people, say("1 person"), say("{count} people", count=people)),
+        *(say(STATES[state], count=count) for state, count in statistics.jobs.items()),
+    ]
+    if statistics.median_wait is not None and statistics.median_drawing is not None:
+        wait, drawing = statistics.median_wait.total_seconds(), statistics.median_drawing.total_seconds()
+        said.append(
+            say("usually {wait} s in line and {drawing} s to draw", wait=f"{wait:.0f}", drawing=f"{drawing:.0f}")
+        )
+    return say(", ").join(said)
+
+
+def of_entry(entry: AuditEntry) -> str:
+    """A line of the log."""
+    who = f"<@{entry.actor_id}>" if entry.actor_id is not None else say("Somebody")
+    whom = f"<@{entry.subject_id}>" if entry.subject_id is not None else say("somebody")
+    match entry.what:
+        case "block" if entry.after:
+            said = say("{who} blocked {whom}: {reason}", who=who, whom=whom, reason=inert(entry.after, 200))
+        case "block":
+            said = say("{who} blocked {whom}", who=who, whom=whom)
+        case "unblock":
+            said = say("{who} unblocked {whom}", who=who, whom=whom)
+        case "paused" if entry.after:
+            said = say("{who} paused drawing", who=who)
+        case "paused":
+            said = say("{who} resumed drawing", who=who)
+        case what:
+            group = say(GROUPS[what]) if what in GROUPS else inert(what, 30)
+            difference = _difference(entry.before, entry.after)
+            said = say("{who} changed **{what}**: {difference}", who=who, what=group, difference=difference)
+    return f"- {when(entry.at)} {said}"
+
+
+def mistakes(error: ValidationError, key: str = "") -> str:
+    """A sentence for each, with the name that the field has in the form: that of `key`, or of what is wrong."""
+    return " ".join(_mistake(str(each["type"]), key or str(each["loc"][0]), each) for each in error.errors())
+
+
+def _mistake(kind: str, key: str, error: Mapping[str, Any]) -> str:
+    field = say(LABELS[key]) if key in LABELS else inert(key, 30)
+    bounds = {
+        name: f"{value:.12g}" if isinstance(value, float) else value for name, value in error.get("ctx", {}).items()
+    }
+    if kind not in RULES:
+        return say(NOT_POSSIBLE, field=field)
+    return say(RULES[kind], field=field, **bounds)
+
+
+def _difference(before: Any, after: Any) -> str:
+    """The keys in which two groups of settings differ; what is not there is our default."""
+    old, new = (value if isinstance(value, dict) else {} for value in (before, after))
+    keys = [key for key in old | new if old.get(key) != new.get(key)]
+    changes = (f"{_name(key)} {_value(old.get(key))} → {_value(new.get(key))}" for key in keys)
+    return inert(say(", ").join(changes), LONGEST_LINE)
+
+
+def _name(key: str) -> str:
+    return say(LABELS[key]) if key in LABELS else key
+
+
+def _value(value: Any) -> str:
+    match value:
+        case None:
+            return say("default")
+        case bool():
+            return say("on") if value else say("off")
+        case list():
+            return " ".join(map(_value, value)) or say("none")
+        case dict():
+            return " ".join(f"{key}: {each:g}" for key, each in value.items()) or say("none")
+        case float():
+            return f"{value:g}"
+    return str(value)
+
+
+def counted(count: int, one: str, many: str) -> str:
+    return one if count == 1 else many
+
+
+def when(at: datetime) -> str:
+    return f"<t:{int(at.timestamp())}:R>"
+
+
+def inert(text: str, longest: int) -> str:
+    """Somebody's words in a line, and nothing where there are none."""
+    return in_a_line(text, longest) if text.strip() else ""
+
+
+def _pictures(count: int) -> str:
+    return counted(count, say("1 picture"), say("{count} pictures", count=count))
+
+
+def _mentions(form: str, ids: Sequence[int]) -> str:
+    shown = say(", ").join(form.format(id) for id in ids[:MOST_NAMED])
+    more = len(ids) - MOST_NAMED
+    return say("{named} and {count} more", named=shown, count=more) if more > 0 else shown

@@ -1,0 +1,255 @@
+"""A person's own defaults, in words: what holds and whose it is, and what they typed to change it, read and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from pydantic import ValidationError
+
+from bot.components.base import Asked, ruling_guild
+from bot.components.preset_modal import key_of
+from bot.generation.compose import Model, settled
+from bot.generation.options import Options
+from bot.generation.sizes import UnknownAspect, described, size_of
+from bot.jobs.submission import NO_SUCH_LORA, remembered_options
+from bot.rules.policy import EffectiveLimits, effective_limits
+from bot.rules.server_settings import settings_of
+from bot.text.markdown import in_a_line
+from bot.text.translation import say
+
+TEXT_SHOWN = 200
+"""Of each text. Discord takes 4,000 characters in all."""
+LORA_NAME_SHOWN = 60
+
+LABELS: Mapping[str, str] = {
+    "size": "Size",
+    "count": "Pictures",
+    "steps": "Steps",
+    "cfg_scale": "CFG scale",
+    "sampler": "Sampler",
+    "scheduler": "Scheduler",
+    "negative": "Negative prompt",
+    "artist": "Artists",
+    "loras": "LoRAs",
+    "denoise": "Denoise",
+    "turbo": "Turbo",
+    "raw": "Raw prompt",
+    "spoiler": "Spoiler",
+    "private": "Private",
+}
+"""Everything that there are defaults of, in the order in which it is shown."""
+
+CHOSEN = ("size", "sampler", "scheduler")
+"""What is chosen from a menu, save for sizes of one's own."""
+OF_MODEL = (*CHOSEN, "steps", "cfg_scale")
+
+YOURS = "**yours**, else {value}"
+THE_SERVERS = "the server's"
+THE_BOTS = "the bot's"
+THE_MODELS = "the model's"
+AS_USUAL = "as usual"
+WITH_TURBO = "with turbo; {own}, yours, holds without"
+TURBOS = "turbo's"
+REFUSED_HERE = "⚠️ above the limit here, so it is refused"
+NO_TURBO_HERE = "not with this model"
+NOT_HERE = "not here now"
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A person's own, and what surrounds it where they look at it.
+
+    server: the operator's settings outside of servers.
+    """
+
+    own: Options
+    server: Options
+    model: Model
+    limits: EffectiveLimits
+    presets: Mapping[str, Options]
+    in_server: bool
+
+    @classmethod
+    async def of(cls, interaction: Asked) -> Self:
+        client, user_id = interaction.client, interaction.user.id
+        model = await client.model()
+        settings = await settings_of(client.database.servers, ruling_guild(interaction))
+        kept = await client.database.preferences.presets(user_id)
+        return cls(
+            own=await client.intake.preferences(user_id),
+            server=Options.of_server(settings.defaults),
+            model=model,
+            limits=effective_limits(settings, model.native),
+            presets={name: remembered_options(document) for name, document in kept.items()},
+            in_server=interaction.guild_id is not None,
+        )
+
+    def holds(self, own: Options) -> Options:
+        """What would be drawn with, if these were the person's own."""
+        return settled(Options(), own.over(self.server), self.model)
+
+    def preset(self, key: str) -> tuple[str, Options] | None:
+        """The preset with a key, and its name."""
+        return next(((name, options) for name, options in self.presets.items() if key_of(name) == key), None)
+
+
+# --- What holds ---
+
+
+def standing(name: str, desk: Desk, holds: Options) -> Iterator[str]:
+    """What holds of one option, whose that is, and what is to be known about it."""
+    own, value = getattr(desk.own, name), getattr(holds, name)
+    if name in ("steps", "cfg_scale") and holds.turbo and desk.model.turbo is not None:
+        yield shown(name, value, desk)
+        yield say(TURBOS) if own is None else say(WITH_TURBO, own=shown(name, own, desk))
+    elif own is not None:
+        yield shown(name, own, desk)
+        without = desk.holds(replace(desk.own, **{name: None}))
+        yield say(YOURS, value=shown(name, getattr(without, name), desk))
+    else:
+        yield shown(name, value, desk)
+        yield _whose(name, desk)
+    if name == "turbo" and own and desk.model.turbo is None:
+        yield say(NO_TURBO_HERE)
+    if _is_beyond(name, value, desk.limits):
+        yield say(REFUSED_HERE)
+
+
+def _whose(name: str, desk: Desk) -> str:
+    """Whose an option is that is not the person's own."""
+    if getattr(desk.server, name) is not None:
+        return say(THE_SERVERS if desk.in_server else THE_BOTS)
+    return say(THE_MODELS if name in OF_MODEL else AS_USUAL)
+
+
+def _is_beyond(name: str, value: Any, limits: EffectiveLimits) -> bool:
+    match name:
+        case "size":
+            width, height = value
+            return bool(max(width, height) > limits.side or width * height > limits.area)
+        case "steps":
+            return bool(value > limits.steps)
+        case "count":
+            return bool(value > limits.count)
+    return False
+
+
+def shown(name: str, value: Any, desk: Desk) -> str:
+    """An option's value, fit to stand in a text."""
+    if name == "loras" and value:
+        return ", ".join(_lora_shown(lora, strength, desk) for lora, strength in value)
+    if value in ("", ()):
+        return say("none")
+    match value:
+        case bool():
+            return say("on") if value else say("off")
+        case float():
+            return f"{value:g}"
+        case str() if name in CHOSEN:
+            return f"`{value}`"
+        case str():
+            return in_a_line(value, TEXT_SHOWN)
+    return described(value) if name == "size" else str(value)
+
+
+def _lora_shown(lora: str, strength: float, desk: Desk) -> str:
+    known = f"{in_a_line(lora, LORA_NAME_SHOWN)} {strength:g}"
+    return known if lora in desk.model.loras else f"{known} ({say(NOT_HERE)})"
+
+
+def said_by(options: Options) -> list[str]:
+    """The names of what is said, in the order in which it is shown."""
+    return [name for name in LABELS if getattr(options, name) is not None]
+
+
+# --- What was typed ---
+
+
+class Mistake(ValueError):
+    """Something that was typed cannot be kept; the message says what, a sentence for each."""
+
+
+def typed_as(value: Any) -> str:
+    """How somebody would have typed a value."""
+    match value:
+        case None:
+            return ""
+        case float():
+            return f"{value:g}"
+        case ((str(), _), *_) as loras:
+            return "\n".join(f"{lora}: {strength:g}" for lora, strength in loras)
+        case tuple() as size:
+            return "x".join(map(str, size))
+    return str(value)
+
+
+def read(typed: Mapping[str, str], desk: Desk) -> dict[str, Any]:
+    """What was typed, as changes of the defaults; nothing takes one back. Raises Mistake."""
+    return checked({name: _READ.get(name, _as_it_is)(text, desk) if text else None for name, text in typed.items()})
+
+
+def _as_it_is(text: str, desk: Desk) -> Any:
+    return text
+
+
+def _number(text: str, desk: Desk) -> Any:
+    return text.replace(",", ".")
+
+
+def _size(text: str, desk: Desk) -> Any:
+    try:
+        return size_of(text, desk.model.native.sizes)
+    except UnknownAspect as error:
+        raise Mistake(str(error)) from error
+
+
+def _loras(text: str, desk: Desk) -> Any:
+    mine = [name for name, _ in desk.own.loras or ()]
+    known = {name.casefold(): name for name in (*mine, *desk.model.loras)}
+    loras: dict[str, str] = {}
+    for line in filter(None, map(str.strip, text.splitlines())):
+        name, colon, strength = line.rpartition(":")
+        if line.casefold() in known or not colon:
+            name, strength = line, "1"
+        if name.strip().casefold() not in known:
+            raise Mistake(say(NO_SUCH_LORA, name=in_a_line(name, LORA_NAME_SHOWN)))
+        loras[known[name.strip().casefold()]] = strength.strip().replace(",", ".")
+    return tuple(loras.items())
+
+
+_READ: Mapping[str, Callable[[str, Desk], Any]] = {
+    "size": _size,
+    "cfg_scale": _number,
+    "denoise": _number,
+    "loras": _loras,
+}
+
+MISTAKES: Mapping[str, str] = {
+    "int_parsing": "**{what}**: that is no whole number.",
+    "float_parsing": "**{what}**: that is no number.",
+    "finite_number": "**{what}**: that is no number.",
+    "greater_than_equal": "**{what}**: {limit} is the least.",
+    "less_than_equal": "**{what}**: {limit} is the most.",
+    "string_too_long": "**{what}**: {limit} characters is the most.",
+    "too_long": "**{what}**: {limit} is the most.",
+    "other": "**{what}**: that cannot be chosen.",
+}
+"""What is said of each type of pydantic's errors."""
+
+
+def checked(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Changes as they are kept. Raises Mistake."""
+    try:
+        options = Options.of({name: value for name, value in changes.items() if value is not None})
+    except ValidationError as error:
+        raise Mistake(" ".join(dict.fromkeys(map(_mistake, error.errors())))) from error
+    return dict.fromkeys(changes) | options.as_json()
+
+
+def _mistake(error: Any) -> str:
+    kind = error["type"] if error["type"] in MISTAKES else "other"
+    context = error.get("ctx", {})
+    limit = next((context[key] for key in ("ge", "le", "max_length") if key in context), "")
+    return say(MISTAKES[kind], what=say(LABELS[error["loc"][0]]), limit=limit)

@@ -1,0 +1,455 @@
+"""`/anima preferences`: one private panel of a person's own defaults and presets.
+
+Every control says in its custom_id what it does, and the database knows the rest, so a panel works for as long as its
+message is there, after restarts too. A custom_id is input like any other: whoever uses a control changes what is their
+own. Each change writes nothing but what it changes, so two at once do not undo each other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import discord
+from discord import app_commands, ui
+
+from bot.commands.preferences.defaults import (
+    CHOSEN,
+    LABELS,
+    Desk,
+    Mistake,
+    checked,
+    read,
+    said_by,
+    shown,
+    standing,
+    typed_as,
+)
+from bot.components import preset_modal
+from bot.components.base import Asked, Component, Form, Layout, Submitted
+from bot.generation.options import Options
+from bot.generation.sizes import described
+from bot.rules.safety import LEAST_CFG_SCALE
+from bot.rules.server_settings import LEAST_DENOISE, LONGEST_ARTISTS, MOST_LORAS, MOST_PICTURES
+from bot.text.markdown import cut, in_a_line
+from bot.text.translation import say
+from inference.request import LARGEST_CFG_SCALE, MOST_STEPS, SAMPLERS, SCHEDULERS
+from storage.preferences import PRESETS_EACH
+
+if TYPE_CHECKING:
+    from bot.client import AnimaClient
+
+MOST_CHOICES = 25
+LONGEST_CHOICE = 100
+LONGEST_FIELD = 4000
+"""Characters that Discord takes in a form's field."""
+LORAS_LISTED = 1500
+LONGEST_TEXT, LONGEST_NOTICE = 3000, 800
+"""Of the 4,000 characters that a message with components may have."""
+AS_SERVER = "-"
+"""What is chosen to take one's own choice back."""
+
+SWITCHED = ("turbo", "raw", "spoiler", "private")
+
+ABOUT = (
+    "What `/anima imagine` draws with, everywhere, where you do not say otherwise with the command. What is not yours "
+    "is as the server has it, or else as the model likes it."
+)
+SAVED = "Saved."
+TAKEN_BACK = "Taken back."
+NOT_SAVED = "Nothing was saved."
+UNCHANGED = "Nothing was changed."
+APPLIED = "“{name}” is in your defaults now. What it does not say is as it was."
+DELETED = "“{name}” is deleted."
+NO_PRESET = "That preset is not there any more."
+NO_DEFAULTS = "You have no defaults of your own yet, so there is nothing to save."
+
+Page = Literal["defaults", "presets"]
+
+
+@app_commands.command(description="Your own defaults, and presets by name")
+async def preferences(interaction: discord.Interaction[AnimaClient]) -> None:
+    await interaction.response.defer(ephemeral=True)
+    await show(interaction, "defaults")
+
+
+# --- The panel ---
+
+
+async def show(interaction: Asked, page: Page, notice: str = "", preset: str = "") -> None:
+    """Puts a page into the panel of an acknowledged interaction. `preset`: the key of the one that is looked at."""
+    desk = await Desk.of(interaction)
+    container: ui.Container[Any] = ui.Container()
+    if notice:
+        container.add_item(ui.TextDisplay(f"-# {cut(notice, LONGEST_NOTICE)}"))
+    for item in _defaults_page(desk) if page == "defaults" else _presets_page(desk, preset):
+        container.add_item(item)
+    await interaction.edit_original_response(view=Layout(container))
+
+
+def _defaults_page(desk: Desk) -> Iterator[ui.Item[Any]]:
+    holds = desk.holds(desk.own)
+    lines = [f"### {say('Your defaults')}", f"-# {say(ABOUT)}"]
+    lines += [f"**{say(LABELS[name])}** {' · '.join(standing(name, desk, holds))}" for name in LABELS]
+    yield ui.TextDisplay(cut("\n".join(lines), LONGEST_TEXT))
+    for name in CHOSEN:
+        yield ui.ActionRow(Choose.among(name, desk))
+    yield ui.ActionRow(*(Switch(name, to=not getattr(holds, name)) for name in SWITCHED))
+    yield ui.ActionRow(
+        OpenForm("numbers", say("Numbers…")),
+        OpenForm("words", say("Words…")),
+        OpenForm("loras", say("LoRAs…")),
+        Turn("presets", say("Presets: {count}", count=len(desk.presets))),
+    )
+    mine = [name for name in LABELS if getattr(desk.own, name) is not None]
+    if mine:
+        yield ui.ActionRow(TakeBack(mine))
+
+
+def _presets_page(desk: Desk, key: str) -> Iterator[ui.Item[Any]]:
+    count = say("{count} of {most}", count=len(desk.presets), most=PRESETS_EACH)
+    about = say(
+        "`/anima imagine preset:` draws with one. **Info** under a picture of yours saves its settings as a preset."
+    )
+    yield ui.TextDisplay(f"### {say('Your presets')} · {count}\n-# {about}")
+    if desk.presets:
+        yield ui.ActionRow(PickPreset.among(desk.presets, key))
+    picked = desk.preset(key)
+    if picked is not None:
+        name, options = picked
+        lines = [f"**{in_a_line(name, preset_modal.LONGEST_NAME)}**"]
+        lines += [f"**{say(LABELS[said])}** {shown(said, getattr(options, said), desk)}" for said in said_by(options)]
+        yield ui.TextDisplay(cut("\n".join(lines), LONGEST_TEXT))
+        yield ui.ActionRow(ApplyPreset(key), DeletePreset(key))
+    yield ui.ActionRow(OpenForm("preset", say("Save my defaults as a preset…")), Turn("defaults", say("Back")))
+
+
+# --- Controls ---
+
+
+async def _change(interaction: Asked, changes: Mapping[str, Any]) -> None:
+    await interaction.client.database.preferences.change_defaults(interaction.user.id, changes)
+
+
+def _chosen(interaction: Asked) -> list[str]:
+    data: Any = interaction.data
+    values: list[str] = data["values"]
+    return values
+
+
+class Choose(Component, template=rf"anima:preferences:({'|'.join(CHOSEN)})"):
+    """Chooses a size, a sampler or a scheduler."""
+
+    def __init__(self, name: str, options: Sequence[discord.SelectOption] = ()) -> None:
+        super().__init__(ui.Select(custom_id=f"anima:preferences:{name}", options=list(options)))
+        self.name = name
+
+    @classmethod
+    async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
+        return cls(match[1])
+
+    @classmethod
+    def among(cls, name: str, desk: Desk) -> Self:
+        label, own = say(LABELS[name]), getattr(desk.own, name)
+        without = getattr(desk.holds(Options()), name)
+        values = {_as_choice(value): value for value in _choices(name, desk)}
+        if own is not None:
+            values = {_as_choice(own): own, **values}
+        back = say("{what}: as the server has it, {value}", what=label, value=_in_choice(without))
+        options = [discord.SelectOption(label=back, value=AS_SERVER, default=own is None)]
+        options += [
+            discord.SelectOption(label=f"{label}: {_in_choice(value)}", value=choice, default=value == own)
+            for choice, value in values.items()
+        ]
+        return cls(name, options[:MOST_CHOICES])
+
+    async def used(self, interaction: Asked) -> None:
+        await interaction.response.defer()
+        chosen = _chosen(interaction)[0]
+        if chosen == AS_SERVER:
+            await _change(interaction, {self.name: None})
+            await show(interaction, "defaults", say(TAKEN_BACK))
+            return
+        try:
+            changes = checked({self.name: chosen.split("x") if self.name == "size" else chosen})
+        except Mistake as mistake:
+            await show(interaction, "defaults", str(mistake))
+            return
+        await _change(interaction, changes)
+        await show(interaction, "defaults", say(SAVED))
+
+
+def _choices(name: str, desk: Desk) -> Sequence[Any]:
+    return {"size": desk.model.native.sizes, "sampler": SAMPLERS, "scheduler": SCHEDULERS}[name]
+
+
+def _as_choice(value: Any) -> str:
+    return value if isinstance(value, str) else "x".join(map(str, value))
+
+
+def _in_choice(value: Any) -> str:
+    return value if isinstance(value, str) else described(value)
+
+
+class Switch(Component, template=rf"anima:preferences:({'|'.join(SWITCHED)}):(on|off)"):
+    """Sets an option to what its custom_id says, so that two presses come to the same as one."""
+
+    def __init__(self, name: str, *, to: bool) -> None:
+        now = say("off") if to else say("on")
+        style = discord.ButtonStyle.secondary if to else discord.ButtonStyle.success
+        custom_id = f"anima:preferences:{name}:{'on' if to else 'off'}"
+        super().__init__(ui.Button(label=f"{say(LABELS[name])}: {now}", style=style, custom_id=custom_id))
+        self.name = name
+        self.to = to
+
+    @classmethod
+    async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
+        return cls(match[1], to=match[2] == "on")
+
+    async def used(self, interaction: Asked) -> None:
+        await interaction.response.defer()
+        await _change(interaction, {self.name: self.to})
+        await show(interaction, "defaults", say(SAVED))
+
+
+class TakeBack(Component, template=r"anima:preferences:take-back"):
+    """Forgets some of one's own defaults."""
+
+    def __init__(self, names: Sequence[str] = ()) -> None:
+        options = [discord.SelectOption(label=say(LABELS[name]), value=name) for name in names]
+        placeholder = say("Take back, as the server has it…")
+        select: ui.Select[Any] = ui.Select(
+            custom_id="anima:preferences:take-back",
+            placeholder=placeholder,
+            options=options,
+            max_values=max(1, len(options)),
+        )
+        super().__init__(select)
+
+    async def used(self, interaction: Asked) -> None:
+        await interaction.response.defer()
+        await _change(interaction, dict.fromkeys(_chosen(interaction)))
+        await show(interaction, "defaults", say(TAKEN_BACK))
+
+
+class Turn(Component, template=r"anima:preferences:page:(defaults|presets)"):
+    def __init__(self, page: Page, label: str = "-") -> None:
+        super().__init__(ui.Button(label=label, custom_id=f"anima:preferences:page:{page}"))
+        self.page: Page = page
+
+    @classmethod
+    async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
+        return cls("presets" if match[1] == "presets" else "defaults")
+
+    async def used(self, interaction: Asked) -> None:
+        await interaction.response.defer()
+        await show(interaction, self.page)
+
+
+class OpenForm(Component, template=r"anima:preferences:form:(numbers|words|loras|preset)"):
+    def __init__(self, form: str, label: str = "-") -> None:
+        custom_id = f"anima:preferences:form:{form}"
+        super().__init__(ui.Button(label=label, style=discord.ButtonStyle.primary, custom_id=custom_id))
+        self.form = form
+
+    @classmethod
+    async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
+        return cls(match[1])
+
+    async def used(self, interaction: Asked) -> None:
+        if self.form == "preset":
+            await interaction.response.send_modal(DefaultsAsPresetForm.empty())
+        else:
+            await interaction.response.send_modal(DEFAULTS_FORMS[self.form].of(await Desk.of(interaction)))
+
+
+class PickPreset(Component, template=r"anima:preferences:preset"):
+    """Shows what is in one of the presets, with what can be done with it."""
+
+    def __init__(self, options: Sequence[discord.SelectOption] = ()) -> None:
+        placeholder = say("Look at one…")
+        super().__init__(
+            ui.Select(custom_id="anima:preferences:preset", placeholder=placeholder, options=list(options))
+        )
+
+    @classmethod
+    def among(cls, kept: Mapping[str, Options], key: str) -> Self:
+        return cls(
+            [
+                discord.SelectOption(
+                    label=name[:LONGEST_CHOICE],
+                    value=preset_modal.key_of(name),
+                    description=cut(", ".join(say(LABELS[said]) for said in said_by(options)), LONGEST_CHOICE) or None,
+                    default=preset_modal.key_of(name) == key,
+                )
+                for name, options in kept.items()
+            ]
+        )
+
+    async def used(self, interaction: Asked) -> None:
+        await interaction.response.defer()
+        await show(interaction, "presets", preset=_chosen(interaction)[0])
+
+
+class PresetButton(Component, template=r"(?!)"):
+    """Does something with one of the presets of whoever presses it."""
+
+    action: ClassVar[str]
+    label: ClassVar[str]
+    style: ClassVar[discord.ButtonStyle]
+
+    def __init__(self, key: str) -> None:
+        custom_id = f"anima:preferences:{self.action}:{key}"
+        super().__init__(ui.Button(label=say(PRESET_ACTIONS[self.action]), style=self.style, custom_id=custom_id))
+        self.key = key
+
+    @classmethod
+    async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
+        return cls(match[1])
+
+    async def used(self, interaction: Asked) -> None:
+        await interaction.response.defer()
+        found = (await Desk.of(interaction)).preset(self.key)
+        notice = say(NO_PRESET) if found is None else await self.pressed(interaction, *found)
+        await show(interaction, "presets", notice, self.key)
+
+    async def pressed(self, interaction: Asked, name: str, options: Options) -> str:
+        """Returns what has come of it, in a sentence."""
+        raise NotImplementedError
+
+
+PRESET_ACTIONS: Mapping[str, str] = {"apply": "Take into my defaults", "delete": "Delete"}
+
+
+class ApplyPreset(PresetButton, template=r"anima:preferences:apply:([0-9a-f]{16})"):
+    action = "apply"
+    style = discord.ButtonStyle.success
+
+    async def pressed(self, interaction: Asked, name: str, options: Options) -> str:
+        await _change(interaction, preset_modal.lasting(options).as_json())
+        return say(APPLIED, name=in_a_line(name, preset_modal.LONGEST_NAME))
+
+
+class DeletePreset(PresetButton, template=r"anima:preferences:delete:([0-9a-f]{16})"):
+    action = "delete"
+    style = discord.ButtonStyle.danger
+
+    async def pressed(self, interaction: Asked, name: str, options: Options) -> str:
+        deleted = await interaction.client.database.preferences.delete_preset(interaction.user.id, name)
+        return say(DELETED, name=in_a_line(name, preset_modal.LONGEST_NAME)) if deleted else say(NO_PRESET)
+
+
+# --- Forms ---
+
+
+class DefaultsForm(Form):
+    """Some of one's own defaults as text; an empty field takes one back.
+
+    A field's custom_id tells what it showed, and what is still so when the form comes back is not written. So a form
+    that stood open for long undoes nothing, and a text too long for its field is not cut.
+    """
+
+    @classmethod
+    def of(cls, desk: Desk) -> Self:
+        raise NotImplementedError
+
+    async def sent(self, interaction: Asked, values: Submitted) -> None:
+        await interaction.response.defer()
+        typed = {}
+        for custom_id, value in values.items():
+            name, _, shown = custom_id.partition(":")
+            if name in LABELS and isinstance(value, str) and _digest(value) != shown:
+                typed[name] = value.strip()
+        if not typed:
+            await show(interaction, "defaults", say(UNCHANGED))
+            return
+        try:
+            changes = read(typed, await Desk.of(interaction))
+        except Mistake as mistake:
+            await show(interaction, "defaults", f"{say(NOT_SAVED)} {mistake}")
+            return
+        await _change(interaction, changes)
+        await show(interaction, "defaults", say(SAVED))
+
+
+class NumbersForm(DefaultsForm):
+    name = "anima:preferences:numbers"
+
+    @classmethod
+    def of(cls, desk: Desk) -> Self:
+        examples = {
+            "size": say("832x1216, or a ratio such as 2:3"),
+            "count": say("{least} to {most}", least=1, most=MOST_PICTURES),
+            "steps": say("{least} to {most}", least=1, most=MOST_STEPS),
+            "cfg_scale": say("{least} to {most}", least=f"{LEAST_CFG_SCALE:g}", most=f"{LARGEST_CFG_SCALE:g}"),
+            "denoise": say("How much of a given picture to draw anew, {least} to 1", least=LEAST_DENOISE),
+        }
+        return cls(say("Numbers"), [_field(name, desk, example) for name, example in examples.items()])
+
+
+class WordsForm(DefaultsForm):
+    name = "anima:preferences:words"
+
+    @classmethod
+    def of(cls, desk: Desk) -> Self:
+        return cls(
+            say("Words"),
+            [
+                _field("negative", desk, say("What not to draw"), longest=LONGEST_FIELD),
+                _field("artist", desk, say("With commas between"), longest=LONGEST_ARTISTS),
+            ],
+        )
+
+
+class LorasForm(DefaultsForm):
+    name = "anima:preferences:loras"
+
+    @classmethod
+    def of(cls, desk: Desk) -> Self:
+        names = ", ".join(desk.model.loras)
+        here = say("There are no LoRAs here yet.")
+        if names:
+            here = say("There are these: {names}", names=in_a_line(names, LORAS_LISTED))
+        example = say("One a line, with its strength, such as name: 0.8. At most {most}", most=MOST_LORAS)
+        return cls(say("LoRAs"), [_field("loras", desk, example, longest=LONGEST_FIELD), ui.TextDisplay(here)])
+
+
+DEFAULTS_FORMS: Mapping[str, type[DefaultsForm]] = {"numbers": NumbersForm, "words": WordsForm, "loras": LorasForm}
+
+
+class DefaultsAsPresetForm(Form):
+    name = "anima:preferences:preset"
+
+    @classmethod
+    def empty(cls) -> Self:
+        return cls(say("Save my defaults as a preset"), [preset_modal.name_field("name")])
+
+    async def sent(self, interaction: Asked, values: Submitted) -> None:
+        await interaction.response.defer()
+        own = preset_modal.lasting(await interaction.client.intake.preferences(interaction.user.id))
+        name = str(values["name"])
+        notice = say(NO_DEFAULTS) if own == Options() else await preset_modal.save(interaction, name, own)
+        await show(interaction, "presets", notice, preset_modal.key_of(preset_modal.called(name)))
+
+
+def _field(name: str, desk: Desk, example: str, *, longest: int = 20) -> ui.Label[Any]:
+    text = typed_as(getattr(desk.own, name))[:longest]
+    field: ui.TextInput[Any] = ui.TextInput(
+        custom_id=f"{name}:{_digest(text)}",
+        style=discord.TextStyle.paragraph if longest == LONGEST_FIELD else discord.TextStyle.short,
+        default=text or None,
+        required=False,
+        max_length=longest,
+    )
+    description = say("{example}. Empty: as the server has it", example=example)
+    return ui.Label(text=say(LABELS[name]), description=description, component=field)
+
+
+def _digest(text: str) -> str:
+    return blake2b(" ".join(text.split()).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+COMPONENTS = (Choose, Switch, TakeBack, Turn, OpenForm, PickPreset, ApplyPreset, DeletePreset)
+FORMS = (*DEFAULTS_FORMS.values(), DefaultsAsPresetForm)

@@ -1,0 +1,1 @@
+"""What a button, a select or a form under a message does."""

@@ -1,0 +1,49 @@
+"""Deleting pictures: their message in Discord, and their place in histories."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import discord
+
+from bot.components.base import Asked
+from bot.text.translation import say
+from storage.jobs import Job
+
+if TYPE_CHECKING:
+    from bot.client import AnimaClient
+
+logger = logging.getLogger(__name__)
+
+
+def may_delete(interaction: Asked, job: Job) -> bool:
+    """The person who asked for it may, and whoever may delete other people's messages there."""
+    is_moderator = interaction.guild_id is not None and interaction.guild_id == job.guild_id
+    return job.user_id == interaction.user.id or (is_moderator and interaction.permissions.manage_messages)
+
+
+async def delete_job(client: AnimaClient, job: Job) -> str:
+    """Deletes a job's message and pictures; says what came of it.
+
+    The message first: if that is as far as it gets, the pictures are still there to be deleted.
+    """
+    if job.message_id is None:
+        return say("There is no message to delete.")
+    gone = not job.private and await delete_message(client, job.channel_id, job.message_id)
+    await client.database.pictures.delete_message(job.message_id)
+    if gone:
+        return say("Deleted.")
+    return say("It is out of the history, but its message is out of my reach: delete it yourself.")
+
+
+async def delete_message(client: discord.Client, channel_id: int, message_id: int) -> bool:
+    """Delete one of the bot's messages. True: it is gone, by this or already; False: the bot cannot reach it."""
+    try:
+        await client.get_partial_messageable(channel_id).get_partial_message(message_id).delete()
+    except discord.NotFound:
+        return True
+    except discord.HTTPException as error:
+        logger.info("message %d could not be deleted (%s)", message_id, error)
+        return False
+    return True

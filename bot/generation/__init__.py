@@ -1,0 +1,1 @@
+"""From options to the images of a job."""

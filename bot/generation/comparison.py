@@ -1,0 +1,357 @@
+"""Comparing: one prompt and seed with one or two things varied, and what was typed about that.
+
+Each value of the columns meets each of the rows, and every such cell is a picture.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeAlias
+
+from bot.prompting.syntax import COMMAS
+from bot.rules.safety import LEAST_CFG_SCALE
+from bot.rules.server_settings import MOST_COMPARED, STRONGEST_LORA
+from bot.text.markdown import in_a_line
+from bot.text.translation import say
+from inference import NativeSettings
+from inference.prompt import parse_weights
+from inference.request import LARGEST_CFG_SCALE, MOST_STEPS, SAMPLERS, SCHEDULERS
+
+if TYPE_CHECKING:
+    from bot.generation.spec import Recipe
+
+STRONGEST_WEIGHT = 5.0
+LONGEST_WORDS = 200
+NAMED = 60
+"""Characters of words and names that are repeated in a sentence."""
+
+UNKNOWN_NAME = "There is no {axis} called “{name}”. There are: {names}."
+NO_NUMBER = "“{value}” is no value for {axis}: give numbers with commas between, such as {example}."
+NOT_WHOLE = "“{value}” is no value for {axis}: give whole numbers with commas between, such as {example}."
+OUT_OF_RANGE = "{value} cannot be a value for {axis}: give numbers from {least} to {most}."
+ONE_VALUE = "One value of {axis} is nothing to compare: give two or more, with commas between."
+TOO_MANY = "That would be {count} pictures, and {most} is the most of one comparison. Leave some values out."
+SAME_AXIS = "Columns and rows both vary {axis}. Choose something else for one of them, or leave `rows` away."
+NO_ROWS = "`row_values` are given, but not what they are values of: choose `rows` as well."
+NO_WORDS = "Whose weight is to be varied? Give words of the prompt as `words`."
+NO_WEIGHT = "`words` are those whose weight is varied: choose weight for `columns` or `rows` as well."
+NO_LORA = "The strength of which LoRA is to be varied? Choose one as `lora`."
+NOT_IN_PROMPT = (
+    "“{words}” is not in the prompt, so its weight cannot be varied. "
+    "Give `words` as they stand there, outside of wildcards."
+)
+BRACKETS = (
+    "“{words}” cannot be weighted, because the brackets around it do not match. "
+    "Close each bracket of the prompt, or write \\( where one is meant as such."
+)
+
+Value: TypeAlias = str | float
+Reworded: TypeAlias = Callable[[str], str]
+"""What becomes of a prompt once its wildcards are chosen, and before house rules are applied to it."""
+
+
+class Incomparable(ValueError):
+    """There is no such comparison; the message says why, and what to do."""
+
+
+class Varied(StrEnum):
+    SAMPLER = "sampler"
+    SCHEDULER = "scheduler"
+    CFG = "cfg"
+    STEPS = "steps"
+    WEIGHT = "weight"
+    LORA_STRENGTH = "lora strength"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What is varied from column to column and, if anything, from row to row."""
+
+    columns: Axis
+    rows: Axis | None = None
+
+    def recipes(self, drawn: Callable[[Reworded], Recipe]) -> tuple[Recipe, ...]:
+        """A recipe for each cell, row by row.
+
+        drawn: makes the recipe that holds otherwise, of the reworded prompt: so house rules have the last word on every
+            cell's prompt. Raises Incomparable where the prompt lacks what is varied.
+        """
+        return tuple(_cell(chosen, drawn) for chosen in self._cells())
+
+    @property
+    def title(self) -> str:
+        if self.rows is None:
+            return say("{columns} compared", columns=self.columns.name)
+        return say("{columns} and {rows} compared", columns=self.columns.name, rows=self.rows.name)
+
+    @property
+    def labels(self) -> list[str]:
+        """What each cell is called, row by row."""
+        return [", ".join(axis.label(value) for axis, value in reversed(chosen)) for chosen in self._cells()]
+
+    def _cells(self) -> list[tuple[tuple[Axis, Value], ...]]:
+        across = [(self.columns, value) for value in self.columns.values]
+        if self.rows is None:
+            return [(column,) for column in across]
+        return [(column, (self.rows, value)) for value in self.rows.values for column in across]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """`of`: the words whose weight is varied, or the name of the LoRA."""
+
+    what: Varied
+    values: tuple[Value, ...]
+    of: str = ""
+
+    @property
+    def name(self) -> str:
+        if self.what is Varied.WEIGHT:
+            return say("weight of “{words}”", words=self.of)
+        if self.what is Varied.LORA_STRENGTH:
+            return say("strength of {lora}", lora=self.of)
+        return called(self.what)
+
+    def label(self, value: Value) -> str:
+        match self.what:
+            case Varied.CFG:
+                return f"CFG {value:g}"
+            case Varied.STEPS:
+                return say("1 step") if value == 1 else say("{count} steps", count=f"{value:g}")
+            case Varied.WEIGHT:
+                return say("weight {weight}", weight=f"{value:g}")
+            case Varied.LORA_STRENGTH:
+                return say("LoRA {strength}", strength=f"{value:g}") if value else say("without LoRA")
+            case _:
+                return str(value)
+
+    def reworded(self, prompt: str, value: Value) -> str:
+        return weighted(prompt, self.of, float(value)) if self.what is Varied.WEIGHT else prompt
+
+    def applied(self, recipe: Recipe, value: Value) -> Recipe:
+        match self.what:
+            case Varied.SAMPLER:
+                return replace(recipe, sampler=str(value))
+            case Varied.SCHEDULER:
+                return replace(recipe, scheduler=str(value))
+            case Varied.CFG:
+                return replace(recipe, cfg_scale=float(value))
+            case Varied.STEPS:
+                return replace(recipe, steps=int(value))
+            case Varied.LORA_STRENGTH:
+                strengths = ((name, float(value) if name == self.of else strength) for name, strength in recipe.loras)
+                return replace(recipe, loras=tuple(lora for lora in strengths if lora != (self.of, 0)))
+            case Varied.WEIGHT:
+                return recipe  # its prompt has it
+
+
+def called(what: Varied) -> str:
+    """An axis in the middle of a sentence."""
+    match what:
+        case Varied.SAMPLER:
+            return say("sampler")
+        case Varied.SCHEDULER:
+            return say("scheduler")
+        case Varied.CFG:
+            return "CFG"
+        case Varied.STEPS:
+            return say("steps")
+        case Varied.WEIGHT:
+            return say("weight")
+        case Varied.LORA_STRENGTH:
+            return say("LoRA strength")
+
+
+def _cell(chosen: Sequence[tuple[Axis, Value]], drawn: Callable[[Reworded], Recipe]) -> Recipe:
+    def reworded(prompt: str) -> str:
+        for axis, value in chosen:
+            prompt = axis.reworded(prompt, value)
+        return prompt
+
+    recipe = drawn(reworded)
+    for axis, value in chosen:
+        recipe = axis.applied(recipe, value)
+    return recipe
+
+
+# --- Weights ---
+
+
+def weighted(prompt: str, words: str, weight: float) -> str:
+    """The prompt with this weight for the words wherever they stand, in place of one that they have for themselves.
+
+    Case, and whether blanks or underscores stand between the words, make no difference. Raises Incomparable where they
+    stand nowhere, or between brackets that do not match.
+
+    >>> weighted("1girl, (red hat:1.2), hatch", "red hat", 0.5)
+    '1girl, (red hat:0.5), hatch'
+    """
+    found: list[str] = []
+
+    def with_weight(occurrence: re.Match[str]) -> str:
+        text = occurrence["enclosed"] or occurrence["bare"]
+        found.append(_without_backslashes(text))
+        return f"({text}:{weight:g})"
+
+    result = _occurrences(words).sub(with_weight, prompt)
+    if not found:
+        raise Incomparable(say(NOT_IN_PROMPT, words=in_a_line(words, NAMED)))
+    segments = parse_weights(result)
+    if any(segments.count((text, weight)) < found.count(text) for text in found):
+        raise Incomparable(say(BRACKETS, words=in_a_line(words, NAMED)))
+    return result
+
+
+_WITHOUT_BLANKS = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f"
+"""Scripts in which words touch one another."""
+_LETTER = re.compile(rf"[^\W{_WITHOUT_BLANKS}]")
+
+
+def _occurrences(words: str) -> re.Pattern[str]:
+    plain = _without_backslashes(words).strip(string.whitespace + "_")
+    text = r"[\s_]+".join(_spelled(word) for word in re.split(r"[\s_]+", plain))
+    before = f"(?<!{_LETTER.pattern})" if _LETTER.match(plain[0]) else ""
+    after = f"(?!{_LETTER.pattern})" if _LETTER.match(plain[-1]) else ""
+    number = r"[-+]?[0-9.]+"
+    enclosed = rf"(?<!\\)\(\s*(?P<enclosed>{text})\s*(?::\s*{number}\s*)?\)"
+    return re.compile(rf"{enclosed}|{before}(?P<bare>{text}){after}", re.IGNORECASE)
+
+
+def _without_backslashes(text: str) -> str:
+    return re.sub(r"\\([()])", r"\1", text)
+
+
+def _spelled(word: str) -> str:
+    """A bracket that is meant as such has a backslash in a prompt."""
+    return "".join(rf"\\{re.escape(each)}" if each in "()" else re.escape(each) for each in word)
+
+
+# --- What was typed ---
+
+
+@dataclass(frozen=True, kw_only=True)
+class Typed:
+    """The options of the command that say what is varied. None: left away."""
+
+    columns: Varied
+    column_values: str | None = None
+    rows: Varied | None = None
+    row_values: str | None = None
+    words: str | None = None
+    lora: str | None = None
+
+
+def comparison_of(typed: Typed, usual: NativeSettings) -> Comparison:
+    """Raises Incomparable. `usual`: the settings that hold otherwise, around which values are chosen if none are given.
+
+    The LoRA is taken as it is; whether there is such a one is known to who draws it.
+    """
+    if typed.rows is None and typed.row_values is not None:
+        raise Incomparable(say(NO_ROWS))
+    if typed.rows is typed.columns:
+        raise Incomparable(say(SAME_AXIS, axis=called(typed.columns)))
+    if typed.words is not None and Varied.WEIGHT not in (typed.columns, typed.rows):
+        raise Incomparable(say(NO_WEIGHT))
+    columns = _axis(typed, typed.columns, typed.column_values, usual)
+    rows = None if typed.rows is None else _axis(typed, typed.rows, typed.row_values, usual)
+    count = len(columns.values) * (1 if rows is None else len(rows.values))
+    if count > MOST_COMPARED:
+        raise Incomparable(say(TOO_MANY, count=count, most=MOST_COMPARED))
+    return Comparison(columns=columns, rows=rows)
+
+
+def completed(what: Varied, typed: str, usual: NativeSettings) -> list[str]:
+    """What may be meant by values of which the last is still being typed."""
+    given = _pieces(typed)
+    usual_values = ", ".join(_written(value) for value in _usual_values(what, usual))
+    if not given:
+        return [usual_values, *_names(what)]
+    if not _names(what):
+        return [typed.strip(), usual_values]
+    finished = typed.rstrip().endswith(tuple(COMMAS))
+    chosen, begun = (given, "") if finished else (given[:-1], _name(given[-1]))
+    matching = [name for name in _names(what) if begun in name and name not in map(_name, chosen)]
+    return [", ".join([*chosen, name]) for name in matching]
+
+
+def _axis(typed: Typed, what: Varied, values: str | None, usual: NativeSettings) -> Axis:
+    words = (typed.words or "").strip(string.whitespace + "_")
+    if what is Varied.WEIGHT and not words:
+        raise Incomparable(say(NO_WORDS))
+    if what is Varied.LORA_STRENGTH and typed.lora is None:
+        raise Incomparable(say(NO_LORA))
+    of = {Varied.WEIGHT: words, Varied.LORA_STRENGTH: typed.lora or ""}.get(what, "")
+    read = [_value(what, piece, usual) for piece in _pieces(values or "")]
+    distinct = tuple(dict.fromkeys(read)) or _usual_values(what, usual)
+    if len(distinct) < 2:
+        raise Incomparable(say(ONE_VALUE, axis=called(what)))
+    return Axis(what=what, values=distinct, of=of)
+
+
+def _pieces(text: str) -> list[str]:
+    return [piece.strip() for piece in re.split(f"[{COMMAS}]", text) if piece.strip()]
+
+
+def _value(what: Varied, text: str, usual: NativeSettings) -> Value:
+    names = _names(what)
+    if names:
+        if _name(text) not in names:
+            unknown = say(UNKNOWN_NAME, axis=called(what), name=in_a_line(text, NAMED), names=", ".join(names))
+            raise Incomparable(unknown)
+        return _name(text)
+    whole = what is Varied.STEPS
+    if not re.fullmatch(r"\d{1,5}" if whole else r"[-+]?(\d{1,5}(\.\d{0,3})?|\.\d{1,3})", text, re.ASCII):
+        example = ", ".join(_written(value) for value in _usual_values(what, usual))
+        value = in_a_line(text, NAMED)
+        raise Incomparable(say(NOT_WHOLE if whole else NO_NUMBER, value=value, axis=called(what), example=example))
+    least, most = _RANGES[what]
+    number = float(text) + 0.0  # of two zeros the one without a sign
+    if not least <= number <= most:
+        told = {"value": _written(number), "least": _written(least), "most": _written(most)}
+        raise Incomparable(say(OUT_OF_RANGE, axis=called(what), **told))
+    return number
+
+
+def _name(text: str) -> str:
+    return re.sub(r"[\s-]+", "_", text.casefold())
+
+
+def _written(value: Value) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def _names(what: Varied) -> tuple[str, ...]:
+    return {Varied.SAMPLER: SAMPLERS, Varied.SCHEDULER: SCHEDULERS}.get(what, ())
+
+
+_RANGES: Mapping[Varied, tuple[float, float]] = {
+    Varied.CFG: (LEAST_CFG_SCALE, LARGEST_CFG_SCALE),
+    Varied.STEPS: (1, MOST_STEPS),
+    Varied.WEIGHT: (-STRONGEST_WEIGHT, STRONGEST_WEIGHT),
+    Varied.LORA_STRENGTH: (-STRONGEST_LORA, STRONGEST_LORA),
+}
+
+
+def _usual_values(what: Varied, usual: NativeSettings) -> tuple[Value, ...]:
+    """Few enough of each that any two of them make a comparison."""
+    match what:
+        case Varied.SAMPLER:
+            return "er_sde", "euler_a", "dpmpp_2m_sde_gpu"
+        case Varied.SCHEDULER:
+            return "simple", "beta57", "normal"
+        case Varied.CFG:
+            own = usual.cfg_scale
+            low, high = max(LEAST_CFG_SCALE, round(0.6 * own)), min(LARGEST_CFG_SCALE, round(1.5 * own))
+            return tuple(float(cfg_scale) for cfg_scale in sorted({low, own, high}))
+        case Varied.STEPS:
+            own_steps = usual.steps
+            few, many = max(1, own_steps // 2), min(MOST_STEPS, own_steps + max(1, own_steps // 2))
+            return tuple(float(steps) for steps in sorted({few, own_steps, many}))
+        case Varied.WEIGHT:
+            return 0.5, 1.0, 1.5
+        case Varied.LORA_STRENGTH:
+            return 0.0, 0.5, 1.0

@@ -1,0 +1,160 @@
+"""From what a person asked for to the recipes of its pictures: wildcards, house rules, turbo. Free of Discord."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bot.generation.comparison import Comparison, Reworded
+from bot.generation.options import Options
+from bot.generation.spec import Drawing, Recipe
+from bot.prompting import TagIndex, expand, final_prompts, literal
+from bot.rules.server_settings import Defaults
+from inference import NativeSettings
+from inference.request import TurboLora
+
+
+@dataclass(frozen=True)
+class Model:
+    """What the loaded engine says of itself, as far as asking it for something needs to know."""
+
+    native: NativeSettings
+    loras: tuple[str, ...] = ()
+    turbo: TurboLora | None = None
+
+
+@dataclass(frozen=True)
+class House:
+    """What is added to every prompt in one place. `age_restricted`: more than safe pictures may be drawn there."""
+
+    tags: TagIndex
+    prefix: str
+    negative: str
+    age_restricted: bool
+
+    @classmethod
+    def of(cls, tags: TagIndex, defaults: Defaults, age_restricted: bool) -> House:
+        return cls(
+            tags=tags,
+            prefix=defaults.prefix if defaults.prefix_on else "",
+            negative=defaults.negative if defaults.negative_on else "",
+            age_restricted=age_restricted,
+        )
+
+
+def settled(said: Options, below: Options, model: Model) -> Options:
+    """What holds, with nothing left open. `said`: with the command; `below`: by preferences and server.
+
+    Turbo brings its own steps and CFG with it; only what was said with the command stands against them.
+    """
+    options = said.over(below).over(Options.of_model(model.native))
+    if not options.turbo or model.turbo is None:
+        return replace(options, turbo=False)
+    return replace(options, steps=said.steps or model.turbo.steps, cfg_scale=said.cfg_scale or model.turbo.cfg_scale)
+
+
+def cells(
+    comparison: Comparison, prompt: str, options: Options, seed: int, house: House, model: Model
+) -> tuple[Recipe, ...]:
+    """The recipes of a comparison, row by row, all of one seed. Raises Incomparable. `options`: settled."""
+
+    def drawn(reworded: Reworded) -> Recipe:
+        return recipes(prompt, options, [seed], house, model, from_picture=False, reworded=reworded)[0]
+
+    return comparison.recipes(drawn)
+
+
+def recipes(
+    prompt: str,
+    options: Options,
+    seeds: Sequence[int],
+    house: House,
+    model: Model,
+    *,
+    from_picture: bool,
+    reworded: Reworded = lambda prompt: prompt,
+) -> tuple[Recipe, ...]:
+    """A picture for each seed, which also chooses the prompt's wildcards.
+
+    options: settled. from_picture: whether there is a source picture, `denoise` of which is drawn anew.
+    """
+    assert options.size is not None and options.steps is not None and options.cfg_scale is not None
+    assert options.sampler is not None and options.scheduler is not None
+    assert options.loras is not None and options.denoise is not None
+    width, height = options.size
+    loras = options.loras
+    if options.turbo and model.turbo is not None and model.turbo.name not in dict(loras):
+        loras = (*loras, (model.turbo.name, 1.0))
+    variation_seed, variation_strength = options.variation or (None, 0.0)
+    made = []
+    for seed in seeds:
+        final = final_prompts(
+            reworded(expand(prompt, seed)),
+            expand(options.negative or "", seed),
+            artist=options.artist or "",
+            prefix="" if options.raw else house.prefix,
+            negative_prefix="" if options.raw else house.negative,
+            age_restricted=house.age_restricted,
+            category_of=house.tags.category_of,
+        )
+        made.append(
+            Recipe(
+                prompt=final.positive,
+                negative_prompt=final.negative,
+                width=width,
+                height=height,
+                steps=options.steps,
+                cfg_scale=options.cfg_scale,
+                sampler=options.sampler,
+                scheduler=options.scheduler,
+                seed=seed,
+                loras=loras,
+                denoise=options.denoise if from_picture else 1.0,
+                variation_seed=variation_seed,
+                variation_strength=variation_strength,
+            )
+        )
+    return tuple(made)
+
+
+def again(drawing: Drawing, house: House) -> tuple[Recipe, ...]:
+    """A drawing's recipes once more, just as they were, save for what every prompt has to have in a channel now."""
+    made = []
+    for recipe in drawing.recipes:
+        final = final_prompts(
+            recipe.prompt,
+            recipe.negative_prompt,
+            prefix="",
+            negative_prefix="",
+            age_restricted=house.age_restricted,
+            category_of=house.tags.category_of,
+        )
+        made.append(replace(recipe, prompt=final.positive, negative_prompt=final.negative))
+    return tuple(made)
+
+
+def said_of(drawing: Drawing, index: int) -> Options:
+    """What has to be said to get one of a drawing's pictures alone, with all that was special about it."""
+    recipe = drawing.recipes[index]
+    variation = None if recipe.variation_seed is None else (recipe.variation_seed, recipe.variation_strength)
+    options = replace(drawing.options, seed=recipe.seed, variation=variation)
+    if drawing.comparison is None:
+        return options
+    return replace(
+        options,
+        negative=literal(recipe.negative_prompt),
+        artist="",
+        count=1,
+        steps=recipe.steps,
+        cfg_scale=recipe.cfg_scale,
+        sampler=recipe.sampler,
+        scheduler=recipe.scheduler,
+        loras=recipe.loras,
+        turbo=False,
+        raw=True,
+    )
+
+
+def prompt_of(typed: str, drawing: Drawing, index: int) -> str:
+    """The prompt that goes with `said_of`: as it was typed, unless a comparison has changed it."""
+    return typed if drawing.comparison is None else literal(drawing.recipes[index].prompt)

@@ -1,0 +1,119 @@
+"""What a picture's file says of how it was made, as something to be drawn here: as exactly as that can be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from bot.generation.compose import Model
+from bot.generation.options import Options
+from bot.generation.sizes import to_multiple
+from bot.messages.attachments import Unusable
+from bot.prompting import literal
+from bot.rules.server_settings import MOST_LORAS, SMALLEST_SIDE, STRONGEST_LORA
+from bot.text.translation import say
+from inference.metadata import Parameters
+from inference.request import LONGEST_PROMPT
+
+NAMED: Mapping[str, str] = {
+    "steps": "Steps",
+    "cfg_scale": "CFG scale",
+    "sampler": "Sampler",
+    "scheduler": "Scheduler",
+    "seed": "Seed",
+    "variation": "Variation seed and strength",
+}
+NO_PROMPT = "The file does not say what was asked for, so there is nothing to draw."
+TOO_LONG = "The prompt in the file is too long: {limit} characters is the most."
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A prompt and options that leave nothing to a person's defaults but what the file does not say.
+
+    without: names of LoRAs that are not here, or are more than can be taken.
+    unknown: settings with values that cannot be drawn here, by their names.
+    from_picture: whether it was made from another picture, which no file holds.
+    """
+
+    prompt: str
+    said: Options
+    without: tuple[str, ...] = ()
+    unknown: tuple[tuple[str, str], ...] = ()
+    from_picture: bool = False
+
+    @classmethod
+    def of(cls, found: Parameters, model: Model) -> Replay:
+        """Raises Unusable where there is no prompt, or one that is too long."""
+        if not found.prompt.strip():
+            raise Unusable(say(NO_PROMPT))
+        prompt, negative = literal(found.prompt), literal(found.negative_prompt)
+        if max(len(prompt), len(negative)) > LONGEST_PROMPT:
+            raise Unusable(say(TOO_LONG, limit=LONGEST_PROMPT))
+        loras, without = _loras(found, model)
+        said, unknown = _valid(_settings(found))
+        said = replace(
+            said,
+            negative=negative,
+            artist="",
+            size=_size(found),
+            count=1,
+            loras=loras,
+            turbo=False,
+            raw=True,
+        )
+        return cls(prompt, said, without, unknown, found.denoise < 1)
+
+
+def _settings(found: Parameters) -> dict[str, Any]:
+    settings: dict[str, Any] = {
+        "steps": found.steps,
+        "cfg_scale": found.cfg_scale,
+        "sampler": found.sampler,
+        "scheduler": found.scheduler,
+        "seed": None if found.seed == -1 else found.seed,  # web UIs' way to say "any"
+    }
+    if found.variation_seed is not None and found.variation_strength:
+        settings["variation"] = (found.variation_seed, found.variation_strength)
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _valid(settings: dict[str, Any]) -> tuple[Options, tuple[tuple[str, str], ...]]:
+    """What can be drawn here, and the names and values of the rest."""
+    try:
+        return Options.of(settings), ()
+    except ValidationError as error:
+        wrong = {str(each["loc"][0]) for each in error.errors()}
+    usable = {name: value for name, value in settings.items() if name not in wrong}
+    return Options.of(usable), tuple((say(NAMED[name]), str(settings[name])) for name in settings if name in wrong)
+
+
+def _size(found: Parameters) -> tuple[int, int] | None:
+    """Too large a size stays, for the limits to be told about; too small a one cannot be drawn by any model."""
+    if found.width is None or found.height is None:
+        return None
+    return max(SMALLEST_SIDE, to_multiple(found.width)), max(SMALLEST_SIDE, to_multiple(found.height))
+
+
+def _loras(found: Parameters, model: Model) -> tuple[tuple[tuple[str, float], ...], tuple[str, ...]]:
+    here: list[tuple[str, float]] = []
+    without: list[str] = []
+    for name, strength in found.loras:
+        known = next(_known_as(name, model), None)
+        if known is None or len(here) == MOST_LORAS or abs(strength) > STRONGEST_LORA:
+            without.append(name)
+        else:
+            here.append((known, strength))
+    return tuple(here), tuple(without)
+
+
+def _known_as(name: str, model: Model) -> Iterator[str]:
+    """Programs name a LoRA with its folder or without, with its ending or without, and by Windows' rules too."""
+    path = name.replace("\\", "/").removesuffix(".safetensors")
+    yield from (known for known in model.loras if known == path)
+    alike = [known for known in model.loras if known.rpartition("/")[2] == path.rpartition("/")[2]]
+    if len(alike) == 1:
+        yield alike[0]

@@ -1,0 +1,67 @@
+"""Sizes by name: the loaded model's own, and any other as `832x1216` or `2:3`."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from bot.rules.server_settings import SMALLEST_SIDE
+from bot.text.translation import say
+from inference.request import SIDE_MULTIPLE
+
+Size = tuple[int, int]
+
+SIZE = re.compile(r"(\d{2,4})\s*[x\u00d7*]\s*(\d{2,4})")
+_RATIO = re.compile(r"(\d{1,2}(?:\.\d{1,2})?)\s*[:/]\s*(\d{1,2}(?:\.\d{1,2})?)")
+_FAMILIAR = ((1, 1), (5, 4), (4, 3), (7, 5), (3, 2), (16, 10), (16, 9), (2, 1), (21, 9))
+MOST_STRETCHED = 4
+
+
+class UnknownAspect(ValueError):
+    """The message says what an aspect looks like."""
+
+
+def described(size: Size) -> str:
+    """A size as people choose it: `portrait 2:3, 832x1216`."""
+    width, height = size
+    shapes = {0: say("square"), 1: say("landscape"), -1: say("portrait")}
+    shape = shapes[(width > height) - (width < height)]
+    long, short = min(_FAMILIAR, key=lambda ratio: abs(math.log(ratio[0] / ratio[1] * min(size) / max(size))))
+    ratio = f"{long}:{short}" if width >= height else f"{short}:{long}"
+    return f"{shape} {ratio}, {width}x{height}"
+
+
+def size_of(text: str, native: tuple[Size, ...]) -> Size:
+    """What was typed or chosen as an aspect, in pixels.
+
+    A ratio becomes the model's own size of that shape, or one of the same area. Raises UnknownAspect.
+    """
+    text = text.strip().casefold()
+    if size := SIZE.search(text):
+        return to_multiple(int(size[1])), to_multiple(int(size[2]))
+    if ratio := _RATIO.search(text):
+        shape = float(ratio[1]) / max(float(ratio[2]), 1e-9)
+        if 1 / MOST_STRETCHED <= shape <= MOST_STRETCHED:
+            return _of_shape(shape, native)
+    for size_ in native:
+        if text and described(size_).casefold().startswith(text):
+            return size_
+    raise UnknownAspect(
+        say("I do not know that aspect. Choose one that is offered, or write a ratio such as 2:3 or a size: 832x1216.")
+    )
+
+
+def to_multiple(side: int) -> int:
+    """The nearest side that may be drawn; how large is too large is for the limits to say."""
+    return max(round(side / SIDE_MULTIPLE) * SIDE_MULTIPLE, SMALLEST_SIDE)
+
+
+def _of_shape(shape: float, native: tuple[Size, ...]) -> Size:
+    def distance(size: Size) -> float:
+        return abs(math.log(size[0] / size[1] / shape))
+
+    nearest = min(native, key=distance)
+    if distance(nearest) < 0.06:
+        return nearest
+    area = native[0][0] * native[0][1]
+    return to_multiple(round(math.sqrt(area * shape))), to_multiple(round(math.sqrt(area / shape)))

@@ -1,0 +1,1 @@
+"""A job's life: submission, queue, worker, delivery, recovery."""

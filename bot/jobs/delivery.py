@@ -1,0 +1,241 @@
+"""Brings a job's news to the person who asked: to its one message if that can be, else by the next best way.
+
+Everything here may be repeated. An edit says the same again; a create carries a nonce made of the job, which Discord
+enforces for some minutes, and before it the channel is searched for what an earlier one may have posted; and the job's
+state in the database says whether there is anything left to deliver.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import aiohttp
+import discord
+from discord import ui
+from PIL import Image
+
+from bot.components.images import shows_pictures_of
+from bot.components.info import address_of
+from bot.generation.spec import Drawing
+from bot.messages import job as messages
+from bot.messages.attachments import media_of
+from bot.ops.logs import about_its_job
+from bot.rules.policy import Place, Refusal, Wording, forbidden_wording
+from bot.rules.server_settings import settings_of
+from bot.text.translation import say, speaking
+from storage.database import Database
+from storage.images import Render
+from storage.jobs import Job
+
+logger = logging.getLogger(__name__)
+
+Files = Callable[[], list[discord.File]]
+
+TOO_LARGE = 413
+LOOKED_THROUGH = 1000
+"""Messages in which a job's pictures are looked for before they are posted anew; ten requests at most."""
+CLOCKS_DIFFER = timedelta(minutes=2)
+"""Between this machine and Discord, at most."""
+SMALLER_QUALITY = 90
+"""Of the WebP that takes the place of a PNG which Discord finds too large."""
+
+
+class Undeliverable(Exception):
+    """The pictures cannot be brought to the person; the message says why."""
+
+
+class NotAllowedAnyMore(Exception):
+    """The pictures may not be shown any longer where they were asked for."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
+@dataclass(frozen=True)
+class Posted:
+    channel_id: int
+    message_id: int
+    attachment_ids: Sequence[int]
+    """Of the pictures, in their order."""
+
+
+class Delivery:
+    def __init__(self, client: discord.Client, database: Database) -> None:
+        self._client = client
+        self._database = database
+
+    @about_its_job
+    async def deliver(self, job: Job) -> None:
+        """Post a rendered job's pictures and write down that it is done.
+
+        Raises Undeliverable, NotAllowedAnyMore, discord.HTTPException.
+        """
+        renders = await self._database.pictures.renders(job.id)
+        if not renders:
+            return  # ended in the meantime
+        refusal = await self._forbidden(job)
+        if refusal is not None:
+            raise NotAllowedAnyMore(refusal.sentence)
+        try:
+            posted = await self._post_pictures(job, renders)
+        except discord.HTTPException as error:
+            if error.status != TOO_LARGE:
+                raise
+            logger.info("too large for Discord, so it is made smaller")
+            posted = await self._post_smaller(job, renders)
+        ids = zip(renders, posted.attachment_ids, strict=False)
+        await self._database.jobs.delivered(
+            job.id,
+            channel_id=posted.channel_id,
+            message_id=posted.message_id,
+            attachments={render.picture.index: attachment_id for render, attachment_id in ids},
+        )
+
+    @about_its_job
+    async def show(self, job: Job, view: ui.LayoutView, files: Files = list) -> bool:
+        """Show how a job is getting on. False: it could not be; the picture will find its own way."""
+        try:
+            await self._edit(job, view, files)
+        except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
+            logger.info("its progress could not be shown (%s)", error)
+            return False
+        return True
+
+    @about_its_job
+    async def apologise(self, job: Job, reason: str) -> None:
+        """Tell that a job came to nothing, in the person's language. Raises Undeliverable, discord.HTTPException."""
+        with speaking(job.locale):
+            view = messages.failed(job, reason)
+        await self._post(job, view, list, purpose="apology")
+        await self._database.jobs.told(job.id)
+
+    async def _forbidden(self, job: Job) -> Refusal | None:
+        """Why a job may not be shown in its channel any more: a channel can lose its age restriction."""
+        channel = self._client.get_channel(job.channel_id)
+        if channel is None:
+            return None  # nothing is heard of such a channel, so nothing has been heard of a change
+        settings = await settings_of(self._database.servers, job.guild_id)
+        drawing = Drawing.of(job)
+        typed = Wording((job.prompt, drawing.options.artist or ""), job.negative_prompt)
+        place = Place.of_channel(job.guild_id, channel)
+        return await asyncio.to_thread(forbidden_wording, settings, place, drawing, typed)
+
+    async def _post_pictures(self, job: Job, renders: Sequence[Render], *, made_smaller: bool = False) -> Posted:
+        names = [_attachment_name(render) for render in renders]
+        parent = None
+        if job.parent_picture_id is not None:
+            parent = await self._database.pictures.get(job.parent_picture_id)
+        with speaking(job.locale):
+            pictures = [render.picture for render in renders]
+            notes = say(messages.MADE_SMALLER) if made_smaller else ""
+            view = messages.finished(job, pictures, names, address_of(self._client, parent), notes)
+
+        def files() -> list[discord.File]:
+            contents = zip(renders, names, strict=True)
+            return [discord.File(io.BytesIO(render.content), filename=name) for render, name in contents]
+
+        return await self._post(job, view, files, purpose="picture")
+
+    async def _post_smaller(self, job: Job, renders: Sequence[Render]) -> Posted:
+        smaller = await asyncio.to_thread(lambda: [_smaller(render) for render in renders])
+        try:
+            return await self._post_pictures(job, smaller, made_smaller=True)
+        except discord.HTTPException as error:
+            if error.status != TOO_LARGE:
+                raise
+            raise Undeliverable(messages.TOO_LARGE_FOR_DISCORD) from error
+
+    async def _post(self, job: Job, view: ui.LayoutView, files: Files, purpose: str) -> Posted:
+        try:
+            return await self._edit(job, view, files)
+        except discord.HTTPException as error:
+            _raise_unless_out_of_reach(error)
+            logger.info("its message is out of reach (%s); posting anew", error)
+        nonce = f"{purpose}-{job.id}"[:25]
+        if not job.private:
+            channel = self._client.get_partial_messageable(job.channel_id, guild_id=job.guild_id)
+            try:
+                return await self._post_anew(channel, job, view, files, nonce)
+            except discord.HTTPException as error:
+                _raise_unless_out_of_reach(error)
+                logger.info("its channel is out of reach (%s); sending a private message", error)
+        try:
+            private = await self._client.create_dm(discord.Object(job.user_id))
+            return await self._post_anew(private, job, view, files, nonce)
+        except discord.HTTPException as error:
+            _raise_unless_out_of_reach(error)
+            raise Undeliverable(
+                f"Neither the message, nor its channel, nor a private message could be reached: {error}"
+            ) from error
+
+    async def _post_anew(
+        self, to: discord.abc.Messageable, job: Job, view: ui.LayoutView, files: Files, nonce: str
+    ) -> Posted:
+        """A new message names the person who asked, and so tells them that it is there."""
+        there = await self._posted_before(to, job)
+        if there is not None:
+            logger.info("its pictures are there already")
+            return there
+        asker = discord.AllowedMentions(everyone=False, roles=False, users=[discord.Object(job.user_id)])
+        return _posted(await to.send(view=view, files=files(), nonce=nonce, allowed_mentions=asker))
+
+    async def _posted_before(self, to: discord.abc.Messageable, job: Job) -> Posted | None:
+        """What an earlier try has posted without learning of it: its answer was lost, or the process was killed."""
+        since = job.queued_at - CLOCKS_DIFFER
+        async for message in to.history(limit=LOOKED_THROUGH, after=since, oldest_first=False):
+            if message.author == self._client.user and shows_pictures_of(job.id, message):
+                return _posted(message)
+        return None
+
+    async def _edit(self, job: Job, view: ui.LayoutView, files: Files) -> Posted:
+        if job.message_id is not None and not job.private:
+            channel = self._client.get_partial_messageable(job.channel_id, guild_id=job.guild_id)
+            try:
+                message = channel.get_partial_message(job.message_id)
+                return _posted(await message.edit(view=view, attachments=files()))
+            except (discord.NotFound, discord.Forbidden):
+                if not _token_lives(job):
+                    raise
+        return await self._edit_by_token(job, view, files)
+
+    async def _edit_by_token(self, job: Job, view: ui.LayoutView, files: Files) -> Posted:
+        assert self._client.application_id is not None
+        webhook = discord.Webhook.partial(
+            self._client.application_id, job.interaction_token or "expired", client=self._client
+        )
+        original: Any = "@original"  # discord.py's types know ids alone
+        message = await webhook.edit_message(original, view=view, attachments=files())
+        return replace(_posted(message), channel_id=job.channel_id)
+
+
+def _attachment_name(render: Render) -> str:
+    return (messages.SPOILER if render.picture.spoiler else "") + render.picture.file_name
+
+
+def _smaller(render: Render) -> Render:
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(render.content)).save(buffer, "WEBP", quality=SMALLER_QUALITY, method=4)
+    name = render.picture.file_name.removesuffix(".png") + ".webp"
+    return Render(replace(render.picture, file_name=name), buffer.getvalue())
+
+
+def _raise_unless_out_of_reach(error: discord.HTTPException) -> None:
+    """Gone, not ours to see, or behind a token that has expired: another way may be open. Else it is raised."""
+    if error.status not in (401, 403, 404):
+        raise error
+
+
+def _posted(message: discord.Message) -> Posted:
+    attachments = [media.attachment_id for media in media_of(message) if media.attachment_id is not None]
+    return Posted(message.channel.id, message.id, attachments)
+
+
+def _token_lives(job: Job) -> bool:
+    return job.token_expires_at is not None and datetime.now(UTC) < job.token_expires_at

@@ -1,0 +1,124 @@
+"""Pictures that people give to be drawn from: fetched from Discord alone, and made small and harmless."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import aiohttp
+import discord
+from discord.asset import Asset
+from PIL import Image, ImageOps
+
+from bot.text.translation import say
+
+LARGEST_FILE = 25 << 20
+"""Bytes of a file that is looked into."""
+PATIENCE = aiohttp.ClientTimeout(total=60)
+MOST_PIXELS = 40_000_000
+KEPT_SIDE = 2048
+"""Pixels of the longer side that are kept: more than any picture is drawn with."""
+FORMATS = ("PNG", "JPEG", "WEBP")
+PICTURE_TYPES = ("image/png", "image/jpeg", "image/webp")
+SMOOTH_MODES = ("RGB", "RGBA", "L", "LA", "CMYK")
+"""Pillow's modes that it makes smaller without dropping pixels."""
+
+TOO_LARGE = "That file is too large to be drawn from; {limit} MiB is the most."
+TOO_MANY_PIXELS = "That picture has {width} x {height} pixels, more than I can take. Make it smaller first."
+NO_PICTURE = "That file is no picture that I can read. Attach a PNG, JPEG or WebP."
+GONE = "Discord does not hand that picture out any more."
+
+
+class Unusable(Exception):
+    """A picture cannot be drawn from; the message is a sentence for the person who gave it."""
+
+
+async def fetch(client: discord.Client, url: str, size: int | None = None) -> bytes:
+    """A file that Discord keeps, whatever it is. Addresses of elsewhere are never opened, nor do redirects lead there.
+
+    `size`: bytes, as far as Discord says so; no more than `LARGEST_FILE` are taken in any case. Raises Unusable.
+    """
+    if size is not None and size > LARGEST_FILE:
+        raise Unusable(say(TOO_LARGE, limit=LARGEST_FILE >> 20))
+    if not is_kept_by_discord(url):
+        raise Unusable(say(GONE))
+    data = bytearray()
+    try:
+        async with (
+            aiohttp.ClientSession(connector=client.http.connector, connector_owner=False, timeout=PATIENCE) as session,
+            session.get(url, allow_redirects=False, proxy=client.http.proxy) as response,
+        ):
+            if response.status != 200:
+                raise Unusable(say(GONE))
+            async for piece in response.content.iter_any():
+                data += piece
+                if len(data) > LARGEST_FILE:
+                    raise Unusable(say(TOO_LARGE, limit=LARGEST_FILE >> 20))
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise Unusable(say(GONE)) from error
+    return bytes(data)
+
+
+def is_kept_by_discord(url: str) -> bool:
+    return url.startswith((f"{Asset.BASE}/attachments/", f"{Asset.BASE}/ephemeral-attachments/"))
+
+
+def prepared(data: bytes) -> bytes:
+    """A picture as PNG, upright, without transparency, at most KEPT_SIDE pixels a side. Slow. Raises Unusable."""
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        if image.width * image.height > MOST_PIXELS:
+            raise Unusable(say(TOO_MANY_PIXELS, width=image.width, height=image.height))
+        opened: Image.Image = image if image.mode in SMOOTH_MODES else image.convert("RGBA")
+        opened.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)  # before there are copies of it
+        upright = ImageOps.exif_transpose(opened).convert("RGBA")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise Unusable(say(NO_PICTURE)) from error
+    flat = Image.new("RGB", upright.size, "white")
+    flat.paste(upright, mask=upright.getchannel("A"))
+    buffer = io.BytesIO()
+    flat.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class AttachedPicture:
+    """A picture of a message. `size`: bytes; None for one of our own, of which Discord does not say it."""
+
+    name: str
+    url: str
+    size: int | None
+
+
+def attached_to(client: discord.Client, message: discord.Message) -> list[AttachedPicture]:
+    """The pictures of a message; of galleries only our own are looked into, since Discord does not say their size."""
+    attached = [
+        AttachedPicture(attachment.filename, attachment.url, attachment.size)
+        for attachment in message.attachments
+        if (attachment.content_type or "").partition(";")[0] in PICTURE_TYPES
+    ]
+    if client.user is not None and message.author.id == client.user.id:
+        attached += [
+            AttachedPicture(say("picture {number}", number=number), media.url, None)
+            for number, media in enumerate(media_of(message), start=1)
+        ]
+    return attached
+
+
+def media_of(message: discord.Message) -> list[discord.UnfurledMediaItem]:
+    """The uploaded files in a message's galleries; the `attachments` of such a message name none of them."""
+    return [media for media in shown_in(message) if media.attachment_id is not None]
+
+
+def shown_in(message: discord.Message) -> list[discord.UnfurledMediaItem]:
+    """Everything in a message's galleries, also what is kept for another message."""
+    return [media for component in message.components for media in _media(component)]
+
+
+def _media(component: discord.Component) -> Iterator[discord.UnfurledMediaItem]:
+    if isinstance(component, discord.MediaGalleryComponent):
+        yield from (item.media for item in component.items)
+    elif isinstance(component, discord.Container):
+        for child in component.children:
+            yield from _media(child)

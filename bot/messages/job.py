@@ -1,0 +1,170 @@
+"""How a job looks in each of its states: every text and layout that a person sees of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import discord
+from discord import ui
+
+from bot.components.base import Layout
+from bot.components.cancel import CancelJob
+from bot.components.images import picture_buttons
+from bot.components.info import about
+from bot.generation.spec import Drawing
+from bot.text.markdown import PROMPT_SHOWN, cut, quoted
+from bot.text.translation import say
+from storage.images import Picture
+from storage.jobs import AlreadyAccepted, Job, OverQuota, TooManyWaiting
+
+BAR_CELLS = 12
+PREVIEW_NAME = "preview.jpg"
+SPOILER = "SPOILER_"
+"""In front of a file's name it hides the file until it is clicked."""
+
+ENGINE_LOST = "The engine broke down while drawing this, twice. Please try again with other settings."
+NOT_ALLOWED_ANY_MORE = "It may not be shown in this channel any more: {reason}"
+JUDGED_UNFIT = "The finished picture does not fit this channel, so it is not shown."
+TOO_LARGE_FOR_DISCORD = "The picture is too large for Discord, even made smaller. Please ask for a smaller size."
+NOTHING_CAME = "Nothing came of this."
+DISCORD_REFUSED = "Discord did not take the picture. Please try again."
+MADE_SMALLER = "The PNG was too large for Discord, so this is a smaller WebP, without the settings inside."
+WHY_IT_ENDED = {
+    sentence: sentence for sentence in (NOTHING_CAME, ENGINE_LOST, JUDGED_UNFIT, TOO_LARGE_FOR_DISCORD, DISCORD_REFUSED)
+}
+"""The reasons of ours that are written down; what else may stand there are the engine's own words, in English."""
+GOES_ON = "I am being restarted; this goes on by itself in a moment"
+NOT_CHARGED = "You were not charged."
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a job stands: how many are drawn before it, and when it will about be ready, if that can be told."""
+
+    jobs_ahead: int
+    ready_at: datetime | None
+
+
+def queued(job: Job, standing: Standing | None = None) -> Layout:
+    text = ui.TextDisplay[Any](f"{quoted(job.prompt, PROMPT_SHOWN)}\n-# {_where_it_stands(standing)}")
+    return Layout(text, ui.ActionRow(CancelJob(job.id)))
+
+
+def interrupted(job: Job) -> Layout:
+    text = ui.TextDisplay[Any](f"{quoted(job.prompt, PROMPT_SHOWN)}\n-# {say(GOES_ON)}")
+    return Layout(text, ui.ActionRow(CancelJob(job.id)))
+
+
+def _where_it_stands(standing: Standing | None) -> str:
+    if standing is None:
+        return say("Waiting in line")
+    if standing.jobs_ahead == 0:
+        stands = say("Next in line")
+    elif standing.jobs_ahead == 1:
+        stands = say("Waiting in line, 1 job before it")
+    else:
+        stands = say("Waiting in line, {count} jobs before it", count=standing.jobs_ahead)
+    if standing.ready_at is None:
+        return stands
+    return say("{stands}, ready about {when}", stands=stands, when=discord.utils.format_dt(standing.ready_at, "R"))
+
+
+def drawing(job: Job, fraction: float, step: int, steps: int, preview: str | None = None) -> Layout:
+    """`fraction` of all of the job is done. `preview`: the name of the attached file that shows how it is coming on."""
+    done = round(BAR_CELLS * fraction)
+    bar = "▰" * done + "▱" * (BAR_CELLS - done)
+    progress = say("Drawing {bar} step {step} of {steps}", bar=bar, step=step, steps=steps)
+    view = Layout(ui.TextDisplay(f"{quoted(job.prompt, PROMPT_SHOWN)}\n-# {progress}"))
+    if preview is not None:
+        view.add_item(ui.MediaGallery(discord.MediaGalleryItem(f"attachment://{preview}", spoiler=job.spoiler)))
+    return view.add_item(ui.ActionRow(CancelJob(job.id)))
+
+
+def finished(
+    job: Job, pictures: Sequence[Picture], names: Sequence[str], origin: str | None, notes: str = ""
+) -> Layout:
+    """Refers to the attachments by `names`. `origin` is the address of the message that it was made from."""
+    drawing = Drawing.of(job)
+    gallery: ui.MediaGallery[Any] = ui.MediaGallery(
+        *(
+            discord.MediaGalleryItem(
+                f"attachment://{name}", description=cut(picture.prompt, 1024) or None, spoiler=picture.spoiler
+            )
+            for name, picture in zip(names, pictures, strict=True)
+        )
+    )
+    caption = "\n".join([quoted(job.prompt, PROMPT_SHOWN), f"-# {_about(job, drawing, pictures, origin)}"])
+    view = Layout(ui.TextDisplay(caption), gallery)
+    if notes:
+        view.add_item(ui.TextDisplay(f"-# {notes}"))
+    for row in picture_buttons(job, drawing):
+        view.add_item(row)
+    return view
+
+
+def _about(job: Job, drawing: Drawing, pictures: Sequence[Picture], origin: str | None) -> str:
+    parts = [f"<@{job.user_id}>"]
+    if job.kind in KINDS:
+        what = say(KINDS[job.kind])
+        parts.append(what if origin is None else f"[{what}]({origin})")
+    parts.append(about(drawing))
+    seeds = list(dict.fromkeys(picture.seed for picture in pictures))
+    shown = ", ".join(str(seed) for seed in seeds)
+    parts.append(say("seed {seed}", seed=shown) if len(seeds) == 1 else say("seeds {seeds}", seeds=shown))
+    return " · ".join(parts)
+
+
+KINDS = {
+    "reroll": "re-rolled",
+    "vary": "varied",
+    "upscale": "upscaled",
+    "edit": "edited",
+    "again": "drawn again",
+    "alone": "drawn alone",
+}
+"""What was done to the picture that a job comes from."""
+
+
+def failed(job: Job, reason: str) -> Layout:
+    """`reason` is in the person's language already; see `why`."""
+    return Layout(ui.TextDisplay(f"{quoted(job.prompt, PROMPT_SHOWN)}\n<@{job.user_id}> {reason} {say(NOT_CHARGED)}"))
+
+
+def why(reason: str) -> str:
+    """What was written down of why a job came to nothing, for the person who asked for it."""
+    return say(WHY_IT_ENDED[reason]) if reason in WHY_IT_ENDED else reason
+
+
+def refusal(why: AlreadyAccepted | TooManyWaiting | OverQuota) -> str:
+    match why:
+        case AlreadyAccepted():
+            return say("This is being drawn already.")
+        case TooManyWaiting(waiting=waiting, limit=limit):
+            return say(
+                "You have {waiting} pictures waiting, and {limit} is the most. Try again when one is done.",
+                waiting=waiting,
+                limit=limit,
+            )
+        case OverQuota(spent=spent, cost=cost, limit=limit, room_at=datetime() as room_at):
+            return say(
+                "That would cost {cost} credits, and you have used {spent} of your {limit} of the last 24 hours. "
+                "There will be room for it {when}.",
+                cost=f"{cost:.1f}",
+                spent=f"{spent:.1f}",
+                limit=f"{limit:g}",
+                when=discord.utils.format_dt(room_at, "R"),
+            )
+        case OverQuota(cost=cost, limit=limit):
+            return say(
+                "That would cost {cost} credits, more than the {limit} you have for 24 hours. Ask for fewer pictures, "
+                "fewer steps or a smaller size.",
+                cost=f"{cost:.1f}",
+                limit=f"{limit:g}",
+            )
+
+
+def file_name(job_id: int, index: int) -> str:
+    return f"anima-{job_id}-{index + 1}.png"

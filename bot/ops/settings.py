@@ -1,0 +1,129 @@
+"""Every variable of `.env.example`, typed, with its default; a mistake is one sentence."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from dotenv.parser import parse_stream
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from bot.ops import logs
+from bot.rules.image_policy import PicturePolicy, thresholds
+from bot.rules.server_settings import Credits
+
+MINIATURE = Path(__file__).parents[2] / "inference" / "miniature" / "models"
+
+
+def _readable(text: str) -> str:
+    thresholds(text)
+    return text
+
+
+Thresholds = Annotated[str, AfterValidator(_readable)]
+Days = Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)]
+
+
+class SettingsError(ValueError):
+    """Some variables are wrong, or their file is; the message has one sentence for each."""
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True)
+
+    discord_token: SecretStr | None = None
+    discord_api_url: str = "https://discord.com/api/v10"
+    discord_gateway_url: str = "wss://gateway.discord.gg/"
+    database_url: str = "sqlite:///anima.db"
+    anima_models: Path = Path("models")
+    anima_diffusion_model: str | None = None
+    anima_device: str = "auto"
+    anima_dtype: str = "auto"
+    anima_largest_batch: int = Field(4, ge=1, le=64)
+    tag_file: Path | None = None
+    picture_classifier: str | None = None
+    picture_classifier_hides: Thresholds = "nsfw:0.5"
+    picture_classifier_refuses: Thresholds = ""
+    credits_outside_servers: Credits | None = None
+    shutdown_grace_seconds: float = Field(20.0, ge=0, le=3600, allow_inf_nan=False)
+    prompts_kept_days: Days | None = None
+    pictures_kept_days: Days | None = None
+    log_format: logs.Format = "auto"
+    health_port: int | None = Field(None, ge=0, le=65535)
+    health_host: str = "127.0.0.1"
+
+    @classmethod
+    def read(cls, **overrides: object) -> Settings:
+        """From the environment and `.env`; raises SettingsError."""
+        if env_file := overrides.get("_env_file", cls.model_config["env_file"]):
+            _check(Path(str(env_file)))
+        try:
+            return cls(**overrides)  # type: ignore[arg-type]
+        except ValidationError as error:
+            sentences = [
+                f"{str(each['loc'][0]).upper()}: {each['msg'].removeprefix('Value error, ')}."
+                for each in error.errors()
+            ]
+            raise SettingsError("\n".join(sentences)) from None
+
+    @field_validator("anima_models", "tag_file")
+    @classmethod
+    def _may_be_a_path(cls, value: Path | None) -> Path | None:
+        try:
+            if value is not None:
+                value.stat()
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError) as error:
+            raise ValueError(f"this path cannot be looked at ({getattr(error, 'strerror', None) or error})") from None
+        return value
+
+    @field_validator("discord_token")
+    @classmethod
+    def _token_can_be_sent(cls, token: SecretStr | None) -> SecretStr | None:
+        """What no HTTP header can hold is no token; the token itself is never shown."""
+        if token is not None and not re.fullmatch(r"[!-~]+", token.get_secret_value().strip()):
+            raise ValueError("a token has no spaces and plain letters only; copy it anew from the developer portal")
+        return token
+
+    @field_validator("anima_dtype")
+    @classmethod
+    def _dtype_is_known(cls, value: str) -> str:
+        if value not in ("auto", "float32", "bfloat16"):
+            raise ValueError(f"{value!r} is no dtype; it may be auto, float32 or bfloat16")
+        return value
+
+    @property
+    def picture_policy(self) -> PicturePolicy:
+        """What becomes of finished pictures, where there is a classifier."""
+        return PicturePolicy(thresholds(self.picture_classifier_hides), thresholds(self.picture_classifier_refuses))
+
+    @property
+    def models(self) -> Path:
+        """The models folder, or the miniature that ships with the code where there is none."""
+        return self.anima_models if self.anima_models.is_dir() else MINIATURE
+
+
+def _check(env_file: Path) -> None:
+    """Raises SettingsError for a file that is there and cannot be read as lines of NAME=value."""
+    if env_file.is_dir():  # as Docker makes one where a file that was to be mounted is missing
+        raise SettingsError(
+            f"{env_file} is a folder, but must be a file: remove it, and copy .env.example to {env_file}."
+        )
+    try:
+        with env_file.open(encoding="utf-8") as lines:
+            broken = next((binding.original.line for binding in parse_stream(lines) if binding.error), None)
+    except FileNotFoundError:
+        return
+    except UnicodeDecodeError:
+        raise SettingsError(
+            f"{env_file} is not a text file in UTF-8; copy .env.example to it and fill it in."
+        ) from None
+    except OSError as error:
+        raise SettingsError(f"{env_file} cannot be read ({error.strerror}); allow this user to read it.") from None
+    if broken is not None:
+        raise SettingsError(
+            f"{env_file}, line {broken}, cannot be read; a line looks like NAME=value, or begins with #."
+        )

@@ -1,0 +1,1 @@
+"""Who may generate what, where and how much."""

@@ -1,0 +1,315 @@
+"""The application's commands: what Discord accepts when they are registered, and how users find them.
+
+Source: "Application Commands" in Discord's documentation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from bot.sandbox.model.clock import Snowflakes
+from bot.sandbox.model.errors import JSON, UNKNOWN_COMMAND, ApiError, FormErrors, Path
+from bot.sandbox.model.events import Events
+
+SLASH, USER_MENU, MESSAGE_MENU = 1, 2, 3
+MOST_OF_TYPE = {SLASH: 100, USER_MENU: 15, MESSAGE_MENU: 15}
+
+SUBCOMMAND, GROUP, STRING, INTEGER, BOOLEAN, USER, CHANNEL, ROLE, MENTIONABLE, NUMBER, ATTACHMENT = range(1, 12)
+WITH_CHOICES = {STRING, INTEGER, NUMBER}
+
+MOST_OPTIONS = 25
+MOST_CHOICES = 25
+MOST_CHARACTERS = 8000
+LARGEST_INTEGER = 2**53
+
+_NAME = re.compile(r"[-_'\w]{1,32}")
+
+
+class Commands:
+    """What is registered, for everyone (guild None) and for single servers."""
+
+    def __init__(self, application_id: int, snowflakes: Snowflakes, events: Events) -> None:
+        self._application_id = application_id
+        self._snowflakes = snowflakes
+        self._events = events
+        self._registered: dict[int | None, list[JSON]] = {None: []}
+        self.was_synced = False
+
+    def of(self, guild_id: int | None) -> list[JSON]:
+        """The commands registered for exactly this scope."""
+        return self._registered.get(guild_id, [])
+
+    def visible_in(self, guild_id: int | None) -> list[JSON]:
+        """The commands users can see there: a server's own hide those for everyone with the same name."""
+        own = self.of(guild_id) if guild_id is not None else []
+        taken = {(command["name"], command["type"]) for command in own}
+        return own + [c for c in self.of(None) if (c["name"], c["type"]) not in taken]
+
+    def overwrite(self, guild_id: int | None, definitions: Any) -> list[JSON]:
+        """Replaces all commands of a scope; raises ApiError with every complaint where one is wrong."""
+        errors = FormErrors()
+        definitions = definitions or []
+        errors.is_a((), definitions, list, "BASE_TYPE_LIST", "lists")
+        errors.raise_if_any()
+        seen: set[tuple[str, int]] = set()
+        for index, definition in enumerate(definitions):
+            check_command(definition, (index,), errors)
+            if not isinstance(definition, dict):
+                continue
+            key = (str(definition.get("name")), definition.get("type") or SLASH)
+            if key in seen:
+                complaint = "Application command names must be unique"
+                errors.add((index, "name"), "APPLICATION_COMMANDS_DUPLICATE_NAME", complaint)
+            seen.add(key)
+        for kind, most in MOST_OF_TYPE.items():
+            if sum(of_type == kind for _, of_type in seen) > most:
+                errors.add((), "BASE_TYPE_MAX_LENGTH", f"At most {most} commands of type {kind} can be registered.")
+        errors.raise_if_any()
+        before = {(command["name"], command["type"]): command["id"] for command in self.of(guild_id)}
+        self._registered[guild_id] = [self._registered_form(d, guild_id, before) for d in definitions]
+        self._tell()
+        return self._registered[guild_id]
+
+    def upsert(self, guild_id: int | None, definition: JSON) -> JSON:
+        """Registers one command beside the others, replacing the one with its name and type."""
+        key = (definition.get("name"), definition.get("type") or SLASH)
+        others = [c for c in self.of(guild_id) if (c["name"], c["type"]) != key]
+        return self.overwrite(guild_id, [*others, definition])[-1]
+
+    def get(self, guild_id: int | None, id: int) -> JSON:
+        for command in self.of(guild_id):
+            if command["id"] == str(id):
+                return command
+        raise ApiError(UNKNOWN_COMMAND)
+
+    def update(self, guild_id: int | None, id: int, changes: JSON) -> JSON:
+        changed = self.get(guild_id, id) | changes
+        rest = [command for command in self.of(guild_id) if command["id"] != str(id)]
+        return self.overwrite(guild_id, [*rest, changed])[-1]
+
+    def delete(self, guild_id: int | None, id: int) -> None:
+        self._registered[guild_id].remove(self.get(guild_id, id))
+        self._tell()
+
+    def _tell(self) -> None:
+        self.was_synced = True
+        self._events.emit("commands_update", {"commands": [c for scope in self._registered.values() for c in scope]})
+
+    def _registered_form(self, definition: JSON, guild_id: int | None, before: dict[tuple[str, int], str]) -> JSON:
+        kind = definition.get("type") or SLASH
+        permissions = definition.get("default_member_permissions")
+        command: JSON = {
+            "id": before.get((definition["name"], kind)) or str(self._snowflakes.next()),
+            "application_id": str(self._application_id),
+            "version": str(self._snowflakes.next()),
+            "type": kind,
+            "name": definition["name"],
+            "name_localizations": definition.get("name_localizations"),
+            "description": definition.get("description") or "",
+            "description_localizations": definition.get("description_localizations"),
+            "default_member_permissions": None if permissions is None else str(permissions),
+            "nsfw": bool(definition.get("nsfw")),
+        }
+        if kind == SLASH:
+            command["options"] = [_option_written_back(option) for option in definition.get("options") or []]
+        if guild_id is not None:
+            return command | {"guild_id": str(guild_id)}
+        in_dms = definition.get("dm_permission")
+        command["dm_permission"] = True if in_dms is None else in_dms
+        command["contexts"] = definition.get("contexts")
+        command["integration_types"] = definition.get("integration_types") or [0]
+        return command
+
+
+def _option_written_back(option: JSON) -> JSON:
+    written = {key: value for key, value in option.items() if value is not None}
+    if "options" in written:
+        written["options"] = [_option_written_back(inner) for inner in written["options"]]
+    if written["type"] in (SUBCOMMAND, GROUP):
+        written.pop("required", None)
+    return written
+
+
+def check_command(definition: Any, path: Path, errors: FormErrors) -> None:
+    """Complains about everything Discord refuses in a command."""
+    if not errors.is_a(path, definition, dict, "MODEL_TYPE_CONVERT", "objects"):
+        return
+    kind = definition.get("type") or SLASH
+    if kind not in MOST_OF_TYPE:
+        errors.add((*path, "type"), "BASE_TYPE_CHOICES", "Value must be one of (1, 2, 3).")
+        return
+    if kind == SLASH:
+        _check_name(definition, path, errors)
+        _check_description(definition, path, errors)
+        _check_options(definition.get("options") or [], (*path, "options"), errors, depth=0)
+    else:
+        if errors.is_a((*path, "name"), definition.get("name"), str, "BASE_TYPE_REQUIRED", "strings"):
+            errors.length((*path, "name"), definition["name"], 32, 1)
+        if definition.get("description"):
+            complaint = "Context menu commands cannot have description"
+            errors.add((*path, "description"), "APPLICATION_COMMAND_CONTEXT_MENU_DESCRIPTION_INVALID", complaint)
+        if definition.get("options"):
+            complaint = "Context menu commands cannot have options"
+            errors.add((*path, "options"), "APPLICATION_COMMAND_CONTEXT_MENU_OPTIONS_INVALID", complaint)
+    if (total := characters(definition)) > MOST_CHARACTERS:
+        complaint = f"Command exceeds maximum size ({MOST_CHARACTERS}): names, descriptions and values have {total}."
+        errors.add(path, "APPLICATION_COMMAND_TOO_LARGE", complaint)
+
+
+def characters(definition: JSON) -> int:
+    """The characters that count towards the 8,000: names, descriptions and values, the longest localisation of each."""
+
+    def longest(item: JSON, key: str) -> int:
+        localised = (item.get(f"{key}_localizations") or {}).values()
+        return max(len(text) for text in [str(item.get(key) or ""), *localised])
+
+    total = longest(definition, "name") + longest(definition, "description")
+    for choice in definition.get("choices") or []:
+        total += longest(choice, "name") + len(str(choice.get("value", "")))
+    return total + sum(characters(option) for option in definition.get("options") or [])
+
+
+def _check_name(item: JSON, path: Path, errors: FormErrors) -> None:
+    names: list[tuple[Path, Any]] = [((*path, "name"), item.get("name"))]
+    names += [((*path, "name_localizations", k), v) for k, v in (item.get("name_localizations") or {}).items()]
+    for at, name in names:
+        if not errors.is_a(at, name, str, "BASE_TYPE_REQUIRED", "strings"):
+            continue
+        if not 1 <= len(name) <= 32:
+            errors.add(at, "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 32 in length.")
+        elif not _NAME.fullmatch(name) or name != name.lower():
+            complaint = f"Command name is invalid: {name!r} may have lower-case letters, digits, - and _ only."
+            errors.add(at, "APPLICATION_COMMAND_INVALID_NAME", complaint)
+
+
+def _check_description(item: JSON, path: Path, errors: FormErrors) -> None:
+    texts: list[tuple[Path, Any]] = [((*path, "description"), item.get("description"))]
+    localised = (item.get("description_localizations") or {}).items()
+    texts += [((*path, "description_localizations", key), value) for key, value in localised]
+    for at, text in texts:
+        if errors.is_a(at, text, str, "BASE_TYPE_REQUIRED", "strings") and not 1 <= len(text) <= 100:
+            errors.add(at, "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 100 in length.")
+
+
+def _check_options(options: Any, path: Path, errors: FormErrors, depth: int) -> None:
+    if not errors.is_a(path, options, list, "BASE_TYPE_LIST", "lists"):
+        return
+    if len(options) > MOST_OPTIONS:
+        errors.add(path, "BASE_TYPE_MAX_LENGTH", f"Must be {MOST_OPTIONS} or fewer in length.")
+    names: set[str] = set()
+    optional_seen = False
+    for index, option in enumerate(options):
+        at = (*path, index)
+        if not errors.is_a(at, option, dict, "MODEL_TYPE_CONVERT", "objects"):
+            continue
+        _check_option(option, at, errors, depth)
+        if option.get("name") in names:
+            complaint = "Option name already exists"
+            errors.add((*at, "name"), "APPLICATION_COMMAND_OPTIONS_NAME_ALREADY_EXISTS", complaint)
+        names.add(str(option.get("name")))
+        if option.get("required") and optional_seen:
+            complaint = "Required options must be placed before non-required options"
+            errors.add(at, "APPLICATION_COMMAND_OPTIONS_REQUIRED_INVALID", complaint)
+        optional_seen = optional_seen or not option.get("required")
+    kinds = [option.get("type") for option in options if isinstance(option, dict)]
+    nested = [kind in (SUBCOMMAND, GROUP) for kind in kinds]
+    if any(nested) and not all(nested):
+        complaint = "Sub-command and sub-command group option types are mutually exclusive to all other types"
+        errors.add(path, "APPLICATION_COMMAND_OPTIONS_TYPE_INVALID", complaint)
+
+
+def _check_option(option: JSON, path: Path, errors: FormErrors, depth: int) -> None:
+    kind = option.get("type")
+    _check_name(option, path, errors)
+    _check_description(option, path, errors)
+    if not isinstance(kind, int) or kind not in range(1, 12):
+        errors.add((*path, "type"), "BASE_TYPE_CHOICES", "Value must be one of (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11).")
+        return
+    if kind in (SUBCOMMAND, GROUP):
+        deepest = 0 if kind == GROUP else 1
+        if depth > deepest:
+            complaint = "Commands nest at most as command, group, subcommand."
+            errors.add((*path, "type"), "APPLICATION_COMMAND_OPTIONS_TYPE_INVALID", complaint)
+            return
+        inner = option.get("options") or []
+        _check_options(inner, (*path, "options"), errors, depth + 1 if kind == GROUP else 2)
+        if kind == GROUP and any(isinstance(i, dict) and i.get("type") != SUBCOMMAND for i in inner):
+            complaint = "A group holds subcommands only."
+            errors.add((*path, "options"), "APPLICATION_COMMAND_OPTIONS_TYPE_INVALID", complaint)
+        return
+    _check_choices(option, path, errors)
+    if kind == STRING:
+        least, most = option.get("min_length"), option.get("max_length")
+        if least is not None and not 0 <= least <= 6000:
+            errors.add((*path, "min_length"), "NUMBER_TYPE_MAX", "Must be between 0 and 6000.")
+        if most is not None and not max(1, least or 0) <= most <= 6000:
+            errors.add((*path, "max_length"), "NUMBER_TYPE_MAX", "Must be between 1 and 6000 and not below min_length.")
+    low, high = option.get("min_value"), option.get("max_value")
+    if (low is not None or high is not None) and kind not in (INTEGER, NUMBER):
+        complaint = "Only numbers have min_value and max_value."
+        errors.add(path, "APPLICATION_COMMAND_OPTION_MIN_MAX_INVALID", complaint)
+    elif low is not None and high is not None and low > high:
+        errors.add((*path, "min_value"), "NUMBER_TYPE_MAX", "min_value is above max_value.")
+
+
+def _check_choices(option: JSON, path: Path, errors: FormErrors) -> None:
+    choices = option.get("choices")
+    if option.get("autocomplete") and (choices or option["type"] not in WITH_CHOICES):
+        complaint = "Autocomplete is for strings and numbers without choices."
+        errors.add((*path, "autocomplete"), "APPLICATION_COMMAND_OPTIONS_AUTOCOMPLETE_INVALID", complaint)
+    if not choices:
+        return
+    at = (*path, "choices")
+    if option["type"] not in WITH_CHOICES:
+        errors.add(at, "APPLICATION_COMMAND_OPTIONS_CHOICES_INVALID", "Only strings and numbers have choices.")
+        return
+    check_choices(choices, option["type"], at, errors)
+
+
+def check_choices(choices: Any, kind: int, path: Path, errors: FormErrors) -> None:
+    """Complains about what Discord refuses in choices, registered or answered to an autocomplete."""
+    if not errors.is_a(path, choices, list, "BASE_TYPE_LIST", "lists"):
+        return
+    if len(choices) > MOST_CHOICES:
+        errors.add(path, "BASE_TYPE_MAX_LENGTH", f"Must be {MOST_CHOICES} or fewer in length.")
+    names: set[str] = set()
+    for index, choice in enumerate(choices):
+        at = (*path, index)
+        if not errors.is_a(at, choice, dict, "MODEL_TYPE_CONVERT", "objects"):
+            continue
+        if errors.is_a((*at, "name"), choice.get("name"), str, "BASE_TYPE_REQUIRED", "strings"):
+            errors.length((*at, "name"), choice["name"], 100, 1)
+        if choice.get("name") in names:
+            complaint = "Option choice name already exists"
+            errors.add((*at, "name"), "APPLICATION_COMMAND_OPTIONS_CHOICE_NAME_ALREADY_EXISTS", complaint)
+        names.add(str(choice.get("name")))
+        _check_choice_value(choice.get("value"), kind, (*at, "value"), errors)
+
+
+def _check_choice_value(value: Any, kind: int, path: Path, errors: FormErrors) -> None:
+    if kind == STRING:
+        if errors.is_a(path, value, str, "STRING_TYPE_CONVERT", "strings"):
+            errors.length(path, value, 100)
+    elif kind == INTEGER:
+        if errors.is_a(path, value, int, "NUMBER_TYPE_COERCE", "integers") and abs(value) > LARGEST_INTEGER:
+            errors.add(path, "NUMBER_TYPE_MAX", "Must be between -2^53 and 2^53.")
+    else:
+        errors.is_a(path, value, (int, float), "NUMBER_TYPE_COERCE", "numbers")
+
+
+def slash_names(commands: list[JSON]) -> Iterator[tuple[str, JSON, list[JSON]]]:
+    """Every slash command users can type: its full name, the command, and the options down to the subcommand."""
+
+    def down(name: str, command: JSON, trail: list[JSON]) -> Iterator[tuple[str, JSON, list[JSON]]]:
+        options = (trail[-1] if trail else command).get("options") or []
+        nested = [option for option in options if option["type"] in (SUBCOMMAND, GROUP)]
+        if not nested:
+            yield name, command, trail
+        for option in nested:
+            yield from down(f"{name} {option['name']}", command, [*trail, option])
+
+    for command in commands:
+        if command["type"] == SLASH:
+            yield from down(command["name"], command, [])

@@ -1,0 +1,80 @@
+"""Everything that happens, in one order: the stream that tests wait on and that a page can follow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bot.sandbox.model.clock import Clock
+from bot.sandbox.model.errors import JSON
+
+if TYPE_CHECKING:
+    from bot.sandbox.model.interactions import Interaction
+    from bot.sandbox.model.messages import Message
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened. `data` is ready for a page; `message` and `interaction` are for code.
+
+    Kinds: message_create, message_update, message_delete, typing, interaction_create, interaction_acknowledged,
+    interaction_failed, commands_update, channel_update, channel_delete, guild_delete, gateway_ready,
+    gateway_resumed, gateway_closed.
+    """
+
+    number: int
+    at: float
+    kind: str
+    data: JSON
+    message: Message | None = None
+    interaction: Interaction | None = None
+
+    def as_json(self) -> JSON:
+        return {"number": self.number, "at": self.at, "kind": self.kind, "data": self.data}
+
+
+class Events:
+    """The ordered history, numbered from 1, and those who listen to what is added."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._listeners: list[Callable[[Event], None]] = []
+        self.history: list[Event] = []
+
+    def emit(
+        self, kind: str, data: JSON, message: Message | None = None, interaction: Interaction | None = None
+    ) -> Event:
+        event = Event(len(self.history) + 1, self._clock.now(), kind, data, message, interaction)
+        self.history.append(event)
+        for listener in list(self._listeners):
+            listener(event)
+        return event
+
+    def listen(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+        """Calls `listener` with every later event, in order; returns what ends it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    async def stream(self, after: int = 0) -> AsyncIterator[Event]:
+        """Every event numbered above `after`: first those that happened already, then each as it happens."""
+        news = asyncio.Event()
+        stop = self.listen(lambda _: news.set())
+        try:
+            while True:
+                news.clear()
+                for event in self.history[after:]:
+                    yield event
+                    after = event.number
+                if after >= len(self.history):
+                    await news.wait()
+        finally:
+            stop()
+
+    async def wait_for(self, matches: Callable[[Event], bool], after: int = 0) -> Event:
+        """The first event numbered above `after` that matches; waits as long as it takes."""
+        async for event in self.stream(after):
+            if matches(event):
+                return event
+        raise AssertionError("The stream of events never ends.")

@@ -1,0 +1,234 @@
+"""Who and what there is: users, roles, members, servers, channels. What they look like on the wire is in `wire`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from bot.sandbox.model.clock import Snowflakes, snowflake_at
+from bot.sandbox.model.permissions import (
+    MEMBERS_USUALLY_MAY,
+    Permissions,
+    permissions_in_channel,
+    permissions_in_guild,
+)
+
+MEBIBYTE = 1 << 20
+FILE_SIZE_LIMITS = {0: 10 * MEBIBYTE, 1: 10 * MEBIBYTE, 2: 50 * MEBIBYTE, 3: 100 * MEBIBYTE}
+"""Bytes that one attachment may have, by the boost tier of the server."""
+
+TEXT, DM, GROUP_DM, PUBLIC_THREAD = 0, 1, 3, 11
+"""Types of channels, as Discord numbers them."""
+
+
+@dataclass(eq=False)
+class User:
+    id: int
+    username: str
+    display_name: str
+    is_bot: bool = False
+    locale: str = "en-US"
+    """The language that the user chose in their client, which every interaction tells the bot."""
+    upload_limit: int = FILE_SIZE_LIMITS[0]
+    """Bytes that this user may upload (more with a subscription); interactions tell it to the bot."""
+
+    def __repr__(self) -> str:
+        return f"<User {self.username} {self.id}>"
+
+
+@dataclass(frozen=True)
+class Role:
+    id: int
+    name: str
+    permissions: Permissions
+    position: int = 1
+    mentionable: bool = False
+
+    def __repr__(self) -> str:
+        return f"<Role {self.name} {self.id}>"
+
+
+@dataclass(eq=False)
+class Member:
+    user: User
+    roles: list[Role] = field(default_factory=list)
+    nick: str | None = None
+
+
+@dataclass(frozen=True)
+class Overwrite:
+    target: Role | User
+    allow: Permissions
+    deny: Permissions
+
+
+@dataclass(eq=False)
+class Channel:
+    """A text channel, a thread of one, a private channel with the bot, or a group of users without it."""
+
+    id: int
+    type: int
+    name: str = ""
+    guild: Guild | None = None
+    nsfw: bool = False
+    parent: Channel | None = None
+    topic: str | None = None
+    recipients: tuple[User, ...] = ()
+    overwrites: dict[int, Overwrite] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        name = f"#{self.name}" if self.guild else f"with {', '.join(user.username for user in self.recipients)}"
+        return f"<Channel {name} {self.id}>"
+
+    @property
+    def is_thread(self) -> bool:
+        return self.type == PUBLIC_THREAD
+
+    @property
+    def is_private(self) -> bool:
+        return self.type in (DM, GROUP_DM)
+
+
+@dataclass(eq=False)
+class Guild:
+    id: int
+    name: str
+    owner: User
+    everyone: Role
+    roles: list[Role] = field(default_factory=list)
+    members: dict[int, Member] = field(default_factory=dict)
+    channels: list[Channel] = field(default_factory=list)
+    premium_tier: int = 0
+    locale: str = "en-US"
+
+    def __repr__(self) -> str:
+        return f"<Guild {self.name} {self.id}>"
+
+    @property
+    def file_size_limit(self) -> int:
+        return FILE_SIZE_LIMITS[self.premium_tier]
+
+    def add_member(self, user: User, *roles: Role) -> Member:
+        self.members[user.id] = Member(user, list(roles))
+        return self.members[user.id]
+
+
+@dataclass(frozen=True)
+class Application:
+    id: int
+    name: str
+    bot: User
+    owner: User
+    token: str
+
+
+class World:
+    """The default world, the same every time.
+
+    The server "Atelier" has the bot, its owner, the moderator Bob, the members Alice and Emi, and the channels
+    #general, #gallery, #after-dark (age restricted) and #staff (moderators only). In the server "Elsewhere" the bot is
+    no member; there Carol uses the app because she installed it to herself.
+    """
+
+    def __init__(self, snowflakes: Snowflakes) -> None:
+        self._snowflakes = snowflakes
+        day = 86_400.0
+        founded = 1_672_531_200.0  # the first second of 2023: everyone and everything here is a little older than now
+
+        def born(days: int) -> int:
+            return snowflake_at(founded + days * day)
+
+        self.owner = User(born(1), "olivia", "Olivia")
+        self.alice = User(born(2), "alice", "Alice")
+        self.bob = User(born(3), "bob", "Bob", locale="de")
+        self.carol = User(born(4), "carol", "Carol", locale="ja")
+        self.bot = User(born(5), "Anima", "Anima", is_bot=True)
+        self.emi = User(born(6), "emi", "Emi", locale="ja")
+        self.application = Application(born(5), "Anima", self.bot, self.owner, f"stand-in.{born(5)}.token")
+
+        self.moderator = Role(born(12), "moderator", Permissions.MANAGE_GUILD | Permissions.MANAGE_MESSAGES, position=2)
+        self.bot_role = Role(born(13), "Anima", MEMBERS_USUALLY_MAY, position=1)
+        everyone = Role(born(10), "@everyone", MEMBERS_USUALLY_MAY, position=0)
+        self.guild = Guild(born(10), "Atelier", self.owner, everyone, [everyone, self.moderator, self.bot_role])
+        self.guild.add_member(self.owner)
+        self.guild.add_member(self.alice)
+        self.guild.add_member(self.bob, self.moderator)
+        self.guild.add_member(self.emi)
+        self.guild.add_member(self.bot, self.bot_role)
+
+        self.general = self._text_channel(self.guild, born(20), "general")
+        self.gallery = self._text_channel(self.guild, born(21), "gallery")
+        self.after_dark = self._text_channel(self.guild, born(22), "after-dark", nsfw=True)
+        self.staff = self._text_channel(self.guild, born(23), "staff")
+        for target, allow, deny in (
+            (everyone, Permissions(0), Permissions.VIEW_CHANNEL),
+            (self.moderator, Permissions.VIEW_CHANNEL, Permissions(0)),
+        ):
+            self.staff.overwrites[target.id] = Overwrite(target, allow, deny)
+        self.thread = Channel(born(24), PUBLIC_THREAD, "late sketches", self.guild, parent=self.after_dark)
+        self.guild.channels.append(self.thread)
+
+        elsewhere_everyone = Role(born(30), "@everyone", MEMBERS_USUALLY_MAY, position=0)
+        self.elsewhere = Guild(born(30), "Elsewhere", self.bob, elsewhere_everyone, [elsewhere_everyone])
+        self.elsewhere.add_member(self.bob)
+        self.elsewhere.add_member(self.carol)
+        self.lounge = self._text_channel(self.elsewhere, born(31), "lounge")
+        self.group = Channel(born(32), GROUP_DM, "sketch club", recipients=(self.alice, self.carol))
+
+        self.users = {user.id: user for user in (self.owner, self.alice, self.bob, self.emi, self.carol, self.bot)}
+        self.guilds = {guild.id: guild for guild in (self.guild, self.elsewhere)}
+        self.private_channels: dict[int, Channel] = {self.group.id: self.group}
+        self.installed_by = {self.carol.id, self.alice.id}
+        """Users who installed the app to themselves."""
+        self.closed_to_dms: set[int] = set()
+        """Users who accept no private messages."""
+
+    def _text_channel(self, guild: Guild, id: int, name: str, *, nsfw: bool = False) -> Channel:
+        channel = Channel(id, TEXT, name, guild, nsfw=nsfw)
+        guild.channels.append(channel)
+        return channel
+
+    def add_user(self, username: str, guild: Guild | None = None, *roles: Role) -> User:
+        """A new user, a member of `guild` with `roles` where one is named."""
+        user = User(self._snowflakes.next(), username, username.capitalize())
+        self.users[user.id] = user
+        if guild is not None:
+            guild.add_member(user, *roles)
+        return user
+
+    def channel(self, id: int) -> Channel | None:
+        return self.private_channels.get(id) or next((c for c in self.channels() if c.id == id), None)
+
+    def channels(self) -> Iterator[Channel]:
+        for guild in self.guilds.values():
+            yield from guild.channels
+        yield from self.private_channels.values()
+
+    def dm_with(self, user: User) -> Channel:
+        """The private channel of the bot and `user`, opened where there was none."""
+        for channel in self.private_channels.values():
+            if channel.type == DM and channel.recipients == (user,):
+                return channel
+        channel = Channel(self._snowflakes.next(), DM, recipients=(user,))
+        self.private_channels[channel.id] = channel
+        return channel
+
+    def bot_is_in(self, channel: Channel) -> bool:
+        if channel.guild is not None:
+            return channel.guild.id in self.guilds and self.bot.id in channel.guild.members
+        return channel.type == DM
+
+    def sees(self, user: User, channel: Channel) -> bool:
+        return bool(self.permissions(user, channel) & Permissions.VIEW_CHANNEL)
+
+    def permissions(self, user: User, channel: Channel) -> Permissions:
+        """What `user` may do in `channel`: nothing where the user is no member."""
+        if channel.guild is None:
+            belongs = user in channel.recipients or (user == self.bot and channel.type == DM)
+            return MEMBERS_USUALLY_MAY if belongs else Permissions(0)
+        member = channel.guild.members.get(user.id)
+        return permissions_in_channel(channel.guild, member, channel) if member else Permissions(0)
+
+    def guild_permissions(self, user: User, guild: Guild) -> Permissions:
+        member = guild.members.get(user.id)
+        return permissions_in_guild(guild, member) if member else Permissions(0)

@@ -1,0 +1,36 @@
+"""What a person typed, made fit to be shown: no markdown, no mentions, no more than there is room for."""
+
+from __future__ import annotations
+
+import re
+
+import discord
+
+from bot.text.translation import say
+
+PROMPT_SHOWN = 1000
+"""Characters of a prompt in the message of its job."""
+_MARKDOWN = re.compile(r"[\\*_~`|\[]|<(?=[@#:/a-z])|:(?=//)")
+_LINE_MARKDOWN = re.compile(r"^([ \t]*\d*)(?:(?<=\d)(?=\.\s)|(?<!\d)(?=(?:#{1,3}|>{1,3}|-#?|\+)\s))()", re.MULTILINE)
+WORDLESS = "(its words are not kept any more)"
+
+
+def quoted(text: str, longest: int) -> str:
+    """As a block quote."""
+    return "\n".join(f"> {line}" for line in _inert(text, longest).splitlines())
+
+
+def in_a_line(text: str, longest: int) -> str:
+    return _inert(" ".join(text.split()), longest)
+
+
+def cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _inert(text: str, longest: int) -> str:
+    if not text.strip():
+        return say(WORDLESS)
+    lines = "\n".join(cut(text, longest).splitlines())  # whatever separates lines, for what begins one to be seen
+    escaped = _MARKDOWN.sub(r"\\\g<0>", discord.utils.escape_mentions(lines))
+    return _LINE_MARKDOWN.sub(r"\1\\\2", escaped)

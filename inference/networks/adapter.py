@@ -1,0 +1,122 @@
+"""The text adapter, which bridges Qwen3's hidden states to the transformer's context: T5 tokens that read Qwen's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from inference.networks.rotary import axis_angles, rotate
+
+
+@dataclass(frozen=True)
+class AdapterParams:
+    """The sizes of an adapter, all of them read off the shapes of a checkpoint's tensors."""
+
+    vocabulary: int
+    width: int
+    depth: int
+    head_dim: int
+    mlp_width: int
+    source_width: int
+
+    @classmethod
+    def from_shapes(cls, shapes: Mapping[str, Sequence[int]]) -> AdapterParams:
+        """`shapes` maps key names without `llm_adapter.` to tensor shapes; a KeyError names a key that is not there."""
+        vocabulary, width = shapes["embed.weight"]
+        return cls(
+            vocabulary=vocabulary,
+            width=width,
+            depth=len({key.split(".")[1] for key in shapes if key.startswith("blocks.")}),
+            head_dim=shapes["blocks.0.self_attn.q_norm.weight"][0],
+            mlp_width=shapes["blocks.0.mlp.0.weight"][0],
+            source_width=shapes["blocks.0.cross_attn.k_proj.weight"][1],
+        )
+
+
+class TextAdapter(nn.Module):
+    def __init__(self, params: AdapterParams) -> None:
+        super().__init__()
+        self.head_dim = params.head_dim
+        self.embed = nn.Embedding(params.vocabulary, params.width)
+        self.blocks = nn.ModuleList(AdapterBlock(params) for _ in range(params.depth))
+        self.out_proj = nn.Linear(params.width, params.width)
+        self.norm = nn.RMSNorm(params.width, eps=1e-6)
+
+    def forward(
+        self, source: Tensor, ids: Tensor, source_mask: Tensor | None = None, ids_mask: Tensor | None = None
+    ) -> Tensor:
+        """source: Qwen's hidden states [B, m, source_width]; ids: T5 token ids [B, n]; returns [B, n, width].
+
+        Where a batch pads texts of different lengths, the masks, bool [B, m] and [B, n], are true for real tokens.
+        """
+        x = self.embed(ids)
+        target = text_rotation(ids.shape[1], self.head_dim, ids.device)
+        source_rotation = text_rotation(source.shape[1], self.head_dim, ids.device)
+        target_keys = None if ids_mask is None else ids_mask[:, None, None]
+        source_keys = None if source_mask is None else source_mask[:, None, None]
+        for block in self.blocks:
+            x = block(x, source, target, source_rotation, target_keys, source_keys)
+        return self.norm(self.out_proj(x))
+
+
+class AdapterBlock(nn.Module):
+    def __init__(self, params: AdapterParams) -> None:
+        super().__init__()
+        width = params.width
+        self.norm_self_attn = nn.RMSNorm(width, eps=1e-6)
+        self.self_attn = AdapterAttention(width, width, params.head_dim)
+        self.norm_cross_attn = nn.RMSNorm(width, eps=1e-6)
+        self.cross_attn = AdapterAttention(width, params.source_width, params.head_dim)
+        self.norm_mlp = nn.RMSNorm(width, eps=1e-6)
+        self.mlp = nn.Sequential(nn.Linear(width, params.mlp_width), nn.GELU(), nn.Linear(params.mlp_width, width))
+
+    def forward(
+        self,
+        x: Tensor,
+        source: Tensor,
+        target_rotation: tuple[Tensor, Tensor],
+        source_rotation: tuple[Tensor, Tensor],
+        target_mask: Tensor | None,
+        source_mask: Tensor | None,
+    ) -> Tensor:
+        normed = self.norm_self_attn(x)
+        x = x + self.self_attn(normed, normed, target_rotation, target_rotation, target_mask)
+        x = x + self.cross_attn(self.norm_cross_attn(x), source, target_rotation, source_rotation, source_mask)
+        return x + self.mlp(self.norm_mlp(x))
+
+
+class AdapterAttention(nn.Module):
+    def __init__(self, width: int, source_width: int, head_dim: int) -> None:
+        super().__init__()
+        self.head_dim = head_dim
+        self.q_proj = nn.Linear(width, width, bias=False)
+        self.k_proj = nn.Linear(source_width, width, bias=False)
+        self.v_proj = nn.Linear(source_width, width, bias=False)
+        self.q_norm = nn.RMSNorm(head_dim, eps=1e-6)
+        self.k_norm = nn.RMSNorm(head_dim, eps=1e-6)
+        self.o_proj = nn.Linear(width, width, bias=False)
+
+    def forward(
+        self,
+        x: Tensor,
+        source: Tensor,
+        query_rotation: tuple[Tensor, Tensor],
+        key_rotation: tuple[Tensor, Tensor],
+        mask: Tensor | None,
+    ) -> Tensor:
+        heads = (-1, self.head_dim)
+        query = rotate(self.q_norm(self.q_proj(x).unflatten(-1, heads)).transpose(1, 2), query_rotation)
+        key = rotate(self.k_norm(self.k_proj(source).unflatten(-1, heads)).transpose(1, 2), key_rotation)
+        value = self.v_proj(source).unflatten(-1, heads).transpose(1, 2)
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        return self.o_proj(attended.transpose(1, 2).flatten(2))
+
+
+def text_rotation(length: int, head_dim: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Cosines and sines [length, head_dim / 2] of a text's positions."""
+    angles = axis_angles(length, head_dim, 10000.0, device)
+    return angles.cos(), angles.sin()

@@ -1,0 +1,318 @@
+"""Anima's diffusion transformer: a noisy latent, a noise level and a text context in, a velocity out.
+
+Module names are the key names of the released files, so a file's tensors load without renaming. One picture is a
+video of one frame, which leaves of the video model (NVIDIA Cosmos-Predict2, arXiv 2501.03575) only what is here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from inference.networks.adapter import AdapterParams, TextAdapter
+from inference.networks.rotary import axis_angles, rotate
+
+CONTEXT_LENGTH = 512
+"""Shorter contexts count as padded to this many tokens with zero rows, which are real keys of the attention."""
+
+PATCH = 2
+
+
+@dataclass(frozen=True)
+class TransformerParams:
+    """The sizes of a transformer, all of them read off the shapes of a checkpoint's tensors."""
+
+    width: int
+    depth: int
+    head_dim: int
+    mlp_width: int
+    context_width: int
+    modulation_rank: int
+    latent_channels: int
+    adapter: AdapterParams
+
+    @classmethod
+    def from_shapes(cls, shapes: Mapping[str, Sequence[int]]) -> TransformerParams:
+        """`shapes` maps key names without prefix to tensor shapes; a KeyError names a key that is not there."""
+        width, patch_features = shapes["x_embedder.proj.1.weight"]
+        return cls(
+            width=width,
+            depth=len({key.split(".")[1] for key in shapes if key.startswith("blocks.")}),
+            head_dim=shapes["blocks.0.self_attn.q_norm.weight"][0],
+            mlp_width=shapes["blocks.0.mlp.layer1.weight"][0],
+            context_width=shapes["blocks.0.cross_attn.k_proj.weight"][1],
+            modulation_rank=shapes["blocks.0.adaln_modulation_self_attn.1.weight"][0],
+            latent_channels=patch_features // PATCH**2 - 1,
+            adapter=AdapterParams.from_shapes(
+                {
+                    key.removeprefix("llm_adapter."): shape
+                    for key, shape in shapes.items()
+                    if key.startswith("llm_adapter.")
+                }
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the blocks' cross-attentions read: the text, already projected to each block's keys and values.
+
+    It does not change from step to step, so it is computed once for a batch of pictures.
+    """
+
+    keys_values: tuple[tuple[Tensor, Tensor], ...]
+    """For each block, two tensors [B, heads, L, head_dim]."""
+    bias: Tensor
+    """Added to the attention's scores, [B, 1, 1, L], in the dtype of the keys."""
+
+
+class Transformer(nn.Module):
+    def __init__(self, params: TransformerParams) -> None:
+        super().__init__()
+        self.params = params
+        width = params.width
+        self.x_embedder = PatchEmbedding(params.latent_channels + 1, width)
+        self.t_embedder = nn.Sequential(Sinusoid(width), TimeEmbedding(width))
+        self.t_embedding_norm = nn.RMSNorm(width, eps=1e-6)
+        self.blocks = nn.ModuleList(Block(params) for _ in range(params.depth))
+        self.final_layer = FinalLayer(params)
+        self.llm_adapter = TextAdapter(params.adapter)
+
+    def forward(self, x: Tensor, sigma: Tensor, context: Context) -> Tensor:
+        """The velocity `noise - x0` at `x`.
+
+        x: float [B, C, H/8, W/8], both sides even; sigma: float32 [B] or [1], 0 to 1; returns float32 like `x`.
+        The residual stream is float32, the matrix products have the dtype of the weights.
+        """
+        height, width = x.shape[-2] // PATCH, x.shape[-1] // PATCH
+        dtype = self.final_layer.linear.weight.dtype
+        padding_mask = torch.zeros_like(x[:, :1])
+        tokens = self.x_embedder(torch.cat([x, padding_mask], dim=1).to(dtype)).float()
+        sinusoid = self.t_embedder[0](sigma).to(dtype)
+        shared_modulation = self.t_embedder[1](sinusoid)[:, None]
+        embedding = F.silu(self.t_embedding_norm(sinusoid))[:, None]
+        rotation = picture_rotation(height, width, self.params.head_dim, x.device)
+        for block, (key, value) in zip(self.blocks, context.keys_values, strict=True):
+            tokens = block(tokens, embedding, shared_modulation, rotation, key, value, context.bias)
+        return unpatchify(self.final_layer(tokens, embedding, shared_modulation), height, width)
+
+    def context(self, texts: Sequence[Tensor]) -> Context:
+        """Project the texts of a batch, each [n, context_width] of any n, to every block's keys and values."""
+        tokens, bias = pad_texts(texts)
+        keys_values = [block.cross_attn.keys_values(tokens) for block in self.blocks]  # type: ignore[union-attr, operator]
+        return Context(tuple(keys_values), bias)
+
+
+def pad_texts(texts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Stack texts of different lengths [n, C] to one [B, L, C] with the attention bias [B, 1, 1, L] that goes with it.
+
+    The model was trained with each text padded by zero rows to CONTEXT_LENGTH. Keys and values of a zero row are
+    zero, so each only adds exp(0) to the softmax's denominator: a few zero rows with the logarithm of their number
+    as a bias say the same, at a fraction of the cost. Rows that only fill up the batch have a bias of minus infinity.
+    """
+    zero_biases = [_zero_row_biases(CONTEXT_LENGTH - len(text), text.dtype) for text in texts]
+    longest = max(len(text) + len(biases) for text, biases in zip(texts, zero_biases, strict=True))
+    length = math.ceil(longest / 8) * 8  # kernels on the GPU want it aligned
+    tokens = texts[0].new_zeros(len(texts), length, texts[0].shape[-1])
+    bias = texts[0].new_full((len(texts), 1, 1, length), -torch.inf)
+    for i, (text, biases) in enumerate(zip(texts, zero_biases, strict=True)):
+        end = len(text) + len(biases)
+        tokens[i, : len(text)] = text
+        bias[i, ..., : len(text)] = 0
+        bias[i, ..., len(text) : end] = torch.tensor(biases, dtype=bias.dtype)
+    return tokens, bias
+
+
+def _zero_row_biases(count: int, dtype: torch.dtype) -> list[float]:
+    """Biases, exact in `dtype`, whose exponentials add up to `count`: one in float32, three in bfloat16."""
+    biases: list[float] = []
+    remainder = float(count)
+    while remainder > 1e-6 * count and len(biases) < 4:
+        bias = torch.tensor(math.log(remainder), dtype=dtype)
+        if bias.double().exp() > remainder * (1 + 1e-6):
+            bias = torch.nextafter(bias, torch.full_like(bias, -torch.inf))
+        biases.append(bias.item())
+        remainder -= math.exp(bias.item())
+    return biases
+
+
+class Block(nn.Module):
+    """Self-attention, cross-attention and MLP, each shifted, scaled and gated by the noise level."""
+
+    def __init__(self, params: TransformerParams) -> None:
+        super().__init__()
+        width, rank = params.width, params.modulation_rank
+        self.self_attn = SelfAttention(width, params.head_dim)
+        self.cross_attn = CrossAttention(width, params.context_width, params.head_dim)
+        self.mlp = FeedForward(width, params.mlp_width)
+        self.adaln_modulation_self_attn = low_rank_modulation(width, rank, 3)
+        self.adaln_modulation_cross_attn = low_rank_modulation(width, rank, 3)
+        self.adaln_modulation_mlp = low_rank_modulation(width, rank, 3)
+
+    def forward(
+        self,
+        x: Tensor,
+        embedding: Tensor,
+        shared_modulation: Tensor,
+        rotation: tuple[Tensor, Tensor],
+        key: Tensor,
+        value: Tensor,
+        bias: Tensor,
+    ) -> Tensor:
+        shift, scale, gate = (self.adaln_modulation_self_attn(embedding) + shared_modulation).chunk(3, dim=-1)
+        x = x + gate * self.self_attn(modulate(x, shift, scale), rotation)
+        shift, scale, gate = (self.adaln_modulation_cross_attn(embedding) + shared_modulation).chunk(3, dim=-1)
+        x = x + gate * self.cross_attn(modulate(x, shift, scale), key, value, bias)
+        shift, scale, gate = (self.adaln_modulation_mlp(embedding) + shared_modulation).chunk(3, dim=-1)
+        return x + gate * self.mlp(modulate(x, shift, scale))
+
+
+class FinalLayer(nn.Module):
+    def __init__(self, params: TransformerParams) -> None:
+        super().__init__()
+        self.adaln_modulation = low_rank_modulation(params.width, params.modulation_rank, 2)
+        self.linear = nn.Linear(params.width, PATCH**2 * params.latent_channels, bias=False)
+
+    def forward(self, x: Tensor, embedding: Tensor, shared_modulation: Tensor) -> Tensor:
+        modulation = self.adaln_modulation(embedding)
+        shift, scale = (modulation + shared_modulation[..., : modulation.shape[-1]]).chunk(2, dim=-1)
+        return self.linear(modulate(x, shift, scale))
+
+
+class SelfAttention(nn.Module):
+    def __init__(self, width: int, head_dim: int) -> None:
+        super().__init__()
+        self.head_dim = head_dim
+        self.q_proj = nn.Linear(width, width, bias=False)
+        self.k_proj = nn.Linear(width, width, bias=False)
+        self.v_proj = nn.Linear(width, width, bias=False)
+        self.q_norm = nn.RMSNorm(head_dim, eps=1e-6)
+        self.k_norm = nn.RMSNorm(head_dim, eps=1e-6)
+        self.output_proj = nn.Linear(width, width, bias=False)
+
+    def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+        query = rotate(self.q_norm(split_heads(self.q_proj(x), self.head_dim)), rotation)
+        key = rotate(self.k_norm(split_heads(self.k_proj(x), self.head_dim)), rotation)
+        value = split_heads(self.v_proj(x), self.head_dim)
+        return self.output_proj(join_heads(F.scaled_dot_product_attention(query, key, value)))
+
+
+class CrossAttention(nn.Module):
+    def __init__(self, width: int, context_width: int, head_dim: int) -> None:
+        super().__init__()
+        self.head_dim = head_dim
+        self.q_proj = nn.Linear(width, width, bias=False)
+        self.k_proj = nn.Linear(context_width, width, bias=False)
+        self.v_proj = nn.Linear(context_width, width, bias=False)
+        self.q_norm = nn.RMSNorm(head_dim, eps=1e-6)
+        self.k_norm = nn.RMSNorm(head_dim, eps=1e-6)
+        self.output_proj = nn.Linear(width, width, bias=False)
+
+    def keys_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, L, context_width] to two tensors [B, heads, L, head_dim]."""
+        key = self.k_norm(split_heads(self.k_proj(context), self.head_dim))
+        return key, split_heads(self.v_proj(context), self.head_dim)
+
+    def forward(self, x: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
+        query = self.q_norm(split_heads(self.q_proj(x), self.head_dim))
+        return self.output_proj(join_heads(F.scaled_dot_product_attention(query, key, value, attn_mask=bias)))
+
+
+class FeedForward(nn.Module):
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.layer1 = nn.Linear(width, hidden, bias=False)
+        self.layer2 = nn.Linear(hidden, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer2(F.gelu(self.layer1(x)))
+
+
+class PatchEmbedding(nn.Module):
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.proj = nn.Sequential(Patchify(), nn.Linear(channels * PATCH**2, width, bias=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.proj(x)
+
+
+class Patchify(nn.Module):
+    """[B, C, H, W] to tokens [B, H/2 * W/2, 4C], features ordered channel, row, column."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.unflatten(-1, (-1, PATCH)).unflatten(-3, (-1, PATCH))
+        return x.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
+
+
+def unpatchify(tokens: Tensor, height: int, width: int) -> Tensor:
+    """Tokens [B, height * width, 4C], features ordered row, column, channel, to float32 [B, C, 2 height, 2 width]."""
+    x = tokens.float().unflatten(-1, (PATCH, PATCH, -1)).unflatten(1, (height, width))
+    return x.permute(0, 5, 1, 3, 2, 4).flatten(4).flatten(2, 3)
+
+
+class Sinusoid(nn.Module):
+    """Noise levels [B] to float32 [B, width]: cosines, then sines, of frequencies falling from 1 to 1/10000."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.frequencies = width // 2
+
+    def forward(self, sigma: Tensor) -> Tensor:
+        exponents = torch.arange(self.frequencies, dtype=torch.float32, device=sigma.device) / self.frequencies
+        angles = sigma.float()[:, None] * torch.exp(-math.log(10000) * exponents)
+        return torch.cat([angles.cos(), angles.sin()], dim=-1)
+
+
+class TimeEmbedding(nn.Module):
+    """The part of shift, scale and gate that all blocks share: [B, width] to [B, 3 width]."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.linear_1 = nn.Linear(width, width, bias=False)
+        self.linear_2 = nn.Linear(width, 3 * width, bias=False)
+
+    def forward(self, sinusoid: Tensor) -> Tensor:
+        return self.linear_2(F.silu(self.linear_1(sinusoid)))
+
+
+def low_rank_modulation(width: int, rank: int, outputs: int) -> nn.Sequential:
+    """`W2 W1 e` with keys `.1` and `.2`; the SiLU that the keys count as `.0` is taken once for all blocks."""
+    return nn.Sequential(
+        nn.Identity(), nn.Linear(width, rank, bias=False), nn.Linear(rank, outputs * width, bias=False)
+    )
+
+
+def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """The normalised residual stream, shifted and scaled, in the dtype of the matrix products."""
+    return torch.addcmul(shift, F.layer_norm(x, x.shape[-1:], eps=1e-6), 1 + scale).to(shift.dtype)
+
+
+def picture_rotation(height: int, width: int, head_dim: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Cosines and sines [height * width, head_dim / 2] of the angles of a picture's tokens, row by row.
+
+    The head is shared out among time, row and column; the one frame's time is 0. The bases of row and column are
+    those of a context four times as long (NTK-aware scaling: 4 ** (n / (n - 2)) for an axis with n of the features).
+    """
+    across = head_dim // 6 * 2
+    base = 10000 * 4 ** (across / (across - 2))
+    time = torch.zeros(height * width, (head_dim - 2 * across) // 2, device=device)
+    rows = axis_angles(height, across, base, device).repeat_interleave(width, dim=0)
+    columns = axis_angles(width, across, base, device).repeat(height, 1)
+    angles = torch.cat([time, rows, columns], dim=-1)
+    return angles.cos(), angles.sin()
+
+
+def split_heads(x: Tensor, head_dim: int) -> Tensor:
+    """[B, N, heads * head_dim] to [B, heads, N, head_dim]."""
+    return x.unflatten(-1, (-1, head_dim)).transpose(1, 2)
+
+
+def join_heads(x: Tensor) -> Tensor:
+    """[B, heads, N, head_dim] to [B, N, heads * head_dim]."""
+    return x.transpose(1, 2).flatten(2)

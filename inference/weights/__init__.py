@@ -1,0 +1,1 @@
+"""Files of weights: finding, reading, merging."""

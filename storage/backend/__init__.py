@@ -1,0 +1,1 @@
+"""What the databases do each in their own way."""

@@ -1,0 +1,109 @@
+"""What SQLite needs beside its address: a look at the file before anything is written, settings for each connection."""
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from storage.backend import sqlite_connection
+from storage.backend.errors import DatabaseRefused
+
+OLDEST = (3, 35)
+"""The first SQLite that answers a change with the rows it changed (RETURNING)."""
+
+BUSY_SECONDS = 10
+"""How long a write waits for another process to finish its own."""
+
+PRAGMAS = (
+    "PRAGMA journal_mode = WAL",  # readers and the writer do not wait for each other
+    "PRAGMA synchronous = FULL",  # what was committed is there after a power failure
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA secure_delete = ON",  # what is erased leaves the file too
+    "PRAGMA journal_size_limit = 67108864",
+)
+
+
+def sqlite_engine(url: URL) -> AsyncEngine:
+    """Transactions are begun here, not by Python's module, which would begin them only at the first change."""
+    settings = {"isolation_level": None, "timeout": BUSY_SECONDS}
+    engine = create_async_engine(url, connect_args=settings, hide_parameters=True)
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def connect(dialect: Any, record: Any, arguments: Any, settings: Any) -> Any:
+        return dialect.connect(*arguments, async_creator_fn=sqlite_connection.connect, **settings)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def set_up(connection: Any, record: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in PRAGMAS:
+            cursor.execute(pragma)
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        if statement := connection.get_execution_options().get("begin", "BEGIN"):
+            connection.exec_driver_sql(statement)
+
+    return engine
+
+
+def examine(file: Path) -> None:
+    """Makes sure that `file` is a sound database, or makes an empty one. Raises DatabaseRefused."""
+    if sqlite3.sqlite_version_info < OLDEST:
+        raise DatabaseRefused(f"This Python comes with SQLite {sqlite3.sqlite_version}; at least 3.35 is needed.")
+    make_place_for(file)
+    try:
+        verdict = quick_check(file)
+    except sqlite3.DatabaseError as error:
+        verdict = str(error)
+        if primary_code(error) not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise DatabaseRefused(f"The database {file} cannot be read now ({verdict}).") from error
+    if verdict != "ok":
+        raise DatabaseRefused(
+            f"The database {file} is damaged ({verdict}). It was left as it is; restore a backup or move it away."
+        )
+
+
+def make_place_for(file: Path) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(file.parent, os.W_OK | os.X_OK):
+            raise DatabaseRefused(
+                f"The folder {file.parent} is read-only; the database writes its file and log there. Allow this user "
+                "to write in it, or choose another place."
+            )
+        file.touch(mode=0o600)
+    except OSError as error:
+        raise DatabaseRefused(
+            f"The database {file} cannot be written ({error.strerror}). Allow this user to write in "
+            f"{file.parent.absolute()}, or choose another place."
+        ) from error
+    if not os.access(file, os.W_OK):
+        raise DatabaseRefused(f"The database {file} is read-only; allow this process to write it.")
+
+
+def quick_check(file: Path) -> str:
+    """Opens the file for reading only, so that a broken one can still be rescued. "ok" if nothing is wrong."""
+    try:
+        return _quick_check(file, "ro")
+    except sqlite3.DatabaseError as error:
+        if primary_code(error) != sqlite3.SQLITE_READONLY:
+            raise
+    # A process was killed in the middle of a change, which has to be rolled back before anything can be read.
+    return _quick_check(file, "rw")
+
+
+def _quick_check(file: Path, mode: str) -> str:
+    with closing(
+        sqlite3.connect(f"{file.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY_SECONDS)
+    ) as connection:
+        verdict: str = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        return " ".join(verdict.split())
+
+
+def primary_code(error: sqlite3.Error) -> int:
+    return error.sqlite_errorcode & 0xFF

@@ -1,0 +1,228 @@
+"""Pictures: what a person's history shows, how to find it by its words, and the files that wait to be delivered."""
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, func, insert, literal_column, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.backend.clock import Clock
+from storage.backend.transactions import Transactions, all_to_the_end
+from storage.schema import JobState, jobs, picture_words, pictures, renders
+
+MOST_WORDS = 16
+"""More words than these in one search are left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewPicture:
+    """A finished picture on its way. `prompt` is what it was drawn from, wildcards chosen; `content` the whole file."""
+
+    index: int
+    prompt: str = field(repr=False)
+    seed: int
+    width: int
+    height: int
+    file_name: str
+    content: bytes = field(repr=False)
+    metadata: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """`message_id` and `channel_id` are where its job was delivered; `parent_picture_id` is what it was made from."""
+
+    id: int
+    job_id: int
+    index: int
+    user_id: int
+    guild_id: int | None
+    channel_id: int
+    message_id: int | None
+    attachment_id: int | None
+    parent_picture_id: int | None
+    kind: str
+    private: bool
+    spoiler: bool
+    prompt: str = field(repr=False)
+    seed: int
+    width: int
+    height: int
+    file_name: str
+    metadata: str = field(repr=False)
+    created_at: datetime
+    deleted_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Page:
+    """Newest first. `older` and `newer` are what to pass as `before` and `after` for the next pages, None at an end."""
+
+    pictures: tuple[Picture, ...]
+    older: int | None
+    newer: int | None
+
+
+@dataclass(frozen=True)
+class Render:
+    """A picture that has not been posted yet, and its file."""
+
+    picture: Picture
+    content: bytes = field(repr=False)
+
+
+@all_to_the_end
+class Pictures:
+    def __init__(self, transactions: Transactions, clock: Clock) -> None:
+        self._transactions = transactions
+        self._clock = clock
+
+    async def get(self, picture_id: int) -> Picture | None:
+        """Also one that was deleted; None if it never was or is forgotten."""
+        found = await self._all(_whole_pictures().where(pictures.c.id == picture_id))
+        return found[0] if found else None
+
+    async def of_job(self, job_id: int) -> tuple[Picture, ...]:
+        return await self._all(_whole_pictures().where(pictures.c.job_id == job_id).order_by(pictures.c.index))
+
+    async def children(self, picture_id: int) -> tuple[Picture, ...]:
+        """What was made from this picture and can still be seen, oldest first."""
+        made_from_it = jobs.c.parent_picture_id == picture_id
+        return await self._all(_seen_pictures().where(made_from_it).order_by(pictures.c.id))
+
+    async def renders(self, job_id: int) -> tuple[Render, ...]:
+        """The files that a rendered job still has to deliver, in order."""
+        async with self._transactions.reading() as connection:
+            rows = await connection.execute(
+                _whole_pictures()
+                .add_columns(renders.c.content)
+                .join(renders)
+                .where(pictures.c.job_id == job_id)
+                .order_by(pictures.c.index)
+            )
+            return tuple(_render(row) for row in rows)
+
+    async def history(
+        self, user_id: int, *, words: str = "", before: int | None = None, after: int | None = None, limit: int = 10
+    ) -> Page:
+        """A page of a person's delivered pictures; with `words`, those whose prompt has all of them as whole words.
+
+        `before` and `after` are ids of pictures: a page starts at the next older, or ends at the next newer one.
+        """
+        asked = re.findall(r"[^\W_]+", words)[:MOST_WORDS]
+        page = _seen_pictures().where(pictures.c.user_id == user_id)
+        place: ColumnElement[int] = pictures.c.id
+        if asked and self._transactions.on_sqlite:
+            page, place = _found_by_sqlite(user_id, asked), picture_words.c.rowid
+        elif asked:
+            page = page.where(_has_words(asked))
+        if after is not None:
+            found = await self._all(page.where(place > after).order_by(place).limit(limit + 1))
+            shown = found[:limit][::-1]
+            return Page(shown, older=shown[-1].id if shown else None, newer=shown[0].id if len(found) > limit else None)
+        if before is not None:
+            page = page.where(place < before)
+        found = await self._all(page.order_by(place.desc()).limit(limit + 1))
+        shown = found[:limit]
+        return Page(
+            shown,
+            older=shown[-1].id if len(found) > limit else None,
+            newer=shown[0].id if shown and before is not None else None,
+        )
+
+    async def delete(self, picture_ids: Collection[int]) -> tuple[int, ...]:
+        """Takes pictures out of histories. Returns those that were still in."""
+        return await self._delete(pictures.c.id.in_(picture_ids))
+
+    async def delete_message(self, message_id: int) -> tuple[int, ...]:
+        """The same for all pictures of a message that is gone."""
+        posted_there = select(jobs.c.id).where(jobs.c.message_id == message_id)
+        return await self._delete(pictures.c.job_id.in_(posted_there))
+
+    async def _delete(self, which: ColumnElement[bool]) -> tuple[int, ...]:
+        async with self._transactions.writing() as connection:
+            deleted = await connection.execute(
+                update(pictures)
+                .where(which, pictures.c.deleted_at.is_(None))
+                .values(deleted_at=self._clock())
+                .returning(pictures.c.id)
+            )
+            return tuple(sorted(deleted.scalars()))
+
+    async def _all(self, question: Select[Any]) -> tuple[Picture, ...]:
+        async with self._transactions.reading() as connection:
+            return tuple(_picture(row) for row in await connection.execute(question))
+
+
+async def add_pictures(
+    connection: AsyncConnection, job_id: int, new: Sequence[NewPicture], now: datetime
+) -> tuple[int, ...]:
+    """Writes the pictures of a job with their files, within the transaction in which the job becomes rendered."""
+    user_id = select(jobs.c.user_id).where(jobs.c.id == job_id).scalar_subquery()
+    ids = []
+    for picture in new:
+        written = await connection.execute(
+            insert(pictures)
+            .values(
+                job_id=job_id,
+                index=picture.index,
+                user_id=user_id,
+                prompt=picture.prompt,
+                seed=picture.seed,
+                width=picture.width,
+                height=picture.height,
+                file_name=picture.file_name,
+                metadata=picture.metadata,
+                created_at=now,
+            )
+            .returning(pictures.c.id)
+        )
+        ids.append(written.scalar_one())
+        await connection.execute(insert(renders).values(picture_id=ids[-1], content=picture.content))
+    return tuple(ids)
+
+
+def _whole_pictures() -> Select[Any]:
+    of_its_job = (
+        jobs.c.guild_id,
+        jobs.c.channel_id,
+        jobs.c.message_id,
+        jobs.c.parent_picture_id,
+        jobs.c.kind,
+        jobs.c.private,
+        jobs.c.spoiler,
+    )
+    return select(*pictures.c, *of_its_job).select_from(pictures.join(jobs, pictures.c.job_id == jobs.c.id))
+
+
+def _seen_pictures() -> Select[Any]:
+    return _whole_pictures().where(pictures.c.deleted_at.is_(None), jobs.c.state == JobState.DELIVERED)
+
+
+def _found_by_sqlite(user_id: int, words: list[str]) -> Select[Any]:
+    """The index holds the owner beside the words, so it meets only the owner's pictures, however common a word is."""
+    all_of_them = " AND ".join(f'"{word}"' for word in words)
+    return (
+        _seen_pictures()
+        .join(picture_words, picture_words.c.rowid == pictures.c.id)
+        .where(picture_words.c.picture_words.match(f'user_id : "{user_id}" AND prompt : ({all_of_them})'))
+    )
+
+
+def _has_words(words: list[str]) -> ColumnElement[bool]:
+    """PostgreSQL's way, written as the index is, so that it is used."""
+    simple: ColumnElement[str] = literal_column("'simple'::regconfig")
+    return func.to_tsvector(simple, pictures.c.prompt).op("@@")(func.plainto_tsquery(simple, " ".join(words)))
+
+
+def _picture(row: Row[Any]) -> Picture:
+    return Picture(**row._mapping)
+
+
+def _render(row: Row[Any]) -> Render:
+    about = dict(row._mapping)
+    content = about.pop("content")
+    return Render(Picture(**about), content)

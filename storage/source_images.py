@@ -1,0 +1,53 @@
+"""Pictures that people gave to be drawn from. Each is kept once, for as long as a job is kept that was made from it."""
+
+from hashlib import sha256
+
+from sqlalchemy import ColumnElement, delete, func, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.backend.transactions import Transactions, all_to_the_end
+from storage.schema import job_sources, jobs, sources
+
+
+@all_to_the_end
+class Sources:
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    async def of_job(self, job_id: int) -> bytes | None:
+        """The file that a job is drawn from; None if it is drawn from nothing but noise."""
+        async with self._transactions.reading() as connection:
+            return await connection.scalar(
+                select(sources.c.content).join(job_sources).where(job_sources.c.job_id == job_id)
+            )
+
+    async def first_jobs(self, user_id: int) -> tuple[int, ...]:
+        """Of each picture that a person has drawn from, the first job, by whose id `of_job` finds it."""
+        first = func.min(job_sources.c.job_id)
+        async with self._transactions.reading() as connection:
+            found = await connection.scalars(
+                select(first)
+                .join(jobs)
+                .where(jobs.c.user_id == user_id)
+                .group_by(job_sources.c.source_id)
+                .order_by(first)
+            )
+            return tuple(found)
+
+
+async def add_source(connection: AsyncConnection, job_id: int, content: bytes) -> None:
+    """Writes what a job is drawn from, within the transaction in which the job is accepted."""
+    digest = sha256(content).hexdigest()
+    source_id = await connection.scalar(select(sources.c.id).where(sources.c.digest == digest))
+    if source_id is None:
+        source_id = await connection.scalar(
+            insert(sources).values(digest=digest, content=content).returning(sources.c.id)
+        )
+    await connection.execute(insert(job_sources).values(job_id=job_id, source_id=source_id))
+
+
+async def forget_sources(connection: AsyncConnection, which: ColumnElement[bool] | None = None) -> None:
+    """Takes `which` links of jobs to their sources away, and all sources that no job has any longer."""
+    if which is not None:
+        await connection.execute(delete(job_sources).where(which))
+    await connection.execute(delete(sources).where(sources.c.id.not_in(select(job_sources.c.source_id))))

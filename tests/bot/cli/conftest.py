@@ -1,0 +1,48 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+
+from bot.__main__ import main
+from bot.ops.settings import Settings
+from tests.bot.cli.fake_hub import PretendHub
+
+Anima = Callable[..., int]
+"""Runs `anima` with arguments and gives its exit code."""
+
+
+@pytest.fixture(autouse=True)
+def empty_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty current folder, and none of this machine's own settings and tokens."""
+    monkeypatch.chdir(tmp_path)
+    for name in (*(field.upper() for field in Settings.model_fields), "HF_TOKEN", "HF_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def anima() -> Anima:
+    def run(*arguments: str | Path) -> int:
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            assert isinstance(end.code, int), f"the command ended with {end.code!r}"
+            return end.code
+        return 0
+
+    return run
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendHub]:
+    with PretendHub() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.address)
+        yield hub

@@ -1,0 +1,200 @@
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from bot.ops.settings import MINIATURE
+from storage.database import Database
+from tests.bot.cli.conftest import Anima
+from tests.golden import MODELS
+
+Output = pytest.CaptureFixture[str]
+
+TOKEN = f"{'a' * 24}.{'b' * 6}.{'c' * 38}"
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """A models folder of one's own, to be spoiled."""
+    return Path(shutil.copytree(MODELS, tmp_path / "models"))
+
+
+def lines(capsys: Output, mark: str) -> list[str]:
+    """The findings with a mark."""
+    found = (line.strip().partition(" ") for line in capsys.readouterr().out.splitlines())
+    return [text.strip() for first, _, text in found if first == mark]
+
+
+def test_a_sound_installation_has_nothing_wrong(
+    anima: Anima, capsys: Output, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISCORD_TOKEN", TOKEN)
+    assert anima("doctor", "--device", "cpu", "--load") == 0
+    shown = capsys.readouterr().out
+    assert "problem" not in shown and shown.endswith("Nothing is wrong.\n")
+    for part in (
+        "PyTorch 2.",
+        "DISCORD_TOKEN is set",
+        "are free where",
+        "anima.db will be made when the bot first runs",
+        "cpu: ",
+        "RAM are free",
+        "diffusion model anima-tiny.safetensors, 1.",
+        "tokenizer t5",
+        "anima-tiny.safetensors draws, with qwen_3_tiny.safetensors and qwen_image_vae_tiny.safetensors",
+        "in float32, about",
+        "LoRA lokr",
+        "drew one step at 64x64",
+    ):
+        assert part in shown, part
+
+
+def test_nothing_is_changed_and_no_token_is_shown(
+    anima: Anima, capsys: Output, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sorted(models.parent.rglob("*"))
+    for token in (TOKEN, "not-a-token"):
+        monkeypatch.setenv("DISCORD_TOKEN", token)
+        assert anima("doctor") == 0
+        shown = capsys.readouterr()
+        assert token not in shown.out + shown.err
+    assert "DISCORD_TOKEN does not look like a bot's token" in shown.out
+    assert sorted(models.parent.rglob("*")) == before
+
+
+def test_without_a_models_folder_it_is_said_that_the_miniature_draws(anima: Anima, capsys: Output) -> None:
+    assert anima("doctor") == 0
+    shown = lines(capsys, "warning")
+    assert "There is no folder models, so the miniature draws: run `anima download`." in shown
+    assert any(line.startswith("DISCORD_TOKEN is not set") for line in shown)
+
+
+def test_a_models_folder_that_was_named_has_to_be_there(anima: Anima, capsys: Output) -> None:
+    assert anima("doctor", "--models", "nowhere") == 1
+    assert lines(capsys, "problem") == ["There is no folder nowhere: mend ANIMA_MODELS, or run `anima download`."]
+
+
+def test_each_missing_part_is_named_with_the_command_that_mends_it(anima: Anima, capsys: Output, models: Path) -> None:
+    for folder in ("diffusion_models", "vae", "tokenizers/t5"):
+        shutil.rmtree(models / folder)
+    assert anima("doctor") == 1
+    assert lines(capsys, "problem") == [
+        "There is no diffusion model of Anima in models/diffusion_models: run `anima download`.",
+        "There is no VAE of Anima in models/vae: run `anima download`.",
+        "There is no tokenizer in models/tokenizers/t5: run `anima download`.",
+    ]
+
+
+def test_a_truncated_file_is_told_from_a_missing_one(anima: Anima, capsys: Output, models: Path) -> None:
+    vae = models / "vae" / "qwen_image_vae_tiny.safetensors"
+    vae.write_bytes(vae.read_bytes()[:-100])
+    assert anima("doctor") == 1
+    shown = capsys.readouterr().out
+    assert "qwen_image_vae_tiny.safetensors cannot be read as safetensors" in shown
+    assert "problem  There is no VAE of Anima" in shown
+
+
+def test_files_that_do_not_fit_each_other_are_a_problem(anima: Anima, capsys: Output, models: Path) -> None:
+    shutil.copy(next((MINIATURE / "text_encoders").iterdir()), models / "text_encoders" / "qwen_3_tiny.safetensors")
+    assert anima("doctor") == 1
+    (problem,) = lines(capsys, "problem")
+    assert "fits the diffusion model's sizes" in problem
+
+
+def test_several_diffusion_models_need_a_choice(anima: Anima, capsys: Output, models: Path) -> None:
+    shutil.copy(models / "diffusion_models" / "anima-tiny.safetensors", models / "diffusion_models" / "b.safetensors")
+    assert anima("doctor") == 1
+    assert "Say which one to use (ANIMA_DIFFUSION_MODEL" in lines(capsys, "problem")[0]
+    assert anima("doctor", "--diffusion-model", "b") == 0
+
+
+def test_damage_within_a_file_is_found_by_loading_it(anima: Anima, capsys: Output, models: Path) -> None:
+    vae = models / "vae" / "qwen_image_vae_tiny.safetensors"
+    vae.write_bytes(vae.read_bytes()[:-4096] + b"\xff" * 4096)
+    assert anima("doctor") == 0
+    assert anima("doctor", "--load") == 1
+    assert "values that are not numbers" in lines(capsys, "problem")[0]
+
+
+def test_lora_files_that_fit_nothing_or_in_part_are_named(anima: Anima, capsys: Output, models: Path) -> None:
+    save_file({"lora_unet_down_blocks_0.lora_up.weight": torch.zeros(2, 2)}, models / "loras" / "sdxl.safetensors")
+    from safetensors.torch import load_file
+
+    tensors = load_file(models / "loras" / "low_rank_kohya.safetensors")
+    surplus = {f"lora_te_{number}.alpha": torch.ones(()) for number in range(5)}
+    save_file(tensors | surplus, models / "loras" / "partly.safetensors")
+    assert anima("doctor") == 0
+    warnings = lines(capsys, "warning")
+    assert any("sdxl.safetensors fits no layer of this model" in warning for warning in warnings)
+    assert (
+        "LoRA partly: these keys fit no layer and change nothing: lora_te_0.alpha, lora_te_1.alpha, lora_te_2.alpha "
+        "and 2 more."
+    ) in warnings
+
+
+def test_each_wrong_setting_is_a_problem(anima: Anima, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANIMA_DTYPE", "int4")
+    Path(".env").write_text("ANIMA_LARGEST_BATCH=many\n")
+    assert anima("doctor") == 1
+    assert [problem.partition(":")[0] for problem in lines(capsys, "problem")] == ["ANIMA_DTYPE", "ANIMA_LARGEST_BATCH"]
+
+
+def test_a_file_of_settings_that_cannot_be_read_is_a_problem(anima: Anima, capsys: Output) -> None:
+    Path(".env").write_text("hello world\n")
+    assert anima("doctor") == 1
+    assert lines(capsys, "problem") == [".env, line 1, cannot be read; a line looks like NAME=value, or begins with #."]
+
+
+def test_a_device_that_is_not_there_is_a_problem(anima: Anima, capsys: Output) -> None:
+    assert anima("doctor", "--device", "cuda:99") == 1
+    assert "There is no device 'cuda:99'" in lines(capsys, "problem")[0]
+
+
+async def test_a_database_is_looked_at_and_left_as_it_is(
+    anima: Anima, capsys: Output, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import asyncio
+
+    database = await Database.open(f"sqlite:///{tmp_path}/own.db")
+    await database.close()
+    before = (tmp_path / "own.db").read_bytes()
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/own.db")
+    assert await asyncio.to_thread(anima, "doctor") == 0
+    assert any(line.startswith(f"{tmp_path}/own.db is sound") for line in lines(capsys, "ok"))
+    assert (tmp_path / "own.db").read_bytes() == before
+
+
+def test_a_damaged_database_is_a_problem(
+    anima: Anima, capsys: Output, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "own.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE numbers AS SELECT value FROM json_each('[1, 2, 3]')")
+    file.write_bytes(b"no database" + file.read_bytes()[11:])
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{file}")
+    assert anima("doctor") == 1
+    assert "restore a backup or move it away" in lines(capsys, "problem")[0]
+
+
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("mysql://somewhere", "DATABASE_URL is not an address that is known; it looks like sqlite:///data/anima.db."),
+        ("sqlite://anima.db", "DATABASE_URL is not an address that is known"),
+        ("sqlite:///:memory:", "DATABASE_URL is not an address that is known"),
+        ("sqlite:////dev/null/anima.db", "The database /dev/null/anima.db cannot be made"),
+        ("postgresql+asyncpg://me:hunter2@127.0.0.1:1/anima", "The PostgreSQL server of DATABASE_URL refuses us"),
+        ("postgresql://me:hunter2@[oops/anima", "DATABASE_URL cannot be read"),
+    ],
+)
+def test_a_database_that_cannot_be_had_is_a_problem(
+    anima: Anima, capsys: Output, monkeypatch: pytest.MonkeyPatch, address: str, sentence: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", address)
+    assert anima("doctor") == 1
+    (problem,) = lines(capsys, "problem")
+    assert sentence in problem and "hunter2" not in problem

@@ -1,0 +1,167 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from bot.cli.generate import _lora, save
+from bot.ops.settings import MINIATURE
+from inference import Engine, GenerationRequest
+from inference.metadata import Parameters, read
+from tests.bot.cli.conftest import Anima
+from tests.golden import MODELS
+
+Output = pytest.CaptureFixture[str]
+
+SMALL = ("--models", MODELS, "--size", "64x32", "--steps", "2")
+
+
+def drawn(number: int = 1) -> Parameters:
+    parameters = read(Path(f"pictures/anima-{number:05}.png"))
+    assert parameters is not None
+    return parameters
+
+
+def test_every_option_reaches_the_picture(anima: Anima) -> None:
+    options = [
+        *("--models", MODELS, "--negative", "text", "--width", "48", "--height", "32", "--steps", "3", "--cfg", "2.5"),
+        *("--sampler", "euler", "--scheduler", "beta57", "--seed", "7", "--lora", "low_rank_kohya:-0.5", "-l", "lokr"),
+        *("--variation-seed", "9", "--variation-strength", "0.25", "--dtype", "bfloat16", "--device", "cpu"),
+        *("--diffusion-model", "anima-tiny", "--output", "here/too", "--name", "cat"),
+    ]
+    assert anima("generate", "a", "(cat:1.2),", "smile", *options) == 0
+    parameters = read(Path("here/too/cat-00001.png"))
+    assert parameters is not None
+    assert parameters.prompt == "a (cat:1.2), smile"
+    assert parameters.negative_prompt == "text"
+    assert (parameters.width, parameters.height) == (48, 32)
+    assert (parameters.steps, parameters.cfg_scale) == (3, 2.5)
+    assert (parameters.sampler, parameters.scheduler) == ("euler", "beta57")
+    assert parameters.loras == (("low_rank_kohya", -0.5), ("lokr", 1.0))
+    assert (parameters.seed, parameters.variation_seed, parameters.variation_strength) == (7, 9, 0.25)
+    assert parameters.model == "anima-tiny.safetensors"
+
+
+def test_the_picture_is_the_one_that_the_engine_draws(anima: Anima) -> None:
+    assert anima("generate", "1girl", *SMALL, "--seed", "3", "--device", "cpu") == 0
+    request = GenerationRequest("1girl", width=64, height=32, steps=2, seed=3)
+    (picture,) = Engine.load(MODELS, device="cpu").generate([request])
+    with Image.open("pictures/anima-00001.png") as image:
+        assert image.tobytes() == picture.image.tobytes()
+
+
+def test_without_a_models_folder_the_miniature_draws_as_it_likes_best(anima: Anima, capsys: Output) -> None:
+    assert anima("generate", "1girl") == 0
+    shown = capsys.readouterr()
+    assert "There is no models folder at models, so the miniature" in shown.err
+    assert "24/24" in shown.err, "the progress bar came to its end"
+    native = Engine.load(MINIATURE, device="cpu").native
+    parameters = drawn()
+    assert (parameters.width, parameters.height) == native.sizes[0]
+    assert (parameters.steps, parameters.cfg_scale) == (native.steps, native.cfg_scale)
+    seed = re.search(r"Saved pictures/anima-00001.png \(seed (\d+)\)", shown.out)
+    assert seed is not None and int(seed[1]) == parameters.seed < 2**53
+
+
+def test_several_pictures_have_seeds_that_follow_whatever_the_batch(anima: Anima, capsys: Output) -> None:
+    assert anima("generate", "1girl", *SMALL, "--seed", 2**64 - 2, "--count", "3", "--batch", "2") == 0
+    assert [drawn(number).seed for number in (1, 2, 3)] == [2**64 - 2, 2**64 - 1, 0]
+    assert "pictures 1-2 of 3" in capsys.readouterr().err
+    assert anima("generate", "1girl", *SMALL, "--seed", 2**64 - 1) == 0
+    with Image.open("pictures/anima-00002.png") as together, Image.open("pictures/anima-00004.png") as alone:
+        differences = [abs(a - b) for a, b in zip(together.tobytes(), alone.tobytes(), strict=True)]
+    assert max(differences) <= 1, "a picture is the same in a batch and alone, up to rounding"
+
+
+def test_an_image_gives_the_size_most_like_its_shape_and_is_redrawn_in_part(anima: Anima) -> None:
+    Image.new("RGB", (30, 60), "navy").save("blue.png")
+    assert anima("generate", "1girl", "--models", MINIATURE, "--steps", "4", "--image", "blue.png") == 0
+    parameters = drawn()
+    native = Engine.load(MINIATURE, device="cpu").native
+    assert (parameters.width, parameters.height) == min(native.sizes, key=lambda size: abs(size[0] / size[1] - 0.5))
+    assert (parameters.denoise, parameters.source_image) == (0.6, "blue.png")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--steps", "0"), "steps is 0, but must be from 1 to 1000."),
+        (("--width", "100"), "width is 100, but must be a multiple of 16, such as 96 or 112."),
+        (("--size", "64x64", "--width", "64"), "size: give either --size or --width and --height."),
+        (("--sampler", "best"), "sampler is 'best', but must be one of"),
+        (("--seed", "-1"), "seed is -1, but must be from 0"),
+        (("--denoise", "0.5"), "without an image it must be 1"),
+        (("--image", "none.png"), "image: none.png cannot be read as a picture"),
+        (("--name", "a/b"), "name is 'a/b', but must be the beginning of a file name"),
+        (("--lora", "none:0.5"), "loras: there is no LoRA 'none'"),
+        (("--size", "huge"), "'huge' is no size; it looks like 832x1216"),
+        (("--count", "0"), "'0' is no whole number from 1"),
+    ],
+)
+def test_a_wrong_option_is_a_sentence(anima: Anima, capsys: Output, options: tuple[str, ...], sentence: str) -> None:
+    assert anima("generate", "1girl", "--models", MODELS, *options) == 2
+    assert sentence in capsys.readouterr().err
+    assert not Path("pictures").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--models", "nowhere"), "There is no models folder at nowhere. Run `anima download`"),
+        (("--models", MODELS, "--diffusion-model", "turbo"), "There is no diffusion model 'turbo'"),
+        (("--models", MODELS, "--device", "toaster"), "There is no device 'toaster'"),
+        (("--models", MODELS, "--dtype", "int4"), "dtype is 'int4'"),
+        ((*SMALL, "--output", "file"), "Choose another folder with --output."),
+    ],
+)
+def test_what_cannot_be_drawn_is_a_sentence(
+    anima: Anima, capsys: Output, options: tuple[str | Path, ...], sentence: str
+) -> None:
+    Path("file").touch()
+    assert anima("generate", "1girl", *options) == 1
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_wrong_setting_is_a_sentence(anima: Anima, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANIMA_LARGEST_BATCH", "many")
+    assert anima("generate", "1girl") == 1
+    assert capsys.readouterr().err.startswith("ANIMA_LARGEST_BATCH: ")
+
+
+def test_no_file_is_overwritten(tmp_path: Path) -> None:
+    for name in ("cat-00007.png", "cat-1.png", "dog-00100.png", "cat-00009.txt"):
+        (tmp_path / name).write_text("mine")
+    assert save(b"8", tmp_path, "cat").name == "cat-00008.png"
+    assert save(b"9", tmp_path, "cat").name == "cat-00009.png"
+    assert save(b"1", tmp_path, "cat (1)").name == "cat (1)-00001.png"
+    assert [path.read_text() for path in sorted(tmp_path.glob("cat-0*"))] == ["mine", "8", "9", "mine"]
+
+
+@given(st.text(min_size=1), st.floats(allow_nan=False))
+def test_a_lora_is_its_name_and_after_the_last_colon_its_strength(name: str, strength: float) -> None:
+    assert _lora(f"{name}:{strength}") == (name, strength)
+
+
+@pytest.mark.parametrize("name", ["turbo", "style:v2"])
+def test_a_lora_without_a_strength_has_strength_1(name: str) -> None:
+    assert _lora(name) == (name, 1.0)
+
+
+def test_the_help_of_every_command_answers_without_what_is_slow_to_import() -> None:
+    code = """
+import contextlib, io, sys
+from bot.__main__ import main
+for command in ([], ["run"], ["sandbox"], ["generate"], ["download"], ["doctor"]):
+    text = io.StringIO()
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(text):
+        main([*command, "--help"])
+    assert text.getvalue().startswith(" ".join(["usage: anima", *command])), text.getvalue()
+slow = {"torch", "transformers", "discord", "huggingface_hub", "pydantic", "PIL", "sqlalchemy"}
+assert not slow & sys.modules.keys(), slow & sys.modules.keys()
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=MINIATURE.parents[2])
+    assert (result.returncode, result.stderr) == (0, "")

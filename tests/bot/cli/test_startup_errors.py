@@ -1,0 +1,51 @@
+"""What keeps the bot from starting, as a sentence; tests/end_to_end/test_startup_errors.py has it happen."""
+
+from __future__ import annotations
+
+import errno
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import discord
+import pytest
+
+from bot.cli.startup_errors import WRONG_TOKEN, sentence_for
+
+
+def answer(status: int) -> Any:
+    return SimpleNamespace(status=status, reason="because")
+
+
+def closed(code: int) -> discord.ConnectionClosed:
+    return discord.ConnectionClosed(SimpleNamespace(close_code=code), shard_id=None, code=code)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (discord.LoginFailure("Improper token has been passed."), WRONG_TOKEN),
+        (closed(4004), WRONG_TOKEN),
+        (discord.HTTPException(answer(429), "You are being blocked."), "Discord has barred this machine for a while"),
+        (discord.DiscordServerError(answer(503), "down"), "Discord cannot be reached (503 because"),
+        (aiohttp.ClientConnectionError("no route"), "Discord cannot be reached (no route)"),
+        (OSError(errno.ENOSPC, "No space left on device", "/data/x"), "The disk is full (/data/x). Free some space"),
+    ],
+)
+def test_what_an_operator_can_mend_is_a_sentence(error: Exception, sentence: str) -> None:
+    said = sentence_for(error)
+    assert said is not None and said.startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError("a mistake of ours"),
+        discord.HTTPException(answer(400), {"code": 50035, "message": "Invalid Form Body"}),
+        closed(4012),
+        TimeoutError("Waited 600 s for such a message."),
+        OSError(errno.EBADF, "Bad file descriptor"),
+    ],
+)
+def test_what_nobody_can_mend_keeps_its_traceback(error: Exception) -> None:
+    assert sentence_for(error) is None

@@ -1,0 +1,80 @@
+"""What holds of a person's defaults, whose it is, and what is to be known about it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bot.commands.preferences.defaults import LABELS, Desk, Mistake, checked, standing
+from bot.generation.compose import Model
+from bot.generation.options import Options
+from bot.rules.policy import EffectiveLimits
+from bot.rules.server_settings import Defaults
+from inference import NativeSettings
+from inference.request import TurboLora
+
+NATIVE = NativeSettings(sizes=((64, 64),), steps=30, cfg_scale=4.0, sampler="er_sde", scheduler="simple")
+DESK = Desk(
+    own=Options(),
+    server=Options.of_server(Defaults()),
+    model=Model(NATIVE, ("turbo",), TurboLora("turbo", steps=8, cfg_scale=1.0)),
+    limits=EffectiveLimits(side=4096, area=16384, steps=100, count=4, compared=12),
+    presets={},
+    in_server=True,
+)
+
+
+def says(name: str, desk: Desk) -> str:
+    return " · ".join(standing(name, desk, desk.holds(desk.own)))
+
+
+def test_turbo_brings_its_steps_and_cfg_and_ones_own_are_said_to_hold_without() -> None:
+    desk = replace(DESK, own=Options(turbo=True, steps=40))
+    assert says("turbo", desk) == "on · **yours**, else off"
+    assert says("steps", desk) == "8 · with turbo; 40, yours, holds without"
+    assert says("cfg_scale", desk) == "1 · turbo's"
+    assert says("sampler", desk) == "`er_sde` · the model's"
+    assert says("steps", replace(desk, own=Options(steps=40))) == "40 · **yours**, else 30"
+
+
+def test_turbo_of_the_server_counts_unless_one_has_it_off() -> None:
+    desk = replace(DESK, server=Options.of_server(Defaults(turbo=True)))
+    assert says("steps", desk) == "8 · turbo's"
+    assert says("steps", replace(desk, own=Options(turbo=False))) == "30 · the model's"
+
+
+def test_turbo_is_said_to_do_nothing_where_the_model_has_none() -> None:
+    desk = replace(DESK, own=Options(turbo=True, steps=40), model=Model(NATIVE))
+    assert says("turbo", desk) == "on · **yours**, else off · not with this model"
+    assert says("steps", desk) == "40 · **yours**, else 30"
+
+
+@pytest.mark.parametrize(
+    ("own", "name", "refused"),
+    [
+        (Options(size=(128, 128)), "size", False),
+        (Options(size=(128, 144)), "size", True),
+        (Options(size=(4112, 16)), "size", True),
+        (Options(steps=100), "steps", False),
+        (Options(steps=101), "steps", True),
+        (Options(count=4), "count", False),
+        (Options(), "steps", False),
+    ],
+)
+def test_what_is_above_the_limits_is_said_to_be_refused(own: Options, name: str, refused: bool) -> None:
+    desk = replace(DESK, own=own, limits=replace(DESK.limits, area=128 * 128))
+    assert ("refused" in says(name, desk)) is refused
+
+
+def test_a_servers_own_default_above_its_limits_is_told_too() -> None:
+    desk = replace(DESK, server=Options.of_server(Defaults(count=4)), limits=replace(DESK.limits, count=2))
+    assert says("count", desk) == "4 · the server's · ⚠️ above the limit here, so it is refused"
+
+
+@pytest.mark.parametrize("changes", [{"sampler": "best"}, {"size": ["a", "b"]}, {"size": ["64"]}, {"count": 10**30}])
+def test_what_nobody_could_have_chosen_is_a_mistake_with_a_sentence(changes: dict[str, object]) -> None:
+    [name] = changes
+    with pytest.raises(Mistake) as mistake:
+        checked(changes)
+    assert str(mistake.value).startswith(f"**{LABELS[name]}**: ")

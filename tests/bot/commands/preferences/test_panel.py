@@ -1,0 +1,615 @@
+"""`/anima preferences`: every control, whose each value is, presets, and that all of it outlives a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from discord import ui
+
+from bot.commands.preferences.defaults import LABELS
+from bot.commands.preferences.panel import COMPONENTS, NO_DEFAULTS, NO_PRESET, SAVED, TAKEN_BACK, UNCHANGED
+from bot.components.preset_modal import key_of
+from bot.sandbox import ClientRefused, Message, Modal, SentInteraction, User
+from bot.sandbox.model.interactions import COMPONENT, MODAL_SUBMIT
+from inference import GenerationRequest
+from storage.preferences import PRESETS_EACH
+from storage.schema import JobState
+from tests.bot.harness import Stage, answers_under_way
+
+
+class Panel:
+    """The panel of one person, as it is now."""
+
+    def __init__(self, stage: Stage, user: User | None = None) -> None:
+        self.stage = stage
+        self.discord = stage.discord
+        self.user = user or stage.alice
+        self.message: Message
+
+    async def open(self) -> Panel:
+        self.message = await self.stage.answer("preferences", self.user)
+        return self
+
+    async def choose(self, action: str, *values: str) -> Panel:
+        return await self._shows(
+            await self.discord.choose(self.user, self.message, f"anima:preferences:{action}", values)
+        )
+
+    async def press(self, label: str) -> Panel:
+        return await self._shows(await self.stage.press(self.message, label, self.user))
+
+    async def form(self, label: str) -> Modal:
+        return await (await self.stage.press(self.message, label, self.user)).modal()
+
+    async def fill(self, label: str, **values: str) -> Panel:
+        """Opens a form by its button, fills in what `values` say by the options' names, and sends it."""
+        return await self.send(await self.form(label), **values)
+
+    async def send(self, form: Modal, **values: str) -> Panel:
+        ids = {field["custom_id"].partition(":")[0]: field["custom_id"] for _, field in form.inputs()}
+        return await self._shows(
+            await self.discord.submit(self.user, form, {ids[name]: value for name, value in values.items()})
+        )
+
+    async def _shows(self, sent: SentInteraction) -> Panel:
+        self.message = await sent.response()
+        return self
+
+    @property
+    def text(self) -> str:
+        return self.message.text
+
+    def line(self, label: str) -> str:
+        """What is said of one value."""
+        [line] = [line for line in self.text.splitlines() if line.startswith(f"**{label}** ")]
+        return line.removeprefix(f"**{label}** ")
+
+    def offered(self, action: str) -> list[str]:
+        [menu] = [one for one in self.message.inputs() if one["custom_id"] == f"anima:preferences:{action}"]
+        return [option["label"] for option in menu["options"]]
+
+    async def kept(self) -> dict[str, Any]:
+        return dict(await self.stage.database.preferences.defaults(self.user.id))
+
+    async def presets(self) -> dict[str, Any]:
+        return dict(await self.stage.database.preferences.presets(self.user.id))
+
+
+@pytest.fixture
+async def panel(stage: Stage) -> Panel:
+    return await Panel(stage).open()
+
+
+async def configure(stage: Stage, **defaults: Any) -> None:
+    await stage.database.servers.change(stage.general.guild.id, {"defaults": defaults}, by=1)
+
+
+def put_lora(stage: Stage, *names: str) -> None:
+    for name in names:
+        (stage.models / "loras" / f"{name}.safetensors").touch()
+
+
+async def drawn(stage: Stage, **options: Any) -> GenerationRequest:
+    await stage.draw("1girl, smile", **options)
+    return stage.engine.requests[-1]
+
+
+# --- What it says ---
+
+
+async def test_the_panel_is_for_its_owner_alone_and_says_whose_each_value_is(stage: Stage) -> None:
+    await configure(stage, steps=6, sampler="euler", spoiler=True)
+    await stage.database.preferences.set_defaults(stage.alice.id, {"steps": 9, "artist": "nnn **yryr**"})
+    panel = await Panel(stage).open()
+    assert panel.message.is_ephemeral and panel.message.visible_to == stage.alice
+    assert panel.line("Steps") == "9 · **yours**, else 6"
+    assert panel.line("Artists") == "nnn \\*\\*yryr\\*\\* · **yours**, else none"
+    assert panel.line("Sampler") == "`euler` · the server's"
+    assert panel.line("Spoiler") == "on · the server's"
+    assert panel.line("Scheduler") == "`simple` · the model's"
+    assert panel.line("Size") == "square 1:1, 64x64 · the model's"
+    assert panel.line("Negative prompt") == "none · as usual"
+    assert all(panel.line(label) for label in LABELS.values())
+
+
+async def test_what_a_server_has_is_not_said_to_hold_in_private_channels(stage: Stage) -> None:
+    await configure(stage, steps=6)
+    sent = await stage.slash("preferences", where=stage.discord.dm(stage.alice))
+    text = (await sent.response()).text
+    assert "**Steps** 4 · the model's" in text
+    assert "**Pictures** 1 · the bot's" in text
+
+
+async def test_values_above_the_limits_are_kept_and_said_to_be_refused(panel: Panel) -> None:
+    guild = panel.stage.general.guild.id
+    await panel.stage.database.servers.change(guild, {"limits": {"steps": 10, "count": 2}}, by=1)
+    await panel.fill("Numbers…", steps="11", count="3", size="256x256")
+    assert await panel.kept() == {"steps": 11, "count": 3, "size": [256, 256]}
+    for label in ("Steps", "Pictures", "Size"):
+        assert "so it is refused" in panel.line(label)
+    await panel.fill("Numbers…", steps="10", count="2", size="128x128")
+    assert "refused" not in panel.text
+
+
+async def test_the_panel_holds_the_longest_of_everything(stage: Stage) -> None:
+    loras = [[letter * 200, -9.875] for letter in "*_~|"]
+    longest = {
+        "negative": "*" * 10_000,
+        "artist": "_" * 200,
+        "size": [4096, 4096],
+        "count": 4,
+        "steps": 1000,
+        "cfg_scale": 99.875,
+        "sampler": "dpmpp_2m_sde_gpu",
+        "scheduler": "linear_quadratic",
+        "loras": loras,
+        "turbo": True,
+        "denoise": 0.123456789,
+        "raw": True,
+        "spoiler": True,
+        "private": True,
+    }
+    await stage.database.preferences.set_defaults(stage.alice.id, longest)
+    for number in range(PRESETS_EACH):
+        name = f"{number:02}" + "*" * 48
+        await stage.database.preferences.save_preset(stage.alice.id, name, longest)
+    panel = await Panel(stage).open()
+    for label in ("Numbers…", "Words…", "LoRAs…"):
+        assert (await panel.form(label)).inputs()
+    await panel.press(f"Presets: {PRESETS_EACH}")
+    await panel.choose("preset", f"07{'*' * 48}")
+    assert f"07{chr(92)}*" in panel.text
+
+
+async def test_kept_values_that_are_not_valid_any_more_cost_only_themselves(stage: Stage) -> None:
+    await stage.database.preferences.set_defaults(stage.alice.id, {"sampler": "ddim_of_old", "steps": 9, "new": 1})
+    panel = await Panel(stage).open()
+    assert panel.line("Steps") == "9 · **yours**, else 4"
+    assert panel.line("Sampler") == "`er_sde` · the model's"
+    assert (await drawn(stage)).steps == 9
+
+
+# --- Every control ---
+
+
+@pytest.mark.parametrize(("name", "value"), [("sampler", "euler_a"), ("scheduler", "karras"), ("size", "64x64")])
+async def test_a_choice_is_saved_and_taken_back_in_its_menu(panel: Panel, name: str, value: str) -> None:
+    await panel.choose(name, value)
+    assert SAVED in panel.text
+    assert await panel.kept() == {name: [64, 64] if name == "size" else value}
+    assert panel.line(LABELS[name]).split(" · ")[1].startswith("**yours**")
+    await panel.choose(name, panel.offered(name)[0])
+    assert TAKEN_BACK in panel.text
+    assert await panel.kept() == {}
+
+
+async def test_menus_say_what_would_hold_without_a_choice_and_show_a_size_of_ones_own(panel: Panel) -> None:
+    await panel.fill("Numbers…", size="96 x 64")
+    assert panel.offered("size") == [
+        "Size: as the server has it, square 1:1, 64x64",
+        "Size: landscape 3:2, 96x64",
+        "Size: square 1:1, 64x64",
+    ]
+    await configure(panel.stage, sampler="heun")
+    await panel.choose("sampler", "euler")
+    assert panel.offered("sampler")[0] == "Sampler: as the server has it, heun"
+
+
+@pytest.mark.parametrize("name", ["turbo", "raw", "spoiler", "private"])
+async def test_a_switch_is_turned_on_and_off_and_taken_back(panel: Panel, name: str) -> None:
+    label = LABELS[name]
+    await panel.press(f"{label}: off")
+    assert await panel.kept() == {name: True}
+    if name != "turbo":  # which takes a turbo LoRA, and there is none
+        await panel.press(f"{label}: on")
+        assert await panel.kept() == {name: False}
+    await panel.choose("take-back", label)
+    assert await panel.kept() == {}
+    assert TAKEN_BACK in panel.text
+
+
+async def test_numbers(panel: Panel) -> None:
+    await panel.fill("Numbers…", size="95 x 64", count="2", steps=" 12 ", cfg_scale="3,5", denoise="0.4")
+    assert await panel.kept() == {"size": [96, 64], "count": 2, "steps": 12, "cfg_scale": 3.5, "denoise": 0.4}
+    form = await panel.form("Numbers…")
+    assert [field.get("value") for _, field in form.inputs()] == ["96x64", "2", "12", "3.5", "0.4"]
+    await panel.send(form)
+    assert UNCHANGED in panel.text
+    await panel.fill("Numbers…", size="", denoise="", steps="13")
+    assert await panel.kept() == {"count": 2, "steps": 13, "cfg_scale": 3.5}
+
+
+async def test_words(panel: Panel) -> None:
+    await panel.fill("Words…", negative="hat\n@everyone", artist="nnn yryr, @other")
+    assert await panel.kept() == {"negative": "hat\n@everyone", "artist": "nnn yryr, @other"}
+    assert "@everyone" not in panel.text and "hat" in panel.line("Negative prompt")
+    await panel.fill("Words…", negative="")
+    assert await panel.kept() == {"artist": "nnn yryr, @other"}
+
+
+async def test_a_text_too_long_for_its_field_is_not_cut_by_a_form_that_leaves_it_alone(stage: Stage) -> None:
+    negative = "no, " * 1500
+    await stage.database.preferences.set_defaults(stage.alice.id, {"negative": negative})
+    panel = await Panel(stage).open()
+    await panel.fill("Words…", artist="nnn yryr")
+    assert await panel.kept() == {"negative": negative, "artist": "nnn yryr"}
+
+
+async def test_loras_with_their_strengths(panel: Panel) -> None:
+    put_lora(panel.stage, "Chibi", "style: old")
+    form = await panel.form("LoRAs…")
+    await panel.send(form, loras="chibi: 0,8\n\nstyle: old\n")
+    assert await panel.kept() == {"loras": [["Chibi", 0.8], ["style: old", 1.0]]}
+    [(_, field)] = (await panel.form("LoRAs…")).inputs()
+    assert field["value"] == "Chibi: 0.8\nstyle: old: 1"
+    (panel.stage.models / "loras" / "Chibi.safetensors").unlink()
+    await panel.fill("LoRAs…", loras="Chibi: 0.5\nstyle: old: -1")
+    assert "Chibi 0.5 (not here now)" in panel.line("LoRAs")
+    assert (await drawn(panel.stage)).loras == (("style: old", -1.0),)
+
+
+@pytest.mark.parametrize(
+    ("form", "typed", "sentences"),
+    [
+        (
+            "Numbers…",
+            {"steps": "many", "count": "5", "cfg_scale": "0.5", "denoise": "nan"},
+            [
+                "**Steps**: that is no whole number.",
+                "**Pictures**: 4 is the most.",
+                "**CFG scale**: 1.0 is the least.",
+                "**Denoise**: that is no number.",
+            ],
+        ),
+        ("Numbers…", {"size": "huge", "steps": "9"}, ["I do not know that aspect."]),
+        ("Numbers…", {"size": "9999x64", "steps": "9"}, ["**Size**: 4096 is the most."]),
+        ("LoRAs…", {"loras": "**none** such: 1"}, ["There is no LoRA called “\\*\\*none\\*\\* such” here."]),
+        ("LoRAs…", {"loras": "a: strong"}, ["**LoRAs**: that is no number."]),
+        ("LoRAs…", {"loras": "a: 11"}, ["**LoRAs**: 10.0 is the most."]),
+        ("LoRAs…", {"loras": "a\nb\nc\nd\ne"}, ["**LoRAs**: 4 is the most."]),
+    ],
+)
+async def test_every_mistake_has_its_sentence_and_nothing_is_saved(
+    panel: Panel, form: str, typed: dict[str, str], sentences: list[str]
+) -> None:
+    put_lora(panel.stage, *"abcde")
+    await panel.fill(form, **typed)
+    assert "Nothing was saved." in panel.text
+    assert all(sentence in panel.text for sentence in sentences)
+    assert await panel.kept() == {}
+
+
+async def test_several_are_taken_back_at_once(panel: Panel) -> None:
+    await panel.fill("Numbers…", steps="9", count="2")
+    await panel.choose("sampler", "euler")
+    assert panel.offered("take-back") == ["Pictures", "Steps", "Sampler"]
+    await panel.choose("take-back", "Pictures", "Sampler")
+    assert await panel.kept() == {"steps": 9}
+
+
+# --- Presets ---
+
+
+async def test_the_present_defaults_become_a_preset_and_a_preset_the_defaults(panel: Panel) -> None:
+    await panel.fill("Numbers…", steps="9")
+    await panel.press("Presets: 0")
+    await panel.fill("Save my defaults as a preset…", name="  my   **best** ")
+    assert await panel.presets() == {"my **best**": {"steps": 9}}
+    assert "“my \\*\\*best\\*\\*”" in panel.text
+    await panel.press("Back")
+    await panel.fill("Numbers…", steps="5", count="2")
+    await panel.press("Presets: 1")
+    await panel.choose("preset", "my **best**")
+    assert "**Steps** 9" in panel.text
+    await panel.press("Take into my defaults")
+    assert await panel.kept() == {"steps": 9, "count": 2}
+    await panel.press("Delete")
+    assert "is deleted" in panel.text
+    assert await panel.presets() == {}
+
+
+async def test_a_preset_of_the_same_name_is_replaced_and_that_is_said(panel: Panel) -> None:
+    await panel.stage.database.preferences.save_preset(panel.user.id, "mine", {"steps": 9})
+    await panel.fill("Numbers…", steps="5")
+    await panel.press("Presets: 1")
+    await panel.fill("Save my defaults as a preset…", name="mine")
+    assert "Your preset “mine” is now this one." in panel.text
+    assert await panel.presets() == {"mine": {"steps": 5}}
+
+
+async def test_there_is_nothing_to_save_without_defaults(panel: Panel) -> None:
+    await panel.press("Presets: 0")
+    await panel.fill("Save my defaults as a preset…", name="nothing")
+    assert NO_DEFAULTS in panel.text
+    assert await panel.presets() == {}
+
+
+@pytest.mark.parametrize("name", [" ", "\u200b"])
+async def test_a_name_that_cannot_be_seen_is_refused(panel: Panel, name: str) -> None:
+    await panel.fill("Numbers…", steps="5")
+    await panel.press("Presets: 0")
+    await panel.fill("Save my defaults as a preset…", name=name)
+    assert "1 to 50 characters" in panel.text
+    assert await panel.presets() == {}
+
+
+async def test_one_preset_too_many_is_refused_in_a_sentence(panel: Panel) -> None:
+    for number in range(PRESETS_EACH):
+        await panel.stage.database.preferences.save_preset(panel.user.id, f"{number:02}", {"steps": 5})
+    await panel.fill("Numbers…", steps="5")
+    await panel.press(f"Presets: {PRESETS_EACH}")
+    await panel.fill("Save my defaults as a preset…", name="one more")
+    assert f"You have {PRESETS_EACH} presets, which is the most" in panel.text
+    assert len(await panel.presets()) == PRESETS_EACH
+
+
+async def test_a_preset_that_is_gone_is_said_to_be_so(panel: Panel) -> None:
+    await panel.stage.database.preferences.save_preset(panel.user.id, "mine", {"steps": 5})
+    await panel.press("Presets: 0")
+    await panel.choose("preset", "mine")
+    await panel.stage.database.preferences.delete_preset(panel.user.id, "mine")
+    await panel.press("Take into my defaults")
+    assert NO_PRESET in panel.text
+    assert await panel.kept() == {}
+
+
+async def test_the_settings_of_ones_picture_become_a_preset(stage: Stage) -> None:
+    put_lora(stage, "chibi")
+    options = {"steps": 7, "sampler": "euler", "negative": "hat", "lora": "chibi", "count": 2, "spoiler": True}
+    _, message = await stage.draw("1girl", seed="5", **options)
+    info = await (await stage.press(message, "Info")).response()
+    form = await (await stage.press(info, "Save as preset…")).modal()
+    await stage.restart()
+    answer = await (await stage.discord.submit(stage.alice, form, {"Name": "this *one*"})).response()
+    assert answer.is_ephemeral and "Saved as “this \\*one\\*”" in answer.text
+    kept = dict((await stage.database.preferences.preset(stage.alice.id, "this *one*")) or {})
+    assert kept["steps"] == 7 and kept["sampler"] == "euler" and kept["loras"] == [["chibi", 1.0]]
+    assert kept.keys().isdisjoint({"seed", "variation", "count", "spoiler", "private", "denoise"})
+    request = await drawn(stage, preset="this *one*")
+    assert (request.steps, request.sampler, request.loras) == (7, "euler", (("chibi", 1.0),))
+    assert "hat" in request.negative_prompt
+    assert request.seed != 5
+
+
+async def test_a_picture_of_someone_elses_is_not_offered_to_be_saved(stage: Stage) -> None:
+    job, message = await stage.draw("1girl")
+    info = await (await stage.press(message, "Info", stage.bob)).response()
+    with pytest.raises(ClientRefused):
+        await stage.press(info, "Save as preset…", stage.bob)
+    forged = await show_buttons(stage, f"anima:save-as-preset:{job.id}:0")
+    answer = await (await stage.discord.press(stage.bob, forged, label="old")).response()
+    assert "Only the person who asked for this" in answer.text
+    sent = await forge_form(stage, stage.bob, "anima:picture-as-preset", {f"name:{job.id}:0": "mine now"})
+    assert "nothing was saved" in (await sent.response()).text
+    assert await stage.database.preferences.presets(stage.bob.id) == {}
+
+
+# --- What it changes ---
+
+
+async def test_ones_own_defaults_are_drawn_with(panel: Panel) -> None:
+    put_lora(panel.stage, "chibi")
+    await panel.fill("Numbers…", size="96x64", count="2", steps="6", cfg_scale="2.5")
+    await panel.fill("Words…", negative="hat", artist="nnn yryr")
+    await panel.fill("LoRAs…", loras="chibi: 0.7")
+    await panel.choose("sampler", "heun")
+    await panel.choose("scheduler", "karras")
+    await panel.press("Raw prompt: off")
+    await panel.press("Spoiler: off")
+    job, _ = await panel.stage.draw("1girl, smile")
+    one, two = panel.stage.engine.requests
+    assert (one.width, one.height, one.steps, one.cfg_scale) == (96, 64, 6, 2.5)
+    assert (one.sampler, one.scheduler, one.loras) == ("heun", "karras", (("chibi", 0.7),))
+    assert one.prompt == "safe, 1girl, @nnn yryr, smile"
+    assert one.negative_prompt == "nsfw, explicit, hat"
+    assert one.seed != two.seed
+    assert job.spoiler and not job.private
+    await panel.stage.ask("1girl", panel.stage.bob)
+    assert job.negative_prompt == "hat"
+
+
+async def test_layers_lie_over_each_other_in_their_order(stage: Stage) -> None:
+    await configure(stage, steps=11, cfg_scale=1.5, sampler="euler", scheduler="beta")
+    own = {"steps": 12, "cfg_scale": 2.5, "sampler": "heun"}
+    await stage.database.preferences.set_defaults(stage.alice.id, own)
+    await stage.database.preferences.save_preset(stage.alice.id, "mine", {"steps": 13, "cfg_scale": 3.5})
+    request = await drawn(stage, preset="mine", steps=14)
+    assert (request.steps, request.cfg_scale, request.sampler, request.scheduler) == (14, 3.5, "heun", "beta")
+    assert (request.width, request.height) == (64, 64)
+    request = await drawn(stage, user=stage.bob)
+    assert (request.steps, request.cfg_scale, request.sampler, request.scheduler) == (11, 1.5, "euler", "beta")
+
+
+@pytest.mark.parametrize(
+    ("said", "preset", "own", "private"),
+    [(None, None, True, True), (None, True, None, True), (None, False, True, False), (False, True, True, False)],
+)
+async def test_private_follows_the_same_order(
+    stage: Stage, said: bool | None, preset: bool | None, own: bool | None, private: bool
+) -> None:
+    options: dict[str, Any] = {}
+    if own is not None:
+        await stage.database.preferences.set_defaults(stage.alice.id, {"private": own})
+    if preset is not None:
+        await stage.database.preferences.save_preset(stage.alice.id, "mine", {"private": preset})
+        options["preset"] = "mine"
+    if said is not None:
+        options["private"] = said
+    interaction = await stage.slash("imagine", prompt="1girl", **options)
+    message = await interaction.response()
+    assert message.is_ephemeral is private
+    job = await stage.database.jobs.by_interaction(interaction.id)
+    assert job is not None and job.private is private
+    await stage.in_state(job.id, JobState.DELIVERED)
+
+
+# --- Restarts, clicks at once, and forgery ---
+
+
+async def test_the_panel_and_its_open_forms_outlive_a_restart(panel: Panel) -> None:
+    forms = [await panel.form(label) for label in ("Numbers…", "Words…", "LoRAs…")]
+    put_lora(panel.stage, "chibi")
+    await panel.stage.restart()
+    for form, typed in zip(forms, ({"steps": "9"}, {"artist": "nnn"}, {"loras": "chibi"}), strict=True):
+        await panel.send(form, **typed)
+    assert await panel.kept() == {"steps": 9, "artist": "nnn", "loras": [["chibi", 1.0]]}
+    await panel.press("Presets: 0")
+    form = await panel.form("Save my defaults as a preset…")
+    await panel.stage.restart()
+    await panel.send(form, name="mine")
+    await panel.stage.restart()
+    await panel.choose("preset", "mine")
+    await panel.stage.restart()
+    await panel.press("Delete")
+    assert await panel.presets() == {}
+    await panel.press("Back")
+    await panel.stage.restart()
+    await panel.press("Private: off")
+    assert (await panel.kept())["private"] is True
+    await panel.stage.restart()
+    await panel.choose("take-back", "Private", "Steps", "Artists", "LoRAs")
+    await panel.choose("scheduler", "beta")
+    assert await panel.kept() == {"scheduler": "beta"}
+
+
+async def test_clicks_at_once_do_not_undo_each_other(panel: Panel) -> None:
+    labels = ("Raw prompt: off", "Spoiler: off", "Private: off", "Spoiler: off")
+    pressed = [await panel.stage.press(panel.message, label) for label in labels]
+    chosen = await panel.discord.choose(panel.user, panel.message, "anima:preferences:sampler", ("euler",))
+    await asyncio.gather(*(sent.acknowledged() for sent in (*pressed, chosen)))
+    await asyncio.gather(*answers_under_way())
+    assert await panel.kept() == {"raw": True, "spoiler": True, "private": True, "sampler": "euler"}
+
+
+async def test_a_form_that_stood_open_undoes_nothing(panel: Panel) -> None:
+    await panel.fill("Numbers…", steps="5", count="2")
+    form = await panel.form("Numbers…")
+    await (await Panel(panel.stage).open()).fill("Numbers…", steps="9", count="")
+    await panel.send(form, cfg_scale="3")
+    assert await panel.kept() == {"steps": 9, "cfg_scale": 3.0}
+
+
+async def test_whoever_forges_a_control_changes_only_what_is_their_own(panel: Panel) -> None:
+    stage, own = panel.stage, {"steps": 9, "sampler": "euler"}
+    await stage.database.preferences.set_defaults(stage.alice.id, own)
+    await stage.database.preferences.save_preset(stage.alice.id, "mine", {"count": 2})
+    key = key_of("mine")
+    buttons = [f"apply:{key}", f"delete:{key}", "private:on", "page:presets", "page:defaults"]
+    forged = await show_buttons(stage, *(f"anima:preferences:{button}" for button in buttons))
+    for button in buttons:
+        sent = await stage.discord.press(stage.bob, forged, custom_id=f"anima:preferences:{button}")
+        await sent.acknowledged()
+        forged = await show_buttons(stage, *(f"anima:preferences:{button}" for button in buttons))
+    for name, typed in (
+        ("numbers", {"steps:x": "5", "sampler:x": "heun", "nonsense": "1"}),
+        ("preset", {"name": "mine"}),
+    ):
+        await (await forge_form(stage, stage.bob, f"anima:preferences:{name}", typed)).acknowledged()
+    await asyncio.gather(*answers_under_way())
+    assert await panel.kept() == own
+    assert await panel.presets() == {"mine": {"count": 2}}
+
+
+@pytest.mark.parametrize(
+    ("custom_id", "values"),
+    [("sampler", ["best"]), ("size", ["1x1"]), ("size", ["wide"]), ("take-back", ["seed"]), ("preset", ["x"])],
+)
+async def test_a_forged_choice_changes_nothing_and_ends_in_an_answer(
+    stage: Stage, custom_id: str, values: list[str]
+) -> None:
+    await stage.database.preferences.set_defaults(stage.alice.id, {"steps": 9})
+    await stage.database.preferences.save_preset(stage.alice.id, "mine", {"steps": 5})
+    panel = await Panel(stage).open()
+    if custom_id == "preset":
+        await panel.press("Presets: 1")
+    data = {"component_type": 3, "custom_id": f"anima:preferences:{custom_id}", "values": values, "id": 2}
+    sent = panel.discord._sent(
+        panel.discord.interactions.send(COMPONENT, panel.user, panel.stage.general, data, source=panel.message)
+    )
+    assert (await sent.response()).is_ephemeral
+    assert await panel.kept() == {"steps": 9}
+
+
+def test_every_control_has_a_pattern_that_no_other_one_has() -> None:
+    ids = [
+        *(f"anima:preferences:{name}" for name in ("size", "sampler", "scheduler", "take-back", "preset")),
+        *(f"anima:preferences:{name}" for name in ("turbo:on", "raw:off", "page:presets", "form:words")),
+        *(f"anima:preferences:{name}:{key_of('x')}" for name in ("apply", "delete")),
+    ]
+    for custom_id in ids:
+        matching = [kind for kind in COMPONENTS if kind.__discord_ui_compiled_template__.fullmatch(custom_id)]
+        assert len(matching) == 1
+
+
+async def test_the_panel_speaks_japanese_to_who_reads_it_and_fits_there_too(stage: Stage) -> None:
+    world = stage.discord.world
+    hanako = replace(world.add_user("hanako"), locale="ja")
+    world.users[hanako.id] = hanako
+    world.guild.add_member(hanako)
+    panel = await Panel(stage, hanako).open()
+    assert "自分のデフォルト" in panel.text
+    for label in ("数値…", "言葉…", "LoRA…"):
+        assert (await panel.form(label)).inputs()
+    await panel.fill("数値…", steps="たくさん")
+    assert "整数で入力してください。" in panel.text
+    await panel.press("プリセット: 0件")
+    await panel.fill("自分のデフォルトをプリセットとして保存…", name="夜景")
+    assert "自分のデフォルトがまだない" in panel.text
+
+
+# --- Privacy ---
+
+
+async def test_a_copy_has_preferences_and_presets_and_erasing_takes_them(panel: Panel) -> None:
+    stage = panel.stage
+    await panel.fill("Words…", artist="nnn yryr")
+    await panel.press("Presets: 0")
+    await panel.fill("Save my defaults as a preset…", name="my preset")
+    await stage.database.preferences.set_defaults(stage.bob.id, {"steps": 9})
+    await stage.database.preferences.save_preset(stage.bob.id, "bob's", {"steps": 9})
+    privacy = await stage.answer("privacy")
+    [file] = (await (await stage.press(privacy, "Send me a copy")).response()).attachments
+    copy = json.loads(file.data)
+    assert [row["defaults"] for row in copy["preferences"]] == [{"artist": "nnn yryr"}]
+    assert [(row["name"], row["options"]) for row in copy["presets"]] == [("my preset", {"artist": "nnn yryr"})]
+    question = await stage.turned(privacy, "Erase everything…")
+    await stage.turned(question, "Erase")
+    assert await panel.kept() == {} and await panel.presets() == {}
+    await panel.press("Back")
+    assert "**yours**" not in panel.text
+    assert await stage.database.preferences.defaults(stage.bob.id) == {"steps": 9}
+    assert await stage.database.preferences.presets(stage.bob.id) == {"bob's": {"steps": 9}}
+
+
+# --- Forgery ---
+
+
+async def show_buttons(stage: Stage, *custom_ids: str) -> Message:
+    """A message of the bot with buttons of these custom_ids, as nobody else could have left it."""
+    view = ui.LayoutView(timeout=None)
+    view.add_item(ui.ActionRow(*(ui.Button[Any](label="old", custom_id=custom_id) for custom_id in custom_ids)))
+    channel = stage.client.get_partial_messageable(stage.general.id, guild_id=stage.general.guild.id)
+    sent = await channel.send(view=view)
+    view.stop()
+    message = stage.discord.messages.get(sent.id)
+    assert message is not None
+    return message
+
+
+async def forge_form(stage: Stage, user: User, name: str, typed: dict[str, str]) -> SentInteraction:
+    source = await show_buttons(stage, "anima:no-such-thing")
+    press = {"component_type": 2, "custom_id": "anima:no-such-thing", "id": 2}
+    interactions = stage.discord.interactions
+    opened_by = interactions.send(COMPONENT, user, stage.general, press, source=source)
+    fields = [
+        {"type": 18, "id": 2 * at, "component": {"type": 4, "id": 2 * at + 1, "custom_id": custom_id, "value": value}}
+        for at, (custom_id, value) in enumerate(typed.items(), start=1)
+    ]
+    data = {"custom_id": name, "components": fields}
+    return stage.discord._sent(
+        interactions.send(MODAL_SUBMIT, user, stage.general, data, source=source, opened_by=opened_by)
+    )

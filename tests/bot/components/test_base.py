@@ -1,0 +1,121 @@
+"""Whatever goes wrong in an answer, the person gets a sentence; real discord.py client, real stand-in."""
+
+from typing import Any
+
+import pytest
+from discord import ui
+
+from bot.components.base import Asked, Component, Form, Layout, tell_privately
+from storage.backend.transactions import StorageUnavailable
+from tests.bot.harness import Stage
+
+
+class Faulty(Component, template=r"test:faulty:([0-9]{1,18})"):
+    def __init__(self, error: int = 0) -> None:
+        super().__init__(ui.Button(label="Fail", custom_id=f"test:faulty:{error}"))
+        self.error = error
+
+    async def used(self, interaction: Asked) -> None:
+        raise StorageUnavailable("busy") if self.error else RuntimeError("a bug")
+
+
+class FaultyForm(Form):
+    name = "test:faulty-form"
+
+    async def sent(self, interaction: Asked, values: Any) -> None:
+        raise RuntimeError("a bug")
+
+
+class OpensForm(Component, template=r"test:form"):
+    def __init__(self) -> None:
+        super().__init__(ui.Button(label="Open", custom_id="test:form"))
+
+    async def used(self, interaction: Asked) -> None:
+        field: ui.Label[Any] = ui.Label(text="Words", component=ui.TextInput(custom_id="words:7"))
+        await interaction.response.send_modal(FaultyForm("Words", [field]))
+
+
+async def shown(stage: Stage, *items: ui.Item[Any]) -> Any:
+    """A message of the bot's with these items."""
+    channel = stage.client.get_partial_messageable(stage.general.id)
+    row: ui.ActionRow[Any] = ui.ActionRow(*items)
+    sent = await channel.send(view=Layout(row))
+    return stage.discord.messages.get(sent.id)
+
+
+@pytest.mark.parametrize(("error", "sentence"), [(0, "not by your fault"), (1, "cannot get at my memory")])
+async def test_a_button_that_fails_answers_the_one_who_pressed_it(stage: Stage, error: int, sentence: str) -> None:
+    stage.client.add_dynamic_items(Faulty)
+    pressed = await stage.press(await shown(stage, Faulty(error)), "Fail")
+    answer = await pressed.response()
+    assert sentence in answer.content
+    assert answer.is_ephemeral
+
+
+async def test_a_form_that_fails_answers_even_if_it_was_opened_before_a_restart(stage: Stage) -> None:
+    stage.client.add_dynamic_items(OpensForm)
+    message = await shown(stage, OpensForm())
+    modal = await (await stage.press(message, "Open")).modal()
+    await stage.restart()
+    stage.client.add_view(FaultyForm())
+    sent = await stage.discord.submit(stage.alice, modal, {"Words": "smile"})
+    assert "not by your fault" in (await sent.response()).content
+
+
+async def test_a_form_that_is_sent_to_a_bot_which_is_about_to_end_is_not_begun(stage: Stage) -> None:
+    stage.client.add_dynamic_items(OpensForm)
+    modal = await (await stage.press(await shown(stage, OpensForm()), "Open")).modal()
+    stage.client.answers.close()
+    sent = await stage.discord.submit(stage.alice, modal, {"Words": "smile"})
+    answer = await sent.response()
+    assert answer.is_ephemeral and "am back in a moment" in answer.content
+
+
+async def test_a_command_that_fails_answers_the_one_who_gave_it(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: Any) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(stage.database.quotas, "usage", broken)
+    interaction = await stage.slash("quota")
+    await interaction.acknowledged()
+    assert "not by your fault" in (await interaction.followup()).content
+
+
+class Answers(Component, template=r"test:answers"):
+    def __init__(self) -> None:
+        super().__init__(ui.Button(label="Answer", custom_id="test:answers"))
+
+    async def used(self, interaction: Asked) -> None:
+        await interaction.response.defer(thinking=True)
+        await tell_privately(interaction, "Only for you.")
+
+
+async def test_a_public_answer_with_nothing_in_it_yet_is_taken_back(stage: Stage) -> None:
+    stage.client.add_dynamic_items(Answers)
+    message = await shown(stage, Answers())
+    pressed = await stage.press(message, "Answer")
+    told = await pressed.followup()
+    assert told.content == "Only for you."
+    assert told.is_ephemeral
+    assert stage.discord.messages_in(stage.general, stage.bob) == [message]
+
+
+async def test_an_acknowledgement_whose_answer_was_lost_still_ends_in_a_sentence(stage: Stage) -> None:
+    stage.discord.faults.drop("POST", "^/interactions/", when="after")
+    interaction = await stage.slash("imagine", prompt="1girl")
+    assert "not by your fault" in (await interaction.response()).content
+    assert await stage.database.jobs.by_interaction(interaction.id) is None
+
+
+async def test_who_is_refused_is_told_even_if_the_empty_answer_was_deleted_meanwhile(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def deleted_meanwhile(_: Answers, interaction: Asked) -> None:
+        await interaction.response.defer(thinking=True)
+        await interaction.delete_original_response()
+        await tell_privately(interaction, "Only for you.")
+
+    monkeypatch.setattr(Answers, "used", deleted_meanwhile)
+    stage.client.add_dynamic_items(Answers)
+    pressed = await stage.press(await shown(stage, Answers()), "Answer")
+    assert (await pressed.followup()).content == "Only for you."

@@ -1,0 +1,61 @@
+"""A private hint, and the mended prompt one click away."""
+
+from __future__ import annotations
+
+from bot.components.hint import SENTENCES
+from bot.prompting import HintCode
+from storage.schema import JobState
+from tests.bot.harness import Stage, until
+
+
+def test_every_kind_of_hint_has_its_sentence() -> None:
+    assert set(SENTENCES) == set(HintCode)
+
+
+async def test_a_good_prompt_is_not_commented_on(stage: Stage) -> None:
+    interaction = await stage.slash("imagine", prompt="1girl, red hair, smile")
+    job = await until(lambda: stage.database.jobs.by_interaction(interaction.id))
+    await stage.in_state(job.id, JobState.DELIVERED)
+    assert interaction.interaction.followup_ids == []
+
+
+async def test_a_prompt_from_other_habits_is_mended_with_one_click(stage: Stage) -> None:
+    stage.engine.hold()
+    await stage.in_state((await stage.ask("busy", stage.bob)).id, JobState.RUNNING)
+    interaction = await stage.slash("imagine", prompt="1girl, long_hair, (smile:1.1", steps=7)
+    hint = await interaction.followup()
+    assert hint.is_ephemeral
+    assert "spaces, not underscores" in hint.text and "no partner" in hint.text and "long hair" in hint.text
+    waiting = await until(lambda: stage.database.jobs.by_interaction(interaction.id))
+    pressed = await stage.press(hint, "Draw this instead")
+    await stage.in_state(waiting.id, JobState.CANCELLED)
+    stage.engine.let_go()
+    mended = await until(lambda: stage.database.jobs.by_interaction(pressed.id))
+    await stage.in_state(mended.id, JobState.DELIVERED)
+    assert mended.prompt == "1girl, long hair, (smile:1.5)"
+    assert stage.engine.requests[-1].steps == 7
+    assert stage.engine.requests[-1].prompt.endswith("1girl, long hair, (smile:1.5)")
+
+
+async def test_what_is_drawn_already_stays_and_the_mended_one_is_drawn_too(stage: Stage) -> None:
+    interaction = await stage.slash("imagine", prompt="1girl, long_hair")
+    hint = await interaction.followup()
+    first = await until(lambda: stage.database.jobs.by_interaction(interaction.id))
+    await stage.in_state(first.id, JobState.DELIVERED)
+    pressed = await stage.press(hint, "Draw this instead")
+    second = await until(lambda: stage.database.jobs.by_interaction(pressed.id))
+    await stage.in_state(second.id, JobState.DELIVERED)
+    assert (await stage.database.jobs.get(first.id)).state is JobState.DELIVERED
+
+
+async def test_a_hint_is_good_for_as_long_as_it_stands_there(stage: Stage) -> None:
+    interaction = await stage.slash("imagine", prompt="1girl, long_hair")
+    hint = await interaction.followup()
+    first = await until(lambda: stage.database.jobs.by_interaction(interaction.id))
+    await stage.in_state(first.id, JobState.DELIVERED)
+    stage.discord.clock.turn(30 * 24 * 3600)
+    await stage.restart()
+    pressed = await stage.press(hint, "Draw this instead")
+    mended = await until(lambda: stage.database.jobs.by_interaction(pressed.id))
+    await stage.in_state(mended.id, JobState.DELIVERED)
+    assert mended.prompt == "1girl, long hair"

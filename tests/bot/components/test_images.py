@@ -1,0 +1,324 @@
+"""What is under a picture: each button, for its owner and for others, after restarts, forged and pressed twice."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from bot.components.images import COMPONENTS, LABELS, STRONG, SUBTLE
+from bot.generation.spec import Drawing
+from bot.rules.server_settings import Limits, ServerSettings
+from bot.sandbox import ClientRefused, Message, Permissions, SentInteraction, User
+from storage.jobs import Job
+from storage.schema import JobState
+from tests.bot.harness import Stage, until
+
+
+async def job_of(stage: Stage, interaction: SentInteraction) -> Job:
+    await interaction.acknowledged()
+    return await until(lambda: stage.database.jobs.by_interaction(interaction.id))
+
+
+async def drawn(stage: Stage, interaction: SentInteraction) -> tuple[Job, Message]:
+    job = await stage.in_state((await job_of(stage, interaction)).id, JobState.DELIVERED)
+    message = stage.discord.messages.get(job.message_id)
+    assert message is not None
+    return job, message
+
+
+async def press(stage: Stage, message: Message, label: str, user: User | None = None) -> tuple[Job, Message]:
+    return await drawn(stage, await stage.press(message, label, user))
+
+
+async def test_reroll_draws_the_same_with_new_seeds_for_whoever_presses(stage: Stage) -> None:
+    job, message = await stage.draw("{red|blue} hair", steps=7, negative="hat", count=2)
+    again, shown = await press(stage, message, "Re-roll", stage.bob)
+    first, second = Drawing.of(job), Drawing.of(again)
+    assert again.user_id == stage.bob.id and again.prompt == job.prompt
+    assert len(second.recipes) == 2 and second.recipes[0].steps == 7 and "hat" in second.recipes[0].negative_prompt
+    assert {recipe.seed for recipe in first.recipes}.isdisjoint(recipe.seed for recipe in second.recipes)
+    assert f"/{job.channel_id}/{job.message_id}" in shown.text, "each result says its parent"
+
+
+async def test_vary_stays_near_the_seed_and_upscale_is_drawn_from_the_picture(stage: Stage) -> None:
+    job, message = await stage.draw("1girl", seed="300")
+    _, subtle = await press(stage, message, "Vary (subtle)")
+    await press(stage, message, "Vary (strong)")
+    await press(stage, message, "Upscale")
+    _, near, far, large = stage.engine.requests
+    assert near.seed == far.seed == 300
+    assert (near.variation_strength, far.variation_strength) == (SUBTLE, STRONG)
+    assert near.variation_seed != far.variation_seed
+    assert (large.width, large.height) == (128, 128) and large.denoise < 1
+    original = Image.open(io.BytesIO(message.attachments[0].data))
+    assert large.image.tobytes() == original.tobytes()
+    assert "varied" in subtle.text and f"/{job.message_id}" in subtle.text
+
+
+async def test_what_was_made_from_a_picture_carries_on_in_its_turn(stage: Stage) -> None:
+    _, message = await stage.draw("1girl", seed="300")
+    _, varied = await press(stage, message, "Vary (subtle)")
+    await press(stage, varied, "Upscale")
+    _, variation, larger = stage.engine.requests
+    assert (larger.seed, larger.variation_seed) == (300, variation.variation_seed)
+    upscaled = stage.discord.messages_in(stage.general)[-1]
+    await press(stage, upscaled, "Re-roll")
+    assert stage.engine.requests[-1].image is not None and stage.engine.requests[-1].width == 128
+    assert stage.engine.requests[-1].variation_seed is None
+
+
+async def test_a_picture_as_large_as_the_server_allows_is_not_made_larger(stage: Stage) -> None:
+    changes = ServerSettings().changes_to(ServerSettings(limits=Limits(side=96)))
+    await stage.database.servers.change(stage.general.guild.id, changes, by=stage.bob.id)
+    _, message = await stage.draw("1girl")
+    _, larger = await press(stage, message, "Upscale")
+    assert stage.engine.requests[-1].width == 96
+    refused = await stage.press(larger, "Upscale")
+    assert "as large as pictures may be here" in (await refused.followup()).text
+
+
+async def test_edit_opens_a_form_with_everything_filled_in(stage: Stage) -> None:
+    await stage.draw("1girl, smile", negative="hat", seed="7", steps=5, cfg=3.5, sampler="euler")
+    message = stage.discord.messages_in(stage.general)[-1]
+    modal = await (await stage.press(message, "Edit…")).modal()
+    filled = {field["custom_id"].partition(":")[0]: field.get("value") for _, field in modal.inputs()}
+    assert filled["prompt"] == "1girl, smile" and filled["negative"] == "hat" and filled["seed"] == "7"
+    assert filled["settings"] == "64x64, 5 steps, CFG 3.5, simple"
+    await stage.restart()
+    sent = await stage.discord.submit(
+        stage.alice,
+        modal,
+        {"Prompt": "1boy", "Size, steps, CFG, scheduler": "96x64, 9 steps, cfg 2, beta57", "Sampler": ["heun"]},
+    )
+    job, shown = await drawn(stage, sent)
+    request = stage.engine.requests[-1]
+    assert request.prompt.endswith("1boy") and "hat" in request.negative_prompt and request.seed == 7
+    assert (request.width, request.height, request.steps, request.cfg_scale) == (96, 64, 9, 2.0)
+    assert (request.sampler, request.scheduler) == ("heun", "beta57")
+    assert job.kind == "edit" and "edited" in shown.text
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"Seed (empty: a new one)": "seven"}, "The seed is a whole number"),
+        ({"Size, steps, CFG, scheduler": "as before"}, "I cannot tell what “as before” means"),
+        ({"Size, steps, CFG, scheduler": "5000 steps"}, "look at steps again"),
+        ({"Prompt": "1girl, nsfw"}, "This channel is for everyone"),
+    ],
+)
+async def test_what_cannot_be_edited_so_is_said_in_a_sentence(
+    stage: Stage, values: dict[str, Any], sentence: str
+) -> None:
+    _, message = await stage.draw("1girl")
+    modal = await (await stage.press(message, "Edit…")).modal()
+    sent = await stage.discord.submit(stage.alice, modal, values)
+    await sent.acknowledged()
+    told = await until(lambda: _private_answer(stage, sent))
+    assert sentence in told.text and told.is_ephemeral
+    assert len(stage.engine.requests) == 1
+
+
+async def _private_answer(stage: Stage, sent: SentInteraction) -> Message | None:
+    ids = [sent.interaction.original_id, *sent.interaction.followup_ids]
+    found = [message for id in ids if id is not None and (message := stage.discord.messages.get(id)) is not None]
+    return next((message for message in found if message.is_ephemeral and not message.is_loading), None)
+
+
+async def test_info_tells_the_one_who_asks_everything(stage: Stage) -> None:
+    job, message = await stage.draw("1girl, smile", seed="7", negative="hat", steps=5)
+    _, child = await press(stage, message, "Re-roll")
+    told = await (await stage.press(message, "Info", stage.bob)).response()
+    assert told.is_ephemeral
+    for part in ("1girl, smile", "hat", "64x64", "`7`", "er_sde", "5", f"<@{stage.alice.id}>", f"/{child.id}"):
+        assert part in told.text
+    assert f"/{job.message_id}" in (await (await stage.press(child, "Info")).response()).text
+
+
+async def test_delete_is_for_the_owner_and_for_moderators(stage: Stage) -> None:
+    job, message = await stage.draw("1girl", stage.bob)
+    told = await (await stage.press(message, "Delete", stage.alice)).response()
+    assert "Only the person who asked for this" in told.text
+    question = await (await stage.press(message, "Delete", stage.bob)).response()
+    assert question.is_ephemeral
+    answer = await (await stage.press(question, "Delete for everyone", stage.bob)).response()
+    assert answer.text == "Deleted."
+    assert stage.discord.messages.get(message.id) is None
+    assert (await stage.database.pictures.history(stage.bob.id)).pictures == ()
+    assert (await stage.database.pictures.of_job(job.id))[0].deleted_at is not None
+
+
+async def test_a_moderator_deletes_what_another_person_drew(stage: Stage) -> None:
+    _, message = await stage.draw("1girl", stage.alice)
+    question = await (await stage.press(message, "Delete", stage.bob)).response()
+    await (await stage.press(question, "Delete for everyone", stage.bob)).response()
+    assert stage.discord.messages.get(message.id) is None
+
+
+async def test_a_forged_custom_id_deletes_and_edits_nothing_of_anothers(stage: Stage) -> None:
+    job, message = await stage.draw("1girl", stage.bob)
+    for action, sentence in (("delete-for-good", "Only the person"), ("edit", "Only the person")):
+        sent = await stage.press_forged(message, f"anima:{action}:{job.id}:0", stage.alice)
+        await sent.acknowledged()
+        told = await until(lambda sent=sent: _told_after(stage, sent))
+        assert sentence in told.text
+    assert stage.discord.messages.get(message.id) is not None
+
+
+async def _told_after(stage: Stage, sent: SentInteraction) -> Message | None:
+    ids = [sent.interaction.original_id, *sent.interaction.followup_ids]
+    found = [message for id in ids if id is not None and (message := stage.discord.messages.get(id)) is not None]
+    return next((message for message in found if "Only" in message.text), None)
+
+
+@pytest.mark.parametrize("action", ["reroll", "vary-subtly", "vary-strongly", "upscale", "edit", "info"])
+async def test_a_private_picture_is_nobody_elses_to_carry_on_from(stage: Stage, action: str) -> None:
+    secret = await stage.in_state((await stage.ask("secret", private=True)).id, JobState.DELIVERED)
+    _, public = await stage.draw("1girl", stage.bob)
+    sent = await stage.press_forged(public, f"anima:{action}:{secret.id}:0", stage.bob)
+    told = await sent.response()
+    assert "not remembered" in told.text and told.is_ephemeral
+    assert await stage.database.jobs.by_interaction(sent.id) is None
+
+
+@pytest.mark.parametrize("custom_id", ["anima:reroll:999999:0", "anima:info:{job}:7", "anima:vary-subtly:{job}:4"])
+async def test_a_picture_that_is_not_there_is_said_to_be_so(stage: Stage, custom_id: str) -> None:
+    job, message = await stage.draw("1girl")
+    sent = await stage.press_forged(message, custom_id.format(job=job.id), stage.alice)
+    assert "not remembered" in (await sent.response()).text
+
+
+async def test_one_of_several_is_picked_and_carried_on_from(stage: Stage) -> None:
+    job, message = await stage.draw("1girl", count=3, seed="10")
+    sent = await stage.discord.choose(stage.bob, message, f"anima:pick:{job.id}", ["2"])
+    alone = await sent.response()
+    assert alone.is_ephemeral and "Picture 3" in alone.text
+    await press(stage, alone, "Vary (subtle)", stage.bob)
+    assert {request.seed for request in stage.engine.requests[3:]} == {12}
+    await press(stage, alone, "Upscale", stage.bob)
+    third = Image.open(io.BytesIO(message.attachments[2].data))
+    assert stage.engine.requests[-1].image.tobytes() == third.tobytes()
+
+
+async def test_buttons_of_private_pictures_answer_privately(stage: Stage) -> None:
+    job = await stage.in_state((await stage.ask("1girl", private=True)).id, JobState.DELIVERED)
+    message = stage.discord.messages.get(job.message_id)
+    again, shown = await press(stage, message, "Re-roll")
+    assert again.private and shown.is_ephemeral
+    assert stage.discord.messages_in(stage.general, stage.bob) == []
+
+
+async def test_a_private_picture_is_made_larger_from_its_own_message_and_from_ones_pick(stage: Stage) -> None:
+    job = await stage.in_state((await stage.ask("1girl", private=True, count=2, seed="10")).id, JobState.DELIVERED)
+    message = stage.discord.messages.get(job.message_id)
+    picked = await (await stage.discord.choose(stage.alice, message, f"anima:pick:{job.id}", ["1"])).response()
+    larger, shown = await press(stage, picked, "Upscale")
+    assert larger.private and shown.is_ephemeral
+    second = Image.open(io.BytesIO(message.attachments[1].data))
+    assert stage.engine.requests[-1].image.tobytes() == second.tobytes()
+    assert stage.engine.requests[-1].seed == 11
+    single = await stage.in_state((await stage.ask("1boy", private=True)).id, JobState.DELIVERED)
+    await press(stage, stage.discord.messages.get(single.message_id), "Upscale")
+    assert stage.engine.requests[-1].denoise < 1
+    assert stage.discord.messages_in(stage.general, stage.bob) == []
+
+
+async def test_a_text_too_long_for_its_field_is_not_cut_by_an_edit_that_leaves_it_alone(stage: Stage) -> None:
+    prompt, negative = "1girl, " + "very " * 900 + "long hair", "bad " * 1200 + "hat"
+    await stage.draw(prompt, negative=negative)
+    modal = await (await stage.press(stage.discord.messages_in(stage.general)[-1], "Edit…")).modal()
+    job, _ = await drawn(stage, await stage.discord.submit(stage.alice, modal, {"Seed (empty: a new one)": "7"}))
+    assert (job.prompt, job.negative_prompt) == (prompt, negative)
+    assert stage.engine.requests[-1].seed == 7
+    job, _ = await drawn(stage, await stage.discord.submit(stage.alice, modal, {"Prompt": "1boy"}))
+    assert (job.prompt, job.negative_prompt) == ("1boy", negative)
+
+
+async def test_buttons_work_half_a_year_later_and_after_a_restart(stage: Stage) -> None:
+    """What Discord's addresses of pictures were good for is long over by then."""
+    job, message = await stage.draw("1girl", count=2)
+    await stage.draw("1boy")
+    single = stage.discord.messages_in(stage.general)[-1]
+    stage.discord.clock.turn(183 * 24 * 3600)
+    await stage.restart()
+    picked = await (await stage.discord.choose(stage.bob, message, f"anima:pick:{job.id}", ["1"])).response()
+    for shown in (single, picked):
+        for label in ("Re-roll", "Vary (subtle)", "Vary (strong)", "Upscale"):
+            child, _ = await press(stage, shown, label, stage.bob)
+            assert child.user_id == stage.bob.id
+        assert "How it was made" in (await (await stage.press(shown, "Info", stage.bob)).response()).text
+    modal = await (await stage.press(single, "Edit…")).modal()
+    await drawn(stage, await stage.discord.submit(stage.alice, modal, {"Prompt": "1boy, smile"}))
+    question = await (await stage.press(single, "Delete")).response()
+    assert (await (await stage.press(question, "Delete for everyone")).response()).text == "Deleted."
+
+
+@pytest.mark.parametrize("label", ["Re-roll", "Vary (subtle)", "Vary (strong)", "Upscale"])
+async def test_two_presses_at_once_of_whatever_draws_are_two_pictures(stage: Stage, label: str) -> None:
+    _, message = await stage.draw("1girl")
+    both = await asyncio.gather(*(stage.press(message, label) for _ in range(2)))
+    jobs = [await drawn(stage, sent) for sent in both]
+    assert len({job.id for job, _ in jobs}) == 2 == len({shown.id for _, shown in jobs})
+
+
+async def test_two_presses_at_once_of_whatever_tells_are_two_answers(stage: Stage) -> None:
+    job, message = await stage.draw("1girl", count=2)
+    _, single = await stage.draw("1boy")
+    for sent in await asyncio.gather(*(stage.press(single, "Info") for _ in range(2))):
+        assert (await sent.response()).is_ephemeral
+    picks = (stage.discord.choose(stage.bob, message, f"anima:pick:{job.id}", ["1"]) for _ in range(2))
+    for sent in await asyncio.gather(*picks):
+        assert "Picture 2" in (await sent.response()).text
+    forms = [await sent.modal() for sent in await asyncio.gather(*(stage.press(single, "Edit…") for _ in range(2)))]
+    sent = await asyncio.gather(*(stage.discord.submit(stage.alice, form, {}) for form in forms))
+    assert len({(await drawn(stage, each))[0].id for each in sent}) == 2
+
+
+async def test_every_button_works_after_a_restart(stage: Stage) -> None:
+    job, message = await stage.draw("1girl")
+    await stage.restart()
+    for label in ("Re-roll", "Vary (subtle)", "Vary (strong)", "Upscale"):
+        child, _ = await press(stage, message, label)
+        assert child.id != job.id
+    assert (await (await stage.press(message, "Info")).response()).is_ephemeral
+    await (await stage.press(message, "Edit…")).modal()
+    question = await (await stage.press(message, "Delete")).response()
+    await stage.restart()
+    assert (await (await stage.press(question, "Delete for everyone")).response()).text == "Deleted."
+
+
+async def test_two_presses_at_once_are_two_jobs_and_one_deletion(stage: Stage) -> None:
+    _, message = await stage.draw("1girl")
+    both = await asyncio.gather(*(stage.press(message, "Re-roll") for _ in range(2)))
+    jobs = [await drawn(stage, sent) for sent in both]
+    assert len({job.id for job, _ in jobs}) == 2
+    question = await (await stage.press(message, "Delete")).response()
+    clicks = await asyncio.gather(*(stage.press(question, "Delete for everyone") for _ in range(2)))
+    for click in clicks:
+        assert (await click.response()).text == "Deleted."
+
+
+async def test_a_picture_whose_message_is_gone_is_not_upscaled_and_costs_nothing(stage: Stage) -> None:
+    job, message = await stage.draw("1girl", count=2)
+    alone = await (await stage.discord.choose(stage.alice, message, f"anima:pick:{job.id}", ["1"])).response()
+    stage.discord.delete_message(message)
+    sent = await stage.press(alone, "Upscale")
+    assert "out of my reach" in (await sent.followup()).text
+    assert await stage.database.jobs.by_interaction(sent.id) is None
+
+
+def test_no_custom_id_is_meant_by_two_components() -> None:
+    ids = [f"anima:{action}:12:0" for action in LABELS] + ["anima:pick:12"]
+    templates = [component.__discord_ui_compiled_template__ for component in COMPONENTS]
+    assert [sum(template.fullmatch(each) is not None for template in templates) for each in ids] == [1] * len(ids)
+
+
+async def test_who_may_not_see_a_channel_cannot_press_there(stage: Stage) -> None:
+    _, message = await stage.draw("1girl")
+    stage.discord.set_overwrite(stage.general, stage.alice, deny=Permissions.VIEW_CHANNEL)
+    with pytest.raises(ClientRefused):
+        await stage.press(message, "Info")

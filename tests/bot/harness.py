@@ -1,0 +1,133 @@
+"""The real bot on discord.py's own client in front of the stand-in, with a database file and a pretend engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bot.client import AnimaClient
+from bot.ops.settings import Settings
+from bot.prompting import TagIndex
+from bot.sandbox import Channel, Message, SentInteraction, StandIn, User
+from bot.sandbox.model.interactions import COMPONENT
+from storage.database import Database
+from storage.jobs import Job
+from storage.schema import JobState
+from tests.bot.fake_engine import PretendEngine
+
+PATIENCE = 10.0
+TAGS = TagIndex.load()
+
+
+class Stage:
+    """One bot in front of one stand-in. `alice` draws in `general` unless a test says otherwise."""
+
+    def __init__(self, discord_: StandIn, folder: Path) -> None:
+        self.discord = discord_
+        self.alice, self.bob, self.emi = discord_.world.alice, discord_.world.bob, discord_.world.emi
+        self.general = discord_.world.general
+        self.engine = PretendEngine()
+        self.models = folder / "models"
+        (self.models / "loras").mkdir(parents=True)
+        self.settings: dict[str, Any] = {"anima_largest_batch": 4}
+        self.database_file = folder / "anima.db"
+        self._url = f"sqlite:///{self.database_file}"
+
+    async def start(self) -> None:
+        self.database = await Database.open(self._url)
+        settings = Settings(_env_file=None, database_url=self._url, anima_models=self.models, **self.settings)
+        self.client = AnimaClient(settings, self.database, self.engine, TAGS)
+        self.client._connection.guild_ready_timeout = 0.01
+        self._running = asyncio.create_task(self.client.start(self.discord.token))
+        ready = asyncio.create_task(self.discord.wait_until_ready(PATIENCE))
+        await asyncio.wait({self._running, ready}, return_when=asyncio.FIRST_COMPLETED)
+        if self._running.done():
+            ready.cancel()
+            await self._running
+        await ready
+        await self.client.wait_until_ready()
+
+    async def stop(self) -> None:
+        self.engine.let_go()
+        await asyncio.gather(*answers_under_way())
+        await self.client.close()
+        await asyncio.gather(self._running, return_exceptions=True)
+        await self.database.close()
+
+    async def restart(self) -> None:
+        """A new client that knows nothing of the old one but what is in the database."""
+        await self.stop()
+        await self.discord.wait_until_gone()
+        await self.start()
+
+    async def slash(self, command: str, user: User | None = None, where: Channel | None = None, **options: Any) -> Any:
+        return await self.discord.slash(user or self.alice, where or self.general, f"anima {command}", **options)
+
+    async def answer(self, command: str, user: User | None = None, **options: Any) -> Message:
+        """What a slash command comes to."""
+        return await (await self.slash(command, user, **options)).response()
+
+    async def ask(self, prompt: str, user: User | None = None, where: Channel | None = None, **options: Any) -> Job:
+        """`/anima imagine`, up to the moment when its job is known."""
+        interaction = await self.slash("imagine", user, where, prompt=prompt, **options)
+        await interaction.acknowledged()
+        return await until(lambda: self.database.jobs.by_interaction(interaction.id))
+
+    async def draw(
+        self, prompt: str, user: User | None = None, where: Channel | None = None, **options: Any
+    ) -> tuple[Job, Message]:
+        """`/anima imagine`, up to the delivered picture."""
+        job = await self.in_state((await self.ask(prompt, user, where, **options)).id, JobState.DELIVERED)
+        message = self.discord.messages.get(job.message_id)
+        assert message is not None
+        return job, message
+
+    async def in_state(self, job_id: int, state: JobState) -> Job:
+        async def there() -> Job | None:
+            job = await self.database.jobs.get(job_id)
+            return job if job is not None and job.state is state else None
+
+        return await until(there)
+
+    async def press(self, message: Message, label: str, user: User | None = None) -> SentInteraction:
+        return await self.discord.press(user or self.alice, message, label=label)
+
+    async def press_forged(
+        self, message: Message, custom_id: str, user: User, values: Sequence[str] | None = None
+    ) -> SentInteraction:
+        """What a client that was tampered with can send: a custom_id that the message has not, or a select."""
+        data: dict[str, Any] = {"component_type": 2, "custom_id": custom_id, "id": 2}
+        item: dict[str, Any] = {"type": 2, "id": 2, "style": 2, "label": "x", "custom_id": custom_id}
+        if values is not None:
+            data |= {"component_type": 3, "values": list(values)}
+            options = [{"label": value, "value": value} for value in values]
+            item = {"type": 3, "id": 2, "custom_id": custom_id, "options": options}
+        shown = self.discord.messages.get(message.id)
+        assert shown is not None
+        genuine = shown.components
+        object.__setattr__(shown, "components", (*genuine, {"type": 1, "id": 1, "components": [item]}))
+        try:
+            sent = self.discord.interactions.send(COMPONENT, user, shown.channel, data, source=shown)
+        finally:
+            object.__setattr__(shown, "components", genuine)
+        return SentInteraction(sent, self.discord)
+
+    async def turned(self, message: Message, label: str, user: User | None = None) -> Message:
+        """Presses a button that changes its own message, and gives the message as it is then."""
+        return await (await self.press(message, label, user)).response()
+
+
+def answers_under_way() -> list[asyncio.Task[Any]]:
+    """What discord.py has begun for interactions; closing the client does not wait for it."""
+    names = ("CommandTree-invoker", "discord-ui-")
+    return [task for task in asyncio.all_tasks() if task.get_name().startswith(names)]
+
+
+async def until(there: Callable[[], Awaitable[Any]]) -> Any:
+    """The first true answer."""
+    async with asyncio.timeout(PATIENCE):
+        while not (found := await there()):
+            await asyncio.sleep(0.005)
+    return found

@@ -1,0 +1,174 @@
+"""A job's one message shows where it stands and how far it is; edits never overlap, and none comes late."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from bot.generation.spec import Drawing, Recipe
+from bot.jobs import progress
+from bot.jobs.progress import JobProgress, StatusMessages
+from bot.messages.job import Standing
+from storage.jobs import Job
+from storage.schema import JobState
+from tests.bot.harness import Stage, until
+
+NOW = datetime(2026, 8, 1, tzinfo=UTC)
+
+
+def a_job(job_id: int = 1, **changes: Any) -> Job:
+    recipe = Recipe(
+        prompt="1girl",
+        negative_prompt="",
+        width=64,
+        height=64,
+        steps=4,
+        cfg_scale=4.0,
+        sampler="er_sde",
+        scheduler="simple",
+        seed=1,
+    )
+    known: dict[str, Any] = {
+        "id": job_id,
+        "interaction_id": job_id,
+        "user_id": 7,
+        "channel_id": 8,
+        "kind": "imagine",
+        "cost": 1.0,
+        "prompt": "1girl",
+        "parameters": Drawing(recipes=(recipe,)).as_json(),
+        "state": JobState.QUEUED,
+        "attempts": 0,
+        "reason": None,
+        "ended_by": None,
+        "told": False,
+        "queued_at": NOW,
+        "started_at": None,
+        "rendered_at": None,
+        "finished_at": None,
+    }
+    return Job(**known | changes)
+
+
+class Shown:
+    """Stands where delivery does: keeps what is shown, and how many edits of one message are under way at a time."""
+
+    def __init__(self, takes: float = 0.0) -> None:
+        self.texts: list[tuple[int, str]] = []
+        self.files: list[int] = []
+        self.most_at_a_time = 0
+        self.takes = takes
+        self._under_way: dict[int, int] = {}
+
+    async def show(self, job: Job, view: Any, files: Callable[[], list[Any]] = list) -> bool:
+        self._under_way[job.id] = self._under_way.get(job.id, 0) + 1
+        self.most_at_a_time = max(self.most_at_a_time, self._under_way[job.id])
+        await asyncio.sleep(self.takes)
+        self._under_way[job.id] -= 1
+        self.texts.append((job.id, view.children[0].content))
+        self.files.append(len(files()))
+        return True
+
+
+def standing_at(places: dict[int, Standing]) -> Callable[[Job], Standing | None]:
+    return lambda job: places.get(job.id)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "SHOWN_EVERY", 0.02)
+
+
+async def settled(messages: StatusMessages, seconds: float = 0.3) -> None:
+    telling = asyncio.create_task(messages.run())
+    await asyncio.sleep(seconds)
+    telling.cancel()
+
+
+async def test_a_place_in_line_is_told_at_once_and_again_only_when_it_changes() -> None:
+    places = {1: Standing(3, None)}
+    shown = Shown()
+    messages = StatusMessages(shown, standing_at(places))  # type: ignore[arg-type]
+    messages.waits(a_job())
+    await settled(messages)
+    places[1] = Standing(2, None)
+    await settled(messages)
+    places[1] = Standing(0, NOW + timedelta(minutes=2))
+    await settled(messages)
+    places[1] = Standing(0, NOW + timedelta(minutes=2, seconds=5))
+    await settled(messages)
+    assert [text.splitlines()[-1].removeprefix("-# ") for _, text in shown.texts] == [
+        "Waiting in line, 3 jobs before it",
+        "Waiting in line, 2 jobs before it",
+        "Next in line, ready about <t:1785542520:R>",
+    ]
+
+
+async def test_edits_of_one_message_never_overlap_and_none_comes_after_the_end() -> None:
+    shown = Shown(takes=0.03)
+    messages = StatusMessages(shown, standing_at({1: Standing(0, None)}))  # type: ignore[arg-type]
+    job = a_job()
+    messages.waits(job)
+    for step in range(1, 40):
+        messages.draws(job, JobProgress(step / 40, step, 40))
+        await asyncio.sleep(0.005)
+    await messages.end(job.id)
+    count = len(shown.texts)
+    assert 2 <= count < 12 and shown.most_at_a_time == 1
+    await settled(messages, 0.1)
+    assert len(shown.texts) == count
+
+
+async def test_a_long_line_costs_no_more_edits_than_a_short_one() -> None:
+    places = {job_id: Standing(job_id, None) for job_id in range(1, 201)}
+    shown = Shown()
+    messages = StatusMessages(shown, standing_at(places))  # type: ignore[arg-type]
+    for job_id in places:
+        messages.waits(a_job(job_id))
+    await asyncio.sleep(0.05)
+    assert len(shown.texts) == 200, "everybody is told at once where they stand"
+    places.update({job_id: Standing(job_id - 1, None) for job_id in places})
+    messages._look_around()
+    await asyncio.sleep(0.05)
+    assert len(shown.texts) == 200 + progress.EDITS_AT_A_TIME
+
+
+async def test_previews_stand_side_by_side_and_only_where_they_may() -> None:
+    progress = JobProgress(0.5, 2, 4, [Image.new("RGB", (32, 48)), Image.new("RGB", (32, 48))])
+    for previews in (True, False):
+        shown = Shown()
+        messages = StatusMessages(shown, standing_at({}), previews)  # type: ignore[arg-type]
+        messages.draws(a_job(), progress)
+        await messages.end(1)
+        assert shown.files == [int(previews)]
+        assert "▰▰▰▰▰▰▱▱▱▱▱▱ step 2 of 4" in shown.texts[0][1]
+    assert len(progress._side_by_side(progress.previews)) > 100
+
+
+async def _text_of(stage: Stage, message_id: int) -> str | None:
+    message = stage.discord.messages.get(message_id)
+    return message.text if message is not None and not message.is_loading else None
+
+
+async def test_a_job_walks_from_the_line_over_a_preview_to_its_picture_in_one_message(stage: Stage) -> None:
+    stage.engine.hold()
+    first = await stage.in_state((await stage.ask("busy", stage.bob)).id, JobState.RUNNING)
+    job = await stage.ask("1girl")
+
+    async def preview() -> bool:
+        message = stage.discord.messages.get(first.message_id)
+        return message is not None and [file.filename for file in message.attachments] == ["preview.jpg"]
+
+    await until(preview)
+    assert "Next in line" in (await until(lambda: _text_of(stage, job.message_id)))
+    stage.engine.let_go()
+    done = await stage.in_state(job.id, JobState.DELIVERED)
+    message = stage.discord.messages.get(done.message_id)
+    assert done.message_id == job.message_id and message is not None
+    assert [file.filename for file in message.attachments] == [f"anima-{job.id}-1.png"]
+    assert len(stage.discord.messages_in(stage.general)) == 2

@@ -1,0 +1,200 @@
+"""Health and metrics of a running bot, asked for by a real HTTP client."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import time
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from bot.ops import health
+from bot.ops.errors import CannotStart
+from bot.sandbox import StandIn
+from inference import GpuMemory
+from storage.backend.transactions import StorageUnavailable
+from storage.schema import JobState
+from tests.bot.harness import PATIENCE, Stage, until
+
+PROMPT = "1girl, a very secret prompt"
+
+Samples = Mapping[tuple[str, str], float]
+"""By name and the value of the label, if there is one."""
+
+
+class Watch:
+    """What an operator sees from outside."""
+
+    def __init__(self, stage: Stage, address: str, http: aiohttp.ClientSession) -> None:
+        self.stage = stage
+        self.address = address
+        self._http = http
+
+    async def get(self, path: str) -> tuple[int, str]:
+        async with asyncio.timeout(PATIENCE), self._http.get(self.address + path) as answer:
+            return answer.status, await answer.text()
+
+    async def metrics(self) -> Samples:
+        status, text = await self.get("/metrics")
+        assert status == 200
+        return {
+            (sample.name, next(iter(sample.labels.values()), "")): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+
+@pytest.fixture
+async def watch(stage: Stage) -> AsyncIterator[Watch]:
+    async with health.serving(stage.client, "127.0.0.1", 0) as address, aiohttp.ClientSession() as http:
+        yield Watch(stage, address, http)
+
+
+async def test_a_bot_that_can_draw_is_ready(watch: Watch) -> None:
+    assert await watch.get("/healthz") == (200, "ok\n")
+    await watch.stage.client.model()
+    assert await watch.get("/readyz") == (200, "ready\n")
+
+
+@pytest.fixture
+async def loading(standin: StandIn, tmp_path: Path) -> AsyncIterator[Watch]:
+    """A bot whose engine has not loaded its model yet."""
+    stage = Stage(standin, tmp_path)
+    stage.engine.loaded.clear()
+    await stage.start()
+    async with health.serving(stage.client, "127.0.0.1", 0) as address, aiohttp.ClientSession() as http:
+        yield Watch(stage, address, http)
+    stage.engine.loaded.set()
+    await stage.stop()
+
+
+async def test_until_the_model_is_loaded_it_is_not_ready(loading: Watch) -> None:
+    assert await loading.get("/readyz") == (503, health.NOT_LOADED + "\n")
+    assert (await loading.metrics())["anima_engine_loaded", ""] == 0
+    loading.stage.engine.loaded.set()
+    await loading.stage.client.model()
+    assert await loading.get("/readyz") == (200, "ready\n")
+    assert (await loading.metrics())["anima_engine_loaded", ""] == 1
+
+
+async def test_without_the_gateway_it_is_not_ready(watch: Watch) -> None:
+    stage = watch.stage
+    await stage.client.model()
+    stage.discord.gateway.refuses_connections = True
+    stage.discord.gateway.drop()
+    await until(lambda: _has(watch, ("anima_gateway_connected", ""), 0))
+    assert await watch.get("/readyz") == (503, health.NOT_CONNECTED + "\n")
+    assert await watch.get("/healthz") == (200, "ok\n"), "it lives all the same"
+    stage.discord.gateway.refuses_connections = False
+    await until(lambda: _has(watch, ("anima_gateway_connected", ""), 1))
+    assert await watch.get("/readyz") == (200, "ready\n")
+
+
+async def test_without_the_database_it_is_not_ready(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def locked() -> None:
+        raise StorageUnavailable("Another process keeps the database busy; try again in a moment.")
+
+    await watch.stage.client.model()
+    monkeypatch.setattr(watch.stage.database.jobs, "line", locked)
+    sentence = "The database does not answer. Another process keeps the database busy; try again in a moment.\n"
+    assert await watch.get("/readyz") == (503, sentence)
+    found = await watch.metrics()
+    assert found["anima_database_reachable", ""] == 0
+    assert ("anima_oldest_waiting_seconds", "") not in found
+
+
+async def test_a_database_that_hangs_is_not_waited_for(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "DATABASE_PATIENCE", 0.05)
+    monkeypatch.setattr(watch.stage.database.jobs, "line", asyncio.Event().wait)
+    await watch.stage.client.model()
+    status, text = await watch.get("/readyz")
+    assert status == 503 and text.startswith("The database does not answer.")
+
+
+async def test_the_line_is_seen_while_it_waits(watch: Watch) -> None:
+    stage = watch.stage
+    assert (await watch.metrics())["anima_oldest_waiting_seconds", ""] == 0
+    stage.engine.hold()
+    first = await stage.ask("1girl", steps=5)
+    await stage.in_state(first.id, JobState.RUNNING)
+    waiting = [await stage.ask("1girl", steps=6), await stage.ask("1girl", stage.bob, steps=7)]
+    await until(lambda: _queued(stage, len(waiting)))
+    found = await watch.metrics()
+    assert found["anima_live_jobs", "queued"] == 2 and found["anima_live_jobs", "running"] == 1
+    assert found["anima_live_jobs", "rendered"] == 0
+    assert found["anima_oldest_waiting_seconds", ""] > 0
+
+
+async def _queued(stage: Stage, count: int) -> bool:
+    return (await stage.database.jobs.line()).live[JobState.QUEUED] == count
+
+
+async def test_what_is_drawn_is_counted_and_timed(watch: Watch) -> None:
+    stage = watch.stage
+    stage.engine.gpu_memory = GpuMemory(3_000, 80_000)
+    job, _ = await stage.draw(PROMPT, count=2)
+    await until(lambda: _has(watch, ("anima_jobs_total", "delivered"), 1))
+    found = await watch.metrics()
+    assert found["anima_pictures_total", ""] == 2
+    assert found["anima_credits_total", ""] == pytest.approx(job.cost)
+    for stage_name in ("waiting", "drawing", "posting", "conditioning", "sampling", "decoding"):
+        assert found["anima_stage_seconds_count", stage_name] == 1, stage_name
+    finished = await stage.database.jobs.get(job.id)
+    waited = (finished.started_at - finished.queued_at).total_seconds()
+    assert found["anima_stage_seconds_sum", "waiting"] == pytest.approx(waited)
+    assert found["anima_gpu_memory_peak_bytes", ""] == 3_000 and found["anima_gpu_memory_bytes", ""] == 80_000
+
+
+async def _has(watch: Watch, sample: tuple[str, str], value: float) -> bool:
+    return (await watch.metrics()).get(sample) == value
+
+
+async def test_failures_refusals_cancels_and_restarts_are_counted(watch: Watch) -> None:
+    stage = watch.stage
+    await stage.client.model()
+    assert (await watch.metrics())["anima_engine_restarts_total", ""] == 0
+    stage.engine.deadly = "boom"
+    failed = await stage.ask("boom")
+    await stage.in_state(failed.id, JobState.FAILED)
+    assert await _has(watch, ("anima_jobs_total", "failed"), 1)
+    assert await _has(watch, ("anima_engine_restarts_total", ""), 2)
+    await stage.slash("imagine", prompt="nsfw, 1girl")
+    await until(lambda: _has(watch, ("anima_refusals_total", "nsfw"), 1))
+    stage.engine.hold()
+    job = await stage.ask("1girl")
+    await stage.database.jobs.cancel(job.id, stage.alice.id)
+    assert await _has(watch, ("anima_jobs_total", "cancelled"), 1)
+
+
+async def test_a_late_event_loop_is_seen(watch: Watch) -> None:
+    await asyncio.sleep(0)  # the watcher has begun to sleep
+    time.sleep(health.LOOK_EVERY + 0.3)
+    await until(lambda: _is_late(watch))
+
+
+async def _is_late(watch: Watch) -> bool:
+    return (await watch.metrics())["anima_event_loop_lateness_seconds_sum", ""] >= 0.25
+
+
+async def test_metrics_say_nothing_of_who_asked_for_what(watch: Watch) -> None:
+    stage = watch.stage
+    job, _ = await stage.draw(PROMPT)
+    _, text = await watch.get("/metrics")
+    assert "anima_pictures_total 1.0" in text
+    for secret in ("secret", stage.discord.token, *(str(id) for id in (job.user_id, job.channel_id, job.guild_id))):
+        assert secret not in text
+    labels = {name for labels in re.findall(r"\{(.*?)\}", text) for name in re.findall(r"(\w+)=", labels)}
+    assert labels <= {"state", "stage", "rule", "le"}
+
+
+async def test_a_port_in_use_is_one_sentence(stage: Stage) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(CannotStart, match=rf"^HEALTH_PORT {port} at 127\.0\.0\.1 is in use .* Choose another"):
+            async with health.serving(stage.client, "127.0.0.1", port):
+                pass

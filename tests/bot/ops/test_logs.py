@@ -1,0 +1,132 @@
+"""The log: which job a line is about, how it looks, and what never stands in it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+
+from bot.ops import logs
+
+TOKEN = "MTA2MDcwOTI4MjYxMTIwMDAwMA.G0aBcD.abcdefghijklmnopqrstuvwxyz0123456789_-"
+logger = logging.getLogger("bot.test_logs")
+
+Lines = Callable[[], list[str]]
+
+
+@pytest.fixture
+def stderr(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Lines:
+    """What has been logged; logging is as before at the end."""
+    root, bot = logging.getLogger(), logging.getLogger("bot")
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", root.level)
+    monkeypatch.setattr(bot, "level", bot.level)
+    monkeypatch.setattr(logging, "captureWarnings", lambda on: None)
+    return lambda: capsys.readouterr().err.splitlines()
+
+
+async def test_tasks_and_threads_that_are_begun_within_a_job_are_about_it(stderr: Lines) -> None:
+    logs.set_up("json", logging.INFO)
+
+    async def later() -> None:
+        await asyncio.sleep(0)
+        logger.info("task")
+
+    with logs.about(7):
+        task = asyncio.create_task(later())
+        await asyncio.to_thread(logger.info, "thread")
+    with logs.about(8, 9):
+        logger.info("batch")
+        with logs.about(9):
+            logger.info("one of them")
+    logger.info("nothing")
+    await task
+    said = [json.loads(line) for line in stderr()]
+    assert {line["message"]: (line.get("job"), line.get("jobs")) for line in said} == {
+        "thread": (7, None),
+        "task": (7, None),
+        "batch": (None, [8, 9]),
+        "one of them": (9, None),
+        "nothing": (None, None),
+    }
+
+
+async def test_a_function_that_is_given_a_job_is_about_it(stderr: Lines) -> None:
+    logs.set_up("text", logging.INFO)
+
+    @logs.about_its_job
+    async def deliver(where: str, job: SimpleNamespace, again: bool = False) -> str:
+        logger.info("delivered to %s", where)
+        return where
+
+    assert await deliver("here", job=SimpleNamespace(id=3)) == "here"
+    [line] = stderr()
+    assert line.endswith(" INFO bot.test_logs: job 3: delivered to here")
+
+
+def test_an_error_keeps_its_traceback_in_one_line_of_json(stderr: Lines) -> None:
+    logs.set_up("json")
+    try:
+        raise ValueError(f"of {TOKEN}")
+    except ValueError:
+        logger.exception("went wrong")
+    [line] = map(json.loads, stderr())
+    assert line["level"] == "error" and line["logger"] == "bot.test_logs" and line["message"] == "went wrong"
+    assert line["time"].endswith("+00:00")
+    assert "Traceback" in line["error"] and "ValueError: of …" in line["error"] and TOKEN not in line["error"]
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (f"token {TOKEN}.", "token …."),
+        (
+            "PATCH https://discord.com/api/v10/webhooks/123/aW50ZXJh/messages/@original",
+            "/webhooks/…/messages/@original",
+        ),
+        ("POST https://discord.com/api/v10/interactions/123/aW50ZXJh/callback", "/interactions/…/callback"),
+        ("postgresql://me:hunter2@database/anima is away", "postgresql://…@database/anima is away"),
+        ("bot.commands.admin.controls is no token", "bot.commands.admin.controls is no token"),
+    ],
+)
+def test_tokens_and_passwords_are_taken_out(stderr: Lines, style: logs.Format, said: str, shown: str) -> None:
+    logs.set_up(style)
+    logging.getLogger("discord.http").warning("%s", said)
+    [line] = stderr()
+    assert shown in line
+    assert not any(secret in line for secret in (TOKEN, "aW50ZXJh", "hunter2"))
+
+
+@pytest.mark.parametrize(("terminal", "is_json"), [(True, False), (False, True)])
+def test_by_itself_it_is_text_on_a_terminal_and_json_elsewhere(
+    stderr: Lines, monkeypatch: pytest.MonkeyPatch, terminal: bool, is_json: bool
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    logs.set_up("auto")
+    logger.warning("here")
+    [line] = stderr()
+    assert line.startswith("{") == is_json
+
+
+def test_of_others_only_warnings_are_heard(stderr: Lines) -> None:
+    logs.set_up("text", logging.INFO)
+    logging.getLogger("discord.gateway").info("connected")
+    logger.info("ours")
+    logger.debug("too much")
+    assert [line.rsplit(" ", 1)[1] for line in stderr()] == ["ours"]
+
+
+def test_a_gateway_that_is_away_is_a_line_and_no_traceback(stderr: Lines) -> None:
+    logs.set_up("text")
+    try:
+        raise ConnectionRefusedError("Connect call failed")
+    except ConnectionRefusedError:
+        logging.getLogger("discord.client").exception("Attempting a reconnect in %.2fs", 1.104)
+    [line] = stderr()
+    assert line.endswith("Discord's gateway is away (Connect call failed). Attempting a reconnect in 1.10s")

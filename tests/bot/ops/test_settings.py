@@ -1,0 +1,55 @@
+"""Settings: what `.env.example` promises, and sentences for what cannot be."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bot.ops.settings import Settings, SettingsError
+
+EXAMPLE = Path(__file__).parents[3] / ".env.example"
+
+
+def test_the_example_names_every_variable_and_no_other() -> None:
+    named = re.findall(r"^(\w+)=", EXAMPLE.read_text("utf-8"), re.MULTILINE)
+    assert sorted(named) == sorted(name.upper() for name in Settings.model_fields)
+
+
+def test_the_example_as_it_is_gives_the_defaults() -> None:
+    assert Settings.read(_env_file=EXAMPLE) == Settings.read(_env_file=None)
+
+
+@pytest.mark.parametrize("variable", ["PROMPTS_KEPT_DAYS", "PICTURES_KEPT_DAYS"])
+@pytest.mark.parametrize("value", ["0", "-1", "soon", "nan", "inf", "1e9"])
+def test_how_long_something_is_kept_is_a_number_of_days(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=variable):
+        Settings.read(_env_file=None)
+
+
+def test_half_a_day_is_a_number_of_days(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROMPTS_KEPT_DAYS", "0.5")
+    assert Settings.read(_env_file=None).prompts_kept_days == 0.5
+
+
+def test_thresholds_that_are_none_are_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PICTURE_CLASSIFIER_REFUSES", "nsfw")
+    with pytest.raises(SettingsError, match=r"PICTURE_CLASSIFIER_REFUSES: .*looks like nsfw:0\.5"):
+        Settings.read(_env_file=None)
+
+
+def test_a_file_that_is_not_utf_8_is_said_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes("DISCORD_TOKEN=abc".encode("utf-16"))
+    with pytest.raises(SettingsError, match=r"\.env is not a text file in UTF-8"):
+        Settings.read(_env_file=tmp_path / ".env")
+
+
+@pytest.mark.parametrize("variable", ["ANIMA_MODELS", "TAG_FILE"])
+def test_a_path_that_no_file_can_have_is_said_in_a_sentence(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "a/" * 4000)
+    with pytest.raises(SettingsError, match=f"{variable}: .*cannot be looked at"):
+        Settings.read(_env_file=None)

@@ -1,0 +1,147 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from bot.rules.server_settings import (
+    Access,
+    Defaults,
+    Limits,
+    Quota,
+    Safety,
+    ServerSettings,
+    settings_of,
+)
+from inference.request import SAMPLERS, SCHEDULERS
+from storage.database import Database
+from storage.servers import EVERYWHERE
+
+ids = st.integers(1, 2**63 - 1)
+many_ids = st.lists(ids, max_size=4).map(tuple)
+sides = st.integers(4, 256).map(lambda sixteenths: sixteenths * 16)
+texts = st.text(max_size=40)
+credits = st.floats(0, 1000)
+
+every_settings = st.builds(
+    ServerSettings,
+    defaults=st.builds(
+        Defaults,
+        size=st.none() | st.tuples(sides, sides),
+        steps=st.none() | st.integers(1, 1000),
+        cfg_scale=st.none() | st.floats(1, 100),
+        sampler=st.none() | st.sampled_from(SAMPLERS),
+        scheduler=st.none() | st.sampled_from(SCHEDULERS),
+        prefix=texts,
+        negative=texts,
+        artist=texts,
+        loras=st.lists(st.tuples(st.text(min_size=1, max_size=40), st.floats(-10, 10)), max_size=4).map(tuple),
+        denoise=st.none() | st.floats(0.05, 1),
+        count=st.integers(1, 4),
+    ),
+    limits=st.builds(
+        Limits,
+        side=st.none() | sides,
+        megapixels=st.none() | st.floats(0.1, 16),
+        steps=st.none() | st.integers(1, 1000),
+        count=st.integers(1, 4),
+        waiting=st.integers(1, 500),
+        compared=st.integers(0, 16),
+    ),
+    quota=st.builds(
+        Quota, credits=st.none() | credits, roles=st.dictionaries(ids, credits, max_size=4), unlimited_roles=many_ids
+    ),
+    access=st.builds(Access, channels=many_ids, roles=many_ids),
+    safety=st.builds(
+        Safety, safe_channels=many_ids, blocked_words=st.lists(st.text(min_size=1, max_size=60), max_size=4).map(tuple)
+    ),
+)
+
+
+@settings(deadline=None)
+@given(every_settings)
+def test_settings_come_back_from_json_as_they_were(settings: ServerSettings) -> None:
+    document = json.loads(json.dumps(settings.as_json()))
+    assert ServerSettings.of(document) == settings
+
+
+@settings(deadline=None)
+@given(every_settings, every_settings)
+def test_the_changes_make_one_document_of_another(before: ServerSettings, after: ServerSettings) -> None:
+    document = {**before.as_json(), **before.changes_to(after)}
+    assert ServerSettings.of({key: value for key, value in document.items() if value is not None}) == after
+    assert before.changes_to(before) == {}
+
+
+def test_only_what_was_set_is_written() -> None:
+    assert ServerSettings().as_json() == {}
+    assert ServerSettings(limits=Limits(steps=40), paused=True).as_json() == {"limits": {"steps": 40}, "paused": True}
+
+
+def test_missing_keys_and_those_of_a_newer_version_are_no_mistake() -> None:
+    assert ServerSettings.of({}) == ServerSettings()
+    assert ServerSettings.of({"limits": {"steps": 9, "moons": 2}, "moons": {}}) == ServerSettings(
+        limits=Limits(steps=9)
+    )
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"paused": "yes"},
+        {"paused": 1},
+        {"limits": None},
+        {"limits": {"steps": "30"}},
+        {"limits": {"steps": 30.0}},
+        {"limits": {"steps": 0}},
+        {"limits": {"count": 5}},
+        {"limits": {"megapixels": -1}},
+        {"limits": {"side": 1000}},
+        {"defaults": {"sampler": "magic"}},
+        {"defaults": {"size": [1024]}},
+        {"defaults": {"cfg_scale": 0.5}},
+        {"defaults": {"artist": "x" * 201}},
+        {"defaults": {"loras": [["style", 10.5]]}},
+        {"defaults": {"loras": [["", 1.0]]}},
+        {"defaults": {"loras": [["style", 1.0]] * 5}},
+        {"defaults": {"denoise": 0.04}},
+        {"defaults": {"denoise": 1.01}},
+        {"limits": {"compared": 17}},
+        {"quota": {"credits": -1}},
+        {"quota": {"roles": {"moderator": 5}}},
+        {"access": {"channels": 7}},
+        {"safety": {"blocked_words": [""]}},
+    ],
+)
+def test_wrong_types_and_values_are_mistakes(document: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        ServerSettings.of(document)
+
+
+def test_a_person_has_the_best_quota_of_everyone_and_their_roles() -> None:
+    quota = Quota(credits=10, roles={1: 5, 2: 20, 3: 30}, unlimited_roles=(4,))
+    assert quota.of([]) == quota.of([1]) == quota.of([99]) == 10
+    assert quota.of([1, 2]) == 20
+    assert quota.of([2, 3]) == 30
+    assert quota.of([1, 4]) is None
+    assert Quota(roles={1: 5}).of([1]) is None, "everyone is without limit, so a role takes nothing away"
+
+
+def test_no_default_of_ours_breaks_its_own_rules() -> None:
+    everything = TypeAdapter(ServerSettings).dump_json(ServerSettings())
+    assert TypeAdapter(ServerSettings).validate_json(everything, strict=True) == ServerSettings()
+
+
+async def test_outside_of_servers_the_operators_settings_hold(tmp_path: Path) -> None:
+    database = await Database.open(f"sqlite:///{tmp_path}/anima.db")
+    try:
+        await database.servers.change(EVERYWHERE, {"paused": True}, by=1)
+        await database.servers.change(7, {"limits": {"steps": 3}}, by=1)
+        assert await settings_of(database.servers, None) == ServerSettings(paused=True)
+        assert await settings_of(database.servers, 7) == ServerSettings(limits=Limits(steps=3))
+        assert await settings_of(database.servers, 8) == ServerSettings()
+    finally:
+        await database.close()

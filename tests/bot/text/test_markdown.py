@@ -1,0 +1,29 @@
+import pytest
+
+from bot.text.markdown import in_a_line, quoted
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("# head", r"\# head"),
+        ("- list", r"\- list"),
+        ("-# small", r"\-# small"),
+        (">>> quote", r"\>>> quote"),
+        ("12. first", r"12\. first"),
+        ("<@1> <#2> <t:3:R>", r"\<@1> \<#2> \<t:3:R>"),
+        ("[name](https://a.b/c_d)", r"\[name](https\://a.b/c\_d)"),
+        (r"\[name](x)", r"\\\[name](x)"),
+        ("-0.5", "-0.5"),
+        ("12.5", "12.5"),
+        ("semi-realistic, #tag", "semi-realistic, #tag"),
+        ("a > b, x: y", "a > b, x: y"),
+    ],
+)
+def test_what_would_be_markdown_is_escaped_and_what_would_not_is_left(typed: str, shown: str) -> None:
+    assert in_a_line(typed, 100) == shown
+
+
+@pytest.mark.parametrize("separator", ["\n", "\r", "\x0b", "\x0c", "\x85", "\u2028", "\u2029"])
+def test_no_line_separator_begins_a_heading(separator: str) -> None:
+    assert quoted(f"a{separator}# big", 100) == "> a\n> \\# big"

@@ -1,0 +1,255 @@
+"""Every wrong start is one sentence that says what to do, an exit code that is not 0, and no traceback."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import shutil
+import socket
+import sys
+from asyncio.subprocess import PIPE, STDOUT
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from bot.ops.settings import Settings
+from bot.sandbox import StandIn
+from tests.end_to_end.bot_process import PATIENCE, ROOT, settings_for
+
+SETTINGS = {field.upper() for field in Settings.model_fields}
+OWN = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+TOKEN = "MTA.a-token.that-nobody-has"
+
+
+async def wrong_start(
+    folder: Path, *arguments: str, limit: Callable[[], None] | None = None, **environment: str
+) -> str:
+    """The one line that `anima` ends with."""
+    return await last_words(*(sys.executable, "-m", "bot", *arguments), folder=folder, limit=limit, **environment)
+
+
+async def last_words(*command: str, folder: Path, limit: Callable[[], None] | None = None, **environment: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=folder,
+        env={**OWN, "PYTHONPATH": str(ROOT), **environment},
+        stdout=PIPE,
+        stderr=PIPE,
+        preexec_fn=limit,
+    )
+    try:
+        _, said = await asyncio.wait_for(process.communicate(), PATIENCE)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode != 0
+    [sentence] = said.decode().splitlines()
+    return sentence
+
+
+@pytest.fixture
+async def discord() -> AsyncIterator[StandIn]:
+    async with StandIn() as discord:
+        yield discord
+
+
+async def test_a_wrong_token(tmp_path: Path, discord: StandIn) -> None:
+    environment = {**settings_for(discord, tmp_path), "DISCORD_TOKEN": TOKEN}
+    said = await wrong_start(tmp_path, "run", **environment)
+    assert said.startswith("Discord does not know this DISCORD_TOKEN. Copy it anew from the developer portal")
+    assert TOKEN not in said
+
+
+async def test_a_token_that_cannot_be_one_is_not_sent_and_not_shown(tmp_path: Path, discord: StandIn) -> None:
+    environment = {**settings_for(discord, tmp_path), "DISCORD_TOKEN": "Bot täken"}
+    said = await wrong_start(tmp_path, "run", **environment)
+    assert said.startswith("DISCORD_TOKEN: a token has no spaces") and "copy it anew" in said
+    assert "täken" not in said and not discord.journal.requests
+
+
+async def test_no_token(tmp_path: Path) -> None:
+    said = await wrong_start(tmp_path, "run")
+    assert said.startswith("DISCORD_TOKEN is not set. Put your bot's token into .env, or try `anima sandbox`")
+
+
+async def test_no_models_folder(tmp_path: Path, discord: StandIn) -> None:
+    environment = {**settings_for(discord, tmp_path), "ANIMA_MODELS": "models"}
+    said = await wrong_start(tmp_path, "run", **environment)
+    assert said.startswith(f"There is no models folder at {tmp_path}/models. Fetch the model with `anima download`")
+    assert not list(tmp_path.iterdir()), "no database is made for a bot that does not start"
+
+
+async def test_a_models_folder_without_models(tmp_path: Path, discord: StandIn) -> None:
+    (tmp_path / "models").mkdir()
+    environment = {**settings_for(discord, tmp_path), "ANIMA_MODELS": "models"}
+    said = await wrong_start(tmp_path, "run", **environment)
+    assert said.endswith("in models/diffusion_models. Run `anima download`, or put it there.")
+
+
+async def test_a_discord_that_is_not_there(tmp_path: Path, discord: StandIn) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    environment = {**settings_for(discord, tmp_path), "DISCORD_API_URL": f"http://127.0.0.1:{port}/api/v10"}
+    said = await wrong_start(tmp_path, "run", **environment)
+    assert said.startswith(f"Discord cannot be reached (Cannot connect to host 127.0.0.1:{port}")
+    assert "https://discordstatus.com" in said
+
+
+async def test_no_network(tmp_path: Path) -> None:
+    """A name that no network knows (RFC 6761) is what a machine without one meets."""
+    (tmp_path / "models").mkdir()
+    environment = {"DISCORD_TOKEN": TOKEN, "DISCORD_API_URL": "https://discord.invalid/api/v10"}
+    said = await wrong_start(tmp_path, "run", **environment)
+    assert said.startswith("Discord cannot be reached (Cannot connect to host discord.invalid:443")
+
+
+async def test_a_discord_address_that_is_none(tmp_path: Path, discord: StandIn) -> None:
+    environment = {**settings_for(discord, tmp_path), "DISCORD_GATEWAY_URL": "gateway"}
+    said = await wrong_start(tmp_path, "run", **environment)
+    assert said.startswith("DISCORD_GATEWAY_URL is 'gateway', but must be a full address")
+
+
+async def test_a_health_port_in_use(tmp_path: Path, discord: StandIn) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = await wrong_start(tmp_path, "run", **{**settings_for(discord, tmp_path), "HEALTH_PORT": str(port)})
+    assert said.startswith(f"HEALTH_PORT {port} at 127.0.0.1 is in use by another program. Choose another one in .env")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"ANIMA_DTYPE=auto\nhello world\n", ".env, line 2, cannot be read; a line looks like NAME=value"),
+        (b"DISCORD_TOKEN='never ends\n", ".env, line 1, cannot be read"),
+        (b"DISCORD_TOKEN=\xff\xfe\n", ".env is not a text file in UTF-8; copy .env.example to it"),
+        (b"ANIMA_LARGEST_BATCH=many\n", "ANIMA_LARGEST_BATCH: Input should be a valid integer"),
+    ],
+)
+async def test_a_corrupt_env_file(tmp_path: Path, content: bytes, sentence: str) -> None:
+    (tmp_path / ".env").write_bytes(content)
+    assert (await wrong_start(tmp_path, "start")).startswith(sentence)
+
+
+@pytest.mark.parametrize("command", ["run", "sandbox", "download", "generate a"])
+async def test_a_corrupt_env_file_for_every_command(tmp_path: Path, command: str) -> None:
+    (tmp_path / ".env").write_text("hello world\n")
+    assert (await wrong_start(tmp_path, *command.split())).startswith(".env, line 1, cannot be read")
+
+
+async def test_a_folder_where_the_env_file_should_be(tmp_path: Path) -> None:
+    (tmp_path / ".env").mkdir()
+    assert (await wrong_start(tmp_path, "start")).startswith(".env is a folder, but must be a file")
+
+
+READ_ONLY = Path("/proc/anima")
+"""Where not even root can write."""
+
+
+async def test_a_database_where_nothing_can_be_written(tmp_path: Path, discord: StandIn) -> None:
+    environment = {**settings_for(discord, tmp_path), "DATABASE_URL": f"sqlite:///{READ_ONLY}/anima.db"}
+    said = await wrong_start(tmp_path, "run", **environment)
+    assert said.startswith(f"The database {READ_ONLY}/anima.db cannot be written")
+    assert "Allow this user to write in" in said
+
+
+async def test_a_file_where_the_folder_of_the_database_should_be(tmp_path: Path, discord: StandIn) -> None:
+    (tmp_path / "data").touch()
+    environment = {**settings_for(discord, tmp_path), "DATABASE_URL": "sqlite:///data/anima.db"}
+    assert (await wrong_start(tmp_path, "run", **environment)).startswith(
+        "The database data/anima.db cannot be written"
+    )
+
+
+async def test_a_sandbox_where_nothing_can_be_written() -> None:
+    said = await wrong_start(READ_ONLY.parent, "sandbox", "--port", "0")
+    assert said.startswith("The database anima-sandbox.db cannot be written")
+    assert f"Allow this user to write in {READ_ONLY.parent}" in said
+
+
+async def test_a_picture_of_the_sandbox_where_nothing_can_be_written(tmp_path: Path) -> None:
+    said = await wrong_start(tmp_path, "sandbox", "--prompt", "1girl", "--pictures", str(READ_ONLY))
+    assert said.startswith(f"Pictures cannot be saved in {READ_ONLY}") and "--pictures" in said
+
+
+async def test_a_disk_that_takes_no_more(tmp_path: Path, discord: StandIn) -> None:
+    """The kernel refuses to let any file grow, as on a disk that is full."""
+
+    def no_file_may_grow() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+    for arguments in (("run",), ("sandbox", "--port", "0")):
+        said = await wrong_start(tmp_path, *arguments, limit=no_file_may_grow, **settings_for(discord, tmp_path))
+        assert "The disk of the database fails (disk I/O error); see whether it is full." in said
+
+
+def may_mount() -> bool:
+    return shutil.which("unshare") is not None and os.system("unshare -rm mount -t tmpfs t /mnt 2>/dev/null") == 0
+
+
+@pytest.mark.skipif(not may_mount(), reason="A disk of 64 kB cannot be mounted here; see the limit above instead.")
+async def test_a_full_disk(tmp_path: Path) -> None:
+    mount_and_run = 'mount -t tmpfs -o size=64k full "$0" && cd "$0" && exec "$@"'
+    anima = (sys.executable, "-m", "bot", "sandbox", "--port", "0")
+    said = await last_words("unshare", "-rm", "sh", "-c", mount_and_run, str(tmp_path), *anima, folder=tmp_path)
+    assert said.endswith("The disk of the database is full; free some space.")
+
+
+PRETENDS = """
+import sys
+sys.version_info = (3, 10, 12, "final", 0)
+sys.version = "3.10.12 (main)"
+"""
+
+
+@pytest.fixture
+def old_python(tmp_path: Path) -> Path:
+    """An interpreter that says that it is older than it is."""
+    (tmp_path / "sitecustomize.py").write_text(PRETENDS)
+    python = tmp_path / "python3.10"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH="{tmp_path}:{ROOT}" exec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    return python
+
+
+async def test_an_old_python_for_the_command(tmp_path: Path, old_python: Path) -> None:
+    script = "from bot.__main__ import main; main()"  # as the console script has it
+    for arguments in (("-m", "bot", "run"), ("-c", script)):
+        said = await last_words(str(old_python), *arguments, folder=tmp_path)
+        assert said.startswith("Anima Bot needs Python 3.11 or later, and this is 3.10.12. Install a newer one")
+
+
+async def test_an_old_python_for_make(tmp_path: Path, old_python: Path) -> None:
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    process = await asyncio.create_subprocess_exec(
+        *("make", "run", f"PYTHON={old_python}"), cwd=tmp_path, env=OWN, stdout=PIPE, stderr=PIPE
+    )
+    _, said = await asyncio.wait_for(process.communicate(), PATIENCE)
+    assert process.returncode == 2
+    assert said.decode().startswith(f"Anima Bot needs Python 3.11 or later, and {old_python} is 3.10.12. Name another")
+    assert not (tmp_path / ".venv").exists()
+
+
+async def test_make_run_starts_the_bot_where_there_is_a_token_and_else_the_sandbox(tmp_path: Path) -> None:
+    assert "$(BIN)/anima $(if $(PROMPT),sandbox --prompt" in (ROOT / "Makefile").read_text()
+    (tmp_path / ".env").write_text(f"DISCORD_TOKEN={TOKEN}\n")
+    assert "There is no models folder" in await wrong_start(tmp_path, "start")
+    (tmp_path / ".env").write_text("DISCORD_TOKEN=\nDATABASE_URL=nowhere\n")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bot", "start"),
+        cwd=tmp_path,
+        env={**OWN, "PYTHONPATH": str(ROOT)},
+        stdout=PIPE,
+        stderr=STDOUT,
+    )
+    assert process.stdout is not None
+    try:
+        line = await asyncio.wait_for(process.stdout.readline(), PATIENCE)
+        in_use = b"Port 8642 is in use"  # by a sandbox that somebody has open
+        assert line.startswith((b"The sandbox is at http://127.0.0.1:8642/", in_use)), line
+    finally:
+        process.kill()
+        await process.wait()

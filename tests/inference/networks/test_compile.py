@@ -1,0 +1,61 @@
+"""The blocks are compiled once, whatever is drawn. Told by PyTorch's own count of graphs, with its plainest backend."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from threading import Thread
+
+import pytest
+import torch
+import torch._dynamo
+
+from inference import Engine, GenerationRequest
+from inference.networks.compile import compile_blocks, graphs_compiled, warm_up
+from tests.golden import MODELS, relative_error
+
+REQUEST = GenerationRequest("1girl, (smile:1.3)", "worst quality", width=64, height=64, steps=2, seed=7)
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    torch._dynamo.reset()
+    engine = Engine.load(MODELS, device="cpu")
+    compile_blocks(engine.transformer, backend="eager")
+    yield engine
+    torch._dynamo.reset()
+
+
+@torch.inference_mode()
+def warm(engine: Engine) -> None:
+    warm_up(engine.transformer, engine.text_encoder.context("", engine.transformer.llm_adapter))
+
+
+def test_compiled_blocks_draw_the_same_picture(engine: Engine) -> None:
+    plain = Engine.load(MODELS, device="cpu").generate([REQUEST])[0]
+    assert relative_error(engine.generate([REQUEST])[0].latent, plain.latent) < 1e-6
+
+
+def test_sizes_that_were_equal_by_chance_are_not_taken_to_be_equal_for_ever(engine: Engine) -> None:
+    warm(engine)  # 64x64 pixels are 16 tokens, and a position turns 16 pairs of a head's features
+    compiled = graphs_compiled()
+    for request in (REQUEST, replace(REQUEST, width=96), replace(REQUEST, prompt="hat, " * 50)):
+        engine.generate([request, replace(request, seed=8)])
+        engine.generate([replace(request, cfg_scale=1.0)])
+    assert graphs_compiled() == compiled
+
+
+def test_that_holds_in_another_thread_than_the_one_that_loaded(engine: Engine) -> None:
+    thread = Thread(target=warm, args=(engine,))
+    thread.start()
+    thread.join()
+    compiled = graphs_compiled()
+    assert compiled > 0
+    engine.generate([replace(REQUEST, width=96)])
+    assert graphs_compiled() == compiled
+
+
+def test_a_lora_compiles_nothing_again(engine: Engine) -> None:
+    warm(engine)
+    compiled = graphs_compiled()
+    for loras in ((("lokr", 1.0),), (("low_rank_comfyui", 0.5),), ()):
+        engine.generate([replace(REQUEST, loras=loras)])
+    assert graphs_compiled() == compiled

@@ -1,0 +1,190 @@
+"""A wrong file is one clear sentence: which file, what was expected, what to do."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from inference import Engine, GenerationRequest
+from inference.request import CheckpointError
+from inference.weights.checkpoint import TRANSFORMER_MARK, ModelFiles, WeightsFile
+from inference.weights.modelspec import native_settings
+from tests.golden import MODELS, relative_error
+
+TRANSFORMER = Path("diffusion_models/anima-tiny.safetensors")
+TEXT_ENCODER = Path("text_encoders/qwen_3_tiny.safetensors")
+VAE = Path("vae/qwen_image_vae_tiny.safetensors")
+REQUEST = GenerationRequest("1girl", width=64, height=64, steps=2, seed=1)
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    return shutil.copytree(MODELS, tmp_path / "models")
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def drop(key: str) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        tensors = load_file(path)
+        del tensors[next(name for name in tensors if name.endswith(key))]
+        save_file(tensors, path)
+
+    return change
+
+
+def replaced(key: str, tensor: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        tensors = load_file(path)
+        name = next(name for name in tensors if name.endswith(key))
+        tensors[name] = tensor(tensors[name]).contiguous()
+        save_file(tensors, path)
+
+    return change
+
+
+def added(key: str) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        save_file({**load_file(path), key: torch.ones(1)}, path)
+
+    return change
+
+
+NORM = "blocks.1.self_attn.q_norm.weight"
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "sentences"),
+    [
+        (TRANSFORMER, Path.unlink, ["no file of an Anima diffusion model", "Run `anima download`"]),
+        (TEXT_ENCODER, Path.unlink, ["Qwen3 text encoder", "Run `anima download`"]),
+        (VAE, Path.unlink, ["VAE", "Run `anima download`"]),
+        (Path("tokenizers/t5/tokenizer.json"), Path.unlink, ["no tokenizer in", "t5", "anima download"]),
+        (Path("tokenizers/qwen/tokenizer.json"), lambda path: path.write_text("{"), ["qwen", "cannot be read"]),
+        (TRANSFORMER, cut, ["anima-tiny.safetensors", "not downloaded to the end", "download it again"]),
+        (TEXT_ENCODER, cut, ["qwen_3_tiny.safetensors", "download it again"]),
+        (VAE, cut, ["qwen_image_vae_tiny.safetensors", "download it again"]),
+        (TRANSFORMER, lambda path: path.write_bytes(b"\x80\x02pickle"), ["anima-tiny", "cannot be read"]),
+        (TRANSFORMER, drop(NORM), ["anima-tiny", NORM, "missing"]),
+        (TRANSFORMER, replaced(NORM, lambda tensor: tensor[:4]), [NORM, "has shape [4], but [32] is needed"]),
+        (TRANSFORMER, replaced(NORM, lambda tensor: tensor / 0), [NORM, "not numbers", "download it again"]),
+        (TRANSFORMER, added("net.blocks.0.scale_weight"), ["scale_weight", "not supported"]),
+        (TEXT_ENCODER, replaced("embed_tokens.weight", lambda t: t[:, :8]), ["fits the diffusion model's sizes"]),
+        (VAE, drop("decoder.head.2.bias"), ["qwen_image_vae_tiny", "decoder.head.2.bias", "missing"]),
+    ],
+)
+def test_a_wrong_file_is_named_with_what_to_do(
+    models: Path, file: Path, damage: Callable[[Path], object], sentences: list[str]
+) -> None:
+    damage(models / file)
+    with pytest.raises(CheckpointError) as error:
+        Engine.load(models, device="cpu")
+    for sentence in sentences:
+        assert sentence in str(error.value)
+
+
+def test_a_file_of_another_kind_is_told_from_a_missing_one(models: Path) -> None:
+    shutil.copy(models / VAE, models / TRANSFORMER)
+    with pytest.raises(CheckpointError, match=r"anima-tiny.safetensors is of another kind"):
+        Engine.load(models)
+
+
+def test_a_folder_that_is_not_there_is_named() -> None:
+    with pytest.raises(CheckpointError, match="There is no models folder at nowhere"):
+        Engine.load("nowhere")
+
+
+def test_pickles_are_never_opened(models: Path) -> None:
+    (models / "diffusion_models" / "evil.ckpt").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+    with pytest.raises(CheckpointError, match="can run code when opened"):
+        Engine.load(models, diffusion_model="evil.ckpt")
+
+
+def test_one_of_several_models_is_chosen_by_name_and_only_by_name(models: Path) -> None:
+    other = models / "diffusion_models" / "other.safetensors"
+    shutil.copy(models / TRANSFORMER, other)
+    with pytest.raises(CheckpointError, match=r"anima-tiny.safetensors, other.safetensors"):
+        ModelFiles.find(models)
+    assert ModelFiles.find(models, "other").transformer.path == other
+    with pytest.raises(CheckpointError, match=r"There are: anima-tiny.safetensors, other.safetensors"):
+        ModelFiles.find(models, "third")
+
+
+def test_a_folder_of_comfyui_with_other_models_in_it_will_do(models: Path) -> None:
+    save_file({"double_blocks.0.img_attn.qkv.weight": torch.ones(2)}, models / "diffusion_models" / "a.safetensors")
+    save_file({"text_model.final_layer_norm.weight": torch.ones(2)}, models / "text_encoders" / "a.safetensors")
+    save_file({"decoder.conv_in.weight": torch.ones(2)}, models / "vae" / "a.safetensors")
+    (models / "vae" / "broken.safetensors").write_bytes(b"")
+    assert ModelFiles.find(models).transformer.path == models / TRANSFORMER
+
+
+@pytest.mark.parametrize("prefix", ["", "net.", "diffusion_model.", "model.diffusion_model."])
+def test_the_transformers_keys_may_have_any_usual_prefix(engine: Engine, models: Path, prefix: str) -> None:
+    tensors = {key.removeprefix("net."): tensor for key, tensor in load_file(models / TRANSFORMER).items()}
+    save_file({prefix + key: tensor for key, tensor in tensors.items()}, models / TRANSFORMER)
+    picture = Engine.load(models, device="cpu").generate([REQUEST])[0]
+    assert relative_error(picture.latent, engine.generate([REQUEST])[0].latent) < 1e-5
+
+
+def test_tensors_of_the_wanted_dtype_stay_memory_mapped() -> None:
+    engine = Engine.load(MODELS, device="cpu", dtype="float32")
+    weight = engine.transformer.get_parameter("blocks.0.mlp.layer1.weight")
+    assert any("anima-tiny.safetensors" in line for line in mappings_of(weight.data_ptr()))
+
+
+def mappings_of(address: int) -> list[str]:
+    maps = Path("/proc/self/maps")
+    if not maps.exists():
+        pytest.skip("this system does not show a process's memory mappings")
+    found = []
+    for line in maps.read_text().splitlines():
+        start, end = (int(part, 16) for part in line.split()[0].split("-"))
+        if start <= address < end:
+            found.append(line)
+    return found
+
+
+def test_what_a_file_says_of_itself_is_what_the_engine_says() -> None:
+    settings = native_settings(
+        {
+            "modelspec.resolution": "96x96",
+            "modelspec.anima.resolutions": "96x96, 80x112, 112x80",
+            "modelspec.anima.steps": "24",
+            "modelspec.anima.cfg_scale": "3.5",
+            "modelspec.anima.sampler": "euler_a",
+            "modelspec.anima.scheduler": "beta57",
+        }
+    )
+    assert settings.sizes == ((96, 96), (80, 112), (112, 80))
+    assert (settings.steps, settings.cfg_scale) == (24, 3.5)
+    assert (settings.sampler, settings.scheduler) == ("euler_a", "beta57")
+
+
+def test_a_turbo_checkpoint_is_drawn_with_in_few_steps_and_without_guidance() -> None:
+    settings = native_settings({}, "anima-turbo-v1.1")
+    assert (settings.steps, settings.cfg_scale) == (10, 1.0)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {},
+        {"modelspec.resolution": "nonsense", "modelspec.anima.steps": "-1", "modelspec.anima.cfg_scale": "nan"},
+        {"modelspec.resolution": "100x100", "modelspec.anima.sampler": "magic"},
+    ],
+)
+def test_a_file_that_says_nothing_of_itself_is_anima(metadata: dict[str, str]) -> None:
+    settings = native_settings(metadata)
+    assert settings.sizes[0] == (1024, 1024)
+    assert (settings.steps, settings.cfg_scale, settings.sampler, settings.scheduler) == (30, 4.0, "er_sde", "simple")
+
+
+def test_shapes_are_given_without_the_prefix() -> None:
+    file = WeightsFile(MODELS / TRANSFORMER, TRANSFORMER_MARK)
+    assert file.is_marked
+    assert TRANSFORMER_MARK in file.shapes

@@ -1,0 +1,67 @@
+"""Which LoRA files there are can be asked at any time, cheaply and without PyTorch."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from inference.weights.lora_files import lora_names, turbo_names
+
+
+def put(models: Path, name: str) -> None:
+    path = models / "loras" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+def test_names_are_those_of_the_files_in_order_and_with_their_subfolders(tmp_path: Path) -> None:
+    for name in ("style v1.2.safetensors", "people/micah.safetensors", "notes.txt", "old.ckpt"):
+        put(tmp_path, name)
+    assert lora_names(tmp_path) == ["people/micah", "style v1.2"]
+
+
+def test_a_file_that_is_dropped_in_later_is_seen_and_one_that_is_taken_out_is_not(tmp_path: Path) -> None:
+    put(tmp_path, "first.safetensors")
+    assert lora_names(tmp_path) == ["first"]
+    put(tmp_path, "second.safetensors")
+    (tmp_path / "loras" / "first.safetensors").unlink()
+    assert lora_names(str(tmp_path)) == ["second"]
+
+
+def test_a_link_to_a_file_elsewhere_is_listed_under_its_own_name(tmp_path: Path) -> None:
+    outside = tmp_path / "elsewhere" / "original.safetensors"
+    outside.parent.mkdir()
+    outside.touch()
+    put(tmp_path / "models", "first.safetensors")
+    (tmp_path / "models" / "loras" / "linked.safetensors").symlink_to(outside)
+    assert lora_names(tmp_path / "models") == ["first", "linked"]
+
+
+def test_no_name_is_a_path_out_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "x.safetensors").touch()
+    put(tmp_path, "people/micah.safetensors")
+    (tmp_path / "loras" / "linked.safetensors").symlink_to(Path("..") / "x.safetensors")
+    names = lora_names(tmp_path)
+    assert names == ["linked", "people/micah"]
+    assert not {"../x", "people/../../x", str(tmp_path / "x")} & set(names)
+
+
+def test_without_a_folder_there_are_none(tmp_path: Path) -> None:
+    assert lora_names(tmp_path / "nowhere") == []
+
+
+def test_they_are_listed_without_pytorch() -> None:
+    code = "import sys, inference.weights.lora_files; sys.exit(bool({'torch', 'safetensors'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_newest_turbo_comes_first() -> None:
+    names = ["anima-turbo-v1.0", "anima-turbo-v1.1", "Anima-TURBO-v0.9", "style"]
+    assert turbo_names(names) == ["anima-turbo-v1.1", "anima-turbo-v1.0", "Anima-TURBO-v0.9"]
+
+
+def test_one_called_just_turbo_comes_before_all_others() -> None:
+    assert turbo_names(["zebra-turbo", "speed/Turbo", "anima-turbo"]) == ["speed/Turbo", "zebra-turbo", "anima-turbo"]
+
+
+def test_a_folder_called_turbo_makes_nothing_turbo() -> None:
+    assert turbo_names(["turbo/style"]) == []

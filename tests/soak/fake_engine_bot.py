@@ -1,0 +1,68 @@
+"""`anima run` as it is, but for its engine, which only pretends to draw, in its own process as ever.
+
+A picture whose prompt says "takes 3 s" takes three seconds, any other a few hundredths of one. The engine takes as many
+seconds to load as LOADING_SECONDS says.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Sequence
+
+from inference import Cancelled, GenerationRequest, NativeSettings, Picture, Progress, Stage
+from inference.request import IsCancelled, OnProgress, OnStage
+from tests.fake_picture import drawn
+
+STEPS = 4
+PICTURE_SECONDS = 0.04
+STEP_SECONDS = 0.05
+"""The most that a step takes: those who cancel wait no longer."""
+
+
+class PretendingEngine:
+    name = "pretending"
+    native = NativeSettings(sizes=((64, 64),), steps=STEPS, cfg_scale=4.0, sampler="er_sde", scheduler="simple")
+
+    def lora_names(self) -> list[str]:
+        return []
+
+    def turbo_lora(self) -> None:
+        return None
+
+    def generate(
+        self,
+        requests: Sequence[GenerationRequest],
+        on_progress: OnProgress | None = None,
+        cancelled: IsCancelled | None = None,
+        on_stage: OnStage | None = None,
+    ) -> list[Picture]:
+        assert on_progress is not None and cancelled is not None and on_stage is not None
+        seconds = sum(map(seconds_for, requests))
+        steps = max(STEPS, int(seconds / STEP_SECONDS))
+        on_stage(Stage.SAMPLING)
+        for step in range(1, steps + 1):
+            time.sleep(seconds / steps)
+            on_progress(Progress(step, steps, tuple(range(len(requests))), lambda: []))
+            if cancelled():
+                raise Cancelled
+        return [drawn(request, self.name) for request in requests]
+
+
+def seconds_for(request: GenerationRequest) -> float:
+    said = re.search(r"takes (\d+) s", request.prompt)
+    return float(said[1]) if said is not None else PICTURE_SECONDS
+
+
+def load(*_: object) -> PretendingEngine:
+    time.sleep(float(os.environ.get("LOADING_SECONDS", "0")))
+    return PretendingEngine()
+
+
+if __name__ == "__main__":
+    import bot.client  # not at the top: the engine's process imports this file too
+    from bot.__main__ import main
+
+    bot.client.load_engine = load
+    main(["run"])

@@ -1,0 +1,68 @@
+"""Jobs and pictures as the tests ask for them."""
+
+from itertools import count
+from typing import Any
+
+from storage.database import Database
+from storage.images import NewPicture
+from storage.jobs import Accepted, Allowance, Job, NewJob
+
+ALICE, BOB, ADMIN = 1001, 1002, 1003
+GUILD, CHANNEL, MESSAGE = 2001, 3001, 4001
+UNLIMITED = Allowance()
+
+_interactions = count(9_000_000)
+
+
+def an_imagine(**changes: Any) -> NewJob:
+    asked: dict[str, Any] = {
+        "interaction_id": next(_interactions),
+        "user_id": ALICE,
+        "guild_id": GUILD,
+        "channel_id": CHANNEL,
+        "kind": "imagine",
+        "cost": 1.0,
+        "prompt": "red hair, blue background",
+    }
+    return NewJob(**asked | changes)
+
+
+def a_picture(index: int = 0, **changes: Any) -> NewPicture:
+    drawn: dict[str, Any] = {
+        "prompt": "red hair, blue background",
+        "seed": 7,
+        "width": 1024,
+        "height": 1024,
+        "file_name": f"{index}.png",
+        "content": b"the file",
+        "metadata": "red hair, blue background\nSteps: 30",
+    }
+    return NewPicture(index=index, **drawn | changes)
+
+
+async def accepted(database: Database, **changes: Any) -> Job:
+    verdict = await database.jobs.accept(an_imagine(**changes), UNLIMITED)
+    assert isinstance(verdict, Accepted)
+    return verdict.job
+
+
+async def running(database: Database, **changes: Any) -> Job:
+    job = await accepted(database, **changes)
+    assert await database.jobs.start([job.id]) == (job.id,)
+    return job
+
+
+async def rendered(database: Database, pictures: int = 1, **changes: Any) -> Job:
+    job = await running(database, **changes)
+    drawn = [a_picture(index, prompt=job.prompt) for index in range(pictures)]
+    assert await database.jobs.rendered(job.id, drawn)
+    return job
+
+
+async def delivered(database: Database, pictures: int = 1, message_id: int = MESSAGE, **changes: Any) -> Job:
+    job = await rendered(database, pictures, **changes)
+    attachments = {index: message_id * 10 + index for index in range(pictures)}
+    assert await database.jobs.delivered(
+        job.id, channel_id=job.channel_id, message_id=message_id, attachments=attachments
+    )
+    return job
