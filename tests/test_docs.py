@@ -108,7 +108,7 @@ def test_settings_that_are_named_are_there() -> None:
 
 def test_metrics_that_are_named_are_there() -> None:
     measured = {metric.name for metric in Measurements().registry.collect()}
-    measured |= set(re.findall(r'"(anima_\w+)"', (ROOT / "bot" / "health.py").read_text()))
+    measured |= set(re.findall(r'"(anima_\w+)"', (ROOT / "bot" / "ops" / "health.py").read_text()))
     named = set(re.findall(r"\b(anima_[a-z_]+)", text_of([ROOT / "docs" / "operating.md"])))
     assert {name.removesuffix("_total") for name in named} == {name for name in measured if name.startswith("anima_")}
 

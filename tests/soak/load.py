@@ -272,7 +272,7 @@ class _Pictures:
         """Returns when so many jobs have their picture, or when nothing new comes any more."""
         known, since = len(self.messages_of), time.monotonic()
         while len(self.messages_of) < count and time.monotonic() - since < PATIENCE:
-            if bot.jobs.progress() == psutil.STATUS_ZOMBIE:
+            if bot.status() == psutil.STATUS_ZOMBIE:
                 raise SystemExit("The bot has ended by itself.")
             await asyncio.sleep(0.05)
             if len(self.messages_of) > known:

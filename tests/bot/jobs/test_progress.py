@@ -12,7 +12,7 @@ from PIL import Image
 
 from bot.generation.spec import Drawing, Recipe
 from bot.jobs import progress
-from bot.jobs.progress import JobProgress, StatusMessages
+from bot.jobs.progress import JobProgress, StatusMessages, _side_by_side
 from bot.messages.job import Standing
 from storage.jobs import Job
 from storage.schema import JobState
@@ -147,7 +147,7 @@ async def test_previews_stand_side_by_side_and_only_where_they_may() -> None:
         await messages.end(1)
         assert shown.files == [int(previews)]
         assert "▰▰▰▰▰▰▱▱▱▱▱▱ step 2 of 4" in shown.texts[0][1]
-    assert len(progress._side_by_side(progress.previews)) > 100
+    assert len(_side_by_side(progress.previews)) > 100
 
 
 async def _text_of(stage: Stage, message_id: int) -> str | None:

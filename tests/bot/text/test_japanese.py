@@ -173,7 +173,7 @@ def test_japanese_is_japanese() -> None:
 
 def test_a_catalogue_names_nothing_twice() -> None:
     """A dictionary would keep the last one and not tell."""
-    tree = ast.parse((BOT / "japanese.py").read_text("utf-8"))
+    tree = ast.parse((BOT / "text" / "japanese.py").read_text("utf-8"))
     for table in (node for node in ast.walk(tree) if isinstance(node, ast.Dict)):
         keys = [ast.literal_eval(key) for key in table.keys if key is not None]
         assert [key for key, times in Counter(keys).items() if times > 1] == []

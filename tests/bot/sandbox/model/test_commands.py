@@ -14,8 +14,7 @@ from bot.sandbox import StandIn
 from bot.sandbox.model.commands import characters, check_command
 from bot.sandbox.model.errors import ApiError, FormErrors
 from bot.sandbox.model.schema import check_shapes
-
-from .conftest import Stage, request_as_bot
+from tests.bot.sandbox.conftest import Stage, request_as_bot
 
 
 def command(*options: dict[str, Any], **more: Any) -> dict[str, Any]:

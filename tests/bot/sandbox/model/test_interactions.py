@@ -11,8 +11,7 @@ import discord
 import pytest
 
 from bot.sandbox import ClientRefused, Clock, InteractionFailed, Permissions, UnexpectedAnswer, Upload
-
-from .conftest import Stage
+from tests.bot.sandbox.conftest import Stage
 
 MINUTE = 60.0
 

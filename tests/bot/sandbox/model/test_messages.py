@@ -16,8 +16,7 @@ from bot.sandbox import Clock, Permissions, StandIn
 from bot.sandbox.model.errors import ApiError, FormErrors
 from bot.sandbox.model.messages import NONCE_LIFE, Body
 from bot.sandbox.model.schema import check_shapes
-
-from .conftest import DOCUMENT, Stage, noise, png, request_as_bot
+from tests.bot.sandbox.conftest import DOCUMENT, Stage, noise, png, request_as_bot
 
 DAY = 24 * 3600.0
 

@@ -12,8 +12,7 @@ import discord
 import pytest
 
 from bot.sandbox import Permissions, Upload, User
-
-from .conftest import Stage
+from tests.bot.sandbox.conftest import Stage
 
 
 class Browser:

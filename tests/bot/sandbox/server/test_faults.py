@@ -8,7 +8,7 @@ import aiohttp
 import discord
 import pytest
 
-from .conftest import Stage
+from tests.bot.sandbox.conftest import Stage
 
 MESSAGES = r"/channels/\{channel_id\}/messages$"
 

@@ -12,8 +12,7 @@ import discord
 import pytest
 
 from bot.sandbox import InteractionFailed, StandIn
-
-from .conftest import Stage
+from tests.bot.sandbox.conftest import Stage
 
 
 async def _seen(stage: Stage, kind: str, since: int = 0) -> None:

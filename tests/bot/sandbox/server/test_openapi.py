@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from bot.sandbox import StandIn
-
-from .conftest import DOCUMENT, request_as_bot
+from tests.bot.sandbox.conftest import DOCUMENT, request_as_bot
 
 pytestmark = pytest.mark.skipif(
     not DOCUMENT.exists(), reason="Discord's OpenAPI document is not at ../shared/discord/openapi.json"
