@@ -105,7 +105,7 @@ def _serve_page(options: argparse.Namespace) -> None:
 
 def _until_it_ends(serve: Callable[[Settings], Coroutine[Any, Any, None]], log_level: int = logging.WARNING) -> None:
     """Run what needs the settings; what an operator can mend ends in a sentence, anything else in a traceback."""
-    from bot.cli.startup_errors import sentence_for
+    from bot.cli.startup_errors import explain
     from bot.ops import logs
     from bot.ops.settings import Settings
 
@@ -114,7 +114,7 @@ def _until_it_ends(serve: Callable[[Settings], Coroutine[Any, Any, None]], log_l
         logs.set_up(settings.log_format, log_level)
         asyncio.run(serve(settings))
     except Exception as error:
-        if (sentence := sentence_for(error)) is None:
+        if (sentence := explain(error)) is None:
             raise
         fail(sentence)
 

@@ -17,22 +17,22 @@ import discord
 from bot.commands import COMPONENTS, FORMS, register
 from bot.commands.admin import admin_forms
 from bot.components import cancel, hint
-from bot.components.base import Commands, ruling_guild
+from bot.components.base import AnimaCommandTree, settings_guild_id
 from bot.components.edit_modal import EditForm
 from bot.components.images import COMPONENTS as PICTURE_COMPONENTS
-from bot.generation.compose import Model
+from bot.generation.compose import ModelInfo
 from bot.jobs.delivery import Delivery
 from bot.jobs.queue import HALF_LIFE, FairQueue
-from bot.jobs.submission import Intake
+from bot.jobs.submission import Submitter
 from bot.jobs.worker import Worker
 from bot.ops import logs
 from bot.ops.endpoints import point_discord_at
-from bot.ops.errors import CannotStart
+from bot.ops.errors import StartupError
 from bot.ops.health import serving
 from bot.ops.metrics import Measurements
 from bot.ops.retention import Housekeeping
 from bot.ops.settings import Settings
-from bot.ops.shutdown import Answers, Ending
+from bot.ops.shutdown import InteractionTracker, Shutdown
 from bot.prompting import OWN_TAGS, TagIndex
 from bot.rules.policy import Person
 from bot.rules.server_settings import limit_outside_servers, settings_of
@@ -45,11 +45,11 @@ from storage.jobs import Allowance, Job
 
 logger = logging.getLogger(__name__)
 
-LONGEST_CONNECTING = 60.0
+MAX_CONNECT_SECONDS = 60.0
 """Seconds."""
-LAST_WORDS = 3.0
+NOTIFY_TIMEOUT = 3.0
 """Seconds for telling those whose pictures were not done when the grace was over."""
-LAST_MOMENT = 1.0
+STOP_TIMEOUT = 1.0
 """Seconds of patience with what did not end within the grace either."""
 RECENT_USE = timedelta(seconds=HALF_LIFE / log(2))
 """Who draws steadily has used as much in this time as a queue that forgets by HALF_LIFE would still remember."""
@@ -61,8 +61,8 @@ class AnimaClient(discord.Client):
         intents.guilds = True
         super().__init__(intents=intents, allowed_mentions=discord.AllowedMentions.none())
         self.database = database
-        self.tree = Commands(self)
-        self.answers = Answers()
+        self.tree = AnimaCommandTree(self)
+        self.answers = InteractionTracker()
         self.tags = tags
         self.measurements = Measurements()
         database.jobs.watch(self.measurements.ended)
@@ -78,7 +78,7 @@ class AnimaClient(discord.Client):
             previews=settings.picture_classifier is None,
             drawn=self.measurements.drawn,
         )
-        self.intake = Intake(database, self.queue, self.worker.status, tags, self.measurements.refused)
+        self.intake = Submitter(database, self.queue, self.worker.status, tags, self.measurements.refused)
         self.housekeeping = Housekeeping(database.privacy, settings)
         self._models = settings.models
         self._credits_outside_servers = settings.credits_outside_servers
@@ -88,15 +88,15 @@ class AnimaClient(discord.Client):
         self._forgetting: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
 
-    async def model(self) -> Model:
+    async def model(self) -> ModelInfo:
         """The loaded model, with the LoRA files as they are now; waits while it is loading."""
         description = await self.worker.description()
         loras = await asyncio.to_thread(lora_names, self._models)
-        return Model(description.native, tuple(loras), description.turbo)
+        return ModelInfo(description.native, tuple(loras), description.turbo)
 
     async def allowance(self, interaction: discord.Interaction[Any]) -> Allowance:
         """What the person who asks may have there."""
-        settings = await settings_of(self.database.servers, ruling_guild(interaction))
+        settings = await settings_of(self.database.servers, settings_guild_id(interaction))
         person = Person.of(interaction, block=None)
         return Allowance(credits=settings.quota.of(person.role_ids), waiting=settings.limits.waiting)
 
@@ -121,24 +121,24 @@ class AnimaClient(discord.Client):
     async def _close_once_connected(self) -> None:
         """discord.py cannot be closed while it is connecting: it would go on trying."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(LONGEST_CONNECTING):
+            async with asyncio.timeout(MAX_CONNECT_SECONDS):
                 await self.wait_until_ready()
         await self.close()
 
-    async def leave(self, ending: Ending) -> None:
+    async def leave(self, ending: Shutdown) -> None:
         """Begin nothing more, finish what is under way within the grace, put the rest back in line and say so."""
         self.answers.close()
         self.queue.close()
-        self.worker.expect_no_engine()
+        self.worker.fail_waiting_for_engine()
         await ending.within_grace(self._finish())
         if self._working is not None:
             self._working.cancel()
             await asyncio.wait([self._working])
         if not ending.hurried:
             with suppress(TimeoutError):
-                async with asyncio.timeout(LAST_WORDS):
+                async with asyncio.timeout(NOTIFY_TIMEOUT):
                     await self.worker.status.interrupt_all()
-        await self.worker.close(LAST_MOMENT)
+        await self.worker.close(STOP_TIMEOUT)
 
     async def _finish(self) -> None:
         await self.answers.finish()
@@ -164,20 +164,20 @@ class AnimaClient(discord.Client):
             )
         assert self.user is not None  # the worker begins logged in
         await limit_outside_servers(self.database.servers, self._credits_outside_servers, by=self.user.id)
-        await self._pick_up_where_we_were()
+        await self._recover_jobs()
         await self.worker.run()
 
-    async def _pick_up_where_we_were(self) -> None:
-        unfinished = await self.database.jobs.back_in_line()
-        self.queue.recall(await self._recent_use(unfinished.waiting))
+    async def _recover_jobs(self) -> None:
+        unfinished = await self.database.jobs.requeue_interrupted()
+        self.queue.restore_usage(await self._recent_use(unfinished.waiting))
         for job in unfinished.undelivered:
             self.worker.deliver_later(job)
-        for job in unfinished.untold:
-            self.worker.apologise_later(job)
+        for job in unfinished.unnotified:
+            self.worker.report_error_later(job)
         if unfinished.waiting:
             logger.info("%d jobs go on after a restart", len(unfinished.waiting))
             for job in unfinished.waiting:
-                await self.worker.line_up(job)
+                await self.worker.requeue(job)
 
     async def _recent_use(self, still_waiting: Sequence[Job]) -> dict[int, float]:
         """Credits drawn lately by each person: a restart makes nobody's share larger. What only waits is reserved."""
@@ -218,7 +218,7 @@ async def open_client(settings: Settings) -> AsyncIterator[AnimaClient]:
         await database.close()
 
 
-def keep_what_is_loaded() -> None:
+def freeze_gc() -> None:
     """What is there by now stays to the end: to look it through for garbage would hold the event loop up for 80 ms."""
     gc.collect()
     gc.freeze()
@@ -227,19 +227,19 @@ def keep_what_is_loaded() -> None:
 async def run(settings: Settings) -> None:
     """Run the bot until it is told to stop. Raises what `wrong_starts` has sentences for."""
     if settings.discord_token is None:
-        raise CannotStart(
+        raise StartupError(
             "DISCORD_TOKEN is not set. Put your bot's token into .env, or try `anima sandbox` without one."
         )
     if not settings.anima_models.is_dir():
-        raise CannotStart(
+        raise StartupError(
             f"There is no models folder at {settings.anima_models.absolute()}. Fetch the model with `anima download`, "
             "or name the folder where it is in ANIMA_MODELS."
         )
     async with open_client(settings) as client, AsyncExitStack() as stack:
-        keep_what_is_loaded()
+        freeze_gc()
         if settings.health_port is not None:
             await stack.enter_async_context(serving(client, settings.health_host, settings.health_port))
-        with Ending.by_signal(settings.shutdown_grace_seconds) as ending:
+        with Shutdown.by_signal(settings.shutdown_grace_seconds) as ending:
             running = asyncio.create_task(client.start(settings.discord_token.get_secret_value()))
             asked = asyncio.create_task(ending.asked.wait())
             await asyncio.wait({running, asked}, return_when=asyncio.FIRST_COMPLETED)

@@ -32,7 +32,7 @@ from inference.request import (
 )
 
 if TYPE_CHECKING:
-    from inference.process import LocalEngine
+    from inference.process import LoadedEngine
 
 FILES = ("*.json", "model*.safetensors")
 """What is fetched of a repository: no pickles, which can run code when opened, and no other program's weights."""
@@ -94,10 +94,10 @@ class PictureClassifier:
         return dict(zip(self._names, probabilities.tolist(), strict=True))
 
 
-class JudgingEngine:
+class ClassifyingEngine:
     """An engine whose pictures come with what a classifier says of them."""
 
-    def __init__(self, engine: LocalEngine, classifier: PictureClassifier) -> None:
+    def __init__(self, engine: LoadedEngine, classifier: PictureClassifier) -> None:
         self._engine = engine
         self._classifier = classifier
 

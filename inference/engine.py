@@ -119,7 +119,7 @@ class Engine:
         pictures: dict[int, Picture] = {}
         for positions in _batches(requests):
             wanted = [requests[i] for i in positions]
-            batch = _Batch(self, wanted, positions, on_progress, cancelled, on_stage or _nobody_asked)
+            batch = _RequestBatch(self, wanted, positions, on_progress, cancelled, on_stage or _nobody_asked)
             pictures.update(zip(positions, batch.draw_in_what_fits(), strict=True))
         return [pictures[i] for i in range(len(requests))]
 
@@ -206,7 +206,7 @@ class Engine:
 
 
 @dataclass(frozen=True)
-class _Batch:
+class _RequestBatch:
     """Requests that are drawn together, from their texts to their pictures."""
 
     engine: Engine

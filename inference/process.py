@@ -32,7 +32,7 @@ from inference.request import (
     Stage,
     TurboLora,
 )
-from inference.watchdog import PATIENCE, Patience, Silence
+from inference.watchdog import TIMEOUT, SilenceTimer, Timeouts
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -57,7 +57,7 @@ class EngineFailed(RuntimeError):
     """The engine said an error that is not the request's fault; the message is the engine's."""
 
 
-class LocalEngine(Protocol):
+class LoadedEngine(Protocol):
     """What runs inside the process: an Engine, or in tests something that pretends to be one."""
 
     @property
@@ -91,7 +91,7 @@ class EngineDescription:
 class EngineProcess:
     """Starts an engine elsewhere and draws with it. Its methods block; call them from a thread, one at a time."""
 
-    def __init__(self, load: Callable[[], LocalEngine], patience: Patience = PATIENCE) -> None:
+    def __init__(self, load: Callable[[], LoadedEngine], patience: Timeouts = TIMEOUT) -> None:
         """`load` makes the engine, in the new process; it has to be picklable: `functools.partial(load_engine, …)`.
 
         An engine that is silent for longer than `patience` allows hangs, and is ended.
@@ -123,7 +123,7 @@ class EngineProcess:
             self.starts += 1
             atexit.register(self.stop)  # multiprocessing would only send SIGTERM, and wait for ever
             theirs.close()
-        silence = Silence(self._patience, Stage.LOADING)
+        silence = SilenceTimer(self._patience, Stage.LOADING)
         while (answer := self._hear(silence)) is None:
             pass
         if not isinstance(answer, EngineDescription):
@@ -142,7 +142,7 @@ class EngineProcess:
         Previews come about once a second; the progress between them has none.
         """
         sending = self._begin_to_send(list(requests))
-        silence = Silence(self._patience, Stage.CONDITIONING)
+        silence = SilenceTimer(self._patience, Stage.CONDITIONING)
         asked_to_cancel = False
         while True:
             answer = self._hear(silence)
@@ -153,7 +153,7 @@ class EngineProcess:
                 case Stage():
                     silence.end_with_stage(answer)
                 case _Step():
-                    silence.end_with_step()
+                    silence.step_done()
                     if on_progress is not None:
                         on_progress(answer.progress())
                 case list():
@@ -198,7 +198,7 @@ class EngineProcess:
         except OSError:
             raise self._died() from None
 
-    def _hear(self, silence: Silence) -> object:
+    def _hear(self, silence: SilenceTimer) -> object:
         """What the engine says next; None if it says nothing for now.
 
         Silence is counted in looks, not by the clock: time in which this process was stopped is not the engine's.
@@ -209,12 +209,12 @@ class EngineProcess:
                 return connection.recv()
         except LOST:
             raise self._died() from None
-        silence.go_on(POLL)
+        silence.tick(POLL)
         if silence.is_too_long:
             raise self._hung(silence)
         return None
 
-    def _hung(self, silence: Silence) -> EngineDied:
+    def _hung(self, silence: SilenceTimer) -> EngineDied:
         if self._process is not None:
             self._kill(self._process)
         return EngineDied(
@@ -245,7 +245,7 @@ class EngineProcess:
 
 def load_engine(
     models: str, device: str, dtype: str, diffusion_model: str | None, classifier: str | None = None
-) -> LocalEngine:
+) -> LoadedEngine:
     """`Engine.load`, importable without PyTorch, and warm; its pictures come judged where a `classifier` is named."""
     from inference.engine import Engine, choose_device
 
@@ -256,10 +256,10 @@ def load_engine(
 
     if classifier is None:
         return load()
-    from inference.classifier import JudgingEngine, PictureClassifier
+    from inference.classifier import ClassifyingEngine, PictureClassifier
 
     judge = PictureClassifier.load(classifier, choose_device(device))  # before the large files: it may be misnamed
-    return JudgingEngine(load(), judge)
+    return ClassifyingEngine(load(), judge)
 
 
 _CANCEL = "cancel"
@@ -276,7 +276,7 @@ class _Step:
         return Progress(self.step, self.steps, self.pictures, lambda: self.previews)
 
 
-def _serve(load: Callable[[], LocalEngine], connection: Connection) -> None:
+def _serve(load: Callable[[], LoadedEngine], connection: Connection) -> None:
     """The engine's side: load, then draw whatever is asked for, until the other end closes."""
     # Threads that wait by spinning make a picture ten times as slow as soon as another program wants a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -299,7 +299,7 @@ def _serve(load: Callable[[], LocalEngine], connection: Connection) -> None:
         return
 
 
-def _draw(engine: LocalEngine, requests: list[GenerationRequest], connection: Connection) -> object:
+def _draw(engine: LoadedEngine, requests: list[GenerationRequest], connection: Connection) -> object:
     last_preview = time.monotonic()
 
     def report(progress: Progress) -> None:

@@ -19,7 +19,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 
 BRACKET_WEIGHT = 1.1
-_LARGEST_WEIGHT = (2 - 2**-23) * 2.0**127  # of float32, in which tokens are weighted
+_MAX_WEIGHT = (2 - 2**-23) * 2.0**127  # of float32, in which tokens are weighted
 
 _MARK = re.compile(r"\\[()]|[():]")
 _ESCAPED_BRACKET = re.compile(r"\\([()])")
@@ -70,7 +70,7 @@ def _is_bracket(prompt: str, position: int) -> bool:
 
 
 def _is_usable(weight: float) -> bool:
-    return abs(weight) <= _LARGEST_WEIGHT  # False for nan
+    return abs(weight) <= _MAX_WEIGHT  # False for nan
 
 
 def _within_bracket(weight: float) -> float:

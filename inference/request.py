@@ -24,12 +24,12 @@ SCHEDULERS = (
     *("kl_optimal", "linear_quadratic"),
 )
 SIDE_MULTIPLE = 16
-LARGEST_SIDE = 4096
-MOST_STEPS = 1000
-LARGEST_CFG_SCALE = 100.0
-LARGEST_SEED = 2**64 - 1
-LONGEST_PROMPT = 10_000
-LARGEST_LORA_STRENGTH = 100.0
+MAX_SIDE = 4096
+MAX_STEPS = 1000
+MAX_CFG_SCALE = 100.0
+MAX_SEED = 2**64 - 1
+MAX_PROMPT_LENGTH = 10_000
+MAX_LORA_STRENGTH = 100.0
 
 
 class InvalidRequest(ValueError):
@@ -84,27 +84,27 @@ class GenerationRequest:
         _check_text("prompt", self.prompt)
         _check_text("negative_prompt", self.negative_prompt)
         for name, side in (("width", self.width), ("height", self.height)):
-            _check_integer(name, side, SIDE_MULTIPLE, LARGEST_SIDE)
+            _check_integer(name, side, SIDE_MULTIPLE, MAX_SIDE)
             if side % SIDE_MULTIPLE:
                 below = side // SIDE_MULTIPLE * SIDE_MULTIPLE
                 raise InvalidRequest(
                     f"{name} is {side}, but must be a multiple of {SIDE_MULTIPLE}, such as {below} or "
                     f"{below + SIDE_MULTIPLE}."
                 )
-        _check_integer("steps", self.steps, 1, MOST_STEPS)
-        _check_number("cfg_scale", self.cfg_scale, 0.0, LARGEST_CFG_SCALE)
+        _check_integer("steps", self.steps, 1, MAX_STEPS)
+        _check_number("cfg_scale", self.cfg_scale, 0.0, MAX_CFG_SCALE)
         _check_choice("sampler", self.sampler, SAMPLERS)
         _check_choice("scheduler", self.scheduler, SCHEDULERS)
-        _check_integer("seed", self.seed, 0, LARGEST_SEED)
+        _check_integer("seed", self.seed, 0, MAX_SEED)
         for name, strength in self.loras:
-            _check_number(f"loras: the strength of {name!r}", strength, -LARGEST_LORA_STRENGTH, LARGEST_LORA_STRENGTH)
+            _check_number(f"loras: the strength of {name!r}", strength, -MAX_LORA_STRENGTH, MAX_LORA_STRENGTH)
         _check_number("denoise", self.denoise, 0.0, 1.0)
         if self.denoise == 0:
             raise InvalidRequest("denoise is 0, but must be above 0, up to 1: at 0 there is nothing to draw.")
         if self.denoise < 1 and self.image is None:
             raise InvalidRequest(f"denoise is {self.denoise}, but without an image it must be 1.")
         if self.variation_seed is not None:
-            _check_integer("variation_seed", self.variation_seed, 0, LARGEST_SEED)
+            _check_integer("variation_seed", self.variation_seed, 0, MAX_SEED)
         _check_number("variation_strength", self.variation_strength, 0.0, 1.0)
         if self.variation_strength and self.variation_seed is None:
             raise InvalidRequest("variation_strength is set, but there is no variation_seed: give one, 0 to 2**64 - 1.")
@@ -261,8 +261,8 @@ class TurboLora:
 def _check_text(name: str, value: object) -> None:
     if not isinstance(value, str):
         raise InvalidRequest(f"{name} must be text, not {type(value).__name__}.")
-    if len(value) > LONGEST_PROMPT:
-        raise InvalidRequest(f"{name} has {len(value):,} characters, but may have at most {LONGEST_PROMPT:,}.")
+    if len(value) > MAX_PROMPT_LENGTH:
+        raise InvalidRequest(f"{name} has {len(value):,} characters, but may have at most {MAX_PROMPT_LENGTH:,}.")
     if weight := _NO_WEIGHT.search(value):
         raise InvalidRequest(
             f"{name} has the weight {weight[1]!r}, but a weight must be a number, such as 1.2 or -0.5."

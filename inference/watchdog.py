@@ -13,7 +13,7 @@ from inference.request import Stage
 
 
 @dataclass(frozen=True)
-class Patience:
+class Timeouts:
     """Seconds of silence that a stage may have."""
 
     loading: float = 30 * 60.0
@@ -32,19 +32,19 @@ class Patience:
     """Steps and pictures may take so many times the median of the batch's steps, where that is longer."""
 
 
-PATIENCE = Patience()
+TIMEOUT = Timeouts()
 
 
-class Silence:
+class SilenceTimer:
     """An engine's present silence, and what it may last in the stage that the engine is in."""
 
-    def __init__(self, patience: Patience, stage: Stage) -> None:
+    def __init__(self, patience: Timeouts, stage: Stage) -> None:
         self._patience = patience
         self._steps: list[float] = []
         self.stage = stage
         self.seconds = 0.0
 
-    def go_on(self, seconds: float) -> None:
+    def tick(self, seconds: float) -> None:
         """Another so many seconds went by without a word."""
         self.seconds += seconds
 
@@ -55,7 +55,7 @@ class Silence:
         self.stage = stage
         self.seconds = 0.0
 
-    def end_with_step(self) -> None:
+    def step_done(self) -> None:
         """The engine said that a step is done."""
         self.stage = Stage.SAMPLING
         self._steps.append(self.seconds)

@@ -78,7 +78,7 @@ def questions(database: Database) -> dict[str, Callable[[], Awaitable[Any]]]:
         "statistics of a week": lambda: database.jobs.statistics(utc_now() - 7 * day, GUILD),
         "accept a job": lambda: accept(database),
         "accept, start, render, deliver 1.5 MB": lambda: walk(database),
-        "back in line": database.jobs.back_in_line,
+        "back in line": database.jobs.requeue_interrupted,
     }
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from storage.backend.clock import Clock, utc_now
 from storage.backend.errors import DatabaseRefused
-from storage.backend.lock import Claim, PostgresqlClaim, SqliteClaim
+from storage.backend.lock import InstanceLock, PostgresqlClaim, SqliteClaim
 from storage.backend.sqlite import examine, sqlite_engine
 from storage.backend.transactions import StorageUnavailable, Transactions
 from storage.images import Pictures
@@ -25,7 +25,7 @@ from storage.source_images import Sources
 class Database:
     """`await Database.open(url)` to begin, `await database.close()` to end."""
 
-    def __init__(self, engine: AsyncEngine, claim: Claim, clock: Clock) -> None:
+    def __init__(self, engine: AsyncEngine, claim: InstanceLock, clock: Clock) -> None:
         self._engine = engine
         self._claim = claim
         self.transactions = Transactions(engine)
@@ -88,8 +88,8 @@ class Database:
 
     async def close(self) -> None:
         """Waits for transactions that are under way, also those that nobody waits for any longer."""
-        await self.transactions.settle_down()
-        await self._claim.give_back()
+        await self.transactions.drain()
+        await self._claim.release()
         await self._engine.dispose()
 
 

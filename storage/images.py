@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, Row, Select, func, insert, literal_column,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.backend.clock import Clock
-from storage.backend.transactions import Transactions, all_to_the_end
+from storage.backend.transactions import Transactions, all_uncancellable
 from storage.schema import JobState, jobs, picture_words, pictures, renders
 
-MOST_WORDS = 16
+MAX_WORDS = 16
 """More words than these in one search are left out."""
 
 
@@ -58,7 +58,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Page:
+class ImagePage:
     """Newest first. `older` and `newer` are what to pass as `before` and `after` for the next pages, None at an end."""
 
     pictures: tuple[Picture, ...]
@@ -74,7 +74,7 @@ class Render:
     content: bytes = field(repr=False)
 
 
-@all_to_the_end
+@all_uncancellable
 class Pictures:
     def __init__(self, transactions: Transactions, clock: Clock) -> None:
         self._transactions = transactions
@@ -107,12 +107,12 @@ class Pictures:
 
     async def history(
         self, user_id: int, *, words: str = "", before: int | None = None, after: int | None = None, limit: int = 10
-    ) -> Page:
+    ) -> ImagePage:
         """A page of a person's delivered pictures; with `words`, those whose prompt has all of them as whole words.
 
         `before` and `after` are ids of pictures: a page starts at the next older, or ends at the next newer one.
         """
-        asked = re.findall(r"[^\W_]+", words)[:MOST_WORDS]
+        asked = re.findall(r"[^\W_]+", words)[:MAX_WORDS]
         page = _seen_pictures().where(pictures.c.user_id == user_id)
         place: ColumnElement[int] = pictures.c.id
         if asked and self._transactions.on_sqlite:
@@ -122,12 +122,14 @@ class Pictures:
         if after is not None:
             found = await self._all(page.where(place > after).order_by(place).limit(limit + 1))
             shown = found[:limit][::-1]
-            return Page(shown, older=shown[-1].id if shown else None, newer=shown[0].id if len(found) > limit else None)
+            return ImagePage(
+                shown, older=shown[-1].id if shown else None, newer=shown[0].id if len(found) > limit else None
+            )
         if before is not None:
             page = page.where(place < before)
         found = await self._all(page.order_by(place.desc()).limit(limit + 1))
         shown = found[:limit]
-        return Page(
+        return ImagePage(
             shown,
             older=shown[-1].id if len(found) > limit else None,
             newer=shown[0].id if shown and before is not None else None,

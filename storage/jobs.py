@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage import quotas
 from storage.backend.clock import Clock
-from storage.backend.transactions import Transactions, all_to_the_end
+from storage.backend.transactions import Transactions, all_uncancellable
 from storage.images import NewPicture, add_pictures
 from storage.quotas import Account, Usage, read_usage
 from storage.schema import JobState, charges, jobs, pictures, renders
@@ -122,7 +122,7 @@ class Unfinished:
 
     waiting: tuple[Job, ...]
     undelivered: tuple[Job, ...]
-    untold: tuple[Job, ...]
+    unnotified: tuple[Job, ...]
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class Statistics:
     median_drawing: timedelta | None
 
 
-@all_to_the_end
+@all_uncancellable
 class Jobs:
     def __init__(self, transactions: Transactions, clock: Clock) -> None:
         self._transactions = transactions
@@ -199,7 +199,7 @@ class Jobs:
         async with self._transactions.writing(alone_with="queue") as connection:
             return await _change(connection, jobs.c.id.in_(job_ids), JobState.QUEUED)
 
-    async def interrupted(self, job_ids: Collection[int]) -> tuple[int, ...]:
+    async def requeue(self, job_ids: Collection[int]) -> tuple[int, ...]:
         """As `put_back`, for jobs that are not to blame: that they were started is not counted."""
         async with self._transactions.writing(alone_with="queue") as connection:
             return await _change(connection, jobs.c.id.in_(job_ids), JobState.QUEUED, attempts=jobs.c.attempts - 1)
@@ -287,7 +287,7 @@ class Jobs:
             for watcher in self._watchers:
                 watcher(ended)
 
-    async def told(self, job_id: int) -> bool:
+    async def mark_notified(self, job_id: int) -> bool:
         """The person who asked has seen that the job was cancelled, failed or refused. True the first time."""
         async with self._transactions.writing() as connection:
             told = await connection.execute(
@@ -306,14 +306,14 @@ class Jobs:
             )
             return shown.first() is not None
 
-    async def back_in_line(self) -> Unfinished:
+    async def requeue_interrupted(self) -> Unfinished:
         """For the start, before anything else draws: what was running goes back to its place in the queue."""
         async with self._transactions.writing(alone_with="queue") as connection:
             await _change(connection, jobs.c.state == JobState.RUNNING, JobState.QUEUED)
             return Unfinished(
                 waiting=await _all(connection, jobs.c.state == JobState.QUEUED),
                 undelivered=await _all(connection, jobs.c.state == JobState.RENDERED),
-                untold=await _all(connection, _untold()),
+                unnotified=await _all(connection, _untold()),
             )
 
     async def waiting(self) -> tuple[Job, ...]:

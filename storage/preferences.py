@@ -7,7 +7,7 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.backend.clock import Clock
-from storage.backend.transactions import Transactions, all_to_the_end
+from storage.backend.transactions import Transactions, all_uncancellable
 from storage.schema import preferences, presets
 
 PRESETS_EACH = 25
@@ -18,7 +18,7 @@ class TooManyPresets(Exception):
     """The person has as many presets as there may be; one has to go first."""
 
 
-@all_to_the_end
+@all_uncancellable
 class Preferences:
     def __init__(self, transactions: Transactions, clock: Clock) -> None:
         self._transactions = transactions

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Column, delete, func, or_, select, update
 
 from storage.backend.clock import Clock
-from storage.backend.transactions import Transactions, to_the_end
+from storage.backend.transactions import Transactions, uncancellable
 from storage.jobs import LIVE
 from storage.quotas import WINDOW
 from storage.schema import (
@@ -67,7 +67,7 @@ class Privacy:
         self._transactions = transactions
         self._clock = clock
 
-    @to_the_end
+    @uncancellable
     async def export(self, user_id: int) -> dict[str, list[dict[str, Any]]]:
         """All rows about a person by table, as plain JSON; other people's ids in them are left out."""
         exported = {}
@@ -78,7 +78,7 @@ class Privacy:
                 exported[name] = [_plain(row._asdict(), user_id) async for part in parts for row in part]
         return exported
 
-    @to_the_end
+    @uncancellable
     async def erase(self, user_id: int) -> Erased:
         """Deletes what is kept about a person, in one transaction. Jobs that were still live end there, refunded.
 
@@ -132,7 +132,7 @@ class Privacy:
         await self._transactions.empty_log()
         return forgotten
 
-    @to_the_end
+    @uncancellable
     async def _forget_what_lapsed(self) -> None:
         now = self._clock()
         async with self._transactions.writing() as connection:
@@ -155,7 +155,7 @@ class Privacy:
             last = batch[-1]
         return count
 
-    @to_the_end
+    @uncancellable
     async def _finished_before(self, until: datetime, last: int) -> list[int]:
         """The next ids, in order, of jobs that have ended and were accepted before `until`."""
         newest = select(func.max(jobs.c.id)).where(jobs.c.queued_at < until).scalar_subquery()
@@ -168,7 +168,7 @@ class Privacy:
             )
             return list(found)
 
-    @to_the_end
+    @uncancellable
     async def _forget_words(self, job_ids: list[int]) -> int:
         async with self._transactions.writing() as connection:
             forgotten = await connection.scalars(
@@ -187,7 +187,7 @@ class Privacy:
             await forget_sources(connection, job_sources.c.job_id.in_(wordless))
             return len(wordless)
 
-    @to_the_end
+    @uncancellable
     async def _forget_jobs(self, job_ids: list[int]) -> int:
         async with self._transactions.writing() as connection:
             forgotten = (await connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids)))).rowcount

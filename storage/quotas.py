@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, case, func, insert, literal, literal_colum
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.backend.clock import Clock
-from storage.backend.transactions import Transactions, all_to_the_end
+from storage.backend.transactions import Transactions, all_uncancellable
 from storage.backend.types import Credits
 from storage.schema import ChargeState, charges
 
@@ -59,7 +59,7 @@ class Usage:
         return None
 
 
-@all_to_the_end
+@all_uncancellable
 class Quotas:
     def __init__(self, transactions: Transactions, clock: Clock) -> None:
         self._transactions = transactions

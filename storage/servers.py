@@ -13,7 +13,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.backend.clock import Clock
-from storage.backend.transactions import Transactions, all_to_the_end
+from storage.backend.transactions import Transactions, all_uncancellable
 from storage.schema import audit, blocks, servers
 
 EVERYWHERE = 0
@@ -21,7 +21,7 @@ EVERYWHERE = 0
 
 
 @dataclass(frozen=True)
-class ServerSettings:
+class StoredSettings:
     """`version` counts changes, so that who shows old settings can know it. 0: nothing was ever changed."""
 
     version: int
@@ -29,7 +29,7 @@ class ServerSettings:
 
 
 @dataclass(frozen=True)
-class Block:
+class BlockedUser:
     user_id: int
     guild_id: int
     reason: str
@@ -51,19 +51,19 @@ class AuditEntry:
     after: Any
 
 
-@all_to_the_end
+@all_uncancellable
 class Servers:
     def __init__(self, transactions: Transactions, clock: Clock) -> None:
         self._transactions = transactions
         self._clock = clock
 
-    async def settings(self, guild_id: int) -> ServerSettings:
+    async def settings(self, guild_id: int) -> StoredSettings:
         async with self._transactions.reading() as connection:
             return await _settings(connection, guild_id)
 
     async def change(
         self, guild_id: int, changes: Mapping[str, Any], *, by: int, seen: int | None = None
-    ) -> ServerSettings | None:
+    ) -> StoredSettings | None:
         """Sets the keys of `changes`, leaves the others; None takes a key away. Returns the settings as they are now.
 
         Each key that really changes gets a line in the audit log; where none does, the version stays. Nothing is done,
@@ -77,10 +77,10 @@ class Servers:
             changed = [key for key in changes if old.settings.get(key) != new.get(key)]
             if not changed:
                 return old
-            await self._replace(connection, guild_id, ServerSettings(old.version + 1, new))
+            await self._replace(connection, guild_id, StoredSettings(old.version + 1, new))
             for key in changed:
                 await self._log(connection, guild_id, by, key, before=old.settings.get(key), after=new.get(key))
-            return ServerSettings(old.version + 1, new)
+            return StoredSettings(old.version + 1, new)
 
     async def block(self, guild_id: int, user_id: int, *, by: int, reason: str = "") -> bool:
         """False if the person was blocked already; the first reason stays. `guild_id` may be EVERYWHERE."""
@@ -105,19 +105,19 @@ class Servers:
             await self._log(connection, guild_id, by, "unblock", subject_id=user_id, before=block.reason)
             return True
 
-    async def block_of(self, user_id: int, guild_id: int | None) -> Block | None:
+    async def block_of(self, user_id: int, guild_id: int | None) -> BlockedUser | None:
         """What keeps a person from drawing there, if anything: the server's block or the operator's."""
         async with self._transactions.reading() as connection:
             everywhere = await _block(connection, EVERYWHERE, user_id)
             return everywhere if everywhere or guild_id is None else await _block(connection, guild_id, user_id)
 
-    async def blocks(self, guild_id: int) -> tuple[Block, ...]:
+    async def blocks(self, guild_id: int) -> tuple[BlockedUser, ...]:
         """Oldest first."""
         async with self._transactions.reading() as connection:
             rows = await connection.execute(
                 select(blocks).where(blocks.c.guild_id == guild_id).order_by(blocks.c.blocked_at, blocks.c.user_id)
             )
-            return tuple(Block(**row._mapping) for row in rows)
+            return tuple(BlockedUser(**row._mapping) for row in rows)
 
     async def audit_log(self, guild_id: int, *, before: int | None = None, limit: int = 25) -> tuple[AuditEntry, ...]:
         """Newest first; `before` is the id of the last entry of the page before."""
@@ -127,7 +127,7 @@ class Servers:
         async with self._transactions.reading() as connection:
             return tuple(AuditEntry(**row._mapping) for row in await connection.execute(page))
 
-    async def _replace(self, connection: AsyncConnection, guild_id: int, new: ServerSettings) -> None:
+    async def _replace(self, connection: AsyncConnection, guild_id: int, new: StoredSettings) -> None:
         values = {"version": new.version, "settings": new.settings, "changed_at": self._clock()}
         if new.version == 1:
             await connection.execute(insert(servers).values(guild_id=guild_id, **values))
@@ -158,15 +158,15 @@ class Servers:
         )
 
 
-async def _settings(connection: AsyncConnection, guild_id: int) -> ServerSettings:
+async def _settings(connection: AsyncConnection, guild_id: int) -> StoredSettings:
     found = await connection.execute(
         select(servers.c.version, servers.c.settings).where(servers.c.guild_id == guild_id)
     )
     row = found.first()
-    return ServerSettings(row.version, row.settings) if row else ServerSettings(0, {})
+    return StoredSettings(row.version, row.settings) if row else StoredSettings(0, {})
 
 
-async def _block(connection: AsyncConnection, guild_id: int, user_id: int) -> Block | None:
+async def _block(connection: AsyncConnection, guild_id: int, user_id: int) -> BlockedUser | None:
     found = await connection.execute(select(blocks).where(blocks.c.guild_id == guild_id, blocks.c.user_id == user_id))
     row = found.first()
-    return Block(**row._mapping) if row else None
+    return BlockedUser(**row._mapping) if row else None

@@ -5,11 +5,11 @@ from hashlib import sha256
 from sqlalchemy import ColumnElement, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from storage.backend.transactions import Transactions, all_to_the_end
+from storage.backend.transactions import Transactions, all_uncancellable
 from storage.schema import job_sources, jobs, sources
 
 
-@all_to_the_end
+@all_uncancellable
 class Sources:
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions

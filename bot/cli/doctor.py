@@ -38,7 +38,7 @@ SHOWN_KEYS = 3
 TOKEN = re.compile(r"[\w-]{18,}\.[\w-]{6,}\.[\w-]{27,}")
 SQLITE = re.compile(r"sqlite(?:\+\w+)?:///(?!:memory:)([^?]+)(?:\?.*)?")
 POSTGRESQL = re.compile(r"postgres(?:ql)?(?:\+\w+)?://(.+)")
-DATABASE_PATIENCE = 10.0
+DATABASE_TIMEOUT = 10.0
 
 
 def add_parser(commands: Commands) -> None:
@@ -58,12 +58,12 @@ def add_parser(commands: Commands) -> None:
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     mark: Literal["ok", "warning", "problem"]
     text: str
 
 
-Findings = Iterable[Finding]
+Findings = Iterable[CheckResult]
 
 
 def doctor(options: argparse.Namespace) -> None:
@@ -104,7 +104,7 @@ def _examination(options: argparse.Namespace) -> Iterator[tuple[str, Findings]]:
     yield "Model", _model(settings, device, options.load)
 
 
-def _versions() -> Iterator[Finding]:
+def _versions() -> Iterator[CheckResult]:
     from packaging.requirements import Requirement
 
     from inference.devices import pytorch
@@ -125,7 +125,7 @@ def _versions() -> Iterator[Finding]:
             yield _problem(f"{requirement.name} is {found}, which does not fit: pip install '{requirement}'.")
 
 
-def _token(settings: Settings) -> Iterator[Finding]:
+def _token(settings: Settings) -> Iterator[CheckResult]:
     token = settings.discord_token.get_secret_value() if settings.discord_token else None
     if token is None:
         yield _warning("DISCORD_TOKEN is not set: put your bot's token into .env. Without it only the sandbox runs.")
@@ -135,7 +135,7 @@ def _token(settings: Settings) -> Iterator[Finding]:
         yield _warning("DISCORD_TOKEN does not look like a bot's token: copy it anew from Discord's developer portal.")
 
 
-def _disk(settings: Settings) -> Iterator[Finding]:
+def _disk(settings: Settings) -> Iterator[CheckResult]:
     seen = set()
     for folder in (Path.cwd(), settings.models):
         if (disk := folder.stat().st_dev) in seen:
@@ -146,7 +146,7 @@ def _disk(settings: Settings) -> Iterator[Finding]:
         yield _ok(text) if free > LITTLE_DISK else _warning(f"Only {text}: make room.")
 
 
-def _database(address: str) -> Iterator[Finding]:
+def _database(address: str) -> Iterator[CheckResult]:
     if match := SQLITE.fullmatch(address):
         yield _sqlite(Path(match[1]))
     elif match := POSTGRESQL.fullmatch(address):
@@ -155,7 +155,7 @@ def _database(address: str) -> Iterator[Finding]:
         yield _problem("DATABASE_URL is not an address that is known; it looks like sqlite:///data/anima.db.")
 
 
-def _sqlite(file: Path) -> Finding:
+def _sqlite(file: Path) -> CheckResult:
     from storage.backend.sqlite import quick_check
 
     if not file.exists():
@@ -174,18 +174,18 @@ def _sqlite(file: Path) -> Finding:
     return _ok(f"{file} is sound, {file_size(file.stat().st_size)}")
 
 
-async def _postgresql(address: str) -> Finding:
+async def _postgresql(address: str) -> CheckResult:
     try:
         import asyncpg
     except ModuleNotFoundError:
         return _problem("PostgreSQL needs the package asyncpg: pip install 'anima-bot[postgres]'.")
     try:
-        async with asyncio.timeout(DATABASE_PATIENCE):
+        async with asyncio.timeout(DATABASE_TIMEOUT):
             connection = await asyncpg.connect(address)
             server = connection.get_server_version()
             await connection.close()
     except TimeoutError:
-        return _problem(f"The PostgreSQL server of DATABASE_URL did not answer in {DATABASE_PATIENCE:g} s.")
+        return _problem(f"The PostgreSQL server of DATABASE_URL did not answer in {DATABASE_TIMEOUT:g} s.")
     except (OSError, asyncpg.PostgresError) as error:
         return _problem(f"The PostgreSQL server of DATABASE_URL refuses us: {error}.")
     except (ValueError, asyncpg.InterfaceError):  # whose words could hold the password
@@ -199,7 +199,7 @@ def _examine_device(settings: Settings) -> DeviceReport:
     return examine_device(settings.anima_device, settings.anima_dtype)
 
 
-def _device(device: DeviceReport) -> Iterator[Finding]:
+def _device(device: DeviceReport) -> Iterator[CheckResult]:
     import psutil
 
     yield _ok(f"{device.device}: {device.name}, in {device.dtype}; CPU threads: {device.threads}")
@@ -212,7 +212,7 @@ def _device(device: DeviceReport) -> Iterator[Finding]:
         yield _warning(sentence)
 
 
-def _model(settings: Settings, device: DeviceReport, load: bool) -> Iterator[Finding]:
+def _model(settings: Settings, device: DeviceReport, load: bool) -> Iterator[CheckResult]:
     """The files from their headers; LoRA files are read whole; with `load`, so is the model."""
     from inference import CheckpointError
     from inference.weights.checkpoint import ModelFiles
@@ -242,7 +242,7 @@ def _model(settings: Settings, device: DeviceReport, load: bool) -> Iterator[Fin
         yield _drawing(settings)
 
 
-def _weights(models: Path) -> Iterator[Finding]:
+def _weights(models: Path) -> Iterator[CheckResult]:
     from inference.weights.inventory import KINDS, weights_files
 
     found = list(weights_files(models))
@@ -257,7 +257,7 @@ def _weights(models: Path) -> Iterator[Finding]:
             yield _problem(f"There is no {kind} of Anima in {models / folders[0]}: run `anima download`.")
 
 
-def _tokenizers(models: Path) -> Iterator[Finding]:
+def _tokenizers(models: Path) -> Iterator[CheckResult]:
     for name in ("qwen", "t5"):
         folder = models / "tokenizers" / name
         if (folder / "tokenizer.json").is_file() or (folder / "vocab.json").is_file():
@@ -266,7 +266,7 @@ def _tokenizers(models: Path) -> Iterator[Finding]:
             yield _problem(f"There is no tokenizer in {folder}: run `anima download`.")
 
 
-def _memory(files: ModelFiles, device: DeviceReport) -> Finding:
+def _memory(files: ModelFiles, device: DeviceReport) -> CheckResult:
     from inference.weights.inventory import weights_bytes
     from inference.weights.modelspec import native_settings
 
@@ -278,7 +278,7 @@ def _memory(files: ModelFiles, device: DeviceReport) -> Finding:
     return _warning(f"{text}, but {file_size(device.free_bytes)} are free on {device.device}: end other programs.")
 
 
-def _loras(files: ModelFiles) -> Iterator[Finding]:
+def _loras(files: ModelFiles) -> Iterator[CheckResult]:
     from inference.weights.inventory import loras
 
     for lora in loras(files):
@@ -292,7 +292,7 @@ def _loras(files: ModelFiles) -> Iterator[Finding]:
             yield _ok(f"LoRA {lora.name}")
 
 
-def _drawing(settings: Settings) -> Finding:
+def _drawing(settings: Settings) -> CheckResult:
     from inference import Engine, NotFinite
 
     try:
@@ -308,13 +308,13 @@ def _drawing(settings: Settings) -> Finding:
     return _ok(f"loaded in {loaded - started:.1f} s, drew one step at 64x64 in {drawn - loaded:.1f} s")
 
 
-def _ok(text: str) -> Finding:
-    return Finding("ok", text)
+def _ok(text: str) -> CheckResult:
+    return CheckResult("ok", text)
 
 
-def _warning(text: str) -> Finding:
-    return Finding("warning", text)
+def _warning(text: str) -> CheckResult:
+    return CheckResult("warning", text)
 
 
-def _problem(text: str) -> Finding:
-    return Finding("problem", text)
+def _problem(text: str) -> CheckResult:
+    return CheckResult("problem", text)

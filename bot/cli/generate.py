@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from bot.cli import WRONG_USE, Commands, fail
 from inference import GenerationRequest, InvalidRequest, NativeSettings, NotFinite, OutOfMemory, Picture, Progress
-from inference.request import LARGEST_SEED, SAMPLERS, SCHEDULERS
+from inference.request import MAX_SEED, SAMPLERS, SCHEDULERS
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -187,7 +187,7 @@ def _draw(engine: Engine, request: GenerationRequest, pictures: int, batch: int)
     """Draw `pictures` pictures, `batch` at a time, with seeds that follow the request's, and show how it gets on."""
     from tqdm import tqdm
 
-    requests = [replace(request, seed=(request.seed + i) % (LARGEST_SEED + 1)) for i in range(pictures)]
+    requests = [replace(request, seed=(request.seed + i) % (MAX_SEED + 1)) for i in range(pictures)]
     for first in range(0, pictures, batch):
         together = requests[first : first + batch]
         with tqdm(total=request.steps, unit="step", desc=_which(first + 1, first + len(together), pictures)) as bar:

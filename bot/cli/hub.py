@@ -30,7 +30,7 @@ from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 HUB = "https://huggingface.co"
 LIBRARY, VERSION = "anima-bot", version("anima-bot")
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Seconds to wait for the hub's list of a repository's files."""
 
 
@@ -92,7 +92,7 @@ class Hub:
         """What a repository holds now. Raises HubError."""
         with self._errors(name):
             api = HfApi(self.address, library_name=LIBRARY, library_version=VERSION)
-            info = api.model_info(name, timeout=PATIENCE, files_metadata=True)
+            info = api.model_info(name, timeout=TIMEOUT, files_metadata=True)
             commit = info.sha or "main"
             files = (_hub_file(name, commit, sibling) for sibling in info.siblings or ())
             return Repository(name, _licence(info), tuple(file for file in files if file is not None))

@@ -25,13 +25,13 @@ def add_parser(commands: Commands) -> None:
 
 
 def invite(options: argparse.Namespace) -> None:
-    from bot.cli.startup_errors import sentence_for
+    from bot.cli.startup_errors import explain
     from bot.ops.settings import Settings
 
     try:
         application = asyncio.run(_application(Settings.read()))
     except Exception as error:
-        if (sentence := sentence_for(error)) is None:
+        if (sentence := explain(error)) is None:
             raise
         fail(sentence)
     print(_invitation(application))
@@ -42,10 +42,10 @@ async def _application(settings: Settings) -> discord.AppInfo:
     import discord
 
     from bot.ops.endpoints import point_discord_at
-    from bot.ops.errors import CannotStart
+    from bot.ops.errors import StartupError
 
     if settings.discord_token is None:
-        raise CannotStart("DISCORD_TOKEN is not set. Put your bot's token into .env; its address is made from it.")
+        raise StartupError("DISCORD_TOKEN is not set. Put your bot's token into .env; its address is made from it.")
     point_discord_at(settings.discord_api_url, settings.discord_gateway_url)
     async with discord.Client(intents=discord.Intents(guilds=True)) as client:
         await client.login(settings.discord_token.get_secret_value())

@@ -7,7 +7,7 @@ import errno
 import aiohttp
 import discord
 
-from bot.ops.errors import CannotStart
+from bot.ops.errors import StartupError
 from bot.ops.settings import SettingsError
 from bot.prompting.tags import TagFileError
 from inference import CheckpointError
@@ -22,7 +22,7 @@ UNREACHABLE = (
 )
 
 SAYS_IT_ITSELF = (
-    CannotStart,
+    StartupError,
     SettingsError,
     TagFileError,
     CheckpointError,
@@ -33,7 +33,7 @@ SAYS_IT_ITSELF = (
 )
 
 
-def sentence_for(error: Exception) -> str | None:
+def explain(error: Exception) -> str | None:
     """None for an error that is no operator's to mend."""
     match error:
         case discord.LoginFailure() | discord.ConnectionClosed(code=4004):  # the token was changed while we ran

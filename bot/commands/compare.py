@@ -9,35 +9,42 @@ import discord
 from discord import app_commands
 
 from bot.commands.imagine import (
-    LONGEST_CHOICE,
-    MOST_CHOICES,
+    MAX_CHOICE_LENGTH,
+    MAX_CHOICES,
     Choice,
+    InvalidOption,
     Text,
-    Unsayable,
     complete_artist,
     complete_aspect,
     complete_lora,
     complete_prompt,
     seed_of,
 )
-from bot.components.base import tell_privately
-from bot.generation.comparison import LONGEST_WORDS, Incomparable, Typed, Varied, comparison_of, completed
-from bot.generation.compose import Model, settled
+from bot.components.base import reply_privately
+from bot.generation.comparison import (
+    MAX_WORDS_LENGTH,
+    AxisKind,
+    CompareOptions,
+    InvalidComparison,
+    comparison_of,
+    completed,
+)
+from bot.generation.compose import ModelInfo, resolve_options
 from bot.generation.options import Options
 from bot.generation.sizes import UnknownAspect, size_of
-from bot.jobs.submission import Wish
-from bot.rules.safety import LEAST_CFG_SCALE
-from bot.rules.server_settings import LONGEST_ARTISTS
+from bot.jobs.submission import JobRequest
+from bot.rules.safety import MIN_CFG_SCALE
+from bot.rules.server_settings import MAX_ARTISTS_LENGTH
 from inference import NativeSettings
-from inference.request import LARGEST_CFG_SCALE, MOST_STEPS, SAMPLERS, SCHEDULERS
+from inference.request import MAX_CFG_SCALE, MAX_STEPS, SAMPLERS, SCHEDULERS
 
 if TYPE_CHECKING:
     from bot.client import AnimaClient
 
-LONGEST_VALUES = 300
+MAX_VALUES_LENGTH = 300
 
-Values = app_commands.Range[str, 1, LONGEST_VALUES]
-AXES = [app_commands.Choice(name=varied.value, value=varied.value) for varied in Varied]
+Values = app_commands.Range[str, 1, MAX_VALUES_LENGTH]
+AXES = [app_commands.Choice(name=varied.value, value=varied.value) for varied in AxisKind]
 
 
 @app_commands.command(
@@ -80,16 +87,16 @@ async def compare(
     column_values: Values | None = None,
     rows: str | None = None,
     row_values: Values | None = None,
-    words: app_commands.Range[str, 1, LONGEST_WORDS] | None = None,
+    words: app_commands.Range[str, 1, MAX_WORDS_LENGTH] | None = None,
     lora: str | None = None,
     negative: Text | None = None,
-    aspect: app_commands.Range[str, 1, LONGEST_CHOICE] | None = None,
+    aspect: app_commands.Range[str, 1, MAX_CHOICE_LENGTH] | None = None,
     seed: app_commands.Range[str, 1, 20] | None = None,
-    steps: app_commands.Range[int, 1, MOST_STEPS] | None = None,
-    cfg: app_commands.Range[float, LEAST_CFG_SCALE, LARGEST_CFG_SCALE] | None = None,
+    steps: app_commands.Range[int, 1, MAX_STEPS] | None = None,
+    cfg: app_commands.Range[float, MIN_CFG_SCALE, MAX_CFG_SCALE] | None = None,
     sampler: str | None = None,
     scheduler: str | None = None,
-    artist: app_commands.Range[str, 1, LONGEST_ARTISTS] | None = None,
+    artist: app_commands.Range[str, 1, MAX_ARTISTS_LENGTH] | None = None,
     turbo: bool | None = None,
     spoiler: bool | None = None,
     private: bool | None = None,
@@ -99,10 +106,10 @@ async def compare(
     answers_privately = await intake.answers_privately(interaction, Options(private=private))
     acknowledgement = await interaction.response.defer(thinking=True, ephemeral=answers_privately)
     model = await interaction.client.model()
-    typed = Typed(
-        columns=Varied(columns),
+    typed = CompareOptions(
+        columns=AxisKind(columns),
         column_values=column_values,
-        rows=None if rows is None else Varied(rows),
+        rows=None if rows is None else AxisKind(rows),
         row_values=row_values,
         words=words,
         lora=lora,
@@ -124,16 +131,16 @@ async def compare(
             private=answers_privately,
         )
         comparison = comparison_of(typed, _usual(said, model))
-    except (UnknownAspect, Unsayable, Incomparable) as error:
-        await tell_privately(interaction, str(error))
+    except (UnknownAspect, InvalidOption, InvalidComparison) as error:
+        await reply_privately(interaction, str(error))
         return
-    wish = Wish(kind="compare", prompt=prompt, said=said, compared=comparison)
+    wish = JobRequest(kind="compare", prompt=prompt, said=said, compared=comparison)
     await intake.accept(interaction, acknowledgement, wish)
 
 
-def _usual(said: Options, model: Model) -> NativeSettings:
+def _usual(said: Options, model: ModelInfo) -> NativeSettings:
     """The steps and the CFG around which others are chosen where no values are given."""
-    options = settled(said, Options(), model)
+    options = resolve_options(said, Options(), model)
     assert options.steps and options.cfg_scale is not None
     return replace(model.native, steps=options.steps, cfg_scale=options.cfg_scale)
 
@@ -154,8 +161,8 @@ async def complete_row_values(interaction: discord.Interaction[AnimaClient], typ
 async def _values(interaction: discord.Interaction[AnimaClient], axis: str, typed: str) -> list[Choice]:
     """Of what was chosen for the axis so far."""
     chosen = getattr(interaction.namespace, axis, None)
-    if chosen not in list(Varied):
+    if chosen not in list(AxisKind):
         return []
     usual = (await interaction.client.model()).native
-    texts = [text for text in completed(Varied(chosen), typed, usual) if 0 < len(text) <= LONGEST_CHOICE]
-    return [Choice(name=text, value=text) for text in texts[:MOST_CHOICES]]
+    texts = [text for text in completed(AxisKind(chosen), typed, usual) if 0 < len(text) <= MAX_CHOICE_LENGTH]
+    return [Choice(name=text, value=text) for text in texts[:MAX_CHOICES]]

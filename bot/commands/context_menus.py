@@ -10,16 +10,16 @@ from collections.abc import Sequence
 import discord
 from discord import app_commands
 
-from bot.components.base import Asked
+from bot.components.base import AnimaInteraction
 from bot.components.cancel import cancel_own
-from bot.messages.attachments import LARGEST_FILE, AttachedPicture, Unusable, attached_to, fetch, is_kept_by_discord
-from bot.text.markdown import in_a_line, quoted
+from bot.messages.attachments import MAX_FILE, AttachedPicture, UnusableImage, attached_to, fetch, is_kept_by_discord
+from bot.text.markdown import blockquote, inline
 from bot.text.translation import say
 from inference.metadata import Parameters, UnreadablePicture, read
 
 logger = logging.getLogger(__name__)
 
-MOST_READ = 4
+MAX_READ = 4
 """Pictures of one message that are looked into."""
 TEXT_SHOWN = 1800
 """Discord takes 2,000 characters; some are for what stands around the prompts."""
@@ -33,10 +33,10 @@ NO_JOB = "That message is not a picture that you are waiting for."
 
 
 @app_commands.context_menu(name="Anima: parameters")
-async def parameters(interaction: Asked, message: discord.Message) -> None:
+async def parameters(interaction: AnimaInteraction, message: discord.Message) -> None:
     await interaction.response.defer(ephemeral=True)
     client = interaction.client
-    pictures = [each for each in attached_to(client, message) if is_kept_by_discord(each.url)][:MOST_READ]
+    pictures = [each for each in attached_to(client, message) if is_kept_by_discord(each.url)][:MAX_READ]
     if not pictures:
         await interaction.edit_original_response(content=say(NO_PICTURE))
         return
@@ -46,7 +46,7 @@ async def parameters(interaction: Asked, message: discord.Message) -> None:
 
 
 @app_commands.context_menu(name="Anima: cancel")
-async def cancel(interaction: Asked, message: discord.Message) -> None:
+async def cancel(interaction: AnimaInteraction, message: discord.Message) -> None:
     await interaction.response.defer(ephemeral=True)
     job = await interaction.client.database.jobs.by_message(message.id)
     said = say(NO_JOB) if job is None else await cancel_own(interaction, job)
@@ -55,12 +55,12 @@ async def cancel(interaction: Asked, message: discord.Message) -> None:
 
 async def _told(client: discord.Client, picture: AttachedPicture) -> tuple[str, Parameters | str]:
     """A picture's name, and how it was made or why that cannot be told."""
-    if picture.size is not None and picture.size > LARGEST_FILE:
-        return picture.name, say(TOO_LARGE, limit=LARGEST_FILE >> 20)
+    if picture.size is not None and picture.size > MAX_FILE:
+        return picture.name, say(TOO_LARGE, limit=MAX_FILE >> 20)
     try:
         data = await fetch(client, picture.url, picture.size)
         found = await asyncio.to_thread(read, data)
-    except Unusable as error:
+    except UnusableImage as error:
         logger.info("an attachment could not be fetched (%s)", error)
         return picture.name, say(OUT_OF_REACH)
     except UnreadablePicture:
@@ -81,18 +81,18 @@ def _answer(told: Sequence[tuple[str, Parameters | str]]) -> tuple[str, discord.
 
 def _shown(name: str, about: Parameters | str, room: int) -> tuple[str, bool]:
     """At most `room` characters, and whether something had to be left out for that."""
-    title = f"**{in_a_line(name, 100)}**"
+    title = f"**{inline(name, 100)}**"
     if isinstance(about, str):
         return f"{title}\n{about}", False
     settings = _settings(about)
     for longest in (room, room // 2, room // 4, room // 8, 20):
         lines = [title]
         if about.prompt.strip():
-            lines.append(quoted(about.prompt, longest))
+            lines.append(blockquote(about.prompt, longest))
         if about.negative_prompt.strip():
-            lines += [say("Negative:"), quoted(about.negative_prompt, longest)]
+            lines += [say("Negative:"), blockquote(about.negative_prompt, longest)]
         if settings:
-            lines.append(f"-# {in_a_line(settings, room // 3)}")
+            lines.append(f"-# {inline(settings, room // 3)}")
         text = "\n".join(lines)
         if len(text) <= room:
             was_cut = max(len(about.prompt), len(about.negative_prompt)) > longest or len(settings) > room // 3

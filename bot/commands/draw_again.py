@@ -9,20 +9,20 @@ from dataclasses import replace
 import discord
 from discord import app_commands
 
-from bot.components.base import Asked, tell_privately
+from bot.components.base import AnimaInteraction, reply_privately
 from bot.components.images import NOT_REMEMBERED
 from bot.generation.from_metadata import Replay
 from bot.generation.options import Options
-from bot.generation.spec import Drawing
-from bot.messages.attachments import AttachedPicture, Unusable, attached_to, fetch
-from bot.text.markdown import in_a_line
+from bot.generation.spec import JobSpec
+from bot.messages.attachments import AttachedPicture, UnusableImage, attached_to, fetch
+from bot.text.markdown import inline
 from bot.text.translation import say
 from inference.metadata import Parameters, UnreadablePicture, read
 from storage.jobs import LIVE, Job
 
-MOST_READ = 4
+MAX_READ = 4
 """Pictures of one message that are looked into, until one says how it was made."""
-MOST_NAMED = 10
+MAX_NAMED = 10
 
 NO_PICTURE = "There is no picture attached to that message."
 UNREADABLE = "That file is no picture that I can read."
@@ -37,7 +37,7 @@ FROM_PICTURE = "It was made from another picture, which the file does not hold, 
 
 
 @app_commands.context_menu(name="Anima: draw again")
-async def draw_again(interaction: Asked, message: discord.Message) -> None:
+async def draw_again(interaction: AnimaInteraction, message: discord.Message) -> None:
     job = await interaction.client.database.jobs.by_message(message.id)
     if job is not None and (job.parameters or job.private):
         await _same_again(interaction, job)
@@ -45,25 +45,25 @@ async def draw_again(interaction: Asked, message: discord.Message) -> None:
         await _from_file(interaction, message)
 
 
-async def _same_again(interaction: Asked, job: Job) -> None:
+async def _same_again(interaction: AnimaInteraction, job: Job) -> None:
     if not job.parameters or (job.private and job.user_id != interaction.user.id):
-        await tell_privately(interaction, say(NOT_REMEMBERED))
+        await reply_privately(interaction, say(NOT_REMEMBERED))
     elif job.state in LIVE:
-        await tell_privately(interaction, say(STILL_BEING_DRAWN))
+        await reply_privately(interaction, say(STILL_BEING_DRAWN))
     else:
         acknowledgement = await interaction.response.defer(thinking=True, ephemeral=job.private)
-        await interaction.client.intake.same_again(interaction, acknowledgement, job, Drawing.of(job))
+        await interaction.client.intake.same_again(interaction, acknowledgement, job, JobSpec.of(job))
 
 
-async def _from_file(interaction: Asked, message: discord.Message) -> None:
+async def _from_file(interaction: AnimaInteraction, message: discord.Message) -> None:
     intake = interaction.client.intake
     privately = await intake.answers_privately(interaction, Options())
     acknowledgement = await interaction.response.defer(thinking=True, ephemeral=privately)
     try:
         found = await _parameters(interaction.client, message)
         replay = Replay.of(found, await interaction.client.model())
-    except Unusable as unusable:
-        await tell_privately(interaction, str(unusable))
+    except UnusableImage as unusable:
+        await reply_privately(interaction, str(unusable))
         return
     said = replace(replay.said, private=privately)
     await intake.draw_again(interaction, acknowledgement, replay.prompt, said, "\n".join(_different(replay)))
@@ -71,14 +71,14 @@ async def _from_file(interaction: Asked, message: discord.Message) -> None:
 
 async def _parameters(client: discord.Client, message: discord.Message) -> Parameters:
     """Of the first picture that says how it was made. Raises Unusable: why the first one does not."""
-    pictures = attached_to(client, message)[:MOST_READ]
+    pictures = attached_to(client, message)[:MAX_READ]
     if not pictures:
-        raise Unusable(say(NO_PICTURE))
-    why_not: list[Unusable] = []
+        raise UnusableImage(say(NO_PICTURE))
+    why_not: list[UnusableImage] = []
     for picture in pictures:
         try:
             return await _parameters_of(client, picture)
-        except Unusable as unusable:
+        except UnusableImage as unusable:
             why_not.append(unusable)
     raise why_not[0]
 
@@ -88,9 +88,9 @@ async def _parameters_of(client: discord.Client, picture: AttachedPicture) -> Pa
     try:
         found = await asyncio.to_thread(read, data)
     except UnreadablePicture as error:
-        raise Unusable(say(UNREADABLE)) from error
+        raise UnusableImage(say(UNREADABLE)) from error
     if found is None:
-        raise Unusable(say(TELLS_NOTHING))
+        raise UnusableImage(say(TELLS_NOTHING))
     return found
 
 
@@ -108,4 +108,4 @@ def _different(replay: Replay) -> list[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(in_a_line(name, 60) for name in names[:MOST_NAMED])
+    return ", ".join(inline(name, 60) for name in names[:MAX_NAMED])

@@ -10,20 +10,20 @@ from typing import Any, Self
 import discord
 from discord import app_commands, ui
 
-from bot.components.base import Asked, Component, Layout
+from bot.components.base import AnimaInteraction, Component, StaticLayout
 from bot.prompting.hints import WEAKEST_EFFECT
 from bot.prompting.prompt_rules import RECOMMENDED_NEGATIVE, RECOMMENDED_PREFIX
 from bot.text.translation import say
 
 
 @dataclass(frozen=True)
-class Page:
+class HelpPage:
     title: str
     text: str
 
 
-PAGES: Mapping[str, Page] = {
-    "begin": Page(
+PAGES: Mapping[str, HelpPage] = {
+    "begin": HelpPage(
         "Begin",
         """\
 `/anima imagine prompt:1girl, red hair, smile, park` is all it takes: every other option has a good default.
@@ -31,7 +31,7 @@ Write tags as on Danbooru, sentences in English, or both. Tags say exactly what;
 say how things stand to each other.
 Under the picture, **Re-roll** draws the same with another seed. Its settings and seed are in the PNG itself.""",
     ),
-    "order": Page(
+    "order": HelpPage(
         "Order of tags",
         """\
 Anima learnt its tags in this order, and follows them best that way:
@@ -44,14 +44,14 @@ Anima learnt its tags in this order, and follows them best that way:
 Tags are lower case, with spaces instead of underscores; `score_7` and its like keep theirs.
 What does most pictures good at the very front: `{prefix}`""",
     ),
-    "artists": Page(
+    "artists": HelpPage(
         "Artists",
         """\
 An artist works only with `@` in front: `@nnn yryr`. Without it the name is just words.
 Two artists mix: `@one, @other`. A weight says who leads: `(@one:1.5), @other`.
 Brackets that belong to a name need a backslash each, or they count as weights: `@ask \\(askzy\\)`""",
     ),
-    "weights": Page(
+    "weights": HelpPage(
         "Weights",
         """\
 `(red hair:1.5)` makes a tag stronger, `(red hair:0.6)` weaker; `(red hair)` alone means 1.1.
@@ -59,14 +59,14 @@ Anima needs stronger weights than SDXL: between {weaker} and {stronger} nothing 
 and `(chibi:2)` is quite usual.
 Weights touch the words, not the picture: very strong ones bend its anatomy before they add more of the thing.""",
     ),
-    "negative": Page(
+    "negative": HelpPage(
         "Negative prompt",
         """\
 What you do not want, in the same words: `negative:text, watermark, hat`.
 Without one of yours, this is used: `{negative}`
 At CFG 1, as turbo models are drawn with, there is no negative pass, and it does nothing.""",
     ),
-    "samplers": Page(
+    "samplers": HelpPage(
         "Samplers",
         """\
 `er_sde`: the default; flat colours and sharp lines
@@ -76,7 +76,7 @@ The scheduler says where the steps are spent. `simple` is the default; `beta57` 
 and looks painterly.
 30 to 50 steps at CFG 4 to 5 suit the base model; turbo models want 8 to 12 at CFG 1.""",
     ),
-    "commands": Page(
+    "commands": HelpPage(
         "Commands",
         """\
 `/anima imagine`: draw
@@ -103,7 +103,7 @@ FIRST = "begin"
 
 
 @app_commands.command(description="How to ask for what you want: tags, artists, weights, samplers")
-async def help(interaction: Asked) -> None:
+async def help(interaction: AnimaInteraction) -> None:
     await interaction.response.send_message(view=_page(FIRST), ephemeral=True)
 
 
@@ -119,7 +119,7 @@ class PageSelect(Component, template=r"anima:help"):
     async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
         return cls(item)
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         chosen = self.item.values[0]
         await interaction.response.edit_message(view=_page(chosen if chosen in PAGES else FIRST))
 
@@ -128,8 +128,8 @@ def written(page: str) -> str:
     return f"### {say(PAGES[page].title)}\n{say(PAGES[page].text, **FIGURES)}"
 
 
-def _page(name: str) -> Layout:
-    return Layout(ui.TextDisplay(written(name)), ui.ActionRow(PageSelect.at(name)))
+def _page(name: str) -> StaticLayout:
+    return StaticLayout(ui.TextDisplay(written(name)), ui.ActionRow(PageSelect.at(name)))
 
 
 COMPONENTS = (PageSelect,)

@@ -16,14 +16,14 @@ import discord
 from discord import app_commands, ui
 from yarl import URL
 
-from bot.components.base import Asked, Component, Layout
+from bot.components.base import AnimaInteraction, Component, StaticLayout
 from bot.components.deletion import delete_message
 from bot.components.info import about
-from bot.generation.spec import Drawing
+from bot.generation.spec import JobSpec
 from bot.messages.attachments import media_of
-from bot.text.markdown import WORDLESS, cut, in_a_line, quoted
+from bot.text.markdown import WORDLESS, blockquote, inline, truncate
 from bot.text.translation import say
-from storage.images import Page, Picture
+from storage.images import ImagePage, Picture
 from storage.jobs import Job
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PICTURES_A_PAGE = 5
-LONGEST_WORDS = 50
+MAX_WORDS_LENGTH = 50
 """They have to fit into the custom_id of a button, beside the cursor."""
 PROMPT_IN_LIST = 200
 PROMPT_SHOWN = 1200
@@ -48,7 +48,7 @@ Towards = Literal["older", "newer"]
 
 @app_commands.command(description="Your pictures: see them, draw them again, delete them")
 @app_commands.describe(words="Only pictures whose prompt has all of these words")
-async def history(interaction: Asked, words: app_commands.Range[str, 1, LONGEST_WORDS] = "") -> None:
+async def history(interaction: AnimaInteraction, words: app_commands.Range[str, 1, MAX_WORDS_LENGTH] = "") -> None:
     await interaction.response.defer(ephemeral=True)
     page = await interaction.client.database.pictures.history(interaction.user.id, words=words, limit=PICTURES_A_PAGE)
     await interaction.edit_original_response(view=await _list(interaction, page, words))
@@ -71,7 +71,7 @@ class PageButton(
         towards: Towards = "older" if match["towards"] == "older" else "newer"
         return cls(towards, int(match["picture"]), match["words"])
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
         page = await interaction.client.database.pictures.history(
             interaction.user.id, words=self.words, limit=PICTURES_A_PAGE, **self.cursor
@@ -86,7 +86,7 @@ class PictureSelect(Component, template=r"anima:history:show"):
     def of(cls, pictures: Sequence[Picture]) -> Self:
         options = [
             discord.SelectOption(
-                label=cut(" ".join(picture.prompt.split()), 100) or say(WORDLESS),
+                label=truncate(" ".join(picture.prompt.split()), 100) or say(WORDLESS),
                 value=str(picture.id),
                 description=f"{_seed(picture)}, {picture.created_at:%Y-%m-%d}",
             )
@@ -98,7 +98,7 @@ class PictureSelect(Component, template=r"anima:history:show"):
     async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
         return cls(item)
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
         chosen = self.item.values[0]
         await _show(interaction, int(chosen) if re.fullmatch(r"[0-9]{1,18}", chosen) else 0)
@@ -111,7 +111,7 @@ class AgainButton(Component, template=r"anima:history:again:([0-9]{1,18})"):
         super().__init__(ui.Button(label=say("Draw again"), emoji="🎲", custom_id=f"anima:history:again:{picture_id}"))
         self.picture_id = picture_id
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         acknowledgement = await interaction.response.defer(thinking=True)
         picture = await _own_picture(interaction, self.picture_id)
         job = await interaction.client.database.jobs.get(picture.job_id) if picture is not None else None
@@ -120,7 +120,7 @@ class AgainButton(Component, template=r"anima:history:again:([0-9]{1,18})"):
         elif not job.parameters:
             await interaction.edit_original_response(content=say(WORDS_FORGOTTEN))
         else:
-            await interaction.client.intake.reroll(interaction, acknowledgement, job, Drawing.of(job))
+            await interaction.client.intake.reroll(interaction, acknowledgement, job, JobSpec.of(job))
 
 
 class DeleteButton(Component, template=r"anima:history:delete:([0-9]{1,18})"):
@@ -130,16 +130,16 @@ class DeleteButton(Component, template=r"anima:history:delete:([0-9]{1,18})"):
         super().__init__(ui.Button(label=say("Delete…"), emoji="🗑️", custom_id=f"anima:history:delete:{picture_id}"))
         self.picture_id = picture_id
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
         picture = await _own_picture(interaction, self.picture_id)
         if picture is None:
-            await interaction.edit_original_response(view=Layout(ui.TextDisplay(say(NOT_THERE))))
+            await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(say(NOT_THERE))))
             return
         together = await interaction.client.database.pictures.of_job(picture.job_id)
         answers: ui.ActionRow[Any] = ui.ActionRow(DeleteForGoodButton(picture.id), KeepButton(picture.id))
         question = ui.TextDisplay[Any](_question(picture, len(together)))
-        await interaction.edit_original_response(view=Layout(question, answers))
+        await interaction.edit_original_response(view=StaticLayout(question, answers))
 
 
 class DeleteForGoodButton(Component, template=r"anima:history:delete-for-good:([0-9]{1,18})"):
@@ -150,11 +150,11 @@ class DeleteForGoodButton(Component, template=r"anima:history:delete-for-good:([
         super().__init__(ui.Button(label=say("Delete"), style=discord.ButtonStyle.danger, custom_id=custom_id))
         self.picture_id = picture_id
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
         picture = await _own_picture(interaction, self.picture_id)
         said = say(NOT_THERE) if picture is None else await _delete(interaction.client, picture)
-        await interaction.edit_original_response(view=Layout(ui.TextDisplay(said)))
+        await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(said)))
 
 
 class KeepButton(Component, template=r"anima:history:keep:([0-9]{1,18})"):
@@ -164,13 +164,13 @@ class KeepButton(Component, template=r"anima:history:keep:([0-9]{1,18})"):
         super().__init__(ui.Button(label=say("Keep"), custom_id=f"anima:history:keep:{picture_id}"))
         self.picture_id = picture_id
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
         await _show(interaction, self.picture_id)
 
 
-async def _list(interaction: Asked, page: Page, words: str) -> Layout:
-    view = Layout(ui.TextDisplay(_title(page, words)))
+async def _list(interaction: AnimaInteraction, page: ImagePage, words: str) -> StaticLayout:
+    view = StaticLayout(ui.TextDisplay(_title(page, words)))
     addresses = await _addresses(interaction, page.pictures)
     for picture in page.pictures:
         text = ui.TextDisplay[Any](_in_list(picture, interaction))
@@ -186,8 +186,8 @@ async def _list(interaction: Asked, page: Page, words: str) -> Layout:
     return view
 
 
-def _title(page: Page, words: str) -> str:
-    sought = in_a_line(words, LONGEST_WORDS)
+def _title(page: ImagePage, words: str) -> str:
+    sought = inline(words, MAX_WORDS_LENGTH)
     if page.pictures:
         title = say("Your pictures with {words}", words=sought) if words else say("Your pictures")
         return f"### {title}"
@@ -196,7 +196,7 @@ def _title(page: Page, words: str) -> str:
     return say("There are no pictures of yours here. `/anima imagine` draws one.")
 
 
-def _in_list(picture: Picture, interaction: Asked) -> str:
+def _in_list(picture: Picture, interaction: AnimaInteraction) -> str:
     about = [discord.utils.format_dt(picture.created_at, "R"), _seed(picture)]
     if (link := _link(interaction.client, picture)) is not None:
         about.append(f"[{say('message')}]({link})")
@@ -204,16 +204,16 @@ def _in_list(picture: Picture, interaction: Asked) -> str:
         about.append(say("shown to you alone"))
     elif not _fits_here(interaction, picture):
         about.append(say("from an age-restricted channel"))
-    return f"{in_a_line(picture.prompt, PROMPT_IN_LIST)}\n-# {' · '.join(about)}"
+    return f"{inline(picture.prompt, PROMPT_IN_LIST)}\n-# {' · '.join(about)}"
 
 
-async def _show(interaction: Asked, picture_id: int) -> None:
+async def _show(interaction: AnimaInteraction, picture_id: int) -> None:
     picture = await _own_picture(interaction, picture_id)
     if picture is None:
-        await interaction.edit_original_response(view=Layout(ui.TextDisplay(say(NOT_THERE))))
+        await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(say(NOT_THERE))))
         return
     job = await interaction.client.database.jobs.get(picture.job_id)
-    view = Layout(ui.TextDisplay(f"{quoted(picture.prompt, PROMPT_SHOWN)}\n-# {_settings(picture, job)}"))
+    view = StaticLayout(ui.TextDisplay(f"{blockquote(picture.prompt, PROMPT_SHOWN)}\n-# {_settings(picture, job)}"))
     address = (await _addresses(interaction, [picture])).get(picture.id)
     if address is not None:
         view.add_item(ui.MediaGallery(discord.MediaGalleryItem(address, spoiler=picture.spoiler)))
@@ -228,7 +228,7 @@ async def _show(interaction: Asked, picture_id: int) -> None:
 def _settings(picture: Picture, job: Job | None) -> str:
     settings = [discord.utils.format_dt(picture.created_at), f"{picture.width}x{picture.height}"]
     if job is not None and job.parameters:
-        settings = [discord.utils.format_dt(picture.created_at), about(Drawing.of(job))]
+        settings = [discord.utils.format_dt(picture.created_at), about(JobSpec.of(job))]
     return " · ".join([*settings, _seed(picture)])
 
 
@@ -236,7 +236,7 @@ def _seed(picture: Picture) -> str:
     return say("seed {seed}", seed=picture.seed)
 
 
-def _why_not_seen(interaction: Asked, picture: Picture) -> str:
+def _why_not_seen(interaction: AnimaInteraction, picture: Picture) -> str:
     if picture.private:
         return say("It was shown to you alone, and Discord does not show such messages twice.")
     if not _fits_here(interaction, picture):
@@ -250,7 +250,7 @@ def _question(picture: Picture, together: int) -> str:
         question = say("Delete this picture, here and from {channel}?", channel=channel)
     else:
         question = say(DELETE_TOGETHER, others=together - 1, channel=channel)
-    return f"{quoted(picture.prompt, PROMPT_IN_LIST)}\n{question}"
+    return f"{blockquote(picture.prompt, PROMPT_IN_LIST)}\n{question}"
 
 
 async def _delete(client: AnimaClient, picture: Picture) -> str:
@@ -263,14 +263,14 @@ async def _delete(client: AnimaClient, picture: Picture) -> str:
     return say(DELETED) if gone else say(DELETED_HERE)
 
 
-async def _own_picture(interaction: Asked, picture_id: int) -> Picture | None:
+async def _own_picture(interaction: AnimaInteraction, picture_id: int) -> Picture | None:
     picture = await interaction.client.database.pictures.get(picture_id)
     if picture is None or picture.user_id != interaction.user.id or picture.deleted_at is not None:
         return None
     return picture
 
 
-async def _addresses(interaction: Asked, pictures: Sequence[Picture]) -> dict[int, str]:
+async def _addresses(interaction: AnimaInteraction, pictures: Sequence[Picture]) -> dict[int, str]:
     """Where to find pictures, by their ids. Addresses expire within a day, so the messages are asked each time."""
     seen = [
         (picture, picture.message_id)
@@ -305,7 +305,7 @@ def _link(client: discord.Client, picture: Picture) -> str | None:
     return channel.get_partial_message(picture.message_id).jump_url
 
 
-def _fits_here(interaction: Asked, picture: Picture) -> bool:
+def _fits_here(interaction: AnimaInteraction, picture: Picture) -> bool:
     """What was made in an age-restricted channel, or in one that cannot be known, is seen in such channels only."""
     if picture.guild_id is None or _is_age_restricted(interaction.channel):
         return True

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 import discord
 from discord import app_commands
 
-from bot.components.base import Asked, tell_privately
+from bot.components.base import AnimaInteraction, reply_privately
 from bot.generation.options import Options
 from bot.generation.sizes import Size, UnknownAspect, described, size_of, to_multiple
-from bot.rules.safety import LEAST_CFG_SCALE
-from bot.rules.server_settings import LEAST_DENOISE, LONGEST_ARTISTS, MOST_PICTURES, SMALLEST_SIDE, STRONGEST_LORA
-from bot.text.markdown import in_a_line
+from bot.rules.safety import MIN_CFG_SCALE
+from bot.rules.server_settings import MAX_ARTISTS_LENGTH, MAX_LORA_STRENGTH, MAX_PICTURES, MIN_DENOISE, MIN_SIDE
+from bot.text.markdown import inline
 from bot.text.translation import say
 from inference.request import (
-    LARGEST_CFG_SCALE,
-    LARGEST_SEED,
-    LARGEST_SIDE,
-    LONGEST_PROMPT,
-    MOST_STEPS,
+    MAX_CFG_SCALE,
+    MAX_PROMPT_LENGTH,
+    MAX_SEED,
+    MAX_SIDE,
+    MAX_STEPS,
     SAMPLERS,
     SCHEDULERS,
 )
@@ -28,19 +28,19 @@ from inference.request import (
 if TYPE_CHECKING:
     from bot.client import AnimaClient
 
-LONGEST_OPTION = 6000
+MAX_OPTION_LENGTH = 6000
 """What Discord takes for a text option."""
-MOST_CHOICES = 25
-LONGEST_CHOICE = 100
+MAX_CHOICES = 25
+MAX_CHOICE_LENGTH = 100
 
 WRONG_SEED = "A seed is a whole number from 0 to {most}."
 NO_PRESET = "You have no preset called “{name}”. `/anima preferences` shows yours."
 
-Text = app_commands.Range[str, 1, min(LONGEST_OPTION, LONGEST_PROMPT)]
+Text = app_commands.Range[str, 1, min(MAX_OPTION_LENGTH, MAX_PROMPT_LENGTH)]
 Choice = app_commands.Choice[str]
 
 
-class Unsayable(ValueError):
+class InvalidOption(ValueError):
     """An option cannot be used; the message says which and why."""
 
 
@@ -76,21 +76,21 @@ async def imagine(
     interaction: discord.Interaction[AnimaClient],
     prompt: Text,
     negative: Text | None = None,
-    aspect: app_commands.Range[str, 1, LONGEST_CHOICE] | None = None,
-    width: app_commands.Range[int, SMALLEST_SIDE, LARGEST_SIDE] | None = None,
-    height: app_commands.Range[int, SMALLEST_SIDE, LARGEST_SIDE] | None = None,
-    count: app_commands.Range[int, 1, MOST_PICTURES] | None = None,
-    steps: app_commands.Range[int, 1, MOST_STEPS] | None = None,
-    cfg: app_commands.Range[float, LEAST_CFG_SCALE, LARGEST_CFG_SCALE] | None = None,
+    aspect: app_commands.Range[str, 1, MAX_CHOICE_LENGTH] | None = None,
+    width: app_commands.Range[int, MIN_SIDE, MAX_SIDE] | None = None,
+    height: app_commands.Range[int, MIN_SIDE, MAX_SIDE] | None = None,
+    count: app_commands.Range[int, 1, MAX_PICTURES] | None = None,
+    steps: app_commands.Range[int, 1, MAX_STEPS] | None = None,
+    cfg: app_commands.Range[float, MIN_CFG_SCALE, MAX_CFG_SCALE] | None = None,
     sampler: str | None = None,
     scheduler: str | None = None,
     seed: app_commands.Range[str, 1, 20] | None = None,
     lora: str | None = None,
-    lora_strength: app_commands.Range[float, -STRONGEST_LORA, STRONGEST_LORA] | None = None,
-    artist: app_commands.Range[str, 1, LONGEST_ARTISTS] | None = None,
+    lora_strength: app_commands.Range[float, -MAX_LORA_STRENGTH, MAX_LORA_STRENGTH] | None = None,
+    artist: app_commands.Range[str, 1, MAX_ARTISTS_LENGTH] | None = None,
     turbo: bool | None = None,
     image: discord.Attachment | None = None,
-    denoise: app_commands.Range[float, LEAST_DENOISE, 1.0] | None = None,
+    denoise: app_commands.Range[float, MIN_DENOISE, 1.0] | None = None,
     spoiler: bool | None = None,
     private: bool | None = None,
     preset: str | None = None,
@@ -116,11 +116,11 @@ async def imagine(
             denoise=denoise,
             raw=raw,
             spoiler=spoiler,
-        ).over(await _preset(interaction, preset))
-    except (UnknownAspect, Unsayable) as error:
-        await tell_privately(interaction, str(error))
+        ).merged_over(await _preset(interaction, preset))
+    except (UnknownAspect, InvalidOption) as error:
+        await reply_privately(interaction, str(error))
         return
-    said = Options(private=answers_privately).over(said)
+    said = Options(private=answers_privately).merged_over(said)
     await intake.imagine(interaction, acknowledgement, prompt, said, image)
 
 
@@ -136,17 +136,17 @@ def seed_of(text: str | None) -> int | None:
     if text is None:
         return None
     digits = text.strip()
-    if not (digits.isascii() and digits.isdigit() and int(digits) <= LARGEST_SEED):
-        raise Unsayable(say(WRONG_SEED, most=LARGEST_SEED))
+    if not (digits.isascii() and digits.isdigit() and int(digits) <= MAX_SEED):
+        raise InvalidOption(say(WRONG_SEED, most=MAX_SEED))
     return int(digits)
 
 
-async def _preset(interaction: Asked, name: str | None) -> Options:
+async def _preset(interaction: AnimaInteraction, name: str | None) -> Options:
     if name is None:
         return Options()
     kept = await interaction.client.intake.preset(interaction.user.id, name)
     if kept is None:
-        raise Unsayable(say(NO_PRESET, name=in_a_line(name, 100)))
+        raise InvalidOption(say(NO_PRESET, name=inline(name, 100)))
     return kept
 
 
@@ -156,13 +156,13 @@ async def _preset(interaction: Asked, name: str | None) -> Options:
 @imagine.autocomplete("prompt")
 @imagine.autocomplete("negative")
 async def complete_prompt(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
-    found = await asyncio.to_thread(interaction.client.tags.complete, typed, MOST_CHOICES)
+    found = await asyncio.to_thread(interaction.client.tags.complete, typed, MAX_CHOICES)
     return [Choice(name=each.prompt, value=each.prompt) for each in found]
 
 
 @imagine.autocomplete("artist")
 async def complete_artist(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
-    found = await asyncio.to_thread(interaction.client.tags.complete_artists, typed, MOST_CHOICES)
+    found = await asyncio.to_thread(interaction.client.tags.complete_artists, typed, MAX_CHOICES)
     return [Choice(name=each.prompt, value=each.prompt) for each in found]
 
 
@@ -171,18 +171,18 @@ async def complete_aspect(interaction: discord.Interaction[AnimaClient], typed: 
     sizes = (await interaction.client.model()).native.sizes
     words = typed.casefold().split()
     choices = [Choice(name=described((width, height)), value=f"{width}x{height}") for width, height in sizes]
-    return [choice for choice in choices if all(word in choice.name.casefold() for word in words)][:MOST_CHOICES]
+    return [choice for choice in choices if all(word in choice.name.casefold() for word in words)][:MAX_CHOICES]
 
 
 @imagine.autocomplete("lora")
 async def complete_lora(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
     words = typed.casefold().split()
-    names = [name for name in (await interaction.client.model()).loras if len(name) <= LONGEST_CHOICE]
+    names = [name for name in (await interaction.client.model()).loras if len(name) <= MAX_CHOICE_LENGTH]
     matching = [name for name in names if all(word in name.casefold() for word in words)]
-    return [Choice(name=name, value=name) for name in matching[:MOST_CHOICES]]
+    return [Choice(name=name, value=name) for name in matching[:MAX_CHOICES]]
 
 
 @imagine.autocomplete("preset")
 async def complete_preset(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
     names = await interaction.client.database.preferences.presets(interaction.user.id)
-    return [Choice(name=name, value=name) for name in names if typed.casefold() in name.casefold()][:MOST_CHOICES]
+    return [Choice(name=name, value=name) for name in names if typed.casefold() in name.casefold()][:MAX_CHOICES]

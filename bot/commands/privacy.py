@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import discord
 from discord import app_commands, ui
 
-from bot.components.base import Asked, Component, Layout
+from bot.components.base import AnimaInteraction, Component, StaticLayout
 from bot.components.cancel import withdraw
 from bot.components.deletion import delete_message
 from bot.ops.retention import Housekeeping
@@ -24,9 +24,9 @@ from storage.privacy import Erased
 if TYPE_CHECKING:
     from bot.client import AnimaClient
 
-LARGEST_FILE = 10 * (1 << 20)
+MAX_FILE = 10 * (1 << 20)
 """Bytes of an attachment, or of all of a message's, that Discord takes from a bot anywhere."""
-MOST_FILES = 10
+MAX_FILES = 10
 """In one message."""
 
 WHAT_IS_KEPT = """\
@@ -53,18 +53,18 @@ KEPT = "Nothing was erased."
 
 
 @app_commands.command(description="Get or erase everything that is kept about you")
-async def privacy(interaction: Asked) -> None:
+async def privacy(interaction: AnimaInteraction) -> None:
     await interaction.response.defer(ephemeral=True)
     buttons: ui.ActionRow[Any] = ui.ActionRow(ExportButton(), EraseButton())
     kept = [say(WHAT_IS_KEPT), *_how_long(interaction.client.housekeeping), f"-# {say(NOT_PASSED_ON)}"]
-    await interaction.edit_original_response(view=Layout(ui.TextDisplay("\n".join(kept)), buttons))
+    await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay("\n".join(kept)), buttons))
 
 
 class ExportButton(Component, template=r"anima:privacy:export"):
     def __init__(self) -> None:
         super().__init__(ui.Button(label=say("Send me a copy"), emoji="📄", custom_id="anima:privacy:export"))
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
         exported = await interaction.client.database.privacy.export(interaction.user.id)
         file = await asyncio.to_thread(_as_file, exported)
@@ -81,12 +81,12 @@ class EraseButton(Component, template=r"anima:privacy:erase"):
     def __init__(self) -> None:
         super().__init__(ui.Button(label=say("Erase everything…"), emoji="🗑️", custom_id="anima:privacy:erase"))
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
         answers: ui.ActionRow[Any] = ui.ActionRow(
             ConfirmEraseButton(messages_too=False), ConfirmEraseButton(messages_too=True), KeepEverythingButton()
         )
-        await interaction.edit_original_response(view=Layout(ui.TextDisplay(say(QUESTION)), answers))
+        await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(say(QUESTION)), answers))
 
 
 class ConfirmEraseButton(Component, template=r"anima:privacy:erase:(?P<what>kept|messages-too)"):
@@ -100,10 +100,10 @@ class ConfirmEraseButton(Component, template=r"anima:privacy:erase:(?P<what>kept
     async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
         return cls(messages_too=match["what"] == "messages-too")
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
         erased = await _erase(interaction.client, interaction.user.id)
-        await interaction.edit_original_response(view=Layout(ui.TextDisplay(_told(erased))))
+        await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(_told(erased))))
         if self.messages_too and erased.messages:
             await _delete_messages(interaction, erased)
 
@@ -112,9 +112,9 @@ class KeepEverythingButton(Component, template=r"anima:privacy:keep"):
     def __init__(self) -> None:
         super().__init__(ui.Button(label=say("Keep everything"), custom_id="anima:privacy:keep"))
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
-        await interaction.edit_original_response(view=Layout(ui.TextDisplay(say(KEPT))))
+        await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(say(KEPT))))
 
 
 def _how_long(housekeeping: Housekeeping) -> list[str]:
@@ -130,21 +130,21 @@ def _days(kept: timedelta) -> str:
     return say("1 day") if days == 1 else say("{count} days", count=f"{days:g}")
 
 
-async def _send_sources(interaction: Asked) -> None:
+async def _send_sources(interaction: AnimaInteraction) -> None:
     """What the person's pictures were drawn from, a message full at a time."""
     sources = interaction.client.database.sources
     files: list[discord.File] = []
-    room, left_out = LARGEST_FILE, False
+    room, left_out = MAX_FILE, False
     for job_id in await sources.first_jobs(interaction.user.id):
         content = await sources.of_job(job_id)
         if content is None:
             continue  # erased in the meantime
-        if len(content) > LARGEST_FILE:
+        if len(content) > MAX_FILE:
             left_out = True
             continue
-        if len(content) > room or len(files) == MOST_FILES:
+        if len(content) > room or len(files) == MAX_FILES:
             await interaction.followup.send(say(DRAWN_FROM), files=files, ephemeral=True)
-            files, room = [], LARGEST_FILE
+            files, room = [], MAX_FILE
         files.append(discord.File(io.BytesIO(content), f"drawn-from-{job_id}.png"))
         room -= len(content)
     if files:
@@ -161,14 +161,14 @@ async def _erase(client: AnimaClient, user_id: int) -> Erased:
     return erased
 
 
-async def _delete_messages(interaction: Asked, erased: Erased) -> None:
+async def _delete_messages(interaction: AnimaInteraction, erased: Erased) -> None:
     deleted = 0
     for channel_id, message_id in erased.messages:
         deleted += await delete_message(interaction.client, channel_id, message_id)
     gone = say("Of its {messages} messages in Discord, {gone} are gone.", messages=len(erased.messages), gone=deleted)
     said = f"{_told(erased)}\n{gone}"
     with suppress(discord.HTTPException):  # where that took longer than the interaction's 15 minutes
-        await interaction.edit_original_response(view=Layout(ui.TextDisplay(said)))
+        await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(said)))
 
 
 def _told(erased: Erased) -> str:
@@ -180,10 +180,10 @@ def _told(erased: Erased) -> str:
 def _as_file(exported: dict[str, Any]) -> discord.File | None:
     """The file to send, compressed where it has to be; None where that does not help either."""
     content = json.dumps(exported, ensure_ascii=False, indent=1).encode()
-    if len(content) <= LARGEST_FILE:
+    if len(content) <= MAX_FILE:
         return discord.File(io.BytesIO(content), "anima.json")
     compressed = gzip.compress(content)
-    return discord.File(io.BytesIO(compressed), "anima.json.gz") if len(compressed) <= LARGEST_FILE else None
+    return discord.File(io.BytesIO(compressed), "anima.json.gz") if len(compressed) <= MAX_FILE else None
 
 
 COMPONENTS = (ExportButton, EraseButton, ConfirmEraseButton, KeepEverythingButton)

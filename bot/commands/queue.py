@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import discord
 from discord import app_commands, ui
 
-from bot.components.base import Asked, Component, Layout
+from bot.components.base import AnimaInteraction, Component, StaticLayout
 from bot.components.cancel import cancel_own
-from bot.text.markdown import in_a_line
+from bot.text.markdown import inline
 from bot.text.translation import say
 from storage.jobs import Job
 from storage.schema import JobState
@@ -23,7 +23,7 @@ PROMPT_SHOWN = 100
 
 
 @app_commands.command(description="What waits to be drawn, where you stand, and a way to cancel yours")
-async def queue(interaction: Asked) -> None:
+async def queue(interaction: AnimaInteraction) -> None:
     await interaction.response.defer(ephemeral=True)
     await interaction.edit_original_response(view=await _overview(interaction))
 
@@ -36,7 +36,7 @@ class CancelButton(Component, template=r"anima:queue:cancel:([0-9]{1,18})"):
         super().__init__(ui.Button(label=say("Cancel"), style=discord.ButtonStyle.danger, custom_id=custom_id))
         self.job_id = job_id
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
         outcome = await cancel_own(interaction, await interaction.client.database.jobs.get(self.job_id))
         await interaction.edit_original_response(view=await _overview(interaction, outcome))
@@ -46,12 +46,12 @@ class LookAgainButton(Component, template=r"anima:queue"):
     def __init__(self) -> None:
         super().__init__(ui.Button(label=say("Look again"), emoji="🔄", custom_id="anima:queue"))
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
         await interaction.edit_original_response(view=await _overview(interaction))
 
 
-async def _overview(interaction: Asked, outcome: str = "") -> Layout:
+async def _overview(interaction: AnimaInteraction, outcome: str = "") -> StaticLayout:
     client = interaction.client
     mine = await client.database.jobs.live_of(interaction.user.id)
     in_hand = (await client.database.jobs.line()).live[JobState.RUNNING]
@@ -60,9 +60,9 @@ async def _overview(interaction: Asked, outcome: str = "") -> Layout:
         lines.append(say("None of yours is among them. `/anima imagine` draws one."))
     if len(mine) > JOBS_SHOWN:
         lines.append(say("Of your {jobs}, these are the first {shown}.", jobs=len(mine), shown=JOBS_SHOWN))
-    view = Layout(ui.TextDisplay("\n".join(line for line in lines if line)))
+    view = StaticLayout(ui.TextDisplay("\n".join(line for line in lines if line)))
     for job in mine[:JOBS_SHOWN]:
-        words = f"**{in_a_line(job.prompt, PROMPT_SHOWN)}**\n-# {_where_it_stands(client, job)}"
+        words = f"**{inline(job.prompt, PROMPT_SHOWN)}**\n-# {_where_it_stands(client, job)}"
         view.add_item(ui.Section(words, accessory=CancelButton(job.id)))
     return view.add_item(ui.ActionRow(LookAgainButton()))
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import discord
 from discord import app_commands
 
-from bot.components.base import Asked
+from bot.components.base import AnimaInteraction
 from bot.text.translation import say
 from storage.jobs import Allowance
 from storage.quotas import WINDOW, Account, Usage
 
 BAR_CELLS = 20
 DEFAULT_PICTURE = 1.0
-"""Credits; see `Drawing.cost`."""
+"""Credits; see `JobSpec.cost`."""
 
 USED_IN_SERVER = "In the last 24 hours you have used **{credits}** in this server."
 USED_OUTSIDE = "In the last 24 hours you have used **{credits}** outside of servers."
@@ -23,7 +23,7 @@ WHAT_A_CREDIT_IS = (
 
 
 @app_commands.command(description="What you have used of your credits, and what is left")
-async def quota(interaction: Asked) -> None:
+async def quota(interaction: AnimaInteraction) -> None:
     await interaction.response.defer(ephemeral=True)
     usage = await interaction.client.database.quotas.usage(Account(interaction.user.id, interaction.guild_id))
     allowance = await interaction.client.allowance(interaction)

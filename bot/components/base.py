@@ -1,7 +1,7 @@
 """What every answer to an interaction has in common: the person's language, and a sentence where something goes wrong.
 
 discord.py swallows what a component raises, and the person sees "This interaction failed"; so all commands belong to
-`Commands`, all buttons and selects are `Component`s and all modals are `Form`s, which answer in any case.
+`AnimaCommandTree`, all buttons and selects are `Component`s and all modals are `Modal`s, which answer in any case.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import discord
 from discord import app_commands, ui
 
 from bot.ops.logs import about
-from bot.ops.shutdown import Leaving, ToldTwice
+from bot.ops.shutdown import DuplicateInteraction, ShuttingDown
 from bot.text.translation import say, speak_to
 from storage.backend.transactions import StorageUnavailable
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Asked: TypeAlias = "discord.Interaction[AnimaClient]"
+AnimaInteraction: TypeAlias = "discord.Interaction[AnimaClient]"
 
 ALREADY_ACKNOWLEDGED = 40060
 
@@ -35,30 +35,30 @@ MEMORY_OUT_OF_REACH = "I cannot get at my memory right now, so nothing was begun
 BACK_IN_A_MOMENT = "I am being restarted and am back in a moment, so nothing was begun or changed. Try again then."
 
 
-def ruling_guild(interaction: discord.Interaction[Any]) -> int | None:
+def settings_guild_id(interaction: discord.Interaction[Any]) -> int | None:
     """The server whose admins' settings hold: none in private, nor where only the person installed the bot."""
     return interaction.guild_id if interaction.is_guild_integration() else None
 
 
-class Commands(app_commands.CommandTree["AnimaClient"]):
-    async def interaction_check(self, interaction: Asked, /) -> bool:
+class AnimaCommandTree(app_commands.CommandTree["AnimaClient"]):
+    async def interaction_check(self, interaction: AnimaInteraction, /) -> bool:
         speak_to(interaction)
         if interaction.type is discord.InteractionType.autocomplete:
             return True
         try:
             interaction.client.answers.begin(interaction.id)
-        except (Leaving, ToldTwice) as reason:
-            await apologise(interaction, "a command", reason)
+        except (ShuttingDown, DuplicateInteraction) as reason:
+            await report_error(interaction, "a command", reason)
             return False
         return True
 
-    async def on_error(self, interaction: Asked, error: app_commands.AppCommandError, /) -> None:
+    async def on_error(self, interaction: AnimaInteraction, error: app_commands.AppCommandError, /) -> None:
         cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
         if interaction.type is discord.InteractionType.autocomplete:
             logger.warning("completing an option went wrong", exc_info=cause)
             return
         name = interaction.command.qualified_name if interaction.command else "a command"
-        await apologise(interaction, name, cause)
+        await report_error(interaction, name, cause)
 
 
 class Component(ui.DynamicItem[Any], template=r"(?!)"):
@@ -71,22 +71,22 @@ class Component(ui.DynamicItem[Any], template=r"(?!)"):
     async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
         return cls(*map(int, match.groups()))
 
-    async def callback(self, interaction: Asked) -> None:  # type: ignore[override]
+    async def callback(self, interaction: AnimaInteraction) -> None:  # type: ignore[override]
         speak_to(interaction)
         job_id = getattr(self, "job_id", None)  # most are about one
         with about(*([] if job_id is None else [job_id])):
             try:
                 interaction.client.answers.begin(interaction.id)
-                await self.used(interaction)
+                await self.on_use(interaction)
             except Exception as error:
-                await apologise(interaction, self.custom_id, error)
+                await report_error(interaction, self.custom_id, error)
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         """Answers a press or a choice."""
         raise NotImplementedError
 
 
-class Form(ui.Modal):
+class Modal(ui.Modal):
     """A modal without a memory: all of one `name` are the same to discord.py, whoever has it open.
 
     What it was opened for stands in the custom_ids of its fields, and what was typed is read from the interaction. So
@@ -104,23 +104,23 @@ class Form(ui.Modal):
     def stop(self) -> None:
         pass
 
-    async def on_submit(self, interaction: Asked) -> None:  # type: ignore[override]
+    async def on_submit(self, interaction: AnimaInteraction) -> None:  # type: ignore[override]
         speak_to(interaction)
         interaction.client.answers.begin(interaction.id)
-        await self.sent(interaction, _submitted(interaction))
+        await self.on_submit_values(interaction, _submitted(interaction))
 
-    async def sent(self, interaction: Asked, values: Submitted) -> None:
+    async def on_submit_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
         """Answers what was typed and chosen, by the fields' custom_ids."""
         raise NotImplementedError
 
-    async def on_error(self, interaction: Asked, error: Exception, /) -> None:  # type: ignore[override]
-        await apologise(interaction, self.name, error)
+    async def on_error(self, interaction: AnimaInteraction, error: Exception, /) -> None:  # type: ignore[override]
+        await report_error(interaction, self.name, error)
 
 
 Submitted: TypeAlias = "dict[str, str | list[str]]"
 
 
-def _submitted(interaction: Asked) -> Submitted:
+def _submitted(interaction: AnimaInteraction) -> Submitted:
     data: Any = interaction.data
     fields = [component.get("component", component) for component in data["components"]]
     return {
@@ -130,12 +130,12 @@ def _submitted(interaction: Asked) -> Submitted:
     }
 
 
-async def apologise(interaction: Asked, what: str, error: BaseException) -> None:
+async def report_error(interaction: AnimaInteraction, what: str, error: BaseException) -> None:
     """Log an error and tell the person, as far as they can still be reached."""
-    if isinstance(error, ToldTwice):
+    if isinstance(error, DuplicateInteraction):
         logger.info("interaction %d was told twice", interaction.id)
         return
-    if isinstance(error, Leaving):
+    if isinstance(error, ShuttingDown):
         sentence = say(BACK_IN_A_MOMENT)
     elif isinstance(error, StorageUnavailable):
         logger.error("%s, interaction %d: %s", what, interaction.id, error)
@@ -144,12 +144,12 @@ async def apologise(interaction: Asked, what: str, error: BaseException) -> None
         logger.error("%s, interaction %d, went wrong", what, interaction.id, exc_info=error)
         sentence = say(WENT_WRONG, id=f"`{interaction.id}`")
     try:
-        await tell_privately(interaction, sentence)
+        await reply_privately(interaction, sentence)
     except (discord.HTTPException, aiohttp.ClientError, OSError) as unreachable:
         logger.info("interaction %d: nobody could be told: %s", interaction.id, unreachable)
 
 
-async def tell_privately(interaction: Asked, said: str | Layout) -> None:
+async def reply_privately(interaction: AnimaInteraction, said: str | StaticLayout) -> None:
     """Answer the person alone. An answer that everybody would see and that has nothing in it yet is taken back."""
     answer = _as_answer(said)
     if not interaction.response.is_done():
@@ -166,16 +166,16 @@ async def tell_privately(interaction: Asked, said: str | Layout) -> None:
     await interaction.followup.send(**answer, ephemeral=True)
 
 
-async def tell_beside(interaction: Asked, said: str | Layout) -> None:
+async def send_followup(interaction: AnimaInteraction, said: str | StaticLayout) -> None:
     """Tell the person alone something besides the answer, which must have something in it by now."""
     await interaction.followup.send(**_as_answer(said), ephemeral=True)
 
 
-def _as_answer(said: str | Layout) -> dict[str, Any]:
+def _as_answer(said: str | StaticLayout) -> dict[str, Any]:
     return {"content": said} if isinstance(said, str) else {"view": said}
 
 
-class Layout(ui.LayoutView):
+class StaticLayout(ui.LayoutView):
     """What a message shows. It never times out: what its buttons need is in their custom_ids."""
 
     def __init__(self, *items: ui.Item[Any]) -> None:

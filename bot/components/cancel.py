@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import discord
 from discord import ui
 
-from bot.components.base import Asked, Component, Layout, tell_privately
+from bot.components.base import AnimaInteraction, Component, StaticLayout, reply_privately
 from bot.ops.logs import about_its_job
-from bot.text.markdown import PROMPT_SHOWN, quoted
+from bot.text.markdown import PROMPT_SHOWN, blockquote
 from bot.text.translation import say, speaking
 from storage.jobs import Job
 
@@ -31,14 +31,14 @@ class CancelJob(Component, template=r"anima:cancel:([0-9]{1,18})"):
         super().__init__(button)
         self.job_id = job_id
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
         outcome = await cancel_own(interaction, await interaction.client.database.jobs.get(self.job_id))
         if outcome != say(CANCELLED):  # which the message says by itself
-            await tell_privately(interaction, outcome)
+            await reply_privately(interaction, outcome)
 
 
-async def cancel_own(interaction: Asked, job: Job | None) -> str:
+async def cancel_own(interaction: AnimaInteraction, job: Job | None) -> str:
     """Cancel a job for the person who asked for it; returns what has come of it, in a sentence."""
     if job is None or job.user_id != interaction.user.id:
         return say(NOT_YOURS)
@@ -52,7 +52,7 @@ async def cancel(client: AnimaClient, job: Job, by: int) -> bool:
     if not await client.database.jobs.cancel(job.id, by):
         return False
     await withdraw(client, job)
-    await client.database.jobs.told(job.id)
+    await client.database.jobs.mark_notified(job.id)
     return True
 
 
@@ -61,8 +61,8 @@ async def withdraw(client: AnimaClient, job: Job) -> None:
     """Stop the work on a job that has ended in the database, and say in its message that nothing will come."""
     await client.worker.cancel(job.id)
     with speaking(job.locale):
-        ended = f"{quoted(job.prompt, PROMPT_SHOWN)}\n-# {say('Cancelled; nothing was charged.')}"
-    await client.delivery.show(job, Layout(ui.TextDisplay(ended)))
+        ended = f"{blockquote(job.prompt, PROMPT_SHOWN)}\n-# {say('Cancelled; nothing was charged.')}"
+    await client.delivery.show(job, StaticLayout(ui.TextDisplay(ended)))
 
 
 COMPONENTS = (CancelJob,)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import discord
 
-from bot.components.base import Asked
+from bot.components.base import AnimaInteraction
 from bot.text.translation import say
 from storage.jobs import Job
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def may_delete(interaction: Asked, job: Job) -> bool:
+def may_delete(interaction: AnimaInteraction, job: Job) -> bool:
     """The person who asked for it may, and whoever may delete other people's messages there."""
     is_moderator = interaction.guild_id is not None and interaction.guild_id == job.guild_id
     return job.user_id == interaction.user.id or (is_moderator and interaction.permissions.manage_messages)

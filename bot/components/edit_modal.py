@@ -9,17 +9,17 @@ import discord
 from discord import ui
 from pydantic import ValidationError
 
-from bot.components.base import Asked, Form, Submitted, tell_privately
-from bot.generation.compose import prompt_of, said_of
+from bot.components.base import AnimaInteraction, Modal, Submitted, reply_privately
+from bot.generation.compose import options_of_image, prompt_of_image
 from bot.generation.options import Options
 from bot.generation.sizes import SIZE, to_multiple
-from bot.generation.spec import Drawing
-from bot.text.markdown import in_a_line
+from bot.generation.spec import JobSpec
+from bot.text.markdown import inline
 from bot.text.translation import say
-from inference.request import LARGEST_SEED, SAMPLERS, SCHEDULERS
+from inference.request import MAX_SEED, SAMPLERS, SCHEDULERS
 from storage.jobs import Job
 
-LONGEST_FIELD = 4000
+MAX_FIELD_LENGTH = 4000
 """Characters that Discord takes in a form's field."""
 
 LOST = "What was to be edited is not remembered any more. Ask for it with `/anima imagine`."
@@ -30,11 +30,11 @@ class Mistake(ValueError):
     """What was typed cannot be used; the message says what, and what would do."""
 
 
-class EditForm(Form):
+class EditForm(Modal):
     name = "anima:edit-form"
 
     @classmethod
-    def of(cls, job: Job, drawing: Drawing, index: int) -> Self:
+    def of(cls, job: Job, drawing: JobSpec, index: int) -> Self:
         recipe, at = drawing.recipes[index], f"{job.id}:{index}"
         width, height = recipe.width, recipe.height
         settings = f"{width}x{height}, {recipe.steps} steps, CFG {recipe.cfg_scale:g}, {recipe.scheduler}"
@@ -43,29 +43,33 @@ class EditForm(Form):
         return cls(
             say("Edit"),
             [
-                _typed(say("Prompt"), f"prompt:{at}", prompt_of(job.prompt, drawing, index), long=True, required=True),
-                _typed(say("Negative prompt"), f"negative:{at}", said_of(drawing, index).negative or "", long=True),
+                _typed(
+                    say("Prompt"), f"prompt:{at}", prompt_of_image(job.prompt, drawing, index), long=True, required=True
+                ),
+                _typed(
+                    say("Negative prompt"), f"negative:{at}", options_of_image(drawing, index).negative or "", long=True
+                ),
                 _typed(say("Seed (empty: a new one)"), f"seed:{at}", str(recipe.seed)),
                 _typed(say("Size, steps, CFG, scheduler"), f"settings:{at}", settings, required=True),
                 ui.Label(text=say("Sampler"), component=sampler),
             ],
         )
 
-    async def sent(self, interaction: Asked, values: Submitted) -> None:
+    async def on_submit_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
         typed = {key.partition(":")[0]: value for key, value in values.items()}
         job_id, index = (int(part) for part in next(iter(values)).split(":")[1:])
         job = await interaction.client.database.jobs.get(job_id)
-        drawing = Drawing.of(job) if job is not None and job.parameters else None
+        drawing = JobSpec.of(job) if job is not None and job.parameters else None
         if job is None or drawing is None or job.user_id != interaction.user.id or index >= len(drawing.recipes):
-            await tell_privately(interaction, say(LOST))
+            await reply_privately(interaction, say(LOST))
             return
         try:
-            said = edited(said_of(drawing, index), typed)
+            said = edited(options_of_image(drawing, index), typed)
         except Mistake as mistake:
-            await tell_privately(interaction, str(mistake))
+            await reply_privately(interaction, str(mistake))
             return
         acknowledgement = await interaction.response.defer(thinking=True, ephemeral=job.private)
-        prompt = _whole(prompt_of(job.prompt, drawing, index), str(typed["prompt"]))
+        prompt = _whole(prompt_of_image(job.prompt, drawing, index), str(typed["prompt"]))
         await interaction.client.intake.edit(interaction, acknowledgement, job, drawing, index, prompt, said)
 
 
@@ -75,26 +79,26 @@ def _typed(label: str, custom_id: str, value: str, *, long: bool = False, requir
         style=discord.TextStyle.paragraph if long else discord.TextStyle.short,
         default=shown(value),
         required=required,
-        max_length=LONGEST_FIELD if long else 100,
+        max_length=MAX_FIELD_LENGTH if long else 100,
     )
     return ui.Label(text=label, component=field)
 
 
 def _whole(text: str, typed: str) -> str:
     """What was typed; but a text too long for its field, which shows its beginning, is not cut by leaving it alone."""
-    return text if len(text) > LONGEST_FIELD and typed == shown(text) else typed
+    return text if len(text) > MAX_FIELD_LENGTH and typed == shown(text) else typed
 
 
 def shown(text: str) -> str:
     """As much of a text as a field takes."""
-    return text[:LONGEST_FIELD].strip()
+    return text[:MAX_FIELD_LENGTH].strip()
 
 
 def edited(options: Options, typed: Submitted) -> Options:
     """A picture's options, changed to what was typed for one picture of its kind. Raises Mistake."""
     seed = str(typed["seed"]).strip()
-    if seed and not (seed.isascii() and seed.isdigit() and int(seed[:21]) <= LARGEST_SEED):
-        raise Mistake(say("The seed is a whole number from 0 to {most}, or empty for a new one.", most=LARGEST_SEED))
+    if seed and not (seed.isascii() and seed.isdigit() and int(seed[:21]) <= MAX_SEED):
+        raise Mistake(say("The seed is a whole number from 0 to {most}, or empty for a new one.", most=MAX_SEED))
     changes: dict[str, Any] = {
         **options.as_json(),
         **_settings(str(typed["settings"])),
@@ -130,7 +134,7 @@ def _settings(text: str) -> dict[str, Any]:
             raise Mistake(
                 say(
                     "I cannot tell what “{part}” means. Settings look like this: {example}",
-                    part=in_a_line(part, 50),
+                    part=inline(part, 50),
                     example=SETTINGS_EXAMPLE,
                 )
             )

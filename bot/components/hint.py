@@ -8,11 +8,11 @@ from typing import Any, Self
 
 from discord import ui
 
-from bot.components.base import Asked, Component, Layout, tell_privately
+from bot.components.base import AnimaInteraction, Component, StaticLayout, reply_privately
 from bot.components.cancel import cancel
-from bot.generation.spec import Drawing
+from bot.generation.spec import JobSpec
 from bot.prompting import HintCode, TagIndex, fixed, hints
-from bot.text.markdown import quoted
+from bot.text.markdown import blockquote
 from bot.text.translation import say
 from storage.jobs import Job
 
@@ -34,7 +34,7 @@ NOT_REMEMBERED = "That prompt is not remembered any more. Ask anew with `/anima 
 
 
 @dataclass(frozen=True)
-class HintedPrompt:
+class PromptHint:
     job: Job
     codes: tuple[HintCode, ...]
     fixed: str
@@ -45,10 +45,10 @@ class HintedPrompt:
         found = hints(job.prompt, tags)
         return cls(job, tuple(hint.code for hint in found), fixed(job.prompt, tags)) if found else None
 
-    def shown(self) -> Layout:
+    def shown(self) -> StaticLayout:
         lines = [say("About your prompt:"), *(f"- {say(SENTENCES[code])}" for code in self.codes)]
-        lines += [say("Like this it does what you mean:"), quoted(self.fixed, PROMPT_SHOWN)]
-        return Layout(ui.TextDisplay("\n".join(lines)), ui.ActionRow(DrawFixed(self.job.id)))
+        lines += [say("Like this it does what you mean:"), blockquote(self.fixed, PROMPT_SHOWN)]
+        return StaticLayout(ui.TextDisplay("\n".join(lines)), ui.ActionRow(DrawFixed(self.job.id)))
 
 
 class DrawFixed(Component, template=r"anima:fixed:([0-9]{1,18})"):
@@ -59,16 +59,16 @@ class DrawFixed(Component, template=r"anima:fixed:([0-9]{1,18})"):
         super().__init__(button)
         self.job_id = job_id
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         client = interaction.client
         job = await client.database.jobs.get(self.job_id)
         if job is None or not job.parameters or job.user_id != interaction.user.id:
-            await tell_privately(interaction, say(NOT_REMEMBERED))
+            await reply_privately(interaction, say(NOT_REMEMBERED))
             return
         acknowledgement = await interaction.response.defer(thinking=True, ephemeral=job.private)
         if job.id in client.queue:
             await cancel(client, job, interaction.user.id)
-        drawing = Drawing.of(job)
+        drawing = JobSpec.of(job)
         prompt = fixed(job.prompt, client.tags)
         await client.intake.edit(interaction, acknowledgement, job, drawing, 0, prompt, drawing.options)
 

@@ -14,13 +14,13 @@ import discord
 from discord import ui
 
 from bot.components import info
-from bot.components.base import Asked, Component, Layout, tell_privately
+from bot.components.base import AnimaInteraction, Component, StaticLayout, reply_privately
 from bot.components.deletion import delete_job, may_delete
 from bot.components.edit_modal import EditForm
 from bot.components.preset_modal import PictureAsPresetForm
-from bot.generation.spec import Drawing
+from bot.generation.spec import JobSpec
 from bot.messages.attachments import media_of
-from bot.text.markdown import in_a_line
+from bot.text.markdown import inline
 from bot.text.translation import say
 from storage.jobs import Job
 
@@ -82,14 +82,14 @@ class PictureButton(Component, template=r"(?!)"):
         self.job_id = job_id
         self.index = index
 
-    async def used(self, interaction: Asked) -> None:
-        found = await remembered(interaction, self.job_id, self.index)
+    async def on_use(self, interaction: AnimaInteraction) -> None:
+        found = await load_image(interaction, self.job_id, self.index)
         if found is None:
-            await tell_privately(interaction, say(NOT_REMEMBERED))
+            await reply_privately(interaction, say(NOT_REMEMBERED))
         else:
-            await self.pressed(interaction, *found)
+            await self.on_press(interaction, *found)
 
-    async def pressed(self, interaction: Asked, job: Job, drawing: Drawing) -> None:
+    async def on_press(self, interaction: AnimaInteraction, job: Job, drawing: JobSpec) -> None:
         """Answers a press; the picture is there and the person may see it."""
         raise NotImplementedError
 
@@ -99,7 +99,7 @@ class Reroll(PictureButton, template=rf"anima:reroll:{ID}"):
 
     action = "reroll"
 
-    async def pressed(self, interaction: Asked, job: Job, drawing: Drawing) -> None:
+    async def on_press(self, interaction: AnimaInteraction, job: Job, drawing: JobSpec) -> None:
         acknowledgement = await interaction.response.defer(thinking=True, ephemeral=job.private)
         await interaction.client.intake.reroll(interaction, acknowledgement, job, drawing)
 
@@ -109,7 +109,7 @@ class DrawAlone(PictureButton, template=rf"anima:alone:{ID}"):
 
     action = "alone"
 
-    async def pressed(self, interaction: Asked, job: Job, drawing: Drawing) -> None:
+    async def on_press(self, interaction: AnimaInteraction, job: Job, drawing: JobSpec) -> None:
         acknowledgement = await interaction.response.defer(thinking=True, ephemeral=job.private)
         await interaction.client.intake.draw_alone(interaction, acknowledgement, job, drawing, self.index)
 
@@ -120,7 +120,7 @@ class VarySubtly(PictureButton, template=rf"anima:vary-subtly:{ID}"):
     action = "vary-subtly"
     strength = SUBTLE
 
-    async def pressed(self, interaction: Asked, job: Job, drawing: Drawing) -> None:
+    async def on_press(self, interaction: AnimaInteraction, job: Job, drawing: JobSpec) -> None:
         acknowledgement = await interaction.response.defer(thinking=True, ephemeral=job.private)
         await interaction.client.intake.vary(interaction, acknowledgement, job, drawing, self.index, self.strength)
 
@@ -137,7 +137,7 @@ class Upscale(PictureButton, template=rf"anima:upscale:{ID}"):
 
     action = "upscale"
 
-    async def pressed(self, interaction: Asked, job: Job, drawing: Drawing) -> None:
+    async def on_press(self, interaction: AnimaInteraction, job: Job, drawing: JobSpec) -> None:
         acknowledgement = await interaction.response.defer(thinking=True, ephemeral=job.private)
         await interaction.client.intake.upscale(interaction, acknowledgement, job, drawing, self.index)
 
@@ -147,9 +147,9 @@ class Edit(PictureButton, template=rf"anima:edit:{ID}"):
 
     action = "edit"
 
-    async def pressed(self, interaction: Asked, job: Job, drawing: Drawing) -> None:
+    async def on_press(self, interaction: AnimaInteraction, job: Job, drawing: JobSpec) -> None:
         if job.user_id != interaction.user.id:
-            await tell_privately(interaction, say(NOT_YOURS_TO_EDIT))
+            await reply_privately(interaction, say(NOT_YOURS_TO_EDIT))
         else:
             await interaction.response.send_modal(EditForm.of(job, drawing, self.index))
 
@@ -159,7 +159,7 @@ class Info(PictureButton, template=rf"anima:info:{ID}"):
 
     action = "info"
 
-    async def pressed(self, interaction: Asked, job: Job, drawing: Drawing) -> None:
+    async def on_press(self, interaction: AnimaInteraction, job: Job, drawing: JobSpec) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
         view = await info.whole(interaction, job, drawing, self.index)
         if job.user_id == interaction.user.id:
@@ -172,9 +172,9 @@ class SaveAsPreset(PictureButton, template=rf"anima:save-as-preset:{ID}"):
 
     action = "save-as-preset"
 
-    async def pressed(self, interaction: Asked, job: Job, drawing: Drawing) -> None:
+    async def on_press(self, interaction: AnimaInteraction, job: Job, drawing: JobSpec) -> None:
         if job.user_id != interaction.user.id:
-            await tell_privately(interaction, say(NOT_YOURS_TO_SAVE))
+            await reply_privately(interaction, say(NOT_YOURS_TO_SAVE))
         else:
             await interaction.response.send_modal(PictureAsPresetForm.of(job, self.index))
 
@@ -184,21 +184,21 @@ class Delete(PictureButton, template=rf"anima:delete:{ID}"):
 
     action = "delete"
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         job = await interaction.client.database.jobs.get(self.job_id)
         if job is None:
-            await tell_privately(interaction, say(NOT_REMEMBERED))
+            await reply_privately(interaction, say(NOT_REMEMBERED))
         elif not may_delete(interaction, job):
-            await tell_privately(interaction, say(NOT_YOURS_TO_DELETE))
+            await reply_privately(interaction, say(NOT_YOURS_TO_DELETE))
         else:
             question = ui.TextDisplay[Any](say("Delete this for everyone, and from the history of who asked for it?"))
-            await tell_privately(interaction, Layout(question, ui.ActionRow(DeleteForGood(job.id))))
+            await reply_privately(interaction, StaticLayout(question, ui.ActionRow(DeleteForGood(job.id))))
 
 
 class DeleteForGood(PictureButton, template=rf"anima:delete-for-good:{ID}"):
     action = "delete-for-good"
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
         job = await interaction.client.database.jobs.get(self.job_id)
         if job is None:
@@ -207,7 +207,7 @@ class DeleteForGood(PictureButton, template=rf"anima:delete-for-good:{ID}"):
             said = say(NOT_YOURS_TO_DELETE)
         else:
             said = await delete_job(interaction.client, job)
-        await interaction.edit_original_response(view=Layout(ui.TextDisplay(said)))
+        await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(said)))
 
 
 class Pick(Component, template=r"anima:pick:([0-9]{1,18})"):
@@ -220,26 +220,28 @@ class Pick(Component, template=r"anima:pick:([0-9]{1,18})"):
         )
         self.job_id = job_id
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         data: Any = interaction.data
         chosen = data["values"][0]
         index = int(chosen) if chosen.isascii() and chosen.isdigit() else -1
         await interaction.response.defer(ephemeral=True, thinking=True)
-        found = await remembered(interaction, self.job_id, index)
-        view = Layout(ui.TextDisplay(say(NOT_REMEMBERED))) if found is None else _alone(interaction, *found, index)
+        found = await load_image(interaction, self.job_id, index)
+        view = (
+            StaticLayout(ui.TextDisplay(say(NOT_REMEMBERED))) if found is None else _alone(interaction, *found, index)
+        )
         await interaction.edit_original_response(view=view)
 
 
-async def remembered(interaction: Asked, job_id: int, index: int) -> tuple[Job, Drawing] | None:
+async def load_image(interaction: AnimaInteraction, job_id: int, index: int) -> tuple[Job, JobSpec] | None:
     """A job and what it drew, if it has such a picture and the person may see it. A custom_id proves nothing."""
     job = await interaction.client.database.jobs.get(job_id)
     if job is None or not job.parameters or (job.private and job.user_id != interaction.user.id):
         return None
-    drawing = Drawing.of(job)
+    drawing = JobSpec.of(job)
     return (job, drawing) if 0 <= index < len(drawing.recipes) else None
 
 
-def picture_buttons(job: Job, drawing: Drawing) -> list[ui.ActionRow[Any]]:
+def picture_buttons(job: Job, drawing: JobSpec) -> list[ui.ActionRow[Any]]:
     """What stands under a job's pictures."""
     if len(drawing.recipes) == 1:
         return [ui.ActionRow(*_carry_on(job.id, 0)), ui.ActionRow(Info(job.id), Delete(job.id))]
@@ -247,21 +249,21 @@ def picture_buttons(job: Job, drawing: Drawing) -> list[ui.ActionRow[Any]]:
     return [pick, ui.ActionRow(Reroll(job.id), Info(job.id), Delete(job.id))]
 
 
-def picture_labels(drawing: Drawing) -> list[str]:
+def picture_labels(drawing: JobSpec) -> list[str]:
     """What each of several pictures is called."""
     if drawing.comparison is None:
         return [say("Picture {number}", number=number) for number in range(1, len(drawing.recipes) + 1)]
     return [label[:100] for label in drawing.comparison.labels]
 
 
-def _alone(interaction: Asked, job: Job, drawing: Drawing, index: int) -> Layout:
-    label = f"**{in_a_line(picture_labels(drawing)[index], 100)}**"
+def _alone(interaction: AnimaInteraction, job: Job, drawing: JobSpec, index: int) -> StaticLayout:
+    label = f"**{inline(picture_labels(drawing)[index], 100)}**"
     if drawing.comparison is not None:
-        return Layout(
+        return StaticLayout(
             ui.TextDisplay(f"{label}\n-# {info.in_words(drawing.recipes[index])}"),
             ui.ActionRow(*(kind(job.id, index) for kind in (DrawAlone, VarySubtly, VaryStrongly, Edit, Info))),
         )
-    view = Layout(ui.TextDisplay(label))
+    view = StaticLayout(ui.TextDisplay(label))
     media = media_of(interaction.message) if interaction.message is not None else []
     if index < len(media):
         view.add_item(ui.MediaGallery(discord.MediaGalleryItem(media[index].url, spoiler=job.spoiler)))

@@ -7,29 +7,29 @@ from collections.abc import Callable, Sequence
 import discord
 from discord import ui
 
-from bot.components.base import Asked, Layout
-from bot.generation.spec import Drawing, Recipe
-from bot.text.markdown import in_a_line, quoted
+from bot.components.base import AnimaInteraction, StaticLayout
+from bot.generation.spec import JobSpec, Recipe
+from bot.text.markdown import blockquote, inline
 from bot.text.translation import say
 from storage.images import Picture
 from storage.jobs import Job
 
-LONGEST_PROMPT, LONGEST_NEGATIVE = 1800, 900
+MAX_PROMPT_LENGTH, MAX_NEGATIVE_LENGTH = 1800, 900
 """Of the 4,000 characters that a message with components may have."""
 
 
-async def whole(interaction: Asked, job: Job, drawing: Drawing, index: int) -> Layout:
+async def whole(interaction: AnimaInteraction, job: Job, drawing: JobSpec, index: int) -> StaticLayout:
     recipe = drawing.recipes[index]
     lines = [f"### {say('How it was made')}"]
     if drawing.comparison is not None:
-        label = in_a_line(drawing.comparison.labels[index], 100)
-        lines.append(f"**{label}** · {in_a_line(drawing.comparison.title, 200)}")
-    lines.append(quoted(recipe.prompt, LONGEST_PROMPT))
+        label = inline(drawing.comparison.labels[index], 100)
+        lines.append(f"**{label}** · {inline(drawing.comparison.title, 200)}")
+    lines.append(blockquote(recipe.prompt, MAX_PROMPT_LENGTH))
     if recipe.negative_prompt and recipe.cfg_scale != 1:
-        lines += [say("Negative prompt:"), quoted(recipe.negative_prompt, LONGEST_NEGATIVE)]
+        lines += [say("Negative prompt:"), blockquote(recipe.negative_prompt, MAX_NEGATIVE_LENGTH)]
     lines += [f"**{name}** {value}" for name, value in settings(recipe)]
     lines += [f"-# {part}" for part in await _history(interaction, job, index)]
-    return Layout(ui.TextDisplay("\n".join(lines)))
+    return StaticLayout(ui.TextDisplay("\n".join(lines)))
 
 
 def settings(recipe: Recipe) -> list[tuple[str, str]]:
@@ -52,12 +52,12 @@ def settings(recipe: Recipe) -> list[tuple[str, str]]:
     return named
 
 
-def about(drawing: Drawing) -> str:
+def about(drawing: JobSpec) -> str:
     """What a job's pictures have in common, on one line, and what is compared in them."""
     settings = in_words(*drawing.recipes)
     if drawing.comparison is None:
         return settings
-    return f"{in_a_line(drawing.comparison.title, 200)} · {settings}"
+    return f"{inline(drawing.comparison.title, 200)} · {settings}"
 
 
 def in_words(*recipes: Recipe) -> str:
@@ -82,7 +82,7 @@ def _same(recipes: Sequence[Recipe], said: Callable[[Recipe], str]) -> list[str]
 
 
 def _with_strengths(recipe: Recipe) -> list[str]:
-    return [f"{in_a_line(name, 60)} {strength:g}" for name, strength in recipe.loras]
+    return [f"{inline(name, 60)} {strength:g}" for name, strength in recipe.loras]
 
 
 def address_of(client: discord.Client, picture: Picture | None) -> str | None:
@@ -93,7 +93,7 @@ def address_of(client: discord.Client, picture: Picture | None) -> str | None:
     return channel.get_partial_message(picture.message_id).jump_url
 
 
-async def _history(interaction: Asked, job: Job, index: int) -> list[str]:
+async def _history(interaction: AnimaInteraction, job: Job, index: int) -> list[str]:
     """Who asked for it, when, what it was made from, and what was made from it."""
     pictures = interaction.client.database.pictures
     about = [say("asked for by {who}, {when}", who=f"<@{job.user_id}>", when=discord.utils.format_dt(job.queued_at))]

@@ -13,19 +13,19 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
 from bot.prompting.syntax import COMMAS
-from bot.rules.safety import LEAST_CFG_SCALE
-from bot.rules.server_settings import MOST_COMPARED, STRONGEST_LORA
-from bot.text.markdown import in_a_line
+from bot.rules.safety import MIN_CFG_SCALE
+from bot.rules.server_settings import MAX_COMPARED, MAX_LORA_STRENGTH
+from bot.text.markdown import inline
 from bot.text.translation import say
 from inference import NativeSettings
 from inference.prompt import parse_weights
-from inference.request import LARGEST_CFG_SCALE, MOST_STEPS, SAMPLERS, SCHEDULERS
+from inference.request import MAX_CFG_SCALE, MAX_STEPS, SAMPLERS, SCHEDULERS
 
 if TYPE_CHECKING:
     from bot.generation.spec import Recipe
 
-STRONGEST_WEIGHT = 5.0
-LONGEST_WORDS = 200
+MAX_WEIGHT = 5.0
+MAX_WORDS_LENGTH = 200
 NAMED = 60
 """Characters of words and names that are repeated in a sentence."""
 
@@ -54,11 +54,11 @@ Reworded: TypeAlias = Callable[[str], str]
 """What becomes of a prompt once its wildcards are chosen, and before house rules are applied to it."""
 
 
-class Incomparable(ValueError):
+class InvalidComparison(ValueError):
     """There is no such comparison; the message says why, and what to do."""
 
 
-class Varied(StrEnum):
+class AxisKind(StrEnum):
     SAMPLER = "sampler"
     SCHEDULER = "scheduler"
     CFG = "cfg"
@@ -104,65 +104,65 @@ class Comparison:
 class Axis:
     """`of`: the words whose weight is varied, or the name of the LoRA."""
 
-    what: Varied
+    what: AxisKind
     values: tuple[Value, ...]
     of: str = ""
 
     @property
     def name(self) -> str:
-        if self.what is Varied.WEIGHT:
+        if self.what is AxisKind.WEIGHT:
             return say("weight of “{words}”", words=self.of)
-        if self.what is Varied.LORA_STRENGTH:
+        if self.what is AxisKind.LORA_STRENGTH:
             return say("strength of {lora}", lora=self.of)
         return called(self.what)
 
     def label(self, value: Value) -> str:
         match self.what:
-            case Varied.CFG:
+            case AxisKind.CFG:
                 return f"CFG {value:g}"
-            case Varied.STEPS:
+            case AxisKind.STEPS:
                 return say("1 step") if value == 1 else say("{count} steps", count=f"{value:g}")
-            case Varied.WEIGHT:
+            case AxisKind.WEIGHT:
                 return say("weight {weight}", weight=f"{value:g}")
-            case Varied.LORA_STRENGTH:
+            case AxisKind.LORA_STRENGTH:
                 return say("LoRA {strength}", strength=f"{value:g}") if value else say("without LoRA")
             case _:
                 return str(value)
 
     def reworded(self, prompt: str, value: Value) -> str:
-        return weighted(prompt, self.of, float(value)) if self.what is Varied.WEIGHT else prompt
+        return weighted(prompt, self.of, float(value)) if self.what is AxisKind.WEIGHT else prompt
 
     def applied(self, recipe: Recipe, value: Value) -> Recipe:
         match self.what:
-            case Varied.SAMPLER:
+            case AxisKind.SAMPLER:
                 return replace(recipe, sampler=str(value))
-            case Varied.SCHEDULER:
+            case AxisKind.SCHEDULER:
                 return replace(recipe, scheduler=str(value))
-            case Varied.CFG:
+            case AxisKind.CFG:
                 return replace(recipe, cfg_scale=float(value))
-            case Varied.STEPS:
+            case AxisKind.STEPS:
                 return replace(recipe, steps=int(value))
-            case Varied.LORA_STRENGTH:
+            case AxisKind.LORA_STRENGTH:
                 strengths = ((name, float(value) if name == self.of else strength) for name, strength in recipe.loras)
                 return replace(recipe, loras=tuple(lora for lora in strengths if lora != (self.of, 0)))
-            case Varied.WEIGHT:
+            case AxisKind.WEIGHT:
                 return recipe  # its prompt has it
 
 
-def called(what: Varied) -> str:
+def called(what: AxisKind) -> str:
     """An axis in the middle of a sentence."""
     match what:
-        case Varied.SAMPLER:
+        case AxisKind.SAMPLER:
             return say("sampler")
-        case Varied.SCHEDULER:
+        case AxisKind.SCHEDULER:
             return say("scheduler")
-        case Varied.CFG:
+        case AxisKind.CFG:
             return "CFG"
-        case Varied.STEPS:
+        case AxisKind.STEPS:
             return say("steps")
-        case Varied.WEIGHT:
+        case AxisKind.WEIGHT:
             return say("weight")
-        case Varied.LORA_STRENGTH:
+        case AxisKind.LORA_STRENGTH:
             return say("LoRA strength")
 
 
@@ -199,10 +199,10 @@ def weighted(prompt: str, words: str, weight: float) -> str:
 
     result = _occurrences(words).sub(with_weight, prompt)
     if not found:
-        raise Incomparable(say(NOT_IN_PROMPT, words=in_a_line(words, NAMED)))
+        raise InvalidComparison(say(NOT_IN_PROMPT, words=inline(words, NAMED)))
     segments = parse_weights(result)
     if any(segments.count((text, weight)) < found.count(text) for text in found):
-        raise Incomparable(say(BRACKETS, words=in_a_line(words, NAMED)))
+        raise InvalidComparison(say(BRACKETS, words=inline(words, NAMED)))
     return result
 
 
@@ -234,37 +234,37 @@ def _spelled(word: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Typed:
+class CompareOptions:
     """The options of the command that say what is varied. None: left away."""
 
-    columns: Varied
+    columns: AxisKind
     column_values: str | None = None
-    rows: Varied | None = None
+    rows: AxisKind | None = None
     row_values: str | None = None
     words: str | None = None
     lora: str | None = None
 
 
-def comparison_of(typed: Typed, usual: NativeSettings) -> Comparison:
+def comparison_of(typed: CompareOptions, usual: NativeSettings) -> Comparison:
     """Raises Incomparable. `usual`: the settings that hold otherwise, around which values are chosen if none are given.
 
     The LoRA is taken as it is; whether there is such a one is known to who draws it.
     """
     if typed.rows is None and typed.row_values is not None:
-        raise Incomparable(say(NO_ROWS))
+        raise InvalidComparison(say(NO_ROWS))
     if typed.rows is typed.columns:
-        raise Incomparable(say(SAME_AXIS, axis=called(typed.columns)))
-    if typed.words is not None and Varied.WEIGHT not in (typed.columns, typed.rows):
-        raise Incomparable(say(NO_WEIGHT))
+        raise InvalidComparison(say(SAME_AXIS, axis=called(typed.columns)))
+    if typed.words is not None and AxisKind.WEIGHT not in (typed.columns, typed.rows):
+        raise InvalidComparison(say(NO_WEIGHT))
     columns = _axis(typed, typed.columns, typed.column_values, usual)
     rows = None if typed.rows is None else _axis(typed, typed.rows, typed.row_values, usual)
     count = len(columns.values) * (1 if rows is None else len(rows.values))
-    if count > MOST_COMPARED:
-        raise Incomparable(say(TOO_MANY, count=count, most=MOST_COMPARED))
+    if count > MAX_COMPARED:
+        raise InvalidComparison(say(TOO_MANY, count=count, most=MAX_COMPARED))
     return Comparison(columns=columns, rows=rows)
 
 
-def completed(what: Varied, typed: str, usual: NativeSettings) -> list[str]:
+def completed(what: AxisKind, typed: str, usual: NativeSettings) -> list[str]:
     """What may be meant by values of which the last is still being typed."""
     given = _pieces(typed)
     usual_values = ", ".join(_written(value) for value in _usual_values(what, usual))
@@ -278,17 +278,17 @@ def completed(what: Varied, typed: str, usual: NativeSettings) -> list[str]:
     return [", ".join([*chosen, name]) for name in matching]
 
 
-def _axis(typed: Typed, what: Varied, values: str | None, usual: NativeSettings) -> Axis:
+def _axis(typed: CompareOptions, what: AxisKind, values: str | None, usual: NativeSettings) -> Axis:
     words = (typed.words or "").strip(string.whitespace + "_")
-    if what is Varied.WEIGHT and not words:
-        raise Incomparable(say(NO_WORDS))
-    if what is Varied.LORA_STRENGTH and typed.lora is None:
-        raise Incomparable(say(NO_LORA))
-    of = {Varied.WEIGHT: words, Varied.LORA_STRENGTH: typed.lora or ""}.get(what, "")
+    if what is AxisKind.WEIGHT and not words:
+        raise InvalidComparison(say(NO_WORDS))
+    if what is AxisKind.LORA_STRENGTH and typed.lora is None:
+        raise InvalidComparison(say(NO_LORA))
+    of = {AxisKind.WEIGHT: words, AxisKind.LORA_STRENGTH: typed.lora or ""}.get(what, "")
     read = [_value(what, piece, usual) for piece in _pieces(values or "")]
     distinct = tuple(dict.fromkeys(read)) or _usual_values(what, usual)
     if len(distinct) < 2:
-        raise Incomparable(say(ONE_VALUE, axis=called(what)))
+        raise InvalidComparison(say(ONE_VALUE, axis=called(what)))
     return Axis(what=what, values=distinct, of=of)
 
 
@@ -296,23 +296,23 @@ def _pieces(text: str) -> list[str]:
     return [piece.strip() for piece in re.split(f"[{COMMAS}]", text) if piece.strip()]
 
 
-def _value(what: Varied, text: str, usual: NativeSettings) -> Value:
+def _value(what: AxisKind, text: str, usual: NativeSettings) -> Value:
     names = _names(what)
     if names:
         if _name(text) not in names:
-            unknown = say(UNKNOWN_NAME, axis=called(what), name=in_a_line(text, NAMED), names=", ".join(names))
-            raise Incomparable(unknown)
+            unknown = say(UNKNOWN_NAME, axis=called(what), name=inline(text, NAMED), names=", ".join(names))
+            raise InvalidComparison(unknown)
         return _name(text)
-    whole = what is Varied.STEPS
+    whole = what is AxisKind.STEPS
     if not re.fullmatch(r"\d{1,5}" if whole else r"[-+]?(\d{1,5}(\.\d{0,3})?|\.\d{1,3})", text, re.ASCII):
         example = ", ".join(_written(value) for value in _usual_values(what, usual))
-        value = in_a_line(text, NAMED)
-        raise Incomparable(say(NOT_WHOLE if whole else NO_NUMBER, value=value, axis=called(what), example=example))
+        value = inline(text, NAMED)
+        raise InvalidComparison(say(NOT_WHOLE if whole else NO_NUMBER, value=value, axis=called(what), example=example))
     least, most = _RANGES[what]
     number = float(text) + 0.0  # of two zeros the one without a sign
     if not least <= number <= most:
         told = {"value": _written(number), "least": _written(least), "most": _written(most)}
-        raise Incomparable(say(OUT_OF_RANGE, axis=called(what), **told))
+        raise InvalidComparison(say(OUT_OF_RANGE, axis=called(what), **told))
     return number
 
 
@@ -324,34 +324,34 @@ def _written(value: Value) -> str:
     return value if isinstance(value, str) else f"{value:g}"
 
 
-def _names(what: Varied) -> tuple[str, ...]:
-    return {Varied.SAMPLER: SAMPLERS, Varied.SCHEDULER: SCHEDULERS}.get(what, ())
+def _names(what: AxisKind) -> tuple[str, ...]:
+    return {AxisKind.SAMPLER: SAMPLERS, AxisKind.SCHEDULER: SCHEDULERS}.get(what, ())
 
 
-_RANGES: Mapping[Varied, tuple[float, float]] = {
-    Varied.CFG: (LEAST_CFG_SCALE, LARGEST_CFG_SCALE),
-    Varied.STEPS: (1, MOST_STEPS),
-    Varied.WEIGHT: (-STRONGEST_WEIGHT, STRONGEST_WEIGHT),
-    Varied.LORA_STRENGTH: (-STRONGEST_LORA, STRONGEST_LORA),
+_RANGES: Mapping[AxisKind, tuple[float, float]] = {
+    AxisKind.CFG: (MIN_CFG_SCALE, MAX_CFG_SCALE),
+    AxisKind.STEPS: (1, MAX_STEPS),
+    AxisKind.WEIGHT: (-MAX_WEIGHT, MAX_WEIGHT),
+    AxisKind.LORA_STRENGTH: (-MAX_LORA_STRENGTH, MAX_LORA_STRENGTH),
 }
 
 
-def _usual_values(what: Varied, usual: NativeSettings) -> tuple[Value, ...]:
+def _usual_values(what: AxisKind, usual: NativeSettings) -> tuple[Value, ...]:
     """Few enough of each that any two of them make a comparison."""
     match what:
-        case Varied.SAMPLER:
+        case AxisKind.SAMPLER:
             return "er_sde", "euler_a", "dpmpp_2m_sde_gpu"
-        case Varied.SCHEDULER:
+        case AxisKind.SCHEDULER:
             return "simple", "beta57", "normal"
-        case Varied.CFG:
+        case AxisKind.CFG:
             own = usual.cfg_scale
-            low, high = max(LEAST_CFG_SCALE, round(0.6 * own)), min(LARGEST_CFG_SCALE, round(1.5 * own))
+            low, high = max(MIN_CFG_SCALE, round(0.6 * own)), min(MAX_CFG_SCALE, round(1.5 * own))
             return tuple(float(cfg_scale) for cfg_scale in sorted({low, own, high}))
-        case Varied.STEPS:
+        case AxisKind.STEPS:
             own_steps = usual.steps
-            few, many = max(1, own_steps // 2), min(MOST_STEPS, own_steps + max(1, own_steps // 2))
+            few, many = max(1, own_steps // 2), min(MAX_STEPS, own_steps + max(1, own_steps // 2))
             return tuple(float(steps) for steps in sorted({few, own_steps, many}))
-        case Varied.WEIGHT:
+        case AxisKind.WEIGHT:
             return 0.5, 1.0, 1.5
-        case Varied.LORA_STRENGTH:
+        case AxisKind.LORA_STRENGTH:
             return 0.0, 0.5, 1.0

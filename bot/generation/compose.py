@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 
 from bot.generation.comparison import Comparison, Reworded
 from bot.generation.options import Options
-from bot.generation.spec import Drawing, Recipe
-from bot.prompting import TagIndex, expand, final_prompts, literal
+from bot.generation.spec import JobSpec, Recipe
+from bot.prompting import TagIndex, escape_wildcards, expand, final_prompts
 from bot.rules.server_settings import Defaults
 from inference import NativeSettings
 from inference.request import TurboLora
 
 
 @dataclass(frozen=True)
-class Model:
+class ModelInfo:
     """What the loaded engine says of itself, as far as asking it for something needs to know."""
 
     native: NativeSettings
@@ -24,7 +24,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class House:
+class PromptRules:
     """What is added to every prompt in one place. `age_restricted`: more than safe pictures may be drawn there."""
 
     tags: TagIndex
@@ -33,7 +33,7 @@ class House:
     age_restricted: bool
 
     @classmethod
-    def of(cls, tags: TagIndex, defaults: Defaults, age_restricted: bool) -> House:
+    def of(cls, tags: TagIndex, defaults: Defaults, age_restricted: bool) -> PromptRules:
         return cls(
             tags=tags,
             prefix=defaults.prefix if defaults.prefix_on else "",
@@ -42,19 +42,19 @@ class House:
         )
 
 
-def settled(said: Options, below: Options, model: Model) -> Options:
+def resolve_options(said: Options, below: Options, model: ModelInfo) -> Options:
     """What holds, with nothing left open. `said`: with the command; `below`: by preferences and server.
 
     Turbo brings its own steps and CFG with it; only what was said with the command stands against them.
     """
-    options = said.over(below).over(Options.of_model(model.native))
+    options = said.merged_over(below).merged_over(Options.of_model(model.native))
     if not options.turbo or model.turbo is None:
         return replace(options, turbo=False)
     return replace(options, steps=said.steps or model.turbo.steps, cfg_scale=said.cfg_scale or model.turbo.cfg_scale)
 
 
-def cells(
-    comparison: Comparison, prompt: str, options: Options, seed: int, house: House, model: Model
+def comparison_recipes(
+    comparison: Comparison, prompt: str, options: Options, seed: int, house: PromptRules, model: ModelInfo
 ) -> tuple[Recipe, ...]:
     """The recipes of a comparison, row by row, all of one seed. Raises Incomparable. `options`: settled."""
 
@@ -68,8 +68,8 @@ def recipes(
     prompt: str,
     options: Options,
     seeds: Sequence[int],
-    house: House,
-    model: Model,
+    house: PromptRules,
+    model: ModelInfo,
     *,
     from_picture: bool,
     reworded: Reworded = lambda prompt: prompt,
@@ -117,7 +117,7 @@ def recipes(
     return tuple(made)
 
 
-def again(drawing: Drawing, house: House) -> tuple[Recipe, ...]:
+def repeat_recipes(drawing: JobSpec, house: PromptRules) -> tuple[Recipe, ...]:
     """A drawing's recipes once more, just as they were, save for what every prompt has to have in a channel now."""
     made = []
     for recipe in drawing.recipes:
@@ -133,7 +133,7 @@ def again(drawing: Drawing, house: House) -> tuple[Recipe, ...]:
     return tuple(made)
 
 
-def said_of(drawing: Drawing, index: int) -> Options:
+def options_of_image(drawing: JobSpec, index: int) -> Options:
     """What has to be said to get one of a drawing's pictures alone, with all that was special about it."""
     recipe = drawing.recipes[index]
     variation = None if recipe.variation_seed is None else (recipe.variation_seed, recipe.variation_strength)
@@ -142,7 +142,7 @@ def said_of(drawing: Drawing, index: int) -> Options:
         return options
     return replace(
         options,
-        negative=literal(recipe.negative_prompt),
+        negative=escape_wildcards(recipe.negative_prompt),
         artist="",
         count=1,
         steps=recipe.steps,
@@ -155,6 +155,6 @@ def said_of(drawing: Drawing, index: int) -> Options:
     )
 
 
-def prompt_of(typed: str, drawing: Drawing, index: int) -> str:
-    """The prompt that goes with `said_of`: as it was typed, unless a comparison has changed it."""
-    return typed if drawing.comparison is None else literal(drawing.recipes[index].prompt)
+def prompt_of_image(typed: str, drawing: JobSpec, index: int) -> str:
+    """The prompt that goes with `options_of_image`: as it was typed, unless a comparison has changed it."""
+    return typed if drawing.comparison is None else escape_wildcards(drawing.recipes[index].prompt)

@@ -8,15 +8,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bot.generation.compose import Model
+from bot.generation.compose import ModelInfo
 from bot.generation.options import Options
 from bot.generation.sizes import to_multiple
-from bot.messages.attachments import Unusable
-from bot.prompting import literal
-from bot.rules.server_settings import MOST_LORAS, SMALLEST_SIDE, STRONGEST_LORA
+from bot.messages.attachments import UnusableImage
+from bot.prompting import escape_wildcards
+from bot.rules.server_settings import MAX_LORA_STRENGTH, MAX_LORAS, MIN_SIDE
 from bot.text.translation import say
 from inference.metadata import Parameters
-from inference.request import LONGEST_PROMPT
+from inference.request import MAX_PROMPT_LENGTH
 
 NAMED: Mapping[str, str] = {
     "steps": "Steps",
@@ -46,13 +46,13 @@ class Replay:
     from_picture: bool = False
 
     @classmethod
-    def of(cls, found: Parameters, model: Model) -> Replay:
+    def of(cls, found: Parameters, model: ModelInfo) -> Replay:
         """Raises Unusable where there is no prompt, or one that is too long."""
         if not found.prompt.strip():
-            raise Unusable(say(NO_PROMPT))
-        prompt, negative = literal(found.prompt), literal(found.negative_prompt)
-        if max(len(prompt), len(negative)) > LONGEST_PROMPT:
-            raise Unusable(say(TOO_LONG, limit=LONGEST_PROMPT))
+            raise UnusableImage(say(NO_PROMPT))
+        prompt, negative = escape_wildcards(found.prompt), escape_wildcards(found.negative_prompt)
+        if max(len(prompt), len(negative)) > MAX_PROMPT_LENGTH:
+            raise UnusableImage(say(TOO_LONG, limit=MAX_PROMPT_LENGTH))
         loras, without = _loras(found, model)
         said, unknown = _valid(_settings(found))
         said = replace(
@@ -95,22 +95,22 @@ def _size(found: Parameters) -> tuple[int, int] | None:
     """Too large a size stays, for the limits to be told about; too small a one cannot be drawn by any model."""
     if found.width is None or found.height is None:
         return None
-    return max(SMALLEST_SIDE, to_multiple(found.width)), max(SMALLEST_SIDE, to_multiple(found.height))
+    return max(MIN_SIDE, to_multiple(found.width)), max(MIN_SIDE, to_multiple(found.height))
 
 
-def _loras(found: Parameters, model: Model) -> tuple[tuple[tuple[str, float], ...], tuple[str, ...]]:
+def _loras(found: Parameters, model: ModelInfo) -> tuple[tuple[tuple[str, float], ...], tuple[str, ...]]:
     here: list[tuple[str, float]] = []
     without: list[str] = []
     for name, strength in found.loras:
         known = next(_known_as(name, model), None)
-        if known is None or len(here) == MOST_LORAS or abs(strength) > STRONGEST_LORA:
+        if known is None or len(here) == MAX_LORAS or abs(strength) > MAX_LORA_STRENGTH:
             without.append(name)
         else:
             here.append((known, strength))
     return tuple(here), tuple(without)
 
 
-def _known_as(name: str, model: Model) -> Iterator[str]:
+def _known_as(name: str, model: ModelInfo) -> Iterator[str]:
     """Programs name a LoRA with its folder or without, with its ending or without, and by Windows' rules too."""
     path = name.replace("\\", "/").removesuffix(".safetensors")
     yield from (known for known in model.loras if known == path)

@@ -15,10 +15,10 @@ from PIL import Image, ImageDraw, ImageFont
 from bot.generation.comparison import Axis, Comparison
 from inference.metadata import Parameters, encode_png_of_many, read
 
-LONGEST_SIDE = 4096
-LARGEST_FILE = 10 * (1 << 20)
+MAX_SIDE_LENGTH = 4096
+MAX_FILE = 10 * (1 << 20)
 """Bytes that Discord takes in any server."""
-SMALLEST_CELL = 256
+MIN_CELL = 256
 """Pixels of a cell's width: less has no room for a label."""
 WIDEST_ROW = 4
 """Cells beside each other, where there are no rows to say otherwise."""
@@ -45,11 +45,11 @@ def grid(comparison: Comparison, pictures: Sequence[bytes], prompt: str) -> Grid
     layout = _Layout.of(comparison, *cells[0].size)
     expected = sum(map(len, pictures)) * (layout.cell[0] / cells[0].width) ** 2
     while True:
-        if expected > LARGEST_FILE:
-            layout = layout.scaled(0.95 * math.sqrt(LARGEST_FILE / expected))
+        if expected > MAX_FILE:
+            layout = layout.scaled(0.95 * math.sqrt(MAX_FILE / expected))
         image = layout.drawn(cells)
         png = encode_png_of_many(image, about)
-        if len(png) <= LARGEST_FILE:
+        if len(png) <= MAX_FILE:
             return Grid(png, image.width, image.height)
         expected = len(png)
 
@@ -87,15 +87,15 @@ class _Layout:
 
     @classmethod
     def of(cls, comparison: Comparison, width: int, height: int) -> _Layout:
-        times = math.ceil(SMALLEST_CELL / width)
+        times = math.ceil(MIN_CELL / width)
         layout = cls(
             title=comparison.title,
             columns=_labels(comparison.columns),
             rows=() if comparison.rows is None else _labels(comparison.rows),
             cell=(width * times, height * times),
         )
-        while max(layout.size) > LONGEST_SIDE:
-            layout = layout.scaled(0.99 * LONGEST_SIDE / max(layout.size))
+        while max(layout.size) > MAX_SIDE_LENGTH:
+            layout = layout.scaled(0.99 * MAX_SIDE_LENGTH / max(layout.size))
         return layout
 
     def scaled(self, factor: float) -> _Layout:

@@ -14,13 +14,13 @@ from pydantic import Field, TypeAdapter
 
 from bot.rules.server_settings import Artist, CfgScale, Count, Defaults, Denoise, Loras, Sampler, Scheduler, Side, Steps
 from inference import NativeSettings
-from inference.request import LARGEST_SEED, LONGEST_PROMPT
+from inference.request import MAX_PROMPT_LENGTH, MAX_SEED
 
 DENOISE = 0.6
 """How much of a given picture is drawn anew where nobody says: its composition stays, its drawing does not."""
 
-Negative = Annotated[str, Field(max_length=LONGEST_PROMPT)]
-Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+Negative = Annotated[str, Field(max_length=MAX_PROMPT_LENGTH)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 VariationStrength = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -49,7 +49,7 @@ class Options:
     spoiler: bool | None = None
     private: bool | None = None
 
-    def over(self, below: Options) -> Options:
+    def merged_over(self, below: Options) -> Options:
         """These, and what is below where these say nothing."""
         said = {field.name: getattr(self, field.name) for field in fields(self)}
         return Options(**{name: getattr(below, name) if value is None else value for name, value in said.items()})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from bot.rules.server_settings import SMALLEST_SIDE
+from bot.rules.server_settings import MIN_SIDE
 from bot.text.translation import say
 from inference.request import SIDE_MULTIPLE
 
@@ -14,7 +14,7 @@ Size = tuple[int, int]
 SIZE = re.compile(r"(\d{2,4})\s*[x\u00d7*]\s*(\d{2,4})")
 _RATIO = re.compile(r"(\d{1,2}(?:\.\d{1,2})?)\s*[:/]\s*(\d{1,2}(?:\.\d{1,2})?)")
 _FAMILIAR = ((1, 1), (5, 4), (4, 3), (7, 5), (3, 2), (16, 10), (16, 9), (2, 1), (21, 9))
-MOST_STRETCHED = 4
+MAX_STRETCHED = 4
 
 
 class UnknownAspect(ValueError):
@@ -41,7 +41,7 @@ def size_of(text: str, native: tuple[Size, ...]) -> Size:
         return to_multiple(int(size[1])), to_multiple(int(size[2]))
     if ratio := _RATIO.search(text):
         shape = float(ratio[1]) / max(float(ratio[2]), 1e-9)
-        if 1 / MOST_STRETCHED <= shape <= MOST_STRETCHED:
+        if 1 / MAX_STRETCHED <= shape <= MAX_STRETCHED:
             return _of_shape(shape, native)
     for size_ in native:
         if text and described(size_).casefold().startswith(text):
@@ -53,7 +53,7 @@ def size_of(text: str, native: tuple[Size, ...]) -> Size:
 
 def to_multiple(side: int) -> int:
     """The nearest side that may be drawn; how large is too large is for the limits to say."""
-    return max(round(side / SIDE_MULTIPLE) * SIDE_MULTIPLE, SMALLEST_SIDE)
+    return max(round(side / SIDE_MULTIPLE) * SIDE_MULTIPLE, MIN_SIDE)
 
 
 def _of_shape(shape: float, native: tuple[Size, ...]) -> Size:

@@ -11,14 +11,14 @@ from pydantic import TypeAdapter
 
 from bot.generation.comparison import Comparison
 from bot.generation.options import Options
-from bot.jobs.queue import Waiting
+from bot.jobs.queue import QueuedJob
 from inference import GenerationRequest, NativeSettings
 from storage.jobs import Job
 
 if TYPE_CHECKING:
     from PIL import Image
 
-LARGEST_NEW_SEED = 2**32 - 1
+MAX_NEW_SEED = 2**32 - 1
 """Seeds we choose are short enough to be read and typed; people may give any up to 2**64 - 1."""
 
 
@@ -81,7 +81,7 @@ class Recipe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drawing:
+class JobSpec:
     """A job's pictures, and what was asked for, settled: from it the same can be asked for again.
 
     age_restricted: whether more than safe pictures were allowed where it was asked for.
@@ -94,7 +94,7 @@ class Drawing:
     comparison: Comparison | None = None
 
     @classmethod
-    def of(cls, job: Job) -> Drawing:
+    def of(cls, job: Job) -> JobSpec:
         return _DRAWING.validate_python(dict(job.parameters))
 
     def as_json(self) -> dict[str, Any]:
@@ -116,18 +116,18 @@ class Drawing:
         return tuple(keys)
 
 
-_DRAWING = TypeAdapter(Drawing)
+_DRAWING = TypeAdapter(JobSpec)
 
 
-def waiting(job: Job) -> Waiting:
+def waiting(job: Job) -> QueuedJob:
     """What the queue has to know of an accepted job. One that came to nothing before is drawn alone the next time."""
-    drawing = Drawing.of(job)
+    drawing = JobSpec.of(job)
     batch_key = drawing.batch_key() if job.attempts == 0 else ("alone", job.id)
-    return Waiting(job.id, job.user_id, job.cost, len(drawing.recipes), batch_key)
+    return QueuedJob(job.id, job.user_id, job.cost, len(drawing.recipes), batch_key)
 
 
 def new_seed() -> int:
-    return secrets.randbelow(LARGEST_NEW_SEED + 1)
+    return secrets.randbelow(MAX_NEW_SEED + 1)
 
 
 def seeds_from(seed: int | None, count: int) -> tuple[int, ...]:

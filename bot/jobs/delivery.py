@@ -22,11 +22,11 @@ from PIL import Image
 
 from bot.components.images import shows_pictures_of
 from bot.components.info import address_of
-from bot.generation.spec import Drawing
+from bot.generation.spec import JobSpec
 from bot.messages import job as messages
 from bot.messages.attachments import media_of
 from bot.ops.logs import about_its_job
-from bot.rules.policy import Place, Refusal, Wording, forbidden_wording
+from bot.rules.policy import ChannelContext, PolicyRefusal, TypedText, forbidden_wording
 from bot.rules.server_settings import settings_of
 from bot.text.translation import say, speaking
 from storage.database import Database
@@ -38,9 +38,9 @@ logger = logging.getLogger(__name__)
 Files = Callable[[], list[discord.File]]
 
 TOO_LARGE = 413
-LOOKED_THROUGH = 1000
+SCAN_LIMIT = 1000
 """Messages in which a job's pictures are looked for before they are posted anew; ten requests at most."""
-CLOCKS_DIFFER = timedelta(minutes=2)
+CLOCK_SKEW = timedelta(minutes=2)
 """Between this machine and Discord, at most."""
 SMALLER_QUALITY = 90
 """Of the WebP that takes the place of a PNG which Discord finds too large."""
@@ -50,7 +50,7 @@ class Undeliverable(Exception):
     """The pictures cannot be brought to the person; the message says why."""
 
 
-class NotAllowedAnyMore(Exception):
+class NoLongerAllowed(Exception):
     """The pictures may not be shown any longer where they were asked for."""
 
     def __init__(self, sentence: str) -> None:
@@ -82,7 +82,7 @@ class Delivery:
             return  # ended in the meantime
         refusal = await self._forbidden(job)
         if refusal is not None:
-            raise NotAllowedAnyMore(refusal.sentence)
+            raise NoLongerAllowed(refusal.sentence)
         try:
             posted = await self._post_pictures(job, renders)
         except discord.HTTPException as error:
@@ -109,22 +109,22 @@ class Delivery:
         return True
 
     @about_its_job
-    async def apologise(self, job: Job, reason: str) -> None:
+    async def report_error(self, job: Job, reason: str) -> None:
         """Tell that a job came to nothing, in the person's language. Raises Undeliverable, discord.HTTPException."""
         with speaking(job.locale):
             view = messages.failed(job, reason)
         await self._post(job, view, list, purpose="apology")
-        await self._database.jobs.told(job.id)
+        await self._database.jobs.mark_notified(job.id)
 
-    async def _forbidden(self, job: Job) -> Refusal | None:
+    async def _forbidden(self, job: Job) -> PolicyRefusal | None:
         """Why a job may not be shown in its channel any more: a channel can lose its age restriction."""
         channel = self._client.get_channel(job.channel_id)
         if channel is None:
             return None  # nothing is heard of such a channel, so nothing has been heard of a change
         settings = await settings_of(self._database.servers, job.guild_id)
-        drawing = Drawing.of(job)
-        typed = Wording((job.prompt, drawing.options.artist or ""), job.negative_prompt)
-        place = Place.of_channel(job.guild_id, channel)
+        drawing = JobSpec.of(job)
+        typed = TypedText((job.prompt, drawing.options.artist or ""), job.negative_prompt)
+        place = ChannelContext.of_channel(job.guild_id, channel)
         return await asyncio.to_thread(forbidden_wording, settings, place, drawing, typed)
 
     async def _post_pictures(self, job: Job, renders: Sequence[Render], *, made_smaller: bool = False) -> Posted:
@@ -188,8 +188,8 @@ class Delivery:
 
     async def _posted_before(self, to: discord.abc.Messageable, job: Job) -> Posted | None:
         """What an earlier try has posted without learning of it: its answer was lost, or the process was killed."""
-        since = job.queued_at - CLOCKS_DIFFER
-        async for message in to.history(limit=LOOKED_THROUGH, after=since, oldest_first=False):
+        since = job.queued_at - CLOCK_SKEW
+        async for message in to.history(limit=SCAN_LIMIT, after=since, oldest_first=False):
             if message.author == self._client.user and shows_pictures_of(job.id, message):
                 return _posted(message)
         return None

@@ -19,14 +19,14 @@ from PIL import Image
 
 from bot.jobs.delivery import Delivery
 from bot.messages import job as messages
-from bot.messages.job import Standing
+from bot.messages.job import QueueStatus
 from bot.text.translation import speaking
 from storage.jobs import Job
 
 SHOWN_EVERY = 3.0
 """Seconds between two edits of one message."""
 EDITS_AT_A_TIME = 5
-LOOKED_AT = 25
+SCAN_LIMIT = 25
 """Waiting jobs that are considered each time, so that a long line costs no more than a short one."""
 READY_ROUNDED = 15.0
 """Seconds by which the time when a job is ready has to move to be worth an edit."""
@@ -52,7 +52,7 @@ class _Shown:
     due: float = 0.0
     """When the next edit may be made, on the monotonic clock."""
     edit: asyncio.Task[bool] | None = None
-    standing: Standing | None = None
+    standing: QueueStatus | None = None
     """What the message says of its place in line."""
 
     def may_be_edited(self, now: float) -> bool:
@@ -62,7 +62,7 @@ class _Shown:
 @dataclass
 class StatusMessages:
     delivery: Delivery
-    standing_of: Callable[[Job], Standing | None]
+    queue_status: Callable[[Job], QueueStatus | None]
     """None for a job that is not in line."""
     previews: bool = True
     _waiting: OrderedDict[int, _Shown] = field(default_factory=OrderedDict)
@@ -97,7 +97,7 @@ class StatusMessages:
 
     async def interrupt_waiting(self) -> None:
         """Say in the messages of those in line that their jobs go on after a restart, and show no more of them."""
-        await self._interrupt([shown for shown in self._waiting.values() if self.standing_of(shown.job) is not None])
+        await self._interrupt([shown for shown in self._waiting.values() if self.queue_status(shown.job) is not None])
 
     async def interrupt_all(self) -> None:
         """The same also in those of jobs whose drawing was cut off. Nothing is shown of any job afterwards."""
@@ -126,7 +126,7 @@ class StatusMessages:
 
     def _look_around(self) -> None:
         now, edits = time.monotonic(), 0
-        for job_id in list(self._waiting)[:LOOKED_AT]:
+        for job_id in list(self._waiting)[:SCAN_LIMIT]:
             shown = self._waiting[job_id]
             self._waiting.move_to_end(job_id)
             if shown.may_be_edited(now) and self._tell_standing(shown):
@@ -136,7 +136,7 @@ class StatusMessages:
 
     def _tell_standing(self, shown: _Shown) -> bool:
         """Whether there was anything new to tell."""
-        standing = self.standing_of(shown.job)
+        standing = self.queue_status(shown.job)
         if standing is None or (shown.standing is not None and not _differs(shown.standing, standing)):
             return False
         shown.standing = standing
@@ -165,7 +165,7 @@ class StatusMessages:
         shown.edit = asyncio.create_task(edit, name=f"status-{shown.job.id}")
 
 
-def _differs(before: Standing, after: Standing) -> bool:
+def _differs(before: QueueStatus, after: QueueStatus) -> bool:
     if before.jobs_ahead != after.jobs_ahead:
         return True
     if before.ready_at is None or after.ready_at is None:

@@ -38,7 +38,7 @@ import numpy as np
 
 DOUBLE_PRICE_AT = 32.0
 """Credits of recent use from which on a credit counts twice."""
-MOST_ASKED = 250
+MAX_ASKED = 250
 """Users whose lines are looked into for one place. Where more go before, every n-th in the order of turns stands for n.
 
 They take turns, so those who follow one another in that order have about the same ahead of a given job, and the
@@ -49,7 +49,7 @@ HALF_LIFE = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class QueuedJob:
     """A job in line, which costs so many credits to draw.
 
     Ids rise in order of acceptance. Jobs of equal `batch_key` can be drawn together. Raises ValueError for a job that
@@ -70,10 +70,10 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class Place:
+class QueuePosition:
     """What will be taken before a job, if nothing joins or leaves the line. The batch in progress is not counted.
 
-    Exact while at most `MOST_ASKED` users have something ahead of the job, and estimated beyond.
+    Exact while at most `MAX_ASKED` users have something ahead of the job, and estimated beyond.
     """
 
     jobs_ahead: int
@@ -98,7 +98,7 @@ class FairQueue:
         self._largest_batch = largest_batch
         self._half_life = half_life
         self._clock = clock
-        self._waiting: dict[int, Waiting] = {}
+        self._waiting: dict[int, QueuedJob] = {}
         self._turns: list[_Turn] = []  # of everyone who waits, the next one first
         self._users: OrderedDict[int, _User] = OrderedDict()  # the longest untouched first
         self._receipts: OrderedDict[int, _Receipt] = OrderedDict()
@@ -107,13 +107,13 @@ class FairQueue:
         self._closed = False
         self._news = asyncio.Event()
 
-    def recall(self, lately: Mapping[int, float]) -> None:
+    def restore_usage(self, lately: Mapping[int, float]) -> None:
         """For an empty queue: what each user has used already, in credits drawn, not those that are only reserved."""
         now = self._clock()
         for user_id, spent in lately.items():
             self._users[user_id] = _User(self._virtual_time, _micro(spent), now, self._half_life)
 
-    async def take(self) -> tuple[Waiting, ...]:
+    async def take(self) -> tuple[QueuedJob, ...]:
         """The next batch, once there is one: never empty, unless the queue was closed. For one consumer.
 
         A job of more pictures than the largest batch comes alone. Cancelling a `take` loses no job.
@@ -126,14 +126,14 @@ class FairQueue:
             await self._news.wait()
         return ()
 
-    def put(self, waiting: Waiting) -> None:
+    def put(self, waiting: QueuedJob) -> None:
         """Joins its user's jobs, in order of acceptance. Raises ValueError if the job already waits."""
         user = self._user(waiting.user_id)
         if not user.line:
             user.start = max(user.start, self._virtual_time)
         self._join(waiting, user)
 
-    def put_back(self, waiting: Waiting) -> None:
+    def put_back(self, waiting: QueuedJob) -> None:
         """A taken job that was not drawn: to where it was in the fair order, and what it paid is returned.
 
         Raises ValueError if the job already waits. A job that this queue did not give out is simply `put`.
@@ -147,7 +147,7 @@ class FairQueue:
         user.refund(receipt, _micro(waiting.cost), self._clock())
         self._rank(user)
 
-    def remove(self, job_id: int) -> Waiting | None:
+    def remove(self, job_id: int) -> QueuedJob | None:
         """Takes a cancelled job out of the line, free of charge. None: it does not wait here."""
         waiting = self._waiting.pop(job_id, None)
         if waiting is not None:
@@ -156,10 +156,10 @@ class FairQueue:
             self._rank(user)
         return waiting
 
-    def place(self, job_id: int) -> Place | None:
+    def place(self, job_id: int) -> QueuePosition | None:
         """How much is taken before this job, by the fair order as it is now. None: it does not wait here.
 
-        Takes a binary search, about a microsecond, for each of at most `MOST_ASKED` users, however many jobs they have.
+        Takes a binary search, about a microsecond, for each of at most `MAX_ASKED` users, however many jobs they have.
         """
         waiting = self._waiting.get(job_id)
         if waiting is None:
@@ -169,7 +169,7 @@ class FairQueue:
         own_jobs = mine.line.index(job_id)
         start = mine.start_of(own_jobs, now)
         users_ahead = bisect_left(self._turns, (start, job_id))
-        stands_for = 1 + max(0, users_ahead - 1) // MOST_ASKED
+        stands_for = 1 + max(0, users_ahead - 1) // MAX_ASKED
         jobs = credit = asked = 0
         for _, _, user in self._turns[:users_ahead:stands_for]:
             if user is not mine:
@@ -180,9 +180,9 @@ class FairQueue:
         if stands_for > 1:
             others = users_ahead - (own_jobs > 0)
             jobs, credit = round(jobs * others / asked), round(credit * others / asked)
-        return Place(own_jobs + jobs, (mine.line.cost_of_first(own_jobs) + credit) / _MICRO)
+        return QueuePosition(own_jobs + jobs, (mine.line.cost_of_first(own_jobs) + credit) / _MICRO)
 
-    def of(self, user_id: int) -> tuple[Waiting, ...]:
+    def of(self, user_id: int) -> tuple[QueuedJob, ...]:
         """A user's waiting jobs, in the order in which they will be drawn."""
         user = self._users.get(user_id)
         return tuple(self._waiting[job_id] for job_id in user.line.job_ids) if user else ()
@@ -198,9 +198,9 @@ class FairQueue:
         self._closed = True
         self._news.set()
 
-    def _next_batch(self) -> tuple[Waiting, ...]:
+    def _next_batch(self) -> tuple[QueuedJob, ...]:
         now = self._clock()
-        batch: list[Waiting] = []
+        batch: list[QueuedJob] = []
         pictures = 0
         while self._turns:
             following = self._waiting[self._turns[0][1]]
@@ -212,7 +212,7 @@ class FairQueue:
         self._forget(now)
         return tuple(batch)
 
-    def _charge(self, waiting: Waiting, now: float) -> None:
+    def _charge(self, waiting: QueuedJob, now: float) -> None:
         del self._waiting[waiting.job_id]
         user = self._users[waiting.user_id]
         self._users.move_to_end(waiting.user_id)
@@ -228,7 +228,7 @@ class FairQueue:
             user = self._users[user_id] = _User(self._virtual_time, 0, self._clock(), self._half_life)
         return user
 
-    def _join(self, waiting: Waiting, user: "_User") -> None:
+    def _join(self, waiting: QueuedJob, user: "_User") -> None:
         if waiting.job_id in self._waiting:
             raise ValueError(f"Job {waiting.job_id} already waits in line; it was put there twice.")
         self._waiting[waiting.job_id] = waiting

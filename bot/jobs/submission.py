@@ -1,4 +1,4 @@
-"""From an acknowledged interaction to a job in line: settled, permitted, written down, and put into the queue."""
+"""From an acknowledged interaction to a queued job: options resolved, permitted, written down, put into the queue."""
 
 from __future__ import annotations
 
@@ -13,21 +13,39 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import discord
 from pydantic import ValidationError
 
-from bot.components.base import Asked, Layout, ruling_guild, tell_beside, tell_privately
-from bot.components.hint import HintedPrompt
-from bot.generation.comparison import Comparison, Incomparable
-from bot.generation.compose import House, Model, again, cells, prompt_of, recipes, said_of, settled
+from bot.components.base import AnimaInteraction, StaticLayout, reply_privately, send_followup, settings_guild_id
+from bot.components.hint import PromptHint
+from bot.generation.comparison import Comparison, InvalidComparison
+from bot.generation.compose import (
+    ModelInfo,
+    PromptRules,
+    comparison_recipes,
+    options_of_image,
+    prompt_of_image,
+    recipes,
+    repeat_recipes,
+    resolve_options,
+)
 from bot.generation.options import Options
-from bot.generation.spec import Drawing, Recipe, new_seed, seeds_from, waiting
+from bot.generation.spec import JobSpec, Recipe, new_seed, seeds_from, waiting
 from bot.jobs.progress import StatusMessages
 from bot.jobs.queue import FairQueue
 from bot.messages import job as messages
-from bot.messages.attachments import Unusable, fetch, media_of, prepared, shown_in
+from bot.messages.attachments import UnusableImage, fetch, media_of, prepared, shown_in
 from bot.ops.logs import about_its_job
 from bot.prompting import TagIndex
-from bot.rules.policy import Permission, Person, Place, Refusal, Wording, effective_limits, may_be_explicit, permit
+from bot.rules.policy import (
+    ChannelContext,
+    Granted,
+    Person,
+    PolicyRefusal,
+    TypedText,
+    effective_limits,
+    may_be_explicit,
+    permit,
+)
 from bot.rules.server_settings import ServerSettings, settings_of
-from bot.text.markdown import in_a_line
+from bot.text.markdown import inline
 from bot.text.translation import say
 from storage.database import Database
 from storage.jobs import Accepted, AlreadyAccepted, Job, NewJob, OverQuota
@@ -50,13 +68,13 @@ NO_TURBO = "There is no turbo LoRA here. Leave `turbo` away."
 DRAW_ALONE_FIRST = "In a comparison it is too small for that. Draw it by itself first, and upscale what comes of it."
 CANNOT_FETCH = "The picture's message is out of my reach, so it cannot be made larger."
 CANNOT_BE_DRAWN = "One of these settings is out of bounds, so this cannot be drawn. Look at them again."
-LARGEST_ALREADY = "This picture is as large as pictures may be here."
+ALREADY_MAX_SIZE = "This picture is as large as pictures may be here."
 
 Acknowledgement: TypeAlias = "discord.InteractionCallbackResponse[Any] | None"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class JobRequest:
     """What somebody wants drawn. `prompt` is what they typed.
 
     kind: what was done: imagine, reroll, vary, upscale, edit, again, compare or alone.
@@ -75,11 +93,11 @@ class Wish:
     parent_picture_id: int | None = None
     variation: float | None = None
     compared: Comparison | None = None
-    as_before: Drawing | None = None
+    as_before: JobSpec | None = None
     aside: str = ""
 
 
-class Intake:
+class Submitter:
     def __init__(
         self,
         database: Database,
@@ -95,7 +113,7 @@ class Intake:
         self._status = status
         self._tags = tags
 
-    async def answers_privately(self, interaction: Asked, said: Options, preset: str | None = None) -> bool:
+    async def answers_privately(self, interaction: AnimaInteraction, said: Options, preset: str | None = None) -> bool:
         """Whether the answer is for the person alone. Where that cannot be told in a moment, it is.
 
         preset: the name of one that lies below what was said.
@@ -105,11 +123,11 @@ class Intake:
         try:
             async with asyncio.timeout(1.0):
                 kept = await self.preset(interaction.user.id, preset)
-                preferences = (kept or Options()).over(await self.preferences(interaction.user.id))
-                settings = await settings_of(self._database.servers, ruling_guild(interaction))
+                preferences = (kept or Options()).merged_over(await self.preferences(interaction.user.id))
+                settings = await settings_of(self._database.servers, settings_guild_id(interaction))
         except TimeoutError:
             return True
-        return bool(preferences.over(Options.of_server(settings.defaults)).private)
+        return bool(preferences.merged_over(Options.of_server(settings.defaults)).private)
 
     async def preferences(self, user_id: int) -> Options:
         return remembered_options(await self._database.preferences.defaults(user_id))
@@ -121,7 +139,7 @@ class Intake:
 
     async def imagine(
         self,
-        interaction: Asked,
+        interaction: AnimaInteraction,
         acknowledgement: Acknowledgement,
         prompt: str,
         said: Options,
@@ -129,62 +147,68 @@ class Intake:
     ) -> None:
         try:
             source = await self._source(interaction, image)
-        except Unusable as unusable:
-            await tell_privately(interaction, str(unusable))
+        except UnusableImage as unusable:
+            await reply_privately(interaction, str(unusable))
             return
-        await self.accept(interaction, acknowledgement, Wish(kind="imagine", prompt=prompt, said=said, source=source))
+        await self.accept(
+            interaction, acknowledgement, JobRequest(kind="imagine", prompt=prompt, said=said, source=source)
+        )
 
-    async def reroll(self, interaction: Asked, acknowledgement: Acknowledgement, job: Job, drawing: Drawing) -> None:
+    async def reroll(
+        self, interaction: AnimaInteraction, acknowledgement: Acknowledgement, job: Job, drawing: JobSpec
+    ) -> None:
         said = replace(drawing.options, seed=None, variation=None)
         await self._once_more(interaction, acknowledgement, job, drawing, "reroll", said)
 
     async def vary(
         self,
-        interaction: Asked,
+        interaction: AnimaInteraction,
         acknowledgement: Acknowledgement,
         job: Job,
-        drawing: Drawing,
+        drawing: JobSpec,
         index: int,
         strength: float,
     ) -> None:
-        said = said_of(drawing, index)
+        said = options_of_image(drawing, index)
         await self._carry_on(interaction, acknowledgement, job, drawing, "vary", said, index, variation=strength)
 
     async def draw_alone(
-        self, interaction: Asked, acknowledgement: Acknowledgement, job: Job, drawing: Drawing, index: int
+        self, interaction: AnimaInteraction, acknowledgement: Acknowledgement, job: Job, drawing: JobSpec, index: int
     ) -> None:
         """One of a comparison's pictures by itself: it comes out as it was."""
-        await self._carry_on(interaction, acknowledgement, job, drawing, "alone", said_of(drawing, index), index)
+        await self._carry_on(
+            interaction, acknowledgement, job, drawing, "alone", options_of_image(drawing, index), index
+        )
 
     async def upscale(
-        self, interaction: Asked, acknowledgement: Acknowledgement, job: Job, drawing: Drawing, index: int
+        self, interaction: AnimaInteraction, acknowledgement: Acknowledgement, job: Job, drawing: JobSpec, index: int
     ) -> None:
         if drawing.comparison is not None:
-            await tell_privately(interaction, say(DRAW_ALONE_FIRST))
+            await reply_privately(interaction, say(DRAW_ALONE_FIRST))
             return
         recipe = drawing.recipes[index]
         model = await interaction.client.model()
-        settings = await settings_of(self._database.servers, ruling_guild(interaction))
+        settings = await settings_of(self._database.servers, settings_guild_id(interaction))
         limits = effective_limits(settings, model.native)
         sizes = [_scaled(recipe, factor) for factor in UPSCALE_FACTORS]
         fitting = [size for size in sizes if max(size) <= limits.side and size[0] * size[1] <= limits.area]
         if not fitting:
-            await tell_privately(interaction, say(LARGEST_ALREADY))
+            await reply_privately(interaction, say(ALREADY_MAX_SIZE))
             return
         try:
             source = await self._finished_picture(interaction, job, index)
-        except Unusable as unusable:
-            await tell_privately(interaction, str(unusable))
+        except UnusableImage as unusable:
+            await reply_privately(interaction, str(unusable))
             return
-        said = replace(said_of(drawing, index), size=fitting[0], denoise=UPSCALE_DENOISE, count=1)
+        said = replace(options_of_image(drawing, index), size=fitting[0], denoise=UPSCALE_DENOISE, count=1)
         await self._carry_on(interaction, acknowledgement, job, drawing, "upscale", said, index, source=source)
 
     async def edit(
         self,
-        interaction: Asked,
+        interaction: AnimaInteraction,
         acknowledgement: Acknowledgement,
         job: Job,
-        drawing: Drawing,
+        drawing: JobSpec,
         index: int,
         prompt: str,
         said: Options,
@@ -192,21 +216,26 @@ class Intake:
         await self._carry_on(interaction, acknowledgement, job, drawing, "edit", said, index, prompt=prompt)
 
     async def draw_again(
-        self, interaction: Asked, acknowledgement: Acknowledgement, prompt: str, said: Options, aside: str = ""
+        self,
+        interaction: AnimaInteraction,
+        acknowledgement: Acknowledgement,
+        prompt: str,
+        said: Options,
+        aside: str = "",
     ) -> None:
         """What a file says that it was made with, as exactly as it can be drawn here. `aside`: what cannot be."""
-        await self.accept(interaction, acknowledgement, Wish(kind="again", prompt=prompt, said=said, aside=aside))
+        await self.accept(interaction, acknowledgement, JobRequest(kind="again", prompt=prompt, said=said, aside=aside))
 
     async def same_again(
-        self, interaction: Asked, acknowledgement: Acknowledgement, job: Job, drawing: Drawing
+        self, interaction: AnimaInteraction, acknowledgement: Acknowledgement, job: Job, drawing: JobSpec
     ) -> None:
         """A job of ours once more, with its seeds: it comes out as it was."""
         known = (await interaction.client.model()).loras
         gone = [name for recipe in drawing.recipes for name, _ in recipe.loras if name not in known]
         if gone:
-            await tell_privately(interaction, say(LORA_GONE, name=in_a_line(gone[0], 100)))
+            await reply_privately(interaction, say(LORA_GONE, name=inline(gone[0], 100)))
             return
-        wish = Wish(
+        wish = JobRequest(
             kind="again",
             prompt=job.prompt,
             said=drawing.options,
@@ -216,35 +245,37 @@ class Intake:
         )
         await self.accept(interaction, acknowledgement, wish)
 
-    async def accept(self, interaction: Asked, acknowledgement: Acknowledgement, wish: Wish) -> None:
+    async def accept(self, interaction: AnimaInteraction, acknowledgement: Acknowledgement, wish: JobRequest) -> None:
         """Puts a wish in line, or tells the person privately why not."""
         if interaction.channel_id is None:
-            await tell_privately(interaction, say(NO_CHANNEL))
+            await reply_privately(interaction, say(NO_CHANNEL))
             return
         model = await interaction.client.model()
-        settings = await settings_of(self._database.servers, ruling_guild(interaction))
-        below = (await self.preferences(interaction.user.id)).over(Options.of_server(settings.defaults))
-        options = settled(wish.said, _with_known_loras(below, model), model)
+        settings = await settings_of(self._database.servers, settings_guild_id(interaction))
+        below = (await self.preferences(interaction.user.id)).merged_over(Options.of_server(settings.defaults))
+        options = resolve_options(wish.said, _with_known_loras(below, model), model)
         if (unknown := _unknown(options, wish.said, model)) is not None:
-            await tell_privately(interaction, unknown)
+            await reply_privately(interaction, unknown)
             return
         try:
             # In a thread, as `permit`: for a prompt that is made to take long, both do.
-            drawing = await asyncio.to_thread(self._drawing, wish, options, settings, Place.of(interaction), model)
-        except Incomparable as mistake:
-            await tell_privately(interaction, str(mistake))
+            drawing = await asyncio.to_thread(
+                self._drawing, wish, options, settings, ChannelContext.of(interaction), model
+            )
+        except InvalidComparison as mistake:
+            await reply_privately(interaction, str(mistake))
             return
-        typed = Wording((wish.prompt, options.artist or ""), options.negative or "")
+        typed = TypedText((wish.prompt, options.artist or ""), options.negative or "")
         permission = await self._permission(interaction, drawing, settings, model, typed)
-        if isinstance(permission, Refusal):
+        if isinstance(permission, PolicyRefusal):
             self._refused(permission.why.value)
-            await tell_privately(interaction, permission.sentence)
+            await reply_privately(interaction, permission.sentence)
             return
         try:
             Options.of(options.as_json())  # what could not be read back would be a job that nobody can draw
         except ValueError:
             logger.info("interaction %d: an option is out of bounds", interaction.id)
-            await tell_privately(interaction, say(CANNOT_BE_DRAWN))
+            await reply_privately(interaction, say(CANNOT_BE_DRAWN))
             return
         new = NewJob(
             interaction_id=interaction.id,
@@ -270,14 +301,14 @@ class Intake:
             case refusal:
                 if not isinstance(refusal, AlreadyAccepted):
                     self._refused("quota" if isinstance(refusal, OverQuota) else "waiting")
-                await tell_privately(interaction, messages.refusal(refusal))
+                await reply_privately(interaction, messages.refusal(refusal))
 
     async def _once_more(
         self,
-        interaction: Asked,
+        interaction: AnimaInteraction,
         acknowledgement: Acknowledgement,
         job: Job,
-        drawing: Drawing,
+        drawing: JobSpec,
         kind: str,
         said: Options,
     ) -> None:
@@ -289,10 +320,10 @@ class Intake:
 
     async def _carry_on(
         self,
-        interaction: Asked,
+        interaction: AnimaInteraction,
         acknowledgement: Acknowledgement,
         job: Job,
-        drawing: Drawing,
+        drawing: JobSpec,
         kind: str,
         said: Options,
         index: int = 0,
@@ -303,9 +334,9 @@ class Intake:
         compared: Comparison | None = None,
     ) -> None:
         """Draws something that comes from one of a job's pictures."""
-        wish = Wish(
+        wish = JobRequest(
             kind=kind,
-            prompt=prompt_of(job.prompt, drawing, index) if prompt is None else prompt,
+            prompt=prompt_of_image(job.prompt, drawing, index) if prompt is None else prompt,
             said=said,
             source=source or await self._database.sources.of_job(job.id),
             parent_picture_id=await self._picture_id(job, index),
@@ -314,16 +345,18 @@ class Intake:
         )
         await self.accept(interaction, acknowledgement, wish)
 
-    def _drawing(self, wish: Wish, options: Options, settings: ServerSettings, place: Place, model: Model) -> Drawing:
+    def _drawing(
+        self, wish: JobRequest, options: Options, settings: ServerSettings, place: ChannelContext, model: ModelInfo
+    ) -> JobSpec:
         age_restricted = may_be_explicit(settings, place)
-        house = House.of(self._tags, settings.defaults, age_restricted)
+        house = PromptRules.of(self._tags, settings.defaults, age_restricted)
         if wish.as_before is not None:
-            recipes_again = again(wish.as_before, house)
+            recipes_again = repeat_recipes(wish.as_before, house)
             return replace(wish.as_before, recipes=recipes_again, options=options, age_restricted=age_restricted)
         seeds = seeds_from(options.seed, options.count or 1)
         if wish.compared is not None:
-            made = cells(wish.compared, wish.prompt, options, seeds[0], house, model)
-            return Drawing(recipes=made, options=options, age_restricted=age_restricted, comparison=wish.compared)
+            made = comparison_recipes(wish.compared, wish.prompt, options, seeds[0], house, model)
+            return JobSpec(recipes=made, options=options, age_restricted=age_restricted, comparison=wish.compared)
         if wish.variation is not None:
             seeds = seeds[:1] * len(seeds)
         made = recipes(wish.prompt, options, seeds, house, model, from_picture=wish.source is not None)
@@ -331,17 +364,22 @@ class Intake:
             made = tuple(
                 replace(recipe, variation_seed=new_seed(), variation_strength=wish.variation) for recipe in made
             )
-        return Drawing(recipes=made, options=options, age_restricted=age_restricted)
+        return JobSpec(recipes=made, options=options, age_restricted=age_restricted)
 
     async def _permission(
-        self, interaction: Asked, drawing: Drawing, settings: ServerSettings, model: Model, typed: Wording
-    ) -> Permission | Refusal:
+        self,
+        interaction: AnimaInteraction,
+        drawing: JobSpec,
+        settings: ServerSettings,
+        model: ModelInfo,
+        typed: TypedText,
+    ) -> Granted | PolicyRefusal:
         block = await self._database.servers.block_of(interaction.user.id, interaction.guild_id)
-        person, place = Person.of(interaction, block), Place.of(interaction)
+        person, place = Person.of(interaction, block), ChannelContext.of(interaction)
         return await asyncio.to_thread(permit, settings, model.native, person, place, drawing, typed)
 
     @about_its_job
-    async def _put_in_line(self, interaction: Asked, job: Job, aside: str | Layout | None) -> None:
+    async def _put_in_line(self, interaction: AnimaInteraction, job: Job, aside: str | StaticLayout | None) -> None:
         """`aside`: what to tell the person alone, once the job's message says something.
 
         Until then a follow-up would take the message's place, for everybody to see.
@@ -351,20 +389,20 @@ class Intake:
         told = self._status.waits(job)
         if aside and told is not None and await asyncio.shield(told):
             with suppress(discord.HTTPException):
-                await tell_beside(interaction, aside)
+                await send_followup(interaction, aside)
 
-    def _hint(self, job: Job) -> Layout | None:
+    def _hint(self, job: Job) -> StaticLayout | None:
         """What in somebody's prompt Anima takes otherwise than they meant."""
-        hinted = HintedPrompt.of(job, self._tags) if job.kind in ("imagine", "edit") else None
+        hinted = PromptHint.of(job, self._tags) if job.kind in ("imagine", "edit") else None
         return None if hinted is None else hinted.shown()
 
-    async def _source(self, interaction: Asked, image: discord.Attachment | None) -> bytes | None:
+    async def _source(self, interaction: AnimaInteraction, image: discord.Attachment | None) -> bytes | None:
         if image is None:
             return None
         data = await fetch(interaction.client, image.url, image.size)
         return await asyncio.to_thread(prepared, data)
 
-    async def _finished_picture(self, interaction: Asked, job: Job, index: int) -> bytes:
+    async def _finished_picture(self, interaction: AnimaInteraction, job: Job, index: int) -> bytes:
         """The file of one of a job's pictures, from a message that shows it. Raises Unusable."""
         message = interaction.message
         if message is not None and message.id == job.message_id:
@@ -375,7 +413,7 @@ class Intake:
             message = await _message_of(interaction.client, job)
             media = media_of(message) if message is not None else []
         if index >= len(media):
-            raise Unusable(say(CANNOT_FETCH))
+            raise UnusableImage(say(CANNOT_FETCH))
         data = await fetch(interaction.client, media[index].url)
         return await asyncio.to_thread(prepared, data)
 
@@ -410,18 +448,18 @@ def _scaled(recipe: Recipe, factor: float) -> tuple[int, int]:
     return round(recipe.width * factor / 16) * 16, round(recipe.height * factor / 16) * 16
 
 
-def _with_known_loras(below: Options, model: Model) -> Options:
+def _with_known_loras(below: Options, model: ModelInfo) -> Options:
     """Kept defaults may name files that are gone; nobody asked for those just now."""
     if below.loras is None:
         return below
     return replace(below, loras=tuple(each for each in below.loras if each[0] in model.loras))
 
 
-def _unknown(options: Options, said: Options, model: Model) -> str | None:
+def _unknown(options: Options, said: Options, model: ModelInfo) -> str | None:
     """What was asked for that is not there, in a sentence."""
     for name, _ in options.loras or ():
         if name not in model.loras:
-            return say(NO_SUCH_LORA, name=in_a_line(name, 100))
+            return say(NO_SUCH_LORA, name=inline(name, 100))
     if said.turbo and model.turbo is None and model.native.cfg_scale != 1:
         return say(NO_TURBO)
     return None

@@ -10,7 +10,7 @@ _OUTLIER = 2.0  # a batch this many times slower or faster than the median is le
 
 
 @dataclass(frozen=True)
-class _Batch:
+class _MeasuredBatch:
     credits: float
     seconds: float
 
@@ -23,11 +23,11 @@ class Pace:
     """Seconds per credit: the total time of recent batches over their total credits, newer batches counting more.
 
     A batch whose rate is far from the weighted median (the first after a start, one that hung) is left out, so one
-    outlier among several moves nothing, while a lasting change wins once it holds the weight of the majority.
+    outlier among several moves nothing, while a without_seed change wins once it holds the weight of the majority.
     """
 
     def __init__(self) -> None:
-        self._batches: deque[_Batch] = deque(maxlen=_BATCHES_KEPT)
+        self._batches: deque[_MeasuredBatch] = deque(maxlen=_BATCHES_KEPT)
         self._seconds_per_credit: float | None = None
 
     @property
@@ -39,7 +39,7 @@ class Pace:
         """A batch of so many credits took so many seconds. Raises ValueError unless both are above zero."""
         if not (0 < credits < math.inf and 0 < seconds < math.inf):
             raise ValueError(f"A batch of {credits} credits in {seconds} seconds; both must be above zero.")
-        self._batches.appendleft(_Batch(credits, seconds))
+        self._batches.appendleft(_MeasuredBatch(credits, seconds))
         self._seconds_per_credit = self._typical_rate()
 
     def estimate(self, credits: float) -> float | None:

@@ -19,15 +19,15 @@ import discord
 from PIL import Image
 
 from bot.generation.grid import grid
-from bot.generation.spec import Drawing, waiting
-from bot.jobs.delivery import Delivery, NotAllowedAnyMore, Undeliverable
+from bot.generation.spec import JobSpec, waiting
+from bot.jobs.delivery import Delivery, NoLongerAllowed, Undeliverable
 from bot.jobs.progress import JobProgress, StatusMessages
-from bot.jobs.queue import FairQueue, Waiting
+from bot.jobs.queue import FairQueue, QueuedJob
 from bot.jobs.throughput import Pace
 from bot.messages import job as messages
-from bot.messages.job import Standing
+from bot.messages.job import QueueStatus
 from bot.ops.logs import about, about_its_job
-from bot.ops.shutdown import Leaving
+from bot.ops.shutdown import ShuttingDown
 from bot.rules.image_policy import PicturePolicy, Verdict
 from bot.text.translation import ENGLISH, say, speaking
 from inference import Cancelled, CheckpointError, EncodedPicture, GenerationRequest, InvalidRequest, Progress
@@ -44,17 +44,17 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 TOO_MANY_REQUESTS = 429
-MOST_ATTEMPTS = 2
+MAX_ATTEMPTS = 2
 """Times that a job is drawn before it is given up."""
-MOST_BEGINNINGS = 5
+MAX_BEGINNINGS = 5
 """Times that a job is begun, restarts included, before it is taken for what ends the bot."""
-MOST_SURPRISES = 5
+MAX_SURPRISES = 5
 """Times that something nobody thought of may go wrong with a delivery before it is given up."""
-MOST_STARTS = 3
+MAX_STARTS = 3
 """Times that the engine's process may die while it loads the model, before the bot gives up."""
 START_AGAIN_AFTER = 2.0
 """Seconds, and each time as many more."""
-FIRST_RETRY, LONGEST_RETRY = 2.0, 60.0
+FIRST_RETRY, MAX_RETRY_DELAY = 2.0, 60.0
 """Seconds before what Discord or the database did not answer is tried again; each time twice as long."""
 
 STOP_AGAIN_AFTER = 1.0
@@ -94,7 +94,7 @@ class Worker:
         self._closing = False
         self._engine_call: asyncio.Task[Any] | None = None
         self._watchers: list[Watcher] = []
-        self.status = StatusMessages(delivery, self.standing_of, previews)
+        self.status = StatusMessages(delivery, self.queue_status, previews)
 
     def watch(self, watcher: Watcher) -> None:
         """Have `watcher` told, in the event loop, of every step of every job."""
@@ -117,13 +117,13 @@ class Worker:
                 batch = await self._queue.take()
                 if not batch:
                     return
-                self._batch = _Batch(frozenset(taken.job_id for taken in batch), sum(taken.cost for taken in batch))
+                self._batch = _JobBatch(frozenset(taken.job_id for taken in batch), sum(taken.cost for taken in batch))
                 try:
                     with about(*sorted(self._batch.job_ids)):
                         await self._draw(batch)
                 except asyncio.CancelledError:
                     with suppress(StorageUnavailable):  # the next start puts them back as well
-                        await self._database.jobs.interrupted(self._batch.job_ids)
+                        await self._database.jobs.requeue(self._batch.job_ids)
                     raise
                 finally:
                     self._batch = _NOTHING
@@ -143,14 +143,14 @@ class Worker:
         if (delivery := self._deliveries.get(job_id)) is not None:
             await asyncio.gather(delivery, return_exceptions=True)
 
-    def standing_of(self, job: Job) -> Standing | None:
+    def queue_status(self, job: Job) -> QueueStatus | None:
         """Where a job stands in line; None if it does not wait there."""
         place = self._queue.place(job.id)
         if place is None:
             return None
         seconds = self.seconds_until_drawn(job)
         ready_at = None if seconds is None else discord.utils.utcnow() + timedelta(seconds=seconds)
-        return Standing(place.jobs_ahead, ready_at)
+        return QueueStatus(place.jobs_ahead, ready_at)
 
     def seconds_until_drawn(self, job: Job) -> float | None:
         """About how long a live job still takes. None: nothing was drawn yet to judge by, or nobody waits for it."""
@@ -161,10 +161,10 @@ class Worker:
         wait = self._pace.estimate(place.credits_ahead + job.cost) if place is not None else None
         return None if left is None or wait is None else left + wait
 
-    def expect_no_engine(self) -> None:
+    def fail_waiting_for_engine(self) -> None:
         """Those who wait for the engine to be loaded are not kept waiting by a bot that ends: Leaving is raised."""
         if not self._description.done():
-            self._description.set_exception(Leaving())
+            self._description.set_exception(ShuttingDown())
             self._description.exception()  # nobody may be waiting
 
     async def deliveries(self) -> None:
@@ -199,9 +199,9 @@ class Worker:
         return await asyncio.shield(task)
 
     @about_its_job
-    async def line_up(self, job: Job) -> None:
+    async def requeue(self, job: Job) -> None:
         """A job of before the start goes on, unless nothing can come of it."""
-        if job.attempts >= MOST_BEGINNINGS:
+        if job.attempts >= MAX_BEGINNINGS:
             await self._fail(job, messages.ENGINE_LOST)
             return
         try:
@@ -215,13 +215,13 @@ class Worker:
 
     def deliver_later(self, job: Job) -> None:
         """Deliver while the next batch is being drawn."""
-        self._bring(job, self._deliver(job))
+        self._enqueue(job, self._deliver(job))
 
-    def apologise_later(self, job: Job, reason: str | None = None) -> None:
+    def report_error_later(self, job: Job, reason: str | None = None) -> None:
         """Tell somebody who has not heard yet that their job came to nothing."""
-        self._bring(job, self._apologise(job, reason or job.reason or messages.NOTHING_CAME))
+        self._enqueue(job, self._report_error(job, reason or job.reason or messages.NOTHING_CAME))
 
-    def _bring(self, job: Job, news: Coroutine[Any, Any, None]) -> None:
+    def _enqueue(self, job: Job, news: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(news, name=f"deliver-{job.id}")
         self._deliveries[job.id] = task
 
@@ -236,7 +236,7 @@ class Worker:
         self.loaded = False
         started = time.monotonic()
         description = None
-        for attempt in range(1, MOST_STARTS):
+        for attempt in range(1, MAX_STARTS):
             try:
                 description = await self._call_engine(self._engine.start)
                 break
@@ -250,12 +250,12 @@ class Worker:
         if not self._description.done():
             self._description.set_result(description)
 
-    async def _draw(self, batch: Sequence[Waiting]) -> None:
+    async def _draw(self, batch: Sequence[QueuedJob]) -> None:
         jobs = await self._started(batch)
         if not jobs:
             return
         try:
-            drawings = [Drawing.of(job) for job in jobs]
+            drawings = [JobSpec.of(job) for job in jobs]
             requests = [
                 request
                 for job, drawing in zip(jobs, drawings, strict=True)
@@ -290,14 +290,14 @@ class Worker:
                 except Exception as error:
                     await self._recover([job], error)
 
-    async def _started(self, batch: Sequence[Waiting]) -> list[Job]:
+    async def _started(self, batch: Sequence[QueuedJob]) -> list[Job]:
         """The jobs of a batch that are still wanted, now running."""
         job_ids = [taken.job_id for taken in batch]
-        await self._insist(lambda: self._database.jobs.start(job_ids))
-        found = [await self._insist(partial(self._database.jobs.get, job_id)) for job_id in job_ids]
+        await self._retry_storage(lambda: self._database.jobs.start(job_ids))
+        found = [await self._retry_storage(partial(self._database.jobs.get, job_id)) for job_id in job_ids]
         return [job for job in found if job is not None and job.state is JobState.RUNNING]
 
-    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+    async def _retry_storage(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask the database until it answers: what is in hand is not lost because it is busy or its disk is full."""
         wait = FIRST_RETRY
         while True:
@@ -306,10 +306,10 @@ class Worker:
             except StorageUnavailable as error:
                 logger.warning("%s Trying again in %.0f s.", error, wait)
             await asyncio.sleep(wait)
-            wait = min(2 * wait, LONGEST_RETRY)
+            wait = min(2 * wait, MAX_RETRY_DELAY)
 
-    async def _requests(self, job: Job, drawing: Drawing) -> list[GenerationRequest]:
-        source = await self._insist(lambda: self._database.sources.of_job(job.id))
+    async def _requests(self, job: Job, drawing: JobSpec) -> list[GenerationRequest]:
+        source = await self._retry_storage(lambda: self._database.sources.of_job(job.id))
         return drawing.requests(None if source is None else Image.open(io.BytesIO(source)))
 
     def _tell(self, job: Job, progress: JobProgress) -> None:
@@ -319,7 +319,7 @@ class Worker:
             watcher(job, progress)
 
     @about_its_job
-    async def _keep(self, job: Job, drawing: Drawing, pictures: Sequence[EncodedPicture]) -> None:
+    async def _keep(self, job: Job, drawing: JobSpec, pictures: Sequence[EncodedPicture]) -> None:
         """Writes down the pictures of a job and has them delivered, if they may be shown."""
         verdict = Verdict.SHOWN
         if not drawing.age_restricted:
@@ -327,8 +327,8 @@ class Worker:
         if verdict is not Verdict.SHOWN:
             logger.info("the classifier has it %s", verdict.name.lower())
         if verdict is Verdict.REFUSED:
-            if await self._insist(lambda: self._database.jobs.refuse(job.id, messages.JUDGED_UNFIT)):
-                self.apologise_later(job, messages.JUDGED_UNFIT)
+            if await self._retry_storage(lambda: self._database.jobs.refuse(job.id, messages.JUDGED_UNFIT)):
+                self.report_error_later(job, messages.JUDGED_UNFIT)
             return
         new = _new_pictures(job, drawing, pictures)
         if drawing.comparison is not None:
@@ -336,7 +336,7 @@ class Worker:
                 file = await asyncio.to_thread(grid, drawing.comparison, [each.content for each in new], job.prompt)
             new = [replace(new[0], content=file.png, width=file.width, height=file.height)]
         hidden = verdict is Verdict.HIDDEN
-        if await self._insist(lambda: self._database.jobs.rendered(job.id, new, spoiler=hidden)) is not None:
+        if await self._retry_storage(lambda: self._database.jobs.rendered(job.id, new, spoiler=hidden)) is not None:
             self.deliver_later(job)
 
     async def _recover(self, jobs: Sequence[Job], error: Exception) -> None:
@@ -346,25 +346,25 @@ class Worker:
             await self._start_engine()
         wrong_in_itself = len(jobs) == 1 and isinstance(error, InvalidRequest | CheckpointError)
         for job in jobs:
-            if wrong_in_itself or job.attempts >= MOST_ATTEMPTS:
+            if wrong_in_itself or job.attempts >= MAX_ATTEMPTS:
                 await self._fail(job, messages.ENGINE_LOST if isinstance(error, EngineDied) else str(error))
-            elif await self._insist(partial(self._database.jobs.put_back, [job.id])):
+            elif await self._retry_storage(partial(self._database.jobs.put_back, [job.id])):
                 self._queue.put_back(waiting(job))
                 self.status.waits(job)
 
     @about_its_job
     async def _fail(self, job: Job, reason: str) -> None:
-        if await self._insist(lambda: self._database.jobs.fail(job.id, reason)):
-            self.apologise_later(job, reason)
+        if await self._retry_storage(lambda: self._database.jobs.fail(job.id, reason)):
+            self.report_error_later(job, reason)
 
     @about_its_job
-    async def _apologise(self, job: Job, reason: str) -> None:
+    async def _report_error(self, job: Job, reason: str) -> None:
         """Tell why a job came to nothing. Who cannot be reached now is told after the next start."""
         await self.status.end(job.id)
         with speaking(job.locale):
             said = messages.why(reason)
         try:
-            await self._bring_in_the_end(job, lambda: self._delivery.apologise(job, said))
+            await self._deliver_with_retry(job, lambda: self._delivery.report_error(job, said))
         except Exception as error:
             logger.warning("its asker could not be told why nothing came: %s", error)
 
@@ -372,12 +372,12 @@ class Worker:
     async def _deliver(self, job: Job) -> None:
         await self.status.end(job.id)
         try:
-            await self._bring_in_the_end(job, lambda: self._delivery.deliver(job))
-        except NotAllowedAnyMore as error:
+            await self._deliver_with_retry(job, lambda: self._delivery.deliver(job))
+        except NoLongerAllowed as error:
             sentence = error.sentence
-            if await self._insist(lambda: self._database.jobs.refuse(job.id, sentence)):
+            if await self._retry_storage(lambda: self._database.jobs.refuse(job.id, sentence)):
                 with speaking(job.locale):
-                    self.apologise_later(job, say(messages.NOT_ALLOWED_ANY_MORE, reason=sentence))
+                    self.report_error_later(job, say(messages.NOT_ALLOWED_ANY_MORE, reason=sentence))
         except Undeliverable as error:
             logger.warning("%s", error)
             await self._fail(job, str(error))
@@ -385,7 +385,7 @@ class Worker:
             logger.exception("delivery went wrong")
             await self._fail(job, messages.DISCORD_REFUSED)
 
-    async def _bring_in_the_end(self, job: Job, bring: Callable[[], Awaitable[None]]) -> None:
+    async def _deliver_with_retry(self, job: Job, bring: Callable[[], Awaitable[None]]) -> None:
         """Bring somebody their news, however long Discord or the database does not answer.
 
         Raises Undeliverable, NotAllowedAnyMore, discord.HTTPException for what Discord refuses for good, and whatever
@@ -395,7 +395,7 @@ class Worker:
         while True:
             try:
                 return await bring()
-            except (Undeliverable, NotAllowedAnyMore):
+            except (Undeliverable, NoLongerAllowed):
                 raise
             except (aiohttp.ClientError, OSError, StorageUnavailable) as error:
                 reason: Exception = error
@@ -405,17 +405,17 @@ class Worker:
                 reason = error
             except Exception as error:
                 surprises += 1
-                if surprises == MOST_SURPRISES:
+                if surprises == MAX_SURPRISES:
                     raise
                 reason = error
                 logger.warning("something unexpected happened", exc_info=error)
             logger.warning("not delivered yet (%s); trying again in %.0f s", reason, wait)
             await asyncio.sleep(wait)
-            wait = min(2 * wait, LONGEST_RETRY)
+            wait = min(2 * wait, MAX_RETRY_DELAY)
 
 
 @dataclass(frozen=True)
-class _Batch:
+class _JobBatch:
     """What the worker has in hand; `started` is when the engine began with it (`time.perf_counter`)."""
 
     job_ids: frozenset[int]
@@ -429,14 +429,14 @@ class _Batch:
         return None if whole is None else max(0.0, whole - max(0.0, now - self.started))
 
 
-_NOTHING = _Batch(frozenset(), 0.0)
+_NOTHING = _JobBatch(frozenset(), 0.0)
 
 
 class _Reporter:
     """Takes the engine's progress out of its thread and tells it job by job, though jobs share batches."""
 
     def __init__(
-        self, jobs: Sequence[Job], drawings: Sequence[Drawing], tell: Callable[[Job, JobProgress], None]
+        self, jobs: Sequence[Job], drawings: Sequence[JobSpec], tell: Callable[[Job, JobProgress], None]
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._tell_job = tell
@@ -459,7 +459,7 @@ class _Reporter:
             self._tell_job(self._jobs[job_id], JobProgress(fraction, progress.step, progress.steps, previews))
 
 
-def _new_pictures(job: Job, drawing: Drawing, pictures: Sequence[EncodedPicture]) -> list[NewPicture]:
+def _new_pictures(job: Job, drawing: JobSpec, pictures: Sequence[EncodedPicture]) -> list[NewPicture]:
     return [
         NewPicture(
             index=index,

@@ -13,10 +13,10 @@ from PIL import Image, ImageOps
 
 from bot.text.translation import say
 
-LARGEST_FILE = 25 << 20
+MAX_FILE = 25 << 20
 """Bytes of a file that is looked into."""
-PATIENCE = aiohttp.ClientTimeout(total=60)
-MOST_PIXELS = 40_000_000
+TIMEOUT = aiohttp.ClientTimeout(total=60)
+MAX_PIXELS = 40_000_000
 KEPT_SIDE = 2048
 """Pixels of the longer side that are kept: more than any picture is drawn with."""
 FORMATS = ("PNG", "JPEG", "WEBP")
@@ -30,33 +30,33 @@ NO_PICTURE = "That file is no picture that I can read. Attach a PNG, JPEG or Web
 GONE = "Discord does not hand that picture out any more."
 
 
-class Unusable(Exception):
+class UnusableImage(Exception):
     """A picture cannot be drawn from; the message is a sentence for the person who gave it."""
 
 
 async def fetch(client: discord.Client, url: str, size: int | None = None) -> bytes:
     """A file that Discord keeps, whatever it is. Addresses of elsewhere are never opened, nor do redirects lead there.
 
-    `size`: bytes, as far as Discord says so; no more than `LARGEST_FILE` are taken in any case. Raises Unusable.
+    `size`: bytes, as far as Discord says so; no more than `MAX_FILE` are taken in any case. Raises Unusable.
     """
-    if size is not None and size > LARGEST_FILE:
-        raise Unusable(say(TOO_LARGE, limit=LARGEST_FILE >> 20))
+    if size is not None and size > MAX_FILE:
+        raise UnusableImage(say(TOO_LARGE, limit=MAX_FILE >> 20))
     if not is_kept_by_discord(url):
-        raise Unusable(say(GONE))
+        raise UnusableImage(say(GONE))
     data = bytearray()
     try:
         async with (
-            aiohttp.ClientSession(connector=client.http.connector, connector_owner=False, timeout=PATIENCE) as session,
+            aiohttp.ClientSession(connector=client.http.connector, connector_owner=False, timeout=TIMEOUT) as session,
             session.get(url, allow_redirects=False, proxy=client.http.proxy) as response,
         ):
             if response.status != 200:
-                raise Unusable(say(GONE))
+                raise UnusableImage(say(GONE))
             async for piece in response.content.iter_any():
                 data += piece
-                if len(data) > LARGEST_FILE:
-                    raise Unusable(say(TOO_LARGE, limit=LARGEST_FILE >> 20))
+                if len(data) > MAX_FILE:
+                    raise UnusableImage(say(TOO_LARGE, limit=MAX_FILE >> 20))
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise Unusable(say(GONE)) from error
+        raise UnusableImage(say(GONE)) from error
     return bytes(data)
 
 
@@ -68,13 +68,13 @@ def prepared(data: bytes) -> bytes:
     """A picture as PNG, upright, without transparency, at most KEPT_SIDE pixels a side. Slow. Raises Unusable."""
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-        if image.width * image.height > MOST_PIXELS:
-            raise Unusable(say(TOO_MANY_PIXELS, width=image.width, height=image.height))
+        if image.width * image.height > MAX_PIXELS:
+            raise UnusableImage(say(TOO_MANY_PIXELS, width=image.width, height=image.height))
         opened: Image.Image = image if image.mode in SMOOTH_MODES else image.convert("RGBA")
         opened.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)  # before there are copies of it
         upright = ImageOps.exif_transpose(opened).convert("RGBA")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise Unusable(say(NO_PICTURE)) from error
+        raise UnusableImage(say(NO_PICTURE)) from error
     flat = Image.new("RGB", upright.size, "white")
     flat.paste(upright, mask=upright.getchannel("A"))
     buffer = io.BytesIO()

@@ -10,12 +10,12 @@ from typing import Any
 import discord
 from discord import ui
 
-from bot.components.base import Layout
+from bot.components.base import StaticLayout
 from bot.components.cancel import CancelJob
 from bot.components.images import picture_buttons
 from bot.components.info import about
-from bot.generation.spec import Drawing
-from bot.text.markdown import PROMPT_SHOWN, cut, quoted
+from bot.generation.spec import JobSpec
+from bot.text.markdown import PROMPT_SHOWN, blockquote, truncate
 from bot.text.translation import say
 from storage.images import Picture
 from storage.jobs import AlreadyAccepted, Job, OverQuota, TooManyWaiting
@@ -41,24 +41,24 @@ NOT_CHARGED = "You were not charged."
 
 
 @dataclass(frozen=True)
-class Standing:
+class QueueStatus:
     """Where a job stands: how many are drawn before it, and when it will about be ready, if that can be told."""
 
     jobs_ahead: int
     ready_at: datetime | None
 
 
-def queued(job: Job, standing: Standing | None = None) -> Layout:
-    text = ui.TextDisplay[Any](f"{quoted(job.prompt, PROMPT_SHOWN)}\n-# {_where_it_stands(standing)}")
-    return Layout(text, ui.ActionRow(CancelJob(job.id)))
+def queued(job: Job, standing: QueueStatus | None = None) -> StaticLayout:
+    text = ui.TextDisplay[Any](f"{blockquote(job.prompt, PROMPT_SHOWN)}\n-# {_where_it_stands(standing)}")
+    return StaticLayout(text, ui.ActionRow(CancelJob(job.id)))
 
 
-def interrupted(job: Job) -> Layout:
-    text = ui.TextDisplay[Any](f"{quoted(job.prompt, PROMPT_SHOWN)}\n-# {say(GOES_ON)}")
-    return Layout(text, ui.ActionRow(CancelJob(job.id)))
+def interrupted(job: Job) -> StaticLayout:
+    text = ui.TextDisplay[Any](f"{blockquote(job.prompt, PROMPT_SHOWN)}\n-# {say(GOES_ON)}")
+    return StaticLayout(text, ui.ActionRow(CancelJob(job.id)))
 
 
-def _where_it_stands(standing: Standing | None) -> str:
+def _where_it_stands(standing: QueueStatus | None) -> str:
     if standing is None:
         return say("Waiting in line")
     if standing.jobs_ahead == 0:
@@ -72,12 +72,12 @@ def _where_it_stands(standing: Standing | None) -> str:
     return say("{stands}, ready about {when}", stands=stands, when=discord.utils.format_dt(standing.ready_at, "R"))
 
 
-def drawing(job: Job, fraction: float, step: int, steps: int, preview: str | None = None) -> Layout:
+def drawing(job: Job, fraction: float, step: int, steps: int, preview: str | None = None) -> StaticLayout:
     """`fraction` of all of the job is done. `preview`: the name of the attached file that shows how it is coming on."""
     done = round(BAR_CELLS * fraction)
     bar = "▰" * done + "▱" * (BAR_CELLS - done)
     progress = say("Drawing {bar} step {step} of {steps}", bar=bar, step=step, steps=steps)
-    view = Layout(ui.TextDisplay(f"{quoted(job.prompt, PROMPT_SHOWN)}\n-# {progress}"))
+    view = StaticLayout(ui.TextDisplay(f"{blockquote(job.prompt, PROMPT_SHOWN)}\n-# {progress}"))
     if preview is not None:
         view.add_item(ui.MediaGallery(discord.MediaGalleryItem(f"attachment://{preview}", spoiler=job.spoiler)))
     return view.add_item(ui.ActionRow(CancelJob(job.id)))
@@ -85,19 +85,19 @@ def drawing(job: Job, fraction: float, step: int, steps: int, preview: str | Non
 
 def finished(
     job: Job, pictures: Sequence[Picture], names: Sequence[str], origin: str | None, notes: str = ""
-) -> Layout:
+) -> StaticLayout:
     """Refers to the attachments by `names`. `origin` is the address of the message that it was made from."""
-    drawing = Drawing.of(job)
+    drawing = JobSpec.of(job)
     gallery: ui.MediaGallery[Any] = ui.MediaGallery(
         *(
             discord.MediaGalleryItem(
-                f"attachment://{name}", description=cut(picture.prompt, 1024) or None, spoiler=picture.spoiler
+                f"attachment://{name}", description=truncate(picture.prompt, 1024) or None, spoiler=picture.spoiler
             )
             for name, picture in zip(names, pictures, strict=True)
         )
     )
-    caption = "\n".join([quoted(job.prompt, PROMPT_SHOWN), f"-# {_about(job, drawing, pictures, origin)}"])
-    view = Layout(ui.TextDisplay(caption), gallery)
+    caption = "\n".join([blockquote(job.prompt, PROMPT_SHOWN), f"-# {_about(job, drawing, pictures, origin)}"])
+    view = StaticLayout(ui.TextDisplay(caption), gallery)
     if notes:
         view.add_item(ui.TextDisplay(f"-# {notes}"))
     for row in picture_buttons(job, drawing):
@@ -105,7 +105,7 @@ def finished(
     return view
 
 
-def _about(job: Job, drawing: Drawing, pictures: Sequence[Picture], origin: str | None) -> str:
+def _about(job: Job, drawing: JobSpec, pictures: Sequence[Picture], origin: str | None) -> str:
     parts = [f"<@{job.user_id}>"]
     if job.kind in KINDS:
         what = say(KINDS[job.kind])
@@ -128,9 +128,11 @@ KINDS = {
 """What was done to the picture that a job comes from."""
 
 
-def failed(job: Job, reason: str) -> Layout:
+def failed(job: Job, reason: str) -> StaticLayout:
     """`reason` is in the person's language already; see `why`."""
-    return Layout(ui.TextDisplay(f"{quoted(job.prompt, PROMPT_SHOWN)}\n<@{job.user_id}> {reason} {say(NOT_CHARGED)}"))
+    return StaticLayout(
+        ui.TextDisplay(f"{blockquote(job.prompt, PROMPT_SHOWN)}\n<@{job.user_id}> {reason} {say(NOT_CHARGED)}")
+    )
 
 
 def why(reason: str) -> str:

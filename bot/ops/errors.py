@@ -1,5 +1,5 @@
 """Why the bot does not start."""
 
 
-class CannotStart(Exception):
+class StartupError(Exception):
     """One sentence for the operator: what is missing or taken, and what to do."""

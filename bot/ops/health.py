@@ -19,7 +19,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from bot.ops.errors import CannotStart
+from bot.ops.errors import StartupError
 from storage.backend.clock import utc_now
 from storage.backend.transactions import StorageUnavailable
 from storage.jobs import Line
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-DATABASE_PATIENCE = 2.0
+DATABASE_TIMEOUT = 2.0
 """Seconds in which the database has to answer."""
 LOOK_EVERY = 0.5
 """Seconds between two looks at how late the event loop is."""
@@ -71,7 +71,7 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
         why = "is in use by another program" if error.errno == errno.EADDRINUSE else f"cannot be had ({error.strerror})"
-        raise CannotStart(
+        raise StartupError(
             f"HEALTH_PORT {port} at {host} {why}. Choose another one in .env, or leave it empty for none."
         ) from error
 
@@ -114,10 +114,10 @@ class _Health(Collector):
     async def _ask_database(self) -> Line:
         """Raises StorageUnavailable, also where it takes too long."""
         try:
-            async with asyncio.timeout(DATABASE_PATIENCE):
+            async with asyncio.timeout(DATABASE_TIMEOUT):
                 return await self._client.database.jobs.line()
         except TimeoutError:
-            raise StorageUnavailable(f"It was asked {DATABASE_PATIENCE:g} seconds ago.") from None
+            raise StorageUnavailable(f"It was asked {DATABASE_TIMEOUT:g} seconds ago.") from None
 
     @property
     def _is_connected(self) -> bool:

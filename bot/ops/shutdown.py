@@ -15,18 +15,18 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 
-class Leaving(Exception):
+class ShuttingDown(Exception):
     """What was asked for is not begun any more, because the bot is about to end."""
 
 
-class ToldTwice(Exception):
+class DuplicateInteraction(Exception):
     """Discord told of an interaction again, as it may after a lost connection."""
 
 
 REMEMBERED_INTERACTIONS = 1000
 
 
-class Answers:
+class InteractionTracker:
     """The answers to interactions that are under way."""
 
     def __init__(self) -> None:
@@ -37,9 +37,9 @@ class Answers:
     def begin(self, interaction_id: int) -> None:
         """The current task answers an interaction. Raises ToldTwice, and Leaving once the answers are closed."""
         if interaction_id in self._begun:
-            raise ToldTwice
+            raise DuplicateInteraction
         if self.closed:
-            raise Leaving
+            raise ShuttingDown
         self._begun[interaction_id] = None
         if len(self._begun) > REMEMBERED_INTERACTIONS:
             del self._begun[next(iter(self._begun))]
@@ -57,7 +57,7 @@ class Answers:
             await asyncio.wait(self._under_way)
 
 
-class Ending:
+class Shutdown:
     def __init__(self, grace: float) -> None:
         """`grace`: seconds."""
         self.asked = asyncio.Event()
@@ -68,7 +68,7 @@ class Ending:
 
     @classmethod
     @contextmanager
-    def by_signal(cls, grace: float) -> Iterator[Ending]:
+    def by_signal(cls, grace: float) -> Iterator[Shutdown]:
         ending, loop = cls(grace), asyncio.get_running_loop()
         signals = (signal.SIGTERM, signal.SIGINT)
         with suppress(NotImplementedError):  # on Windows, where Ctrl-C ends the bot as it ever did

@@ -13,7 +13,7 @@ from bot.prompting.prompt_rules import (
     final_prompts,
 )
 from bot.prompting.tags import OWN_TAGS, Category, Completion, Tag, TagFileError, TagIndex
-from bot.prompting.wildcards import expand, expansions, has_wildcards, literal
+from bot.prompting.wildcards import escape_wildcards, expand, expansions, has_wildcards
 
 __all__ = [
     "OWN_TAGS",
@@ -28,11 +28,11 @@ __all__ = [
     "TagFileError",
     "TagIndex",
     "artist_tags",
+    "escape_wildcards",
     "expand",
     "expansions",
     "final_prompts",
     "fixed",
     "has_wildcards",
     "hints",
-    "literal",
 ]

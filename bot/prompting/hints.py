@@ -35,10 +35,10 @@ attention by an exponential; who comes from there writes 1.1 or 1.2. Anima's own
 STRONG_WEIGHT, GENTLE_WEIGHT = "1.5", "0.5"
 """What a weight that is too weak becomes, over and under 1."""
 
-SHORTEST_ARTIST = 4
+MIN_ARTIST_LENGTH = 4
 """Characters: shorter names are words too often."""
 
-MOST_ROUNDS = 8
+MAX_ROUNDS = 8
 
 
 class HintCode(StrEnum):
@@ -78,7 +78,7 @@ def fixed(prompt: str, tags: TagIndex) -> str:
     One so tangled that its mends make new ones, again and again, is returned as it is.
     """
     text = prompt
-    for _ in range(MOST_ROUNDS):
+    for _ in range(MAX_ROUNDS):
         before = text
         for mend in _MENDS.values():
             text = _applied(text, mend(text, tags))
@@ -160,7 +160,7 @@ def _removals(prompt: str, unwanted: re.Pattern[str], between: str) -> Iterator[
 _BRACKET = re.compile(r"(?<!\\)[()]")
 _BOORU_NAME = re.compile(r"[^\s()\\,:]_\([^()\\,:]+\)\Z")
 _NUMBER_AT_END = re.compile(r":\s*-?(?:\d{1,6}\.?\d{0,6}|\.\d{1,6})\s*\Z")
-_LONGEST_NUMBER = 24
+_MAX_NUMBER_LENGTH = 24
 _FACES = frozenset((":)", ":(", ";)", ";(", ":-)", ":-(", ">:)", ">:(", ":'(", "=)", "=(", "(:", "):"))
 
 
@@ -204,14 +204,14 @@ def _lonely_brackets(prompt: str) -> list[int]:
 
 def _without_lonely(prompt: str, at: int, start: int, end: int) -> _Edit:
     """Gives the bracket its partner where a weight shows that there was one, else takes it away; a face keeps it."""
-    if end - start <= _LONGEST_NUMBER and prompt[start:end].strip() in _FACES:
+    if end - start <= _MAX_NUMBER_LENGTH and prompt[start:end].strip() in _FACES:
         return _Edit(at, at + 1, "\\" + prompt[at])
     if prompt[at] == "(":
         while end > at + 1 and prompt[end - 1].isspace():
             end -= 1
-        if _NUMBER_AT_END.search(prompt, max(at + 2, end - _LONGEST_NUMBER), end):
+        if _NUMBER_AT_END.search(prompt, max(at + 2, end - _MAX_NUMBER_LENGTH), end):
             return _Edit(end, end, ")")
-    elif number := _NUMBER_AT_END.search(prompt, max(start, at - _LONGEST_NUMBER), at):
+    elif number := _NUMBER_AT_END.search(prompt, max(start, at - _MAX_NUMBER_LENGTH), at):
         while start < number.start() and (prompt[start].isspace() or prompt[start] in "()"):
             start += 1
         if start < number.start():
@@ -265,7 +265,7 @@ def _artists_without_at(prompt: str, tags: TagIndex) -> Iterator[_Edit]:
 
 
 def _artist_meant(span: TagSpan, prompt: str, tags: TagIndex) -> str | None:
-    if len(span.name) >= SHORTEST_ARTIST and _is_artist(span.name, tags):
+    if len(span.name) >= MIN_ARTIST_LENGTH and _is_artist(span.name, tags):
         return span.name
     by = _BY_ARTIST.fullmatch(prompt, span.start, span.end)
     name = tag_name(by[1]) if by else ""

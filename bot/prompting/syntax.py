@@ -10,7 +10,7 @@ from dataclasses import dataclass
 COMMAS = ",\n、，"  # noqa: RUF001  the last two are what Japanese keyboards give
 BLANKS_AND_COMMAS = string.whitespace + "\u3000" + COMMAS
 
-_LONGEST_WEIGHT = 16  # ":1.25" and blanks around it
+_MAX_WEIGHT_LENGTH = 16  # ":1.25" and blanks around it
 _OPENINGS = re.compile(r"[\s(]*")
 _BRACKET = re.compile(r"(?<!\\)[()]")
 _COMMA = re.compile(f"[{COMMAS}]")
@@ -106,7 +106,7 @@ def _without_weight(prompt: str, start: int, end: int) -> tuple[int, int]:
 
 
 def _before_weight(prompt: str, start: int, end: int) -> int:
-    colon = prompt.rfind(":", max(start, end - _LONGEST_WEIGHT), end)
+    colon = prompt.rfind(":", max(start, end - _MAX_WEIGHT_LENGTH), end)
     if colon <= start:
         return end
     try:

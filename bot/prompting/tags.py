@@ -26,15 +26,15 @@ from bot.prompting.syntax import COMMAS, escape_brackets, tag_name, tag_spans
 OWN_TAGS = Path(__file__).parent.parent / "tags.csv"
 """A small list that comes with the bot."""
 
-LONGEST_CHOICE = 100
+MAX_CHOICE_LENGTH = 100
 """Characters of one of Discord's autocomplete choices."""
 
-MOST_BYTES = 64 * 2**20
-MOST_TAGS = 500_000
-LONGEST_LINE = 10_000
-LONGEST_NAME = 200
-MOST_ALIASES = 100
-MOST_PROBLEMS = 10
+MAX_BYTES = 64 * 2**20
+MAX_TAGS = 500_000
+MAX_LINE_LENGTH = 10_000
+MAX_NAME_LENGTH = 200
+MAX_ALIASES = 100
+MAX_PROBLEMS = 10
 
 _BEFORE_TAG = COMMAS + "{|"
 _NAME, _ALIAS = "\n", "\0"
@@ -107,7 +107,7 @@ class TagIndex:
         Raises TagFileError where there is no tag to be had: no file, too large, not UTF-8, or no line that is a tag.
         """
         problems = _Problems(path)
-        tags = list(islice(_tags(path, problems), MOST_TAGS))
+        tags = list(islice(_tags(path, problems), MAX_TAGS))
         if not tags:
             first = problems.sentences()[:1] or [f"{path}: there is no tag in this file."]
             raise TagFileError(f"{first[0]} {_EXPECTED}")
@@ -144,7 +144,7 @@ class TagIndex:
         return self._completions(text, start, limit, artists=True)
 
     def _completions(self, text: str, start: int, limit: int, *, artists: bool) -> list[Completion]:
-        if len(text) > LONGEST_CHOICE:
+        if len(text) > MAX_CHOICE_LENGTH:
             return []
         head = text[:start]
         if head and head[-1] in COMMAS:
@@ -154,7 +154,7 @@ class TagIndex:
         found: list[Completion] = []
         for tag in self._matches(query, limit + len(given), artists=artists):
             prompt = head + tag.in_prompt
-            if tag.name not in given and len(prompt) <= LONGEST_CHOICE:
+            if tag.name not in given and len(prompt) <= MAX_CHOICE_LENGTH:
                 found.append(Completion(prompt, tag))
             if len(found) >= limit:
                 break
@@ -210,25 +210,23 @@ class _Problems:
 
     def add(self, line: int, what: str) -> None:
         self._count += 1
-        if self._count <= MOST_PROBLEMS:
+        if self._count <= MAX_PROBLEMS:
             self._sentences.append(f"{self._path}, line {line}: {what}, so the line is left out.")
 
     def sentences(self) -> list[str]:
-        if self._count <= MOST_PROBLEMS:
+        if self._count <= MAX_PROBLEMS:
             return self._sentences
-        return [*self._sentences, f"{self._path}: {self._count - MOST_PROBLEMS:,} more lines are left out."]
+        return [*self._sentences, f"{self._path}: {self._count - MAX_PROBLEMS:,} more lines are left out."]
 
 
 def _lines(path: Path) -> list[str]:
     try:
         with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+            content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise TagFileError(f"{path}: the tags cannot be read ({error.strerror or error}).") from error
-    if len(content) > MOST_BYTES:
-        raise TagFileError(
-            f"{path}: the file is larger than {MOST_BYTES // 2**20} MiB, the most a list of tags may be."
-        )
+    if len(content) > MAX_BYTES:
+        raise TagFileError(f"{path}: the file is larger than {MAX_BYTES // 2**20} MiB, the most a list of tags may be.")
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise TagFileError(f"{path}, line 1: the file is in UTF-16; save it as UTF-8.")
     return content.decode("utf-8-sig", errors="replace").split("\n")
@@ -239,8 +237,8 @@ def _tags(path: Path, problems: _Problems) -> Iterator[Tag]:
         line = line.strip()
         if not line:
             continue
-        if len(line) > LONGEST_LINE:
-            problems.add(number, f"it has {len(line):,} characters, {LONGEST_LINE:,} are the most")
+        if len(line) > MAX_LINE_LENGTH:
+            problems.add(number, f"it has {len(line):,} characters, {MAX_LINE_LENGTH:,} are the most")
         elif "\ufffd" in line:
             problems.add(number, "it is not UTF-8")
         else:
@@ -254,9 +252,9 @@ def _tags(path: Path, problems: _Problems) -> Iterator[Tag]:
 def _tag(line: str) -> Tag | str:
     """The tag, or what is wrong with the line."""
     plain = _PLAIN_LINE.fullmatch(line)
-    if plain and len(line) <= LONGEST_NAME and not _NOT_PLAIN.search(line):  # nearly all are, and this is quick
+    if plain and len(line) <= MAX_NAME_LENGTH and not _NOT_PLAIN.search(line):  # nearly all are, and this is quick
         name, category, count, aliases = plain.groups("")
-        written_so = tuple(aliases.replace("_", " ").split(",", MOST_ALIASES)[:MOST_ALIASES]) if aliases else ()
+        written_so = tuple(aliases.replace("_", " ").split(",", MAX_ALIASES)[:MAX_ALIASES]) if aliases else ()
         return Tag(name.replace("_", " "), _CATEGORIES.get(category, Category.GENERAL), int(count), written_so)
     return _tag_of_fields(_fields(line))
 
@@ -265,13 +263,13 @@ def _tag_of_fields(fields: list[str]) -> Tag | str:
     if len(fields) < 3:
         return "name, category and count are expected"
     name, category, count = tag_name(fields[0]), fields[1].strip(), fields[2].strip()
-    if not name or len(name) > LONGEST_NAME:
-        return f"the name has {len(name)} characters, but may have 1 to {LONGEST_NAME}"
+    if not name or len(name) > MAX_NAME_LENGTH:
+        return f"the name has {len(name)} characters, but may have 1 to {MAX_NAME_LENGTH}"
     if not (category.isascii() and category.isdigit()):
         return f"the category is {category[:20]!r}, but must be a number"
     if not (count.isascii() and count.isdigit() and len(count) < 16):
         return f"the count is {count[:20]!r}, but must be a number"
-    aliases = (tag_name(alias.strip().removeprefix("/")) for alias in fields[3].split(",", MOST_ALIASES)[:MOST_ALIASES])
+    aliases = (tag_name(alias.strip().removeprefix("/")) for alias in fields[3].split(",", MAX_ALIASES)[:MAX_ALIASES])
     return Tag(name, _CATEGORIES.get(category, Category.GENERAL), int(count), tuple(filter(None, aliases)))
 
 

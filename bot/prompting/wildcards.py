@@ -37,10 +37,10 @@ def expand(template: str, seed: int) -> str:
     return _evaluate(template, _groups(template), lambda ordinal, group: _drawn(seed, ordinal, group))
 
 
-def literal(text: str) -> str:
+def escape_wildcards(text: str) -> str:
     r"""The template that becomes this text and nothing else.
 
-    >>> literal("{a|b}")
+    >>> escape_wildcards("{a|b}")
     '\\{a|b\\}'
     """
     return _BRACE.sub(r"\\\g<0>", text)
@@ -60,7 +60,7 @@ def expansions(template: str, limit: int) -> list[str]:
     found: list[str] = []
     path: list[int] | None = []
     while path is not None and len(found) < limit:
-        walk = _Walk(path)
+        walk = _Expansion(path)
         found.append(_evaluate(template, groups, walk.choose))
         path = walk.next_path()
     if path is not None:
@@ -141,7 +141,7 @@ def _drawn(seed: int, ordinal: int, group: _Group) -> int:
 
 
 @dataclass
-class _Walk:
+class _Expansion:
     """Walks a given path of choices, then always the first; and notes the forks, so that the next path is known."""
 
     path: list[int]

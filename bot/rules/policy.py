@@ -14,21 +14,21 @@ from typing import Any
 
 import discord
 
-from bot.generation.spec import Drawing
-from bot.rules.safety import LEAST_CFG_SCALE, asks_for_nsfw, blocked_words, minors_sexual
+from bot.generation.spec import JobSpec
+from bot.rules.safety import MIN_CFG_SCALE, asks_for_nsfw, blocked_words, minors_sexual
 from bot.rules.server_settings import ServerSettings
 from bot.text.translation import say
 from inference import NativeSettings
 from inference.prompt import parse_weights
-from inference.request import LARGEST_SIDE
+from inference.request import MAX_SIDE
 from storage.jobs import Allowance
-from storage.servers import Block
+from storage.servers import BlockedUser
 
 MEGAPIXEL = 1024 * 1024
 TIMES_NATIVE_AREA = 4
 """How much larger than the model's own a picture may be, where a server does not say: twice as wide and high."""
-MOST_STEPS_UNLESS_SET = 100
-MOST_TERMS_NAMED = 3
+MAX_STEPS_UNLESS_SET = 100
+MAX_TERMS_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Person:
     is_blocked: bool = False
 
     @classmethod
-    def of(cls, interaction: discord.Interaction[Any], block: Block | None) -> Person:
+    def of(cls, interaction: discord.Interaction[Any], block: BlockedUser | None) -> Person:
         """Who is behind an interaction. `block`: what `Servers.block_of` says of them there."""
         user, permissions = interaction.user, interaction.permissions
         roles = [role.id for role in user.roles] if isinstance(user, discord.Member) else []
@@ -54,7 +54,7 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Place:
+class ChannelContext:
     """`guild_id` is None outside of servers. `above`: the channel of a thread, and the category it is in."""
 
     guild_id: int | None
@@ -64,19 +64,19 @@ class Place:
     """What Discord says of the channel; a thread asks its channel."""
 
     @classmethod
-    def of(cls, interaction: discord.Interaction[Any]) -> Place:
+    def of(cls, interaction: discord.Interaction[Any]) -> ChannelContext:
         """Where an interaction came from. Raises ValueError where Discord does not say in which channel."""
         if interaction.channel_id is None:
             raise ValueError("This interaction is in no channel.")
         return cls._at(interaction.guild_id, interaction.channel_id, interaction.channel)
 
     @classmethod
-    def of_channel(cls, guild_id: int | None, channel: discord.abc.Snowflake) -> Place:
+    def of_channel(cls, guild_id: int | None, channel: discord.abc.Snowflake) -> ChannelContext:
         """The same place as Discord has it now."""
         return cls._at(guild_id, channel.id, channel)
 
     @classmethod
-    def _at(cls, guild_id: int | None, channel_id: int, channel: object) -> Place:
+    def _at(cls, guild_id: int | None, channel_id: int, channel: object) -> ChannelContext:
         ruling = channel.parent if isinstance(channel, discord.Thread) else channel
         above = [channel.parent_id] if isinstance(channel, discord.Thread) else []
         if isinstance(ruling, discord.abc.GuildChannel):
@@ -90,7 +90,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Wording:
+class TypedText:
     """What a person typed, before wildcards and house rules: prompt, artists and whatever else is drawn from."""
 
     texts: tuple[str, ...] = field(repr=False)
@@ -109,14 +109,14 @@ class EffectiveLimits:
 
 
 @dataclass(frozen=True)
-class Permission:
+class Granted:
     """`age_restricted`: whether more than safe pictures may be drawn there; for `prompting.final_prompts`."""
 
     allowance: Allowance
     age_restricted: bool
 
 
-class Why(StrEnum):
+class RefusalReason(StrEnum):
     MINORS = "minors"
     BLOCKED = "blocked"
     PAUSED = "paused"
@@ -133,32 +133,34 @@ class Why(StrEnum):
     NSFW_KEPT_SAFE = "nsfw_kept_safe"
 
 
-SENTENCES: Mapping[Why, str] = {
-    Why.MINORS: "Sexual content about minors is not drawn, here or anywhere. Please ask for something else.",
-    Why.BLOCKED: "You cannot draw here at the moment. If you think that is a mistake, ask who runs the server.",
-    Why.PAUSED: "Drawing is paused in this server. Try again later, or ask an admin when it goes on.",
-    Why.CHANNEL: "Pictures are drawn in other channels of this server. Try {channels}.",
-    Why.ROLE: "Drawing here takes one of these roles: {roles}. Ask an admin for one.",
-    Why.SIDE: "{width} x {height} is too large: {limit} pixels is the longest side here. Choose a smaller size.",
-    Why.AREA: "{width} x {height} is too large: {limit:g} megapixels is the most here, such as {side} x {side}. "
+SENTENCES: Mapping[RefusalReason, str] = {
+    RefusalReason.MINORS: "Sexual content about minors is not drawn, here or anywhere. Please ask for something else.",
+    RefusalReason.BLOCKED: "You cannot draw here at the moment. "
+    "If you think that is a mistake, ask who runs the server.",
+    RefusalReason.PAUSED: "Drawing is paused in this server. Try again later, or ask an admin when it goes on.",
+    RefusalReason.CHANNEL: "Pictures are drawn in other channels of this server. Try {channels}.",
+    RefusalReason.ROLE: "Drawing here takes one of these roles: {roles}. Ask an admin for one.",
+    RefusalReason.SIDE: "{width} x {height} is too large: {limit} pixels is the longest side here. "
     "Choose a smaller size.",
-    Why.STEPS: "{steps} steps are too many: {limit} is the most here. Choose fewer.",
-    Why.COUNT: "{count} pictures at a time are too many: {limit} is the most here. Choose fewer.",
-    Why.COMPARING: "Comparing is switched off here. Try single pictures with `/anima imagine`.",
-    Why.CFG_SCALE: "CFG {cfg_scale:g} is too low: below {limit:g} the negative prompt would be drawn. "
+    RefusalReason.AREA: "{width} x {height} is too large: {limit:g} megapixels is the most here, "
+    "such as {side} x {side}. Choose a smaller size.",
+    RefusalReason.STEPS: "{steps} steps are too many: {limit} is the most here. Choose fewer.",
+    RefusalReason.COUNT: "{count} pictures at a time are too many: {limit} is the most here. Choose fewer.",
+    RefusalReason.COMPARING: "Comparing is switched off here. Try single pictures with `/anima imagine`.",
+    RefusalReason.CFG_SCALE: "CFG {cfg_scale:g} is too low: below {limit:g} the negative prompt would be drawn. "
     "Choose {limit:g} or more.",
-    Why.BLOCKED_WORDS: "This server does not want pictures of: {terms}. Leave that out and try again.",
-    Why.NSFW: "This channel is for everyone, so there is nothing here of: {terms}. "
+    RefusalReason.BLOCKED_WORDS: "This server does not want pictures of: {terms}. Leave that out and try again.",
+    RefusalReason.NSFW: "This channel is for everyone, so there is nothing here of: {terms}. "
     "Leave that out, or ask in an age-restricted channel.",
-    Why.NSFW_KEPT_SAFE: "The admins keep pictures safe here, so there is nothing of: {terms}. "
+    RefusalReason.NSFW_KEPT_SAFE: "The admins keep pictures safe here, so there is nothing of: {terms}. "
     "Leave that out and try again.",
 }
 """Every refusal in English, each with what to do instead."""
 
 
 @dataclass(frozen=True)
-class Refusal:
-    why: Why
+class PolicyRefusal:
+    why: RefusalReason
     details: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -168,8 +170,13 @@ class Refusal:
 
 
 def permit(
-    settings: ServerSettings, native: NativeSettings, person: Person, place: Place, drawing: Drawing, typed: Wording
-) -> Permission | Refusal:
+    settings: ServerSettings,
+    native: NativeSettings,
+    person: Person,
+    place: ChannelContext,
+    drawing: JobSpec,
+    typed: TypedText,
+) -> Granted | PolicyRefusal:
     """Whether a person may have this drawn there, and how much they may spend and have waiting.
 
     settings: of the server, or the operator's outside of servers; `server_settings.settings_of`.
@@ -186,30 +193,34 @@ def permit(
     if refusal is not None:
         return refusal
     allowance = Allowance(credits=settings.quota.of(person.role_ids), waiting=settings.limits.waiting)
-    return Permission(allowance, may_be_explicit(settings, place))
+    return Granted(allowance, may_be_explicit(settings, place))
 
 
-def forbidden_wording(settings: ServerSettings, place: Place, drawing: Drawing, typed: Wording) -> Refusal | None:
+def forbidden_wording(
+    settings: ServerSettings, place: ChannelContext, drawing: JobSpec, typed: TypedText
+) -> PolicyRefusal | None:
     """What the words of a request are refused for, if anything: minors, a server's own words, or the channel."""
     minors = _about_minors(drawing, typed)
     if minors is not None:
         return minors
     cfg_scale = min(recipe.cfg_scale for recipe in drawing.recipes)
-    if cfg_scale < LEAST_CFG_SCALE:
-        return Refusal(Why.CFG_SCALE, {"cfg_scale": cfg_scale, "limit": LEAST_CFG_SCALE})
+    if cfg_scale < MIN_CFG_SCALE:
+        return PolicyRefusal(RefusalReason.CFG_SCALE, {"cfg_scale": cfg_scale, "limit": MIN_CFG_SCALE})
     words = _blocked_words(settings, drawing, typed)
     if words:
-        return Refusal(Why.BLOCKED_WORDS, {"terms": _listed(words)})
+        return PolicyRefusal(RefusalReason.BLOCKED_WORDS, {"terms": _listed(words)})
     if may_be_explicit(settings, place):
         return None
     terms = asks_for_nsfw(*_drawn(drawing, typed), negative=_avoided(drawing, typed))
     if terms:
         kept_safe = place.age_restricted
-        return Refusal(Why.NSFW_KEPT_SAFE if kept_safe else Why.NSFW, {"terms": _listed(terms)})
+        return PolicyRefusal(
+            RefusalReason.NSFW_KEPT_SAFE if kept_safe else RefusalReason.NSFW, {"terms": _listed(terms)}
+        )
     return None
 
 
-def may_be_explicit(settings: ServerSettings, place: Place) -> bool:
+def may_be_explicit(settings: ServerSettings, place: ChannelContext) -> bool:
     """Whether the channel is age-restricted and the server does not want it safe all the same."""
     kept_safe = settings.safety.always_safe or _is_any_of(place, settings.safety.safe_channels)
     return place.age_restricted and not kept_safe
@@ -220,51 +231,53 @@ def effective_limits(settings: ServerSettings, native: NativeSettings) -> Effect
     limits = settings.limits
     width, height = native.sizes[0]
     return EffectiveLimits(
-        side=limits.side or LARGEST_SIDE,
+        side=limits.side or MAX_SIDE,
         area=limits.megapixels * MEGAPIXEL if limits.megapixels is not None else TIMES_NATIVE_AREA * width * height,
-        steps=limits.steps or max(MOST_STEPS_UNLESS_SET, native.steps),
+        steps=limits.steps or max(MAX_STEPS_UNLESS_SET, native.steps),
         count=limits.count,
         compared=limits.compared,
     )
 
 
-def _about_minors(drawing: Drawing, typed: Wording) -> Refusal | None:
+def _about_minors(drawing: JobSpec, typed: TypedText) -> PolicyRefusal | None:
     found = minors_sexual(*_drawn(drawing, typed), negative=_avoided(drawing, typed))
-    return Refusal(Why.MINORS) if found else None
+    return PolicyRefusal(RefusalReason.MINORS) if found else None
 
 
-def _about_person_and_place(settings: ServerSettings, person: Person, place: Place) -> Refusal | None:
+def _about_person_and_place(settings: ServerSettings, person: Person, place: ChannelContext) -> PolicyRefusal | None:
     if person.is_blocked:
-        return Refusal(Why.BLOCKED)
+        return PolicyRefusal(RefusalReason.BLOCKED)
     if settings.paused:
-        return Refusal(Why.PAUSED)
+        return PolicyRefusal(RefusalReason.PAUSED)
     access = settings.access
     if access.channels and not _is_any_of(place, access.channels):
-        return Refusal(Why.CHANNEL, {"channels": _listed(f"<#{channel}>" for channel in access.channels)})
+        return PolicyRefusal(
+            RefusalReason.CHANNEL, {"channels": _listed(f"<#{channel}>" for channel in access.channels)}
+        )
     if access.roles and not person.is_admin and person.role_ids.isdisjoint(access.roles):
-        return Refusal(Why.ROLE, {"roles": _listed(f"<@&{role}>" for role in access.roles)})
+        return PolicyRefusal(RefusalReason.ROLE, {"roles": _listed(f"<@&{role}>" for role in access.roles)})
     return None
 
 
-def _about_size(limits: EffectiveLimits, drawing: Drawing) -> Refusal | None:
+def _about_size(limits: EffectiveLimits, drawing: JobSpec) -> PolicyRefusal | None:
     if drawing.comparison is not None and limits.compared == 0:
-        return Refusal(Why.COMPARING)
+        return PolicyRefusal(RefusalReason.COMPARING)
     for recipe in drawing.recipes:
         size = {"width": recipe.width, "height": recipe.height}
         if max(recipe.width, recipe.height) > limits.side:
-            return Refusal(Why.SIDE, {**size, "limit": limits.side})
+            return PolicyRefusal(RefusalReason.SIDE, {**size, "limit": limits.side})
         if recipe.width * recipe.height > limits.area:
             megapixels, side = round(limits.area / MEGAPIXEL, 2), math.isqrt(int(limits.area)) // 16 * 16
-            return Refusal(Why.AREA, {**size, "limit": megapixels, "side": side})
+            return PolicyRefusal(RefusalReason.AREA, {**size, "limit": megapixels, "side": side})
         if recipe.steps > limits.steps:
-            return Refusal(Why.STEPS, {"steps": recipe.steps, "limit": limits.steps})
+            return PolicyRefusal(RefusalReason.STEPS, {"steps": recipe.steps, "limit": limits.steps})
     count, limit = len(drawing.recipes), limits.count if drawing.comparison is None else limits.compared
     if count > limit:
-        return Refusal(Why.COUNT, {"count": count, "limit": limit})
+        return PolicyRefusal(RefusalReason.COUNT, {"count": count, "limit": limit})
     return None
 
 
-def _blocked_words(settings: ServerSettings, drawing: Drawing, typed: Wording) -> tuple[str, ...]:
+def _blocked_words(settings: ServerSettings, drawing: JobSpec, typed: TypedText) -> tuple[str, ...]:
     """Those that a person asks for. What the server's own prefix says is not theirs."""
     words = settings.safety.blocked_words
     asked = (*typed.texts, *_names_of_loras(drawing), *_negatively_weighted(typed.negative))
@@ -275,19 +288,19 @@ def _blocked_words(settings: ServerSettings, drawing: Drawing, typed: Wording) -
     return tuple(dict.fromkeys(found))
 
 
-def _drawn(drawing: Drawing, typed: Wording) -> tuple[str, ...]:
+def _drawn(drawing: JobSpec, typed: TypedText) -> tuple[str, ...]:
     return (*typed.texts, *_prompts(drawing), *_names_of_loras(drawing))
 
 
-def _avoided(drawing: Drawing, typed: Wording) -> str:
+def _avoided(drawing: JobSpec, typed: TypedText) -> str:
     return "\n".join(dict.fromkeys([typed.negative, *(recipe.negative_prompt for recipe in drawing.recipes)]))
 
 
-def _prompts(drawing: Drawing) -> tuple[str, ...]:
+def _prompts(drawing: JobSpec) -> tuple[str, ...]:
     return tuple(dict.fromkeys(recipe.prompt for recipe in drawing.recipes))
 
 
-def _names_of_loras(drawing: Drawing) -> tuple[str, ...]:
+def _names_of_loras(drawing: JobSpec) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for recipe in drawing.recipes for name, _ in recipe.loras))
 
 
@@ -296,12 +309,12 @@ def _negatively_weighted(negative: str) -> Iterator[str]:
     return (text for text, weight in parse_weights(negative) if weight < 0)
 
 
-def _is_any_of(place: Place, channels: tuple[int, ...]) -> bool:
+def _is_any_of(place: ChannelContext, channels: tuple[int, ...]) -> bool:
     return not {place.channel_id, *place.above}.isdisjoint(channels)
 
 
 def _listed(terms: Any) -> str:
     terms = list(terms)
-    named = say(", ").join(terms[:MOST_TERMS_NAMED])
-    more = len(terms) - MOST_TERMS_NAMED
+    named = say(", ").join(terms[:MAX_TERMS_NAMED])
+    more = len(terms) - MAX_TERMS_NAMED
     return say("{named} and {count} more", named=named, count=more) if more > 0 else named

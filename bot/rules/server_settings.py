@@ -13,25 +13,25 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, TypeAdapter
 
 from bot.prompting import RECOMMENDED_NEGATIVE, RECOMMENDED_PREFIX
-from bot.rules.safety import LEAST_CFG_SCALE
-from inference.request import LARGEST_CFG_SCALE, LARGEST_SIDE, MOST_STEPS, SAMPLERS, SCHEDULERS, SIDE_MULTIPLE
+from bot.rules.safety import MIN_CFG_SCALE
+from inference.request import MAX_CFG_SCALE, MAX_SIDE, MAX_STEPS, SAMPLERS, SCHEDULERS, SIDE_MULTIPLE
 from storage.servers import EVERYWHERE, Servers
 
-MOST_PICTURES = 4
+MAX_PICTURES = 4
 """Pictures of one job."""
-MOST_COMPARED = 16
+MAX_COMPARED = 16
 """Pictures of one comparison."""
-SMALLEST_SIDE = 64
-LEAST_DENOISE = 0.05
-LONGEST_HOUSE_TEXT = 1000
-LONGEST_ARTISTS = 200
-MOST_LORAS = 4
-LONGEST_LORA_NAME = 100
-STRONGEST_LORA = 10
-MOST_BLOCKED_WORDS = 300
-LONGEST_BLOCKED_WORD = 60
-MOST_WAITING = 500
-MOST_CREDITS = 1_000_000
+MIN_SIDE = 64
+MIN_DENOISE = 0.05
+MAX_HOUSE_TEXT_LENGTH = 1000
+MAX_ARTISTS_LENGTH = 200
+MAX_LORAS = 4
+MAX_LORA_NAME_LENGTH = 100
+MAX_LORA_STRENGTH = 10
+MAX_BLOCKED_WORDS = 300
+MAX_BLOCKED_WORD_LENGTH = 60
+MAX_WAITING = 500
+MAX_CREDITS = 1_000_000
 
 
 def one_of(names: Sequence[str]) -> Callable[[str], str]:
@@ -44,21 +44,21 @@ def one_of(names: Sequence[str]) -> Callable[[str], str]:
 
 
 Snowflake = Annotated[int, Field(ge=1, lt=2**63)]
-Side = Annotated[int, Field(ge=SMALLEST_SIDE, le=LARGEST_SIDE, multiple_of=SIDE_MULTIPLE)]
-Steps = Annotated[int, Field(ge=1, le=MOST_STEPS)]
-Count = Annotated[int, Field(ge=1, le=MOST_PICTURES)]
-CfgScale = Annotated[float, Field(ge=LEAST_CFG_SCALE, le=LARGEST_CFG_SCALE, allow_inf_nan=False)]
-Denoise = Annotated[float, Field(ge=LEAST_DENOISE, le=1, allow_inf_nan=False)]
-Artist = Annotated[str, Field(max_length=LONGEST_ARTISTS)]
-Compared = Annotated[int, Field(ge=0, le=MOST_COMPARED)]
-LoraName = Annotated[str, Field(min_length=1, max_length=LONGEST_LORA_NAME)]
-LoraStrength = Annotated[float, Field(ge=-STRONGEST_LORA, le=STRONGEST_LORA, allow_inf_nan=False)]
-Loras = Annotated[tuple[tuple[LoraName, LoraStrength], ...], Field(max_length=MOST_LORAS)]
+Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE, multiple_of=SIDE_MULTIPLE)]
+Steps = Annotated[int, Field(ge=1, le=MAX_STEPS)]
+Count = Annotated[int, Field(ge=1, le=MAX_PICTURES)]
+CfgScale = Annotated[float, Field(ge=MIN_CFG_SCALE, le=MAX_CFG_SCALE, allow_inf_nan=False)]
+Denoise = Annotated[float, Field(ge=MIN_DENOISE, le=1, allow_inf_nan=False)]
+Artist = Annotated[str, Field(max_length=MAX_ARTISTS_LENGTH)]
+Compared = Annotated[int, Field(ge=0, le=MAX_COMPARED)]
+LoraName = Annotated[str, Field(min_length=1, max_length=MAX_LORA_NAME_LENGTH)]
+LoraStrength = Annotated[float, Field(ge=-MAX_LORA_STRENGTH, le=MAX_LORA_STRENGTH, allow_inf_nan=False)]
+Loras = Annotated[tuple[tuple[LoraName, LoraStrength], ...], Field(max_length=MAX_LORAS)]
 Sampler = Annotated[str, AfterValidator(one_of(SAMPLERS))]
 Scheduler = Annotated[str, AfterValidator(one_of(SCHEDULERS))]
-Credits = Annotated[float, Field(ge=0, le=MOST_CREDITS, allow_inf_nan=False)]
-HouseText = Annotated[str, Field(max_length=LONGEST_HOUSE_TEXT)]
-BlockedWord = Annotated[str, Field(min_length=1, max_length=LONGEST_BLOCKED_WORD)]
+Credits = Annotated[float, Field(ge=0, le=MAX_CREDITS, allow_inf_nan=False)]
+HouseText = Annotated[str, Field(max_length=MAX_HOUSE_TEXT_LENGTH)]
+BlockedWord = Annotated[str, Field(min_length=1, max_length=MAX_BLOCKED_WORD_LENGTH)]
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,11 @@ class Limits:
 
     side: Side | None = None
     """Pixels of the longer side."""
-    megapixels: Annotated[float, Field(gt=0, le=LARGEST_SIDE**2 / 2**20, allow_inf_nan=False)] | None = None
+    megapixels: Annotated[float, Field(gt=0, le=MAX_SIDE**2 / 2**20, allow_inf_nan=False)] | None = None
     """Of 1024 x 1024 pixels each, as people mean it who say that 1024 x 1024 is one."""
     steps: Steps | None = None
-    count: Count = MOST_PICTURES
-    waiting: Annotated[int, Field(ge=1, le=MOST_WAITING)] = 50
+    count: Count = MAX_PICTURES
+    waiting: Annotated[int, Field(ge=1, le=MAX_WAITING)] = 50
     """Jobs of one person in the queue."""
     compared: Compared = 12
     """Pictures of one `/anima compare`; 0 switches it off."""
@@ -137,7 +137,7 @@ class Safety:
     always_safe: bool = False
     """In the whole server."""
     safe_channels: tuple[Snowflake, ...] = ()
-    blocked_words: Annotated[tuple[BlockedWord, ...], Field(max_length=MOST_BLOCKED_WORDS)] = ()
+    blocked_words: Annotated[tuple[BlockedWord, ...], Field(max_length=MAX_BLOCKED_WORDS)] = ()
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from bot.sandbox.model.clock import Clock
 from bot.sandbox.model.messages import Message
 from bot.sandbox.model.permissions import Permissions
 from bot.sandbox.model.world import Channel, Guild, Role, User
-from bot.sandbox.standin import InteractionFailed, SentInteraction, StandIn, UnexpectedAnswer
+from bot.sandbox.standin import FakeDiscord, InteractionFailed, SentInteraction, UnexpectedAnswer
 from bot.sandbox.user_client import Choice, ClientRefused, Modal
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Choice",
     "ClientRefused",
     "Clock",
+    "FakeDiscord",
     "Guild",
     "InteractionFailed",
     "Message",
@@ -21,7 +22,6 @@ __all__ = [
     "Permissions",
     "Role",
     "SentInteraction",
-    "StandIn",
     "UnexpectedAnswer",
     "Upload",
     "User",

@@ -18,12 +18,12 @@ from playwright.async_api import Page, async_playwright, expect
 from bot.ops.settings import MINIATURE, Settings
 from bot.sandbox.model.world import User
 from bot.sandbox.session import open_sandbox
-from bot.sandbox.standin import StandIn
+from bot.sandbox.standin import FakeDiscord
 
 FOLDER = Path("docs/pictures")
 WIDTH, HEIGHT = 1280, 820
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-PATIENCE = 120_000
+TIMEOUT = 120_000
 """Milliseconds for a picture, the loading of the model included."""
 
 ASKED = "@micah, red hair, blue background"
@@ -33,7 +33,7 @@ ASKED_BY_EMI = "@micah, long hair, pink hair, green background"
 async def take_screenshots(chromium: str, folder: Path) -> None:
     """Writes channel.png, commands.png and form.png into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    expect.set_options(timeout=PATIENCE)
+    expect.set_options(timeout=TIMEOUT)
     with TemporaryDirectory() as scratch:
         settings = Settings.read(database_url=f"sqlite:///{scratch}/anima.db", anima_models=MINIATURE)
         async with open_sandbox(settings) as sandbox, async_playwright() as playwright:
@@ -46,7 +46,7 @@ async def take_screenshots(chromium: str, folder: Path) -> None:
             await browser.close()
 
 
-async def _walk(page: Page, discord: StandIn, folder: Path) -> None:
+async def _walk(page: Page, discord: FakeDiscord, folder: Path) -> None:
     world = discord.world
     await _open(page, discord, world.emi)
     await _draw(page, ASKED_BY_EMI)
@@ -65,7 +65,7 @@ async def _walk(page: Page, discord: StandIn, folder: Path) -> None:
     await page.screenshot(path=folder / "form.png")
 
 
-async def _open(page: Page, discord: StandIn, user: User) -> None:
+async def _open(page: Page, discord: FakeDiscord, user: User) -> None:
     await page.goto(f"{discord.page_url}#{user.id}/{discord.world.general.id}")
     await expect(page.get_by_label("Use the sandbox as")).to_have_value(str(user.id))
     await expect(page.locator("#messages .beginning")).to_be_attached()

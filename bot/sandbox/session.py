@@ -17,15 +17,15 @@ from pydantic import SecretStr
 from tqdm import tqdm
 
 from bot.client import AnimaClient, open_client
-from bot.ops.errors import CannotStart
+from bot.ops.errors import StartupError
 from bot.ops.settings import Settings
 from bot.sandbox.model.messages import Message
-from bot.sandbox.standin import StandIn
+from bot.sandbox.standin import FakeDiscord
 from storage.jobs import Job
 
 T = TypeVar("T")
 
-PATIENCE = 600.0
+TIMEOUT = 600.0
 """Seconds for one picture, model loading included; a CPU and real weights need some."""
 
 
@@ -56,7 +56,7 @@ async def draw_one(settings: Settings, prompt: str, folder: Path) -> None:
         with closing(tqdm(total=1, unit="step", desc="loading", bar_format="{desc:<8}|{bar:30}| {n}/{total}")) as bar:
             client.worker.watch(lambda _, progress: _advance(bar, progress.step, progress.steps))
             await discord.slash(user, channel, "anima imagine", prompt=prompt)
-            message = await sandbox.while_running(discord.wait_for_message(channel, _is_final, PATIENCE))
+            message = await sandbox.while_running(discord.wait_for_message(channel, _is_final, TIMEOUT))
         job = await _recorded(client, message)
     for attachment in message.attachments:
         path = _unused(folder / attachment.filename)
@@ -78,7 +78,7 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise CannotStart(
+        raise StartupError(
             f"Pictures cannot be saved in {folder} ({error.strerror}). Name another folder with --pictures, or allow "
             "this user to write there."
         ) from error
@@ -95,7 +95,7 @@ async def _database_for_now(settings: Settings) -> AsyncIterator[Settings]:
 class Sandbox:
     """A stand-in of Discord with the bot connected to it, both in this process; the engine has its own."""
 
-    discord: StandIn
+    discord: FakeDiscord
     client: AnimaClient
     running: asyncio.Task[None]
 
@@ -114,7 +114,7 @@ class Sandbox:
 
 @asynccontextmanager
 async def open_sandbox(settings: Settings, port: int = 0) -> AsyncIterator[Sandbox]:
-    async with StandIn(port=port) as discord:
+    async with FakeDiscord(port=port) as discord:
         settings = settings.model_copy(
             update={
                 "discord_token": SecretStr(discord.token),
@@ -144,7 +144,7 @@ def _is_final(message: Message) -> bool:
 
 async def _recorded(client: AnimaClient, message: Message) -> Job:
     """The job of a message, once it is written down that the message was posted."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while (job := await client.database.jobs.by_message(message.id)) is None or job.finished_at is None:
             await asyncio.sleep(0.01)
     return job

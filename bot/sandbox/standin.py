@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
-from bot.ops.errors import CannotStart
+from bot.ops.errors import StartupError
 from bot.sandbox.model import components as ui
 from bot.sandbox.model.attachments import Cdn, Upload
 from bot.sandbox.model.clock import Clock, Snowflakes
@@ -50,11 +50,11 @@ if TYPE_CHECKING:
 SHOWN_BY_BROWSERS = {"image/png", "image/jpeg", "image/webp", "image/gif", "image/avif"}
 """What a browser may show by itself when it is opened; anything else is only saved."""
 
-PATIENCE = 10.0
+TIMEOUT = 10.0
 """Seconds of real time that a test waits for something before it fails."""
 
 
-class CannotListen(CannotStart):
+class CannotListen(StartupError):
     """The port cannot be had; the sentence says what to do."""
 
     def __init__(self, port: int, error: OSError) -> None:
@@ -72,7 +72,7 @@ class UnexpectedAnswer(Exception):
     """The bot answered an interaction, but with something else than was waited for."""
 
 
-class StandIn:
+class FakeDiscord:
     """A Discord of one's own on loopback, for one bot.
 
     Use it as an async context manager, point the bot at `api_url` and `gateway_url` with `token`, and act as its users:
@@ -174,7 +174,7 @@ class StandIn:
 
     # Waiting
 
-    async def wait_until_ready(self, timeout: float = PATIENCE) -> None:
+    async def wait_until_ready(self, timeout: float = TIMEOUT) -> None:
         """Returns once a bot has identified and has registered its commands."""
         if not (self.gateway.is_connected and self.commands.was_synced):
             await self.wait_for_event(
@@ -184,7 +184,7 @@ class StandIn:
                 after=len(self.events.history),
             )
 
-    async def wait_until_gone(self, timeout: float = PATIENCE) -> None:
+    async def wait_until_gone(self, timeout: float = TIMEOUT) -> None:
         """Returns once no bot is connected to the gateway."""
         if self.gateway.is_connected:
             await self.wait_for_event(
@@ -198,7 +198,7 @@ class StandIn:
         self,
         channel: Channel,
         matches: Callable[[Message], bool] = lambda message: True,
-        timeout: float = PATIENCE,
+        timeout: float = TIMEOUT,
         *,
         after: int | None = None,
     ) -> Message:
@@ -228,7 +228,7 @@ class StandIn:
         return event.message
 
     async def wait_for_event(
-        self, matches: Callable[[Event], bool], timeout: float = PATIENCE, what: str = "such an event", after: int = 0
+        self, matches: Callable[[Event], bool], timeout: float = TIMEOUT, what: str = "such an event", after: int = 0
     ) -> Event:
         """The first event numbered above `after` that matches; a TimeoutError says `what` was waited for in vain."""
         try:
@@ -276,7 +276,7 @@ class StandIn:
         option: str,
         value: str,
         options: Mapping[str, object] | None = None,
-        timeout: float = PATIENCE,
+        timeout: float = TIMEOUT,
         **named: object,
     ) -> list[Choice]:
         """The choices offered while `value` stands in `option`, the other options being filled in as given."""
@@ -417,13 +417,13 @@ class SentInteraction:
     """What a user did, and what the bot makes of it. Every wait raises a TimeoutError that says what happened."""
 
     interaction: Interaction
-    _discord: StandIn
+    _discord: FakeDiscord
 
     @property
     def id(self) -> int:
         return self.interaction.id
 
-    async def acknowledged(self, timeout: float = PATIENCE) -> Callback:
+    async def acknowledged(self, timeout: float = TIMEOUT) -> Callback:
         """The first answer, with its `latency` in seconds; raises InteractionFailed when it did not come in time."""
         try:
             async with asyncio.timeout(timeout):
@@ -436,13 +436,13 @@ class SentInteraction:
             raise InteractionFailed(f"The application did not respond to {self._what()}. {situation}")
         return self.interaction.callback
 
-    async def failed(self, timeout: float = PATIENCE) -> bool:
+    async def failed(self, timeout: float = TIMEOUT) -> bool:
         """Whether the user reads "The application did not respond"."""
         async with asyncio.timeout(timeout):
             await self.interaction.settled.wait()
         return self.interaction.callback is None
 
-    async def response(self, timeout: float = PATIENCE) -> Message:
+    async def response(self, timeout: float = TIMEOUT) -> Message:
         """The answer users see, as it is now: after a deferral, once it was filled in or the message was edited."""
         callback = await self.acknowledged(timeout)
         id = self.interaction.original_id
@@ -470,7 +470,7 @@ class SentInteraction:
             raise UnexpectedAnswer(f"The answer to {self._what()} was deleted.")
         return message
 
-    async def followup(self, index: int = 0, timeout: float = PATIENCE) -> Message:
+    async def followup(self, index: int = 0, timeout: float = TIMEOUT) -> Message:
         """The follow-up with this index (from 0), as it is now."""
         if len(self.interaction.followup_ids) <= index:
             await self._discord.wait_for_event(
@@ -484,14 +484,14 @@ class SentInteraction:
             raise UnexpectedAnswer(f"Follow-up {index} to {self._what()} was deleted.")
         return message
 
-    async def modal(self, timeout: float = PATIENCE) -> Modal:
+    async def modal(self, timeout: float = TIMEOUT) -> Modal:
         """The form that the bot opened."""
         callback = await self.acknowledged(timeout)
         if callback.type != MODAL:
             raise UnexpectedAnswer(f"{self._what()} was answered with a callback of type {callback.type}: no form.")
         return self._discord.modal_of(self.interaction)
 
-    async def choices(self, timeout: float = PATIENCE) -> list[Choice]:
+    async def choices(self, timeout: float = TIMEOUT) -> list[Choice]:
         """The choices of an autocomplete."""
         callback = await self.acknowledged(timeout)
         if callback.type != CHOICES:

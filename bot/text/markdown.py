@@ -15,22 +15,22 @@ _LINE_MARKDOWN = re.compile(r"^([ \t]*\d*)(?:(?<=\d)(?=\.\s)|(?<!\d)(?=(?:#{1,3}
 WORDLESS = "(its words are not kept any more)"
 
 
-def quoted(text: str, longest: int) -> str:
+def blockquote(text: str, longest: int) -> str:
     """As a block quote."""
     return "\n".join(f"> {line}" for line in _inert(text, longest).splitlines())
 
 
-def in_a_line(text: str, longest: int) -> str:
+def inline(text: str, longest: int) -> str:
     return _inert(" ".join(text.split()), longest)
 
 
-def cut(text: str, longest: int) -> str:
+def truncate(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def _inert(text: str, longest: int) -> str:
     if not text.strip():
         return say(WORDLESS)
-    lines = "\n".join(cut(text, longest).splitlines())  # whatever separates lines, for what begins one to be seen
+    lines = "\n".join(truncate(text, longest).splitlines())  # whatever separates lines, for what begins one to be seen
     escaped = _MARKDOWN.sub(r"\\\g<0>", discord.utils.escape_mentions(lines))
     return _LINE_MARKDOWN.sub(r"\1\\\2", escaped)

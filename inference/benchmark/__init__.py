@@ -22,7 +22,7 @@ from inference.benchmark.backends import Ours, Side, Theirs
 from inference.benchmark.loop import measure_compiled, measure_loop
 from inference.benchmark.memory import peak_bytes
 from inference.benchmark.random_model import write_random_model
-from inference.benchmark.report import Comparison, Measured, Report
+from inference.benchmark.report import BackendComparison, Measured, Report
 from inference.benchmark.roofline import count_flops, matrix_rate
 from inference.benchmark.timing import alternate
 from inference.benchmark.workload import CFG_SCALE, PARTS, SIZES, Part, Workload
@@ -70,7 +70,7 @@ def run(
         ours.write_contexts(models)
         flops = count_flops(workload, text_rows=ours.context.bias.shape[-1])
         sides: list[Side] = [ours, Theirs(models, where, number)] if with_diffusers else [ours]
-        comparisons: dict[Part, Comparison] = {}
+        comparisons: dict[Part, BackendComparison] = {}
         rates: list[float] = []
         for part, name in PARTS.items():
             say(f"{name} …")
@@ -101,7 +101,7 @@ def default_size(device: str) -> str:
 
 def compare(
     part: Part, workload: Workload, models: Path, sides: Sequence[Side], flops: int, repeats: int
-) -> Comparison:
+) -> BackendComparison:
     """Check that the sides, ours first, compute the same, then time them in turns and read their peak memory.
 
     Raises RuntimeError where they do not agree.
@@ -120,7 +120,7 @@ def compare(
         for side, durations in zip(sides, alternate(calls, repeats, sides[0].device), strict=True)
     ]
     ours, theirs = measured if len(measured) == 2 else (measured[0], None)
-    return Comparison(ours, theirs, difference, flops)
+    return BackendComparison(ours, theirs, difference, flops)
 
 
 def relative_error(result: Tensor, expected: Tensor) -> float:

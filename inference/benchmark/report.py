@@ -21,7 +21,7 @@ class Report:
     settings: str
     matrix_rate: float
     """Floating-point operations a second of a square matrix product in the same dtype, the best of several."""
-    comparisons: Mapping[Part, Comparison]
+    comparisons: Mapping[Part, BackendComparison]
     loop: Loop
     compiled: Compiled | None
     threads: int | None
@@ -100,7 +100,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class BackendComparison:
     ours: Measured
     theirs: Measured | None
     difference: float | None
@@ -146,7 +146,7 @@ class Compiled:
     turbo: Durations
 
 
-def _comparison_lines(name: str, comparison: Comparison, fraction: float) -> list[str]:
+def _comparison_lines(name: str, comparison: BackendComparison, fraction: float) -> list[str]:
     ours, theirs = comparison.ours, comparison.theirs
     rate = comparison.flops / ours.durations.median
     lines = [name, f"  ours       {_durations(ours.durations)}{_peak(ours.peak_bytes)}"]

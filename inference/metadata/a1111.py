@@ -19,7 +19,7 @@ from inference.metadata.parameters import Pairs, Parameters, as_integer, as_numb
 
 _NEGATIVE = "Negative prompt:"
 _FEWEST_SETTINGS = 3  # a line with fewer is part of a prompt, as the web UI has it
-_MOST_SETTINGS = 500
+_MAX_SETTINGS = 500
 
 _LORA_TAG = re.compile(r" ?<lora:([^:<>]+)(?::([^:<>]*))?(?::[^<>]*)?>")
 _QUOTED = re.compile(r'"(?:\\.|[^\\"])*+"', re.DOTALL)
@@ -38,7 +38,7 @@ def write(parameters: Parameters) -> str:
         "Seed": p.seed,
         "Size": f"{p.width}x{p.height}" if p.width and p.height else None,
         "Model hash": p.model_hash,
-        "Model": p.model and stem(p.model),
+        "ModelInfo": p.model and stem(p.model),
         "Variation seed": p.variation_seed,
         "Variation seed strength": p.variation_strength,
         "Denoising strength": p.denoise if p.denoise < 1 or p.source_image else None,
@@ -123,7 +123,7 @@ def _parameters(prompt: str, negative_prompt: str, settings: dict[str, str]) -> 
 def _settings(line: str) -> Iterator[tuple[str, str]]:
     """The `name: value` pairs of the last line. A colon is looked for once, so that no line takes long."""
     at = 0
-    for _ in range(_MOST_SETTINGS):
+    for _ in range(_MAX_SETTINGS):
         colon = line.find(":", at)
         if colon < 0:
             return
@@ -131,8 +131,8 @@ def _settings(line: str) -> Iterator[tuple[str, str]]:
         start = colon + 1
         while start < len(line) and line[start] == " ":
             start += 1
-        quoted = _QUOTED.match(line, start)
-        end = line.find(",", quoted.end() if quoted else start)
+        blockquote = _QUOTED.match(line, start)
+        end = line.find(",", blockquote.end() if blockquote else start)
         end = len(line) if end < 0 else end
         if _NAME.fullmatch(name):
             yield name, _unquoted(line[start:end].strip())

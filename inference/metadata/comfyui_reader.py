@@ -17,8 +17,8 @@ from inference.metadata.comfyui_writer import BETA57, NODE_CLASSES
 from inference.metadata.names import our_sampler, our_scheduler
 from inference.metadata.parameters import Parameters, as_integer, as_number, as_text, json_object
 
-_MOST_NODES = 5_000
-_MOST_INPUTS = 100
+_MAX_NODES = 5_000
+_MAX_INPUTS = 100
 _FARTHEST = 64
 """Nodes along one walk."""
 
@@ -45,7 +45,7 @@ _WIDGETS = {kind: node_class.widgets for kind, node_class in NODE_CLASSES.items(
 def read(text: Mapping[str, str]) -> Parameters | None:
     """What the `prompt` chunk, or else the `workflow` chunk, says; None if there is no graph with a sampler."""
     for nodes in _graphs(text):
-        if len(nodes) <= _MOST_NODES and (parameters := _Walk(nodes).parameters()):
+        if len(nodes) <= _MAX_NODES and (parameters := _GraphWalk(nodes).parameters()):
             return parameters
     return None
 
@@ -70,7 +70,7 @@ class _Node:
 Nodes = dict[str, _Node]
 
 
-class _Walk:
+class _GraphWalk:
     def __init__(self, nodes: Nodes) -> None:
         self.nodes = nodes
 
@@ -306,7 +306,7 @@ def _api_graph(prompt: dict[str, Any]) -> Nodes:
     return {
         name: _Node(
             as_text(node.get("class_type")) or "",
-            {key: value(raw) for key, raw in islice(inputs.items(), _MOST_INPUTS)}
+            {key: value(raw) for key, raw in islice(inputs.items(), _MAX_INPUTS)}
             if isinstance(inputs := node.get("inputs"), dict)
             else {},
         )
@@ -336,7 +336,7 @@ def _page_links(links: Any, nodes: Mapping[str, Any]) -> Iterator[tuple[str, _Li
 def _page_node(entry: dict[str, Any], links: Mapping[str, _Link]) -> _Node:
     kind = as_text(entry.get("type")) or ""
     sockets = entry.get("inputs")
-    sockets = sockets[:_MOST_INPUTS] if isinstance(sockets, list) else []
+    sockets = sockets[:_MAX_INPUTS] if isinstance(sockets, list) else []
     sockets = [socket for socket in sockets if isinstance(socket, dict)]
     wired = {
         socket["name"]: links[str(socket.get("link"))]
@@ -350,7 +350,7 @@ def _page_node(entry: dict[str, Any], links: Mapping[str, _Link]) -> _Node:
 
 def _widgets(kind: str, sockets: list[dict[str, Any]], values: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(values, dict):
-        yield from islice(values.items(), _MOST_INPUTS)
+        yield from islice(values.items(), _MAX_INPUTS)
     elif isinstance(values, list):
         widgets = [socket["widget"] for socket in sockets if isinstance(socket.get("widget"), dict)]
         names = _WIDGETS.get(kind) or [widget["name"] for widget in widgets if isinstance(widget.get("name"), str)]

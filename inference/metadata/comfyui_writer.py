@@ -98,7 +98,7 @@ class _Output:
 
 
 @dataclass(frozen=True)
-class _Node:
+class _GraphNode:
     number: int
     kind: str
     links: dict[str, _Output]
@@ -107,12 +107,12 @@ class _Node:
 
 @dataclass
 class Graph:
-    nodes: list[_Node] = field(default_factory=list)
+    nodes: list[_GraphNode] = field(default_factory=list)
 
     def add(self, kind: str, **inputs: Any) -> _Output:
         links = {name: value for name, value in inputs.items() if isinstance(value, _Output)}
         values = {name: value for name, value in inputs.items() if name not in links}
-        self.nodes.append(_Node(len(self.nodes) + 1, kind, links, values))
+        self.nodes.append(_GraphNode(len(self.nodes) + 1, kind, links, values))
         return _Output(len(self.nodes))
 
 
@@ -240,13 +240,13 @@ def _file(name: str | None) -> str:
     return name if stem(name) != name.replace("\\", "/").rpartition("/")[2] else f"{name}.safetensors"
 
 
-def _page_inputs(node: _Node) -> dict[str, str]:
+def _page_inputs(node: _GraphNode) -> dict[str, str]:
     """Name to type of the node's wired inputs, in the page's order: sockets first, then widgets turned into sockets."""
     sockets = NODE_CLASSES[node.kind].inputs
     return sockets | {name: "STRING" for name in node.links if name not in sockets}
 
 
-def _page_node(node: _Node, wires: list[list[Any]], x: int, y: int) -> dict[str, Any]:
+def _page_node(node: _GraphNode, wires: list[list[Any]], x: int, y: int) -> dict[str, Any]:
     kind = NODE_CLASSES[node.kind]
     inputs = []
     for slot, (name, type_) in enumerate(_page_inputs(node).items()):

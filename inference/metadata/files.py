@@ -19,10 +19,10 @@ from inference.metadata import a1111, comfyui_reader, comfyui_writer, novelai
 from inference.metadata.parameters import Parameters, from_json, json_object, to_json
 
 OUR_KEY = "anima"
-LONGEST_TEXT = 1 << 20
+MAX_TEXT_LENGTH = 1 << 20
 """Bytes of one text, after decompression; longer ones are passed over."""
-MOST_TEXTS = 32
-_MOST_CHUNKS = 100_000
+MAX_TEXTS = 32
+_MAX_CHUNKS = 100_000
 
 _REQUIRED = ("width", "height", "steps", "cfg_scale", "sampler", "scheduler", "seed", "model")
 
@@ -138,7 +138,7 @@ def _png_texts(file: BinaryIO) -> Found:
     size = None
     text: dict[str, str] = {}
     texts_taken = 0
-    for _ in range(_MOST_CHUNKS):
+    for _ in range(_MAX_CHUNKS):
         header = file.read(8)
         length, kind = int.from_bytes(header[:4], "big"), header[4:]
         if (size is None) != (kind == b"IHDR"):
@@ -148,7 +148,7 @@ def _png_texts(file: BinaryIO) -> Found:
         if kind == b"IHDR":
             data = file.read(13)
             size = int.from_bytes(data[:4], "big"), int.from_bytes(data[4:8], "big")
-        elif kind in _TEXT_CHUNKS and length <= LONGEST_TEXT and texts_taken < MOST_TEXTS:
+        elif kind in _TEXT_CHUNKS and length <= MAX_TEXT_LENGTH and texts_taken < MAX_TEXTS:
             data = file.read(length)
             text = _exif_texts(data) | text if kind == b"eXIf" else text | _chunk_text(kind, data)
             texts_taken += 1
@@ -174,8 +174,8 @@ def _chunk_text(kind: bytes, data: bytes) -> dict[str, str]:
 
 
 def _inflated(data: bytes) -> bytes:
-    value = zlib.decompressobj().decompress(data, LONGEST_TEXT + 1)
-    if len(value) > LONGEST_TEXT:
+    value = zlib.decompressobj().decompress(data, MAX_TEXT_LENGTH + 1)
+    if len(value) > MAX_TEXT_LENGTH:
         raise ValueError("the text is too long")
     return value
 
@@ -185,7 +185,7 @@ def _pillow_texts(image: Image.Image) -> dict[str, str]:
     text = {key: value for key, value in info.items() if isinstance(key, str) and isinstance(value, str)}
     exif = info.get("exif")
     found = _exif_texts(exif) if isinstance(exif, bytes) else {}
-    return {key: str(value) for key, value in (found | text).items() if len(value) <= LONGEST_TEXT}
+    return {key: str(value) for key, value in (found | text).items() if len(value) <= MAX_TEXT_LENGTH}
 
 
 def _exif_texts(exif: bytes) -> dict[str, str]:
@@ -210,7 +210,7 @@ def _user_comment(value: bytes | str) -> str:
     """Text of a comment that begins with its encoding in 8 bytes (Exif 2.32, section 4.6.5, UserComment)."""
     if isinstance(value, str):
         return value
-    code, data = value[:8], value[8 : 8 + LONGEST_TEXT]
+    code, data = value[:8], value[8 : 8 + MAX_TEXT_LENGTH]
     if code != b"UNICODE\0":
         return data.decode("utf-8", "replace").strip("\0")
     # The byte order is not said. Of a text in ASCII for the most part, the zeros tell: they come first in big endian.

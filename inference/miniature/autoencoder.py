@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from inference.miniature.data import Pictures, Pixels, Record, load_pictures
+from inference.miniature.data import Pixels, Record, TrainingImages, load_pictures
 from inference.miniature.training import Run, Schedule, averaged_weights, mixed_precision
 from inference.networks.vae import LATENT_MEAN, LATENT_STD, Level, Vae, VaeParams
 
@@ -107,7 +107,7 @@ def reconstruction_loss(vae: Vae, pixels: Tensor, kl_weight: float, generator: t
     return error.abs().mean() + error.square().mean() + 0.5 * edges + kl_weight * divergence
 
 
-def bucket_shares(buckets: list[Pictures]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def bucket_shares(buckets: list[TrainingImages]) -> np.ndarray[Any, np.dtype[np.float64]]:
     counts = np.array([len(bucket.records) for bucket in buckets])
     return counts / counts.sum()
 
@@ -118,7 +118,7 @@ def to_tensor(pixels: Pixels, device: torch.device) -> Tensor:
 
 
 @torch.no_grad()
-def psnr(vae: Vae, pictures: Pictures, device: torch.device, count: int = 32) -> float:
+def psnr(vae: Vae, pictures: TrainingImages, device: torch.device, count: int = 32) -> float:
     """Mean peak signal-to-noise ratio in dB of the first pictures' reconstructions."""
     pixels = to_tensor(pictures.pixels[:count], device)
     error = (vae.decode(vae.encode(pixels)).clamp(-1, 1) - pixels) / 2

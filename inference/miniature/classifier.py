@@ -24,7 +24,7 @@ from inference.miniature.characters import (
     STYLES,
     Character,
 )
-from inference.miniature.data import Pictures, Pixels, load_pictures
+from inference.miniature.data import Pixels, TrainingImages, load_pictures
 from inference.miniature.training import Run, Schedule, averaged_weights, mixed_precision
 
 BATCH = 64
@@ -160,9 +160,9 @@ def held_out_accuracies(workdir: Path, classifier: Classifier) -> dict[str, floa
     return accuracies(classifier.probabilities(pictures), characters)
 
 
-def _undegraded(pictures: Pictures) -> Pictures:
+def _undegraded(pictures: TrainingImages) -> TrainingImages:
     kept = [index for index, record in enumerate(pictures.records) if record.degradation is None]
-    return Pictures(pictures.pixels[kept], [pictures.records[index] for index in kept])
+    return TrainingImages(pictures.pixels[kept], [pictures.records[index] for index in kept])
 
 
 def _roughen(pixels: Tensor, generator: torch.Generator) -> Tensor:

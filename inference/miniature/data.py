@@ -46,7 +46,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class TrainingImages:
     """Pictures of one size, uint8 [n, height, width, 3], with their records."""
 
     pixels: Pixels
@@ -134,8 +134,8 @@ def degrade(picture: Pixels, how: str, rng: random.Random) -> Pixels:
     return (picture + noise).clip(0, 255).astype(np.uint8)
 
 
-def load_pictures(workdir: Path, split: str) -> list[Pictures]:
-    """All pictures of a split, one `Pictures` a size.
+def load_pictures(workdir: Path, split: str) -> list[TrainingImages]:
+    """All pictures of a split, one `TrainingImages` a size.
 
     Raises:
         FileNotFoundError: the data stage has not been run in this work folder.
@@ -146,7 +146,8 @@ def load_pictures(workdir: Path, split: str) -> list[Pictures]:
     if not by_size:
         raise FileNotFoundError(f"No {split} pictures in {workdir / 'pictures'}: run the data stage first.")
     return [
-        Pictures(np.concatenate([np.load(path) for path in paths]), list(_records(paths))) for paths in by_size.values()
+        TrainingImages(np.concatenate([np.load(path) for path in paths]), list(_records(paths)))
+        for paths in by_size.values()
     ]
 
 

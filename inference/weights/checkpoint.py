@@ -27,7 +27,7 @@ VAE_FOLDERS = ("vae",)
 PREFERRED_TRANSFORMER = "anima-base"
 IGNORED_TRANSFORMER_KEYS = ("pos_embedder.",)
 """Position tables that some converters keep: they can be computed, and are."""
-LARGEST_HEADER = 16 << 20
+MAX_HEADER = 16 << 20
 """Bytes. Reading a header takes a hundred times its size; that of a large model, or with a long history of training in
 it, is a few megabytes.
 """
@@ -141,8 +141,8 @@ def check_header(path: Path) -> None:
     """Raises ValueError where the header of a safetensors file says that it is longer than any has to be."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-    if length > LARGEST_HEADER:
-        raise ValueError(f"its header would have {length:,} bytes, {LARGEST_HEADER:,} are the most")
+    if length > MAX_HEADER:
+        raise ValueError(f"its header would have {length:,} bytes, {MAX_HEADER:,} are the most")
 
 
 @contextmanager

@@ -12,11 +12,11 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 
-class Claim(Protocol):
+class InstanceLock(Protocol):
     async def take(self) -> bool:
         """False if another process has it."""
 
-    async def give_back(self) -> None: ...
+    async def release(self) -> None: ...
 
 
 class SqliteClaim:
@@ -31,7 +31,7 @@ class SqliteClaim:
             self._lock = await asyncio.to_thread(self._try)
         return self._lock is not None
 
-    async def give_back(self) -> None:
+    async def release(self) -> None:
         if self._lock:
             self._lock.close()
             self._lock = None
@@ -64,7 +64,7 @@ class PostgresqlClaim:
                 await connection.close()
         return self._connection is not None
 
-    async def give_back(self) -> None:
+    async def release(self) -> None:
         if self._connection:
             await self._connection.invalidate()
             await self._connection.close()

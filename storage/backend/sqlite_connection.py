@@ -16,7 +16,7 @@ ROWS = 100
 """What comes with the statement itself. Most answers are shorter; of longer ones the rest is fetched when it is due."""
 
 
-class OneHopConnection(aiosqlite.Connection):
+class SingleTripConnection(aiosqlite.Connection):
     def cursor(self) -> "OneHopCursor":  # type: ignore[override]
         return OneHopCursor(self)
 
@@ -29,7 +29,7 @@ class OneHopConnection(aiosqlite.Connection):
 class OneHopCursor:
     """As much of aiosqlite's cursor as SQLAlchemy asks for."""
 
-    def __init__(self, connection: OneHopConnection) -> None:
+    def __init__(self, connection: SingleTripConnection) -> None:
         self._connection = connection
         self._open: sqlite3.Cursor | None = None  # only of an answer that has more rows
         self._rows: list[Any] = []
@@ -76,9 +76,9 @@ class OneHopCursor:
             self._open = None
 
 
-async def connect(database: str, **settings: Any) -> OneHopConnection:
+async def connect(database: str, **settings: Any) -> SingleTripConnection:
     """`settings` are those of `sqlite3.connect`."""
-    connection = OneHopConnection(lambda: sqlite3.connect(database, **settings), iter_chunk_size=ROWS)
+    connection = SingleTripConnection(lambda: sqlite3.connect(database, **settings), iter_chunk_size=ROWS)
     connection._thread.daemon = True
     await connection
     return connection

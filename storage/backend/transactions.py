@@ -16,7 +16,7 @@ MISTAKES = (exc.IntegrityError, exc.DataError, exc.ProgrammingError, exc.NotSupp
 
 P = ParamSpec("P")
 T = TypeVar("T")
-AskerT = TypeVar("AskerT", bound="Asker")
+HasTransactionsT = TypeVar("HasTransactionsT", bound="HasTransactions")
 
 
 class StorageUnavailable(Exception):
@@ -71,35 +71,35 @@ class Transactions:
         task.add_done_callback(self._unfinished.discard)
         return await asyncio.shield(task)
 
-    async def settle_down(self) -> None:
+    async def drain(self) -> None:
         """Waits for what is still at work though nobody waits for it."""
         await asyncio.gather(*self._unfinished, return_exceptions=True)
 
 
-class Asker(Protocol):
+class HasTransactions(Protocol):
     _transactions: Transactions
 
 
-def to_the_end(
-    method: Callable[Concatenate[AskerT, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[AskerT, P], Coroutine[Any, Any, T]]:
+def uncancellable(
+    method: Callable[Concatenate[HasTransactionsT, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[HasTransactionsT, P], Coroutine[Any, Any, T]]:
     """A method whose transaction is never cut off in the middle. Who is cancelled goes at once; the change is made.
 
     A statement that is cut off keeps SQLite's lock until the garbage collector finds it, and all writers wait for that.
     """
 
     @wraps(method)
-    async def finished(self: AskerT, /, *args: P.args, **kwargs: P.kwargs) -> T:
+    async def finished(self: HasTransactionsT, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._transactions.finish(method(self, *args, **kwargs))
 
     return finished
 
 
-def all_to_the_end(asker: type[AskerT]) -> type[AskerT]:
+def all_uncancellable(asker: type[HasTransactionsT]) -> type[HasTransactionsT]:
     """The same for every public method of a class."""
     for name, method in list(vars(asker).items()):
         if iscoroutinefunction(method) and not name.startswith("_"):
-            setattr(asker, name, to_the_end(method))
+            setattr(asker, name, uncancellable(method))
     return asker
 
 

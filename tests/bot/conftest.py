@@ -10,32 +10,32 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
 from bot.ops.endpoints import point_discord_at
-from bot.sandbox import StandIn
+from bot.sandbox import FakeDiscord
 from tests.bot.harness import Stage
 
 DOCUMENT = Path(__file__).parents[3] / "shared" / "discord" / "openapi.json"
 
 
 @asynccontextmanager
-async def checked_standin(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[StandIn]:
+async def checked_standin(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeDiscord]:
     """A stand-in to which discord.py is pointed; at the end no request may have broken Discord's document."""
     monkeypatch.setattr(Route, "BASE", Route.BASE)
     monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", DiscordWebSocket.DEFAULT_GATEWAY)
     monkeypatch.setattr(discord.asset.Asset, "BASE", discord.asset.Asset.BASE)
-    async with StandIn(openapi=DOCUMENT if DOCUMENT.exists() else None) as standin:
+    async with FakeDiscord(openapi=DOCUMENT if DOCUMENT.exists() else None) as standin:
         point_discord_at(standin.api_url, standin.gateway_url)
         yield standin
     assert standin.openapi is None or not standin.openapi.violations
 
 
 @pytest.fixture
-async def standin(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[StandIn]:
+async def standin(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeDiscord]:
     async with checked_standin(monkeypatch) as standin:
         yield standin
 
 
 @pytest.fixture
-async def stage(standin: StandIn, tmp_path: Path) -> AsyncIterator[Stage]:
+async def stage(standin: FakeDiscord, tmp_path: Path) -> AsyncIterator[Stage]:
     stage = Stage(standin, tmp_path)
     await stage.start()
     yield stage

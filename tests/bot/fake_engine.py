@@ -18,7 +18,7 @@ NATIVE = NativeSettings(sizes=((64, 64),), steps=4, cfg_scale=4.0, sampler="er_s
 STEP = 0.005
 
 
-class PretendEngine:
+class FakeEngine:
     """Draws at once, or, while it is held, takes one short step after the other until it is let go or cancelled."""
 
     def __init__(self) -> None:

@@ -10,25 +10,25 @@ from typing import Any
 from bot.client import AnimaClient
 from bot.ops.settings import Settings
 from bot.prompting import TagIndex
-from bot.sandbox import Channel, Message, SentInteraction, StandIn, User
+from bot.sandbox import Channel, FakeDiscord, Message, SentInteraction, User
 from bot.sandbox.model.interactions import COMPONENT
 from storage.database import Database
 from storage.jobs import Job
 from storage.schema import JobState
-from tests.bot.fake_engine import PretendEngine
+from tests.bot.fake_engine import FakeEngine
 
-PATIENCE = 10.0
+TIMEOUT = 10.0
 TAGS = TagIndex.load()
 
 
 class Stage:
     """One bot in front of one stand-in. `alice` draws in `general` unless a test says otherwise."""
 
-    def __init__(self, discord_: StandIn, folder: Path) -> None:
+    def __init__(self, discord_: FakeDiscord, folder: Path) -> None:
         self.discord = discord_
         self.alice, self.bob, self.emi = discord_.world.alice, discord_.world.bob, discord_.world.emi
         self.general = discord_.world.general
-        self.engine = PretendEngine()
+        self.engine = FakeEngine()
         self.models = folder / "models"
         (self.models / "loras").mkdir(parents=True)
         self.settings: dict[str, Any] = {"anima_largest_batch": 4}
@@ -41,7 +41,7 @@ class Stage:
         self.client = AnimaClient(settings, self.database, self.engine, TAGS)
         self.client._connection.guild_ready_timeout = 0.01
         self._running = asyncio.create_task(self.client.start(self.discord.token))
-        ready = asyncio.create_task(self.discord.wait_until_ready(PATIENCE))
+        ready = asyncio.create_task(self.discord.wait_until_ready(TIMEOUT))
         await asyncio.wait({self._running, ready}, return_when=asyncio.FIRST_COMPLETED)
         if self._running.done():
             ready.cancel()
@@ -127,7 +127,7 @@ def answers_under_way() -> list[asyncio.Task[Any]]:
 
 async def until(there: Callable[[], Awaitable[Any]]) -> Any:
     """The first true answer."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while not (found := await there()):
             await asyncio.sleep(0.005)
     return found

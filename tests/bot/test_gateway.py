@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from bot.ops.shutdown import Answers
+from bot.ops.shutdown import InteractionTracker
 from bot.sandbox import Channel, Message
 from storage.schema import JobState
-from tests.bot.harness import PATIENCE, Stage, until
+from tests.bot.harness import TIMEOUT, Stage, until
 
 
 def pictures(stage: Stage, where: Channel | None = None) -> list[Message]:
@@ -18,7 +18,7 @@ def pictures(stage: Stage, where: Channel | None = None) -> list[Message]:
 
 
 async def back(stage: Stage, kind: str, since: int) -> None:
-    await stage.discord.wait_for_event(lambda event: event.kind == kind, PATIENCE, kind, since)
+    await stage.discord.wait_for_event(lambda event: event.kind == kind, TIMEOUT, kind, since)
 
 
 @pytest.mark.parametrize("break_it", ["drop", "cut", "request_reconnect"])
@@ -48,7 +48,7 @@ async def test_a_session_that_is_invalid_is_begun_anew_and_nothing_twice(
     first = await stage.in_state((await stage.ask("first")).id, JobState.RUNNING)
     waiting = await stage.ask("waiting")
     since = len(stage.discord.events.history)
-    ready = asyncio.create_task(stage.client.wait_for("ready", timeout=PATIENCE))
+    ready = asyncio.create_task(stage.client.wait_for("ready", timeout=TIMEOUT))
     stage.discord.gateway.invalidate()
     await back(stage, "gateway_ready", since)
     await ready
@@ -78,7 +78,7 @@ async def test_one_that_a_bot_of_later_is_told_again_is_one_job(stage: Stage) ->
     stage.engine.hold()
     asked = await stage.slash("imagine", prompt="once")
     job = await until(lambda: stage.database.jobs.by_interaction(asked.id))
-    stage.client.answers = Answers()
+    stage.client.answers = InteractionTracker()
     taken = {"interaction": {"id": str(asked.id), "type": 2}}
     acknowledged = stage.discord.faults.answer("POST", "^/interactions/", 200, taken)
     stage.discord.gateway.dispatch("INTERACTION_CREATE", stage.discord.interactions._payload(asked.interaction))

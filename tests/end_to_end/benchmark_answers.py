@@ -18,29 +18,31 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from bot.sandbox import Channel, Message, StandIn, User
+from bot.sandbox import Channel, FakeDiscord, Message, User
 from tests.end_to_end.bot_process import ROOT, settings_for
 
 COMMANDS = 200
 PICTURES = 40
-PATIENCE = 120.0
+TIMEOUT = 120.0
 
 
 @asynccontextmanager
-async def measured_bot(discord: StandIn, folder: Path, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def measured_bot(
+    discord: FakeDiscord, folder: Path, **environment: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
     measured = {**settings_for(discord, folder), "PYTHONPATH": str(ROOT), "MEASURED": str(folder / "measured.json")}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.end_to_end.measured_bot"),
         cwd=folder,
         env={**os.environ, **measured, **environment},
     )
-    await discord.wait_until_ready(PATIENCE)
+    await discord.wait_until_ready(TIMEOUT)
     yield process
     process.send_signal(signal.SIGTERM)
-    await asyncio.wait_for(process.wait(), PATIENCE)
+    await asyncio.wait_for(process.wait(), TIMEOUT)
 
 
-async def ask_for_many(discord: StandIn, folder: Path) -> tuple[list[float], list[float]]:
+async def ask_for_many(discord: FakeDiscord, folder: Path) -> tuple[list[float], list[float]]:
     """Seconds to each acknowledgement, and of the event loop's lateness, while the miniature draws all the time."""
     async with measured_bot(discord, folder, OMP_NUM_THREADS="1") as process:
         members = [discord.world.add_user(f"member{number}", discord.world.guild) for number in range(20)]
@@ -48,7 +50,7 @@ async def ask_for_many(discord: StandIn, folder: Path) -> tuple[list[float], lis
             discord.world.alice, discord.world.general, "anima imagine", prompt="1girl", count=4
         )
         await first.acknowledged()
-        await discord.wait_for_message(discord.world.general, lambda message: bool(message.shown), PATIENCE)
+        await discord.wait_for_message(discord.world.general, lambda message: bool(message.shown), TIMEOUT)
         process.send_signal(signal.SIGUSR1)
         latencies = []
         for number in range(COMMANDS):
@@ -60,7 +62,7 @@ async def ask_for_many(discord: StandIn, folder: Path) -> tuple[list[float], lis
     return latencies, json.loads((folder / "measured.json").read_text())["lags"]
 
 
-async def draw_one_by_one(discord: StandIn, folder: Path) -> tuple[list[float], list[float]]:
+async def draw_one_by_one(discord: FakeDiscord, folder: Path) -> tuple[list[float], list[float]]:
     """Seconds from each decoded picture to its message, and of the event loop's lateness."""
     posted: dict[int, float] = {}
     async with measured_bot(discord, folder, QUICK_ENGINE="1"):
@@ -71,7 +73,7 @@ async def draw_one_by_one(discord: StandIn, folder: Path) -> tuple[list[float], 
     return [posted[int(job)] - decoded for job, decoded in measured["decoded"].items()], measured["lags"]
 
 
-async def drawn(discord: StandIn, user: User, channel: Channel, number: int) -> Message:
+async def drawn(discord: FakeDiscord, user: User, channel: Channel, number: int) -> Message:
     sent = await discord.slash(user, channel, "anima imagine", prompt=f"picture {number}")
     await sent.acknowledged()
 
@@ -80,7 +82,7 @@ async def drawn(discord: StandIn, user: User, channel: Channel, number: int) -> 
             message.id == sent.interaction.original_id and bool(message.shown) and "anima-" in message.shown[0].filename
         )
 
-    return await discord.wait_for_message(channel, is_it, PATIENCE)
+    return await discord.wait_for_message(channel, is_it, TIMEOUT)
 
 
 def job_of(message: Message) -> int:
@@ -96,7 +98,7 @@ def summary(name: str, seconds: Sequence[float]) -> str:
 async def main() -> None:
     for measure, name in ((ask_for_many, "acknowledgement"), (draw_one_by_one, "from decoded to posted")):
         with tempfile.TemporaryDirectory() as folder:
-            async with StandIn() as discord:
+            async with FakeDiscord() as discord:
                 seconds, lags = await measure(discord, Path(folder))
         print(summary(name, seconds))
         print(summary("  event loop late meanwhile", lags))

@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from bot.ops.settings import MINIATURE
-from bot.sandbox import StandIn
+from bot.sandbox import FakeDiscord
 
 ROOT = Path(__file__).parent.parent.parent
 OPENAPI = ROOT.parent / "shared" / "discord" / "openapi.json"
-PATIENCE = 120.0
+TIMEOUT = 120.0
 ANIMA_RUN = ("-m", "bot", "run")
 PRETENDING = ("-m", "tests.soak.fake_engine_bot")
 """The same with an engine that only pretends to draw."""
@@ -24,7 +24,7 @@ def openapi() -> Path | None:
     return OPENAPI if OPENAPI.is_file() else None
 
 
-def settings_for(discord: StandIn, folder: Path) -> dict[str, str]:
+def settings_for(discord: FakeDiscord, folder: Path) -> dict[str, str]:
     """What points a bot at the stand-in, at a database in `folder` and at the miniature."""
     return {
         "DISCORD_TOKEN": discord.token,
@@ -37,7 +37,7 @@ def settings_for(discord: StandIn, folder: Path) -> dict[str, str]:
 
 @asynccontextmanager
 async def bot_process(
-    discord: StandIn, folder: Path, command: Sequence[str] = ANIMA_RUN, **environment: str
+    discord: FakeDiscord, folder: Path, command: Sequence[str] = ANIMA_RUN, **environment: str
 ) -> AsyncIterator[Process]:
     """Run `anima run` in `folder` against the stand-in, ready for commands; killed at the end."""
     settings = {**settings_for(discord, folder), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -45,7 +45,7 @@ async def bot_process(
         sys.executable, *command, cwd=folder, env={**os.environ, **settings, **environment}
     )
     ended = asyncio.create_task(process.wait())
-    ready = asyncio.create_task(discord.wait_until_ready(PATIENCE))
+    ready = asyncio.create_task(discord.wait_until_ready(TIMEOUT))
     try:
         await asyncio.wait({ended, ready}, return_when=asyncio.FIRST_COMPLETED)
         assert not ended.done(), f"the bot ended with exit code {process.returncode} before it was ready"

@@ -17,7 +17,7 @@ from typing import Any
 
 from PIL import Image, ImageFilter
 
-from bot.client import AnimaClient, keep_what_is_loaded
+from bot.client import AnimaClient, freeze_gc
 from bot.ops.endpoints import point_discord_at
 from bot.ops.settings import Settings
 from bot.prompting import TagIndex
@@ -58,7 +58,7 @@ async def main() -> None:
     database = await Database.open(settings.database_url)
     client = AnimaClient(settings, database, EngineProcess(load), TagIndex.load())
     client._connection.guild_ready_timeout = 0.01
-    keep_what_is_loaded()
+    freeze_gc()
     lags: list[float] = []
     decoded: dict[int, float] = {}
     keep = client.worker._keep

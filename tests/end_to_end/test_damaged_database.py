@@ -7,9 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-from bot.sandbox import StandIn
+from bot.sandbox import FakeDiscord
 from storage.database import Database
-from tests.end_to_end.bot_process import ANIMA_RUN, PATIENCE, ROOT, settings_for
+from tests.end_to_end.bot_process import ANIMA_RUN, ROOT, TIMEOUT, settings_for
 
 
 async def test_a_damaged_database_is_not_touched(tmp_path: Path) -> None:
@@ -18,7 +18,7 @@ async def test_a_damaged_database_is_not_touched(tmp_path: Path) -> None:
     content = bytearray(file.read_bytes())
     content[len(content) // 2 :] = os.urandom(len(content) - len(content) // 2)
     file.write_bytes(content)
-    async with StandIn() as discord:
+    async with FakeDiscord() as discord:
         bot = await asyncio.create_subprocess_exec(
             sys.executable,
             *ANIMA_RUN,
@@ -26,7 +26,7 @@ async def test_a_damaged_database_is_not_touched(tmp_path: Path) -> None:
             env={**os.environ, **settings_for(discord, tmp_path), "PYTHONPATH": str(ROOT)},
             stderr=asyncio.subprocess.PIPE,
         )
-        _, said = await asyncio.wait_for(bot.communicate(), PATIENCE)
+        _, said = await asyncio.wait_for(bot.communicate(), TIMEOUT)
     assert bot.returncode == 1
     assert "anima.db is damaged" in said.decode() and "left as it is" in said.decode()
     assert "Traceback" not in said.decode()

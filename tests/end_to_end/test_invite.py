@@ -12,17 +12,17 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from bot.cli.permissions import NEEDED, WHAT_FOR
-from bot.sandbox import StandIn
+from bot.sandbox import FakeDiscord
 from bot.sandbox.server.serializers import application_json
-from tests.end_to_end.bot_process import PATIENCE, openapi, settings_for
+from tests.end_to_end.bot_process import TIMEOUT, openapi, settings_for
 from tests.end_to_end.test_startup_errors import OWN, ROOT, wrong_start
 
 
-async def invite(folder: Path, discord: StandIn) -> str:
+async def invite(folder: Path, discord: FakeDiscord) -> str:
     environment = {**OWN, **settings_for(discord, folder), "PYTHONPATH": str(ROOT)}
     command = (sys.executable, "-m", "bot", "invite")
     process = await asyncio.create_subprocess_exec(*command, cwd=folder, env=environment, stdout=PIPE, stderr=STDOUT)
-    said, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
+    said, _ = await asyncio.wait_for(process.communicate(), TIMEOUT)
     assert process.returncode == 0, said.decode()
     return said.decode()
 
@@ -35,7 +35,7 @@ def queries(said: str) -> list[dict[str, list[str]]]:
 
 
 async def test_the_addresses_ask_for_what_the_bot_needs(tmp_path: Path) -> None:
-    async with StandIn(openapi=openapi()) as discord:
+    async with FakeDiscord(openapi=openapi()) as discord:
         said = await invite(tmp_path, discord)
         client_id = [str(discord.world.application.id)]
         assert all(request.method == "GET" for request in discord.journal.requests), "nothing is changed"
@@ -52,7 +52,7 @@ async def test_the_addresses_ask_for_what_the_bot_needs(tmp_path: Path) -> None:
 
 
 async def test_what_the_developer_portal_does_not_allow_is_said(tmp_path: Path) -> None:
-    async with StandIn() as discord:
+    async with FakeDiscord() as discord:
         body: dict[str, Any] = application_json(discord.world.application, 1)
         body |= {"bot_public": False, "integration_types_config": {"0": {}}}
         body["interactions_endpoint_url"] = "https://elsewhere.example/interactions"
@@ -65,6 +65,6 @@ async def test_what_the_developer_portal_does_not_allow_is_said(tmp_path: Path) 
 
 @pytest.mark.parametrize("token", ["", "no-token-of-ours"])
 async def test_without_a_token_that_discord_knows_it_is_one_sentence(tmp_path: Path, token: str) -> None:
-    async with StandIn() as discord:
+    async with FakeDiscord() as discord:
         said = await wrong_start(tmp_path, "invite", **{**settings_for(discord, tmp_path), "DISCORD_TOKEN": token})
     assert said.startswith("Discord does not know this DISCORD_TOKEN" if token else "DISCORD_TOKEN is not set")

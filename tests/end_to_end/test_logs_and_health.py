@@ -12,8 +12,8 @@ from pathlib import Path
 
 import aiohttp
 
-from bot.sandbox import StandIn
-from tests.end_to_end.bot_process import PATIENCE, ROOT, settings_for
+from bot.sandbox import FakeDiscord
+from tests.end_to_end.bot_process import ROOT, TIMEOUT, settings_for
 
 PROMPT = "@micah, mauve hair"
 NEGATIVE = "puce background"
@@ -22,7 +22,7 @@ NEGATIVE = "puce background"
 async def test_a_whole_job_can_be_followed_and_gives_nothing_away(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    async with StandIn() as discord:
+    async with FakeDiscord() as discord:
         environment = {**os.environ, **settings_for(discord, tmp_path), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "bot", "run"),
@@ -32,12 +32,12 @@ async def test_a_whole_job_can_be_followed_and_gives_nothing_away(tmp_path: Path
         )
         said = asyncio.create_task(process.stderr.read())
         try:
-            await discord.wait_until_ready(PATIENCE)
+            await discord.wait_until_ready(TIMEOUT)
             channel = discord.world.general
             sent = await discord.slash(
                 discord.world.alice, channel, "anima imagine", prompt=PROMPT, negative=NEGATIVE, seed="1"
             )
-            await discord.wait_for_message(channel, lambda message: "anima-" in file_names(message), PATIENCE)
+            await discord.wait_for_message(channel, lambda message: "anima-" in file_names(message), TIMEOUT)
             metrics = await delivered(f"http://127.0.0.1:{port}")
         finally:
             process.kill()
@@ -58,7 +58,7 @@ def file_names(message: object) -> str:
 
 async def delivered(address: str) -> str:
     """The numbers, once the job is among them; and the bot is ready, as it has drawn."""
-    async with aiohttp.ClientSession() as http, asyncio.timeout(PATIENCE):
+    async with aiohttp.ClientSession() as http, asyncio.timeout(TIMEOUT):
         while True:
             async with http.get(f"{address}/metrics") as answer:
                 metrics = await answer.text()

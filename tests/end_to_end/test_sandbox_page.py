@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, async_playwright, expect
 
-from tests.end_to_end.bot_process import PATIENCE, ROOT
+from tests.end_to_end.bot_process import ROOT, TIMEOUT
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 CHROMIUM = shutil.which("chromium")
@@ -42,7 +42,7 @@ async def sandbox(folder: Path, port: int = 0) -> AsyncIterator[tuple[Process, s
     process = await anima(folder, "--port", str(port))
     assert process.stdout is not None
     try:
-        line = (await asyncio.wait_for(process.stdout.readline(), PATIENCE)).decode()
+        line = (await asyncio.wait_for(process.stdout.readline(), TIMEOUT)).decode()
         address = re.search(r"http://127\.0\.0\.1:\d+/", line)
         assert address is not None, line + (await process.stdout.read()).decode()
         yield process, address[0]
@@ -54,7 +54,7 @@ async def sandbox(folder: Path, port: int = 0) -> AsyncIterator[tuple[Process, s
 
 async def ended_by_ctrl_c(process: Process) -> tuple[int | None, str]:
     process.send_signal(signal.SIGINT)
-    said, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
+    said, _ = await asyncio.wait_for(process.communicate(), TIMEOUT)
     return process.returncode, said.decode()
 
 
@@ -73,27 +73,27 @@ async def test_a_picture_is_drawn_in_the_browser_and_the_sandbox_ends_and_starts
         port = int(address.rstrip("/").rsplit(":", 1)[1])
         async with sandbox(tmp_path, port) as (process, again):
             assert again == address
-            await expect(page.locator("#status")).to_be_hidden(timeout=PATIENCE * 1000)
-            await expect(page.locator("#messages > .message")).to_have_count(0, timeout=PATIENCE * 1000)
+            await expect(page.locator("#status")).to_be_hidden(timeout=TIMEOUT * 1000)
+            await expect(page.locator("#messages > .message")).to_have_count(0, timeout=TIMEOUT * 1000)
             await draw(page, "@micah, red hair, green background")
             await page.locator("#text").fill("/anima quota")
             await page.keyboard.press("Enter")
             await page.keyboard.press("Enter")
             answer = page.locator("#messages > .message").last
-            await expect(answer).to_contain_text("Only you can see this", timeout=PATIENCE * 1000)
+            await expect(answer).to_contain_text("Only you can see this", timeout=TIMEOUT * 1000)
             process.send_signal(signal.SIGINT)
-            assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
+            assert await asyncio.wait_for(process.wait(), TIMEOUT) == 0
         await browser.close()
     assert (tmp_path / "anima-sandbox.db").is_file() and not (tmp_path / "anima.db").exists()
 
 
 async def draw(page: Page, prompt: str):  # type: ignore[no-untyped-def]
     """Types the command, and gives the picture that comes."""
-    await expect(page.locator("#messages .beginning")).to_be_visible(timeout=PATIENCE * 1000)
+    await expect(page.locator("#messages .beginning")).to_be_visible(timeout=TIMEOUT * 1000)
     await page.locator("#text").fill(f"/anima imagine {prompt}")
     await page.keyboard.press("Enter")
     picture = page.locator("#messages > .message").last.locator(".picture img")
-    await expect(picture).to_be_visible(timeout=PATIENCE * 1000)
+    await expect(picture).to_be_visible(timeout=TIMEOUT * 1000)
     return picture
 
 
@@ -106,7 +106,7 @@ async def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         process = await anima(tmp_path, "--port", str(port))
-        said, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
+        said, _ = await asyncio.wait_for(process.communicate(), TIMEOUT)
     assert process.returncode == 1
     assert re.fullmatch(
         rf"Port {port} is in use by another program\. Choose another one, as in: anima sandbox --port \d+\n",
@@ -117,19 +117,19 @@ async def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize("port", ["99999", "-1", "page"])
 async def test_a_port_that_cannot_be_is_one_sentence(tmp_path: Path, port: str) -> None:
     process = await anima(tmp_path, f"--port={port}")
-    said, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
+    said, _ = await asyncio.wait_for(process.communicate(), TIMEOUT)
     assert process.returncode == 2
     assert f"{port!r} is no port; it is a number up to 65535" in said.decode()
 
 
 async def test_with_a_prompt_one_picture_is_saved_and_nothing_else_and_again(tmp_path: Path) -> None:
     process = await anima(tmp_path, "--prompt", "@micah, red hair")
-    said, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
+    said, _ = await asyncio.wait_for(process.communicate(), TIMEOUT)
     assert process.returncode == 0, said.decode()
     [picture] = (tmp_path / "pictures").iterdir()
     assert f"Saved pictures/{picture.name}" in said.decode()
     assert [path.name for path in tmp_path.iterdir()] == ["pictures"]
     first = picture.read_bytes()
     again = await anima(tmp_path, "--prompt", "@micah, blue hair")
-    await asyncio.wait_for(again.communicate(), PATIENCE)
+    await asyncio.wait_for(again.communicate(), TIMEOUT)
     assert len(list((tmp_path / "pictures").iterdir())) == 2 and picture.read_bytes() == first

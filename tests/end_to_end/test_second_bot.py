@@ -5,12 +5,12 @@ import os
 import sys
 from pathlib import Path
 
-from bot.sandbox import StandIn
-from tests.end_to_end.bot_process import PATIENCE, ROOT, bot_process, settings_for
+from bot.sandbox import FakeDiscord
+from tests.end_to_end.bot_process import ROOT, TIMEOUT, bot_process, settings_for
 
 
 async def test_a_second_bot_on_one_database_says_so_and_ends(tmp_path: Path) -> None:
-    async with StandIn() as discord, StandIn() as elsewhere, bot_process(discord, tmp_path):
+    async with FakeDiscord() as discord, FakeDiscord() as elsewhere, bot_process(discord, tmp_path):
         second = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -20,7 +20,7 @@ async def test_a_second_bot_on_one_database_says_so_and_ends(tmp_path: Path) -> 
             env={**os.environ, **settings_for(elsewhere, tmp_path), "PYTHONPATH": str(ROOT)},
             stderr=asyncio.subprocess.PIPE,
         )
-        _, said = await asyncio.wait_for(second.communicate(), PATIENCE)
+        _, said = await asyncio.wait_for(second.communicate(), TIMEOUT)
         assert second.returncode == 1
         assert b"Another Anima Bot draws for this database already" in said
         assert b"Traceback" not in said

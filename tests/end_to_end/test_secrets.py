@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from bot.sandbox import StandIn
+from bot.sandbox import FakeDiscord
 from inference import InvalidRequest
 from inference.process import EngineFailed
 from storage.schema import JobState
 from tests.bot.conftest import stage, standin
 from tests.bot.harness import Stage
-from tests.end_to_end.bot_process import PATIENCE, ROOT, settings_for
+from tests.end_to_end.bot_process import ROOT, TIMEOUT, settings_for
 
 __all__ = ["stage", "standin"]
 
@@ -32,7 +32,7 @@ async def said_by(folder: Path, **environment: str) -> str:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
+    said, _ = await asyncio.wait_for(process.communicate(), TIMEOUT)
     assert process.returncode not in (0, None)
     return said.decode()
 
@@ -63,7 +63,7 @@ async def test_the_log_of_a_whole_life_names_no_secret_and_no_wish(
 
 
 async def test_a_wrong_token_is_not_repeated(tmp_path: Path) -> None:
-    async with StandIn() as discord:
+    async with FakeDiscord() as discord:
         said = await said_by(tmp_path, **{**settings_for(discord, tmp_path), "DISCORD_TOKEN": TOKEN})
     assert "DISCORD_TOKEN" in said and TOKEN not in said
 
@@ -77,13 +77,13 @@ async def test_a_wrong_token_is_not_repeated(tmp_path: Path) -> None:
     ],
 )
 async def test_a_database_that_does_not_open_does_not_tell_its_password(tmp_path: Path, address: str) -> None:
-    async with StandIn() as discord:
+    async with FakeDiscord() as discord:
         said = await said_by(tmp_path, **{**settings_for(discord, tmp_path), "DATABASE_URL": address})
     assert said and PASSWORD not in said
 
 
 async def test_a_setting_that_is_wrong_is_named_without_its_neighbours(tmp_path: Path) -> None:
-    async with StandIn() as discord:
+    async with FakeDiscord() as discord:
         wrong = {"DISCORD_TOKEN": TOKEN, "ANIMA_LARGEST_BATCH": "many", "ANIMA_DTYPE": "float8"}
         said = await said_by(tmp_path, **{**settings_for(discord, tmp_path), **wrong})
     assert "ANIMA_LARGEST_BATCH" in said and "ANIMA_DTYPE" in said and TOKEN not in said

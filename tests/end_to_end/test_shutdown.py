@@ -13,49 +13,49 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bot.client import LAST_MOMENT
-from bot.sandbox import Message, SentInteraction, StandIn
+from bot.client import STOP_TIMEOUT
+from bot.sandbox import FakeDiscord, Message, SentInteraction
 from storage.database import Database
 from storage.jobs import Job
 from storage.schema import JobState
 from tests.end_to_end.bot_process import PRETENDING, bot_process, openapi
 from tests.storage.rules import broken_rules
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 GOES_ON = "this goes on by itself in a moment"
 
 
 @pytest.fixture
-async def discord() -> AsyncIterator[StandIn]:
-    async with StandIn(openapi=openapi()) as discord:
+async def discord() -> AsyncIterator[FakeDiscord]:
+    async with FakeDiscord(openapi=openapi()) as discord:
         yield discord
     assert discord.openapi is None or not discord.openapi.violations
 
 
-async def ask(discord: StandIn, prompt: str) -> SentInteraction:
+async def ask(discord: FakeDiscord, prompt: str) -> SentInteraction:
     interaction = await discord.slash(discord.world.alice, discord.world.general, "anima imagine", prompt=prompt)
-    await interaction.acknowledged(PATIENCE)
+    await interaction.acknowledged(TIMEOUT)
     return interaction
 
 
-async def shows(discord: StandIn, text: str) -> Message:
-    return await discord.wait_for_message(discord.world.general, lambda message: text in message.text, PATIENCE)
+async def shows(discord: FakeDiscord, text: str) -> Message:
+    return await discord.wait_for_message(discord.world.general, lambda message: text in message.text, TIMEOUT)
 
 
-async def drawn(discord: StandIn, prompt: str) -> Message:
+async def drawn(discord: FakeDiscord, prompt: str) -> Message:
     return await discord.wait_for_message(
-        discord.world.general, lambda message: bool(message.shown) and prompt in message.text, PATIENCE
+        discord.world.general, lambda message: bool(message.shown) and prompt in message.text, TIMEOUT
     )
 
 
-def with_picture(discord: StandIn) -> list[Message]:
+def with_picture(discord: FakeDiscord) -> list[Message]:
     return [message for message in discord.messages_in(discord.world.general) if message.shown]
 
 
 async def is_drawn(folder: Path, asked: SentInteraction) -> None:
     """Waits until the job is being drawn."""
     query = "SELECT 1 FROM jobs WHERE interaction_id = ? AND state = 'running'"
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         while True:
             with closing(sqlite3.connect(folder / "anima.db")) as database:
                 if database.execute(query, [asked.id]).fetchone():
@@ -64,13 +64,13 @@ async def is_drawn(folder: Path, asked: SentInteraction) -> None:
 
 
 async def ended(process: Process) -> int:
-    return await asyncio.wait_for(process.wait(), PATIENCE)
+    return await asyncio.wait_for(process.wait(), TIMEOUT)
 
 
 async def goes_on_running(process: Process) -> None:
     """For longer than one that waits for nothing that it has begun."""
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(process.wait(), 3 * LAST_MOMENT)
+        await asyncio.wait_for(process.wait(), 3 * STOP_TIMEOUT)
 
 
 async def jobs_of(folder: Path, *interactions: SentInteraction) -> list[Job]:
@@ -85,7 +85,7 @@ async def jobs_of(folder: Path, *interactions: SentInteraction) -> list[Job]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_one_that_has_nothing_to_do_says_goodbye_and_ends(
-    discord: StandIn, tmp_path: Path, number: signal.Signals
+    discord: FakeDiscord, tmp_path: Path, number: signal.Signals
 ) -> None:
     async with bot_process(discord, tmp_path, PRETENDING) as process:
         engines = psutil.Process(process.pid).children()
@@ -96,7 +96,7 @@ async def test_one_that_has_nothing_to_do_says_goodbye_and_ends(
         assert not any(engine.is_running() for engine in engines)
 
 
-async def test_what_is_being_drawn_is_finished_first(discord: StandIn, tmp_path: Path) -> None:
+async def test_what_is_being_drawn_is_finished_first(discord: FakeDiscord, tmp_path: Path) -> None:
     async with bot_process(discord, tmp_path, PRETENDING) as process:
         asked = await ask(discord, "takes 1 s")
         await is_drawn(tmp_path, asked)
@@ -109,7 +109,7 @@ async def test_what_is_being_drawn_is_finished_first(discord: StandIn, tmp_path:
 
 
 async def test_who_waits_is_told_and_drawn_after_the_restart_and_nothing_new_is_begun(
-    discord: StandIn, tmp_path: Path
+    discord: FakeDiscord, tmp_path: Path
 ) -> None:
     async with bot_process(discord, tmp_path, PRETENDING) as process:
         asked = [await ask(discord, "the first, takes 2 s")]
@@ -135,7 +135,7 @@ async def test_who_waits_is_told_and_drawn_after_the_restart_and_nothing_new_is_
     assert len(with_picture(discord)) == 3
 
 
-async def test_an_answer_that_was_begun_is_finished_first(discord: StandIn, tmp_path: Path) -> None:
+async def test_an_answer_that_was_begun_is_finished_first(discord: FakeDiscord, tmp_path: Path) -> None:
     async with bot_process(discord, tmp_path, PRETENDING) as process:
         await ask(discord, "before it")
         await drawn(discord, "before it")
@@ -149,11 +149,11 @@ async def test_an_answer_that_was_begun_is_finished_first(discord: StandIn, tmp_
     assert [job.state for job in await jobs_of(tmp_path, asked)] == [JobState.QUEUED]
 
 
-async def test_a_picture_that_is_on_its_way_arrives_first(discord: StandIn, tmp_path: Path) -> None:
+async def test_a_picture_that_is_on_its_way_arrives_first(discord: FakeDiscord, tmp_path: Path) -> None:
     async with bot_process(discord, tmp_path, PRETENDING) as process:
         held = discord.faults.hold("PATCH", "^/channels/", file="anima-")
         asked = await ask(discord, "1girl")
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while not held.struck:
                 await asyncio.sleep(0.02)
         process.send_signal(signal.SIGTERM)
@@ -165,7 +165,7 @@ async def test_a_picture_that_is_on_its_way_arrives_first(discord: StandIn, tmp_
 
 
 async def test_what_takes_longer_than_the_grace_goes_back_in_line_and_is_drawn_after_the_restart(
-    discord: StandIn, tmp_path: Path
+    discord: FakeDiscord, tmp_path: Path
 ) -> None:
     async with bot_process(discord, tmp_path, PRETENDING, SHUTDOWN_GRACE_SECONDS="0.3") as process:
         asked = await ask(discord, "takes 4 s")
@@ -183,7 +183,7 @@ async def test_what_takes_longer_than_the_grace_goes_back_in_line_and_is_drawn_a
     assert len(with_picture(discord)) == 1
 
 
-async def test_a_second_signal_ends_the_grace(discord: StandIn, tmp_path: Path) -> None:
+async def test_a_second_signal_ends_the_grace(discord: FakeDiscord, tmp_path: Path) -> None:
     async with bot_process(discord, tmp_path, PRETENDING, SHUTDOWN_GRACE_SECONDS="3600") as process:
         asked = await ask(discord, "takes 3600 s")
         await is_drawn(tmp_path, asked)
@@ -196,7 +196,7 @@ async def test_a_second_signal_ends_the_grace(discord: StandIn, tmp_path: Path) 
 
 
 async def test_who_waits_for_the_model_to_be_loaded_is_not_left_without_an_answer(
-    discord: StandIn, tmp_path: Path
+    discord: FakeDiscord, tmp_path: Path
 ) -> None:
     async with bot_process(
         discord, tmp_path, PRETENDING, LOADING_SECONDS="3600", SHUTDOWN_GRACE_SECONDS="3600"

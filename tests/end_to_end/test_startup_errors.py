@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from bot.ops.settings import Settings
-from bot.sandbox import StandIn
-from tests.end_to_end.bot_process import PATIENCE, ROOT, settings_for
+from bot.sandbox import FakeDiscord
+from tests.end_to_end.bot_process import ROOT, TIMEOUT, settings_for
 
 SETTINGS = {field.upper() for field in Settings.model_fields}
 OWN = {name: value for name, value in os.environ.items() if name not in SETTINGS}
@@ -40,7 +40,7 @@ async def last_words(*command: str, folder: Path, limit: Callable[[], None] | No
         preexec_fn=limit,
     )
     try:
-        _, said = await asyncio.wait_for(process.communicate(), PATIENCE)
+        _, said = await asyncio.wait_for(process.communicate(), TIMEOUT)
     finally:
         if process.returncode is None:
             process.kill()
@@ -51,19 +51,19 @@ async def last_words(*command: str, folder: Path, limit: Callable[[], None] | No
 
 
 @pytest.fixture
-async def discord() -> AsyncIterator[StandIn]:
-    async with StandIn() as discord:
+async def discord() -> AsyncIterator[FakeDiscord]:
+    async with FakeDiscord() as discord:
         yield discord
 
 
-async def test_a_wrong_token(tmp_path: Path, discord: StandIn) -> None:
+async def test_a_wrong_token(tmp_path: Path, discord: FakeDiscord) -> None:
     environment = {**settings_for(discord, tmp_path), "DISCORD_TOKEN": TOKEN}
     said = await wrong_start(tmp_path, "run", **environment)
     assert said.startswith("Discord does not know this DISCORD_TOKEN. Copy it anew from the developer portal")
     assert TOKEN not in said
 
 
-async def test_a_token_that_cannot_be_one_is_not_sent_and_not_shown(tmp_path: Path, discord: StandIn) -> None:
+async def test_a_token_that_cannot_be_one_is_not_sent_and_not_shown(tmp_path: Path, discord: FakeDiscord) -> None:
     environment = {**settings_for(discord, tmp_path), "DISCORD_TOKEN": "Bot täken"}
     said = await wrong_start(tmp_path, "run", **environment)
     assert said.startswith("DISCORD_TOKEN: a token has no spaces") and "copy it anew" in said
@@ -75,21 +75,21 @@ async def test_no_token(tmp_path: Path) -> None:
     assert said.startswith("DISCORD_TOKEN is not set. Put your bot's token into .env, or try `anima sandbox`")
 
 
-async def test_no_models_folder(tmp_path: Path, discord: StandIn) -> None:
+async def test_no_models_folder(tmp_path: Path, discord: FakeDiscord) -> None:
     environment = {**settings_for(discord, tmp_path), "ANIMA_MODELS": "models"}
     said = await wrong_start(tmp_path, "run", **environment)
     assert said.startswith(f"There is no models folder at {tmp_path}/models. Fetch the model with `anima download`")
     assert not list(tmp_path.iterdir()), "no database is made for a bot that does not start"
 
 
-async def test_a_models_folder_without_models(tmp_path: Path, discord: StandIn) -> None:
+async def test_a_models_folder_without_models(tmp_path: Path, discord: FakeDiscord) -> None:
     (tmp_path / "models").mkdir()
     environment = {**settings_for(discord, tmp_path), "ANIMA_MODELS": "models"}
     said = await wrong_start(tmp_path, "run", **environment)
     assert said.endswith("in models/diffusion_models. Run `anima download`, or put it there.")
 
 
-async def test_a_discord_that_is_not_there(tmp_path: Path, discord: StandIn) -> None:
+async def test_a_discord_that_is_not_there(tmp_path: Path, discord: FakeDiscord) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     environment = {**settings_for(discord, tmp_path), "DISCORD_API_URL": f"http://127.0.0.1:{port}/api/v10"}
@@ -106,13 +106,13 @@ async def test_no_network(tmp_path: Path) -> None:
     assert said.startswith("Discord cannot be reached (Cannot connect to host discord.invalid:443")
 
 
-async def test_a_discord_address_that_is_none(tmp_path: Path, discord: StandIn) -> None:
+async def test_a_discord_address_that_is_none(tmp_path: Path, discord: FakeDiscord) -> None:
     environment = {**settings_for(discord, tmp_path), "DISCORD_GATEWAY_URL": "gateway"}
     said = await wrong_start(tmp_path, "run", **environment)
     assert said.startswith("DISCORD_GATEWAY_URL is 'gateway', but must be a full address")
 
 
-async def test_a_health_port_in_use(tmp_path: Path, discord: StandIn) -> None:
+async def test_a_health_port_in_use(tmp_path: Path, discord: FakeDiscord) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         said = await wrong_start(tmp_path, "run", **{**settings_for(discord, tmp_path), "HEALTH_PORT": str(port)})
@@ -148,14 +148,14 @@ READ_ONLY = Path("/proc/anima")
 """Where not even root can write."""
 
 
-async def test_a_database_where_nothing_can_be_written(tmp_path: Path, discord: StandIn) -> None:
+async def test_a_database_where_nothing_can_be_written(tmp_path: Path, discord: FakeDiscord) -> None:
     environment = {**settings_for(discord, tmp_path), "DATABASE_URL": f"sqlite:///{READ_ONLY}/anima.db"}
     said = await wrong_start(tmp_path, "run", **environment)
     assert said.startswith(f"The database {READ_ONLY}/anima.db cannot be written")
     assert "Allow this user to write in" in said
 
 
-async def test_a_file_where_the_folder_of_the_database_should_be(tmp_path: Path, discord: StandIn) -> None:
+async def test_a_file_where_the_folder_of_the_database_should_be(tmp_path: Path, discord: FakeDiscord) -> None:
     (tmp_path / "data").touch()
     environment = {**settings_for(discord, tmp_path), "DATABASE_URL": "sqlite:///data/anima.db"}
     assert (await wrong_start(tmp_path, "run", **environment)).startswith(
@@ -174,7 +174,7 @@ async def test_a_picture_of_the_sandbox_where_nothing_can_be_written(tmp_path: P
     assert said.startswith(f"Pictures cannot be saved in {READ_ONLY}") and "--pictures" in said
 
 
-async def test_a_disk_that_takes_no_more(tmp_path: Path, discord: StandIn) -> None:
+async def test_a_disk_that_takes_no_more(tmp_path: Path, discord: FakeDiscord) -> None:
     """The kernel refuses to let any file grow, as on a disk that is full."""
 
     def no_file_may_grow() -> None:
@@ -227,7 +227,7 @@ async def test_an_old_python_for_make(tmp_path: Path, old_python: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         *("make", "run", f"PYTHON={old_python}"), cwd=tmp_path, env=OWN, stdout=PIPE, stderr=PIPE
     )
-    _, said = await asyncio.wait_for(process.communicate(), PATIENCE)
+    _, said = await asyncio.wait_for(process.communicate(), TIMEOUT)
     assert process.returncode == 2
     assert said.decode().startswith(f"Anima Bot needs Python 3.11 or later, and {old_python} is 3.10.12. Name another")
     assert not (tmp_path / ".venv").exists()
@@ -247,7 +247,7 @@ async def test_make_run_starts_the_bot_where_there_is_a_token_and_else_the_sandb
     )
     assert process.stdout is not None
     try:
-        line = await asyncio.wait_for(process.stdout.readline(), PATIENCE)
+        line = await asyncio.wait_for(process.stdout.readline(), TIMEOUT)
         in_use = b"Port 8642 is in use"  # by a sandbox that somebody has open
         assert line.startswith((b"The sandbox is at http://127.0.0.1:8642/", in_use)), line
     finally:

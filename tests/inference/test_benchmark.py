@@ -16,7 +16,7 @@ from inference.benchmark.backends import Ours, Theirs
 from inference.benchmark.loop import measure_loop, recompilations
 from inference.benchmark.memory import peak_bytes
 from inference.benchmark.random_model import transformer_shapes, vae_shapes, write_random_model
-from inference.benchmark.report import Comparison, Compiled, Loop, Measured, Report
+from inference.benchmark.report import BackendComparison, Compiled, Loop, Measured, Report
 from inference.benchmark.roofline import count_flops
 from inference.benchmark.timing import Durations, alternate
 from inference.benchmark.workload import FULL_TRANSFORMER, FULL_VAE_WIDTH, PARTS, SIZES, Part
@@ -152,9 +152,9 @@ def test_a_report_judges_each_target() -> None:
         settings="a size",
         matrix_rate=100e9,
         comparisons={
-            "transformer": Comparison(measured(1.0, 500), measured(1.1, 500), 1e-6, 80 * 10**9),
-            "vae": Comparison(measured(1.0, 300), measured(2.0, 900), 1e-6, 90 * 10**9),
-            "picture": Comparison(measured(5.0, 800), measured(7.0, 1400), 1e-6, 400 * 10**9),
+            "transformer": BackendComparison(measured(1.0, 500), measured(1.1, 500), 1e-6, 80 * 10**9),
+            "vae": BackendComparison(measured(1.0, 300), measured(2.0, 900), 1e-6, 90 * 10**9),
+            "picture": BackendComparison(measured(5.0, 800), measured(7.0, 1400), 1e-6, 400 * 10**9),
         },
         loop=Loop(Durations((5.0,), (10.0,)), (0.004,)),
         compiled=None,

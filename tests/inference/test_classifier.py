@@ -23,10 +23,10 @@ from transformers import (
 )
 
 from inference import Cancelled, Engine, GenerationRequest, NotFinite, Stage, TurboLora
-from inference.classifier import JudgingEngine, PictureClassifier
+from inference.classifier import ClassifyingEngine, PictureClassifier
 from inference.process import EngineProcess, load_engine
 from inference.request import CheckpointError
-from tests.bot.cli.fake_hub import PretendHub
+from tests.bot.cli.fake_hub import FakeHub
 from tests.golden import MODELS
 
 CPU = torch.device("cpu")
@@ -143,7 +143,7 @@ def pickled(folder: Path) -> None:
 
 def with_code_of_its_own(folder: Path) -> None:
     (folder / "config.json").write_text(
-        json.dumps({"model_type": "strange", "auto_map": {"AutoConfig": "evil.Config", "AutoModel": "evil.Model"}})
+        json.dumps({"model_type": "strange", "auto_map": {"AutoConfig": "evil.Config", "AutoModel": "evil.ModelInfo"}})
     )
     (folder / "evil.py").write_text("raise SystemExit('this ran')")
 
@@ -206,7 +206,7 @@ def test_but_for_the_labels_an_engine_with_a_judge_is_that_engine(
 ) -> None:
     turbo = TurboLora("turbo", steps=8, cfg_scale=1.0)
     monkeypatch.setattr(engine, "turbo_lora", lambda: turbo)
-    judging = JudgingEngine(engine, PictureClassifier.load(str(folder), CPU))
+    judging = ClassifyingEngine(engine, PictureClassifier.load(str(folder), CPU))
     assert (judging.name, judging.native) == (engine.name, engine.native)
     assert (judging.lora_names(), judging.turbo_lora()) == (engine.lora_names(), turbo)
     told: list[Stage | int] = []
@@ -241,7 +241,7 @@ def use_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
 def test_one_of_the_hub_is_fetched_once_and_then_used_without_it(folder: Path, use_hub: Callable[[str], None]) -> None:
     wanted = {path.name: path.read_bytes() for path in folder.iterdir()}
     expected = PictureClassifier.load(str(folder), CPU).labels(pictures())
-    with PretendHub({NAME: wanted | {"pytorch_model.bin": b"a pickle"}}) as hub:
+    with FakeHub({NAME: wanted | {"pytorch_model.bin": b"a pickle"}}) as hub:
         use_hub(hub.address)
         assert PictureClassifier.load(NAME, CPU).labels(pictures()) == expected
         assert sorted(asked.path for asked in hub.asked) == sorted(wanted)
@@ -249,7 +249,7 @@ def test_one_of_the_hub_is_fetched_once_and_then_used_without_it(folder: Path, u
 
 
 def test_one_that_the_hub_does_not_show_is_named(use_hub: Callable[[str], None]) -> None:
-    with PretendHub() as hub:
+    with FakeHub() as hub:
         use_hub(hub.address)
         with pytest.raises(CheckpointError, match=f"no folder '{NAME}'.*hub shows no such model.*HF_TOKEN"):
             PictureClassifier.load(NAME, CPU)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from inference import GenerationRequest, Progress
 from inference.process import EngineDied, EngineProcess, load_engine
-from inference.watchdog import Patience
+from inference.watchdog import Timeouts
 from tests.golden import MODELS
 from tests.inference.sleeping_engine import PLACES, load
 
@@ -41,16 +41,16 @@ def start_and_draw(process: EngineProcess) -> int:
 @pytest.mark.parametrize(
     ("place", "patience", "said"),
     [
-        ("loading", Patience(loading=SHORT), "while loading"),
-        ("conditioning", Patience(conditioning=SHORT), "while reading the prompts"),
-        ("step 1", Patience(first_step=SHORT), "while sampling"),
-        ("step 3", Patience(step=SHORT), "while sampling"),
-        ("decoding", Patience(decoding=SHORT), "while decoding"),
-        ("finishing", Patience(finishing=SHORT), "while finishing the pictures"),
+        ("loading", Timeouts(loading=SHORT), "while loading"),
+        ("conditioning", Timeouts(conditioning=SHORT), "while reading the prompts"),
+        ("step 1", Timeouts(first_step=SHORT), "while sampling"),
+        ("step 3", Timeouts(step=SHORT), "while sampling"),
+        ("decoding", Timeouts(decoding=SHORT), "while decoding"),
+        ("finishing", Timeouts(finishing=SHORT), "while finishing the pictures"),
     ],
 )
 def test_one_that_falls_silent_is_ended(
-    started: list[EngineProcess], tmp_path: Path, place: str, patience: Patience, said: str
+    started: list[EngineProcess], tmp_path: Path, place: str, patience: Timeouts, said: str
 ) -> None:
     process = EngineProcess(partial(load, place, tmp_path / "bed"), patience)
     started.append(process)
@@ -60,7 +60,7 @@ def test_one_that_falls_silent_is_ended(
 
 
 def test_one_that_hung_can_be_started_again(started: list[EngineProcess], tmp_path: Path) -> None:
-    process = EngineProcess(partial(load, "step 3", tmp_path / "bed"), Patience(step=SHORT))
+    process = EngineProcess(partial(load, "step 3", tmp_path / "bed"), Timeouts(step=SHORT))
     started.append(process)
     with pytest.raises(EngineDied, match="hung"):
         start_and_draw(process)
@@ -108,7 +108,7 @@ def kill_once_asleep(process: EngineProcess, bed: Path) -> None:
 
 
 def test_a_real_engine_that_is_stopped_in_a_step_is_ended(started: list[EngineProcess]) -> None:
-    process = EngineProcess(partial(load_engine, str(MODELS), "cpu", "auto", None), Patience(step=1.0))
+    process = EngineProcess(partial(load_engine, str(MODELS), "cpu", "auto", None), Timeouts(step=1.0))
     started.append(process)
     process.start()
 
@@ -125,7 +125,7 @@ def test_a_real_engine_that_is_stopped_in_a_step_is_ended(started: list[EnginePr
 def test_a_listener_that_was_away_for_long_does_not_take_the_engine_for_hung(
     started: list[EngineProcess], tmp_path: Path
 ) -> None:
-    process = EngineProcess(partial(load, "nowhere", tmp_path / "bed"), Patience(step=SHORT))
+    process = EngineProcess(partial(load, "nowhere", tmp_path / "bed"), Timeouts(step=SHORT))
     started.append(process)
     process.start()
     assert process.generate([REQUEST], lambda _progress: time.sleep(2 * SHORT))
@@ -134,7 +134,7 @@ def test_a_listener_that_was_away_for_long_does_not_take_the_engine_for_hung(
 def test_time_in_which_both_processes_were_stopped_is_no_silence_of_the_engine(
     started: list[EngineProcess], tmp_path: Path
 ) -> None:
-    process = EngineProcess(partial(load, "nowhere", tmp_path / "bed"), Patience(conditioning=2.0))
+    process = EngineProcess(partial(load, "nowhere", tmp_path / "bed"), Timeouts(conditioning=2.0))
     started.append(process)
     process.start()
     pid = process.pid
@@ -159,7 +159,7 @@ def test_time_in_which_both_processes_were_stopped_is_no_silence_of_the_engine(
 def test_one_that_froze_before_it_was_asked_is_ended_however_much_it_is_sent(
     started: list[EngineProcess], tmp_path: Path
 ) -> None:
-    process = EngineProcess(partial(load, "nowhere", tmp_path / "bed"), Patience(conditioning=SHORT))
+    process = EngineProcess(partial(load, "nowhere", tmp_path / "bed"), Timeouts(conditioning=SHORT))
     started.append(process)
     process.start()
     assert process.pid is not None

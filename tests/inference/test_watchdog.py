@@ -3,19 +3,17 @@
 import pytest
 
 from inference import Stage
-from inference.watchdog import Patience, Silence
+from inference.watchdog import SilenceTimer, Timeouts
 
-PATIENCE = Patience(
-    loading=1000, conditioning=100, first_step=300, step=10, decoding=50, finishing=200, steps_missed=20
-)
+TIMEOUT = Timeouts(loading=1000, conditioning=100, first_step=300, step=10, decoding=50, finishing=200, steps_missed=20)
 
 
-def silence(stage: Stage = Stage.SAMPLING, steps: tuple[float, ...] = ()) -> Silence:
+def silence(stage: Stage = Stage.SAMPLING, steps: tuple[float, ...] = ()) -> SilenceTimer:
     """One in a stage of a batch whose steps came after so many seconds each."""
-    silence = Silence(PATIENCE, Stage.CONDITIONING)
+    silence = SilenceTimer(TIMEOUT, Stage.CONDITIONING)
     for seconds in steps:
-        silence.go_on(seconds)
-        silence.end_with_step()
+        silence.tick(seconds)
+        silence.step_done()
     silence.end_with_stage(stage)
     return silence
 
@@ -32,20 +30,20 @@ def silence(stage: Stage = Stage.SAMPLING, steps: tuple[float, ...] = ()) -> Sil
 )
 def test_each_stage_may_be_silent_for_so_long_and_no_longer(stage: Stage, limit: float) -> None:
     quiet = silence(stage)
-    quiet.go_on(limit)
+    quiet.tick(limit)
     assert not quiet.is_too_long
-    quiet.go_on(0.1)
+    quiet.tick(0.1)
     assert quiet.is_too_long
 
 
 @pytest.mark.parametrize("stage", [Stage.SAMPLING, Stage.DECODING])
 def test_whatever_is_heard_ends_a_silence(stage: Stage) -> None:
     quiet = silence(stage)
-    quiet.go_on(1000)
+    quiet.tick(1000)
     quiet.end_with_stage(stage)
     assert quiet.seconds == 0
-    quiet.go_on(1000)
-    quiet.end_with_step()
+    quiet.tick(1000)
+    quiet.step_done()
     assert quiet.seconds == 0
 
 
@@ -72,11 +70,11 @@ def test_another_batch_is_judged_by_its_own_steps() -> None:
     quiet = silence(Stage.CONDITIONING, steps=(100, 100))
     quiet.end_with_stage(Stage.SAMPLING)
     assert quiet.limit == 300
-    quiet.end_with_step()
+    quiet.step_done()
     assert quiet.limit == 10
 
 
 def test_an_engine_that_says_only_its_steps_is_sampling() -> None:
-    quiet = Silence(PATIENCE, Stage.CONDITIONING)
-    quiet.end_with_step()
+    quiet = SilenceTimer(TIMEOUT, Stage.CONDITIONING)
+    quiet.step_done()
     assert quiet.stage is Stage.SAMPLING

@@ -32,8 +32,8 @@ from tests.soak.targets import MEBI, TARGETS, Target
 HANGS_AFTER = 120
 """Seconds by the clock after which a case is interrupted; a machine that does much else may be slow."""
 WHOLE_SEED_EVERY = 2_000
-MOST_CHANGES = 6
-MOST_FAULTS = 10
+MAX_CHANGES = 6
+MAX_FAULTS = 10
 LARGE = 512
 LARGE_SEED_EVERY = 200
 """Cases; others start from small seeds, which are read quickly."""
@@ -60,7 +60,7 @@ def cases(target: Target, chance: random.Random) -> Iterator[bytes]:
 def changed(seed: bytes, others: list[bytes], target: Target, chance: random.Random) -> bytes:
     """A seed after a few changes."""
     case = bytearray(seed)
-    for _ in range(chance.randint(1, MOST_CHANGES)):
+    for _ in range(chance.randint(1, MAX_CHANGES)):
         change = chance.choice(CHANGES)
         change(case, others, target, chance)
     return bytes(case[: target.longest])
@@ -163,7 +163,7 @@ def fuzz(target: Target, name: str, count: int, seconds: float, seed: int, fault
                 path = faults / f"{name}-{hashlib.sha256(case).hexdigest()[:12]}"
                 path.write_bytes(case)
                 print(f"case {number} ({path}): {fault}", flush=True)
-            if len(found) >= MOST_FAULTS:
+            if len(found) >= MAX_FAULTS:
                 break
         if number % 50_000 == 0:
             print(f"{name}: {number:,} cases, {number / (time.monotonic() - started):.0f} a second", flush=True)

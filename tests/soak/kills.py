@@ -25,13 +25,13 @@ from pathlib import Path
 
 import psutil
 
-from bot.sandbox import Channel, Message, SentInteraction, StandIn, User
+from bot.sandbox import Channel, FakeDiscord, Message, SentInteraction, User
 from bot.sandbox.server.faults import Fault, When
 from storage.database import Database
 from tests.end_to_end.bot_process import PRETENDING, bot_process
 from tests.storage.rules import broken_rules
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 NONCE_IS_FORGOTTEN = 200.0
 """Seconds."""
 CALLBACK, EDIT, CREATE = "^/interactions/", "^/webhooks/.*/messages/|^/channels/.*/messages/", "^/channels/.*/messages$"
@@ -43,7 +43,7 @@ LIVE = ("queued", "running", "rendered")
 class Soak:
     """One stand-in, one database, and all the bots that were killed over them."""
 
-    discord: StandIn
+    discord: FakeDiscord
     folder: Path
     chance: random.Random
     asked: list[SentInteraction] = field(default_factory=list)
@@ -65,23 +65,23 @@ class Soak:
         return [(world.alice, world.general), (world.bob, world.gallery), (world.emi, world.after_dark)]
 
     def states(self) -> Counter[str]:
-        with closing(sqlite3.connect(self.folder / "anima.db", timeout=PATIENCE)) as database:
+        with closing(sqlite3.connect(self.folder / "anima.db", timeout=TIMEOUT)) as database:
             return Counter(dict(database.execute("SELECT state, COUNT(*) FROM jobs GROUP BY state")))
 
     def accepted(self, asked: Sequence[SentInteraction]) -> bool:
         """Whether all of these have become jobs."""
-        with closing(sqlite3.connect(self.folder / "anima.db", timeout=PATIENCE)) as database:
+        with closing(sqlite3.connect(self.folder / "anima.db", timeout=TIMEOUT)) as database:
             known = {interaction_id for (interaction_id,) in database.execute("SELECT interaction_id FROM jobs")}
         return {each.id for each in asked} <= known
 
     async def until(self, there: Callable[[], bool]) -> None:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while not there():
                 await asyncio.sleep(0.005)
 
     async def until_running(self, asked: SentInteraction) -> None:
         def is_running() -> bool:
-            with closing(sqlite3.connect(self.folder / "anima.db", timeout=PATIENCE)) as database:
+            with closing(sqlite3.connect(self.folder / "anima.db", timeout=TIMEOUT)) as database:
                 query = "SELECT 1 FROM jobs WHERE interaction_id = ? AND state = 'running'"
                 return database.execute(query, [asked.id]).fetchone() is not None
 
@@ -120,7 +120,7 @@ def while_posted_anew(when: When) -> Aim:
         fault = soak.discord.faults.hold("POST", CREATE, when=when, file=PICTURE)
         asked = await soak.ask("1girl, takes 1 s", publicly=True)
         await soak.until_running(asked)
-        await asked.acknowledged(PATIENCE)
+        await asked.acknowledged(TIMEOUT)
         assert asked.interaction.original_id is not None
         message = soak.discord.messages.get(asked.interaction.original_id)
         assert message is not None
@@ -144,7 +144,7 @@ async def just_after_posting(soak: Soak, process: Process) -> None:
     await soak.ask()
     await soak.discord.wait_for_event(
         lambda event: event.message is not None and bool(jobs_shown(event.message)),
-        PATIENCE,
+        TIMEOUT,
         after=len(soak.discord.events.history),
     )
     await asyncio.sleep(soak.chance.uniform(0, 0.02))
@@ -213,7 +213,7 @@ class Account:
 async def soak(kills: int, seed: int, folder: Path, aims: Sequence[str] = tuple(AIMS)) -> Account:
     """Kills bots over one database in `folder`, aiming at each of `aims` in turn, then lets one do what is left."""
     began, done = time.monotonic(), Counter[str]()
-    async with StandIn() as discord:
+    async with FakeDiscord() as discord:
         soak = Soak(discord, folder, random.Random(seed))
         for number in range(kills):
             aim = aims[number % len(aims)]
@@ -222,12 +222,12 @@ async def soak(kills: int, seed: int, folder: Path, aims: Sequence[str] = tuple(
             assert process.returncode == -signal.SIGKILL, f"{aim}: the bot ended by itself ({process.returncode})"
             done[aim] += 1
             discord.faults.clear()
-            await discord.wait_until_gone(PATIENCE)
+            await discord.wait_until_gone(TIMEOUT)
         async with bot_process(discord, folder, PRETENDING) as process:
             engines = psutil.Process(process.pid).children()
             await soak.until(lambda: not any(soak.states()[state] for state in LIVE))
             process.send_signal(signal.SIGTERM)
-            assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
+            assert await asyncio.wait_for(process.wait(), TIMEOUT) == 0
             assert not any(engine.is_running() for engine in engines)
         return await account(soak, done, time.monotonic() - began)
 
@@ -271,7 +271,7 @@ async def account(soak: Soak, kills: Counter[str], seconds: float) -> Account:
     )
 
 
-def picture_messages(discord: StandIn) -> list[Message]:
+def picture_messages(discord: FakeDiscord) -> list[Message]:
     """Every message that shows finished pictures, wherever and to whomever."""
     world = discord.world
     channels = [channel for guild in world.guilds.values() for channel in guild.channels]
@@ -288,7 +288,7 @@ def jobs_shown(message: Message) -> set[int]:
     return {int(name[1]) for name in found if name is not None}
 
 
-def pings(discord: StandIn) -> dict[int, list[int]]:
+def pings(discord: FakeDiscord) -> dict[int, list[int]]:
     """Whom new messages named, by the job whose pictures they show."""
     told: dict[int, list[int]] = {job_id: [] for message in picture_messages(discord) for job_id in jobs_shown(message)}
     for event in discord.events.history:

@@ -34,21 +34,21 @@ from pathlib import Path
 
 import psutil
 
-from bot.sandbox import SentInteraction, StandIn, User
+from bot.sandbox import FakeDiscord, SentInteraction, User
 from bot.sandbox.model.events import Event
 from storage.database import Database
 from storage.schema import JobState
 from tests.end_to_end.bot_process import ROOT, settings_for
 
-PATIENCE = 60.0
-LARGEST_BATCH = 4
+TIMEOUT = 60.0
+MAX_BATCH = 4
 FLOOD_WAITING = 50
 """What a server lets one person have in line unless its admins say otherwise."""
 LOOK_AT_MEMORY_EVERY = 0.5
 
 LATEST_LOOP = 0.020
 LATEST_ACKNOWLEDGEMENT = 0.250
-MOST_GROWTH = 0.05
+MAX_GROWTH = 0.05
 """From the second third's median to the last one's."""
 
 
@@ -96,7 +96,7 @@ class Outcome:
             if self.pictures.get(job_id) != {message_id}:
                 yield f"job {job_id} is in messages {set(self.pictures.get(job_id, ()))}, not in {message_id} alone"
         for job_id, of_the_flood, first_time in self.delays():
-            if of_the_flood > (1 if first_time else LARGEST_BATCH):
+            if of_the_flood > (1 if first_time else MAX_BATCH):
                 yield f"job {job_id} waited for {of_the_flood} jobs of the flood to begin"
 
     def delays(self) -> Iterator[tuple[int, int, bool]]:
@@ -141,7 +141,7 @@ class Outcome:
         """What was measured, and whether it is as good as it is to be."""
         first, second, last = self.memory_by_thirds()
         mebi = [round(each / 2**20, 1) for each in (first, second, last)]
-        yield f"memory by thirds: {mebi} MiB", last <= second * (1 + MOST_GROWTH)
+        yield f"memory by thirds: {mebi} MiB", last <= second * (1 + MAX_GROWTH)
         yield spread("event loop late", self.lags), p99(self.lags) <= LATEST_LOOP
         yield spread("acknowledgement", self.latencies), p99(self.latencies) <= LATEST_ACKNOWLEDGEMENT
         yield spread("stand-in's own loop late", self.own_lags), True
@@ -166,7 +166,7 @@ def spread(name: str, seconds: Sequence[float]) -> str:
 
 async def load(plan: Plan, folder: Path) -> Outcome:
     """Run the plan; the database and what the bot wrote down are in `folder`."""
-    async with StandIn() as discord:
+    async with FakeDiscord() as discord:
         crowd = [discord.world.add_user(f"member{number}", discord.world.guild) for number in range(plan.users - 1)]
         flooder = discord.world.add_user("flooder", discord.world.guild)
         outcome = Outcome(plan, flooder.id)
@@ -196,12 +196,12 @@ async def load(plan: Plan, folder: Path) -> Outcome:
 
 
 @asynccontextmanager
-async def _watched_bot(discord: StandIn, folder: Path, plan: Plan) -> AsyncIterator[psutil.Process]:
+async def _watched_bot(discord: FakeDiscord, folder: Path, plan: Plan) -> AsyncIterator[psutil.Process]:
     environment = {
         **os.environ,
         **settings_for(discord, folder),
         "PYTHONPATH": str(ROOT),
-        "ANIMA_LARGEST_BATCH": str(LARGEST_BATCH),
+        "ANIMA_LARGEST_BATCH": str(MAX_BATCH),
         "SECONDS_A_BATCH": str(plan.seconds_a_batch),
         "HAPPENED": str(folder / "happened"),
         "MEASURED": str(folder / "measured.json"),
@@ -210,22 +210,22 @@ async def _watched_bot(discord: StandIn, folder: Path, plan: Plan) -> AsyncItera
         sys.executable, "-m", "tests.soak.watched_bot", cwd=folder, env=environment
     )
     try:
-        await discord.wait_until_ready(PATIENCE)
+        await discord.wait_until_ready(TIMEOUT)
         yield psutil.Process(process.pid)
         process.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(process.wait(), PATIENCE)
+        await asyncio.wait_for(process.wait(), TIMEOUT)
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
 
 
-async def _ask(discord: StandIn, user: User, number: int) -> SentInteraction:
+async def _ask(discord: FakeDiscord, user: User, number: int) -> SentInteraction:
     return await discord.slash(user, discord.world.general, "anima imagine", prompt=f"1girl, smile, {number} flowers")
 
 
 async def _ask_now_and_then(
-    discord: StandIn, crowd: Sequence[User], plan: Plan, interactions: list[SentInteraction]
+    discord: FakeDiscord, crowd: Sequence[User], plan: Plan, interactions: list[SentInteraction]
 ) -> None:
     chance = random.Random(plan.seed)
     due = time.perf_counter()
@@ -237,7 +237,7 @@ async def _ask_now_and_then(
 
 
 async def _flood(
-    discord: StandIn, flooder: User, plan: Plan, interactions: list[SentInteraction], pictures: _Pictures
+    discord: FakeDiscord, flooder: User, plan: Plan, interactions: list[SentInteraction], pictures: _Pictures
 ) -> None:
     own: list[SentInteraction] = []
     for number in range(plan.flood):
@@ -251,7 +251,7 @@ async def _flood(
 class _Pictures:
     """Which messages ever showed the picture of which job."""
 
-    def __init__(self, discord: StandIn) -> None:
+    def __init__(self, discord: FakeDiscord) -> None:
         self.messages_of: defaultdict[int, set[int]] = defaultdict(set)
         self._drawn_messages: set[int] = set()
         discord.events.listen(self._look)
@@ -271,7 +271,7 @@ class _Pictures:
     async def until(self, count: int, bot: psutil.Process) -> None:
         """Returns when so many jobs have their picture, or when nothing new comes any more."""
         known, since = len(self.messages_of), time.monotonic()
-        while len(self.messages_of) < count and time.monotonic() - since < PATIENCE:
+        while len(self.messages_of) < count and time.monotonic() - since < TIMEOUT:
             if bot.status() == psutil.STATUS_ZOMBIE:
                 raise SystemExit("The bot has ended by itself.")
             await asyncio.sleep(0.05)

@@ -86,20 +86,20 @@ def prompts() -> Target:
         fixed(prompt, tags)
         minors_sexual(prompt, negative=prompt)
         asks_for_nsfw(prompt, negative="")
-        markdown.quoted(prompt, markdown.PROMPT_SHOWN)
-        markdown.in_a_line(prompt, 100)
+        markdown.blockquote(prompt, markdown.PROMPT_SHOWN)
+        markdown.inline(prompt, 100)
         tags.complete(prompt[-100:])
 
     return Target(read, [prompt.encode() for prompt in PROMPTS], PROMPT_WORDS)
 
 
 def wildcards() -> Target:
-    from bot.prompting import expand, literal
+    from bot.prompting import escape_wildcards, expand
 
     def read(case: bytes) -> None:
         template = text_of(case)
         assert len(expand(template, len(case))) <= len(template)
-        assert expand(literal(template), 7) == template
+        assert expand(escape_wildcards(template), 7) == template
 
     return Target(read, [prompt.encode() for prompt in PROMPTS], PROMPT_WORDS)
 
@@ -144,21 +144,21 @@ def custom_ids() -> Target:
 
 def options() -> Target:
     """A slash command's values from what Discord delivers to the job's parameters, and back."""
-    from bot.commands.imagine import Unsayable, seed_of
-    from bot.generation.compose import House, Model, recipes, settled
+    from bot.commands.imagine import InvalidOption, seed_of
+    from bot.generation.compose import ModelInfo, PromptRules, recipes, resolve_options
     from bot.generation.options import Options
     from bot.generation.sizes import UnknownAspect, size_of
-    from bot.generation.spec import Drawing, seeds_from
+    from bot.generation.spec import JobSpec, seeds_from
     from bot.prompting import TagIndex
-    from bot.rules.policy import Person, Place, Wording, permit
+    from bot.rules.policy import ChannelContext, Person, TypedText, permit
     from bot.rules.server_settings import Defaults, ServerSettings
     from inference import NativeSettings
     from inference.request import SAMPLERS, SCHEDULERS
 
     native = NativeSettings(((1024, 1024), (832, 1216)), 30, 4.0, "er_sde", "simple")
-    model = Model(native, ("style", "deep/turbo"))
+    model = ModelInfo(native, ("style", "deep/turbo"))
     tags, server = TagIndex.load(), ServerSettings()
-    house = House.of(tags, Defaults(), False)
+    house = PromptRules.of(tags, Defaults(), False)
 
     def read(case: bytes) -> None:
         chance = random.Random(case)
@@ -179,14 +179,14 @@ def options() -> Target:
         )
         if aspect:
             size_of(aspect, native.sizes)
-        chosen = settled(said, Options(), model)
+        chosen = resolve_options(said, Options(), model)
         seeds = seeds_from(chosen.seed, chosen.count or 1)
         drawn = recipes(prompt, chosen, seeds, house, model, from_picture=chance.random() < 0.5)
-        drawing = Drawing(recipes=drawn, options=chosen)
-        permit(server, native, Person(1), Place(1, 2), drawing, Wording((prompt, artist), negative))
+        drawing = JobSpec(recipes=drawn, options=chosen)
+        permit(server, native, Person(1), ChannelContext(1, 2), drawing, TypedText((prompt, artist), negative))
         Options.of(chosen.as_json())
         document = json.loads(json.dumps(drawing.as_json()))
-        assert Drawing.of(_Job(document)).recipes == drawn
+        assert JobSpec.of(_Job(document)).recipes == drawn
         assert drawing.cost(native) > 0
 
     def of(*parts: str) -> bytes:
@@ -194,12 +194,12 @@ def options() -> Target:
 
     seeds = [of(prompt[:1500], "bad", "2:3", "7", "wlop", "style") for prompt in PROMPTS]
     seeds += [of("1girl", "{a|b}", "832x1216", str(2**64 - 1), "@a, b", "../../etc/passwd")]
-    return Target(read, seeds, [*PROMPT_WORDS, b"\x1f"], (UnknownAspect, Unsayable, ValueError), longest=6000)
+    return Target(read, seeds, [*PROMPT_WORDS, b"\x1f"], (UnknownAspect, InvalidOption, ValueError), longest=6000)
 
 
 @dataclass(frozen=True)
 class _Job:
-    """As much of a job as `Drawing.of` looks at."""
+    """As much of a job as `JobSpec.of` looks at."""
 
     parameters: Any
 
@@ -273,25 +273,25 @@ PNG_WORDS = (
 
 def metadata() -> Target:
     """What the file of a picture says about how it was made, and its replay as options."""
-    from bot.generation.compose import Model
+    from bot.generation.compose import ModelInfo
     from bot.generation.from_metadata import Replay
-    from bot.messages.attachments import Unusable
+    from bot.messages.attachments import UnusableImage
     from inference import NativeSettings
     from inference.metadata import UnreadablePicture, read
 
-    model = Model(NativeSettings(((64, 64),), 4, 4.0, "er_sde", "simple"), ("style",))
+    model = ModelInfo(NativeSettings(((64, 64),), 4, 4.0, "er_sde", "simple"), ("style",))
 
     def read_and_replay(case: bytes) -> None:
         if (found := read(case)) is not None:
             Replay.of(found, model)
 
-    declared = (UnreadablePicture, Unusable)
+    declared = (UnreadablePicture, UnusableImage)
     return Target(read_and_replay, pictures_with_text(), PNG_WORDS, declared, seconds=2.0, longest=2 * MEBI)
 
 
 def source_pictures() -> Target:
     """A picture that somebody gives to be drawn from."""
-    from bot.messages.attachments import Unusable, prepared
+    from bot.messages.attachments import UnusableImage, prepared
 
     pixels = zlib.compress(b"\0" * (3 * 64 + 1) * 64)
     seeds = [
@@ -305,7 +305,7 @@ def source_pictures() -> Target:
         a_png(width=1, height=39_000_000, pixels=zeros(75)),
         a_png(width=64, height=64, pixels=zeros(128)),
     ]
-    return Target(prepared, seeds, PNG_WORDS, (Unusable,), seconds=8.0, memory=512, longest=2 * MEBI)
+    return Target(prepared, seeds, PNG_WORDS, (UnusableImage,), seconds=8.0, memory=512, longest=2 * MEBI)
 
 
 def a_safetensors(header: Any, data: bytes = b"", length: int | None = None) -> bytes:

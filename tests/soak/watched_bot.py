@@ -17,8 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from bot.client import AnimaClient, keep_what_is_loaded
-from bot.jobs.queue import FairQueue, Waiting
+from bot.client import AnimaClient, freeze_gc
+from bot.jobs.queue import FairQueue, QueuedJob
 from bot.ops.endpoints import point_discord_at
 from bot.ops.settings import Settings
 from bot.prompting import TagIndex
@@ -55,11 +55,11 @@ def write_down_what_happens(queue: FairQueue, happened: TextIO) -> None:
     """`put JOB USER` for who joins, `take JOB JOB …` for who leaves together."""
     put, take = queue.put, queue.take
 
-    def noted_put(waiting: Waiting) -> None:
+    def noted_put(waiting: QueuedJob) -> None:
         put(waiting)
         print("put", waiting.job_id, waiting.user_id, file=happened)
 
-    async def noted_take() -> tuple[Waiting, ...]:
+    async def noted_take() -> tuple[QueuedJob, ...]:
         batch = await take()
         print("take", *(waiting.job_id for waiting in batch), file=happened)
         return batch
@@ -74,7 +74,7 @@ async def main() -> None:
     database = await Database.open(settings.database_url)
     client = AnimaClient(settings, database, EngineProcess(load), TagIndex.load())
     client._connection.guild_ready_timeout = 0.01
-    keep_what_is_loaded()
+    freeze_gc()
     lags = array("d")
     ending = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)

@@ -16,7 +16,7 @@ from tests.storage.requests import ALICE, CHANNEL, MESSAGE, UNLIMITED, a_picture
 async def work(url: str, seed: int) -> None:
     print("opening", flush=True)
     database = await Database.open(url)
-    await database.jobs.back_in_line()
+    await database.jobs.requeue_interrupted()
     print("ready", flush=True)
     chance = random.Random(seed)
     await asyncio.gather(*(walk(database.jobs, chance, seed * 1_000_000 + lane * 10_000) for lane in range(3)))

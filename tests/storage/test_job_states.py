@@ -132,7 +132,7 @@ class WalksOfJobs(RuleBasedStateMachine):
 
     @rule()
     def a_restart(self) -> None:
-        found = self.wait_for(self.database.jobs.back_in_line())
+        found = self.wait_for(self.database.jobs.requeue_interrupted())
         for job_id, job in self.expected.items():
             self.expected[job_id] = job.after("put_back") or job
         assert [job.id for job in found.waiting] == self.ids_in("queued")

@@ -170,25 +170,25 @@ async def test_a_restart_puts_running_jobs_back_and_finds_what_is_left_to_say(ur
     await before.jobs.fail(failed.id, "no memory")
     cancelled = await accepted(before)
     await before.jobs.cancel(cancelled.id, by=BOB)
-    await before.jobs.told(cancelled.id)
+    await before.jobs.mark_notified(cancelled.id)
     await before.close()
 
     after = await Database.open(url, clock)
-    found = await after.jobs.back_in_line()
+    found = await after.jobs.requeue_interrupted()
     assert [job.id for job in found.waiting] == [waiting.id, drawing.id]
     assert [job.attempts for job in found.waiting] == [0, 1]
     assert [job.id for job in found.undelivered] == [finished.id]
-    assert [(job.id, job.reason) for job in found.untold] == [(failed.id, "no memory")]
+    assert [(job.id, job.reason) for job in found.unnotified] == [(failed.id, "no memory")]
     assert (await after.jobs.get(cancelled.id)).ended_by == BOB
     await after.close()
 
 
 async def test_a_person_is_told_of_an_end_once(database):
     job = await accepted(database)
-    assert not await database.jobs.told(job.id)
+    assert not await database.jobs.mark_notified(job.id)
     await database.jobs.fail(job.id, "no memory")
-    assert await database.jobs.told(job.id)
-    assert not await database.jobs.told(job.id)
+    assert await database.jobs.mark_notified(job.id)
+    assert not await database.jobs.mark_notified(job.id)
 
 
 async def test_waiting_jobs_keep_their_places(database):

@@ -4,21 +4,21 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from storage.servers import EVERYWHERE, ServerSettings
+from storage.servers import EVERYWHERE, StoredSettings
 from tests.storage.requests import ADMIN, ALICE, BOB, GUILD
 
 
 async def test_a_server_starts_without_settings(database):
-    assert await database.servers.settings(GUILD) == ServerSettings(0, {})
+    assert await database.servers.settings(GUILD) == StoredSettings(0, {})
 
 
 async def test_a_change_leaves_other_keys_alone_and_is_logged_by_key(database, clock):
     await database.servers.change(GUILD, {"steps": 30, "quota": {"role": 5}}, by=ADMIN)
     clock.turn(timedelta(minutes=1))
     changed = await database.servers.change(GUILD, {"steps": None, "paused": True, "quota": {"role": 5}}, by=BOB)
-    assert changed == ServerSettings(2, {"quota": {"role": 5}, "paused": True})
+    assert changed == StoredSettings(2, {"quota": {"role": 5}, "paused": True})
     assert await database.servers.settings(GUILD) == changed
-    assert await database.servers.settings(GUILD + 1) == ServerSettings(0, {})
+    assert await database.servers.settings(GUILD + 1) == StoredSettings(0, {})
     log = await database.servers.audit_log(GUILD)
     assert [(entry.actor_id, entry.what, entry.before, entry.after) for entry in log] == [
         (BOB, "paused", None, True),
@@ -38,7 +38,7 @@ async def test_a_change_to_the_same_is_none(database):
 async def test_changes_at_once_lose_nothing(database):
     await asyncio.gather(*(database.servers.change(GUILD, {f"key {n}": n}, by=ADMIN) for n in range(8)))
     settings = await database.servers.settings(GUILD)
-    assert settings == ServerSettings(8, {f"key {n}": n for n in range(8)})
+    assert settings == StoredSettings(8, {f"key {n}": n for n in range(8)})
     assert len(await database.servers.audit_log(GUILD)) == 8
 
 
@@ -58,7 +58,7 @@ async def test_without_its_line_in_the_log_there_is_no_change(database):
     ):
         with pytest.raises(Exception, match="audit"):
             await change
-    assert await database.servers.settings(GUILD) == ServerSettings(0, {})
+    assert await database.servers.settings(GUILD) == StoredSettings(0, {})
     assert await database.servers.block_of(ALICE, GUILD) is None
 
 

@@ -17,7 +17,7 @@ from bot.commands.admin.context import is_admin
 from bot.commands.admin.controls import AdminItem
 from bot.commands.admin.forms import FORMS, AdminForm, admin_forms
 from bot.commands.admin.pages import PAGES, show
-from bot.components.base import Asked
+from bot.components.base import AnimaInteraction
 
 __all__ = ["ACTIONS", "ADMIN_ITEMS", "FORMS", "PAGES", "AdminForm", "admin", "admin_forms"]
 
@@ -29,7 +29,7 @@ ADMIN_ITEMS = (AdminItem,)
 @app_commands.default_permissions(manage_guild=True)
 @app_commands.guild_only()
 @app_commands.guild_install()
-async def admin(interaction: Asked) -> None:
+async def admin(interaction: AnimaInteraction) -> None:
     if await is_admin(interaction):
         await interaction.response.defer(ephemeral=True)
         await show(interaction, "overview")

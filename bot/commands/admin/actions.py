@@ -9,20 +9,20 @@ from dataclasses import replace
 from bot.commands.admin.context import UNCHANGED, ChangedMeanwhile, desk_of, save
 from bot.commands.admin.forms import FORMS, AdminForm
 from bot.commands.admin.pages import PAGES, show
-from bot.components.base import Asked
+from bot.components.base import AnimaInteraction
 from bot.rules.server_settings import ServerSettings
 from bot.text.translation import say
 
-Action = Callable[[Asked, list[str], int | None], Awaitable[None]]
+Action = Callable[[AnimaInteraction, list[str], int | None], Awaitable[None]]
 """Is given what was chosen in a select, and the number that ends the custom_id."""
 
 
-async def _open(interaction: Asked, chosen: list[str], argument: int | None) -> None:
+async def _open(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
     await interaction.response.defer()
     await show(interaction, chosen[0] if chosen and chosen[0] in PAGES else "overview")
 
 
-async def _open_log(interaction: Asked, chosen: list[str], argument: int | None) -> None:
+async def _open_log(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
     await interaction.response.defer()
     await show(interaction, "log", begin=argument)
 
@@ -30,7 +30,7 @@ async def _open_log(interaction: Asked, chosen: list[str], argument: int | None)
 def _asks(form: str) -> Action:
     """An action that opens a form."""
 
-    async def act(interaction: Asked, chosen: list[str], argument: int | None) -> None:
+    async def act(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
         await interaction.response.send_modal(AdminForm.at(await desk_of(interaction), form))
 
     return act
@@ -39,7 +39,7 @@ def _asks(form: str) -> Action:
 def _sets(page: str, new: Callable[[ServerSettings, tuple[int, ...]], ServerSettings]) -> Action:
     """An action that changes the settings by the ids that were chosen."""
 
-    async def act(interaction: Asked, chosen: list[str], argument: int | None) -> None:
+    async def act(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
         await interaction.response.defer()
         notice = ""
         while not notice:
@@ -51,7 +51,7 @@ def _sets(page: str, new: Callable[[ServerSettings, tuple[int, ...]], ServerSett
     return act
 
 
-async def _unblock(interaction: Asked, chosen: list[str], argument: int | None) -> None:
+async def _unblock(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
     await interaction.response.defer()
     desk = await desk_of(interaction)
     user_id = int(chosen[0])

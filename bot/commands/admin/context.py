@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import discord
 
 from bot.commands.admin.text import defaults_beyond_limits
-from bot.components.base import Asked, tell_privately
+from bot.components.base import AnimaInteraction, reply_privately
 from bot.rules.server_settings import ServerSettings
 from bot.text.translation import say
 from storage.database import Database
@@ -20,7 +20,7 @@ UNCHANGED = "Nothing was changed."
 
 
 @dataclass(frozen=True)
-class Desk:
+class AdminContext:
     """One server as the database and Discord's cache have it: what a page is made of."""
 
     database: Database
@@ -30,21 +30,21 @@ class Desk:
     version: int
 
 
-async def desk_of(interaction: Asked) -> Desk:
+async def desk_of(interaction: AnimaInteraction) -> AdminContext:
     assert interaction.guild_id is not None
     database = interaction.client.database
     stored = await database.servers.settings(interaction.guild_id)
     settings = ServerSettings.of(stored.settings)
-    return Desk(database, interaction.guild_id, interaction.guild, settings, stored.version)
+    return AdminContext(database, interaction.guild_id, interaction.guild, settings, stored.version)
 
 
-async def is_admin(interaction: Asked) -> bool:
+async def is_admin(interaction: AnimaInteraction) -> bool:
     """Whether the person may do this; if not, they are told. Discord hides the command only by default."""
     if interaction.guild_id is None:
-        await tell_privately(interaction, say(ONLY_IN_SERVERS))
+        await reply_privately(interaction, say(ONLY_IN_SERVERS))
         return False
     if not (interaction.permissions.manage_guild or interaction.permissions.administrator):
-        await tell_privately(interaction, say(NOT_ADMIN))
+        await reply_privately(interaction, say(NOT_ADMIN))
         return False
     return True
 
@@ -53,7 +53,7 @@ class ChangedMeanwhile(Exception):
     """Somebody else was quicker: what was looked at does not hold any more, and nothing was written."""
 
 
-async def save(interaction: Asked, desk: Desk, new: ServerSettings) -> str:
+async def save(interaction: AnimaInteraction, desk: AdminContext, new: ServerSettings) -> str:
     """Writes the change and its line in the log; returns what to say. Raises ChangedMeanwhile."""
     changes = desk.settings.changes_to(new)
     if not changes:

@@ -10,13 +10,13 @@ import discord
 from discord import ui
 
 from bot.commands.admin import actions  # needs the pages, which are made of controls: looked into when one is used
-from bot.commands.admin.context import Desk, is_admin
-from bot.components.base import Asked, Component, tell_privately
+from bot.commands.admin.context import AdminContext, is_admin
+from bot.components.base import AnimaInteraction, Component, reply_privately
 from bot.text.translation import say
 
-MOST_CHOSEN = 25
+MAX_CHOSEN = 25
 """Values that Discord's selects take."""
-LONGEST_TEXT = 3000
+MAX_TEXT_LENGTH = 3000
 """Of the 4,000 characters that a message with components may have."""
 
 OTHER_VERSION = "This panel is from another version of the bot. Open a new one with `/anima-admin`."
@@ -36,19 +36,19 @@ class AdminItem(Component, template=r"anima-admin:(?P<action>[a-z-]+)(?::(?P<arg
     async def from_custom_id(cls, interaction: Any, item: ui.Item[Any], match: re.Match[str], /) -> Self:
         return cls(item, match["action"], int(match["argument"]) if match["argument"] else None)
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         if not await is_admin(interaction):
             return
         act = actions.ACTIONS.get(self.action)
         if act is None:
-            await tell_privately(interaction, say(OTHER_VERSION))
+            await reply_privately(interaction, say(OTHER_VERSION))
             return
         data: Any = interaction.data
         await act(interaction, data.get("values", []), self.argument)
 
 
 def text(lines: Sequence[str]) -> ui.TextDisplay[Any]:
-    return ui.TextDisplay("\n".join(lines)[:LONGEST_TEXT])
+    return ui.TextDisplay("\n".join(lines)[:MAX_TEXT_LENGTH])
 
 
 def row(*items: ui.Item[Any]) -> ui.ActionRow[Any]:
@@ -73,7 +73,7 @@ def select(action: str, options: list[discord.SelectOption], placeholder: str | 
     return AdminItem(ui.Select(custom_id=f"anima-admin:{action}", options=options, placeholder=placeholder), action)
 
 
-def channel_select(action: str, placeholder: str, desk: Desk, ids: Sequence[int]) -> AdminItem:
+def channel_select(action: str, placeholder: str, desk: AdminContext, ids: Sequence[int]) -> AdminItem:
     known = [id for id in ids if desk.guild is None or desk.guild.get_channel_or_thread(id) is not None]
     channels = ui.ChannelSelect[Any](
         custom_id=f"anima-admin:{action}",
@@ -86,23 +86,23 @@ def channel_select(action: str, placeholder: str, desk: Desk, ids: Sequence[int]
         ],
         placeholder=placeholder,
         min_values=0,
-        max_values=MOST_CHOSEN,
+        max_values=MAX_CHOSEN,
         default_values=[
-            discord.SelectDefaultValue(id=id, type=discord.SelectDefaultValueType.channel) for id in known[:MOST_CHOSEN]
+            discord.SelectDefaultValue(id=id, type=discord.SelectDefaultValueType.channel) for id in known[:MAX_CHOSEN]
         ],
     )
     return AdminItem(channels, action)
 
 
-def role_select(action: str, placeholder: str, desk: Desk, ids: Sequence[int]) -> AdminItem:
+def role_select(action: str, placeholder: str, desk: AdminContext, ids: Sequence[int]) -> AdminItem:
     known = [id for id in ids if desk.guild is None or desk.guild.get_role(id) is not None]
     roles = ui.RoleSelect[Any](
         custom_id=f"anima-admin:{action}",
         placeholder=placeholder,
         min_values=0,
-        max_values=MOST_CHOSEN,
+        max_values=MAX_CHOSEN,
         default_values=[
-            discord.SelectDefaultValue(id=id, type=discord.SelectDefaultValueType.role) for id in known[:MOST_CHOSEN]
+            discord.SelectDefaultValue(id=id, type=discord.SelectDefaultValueType.role) for id in known[:MAX_CHOSEN]
         ],
     )
     return AdminItem(roles, action)

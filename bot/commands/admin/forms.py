@@ -14,18 +14,18 @@ import discord
 from discord import ui
 from pydantic import TypeAdapter, ValidationError
 
-from bot.commands.admin.context import ChangedMeanwhile, Desk, desk_of, is_admin, save
+from bot.commands.admin.context import AdminContext, ChangedMeanwhile, desk_of, is_admin, save
 from bot.commands.admin.pages import show
 from bot.commands.admin.text import LABELS, inert, mistakes, of_loras, of_size
-from bot.components.base import Asked, Form, Submitted
-from bot.rules.policy import MOST_STEPS_UNLESS_SET
+from bot.components.base import AnimaInteraction, Modal, Submitted
+from bot.rules.policy import MAX_STEPS_UNLESS_SET
 from bot.rules.server_settings import (
-    LONGEST_ARTISTS,
-    LONGEST_BLOCKED_WORD,
-    LONGEST_HOUSE_TEXT,
-    MOST_COMPARED,
-    MOST_LORAS,
-    STRONGEST_LORA,
+    MAX_ARTISTS_LENGTH,
+    MAX_BLOCKED_WORD_LENGTH,
+    MAX_COMPARED,
+    MAX_HOUSE_TEXT_LENGTH,
+    MAX_LORA_STRENGTH,
+    MAX_LORAS,
     Defaults,
     Limits,
     Quota,
@@ -35,9 +35,9 @@ from bot.rules.server_settings import (
 from bot.text.translation import say
 from inference.request import SAMPLERS, SCHEDULERS
 
-LONGEST_REASON = 300
-LONGEST_NUMBER = 20
-LONGEST_LORAS = 500
+MAX_REASON_LENGTH = 300
+MAX_NUMBER_LENGTH = 20
+MAX_LORAS_LENGTH = 500
 
 CHANGED_MEANWHILE = "Somebody changed the settings while your form was open, so nothing was saved. Please look again."
 NOTHING_SAVED = "Nothing was saved."
@@ -63,23 +63,23 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Questions:
+class FormSpec:
     """What one form asks. `page` is shown when it was sent; `submit` says what has come of it, or raises Mistake."""
 
     title: str
     page: str
     fields: Callable[[ServerSettings], Sequence[Field]]
-    submit: Callable[[Asked, Desk, Values], Awaitable[str]]
+    submit: Callable[[AnimaInteraction, AdminContext, Values], Awaitable[str]]
 
 
-class AdminForm(Form):
+class AdminForm(Modal):
     def __init__(self, questions: str, title: str = "-", fields: Sequence[ui.Item[Any]] = ()) -> None:
         self.name = f"anima-admin:form:{questions}"
         self.questions = questions
         super().__init__(title, fields)
 
     @classmethod
-    def at(cls, desk: Desk, questions: str) -> Self:
+    def at(cls, desk: AdminContext, questions: str) -> Self:
         """The form with what is set now."""
         fields = [
             ui.Label[Any](
@@ -91,7 +91,7 @@ class AdminForm(Form):
         ]
         return cls(questions, say(FORMS[questions].title), fields)
 
-    async def sent(self, interaction: Asked, values: Submitted) -> None:
+    async def on_submit_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
         if not await is_admin(interaction):
             return
         await interaction.response.defer()
@@ -140,21 +140,21 @@ def _drawing(settings: ServerSettings) -> list[Field]:
 
 def _style(settings: ServerSettings) -> list[Field]:
     defaults = settings.defaults
-    loras = say("With strengths, such as style:0.8, turbo; {most} at most", most=MOST_LORAS)
+    loras = say("With strengths, such as style:0.8, turbo; {most} at most", most=MAX_LORAS)
     denoise = say("How much of a given picture is drawn anew, over 0 to 1. Empty: as usual")
     return [
-        Field("artist", say("Names, separated by commas"), _typed(defaults.artist, longest=LONGEST_ARTISTS)),
-        Field("loras", loras, _typed(of_loras(defaults.loras), longest=LONGEST_LORAS)),
+        Field("artist", say("Names, separated by commas"), _typed(defaults.artist, longest=MAX_ARTISTS_LENGTH)),
+        Field("loras", loras, _typed(of_loras(defaults.loras), longest=MAX_LORAS_LENGTH)),
         Field("denoise", denoise, _typed(defaults.denoise)),
     ]
 
 
 def _house_texts(settings: ServerSettings) -> list[Field]:
     defaults = settings.defaults
-    negative = _typed(defaults.negative, longest=LONGEST_HOUSE_TEXT, long=True)
+    negative = _typed(defaults.negative, longest=MAX_HOUSE_TEXT_LENGTH, long=True)
     return [
         Field("prefix_on", say("In front of every prompt"), _ticked(defaults.prefix_on)),
-        Field("prefix", say(RECOMMENDED), _typed(defaults.prefix, longest=LONGEST_HOUSE_TEXT, long=True)),
+        Field("prefix", say(RECOMMENDED), _typed(defaults.prefix, longest=MAX_HOUSE_TEXT_LENGTH, long=True)),
         Field("negative_on", say("To every negative prompt"), _ticked(defaults.negative_on)),
         Field("negative", say(RECOMMENDED), negative),
     ]
@@ -176,13 +176,13 @@ def _limits(settings: ServerSettings) -> list[Field]:
     return [
         Field("side", say("In pixels. Empty: what the model can"), _typed(limits.side)),
         Field("megapixels", megapixels, _typed(limits.megapixels)),
-        Field("steps", say("Empty: {default}", default=MOST_STEPS_UNLESS_SET), _typed(limits.steps)),
+        Field("steps", say("Empty: {default}", default=MAX_STEPS_UNLESS_SET), _typed(limits.steps)),
     ]
 
 
 def _amounts(settings: ServerSettings) -> list[Field]:
     limits = settings.limits
-    compared = say("Of one `/anima compare`, up to {most}; 0 switches it off", most=MOST_COMPARED)
+    compared = say("Of one `/anima compare`, up to {most}; 0 switches it off", most=MAX_COMPARED)
     return [
         Field("count", say("At a time, 1 to 4"), _typed(limits.count)),
         Field("compared", compared, _typed(limits.compared)),
@@ -203,18 +203,18 @@ def _role_quota(settings: ServerSettings) -> list[Field]:
 
 def _words(settings: ServerSettings) -> list[Field]:
     words = "\n".join(settings.safety.blocked_words)
-    about = say("One a line, each up to {longest} characters", longest=LONGEST_BLOCKED_WORD)
+    about = say("One a line, each up to {longest} characters", longest=MAX_BLOCKED_WORD_LENGTH)
     return [Field("blocked_words", about, _typed(words, longest=4000, long=True))]
 
 
 def _block(settings: ServerSettings) -> list[Field]:
     return [
         Field("person", say("Who shall not draw here"), lambda id: ui.UserSelect(custom_id=id, required=True)),
-        Field("reason", say("For the log; optional"), _typed(None, longest=LONGEST_REASON)),
+        Field("reason", say("For the log; optional"), _typed(None, longest=MAX_REASON_LENGTH)),
     ]
 
 
-def _typed(now: object, *, longest: int = LONGEST_NUMBER, long: bool = False) -> Callable[[str], ui.Item[Any]]:
+def _typed(now: object, *, longest: int = MAX_NUMBER_LENGTH, long: bool = False) -> Callable[[str], ui.Item[Any]]:
     """A text field with what is set now, empty where that is our own."""
     style = discord.TextStyle.paragraph if long else discord.TextStyle.short
     text = "" if now is None else f"{now:g}" if isinstance(now, float) else str(now)
@@ -236,11 +236,11 @@ def _ticked(now: bool) -> Callable[[str], ui.Item[Any]]:
 # --- What becomes of it ---
 
 
-def _saves(group: str, kind: type[Any]) -> Callable[[Asked, Desk, Values], Awaitable[str]]:
+def _saves(group: str, kind: type[Any]) -> Callable[[AnimaInteraction, AdminContext, Values], Awaitable[str]]:
     """Saves the fields of one group of settings; those that were not asked for stay."""
     adapter = TypeAdapter(kind)
 
-    async def submit(interaction: Asked, desk: Desk, values: Values) -> str:
+    async def submit(interaction: AnimaInteraction, desk: AdminContext, values: Values) -> str:
         now: dict[str, Any] = adapter.dump_python(getattr(desk.settings, group), mode="python")
         given = {key: _plain(value) for key, value in values.items()}
         kept = {key: value for key, value in now.items() if key not in given}
@@ -254,7 +254,7 @@ def _saves(group: str, kind: type[Any]) -> Callable[[Asked, Desk, Values], Await
     return submit
 
 
-async def _save_drawing(interaction: Asked, desk: Desk, values: Values) -> str:
+async def _save_drawing(interaction: AnimaInteraction, desk: AdminContext, values: Values) -> str:
     size = values["size"].strip()
     if size:
         sides = re.fullmatch(r"(\d{1,5})\s*[x×*,]\s*(\d{1,5})", size, re.IGNORECASE)  # noqa: RUF001
@@ -267,7 +267,7 @@ async def _save_drawing(interaction: Asked, desk: Desk, values: Values) -> str:
     return await _saves("defaults", Defaults)(interaction, desk, values)
 
 
-async def _save_style(interaction: Asked, desk: Desk, values: Values) -> str:
+async def _save_style(interaction: AnimaInteraction, desk: AdminContext, values: Values) -> str:
     artists = ", ".join(_entries(values["artist"]))
     loras = tuple(map(_lora, _entries(values["loras"])))
     return await _saves("defaults", Defaults)(interaction, desk, {**values, "artist": artists, "loras": loras})
@@ -285,12 +285,12 @@ def _lora(typed: str) -> tuple[str, float]:
                 "**{field}**: {typed} has no strength from -{strongest} to {strongest}; write it like style:0.8.",
                 field=say(LABELS["loras"]),
                 typed=inert(typed, 50),
-                strongest=STRONGEST_LORA,
+                strongest=MAX_LORA_STRENGTH,
             )
         ) from None
 
 
-async def _save_role_quota(interaction: Asked, desk: Desk, values: Values) -> str:
+async def _save_role_quota(interaction: AnimaInteraction, desk: AdminContext, values: Values) -> str:
     role, credits = int(values["role"][0]), values["credits"].strip()
     now = desk.settings.quota
     roles: dict[int, Any] = {id: kept for id, kept in now.roles.items() if id != role}
@@ -300,7 +300,7 @@ async def _save_role_quota(interaction: Asked, desk: Desk, values: Values) -> st
     return await save(interaction, desk, replace(desk.settings, quota=changed))
 
 
-async def _save_words(interaction: Asked, desk: Desk, values: Values) -> str:
+async def _save_words(interaction: AnimaInteraction, desk: AdminContext, values: Values) -> str:
     now = desk.settings.safety
     changed = _checked(
         Safety,
@@ -312,7 +312,7 @@ async def _save_words(interaction: Asked, desk: Desk, values: Values) -> str:
     return await save(interaction, desk, replace(desk.settings, safety=changed))
 
 
-async def _save_block(interaction: Asked, desk: Desk, values: Values) -> str:
+async def _save_block(interaction: AnimaInteraction, desk: AdminContext, values: Values) -> str:
     user_id = int(values["person"][0])
     if user_id == interaction.user.id:
         raise Mistake(say("That is you."))
@@ -345,15 +345,15 @@ def _plain(value: Any) -> Any:
     return value.strip() if isinstance(value, str) else value
 
 
-FORMS: Mapping[str, Questions] = {
-    "drawing": Questions("Defaults for drawing", "defaults", _drawing, _save_drawing),
-    "style": Questions("Artists and LoRAs", "defaults", _style, _save_style),
-    "house-texts": Questions("Prefix and negative", "defaults", _house_texts, _saves("defaults", Defaults)),
-    "posting": Questions("Defaults for posting", "defaults", _posting, _saves("defaults", Defaults)),
-    "limits": Questions("Size and steps", "limits", _limits, _saves("limits", Limits)),
-    "amounts": Questions("How many", "limits", _amounts, _saves("limits", Limits)),
-    "quota": Questions("Quota of everyone", "quota", _quota, _saves("quota", Quota)),
-    "role-quota": Questions("Quota of a role", "quota", _role_quota, _save_role_quota),
-    "words": Questions("Blocked words", "words", _words, _save_words),
-    "block": Questions("Block a person", "people", _block, _save_block),
+FORMS: Mapping[str, FormSpec] = {
+    "drawing": FormSpec("Defaults for drawing", "defaults", _drawing, _save_drawing),
+    "style": FormSpec("Artists and LoRAs", "defaults", _style, _save_style),
+    "house-texts": FormSpec("Prefix and negative", "defaults", _house_texts, _saves("defaults", Defaults)),
+    "posting": FormSpec("Defaults for posting", "defaults", _posting, _saves("defaults", Defaults)),
+    "limits": FormSpec("Size and steps", "limits", _limits, _saves("limits", Limits)),
+    "amounts": FormSpec("How many", "limits", _amounts, _saves("limits", Limits)),
+    "quota": FormSpec("Quota of everyone", "quota", _quota, _saves("quota", Quota)),
+    "role-quota": FormSpec("Quota of a role", "quota", _role_quota, _save_role_quota),
+    "words": FormSpec("Blocked words", "words", _words, _save_words),
+    "block": FormSpec("Block a person", "people", _block, _save_block),
 }

@@ -11,9 +11,9 @@ import discord
 from discord import ui
 
 from bot.commands.admin import text as admin_text
-from bot.commands.admin.context import Desk, desk_of
+from bot.commands.admin.context import AdminContext, desk_of
 from bot.commands.admin.controls import (
-    MOST_CHOSEN,
+    MAX_CHOSEN,
     Items,
     button,
     channel_select,
@@ -24,28 +24,28 @@ from bot.commands.admin.controls import (
     text,
 )
 from bot.commands.admin.text import counted, inert, when
-from bot.components.base import Asked, Layout
+from bot.components.base import AnimaInteraction, StaticLayout
 from bot.prompting import RECOMMENDED_NEGATIVE, RECOMMENDED_PREFIX
 from bot.text.translation import say
 
 LOG_PAGE = 8
-LONGEST_NOTICE = 900
+MAX_NOTICE_LENGTH = 900
 """Of the 4,000 characters that a message with components may have."""
 
 
 @dataclass(frozen=True)
-class Page:
+class AdminPage:
     label: str
     about: str
-    build: Callable[[Desk, int | None], Awaitable[Items]]
+    build: Callable[[AdminContext, int | None], Awaitable[Items]]
     """The second argument is where a page of several begins."""
 
 
-async def show(interaction: Asked, name: str, notice: str = "", begin: int | None = None) -> None:
+async def show(interaction: AnimaInteraction, name: str, notice: str = "", begin: int | None = None) -> None:
     """Puts a page into the panel of an acknowledged interaction."""
     container: ui.Container[Any] = ui.Container()
     if notice:
-        container.add_item(ui.TextDisplay(f"-# {notice[:LONGEST_NOTICE]}"))
+        container.add_item(ui.TextDisplay(f"-# {notice[:MAX_NOTICE_LENGTH]}"))
     for item in await PAGES[name].build(await desk_of(interaction), begin):
         container.add_item(item)
     options = [
@@ -55,10 +55,10 @@ async def show(interaction: Asked, name: str, notice: str = "", begin: int | Non
         for page in PAGES
     ]
     container.add_item(ui.Separator()).add_item(row(select("open", options)))
-    await interaction.edit_original_response(view=Layout(container))
+    await interaction.edit_original_response(view=StaticLayout(container))
 
 
-async def _overview(desk: Desk, begin: int | None) -> Items:
+async def _overview(desk: AdminContext, begin: int | None) -> Items:
     settings = desk.settings
     blocked = len(await desk.database.servers.blocks(desk.guild_id))
     words = len(settings.safety.blocked_words)
@@ -80,7 +80,7 @@ async def _overview(desk: Desk, begin: int | None) -> Items:
     return [text(lines), row(pause)]
 
 
-async def _defaults(desk: Desk, begin: int | None) -> Items:
+async def _defaults(desk: AdminContext, begin: int | None) -> Items:
     defaults = desk.settings.defaults
     prefix = admin_text.of_house_text(defaults.prefix_on, defaults.prefix, RECOMMENDED_PREFIX)
     negative = admin_text.of_house_text(defaults.negative_on, defaults.negative, RECOMMENDED_NEGATIVE)
@@ -100,7 +100,7 @@ async def _defaults(desk: Desk, begin: int | None) -> Items:
     return [text(lines), row(*buttons)]
 
 
-async def _limits(desk: Desk, begin: int | None) -> Items:
+async def _limits(desk: AdminContext, begin: int | None) -> Items:
     lines = [
         f"### {say('Limits')}",
         say("The most that one request may ask for."),
@@ -109,7 +109,7 @@ async def _limits(desk: Desk, begin: int | None) -> Items:
     return [text(lines), row(form_button("limits", say("Size and steps")), form_button("amounts", say("How many")))]
 
 
-async def _quota(desk: Desk, begin: int | None) -> Items:
+async def _quota(desk: AdminContext, begin: int | None) -> Items:
     quota = desk.settings.quota
     lines = [
         f"### {say('Quotas')}",
@@ -125,7 +125,7 @@ async def _quota(desk: Desk, begin: int | None) -> Items:
     ]
 
 
-async def _access(desk: Desk, begin: int | None) -> Items:
+async def _access(desk: AdminContext, begin: int | None) -> Items:
     access = desk.settings.access
     channels = say("Channels in which may be drawn, threads included. None chosen: all.")
     return [
@@ -136,7 +136,7 @@ async def _access(desk: Desk, begin: int | None) -> Items:
     ]
 
 
-async def _safety(desk: Desk, begin: int | None) -> Items:
+async def _safety(desk: AdminContext, begin: int | None) -> Items:
     safety = desk.settings.safety
     lines = [
         f"### {say('Safety')}",
@@ -154,7 +154,7 @@ async def _safety(desk: Desk, begin: int | None) -> Items:
     ]
 
 
-async def _words(desk: Desk, begin: int | None) -> Items:
+async def _words(desk: AdminContext, begin: int | None) -> Items:
     words = say(", ").join(desk.settings.safety.blocked_words)
     lines = [
         f"### {say('Blocked words')}",
@@ -164,8 +164,8 @@ async def _words(desk: Desk, begin: int | None) -> Items:
     return [text(lines), row(form_button("words", say("Change")))]
 
 
-async def _people(desk: Desk, begin: int | None) -> Items:
-    blocks = (await desk.database.servers.blocks(desk.guild_id))[-MOST_CHOSEN:][::-1]
+async def _people(desk: AdminContext, begin: int | None) -> Items:
+    blocks = (await desk.database.servers.blocks(desk.guild_id))[-MAX_CHOSEN:][::-1]
     nobody = say("Nobody is blocked.")
     lines = [f"### {say('Blocked people')}", say("They cannot draw in this server.") if blocks else nobody]
     options = []
@@ -178,7 +178,7 @@ async def _people(desk: Desk, begin: int | None) -> Items:
     return items
 
 
-async def _log(desk: Desk, begin: int | None) -> Items:
+async def _log(desk: AdminContext, begin: int | None) -> Items:
     entries = await desk.database.servers.audit_log(desk.guild_id, before=begin, limit=LOG_PAGE + 1)
     shown = entries[:LOG_PAGE]
     lines = [f"### {say('Log of changes')}", *(admin_text.of_entry(entry) for entry in shown)]
@@ -192,7 +192,7 @@ async def _log(desk: Desk, begin: int | None) -> Items:
     return [text(lines), *([row(*buttons)] if buttons else [])]
 
 
-async def _statistics(desk: Desk, begin: int | None) -> Items:
+async def _statistics(desk: AdminContext, begin: int | None) -> Items:
     now = datetime.now(UTC)
     periods = (
         (say("24 hours"), timedelta(days=1)),
@@ -206,15 +206,15 @@ async def _statistics(desk: Desk, begin: int | None) -> Items:
     return [text(lines)]
 
 
-PAGES: Mapping[str, Page] = {
-    "overview": Page("Overview", "Everything at a glance; pause and resume", _overview),
-    "defaults": Page("Defaults", "Size, steps, sampler, artists, LoRAs, prefix, negative", _defaults),
-    "limits": Page("Limits", "Largest size, steps, pictures, waiting jobs", _limits),
-    "quota": Page("Quotas", "Credits a day, for everyone and by role", _quota),
-    "access": Page("Who and where", "Channels and roles that may draw", _access),
-    "safety": Page("Safety", "What channels are kept safe", _safety),
-    "words": Page("Blocked words", "What must not be asked for here", _words),
-    "people": Page("Blocked people", "Block and unblock", _people),
-    "log": Page("Log of changes", "Who changed what, and when", _log),
-    "statistics": Page("Statistics", "What was drawn lately", _statistics),
+PAGES: Mapping[str, AdminPage] = {
+    "overview": AdminPage("Overview", "Everything at a glance; pause and resume", _overview),
+    "defaults": AdminPage("Defaults", "Size, steps, sampler, artists, LoRAs, prefix, negative", _defaults),
+    "limits": AdminPage("Limits", "Largest size, steps, pictures, waiting jobs", _limits),
+    "quota": AdminPage("Quotas", "Credits a day, for everyone and by role", _quota),
+    "access": AdminPage("Who and where", "Channels and roles that may draw", _access),
+    "safety": AdminPage("Safety", "What channels are kept safe", _safety),
+    "words": AdminPage("Blocked words", "What must not be asked for here", _words),
+    "people": AdminPage("Blocked people", "Block and unblock", _people),
+    "log": AdminPage("Log of changes", "Who changed what, and when", _log),
+    "statistics": AdminPage("Statistics", "What was drawn lately", _statistics),
 }

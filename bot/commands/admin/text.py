@@ -8,16 +8,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bot.rules.policy import MEGAPIXEL, MOST_STEPS_UNLESS_SET
+from bot.rules.policy import MAX_STEPS_UNLESS_SET, MEGAPIXEL
 from bot.rules.server_settings import Access, Defaults, Limits, Quota, Safety
-from bot.text.markdown import in_a_line
+from bot.text.markdown import inline
 from bot.text.translation import say
 from storage.jobs import Statistics
 from storage.schema import JobState
 from storage.servers import AuditEntry
 
-LONGEST_LINE = 350
-MOST_NAMED = 5
+MAX_LINE_LENGTH = 350
+MAX_NAMED = 5
 
 LABELS: Mapping[str, str] = {
     "size": "Size",
@@ -134,7 +134,7 @@ def defaults_beyond_limits(defaults: Defaults, limits: Limits) -> str:
             limits.megapixels is not None and width * height > limits.megapixels * MEGAPIXEL
         ):
             beyond.append("size")
-    if defaults.steps is not None and defaults.steps > (limits.steps or MOST_STEPS_UNLESS_SET):
+    if defaults.steps is not None and defaults.steps > (limits.steps or MAX_STEPS_UNLESS_SET):
         beyond.append("steps")
     if defaults.count > limits.count:
         beyond.append("count")
@@ -147,7 +147,7 @@ def of_limits(limits: Limits) -> str:
         said.append(say("{count} pixels a side", count=limits.side))
     if limits.megapixels is not None:
         said.append(say("{count} megapixels", count=f"{limits.megapixels:g}"))
-    steps = limits.steps or MOST_STEPS_UNLESS_SET
+    steps = limits.steps or MAX_STEPS_UNLESS_SET
     return say(", ").join(
         [
             *(said or [say("four times the model's own size")]),
@@ -247,7 +247,7 @@ def _difference(before: Any, after: Any) -> str:
     old, new = (value if isinstance(value, dict) else {} for value in (before, after))
     keys = [key for key in old | new if old.get(key) != new.get(key)]
     changes = (f"{_name(key)} {_value(old.get(key))} → {_value(new.get(key))}" for key in keys)
-    return inert(say(", ").join(changes), LONGEST_LINE)
+    return inert(say(", ").join(changes), MAX_LINE_LENGTH)
 
 
 def _name(key: str) -> str:
@@ -279,7 +279,7 @@ def when(at: datetime) -> str:
 
 def inert(text: str, longest: int) -> str:
     """Somebody's words in a line, and nothing where there are none."""
-    return in_a_line(text, longest) if text.strip() else ""
+    return inline(text, longest) if text.strip() else ""
 
 
 def _pictures(count: int) -> str:
@@ -287,6 +287,6 @@ def _pictures(count: int) -> str:
 
 
 def _mentions(form: str, ids: Sequence[int]) -> str:
-    shown = say(", ").join(form.format(id) for id in ids[:MOST_NAMED])
-    more = len(ids) - MOST_NAMED
+    shown = say(", ").join(form.format(id) for id in ids[:MAX_NAMED])
+    more = len(ids) - MAX_NAMED
     return say("{named} and {count} more", named=shown, count=more) if more > 0 else shown

@@ -8,15 +8,15 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
-from bot.components.base import Asked, ruling_guild
+from bot.components.base import AnimaInteraction, settings_guild_id
 from bot.components.preset_modal import key_of
-from bot.generation.compose import Model, settled
+from bot.generation.compose import ModelInfo, resolve_options
 from bot.generation.options import Options
 from bot.generation.sizes import UnknownAspect, described, size_of
 from bot.jobs.submission import NO_SUCH_LORA, remembered_options
 from bot.rules.policy import EffectiveLimits, effective_limits
 from bot.rules.server_settings import settings_of
-from bot.text.markdown import in_a_line
+from bot.text.markdown import inline
 from bot.text.translation import say
 
 TEXT_SHOWN = 200
@@ -58,7 +58,7 @@ NOT_HERE = "not here now"
 
 
 @dataclass(frozen=True)
-class Desk:
+class PreferencesContext:
     """A person's own, and what surrounds it where they look at it.
 
     server: the operator's settings outside of servers.
@@ -66,16 +66,16 @@ class Desk:
 
     own: Options
     server: Options
-    model: Model
+    model: ModelInfo
     limits: EffectiveLimits
     presets: Mapping[str, Options]
     in_server: bool
 
     @classmethod
-    async def of(cls, interaction: Asked) -> Self:
+    async def of(cls, interaction: AnimaInteraction) -> Self:
         client, user_id = interaction.client, interaction.user.id
         model = await client.model()
-        settings = await settings_of(client.database.servers, ruling_guild(interaction))
+        settings = await settings_of(client.database.servers, settings_guild_id(interaction))
         kept = await client.database.preferences.presets(user_id)
         return cls(
             own=await client.intake.preferences(user_id),
@@ -88,7 +88,7 @@ class Desk:
 
     def holds(self, own: Options) -> Options:
         """What would be drawn with, if these were the person's own."""
-        return settled(Options(), own.over(self.server), self.model)
+        return resolve_options(Options(), own.merged_over(self.server), self.model)
 
     def preset(self, key: str) -> tuple[str, Options] | None:
         """The preset with a key, and its name."""
@@ -98,7 +98,7 @@ class Desk:
 # --- What holds ---
 
 
-def standing(name: str, desk: Desk, holds: Options) -> Iterator[str]:
+def standing(name: str, desk: PreferencesContext, holds: Options) -> Iterator[str]:
     """What holds of one option, whose that is, and what is to be known about it."""
     own, value = getattr(desk.own, name), getattr(holds, name)
     if name in ("steps", "cfg_scale") and holds.turbo and desk.model.turbo is not None:
@@ -117,7 +117,7 @@ def standing(name: str, desk: Desk, holds: Options) -> Iterator[str]:
         yield say(REFUSED_HERE)
 
 
-def _whose(name: str, desk: Desk) -> str:
+def _whose(name: str, desk: PreferencesContext) -> str:
     """Whose an option is that is not the person's own."""
     if getattr(desk.server, name) is not None:
         return say(THE_SERVERS if desk.in_server else THE_BOTS)
@@ -136,7 +136,7 @@ def _is_beyond(name: str, value: Any, limits: EffectiveLimits) -> bool:
     return False
 
 
-def shown(name: str, value: Any, desk: Desk) -> str:
+def shown(name: str, value: Any, desk: PreferencesContext) -> str:
     """An option's value, fit to stand in a text."""
     if name == "loras" and value:
         return ", ".join(_lora_shown(lora, strength, desk) for lora, strength in value)
@@ -150,12 +150,12 @@ def shown(name: str, value: Any, desk: Desk) -> str:
         case str() if name in CHOSEN:
             return f"`{value}`"
         case str():
-            return in_a_line(value, TEXT_SHOWN)
+            return inline(value, TEXT_SHOWN)
     return described(value) if name == "size" else str(value)
 
 
-def _lora_shown(lora: str, strength: float, desk: Desk) -> str:
-    known = f"{in_a_line(lora, LORA_NAME_SHOWN)} {strength:g}"
+def _lora_shown(lora: str, strength: float, desk: PreferencesContext) -> str:
+    known = f"{inline(lora, LORA_NAME_SHOWN)} {strength:g}"
     return known if lora in desk.model.loras else f"{known} ({say(NOT_HERE)})"
 
 
@@ -185,27 +185,27 @@ def typed_as(value: Any) -> str:
     return str(value)
 
 
-def read(typed: Mapping[str, str], desk: Desk) -> dict[str, Any]:
+def read(typed: Mapping[str, str], desk: PreferencesContext) -> dict[str, Any]:
     """What was typed, as changes of the defaults; nothing takes one back. Raises Mistake."""
     return checked({name: _READ.get(name, _as_it_is)(text, desk) if text else None for name, text in typed.items()})
 
 
-def _as_it_is(text: str, desk: Desk) -> Any:
+def _as_it_is(text: str, desk: PreferencesContext) -> Any:
     return text
 
 
-def _number(text: str, desk: Desk) -> Any:
+def _number(text: str, desk: PreferencesContext) -> Any:
     return text.replace(",", ".")
 
 
-def _size(text: str, desk: Desk) -> Any:
+def _size(text: str, desk: PreferencesContext) -> Any:
     try:
         return size_of(text, desk.model.native.sizes)
     except UnknownAspect as error:
         raise Mistake(str(error)) from error
 
 
-def _loras(text: str, desk: Desk) -> Any:
+def _loras(text: str, desk: PreferencesContext) -> Any:
     mine = [name for name, _ in desk.own.loras or ()]
     known = {name.casefold(): name for name in (*mine, *desk.model.loras)}
     loras: dict[str, str] = {}
@@ -214,12 +214,12 @@ def _loras(text: str, desk: Desk) -> Any:
         if line.casefold() in known or not colon:
             name, strength = line, "1"
         if name.strip().casefold() not in known:
-            raise Mistake(say(NO_SUCH_LORA, name=in_a_line(name, LORA_NAME_SHOWN)))
+            raise Mistake(say(NO_SUCH_LORA, name=inline(name, LORA_NAME_SHOWN)))
         loras[known[name.strip().casefold()]] = strength.strip().replace(",", ".")
     return tuple(loras.items())
 
 
-_READ: Mapping[str, Callable[[str, Desk], Any]] = {
+_READ: Mapping[str, Callable[[str, PreferencesContext], Any]] = {
     "size": _size,
     "cfg_scale": _number,
     "denoise": _number,

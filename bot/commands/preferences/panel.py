@@ -18,8 +18,8 @@ from discord import app_commands, ui
 from bot.commands.preferences.defaults import (
     CHOSEN,
     LABELS,
-    Desk,
     Mistake,
+    PreferencesContext,
     checked,
     read,
     said_by,
@@ -28,25 +28,25 @@ from bot.commands.preferences.defaults import (
     typed_as,
 )
 from bot.components import preset_modal
-from bot.components.base import Asked, Component, Form, Layout, Submitted
+from bot.components.base import AnimaInteraction, Component, Modal, StaticLayout, Submitted
 from bot.generation.options import Options
 from bot.generation.sizes import described
-from bot.rules.safety import LEAST_CFG_SCALE
-from bot.rules.server_settings import LEAST_DENOISE, LONGEST_ARTISTS, MOST_LORAS, MOST_PICTURES
-from bot.text.markdown import cut, in_a_line
+from bot.rules.safety import MIN_CFG_SCALE
+from bot.rules.server_settings import MAX_ARTISTS_LENGTH, MAX_LORAS, MAX_PICTURES, MIN_DENOISE
+from bot.text.markdown import inline, truncate
 from bot.text.translation import say
-from inference.request import LARGEST_CFG_SCALE, MOST_STEPS, SAMPLERS, SCHEDULERS
+from inference.request import MAX_CFG_SCALE, MAX_STEPS, SAMPLERS, SCHEDULERS
 from storage.preferences import PRESETS_EACH
 
 if TYPE_CHECKING:
     from bot.client import AnimaClient
 
-MOST_CHOICES = 25
-LONGEST_CHOICE = 100
-LONGEST_FIELD = 4000
+MAX_CHOICES = 25
+MAX_CHOICE_LENGTH = 100
+MAX_FIELD_LENGTH = 4000
 """Characters that Discord takes in a form's field."""
 LORAS_LISTED = 1500
-LONGEST_TEXT, LONGEST_NOTICE = 3000, 800
+MAX_TEXT_LENGTH, MAX_NOTICE_LENGTH = 3000, 800
 """Of the 4,000 characters that a message with components may have."""
 AS_SERVER = "-"
 """What is chosen to take one's own choice back."""
@@ -78,22 +78,22 @@ async def preferences(interaction: discord.Interaction[AnimaClient]) -> None:
 # --- The panel ---
 
 
-async def show(interaction: Asked, page: Page, notice: str = "", preset: str = "") -> None:
+async def show(interaction: AnimaInteraction, page: Page, notice: str = "", preset: str = "") -> None:
     """Puts a page into the panel of an acknowledged interaction. `preset`: the key of the one that is looked at."""
-    desk = await Desk.of(interaction)
+    desk = await PreferencesContext.of(interaction)
     container: ui.Container[Any] = ui.Container()
     if notice:
-        container.add_item(ui.TextDisplay(f"-# {cut(notice, LONGEST_NOTICE)}"))
+        container.add_item(ui.TextDisplay(f"-# {truncate(notice, MAX_NOTICE_LENGTH)}"))
     for item in _defaults_page(desk) if page == "defaults" else _presets_page(desk, preset):
         container.add_item(item)
-    await interaction.edit_original_response(view=Layout(container))
+    await interaction.edit_original_response(view=StaticLayout(container))
 
 
-def _defaults_page(desk: Desk) -> Iterator[ui.Item[Any]]:
+def _defaults_page(desk: PreferencesContext) -> Iterator[ui.Item[Any]]:
     holds = desk.holds(desk.own)
     lines = [f"### {say('Your defaults')}", f"-# {say(ABOUT)}"]
     lines += [f"**{say(LABELS[name])}** {' · '.join(standing(name, desk, holds))}" for name in LABELS]
-    yield ui.TextDisplay(cut("\n".join(lines), LONGEST_TEXT))
+    yield ui.TextDisplay(truncate("\n".join(lines), MAX_TEXT_LENGTH))
     for name in CHOSEN:
         yield ui.ActionRow(Choose.among(name, desk))
     yield ui.ActionRow(*(Switch(name, to=not getattr(holds, name)) for name in SWITCHED))
@@ -108,7 +108,7 @@ def _defaults_page(desk: Desk) -> Iterator[ui.Item[Any]]:
         yield ui.ActionRow(TakeBack(mine))
 
 
-def _presets_page(desk: Desk, key: str) -> Iterator[ui.Item[Any]]:
+def _presets_page(desk: PreferencesContext, key: str) -> Iterator[ui.Item[Any]]:
     count = say("{count} of {most}", count=len(desk.presets), most=PRESETS_EACH)
     about = say(
         "`/anima imagine preset:` draws with one. **Info** under a picture of yours saves its settings as a preset."
@@ -119,9 +119,9 @@ def _presets_page(desk: Desk, key: str) -> Iterator[ui.Item[Any]]:
     picked = desk.preset(key)
     if picked is not None:
         name, options = picked
-        lines = [f"**{in_a_line(name, preset_modal.LONGEST_NAME)}**"]
+        lines = [f"**{inline(name, preset_modal.MAX_NAME_LENGTH)}**"]
         lines += [f"**{say(LABELS[said])}** {shown(said, getattr(options, said), desk)}" for said in said_by(options)]
-        yield ui.TextDisplay(cut("\n".join(lines), LONGEST_TEXT))
+        yield ui.TextDisplay(truncate("\n".join(lines), MAX_TEXT_LENGTH))
         yield ui.ActionRow(ApplyPreset(key), DeletePreset(key))
     yield ui.ActionRow(OpenForm("preset", say("Save my defaults as a preset…")), Turn("defaults", say("Back")))
 
@@ -129,11 +129,11 @@ def _presets_page(desk: Desk, key: str) -> Iterator[ui.Item[Any]]:
 # --- Controls ---
 
 
-async def _change(interaction: Asked, changes: Mapping[str, Any]) -> None:
+async def _change(interaction: AnimaInteraction, changes: Mapping[str, Any]) -> None:
     await interaction.client.database.preferences.change_defaults(interaction.user.id, changes)
 
 
-def _chosen(interaction: Asked) -> list[str]:
+def _chosen(interaction: AnimaInteraction) -> list[str]:
     data: Any = interaction.data
     values: list[str] = data["values"]
     return values
@@ -151,7 +151,7 @@ class Choose(Component, template=rf"anima:preferences:({'|'.join(CHOSEN)})"):
         return cls(match[1])
 
     @classmethod
-    def among(cls, name: str, desk: Desk) -> Self:
+    def among(cls, name: str, desk: PreferencesContext) -> Self:
         label, own = say(LABELS[name]), getattr(desk.own, name)
         without = getattr(desk.holds(Options()), name)
         values = {_as_choice(value): value for value in _choices(name, desk)}
@@ -163,9 +163,9 @@ class Choose(Component, template=rf"anima:preferences:({'|'.join(CHOSEN)})"):
             discord.SelectOption(label=f"{label}: {_in_choice(value)}", value=choice, default=value == own)
             for choice, value in values.items()
         ]
-        return cls(name, options[:MOST_CHOICES])
+        return cls(name, options[:MAX_CHOICES])
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
         chosen = _chosen(interaction)[0]
         if chosen == AS_SERVER:
@@ -181,7 +181,7 @@ class Choose(Component, template=rf"anima:preferences:({'|'.join(CHOSEN)})"):
         await show(interaction, "defaults", say(SAVED))
 
 
-def _choices(name: str, desk: Desk) -> Sequence[Any]:
+def _choices(name: str, desk: PreferencesContext) -> Sequence[Any]:
     return {"size": desk.model.native.sizes, "sampler": SAMPLERS, "scheduler": SCHEDULERS}[name]
 
 
@@ -208,7 +208,7 @@ class Switch(Component, template=rf"anima:preferences:({'|'.join(SWITCHED)}):(on
     async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
         return cls(match[1], to=match[2] == "on")
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
         await _change(interaction, {self.name: self.to})
         await show(interaction, "defaults", say(SAVED))
@@ -228,7 +228,7 @@ class TakeBack(Component, template=r"anima:preferences:take-back"):
         )
         super().__init__(select)
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
         await _change(interaction, dict.fromkeys(_chosen(interaction)))
         await show(interaction, "defaults", say(TAKEN_BACK))
@@ -243,7 +243,7 @@ class Turn(Component, template=r"anima:preferences:page:(defaults|presets)"):
     async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
         return cls("presets" if match[1] == "presets" else "defaults")
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
         await show(interaction, self.page)
 
@@ -258,11 +258,13 @@ class OpenForm(Component, template=r"anima:preferences:form:(numbers|words|loras
     async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
         return cls(match[1])
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         if self.form == "preset":
             await interaction.response.send_modal(DefaultsAsPresetForm.empty())
         else:
-            await interaction.response.send_modal(DEFAULTS_FORMS[self.form].of(await Desk.of(interaction)))
+            await interaction.response.send_modal(
+                DEFAULTS_FORMS[self.form].of(await PreferencesContext.of(interaction))
+            )
 
 
 class PickPreset(Component, template=r"anima:preferences:preset"):
@@ -279,16 +281,17 @@ class PickPreset(Component, template=r"anima:preferences:preset"):
         return cls(
             [
                 discord.SelectOption(
-                    label=name[:LONGEST_CHOICE],
+                    label=name[:MAX_CHOICE_LENGTH],
                     value=preset_modal.key_of(name),
-                    description=cut(", ".join(say(LABELS[said]) for said in said_by(options)), LONGEST_CHOICE) or None,
+                    description=truncate(", ".join(say(LABELS[said]) for said in said_by(options)), MAX_CHOICE_LENGTH)
+                    or None,
                     default=preset_modal.key_of(name) == key,
                 )
                 for name, options in kept.items()
             ]
         )
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
         await show(interaction, "presets", preset=_chosen(interaction)[0])
 
@@ -309,13 +312,13 @@ class PresetButton(Component, template=r"(?!)"):
     async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
         return cls(match[1])
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
-        found = (await Desk.of(interaction)).preset(self.key)
-        notice = say(NO_PRESET) if found is None else await self.pressed(interaction, *found)
+        found = (await PreferencesContext.of(interaction)).preset(self.key)
+        notice = say(NO_PRESET) if found is None else await self.on_press(interaction, *found)
         await show(interaction, "presets", notice, self.key)
 
-    async def pressed(self, interaction: Asked, name: str, options: Options) -> str:
+    async def on_press(self, interaction: AnimaInteraction, name: str, options: Options) -> str:
         """Returns what has come of it, in a sentence."""
         raise NotImplementedError
 
@@ -327,24 +330,24 @@ class ApplyPreset(PresetButton, template=r"anima:preferences:apply:([0-9a-f]{16}
     action = "apply"
     style = discord.ButtonStyle.success
 
-    async def pressed(self, interaction: Asked, name: str, options: Options) -> str:
-        await _change(interaction, preset_modal.lasting(options).as_json())
-        return say(APPLIED, name=in_a_line(name, preset_modal.LONGEST_NAME))
+    async def on_press(self, interaction: AnimaInteraction, name: str, options: Options) -> str:
+        await _change(interaction, preset_modal.without_seed(options).as_json())
+        return say(APPLIED, name=inline(name, preset_modal.MAX_NAME_LENGTH))
 
 
 class DeletePreset(PresetButton, template=r"anima:preferences:delete:([0-9a-f]{16})"):
     action = "delete"
     style = discord.ButtonStyle.danger
 
-    async def pressed(self, interaction: Asked, name: str, options: Options) -> str:
+    async def on_press(self, interaction: AnimaInteraction, name: str, options: Options) -> str:
         deleted = await interaction.client.database.preferences.delete_preset(interaction.user.id, name)
-        return say(DELETED, name=in_a_line(name, preset_modal.LONGEST_NAME)) if deleted else say(NO_PRESET)
+        return say(DELETED, name=inline(name, preset_modal.MAX_NAME_LENGTH)) if deleted else say(NO_PRESET)
 
 
 # --- Forms ---
 
 
-class DefaultsForm(Form):
+class DefaultsForm(Modal):
     """Some of one's own defaults as text; an empty field takes one back.
 
     A field's custom_id tells what it showed, and what is still so when the form comes back is not written. So a form
@@ -352,10 +355,10 @@ class DefaultsForm(Form):
     """
 
     @classmethod
-    def of(cls, desk: Desk) -> Self:
+    def of(cls, desk: PreferencesContext) -> Self:
         raise NotImplementedError
 
-    async def sent(self, interaction: Asked, values: Submitted) -> None:
+    async def on_submit_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
         await interaction.response.defer()
         typed = {}
         for custom_id, value in values.items():
@@ -366,7 +369,7 @@ class DefaultsForm(Form):
             await show(interaction, "defaults", say(UNCHANGED))
             return
         try:
-            changes = read(typed, await Desk.of(interaction))
+            changes = read(typed, await PreferencesContext.of(interaction))
         except Mistake as mistake:
             await show(interaction, "defaults", f"{say(NOT_SAVED)} {mistake}")
             return
@@ -378,13 +381,13 @@ class NumbersForm(DefaultsForm):
     name = "anima:preferences:numbers"
 
     @classmethod
-    def of(cls, desk: Desk) -> Self:
+    def of(cls, desk: PreferencesContext) -> Self:
         examples = {
             "size": say("832x1216, or a ratio such as 2:3"),
-            "count": say("{least} to {most}", least=1, most=MOST_PICTURES),
-            "steps": say("{least} to {most}", least=1, most=MOST_STEPS),
-            "cfg_scale": say("{least} to {most}", least=f"{LEAST_CFG_SCALE:g}", most=f"{LARGEST_CFG_SCALE:g}"),
-            "denoise": say("How much of a given picture to draw anew, {least} to 1", least=LEAST_DENOISE),
+            "count": say("{least} to {most}", least=1, most=MAX_PICTURES),
+            "steps": say("{least} to {most}", least=1, most=MAX_STEPS),
+            "cfg_scale": say("{least} to {most}", least=f"{MIN_CFG_SCALE:g}", most=f"{MAX_CFG_SCALE:g}"),
+            "denoise": say("How much of a given picture to draw anew, {least} to 1", least=MIN_DENOISE),
         }
         return cls(say("Numbers"), [_field(name, desk, example) for name, example in examples.items()])
 
@@ -393,12 +396,12 @@ class WordsForm(DefaultsForm):
     name = "anima:preferences:words"
 
     @classmethod
-    def of(cls, desk: Desk) -> Self:
+    def of(cls, desk: PreferencesContext) -> Self:
         return cls(
             say("Words"),
             [
-                _field("negative", desk, say("What not to draw"), longest=LONGEST_FIELD),
-                _field("artist", desk, say("With commas between"), longest=LONGEST_ARTISTS),
+                _field("negative", desk, say("What not to draw"), longest=MAX_FIELD_LENGTH),
+                _field("artist", desk, say("With commas between"), longest=MAX_ARTISTS_LENGTH),
             ],
         )
 
@@ -407,38 +410,38 @@ class LorasForm(DefaultsForm):
     name = "anima:preferences:loras"
 
     @classmethod
-    def of(cls, desk: Desk) -> Self:
+    def of(cls, desk: PreferencesContext) -> Self:
         names = ", ".join(desk.model.loras)
         here = say("There are no LoRAs here yet.")
         if names:
-            here = say("There are these: {names}", names=in_a_line(names, LORAS_LISTED))
-        example = say("One a line, with its strength, such as name: 0.8. At most {most}", most=MOST_LORAS)
-        return cls(say("LoRAs"), [_field("loras", desk, example, longest=LONGEST_FIELD), ui.TextDisplay(here)])
+            here = say("There are these: {names}", names=inline(names, LORAS_LISTED))
+        example = say("One a line, with its strength, such as name: 0.8. At most {most}", most=MAX_LORAS)
+        return cls(say("LoRAs"), [_field("loras", desk, example, longest=MAX_FIELD_LENGTH), ui.TextDisplay(here)])
 
 
 DEFAULTS_FORMS: Mapping[str, type[DefaultsForm]] = {"numbers": NumbersForm, "words": WordsForm, "loras": LorasForm}
 
 
-class DefaultsAsPresetForm(Form):
+class DefaultsAsPresetForm(Modal):
     name = "anima:preferences:preset"
 
     @classmethod
     def empty(cls) -> Self:
         return cls(say("Save my defaults as a preset"), [preset_modal.name_field("name")])
 
-    async def sent(self, interaction: Asked, values: Submitted) -> None:
+    async def on_submit_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
         await interaction.response.defer()
-        own = preset_modal.lasting(await interaction.client.intake.preferences(interaction.user.id))
+        own = preset_modal.without_seed(await interaction.client.intake.preferences(interaction.user.id))
         name = str(values["name"])
         notice = say(NO_DEFAULTS) if own == Options() else await preset_modal.save(interaction, name, own)
         await show(interaction, "presets", notice, preset_modal.key_of(preset_modal.called(name)))
 
 
-def _field(name: str, desk: Desk, example: str, *, longest: int = 20) -> ui.Label[Any]:
+def _field(name: str, desk: PreferencesContext, example: str, *, longest: int = 20) -> ui.Label[Any]:
     text = typed_as(getattr(desk.own, name))[:longest]
     field: ui.TextInput[Any] = ui.TextInput(
         custom_id=f"{name}:{_digest(text)}",
-        style=discord.TextStyle.paragraph if longest == LONGEST_FIELD else discord.TextStyle.short,
+        style=discord.TextStyle.paragraph if longest == MAX_FIELD_LENGTH else discord.TextStyle.short,
         default=text or None,
         required=False,
         max_length=longest,

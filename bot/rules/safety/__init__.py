@@ -37,23 +37,23 @@ from bot.rules.safety.terms import (
 )
 from inference.prompt import parse_weights
 
-LEAST_CFG_SCALE = 1.0
+MIN_CFG_SCALE = 1.0
 """Below it the negative prompt is drawn instead of avoided, so a policy that uses these rules has to refuse less."""
 
-MOST_COMBINATIONS = 32
+MAX_COMBINATIONS = 32
 REMEMBERED_TEXTS = 128
 _CHARACTERS_OF_COMBINATIONS = 20_000
 
 
 @dataclass(frozen=True)
-class Finding:
+class TermMatch:
     """Why a request is refused: the term for a minor, and the sexual one; "" where the first says it all."""
 
     minor: str
     sexual: str = ""
 
 
-def minors_sexual(*prompts: str, negative: str = "") -> Finding | None:
+def minors_sexual(*prompts: str, negative: str = "") -> TermMatch | None:
     """The finding, if the texts together ask for sexual content about minors.
 
     prompts: every text that is drawn from: the prompt, artists, names of LoRA files and so on. One may name the minor
@@ -66,19 +66,19 @@ def minors_sexual(*prompts: str, negative: str = "") -> Finding | None:
     terms = _Terms.of(*prompts, *_drawn_from_negative(negative))
     always = terms.first(Kind.ALWAYS)
     if always:
-        return Finding(always)
+        return TermMatch(always)
     explicit = terms.first(Kind.EXPLICIT)
     sexual = explicit or terms.first(Kind.SUGGESTIVE)
     minor = terms.first(Kind.MINOR)
     if minor and sexual:
-        return Finding(minor, sexual)
+        return TermMatch(minor, sexual)
     school = terms.first(Kind.SCHOOL)
     if school and explicit and not terms.first(Kind.ADULT):
-        return Finding(school, explicit)
+        return TermMatch(school, explicit)
     if explicit:
         avoided = _Terms.of(negative).first(Kind.ADULT)
         if avoided in ("adult", "grown up", "grownup", "grown woman", "grown man", "of age", "成人", "大人"):
-            return Finding(f"not {avoided}", explicit)
+            return TermMatch(f"not {avoided}", explicit)
     return None
 
 
@@ -133,7 +133,7 @@ def _readings(text: str) -> tuple[str, ...]:
 def _combinations(text: str) -> list[str]:
     if not has_wildcards(text):
         return [text]
-    return expansions(text, max(2, min(MOST_COMBINATIONS, _CHARACTERS_OF_COMBINATIONS // len(text))))
+    return expansions(text, max(2, min(MAX_COMBINATIONS, _CHARACTERS_OF_COMBINATIONS // len(text))))
 
 
 _POSSESSIVE = re.compile(r"(?<=\w)['’`](?:s|t|d|m|re|ve|ll)\b")  # noqa: RUF001  girl's ex
@@ -206,7 +206,7 @@ def _ages(folded: str) -> Iterator[tuple[Kind, str]]:
 _SKELETON = str.maketrans("013457892l", "oieastbg2i")
 _DIGITS_FOR = {"o": "0", "i": "1", "l": "1i", "e": "3", "a": "4", "s": "5", "t": "7", "b": "8", "g": "9"}
 _LONG_TERM = 6
-_MOST_WORDS = 16
+_MAX_WORDS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,8 +235,8 @@ def _index() -> tuple[dict[str, list[_Term]], frozenset[str]]:
 
 
 _TERMS, _BEGINNINGS = _index()
-_LONGEST_TERM = max(map(len, _TERMS))
-_SHORTEST_HALF = 3
+_MAX_TERM_LENGTH = max(map(len, _TERMS))
+_MIN_HALF_LENGTH = 3
 
 
 def _latin(text: str) -> Iterator[tuple[Kind, str]]:
@@ -258,9 +258,9 @@ def _within_words(text: str) -> Iterator[tuple[Kind, str]]:
     for word in _TOKEN.findall(text):
         for found in WITHIN_A_WORD.finditer(word):
             yield Kind.ALWAYS, found[0]
-        if len(word) > 2 * _LONGEST_TERM:
+        if len(word) > 2 * _MAX_TERM_LENGTH:
             continue
-        for cut in range(_SHORTEST_HALF, len(word) - _SHORTEST_HALF + 1):
+        for cut in range(_MIN_HALF_LENGTH, len(word) - _MIN_HALF_LENGTH + 1):
             halves = _terms_of_word(word[:cut]), _terms_of_word(word[cut:])
             if all(halves):
                 yield from ((term.kind, " ".join(term.words)) for half in halves for term in half)
@@ -275,7 +275,7 @@ def _put_together(text: str) -> Iterator[_Found]:
     skeletons = [token[0].translate(_SKELETON) for token in tokens]
     for start in range(len(tokens)):
         skeleton = ""
-        for end in range(start, min(start + _MOST_WORDS, len(tokens))):
+        for end in range(start, min(start + _MAX_WORDS, len(tokens))):
             skeleton += skeletons[end]
             if skeleton not in _BEGINNINGS:
                 break

@@ -14,15 +14,15 @@ from bot.sandbox.model.errors import JSON, UNKNOWN_COMMAND, ApiError, FormErrors
 from bot.sandbox.model.events import Events
 
 SLASH, USER_MENU, MESSAGE_MENU = 1, 2, 3
-MOST_OF_TYPE = {SLASH: 100, USER_MENU: 15, MESSAGE_MENU: 15}
+MAX_OF_TYPE = {SLASH: 100, USER_MENU: 15, MESSAGE_MENU: 15}
 
 SUBCOMMAND, GROUP, STRING, INTEGER, BOOLEAN, USER, CHANNEL, ROLE, MENTIONABLE, NUMBER, ATTACHMENT = range(1, 12)
 WITH_CHOICES = {STRING, INTEGER, NUMBER}
 
-MOST_OPTIONS = 25
-MOST_CHOICES = 25
-MOST_CHARACTERS = 8000
-LARGEST_INTEGER = 2**53
+MAX_OPTIONS = 25
+MAX_CHOICES = 25
+MAX_CHARACTERS = 8000
+MAX_INTEGER = 2**53
 
 _NAME = re.compile(r"[-_'\w]{1,32}")
 
@@ -63,7 +63,7 @@ class Commands:
                 complaint = "Application command names must be unique"
                 errors.add((index, "name"), "APPLICATION_COMMANDS_DUPLICATE_NAME", complaint)
             seen.add(key)
-        for kind, most in MOST_OF_TYPE.items():
+        for kind, most in MAX_OF_TYPE.items():
             if sum(of_type == kind for _, of_type in seen) > most:
                 errors.add((), "BASE_TYPE_MAX_LENGTH", f"At most {most} commands of type {kind} can be registered.")
         errors.raise_if_any()
@@ -137,7 +137,7 @@ def check_command(definition: Any, path: Path, errors: FormErrors) -> None:
     if not errors.is_a(path, definition, dict, "MODEL_TYPE_CONVERT", "objects"):
         return
     kind = definition.get("type") or SLASH
-    if kind not in MOST_OF_TYPE:
+    if kind not in MAX_OF_TYPE:
         errors.add((*path, "type"), "BASE_TYPE_CHOICES", "Value must be one of (1, 2, 3).")
         return
     if kind == SLASH:
@@ -153,8 +153,8 @@ def check_command(definition: Any, path: Path, errors: FormErrors) -> None:
         if definition.get("options"):
             complaint = "Context menu commands cannot have options"
             errors.add((*path, "options"), "APPLICATION_COMMAND_CONTEXT_MENU_OPTIONS_INVALID", complaint)
-    if (total := characters(definition)) > MOST_CHARACTERS:
-        complaint = f"Command exceeds maximum size ({MOST_CHARACTERS}): names, descriptions and values have {total}."
+    if (total := characters(definition)) > MAX_CHARACTERS:
+        complaint = f"Command exceeds maximum size ({MAX_CHARACTERS}): names, descriptions and values have {total}."
         errors.add(path, "APPLICATION_COMMAND_TOO_LARGE", complaint)
 
 
@@ -196,8 +196,8 @@ def _check_description(item: JSON, path: Path, errors: FormErrors) -> None:
 def _check_options(options: Any, path: Path, errors: FormErrors, depth: int) -> None:
     if not errors.is_a(path, options, list, "BASE_TYPE_LIST", "lists"):
         return
-    if len(options) > MOST_OPTIONS:
-        errors.add(path, "BASE_TYPE_MAX_LENGTH", f"Must be {MOST_OPTIONS} or fewer in length.")
+    if len(options) > MAX_OPTIONS:
+        errors.add(path, "BASE_TYPE_MAX_LENGTH", f"Must be {MAX_OPTIONS} or fewer in length.")
     names: set[str] = set()
     optional_seen = False
     for index, option in enumerate(options):
@@ -272,8 +272,8 @@ def check_choices(choices: Any, kind: int, path: Path, errors: FormErrors) -> No
     """Complains about what Discord refuses in choices, registered or answered to an autocomplete."""
     if not errors.is_a(path, choices, list, "BASE_TYPE_LIST", "lists"):
         return
-    if len(choices) > MOST_CHOICES:
-        errors.add(path, "BASE_TYPE_MAX_LENGTH", f"Must be {MOST_CHOICES} or fewer in length.")
+    if len(choices) > MAX_CHOICES:
+        errors.add(path, "BASE_TYPE_MAX_LENGTH", f"Must be {MAX_CHOICES} or fewer in length.")
     names: set[str] = set()
     for index, choice in enumerate(choices):
         at = (*path, index)
@@ -293,7 +293,7 @@ def _check_choice_value(value: Any, kind: int, path: Path, errors: FormErrors) -
         if errors.is_a(path, value, str, "STRING_TYPE_CONVERT", "strings"):
             errors.length(path, value, 100)
     elif kind == INTEGER:
-        if errors.is_a(path, value, int, "NUMBER_TYPE_COERCE", "integers") and abs(value) > LARGEST_INTEGER:
+        if errors.is_a(path, value, int, "NUMBER_TYPE_COERCE", "integers") and abs(value) > MAX_INTEGER:
             errors.add(path, "NUMBER_TYPE_MAX", "Must be between -2^53 and 2^53.")
     else:
         errors.is_a(path, value, (int, float), "NUMBER_TYPE_COERCE", "numbers")

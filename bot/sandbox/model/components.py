@@ -19,11 +19,11 @@ SELECTS = {STRING_SELECT, USER_SELECT, ROLE_SELECT, MENTIONABLE_SELECT, CHANNEL_
 ONLY_IN_V2 = {SECTION, TEXT_DISPLAY, THUMBNAIL, MEDIA_GALLERY, FILE, SEPARATOR, CONTAINER}
 LINK_STYLE, PREMIUM_STYLE = 5, 6
 
-MOST_ROWS = 5
+MAX_ROWS = 5
 MOST_COMPONENTS_V2 = 40
 MOST_TEXT_V2 = 4000
-MOST_OPTIONS = 25
-MOST_BOXES = 10
+MAX_OPTIONS = 25
+MAX_BOXES = 10
 
 IN_MESSAGE_V2 = {ACTION_ROW, SECTION, TEXT_DISPLAY, MEDIA_GALLERY, FILE, SEPARATOR, CONTAINER}
 IN_CONTAINER = IN_MESSAGE_V2 - {CONTAINER}
@@ -61,8 +61,8 @@ def check_in_message(components: Any, v2: bool, errors: FormErrors) -> None:
         if text > MOST_TEXT_V2:
             complaint = f"The text of all components together has at most {MOST_TEXT_V2} characters, not {text}."
             errors.add(("components",), "COMPONENT_DISPLAYABLE_TEXT_SIZE_EXCEEDED", complaint)
-    elif len(components) > MOST_ROWS:
-        errors.add(("components",), "BASE_TYPE_BAD_LENGTH", f"Must be between 1 and {MOST_ROWS} in length.")
+    elif len(components) > MAX_ROWS:
+        errors.add(("components",), "BASE_TYPE_BAD_LENGTH", f"Must be between 1 and {MAX_ROWS} in length.")
     _check_children(components, IN_MESSAGE_V2 if v2 else {ACTION_ROW}, ("components",), errors)
     _check_each(everything, errors)
 
@@ -154,16 +154,16 @@ def _check_select(select: JSON, path: Path, errors: FormErrors) -> None:
     _check_custom_id(select, path, errors)
     errors.length((*path, "placeholder"), select.get("placeholder"), 150)
     least, most = _fewest(select), _most(select)
-    if not 0 <= least <= MOST_OPTIONS:
-        errors.add((*path, "min_values"), "NUMBER_TYPE_MAX", f"Must be between 0 and {MOST_OPTIONS}.")
-    if not 1 <= most <= MOST_OPTIONS or most < least:
-        complaint = f"Must be between 1 and {MOST_OPTIONS} and not below min_values."
+    if not 0 <= least <= MAX_OPTIONS:
+        errors.add((*path, "min_values"), "NUMBER_TYPE_MAX", f"Must be between 0 and {MAX_OPTIONS}.")
+    if not 1 <= most <= MAX_OPTIONS or most < least:
+        complaint = f"Must be between 1 and {MAX_OPTIONS} and not below min_values."
         errors.add((*path, "max_values"), "NUMBER_TYPE_MAX", complaint)
 
 
 def _check_string_select(select: JSON, path: Path, errors: FormErrors) -> None:
     _check_select(select, path, errors)
-    options = _check_options(select, path, errors, fewest=1, most=MOST_OPTIONS)
+    options = _check_options(select, path, errors, fewest=1, most=MAX_OPTIONS)
     if options is not None and _most(select) > len(options) >= 1:
         complaint = f"There are {len(options)} options, so at most {len(options)} values can be chosen."
         errors.add((*path, "max_values"), "SELECT_COMPONENT_MAX_VALUES_TOO_LARGE", complaint)
@@ -195,7 +195,7 @@ def _check_options(component: JSON, path: Path, errors: FormErrors, fewest: int,
 
 def _check_radio_group(group: JSON, path: Path, errors: FormErrors) -> None:
     _check_custom_id(group, path, errors)
-    options = _check_options(group, path, errors, fewest=2, most=MOST_BOXES) or []
+    options = _check_options(group, path, errors, fewest=2, most=MAX_BOXES) or []
     if sum(bool(option.get("default")) for option in options) > 1:
         complaint = "Only one option of a radio group is chosen."
         errors.add((*path, "options"), "RADIO_GROUP_TOO_MANY_DEFAULTS", complaint)
@@ -203,9 +203,9 @@ def _check_radio_group(group: JSON, path: Path, errors: FormErrors) -> None:
 
 def _check_checkbox_group(group: JSON, path: Path, errors: FormErrors) -> None:
     _check_custom_id(group, path, errors)
-    options = _check_options(group, path, errors, fewest=1, most=MOST_BOXES) or []
-    if not 0 <= _fewest(group) <= MOST_BOXES:
-        errors.add((*path, "min_values"), "NUMBER_TYPE_MAX", f"Must be between 0 and {MOST_BOXES}.")
+    options = _check_options(group, path, errors, fewest=1, most=MAX_BOXES) or []
+    if not 0 <= _fewest(group) <= MAX_BOXES:
+        errors.add((*path, "min_values"), "NUMBER_TYPE_MAX", f"Must be between 0 and {MAX_BOXES}.")
     if options and not max(1, _fewest(group)) <= _most(group) <= len(options):
         complaint = f"Must be between 1 and the {len(options)} options, and not below min_values."
         errors.add((*path, "max_values"), "NUMBER_TYPE_MAX", complaint)

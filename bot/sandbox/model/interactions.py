@@ -45,7 +45,7 @@ DEADLINE = 3.0
 """Seconds until the first answer is due."""
 TOKEN_LIFE = 15 * 60.0
 """Seconds that the token works after it."""
-MOST_FOLLOWUPS_AS_GUEST = 5
+MAX_FOLLOWUPS_AS_GUEST = 5
 """Follow-ups where the app was only installed to the user."""
 
 COMMAND, COMPONENT, AUTOCOMPLETE, MODAL_SUBMIT = 2, 3, 4, 5
@@ -234,7 +234,7 @@ class Interactions:
         assert interaction.callback is not None
         if interaction.callback.type == DEFERRED_MESSAGE and original is not None and original.is_loading:
             return self._messages.edit(original, body)
-        if interaction.is_guest and len(interaction.followup_ids) >= MOST_FOLLOWUPS_AS_GUEST:
+        if interaction.is_guest and len(interaction.followup_ids) >= MAX_FOLLOWUPS_AS_GUEST:
             raise ApiError(TOO_MANY_FOLLOWUPS)
         message = self._post(interaction, body, reply_to=original or interaction.source)
         interaction.followup_ids.append(message.id)

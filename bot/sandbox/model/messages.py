@@ -29,10 +29,10 @@ SUPPRESS_EMBEDS, EPHEMERAL, LOADING, SUPPRESS_NOTIFICATIONS, COMPONENTS_V2 = 1 <
 DEFAULT, REPLY, CHAT_INPUT_COMMAND, CONTEXT_MENU_COMMAND = 0, 19, 20, 23
 """Types of messages, as Discord numbers them."""
 
-MOST_CONTENT = 2000
-MOST_EMBEDS, MOST_EMBED_TEXT = 10, 6000
-MOST_ATTACHMENTS = 10
-LONGEST_NONCE = 25
+MAX_CONTENT = 2000
+MAX_EMBEDS, MAX_EMBED_TEXT = 10, 6000
+MAX_ATTACHMENTS = 10
+MAX_NONCE_LENGTH = 25
 NONCE_LIFE = 180.0
 """Seconds that a nonce is remembered. Discord says "a few minutes"; whoever needs more is wrong to rely on it."""
 
@@ -294,7 +294,7 @@ class Messages:
         message = replace(message, attachments=self._attachments(base, body, errors))
         _check_references(message, errors)
         errors.raise_if_any()
-        if len(message.attachments) > MOST_ATTACHMENTS:
+        if len(message.attachments) > MAX_ATTACHMENTS:
             raise ApiError(TOO_MANY_ATTACHMENTS)
         says_something = message.components if message.is_v2 else (message.content, message.embeds, message.attachments)
         if not any(says_something):
@@ -413,7 +413,7 @@ def _check_sending(payload: JSON, errors: FormErrors) -> None:
     """Complains about what a body says beside the message itself: its nonce, whom it may notify, which files it has."""
     nonce = payload.get("nonce")
     if isinstance(nonce, str):
-        errors.length(("nonce",), nonce, LONGEST_NONCE)
+        errors.length(("nonce",), nonce, MAX_NONCE_LENGTH)
     mentions = payload.get("allowed_mentions") or {}
     for key in ("users", "roles"):
         errors.length(("allowed_mentions", key), mentions.get(key), 100)
@@ -426,7 +426,7 @@ def _check_sending(payload: JSON, errors: FormErrors) -> None:
 
 
 def _check_content(message: Message, errors: FormErrors) -> None:
-    errors.length(("content",), message.content, MOST_CONTENT)
+    errors.length(("content",), message.content, MAX_CONTENT)
     if message.is_v2:
         for key in ("content", "embeds"):
             if getattr(message, key):
@@ -438,7 +438,7 @@ def _check_content(message: Message, errors: FormErrors) -> None:
 
 def _check_embeds(embeds: Iterable[JSON], errors: FormErrors) -> None:
     embeds = list(embeds)
-    errors.length(("embeds",), embeds, MOST_EMBEDS)
+    errors.length(("embeds",), embeds, MAX_EMBEDS)
     total = 0
     for index, embed in enumerate(embeds):
         texts: list[tuple[tuple[str | int, ...], Any, int]] = [
@@ -462,8 +462,8 @@ def _check_embeds(embeds: Iterable[JSON], errors: FormErrors) -> None:
             embed.get(key) for key in ("title", "description", "image", "thumbnail", "author", "footer", "fields")
         ):
             errors.add(("embeds", index, "description"), "BASE_TYPE_REQUIRED", "This field is required")
-    if total > MOST_EMBED_TEXT:
-        complaint = f"Embed size exceeds maximum size of {MOST_EMBED_TEXT}"
+    if total > MAX_EMBED_TEXT:
+        complaint = f"Embed size exceeds maximum size of {MAX_EMBED_TEXT}"
         errors.add(("embeds",), "MAX_EMBED_SIZE_EXCEEDED", complaint)
 
 

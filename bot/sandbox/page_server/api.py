@@ -26,10 +26,10 @@ from bot.sandbox.server.serializers import channel_json, role_json, user_json
 from bot.sandbox.user_client import ClientRefused
 
 if TYPE_CHECKING:
-    from bot.sandbox.standin import StandIn
+    from bot.sandbox.standin import FakeDiscord
 
 LANGUAGES = ("en-US", "ja")
-MOST_SHOWN = 200
+MAX_SHOWN = 200
 """Messages of a channel that the page gets at once; older ones are not shown."""
 
 Answer = Callable[["PageApi", User, web.Request, Received], Awaitable[Any]]
@@ -41,7 +41,7 @@ CHANGES_WHAT_IS_THERE = {
 """Kinds of events after which the page asks for the view and the commands again."""
 
 
-def add_routes(application: web.Application, discord: StandIn) -> None:
+def add_routes(application: web.Application, discord: FakeDiscord) -> None:
     """Adds everything under `/sandbox`."""
     api = PageApi(discord)
     router = application.router
@@ -67,7 +67,7 @@ def add_routes(application: web.Application, discord: StandIn) -> None:
 
 
 class PageApi:
-    def __init__(self, discord: StandIn) -> None:
+    def __init__(self, discord: FakeDiscord) -> None:
         self.discord = discord
         self.instance = secrets.token_hex(8)
         """Tells the page whether the stand-in it knows is still the one that it talks to."""
@@ -252,7 +252,7 @@ async def _choose_language(api: PageApi, user: User, request: web.Request, recei
 async def _messages(api: PageApi, user: User, request: web.Request, received: Received) -> list[JSON]:
     """The messages of a channel that `user` sees, oldest first."""
     messages = api.discord.messages_in(api.channel(user, request), user)
-    return [api.message_json(message) for message in messages[-MOST_SHOWN:]]
+    return [api.message_json(message) for message in messages[-MAX_SHOWN:]]
 
 
 async def _commands(api: PageApi, user: User, request: web.Request, received: Received) -> list[JSON]:

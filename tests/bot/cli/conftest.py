@@ -6,7 +6,7 @@ import pytest
 
 from bot.__main__ import main
 from bot.ops.settings import Settings
-from tests.bot.cli.fake_hub import PretendHub
+from tests.bot.cli.fake_hub import FakeHub
 
 Anima = Callable[..., int]
 """Runs `anima` with arguments and gives its exit code."""
@@ -42,7 +42,7 @@ def anima() -> Anima:
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendHub]:
-    with PretendHub() as hub:
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    with FakeHub() as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.address)
         yield hub

@@ -17,7 +17,7 @@ LICENCE = {"license": "other", "license_name": "circlestone-nc", "license_link":
 
 
 @dataclass
-class Asked:
+class AnimaInteraction:
     """A request for a file's content."""
 
     path: str
@@ -26,7 +26,7 @@ class Asked:
 
 
 @dataclass
-class PretendHub:
+class FakeHub:
     """`files`: repository -> path -> content; a `.safetensors` file is large, and so kept elsewhere."""
 
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class PretendHub:
     broken: int | None = None
     """Content from elsewhere is answered with this status once there are no cuts left."""
     knows_ranges: bool = True
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[AnimaInteraction] = field(default_factory=list)
     address: str = ""
 
     def __enter__(self) -> Self:
@@ -156,7 +156,7 @@ class PretendHub:
         return web.Response(status=401, headers={"X-Error-Message": message})
 
     def _note(self, request: web.Request, path: str) -> None:
-        self.asked.append(Asked(path, request.headers.get("Range"), request.headers.get("Authorization")))
+        self.asked.append(AnimaInteraction(path, request.headers.get("Range"), request.headers.get("Authorization")))
 
 
 def blob_id(content: bytes) -> str:

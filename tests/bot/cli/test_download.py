@@ -9,7 +9,7 @@ import pytest
 from bot.cli.download import LORAS, MODEL, TOKENIZERS
 from inference.weights.checkpoint import ModelFiles
 from tests.bot.cli.conftest import Anima
-from tests.bot.cli.fake_hub import PretendHub
+from tests.bot.cli.fake_hub import FakeHub
 from tests.golden import MODELS
 
 BASE = "split_files/diffusion_models/anima-base-v1.0.safetensors"
@@ -24,7 +24,7 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture
-def hub(hub: PretendHub) -> PretendHub:
+def hub(hub: FakeHub) -> FakeHub:
     """The hub with the repositories as they are laid out, and the tiny checkpoint's files in them."""
     transformer = (MODELS / "diffusion_models" / "anima-tiny.safetensors").read_bytes()
     qwen, t5 = ((MODELS / "tokenizers" / name / "tokenizer.json").read_bytes() for name in ("qwen", "t5"))
@@ -59,7 +59,7 @@ def files_in(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_files_land_where_the_engine_finds_them(hub: PretendHub, anima: Anima) -> None:
+def test_the_files_land_where_the_engine_finds_them(hub: FakeHub, anima: Anima) -> None:
     assert anima("download", "--yes") == 0
     assert files_in(Path("models")) == {
         "diffusion_models/anima-base-v1.0.safetensors",
@@ -73,7 +73,7 @@ def test_the_files_land_where_the_engine_finds_them(hub: PretendHub, anima: Anim
     assert ModelFiles.find("models").transformer.path == BASE_HERE
 
 
-def test_what_is_there_and_right_is_not_fetched_again(hub: PretendHub, anima: Anima, capsys: Output) -> None:
+def test_what_is_there_and_right_is_not_fetched_again(hub: FakeHub, anima: Anima, capsys: Output) -> None:
     anima("download", "--yes")
     hub.asked.clear()
     assert anima("download") == 0
@@ -81,7 +81,7 @@ def test_what_is_there_and_right_is_not_fetched_again(hub: PretendHub, anima: An
     assert "Everything is in models" in capsys.readouterr().out
 
 
-def test_a_damaged_file_is_fetched_again_and_only_that(hub: PretendHub, anima: Anima, capsys: Output) -> None:
+def test_a_damaged_file_is_fetched_again_and_only_that(hub: FakeHub, anima: Anima, capsys: Output) -> None:
     anima("download", "--yes")
     content = bytearray(BASE_HERE.read_bytes())
     content[-1] ^= 1
@@ -102,19 +102,19 @@ def test_a_damaged_file_is_fetched_again_and_only_that(hub: PretendHub, anima: A
         ("anima-turbo-v1.0.safetensors", "anima-turbo-v1.0"),
     ],
 )
-def test_a_model_is_named_by_its_kind_or_its_file(hub: PretendHub, anima: Anima, name: str, file: str) -> None:
+def test_a_model_is_named_by_its_kind_or_its_file(hub: FakeHub, anima: Anima, name: str, file: str) -> None:
     assert anima("download", name, "--yes") == 0
     assert files_in(Path("models/diffusion_models")) == {f"{file}.safetensors"}
 
 
-def test_lora_files_come_when_asked_for_and_models_may_lie_elsewhere(hub: PretendHub, anima: Anima) -> None:
+def test_lora_files_come_when_asked_for_and_models_may_lie_elsewhere(hub: FakeHub, anima: Anima) -> None:
     assert anima("download", "--loras", "--models", "elsewhere", "--yes") == 0
     assert files_in(Path("elsewhere/loras")) == {"anima-turbo-lora.safetensors"}
     assert not Path("models").exists()
 
 
 def test_licence_and_size_are_shown_and_consent_is_asked_for(
-    hub: PretendHub, anima: Anima, capsys: Output, monkeypatch: pytest.MonkeyPatch
+    hub: FakeHub, anima: Anima, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
     assert anima("download") == 1
@@ -130,7 +130,7 @@ def test_licence_and_size_are_shown_and_consent_is_asked_for(
 
 
 def test_without_a_terminal_consent_must_be_given_beforehand(
-    hub: PretendHub, anima: Anima, capsys: Output, monkeypatch: pytest.MonkeyPatch
+    hub: FakeHub, anima: Anima, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
     assert anima("download") == 2
@@ -138,12 +138,12 @@ def test_without_a_terminal_consent_must_be_given_beforehand(
     assert hub.asked == []
 
 
-def part(hub: PretendHub) -> Path:
+def part(hub: FakeHub) -> Path:
     checksum = hashlib.sha256(hub.files[MODEL][BASE]).hexdigest()
     return BASE_HERE.with_name(f".{BASE_HERE.name}.{checksum[:12]}.part")
 
 
-def ranges(hub: PretendHub) -> list[str | None]:
+def ranges(hub: FakeHub) -> list[str | None]:
     return [each.range for each in hub.asked if each.path == BASE]
 
 
@@ -153,7 +153,7 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "DOWNLOAD_CHUNK_SIZE", 1000)
 
 
-def test_a_cut_connection_is_taken_up_again(hub: PretendHub, anima: Anima, small_pieces: None) -> None:
+def test_a_cut_connection_is_taken_up_again(hub: FakeHub, anima: Anima, small_pieces: None) -> None:
     hub.cuts = [50_000]
     assert anima("download", "--yes") == 0
     assert ranges(hub) == [None, "bytes=50000-"]
@@ -161,7 +161,7 @@ def test_a_cut_connection_is_taken_up_again(hub: PretendHub, anima: Anima, small
 
 
 def test_the_next_call_goes_on_where_the_last_one_ended(
-    hub: PretendHub, anima: Anima, small_pieces: None, capsys: Output
+    hub: FakeHub, anima: Anima, small_pieces: None, capsys: Output
 ) -> None:
     hub.cuts, hub.broken = [50_000], 503
     assert anima("download", "--yes") == 1
@@ -175,7 +175,7 @@ def test_the_next_call_goes_on_where_the_last_one_ended(
     assert BASE_HERE.read_bytes() == hub.files[MODEL][BASE] and not part(hub).exists()
 
 
-def test_a_server_that_knows_no_ranges_sends_all_again(hub: PretendHub, anima: Anima) -> None:
+def test_a_server_that_knows_no_ranges_sends_all_again(hub: FakeHub, anima: Anima) -> None:
     BASE_HERE.parent.mkdir(parents=True)
     part(hub).write_bytes(hub.files[MODEL][BASE][:50_000])
     hub.knows_ranges = False
@@ -183,7 +183,7 @@ def test_a_server_that_knows_no_ranges_sends_all_again(hub: PretendHub, anima: A
     assert BASE_HERE.read_bytes() == hub.files[MODEL][BASE]
 
 
-def test_a_part_that_was_whole_when_the_process_ended_is_only_checked(hub: PretendHub, anima: Anima) -> None:
+def test_a_part_that_was_whole_when_the_process_ended_is_only_checked(hub: FakeHub, anima: Anima) -> None:
     BASE_HERE.parent.mkdir(parents=True)
     part(hub).write_bytes(hub.files[MODEL][BASE])
     assert anima("download", "--yes") == 0
@@ -193,7 +193,7 @@ def test_a_part_that_was_whole_when_the_process_ended_is_only_checked(hub: Prete
 @pytest.mark.parametrize("path", [BASE, "tokenizer/tokenizer.json"])
 @pytest.mark.parametrize("wrong", [lambda content: content[:-1] + b"!", lambda content: content[:-5]])
 def test_what_arrives_damaged_is_not_put_in_place(
-    hub: PretendHub, anima: Anima, capsys: Output, path: str, wrong: object
+    hub: FakeHub, anima: Anima, capsys: Output, path: str, wrong: object
 ) -> None:
     assert callable(wrong)
     repository = MODEL if path == BASE else TOKENIZERS
@@ -208,7 +208,7 @@ def test_what_arrives_damaged_is_not_put_in_place(
 
 
 def test_the_token_goes_to_the_hub_and_to_no_other_host(
-    hub: PretendHub, anima: Anima, monkeypatch: pytest.MonkeyPatch
+    hub: FakeHub, anima: Anima, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.token = "hf_secret"
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
@@ -225,14 +225,14 @@ def said(anima: Anima, capsys: Output, *arguments: str) -> str:
     return words[-1]
 
 
-def test_a_gated_repository_says_where_to_accept_its_terms(hub: PretendHub, anima: Anima, capsys: Output) -> None:
+def test_a_gated_repository_says_where_to_accept_its_terms(hub: FakeHub, anima: Anima, capsys: Output) -> None:
     hub.gated.add(MODEL)
     sentence = said(anima, capsys)
     assert f"{hub.address}/{MODEL} is open only to those who accept its terms" in sentence and "HF_TOKEN" in sentence
 
 
 def test_a_closed_hub_asks_for_a_token_and_names_a_wrong_one(
-    hub: PretendHub, anima: Anima, capsys: Output, monkeypatch: pytest.MonkeyPatch
+    hub: FakeHub, anima: Anima, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.token = "hf_right"
     assert "only with a token (401): set HF_TOKEN" in said(anima, capsys)
@@ -241,7 +241,7 @@ def test_a_closed_hub_asks_for_a_token_and_names_a_wrong_one(
     assert "refuses your token" in sentence and "hf_wrong" not in sentence
 
 
-def test_a_repository_or_a_model_that_is_not_there_is_named(hub: PretendHub, anima: Anima, capsys: Output) -> None:
+def test_a_repository_or_a_model_that_is_not_there_is_named(hub: FakeHub, anima: Anima, capsys: Output) -> None:
     assert "has no huge. There are: anima-aesthetic-v1.0, anima-base-v1.0" in said(anima, capsys, "huge")
     del hub.files[TOKENIZERS]["t5_tokenizer/tokenizer.json"]
     assert "has no tokenizer in t5_tokenizer" in said(anima, capsys)
@@ -252,7 +252,7 @@ def test_a_repository_or_a_model_that_is_not_there_is_named(hub: PretendHub, ani
 def test_no_network_and_a_wrong_address_are_told_apart(
     anima: Anima, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with PretendHub() as gone:
+    with FakeHub() as gone:
         address = gone.address
     monkeypatch.setenv("HF_ENDPOINT", address)
     assert f"{address} cannot be reached" in said(anima, capsys)
@@ -260,20 +260,20 @@ def test_no_network_and_a_wrong_address_are_told_apart(
     assert "HF_ENDPOINT is 'no-address', which is no address" in said(anima, capsys)
 
 
-def test_too_little_room_is_said_before_anything_is_fetched(hub: PretendHub, anima: Anima, capsys: Output) -> None:
+def test_too_little_room_is_said_before_anything_is_fetched(hub: FakeHub, anima: Anima, capsys: Output) -> None:
     hub.stated_sizes[BASE] = 10**16
     assert "10000000.00 GB are to be downloaded, but only" in said(anima, capsys)
     assert hub.asked == [] and not Path("models").exists()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_a_disk_that_fills_up_is_said(hub: PretendHub, anima: Anima, capsys: Output) -> None:
+def test_a_disk_that_fills_up_is_said(hub: FakeHub, anima: Anima, capsys: Output) -> None:
     BASE_HERE.parent.mkdir(parents=True)
     part(hub).symlink_to("/dev/full")
     assert "The disk is full." in said(anima, capsys)
 
 
-def test_a_folder_that_cannot_be_made_is_named(hub: PretendHub, anima: Anima, capsys: Output) -> None:
+def test_a_folder_that_cannot_be_made_is_named(hub: FakeHub, anima: Anima, capsys: Output) -> None:
     Path("models").mkdir()
     Path("models/diffusion_models").write_text("a file where a folder should be")
     assert "models/diffusion_models" in said(anima, capsys)

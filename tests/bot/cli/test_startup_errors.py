@@ -10,7 +10,7 @@ import aiohttp
 import discord
 import pytest
 
-from bot.cli.startup_errors import WRONG_TOKEN, sentence_for
+from bot.cli.startup_errors import WRONG_TOKEN, explain
 
 
 def answer(status: int) -> Any:
@@ -33,7 +33,7 @@ def closed(code: int) -> discord.ConnectionClosed:
     ],
 )
 def test_what_an_operator_can_mend_is_a_sentence(error: Exception, sentence: str) -> None:
-    said = sentence_for(error)
+    said = explain(error)
     assert said is not None and said.startswith(sentence)
 
 
@@ -48,4 +48,4 @@ def test_what_an_operator_can_mend_is_a_sentence(error: Exception, sentence: str
     ],
 )
 def test_what_nobody_can_mend_keeps_its_traceback(error: Exception) -> None:
-    assert sentence_for(error) is None
+    assert explain(error) is None

@@ -11,12 +11,12 @@ import pytest
 from discord import ui
 from PIL import Image
 
-from bot.components.base import Layout
+from bot.components.base import StaticLayout
 from bot.components.images import Upscale
-from bot.generation.spec import Drawing
+from bot.generation.spec import JobSpec
 from bot.jobs.submission import DRAW_ALONE_FIRST
 from bot.prompting import expand
-from bot.rules.policy import SENTENCES, Why
+from bot.rules.policy import SENTENCES, RefusalReason
 from bot.sandbox import Channel, Message, User
 from inference.metadata import read
 from storage.jobs import Job
@@ -130,7 +130,7 @@ async def test_a_mistake_is_a_sentence_to_the_person_alone_and_nothing_is_drawn(
 
 async def test_where_comparing_is_switched_off_that_is_said(stage: Stage) -> None:
     await set_limits(stage, compared=0)
-    assert await refused(stage, columns="cfg") == SENTENCES[Why.COMPARING]
+    assert await refused(stage, columns="cfg") == SENTENCES[RefusalReason.COMPARING]
     await stage.draw("1girl")
 
 
@@ -178,7 +178,7 @@ async def test_a_cell_is_not_made_larger_before_it_is_drawn_alone(stage: Stage) 
     job = await compare(stage, columns="sampler")
     count = len(stage.engine.requests)
     channel: Any = stage.client.get_channel(stage.general.id)
-    sent = await channel.send(view=Layout(ui.ActionRow(Upscale(job.id, 1))))
+    sent = await channel.send(view=StaticLayout(ui.ActionRow(Upscale(job.id, 1))))
     message = await stage.discord.wait_for_message(stage.general, lambda message: message.id == sent.id)
     answer = await (await stage.press(message, "Upscale")).followup()
     assert answer.is_ephemeral and answer.text == DRAW_ALONE_FIRST
@@ -192,7 +192,7 @@ async def test_a_rerolled_comparison_is_the_same_with_another_seed(stage: Stage)
     second = stage.engine.requests[len(first) :]
     assert [replace(request, seed=0) for request in second] == [replace(request, seed=0) for request in first]
     assert len({request.seed for request in second}) == 1 and second[0].seed != 9
-    assert again.prompt == PROMPT and Drawing.of(again).comparison == Drawing.of(job).comparison
+    assert again.prompt == PROMPT and JobSpec.of(again).comparison == JobSpec.of(job).comparison
     assert len(message_of(stage, again).attachments) == 1
 
 

@@ -11,7 +11,7 @@ from PIL import Image, PngImagePlugin
 from bot.commands import context_menus
 from bot.commands.context_menus import NO_JOB, NO_PICTURE, OUT_OF_REACH, TELLS_NOTHING, TOO_LARGE, UNREADABLE
 from bot.components.cancel import CANCELLED, ENDED_ALREADY
-from bot.generation.spec import Drawing
+from bot.generation.spec import JobSpec
 from bot.sandbox import Message, Upload
 from storage.schema import JobState
 from tests.bot.harness import Stage
@@ -58,7 +58,7 @@ async def test_our_own_picture_tells_how_it_was_made_to_who_asks_alone(stage: St
     told = await parameters(stage, message)
     assert told.is_ephemeral and told.visible_to == stage.bob
     assert "1girl, smile" in told.text
-    assert f"seed {Drawing.of(job).recipes[0].seed}" in told.text
+    assert f"seed {JobSpec.of(job).recipes[0].seed}" in told.text
 
 
 async def test_what_another_program_wrote_is_read_and_shown_as_inert_text(stage: Stage) -> None:
@@ -110,7 +110,7 @@ async def test_what_is_no_picture_or_broken_or_too_large_is_said_to_be_so(stage:
     assert (await parameters(stage, await posted(stage))).text == NO_PICTURE
     assert (await parameters(stage, await posted(stage, Upload("notes.txt", b"1girl")))).text == NO_PICTURE
     assert UNREADABLE in (await parameters(stage, await posted(stage, Upload("broken.png", b"\x89PNG\r\n\x1a\n")))).text
-    monkeypatch.setattr(context_menus, "LARGEST_FILE", 10)
+    monkeypatch.setattr(context_menus, "MAX_FILE", 10)
     assert TOO_LARGE.format(limit=0) in (await parameters(stage, await posted(stage, Upload("large.png", png())))).text
 
 

@@ -338,7 +338,7 @@ async def test_a_message_without_a_file_and_one_too_large_have_their_sentences(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert await refused(stage) == NO_PICTURE
-    monkeypatch.setattr(attachments, "LARGEST_FILE", 10)
+    monkeypatch.setattr(attachments, "MAX_FILE", 10)
     message = await posted(stage, Upload("large.png", png(a1111("1girl"))))
     assert "That file is too large" in (await (await asked(stage, message)).followup()).text
 

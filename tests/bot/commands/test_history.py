@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from bot.commands import COMPONENTS
-from bot.commands.history import LONGEST_WORDS, NOT_THERE, PICTURES_A_PAGE, WORDS_FORGOTTEN, PageButton
-from bot.generation.spec import Drawing
+from bot.commands.history import MAX_WORDS_LENGTH, NOT_THERE, PICTURES_A_PAGE, WORDS_FORGOTTEN, PageButton
+from bot.generation.spec import JobSpec
 from bot.sandbox import Message, Permissions
 from bot.sandbox.model.components import walk
 from storage.images import NewPicture
@@ -31,7 +31,7 @@ def is_on(message: Message, label: str) -> bool:
 
 
 def seeds(job: Job) -> list[int]:
-    return [recipe.seed for recipe in Drawing.of(job).recipes]
+    return [recipe.seed for recipe in JobSpec.of(job).recipes]
 
 
 async def shown(stage: Stage, overview: Message, index: int = 0) -> Message:
@@ -109,7 +109,7 @@ async def test_words_find_pictures_and_go_along_from_page_to_page(stage: Stage) 
 
 
 def test_the_longest_words_and_cursor_fit_into_a_custom_id() -> None:
-    button = PageButton("older", 10**18 - 1, "語" * LONGEST_WORDS)
+    button = PageButton("older", 10**18 - 1, "語" * MAX_WORDS_LENGTH)
     assert len(button.custom_id) <= 100
 
 
@@ -126,7 +126,7 @@ async def test_a_picture_is_shown_with_its_settings_and_its_message(stage: Stage
     job, _ = await stage.draw("1girl, smile")
     message = await shown(stage, await stage.answer("history"))
     assert message.is_ephemeral
-    seed = Drawing.of(job).recipes[0].seed
+    seed = JobSpec.of(job).recipes[0].seed
     assert f"64x64, 4 steps, CFG 4, er_sde simple · seed {seed}" in message.text
     [gallery] = [part for _, part in walk(list(message.components)) if part["type"] == 12]
     assert gallery["items"][0]["media"]["url"].startswith(f"{stage.discord.cdn.base}/attachments/")

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bot.generation.spec import Drawing
+from bot.generation.spec import JobSpec
 from bot.messages import attachments
 from bot.rules.server_settings import Defaults, ServerSettings
-from bot.sandbox import StandIn, Upload
+from bot.sandbox import FakeDiscord, Upload
 from inference.request import TurboLora
 from storage.jobs import Job
 from storage.schema import JobState
@@ -114,7 +114,7 @@ async def test_a_picture_is_drawn_from_a_picture(stage: Stage) -> None:
 
 async def test_a_picture_that_is_none_is_refused_in_a_sentence(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no picture that I can read" in await refusal(stage, image=Upload("cat.png", b"not a picture"))
-    monkeypatch.setattr(attachments, "LARGEST_FILE", 1 << 20)
+    monkeypatch.setattr(attachments, "MAX_FILE", 1 << 20)
     assert "too large" in await refusal(stage, image=Upload("cat.png", bytes(2 << 20)))
 
 
@@ -142,7 +142,7 @@ async def test_what_cannot_be_is_said_privately_and_nothing_is_charged(
 
 
 @pytest.fixture
-async def turbo_stage(standin: StandIn, tmp_path: Path) -> AsyncIterator[Stage]:
+async def turbo_stage(standin: FakeDiscord, tmp_path: Path) -> AsyncIterator[Stage]:
     stage = Stage(standin, tmp_path)
     stage.engine.turbo = TurboLora("turbo", steps=8, cfg_scale=1.0)
     await stage.start()
@@ -208,7 +208,7 @@ async def test_nothing_typed_becomes_a_mention_or_markdown(stage: Stage) -> None
     assert not message.mentions.everyone and message.mentions.users == (stage.alice,)
     assert "@everyone" not in message.text
     assert r"\*\*bold\*\*" in message.text and r"\[link]" in message.text and r"\`\`\`" in message.text
-    assert Drawing.of(job).recipes[0].prompt.endswith("[link](https://example.com)")
+    assert JobSpec.of(job).recipes[0].prompt.endswith("[link](https://example.com)")
 
 
 async def test_two_commands_at_once_are_two_jobs(stage: Stage) -> None:
@@ -223,7 +223,7 @@ async def test_two_commands_at_once_are_two_jobs(stage: Stage) -> None:
 
 
 @pytest.fixture
-async def loading_stage(standin: StandIn, tmp_path: Path) -> AsyncIterator[Stage]:
+async def loading_stage(standin: FakeDiscord, tmp_path: Path) -> AsyncIterator[Stage]:
     stage = Stage(standin, tmp_path)
     stage.engine.loaded.clear()
     await stage.start()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from discord import ui
 
-from bot.components.base import Asked, Component, Form, Layout, tell_privately
+from bot.components.base import AnimaInteraction, Component, Modal, StaticLayout, reply_privately
 from storage.backend.transactions import StorageUnavailable
 from tests.bot.harness import Stage
 
@@ -15,14 +15,14 @@ class Faulty(Component, template=r"test:faulty:([0-9]{1,18})"):
         super().__init__(ui.Button(label="Fail", custom_id=f"test:faulty:{error}"))
         self.error = error
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         raise StorageUnavailable("busy") if self.error else RuntimeError("a bug")
 
 
-class FaultyForm(Form):
+class FaultyForm(Modal):
     name = "test:faulty-form"
 
-    async def sent(self, interaction: Asked, values: Any) -> None:
+    async def on_submit_values(self, interaction: AnimaInteraction, values: Any) -> None:
         raise RuntimeError("a bug")
 
 
@@ -30,7 +30,7 @@ class OpensForm(Component, template=r"test:form"):
     def __init__(self) -> None:
         super().__init__(ui.Button(label="Open", custom_id="test:form"))
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         field: ui.Label[Any] = ui.Label(text="Words", component=ui.TextInput(custom_id="words:7"))
         await interaction.response.send_modal(FaultyForm("Words", [field]))
 
@@ -39,7 +39,7 @@ async def shown(stage: Stage, *items: ui.Item[Any]) -> Any:
     """A message of the bot's with these items."""
     channel = stage.client.get_partial_messageable(stage.general.id)
     row: ui.ActionRow[Any] = ui.ActionRow(*items)
-    sent = await channel.send(view=Layout(row))
+    sent = await channel.send(view=StaticLayout(row))
     return stage.discord.messages.get(sent.id)
 
 
@@ -81,18 +81,18 @@ async def test_a_command_that_fails_answers_the_one_who_gave_it(stage: Stage, mo
     assert "not by your fault" in (await interaction.followup()).content
 
 
-class Answers(Component, template=r"test:answers"):
+class InteractionTracker(Component, template=r"test:answers"):
     def __init__(self) -> None:
         super().__init__(ui.Button(label="Answer", custom_id="test:answers"))
 
-    async def used(self, interaction: Asked) -> None:
+    async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer(thinking=True)
-        await tell_privately(interaction, "Only for you.")
+        await reply_privately(interaction, "Only for you.")
 
 
 async def test_a_public_answer_with_nothing_in_it_yet_is_taken_back(stage: Stage) -> None:
-    stage.client.add_dynamic_items(Answers)
-    message = await shown(stage, Answers())
+    stage.client.add_dynamic_items(InteractionTracker)
+    message = await shown(stage, InteractionTracker())
     pressed = await stage.press(message, "Answer")
     told = await pressed.followup()
     assert told.content == "Only for you."
@@ -110,12 +110,12 @@ async def test_an_acknowledgement_whose_answer_was_lost_still_ends_in_a_sentence
 async def test_who_is_refused_is_told_even_if_the_empty_answer_was_deleted_meanwhile(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def deleted_meanwhile(_: Answers, interaction: Asked) -> None:
+    async def deleted_meanwhile(_: InteractionTracker, interaction: AnimaInteraction) -> None:
         await interaction.response.defer(thinking=True)
         await interaction.delete_original_response()
-        await tell_privately(interaction, "Only for you.")
+        await reply_privately(interaction, "Only for you.")
 
-    monkeypatch.setattr(Answers, "used", deleted_meanwhile)
-    stage.client.add_dynamic_items(Answers)
-    pressed = await stage.press(await shown(stage, Answers()), "Answer")
+    monkeypatch.setattr(InteractionTracker, "used", deleted_meanwhile)
+    stage.client.add_dynamic_items(InteractionTracker)
+    pressed = await stage.press(await shown(stage, InteractionTracker()), "Answer")
     assert (await pressed.followup()).content == "Only for you."

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from bot.components.images import COMPONENTS, LABELS, STRONG, SUBTLE
-from bot.generation.spec import Drawing
+from bot.generation.spec import JobSpec
 from bot.rules.server_settings import Limits, ServerSettings
 from bot.sandbox import ClientRefused, Message, Permissions, SentInteraction, User
 from storage.jobs import Job
@@ -37,7 +37,7 @@ async def press(stage: Stage, message: Message, label: str, user: User | None = 
 async def test_reroll_draws_the_same_with_new_seeds_for_whoever_presses(stage: Stage) -> None:
     job, message = await stage.draw("{red|blue} hair", steps=7, negative="hat", count=2)
     again, shown = await press(stage, message, "Re-roll", stage.bob)
-    first, second = Drawing.of(job), Drawing.of(again)
+    first, second = JobSpec.of(job), JobSpec.of(again)
     assert again.user_id == stage.bob.id and again.prompt == job.prompt
     assert len(second.recipes) == 2 and second.recipes[0].steps == 7 and "hat" in second.recipes[0].negative_prompt
     assert {recipe.seed for recipe in first.recipes}.isdisjoint(recipe.seed for recipe in second.recipes)

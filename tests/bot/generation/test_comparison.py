@@ -8,52 +8,71 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.generation.comparison import Axis, Comparison, Incomparable, Typed, Varied, comparison_of, completed, weighted
-from bot.generation.compose import House, Model, cells, prompt_of, recipes, said_of, settled
+from bot.generation.comparison import (
+    Axis,
+    AxisKind,
+    CompareOptions,
+    Comparison,
+    InvalidComparison,
+    comparison_of,
+    completed,
+    weighted,
+)
+from bot.generation.compose import (
+    ModelInfo,
+    PromptRules,
+    comparison_recipes,
+    options_of_image,
+    prompt_of_image,
+    recipes,
+    resolve_options,
+)
 from bot.generation.options import Options
-from bot.generation.spec import Drawing, Recipe
+from bot.generation.spec import JobSpec, Recipe
 from bot.prompting import TagIndex, expand, final_prompts, literal
-from bot.rules.server_settings import MOST_COMPARED
+from bot.rules.server_settings import MAX_COMPARED
 from inference import NativeSettings
 from inference.prompt import parse_weights
 from inference.request import SAMPLERS, SCHEDULERS, TurboLora
 
 NATIVE = NativeSettings(sizes=((64, 64),), steps=24, cfg_scale=4.0, sampler="er_sde", scheduler="simple")
-MODEL = Model(NATIVE, loras=("style.safetensors", "turbo.safetensors"), turbo=TurboLora("turbo.safetensors", 8, 1.0))
-HOUSE = House(TagIndex.load(), "masterpiece, best quality, safe, ", "worst quality", age_restricted=False)
+MODEL = ModelInfo(
+    NATIVE, loras=("style.safetensors", "turbo.safetensors"), turbo=TurboLora("turbo.safetensors", 8, 1.0)
+)
+HOUSE = PromptRules(TagIndex.load(), "masterpiece, best quality, safe, ", "worst quality", age_restricted=False)
 PROMPT = "1girl, red hair, smile"
 
 FIELDS = {
-    Varied.SAMPLER: {"sampler"},
-    Varied.SCHEDULER: {"scheduler"},
-    Varied.CFG: {"cfg_scale"},
-    Varied.STEPS: {"steps"},
-    Varied.WEIGHT: {"prompt"},
-    Varied.LORA_STRENGTH: {"loras"},
+    AxisKind.SAMPLER: {"sampler"},
+    AxisKind.SCHEDULER: {"scheduler"},
+    AxisKind.CFG: {"cfg_scale"},
+    AxisKind.STEPS: {"steps"},
+    AxisKind.WEIGHT: {"prompt"},
+    AxisKind.LORA_STRENGTH: {"loras"},
 }
 
 
-def typed(columns: Varied, rows: Varied | None = None, **more: str) -> Typed:
+def typed(columns: AxisKind, rows: AxisKind | None = None, **more: str) -> CompareOptions:
     axes = (columns, rows)
-    needed = {"words": "red hair"} if Varied.WEIGHT in axes else {}
-    needed |= {"lora": "style.safetensors"} if Varied.LORA_STRENGTH in axes else {}
-    return Typed(columns=columns, rows=rows, **{**needed, **more})
+    needed = {"words": "red hair"} if AxisKind.WEIGHT in axes else {}
+    needed |= {"lora": "style.safetensors"} if AxisKind.LORA_STRENGTH in axes else {}
+    return CompareOptions(columns=columns, rows=rows, **{**needed, **more})
 
 
-def compared(what: Varied, values: str) -> tuple[object, ...]:
+def compared(what: AxisKind, values: str) -> tuple[object, ...]:
     return comparison_of(typed(what, column_values=values), NATIVE).columns.values
 
 
 def options(**said: object) -> Options:
-    return settled(Options(loras=(("style.safetensors", 1.0),), **said), Options(), MODEL)  # type: ignore[arg-type]
+    return resolve_options(Options(loras=(("style.safetensors", 1.0),), **said), Options(), MODEL)  # type: ignore[arg-type]
 
 
 def drawn(comparison: Comparison, prompt: str = PROMPT, seed: int = 7, **said: object) -> tuple[Recipe, ...]:
-    return cells(comparison, prompt, options(**said), seed, HOUSE, MODEL)
+    return comparison_recipes(comparison, prompt, options(**said), seed, HOUSE, MODEL)
 
 
-def refusal(asked: Typed) -> str:
-    with pytest.raises(Incomparable) as mistake:
+def refusal(asked: CompareOptions) -> str:
+    with pytest.raises(InvalidComparison) as mistake:
         comparison_of(asked, NATIVE)
     return str(mistake.value)
 
@@ -62,20 +81,20 @@ def refusal(asked: Typed) -> str:
 
 
 def test_values_are_read_as_people_write_them() -> None:
-    assert compared(Varied.SAMPLER, "er_sde, Euler A,euler-a,、heun") == ("er_sde", "euler_a", "heun")
-    assert compared(Varied.SCHEDULER, "beta57,simple") == ("beta57", "simple")
-    assert compared(Varied.CFG, "1, 4.5,4.50, 12.") == (1.0, 4.5, 12.0)
-    assert compared(Varied.STEPS, "8, 20, 30") == (8, 20, 30)
-    assert compared(Varied.WEIGHT, "-1,0,.5, +2") == (-1.0, 0.0, 0.5, 2.0)
-    assert compared(Varied.LORA_STRENGTH, "-0, 0, 1") == (0.0, 1.0)
+    assert compared(AxisKind.SAMPLER, "er_sde, Euler A,euler-a,、heun") == ("er_sde", "euler_a", "heun")
+    assert compared(AxisKind.SCHEDULER, "beta57,simple") == ("beta57", "simple")
+    assert compared(AxisKind.CFG, "1, 4.5,4.50, 12.") == (1.0, 4.5, 12.0)
+    assert compared(AxisKind.STEPS, "8, 20, 30") == (8, 20, 30)
+    assert compared(AxisKind.WEIGHT, "-1,0,.5, +2") == (-1.0, 0.0, 0.5, 2.0)
+    assert compared(AxisKind.LORA_STRENGTH, "-0, 0, 1") == (0.0, 1.0)
 
 
-@pytest.mark.parametrize("columns", Varied)
-@pytest.mark.parametrize("rows", [None, *Varied])
+@pytest.mark.parametrize("columns", AxisKind)
+@pytest.mark.parametrize("rows", [None, *AxisKind])
 @settings(deadline=None)
 @given(own=st.tuples(st.integers(1, 1000), st.floats(1, 100)))
 def test_without_values_there_are_good_ones_few_enough_for_any_two_axes(
-    columns: Varied, rows: Varied | None, own: tuple[int, float]
+    columns: AxisKind, rows: AxisKind | None, own: tuple[int, float]
 ) -> None:
     if rows is columns:
         return
@@ -83,34 +102,34 @@ def test_without_values_there_are_good_ones_few_enough_for_any_two_axes(
     comparison = comparison_of(typed(columns, rows), usual)
     assert 2 <= len(comparison.labels) <= 12
     for axis in (comparison.columns, comparison.rows):
-        if axis is not None and axis.what is Varied.CFG:
+        if axis is not None and axis.what is AxisKind.CFG:
             assert own[1] in axis.values and all(1 <= float(value) <= 100 for value in axis.values)
-        if axis is not None and axis.what is Varied.STEPS:
+        if axis is not None and axis.what is AxisKind.STEPS:
             assert own[0] in axis.values and all(1 <= float(value) <= 1000 for value in axis.values)
 
 
 MISTAKES = {
-    "an unknown sampler": (typed(Varied.SAMPLER, column_values="er_sde, ddim"), ["sampler", "ddim", *SAMPLERS]),
-    "an unknown scheduler": (typed(Varied.SCHEDULER, column_values="karas"), ["scheduler", "karas", *SCHEDULERS]),
-    "a word for a number": (typed(Varied.CFG, column_values="3, high"), ["CFG", "high", "2, 4, 6"]),
-    "an endless number": (typed(Varied.CFG, column_values="inf, nan"), ["CFG", "inf"]),
-    "half a step": (typed(Varied.STEPS, column_values="10, 12.5"), ["steps", "12.5", "whole"]),
-    "no steps": (typed(Varied.STEPS, column_values="0, 10"), ["steps", "from 1 to 1000"]),
-    "too little CFG": (typed(Varied.CFG, column_values="0.5, 4"), ["0.5", "CFG", "from 1 to 100"]),
-    "too much weight": (typed(Varied.WEIGHT, column_values="1, 6"), ["6", "weight", "from -5 to 5"]),
-    "too strong a LoRA": (typed(Varied.LORA_STRENGTH, column_values="1, 11"), ["11", "from -10 to 10"]),
-    "one value": (typed(Varied.CFG, column_values="4"), ["CFG", "two or more"]),
-    "one value twice": (typed(Varied.CFG, Varied.STEPS, row_values="4, 4"), ["steps", "two or more"]),
-    "the same axis twice": (typed(Varied.CFG, Varied.CFG), ["both vary CFG"]),
-    "values of no rows": (typed(Varied.CFG, row_values="1, 2"), ["`rows`"]),
-    "a weight of no words": (Typed(columns=Varied.WEIGHT), ["`words`"]),
-    "a weight of blanks": (typed(Varied.WEIGHT, words=" _ "), ["`words`"]),
-    "words of no weight": (typed(Varied.CFG, words="red hair"), ["weight", "`columns`"]),
-    "a strength of no LoRA": (Typed(columns=Varied.LORA_STRENGTH), ["`lora`"]),
-    "too many": (typed(Varied.CFG, column_values=", ".join(map(str, range(1, 18)))), ["17", str(MOST_COMPARED)]),
+    "an unknown sampler": (typed(AxisKind.SAMPLER, column_values="er_sde, ddim"), ["sampler", "ddim", *SAMPLERS]),
+    "an unknown scheduler": (typed(AxisKind.SCHEDULER, column_values="karas"), ["scheduler", "karas", *SCHEDULERS]),
+    "a word for a number": (typed(AxisKind.CFG, column_values="3, high"), ["CFG", "high", "2, 4, 6"]),
+    "an endless number": (typed(AxisKind.CFG, column_values="inf, nan"), ["CFG", "inf"]),
+    "half a step": (typed(AxisKind.STEPS, column_values="10, 12.5"), ["steps", "12.5", "whole"]),
+    "no steps": (typed(AxisKind.STEPS, column_values="0, 10"), ["steps", "from 1 to 1000"]),
+    "too little CFG": (typed(AxisKind.CFG, column_values="0.5, 4"), ["0.5", "CFG", "from 1 to 100"]),
+    "too much weight": (typed(AxisKind.WEIGHT, column_values="1, 6"), ["6", "weight", "from -5 to 5"]),
+    "too strong a LoRA": (typed(AxisKind.LORA_STRENGTH, column_values="1, 11"), ["11", "from -10 to 10"]),
+    "one value": (typed(AxisKind.CFG, column_values="4"), ["CFG", "two or more"]),
+    "one value twice": (typed(AxisKind.CFG, AxisKind.STEPS, row_values="4, 4"), ["steps", "two or more"]),
+    "the same axis twice": (typed(AxisKind.CFG, AxisKind.CFG), ["both vary CFG"]),
+    "values of no rows": (typed(AxisKind.CFG, row_values="1, 2"), ["`rows`"]),
+    "a weight of no words": (CompareOptions(columns=AxisKind.WEIGHT), ["`words`"]),
+    "a weight of blanks": (typed(AxisKind.WEIGHT, words=" _ "), ["`words`"]),
+    "words of no weight": (typed(AxisKind.CFG, words="red hair"), ["weight", "`columns`"]),
+    "a strength of no LoRA": (CompareOptions(columns=AxisKind.LORA_STRENGTH), ["`lora`"]),
+    "too many": (typed(AxisKind.CFG, column_values=", ".join(map(str, range(1, 18)))), ["17", str(MAX_COMPARED)]),
     "too many together": (
-        typed(Varied.CFG, Varied.STEPS, column_values="1,2,3,4,5", row_values="1,2,3,4"),
-        ["20", str(MOST_COMPARED)],
+        typed(AxisKind.CFG, AxisKind.STEPS, column_values="1,2,3,4,5", row_values="1,2,3,4"),
+        ["20", str(MAX_COMPARED)],
     ),
 }
 
@@ -124,40 +143,45 @@ def test_mistakes_are_sentences_that_say_what_would_do(case: str) -> None:
 
 
 def test_what_people_typed_is_shown_as_inert_text_and_not_at_length() -> None:
-    sentence = refusal(typed(Varied.SAMPLER, column_values="**@everyone** " + "x" * 200))
+    sentence = refusal(typed(AxisKind.SAMPLER, column_values="**@everyone** " + "x" * 200))
     assert "**" not in sentence.replace("\\*", "") and "@everyone" not in sentence and "x" * 61 not in sentence
 
 
 def test_values_are_completed_at_the_last_one() -> None:
-    assert completed(Varied.SAMPLER, "", NATIVE)[:2] == ["er_sde, euler_a, dpmpp_2m_sde_gpu", "er_sde"]
-    assert completed(Varied.SAMPLER, "heun, Euler", NATIVE) == ["heun, euler_a", "heun, euler"]
-    assert "heun" not in [text.split(", ")[-1] for text in completed(Varied.SAMPLER, "heun, ", NATIVE)]
-    assert completed(Varied.SCHEDULER, "nothing", NATIVE) == []
-    assert completed(Varied.CFG, "", NATIVE) == ["2, 4, 6"]
-    assert completed(Varied.STEPS, "3, 5", NATIVE) == ["3, 5", "12, 24, 36"]
+    assert completed(AxisKind.SAMPLER, "", NATIVE)[:2] == ["er_sde, euler_a, dpmpp_2m_sde_gpu", "er_sde"]
+    assert completed(AxisKind.SAMPLER, "heun, Euler", NATIVE) == ["heun, euler_a", "heun, euler"]
+    assert "heun" not in [text.split(", ")[-1] for text in completed(AxisKind.SAMPLER, "heun, ", NATIVE)]
+    assert completed(AxisKind.SCHEDULER, "nothing", NATIVE) == []
+    assert completed(AxisKind.CFG, "", NATIVE) == ["2, 4, 6"]
+    assert completed(AxisKind.STEPS, "3, 5", NATIVE) == ["3, 5", "12, 24, 36"]
 
 
 # --- Recipes ---
 
-NUMBERS = {Varied.CFG: (1, 100), Varied.STEPS: (1, 1000), Varied.WEIGHT: (-5, 5), Varied.LORA_STRENGTH: (-10, 10)}
+NUMBERS = {
+    AxisKind.CFG: (1, 100),
+    AxisKind.STEPS: (1, 1000),
+    AxisKind.WEIGHT: (-5, 5),
+    AxisKind.LORA_STRENGTH: (-10, 10),
+}
 
 
 @st.composite
 def comparisons(draw: st.DrawFn) -> Comparison:
-    def axis(what: Varied) -> Axis:
-        names = {Varied.SAMPLER: SAMPLERS, Varied.SCHEDULER: SCHEDULERS}.get(what)
+    def axis(what: AxisKind) -> Axis:
+        names = {AxisKind.SAMPLER: SAMPLERS, AxisKind.SCHEDULER: SCHEDULERS}.get(what)
         values: st.SearchStrategy[float | str]
         if names is not None:
             values = st.sampled_from(names)
         else:
             least, most = NUMBERS[what]
-            digits = 1 if what is Varied.STEPS else 8
+            digits = 1 if what is AxisKind.STEPS else 8
             values = st.integers(least * digits, most * digits).map(lambda number: number / digits)
-        of = {Varied.WEIGHT: "red hair", Varied.LORA_STRENGTH: "style.safetensors"}.get(what, "")
+        of = {AxisKind.WEIGHT: "red hair", AxisKind.LORA_STRENGTH: "style.safetensors"}.get(what, "")
         found = draw(st.lists(values, min_size=2, max_size=4, unique=True))
         return Axis(what=what, values=tuple(found), of=of)
 
-    chosen = draw(st.lists(st.sampled_from(Varied), min_size=1, max_size=2, unique=True))
+    chosen = draw(st.lists(st.sampled_from(AxisKind), min_size=1, max_size=2, unique=True))
     return Comparison(columns=axis(chosen[0]), rows=axis(chosen[1]) if len(chosen) == 2 else None)
 
 
@@ -193,27 +217,29 @@ def test_cells_come_row_by_row_and_are_called_by_their_values(comparison: Compar
 
 
 def test_each_axis_sets_what_it_is_called() -> None:
-    def varied(what: Varied, values: str, field: str, **said: object) -> list[object]:
+    def varied(what: AxisKind, values: str, field: str, **said: object) -> list[object]:
         found = drawn(comparison_of(typed(what, column_values=values), NATIVE), **said)
         return [getattr(recipe, field) for recipe in found]
 
-    assert varied(Varied.SAMPLER, "heun,lcm", "sampler") == ["heun", "lcm"]
-    assert varied(Varied.SCHEDULER, "beta,karras", "scheduler") == ["beta", "karras"]
-    assert varied(Varied.CFG, "1,7.5", "cfg_scale") == [1, 7.5]
-    assert varied(Varied.STEPS, "3,9", "steps") == [3, 9]
-    weights = varied(Varied.WEIGHT, "-1,1.25", "prompt")
+    assert varied(AxisKind.SAMPLER, "heun,lcm", "sampler") == ["heun", "lcm"]
+    assert varied(AxisKind.SCHEDULER, "beta,karras", "scheduler") == ["beta", "karras"]
+    assert varied(AxisKind.CFG, "1,7.5", "cfg_scale") == [1, 7.5]
+    assert varied(AxisKind.STEPS, "3,9", "steps") == [3, 9]
+    weights = varied(AxisKind.WEIGHT, "-1,1.25", "prompt")
     assert [parse_weights(str(prompt))[1] for prompt in weights] == [("red hair", -1), ("red hair", 1.25)]
     turbo = ("turbo.safetensors", 1.0)
     style = "style.safetensors"
-    assert varied(Varied.LORA_STRENGTH, "0,0.5", "loras", turbo=True) == [(turbo,), ((style, 0.5), turbo)]
+    assert varied(AxisKind.LORA_STRENGTH, "0,0.5", "loras", turbo=True) == [(turbo,), ((style, 0.5), turbo)]
 
 
 def test_the_strength_of_the_turbo_lora_itself_can_be_varied_down_to_none() -> None:
-    comparison = comparison_of(typed(Varied.LORA_STRENGTH, lora="turbo.safetensors", column_values="0, 1"), NATIVE)
-    said = settled(Options(loras=(("turbo.safetensors", 1.0),), turbo=True), Options(), MODEL)
-    found = cells(comparison, PROMPT, said, 7, HOUSE, MODEL)
+    comparison = comparison_of(typed(AxisKind.LORA_STRENGTH, lora="turbo.safetensors", column_values="0, 1"), NATIVE)
+    said = resolve_options(Options(loras=(("turbo.safetensors", 1.0),), turbo=True), Options(), MODEL)
+    found = comparison_recipes(comparison, PROMPT, said, 7, HOUSE, MODEL)
     assert [recipe.loras for recipe in found] == [(), (("turbo.safetensors", 1.0),)]
-    alone = settled(said_of(Drawing(recipes=found, options=said, comparison=comparison), 0), Options(), MODEL)
+    alone = resolve_options(
+        options_of_image(JobSpec(recipes=found, options=said, comparison=comparison), 0), Options(), MODEL
+    )
     assert recipes(found[0].prompt, alone, [7], HOUSE, MODEL, from_picture=False) == (found[0],)
 
 
@@ -221,14 +247,16 @@ def test_the_strength_of_the_turbo_lora_itself_can_be_varied_down_to_none() -> N
 @given(comparisons(), st.sampled_from([PROMPT, "{red|blue} eyes, red hair", r"\{a|b\}, red hair, \\{ @artist"]))
 def test_a_cell_that_is_drawn_alone_comes_out_as_it_was(comparison: Comparison, prompt: str) -> None:
     said = options(negative=r"hat, \{x|y\}", artist="nnn yryr", turbo=True)
-    found = cells(comparison, prompt, said, 7, HOUSE, MODEL)
-    drawing = Drawing(recipes=found, options=said, comparison=comparison)
-    drawing = Drawing.of(_Job(drawing.as_json()))  # type: ignore[arg-type]
+    found = comparison_recipes(comparison, prompt, said, 7, HOUSE, MODEL)
+    drawing = JobSpec(recipes=found, options=said, comparison=comparison)
+    drawing = JobSpec.of(_Job(drawing.as_json()))  # type: ignore[arg-type]
     assert drawing.comparison == comparison
     for index, recipe in enumerate(found):
-        alone = settled(said_of(drawing, index), Options(loras=(("style.safetensors", 0.3),), turbo=True), MODEL)
+        alone = resolve_options(
+            options_of_image(drawing, index), Options(loras=(("style.safetensors", 0.3),), turbo=True), MODEL
+        )
         assert alone.seed is not None
-        again = recipes(prompt_of(prompt, drawing, index), alone, [alone.seed], HOUSE, MODEL, from_picture=False)
+        again = recipes(prompt_of_image(prompt, drawing, index), alone, [alone.seed], HOUSE, MODEL, from_picture=False)
         assert again == (recipe,)
 
 
@@ -271,12 +299,12 @@ def test_words_get_the_weight_wherever_they_stand(prompt: str, words: str, resul
 
 @pytest.mark.parametrize("prompt", ["1girl, smile", "hatch, that", "", "(h at)"])
 def test_words_that_stand_nowhere_are_named(prompt: str) -> None:
-    with pytest.raises(Incomparable, match="“hat” is not in the prompt"):
+    with pytest.raises(InvalidComparison, match="“hat” is not in the prompt"):
         weighted(prompt, "hat", 2.0)
 
 
 def test_brackets_that_do_not_match_are_named_for_the_weight_would_be_read_as_text() -> None:
-    with pytest.raises(Incomparable, match="brackets"):
+    with pytest.raises(InvalidComparison, match="brackets"):
         weighted("smile :(, hat", "hat", 2.0)
 
 
@@ -289,7 +317,7 @@ def test_either_every_occurrence_has_the_weight_or_the_prompt_is_refused(pieces:
     prompt = "".join(pieces)
     try:
         result = weighted(prompt, "hat", weight)
-    except Incomparable:
+    except InvalidComparison:
         return
     unescaped = "".join(text for text, _ in parse_weights(result))
     for text, found in parse_weights(result):
@@ -301,7 +329,7 @@ def test_either_every_occurrence_has_the_weight_or_the_prompt_is_refused(pieces:
 @settings(deadline=None)
 @given(st.sampled_from([-5.0, 0.0, 0.1, 3.0]), st.sampled_from(["safe", "nsfw", "best quality", "1girl"]))
 def test_house_rules_have_the_last_word_on_every_weight(weight: float, words: str) -> None:
-    comparison = Comparison(columns=Axis(what=Varied.WEIGHT, values=(weight, 1.0), of=words))
+    comparison = Comparison(columns=Axis(what=AxisKind.WEIGHT, values=(weight, 1.0), of=words))
     [first, _] = drawn(comparison, "1girl, safe, nsfw, best quality")
     segments = parse_weights(first.prompt)
     at_full_weight = [tag.strip() for text, found in segments if found == 1 for tag in text.split(",")]
@@ -312,7 +340,7 @@ def test_house_rules_have_the_last_word_on_every_weight(weight: float, words: st
 
 
 def test_words_are_looked_for_in_what_wildcards_have_become() -> None:
-    comparison = Comparison(columns=Axis(what=Varied.WEIGHT, values=(0.5, 2.0), of="red hair"))
+    comparison = Comparison(columns=Axis(what=AxisKind.WEIGHT, values=(0.5, 2.0), of="red hair"))
     seeds = range(20)
     with_words = [seed for seed in seeds if expand("{red|blue} hair", seed) == "red hair"]
     assert 0 < len(with_words) < len(seeds)
@@ -320,5 +348,5 @@ def test_words_are_looked_for_in_what_wildcards_have_become() -> None:
         if seed in with_words:
             assert all("(red hair:" in recipe.prompt for recipe in drawn(comparison, "{red|blue} hair", seed))
         else:
-            with pytest.raises(Incomparable):
+            with pytest.raises(InvalidComparison):
                 drawn(comparison, "{red|blue} hair", seed)

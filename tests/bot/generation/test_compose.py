@@ -1,4 +1,4 @@
-"""From what was asked for to recipes: layers settled, turbo, LoRAs, artists, seeds, wildcards and house rules."""
+"""From options to recipes: layers, turbo, LoRAs, artists, seeds, wildcards and prompt rules."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ from dataclasses import replace
 
 import pytest
 
-from bot.generation.compose import House, Model, again, recipes, said_of, settled
+from bot.generation.compose import ModelInfo, PromptRules, options_of_image, recipes, repeat_recipes, resolve_options
 from bot.generation.options import Options
-from bot.generation.spec import Drawing, Recipe
+from bot.generation.spec import JobSpec, Recipe
 from bot.prompting import TagIndex
 from bot.rules.server_settings import Defaults
 from inference import NativeSettings
 from inference.request import TurboLora
 
 NATIVE = NativeSettings(sizes=((832, 1216),), steps=30, cfg_scale=4.0, sampler="er_sde", scheduler="simple")
-PLAIN = Model(NATIVE, ("ink", "turbo"))
-WITH_TURBO = Model(NATIVE, ("ink", "turbo"), TurboLora("turbo", steps=8, cfg_scale=1.0))
+PLAIN = ModelInfo(NATIVE, ("ink", "turbo"))
+WITH_TURBO = ModelInfo(NATIVE, ("ink", "turbo"), TurboLora("turbo", steps=8, cfg_scale=1.0))
 TAGS = TagIndex.load()
-FOR_EVERYONE = House.of(TAGS, Defaults(), age_restricted=False)
-AFTER_DARK = House.of(TAGS, Defaults(), age_restricted=True)
+FOR_EVERYONE = PromptRules.of(TAGS, Defaults(), age_restricted=False)
+AFTER_DARK = PromptRules.of(TAGS, Defaults(), age_restricted=True)
 
 
 def drawn(
     said: Options = Options(),  # noqa: B008
     prompt: str = "1girl, smile",
     *,
-    model: Model = PLAIN,
-    house: House = FOR_EVERYONE,
+    model: ModelInfo = PLAIN,
+    house: PromptRules = FOR_EVERYONE,
     from_picture: bool = False,
 ) -> Recipe:
-    options = settled(said, Options(), model)
+    options = resolve_options(said, Options(), model)
     return recipes(prompt, options, [7], house, model, from_picture=from_picture)[0]
 
 
@@ -42,22 +42,22 @@ def test_where_nothing_is_said_the_model_is_drawn_with_as_it_likes() -> None:
 
 
 def test_the_command_lies_over_what_is_kept_and_that_over_the_model() -> None:
-    holds = settled(Options(steps=50), Options(steps=20, cfg_scale=5.0), PLAIN)
+    holds = resolve_options(Options(steps=50), Options(steps=20, cfg_scale=5.0), PLAIN)
     assert (holds.steps, holds.cfg_scale, holds.sampler) == (50, 5.0, "er_sde")
 
 
 def test_turbo_brings_its_steps_and_cfg_against_kept_defaults_but_not_against_the_command() -> None:
     kept = Options(turbo=True, steps=40, cfg_scale=6.0)
-    holds = settled(Options(), kept, WITH_TURBO)
+    holds = resolve_options(Options(), kept, WITH_TURBO)
     assert (holds.turbo, holds.steps, holds.cfg_scale) == (True, 8, 1.0)
-    holds = settled(Options(steps=12), kept, WITH_TURBO)
+    holds = resolve_options(Options(steps=12), kept, WITH_TURBO)
     assert (holds.steps, holds.cfg_scale) == (12, 1.0)
-    holds = settled(Options(turbo=False), kept, WITH_TURBO)
+    holds = resolve_options(Options(turbo=False), kept, WITH_TURBO)
     assert (holds.turbo, holds.steps, holds.cfg_scale) == (False, 40, 6.0)
 
 
 def test_turbo_that_is_not_here_is_none() -> None:
-    holds = settled(Options(), Options(turbo=True, steps=40), PLAIN)
+    holds = resolve_options(Options(), Options(turbo=True, steps=40), PLAIN)
     assert (holds.turbo, holds.steps) == (False, 40)
 
 
@@ -88,7 +88,7 @@ def test_raw_adds_nothing_but_what_keeps_the_channel_safe() -> None:
 
 
 def test_a_server_without_prefix_and_negative_adds_none() -> None:
-    house = House.of(TAGS, Defaults(prefix_on=False, negative_on=False), age_restricted=True)
+    house = PromptRules.of(TAGS, Defaults(prefix_on=False, negative_on=False), age_restricted=True)
     recipe = drawn(house=house)
     assert (recipe.prompt, recipe.negative_prompt) == ("1girl, smile", "")
 
@@ -99,26 +99,26 @@ def test_denoise_is_for_pictures_alone() -> None:
 
 
 def test_each_seed_has_its_own_picture_and_chooses_its_own_words_in_both_prompts() -> None:
-    options = settled(Options(negative="{hat|cap|scarf|mask}", count=4), Options(), PLAIN)
+    options = resolve_options(Options(negative="{hat|cap|scarf|mask}", count=4), Options(), PLAIN)
     made = recipes("{red|blue|green|pink} hair", options, range(20), FOR_EVERYONE, PLAIN, from_picture=False)
     assert [recipe.seed for recipe in made] == list(range(20))
     assert len({recipe.prompt for recipe in made}) == 4 == len({recipe.negative_prompt for recipe in made})
 
 
 def test_what_is_said_of_one_picture_draws_that_picture() -> None:
-    options = settled(Options(count=3, negative="hat", artist="nnn yryr", steps=9), Options(), PLAIN)
+    options = resolve_options(Options(count=3, negative="hat", artist="nnn yryr", steps=9), Options(), PLAIN)
     made = recipes("{red|blue} hair", options, [5, 6, 7], FOR_EVERYONE, PLAIN, from_picture=False)
     varied = tuple(replace(recipe, variation_seed=3, variation_strength=0.2) for recipe in made)
-    drawing = Drawing(recipes=varied, options=options)
-    said = said_of(drawing, 1)
+    drawing = JobSpec(recipes=varied, options=options)
+    said = options_of_image(drawing, 1)
     once_more = recipes("{red|blue} hair", said, [said.seed or 0], FOR_EVERYONE, PLAIN, from_picture=False)
     assert once_more == (varied[1],)
 
 
 def test_again_is_as_it_was_save_for_what_the_channel_demands_by_now() -> None:
     recipe = drawn(Options(raw=True), "1girl, smile", house=AFTER_DARK)
-    drawing = Drawing(recipes=(recipe,))
-    assert again(drawing, AFTER_DARK) == (recipe,)
-    [kept_safe] = again(drawing, FOR_EVERYONE)
+    drawing = JobSpec(recipes=(recipe,))
+    assert repeat_recipes(drawing, AFTER_DARK) == (recipe,)
+    [kept_safe] = repeat_recipes(drawing, FOR_EVERYONE)
     assert kept_safe.prompt == "safe, 1girl, smile" and "nsfw" in kept_safe.negative_prompt
     assert replace(kept_safe, prompt=recipe.prompt, negative_prompt=recipe.negative_prompt) == recipe

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from bot.generation.compose import Model
+from bot.generation.compose import ModelInfo
 from bot.generation.from_metadata import Replay
 from bot.generation.options import Options
-from bot.messages.attachments import Unusable
+from bot.messages.attachments import UnusableImage
 from inference import NativeSettings
 from inference.metadata import Parameters
 
 NATIVE = NativeSettings(sizes=((64, 64),), steps=4, cfg_scale=4.0, sampler="er_sde", scheduler="simple")
-MODEL = Model(NATIVE, ("chibi", "style/flat", "old/ink", "new/ink", "a", "b", "c"))
+MODEL = ModelInfo(NATIVE, ("chibi", "style/flat", "old/ink", "new/ink", "a", "b", "c"))
 
 
 def replay(**said: Any) -> Replay:
@@ -84,5 +84,5 @@ def test_a_variation_needs_its_strength() -> None:
 @pytest.mark.parametrize("field", ["prompt", "negative_prompt"])
 def test_prompts_that_are_too_long_are_unusable(field: str) -> None:
     assert replay(**{field: "x" * 10_000})
-    with pytest.raises(Unusable, match="too long: 10000 characters"):
+    with pytest.raises(UnusableImage, match="too long: 10000 characters"):
         replay(**{field: "x" * 10_001})

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image, ImageChops
 
 from bot.generation import grid as module
-from bot.generation.comparison import Axis, Comparison, Value, Varied
-from bot.generation.grid import BACKGROUND, LARGEST_FILE, LONGEST_SIDE, Grid, grid
+from bot.generation.comparison import Axis, AxisKind, Comparison, Value
+from bot.generation.grid import BACKGROUND, MAX_FILE, MAX_SIDE_LENGTH, Grid, grid
 from bot.text.translation import speaking
 from inference.metadata import Parameters, encode_png, read
 
@@ -18,9 +18,9 @@ SAMPLER_NAMES = ("er_sde", "euler_a", "dpmpp_2m_sde_gpu")
 Pixel = tuple[int, int, int]
 
 
-def comparison(columns: int, rows: int = 0, what: Varied = Varied.STEPS) -> Comparison:
+def comparison(columns: int, rows: int = 0, what: AxisKind = AxisKind.STEPS) -> Comparison:
     across = Axis(what=what, values=tuple(float(10 + value) for value in range(columns)), of="hat")
-    down = Axis(what=Varied.CFG, values=tuple(float(value) for value in range(1, rows + 1)))
+    down = Axis(what=AxisKind.CFG, values=tuple(float(value) for value in range(1, rows + 1)))
     return Comparison(columns=across, rows=down if rows else None)
 
 
@@ -88,7 +88,7 @@ def test_cells_stand_row_by_row_each_with_its_label(columns: int, rows: int) -> 
 def test_each_label_is_its_own_value() -> None:
     """Two grids that differ in one value differ in the place of its label alone."""
     names: list[tuple[Value, ...]] = [SAMPLER_NAMES, ("er_sde", "heun", "dpmpp_2m_sde_gpu")]
-    one, other = (composed(Comparison(columns=Axis(what=Varied.SAMPLER, values=values)))[0] for values in names)
+    one, other = (composed(Comparison(columns=Axis(what=AxisKind.SAMPLER, values=values)))[0] for values in names)
     left, top, right, _ = boxes(one, 3)[1]
     changed = ImageChops.difference(one, other).getbbox()
     assert changed is not None
@@ -102,8 +102,8 @@ def test_a_grid_is_no_larger_than_it_may_be_and_its_labels_can_be_read(
 ) -> None:
     asked = comparison(columns, rows)
     layout = module._Layout.of(asked, *size)
-    assert max(layout.size) <= LONGEST_SIDE
-    assert layout.cell[0] >= min(size[0], module.SMALLEST_CELL)
+    assert max(layout.size) <= MAX_SIDE_LENGTH
+    assert layout.cell[0] >= min(size[0], module.MIN_CELL)
     assert abs(layout.cell[0] / layout.cell[1] - size[0] / size[1]) < 0.01
     shown = min(1.0, module.SHOWN_WIDTH / layout.size[0], module.SHOWN_HEIGHT / layout.size[1])
     assert layout.font.size * max(shown, 1 / 3) >= module.LEGIBLE / 4
@@ -122,14 +122,14 @@ def test_small_pictures_are_made_larger_pixel_by_pixel() -> None:
 
 
 def test_a_file_too_large_for_discord_is_drawn_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert LARGEST_FILE == 10 * 1024 * 1024
+    assert MAX_FILE == 10 * 1024 * 1024
     noise = Image.frombytes("L", (256, 256), bytes(byte & 3 for byte in random.Random(1).randbytes(256 * 256)))
     file = io.BytesIO()
     noise.save(file, "PNG", compress_level=9)
     pictures = [file.getvalue()] * 4
     whole = grid(comparison(2, 2), pictures, "")
     for limit in (len(whole.png) // 3, sum(map(len, pictures))):  # that of the second is not foreseen
-        monkeypatch.setattr(module, "LARGEST_FILE", limit)
+        monkeypatch.setattr(module, "MAX_FILE", limit)
         smaller = grid(comparison(2, 2), pictures, "")
         assert len(smaller.png) <= limit < len(whole.png)
         assert smaller.width < whole.width
@@ -140,7 +140,7 @@ def test_a_long_label_is_cut_where_its_cell_ends() -> None:
     assert module._shortened("er_sde", font, 200) == "er_sde"
     cut = module._shortened("weight of a very long thing", font, 100)
     assert cut.startswith("weight") and cut.endswith("…") and font.getlength(cut) <= 100
-    image, _ = composed(Comparison(columns=Axis(what=Varied.SAMPLER, values=("W" * 90, "er_sde"))))
+    image, _ = composed(Comparison(columns=Axis(what=AxisKind.SAMPLER, values=("W" * 90, "er_sde"))))
     first, second = boxes(image, 2)
     assert not has_ink(image, (first[2], first[1] - first[1] // 3, second[0], first[1]))
 
@@ -155,8 +155,8 @@ def test_a_grid_can_be_made_while_somebody_else_reads_another_language() -> None
 
 
 def test_the_file_says_what_the_cells_have_in_common_and_what_is_varied() -> None:
-    columns = Axis(what=Varied.SAMPLER, values=("er_sde", "heun"))
-    rows = Axis(what=Varied.CFG, values=(1.0, 4.5))
+    columns = Axis(what=AxisKind.SAMPLER, values=("er_sde", "heun"))
+    rows = Axis(what=AxisKind.CFG, values=(1.0, 4.5))
     cells = [
         cell(0, (64, 64), sampler=sampler, cfg_scale=cfg_scale, extra=(("Clip skip", "1"),))
         for cfg_scale in (1.0, 4.5)
@@ -189,6 +189,6 @@ def test_the_file_says_what_the_cells_have_in_common_and_what_is_varied() -> Non
 
 def test_prompts_that_differ_in_a_weight_are_told_as_they_were_typed() -> None:
     cells = [cell(0, (64, 64), prompt=f"1girl, (hat:{weight})") for weight in (1, 2)]
-    found = read(grid(comparison(2, what=Varied.WEIGHT), cells, "1girl, hat").png)
+    found = read(grid(comparison(2, what=AxisKind.WEIGHT), cells, "1girl, hat").png)
     assert found is not None and found.prompt == "1girl, hat"
     assert ("X Type", "weight of “hat”") in found.extra

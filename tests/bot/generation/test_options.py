@@ -36,7 +36,7 @@ OPTIONS = some.builds(
 def test_the_upper_layer_has_the_word_wherever_it_says_anything(
     upper: Options, middle: Options, lower: Options
 ) -> None:
-    holds = upper.over(middle).over(lower)
+    holds = upper.merged_over(middle).merged_over(lower)
     for name in (field.name for field in fields(Options)):
         said = [getattr(layer, name) for layer in (upper, middle, lower) if getattr(layer, name) is not None]
         assert getattr(holds, name) == (said[0] if said else None)
@@ -44,14 +44,14 @@ def test_the_upper_layer_has_the_word_wherever_it_says_anything(
 
 @given(OPTIONS, OPTIONS, OPTIONS)
 def test_layers_may_be_put_together_from_either_end(upper: Options, middle: Options, lower: Options) -> None:
-    assert upper.over(middle).over(lower) == upper.over(middle.over(lower))
+    assert upper.merged_over(middle).merged_over(lower) == upper.merged_over(middle.merged_over(lower))
 
 
 def test_to_say_nothing_or_off_is_to_say_something() -> None:
     """`negative:` of one's own that is empty, no LoRA and turbo off stand against what lies below."""
     below = Options(negative="hat", loras=(("ink", 1.0),), turbo=True, private=True)
     said = Options(negative="", loras=(), turbo=False, private=False)
-    assert said.over(below) == said
+    assert said.merged_over(below) == said
 
 
 @given(OPTIONS)
@@ -61,13 +61,13 @@ def test_options_come_back_from_what_is_kept_of_them(options: Options) -> None:
 
 @given(OPTIONS)
 def test_with_the_model_at_the_bottom_nothing_that_must_be_said_is_left_open(options: Options) -> None:
-    holds = options.over(Options.of_model(NATIVE))
+    holds = options.merged_over(Options.of_model(NATIVE))
     left_open = {field.name for field in fields(Options) if getattr(holds, field.name) is None}
     assert left_open <= {"seed", "variation"}
 
 
 def test_a_server_that_never_set_anything_says_nothing_that_the_model_could_know() -> None:
-    untouched = Options.of_server(Defaults()).over(Options.of_model(NATIVE))
+    untouched = Options.of_server(Defaults()).merged_over(Options.of_model(NATIVE))
     assert untouched == Options.of_model(NATIVE)
 
 

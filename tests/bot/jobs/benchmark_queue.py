@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from itertools import count
 from time import perf_counter, thread_time
 
-from bot.jobs.queue import FairQueue, Waiting
+from bot.jobs.queue import FairQueue, QueuedJob
 
 JOBS = 100_000
 ROUNDS = 2_000
-LARGEST_BATCH = 4
+MAX_BATCH = 4
 
 
 class Timings:
@@ -44,12 +44,12 @@ def _spread(seconds: list[float]) -> str:
     return f"median {median:.4f} p99 {p99:.4f}"
 
 
-def a_job(job_id: int, users: int, random_source: random.Random) -> Waiting:
-    return Waiting(
+def a_job(job_id: int, users: int, random_source: random.Random) -> QueuedJob:
+    return QueuedJob(
         job_id=job_id,
         user_id=random_source.randrange(users),
         cost=random_source.choice((0.25, 1.0, 1.0, 1.7, 4.0)),
-        pictures=random_source.randint(1, LARGEST_BATCH),
+        pictures=random_source.randint(1, MAX_BATCH),
         batch_key=random_source.randrange(3),
     )
 
@@ -58,8 +58,8 @@ async def measure(users: int) -> Timings:
     """Fills the line, then does everything to it in turn, so that it stays as full as it is."""
     random_source = random.Random(1)
     timings = Timings()
-    queue = FairQueue(LARGEST_BATCH)
-    queue.recall({user: random_source.uniform(0, 60) for user in range(users)})
+    queue = FairQueue(MAX_BATCH)
+    queue.restore_usage({user: random_source.uniform(0, 60) for user in range(users)})
     job_ids = count(1)
     accepted = [a_job(next(job_ids), users, random_source) for _ in range(JOBS)]
     for job in accepted:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bot.generation.spec import Drawing, Recipe
+from bot.generation.spec import JobSpec, Recipe
 from bot.jobs import progress
 from bot.jobs.progress import JobProgress, StatusMessages, _side_by_side
-from bot.messages.job import Standing
+from bot.messages.job import QueueStatus
 from storage.jobs import Job
 from storage.schema import JobState
 from tests.bot.harness import Stage, until
@@ -41,7 +41,7 @@ def a_job(job_id: int = 1, **changes: Any) -> Job:
         "kind": "imagine",
         "cost": 1.0,
         "prompt": "1girl",
-        "parameters": Drawing(recipes=(recipe,)).as_json(),
+        "parameters": JobSpec(recipes=(recipe,)).as_json(),
         "state": JobState.QUEUED,
         "attempts": 0,
         "reason": None,
@@ -75,7 +75,7 @@ class Shown:
         return True
 
 
-def standing_at(places: dict[int, Standing]) -> Callable[[Job], Standing | None]:
+def standing_at(places: dict[int, QueueStatus]) -> Callable[[Job], QueueStatus | None]:
     return lambda job: places.get(job.id)
 
 
@@ -91,16 +91,16 @@ async def settled(messages: StatusMessages, seconds: float = 0.3) -> None:
 
 
 async def test_a_place_in_line_is_told_at_once_and_again_only_when_it_changes() -> None:
-    places = {1: Standing(3, None)}
+    places = {1: QueueStatus(3, None)}
     shown = Shown()
     messages = StatusMessages(shown, standing_at(places))  # type: ignore[arg-type]
     messages.waits(a_job())
     await settled(messages)
-    places[1] = Standing(2, None)
+    places[1] = QueueStatus(2, None)
     await settled(messages)
-    places[1] = Standing(0, NOW + timedelta(minutes=2))
+    places[1] = QueueStatus(0, NOW + timedelta(minutes=2))
     await settled(messages)
-    places[1] = Standing(0, NOW + timedelta(minutes=2, seconds=5))
+    places[1] = QueueStatus(0, NOW + timedelta(minutes=2, seconds=5))
     await settled(messages)
     assert [text.splitlines()[-1].removeprefix("-# ") for _, text in shown.texts] == [
         "Waiting in line, 3 jobs before it",
@@ -111,7 +111,7 @@ async def test_a_place_in_line_is_told_at_once_and_again_only_when_it_changes() 
 
 async def test_edits_of_one_message_never_overlap_and_none_comes_after_the_end() -> None:
     shown = Shown(takes=0.03)
-    messages = StatusMessages(shown, standing_at({1: Standing(0, None)}))  # type: ignore[arg-type]
+    messages = StatusMessages(shown, standing_at({1: QueueStatus(0, None)}))  # type: ignore[arg-type]
     job = a_job()
     messages.waits(job)
     for step in range(1, 40):
@@ -125,14 +125,14 @@ async def test_edits_of_one_message_never_overlap_and_none_comes_after_the_end()
 
 
 async def test_a_long_line_costs_no_more_edits_than_a_short_one() -> None:
-    places = {job_id: Standing(job_id, None) for job_id in range(1, 201)}
+    places = {job_id: QueueStatus(job_id, None) for job_id in range(1, 201)}
     shown = Shown()
     messages = StatusMessages(shown, standing_at(places))  # type: ignore[arg-type]
     for job_id in places:
         messages.waits(a_job(job_id))
     await asyncio.sleep(0.05)
     assert len(shown.texts) == 200, "everybody is told at once where they stand"
-    places.update({job_id: Standing(job_id - 1, None) for job_id in places})
+    places.update({job_id: QueueStatus(job_id - 1, None) for job_id in places})
     messages._look_around()
     await asyncio.sleep(0.05)
     assert len(shown.texts) == 200 + progress.EDITS_AT_A_TIME

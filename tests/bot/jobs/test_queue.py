@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bot.jobs.queue import MOST_ASKED, FairQueue, Place, Waiting, _credits_for, _price, _User
+from bot.jobs.queue import MAX_ASKED, FairQueue, QueuedJob, QueuePosition, _credits_for, _price, _User
 
 HALF_LIFE = 3600.0
 
@@ -28,35 +28,35 @@ class Clock:
 
 
 @st.composite
-def jobs(draw: st.DrawFn, most: int = 40) -> list[Waiting]:
+def jobs(draw: st.DrawFn, most: int = 40) -> list[QueuedJob]:
     """Jobs of a few users, in order of acceptance."""
     asked = draw(st.lists(st.tuples(users, costs, st.integers(1, 4), st.integers(0, 1)), min_size=1, max_size=most))
-    return [Waiting(job_id, *what) for job_id, what in enumerate(asked)]
+    return [QueuedJob(job_id, *what) for job_id, what in enumerate(asked)]
 
 
-def job(job_id: int, user_id: int, cost: float = 1.0, pictures: int = 1, batch_key: object = "key") -> Waiting:
-    return Waiting(job_id, user_id, cost, pictures, batch_key)
+def job(job_id: int, user_id: int, cost: float = 1.0, pictures: int = 1, batch_key: object = "key") -> QueuedJob:
+    return QueuedJob(job_id, user_id, cost, pictures, batch_key)
 
 
 def a_queue(
-    waiting: Iterable[Waiting] = (),
+    waiting: Iterable[QueuedJob] = (),
     largest_batch: int = 4,
     lately: Mapping[int, float] | None = None,
     clock: Clock | None = None,
 ) -> FairQueue:
     queue = FairQueue(largest_batch, half_life=HALF_LIFE, clock=clock or Clock())
-    queue.recall(lately or {})
+    queue.restore_usage(lately or {})
     for one in waiting:
         queue.put(one)
     return queue
 
 
-def take(queue: FairQueue) -> tuple[Waiting, ...]:
+def take(queue: FairQueue) -> tuple[QueuedJob, ...]:
     """What `take` gives without waiting, which it must when jobs wait."""
     try:
         queue.take().send(None)
     except StopIteration as done:
-        batch: tuple[Waiting, ...] = done.value
+        batch: tuple[QueuedJob, ...] = done.value
         return batch
     raise AssertionError("take waited although there are jobs")
 
@@ -69,14 +69,14 @@ async def find_empty(queue: FairQueue) -> None:
     taking.cancel()
 
 
-def drain(queue: FairQueue) -> list[tuple[Waiting, ...]]:
+def drain(queue: FairQueue) -> list[tuple[QueuedJob, ...]]:
     batches = []
     while queue:
         batches.append(take(queue))
     return batches
 
 
-def in_order(queue: FairQueue) -> list[Waiting]:
+def in_order(queue: FairQueue) -> list[QueuedJob]:
     return [one for batch in drain(queue) for one in batch]
 
 
@@ -206,7 +206,7 @@ def test_equal_claims_go_in_order_of_acceptance() -> None:
 
 @given(jobs(), use, st.randoms(use_true_random=False))
 def test_the_order_is_the_same_however_the_line_was_built_up(
-    waiting: list[Waiting], lately: dict[int, float], shuffling: random.Random
+    waiting: list[QueuedJob], lately: dict[int, float], shuffling: random.Random
 ) -> None:
     shuffled = waiting.copy()
     shuffling.shuffle(shuffled)
@@ -218,14 +218,14 @@ def test_the_order_is_the_same_however_the_line_was_built_up(
 
 @given(jobs(), use, st.integers(1, 8))
 def test_sharing_a_batch_changes_nothing_about_the_order(
-    waiting: list[Waiting], lately: dict[int, float], largest_batch: int
+    waiting: list[QueuedJob], lately: dict[int, float], largest_batch: int
 ) -> None:
     assert in_order(a_queue(waiting, largest_batch, lately)) == in_order(a_queue(waiting, 1, lately))
 
 
 @given(jobs(), use, st.integers(1, 8))
 def test_a_batch_has_one_key_fits_and_is_as_long_as_it_can_be(
-    waiting: list[Waiting], lately: dict[int, float], largest_batch: int
+    waiting: list[QueuedJob], lately: dict[int, float], largest_batch: int
 ) -> None:
     batches = drain(a_queue(waiting, largest_batch, lately))
     for batch in batches:
@@ -244,10 +244,12 @@ def test_different_users_share_a_batch_when_it_is_their_turn_anyway() -> None:
 
 
 @given(jobs(), jobs(most=20), use)
-def test_cancelled_jobs_leave_no_trace(kept: list[Waiting], cancelled: list[Waiting], lately: dict[int, float]) -> None:
+def test_cancelled_jobs_leave_no_trace(
+    kept: list[QueuedJob], cancelled: list[QueuedJob], lately: dict[int, float]
+) -> None:
     queue = a_queue(lately=lately)
-    cancelled = [Waiting(2 * one.job_id + 1, one.user_id, one.cost, one.pictures, one.batch_key) for one in cancelled]
-    kept = [Waiting(2 * one.job_id, one.user_id, one.cost, one.pictures, one.batch_key) for one in kept]
+    cancelled = [QueuedJob(2 * one.job_id + 1, one.user_id, one.cost, one.pictures, one.batch_key) for one in cancelled]
+    kept = [QueuedJob(2 * one.job_id, one.user_id, one.cost, one.pictures, one.batch_key) for one in kept]
     for one in sorted(kept + cancelled, key=lambda one: one.job_id):
         queue.put(one)
     for one in cancelled:
@@ -260,7 +262,7 @@ def test_cancelled_jobs_leave_no_trace(kept: list[Waiting], cancelled: list[Wait
 
 @given(jobs(), use, st.integers(1, 10), st.randoms(use_true_random=False))
 def test_what_is_put_back_is_where_it_was_and_is_charged_once(
-    waiting: list[Waiting], lately: dict[int, float], batches: int, shuffling: random.Random
+    waiting: list[QueuedJob], lately: dict[int, float], batches: int, shuffling: random.Random
 ) -> None:
     queue = a_queue(waiting, lately=lately)
     in_hand = [one for _ in range(batches) if queue for one in take(queue)]
@@ -311,7 +313,7 @@ def test_a_job_that_costs_or_draws_nothing_is_refused(cost: float, pictures: int
 
 
 @given(jobs(), use, st.integers(0, 5))
-def test_a_place_is_what_then_happens(waiting: list[Waiting], lately: dict[int, float], batches: int) -> None:
+def test_a_place_is_what_then_happens(waiting: list[QueuedJob], lately: dict[int, float], batches: int) -> None:
     clock = Clock()
     queue = a_queue(waiting, 3, lately, clock)
     clock.now += 1234.5
@@ -350,9 +352,9 @@ def test_a_place_asks_few_users_however_many_wait(monkeypatch: pytest.MonkeyPatc
     asked = []
     before = _User.before
     monkeypatch.setattr(_User, "before", lambda user, *rest: asked.append(user) or before(user, *rest))
-    queue = a_queue([job(number, number) for number in range(10 * MOST_ASKED)])
-    assert queue.place(10 * MOST_ASKED - 1) == Place(10 * MOST_ASKED - 1, 10 * MOST_ASKED - 1)
-    assert len(asked) == MOST_ASKED
+    queue = a_queue([job(number, number) for number in range(10 * MAX_ASKED)])
+    assert queue.place(10 * MAX_ASKED - 1) == QueuePosition(10 * MAX_ASKED - 1, 10 * MAX_ASKED - 1)
+    assert len(asked) == MAX_ASKED
 
 
 @given(st.integers(0, 10**10), st.integers(0, 10**9))
@@ -365,7 +367,7 @@ def test_the_price_is_turned_round_exactly(paid: int, used: int) -> None:
 def test_a_millionth_of_a_credit_decides_a_place() -> None:
     just_before_one = _credits_for(999_999, used=0) / 1_000_000
     queue = a_queue([job(1, 1, 0.5), job(2, 1), job(10, 2, just_before_one), job(11, 2)], lately={1: 1000})
-    assert queue.place(11) == Place(2, (500_000 + _credits_for(999_999, used=0)) / 1_000_000)
+    assert queue.place(11) == QueuePosition(2, (500_000 + _credits_for(999_999, used=0)) / 1_000_000)
     assert [one.job_id for one in in_order(queue)] == [1, 10, 11, 2]
 
 
@@ -414,7 +416,7 @@ async def test_closing_wakes_the_consumer_with_nothing_and_keeps_what_waits() ->
     assert await taking == ()
     queue.put(job(1, 1))
     assert await queue.take() == ()
-    assert queue.place(1) == Place(0, 0.0)
+    assert queue.place(1) == QueuePosition(0, 0.0)
 
 
 async def test_a_cancelled_take_loses_no_job() -> None:
@@ -448,8 +450,8 @@ class AnyHistory(RuleBasedStateMachine):
         self.clock = Clock()
         self.queue = a_queue(largest_batch=3, lately={0: 50.0, 1: 2.0}, clock=self.clock)
         self.next_job_id = 1
-        self.waiting: dict[int, Waiting] = {}
-        self.in_hand: list[Waiting] = []
+        self.waiting: dict[int, QueuedJob] = {}
+        self.in_hand: list[QueuedJob] = []
         self.known_users: set[int] = set()
         self.came_back: set[int] = set()
         self.served_before: dict[int, Counter[int]] = {}  # first job of a newcomer: jobs of others taken since it came
@@ -459,7 +461,7 @@ class AnyHistory(RuleBasedStateMachine):
     )
     def ask(self, user: int, cost: float, pictures: int, key: int, count: int) -> None:
         for _ in range(count):
-            asked = Waiting(self.next_job_id, user, cost, pictures, key)
+            asked = QueuedJob(self.next_job_id, user, cost, pictures, key)
             self.queue.put(asked)
             self.waiting[asked.job_id] = asked
             if user not in self.known_users and not self.came_back & self.waiting.keys():

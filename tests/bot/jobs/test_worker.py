@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from bot.jobs import worker
-from bot.sandbox import StandIn
+from bot.sandbox import FakeDiscord
 from inference import InvalidRequest, NotFinite
 from inference.process import EngineDescription, EngineDied, EngineFailed
 from storage.jobs import Job
 from storage.quotas import Account
 from storage.schema import JobState
-from tests.bot.fake_engine import PretendEngine
-from tests.bot.harness import PATIENCE, Stage, until
+from tests.bot.fake_engine import FakeEngine
+from tests.bot.harness import TIMEOUT, Stage, until
 
 
 @pytest.fixture(autouse=True)
@@ -100,20 +100,20 @@ async def test_one_bad_job_takes_no_other_of_its_batch_with_it(stage: Stage) -> 
 async def test_an_engine_that_dies_while_it_loads_is_started_again(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start, deaths = PretendEngine.start, [EngineDied("killed"), EngineDied("killed")]
+    start, deaths = FakeEngine.start, [EngineDied("killed"), EngineDied("killed")]
 
-    def dies_at_first(self: PretendEngine) -> EngineDescription:
+    def dies_at_first(self: FakeEngine) -> EngineDescription:
         if deaths:
             raise deaths.pop()
         return start(self)
 
-    monkeypatch.setattr(PretendEngine, "start", dies_at_first)
+    monkeypatch.setattr(FakeEngine, "start", dies_at_first)
     await stage.restart()
     await stage.draw("1girl")
 
 
 async def test_a_bot_whose_engine_cannot_be_loaded_ends_and_says_why(
-    standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    standin: FakeDiscord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails() -> EngineDescription:
         raise EngineFailed("There is no model.")
@@ -121,7 +121,7 @@ async def test_a_bot_whose_engine_cannot_be_loaded_ends_and_says_why(
     stage = Stage(standin, tmp_path)
     monkeypatch.setattr(stage.engine, "start", fails)
     await stage.start()
-    await asyncio.wait_for(stage._running, PATIENCE)
+    await asyncio.wait_for(stage._running, TIMEOUT)
     assert stage.client.is_closed()
     assert str(stage.client.failure) == "There is no model."
     await stage.database.close()

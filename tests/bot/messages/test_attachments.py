@@ -7,7 +7,7 @@ import zlib
 import pytest
 from PIL import Image
 
-from bot.messages.attachments import KEPT_SIDE, Unusable, is_kept_by_discord, prepared
+from bot.messages.attachments import KEPT_SIDE, UnusableImage, is_kept_by_discord, prepared
 
 
 def encoded(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
@@ -65,7 +65,7 @@ def a_bomb(side: int) -> bytes:
     ],
 )
 def test_what_cannot_be_drawn_from_is_refused_in_a_sentence(data: bytes, sentence: str) -> None:
-    with pytest.raises(Unusable, match=sentence):
+    with pytest.raises(UnusableImage, match=sentence):
         prepared(data)
 
 

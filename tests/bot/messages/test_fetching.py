@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestServer
 from discord.asset import Asset
 
 from bot.messages import attachments
-from bot.messages.attachments import Unusable, fetch
+from bot.messages.attachments import UnusableImage, fetch
 from tests.bot.harness import Stage
 
 
@@ -60,7 +60,7 @@ async def test_a_file_comes_from_discords_own_addresses(stage: Stage, as_discord
 
 
 async def test_a_redirect_is_not_followed(stage: Stage, as_discord: Elsewhere) -> None:
-    with pytest.raises(Unusable):
+    with pytest.raises(UnusableImage):
         await fetch(stage.client, f"{as_discord.base}/attachments/1/2/onwards")
     assert as_discord.visits == ["/attachments/1/2/onwards"]
 
@@ -68,8 +68,8 @@ async def test_a_redirect_is_not_followed(stage: Stage, as_discord: Elsewhere) -
 async def test_no_more_is_taken_than_a_file_may_have_whatever_was_said_of_it(
     stage: Stage, as_discord: Elsewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attachments, "LARGEST_FILE", 3 << 20)
-    with pytest.raises(Unusable, match="too large"):
+    monkeypatch.setattr(attachments, "MAX_FILE", 3 << 20)
+    with pytest.raises(UnusableImage, match="too large"):
         await fetch(stage.client, f"{as_discord.base}/attachments/1/2/endless", 10)
 
 
@@ -89,6 +89,6 @@ async def test_an_attachment_of_elsewhere_is_not_opened(stage: Stage, elsewhere:
     host = elsewhere.base.removeprefix("http://")
     url = address.format(elsewhere=elsewhere.base, discord=Asset.BASE, host=host)
     before = len(stage.discord.journal.requests)
-    with pytest.raises(Unusable):
+    with pytest.raises(UnusableImage):
         await fetch(stage.client, url)
     assert elsewhere.visits == [] and len(stage.discord.journal.requests) == before

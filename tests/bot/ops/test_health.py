@@ -14,12 +14,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bot.ops import health
-from bot.ops.errors import CannotStart
-from bot.sandbox import StandIn
+from bot.ops.errors import StartupError
+from bot.sandbox import FakeDiscord
 from inference import GpuMemory
 from storage.backend.transactions import StorageUnavailable
 from storage.schema import JobState
-from tests.bot.harness import PATIENCE, Stage, until
+from tests.bot.harness import TIMEOUT, Stage, until
 
 PROMPT = "1girl, a very secret prompt"
 
@@ -36,7 +36,7 @@ class Watch:
         self._http = http
 
     async def get(self, path: str) -> tuple[int, str]:
-        async with asyncio.timeout(PATIENCE), self._http.get(self.address + path) as answer:
+        async with asyncio.timeout(TIMEOUT), self._http.get(self.address + path) as answer:
             return answer.status, await answer.text()
 
     async def metrics(self) -> Samples:
@@ -62,7 +62,7 @@ async def test_a_bot_that_can_draw_is_ready(watch: Watch) -> None:
 
 
 @pytest.fixture
-async def loading(standin: StandIn, tmp_path: Path) -> AsyncIterator[Watch]:
+async def loading(standin: FakeDiscord, tmp_path: Path) -> AsyncIterator[Watch]:
     """A bot whose engine has not loaded its model yet."""
     stage = Stage(standin, tmp_path)
     stage.engine.loaded.clear()
@@ -109,7 +109,7 @@ async def test_without_the_database_it_is_not_ready(watch: Watch, monkeypatch: p
 
 
 async def test_a_database_that_hangs_is_not_waited_for(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "DATABASE_PATIENCE", 0.05)
+    monkeypatch.setattr(health, "DATABASE_TIMEOUT", 0.05)
     monkeypatch.setattr(watch.stage.database.jobs, "line", asyncio.Event().wait)
     await watch.stage.client.model()
     status, text = await watch.get("/readyz")
@@ -195,6 +195,6 @@ async def test_metrics_say_nothing_of_who_asked_for_what(watch: Watch) -> None:
 async def test_a_port_in_use_is_one_sentence(stage: Stage) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(CannotStart, match=rf"^HEALTH_PORT {port} at 127\.0\.0\.1 is in use .* Choose another"):
+        with pytest.raises(StartupError, match=rf"^HEALTH_PORT {port} at 127\.0\.0\.1 is in use .* Choose another"):
             async with health.serving(stage.client, "127.0.0.1", port):
                 pass

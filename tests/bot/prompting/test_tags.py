@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bot.prompting import tags as module
 from bot.prompting.tags import (
-    LONGEST_CHOICE,
+    MAX_CHOICE_LENGTH,
     Category,
     Tag,
     TagFileError,
@@ -97,7 +97,7 @@ def test_completion_answers_any_text_within_discords_limits(text: str, limit: in
     own = _OWN
     completions = own.complete(text, limit)
     assert len(completions) <= limit
-    assert all(len(completion.prompt) <= LONGEST_CHOICE for completion in completions)
+    assert all(len(completion.prompt) <= MAX_CHOICE_LENGTH for completion in completions)
     assert len({completion.prompt for completion in completions}) == len(completions)
     assert len(own.complete_artists(text, limit)) <= limit
 
@@ -143,7 +143,7 @@ def test_broken_lines_are_left_out_and_named(tmp_path: Path) -> None:
 
 def test_a_file_of_broken_lines_says_so_in_few_words(tmp_path: Path) -> None:
     tags = index(tmp_path, "hat,0,1,\n" + "broken\n" * 1000)
-    assert len(tags.problems) == module.MOST_PROBLEMS + 1
+    assert len(tags.problems) == module.MAX_PROBLEMS + 1
     assert tags.problems[-1].endswith("990 more lines are left out.")
 
 
@@ -170,9 +170,9 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
 
 
 def test_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_TAGS", 2)
+    monkeypatch.setattr(module, "MAX_TAGS", 2)
     assert len(index(tmp_path, "aa,0,1\nbb,0,1\ncc,0,1\n")) == 2
-    monkeypatch.setattr(module, "MOST_BYTES", 10)
+    monkeypatch.setattr(module, "MAX_BYTES", 10)
     with pytest.raises(TagFileError, match="larger than"):
         index(tmp_path, "aa,0,1\nbb,0,1\ncc,0,1\n")
 

@@ -14,39 +14,39 @@ from discord.http import Route
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.generation.spec import Drawing, Recipe
+from bot.generation.spec import JobSpec, Recipe
 from bot.ops.endpoints import point_discord_at
 from bot.prompting import final_prompts
 from bot.rules.policy import (
     SENTENCES,
+    ChannelContext,
     EffectiveLimits,
-    Permission,
+    Granted,
     Person,
-    Place,
-    Refusal,
-    Why,
-    Wording,
+    PolicyRefusal,
+    RefusalReason,
+    TypedText,
     effective_limits,
     forbidden_wording,
     permit,
 )
 from bot.rules.server_settings import Access, Defaults, Limits, Quota, Safety, ServerSettings
-from bot.sandbox import Channel, StandIn, User
+from bot.sandbox import Channel, FakeDiscord, User
 from inference import NativeSettings
 from inference.weights.modelspec import ANIMA
 from storage.jobs import Allowance
-from storage.servers import Block
+from storage.servers import BlockedUser
 
 GUILD, CHANNEL, THREAD, CATEGORY = 1, 20, 21, 22
 MEMBER, ARTIST, PATRON = 30, 31, 32
 BOB = Person(7, frozenset({MEMBER}))
-HERE = Place(GUILD, CHANNEL, (CATEGORY,))
+HERE = ChannelContext(GUILD, CHANNEL, (CATEGORY,))
 AFTER_DARK = replace(HERE, age_restricted=True)
-SMILE = Wording(("1girl, smile",))
+SMILE = TypedText(("1girl, smile",))
 DEFAULT = ServerSettings()
 
 
-def drawing_of(typed: Wording, *, age_restricted: bool = False, count: int = 1, **changes: Any) -> Drawing:
+def drawing_of(typed: TypedText, *, age_restricted: bool = False, count: int = 1, **changes: Any) -> JobSpec:
     """Default pictures of Anima's for these words, as intake makes them."""
     final = final_prompts(typed.texts[0], typed.negative, age_restricted=age_restricted)
     recipe = Recipe(
@@ -60,60 +60,60 @@ def drawing_of(typed: Wording, *, age_restricted: bool = False, count: int = 1, 
         scheduler="simple",
         seed=1,
     )
-    return Drawing(recipes=(replace(recipe, **changes),) * count, age_restricted=age_restricted)  # type: ignore[arg-type]
+    return JobSpec(recipes=(replace(recipe, **changes),) * count, age_restricted=age_restricted)  # type: ignore[arg-type]
 
 
 def ask(
     settings: ServerSettings = DEFAULT,
     person: Person = BOB,
-    place: Place = HERE,
-    typed: Wording = SMILE,
+    place: ChannelContext = HERE,
+    typed: TypedText = SMILE,
     **changes: Any,
-) -> Permission | Refusal:
+) -> Granted | PolicyRefusal:
     drawing = drawing_of(typed, age_restricted=place.age_restricted, **changes)
     return permit(settings, ANIMA, person, place, drawing, typed)
 
 
-def why(answer: Permission | Refusal | None) -> Why | None:
-    return answer.why if isinstance(answer, Refusal) else None
+def why(answer: Granted | PolicyRefusal | None) -> RefusalReason | None:
+    return answer.why if isinstance(answer, PolicyRefusal) else None
 
 
 def test_a_server_without_settings_lets_everyone_draw_a_safe_picture() -> None:
-    assert ask() == Permission(Allowance(credits=None, waiting=50), age_restricted=False)
-    assert ask(place=AFTER_DARK) == Permission(Allowance(credits=None, waiting=50), age_restricted=True)
-    assert ask(place=Place(None, CHANNEL)) == ask()
+    assert ask() == Granted(Allowance(credits=None, waiting=50), age_restricted=False)
+    assert ask(place=AFTER_DARK) == Granted(Allowance(credits=None, waiting=50), age_restricted=True)
+    assert ask(place=ChannelContext(None, CHANNEL)) == ask()
 
 
 def test_the_allowance_is_what_the_quota_and_the_limits_say() -> None:
     settings = ServerSettings(quota=Quota(5, {ARTIST: 20}, (PATRON,)), limits=Limits(waiting=3))
     for roles, credits in ((MEMBER,), 5), ((MEMBER, ARTIST), 20), ((ARTIST, PATRON), None):
         answer = ask(settings, Person(7, frozenset(roles)))
-        assert isinstance(answer, Permission)
+        assert isinstance(answer, Granted)
         assert answer.allowance == Allowance(credits=credits, waiting=3)
 
 
 def test_who_is_blocked_and_where_drawing_is_paused_nothing_is_drawn() -> None:
-    assert why(ask(person=replace(BOB, is_blocked=True))) is Why.BLOCKED
-    assert why(ask(ServerSettings(paused=True))) is Why.PAUSED
-    assert why(ask(ServerSettings(paused=True), replace(BOB, is_admin=True))) is Why.PAUSED
+    assert why(ask(person=replace(BOB, is_blocked=True))) is RefusalReason.BLOCKED
+    assert why(ask(ServerSettings(paused=True))) is RefusalReason.PAUSED
+    assert why(ask(ServerSettings(paused=True), replace(BOB, is_admin=True))) is RefusalReason.PAUSED
 
 
 def test_only_the_chosen_channels_with_their_threads_and_categories_are_drawn_in() -> None:
     only = ServerSettings(access=Access(channels=(CHANNEL,)))
     assert why(ask(only)) is None
-    assert why(ask(only, place=Place(GUILD, THREAD, (CHANNEL, CATEGORY)))) is None
+    assert why(ask(only, place=ChannelContext(GUILD, THREAD, (CHANNEL, CATEGORY)))) is None
     assert why(ask(ServerSettings(access=Access(channels=(CATEGORY,))))) is None
-    answer = ask(only, place=Place(GUILD, 99))
-    assert isinstance(answer, Refusal)
-    assert answer.why is Why.CHANNEL
+    answer = ask(only, place=ChannelContext(GUILD, 99))
+    assert isinstance(answer, PolicyRefusal)
+    assert answer.why is RefusalReason.CHANNEL
     assert f"<#{CHANNEL}>" in answer.sentence
 
 
 def test_only_the_chosen_roles_and_admins_draw() -> None:
     only = ServerSettings(access=Access(roles=(ARTIST, PATRON)))
     answer = ask(only)
-    assert isinstance(answer, Refusal)
-    assert answer.why is Why.ROLE
+    assert isinstance(answer, PolicyRefusal)
+    assert answer.why is RefusalReason.ROLE
     assert f"<@&{ARTIST}>, <@&{PATRON}>" in answer.sentence
     assert why(ask(only, replace(BOB, role_ids=frozenset({PATRON})))) is None
     assert why(ask(only, replace(BOB, is_admin=True))) is None
@@ -129,10 +129,10 @@ def test_a_limit_lets_through_what_is_on_it_and_nothing_above(side: int, steps: 
     settings = ServerSettings(limits=Limits(side=side, steps=steps, count=count))
     at_most = {"width": side, "height": side, "steps": steps, "count": count}
     assert why(ask(settings, **at_most)) is None
-    assert why(ask(settings, **{**at_most, "width": side + 16})) is Why.SIDE
-    assert why(ask(settings, **{**at_most, "height": side + 16})) is Why.SIDE
-    assert why(ask(settings, **{**at_most, "steps": steps + 1})) is Why.STEPS
-    assert why(ask(settings, **{**at_most, "count": count + 1})) is Why.COUNT
+    assert why(ask(settings, **{**at_most, "width": side + 16})) is RefusalReason.SIDE
+    assert why(ask(settings, **{**at_most, "height": side + 16})) is RefusalReason.SIDE
+    assert why(ask(settings, **{**at_most, "steps": steps + 1})) is RefusalReason.STEPS
+    assert why(ask(settings, **{**at_most, "count": count + 1})) is RefusalReason.COUNT
 
 
 def test_a_megapixel_is_1024_by_1024() -> None:
@@ -140,7 +140,7 @@ def test_a_megapixel_is_1024_by_1024() -> None:
     assert why(ask(settings)) is None
     assert why(ask(settings, width=2048, height=512)) is None
     answer = ask(settings, width=1040)
-    assert isinstance(answer, Refusal)
+    assert isinstance(answer, PolicyRefusal)
     assert answer.sentence == (
         "1040 x 1024 is too large: 1 megapixels is the most here, such as 1024 x 1024. Choose a smaller size."
     )
@@ -152,21 +152,21 @@ def test_limits_that_a_server_does_not_set_follow_the_model() -> None:
         side=4096, area=128 * 128, steps=120, count=4, compared=12
     )
     assert why(ask(width=2048, height=2048)) is None
-    assert why(ask(width=2064, height=2048)) is Why.AREA
-    assert why(ask(steps=101)) is Why.STEPS
+    assert why(ask(width=2064, height=2048)) is RefusalReason.AREA
+    assert why(ask(steps=101)) is RefusalReason.STEPS
 
 
 def test_a_cfg_that_draws_the_negative_prompt_is_refused_everywhere() -> None:
     assert why(ask(cfg_scale=1.0)) is None
     for place in (HERE, AFTER_DARK):
-        assert why(ask(place=place, cfg_scale=0.99)) is Why.CFG_SCALE
+        assert why(ask(place=place, cfg_scale=0.99)) is RefusalReason.CFG_SCALE
 
 
 def test_nsfw_is_for_age_restricted_channels_that_are_not_kept_safe() -> None:
-    nude = Wording(("1girl, nude",))
+    nude = TypedText(("1girl, nude",))
     answer = ask(typed=nude)
-    assert isinstance(answer, Refusal)
-    assert answer.why is Why.NSFW
+    assert isinstance(answer, PolicyRefusal)
+    assert answer.why is RefusalReason.NSFW
     assert "nude" in answer.sentence
     assert why(ask(place=AFTER_DARK, typed=nude)) is None
     for safety in (
@@ -175,46 +175,46 @@ def test_nsfw_is_for_age_restricted_channels_that_are_not_kept_safe() -> None:
         Safety(safe_channels=(CATEGORY,)),
     ):
         settings = ServerSettings(safety=safety)
-        assert why(ask(settings, place=AFTER_DARK, typed=nude)) is Why.NSFW_KEPT_SAFE
+        assert why(ask(settings, place=AFTER_DARK, typed=nude)) is RefusalReason.NSFW_KEPT_SAFE
         answer = ask(settings, place=AFTER_DARK)
-        assert isinstance(answer, Permission)
+        assert isinstance(answer, Granted)
         assert not answer.age_restricted
 
 
 def test_what_may_not_be_drawn_may_not_hide_in_wildcards_artists_and_loras() -> None:
-    assert why(ask(typed=Wording(("1girl, {smile|nude}",)))) is Why.NSFW
-    assert why(ask(typed=Wording(("1girl", "nude")))) is Why.NSFW
-    assert why(ask(loras=(("nude.safetensors", 1.0),))) is Why.NSFW
-    assert why(ask(prompt="1girl, nude")) is Why.NSFW
+    assert why(ask(typed=TypedText(("1girl, {smile|nude}",)))) is RefusalReason.NSFW
+    assert why(ask(typed=TypedText(("1girl", "nude")))) is RefusalReason.NSFW
+    assert why(ask(loras=(("nude.safetensors", 1.0),))) is RefusalReason.NSFW
+    assert why(ask(prompt="1girl, nude")) is RefusalReason.NSFW
 
 
 def test_blocked_words_are_refused_where_they_are_asked_for_and_named() -> None:
     settings = ServerSettings(safety=Safety(blocked_words=("café", "blood sword")))
-    answer = ask(settings, typed=Wording(("1girl, CAFE, (blood sword:1.2)",)))
-    assert isinstance(answer, Refusal)
-    assert answer.why is Why.BLOCKED_WORDS
+    answer = ask(settings, typed=TypedText(("1girl, CAFE, (blood sword:1.2)",)))
+    assert isinstance(answer, PolicyRefusal)
+    assert answer.why is RefusalReason.BLOCKED_WORDS
     assert "café, blood sword" in answer.sentence
-    assert why(ask(settings, typed=Wording(("cafeteria, sword",)))) is None
-    assert why(ask(settings, typed=Wording(("blood", "sword")))) is None, "a phrase does not reach over two options"
-    assert why(ask(settings, typed=Wording(("1girl",), negative="cafe"))) is None, "to avoid it is no asking"
-    assert why(ask(settings, typed=Wording(("1girl",), negative="(cafe:-1)"))) is Why.BLOCKED_WORDS
+    assert why(ask(settings, typed=TypedText(("cafeteria, sword",)))) is None
+    assert why(ask(settings, typed=TypedText(("blood", "sword")))) is None, "a phrase does not reach over two options"
+    assert why(ask(settings, typed=TypedText(("1girl",), negative="cafe"))) is None, "to avoid it is no asking"
+    assert why(ask(settings, typed=TypedText(("1girl",), negative="(cafe:-1)"))) is RefusalReason.BLOCKED_WORDS
 
 
 def test_words_of_the_servers_own_prefix_refuse_nobody() -> None:
     settings = ServerSettings(safety=Safety(blocked_words=("masterpiece",)))
     assert why(ask(settings)) is None
-    assert why(ask(settings, typed=Wording(("masterpiece, 1girl",)))) is Why.BLOCKED_WORDS
+    assert why(ask(settings, typed=TypedText(("masterpiece, 1girl",)))) is RefusalReason.BLOCKED_WORDS
 
 
 def test_a_channel_that_lost_its_age_restriction_forbids_what_was_accepted() -> None:
-    nude = Wording(("1girl, nude",))
+    nude = TypedText(("1girl, nude",))
     drawing = drawing_of(nude, age_restricted=True)
     assert forbidden_wording(DEFAULT, AFTER_DARK, drawing, nude) is None
-    assert why(forbidden_wording(DEFAULT, HERE, drawing, nude)) is Why.NSFW
+    assert why(forbidden_wording(DEFAULT, HERE, drawing, nude)) is RefusalReason.NSFW
 
 
-@pytest.mark.parametrize("which", Why)
-def test_every_refusal_says_what_to_do_instead(which: Why) -> None:
+@pytest.mark.parametrize("which", RefusalReason)
+def test_every_refusal_says_what_to_do_instead(which: RefusalReason) -> None:
     assert any(word in SENTENCES[which] for word in ("Try", "Choose", "Leave", "ask", "Ask"))
 
 
@@ -224,7 +224,7 @@ roles = st.frozensets(st.sampled_from((MEMBER, ARTIST, PATRON)))
 some_roles = roles.map(tuple)
 people = st.builds(Person, st.just(7), roles, st.booleans(), st.booleans())
 places = st.builds(
-    Place,
+    ChannelContext,
     st.sampled_from((None, GUILD)),
     st.sampled_from((CHANNEL, THREAD)),
     st.sampled_from(((), (CATEGORY,), (CHANNEL, CATEGORY))),
@@ -255,7 +255,7 @@ every_settings = st.builds(
     paused=st.booleans(),
 )
 wordings = st.builds(
-    Wording,
+    TypedText,
     st.tuples(st.lists(st.sampled_from(("1girl", "smile", "nude", "cafe", "nsfw")), min_size=1).map(", ".join)),
     st.sampled_from(("", "cafe", "nude")),
 )
@@ -278,13 +278,13 @@ def as_much(allowed: float | None, other: float | None) -> bool:
 def test_more_rights_never_turn_a_yes_into_a_no(
     settings: ServerSettings,
     person: Person,
-    place: Place,
-    typed: Wording,
+    place: ChannelContext,
+    typed: TypedText,
     changes: dict[str, object],
     more_roles: frozenset[int],
 ) -> None:
     answer = ask(settings, person, place, typed, **changes)
-    if isinstance(answer, Refusal):
+    if isinstance(answer, PolicyRefusal):
         return
     stronger = (
         replace(person, role_ids=person.role_ids | more_roles),
@@ -293,7 +293,7 @@ def test_more_rights_never_turn_a_yes_into_a_no(
     )
     for each in stronger:
         with_more = ask(settings, each, place, typed, **changes)
-        assert isinstance(with_more, Permission)
+        assert isinstance(with_more, Granted)
         assert as_much(with_more.allowance.credits, answer.allowance.credits)
         assert as_much(with_more.allowance.waiting, answer.allowance.waiting)
         assert with_more.age_restricted == answer.age_restricted
@@ -302,23 +302,23 @@ def test_more_rights_never_turn_a_yes_into_a_no(
 @settings(deadline=None)
 @given(every_settings, people, places, drawings, st.sampled_from(("loli, nude", "l o l i", "child, sex", "ｌоｌí")))
 def test_sexual_content_about_minors_is_refused_under_every_setting(
-    settings: ServerSettings, person: Person, place: Place, changes: dict[str, object], words: str
+    settings: ServerSettings, person: Person, place: ChannelContext, changes: dict[str, object], words: str
 ) -> None:
-    typed = Wording((words,))
-    assert why(ask(settings, person, place, typed, **changes)) is Why.MINORS
-    assert why(ask(settings, person, place, Wording(("1girl", words)), **changes)) is Why.MINORS
-    assert why(ask(settings, person, place, **{**changes, "prompt": words})) is Why.MINORS
-    assert why(ask(settings, person, place, **{**changes, "loras": ((words, 1.0),)})) is Why.MINORS
-    assert why(forbidden_wording(settings, place, drawing_of(typed), typed)) is Why.MINORS
+    typed = TypedText((words,))
+    assert why(ask(settings, person, place, typed, **changes)) is RefusalReason.MINORS
+    assert why(ask(settings, person, place, TypedText(("1girl", words)), **changes)) is RefusalReason.MINORS
+    assert why(ask(settings, person, place, **{**changes, "prompt": words})) is RefusalReason.MINORS
+    assert why(ask(settings, person, place, **{**changes, "loras": ((words, 1.0),)})) is RefusalReason.MINORS
+    assert why(forbidden_wording(settings, place, drawing_of(typed), typed)) is RefusalReason.MINORS
 
 
 @settings(deadline=None)
 @given(every_settings, people, places, wordings, drawings)
 def test_nothing_but_safe_pictures_in_a_channel_for_everyone(
-    settings: ServerSettings, person: Person, place: Place, typed: Wording, changes: dict[str, object]
+    settings: ServerSettings, person: Person, place: ChannelContext, typed: TypedText, changes: dict[str, object]
 ) -> None:
     answer = ask(settings, person, replace(place, age_restricted=False), typed, **changes)
-    if isinstance(answer, Permission):
+    if isinstance(answer, Granted):
         assert not answer.age_restricted
         assert not any(word in typed.texts[0] for word in ("nude", "nsfw"))
 
@@ -326,10 +326,10 @@ def test_nothing_but_safe_pictures_in_a_channel_for_everyone(
 @settings(deadline=None)
 @given(every_settings, people, places, wordings, drawings)
 def test_a_refusal_is_a_sentence_for_whoever_asked(
-    settings: ServerSettings, person: Person, place: Place, typed: Wording, changes: dict[str, object]
+    settings: ServerSettings, person: Person, place: ChannelContext, typed: TypedText, changes: dict[str, object]
 ) -> None:
     answer = ask(settings, person, place, typed, **changes)
-    if isinstance(answer, Refusal):
+    if isinstance(answer, PolicyRefusal):
         assert answer.sentence.endswith(".")
         assert "{" not in answer.sentence
         assert typed.texts[0] not in repr(answer)
@@ -359,8 +359,8 @@ class Listener(discord.Client):
 
 
 @asynccontextmanager
-async def listening() -> AsyncIterator[tuple[StandIn, Listener]]:
-    async with StandIn() as standin, Listener() as client:
+async def listening() -> AsyncIterator[tuple[FakeDiscord, Listener]]:
+    async with FakeDiscord() as standin, Listener() as client:
         point_discord_at(standin.api_url, standin.gateway_url)
         running = asyncio.create_task(client.start(standin.token))
         try:
@@ -385,20 +385,22 @@ async def test_an_interaction_says_who_asks_and_where(monkeypatch: pytest.Monkey
             assert client.heard is not None
             return client.heard
 
-        block = Block(world.alice.id, guild, "", None, datetime.now(UTC))
+        block = BlockedUser(world.alice.id, guild, "", None, datetime.now(UTC))
         asked = await heard(world.alice, world.general)
         assert Person.of(asked, block) == Person(world.alice.id, frozenset({guild}), is_blocked=True)
-        assert Place.of(asked) == Place(guild, world.general.id)
+        assert ChannelContext.of(asked) == ChannelContext(guild, world.general.id)
         asked = await heard(world.bob, world.after_dark)
         assert Person.of(asked, None) == Person(world.bob.id, frozenset({guild, world.moderator.id}), is_admin=True)
-        assert Place.of(asked) == Place(guild, world.after_dark.id, age_restricted=True)
+        assert ChannelContext.of(asked) == ChannelContext(guild, world.after_dark.id, age_restricted=True)
         assert Person.of(await heard(world.owner, world.general), None).is_admin
         asked = await heard(world.bob, world.thread)
-        assert Place.of(asked) == Place(guild, world.thread.id, (world.after_dark.id,), age_restricted=True)
+        assert ChannelContext.of(asked) == ChannelContext(
+            guild, world.thread.id, (world.after_dark.id,), age_restricted=True
+        )
         asked = await heard(world.alice, standin.dm(world.alice))
         assert Person.of(asked, None) == Person(world.alice.id)
-        assert Place.of(asked) == Place(None, standin.dm(world.alice).id)
+        assert ChannelContext.of(asked) == ChannelContext(None, standin.dm(world.alice).id)
         asked = await heard(world.carol, world.lounge)
         assert Person.of(asked, None).user_id == world.carol.id
         assert not Person.of(asked, None).is_admin
-        assert Place.of(asked) == Place(world.elsewhere.id, world.lounge.id)
+        assert ChannelContext.of(asked) == ChannelContext(world.elsewhere.id, world.lounge.id)

@@ -20,7 +20,7 @@ from discord.http import Route
 from PIL import Image
 
 from bot.ops.endpoints import point_discord_at
-from bot.sandbox import Clock, StandIn
+from bot.sandbox import Clock, FakeDiscord
 
 DOCUMENT = Path(__file__).parents[4] / "shared" / "discord" / "openapi.json"
 
@@ -149,7 +149,7 @@ class SpecimenBot(discord.Client):
 class Stage:
     """One bot in front of one stand-in."""
 
-    def __init__(self, discord_: StandIn) -> None:
+    def __init__(self, discord_: FakeDiscord) -> None:
         self.discord = discord_
         self.bot = SpecimenBot()
         self._running: asyncio.Task[None] | None = None
@@ -195,12 +195,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def standin(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[StandIn]:
+async def standin(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeDiscord]:
     """A stand-in that discord.py is pointed at, checked against Discord's document where that is at hand."""
     monkeypatch.setattr(Route, "BASE", Route.BASE)
     monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", DiscordWebSocket.DEFAULT_GATEWAY)
     monkeypatch.setattr(discord.asset.Asset, "BASE", discord.asset.Asset.BASE)
-    async with StandIn(openapi=DOCUMENT if DOCUMENT.exists() else None, clock=clock) as standin:
+    async with FakeDiscord(openapi=DOCUMENT if DOCUMENT.exists() else None, clock=clock) as standin:
         point_discord_at(standin.api_url, standin.gateway_url)
         yield standin
     if standin.openapi is not None:
@@ -209,7 +209,7 @@ async def standin(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 
 @pytest.fixture
-async def stage(standin: StandIn) -> AsyncIterator[Stage]:
+async def stage(standin: FakeDiscord) -> AsyncIterator[Stage]:
     stage = Stage(standin)
     await stage.start()
     yield stage
@@ -217,7 +217,7 @@ async def stage(standin: StandIn) -> AsyncIterator[Stage]:
 
 
 async def request_as_bot(
-    standin: StandIn, method: str, path: str, json: Any = None, token: str | None = "the bot's"
+    standin: FakeDiscord, method: str, path: str, json: Any = None, token: str | None = "the bot's"
 ) -> tuple[int, Any]:
     """Sends what discord.py itself would not send; gives the status and the JSON of the answer."""
     token = standin.token if token == "the bot's" else token

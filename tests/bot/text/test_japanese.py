@@ -25,8 +25,8 @@ from discord.app_commands.commands import validate_context_menu_name, validate_n
 import bot
 from bot.commands import register
 from bot.commands.admin.text import STATES
-from bot.components.base import Commands
-from bot.sandbox import Channel, StandIn, User
+from bot.components.base import AnimaCommandTree
+from bot.sandbox import Channel, FakeDiscord, User
 from bot.sandbox.model.commands import SLASH, SUBCOMMAND
 from bot.text.japanese import COMMANDS, SENTENCES
 from bot.text.translation import Translator
@@ -36,8 +36,8 @@ from tests.bot.harness import Stage
 
 BOT = Path(bot.__file__).parent
 JAPANESE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
-MOST_CHARACTERS = 8000
-LONGEST_NAME, LONGEST_DESCRIPTION = 32, 100
+MAX_CHARACTERS = 8000
+MAX_NAME_LENGTH, MAX_DESCRIPTION_LENGTH = 32, 100
 
 
 # --- What is said ---
@@ -191,7 +191,7 @@ def test_help_names_menus_as_a_japanese_reader_sees_them() -> None:
 async def registered() -> list[dict[str, Any]]:
     """Every command as discord.py sends it."""
     client = discord.Client(intents=discord.Intents.none())
-    tree = Commands(client)  # type: ignore[arg-type]
+    tree = AnimaCommandTree(client)  # type: ignore[arg-type]
     translator = Translator()
     await tree.set_translator(translator)
     register(tree)
@@ -214,13 +214,13 @@ async def test_every_command_option_and_choice_has_japanese_that_discord_takes()
             name = part["name_localizations"]["ja"]
             is_choice, is_menu = "value" in part, command.get("type", SLASH) != SLASH
             if is_choice:
-                assert 1 <= len(name) <= LONGEST_DESCRIPTION
+                assert 1 <= len(name) <= MAX_DESCRIPTION_LENGTH
             elif is_menu:
                 assert validate_context_menu_name(name)
             else:
                 assert validate_name(name)
             if "description" in part:
-                assert 1 <= len(part["description_localizations"]["ja"]) <= LONGEST_DESCRIPTION
+                assert 1 <= len(part["description_localizations"]["ja"]) <= MAX_DESCRIPTION_LENGTH
 
 
 async def test_commands_are_called_the_same_in_japanese_for_every_text_names_them_so() -> None:
@@ -240,7 +240,7 @@ async def test_no_two_options_of_a_command_share_a_japanese_name() -> None:
 
 async def test_each_command_has_few_enough_characters_in_its_longest_language() -> None:
     for command in await registered():
-        assert sum(map(longest, parts(command))) < MOST_CHARACTERS
+        assert sum(map(longest, parts(command))) < MAX_CHARACTERS
 
 
 def longest(part: dict[str, Any]) -> int:
@@ -258,14 +258,14 @@ def test_what_is_not_registered_yet_keeps_the_rules_too(english: str) -> None:
     japanese = COMMANDS[english]
     if re.fullmatch(r"[a-z_-]+", english):
         assert validate_name(japanese)
-    assert 1 <= len(japanese) <= LONGEST_DESCRIPTION
+    assert 1 <= len(japanese) <= MAX_DESCRIPTION_LENGTH
 
 
 # --- From end to end ---
 
 
 @pytest.fixture
-def hanako(standin: StandIn) -> User:
+def hanako(standin: FakeDiscord) -> User:
     """A member and moderator of the server who reads Japanese."""
     world = standin.world
     hanako = replace(world.add_user("hanako"), locale="ja")

@@ -1,6 +1,6 @@
 import pytest
 
-from bot.text.markdown import in_a_line, quoted
+from bot.text.markdown import blockquote, inline
 
 
 @pytest.mark.parametrize(
@@ -21,9 +21,9 @@ from bot.text.markdown import in_a_line, quoted
     ],
 )
 def test_what_would_be_markdown_is_escaped_and_what_would_not_is_left(typed: str, shown: str) -> None:
-    assert in_a_line(typed, 100) == shown
+    assert inline(typed, 100) == shown
 
 
 @pytest.mark.parametrize("separator", ["\n", "\r", "\x0b", "\x0c", "\x85", "\u2028", "\u2029"])
 def test_no_line_separator_begins_a_heading(separator: str) -> None:
-    assert quoted(f"a{separator}# big", 100) == "> a\n> \\# big"
+    assert blockquote(f"a{separator}# big", 100) == "> a\n> \\# big"

@@ -13,7 +13,7 @@ from torch import nn
 
 from inference.networks.transformer import TransformerParams
 from inference.request import CheckpointError
-from inference.weights.checkpoint import LARGEST_HEADER, ModelFiles, WeightsFile, reading_sizes_off
+from inference.weights.checkpoint import MAX_HEADER, ModelFiles, WeightsFile, reading_sizes_off
 from inference.weights.lora import Lora
 from tests.golden import MODELS
 
@@ -82,8 +82,8 @@ def test_a_block_with_a_huge_number_is_one_block_more() -> None:
 def test_a_header_longer_than_any_has_to_be_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "long.safetensors"
     with path.open("wb") as file:
-        file.write(struct.pack("<Q", LARGEST_HEADER + 1))
-        file.truncate(LARGEST_HEADER + 9)
+        file.write(struct.pack("<Q", MAX_HEADER + 1))
+        file.truncate(MAX_HEADER + 9)
     with pytest.raises(CheckpointError, match="its header would have"):
         WeightsFile(path, "mark")
     with pytest.raises(CheckpointError, match="its header would have"):

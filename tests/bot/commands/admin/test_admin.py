@@ -17,7 +17,7 @@ from bot.commands.admin.controls import OTHER_VERSION
 from bot.commands.admin.forms import CHANGED_MEANWHILE
 from bot.commands.admin.text import LABELS
 from bot.rules.server_settings import Access, Defaults, Limits, Quota, Safety, ServerSettings, settings_of
-from bot.sandbox import ClientRefused, Message, Modal, StandIn, User
+from bot.sandbox import ClientRefused, FakeDiscord, Message, Modal, User
 from bot.sandbox.model.interactions import COMPONENT, MODAL_SUBMIT
 from storage.jobs import Allowance, NewJob
 from storage.servers import AuditEntry
@@ -76,7 +76,7 @@ class Panel:
 
 
 @pytest.fixture
-async def stage(standin: StandIn, tmp_path: Path) -> AsyncIterator[Stage]:
+async def stage(standin: FakeDiscord, tmp_path: Path) -> AsyncIterator[Stage]:
     stage = Stage(standin, tmp_path)
     await stage.start()
     yield stage

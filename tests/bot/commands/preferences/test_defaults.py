@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.commands.preferences.defaults import LABELS, Desk, Mistake, checked, standing
-from bot.generation.compose import Model
+from bot.commands.preferences.defaults import LABELS, Mistake, PreferencesContext, checked, standing
+from bot.generation.compose import ModelInfo
 from bot.generation.options import Options
 from bot.rules.policy import EffectiveLimits
 from bot.rules.server_settings import Defaults
@@ -15,17 +15,17 @@ from inference import NativeSettings
 from inference.request import TurboLora
 
 NATIVE = NativeSettings(sizes=((64, 64),), steps=30, cfg_scale=4.0, sampler="er_sde", scheduler="simple")
-DESK = Desk(
+DESK = PreferencesContext(
     own=Options(),
     server=Options.of_server(Defaults()),
-    model=Model(NATIVE, ("turbo",), TurboLora("turbo", steps=8, cfg_scale=1.0)),
+    model=ModelInfo(NATIVE, ("turbo",), TurboLora("turbo", steps=8, cfg_scale=1.0)),
     limits=EffectiveLimits(side=4096, area=16384, steps=100, count=4, compared=12),
     presets={},
     in_server=True,
 )
 
 
-def says(name: str, desk: Desk) -> str:
+def says(name: str, desk: PreferencesContext) -> str:
     return " · ".join(standing(name, desk, desk.holds(desk.own)))
 
 
@@ -45,7 +45,7 @@ def test_turbo_of_the_server_counts_unless_one_has_it_off() -> None:
 
 
 def test_turbo_is_said_to_do_nothing_where_the_model_has_none() -> None:
-    desk = replace(DESK, own=Options(turbo=True, steps=40), model=Model(NATIVE))
+    desk = replace(DESK, own=Options(turbo=True, steps=40), model=ModelInfo(NATIVE))
     assert says("turbo", desk) == "on · **yours**, else off · not with this model"
     assert says("steps", desk) == "40 · **yours**, else 30"
 

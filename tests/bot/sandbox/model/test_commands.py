@@ -10,7 +10,7 @@ from discord import app_commands
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.sandbox import StandIn
+from bot.sandbox import FakeDiscord
 from bot.sandbox.model.commands import characters, check_command
 from bot.sandbox.model.errors import ApiError, FormErrors
 from bot.sandbox.model.schema import check_shapes
@@ -62,7 +62,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_discord_refuses(case: str) -> None:
-    standin = StandIn()
+    standin = FakeDiscord()
     with pytest.raises(ApiError) as refusal:
         standin.commands.overwrite(None, [REFUSED[case]])
     assert refusal.value.refusal.code == 50035
@@ -71,7 +71,7 @@ def test_discord_refuses(case: str) -> None:
 
 
 def test_names_are_unique_for_each_type_and_there_are_at_most_100() -> None:
-    standin = StandIn()
+    standin = FakeDiscord()
     menu = {"name": "draw", "type": 3}
     assert len(standin.commands.overwrite(None, [command(), menu])) == 2
     for definitions in ([command(), command()], [command(name=f"c{number}") for number in range(101)]):
@@ -80,14 +80,14 @@ def test_names_are_unique_for_each_type_and_there_are_at_most_100() -> None:
 
 
 def test_a_command_keeps_its_id_when_it_is_registered_again() -> None:
-    standin = StandIn()
+    standin = FakeDiscord()
     [first] = standin.commands.overwrite(None, [command()])
     [again, _] = standin.commands.overwrite(None, [command(description="Draws better."), command(name="other")])
     assert first["id"] == again["id"] and first["version"] != again["version"]
 
 
 def test_a_servers_own_command_hides_the_one_for_everyone() -> None:
-    standin = StandIn()
+    standin = FakeDiscord()
     standin.commands.overwrite(None, [command()])
     [own] = standin.commands.overwrite(standin.world.guild.id, [command(description="Draws here.")])
     assert standin.commands.visible_in(standin.world.guild.id) == [own]
@@ -122,7 +122,7 @@ anything = st.recursive(
 
 @given(st.lists(anything | st.dictionaries(keys, anything).map(lambda more: command(option()) | more), max_size=3))
 def test_definitions_of_any_shape_are_taken_or_refused_but_break_nothing(definitions: list[Any]) -> None:
-    standin = StandIn()
+    standin = FakeDiscord()
     errors = FormErrors()
     try:
         check_shapes(definitions, errors)
@@ -137,7 +137,7 @@ def test_localisations_count_with_their_longest() -> None:
     assert characters(localised) == len("draw") + len("Zeichnet Bilder.")
 
 
-async def test_single_commands_are_made_changed_and_removed(standin: StandIn) -> None:
+async def test_single_commands_are_made_changed_and_removed(standin: FakeDiscord) -> None:
     path = f"/applications/{standin.world.application.id}/commands"
     status, made = await request_as_bot(standin, "POST", path, command())
     assert (status, made["name"]) == (201, "draw")

@@ -12,7 +12,7 @@ from discord.http import handle_message_parameters
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.sandbox import Clock, Permissions, StandIn
+from bot.sandbox import Clock, FakeDiscord, Permissions
 from bot.sandbox.model.errors import ApiError, FormErrors
 from bot.sandbox.model.messages import NONCE_LIFE, Body
 from bot.sandbox.model.schema import check_shapes
@@ -47,7 +47,7 @@ async def test_a_nonce_of_a_deleted_message_answers_unknown_message(stage: Stage
     assert refusal.value.code == 10008
 
 
-async def test_a_nonce_without_enforcement_posts_twice(standin: StandIn) -> None:
+async def test_a_nonce_without_enforcement_posts_twice(standin: FakeDiscord) -> None:
     path = f"/channels/{standin.world.general.id}/messages"
     ids = {(await request_as_bot(standin, "POST", path, {"content": "a", "nonce": "n"}))[1]["id"] for _ in range(2)}
     assert len(ids) == 2
@@ -134,7 +134,7 @@ REFUSED = {
 async def test_discord_refuses(case: str, clock: Clock) -> None:
     body, where = REFUSED[case]
     for document in (None, DOCUMENT) if DOCUMENT.exists() else (None,):
-        async with StandIn(openapi=document, clock=clock) as standin:
+        async with FakeDiscord(openapi=document, clock=clock) as standin:
             path = f"/channels/{standin.world.general.id}/messages"
             status, answer = await request_as_bot(standin, "POST", path, body)
             assert (status, answer["code"]) == (400, 50035)
@@ -145,7 +145,7 @@ async def test_discord_refuses(case: str, clock: Clock) -> None:
 @pytest.mark.parametrize(
     "body", [{}, {"content": ""}, {"content": "  "}, {"components": [row(button())]}, {"flags": V2}]
 )
-async def test_an_empty_message_is_refused(body, standin: StandIn) -> None:
+async def test_an_empty_message_is_refused(body, standin: FakeDiscord) -> None:
     status, answer = await request_as_bot(standin, "POST", f"/channels/{standin.world.general.id}/messages", body)
     assert (status, answer["code"]) == (400, 50006)
 
@@ -384,7 +384,7 @@ async def test_the_bot_fetches_what_it_may_see(stage: Stage) -> None:
         assert refusal.value.code == code
 
 
-async def test_strangers_and_nonsense_are_turned_away(standin: StandIn) -> None:
+async def test_strangers_and_nonsense_are_turned_away(standin: FakeDiscord) -> None:
     path = f"/channels/{standin.world.general.id}/messages"
     assert (await request_as_bot(standin, "GET", path, token="wrong"))[0] == 401
     assert (await request_as_bot(standin, "GET", path, token=None))[0] == 401
@@ -417,7 +417,7 @@ anything = st.recursive(
 def test_a_body_of_any_shape_is_taken_or_refused_but_breaks_nothing(
     body: dict[str, Any], lists: list[Any], kind: int
 ) -> None:
-    standin = StandIn()
+    standin = FakeDiscord()
     body = {"components": [{"type": kind, "components": lists, "items": lists, "options": lists}]} | body
     errors = FormErrors()
     try:

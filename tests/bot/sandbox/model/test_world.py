@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from bot.ops.endpoints import point_discord_at
-from bot.sandbox import Clock, Permissions, StandIn
+from bot.sandbox import Clock, FakeDiscord, Permissions
 from bot.sandbox.model.clock import Snowflakes, moment_of, snowflake_at
 from bot.sandbox.model.permissions import EVERYTHING, permissions_in_channel
 from bot.sandbox.model.world import Channel, Guild, Overwrite, Role, User
@@ -64,7 +64,7 @@ async def test_a_running_clock_wakes_by_itself() -> None:
 
 async def test_the_same_world_comes_out_every_time() -> None:
     async def play() -> list[int]:
-        standin = StandIn(clock=Clock(standing_at=1_780_000_000.0))
+        standin = FakeDiscord(clock=Clock(standing_at=1_780_000_000.0))
         message = await standin.say(standin.world.alice, standin.world.general, "hello")
         return [*standin.world.users, *(c.id for c in standin.world.channels()), message.id]
 
@@ -153,7 +153,7 @@ BOT = """
 """
 
 
-async def test_a_bot_in_another_process_is_killed_and_replaced(standin: StandIn) -> None:
+async def test_a_bot_in_another_process_is_killed_and_replaced(standin: FakeDiscord) -> None:
     addresses = {"DISCORD_API_URL": standin.api_url, "DISCORD_GATEWAY_URL": standin.gateway_url}
     environment = os.environ | addresses | {"DISCORD_TOKEN": standin.token}
     pids = []

@@ -11,16 +11,16 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_playwright, expect
 
-from bot.sandbox import Channel, StandIn, User
+from bot.sandbox import Channel, FakeDiscord, User
 from tests.bot.conftest import checked_standin
 from tests.bot.sandbox.conftest import Answer, Stage
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-PATIENCE = 10_000
+TIMEOUT = 10_000
 """Milliseconds that a test waits for the page to show something before it fails."""
 
-expect.set_options(timeout=PATIENCE)
+expect.set_options(timeout=TIMEOUT)
 
 
 def chromium() -> str:
@@ -128,13 +128,13 @@ async def new_screen(browser: Browser, address: str, **options: Any) -> Screen:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def standin(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[StandIn]:
+async def standin(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeDiscord]:
     async with checked_standin(monkeypatch) as standin:
         yield standin
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def stage(standin: StandIn) -> AsyncIterator[Stage]:
+async def stage(standin: FakeDiscord) -> AsyncIterator[Stage]:
     stage = Stage(standin)
     await stage.start()
     yield stage
@@ -159,6 +159,6 @@ async def shown(stage: Stage, answer: Answer) -> None:
 
 
 async def until(what: Any) -> None:
-    async with asyncio.timeout(PATIENCE / 1000):
+    async with asyncio.timeout(TIMEOUT / 1000):
         while not what():
             await asyncio.sleep(0.01)

@@ -159,13 +159,13 @@ async def test_escape_leaves_a_menu_without_a_choice(stage: Stage, screen: Scree
 
 
 def form(stage: Stage, *labels: ui.Label[Any]) -> Answer:
-    class Form(ui.Modal):
+    class Modal(ui.Modal):
         async def on_submit(self, interaction: discord.Interaction) -> None:
             stage.bot.seen.append([_value(label.component) for label in labels])
             await interaction.response.send_message("taken")
 
     async def answer(interaction: discord.Interaction) -> None:
-        modal = Form(title="A form")
+        modal = Modal(title="A form")
         modal.add_item(ui.TextDisplay("Some **words** first"))
         for label in labels:
             modal.add_item(label)

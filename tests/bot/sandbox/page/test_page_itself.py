@@ -10,7 +10,7 @@ from discord import ui
 from playwright.async_api import Browser, expect
 
 from bot.ops.endpoints import point_discord_at
-from bot.sandbox import StandIn, Upload
+from bot.sandbox import FakeDiscord, Upload
 from tests.bot.sandbox.conftest import Stage, png
 
 from .conftest import Screen, new_screen, shown
@@ -208,7 +208,7 @@ async def test_motion_can_be_turned_off(stage: Stage, screen: Screen) -> None:
 
 async def test_the_page_comes_back_with_the_server(browser: Browser, stage: Stage) -> None:
     """The page stays open while the sandbox is stopped and started again on the same port."""
-    async with StandIn() as first:
+    async with FakeDiscord() as first:
         world, port = first.world, int(first.host.rsplit(":", 1)[1])
         await first.say(world.bob, world.general, "before")
         screen = await new_screen(browser, first.page_url)
@@ -218,7 +218,7 @@ async def test_the_page_comes_back_with_the_server(browser: Browser, stage: Stag
     await screen.text.fill("hello?")
     await screen.press("Enter")
     await expect(screen.page.locator(".note")).to_contain_text("Is it still running?")
-    async with StandIn(port=port) as second:
+    async with FakeDiscord(port=port) as second:
         point_discord_at(second.api_url, second.gateway_url)
         restarted = Stage(second)
         await restarted.start()
@@ -235,7 +235,7 @@ async def test_the_page_comes_back_with_the_server(browser: Browser, stage: Stag
 
 
 async def test_a_command_that_is_being_written_outlasts_the_server(browser: Browser, stage: Stage) -> None:
-    async with StandIn() as first:
+    async with FakeDiscord() as first:
         world, port = first.world, int(first.host.rsplit(":", 1)[1])
         point_discord_at(first.api_url, first.gateway_url)
         earlier = Stage(first)
@@ -246,7 +246,7 @@ async def test_a_command_that_is_being_written_outlasts_the_server(browser: Brow
         await screen.pick_command("anima imagine")
         await screen.type("1girl")
         await earlier.stop()
-    async with StandIn(port=port) as second:
+    async with FakeDiscord(port=port) as second:
         point_discord_at(second.api_url, second.gateway_url)
         restarted = Stage(second)
         await restarted.start()

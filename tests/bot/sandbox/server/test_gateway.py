@@ -11,7 +11,7 @@ import aiohttp
 import discord
 import pytest
 
-from bot.sandbox import InteractionFailed, StandIn
+from bot.sandbox import FakeDiscord, InteractionFailed
 from tests.bot.sandbox.conftest import Stage
 
 
@@ -57,7 +57,7 @@ async def test_an_invalid_session_is_begun_anew(stage: Stage) -> None:
     assert (await interaction.response()).content == "heard you"
 
 
-async def test_a_wrong_token_and_privileged_intents_are_refused(standin: StandIn) -> None:
+async def test_a_wrong_token_and_privileged_intents_are_refused(standin: FakeDiscord) -> None:
     client = discord.Client(intents=discord.Intents.none())
     with pytest.raises(discord.LoginFailure):
         await client.start("wrong")
@@ -77,7 +77,7 @@ async def test_the_bot_sees_no_members_but_itself_without_the_intent(stage: Stag
     assert bob.name == "bob"
 
 
-async def test_messages_are_told_to_those_who_ask_for_them(standin: StandIn) -> None:
+async def test_messages_are_told_to_those_who_ask_for_them(standin: FakeDiscord) -> None:
     client = discord.Client(intents=discord.Intents(guilds=True, guild_messages=True))
     client._connection.guild_ready_timeout = 0.01
     running = asyncio.create_task(client.start(standin.token))
@@ -102,7 +102,7 @@ async def test_messages_are_told_to_those_who_ask_for_them(standin: StandIn) -> 
         ({"op": 2, "d": {"token": "wrong", "intents": 0}}, 4004),
     ],
 )
-async def test_clients_that_misbehave_are_closed(says: Any, code: int, standin: StandIn) -> None:
+async def test_clients_that_misbehave_are_closed(says: Any, code: int, standin: FakeDiscord) -> None:
     async with aiohttp.ClientSession() as session, session.ws_connect(standin.gateway_url) as socket:
         assert (await socket.receive_json())["op"] == 10
         await socket.send_str(says if isinstance(says, str) else json.dumps(says))
@@ -112,7 +112,7 @@ async def test_clients_that_misbehave_are_closed(says: Any, code: int, standin: 
 
 @pytest.mark.parametrize("compressed", [False, True])
 async def test_heartbeats_are_acknowledged_in_the_compression_that_was_asked_for(
-    compressed: bool, standin: StandIn
+    compressed: bool, standin: FakeDiscord
 ) -> None:
     query = "?compress=zlib-stream" if compressed else ""
     inflate = zlib.decompressobj()

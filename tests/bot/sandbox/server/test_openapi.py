@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox import StandIn
+from bot.sandbox import FakeDiscord
 from tests.bot.sandbox.conftest import DOCUMENT, request_as_bot
 
 pytestmark = pytest.mark.skipif(
@@ -65,7 +65,7 @@ def test_answers_write_snowflakes_as_strings(openapi: Any) -> None:
     assert openapi.check_answer("GET", "/users/{user_id}", 404, {"code": "10013"})
 
 
-async def test_a_request_that_the_document_does_not_know_is_a_violation(standin: StandIn) -> None:
+async def test_a_request_that_the_document_does_not_know_is_a_violation(standin: FakeDiscord) -> None:
     status, _ = await request_as_bot(standin, "POST", "/channels/12/sing", {})
     assert status == 404
     assert standin.openapi is not None
@@ -73,7 +73,7 @@ async def test_a_request_that_the_document_does_not_know_is_a_violation(standin:
     assert str(violation).endswith("The document has no POST /channels/12/sing.")
 
 
-async def test_a_violation_is_recorded_and_answered_readably(standin: StandIn) -> None:
+async def test_a_violation_is_recorded_and_answered_readably(standin: FakeDiscord) -> None:
     path = f"/channels/{standin.world.general.id}/messages"
     status, answer = await request_as_bot(standin, "POST", path, {"content": "a", "tts": "loud"})
     assert (status, answer["code"]) == (400, 50035)
