@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -373,24 +373,10 @@ def spherical_blend(first: Tensor, second: Tensor, strength: float) -> Tensor:
 
 def _batches(requests: Sequence[GenerationRequest]) -> Iterator[list[int]]:
     """Positions of the requests that can be drawn together, in the order in which their first was asked for."""
-    batches: dict[object, list[int]] = {}
+    batches: dict[Hashable, list[int]] = {}
     for position, request in enumerate(requests):
-        batches.setdefault(batch_key(request), []).append(position)
+        batches.setdefault(request.batch_key, []).append(position)
     yield from batches.values()
-
-
-def batch_key(request: GenerationRequest) -> object:
-    """Requests with equal keys are drawn in one batch."""
-    return (
-        request.width,
-        request.height,
-        request.steps,
-        request.sampler,
-        request.scheduler,
-        tuple(request.loras),
-        request.denoise,
-        request.cfg_scale == 1,
-    )
 
 
 def _nobody_asked(_stage: Stage) -> None:

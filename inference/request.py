@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
@@ -78,6 +78,20 @@ class GenerationRequest:
     denoise: float = 1.0
     variation_seed: int | None = None
     variation_strength: float = 0.0
+
+    @property
+    def batch_key(self) -> tuple[Hashable, ...]:
+        """Requests with equal keys are drawn in one batch: they differ only in what each image has for itself."""
+        return (
+            self.width,
+            self.height,
+            self.steps,
+            self.sampler,
+            self.scheduler,
+            tuple(self.loras),
+            self.denoise,
+            self.cfg_scale == 1,
+        )
 
     def check(self) -> None:
         """Raise InvalidRequest where a field has a value it may not have."""

@@ -8,7 +8,8 @@ import discord
 from discord import ui
 
 from bot.components.base import AnimaInteraction, StaticLayout
-from bot.generation.spec import JobSpec, Recipe
+from bot.generation.recipe import Recipe
+from bot.generation.spec import JobSpec
 from bot.text.markdown import blockquote, inline
 from bot.text.translation import say
 from storage.images import Picture

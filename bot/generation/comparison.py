@@ -10,8 +10,9 @@ import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
+from bot.generation.recipe import Recipe
 from bot.prompting.syntax import COMMAS
 from bot.rules.safety import MIN_CFG_SCALE
 from bot.rules.server_settings import MAX_COMPARED, MAX_LORA_STRENGTH
@@ -20,9 +21,6 @@ from bot.text.translation import say
 from inference import NativeSettings
 from inference.prompt import parse_weights
 from inference.request import MAX_CFG_SCALE, MAX_STEPS, SAMPLERS, SCHEDULERS
-
-if TYPE_CHECKING:
-    from bot.generation.spec import Recipe
 
 MAX_WEIGHT = 5.0
 MAX_WORDS_LENGTH = 200

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from bot.generation.comparison import Comparison, Reworded
 from bot.generation.options import Options
-from bot.generation.spec import JobSpec, Recipe
+from bot.generation.recipe import Recipe
+from bot.generation.spec import JobSpec
 from bot.prompting import TagIndex, escape_wildcards, expand, final_prompts
 from bot.rules.server_settings import Defaults
 from inference import NativeSettings

@@ -27,9 +27,11 @@ from bot.generation.compose import (
     resolve_options,
 )
 from bot.generation.options import Options
-from bot.generation.spec import JobSpec, Recipe, new_seed, seeds_from, waiting
+from bot.generation.recipe import Recipe, new_seed, seeds_from
+from bot.generation.spec import JobSpec
 from bot.jobs.progress import StatusMessages
 from bot.jobs.queue import FairQueue
+from bot.jobs.queue_entry import queued_job
 from bot.messages import job as messages
 from bot.messages.attachments import UnusableImage, fetch, media_of, prepared, shown_in
 from bot.ops.logs import about_its_job
@@ -385,7 +387,7 @@ class Submitter:
         Until then a follow-up would take the message's place, for everybody to see.
         """
         logger.info("in line: %s, %.2f credits", job.kind, job.cost)
-        self._queue.put(waiting(job))
+        self._queue.put(queued_job(job))
         told = self._status.waits(job)
         if aside and told is not None and await asyncio.shield(told):
             with suppress(discord.HTTPException):

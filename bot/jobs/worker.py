@@ -19,10 +19,11 @@ import discord
 from PIL import Image
 
 from bot.generation.grid import grid
-from bot.generation.spec import JobSpec, waiting
+from bot.generation.spec import JobSpec
 from bot.jobs.delivery import Delivery, NoLongerAllowed, Undeliverable
 from bot.jobs.progress import JobProgress, StatusMessages
 from bot.jobs.queue import FairQueue, QueuedJob
+from bot.jobs.queue_entry import queued_job
 from bot.jobs.throughput import Pace
 from bot.messages import job as messages
 from bot.messages.job import QueueStatus
@@ -205,7 +206,7 @@ class Worker:
             await self._fail(job, messages.ENGINE_LOST)
             return
         try:
-            place = waiting(job)
+            place = queued_job(job)
         except ValueError as error:
             logger.error("it cannot be read: %s", error)
             await self._fail(job, messages.NOTHING_CAME)
@@ -349,7 +350,7 @@ class Worker:
             if wrong_in_itself or job.attempts >= MAX_ATTEMPTS:
                 await self._fail(job, messages.ENGINE_LOST if isinstance(error, EngineDied) else str(error))
             elif await self._retry_storage(partial(self._database.jobs.put_back, [job.id])):
-                self._queue.put_back(waiting(job))
+                self._queue.put_back(queued_job(job))
                 self.status.waits(job)
 
     @about_its_job

@@ -147,8 +147,9 @@ def options() -> Target:
     from bot.commands.imagine import InvalidOption, seed_of
     from bot.generation.compose import ModelInfo, PromptRules, recipes, resolve_options
     from bot.generation.options import Options
+    from bot.generation.recipe import seeds_from
     from bot.generation.sizes import UnknownAspect, size_of
-    from bot.generation.spec import JobSpec, seeds_from
+    from bot.generation.spec import JobSpec
     from bot.prompting import TagIndex
     from bot.rules.policy import ChannelContext, Person, TypedText, permit
     from bot.rules.server_settings import Defaults, ServerSettings

@@ -202,7 +202,7 @@ async def test_a_rerolled_comparison_whose_wildcards_lose_the_words_is_refused(
     prompt = "{red|blue} hair"
     red, blue = (next(seed for seed in range(99) if expand(prompt, seed) == f"{hair} hair") for hair in ("red", "blue"))
     job = await compare(stage, columns="weight", words="red", prompt=prompt, seed=str(red))
-    monkeypatch.setattr("bot.generation.spec.new_seed", lambda: blue)
+    monkeypatch.setattr("bot.generation.recipe.new_seed", lambda: blue)
     answer = await (await stage.press(message_of(stage, job), "Re-roll")).followup()
     assert answer.is_ephemeral and "“red” is not in the prompt" in answer.text
     assert len(stage.engine.requests) == 3

@@ -28,7 +28,8 @@ from bot.generation.compose import (
     resolve_options,
 )
 from bot.generation.options import Options
-from bot.generation.spec import JobSpec, Recipe
+from bot.generation.recipe import Recipe
+from bot.generation.spec import JobSpec
 from bot.prompting import TagIndex, expand, final_prompts, literal
 from bot.rules.server_settings import MAX_COMPARED
 from inference import NativeSettings

@@ -8,7 +8,8 @@ import pytest
 
 from bot.generation.compose import ModelInfo, PromptRules, options_of_image, recipes, repeat_recipes, resolve_options
 from bot.generation.options import Options
-from bot.generation.spec import JobSpec, Recipe
+from bot.generation.recipe import Recipe
+from bot.generation.spec import JobSpec
 from bot.prompting import TagIndex
 from bot.rules.server_settings import Defaults
 from inference import NativeSettings

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bot.generation.spec import JobSpec, Recipe
+from bot.generation.recipe import Recipe
+from bot.generation.spec import JobSpec
 from bot.jobs import progress
 from bot.jobs.progress import JobProgress, StatusMessages, _side_by_side
 from bot.messages.job import QueueStatus

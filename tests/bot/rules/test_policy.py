@@ -14,7 +14,8 @@ from discord.http import Route
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.generation.spec import JobSpec, Recipe
+from bot.generation.recipe import Recipe
+from bot.generation.spec import JobSpec
 from bot.ops.endpoints import point_discord_at
 from bot.prompting import final_prompts
 from bot.rules.policy import (

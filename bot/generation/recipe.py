@@ -1,0 +1,83 @@
+"""What decides one image: its prompts, size, steps, seed and so on."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from inference import GenerationRequest
+from inference.request import MAX_SEED
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+#: Seeds we choose are short enough to be read and typed; people may give any up to 2**64 - 1.
+MAX_NEW_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides what one image looks like. The prompts are final: what the engine gets.
+
+    A `denoise` below 1 starts from the job's source image.
+    """
+
+    prompt: str
+    negative_prompt: str
+    width: int
+    height: int
+    steps: int
+    cfg_scale: float
+    sampler: str
+    scheduler: str
+    seed: int
+    loras: tuple[tuple[str, float], ...] = ()
+    denoise: float = 1.0
+    variation_seed: int | None = None
+    variation_strength: float = 0.0
+
+    def request(self, source: Image.Image | None) -> GenerationRequest:
+        return GenerationRequest(
+            prompt=self.prompt,
+            negative_prompt=self.negative_prompt,
+            width=self.width,
+            height=self.height,
+            steps=self.steps,
+            cfg_scale=self.cfg_scale,
+            sampler=self.sampler,
+            scheduler=self.scheduler,
+            seed=self.seed,
+            loras=self.loras,
+            image=source,
+            denoise=self.denoise,
+            variation_seed=self.variation_seed,
+            variation_strength=self.variation_strength,
+        )
+
+    @property
+    def work(self) -> float:
+        """What the GPU spends: megapixels x steps x passes."""
+        return self.width * self.height / 1e6 * self.steps * passes(self.cfg_scale)
+
+    @property
+    def batch_key(self) -> Hashable:
+        """Images with equal keys can be drawn in one batch."""
+        return self.request(None).batch_key
+
+
+def new_seed() -> int:
+    return secrets.randbelow(MAX_NEW_SEED + 1)
+
+
+def seeds_from(seed: int | None, count: int) -> tuple[int, ...]:
+    """A seed for each image: those that follow one another from `seed` on, or new ones where none was given."""
+    if seed is None:
+        return tuple(new_seed() for _ in range(count))
+    return tuple((seed + number) % (MAX_SEED + 1) for number in range(count))
+
+
+def passes(cfg_scale: float) -> int:
+    """Guidance runs the network on the negative prompt as well."""
+    return 1 if cfg_scale == 1 else 2
