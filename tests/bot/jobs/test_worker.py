@@ -135,7 +135,7 @@ def change_jobs(stage: Stage, to: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "to", ["parameters = '{}'", f"attempts = {worker.MOST_BEGINNINGS}, state = 'running', started_at = queued_at"]
+    "to", ["parameters = '{}'", f"attempts = {worker.MAX_BEGINNINGS}, state = 'running', started_at = queued_at"]
 )
 async def test_a_job_that_would_end_every_bot_ends_in_a_refund_at_the_next_start(stage: Stage, to: str) -> None:
     stage.engine.hold()
