@@ -19,6 +19,7 @@ from tqdm import tqdm
 from bot.client import AnimaClient, open_client
 from bot.ops.errors import StartupError
 from bot.ops.settings import Settings
+from bot.sandbox import page_server
 from bot.sandbox.model.messages import Message
 from bot.sandbox.standin import FakeDiscord
 from storage.jobs import Job
@@ -114,7 +115,7 @@ class Sandbox:
 
 @asynccontextmanager
 async def open_sandbox(settings: Settings, port: int = 0) -> AsyncIterator[Sandbox]:
-    async with FakeDiscord(port=port) as discord:
+    async with FakeDiscord(port=port, routes=[page_server.add_routes]) as discord:
         settings = settings.model_copy(
             update={
                 "discord_token": SecretStr(discord.token),

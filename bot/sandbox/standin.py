@@ -5,53 +5,49 @@ from __future__ import annotations
 import asyncio
 import errno
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from aiohttp import web
 
 from bot.ops.errors import StartupError
-from bot.sandbox.model import components as ui
+from bot.sandbox.interaction_handle import TIMEOUT, InteractionHandle
 from bot.sandbox.model.attachments import Cdn, Upload
 from bot.sandbox.model.clock import Clock, Snowflakes
-from bot.sandbox.model.commands import Commands
-from bot.sandbox.model.events import Event, Events
+from bot.sandbox.model.commands import CommandRegistry
+from bot.sandbox.model.events import EventLog
 from bot.sandbox.model.interactions import (
     AUTOCOMPLETE,
-    CHOICES,
     COMMAND,
     COMPONENT,
-    DEFERRED_MESSAGE,
-    DEFERRED_UPDATE,
-    MODAL,
     MODAL_SUBMIT,
-    Callback,
+    DiscordEvent,
+    DiscordEvents,
     Interaction,
     Interactions,
 )
 from bot.sandbox.model.messages import Body, Message, Messages
 from bot.sandbox.model.permissions import Permissions
+from bot.sandbox.model.serializers import channel_json
 from bot.sandbox.model.world import Channel, Guild, Overwrite, Role, User, World
-from bot.sandbox.page_server import api, files
 from bot.sandbox.server import middleware
 from bot.sandbox.server.faults import Faults
 from bot.sandbox.server.gateway import Gateway
-from bot.sandbox.server.request_log import Journal
+from bot.sandbox.server.request_log import RequestLog
 from bot.sandbox.server.rest import PREFIX, Rest
-from bot.sandbox.server.serializers import channel_json
-from bot.sandbox.user_client import Choice, Client, ClientRefused, Modal
+from bot.sandbox.server.routing import ApiContext
+from bot.sandbox.user_client import Choice, ClientModal, ClientRefused, UserClient
 
 if TYPE_CHECKING:
     from bot.sandbox.server.openapi import OpenApi
 
-SHOWN_BY_BROWSERS = {"image/png", "image/jpeg", "image/webp", "image/gif", "image/avif"}
-"""What a browser may show by itself when it is opened; anything else is only saved."""
+#: What a browser may show by itself when it is opened; anything else is only saved.
+INLINE_TYPES = {"image/png", "image/jpeg", "image/webp", "image/gif", "image/avif"}
 
-TIMEOUT = 10.0
-"""Seconds of real time that a test waits for something before it fails."""
+#: Adds routes of its own to the server, such as those of the page.
+AddRoutes: TypeAlias = "Callable[[web.Application, FakeDiscord], None]"
 
 
 class CannotListen(StartupError):
@@ -64,58 +60,49 @@ class CannotListen(StartupError):
         super().__init__(f"Port {port} {why}. Choose another one, as in: anima sandbox --port {port % 60_000 + 1111}")
 
 
-class InteractionFailed(Exception):
-    """The bot did not answer in three seconds; the user reads "The application did not respond"."""
-
-
-class UnexpectedAnswer(Exception):
-    """The bot answered an interaction, but with something else than was waited for."""
-
-
 class FakeDiscord:
     """A Discord of one's own on loopback, for one bot.
 
     Use it as an async context manager, point the bot at `api_url` and `gateway_url` with `token`, and act as its users:
 
-        async with StandIn() as discord:
+        async with FakeDiscord() as discord:
             ...  # start the bot
             await discord.wait_until_ready()
             interaction = await discord.slash(discord.world.alice, discord.world.general, "imagine", prompt="1girl")
             message = await interaction.response()
 
     `openapi` is the path of Discord's OpenAPI document; with it every request and every answer is checked against
-    it too, and `openapi.violations` lists what was wrong. All waiting is in real seconds, whatever `clock` shows.
+    it too, and `openapi.violations` lists what was wrong. `routes` add what else the server has, such as a page. All
+    waiting is in real seconds, whatever `clock` shows.
     """
 
-    def __init__(self, *, openapi: Path | str | None = None, clock: Clock | None = None, port: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        openapi: Path | str | None = None,
+        clock: Clock | None = None,
+        port: int = 0,
+        routes: Iterable[AddRoutes] = (),
+    ) -> None:
         self._port = port
+        self._routes = tuple(routes)
         self.clock = clock or Clock()
         snowflakes = Snowflakes(self.clock)
         self.world = World(snowflakes)
-        self.events = Events(self.clock)
+        self.events: DiscordEvents = EventLog(self.clock)
         self.faults = Faults()
-        self.journal = Journal()
+        self.request_log = RequestLog()
         self.openapi = _document(Path(openapi)) if openapi is not None else None
         self.cdn = Cdn(self.clock, snowflakes)
         self.gateway = Gateway(self.world, snowflakes, self.events)
-        self.commands = Commands(self.world.application.id, snowflakes, self.events)
+        self.commands = CommandRegistry(self.world.application.id, snowflakes, self.events)
         self.messages = Messages(self.world, self.clock, snowflakes, self.cdn, self.events)
         self.interactions = Interactions(
             self.world, self.messages, self.clock, snowflakes, self.events, self.gateway.dispatch
         )
-        self.rest = Rest(
-            self.world,
-            self.clock,
-            self.commands,
-            self.messages,
-            self.interactions,
-            self.gateway,
-            self.events,
-            self.faults,
-            self.journal,
-            self.openapi,
-        )
-        self.client = Client(self.world, self.messages, self.commands, self.cdn)
+        context = ApiContext(self.world, self.commands, self.messages, self.interactions, self.gateway, self.events)
+        self.rest = Rest(context, self.clock, self.faults, self.request_log, self.openapi)
+        self.client = UserClient(self.world, self.messages, self.commands, self.cdn)
         self._runner: web.AppRunner | None = None
         self.token = self.world.application.token
         self.host = ""
@@ -133,8 +120,8 @@ class FakeDiscord:
         application.router.add_get("/gateway", self.gateway.serve)
         application.router.add_get("/gateway/", self.gateway.serve)
         application.router.add_get("/attachments/{path:.*}", self._serve_attachment)
-        files.add_routes(application)
-        api.add_routes(application, self)
+        for add_routes in self._routes:
+            add_routes(application, self)
         application.router.add_route("*", PREFIX + "/{path:.*}", self.rest.serve)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
@@ -165,7 +152,7 @@ class FakeDiscord:
         attachment = self.cdn.open(request.path.lstrip("/"), request.query)
         if attachment is None:
             return web.Response(status=404, text="This content is no longer available.")
-        shown = attachment.content_type in SHOWN_BY_BROWSERS
+        shown = attachment.content_type in INLINE_TYPES
         headers = {
             "Cache-Control": "private, max-age=86400",
             "Content-Disposition": "inline" if shown else "attachment",
@@ -212,7 +199,7 @@ class FakeDiscord:
                     return message
             after = len(self.events.history)
 
-        def is_it(event: Event) -> bool:
+        def is_it(event: DiscordEvent) -> bool:
             message = event.message
             return (
                 message is not None
@@ -228,18 +215,24 @@ class FakeDiscord:
         return event.message
 
     async def wait_for_event(
-        self, matches: Callable[[Event], bool], timeout: float = TIMEOUT, what: str = "such an event", after: int = 0
-    ) -> Event:
+        self,
+        matches: Callable[[DiscordEvent], bool],
+        timeout: float = TIMEOUT,
+        what: str = "such an event",
+        after: int = 0,
+    ) -> DiscordEvent:
         """The first event numbered above `after` that matches; a TimeoutError says `what` was waited for in vain."""
         try:
             async with asyncio.timeout(timeout):
                 return await self.events.wait_for(matches, after)
         except TimeoutError:
-            raise TimeoutError(f"Waited {timeout:g} s for {what}. {self._what_happened()}") from None
+            raise TimeoutError(f"Waited {timeout:g} s for {what}. {self.what_happened()}") from None
 
-    def _what_happened(self) -> str:
+    def what_happened(self) -> str:
+        """Whether the bot is connected, the last events and the last refused requests: why a wait was in vain."""
         refused = [
-            f"{request} {request.answer}" if request.status else str(request) for request in self.journal.refused()[-3:]
+            f"{request} {request.answer}" if request.status else str(request)
+            for request in self.request_log.refused()[-3:]
         ]
         lately = [f"{event.number} {event.kind} {_summary(event)}" for event in self.events.history[-8:]]
         connected = "is" if self.gateway.is_connected else "is not"
@@ -258,7 +251,7 @@ class FakeDiscord:
         /,
         options: Mapping[str, object] | None = None,
         **named: object,
-    ) -> SentInteraction:
+    ) -> InteractionHandle:
         """Types a slash command; options are checked against the registered command as Discord's client does.
 
         Files are given as `Upload`, users, roles and channels as such. Options whose name is no Python name (or is
@@ -285,14 +278,14 @@ class FakeDiscord:
 
     async def type_into(
         self, user: User, channel: Channel, command: str, option: str, typed: str, others: Mapping[str, object]
-    ) -> SentInteraction:
+    ) -> InteractionHandle:
         """Types into an option that completes; `choices` of what is returned waits for what is offered."""
         data, kind = self.client.autocomplete(user, channel, command, option, typed, others)
         return self._sent(self.interactions.send(AUTOCOMPLETE, user, channel, data, option_type=kind))
 
     async def menu(
         self, user: User, target: Message | User, command: str, channel: Channel | None = None
-    ) -> SentInteraction:
+    ) -> InteractionHandle:
         """Picks a command in the context menu of a message, or of a user seen in `channel`."""
         if isinstance(target, Message):
             channel = target.channel
@@ -310,7 +303,7 @@ class FakeDiscord:
         *,
         label: str | None = None,
         custom_id: str | re.Pattern[str] | None = None,
-    ) -> SentInteraction:
+    ) -> InteractionHandle:
         """Presses a button of the message as it is now, named by its label (or emoji) or its custom_id."""
         message = self.current(message)
         data = self.client.button(user, message, label, custom_id)
@@ -318,13 +311,15 @@ class FakeDiscord:
 
     async def choose(
         self, user: User, message: Message, custom_id: str | re.Pattern[str], values: Sequence[object]
-    ) -> SentInteraction:
+    ) -> InteractionHandle:
         """Chooses in a select menu: options by value or label, or users, roles and channels."""
         message = self.current(message)
         data = self.client.selection(user, message, custom_id, values)
         return self._sent(self.interactions.send(COMPONENT, user, message.channel, data, source=message))
 
-    async def submit(self, user: User, modal: Modal, values: Mapping[str, object] | None = None) -> SentInteraction:
+    async def submit(
+        self, user: User, modal: ClientModal, values: Mapping[str, object] | None = None
+    ) -> InteractionHandle:
         """Sends a form: `values` by custom_id or by label; what is left out stays as the form came."""
         data = self.client.modal(user, modal, values or {})
         opened_by = modal.interaction
@@ -368,15 +363,8 @@ class FakeDiscord:
         messages = self.messages.in_channel(channel)
         return messages if user is None else [m for m in messages if m.visible_to in (None, user)]
 
-    def modal_of(self, interaction: Interaction) -> Modal:
-        """The form that the bot opened in answer to `interaction`."""
-        assert interaction.callback is not None and interaction.callback.type == MODAL
-        data = interaction.callback.data
-        components = tuple(ui.written_back(data["components"], lambda media: media))
-        return Modal(data["custom_id"], data["title"], components, interaction)
-
-    def _sent(self, interaction: Interaction) -> SentInteraction:
-        return SentInteraction(interaction, self)
+    def _sent(self, interaction: Interaction) -> InteractionHandle:
+        return InteractionHandle(interaction, self)
 
     # What moderators do
 
@@ -412,96 +400,6 @@ class FakeDiscord:
         self.events.emit("guild_delete", {"id": str(guild.id)})
 
 
-@dataclass(frozen=True, eq=False)
-class SentInteraction:
-    """What a user did, and what the bot makes of it. Every wait raises a TimeoutError that says what happened."""
-
-    interaction: Interaction
-    _discord: FakeDiscord
-
-    @property
-    def id(self) -> int:
-        return self.interaction.id
-
-    async def acknowledged(self, timeout: float = TIMEOUT) -> Callback:
-        """The first answer, with its `latency` in seconds; raises InteractionFailed when it did not come in time."""
-        try:
-            async with asyncio.timeout(timeout):
-                await self.interaction.settled.wait()
-        except TimeoutError:
-            situation = self._discord._what_happened()
-            raise TimeoutError(f"Waited {timeout:g} s for an answer to {self._what()}. {situation}") from None
-        if self.interaction.callback is None:
-            situation = self._discord._what_happened()
-            raise InteractionFailed(f"The application did not respond to {self._what()}. {situation}")
-        return self.interaction.callback
-
-    async def failed(self, timeout: float = TIMEOUT) -> bool:
-        """Whether the user reads "The application did not respond"."""
-        async with asyncio.timeout(timeout):
-            await self.interaction.settled.wait()
-        return self.interaction.callback is None
-
-    async def response(self, timeout: float = TIMEOUT) -> Message:
-        """The answer users see, as it is now: after a deferral, once it was filled in or the message was edited."""
-        callback = await self.acknowledged(timeout)
-        id = self.interaction.original_id
-        if id is None:
-            raise UnexpectedAnswer(f"{self._what()} was answered with a callback of type {callback.type}: no message.")
-        if callback.type in (DEFERRED_MESSAGE, DEFERRED_UPDATE):
-            acknowledged = next(
-                event.number
-                for event in self._discord.events.history
-                if event.kind == "interaction_acknowledged" and event.interaction is self.interaction
-            )
-            await self._discord.wait_for_event(
-                lambda event: (
-                    event.kind == "message_update"
-                    and event.message is not None
-                    and event.message.id == id
-                    and not event.message.is_loading
-                ),
-                timeout,
-                f"the answer to {self._what()}",
-                after=acknowledged,
-            )
-        message = self._discord.messages.get(id)
-        if message is None:
-            raise UnexpectedAnswer(f"The answer to {self._what()} was deleted.")
-        return message
-
-    async def followup(self, index: int = 0, timeout: float = TIMEOUT) -> Message:
-        """The follow-up with this index (from 0), as it is now."""
-        if len(self.interaction.followup_ids) <= index:
-            await self._discord.wait_for_event(
-                lambda _: len(self.interaction.followup_ids) > index,
-                timeout,
-                f"follow-up {index} to {self._what()}",
-                after=len(self._discord.events.history),
-            )
-        message = self._discord.messages.get(self.interaction.followup_ids[index])
-        if message is None:
-            raise UnexpectedAnswer(f"Follow-up {index} to {self._what()} was deleted.")
-        return message
-
-    async def modal(self, timeout: float = TIMEOUT) -> Modal:
-        """The form that the bot opened."""
-        callback = await self.acknowledged(timeout)
-        if callback.type != MODAL:
-            raise UnexpectedAnswer(f"{self._what()} was answered with a callback of type {callback.type}: no form.")
-        return self._discord.modal_of(self.interaction)
-
-    async def choices(self, timeout: float = TIMEOUT) -> list[Choice]:
-        """The choices of an autocomplete."""
-        callback = await self.acknowledged(timeout)
-        if callback.type != CHOICES:
-            raise UnexpectedAnswer(f"{self._what()} was answered with a callback of type {callback.type}: no choices.")
-        return [Choice(choice["name"], choice["value"]) for choice in callback.data.get("choices") or []]
-
-    def _what(self) -> str:
-        return f"{self.interaction.user.username}'s {self.interaction.name!r}"
-
-
 def _document(path: Path) -> OpenApi:
     # Imported only here: what it needs is installed for tests, not for running.
     from bot.sandbox.server.openapi import OpenApi
@@ -509,7 +407,7 @@ def _document(path: Path) -> OpenApi:
     return OpenApi(path)
 
 
-def _summary(event: Event) -> str:
+def _summary(event: DiscordEvent) -> str:
     if event.message is not None:
         loading = "(thinking) " if event.message.is_loading else ""
         return f"{event.message.id} {loading}{event.message.text[:80]!r}, {len(event.message.attachments)} files"

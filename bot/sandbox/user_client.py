@@ -11,11 +11,11 @@ from bot.sandbox.model import commands as slash
 from bot.sandbox.model import components as ui
 from bot.sandbox.model.attachments import Cdn, Upload
 from bot.sandbox.model.errors import JSON
-from bot.sandbox.model.interactions import Interaction
+from bot.sandbox.model.interactions import MODAL, Interaction
 from bot.sandbox.model.messages import Message, Messages
 from bot.sandbox.model.permissions import Permissions
+from bot.sandbox.model.serializers import context_of, interaction_channel_json, member_json, role_json, user_json
 from bot.sandbox.model.world import Channel, Role, User, World
-from bot.sandbox.server.serializers import context_of, interaction_channel_json, member_json, role_json, user_json
 
 
 class ClientRefused(Exception):
@@ -31,13 +31,21 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Modal:
+class ClientModal:
     """A form that the bot opened for a user."""
 
     custom_id: str
     title: str
     components: tuple[JSON, ...]
     interaction: Interaction
+
+    @classmethod
+    def of(cls, interaction: Interaction) -> ClientModal:
+        """The form that the bot opened in answer to `interaction`."""
+        assert interaction.callback is not None and interaction.callback.type == MODAL
+        data = interaction.callback.data
+        components = tuple(ui.written_back(data["components"], lambda media: media))
+        return cls(data["custom_id"], data["title"], components, interaction)
 
     def inputs(self) -> list[tuple[str, JSON]]:
         """Every input with the label users see above it, from top to bottom."""
@@ -50,10 +58,10 @@ class Modal:
         return found
 
 
-class Client:
+class UserClient:
     """Builds the `data` of interactions as Discord's client does, or raises ClientRefused."""
 
-    def __init__(self, world: World, messages: Messages, commands: slash.Commands, cdn: Cdn) -> None:
+    def __init__(self, world: World, messages: Messages, commands: slash.CommandRegistry, cdn: Cdn) -> None:
         self._world = world
         self._messages = messages
         self._commands = commands
@@ -72,14 +80,14 @@ class Client:
         command, trail = self._find(user, channel, name)
         definitions = (trail[-1] if trail else command).get("options") or []
         self._check_names(name, definitions, options)
-        filling = _Filling(self, user, channel)
+        builder = _DataBuilder(self, user, channel)
         filled = []
         for definition in definitions:
             if definition["name"] in options:
-                filled.append(filling.option(definition, options[definition["name"]]))
+                filled.append(builder.option(definition, options[definition["name"]]))
             elif definition.get("required"):
                 raise ClientRefused(f"/{name} needs the option '{definition['name']}'.")
-        return _nested(command, trail, filled, filling.resolved)
+        return _nested(command, trail, filled, builder.resolved)
 
     def autocomplete(
         self, user: User, channel: Channel, name: str, option: str, typed: str, options: Mapping[str, object]
@@ -88,7 +96,7 @@ class Client:
         command, trail = self._find(user, channel, name)
         definitions = (trail[-1] if trail else command).get("options") or []
         self._check_names(name, definitions, {**options, option: typed})
-        filling = _Filling(self, user, channel)
+        builder = _DataBuilder(self, user, channel)
         filled: list[JSON] = []
         focused_type = slash.STRING
         for definition in definitions:
@@ -98,8 +106,8 @@ class Client:
                 focused_type = definition["type"]
                 filled.append({"name": option, "type": focused_type, "value": typed, "focused": True})
             elif definition["name"] in options:
-                filled.append(filling.option(definition, options[definition["name"]]))
-        return _nested(command, trail, filled, filling.resolved), focused_type
+                filled.append(builder.option(definition, options[definition["name"]]))
+        return _nested(command, trail, filled, builder.resolved), focused_type
 
     def menu(self, user: User, channel: Channel, target: Message | User, name: str) -> JSON:
         """The data of a context menu's command on a message or a user."""
@@ -138,20 +146,20 @@ class Client:
         select = _the_one([c for c in message.inputs() if c["type"] in ui.SELECTS], None, custom_id)
         if select.get("disabled"):
             raise ClientRefused(f"The menu {select['custom_id']} is disabled.")
-        filling = _Filling(self, user, message.channel)
-        chosen = filling.selected(select, values)
+        builder = _DataBuilder(self, user, message.channel)
+        chosen = builder.selected(select, values)
         data = {"component_type": select["type"], "custom_id": select["custom_id"], "values": chosen}
         data["id"] = self._number(message, select)
-        return data | ({"resolved": filling.resolved} if select["type"] != ui.STRING_SELECT else {})
+        return data | ({"resolved": builder.resolved} if select["type"] != ui.STRING_SELECT else {})
 
-    def modal(self, user: User, modal: Modal, values: Mapping[str, object]) -> JSON:
+    def modal(self, user: User, modal: ClientModal, values: Mapping[str, object]) -> JSON:
         """The data of a submitted form; `values` by custom_id or by label, what is left out stays as it is."""
         if modal.interaction.user != user:
             raise ClientRefused(f"The form '{modal.title}' is open for {modal.interaction.user.username} only.")
         known = {key for label, field in modal.inputs() for key in (label, field["custom_id"])}
         if unknown := sorted(set(values) - known):
             raise ClientRefused(f"The form '{modal.title}' has no fields {unknown}, only {sorted(known)}.")
-        filling = _Filling(self, user, modal.interaction.channel)
+        builder = _DataBuilder(self, user, modal.interaction.channel)
 
         def submitted(component: JSON) -> JSON:
             result: JSON = {"type": component["type"], "id": component["id"]}
@@ -159,13 +167,13 @@ class Client:
                 return result | {"components": [submitted(inner) for inner in component["components"]]}
             if component["type"] == ui.LABEL:
                 inner = component["component"]
-                return result | {"component": filling.field(inner, component["label"], values)}
+                return result | {"component": builder.field(inner, component["label"], values)}
             if component["type"] == ui.TEXT_DISPLAY:
                 return result
-            return filling.field(component, component.get("label") or "", values)
+            return builder.field(component, component.get("label") or "", values)
 
         data: JSON = {"custom_id": modal.custom_id, "components": [submitted(c) for c in modal.components]}
-        return data | ({"resolved": filling.resolved} if filling.resolved else {})
+        return data | ({"resolved": builder.resolved} if builder.resolved else {})
 
     def check_sees(self, user: User, message: Message) -> None:
         if self._messages.get(message.id) is None:
@@ -235,10 +243,10 @@ class Client:
         return resolved
 
 
-class _Filling:
+class _DataBuilder:
     """Turns values into what is sent, and gathers the objects they refer to (`resolved`)."""
 
-    def __init__(self, client: Client, user: User, channel: Channel) -> None:
+    def __init__(self, client: UserClient, user: User, channel: Channel) -> None:
         self._client = client
         self._user = user
         self._channel = channel

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import discord
 import pytest
@@ -17,12 +18,15 @@ DOCUMENT = Path(__file__).parents[3] / "shared" / "discord" / "openapi.json"
 
 
 @asynccontextmanager
-async def checked_standin(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeDiscord]:
-    """A stand-in to which discord.py is pointed; at the end no request may have broken Discord's document."""
+async def checked_standin(monkeypatch: pytest.MonkeyPatch, **options: Any) -> AsyncIterator[FakeDiscord]:
+    """A stand-in to which discord.py is pointed; at the end no request may have broken Discord's document.
+
+    options: further arguments of FakeDiscord.
+    """
     monkeypatch.setattr(Route, "BASE", Route.BASE)
     monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", DiscordWebSocket.DEFAULT_GATEWAY)
     monkeypatch.setattr(discord.asset.Asset, "BASE", discord.asset.Asset.BASE)
-    async with FakeDiscord(openapi=DOCUMENT if DOCUMENT.exists() else None) as standin:
+    async with FakeDiscord(openapi=DOCUMENT if DOCUMENT.exists() else None, **options) as standin:
         point_discord_at(standin.api_url, standin.gateway_url)
         yield standin
     assert standin.openapi is None or not standin.openapi.violations

@@ -10,7 +10,7 @@ from typing import Any
 from bot.client import AnimaClient
 from bot.ops.settings import Settings
 from bot.prompting import TagIndex
-from bot.sandbox import Channel, FakeDiscord, Message, SentInteraction, User
+from bot.sandbox import Channel, FakeDiscord, InteractionHandle, Message, User
 from bot.sandbox.model.interactions import COMPONENT
 from storage.database import Database
 from storage.jobs import Job
@@ -91,12 +91,12 @@ class Stage:
 
         return await until(there)
 
-    async def press(self, message: Message, label: str, user: User | None = None) -> SentInteraction:
+    async def press(self, message: Message, label: str, user: User | None = None) -> InteractionHandle:
         return await self.discord.press(user or self.alice, message, label=label)
 
     async def press_forged(
         self, message: Message, custom_id: str, user: User, values: Sequence[str] | None = None
-    ) -> SentInteraction:
+    ) -> InteractionHandle:
         """What a client that was tampered with can send: a custom_id that the message has not, or a select."""
         data: dict[str, Any] = {"component_type": 2, "custom_id": custom_id, "id": 2}
         item: dict[str, Any] = {"type": 2, "id": 2, "style": 2, "label": "x", "custom_id": custom_id}
@@ -112,7 +112,7 @@ class Stage:
             sent = self.discord.interactions.send(COMPONENT, user, shown.channel, data, source=shown)
         finally:
             object.__setattr__(shown, "components", genuine)
-        return SentInteraction(sent, self.discord)
+        return InteractionHandle(sent, self.discord)
 
     async def turned(self, message: Message, label: str, user: User | None = None) -> Message:
         """Presses a button that changes its own message, and gives the message as it is then."""

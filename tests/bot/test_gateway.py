@@ -70,8 +70,8 @@ async def test_an_interaction_that_is_told_twice_is_one_job(stage: Stage) -> Non
     await stage.draw("the next one")
     assert len(pictures(stage)) == 2
     assert await stage.database.jobs.live_of(stage.alice.id) == ()
-    assert len(stage.discord.journal.find("POST", f"^/interactions/{asked.id}/")) == 1
-    assert not stage.discord.journal.find("POST", "^/webhooks/"), "who asked hears nothing of it"
+    assert len(stage.discord.request_log.find("POST", f"^/interactions/{asked.id}/")) == 1
+    assert not stage.discord.request_log.find("POST", "^/webhooks/"), "who asked hears nothing of it"
 
 
 async def test_one_that_a_bot_of_later_is_told_again_is_one_job(stage: Stage) -> None:

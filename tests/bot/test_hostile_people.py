@@ -13,7 +13,7 @@ from bot.commands.admin import ACTIONS
 from bot.components.images import LABELS
 from bot.generation import compose
 from bot.jobs import delivery, submission
-from bot.sandbox import Message, SentInteraction, Upload
+from bot.sandbox import InteractionHandle, Message, Upload
 from storage.jobs import Job
 from storage.quotas import Account
 from storage.schema import JobState
@@ -31,7 +31,7 @@ OTHERS = [
 """Every custom_id that names a job or a picture, or shows what is somebody's own."""
 
 
-async def answered(stage: Stage, sent: SentInteraction) -> str:
+async def answered(stage: Stage, sent: InteractionHandle) -> str:
     """All that a person is told, once the bot has come to an end with it; "" where it says nothing at all."""
     if sent.interaction.original_id is None and await sent.failed():
         return ""

@@ -13,7 +13,7 @@ import pytest
 
 from bot.cli.permissions import NEEDED, WHAT_FOR
 from bot.sandbox import FakeDiscord
-from bot.sandbox.server.serializers import application_json
+from bot.sandbox.model.serializers import application_json
 from tests.end_to_end.bot_process import TIMEOUT, openapi, settings_for
 from tests.end_to_end.test_startup_errors import OWN, ROOT, wrong_start
 
@@ -38,7 +38,7 @@ async def test_the_addresses_ask_for_what_the_bot_needs(tmp_path: Path) -> None:
     async with FakeDiscord(openapi=openapi()) as discord:
         said = await invite(tmp_path, discord)
         client_id = [str(discord.world.application.id)]
-        assert all(request.method == "GET" for request in discord.journal.requests), "nothing is changed"
+        assert all(request.method == "GET" for request in discord.request_log.requests), "nothing is changed"
     to_server, to_person = queries(said)
     assert to_server == {
         "client_id": client_id,

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from bot.client import STOP_TIMEOUT
-from bot.sandbox import FakeDiscord, Message, SentInteraction
+from bot.sandbox import FakeDiscord, InteractionHandle, Message
 from storage.database import Database
 from storage.jobs import Job
 from storage.schema import JobState
@@ -32,7 +32,7 @@ async def discord() -> AsyncIterator[FakeDiscord]:
     assert discord.openapi is None or not discord.openapi.violations
 
 
-async def ask(discord: FakeDiscord, prompt: str) -> SentInteraction:
+async def ask(discord: FakeDiscord, prompt: str) -> InteractionHandle:
     interaction = await discord.slash(discord.world.alice, discord.world.general, "anima imagine", prompt=prompt)
     await interaction.acknowledged(TIMEOUT)
     return interaction
@@ -52,7 +52,7 @@ def with_picture(discord: FakeDiscord) -> list[Message]:
     return [message for message in discord.messages_in(discord.world.general) if message.shown]
 
 
-async def is_drawn(folder: Path, asked: SentInteraction) -> None:
+async def is_drawn(folder: Path, asked: InteractionHandle) -> None:
     """Waits until the job is being drawn."""
     query = "SELECT 1 FROM jobs WHERE interaction_id = ? AND state = 'running'"
     async with asyncio.timeout(TIMEOUT):
@@ -73,7 +73,7 @@ async def goes_on_running(process: Process) -> None:
         await asyncio.wait_for(process.wait(), 3 * STOP_TIMEOUT)
 
 
-async def jobs_of(folder: Path, *interactions: SentInteraction) -> list[Job]:
+async def jobs_of(folder: Path, *interactions: InteractionHandle) -> list[Job]:
     database = await Database.open(f"sqlite:///{folder}/anima.db")
     try:
         assert await broken_rules(database) == []

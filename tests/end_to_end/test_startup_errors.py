@@ -67,7 +67,7 @@ async def test_a_token_that_cannot_be_one_is_not_sent_and_not_shown(tmp_path: Pa
     environment = {**settings_for(discord, tmp_path), "DISCORD_TOKEN": "Bot täken"}
     said = await wrong_start(tmp_path, "run", **environment)
     assert said.startswith("DISCORD_TOKEN: a token has no spaces") and "copy it anew" in said
-    assert "täken" not in said and not discord.journal.requests
+    assert "täken" not in said and not discord.request_log.requests
 
 
 async def test_no_token(tmp_path: Path) -> None:

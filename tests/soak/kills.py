@@ -25,7 +25,7 @@ from pathlib import Path
 
 import psutil
 
-from bot.sandbox import Channel, FakeDiscord, Message, SentInteraction, User
+from bot.sandbox import Channel, FakeDiscord, InteractionHandle, Message, User
 from bot.sandbox.server.faults import Fault, When
 from storage.database import Database
 from tests.end_to_end.bot_process import PRETENDING, bot_process
@@ -46,11 +46,11 @@ class Soak:
     discord: FakeDiscord
     folder: Path
     chance: random.Random
-    asked: list[SentInteraction] = field(default_factory=list)
+    asked: list[InteractionHandle] = field(default_factory=list)
     in_hand: Counter[str] = field(default_factory=Counter)
     """In how many jobs of each live state the kills came."""
 
-    async def ask(self, prompt: str = "1girl", *, publicly: bool = False) -> SentInteraction:
+    async def ask(self, prompt: str = "1girl", *, publicly: bool = False) -> InteractionHandle:
         """Somebody somewhere wants one or two pictures."""
         user, channel = self.chance.choice(self.places())
         private = not publicly and self.chance.random() < 0.2
@@ -68,7 +68,7 @@ class Soak:
         with closing(sqlite3.connect(self.folder / "anima.db", timeout=TIMEOUT)) as database:
             return Counter(dict(database.execute("SELECT state, COUNT(*) FROM jobs GROUP BY state")))
 
-    def accepted(self, asked: Sequence[SentInteraction]) -> bool:
+    def accepted(self, asked: Sequence[InteractionHandle]) -> bool:
         """Whether all of these have become jobs."""
         with closing(sqlite3.connect(self.folder / "anima.db", timeout=TIMEOUT)) as database:
             known = {interaction_id for (interaction_id,) in database.execute("SELECT interaction_id FROM jobs")}
@@ -79,7 +79,7 @@ class Soak:
             while not there():
                 await asyncio.sleep(0.005)
 
-    async def until_running(self, asked: SentInteraction) -> None:
+    async def until_running(self, asked: InteractionHandle) -> None:
         def is_running() -> bool:
             with closing(sqlite3.connect(self.folder / "anima.db", timeout=TIMEOUT)) as database:
                 query = "SELECT 1 FROM jobs WHERE interaction_id = ? AND state = 'running'"

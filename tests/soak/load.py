@@ -34,8 +34,8 @@ from pathlib import Path
 
 import psutil
 
-from bot.sandbox import FakeDiscord, SentInteraction, User
-from bot.sandbox.model.events import Event
+from bot.sandbox import FakeDiscord, InteractionHandle, User
+from bot.sandbox.model.interactions import DiscordEvent
 from storage.database import Database
 from storage.schema import JobState
 from tests.end_to_end.bot_process import ROOT, settings_for
@@ -70,7 +70,7 @@ class Outcome:
 
     plan: Plan
     flooder: int
-    interactions: list[SentInteraction] = field(default_factory=list)
+    interactions: list[InteractionHandle] = field(default_factory=list)
     delivered: Mapping[int, int] = field(default_factory=dict)
     """Of each delivered job, the message."""
     states: Counter[str] = field(default_factory=Counter)
@@ -220,12 +220,12 @@ async def _watched_bot(discord: FakeDiscord, folder: Path, plan: Plan) -> AsyncI
             await process.wait()
 
 
-async def _ask(discord: FakeDiscord, user: User, number: int) -> SentInteraction:
+async def _ask(discord: FakeDiscord, user: User, number: int) -> InteractionHandle:
     return await discord.slash(user, discord.world.general, "anima imagine", prompt=f"1girl, smile, {number} flowers")
 
 
 async def _ask_now_and_then(
-    discord: FakeDiscord, crowd: Sequence[User], plan: Plan, interactions: list[SentInteraction]
+    discord: FakeDiscord, crowd: Sequence[User], plan: Plan, interactions: list[InteractionHandle]
 ) -> None:
     chance = random.Random(plan.seed)
     due = time.perf_counter()
@@ -237,9 +237,9 @@ async def _ask_now_and_then(
 
 
 async def _flood(
-    discord: FakeDiscord, flooder: User, plan: Plan, interactions: list[SentInteraction], pictures: _Pictures
+    discord: FakeDiscord, flooder: User, plan: Plan, interactions: list[InteractionHandle], pictures: _Pictures
 ) -> None:
-    own: list[SentInteraction] = []
+    own: list[InteractionHandle] = []
     for number in range(plan.flood):
         while sum(not each.interaction.failed_at for each in own) - pictures.count_for(own) >= FLOOD_WAITING:
             await asyncio.sleep(0.02)
@@ -256,7 +256,7 @@ class _Pictures:
         self._drawn_messages: set[int] = set()
         discord.events.listen(self._look)
 
-    def _look(self, event: Event) -> None:
+    def _look(self, event: DiscordEvent) -> None:
         message = event.message
         if message is None or event.kind not in ("message_create", "message_update"):
             return
@@ -265,7 +265,7 @@ class _Pictures:
                 self.messages_of[int(name[1])].add(message.id)
                 self._drawn_messages.add(message.id)
 
-    def count_for(self, sent: Sequence[SentInteraction]) -> int:
+    def count_for(self, sent: Sequence[InteractionHandle]) -> int:
         return sum(each.interaction.original_id in self._drawn_messages for each in sent)
 
     async def until(self, count: int, bot: psutil.Process) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from bot.sandbox.model.clock import Snowflakes
 from bot.sandbox.model.errors import JSON, UNKNOWN_COMMAND, ApiError, FormErrors, Path
-from bot.sandbox.model.events import Events
+from bot.sandbox.model.events import EventLog
 
 SLASH, USER_MENU, MESSAGE_MENU = 1, 2, 3
 MAX_OF_TYPE = {SLASH: 100, USER_MENU: 15, MESSAGE_MENU: 15}
@@ -27,10 +27,10 @@ MAX_INTEGER = 2**53
 _NAME = re.compile(r"[-_'\w]{1,32}")
 
 
-class Commands:
+class CommandRegistry:
     """What is registered, for everyone (guild None) and for single servers."""
 
-    def __init__(self, application_id: int, snowflakes: Snowflakes, events: Events) -> None:
+    def __init__(self, application_id: int, snowflakes: Snowflakes, events: EventLog[Any, Any]) -> None:
         self._application_id = application_id
         self._snowflakes = snowflakes
         self._events = events

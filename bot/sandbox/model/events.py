@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
 from bot.sandbox.model.clock import Clock
 from bot.sandbox.model.errors import JSON
 
-if TYPE_CHECKING:
-    from bot.sandbox.model.interactions import Interaction
-    from bot.sandbox.model.messages import Message
+MessageT = TypeVar("MessageT")
+InteractionT = TypeVar("InteractionT")
 
 
 @dataclass(frozen=True)
-class Event:
+class Event(Generic[MessageT, InteractionT]):
     """One thing that happened. `data` is ready for a page; `message` and `interaction` are for code.
 
     Kinds: message_create, message_update, message_delete, typing, interaction_create, interaction_acknowledged,
@@ -28,36 +27,33 @@ class Event:
     at: float
     kind: str
     data: JSON
-    message: Message | None = None
-    interaction: Interaction | None = None
-
-    def as_json(self) -> JSON:
-        return {"number": self.number, "at": self.at, "kind": self.kind, "data": self.data}
+    message: MessageT | None = None
+    interaction: InteractionT | None = None
 
 
-class Events:
+class EventLog(Generic[MessageT, InteractionT]):
     """The ordered history, numbered from 1, and those who listen to what is added."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._listeners: list[Callable[[Event], None]] = []
-        self.history: list[Event] = []
+        self._listeners: list[Callable[[Event[MessageT, InteractionT]], None]] = []
+        self.history: list[Event[MessageT, InteractionT]] = []
 
     def emit(
-        self, kind: str, data: JSON, message: Message | None = None, interaction: Interaction | None = None
-    ) -> Event:
+        self, kind: str, data: JSON, message: MessageT | None = None, interaction: InteractionT | None = None
+    ) -> Event[MessageT, InteractionT]:
         event = Event(len(self.history) + 1, self._clock.now(), kind, data, message, interaction)
         self.history.append(event)
         for listener in list(self._listeners):
             listener(event)
         return event
 
-    def listen(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+    def listen(self, listener: Callable[[Event[MessageT, InteractionT]], None]) -> Callable[[], None]:
         """Calls `listener` with every later event, in order; returns what ends it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    async def stream(self, after: int = 0) -> AsyncIterator[Event]:
+    async def stream(self, after: int = 0) -> AsyncIterator[Event[MessageT, InteractionT]]:
         """Every event numbered above `after`: first those that happened already, then each as it happens."""
         news = asyncio.Event()
         stop = self.listen(lambda _: news.set())
@@ -72,7 +68,9 @@ class Events:
         finally:
             stop()
 
-    async def wait_for(self, matches: Callable[[Event], bool], after: int = 0) -> Event:
+    async def wait_for(
+        self, matches: Callable[[Event[MessageT, InteractionT]], bool], after: int = 0
+    ) -> Event[MessageT, InteractionT]:
         """The first event numbered above `after` that matches; waits as long as it takes."""
         async for event in self.stream(after):
             if matches(event):

@@ -11,7 +11,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from bot.sandbox.model import components as ui
 from bot.sandbox.model.clock import Clock, Snowflakes
@@ -27,7 +27,7 @@ from bot.sandbox.model.errors import (
     ApiError,
     FormErrors,
 )
-from bot.sandbox.model.events import Events
+from bot.sandbox.model.events import Event, EventLog
 from bot.sandbox.model.messages import (
     CHAT_INPUT_COMMAND,
     CONTEXT_MENU_COMMAND,
@@ -37,9 +37,9 @@ from bot.sandbox.model.messages import (
     Message,
     Messages,
 )
-from bot.sandbox.model.permissions import EVERYTHING, Permissions
+from bot.sandbox.model.permissions import ALL_PERMISSIONS, Permissions
+from bot.sandbox.model.serializers import context_of, interaction_channel_json, member_json, user_json
 from bot.sandbox.model.world import Channel, User, World
-from bot.sandbox.server.serializers import context_of, interaction_channel_json, member_json, user_json
 
 DEADLINE = 3.0
 """Seconds until the first answer is due."""
@@ -120,6 +120,10 @@ class Interaction:
         return " ".join(words)
 
 
+DiscordEvent: TypeAlias = Event[Message, Interaction]
+DiscordEvents: TypeAlias = EventLog[Message, Interaction]
+
+
 class Interactions:
     """Sends interactions to the bot and takes its answers, in Discord's time and by its rules."""
 
@@ -129,7 +133,7 @@ class Interactions:
         messages: Messages,
         clock: Clock,
         snowflakes: Snowflakes,
-        events: Events,
+        events: DiscordEvents,
         dispatch: Callable[[str, JSON], None],
     ) -> None:
         self._world = world
@@ -341,7 +345,7 @@ class Interactions:
 
     def _payload(self, interaction: Interaction) -> JSON:
         world, user, channel = self._world, interaction.user, interaction.channel
-        on_behalf = EVERYTHING if interaction.is_guest or channel.guild is None else None
+        on_behalf = ALL_PERMISSIONS if interaction.is_guest or channel.guild is None else None
         app_permissions = on_behalf if on_behalf is not None else world.permissions(world.bot, channel)
         payload: JSON = {
             "id": str(interaction.id),

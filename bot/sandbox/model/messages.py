@@ -19,10 +19,10 @@ from bot.sandbox.model.errors import (
     ApiError,
     FormErrors,
 )
-from bot.sandbox.model.events import Events
+from bot.sandbox.model.events import EventLog
 from bot.sandbox.model.permissions import Permissions
+from bot.sandbox.model.serializers import iso, user_json
 from bot.sandbox.model.world import Channel, Role, User, World
-from bot.sandbox.server.serializers import iso, user_json
 
 SUPPRESS_EMBEDS, EPHEMERAL, LOADING, SUPPRESS_NOTIFICATIONS, COMPONENTS_V2 = 1 << 2, 1 << 6, 1 << 7, 1 << 12, 1 << 15
 
@@ -120,7 +120,9 @@ class Message:
 class Messages:
     """Every message there is, and the rules for making and changing them."""
 
-    def __init__(self, world: World, clock: Clock, snowflakes: Snowflakes, cdn: Cdn, events: Events) -> None:
+    def __init__(
+        self, world: World, clock: Clock, snowflakes: Snowflakes, cdn: Cdn, events: EventLog[Message, Any]
+    ) -> None:
         self._world = world
         self._clock = clock
         self._snowflakes = snowflakes

@@ -29,15 +29,15 @@ _LISTS_OF_INTEGERS = {"channel_types", "contexts", "integration_types"}
 _LOCALISATIONS = {"description_localizations", "name_localizations"}
 
 
-def check_shapes(body: Any, errors: FormErrors, path: Path = ()) -> None:
+def check_types(body: Any, errors: FormErrors, path: Path = ()) -> None:
     """Complains about every value in a request's JSON that is of another type than Discord takes for its key."""
     if isinstance(body, dict):
         for key, value in body.items():
             if value is not None and _is_as_its_key_says(key, value, (*path, key), errors):
-                check_shapes(value, errors, (*path, key))
+                check_types(value, errors, (*path, key))
     elif isinstance(body, list):
         for index, item in enumerate(body):
-            check_shapes(item, errors, (*path, index))
+            check_types(item, errors, (*path, index))
 
 
 def _is_as_its_key_says(key: str, value: Any, path: Path, errors: FormErrors) -> bool:

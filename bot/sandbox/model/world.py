@@ -6,12 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from bot.sandbox.model.clock import Snowflakes, snowflake_at
-from bot.sandbox.model.permissions import (
-    MEMBERS_USUALLY_MAY,
-    Permissions,
-    permissions_in_channel,
-    permissions_in_guild,
-)
+from bot.sandbox.model.permissions import ALL_PERMISSIONS, DEFAULT_PERMISSIONS, Permissions
 
 MEBIBYTE = 1 << 20
 FILE_SIZE_LIMITS = {0: 10 * MEBIBYTE, 1: 10 * MEBIBYTE, 2: 50 * MEBIBYTE, 3: 100 * MEBIBYTE}
@@ -147,8 +142,8 @@ class World:
         self.application = Application(born(5), "Anima", self.bot, self.owner, f"stand-in.{born(5)}.token")
 
         self.moderator = Role(born(12), "moderator", Permissions.MANAGE_GUILD | Permissions.MANAGE_MESSAGES, position=2)
-        self.bot_role = Role(born(13), "Anima", MEMBERS_USUALLY_MAY, position=1)
-        everyone = Role(born(10), "@everyone", MEMBERS_USUALLY_MAY, position=0)
+        self.bot_role = Role(born(13), "Anima", DEFAULT_PERMISSIONS, position=1)
+        everyone = Role(born(10), "@everyone", DEFAULT_PERMISSIONS, position=0)
         self.guild = Guild(born(10), "Atelier", self.owner, everyone, [everyone, self.moderator, self.bot_role])
         self.guild.add_member(self.owner)
         self.guild.add_member(self.alice)
@@ -168,7 +163,7 @@ class World:
         self.thread = Channel(born(24), PUBLIC_THREAD, "late sketches", self.guild, parent=self.after_dark)
         self.guild.channels.append(self.thread)
 
-        elsewhere_everyone = Role(born(30), "@everyone", MEMBERS_USUALLY_MAY, position=0)
+        elsewhere_everyone = Role(born(30), "@everyone", DEFAULT_PERMISSIONS, position=0)
         self.elsewhere = Guild(born(30), "Elsewhere", self.bob, elsewhere_everyone, [elsewhere_everyone])
         self.elsewhere.add_member(self.bob)
         self.elsewhere.add_member(self.carol)
@@ -225,10 +220,50 @@ class World:
         """What `user` may do in `channel`: nothing where the user is no member."""
         if channel.guild is None:
             belongs = user in channel.recipients or (user == self.bot and channel.type == DM)
-            return MEMBERS_USUALLY_MAY if belongs else Permissions(0)
+            return DEFAULT_PERMISSIONS if belongs else Permissions(0)
         member = channel.guild.members.get(user.id)
         return permissions_in_channel(channel.guild, member, channel) if member else Permissions(0)
 
     def guild_permissions(self, user: User, guild: Guild) -> Permissions:
         member = guild.members.get(user.id)
         return permissions_in_guild(guild, member) if member else Permissions(0)
+
+
+def permissions_in_guild(guild: Guild, member: Member) -> Permissions:
+    """What the roles of `member` allow, before any channel's overwrites.
+
+    Source: "Permissions" in Discord's API reference (the permission hierarchy and its pseudocode).
+    """
+    if member.user.id == guild.owner.id:
+        return ALL_PERMISSIONS
+    granted = guild.everyone.permissions
+    for role in member.roles:
+        granted |= role.permissions
+    return ALL_PERMISSIONS if granted & Permissions.ADMINISTRATOR else granted
+
+
+def permissions_in_channel(guild: Guild, member: Member, channel: Channel) -> Permissions:
+    """What `member` may do in `channel` of `guild`; a thread takes its parent's overwrites.
+
+    Without VIEW_CHANNEL nothing else is left, and without SEND_MESSAGES neither files nor embeds are, as Discord's
+    implicit permissions have it.
+    """
+    granted = permissions_in_guild(guild, member)
+    if granted == ALL_PERMISSIONS:
+        return ALL_PERMISSIONS
+    overwrites = (channel.parent or channel).overwrites
+    if everyone := overwrites.get(guild.everyone.id):
+        granted = granted & ~everyone.deny | everyone.allow
+    of_roles = [overwrites[role.id] for role in member.roles if role.id in overwrites]
+    for overwrite in of_roles:
+        granted &= ~overwrite.deny
+    for overwrite in of_roles:
+        granted |= overwrite.allow
+    if own := overwrites.get(member.user.id):
+        granted = granted & ~own.deny | own.allow
+    if not granted & Permissions.VIEW_CHANNEL:
+        return Permissions(0)
+    sending = Permissions.SEND_MESSAGES_IN_THREADS if channel.is_thread else Permissions.SEND_MESSAGES
+    if not granted & sending:
+        granted &= ~(Permissions.EMBED_LINKS | Permissions.ATTACH_FILES | Permissions.MENTION_EVERYONE)
+    return granted

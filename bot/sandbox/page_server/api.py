@@ -16,14 +16,13 @@ from aiohttp import web
 from bot.sandbox.model import commands as slash
 from bot.sandbox.model.attachments import Upload
 from bot.sandbox.model.errors import JSON, ApiError
-from bot.sandbox.model.events import Event
-from bot.sandbox.model.interactions import MODAL
+from bot.sandbox.model.interactions import MODAL, DiscordEvent
 from bot.sandbox.model.messages import Message
 from bot.sandbox.model.permissions import Permissions
+from bot.sandbox.model.serializers import channel_json, role_json, user_json
 from bot.sandbox.model.world import DM, Channel, Guild, Role, User
-from bot.sandbox.server.rest import Received, read_body
-from bot.sandbox.server.serializers import channel_json, role_json, user_json
-from bot.sandbox.user_client import ClientRefused
+from bot.sandbox.server.requests import RequestBody, read_body
+from bot.sandbox.user_client import ClientModal, ClientRefused
 
 if TYPE_CHECKING:
     from bot.sandbox.standin import FakeDiscord
@@ -32,7 +31,7 @@ LANGUAGES = ("en-US", "ja")
 MAX_SHOWN = 200
 """Messages of a channel that the page gets at once; older ones are not shown."""
 
-Answer = Callable[["PageApi", User, web.Request, Received], Awaitable[Any]]
+Answer = Callable[["PageApi", User, web.Request, RequestBody], Awaitable[Any]]
 
 CHANGES_WHAT_IS_THERE = {
     *("channel_update", "channel_delete", "guild_delete", "commands_update", "gateway_ready", "gateway_resumed"),
@@ -139,13 +138,13 @@ class PageApi:
         command = interaction.command if interaction is not None else None
         return written | {"visible_to": str(message.visible_to.id) if message.visible_to else None, "command": command}
 
-    def values(self, given: object, received: Received) -> dict[str, object]:
+    def values(self, given: object, received: RequestBody) -> dict[str, object]:
         """Options or fields as the page writes them, with the users, roles, channels and files they name."""
         if not isinstance(given, dict):
             return {}
         return {str(name): self.value(value, received) for name, value in given.items()}
 
-    def value(self, given: object, received: Received) -> object:
+    def value(self, given: object, received: RequestBody) -> object:
         if isinstance(given, list):
             return [self.value(item, received) for item in given]
         if not isinstance(given, dict):
@@ -156,7 +155,7 @@ class PageApi:
             raise ClientRefused(f"There is no {kind} {name}.")
         return found
 
-    def _named(self, kind: str, id: int, received: Received) -> User | Role | Channel | Upload | None:
+    def _named(self, kind: str, id: int, received: RequestBody) -> User | Role | Channel | Upload | None:
         world = self.discord.world
         if kind == "user":
             return world.users.get(id)
@@ -175,7 +174,7 @@ class PageApi:
             return "installed the app, no member"
         return ", ".join(role.name for role in member.roles) or "member"
 
-    def _seen_by(self, user: User, event: Event) -> JSON | None:
+    def _seen_by(self, user: User, event: DiscordEvent) -> JSON | None:
         """What the client of `user` is told of an event; None: nothing."""
         world = self.discord.world
         if event.message is not None:
@@ -191,16 +190,16 @@ class PageApi:
             return event.data if channel is not None and world.sees(user, channel) else None
         return {} if event.kind in CHANGES_WHAT_IS_THERE else None
 
-    def _modal_json(self, event: Event) -> JSON:
+    def _modal_json(self, event: DiscordEvent) -> JSON:
         assert event.interaction is not None
-        modal = self.discord.modal_of(event.interaction)
+        modal = ClientModal.of(event.interaction)
         return {"title": modal.title, "custom_id": modal.custom_id, "components": list(modal.components)}
 
 
 # What there is
 
 
-async def _view(api: PageApi, user: User, request: web.Request, received: Received) -> JSON:
+async def _view(api: PageApi, user: User, request: web.Request, received: RequestBody) -> JSON:
     """Everything but messages and commands that the client of `user` shows, as of event number `last_event`."""
     world = api.discord.world
     api.discord.dm(user)  # the page always offers it
@@ -241,7 +240,7 @@ def _member_ids(api: PageApi, channel: Channel) -> list[int]:
     return [user.id for user in channel.recipients] + with_bot
 
 
-async def _choose_language(api: PageApi, user: User, request: web.Request, received: Received) -> JSON:
+async def _choose_language(api: PageApi, user: User, request: web.Request, received: RequestBody) -> JSON:
     locale = (received.payload or {}).get("locale")
     if locale not in LANGUAGES:
         raise ClientRefused(f"The language is one of {', '.join(LANGUAGES)}, not {locale!r}.")
@@ -249,13 +248,13 @@ async def _choose_language(api: PageApi, user: User, request: web.Request, recei
     return {}
 
 
-async def _messages(api: PageApi, user: User, request: web.Request, received: Received) -> list[JSON]:
+async def _messages(api: PageApi, user: User, request: web.Request, received: RequestBody) -> list[JSON]:
     """The messages of a channel that `user` sees, oldest first."""
     messages = api.discord.messages_in(api.channel(user, request), user)
     return [api.message_json(message) for message in messages[-MAX_SHOWN:]]
 
 
-async def _commands(api: PageApi, user: User, request: web.Request, received: Received) -> list[JSON]:
+async def _commands(api: PageApi, user: User, request: web.Request, received: RequestBody) -> list[JSON]:
     """The commands that `user` is offered in a channel, each subcommand by itself, worded in the user's language."""
     offered = api.discord.client.offered(user, api.channel(user, request))
     found = []
@@ -293,21 +292,21 @@ def _localised(item: JSON, key: str, locale: str) -> str:
 # What users do
 
 
-async def _say(api: PageApi, user: User, request: web.Request, received: Received) -> JSON:
+async def _say(api: PageApi, user: User, request: web.Request, received: RequestBody) -> JSON:
     content = str((received.payload or {}).get("content") or "")
     files = [upload for _, upload in sorted(received.files.items())]
     message = await api.discord.say(user, api.channel(user, request), content, files)
     return {"message": str(message.id)}
 
 
-async def _slash(api: PageApi, user: User, request: web.Request, received: Received) -> JSON:
+async def _slash(api: PageApi, user: User, request: web.Request, received: RequestBody) -> JSON:
     asked = received.payload or {}
     options = api.values(asked.get("options"), received)
     sent = await api.discord.slash(user, api.channel(user, request), str(asked.get("command")), options)
     return {"interaction": str(sent.id)}
 
 
-async def _autocomplete(api: PageApi, user: User, request: web.Request, received: Received) -> JSON:
+async def _autocomplete(api: PageApi, user: User, request: web.Request, received: RequestBody) -> JSON:
     asked = received.payload or {}
     command, option, typed = (str(asked.get(key) or "") for key in ("command", "option", "typed"))
     others = api.values(asked.get("options"), received)
@@ -318,7 +317,7 @@ async def _autocomplete(api: PageApi, user: User, request: web.Request, received
     return {"choices": [{"name": choice.name, "value": choice.value} for choice in await sent.choices()]}
 
 
-async def _user_menu(api: PageApi, user: User, request: web.Request, received: Received) -> JSON:
+async def _user_menu(api: PageApi, user: User, request: web.Request, received: RequestBody) -> JSON:
     asked = received.payload or {}
     target = api.value({"user": asked.get("user")}, received)
     assert isinstance(target, User)
@@ -326,17 +325,17 @@ async def _user_menu(api: PageApi, user: User, request: web.Request, received: R
     return {"interaction": str(sent.id)}
 
 
-async def _message_menu(api: PageApi, user: User, request: web.Request, received: Received) -> JSON:
+async def _message_menu(api: PageApi, user: User, request: web.Request, received: RequestBody) -> JSON:
     sent = await api.discord.menu(user, api.message(request), str((received.payload or {}).get("command")))
     return {"interaction": str(sent.id)}
 
 
-async def _press(api: PageApi, user: User, request: web.Request, received: Received) -> JSON:
+async def _press(api: PageApi, user: User, request: web.Request, received: RequestBody) -> JSON:
     custom_id = str((received.payload or {}).get("custom_id"))
     return {"interaction": str((await api.discord.press(user, api.message(request), custom_id=custom_id)).id)}
 
 
-async def _choose(api: PageApi, user: User, request: web.Request, received: Received) -> JSON:
+async def _choose(api: PageApi, user: User, request: web.Request, received: RequestBody) -> JSON:
     asked = received.payload or {}
     values = api.value(asked.get("values") or [], received)
     assert isinstance(values, list)
@@ -344,17 +343,17 @@ async def _choose(api: PageApi, user: User, request: web.Request, received: Rece
     return {"interaction": str(sent.id)}
 
 
-async def _delete(api: PageApi, user: User, request: web.Request, received: Received) -> JSON:
+async def _delete(api: PageApi, user: User, request: web.Request, received: RequestBody) -> JSON:
     api.discord.delete(user, api.message(request))
     return {}
 
 
-async def _submit(api: PageApi, user: User, request: web.Request, received: Received) -> JSON:
+async def _submit(api: PageApi, user: User, request: web.Request, received: RequestBody) -> JSON:
     interaction = api.discord.interactions.get(int(request.match_info["interaction"]))
     if interaction is None or interaction.callback is None or interaction.callback.type != MODAL:
         raise ClientRefused("That form is not open.")
     values = api.values((received.payload or {}).get("values"), received)
-    sent = await api.discord.submit(user, api.discord.modal_of(interaction), values)
+    sent = await api.discord.submit(user, ClientModal.of(interaction), values)
     return {"interaction": str(sent.id)}
 
 

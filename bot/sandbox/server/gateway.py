@@ -14,9 +14,9 @@ from aiohttp import WSMsgType, web
 
 from bot.sandbox.model.clock import Snowflakes
 from bot.sandbox.model.errors import JSON
-from bot.sandbox.model.events import Event, Events
+from bot.sandbox.model.interactions import DiscordEvent, DiscordEvents
+from bot.sandbox.model.serializers import guild_create_json, member_json, own_user_json
 from bot.sandbox.model.world import World
-from bot.sandbox.server.serializers import guild_create_json, member_json, own_user_json
 
 DISPATCH, HEARTBEAT, IDENTIFY, PRESENCE, VOICE_STATE, RESUME = 0, 1, 2, 3, 4, 6
 RECONNECT, REQUEST_MEMBERS, INVALID_SESSION, HELLO, HEARTBEAT_ACK = 7, 8, 9, 10, 11
@@ -102,7 +102,7 @@ class Session:
 class Gateway:
     """Serves the websocket and dispatches events to every living session."""
 
-    def __init__(self, world: World, snowflakes: Snowflakes, events: Events) -> None:
+    def __init__(self, world: World, snowflakes: Snowflakes, events: DiscordEvents) -> None:
         self._world = world
         self._snowflakes = snowflakes
         self._events = events
@@ -263,7 +263,7 @@ class Gateway:
         chunk |= {"chunk_index": 0, "chunk_count": 1, "not_found": []}
         self.dispatch("GUILD_MEMBERS_CHUNK", chunk | {"nonce": data.get("nonce")})
 
-    def _forward(self, event: Event) -> None:
+    def _forward(self, event: DiscordEvent) -> None:
         """Passes on what bots with the right intents are told."""
         if event.message is not None and not event.message.is_ephemeral:
             channel = event.message.channel

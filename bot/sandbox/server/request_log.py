@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Request:
+class RequestRecord:
     """One request and its answer. `status` 0 means that the connection was cut instead of answering.
 
     `route` is the template (`/channels/{channel_id}/messages`), `path` what was asked, both without `/api/v10`.
@@ -32,14 +32,16 @@ class Request:
         return f"#{self.number} {self.method} {without_token} -> {self.status or 'connection cut'}"
 
 
-class Journal:
-    def __init__(self) -> None:
-        self.requests: list[Request] = []
+class RequestLog:
+    """Every request in the order of its answer."""
 
-    def add(self, request: Request) -> None:
+    def __init__(self) -> None:
+        self.requests: list[RequestRecord] = []
+
+    def add(self, request: RequestRecord) -> None:
         self.requests.append(request)
 
-    def find(self, method: str | None = None, route: str = "", status: int | None = None) -> list[Request]:
+    def find(self, method: str | None = None, route: str = "", status: int | None = None) -> list[RequestRecord]:
         """The requests of this method whose route template or path matches the regular expression `route`."""
         pattern = re.compile(route)
         return [
@@ -50,6 +52,6 @@ class Journal:
             and (status is None or request.status == status)
         ]
 
-    def refused(self) -> list[Request]:
+    def refused(self) -> list[RequestRecord]:
         """The requests that were answered with 400 or more, or not at all."""
         return [request for request in self.requests if request.status >= 400 or request.status == 0]

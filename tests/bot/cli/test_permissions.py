@@ -7,7 +7,7 @@ import pytest
 
 from bot.cli.permissions import NEEDED, WHAT_FOR
 from bot.sandbox import Channel
-from bot.sandbox.model.permissions import EVERYTHING, Permissions
+from bot.sandbox.model.permissions import ALL_PERMISSIONS, Permissions
 from storage.schema import JobState
 from tests.bot.harness import Stage
 
@@ -20,7 +20,7 @@ def may_only(stage: Stage, channel: Channel, allowed: int) -> None:
         channel.parent or channel,
         stage.discord.world.bot,
         allow=Permissions(allowed),
-        deny=EVERYTHING & ~Permissions(allowed),
+        deny=ALL_PERMISSIONS & ~Permissions(allowed),
     )
 
 

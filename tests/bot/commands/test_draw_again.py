@@ -15,7 +15,7 @@ from bot.components.images import NOT_REMEMBERED
 from bot.generation.from_metadata import NO_PROMPT
 from bot.jobs.submission import LORA_GONE
 from bot.messages import attachments
-from bot.sandbox import Channel, Message, SentInteraction, Upload, User
+from bot.sandbox import Channel, InteractionHandle, Message, Upload, User
 from bot.sandbox.model.interactions import COMMAND
 from inference import GenerationRequest
 from inference.metadata import Parameters, encode_png
@@ -58,7 +58,7 @@ def bomb(parameters: str) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join((chunk(b"IHDR", header), chunk(b"tEXt", text), chunk(b"IEND", b"")))
 
 
-async def asked(stage: Stage, message: Message, user: User | None = None) -> SentInteraction:
+async def asked(stage: Stage, message: Message, user: User | None = None) -> InteractionHandle:
     return await stage.discord.menu(user or stage.alice, message, "Anima: draw again")
 
 

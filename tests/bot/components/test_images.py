@@ -12,18 +12,18 @@ from PIL import Image
 from bot.components.images import COMPONENTS, LABELS, STRONG, SUBTLE
 from bot.generation.spec import JobSpec
 from bot.rules.server_settings import Limits, ServerSettings
-from bot.sandbox import ClientRefused, Message, Permissions, SentInteraction, User
+from bot.sandbox import ClientRefused, InteractionHandle, Message, Permissions, User
 from storage.jobs import Job
 from storage.schema import JobState
 from tests.bot.harness import Stage, until
 
 
-async def job_of(stage: Stage, interaction: SentInteraction) -> Job:
+async def job_of(stage: Stage, interaction: InteractionHandle) -> Job:
     await interaction.acknowledged()
     return await until(lambda: stage.database.jobs.by_interaction(interaction.id))
 
 
-async def drawn(stage: Stage, interaction: SentInteraction) -> tuple[Job, Message]:
+async def drawn(stage: Stage, interaction: InteractionHandle) -> tuple[Job, Message]:
     job = await stage.in_state((await job_of(stage, interaction)).id, JobState.DELIVERED)
     message = stage.discord.messages.get(job.message_id)
     assert message is not None
@@ -123,7 +123,7 @@ async def test_what_cannot_be_edited_so_is_said_in_a_sentence(
     assert len(stage.engine.requests) == 1
 
 
-async def _private_answer(stage: Stage, sent: SentInteraction) -> Message | None:
+async def _private_answer(stage: Stage, sent: InteractionHandle) -> Message | None:
     ids = [sent.interaction.original_id, *sent.interaction.followup_ids]
     found = [message for id in ids if id is not None and (message := stage.discord.messages.get(id)) is not None]
     return next((message for message in found if message.is_ephemeral and not message.is_loading), None)
@@ -169,7 +169,7 @@ async def test_a_forged_custom_id_deletes_and_edits_nothing_of_anothers(stage: S
     assert stage.discord.messages.get(message.id) is not None
 
 
-async def _told_after(stage: Stage, sent: SentInteraction) -> Message | None:
+async def _told_after(stage: Stage, sent: InteractionHandle) -> Message | None:
     ids = [sent.interaction.original_id, *sent.interaction.followup_ids]
     found = [message for id in ids if id is not None and (message := stage.discord.messages.get(id)) is not None]
     return next((message for message in found if "Only" in message.text), None)

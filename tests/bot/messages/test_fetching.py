@@ -88,7 +88,7 @@ async def test_no_more_is_taken_than_a_file_may_have_whatever_was_said_of_it(
 async def test_an_attachment_of_elsewhere_is_not_opened(stage: Stage, elsewhere: Elsewhere, address: str) -> None:
     host = elsewhere.base.removeprefix("http://")
     url = address.format(elsewhere=elsewhere.base, discord=Asset.BASE, host=host)
-    before = len(stage.discord.journal.requests)
+    before = len(stage.discord.request_log.requests)
     with pytest.raises(UnusableImage):
         await fetch(stage.client, url)
-    assert elsewhere.visits == [] and len(stage.discord.journal.requests) == before
+    assert elsewhere.visits == [] and len(stage.discord.request_log.requests) == before

@@ -20,7 +20,7 @@ from discord.http import Route
 from PIL import Image
 
 from bot.ops.endpoints import point_discord_at
-from bot.sandbox import Clock, FakeDiscord
+from bot.sandbox import Clock, FakeDiscord, page_server
 
 DOCUMENT = Path(__file__).parents[4] / "shared" / "discord" / "openapi.json"
 
@@ -146,7 +146,7 @@ class SpecimenBot(discord.Client):
         self.tree.add_command(group)
 
 
-class Stage:
+class SpecimenStage:
     """One bot in front of one stand-in."""
 
     def __init__(self, discord_: FakeDiscord) -> None:
@@ -200,7 +200,9 @@ async def standin(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     monkeypatch.setattr(Route, "BASE", Route.BASE)
     monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", DiscordWebSocket.DEFAULT_GATEWAY)
     monkeypatch.setattr(discord.asset.Asset, "BASE", discord.asset.Asset.BASE)
-    async with FakeDiscord(openapi=DOCUMENT if DOCUMENT.exists() else None, clock=clock) as standin:
+    async with FakeDiscord(
+        openapi=DOCUMENT if DOCUMENT.exists() else None, clock=clock, routes=[page_server.add_routes]
+    ) as standin:
         point_discord_at(standin.api_url, standin.gateway_url)
         yield standin
     if standin.openapi is not None:
@@ -209,8 +211,8 @@ async def standin(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 
 @pytest.fixture
-async def stage(standin: FakeDiscord) -> AsyncIterator[Stage]:
-    stage = Stage(standin)
+async def stage(standin: FakeDiscord) -> AsyncIterator[SpecimenStage]:
+    stage = SpecimenStage(standin)
     await stage.start()
     yield stage
     await stage.stop()

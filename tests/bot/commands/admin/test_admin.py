@@ -17,7 +17,7 @@ from bot.commands.admin.controls import OTHER_VERSION
 from bot.commands.admin.forms import CHANGED_MEANWHILE
 from bot.commands.admin.text import LABELS
 from bot.rules.server_settings import Access, Defaults, Limits, Quota, Safety, ServerSettings, settings_of
-from bot.sandbox import ClientRefused, FakeDiscord, Message, Modal, User
+from bot.sandbox import ClientModal, ClientRefused, FakeDiscord, Message, User
 from bot.sandbox.model.interactions import COMPONENT, MODAL_SUBMIT
 from storage.jobs import Allowance, NewJob
 from storage.servers import AuditEntry
@@ -51,14 +51,14 @@ class Panel:
         self.message = await (await self.discord.press(self.user, self.message, label=label)).response()
         return self
 
-    async def form(self, label: str) -> Modal:
+    async def form(self, label: str) -> ClientModal:
         return await (await self.discord.press(self.user, self.message, label=label)).modal()
 
     async def fill(self, label: str, **values: object) -> Panel:
         """Opens a form by its button, fills in what `values` say by the fields' keys, and sends it."""
         return await self.send(await self.form(label), **values)
 
-    async def send(self, form: Modal, **values: object) -> Panel:
+    async def send(self, form: ClientModal, **values: object) -> Panel:
         ids = {field["custom_id"].partition(":")[0]: field["custom_id"] for _, field in form.inputs()}
         sent = await self.discord.submit(self.user, form, {ids[key]: value for key, value in values.items()})
         self.message = await sent.response()

@@ -13,7 +13,7 @@ from discord import ui
 from bot.commands.preferences.defaults import LABELS
 from bot.commands.preferences.panel import COMPONENTS, NO_DEFAULTS, NO_PRESET, SAVED, TAKEN_BACK, UNCHANGED
 from bot.components.preset_modal import key_of
-from bot.sandbox import ClientRefused, Message, Modal, SentInteraction, User
+from bot.sandbox import ClientModal, ClientRefused, InteractionHandle, Message, User
 from bot.sandbox.model.interactions import COMPONENT, MODAL_SUBMIT
 from inference import GenerationRequest
 from storage.preferences import PRESETS_EACH
@@ -42,20 +42,20 @@ class Panel:
     async def press(self, label: str) -> Panel:
         return await self._shows(await self.stage.press(self.message, label, self.user))
 
-    async def form(self, label: str) -> Modal:
+    async def form(self, label: str) -> ClientModal:
         return await (await self.stage.press(self.message, label, self.user)).modal()
 
     async def fill(self, label: str, **values: str) -> Panel:
         """Opens a form by its button, fills in what `values` say by the options' names, and sends it."""
         return await self.send(await self.form(label), **values)
 
-    async def send(self, form: Modal, **values: str) -> Panel:
+    async def send(self, form: ClientModal, **values: str) -> Panel:
         ids = {field["custom_id"].partition(":")[0]: field["custom_id"] for _, field in form.inputs()}
         return await self._shows(
             await self.discord.submit(self.user, form, {ids[name]: value for name, value in values.items()})
         )
 
-    async def _shows(self, sent: SentInteraction) -> Panel:
+    async def _shows(self, sent: InteractionHandle) -> Panel:
         self.message = await sent.response()
         return self
 
@@ -600,7 +600,7 @@ async def show_buttons(stage: Stage, *custom_ids: str) -> Message:
     return message
 
 
-async def forge_form(stage: Stage, user: User, name: str, typed: dict[str, str]) -> SentInteraction:
+async def forge_form(stage: Stage, user: User, name: str, typed: dict[str, str]) -> InteractionHandle:
     source = await show_buttons(stage, "anima:no-such-thing")
     press = {"component_type": 2, "custom_id": "anima:no-such-thing", "id": 2}
     interactions = stage.discord.interactions

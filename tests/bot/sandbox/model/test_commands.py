@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from bot.sandbox import FakeDiscord
 from bot.sandbox.model.commands import characters, check_command
 from bot.sandbox.model.errors import ApiError, FormErrors
-from bot.sandbox.model.schema import check_shapes
-from tests.bot.sandbox.conftest import Stage, request_as_bot
+from bot.sandbox.model.schema import check_types
+from tests.bot.sandbox.conftest import SpecimenStage, request_as_bot
 
 
 def command(*options: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def test_definitions_of_any_shape_are_taken_or_refused_but_break_nothing(definit
     standin = FakeDiscord()
     errors = FormErrors()
     try:
-        check_shapes(definitions, errors)
+        check_types(definitions, errors)
         errors.raise_if_any()
         assert len(standin.commands.overwrite(None, definitions)) == len(definitions)
     except ApiError as error:
@@ -152,7 +152,7 @@ async def test_single_commands_are_made_changed_and_removed(standin: FakeDiscord
     assert (await request_as_bot(standin, "GET", "/applications/1/commands"))[1]["code"] == 10002
 
 
-async def test_discord_py_reads_why_a_sync_was_refused(stage: Stage) -> None:
+async def test_discord_py_reads_why_a_sync_was_refused(stage: SpecimenStage) -> None:
     @stage.bot.tree.command(description="x" * 100)
     @app_commands.describe(a="d", b="d")
     async def wrong(interaction: discord.Interaction, a: str, b: str = "") -> None: ...
@@ -163,7 +163,7 @@ async def test_discord_py_reads_why_a_sync_was_refused(stage: Stage) -> None:
         await stage.bot.tree.sync()
 
 
-async def test_guild_commands_are_synced_to_their_guild(stage: Stage) -> None:
+async def test_guild_commands_are_synced_to_their_guild(stage: SpecimenStage) -> None:
     guild = discord.Object(stage.discord.world.guild.id)
     stage.bot.tree.copy_global_to(guild=guild)
     assert {c.name for c in await stage.bot.tree.sync(guild=guild)} == {

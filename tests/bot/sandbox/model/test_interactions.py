@@ -11,12 +11,12 @@ import discord
 import pytest
 
 from bot.sandbox import ClientRefused, Clock, InteractionFailed, Permissions, UnexpectedAnswer, Upload
-from tests.bot.sandbox.conftest import Stage
+from tests.bot.sandbox.conftest import SpecimenStage
 
 MINUTE = 60.0
 
 
-async def test_a_bot_is_ready_soon_and_its_commands_are_registered(stage: Stage) -> None:
+async def test_a_bot_is_ready_soon_and_its_commands_are_registered(stage: SpecimenStage) -> None:
     names = {command["name"] for command in stage.discord.commands.visible_in(stage.discord.world.guild.id)}
     assert names == {"anima", "specimen", "settings", "Parameters", "Portrait"}
     assert stage.bot.get_guild(stage.discord.world.guild.id).get_channel(stage.discord.world.after_dark.id).is_nsfw()
@@ -25,7 +25,7 @@ async def test_a_bot_is_ready_soon_and_its_commands_are_registered(stage: Stage)
     assert stage.bot.get_guild(stage.discord.world.elsewhere.id) is None
 
 
-async def test_a_deferred_answer_becomes_a_picture(stage: Stage, clock: Clock) -> None:
+async def test_a_deferred_answer_becomes_a_picture(stage: SpecimenStage, clock: Clock) -> None:
     world = stage.discord.world
     interaction = await stage.discord.slash(world.alice, world.general, "anima imagine", prompt="1girl")
     callback = await interaction.acknowledged()
@@ -38,7 +38,7 @@ async def test_a_deferred_answer_becomes_a_picture(stage: Stage, clock: Clock) -
     assert picture.data.startswith(b"\x89PNG")
 
 
-async def test_every_kind_of_option_arrives_as_what_it_is(stage: Stage) -> None:
+async def test_every_kind_of_option_arrives_as_what_it_is(stage: SpecimenStage) -> None:
     world = stage.discord.world
     interaction = await stage.discord.slash(
         world.alice,
@@ -76,13 +76,15 @@ async def test_every_kind_of_option_arrives_as_what_it_is(stage: Stage) -> None:
         ({"prompt": "x", "source": Upload("big.png", bytes(10 * 2**20 + 1))}, "more than 10485760"),
     ],
 )
-async def test_the_client_refuses_options_that_the_command_does_not_take(stage: Stage, options, complaint) -> None:
+async def test_the_client_refuses_options_that_the_command_does_not_take(
+    stage: SpecimenStage, options, complaint
+) -> None:
     world = stage.discord.world
     with pytest.raises(ClientRefused, match=re.escape(complaint)):
         await stage.discord.slash(world.alice, world.general, "anima imagine", options)
 
 
-async def test_commands_are_hidden_from_those_who_may_not_use_them(stage: Stage) -> None:
+async def test_commands_are_hidden_from_those_who_may_not_use_them(stage: SpecimenStage) -> None:
     world, discord_ = stage.discord.world, stage.discord
     with pytest.raises(ClientRefused, match="permissions"):
         await discord_.slash(world.alice, world.general, "settings")
@@ -95,7 +97,7 @@ async def test_commands_are_hidden_from_those_who_may_not_use_them(stage: Stage)
         await discord_.slash(world.alice, world.general, "specimen")
 
 
-async def test_autocomplete_offers_what_the_bot_answers(stage: Stage) -> None:
+async def test_autocomplete_offers_what_the_bot_answers(stage: SpecimenStage) -> None:
     world = stage.discord.world
     choices = await stage.discord.autocomplete(
         world.alice, world.general, "anima imagine", option="lora", value="tu", prompt="1girl"
@@ -104,7 +106,7 @@ async def test_autocomplete_offers_what_the_bot_answers(stage: Stage) -> None:
     assert stage.bot.seen == ["1girl"]
 
 
-async def test_context_menus_get_their_target(stage: Stage) -> None:
+async def test_context_menus_get_their_target(stage: SpecimenStage) -> None:
     world = stage.discord.world
     said = await stage.discord.say(world.bob, world.general, "hello")
     about = await (await stage.discord.menu(world.alice, said, "Parameters")).response()
@@ -113,7 +115,7 @@ async def test_context_menus_get_their_target(stage: Stage) -> None:
     assert of_bob.content == "of bob, 2"
 
 
-async def test_a_dynamic_button_works_after_a_restart(stage: Stage) -> None:
+async def test_a_dynamic_button_works_after_a_restart(stage: SpecimenStage) -> None:
     world = stage.discord.world
     message = await (await stage.discord.slash(world.alice, world.general, "anima imagine", prompt="a")).response()
     await stage.restart()
@@ -124,7 +126,7 @@ async def test_a_dynamic_button_works_after_a_restart(stage: Stage) -> None:
     assert (await again.response()).content == "seed 8"
 
 
-async def test_buttons_that_users_cannot_press_are_refused(stage: Stage) -> None:
+async def test_buttons_that_users_cannot_press_are_refused(stage: SpecimenStage) -> None:
     world = stage.discord.world
 
     async def answer(interaction: discord.Interaction) -> None:
@@ -144,10 +146,10 @@ async def test_buttons_that_users_cannot_press_are_refused(stage: Stage) -> None
     assert message in stage.discord.messages_in(world.general, world.alice)
 
 
-async def test_a_select_menu_updates_its_message(stage: Stage) -> None:
+async def test_a_select_menu_updates_its_message(stage: SpecimenStage) -> None:
     world = stage.discord.world
 
-    class View(discord.ui.View):
+    class SamplerView(discord.ui.View):
         @discord.ui.select(
             custom_id="sampler",
             max_values=2,
@@ -156,7 +158,7 @@ async def test_a_select_menu_updates_its_message(stage: Stage) -> None:
         async def choose(self, interaction: discord.Interaction, select: Any) -> None:
             await interaction.response.edit_message(content="+".join(select.values), view=None)
 
-    message = await (await stage.ask(lambda i: i.response.send_message("which?", view=View()))).response()
+    message = await (await stage.ask(lambda i: i.response.send_message("which?", view=SamplerView()))).response()
     for values, complaint in (([], "takes 1 to 2"), (["DDIM"], "is no option")):
         with pytest.raises(ClientRefused, match=complaint):
             await stage.discord.choose(world.alice, message, "sampler", values)
@@ -164,19 +166,19 @@ async def test_a_select_menu_updates_its_message(stage: Stage) -> None:
     assert (changed.id, changed.content, changed.components) == (message.id, "ER SDE+Euler", ())
 
 
-async def test_a_user_select_resolves_the_users(stage: Stage) -> None:
+async def test_a_user_select_resolves_the_users(stage: SpecimenStage) -> None:
     world = stage.discord.world
 
-    class View(discord.ui.View):
+    class UserSelectView(discord.ui.View):
         @discord.ui.select(cls=discord.ui.UserSelect, custom_id="who")
         async def choose(self, interaction: discord.Interaction, select: Any) -> None:
             await interaction.response.send_message(select.values[0].name)
 
-    message = await (await stage.ask(lambda i: i.response.send_message("who?", view=View()))).response()
+    message = await (await stage.ask(lambda i: i.response.send_message("who?", view=UserSelectView()))).response()
     assert (await (await stage.discord.choose(world.alice, message, "who", [world.bob])).response()).content == "bob"
 
 
-class Settings(discord.ui.Modal, title="Settings"):
+class SettingsModal(discord.ui.Modal, title="Settings"):
     prompt: discord.ui.Label[Any] = discord.ui.Label(
         text="Prompt", component=discord.ui.TextInput(custom_id="prompt", default="1girl", max_length=20)
     )
@@ -202,9 +204,9 @@ class Settings(discord.ui.Modal, title="Settings"):
         await interaction.response.send_message(" ".join(parts))
 
 
-async def test_a_modal_comes_back_filled_in(stage: Stage) -> None:
+async def test_a_modal_comes_back_filled_in(stage: SpecimenStage) -> None:
     world = stage.discord.world
-    interaction = await stage.ask(lambda i: i.response.send_modal(Settings()))
+    interaction = await stage.ask(lambda i: i.response.send_modal(SettingsModal()))
     modal = await interaction.modal()
     assert (modal.title, [label for label, _ in modal.inputs()]) == (
         "Settings",
@@ -217,9 +219,9 @@ async def test_a_modal_comes_back_filled_in(stage: Stage) -> None:
         await interaction.response()
 
 
-async def test_a_modal_keeps_what_was_left_alone_and_refuses_what_does_not_fit(stage: Stage) -> None:
+async def test_a_modal_keeps_what_was_left_alone_and_refuses_what_does_not_fit(stage: SpecimenStage) -> None:
     world = stage.discord.world
-    modal = await (await stage.ask(lambda i: i.response.send_modal(Settings()))).modal()
+    modal = await (await stage.ask(lambda i: i.response.send_modal(SettingsModal()))).modal()
     for user, values, complaint in (
         (world.bob, {}, "for alice only"),
         (world.alice, {"prompt": "x" * 21}, "1 to 20 characters"),
@@ -231,26 +233,26 @@ async def test_a_modal_keeps_what_was_left_alone_and_refuses_what_does_not_fit(s
     assert (await (await stage.discord.submit(world.alice, modal)).response()).content == "1girl Euler False []"
 
 
-async def test_a_modal_from_a_button_can_edit_the_message_under_it(stage: Stage) -> None:
+async def test_a_modal_from_a_button_can_edit_the_message_under_it(stage: SpecimenStage) -> None:
     class Rename(discord.ui.Modal, title="Rename"):
         name = discord.ui.TextInput(label="Name", custom_id="name")
 
         async def on_submit(self, interaction: discord.Interaction) -> None:
             await interaction.response.edit_message(content=self.name.value)
 
-    class View(discord.ui.View):
+    class RenameView(discord.ui.View):
         @discord.ui.button(label="Rename")
         async def rename(self, interaction: discord.Interaction, button: Any) -> None:
             await interaction.response.send_modal(Rename())
 
     world = stage.discord.world
-    message = await (await stage.ask(lambda i: i.response.send_message("old", view=View()))).response()
+    message = await (await stage.ask(lambda i: i.response.send_message("old", view=RenameView()))).response()
     modal = await (await stage.discord.press(world.alice, message, label="Rename")).modal()
     changed = await (await stage.discord.submit(world.alice, modal, {"name": "new"})).response()
     assert (changed.id, changed.content) == (message.id, "new")
 
 
-async def test_follow_ups_come_after_the_answer_and_can_be_edited_and_deleted(stage: Stage) -> None:
+async def test_follow_ups_come_after_the_answer_and_can_be_edited_and_deleted(stage: SpecimenStage) -> None:
     async def answer(interaction: discord.Interaction) -> None:
         await interaction.response.send_message("first")
         second = await interaction.followup.send("second", wait=True)
@@ -269,7 +271,7 @@ async def test_follow_ups_come_after_the_answer_and_can_be_edited_and_deleted(st
     assert texts == ["first", "second, edited", "fourth"]
 
 
-async def test_the_first_follow_up_fills_a_deferred_answer_and_keeps_its_visibility(stage: Stage) -> None:
+async def test_the_first_follow_up_fills_a_deferred_answer_and_keeps_its_visibility(stage: SpecimenStage) -> None:
     async def answer(interaction: discord.Interaction) -> None:
         await interaction.response.defer(ephemeral=True)
         await interaction.followup.send("filled in", ephemeral=False)
@@ -280,7 +282,7 @@ async def test_the_first_follow_up_fills_a_deferred_answer_and_keeps_its_visibil
     assert len(stage.discord.messages_in(stage.discord.world.general)) == 1
 
 
-async def test_an_answer_that_is_late_fails_with_unknown_interaction(stage: Stage, clock: Clock) -> None:
+async def test_an_answer_that_is_late_fails_with_unknown_interaction(stage: SpecimenStage, clock: Clock) -> None:
     go = asyncio.Event()
 
     async def answer(interaction: discord.Interaction) -> None:
@@ -296,7 +298,7 @@ async def test_an_answer_that_is_late_fails_with_unknown_interaction(stage: Stag
     assert isinstance(error, discord.NotFound) and error.code == 10062
 
 
-async def test_a_second_answer_fails_as_already_acknowledged(stage: Stage) -> None:
+async def test_a_second_answer_fails_as_already_acknowledged(stage: SpecimenStage) -> None:
     async def answer(interaction: discord.Interaction) -> None:
         await interaction.response.send_message("one")
         interaction.response._response_type = None
@@ -307,7 +309,9 @@ async def test_a_second_answer_fails_as_already_acknowledged(stage: Stage) -> No
     assert isinstance(error, discord.HTTPException) and error.code == 40060
 
 
-async def test_the_token_dies_after_fifteen_minutes_but_the_channel_still_edits(stage: Stage, clock: Clock) -> None:
+async def test_the_token_dies_after_fifteen_minutes_but_the_channel_still_edits(
+    stage: SpecimenStage, clock: Clock
+) -> None:
     deferred, go = asyncio.Event(), asyncio.Event()
 
     async def answer(interaction: discord.Interaction) -> None:
@@ -328,13 +332,13 @@ async def test_the_token_dies_after_fifteen_minutes_but_the_channel_still_edits(
     assert stage.bot.seen == [(401, 50027)]
 
 
-async def test_following_up_before_any_answer_is_an_unknown_webhook(stage: Stage) -> None:
+async def test_following_up_before_any_answer_is_an_unknown_webhook(stage: SpecimenStage) -> None:
     await stage.ask(lambda i: i.followup.send("hello"))
     [error] = await stage.errors(1)
     assert isinstance(error, discord.NotFound) and error.code == 10015
 
 
-async def test_a_deleted_answer_is_an_unknown_message(stage: Stage) -> None:
+async def test_a_deleted_answer_is_an_unknown_message(stage: SpecimenStage) -> None:
     async def answer(interaction: discord.Interaction) -> None:
         await interaction.response.send_message("gone soon")
         await interaction.delete_original_response()
@@ -345,7 +349,7 @@ async def test_a_deleted_answer_is_an_unknown_message(stage: Stage) -> None:
     assert isinstance(error, discord.NotFound) and error.code == 10008
 
 
-async def test_where_the_bot_is_no_member_only_the_interaction_and_five_follow_ups_remain(stage: Stage) -> None:
+async def test_where_the_bot_is_no_member_only_the_interaction_and_five_follow_ups_remain(stage: SpecimenStage) -> None:
     world = stage.discord.world
 
     async def answer(interaction: discord.Interaction) -> None:
@@ -370,7 +374,7 @@ async def test_where_the_bot_is_no_member_only_the_interaction_and_five_follow_u
         await stage.discord.slash(world.bob, world.lounge, "specimen")
 
 
-async def test_private_channels_work_like_servers(stage: Stage) -> None:
+async def test_private_channels_work_like_servers(stage: SpecimenStage) -> None:
     world = stage.discord.world
     dm = stage.discord.dm(world.alice)
     message = await (await stage.discord.slash(world.alice, dm, "anima imagine", prompt="secret")).response()
@@ -379,7 +383,7 @@ async def test_private_channels_work_like_servers(stage: Stage) -> None:
     assert (await group.response()).content == "club"
 
 
-async def test_the_bot_sees_the_users_language_and_limits(stage: Stage) -> None:
+async def test_the_bot_sees_the_users_language_and_limits(stage: SpecimenStage) -> None:
     world = stage.discord.world
 
     async def answer(interaction: discord.Interaction) -> None:
@@ -393,14 +397,14 @@ async def test_the_bot_sees_the_users_language_and_limits(stage: Stage) -> None:
     assert permissions.attach_files and not permissions.manage_messages
 
 
-async def test_a_wait_that_ends_in_vain_says_what_happened_instead(stage: Stage) -> None:
+async def test_a_wait_that_ends_in_vain_says_what_happened_instead(stage: SpecimenStage) -> None:
     world = stage.discord.world
     await (await stage.ask(lambda i: i.response.send_message("hello"))).response()
     with pytest.raises(TimeoutError, match=r"such a message in #general.*message_create.*hello"):
         await stage.discord.wait_for_message(world.general, lambda m: m.content == "bye", timeout=0.05)
 
 
-async def test_mentions_notify_only_whom_the_bot_allows(stage: Stage) -> None:
+async def test_mentions_notify_only_whom_the_bot_allows(stage: SpecimenStage) -> None:
     world = stage.discord.world
     text = f"<@{world.alice.id}> <@{world.bob.id}> @everyone"
 
@@ -412,13 +416,13 @@ async def test_mentions_notify_only_whom_the_bot_allows(stage: Stage) -> None:
     assert (message.mentions.users, message.mentions.everyone) == ((world.alice,), False)
 
 
-async def test_a_picture_sent_at_once_is_an_answer_too(stage: Stage) -> None:
+async def test_a_picture_sent_at_once_is_an_answer_too(stage: SpecimenStage) -> None:
     file = discord.File(io.BytesIO(b"abc"), "a b.png")
     message = await (await stage.ask(lambda i: i.response.send_message(file=file))).response()
     assert (message.attachments[0].filename, message.attachments[0].data) == ("a_b.png", b"abc")
 
 
-async def test_boxes_and_people_of_a_form_stay_as_they_came_or_are_chosen_anew(stage: Stage) -> None:
+async def test_boxes_and_people_of_a_form_stay_as_they_came_or_are_chosen_anew(stage: SpecimenStage) -> None:
     world = stage.discord.world
     boxes = [discord.CheckboxGroupOption(label=name, value=name, default=name != "C") for name in "ABC"]
     extras = discord.ui.Label(text="Extras", component=discord.ui.CheckboxGroup(custom_id="extras", options=boxes))
@@ -453,7 +457,7 @@ async def test_boxes_and_people_of_a_form_stay_as_they_came_or_are_chosen_anew(s
         ({"max_values": 1}, "More defaults"),
     ],
 )
-async def test_boxes_that_cannot_be_are_refused(stage: Stage, limits: dict[str, int], complaint: str) -> None:
+async def test_boxes_that_cannot_be_are_refused(stage: SpecimenStage, limits: dict[str, int], complaint: str) -> None:
     boxes = [discord.CheckboxGroupOption(label=name, value=name, default=name != "C") for name in "ABC"]
 
     async def ask(interaction: discord.Interaction) -> None:

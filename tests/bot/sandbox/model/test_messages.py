@@ -15,19 +15,19 @@ from hypothesis import strategies as st
 from bot.sandbox import Clock, FakeDiscord, Permissions
 from bot.sandbox.model.errors import ApiError, FormErrors
 from bot.sandbox.model.messages import NONCE_LIFE, Body
-from bot.sandbox.model.schema import check_shapes
-from tests.bot.sandbox.conftest import DOCUMENT, Stage, noise, png, request_as_bot
+from bot.sandbox.model.schema import check_types
+from tests.bot.sandbox.conftest import DOCUMENT, SpecimenStage, noise, png, request_as_bot
 
 DAY = 24 * 3600.0
 
 
 @pytest.fixture
-def channel(stage: Stage) -> discord.TextChannel:
+def channel(stage: SpecimenStage) -> discord.TextChannel:
     return stage.bot.get_channel(stage.discord.world.general.id)
 
 
 async def test_a_nonce_posts_once_and_gives_the_same_message_again(
-    stage: Stage, channel: discord.TextChannel, clock: Clock
+    stage: SpecimenStage, channel: discord.TextChannel, clock: Clock
 ) -> None:
     first = await channel.send("picture", nonce="job-1")
     again = await channel.send("picture", nonce="job-1")
@@ -39,7 +39,9 @@ async def test_a_nonce_posts_once_and_gives_the_same_message_again(
     assert (await channel.send("picture", nonce="job-1")).id != first.id
 
 
-async def test_a_nonce_of_a_deleted_message_answers_unknown_message(stage: Stage, channel: discord.TextChannel) -> None:
+async def test_a_nonce_of_a_deleted_message_answers_unknown_message(
+    stage: SpecimenStage, channel: discord.TextChannel
+) -> None:
     first = await channel.send("picture", nonce="job-1")
     await first.delete()
     with pytest.raises(discord.NotFound) as refusal:
@@ -53,7 +55,7 @@ async def test_a_nonce_without_enforcement_posts_twice(standin: FakeDiscord) -> 
     assert len(ids) == 2
 
 
-async def test_a_refused_message_does_not_use_up_its_nonce(stage: Stage, channel: discord.TextChannel) -> None:
+async def test_a_refused_message_does_not_use_up_its_nonce(stage: SpecimenStage, channel: discord.TextChannel) -> None:
     with pytest.raises(discord.HTTPException):
         await channel.send("x" * 2001, nonce="job-1")
     assert (await channel.send("short", nonce="job-1")).content == "short"
@@ -150,7 +152,7 @@ async def test_an_empty_message_is_refused(body, standin: FakeDiscord) -> None:
     assert (status, answer["code"]) == (400, 50006)
 
 
-async def test_the_largest_allowed_message_is_taken(stage: Stage, channel: discord.TextChannel) -> None:
+async def test_the_largest_allowed_message_is_taken(stage: SpecimenStage, channel: discord.TextChannel) -> None:
     view = discord.ui.View()
     for number in range(25):
         view.add_item(discord.ui.Button(label="x" * 80, custom_id=f"{number:0100}"))
@@ -161,7 +163,7 @@ async def test_the_largest_allowed_message_is_taken(stage: Stage, channel: disco
     assert stage.discord.openapi is None or stage.discord.openapi.violations == []
 
 
-async def test_an_eleventh_file_is_refused(stage: Stage, channel: discord.TextChannel) -> None:
+async def test_an_eleventh_file_is_refused(stage: SpecimenStage, channel: discord.TextChannel) -> None:
     message = await channel.send(files=[discord.File(io.BytesIO(b"a"), f"{number}.png") for number in range(10)])
     with pytest.raises(discord.HTTPException) as refusal:
         await message.add_files(discord.File(io.BytesIO(b"a"), "eleventh.png"))
@@ -169,7 +171,7 @@ async def test_an_eleventh_file_is_refused(stage: Stage, channel: discord.TextCh
 
 
 async def test_ten_mebibytes_are_the_limit_until_the_server_is_boosted(
-    stage: Stage, channel: discord.TextChannel
+    stage: SpecimenStage, channel: discord.TextChannel
 ) -> None:
     limit = 10 * 2**20
     assert len((await channel.send(file=discord.File(io.BytesIO(noise(limit)), "a.png"))).attachments) == 1
@@ -181,7 +183,7 @@ async def test_ten_mebibytes_are_the_limit_until_the_server_is_boosted(
 
 
 async def test_attachments_are_served_signed_and_for_a_day(
-    stage: Stage, channel: discord.TextChannel, clock: Clock
+    stage: SpecimenStage, channel: discord.TextChannel, clock: Clock
 ) -> None:
     message = await channel.send(file=discord.File(io.BytesIO(png()), "a.png"))
     [attachment] = message.attachments
@@ -197,7 +199,7 @@ async def test_attachments_are_served_signed_and_for_a_day(
     assert await fresh.attachments[0].read() == png()
 
 
-async def test_an_edit_keeps_what_it_does_not_name(stage: Stage, channel: discord.TextChannel) -> None:
+async def test_an_edit_keeps_what_it_does_not_name(stage: SpecimenStage, channel: discord.TextChannel) -> None:
     view = discord.ui.View()
     view.add_item(discord.ui.Button(label="A", custom_id="a"))
     message = await channel.send("one", view=view, file=discord.File(io.BytesIO(b"a"), "a.png"))
@@ -214,7 +216,7 @@ async def test_an_edit_keeps_what_it_does_not_name(stage: Stage, channel: discor
 
 
 async def test_files_shown_in_embeds_are_no_attachments_of_their_own(
-    stage: Stage, channel: discord.TextChannel
+    stage: SpecimenStage, channel: discord.TextChannel
 ) -> None:
     embed = discord.Embed(title="t").set_image(url="attachment://a.png").set_thumbnail(url="attachment://missing.png")
     files = [discord.File(io.BytesIO(png()), "a.png"), discord.File(io.BytesIO(b"b"), "b.txt")]
@@ -238,7 +240,7 @@ class Card(discord.ui.LayoutView):
         self.add_item(discord.ui.Container(*parts, accent_color=3))
 
 
-async def test_a_layout_is_written_back_with_its_media(stage: Stage, channel: discord.TextChannel) -> None:
+async def test_a_layout_is_written_back_with_its_media(stage: SpecimenStage, channel: discord.TextChannel) -> None:
     files = [
         discord.File(io.BytesIO(png()), "a.png"),
         discord.File(io.BytesIO(b"b"), "b.txt"),
@@ -258,7 +260,7 @@ async def test_a_layout_is_written_back_with_its_media(stage: Stage, channel: di
         await message.edit(content="no")
 
 
-async def test_history_is_paged_newest_first(stage: Stage, channel: discord.TextChannel) -> None:
+async def test_history_is_paged_newest_first(stage: SpecimenStage, channel: discord.TextChannel) -> None:
     sent = [await channel.send(str(number)) for number in range(5)]
     assert [m.content async for m in channel.history(limit=2)] == ["4", "3"]
     assert [m.content async for m in channel.history(limit=2, before=sent[2])] == ["1", "0"]
@@ -267,7 +269,7 @@ async def test_history_is_paged_newest_first(stage: Stage, channel: discord.Text
 
 
 async def test_ephemeral_messages_are_not_in_the_channel_for_the_bot(
-    stage: Stage, channel: discord.TextChannel
+    stage: SpecimenStage, channel: discord.TextChannel
 ) -> None:
     interaction = await stage.ask(lambda i: i.response.send_message("hidden", ephemeral=True))
     hidden = await interaction.response()
@@ -277,7 +279,7 @@ async def test_ephemeral_messages_are_not_in_the_channel_for_the_bot(
 
 
 async def test_a_deleted_message_answers_10008_and_a_deleted_channel_10003(
-    stage: Stage, channel: discord.TextChannel
+    stage: SpecimenStage, channel: discord.TextChannel
 ) -> None:
     message = await channel.send("a")
     stage.discord.delete_message(stage.discord.messages_in(stage.discord.world.general)[0])
@@ -296,7 +298,7 @@ async def test_a_deleted_message_answers_10008_and_a_deleted_channel_10003(
     [(Permissions.VIEW_CHANNEL, 50001), (Permissions.SEND_MESSAGES, 50013), (Permissions.ATTACH_FILES, 50013)],
 )
 async def test_lost_permissions_are_felt(
-    denied: Permissions, code: int, stage: Stage, channel: discord.TextChannel
+    denied: Permissions, code: int, stage: SpecimenStage, channel: discord.TextChannel
 ) -> None:
     world = stage.discord.world
     stage.discord.set_overwrite(world.general, world.bot, deny=denied)
@@ -306,7 +308,7 @@ async def test_lost_permissions_are_felt(
 
 
 async def test_the_bot_hears_of_permissions_channels_and_servers_that_change(
-    stage: Stage, channel: discord.TextChannel
+    stage: SpecimenStage, channel: discord.TextChannel
 ) -> None:
     world = stage.discord.world
     heard = stage.bot.wait_for("guild_channel_update", timeout=5)
@@ -324,7 +326,7 @@ async def test_the_bot_hears_of_permissions_channels_and_servers_that_change(
 
 
 async def test_only_own_messages_are_edited_and_only_with_permission_deleted(
-    stage: Stage, channel: discord.TextChannel
+    stage: SpecimenStage, channel: discord.TextChannel
 ) -> None:
     said = await stage.discord.say(stage.discord.world.alice, stage.discord.world.general, "mine")
     params = handle_message_parameters("yours")
@@ -336,7 +338,7 @@ async def test_only_own_messages_are_edited_and_only_with_permission_deleted(
     assert refusal.value.code == 50013
 
 
-async def test_users_may_close_their_private_messages(stage: Stage) -> None:
+async def test_users_may_close_their_private_messages(stage: SpecimenStage) -> None:
     world = stage.discord.world
     user = await stage.bot.fetch_user(world.alice.id)
     assert (await user.send("hello")).channel.id == stage.discord.dm(world.alice).id
@@ -346,7 +348,9 @@ async def test_users_may_close_their_private_messages(stage: Stage) -> None:
     assert refusal.value.code == 50007
 
 
-async def test_replies_name_their_message_and_notify_its_author(stage: Stage, channel: discord.TextChannel) -> None:
+async def test_replies_name_their_message_and_notify_its_author(
+    stage: SpecimenStage, channel: discord.TextChannel
+) -> None:
     said = await stage.discord.say(stage.discord.world.alice, stage.discord.world.general, "question")
     reply = await channel.send("answer", reference=channel.get_partial_message(said.id), mention_author=True)
     assert reply.reference.resolved.content == "question"
@@ -355,7 +359,9 @@ async def test_replies_name_their_message_and_notify_its_author(stage: Stage, ch
         await channel.send("answer", reference=channel.get_partial_message(said.id + 1))
 
 
-async def test_everyone_is_notified_only_with_the_permission(stage: Stage, channel: discord.TextChannel) -> None:
+async def test_everyone_is_notified_only_with_the_permission(
+    stage: SpecimenStage, channel: discord.TextChannel
+) -> None:
     everyone = discord.AllowedMentions(everyone=True)
     assert not (await channel.send("@everyone", allowed_mentions=everyone)).mention_everyone
     world = stage.discord.world
@@ -363,7 +369,7 @@ async def test_everyone_is_notified_only_with_the_permission(stage: Stage, chann
     assert (await channel.send("@everyone", allowed_mentions=everyone)).mention_everyone
 
 
-async def test_the_bot_fetches_what_it_may_see(stage: Stage) -> None:
+async def test_the_bot_fetches_what_it_may_see(stage: SpecimenStage) -> None:
     world = stage.discord.world
     guild = await stage.bot.fetch_guild(world.guild.id)
     assert (guild.name, guild.approximate_member_count) == ("Atelier", 5)
@@ -421,7 +427,7 @@ def test_a_body_of_any_shape_is_taken_or_refused_but_breaks_nothing(
     body = {"components": [{"type": kind, "components": lists, "items": lists, "options": lists}]} | body
     errors = FormErrors()
     try:
-        check_shapes(body, errors)
+        check_types(body, errors)
         errors.raise_if_any()
         message = standin.messages.create(standin.world.general, standin.world.bot, Body(body))
     except ApiError as error:

@@ -21,8 +21,8 @@ from yarl import URL
 from bot.ops.endpoints import point_discord_at
 from bot.sandbox import Clock, FakeDiscord, Permissions
 from bot.sandbox.model.clock import Snowflakes, moment_of, snowflake_at
-from bot.sandbox.model.permissions import EVERYTHING, permissions_in_channel
-from bot.sandbox.model.world import Channel, Guild, Overwrite, Role, User
+from bot.sandbox.model.permissions import ALL_PERMISSIONS
+from bot.sandbox.model.world import Channel, Guild, Overwrite, Role, User, permissions_in_channel
 
 
 @given(st.floats(1_500_000_000, 3_000_000_000))
@@ -93,7 +93,7 @@ def test_permissions_are_those_discord_py_computes(everyone, of_role, allow, den
         assert bool(ours & Permissions.SEND_MESSAGES) == base.send_messages
         assert bool(ours & Permissions.ATTACH_FILES) == (base.attach_files and base.send_messages)
     owners = guild.add_member(owner)
-    assert permissions_in_channel(guild, owners, channel) == EVERYTHING
+    assert permissions_in_channel(guild, owners, channel) == ALL_PERMISSIONS
 
 
 @pytest.fixture

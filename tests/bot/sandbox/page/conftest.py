@@ -11,9 +11,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_playwright, expect
 
-from bot.sandbox import Channel, FakeDiscord, User
+from bot.sandbox import Channel, FakeDiscord, User, page_server
 from tests.bot.conftest import checked_standin
-from tests.bot.sandbox.conftest import Answer, Stage
+from tests.bot.sandbox.conftest import Answer, SpecimenStage
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -105,7 +105,7 @@ class Screen:
         await expect(self.options.first).to_contain_text(f"/{name}")
         await self.press("Enter")
 
-    async def ask(self, stage: Stage, answer: Answer) -> None:
+    async def ask(self, stage: SpecimenStage, answer: Answer) -> None:
         """Types `/specimen`, which the bot answers with what the test wants to see."""
         stage.bot.answer = answer
         await self.pick_command("specimen")
@@ -129,20 +129,20 @@ async def new_screen(browser: Browser, address: str, **options: Any) -> Screen:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def standin(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeDiscord]:
-    async with checked_standin(monkeypatch) as standin:
+    async with checked_standin(monkeypatch, routes=[page_server.add_routes]) as standin:
         yield standin
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def stage(standin: FakeDiscord) -> AsyncIterator[Stage]:
-    stage = Stage(standin)
+async def stage(standin: FakeDiscord) -> AsyncIterator[SpecimenStage]:
+    stage = SpecimenStage(standin)
     await stage.start()
     yield stage
     await stage.stop()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def screen(browser: Browser, stage: Stage) -> AsyncIterator[Screen]:
+async def screen(browser: Browser, stage: SpecimenStage) -> AsyncIterator[Screen]:
     """Alice in #general. Whatever the test does, the page makes no mistake and asks nobody but its own server."""
     screen = await new_screen(browser, stage.discord.page_url, viewport={"width": 1280, "height": 800})
     await screen.open(stage.discord.world.alice, stage.discord.world.general)
@@ -152,7 +152,7 @@ async def screen(browser: Browser, stage: Stage) -> AsyncIterator[Screen]:
     assert [url for url in screen.requested if not url.startswith((screen.address, "blob:"))] == []
 
 
-async def shown(stage: Stage, answer: Answer) -> None:
+async def shown(stage: SpecimenStage, answer: Answer) -> None:
     """Has the bot answer Alice in #general with what the test wants to see."""
     interaction = await stage.ask(answer)
     await interaction.acknowledged()

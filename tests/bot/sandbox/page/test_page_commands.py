@@ -9,14 +9,14 @@ import pytest
 from playwright.async_api import expect
 
 from bot.sandbox.model.commands import SLASH
-from tests.bot.sandbox.conftest import Stage, png
+from tests.bot.sandbox.conftest import SpecimenStage, png
 
 from .conftest import Screen, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_a_slash_opens_the_commands_that_the_bot_registered(stage: Stage, screen: Screen) -> None:
+async def test_a_slash_opens_the_commands_that_the_bot_registered(stage: SpecimenStage, screen: Screen) -> None:
     await screen.type("/")
     await expect(screen.options).to_have_text(
         ["/anima imagineDraws a picture.Anima", "/specimenDoes what the test says.Anima"]
@@ -37,7 +37,7 @@ async def test_the_arrows_go_through_the_list_and_the_screen_reader_is_told(scre
         await expect(screen.text).to_have_attribute("aria-activedescendant", str(active))
 
 
-async def test_required_options_are_asked_first_and_must_be_there(stage: Stage, screen: Screen) -> None:
+async def test_required_options_are_asked_first_and_must_be_there(stage: SpecimenStage, screen: Screen) -> None:
     await screen.pick_command("anima imagine")
     prompt = screen.option_field("prompt")
     await expect(prompt).to_be_focused()
@@ -51,7 +51,9 @@ async def test_required_options_are_asked_first_and_must_be_there(stage: Stage, 
     assert stage.bot.seen == []
 
 
-async def test_every_kind_of_option_is_filled_in_by_keyboard(stage: Stage, screen: Screen, tmp_path: Path) -> None:
+async def test_every_kind_of_option_is_filled_in_by_keyboard(
+    stage: SpecimenStage, screen: Screen, tmp_path: Path
+) -> None:
     world = stage.discord.world
     await screen.pick_command("anima imagine")
     await screen.type("1girl")
@@ -95,7 +97,7 @@ async def test_every_kind_of_option_is_filled_in_by_keyboard(stage: Stage, scree
     ],
 )
 async def test_what_does_not_fit_is_not_sent(
-    stage: Stage, screen: Screen, option: str, typed: str, complaint: str
+    stage: SpecimenStage, screen: Screen, option: str, typed: str, complaint: str
 ) -> None:
     await screen.pick_command("anima imagine")
     await screen.type("1girl")
@@ -109,7 +111,7 @@ async def test_what_does_not_fit_is_not_sent(
     assert stage.bot.seen == []
 
 
-async def test_a_text_may_be_as_long_as_the_command_says(stage: Stage, screen: Screen) -> None:
+async def test_a_text_may_be_as_long_as_the_command_says(stage: SpecimenStage, screen: Screen) -> None:
     await screen.pick_command("anima imagine")
     await expect(screen.page.locator(".panel-about")).to_contain_text("1 to 50 characters")
     await screen.option_field("prompt").fill("🎨" * 51)
@@ -120,7 +122,7 @@ async def test_a_text_may_be_as_long_as_the_command_says(stage: Stage, screen: S
     await until(lambda: stage.bot.seen)
 
 
-async def test_completion_asks_while_one_types_with_what_is_known_already(stage: Stage, screen: Screen) -> None:
+async def test_completion_asks_while_one_types_with_what_is_known_already(stage: SpecimenStage, screen: Screen) -> None:
     await screen.pick_command("anima imagine")
     await screen.type("a girl")
     await screen.press("Tab")
@@ -136,7 +138,7 @@ async def test_completion_asks_while_one_types_with_what_is_known_already(stage:
     assert stage.bot.seen[-1][-1] == "tundra"
 
 
-async def test_completed_options_take_what_was_typed_too(stage: Stage, screen: Screen) -> None:
+async def test_completed_options_take_what_was_typed_too(stage: SpecimenStage, screen: Screen) -> None:
     await screen.pick_command("anima imagine")
     await screen.type("a girl")
     await screen.press("Tab")
@@ -173,7 +175,7 @@ async def test_escape_gives_the_command_up(screen: Screen, keys: list[str]) -> N
     await expect(screen.text).to_have_value("")
 
 
-async def test_a_command_that_is_pasted_whole_is_taken_apart(stage: Stage, screen: Screen) -> None:
+async def test_a_command_that_is_pasted_whole_is_taken_apart(stage: SpecimenStage, screen: Screen) -> None:
     await screen.text.fill("/anima imagine a cat")
     await expect(screen.option_field("prompt")).to_have_value("a cat")
     await screen.press("Enter")
@@ -181,13 +183,13 @@ async def test_a_command_that_is_pasted_whole_is_taken_apart(stage: Stage, scree
     assert stage.bot.seen[0][0] == "a cat"
 
 
-async def test_a_mention_of_a_command_begins_it(stage: Stage, screen: Screen) -> None:
+async def test_a_mention_of_a_command_begins_it(stage: SpecimenStage, screen: Screen) -> None:
     await stage.discord.say(stage.discord.world.bob, stage.discord.world.general, "try </anima imagine:1>")
     await screen.button("/anima imagine", screen.last).click()
     await expect(screen.option_field("prompt")).to_be_focused()
 
 
-async def test_a_file_that_is_dropped_goes_to_the_option_for_it(stage: Stage, screen: Screen) -> None:
+async def test_a_file_that_is_dropped_goes_to_the_option_for_it(stage: SpecimenStage, screen: Screen) -> None:
     await screen.pick_command("anima imagine")
     await screen.type("x")
     await screen.page.evaluate(
@@ -205,7 +207,7 @@ async def test_a_file_that_is_dropped_goes_to_the_option_for_it(stage: Stage, sc
     assert stage.bot.seen[0][4].filename == "dropped.txt"
 
 
-async def test_names_and_descriptions_are_in_the_language_of_the_user(stage: Stage, screen: Screen) -> None:
+async def test_names_and_descriptions_are_in_the_language_of_the_user(stage: SpecimenStage, screen: Screen) -> None:
     await screen.page.get_by_label("Language").select_option("ja")
     await until(lambda: stage.discord.world.alice.locale == "ja")
     definition: dict[str, Any] = {"name": "draw", "type": SLASH, "description": "Draws."}
@@ -225,7 +227,7 @@ async def test_names_and_descriptions_are_in_the_language_of_the_user(stage: Sta
     assert sent is not None and sent.data["options"] == [{"name": "size", "type": 3, "value": "tall"}]
 
 
-async def test_a_bot_that_does_not_answer_in_three_seconds(stage: Stage, screen: Screen) -> None:
+async def test_a_bot_that_does_not_answer_in_three_seconds(stage: SpecimenStage, screen: Screen) -> None:
     async def answer(interaction: object) -> None:
         """Says nothing."""
 
@@ -240,7 +242,7 @@ async def test_a_bot_that_does_not_answer_in_three_seconds(stage: Stage, screen:
     await expect(note).to_have_count(0)
 
 
-async def test_the_menu_of_a_message_has_the_commands_for_it(stage: Stage, screen: Screen) -> None:
+async def test_the_menu_of_a_message_has_the_commands_for_it(stage: SpecimenStage, screen: Screen) -> None:
     world = stage.discord.world
     await stage.discord.say(world.bob, world.general, "a word")
     await screen.choose_message_command(screen.last, "Parameters")
@@ -253,7 +255,7 @@ async def test_the_menu_of_a_message_has_the_commands_for_it(stage: Stage, scree
     await expect(screen.messages).to_have_count(3)
 
 
-async def test_the_menu_of_a_user_has_the_commands_for_one(stage: Stage, screen: Screen) -> None:
+async def test_the_menu_of_a_user_has_the_commands_for_one(stage: SpecimenStage, screen: Screen) -> None:
     await screen.page.locator("#members .member", has_text="Bob").click(button="right")
     await screen.page.get_by_role("menuitem", name="Portrait").click()
     await expect(screen.last).to_contain_text("of bob, 2")

@@ -10,17 +10,17 @@ import pytest
 from discord import ui
 from playwright.async_api import Browser, expect
 
-from tests.bot.sandbox.conftest import Answer, Stage
+from tests.bot.sandbox.conftest import Answer, SpecimenStage
 
 from .conftest import Screen, new_screen, shown, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-class Panel(ui.View):
+class ButtonPanel(ui.View):
     """Buttons of every kind; what is pressed is written down and answered as the test wants."""
 
-    def __init__(self, stage: Stage, answer: Answer) -> None:
+    def __init__(self, stage: SpecimenStage, answer: Answer) -> None:
         super().__init__(timeout=None)
         for style in ("primary", "secondary", "success", "danger"):
             button: ui.Button[Any] = ui.Button(
@@ -32,11 +32,11 @@ class Panel(ui.View):
         self.add_item(ui.Button(label="docs", url="https://example.com"))
 
 
-async def test_a_button_says_what_it_is_and_works(stage: Stage, screen: Screen) -> None:
+async def test_a_button_says_what_it_is_and_works(stage: SpecimenStage, screen: Screen) -> None:
     async def pressed(interaction: discord.Interaction) -> None:
         await interaction.response.edit_message(content=f"pressed {interaction.data['custom_id']}")  # type: ignore[index,typeddict-item]
 
-    await shown(stage, lambda i: i.response.send_message("press", view=Panel(stage, pressed)))
+    await shown(stage, lambda i: i.response.send_message("press", view=ButtonPanel(stage, pressed)))
     row = screen.last.locator(".row").first
     await expect(row.locator(".button")).to_have_text(["🎲primary", "🎲secondary", "🎲success", "🎲danger", "off"])
     await expect(screen.last.get_by_role("button", name="off")).to_be_disabled()
@@ -45,22 +45,22 @@ async def test_a_button_says_what_it_is_and_works(stage: Stage, screen: Screen) 
     await expect(screen.last).to_contain_text("pressed success")
 
 
-async def test_the_focus_stays_on_a_button_whose_message_changes(stage: Stage, screen: Screen) -> None:
+async def test_the_focus_stays_on_a_button_whose_message_changes(stage: SpecimenStage, screen: Screen) -> None:
     async def pressed(interaction: discord.Interaction) -> None:
         await interaction.response.edit_message(content="changed")
 
-    await shown(stage, lambda i: i.response.send_message("press", view=Panel(stage, pressed)))
+    await shown(stage, lambda i: i.response.send_message("press", view=ButtonPanel(stage, pressed)))
     button = screen.last.get_by_role("button", name="danger")
     await button.press("Enter")
     await expect(screen.last).to_contain_text("changed")
     await expect(button).to_be_focused()
 
 
-async def test_a_press_that_is_not_answered_in_three_seconds_failed(stage: Stage, screen: Screen) -> None:
+async def test_a_press_that_is_not_answered_in_three_seconds_failed(stage: SpecimenStage, screen: Screen) -> None:
     async def pressed(interaction: discord.Interaction) -> None:
         """Says nothing."""
 
-    await shown(stage, lambda i: i.response.send_message("press", view=Panel(stage, pressed)))
+    await shown(stage, lambda i: i.response.send_message("press", view=ButtonPanel(stage, pressed)))
     button = screen.last.get_by_role("button", name="primary")
     await button.click()
     await expect(button).to_have_attribute("aria-busy", "true")
@@ -74,7 +74,7 @@ async def test_a_press_that_is_not_answered_in_three_seconds_failed(stage: Stage
 class Menus(ui.View):
     """One select menu of every kind; what is chosen is written down."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: SpecimenStage) -> None:
         super().__init__(timeout=None)
         sampler: ui.Select[Any] = ui.Select(
             custom_id="sampler",
@@ -92,7 +92,7 @@ class Menus(ui.View):
             select.callback = self.chosen(stage, select)
             self.add_item(select)
 
-    def chosen(self, stage: Stage, select: Any) -> Any:
+    def chosen(self, stage: SpecimenStage, select: Any) -> Any:
         async def callback(interaction: discord.Interaction) -> None:
             stage.bot.seen.append([str(value) for value in select.values])
             await interaction.response.defer()
@@ -106,7 +106,7 @@ async def choose_one(screen: Screen, menu: str, typed: str) -> None:
     await screen.press("Enter")
 
 
-async def test_select_menus_offer_what_there_is(stage: Stage, screen: Screen) -> None:
+async def test_select_menus_offer_what_there_is(stage: SpecimenStage, screen: Screen) -> None:
     world = stage.discord.world
     await shown(stage, lambda i: i.response.send_message("choose", view=Menus(stage)))
     for menu, typed, chosen in (
@@ -127,7 +127,7 @@ async def test_select_menus_offer_what_there_is(stage: Stage, screen: Screen) ->
     await expect(screen.options).to_have_text(["#general", "#gallery", "#after-dark", "#staff"])
 
 
-async def test_several_values_are_sent_when_done(stage: Stage, screen: Screen) -> None:
+async def test_several_values_are_sent_when_done(stage: SpecimenStage, screen: Screen) -> None:
     await shown(stage, lambda i: i.response.send_message("choose", view=Menus(stage)))
     menu = screen.button("Samplers", screen.last)
     await menu.press("Enter")
@@ -141,7 +141,7 @@ async def test_several_values_are_sent_when_done(stage: Stage, screen: Screen) -
     await expect(screen.button("Samplers: Euler, Heun", screen.last)).to_be_focused()
 
 
-async def test_a_menu_at_the_end_of_the_screen_opens_within_it(stage: Stage, screen: Screen) -> None:
+async def test_a_menu_at_the_end_of_the_screen_opens_within_it(stage: SpecimenStage, screen: Screen) -> None:
     await shown(stage, lambda i: i.response.send_message("choose", view=Menus(stage)))
     await screen.button("Where", screen.last).click()
     box = await screen.page.locator(".popup").bounding_box()
@@ -149,7 +149,7 @@ async def test_a_menu_at_the_end_of_the_screen_opens_within_it(stage: Stage, scr
     await expect(screen.options.last).to_be_in_viewport(ratio=1)
 
 
-async def test_escape_leaves_a_menu_without_a_choice(stage: Stage, screen: Screen) -> None:
+async def test_escape_leaves_a_menu_without_a_choice(stage: SpecimenStage, screen: Screen) -> None:
     await shown(stage, lambda i: i.response.send_message("choose", view=Menus(stage)))
     await screen.button("Samplers", screen.last).press("Enter")
     await screen.press("Enter", "Escape")
@@ -158,14 +158,14 @@ async def test_escape_leaves_a_menu_without_a_choice(stage: Stage, screen: Scree
     assert stage.bot.seen == []
 
 
-def form(stage: Stage, *labels: ui.Label[Any]) -> Answer:
-    class Modal(ui.Modal):
+def form(stage: SpecimenStage, *labels: ui.Label[Any]) -> Answer:
+    class FormModal(ui.Modal):
         async def on_submit(self, interaction: discord.Interaction) -> None:
             stage.bot.seen.append([_value(label.component) for label in labels])
             await interaction.response.send_message("taken")
 
     async def answer(interaction: discord.Interaction) -> None:
-        modal = Modal(title="A form")
+        modal = FormModal(title="A form")
         modal.add_item(ui.TextDisplay("Some **words** first"))
         for label in labels:
             modal.add_item(label)
@@ -179,7 +179,7 @@ def _value(component: Any) -> Any:
     return [getattr(one, "name", getattr(one, "filename", one)) for one in value] if isinstance(value, list) else value
 
 
-async def test_a_form_of_words_and_choices(stage: Stage, screen: Screen) -> None:
+async def test_a_form_of_words_and_choices(stage: SpecimenStage, screen: Screen) -> None:
     options = [discord.SelectOption(label="Euler", default=True), discord.SelectOption(label="Heun")]
     radios = [discord.RadioGroupOption(label="Tall", value="t"), discord.RadioGroupOption(label="Wide", value="w")]
     await screen.ask(
@@ -209,7 +209,7 @@ async def test_a_form_of_words_and_choices(stage: Stage, screen: Screen) -> None
     assert stage.bot.seen == [["2girls", "line one\nline two", ["Heun"], "w"]]
 
 
-async def test_a_form_of_boxes_files_and_people(stage: Stage, screen: Screen, tmp_path: Path) -> None:
+async def test_a_form_of_boxes_files_and_people(stage: SpecimenStage, screen: Screen, tmp_path: Path) -> None:
     boxes = [discord.CheckboxGroupOption(label=name, value=name, default=name == "B") for name in ("A", "B", "C")]
     await screen.ask(
         stage,
@@ -234,7 +234,7 @@ async def test_a_form_of_boxes_files_and_people(stage: Stage, screen: Screen, tm
     assert stage.bot.seen == [[["B", "C"], True, ["a.txt", "b.txt"], ["bob"]]]
 
 
-async def test_a_form_that_is_not_filled_in_says_so_and_stays(stage: Stage, screen: Screen) -> None:
+async def test_a_form_that_is_not_filled_in_says_so_and_stays(stage: SpecimenStage, screen: Screen) -> None:
     await screen.ask(stage, form(stage, ui.Label(text="Prompt", component=ui.TextInput(min_length=3))))
     await expect(screen.modal.get_by_label("Prompt")).to_be_focused()
     await screen.type("ab")
@@ -247,7 +247,7 @@ async def test_a_form_that_is_not_filled_in_says_so_and_stays(stage: Stage, scre
 
 
 async def test_a_form_that_the_bot_does_not_take_in_time_stays_with_what_was_typed(
-    stage: Stage, screen: Screen
+    stage: SpecimenStage, screen: Screen
 ) -> None:
     class Silent(ui.Modal, title="Silent"):
         name = ui.TextInput(label="Name", custom_id="name")
@@ -265,11 +265,11 @@ async def test_a_form_that_the_bot_does_not_take_in_time_stays_with_what_was_typ
     await expect(screen.modal.get_by_label("Name")).to_have_value("Anima")
 
 
-async def test_a_form_can_be_left_and_the_focus_goes_back(stage: Stage, screen: Screen) -> None:
+async def test_a_form_can_be_left_and_the_focus_goes_back(stage: SpecimenStage, screen: Screen) -> None:
     async def pressed(interaction: discord.Interaction) -> None:
         await form(stage, ui.Label(text="Prompt", component=ui.TextInput()))(interaction)
 
-    await shown(stage, lambda i: i.response.send_message("press", view=Panel(stage, pressed)))
+    await shown(stage, lambda i: i.response.send_message("press", view=ButtonPanel(stage, pressed)))
     button = screen.last.get_by_role("button", name="primary")
     await button.press("Enter")
     await expect(screen.modal.get_by_label("Prompt")).to_be_focused()
@@ -278,7 +278,9 @@ async def test_a_form_can_be_left_and_the_focus_goes_back(stage: Stage, screen: 
     await expect(button).to_be_focused()
 
 
-async def test_a_form_opens_in_the_tab_where_it_was_asked_for(stage: Stage, screen: Screen, browser: Browser) -> None:
+async def test_a_form_opens_in_the_tab_where_it_was_asked_for(
+    stage: SpecimenStage, screen: Screen, browser: Browser
+) -> None:
     world = stage.discord.world
     other = await new_screen(browser, stage.discord.page_url)
     await other.open(world.alice, world.general)

@@ -10,12 +10,14 @@ from discord import ui
 from playwright.async_api import Browser, expect
 
 from bot.ops.endpoints import point_discord_at
-from bot.sandbox import FakeDiscord, Upload
-from tests.bot.sandbox.conftest import Stage, png
+from bot.sandbox import FakeDiscord, Upload, page_server
+from tests.bot.sandbox.conftest import SpecimenStage, png
 
 from .conftest import Screen, new_screen, shown
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+PAGE = [page_server.add_routes]
 
 CONTRAST = """() => {
     const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
@@ -62,7 +64,7 @@ class Everything(ui.View):
         self.add_item(ui.Select(custom_id="s", placeholder="Sampler", options=[discord.SelectOption(label="Euler")]))
 
 
-async def fill(stage: Stage) -> None:
+async def fill(stage: SpecimenStage) -> None:
     """A conversation with something of everything in it."""
     world = stage.discord.world
     text = (
@@ -81,7 +83,7 @@ async def fill(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
-async def test_all_words_can_be_read(stage: Stage, browser: Browser, scheme: Any) -> None:
+async def test_all_words_can_be_read(stage: SpecimenStage, browser: Browser, scheme: Any) -> None:
     await fill(stage)
     screen = await new_screen(browser, stage.discord.page_url, color_scheme=scheme)
     await screen.open(stage.discord.world.alice, stage.discord.world.general)
@@ -96,7 +98,7 @@ async def test_all_words_can_be_read(stage: Stage, browser: Browser, scheme: Any
 
 
 @pytest.mark.parametrize("width", [380, 720, 1024, 1280, 2560])
-async def test_it_fits_every_width(stage: Stage, browser: Browser, width: int) -> None:
+async def test_it_fits_every_width(stage: SpecimenStage, browser: Browser, width: int) -> None:
     world = stage.discord.world
     await fill(stage)
     screen = await new_screen(browser, stage.discord.page_url, viewport={"width": width, "height": 700})
@@ -118,7 +120,7 @@ async def test_it_fits_every_width(stage: Stage, browser: Browser, width: int) -
     await screen.page.context.close()
 
 
-async def test_on_a_small_screen_the_sides_open_over_the_conversation(stage: Stage, browser: Browser) -> None:
+async def test_on_a_small_screen_the_sides_open_over_the_conversation(stage: SpecimenStage, browser: Browser) -> None:
     world = stage.discord.world
     screen = await new_screen(browser, stage.discord.page_url, viewport={"width": 380, "height": 700})
     await screen.open(world.alice, world.general)
@@ -137,7 +139,7 @@ async def test_on_a_small_screen_the_sides_open_over_the_conversation(stage: Sta
     await screen.page.context.close()
 
 
-async def test_everything_that_can_be_pressed_has_a_name(stage: Stage, screen: Screen) -> None:
+async def test_everything_that_can_be_pressed_has_a_name(stage: SpecimenStage, screen: Screen) -> None:
     await fill(stage)
     await expect(screen.messages).to_have_count(3)
     await screen.type("/")
@@ -155,7 +157,7 @@ async def test_everything_that_can_be_pressed_has_a_name(stage: Stage, screen: S
     assert landmarks == "NAV,MAIN,H1,ASIDE"
 
 
-async def test_a_picture_is_asked_for_and_drawn_again_without_a_mouse(stage: Stage, screen: Screen) -> None:
+async def test_a_picture_is_asked_for_and_drawn_again_without_a_mouse(stage: SpecimenStage, screen: Screen) -> None:
     await screen.page.get_by_role("link", name="Skip to the message field").focus()
     await screen.press("Enter")
     await expect(screen.text).to_be_focused()
@@ -179,7 +181,7 @@ async def test_a_picture_is_asked_for_and_drawn_again_without_a_mouse(stage: Sta
     await expect(screen.last).to_contain_text("about 1girl")
 
 
-async def test_nothing_is_loaded_from_elsewhere_even_when_asked_to(stage: Stage, screen: Screen) -> None:
+async def test_nothing_is_loaded_from_elsewhere_even_when_asked_to(stage: SpecimenStage, screen: Screen) -> None:
     refused = await screen.page.evaluate(
         """async () => {
             const refusals = [];
@@ -198,7 +200,7 @@ async def test_nothing_is_loaded_from_elsewhere_even_when_asked_to(stage: Stage,
     screen.requested[:] = [url for url in screen.requested if "example.com" not in url]
 
 
-async def test_motion_can_be_turned_off(stage: Stage, screen: Screen) -> None:
+async def test_motion_can_be_turned_off(stage: SpecimenStage, screen: Screen) -> None:
     async def answer(interaction: discord.Interaction) -> None:
         await interaction.response.defer(thinking=True)
 
@@ -206,9 +208,9 @@ async def test_motion_can_be_turned_off(stage: Stage, screen: Screen) -> None:
     await expect(screen.last.locator(".dots i").first).to_have_css("animation-name", "none")
 
 
-async def test_the_page_comes_back_with_the_server(browser: Browser, stage: Stage) -> None:
+async def test_the_page_comes_back_with_the_server(browser: Browser, stage: SpecimenStage) -> None:
     """The page stays open while the sandbox is stopped and started again on the same port."""
-    async with FakeDiscord() as first:
+    async with FakeDiscord(routes=PAGE) as first:
         world, port = first.world, int(first.host.rsplit(":", 1)[1])
         await first.say(world.bob, world.general, "before")
         screen = await new_screen(browser, first.page_url)
@@ -218,9 +220,9 @@ async def test_the_page_comes_back_with_the_server(browser: Browser, stage: Stag
     await screen.text.fill("hello?")
     await screen.press("Enter")
     await expect(screen.page.locator(".note")).to_contain_text("Is it still running?")
-    async with FakeDiscord(port=port) as second:
+    async with FakeDiscord(port=port, routes=PAGE) as second:
         point_discord_at(second.api_url, second.gateway_url)
-        restarted = Stage(second)
+        restarted = SpecimenStage(second)
         await restarted.start()
         await second.say(second.world.bob, second.world.general, "after")
         await expect(screen.last).to_contain_text("after")
@@ -234,11 +236,11 @@ async def test_the_page_comes_back_with_the_server(browser: Browser, stage: Stag
         await restarted.stop()
 
 
-async def test_a_command_that_is_being_written_outlasts_the_server(browser: Browser, stage: Stage) -> None:
-    async with FakeDiscord() as first:
+async def test_a_command_that_is_being_written_outlasts_the_server(browser: Browser, stage: SpecimenStage) -> None:
+    async with FakeDiscord(routes=PAGE) as first:
         world, port = first.world, int(first.host.rsplit(":", 1)[1])
         point_discord_at(first.api_url, first.gateway_url)
-        earlier = Stage(first)
+        earlier = SpecimenStage(first)
         await earlier.start()
         await first.say(world.bob, world.general, "before")
         screen = await new_screen(browser, first.page_url)
@@ -246,9 +248,9 @@ async def test_a_command_that_is_being_written_outlasts_the_server(browser: Brow
         await screen.pick_command("anima imagine")
         await screen.type("1girl")
         await earlier.stop()
-    async with FakeDiscord(port=port) as second:
+    async with FakeDiscord(port=port, routes=PAGE) as second:
         point_discord_at(second.api_url, second.gateway_url)
-        restarted = Stage(second)
+        restarted = SpecimenStage(second)
         await restarted.start()
         await expect(screen.messages).to_have_count(0)
         await screen.press("Enter")
@@ -257,7 +259,7 @@ async def test_a_command_that_is_being_written_outlasts_the_server(browser: Brow
         await restarted.stop()
 
 
-async def test_the_page_misses_nothing_when_only_the_connection_breaks(stage: Stage, screen: Screen) -> None:
+async def test_the_page_misses_nothing_when_only_the_connection_breaks(stage: SpecimenStage, screen: Screen) -> None:
     world = stage.discord.world
     await screen.page.context.set_offline(True)
     await stage.discord.say(world.bob, world.general, "meanwhile")

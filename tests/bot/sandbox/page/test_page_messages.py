@@ -11,7 +11,7 @@ from discord import ui
 from playwright.async_api import expect
 
 from bot.sandbox import Upload
-from tests.bot.sandbox.conftest import Stage, png
+from tests.bot.sandbox.conftest import SpecimenStage, png
 
 from .conftest import Screen, shown
 
@@ -22,7 +22,7 @@ def file(name: str, data: bytes | None = None) -> discord.File:
     return discord.File(io.BytesIO(png() if data is None else data), name)
 
 
-async def test_messages_of_others_come_by_themselves(stage: Stage, screen: Screen) -> None:
+async def test_messages_of_others_come_by_themselves(stage: SpecimenStage, screen: Screen) -> None:
     world = stage.discord.world
     await stage.discord.say(world.bob, world.general, "good **morning**")
     await expect(screen.last.locator(".author")).to_have_text("Bob")
@@ -30,7 +30,7 @@ async def test_messages_of_others_come_by_themselves(stage: Stage, screen: Scree
     await expect(screen.page.locator("#announcer")).to_have_text("Bob: good morning")
 
 
-async def test_what_one_types_is_posted(stage: Stage, screen: Screen) -> None:
+async def test_what_one_types_is_posted(stage: SpecimenStage, screen: Screen) -> None:
     await screen.text.fill("hello")
     await screen.press("Enter")
     await expect(screen.last).to_contain_text("hello")
@@ -39,7 +39,7 @@ async def test_what_one_types_is_posted(stage: Stage, screen: Screen) -> None:
     await expect(screen.text).to_have_value("")
 
 
-async def test_messages_close_together_share_one_heading(stage: Stage, screen: Screen) -> None:
+async def test_messages_close_together_share_one_heading(stage: SpecimenStage, screen: Screen) -> None:
     world = stage.discord.world
     first = await stage.discord.say(world.bob, world.general, "one")
     await stage.discord.say(world.bob, world.general, "two")
@@ -50,7 +50,7 @@ async def test_messages_close_together_share_one_heading(stage: Stage, screen: S
     await expect(screen.messages).to_have_count(2)
 
 
-async def test_an_edit_changes_the_message_where_it_stands(stage: Stage, screen: Screen) -> None:
+async def test_an_edit_changes_the_message_where_it_stands(stage: SpecimenStage, screen: Screen) -> None:
     async def answer(interaction: discord.Interaction) -> None:
         await interaction.response.send_message("before")
 
@@ -64,7 +64,7 @@ async def test_an_edit_changes_the_message_where_it_stands(stage: Stage, screen:
     await expect(screen.last).to_contain_text("last")
 
 
-async def test_thinking_becomes_the_answer(stage: Stage, screen: Screen) -> None:
+async def test_thinking_becomes_the_answer(stage: SpecimenStage, screen: Screen) -> None:
     async def answer(interaction: discord.Interaction) -> None:
         await interaction.response.defer(thinking=True)
         stage.bot.seen.append(interaction)
@@ -78,7 +78,7 @@ async def test_thinking_becomes_the_answer(stage: Stage, screen: Screen) -> None
     await expect(screen.page.locator("#announcer")).to_have_text("Anima: done")
 
 
-async def test_pictures_files_and_spoilers(stage: Stage, screen: Screen) -> None:
+async def test_pictures_files_and_spoilers(stage: SpecimenStage, screen: Screen) -> None:
     world = stage.discord.world
     files = [Upload("a.png", png(64, 48)), Upload("SPOILER_b.png", png(64, 48)), Upload("notes.txt", b"12345")]
     await stage.discord.say(world.bob, world.general, "look", files)
@@ -96,7 +96,7 @@ async def test_pictures_files_and_spoilers(stage: Stage, screen: Screen) -> None
     await expect(screen.page.locator("dialog.lightbox")).to_have_count(0)
 
 
-async def test_a_spoiler_that_was_shown_stays_shown_through_an_edit(stage: Stage, screen: Screen) -> None:
+async def test_a_spoiler_that_was_shown_stays_shown_through_an_edit(stage: SpecimenStage, screen: Screen) -> None:
     def layout(words: str) -> ui.LayoutView:
         view = ui.LayoutView(timeout=None)
         view.add_item(ui.TextDisplay(words))
@@ -115,7 +115,7 @@ async def test_a_spoiler_that_was_shown_stays_shown_through_an_edit(stage: Stage
     await expect(screen.button("Spoiler: show it")).to_have_count(0)
 
 
-async def test_the_focus_stays_in_a_message_that_changes(stage: Stage, screen: Screen) -> None:
+async def test_the_focus_stays_in_a_message_that_changes(stage: SpecimenStage, screen: Screen) -> None:
     async def answer(interaction: discord.Interaction) -> None:
         await interaction.response.send_message("one", file=file("a.png"))
         stage.bot.seen.append(interaction)
@@ -128,7 +128,7 @@ async def test_the_focus_stays_in_a_message_that_changes(stage: Stage, screen: S
     await expect(picture).to_be_focused()
 
 
-async def test_hidden_words_show_when_they_are_pressed(stage: Stage, screen: Screen) -> None:
+async def test_hidden_words_show_when_they_are_pressed(stage: SpecimenStage, screen: Screen) -> None:
     world = stage.discord.world
     await stage.discord.say(world.bob, world.general, "it was ||the butler||")
     words = screen.last.locator(".spoiler-words")
@@ -137,7 +137,7 @@ async def test_hidden_words_show_when_they_are_pressed(stage: Stage, screen: Scr
     await expect(words).to_have_css("visibility", "visible")
 
 
-async def test_a_layout_of_components(stage: Stage, screen: Screen) -> None:
+async def test_a_layout_of_components(stage: SpecimenStage, screen: Screen) -> None:
     async def answer(interaction: discord.Interaction) -> None:
         view = ui.LayoutView(timeout=None)
         container: ui.Container[Any] = ui.Container(
@@ -169,7 +169,7 @@ async def test_a_layout_of_components(stage: Stage, screen: Screen) -> None:
     await expect(box.locator("hr")).to_be_visible()
 
 
-async def test_a_hidden_container(stage: Stage, screen: Screen) -> None:
+async def test_a_hidden_container(stage: SpecimenStage, screen: Screen) -> None:
     async def answer(interaction: discord.Interaction) -> None:
         view = ui.LayoutView(timeout=None)
         view.add_item(ui.Container(ui.TextDisplay("the end of the story"), spoiler=True))
@@ -181,7 +181,7 @@ async def test_a_hidden_container(stage: Stage, screen: Screen) -> None:
     await expect(screen.last.locator(".container")).to_have_css("filter", "none")
 
 
-async def test_an_embed(stage: Stage, screen: Screen) -> None:
+async def test_an_embed(stage: SpecimenStage, screen: Screen) -> None:
     async def answer(interaction: discord.Interaction) -> None:
         embed = discord.Embed(title="Title", description="some *words*", color=0xC2477F, url="https://example.com")
         embed.add_field(name="Seed", value="`7`").set_footer(text="the foot").set_author(name="an author")
@@ -198,7 +198,7 @@ async def test_an_embed(stage: Stage, screen: Screen) -> None:
     await expect(embed.locator(".elsewhere")).to_contain_text("Not loaded, because it is elsewhere")
 
 
-async def test_an_ephemeral_answer_is_seen_by_its_user_until_dismissed(stage: Stage, screen: Screen) -> None:
+async def test_an_ephemeral_answer_is_seen_by_its_user_until_dismissed(stage: SpecimenStage, screen: Screen) -> None:
     world = stage.discord.world
     await shown(stage, lambda i: i.response.send_message("between us", ephemeral=True))
     await expect(screen.last).to_contain_text("Only you can see this")
@@ -213,7 +213,7 @@ async def test_an_ephemeral_answer_is_seen_by_its_user_until_dismissed(stage: St
     await expect(screen.messages).to_have_count(0)
 
 
-async def test_a_reply_names_what_it_answers_even_when_that_is_gone(stage: Stage, screen: Screen) -> None:
+async def test_a_reply_names_what_it_answers_even_when_that_is_gone(stage: SpecimenStage, screen: Screen) -> None:
     world = stage.discord.world
     original = await stage.discord.say(world.bob, world.general, "the question")
     channel = stage.bot.get_partial_messageable(world.general.id)
@@ -224,7 +224,7 @@ async def test_a_reply_names_what_it_answers_even_when_that_is_gone(stage: Stage
     await expect(screen.last.locator(".context")).to_contain_text("Original message was deleted")
 
 
-async def test_nothing_that_people_typed_becomes_markup(stage: Stage, screen: Screen) -> None:
+async def test_nothing_that_people_typed_becomes_markup(stage: SpecimenStage, screen: Screen) -> None:
     world = stage.discord.world
     evil = "<img src=x onerror=alert(1)><script>alert(2)</script>\"'><svg onload=alert(3)>"
     await screen.page.evaluate("() => { window.alert = () => { throw new Error('an alert') } }")
@@ -261,7 +261,9 @@ async def test_the_page_could_not_make_markup_if_it_wanted(screen: Screen) -> No
     screen.mistakes.clear()  # the browser reports what it refused
 
 
-async def test_a_long_conversation_is_at_its_end_and_says_when_there_is_more(stage: Stage, screen: Screen) -> None:
+async def test_a_long_conversation_is_at_its_end_and_says_when_there_is_more(
+    stage: SpecimenStage, screen: Screen
+) -> None:
     world = stage.discord.world
     for number in range(40):
         await stage.discord.say(world.bob, world.general, f"message {number}")
@@ -272,7 +274,7 @@ async def test_a_long_conversation_is_at_its_end_and_says_when_there_is_more(sta
     await expect(screen.last).to_be_in_viewport()
 
 
-async def test_an_edit_of_a_message_that_is_not_shown_changes_nothing(stage: Stage, screen: Screen) -> None:
+async def test_an_edit_of_a_message_that_is_not_shown_changes_nothing(stage: SpecimenStage, screen: Screen) -> None:
     world = stage.discord.world
     await shown(stage, lambda i: i.response.send_message("long ago"))
     await expect(screen.last).to_contain_text("long ago")

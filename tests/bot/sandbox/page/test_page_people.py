@@ -8,14 +8,14 @@ from discord import ui
 from playwright.async_api import Browser, expect
 
 from bot.sandbox import Permissions
-from tests.bot.sandbox.conftest import Stage
+from tests.bot.sandbox.conftest import SpecimenStage
 
 from .conftest import Screen, new_screen, shown, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_the_page_begins_as_a_member_in_the_first_channel(stage: Stage, browser: Browser) -> None:
+async def test_the_page_begins_as_a_member_in_the_first_channel(stage: SpecimenStage, browser: Browser) -> None:
     screen = await new_screen(browser, stage.discord.page_url)
     await screen.page.goto(screen.address)
     await screen.shows(stage.discord.world.general)
@@ -24,7 +24,7 @@ async def test_the_page_begins_as_a_member_in_the_first_channel(stage: Stage, br
     await screen.page.context.close()
 
 
-async def test_another_user_sees_other_channels_and_commands(stage: Stage, screen: Screen) -> None:
+async def test_another_user_sees_other_channels_and_commands(stage: SpecimenStage, screen: Screen) -> None:
     world = stage.discord.world
     names = screen.page.locator("#channels .channel-name")
     await expect(names).to_have_text(["general", "gallery", "after-dark", "late sketches", "sketch club", "Anima"])
@@ -38,7 +38,7 @@ async def test_another_user_sees_other_channels_and_commands(stage: Stage, scree
     await expect(screen.options.nth(1)).to_contain_text("/settings")
 
 
-async def test_an_age_restricted_channel_says_so(stage: Stage, screen: Screen) -> None:
+async def test_an_age_restricted_channel_says_so(stage: SpecimenStage, screen: Screen) -> None:
     world = stage.discord.world
     await screen.page.get_by_role("link", name="after-dark").click()
     await screen.shows(world.after_dark)
@@ -55,14 +55,14 @@ async def test_an_age_restricted_channel_says_so(stage: Stage, screen: Screen) -
     assert heard == [True]
 
 
-async def test_the_private_channel_with_the_bot(stage: Stage, screen: Screen) -> None:
+async def test_the_private_channel_with_the_bot(stage: SpecimenStage, screen: Screen) -> None:
     await screen.page.get_by_role("link", name="Anima").click()
     await expect(screen.page.locator("#channel-title")).to_have_text("@Anima")
     await screen.ask(stage, lambda i: i.response.send_message(f"alone with {i.user.name}, guild {i.guild_id}"))
     await expect(screen.last).to_contain_text("alone with alice, guild None")
 
 
-async def test_buttons_belong_to_whoever_the_bot_says(stage: Stage, screen: Screen) -> None:
+async def test_buttons_belong_to_whoever_the_bot_says(stage: SpecimenStage, screen: Screen) -> None:
     world = stage.discord.world
 
     class Own(ui.View):
@@ -83,7 +83,7 @@ async def test_buttons_belong_to_whoever_the_bot_says(stage: Stage, screen: Scre
     await expect(screen.last).to_contain_text("yours")
 
 
-async def test_two_people_at_once_in_two_tabs(stage: Stage, screen: Screen, browser: Browser) -> None:
+async def test_two_people_at_once_in_two_tabs(stage: SpecimenStage, screen: Screen, browser: Browser) -> None:
     world = stage.discord.world
     bobs = await new_screen(browser, stage.discord.page_url)
     await bobs.open(world.bob, world.general)
@@ -95,7 +95,7 @@ async def test_two_people_at_once_in_two_tabs(stage: Stage, screen: Screen, brow
     await bobs.page.context.close()
 
 
-async def test_another_channel_shows_that_there_is_something_new(stage: Stage, screen: Screen) -> None:
+async def test_another_channel_shows_that_there_is_something_new(stage: SpecimenStage, screen: Screen) -> None:
     world = stage.discord.world
     await stage.discord.say(world.bob, world.gallery, "over here")
     link = screen.page.get_by_role("link", name="gallery")
@@ -105,7 +105,7 @@ async def test_another_channel_shows_that_there_is_something_new(stage: Stage, s
     await expect(link).to_have_accessible_name("gallery")
 
 
-async def test_who_may_not_write_is_told(stage: Stage, screen: Screen) -> None:
+async def test_who_may_not_write_is_told(stage: SpecimenStage, screen: Screen) -> None:
     world = stage.discord.world
     stage.discord.set_overwrite(world.general, world.alice, deny=Permissions.SEND_MESSAGES)
     await screen.text.fill("hello")
@@ -114,7 +114,7 @@ async def test_who_may_not_write_is_told(stage: Stage, screen: Screen) -> None:
     await expect(screen.text).to_have_value("hello")
 
 
-async def test_a_channel_that_is_deleted_is_left(stage: Stage, screen: Screen) -> None:
+async def test_a_channel_that_is_deleted_is_left(stage: SpecimenStage, screen: Screen) -> None:
     world = stage.discord.world
     await screen.page.get_by_role("link", name="gallery").click()
     await screen.shows(world.gallery)
@@ -123,14 +123,14 @@ async def test_a_channel_that_is_deleted_is_left(stage: Stage, screen: Screen) -
     await expect(screen.page.get_by_role("link", name="gallery")).to_have_count(0)
 
 
-async def test_commands_that_are_registered_anew_are_there_at_once(stage: Stage, screen: Screen) -> None:
+async def test_commands_that_are_registered_anew_are_there_at_once(stage: SpecimenStage, screen: Screen) -> None:
     await screen.type("/")
     await expect(screen.options).to_have_count(2)
     stage.discord.commands.overwrite(None, [{"name": "another", "type": 1, "description": "Something else."}])
     await expect(screen.options).to_have_text(["/anotherSomething else.Anima"])
 
 
-async def test_the_members_show_whether_the_bot_is_there(stage: Stage, screen: Screen) -> None:
+async def test_the_members_show_whether_the_bot_is_there(stage: SpecimenStage, screen: Screen) -> None:
     bot = screen.page.locator("#members .member", has_text="APP")
     await expect(bot).to_contain_text("online")
     await stage.stop()
@@ -140,7 +140,7 @@ async def test_the_members_show_whether_the_bot_is_there(stage: Stage, screen: S
     await expect(bot).to_contain_text("online")
 
 
-async def test_moderators_and_authors_delete_messages(stage: Stage, screen: Screen) -> None:
+async def test_moderators_and_authors_delete_messages(stage: SpecimenStage, screen: Screen) -> None:
     world = stage.discord.world
     await stage.discord.say(world.emi, world.general, "of Emi")
     await screen.messages.first.hover()
@@ -153,7 +153,7 @@ async def test_moderators_and_authors_delete_messages(stage: Stage, screen: Scre
     assert stage.discord.messages_in(world.general) == []
 
 
-async def test_the_language_reaches_the_bot(stage: Stage, screen: Screen) -> None:
+async def test_the_language_reaches_the_bot(stage: SpecimenStage, screen: Screen) -> None:
     await screen.page.get_by_label("Language").select_option("ja")
     await until(lambda: stage.discord.world.alice.locale == "ja")
     await screen.ask(stage, lambda i: i.response.send_message(f"locale {i.locale}"))

@@ -12,13 +12,13 @@ import discord
 import pytest
 
 from bot.sandbox import Permissions, Upload, User
-from tests.bot.sandbox.conftest import Stage
+from tests.bot.sandbox.conftest import SpecimenStage
 
 
 class Browser:
     """Asks as the page does, as one user."""
 
-    def __init__(self, stage: Stage, session: aiohttp.ClientSession) -> None:
+    def __init__(self, stage: SpecimenStage, session: aiohttp.ClientSession) -> None:
         self._origin = stage.discord.page_url.rstrip("/")
         self._session = session
 
@@ -46,7 +46,7 @@ class Browser:
 
 
 @pytest.fixture
-async def browser(stage: Stage) -> AsyncIterator[Browser]:
+async def browser(stage: SpecimenStage) -> AsyncIterator[Browser]:
     async with aiohttp.ClientSession() as session:
         yield Browser(stage, session)
 
@@ -58,7 +58,7 @@ async def test_the_people_are_an_admin_members_and_a_stranger(browser: Browser) 
     assert about["alice"] == about["emi"] == "member"
 
 
-async def test_a_view_has_the_channels_that_its_user_sees(stage: Stage, browser: Browser) -> None:
+async def test_a_view_has_the_channels_that_its_user_sees(stage: SpecimenStage, browser: Browser) -> None:
     world = stage.discord.world
 
     async def seen_by(user: User) -> set[str]:
@@ -74,7 +74,7 @@ async def test_a_view_has_the_channels_that_its_user_sees(stage: Stage, browser:
     assert [c["type"] for c in view["private_channels"]] == [3, 1]
 
 
-async def test_a_channel_that_is_not_seen_is_not_there(stage: Stage, browser: Browser) -> None:
+async def test_a_channel_that_is_not_seen_is_not_there(stage: SpecimenStage, browser: Browser) -> None:
     world = stage.discord.world
     for path in ("messages", "commands"):
         assert (await browser.ask(world.alice, "GET", f"/channels/{world.staff.id}/{path}"))[0] == 404
@@ -83,7 +83,7 @@ async def test_a_channel_that_is_not_seen_is_not_there(stage: Stage, browser: Br
     assert (await browser.ask(world.bot, "GET", "/view"))[0] == 404
 
 
-async def test_an_ephemeral_answer_is_told_to_its_user_only(stage: Stage, browser: Browser) -> None:
+async def test_an_ephemeral_answer_is_told_to_its_user_only(stage: SpecimenStage, browser: Browser) -> None:
     world = stage.discord.world
     await (await stage.ask(lambda i: i.response.send_message("hidden", ephemeral=True))).response()
     await stage.discord.say(world.alice, world.general, "the end")
@@ -96,7 +96,7 @@ async def test_an_ephemeral_answer_is_told_to_its_user_only(stage: Stage, browse
     assert (messages[0]["command"], messages[0]["visible_to"]) == ("specimen", str(world.alice.id))
 
 
-async def test_interactions_are_told_to_whoever_began_them(stage: Stage, browser: Browser) -> None:
+async def test_interactions_are_told_to_whoever_began_them(stage: SpecimenStage, browser: Browser) -> None:
     world = stage.discord.world
     stage.bot.answer = lambda i: i.response.send_modal(
         discord.ui.Modal(title="Form", custom_id="form").add_item(field())
@@ -116,7 +116,7 @@ def field() -> discord.ui.Label[Any]:
     return discord.ui.Label(text="Prompt", component=discord.ui.TextInput(custom_id="prompt"))
 
 
-async def test_commands_are_offered_as_discords_client_shows_them(stage: Stage, browser: Browser) -> None:
+async def test_commands_are_offered_as_discords_client_shows_them(stage: SpecimenStage, browser: Browser) -> None:
     world = stage.discord.world
 
     async def offered(user: User) -> set[str]:
@@ -129,7 +129,7 @@ async def test_commands_are_offered_as_discords_client_shows_them(stage: Stage, 
     assert await offered(world.alice) == set()
 
 
-async def test_commands_are_worded_in_the_language_that_the_user_chose(stage: Stage, browser: Browser) -> None:
+async def test_commands_are_worded_in_the_language_that_the_user_chose(stage: SpecimenStage, browser: Browser) -> None:
     world = stage.discord.world
     [imagine] = [c for c in stage.discord.commands.of(None) if c["name"] == "anima"]
     definition = {key: imagine[key] for key in ("name", "description", "options")}
@@ -148,13 +148,15 @@ async def test_commands_are_worded_in_the_language_that_the_user_chose(stage: St
     assert status == 422 and "en-US, ja" in refusal["refused"]
 
 
-async def test_the_bot_hears_the_language_that_the_user_chose(stage: Stage, browser: Browser) -> None:
+async def test_the_bot_hears_the_language_that_the_user_chose(stage: SpecimenStage, browser: Browser) -> None:
     await browser.ask(stage.discord.world.alice, "PUT", "/language", {"locale": "ja"})
     heard = await (await stage.ask(lambda i: i.response.send_message(str(i.locale)))).response()
     assert heard.content == "ja"
 
 
-async def test_what_discords_client_would_refuse_is_refused_in_a_sentence(stage: Stage, browser: Browser) -> None:
+async def test_what_discords_client_would_refuse_is_refused_in_a_sentence(
+    stage: SpecimenStage, browser: Browser
+) -> None:
     world = stage.discord.world
     general = f"/channels/{world.general.id}"
     for path, payload, sentence in (
@@ -175,7 +177,7 @@ async def test_what_discords_client_would_refuse_is_refused_in_a_sentence(stage:
     assert (await browser.ask(world.alice, "POST", general + "/slash", [1]))[0] == 400
 
 
-async def test_messages_are_deleted_by_their_author_or_a_moderator(stage: Stage, browser: Browser) -> None:
+async def test_messages_are_deleted_by_their_author_or_a_moderator(stage: SpecimenStage, browser: Browser) -> None:
     world = stage.discord.world
     message = await stage.discord.say(world.alice, world.general, "hello")
     status, refusal = await browser.ask(world.emi, "DELETE", f"/messages/{message.id}")
@@ -186,7 +188,7 @@ async def test_messages_are_deleted_by_their_author_or_a_moderator(stage: Stage,
     assert stage.discord.messages_in(world.general) == []
 
 
-async def test_files_may_be_sent_only_where_the_user_may_attach_some(stage: Stage, browser: Browser) -> None:
+async def test_files_may_be_sent_only_where_the_user_may_attach_some(stage: SpecimenStage, browser: Browser) -> None:
     world = stage.discord.world
     form = aiohttp.FormData()
     form.add_field("payload_json", json.dumps({"content": "look"}))
@@ -226,7 +228,7 @@ async def test_a_link_elsewhere_may_lead_here(browser: Browser) -> None:
     assert (await browser.plain("POST", "/", **headers)).status == 403
 
 
-async def test_nothing_but_the_page_may_do_anything_in_a_browser(stage: Stage, browser: Browser) -> None:
+async def test_nothing_but_the_page_may_do_anything_in_a_browser(stage: SpecimenStage, browser: Browser) -> None:
     world = stage.discord.world
     page = await browser.plain("GET", "/")
     assert "script-src 'self'" in page.headers["Content-Security-Policy"]
@@ -241,7 +243,7 @@ async def test_nothing_but_the_page_may_do_anything_in_a_browser(stage: Stage, b
     assert (await browser.plain("GET", "/page/..%2Fstandin.py")).status == 404
 
 
-async def test_a_page_of_an_older_sandbox_is_told_that_this_is_another(stage: Stage, browser: Browser) -> None:
+async def test_a_page_of_an_older_sandbox_is_told_that_this_is_another(stage: SpecimenStage, browser: Browser) -> None:
     """It asks for what comes after an event that has not happened yet, and must not keep the stand-in busy with it."""
     world = stage.discord.world
     address = f"{stage.discord.page_url}sandbox/as/{world.alice.id}/events?after=1000000"

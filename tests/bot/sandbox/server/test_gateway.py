@@ -12,15 +12,15 @@ import discord
 import pytest
 
 from bot.sandbox import FakeDiscord, InteractionFailed
-from tests.bot.sandbox.conftest import Stage
+from tests.bot.sandbox.conftest import SpecimenStage
 
 
-async def _seen(stage: Stage, kind: str, since: int = 0) -> None:
+async def _seen(stage: SpecimenStage, kind: str, since: int = 0) -> None:
     await stage.discord.wait_for_event(lambda event: event.kind == kind, 5, kind, since)
 
 
 @pytest.mark.parametrize("break_it", ["drop", "cut", "request_reconnect"])
-async def test_what_was_missed_is_told_after_resuming(break_it: str, stage: Stage) -> None:
+async def test_what_was_missed_is_told_after_resuming(break_it: str, stage: SpecimenStage) -> None:
     world = stage.discord.world
     stage.bot.answer = lambda i: i.response.send_message("heard you")
     since = len(stage.discord.events.history)
@@ -31,7 +31,7 @@ async def test_what_was_missed_is_told_after_resuming(break_it: str, stage: Stag
     assert "gateway_resumed" in kinds and "gateway_ready" not in kinds
 
 
-async def test_an_interaction_during_a_long_silence_fails_and_a_later_one_is_heard(stage: Stage, clock) -> None:
+async def test_an_interaction_during_a_long_silence_fails_and_a_later_one_is_heard(stage: SpecimenStage, clock) -> None:
     world = stage.discord.world
     stage.bot.answer = lambda i: i.response.send_message("heard you")
     stage.discord.gateway.refuses_connections = True
@@ -47,7 +47,7 @@ async def test_an_interaction_during_a_long_silence_fails_and_a_later_one_is_hea
     assert [error.code for error in await stage.errors(1)] == [10062]
 
 
-async def test_an_invalid_session_is_begun_anew(stage: Stage) -> None:
+async def test_an_invalid_session_is_begun_anew(stage: SpecimenStage) -> None:
     world = stage.discord.world
     stage.bot.answer = lambda i: i.response.send_message("heard you")
     since = len(stage.discord.events.history)
@@ -68,7 +68,7 @@ async def test_a_wrong_token_and_privileged_intents_are_refused(standin: FakeDis
     await client.close()
 
 
-async def test_the_bot_sees_no_members_but_itself_without_the_intent(stage: Stage) -> None:
+async def test_the_bot_sees_no_members_but_itself_without_the_intent(stage: SpecimenStage) -> None:
     guild = stage.bot.get_guild(stage.discord.world.guild.id)
     assert [member.name for member in guild.members] == ["Anima"]
     assert guild.member_count == 5

@@ -1,0 +1,94 @@
+"""What there is: the bot and its application, the gateway's address, channels, servers, users."""
+
+from __future__ import annotations
+
+from bot.sandbox.model import errors as refusals
+from bot.sandbox.model.errors import ApiError
+from bot.sandbox.model.serializers import (
+    application_json,
+    channel_json,
+    guild_json,
+    member_json,
+    own_user_json,
+    role_json,
+    user_json,
+)
+from bot.sandbox.server.requests import ApiCall
+from bot.sandbox.server.routing import Answer, ApiContext, RouteTable
+
+ROUTES = RouteTable()
+
+
+@ROUTES.add("GET", "/users/@me")
+def _own_user(api: ApiContext, call: ApiCall) -> Answer:
+    return 200, own_user_json(api.world.bot)
+
+
+@ROUTES.add("GET", "/oauth2/applications/@me")
+@ROUTES.add("GET", "/applications/@me")
+def _application(api: ApiContext, call: ApiCall) -> Answer:
+    joined = sum(api.world.bot.id in guild.members for guild in api.world.guilds.values())
+    return 200, application_json(api.world.application, joined)
+
+
+@ROUTES.add("GET", "/gateway", needs_bot_token=False)
+def _gateway_address(api: ApiContext, call: ApiCall) -> Answer:
+    return 200, {"url": api.gateway.url}
+
+
+@ROUTES.add("GET", "/gateway/bot")
+def _gateway_for_bot(api: ApiContext, call: ApiCall) -> Answer:
+    limit = {"total": 1000, "remaining": 999, "reset_after": 86_400_000, "max_concurrency": 1}
+    return 200, {"url": api.gateway.url, "shards": 1, "session_start_limit": limit}
+
+
+@ROUTES.add("GET", "/channels/{channel_id}")
+def _get_channel(api: ApiContext, call: ApiCall) -> Answer:
+    channel = api.channel(call.ids["channel_id"])
+    messages = api.messages.in_channel(channel)
+    return 200, channel_json(channel, messages[-1].id if messages else None)
+
+
+@ROUTES.add("POST", "/users/@me/channels")
+def _open_dm(api: ApiContext, call: ApiCall) -> Answer:
+    user = api.world.users.get(int(call.body.payload.get("recipient_id") or 0))
+    if user is None:
+        raise ApiError(refusals.UNKNOWN_USER)
+    if user.is_bot:
+        raise ApiError(refusals.CANNOT_MESSAGE_USER)
+    return 200, channel_json(api.world.dm_with(user))
+
+
+@ROUTES.add("GET", "/users/{user_id}")
+def _get_user(api: ApiContext, call: ApiCall) -> Answer:
+    user = api.world.users.get(call.ids["user_id"])
+    if user is None:
+        raise ApiError(refusals.UNKNOWN_USER)
+    return 200, user_json(user)
+
+
+@ROUTES.add("GET", "/guilds/{guild_id}")
+def _get_guild(api: ApiContext, call: ApiCall) -> Answer:
+    guild = api.guild(call.ids["guild_id"])
+    counted = call.query.get("with_counts", "").lower() in ("1", "true")
+    counts = {"approximate_member_count": len(guild.members), "approximate_presence_count": len(guild.members)}
+    return 200, guild_json(guild) | (counts if counted else {})
+
+
+@ROUTES.add("GET", "/guilds/{guild_id}/channels")
+def _get_channels(api: ApiContext, call: ApiCall) -> Answer:
+    guild = api.guild(call.ids["guild_id"])
+    return 200, [channel_json(channel) for channel in guild.channels if not channel.is_thread]
+
+
+@ROUTES.add("GET", "/guilds/{guild_id}/roles")
+def _get_roles(api: ApiContext, call: ApiCall) -> Answer:
+    return 200, [role_json(role) for role in api.guild(call.ids["guild_id"]).roles]
+
+
+@ROUTES.add("GET", "/guilds/{guild_id}/members/{user_id}")
+def _get_member(api: ApiContext, call: ApiCall) -> Answer:
+    member = api.guild(call.ids["guild_id"]).members.get(call.ids["user_id"])
+    if member is None:
+        raise ApiError(refusals.UNKNOWN_MEMBER)
+    return 200, member_json(member)
