@@ -20,7 +20,7 @@ from sqlalchemy import func, insert, select
 
 from storage.backend.clock import utc_now
 from storage.database import Database
-from storage.images import NewPicture
+from storage.images import NewImage
 from storage.jobs import Accepted, Allowance, NewJob
 from storage.quotas import Account
 from storage.schema import ChargeState, JobState, charges, jobs, pictures
@@ -29,7 +29,7 @@ YEAR = timedelta(days=365)
 GUILD = 1
 PEOPLE = 2000
 EAGER, USUAL = 1, PEOPLE // 2
-PICTURES_A_JOB = 2
+IMAGES_PER_JOB = 2
 JOBS_A_TRANSACTION = 5000
 TRIES = 40
 
@@ -45,7 +45,7 @@ async def benchmark(url: str, size: int) -> None:
     print(f"{'open':42} {time.perf_counter() - begun:9.2f} s")
     if await kept(database) < size:
         begun = time.perf_counter()
-        await fill(database, size // PICTURES_A_JOB)
+        await fill(database, size // IMAGES_PER_JOB)
         print(f"{'fill':42} {time.perf_counter() - begun:9.2f} s")
         await database.close()
         begun = time.perf_counter()
@@ -58,7 +58,7 @@ async def benchmark(url: str, size: int) -> None:
 
 
 def questions(database: Database) -> dict[str, Callable[[], Awaitable[Any]]]:
-    history = database.pictures.history
+    history = database.images.history
     quotas = database.quotas
     day = timedelta(days=1)
     return {
@@ -108,11 +108,11 @@ async def accept(database: Database) -> int:
 
 async def walk(database: Database) -> None:
     job_id = await accept(database)
-    picture = NewPicture(
+    image = NewImage(
         index=0, prompt="1girl, red hair", seed=1, width=1024, height=1024, file_name="1.png", content=FILE
     )
     await database.jobs.start([job_id])
-    await database.jobs.rendered(job_id, [picture])
+    await database.jobs.rendered(job_id, [image])
     await database.jobs.delivered(job_id, channel_id=1, message_id=job_id, attachments={0: job_id})
 
 
@@ -132,7 +132,7 @@ async def fill(database: Database, size: int) -> None:
             await connection.execute(insert(jobs), asked)
             await connection.execute(insert(charges), [a_charge(job) for job in asked])
             await connection.execute(
-                insert(pictures), [a_picture(job, index) for job in asked for index in range(PICTURES_A_JOB)]
+                insert(pictures), [an_image(job, index) for job in asked for index in range(IMAGES_PER_JOB)]
             )
 
 
@@ -175,7 +175,7 @@ def a_charge(job: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def a_picture(job: dict[str, Any], index: int) -> dict[str, Any]:
+def an_image(job: dict[str, Any], index: int) -> dict[str, Any]:
     return {
         "job_id": job["id"],
         "index": index,

@@ -12,14 +12,14 @@ from storage.backend.errors import DatabaseRefused
 from storage.backend.lock import InstanceLock, PostgresqlClaim, SqliteClaim
 from storage.backend.sqlite import examine, sqlite_engine
 from storage.backend.transactions import StorageUnavailable, Transactions
-from storage.images import Pictures
+from storage.images import Images
 from storage.jobs import Jobs
 from storage.migrations import upgrade
 from storage.preferences import Preferences
 from storage.privacy import Privacy
 from storage.quotas import Quotas
 from storage.servers import Servers
-from storage.source_images import Sources
+from storage.source_images import SourceImages
 
 
 class Database:
@@ -30,8 +30,8 @@ class Database:
         self._claim = claim
         self.transactions = Transactions(engine)
         self.jobs = Jobs(self.transactions, clock)
-        self.pictures = Pictures(self.transactions, clock)
-        self.sources = Sources(self.transactions)
+        self.images = Images(self.transactions, clock)
+        self.source_images = SourceImages(self.transactions)
         self.quotas = Quotas(self.transactions, clock)
         self.preferences = Preferences(self.transactions, clock)
         self.servers = Servers(self.transactions, clock)

@@ -18,7 +18,7 @@ MAX_WORDS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class NewPicture:
+class NewImage:
     """A finished picture on its way. `prompt` is what it was drawn from, wildcards chosen; `content` the whole file."""
 
     index: int
@@ -32,7 +32,7 @@ class NewPicture:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
+class Image:
     """`message_id` and `channel_id` are where its job was delivered; `parent_picture_id` is what it was made from."""
 
     id: int
@@ -61,7 +61,7 @@ class Picture:
 class ImagePage:
     """Newest first. `older` and `newer` are what to pass as `before` and `after` for the next pages, None at an end."""
 
-    pictures: tuple[Picture, ...]
+    images: tuple[Image, ...]
     older: int | None
     newer: int | None
 
@@ -70,34 +70,34 @@ class ImagePage:
 class Render:
     """A picture that has not been posted yet, and its file."""
 
-    picture: Picture
+    image: Image
     content: bytes = field(repr=False)
 
 
 @all_uncancellable
-class Pictures:
+class Images:
     def __init__(self, transactions: Transactions, clock: Clock) -> None:
         self._transactions = transactions
         self._clock = clock
 
-    async def get(self, picture_id: int) -> Picture | None:
+    async def get(self, image_id: int) -> Image | None:
         """Also one that was deleted; None if it never was or is forgotten."""
-        found = await self._all(_whole_pictures().where(pictures.c.id == picture_id))
+        found = await self._all(_whole_images().where(pictures.c.id == image_id))
         return found[0] if found else None
 
-    async def of_job(self, job_id: int) -> tuple[Picture, ...]:
-        return await self._all(_whole_pictures().where(pictures.c.job_id == job_id).order_by(pictures.c.index))
+    async def of_job(self, job_id: int) -> tuple[Image, ...]:
+        return await self._all(_whole_images().where(pictures.c.job_id == job_id).order_by(pictures.c.index))
 
-    async def children(self, picture_id: int) -> tuple[Picture, ...]:
+    async def children(self, image_id: int) -> tuple[Image, ...]:
         """What was made from this picture and can still be seen, oldest first."""
-        made_from_it = jobs.c.parent_picture_id == picture_id
-        return await self._all(_seen_pictures().where(made_from_it).order_by(pictures.c.id))
+        made_from_it = jobs.c.parent_picture_id == image_id
+        return await self._all(_seen_images().where(made_from_it).order_by(pictures.c.id))
 
     async def renders(self, job_id: int) -> tuple[Render, ...]:
         """The files that a rendered job still has to deliver, in order."""
         async with self._transactions.reading() as connection:
             rows = await connection.execute(
-                _whole_pictures()
+                _whole_images()
                 .add_columns(renders.c.content)
                 .join(renders)
                 .where(pictures.c.job_id == job_id)
@@ -113,7 +113,7 @@ class Pictures:
         `before` and `after` are ids of pictures: a page starts at the next older, or ends at the next newer one.
         """
         asked = re.findall(r"[^\W_]+", words)[:MAX_WORDS]
-        page = _seen_pictures().where(pictures.c.user_id == user_id)
+        page = _seen_images().where(pictures.c.user_id == user_id)
         place: ColumnElement[int] = pictures.c.id
         if asked and self._transactions.on_sqlite:
             page, place = _found_by_sqlite(user_id, asked), picture_words.c.rowid
@@ -135,9 +135,9 @@ class Pictures:
             newer=shown[0].id if shown and before is not None else None,
         )
 
-    async def delete(self, picture_ids: Collection[int]) -> tuple[int, ...]:
+    async def delete(self, image_ids: Collection[int]) -> tuple[int, ...]:
         """Takes pictures out of histories. Returns those that were still in."""
-        return await self._delete(pictures.c.id.in_(picture_ids))
+        return await self._delete(pictures.c.id.in_(image_ids))
 
     async def delete_message(self, message_id: int) -> tuple[int, ...]:
         """The same for all pictures of a message that is gone."""
@@ -154,40 +154,40 @@ class Pictures:
             )
             return tuple(sorted(deleted.scalars()))
 
-    async def _all(self, question: Select[Any]) -> tuple[Picture, ...]:
+    async def _all(self, question: Select[Any]) -> tuple[Image, ...]:
         async with self._transactions.reading() as connection:
-            return tuple(_picture(row) for row in await connection.execute(question))
+            return tuple(_image(row) for row in await connection.execute(question))
 
 
-async def add_pictures(
-    connection: AsyncConnection, job_id: int, new: Sequence[NewPicture], now: datetime
+async def add_images(
+    connection: AsyncConnection, job_id: int, new: Sequence[NewImage], now: datetime
 ) -> tuple[int, ...]:
     """Writes the pictures of a job with their files, within the transaction in which the job becomes rendered."""
     user_id = select(jobs.c.user_id).where(jobs.c.id == job_id).scalar_subquery()
     ids = []
-    for picture in new:
+    for image in new:
         written = await connection.execute(
             insert(pictures)
             .values(
                 job_id=job_id,
-                index=picture.index,
+                index=image.index,
                 user_id=user_id,
-                prompt=picture.prompt,
-                seed=picture.seed,
-                width=picture.width,
-                height=picture.height,
-                file_name=picture.file_name,
-                metadata=picture.metadata,
+                prompt=image.prompt,
+                seed=image.seed,
+                width=image.width,
+                height=image.height,
+                file_name=image.file_name,
+                metadata=image.metadata,
                 created_at=now,
             )
             .returning(pictures.c.id)
         )
         ids.append(written.scalar_one())
-        await connection.execute(insert(renders).values(picture_id=ids[-1], content=picture.content))
+        await connection.execute(insert(renders).values(picture_id=ids[-1], content=image.content))
     return tuple(ids)
 
 
-def _whole_pictures() -> Select[Any]:
+def _whole_images() -> Select[Any]:
     of_its_job = (
         jobs.c.guild_id,
         jobs.c.channel_id,
@@ -200,15 +200,15 @@ def _whole_pictures() -> Select[Any]:
     return select(*pictures.c, *of_its_job).select_from(pictures.join(jobs, pictures.c.job_id == jobs.c.id))
 
 
-def _seen_pictures() -> Select[Any]:
-    return _whole_pictures().where(pictures.c.deleted_at.is_(None), jobs.c.state == JobState.DELIVERED)
+def _seen_images() -> Select[Any]:
+    return _whole_images().where(pictures.c.deleted_at.is_(None), jobs.c.state == JobState.DELIVERED)
 
 
 def _found_by_sqlite(user_id: int, words: list[str]) -> Select[Any]:
     """The index holds the owner beside the words, so it meets only the owner's pictures, however common a word is."""
     all_of_them = " AND ".join(f'"{word}"' for word in words)
     return (
-        _seen_pictures()
+        _seen_images()
         .join(picture_words, picture_words.c.rowid == pictures.c.id)
         .where(picture_words.c.picture_words.match(f'user_id : "{user_id}" AND prompt : ({all_of_them})'))
     )
@@ -220,11 +220,11 @@ def _has_words(words: list[str]) -> ColumnElement[bool]:
     return func.to_tsvector(simple, pictures.c.prompt).op("@@")(func.plainto_tsquery(simple, " ".join(words)))
 
 
-def _picture(row: Row[Any]) -> Picture:
-    return Picture(**row._mapping)
+def _image(row: Row[Any]) -> Image:
+    return Image(**row._mapping)
 
 
 def _render(row: Row[Any]) -> Render:
     about = dict(row._mapping)
     content = about.pop("content")
-    return Render(Picture(**about), content)
+    return Render(Image(**about), content)

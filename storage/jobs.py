@@ -20,10 +20,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from storage import quotas
 from storage.backend.clock import Clock
 from storage.backend.transactions import Transactions, all_uncancellable
-from storage.images import NewPicture, add_pictures
+from storage.images import NewImage, add_images
 from storage.quotas import Account, Usage, read_usage
 from storage.schema import JobState, charges, jobs, pictures, renders
-from storage.source_images import add_source
+from storage.source_images import add_source_image
 
 LIVE = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.RENDERED})
 
@@ -140,7 +140,7 @@ class Statistics:
     jobs: Mapping[JobState, int]
     kinds: Mapping[str, int]
     people: int
-    pictures: int
+    images: int
     credits: float
     median_wait: timedelta | None
     median_drawing: timedelta | None
@@ -180,7 +180,7 @@ class Jobs:
             job = await _write(connection, new, now)
             await quotas.reserve(connection, job.id, job.account, job.cost, now)
             if source is not None:
-                await add_source(connection, job.id, source)
+                await add_source_image(connection, job.id, source)
             return Accepted(job)
 
     async def start(self, job_ids: Collection[int]) -> tuple[int, ...]:
@@ -205,20 +205,20 @@ class Jobs:
             return await _change(connection, jobs.c.id.in_(job_ids), JobState.QUEUED, attempts=jobs.c.attempts - 1)
 
     async def rendered(
-        self, job_id: int, new_pictures: Sequence[NewPicture], *, spoiler: bool = False
+        self, job_id: int, new_images: Sequence[NewImage], *, spoiler: bool = False
     ) -> tuple[int, ...] | None:
         """Running to rendered, with the files to deliver. Returns the pictures' ids in order, None if too late.
 
         `spoiler` hides them, whether or not that was asked for.
         """
-        if not new_pictures:
+        if not new_images:
             raise ValueError(f"Job {job_id} has no picture; fail it instead, so that its cost is given back.")
         now = self._clock()
         async with self._transactions.writing() as connection:
             hidden = {"spoiler": True} if spoiler else {}
             if not await _change(connection, jobs.c.id == job_id, JobState.RENDERED, rendered_at=now, **hidden):
                 return None
-            return await add_pictures(connection, job_id, new_pictures, now)
+            return await add_images(connection, job_id, new_images, now)
 
     async def delivered(
         self,
@@ -379,7 +379,7 @@ class Jobs:
                 jobs=+states,
                 kinds=kinds,
                 people=people or 0,
-                pictures=drawn or 0,
+                images=drawn or 0,
                 credits=spent or 0.0,
                 median_wait=_median([row.started_at - row.queued_at for row in latest]),
                 median_drawing=_median([row.rendered_at - row.started_at for row in latest]),

@@ -24,7 +24,7 @@ from storage.schema import (
     preferences,
     presets,
 )
-from storage.source_images import forget_sources
+from storage.source_images import forget_source_images
 
 ABOUT: Mapping[str, tuple[Column[Any], ...]] = {
     "jobs": (jobs.c.user_id,),
@@ -50,7 +50,7 @@ class Erased:
     """What went. `messages` are (channel_id, message_id) of delivered pictures, which still stand in Discord."""
 
     jobs: int
-    pictures: int
+    images: int
     messages: tuple[tuple[int, int], ...]
 
 
@@ -102,7 +102,7 @@ class Privacy:
                 .values(state=ChargeState.REFUNDED, spent=0, closed_at=now)
             )
             erased = await connection.execute(delete(jobs).where(theirs))
-            await forget_sources(connection)
+            await forget_source_images(connection)
             await connection.execute(
                 update(charges)
                 .where(charges.c.user_id == user_id, charges.c.reserved_at <= now - WINDOW)
@@ -116,7 +116,7 @@ class Privacy:
         return Erased(erased.rowcount, drawn or 0, messages)
 
     async def forget_older_than(
-        self, *, prompts: timedelta | None = None, pictures: timedelta | None = None
+        self, *, prompts: timedelta | None = None, images: timedelta | None = None
     ) -> Forgotten:
         """Keeps words, and what was drawn from, for `prompts`, and finished jobs with their pictures for `pictures`.
 
@@ -127,7 +127,7 @@ class Privacy:
         await self._forget_what_lapsed()
         forgotten = Forgotten(
             worded_jobs=0 if prompts is None else await self._in_batches(self._forget_words, prompts),
-            jobs=0 if pictures is None else await self._in_batches(self._forget_jobs, pictures),
+            jobs=0 if images is None else await self._in_batches(self._forget_jobs, images),
         )
         await self._transactions.empty_log()
         return forgotten
@@ -184,14 +184,14 @@ class Privacy:
             await connection.execute(
                 update(pictures).where(pictures.c.job_id.in_(wordless)).values(prompt="", metadata="")
             )
-            await forget_sources(connection, job_sources.c.job_id.in_(wordless))
+            await forget_source_images(connection, job_sources.c.job_id.in_(wordless))
             return len(wordless)
 
     @uncancellable
     async def _forget_jobs(self, job_ids: list[int]) -> int:
         async with self._transactions.writing() as connection:
             forgotten = (await connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids)))).rowcount
-            await forget_sources(connection)
+            await forget_source_images(connection)
             return forgotten
 
 

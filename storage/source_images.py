@@ -10,7 +10,7 @@ from storage.schema import job_sources, jobs, sources
 
 
 @all_uncancellable
-class Sources:
+class SourceImages:
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
 
@@ -35,7 +35,7 @@ class Sources:
             return tuple(found)
 
 
-async def add_source(connection: AsyncConnection, job_id: int, content: bytes) -> None:
+async def add_source_image(connection: AsyncConnection, job_id: int, content: bytes) -> None:
     """Writes what a job is drawn from, within the transaction in which the job is accepted."""
     digest = sha256(content).hexdigest()
     source_id = await connection.scalar(select(sources.c.id).where(sources.c.digest == digest))
@@ -46,7 +46,7 @@ async def add_source(connection: AsyncConnection, job_id: int, content: bytes) -
     await connection.execute(insert(job_sources).values(job_id=job_id, source_id=source_id))
 
 
-async def forget_sources(connection: AsyncConnection, which: ColumnElement[bool] | None = None) -> None:
+async def forget_source_images(connection: AsyncConnection, which: ColumnElement[bool] | None = None) -> None:
     """Takes `which` links of jobs to their sources away, and all sources that no job has any longer."""
     if which is not None:
         await connection.execute(delete(job_sources).where(which))

@@ -23,7 +23,7 @@ from bot.generation.spec import JobSpec
 from bot.messages.attachments import media_of
 from bot.text.markdown import WORDLESS, blockquote, inline, truncate
 from bot.text.translation import say
-from storage.images import ImagePage, Picture
+from storage.images import Image, ImagePage
 from storage.jobs import Job
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ Towards = Literal["older", "newer"]
 @app_commands.describe(words="Only pictures whose prompt has all of these words")
 async def history(interaction: AnimaInteraction, words: app_commands.Range[str, 1, MAX_WORDS_LENGTH] = "") -> None:
     await interaction.response.defer(ephemeral=True)
-    page = await interaction.client.database.pictures.history(interaction.user.id, words=words, limit=PICTURES_A_PAGE)
+    page = await interaction.client.database.images.history(interaction.user.id, words=words, limit=PICTURES_A_PAGE)
     await interaction.edit_original_response(view=await _list(interaction, page, words))
 
 
@@ -73,7 +73,7 @@ class PageButton(
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
-        page = await interaction.client.database.pictures.history(
+        page = await interaction.client.database.images.history(
             interaction.user.id, words=self.words, limit=PICTURES_A_PAGE, **self.cursor
         )
         await interaction.edit_original_response(view=await _list(interaction, page, self.words))
@@ -83,7 +83,7 @@ class PictureSelect(Component, template=r"anima:history:show"):
     """Shows one picture of the page, in a message of its own."""
 
     @classmethod
-    def of(cls, pictures: Sequence[Picture]) -> Self:
+    def of(cls, pictures: Sequence[Image]) -> Self:
         options = [
             discord.SelectOption(
                 label=truncate(" ".join(picture.prompt.split()), 100) or say(WORDLESS),
@@ -136,7 +136,7 @@ class DeleteButton(Component, template=r"anima:history:delete:([0-9]{1,18})"):
         if picture is None:
             await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(say(NOT_THERE))))
             return
-        together = await interaction.client.database.pictures.of_job(picture.job_id)
+        together = await interaction.client.database.images.of_job(picture.job_id)
         answers: ui.ActionRow[Any] = ui.ActionRow(DeleteForGoodButton(picture.id), KeepButton(picture.id))
         question = ui.TextDisplay[Any](_question(picture, len(together)))
         await interaction.edit_original_response(view=StaticLayout(question, answers))
@@ -171,15 +171,15 @@ class KeepButton(Component, template=r"anima:history:keep:([0-9]{1,18})"):
 
 async def _list(interaction: AnimaInteraction, page: ImagePage, words: str) -> StaticLayout:
     view = StaticLayout(ui.TextDisplay(_title(page, words)))
-    addresses = await _addresses(interaction, page.pictures)
-    for picture in page.pictures:
+    addresses = await _addresses(interaction, page.images)
+    for picture in page.images:
         text = ui.TextDisplay[Any](_in_list(picture, interaction))
         address = addresses.get(picture.id)
         view.add_item(
             ui.Section(text, accessory=ui.Thumbnail(address, spoiler=picture.spoiler)) if address is not None else text
         )
-    if page.pictures:
-        view.add_item(ui.ActionRow(PictureSelect.of(page.pictures)))
+    if page.images:
+        view.add_item(ui.ActionRow(PictureSelect.of(page.images)))
         newer = PageButton("newer", page.newer or 0, words, disabled=page.newer is None)
         older = PageButton("older", page.older or 0, words, disabled=page.older is None)
         view.add_item(ui.ActionRow(newer, older))
@@ -188,7 +188,7 @@ async def _list(interaction: AnimaInteraction, page: ImagePage, words: str) -> S
 
 def _title(page: ImagePage, words: str) -> str:
     sought = inline(words, MAX_WORDS_LENGTH)
-    if page.pictures:
+    if page.images:
         title = say("Your pictures with {words}", words=sought) if words else say("Your pictures")
         return f"### {title}"
     if words:
@@ -196,7 +196,7 @@ def _title(page: ImagePage, words: str) -> str:
     return say("There are no pictures of yours here. `/anima imagine` draws one.")
 
 
-def _in_list(picture: Picture, interaction: AnimaInteraction) -> str:
+def _in_list(picture: Image, interaction: AnimaInteraction) -> str:
     about = [discord.utils.format_dt(picture.created_at, "R"), _seed(picture)]
     if (link := _link(interaction.client, picture)) is not None:
         about.append(f"[{say('message')}]({link})")
@@ -225,18 +225,18 @@ async def _show(interaction: AnimaInteraction, picture_id: int) -> None:
     await interaction.edit_original_response(view=view.add_item(buttons))
 
 
-def _settings(picture: Picture, job: Job | None) -> str:
+def _settings(picture: Image, job: Job | None) -> str:
     settings = [discord.utils.format_dt(picture.created_at), f"{picture.width}x{picture.height}"]
     if job is not None and job.parameters:
         settings = [discord.utils.format_dt(picture.created_at), about(JobSpec.of(job))]
     return " · ".join([*settings, _seed(picture)])
 
 
-def _seed(picture: Picture) -> str:
+def _seed(picture: Image) -> str:
     return say("seed {seed}", seed=picture.seed)
 
 
-def _why_not_seen(interaction: AnimaInteraction, picture: Picture) -> str:
+def _why_not_seen(interaction: AnimaInteraction, picture: Image) -> str:
     if picture.private:
         return say("It was shown to you alone, and Discord does not show such messages twice.")
     if not _fits_here(interaction, picture):
@@ -244,7 +244,7 @@ def _why_not_seen(interaction: AnimaInteraction, picture: Picture) -> str:
     return say("Its message is gone, or in a place where I cannot look any more.")
 
 
-def _question(picture: Picture, together: int) -> str:
+def _question(picture: Image, together: int) -> str:
     channel = f"<#{picture.channel_id}>"
     if together == 1:
         question = say("Delete this picture, here and from {channel}?", channel=channel)
@@ -253,24 +253,24 @@ def _question(picture: Picture, together: int) -> str:
     return f"{blockquote(picture.prompt, PROMPT_IN_LIST)}\n{question}"
 
 
-async def _delete(client: AnimaClient, picture: Picture) -> str:
+async def _delete(client: AnimaClient, picture: Image) -> str:
     """The message first: if that is as far as it gets, the picture is still there to be deleted."""
     if picture.message_id is None:
-        await client.database.pictures.delete([picture.id])
+        await client.database.images.delete([picture.id])
         return say(DELETED)
     gone = not picture.private and await delete_message(client, picture.channel_id, picture.message_id)
-    await client.database.pictures.delete_message(picture.message_id)
+    await client.database.images.delete_message(picture.message_id)
     return say(DELETED) if gone else say(DELETED_HERE)
 
 
-async def _own_picture(interaction: AnimaInteraction, picture_id: int) -> Picture | None:
-    picture = await interaction.client.database.pictures.get(picture_id)
+async def _own_picture(interaction: AnimaInteraction, picture_id: int) -> Image | None:
+    picture = await interaction.client.database.images.get(picture_id)
     if picture is None or picture.user_id != interaction.user.id or picture.deleted_at is not None:
         return None
     return picture
 
 
-async def _addresses(interaction: AnimaInteraction, pictures: Sequence[Picture]) -> dict[int, str]:
+async def _addresses(interaction: AnimaInteraction, pictures: Sequence[Image]) -> dict[int, str]:
     """Where to find pictures, by their ids. Addresses expire within a day, so the messages are asked each time."""
     seen = [
         (picture, picture.message_id)
@@ -298,14 +298,14 @@ def _stem(file_name: str) -> str:
     return PurePosixPath(file_name).stem.removeprefix("SPOILER_")
 
 
-def _link(client: discord.Client, picture: Picture) -> str | None:
+def _link(client: discord.Client, picture: Image) -> str | None:
     if picture.message_id is None or picture.private:
         return None
     channel = client.get_partial_messageable(picture.channel_id, guild_id=picture.guild_id)
     return channel.get_partial_message(picture.message_id).jump_url
 
 
-def _fits_here(interaction: AnimaInteraction, picture: Picture) -> bool:
+def _fits_here(interaction: AnimaInteraction, picture: Image) -> bool:
     """What was made in an age-restricted channel, or in one that cannot be known, is seen in such channels only."""
     if picture.guild_id is None or _is_age_restricted(interaction.channel):
         return True

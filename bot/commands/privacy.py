@@ -132,7 +132,7 @@ def _days(kept: timedelta) -> str:
 
 async def _send_sources(interaction: AnimaInteraction) -> None:
     """What the person's pictures were drawn from, a message full at a time."""
-    sources = interaction.client.database.sources
+    sources = interaction.client.database.source_images
     files: list[discord.File] = []
     room, left_out = MAX_FILE, False
     for job_id in await sources.first_jobs(interaction.user.id):
@@ -173,7 +173,7 @@ async def _delete_messages(interaction: AnimaInteraction, erased: Erased) -> Non
 
 def _told(erased: Erased) -> str:
     jobs = say("1 job") if erased.jobs == 1 else say("{count} jobs", count=erased.jobs)
-    pictures = say("1 picture") if erased.pictures == 1 else say("{count} pictures", count=erased.pictures)
+    pictures = say("1 picture") if erased.images == 1 else say("{count} pictures", count=erased.images)
     return say("Erased: {jobs} with {pictures}, your defaults and your presets.", jobs=jobs, pictures=pictures)
 
 

@@ -31,7 +31,7 @@ async def delete_job(client: AnimaClient, job: Job) -> str:
     if job.message_id is None:
         return say("There is no message to delete.")
     gone = not job.private and await delete_message(client, job.channel_id, job.message_id)
-    await client.database.pictures.delete_message(job.message_id)
+    await client.database.images.delete_message(job.message_id)
     if gone:
         return say("Deleted.")
     return say("It is out of the history, but its message is out of my reach: delete it yourself.")

@@ -12,7 +12,7 @@ from bot.generation.recipe import Recipe
 from bot.generation.spec import JobSpec
 from bot.text.markdown import blockquote, inline
 from bot.text.translation import say
-from storage.images import Picture
+from storage.images import Image
 from storage.jobs import Job
 
 MAX_PROMPT_LENGTH, MAX_NEGATIVE_LENGTH = 1800, 900
@@ -86,7 +86,7 @@ def _with_strengths(recipe: Recipe) -> list[str]:
     return [f"{inline(name, 60)} {strength:g}" for name, strength in recipe.loras]
 
 
-def address_of(client: discord.Client, picture: Picture | None) -> str | None:
+def address_of(client: discord.Client, picture: Image | None) -> str | None:
     """The address of a picture's message, if it has one that can be seen."""
     if picture is None or picture.message_id is None or picture.private or picture.deleted_at is not None:
         return None
@@ -96,7 +96,7 @@ def address_of(client: discord.Client, picture: Picture | None) -> str | None:
 
 async def _history(interaction: AnimaInteraction, job: Job, index: int) -> list[str]:
     """Who asked for it, when, what it was made from, and what was made from it."""
-    pictures = interaction.client.database.pictures
+    pictures = interaction.client.database.images
     about = [say("asked for by {who}, {when}", who=f"<@{job.user_id}>", when=discord.utils.format_dt(job.queued_at))]
     if job.started_at is not None and job.rendered_at is not None:
         seconds = (job.rendered_at - job.started_at).total_seconds()

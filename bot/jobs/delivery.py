@@ -77,7 +77,7 @@ class Delivery:
 
         Raises Undeliverable, NotAllowedAnyMore, discord.HTTPException.
         """
-        renders = await self._database.pictures.renders(job.id)
+        renders = await self._database.images.renders(job.id)
         if not renders:
             return  # ended in the meantime
         refusal = await self._forbidden(job)
@@ -95,7 +95,7 @@ class Delivery:
             job.id,
             channel_id=posted.channel_id,
             message_id=posted.message_id,
-            attachments={render.picture.index: attachment_id for render, attachment_id in ids},
+            attachments={render.image.index: attachment_id for render, attachment_id in ids},
         )
 
     @about_its_job
@@ -131,9 +131,9 @@ class Delivery:
         names = [_attachment_name(render) for render in renders]
         parent = None
         if job.parent_picture_id is not None:
-            parent = await self._database.pictures.get(job.parent_picture_id)
+            parent = await self._database.images.get(job.parent_picture_id)
         with speaking(job.locale):
-            pictures = [render.picture for render in renders]
+            pictures = [render.image for render in renders]
             notes = say(messages.MADE_SMALLER) if made_smaller else ""
             view = messages.finished(job, pictures, names, address_of(self._client, parent), notes)
 
@@ -216,14 +216,14 @@ class Delivery:
 
 
 def _attachment_name(render: Render) -> str:
-    return (messages.SPOILER if render.picture.spoiler else "") + render.picture.file_name
+    return (messages.SPOILER if render.image.spoiler else "") + render.image.file_name
 
 
 def _smaller(render: Render) -> Render:
     buffer = io.BytesIO()
     Image.open(io.BytesIO(render.content)).save(buffer, "WEBP", quality=SMALLER_QUALITY, method=4)
-    name = render.picture.file_name.removesuffix(".png") + ".webp"
-    return Render(replace(render.picture, file_name=name), buffer.getvalue())
+    name = render.image.file_name.removesuffix(".png") + ".webp"
+    return Render(replace(render.image, file_name=name), buffer.getvalue())
 
 
 def _raise_unless_out_of_reach(error: discord.HTTPException) -> None:

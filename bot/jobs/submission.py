@@ -241,7 +241,7 @@ class Submitter:
             kind="again",
             prompt=job.prompt,
             said=drawing.options,
-            source=await self._database.sources.of_job(job.id),
+            source=await self._database.source_images.of_job(job.id),
             parent_picture_id=await self._picture_id(job, 0),
             as_before=drawing,
         )
@@ -340,7 +340,7 @@ class Submitter:
             kind=kind,
             prompt=prompt_of_image(job.prompt, drawing, index) if prompt is None else prompt,
             said=said,
-            source=source or await self._database.sources.of_job(job.id),
+            source=source or await self._database.source_images.of_job(job.id),
             parent_picture_id=await self._picture_id(job, index),
             variation=variation,
             compared=compared,
@@ -421,7 +421,7 @@ class Submitter:
 
     async def _picture_id(self, job: Job, index: int) -> int | None:
         """Of the picture itself, or of the grid that it is in."""
-        ids = {picture.index: picture.id for picture in await self._database.pictures.of_job(job.id)}
+        ids = {picture.index: picture.id for picture in await self._database.images.of_job(job.id)}
         return ids.get(index, ids.get(0))
 
 

@@ -35,7 +35,7 @@ from inference import Cancelled, CheckpointError, EncodedPicture, GenerationRequ
 from inference.process import EngineDescription, EngineDied, EngineProcess
 from storage.backend.transactions import StorageUnavailable
 from storage.database import Database
-from storage.images import NewPicture
+from storage.images import NewImage
 from storage.jobs import Job
 from storage.schema import JobState
 
@@ -310,7 +310,7 @@ class Worker:
             wait = min(2 * wait, MAX_RETRY_DELAY)
 
     async def _requests(self, job: Job, drawing: JobSpec) -> list[GenerationRequest]:
-        source = await self._retry_storage(lambda: self._database.sources.of_job(job.id))
+        source = await self._retry_storage(lambda: self._database.source_images.of_job(job.id))
         return drawing.requests(None if source is None else Image.open(io.BytesIO(source)))
 
     def _tell(self, job: Job, progress: JobProgress) -> None:
@@ -460,9 +460,9 @@ class _Reporter:
             self._tell_job(self._jobs[job_id], JobProgress(fraction, progress.step, progress.steps, previews))
 
 
-def _new_pictures(job: Job, drawing: JobSpec, pictures: Sequence[EncodedPicture]) -> list[NewPicture]:
+def _new_pictures(job: Job, drawing: JobSpec, pictures: Sequence[EncodedPicture]) -> list[NewImage]:
     return [
-        NewPicture(
+        NewImage(
             index=index,
             prompt=recipe.prompt,
             seed=picture.seed,

@@ -17,7 +17,7 @@ from bot.components.info import about
 from bot.generation.spec import JobSpec
 from bot.text.markdown import PROMPT_SHOWN, blockquote, truncate
 from bot.text.translation import say
-from storage.images import Picture
+from storage.images import Image
 from storage.jobs import AlreadyAccepted, Job, OverQuota, TooManyWaiting
 
 BAR_CELLS = 12
@@ -84,7 +84,7 @@ def drawing(job: Job, fraction: float, step: int, steps: int, preview: str | Non
 
 
 def finished(
-    job: Job, pictures: Sequence[Picture], names: Sequence[str], origin: str | None, notes: str = ""
+    job: Job, pictures: Sequence[Image], names: Sequence[str], origin: str | None, notes: str = ""
 ) -> StaticLayout:
     """Refers to the attachments by `names`. `origin` is the address of the message that it was made from."""
     drawing = JobSpec.of(job)
@@ -105,7 +105,7 @@ def finished(
     return view
 
 
-def _about(job: Job, drawing: JobSpec, pictures: Sequence[Picture], origin: str | None) -> str:
+def _about(job: Job, drawing: JobSpec, pictures: Sequence[Image], origin: str | None) -> str:
     parts = [f"<@{job.user_id}>"]
     if job.kind in KINDS:
         what = say(KINDS[job.kind])

@@ -35,7 +35,7 @@ class Housekeeping:
             await asyncio.sleep(EVERY.total_seconds())
 
     async def _forget(self) -> None:
-        forgotten = await self._privacy.forget_older_than(prompts=self.prompts_kept, pictures=self.pictures_kept)
+        forgotten = await self._privacy.forget_older_than(prompts=self.prompts_kept, images=self.pictures_kept)
         if forgotten.worded_jobs or forgotten.jobs:
             logger.info("forgot the words of %d jobs, and %d jobs altogether", forgotten.worded_jobs, forgotten.jobs)
 

@@ -51,7 +51,7 @@ async def answered(stage: Stage, sent: InteractionHandle) -> str:
 async def hidden_picture(stage: Stage) -> tuple[Job, int]:
     """Alice's, which she alone may see."""
     job = await stage.in_state((await stage.ask(SECRET, private=True)).id, JobState.DELIVERED)
-    return job, (await stage.database.pictures.of_job(job.id))[0].id
+    return job, (await stage.database.images.of_job(job.id))[0].id
 
 
 @pytest.mark.parametrize("custom_id", OTHERS)
@@ -65,7 +65,7 @@ async def test_a_forged_press_tells_and_changes_nothing_of_anothers_private_pict
     assert SECRET not in await answered(stage, sent)
     assert SECRET not in "".join(request.prompt for request in stage.engine.requests[2:])
     assert (await stage.database.jobs.get(job.id)) == job
-    assert (await stage.database.pictures.of_job(job.id))[0].deleted_at is None
+    assert (await stage.database.images.of_job(job.id))[0].deleted_at is None
     usage = await stage.database.quotas.usage(Account(stage.alice.id, stage.general.guild.id))
     assert usage.spent == spent
 

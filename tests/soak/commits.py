@@ -74,7 +74,7 @@ async def check(url: str, said: list[str]) -> None:
             assert job.state == event
         if event == "rendered" and job.state in LIVE:
             assert job.state == "rendered"
-            assert len(await database.pictures.renders(job.id)) == 2
+            assert len(await database.images.renders(job.id)) == 2
     await database.close()
 
 

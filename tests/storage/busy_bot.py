@@ -10,7 +10,7 @@ from collections.abc import Awaitable
 
 from storage.database import Database
 from storage.jobs import Jobs
-from tests.storage.requests import ALICE, CHANNEL, MESSAGE, UNLIMITED, a_picture, an_imagine
+from tests.storage.requests import ALICE, CHANNEL, MESSAGE, UNLIMITED, an_image, an_imagine
 
 
 async def work(url: str, seed: int) -> None:
@@ -30,7 +30,7 @@ async def walk(jobs: Jobs, chance: random.Random, first_interaction: int) -> Non
         file = chance.randbytes(chance.randrange(200_000))
         steps: list[tuple[str, Awaitable[object]]] = [
             ("running", jobs.start([job_id])),
-            ("rendered", jobs.rendered(job_id, [a_picture(0, content=file), a_picture(1)])),
+            ("rendered", jobs.rendered(job_id, [an_image(0, content=file), an_image(1)])),
             ("delivered", jobs.delivered(job_id, channel_id=CHANNEL, message_id=MESSAGE, attachments={0: 1, 1: 2})),
         ]
         if chance.random() < 0.4:

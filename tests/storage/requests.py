@@ -4,7 +4,7 @@ from itertools import count
 from typing import Any
 
 from storage.database import Database
-from storage.images import NewPicture
+from storage.images import NewImage
 from storage.jobs import Accepted, Allowance, Job, NewJob
 
 ALICE, BOB, ADMIN = 1001, 1002, 1003
@@ -27,7 +27,7 @@ def an_imagine(**changes: Any) -> NewJob:
     return NewJob(**asked | changes)
 
 
-def a_picture(index: int = 0, **changes: Any) -> NewPicture:
+def an_image(index: int = 0, **changes: Any) -> NewImage:
     drawn: dict[str, Any] = {
         "prompt": "red hair, blue background",
         "seed": 7,
@@ -37,7 +37,7 @@ def a_picture(index: int = 0, **changes: Any) -> NewPicture:
         "content": b"the file",
         "metadata": "red hair, blue background\nSteps: 30",
     }
-    return NewPicture(index=index, **drawn | changes)
+    return NewImage(index=index, **drawn | changes)
 
 
 async def accepted(database: Database, **changes: Any) -> Job:
@@ -52,16 +52,16 @@ async def running(database: Database, **changes: Any) -> Job:
     return job
 
 
-async def rendered(database: Database, pictures: int = 1, **changes: Any) -> Job:
+async def rendered(database: Database, images: int = 1, **changes: Any) -> Job:
     job = await running(database, **changes)
-    drawn = [a_picture(index, prompt=job.prompt) for index in range(pictures)]
+    drawn = [an_image(index, prompt=job.prompt) for index in range(images)]
     assert await database.jobs.rendered(job.id, drawn)
     return job
 
 
-async def delivered(database: Database, pictures: int = 1, message_id: int = MESSAGE, **changes: Any) -> Job:
-    job = await rendered(database, pictures, **changes)
-    attachments = {index: message_id * 10 + index for index in range(pictures)}
+async def delivered(database: Database, images: int = 1, message_id: int = MESSAGE, **changes: Any) -> Job:
+    job = await rendered(database, images, **changes)
+    attachments = {index: message_id * 10 + index for index in range(images)}
     assert await database.jobs.delivered(
         job.id, channel_id=job.channel_id, message_id=message_id, attachments=attachments
     )

@@ -20,7 +20,7 @@ from storage.backend.errors import DatabaseRefused
 from storage.backend.transactions import StorageUnavailable
 from storage.database import Database
 from storage.schema import metadata
-from tests.storage.requests import ALICE, UNLIMITED, a_picture, accepted, an_imagine, delivered, running
+from tests.storage.requests import ALICE, UNLIMITED, accepted, an_image, an_imagine, delivered, running
 from tests.storage.rules import broken_rules
 
 ROOT = Path(__file__).parents[2]
@@ -275,9 +275,9 @@ async def test_readers_do_not_wait_for_a_writer_nor_see_what_is_not_committed(da
 async def test_an_error_undoes_the_whole_transaction(database):
     job = await running(database)
     with pytest.raises(IntegrityError):
-        await database.jobs.rendered(job.id, [a_picture(0), a_picture(0)])
+        await database.jobs.rendered(job.id, [an_image(0), an_image(0)])
     assert (await database.jobs.get(job.id)).state == "running"
-    assert await database.pictures.of_job(job.id) == ()
+    assert await database.images.of_job(job.id) == ()
 
 
 async def test_a_writer_that_is_cancelled_keeps_nothing_and_blocks_nobody(database):
@@ -329,10 +329,10 @@ async def test_a_full_disk_says_so_and_loses_nothing(sqlite):
         pages = await connection.scalar(text("PRAGMA page_count"))
         await connection.execute(text(f"PRAGMA max_page_count = {pages + 20}"))
     with pytest.raises(StorageUnavailable, match="full; free some space"):
-        await sqlite.jobs.rendered(job.id, [a_picture(content=bytes(1_000_000))])
+        await sqlite.jobs.rendered(job.id, [an_image(content=bytes(1_000_000))])
     assert (await sqlite.jobs.get(job.id)).state == "running"
     assert await broken_rules(sqlite) == []
-    assert await sqlite.jobs.rendered(job.id, [a_picture(content=bytes(1000))])
+    assert await sqlite.jobs.rendered(job.id, [an_image(content=bytes(1000))])
 
 
 async def test_errors_do_not_tell_prompts(database):

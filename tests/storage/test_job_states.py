@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from storage.database import Database
 from storage.jobs import Accepted, Allowance
 from storage.quotas import WINDOW, Account
-from tests.storage.requests import ADMIN, ALICE, BOB, CHANNEL, GUILD, MESSAGE, a_picture, an_imagine
+from tests.storage.requests import ADMIN, ALICE, BOB, CHANNEL, GUILD, MESSAGE, an_image, an_imagine
 from tests.storage.rules import broken_rules
 
 ARROWS = {
@@ -74,7 +74,7 @@ class WalksOfJobs(RuleBasedStateMachine):
             case "start" | "put_back":
                 return await getattr(jobs, event)([job_id]) == (job_id,)
             case "rendered":
-                return await jobs.rendered(job_id, [a_picture(0), a_picture(1)]) is not None
+                return await jobs.rendered(job_id, [an_image(0), an_image(1)]) is not None
             case "delivered":
                 return await jobs.delivered(job_id, channel_id=CHANNEL, message_id=MESSAGE, attachments={0: 1, 1: 2})
             case "cancel":

@@ -12,8 +12,8 @@ from tests.storage.requests import (
     GUILD,
     MESSAGE,
     UNLIMITED,
-    a_picture,
     accepted,
+    an_image,
     an_imagine,
     delivered,
     rendered,
@@ -24,14 +24,14 @@ from tests.storage.rules import broken_rules
 
 async def test_a_job_comes_back_as_it_was_asked_for(database, clock):
     parent = await delivered(database)
-    [picture] = await database.pictures.of_job(parent.id)
+    [image] = await database.images.of_job(parent.id)
     asked = an_imagine(
         guild_id=None,
         kind="vary",
         prompt="青い髪, café 🎨",
         negative_prompt="worst quality",
         parameters={"seeds": [2**64 - 1], "loras": [{"name": "a", "strength": 0.8}]},
-        parent_picture_id=picture.id,
+        parent_picture_id=image.id,
         interaction_token="secret",
         token_expires_at=clock.now + timedelta(minutes=15),
         cost=2.125,
@@ -116,7 +116,7 @@ async def test_an_end_is_final(database, end):
     ended, spent = await database.jobs.get(job.id), (await database.quotas.usage(job.account)).spent
     jobs = database.jobs
     assert await jobs.start([job.id]) == await jobs.put_back([job.id]) == ()
-    assert await jobs.rendered(job.id, [a_picture()]) is None
+    assert await jobs.rendered(job.id, [an_image()]) is None
     assert not await jobs.delivered(job.id, channel_id=CHANNEL, message_id=1, attachments={})
     assert not await jobs.cancel(job.id, by=BOB)
     assert not await jobs.fail(job.id, "again")
@@ -126,15 +126,15 @@ async def test_an_end_is_final(database, end):
 
 
 async def test_delivery_settles_lets_go_of_the_files_and_says_where_the_pictures_are(database):
-    job = await rendered(database, pictures=2, cost=2.0)
-    files = await database.pictures.renders(job.id)
+    job = await rendered(database, images=2, cost=2.0)
+    files = await database.images.renders(job.id)
     assert [file.content for file in files] == [b"the file", b"the file"]
     assert await database.jobs.delivered(
         job.id, channel_id=CHANNEL + 1, message_id=MESSAGE, attachments={0: 50, 1: 51}, cost=1.5
     )
-    assert await database.pictures.renders(job.id) == ()
-    pictures = await database.pictures.of_job(job.id)
-    assert [(picture.channel_id, picture.message_id, picture.attachment_id) for picture in pictures] == [
+    assert await database.images.renders(job.id) == ()
+    images = await database.images.of_job(job.id)
+    assert [(image.channel_id, image.message_id, image.attachment_id) for image in images] == [
         (CHANNEL + 1, MESSAGE, 50),
         (CHANNEL + 1, MESSAGE, 51),
     ]
@@ -156,8 +156,8 @@ async def test_a_job_without_pictures_cannot_be_called_rendered(database):
 async def test_pictures_that_come_too_late_are_not_kept(database):
     job = await running(database)
     await database.jobs.cancel(job.id, by=ALICE)
-    assert await database.jobs.rendered(job.id, [a_picture()]) is None
-    assert await database.pictures.of_job(job.id) == ()
+    assert await database.jobs.rendered(job.id, [an_image()]) is None
+    assert await database.images.of_job(job.id) == ()
 
 
 async def test_a_restart_puts_running_jobs_back_and_finds_what_is_left_to_say(url, clock):
@@ -209,13 +209,13 @@ async def test_statistics_count_one_server_or_all(database, clock):
     clock.turn(timedelta(seconds=4))
     await database.jobs.start([job.id])
     clock.turn(timedelta(seconds=6))
-    await database.jobs.rendered(job.id, [a_picture(0), a_picture(1)])
+    await database.jobs.rendered(job.id, [an_image(0), an_image(1)])
     await database.jobs.delivered(job.id, channel_id=CHANNEL, message_id=MESSAGE, attachments={})
     await accepted(database, user_id=BOB, guild_id=GUILD + 1, kind="upscale")
 
     here = await database.jobs.statistics(start, GUILD)
     assert (here.jobs, here.kinds) == ({JobState.DELIVERED: 1}, {"imagine": 1})
-    assert (here.people, here.pictures, here.credits) == (1, 2, 2.0)
+    assert (here.people, here.images, here.credits) == (1, 2, 2.0)
     assert (here.median_wait, here.median_drawing) == (timedelta(seconds=4), timedelta(seconds=6))
     everywhere = await database.jobs.statistics(start)
     assert everywhere.jobs == {JobState.DELIVERED: 1, JobState.QUEUED: 1}

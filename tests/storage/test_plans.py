@@ -9,7 +9,7 @@ from sqlalchemy import event
 
 from storage.database import Database
 from storage.quotas import Account
-from tests.storage.requests import ADMIN, ALICE, GUILD, MESSAGE, a_picture, accepted, delivered, running
+from tests.storage.requests import ADMIN, ALICE, GUILD, MESSAGE, accepted, an_image, delivered, running
 
 WHOLE = tuple(f"SCAN {table}" for table in ("jobs", "pictures", "charges", "renders", "audit"))
 
@@ -17,12 +17,12 @@ SMALL = "USING INDEX ix_jobs_untold"  # holds only what is asked for
 
 
 async def ask_everything(database: Database, clock: Any) -> None:
-    [picture] = await database.pictures.of_job((await delivered(database)).id)
-    job = await running(database, parent_picture_id=picture.id)
+    [image] = await database.images.of_job((await delivered(database)).id)
+    job = await running(database, parent_picture_id=image.id)
     await database.jobs.put_back([job.id])
     await database.jobs.start([job.id])
     await database.jobs.shown_at(job.id, MESSAGE)
-    await database.jobs.rendered(job.id, [a_picture()])
+    await database.jobs.rendered(job.id, [an_image()])
     await database.jobs.fail(job.id, "no memory")
     await database.jobs.mark_notified(job.id)
     await database.jobs.requeue_interrupted()
@@ -35,23 +35,23 @@ async def ask_everything(database: Database, clock: Any) -> None:
     await database.jobs.statistics(clock.now)
     await database.quotas.usage(Account(ALICE, GUILD))
     await database.quotas.spent_lately(timedelta(hours=6))
-    await database.pictures.get(picture.id)
-    await database.pictures.children(picture.id)
-    await database.pictures.renders(job.id)
-    await database.pictures.history(ALICE)
-    await database.pictures.history(ALICE, before=picture.id)
-    await database.pictures.history(ALICE, after=picture.id)
-    await database.pictures.history(ALICE, words="red hair", before=picture.id)
-    await database.pictures.history(ALICE, words="red hair", after=picture.id)
-    await database.pictures.delete([picture.id])
-    await database.pictures.delete_message(MESSAGE)
+    await database.images.get(image.id)
+    await database.images.children(image.id)
+    await database.images.renders(job.id)
+    await database.images.history(ALICE)
+    await database.images.history(ALICE, before=image.id)
+    await database.images.history(ALICE, after=image.id)
+    await database.images.history(ALICE, words="red hair", before=image.id)
+    await database.images.history(ALICE, words="red hair", after=image.id)
+    await database.images.delete([image.id])
+    await database.images.delete_message(MESSAGE)
     await database.servers.change(GUILD, {"steps": 30}, by=ADMIN)
     await database.servers.audit_log(GUILD, before=5)
     await database.privacy.export(ALICE)
     await database.privacy.erase(ALICE)
     await accepted(database)
     clock.turn(timedelta(days=9))
-    await database.privacy.forget_older_than(prompts=timedelta(days=1), pictures=timedelta(days=2))
+    await database.privacy.forget_older_than(prompts=timedelta(days=1), images=timedelta(days=2))
 
 
 @contextmanager
@@ -92,8 +92,8 @@ async def test_a_search_stops_at_the_end_of_its_page(sqlite):
     """The order comes from the index itself. Sorting would mean that everything found is read first."""
     with statements(sqlite) as asked:
         for way in ({}, {"before": 9}, {"after": 9}):
-            await sqlite.pictures.history(ALICE, **way)
-            await sqlite.pictures.history(ALICE, words="red hair", **way)
+            await sqlite.images.history(ALICE, **way)
+            await sqlite.images.history(ALICE, words="red hair", **way)
     assert len(asked) == 6
     for steps in (await plans(sqlite, asked)).values():
         assert not any("B-TREE" in step for step in steps)

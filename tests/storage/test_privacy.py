@@ -12,8 +12,8 @@ from tests.storage.requests import (
     BOB,
     GUILD,
     MESSAGE,
-    a_picture,
     accepted,
+    an_image,
     delivered,
     rendered,
     running,
@@ -25,10 +25,10 @@ SECRET_WORDS = "umbrella of a very particular green"
 
 async def live_a_little(database: Database, clock) -> None:
     """Alice leaves something in every table, also in the rows of others."""
-    await delivered(database, pictures=2, prompt=SECRET_WORDS, negative_prompt=SECRET_WORDS, interaction_token="token")
+    await delivered(database, images=2, prompt=SECRET_WORDS, negative_prompt=SECRET_WORDS, interaction_token="token")
     clock.turn(WINDOW)
-    [picture] = (await database.pictures.history(ALICE, limit=1)).pictures
-    await delivered(database, user_id=BOB, parent_picture_id=picture.id, message_id=MESSAGE + 1)
+    [image] = (await database.images.history(ALICE, limit=1)).images
+    await delivered(database, user_id=BOB, parent_picture_id=image.id, message_id=MESSAGE + 1)
     await rendered(database)
     failed = await running(database)
     await database.jobs.fail(failed.id, SECRET_WORDS)
@@ -80,7 +80,7 @@ async def test_everything_with_a_persons_id_is_exported(database, clock):
 async def test_erasing_leaves_only_blocks_and_the_charges_of_a_day(database, clock):
     await live_a_little(database, clock)
     erased = await database.privacy.erase(ALICE)
-    assert (erased.jobs, erased.pictures, erased.messages) == (3, 3, ((3001, MESSAGE),))
+    assert (erased.jobs, erased.images, erased.messages) == (3, 3, ((3001, MESSAGE),))
     assert await places_of(database, ALICE) == {"blocks.user_id", "charges.user_id"}
     assert (await database.servers.block_of(ALICE, GUILD)).reason == "rude too"
     assert (await database.servers.block_of(BOB, GUILD)).blocked_by is None
@@ -95,7 +95,7 @@ async def test_erasing_refunds_what_was_not_delivered_and_nothing_else(database)
     live = await rendered(database, cost=2.0)
     await database.privacy.erase(ALICE)
     assert (await database.quotas.usage(live.account)).spent == 1.0
-    assert await database.jobs.rendered(live.id, [a_picture()]) is None
+    assert await database.jobs.rendered(live.id, [an_image()]) is None
     async with database.transactions.reading() as connection:
         rows = (await connection.execute(select(charges.c.state, charges.c.spent, charges.c.job_id))).all()
     assert sorted(map(tuple, rows)) == [("refunded", 0.0, None), ("settled", 1.0, None)]
@@ -103,11 +103,11 @@ async def test_erasing_refunds_what_was_not_delivered_and_nothing_else(database)
 
 async def test_erasing_does_not_touch_others(database, clock):
     await live_a_little(database, clock)
-    before = await database.pictures.history(BOB)
+    before = await database.images.history(BOB)
     await database.privacy.erase(ALICE)
-    after = await database.pictures.history(BOB)
-    assert [picture.id for picture in after.pictures] == [picture.id for picture in before.pictures]
-    assert after.pictures[0].parent_picture_id is None
+    after = await database.images.history(BOB)
+    assert [image.id for image in after.images] == [image.id for image in before.images]
+    assert after.images[0].parent_picture_id is None
     assert await broken_rules(database) == []
 
 
@@ -123,7 +123,7 @@ async def test_erased_words_leave_the_files_of_the_disk(sqlite, sqlite_file, clo
 
 async def test_erasing_somebody_unknown_is_nothing(database):
     erased = await database.privacy.erase(ALICE)
-    assert (erased.jobs, erased.pictures, erased.messages) == (0, 0, ())
+    assert (erased.jobs, erased.images, erased.messages) == (0, 0, ())
 
 
 async def test_prompts_are_forgotten_after_their_time_and_pictures_after_theirs(database, clock):
@@ -132,19 +132,19 @@ async def test_prompts_are_forgotten_after_their_time_and_pictures_after_theirs(
     clock.turn(timedelta(days=30))
     new = await delivered(database, prompt=SECRET_WORDS)
 
-    forgotten = await database.privacy.forget_older_than(prompts=timedelta(days=10), pictures=timedelta(days=31))
+    forgotten = await database.privacy.forget_older_than(prompts=timedelta(days=10), images=timedelta(days=31))
     assert (forgotten.worded_jobs, forgotten.jobs) == (1, 0)
-    [picture] = await database.pictures.of_job(old.id)
-    assert (picture.prompt, picture.metadata, picture.seed) == ("", "", 7)
+    [image] = await database.images.of_job(old.id)
+    assert (image.prompt, image.metadata, image.seed) == ("", "", 7)
     assert (await database.jobs.get(old.id)).parameters == {}
     assert (await database.jobs.get(waiting.id)).prompt == SECRET_WORDS
-    found = await database.pictures.history(ALICE, words="umbrella")
-    assert [picture.job_id for picture in found.pictures] == [new.id]
+    found = await database.images.history(ALICE, words="umbrella")
+    assert [image.job_id for image in found.images] == [new.id]
 
-    forgotten = await database.privacy.forget_older_than(prompts=timedelta(days=10), pictures=timedelta(days=10))
+    forgotten = await database.privacy.forget_older_than(prompts=timedelta(days=10), images=timedelta(days=10))
     assert (forgotten.worded_jobs, forgotten.jobs) == (0, 1)
     assert await database.jobs.get(old.id) is None
-    assert await database.pictures.get(picture.id) is None
+    assert await database.images.get(image.id) is None
     assert await database.jobs.get(waiting.id)
     assert await broken_rules(database) == []
 
@@ -176,5 +176,5 @@ async def test_forgetting_goes_in_batches(database, clock, monkeypatch):
     for _ in range(7):
         await delivered(database)
     clock.turn(timedelta(days=2))
-    forgotten = await database.privacy.forget_older_than(prompts=timedelta(days=1), pictures=timedelta(days=1))
+    forgotten = await database.privacy.forget_older_than(prompts=timedelta(days=1), images=timedelta(days=1))
     assert (forgotten.worded_jobs, forgotten.jobs) == (7, 7)

@@ -27,16 +27,16 @@ async def count(database: Database) -> int | None:
 
 async def test_a_job_knows_what_it_is_drawn_from(database: Database) -> None:
     cat, nothing, dog = [await drawn_from(database, source) for source in (CAT, None, DOG)]
-    assert await database.sources.of_job(cat.id) == CAT
-    assert await database.sources.of_job(nothing.id) is None
-    assert await database.sources.of_job(dog.id) == DOG
+    assert await database.source_images.of_job(cat.id) == CAT
+    assert await database.source_images.of_job(nothing.id) is None
+    assert await database.source_images.of_job(dog.id) == DOG
 
 
 async def test_a_person_finds_each_of_their_own_by_its_first_job(database: Database) -> None:
     cat, _, again, dog = [await drawn_from(database, source) for source in (CAT, None, CAT, DOG)]
     theirs = await drawn_from(database, CAT, BOB)
-    assert await database.sources.first_jobs(ALICE) == (cat.id, dog.id)
-    assert await database.sources.first_jobs(BOB) == (theirs.id,)
+    assert await database.source_images.first_jobs(ALICE) == (cat.id, dog.id)
+    assert await database.source_images.first_jobs(BOB) == (theirs.id,)
     assert again.id not in (cat.id, dog.id)
 
 
@@ -45,7 +45,7 @@ async def test_what_several_jobs_are_drawn_from_is_kept_once_until_the_last_is_e
     bobs = await drawn_from(database, CAT, BOB)
     assert await count(database) == 1
     await database.privacy.erase(ALICE)
-    assert await database.sources.of_job(bobs.id) == CAT
+    assert await database.source_images.of_job(bobs.id) == CAT
     await database.privacy.erase(BOB)
     assert await count(database) == 0
 
@@ -55,8 +55,8 @@ async def test_a_source_goes_with_the_words_and_with_the_job(database: Database,
     clock.turn(timedelta(days=2))
     recent = await drawn_from(database, CAT)
     await database.privacy.forget_older_than(prompts=timedelta(days=1))
-    assert [await database.sources.of_job(job.id) for job in (worded, whole, recent)] == [None, None, CAT]
+    assert [await database.source_images.of_job(job.id) for job in (worded, whole, recent)] == [None, None, CAT]
     assert await count(database) == 1
     clock.turn(timedelta(days=2))
-    await database.privacy.forget_older_than(pictures=timedelta(days=1))
+    await database.privacy.forget_older_than(images=timedelta(days=1))
     assert await count(database) == 0

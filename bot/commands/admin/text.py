@@ -192,7 +192,7 @@ def of_safety(safety: Safety) -> str:
 def of_statistics(statistics: Statistics) -> str:
     people = statistics.people
     said = [
-        _pictures(statistics.pictures),
+        _pictures(statistics.images),
         say("{count} credits", count=f"{statistics.credits:g}"),
         counted(people, say("1 person"), say("{count} people", count=people)),
         *(say(STATES[state], count=count) for state, count in statistics.jobs.items()),

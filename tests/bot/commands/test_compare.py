@@ -83,7 +83,7 @@ async def test_one_axis_becomes_one_labelled_picture_in_one_message(stage: Stage
     assert ("X Values", ", ".join(SAMPLERS)) in about.extra
     assert "sampler compared · 64x64, 4 steps, CFG 4, simple · seed 7" in message.text
     assert job.kind == "compare" and job.cost == pytest.approx(3)
-    [picture] = await stage.database.pictures.of_job(job.id)
+    [picture] = await stage.database.images.of_job(job.id)
     assert (picture.index, picture.seed, (picture.width, picture.height)) == (0, 7, image.size)
 
 

@@ -13,7 +13,7 @@ from bot.commands.history import MAX_WORDS_LENGTH, NOT_THERE, PICTURES_A_PAGE, W
 from bot.generation.spec import JobSpec
 from bot.sandbox import Message, Permissions
 from bot.sandbox.model.components import walk
-from storage.images import NewPicture
+from storage.images import NewImage
 from storage.jobs import Allowance, Job, NewJob
 from storage.schema import JobState
 from tests.bot.harness import Stage, until
@@ -53,7 +53,7 @@ async def remembered(stage: Stage, number: int, **about: object) -> None:
         **about,
     )
     job = (await stage.database.jobs.accept(new, Allowance())).job
-    picture = NewPicture(
+    picture = NewImage(
         index=0, prompt=new.prompt, seed=number, width=64, height=64, file_name=f"anima-{number}-1.png", content=b"PNG"
     )
     await stage.database.jobs.start([job.id])
@@ -160,7 +160,7 @@ async def test_deleting_asks_first_then_takes_the_message_too(stage: Stage) -> N
     deleted = await stage.turned(await stage.turned(kept, "Delete…"), "Delete")
     assert deleted.text == "Deleted."
     assert stage.discord.messages.get(posted.id) is None
-    assert not (await stage.database.pictures.history(stage.alice.id)).pictures
+    assert not (await stage.database.images.history(stage.alice.id)).images
     assert (await stage.database.jobs.get(job.id)) is not None
 
 
@@ -179,7 +179,7 @@ async def test_a_message_out_of_reach_is_said_to_be_so(stage: Stage) -> None:
     stage.discord.set_overwrite(stage.general, world.bot_role, deny=Permissions.VIEW_CHANNEL)
     deleted = await stage.turned(question, "Delete")
     assert "out of my reach" in deleted.text
-    assert not (await stage.database.pictures.history(stage.alice.id)).pictures
+    assert not (await stage.database.images.history(stage.alice.id)).images
 
 
 async def test_a_deleted_message_costs_its_thumbnail_alone(stage: Stage) -> None:
@@ -205,12 +205,12 @@ async def test_a_picture_of_another_person_is_not_to_be_had(stage: Stage) -> Non
     await stage.draw("bob's secret", stage.bob)
     overview = await stage.answer("history")
     message = await shown(stage, overview)
-    [secret] = (await stage.database.pictures.history(stage.bob.id)).pictures
+    [secret] = (await stage.database.images.history(stage.bob.id)).images
     forged = forge(message, secret.id)
     stage.discord.messages._kept[message.id] = forged
     assert NOT_THERE in (await stage.turned(forged, "Draw again")).text
     assert NOT_THERE in (await stage.turned(forged, "Delete…")).text
-    assert (await stage.database.pictures.history(stage.bob.id)).pictures == (secret,)
+    assert (await stage.database.images.history(stage.bob.id)).images == (secret,)
 
 
 def forge(message: Message, picture_id: int) -> Message:

@@ -100,7 +100,7 @@ async def test_each_picture_chooses_its_own_wildcards_by_its_seed(stage: Stage) 
     assert [request.seed for request in stage.engine.requests] == [1, 2, 3, 4]
     assert len({request.prompt for request in stage.engine.requests}) > 1
     assert len(message.attachments) == 4
-    pictures = await stage.database.pictures.of_job(job.id)
+    pictures = await stage.database.images.of_job(job.id)
     assert [picture.prompt for picture in pictures] == [request.prompt for request in stage.engine.requests]
 
 
@@ -109,7 +109,7 @@ async def test_a_picture_is_drawn_from_a_picture(stage: Stage) -> None:
     [request] = stage.engine.requests
     assert request.denoise == 0.4
     assert request.image.size == (64, 48) and request.image.getpixel((5, 5)) == (0, 128, 128)
-    assert await stage.database.sources.of_job(job.id) is not None
+    assert await stage.database.source_images.of_job(job.id) is not None
 
 
 async def test_a_picture_that_is_none_is_refused_in_a_sentence(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,7 @@ async def test_a_copy_has_the_pictures_that_were_drawn_from_too(stage: Stage, mo
     assert all(message.is_ephemeral for message in sent)
     files = {file.filename: file.data for message in sent for file in message.attachments}
     assert files == {
-        f"drawn-from-{job.id}.png": await stage.database.sources.of_job(job.id)
+        f"drawn-from-{job.id}.png": await stage.database.source_images.of_job(job.id)
         for job in (drawn[0], drawn[1], drawn[3])
     }
 
@@ -84,7 +84,7 @@ async def test_nothing_is_erased_before_the_question_is_answered(stage: Stage) -
     question = await stage.turned(await stage.answer("privacy"), "Erase everything…")
     kept = await stage.turned(question, "Keep everything")
     assert kept.text == KEPT
-    assert (await stage.database.pictures.history(stage.alice.id)).pictures
+    assert (await stage.database.images.history(stage.alice.id)).images
 
 
 async def test_erasing_works_after_a_restart_and_leaves_other_people_alone(stage: Stage) -> None:
@@ -96,7 +96,7 @@ async def test_erasing_works_after_a_restart_and_leaves_other_people_alone(stage
     assert "1 job with 1 picture" in message.text
     left = await stage.database.privacy.export(stage.alice.id)
     assert not left["jobs"] and not left["pictures"]
-    assert (await stage.database.pictures.history(stage.bob.id)).pictures
+    assert (await stage.database.images.history(stage.bob.id)).images
     assert stage.discord.messages.get(posted.id) is not None
 
 

@@ -148,8 +148,8 @@ async def test_delete_is_for_the_owner_and_for_moderators(stage: Stage) -> None:
     answer = await (await stage.press(question, "Delete for everyone", stage.bob)).response()
     assert answer.text == "Deleted."
     assert stage.discord.messages.get(message.id) is None
-    assert (await stage.database.pictures.history(stage.bob.id)).pictures == ()
-    assert (await stage.database.pictures.of_job(job.id))[0].deleted_at is not None
+    assert (await stage.database.images.history(stage.bob.id)).images == ()
+    assert (await stage.database.images.of_job(job.id))[0].deleted_at is not None
 
 
 async def test_a_moderator_deletes_what_another_person_drew(stage: Stage) -> None:
