@@ -577,7 +577,7 @@ SENTENCES: Mapping[str, str] = {
     "What is drawn where neither the person nor their own preferences say otherwise.": (
         "本人の指定も個人の設定もない場合に使う値です。"
     ),
-    "JobSpec": "生成",
+    "Drawing": "生成",
     "Posting": "投稿",
     "The most that one request may ask for.": "1回のリクエストで指定できる上限です。",
     "In credits a day; a picture with the model's own settings costs 1. A person has the best of their roles.": (

@@ -38,7 +38,7 @@ def write(parameters: Parameters) -> str:
         "Seed": p.seed,
         "Size": f"{p.width}x{p.height}" if p.width and p.height else None,
         "Model hash": p.model_hash,
-        "ModelInfo": p.model and stem(p.model),
+        "Model": p.model and stem(p.model),
         "Variation seed": p.variation_seed,
         "Variation seed strength": p.variation_strength,
         "Denoising strength": p.denoise if p.denoise < 1 or p.source_image else None,

@@ -143,7 +143,7 @@ def pickled(folder: Path) -> None:
 
 def with_code_of_its_own(folder: Path) -> None:
     (folder / "config.json").write_text(
-        json.dumps({"model_type": "strange", "auto_map": {"AutoConfig": "evil.Config", "AutoModel": "evil.ModelInfo"}})
+        json.dumps({"model_type": "strange", "auto_map": {"AutoConfig": "evil.Config", "AutoModel": "evil.Model"}})
     )
     (folder / "evil.py").write_text("raise SystemExit('this ran')")
 
