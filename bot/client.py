@@ -37,6 +37,7 @@ from bot.prompting import OWN_TAGS, TagIndex
 from bot.rules.policy import Person
 from bot.rules.server_settings import limit_outside_servers, settings_of
 from bot.text.translation import Translator
+from inference import EngineClient
 from inference.process import EngineProcess, load_engine
 from inference.weights.lora_files import lora_names
 from storage.backend.errors import DatabaseRefused
@@ -56,7 +57,7 @@ RECENT_USE = timedelta(seconds=HALF_LIFE / log(2))
 
 
 class AnimaClient(discord.Client):
-    def __init__(self, settings: Settings, database: Database, engine: EngineProcess, tags: TagIndex) -> None:
+    def __init__(self, settings: Settings, database: Database, engine: EngineClient, tags: TagIndex) -> None:
         intents = discord.Intents.none()
         intents.guilds = True
         super().__init__(intents=intents, allowed_mentions=discord.AllowedMentions.none())

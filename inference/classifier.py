@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from huggingface_hub import snapshot_download
@@ -23,6 +22,7 @@ from inference.request import (
     CheckpointError,
     GenerationRequest,
     IsCancelled,
+    LoadedEngine,
     NativeSettings,
     NotFinite,
     OnProgress,
@@ -30,9 +30,6 @@ from inference.request import (
     Picture,
     TurboLora,
 )
-
-if TYPE_CHECKING:
-    from inference.process import LoadedEngine
 
 FILES = ("*.json", "model*.safetensors")
 """What is fetched of a repository: no pickles, which can run code when opened, and no other program's weights."""

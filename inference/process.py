@@ -18,26 +18,23 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import ForkingPickler
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from inference.request import (
     Cancelled,
-    EncodedPicture,
+    EncodedImage,
+    EngineDescription,
     GenerationRequest,
     IsCancelled,
-    NativeSettings,
+    LoadedEngine,
     OnProgress,
-    OnStage,
     Progress,
     Stage,
-    TurboLora,
 )
 from inference.watchdog import TIMEOUT, SilenceTimer, Timeouts
 
 if TYPE_CHECKING:
     from PIL import Image
-
-    from inference.request import Picture
 
 logger = logging.getLogger(__name__)
 
@@ -55,37 +52,6 @@ class EngineDied(RuntimeError):
 
 class EngineFailed(RuntimeError):
     """The engine said an error that is not the request's fault; the message is the engine's."""
-
-
-class LoadedEngine(Protocol):
-    """What runs inside the process: an Engine, or in tests something that pretends to be one."""
-
-    @property
-    def native(self) -> NativeSettings: ...
-    @property
-    def name(self) -> str: ...
-    def lora_names(self) -> list[str]: ...
-    def turbo_lora(self) -> TurboLora | None: ...
-    def generate(
-        self,
-        requests: Sequence[GenerationRequest],
-        on_progress: OnProgress | None = None,
-        cancelled: IsCancelled | None = None,
-        on_stage: OnStage | None = None,
-    ) -> Sequence[Picture]: ...
-
-
-@dataclass(frozen=True)
-class EngineDescription:
-    """What an engine says of itself once it is loaded."""
-
-    name: str
-    """The diffusion model's file name, without its ending."""
-    native: NativeSettings
-    loras: tuple[str, ...]
-    """What there was to choose from then; `inference.weights.lora_files.lora_names` says what there is now."""
-    turbo: TurboLora | None
-    """None where there is no turbo LoRA, or the model draws in few steps by itself."""
 
 
 class EngineProcess:
@@ -136,7 +102,7 @@ class EngineProcess:
         requests: Sequence[GenerationRequest],
         on_progress: OnProgress | None = None,
         cancelled: IsCancelled | None = None,
-    ) -> list[EncodedPicture]:
+    ) -> list[EncodedImage]:
         """As `Engine.generate`, with pictures as PNG files. Raises what that raises, EngineDied and EngineFailed.
 
         Previews come about once a second; the progress between them has none.
@@ -316,7 +282,7 @@ def _draw(engine: LoadedEngine, requests: list[GenerationRequest], connection: C
     try:
         pictures = engine.generate(requests, report, cancelled, connection.send)
         return [
-            EncodedPicture(
+            EncodedImage(
                 picture.png(),
                 picture.image.width,
                 picture.image.height,

@@ -175,7 +175,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class EncodedPicture:
+class EncodedImage:
     """A finished picture as a PNG file, the form in which pictures leave an engine's own process."""
 
     png: bytes = field(repr=False)
@@ -215,19 +215,6 @@ class Stage(Enum):
 OnProgress = Callable[[Progress], None]
 OnStage = Callable[[Stage], None]
 IsCancelled = Callable[[], bool]
-
-
-class PictureEngine(Protocol):
-    """What draws: an engine in a process of its own, or a stand-in for one."""
-
-    def generate(
-        self,
-        requests: Sequence[GenerationRequest],
-        on_progress: OnProgress | None = None,
-        cancelled: IsCancelled | None = None,
-    ) -> list[EncodedPicture]:
-        """Draw all requests, or raise; pictures come in the order of the requests."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -270,6 +257,67 @@ class TurboLora:
     """As `GenerationRequest.loras` takes it."""
     steps: int
     cfg_scale: float
+
+
+@dataclass(frozen=True)
+class EngineDescription:
+    """What an engine says about itself once it is loaded.
+
+    name: the diffusion model's file name, without its suffix.
+    loras: the LoRA files at that time; `inference.weights.lora_files.lora_names` lists those of now.
+    turbo: None where there is no turbo LoRA, or where the model needs few steps by itself.
+    """
+
+    name: str
+    native: NativeSettings
+    loras: tuple[str, ...]
+    turbo: TurboLora | None
+
+
+class LoadedEngine(Protocol):
+    """A model that is loaded in this process. `inference.Engine` is one."""
+
+    @property
+    def native(self) -> NativeSettings: ...
+    @property
+    def name(self) -> str: ...
+    def lora_names(self) -> list[str]: ...
+    def turbo_lora(self) -> TurboLora | None: ...
+    def generate(
+        self,
+        requests: Sequence[GenerationRequest],
+        on_progress: OnProgress | None = None,
+        cancelled: IsCancelled | None = None,
+        on_stage: OnStage | None = None,
+    ) -> Sequence[Picture]:
+        """Generate all images, or raise; they come in the order of the requests."""
+        ...
+
+
+class EngineClient(Protocol):
+    """An engine that runs elsewhere. Its methods block; `inference.process.EngineProcess` is one."""
+
+    @property
+    def starts(self) -> int:
+        """How many times `start` was called."""
+        ...
+
+    def start(self) -> EngineDescription:
+        """Load the engine, again if it was loaded. Raises EngineFailed with the reason, or EngineDied."""
+        ...
+
+    def generate(
+        self,
+        requests: Sequence[GenerationRequest],
+        on_progress: OnProgress | None = None,
+        cancelled: IsCancelled | None = None,
+    ) -> list[EncodedImage]:
+        """Generate all images, or raise; they come in the order of the requests."""
+        ...
+
+    def stop(self) -> None:
+        """End the engine. A call that another thread is in ends in EngineDied."""
+        ...
 
 
 def _check_text(name: str, value: object) -> None:

@@ -31,8 +31,17 @@ from bot.ops.logs import about, about_its_job
 from bot.ops.shutdown import ShuttingDown
 from bot.rules.image_policy import PicturePolicy, Verdict
 from bot.text.translation import ENGLISH, say, speaking
-from inference import Cancelled, CheckpointError, EncodedPicture, GenerationRequest, InvalidRequest, Progress
-from inference.process import EngineDescription, EngineDied, EngineProcess
+from inference import (
+    Cancelled,
+    CheckpointError,
+    EncodedImage,
+    EngineClient,
+    EngineDescription,
+    GenerationRequest,
+    InvalidRequest,
+    Progress,
+)
+from inference.process import EngineDied
 from storage.backend.transactions import StorageUnavailable
 from storage.database import Database
 from storage.images import NewImage
@@ -69,14 +78,14 @@ Watcher = Callable[[Job, JobProgress], None]
 class Worker:
     def __init__(
         self,
-        engine: EngineProcess,
+        engine: EngineClient,
         queue: FairQueue,
         database: Database,
         delivery: Delivery,
         *,
         picture_policy: PicturePolicy | None = None,
         previews: bool = True,
-        drawn: Callable[[Sequence[EncodedPicture]], None] = lambda pictures: None,
+        drawn: Callable[[Sequence[EncodedImage]], None] = lambda pictures: None,
     ) -> None:
         """`drawn` is told of the pictures of every batch."""
         self._engine = engine
@@ -320,7 +329,7 @@ class Worker:
             watcher(job, progress)
 
     @about_its_job
-    async def _keep(self, job: Job, drawing: JobSpec, pictures: Sequence[EncodedPicture]) -> None:
+    async def _keep(self, job: Job, drawing: JobSpec, pictures: Sequence[EncodedImage]) -> None:
         """Writes down the pictures of a job and has them delivered, if they may be shown."""
         verdict = Verdict.SHOWN
         if not drawing.age_restricted:
@@ -460,7 +469,7 @@ class _Reporter:
             self._tell_job(self._jobs[job_id], JobProgress(fraction, progress.step, progress.steps, previews))
 
 
-def _new_pictures(job: Job, drawing: JobSpec, pictures: Sequence[EncodedPicture]) -> list[NewImage]:
+def _new_pictures(job: Job, drawing: JobSpec, pictures: Sequence[EncodedImage]) -> list[NewImage]:
     return [
         NewImage(
             index=index,

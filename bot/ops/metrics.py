@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from inference import EncodedPicture
+from inference import EncodedImage
 from storage.jobs import Job
 from storage.schema import JobState
 
@@ -59,7 +59,7 @@ class Measurements:
     def refused(self, rule: str) -> None:
         self._refusals.labels(rule).inc()
 
-    def drawn(self, pictures: Sequence[EncodedPicture]) -> None:
+    def drawn(self, pictures: Sequence[EncodedImage]) -> None:
         self._pictures.inc(len(pictures))
         for timings in dict.fromkeys(picture.timings for picture in pictures):  # those of one batch have the same
             self._stages.labels("conditioning").observe(timings.conditioning)

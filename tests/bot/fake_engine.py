@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from PIL import Image
 
-from inference import Cancelled, EncodedPicture, GenerationRequest, GpuMemory, NativeSettings, Progress
-from inference.process import EngineDescription, EngineDied
+from inference import Cancelled, EncodedImage, EngineDescription, GenerationRequest, GpuMemory, NativeSettings, Progress
+from inference.process import EngineDied
 from inference.request import IsCancelled, OnProgress, TurboLora
 from tests.fake_picture import drawn
 
@@ -65,7 +65,7 @@ class FakeEngine:
         requests: Sequence[GenerationRequest],
         on_progress: OnProgress | None = None,
         cancelled: IsCancelled | None = None,
-    ) -> list[EncodedPicture]:
+    ) -> list[EncodedImage]:
         self.requests += requests
         self.batches.append(list(requests))
         if self.errors:
@@ -85,10 +85,10 @@ class FakeEngine:
         ]
 
 
-def _drawn(request: GenerationRequest, noise: bool) -> EncodedPicture:
+def _drawn(request: GenerationRequest, noise: bool) -> EncodedImage:
     image = None
     if noise:
         pixels = random.Random(request.seed).randbytes(3 * request.width * request.height)
         image = Image.frombytes("RGB", (request.width, request.height), pixels)
     picture = drawn(request, "pretend", image)
-    return EncodedPicture(picture.png(), request.width, request.height, request.seed, picture.timings)
+    return EncodedImage(picture.png(), request.width, request.height, request.seed, picture.timings)

@@ -12,8 +12,8 @@ import pytest
 
 from bot.jobs import worker
 from bot.sandbox import FakeDiscord
-from inference import InvalidRequest, NotFinite
-from inference.process import EngineDescription, EngineDied, EngineFailed
+from inference import EngineDescription, InvalidRequest, NotFinite
+from inference.process import EngineDied, EngineFailed
 from storage.jobs import Job
 from storage.quotas import Account
 from storage.schema import JobState
