@@ -17,7 +17,7 @@ import discord
 from bot.commands import COMPONENTS, FORMS, register
 from bot.commands.admin import admin_forms
 from bot.components import cancel, hint
-from bot.components.base import AnimaCommandTree, settings_guild_id
+from bot.components.base import AnimaCommandTree
 from bot.components.edit_modal import EditForm
 from bot.components.images import COMPONENTS as PICTURE_COMPONENTS
 from bot.generation.compose import ModelInfo
@@ -35,7 +35,7 @@ from bot.ops.settings import Settings
 from bot.ops.shutdown import InteractionTracker, Shutdown
 from bot.prompting import OWN_TAGS, TagIndex
 from bot.rules.policy import Person
-from bot.rules.server_settings import limit_outside_servers, settings_of
+from bot.rules.server_settings import limit_outside_servers, settings_guild_id, settings_of
 from bot.text.translation import Translator
 from inference import EngineClient
 from inference.process import EngineProcess, load_engine

@@ -12,7 +12,6 @@ from bot.commands.imagine import (
     MAX_CHOICE_LENGTH,
     MAX_CHOICES,
     Choice,
-    InvalidOption,
     Text,
     complete_artist,
     complete_aspect,
@@ -25,16 +24,15 @@ from bot.generation.comparison import (
     MAX_WORDS_LENGTH,
     AxisKind,
     CompareOptions,
-    InvalidComparison,
     comparison_of,
     completed,
 )
 from bot.generation.compose import ModelInfo, resolve_options
+from bot.generation.errors import UserError
 from bot.generation.options import Options
-from bot.generation.sizes import UnknownAspect, size_of
+from bot.generation.sizes import size_of
+from bot.generation.values import MAX_ARTISTS_LENGTH, MIN_CFG_SCALE
 from bot.jobs.submission import JobRequest
-from bot.rules.safety import MIN_CFG_SCALE
-from bot.rules.server_settings import MAX_ARTISTS_LENGTH
 from inference import NativeSettings
 from inference.request import MAX_CFG_SCALE, MAX_STEPS, SAMPLERS, SCHEDULERS
 
@@ -131,7 +129,7 @@ async def compare(
             private=answers_privately,
         )
         comparison = comparison_of(typed, _usual(said, model))
-    except (UnknownAspect, InvalidOption, InvalidComparison) as error:
+    except UserError as error:
         await reply_privately(interaction, str(error))
         return
     wish = JobRequest(kind="compare", prompt=prompt, said=said, compared=comparison)

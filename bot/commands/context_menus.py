@@ -12,7 +12,8 @@ from discord import app_commands
 
 from bot.components.base import AnimaInteraction
 from bot.components.cancel import cancel_own
-from bot.messages.attachments import MAX_FILE, AttachedPicture, UnusableImage, attached_to, fetch, is_kept_by_discord
+from bot.generation.errors import UnusableImage
+from bot.messages.attachments import MAX_FILE, AttachedPicture, attached_to, fetch, is_kept_by_discord
 from bot.text.markdown import blockquote, inline
 from bot.text.translation import say
 from inference.metadata import Parameters, UnreadablePicture, read

@@ -11,10 +11,11 @@ from discord import app_commands
 
 from bot.components.base import AnimaInteraction, reply_privately
 from bot.components.images import NOT_REMEMBERED
+from bot.generation.errors import UnusableImage
 from bot.generation.from_metadata import Replay
 from bot.generation.options import Options
 from bot.generation.spec import JobSpec
-from bot.messages.attachments import AttachedPicture, UnusableImage, attached_to, fetch
+from bot.messages.attachments import AttachedPicture, attached_to, fetch
 from bot.text.markdown import inline
 from bot.text.translation import say
 from inference.metadata import Parameters, UnreadablePicture, read

@@ -9,10 +9,17 @@ import discord
 from discord import app_commands
 
 from bot.components.base import AnimaInteraction, reply_privately
+from bot.generation.errors import InvalidOption
 from bot.generation.options import Options
-from bot.generation.sizes import Size, UnknownAspect, described, size_of, to_multiple
-from bot.rules.safety import MIN_CFG_SCALE
-from bot.rules.server_settings import MAX_ARTISTS_LENGTH, MAX_LORA_STRENGTH, MAX_PICTURES, MIN_DENOISE, MIN_SIDE
+from bot.generation.sizes import Size, described, size_of, to_multiple
+from bot.generation.values import (
+    MAX_ARTISTS_LENGTH,
+    MAX_IMAGES,
+    MAX_LORA_STRENGTH,
+    MIN_CFG_SCALE,
+    MIN_DENOISE,
+    MIN_SIDE,
+)
 from bot.text.markdown import inline
 from bot.text.translation import say
 from inference.request import (
@@ -38,10 +45,6 @@ NO_PRESET = "You have no preset called “{name}”. `/anima preferences` shows 
 
 Text = app_commands.Range[str, 1, min(MAX_OPTION_LENGTH, MAX_PROMPT_LENGTH)]
 Choice = app_commands.Choice[str]
-
-
-class InvalidOption(ValueError):
-    """An option cannot be used; the message says which and why."""
 
 
 @app_commands.command(description="Draw a picture")
@@ -79,7 +82,7 @@ async def imagine(
     aspect: app_commands.Range[str, 1, MAX_CHOICE_LENGTH] | None = None,
     width: app_commands.Range[int, MIN_SIDE, MAX_SIDE] | None = None,
     height: app_commands.Range[int, MIN_SIDE, MAX_SIDE] | None = None,
-    count: app_commands.Range[int, 1, MAX_PICTURES] | None = None,
+    count: app_commands.Range[int, 1, MAX_IMAGES] | None = None,
     steps: app_commands.Range[int, 1, MAX_STEPS] | None = None,
     cfg: app_commands.Range[float, MIN_CFG_SCALE, MAX_CFG_SCALE] | None = None,
     sampler: str | None = None,
@@ -117,7 +120,7 @@ async def imagine(
             raw=raw,
             spoiler=spoiler,
         ).merged_over(await _preset(interaction, preset))
-    except (UnknownAspect, InvalidOption) as error:
+    except InvalidOption as error:
         await reply_privately(interaction, str(error))
         return
     said = Options(private=answers_privately).merged_over(said)
@@ -132,7 +135,7 @@ def _size(aspect: str | None, width: int | None, height: int | None, native: tup
 
 
 def seed_of(text: str | None) -> int | None:
-    """Raises Unsayable."""
+    """Raises InvalidOption."""
     if text is None:
         return None
     digits = text.strip()

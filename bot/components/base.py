@@ -35,11 +35,6 @@ MEMORY_OUT_OF_REACH = "I cannot get at my memory right now, so nothing was begun
 BACK_IN_A_MOMENT = "I am being restarted and am back in a moment, so nothing was begun or changed. Try again then."
 
 
-def settings_guild_id(interaction: discord.Interaction[Any]) -> int | None:
-    """The server whose admins' settings hold: none in private, nor where only the person installed the bot."""
-    return interaction.guild_id if interaction.is_guild_integration() else None
-
-
 class AnimaCommandTree(app_commands.CommandTree["AnimaClient"]):
     async def interaction_check(self, interaction: AnimaInteraction, /) -> bool:
         speak_to(interaction)

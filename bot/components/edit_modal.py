@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from bot.components.base import AnimaInteraction, Modal, Submitted, reply_privately
 from bot.generation.compose import options_of_image, prompt_of_image
+from bot.generation.errors import InvalidForm
 from bot.generation.options import Options
 from bot.generation.sizes import SIZE, to_multiple
 from bot.generation.spec import JobSpec
@@ -24,10 +25,6 @@ MAX_FIELD_LENGTH = 4000
 
 LOST = "What was to be edited is not remembered any more. Ask for it with `/anima imagine`."
 SETTINGS_EXAMPLE = "832x1216, 30 steps, CFG 4, simple"
-
-
-class Mistake(ValueError):
-    """What was typed cannot be used; the message says what, and what would do."""
 
 
 class EditForm(Modal):
@@ -65,7 +62,7 @@ class EditForm(Modal):
             return
         try:
             said = edited(options_of_image(drawing, index), typed)
-        except Mistake as mistake:
+        except InvalidForm as mistake:
             await reply_privately(interaction, str(mistake))
             return
         acknowledgement = await interaction.response.defer(thinking=True, ephemeral=job.private)
@@ -95,10 +92,10 @@ def shown(text: str) -> str:
 
 
 def edited(options: Options, typed: Submitted) -> Options:
-    """A picture's options, changed to what was typed for one picture of its kind. Raises Mistake."""
+    """A picture's options, changed to what was typed for one picture of its kind. Raises InvalidForm."""
     seed = str(typed["seed"]).strip()
     if seed and not (seed.isascii() and seed.isdigit() and int(seed[:21]) <= MAX_SEED):
-        raise Mistake(say("The seed is a whole number from 0 to {most}, or empty for a new one.", most=MAX_SEED))
+        raise InvalidForm(say("The seed is a whole number from 0 to {most}, or empty for a new one.", most=MAX_SEED))
     changes: dict[str, Any] = {
         **options.as_json(),
         **_settings(str(typed["settings"])),
@@ -111,7 +108,7 @@ def edited(options: Options, typed: Submitted) -> Options:
         return Options.of(changes)
     except ValidationError as error:
         fields = ", ".join(dict.fromkeys(str(each["loc"][0]) for each in error.errors()))
-        raise Mistake(say("That cannot be drawn; look at {fields} again.", fields=fields)) from error
+        raise InvalidForm(say("That cannot be drawn; look at {fields} again.", fields=fields)) from error
 
 
 _STEPS = re.compile(r"(\d{1,4})\s*steps?|steps?:?\s*(\d{1,4})")
@@ -119,7 +116,7 @@ _CFG = re.compile(r"cfg:?\s*(\d{1,3}(?:\.\d{1,3})?)")
 
 
 def _settings(text: str) -> dict[str, Any]:
-    """What `832x1216, 30 steps, CFG 4, simple` says; each part may be left out. Raises Mistake."""
+    """What `832x1216, 30 steps, CFG 4, simple` says; each part may be left out. Raises InvalidForm."""
     said: dict[str, Any] = {}
     for part in filter(None, (part.strip().casefold() for part in text.split(","))):
         if size := SIZE.fullmatch(part):
@@ -131,7 +128,7 @@ def _settings(text: str) -> dict[str, Any]:
         elif part in SCHEDULERS:
             said["scheduler"] = part
         else:
-            raise Mistake(
+            raise InvalidForm(
                 say(
                     "I cannot tell what “{part}” means. Settings look like this: {example}",
                     part=inline(part, 50),

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
 
+from bot.generation.errors import InvalidComparison
 from bot.generation.recipe import Recipe
+from bot.generation.values import MAX_COMPARED, MAX_LORA_STRENGTH, MIN_CFG_SCALE
 from bot.prompting.syntax import COMMAS
-from bot.rules.safety import MIN_CFG_SCALE
-from bot.rules.server_settings import MAX_COMPARED, MAX_LORA_STRENGTH
 from bot.text.markdown import inline
 from bot.text.translation import say
 from inference import NativeSettings
@@ -52,10 +52,6 @@ Reworded: TypeAlias = Callable[[str], str]
 """What becomes of a prompt once its wildcards are chosen, and before house rules are applied to it."""
 
 
-class InvalidComparison(ValueError):
-    """There is no such comparison; the message says why, and what to do."""
-
-
 class AxisKind(StrEnum):
     SAMPLER = "sampler"
     SCHEDULER = "scheduler"
@@ -76,7 +72,7 @@ class Comparison:
         """A recipe for each cell, row by row.
 
         drawn: makes the recipe that holds otherwise, of the reworded prompt: so house rules have the last word on every
-            cell's prompt. Raises Incomparable where the prompt lacks what is varied.
+            cell's prompt. Raises InvalidComparison where the prompt lacks what is varied.
         """
         return tuple(_cell(chosen, drawn) for chosen in self._cells())
 
@@ -182,8 +178,8 @@ def _cell(chosen: Sequence[tuple[Axis, Value]], drawn: Callable[[Reworded], Reci
 def weighted(prompt: str, words: str, weight: float) -> str:
     """The prompt with this weight for the words wherever they stand, in place of one that they have for themselves.
 
-    Case, and whether blanks or underscores stand between the words, make no difference. Raises Incomparable where they
-    stand nowhere, or between brackets that do not match.
+    Case, and whether blanks or underscores stand between the words, make no difference. Raises InvalidComparison where
+    they stand nowhere, or between brackets that do not match.
 
     >>> weighted("1girl, (red hat:1.2), hatch", "red hat", 0.5)
     '1girl, (red hat:0.5), hatch'
@@ -244,8 +240,9 @@ class CompareOptions:
 
 
 def comparison_of(typed: CompareOptions, usual: NativeSettings) -> Comparison:
-    """Raises Incomparable. `usual`: the settings that hold otherwise, around which values are chosen if none are given.
+    """Raises InvalidComparison.
 
+    usual: the settings that hold otherwise, around which values are chosen if none are given.
     The LoRA is taken as it is; whether there is such a one is known to who draws it.
     """
     if typed.rows is None and typed.row_values is not None:

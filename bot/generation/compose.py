@@ -10,7 +10,6 @@ from bot.generation.options import Options
 from bot.generation.recipe import Recipe
 from bot.generation.spec import JobSpec
 from bot.prompting import TagIndex, escape_wildcards, expand, final_prompts
-from bot.rules.server_settings import Defaults
 from inference import NativeSettings
 from inference.request import TurboLora
 
@@ -33,15 +32,6 @@ class PromptRules:
     negative: str
     age_restricted: bool
 
-    @classmethod
-    def of(cls, tags: TagIndex, defaults: Defaults, age_restricted: bool) -> PromptRules:
-        return cls(
-            tags=tags,
-            prefix=defaults.prefix if defaults.prefix_on else "",
-            negative=defaults.negative if defaults.negative_on else "",
-            age_restricted=age_restricted,
-        )
-
 
 def resolve_options(said: Options, below: Options, model: ModelInfo) -> Options:
     """What holds, with nothing left open. `said`: with the command; `below`: by preferences and server.
@@ -57,7 +47,7 @@ def resolve_options(said: Options, below: Options, model: ModelInfo) -> Options:
 def comparison_recipes(
     comparison: Comparison, prompt: str, options: Options, seed: int, house: PromptRules, model: ModelInfo
 ) -> tuple[Recipe, ...]:
-    """The recipes of a comparison, row by row, all of one seed. Raises Incomparable. `options`: settled."""
+    """The recipes of a comparison, row by row, all of one seed. Raises InvalidComparison. `options`: settled."""
 
     def drawn(reworded: Reworded) -> Recipe:
         return recipes(prompt, options, [seed], house, model, from_picture=False, reworded=reworded)[0]

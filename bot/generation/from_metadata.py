@@ -9,11 +9,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from bot.generation.compose import ModelInfo
+from bot.generation.errors import UnusableImage
 from bot.generation.options import Options
 from bot.generation.sizes import to_multiple
-from bot.messages.attachments import UnusableImage
+from bot.generation.values import MAX_LORA_STRENGTH, MAX_LORAS, MIN_SIDE
 from bot.prompting import escape_wildcards
-from bot.rules.server_settings import MAX_LORA_STRENGTH, MAX_LORAS, MIN_SIDE
 from bot.text.translation import say
 from inference.metadata import Parameters
 from inference.request import MAX_PROMPT_LENGTH
@@ -47,7 +47,7 @@ class Replay:
 
     @classmethod
     def of(cls, found: Parameters, model: ModelInfo) -> Replay:
-        """Raises Unusable where there is no prompt, or one that is too long."""
+        """Raises UnusableImage where there is no prompt, or one that is too long."""
         if not found.prompt.strip():
             raise UnusableImage(say(NO_PROMPT))
         prompt, negative = escape_wildcards(found.prompt), escape_wildcards(found.negative_prompt)

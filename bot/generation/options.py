@@ -8,20 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, TypeAdapter
+from pydantic import TypeAdapter
 
-from bot.rules.server_settings import Artist, CfgScale, Count, Defaults, Denoise, Loras, Sampler, Scheduler, Side, Steps
+from bot.generation.values import (
+    Artist,
+    CfgScale,
+    Count,
+    Denoise,
+    Loras,
+    Negative,
+    Sampler,
+    Scheduler,
+    Seed,
+    Side,
+    Steps,
+    VariationStrength,
+)
 from inference import NativeSettings
-from inference.request import MAX_PROMPT_LENGTH, MAX_SEED
 
+#: How much of a given picture is drawn anew where nobody says: its composition stays, its drawing does not.
 DENOISE = 0.6
-"""How much of a given picture is drawn anew where nobody says: its composition stays, its drawing does not."""
-
-Negative = Annotated[str, Field(max_length=MAX_PROMPT_LENGTH)]
-Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
-VariationStrength = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,23 +71,6 @@ class Options:
     def of(cls, document: Mapping[str, Any]) -> Options:
         """Raises ValidationError, a ValueError, for what may not be said."""
         return _OPTIONS.validate_python(dict(document))
-
-    @classmethod
-    def of_server(cls, defaults: Defaults) -> Options:
-        return cls(
-            artist=defaults.artist or None,
-            size=defaults.size,
-            count=defaults.count,
-            steps=defaults.steps,
-            cfg_scale=defaults.cfg_scale,
-            sampler=defaults.sampler,
-            scheduler=defaults.scheduler,
-            loras=defaults.loras or None,
-            turbo=defaults.turbo,
-            denoise=defaults.denoise,
-            spoiler=defaults.spoiler,
-            private=defaults.private,
-        )
 
     @classmethod
     def of_model(cls, native: NativeSettings) -> Options:

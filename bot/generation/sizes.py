@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 
-from bot.rules.server_settings import MIN_SIDE
+from bot.generation.errors import InvalidOption
+from bot.generation.values import MIN_SIDE
 from bot.text.translation import say
 from inference.request import SIDE_MULTIPLE
 
@@ -15,10 +16,6 @@ SIZE = re.compile(r"(\d{2,4})\s*[x\u00d7*]\s*(\d{2,4})")
 _RATIO = re.compile(r"(\d{1,2}(?:\.\d{1,2})?)\s*[:/]\s*(\d{1,2}(?:\.\d{1,2})?)")
 _FAMILIAR = ((1, 1), (5, 4), (4, 3), (7, 5), (3, 2), (16, 10), (16, 9), (2, 1), (21, 9))
 MAX_STRETCHED = 4
-
-
-class UnknownAspect(ValueError):
-    """The message says what an aspect looks like."""
 
 
 def described(size: Size) -> str:
@@ -34,7 +31,7 @@ def described(size: Size) -> str:
 def size_of(text: str, native: tuple[Size, ...]) -> Size:
     """What was typed or chosen as an aspect, in pixels.
 
-    A ratio becomes the model's own size of that shape, or one of the same area. Raises UnknownAspect.
+    A ratio becomes the model's own size of that shape, or one of the same area. Raises InvalidOption.
     """
     text = text.strip().casefold()
     if size := SIZE.search(text):
@@ -46,7 +43,7 @@ def size_of(text: str, native: tuple[Size, ...]) -> Size:
     for size_ in native:
         if text and described(size_).casefold().startswith(text):
             return size_
-    raise UnknownAspect(
+    raise InvalidOption(
         say("I do not know that aspect. Choose one that is offered, or write a ratio such as 2:3 or a size: 832x1216.")
     )
 

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import discord
 from pydantic import ValidationError
 
-from bot.components.base import AnimaInteraction, StaticLayout, reply_privately, send_followup, settings_guild_id
+from bot.components.base import AnimaInteraction, StaticLayout, reply_privately, send_followup
 from bot.components.hint import PromptHint
-from bot.generation.comparison import Comparison, InvalidComparison
+from bot.generation.comparison import Comparison
 from bot.generation.compose import (
     ModelInfo,
-    PromptRules,
     comparison_recipes,
     options_of_image,
     prompt_of_image,
@@ -26,14 +25,16 @@ from bot.generation.compose import (
     repeat_recipes,
     resolve_options,
 )
+from bot.generation.errors import InvalidComparison, UnusableImage
 from bot.generation.options import Options
 from bot.generation.recipe import Recipe, new_seed, seeds_from
+from bot.generation.source_image import prepare_source
 from bot.generation.spec import JobSpec
 from bot.jobs.progress import StatusMessages
 from bot.jobs.queue import FairQueue
 from bot.jobs.queue_entry import queued_job
 from bot.messages import job as messages
-from bot.messages.attachments import UnusableImage, fetch, media_of, prepared, shown_in
+from bot.messages.attachments import fetch, media_of, shown_in
 from bot.ops.logs import about_its_job
 from bot.prompting import TagIndex
 from bot.rules.policy import (
@@ -46,7 +47,7 @@ from bot.rules.policy import (
     may_be_explicit,
     permit,
 )
-from bot.rules.server_settings import ServerSettings, settings_of
+from bot.rules.server_settings import ServerSettings, settings_guild_id, settings_of
 from bot.text.markdown import inline
 from bot.text.translation import say
 from storage.database import Database
@@ -129,7 +130,7 @@ class Submitter:
                 settings = await settings_of(self._database.servers, settings_guild_id(interaction))
         except TimeoutError:
             return True
-        return bool(preferences.merged_over(Options.of_server(settings.defaults)).private)
+        return bool(preferences.merged_over(settings.defaults.options()).private)
 
     async def preferences(self, user_id: int) -> Options:
         return remembered_options(await self._database.preferences.defaults(user_id))
@@ -254,7 +255,7 @@ class Submitter:
             return
         model = await interaction.client.model()
         settings = await settings_of(self._database.servers, settings_guild_id(interaction))
-        below = (await self.preferences(interaction.user.id)).merged_over(Options.of_server(settings.defaults))
+        below = (await self.preferences(interaction.user.id)).merged_over(settings.defaults.options())
         options = resolve_options(wish.said, _with_known_loras(below, model), model)
         if (unknown := _unknown(options, wish.said, model)) is not None:
             await reply_privately(interaction, unknown)
@@ -351,7 +352,7 @@ class Submitter:
         self, wish: JobRequest, options: Options, settings: ServerSettings, place: ChannelContext, model: ModelInfo
     ) -> JobSpec:
         age_restricted = may_be_explicit(settings, place)
-        house = PromptRules.of(self._tags, settings.defaults, age_restricted)
+        house = settings.defaults.prompt_rules(self._tags, age_restricted=age_restricted)
         if wish.as_before is not None:
             recipes_again = repeat_recipes(wish.as_before, house)
             return replace(wish.as_before, recipes=recipes_again, options=options, age_restricted=age_restricted)
@@ -402,10 +403,10 @@ class Submitter:
         if image is None:
             return None
         data = await fetch(interaction.client, image.url, image.size)
-        return await asyncio.to_thread(prepared, data)
+        return await asyncio.to_thread(prepare_source, data)
 
     async def _finished_picture(self, interaction: AnimaInteraction, job: Job, index: int) -> bytes:
-        """The file of one of a job's pictures, from a message that shows it. Raises Unusable."""
+        """The file of one of a job's pictures, from a message that shows it. Raises UnusableImage."""
         message = interaction.message
         if message is not None and message.id == job.message_id:
             media = media_of(message)
@@ -417,7 +418,7 @@ class Submitter:
         if index >= len(media):
             raise UnusableImage(say(CANNOT_FETCH))
         data = await fetch(interaction.client, media[index].url)
-        return await asyncio.to_thread(prepared, data)
+        return await asyncio.to_thread(prepare_source, data)
 
     async def _picture_id(self, job: Job, index: int) -> int | None:
         """Of the picture itself, or of the grid that it is in."""

@@ -1,43 +1,30 @@
-"""Pictures that people give to be drawn from: fetched from Discord alone, and made small and harmless."""
+"""Images in messages, fetched from Discord alone."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import aiohttp
 import discord
 from discord.asset import Asset
-from PIL import Image, ImageOps
 
+from bot.generation.errors import UnusableImage
 from bot.text.translation import say
 
 MAX_FILE = 25 << 20
 """Bytes of a file that is looked into."""
 TIMEOUT = aiohttp.ClientTimeout(total=60)
-MAX_PIXELS = 40_000_000
-KEPT_SIDE = 2048
-"""Pixels of the longer side that are kept: more than any picture is drawn with."""
-FORMATS = ("PNG", "JPEG", "WEBP")
 PICTURE_TYPES = ("image/png", "image/jpeg", "image/webp")
-SMOOTH_MODES = ("RGB", "RGBA", "L", "LA", "CMYK")
-"""Pillow's modes that it makes smaller without dropping pixels."""
 
 TOO_LARGE = "That file is too large to be drawn from; {limit} MiB is the most."
-TOO_MANY_PIXELS = "That picture has {width} x {height} pixels, more than I can take. Make it smaller first."
-NO_PICTURE = "That file is no picture that I can read. Attach a PNG, JPEG or WebP."
 GONE = "Discord does not hand that picture out any more."
-
-
-class UnusableImage(Exception):
-    """A picture cannot be drawn from; the message is a sentence for the person who gave it."""
 
 
 async def fetch(client: discord.Client, url: str, size: int | None = None) -> bytes:
     """A file that Discord keeps, whatever it is. Addresses of elsewhere are never opened, nor do redirects lead there.
 
-    `size`: bytes, as far as Discord says so; no more than `MAX_FILE` are taken in any case. Raises Unusable.
+    `size`: bytes, as far as Discord says so; no more than `MAX_FILE` are taken in any case. Raises UnusableImage.
     """
     if size is not None and size > MAX_FILE:
         raise UnusableImage(say(TOO_LARGE, limit=MAX_FILE >> 20))
@@ -62,24 +49,6 @@ async def fetch(client: discord.Client, url: str, size: int | None = None) -> by
 
 def is_kept_by_discord(url: str) -> bool:
     return url.startswith((f"{Asset.BASE}/attachments/", f"{Asset.BASE}/ephemeral-attachments/"))
-
-
-def prepared(data: bytes) -> bytes:
-    """A picture as PNG, upright, without transparency, at most KEPT_SIDE pixels a side. Slow. Raises Unusable."""
-    try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-        if image.width * image.height > MAX_PIXELS:
-            raise UnusableImage(say(TOO_MANY_PIXELS, width=image.width, height=image.height))
-        opened: Image.Image = image if image.mode in SMOOTH_MODES else image.convert("RGBA")
-        opened.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)  # before there are copies of it
-        upright = ImageOps.exif_transpose(opened).convert("RGBA")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UnusableImage(say(NO_PICTURE)) from error
-    flat = Image.new("RGB", upright.size, "white")
-    flat.paste(upright, mask=upright.getchannel("A"))
-    buffer = io.BytesIO()
-    flat.save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 @dataclass(frozen=True)

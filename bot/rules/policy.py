@@ -15,7 +15,8 @@ from typing import Any
 import discord
 
 from bot.generation.spec import JobSpec
-from bot.rules.safety import MIN_CFG_SCALE, asks_for_nsfw, blocked_words, minors_sexual
+from bot.generation.values import MIN_CFG_SCALE
+from bot.rules.safety import asks_for_nsfw, blocked_words, minors_sexual
 from bot.rules.server_settings import ServerSettings
 from bot.text.translation import say
 from inference import NativeSettings

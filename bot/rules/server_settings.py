@@ -6,58 +6,42 @@ A setting that was never touched is not in the document, so a better default of 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, TypeAdapter
+import discord
+from pydantic import Field, TypeAdapter
 
-from bot.prompting import RECOMMENDED_NEGATIVE, RECOMMENDED_PREFIX
-from bot.rules.safety import MIN_CFG_SCALE
-from inference.request import MAX_CFG_SCALE, MAX_SIDE, MAX_STEPS, SAMPLERS, SCHEDULERS, SIDE_MULTIPLE
+from bot.generation.compose import PromptRules
+from bot.generation.options import Options
+from bot.generation.values import (
+    MAX_IMAGES,
+    Artist,
+    CfgScale,
+    Compared,
+    Count,
+    Denoise,
+    Loras,
+    Sampler,
+    Scheduler,
+    Side,
+    Steps,
+)
+from bot.prompting import RECOMMENDED_NEGATIVE, RECOMMENDED_PREFIX, TagIndex
+from inference.request import MAX_SIDE
 from storage.servers import EVERYWHERE, Servers
 
-MAX_PICTURES = 4
-"""Pictures of one job."""
-MAX_COMPARED = 16
-"""Pictures of one comparison."""
-MIN_SIDE = 64
-MIN_DENOISE = 0.05
-MAX_HOUSE_TEXT_LENGTH = 1000
-MAX_ARTISTS_LENGTH = 200
-MAX_LORAS = 4
-MAX_LORA_NAME_LENGTH = 100
-MAX_LORA_STRENGTH = 10
+MAX_PREFIX_LENGTH = 1000
 MAX_BLOCKED_WORDS = 300
 MAX_BLOCKED_WORD_LENGTH = 60
 MAX_WAITING = 500
 MAX_CREDITS = 1_000_000
 
 
-def one_of(names: Sequence[str]) -> Callable[[str], str]:
-    def check(name: str) -> str:
-        if name not in names:
-            raise ValueError(f"{name!r} is not known; it may be {', '.join(names)}")
-        return name
-
-    return check
-
-
 Snowflake = Annotated[int, Field(ge=1, lt=2**63)]
-Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE, multiple_of=SIDE_MULTIPLE)]
-Steps = Annotated[int, Field(ge=1, le=MAX_STEPS)]
-Count = Annotated[int, Field(ge=1, le=MAX_PICTURES)]
-CfgScale = Annotated[float, Field(ge=MIN_CFG_SCALE, le=MAX_CFG_SCALE, allow_inf_nan=False)]
-Denoise = Annotated[float, Field(ge=MIN_DENOISE, le=1, allow_inf_nan=False)]
-Artist = Annotated[str, Field(max_length=MAX_ARTISTS_LENGTH)]
-Compared = Annotated[int, Field(ge=0, le=MAX_COMPARED)]
-LoraName = Annotated[str, Field(min_length=1, max_length=MAX_LORA_NAME_LENGTH)]
-LoraStrength = Annotated[float, Field(ge=-MAX_LORA_STRENGTH, le=MAX_LORA_STRENGTH, allow_inf_nan=False)]
-Loras = Annotated[tuple[tuple[LoraName, LoraStrength], ...], Field(max_length=MAX_LORAS)]
-Sampler = Annotated[str, AfterValidator(one_of(SAMPLERS))]
-Scheduler = Annotated[str, AfterValidator(one_of(SCHEDULERS))]
 Credits = Annotated[float, Field(ge=0, le=MAX_CREDITS, allow_inf_nan=False)]
-HouseText = Annotated[str, Field(max_length=MAX_HOUSE_TEXT_LENGTH)]
+PrefixText = Annotated[str, Field(max_length=MAX_PREFIX_LENGTH)]
 BlockedWord = Annotated[str, Field(min_length=1, max_length=MAX_BLOCKED_WORD_LENGTH)]
 
 
@@ -65,50 +49,76 @@ BlockedWord = Annotated[str, Field(min_length=1, max_length=MAX_BLOCKED_WORD_LEN
 class Defaults:
     """What `/anima imagine` does where neither the person nor their preferences say. None: as the model likes it."""
 
+    #: Width and height in pixels.
     size: tuple[Side, Side] | None = None
-    """Width and height in pixels."""
     steps: Steps | None = None
     cfg_scale: CfgScale | None = None
     sampler: Sampler | None = None
     scheduler: Scheduler | None = None
     prefix_on: bool = True
-    prefix: HouseText = RECOMMENDED_PREFIX
+    prefix: PrefixText = RECOMMENDED_PREFIX
     negative_on: bool = True
-    negative: HouseText = RECOMMENDED_NEGATIVE
+    negative: PrefixText = RECOMMENDED_NEGATIVE
+    #: Names, separated by commas.
     artist: Artist = ""
-    """Names, separated by commas."""
+    #: Each with its strength.
     loras: Loras = ()
-    """Each with its strength."""
+    #: How much of a picture to start from is drawn anew.
     denoise: Denoise | None = None
-    """How much of a picture to start from is drawn anew."""
     count: Count = 1
     turbo: bool = False
     spoiler: bool = False
     private: bool = False
+
+    def options(self) -> Options:
+        """As a layer of options, to lie below what a person says and prefers."""
+        return Options(
+            artist=self.artist or None,
+            size=self.size,
+            count=self.count,
+            steps=self.steps,
+            cfg_scale=self.cfg_scale,
+            sampler=self.sampler,
+            scheduler=self.scheduler,
+            loras=self.loras or None,
+            turbo=self.turbo,
+            denoise=self.denoise,
+            spoiler=self.spoiler,
+            private=self.private,
+        )
+
+    def prompt_rules(self, tags: TagIndex, *, age_restricted: bool) -> PromptRules:
+        """What is added to every prompt. `age_restricted`: whether more than safe images may be drawn there."""
+        return PromptRules(
+            tags=tags,
+            prefix=self.prefix if self.prefix_on else "",
+            negative=self.negative if self.negative_on else "",
+            age_restricted=age_restricted,
+        )
 
 
 @dataclass(frozen=True)
 class Limits:
     """The most that a person may ask for. None: what suits the model, see `policy.effective_limits`."""
 
+    #: Pixels of the longer side.
     side: Side | None = None
-    """Pixels of the longer side."""
     megapixels: Annotated[float, Field(gt=0, le=MAX_SIDE**2 / 2**20, allow_inf_nan=False)] | None = None
     """Of 1024 x 1024 pixels each, as people mean it who say that 1024 x 1024 is one."""
     steps: Steps | None = None
-    count: Count = MAX_PICTURES
+    count: Count = MAX_IMAGES
     waiting: Annotated[int, Field(ge=1, le=MAX_WAITING)] = 50
     """Jobs of one person in the queue."""
+    #: Pictures of one `/anima compare`; 0 switches it off.
     compared: Compared = 12
-    """Pictures of one `/anima compare`; 0 switches it off."""
 
 
 @dataclass(frozen=True)
 class Quota:
     """Credits in 24 hours. A person has the best of what everyone and what each of their roles has."""
 
+    #: Everyone's; None is without limit.
     credits: Credits | None = None
-    """Everyone's; None is without limit."""
     roles: Mapping[Snowflake, Credits] = field(default_factory=dict)
     unlimited_roles: tuple[Snowflake, ...] = ()
 
@@ -134,8 +144,8 @@ class Access:
 class Safety:
     """Each channel follows its own age restriction on Discord, save where it is to be safe whatever that says."""
 
+    #: In the whole server.
     always_safe: bool = False
-    """In the whole server."""
     safe_channels: tuple[Snowflake, ...] = ()
     blocked_words: Annotated[tuple[BlockedWord, ...], Field(max_length=MAX_BLOCKED_WORDS)] = ()
 
@@ -166,6 +176,11 @@ class ServerSettings:
 
 
 _SETTINGS = TypeAdapter(ServerSettings)
+
+
+def settings_guild_id(interaction: discord.Interaction[Any]) -> int | None:
+    """The server whose admins' settings hold: none in private, nor where only the person installed the bot."""
+    return interaction.guild_id if interaction.is_guild_integration() else None
 
 
 async def limit_outside_servers(servers: Servers, credits: float | None, *, by: int) -> None:

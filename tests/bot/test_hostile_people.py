@@ -17,8 +17,8 @@ from bot.sandbox import InteractionHandle, Message, Upload
 from storage.jobs import Job
 from storage.quotas import Account
 from storage.schema import JobState
+from tests.bot.generation.test_source_image import encoded
 from tests.bot.harness import Stage, until
-from tests.bot.messages.test_attachments import encoded
 
 SECRET = "unspeakablesecret"
 OTHERS = [

@@ -144,11 +144,12 @@ def custom_ids() -> Target:
 
 def options() -> Target:
     """A slash command's values from what Discord delivers to the job's parameters, and back."""
-    from bot.commands.imagine import InvalidOption, seed_of
-    from bot.generation.compose import ModelInfo, PromptRules, recipes, resolve_options
+    from bot.commands.imagine import seed_of
+    from bot.generation.compose import ModelInfo, recipes, resolve_options
+    from bot.generation.errors import InvalidOption
     from bot.generation.options import Options
     from bot.generation.recipe import seeds_from
-    from bot.generation.sizes import UnknownAspect, size_of
+    from bot.generation.sizes import size_of
     from bot.generation.spec import JobSpec
     from bot.prompting import TagIndex
     from bot.rules.policy import ChannelContext, Person, TypedText, permit
@@ -159,7 +160,7 @@ def options() -> Target:
     native = NativeSettings(((1024, 1024), (832, 1216)), 30, 4.0, "er_sde", "simple")
     model = ModelInfo(native, ("style", "deep/turbo"))
     tags, server = TagIndex.load(), ServerSettings()
-    house = PromptRules.of(tags, Defaults(), False)
+    house = Defaults().prompt_rules(tags, age_restricted=False)
 
     def read(case: bytes) -> None:
         chance = random.Random(case)
@@ -195,7 +196,7 @@ def options() -> Target:
 
     seeds = [of(prompt[:1500], "bad", "2:3", "7", "wlop", "style") for prompt in PROMPTS]
     seeds += [of("1girl", "{a|b}", "832x1216", str(2**64 - 1), "@a, b", "../../etc/passwd")]
-    return Target(read, seeds, [*PROMPT_WORDS, b"\x1f"], (UnknownAspect, InvalidOption, ValueError), longest=6000)
+    return Target(read, seeds, [*PROMPT_WORDS, b"\x1f"], (InvalidOption, ValueError), longest=6000)
 
 
 @dataclass(frozen=True)
@@ -275,8 +276,8 @@ PNG_WORDS = (
 def metadata() -> Target:
     """What the file of a picture says about how it was made, and its replay as options."""
     from bot.generation.compose import ModelInfo
+    from bot.generation.errors import UnusableImage
     from bot.generation.from_metadata import Replay
-    from bot.messages.attachments import UnusableImage
     from inference import NativeSettings
     from inference.metadata import UnreadablePicture, read
 
@@ -292,7 +293,8 @@ def metadata() -> Target:
 
 def source_pictures() -> Target:
     """A picture that somebody gives to be drawn from."""
-    from bot.messages.attachments import UnusableImage, prepared
+    from bot.generation.errors import UnusableImage
+    from bot.generation.source_image import prepare_source
 
     pixels = zlib.compress(b"\0" * (3 * 64 + 1) * 64)
     seeds = [
@@ -306,7 +308,7 @@ def source_pictures() -> Target:
         a_png(width=1, height=39_000_000, pixels=zeros(75)),
         a_png(width=64, height=64, pixels=zeros(128)),
     ]
-    return Target(prepared, seeds, PNG_WORDS, (UnusableImage,), seconds=8.0, memory=512, longest=2 * MEBI)
+    return Target(prepare_source, seeds, PNG_WORDS, (UnusableImage,), seconds=8.0, memory=512, longest=2 * MEBI)
 
 
 def a_safetensors(header: Any, data: bytes = b"", length: int | None = None) -> bytes:

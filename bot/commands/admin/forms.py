@@ -18,14 +18,12 @@ from bot.commands.admin.context import AdminContext, ChangedMeanwhile, desk_of, 
 from bot.commands.admin.pages import show
 from bot.commands.admin.text import LABELS, inert, mistakes, of_loras, of_size
 from bot.components.base import AnimaInteraction, Modal, Submitted
+from bot.generation.errors import InvalidForm
+from bot.generation.values import MAX_ARTISTS_LENGTH, MAX_COMPARED, MAX_LORA_STRENGTH, MAX_LORAS
 from bot.rules.policy import MAX_STEPS_UNLESS_SET
 from bot.rules.server_settings import (
-    MAX_ARTISTS_LENGTH,
     MAX_BLOCKED_WORD_LENGTH,
-    MAX_COMPARED,
-    MAX_HOUSE_TEXT_LENGTH,
-    MAX_LORA_STRENGTH,
-    MAX_LORAS,
+    MAX_PREFIX_LENGTH,
     Defaults,
     Limits,
     Quota,
@@ -50,10 +48,6 @@ Values = dict[str, Any]
 """What was typed, by the key of the field: a text, a list of chosen values, or whether a box is ticked."""
 
 
-class Mistake(ValueError):
-    """Something in a form cannot be; the sentences say what."""
-
-
 @dataclass(frozen=True)
 class Field:
     key: str
@@ -64,7 +58,10 @@ class Field:
 
 @dataclass(frozen=True)
 class FormSpec:
-    """What one form asks. `page` is shown when it was sent; `submit` says what has come of it, or raises Mistake."""
+    """What one form asks.
+
+    page: shown when the form was sent. submit: says what has come of it, or raises InvalidForm.
+    """
 
     title: str
     page: str
@@ -105,7 +102,7 @@ class AdminForm(Modal):
             notice = await questions.submit(interaction, desk, answers)
         except ChangedMeanwhile:
             notice = say(CHANGED_MEANWHILE)
-        except Mistake as mistake:
+        except InvalidForm as mistake:
             notice = f"{say(NOTHING_SAVED)} {mistake}"
         await show(interaction, questions.page, notice)
 
@@ -151,10 +148,10 @@ def _style(settings: ServerSettings) -> list[Field]:
 
 def _house_texts(settings: ServerSettings) -> list[Field]:
     defaults = settings.defaults
-    negative = _typed(defaults.negative, longest=MAX_HOUSE_TEXT_LENGTH, long=True)
+    negative = _typed(defaults.negative, longest=MAX_PREFIX_LENGTH, long=True)
     return [
         Field("prefix_on", say("In front of every prompt"), _ticked(defaults.prefix_on)),
-        Field("prefix", say(RECOMMENDED), _typed(defaults.prefix, longest=MAX_HOUSE_TEXT_LENGTH, long=True)),
+        Field("prefix", say(RECOMMENDED), _typed(defaults.prefix, longest=MAX_PREFIX_LENGTH, long=True)),
         Field("negative_on", say("To every negative prompt"), _ticked(defaults.negative_on)),
         Field("negative", say(RECOMMENDED), negative),
     ]
@@ -248,7 +245,7 @@ def _saves(group: str, kind: type[Any]) -> Callable[[AnimaInteraction, AdminCont
         try:
             changed = adapter.validate_python({**kept, **filled})
         except ValidationError as error:
-            raise Mistake(mistakes(error)) from None
+            raise InvalidForm(mistakes(error)) from None
         return await save(interaction, desk, replace(desk.settings, **{group: changed}))
 
     return submit
@@ -260,7 +257,7 @@ async def _save_drawing(interaction: AnimaInteraction, desk: AdminContext, value
         sides = re.fullmatch(r"(\d{1,5})\s*[x×*,]\s*(\d{1,5})", size, re.IGNORECASE)  # noqa: RUF001
         if sides is None:
             name = say(LABELS["size"])
-            raise Mistake(
+            raise InvalidForm(
                 say("**{field}**: {typed} is no size; write it like 832x1216.", field=name, typed=inert(size, 20))
             )
         values = {**values, "size": (int(sides[1]), int(sides[2]))}
@@ -280,7 +277,7 @@ def _lora(typed: str) -> tuple[str, float]:
     try:
         return name.strip(), float(strength)
     except ValueError:
-        raise Mistake(
+        raise InvalidForm(
             say(
                 "**{field}**: {typed} has no strength from -{strongest} to {strongest}; write it like style:0.8.",
                 field=say(LABELS["loras"]),
@@ -315,7 +312,7 @@ async def _save_words(interaction: AnimaInteraction, desk: AdminContext, values:
 async def _save_block(interaction: AnimaInteraction, desk: AdminContext, values: Values) -> str:
     user_id = int(values["person"][0])
     if user_id == interaction.user.id:
-        raise Mistake(say("That is you."))
+        raise InvalidForm(say("That is you."))
     blocked = await desk.database.servers.block(
         desk.guild_id, user_id, by=interaction.user.id, reason=values["reason"].strip()
     )
@@ -330,7 +327,7 @@ def _checked(kind: type[Any], key: str, **values: Any) -> Any:
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
-        raise Mistake(mistakes(error, key)) from None
+        raise InvalidForm(mistakes(error, key)) from None
 
 
 def _entries(typed: str) -> list[str]:

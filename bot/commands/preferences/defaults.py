@@ -8,14 +8,15 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
-from bot.components.base import AnimaInteraction, settings_guild_id
+from bot.components.base import AnimaInteraction
 from bot.components.preset_modal import key_of
 from bot.generation.compose import ModelInfo, resolve_options
+from bot.generation.errors import InvalidForm, InvalidOption
 from bot.generation.options import Options
-from bot.generation.sizes import UnknownAspect, described, size_of
+from bot.generation.sizes import described, size_of
 from bot.jobs.submission import NO_SUCH_LORA, remembered_options
 from bot.rules.policy import EffectiveLimits, effective_limits
-from bot.rules.server_settings import settings_of
+from bot.rules.server_settings import settings_guild_id, settings_of
 from bot.text.markdown import inline
 from bot.text.translation import say
 
@@ -79,7 +80,7 @@ class PreferencesContext:
         kept = await client.database.preferences.presets(user_id)
         return cls(
             own=await client.intake.preferences(user_id),
-            server=Options.of_server(settings.defaults),
+            server=settings.defaults.options(),
             model=model,
             limits=effective_limits(settings, model.native),
             presets={name: remembered_options(document) for name, document in kept.items()},
@@ -167,10 +168,6 @@ def said_by(options: Options) -> list[str]:
 # --- What was typed ---
 
 
-class Mistake(ValueError):
-    """Something that was typed cannot be kept; the message says what, a sentence for each."""
-
-
 def typed_as(value: Any) -> str:
     """How somebody would have typed a value."""
     match value:
@@ -186,7 +183,7 @@ def typed_as(value: Any) -> str:
 
 
 def read(typed: Mapping[str, str], desk: PreferencesContext) -> dict[str, Any]:
-    """What was typed, as changes of the defaults; nothing takes one back. Raises Mistake."""
+    """What was typed, as changes of the defaults; nothing takes one back. Raises InvalidForm."""
     return checked({name: _READ.get(name, _as_it_is)(text, desk) if text else None for name, text in typed.items()})
 
 
@@ -201,8 +198,8 @@ def _number(text: str, desk: PreferencesContext) -> Any:
 def _size(text: str, desk: PreferencesContext) -> Any:
     try:
         return size_of(text, desk.model.native.sizes)
-    except UnknownAspect as error:
-        raise Mistake(str(error)) from error
+    except InvalidOption as error:
+        raise InvalidForm(str(error)) from error
 
 
 def _loras(text: str, desk: PreferencesContext) -> Any:
@@ -214,7 +211,7 @@ def _loras(text: str, desk: PreferencesContext) -> Any:
         if line.casefold() in known or not colon:
             name, strength = line, "1"
         if name.strip().casefold() not in known:
-            raise Mistake(say(NO_SUCH_LORA, name=inline(name, LORA_NAME_SHOWN)))
+            raise InvalidForm(say(NO_SUCH_LORA, name=inline(name, LORA_NAME_SHOWN)))
         loras[known[name.strip().casefold()]] = strength.strip().replace(",", ".")
     return tuple(loras.items())
 
@@ -240,11 +237,11 @@ MISTAKES: Mapping[str, str] = {
 
 
 def checked(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Changes as they are kept. Raises Mistake."""
+    """Changes as they are kept. Raises InvalidForm."""
     try:
         options = Options.of({name: value for name, value in changes.items() if value is not None})
     except ValidationError as error:
-        raise Mistake(" ".join(dict.fromkeys(map(_mistake, error.errors())))) from error
+        raise InvalidForm(" ".join(dict.fromkeys(map(_mistake, error.errors())))) from error
     return dict.fromkeys(changes) | options.as_json()
 
 

@@ -18,7 +18,6 @@ from discord import app_commands, ui
 from bot.commands.preferences.defaults import (
     CHOSEN,
     LABELS,
-    Mistake,
     PreferencesContext,
     checked,
     read,
@@ -29,10 +28,10 @@ from bot.commands.preferences.defaults import (
 )
 from bot.components import preset_modal
 from bot.components.base import AnimaInteraction, Component, Modal, StaticLayout, Submitted
+from bot.generation.errors import InvalidForm
 from bot.generation.options import Options
 from bot.generation.sizes import described
-from bot.rules.safety import MIN_CFG_SCALE
-from bot.rules.server_settings import MAX_ARTISTS_LENGTH, MAX_LORAS, MAX_PICTURES, MIN_DENOISE
+from bot.generation.values import MAX_ARTISTS_LENGTH, MAX_IMAGES, MAX_LORAS, MIN_CFG_SCALE, MIN_DENOISE
 from bot.text.markdown import inline, truncate
 from bot.text.translation import say
 from inference.request import MAX_CFG_SCALE, MAX_STEPS, SAMPLERS, SCHEDULERS
@@ -174,7 +173,7 @@ class Choose(Component, template=rf"anima:preferences:({'|'.join(CHOSEN)})"):
             return
         try:
             changes = checked({self.name: chosen.split("x") if self.name == "size" else chosen})
-        except Mistake as mistake:
+        except InvalidForm as mistake:
             await show(interaction, "defaults", str(mistake))
             return
         await _change(interaction, changes)
@@ -370,7 +369,7 @@ class DefaultsForm(Modal):
             return
         try:
             changes = read(typed, await PreferencesContext.of(interaction))
-        except Mistake as mistake:
+        except InvalidForm as mistake:
             await show(interaction, "defaults", f"{say(NOT_SAVED)} {mistake}")
             return
         await _change(interaction, changes)
@@ -384,7 +383,7 @@ class NumbersForm(DefaultsForm):
     def of(cls, desk: PreferencesContext) -> Self:
         examples = {
             "size": say("832x1216, or a ratio such as 2:3"),
-            "count": say("{least} to {most}", least=1, most=MAX_PICTURES),
+            "count": say("{least} to {most}", least=1, most=MAX_IMAGES),
             "steps": say("{least} to {most}", least=1, most=MAX_STEPS),
             "cfg_scale": say("{least} to {most}", least=f"{MIN_CFG_SCALE:g}", most=f"{MAX_CFG_SCALE:g}"),
             "denoise": say("How much of a given picture to draw anew, {least} to 1", least=MIN_DENOISE),

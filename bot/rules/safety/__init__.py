@@ -37,9 +37,6 @@ from bot.rules.safety.terms import (
 )
 from inference.prompt import parse_weights
 
-MIN_CFG_SCALE = 1.0
-"""Below it the negative prompt is drawn instead of avoided, so a policy that uses these rules has to refuse less."""
-
 MAX_COMBINATIONS = 32
 REMEMBERED_TEXTS = 128
 _CHARACTERS_OF_COMBINATIONS = 20_000
@@ -116,7 +113,7 @@ def blocked_words(text: str, words: Iterable[str]) -> tuple[str, ...]:
 
 
 def _drawn_from_negative(negative: str) -> tuple[str, ...]:
-    """A negative weight in the negative prompt draws; with cfg_scale below 1 all of it would, see LEAST_CFG_SCALE."""
+    """A negative weight in the negative prompt draws; with cfg_scale below 1 all of it would, see MIN_CFG_SCALE."""
     texts = (
         "".join(segment if weight < 0 else "," for segment, weight in parse_weights(prompt))
         for prompt in _combinations(negative)

@@ -8,16 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.generation.comparison import (
-    Axis,
-    AxisKind,
-    CompareOptions,
-    Comparison,
-    InvalidComparison,
-    comparison_of,
-    completed,
-    weighted,
-)
+from bot.generation.comparison import Axis, AxisKind, CompareOptions, Comparison, comparison_of, completed, weighted
 from bot.generation.compose import (
     ModelInfo,
     PromptRules,
@@ -27,11 +18,12 @@ from bot.generation.compose import (
     recipes,
     resolve_options,
 )
+from bot.generation.errors import InvalidComparison
 from bot.generation.options import Options
 from bot.generation.recipe import Recipe
 from bot.generation.spec import JobSpec
+from bot.generation.values import MAX_COMPARED
 from bot.prompting import TagIndex, escape_wildcards, expand, final_prompts
-from bot.rules.server_settings import MAX_COMPARED
 from inference import NativeSettings
 from inference.prompt import parse_weights
 from inference.request import SAMPLERS, SCHEDULERS, TurboLora

@@ -19,8 +19,8 @@ NATIVE = NativeSettings(sizes=((832, 1216),), steps=30, cfg_scale=4.0, sampler="
 PLAIN = ModelInfo(NATIVE, ("ink", "turbo"))
 WITH_TURBO = ModelInfo(NATIVE, ("ink", "turbo"), TurboLora("turbo", steps=8, cfg_scale=1.0))
 TAGS = TagIndex.load()
-FOR_EVERYONE = PromptRules.of(TAGS, Defaults(), age_restricted=False)
-AFTER_DARK = PromptRules.of(TAGS, Defaults(), age_restricted=True)
+FOR_EVERYONE = Defaults().prompt_rules(TAGS, age_restricted=False)
+AFTER_DARK = Defaults().prompt_rules(TAGS, age_restricted=True)
 
 
 def drawn(
@@ -89,7 +89,7 @@ def test_raw_adds_nothing_but_what_keeps_the_channel_safe() -> None:
 
 
 def test_a_server_without_prefix_and_negative_adds_none() -> None:
-    house = PromptRules.of(TAGS, Defaults(prefix_on=False, negative_on=False), age_restricted=True)
+    house = Defaults(prefix_on=False, negative_on=False).prompt_rules(TAGS, age_restricted=True)
     recipe = drawn(house=house)
     assert (recipe.prompt, recipe.negative_prompt) == ("1girl, smile", "")
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from bot.generation.compose import ModelInfo
+from bot.generation.errors import UnusableImage
 from bot.generation.from_metadata import Replay
 from bot.generation.options import Options
-from bot.messages.attachments import UnusableImage
 from inference import NativeSettings
 from inference.metadata import Parameters
 

@@ -67,7 +67,7 @@ def test_with_the_model_at_the_bottom_nothing_that_must_be_said_is_left_open(opt
 
 
 def test_a_server_that_never_set_anything_says_nothing_that_the_model_could_know() -> None:
-    untouched = Options.of_server(Defaults()).merged_over(Options.of_model(NATIVE))
+    untouched = Defaults().options().merged_over(Options.of_model(NATIVE))
     assert untouched == Options.of_model(NATIVE)
 
 
@@ -87,7 +87,7 @@ def test_every_default_of_a_server_is_a_layer() -> None:
         spoiler=True,
         private=True,
     )
-    layer = Options.of_server(everything)
+    layer = everything.options()
     house = {"prefix_on", "prefix", "negative_on", "negative"}
     for name in {field.name for field in fields(Defaults)} - house:
         assert getattr(layer, name) == getattr(everything, name) != getattr(Defaults(), name), name

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.generation.sizes import UnknownAspect, described, size_of
+from bot.generation.errors import InvalidOption
+from bot.generation.sizes import described, size_of
 from inference.weights.modelspec import ANIMA
 
 SIZES = ANIMA.sizes
@@ -48,5 +49,5 @@ def test_a_ratio_that_the_model_does_not_know_keeps_its_area(shape: float) -> No
 
 @pytest.mark.parametrize("typed", ["", "wide", "1:9", "0:1", "x", "1:0"])
 def test_what_is_no_aspect_is_refused_in_a_sentence(typed: str) -> None:
-    with pytest.raises(UnknownAspect, match="Choose one that is offered"):
+    with pytest.raises(InvalidOption, match="Choose one that is offered"):
         size_of(typed, SIZES)

@@ -1,72 +1,8 @@
-"""Pictures to draw from: made upright, opaque and small; what is none, or a bomb, is refused."""
-
-import io
-import struct
-import zlib
+"""Which files are fetched at all."""
 
 import pytest
-from PIL import Image
 
-from bot.messages.attachments import KEPT_SIDE, UnusableImage, is_kept_by_discord, prepared
-
-
-def encoded(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format, **options)
-    return buffer.getvalue()
-
-
-def opened(data: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(data))
-
-
-@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
-def test_a_picture_becomes_an_opaque_png(format: str) -> None:
-    picture = opened(prepared(encoded(Image.new("RGB", (40, 30), "red"), format)))
-    assert (picture.format, picture.mode, picture.size) == ("PNG", "RGB", (40, 30))
-
-
-def test_transparency_becomes_white() -> None:
-    assert opened(prepared(encoded(Image.new("RGBA", (8, 8), (0, 0, 0, 0))))).getpixel((3, 3)) == (255, 255, 255)
-
-
-def test_a_photograph_taken_sideways_stands_upright() -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    assert opened(prepared(encoded(Image.new("RGB", (40, 20)), "JPEG", exif=exif))).size == (20, 40)
-
-
-def test_a_large_picture_is_kept_smaller_in_its_own_shape() -> None:
-    assert opened(prepared(encoded(Image.new("L", (5000, 2500))))).size == (KEPT_SIDE, KEPT_SIDE // 2)
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def a_bomb(side: int) -> bytes:
-    """A PNG of a few bytes that says it is huge."""
-    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
-    )
-
-
-@pytest.mark.parametrize(
-    ("data", "sentence"),
-    [
-        (b"", "no picture that I can read"),
-        (b"GIF89a" + bytes(100), "no picture that I can read"),
-        (encoded(Image.new("RGB", (64, 64)))[:60], "no picture that I can read"),
-        (a_bomb(7000), "more than I can take"),
-        (a_bomb(60_000), "no picture that I can read"),
-        (a_bomb(100), "no picture that I can read"),
-        (encoded(Image.new("RGB", (8, 8)), "TIFF"), "no picture that I can read"),
-    ],
-)
-def test_what_cannot_be_drawn_from_is_refused_in_a_sentence(data: bytes, sentence: str) -> None:
-    with pytest.raises(UnusableImage, match=sentence):
-        prepared(data)
+from bot.messages.attachments import is_kept_by_discord
 
 
 @pytest.mark.parametrize(

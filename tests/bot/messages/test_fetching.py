@@ -9,8 +9,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from discord.asset import Asset
 
+from bot.generation.errors import UnusableImage
 from bot.messages import attachments
-from bot.messages.attachments import UnusableImage, fetch
+from bot.messages.attachments import fetch
 from tests.bot.harness import Stage
 
 

@@ -1,0 +1,41 @@
+"""Images that people give to be drawn from, made small and harmless."""
+
+from __future__ import annotations
+
+import io
+
+from PIL import Image, ImageOps
+
+from bot.generation.errors import UnusableImage
+from bot.text.translation import say
+
+MAX_PIXELS = 40_000_000
+#: Pixels of the longer side that are kept: more than any image is drawn with.
+KEPT_SIDE = 2048
+FORMATS = ("PNG", "JPEG", "WEBP")
+#: Pillow's modes that it makes smaller without dropping pixels.
+SMOOTH_MODES = ("RGB", "RGBA", "L", "LA", "CMYK")
+
+TOO_MANY_PIXELS = "That picture has {width} x {height} pixels, more than I can take. Make it smaller first."
+UNREADABLE_IMAGE = "That file is no picture that I can read. Attach a PNG, JPEG or WebP."
+
+
+def prepare_source(data: bytes) -> bytes:
+    """An image file as PNG, upright, without transparency, at most KEPT_SIDE pixels a side. Slow.
+
+    Raises UnusableImage for what is no image, or one of too many pixels.
+    """
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        if image.width * image.height > MAX_PIXELS:
+            raise UnusableImage(say(TOO_MANY_PIXELS, width=image.width, height=image.height))
+        opened: Image.Image = image if image.mode in SMOOTH_MODES else image.convert("RGBA")
+        opened.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)  # before there are copies of it
+        upright = ImageOps.exif_transpose(opened).convert("RGBA")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UnusableImage(say(UNREADABLE_IMAGE)) from error
+    flat = Image.new("RGB", upright.size, "white")
+    flat.paste(upright, mask=upright.getchannel("A"))
+    buffer = io.BytesIO()
+    flat.save(buffer, "PNG")
+    return buffer.getvalue()

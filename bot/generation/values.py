@@ -1,0 +1,59 @@
+"""Types and bounds of all that can be asked of an image, by whoever asks: a person, a preset, a server's defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from inference.request import (
+    MAX_CFG_SCALE,
+    MAX_PROMPT_LENGTH,
+    MAX_SEED,
+    MAX_SIDE,
+    MAX_STEPS,
+    SAMPLERS,
+    SCHEDULERS,
+    SIDE_MULTIPLE,
+)
+
+#: Images of one job.
+MAX_IMAGES = 4
+#: Images of one comparison.
+MAX_COMPARED = 16
+MIN_SIDE = 64
+MIN_DENOISE = 0.05
+#: Below it the negative prompt is drawn instead of avoided, so a policy that reads prompts has to refuse less.
+MIN_CFG_SCALE = 1.0
+MAX_ARTISTS_LENGTH = 200
+MAX_LORAS = 4
+MAX_LORA_NAME_LENGTH = 100
+#: Of either sign. The engine takes more, but nothing is left of an image there.
+MAX_LORA_STRENGTH = 10
+
+
+def one_of(names: Sequence[str]) -> Callable[[str], str]:
+    def check(name: str) -> str:
+        if name not in names:
+            raise ValueError(f"{name!r} is not known; it may be {', '.join(names)}")
+        return name
+
+    return check
+
+
+Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE, multiple_of=SIDE_MULTIPLE)]
+Count = Annotated[int, Field(ge=1, le=MAX_IMAGES)]
+Compared = Annotated[int, Field(ge=0, le=MAX_COMPARED)]
+Steps = Annotated[int, Field(ge=1, le=MAX_STEPS)]
+CfgScale = Annotated[float, Field(ge=MIN_CFG_SCALE, le=MAX_CFG_SCALE, allow_inf_nan=False)]
+Sampler = Annotated[str, AfterValidator(one_of(SAMPLERS))]
+Scheduler = Annotated[str, AfterValidator(one_of(SCHEDULERS))]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+VariationStrength = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Denoise = Annotated[float, Field(ge=MIN_DENOISE, le=1, allow_inf_nan=False)]
+Negative = Annotated[str, Field(max_length=MAX_PROMPT_LENGTH)]
+Artist = Annotated[str, Field(max_length=MAX_ARTISTS_LENGTH)]
+LoraName = Annotated[str, Field(min_length=1, max_length=MAX_LORA_NAME_LENGTH)]
+LoraStrength = Annotated[float, Field(ge=-MAX_LORA_STRENGTH, le=MAX_LORA_STRENGTH, allow_inf_nan=False)]
+Loras = Annotated[tuple[tuple[LoraName, LoraStrength], ...], Field(max_length=MAX_LORAS)]
