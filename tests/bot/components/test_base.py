@@ -81,7 +81,7 @@ async def test_a_command_that_fails_answers_the_one_who_gave_it(stage: Stage, mo
     assert "not by your fault" in (await interaction.followup()).content
 
 
-class InteractionTracker(Component, template=r"test:answers"):
+class ReplyingButton(Component, template=r"test:answers"):
     def __init__(self) -> None:
         super().__init__(ui.Button(label="Answer", custom_id="test:answers"))
 
@@ -91,8 +91,8 @@ class InteractionTracker(Component, template=r"test:answers"):
 
 
 async def test_a_public_answer_with_nothing_in_it_yet_is_taken_back(stage: Stage) -> None:
-    stage.client.add_dynamic_items(InteractionTracker)
-    message = await shown(stage, InteractionTracker())
+    stage.client.add_dynamic_items(ReplyingButton)
+    message = await shown(stage, ReplyingButton())
     pressed = await stage.press(message, "Answer")
     told = await pressed.followup()
     assert told.content == "Only for you."
@@ -110,12 +110,12 @@ async def test_an_acknowledgement_whose_answer_was_lost_still_ends_in_a_sentence
 async def test_who_is_refused_is_told_even_if_the_empty_answer_was_deleted_meanwhile(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def deleted_meanwhile(_: InteractionTracker, interaction: AnimaInteraction) -> None:
+    async def deleted_meanwhile(_: ReplyingButton, interaction: AnimaInteraction) -> None:
         await interaction.response.defer(thinking=True)
         await interaction.delete_original_response()
         await reply_privately(interaction, "Only for you.")
 
-    monkeypatch.setattr(InteractionTracker, "used", deleted_meanwhile)
-    stage.client.add_dynamic_items(InteractionTracker)
-    pressed = await stage.press(await shown(stage, InteractionTracker()), "Answer")
+    monkeypatch.setattr(ReplyingButton, "on_use", deleted_meanwhile)
+    stage.client.add_dynamic_items(ReplyingButton)
+    pressed = await stage.press(await shown(stage, ReplyingButton()), "Answer")
     assert (await pressed.followup()).content == "Only for you."
