@@ -4,7 +4,7 @@ import { Refused } from "./api.js";
 import { CommandForm } from "./command_form.js";
 import { acceptDrops, chip } from "./files.js";
 import { Listbox } from "./listbox.js";
-import { addNote } from "./messages.js";
+import { addNote } from "./notes.js";
 import { channelTitle, store } from "./store.js";
 
 const SLASH = 1;

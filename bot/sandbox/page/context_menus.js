@@ -3,9 +3,9 @@
 import { Refused } from "./api.js";
 import { interact } from "./interactions.js";
 import { openMenu } from "./menu.js";
-import { addNote } from "./messages.js";
+import { addNote } from "./notes.js";
 import { nameOf, store } from "./store.js";
-import { switchTo } from "./switching.js";
+import { switchTo } from "./address.js";
 
 const USER_MENU = 2;
 const MESSAGE_MENU = 3;

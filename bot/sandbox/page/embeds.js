@@ -3,7 +3,7 @@
 import { el, link } from "./dom.js";
 import { inlineMarkdown, markdown } from "./markdown.js";
 import { pictureButton, smallPicture } from "./media.js";
-import { postedAt } from "./time.js";
+import { postedAt } from "./dates.js";
 
 const SUPPRESS_EMBEDS = 1 << 2;
 

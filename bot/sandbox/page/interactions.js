@@ -2,6 +2,7 @@
 
 import { Refused } from "./api.js";
 import { openModal } from "./modal.js";
+import { store } from "./store.js";
 
 const AUTOCOMPLETE = 4;
 
@@ -48,5 +49,11 @@ function settle(id, news) {
   waiting.delete(id);
   settled.delete(id);
   waits[news.outcome]();
-  if (news.modal) openModal(news.modal, id);
+  if (news.modal) openModal(news.modal, submitTo(id));
+}
+
+/** Sends a form that was opened in answer to the interaction `id`. */
+function submitTo(id) {
+  const { session } = store;
+  return (payload, files, outcomes) => interact(session.post(`/modals/${id}`, payload, files), outcomes);
 }

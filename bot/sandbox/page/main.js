@@ -4,10 +4,11 @@ import { Refused, Session, people } from "./api.js";
 import { commandsChanged, focusComposer, resetComposer } from "./composer.js";
 import { el } from "./dom.js";
 import { forgetInteractions, hearOfInteraction } from "./interactions.js";
-import { addNote, dropMessage, hasMessage, putMessage, showMessages } from "./messages.js";
+import { dropMessage, hasMessage, putMessage, showMessages } from "./messages.js";
+import { addNote } from "./notes.js";
 import { drawSidebar, markRead, markUnread, offerPeople } from "./sidebar.js";
 import { channelTitle, nameOf, setView, store } from "./store.js";
-import { place } from "./switching.js";
+import { place } from "./address.js";
 
 const TYPING_SHOWN = 10_000; // milliseconds, as Discord shows it
 const TEXT_CHANNEL = 0;

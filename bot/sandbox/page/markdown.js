@@ -3,7 +3,7 @@
 import { el, link, webAddress } from "./dom.js";
 import { spoiler } from "./spoiler.js";
 import { channelTitle, nameOf, roleNamed, store } from "./store.js";
-import { timestamp } from "./time.js";
+import { timestamp } from "./dates.js";
 
 /** The elements for a whole message or text display. */
 export function markdown(text) {

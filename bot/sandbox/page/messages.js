@@ -6,21 +6,19 @@ import { el } from "./dom.js";
 import { embeds } from "./embeds.js";
 import { markdown, plainText } from "./markdown.js";
 import { attachments } from "./media.js";
-import { avatar } from "./people.js";
+import { avatar } from "./avatar.js";
+import { focusConversation, isAtEnd, offerEnd, scrollToEnd } from "./scrolling.js";
 import { channelTitle, isBot, nameOf, store } from "./store.js";
-import { postedAt } from "./time.js";
+import { postedAt } from "./dates.js";
 
 const SUPPRESS_NOTIFICATIONS = 1 << 12;
 const EPHEMERAL = 1 << 6;
 const LOADING = 1 << 7;
 const REPLY = 19;
 const TOGETHER = 7 * 60_000; // milliseconds between messages of one author that share a heading
-const NEAR_END = 120; // pixels
 
 const list = document.getElementById("messages");
-const scroller = document.getElementById("scroller");
 const announcer = document.getElementById("announcer");
-const toEnd = document.getElementById("to-end");
 
 const messages = new Map(); // id -> message, in order
 const dismissed = new Set();
@@ -47,7 +45,7 @@ export function putMessage(message) {
   if (before) redrawMessage(message.id);
   else list.append(drawn(message, [...messages.values()].at(-2)));
   if (wasAtEnd) scrollToEnd();
-  else if (!before) toEnd.hidden = false;
+  else if (!before) offerEnd();
   announce(message, before);
 }
 
@@ -58,7 +56,7 @@ export function dropMessage(id) {
   const neighbour = element?.nextElementSibling ?? element?.previousElementSibling;
   element?.remove();
   redrawFollowing(id);
-  if (hadFocus) (neighbour?.querySelector("button") ?? scroller).focus();
+  if (hadFocus) focusConversation(neighbour?.querySelector("button"));
 }
 
 /** Draws one message again, with the focus where it was. */
@@ -83,18 +81,6 @@ function focusWithin(old) {
   const index = [...old.querySelectorAll(among)].indexOf(document.activeElement);
   return (fresh) =>
     (fresh.querySelector(`[data-key="${CSS.escape(key ?? "")}"]`) ?? fresh.querySelectorAll(among)[index])?.focus();
-}
-
-/** A line of the client's own at the end of the channel, such as "Sending command…"; returns what removes it. */
-export function addNote(words, { isProblem = false } = {}) {
-  const wasAtEnd = isAtEnd();
-  const remove = () => note.remove();
-  const said = el("span", { role: isProblem ? "alert" : "status" }, words);
-  const note = el("li", { class: `note ${isProblem ? "problem" : ""}` }, said);
-  if (isProblem) note.append(" ", el("button", { type: "button", class: "link", onclick: remove }, "Dismiss"));
-  list.append(note);
-  if (wasAtEnd || isProblem) scrollToEnd();
-  return remove;
 }
 
 function draw() {
@@ -258,19 +244,7 @@ function toolbar(message) {
   return el("div", { class: "toolbar" }, more);
 }
 
-// Scrolling and saying
-
-function isAtEnd() {
-  return scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END;
-}
-
-function scrollToEnd() {
-  scroller.scrollTop = scroller.scrollHeight;
-  toEnd.hidden = true;
-}
-
-toEnd.addEventListener("click", scrollToEnd);
-scroller.addEventListener("scroll", () => isAtEnd() && (toEnd.hidden = true));
+// For those who do not see the page
 
 /** Tells those who do not see the page of a new message, and of one that was waited for; not of steps in between. */
 function announce(message, before) {

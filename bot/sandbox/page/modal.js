@@ -3,7 +3,6 @@
 import { withFiles } from "./api.js";
 import { el, newId } from "./dom.js";
 import { filePicker } from "./files.js";
-import { interact } from "./interactions.js";
 import { markdown } from "./markdown.js";
 import { defaultsOf, selectButton } from "./select.js";
 import { nameOf, store } from "./store.js";
@@ -18,8 +17,11 @@ const CHECKBOX_GROUP = 22;
 const CHECKBOX = 23;
 const PARAGRAPH = 2;
 
-/** Opens the form that the interaction `interactionId` was answered with. */
-export function openModal(modal, interactionId) {
+/**
+ * Opens the form that an interaction was answered with. `submit(payload, files, outcomes)` sends what was entered and calls
+ * one of the outcomes, as `interact` does.
+ */
+export function openModal(modal, submit) {
   const channel = store.channel;
   const readers = new Map(); // custom_id -> what is in that field now
   const title = el("h2", { id: newId("modal") }, modal.title);
@@ -63,7 +65,7 @@ export function openModal(modal, interactionId) {
       problem.textContent = sentence;
       send.disabled = false;
     };
-    interact(store.session.post(`/modals/${interactionId}`, { values: value }, files), {
+    submit({ values: value }, files, {
       acknowledged: () => dialog.close(),
       failed: () => complain("Something went wrong. Try again."),
       refused: complain,

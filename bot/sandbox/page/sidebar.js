@@ -2,9 +2,9 @@
 
 import { userMenu } from "./context_menus.js";
 import { el } from "./dom.js";
-import { avatar } from "./people.js";
+import { avatar } from "./avatar.js";
 import { channelName, channelTitle, isBot, membersOf, nameOf, store } from "./store.js";
-import { openChannel, switchTo } from "./switching.js";
+import { openChannel, switchTo } from "./address.js";
 
 const THREAD = 11;
 const LANGUAGE_NAMES = { "en-US": "English", ja: "日本語" };
