@@ -23,8 +23,8 @@ from bot.sandbox.standin import FakeDiscord
 FOLDER = Path("docs/pictures")
 WIDTH, HEIGHT = 1280, 820
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+#: Milliseconds for a picture, the loading of the model included.
 TIMEOUT = 120_000
-"""Milliseconds for a picture, the loading of the model included."""
 
 ASKED = "@micah, red hair, blue background"
 ASKED_BY_EMI = "@micah, long hair, pink hair, green background"

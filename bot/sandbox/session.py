@@ -26,12 +26,12 @@ from storage.jobs import Job
 
 T = TypeVar("T")
 
+#: Seconds for one picture, model loading included; a CPU and real weights need some.
 TIMEOUT = 600.0
-"""Seconds for one picture, model loading included; a CPU and real weights need some."""
 
 
+#: What the bot remembers between two runs of the sandbox; the operator's own database stays untouched.
 DATABASE = Path("anima-sandbox.db")
-"""What the bot remembers between two runs of the sandbox; the operator's own database stays untouched."""
 
 
 async def serve_page(settings: Settings, port: int) -> None:
@@ -47,34 +47,34 @@ async def draw_one(settings: Settings, prompt: str, folder: Path) -> None:
 
     Raises CannotStart where nothing can be written there, before anything is drawn.
     """
-    _make(folder)
+    _ensure_writable(folder)
     started = time.perf_counter()
     print(f"Sandbox: a stand-in of Discord on this machine; nothing is sent anywhere.\n/anima imagine prompt:{prompt}")
-    async with _database_for_now(settings) as settings, open_sandbox(settings) as sandbox:
+    async with _temporary_database(settings) as settings, open_sandbox(settings) as sandbox:
         discord, client = sandbox.discord, sandbox.client
         connected = time.perf_counter()
         user, channel, asked = discord.world.alice, discord.world.general, datetime.now(UTC)
         with closing(tqdm(total=1, unit="step", desc="loading", bar_format="{desc:<8}|{bar:30}| {n}/{total}")) as bar:
-            client.worker.watch(lambda _, progress: _advance(bar, progress.step, progress.steps))
+            client.worker.watch(lambda _, progress: _update_bar(bar, progress.step, progress.steps))
             await discord.slash(user, channel, "anima imagine", prompt=prompt)
             message = await sandbox.while_running(discord.wait_for_message(channel, _is_final, TIMEOUT))
-        job = await _recorded(client, message)
+        job = await _finished_job(client, message)
     for attachment in message.attachments:
-        path = _unused(folder / attachment.filename)
+        path = _free_path(folder / attachment.filename)
         path.write_bytes(attachment.data)
         print(f"Saved {path}")
     if not message.attachments:
         raise SystemExit("No picture came. The bot said: " + message.text)
-    print(_stages(job, asked, connected - started))
+    print(_timing_report(job, asked, connected - started))
 
 
-def _unused(path: Path) -> Path:
+def _free_path(path: Path) -> Path:
     """`path`, or one with a number, so that no earlier picture is overwritten."""
     numbered = (path.with_stem(f"{path.stem}-{number}") for number in count(2))
     return next(each for each in chain([path], numbered) if not each.exists())
 
 
-def _make(folder: Path) -> None:
+def _ensure_writable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         TemporaryFile(dir=folder).close()
@@ -86,7 +86,7 @@ def _make(folder: Path) -> None:
 
 
 @asynccontextmanager
-async def _database_for_now(settings: Settings) -> AsyncIterator[Settings]:
+async def _temporary_database(settings: Settings) -> AsyncIterator[Settings]:
     """One picture leaves nothing behind but itself, and can be drawn while another sandbox runs."""
     with TemporaryDirectory(prefix="anima-sandbox-") as folder:
         yield settings.model_copy(update={"database_url": f"sqlite:///{folder}/anima.db"})
@@ -133,7 +133,7 @@ async def open_sandbox(settings: Settings, port: int = 0) -> AsyncIterator[Sandb
                 await sandbox.running
 
 
-def _advance(bar: tqdm[None], step: int, steps: int) -> None:
+def _update_bar(bar: tqdm[None], step: int, steps: int) -> None:
     bar.set_description_str("drawing")
     bar.total, bar.n = steps, step
     bar.refresh()
@@ -143,7 +143,7 @@ def _is_final(message: Message) -> bool:
     return bool(message.attachments) or "You were not charged" in message.text
 
 
-async def _recorded(client: AnimaClient, message: Message) -> Job:
+async def _finished_job(client: AnimaClient, message: Message) -> Job:
     """The job of a message, once it is written down that the message was posted."""
     async with asyncio.timeout(TIMEOUT):
         while (job := await client.database.jobs.by_message(message.id)) is None or job.finished_at is None:
@@ -151,7 +151,7 @@ async def _recorded(client: AnimaClient, message: Message) -> Job:
     return job
 
 
-def _stages(job: Job, asked: datetime, connecting: float) -> str:
+def _timing_report(job: Job, asked: datetime, connecting: float) -> str:
     """How long each part of the walk took, from the times that the database keeps."""
     parts = [("connect", connecting)]
     times = [

@@ -106,17 +106,17 @@ class FakeDiscord:
         self._runner: web.AppRunner | None = None
         self.token = self.world.application.token
         self.host = ""
+        #: Where the page is that shows this Discord to a person.
         self.page_url = ""
-        """Where the page is that shows this Discord to a person."""
         self.api_url = ""
         self.gateway_url = ""
 
     # The server
 
     async def __aenter__(self) -> Self:
-        middlewares = [middleware.only_own_requests(lambda: self.host)]
+        middlewares = [middleware.same_origin_only(lambda: self.host)]
         application = web.Application(client_max_size=1 << 30, middlewares=middlewares)
-        application.on_response_prepare.append(middleware.harden)
+        application.on_response_prepare.append(middleware.add_security_headers)
         application.router.add_get("/gateway", self.gateway.serve)
         application.router.add_get("/gateway/", self.gateway.serve)
         application.router.add_get("/attachments/{path:.*}", self._serve_attachment)
@@ -341,7 +341,7 @@ class FakeDiscord:
     def delete(self, user: User, message: Message) -> None:
         """Deletes a message of the user's own, or any where the user manages messages."""
         message = self.current(message)
-        self.client.check_sees(user, message)
+        self.client.check_can_see(user, message)
         manages = self.world.permissions(user, message.channel) & Permissions.MANAGE_MESSAGES
         if message.is_ephemeral or (message.author != user and not (manages and message.channel.guild)):
             raise ClientRefused(f"{user.username} may not delete that message.")
@@ -391,7 +391,7 @@ class FakeDiscord:
         assert channel.guild is not None, "Only channels of servers are deleted."
         written = channel_json(channel)
         channel.guild.channels.remove(channel)
-        self.messages.forget_channel(channel)
+        self.messages.delete_channel_messages(channel)
         self.events.emit("channel_delete", written)
 
     def remove_bot(self, guild: Guild) -> None:

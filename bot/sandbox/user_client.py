@@ -44,7 +44,7 @@ class ClientModal:
         """The form that the bot opened in answer to `interaction`."""
         assert interaction.callback is not None and interaction.callback.type == MODAL
         data = interaction.callback.data
-        components = tuple(ui.written_back(data["components"], lambda media: media))
+        components = tuple(ui.serialize(data["components"], lambda media: media))
         return cls(data["custom_id"], data["title"], components, interaction)
 
     def inputs(self) -> list[tuple[str, JSON]]:
@@ -67,12 +67,12 @@ class UserClient:
         self._commands = commands
         self._cdn = cdn
 
-    def offered(self, user: User, channel: Channel) -> list[JSON]:
+    def visible_commands(self, user: User, channel: Channel) -> list[JSON]:
         """The commands that the client shows this user in `channel`: in its picker and its menus."""
         return [
             command
             for command in self._commands.visible_in(channel.guild.id if channel.guild else None)
-            if self._why_not_usable(user, channel, command) is None
+            if self._why_unusable(user, channel, command) is None
         ]
 
     def slash(self, user: User, channel: Channel, name: str, options: Mapping[str, object]) -> JSON:
@@ -87,7 +87,7 @@ class UserClient:
                 filled.append(builder.option(definition, options[definition["name"]]))
             elif definition.get("required"):
                 raise ClientRefused(f"/{name} needs the option '{definition['name']}'.")
-        return _nested(command, trail, filled, builder.resolved)
+        return _slash_data(command, trail, filled, builder.resolved)
 
     def autocomplete(
         self, user: User, channel: Channel, name: str, option: str, typed: str, options: Mapping[str, object]
@@ -107,7 +107,7 @@ class UserClient:
                 filled.append({"name": option, "type": focused_type, "value": typed, "focused": True})
             elif definition["name"] in options:
                 filled.append(builder.option(definition, options[definition["name"]]))
-        return _nested(command, trail, filled, builder.resolved), focused_type
+        return _slash_data(command, trail, filled, builder.resolved), focused_type
 
     def menu(self, user: User, channel: Channel, target: Message | User, name: str) -> JSON:
         """The data of a context menu's command on a message or a user."""
@@ -120,7 +120,7 @@ class UserClient:
         self._check_usable(user, channel, command)
         resolved: JSON
         if isinstance(target, Message):
-            self.check_sees(user, target)
+            self.check_can_see(user, target)
             resolved = {"messages": {str(target.id): self._messages.as_json(target)}}
         else:
             resolved = self._resolved_user(target, channel)
@@ -129,27 +129,31 @@ class UserClient:
 
     def button(self, user: User, message: Message, label: str | None, custom_id: str | re.Pattern[str] | None) -> JSON:
         """The data of a press on the button with this label (or emoji) or custom_id."""
-        self.check_sees(user, message)
+        self.check_can_see(user, message)
         buttons = [c for c in message.inputs() if c["type"] == ui.BUTTON]
-        button = _the_one(buttons, label, custom_id)
+        button = _find_component(buttons, label, custom_id)
         if button.get("disabled"):
-            raise ClientRefused(f"The button {_described(button)} is disabled.")
+            raise ClientRefused(f"The button {_describe(button)} is disabled.")
         if "custom_id" not in button:
-            raise ClientRefused(f"The button {_described(button)} opens a link; the bot does not hear of it.")
-        return {"component_type": ui.BUTTON, "custom_id": button["custom_id"], "id": self._number(message, button)}
+            raise ClientRefused(f"The button {_describe(button)} opens a link; the bot does not hear of it.")
+        return {
+            "component_type": ui.BUTTON,
+            "custom_id": button["custom_id"],
+            "id": self._component_id(message, button),
+        }
 
     def selection(
         self, user: User, message: Message, custom_id: str | re.Pattern[str], values: Sequence[object]
     ) -> JSON:
         """The data of a choice in a select menu."""
-        self.check_sees(user, message)
-        select = _the_one([c for c in message.inputs() if c["type"] in ui.SELECTS], None, custom_id)
+        self.check_can_see(user, message)
+        select = _find_component([c for c in message.inputs() if c["type"] in ui.SELECTS], None, custom_id)
         if select.get("disabled"):
             raise ClientRefused(f"The menu {select['custom_id']} is disabled.")
         builder = _DataBuilder(self, user, message.channel)
         chosen = builder.selected(select, values)
         data = {"component_type": select["type"], "custom_id": select["custom_id"], "values": chosen}
-        data["id"] = self._number(message, select)
+        data["id"] = self._component_id(message, select)
         return data | ({"resolved": builder.resolved} if select["type"] != ui.STRING_SELECT else {})
 
     def modal(self, user: User, modal: ClientModal, values: Mapping[str, object]) -> JSON:
@@ -175,7 +179,7 @@ class UserClient:
         data: JSON = {"custom_id": modal.custom_id, "components": [submitted(c) for c in modal.components]}
         return data | ({"resolved": builder.resolved} if builder.resolved else {})
 
-    def check_sees(self, user: User, message: Message) -> None:
+    def check_can_see(self, user: User, message: Message) -> None:
         if self._messages.get(message.id) is None:
             raise ClientRefused(f"The message {message.id} is gone.")
         if message.visible_to not in (None, user):
@@ -193,10 +197,10 @@ class UserClient:
         return command, trail
 
     def _check_usable(self, user: User, channel: Channel, command: JSON) -> None:
-        if (why := self._why_not_usable(user, channel, command)) is not None:
+        if (why := self._why_unusable(user, channel, command)) is not None:
             raise ClientRefused(why)
 
-    def _why_not_usable(self, user: User, channel: Channel, command: JSON) -> str | None:
+    def _why_unusable(self, user: User, channel: Channel, command: JSON) -> str | None:
         world, name = self._world, command["name"]
         allowed = world.permissions(user, channel)
         where = f"#{channel.name}" if channel.name else "this private channel"
@@ -228,7 +232,7 @@ class UserClient:
         if unknown := sorted(set(options) - set(known)):
             raise ClientRefused(f"/{name} has no options {unknown}, only {known}.")
 
-    def _number(self, message: Message, component: JSON) -> int:
+    def _component_id(self, message: Message, component: JSON) -> int:
         for _, written in ui.walk(self._messages.as_json(message)["components"]):
             if written.get("custom_id") == component["custom_id"]:
                 return int(written["id"])
@@ -293,7 +297,7 @@ class _DataBuilder:
         return self._referred_to(value)
 
     def selected(self, select: JSON, values: Sequence[object]) -> list[str]:
-        least, most = ui.fewest_and_most(select)
+        least, most = ui.value_limits(select)
         if not least <= len(values) <= most:
             raise ClientRefused(f"{select['custom_id']} takes {least} to {most} values, not {len(values)}.")
         if "options" not in select:
@@ -328,7 +332,7 @@ class _DataBuilder:
             return result | {"value": chosen[0] if chosen else None}
         if kind == ui.FILE_UPLOAD:
             files = _as_list(given)
-            least, most = ui.fewest_and_most(component)
+            least, most = ui.value_limits(component)
             if not least <= len(files) <= most:
                 raise ClientRefused(f"'{label}' takes {least} to {most} files, not {len(files)}.")
             return result | {"values": [self._uploaded(file) for file in files if isinstance(file, Upload)]}
@@ -368,7 +372,7 @@ class _DataBuilder:
         return str(value.id)
 
 
-def _nested(command: JSON, trail: list[JSON], filled: list[JSON], resolved: JSON) -> JSON:
+def _slash_data(command: JSON, trail: list[JSON], filled: list[JSON], resolved: JSON) -> JSON:
     options = filled
     for level in reversed(trail):
         options = [{"name": level["name"], "type": level["type"], "options": options}]
@@ -378,18 +382,18 @@ def _nested(command: JSON, trail: list[JSON], filled: list[JSON], resolved: JSON
     return data | ({"resolved": resolved} if resolved else {})
 
 
-def _the_one(found: list[JSON], label: str | None, custom_id: str | re.Pattern[str] | None) -> JSON:
+def _find_component(found: list[JSON], label: str | None, custom_id: str | re.Pattern[str] | None) -> JSON:
     if label is None and custom_id is None:
         raise ClientRefused("Say which component is meant: by label or by custom_id.")
-    matching = [component for component in found if _is_meant(component, label, custom_id)]
+    matching = [component for component in found if _is_named(component, label, custom_id)]
     if len(matching) != 1:
-        there = ", ".join(map(_described, found)) or "none"
+        there = ", ".join(map(_describe, found)) or "none"
         how_many = "None" if not matching else f"{len(matching)}"
         raise ClientRefused(f"{how_many} of the components is {label or custom_id!r}; there are: {there}.")
     return matching[0]
 
 
-def _is_meant(component: JSON, label: str | None, custom_id: str | re.Pattern[str] | None) -> bool:
+def _is_named(component: JSON, label: str | None, custom_id: str | re.Pattern[str] | None) -> bool:
     own_id = component.get("custom_id") or ""
     if isinstance(custom_id, re.Pattern):
         return bool(custom_id.fullmatch(own_id))
@@ -398,7 +402,7 @@ def _is_meant(component: JSON, label: str | None, custom_id: str | re.Pattern[st
     return label in (component.get("label"), (component.get("emoji") or {}).get("name"))
 
 
-def _described(component: JSON) -> str:
+def _describe(component: JSON) -> str:
     name = component.get("label") or (component.get("emoji") or {}).get("name") or component.get("placeholder") or ""
     return f"'{name}' ({component.get('custom_id') or component.get('url')})"
 

@@ -96,7 +96,7 @@ async def test_what_was_posted_while_it_is_locked_is_written_down_afterwards(
     posting = stage.discord.faults.hold("PATCH", "^/channels/", times=2, file="anima-")
 
     async def both_held() -> bool:
-        return posting.struck == 2
+        return posting.hits == 2
 
     stage.engine.let_go()
     await until(both_held)

@@ -154,7 +154,7 @@ async def test_a_picture_that_is_on_its_way_arrives_first(discord: FakeDiscord, 
         held = discord.faults.hold("PATCH", "^/channels/", file="anima-")
         asked = await ask(discord, "1girl")
         async with asyncio.timeout(TIMEOUT):
-            while not held.struck:
+            while not held.hits:
                 await asyncio.sleep(0.02)
         process.send_signal(signal.SIGTERM)
         await goes_on_running(process)

@@ -106,7 +106,7 @@ def while_held(
         asked = [await soak.ask() for _ in range(soak.chance.randint(1, 3))]
         if file is not None:  # who holds an answer back would wait for ever
             await soak.until(lambda: soak.accepted(asked))
-        await soak.until(lambda: fault.struck > 0)
+        await soak.until(lambda: fault.hits > 0)
         await soak.kill(process)
         afterwards(fault)
 
@@ -125,7 +125,7 @@ def while_posted_anew(when: When) -> Aim:
         message = soak.discord.messages.get(asked.interaction.original_id)
         assert message is not None
         soak.discord.delete_message(message)
-        await soak.until(lambda: fault.struck > 0)
+        await soak.until(lambda: fault.hits > 0)
         await soak.kill(process)
         fault.cut()
         soak.discord.clock.turn(NONCE_IS_FORGOTTEN)

@@ -15,8 +15,8 @@ from PIL import Image, UnidentifiedImageError
 from bot.sandbox.model.clock import Clock, Snowflakes
 from bot.sandbox.model.errors import JSON
 
-ADDRESS_LIFE = 24 * 3600.0
-"""Seconds that a signed address works."""
+#: Seconds that a signed address works.
+URL_LIFETIME = 24 * 3600.0
 
 _SIGNING_KEY = b"the stand-in signs, so that an address cannot be made up or kept"
 
@@ -65,7 +65,7 @@ class Cdn:
         if spoiler and not name.startswith("SPOILER_"):
             name = f"SPOILER_{name}"
         content_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
-        width, height = _size_of_picture(upload.data) if content_type.startswith("image/") else (None, None)
+        width, height = _image_size(upload.data) if content_type.startswith("image/") else (None, None)
         id = self._snowflakes.next()
         attachment = Attachment(id, channel_id, name, upload.data, content_type, width, height, description)
         self._files[id] = attachment
@@ -73,15 +73,15 @@ class Cdn:
 
     def url(self, attachment: Attachment) -> str:
         """An address of now, which works for a day."""
-        expires = f"{int(self._clock.now() + ADDRESS_LIFE):x}"
+        expires = f"{int(self._clock.now() + URL_LIFETIME):x}"
         issued = f"{int(self._clock.now()):x}"
         path = f"attachments/{attachment.channel_id}/{attachment.id}/{attachment.filename}"
-        return f"{self.base}/{path}?ex={expires}&is={issued}&hm={_signature(path, expires, issued)}&"
+        return f"{self.base}/{path}?ex={expires}&is={issued}&hm={_sign(path, expires, issued)}&"
 
     def open(self, path: str, query: Mapping[str, str]) -> Attachment | None:
         """The file at `path` (`attachments/…`), or None where the address is wrong or has expired."""
         expires, issued, given = (query.get(key, "") for key in ("ex", "is", "hm"))
-        if not hmac.compare_digest(given, _signature(path, expires, issued)):
+        if not hmac.compare_digest(given, _sign(path, expires, issued)):
             return None
         if int(expires, 16) < self._clock.now():
             return None
@@ -107,11 +107,11 @@ class Cdn:
         return payload
 
 
-def _signature(path: str, expires: str, issued: str) -> str:
+def _sign(path: str, expires: str, issued: str) -> str:
     return hmac.new(_SIGNING_KEY, f"{path}|{expires}|{issued}".encode(), hashlib.sha256).hexdigest()
 
 
-def _size_of_picture(data: bytes) -> tuple[int | None, int | None]:
+def _image_size(data: bytes) -> tuple[int | None, int | None]:
     try:
         with Image.open(io.BytesIO(data)) as picture:
             return picture.size

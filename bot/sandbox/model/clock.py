@@ -3,8 +3,8 @@
 import asyncio
 import time
 
+#: The first second of 2015 (UTC) in seconds since 1970: snowflakes count from here.
 DISCORD_EPOCH = 1_420_070_400.0
-"""The first second of 2015 (UTC) in seconds since 1970: snowflakes count from here."""
 
 
 class Clock:
@@ -14,14 +14,14 @@ class Clock:
     process keeps its own time: turning this clock changes what Discord thinks the time is, as in life.
     """
 
-    def __init__(self, standing_at: float | None = None) -> None:
-        self._standing_at = standing_at
+    def __init__(self, frozen_at: float | None = None) -> None:
+        self._frozen_at = frozen_at
         self._started_at = time.time() - time.monotonic()
         self._turned = 0.0
         self._sleepers: set[asyncio.Event] = set()
 
     def now(self) -> float:
-        base = self._standing_at if self._standing_at is not None else self._started_at + time.monotonic()
+        base = self._frozen_at if self._frozen_at is not None else self._started_at + time.monotonic()
         return base + self._turned
 
     def turn(self, seconds: float) -> None:
@@ -39,7 +39,7 @@ class Clock:
         try:
             while (remaining := moment - self.now()) > 0:
                 turned.clear()
-                real_wait = None if self._standing_at is not None else remaining
+                real_wait = None if self._frozen_at is not None else remaining
                 try:
                     await asyncio.wait_for(turned.wait(), real_wait)
                 except TimeoutError:

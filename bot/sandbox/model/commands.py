@@ -51,7 +51,7 @@ class CommandRegistry:
         """Replaces all commands of a scope; raises ApiError with every complaint where one is wrong."""
         errors = FormErrors()
         definitions = definitions or []
-        errors.is_a((), definitions, list, "BASE_TYPE_LIST", "lists")
+        errors.check_type((), definitions, list, "BASE_TYPE_LIST", "lists")
         errors.raise_if_any()
         seen: set[tuple[str, int]] = set()
         for index, definition in enumerate(definitions):
@@ -68,7 +68,7 @@ class CommandRegistry:
                 errors.add((), "BASE_TYPE_MAX_LENGTH", f"At most {most} commands of type {kind} can be registered.")
         errors.raise_if_any()
         before = {(command["name"], command["type"]): command["id"] for command in self.of(guild_id)}
-        self._registered[guild_id] = [self._registered_form(d, guild_id, before) for d in definitions]
+        self._registered[guild_id] = [self._serialize_command(d, guild_id, before) for d in definitions]
         self._tell()
         return self._registered[guild_id]
 
@@ -97,7 +97,7 @@ class CommandRegistry:
         self.was_synced = True
         self._events.emit("commands_update", {"commands": [c for scope in self._registered.values() for c in scope]})
 
-    def _registered_form(self, definition: JSON, guild_id: int | None, before: dict[tuple[str, int], str]) -> JSON:
+    def _serialize_command(self, definition: JSON, guild_id: int | None, before: dict[tuple[str, int], str]) -> JSON:
         kind = definition.get("type") or SLASH
         permissions = definition.get("default_member_permissions")
         command: JSON = {
@@ -113,7 +113,7 @@ class CommandRegistry:
             "nsfw": bool(definition.get("nsfw")),
         }
         if kind == SLASH:
-            command["options"] = [_option_written_back(option) for option in definition.get("options") or []]
+            command["options"] = [_serialize_option(option) for option in definition.get("options") or []]
         if guild_id is not None:
             return command | {"guild_id": str(guild_id)}
         in_dms = definition.get("dm_permission")
@@ -123,10 +123,10 @@ class CommandRegistry:
         return command
 
 
-def _option_written_back(option: JSON) -> JSON:
+def _serialize_option(option: JSON) -> JSON:
     written = {key: value for key, value in option.items() if value is not None}
     if "options" in written:
-        written["options"] = [_option_written_back(inner) for inner in written["options"]]
+        written["options"] = [_serialize_option(inner) for inner in written["options"]]
     if written["type"] in (SUBCOMMAND, GROUP):
         written.pop("required", None)
     return written
@@ -134,7 +134,7 @@ def _option_written_back(option: JSON) -> JSON:
 
 def check_command(definition: Any, path: Path, errors: FormErrors) -> None:
     """Complains about everything Discord refuses in a command."""
-    if not errors.is_a(path, definition, dict, "MODEL_TYPE_CONVERT", "objects"):
+    if not errors.check_type(path, definition, dict, "MODEL_TYPE_CONVERT", "objects"):
         return
     kind = definition.get("type") or SLASH
     if kind not in MAX_OF_TYPE:
@@ -145,7 +145,7 @@ def check_command(definition: Any, path: Path, errors: FormErrors) -> None:
         _check_description(definition, path, errors)
         _check_options(definition.get("options") or [], (*path, "options"), errors, depth=0)
     else:
-        if errors.is_a((*path, "name"), definition.get("name"), str, "BASE_TYPE_REQUIRED", "strings"):
+        if errors.check_type((*path, "name"), definition.get("name"), str, "BASE_TYPE_REQUIRED", "strings"):
             errors.length((*path, "name"), definition["name"], 32, 1)
         if definition.get("description"):
             complaint = "Context menu commands cannot have description"
@@ -175,7 +175,7 @@ def _check_name(item: JSON, path: Path, errors: FormErrors) -> None:
     names: list[tuple[Path, Any]] = [((*path, "name"), item.get("name"))]
     names += [((*path, "name_localizations", k), v) for k, v in (item.get("name_localizations") or {}).items()]
     for at, name in names:
-        if not errors.is_a(at, name, str, "BASE_TYPE_REQUIRED", "strings"):
+        if not errors.check_type(at, name, str, "BASE_TYPE_REQUIRED", "strings"):
             continue
         if not 1 <= len(name) <= 32:
             errors.add(at, "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 32 in length.")
@@ -189,12 +189,12 @@ def _check_description(item: JSON, path: Path, errors: FormErrors) -> None:
     localised = (item.get("description_localizations") or {}).items()
     texts += [((*path, "description_localizations", key), value) for key, value in localised]
     for at, text in texts:
-        if errors.is_a(at, text, str, "BASE_TYPE_REQUIRED", "strings") and not 1 <= len(text) <= 100:
+        if errors.check_type(at, text, str, "BASE_TYPE_REQUIRED", "strings") and not 1 <= len(text) <= 100:
             errors.add(at, "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 100 in length.")
 
 
 def _check_options(options: Any, path: Path, errors: FormErrors, depth: int) -> None:
-    if not errors.is_a(path, options, list, "BASE_TYPE_LIST", "lists"):
+    if not errors.check_type(path, options, list, "BASE_TYPE_LIST", "lists"):
         return
     if len(options) > MAX_OPTIONS:
         errors.add(path, "BASE_TYPE_MAX_LENGTH", f"Must be {MAX_OPTIONS} or fewer in length.")
@@ -202,7 +202,7 @@ def _check_options(options: Any, path: Path, errors: FormErrors, depth: int) -> 
     optional_seen = False
     for index, option in enumerate(options):
         at = (*path, index)
-        if not errors.is_a(at, option, dict, "MODEL_TYPE_CONVERT", "objects"):
+        if not errors.check_type(at, option, dict, "MODEL_TYPE_CONVERT", "objects"):
             continue
         _check_option(option, at, errors, depth)
         if option.get("name") in names:
@@ -270,16 +270,16 @@ def _check_choices(option: JSON, path: Path, errors: FormErrors) -> None:
 
 def check_choices(choices: Any, kind: int, path: Path, errors: FormErrors) -> None:
     """Complains about what Discord refuses in choices, registered or answered to an autocomplete."""
-    if not errors.is_a(path, choices, list, "BASE_TYPE_LIST", "lists"):
+    if not errors.check_type(path, choices, list, "BASE_TYPE_LIST", "lists"):
         return
     if len(choices) > MAX_CHOICES:
         errors.add(path, "BASE_TYPE_MAX_LENGTH", f"Must be {MAX_CHOICES} or fewer in length.")
     names: set[str] = set()
     for index, choice in enumerate(choices):
         at = (*path, index)
-        if not errors.is_a(at, choice, dict, "MODEL_TYPE_CONVERT", "objects"):
+        if not errors.check_type(at, choice, dict, "MODEL_TYPE_CONVERT", "objects"):
             continue
-        if errors.is_a((*at, "name"), choice.get("name"), str, "BASE_TYPE_REQUIRED", "strings"):
+        if errors.check_type((*at, "name"), choice.get("name"), str, "BASE_TYPE_REQUIRED", "strings"):
             errors.length((*at, "name"), choice["name"], 100, 1)
         if choice.get("name") in names:
             complaint = "Option choice name already exists"
@@ -290,13 +290,13 @@ def check_choices(choices: Any, kind: int, path: Path, errors: FormErrors) -> No
 
 def _check_choice_value(value: Any, kind: int, path: Path, errors: FormErrors) -> None:
     if kind == STRING:
-        if errors.is_a(path, value, str, "STRING_TYPE_CONVERT", "strings"):
+        if errors.check_type(path, value, str, "STRING_TYPE_CONVERT", "strings"):
             errors.length(path, value, 100)
     elif kind == INTEGER:
-        if errors.is_a(path, value, int, "NUMBER_TYPE_COERCE", "integers") and abs(value) > MAX_INTEGER:
+        if errors.check_type(path, value, int, "NUMBER_TYPE_COERCE", "integers") and abs(value) > MAX_INTEGER:
             errors.add(path, "NUMBER_TYPE_MAX", "Must be between -2^53 and 2^53.")
     else:
-        errors.is_a(path, value, (int, float), "NUMBER_TYPE_COERCE", "numbers")
+        errors.check_type(path, value, (int, float), "NUMBER_TYPE_COERCE", "numbers")
 
 
 def slash_names(commands: list[JSON]) -> Iterator[tuple[str, JSON, list[JSON]]]:

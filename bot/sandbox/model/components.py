@@ -20,8 +20,8 @@ ONLY_IN_V2 = {SECTION, TEXT_DISPLAY, THUMBNAIL, MEDIA_GALLERY, FILE, SEPARATOR, 
 LINK_STYLE, PREMIUM_STYLE = 5, 6
 
 MAX_ROWS = 5
-MOST_COMPONENTS_V2 = 40
-MOST_TEXT_V2 = 4000
+MAX_COMPONENTS_V2 = 40
+MAX_TEXT_V2 = 4000
 MAX_OPTIONS = 25
 MAX_BOXES = 10
 
@@ -50,16 +50,16 @@ def _walk_one(component: JSON, path: Path) -> Iterator[tuple[Path, JSON]]:
 
 def check_in_message(components: Any, v2: bool, errors: FormErrors) -> None:
     """Complains about what Discord refuses in a message; `v2` says whether the message has that flag."""
-    if not errors.is_a(("components",), components, list, "BASE_TYPE_LIST", "lists"):
+    if not errors.check_type(("components",), components, list, "BASE_TYPE_LIST", "lists"):
         return
     everything = list(walk(components))
     if v2:
-        if len(everything) > MOST_COMPONENTS_V2:
-            complaint = f"A message has at most {MOST_COMPONENTS_V2} components, and this one has {len(everything)}."
+        if len(everything) > MAX_COMPONENTS_V2:
+            complaint = f"A message has at most {MAX_COMPONENTS_V2} components, and this one has {len(everything)}."
             errors.add(("components",), "COMPONENT_MAX_TOTAL_COMPONENTS_EXCEEDED", complaint)
         text = sum(len(str(component.get("content") or "")) for _, component in everything)
-        if text > MOST_TEXT_V2:
-            complaint = f"The text of all components together has at most {MOST_TEXT_V2} characters, not {text}."
+        if text > MAX_TEXT_V2:
+            complaint = f"The text of all components together has at most {MAX_TEXT_V2} characters, not {text}."
             errors.add(("components",), "COMPONENT_DISPLAYABLE_TEXT_SIZE_EXCEEDED", complaint)
     elif len(components) > MAX_ROWS:
         errors.add(("components",), "BASE_TYPE_BAD_LENGTH", f"Must be between 1 and {MAX_ROWS} in length.")
@@ -71,10 +71,10 @@ def check_modal(data: JSON, errors: FormErrors) -> None:
     """Complains about what Discord refuses in a modal (`data` of a callback of type 9)."""
     at: Path = ("data",)
     for key, longest in (("custom_id", 100), ("title", 45)):
-        if errors.is_a((*at, key), data.get(key), str, "BASE_TYPE_REQUIRED", "strings"):
+        if errors.check_type((*at, key), data.get(key), str, "BASE_TYPE_REQUIRED", "strings"):
             errors.length((*at, key), data[key], longest, 1)
     components = data.get("components")
-    if not errors.is_a((*at, "components"), components, list, "BASE_TYPE_REQUIRED", "lists"):
+    if not errors.check_type((*at, "components"), components, list, "BASE_TYPE_REQUIRED", "lists"):
         return
     errors.length((*at, "components"), components, 5, 1)
     _check_children(components, IN_MODAL, (*at, "components"), errors)
@@ -110,13 +110,13 @@ def _check_each(everything: list[tuple[Path, JSON]], errors: FormErrors) -> None
 
 
 def _check_custom_id(component: JSON, path: Path, errors: FormErrors) -> None:
-    if errors.is_a((*path, "custom_id"), component.get("custom_id"), str, "BASE_TYPE_REQUIRED", "strings"):
+    if errors.check_type((*path, "custom_id"), component.get("custom_id"), str, "BASE_TYPE_REQUIRED", "strings"):
         errors.length((*path, "custom_id"), component["custom_id"], 100, 1)
 
 
 def _check_row(row: JSON, path: Path, errors: FormErrors) -> None:
     children = row.get("components")
-    if not errors.is_a((*path, "components"), children, list, "BASE_TYPE_REQUIRED", "lists"):
+    if not errors.check_type((*path, "components"), children, list, "BASE_TYPE_REQUIRED", "lists"):
         return
     assert isinstance(children, list)
     kinds = [child.get("type") if isinstance(child, dict) else None for child in children]
@@ -130,7 +130,7 @@ def _check_row(row: JSON, path: Path, errors: FormErrors) -> None:
 
 def _check_button(button: JSON, path: Path, errors: FormErrors) -> None:
     style = button.get("style")
-    if not errors.is_a((*path, "style"), style, int, "BASE_TYPE_REQUIRED", "integers"):
+    if not errors.check_type((*path, "style"), style, int, "BASE_TYPE_REQUIRED", "integers"):
         return
     errors.length((*path, "label"), button.get("label"), 80)
     if style not in range(1, 7):
@@ -153,7 +153,7 @@ def _check_button(button: JSON, path: Path, errors: FormErrors) -> None:
 def _check_select(select: JSON, path: Path, errors: FormErrors) -> None:
     _check_custom_id(select, path, errors)
     errors.length((*path, "placeholder"), select.get("placeholder"), 150)
-    least, most = _fewest(select), _most(select)
+    least, most = _min_values(select), _max_values(select)
     if not 0 <= least <= MAX_OPTIONS:
         errors.add((*path, "min_values"), "NUMBER_TYPE_MAX", f"Must be between 0 and {MAX_OPTIONS}.")
     if not 1 <= most <= MAX_OPTIONS or most < least:
@@ -164,18 +164,18 @@ def _check_select(select: JSON, path: Path, errors: FormErrors) -> None:
 def _check_string_select(select: JSON, path: Path, errors: FormErrors) -> None:
     _check_select(select, path, errors)
     options = _check_options(select, path, errors, fewest=1, most=MAX_OPTIONS)
-    if options is not None and _most(select) > len(options) >= 1:
+    if options is not None and _max_values(select) > len(options) >= 1:
         complaint = f"There are {len(options)} options, so at most {len(options)} values can be chosen."
         errors.add((*path, "max_values"), "SELECT_COMPONENT_MAX_VALUES_TOO_LARGE", complaint)
     defaults = sum(bool(option.get("default")) for option in options or [])
-    if defaults > _most(select):
+    if defaults > _max_values(select):
         errors.add((*path, "options"), "SELECT_COMPONENT_TOO_MANY_DEFAULTS", "More defaults than max_values allow.")
 
 
 def _check_options(component: JSON, path: Path, errors: FormErrors, fewest: int, most: int) -> list[JSON] | None:
     at = (*path, "options")
     options = component.get("options")
-    if not errors.is_a(at, options, list, "BASE_TYPE_REQUIRED", "lists"):
+    if not errors.check_type(at, options, list, "BASE_TYPE_REQUIRED", "lists"):
         return None
     assert isinstance(options, list)
     if not fewest <= len(options) <= most:
@@ -183,7 +183,7 @@ def _check_options(component: JSON, path: Path, errors: FormErrors, fewest: int,
     values: set[str] = set()
     for index, option in enumerate(options):
         for key in ("label", "value"):
-            if errors.is_a((*at, index, key), option.get(key), str, "BASE_TYPE_REQUIRED", "strings"):
+            if errors.check_type((*at, index, key), option.get(key), str, "BASE_TYPE_REQUIRED", "strings"):
                 errors.length((*at, index, key), option[key], 100, 1)
         errors.length((*at, index, "description"), option.get("description"), 100)
         if option.get("value") in values:
@@ -204,12 +204,12 @@ def _check_radio_group(group: JSON, path: Path, errors: FormErrors) -> None:
 def _check_checkbox_group(group: JSON, path: Path, errors: FormErrors) -> None:
     _check_custom_id(group, path, errors)
     options = _check_options(group, path, errors, fewest=1, most=MAX_BOXES) or []
-    if not 0 <= _fewest(group) <= MAX_BOXES:
+    if not 0 <= _min_values(group) <= MAX_BOXES:
         errors.add((*path, "min_values"), "NUMBER_TYPE_MAX", f"Must be between 0 and {MAX_BOXES}.")
-    if options and not max(1, _fewest(group)) <= _most(group) <= len(options):
+    if options and not max(1, _min_values(group)) <= _max_values(group) <= len(options):
         complaint = f"Must be between 1 and the {len(options)} options, and not below min_values."
         errors.add((*path, "max_values"), "NUMBER_TYPE_MAX", complaint)
-    if sum(bool(option.get("default")) for option in options) > _most(group):
+    if sum(bool(option.get("default")) for option in options) > _max_values(group):
         complaint = "More defaults than max_values allow."
         errors.add((*path, "options"), "CHECKBOX_GROUP_TOO_MANY_DEFAULTS", complaint)
 
@@ -223,7 +223,7 @@ def _check_text_input(text_input: JSON, path: Path, errors: FormErrors) -> None:
         errors.add((*path, "label"), "COMPONENT_LABEL_NOT_ALLOWED", "In a Label the text input has none of its own.")
     elif not in_label:
         label = text_input.get("label")
-        if errors.is_a((*path, "label"), label, str, "BASE_TYPE_REQUIRED", "strings"):
+        if errors.check_type((*path, "label"), label, str, "BASE_TYPE_REQUIRED", "strings"):
             errors.length((*path, "label"), label, 45, 1)
     errors.length((*path, "value"), text_input.get("value"), 4000)
     errors.length((*path, "placeholder"), text_input.get("placeholder"), 100)
@@ -237,7 +237,7 @@ def _check_text_input(text_input: JSON, path: Path, errors: FormErrors) -> None:
 
 
 def _check_label(label: JSON, path: Path, errors: FormErrors) -> None:
-    if errors.is_a((*path, "label"), label.get("label"), str, "BASE_TYPE_REQUIRED", "strings"):
+    if errors.check_type((*path, "label"), label.get("label"), str, "BASE_TYPE_REQUIRED", "strings"):
         errors.length((*path, "label"), label["label"], 45, 1)
     errors.length((*path, "description"), label.get("description"), 100)
     inner = label.get("component")
@@ -247,14 +247,14 @@ def _check_label(label: JSON, path: Path, errors: FormErrors) -> None:
 
 def _check_file_upload(upload: JSON, path: Path, errors: FormErrors) -> None:
     _check_custom_id(upload, path, errors)
-    if not 0 <= _fewest(upload) <= 10 or not 1 <= _most(upload) <= 10:
+    if not 0 <= _min_values(upload) <= 10 or not 1 <= _max_values(upload) <= 10:
         errors.add((*path, "max_values"), "NUMBER_TYPE_MAX", "At most 10 files can be asked for.")
 
 
 def _check_section(section: JSON, path: Path, errors: FormErrors) -> None:
     at = (*path, "components")
     texts = section.get("components")
-    if errors.is_a(at, texts, list, "BASE_TYPE_REQUIRED", "lists"):
+    if errors.check_type(at, texts, list, "BASE_TYPE_REQUIRED", "lists"):
         errors.length(at, texts, 3, 1)
         _check_children(texts, {TEXT_DISPLAY}, at, errors)
     accessory = section.get("accessory")
@@ -263,14 +263,14 @@ def _check_section(section: JSON, path: Path, errors: FormErrors) -> None:
 
 
 def _check_text_display(text: JSON, path: Path, errors: FormErrors) -> None:
-    if errors.is_a((*path, "content"), text.get("content"), str, "BASE_TYPE_REQUIRED", "strings"):
-        errors.length((*path, "content"), text["content"], MOST_TEXT_V2, 1)
+    if errors.check_type((*path, "content"), text.get("content"), str, "BASE_TYPE_REQUIRED", "strings"):
+        errors.length((*path, "content"), text["content"], MAX_TEXT_V2, 1)
 
 
 def _check_gallery(gallery: JSON, path: Path, errors: FormErrors) -> None:
     items = gallery.get("items")
     at = (*path, "items")
-    if not errors.is_a(at, items, list, "BASE_TYPE_REQUIRED", "lists"):
+    if not errors.check_type(at, items, list, "BASE_TYPE_REQUIRED", "lists"):
         return
     assert isinstance(items, list)
     errors.length(at, items, 10, 1)
@@ -298,8 +298,8 @@ def _check_media(media: Any, path: Path, errors: FormErrors) -> None:
 
 def _check_container(container: JSON, path: Path, errors: FormErrors) -> None:
     inner = container.get("components")
-    if errors.is_a((*path, "components"), inner, list, "BASE_TYPE_REQUIRED", "lists"):
-        errors.length((*path, "components"), inner, MOST_COMPONENTS_V2, 1)
+    if errors.check_type((*path, "components"), inner, list, "BASE_TYPE_REQUIRED", "lists"):
+        errors.length((*path, "components"), inner, MAX_COMPONENTS_V2, 1)
         _check_children(inner, IN_CONTAINER, (*path, "components"), errors)
 
 
@@ -326,19 +326,19 @@ _RULES: dict[int, Callable[[JSON, Path, FormErrors], None]] = {
 }
 
 
-def _fewest(select: JSON) -> int:
+def _min_values(select: JSON) -> int:
     return 1 if select.get("min_values") is None else int(select["min_values"])
 
 
-def _most(select: JSON) -> int:
+def _max_values(select: JSON) -> int:
     if select.get("max_values") is not None:
         return int(select["max_values"])
     return len(select["options"]) if select.get("type") == CHECKBOX_GROUP else 1
 
 
-def fewest_and_most(select: JSON) -> tuple[int, int]:
+def value_limits(select: JSON) -> tuple[int, int]:
     """How many values a user must and may choose: `required: false` in a modal lets them choose none."""
-    return (0 if select.get("required") is False else _fewest(select)), _most(select)
+    return (0 if select.get("required") is False else _min_values(select)), _max_values(select)
 
 
 def references(components: list[JSON]) -> set[str]:
@@ -353,7 +353,7 @@ def references(components: list[JSON]) -> set[str]:
     return found
 
 
-def written_back(components: list[JSON], media: Callable[[JSON], JSON]) -> list[JSON]:
+def serialize(components: list[JSON], media: Callable[[JSON], JSON]) -> list[JSON]:
     """The components as Discord answers them: numbered, defaults filled in, `media` resolving every medium."""
     taken = {component["id"] for _, component in walk(components) if component.get("id")}
     numbers = (number for number in range(1, 10_000) if number not in taken)
@@ -372,16 +372,16 @@ def written_back(components: list[JSON], media: Callable[[JSON], JSON]) -> list[
         if kind in SELECTS and component.get("default_values"):
             result["default_values"] = [value | {"id": str(value["id"])} for value in component["default_values"]]
         if kind in SELECTS | {CHECKBOX_GROUP, FILE_UPLOAD}:
-            result |= {"min_values": _fewest(component), "max_values": _most(component)}
+            result |= {"min_values": _min_values(component), "max_values": _max_values(component)}
         if kind == CONTAINER:
             result |= {"accent_color": component.get("accent_color"), "spoiler": bool(component.get("spoiler"))}
         if kind == SEPARATOR:
             divider = component.get("divider")
             result |= {"spacing": component.get("spacing") or 1, "divider": True if divider is None else divider}
         if kind == MEDIA_GALLERY:
-            result["items"] = [_written_medium(item, media) for item in component["items"]]
+            result["items"] = [_serialize_media(item, media) for item in component["items"]]
         if kind == THUMBNAIL:
-            result |= _written_medium(component, media)
+            result |= _serialize_media(component, media)
         if kind == FILE:
             file = media(component["file"])
             name = file["url"].split("?")[0].rsplit("/", 1)[-1]
@@ -389,7 +389,7 @@ def written_back(components: list[JSON], media: Callable[[JSON], JSON]) -> list[
             result |= {"file": file, "spoiler": bool(component.get("spoiler")), "name": name, "size": size}
         return result
 
-    def _written_medium(item: JSON, media: Callable[[JSON], JSON]) -> JSON:
+    def _serialize_media(item: JSON, media: Callable[[JSON], JSON]) -> JSON:
         medium = media(item["media"])
         medium.pop("size", None)
         description = item.get("description")

@@ -81,7 +81,7 @@ class FormErrors:
         else:
             self.add(path, "BASE_TYPE_BAD_LENGTH", f"Must be between {shortest} and {longest} in length.")
 
-    def is_a(self, path: Path, value: Any, kind: type | tuple[type, ...], code: str, what: str) -> bool:
+    def check_type(self, path: Path, value: Any, kind: type | tuple[type, ...], code: str, what: str) -> bool:
         """Whether `value` has the type; complains where it does not."""
         if isinstance(value, kind) and not (isinstance(value, bool) and kind is int):
             return True

@@ -41,18 +41,18 @@ from bot.sandbox.model.permissions import ALL_PERMISSIONS, Permissions
 from bot.sandbox.model.serializers import context_of, interaction_channel_json, member_json, user_json
 from bot.sandbox.model.world import Channel, User, World
 
+#: Seconds until the first answer is due.
 DEADLINE = 3.0
-"""Seconds until the first answer is due."""
-TOKEN_LIFE = 15 * 60.0
-"""Seconds that the token works after it."""
+#: Seconds that the token works after it.
+TOKEN_LIFETIME = 15 * 60.0
+#: Follow-ups where the app was only installed to the user.
 MAX_FOLLOWUPS_AS_GUEST = 5
-"""Follow-ups where the app was only installed to the user."""
 
+#: Types of interactions.
 COMMAND, COMPONENT, AUTOCOMPLETE, MODAL_SUBMIT = 2, 3, 4, 5
-"""Types of interactions."""
 
+#: Types of callbacks.
 PONG, MESSAGE, DEFERRED_MESSAGE, DEFERRED_UPDATE, UPDATE, CHOICES, MODAL = 1, 4, 5, 6, 7, 8, 9
-"""Types of callbacks."""
 
 ALLOWED_CALLBACKS = {
     COMMAND: {MESSAGE, DEFERRED_MESSAGE, MODAL},
@@ -87,15 +87,15 @@ class Interaction:
     channel: Channel
     data: JSON
     dispatched_at: float
+    #: The message whose component was used (for a modal: the one it was opened from).
     source: Message | None = None
-    """The message whose component was used (for a modal: the one it was opened from)."""
+    #: For a submitted modal, the interaction that it answered.
     opened_by: Interaction | None = None
-    """For a submitted modal, the interaction that it answered."""
+    #: Whether only the user installed the app: the bot has nothing but this interaction to answer with.
     is_guest: bool = False
-    """Whether only the user installed the app: the bot has nothing but this interaction to answer with."""
     must_be_ephemeral: bool = False
+    #: For an autocomplete, the type of the option that is being typed.
     option_type: int = STRING
-    """For an autocomplete, the type of the option that is being typed."""
     callback: Callback | None = None
     failed_at: float | None = None
     original_id: int | None = None
@@ -202,7 +202,7 @@ class Interactions:
         if interaction.failed_at is not None or self._is_late(interaction):
             raise ApiError(UNKNOWN_INTERACTION)
         self._check_callback(interaction, type, body)
-        self._take(interaction, type, body)
+        self._apply_callback(interaction, type, body)
         latency = arrived - interaction.sent
         interaction.callback = Callback(type, self._clock.now(), latency, body.payload)
         interaction.settled.set()
@@ -212,12 +212,12 @@ class Interactions:
     def get(self, id: int) -> Interaction | None:
         return self._by_id.get(id)
 
-    def with_token(self, application_id: int, token: str) -> Interaction:
+    def by_token(self, application_id: int, token: str) -> Interaction:
         """The acknowledged interaction behind a webhook address; raises ApiError as Discord does."""
         interaction = self._by_token.get(token)
         if application_id != self._world.application.id or interaction is None:
             raise ApiError(UNKNOWN_WEBHOOK)
-        if self._clock.now() - interaction.dispatched_at > TOKEN_LIFE:
+        if self._clock.now() - interaction.dispatched_at > TOKEN_LIFETIME:
             raise ApiError(INVALID_WEBHOOK_TOKEN)
         if interaction.callback is None:
             raise ApiError(UNKNOWN_WEBHOOK)
@@ -270,17 +270,17 @@ class Interactions:
             check_choices(body.payload.get("choices") or [], kind, ("data", "choices"), errors)
         errors.raise_if_any()
 
-    def _take(self, interaction: Interaction, type: int, body: Body) -> None:
+    def _apply_callback(self, interaction: Interaction, type: int, body: Body) -> None:
         if type == MESSAGE:
             message = self._post(interaction, body, reply_to=interaction.source)
         elif type == DEFERRED_MESSAGE:
-            message = self._messages.place_holder(
+            message = self._messages.create_placeholder(
                 interaction.channel,
                 self._world.bot,
                 type=self._message_type(interaction),
-                flags=self._visibility(interaction, body),
+                flags=self._ephemeral_flag(interaction, body),
                 metadata=self._metadata(interaction),
-                visible_to=interaction.user if self._visibility(interaction, body) else None,
+                visible_to=interaction.user if self._ephemeral_flag(interaction, body) else None,
             )
         elif type == UPDATE:
             message = self._messages.edit(self._current_source(interaction), body)
@@ -297,7 +297,7 @@ class Interactions:
         return source
 
     def _post(self, interaction: Interaction, body: Body, reply_to: Message | None) -> Message:
-        ephemeral = self._visibility(interaction, body)
+        ephemeral = self._ephemeral_flag(interaction, body)
         return self._messages.create(
             interaction.channel,
             self._world.bot,
@@ -309,7 +309,7 @@ class Interactions:
             visible_to=interaction.user if ephemeral else None,
         )
 
-    def _visibility(self, interaction: Interaction, body: Body) -> int:
+    def _ephemeral_flag(self, interaction: Interaction, body: Body) -> int:
         return EPHEMERAL if interaction.must_be_ephemeral else (body.payload.get("flags") or 0) & EPHEMERAL
 
     def _message_type(self, interaction: Interaction) -> int:

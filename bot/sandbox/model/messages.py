@@ -26,15 +26,15 @@ from bot.sandbox.model.world import Channel, Role, User, World
 
 SUPPRESS_EMBEDS, EPHEMERAL, LOADING, SUPPRESS_NOTIFICATIONS, COMPONENTS_V2 = 1 << 2, 1 << 6, 1 << 7, 1 << 12, 1 << 15
 
+#: Types of messages, as Discord numbers them.
 DEFAULT, REPLY, CHAT_INPUT_COMMAND, CONTEXT_MENU_COMMAND = 0, 19, 20, 23
-"""Types of messages, as Discord numbers them."""
 
 MAX_CONTENT = 2000
 MAX_EMBEDS, MAX_EMBED_TEXT = 10, 6000
 MAX_ATTACHMENTS = 10
 MAX_NONCE_LENGTH = 25
-NONCE_LIFE = 180.0
-"""Seconds that a nonce is remembered. Discord says "a few minutes"; whoever needs more is wrong to rely on it."""
+#: Seconds that a nonce is remembered. Discord says "a few minutes"; whoever needs more is wrong to rely on it.
+NONCE_LIFETIME = 180.0
 
 
 @dataclass(frozen=True)
@@ -128,22 +128,22 @@ class Messages:
         self._snowflakes = snowflakes
         self._cdn = cdn
         self._events = events
-        self._kept: dict[int, Message] = {}
+        self._messages_by_id: dict[int, Message] = {}
         self._nonces: dict[tuple[int, str], tuple[int, float]] = {}
 
     def get(self, id: int) -> Message | None:
-        return self._kept.get(id)
+        return self._messages_by_id.get(id)
 
     def require(self, channel: Channel, id: int) -> Message:
         """The public message with this id in `channel`; raises Unknown Message for ephemeral ones too."""
-        message = self._kept.get(id)
+        message = self._messages_by_id.get(id)
         if message is None or message.channel is not channel or message.is_ephemeral:
             raise ApiError(UNKNOWN_MESSAGE)
         return message
 
     def in_channel(self, channel: Channel) -> list[Message]:
         """The messages of a channel, ephemeral ones too, oldest first."""
-        return sorted((m for m in self._kept.values() if m.channel is channel), key=lambda m: m.id)
+        return sorted((m for m in self._messages_by_id.values() if m.channel is channel), key=lambda m: m.id)
 
     def create(
         self,
@@ -166,10 +166,10 @@ class Messages:
         enforced = bool(body.payload.get("enforce_nonce")) and nonce is not None
         if enforced and (earlier := self._nonces.get((author.id, str(nonce)))):
             message_id, at = earlier
-            if self._clock.now() - at < NONCE_LIFE:
-                if message_id not in self._kept:
+            if self._clock.now() - at < NONCE_LIFETIME:
+                if message_id not in self._messages_by_id:
                     raise ApiError(UNKNOWN_MESSAGE)
-                return self._kept[message_id]
+                return self._messages_by_id[message_id]
         blank = Message(
             id=self._snowflakes.next(),
             channel=channel,
@@ -184,18 +184,18 @@ class Messages:
         message = self._apply(blank, body)
         if enforced:
             self._nonces[(author.id, str(nonce))] = (message.id, self._clock.now())
-        self._kept[message.id] = message
+        self._messages_by_id[message.id] = message
         self._tell("message_create", message)
         return message
 
     def edit(self, message: Message, body: Body) -> Message:
         """Changes what the body names and keeps the rest; raises ApiError where Discord would refuse it."""
         edited = replace(self._apply(message, body), edited_at=self._clock.now())
-        self._kept[message.id] = edited
+        self._messages_by_id[message.id] = edited
         self._tell("message_update", edited)
         return edited
 
-    def place_holder(
+    def create_placeholder(
         self, channel: Channel, author: User, *, type: int, flags: int, metadata: JSON, visible_to: User | None
     ) -> Message:
         """The "… is thinking" that stands for a deferred answer."""
@@ -209,17 +209,17 @@ class Messages:
             interaction_metadata=metadata,
             visible_to=visible_to,
         )
-        self._kept[message.id] = message
+        self._messages_by_id[message.id] = message
         self._tell("message_create", message)
         return message
 
     def delete(self, message: Message) -> None:
-        self._kept.pop(message.id, None)
+        self._messages_by_id.pop(message.id, None)
         self._tell("message_delete", message)
 
-    def forget_channel(self, channel: Channel) -> None:
+    def delete_channel_messages(self, channel: Channel) -> None:
         for message in self.in_channel(channel):
-            del self._kept[message.id]
+            del self._messages_by_id[message.id]
 
     def as_json(self, message: Message, *, whole: bool = True) -> JSON:
         """The message as the API writes it; without `whole` the message it replies to is left out.
@@ -247,7 +247,7 @@ class Messages:
                 if attachment.filename not in hidden_files and not message.is_v2
             ],
             "embeds": [self._embed_json(embed, message) for embed in message.embeds],
-            "components": ui.written_back(list(message.components), lambda media: self._media_json(media, message)),
+            "components": ui.serialize(list(message.components), lambda media: self._media_json(media, message)),
         }
         if message.interaction_metadata is not None:
             application_id = str(self._world.application.id)
@@ -262,7 +262,7 @@ class Messages:
             if message.channel.guild is not None:
                 payload["message_reference"]["guild_id"] = str(message.channel.guild.id)
             if whole:
-                still_there = self._kept.get(message.reply_to.id)
+                still_there = self._messages_by_id.get(message.reply_to.id)
                 payload["referenced_message"] = self.as_json(still_there, whole=False) if still_there else None
         return payload
 

@@ -26,55 +26,56 @@ _SNOWFLAKES = {"default_member_permissions", "id", "message_id", "recipient_id"}
 _LISTS_OF_SNOWFLAKES = {"roles", "users"}
 _LISTS_OF_STRINGS = {"parse"}
 _LISTS_OF_INTEGERS = {"channel_types", "contexts", "integration_types"}
-_LOCALISATIONS = {"description_localizations", "name_localizations"}
+_LOCALIZATIONS = {"description_localizations", "name_localizations"}
 
 
 def check_types(body: Any, errors: FormErrors, path: Path = ()) -> None:
     """Complains about every value in a request's JSON that is of another type than Discord takes for its key."""
     if isinstance(body, dict):
         for key, value in body.items():
-            if value is not None and _is_as_its_key_says(key, value, (*path, key), errors):
+            if value is not None and _check_key(key, value, (*path, key), errors):
                 check_types(value, errors, (*path, key))
     elif isinstance(body, list):
         for index, item in enumerate(body):
             check_types(item, errors, (*path, index))
 
 
-def _is_as_its_key_says(key: str, value: Any, path: Path, errors: FormErrors) -> bool:
+def _check_key(key: str, value: Any, path: Path, errors: FormErrors) -> bool:
     if key in _OBJECTS:
-        return errors.is_a(path, value, dict, "MODEL_TYPE_CONVERT", "objects")
+        return errors.check_type(path, value, dict, "MODEL_TYPE_CONVERT", "objects")
     if key in _STRINGS:
-        return errors.is_a(path, value, str, "STRING_TYPE_CONVERT", "strings")
+        return errors.check_type(path, value, str, "STRING_TYPE_CONVERT", "strings")
     if key in _INTEGERS:
-        return errors.is_a(path, value, int, "NUMBER_TYPE_COERCE", "integers")
+        return errors.check_type(path, value, int, "NUMBER_TYPE_COERCE", "integers")
     if key in _NUMBERS:
-        return errors.is_a(path, value, (int, float), "NUMBER_TYPE_COERCE", "numbers")
+        return errors.check_type(path, value, (int, float), "NUMBER_TYPE_COERCE", "numbers")
     if key in _STRINGS_OR_INTEGERS:
-        return errors.is_a(path, value, (str, int), "BASE_TYPE_INVALID", "strings and integers")
+        return errors.check_type(path, value, (str, int), "BASE_TYPE_INVALID", "strings and integers")
     if key in _SNOWFLAKES:
-        return _is_snowflake(value, path, errors)
-    if key in _LOCALISATIONS:
-        return errors.is_a(path, value, dict, "DICT_TYPE_CONVERT", "objects") and all(
-            errors.is_a((*path, locale), text, str, "STRING_TYPE_CONVERT", "strings") for locale, text in value.items()
+        return _check_snowflake(value, path, errors)
+    if key in _LOCALIZATIONS:
+        return errors.check_type(path, value, dict, "DICT_TYPE_CONVERT", "objects") and all(
+            errors.check_type((*path, locale), text, str, "STRING_TYPE_CONVERT", "strings")
+            for locale, text in value.items()
         )
     if key in _LISTS_OF_OBJECTS | _LISTS_OF_SNOWFLAKES | _LISTS_OF_STRINGS | _LISTS_OF_INTEGERS:
-        return errors.is_a(path, value, list, "BASE_TYPE_LIST", "lists") and all(
-            _is_item_of(key, item, (*path, index), errors) for index, item in enumerate(value)
+        return errors.check_type(path, value, list, "BASE_TYPE_LIST", "lists") and all(
+            _check_item(key, item, (*path, index), errors) for index, item in enumerate(value)
         )
     return True
 
 
-def _is_item_of(key: str, item: Any, path: Path, errors: FormErrors) -> bool:
+def _check_item(key: str, item: Any, path: Path, errors: FormErrors) -> bool:
     if key in _LISTS_OF_OBJECTS:
-        return errors.is_a(path, item, dict, "MODEL_TYPE_CONVERT", "objects")
+        return errors.check_type(path, item, dict, "MODEL_TYPE_CONVERT", "objects")
     if key in _LISTS_OF_SNOWFLAKES:
-        return _is_snowflake(item, path, errors)
+        return _check_snowflake(item, path, errors)
     if key in _LISTS_OF_STRINGS:
-        return errors.is_a(path, item, str, "STRING_TYPE_CONVERT", "strings")
-    return errors.is_a(path, item, int, "NUMBER_TYPE_COERCE", "integers")
+        return errors.check_type(path, item, str, "STRING_TYPE_CONVERT", "strings")
+    return errors.check_type(path, item, int, "NUMBER_TYPE_COERCE", "integers")
 
 
-def _is_snowflake(value: Any, path: Path, errors: FormErrors) -> bool:
+def _check_snowflake(value: Any, path: Path, errors: FormErrors) -> bool:
     text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
     if text.isascii() and text.isdigit() and len(text) <= 20:
         return True

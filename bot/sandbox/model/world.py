@@ -1,4 +1,4 @@
-"""Who and what there is: users, roles, members, servers, channels. What they look like on the wire is in `wire`."""
+"""Who and what there is: users, roles, members, servers, channels. What they look like in the API is in `serializers`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from bot.sandbox.model.clock import Snowflakes, snowflake_at
 from bot.sandbox.model.permissions import ALL_PERMISSIONS, DEFAULT_PERMISSIONS, Permissions
 
 MEBIBYTE = 1 << 20
+#: Bytes that one attachment may have, by the boost tier of the server.
 FILE_SIZE_LIMITS = {0: 10 * MEBIBYTE, 1: 10 * MEBIBYTE, 2: 50 * MEBIBYTE, 3: 100 * MEBIBYTE}
-"""Bytes that one attachment may have, by the boost tier of the server."""
 
+#: Types of channels, as Discord numbers them.
 TEXT, DM, GROUP_DM, PUBLIC_THREAD = 0, 1, 3, 11
-"""Types of channels, as Discord numbers them."""
 
 
 @dataclass(eq=False)
@@ -22,10 +22,10 @@ class User:
     username: str
     display_name: str
     is_bot: bool = False
+    #: The language that the user chose in their client, which every interaction tells the bot.
     locale: str = "en-US"
-    """The language that the user chose in their client, which every interaction tells the bot."""
+    #: Bytes that this user may upload (more with a subscription); interactions tell it to the bot.
     upload_limit: int = FILE_SIZE_LIMITS[0]
-    """Bytes that this user may upload (more with a subscription); interactions tell it to the bot."""
 
     def __repr__(self) -> str:
         return f"<User {self.username} {self.id}>"
@@ -130,53 +130,55 @@ class World:
         day = 86_400.0
         founded = 1_672_531_200.0  # the first second of 2023: everyone and everything here is a little older than now
 
-        def born(days: int) -> int:
+        def id_of_day(days: int) -> int:
             return snowflake_at(founded + days * day)
 
-        self.owner = User(born(1), "olivia", "Olivia")
-        self.alice = User(born(2), "alice", "Alice")
-        self.bob = User(born(3), "bob", "Bob", locale="de")
-        self.carol = User(born(4), "carol", "Carol", locale="ja")
-        self.bot = User(born(5), "Anima", "Anima", is_bot=True)
-        self.emi = User(born(6), "emi", "Emi", locale="ja")
-        self.application = Application(born(5), "Anima", self.bot, self.owner, f"stand-in.{born(5)}.token")
+        self.owner = User(id_of_day(1), "olivia", "Olivia")
+        self.alice = User(id_of_day(2), "alice", "Alice")
+        self.bob = User(id_of_day(3), "bob", "Bob", locale="de")
+        self.carol = User(id_of_day(4), "carol", "Carol", locale="ja")
+        self.bot = User(id_of_day(5), "Anima", "Anima", is_bot=True)
+        self.emi = User(id_of_day(6), "emi", "Emi", locale="ja")
+        self.application = Application(id_of_day(5), "Anima", self.bot, self.owner, f"stand-in.{id_of_day(5)}.token")
 
-        self.moderator = Role(born(12), "moderator", Permissions.MANAGE_GUILD | Permissions.MANAGE_MESSAGES, position=2)
-        self.bot_role = Role(born(13), "Anima", DEFAULT_PERMISSIONS, position=1)
-        everyone = Role(born(10), "@everyone", DEFAULT_PERMISSIONS, position=0)
-        self.guild = Guild(born(10), "Atelier", self.owner, everyone, [everyone, self.moderator, self.bot_role])
+        self.moderator = Role(
+            id_of_day(12), "moderator", Permissions.MANAGE_GUILD | Permissions.MANAGE_MESSAGES, position=2
+        )
+        self.bot_role = Role(id_of_day(13), "Anima", DEFAULT_PERMISSIONS, position=1)
+        everyone = Role(id_of_day(10), "@everyone", DEFAULT_PERMISSIONS, position=0)
+        self.guild = Guild(id_of_day(10), "Atelier", self.owner, everyone, [everyone, self.moderator, self.bot_role])
         self.guild.add_member(self.owner)
         self.guild.add_member(self.alice)
         self.guild.add_member(self.bob, self.moderator)
         self.guild.add_member(self.emi)
         self.guild.add_member(self.bot, self.bot_role)
 
-        self.general = self._text_channel(self.guild, born(20), "general")
-        self.gallery = self._text_channel(self.guild, born(21), "gallery")
-        self.after_dark = self._text_channel(self.guild, born(22), "after-dark", nsfw=True)
-        self.staff = self._text_channel(self.guild, born(23), "staff")
+        self.general = self._text_channel(self.guild, id_of_day(20), "general")
+        self.gallery = self._text_channel(self.guild, id_of_day(21), "gallery")
+        self.after_dark = self._text_channel(self.guild, id_of_day(22), "after-dark", nsfw=True)
+        self.staff = self._text_channel(self.guild, id_of_day(23), "staff")
         for target, allow, deny in (
             (everyone, Permissions(0), Permissions.VIEW_CHANNEL),
             (self.moderator, Permissions.VIEW_CHANNEL, Permissions(0)),
         ):
             self.staff.overwrites[target.id] = Overwrite(target, allow, deny)
-        self.thread = Channel(born(24), PUBLIC_THREAD, "late sketches", self.guild, parent=self.after_dark)
+        self.thread = Channel(id_of_day(24), PUBLIC_THREAD, "late sketches", self.guild, parent=self.after_dark)
         self.guild.channels.append(self.thread)
 
-        elsewhere_everyone = Role(born(30), "@everyone", DEFAULT_PERMISSIONS, position=0)
-        self.elsewhere = Guild(born(30), "Elsewhere", self.bob, elsewhere_everyone, [elsewhere_everyone])
+        elsewhere_everyone = Role(id_of_day(30), "@everyone", DEFAULT_PERMISSIONS, position=0)
+        self.elsewhere = Guild(id_of_day(30), "Elsewhere", self.bob, elsewhere_everyone, [elsewhere_everyone])
         self.elsewhere.add_member(self.bob)
         self.elsewhere.add_member(self.carol)
-        self.lounge = self._text_channel(self.elsewhere, born(31), "lounge")
-        self.group = Channel(born(32), GROUP_DM, "sketch club", recipients=(self.alice, self.carol))
+        self.lounge = self._text_channel(self.elsewhere, id_of_day(31), "lounge")
+        self.group = Channel(id_of_day(32), GROUP_DM, "sketch club", recipients=(self.alice, self.carol))
 
         self.users = {user.id: user for user in (self.owner, self.alice, self.bob, self.emi, self.carol, self.bot)}
         self.guilds = {guild.id: guild for guild in (self.guild, self.elsewhere)}
         self.private_channels: dict[int, Channel] = {self.group.id: self.group}
+        #: Users who installed the app to themselves.
         self.installed_by = {self.carol.id, self.alice.id}
-        """Users who installed the app to themselves."""
+        #: Users who accept no private messages.
         self.closed_to_dms: set[int] = set()
-        """Users who accept no private messages."""
 
     def _text_channel(self, guild: Guild, id: int, name: str, *, nsfw: bool = False) -> Channel:
         channel = Channel(id, TEXT, name, guild, nsfw=nsfw)
@@ -213,7 +215,7 @@ class World:
             return channel.guild.id in self.guilds and self.bot.id in channel.guild.members
         return channel.type == DM
 
-    def sees(self, user: User, channel: Channel) -> bool:
+    def can_see(self, user: User, channel: Channel) -> bool:
         return bool(self.permissions(user, channel) & Permissions.VIEW_CHANNEL)
 
     def permissions(self, user: User, channel: Channel) -> Permissions:

@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     from bot.sandbox.standin import FakeDiscord
 
 LANGUAGES = ("en-US", "ja")
+#: Messages of a channel that the page gets at once; older ones are not shown.
 MAX_SHOWN = 200
-"""Messages of a channel that the page gets at once; older ones are not shown."""
 
 Answer = Callable[["PageApi", User, web.Request, RequestBody], Awaitable[Any]]
 
-CHANGES_WHAT_IS_THERE = {
+#: Kinds of events after which the page asks for the view and the commands again.
+RELOADING_EVENTS = {
     *("channel_update", "channel_delete", "guild_delete", "commands_update", "gateway_ready", "gateway_resumed"),
     "gateway_closed",
 }
-"""Kinds of events after which the page asks for the view and the commands again."""
 
 
 def add_routes(application: web.Application, discord: FakeDiscord) -> None:
@@ -62,14 +62,14 @@ def add_routes(application: web.Application, discord: FakeDiscord) -> None:
         ("DELETE", message, _delete),
         ("POST", r"/modals/{interaction:\d+}", _submit),
     ):
-        router.add_route(method, user + path, api.answering(answer))
+        router.add_route(method, user + path, api.handler_of(answer))
 
 
 class PageApi:
     def __init__(self, discord: FakeDiscord) -> None:
         self.discord = discord
+        #: Tells the page whether the stand-in it knows is still the one that it talks to.
         self.instance = secrets.token_hex(8)
-        """Tells the page whether the stand-in it knows is still the one that it talks to."""
 
     async def people(self, _: web.Request) -> web.Response:
         """Whom the page can be used as."""
@@ -89,13 +89,13 @@ class PageApi:
         try:
             await write("hello", {"instance": self.instance})
             async for event in self.discord.events.stream(int(request.query.get("after", 0))):
-                if (seen := self._seen_by(user, event)) is not None:
+                if (seen := self._visible_data(user, event)) is not None:
                     await write("happened", {"number": event.number, "kind": event.kind, "data": seen})
         except ConnectionError:
             pass  # the page was closed
         return response
 
-    def answering(self, answer: Answer) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def handler_of(self, answer: Answer) -> Callable[[web.Request], Awaitable[web.Response]]:
         """A handler that reads the request, has it answered on behalf of its user, and words refusals."""
 
         async def handle(request: web.Request) -> web.Response:
@@ -107,7 +107,7 @@ class PageApi:
             except ClientRefused as error:
                 return web.json_response({"refused": str(error)}, status=422)
             except ApiError as error:
-                return web.json_response({"refused": _in_words(error)}, status=422)
+                return web.json_response({"refused": _error_text(error)}, status=422)
 
         return handle
 
@@ -120,7 +120,7 @@ class PageApi:
     def channel(self, user: User, request: web.Request) -> Channel:
         """The channel of the request, which the user sees."""
         channel = self.discord.world.channel(int(request.match_info["channel"]))
-        if channel is None or not self.discord.world.sees(user, channel):
+        if channel is None or not self.discord.world.can_see(user, channel):
             raise web.HTTPNotFound(text="There is no such channel.")
         return channel
 
@@ -174,11 +174,11 @@ class PageApi:
             return "installed the app, no member"
         return ", ".join(role.name for role in member.roles) or "member"
 
-    def _seen_by(self, user: User, event: DiscordEvent) -> JSON | None:
+    def _visible_data(self, user: User, event: DiscordEvent) -> JSON | None:
         """What the client of `user` is told of an event; None: nothing."""
         world = self.discord.world
         if event.message is not None:
-            hidden = event.message.visible_to not in (None, user) or not world.sees(user, event.message.channel)
+            hidden = event.message.visible_to not in (None, user) or not world.can_see(user, event.message.channel)
             return None if hidden else event.data | {"command": self.message_json(event.message)["command"]}
         if event.interaction is not None:
             if event.interaction.user != user:
@@ -187,8 +187,8 @@ class PageApi:
             return event.data | ({"modal": self._modal_json(event)} if is_modal else {})
         if event.kind == "typing":
             channel = world.channel(int(event.data["channel_id"]))
-            return event.data if channel is not None and world.sees(user, channel) else None
-        return {} if event.kind in CHANGES_WHAT_IS_THERE else None
+            return event.data if channel is not None and world.can_see(user, channel) else None
+        return {} if event.kind in RELOADING_EVENTS else None
 
     def _modal_json(self, event: DiscordEvent) -> JSON:
         assert event.interaction is not None
@@ -215,7 +215,7 @@ async def _view(api: PageApi, user: User, request: web.Request, received: Reques
         }
 
     def guild(one: Guild) -> JSON:
-        seen = [channel(c) for c in one.channels if world.sees(user, c)]
+        seen = [channel(c) for c in one.channels if world.can_see(user, c)]
         members = {str(m.user.id): [str(role.id) for role in m.roles] for m in one.members.values()}
         roles = [role_json(role) for role in one.roles]
         about: JSON = {"id": str(one.id), "name": one.name, "owner_id": str(one.owner.id), "roles": roles}
@@ -235,7 +235,7 @@ async def _view(api: PageApi, user: User, request: web.Request, received: Reques
 
 def _member_ids(api: PageApi, channel: Channel) -> list[int]:
     if channel.guild is not None:
-        return [id for id, member in channel.guild.members.items() if api.discord.world.sees(member.user, channel)]
+        return [id for id, member in channel.guild.members.items() if api.discord.world.can_see(member.user, channel)]
     with_bot = [api.discord.world.bot.id] if channel.type == DM else []
     return [user.id for user in channel.recipients] + with_bot
 
@@ -256,7 +256,7 @@ async def _messages(api: PageApi, user: User, request: web.Request, received: Re
 
 async def _commands(api: PageApi, user: User, request: web.Request, received: RequestBody) -> list[JSON]:
     """The commands that `user` is offered in a channel, each subcommand by itself, worded in the user's language."""
-    offered = api.discord.client.offered(user, api.channel(user, request))
+    offered = api.discord.client.visible_commands(user, api.channel(user, request))
     found = []
     for name, command, trail in slash.slash_names(offered):
         words = [_localised(level, "name", user.locale) for level in (command, *trail)]
@@ -357,7 +357,7 @@ async def _submit(api: PageApi, user: User, request: web.Request, received: Requ
     return {"interaction": str(sent.id)}
 
 
-def _in_words(error: ApiError) -> str:
+def _error_text(error: ApiError) -> str:
     """What the API complains about, as one text."""
 
     def complaints(tree: Mapping[str, Any]) -> list[str]:

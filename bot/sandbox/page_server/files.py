@@ -8,6 +8,7 @@ from aiohttp import web
 
 CONTENT_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
+#: Scripts, styles and pictures from here only, and no way to turn text into markup.
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -22,7 +23,6 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "trusted-types 'none'",
     )
 )
-"""Scripts, styles and pictures from here only, and no way to turn text into markup."""
 
 
 def add_routes(application: web.Application) -> None:

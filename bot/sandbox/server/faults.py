@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+#: Whether the fault strikes before the request has its effect or after it (the answer is lost).
 When = Literal["before", "after"]
-"""Whether the fault strikes before the request has its effect or after it (the answer is lost)."""
 
 
 @dataclass
@@ -20,18 +20,18 @@ class Fault:
     route: re.Pattern[str]
     times: int
     when: When
+    #: The status to answer; None cuts the connection, unless the fault only delays.
     status: int | None = None
-    """The status to answer; None cuts the connection, unless the fault only delays."""
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
     released: asyncio.Event | None = None
     only_delays: bool = False
+    #: Strikes only requests that bring a file whose name matches.
     file: re.Pattern[str] | None = None
-    """Strikes only requests that bring a file whose name matches."""
-    struck: int = 0
+    hits: int = 0
 
-    def concerns(self, method: str, route: str, path: str, files: Collection[str]) -> bool:
+    def matches(self, method: str, route: str, path: str, files: Collection[str]) -> bool:
         if self.method != method or not (self.route.search(route) or self.route.search(path)):
             return False
         return self.file is None or any(map(self.file.search, files))
@@ -67,7 +67,7 @@ class Faults:
     ) -> Fault:
         """Answers `status` with `body` (JSON, or text as an outage's HTML) instead of the truth."""
         body = body if body is not None else {"message": f"{status}: a fault ordered by a test", "code": 0}
-        return self._order(Fault(method, re.compile(route), times, when, status, body, headers or {}))
+        return self._add(Fault(method, re.compile(route), times, when, status, body, headers or {}))
 
     def rate_limit(
         self, method: str, route: str, retry_after: float, *, times: int = 1, is_global: bool = False, via: bool = True
@@ -81,11 +81,11 @@ class Faults:
 
     def drop(self, method: str, route: str, *, when: When, times: int = 1) -> Fault:
         """Cuts the connection: "before" as if the request never came, "after" accepts it and loses the answer."""
-        return self._order(Fault(method, re.compile(route), times, when))
+        return self._add(Fault(method, re.compile(route), times, when))
 
     def delay(self, method: str, route: str, seconds: float, *, times: int = 1, when: When = "before") -> Fault:
         """Keeps the request waiting for `seconds` of real time, then goes on as ever."""
-        return self._order(Fault(method, re.compile(route), times, when, delay=seconds, only_delays=True))
+        return self._add(Fault(method, re.compile(route), times, when, delay=seconds, only_delays=True))
 
     def hold(self, method: str, route: str, *, times: int = 1, when: When = "before", file: str | None = None) -> Fault:
         """Keeps the request waiting until `release()` or `cut()` of the fault that is returned.
@@ -95,7 +95,7 @@ class Faults:
         fault = Fault(method, re.compile(route), times, when, released=asyncio.Event(), only_delays=True)
         fault.file = re.compile(file) if file is not None else None
         self._holds.append(fault)
-        return self._order(fault)
+        return self._add(fault)
 
     def clear(self) -> None:
         """Forgets what has not struck yet, and lets go what is held."""
@@ -104,16 +104,16 @@ class Faults:
             fault.release()
         self._holds.clear()
 
-    def _order(self, fault: Fault) -> Fault:
+    def _add(self, fault: Fault) -> Fault:
         self._waiting.append(fault)
         return fault
 
-    def strike(self, method: str, route: str, path: str, files: Collection[str] = ()) -> Fault | None:
+    def match(self, method: str, route: str, path: str, files: Collection[str] = ()) -> Fault | None:
         """The fault that strikes this request, counted down; None for the most requests."""
         for fault in self._waiting:
-            if fault.concerns(method, route, path, files):
-                fault.struck += 1
-                if fault.struck >= fault.times:
+            if fault.matches(method, route, path, files):
+                fault.hits += 1
+                if fault.hits >= fault.times:
                     self._waiting.remove(fault)
                 return fault
         return None

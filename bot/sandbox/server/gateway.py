@@ -28,11 +28,11 @@ GUILDS, GUILD_MEMBERS, GUILD_PRESENCES = 1 << 0, 1 << 1, 1 << 8
 GUILD_MESSAGES, DIRECT_MESSAGES, MESSAGE_CONTENT = 1 << 9, 1 << 12, 1 << 15
 PRIVILEGED = GUILD_MEMBERS | GUILD_PRESENCES | MESSAGE_CONTENT
 
+#: Milliseconds.
 HEARTBEAT_INTERVAL = 41_250
-"""Milliseconds."""
-ANSWER_TIME = 0.05
-"""Seconds until a heartbeat is answered. discord.py notes when it sent one only after sending it: an answer that is
-there before that counts from the heartbeat before, and makes it warn that the connection is slow."""
+#: Seconds until a heartbeat is answered. discord.py notes when it sent one only after sending it: an answer that is
+#: there before that counts from the heartbeat before, and makes it warn that the connection is slow.
+HEARTBEAT_ACK_DELAY = 0.05
 
 
 class Connection:
@@ -109,8 +109,8 @@ class Gateway:
         self._sessions: dict[str, Session] = {}
         self._connections: set[Connection] = set()
         self.url = ""
+        #: While True, whoever connects is answered 503.
         self.refuses_connections = False
-        """While True, whoever connects is answered 503."""
         self.allowed_privileged_intents = 0
         self.heartbeats = 0
         events.listen(self._forward)
@@ -129,13 +129,13 @@ class Gateway:
     def drop(self, code: int = UNKNOWN_ERROR) -> None:
         """Closes every connection with `code`; the sessions stay and can be resumed."""
         for connection in list(self._connections):
-            self._let_go(connection)
+            self._detach(connection)
             connection.close(code)
 
     def cut(self) -> None:
         """Cuts every connection without a goodbye, as a broken cable does."""
         for connection in list(self._connections):
-            self._let_go(connection)
+            self._detach(connection)
             connection.cut()
 
     def request_reconnect(self) -> None:
@@ -168,14 +168,14 @@ class Gateway:
                 if message.type is WSMsgType.TEXT:
                     self._receive(connection, message.data)
         finally:
-            session = self._let_go(connection)
+            session = self._detach(connection)
             if session is not None and socket.close_code in (1000, 1001):
                 self._sessions.pop(session.id, None)
             await connection.finish()
             self._events.emit("gateway_closed", {"code": socket.close_code})
         return socket
 
-    def _let_go(self, connection: Connection) -> Session | None:
+    def _detach(self, connection: Connection) -> Session | None:
         self._connections.discard(connection)
         session = self._session_of(connection)
         if session is not None:
@@ -194,7 +194,7 @@ class Gateway:
             return
         if op == HEARTBEAT:
             self.heartbeats += 1
-            asyncio.get_running_loop().call_later(ANSWER_TIME, connection.send, HEARTBEAT_ACK)
+            asyncio.get_running_loop().call_later(HEARTBEAT_ACK_DELAY, connection.send, HEARTBEAT_ACK)
         elif op == IDENTIFY:
             self._identify(connection, data)
         elif op == RESUME:
@@ -216,9 +216,9 @@ class Gateway:
         else:
             session = Session(f"{self._snowflakes.next():x}", data.get("intents", 0), connection=connection)
             self._sessions[session.id] = session
-            self._welcome(session, data.get("shard"))
+            self._send_ready(session, data.get("shard"))
 
-    def _welcome(self, session: Session, shard: list[int] | None) -> None:
+    def _send_ready(self, session: Session, shard: list[int] | None) -> None:
         world = self._world
         guilds = [guild for guild in world.guilds.values() if world.bot.id in guild.members]
         ready: JSON = {
@@ -242,7 +242,7 @@ class Gateway:
             connection.send(INVALID_SESSION, False)
             return
         if session.connection is not None:
-            self._let_go(session.connection)
+            self._detach(session.connection)
         session.connection = connection
         session.replay(after=data.get("seq") or 0)
         session.dispatch("RESUMED", {})

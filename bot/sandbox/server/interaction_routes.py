@@ -41,28 +41,28 @@ def _callback_json(api: ApiContext, interaction: Interaction) -> JSON:
 @ROUTES.add("GET", "/webhooks/{webhook_id}/{webhook_token}/messages/@original", needs_bot_token=False)
 @ROUTES.add("GET", "/webhooks/{webhook_id}/{webhook_token}/messages/{message_id}", needs_bot_token=False)
 def _get_answer(api: ApiContext, call: ApiCall) -> Answer:
-    return 200, api.messages.as_json(_answered(api, call)[1])
+    return 200, api.messages.as_json(_answer_message(api, call))
 
 
 @ROUTES.add("PATCH", "/webhooks/{webhook_id}/{webhook_token}/messages/@original", needs_bot_token=False)
 @ROUTES.add("PATCH", "/webhooks/{webhook_id}/{webhook_token}/messages/{message_id}", needs_bot_token=False)
 def _edit_answer(api: ApiContext, call: ApiCall) -> Answer:
-    return 200, api.messages.as_json(api.messages.edit(_answered(api, call)[1], call.body))
+    return 200, api.messages.as_json(api.messages.edit(_answer_message(api, call), call.body))
 
 
 @ROUTES.add("DELETE", "/webhooks/{webhook_id}/{webhook_token}/messages/@original", needs_bot_token=False)
 @ROUTES.add("DELETE", "/webhooks/{webhook_id}/{webhook_token}/messages/{message_id}", needs_bot_token=False)
 def _delete_answer(api: ApiContext, call: ApiCall) -> Answer:
-    api.messages.delete(_answered(api, call)[1])
+    api.messages.delete(_answer_message(api, call))
     return 204, None
 
 
-def _answered(api: ApiContext, call: ApiCall) -> tuple[Interaction, Message]:
-    interaction = api.interactions.with_token(call.ids["webhook_id"], call.token)
-    return interaction, api.interactions.message_of(interaction, call.ids.get("message_id"))
+def _answer_message(api: ApiContext, call: ApiCall) -> Message:
+    interaction = api.interactions.by_token(call.ids["webhook_id"], call.token)
+    return api.interactions.message_of(interaction, call.ids.get("message_id"))
 
 
 @ROUTES.add("POST", "/webhooks/{webhook_id}/{webhook_token}", needs_bot_token=False)
 def _follow_up(api: ApiContext, call: ApiCall) -> Answer:
-    interaction = api.interactions.with_token(call.ids["webhook_id"], call.token)
+    interaction = api.interactions.by_token(call.ids["webhook_id"], call.token)
     return 200, api.messages.as_json(api.interactions.follow_up(interaction, call.body))

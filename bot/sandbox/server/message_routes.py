@@ -19,24 +19,24 @@ def _history(api: ApiContext, call: ApiCall) -> Answer:
     if not api.world.permissions(api.world.bot, channel) & Permissions.READ_MESSAGE_HISTORY:
         return 200, []
     messages = [message for message in api.messages.in_channel(channel) if not message.is_ephemeral]
-    limit = _whole_number(call, "limit", 50)
+    limit = _integer(call, "limit", 50)
     if not 1 <= limit <= 100:
         errors = FormErrors()
         errors.add(("limit",), "NUMBER_TYPE_MAX", "int value should be between 1 and 100.")
         errors.raise_if_any()
     if "around" in call.query:
-        older = sum(message.id < _whole_number(call, "around") for message in messages)
+        older = sum(message.id < _integer(call, "around") for message in messages)
         first = max(0, older - limit // 2)
         messages = messages[first : first + limit]
     elif "after" in call.query:
-        messages = [message for message in messages if message.id > _whole_number(call, "after")][:limit]
+        messages = [message for message in messages if message.id > _integer(call, "after")][:limit]
     else:
-        before = _whole_number(call, "before", 1 << 64)
+        before = _integer(call, "before", 1 << 64)
         messages = [message for message in messages if message.id < before][-limit:]
     return 200, [api.messages.as_json(message) for message in reversed(messages)]
 
 
-def _whole_number(call: ApiCall, key: str, otherwise: int = 0) -> int:
+def _integer(call: ApiCall, key: str, otherwise: int = 0) -> int:
     text = call.query.get(key, str(otherwise))
     if not (text.isascii() and text.isdigit()):
         errors = FormErrors()
@@ -52,13 +52,13 @@ def _create_message(api: ApiContext, call: ApiCall) -> Answer:
         raise ApiError(refusals.CANNOT_MESSAGE_USER)
     payload = call.body.payload
     sending = Permissions.SEND_MESSAGES_IN_THREADS if channel.is_thread else Permissions.SEND_MESSAGES
-    api.require(channel, sending | _needed_for(call.body))
-    message = api.messages.create(channel, api.world.bot, call.body, reply_to=_replied_to(api, channel, payload))
+    api.require(channel, sending | _required_permissions(call.body))
+    message = api.messages.create(channel, api.world.bot, call.body, reply_to=_replied_message(api, channel, payload))
     answer = api.messages.as_json(message)
     return 200, answer | ({"nonce": message.nonce} if message.nonce is not None else {})
 
 
-def _needed_for(body: Body) -> Permissions:
+def _required_permissions(body: Body) -> Permissions:
     needed = Permissions(0)
     if body.files:
         needed |= Permissions.ATTACH_FILES
@@ -67,7 +67,7 @@ def _needed_for(body: Body) -> Permissions:
     return needed
 
 
-def _replied_to(api: ApiContext, channel: Channel, payload: JSON) -> Message | None:
+def _replied_message(api: ApiContext, channel: Channel, payload: JSON) -> Message | None:
     reference = payload.get("message_reference")
     if not isinstance(reference, dict):
         return None
@@ -95,7 +95,7 @@ def _edit_message(api: ApiContext, call: ApiCall) -> Answer:
     message = api.messages.require(channel, call.ids["message_id"])
     if message.author != api.world.bot:
         raise ApiError(refusals.NOT_THE_AUTHOR)
-    api.require(channel, _needed_for(call.body))
+    api.require(channel, _required_permissions(call.body))
     return 200, api.messages.as_json(api.messages.edit(message, call.body))
 
 

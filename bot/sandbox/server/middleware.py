@@ -11,33 +11,33 @@ from collections.abc import Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+#: The Content-Security-Policy of everything that is not the page itself: whatever it is, it does nothing.
 INERT = "default-src 'none'; frame-ancestors 'none'; sandbox"
-"""The Content-Security-Policy of everything that is not the page itself: whatever it is, it does nothing."""
 
 
-def only_own_requests(own_host: Callable[[], str]) -> Middleware:
+def same_origin_only(own_host: Callable[[], str]) -> Middleware:
     """Refuses requests that name another host, or that come from another origin; `own_host` is "address:port"."""
 
     @web.middleware
-    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def check_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
         own = own_host()
         if request.headers.get("Host") != own:
             return web.Response(status=421, text=f"The sandbox answers at http://{own}/ only.")
-        if request.headers.get("Origin", f"http://{own}") != f"http://{own}" or _is_embedded_elsewhere(request):
+        if request.headers.get("Origin", f"http://{own}") != f"http://{own}" or _is_cross_site(request):
             return web.Response(status=403, text="The sandbox takes no requests from other sites.")
         return await handler(request)
 
-    return guard
+    return check_origin
 
 
-def _is_embedded_elsewhere(request: web.Request) -> bool:
+def _is_cross_site(request: web.Request) -> bool:
     """Whether another site's page asks in the background; following a link from there is no harm."""
     from_elsewhere = request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none")
     follows_link = request.method == "GET" and request.headers.get("Sec-Fetch-Dest") == "document"
     return from_elsewhere and not follows_link
 
 
-async def harden(_: web.Request, response: web.StreamResponse) -> None:
+async def add_security_headers(_: web.Request, response: web.StreamResponse) -> None:
     """For `on_response_prepare`: headers that keep a browser from reading more into an answer than there is."""
     response.headers.setdefault("Content-Security-Policy", INERT)
     response.headers["X-Content-Type-Options"] = "nosniff"

@@ -100,7 +100,7 @@ class OpenApi:
         validator = self._validators[key]
         if validator is None:
             return ()
-        complaints = tuple(_complaint(error) for error in _most_telling(validator.iter_errors(body)))
+        complaints = tuple(_complaint(error) for error in _relevant_errors(validator.iter_errors(body)))
         if complaints:
             self.violations.append(Violation(whose, method, route, complaints))
         return complaints
@@ -124,34 +124,34 @@ def _read(path: Path) -> tuple[JSON, Registry[Any], Registry[Any]]:
     document = json.loads(path.read_text())
     schemas = document["components"]["schemas"]
     schemas["InnerErrors"]["properties"]["_errors"]["items"] = {"type": "object"}
-    for_answers = _prepared(document)
+    for_answers = _registry(document)
     schemas["SnowflakeType"] = _SNOWFLAKE_IN_REQUESTS
-    return document["paths"], _prepared(document), for_answers
+    return document["paths"], _registry(document), for_answers
 
 
-def _prepared(document: JSON) -> Registry[Any]:
+def _registry(document: JSON) -> Registry[Any]:
     schemas = document["components"]["schemas"]
-    resource = Resource.from_contents(_with_branches_by_type(document, schemas), default_specification=DRAFT202012)
+    resource = Resource.from_contents(_discriminate_by_type(document, schemas), default_specification=DRAFT202012)
     empty: Registry[Any] = Registry()
     registry: Registry[Any] = empty.with_resource("discord", resource)
     return registry
 
 
-def _with_branches_by_type(node: Any, schemas: JSON) -> Any:
+def _discriminate_by_type(node: Any, schemas: JSON) -> Any:
     if isinstance(node, list):
-        return [_with_branches_by_type(item, schemas) for item in node]
+        return [_discriminate_by_type(item, schemas) for item in node]
     if not isinstance(node, dict):
         return node
-    rewritten = {key: _with_branches_by_type(value, schemas) for key, value in node.items()}
+    rewritten = {key: _discriminate_by_type(value, schemas) for key, value in node.items()}
     for keyword in ("oneOf", "anyOf"):
         branches = node.get(keyword)
-        if isinstance(branches, list) and (chosen := _chosen_by_type(branches, schemas)):
+        if isinstance(branches, list) and (chosen := _union_by_type(branches, schemas)):
             del rewritten[keyword]
             rewritten = {"allOf": [rewritten, chosen]} if rewritten else chosen
     return rewritten
 
 
-def _chosen_by_type(branches: list[Any], schemas: JSON) -> JSON | None:
+def _union_by_type(branches: list[Any], schemas: JSON) -> JSON | None:
     """The union as "if the type is this, then that branch", or None where the branches do not differ by `type`."""
     nullable = {"type": "null"} in branches
     named = [branch for branch in branches if branch != {"type": "null"}]
@@ -181,7 +181,7 @@ def _types_of(branch: JSON, schemas: JSON) -> list[int] | None:
     return kinds if kinds and all(isinstance(kind, int) for kind in kinds) else None
 
 
-def _most_telling(errors: Iterator[ValidationError]) -> Iterator[ValidationError]:
+def _relevant_errors(errors: Iterator[ValidationError]) -> Iterator[ValidationError]:
     """Of a failed union the complaints of the branch that was meant; of everything else the complaint itself."""
     for error in errors:
         branches: dict[int, list[ValidationError]] = {}
@@ -191,7 +191,7 @@ def _most_telling(errors: Iterator[ValidationError]) -> Iterator[ValidationError
             yield error
         else:
             meant: list[ValidationError] = min(branches.values(), key=_wrong_types)
-            yield from _most_telling(iter(meant))
+            yield from _relevant_errors(iter(meant))
 
 
 def _wrong_types(errors: list[Any]) -> int:

@@ -54,14 +54,14 @@ class Rest:
         route, match = _find(request.method, path)
         template = route.template if route else path
         names = [upload.filename for upload in received.files.values()]
-        fault = self._faults.strike(request.method, template, path, names)
+        fault = self._faults.match(request.method, template, path, names)
         if fault is not None and fault.when == "before":
-            await _wait_for(fault)
+            await _hold(fault)
         answer: Answer | None = None
         if fault is None or fault.only_delays or fault.when == "after":
             answer = self._answer(request, route, match, received, arrived)
         if fault is not None and fault.when == "after":
-            await _wait_for(fault)
+            await _hold(fault)
         headers = _rate_limit_headers(template, self._clock.now())
         if fault is not None and not fault.only_delays:
             answer = None if fault.status is None else (fault.status, fault.body)
@@ -84,7 +84,7 @@ class Rest:
         )
         if answer is None and request.transport is not None:
             request.transport.abort()
-        return _written(status, body, headers)
+        return _response(status, body, headers)
 
     def _answer(
         self,
@@ -136,7 +136,7 @@ def _find(method: str, path: str) -> tuple[Route | None, re.Match[str] | None]:
     return None, None
 
 
-async def _wait_for(fault: Fault) -> None:
+async def _hold(fault: Fault) -> None:
     if fault.released is not None:
         await fault.released.wait()
     await asyncio.sleep(fault.delay)
@@ -155,7 +155,7 @@ def _rate_limit_headers(template: str, now: float) -> dict[str, str]:
     }
 
 
-def _written(status: int, body: Any, headers: Mapping[str, str]) -> web.Response:
+def _response(status: int, body: Any, headers: Mapping[str, str]) -> web.Response:
     # The content type is exactly "application/json": discord.py does not decode it with a charset behind.
     if body is None:
         return web.Response(status=status or 500, headers=headers)

@@ -114,7 +114,7 @@ async def test_discord_that_is_down_is_asked_again_until_it_answers(stage: Stage
     job_id = await held(stage)
     fault = stage.discord.faults.answer("PATCH", EDITS, status, {"message": "down", "code": 0}, times=12)
     await delivered(stage, job_id)
-    assert fault.struck == 12
+    assert fault.hits == 12
     assert len(await with_picture(stage)) == 1
 
 
@@ -122,7 +122,7 @@ async def test_a_rate_limit_is_kept_to(stage: Stage) -> None:
     job_id = await held(stage)
     fault = stage.discord.faults.rate_limit("PATCH", EDITS, 0.2)
     await delivered(stage, job_id)
-    assert fault.struck == 1
+    assert fault.hits == 1
     assert len(await with_picture(stage)) == 1
 
 
@@ -131,7 +131,7 @@ async def test_a_ban_by_cloudflare_which_discord_py_does_not_wait_for_is_waited_
     job_id = await held(stage)
     fault = stage.discord.faults.rate_limit("PATCH", EDITS, 1.0, times=4, via=False)
     await delivered(stage, job_id)
-    assert fault.struck == 4
+    assert fault.hits == 4
     assert len(await with_picture(stage)) == 1
 
 
@@ -141,7 +141,7 @@ async def test_a_rate_limit_that_does_not_say_how_long_is_waited_for(stage: Stag
     headers = {"Via": "1.1 google"}
     fault = stage.discord.faults.answer("PATCH", EDITS, 429, {"message": "slow"}, headers=headers, times=3)
     await delivered(stage, job_id)
-    assert fault.struck == 3
+    assert fault.hits == 3
     assert len(await with_picture(stage)) == 1
 
 
@@ -165,7 +165,7 @@ async def test_an_upload_that_is_not_answered_is_made_again(
     monkeypatch.setattr(session, "_timeout", aiohttp.ClientTimeout(total=0.3))
     fault = stage.discord.faults.hold("PATCH", EDITS, when=when, file="anima-")
     await delivered(stage, job_id)
-    assert fault.struck == 1
+    assert fault.hits == 1
     fault.release()
     assert len(await with_picture(stage)) == 1
 
@@ -195,7 +195,7 @@ async def test_a_lost_answer_to_a_new_message_makes_no_second_one(stage: Stage, 
 async def test_a_picture_that_was_posted_unnoticed_is_found_when_its_nonce_is_long_forgotten(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, private: bool
 ) -> None:
-    monkeypatch.setattr("bot.sandbox.model.messages.NONCE_LIFE", -1.0)
+    monkeypatch.setattr("bot.sandbox.model.messages.NONCE_LIFETIME", -1.0)
     stage.engine.hold()
     job = await stage.in_state((await stage.ask("1girl", private=private)).id, JobState.RUNNING)
     if private:
@@ -211,7 +211,7 @@ async def test_a_picture_that_was_posted_unnoticed_is_found_when_its_nonce_is_lo
     monkeypatch.setattr(worker, "CLOSING_GRACE", 0.1)
     await stage.stop()
     stage.discord.faults.clear()
-    assert cut_off.struck
+    assert cut_off.hits
     await stage.discord.wait_until_gone()
     await stage.start()
     job = await stage.in_state(job.id, JobState.DELIVERED)
@@ -222,7 +222,7 @@ async def test_a_picture_that_was_posted_unnoticed_is_found_when_its_nonce_is_lo
 
 
 async def _struck(fault: Fault) -> bool:
-    return fault.struck > 0
+    return fault.hits > 0
 
 
 async def test_what_discord_refuses_for_good_ends_with_a_refund_and_a_sentence(stage: Stage) -> None:
@@ -309,7 +309,7 @@ async def test_who_cannot_be_told_why_nothing_came_is_told_as_soon_as_discord_an
     await until(lambda: _told(stage, job_id))
     job = await stage.database.jobs.get(job_id)
     assert "The engine broke down." in stage.discord.messages.get(job.message_id).text
-    assert fault.struck == 30
+    assert fault.hits == 30
 
 
 @pytest.mark.usefixtures("_impatient")
@@ -321,7 +321,7 @@ async def test_a_reason_whose_answer_was_lost_is_not_told_twice(stage: Stage) ->
     await stage.database.jobs.fail(job_id, "The engine broke down.")
     stage.client.worker.report_error_later(await stage.database.jobs.get(job_id))
     await until(lambda: _told(stage, job_id))
-    assert lost.struck == 7
+    assert lost.hits == 7
     told = [message for message in stage.discord.messages_in(stage.general) if "broke down" in message.text]
     assert len(told) == 1
 
@@ -401,4 +401,4 @@ async def test_a_rate_limit_on_any_way_out_loses_no_press(stage: Stage, label: s
         return len(await with_picture(stage)) == 2
 
     await until(two)
-    assert [fault.struck for fault in faults] == [1, 1]
+    assert [fault.hits for fault in faults] == [1, 1]

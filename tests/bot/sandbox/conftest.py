@@ -206,8 +206,8 @@ async def standin(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         point_discord_at(standin.api_url, standin.gateway_url)
         yield standin
     if standin.openapi is not None:
-        own_faults = [str(violation) for violation in standin.openapi.violations if violation.whose == "answer"]
-        assert own_faults == []
+        bad_answers = [str(violation) for violation in standin.openapi.violations if violation.whose == "answer"]
+        assert bad_answers == []
 
 
 @pytest.fixture

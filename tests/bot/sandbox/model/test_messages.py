@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bot.sandbox import Clock, FakeDiscord, Permissions
 from bot.sandbox.model.errors import ApiError, FormErrors
-from bot.sandbox.model.messages import NONCE_LIFE, Body
+from bot.sandbox.model.messages import NONCE_LIFETIME, Body
 from bot.sandbox.model.schema import check_types
 from tests.bot.sandbox.conftest import DOCUMENT, SpecimenStage, noise, png, request_as_bot
 
@@ -35,7 +35,7 @@ async def test_a_nonce_posts_once_and_gives_the_same_message_again(
     assert first.id == again.id != other.id
     assert first.nonce == "job-1"
     assert len(stage.discord.messages_in(stage.discord.world.general)) == 2
-    clock.turn(NONCE_LIFE + 1)
+    clock.turn(NONCE_LIFETIME + 1)
     assert (await channel.send("picture", nonce="job-1")).id != first.id
 
 

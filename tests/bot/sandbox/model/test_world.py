@@ -34,7 +34,7 @@ def test_snowflakes_encode_their_moment_as_discord_py_reads_it(moment: float) ->
 
 @given(st.lists(st.floats(0, 10), max_size=30))
 def test_snowflakes_rise_whatever_the_clock_does(steps: list[float]) -> None:
-    clock = Clock(standing_at=1_700_000_000.0)
+    clock = Clock(frozen_at=1_700_000_000.0)
     snowflakes = Snowflakes(clock)
     made = [snowflakes.next()]
     for step in steps:
@@ -44,7 +44,7 @@ def test_snowflakes_rise_whatever_the_clock_does(steps: list[float]) -> None:
 
 
 async def test_a_standing_clock_moves_only_when_turned_and_wakes_sleepers() -> None:
-    clock = Clock(standing_at=datetime(2026, 1, 1, tzinfo=UTC).timestamp())
+    clock = Clock(frozen_at=datetime(2026, 1, 1, tzinfo=UTC).timestamp())
     start = clock.now()
     sleeper = asyncio.create_task(clock.sleep_until(start + 10))
     await asyncio.sleep(0.01)
@@ -64,7 +64,7 @@ async def test_a_running_clock_wakes_by_itself() -> None:
 
 async def test_the_same_world_comes_out_every_time() -> None:
     async def play() -> list[int]:
-        standin = FakeDiscord(clock=Clock(standing_at=1_780_000_000.0))
+        standin = FakeDiscord(clock=Clock(frozen_at=1_780_000_000.0))
         message = await standin.say(standin.world.alice, standin.world.general, "hello")
         return [*standin.world.users, *(c.id for c in standin.world.channels()), message.id]
 

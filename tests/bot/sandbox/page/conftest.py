@@ -17,8 +17,8 @@ from tests.bot.sandbox.conftest import Answer, SpecimenStage
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+#: Milliseconds that a test waits for the page to show something before it fails.
 TIMEOUT = 10_000
-"""Milliseconds that a test waits for the page to show something before it fails."""
 
 expect.set_options(timeout=TIMEOUT)
 

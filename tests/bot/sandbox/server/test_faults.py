@@ -1,4 +1,4 @@
-"""Faults that a test orders strike the requests they are meant for, and the journal tells of them."""
+"""Faults that a test orders strike the requests they are meant for, and the request log has them."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def test_a_refusal_can_be_ordered_with_discords_code(stage: SpecimenStage,
 async def test_requests_can_be_held_and_slowed(stage: SpecimenStage, channel: discord.TextChannel) -> None:
     held = stage.discord.faults.hold("POST", MESSAGES)
     sending = asyncio.create_task(channel.send("held"))
-    while not held.struck:
+    while not held.hits:
         await asyncio.sleep(0.001)
     assert stage.discord.messages_in(stage.discord.world.general) == []
     held.release()
