@@ -1,4 +1,4 @@
-"""Who and what there is: users, roles, members, servers, channels. What they look like in the API is in `serializers`."""
+"""Who and what there is: users, roles, members, servers, channels. `serializers` writes them as the API does."""
 
 from __future__ import annotations
 
