@@ -1,4 +1,4 @@
-# The bot with its engine. PyTorch's wheels bring CUDA along, so the host needs NVIDIA's driver and container toolkit alone.
+# The bot and its engine. PyTorch's wheels include CUDA, so the host needs only the NVIDIA driver and Container Toolkit.
 FROM python:3.11-slim-bookworm
 
 ENV PYTHONUNBUFFERED=1 \
@@ -8,7 +8,7 @@ ENV PYTHONUNBUFFERED=1 \
 
 WORKDIR /app
 
-# Everything that is large comes before the code, so that an upgrade of the bot downloads none of it again.
+# The large dependencies come before the code, so upgrading the bot does not download them again.
 COPY pyproject.toml constraints.txt ./
 RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
         print(*project['dependencies'], *project['optional-dependencies']['postgres'], sep='\n')" > requirements.txt \

@@ -1,26 +1,32 @@
-# The two commands are `make run` and `make test`; `make install` alone does the installing.
+# `make run` starts the bot, `make test` runs the tests. Both install what they need first; `make install` only installs.
 
 PYTHON ?= python3
 BIN := .venv/bin
+TESTS ?= tests
 
-.PHONY: install run test lint screenshots
+.PHONY: install run test lint coverage screenshots
 
 install: .venv/installed
 
-# With a DISCORD_TOKEN in .env the bot runs on Discord. Without one it opens the sandbox: the bot in a Discord of one's
-# own, with no account, no GPU and no download. With PROMPT it draws that one picture there instead.
+# With a DISCORD_TOKEN in .env the bot runs on Discord; without one it opens the sandbox in the browser.
+# With PROMPT it generates that one image in the sandbox and saves it: make run PROMPT="1girl, smile"
 run: .venv/installed
 	@$(BIN)/anima $(if $(PROMPT),sandbox --prompt '$(subst ','\'',$(PROMPT))',start)
 
+# One folder or file: make test TESTS=tests/storage
 test: .venv/installed-dev
-	$(BIN)/pytest -n auto --dist loadgroup
+	$(BIN)/pytest -n auto --dist loadgroup $(TESTS)
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-# Takes the README's pictures of the sandbox anew.
+# Shows which lines the tests run, in processes that they start too; htmlcov/index.html shows them in the code.
+coverage: .venv/installed-dev
+	$(BIN)/pytest -n auto --dist loadgroup --cov --cov-report=term-missing:skip-covered --cov-report=html $(TESTS)
+
+# Takes the README's screenshots of the sandbox again.
 screenshots: .venv/installed-dev
 	$(BIN)/python -m bot.sandbox.screenshots
 

@@ -171,3 +171,17 @@ def test_the_systemd_unit_starts_the_bot_and_waits_as_long_as_compose_for_its_en
     assert name in VARIABLES
     assert own["TimeoutStopSec"] + "s" == service["stop_grace_period"]
     assert own["Restart"] == "on-failure" and own["KillMode"] == "mixed"
+
+
+# The release
+
+
+def test_the_newest_release_of_the_changelog_is_this_version() -> None:
+    headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert headings[0] == "Unreleased" and headings[1] == PROJECT["project"]["version"]
+
+
+def test_pre_commit_runs_the_pinned_ruff() -> None:
+    repositories = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    [revision] = [each["rev"] for each in repositories if each["repo"].endswith("/ruff-pre-commit")]
+    assert revision == f"v{pins()['ruff']}"
