@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +17,9 @@ from bot.sandbox import FakeDiscord
 from storage.schema import JobState
 from tests.bot.harness import Stage, until
 from tests.storage.rules import broken_rules
+
+if sys.platform != "win32":
+    import resource
 
 BUSY_SECONDS = 0.3
 LOCKS = """
@@ -117,6 +119,7 @@ async def test_a_command_that_finds_it_locked_is_told_so(stage: Stage) -> None:
     assert await stage.database.jobs.by_interaction(interaction.id) is None
 
 
+@pytest.mark.posix
 async def test_a_full_disk_keeps_pictures_waiting_until_there_is_room_and_commands_say_so(stage: Stage) -> None:
     job_id = await in_hand(stage)
     with full_disk():

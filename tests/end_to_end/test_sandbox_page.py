@@ -58,6 +58,8 @@ async def ended_by_ctrl_c(process: Process) -> tuple[int | None, str]:
     return process.returncode, said.decode()
 
 
+@pytest.mark.browser
+@pytest.mark.posix
 @pytest.mark.skipif(CHROMIUM is None, reason="There is no chromium on this machine, so the page cannot be shown.")
 async def test_a_picture_is_drawn_in_the_browser_and_the_sandbox_ends_and_starts_again(tmp_path: Path) -> None:
     async with async_playwright() as playwright:
@@ -97,6 +99,7 @@ async def draw(page: Page, prompt: str):  # type: ignore[no-untyped-def]
     return picture
 
 
+@pytest.mark.posix
 async def test_ctrl_c_while_the_model_is_loading_ends_everything_quietly(tmp_path: Path) -> None:
     async with sandbox(tmp_path) as (process, _):
         assert await ended_by_ctrl_c(process) == (0, "\n")

@@ -21,6 +21,8 @@ from storage.schema import JobState
 from tests.end_to_end.bot_process import PRETENDING, bot_process, openapi
 from tests.storage.rules import broken_rules
 
+pytestmark = pytest.mark.posix
+
 TIMEOUT = 30.0
 GOES_ON = "this goes on by itself in a moment"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import shutil
 import socket
 import sys
@@ -17,6 +16,11 @@ import pytest
 from bot.ops.settings import Settings
 from bot.sandbox import FakeDiscord
 from tests.end_to_end.bot_process import ROOT, TIMEOUT, settings_for
+
+if sys.platform != "win32":
+    import resource
+
+pytestmark = pytest.mark.posix
 
 SETTINGS = {field.upper() for field in Settings.model_fields}
 OWN = {name: value for name, value in os.environ.items() if name not in SETTINGS}

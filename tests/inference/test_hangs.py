@@ -19,6 +19,8 @@ from inference.watchdog import Timeouts
 from tests.golden import MODELS
 from tests.inference.sleeping_engine import PLACES, load
 
+pytestmark = pytest.mark.posix
+
 REQUEST = GenerationRequest("1girl", width=64, height=64, steps=4, seed=7)
 SHORT = 0.5
 """Seconds of patience in the stage in which an engine is going to hang; elsewhere it has all its time."""

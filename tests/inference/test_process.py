@@ -82,6 +82,7 @@ def test_cancelling_stops_it_and_the_next_picture_is_drawn(running: EngineProces
     assert running.generate([REQUEST])
 
 
+@pytest.mark.posix
 def test_a_killed_engine_is_told_and_can_be_started_again(running: EngineProcess) -> None:
     def kill(progress: Progress) -> None:
         if progress.step == 2 and running.pid is not None:
@@ -110,6 +111,7 @@ def test_an_engine_that_cannot_load_says_why(tmp_path: Path) -> None:
     assert not process.alive
 
 
+@pytest.mark.posix
 def test_it_ends_when_its_starter_is_killed() -> None:
     starter = subprocess.Popen([sys.executable, "-c", STARTER, str(MODELS)], stdout=subprocess.PIPE, text=True)
     assert starter.stdout is not None

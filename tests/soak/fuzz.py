@@ -13,7 +13,6 @@ import argparse
 import hashlib
 import logging
 import random
-import resource
 import signal
 import sys
 import time
@@ -28,6 +27,9 @@ from typing import Any
 import psutil
 
 from tests.soak.targets import MEBI, TARGETS, Target
+
+if sys.platform != "win32":
+    import resource
 
 HANGS_AFTER = 120
 """Seconds by the clock after which a case is interrupted; a machine that does much else may be slow."""

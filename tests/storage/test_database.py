@@ -212,6 +212,7 @@ async def test_a_file_that_another_process_has_to_itself_is_not_called_damaged(s
         assert "cannot be read now (database is locked)" in await refusal(sqlite_url)
 
 
+@pytest.mark.posix
 async def test_a_read_only_folder_or_file_is_refused(sqlite_url):
     await filled(sqlite_url)  # so that nothing is left to import when the rights are given up
     folder = Path(tempfile.mkdtemp())

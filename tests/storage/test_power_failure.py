@@ -3,9 +3,13 @@
 import random
 import time
 
+import pytest
+
 from storage.database import Database
 from tests.soak.commits import begin, kill, storm
 from tests.storage.rules import broken_rules
+
+pytestmark = pytest.mark.posix
 
 KILLS = 5
 
