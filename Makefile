@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests
 
-.PHONY: install run test lint coverage screenshots
+.PHONY: install run test lint coverage screenshots translations
 
 install: .venv/installed
 
@@ -25,6 +25,15 @@ lint: .venv/installed-dev
 # Shows which lines the tests run, in processes that they start too; htmlcov/index.html shows them in the code.
 coverage: .venv/installed-dev
 	$(BIN)/pytest -n auto --dist loadgroup --cov --cov-report=term-missing:skip-covered --cov-report=html $(TESTS)
+
+# Brings every catalog up to date with the sentences in the code; LANGUAGE=fr adds a catalog for French.
+LOCALES := bot/text/locales
+translations: .venv/installed-dev
+	$(BIN)/pybabel --quiet extract --mapping-file babel.cfg --add-location file --output $(LOCALES)/anima.pot .
+	$(if $(LANGUAGE),$(BIN)/pybabel --quiet init --domain anima --input-file $(LOCALES)/anima.pot \
+		--output-dir $(LOCALES) --locale $(LANGUAGE) --width 100)
+	$(BIN)/pybabel --quiet update --domain anima --input-file $(LOCALES)/anima.pot --output-dir $(LOCALES) \
+		--no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --width 100
 
 # Takes the README's screenshots of the sandbox again.
 screenshots: .venv/installed-dev

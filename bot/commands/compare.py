@@ -18,6 +18,7 @@ from bot.commands.imagine import (
     complete_lora,
     complete_prompt,
     seed_of,
+    untranslated,
 )
 from bot.components.base import reply_privately
 from bot.generation.comparison import (
@@ -72,8 +73,8 @@ AXES = [app_commands.Choice(name=varied.value, value=varied.value) for varied in
 @app_commands.choices(
     columns=AXES,
     rows=AXES,
-    sampler=[app_commands.Choice(name=name, value=name) for name in SAMPLERS],
-    scheduler=[app_commands.Choice(name=name, value=name) for name in SCHEDULERS],
+    sampler=untranslated(SAMPLERS),
+    scheduler=untranslated(SCHEDULERS),
 )
 @app_commands.autocomplete(
     prompt=complete_prompt, negative=complete_prompt, aspect=complete_aspect, lora=complete_lora, artist=complete_artist

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import discord
@@ -47,6 +48,11 @@ Text = app_commands.Range[str, 1, min(MAX_OPTION_LENGTH, MAX_PROMPT_LENGTH)]
 Choice = app_commands.Choice[str]
 
 
+def untranslated(names: Iterable[str]) -> list[Choice]:
+    """Choices that are called the same in every language."""
+    return [Choice(name=app_commands.locale_str(name, translated=False), value=name) for name in names]
+
+
 @app_commands.command(description="Draw a picture")
 @app_commands.describe(
     prompt="What to draw: tags, sentences, or both",
@@ -72,8 +78,8 @@ Choice = app_commands.Choice[str]
     raw="Add nothing to the prompt: neither the recommended quality tags nor the negative",
 )
 @app_commands.choices(
-    sampler=[app_commands.Choice(name=name, value=name) for name in SAMPLERS],
-    scheduler=[app_commands.Choice(name=name, value=name) for name in SCHEDULERS],
+    sampler=untranslated(SAMPLERS),
+    scheduler=untranslated(SCHEDULERS),
 )
 async def imagine(
     interaction: discord.Interaction[AnimaClient],

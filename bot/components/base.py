@@ -18,7 +18,8 @@ from discord import app_commands, ui
 
 from bot.ops.logs import about
 from bot.ops.shutdown import DuplicateInteraction, ShuttingDown
-from bot.text.translation import say, speak_to
+from bot.text.languages import speak_to
+from bot.text.translation import say
 from storage.backend.transactions import StorageUnavailable
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from discord import ui
 
 from bot.components.base import AnimaInteraction, Component, StaticLayout, reply_privately
 from bot.ops.logs import about_its_job
+from bot.text.languages import speaking
 from bot.text.markdown import PROMPT_SHOWN, blockquote
-from bot.text.translation import say, speaking
+from bot.text.translation import say
 from storage.jobs import Job
 
 if TYPE_CHECKING:

@@ -28,7 +28,8 @@ from bot.messages.attachments import media_of
 from bot.ops.logs import about_its_job
 from bot.rules.policy import ChannelContext, PolicyRefusal, TypedText, forbidden_wording
 from bot.rules.server_settings import settings_of
-from bot.text.translation import say, speaking
+from bot.text.languages import speaking
+from bot.text.translation import say
 from storage.database import Database
 from storage.images import Render
 from storage.jobs import Job

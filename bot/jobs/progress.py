@@ -20,7 +20,7 @@ from PIL import Image
 from bot.jobs.delivery import Delivery
 from bot.messages import job as messages
 from bot.messages.job import QueueStatus
-from bot.text.translation import speaking
+from bot.text.languages import speaking
 from storage.jobs import Job
 
 SHOWN_EVERY = 3.0

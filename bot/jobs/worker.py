@@ -30,7 +30,8 @@ from bot.messages.job import QueueStatus
 from bot.ops.logs import about, about_its_job
 from bot.ops.shutdown import ShuttingDown
 from bot.rules.image_policy import PicturePolicy, Verdict
-from bot.text.translation import ENGLISH, say, speaking
+from bot.text.languages import ENGLISH, speaking
+from bot.text.translation import say
 from inference import (
     Cancelled,
     CheckpointError,

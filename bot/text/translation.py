@@ -1,27 +1,25 @@
 """What the bot says, in the language of the one who reads it.
 
-English sentences stand in the code, each where it is said; `japanese.py` has what each becomes in Japanese, and a test
-sees to it that none is missing there. Who reads is known to the task that answers an interaction, or that shows a job.
+English sentences stand in the code, each where it is said, and are the keys of the catalogs in `locales/`. Babel finds
+those that stand in `say("…")` or `say_plural("…", "…", n)`; one that is kept in a constant or a table is marked there,
+with `N_("…")`. Names and descriptions of commands are found in the commands themselves: see `extraction.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any
+import asyncio
 
-import discord
-from discord import app_commands
+from discord import Locale, app_commands
 
-from bot.text.japanese import COMMANDS, SENTENCES
+from bot.text.formats import decimal
+from bot.text.languages import LANGUAGES, load_catalogs, reader_language
 
-ENGLISH = "en-US"
+Location = app_commands.TranslationContextLocation
 
-_CATALOGUES: Mapping[str, Mapping[str, str]] = {"ja": SENTENCES}
-_COMMAND_CATALOGUES: Mapping[str, Mapping[str, str]] = {"ja": COMMANDS}
 
-_locale: ContextVar[str] = ContextVar("locale", default=ENGLISH)
+def N_(sentence: str) -> str:
+    """Marks an English sentence that `say` is given somewhere else, for its translation to be asked for."""
+    return sentence
 
 
 def say(sentence: str, **values: object) -> str:
@@ -29,30 +27,51 @@ def say(sentence: str, **values: object) -> str:
 
     What people typed goes into `values`, never into the sentence.
     """
-    catalogue = _CATALOGUES.get(_locale.get().partition("-")[0])
-    said = sentence if catalogue is None else catalogue.get(sentence, sentence)
+    said = reader_language().translations.gettext(sentence)
     return said.format(**values) if values else said
 
 
-@contextmanager
-def speaking(locale: str) -> Iterator[None]:
-    """Within this, `say` speaks the language of `locale`, one of Discord's, such as "ja"."""
-    token = _locale.set(locale)
-    try:
-        yield
-    finally:
-        _locale.reset(token)
+def say_plural(one: str, many: str, count: float, **values: object) -> str:
+    """The same for a sentence about a number of things, in the form that the reader's language has for that number.
 
-
-def speak_to(interaction: discord.Interaction[Any]) -> None:
-    """From here on this task speaks the language of the person behind an interaction."""
-    _locale.set(str(interaction.locale))
+    `{count}` in it is the number, with at most two decimals. Gettext's rules are for whole numbers: a part of one
+    counts as none, and one and a bit as two.
+    """
+    count = round(count, 2)
+    whole = int(count) if count < 1 or count == int(count) else max(2, int(count))
+    said = reader_language().translations.ngettext(one, many, whole)
+    return said.format(**{"count": decimal(count)} | values)
 
 
 class Translator(app_commands.Translator):
     """Names and descriptions of commands, options and choices, as Discord shows them to each person."""
 
+    async def load(self) -> None:
+        await asyncio.to_thread(load_catalogs)
+
     async def translate(
-        self, string: app_commands.locale_str, locale: discord.Locale, context: app_commands.TranslationContextTypes
+        self, string: app_commands.locale_str, locale: Locale, context: app_commands.TranslationContextTypes
     ) -> str | None:
-        return _COMMAND_CATALOGUES.get(str(locale).partition("-")[0], {}).get(string.message)
+        language, role = LANGUAGES.get(locale.value), role_of(string, context)
+        if language is None or language.path is None or role is None:
+            return None
+        return language.translations.pgettext(role, string.message)
+
+
+def role_of(string: app_commands.locale_str, context: app_commands.TranslationContextTypes) -> str | None:
+    """What a text of a command is, which is its `msgctxt` in the catalogs; None where it is the same everywhere.
+
+    That holds for names such as the samplers': `locale_str(name, translated=False)`.
+    """
+    if not string.extras.get("translated", True):
+        return None
+    match context.location:
+        case Location.command_name | Location.group_name:
+            return "menu" if isinstance(context.data, app_commands.ContextMenu) else "command name"
+        case Location.command_description | Location.group_description | Location.parameter_description:
+            return "description"
+        case Location.parameter_name:
+            return "option name"
+        case Location.choice_name:
+            return "choice"
+    return None

@@ -11,7 +11,7 @@ from PIL import Image, ImageChops
 from bot.generation import grid as module
 from bot.generation.comparison import Axis, AxisKind, Comparison, Value
 from bot.generation.grid import BACKGROUND, MAX_FILE, MAX_SIDE_LENGTH, Grid, grid
-from bot.text.translation import speaking
+from bot.text.languages import speaking
 from inference.metadata import Parameters, encode_png, read
 
 SAMPLER_NAMES = ("er_sde", "euler_a", "dpmpp_2m_sde_gpu")

@@ -1,0 +1,77 @@
+"""Whatever the bot says is found by Babel: what is written out in `say`, what is marked, and what Discord is sent."""
+
+import ast
+from io import BytesIO
+from typing import Any
+
+import pytest
+
+from bot.text.extraction import extract_commands, extract_sentences
+from tests.bot.text.catalogs import meant, said
+
+
+def found_in(code: str) -> list[tuple[str, str | tuple[str, ...]]]:
+    return [(function, text) for _, function, text, _ in extract_sentences(BytesIO(code.encode()), {}, (), {})]
+
+
+@pytest.mark.parametrize(
+    ("code", "texts"),
+    [
+        ("say('a')", ["a"]),
+        ("say('a {b}' ' c', b=1)", ["a {b} c"]),
+        ('f\'### {say("a")}: {say("b")}\'', ["a", "b"]),
+        ("say('a' if x else 'b' if y else C)", ["a", "b"]),
+        ("A = {1: N_('a'), 2: N_('b')}; say(A[1])", ["a", "b"]),
+        ("say_plural('{count} a', '{count} as', n)", [("{count} a", "{count} as")]),
+        ("say(A); says('b'); N('c')", []),
+    ],
+)
+def test_what_is_written_out_or_marked_is_found(code: str, texts: list[Any]) -> None:
+    assert [text for _, text in found_in(code)] == texts
+
+
+def test_a_plural_is_one_message_of_two_texts() -> None:
+    assert [function for function, _ in found_in("say('a'); say_plural('b', 'c', 1)")] == ["gettext", "ngettext"]
+
+
+def test_texts_of_commands_are_found_by_what_they_are() -> None:
+    texts = {text for _, _, text, _ in extract_commands(BytesIO(), {}, (), {"register": "bot.commands:register"})}
+    assert {
+        ("command name", "imagine"),
+        ("description", "Draw with Anima"),
+        ("option name", "prompt"),
+        ("choice", "sampler"),
+        ("menu", "Anima: cancel"),
+    } <= texts
+    assert not texts & {("choice", "er_sde"), ("choice", "simple")}, "samplers are called the same everywhere"
+
+
+def test_a_translator_is_told_what_discord_asks_of_each_text() -> None:
+    messages = list(extract_commands(BytesIO(), {}, (), {"register": "bot.commands:register"}))
+    assert all(len(comments) == 1 for _, _, _, comments in messages)
+
+
+@pytest.mark.parametrize(
+    ("expression", "values"),
+    [
+        ("'a'", ["a"]),
+        ("A if x else 'b'", ["a", "b"]),
+        ("TABLE[key]", ["a", "b"]),
+        ("TABLE[key] if key else A", ["a", "b", "a"]),
+        ("ROW[0].real", [1, 2]),
+    ],
+)
+def test_expressions_are_followed_to_what_they_may_be(expression: str, values: list[Any]) -> None:
+    names = {"A": "a", "TABLE": {1: "a", 2: "b"}, "ROW": (1, 2)}
+    assert meant(ast.parse(expression, mode="eval").body, names, "here") == values
+
+
+@pytest.mark.parametrize("expression", ["f'{A} b'", "x", "A + 'b'", "A[0]", "f()"])
+def test_what_cannot_be_followed_is_a_mistake(expression: str) -> None:
+    with pytest.raises(AssertionError):
+        meant(ast.parse(expression, mode="eval").body, {"A": "a"}, "here")
+
+
+def test_enough_is_said() -> None:
+    assert {"Deleted.", "Overview", "This is for people with the permission **Manage Server**."} <= said().keys()
+    assert len(said()) > 250

@@ -1,0 +1,61 @@
+from datetime import timedelta
+
+import pytest
+
+from bot.text import languages
+from bot.text.formats import decimal, duration, percent
+from bot.text.languages import Language, speaking
+
+
+@pytest.fixture(autouse=True)
+def _languages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some whose numbers are written in other ways, whether or not the bot speaks them yet."""
+    spoken = {code: Language(code) for code in ("en-US", "ja", "es-ES", "fr", "pt-BR")}
+    monkeypatch.setattr(languages, "LANGUAGES", spoken)
+
+
+@pytest.mark.parametrize(
+    ("number", "english", "spanish"),
+    [
+        (20.7, "20.7", "20,7"),
+        (9.0, "9", "9"),
+        (0.125, "0.12", "0,12"),
+        (-2.5, "-2.5", "-2,5"),
+        (1e6, "1,000,000", "1.000.000"),
+    ],
+)
+def test_a_number_is_written_as_its_reader_writes_it(number: float, english: str, spanish: str) -> None:
+    assert decimal(number) == english
+    with speaking("es-ES"):
+        assert decimal(number) == spanish
+
+
+def test_a_number_has_no_more_decimals_than_are_asked_for() -> None:
+    assert decimal(20.75, digits=1) == "20.8" and decimal(20.75, digits=0) == "21" and decimal(20, digits=1) == "20"
+
+
+def test_a_share_is_whole_percent() -> None:
+    assert percent(0.6) == "60%" and percent(1) == "100%"
+    with speaking("fr"):
+        assert percent(0.6) == "60\xa0%"
+
+
+@pytest.mark.parametrize(
+    ("span", "english", "japanese", "portuguese"),
+    [
+        (timedelta(days=1), "1 day", "1 日", "1 dia"),
+        (timedelta(days=30), "30 days", "30 日", "30 dias"),
+        (timedelta(hours=36), "36 hours", "36 時間", "36 horas"),
+        (timedelta(minutes=90), "90 minutes", "90 分", "90 minutos"),
+        (timedelta(seconds=12.34), "12.3 seconds", "12.3 秒", "12,3 segundos"),
+        (timedelta(0), "0 seconds", "0 秒", "0 segundo"),
+    ],
+)
+def test_a_duration_has_the_largest_unit_that_it_is_whole_in(
+    span: timedelta, english: str, japanese: str, portuguese: str
+) -> None:
+    said = [duration(span)]
+    for locale in ("ja", "pt-BR"):
+        with speaking(locale):
+            said.append(duration(span))
+    assert said == [english, japanese, portuguese]
