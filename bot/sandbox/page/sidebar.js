@@ -7,7 +7,6 @@ import { channelName, channelTitle, isBot, membersOf, nameOf, store } from "./st
 import { openChannel, switchTo } from "./address.js";
 
 const THREAD = 11;
-const LANGUAGE_NAMES = { "en-US": "English", ja: "日本語" };
 
 const channels = document.getElementById("channels");
 const members = document.getElementById("members");
@@ -23,9 +22,7 @@ const unread = new Set();
 export function offerPeople({ people, languages: offered }, onLanguage) {
   who.replaceChildren(...people.map((user) => el("option", { value: user.id }, `${nameOf(user)} (${user.about})`)));
   who.addEventListener("change", () => switchTo(who.value));
-  languages.replaceChildren(
-    ...offered.map((locale) => el("option", { value: locale }, LANGUAGE_NAMES[locale] ?? locale)),
-  );
+  languages.replaceChildren(...offered.map(({ code, name }) => el("option", { value: code }, name)));
   languages.addEventListener("change", () => onLanguage(languages.value));
 }
 

@@ -23,11 +23,11 @@ from bot.sandbox.model.serializers import channel_json, role_json, user_json
 from bot.sandbox.model.world import DM, Channel, Guild, Role, User
 from bot.sandbox.server.requests import RequestBody, read_body
 from bot.sandbox.user_client import ClientModal, ClientRefused
+from bot.text.languages import LANGUAGES
 
 if TYPE_CHECKING:
     from bot.sandbox.standin import FakeDiscord
 
-LANGUAGES = ("en-US", "ja")
 #: Messages of a channel that the page gets at once; older ones are not shown.
 MAX_SHOWN = 200
 
@@ -75,7 +75,8 @@ class PageApi:
         """Whom the page can be used as."""
         world = self.discord.world
         people = [user_json(user) | {"about": self._about(user)} for user in world.users.values() if not user.is_bot]
-        return web.json_response({"people": people, "languages": LANGUAGES})
+        languages = [{"code": language.code, "name": language.name} for language in LANGUAGES.values()]
+        return web.json_response({"people": people, "languages": languages})
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """What happens and this user can notice, as server-sent events; `?after=` says where to go on."""

@@ -154,7 +154,7 @@ async def test_moderators_and_authors_delete_messages(stage: SpecimenStage, scre
 
 
 async def test_the_language_reaches_the_bot(stage: SpecimenStage, screen: Screen) -> None:
-    await screen.page.get_by_label("Language").select_option("ja")
+    await screen.page.get_by_label("Language").select_option(label="日本語")
     await until(lambda: stage.discord.world.alice.locale == "ja")
     await screen.ask(stage, lambda i: i.response.send_message(f"locale {i.locale}"))
     await expect(screen.last).to_contain_text("locale ja")

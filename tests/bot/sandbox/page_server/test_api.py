@@ -12,6 +12,7 @@ import discord
 import pytest
 
 from bot.sandbox import Permissions, Upload, User
+from bot.text.languages import LANGUAGES
 from tests.bot.sandbox.conftest import SpecimenStage
 
 
@@ -145,7 +146,14 @@ async def test_commands_are_worded_in_the_language_that_the_user_chose(stage: Sp
     _, [command] = await browser.ask(world.owner, "GET", path)
     assert command["shown"] == "anima imagine"
     status, refusal = await browser.ask(world.alice, "PUT", "/language", {"locale": "tlh"})
-    assert status == 422 and "en-US, ja" in refusal["refused"]
+    assert status == 422 and ", ".join(LANGUAGES) in refusal["refused"]
+
+
+async def test_every_language_of_the_bot_is_offered_by_the_name_that_its_readers_use(browser: Browser) -> None:
+    answer = await browser.plain("GET", "/sandbox/people")
+    offered = {language["code"]: language["name"] for language in json.loads(await answer.text())["languages"]}
+    assert offered == {code: language.name for code, language in LANGUAGES.items()}
+    assert offered["ja"] == "日本語"
 
 
 async def test_the_bot_hears_the_language_that_the_user_chose(stage: SpecimenStage, browser: Browser) -> None:
