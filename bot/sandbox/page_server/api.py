@@ -243,7 +243,7 @@ def _member_ids(api: PageApi, channel: Channel) -> list[int]:
 
 async def _choose_language(api: PageApi, user: User, request: web.Request, received: RequestBody) -> JSON:
     locale = (received.payload or {}).get("locale")
-    if locale not in LANGUAGES:
+    if not isinstance(locale, str) or locale not in LANGUAGES:
         raise ClientRefused(f"The language is one of {', '.join(LANGUAGES)}, not {locale!r}.")
     user.locale = locale
     return {}
