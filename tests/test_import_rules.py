@@ -1,42 +1,199 @@
-"""Each package knows only what it may know, see docs/architecture.md."""
+"""Each package knows only what it may know, see docs/architecture.md; and imports go one way."""
 
 import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
+PACKAGES = ("bot", "inference", "storage")
+PAGE = ROOT / "bot" / "sandbox" / "page"
 
+#: Top-level packages that are none of a package's business.
 FORBIDDEN = {
     "inference": {"discord", "sqlalchemy", "alembic", "aiohttp", "asyncio", "pydantic_settings", "bot", "storage"},
     "storage": {"discord", "torch", "transformers", "aiohttp", "bot", "inference"},
     "bot": {"torch", "transformers", "safetensors", "sqlalchemy", "alembic"},
 }
 
+#: From the top down. A package imports from its own row and from those below it, for type checking alone too.
+ORDER = (
+    ("bot.__main__",),
+    ("bot.sandbox", "bot.cli", "bot.app"),
+    ("bot.commands",),
+    ("bot.components",),
+    ("bot.client",),
+    ("bot.jobs",),
+    ("bot.ops",),
+    ("bot.rules", "bot.messages"),
+    ("bot.generation",),
+    ("bot.prompting",),
+    ("bot.text", "inference", "storage"),
+)
 
-def imported(path: Path) -> set[str]:
-    """The top-level packages that a file imports anywhere in it."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+#: Upward imports that still stand. This must become empty.
+UPWARD: set[tuple[str, str]] = {
+    ("bot.client", "bot.commands"),
+    ("bot.client", "bot.commands.admin"),
+    ("bot.client", "bot.components.base"),
+    ("bot.client", "bot.components.cancel"),
+    ("bot.client", "bot.components.edit_modal"),
+    ("bot.client", "bot.components.hint"),
+    ("bot.client", "bot.components.images"),
+    ("bot.jobs.delivery", "bot.components.images"),
+    ("bot.jobs.delivery", "bot.components.info"),
+    ("bot.jobs.submission", "bot.client"),
+    ("bot.jobs.submission", "bot.components.base"),
+    ("bot.jobs.submission", "bot.components.hint"),
+    ("bot.messages.job", "bot.components.base"),
+    ("bot.messages.job", "bot.components.cancel"),
+    ("bot.messages.job", "bot.components.images"),
+    ("bot.messages.job", "bot.components.info"),
+    ("bot.ops.health", "bot.client"),
+}
+#: Modules that still import one another. This must become empty.
+CIRCLES: set[frozenset[str]] = set()
+
+Graph = Mapping[str, frozenset[str]]
+
+
+def files(*packages: str) -> list[Path]:
+    return sorted(path for package in packages for path in (ROOT / package).rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_in(path: Path) -> Iterator[tuple[str, str | None]]:
+    """The modules that a file imports from anywhere in it, each with the name that it takes from there, if any."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"), str(path))):
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
+            yield from ((alias.name, None) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno} imports relatively"
-            found.add((node.module or "").split(".")[0])
+            yield from ((node.module or "", alias.name) for alias in node.names)
+
+
+@cache
+def graph() -> Graph:
+    """What each module of the project imports from the project."""
+    paths = {module_of(path): path for path in files(*PACKAGES)}
+
+    def target(module: str, name: str | None) -> str:
+        return f"{module}.{name}" if name and f"{module}.{name}" in paths else module
+
+    return {
+        module: frozenset(target(*each) for each in imports_in(path)) & paths.keys() for module, path in paths.items()
+    }
+
+
+@cache
+def page_graph() -> Graph:
+    """What each JavaScript module of the sandbox's page imports from the page."""
+    imports = re.compile(r"""(?:\bfrom|\bimport)\s*\(?\s*["']\./([\w./-]+\.js)["']""")
+    return {path.name: frozenset(imports.findall(path.read_text("utf-8"))) for path in sorted(PAGE.rglob("*.js"))}
+
+
+def circles(graph: Graph) -> set[frozenset[str]]:
+    """The largest groups of modules each of which imports all others, by way of whatever."""
+    reached = {module: reachable(graph, module) for module in graph}
+    return {
+        frozenset(other for other in reached[module] if module in reached[other])
+        for module in graph
+        if module in reached[module]
+    }
+
+
+def reachable(graph: Graph, start: str) -> set[str]:
+    """What a module imports, directly or not; itself only if it is in a circle."""
+    found: set[str] = set()
+    waiting = list(graph[start])
+    while waiting:
+        module = waiting.pop()
+        if module not in found:
+            found.add(module)
+            waiting += graph[module]
     return found
+
+
+def unit_of(module: str) -> str | None:
+    """The entry of ORDER that a module belongs to; None for `bot` itself, which everything may import."""
+    return next((unit for row in ORDER for unit in row if module == unit or module.startswith(f"{unit}.")), None)
+
+
+def row_of(unit: str) -> int:
+    return next(number for number, row in enumerate(ORDER) if unit in row)
+
+
+def edges_of(graph: Graph) -> Iterator[tuple[str, str]]:
+    return ((module, imported) for module in sorted(graph) for imported in sorted(graph[module]))
+
+
+def upward(edges: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    units = ((edge, unit_of(edge[0]), unit_of(edge[1])) for edge in edges)
+    return {
+        edge
+        for edge, importer, imported in units
+        if imported is not None and (importer is None or row_of(importer) > row_of(imported))
+    }
 
 
 @pytest.mark.parametrize("package", FORBIDDEN)
 def test_a_package_imports_only_what_it_may(package: str) -> None:
-    files = sorted((ROOT / package).rglob("*.py"))
-    assert files
-    trespasses = {str(path.relative_to(ROOT)): sorted(imported(path) & FORBIDDEN[package]) for path in files}
-    assert {path: names for path, names in trespasses.items() if names} == {}
+    found = {
+        str(path.relative_to(ROOT)): sorted(
+            {module.partition(".")[0] for module, _ in imports_in(path)} & FORBIDDEN[package]
+        )
+        for path in files(package)
+    }
+    assert found
+    assert {path: names for path, names in found.items() if names} == {}
+
+
+def test_every_module_of_the_bot_has_a_place_in_the_order() -> None:
+    assert [module for module in graph() if unit_of(module) is None] == ["bot"]
+
+
+def test_imports_only_go_down() -> None:
+    assert upward(edges_of(graph())) == UPWARD
+
+
+def test_packages_beside_one_another_do_not_import_one_another_in_a_circle() -> None:
+    units: dict[str, frozenset[str]] = {unit: frozenset() for row in ORDER for unit in row}
+    for importer, imported in ((unit_of(a), unit_of(b)) for a, b in edges_of(graph()) if (a, b) not in UPWARD):
+        if importer and imported and importer != imported:
+            units[importer] |= {imported}
+    assert circles(units) == set()
+
+
+def test_no_modules_import_one_another_in_a_circle() -> None:
+    downward = {
+        module: frozenset(each for each in imported if (module, each) not in UPWARD)
+        for module, imported in graph().items()
+    }
+    assert circles(downward) == CIRCLES
+
+
+def test_no_modules_of_the_page_import_one_another_in_a_circle() -> None:
+    assert page_graph()
+    assert circles(page_graph()) == set()
+
+
+def test_the_rules_notice_an_upward_import_and_a_circle() -> None:
+    assert upward([("bot.text.markdown", "bot.ops.logs"), ("bot.ops.logs", "bot.text.markdown")]) == {
+        ("bot.text.markdown", "bot.ops.logs")
+    }
+    by_two_ways = {"a": frozenset("b"), "b": frozenset("c"), "c": frozenset("a"), "d": frozenset("a")}
+    assert circles(by_two_ways) == {frozenset("abc")}
 
 
 def test_the_bot_starts_without_loading_pytorch() -> None:
-    import subprocess
-    import sys
-
     code = "import sys, bot.client; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

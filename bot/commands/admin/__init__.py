@@ -4,17 +4,17 @@ Every control says in its custom_id what it does and the database knows the rest
 message is there, after restarts too. The same goes for open forms: their fields carry the version of the settings that
 they showed. A custom_id is input like any other: who uses it is checked each time.
 
-From the bottom up: `desk` is a server as its admins see it, `wording` says what is set there, `controls` are the
-buttons and selects, `pages` are made of both, `forms` ask for what has to be typed, and `actions` are what controls do.
+From the bottom up: `summaries` say what is set in a server, `context` is a server as its admins see it, `controls` are
+the buttons and selects, `pages` are made of both, `forms` ask for what has to be typed, and `actions` are what controls
+do.
 """
 
 from __future__ import annotations
 
 from discord import app_commands
 
-from bot.commands.admin.actions import ACTIONS
+from bot.commands.admin.actions import ACTIONS, AdminItem
 from bot.commands.admin.context import is_admin
-from bot.commands.admin.controls import AdminItem
 from bot.commands.admin.forms import FORMS, AdminForm, admin_forms
 from bot.commands.admin.pages import PAGES, show
 from bot.components.base import AnimaInteraction

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any, Self
 
-from bot.commands.admin.context import UNCHANGED, ChangedMeanwhile, desk_of, save
+from discord import ui
+
+from bot.commands.admin.context import UNCHANGED, ChangedMeanwhile, desk_of, is_admin, save
 from bot.commands.admin.forms import FORMS, AdminForm
 from bot.commands.admin.pages import PAGES, show
-from bot.components.base import AnimaInteraction
+from bot.components.base import AnimaInteraction, Component, reply_privately
 from bot.rules.server_settings import ServerSettings
 from bot.text.translation import say
 
+OTHER_VERSION = "This panel is from another version of the bot. Open a new one with `/anima-admin`."
+
+#: Is given what was chosen in a select, and the number that ends the custom_id.
 Action = Callable[[AnimaInteraction, list[str], int | None], Awaitable[None]]
-"""Is given what was chosen in a select, and the number that ends the custom_id."""
 
 
 async def _open(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
@@ -82,3 +88,26 @@ ACTIONS: Mapping[str, Action] = {
     ),
     **{f"form-{name}": _asks(name) for name in FORMS},
 }
+
+
+class AdminItem(Component, template=r"anima-admin:(?P<action>[a-z-]+)(?::(?P<argument>[0-9]{1,19}))?"):
+    """Any button or select of the panel."""
+
+    def __init__(self, item: ui.Item[Any], action: str, argument: int | None = None) -> None:
+        super().__init__(item)
+        self.action = action
+        self.argument = argument
+
+    @classmethod
+    async def from_custom_id(cls, interaction: Any, item: ui.Item[Any], match: re.Match[str], /) -> Self:
+        return cls(item, match["action"], int(match["argument"]) if match["argument"] else None)
+
+    async def on_use(self, interaction: AnimaInteraction) -> None:
+        if not await is_admin(interaction):
+            return
+        act = ACTIONS.get(self.action)
+        if act is None:
+            await reply_privately(interaction, say(OTHER_VERSION))
+            return
+        data: Any = interaction.data
+        await act(interaction, data.get("values", []), self.argument)

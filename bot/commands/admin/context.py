@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import discord
 
-from bot.commands.admin.text import defaults_beyond_limits
+from bot.commands.admin.summaries import defaults_beyond_limits
 from bot.components.base import AnimaInteraction, reply_privately
 from bot.rules.server_settings import ServerSettings
 from bot.text.translation import say

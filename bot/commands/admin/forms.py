@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from bot.commands.admin.context import AdminContext, ChangedMeanwhile, desk_of, is_admin, save
 from bot.commands.admin.pages import show
-from bot.commands.admin.text import LABELS, inert, mistakes, of_loras, of_size
+from bot.commands.admin.summaries import LABELS, inert, mistakes, of_loras, of_size
 from bot.components.base import AnimaInteraction, Modal, Submitted
 from bot.generation.errors import InvalidForm
 from bot.generation.values import MAX_ARTISTS_LENGTH, MAX_COMPARED, MAX_LORA_STRENGTH, MAX_LORAS

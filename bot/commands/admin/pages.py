@@ -10,7 +10,7 @@ from typing import Any
 import discord
 from discord import ui
 
-from bot.commands.admin import text as admin_text
+from bot.commands.admin import summaries
 from bot.commands.admin.context import AdminContext, desk_of
 from bot.commands.admin.controls import (
     MAX_CHOSEN,
@@ -23,7 +23,7 @@ from bot.commands.admin.controls import (
     select,
     text,
 )
-from bot.commands.admin.text import counted, inert, when
+from bot.commands.admin.summaries import counted, inert, when
 from bot.components.base import AnimaInteraction, StaticLayout
 from bot.prompting import RECOMMENDED_NEGATIVE, RECOMMENDED_PREFIX
 from bot.text.translation import say
@@ -66,11 +66,11 @@ async def _overview(desk: AdminContext, begin: int | None) -> Items:
     lines = [
         f"### {say('Anima in this server')}",
         say("**Drawing** is paused: new requests are refused.") if settings.paused else say("**Drawing** is on."),
-        f"**{say('Defaults')}** {admin_text.of_defaults(settings.defaults)}",
-        f"**{say('Limits')}** {admin_text.of_limits(settings.limits)}",
-        f"**{say('Quota')}** {admin_text.of_quota(settings.quota)}",
-        f"**{say('Who and where')}** {admin_text.of_access(settings.access)}",
-        f"**{say('Safety')}** {admin_text.of_safety(settings.safety)}",
+        f"**{say('Defaults')}** {summaries.of_defaults(settings.defaults)}",
+        f"**{say('Limits')}** {summaries.of_limits(settings.limits)}",
+        f"**{say('Quota')}** {summaries.of_quota(settings.quota)}",
+        f"**{say('Who and where')}** {summaries.of_access(settings.access)}",
+        f"**{say('Safety')}** {summaries.of_safety(settings.safety)}",
         f"**{say('Blocked')}** {counted(words, say('1 word'), say('{count} words', count=words))}{say(', ')}{people}",
     ]
     if settings.paused:
@@ -82,12 +82,12 @@ async def _overview(desk: AdminContext, begin: int | None) -> Items:
 
 async def _defaults(desk: AdminContext, begin: int | None) -> Items:
     defaults = desk.settings.defaults
-    prefix = admin_text.of_house_text(defaults.prefix_on, defaults.prefix, RECOMMENDED_PREFIX)
-    negative = admin_text.of_house_text(defaults.negative_on, defaults.negative, RECOMMENDED_NEGATIVE)
+    prefix = summaries.of_house_text(defaults.prefix_on, defaults.prefix, RECOMMENDED_PREFIX)
+    negative = summaries.of_house_text(defaults.negative_on, defaults.negative, RECOMMENDED_NEGATIVE)
     lines = [
         f"### {say('Defaults')}",
         say("What is drawn where neither the person nor their own preferences say otherwise."),
-        admin_text.of_defaults(defaults),
+        summaries.of_defaults(defaults),
         f"**{say('Prefix')}** {prefix}",
         f"**{say('Negative')}** {negative}",
     ]
@@ -104,7 +104,7 @@ async def _limits(desk: AdminContext, begin: int | None) -> Items:
     lines = [
         f"### {say('Limits')}",
         say("The most that one request may ask for."),
-        admin_text.of_limits(desk.settings.limits),
+        summaries.of_limits(desk.settings.limits),
     ]
     return [text(lines), row(form_button("limits", say("Size and steps")), form_button("amounts", say("How many")))]
 
@@ -114,7 +114,7 @@ async def _quota(desk: AdminContext, begin: int | None) -> Items:
     lines = [
         f"### {say('Quotas')}",
         say("In credits a day; a picture with the model's own settings costs 1. A person has the best of their roles."),
-        admin_text.of_quota(quota),
+        summaries.of_quota(quota),
         *(f"<@&{role}> {credits:g}" for role, credits in list(quota.roles.items())[:50]),
         say("Roles without any limit:"),
     ]
@@ -181,7 +181,7 @@ async def _people(desk: AdminContext, begin: int | None) -> Items:
 async def _log(desk: AdminContext, begin: int | None) -> Items:
     entries = await desk.database.servers.audit_log(desk.guild_id, before=begin, limit=LOG_PAGE + 1)
     shown = entries[:LOG_PAGE]
-    lines = [f"### {say('Log of changes')}", *(admin_text.of_entry(entry) for entry in shown)]
+    lines = [f"### {say('Log of changes')}", *(summaries.of_entry(entry) for entry in shown)]
     buttons = []
     if begin is not None:
         buttons.append(button("log", say("Newest")))
@@ -202,7 +202,7 @@ async def _statistics(desk: AdminContext, begin: int | None) -> Items:
     lines = [f"### {say('Statistics')}"]
     for name, period in periods:
         statistics = await desk.database.jobs.statistics(now - period, desk.guild_id)
-        lines.append(f"**{name}** {admin_text.of_statistics(statistics)}")
+        lines.append(f"**{name}** {summaries.of_statistics(statistics)}")
     return [text(lines)]
 
 

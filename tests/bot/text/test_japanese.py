@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.commands.admin.text import STATES
+from bot.commands.admin.summaries import STATES
 from bot.sandbox import Channel, FakeDiscord, User
 from bot.text.languages import LANGUAGES
 from storage.schema import JobState

@@ -12,10 +12,10 @@ import pytest
 from discord import ui
 
 from bot.commands.admin import ACTIONS, FORMS, PAGES
+from bot.commands.admin.actions import OTHER_VERSION
 from bot.commands.admin.context import NOT_ADMIN, SAVED, UNCHANGED
-from bot.commands.admin.controls import OTHER_VERSION
 from bot.commands.admin.forms import CHANGED_MEANWHILE
-from bot.commands.admin.text import LABELS
+from bot.commands.admin.summaries import LABELS
 from bot.rules.server_settings import Access, Defaults, Limits, Quota, Safety, ServerSettings, settings_of
 from bot.sandbox import ClientModal, ClientRefused, FakeDiscord, Message, User
 from bot.sandbox.model.interactions import COMPONENT, MODAL_SUBMIT

@@ -1,0 +1,39 @@
+"""What keeps the project easy to find one's way in: short modules, small folders, one class for one name."""
+
+import ast
+from collections import defaultdict
+from pathlib import Path
+
+from tests.test_import_rules import PACKAGES, ROOT, files
+
+MAX_LINES = 500
+MAX_FILES_IN_A_FOLDER = 13
+#: The stages of one training run, which belong together.
+EXCEPTED_FOLDERS = {ROOT / "inference" / "miniature"}
+
+#: Modules that are still too long. This must become empty.
+TOO_LONG: set[str] = set()
+#: Names that several classes still have. This must become empty.
+SHARED_CLASS_NAMES: set[str] = set()
+
+
+def test_no_module_is_too_long_to_be_read_at_once() -> None:
+    lines = {path: path.read_text("utf-8").count("\n") for path in files(*PACKAGES)}
+    assert {str(path.relative_to(ROOT)) for path, count in lines.items() if count > MAX_LINES} == TOO_LONG
+
+
+def test_no_folder_has_too_many_files_to_be_looked_through() -> None:
+    folders: dict[Path, int] = defaultdict(int)
+    for path in files(*PACKAGES):
+        folders[path.parent] += 1
+    crowded = {folder: count for folder, count in folders.items() if count > MAX_FILES_IN_A_FOLDER}
+    assert {folder: count for folder, count in crowded.items() if folder not in EXCEPTED_FOLDERS} == {}
+
+
+def test_no_two_classes_have_one_name() -> None:
+    modules: dict[str, list[str]] = defaultdict(list)
+    for path in files(*PACKAGES):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"), str(path))):
+            if isinstance(node, ast.ClassDef):
+                modules[node.name].append(str(path.relative_to(ROOT)))
+    assert {name for name, where in modules.items() if len(where) > 1} == SHARED_CLASS_NAMES
