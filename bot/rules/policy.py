@@ -14,6 +14,7 @@ from typing import Any
 
 import discord
 
+from bot.generation.recipe import Recipe
 from bot.generation.spec import JobSpec
 from bot.generation.values import MIN_CFG_SCALE
 from bot.rules.safety import asks_for_nsfw, blocked_words, minors_sexual
@@ -21,7 +22,7 @@ from bot.rules.server_settings import ServerSettings
 from bot.text.translation import say
 from inference import NativeSettings
 from inference.prompt import parse_weights
-from inference.request import MAX_SIDE
+from inference.request import MAX_SIDE, SIDE_MULTIPLE
 from storage.jobs import Allowance
 from storage.servers import BlockedUser
 
@@ -227,17 +228,47 @@ def may_be_explicit(settings: ServerSettings, place: ChannelContext) -> bool:
     return place.age_restricted and not kept_safe
 
 
-def effective_limits(settings: ServerSettings, native: NativeSettings) -> EffectiveLimits:
-    """A server's limits, and what suits the model where it has none."""
+def effective_limits(settings: ServerSettings, native: NativeSettings | None) -> EffectiveLimits:
+    """A server's limits, and what suits the model where it has none. `native` is None while no model is known."""
     limits = settings.limits
-    width, height = native.sizes[0]
+    area = math.inf if native is None else float(TIMES_NATIVE_AREA * math.prod(native.sizes[0]))
     return EffectiveLimits(
         side=limits.side or MAX_SIDE,
-        area=limits.megapixels * MEGAPIXEL if limits.megapixels is not None else TIMES_NATIVE_AREA * width * height,
-        steps=limits.steps or max(MAX_STEPS_UNLESS_SET, native.steps),
+        area=limits.megapixels * MEGAPIXEL if limits.megapixels is not None else area,
+        steps=limits.steps or max(MAX_STEPS_UNLESS_SET, 0 if native is None else native.steps),
         count=limits.count,
         compared=limits.compared,
     )
+
+
+def exceeded_limits(
+    limits: EffectiveLimits,
+    *,
+    size: tuple[int, int] | None = None,
+    steps: int | None = None,
+    count: int | None = None,
+) -> tuple[RefusalReason, ...]:
+    """The limits that these are above, if any. `count`: of single images, not of a comparison's."""
+    width, height = size or (0, 0)
+    exceeded = {
+        RefusalReason.SIDE: max(width, height) > limits.side,
+        RefusalReason.AREA: width * height > limits.area,
+        RefusalReason.STEPS: (steps or 0) > limits.steps,
+        RefusalReason.COUNT: (count or 0) > limits.count,
+    }
+    return tuple(reason for reason, is_exceeded in exceeded.items() if is_exceeded)
+
+
+def defaults_beyond_limits(settings: ServerSettings, native: NativeSettings | None) -> list[str]:
+    """The names of a server's defaults that everyone who relies on them is refused for."""
+    limits, defaults = effective_limits(settings, native), settings.defaults
+    asked = {"size": defaults.size, "steps": defaults.steps, "count": defaults.count}
+    return [name for name, value in asked.items() if exceeds(limits, name, value)]
+
+
+def exceeds(limits: EffectiveLimits, option: str, value: Any) -> bool:
+    """Whether an option's value, by the option's name, is above the limits; None is not."""
+    return option in ("size", "steps", "count") and bool(exceeded_limits(limits, **{option: value}))
 
 
 def _about_minors(drawing: JobSpec, typed: TypedText) -> PolicyRefusal | None:
@@ -264,18 +295,25 @@ def _about_size(limits: EffectiveLimits, drawing: JobSpec) -> PolicyRefusal | No
     if drawing.comparison is not None and limits.compared == 0:
         return PolicyRefusal(RefusalReason.COMPARING)
     for recipe in drawing.recipes:
-        size = {"width": recipe.width, "height": recipe.height}
-        if max(recipe.width, recipe.height) > limits.side:
-            return PolicyRefusal(RefusalReason.SIDE, {**size, "limit": limits.side})
-        if recipe.width * recipe.height > limits.area:
-            megapixels, side = round(limits.area / MEGAPIXEL, 2), math.isqrt(int(limits.area)) // 16 * 16
-            return PolicyRefusal(RefusalReason.AREA, {**size, "limit": megapixels, "side": side})
-        if recipe.steps > limits.steps:
-            return PolicyRefusal(RefusalReason.STEPS, {"steps": recipe.steps, "limit": limits.steps})
+        exceeded = exceeded_limits(limits, size=(recipe.width, recipe.height), steps=recipe.steps)
+        if exceeded:
+            return PolicyRefusal(exceeded[0], _details(exceeded[0], limits, recipe))
     count, limit = len(drawing.recipes), limits.count if drawing.comparison is None else limits.compared
     if count > limit:
         return PolicyRefusal(RefusalReason.COUNT, {"count": count, "limit": limit})
     return None
+
+
+def _details(exceeded: RefusalReason, limits: EffectiveLimits, recipe: Recipe) -> dict[str, Any]:
+    """What the sentence of a refusal is filled in with."""
+    size = {"width": recipe.width, "height": recipe.height}
+    match exceeded:
+        case RefusalReason.SIDE:
+            return {**size, "limit": limits.side}
+        case RefusalReason.AREA:
+            side = math.isqrt(int(limits.area)) // SIDE_MULTIPLE * SIDE_MULTIPLE
+            return {**size, "limit": round(limits.area / MEGAPIXEL, 2), "side": side}
+    return {"steps": recipe.steps, "limit": limits.steps}
 
 
 def _blocked_words(settings: ServerSettings, drawing: JobSpec, typed: TypedText) -> tuple[str, ...]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 import discord
 
-from bot.commands.admin.summaries import defaults_beyond_limits
+from bot.commands.admin import summaries
 from bot.components.base import AnimaInteraction, reply_privately
+from bot.rules.policy import defaults_beyond_limits
 from bot.rules.server_settings import ServerSettings
 from bot.text.translation import say
+from inference import NativeSettings
 from storage.database import Database
+
+#: Seconds that a warning waits for what the model's file says.
+MODEL_TIMEOUT = 1.0
 
 NOT_ADMIN = "This is for people with the permission **Manage Server**."
 ONLY_IN_SERVERS = "Servers have admins, private channels have none. Use this in your server."
@@ -60,5 +66,14 @@ async def save(interaction: AnimaInteraction, desk: AdminContext, new: ServerSet
         return say(UNCHANGED)
     if await desk.database.servers.change(desk.guild_id, changes, by=interaction.user.id, seen=desk.version) is None:
         raise ChangedMeanwhile
-    beyond = defaults_beyond_limits(new.defaults, new.limits)
-    return f"{say(SAVED)} {say(BEYOND_LIMITS, defaults=beyond)}" if beyond else say(SAVED)
+    beyond = defaults_beyond_limits(new, await _native(interaction))
+    return f"{say(SAVED)} {say(BEYOND_LIMITS, defaults=summaries.of_names(beyond))}" if beyond else say(SAVED)
+
+
+async def _native(interaction: AnimaInteraction) -> NativeSettings | None:
+    """What suits the model, unless that cannot be told in a moment because the engine still starts."""
+    try:
+        async with asyncio.timeout(MODEL_TIMEOUT):
+            return (await interaction.client.model()).native
+    except TimeoutError:
+        return None

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bot.rules.policy import MAX_STEPS_UNLESS_SET, MEGAPIXEL
+from bot.rules.policy import MAX_STEPS_UNLESS_SET
 from bot.rules.server_settings import Access, Defaults, Limits, Quota, Safety
 from bot.text.markdown import inline
 from bot.text.translation import say
@@ -125,20 +125,9 @@ def of_house_text(on: bool, text: str, recommended: str) -> str:
     return f"{inert(text, 500)} {say('(recommended)')}" if text == recommended else inert(text, 500)
 
 
-def defaults_beyond_limits(defaults: Defaults, limits: Limits) -> str:
-    """Those that anybody who relies on them is refused for; empty where there are none."""
-    beyond = []
-    if defaults.size is not None:
-        width, height = defaults.size
-        if (limits.side is not None and max(width, height) > limits.side) or (
-            limits.megapixels is not None and width * height > limits.megapixels * MEGAPIXEL
-        ):
-            beyond.append("size")
-    if defaults.steps is not None and defaults.steps > (limits.steps or MAX_STEPS_UNLESS_SET):
-        beyond.append("steps")
-    if defaults.count > limits.count:
-        beyond.append("count")
-    return say(", ").join(say(LABELS[key]) for key in beyond)
+def of_names(settings: Sequence[str]) -> str:
+    """Some settings by what they are called in the panel."""
+    return say(", ").join(say(LABELS[name]) for name in settings)
 
 
 def of_limits(limits: Limits) -> str:

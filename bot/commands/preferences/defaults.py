@@ -15,7 +15,7 @@ from bot.generation.errors import InvalidForm, InvalidOption
 from bot.generation.options import Options
 from bot.generation.sizes import described, size_of
 from bot.jobs.submission import NO_SUCH_LORA, remembered_options
-from bot.rules.policy import EffectiveLimits, effective_limits
+from bot.rules.policy import EffectiveLimits, effective_limits, exceeds
 from bot.rules.server_settings import settings_guild_id, settings_of
 from bot.text.markdown import inline
 from bot.text.translation import say
@@ -114,7 +114,7 @@ def standing(name: str, desk: PreferencesContext, holds: Options) -> Iterator[st
         yield _whose(name, desk)
     if name == "turbo" and own and desk.model.turbo is None:
         yield say(NO_TURBO_HERE)
-    if _is_beyond(name, value, desk.limits):
+    if exceeds(desk.limits, name, value):
         yield say(REFUSED_HERE)
 
 
@@ -123,18 +123,6 @@ def _whose(name: str, desk: PreferencesContext) -> str:
     if getattr(desk.server, name) is not None:
         return say(THE_SERVERS if desk.in_server else THE_BOTS)
     return say(THE_MODELS if name in OF_MODEL else AS_USUAL)
-
-
-def _is_beyond(name: str, value: Any, limits: EffectiveLimits) -> bool:
-    match name:
-        case "size":
-            width, height = value
-            return bool(max(width, height) > limits.side or width * height > limits.area)
-        case "steps":
-            return bool(value > limits.steps)
-        case "count":
-            return bool(value > limits.count)
-    return False
 
 
 def shown(name: str, value: Any, desk: PreferencesContext) -> str:

@@ -27,6 +27,7 @@ from bot.rules.policy import (
     PolicyRefusal,
     RefusalReason,
     TypedText,
+    defaults_beyond_limits,
     effective_limits,
     forbidden_wording,
     permit,
@@ -155,6 +156,35 @@ def test_limits_that_a_server_does_not_set_follow_the_model() -> None:
     assert why(ask(width=2048, height=2048)) is None
     assert why(ask(width=2064, height=2048)) is RefusalReason.AREA
     assert why(ask(steps=101)) is RefusalReason.STEPS
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        (ServerSettings(), []),
+        (ServerSettings(Defaults(size=(2048, 2048), steps=100, count=4)), []),
+        (ServerSettings(Defaults(size=(3072, 3072))), ["size"]),
+        (ServerSettings(Defaults(size=(1024, 1024)), Limits(side=1008)), ["size"]),
+        (ServerSettings(Defaults(steps=101)), ["steps"]),
+        (ServerSettings(Defaults(steps=101), Limits(steps=200)), []),
+        (
+            ServerSettings(Defaults(size=(1040, 1024), steps=30, count=3), Limits(None, 1.0, 20, 2)),
+            ["size", "steps", "count"],
+        ),
+    ],
+)
+def test_the_defaults_that_are_beyond_the_limits_are_those_that_are_refused(
+    settings: ServerSettings, names: list[str]
+) -> None:
+    assert defaults_beyond_limits(settings, ANIMA) == names
+    defaults = settings.defaults
+    width, height = defaults.size or (1024, 1024)
+    answer = ask(settings, width=width, height=height, steps=defaults.steps or 1, count=defaults.count)
+    assert isinstance(answer, PolicyRefusal) is bool(names)
+
+
+def test_limits_that_follow_the_model_do_not_hold_while_no_model_is_known() -> None:
+    assert defaults_beyond_limits(ServerSettings(Defaults(size=(3072, 3072), steps=101)), None) == ["steps"]
 
 
 def test_a_cfg_that_draws_the_negative_prompt_is_refused_everywhere() -> None:

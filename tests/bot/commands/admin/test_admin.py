@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from discord import ui
 
-from bot.commands.admin import ACTIONS, FORMS, PAGES
+from bot.commands.admin import ACTIONS, FORMS, PAGES, context
 from bot.commands.admin.actions import OTHER_VERSION
 from bot.commands.admin.context import NOT_ADMIN, SAVED, UNCHANGED
 from bot.commands.admin.forms import CHANGED_MEANWHILE
 from bot.commands.admin.summaries import LABELS
+from bot.generation.compose import ModelInfo
 from bot.rules.server_settings import Access, Defaults, Limits, Quota, Safety, ServerSettings, settings_of
 from bot.sandbox import ClientModal, ClientRefused, FakeDiscord, Message, User
 from bot.sandbox.model.interactions import COMPONENT, MODAL_SUBMIT
@@ -278,7 +279,7 @@ async def test_mistakes_in_a_form_are_named_and_nothing_is_saved(panel: Panel) -
 
 async def test_defaults_above_the_limits_are_saved_with_a_warning(panel: Panel) -> None:
     await panel.turn_to("limits")
-    await panel.fill("Size and steps", side="1024", steps="20")
+    await panel.fill("Size and steps", side="1024", megapixels="1.5", steps="20")
     await panel.fill("How many", count="1")
     assert "above the limits" not in panel.text
     await panel.turn_to("defaults")
@@ -287,6 +288,27 @@ async def test_defaults_above_the_limits_are_saved_with_a_warning(panel: Panel) 
     assert "above the limits, so whoever relies on them is refused: Size, Steps, Pictures." in panel.text
     await panel.fill("Drawing", size="1024x896", steps="20")
     assert "is refused: Pictures." in panel.text
+
+
+async def test_a_default_size_is_warned_of_where_no_limit_is_set_and_the_model_sets_one(panel: Panel) -> None:
+    await panel.turn_to("defaults")
+    await panel.fill("Drawing", size="128x128")
+    assert "above the limits" not in panel.text
+    await panel.fill("Drawing", size="144x128")
+    assert "above the limits, so whoever relies on them is refused: Size." in panel.text
+
+
+async def test_settings_are_saved_while_the_engine_still_starts(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def model() -> ModelInfo:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(panel.stage.client, "model", model)
+    monkeypatch.setattr(context, "MODEL_TIMEOUT", 0.01)
+    await panel.turn_to("defaults")
+    await panel.fill("Drawing", steps="101")
+    assert "is refused: Steps." in panel.text
+    assert (await panel.settings()).defaults.steps == 101
 
 
 async def test_quotas_of_everyone_and_of_roles(panel: Panel) -> None:
