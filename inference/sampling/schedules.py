@@ -2,7 +2,10 @@
 
 Rectified flow mixes `x = sigma * noise + (1 - sigma) * latent`. Time t runs over 1/1000 … 1, and the shift bends it
 towards noise: `sigma = shift * t / (1 + (shift - 1) * t)`. A scheduler picks times, table entries or sigmas outright.
-All arithmetic that decides the last bit is in float32, in the order that ComfyUI does it, so that schedules are equal.
+
+A schedule is the same on every processor. The arithmetic is in float32, in the order that ComfyUI does it, and only of
+operations that IEEE 754 defines to the bit. Powers and functions are worked out in float64 and rounded once: PyTorch's
+own differ in the last bit from one instruction set to the next, and so does its linspace.
 """
 
 import math
@@ -15,8 +18,8 @@ from torch import Tensor
 
 Time = TypeVar("Time", Tensor, float)
 
+#: Entries of the sigma table, the grid of times that a discrete model is trained on.
 TIMES = 1000
-"""Entries of the sigma table, the grid of times that a discrete model is trained on."""
 
 
 def sigmas(scheduler: str, steps: int, shift: float = 3.0, *, denoise: float = 1.0) -> Tensor:
@@ -49,6 +52,26 @@ def shift_time(t: Time, shift: float) -> Time:
     return shift * t / (1 + (shift - 1) * t)
 
 
+def linspace(start: float, end: float, count: int) -> Tensor:
+    """`torch.linspace` in float32 as it comes out on processors with fused multiply-add, on every processor.
+
+    Values are reckoned from the nearer end. A product of two float32 numbers is exact in float64, so the sum is rounded
+    to float32 as a fused multiply-add rounds it.
+    """
+    first, last = (np.float32(value) for value in (start, end))
+    step = np.float64((last - first) / np.float32(max(count - 1, 1)))
+    places = np.arange(count)
+    upward = np.float64(first) + step * places
+    downward = np.float64(last) - step * (count - 1 - places)
+    nearer_start = (places < count // 2) | (count == 1)
+    return torch.from_numpy(np.where(nearer_start, upward, downward).astype(np.float32))
+
+
+def _rounded(function: Callable[[float], float], values: Tensor) -> Tensor:
+    """The function of float32 values, in float64 and rounded once to float32."""
+    return torch.tensor([function(value) for value in values.tolist()])
+
+
 def _schedule(scheduler: str, steps: int, shift: float) -> Tensor:
     table = shift_time(torch.arange(1, TIMES + 1) / TIMES, shift)
     walk = _SCHEDULERS[scheduler](table, steps, shift)
@@ -63,7 +86,7 @@ def simple(table: Tensor, steps: int, shift: float) -> Tensor:
 
 def normal(table: Tensor, steps: int, shift: float) -> Tensor:
     """Evenly spaced between the table's ends, then shifted once more (the ends are sigmas, taken for times)."""
-    return shift_time(torch.linspace(float(table[-1]), float(table[0]), steps), shift)
+    return shift_time(linspace(float(table[-1]), float(table[0]), steps), shift)
 
 
 def sgm_uniform(table: Tensor, steps: int, shift: float) -> Tensor:
@@ -79,18 +102,20 @@ def ddim_uniform(table: Tensor, steps: int, shift: float) -> Tensor:
 def karras(table: Tensor, steps: int, shift: float) -> Tensor:
     """Even in sigma ** (1/7) (Karras et al. 2022, arXiv 2206.00364, equation 5)."""
     top, bottom = math.pow(float(table[-1]), 1 / 7), math.pow(float(table[0]), 1 / 7)
-    return (top + torch.linspace(0, 1, steps) * (bottom - top)).pow(7)
+    root = (top + linspace(0, 1, steps) * (bottom - top)).double()
+    square = root * root
+    return (square * square * square * root).float()
 
 
 def exponential(table: Tensor, steps: int, shift: float) -> Tensor:
     """Even in log sigma."""
-    return torch.linspace(math.log(table[-1]), math.log(table[0]), steps).exp()
+    return _rounded(math.exp, linspace(math.log(table[-1]), math.log(table[0]), steps))
 
 
 def kl_optimal(table: Tensor, steps: int, shift: float) -> Tensor:
     """Even in arctan sigma (Sabour et al. 2024, "Align Your Steps", arXiv 2404.14507)."""
     walked = torch.arange(steps, dtype=torch.float32) / max(steps - 1, 1)
-    return (walked * math.atan(table[0]) + (1 - walked) * math.atan(table[-1])).tan()
+    return _rounded(math.tan, walked * math.atan(table[0]) + (1 - walked) * math.atan(table[-1]))
 
 
 def linear_quadratic(table: Tensor, steps: int, shift: float) -> Tensor:
@@ -139,5 +164,5 @@ _SCHEDULERS: dict[str, Callable[[Tensor, int, float], Tensor]] = {
     )
 }
 
+#: Names that `sigmas` takes; those usual for Anima come first.
 SCHEDULERS: tuple[str, ...] = tuple(_SCHEDULERS)
-"""Names that `sigmas` takes; those usual for Anima come first."""
