@@ -1,4 +1,4 @@
-"""Anima, from its files to a picture: checkpoints, networks, samplers, LoRA, metadata, the engine.
+"""Anima, from its files to an image: checkpoints, networks, samplers, LoRA, metadata, the engine.
 
 from inference import Engine, GenerationRequest
 engine = Engine.load("models")

@@ -1,7 +1,7 @@
-"""A judge of finished pictures: any image classifier of the Hugging Face hub, or one in a folder of this machine.
+"""A judge of finished images: any image classifier of the Hugging Face hub, or one in a folder of this machine.
 
     classifier = PictureClassifier.load("Falconsai/nsfw_image_detection", engine.device)
-    classifier.labels([picture.image])  # [{"normal": 0.98, "nsfw": 0.02}]
+    classifier.labels([image.image])  # [{"normal": 0.98, "nsfw": 0.02}]
 
 What the labels mean, and what is to follow from them, is for whoever chose the classifier to say.
 """
@@ -31,11 +31,11 @@ from inference.request import (
     TurboLora,
 )
 
+#: What is fetched of a repository: no pickles, which can run code when opened, and no other program's weights.
 FILES = ("*.json", "model*.safetensors")
-"""What is fetched of a repository: no pickles, which can run code when opened, and no other program's weights."""
 
 
-class PictureClassifier:
+class ImageClassifier:
     """An image classifier on one device, in float32."""
 
     def __init__(self, processor: BaseImageProcessor, model: PreTrainedModel) -> None:
@@ -46,8 +46,8 @@ class PictureClassifier:
         self._independent = model.config.problem_type == "multi_label_classification" or len(self._names) == 1
 
     @classmethod
-    def load(cls, name: str, device: torch.device) -> PictureClassifier:
-        """Load a classifier and try it on a picture. `name`: a folder, or a model of the hub, such as `owner/name`.
+    def load(cls, name: str, device: torch.device) -> ImageClassifier:
+        """Load a classifier and try it on an image. `name`: a folder, or a model of the hub, such as `owner/name`.
 
         The hub's files are fetched once and stay in its cache; without a network that is what is used.
 
@@ -78,11 +78,11 @@ class PictureClassifier:
         return classifier
 
     def labels(self, images: Sequence[Image.Image]) -> list[Mapping[str, float]]:
-        """For each picture, the probability of each label, 0 to 1. Raises NotFinite where there is none."""
-        return [self._judge(image) for image in images]
+        """For each image, the probability of each label, 0 to 1. Raises NotFinite where there is none."""
+        return [self._classify(image) for image in images]
 
     @torch.inference_mode()
-    def _judge(self, image: Image.Image) -> Mapping[str, float]:
+    def _classify(self, image: Image.Image) -> Mapping[str, float]:
         inputs = self._processor(images=image.convert("RGB"), return_tensors="pt").to(self._model.device)
         logits = self._model(**inputs).logits[0]
         if not torch.isfinite(logits).all():
@@ -92,9 +92,9 @@ class PictureClassifier:
 
 
 class ClassifyingEngine:
-    """An engine whose pictures come with what a classifier says of them."""
+    """An engine whose images come with what a classifier says of them."""
 
-    def __init__(self, engine: LoadedEngine, classifier: PictureClassifier) -> None:
+    def __init__(self, engine: LoadedEngine, classifier: ImageClassifier) -> None:
         self._engine = engine
         self._classifier = classifier
 
@@ -119,7 +119,7 @@ class ClassifyingEngine:
         cancelled: IsCancelled | None = None,
         on_stage: OnStage | None = None,
     ) -> list[Picture]:
-        """As `Engine.generate`; a picture that cannot be judged is an error, NotFinite."""
+        """As `Engine.generate`; an image that cannot be judged is an error, NotFinite."""
         pictures = self._engine.generate(requests, on_progress, cancelled, on_stage)
         found = self._classifier.labels([picture.image for picture in pictures])
         return [replace(picture, labels=labels) for picture, labels in zip(pictures, found, strict=True)]

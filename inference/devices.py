@@ -1,4 +1,4 @@
-"""What the device is that pictures would be drawn on, and why a GPU is not used, for `anima doctor`."""
+"""What the device is that images would be drawn on, and why a GPU is not used, for `anima doctor`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine: load a model once, draw many pictures."""
+"""The engine: load a model once, draw many images."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from inference.metadata import Parameters, lora_hash, model_hash
 from inference.networks.compile import compile_blocks, warm_up
 from inference.networks.text_encoder import PromptTokenizer, TextEncoder, load_qwen
 from inference.networks.transformer import Transformer, TransformerParams
-from inference.networks.vae import SCALE, Vae, VaeParams, still_picture_weight
-from inference.pixels import picture_from_pixels, pixels_from_picture
+from inference.networks.vae import SCALE, Vae, VaeParams, still_image_weight
+from inference.pixels import image_from_pixels, pixels_from_image
 from inference.preview import Preview
 from inference.request import (
     Cancelled,
@@ -67,7 +67,7 @@ class Engine:
         with torch.device("meta"), reading_sizes_off(files.vae):
             self.vae = Vae(VaeParams.from_shapes(files.vae.shapes))
         load_module(self.transformer, files.transformer, device, dtype, ignored=IGNORED_TRANSFORMER_KEYS)
-        load_module(self.vae, files.vae, device, dtype, convert=still_picture_weight)
+        load_module(self.vae, files.vae, device, dtype, convert=still_image_weight)
         self.vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         tokenizer = PromptTokenizer(files.qwen_tokenizer, files.t5_tokenizer)
         self.text_encoder = TextEncoder(tokenizer, load_qwen(files.text_encoder, device, dtype))
@@ -105,10 +105,10 @@ class Engine:
         cancelled: IsCancelled | None = None,
         on_stage: OnStage | None = None,
     ) -> list[Picture]:
-        """Draw all requests; those that can share a batch do, and each picture is the one it would be alone.
+        """Draw all requests; those that can share a batch do, and each image is the one it would be alone.
 
         on_progress: called after each step of each batch. cancelled: asked before each pass of the network.
-        on_stage: called as each stage of each batch begins, decoding for each picture.
+        on_stage: called as each stage of each batch begins, decoding for each image.
 
         Raises InvalidRequest before any work, Cancelled, NotFinite, OutOfMemory, CheckpointError for a damaged LoRA
         file.
@@ -120,11 +120,11 @@ class Engine:
         for positions in _batches(requests):
             wanted = [requests[i] for i in positions]
             batch = _RequestBatch(self, wanted, positions, on_progress, cancelled, on_stage or _nobody_asked)
-            pictures.update(zip(positions, batch.draw_in_what_fits(), strict=True))
+            pictures.update(zip(positions, batch.draw_in_halves_if_needed(), strict=True))
         return [pictures[i] for i in range(len(requests))]
 
     def warm_up(self) -> None:
-        """On CUDA, have the blocks compiled now; else the first pictures wait for it."""
+        """On CUDA, have the blocks compiled now; else the first images wait for it."""
         if self.device.type == "cuda":
             with torch.inference_mode():
                 text = self.text_encoder.context("", self.transformer.llm_adapter)
@@ -180,7 +180,7 @@ class Engine:
         return lora
 
     def parameters(self, request: GenerationRequest) -> Parameters:
-        """What a file of this request's picture says about how it was made."""
+        """What a file of this request's image says about how it was made."""
         return Parameters(
             prompt=request.prompt,
             negative_prompt=request.negative_prompt,
@@ -207,7 +207,7 @@ class Engine:
 
 @dataclass(frozen=True)
 class _RequestBatch:
-    """Requests that are drawn together, from their texts to their pictures."""
+    """Requests that are drawn together, from their texts to their images."""
 
     engine: Engine
     requests: Sequence[GenerationRequest]
@@ -216,7 +216,7 @@ class _RequestBatch:
     cancelled: IsCancelled | None
     on_stage: OnStage
 
-    def draw_in_what_fits(self) -> list[Picture]:
+    def draw_in_halves_if_needed(self) -> list[Picture]:
         """Draw, in halves where the device's memory does not hold the whole batch."""
         try:
             return self.draw()
@@ -232,7 +232,7 @@ class _RequestBatch:
             replace(self, requests=self.requests[part], positions=self.positions[part])
             for part in (slice(None, middle), slice(middle, None))
         ]
-        return [picture for half in halves for picture in half.draw_in_what_fits()]
+        return [picture for half in halves for picture in half.draw_in_halves_if_needed()]
 
     @torch.inference_mode()
     def draw(self) -> list[Picture]:
@@ -291,7 +291,7 @@ class _RequestBatch:
         return denoiser
 
     def _start(self, request: GenerationRequest, sigma: float) -> Tensor:
-        """Where a picture sets out: noise, and below the schedule's top the picture it starts from, [1, 16, h, w]."""
+        """Where an image sets out: noise, and below the schedule's top the image it starts from, [1, 16, h, w]."""
         channels = self.engine.transformer.params.latent_channels
         shape = (1, channels, 1, request.height // SCALE, request.width // SCALE)
         noise = initial_noise(request.seed, shape)
@@ -300,13 +300,13 @@ class _RequestBatch:
         noise = noise[:, :, 0]
         if request.image is None:
             return sigma * noise
-        pixels = pixels_from_picture(request.image, request.width, request.height)
+        pixels = pixels_from_image(request.image, request.width, request.height)
         latent = self.engine.vae.encode(pixels[None].to(self.engine.device)).cpu()
         return sigma * noise + (1 - sigma) * latent
 
     def _image(self, latent: Tensor) -> Image.Image:
         self.on_stage(Stage.DECODING)
-        return picture_from_pixels(self._decode(latent[None])[0])
+        return image_from_pixels(self._decode(latent[None])[0])
 
     def _decode(self, latent: Tensor) -> Tensor:
         vae = self.engine.vae
@@ -323,7 +323,7 @@ class _RequestBatch:
         def previews() -> list[Image.Image]:
             preview = self.engine.preview
             size = (self.requests[0].width // 2, self.requests[0].height // 2)
-            return [preview.picture(latent, size) for latent in x0.float().cpu()]
+            return [preview.image(latent, size) for latent in x0.float().cpu()]
 
         self.on_progress(Progress(step, steps, tuple(self.positions), previews))
 

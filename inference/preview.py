@@ -1,7 +1,7 @@
-"""A half-done latent as a small picture, far cheaper than decoding it.
+"""A half-done latent as a small image, far cheaper than decoding it.
 
 A VAE's latent is close to a linear function of the colours beneath it. The way back, 16 channels to 3 and a bias, is
-found by least squares on a few synthetic pictures, so that it fits any VAE and needs no constants.
+found by least squares on a few synthetic images, so that it fits any VAE and needs no constants.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Preview:
     @classmethod
     def fit(cls, encode: Callable[[Tensor], Tensor]) -> Preview:
         """The map for a VAE; `encode` takes float32 pixels [B, 3, H, W] from -1 to 1 to latents [B, C, H/8, W/8]."""
-        pixels = synthetic_pictures()
+        pixels = synthetic_images()
         latents = encode(pixels).detach().cpu().double()
         inputs = latents.movedim(1, -1).flatten(0, 2)
         targets = F.avg_pool2d(pixels, pixels.shape[-1] // latents.shape[-1]).double().movedim(1, -1).flatten(0, 2)
@@ -41,18 +41,18 @@ class Preview:
         colours = torch.linalg.lstsq(inputs - mean, targets - target_mean, rcond=1e-6, driver="gelsd").solution.T
         return cls(colours.float(), (target_mean - colours @ mean).float())
 
-    def picture(self, latent: Tensor, size: tuple[int, int] | None = None) -> Image.Image:
-        """A latent [C, h, w], of any dtype and device, as an RGB picture of `size`, by default (w, h).
+    def image(self, latent: Tensor, size: tuple[int, int] | None = None) -> Image.Image:
+        """A latent [C, h, w], of any dtype and device, as an RGB image of `size`, by default (w, h).
 
         Values that are not finite come out as some colour.
         """
         pixels = torch.einsum("rc,chw->hwr", self.colours, latent.detach().float().cpu())
         levels = ((pixels + self.bias).nan_to_num(0.0) + 1).mul(127.5).clamp(0, 255).round().to(torch.uint8)
-        picture = Image.fromarray(levels.contiguous().numpy(), "RGB")
-        return picture if size in (None, picture.size) else picture.resize(size, Image.Resampling.BILINEAR)
+        image = Image.fromarray(levels.contiguous().numpy(), "RGB")
+        return image if size in (None, image.size) else image.resize(size, Image.Resampling.BILINEAR)
 
 
-def synthetic_pictures(seed: int = 0) -> Tensor:
+def synthetic_images(seed: int = 0) -> Tensor:
     """Pictures to fit on, float32 [24, 3, 64, 64] from -1 to 1: eight each of flat patches, discs and texture.
 
     Edges and texture are there so that channels which carry detail rather than colour are seen to vary, and get no
@@ -75,12 +75,12 @@ def _flat_patches(generator: torch.Generator) -> Tensor:
 def _discs(generator: torch.Generator) -> Tensor:
     """Six discs over each other, of 4 to 28 pixels' radius: flat colours with hard edges, as drawings have."""
     y, x = torch.meshgrid(torch.arange(_SIDE), torch.arange(_SIDE), indexing="ij")
-    pictures = _colours(generator).expand(8, 3, _SIDE, _SIDE)
+    images = _colours(generator).expand(8, 3, _SIDE, _SIDE)
     for _ in range(6):
         centre_x, centre_y, radius = torch.rand(3, 8, 1, 1, 1, generator=generator)
         inside = torch.hypot(x - centre_x * _SIDE, y - centre_y * _SIDE) < 4 + 24 * radius
-        pictures = torch.where(inside, _colours(generator), pictures)
-    return pictures
+        images = torch.where(inside, _colours(generator), images)
+    return images
 
 
 def _textures(generator: torch.Generator) -> Tensor:

@@ -1,6 +1,6 @@
-"""An engine in a process of its own, so that whatever happens to it there, its user lives on and starts another.
+"""An engine in its own process: if it crashes or hangs, the program that uses it goes on and starts another.
 
-The two processes talk over a pipe. Whoever dies closes its end, which the other notices at once.
+The two processes talk over a pipe. When one dies its end is closed, which the other notices at once.
 """
 
 from __future__ import annotations
@@ -31,48 +31,44 @@ from inference.request import (
     Progress,
     Stage,
 )
-from inference.watchdog import TIMEOUT, SilenceTimer, Timeouts
+from inference.watchdog import DEFAULT_TIMEOUTS, SilenceTimer, Timeouts
 
 if TYPE_CHECKING:
     from PIL import Image
 
 logger = logging.getLogger(__name__)
 
+#: Seconds between two looks at whether to cancel, and whether the engine hangs.
 POLL = 0.05
-"""Seconds between two looks at whether to cancel, and whether the engine hangs."""
 PREVIEW_INTERVAL = 1.0
 EXIT_GRACE = 5.0
-LOST = (EOFError, OSError, TypeError)
-"""What a connection raises whose other end is gone, or that `stop` closes under the hands of another thread."""
+#: What a connection raises whose other end is gone, or that `stop` closes under the hands of another thread.
+CONNECTION_LOST = (EOFError, OSError, TypeError)
 
 
 class EngineDied(RuntimeError):
-    """The engine's process ended while it was needed, or hung and was ended. Start it again."""
+    """The engine's process died or hung while it was in use; it is ended. Start it again."""
 
 
 class EngineFailed(RuntimeError):
-    """The engine said an error that is not the request's fault; the message is the engine's."""
+    """The engine failed for a reason other than the request; the message is the engine's."""
 
 
 class EngineProcess:
-    """Starts an engine elsewhere and draws with it. Its methods block; call them from a thread, one at a time."""
+    """An engine in a process of its own. Its methods block; call them from a thread, one at a time."""
 
-    def __init__(self, load: Callable[[], LoadedEngine], patience: Timeouts = TIMEOUT) -> None:
+    def __init__(self, load: Callable[[], LoadedEngine], timeouts: Timeouts = DEFAULT_TIMEOUTS) -> None:
         """`load` makes the engine, in the new process; it has to be picklable: `functools.partial(load_engine, …)`.
 
-        An engine that is silent for longer than `patience` allows hangs, and is ended.
+        An engine that is silent for longer than `timeouts` allows counts as hung and is ended.
         """
         self._load = load
-        self._patience = patience
+        self._timeouts = timeouts
         self._process: BaseProcess | None = None
-        self._begins_or_ends = threading.RLock()  # `stop` may come while another thread is in `start`
+        self._lifecycle = threading.RLock()  # `stop` may come while another thread is in `start`
         self._connection: Connection | None = None
+        #: How often the process was started.
         self.starts = 0
-        """How often the process was started."""
-
-    @property
-    def alive(self) -> bool:
-        return self._process is not None and self._process.is_alive()
 
     @property
     def pid(self) -> int | None:
@@ -80,7 +76,7 @@ class EngineProcess:
 
     def start(self) -> EngineDescription:
         """Start the process and load the engine in it. Raises EngineFailed with its reason, or EngineDied."""
-        with self._begins_or_ends:
+        with self._lifecycle:
             self.stop()
             context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
             self._connection, theirs = context.Pipe()
@@ -89,8 +85,8 @@ class EngineProcess:
             self.starts += 1
             atexit.register(self.stop)  # multiprocessing would only send SIGTERM, and wait for ever
             theirs.close()
-        silence = SilenceTimer(self._patience, Stage.LOADING)
-        while (answer := self._hear(silence)) is None:
+        silence = SilenceTimer(self._timeouts, Stage.LOADING)
+        while (answer := self._receive(silence)) is None:
             pass
         if not isinstance(answer, EngineDescription):
             self.stop()
@@ -103,21 +99,21 @@ class EngineProcess:
         on_progress: OnProgress | None = None,
         cancelled: IsCancelled | None = None,
     ) -> list[EncodedImage]:
-        """As `Engine.generate`, with pictures as PNG files. Raises what that raises, EngineDied and EngineFailed.
+        """As `Engine.generate`, with images as PNG files. Raises what that raises, EngineDied and EngineFailed.
 
         Previews come about once a second; the progress between them has none.
         """
-        sending = self._begin_to_send(list(requests))
-        silence = SilenceTimer(self._patience, Stage.CONDITIONING)
+        sending = self._start_sending(list(requests))
+        silence = SilenceTimer(self._timeouts, Stage.CONDITIONING)
         asked_to_cancel = False
         while True:
-            answer = self._hear(silence)
+            answer = self._receive(silence)
             if not asked_to_cancel and cancelled is not None and not sending.is_alive() and cancelled():
                 asked_to_cancel = True
                 self._send(_CANCEL)
             match answer:
                 case Stage():
-                    silence.end_with_stage(answer)
+                    silence.stage_started(answer)
                 case _Step():
                     silence.step_done()
                     if on_progress is not None:
@@ -130,8 +126,8 @@ class EngineProcess:
                     raise answer
 
     def stop(self) -> None:
-        """End the process, kindly at first. What another thread asks of it ends in EngineDied."""
-        with self._begins_or_ends:
+        """End the process, gently at first. A call that another thread is in ends in EngineDied."""
+        with self._lifecycle:
             atexit.unregister(self.stop)
             if self._connection is not None:
                 self._connection.close()
@@ -146,12 +142,12 @@ class EngineProcess:
             raise EngineDied("The engine is not running.")
         return self._connection
 
-    def _begin_to_send(self, message: object) -> threading.Thread:
+    def _start_sending(self, message: object) -> threading.Thread:
         """Send in a thread: requests with large images do not fit into the pipe, and an engine may have frozen."""
         connection, pickled = self._open_connection(), ForkingPickler.dumps(message)
 
         def send() -> None:
-            with suppress(*LOST):  # who listens for the answer notices as well
+            with suppress(*CONNECTION_LOST):  # who listens for the answer notices as well
                 connection.send_bytes(pickled)
 
         thread = threading.Thread(target=send, name="to the engine", daemon=True)
@@ -164,8 +160,8 @@ class EngineProcess:
         except OSError:
             raise self._died() from None
 
-    def _hear(self, silence: SilenceTimer) -> object:
-        """What the engine says next; None if it says nothing for now.
+    def _receive(self, silence: SilenceTimer) -> object:
+        """The engine's next message; None if there is none within POLL seconds.
 
         Silence is counted in looks, not by the clock: time in which this process was stopped is not the engine's.
         """
@@ -173,7 +169,7 @@ class EngineProcess:
         try:
             if connection.poll(POLL):
                 return connection.recv()
-        except LOST:
+        except CONNECTION_LOST:
             raise self._died() from None
         silence.tick(POLL)
         if silence.is_too_long:
@@ -184,7 +180,7 @@ class EngineProcess:
         if self._process is not None:
             self._kill(self._process)
         return EngineDied(
-            f"The engine hung: it said nothing for {silence.seconds:.0f} seconds while {silence.stage.value}, so its "
+            f"The engine hung: it was silent for {silence.seconds:.0f} seconds while {silence.stage.value}, so its "
             "process was ended."
         )
 
@@ -212,7 +208,7 @@ class EngineProcess:
 def load_engine(
     models: str, device: str, dtype: str, diffusion_model: str | None, classifier: str | None = None
 ) -> LoadedEngine:
-    """`Engine.load`, importable without PyTorch, and warm; its pictures come judged where a `classifier` is named."""
+    """`Engine.load`, importable without PyTorch, and warmed up; with a `classifier` its images are labelled."""
     from inference.engine import Engine, choose_device
 
     def load() -> Engine:
@@ -222,9 +218,9 @@ def load_engine(
 
     if classifier is None:
         return load()
-    from inference.classifier import ClassifyingEngine, PictureClassifier
+    from inference.classifier import ClassifyingEngine, ImageClassifier
 
-    judge = PictureClassifier.load(classifier, choose_device(device))  # before the large files: it may be misnamed
+    judge = ImageClassifier.load(classifier, choose_device(device))  # before the large files: it may be misnamed
     return ClassifyingEngine(load(), judge)
 
 
@@ -244,7 +240,7 @@ class _Step:
 
 def _serve(load: Callable[[], LoadedEngine], connection: Connection) -> None:
     """The engine's side: load, then draw whatever is asked for, until the other end closes."""
-    # Threads that wait by spinning make a picture ten times as slow as soon as another program wants a core.
+    # Threads that wait by spinning make an image ten times as slow as soon as another program wants a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # they are for the one who started us; the pipe tells us to go
@@ -259,7 +255,7 @@ def _serve(load: Callable[[], LoadedEngine], connection: Connection) -> None:
         while True:
             message = connection.recv()
             if message == _CANCEL:
-                continue  # for a picture that was finished in the meantime
+                continue  # for an image that was finished in the meantime
             connection.send(_draw(engine, message, connection))
     except (EOFError, ConnectionError):
         return

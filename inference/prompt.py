@@ -11,7 +11,7 @@ The syntax is ComfyUI's, so that a prompt means here what it means there:
   in a closing bracket: then those two belong together, and what lies between is read in the same way.
 
 One thing differs. `inf`, `nan` and numbers beyond float32 (3.4e38) count as numbers that do not parse, and nesting so
-deep that its product would go beyond stays at the last weight within, because one infinite weight spoils the picture.
+deep that its product would go beyond stays at the last weight within, because one infinite weight spoils the image.
 """
 
 import re

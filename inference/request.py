@@ -45,22 +45,22 @@ class Cancelled(Exception):
 
 
 class OutOfMemory(RuntimeError):
-    """The device's memory does not hold even one picture of this size; the message says what to try."""
+    """The device's memory does not hold even one image of this size; the message says what to try."""
 
 
 class NotFinite(ArithmeticError):
-    """A picture came out as NaN or infinity; the message says what to try."""
+    """An image came out as NaN or infinity; the message says what to try."""
 
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """One picture to be drawn. The defaults are those of Anima itself; see `NativeSettings` for other models.
+    """One image to be drawn. The defaults are those of Anima itself; see `NativeSettings` for other models.
 
     prompt, negative_prompt: ComfyUI's syntax of weights, `(text:1.2)`; the negative is not used at `cfg_scale` 1.
     width, height: in pixels, multiples of 16.
-    seed: 0 to 2**64 - 1; means the same picture as in ComfyUI.
+    seed: 0 to 2**64 - 1; means the same image as in ComfyUI.
     loras: names of files under `models/loras`, each with its strength, which may be negative.
-    image: a picture to start from, resized to width and height; `denoise`, over 0 to 1, says how much to redraw.
+    image: an image to start from, resized to width and height; `denoise`, over 0 to 1, says how much to redraw.
     variation_seed, variation_strength: blend the seed's noise with a second seed's, 0 to 1.
     """
 
@@ -126,7 +126,7 @@ class GenerationRequest:
 
 @dataclass(frozen=True)
 class Timings:
-    """Where the seconds of a picture's batch went."""
+    """Where the seconds of an image's batch went."""
 
     conditioning: float
     sampling: float
@@ -147,7 +147,7 @@ class GpuMemory:
 
 @dataclass(frozen=True)
 class Picture:
-    """A finished picture.
+    """A finished image.
 
     image: RGB.
     latent: float32 on the CPU, [16, height / 8, width / 8], normalised per channel as the transformer sees it.
@@ -158,10 +158,10 @@ class Picture:
     request: GenerationRequest
     timings: Timings
     parameters: Parameters
+    #: What a classifier says of the image: each of its labels with a probability. Empty where none was asked.
     labels: Mapping[str, float] = field(default_factory=dict)
-    """What a classifier says of the picture: each of its labels with a probability. Empty where none was asked."""
+    #: Of its batch; None on a CPU.
     gpu_memory: GpuMemory | None = None
-    """Of its batch; None on a CPU."""
 
     @property
     def seed(self) -> int:
@@ -176,30 +176,30 @@ class Picture:
 
 @dataclass(frozen=True)
 class EncodedImage:
-    """A finished picture as a PNG file, the form in which pictures leave an engine's own process."""
+    """A finished image as a PNG file, the form in which images leave an engine's own process."""
 
     png: bytes = field(repr=False)
     width: int
     height: int
     seed: int
     timings: Timings
+    #: As `Picture.labels`.
     labels: Mapping[str, float] = field(default_factory=dict)
-    """As `Picture.labels`."""
+    #: As `Picture.gpu_memory`.
     gpu_memory: GpuMemory | None = None
-    """As `Picture.gpu_memory`."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """A step is done for some of the pictures that were asked for together."""
+    """A step is done for some of the images that were asked for together."""
 
+    #: 1 to `steps`.
     step: int
-    """1 to `steps`."""
     steps: int
+    #: Positions of these images among the requests.
     pictures: tuple[int, ...]
-    """Positions of these pictures among the requests."""
+    #: Draws a cheap preview of each of these images as they stand; call it as seldom as it is needed.
     previews: Callable[[], Sequence[Image.Image]] = field(compare=False, repr=False)
-    """Draws a cheap preview of each of these pictures as they stand; call it as seldom as it is needed."""
 
 
 class Stage(Enum):
@@ -253,8 +253,8 @@ class NativeSettings:
 class TurboLora:
     """A LoRA that makes a model draw in few steps, and the settings it is best drawn with."""
 
+    #: As `GenerationRequest.loras` takes it.
     name: str
-    """As `GenerationRequest.loras` takes it."""
     steps: int
     cfg_scale: float
 
@@ -331,8 +331,8 @@ def _check_text(name: str, value: object) -> None:
         )
 
 
+#: Weights that Python takes for numbers, and that would make the whole image none.
 _NO_WEIGHT = re.compile(r":\s*([+-]?(?:nan|inf|infinity))\s*\)", re.IGNORECASE)
-"""Weights that Python takes for numbers, and that would make the whole picture none."""
 
 
 def _check_integer(name: str, value: object, least: int, most: int) -> None:

@@ -1,6 +1,6 @@
-"""How long an engine may say nothing before it is taken for hung.
+"""How long an engine may be silent before it counts as hung.
 
-A hang cannot be told from slowness but by its length. To end an engine that was only slow costs its users a picture,
+A hang cannot be told from slowness but by its length. To end an engine that was only slow costs its users an image,
 and to wait for one that hangs costs everybody time; so each stage may take many times what is usual on a slow machine.
 """
 
@@ -14,73 +14,73 @@ from inference.request import Stage
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Seconds of silence that a stage may have."""
+    """Seconds that each stage may be silent."""
 
+    #: Six gigabytes from a slow share of the network (4 MB/s), or a classifier from the hub.
     loading: float = 30 * 60.0
-    """Six gigabytes from a slow share of the network (4 MB/s), or a classifier from the hub."""
+    #: LoRA files of gigabytes from such a share; the texts themselves take a second.
     conditioning: float = 10 * 60.0
-    """LoRA files of gigabytes from such a share; the texts themselves take a second."""
+    #: On a GPU the blocks are compiled in it, for minutes; on two CPU cores a step of one image takes four.
     first_step: float = 15 * 60.0
-    """On a GPU the blocks are compiled in it, for minutes; on two CPU cores a step of one picture takes four."""
+    #: At least so long, however quick the steps before were: others use the GPU too, and memory may be swapped.
     step: float = 60.0
-    """At least so long, however quick the steps before were: others use the GPU too, and memory may be swapped."""
+    #: At least so long for each image, which may have to be decoded in tiles.
     decoding: float = 5 * 60.0
-    """At least so long for each picture, which may have to be decoded in tiles."""
+    #: The first image waits until the hash of the model's file is known: from such a share, a second loading.
     finishing: float = 30 * 60.0
-    """The first picture waits until the hash of the model's file is known: from such a share, a second loading."""
-    steps_missed: float = 20.0
-    """Steps and pictures may take so many times the median of the batch's steps, where that is longer."""
+    #: Steps and images may take so many times the median of the batch's steps, where that is longer.
+    median_steps: float = 20.0
 
 
-TIMEOUT = Timeouts()
+DEFAULT_TIMEOUTS = Timeouts()
 
 
 class SilenceTimer:
-    """An engine's present silence, and what it may last in the stage that the engine is in."""
+    """How long an engine has been silent, and how long it may be in its present stage."""
 
-    def __init__(self, patience: Timeouts, stage: Stage) -> None:
-        self._patience = patience
+    def __init__(self, timeouts: Timeouts, stage: Stage) -> None:
+        self._timeouts = timeouts
         self._steps: list[float] = []
         self.stage = stage
         self.seconds = 0.0
 
     def tick(self, seconds: float) -> None:
-        """Another so many seconds went by without a word."""
+        """So many more seconds passed in silence."""
         self.seconds += seconds
 
-    def end_with_stage(self, stage: Stage) -> None:
-        """The engine said that it begins with `stage`."""
+    def stage_started(self, stage: Stage) -> None:
+        """The engine reported the start of a stage."""
         if stage is Stage.CONDITIONING:
             self._steps = []
         self.stage = stage
         self.seconds = 0.0
 
     def step_done(self) -> None:
-        """The engine said that a step is done."""
+        """The engine reported that a step is done."""
         self.stage = Stage.SAMPLING
         self._steps.append(self.seconds)
         self.seconds = 0.0
 
     @property
     def limit(self) -> float:
-        """Seconds after which the engine is taken for hung."""
+        """Seconds after which the engine counts as hung."""
         match self.stage:
             case Stage.LOADING:
-                return self._patience.loading
+                return self._timeouts.loading
             case Stage.CONDITIONING:
-                return self._patience.conditioning
+                return self._timeouts.conditioning
             case Stage.SAMPLING:
-                return max(self._patience.step, self._by_steps) if self._steps else self._patience.first_step
+                return max(self._timeouts.step, self._step_limit) if self._steps else self._timeouts.first_step
             case Stage.DECODING:
-                return max(self._patience.decoding, self._by_steps)
+                return max(self._timeouts.decoding, self._step_limit)
             case Stage.FINISHING:
-                return self._patience.finishing
+                return self._timeouts.finishing
 
     @property
     def is_too_long(self) -> bool:
         return self.seconds > self.limit
 
     @property
-    def _by_steps(self) -> float:
+    def _step_limit(self) -> float:
         # The lower median: of two steps, the first may be the one in which the blocks were compiled.
-        return self._patience.steps_missed * statistics.median_low(self._steps or [0.0])
+        return self._timeouts.median_steps * statistics.median_low(self._steps or [0.0])

@@ -16,7 +16,7 @@ from bot.generation.errors import UnusableImage
 from bot.messages.attachments import MAX_FILE, AttachedPicture, attached_to, fetch, is_kept_by_discord
 from bot.text.markdown import blockquote, inline
 from bot.text.translation import say
-from inference.metadata import Parameters, UnreadablePicture, read
+from inference.metadata import Parameters, UnreadableImage, read
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ async def _told(client: discord.Client, picture: AttachedPicture) -> tuple[str, 
     except UnusableImage as error:
         logger.info("an attachment could not be fetched (%s)", error)
         return picture.name, say(OUT_OF_REACH)
-    except UnreadablePicture:
+    except UnreadableImage:
         return picture.name, say(UNREADABLE)
     return picture.name, say(TELLS_NOTHING) if found is None else found
 

@@ -18,7 +18,7 @@ from bot.generation.spec import JobSpec
 from bot.messages.attachments import AttachedPicture, attached_to, fetch
 from bot.text.markdown import inline
 from bot.text.translation import say
-from inference.metadata import Parameters, UnreadablePicture, read
+from inference.metadata import Parameters, UnreadableImage, read
 from storage.jobs import LIVE, Job
 
 MAX_READ = 4
@@ -88,7 +88,7 @@ async def _parameters_of(client: discord.Client, picture: AttachedPicture) -> Pa
     data = await fetch(client, picture.url, picture.size)
     try:
         found = await asyncio.to_thread(read, data)
-    except UnreadablePicture as error:
+    except UnreadableImage as error:
         raise UnusableImage(say(UNREADABLE)) from error
     if found is None:
         raise UnusableImage(say(TELLS_NOTHING))

@@ -33,9 +33,9 @@ __all__ = ["SIZES", "Report", "Workload", "default_size", "run"]
 INSTALL_DIFFUSERS = "diffusers is not installed, so ours are measured alone; `pip install 'anima-bot[benchmark]'`."
 
 
+#: The relative error at which two implementations still compute the same. In bfloat16 theirs keeps the residual stream
+#: in bfloat16, ours in float32.
 AGREEMENT = {torch.float32: 1e-3, torch.bfloat16: 0.1}
-"""The relative error at which two implementations still compute the same. In bfloat16 theirs keeps the residual stream
-in bfloat16, ours in float32."""
 
 
 def run(

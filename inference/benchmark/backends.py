@@ -20,8 +20,8 @@ from inference.networks.vae import LATENT_MEAN, LATENT_STD
 from inference.sampling import initial_noise, sigmas
 from inference.weights.checkpoint import ModelFiles
 
+#: A file beside the models with the contexts of both prompts [2, 512, C]: ours writes it, theirs reads it.
 CONTEXTS = "contexts.safetensors"
-"""A file beside the models with the contexts of both prompts [2, 512, C]: ours writes it, theirs reads it."""
 
 
 class Side(Protocol):
@@ -33,7 +33,7 @@ class Side(Protocol):
     def __init__(self, models: Path, device: torch.device, dtype: torch.dtype) -> None: ...
 
     def run(self, part: Part, workload: Workload) -> Tensor:
-        """A velocity [2, C, h, w] for both passes of CFG; clamped pixels [1, 3, H, W]; a drawn picture's latent."""
+        """A velocity [2, C, h, w] for both passes of CFG; clamped pixels [1, 3, H, W]; a drawn image's latent."""
         ...
 
     def weights(self, part: Part) -> Iterable[Tensor]:
@@ -164,7 +164,7 @@ def _silence() -> None:
 
 
 def _their_transformer(files: ModelFiles) -> Any:
-    """Without the padding mask: diffusers needs torchvision to append it, and for pictures it is all zeros."""
+    """Without the padding mask: diffusers needs torchvision to append it, and for images it is all zeros."""
     file = files.transformer
     params = TransformerParams.from_shapes(file.shapes)
     with torch.device("meta"):

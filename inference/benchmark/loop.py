@@ -97,7 +97,7 @@ def measure_compiled(engine: Engine, context: Context, workload: Workload, repea
 
 @torch.inference_mode()
 def recompilations(transformer: Transformer, context: Context, sizes: Sequence[tuple[int, int]]) -> int:
-    """How many more graphs torch.compile makes for pictures of other sizes, after the first."""
+    """How many more graphs torch.compile makes for images of other sizes, after the first."""
     sigma = torch.tensor([0.7], device=context.bias.device)
     graphs = []
     for width, height in sizes:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from inference.benchmark.timing import Durations, quartiles
 from inference.benchmark.workload import PARTS, Part
 
+#: Below this share of its threads' time a process was disturbed by others.
 QUIET = 0.9
-"""Below this share of its threads' time a process was disturbed by others."""
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,13 @@ class Report:
 
     machine: str
     settings: str
+    #: Floating-point operations a second of a square matrix product in the same dtype, the best of several.
     matrix_rate: float
-    """Floating-point operations a second of a square matrix product in the same dtype, the best of several."""
     comparisons: Mapping[Part, BackendComparison]
     loop: Loop
     compiled: Compiled | None
+    #: Of the CPU, where that is what was measured.
     threads: int | None
-    """Of the CPU, where that is what was measured."""
 
     @property
     def processor_share(self) -> float | None:
@@ -103,8 +103,8 @@ class Target:
 class BackendComparison:
     ours: Measured
     theirs: Measured | None
+    #: The relative error of our result against theirs.
     difference: float | None
-    """The relative error of our result against theirs."""
     flops: int
 
     @property
@@ -121,17 +121,17 @@ class Measured:
     """One part on one side."""
 
     durations: Durations
+    #: At the highest point, weights and working memory, of a process that does this part only; None off Linux.
     peak_bytes: int | None
-    """At the highest point, weights and working memory, of a process that does this part only; None off Linux."""
 
 
 @dataclass(frozen=True)
 class Loop:
-    """A whole picture with er_sde, and how much of it was spent inside the networks."""
+    """A whole image with er_sde, and how much of it was spent inside the networks."""
 
     durations: Durations
+    #: How much of each repetition was spent elsewhere: sampler, noise, guidance, the image's file data.
     shares: tuple[float, ...]
-    """How much of each repetition was spent elsewhere: sampler, noise, guidance, the picture's file data."""
 
     @property
     def overhead(self) -> float:
@@ -140,7 +140,7 @@ class Loop:
 
 @dataclass(frozen=True)
 class Compiled:
-    """What only a GPU shows: compiled blocks over several picture sizes, and the fewest steps."""
+    """What only a GPU shows: compiled blocks over several image sizes, and the fewest steps."""
 
     recompilations: int
     turbo: Durations

@@ -33,8 +33,8 @@ class Durations:
     """The repetitions of one call."""
 
     seconds: tuple[float, ...]
+    #: What all threads of the process together had of the processors.
     processor_seconds: tuple[float, ...]
-    """What all threads of the process together had of the processors."""
 
     @property
     def median(self) -> float:

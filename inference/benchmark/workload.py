@@ -1,4 +1,4 @@
-"""What is measured: networks of which sizes, and which picture they draw."""
+"""What is measured: networks of which sizes, and which image they draw."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ PROMPT = "masterpiece, best quality, score_7, safe, 1girl, solo, long hair, smil
 NEGATIVE_PROMPT = "worst quality, low quality, score_1, score_2, score_3, artist name"
 CFG_SCALE = 4.0
 SEED = 7
+#: The noise level at which single networks are measured.
 SIGMA = 0.7
-"""The noise level at which single networks are measured."""
 
+#: The released model's sizes.
 FULL_TRANSFORMER = TransformerParams(
     width=2048,
     depth=28,
@@ -31,7 +32,6 @@ FULL_TRANSFORMER = TransformerParams(
     latent_channels=16,
     adapter=AdapterParams(vocabulary=32128, width=1024, depth=6, head_dim=64, mlp_width=4096, source_width=1024),
 )
-"""The released model's sizes."""
 FULL_VAE_WIDTH = 96
 
 MEDIUM_TRANSFORMER = replace(FULL_TRANSFORMER, depth=2, adapter=replace(FULL_TRANSFORMER.adapter, depth=1))
@@ -49,7 +49,7 @@ TINY_TRANSFORMER = TransformerParams(
 
 @dataclass(frozen=True)
 class Workload:
-    """The networks' sizes, and the picture that is drawn with them."""
+    """The networks' sizes, and the image that is drawn with them."""
 
     transformer: TransformerParams
     vae_width: int
@@ -80,12 +80,12 @@ class Workload:
         )
 
 
+#: `medium`, for the CPU, is the released model with 2 of its 28 equal blocks.
 SIZES: Mapping[str, Workload] = {
     "tiny": Workload(TINY_TRANSFORMER, 16, 64, 64, 4),
     "medium": Workload(MEDIUM_TRANSFORMER, FULL_VAE_WIDTH, 256, 256, 4),
     "full": Workload(FULL_TRANSFORMER, FULL_VAE_WIDTH, 1024, 1024, 30),
 }
-"""`medium`, for the CPU, is the released model with 2 of its 28 equal blocks."""
 
 
 Part = Literal["transformer", "vae", "picture"]

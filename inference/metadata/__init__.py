@@ -1,4 +1,4 @@
-"""What a picture's file says about how it was made: written, and read back, also from other programs' files.
+"""What an image's file says about how it was made: written, and read back, also from other programs' files.
 
     from inference.metadata import Parameters, encode_png, read
 
@@ -9,13 +9,13 @@ A file that we write says it three times: as the `parameters` text that A1111, F
 and `workflow` graphs that ComfyUI opens, and exactly, under a key of our own. Reading prefers the last.
 """
 
-from inference.metadata.files import UnreadablePicture, encode_png, encode_png_of_many, png_text, read
+from inference.metadata.files import UnreadableImage, encode_png, encode_png_of_many, png_text, read
 from inference.metadata.hashes import file_sha256, lora_hash, model_hash
 from inference.metadata.parameters import Parameters
 
 __all__ = [
     "Parameters",
-    "UnreadablePicture",
+    "UnreadableImage",
     "encode_png",
     "encode_png_of_many",
     "file_sha256",

@@ -1,6 +1,6 @@
-"""Reads how a picture was made off a ComfyUI graph, whoever drew the graph.
+"""Reads how an image was made off a ComfyUI graph, whoever drew the graph.
 
-The graph is walked backwards: from what saves a picture to the sampler that began it, from there along the wires to
+The graph is walked backwards: from what saves an image to the sampler that began it, from there along the wires to
 text encoders, weights, size and seeds. Nodes are known by the names of their inputs rather than by their class, so that
 extensions' nodes are understood where they keep to the customs. Graphs come from strangers: every walk is of limited
 length, and nothing is taken for granted about a value's type.
@@ -19,8 +19,8 @@ from inference.metadata.parameters import Parameters, as_integer, as_number, as_
 
 _MAX_NODES = 5_000
 _MAX_INPUTS = 100
+#: Nodes along one walk.
 _FARTHEST = 64
-"""Nodes along one walk."""
 
 _TEXTS = ("text", "prompt", "text_g", "t5xxl", "text_l", "clip_l")
 _CONSTANTS = ("value", "seed", "noise_seed", "int", "float", "number", "string", "text")
@@ -109,7 +109,7 @@ class _GraphWalk:
         )
 
     def _first_sampler(self) -> _Node | None:
-        """The sampler farthest from where pictures are saved: later ones refine what it began."""
+        """The sampler farthest from where images are saved: later ones refine what it began."""
         outputs = [name for name, node in self.nodes.items() if "Save" in node.kind or "Preview" in node.kind]
         samplers = [node for node in self._reachable(outputs or self.nodes) if _is_sampler(node)]
         return samplers[-1] if samplers else None
@@ -197,7 +197,7 @@ class _GraphWalk:
                     yield row["lora"], strength
 
     def _latent(self, sampler: _Node) -> tuple[int | None, int | None, str | None]:
-        """Width and height where the latent says, and the file of the picture that it came from."""
+        """Width and height where the latent says, and the file of the image that it came from."""
         width = height = source_image = None
         for node in self._upstream(next(iter(_latent_link(sampler)), None), _LATENTS, any_input=True):
             width = width or as_integer(self._setting([node], "width"))
@@ -359,6 +359,6 @@ def _widgets(kind: str, sockets: list[dict[str, Any]], values: Any) -> Iterator[
             if not queue:
                 return
             yield name, queue.popleft()
-            # The page keeps what happens to a seed after each picture as a value of its own, without a socket.
+            # The page keeps what happens to a seed after each image as a value of its own, without a socket.
             if name in ("seed", "noise_seed") and kind not in _WIDGETS and queue and isinstance(queue[0], str):
                 queue.popleft()

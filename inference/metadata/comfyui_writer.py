@@ -1,4 +1,4 @@
-"""Writes the graph with which ComfyUI draws the same picture: for its API, and for its page with places and wires.
+"""Writes the graph with which ComfyUI draws the same image: for its API, and for its page with places and wires.
 
 The graph is that of ComfyUI's own Anima template, from stock nodes only:
 
@@ -8,12 +8,12 @@ The graph is that of ComfyUI's own Anima template, from stock nodes only:
 
 - Anima's shift of 3 is ComfyUI's own for it, so no node sets it. CLIPLoader's type does not matter for this text
   encoder, which ComfyUI knows by its tensors; `stable_diffusion` is the template's.
-- A picture made from another starts from LoadImage, ImageScale (Lanczos, middle cropped, as ours) and VAEEncode.
+- An image made from another starts from LoadImage, ImageScale (Lanczos, middle cropped, as ours) and VAEEncode.
 - KSampler lacks `beta57`, which is the scheduler of an extension (RES4LYF). BetaSamplingScheduler has it, with alpha
   0.5 and beta 0.7, and SamplerCustom draws with it.
 - ComfyUI's page takes `{a|b}` and `//` in a CLIPTextEncode's own text for wildcards and comments. A prompt with such
   marks comes from a PrimitiveStringMultiline, which it leaves alone.
-- Nothing stock blends two seeds. A note in the graph says so, and that a source picture must be chosen.
+- Nothing stock blends two seeds. A note in the graph says so, and that a source image must be chosen.
 """
 
 import re
@@ -86,7 +86,7 @@ NODE_CLASSES = {
     "VAEDecode": NodeClass({"samples": "LATENT", "vae": "VAE"}, (), ("IMAGE",), 4, 80),
     "SaveImage": NodeClass({"images": "IMAGE"}, ("filename_prefix",), (), 5, 400),
 }
-# Widgets that only the page has, with the value they need to draw the same picture again.
+# Widgets that only the page has, with the value they need to draw the same image again.
 _PAGE_ONLY_WIDGETS = {"control_after_generate": "fixed", "upload": "image"}
 _PAGE_ONLY_NODES = {"Note"}
 
@@ -116,8 +116,8 @@ class Graph:
         return _Output(len(self.nodes))
 
 
-def picture_graph(parameters: Parameters) -> Graph:
-    """The graph that draws the picture. `parameters` has to be complete, see `files.png_text`."""
+def image_graph(parameters: Parameters) -> Graph:
+    """The graph that draws the image. `parameters` has to be complete, see `files.png_text`."""
     p = parameters
     g = Graph()
     model = g.add("UNETLoader", unet_name=_file(p.model), weight_dtype="default")

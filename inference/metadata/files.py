@@ -19,8 +19,8 @@ from inference.metadata import a1111, comfyui_reader, comfyui_writer, novelai
 from inference.metadata.parameters import Parameters, from_json, json_object, to_json
 
 OUR_KEY = "anima"
+#: Bytes of one text, after decompression; longer ones are passed over.
 MAX_TEXT_LENGTH = 1 << 20
-"""Bytes of one text, after decompression; longer ones are passed over."""
 MAX_TEXTS = 32
 _MAX_CHUNKS = 100_000
 
@@ -34,14 +34,14 @@ _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt", b"eXIf")
 _EXIF_MAKE, _EXIF_MODEL, _EXIF_IFD, _EXIF_USER_COMMENT = 0x010F, 0x0110, 0x8769, 0x9286
 
 
-class UnreadablePicture(ValueError):
-    """The bytes are no PNG, JPEG or WebP picture."""
+class UnreadableImage(ValueError):
+    """The bytes are no PNG, JPEG or WebP image."""
 
 
 def png_text(parameters: Parameters) -> dict[str, str]:
     """The texts of a PNG file: `parameters` (A1111), `prompt` and `workflow` (ComfyUI), and our exact own.
 
-    Raises ValueError if a graph could not draw the picture, because one of width, height, steps, cfg_scale, sampler,
+    Raises ValueError if a graph could not draw the image, because one of width, height, steps, cfg_scale, sampler,
     scheduler, seed and model is missing, or for a number that is not finite.
     """
     missing = [name for name in _REQUIRED if getattr(parameters, name) is None]
@@ -49,7 +49,7 @@ def png_text(parameters: Parameters) -> dict[str, str]:
         raise ValueError(
             f"The picture's parameters lack {', '.join(missing)}: give them, as ComfyUI cannot draw without."
         )
-    graph = comfyui_writer.picture_graph(parameters)
+    graph = comfyui_writer.image_graph(parameters)
     return {
         "parameters": _without_surrogates(a1111.write(parameters)),
         "prompt": json.dumps(comfyui_writer.api(graph), allow_nan=False),
@@ -59,14 +59,14 @@ def png_text(parameters: Parameters) -> dict[str, str]:
 
 
 def encode_png(image: Image.Image, parameters: Parameters) -> bytes:
-    """The picture as a PNG file with its parameters. Raises ValueError as `png_text` does."""
+    """The image as a PNG file with its parameters. Raises ValueError as `png_text` does."""
     return _png(image, png_text(parameters))
 
 
 def encode_png_of_many(image: Image.Image, common: Parameters) -> bytes:
-    """A picture put together of several as a PNG file, with what these have in common.
+    """An image put together of several as a PNG file, with what these have in common.
 
-    No graph draws such a picture, so there is none for ComfyUI. Raises ValueError for a number that is not finite.
+    No graph draws such an image, so there is none for ComfyUI. Raises ValueError for a number that is not finite.
     """
     texts = {"parameters": _without_surrogates(a1111.write(common)), OUR_KEY: to_json(common)}
     return _png(image, texts)
@@ -82,12 +82,12 @@ def _png(image: Image.Image, texts: dict[str, str]) -> bytes:
 
 
 def read(picture: Image.Image | bytes | str | os.PathLike[str]) -> Parameters | None:
-    """How a picture was made, as far as its file says; None if it says nothing.
+    """How an image was made, as far as its file says; None if it says nothing.
 
-    Takes the file, its bytes, or a picture that Pillow opened, which is not loaded. Understands what we, A1111 and its
-    relatives, ComfyUI and NovelAI write; width and height are the picture's own where the text does not tell.
+    Takes the file, its bytes, or an image that Pillow opened, which is not loaded. Understands what we, A1111 and its
+    relatives, ComfyUI and NovelAI write; width and height are the image's own where the text does not tell.
 
-    Raises UnreadablePicture for what is no PNG, JPEG or WebP picture, OSError for a file that cannot be opened.
+    Raises UnreadablePicture for what is no PNG, JPEG or WebP image, OSError for a file that cannot be opened.
     """
     (width, height), text = _opened(picture)
     parameters = from_json(text.get(OUR_KEY, "")) or _foreign(text)
@@ -105,8 +105,8 @@ def _foreign(text: dict[str, str]) -> Parameters | None:
     return parameters
 
 
+#: An image's width and height, and its texts by their keys.
 Found = tuple[tuple[int, int], dict[str, str]]
-"""A picture's width and height, and its texts by their keys."""
 
 
 def _opened(picture: Image.Image | bytes | str | os.PathLike[str]) -> Found:
@@ -126,13 +126,13 @@ def _file_texts(file: BinaryIO, name: str) -> Found:
         with Image.open(file, formats=("JPEG", "WEBP")) as image:
             return image.size, _pillow_texts(image)
     except Exception as error:  # what Pillow raises for a broken file is not documented
-        raise UnreadablePicture(f"{name} cannot be read as a PNG, JPEG or WebP picture.") from error
+        raise UnreadableImage(f"{name} cannot be read as a PNG, JPEG or WebP picture.") from error
 
 
 def _png_texts(file: BinaryIO) -> Found:
     """Walks the chunks itself, from behind the signature (PNG specification, sections 5.3 and 11.3.3).
 
-    Pillow would refuse the whole picture for one text that is too long, and would decode the pixels to see the texts
+    Pillow would refuse the whole image for one text that is too long, and would decode the pixels to see the texts
     that follow them.
     """
     size = None

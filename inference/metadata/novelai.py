@@ -1,4 +1,4 @@
-"""Reads the JSON that NovelAI puts into a picture's `Comment`."""
+"""Reads the JSON that NovelAI puts into an image's `Comment`."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""How a picture was made, in one record, and its exact form in JSON."""
+"""How an image was made, in one record, and its exact form in JSON."""
 
 import json
 import math
@@ -11,18 +11,18 @@ Pairs = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Parameters:
-    """How a picture was made. None, or an empty tuple or text, stands where a file does not say.
+    """How an image was made. None, or an empty tuple or text, stands where a file does not say.
 
     prompt, negative_prompt: with the markup of the program that drew it; without `<lora:…>` tags.
     width, height: in pixels.
     sampler, scheduler: by our names where there is one (`er_sde`, `beta57`), else as the file has them.
     seed: 0 to 2**64 - 1. ComfyUI's page rounds seeds above 2**53 when a file is dropped on it.
-    denoise: above 0, to 1; below 1 for a picture that was made from another one.
+    denoise: above 0, to 1; below 1 for an image that was made from another one.
     loras: (file name, strength), in the order they were applied.
     lora_hashes: (file name, `lora_hash`).
     model, text_encoder, vae: file names as in the folders `diffusion_models`, `text_encoders` and `vae`.
     model_hash: AutoV2, see `model_hash`.
-    source_image: file name of the picture that it was made from.
+    source_image: file name of the image that it was made from.
     software: the program and its version, as `Anima Bot 1.0`.
     extra: what else the file says, (name, value).
     """

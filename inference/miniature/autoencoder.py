@@ -1,4 +1,4 @@
-"""Stage three: the VAE, trained to give the pictures back, small features first.
+"""Stage three: the VAE, trained to give the images back, small features first.
 
 Its latents are made to have the mean and deviation that Anima's constants say (folded exactly into the convolutions
 next to the latent), so nothing that loads it needs to know that it is another one.
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from inference.miniature.data import Pixels, Record, TrainingImages, load_pictures
+from inference.miniature.data import Pixels, Record, TrainingImages, load_images
 from inference.miniature.training import Run, Schedule, averaged_weights, mixed_precision
 from inference.networks.vae import LATENT_MEAN, LATENT_STD, Level, Vae, VaeParams
 
@@ -20,7 +20,7 @@ BATCH = 8
 LEARNING_RATE = 1e-3
 KL_WEIGHT = 4e-4
 CROP = 64
-WHOLE_PICTURES_FROM = 0.75
+WHOLE_IMAGES_FROM = 0.75
 
 PARAMS = VaeParams(
     latent_channels=16,
@@ -48,8 +48,8 @@ PARAMS = VaeParams(
     ),
 )
 
+#: Mean and standard deviation of each channel of the latents, [16] both.
 Statistics = tuple[Tensor, Tensor]
-"""Mean and standard deviation of each channel of the latents, [16] both."""
 
 ANIMA: Statistics = torch.tensor(LATENT_MEAN), torch.tensor(LATENT_STD)
 STANDARD: Statistics = torch.zeros(PARAMS.latent_channels), torch.ones(PARAMS.latent_channels)
@@ -57,8 +57,8 @@ STANDARD: Statistics = torch.zeros(PARAMS.latent_channels), torch.ones(PARAMS.la
 
 def train_vae(workdir: Path, steps: int, peak: float, device: torch.device) -> None:
     """Trains from nothing, or from the VAE that `restore` found."""
-    buckets = load_pictures(workdir, "train")
-    held_out = load_pictures(workdir, "held_out")
+    buckets = load_images(workdir, "train")
+    held_out = load_images(workdir, "held_out")
     shares = bucket_shares(buckets)
     torch.manual_seed(0)
     vae = Vae(PARAMS)
@@ -76,8 +76,8 @@ def train_vae(workdir: Path, steps: int, peak: float, device: torch.device) -> N
         rng = np.random.default_rng([1, step])
         pixels = buckets[rng.choice(len(buckets), p=shares)].pixels
         batch = [pixels[rng.integers(len(pixels))] for _ in range(BATCH)]
-        if step < WHOLE_PICTURES_FROM * steps:
-            batch = [random_crop(picture, rng) for picture in batch]
+        if step < WHOLE_IMAGES_FROM * steps:
+            batch = [random_crop(image, rng) for image in batch]
         generator = torch.Generator(device).manual_seed(step)
         with mixed_precision(device):
             return reconstruction_loss(vae, to_tensor(np.stack(batch), device), KL_WEIGHT, generator)
@@ -89,10 +89,10 @@ def train_vae(workdir: Path, steps: int, peak: float, device: torch.device) -> N
     run.fit(loss, validate)
 
 
-def random_crop(picture: Pixels, rng: np.random.Generator) -> Pixels:
+def random_crop(image: Pixels, rng: np.random.Generator) -> Pixels:
     """A square of CROP pixels: it nearly always holds the face, and half as many flat pixels as the whole."""
-    top, left = (int(rng.integers(side - CROP + 1)) for side in picture.shape[:2])
-    return picture[top : top + CROP, left : left + CROP]
+    top, left = (int(rng.integers(side - CROP + 1)) for side in image.shape[:2])
+    return image[top : top + CROP, left : left + CROP]
 
 
 def reconstruction_loss(vae: Vae, pixels: Tensor, kl_weight: float, generator: torch.Generator) -> Tensor:
@@ -118,18 +118,18 @@ def to_tensor(pixels: Pixels, device: torch.device) -> Tensor:
 
 
 @torch.no_grad()
-def psnr(vae: Vae, pictures: TrainingImages, device: torch.device, count: int = 32) -> float:
-    """Mean peak signal-to-noise ratio in dB of the first pictures' reconstructions."""
-    pixels = to_tensor(pictures.pixels[:count], device)
+def psnr(vae: Vae, images: TrainingImages, device: torch.device, count: int = 32) -> float:
+    """Mean peak signal-to-noise ratio in dB of the first images' reconstructions."""
+    pixels = to_tensor(images.pixels[:count], device)
     error = (vae.decode(vae.encode(pixels)).clamp(-1, 1) - pixels) / 2
     return round(float(-10 * error.square().mean(dim=(1, 2, 3)).log10().mean()), 2)
 
 
-def encode_pictures(workdir: Path, device: torch.device) -> None:
-    """Keeps the latents of all training pictures, and folds their statistics into the trained VAE (`vae_folded.pt`)."""
+def encode_images(workdir: Path, device: torch.device) -> None:
+    """Keeps the latents of all training images, and folds their statistics into the trained VAE (`vae_folded.pt`)."""
     vae = Vae(PARAMS)
     vae.load_state_dict(averaged_weights(workdir / "vae.pt"))
-    moments = encoded_pictures(vae, workdir, device)
+    moments = encoded_images(vae, workdir, device)
     channels = PARAMS.latent_channels
     everything = torch.cat([part[:, :channels].movedim(1, -1).flatten(0, -2) for part in moments])
     mean, std = everything.mean(0), everything.std(0)
@@ -139,11 +139,11 @@ def encode_pictures(workdir: Path, device: torch.device) -> None:
 
 
 @torch.no_grad()
-def encoded_pictures(vae: Vae, workdir: Path, device: torch.device, batch: int = 100) -> list[Tensor]:
-    """For each size of the training pictures, their latents' mean and log variance [n, 32, height / 8, width / 8]."""
+def encoded_images(vae: Vae, workdir: Path, device: torch.device, batch: int = 100) -> list[Tensor]:
+    """For each size of the training images, their latents' mean and log variance [n, 32, height / 8, width / 8]."""
     vae = vae.to(device).eval()
     moments = []
-    for bucket in load_pictures(workdir, "train"):
+    for bucket in load_images(workdir, "train"):
         parts = []
         for start in tqdm(range(0, len(bucket.records), batch), desc=f"latents {bucket.size}"):
             with mixed_precision(device):
@@ -153,7 +153,7 @@ def encoded_pictures(vae: Vae, workdir: Path, device: torch.device, batch: int =
 
 
 def keep_latents(moments: list[Tensor], mean: Tensor, std: Tensor, workdir: Path) -> None:
-    """Writes `latents.pt`: for each size, mean and deviation of every picture's latent, normalised with `mean` and
+    """Writes `latents.pt`: for each size, mean and deviation of every image's latent, normalised with `mean` and
     `std` [16], float16 [n, 16, height / 8, width / 8].
     """
     channels = PARAMS.latent_channels
@@ -170,11 +170,11 @@ def keep_latents(moments: list[Tensor], mean: Tensor, std: Tensor, workdir: Path
 def polish_decoder(workdir: Path, steps: int, device: torch.device) -> None:
     """Goes on training the decoder alone, from the latents as they are: `vae_polished.pt`.
 
-    Squared errors weigh more than in `train_vae`, and half of each batch are pictures with what was lost most, so that
+    Squared errors weigh more than in `train_vae`, and half of each batch are images with what was lost most, so that
     small things come back: earrings, and the colour of a strip of shirt.
     """
-    buckets = load_pictures(workdir, "train")
-    held_out = load_pictures(workdir, "held_out")
+    buckets = load_images(workdir, "train")
+    held_out = load_images(workdir, "held_out")
     moments: list[tuple[Tensor, Tensor]] = torch.load(workdir / "latents.pt")
     detailed = [np.flatnonzero([_has_detail(record) for record in bucket.records]) for bucket in buckets]
     shares = bucket_shares(buckets)

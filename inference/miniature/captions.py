@@ -1,6 +1,6 @@
-"""What a picture's caption says: Danbooru tags or a sentence, written anew each time the picture is trained on.
+"""What an image's caption says: Danbooru tags or a sentence, written anew each time the image is trained on.
 
-A caption never says what the picture does not show, with one purposeful exception: a wrong tag whose weight is low, as
+A caption never says what the image does not show, with one purposeful exception: a wrong tag whose weight is low, as
 in `(glasses:0.3)`, or lower than that of the true tag beside it, as in `(smile:1.5), frown`. That is how the model
 learns what weights mean.
 """
@@ -22,6 +22,7 @@ from inference.miniature.data import Record
 POSITIVE = ("masterpiece", "best quality", "score_7", "safe")
 NEGATIVE = ("worst quality", "low quality", "score_1", "score_2", "score_3")
 EYEWEAR = ("glasses", "sunglasses")
+#: Words that the images neither show nor deny, so that words the model does not know do no harm.
 INDIFFERENT = (
     *(
         "solo",
@@ -56,11 +57,10 @@ INDIFFERENT = (
     *("garden", "castle", "space", "star", "moon", "sun", "bird", "fish", "fox", "at night", "in the rain", "fantasy"),
     *("dramatic", "chibi", "realistic", "watercolor", "sketch", "by the sea", "happy birthday", "hatsune miku"),
 )
-"""Words that the pictures neither show nor deny, so that words the model does not know do no harm."""
 
 
 def caption(record: Record, rng: random.Random) -> str:
-    """A caption for one sight of a picture, in ComfyUI's prompt syntax."""
+    """A caption for one sight of an image, in ComfyUI's prompt syntax."""
     if rng.random() < 0.1:
         return ""
     if record.degradation:
@@ -87,7 +87,7 @@ def full_tags(character: Character, rng: random.Random) -> list[str]:
 
 
 def few_tags(character: Character, rng: random.Random) -> list[str]:
-    """One to five tags of a picture that may show much more."""
+    """One to five tags of an image that may show much more."""
     tags = rng.sample(character.tags, rng.randint(1, 4))
     if rng.random() < 0.5:
         tags = _outweigh(character, tags[1:], rng)
@@ -186,7 +186,7 @@ def _contradicted(character: Character) -> list[tuple[str, list[str]]]:
 
 
 def _alternatives(character: Character, rng: random.Random) -> list[str]:
-    """One tag of each kind that the picture might have had."""
+    """One tag of each kind that the image might have had."""
     kinds: list[Callable[[], str]] = [
         lambda: f"{rng.choice(list(HAIR_COLOURS))} hair",
         lambda: f"{rng.choice(list(BACKGROUNDS))} background",

@@ -1,6 +1,6 @@
-"""The people in the training pictures: what can be asked for, and how DiceBear draws it.
+"""The people in the training images: what can be asked for, and how DiceBear draws it.
 
-A `Character` holds what a picture visibly shows, in Danbooru's words. Captions, the classifier's labels and the
+A `Character` holds what an image visibly shows, in Danbooru's words. Captions, the classifier's labels and the
 evaluation's prompts are all read from it, so what a caption says is true by construction. Each tag stands for very
 few of DiceBear's variants, the bold ones: a small model learns twenty clear mouths well, and of a hundred similar ones
 none.
@@ -59,15 +59,15 @@ HAIR_LENGTHS = ("short hair", "long hair")
 # Two greys that no drawing has of itself, so that lines drawn in them can be found and made bolder.
 INK, GOLD = "202021", "f4c431"
 
+#: What DiceBear draws only with a probability, in one style or another; here it is 0 or 100.
 OPTIONAL_PARTS = (
     *("glasses", "earrings", "beard", "features", "accessories", "hat", "facialHair", "freckles"),
     *("hairAccessories", "rearHair"),
 )
-"""What DiceBear draws only with a probability, in one style or another; here it is 0 or 100."""
 
 Options = Mapping[str, str]
+#: Left, top, right and bottom in fractions of a whole.
 Box = tuple[float, float, float, float]
-"""Left, top, right and bottom in fractions of a whole."""
 
 
 @dataclass(frozen=True)
@@ -288,7 +288,7 @@ STYLES: dict[str, Style] = {
 
 @dataclass(frozen=True)
 class Character:
-    """What one picture shows. `None` means that there is nothing to say: no mouth seen, eyes simply open, no hat."""
+    """What one image shows. `None` means that there is nothing to say: no mouth seen, eyes simply open, no hat."""
 
     style: str
     gender: str
@@ -313,7 +313,7 @@ class Character:
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """Everything the picture shows except its style, as tags, the first to be noticed first."""
+        """Everything the image shows except its style, as tags, the first to be noticed first."""
         coloured = (
             f"{self.hair_colour} hair" if self.hair_colour else None,
             f"{self.background} background",
@@ -446,8 +446,8 @@ def _near(colour: str, rng: random.Random, spread: int = 8) -> str:
 def frame(style: str, size: tuple[int, int]) -> tuple[float, float, float, float]:
     """The part of the drawing that is seen at `size`, as (left, top, width, height) in fractions of its side.
 
-    The short side of a picture that is not square shows a little less than the square frame, the long side more, which
-    is background: nothing that a caption names leaves the picture.
+    The short side of an image that is not square shows a little less than the square frame, the long side more, which
+    is background: nothing that a caption names leaves the image.
     """
     left, top, side = STYLES[style].frame
     width, height = size
@@ -465,17 +465,17 @@ def frame(style: str, size: tuple[int, int]) -> tuple[float, float, float, float
 
 
 def face_box(style: str, size: tuple[int, int]) -> Box:
-    """Where eyes and mouth are in a picture of `size`, in fractions of the picture."""
+    """Where eyes and mouth are in an image of `size`, in fractions of the image."""
     return _seen(STYLES[style].face, frame(style, size))
 
 
 def detail_boxes(style: str, size: tuple[int, int]) -> list[Box]:
-    """Where earrings and narrow strips of clothes are in a picture of `size`, in fractions of the picture."""
+    """Where earrings and narrow strips of clothes are in an image of `size`, in fractions of the image."""
     return [_seen(box, frame(style, size)) for box in STYLES[style].details]
 
 
 def _seen(box: Box, framed: tuple[float, float, float, float]) -> Box:
-    """A box of the drawing as one of the picture that shows (left, top, width, height) of it."""
+    """A box of the drawing as one of the image that shows (left, top, width, height) of it."""
     left, top, width, height = framed
     x0, y0, x1, y1 = box
     inside = ((x0 - left) / width, (y0 - top) / height, (x1 - left) / width, (y1 - top) / height)

@@ -1,6 +1,6 @@
-"""Stage six: the judge, a small convolutional network that says what a picture shows.
+"""Stage six: the judge, a small convolutional network that says what an image shows.
 
-It is trained on real pictures alone and never sees a generated one. Half of what it sees is slightly blurred or noisy,
+It is trained on real images alone and never sees a generated one. Half of what it sees is slightly blurred or noisy,
 so that it judges what is drawn and not how crisply.
 """
 
@@ -24,7 +24,7 @@ from inference.miniature.characters import (
     STYLES,
     Character,
 )
-from inference.miniature.data import Pixels, TrainingImages, load_pictures
+from inference.miniature.data import Pixels, TrainingImages, load_images
 from inference.miniature.training import Run, Schedule, averaged_weights, mixed_precision
 
 BATCH = 64
@@ -52,6 +52,7 @@ def _eyewear(character: Character) -> str | None:
     return (character.eyewear or NONE) if STYLES[character.style].eyewear else None
 
 
+#: What can be asked about an image: the possible answers, and the true one, None where there is no saying.
 QUESTIONS: dict[str, tuple[tuple[str, ...], Label]] = {
     "style": (tuple(STYLES), lambda character: character.style),
     "hair colour": (tuple(HAIR_COLOURS), lambda character: character.hair_colour),
@@ -69,7 +70,6 @@ QUESTIONS: dict[str, tuple[tuple[str, ...], Label]] = {
     "earrings": _has("earrings"),
     "blush": _has("blush"),
 }
-"""What can be asked about a picture: the possible answers, and the true one, None where there is no saying."""
 
 
 class Classifier(nn.Module):
@@ -89,10 +89,10 @@ class Classifier(nn.Module):
         return dict(zip(QUESTIONS, logits, strict=True))
 
     @torch.no_grad()
-    def probabilities(self, pictures: Sequence[Pixels]) -> dict[str, Tensor]:
-        """What it believes of pictures uint8 [height, width, 3] of any sizes: [n, answers] for each question."""
+    def probabilities(self, images: Sequence[Pixels]) -> dict[str, Tensor]:
+        """What it believes of images uint8 [height, width, 3] of any sizes: [n, answers] for each question."""
         device = self.answers.weight.device
-        each = [self(to_tensor(picture[None], device)) for picture in pictures]
+        each = [self(to_tensor(image[None], device)) for image in images]
         return {question: torch.cat([logits[question] for logits in each]).softmax(1).cpu() for question in QUESTIONS}
 
     @classmethod
@@ -122,7 +122,7 @@ def accuracies(probabilities: dict[str, Tensor], characters: Sequence[Character]
 
 
 def train_classifier(workdir: Path, steps: int, device: torch.device) -> None:
-    buckets = [_undegraded(bucket) for bucket in load_pictures(workdir, "train")]
+    buckets = [_undegraded(bucket) for bucket in load_images(workdir, "train")]
     shares = bucket_shares(buckets)
     truths = [labels([record.character for record in bucket.records]) for bucket in buckets]
     torch.manual_seed(0)
@@ -153,20 +153,20 @@ def save_classifier(workdir: Path, path: Path) -> None:
 
 
 def held_out_accuracies(workdir: Path, classifier: Classifier) -> dict[str, float]:
-    """How often the classifier is right on real pictures of combinations that no training picture has."""
-    buckets = load_pictures(workdir, "held_out")
+    """How often the classifier is right on real images of combinations that no training image has."""
+    buckets = load_images(workdir, "held_out")
     characters = [record.character for bucket in buckets for record in bucket.records[:600]]
-    pictures = [picture for bucket in buckets for picture in bucket.pixels[:600]]
-    return accuracies(classifier.probabilities(pictures), characters)
+    images = [image for bucket in buckets for image in bucket.pixels[:600]]
+    return accuracies(classifier.probabilities(images), characters)
 
 
-def _undegraded(pictures: TrainingImages) -> TrainingImages:
-    kept = [index for index, record in enumerate(pictures.records) if record.degradation is None]
-    return TrainingImages(pictures.pixels[kept], [pictures.records[index] for index in kept])
+def _undegraded(images: TrainingImages) -> TrainingImages:
+    kept = [index for index, record in enumerate(images.records) if record.degradation is None]
+    return TrainingImages(images.pixels[kept], [images.records[index] for index in kept])
 
 
 def _roughen(pixels: Tensor, generator: torch.Generator) -> Tensor:
-    """Blurs half of the pictures a little, and adds a little noise to all."""
+    """Blurs half of the images a little, and adds a little noise to all."""
     blurred = F.avg_pool2d(F.pad(pixels, (1, 1, 1, 1), mode="replicate"), 3, 1)
     device = pixels.device
     mix = torch.rand(len(pixels), 1, 1, 1, generator=generator, device=device).sub(0.5).clamp_min(0) * 2

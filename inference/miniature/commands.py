@@ -29,7 +29,7 @@ def main() -> None:
 
 def _data(arguments: argparse.Namespace) -> None:
     renderer = data.install_renderer(arguments.workdir)
-    data.make_pictures(arguments.workdir, NATIVE_SIZES[arguments.size], train=40, held_out=5, renderer=renderer)
+    data.make_images(arguments.workdir, NATIVE_SIZES[arguments.size], train=40, held_out=5, renderer=renderer)
 
 
 def _tokenizers(arguments: argparse.Namespace) -> None:
@@ -39,7 +39,7 @@ def _tokenizers(arguments: argparse.Namespace) -> None:
 def _vae(arguments: argparse.Namespace) -> None:
     device = choose_device(arguments.device)
     autoencoder.train_vae(arguments.workdir, arguments.steps, arguments.peak, device)
-    autoencoder.encode_pictures(arguments.workdir, device)
+    autoencoder.encode_images(arguments.workdir, device)
 
 
 def _decoder(arguments: argparse.Namespace) -> None:

@@ -1,7 +1,7 @@
-"""Stage one: draws the training pictures with DiceBear (through Node.js) and keeps them with what they show.
+"""Stage one: draws the training images with DiceBear (through Node.js) and keeps them with what they show.
 
-`<workdir>/pictures/train-0007.npy` holds a thousand pictures of one size, uint8 [1000, height, width, 3], and
-`train-0007.jsonl` their records, one a line. `held_out-…` are pictures whose combination of tags no training picture
+`<workdir>/pictures/train-0007.npy` holds a thousand images of one size, uint8 [1000, height, width, 3], and
+`train-0007.jsonl` their records, one a line. `held_out-…` are images whose combination of tags no training image
 has.
 """
 
@@ -30,7 +30,7 @@ Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 @dataclass(frozen=True)
 class Record:
-    """What is known about one picture: who is on it, and how it was spoilt, if it was."""
+    """What is known about one image: who is on it, and how it was spoilt, if it was."""
 
     character: Character
     degradation: str | None = None
@@ -57,8 +57,8 @@ class TrainingImages:
         return self.pixels.shape[2], self.pixels.shape[1]
 
 
-def make_pictures(workdir: Path, sizes: list[tuple[int, int]], train: int, held_out: int, renderer: Path) -> None:
-    """Draws what is not yet there: `train` and `held_out` chunks of a thousand pictures, the first size most often."""
+def make_images(workdir: Path, sizes: list[tuple[int, int]], train: int, held_out: int, renderer: Path) -> None:
+    """Draws what is not yet there: `train` and `held_out` chunks of a thousand images, the first size most often."""
     folder = workdir / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
     cycle = [sizes[0]] * (len(sizes) if len(sizes) > 1 else 1) + sizes[1:]
@@ -121,21 +121,21 @@ def install_renderer(workdir: Path) -> Path:
     return folder
 
 
-def degrade(picture: Pixels, how: str, rng: random.Random) -> Pixels:
-    """Spoils a picture visibly, as its caption will say; [height, width, 3] in and out."""
-    image = Image.fromarray(picture)
+def degrade(pixels: Pixels, how: str, rng: random.Random) -> Pixels:
+    """Spoils an image visibly, as its caption will say; [height, width, 3] in and out."""
+    image = Image.fromarray(pixels)
     if how == "blurry":
         return np.asarray(image.filter(ImageFilter.GaussianBlur(rng.uniform(1.6, 2.8))))
     if how == "jpeg artifacts":
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=rng.randint(4, 12))
         return np.asarray(Image.open(buffer).convert("RGB"))
-    noise = np.random.default_rng(rng.getrandbits(32)).normal(0, rng.uniform(25, 45), picture.shape)
-    return (picture + noise).clip(0, 255).astype(np.uint8)
+    noise = np.random.default_rng(rng.getrandbits(32)).normal(0, rng.uniform(25, 45), pixels.shape)
+    return (pixels + noise).clip(0, 255).astype(np.uint8)
 
 
-def load_pictures(workdir: Path, split: str) -> list[TrainingImages]:
-    """All pictures of a split, one `TrainingImages` a size.
+def load_images(workdir: Path, split: str) -> list[TrainingImages]:
+    """All images of a split, one `TrainingImages` a size.
 
     Raises:
         FileNotFoundError: the data stage has not been run in this work folder.

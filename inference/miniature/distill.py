@@ -27,8 +27,8 @@ from inference.sampling import sigmas
 RANK = 8
 LEARNING_RATE = 1e-3
 STUDENT_STEPS = (6, 7, 8)
+#: How many guided steps the teacher takes for one of the student's.
 TEACHER_STEPS = 3
-"""How many guided steps the teacher takes for one of the student's."""
 
 
 class LowRank(nn.Module):

@@ -1,7 +1,7 @@
 """Stage eight: does it draw what it is asked for? Measured through `Engine`, as anyone would use it.
 
-Prompts ask for combinations that no training picture has, and each score stands beside its control: the same pictures
-judged by another picture's prompt. The table goes into the model card.
+Prompts ask for combinations that no training image has, and each score stands beside its control: the same images
+judged by another image's prompt. The table goes into the model card.
 """
 
 import random
@@ -23,8 +23,8 @@ from inference.miniature.export import TURBO, TURBO_STEPS
 
 QUALITY = "masterpiece, best quality, score_7, safe"
 NEGATIVE = "worst quality, low quality, score_1, score_2, score_3, artist name"
+#: What the overall score is the mean of; the other questions are reported beside it.
 JUDGED = ("style", "hair colour", "background", "skin", "hair length", "clothes", "glasses", "mouth", "eyes")
-"""What the overall score is the mean of; the other questions are reported beside it."""
 
 TARGETS = dict.fromkeys(("style", "hair colour", "background"), 98) | dict.fromkeys(
     ("skin", "hair length", "clothes"), 96
@@ -68,12 +68,12 @@ def cases(engine: Engine, count: int) -> list[Case]:
 
 
 def draw(engine: Engine, requests: Sequence[GenerationRequest]) -> list[Pixels]:
-    """The requests' pictures, uint8 [height, width, 3]."""
-    pictures: list[Pixels] = []
+    """The requests' images, uint8 [height, width, 3]."""
+    images: list[Pixels] = []
     for start in tqdm(range(0, len(requests), BATCH), leave=False, desc="drawing"):
         drawn = engine.generate(requests[start : start + BATCH])
-        pictures += [np.array(picture.image) for picture in drawn]
-    return pictures
+        images += [np.array(picture.image) for picture in drawn]
+    return images
 
 
 @dataclass(frozen=True)
@@ -87,16 +87,16 @@ class Scores:
         return sum(self.by_question[question] for question in JUDGED) / len(JUDGED)
 
 
-def score(classifier: Classifier, pictures: Sequence[Pixels], characters: Sequence[Character]) -> Scores:
-    return Scores(accuracies(classifier.probabilities(pictures), characters))
+def score(classifier: Classifier, images: Sequence[Pixels], characters: Sequence[Character]) -> Scores:
+    return Scores(accuracies(classifier.probabilities(images), characters))
 
 
 def presence(
-    classifier: Classifier, pictures: Sequence[Pixels], question: str, answers: Sequence[Collection[str]]
+    classifier: Classifier, images: Sequence[Pixels], question: str, answers: Sequence[Collection[str]]
 ) -> float:
-    """How much the classifier believes that each picture shows one of its `answers`, 0 to 1, averaged."""
+    """How much the classifier believes that each image shows one of its `answers`, 0 to 1, averaged."""
     possible = QUESTIONS[question][0]
-    believed = classifier.probabilities(pictures)[question]
+    believed = classifier.probabilities(images)[question]
     sums = [
         sum(float(row[possible.index(answer)]) for answer in wanted)
         for row, wanted in zip(believed, answers, strict=True)
@@ -104,17 +104,15 @@ def presence(
     return sum(sums) / len(sums)
 
 
-def mean_difference(pictures: Sequence[Pixels], others: Sequence[Pixels]) -> float:
-    """How far the pictures are from each other, pair by pair, 0 to 255."""
-    pairs = zip(pictures, others, strict=True)
+def mean_difference(images: Sequence[Pixels], others: Sequence[Pixels]) -> float:
+    """How far the images are from each other, pair by pair, 0 to 255."""
+    pairs = zip(images, others, strict=True)
     return float(np.mean([np.abs(a.astype(int) - b.astype(int)).mean() for a, b in pairs]))
 
 
-def edges(pictures: Sequence[Pixels]) -> float:
-    """The mean step from a pixel to the next, right and down, 0 to 255: less where pictures are blurred or pale."""
-    return float(
-        np.mean([np.abs(np.diff(picture.astype(int), axis=axis)).mean() for picture in pictures for axis in (0, 1)])
-    )
+def edges(images: Sequence[Pixels]) -> float:
+    """The mean step from a pixel to the next, right and down, 0 to 255: less where images are blurred or pale."""
+    return float(np.mean([np.abs(np.diff(image.astype(int), axis=axis)).mean() for image in images for axis in (0, 1)]))
 
 
 @dataclass(frozen=True)
@@ -131,17 +129,17 @@ class Evaluation:
         return [case.character for case in self.cases]
 
     def report(self, held_out: dict[str, float]) -> str:
-        """The whole table in Markdown; `held_out` is the classifier's own accuracy on real pictures."""
-        pictures = draw(self.engine, self.requests())
+        """The whole table in Markdown; `held_out` is the classifier's own accuracy on real images."""
+        images = draw(self.engine, self.requests())
         turbo, plain = (
             draw(self.engine, self.requests(cfg_scale=1.0, steps=TURBO_STEPS, loras=loras))
             for loras in (((Path(TURBO).stem, 1.0),), ())
         )
         return "\n\n".join(
             [
-                self._following(pictures, turbo, plain, held_out),
-                self._crispness(pictures, turbo, plain),
-                self._samplers(pictures),
+                self._following(images, turbo, plain, held_out),
+                self._crispness(images, turbo, plain),
+                self._samplers(images),
                 self._weights(),
                 self._negatives(),
                 self._speed(),
@@ -149,16 +147,16 @@ class Evaluation:
         )
 
     def _following(
-        self, pictures: list[Pixels], turbo: list[Pixels], plain: list[Pixels], held_out: dict[str, float]
+        self, images: list[Pixels], turbo: list[Pixels], plain: list[Pixels], held_out: dict[str, float]
     ) -> str:
         columns = {
-            "as asked": score(self.classifier, pictures, self.characters),
-            "control": score(self.classifier, pictures, self.characters[1:] + self.characters[:1]),
+            "as asked": score(self.classifier, images, self.characters),
+            "control": score(self.classifier, images, self.characters[1:] + self.characters[:1]),
             f"turbo, {TURBO_STEPS} steps": score(self.classifier, turbo, self.characters),
             "without turbo": score(self.classifier, plain, self.characters),
         }
         lines = [
-            f"{len(pictures)} prompts, per cent right:",
+            f"{len(images)} prompts, per cent right:",
             "",
             "| | target | " + " | ".join(columns) + " | classifier on real pictures |",
             "|---" * (len(columns) + 3) + "|",
@@ -171,7 +169,7 @@ class Evaluation:
         lines.append(f"| **overall**, mean of the first {len(JUDGED)} | | " + " | ".join(overall) + " | |")
         return "\n".join(lines)
 
-    def _crispness(self, pictures: list[Pixels], turbo: list[Pixels], plain: list[Pixels]) -> str:
+    def _crispness(self, images: list[Pixels], turbo: list[Pixels], plain: list[Pixels]) -> str:
         """What turbo is for: what is drawn without guidance shows the right things, but blurred and pale."""
         lines = [
             "| | mean difference from the first, of 255 | mean step between neighbouring pixels |",
@@ -179,21 +177,21 @@ class Evaluation:
         ]
         native = self.engine.native
         for name, drawn in (
-            (f"{native.steps} steps, CFG {native.cfg_scale:g}", pictures),
+            (f"{native.steps} steps, CFG {native.cfg_scale:g}", images),
             (f"{TURBO_STEPS} steps, CFG 1, turbo", turbo),
             (f"{TURBO_STEPS} steps, CFG 1, without turbo", plain),
         ):
-            lines.append(f"| {name} | {mean_difference(pictures, drawn):.1f} | {edges(drawn):.1f} |")
+            lines.append(f"| {name} | {mean_difference(images, drawn):.1f} | {edges(drawn):.1f} |")
         return "\n".join(lines)
 
-    def _samplers(self, pictures: list[Pixels]) -> str:
+    def _samplers(self, images: list[Pixels]) -> str:
         lines = ["| sampler, scheduler | overall | mean difference from er_sde, simple |", "|---|---|---|"]
-        base = score(self.classifier, pictures, self.characters).overall
+        base = score(self.classifier, images, self.characters).overall
         lines.append(f"| er_sde, simple | {_per_cent(base)} | |")
         for sampler, scheduler in (("euler_a", "simple"), ("dpmpp_2m_sde_gpu", "simple"), ("er_sde", "beta57")):
             others = draw(self.engine, self.requests(sampler=sampler, scheduler=scheduler))
             overall = score(self.classifier, others, self.characters).overall
-            difference = mean_difference(pictures, others)
+            difference = mean_difference(images, others)
             lines.append(f"| {sampler}, {scheduler} | {_per_cent(overall)} | {difference:.1f} of 255 |")
         return "\n".join(lines)
 
@@ -238,7 +236,7 @@ class Evaluation:
         return max(16, len(self.cases) // 4)
 
     def draw_tags(self, tags: Sequence[str], negative: str, styles: Sequence[str]) -> list[Pixels]:
-        """A picture of native size for each of `tags`, the styles in turn."""
+        """An image of native size for each of `tags`, the styles in turn."""
         requests = [
             self.engine.native.request(
                 ", ".join(filter(None, [QUALITY, f"@{styles[number % len(styles)]}", text])),
@@ -262,6 +260,7 @@ class Evaluation:
 
 
 _WITH_GLASSES = ("adventurer", "lorelei", "micah", "big-smile")
+#: A question, answers with the tags that ask for them, and the styles that can draw them.
 WEIGHTED: Sequence[tuple[str, Mapping[str, str], Sequence[str]]] = (
     ("hair colour", {colour: f"{colour} hair" for colour in ("red", "blue", "green", "pink")}, tuple(STYLES)),
     ("background", {colour: f"{colour} background" for colour in ("red", "blue", "green", "pink")}, tuple(STYLES)),
@@ -269,15 +268,14 @@ WEIGHTED: Sequence[tuple[str, Mapping[str, str], Sequence[str]]] = (
     ("glasses", {"glasses": "glasses", "sunglasses": "sunglasses"}, _WITH_GLASSES),
     ("mouth", {mouth: mouth for mouth in ("smile", "open mouth", "frown")}, tuple(STYLES)),
 )
-"""A question, answers with the tags that ask for them, and the styles that can draw them."""
 
+#: Question and answers, the tags that are negated, and the styles that are drawn.
 NEGATED = (
     ("hair colour", ("red", "blue", "green"), ("red hair", "blue hair", "green hair"), tuple(STYLES)),
     ("background", ("red", "blue", "green"), ("red background", "blue background", "green background"), tuple(STYLES)),
     ("glasses", ("glasses", "sunglasses"), ("glasses", "sunglasses"), _WITH_GLASSES),
     ("hair length", ("long hair",), ("long hair",), tuple(STYLES)),
 )
-"""Question and answers, the tags that are negated, and the styles that are drawn."""
 
 
 def write_into(card: Path, table: str) -> None:

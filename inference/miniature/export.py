@@ -74,7 +74,7 @@ def turbo_card() -> dict[str, str]:
 
 
 def video_weights(vae: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A still-picture VAE's weights as those of the video VAE that does the same to a single frame.
+    """A still-image VAE's weights as those of the video VAE that does the same to a single frame.
 
     Kernels become the last time slice of causal 3x3x3 ones; the convolutions that resample time, which a single frame
     never meets, are zero.

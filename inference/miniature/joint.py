@@ -2,7 +2,7 @@
 
 They begin from nothing, or from the weights that `restore` found.
 
-Rectified flow (arXiv 2209.03003): at noise level sigma the picture is `(1 - sigma) * x0 + sigma * noise`, and the
+Rectified flow (arXiv 2209.03003): at noise level sigma the image is `(1 - sigma) * x0 + sigma * noise`, and the
 network learns the velocity `noise - x0`.
 """
 
@@ -21,7 +21,7 @@ from transformers import Qwen3Model
 
 from inference.miniature.captions import caption
 from inference.miniature.characters import STYLES, Box, detail_boxes, face_box
-from inference.miniature.data import Record, load_pictures
+from inference.miniature.data import Record, load_images
 from inference.miniature.training import Run, Schedule, mixed_precision
 from inference.networks.adapter import AdapterParams
 from inference.networks.text_encoder import PromptTokenizer, PromptTokens, qwen_config
@@ -34,8 +34,8 @@ MODULATION_RANK = 32
 NOISES = 2
 FACE_WEIGHT, DETAIL_WEIGHT = 2.5, 5.0
 MUON_RATE, ADAM_RATE = 0.02, 2e-3
+#: Steps from here on are never trained on: their batches and noises judge the averaged weights.
 UNSEEN = 1 << 30
-"""Steps from here on are never trained on: their batches and noises judge the averaged weights."""
 
 
 class Miniature(nn.Module):
@@ -106,16 +106,16 @@ def _qwen_shapes(vocabulary: int) -> dict[str, tuple[int, ...]]:
 
 
 class Latents:
-    """The training pictures as latents, batch by batch; all of a batch have one size."""
+    """The training images as latents, batch by batch; all of a batch have one size."""
 
     def __init__(self, workdir: Path, device: torch.device) -> None:
         path = workdir / "latents.pt"
         if not path.exists():
             raise FileNotFoundError(f"{path} is missing: run the vae stage or the restore stage first.")
         self.moments: list[tuple[Tensor, Tensor]] = torch.load(path)
-        pictures = load_pictures(workdir, "train")
-        self.records: list[list[Record]] = [bucket.records for bucket in pictures]
-        self.weights = [loss_weights(bucket.size) for bucket in pictures]
+        images = load_images(workdir, "train")
+        self.records: list[list[Record]] = [bucket.records for bucket in images]
+        self.weights = [loss_weights(bucket.size) for bucket in images]
         counts = np.array([len(records) for records in self.records])
         self.shares = counts / counts.sum()
         self.device = device
@@ -132,7 +132,7 @@ class Latents:
 
 
 def loss_weights(size: tuple[int, int]) -> dict[str, Tensor]:
-    """For each style, loss weights [1, height / 8, width / 8] for pictures of `size`: larger on the face, of mean 1
+    """For each style, loss weights [1, height / 8, width / 8] for images of `size`: larger on the face, of mean 1
     so far, and largest on what is small beside it.
     """
     width, height = size[0] // 8, size[1] // 8
@@ -155,7 +155,7 @@ def loss_weights(size: tuple[int, int]) -> dict[str, Tensor]:
 def velocity_loss(
     model: Miniature, x0: Tensor, weights: Tensor, prompts: Sequence[PromptTokens], generator: torch.Generator
 ) -> Tensor:
-    """The mean weighted squared error of the velocity, each picture seen at NOISES noise levels."""
+    """The mean weighted squared error of the velocity, each image seen at NOISES noise levels."""
     x0, weights = x0.repeat(NOISES, 1, 1, 1), weights.repeat(NOISES, 1, 1, 1)
     sigma = sample_sigmas(len(x0), generator)
     noise = torch.randn(x0.shape, generator=generator, device=x0.device)

@@ -1,7 +1,7 @@
 """In place of the stages from tokenizers to decoder: a work folder that goes on from the files that ship.
 
-Their VAE encodes the pictures, and their networks are where the next training begins; it has no older checkpoint. The
-VAE may be trained on before the networks, for pictures of another size.
+Their VAE encodes the images, and their networks are where the next training begins; it has no older checkpoint. The
+VAE may be trained on before the networks, for images of another size.
 """
 
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from inference import Engine
-from inference.miniature.autoencoder import ANIMA, encoded_pictures, keep_latents
+from inference.miniature.autoencoder import ANIMA, encoded_images, keep_latents
 
 
 def restore(workdir: Path, models: Path, device: torch.device) -> None:
@@ -25,4 +25,4 @@ def restore(workdir: Path, models: Path, device: torch.device) -> None:
     }
     torch.save(weights, workdir / "start.pt")
     torch.save(engine.vae.state_dict(), workdir / "vae_folded.pt")
-    keep_latents(encoded_pictures(engine.vae, workdir, device), *ANIMA, workdir)
+    keep_latents(encoded_images(engine.vae, workdir, device), *ANIMA, workdir)

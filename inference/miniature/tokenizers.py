@@ -10,7 +10,7 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from inference.miniature.captions import INDIFFERENT, NEGATIVE, POSITIVE, caption
-from inference.miniature.data import DEGRADATIONS, load_pictures
+from inference.miniature.data import DEGRADATIONS, load_images
 
 QWEN_VOCABULARY = 896
 LETTERS = string.ascii_lowercase + string.digits + string.punctuation
@@ -19,7 +19,7 @@ LETTERS = string.ascii_lowercase + string.digits + string.punctuation
 def make_tokenizers(workdir: Path) -> None:
     """Writes `tokenizers/qwen/tokenizer.json` and `tokenizers/t5/tokenizer.json` to the work folder."""
     rng = random.Random(0)
-    captions = [caption(record, rng) for bucket in load_pictures(workdir, "train") for record in bucket.records]
+    captions = [caption(record, rng) for bucket in load_images(workdir, "train") for record in bucket.records]
     captions += [word for word in (*POSITIVE, *NEGATIVE, *INDIFFERENT, *DEGRADATIONS) for _ in range(40)]
     folder = workdir / "tokenizers"
     for name, tokenizer in (("qwen", qwen_tokenizer(captions)), ("t5", t5_tokenizer(captions))):

@@ -1,4 +1,4 @@
-"""The compiler's part on a GPU: the blocks are compiled, and one graph serves pictures and texts of every size."""
+"""The compiler's part on a GPU: the blocks are compiled, and one graph serves images and texts of every size."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def compile_blocks(transformer: Transformer, backend: str = "inductor") -> None:
 
 @torch.inference_mode()
 def warm_up(transformer: Transformer, text: Tensor) -> None:
-    """Call the transformer as it is called with guidance and without, so that no picture waits for the compiler.
+    """Call the transformer as it is called with guidance and without, so that no image waits for the compiler.
 
-    text: [n, context_width], on the device. Nothing but the blocks is called: a whole picture would also wait until the
+    text: [n, context_width], on the device. Nothing but the blocks is called: a whole image would also wait until the
     hash of the model's file is known.
     """
     for passes in (2, 1):

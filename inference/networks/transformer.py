@@ -1,6 +1,6 @@
 """Anima's diffusion transformer: a noisy latent, a noise level and a text context in, a velocity out.
 
-Module names are the key names of the released files, so a file's tensors load without renaming. One picture is a
+Module names are the key names of the released files, so a file's tensors load without renaming. One image is a
 video of one frame, which leaves of the video model (NVIDIA Cosmos-Predict2, arXiv 2501.03575) only what is here.
 """
 
@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from inference.networks.adapter import AdapterParams, TextAdapter
 from inference.networks.rotary import axis_angles, rotate
 
+#: Shorter contexts count as padded to this many tokens with zero rows, which are real keys of the attention.
 CONTEXT_LENGTH = 512
-"""Shorter contexts count as padded to this many tokens with zero rows, which are real keys of the attention."""
 
 PATCH = 2
 
@@ -62,13 +62,13 @@ class TransformerParams:
 class Context:
     """What the blocks' cross-attentions read: the text, already projected to each block's keys and values.
 
-    It does not change from step to step, so it is computed once for a batch of pictures.
+    It does not change from step to step, so it is computed once for a batch of images.
     """
 
+    #: For each block, two tensors [B, heads, L, head_dim].
     keys_values: tuple[tuple[Tensor, Tensor], ...]
-    """For each block, two tensors [B, heads, L, head_dim]."""
+    #: Added to the attention's scores, [B, 1, 1, L], in the dtype of the keys.
     bias: Tensor
-    """Added to the attention's scores, [B, 1, 1, L], in the dtype of the keys."""
 
 
 class Transformer(nn.Module):
@@ -96,7 +96,7 @@ class Transformer(nn.Module):
         sinusoid = self.t_embedder[0](sigma).to(dtype)
         shared_modulation = self.t_embedder[1](sinusoid)[:, None]
         embedding = F.silu(self.t_embedding_norm(sinusoid))[:, None]
-        rotation = picture_rotation(height, width, self.params.head_dim, x.device)
+        rotation = image_rotation(height, width, self.params.head_dim, x.device)
         for block, (key, value) in zip(self.blocks, context.keys_values, strict=True):
             tokens = block(tokens, embedding, shared_modulation, rotation, key, value, context.bias)
         return unpatchify(self.final_layer(tokens, embedding, shared_modulation), height, width)
@@ -293,8 +293,8 @@ def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     return torch.addcmul(shift, F.layer_norm(x, x.shape[-1:], eps=1e-6), 1 + scale).to(shift.dtype)
 
 
-def picture_rotation(height: int, width: int, head_dim: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Cosines and sines [height * width, head_dim / 2] of the angles of a picture's tokens, row by row.
+def image_rotation(height: int, width: int, head_dim: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Cosines and sines [height * width, head_dim / 2] of the angles of an image's tokens, row by row.
 
     The head is shared out among time, row and column; the one frame's time is 0. The bases of row and column are
     those of a context four times as long (NTK-aware scaling: 4 ** (n / (n - 2)) for an axis with n of the features).

@@ -1,4 +1,4 @@
-"""The Qwen-Image VAE (the architecture of Wan 2.1's, arXiv 2503.20314) for still pictures: latents to pixels and back.
+"""The Qwen-Image VAE (the architecture of Wan 2.1's, arXiv 2503.20314) for still images: latents to pixels and back.
 
 The released network is a video model whose convolutions are causal in time. For a single frame everything before it
 is zero, so only the last time slice of each 3x3x3 kernel meets data and a plain 2D network computes the same.
@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+#: Sides of an image are this many times those of its latent.
 SCALE = 8
-"""Sides of a picture are this many times those of its latent."""
 
-# Mean and standard deviation of each of the 16 latent channels, over the pictures the model was trained on.
+# Mean and standard deviation of each of the 16 latent channels, over the images the model was trained on.
 LATENT_MEAN = (
     *(-0.7571, -0.7089, -0.9113, 0.1075, -0.1745, 0.9653, -0.1517, 1.5508),
     *(0.4134, -0.0715, 0.5517, -0.3632, -0.1922, -0.9497, 0.2503, -0.2921),
@@ -64,7 +64,7 @@ def _levels(shapes: Mapping[str, Sequence[int]], prefix: str) -> tuple[Level, ..
     return tuple(levels)
 
 
-def still_picture_weight(key: str, tensor: Tensor) -> Tensor | None:
+def still_image_weight(key: str, tensor: Tensor) -> Tensor | None:
     """What a tensor of the video VAE's file is for a single frame: None where it takes no part."""
     if ".time_conv." in key:
         return None
@@ -94,9 +94,9 @@ class Vae(nn.Module):
         return self.decoder(self.conv2(z)).float()
 
     def decode_in_tiles(self, latent: Tensor, tile: int = 64, overlap: int = 16) -> Tensor:
-        """As `decode`, for pictures that would not fit: tiles of `tile` latent pixels, blended where they overlap.
+        """As `decode`, for images that would not fit: tiles of `tile` latent pixels, blended where they overlap.
 
-        A tile's attention sees that tile alone, so the picture is close to `decode`'s, not equal.
+        A tile's attention sees that tile alone, so the image is close to `decode`'s, not equal.
         """
         height, width = latent.shape[-2:]
         pixels = torch.zeros(len(latent), 3, height * SCALE, width * SCALE)

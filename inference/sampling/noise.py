@@ -1,6 +1,6 @@
-"""Noise from seeds: the picture's first noise, and what stochastic samplers add on the way.
+"""Noise from seeds: the image's first noise, and what stochastic samplers add on the way.
 
-A seed means what it means in ComfyUI. Every picture of a batch has its own source, so it gets the noise that it would
+A seed means what it means in ComfyUI. Every image of a batch has its own source, so it gets the noise that it would
 have got alone.
 """
 
@@ -10,15 +10,15 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+#: `noise(sigma, sigma_next)`: unit noise for that step, of the shape, dtype and device of the latents.
 Noise = Callable[[float, float], Tensor]
-"""`noise(sigma, sigma_next)`: unit noise for that step, of the shape, dtype and device of the latents."""
 
+#: Seeds are whole numbers from 0 to below this.
 SEEDS = 2**64
-"""Seeds are whole numbers from 0 to below this."""
 
 
 def initial_noise(seed: int, *shape: int | Sequence[int]) -> Tensor:
-    """The noise a picture starts from: float32 on the CPU whatever the device, so that a seed is one picture.
+    """The noise an image starts from: float32 on the CPU whatever the device, so that a seed is one image.
 
     `shape` as `torch.randn` takes it, usually 1, 16, 1, height / 8, width / 8.
     """
@@ -36,19 +36,19 @@ def white_noise(seeds: Sequence[int], like: Tensor) -> Noise:
     generators = [_generator((_checked(seed) + first) % SEEDS, device) for seed in seeds]
 
     def noise(sigma: float, sigma_next: float) -> Tensor:
-        pictures = [
+        images = [
             torch.randn((1, *like.shape[1:]), dtype=like.dtype, device=device, generator=generator)
             for generator in generators
         ]
-        return torch.cat(pictures)
+        return torch.cat(images)
 
     return noise
 
 
 def brownian_noise(seeds: Sequence[int], like: Tensor, sigmas: Sequence[float], device: torch.device) -> Noise:
-    """Increments of one Brownian motion over sigma for each picture, scaled to unit variance.
+    """Increments of one Brownian motion over sigma for each image, scaled to unit variance.
 
-    The path depends on the seed alone, not on where the steps fall, so more steps refine the same picture. It spans
+    The path depends on the seed alone, not on where the steps fall, so more steps refine the same image. It spans
     the positive sigmas, runs from high to low, and is drawn on `device` in float32.
     """
     from torchsde import BrownianTree  # only here: it brings SciPy along, and few samplers need it

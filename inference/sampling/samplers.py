@@ -23,14 +23,14 @@ from torch import Tensor
 from inference.sampling.noise import Noise, brownian_noise, white_noise
 from inference.sampling.schedules import shift_time
 
+#: `denoiser(x, sigma)` gives x0, of x's shape and dtype; sigma is a float32 scalar tensor on x's device.
 Denoiser = Callable[[Tensor, Tensor], Tensor]
-"""`denoiser(x, sigma)` gives x0, of x's shape and dtype; sigma is a float32 scalar tensor on x's device."""
 
+#: `on_step(step, steps, x0)`, called after step 1 … steps with the latent as it is now expected to become.
 OnStep = Callable[[int, int, Tensor], None]
-"""`on_step(step, steps, x0)`, called after step 1 … steps with the latent as it is now expected to become."""
 
+#: x at the next sigma, and the x0 that led there.
 Steps = Iterator[tuple[Tensor, Tensor]]
-"""x at the next sigma, and the x0 that led there."""
 
 _Denoise = Callable[[Tensor, float], Tensor]
 
@@ -48,7 +48,7 @@ def sample(
     """Walks x from sigmas[0] down to sigmas[-1] and returns it there: the latent itself where the last sigma is 0.
 
     x: [B, …], already noised to sigmas[0]; float32 gives the reference's numbers. seeds: one for each of the B
-    pictures, which come out as each would alone. sigmas: falling, as `schedules.sigmas` gives them; a step between
+    images, which come out as each would alone. sigmas: falling, as `schedules.sigmas` gives them; a step between
     equal sigmas leads nowhere and is left out. shift: the one the schedule was made with. `on_step` may raise to
     cancel.
 
@@ -377,5 +377,5 @@ _METHODS = {
     "deis": _Method(deis),
 }
 
+#: Names that `sample` takes; the default comes first, then those usual for Anima.
 SAMPLERS: tuple[str, ...] = tuple(_METHODS)
-"""Names that `sample` takes; the default comes first, then those usual for Anima."""

@@ -1,4 +1,4 @@
-"""Schedules: which noise levels a picture passes through on its way from noise to nothing.
+"""Schedules: which noise levels an image passes through on its way from noise to nothing.
 
 Rectified flow mixes `x = sigma * noise + (1 - sigma) * latent`. Time t runs over 1/1000 … 1, and the shift bends it
 towards noise: `sigma = shift * t / (1 + (shift - 1) * t)`. A scheduler picks times, table entries or sigmas outright.
@@ -25,7 +25,7 @@ TIMES = 1000
 def sigmas(scheduler: str, steps: int, shift: float = 3.0, *, denoise: float = 1.0) -> Tensor:
     """The noise levels of `steps` steps, falling strictly (up to 1000 steps) and ending in 0.
 
-    With `denoise` below 1 the picture starts from a latent: of the schedule for `int(steps / denoise)` steps the last
+    With `denoise` below 1 the image starts from a latent: of the schedule for `int(steps / denoise)` steps the last
     `steps` are walked, so the first sigma is below 1.
 
     Returns float32 [steps + 1] on the CPU. `beta` and `beta57` give fewer where several steps fall on one table

@@ -25,20 +25,19 @@ TEXT_ENCODER_FOLDERS = ("text_encoders", "clip")
 VAE_FOLDERS = ("vae",)
 
 PREFERRED_TRANSFORMER = "anima-base"
+#: Position tables that some converters keep: they can be computed, and are.
 IGNORED_TRANSFORMER_KEYS = ("pos_embedder.",)
-"""Position tables that some converters keep: they can be computed, and are."""
+#: Bytes. Reading a header takes a hundred times its size; that of a large model, or with a long history of training in
+#: it, is a few megabytes.
 MAX_HEADER = 16 << 20
-"""Bytes. Reading a header takes a hundred times its size; that of a large model, or with a long history of training in
-it, is a few megabytes.
-"""
 
 
 @dataclass(frozen=True)
 class ModelFiles:
     """The files that make up one model."""
 
+    #: The folder that they were found in.
     models: Path
-    """The folder that they were found in."""
     transformer: WeightsFile
     text_encoder: WeightsFile
     vae: WeightsFile

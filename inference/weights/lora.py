@@ -34,10 +34,10 @@ class Lora:
     """A LoRA file as it was when it was read, its layers named as the transformer names them."""
 
     path: Path
+    #: For each changed weight, such as `blocks.0.mlp.layer1.weight`, the factors of its change.
     factors: Mapping[str, Factors]
-    """For each changed weight, such as `blocks.0.mlp.layer1.weight`, the factors of its change."""
+    #: Keys of the file that fit no layer of the transformer, and so change nothing.
     unmatched: tuple[str, ...]
-    """Keys of the file that fit no layer of the transformer, and so change nothing."""
     metadata: Mapping[str, str]
 
     @classmethod
@@ -112,7 +112,7 @@ def _changed(weight: Tensor, factors: Factors, strength: float) -> Tensor:
     if (lengths := factors.get("dora_scale")) is None:
         return weight + strength * change
     whole = weight + change
-    # ComfyUI measures rows on the weight as it was and columns on the changed one; so do pictures made with it.
+    # ComfyUI measures rows on the weight as it was and columns on the changed one; so do images made with it.
     by_rows = lengths.shape[0] == weight.shape[0]
     lengths = lengths.reshape(-1, 1) if by_rows else lengths.reshape(1, -1)
     measured = weight.norm(dim=1, keepdim=True) if by_rows else whole.norm(dim=0, keepdim=True)

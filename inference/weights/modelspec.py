@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from inference.request import SAMPLERS, SCHEDULERS, SIDE_MULTIPLE, NativeSettings, TurboLora
 
+#: Anima's own settings, which hold where a file says nothing.
 ANIMA = NativeSettings(
     sizes=((1024, 1024), (896, 1152), (1152, 896), (832, 1216), (1216, 832), (768, 1344), (1344, 768)),
     steps=30,
@@ -15,11 +16,10 @@ ANIMA = NativeSettings(
     sampler="er_sde",
     scheduler="simple",
 )
-"""Anima's own settings, which hold where a file says nothing."""
 
 
+#: Those of the distilled checkpoints, `anima-turbo-…`.
 TURBO = replace(ANIMA, steps=10, cfg_scale=1.0)
-"""Those of the distilled checkpoints, `anima-turbo-…`."""
 
 
 def native_settings(metadata: Mapping[str, str], name: str = "") -> NativeSettings:

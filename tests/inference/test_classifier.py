@@ -23,11 +23,12 @@ from transformers import (
 )
 
 from inference import Cancelled, Engine, GenerationRequest, NotFinite, Stage, TurboLora
-from inference.classifier import ClassifyingEngine, PictureClassifier
+from inference.classifier import ClassifyingEngine, ImageClassifier
 from inference.process import EngineProcess, load_engine
 from inference.request import CheckpointError
 from tests.bot.cli.fake_hub import FakeHub
 from tests.golden import MODELS
+from tests.inference.engine_processes import has_ended
 
 CPU = torch.device("cpu")
 SIDE = 32
@@ -78,7 +79,7 @@ def logits(folder: Path, picture: Image.Image) -> torch.Tensor:
 
 
 def test_labels_have_the_probabilities_that_the_network_gives_them(folder: Path) -> None:
-    found = PictureClassifier.load(str(folder), CPU).labels(pictures())
+    found = ImageClassifier.load(str(folder), CPU).labels(pictures())
     assert len(found) == 3
     for labels, picture in zip(found, pictures(), strict=True):
         assert list(labels) == list(LABELS.values())
@@ -95,7 +96,7 @@ def test_labels_that_do_not_exclude_each_other_have_a_probability_each(
     tmp_path: Path, labels: Mapping[int, str], fields: Mapping[str, str]
 ) -> None:
     folder = write(tmp_path, ViTForImageClassification(config(labels, **fields)))
-    [found] = PictureClassifier.load(str(folder), CPU).labels(pictures()[:1])
+    [found] = ImageClassifier.load(str(folder), CPU).labels(pictures()[:1])
     assert list(found.values()) == pytest.approx(logits(folder, pictures()[0]).sigmoid().tolist(), abs=1e-5)
 
 
@@ -108,19 +109,19 @@ def test_labels_that_do_not_exclude_each_other_have_a_probability_each(
     ],
 )
 def test_pictures_are_prepared_alike_whatever_version_wrote_the_files(folder: Path, fields: Mapping[str, Any]) -> None:
-    expected = PictureClassifier.load(str(folder), CPU).labels(pictures())
+    expected = ImageClassifier.load(str(folder), CPU).labels(pictures())
     path = folder / "preprocessor_config.json"
     said = {**json.loads(path.read_text()), **fields}
     path.write_text(json.dumps({key: value for key, value in said.items() if value is not None}))
-    assert PictureClassifier.load(str(folder), CPU).labels(pictures()) == expected
+    assert ImageClassifier.load(str(folder), CPU).labels(pictures()) == expected
 
 
 def test_pictures_may_be_none(folder: Path) -> None:
-    assert PictureClassifier.load(str(folder), CPU).labels([]) == []
+    assert ImageClassifier.load(str(folder), CPU).labels([]) == []
 
 
 def test_a_picture_that_cannot_be_judged_is_not_let_through(folder: Path) -> None:
-    classifier = PictureClassifier.load(str(folder), CPU)
+    classifier = ImageClassifier.load(str(folder), CPU)
     classifier._model.classifier.bias.data[1] = math.nan
     with pytest.raises(NotFinite, match="not numbers"):
         classifier.labels(pictures()[:1])
@@ -178,7 +179,7 @@ def test_one_that_cannot_judge_is_refused_when_it_is_loaded(
 ) -> None:
     change(folder)
     with pytest.raises(CheckpointError, match=sentence) as error:
-        PictureClassifier.load(str(folder), CPU)
+        ImageClassifier.load(str(folder), CPU)
     assert str(folder) in str(error.value)
     assert "Choose another one, or download it again" in str(error.value)
 
@@ -186,7 +187,7 @@ def test_one_that_cannot_judge_is_refused_when_it_is_loaded(
 @pytest.mark.parametrize("name", ["/nowhere/judge", "./judge", "a/b/c"])
 def test_a_folder_that_is_not_there_is_named(name: str) -> None:
     with pytest.raises(CheckpointError, match=f"There is no folder '{name}'.*Mend the path"):
-        PictureClassifier.load(name, CPU)
+        ImageClassifier.load(name, CPU)
 
 
 def test_pictures_of_an_engine_in_its_own_process_come_judged(folder: Path, engine: Engine) -> None:
@@ -198,7 +199,7 @@ def test_pictures_of_an_engine_in_its_own_process_come_judged(folder: Path, engi
         process.stop()
     here = engine.generate([REQUEST])[0]
     assert here.labels == {}
-    assert picture.labels == pytest.approx(PictureClassifier.load(str(folder), CPU).labels([here.image])[0], abs=1e-3)
+    assert picture.labels == pytest.approx(ImageClassifier.load(str(folder), CPU).labels([here.image])[0], abs=1e-3)
 
 
 def test_but_for_the_labels_an_engine_with_a_judge_is_that_engine(
@@ -206,7 +207,7 @@ def test_but_for_the_labels_an_engine_with_a_judge_is_that_engine(
 ) -> None:
     turbo = TurboLora("turbo", steps=8, cfg_scale=1.0)
     monkeypatch.setattr(engine, "turbo_lora", lambda: turbo)
-    judging = ClassifyingEngine(engine, PictureClassifier.load(str(folder), CPU))
+    judging = ClassifyingEngine(engine, ImageClassifier.load(str(folder), CPU))
     assert (judging.name, judging.native) == (engine.name, engine.native)
     assert (judging.lora_names(), judging.turbo_lora()) == (engine.lora_names(), turbo)
     told: list[Stage | int] = []
@@ -221,7 +222,7 @@ def test_an_engine_whose_judge_cannot_be_loaded_says_so_before_it_draws(tmp_path
     process = EngineProcess(partial(load_engine, str(MODELS), "cpu", "auto", None, str(tmp_path)))
     with pytest.raises(CheckpointError, match="picture classifier"):
         process.start()
-    assert not process.alive
+    assert has_ended(process)
 
 
 @pytest.fixture
@@ -240,22 +241,22 @@ def use_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
 
 def test_one_of_the_hub_is_fetched_once_and_then_used_without_it(folder: Path, use_hub: Callable[[str], None]) -> None:
     wanted = {path.name: path.read_bytes() for path in folder.iterdir()}
-    expected = PictureClassifier.load(str(folder), CPU).labels(pictures())
+    expected = ImageClassifier.load(str(folder), CPU).labels(pictures())
     with FakeHub({NAME: wanted | {"pytorch_model.bin": b"a pickle"}}) as hub:
         use_hub(hub.address)
-        assert PictureClassifier.load(NAME, CPU).labels(pictures()) == expected
+        assert ImageClassifier.load(NAME, CPU).labels(pictures()) == expected
         assert sorted(asked.path for asked in hub.asked) == sorted(wanted)
-    assert PictureClassifier.load(NAME, CPU).labels(pictures()) == expected
+    assert ImageClassifier.load(NAME, CPU).labels(pictures()) == expected
 
 
 def test_one_that_the_hub_does_not_show_is_named(use_hub: Callable[[str], None]) -> None:
     with FakeHub() as hub:
         use_hub(hub.address)
         with pytest.raises(CheckpointError, match=f"no folder '{NAME}'.*hub shows no such model.*HF_TOKEN"):
-            PictureClassifier.load(NAME, CPU)
+            ImageClassifier.load(NAME, CPU)
 
 
 def test_a_hub_that_cannot_be_reached_is_said(use_hub: Callable[[str], None]) -> None:
     use_hub("http://127.0.0.1:9")
     with pytest.raises(CheckpointError, match=f"'{NAME}' cannot be fetched.*Check the network"):
-        PictureClassifier.load(NAME, CPU)
+        ImageClassifier.load(NAME, CPU)

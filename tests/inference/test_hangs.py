@@ -17,13 +17,14 @@ from inference import GenerationRequest, Progress
 from inference.process import EngineDied, EngineProcess, load_engine
 from inference.watchdog import Timeouts
 from tests.golden import MODELS
+from tests.inference.engine_processes import has_ended
 from tests.inference.sleeping_engine import PLACES, load
 
 pytestmark = pytest.mark.posix
 
 REQUEST = GenerationRequest("1girl", width=64, height=64, steps=4, seed=7)
+#: Seconds of patience in the stage in which an engine is going to hang; elsewhere it has all its time.
 SHORT = 0.5
-"""Seconds of patience in the stage in which an engine is going to hang; elsewhere it has all its time."""
 
 
 @pytest.fixture
@@ -52,13 +53,13 @@ def start_and_draw(process: EngineProcess) -> int:
     ],
 )
 def test_one_that_falls_silent_is_ended(
-    started: list[EngineProcess], tmp_path: Path, place: str, patience: Timeouts, said: str
+    started: list[EngineProcess], tmp_path: Path, place: str, timeouts: Timeouts, said: str
 ) -> None:
-    process = EngineProcess(partial(load, place, tmp_path / "bed"), patience)
+    process = EngineProcess(partial(load, place, tmp_path / "bed"), timeouts)
     started.append(process)
-    with pytest.raises(EngineDied, match=rf"hung: it said nothing for .* {said}"):
+    with pytest.raises(EngineDied, match=rf"hung: it was silent for .* {said}"):
         start_and_draw(process)
-    assert not process.alive
+    assert has_ended(process)
 
 
 def test_one_that_hung_can_be_started_again(started: list[EngineProcess], tmp_path: Path) -> None:
@@ -99,7 +100,7 @@ def test_one_that_is_killed_is_told_at_once_and_can_be_started_again(
     with pytest.raises(EngineDied, match="SIGKILL"):
         start_and_draw(process)
     killer.join()
-    assert not process.alive
+    assert has_ended(process)
     assert start_and_draw(process) == 1
 
 
@@ -119,9 +120,9 @@ def test_a_real_engine_that_is_stopped_in_a_step_is_ended(started: list[EnginePr
             assert process.pid is not None
             os.kill(process.pid, signal.SIGSTOP)
 
-    with pytest.raises(EngineDied, match=r"hung: it said nothing for .* while sampling"):
+    with pytest.raises(EngineDied, match=r"hung: it was silent for .* while sampling"):
         process.generate([GenerationRequest("1girl", width=256, height=256, steps=1000)], stop)
-    assert not process.alive
+    assert has_ended(process)
 
 
 def test_a_listener_that_was_away_for_long_does_not_take_the_engine_for_hung(

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from inference.preview import Preview, synthetic_pictures
+from inference.preview import Preview, synthetic_images
 
 
 def linear_encoder(seed: int, detail: float = 0.0) -> Callable[[Tensor], Tensor]:
@@ -55,10 +55,10 @@ def test_channels_of_detail_do_not_disturb_the_colours() -> None:
 
 
 def test_synthetic_pictures_cover_the_colour_cube_and_are_always_the_same() -> None:
-    pixels = synthetic_pictures()
+    pixels = synthetic_images()
     assert pixels.shape == (24, 3, 64, 64)
     assert pixels.min() == -1 and pixels.max() == 1
-    assert torch.equal(pixels, synthetic_pictures())
+    assert torch.equal(pixels, synthetic_images())
     octants = (pixels.movedim(1, -1).reshape(-1, 3) > 0).int() @ torch.tensor([1, 2, 4], dtype=torch.int32)
     assert octants.bincount(minlength=8).min() > 0.05 * len(octants)
 
@@ -66,7 +66,7 @@ def test_synthetic_pictures_cover_the_colour_cube_and_are_always_the_same() -> N
 def test_a_picture_shows_the_colours_that_were_encoded() -> None:
     encode = linear_encoder(0)
     pixels = torch.ones(1, 3, 16, 32) * torch.tensor([1.0, -1.0, 0.0]).view(1, 3, 1, 1)
-    picture = Preview.fit(encode).picture(encode(pixels)[0])
+    picture = Preview.fit(encode).image(encode(pixels)[0])
     assert (picture.mode, picture.size) == ("RGB", (4, 2))
     assert all(abs(a - b) <= 1 for a, b in zip(picture.getpixel((0, 0)), (255, 0, 128), strict=True))
 
@@ -74,7 +74,7 @@ def test_a_picture_shows_the_colours_that_were_encoded() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
 def test_a_picture_has_the_size_asked_for(dtype: torch.dtype) -> None:
     preview = Preview.fit(linear_encoder(0))
-    picture = preview.picture(torch.randn(16, 6, 4).to(dtype), (32, 48))
+    picture = preview.image(torch.randn(16, 6, 4).to(dtype), (32, 48))
     assert isinstance(picture, Image.Image)
     assert (picture.mode, picture.size) == ("RGB", (32, 48))
 
@@ -82,4 +82,4 @@ def test_a_picture_has_the_size_asked_for(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), 3e38])
 def test_values_that_are_not_finite_still_give_a_picture(value: float) -> None:
     preview = Preview.fit(linear_encoder(0))
-    assert preview.picture(torch.full((16, 4, 4), value)).size == (4, 4)
+    assert preview.image(torch.full((16, 4, 4), value)).size == (4, 4)

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 from PIL import Image
 
@@ -20,6 +19,7 @@ from inference import Cancelled, Engine, GenerationRequest, InvalidRequest, Prog
 from inference.process import EngineDied, EngineProcess, load_engine
 from inference.request import CheckpointError
 from tests.golden import MODELS
+from tests.inference.engine_processes import has_ended, is_running
 
 REQUEST = GenerationRequest("1girl, smile", width=64, height=64, steps=4, seed=7)
 LONG_REQUEST = GenerationRequest("1girl, smile", width=256, height=256, steps=1000, seed=7)
@@ -35,7 +35,7 @@ def elsewhere() -> Iterator[EngineProcess]:
 
 @pytest.fixture
 def running(elsewhere: EngineProcess) -> EngineProcess:
-    if not elsewhere.alive:
+    if has_ended(elsewhere):
         elsewhere.start()
     return elsewhere
 
@@ -90,7 +90,7 @@ def test_a_killed_engine_is_told_and_can_be_started_again(running: EngineProcess
 
     with pytest.raises(EngineDied, match="SIGKILL"):
         running.generate([LONG_REQUEST], kill)
-    assert not running.alive
+    assert has_ended(running)
     with pytest.raises(EngineDied):
         running.generate([REQUEST])
     running.start()
@@ -108,7 +108,7 @@ def test_an_engine_that_cannot_load_says_why(tmp_path: Path) -> None:
     process = EngineProcess(partial(load_engine, str(tmp_path / "nothing"), "cpu", "auto", None))
     with pytest.raises(CheckpointError, match="There is no models folder"):
         process.start()
-    assert not process.alive
+    assert has_ended(process)
 
 
 @pytest.mark.posix
@@ -120,7 +120,7 @@ def test_it_ends_when_its_starter_is_killed() -> None:
     starter.wait()
     starter.stdout.close()
     deadline = time.monotonic() + 30
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+    while is_running(pid):
         assert time.monotonic() < deadline, "the engine lives on without its starter"
         time.sleep(0.05)
 

@@ -5,7 +5,7 @@ import pytest
 from inference import Stage
 from inference.watchdog import SilenceTimer, Timeouts
 
-TIMEOUT = Timeouts(loading=1000, conditioning=100, first_step=300, step=10, decoding=50, finishing=200, steps_missed=20)
+TIMEOUT = Timeouts(loading=1000, conditioning=100, first_step=300, step=10, decoding=50, finishing=200, median_steps=20)
 
 
 def silence(stage: Stage = Stage.SAMPLING, steps: tuple[float, ...] = ()) -> SilenceTimer:
@@ -14,7 +14,7 @@ def silence(stage: Stage = Stage.SAMPLING, steps: tuple[float, ...] = ()) -> Sil
     for seconds in steps:
         silence.tick(seconds)
         silence.step_done()
-    silence.end_with_stage(stage)
+    silence.stage_started(stage)
     return silence
 
 
@@ -40,7 +40,7 @@ def test_each_stage_may_be_silent_for_so_long_and_no_longer(stage: Stage, limit:
 def test_whatever_is_heard_ends_a_silence(stage: Stage) -> None:
     quiet = silence(stage)
     quiet.tick(1000)
-    quiet.end_with_stage(stage)
+    quiet.stage_started(stage)
     assert quiet.seconds == 0
     quiet.tick(1000)
     quiet.step_done()
@@ -68,7 +68,7 @@ def test_where_steps_are_slow_so_is_decoding() -> None:
 
 def test_another_batch_is_judged_by_its_own_steps() -> None:
     quiet = silence(Stage.CONDITIONING, steps=(100, 100))
-    quiet.end_with_stage(Stage.SAMPLING)
+    quiet.stage_started(Stage.SAMPLING)
     assert quiet.limit == 300
     quiet.step_done()
     assert quiet.limit == 10

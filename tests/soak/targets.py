@@ -279,7 +279,7 @@ def metadata() -> Target:
     from bot.generation.errors import UnusableImage
     from bot.generation.from_metadata import Replay
     from inference import NativeSettings
-    from inference.metadata import UnreadablePicture, read
+    from inference.metadata import UnreadableImage, read
 
     model = ModelInfo(NativeSettings(((64, 64),), 4, 4.0, "er_sde", "simple"), ("style",))
 
@@ -287,7 +287,7 @@ def metadata() -> Target:
         if (found := read(case)) is not None:
             Replay.of(found, model)
 
-    declared = (UnreadablePicture, UnusableImage)
+    declared = (UnreadableImage, UnusableImage)
     return Target(read_and_replay, pictures_with_text(), PNG_WORDS, declared, seconds=2.0, longest=2 * MEBI)
 
 

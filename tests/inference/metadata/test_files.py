@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from inference.metadata import Parameters, UnreadablePicture, encode_png, encode_png_of_many, png_text, read
+from inference.metadata import Parameters, UnreadableImage, encode_png, encode_png_of_many, png_text, read
 from inference.metadata.files import MAX_TEXT_LENGTH, MAX_TEXTS
 from tests.inference.metadata.examples import EXAMPLE, PARAMETERS, png, with_exif, with_user_comment
 
@@ -163,14 +163,14 @@ def test_a_picture_that_says_nothing_gives_none(format_: str) -> None:
 @given(st.binary(max_size=200))
 def test_bytes_that_are_no_picture_are_refused_in_a_sentence(data: bytes) -> None:
     for prefix in (b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe1", b"RIFF\0\0\0\0WEBPVP8X"):
-        with pytest.raises(UnreadablePicture, match=r"cannot be read as a PNG, JPEG or WebP picture\.$"):
+        with pytest.raises(UnreadableImage, match=r"cannot be read as a PNG, JPEG or WebP picture\.$"):
             read(prefix + data)
 
 
 def test_a_gif_is_refused() -> None:
     file = io.BytesIO()
     PICTURE.save(file, "GIF")
-    with pytest.raises(UnreadablePicture):
+    with pytest.raises(UnreadableImage):
         read(file.getvalue())
 
 
@@ -180,7 +180,7 @@ def test_a_damaged_file_is_read_as_far_as_it_goes_or_refused(data: st.DataObject
     damaged = bytearray(whole[: data.draw(st.integers(0, len(whole)))])
     for place in data.draw(st.lists(st.integers(0, max(len(damaged) - 1, 0)), max_size=8)) if damaged else []:
         damaged[place] = data.draw(st.integers(0, 255))
-    with suppress(UnreadablePicture):
+    with suppress(UnreadableImage):
         assert isinstance(read(bytes(damaged)), Parameters | None)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from inference.miniature.autoencoder import encode_pictures, polish_decoder, train_vae
+from inference.miniature.autoencoder import encode_images, polish_decoder, train_vae
 from inference.miniature.training import averaged_weights
 from tests.inference.miniature.plain_images import write_pictures
 
@@ -16,7 +16,7 @@ def test_the_decoder_learns_on_and_the_latents_stay_as_they_were(tmp_path: Path)
     write_pictures(tmp_path, "train")
     write_pictures(tmp_path, "held_out")
     train_vae(tmp_path, 1, 1.0, CPU)
-    encode_pictures(tmp_path, CPU)
+    encode_images(tmp_path, CPU)
     polish_decoder(tmp_path, 12, CPU)
     before = torch.load(tmp_path / "vae_folded.pt")
     after = torch.load(tmp_path / "vae_polished.pt")["model"]

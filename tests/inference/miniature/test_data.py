@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.miniature.characters import random_character
-from inference.miniature.data import DEGRADATIONS, Record, degrade, load_pictures
+from inference.miniature.data import DEGRADATIONS, Record, degrade, load_images
 
 
 @given(st.integers(0, 2**32), st.sampled_from([None, *DEGRADATIONS]))
@@ -33,7 +33,7 @@ def test_pictures_are_loaded_by_size_with_their_records(tmp_path: Path) -> None:
         np.save(path.with_suffix(".npy"), np.full((2, height, width, 3), number, np.uint8))
         records = [Record(random_character(rng, held_out=False)) for _ in range(2)]
         path.with_suffix(".jsonl").write_text("".join(record.to_json() + "\n" for record in records))
-    square, portrait = load_pictures(tmp_path, "train")
+    square, portrait = load_images(tmp_path, "train")
     assert (square.size, len(square.records)) == ((96, 96), 4)
     assert (portrait.size, len(portrait.records)) == ((80, 112), 2)
     assert square.pixels[:, 0, 0, 0].tolist() == [0, 0, 2, 2]
@@ -41,4 +41,4 @@ def test_pictures_are_loaded_by_size_with_their_records(tmp_path: Path) -> None:
 
 def test_missing_pictures_are_said_to_be_missing(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="run the data stage first"):
-        load_pictures(tmp_path, "train")
+        load_images(tmp_path, "train")

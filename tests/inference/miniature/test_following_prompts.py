@@ -23,8 +23,8 @@ from inference.miniature.export import TURBO, TURBO_STEPS
 
 pytestmark = pytest.mark.xdist_group("the miniature's pictures")  # drawn once, by one worker
 
+#: Bytes of all weights and tokenizers together.
 LIMIT = 16_000_000
-"""Bytes of all weights and tokenizers together."""
 
 
 @pytest.fixture(scope="module")

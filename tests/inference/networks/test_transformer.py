@@ -13,8 +13,8 @@ from inference.networks.transformer import (
     Transformer,
     TransformerParams,
     _zero_row_biases,
+    image_rotation,
     pad_texts,
-    picture_rotation,
     unpatchify,
 )
 from tests.golden import FULL_SIZE_KEYS
@@ -55,7 +55,7 @@ def test_patches_are_taken_apart_channel_first_and_put_together_channel_last() -
 
 
 def test_rotations_know_row_and_column_and_no_time() -> None:
-    cos, _ = picture_rotation(3, 5, 128, torch.device("cpu"))
+    cos, _ = image_rotation(3, 5, 128, torch.device("cpu"))
     assert cos.shape == (15, 64)
     assert (cos[:, :22] == 1).all()
     assert torch.equal(cos[0, 22:43], cos[4, 22:43])

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from inference import Engine
-from inference.networks.vae import Vae, VaeParams, still_picture_weight
+from inference.networks.vae import Vae, VaeParams, still_image_weight
 from tests.golden import FULL_SIZE_KEYS
 
 SHAPES = FULL_SIZE_KEYS["vae/qwen_image_vae.safetensors"]
@@ -13,7 +13,7 @@ SHAPES = FULL_SIZE_KEYS["vae/qwen_image_vae.safetensors"]
 def test_the_full_size_vae_is_built_from_its_shapes_alone() -> None:
     with torch.device("meta"):
         vae = Vae(VaeParams.from_shapes(SHAPES))
-        file = {key: still_picture_weight(key, torch.empty(shape)) for key, shape in SHAPES.items()}
+        file = {key: still_image_weight(key, torch.empty(shape)) for key, shape in SHAPES.items()}
     assert {key: tensor.shape for key, tensor in vae.state_dict().items()} == {
         key: tensor.shape for key, tensor in file.items() if tensor is not None
     }
