@@ -42,7 +42,7 @@ def start_and_draw(process: EngineProcess) -> int:
 
 
 @pytest.mark.parametrize(
-    ("place", "patience", "said"),
+    ("place", "timeouts", "said"),
     [
         ("loading", Timeouts(loading=SHORT), "while loading"),
         ("conditioning", Timeouts(conditioning=SHORT), "while reading the prompts"),
@@ -88,7 +88,7 @@ def test_one_that_hangs_does_not_outlive_being_stopped(
     assert not alive
 
 
-@pytest.mark.timeout(60)  # far less than any patience
+@pytest.mark.timeout(60)  # far less than any timeout
 @pytest.mark.parametrize("place", PLACES)
 def test_one_that_is_killed_is_told_at_once_and_can_be_started_again(
     started: list[EngineProcess], tmp_path: Path, place: str
