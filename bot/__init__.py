@@ -1,4 +1,4 @@
-"""Anima Bot: what stands between Discord and the engine."""
+"""Anima Bot: the part between Discord and the engine."""
 
 import sys
 
@@ -6,5 +6,5 @@ import sys
 if sys.version_info < (3, 11):  # noqa: UP036
     sys.exit(
         f"Anima Bot needs Python 3.11 or later, and this is {sys.version.split()[0]}. Install a newer one from "
-        "https://www.python.org, and make the environment anew with it."
+        "https://www.python.org, and create the virtual environment again with it."
     )

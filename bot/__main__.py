@@ -28,14 +28,14 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="anima", description="The Discord bot that draws with Anima.")
+    parser = argparse.ArgumentParser(prog="anima", description="A Discord bot for the Anima image model.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     start = commands.add_parser(
         "start",
-        help="run the bot on Discord if there is a DISCORD_TOKEN, else in the sandbox",
-        description="What `make run` does: `anima run` where .env or the environment has a DISCORD_TOKEN, "
-        "else `anima sandbox`.",
+        help="run the bot on Discord if DISCORD_TOKEN is set, otherwise in the sandbox",
+        description="Runs `anima run` if DISCORD_TOKEN is set in .env or the environment, otherwise `anima sandbox`. "
+        "This is what `make run` does.",
     )
     start.set_defaults(command=_start)
 
@@ -44,13 +44,18 @@ def _parser() -> argparse.ArgumentParser:
 
     sandbox = commands.add_parser(
         "sandbox",
-        help="try the bot without Discord, on this machine alone",
-        description="Shows a Discord of one's own, with the bot in it, as a page in the browser. "
+        help="try the bot in the browser, without Discord",
+        description="Opens a local Discord look-alike in your browser, with the real bot in it. "
         "Only this computer can reach it, and nothing is sent anywhere.",
     )
-    sandbox.add_argument("--port", type=_port, default=SANDBOX_PORT, help="where the page is (default: %(default)s)")
-    sandbox.add_argument("--prompt", help="draw this one picture instead, without a page")
-    sandbox.add_argument("--pictures", type=Path, default=Path("pictures"), help="the folder to save that picture in")
+    sandbox.add_argument("--port", type=_port, default=SANDBOX_PORT, help="the port of the page (default: %(default)s)")
+    sandbox.add_argument("--prompt", help="generate one image instead of opening the page")
+    sandbox.add_argument(
+        "--pictures",
+        type=Path,
+        default=Path("pictures"),
+        help="the folder to save that image in (default: %(default)s)",
+    )
     sandbox.set_defaults(command=_sandbox)
     start.set_defaults(**{name: sandbox.get_default(name) for name in ("port", "prompt", "pictures")})
 
@@ -61,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port; it is a number up to 65535, or 0 for any that is free")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; use a number up to 65535, or 0 for any free port")
     return int(text)
 
 
@@ -78,33 +83,33 @@ def _start(options: argparse.Namespace) -> None:
 def _run(options: argparse.Namespace) -> None:
     from bot.client import run
 
-    _until_it_ends(run, log_level=logging.INFO)
+    _run_until_done(run, log_level=logging.INFO)
 
 
 def _sandbox(options: argparse.Namespace) -> None:
     if options.prompt is not None:
-        _draw_one(options)
+        _generate_one(options)
         return
     try:
         _serve_page(options)
     except KeyboardInterrupt:
-        print()  # Ctrl-C is how the sandbox ends
+        print()  # Ctrl-C is the way to stop the sandbox
 
 
-def _draw_one(options: argparse.Namespace) -> None:
+def _generate_one(options: argparse.Namespace) -> None:
     from bot.sandbox.session import draw_one
 
-    _until_it_ends(lambda settings: draw_one(settings, options.prompt, options.pictures))
+    _run_until_done(lambda settings: draw_one(settings, options.prompt, options.pictures))
 
 
 def _serve_page(options: argparse.Namespace) -> None:
     from bot.sandbox.session import serve_page
 
-    _until_it_ends(lambda settings: serve_page(settings, options.port))
+    _run_until_done(lambda settings: serve_page(settings, options.port))
 
 
-def _until_it_ends(serve: Callable[[Settings], Coroutine[Any, Any, None]], log_level: int = logging.WARNING) -> None:
-    """Run what needs the settings; what an operator can mend ends in a sentence, anything else in a traceback."""
+def _run_until_done(serve: Callable[[Settings], Coroutine[Any, Any, None]], log_level: int = logging.WARNING) -> None:
+    """Run what needs the settings. Errors that an operator can fix end in a sentence, others in a traceback."""
     from bot.cli.startup_errors import explain
     from bot.ops import logs
     from bot.ops.settings import Settings

@@ -29,8 +29,8 @@ from bot.ops import logs
 from bot.ops.endpoints import point_discord_at
 from bot.ops.errors import StartupError
 from bot.ops.health import serving
-from bot.ops.metrics import Measurements
-from bot.ops.retention import Housekeeping
+from bot.ops.metrics import Metrics
+from bot.ops.retention import Retention
 from bot.ops.settings import Settings
 from bot.ops.shutdown import InteractionTracker, Shutdown
 from bot.prompting import OWN_TAGS, TagIndex
@@ -65,8 +65,8 @@ class AnimaClient(discord.Client):
         self.tree = AnimaCommandTree(self)
         self.answers = InteractionTracker()
         self.tags = tags
-        self.measurements = Measurements()
-        database.jobs.watch(self.measurements.ended)
+        self.metrics = Metrics()
+        database.jobs.watch(self.metrics.ended)
         database.jobs.watch(_say_how_it_ended)
         self.queue = FairQueue(settings.anima_largest_batch)
         self.delivery = Delivery(self, database)
@@ -77,10 +77,10 @@ class AnimaClient(discord.Client):
             self.delivery,
             picture_policy=settings.picture_policy,
             previews=settings.picture_classifier is None,
-            drawn=self.measurements.drawn,
+            drawn=self.metrics.drawn,
         )
-        self.intake = Submitter(database, self.queue, self.worker.status, tags, self.measurements.refused)
-        self.housekeeping = Housekeeping(database.privacy, settings)
+        self.intake = Submitter(database, self.queue, self.worker.status, tags, self.metrics.refused)
+        self.retention = Retention(database.privacy, settings)
         self._models = settings.models
         self._credits_outside_servers = settings.credits_outside_servers
         self.failure: BaseException | None = None
@@ -111,7 +111,7 @@ class AnimaClient(discord.Client):
         await self.tree.sync()
         self._working = asyncio.create_task(self._work(), name="worker")
         self._working.add_done_callback(self._close_without_worker)
-        self._forgetting = asyncio.create_task(self.housekeeping.run(), name="housekeeping")
+        self._forgetting = asyncio.create_task(self.retention.run(), name="retention")
 
     def _close_without_worker(self, working: asyncio.Task[None]) -> None:
         """A bot that cannot draw does not stay and pretend: `run` says why it ended."""
@@ -126,16 +126,16 @@ class AnimaClient(discord.Client):
                 await self.wait_until_ready()
         await self.close()
 
-    async def leave(self, ending: Shutdown) -> None:
+    async def leave(self, shutdown: Shutdown) -> None:
         """Begin nothing more, finish what is under way within the grace, put the rest back in line and say so."""
         self.answers.close()
         self.queue.close()
         self.worker.fail_waiting_for_engine()
-        await ending.within_grace(self._finish())
+        await shutdown.within_grace(self._finish())
         if self._working is not None:
             self._working.cancel()
             await asyncio.wait([self._working])
-        if not ending.hurried:
+        if not shutdown.hurried:
             with suppress(TimeoutError):
                 async with asyncio.timeout(NOTIFY_TIMEOUT):
                     await self.worker.status.interrupt_all()
@@ -159,7 +159,7 @@ class AnimaClient(discord.Client):
         await super().close()
 
     async def _work(self) -> None:
-        if not await self.database.claim():
+        if not await self.database.lock():
             raise DatabaseRefused(
                 "Another Anima Bot draws for this database already. Stop it, or give this one another DATABASE_URL."
             )
@@ -240,15 +240,15 @@ async def run(settings: Settings) -> None:
         freeze_gc()
         if settings.health_port is not None:
             await stack.enter_async_context(serving(client, settings.health_host, settings.health_port))
-        with Shutdown.by_signal(settings.shutdown_grace_seconds) as ending:
+        with Shutdown.by_signal(settings.shutdown_grace_seconds) as shutdown:
             running = asyncio.create_task(client.start(settings.discord_token.get_secret_value()))
-            asked = asyncio.create_task(ending.asked.wait())
-            await asyncio.wait({running, asked}, return_when=asyncio.FIRST_COMPLETED)
+            requested = asyncio.create_task(shutdown.requested.wait())
+            await asyncio.wait({running, requested}, return_when=asyncio.FIRST_COMPLETED)
             if running.done():
-                asked.cancel()
+                requested.cancel()
                 await running
             else:
-                await client.leave(ending)
+                await client.leave(shutdown)
                 running.cancel()
                 await asyncio.wait([running])
         if client.failure is not None:

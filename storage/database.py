@@ -1,4 +1,4 @@
-"""Opens the database that the address names, brings its tables up to date, and hands out what can be asked of it."""
+"""Opens the database at an address, migrates its tables, and gives access to what it stores."""
 
 import asyncio
 from pathlib import Path
@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from storage.backend.clock import Clock, utc_now
 from storage.backend.errors import DatabaseRefused
-from storage.backend.lock import InstanceLock, PostgresqlClaim, SqliteClaim
+from storage.backend.lock import InstanceLock, PostgresqlLock, SqliteLock
 from storage.backend.sqlite import examine, sqlite_engine
 from storage.backend.transactions import StorageUnavailable, Transactions
 from storage.images import Images
@@ -25,9 +25,9 @@ from storage.source_images import SourceImages
 class Database:
     """`await Database.open(url)` to begin, `await database.close()` to end."""
 
-    def __init__(self, engine: AsyncEngine, claim: InstanceLock, clock: Clock) -> None:
+    def __init__(self, engine: AsyncEngine, lock: InstanceLock, clock: Clock) -> None:
         self._engine = engine
-        self._claim = claim
+        self._lock = lock
         self.transactions = Transactions(engine)
         self.jobs = Jobs(self.transactions, clock)
         self.images = Images(self.transactions, clock)
@@ -41,8 +41,8 @@ class Database:
     async def open(cls, address: str, clock: Clock = utc_now) -> "Database":
         """Opens `sqlite:///path/to/file.db` (made if it is not there) or `postgresql://user:password@host/name`.
 
-        Raises DatabaseRefused, in a sentence, if the address is of no such kind, the file is damaged or may not be
-        written, the server cannot be reached, or the database was written by a newer version. Nothing is changed then.
+        Raises DatabaseRefused, in a sentence, if the address is invalid, the file is damaged or read-only, the
+        server cannot be reached, or a newer version wrote the database. Nothing is changed then.
         """
         url = _read(address)
         if url.get_backend_name() == "sqlite":
@@ -54,7 +54,7 @@ class Database:
                 await connection.run_sync(upgrade)
         except StorageUnavailable as error:
             await database.close()
-            raise DatabaseRefused(f"The database {url.render_as_string()} did not open. {error}") from error
+            raise DatabaseRefused(f"The database {url.render_as_string()} could not be opened. {error}") from error
         except BaseException:
             await database.close()
             raise
@@ -63,11 +63,11 @@ class Database:
     @classmethod
     async def _open_sqlite(cls, url: URL, clock: Clock) -> "Database":
         if not url.database or url.database == ":memory:":
-            raise DatabaseRefused("DATABASE_URL names no file; it looks like sqlite:///data/anima.db.")
+            raise DatabaseRefused("DATABASE_URL names no file. It looks like sqlite:///data/anima.db.")
         file = Path(url.database)
         await asyncio.to_thread(examine, file)
-        claim = SqliteClaim(file.with_name(f"{file.name}-claim"))
-        return cls(sqlite_engine(url.set(drivername="sqlite+aiosqlite")), claim, clock)
+        lock = SqliteLock(file.with_name(f"{file.name}-claim"))
+        return cls(sqlite_engine(url.set(drivername="sqlite+aiosqlite")), lock, clock)
 
     @classmethod
     def _open_postgresql(cls, url: URL, clock: Clock) -> "Database":
@@ -77,19 +77,19 @@ class Database:
             )
         except ModuleNotFoundError as error:
             raise DatabaseRefused("PostgreSQL needs the package asyncpg: pip install 'anima-bot[postgres]'.") from error
-        return cls(engine, PostgresqlClaim(engine), clock)
+        return cls(engine, PostgresqlLock(engine), clock)
 
-    async def claim(self) -> bool:
-        """Asks for the right to draw for this database. False: another process has it, and this one should stop.
+    async def lock(self) -> bool:
+        """Locks this database for one bot. False: another process has the lock, and this one should stop.
 
-        Kept until `close`, or until the process ends in whatever way.
+        Held until `close`, or until the process ends.
         """
-        return await self._claim.take()
+        return await self._lock.acquire()
 
     async def close(self) -> None:
-        """Waits for transactions that are under way, also those that nobody waits for any longer."""
+        """Waits for running transactions, also for those whose caller was cancelled."""
         await self.transactions.drain()
-        await self._claim.release()
+        await self._lock.release()
         await self._engine.dispose()
 
 
@@ -97,9 +97,9 @@ def _read(address: str) -> URL:
     try:
         url = make_url(address)
     except ArgumentError as error:
-        raise DatabaseRefused("DATABASE_URL is not an address; it looks like sqlite:///data/anima.db.") from error
+        raise DatabaseRefused("DATABASE_URL is not a valid address. It looks like sqlite:///data/anima.db.") from error
     if url.get_backend_name() not in ("sqlite", "postgresql", "postgres"):
         raise DatabaseRefused(
-            f"DATABASE_URL begins with {url.drivername}://, but only sqlite:// and postgresql:// are known."
+            f"DATABASE_URL starts with {url.drivername}://, but only sqlite:// and postgresql:// are supported."
         )
     return url

@@ -15,7 +15,7 @@ from discord.app_commands import Command, Group
 
 from bot.__main__ import _parser
 from bot.commands import register
-from bot.ops.metrics import Measurements
+from bot.ops.metrics import Metrics
 from bot.ops.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -107,7 +107,7 @@ def test_settings_that_are_named_are_there() -> None:
 
 
 def test_metrics_that_are_named_are_there() -> None:
-    measured = {metric.name for metric in Measurements().registry.collect()}
+    measured = {metric.name for metric in Metrics().registry.collect()}
     measured |= set(re.findall(r'"(anima_\w+)"', (ROOT / "bot" / "ops" / "health.py").read_text()))
     named = set(re.findall(r"\b(anima_[a-z_]+)", text_of([ROOT / "docs" / "operating.md"])))
     assert {name.removesuffix("_total") for name in named} == {name for name in measured if name.startswith("anima_")}

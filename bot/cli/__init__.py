@@ -1,6 +1,6 @@
-"""The commands of `anima` beside the bot itself: one module each, which adds its parser and does its work.
+"""The `anima` commands other than running the bot: one module each, with its parser and its work.
 
-What is slow to import is imported where it is used, so that `anima --help` answers at once.
+Slow imports are made where they are used, so that `anima --help` is quick.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from typing import NoReturn, TypeAlias
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
-WRONG_USE = 2
-"""The exit code for arguments that cannot be used, as argparse has it."""
+#: The exit code for unusable arguments, the same as argparse's.
+USAGE_ERROR = 2
 
 
 def fail(sentence: str, code: int = 1) -> NoReturn:
-    """End the command with a sentence for the person who gave it."""
+    """End the command with a sentence on stderr."""
     print(sentence, file=sys.stderr)
     sys.exit(code)
 
 
 def nearest_existing(folder: Path) -> Path:
-    """`folder`, or the nearest one above it that is there."""
+    """`folder`, or its nearest parent that exists."""
     return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
 
 
 def file_size(size: float) -> str:
-    """A number of bytes as people read it."""
+    """A number of bytes for people, such as 1.50 GB."""
     for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if size >= unit:
             return f"{size / unit:.2f} {name}"

@@ -1,4 +1,4 @@
-"""`anima benchmark`: how fast the networks are here, beside diffusers' where that is installed."""
+"""`anima benchmark`: measures the networks' speed, next to diffusers' if that is installed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 from dataclasses import replace
 
-from bot.cli import WRONG_USE, Commands, fail
+from bot.cli import USAGE_ERROR, Commands, fail
 
 SIZES = ("tiny", "medium", "full")
 
@@ -14,22 +14,22 @@ SIZES = ("tiny", "medium", "full")
 def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "benchmark",
-        help="measure the networks on this machine, beside diffusers'",
-        description="Measures our networks and our loop with random weights, in turns with diffusers' where that is "
-        "installed: transformer, VAE decode, whole picture, peak memory, and how much of the machine's matrix rate "
-        "is reached. No model needs to be downloaded.",
+        help="measure the speed of this machine",
+        description="Measures the networks and the sampling loop with random weights, alternating with diffusers if "
+        "that is installed: transformer, VAE decode, a whole image, peak memory, and the share of the machine's matrix "
+        "throughput. Needs no model.",
     )
     parser.add_argument(
         "--size",
         choices=SIZES,
-        help="the networks: full (the released sizes; the default on a GPU), medium (the same with 2 of the 28 "
-        "blocks; the default on the CPU), tiny (to try the command: its figures say nothing)",
+        help="the networks: full (the released size; default on a GPU), medium (2 of the 28 blocks; default on the "
+        "CPU), tiny (to try the command; its numbers mean nothing)",
     )
-    parser.add_argument("--width", type=int, help="of the picture, in pixels")
-    parser.add_argument("--height", type=int, help="of the picture, in pixels")
-    parser.add_argument("--steps", type=int, help="of the whole picture")
-    parser.add_argument("--threads", type=int, help="of the CPU; PyTorch's own choice if left out")
-    parser.add_argument("--repeats", type=int, default=3, help="how often each is timed (default: 3)")
+    parser.add_argument("--width", type=int, help="of the image, in pixels")
+    parser.add_argument("--height", type=int, help="of the image, in pixels")
+    parser.add_argument("--steps", type=int, help="of the whole image")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: PyTorch's choice)")
+    parser.add_argument("--repeats", type=int, default=3, help="how often to time each part (default: 3)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 … (default: auto)")
     parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 (default: auto)")
     parser.set_defaults(command=measure)
@@ -53,7 +53,7 @@ def measure(options: argparse.Namespace) -> None:
             say=lambda line: print(line, file=sys.stderr),
         )
     except ValueError as error:
-        fail(str(error), WRONG_USE)
+        fail(str(error), USAGE_ERROR)
     except RuntimeError as error:
         fail(str(error))
     print(report)

@@ -1,7 +1,7 @@
-"""`anima doctor`: looks over the machine, the settings, the database and the model, and says how to mend what is wrong.
+"""`anima doctor`: checks the machine, the settings, the database and the model, and explains how to fix problems.
 
-No database is made or migrated, and no token is shown. One thing may change: where a process was killed in the middle
-of a write, SQLite undoes that write before it can read the file.
+It creates and migrates no database and shows no token. One thing may change: if a process was killed in the middle of
+a write, SQLite undoes that write before it can read the file.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from inference.devices import DeviceReport
     from inference.weights.checkpoint import ModelFiles
 
-LITTLE_DISK = 2e9
-LITTLE_MEMORY = 2e9
-ROOM_PER_MEGAPIXEL = 1.5e9
-"""Bytes beside the weights while a picture is drawn: an estimate, not measured, good for a warning only."""
+#: Bytes of free space and memory below which to warn.
+MIN_FREE_DISK = 2e9
+MIN_FREE_MEMORY = 2e9
+#: Bytes on top of the weights during generation: an estimate, not measured, good for a warning only.
+BYTES_PER_MEGAPIXEL = 1.5e9
 
 SHOWN_PACKAGES = ("anima-bot", "transformers", "discord.py", "sqlalchemy", "huggingface_hub")
 SHOWN_KEYS = 3
@@ -44,16 +45,16 @@ DATABASE_TIMEOUT = 10.0
 def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "doctor",
-        help="say what is wrong with the installation, and how to mend it",
-        description="Looks over device, memory, versions, settings, database and model files. "
-        "LoRA files are read whole, the model only with --load. "
-        "Exits with 1 if something is wrong.",
+        help="check your setup and explain how to fix it",
+        description="Checks versions, settings, disk, database, device, memory and model files. "
+        "LoRA files are read completely, the model only with --load. "
+        "Exits with 1 if there is a problem.",
     )
     parser.add_argument("--models", type=Path, metavar="DIR", help="ComfyUI's models folder (ANIMA_MODELS)")
-    parser.add_argument("--diffusion-model", metavar="NAME", help="which file to use (ANIMA_DIFFUSION_MODEL)")
+    parser.add_argument("--diffusion-model", metavar="NAME", help="the diffusion model to use (ANIMA_DIFFUSION_MODEL)")
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:1 (ANIMA_DEVICE)")
     parser.add_argument("--dtype", help="auto, float32 or bfloat16 (ANIMA_DTYPE)")
-    parser.add_argument("--load", action="store_true", help="load the whole model and draw a small picture, too")
+    parser.add_argument("--load", action="store_true", help="also load the model and generate a small image")
     parser.set_defaults(command=doctor)
 
 
@@ -63,26 +64,26 @@ class CheckResult:
     text: str
 
 
-Findings = Iterable[CheckResult]
+CheckResults = Iterable[CheckResult]
 
 
 def doctor(options: argparse.Namespace) -> None:
-    """Print what is found, as it is found; exit with 1 if there is a problem."""
+    """Print each result as soon as it is known; exit with 1 if there is a problem."""
     problems = 0
-    for part, findings in _examination(options):
+    for part, results in _checks(options):
         print(part)
-        for finding in findings:
-            print(f"  {finding.mark:<8} {finding.text}", flush=True)
-            problems += finding.mark == "problem"
+        for result in results:
+            print(f"  {result.mark:<8} {result.text}", flush=True)
+            problems += result.mark == "problem"
         print()
     if problems:
-        print(f"{problems} problem{'s' if problems > 1 else ''} to mend.")
+        print("1 problem to fix." if problems == 1 else f"{problems} problems to fix.")
         sys.exit(1)
-    print("Nothing is wrong.")
+    print("No problems found.")
 
 
-def _examination(options: argparse.Namespace) -> Iterator[tuple[str, Findings]]:
-    """The parts that are looked over, each with its findings."""
+def _checks(options: argparse.Namespace) -> Iterator[tuple[str, CheckResults]]:
+    """The parts of the check, each with its results."""
     from bot.ops.settings import Settings, SettingsError
 
     yield "Versions", _versions()
@@ -122,17 +123,17 @@ def _versions() -> Iterator[CheckResult]:
             yield _problem(f"{requirement.name} is not installed: pip install '{requirement}'.")
             continue
         if not requirement.specifier.contains(found, prereleases=True):
-            yield _problem(f"{requirement.name} is {found}, which does not fit: pip install '{requirement}'.")
+            yield _problem(f"{requirement.name} {found} is not supported: pip install '{requirement}'.")
 
 
 def _token(settings: Settings) -> Iterator[CheckResult]:
     token = settings.discord_token.get_secret_value() if settings.discord_token else None
     if token is None:
-        yield _warning("DISCORD_TOKEN is not set: put your bot's token into .env. Without it only the sandbox runs.")
+        yield _warning("DISCORD_TOKEN is not set: add your bot's token to .env. Without it only the sandbox runs.")
     elif TOKEN.fullmatch(token):
         yield _ok("DISCORD_TOKEN is set")
     else:
-        yield _warning("DISCORD_TOKEN does not look like a bot's token: copy it anew from Discord's developer portal.")
+        yield _warning("DISCORD_TOKEN does not look like a bot token: copy it again from Discord's developer portal.")
 
 
 def _disk(settings: Settings) -> Iterator[CheckResult]:
@@ -142,8 +143,8 @@ def _disk(settings: Settings) -> Iterator[CheckResult]:
             continue
         seen.add(disk)
         free = shutil.disk_usage(folder).free
-        text = f"{file_size(free)} are free where {folder} is"
-        yield _ok(text) if free > LITTLE_DISK else _warning(f"Only {text}: make room.")
+        text = f"{file_size(free)} free on the disk of {folder}"
+        yield _ok(text) if free > MIN_FREE_DISK else _warning(f"Only {text}: free some space.")
 
 
 def _database(address: str) -> Iterator[CheckResult]:
@@ -152,7 +153,7 @@ def _database(address: str) -> Iterator[CheckResult]:
     elif match := POSTGRESQL.fullmatch(address):
         yield asyncio.run(_postgresql(f"postgresql://{match[1]}"))
     else:
-        yield _problem("DATABASE_URL is not an address that is known; it looks like sqlite:///data/anima.db.")
+        yield _problem("DATABASE_URL is not a supported address. It looks like sqlite:///data/anima.db.")
 
 
 def _sqlite(file: Path) -> CheckResult:
@@ -161,17 +162,17 @@ def _sqlite(file: Path) -> CheckResult:
     if not file.exists():
         folder = nearest_existing(file.parent)
         if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
-            return _ok(f"{file} will be made when the bot first runs")
-        return _problem(f"The database {file} cannot be made: allow writing in {folder}, or mend DATABASE_URL.")
+            return _ok(f"{file} will be created when the bot first runs")
+        return _problem(f"The database {file} cannot be created: allow writing in {folder}, or fix DATABASE_URL.")
     if not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK | os.X_OK)):
-        return _problem(f"The database {file} or its folder is read-only: allow this user to write both.")
+        return _problem(f"The database {file} or its folder is read-only: allow this user to write to both.")
     try:
         verdict = quick_check(file)
     except sqlite3.DatabaseError as error:
         verdict = str(error)
     if verdict != "ok":
-        return _problem(f"The database {file} cannot be read ({verdict}): restore a backup or move it away.")
-    return _ok(f"{file} is sound, {file_size(file.stat().st_size)}")
+        return _problem(f"The database {file} cannot be read ({verdict}): restore a backup, or move the file away.")
+    return _ok(f"{file} is intact, {file_size(file.stat().st_size)}")
 
 
 async def _postgresql(address: str) -> CheckResult:
@@ -185,12 +186,12 @@ async def _postgresql(address: str) -> CheckResult:
             server = connection.get_server_version()
             await connection.close()
     except TimeoutError:
-        return _problem(f"The PostgreSQL server of DATABASE_URL did not answer in {DATABASE_TIMEOUT:g} s.")
+        return _problem(f"The PostgreSQL server in DATABASE_URL did not respond within {DATABASE_TIMEOUT:g} s.")
     except (OSError, asyncpg.PostgresError) as error:
-        return _problem(f"The PostgreSQL server of DATABASE_URL refuses us: {error}.")
-    except (ValueError, asyncpg.InterfaceError):  # whose words could hold the password
-        return _problem("DATABASE_URL cannot be read; it looks like postgresql://user:password@host/name.")
-    return _ok(f"PostgreSQL {server.major}.{server.minor} answers")
+        return _problem(f"The PostgreSQL server in DATABASE_URL refused the connection: {error}.")
+    except (ValueError, asyncpg.InterfaceError):  # their messages could contain the password
+        return _problem("DATABASE_URL is invalid. It looks like postgresql://user:password@host/name.")
+    return _ok(f"PostgreSQL {server.major}.{server.minor} responds")
 
 
 def _examine_device(settings: Settings) -> DeviceReport:
@@ -202,31 +203,33 @@ def _examine_device(settings: Settings) -> DeviceReport:
 def _device(device: DeviceReport) -> Iterator[CheckResult]:
     import psutil
 
-    yield _ok(f"{device.device}: {device.name}, in {device.dtype}; CPU threads: {device.threads}")
+    yield _ok(f"{device.device}: {device.name}, {device.dtype}, {device.threads} CPU threads")
     memory = psutil.virtual_memory()
-    text = f"{file_size(memory.available)} of {file_size(memory.total)} RAM are free"
-    yield _ok(text) if memory.available > LITTLE_MEMORY else _warning(f"Only {text}: end other programs.")
+    text = f"{file_size(memory.available)} of {file_size(memory.total)} RAM free"
+    yield _ok(text) if memory.available > MIN_FREE_MEMORY else _warning(f"Only {text}: close other programs.")
     if device.device.startswith("cuda"):
-        yield _ok(f"{file_size(device.free_bytes)} of {file_size(device.total_bytes)} GPU memory are free")
+        yield _ok(f"{file_size(device.free_bytes)} of {file_size(device.total_bytes)} GPU memory free")
     for sentence in device.warnings:
         yield _warning(sentence)
 
 
 def _model(settings: Settings, device: DeviceReport, load: bool) -> Iterator[CheckResult]:
-    """The files from their headers; LoRA files are read whole; with `load`, so is the model."""
+    """The headers of the files. LoRA files are read completely; with `load`, so is the model."""
     from inference import CheckpointError
     from inference.weights.checkpoint import ModelFiles
 
     models = settings.models
     if not settings.anima_models.is_dir():
         if "anima_models" in settings.model_fields_set:
-            yield _problem(f"There is no folder {settings.anima_models}: mend ANIMA_MODELS, or run `anima download`.")
+            yield _problem(f"There is no folder {settings.anima_models}: fix ANIMA_MODELS, or run `anima download`.")
             return
-        yield _warning(f"There is no folder {settings.anima_models}, so the miniature draws: run `anima download`.")
+        yield _warning(
+            f"There is no folder {settings.anima_models}, so the bundled miniature is used: run `anima download`."
+        )
     complete = True
-    for finding in (*_weights(models), *_tokenizers(models)):
-        complete = complete and finding.mark != "problem"
-        yield finding
+    for result in (*_weights(models), *_tokenizers(models)):
+        complete = complete and result.mark != "problem"
+        yield result
     if not complete:
         return
     try:
@@ -235,7 +238,7 @@ def _model(settings: Settings, device: DeviceReport, load: bool) -> Iterator[Che
         yield _problem(str(error))
         return
     parts = (files.transformer.path.name, files.text_encoder.path.name, files.vae.path.name)
-    yield _ok(f"{parts[0]} draws, with {parts[1]} and {parts[2]}")
+    yield _ok(f"using {parts[0]} with {parts[1]} and {parts[2]}")
     yield _memory(files, device)
     yield from _loras(files)
     if load:
@@ -254,7 +257,7 @@ def _weights(models: Path) -> Iterator[CheckResult]:
             yield _warning(file.fault)
     for kind, folders, _ in KINDS:
         if kind not in usable:
-            yield _problem(f"There is no {kind} of Anima in {models / folders[0]}: run `anima download`.")
+            yield _problem(f"No {kind} for Anima found in {models / folders[0]}: run `anima download`.")
 
 
 def _tokenizers(models: Path) -> Iterator[CheckResult]:
@@ -263,7 +266,7 @@ def _tokenizers(models: Path) -> Iterator[CheckResult]:
         if (folder / "tokenizer.json").is_file() or (folder / "vocab.json").is_file():
             yield _ok(f"tokenizer {name}")
         else:
-            yield _problem(f"There is no tokenizer in {folder}: run `anima download`.")
+            yield _problem(f"No tokenizer found in {folder}: run `anima download`.")
 
 
 def _memory(files: ModelFiles, device: DeviceReport) -> CheckResult:
@@ -271,11 +274,13 @@ def _memory(files: ModelFiles, device: DeviceReport) -> CheckResult:
     from inference.weights.modelspec import native_settings
 
     weights = weights_bytes(files, device.dtype)
-    needed = weights + ROOM_PER_MEGAPIXEL * native_settings(files.transformer.metadata).megapixels
-    text = f"The model takes {file_size(weights)} in {device.dtype}, about {file_size(needed)} while it draws"
+    needed = weights + BYTES_PER_MEGAPIXEL * native_settings(files.transformer.metadata).megapixels
+    text = f"The model needs {file_size(weights)} in {device.dtype}, about {file_size(needed)} while generating"
     if needed < device.free_bytes:
         return _ok(text)
-    return _warning(f"{text}, but {file_size(device.free_bytes)} are free on {device.device}: end other programs.")
+    return _warning(
+        f"{text}, but only {file_size(device.free_bytes)} are free on {device.device}: close other programs."
+    )
 
 
 def _loras(files: ModelFiles) -> Iterator[CheckResult]:
@@ -287,7 +292,7 @@ def _loras(files: ModelFiles) -> Iterator[CheckResult]:
         elif lora.unmatched:
             shown = ", ".join(lora.unmatched[:SHOWN_KEYS])
             more = f" and {len(lora.unmatched) - SHOWN_KEYS} more" if len(lora.unmatched) > SHOWN_KEYS else ""
-            yield _warning(f"LoRA {lora.name}: these keys fit no layer and change nothing: {shown}{more}.")
+            yield _warning(f"LoRA {lora.name}: these keys match no layer and have no effect: {shown}{more}.")
         else:
             yield _ok(f"LoRA {lora.name}")
 
@@ -305,7 +310,7 @@ def _drawing(settings: Settings) -> CheckResult:
     except (ValueError, NotFinite, RuntimeError) as error:
         return _problem(str(error).strip())
     drawn = time.perf_counter()
-    return _ok(f"loaded in {loaded - started:.1f} s, drew one step at 64x64 in {drawn - loaded:.1f} s")
+    return _ok(f"loaded in {loaded - started:.1f} s, generated one step at 64x64 in {drawn - loaded:.1f} s")
 
 
 def _ok(text: str) -> CheckResult:

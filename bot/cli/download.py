@@ -1,4 +1,4 @@
-"""`anima download`: fetches the model from the Hugging Face hub into the folders where ComfyUI has it, too."""
+"""`anima download`: downloads the model from the Hugging Face Hub into the folder layout of ComfyUI."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bot.cli import WRONG_USE, Commands, fail, file_size, nearest_existing
+from bot.cli import USAGE_ERROR, Commands, fail, file_size, nearest_existing
 
 if TYPE_CHECKING:
     from bot.cli.hub import Hub, HubFile, Repository
@@ -25,24 +25,28 @@ PARTS = (("text_encoders", "qwen_3_06b_base.safetensors"), ("vae", "qwen_image_v
 TOKENIZER_FOLDERS = (("tokenizer", "qwen"), ("t5_tokenizer", "t5"))
 
 TERMS = (
-    "The weights are for non-commercial use: nobody may be charged for a bot that draws with them. "
-    "The pictures may be used commercially."
+    "The weights are licensed for non-commercial use: you may not charge for a bot that uses them. "
+    "The images may be used commercially."
 )
 
 
 def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "download",
-        help="fetch the model from the Hugging Face hub",
-        description="Fetches the model, its text encoder, VAE and tokenizers. What is there and right is left alone; "
-        "what was cut off goes on. HF_TOKEN and HF_ENDPOINT are respected.",
+        help="download the model from the Hugging Face Hub",
+        description="Downloads the model, its text encoder, VAE and tokenizers. Complete files are kept, and "
+        "interrupted downloads continue. Respects HF_TOKEN and HF_ENDPOINT.",
     )
     parser.add_argument(
-        "names", nargs="*", default=["base"], metavar="MODEL", help="base (the default), aesthetic, turbo, or a file"
+        "names",
+        nargs="*",
+        default=["base"],
+        metavar="MODEL",
+        help="base (the default), aesthetic, turbo, or a file name",
     )
-    parser.add_argument("--loras", action="store_true", help="fetch the official LoRA files too")
+    parser.add_argument("--loras", action="store_true", help="also download the official LoRA files")
     parser.add_argument("--models", type=Path, metavar="DIR", help="ComfyUI's models folder (ANIMA_MODELS)")
-    parser.add_argument("-y", "--yes", action="store_true", help="accept the licences without being asked")
+    parser.add_argument("-y", "--yes", action="store_true", help="accept the licences without a prompt")
     parser.set_defaults(command=download)
 
 
@@ -59,7 +63,7 @@ class Wanted:
 
 
 def download(options: argparse.Namespace) -> None:
-    """Fetch what is missing; an error ends the command with its sentence."""
+    """Download what is missing; an error ends the command with its sentence."""
     from bot.cli.hub import Hub, HubError
     from bot.ops.settings import Settings, SettingsError
 
@@ -69,7 +73,7 @@ def download(options: argparse.Namespace) -> None:
         repositories = [hub.repository(name) for name in (MODEL, TOKENIZERS, *([LORAS] if options.loras else []))]
         missing = _missing(list(_wanted(repositories, options.names, models)))
         if not missing:
-            print(f"Everything is in {models}, with the right checksums.")
+            print(f"Everything is in {models}, and all checksums match.")
             return
         _describe(hub, repositories, missing)
         _check_space(missing, models)
@@ -80,8 +84,8 @@ def download(options: argparse.Namespace) -> None:
     except (HubError, SettingsError) as error:
         fail(str(error))
     except OSError as error:
-        fail(f"{error.filename or models} cannot be read: {error.strerror or error}.")
-    print(f"Everything is in {models}, with the right checksums. `anima doctor` looks it over.")
+        fail(f"{error.filename or models} cannot be read: {error.strerror or error}. Check its permissions.")
+    print(f"Everything is in {models}, and all checksums match. Run `anima doctor` to check your setup.")
 
 
 def _wanted(repositories: Sequence[Repository], names: Sequence[str], models: Path) -> Iterator[Wanted]:
@@ -121,7 +125,7 @@ def _named(files: Sequence[HubFile], name: str, repository: Repository) -> HubFi
         if file.path.name == name:
             return file
     there = ", ".join(sorted(file.path.stem for file in files)) or "none"
-    raise HubError(f"{repository.name} has no {name.removesuffix('.safetensors')}. There are: {there}.")
+    raise HubError(f"{repository.name} has no {name.removesuffix('.safetensors')}. Available: {there}.")
 
 
 def _tokenizer(repository: Repository, folder: str) -> list[HubFile]:
@@ -129,23 +133,23 @@ def _tokenizer(repository: Repository, folder: str) -> list[HubFile]:
 
     files = repository.under(folder, ".json", ".txt")
     if not {file.path.name for file in files} & {"tokenizer.json", "vocab.json"}:
-        raise HubError(f"{repository.name} has no tokenizer in {folder}: a newer Anima Bot may know where it is now.")
+        raise HubError(f"{repository.name} has no tokenizer in {folder}. Update Anima Bot; it may have moved.")
     return files
 
 
 def _missing(wanted: Sequence[Wanted]) -> list[Wanted]:
     present = sum(each.file.size for each in wanted if each.destination.is_file())
     if present > 1e9:
-        print(f"Checking {file_size(present)} that are there …")
+        print(f"Checking {file_size(present)} of existing files …")
     return [each for each in wanted if not each.file.matches(each.destination)]
 
 
 def _describe(hub: Hub, repositories: Sequence[Repository], missing: Sequence[Wanted]) -> None:
     for wanted in missing:
         fetched = wanted.file.fetched(wanted.destination)
-        note = f" ({file_size(fetched)} of it are there)" if fetched else ""
+        note = f" ({file_size(fetched)} already downloaded)" if fetched else ""
         if wanted.destination.exists():
-            note += " (the one there is another or damaged, and will be replaced)"
+            note += " (replaces a file that differs or is damaged)"
         print(f"{file_size(wanted.file.size):>10}  {wanted.destination}{note}")
     print(f"{file_size(sum(each.missing_bytes for each in missing)):>10}  to download\n")
     for repository in repositories:
@@ -159,16 +163,16 @@ def _check_space(missing: Sequence[Wanted], models: Path) -> None:
     free = shutil.disk_usage(nearest_existing(models)).free
     if needed > free:
         fail(
-            f"{file_size(needed)} are to be downloaded, but only {file_size(free)} are free where {models} is. "
-            "Make room, or name another folder with --models."
+            f"The download needs {file_size(needed)}, but only {file_size(free)} are free on the disk of {models}. "
+            "Free some space, or choose another folder with --models."
         )
 
 
 def _ask() -> None:
     if not sys.stdin.isatty():
-        fail("Nothing was downloaded: say --yes to accept the licences, as there is no terminal to ask at.", WRONG_USE)
+        fail("Nothing was downloaded. Without a terminal, pass --yes to accept the licences.", USAGE_ERROR)
     try:
-        answer = input("Download, and accept the licences? [y/N] ")
+        answer = input("Accept the licences and download? [y/N] ")
     except EOFError:
         answer = ""
     if answer.strip().lower() not in ("y", "yes"):

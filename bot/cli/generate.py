@@ -1,4 +1,4 @@
-"""`anima generate`: draws pictures into PNG files, without Discord."""
+"""`anima generate`: generates images without Discord."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bot.cli import WRONG_USE, Commands, fail
+from bot.cli import USAGE_ERROR, Commands, fail
 from inference import GenerationRequest, InvalidRequest, NativeSettings, NotFinite, OutOfMemory, Picture, Progress
 from inference.request import MAX_SEED, SAMPLERS, SCHEDULERS
 
@@ -23,37 +23,37 @@ if TYPE_CHECKING:
     from bot.ops.settings import Settings
     from inference import Engine
 
+#: ComfyUI's page rounds larger seeds when it loads an image's settings.
 RANDOM_SEEDS = 2**53
-"""ComfyUI's page rounds larger ones when a picture is dropped on it."""
 
-DENOISE_OF_AN_IMAGE = 0.6
-"""At 1, the engine's own default, nothing of the picture to start from would be left."""
+#: At 1, the engine's own default, nothing of the given image would be left.
+IMAGE_DENOISE = 0.6
 
+#: Options that are fields of a request with the same name.
 FIELDS = (
     *("negative_prompt", "width", "height", "steps", "cfg_scale", "sampler", "scheduler"),
     *("denoise", "variation_seed", "variation_strength"),
 )
-"""Options that are fields of a request by the same name."""
 
 
 def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "generate",
-        help="draw pictures into PNG files",
-        description="Draws pictures into PNG files. What is not given is as the model likes it best.",
+        help="generate images as PNG files",
+        description="Generates images as PNG files. Options you leave out use the model's recommended values.",
     )
-    parser.add_argument("prompt", nargs="+", metavar="PROMPT", help="what to draw; several words are one prompt")
-    parser.add_argument("-n", "--negative", dest="negative_prompt", metavar="TEXT", help="what not to draw")
-    parser.add_argument("--size", type=_size, metavar="WxH", help="width and height in pixels, as 832x1216")
+    parser.add_argument("prompt", nargs="+", metavar="PROMPT", help="what to generate; several words are one prompt")
+    parser.add_argument("-n", "--negative", dest="negative_prompt", metavar="TEXT", help="what to avoid")
+    parser.add_argument("--size", type=_size, metavar="WxH", help="width and height in pixels, such as 832x1216")
     parser.add_argument("--width", type=int, help="in pixels, a multiple of 16")
     parser.add_argument("--height", type=int, help="in pixels, a multiple of 16")
-    parser.add_argument("--steps", type=int, help="how many steps to draw in")
+    parser.add_argument("--steps", type=int, help="number of sampling steps")
     parser.add_argument("--cfg", dest="cfg_scale", type=float, help="how strictly to follow the prompt; 1 for Turbo")
     parser.add_argument("--sampler", metavar="NAME", help=", ".join(SAMPLERS))
     parser.add_argument("--scheduler", metavar="NAME", help=", ".join(SCHEDULERS))
-    parser.add_argument("--seed", type=int, help="the same seed draws the same picture; random if not given")
-    parser.add_argument("-c", "--count", type=_positive, default=1, help="how many pictures, with seeds that follow")
-    parser.add_argument("--batch", type=_positive, help="how many pictures to draw at a time (ANIMA_LARGEST_BATCH)")
+    parser.add_argument("--seed", type=int, help="the same seed gives the same image (default: random)")
+    parser.add_argument("-c", "--count", type=_positive, default=1, help="number of images, with consecutive seeds")
+    parser.add_argument("--batch", type=_positive, help="how many images to generate at a time (ANIMA_LARGEST_BATCH)")
     parser.add_argument(
         *("-l", "--lora"),
         dest="loras",
@@ -61,25 +61,27 @@ def add_parser(commands: Commands) -> None:
         type=_lora,
         default=[],
         metavar="NAME:STRENGTH",
-        help="a file of models/loras, at strength 1 if not given; may be repeated",
+        help="a file in models/loras (default strength: 1); can be repeated",
     )
-    parser.add_argument("--image", type=Path, metavar="FILE", help="a picture to start from")
+    parser.add_argument("--image", type=Path, metavar="FILE", help="an image to start from")
     parser.add_argument(
-        "--denoise", type=float, help=f"how much of it to redraw, over 0 to 1 ({DENOISE_OF_AN_IMAGE} with --image)"
+        "--denoise",
+        type=float,
+        help=f"how much of it to change, above 0 up to 1 (with --image: {IMAGE_DENOISE})",
     )
     parser.add_argument("--variation-seed", type=int, metavar="SEED", help="a second seed to blend in")
     parser.add_argument("--variation-strength", type=float, metavar="STRENGTH", help="how much of it, 0 to 1")
     parser.add_argument("--models", type=Path, metavar="DIR", help="ComfyUI's models folder (ANIMA_MODELS)")
-    parser.add_argument("--diffusion-model", metavar="NAME", help="which file to use (ANIMA_DIFFUSION_MODEL)")
+    parser.add_argument("--diffusion-model", metavar="NAME", help="the diffusion model to use (ANIMA_DIFFUSION_MODEL)")
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:1 (ANIMA_DEVICE)")
     parser.add_argument("--dtype", help="auto, float32 or bfloat16 (ANIMA_DTYPE)")
     parser.add_argument("-o", "--output", type=Path, default=Path("pictures"), metavar="DIR", help="where to save")
-    parser.add_argument("--name", default="anima", help="how the file names begin; a number follows")
+    parser.add_argument("--name", default="anima", help="start of the file names; a number follows")
     parser.set_defaults(command=generate)
 
 
 def generate(options: argparse.Namespace) -> None:
-    """Draw what the options say; an error ends the command with its sentence."""
+    """Generate what the options ask for; an error ends the command with its sentence."""
     from bot.ops.settings import Settings
 
     try:
@@ -89,11 +91,11 @@ def generate(options: argparse.Namespace) -> None:
         settings = Settings.read()
         engine = _load(options, settings)
         request = _request(engine.native, prompt, fields)
-        for picture in _draw(engine, request, options.count, options.batch or settings.anima_largest_batch):
+        for picture in _generate(engine, request, options.count, options.batch or settings.anima_largest_batch):
             path = save(picture.png(), options.output, options.name)
             print(f"Saved {path} (seed {picture.seed})")
     except InvalidRequest as error:
-        fail(str(error), WRONG_USE)
+        fail(str(error), USAGE_ERROR)
     except (ValueError, NotFinite, OutOfMemory) as error:
         fail(str(error))
     except OSError as error:
@@ -101,11 +103,11 @@ def generate(options: argparse.Namespace) -> None:
     except RuntimeError as error:
         if "out of memory" not in str(error):
             raise
-        fail("The device has too little memory for this: draw fewer at a time (--batch 1) or smaller (--size 768x768).")
+        fail("The device ran out of memory. Generate fewer at a time (--batch 1) or smaller images (--size 768x768).")
 
 
 def save(png: bytes, folder: Path, name: str) -> Path:
-    """Write a new file, numbered after those that are there; none is ever overwritten. Raises OSError."""
+    """Write a new file with the next free number; none is ever overwritten. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     pattern = re.compile(re.escape(name) + r"-(\d+)\.png", re.IGNORECASE)
     taken = [int(match[1]) for path in folder.iterdir() if (match := pattern.fullmatch(path.name))]
@@ -113,7 +115,7 @@ def save(png: bytes, folder: Path, name: str) -> Path:
         path = folder / f"{name}-{number:05}.png"
         try:
             file = path.open("xb")
-        except FileExistsError:  # another process was faster
+        except FileExistsError:  # another process took it
             continue
         try:
             with file:
@@ -130,13 +132,13 @@ def _fields(options: argparse.Namespace) -> dict[str, object]:
     fields = {name: value for name in FIELDS if (value := getattr(options, name)) is not None}
     if options.size is not None:
         if {"width", "height"} & fields.keys():
-            raise InvalidRequest("size: give either --size or --width and --height.")
+            raise InvalidRequest("size: use either --size, or --width and --height.")
         fields["width"], fields["height"] = options.size
     fields["loras"] = tuple(options.loras)
     fields["seed"] = secrets.randbelow(RANDOM_SEEDS) if options.seed is None else options.seed
     if options.image is not None:
         fields["image"] = _open_image(options.image)
-        fields.setdefault("denoise", DENOISE_OF_AN_IMAGE)
+        fields.setdefault("denoise", IMAGE_DENOISE)
     return fields
 
 
@@ -147,20 +149,20 @@ def _open_image(path: Path) -> Image.Image:
         image = Image.open(path)
         image.load()
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InvalidRequest(f"image: {path} cannot be read as a picture ({error}).") from error
+        raise InvalidRequest(f"image: {path} cannot be read as an image ({error}).") from error
     return image
 
 
 def _check_name(name: str) -> None:
     if not name or Path(name).name != name:
-        raise InvalidRequest(f"name is {name!r}, but must be the beginning of a file name; --output names the folder.")
+        raise InvalidRequest(f"name is {name!r}, but must be a plain file name. Use --output for the folder.")
 
 
 def _load(options: argparse.Namespace, settings: Settings) -> Engine:
     if options.models is None and not settings.anima_models.is_dir():
         print(
-            f"There is no models folder at {settings.anima_models}, so the miniature that ships with the code draws; "
-            "`anima download` fetches Anima itself.",
+            f"There is no models folder at {settings.anima_models}, so the bundled miniature model is used. "
+            "`anima download` downloads Anima itself.",
             file=sys.stderr,
         )
     from inference import Engine
@@ -174,7 +176,7 @@ def _load(options: argparse.Namespace, settings: Settings) -> Engine:
 
 
 def _request(native: NativeSettings, prompt: str, fields: dict[str, object]) -> GenerationRequest:
-    """The model's own settings under what was given; the size is the native one most like the image in shape."""
+    """The model's own settings where none were given; the size is the native one closest to the image's shape."""
     image: Image.Image | None = fields.get("image")  # type: ignore[assignment]
     if image is not None and not {"width", "height"} & fields.keys():
         aspect = math.log(image.width / image.height)
@@ -183,33 +185,33 @@ def _request(native: NativeSettings, prompt: str, fields: dict[str, object]) -> 
     return native.request(prompt, **fields)
 
 
-def _draw(engine: Engine, request: GenerationRequest, pictures: int, batch: int) -> Iterator[Picture]:
-    """Draw `pictures` pictures, `batch` at a time, with seeds that follow the request's, and show how it gets on."""
+def _generate(engine: Engine, request: GenerationRequest, count: int, batch: int) -> Iterator[Picture]:
+    """Generate `count` images, `batch` at a time, with seeds that follow the request's, and show the progress."""
     from tqdm import tqdm
 
-    requests = [replace(request, seed=(request.seed + i) % (MAX_SEED + 1)) for i in range(pictures)]
-    for first in range(0, pictures, batch):
+    requests = [replace(request, seed=(request.seed + i) % (MAX_SEED + 1)) for i in range(count)]
+    for first in range(0, count, batch):
         together = requests[first : first + batch]
-        with tqdm(total=request.steps, unit="step", desc=_which(first + 1, first + len(together), pictures)) as bar:
+        with tqdm(total=request.steps, unit="step", desc=_which(first + 1, first + len(together), count)) as bar:
 
             def show(progress: Progress, bar: tqdm[None] = bar) -> None:
                 bar.total, bar.n = progress.steps, progress.step
                 bar.refresh()
 
-            drawn = engine.generate(together, show)
-        yield from drawn
+            images = engine.generate(together, show)
+        yield from images
 
 
 def _which(first: int, last: int, of: int) -> str:
     if of == 1:
-        return "drawing"
-    return f"picture {first} of {of}" if first == last else f"pictures {first}-{last} of {of}"
+        return "generating"
+    return f"image {first} of {of}" if first == last else f"images {first}-{last} of {of}"
 
 
 def _size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,5})[x*](\d{1,5})", text.strip(), re.IGNORECASE)
     if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size; it looks like 832x1216")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size; use for example 832x1216")
     return int(match[1]), int(match[2])
 
 
@@ -223,5 +225,5 @@ def _lora(text: str) -> tuple[str, float]:
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
     return int(text)

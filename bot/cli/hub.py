@@ -1,7 +1,7 @@
-"""Files of the Hugging Face hub: what there is, fetched piece by piece, and checked.
+"""Files on the Hugging Face Hub: listed, downloaded in resumable parts, and checked.
 
-The library's own download throws a half-fetched file away when its process ends, so four gigabytes would begin anew;
-here the pieces stay, and only its transfer is used.
+The library's own download deletes a partial file when its process ends, so four gigabytes would start over. Here the
+part stays, and only the library's transfer is used.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 HUB = "https://huggingface.co"
 LIBRARY, VERSION = "anima-bot", version("anima-bot")
+#: Seconds to wait for the hub's list of a repository's files.
 TIMEOUT = 30.0
-"""Seconds to wait for the hub's list of a repository's files."""
 
 
 class HubError(Exception):
-    """A file could not be had; one sentence says why and what to do."""
+    """A file could not be downloaded. The message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -49,19 +49,19 @@ class HubFile:
     checksum: str
 
     def matches(self, file: Path) -> bool:
-        """Whether `file` is there, with the size and the checksum that the hub states. Reads it whole."""
+        """Whether `file` exists with the size and checksum that the hub states. Reads all of it."""
         if not file.is_file() or file.stat().st_size != self.size:
             return False
         with file.open("rb") as stream:
             return hashlib.file_digest(stream, self._hash).hexdigest() == self.checksum
 
     def fetched(self, destination: Path) -> int:
-        """How many bytes an earlier attempt left."""
+        """How many bytes an earlier attempt downloaded."""
         part = self.part(destination)
         return part.stat().st_size if part.exists() else 0
 
     def part(self, destination: Path) -> Path:
-        """Where the file grows until it is whole; named after its content, so that other contents never mix."""
+        """Where the file is kept until it is complete. The name has its checksum, so that versions never mix."""
         return destination.with_name(f".{destination.name}.{self.checksum[:12]}.part")
 
     def _hash(self) -> hashlib._Hash:
@@ -73,23 +73,23 @@ class HubFile:
 @dataclass(frozen=True)
 class Repository:
     name: str
+    #: Its name and address, as far as the hub states them.
     licence: str
-    """Its name and address, as far as the hub states them."""
     files: tuple[HubFile, ...]
 
     def under(self, folder: str, *endings: str) -> list[HubFile]:
-        """The files that lie right in `folder` and end in one of `endings`."""
+        """The files directly in `folder` whose suffix is one of `endings`."""
         return [file for file in self.files if str(file.path.parent) == folder and file.path.suffix in endings]
 
 
 class Hub:
-    """The hub that HF_ENDPOINT names, asked with the token of HF_TOKEN or of `hf auth login`, if there is one."""
+    """The hub at HF_ENDPOINT, with the token of HF_TOKEN or `hf auth login` if there is one."""
 
     def __init__(self) -> None:
         self.address = (os.environ.get("HF_ENDPOINT") or HUB).rstrip("/")
 
     def repository(self, name: str) -> Repository:
-        """What a repository holds now. Raises HubError."""
+        """The current files of a repository. Raises HubError."""
         with self._errors(name):
             api = HfApi(self.address, library_name=LIBRARY, library_version=VERSION)
             info = api.model_info(name, timeout=TIMEOUT, files_metadata=True)
@@ -98,9 +98,9 @@ class Hub:
             return Repository(name, _licence(info), tuple(file for file in files if file is not None))
 
     def download(self, file: HubFile, destination: Path) -> None:
-        """Put `file` at `destination` once it is whole and right, from where an earlier attempt stopped.
+        """Download `file`, continuing an earlier attempt, and move it to `destination` once its checksum matches.
 
-        What is there is replaced in one step. Raises HubError.
+        An existing file is replaced atomically. Raises HubError.
         """
         part = file.part(destination)
         with self._errors(file.repository):
@@ -108,7 +108,7 @@ class Hub:
             with part.open("ab") as stream:
                 if (fetched := stream.tell()) < file.size:
                     url = hf_hub_url(file.repository, str(file.path), revision=file.commit, endpoint=self.address)
-                    # A compressed answer could not be resumed.
+                    # A compressed response could not be resumed.
                     headers = build_hf_headers(library_name=LIBRARY, library_version=VERSION)
                     headers["Accept-Encoding"] = "identity"
                     http_get(url, stream, resume_size=fetched, headers=headers, displayed_filename=destination.name)
@@ -117,8 +117,8 @@ class Hub:
             if not file.matches(part):
                 part.unlink()
                 raise HubError(
-                    f"{destination.name} arrived damaged: its size or checksum is not what the hub states. It was "
-                    "deleted; run `anima download` again, and if that repeats, try another network."
+                    f"{destination.name} was damaged on the way: its size or checksum does not match. It was deleted. "
+                    "Run `anima download` again; if it keeps happening, try another network."
                 )
             part.replace(destination)
 
@@ -134,42 +134,43 @@ class Hub:
         match error:
             case GatedRepoError():
                 return (
-                    f"{page} is open only to those who accept its terms: accept them there, signed in, and set "
-                    "HF_TOKEN to a token of that account."
+                    f"{page} requires you to accept its terms. Sign in there, accept them, and set HF_TOKEN to a token "
+                    "of that account."
                 )
             case HfHubHTTPError() if error.response.status_code == 401 and not get_token():
-                return f"The hub shows {repository} only with a token (401): set HF_TOKEN, or mend HF_ENDPOINT."
+                return f"{repository} needs a token (401). Set HF_TOKEN, or fix HF_ENDPOINT."
             case HfHubHTTPError() if error.response.status_code in (401, 403):
                 return (
-                    f"The hub refuses your token for {repository} ({error.response.status_code}): renew HF_TOKEN at "
-                    f"{self.address}/settings/tokens, or unset it."
+                    f"The hub rejected your token for {repository} ({error.response.status_code}). Create a new one at "
+                    f"{self.address}/settings/tokens, or unset HF_TOKEN."
                 )
             case RepositoryNotFoundError() | EntryNotFoundError():
-                return f"The hub finds no {repository}, or not this file in it ({page}): a newer Anima Bot may know."
+                return f"{repository}, or a file in it, was not found ({page}). Update Anima Bot; it may have moved."
             case HfHubHTTPError():
                 return (
                     f"The hub answered {error.response.status_code} for {repository}. Try again later; "
-                    "`anima download` goes on from what is there."
+                    "`anima download` continues where it stopped."
                 )
             case OfflineModeIsEnabled():
-                return "HF_HUB_OFFLINE forbids downloads: unset it."
+                return "HF_HUB_OFFLINE is set, so nothing can be downloaded. Unset it."
             case httpx2.InvalidURL() | httpx2.UnsupportedProtocol():
-                return f"HF_ENDPOINT is {self.address!r}, which is no address; it looks like {HUB}."
+                return f"HF_ENDPOINT is {self.address!r}, which is not a valid address. It looks like {HUB}."
             case httpx2.HTTPError():
                 return (
-                    f"{self.address} cannot be reached ({error}). Check the network; `anima download` goes on from "
-                    "what is there."
+                    f"{self.address} cannot be reached ({error}). Check your network; `anima download` continues "
+                    "where it stopped."
                 )
             case OSError(errno=errno.ENOSPC | errno.EDQUOT):
-                return "The disk is full. Make room; `anima download` goes on from what is there."
+                return "The disk is full. Free some space; `anima download` continues where it stopped."
             case OSError():
-                return f"{error.filename or 'A file'} could not be written: {error.strerror or error}."
+                file = error.filename or "A file"
+                return f"{file} could not be written ({error.strerror or error}). Check its permissions."
             case _:
-                return f"{self.address} does not answer as the Hugging Face hub does ({error!r}): mend HF_ENDPOINT."
+                return f"{self.address} does not respond like the Hugging Face Hub ({error!r}). Fix HF_ENDPOINT."
 
 
 def _hub_file(repository: str, commit: str, sibling: RepoSibling) -> HubFile | None:
-    """A file as the hub lists it; None where it does not say how to check it."""
+    """A file as the hub lists it; None if it states no checksum."""
     if sibling.lfs is not None:
         size, checksum = sibling.lfs.size, sibling.lfs.sha256
     elif sibling.size is not None and sibling.blob_id is not None:

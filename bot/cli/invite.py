@@ -1,4 +1,4 @@
-"""`anima invite`: prints the address that invites the bot, with the permissions that it asks for and why."""
+"""`anima invite`: prints the link that adds the bot to a server, with its permissions and what they are for."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "invite",
-        help="print the address that invites the bot to a server",
-        description="Asks Discord which application DISCORD_TOKEN belongs to, and prints the addresses that add it to "
-        "a server or to a person, with the permissions that it asks for and why. Nothing is changed.",
+        help="print the link that adds the bot to a server",
+        description="Prints the links that add the bot of DISCORD_TOKEN to a server or to a user account, with the "
+        "permissions it needs and what they are for. Changes nothing.",
     )
     parser.set_defaults(command=invite)
 
@@ -38,14 +38,14 @@ def invite(options: argparse.Namespace) -> None:
 
 
 async def _application(settings: Settings) -> discord.AppInfo:
-    """The application that the token belongs to. Raises CannotStart, discord.LoginFailure, aiohttp.ClientError."""
+    """The application that the token belongs to. Raises StartupError, discord.LoginFailure, aiohttp.ClientError."""
     import discord
 
     from bot.ops.endpoints import point_discord_at
     from bot.ops.errors import StartupError
 
     if settings.discord_token is None:
-        raise StartupError("DISCORD_TOKEN is not set. Put your bot's token into .env; its address is made from it.")
+        raise StartupError("DISCORD_TOKEN is not set. Add your bot's token to .env; the link is made from it.")
     point_discord_at(settings.discord_api_url, settings.discord_gateway_url)
     async with discord.Client(intents=discord.Intents(guilds=True)) as client:
         await client.login(settings.discord_token.get_secret_value())
@@ -59,24 +59,23 @@ def _invitation(application: discord.AppInfo) -> str:
 
     to_server = discord.utils.oauth_url(application.id, permissions=NEEDED, scopes=("bot", "applications.commands"))
     to_person = discord.utils.oauth_url(application.id, scopes=("applications.commands",)) + "&integration_type=1"
-    lines = [f"{application.name} is added to a server at", f"  {to_server}", "It asks for"]
-    lines += [f"  {_as_discord_says(name):<25} {reason}" for name, reason in WHAT_FOR.items()]
+    lines = [f"Add {application.name} to a server:", f"  {to_server}", "It needs these permissions:"]
+    lines += [f"  {_discords_name(name):<25} {reason}" for name, reason in WHAT_FOR.items()]
     if application.user_integration_config is not None:
-        lines += ["A person adds it to their own account, and has its commands everywhere, at", f"  {to_person}"]
+        lines += ["Add it to your own account to use its commands everywhere:", f"  {to_person}"]
     else:
         lines += [
-            "To let people add it to their own account as well, tick User Install on the page Installation of the "
-            "developer portal."
+            "To let users add it to their own account, enable User Install in the developer portal (page Installation)."
         ]
     if not application.bot_public:
-        lines += ["Only its owner may add it: it is not public (developer portal, page Bot, Public Bot)."]
+        lines += ["Only its owner can add it, because it is not public (developer portal, page Bot, Public Bot)."]
     if application.interactions_endpoint_url:
         lines += [
-            f"It will answer nothing while its commands are sent to {application.interactions_endpoint_url}: empty the "
+            f"It cannot respond while Discord sends its commands to {application.interactions_endpoint_url}: clear the "
             "Interactions Endpoint URL (developer portal, page General Information)."
         ]
     return "\n".join(lines)
 
 
-def _as_discord_says(permission: str) -> str:
+def _discords_name(permission: str) -> str:
     return permission.replace("_", " ").title().replace(" In ", " in ")

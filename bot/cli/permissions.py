@@ -1,16 +1,16 @@
-"""What the bot has to be allowed in a server, and what for."""
+"""The permissions that the bot needs in a server, and what for."""
 
 from collections.abc import Mapping
 
 import discord
 
+#: By discord.py's names of permissions. Commands, buttons and the answers to them need none.
 WHAT_FOR: Mapping[str, str] = {
-    "view_channel": "to see in which channels it may post, and which of them are age-restricted",
-    "send_messages": "to post a picture anew where its first message was deleted",
-    "send_messages_in_threads": "the same in threads and forums",
-    "attach_files": "the pictures",
-    "read_message_history": "to find its own earlier pictures again, for /anima history and the buttons",
+    "view_channel": "to see where it may post, and which channels are age-restricted",
+    "send_messages": "to post the image when its status message cannot be edited",
+    "send_messages_in_threads": "the same in threads and forum posts",
+    "attach_files": "to attach the images",
+    "read_message_history": "to find its earlier images again, for /anima history and the buttons",
 }
-"""By the names that discord.py gives to permissions. Commands, buttons and its answers to them need none."""
 
 NEEDED = discord.Permissions(**dict.fromkeys(WHAT_FOR, True))

@@ -1,4 +1,4 @@
-"""Why the bot cannot start or go on, in one sentence that says what to do; what nobody can mend has none."""
+"""Why the bot cannot start or continue: one sentence for every error that an operator can fix."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from inference.process import EngineDied, EngineFailed
 from storage.backend.errors import DatabaseRefused
 from storage.backend.transactions import StorageUnavailable
 
-WRONG_TOKEN = "Discord does not know this DISCORD_TOKEN. Copy it anew from the developer portal (page Bot) into .env."
+WRONG_TOKEN = "Discord rejected DISCORD_TOKEN. Copy the token again from the developer portal (page Bot) into .env."
 UNREACHABLE = (
-    "Discord cannot be reached ({why}). Look at this machine's network, at DISCORD_API_URL if you set it, and at "
-    "https://discordstatus.com; then start again."
+    "Discord cannot be reached ({why}). Check this machine's network, DISCORD_API_URL if you set it, and "
+    "https://discordstatus.com. Then start again."
 )
 
-SAYS_IT_ITSELF = (
+SELF_EXPLANATORY = (
     StartupError,
     SettingsError,
     TagFileError,
@@ -34,16 +34,16 @@ SAYS_IT_ITSELF = (
 
 
 def explain(error: Exception) -> str | None:
-    """None for an error that is no operator's to mend."""
+    """None for an error that an operator cannot fix."""
     match error:
-        case discord.LoginFailure() | discord.ConnectionClosed(code=4004):  # the token was changed while we ran
+        case discord.LoginFailure() | discord.ConnectionClosed(code=4004):  # the token was reset while the bot ran
             return WRONG_TOKEN
-        case discord.HTTPException(status=429):  # by Cloudflare; Discord's own limits are waited for
-            return "Discord has barred this machine for a while, for asking too often. Start again in an hour."
+        case discord.HTTPException(status=429):  # by Cloudflare; discord.py waits for Discord's own limits
+            return "Discord has temporarily blocked this machine for too many requests. Start again in an hour."
         case discord.DiscordServerError() | aiohttp.ClientError():
             return UNREACHABLE.format(why=error)
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             return f"The disk is full ({error.filename or error}). Free some space, then start again."
-        case _ if isinstance(error, SAYS_IT_ITSELF):
+        case _ if isinstance(error, SELF_EXPLANATORY):
             return str(error)
     return None

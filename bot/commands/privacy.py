@@ -17,7 +17,7 @@ from discord import app_commands, ui
 from bot.components.base import AnimaInteraction, Component, StaticLayout
 from bot.components.cancel import withdraw
 from bot.components.deletion import delete_message
-from bot.ops.retention import Housekeeping
+from bot.ops.retention import Retention
 from bot.text.translation import say
 from storage.privacy import Erased
 
@@ -56,7 +56,7 @@ KEPT = "Nothing was erased."
 async def privacy(interaction: AnimaInteraction) -> None:
     await interaction.response.defer(ephemeral=True)
     buttons: ui.ActionRow[Any] = ui.ActionRow(ExportButton(), EraseButton())
-    kept = [say(WHAT_IS_KEPT), *_how_long(interaction.client.housekeeping), f"-# {say(NOT_PASSED_ON)}"]
+    kept = [say(WHAT_IS_KEPT), *_how_long(interaction.client.retention), f"-# {say(NOT_PASSED_ON)}"]
     await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay("\n".join(kept)), buttons))
 
 
@@ -117,8 +117,8 @@ class KeepEverythingButton(Component, template=r"anima:privacy:keep"):
         await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(say(KEPT))))
 
 
-def _how_long(housekeeping: Housekeeping) -> list[str]:
-    prompts, pictures = housekeeping.prompts_kept, housekeeping.pictures_kept
+def _how_long(retention: Retention) -> list[str]:
+    prompts, pictures = retention.prompts_kept, retention.images_kept
     if prompts is None and pictures is None:
         return [say(KEPT_FOR_EVER)]
     said = [] if prompts is None else [say(PROMPTS_KEPT, days=_days(prompts))]

@@ -1,1 +1,1 @@
-"""What an operator sets and sees."""
+"""Operation: settings, logs, metrics, health checks, retention and shutdown."""

@@ -1,5 +1,5 @@
-"""Why the bot does not start."""
+"""The error for a bot that cannot start."""
 
 
 class StartupError(Exception):
-    """One sentence for the operator: what is missing or taken, and what to do."""
+    """The message is one sentence for the operator: what is wrong, and what to do."""

@@ -1,6 +1,6 @@
-"""What the bot says while it runs: lines for people on a terminal, JSON elsewhere, each with the job that it is about.
+"""Logging: text on a terminal, JSON elsewhere, each line with the job that it is about.
 
-Tokens are taken out of every line, whoever wrote it.
+Tokens are removed from every line, also from those of other libraries.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SECRETS = re.compile(
 
 
 def set_up(style: Format, level: int = logging.WARNING) -> None:
-    """Send what is logged to stderr: WARNING and worse of everybody, and the bot's own from `level` on."""
+    """Log to stderr: everything from WARNING on, and the bot's own from `level` on."""
     if style == "auto":
         style = "text" if sys.stderr.isatty() else "json"
     handler = logging.StreamHandler()
@@ -45,14 +45,14 @@ def set_up(style: Format, level: int = logging.WARNING) -> None:
 
 
 def setting_up(style: Format, load: Callable[[], T]) -> T:
-    """`load`, in a process of its own that shall log as this one does."""
+    """Call `load` in another process that is to log like this one."""
     set_up(style)
     return load()
 
 
 @contextmanager
 def about(*job_ids: int) -> Iterator[None]:
-    """Every line that is logged inside, also by tasks and threads begun there, is about these jobs."""
+    """Mark every line logged inside, also by tasks and threads started there, as being about these jobs."""
     token = _jobs.set(job_ids)
     try:
         yield
@@ -80,9 +80,9 @@ def _note_jobs(record: logging.LogRecord) -> bool:
 
 
 def _shorten_outages(record: logging.LogRecord) -> bool:
-    """discord.py has a traceback for every attempt to reach a gateway that is away; its last line says it all."""
+    """discord.py logs a traceback for every failed attempt to reconnect; its last line is enough."""
     if record.name == "discord.client" and record.exc_info and record.msg.startswith("Attempting a reconnect"):
-        record.msg = f"Discord's gateway is away ({record.exc_info[1]}). {record.getMessage()}"
+        record.msg = f"Discord's gateway is unreachable ({record.exc_info[1]}). {record.getMessage()}"
         record.args = record.exc_info = None
     return True
 

@@ -1,4 +1,4 @@
-"""What the bot counts and times while it works, for Prometheus. Nothing in it says who asked, or for what."""
+"""What the bot counts and times, for Prometheus. Nothing in it shows users or prompts."""
 
 from __future__ import annotations
 
@@ -15,38 +15,36 @@ SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 LATENESS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
-class Measurements:
-    """In a registry of its own, so that several bots can live in one process."""
+class Metrics:
+    """Has a registry of its own, so that several bots can run in one process."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-        self._jobs = Counter("anima_jobs", "Jobs that have ended, by how.", ["state"], registry=registry)
+        self._jobs = Counter("anima_jobs", "Finished jobs by final state.", ["state"], registry=registry)
         self._credits = Counter(
-            "anima_credits", "Credits of delivered jobs; 1 is a default picture.", registry=registry
+            "anima_credits", "Credits of delivered jobs; a default image costs 1.", registry=registry
         )
-        self._refusals = Counter(
-            "anima_refusals", "Wishes that became no job, by what they ran against.", ["rule"], registry=registry
-        )
-        self._pictures = Counter("anima_pictures", "Pictures that the engine has drawn.", registry=registry)
+        self._refusals = Counter("anima_refusals", "Refused requests by rule.", ["rule"], registry=registry)
+        self._pictures = Counter("anima_pictures", "Images that the engine has generated.", registry=registry)
         self._stages = Histogram(
             "anima_stage_seconds",
-            "Where the time goes: waiting, drawing and posting of each delivered job; conditioning, sampling and "
-            "decoding of each batch.",
+            "Duration of each stage: waiting, drawing and posting of a delivered job; conditioning, sampling and "
+            "decoding of a batch.",
             ["stage"],
             buckets=SECONDS,
             registry=registry,
         )
         self.loop_lateness = Histogram(
             "anima_event_loop_lateness_seconds",
-            "How much later than asked for the event loop came back.",
+            "How late the event loop runs what is due.",
             buckets=LATENESS,
             registry=registry,
         )
         self._gpu_peak = Gauge(
-            "anima_gpu_memory_peak_bytes", "The GPU's memory in use at most in the latest batch.", registry=registry
+            "anima_gpu_memory_peak_bytes", "Peak GPU memory use of the latest batch.", registry=registry
         )
-        self._gpu_total = Gauge("anima_gpu_memory_bytes", "The GPU's memory altogether.", registry=registry)
+        self._gpu_total = Gauge("anima_gpu_memory_bytes", "Total GPU memory.", registry=registry)
 
     def ended(self, job: Job) -> None:
         self._jobs.labels(job.state.value).inc()

@@ -15,29 +15,29 @@ logger = logging.getLogger(__name__)
 EVERY = timedelta(hours=1)
 
 
-class Housekeeping:
-    """`prompts_kept`: for how long words and settings are remembered; `pictures_kept`: pictures. None: for ever."""
+class Retention:
+    """`prompts_kept`: how long prompts and settings are stored; `images_kept`: how long images. None: for ever."""
 
     def __init__(self, privacy: Privacy, settings: Settings) -> None:
         self._privacy = privacy
         self.prompts_kept = _days(settings.prompts_kept_days)
-        self.pictures_kept = _days(settings.pictures_kept_days)
+        self.images_kept = _days(settings.pictures_kept_days)
 
     async def run(self) -> None:
-        """Forget now and once an hour, until cancelled; what goes wrong is tried again the next time."""
+        """Delete what is old now and once an hour, until cancelled. After an error the next round tries again."""
         while True:
             try:
                 await self._forget()
             except StorageUnavailable as error:
-                logger.warning("what is old was not forgotten: %s", error)
+                logger.warning("old data was not deleted: %s", error)
             except Exception:
-                logger.exception("what is old was not forgotten")
+                logger.exception("old data was not deleted")
             await asyncio.sleep(EVERY.total_seconds())
 
     async def _forget(self) -> None:
-        forgotten = await self._privacy.forget_older_than(prompts=self.prompts_kept, images=self.pictures_kept)
+        forgotten = await self._privacy.forget_older_than(prompts=self.prompts_kept, images=self.images_kept)
         if forgotten.worded_jobs or forgotten.jobs:
-            logger.info("forgot the words of %d jobs, and %d jobs altogether", forgotten.worded_jobs, forgotten.jobs)
+            logger.info("deleted the prompts of %d jobs, and %d whole jobs", forgotten.worded_jobs, forgotten.jobs)
 
 
 def _days(days: float | None) -> timedelta | None:

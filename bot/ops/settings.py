@@ -1,4 +1,4 @@
-"""Every variable of `.env.example`, typed, with its default; a mistake is one sentence."""
+"""The variables of `.env.example`, with types and defaults. Each invalid one is reported in one sentence."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Days = Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)]
 
 
 class SettingsError(ValueError):
-    """Some variables are wrong, or their file is; the message has one sentence for each."""
+    """Some variables, or their file, are invalid; the message has one sentence for each."""
 
 
 class Settings(BaseSettings):
@@ -77,40 +77,42 @@ class Settings(BaseSettings):
         except FileNotFoundError:
             pass
         except (OSError, ValueError) as error:
-            raise ValueError(f"this path cannot be looked at ({getattr(error, 'strerror', None) or error})") from None
+            raise ValueError(f"this path cannot be accessed ({getattr(error, 'strerror', None) or error})") from None
         return value
 
     @field_validator("discord_token")
     @classmethod
     def _token_can_be_sent(cls, token: SecretStr | None) -> SecretStr | None:
-        """What no HTTP header can hold is no token; the token itself is never shown."""
+        """A token must fit into an HTTP header. The message never shows it."""
         if token is not None and not re.fullmatch(r"[!-~]+", token.get_secret_value().strip()):
-            raise ValueError("a token has no spaces and plain letters only; copy it anew from the developer portal")
+            raise ValueError(
+                "a token contains no spaces and only plain letters; copy it again from the developer portal"
+            )
         return token
 
     @field_validator("anima_dtype")
     @classmethod
     def _dtype_is_known(cls, value: str) -> str:
         if value not in ("auto", "float32", "bfloat16"):
-            raise ValueError(f"{value!r} is no dtype; it may be auto, float32 or bfloat16")
+            raise ValueError(f"{value!r} is not a dtype; use auto, float32 or bfloat16")
         return value
 
     @property
     def picture_policy(self) -> PicturePolicy:
-        """What becomes of finished pictures, where there is a classifier."""
+        """What happens to finished images if there is a classifier."""
         return PicturePolicy(thresholds(self.picture_classifier_hides), thresholds(self.picture_classifier_refuses))
 
     @property
     def models(self) -> Path:
-        """The models folder, or the miniature that ships with the code where there is none."""
+        """The models folder, or the bundled miniature model if there is none."""
         return self.anima_models if self.anima_models.is_dir() else MINIATURE
 
 
 def _check(env_file: Path) -> None:
-    """Raises SettingsError for a file that is there and cannot be read as lines of NAME=value."""
-    if env_file.is_dir():  # as Docker makes one where a file that was to be mounted is missing
+    """Raises SettingsError for a file that exists and cannot be read as lines of NAME=value."""
+    if env_file.is_dir():  # Docker creates one if the file to mount is missing
         raise SettingsError(
-            f"{env_file} is a folder, but must be a file: remove it, and copy .env.example to {env_file}."
+            f"{env_file} is a folder, but must be a file. Remove it, and copy .env.example to {env_file}."
         )
     try:
         with env_file.open(encoding="utf-8") as lines:
@@ -118,12 +120,8 @@ def _check(env_file: Path) -> None:
     except FileNotFoundError:
         return
     except UnicodeDecodeError:
-        raise SettingsError(
-            f"{env_file} is not a text file in UTF-8; copy .env.example to it and fill it in."
-        ) from None
+        raise SettingsError(f"{env_file} is not a UTF-8 text file. Copy .env.example to it and fill it in.") from None
     except OSError as error:
-        raise SettingsError(f"{env_file} cannot be read ({error.strerror}); allow this user to read it.") from None
+        raise SettingsError(f"{env_file} cannot be read ({error.strerror}). Allow this user to read it.") from None
     if broken is not None:
-        raise SettingsError(
-            f"{env_file}, line {broken}, cannot be read; a line looks like NAME=value, or begins with #."
-        )
+        raise SettingsError(f"{env_file}, line {broken} is invalid. Lines look like NAME=value, or start with #.")

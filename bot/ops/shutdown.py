@@ -1,6 +1,6 @@
-"""How the bot ends when it is told to: nothing new is begun, and what is under way comes to its end or back into line.
+"""Graceful shutdown: nothing new is started, and running work is finished or queued again.
 
-The first SIGTERM or SIGINT asks for that and begins the grace that it may take; a second one ends the grace.
+The first SIGTERM or SIGINT starts it and its grace period; a second one ends the grace period.
 """
 
 from __future__ import annotations
@@ -16,88 +16,88 @@ logger = logging.getLogger(__name__)
 
 
 class ShuttingDown(Exception):
-    """What was asked for is not begun any more, because the bot is about to end."""
+    """A request came while the bot is shutting down."""
 
 
 class DuplicateInteraction(Exception):
-    """Discord told of an interaction again, as it may after a lost connection."""
+    """Discord sent an interaction twice, as it may after a lost connection."""
 
 
 REMEMBERED_INTERACTIONS = 1000
 
 
 class InteractionTracker:
-    """The answers to interactions that are under way."""
+    """The tasks that are answering interactions."""
 
     def __init__(self) -> None:
         self.closed = False
-        self._under_way: set[asyncio.Task[Any]] = set()
-        self._begun: dict[int, None] = {}  # a set that keeps its order
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._seen: dict[int, None] = {}  # a set that keeps its order
 
     def begin(self, interaction_id: int) -> None:
-        """The current task answers an interaction. Raises ToldTwice, and Leaving once the answers are closed."""
-        if interaction_id in self._begun:
+        """The current task answers an interaction. Raises DuplicateInteraction, and after `close` ShuttingDown."""
+        if interaction_id in self._seen:
             raise DuplicateInteraction
         if self.closed:
             raise ShuttingDown
-        self._begun[interaction_id] = None
-        if len(self._begun) > REMEMBERED_INTERACTIONS:
-            del self._begun[next(iter(self._begun))]
+        self._seen[interaction_id] = None
+        if len(self._seen) > REMEMBERED_INTERACTIONS:
+            del self._seen[next(iter(self._seen))]
         task = asyncio.current_task()
         assert task is not None
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def close(self) -> None:
         self.closed = True
 
     async def finish(self) -> None:
-        """Wait for those that were begun."""
-        while self._under_way:
-            await asyncio.wait(self._under_way)
+        """Wait for all of them."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
 
 class Shutdown:
     def __init__(self, grace: float) -> None:
         """`grace`: seconds."""
-        self.asked = asyncio.Event()
+        self.requested = asyncio.Event()
+        #: Whether it was requested twice.
         self.hurried = False
-        """Whether it was asked for twice."""
         self._grace = grace
-        self._grace_is_over = asyncio.Event()
+        self._grace_ended = asyncio.Event()
 
     @classmethod
     @contextmanager
     def by_signal(cls, grace: float) -> Iterator[Shutdown]:
-        ending, loop = cls(grace), asyncio.get_running_loop()
+        shutdown, loop = cls(grace), asyncio.get_running_loop()
         signals = (signal.SIGTERM, signal.SIGINT)
-        with suppress(NotImplementedError):  # on Windows, where Ctrl-C ends the bot as it ever did
+        with suppress(NotImplementedError):  # on Windows, where Ctrl-C stops the bot at once
             for number in signals:
-                loop.add_signal_handler(number, ending.ask)
+                loop.add_signal_handler(number, shutdown.request)
         try:
-            yield ending
+            yield shutdown
         finally:
             with suppress(NotImplementedError):
                 for number in signals:
                     loop.remove_signal_handler(number)
 
-    def ask(self) -> None:
-        if self.asked.is_set():
-            logger.info("told again to end: at once")
+    def request(self) -> None:
+        if self.requested.is_set():
+            logger.info("second signal: stopping now")
             self.hurried = True
-            self._grace_is_over.set()
+            self._grace_ended.set()
         else:
-            logger.info("told to end: finishing what is under way, for %g seconds at most", self._grace)
-            self.asked.set()
-            asyncio.get_running_loop().call_later(self._grace, self._grace_is_over.set)
+            logger.info("shutting down: finishing running jobs, for %g seconds at most", self._grace)
+            self.requested.set()
+            asyncio.get_running_loop().call_later(self._grace, self._grace_ended.set)
 
     async def within_grace(self, work: Coroutine[Any, Any, None]) -> None:
-        """Await `work` until it is done or the grace is over, which cancels it."""
-        working, over = asyncio.create_task(work), asyncio.create_task(self._grace_is_over.wait())
-        await asyncio.wait({working, over}, return_when=asyncio.FIRST_COMPLETED)
-        over.cancel()
+        """Await `work`, and cancel it when the grace period is over."""
+        working, ended = asyncio.create_task(work), asyncio.create_task(self._grace_ended.wait())
+        await asyncio.wait({working, ended}, return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
         if not working.done():
             working.cancel()
-        await asyncio.gather(working, over, return_exceptions=True)
+        await asyncio.gather(working, ended, return_exceptions=True)
         if not working.cancelled() and (error := working.exception()) is not None:
-            logger.error("something went wrong while ending", exc_info=error)
+            logger.error("an error occurred during the shutdown", exc_info=error)

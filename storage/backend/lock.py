@@ -1,6 +1,6 @@
-"""The right to draw for a database, which one process has at a time, so that a second bot started by mistake can stop.
+"""A lock that one process holds for a database, so that a second bot started by mistake can stop.
 
-It goes with the process that has it, also one that is killed.
+It is released when the process ends, also if it is killed.
 """
 
 import asyncio
@@ -13,20 +13,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 
 class InstanceLock(Protocol):
-    async def take(self) -> bool:
-        """False if another process has it."""
+    async def acquire(self) -> bool:
+        """False if another process holds it."""
 
     async def release(self) -> None: ...
 
 
-class SqliteClaim:
+class SqliteLock:
     """An exclusive lock on an empty file beside the database, of the kind that SQLite itself takes."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._lock: sqlite3.Connection | None = None
 
-    async def take(self) -> bool:
+    async def acquire(self) -> bool:
         if self._lock is None:
             self._lock = await asyncio.to_thread(self._try)
         return self._lock is not None
@@ -46,7 +46,7 @@ class SqliteClaim:
         return lock
 
 
-class PostgresqlClaim:
+class PostgresqlLock:
     """An advisory lock of a connection that is kept open for nothing else."""
 
     LOCK = func.hashtextextended("anima: the one that draws", 0)
@@ -55,7 +55,7 @@ class PostgresqlClaim:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._connection: AsyncConnection | None = None
 
-    async def take(self) -> bool:
+    async def acquire(self) -> bool:
         if self._connection is None:
             connection = await self._engine.connect()
             if await connection.scalar(select(func.pg_try_advisory_lock(self.LOCK))):

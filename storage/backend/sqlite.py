@@ -52,42 +52,47 @@ def sqlite_engine(url: URL) -> AsyncEngine:
 
 
 def examine(file: Path) -> None:
-    """Makes sure that `file` is a sound database, or makes an empty one. Raises DatabaseRefused."""
+    """Checks that `file` is an intact database, or creates an empty one. Raises DatabaseRefused."""
     if sqlite3.sqlite_version_info < OLDEST:
-        raise DatabaseRefused(f"This Python comes with SQLite {sqlite3.sqlite_version}; at least 3.35 is needed.")
-    make_place_for(file)
+        raise DatabaseRefused(
+            f"This Python comes with SQLite {sqlite3.sqlite_version}, but 3.35 or later is needed. Update Python."
+        )
+    make_folder_for(file)
     try:
         verdict = quick_check(file)
     except sqlite3.DatabaseError as error:
         verdict = str(error)
         if primary_code(error) not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise DatabaseRefused(f"The database {file} cannot be read now ({verdict}).") from error
+            raise DatabaseRefused(
+                f"The database {file} cannot be read now ({verdict}). Try again in a moment."
+            ) from error
     if verdict != "ok":
         raise DatabaseRefused(
-            f"The database {file} is damaged ({verdict}). It was left as it is; restore a backup or move it away."
+            f"The database {file} is damaged ({verdict}). It was left unchanged. Restore a backup, or "
+            "move the file away."
         )
 
 
-def make_place_for(file: Path) -> None:
+def make_folder_for(file: Path) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         if not os.access(file.parent, os.W_OK | os.X_OK):
             raise DatabaseRefused(
-                f"The folder {file.parent} is read-only; the database writes its file and log there. Allow this user "
-                "to write in it, or choose another place."
+                f"The folder {file.parent} is read-only, but the database and its log are written there. Allow this "
+                "user to write to it, or choose another folder."
             )
         file.touch(mode=0o600)
     except OSError as error:
         raise DatabaseRefused(
             f"The database {file} cannot be written ({error.strerror}). Allow this user to write in "
-            f"{file.parent.absolute()}, or choose another place."
+            f"{file.parent.absolute()}, or choose another folder."
         ) from error
     if not os.access(file, os.W_OK):
-        raise DatabaseRefused(f"The database {file} is read-only; allow this process to write it.")
+        raise DatabaseRefused(f"The database {file} is read-only. Allow this user to write to it.")
 
 
 def quick_check(file: Path) -> str:
-    """Opens the file for reading only, so that a broken one can still be rescued. "ok" if nothing is wrong."""
+    """Opens the file read-only, so that a damaged one can still be rescued. "ok" if it is intact."""
     try:
         return _quick_check(file, "ro")
     except sqlite3.DatabaseError as error:

@@ -1,7 +1,7 @@
 """A connection to SQLite on which a statement is one trip to the connection's thread.
 
-aiosqlite makes a trip for each of a cursor's birth, its statement, its rows and its end. A trip is two switches between
-threads, which cost more than most of our statements. Here the four are one.
+aiosqlite makes a trip each to create a cursor, execute, fetch and close. A trip is two switches between threads, which
+cost more than most statements. Here the four are one.
 """
 
 import sqlite3
@@ -12,13 +12,13 @@ import aiosqlite
 
 T = TypeVar("T")
 
+#: How many rows come with the statement itself. Most results are shorter; the rest of longer ones is fetched later.
 ROWS = 100
-"""What comes with the statement itself. Most answers are shorter; of longer ones the rest is fetched when it is due."""
 
 
 class SingleTripConnection(aiosqlite.Connection):
-    def cursor(self) -> "OneHopCursor":  # type: ignore[override]
-        return OneHopCursor(self)
+    def cursor(self) -> "SingleTripCursor":  # type: ignore[override]
+        return SingleTripCursor(self)
 
     async def trip(self, function: Callable[..., T], *args: Any) -> T:
         """Calls `function` in the connection's thread."""
@@ -26,8 +26,8 @@ class SingleTripConnection(aiosqlite.Connection):
         return answer
 
 
-class OneHopCursor:
-    """As much of aiosqlite's cursor as SQLAlchemy asks for."""
+class SingleTripCursor:
+    """The part of aiosqlite's cursor that SQLAlchemy uses."""
 
     def __init__(self, connection: SingleTripConnection) -> None:
         self._connection = connection

@@ -1,4 +1,4 @@
-"""The two ways to the database: `reading`, and `writing`, which waits its turn before it looks at anything."""
+"""Transactions: `reading`, and `writing`, which waits for its turn before it reads anything."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -10,9 +10,8 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from sqlalchemy import exc, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-MISTAKES = (exc.IntegrityError, exc.DataError, exc.ProgrammingError, exc.NotSupportedError)
-"""Errors of the program that asked, not of the database."""
-
+#: Errors of the calling code, not of the database.
+PROGRAMMING_ERRORS = (exc.IntegrityError, exc.DataError, exc.ProgrammingError, exc.NotSupportedError)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -20,7 +19,7 @@ HasTransactionsT = TypeVar("HasTransactionsT", bound="HasTransactions")
 
 
 class StorageUnavailable(Exception):
-    """The database could not be asked now (locked, full, unreachable). Nothing of the transaction was kept."""
+    """The database is not available now (locked, full, unreachable). The transaction was rolled back."""
 
 
 class Transactions:
@@ -41,7 +40,7 @@ class Transactions:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        with _said_in_a_sentence():
+        with _explained():
             async with self._engine.connect() as connection:
                 yield connection
 
@@ -51,7 +50,7 @@ class Transactions:
 
         While the block runs, no other writer that names the same `alone_with` is in its own, in any process.
         """
-        with _said_in_a_sentence():
+        with _explained():
             async with self._turn, self._engine.execution_options(begin="BEGIN IMMEDIATE").begin() as connection:
                 if alone_with and not self.on_sqlite:
                     await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(alone_with, 0))))
@@ -60,19 +59,19 @@ class Transactions:
     async def empty_log(self) -> None:
         """SQLite's write-ahead log holds pages as they were, with what has been erased since; this empties it."""
         if self.on_sqlite:
-            with _said_in_a_sentence():
+            with _explained():
                 async with self._turn, self._engine.execution_options(begin=None).connect() as connection:
                     await connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
 
     async def finish(self, work: Coroutine[Any, Any, T]) -> T:
-        """Awaits `work` in a task of its own, which goes on when the one who waits here is cancelled."""
+        """Awaits `work` in a task of its own, which continues when the caller is cancelled."""
         task = asyncio.create_task(work)
         self._unfinished.add(task)
         task.add_done_callback(self._unfinished.discard)
         return await asyncio.shield(task)
 
     async def drain(self) -> None:
-        """Waits for what is still at work though nobody waits for it."""
+        """Waits for transactions whose caller was cancelled."""
         await asyncio.gather(*self._unfinished, return_exceptions=True)
 
 
@@ -83,9 +82,9 @@ class HasTransactions(Protocol):
 def uncancellable(
     method: Callable[Concatenate[HasTransactionsT, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[HasTransactionsT, P], Coroutine[Any, Any, T]]:
-    """A method whose transaction is never cut off in the middle. Who is cancelled goes at once; the change is made.
+    """A method whose transaction is never interrupted. A cancelled caller leaves at once; the change is still made.
 
-    A statement that is cut off keeps SQLite's lock until the garbage collector finds it, and all writers wait for that.
+    An interrupted statement keeps SQLite's lock until it is garbage-collected, and all writers wait for that.
     """
 
     @wraps(method)
@@ -95,26 +94,28 @@ def uncancellable(
     return finished
 
 
-def all_uncancellable(asker: type[HasTransactionsT]) -> type[HasTransactionsT]:
+def all_uncancellable(owner: type[HasTransactionsT]) -> type[HasTransactionsT]:
     """The same for every public method of a class."""
-    for name, method in list(vars(asker).items()):
+    for name, method in list(vars(owner).items()):
         if iscoroutinefunction(method) and not name.startswith("_"):
-            setattr(asker, name, uncancellable(method))
-    return asker
+            setattr(owner, name, uncancellable(method))
+    return owner
 
 
 @contextmanager
-def _said_in_a_sentence() -> Iterator[None]:
+def _explained() -> Iterator[None]:
     try:
         yield
-    except MISTAKES:
+    except PROGRAMMING_ERRORS:
         raise
     except (exc.DBAPIError, exc.TimeoutError, OSError) as error:
         said = str(getattr(error, "orig", error))
         if "locked" in said:
-            raise StorageUnavailable("Another process keeps the database busy; try again in a moment.") from error
+            raise StorageUnavailable("Another process keeps the database locked. Try again in a moment.") from error
         if "full" in said:
-            raise StorageUnavailable("The disk of the database is full; free some space.") from error
+            raise StorageUnavailable("The database's disk is full. Free some space.") from error
         if "disk I/O" in said:
-            raise StorageUnavailable(f"The disk of the database fails ({said}); see whether it is full.") from error
-        raise StorageUnavailable(f"The database cannot be used now ({said}).") from error
+            raise StorageUnavailable(
+                f"The database's disk reports an error ({said}). Check whether it is full."
+            ) from error
+        raise StorageUnavailable(f"The database is not available now ({said}).") from error

@@ -28,6 +28,6 @@ async def test_a_damaged_database_is_not_touched(tmp_path: Path) -> None:
         )
         _, said = await asyncio.wait_for(bot.communicate(), TIMEOUT)
     assert bot.returncode == 1
-    assert "anima.db is damaged" in said.decode() and "left as it is" in said.decode()
+    assert "anima.db is damaged" in said.decode() and "left unchanged" in said.decode()
     assert "Traceback" not in said.decode()
     assert file.read_bytes() == content

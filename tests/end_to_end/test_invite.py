@@ -59,12 +59,12 @@ async def test_what_the_developer_portal_does_not_allow_is_said(tmp_path: Path) 
         discord.faults.answer("GET", "applications/@me", 200, body, times=2)
         said = await invite(tmp_path, discord)
     assert len(queries(said)) == 1
-    assert "empty the Interactions Endpoint URL" in said and "https://elsewhere.example/interactions" in said
-    assert "tick User Install on the page Installation" in said and "Only its owner may add it" in said
+    assert "clear the Interactions Endpoint URL" in said and "https://elsewhere.example/interactions" in said
+    assert "enable User Install in the developer portal" in said and "Only its owner can add it" in said
 
 
 @pytest.mark.parametrize("token", ["", "no-token-of-ours"])
 async def test_without_a_token_that_discord_knows_it_is_one_sentence(tmp_path: Path, token: str) -> None:
     async with FakeDiscord() as discord:
         said = await wrong_start(tmp_path, "invite", **{**settings_for(discord, tmp_path), "DISCORD_TOKEN": token})
-    assert said.startswith("Discord does not know this DISCORD_TOKEN" if token else "DISCORD_TOKEN is not set")
+    assert said.startswith("Discord rejected DISCORD_TOKEN" if token else "DISCORD_TOKEN is not set")

@@ -122,7 +122,7 @@ async def test_a_port_that_cannot_be_is_one_sentence(tmp_path: Path, port: str) 
     process = await anima(tmp_path, f"--port={port}")
     said, _ = await asyncio.wait_for(process.communicate(), TIMEOUT)
     assert process.returncode == 2
-    assert f"{port!r} is no port; it is a number up to 65535" in said.decode()
+    assert f"{port!r} is not a port; use a number up to 65535" in said.decode()
 
 
 async def test_with_a_prompt_one_picture_is_saved_and_nothing_else_and_again(tmp_path: Path) -> None:

@@ -63,14 +63,14 @@ async def discord() -> AsyncIterator[FakeDiscord]:
 async def test_a_wrong_token(tmp_path: Path, discord: FakeDiscord) -> None:
     environment = {**settings_for(discord, tmp_path), "DISCORD_TOKEN": TOKEN}
     said = await wrong_start(tmp_path, "run", **environment)
-    assert said.startswith("Discord does not know this DISCORD_TOKEN. Copy it anew from the developer portal")
+    assert said.startswith("Discord rejected DISCORD_TOKEN. Copy the token again from the developer portal")
     assert TOKEN not in said
 
 
 async def test_a_token_that_cannot_be_one_is_not_sent_and_not_shown(tmp_path: Path, discord: FakeDiscord) -> None:
     environment = {**settings_for(discord, tmp_path), "DISCORD_TOKEN": "Bot täken"}
     said = await wrong_start(tmp_path, "run", **environment)
-    assert said.startswith("DISCORD_TOKEN: a token has no spaces") and "copy it anew" in said
+    assert said.startswith("DISCORD_TOKEN: a token contains no spaces") and "copy it again" in said
     assert "täken" not in said and not discord.request_log.requests
 
 
@@ -113,22 +113,22 @@ async def test_no_network(tmp_path: Path) -> None:
 async def test_a_discord_address_that_is_none(tmp_path: Path, discord: FakeDiscord) -> None:
     environment = {**settings_for(discord, tmp_path), "DISCORD_GATEWAY_URL": "gateway"}
     said = await wrong_start(tmp_path, "run", **environment)
-    assert said.startswith("DISCORD_GATEWAY_URL is 'gateway', but must be a full address")
+    assert said.startswith("DISCORD_GATEWAY_URL is 'gateway', but it must be a full address")
 
 
 async def test_a_health_port_in_use(tmp_path: Path, discord: FakeDiscord) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         said = await wrong_start(tmp_path, "run", **{**settings_for(discord, tmp_path), "HEALTH_PORT": str(port)})
-    assert said.startswith(f"HEALTH_PORT {port} at 127.0.0.1 is in use by another program. Choose another one in .env")
+    assert said.startswith(f"HEALTH_PORT {port} at 127.0.0.1 is in use by another program. Choose another port in .env")
 
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"ANIMA_DTYPE=auto\nhello world\n", ".env, line 2, cannot be read; a line looks like NAME=value"),
-        (b"DISCORD_TOKEN='never ends\n", ".env, line 1, cannot be read"),
-        (b"DISCORD_TOKEN=\xff\xfe\n", ".env is not a text file in UTF-8; copy .env.example to it"),
+        (b"ANIMA_DTYPE=auto\nhello world\n", ".env, line 2 is invalid. Lines look like NAME=value"),
+        (b"DISCORD_TOKEN='never ends\n", ".env, line 1 is invalid"),
+        (b"DISCORD_TOKEN=\xff\xfe\n", ".env is not a UTF-8 text file. Copy .env.example to it"),
         (b"ANIMA_LARGEST_BATCH=many\n", "ANIMA_LARGEST_BATCH: Input should be a valid integer"),
     ],
 )
@@ -140,7 +140,7 @@ async def test_a_corrupt_env_file(tmp_path: Path, content: bytes, sentence: str)
 @pytest.mark.parametrize("command", ["run", "sandbox", "download", "generate a"])
 async def test_a_corrupt_env_file_for_every_command(tmp_path: Path, command: str) -> None:
     (tmp_path / ".env").write_text("hello world\n")
-    assert (await wrong_start(tmp_path, *command.split())).startswith(".env, line 1, cannot be read")
+    assert (await wrong_start(tmp_path, *command.split())).startswith(".env, line 1 is invalid")
 
 
 async def test_a_folder_where_the_env_file_should_be(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ async def test_a_disk_that_takes_no_more(tmp_path: Path, discord: FakeDiscord) -
 
     for arguments in (("run",), ("sandbox", "--port", "0")):
         said = await wrong_start(tmp_path, *arguments, limit=no_file_may_grow, **settings_for(discord, tmp_path))
-        assert "The disk of the database fails (disk I/O error); see whether it is full." in said
+        assert "The database's disk reports an error (disk I/O error). Check whether it is full." in said
 
 
 def may_mount() -> bool:
@@ -198,7 +198,7 @@ async def test_a_full_disk(tmp_path: Path) -> None:
     mount_and_run = 'mount -t tmpfs -o size=64k full "$0" && cd "$0" && exec "$@"'
     anima = (sys.executable, "-m", "bot", "sandbox", "--port", "0")
     said = await last_words("unshare", "-rm", "sh", "-c", mount_and_run, str(tmp_path), *anima, folder=tmp_path)
-    assert said.endswith("The disk of the database is full; free some space.")
+    assert said.endswith("The database's disk is full. Free some space.")
 
 
 PRETENDS = """

@@ -248,9 +248,9 @@ class nobody:
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ("mysql://localhost/anima", "begins with mysql://"),
-        ("anima.db", "is not an address"),
-        ("", "is not an address"),
+        ("mysql://localhost/anima", "starts with mysql://"),
+        ("anima.db", "is not a valid address"),
+        ("", "is not a valid address"),
         ("sqlite://", "names no file"),
         ("sqlite:///:memory:", "names no file"),
     ],
@@ -262,7 +262,7 @@ async def test_an_address_of_another_kind_is_refused(address, said):
 async def test_a_server_that_does_not_answer_is_refused_without_telling_the_password():
     pytest.importorskip("asyncpg")
     sentence = await refusal("postgresql://anima:hunter2@127.0.0.1:1/anima")
-    assert "did not open" in sentence and "hunter2" not in sentence
+    assert "could not be opened" in sentence and "hunter2" not in sentence
 
 
 async def test_readers_do_not_wait_for_a_writer_nor_see_what_is_not_committed(database):
@@ -317,7 +317,7 @@ async def test_a_database_that_another_process_keeps_locked_says_so_and_comes_ba
     database = await Database.open(sqlite_url)
     with closing(sqlite3.connect(sqlite_file, isolation_level=None)) as another:
         another.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StorageUnavailable, match="Another process keeps the database busy"):
+        with pytest.raises(StorageUnavailable, match="Another process keeps the database locked"):
             await accepted(database)
         another.execute("ROLLBACK")
     await accepted(database)
@@ -329,7 +329,7 @@ async def test_a_full_disk_says_so_and_loses_nothing(sqlite):
     async with sqlite.transactions.writing() as connection:
         pages = await connection.scalar(text("PRAGMA page_count"))
         await connection.execute(text(f"PRAGMA max_page_count = {pages + 20}"))
-    with pytest.raises(StorageUnavailable, match="full; free some space"):
+    with pytest.raises(StorageUnavailable, match="disk is full"):
         await sqlite.jobs.rendered(job.id, [an_image(content=bytes(1_000_000))])
     assert (await sqlite.jobs.get(job.id)).state == "running"
     assert await broken_rules(sqlite) == []
@@ -344,11 +344,11 @@ async def test_errors_do_not_tell_prompts(database):
 
 async def test_one_process_at_a_time_has_the_claim(url):
     first, second = await Database.open(url), await Database.open(url)
-    assert await first.claim() and await first.claim()
-    assert not await second.claim()
+    assert await first.lock() and await first.lock()
+    assert not await second.lock()
     await accepted(second, user_id=ALICE)
     await first.close()
-    assert await second.claim()
+    assert await second.lock()
     await second.close()
 
 
@@ -358,7 +358,7 @@ from storage.database import Database
 
 async def claim():
     database = await Database.open(sys.argv[1])
-    print(await database.claim(), flush=True)
+    print(await database.lock(), flush=True)
     await asyncio.sleep(60)
 
 asyncio.run(claim())
@@ -369,10 +369,10 @@ async def test_a_claim_ends_with_a_killed_process(url):
     claimant = subprocess.Popen([sys.executable, "-c", CLAIMANT, url], stdout=subprocess.PIPE, text=True, cwd=ROOT)
     assert claimant.stdout.readline() == "True\n"
     database = await Database.open(url)
-    assert not await database.claim()
+    assert not await database.lock()
     claimant.kill()
     claimant.communicate()
     async with asyncio.timeout(10):
-        while not await database.claim():
+        while not await database.lock():
             await asyncio.sleep(0.01)
     await database.close()

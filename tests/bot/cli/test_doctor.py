@@ -35,20 +35,20 @@ def test_a_sound_installation_has_nothing_wrong(
     monkeypatch.setenv("DISCORD_TOKEN", TOKEN)
     assert anima("doctor", "--device", "cpu", "--load") == 0
     shown = capsys.readouterr().out
-    assert "problem" not in shown and shown.endswith("Nothing is wrong.\n")
+    assert "  problem " not in shown and shown.endswith("No problems found.\n")
     for part in (
         "PyTorch 2.",
         "DISCORD_TOKEN is set",
-        "are free where",
-        "anima.db will be made when the bot first runs",
+        "free on the disk of",
+        "anima.db will be created when the bot first runs",
         "cpu: ",
-        "RAM are free",
+        "RAM free",
         "diffusion model anima-tiny.safetensors, 1.",
         "tokenizer t5",
-        "anima-tiny.safetensors draws, with qwen_3_tiny.safetensors and qwen_image_vae_tiny.safetensors",
+        "using anima-tiny.safetensors with qwen_3_tiny.safetensors and qwen_image_vae_tiny.safetensors",
         "in float32, about",
         "LoRA lokr",
-        "drew one step at 64x64",
+        "generated one step at 64x64",
     ):
         assert part in shown, part
 
@@ -62,20 +62,20 @@ def test_nothing_is_changed_and_no_token_is_shown(
         assert anima("doctor") == 0
         shown = capsys.readouterr()
         assert token not in shown.out + shown.err
-    assert "DISCORD_TOKEN does not look like a bot's token" in shown.out
+    assert "DISCORD_TOKEN does not look like a bot token" in shown.out
     assert sorted(models.parent.rglob("*")) == before
 
 
 def test_without_a_models_folder_it_is_said_that_the_miniature_draws(anima: Anima, capsys: Output) -> None:
     assert anima("doctor") == 0
     shown = lines(capsys, "warning")
-    assert "There is no folder models, so the miniature draws: run `anima download`." in shown
+    assert "There is no folder models, so the bundled miniature is used: run `anima download`." in shown
     assert any(line.startswith("DISCORD_TOKEN is not set") for line in shown)
 
 
 def test_a_models_folder_that_was_named_has_to_be_there(anima: Anima, capsys: Output) -> None:
     assert anima("doctor", "--models", "nowhere") == 1
-    assert lines(capsys, "problem") == ["There is no folder nowhere: mend ANIMA_MODELS, or run `anima download`."]
+    assert lines(capsys, "problem") == ["There is no folder nowhere: fix ANIMA_MODELS, or run `anima download`."]
 
 
 def test_each_missing_part_is_named_with_the_command_that_mends_it(anima: Anima, capsys: Output, models: Path) -> None:
@@ -83,9 +83,9 @@ def test_each_missing_part_is_named_with_the_command_that_mends_it(anima: Anima,
         shutil.rmtree(models / folder)
     assert anima("doctor") == 1
     assert lines(capsys, "problem") == [
-        "There is no diffusion model of Anima in models/diffusion_models: run `anima download`.",
-        "There is no VAE of Anima in models/vae: run `anima download`.",
-        "There is no tokenizer in models/tokenizers/t5: run `anima download`.",
+        "No diffusion model for Anima found in models/diffusion_models: run `anima download`.",
+        "No VAE for Anima found in models/vae: run `anima download`.",
+        "No tokenizer found in models/tokenizers/t5: run `anima download`.",
     ]
 
 
@@ -95,7 +95,7 @@ def test_a_truncated_file_is_told_from_a_missing_one(anima: Anima, capsys: Outpu
     assert anima("doctor") == 1
     shown = capsys.readouterr().out
     assert "qwen_image_vae_tiny.safetensors cannot be read as safetensors" in shown
-    assert "problem  There is no VAE of Anima" in shown
+    assert "problem  No VAE for Anima found" in shown
 
 
 def test_files_that_do_not_fit_each_other_are_a_problem(anima: Anima, capsys: Output, models: Path) -> None:
@@ -131,7 +131,7 @@ def test_lora_files_that_fit_nothing_or_in_part_are_named(anima: Anima, capsys: 
     warnings = lines(capsys, "warning")
     assert any("sdxl.safetensors fits no layer of this model" in warning for warning in warnings)
     assert (
-        "LoRA partly: these keys fit no layer and change nothing: lora_te_0.alpha, lora_te_1.alpha, lora_te_2.alpha "
+        "LoRA partly: these keys match no layer and have no effect: lora_te_0.alpha, lora_te_1.alpha, lora_te_2.alpha "
         "and 2 more."
     ) in warnings
 
@@ -146,7 +146,7 @@ def test_each_wrong_setting_is_a_problem(anima: Anima, capsys: Output, monkeypat
 def test_a_file_of_settings_that_cannot_be_read_is_a_problem(anima: Anima, capsys: Output) -> None:
     Path(".env").write_text("hello world\n")
     assert anima("doctor") == 1
-    assert lines(capsys, "problem") == [".env, line 1, cannot be read; a line looks like NAME=value, or begins with #."]
+    assert lines(capsys, "problem") == [".env, line 1 is invalid. Lines look like NAME=value, or start with #."]
 
 
 def test_a_device_that_is_not_there_is_a_problem(anima: Anima, capsys: Output) -> None:
@@ -164,7 +164,7 @@ async def test_a_database_is_looked_at_and_left_as_it_is(
     before = (tmp_path / "own.db").read_bytes()
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/own.db")
     assert await asyncio.to_thread(anima, "doctor") == 0
-    assert any(line.startswith(f"{tmp_path}/own.db is sound") for line in lines(capsys, "ok"))
+    assert any(line.startswith(f"{tmp_path}/own.db is intact") for line in lines(capsys, "ok"))
     assert (tmp_path / "own.db").read_bytes() == before
 
 
@@ -177,18 +177,21 @@ def test_a_damaged_database_is_a_problem(
     file.write_bytes(b"no database" + file.read_bytes()[11:])
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{file}")
     assert anima("doctor") == 1
-    assert "restore a backup or move it away" in lines(capsys, "problem")[0]
+    assert "restore a backup, or move the file away" in lines(capsys, "problem")[0]
 
 
 @pytest.mark.parametrize(
     ("address", "sentence"),
     [
-        ("mysql://somewhere", "DATABASE_URL is not an address that is known; it looks like sqlite:///data/anima.db."),
-        ("sqlite://anima.db", "DATABASE_URL is not an address that is known"),
-        ("sqlite:///:memory:", "DATABASE_URL is not an address that is known"),
-        ("sqlite:////dev/null/anima.db", "The database /dev/null/anima.db cannot be made"),
-        ("postgresql+asyncpg://me:hunter2@127.0.0.1:1/anima", "The PostgreSQL server of DATABASE_URL refuses us"),
-        ("postgresql://me:hunter2@[oops/anima", "DATABASE_URL cannot be read"),
+        ("mysql://somewhere", "DATABASE_URL is not a supported address. It looks like sqlite:///data/anima.db."),
+        ("sqlite://anima.db", "DATABASE_URL is not a supported address"),
+        ("sqlite:///:memory:", "DATABASE_URL is not a supported address"),
+        ("sqlite:////dev/null/anima.db", "The database /dev/null/anima.db cannot be created"),
+        (
+            "postgresql+asyncpg://me:hunter2@127.0.0.1:1/anima",
+            "The PostgreSQL server in DATABASE_URL refused the connection",
+        ),
+        ("postgresql://me:hunter2@[oops/anima", "DATABASE_URL is invalid"),
     ],
 )
 def test_a_database_that_cannot_be_had_is_a_problem(

@@ -90,7 +90,7 @@ def test_a_damaged_file_is_fetched_again_and_only_that(hub: FakeHub, anima: Anim
     assert anima("download", "--yes") == 0
     assert [each.path for each in hub.asked] == [BASE]
     assert BASE_HERE.read_bytes() == hub.files[MODEL][BASE]
-    assert "will be replaced" in capsys.readouterr().out
+    assert "replaces a file that differs" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_without_a_terminal_consent_must_be_given_beforehand(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
     assert anima("download") == 2
-    assert "say --yes" in capsys.readouterr().err
+    assert "pass --yes" in capsys.readouterr().err
     assert hub.asked == []
 
 
@@ -170,7 +170,7 @@ def test_the_next_call_goes_on_where_the_last_one_ended(
     hub.broken = None
     hub.asked.clear()
     assert anima("download", "--yes") == 0
-    assert "50.00 kB of it are there" in capsys.readouterr().out
+    assert "50.00 kB already downloaded" in capsys.readouterr().out
     assert ranges(hub) == ["bytes=50000-"]
     assert BASE_HERE.read_bytes() == hub.files[MODEL][BASE] and not part(hub).exists()
 
@@ -199,7 +199,7 @@ def test_what_arrives_damaged_is_not_put_in_place(
     repository = MODEL if path == BASE else TOKENIZERS
     hub.served[path] = wrong(hub.files[repository][path])
     assert anima("download", "--yes") == 1
-    assert "arrived damaged" in capsys.readouterr().err
+    assert "was damaged on the way" in capsys.readouterr().err
     name = Path(path).name
     assert not any(file.endswith(name) and "t5" not in file for file in files_in(Path("models")))
     assert not any(".part" in file for file in files_in(Path("models")))
@@ -228,25 +228,25 @@ def said(anima: Anima, capsys: Output, *arguments: str) -> str:
 def test_a_gated_repository_says_where_to_accept_its_terms(hub: FakeHub, anima: Anima, capsys: Output) -> None:
     hub.gated.add(MODEL)
     sentence = said(anima, capsys)
-    assert f"{hub.address}/{MODEL} is open only to those who accept its terms" in sentence and "HF_TOKEN" in sentence
+    assert f"{hub.address}/{MODEL} requires you to accept its terms" in sentence and "HF_TOKEN" in sentence
 
 
 def test_a_closed_hub_asks_for_a_token_and_names_a_wrong_one(
     hub: FakeHub, anima: Anima, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.token = "hf_right"
-    assert "only with a token (401): set HF_TOKEN" in said(anima, capsys)
+    assert "needs a token (401). Set HF_TOKEN" in said(anima, capsys)
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
     sentence = said(anima, capsys)
-    assert "refuses your token" in sentence and "hf_wrong" not in sentence
+    assert "rejected your token" in sentence and "hf_wrong" not in sentence
 
 
 def test_a_repository_or_a_model_that_is_not_there_is_named(hub: FakeHub, anima: Anima, capsys: Output) -> None:
-    assert "has no huge. There are: anima-aesthetic-v1.0, anima-base-v1.0" in said(anima, capsys, "huge")
+    assert "has no huge. Available: anima-aesthetic-v1.0, anima-base-v1.0" in said(anima, capsys, "huge")
     del hub.files[TOKENIZERS]["t5_tokenizer/tokenizer.json"]
     assert "has no tokenizer in t5_tokenizer" in said(anima, capsys)
     del hub.files[TOKENIZERS]
-    assert f"finds no {TOKENIZERS}" in said(anima, capsys)
+    assert f"{TOKENIZERS}, or a file in it, was not found" in said(anima, capsys)
 
 
 def test_no_network_and_a_wrong_address_are_told_apart(
@@ -257,12 +257,12 @@ def test_no_network_and_a_wrong_address_are_told_apart(
     monkeypatch.setenv("HF_ENDPOINT", address)
     assert f"{address} cannot be reached" in said(anima, capsys)
     monkeypatch.setenv("HF_ENDPOINT", "no-address")
-    assert "HF_ENDPOINT is 'no-address', which is no address" in said(anima, capsys)
+    assert "HF_ENDPOINT is 'no-address', which is not a valid address" in said(anima, capsys)
 
 
 def test_too_little_room_is_said_before_anything_is_fetched(hub: FakeHub, anima: Anima, capsys: Output) -> None:
     hub.stated_sizes[BASE] = 10**16
-    assert "10000000.00 GB are to be downloaded, but only" in said(anima, capsys)
+    assert "10000000.00 GB, but only" in said(anima, capsys)
     assert hub.asked == [] and not Path("models").exists()
 
 

@@ -57,7 +57,7 @@ def test_the_picture_is_the_one_that_the_engine_draws(anima: Anima) -> None:
 def test_without_a_models_folder_the_miniature_draws_as_it_likes_best(anima: Anima, capsys: Output) -> None:
     assert anima("generate", "1girl") == 0
     shown = capsys.readouterr()
-    assert "There is no models folder at models, so the miniature" in shown.err
+    assert "There is no models folder at models, so the bundled miniature" in shown.err
     assert "24/24" in shown.err, "the progress bar came to its end"
     native = Engine.load(MINIATURE, device="cpu").native
     parameters = drawn()
@@ -70,7 +70,7 @@ def test_without_a_models_folder_the_miniature_draws_as_it_likes_best(anima: Ani
 def test_several_pictures_have_seeds_that_follow_whatever_the_batch(anima: Anima, capsys: Output) -> None:
     assert anima("generate", "1girl", *SMALL, "--seed", 2**64 - 2, "--count", "3", "--batch", "2") == 0
     assert [drawn(number).seed for number in (1, 2, 3)] == [2**64 - 2, 2**64 - 1, 0]
-    assert "pictures 1-2 of 3" in capsys.readouterr().err
+    assert "images 1-2 of 3" in capsys.readouterr().err
     assert anima("generate", "1girl", *SMALL, "--seed", 2**64 - 1) == 0
     with Image.open("pictures/anima-00002.png") as together, Image.open("pictures/anima-00004.png") as alone:
         differences = [abs(a - b) for a, b in zip(together.tobytes(), alone.tobytes(), strict=True)]
@@ -91,15 +91,15 @@ def test_an_image_gives_the_size_most_like_its_shape_and_is_redrawn_in_part(anim
     [
         (("--steps", "0"), "steps is 0, but must be from 1 to 1000."),
         (("--width", "100"), "width is 100, but must be a multiple of 16, such as 96 or 112."),
-        (("--size", "64x64", "--width", "64"), "size: give either --size or --width and --height."),
+        (("--size", "64x64", "--width", "64"), "size: use either --size, or --width and --height."),
         (("--sampler", "best"), "sampler is 'best', but must be one of"),
         (("--seed", "-1"), "seed is -1, but must be from 0"),
         (("--denoise", "0.5"), "without an image it must be 1"),
-        (("--image", "none.png"), "image: none.png cannot be read as a picture"),
-        (("--name", "a/b"), "name is 'a/b', but must be the beginning of a file name"),
+        (("--image", "none.png"), "image: none.png cannot be read as an image"),
+        (("--name", "a/b"), "name is 'a/b', but must be a plain file name"),
         (("--lora", "none:0.5"), "loras: there is no LoRA 'none'"),
-        (("--size", "huge"), "'huge' is no size; it looks like 832x1216"),
-        (("--count", "0"), "'0' is no whole number from 1"),
+        (("--size", "huge"), "'huge' is not a size; use for example 832x1216"),
+        (("--count", "0"), "'0' is not a whole number from 1"),
     ],
 )
 def test_a_wrong_option_is_a_sentence(anima: Anima, capsys: Output, options: tuple[str, ...], sentence: str) -> None:

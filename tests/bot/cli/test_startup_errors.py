@@ -26,7 +26,7 @@ def closed(code: int) -> discord.ConnectionClosed:
     [
         (discord.LoginFailure("Improper token has been passed."), WRONG_TOKEN),
         (closed(4004), WRONG_TOKEN),
-        (discord.HTTPException(answer(429), "You are being blocked."), "Discord has barred this machine for a while"),
+        (discord.HTTPException(answer(429), "You are being blocked."), "Discord has temporarily blocked this machine"),
         (discord.DiscordServerError(answer(503), "down"), "Discord cannot be reached (503 because"),
         (aiohttp.ClientConnectionError("no route"), "Discord cannot be reached (no route)"),
         (OSError(errno.ENOSPC, "No space left on device", "/data/x"), "The disk is full (/data/x). Free some space"),

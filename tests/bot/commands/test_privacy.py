@@ -128,8 +128,8 @@ async def test_the_messages_go_too_where_that_is_wished(stage: Stage) -> None:
 
 async def test_it_says_how_long_everything_is_kept(stage: Stage) -> None:
     assert "It is kept until you erase it." in (await stage.answer("privacy")).text
-    stage.client.housekeeping.prompts_kept = timedelta(days=1)
+    stage.client.retention.prompts_kept = timedelta(days=1)
     told = (await stage.answer("privacy")).text
     assert "Prompts and settings are forgotten after 1 day." in told and "leave your history" not in told
-    stage.client.housekeeping.pictures_kept = timedelta(days=30.5)
+    stage.client.retention.images_kept = timedelta(days=30.5)
     assert "Pictures leave your history after 30.5 days" in (await stage.answer("privacy")).text

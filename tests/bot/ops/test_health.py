@@ -97,11 +97,11 @@ async def test_without_the_gateway_it_is_not_ready(watch: Watch) -> None:
 
 async def test_without_the_database_it_is_not_ready(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     async def locked() -> None:
-        raise StorageUnavailable("Another process keeps the database busy; try again in a moment.")
+        raise StorageUnavailable("Another process keeps the database locked. Try again in a moment.")
 
     await watch.stage.client.model()
     monkeypatch.setattr(watch.stage.database.jobs, "line", locked)
-    sentence = "The database does not answer. Another process keeps the database busy; try again in a moment.\n"
+    sentence = "The database is not responding. Another process keeps the database locked. Try again in a moment.\n"
     assert await watch.get("/readyz") == (503, sentence)
     found = await watch.metrics()
     assert found["anima_database_reachable", ""] == 0
@@ -113,7 +113,7 @@ async def test_a_database_that_hangs_is_not_waited_for(watch: Watch, monkeypatch
     monkeypatch.setattr(watch.stage.database.jobs, "line", asyncio.Event().wait)
     await watch.stage.client.model()
     status, text = await watch.get("/readyz")
-    assert status == 503 and text.startswith("The database does not answer.")
+    assert status == 503 and text.startswith("The database is not responding.")
 
 
 async def test_the_line_is_seen_while_it_waits(watch: Watch) -> None:

@@ -129,4 +129,4 @@ def test_a_gateway_that_is_away_is_a_line_and_no_traceback(stderr: Lines) -> Non
     except ConnectionRefusedError:
         logging.getLogger("discord.client").exception("Attempting a reconnect in %.2fs", 1.104)
     [line] = stderr()
-    assert line.endswith("Discord's gateway is away (Connect call failed). Attempting a reconnect in 1.10s")
+    assert line.endswith("Discord's gateway is unreachable (Connect call failed). Attempting a reconnect in 1.10s")

@@ -1,4 +1,4 @@
-"""Housekeeping: what is old goes, at the start and every hour, and trouble with that is nobody else's."""
+"""Retention: what is old goes, at the start and every hour, and trouble with that is nobody else's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bot.ops import retention
-from bot.ops.retention import Housekeeping
+from bot.ops.retention import Retention
 from bot.ops.settings import Settings
 from storage.backend.transactions import StorageUnavailable
 from storage.database import Database
@@ -60,7 +60,7 @@ async def cancelled_job(database: Database, interaction_id: int = 1) -> int:
 
 @asynccontextmanager
 async def kept(database: Database, **days: float) -> AsyncIterator[None]:
-    running = asyncio.create_task(Housekeeping(database.privacy, Settings(_env_file=None, **days)).run())
+    running = asyncio.create_task(Retention(database.privacy, Settings(_env_file=None, **days)).run())
     yield
     assert not running.done()
     running.cancel()
@@ -128,12 +128,12 @@ async def test_after_an_error_it_is_tried_again_the_next_time(
     clock.now += timedelta(days=2)
     async with kept(database, prompts_kept_days=1):
         await until(lambda: _is(database, old, ""))
-    assert "was not forgotten" in caplog.text
+    assert "was not deleted" in caplog.text
 
 
 async def test_the_bot_keeps_house_while_it_runs_and_stops_when_it_ends(stage: Stage) -> None:
     def running() -> list[asyncio.Task[Any]]:
-        return [task for task in asyncio.all_tasks() if task.get_name() == "housekeeping"]
+        return [task for task in asyncio.all_tasks() if task.get_name() == "retention"]
 
     assert len(running()) == 1
     await stage.stop()

@@ -44,12 +44,12 @@ def test_thresholds_that_are_none_are_said_in_a_sentence(monkeypatch: pytest.Mon
 
 def test_a_file_that_is_not_utf_8_is_said_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes("DISCORD_TOKEN=abc".encode("utf-16"))
-    with pytest.raises(SettingsError, match=r"\.env is not a text file in UTF-8"):
+    with pytest.raises(SettingsError, match=r"\.env is not a UTF-8 text file"):
         Settings.read(_env_file=tmp_path / ".env")
 
 
 @pytest.mark.parametrize("variable", ["ANIMA_MODELS", "TAG_FILE"])
 def test_a_path_that_no_file_can_have_is_said_in_a_sentence(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, "a/" * 4000)
-    with pytest.raises(SettingsError, match=f"{variable}: .*cannot be looked at"):
+    with pytest.raises(SettingsError, match=f"{variable}: .*cannot be accessed"):
         Settings.read(_env_file=None)
