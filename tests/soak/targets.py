@@ -144,7 +144,7 @@ def custom_ids() -> Target:
 
 def options() -> Target:
     """A slash command's values from what Discord delivers to the job's parameters, and back."""
-    from bot.commands.imagine import seed_of
+    from bot.commands.command_options import seed_of
     from bot.generation.compose import ModelInfo, recipes, resolve_options
     from bot.generation.errors import InvalidOption
     from bot.generation.options import Options

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from bot.commands import command_options
 from bot.rules.policy import MAX_STEPS_UNLESS_SET
 from bot.rules.server_settings import Access, Defaults, Limits, Quota, Safety
 from bot.text.markdown import inline
@@ -19,23 +20,13 @@ from storage.servers import AuditEntry
 MAX_LINE_LENGTH = 350
 MAX_NAMED = 5
 
+#: What each setting is called in forms, in errors and in the log.
 LABELS: Mapping[str, str] = {
-    "size": "Size",
-    "steps": "Steps",
-    "cfg_scale": "CFG scale",
-    "sampler": "Sampler",
-    "scheduler": "Scheduler",
+    **command_options.LABELS,
     "prefix_on": "Add the prefix",
     "prefix": "Prefix",
     "negative_on": "Add the negative",
     "negative": "Negative",
-    "artist": "Artists",
-    "loras": "LoRAs",
-    "denoise": "Denoise",
-    "count": "Pictures",
-    "turbo": "Turbo",
-    "spoiler": "Spoiler",
-    "private": "Private",
     "side": "Longest side",
     "megapixels": "Megapixels",
     "waiting": "Waiting jobs",
@@ -51,7 +42,6 @@ LABELS: Mapping[str, str] = {
     "person": "Person",
     "reason": "Reason",
 }
-"""What each setting is called in forms, in mistakes and in the log."""
 
 GROUPS: Mapping[str, str] = {
     "defaults": "Defaults",

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
+from bot.commands.command_options import LABELS
 from bot.components.base import AnimaInteraction
 from bot.components.preset_modal import key_of
 from bot.generation.compose import ModelInfo, resolve_options
@@ -23,24 +24,6 @@ from bot.text.translation import say
 TEXT_SHOWN = 200
 """Of each text. Discord takes 4,000 characters in all."""
 LORA_NAME_SHOWN = 60
-
-LABELS: Mapping[str, str] = {
-    "size": "Size",
-    "count": "Pictures",
-    "steps": "Steps",
-    "cfg_scale": "CFG scale",
-    "sampler": "Sampler",
-    "scheduler": "Scheduler",
-    "negative": "Negative prompt",
-    "artist": "Artists",
-    "loras": "LoRAs",
-    "denoise": "Denoise",
-    "turbo": "Turbo",
-    "raw": "Raw prompt",
-    "spoiler": "Spoiler",
-    "private": "Private",
-}
-"""Everything that there are defaults of, in the order in which it is shown."""
 
 CHOSEN = ("size", "sampler", "scheduler")
 """What is chosen from a menu, save for sizes of one's own."""

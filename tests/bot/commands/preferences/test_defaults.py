@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.commands.preferences.defaults import LABELS, PreferencesContext, checked, standing
+from bot.commands.command_options import LABELS
+from bot.commands.preferences.defaults import PreferencesContext, checked, standing
 from bot.generation.compose import ModelInfo
 from bot.generation.errors import InvalidForm
 from bot.generation.options import Options

@@ -1,0 +1,54 @@
+"""What Discord offers while somebody types an option of a command."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import discord
+from discord import app_commands
+
+from bot.generation.sizes import described
+from bot.messages.limits import MAX_CHOICE_LENGTH, MAX_CHOICES
+
+if TYPE_CHECKING:
+    from bot.client import AnimaClient
+
+Choice = app_commands.Choice[str]
+
+
+async def complete_prompt(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
+    found = await asyncio.to_thread(interaction.client.tags.complete, typed, MAX_CHOICES)
+    return as_choices([each.prompt for each in found])
+
+
+async def complete_artist(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
+    found = await asyncio.to_thread(interaction.client.tags.complete_artists, typed, MAX_CHOICES)
+    return as_choices([each.prompt for each in found])
+
+
+async def complete_aspect(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
+    sizes = (await interaction.client.model()).native.sizes
+    choices = [Choice(name=described((width, height)), value=f"{width}x{height}") for width, height in sizes]
+    return [choice for choice in choices if _has_words(choice.name, typed)][:MAX_CHOICES]
+
+
+async def complete_lora(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
+    names = (await interaction.client.model()).loras
+    return as_choices([name for name in names if _has_words(name, typed)])
+
+
+async def complete_preset(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
+    names = await interaction.client.database.preferences.presets(interaction.user.id)
+    return as_choices([name for name in names if typed.casefold() in name.casefold()])
+
+
+def as_choices(texts: Sequence[str]) -> list[Choice]:
+    """As many of the texts as Discord takes; one that is too long for it is left out."""
+    fitting = [text for text in texts if 0 < len(text) <= MAX_CHOICE_LENGTH]
+    return [Choice(name=text, value=text) for text in fitting[:MAX_CHOICES]]
+
+
+def _has_words(text: str, typed: str) -> bool:
+    return all(word in text.casefold() for word in typed.casefold().split())

@@ -1,0 +1,76 @@
+"""The options that several commands have: their types, choices and descriptions, and what they are called elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from discord import app_commands
+
+from bot.generation.errors import InvalidOption
+from bot.generation.values import MAX_ARTISTS_LENGTH, MIN_CFG_SCALE
+from bot.messages.limits import MAX_CHOICE_LENGTH, MAX_OPTION_LENGTH
+from bot.text.translation import N_, say
+from inference.request import MAX_CFG_SCALE, MAX_PROMPT_LENGTH, MAX_SEED, MAX_STEPS, SAMPLERS, SCHEDULERS
+
+PromptText = app_commands.Range[str, 1, min(MAX_OPTION_LENGTH, MAX_PROMPT_LENGTH)]
+AspectText = app_commands.Range[str, 1, MAX_CHOICE_LENGTH]
+StepsNumber = app_commands.Range[int, 1, MAX_STEPS]
+CfgNumber = app_commands.Range[float, MIN_CFG_SCALE, MAX_CFG_SCALE]
+SeedText = app_commands.Range[str, 1, 20]
+ArtistText = app_commands.Range[str, 1, MAX_ARTISTS_LENGTH]
+
+
+def _untranslated(names: Iterable[str]) -> list[app_commands.Choice[str]]:
+    """Choices that are called the same in every language."""
+    return [app_commands.Choice(name=app_commands.locale_str(name, translated=False), value=name) for name in names]
+
+
+SAMPLER_CHOICES = _untranslated(SAMPLERS)
+SCHEDULER_CHOICES = _untranslated(SCHEDULERS)
+
+#: What each option does, by its name in the command.
+DESCRIPTIONS: Mapping[str, str] = {
+    "prompt": "What to draw: tags, sentences, or both",
+    "negative": "What not to draw",
+    "aspect": "Shape and size: one that is offered, a ratio such as 2:3, or a size such as 832x1216",
+    "steps": "More steps draw finer and take longer",
+    "cfg": "How closely to follow the prompt",
+    "sampler": "How noise becomes a picture; each has its own look",
+    "scheduler": "Where the steps are spent",
+    "seed": "The same seed and settings give the same picture",
+    "artist": "One or more artists, with commas between; @ is added",
+    "turbo": "Few steps, quickly drawn",
+    "spoiler": "Hide the picture until it is clicked",
+    "private": "Show it to nobody but you",
+    "raw": "Add nothing to the prompt: neither the recommended quality tags nor the negative",
+}
+
+#: What each of `Options` is called in panels and forms, in the order in which they are shown.
+LABELS: Mapping[str, str] = {
+    "size": N_("Size"),
+    "count": N_("Pictures"),
+    "steps": N_("Steps"),
+    "cfg_scale": N_("CFG scale"),
+    "sampler": N_("Sampler"),
+    "scheduler": N_("Scheduler"),
+    "negative": N_("Negative prompt"),
+    "artist": N_("Artists"),
+    "loras": N_("LoRAs"),
+    "denoise": N_("Denoise"),
+    "turbo": N_("Turbo"),
+    "raw": N_("Raw prompt"),
+    "spoiler": N_("Spoiler"),
+    "private": N_("Private"),
+}
+
+WRONG_SEED = N_("A seed is a whole number from 0 to {most}.")
+
+
+def seed_of(text: str | None) -> int | None:
+    """The seed that was typed: Discord's whole numbers end far below the largest. Raises InvalidOption."""
+    if text is None:
+        return None
+    digits = text.strip()
+    if not (digits.isascii() and digits.isdigit() and int(digits) <= MAX_SEED):
+        raise InvalidOption(say(WRONG_SEED, most=MAX_SEED))
+    return int(digits)
