@@ -1,5 +1,6 @@
 """A Discord of one's own on loopback: REST, gateway and users, as strict as Discord, for tests and for trying out."""
 
+from bot.sandbox.client_errors import ClientRefused
 from bot.sandbox.interaction_handle import InteractionFailed, InteractionHandle, UnexpectedAnswer
 from bot.sandbox.model.attachments import Attachment, Upload
 from bot.sandbox.model.clock import Clock
@@ -7,7 +8,7 @@ from bot.sandbox.model.messages import Message
 from bot.sandbox.model.permissions import Permissions
 from bot.sandbox.model.world import Channel, Guild, Role, User
 from bot.sandbox.standin import FakeDiscord
-from bot.sandbox.user_client import Choice, ClientModal, ClientRefused
+from bot.sandbox.user_client import Choice, ClientModal
 
 __all__ = [
     "Attachment",

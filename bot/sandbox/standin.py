@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 from aiohttp import web
 
 from bot.ops.errors import StartupError
+from bot.sandbox.client_errors import ClientRefused, InvalidRequest, message_deleted
 from bot.sandbox.interaction_handle import TIMEOUT, InteractionHandle
 from bot.sandbox.model.attachments import Cdn, Upload
 from bot.sandbox.model.clock import Clock, Snowflakes
@@ -38,7 +39,7 @@ from bot.sandbox.server.gateway import Gateway
 from bot.sandbox.server.request_log import RequestLog
 from bot.sandbox.server.rest import PREFIX, Rest
 from bot.sandbox.server.routing import ApiContext
-from bot.sandbox.user_client import Choice, ClientModal, ClientRefused, UserClient
+from bot.sandbox.user_client import Choice, ClientModal, UserClient
 
 if TYPE_CHECKING:
     from bot.sandbox.server.openapi import OpenApi
@@ -291,7 +292,7 @@ class FakeDiscord:
             channel = target.channel
             target = self.messages.get(target.id) or target
         if channel is None:
-            raise ClientRefused("Say in which channel the user's menu is opened.")
+            raise InvalidRequest("Say in which channel the user's menu is opened.")
         return self._sent(
             self.interactions.send(COMMAND, user, channel, self.client.menu(user, channel, target, command))
         )
@@ -331,11 +332,7 @@ class FakeDiscord:
 
     async def say(self, user: User, channel: Channel, content: str = "", files: Sequence[Upload] = ()) -> Message:
         """Posts a message of a user's own."""
-        needed = Permissions.SEND_MESSAGES_IN_THREADS if channel.is_thread else Permissions.SEND_MESSAGES
-        needed |= Permissions.ATTACH_FILES if files else Permissions(0)
-        if needed & ~self.world.permissions(user, channel):
-            what = "attach files" if files else "write"
-            raise ClientRefused(f"{user.username} may not {what} in #{channel.name}.")
+        self.client.check_message(user, channel, content, files)
         return self.messages.create(channel, user, Body({"content": content}, dict(enumerate(files))))
 
     def delete(self, user: User, message: Message) -> None:
@@ -344,7 +341,7 @@ class FakeDiscord:
         self.client.check_can_see(user, message)
         manages = self.world.permissions(user, message.channel) & Permissions.MANAGE_MESSAGES
         if message.is_ephemeral or (message.author != user and not (manages and message.channel.guild)):
-            raise ClientRefused(f"{user.username} may not delete that message.")
+            raise ClientRefused("{user} may not delete that message.", user=user.username)
         self.messages.delete(message)
 
     def dm(self, user: User) -> Channel:
@@ -355,7 +352,7 @@ class FakeDiscord:
         """The message as it is now; raises ClientRefused where it was deleted."""
         now = self.messages.get(message.id)
         if now is None:
-            raise ClientRefused(f"The message {message.id} is gone.")
+            raise message_deleted()
         return now
 
     def messages_in(self, channel: Channel, user: User | None = None) -> list[Message]:

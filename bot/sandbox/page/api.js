@@ -1,13 +1,20 @@
 // Talks to the stand-in: requests on behalf of the chosen user, and the stream of what happens.
 
-const RETRY_AFTER = 500;
-const LONGEST_RETRY = 4000;
+import { t } from "./translation.js";
+
+const RETRY_DELAY = 500;
+const MAX_RETRY_DELAY = 4000;
 
 /** The stand-in would not do it, as Discord's client would not; the message is a sentence for the person. */
 export class Refused extends Error {}
 
 export function people() {
   return ask("GET", "/sandbox/people");
+}
+
+/** What each English sentence of the page becomes in a language. */
+export function fetchCatalog(locale) {
+  return ask("GET", `/page/locales/${locale}.json`);
 }
 
 /** Requests of one user. */
@@ -40,12 +47,12 @@ export class Session {
   follow(after, listener) {
     let source = null;
     let timer = null;
-    let wait = RETRY_AFTER;
+    let wait = RETRY_DELAY;
     let ended = false;
     const connect = () => {
       source = new EventSource(`${this.root}/events?after=${after}`);
       source.addEventListener("hello", (message) => {
-        wait = RETRY_AFTER;
+        wait = RETRY_DELAY;
         listener.connected(JSON.parse(message.data).instance);
       });
       source.addEventListener("happened", (message) => {
@@ -58,7 +65,7 @@ export class Session {
         if (ended) return;
         listener.lost();
         timer = setTimeout(connect, wait);
-        wait = Math.min(wait * 2, LONGEST_RETRY);
+        wait = Math.min(wait * 2, MAX_RETRY_DELAY);
       });
     };
     connect();
@@ -84,11 +91,11 @@ async function ask(method, path, payload, files = []) {
   try {
     response = await fetch(path, request);
   } catch {
-    throw new Refused("The sandbox does not answer. Is it still running?");
+    throw new Refused(t("The sandbox isn't responding. Is it still running?"));
   }
   if (response.ok) return response.json();
   const answer = response.headers.get("Content-Type")?.startsWith("application/json") ? await response.json() : null;
-  throw new Refused(answer?.refused ?? `The sandbox answered ${response.status}. Its terminal may say why.`);
+  throw new Refused(answer?.refused ?? t("The sandbox returned error {status}. See its terminal for details.", { status: response.status }));
 }
 
 /** Replaces every File in a value by its number, and gathers them: what `post` takes. */

@@ -3,8 +3,9 @@
 import { send } from "./context_menus.js";
 import { el, newId } from "./dom.js";
 import { Listbox, matching } from "./listbox.js";
-import { Problem, filledIn, isFileField, limitsOf, optionField, takesFile } from "./options.js";
+import { InvalidOption, filledIn, isFileField, limitsOf, optionField, takesFile } from "./options.js";
 import { store } from "./store.js";
+import { t } from "./translation.js";
 
 export class CommandForm {
   #fields = [];
@@ -15,28 +16,28 @@ export class CommandForm {
     this.command = command;
     this.panel = panel;
     this.onEnd = onEnd;
-    this.list = new Listbox({ label: "Suggestions", onPick: (item) => this.#take(item) });
+    this.list = new Listbox({ label: () => t("Suggestions"), onPick: (item) => this.#take(item) });
     this.about = el("div", { class: "panel-about", id: newId("about") });
     this.problem = el("p", { class: "problem", role: "alert" });
     this.more = el("input", {
       class: "more-options",
       type: "text",
-      "aria-label": "Add an option",
+      "aria-label": t("Add an option"),
       autocomplete: "off",
       spellcheck: "false",
       enterkeyhint: "send",
     });
     this.list.attach(this.more);
     this.line = el("div", { class: "fields-line" });
-    const sendButton = el("button", { type: "submit", class: "icon send", "aria-label": "Send the command" }, "➤");
+    const sendButton = el("button", { type: "submit", class: "icon send", "aria-label": t("Send command") }, "➤");
     const cancel = el(
       "button",
-      { type: "button", class: "icon", "aria-label": "Give the command up", onclick: () => this.#end() },
+      { type: "button", class: "icon", "aria-label": t("Cancel command"), onclick: () => this.#end() },
       "✕",
     );
     this.element = el(
       "form",
-      { class: "command-form", novalidate: true, "aria-label": `Command /${command.shown}` },
+      { class: "command-form", novalidate: true, "aria-label": t("Command {name}", { name: `/${command.shown}` }) },
       el("span", { class: "pill" }, `/${command.shown}`),
       this.line,
       cancel,
@@ -70,7 +71,7 @@ export class CommandForm {
       const empty = this.#fields.find((field) => isFileField(field) && field.isEmpty);
       const option = this.#unused().find(takesFile);
       const field = empty ?? (option && this.#add(option));
-      if (!field) return this.#complain("This command takes no more files.");
+      if (!field) return this.#complain(t("This command takes no more files."));
       field.fillFile(file);
     }
   }
@@ -84,7 +85,7 @@ export class CommandForm {
         const value = other.value();
         if (value !== undefined) values[other.option.name] = value;
       } catch (error) {
-        if (!(error instanceof Problem)) throw error;
+        if (!(error instanceof InvalidOption)) throw error;
         other.input.removeAttribute("aria-invalid");
       }
     }
@@ -132,7 +133,7 @@ export class CommandForm {
 
   #countMore() {
     const count = this.#unused().length;
-    this.more.placeholder = count > 0 ? `+${count} optional` : "";
+    this.more.placeholder = count > 0 ? t("+{count} optional", { count }) : "";
     this.more.readOnly = count === 0;
   }
 
@@ -185,7 +186,7 @@ export class CommandForm {
     try {
       filled = filledIn(this.#fields);
     } catch (error) {
-      if (!(error instanceof Problem)) throw error;
+      if (!(error instanceof InvalidOption)) throw error;
       this.#fields.find((field) => field.input.getAttribute("aria-invalid") === "true")?.input.focus();
       return this.#complain(error.message);
     }

@@ -8,6 +8,7 @@ import { fileOf, gallery, smallPicture } from "./media.js";
 import { selectButton } from "./select.js";
 import { spoilerCover } from "./spoiler.js";
 import { store } from "./store.js";
+import { t } from "./translation.js";
 
 const LINK = 5;
 const STYLES = { 1: "primary", 2: "secondary", 3: "success", 4: "danger", 5: "secondary", 6: "primary" };
@@ -30,7 +31,7 @@ export function problemOf(messageId) {
 function render(component, context) {
   return (
     renderers[component.type]?.(component, context) ??
-    el("p", { class: "unknown" }, `This page cannot show components of type ${component.type}.`)
+    el("p", { class: "unknown" }, t("This page can't show components of type {type}.", { type: component.type }))
   );
 }
 
@@ -131,7 +132,7 @@ function use(key, { message, redraw }, action, payload) {
   redraw(message.id);
   interact(store.session.post(`/messages/${message.id}/${action}`, payload), {
     acknowledged: () => over(null),
-    failed: () => over("This interaction failed"),
+    failed: () => over(t("This interaction failed")),
     refused: over,
   });
 }

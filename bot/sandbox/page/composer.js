@@ -6,6 +6,7 @@ import { acceptDrops, chip } from "./files.js";
 import { Listbox } from "./listbox.js";
 import { addNote } from "./notes.js";
 import { channelTitle, store } from "./store.js";
+import { t } from "./translation.js";
 
 const SLASH = 1;
 
@@ -18,7 +19,7 @@ const chips = document.getElementById("chosen-files");
 
 let form = null;
 let files = [];
-const picker = new Listbox({ label: "Commands", onPick: (item) => begin(item.command) });
+const picker = new Listbox({ label: () => t("Commands"), onPick: (item) => begin(item.command) });
 picker.attach(textarea);
 
 /** Another channel, or other commands in it. What was being typed is given up where it does not fit any more. */
@@ -26,8 +27,15 @@ export function resetComposer() {
   form?.element.remove();
   const draft = form ? "" : textarea.value;
   end(draft, { focus: false });
+  describeComposer();
+}
+
+/** Says in the empty message field what it is for. */
+export function describeComposer() {
   const mayWrite = store.channel.may_write;
-  textarea.placeholder = mayWrite ? `Message ${channelTitle(store.channel)}` : "You may not write here.";
+  textarea.placeholder = mayWrite
+    ? t("Message {channel}", { channel: channelTitle(store.channel) })
+    : t("You can't write here.");
   textarea.setAttribute("aria-label", textarea.placeholder);
 }
 

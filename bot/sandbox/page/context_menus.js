@@ -1,11 +1,12 @@
 // What the menus of messages and users offer: the bot's commands for them, and the client's own actions.
 
+import { switchTo } from "./address.js";
 import { Refused } from "./api.js";
 import { interact } from "./interactions.js";
 import { openMenu } from "./menu.js";
 import { addNote } from "./notes.js";
 import { nameOf, store } from "./store.js";
-import { switchTo } from "./address.js";
+import { t } from "./translation.js";
 
 const USER_MENU = 2;
 const MESSAGE_MENU = 3;
@@ -17,15 +18,15 @@ export function messageMenu(message, anchor, returnTo, dismiss) {
     ? []
     : commandsOfType(MESSAGE_MENU).map((command) => entry(command, `/messages/${message.id}/menu`, {}));
   const own = [];
-  if (message.content) own.push({ title: "Copy text", run: () => navigator.clipboard?.writeText(message.content) });
-  own.push({ title: "Copy message ID", run: () => navigator.clipboard?.writeText(message.id) });
+  if (message.content) own.push({ title: t("Copy text"), run: () => navigator.clipboard?.writeText(message.content) });
+  own.push({ title: t("Copy message ID"), run: () => navigator.clipboard?.writeText(message.id) });
   const mayDelete = message.author.id === store.session.userId || store.channel.may_manage_messages;
-  if (isEphemeral) own.push({ title: "Dismiss message", run: () => dismiss(message.id) });
-  else if (mayDelete) own.push({ title: "Delete message", isDangerous: true, run: () => remove(message) });
+  if (isEphemeral) own.push({ title: t("Dismiss message"), run: () => dismiss(message.id) });
+  else if (mayDelete) own.push({ title: t("Delete message"), isDangerous: true, run: () => remove(message) });
   openMenu(
     [
-      { label: "Apps", items: apps },
-      { label: "Message", items: own },
+      { label: t("Apps"), items: apps },
+      { label: t("Message"), items: own },
     ],
     anchor,
     returnTo,
@@ -36,12 +37,12 @@ export function userMenu(user, anchor, returnTo) {
   const apps = commandsOfType(USER_MENU).map((command) =>
     entry(command, `/channels/${store.channel.id}/user-menu`, { user: user.id }),
   );
-  const own = [{ title: "Copy user ID", run: () => navigator.clipboard?.writeText(user.id) }];
+  const own = [{ title: t("Copy user ID"), run: () => navigator.clipboard?.writeText(user.id) }];
   const canBeUsed = !user.bot && user.id !== store.session.userId;
-  if (canBeUsed) own.unshift({ title: `Use the sandbox as ${nameOf(user)}`, run: () => switchTo(user.id) });
+  if (canBeUsed) own.unshift({ title: t("Use the sandbox as {name}", { name: nameOf(user) }), run: () => switchTo(user.id) });
   openMenu(
     [
-      { label: "Apps", items: apps },
+      { label: t("Apps"), items: apps },
       { label: nameOf(user), items: own },
     ],
     anchor,
@@ -62,14 +63,14 @@ function entry(command, path, payload) {
 
 /** Sends a command, with a line in the channel that says how it gets on until the bot has answered. */
 export function send(request, name) {
-  const endSending = addNote(`Sending command ${name}…`);
+  const endSending = addNote(t("Sending command {name}…", { name }));
   const complain = (sentence) => {
     endSending();
     addNote(sentence, { isProblem: true });
   };
   return interact(request, {
     acknowledged: endSending,
-    failed: () => complain(`${name}: The application did not respond`),
+    failed: () => complain(t("{name}: The application did not respond", { name })),
     refused: complain,
   });
 }

@@ -1,7 +1,7 @@
-// Moments in words, in the user's language.
+// Dates and times, as the user's locale writes them.
 
 import { el } from "./dom.js";
-import { language } from "./store.js";
+import { userLocale } from "./store.js";
 
 const STYLES = {
   t: { timeStyle: "short" },
@@ -21,32 +21,32 @@ const UNITS = [
   ["minute", 60],
   ["second", 1],
 ];
-const REFRESH = 10_000;
+const REFRESH = 10_000; // milliseconds
 
 /** What `<t:seconds:style>` shows. */
 export function timestamp(seconds, style) {
   const date = new Date(seconds * 1000);
   if (Number.isNaN(date.getTime())) return null;
-  const attributes = { class: "timestamp", datetime: date.toISOString(), title: written(date, "F") };
+  const attributes = { class: "timestamp", datetime: date.toISOString(), title: format(date, "F") };
   if (style === "R") attributes["data-relative"] = seconds;
-  return el("time", attributes, style === "R" ? relative(seconds) : written(date, style));
+  return el("time", attributes, style === "R" ? relative(seconds) : format(date, style));
 }
 
 /** When a message was posted: the hour, with the date where that was not today. */
 export function postedAt(iso) {
   const date = new Date(iso);
   const style = date.toDateString() === new Date().toDateString() ? "t" : "s";
-  return el("time", { datetime: iso, title: written(date, "F") }, written(date, style));
+  return el("time", { datetime: iso, title: format(date, "F") }, format(date, style));
 }
 
-function written(date, style) {
-  return new Intl.DateTimeFormat(language(), STYLES[style] ?? STYLES.f).format(date);
+function format(date, style) {
+  return new Intl.DateTimeFormat(userLocale(), STYLES[style] ?? STYLES.f).format(date);
 }
 
 function relative(seconds) {
   const distance = seconds - Date.now() / 1000;
   const [unit, length] = UNITS.find(([, length]) => Math.abs(distance) >= length) ?? UNITS.at(-1);
-  return new Intl.RelativeTimeFormat(language(), { numeric: "auto" }).format(Math.trunc(distance / length), unit);
+  return new Intl.RelativeTimeFormat(userLocale(), { numeric: "auto" }).format(Math.trunc(distance / length), unit);
 }
 
 setInterval(() => {

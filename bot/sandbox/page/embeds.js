@@ -1,9 +1,9 @@
 // Embeds, and why some of them are not shown.
 
+import { postedAt } from "./dates.js";
 import { el, link } from "./dom.js";
 import { inlineMarkdown, markdown } from "./markdown.js";
 import { pictureButton, smallPicture } from "./media.js";
-import { postedAt } from "./dates.js";
 
 const SUPPRESS_EMBEDS = 1 << 2;
 

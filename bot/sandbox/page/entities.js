@@ -1,13 +1,14 @@
 // Users, roles and channels as items of a list, for options of commands and for select menus.
 
 import { channelName, isBot, membersOf, nameOf, rolesOf, store } from "./store.js";
+import { t } from "./translation.js";
 
 export function userItems(channel) {
   return membersOf(channel).map((user) => ({
     title: nameOf(user),
     detail: user.username,
     mark: "@",
-    note: isBot(user) ? "APP" : null,
+    note: isBot(user) ? t("APP") : null,
     value: { user: user.id },
   }));
 }
@@ -16,7 +17,7 @@ export function roleItems(channel) {
   return rolesOf(channel).map((role) => ({
     title: role.name.replace(/^@/, ""),
     mark: "@",
-    note: "role",
+    note: t("role"),
     value: { role: role.id },
   }));
 }

@@ -2,6 +2,7 @@
 
 import { el } from "./dom.js";
 import { sizeInWords } from "./media.js";
+import { t } from "./translation.js";
 
 /** A box to drop files on or to choose them with; `files()` gives those that are in it. */
 export function filePicker({ labelledBy = null, label = null, most = 1, onChange = () => {} }) {
@@ -40,7 +41,7 @@ export function filePicker({ labelledBy = null, label = null, most = 1, onChange
 export function chip(file, onRemove) {
   const remove = el(
     "button",
-    { type: "button", class: "icon", "aria-label": `Remove ${file.name}`, onclick: onRemove },
+    { type: "button", class: "icon", "aria-label": t("Remove {file}", { file: file.name }), onclick: onRemove },
     "✕",
   );
   return el("li", { class: "chip" }, el("span", {}, file.name), el("small", {}, sizeInWords(file.size)), remove);

@@ -10,14 +10,14 @@ export class Listbox {
   #options = [];
   #active = -1;
 
-  /** `onPick(item)` is called when one is chosen with the pointer; keys are the caller's. */
+  /** `label()` names the list, `onPick(item)` is called when one is chosen with the pointer; keys are the caller's. */
   constructor({ label, onPick, isMultiple = false }) {
+    this.label = label;
     this.onPick = onPick;
     this.element = el("div", {
       class: "listbox",
       id: newId("listbox"),
       role: "listbox",
-      "aria-label": label,
       hidden: true,
     });
     if (isMultiple) this.element.setAttribute("aria-multiselectable", "true");
@@ -49,6 +49,7 @@ export class Listbox {
     if (this.#input !== input) this.#collapse();
     this.#input = input;
     this.#items = items;
+    this.element.setAttribute("aria-label", this.label());
     this.#options = items.map((item, index) => this.#option(item, index));
     this.element.replaceChildren(...this.#options);
     this.element.hidden = false;

@@ -1,14 +1,16 @@
 // Ties it together: who uses the page, which channel is open, and what is to be done when something happens.
 
-import { Refused, Session, people } from "./api.js";
-import { commandsChanged, focusComposer, resetComposer } from "./composer.js";
+import { place } from "./address.js";
+import { Refused, Session, fetchCatalog, people } from "./api.js";
+import { commandsChanged, describeComposer, focusComposer, resetComposer } from "./composer.js";
 import { el } from "./dom.js";
 import { forgetInteractions, hearOfInteraction } from "./interactions.js";
-import { dropMessage, hasMessage, putMessage, showMessages } from "./messages.js";
+import { dropMessage, hasMessage, putMessage, redrawMessages, showMessages } from "./messages.js";
 import { addNote } from "./notes.js";
 import { drawSidebar, markRead, markUnread, offerPeople } from "./sidebar.js";
+import { writeStaticTexts } from "./static_texts.js";
 import { channelTitle, nameOf, setView, store } from "./store.js";
-import { place } from "./address.js";
+import { setLanguage, t } from "./translation.js";
 
 const TYPING_SHOWN = 10_000; // milliseconds, as Discord shows it
 const TEXT_CHANNEL = 0;
@@ -24,6 +26,7 @@ let opening = 0; // how many channels were opened; only the last one is shown
 let refresh = Promise.resolve();
 
 async function start() {
+  writeStaticTexts();
   const everyone = await persistently(people);
   offerPeople(everyone, chooseLanguage);
   addEventListener("hashchange", go);
@@ -51,11 +54,13 @@ async function enter(userId, channelId) {
   const view = await persistently(() => session.get("/view"));
   if (store.session !== session) return;
   setView(view);
+  await persistently(learnLanguage);
+  if (store.session !== session) return;
   missed = [];
   endFollowing = session.follow(view.last_event, {
     happened: (event) => store.session === session && happened(event),
     connected: (instance) => connected(instance),
-    lost: () => say("The sandbox does not answer. Trying again…"),
+    lost: () => say(t("The sandbox isn't responding. Trying again…")),
   });
   await openChannel(store.channels.has(channelId) ? channelId : firstChannel());
 }
@@ -95,10 +100,10 @@ async function openChannel(channelId) {
 function drawHeader() {
   const { channel } = store;
   const title = channelTitle(channel);
-  document.title = `${title} · Anima's sandbox`;
+  document.title = t("{channel} · Anima sandbox", { channel: title });
   document
     .getElementById("channel-title")
-    .replaceChildren(title, ...(channel.nsfw ? [" ", el("span", { class: "badge" }, "Age-restricted")] : []));
+    .replaceChildren(title, ...(channel.nsfw ? [" ", el("span", { class: "badge" }, t("Age-restricted"))] : []));
 }
 
 // What happens
@@ -128,7 +133,7 @@ function hearOfMessage(kind, message) {
 
 function showTyping({ channel_id, user_id }) {
   if (channel_id !== store.channel.id) return;
-  typing.textContent = `${nameOf(store.users.get(user_id))} is typing…`;
+  typing.textContent = t("{name} is typing…", { name: nameOf(store.users.get(user_id)) });
   clearTimeout(typingTimer);
   typingTimer = setTimeout(() => (typing.textContent = ""), TYPING_SHOWN);
 }
@@ -136,10 +141,12 @@ function showTyping({ channel_id, user_id }) {
 /** Channels, commands or the bot's presence changed: what is around the messages is loaded again. */
 async function reload() {
   const { session, channel } = store;
+  const { locale } = store.view.me;
   try {
     const view = await session.get("/view");
     if (store.session !== session) return;
     setView(view);
+    if (locale !== view.me.locale) await changeLanguage();
     if (!store.channels.has(channel.id)) return openChannel(firstChannel());
     const commands = await session.get(`/channels/${channel.id}/commands`);
     if (store.session !== session || store.channel.id !== channel.id) return;
@@ -152,6 +159,19 @@ async function reload() {
     if (!(error instanceof Refused)) throw error;
     say(error.message);
   }
+}
+
+/** Has the page speak the language that the user chose. */
+async function learnLanguage() {
+  setLanguage(await fetchCatalog(store.view.me.locale));
+  writeStaticTexts();
+}
+
+/** The same where something is on the page already. */
+async function changeLanguage() {
+  await learnLanguage();
+  redrawMessages();
+  describeComposer();
 }
 
 function connected(instance) {

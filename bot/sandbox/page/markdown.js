@@ -1,9 +1,10 @@
 // Discord's markdown, from text to elements. Blocks first (code, quotes, headings, lists), then what is in a line.
 
+import { timestamp } from "./dates.js";
 import { el, link, webAddress } from "./dom.js";
 import { spoiler } from "./spoiler.js";
 import { channelTitle, nameOf, roleNamed, store } from "./store.js";
-import { timestamp } from "./dates.js";
+import { t } from "./translation.js";
 
 /** The elements for a whole message or text display. */
 export function markdown(text) {
@@ -114,7 +115,7 @@ const RULES = [
   [/^(`{1,2})((?:(?!\1)[^])+?)\1(?!`)/, ([, , code]) => el("code", {}, code)],
   [/^<t:(-?\d{1,13})(?::([tTdDfFRsS]))?>/, ([all, seconds, style]) => timestamp(Number(seconds), style ?? "f") ?? all],
   [/^<@!?(\d+)>/, ([, id]) => mention("user", id, "@", nameOfUser(id))],
-  [/^<@&(\d+)>/, ([, id]) => mention("role", id, "@", roleNamed(id)?.name ?? "unknown-role")],
+  [/^<@&(\d+)>/, ([, id]) => mention("role", id, "@", roleNamed(id)?.name ?? t("unknown-role"))],
   [/^<#(\d+)>/, ([, id]) => mentionedChannel(id)],
   [
     /^<\/([^:>\n]{1,100}):(\d+)>/,
@@ -170,7 +171,7 @@ function firstMatch(text, before) {
 
 function nameOfUser(id) {
   const user = store.users.get(id);
-  return user ? nameOf(user) : "unknown-user";
+  return user ? nameOf(user) : t("unknown-user");
 }
 
 function mention(kind, id, sign, name) {
@@ -179,6 +180,6 @@ function mention(kind, id, sign, name) {
 
 function mentionedChannel(id) {
   const channel = store.channels.get(id);
-  if (!channel) return el("span", { class: "mention" }, "#unknown");
+  if (!channel) return el("span", { class: "mention" }, "#", t("unknown-channel"));
   return el("button", { type: "button", class: "mention", "data-channel": id }, channelTitle(channel));
 }

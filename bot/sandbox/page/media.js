@@ -2,8 +2,14 @@
 
 import { el, link, webAddress } from "./dom.js";
 import { spoilerCover } from "./spoiler.js";
+import { formatNumber, t, tElements } from "./translation.js";
 
-const LARGEST = { width: 550, height: 400 };
+const MAX_SHOWN = { width: 550, height: 400 };
+const SIZES = [
+  { from: 1e6, unit: "megabyte", digits: 2 },
+  { from: 1e3, unit: "kilobyte", digits: 1 },
+  { from: 1, unit: "byte", digits: 0 },
+];
 const addresses = new Map();
 
 /** The files of a message that stand under its text. */
@@ -38,7 +44,7 @@ export function pictureButton(media, description, isAlone) {
   const attributes = { src: stable(media.url), alt: description, decoding: "async" };
   if (media.width) Object.assign(attributes, isAlone ? shownSize(media) : { width: media.width, height: media.height });
   const image = el("img", attributes);
-  const name = description ? `Open the picture: ${description}` : "Open the picture";
+  const name = description ? t("Open the picture: {description}", { description }) : t("Open the picture");
   return el(
     "button",
     { type: "button", class: "picture", "aria-label": name, onclick: () => openInFull(media, description) },
@@ -69,29 +75,35 @@ export function fileOf(file, isHidden = isSpoiler(file)) {
 }
 
 export function sizeInWords(bytes) {
-  if (bytes >= 1e6) return `${(bytes / 1e6).toFixed(2)} MB`;
-  return bytes >= 1e3 ? `${(bytes / 1e3).toFixed(1)} kB` : `${bytes} bytes`;
+  const { from, unit, digits } = SIZES.find((size) => bytes >= size.from) ?? SIZES.at(-1);
+  return formatNumber(bytes / from, {
+    style: "unit",
+    unit,
+    unitDisplay: unit === "byte" ? "long" : "short",
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
 }
 
 function shownSize({ width, height }) {
-  const scale = Math.min(LARGEST.width / width, LARGEST.height / height, Math.max(1, 256 / Math.max(width, height)));
+  const scale = Math.min(MAX_SHOWN.width / width, MAX_SHOWN.height / height, Math.max(1, 256 / Math.max(width, height)));
   return { width: Math.round(width * scale), height: Math.round(height * scale) };
 }
 
 function elsewhere(url, description) {
-  return el("span", { class: "elsewhere" }, "Not loaded, because it is elsewhere: ", link(url, description || url));
+  return el("span", { class: "elsewhere" }, tElements("Not loaded because it is on another site: {link}", { link: link(url, description || url) }));
 }
 
 function openInFull(media, description) {
   const image = el("img", { src: stable(media.url), alt: description });
   const close = el(
     "button",
-    { type: "button", class: "close", "aria-label": "Close", onclick: () => dialog.close() },
+    { type: "button", class: "close", "aria-label": t("Close"), onclick: () => dialog.close() },
     "✕",
   );
-  const open = link(new URL(media.url, location).href, "Open in a tab");
+  const open = link(new URL(media.url, location).href, t("Open in a new tab"));
   const caption = el("p", {}, description, " ", open);
-  const dialog = el("dialog", { class: "lightbox", "aria-label": "Picture" }, close, image, caption);
+  const dialog = el("dialog", { class: "lightbox", "aria-label": t("Picture") }, close, image, caption);
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);

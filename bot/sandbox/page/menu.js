@@ -2,6 +2,7 @@
 
 import { el } from "./dom.js";
 import { openPopup } from "./popup.js";
+import { t } from "./translation.js";
 
 /**
  * Opens a menu of `groups` (each `{label, items}`, each item `{title, run, isDangerous}`) at an element or a point; the
@@ -31,7 +32,7 @@ export function openMenu(groups, anchor, returnTo) {
     }
     menu.append(group);
   }
-  if (entries.length === 0) menu.append(el("p", { class: "menu-label" }, "Nothing to do here."));
+  if (entries.length === 0) menu.append(el("p", { class: "menu-label" }, t("No actions available.")));
   const close = openPopup(menu, anchor, () => returnTo?.isConnected && returnTo.focus());
   const focus = (index) => entries.at(index % entries.length)?.focus();
   menu.addEventListener("keydown", (event) => {

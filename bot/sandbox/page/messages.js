@@ -1,15 +1,16 @@
 // The messages of the open channel: kept in order, drawn as Discord draws them, changed as news comes in.
 
+import { avatar } from "./avatar.js";
 import { components, problemOf } from "./components.js";
 import { messageMenu, userMenu } from "./context_menus.js";
+import { postedAt } from "./dates.js";
 import { el } from "./dom.js";
 import { embeds } from "./embeds.js";
 import { markdown, plainText } from "./markdown.js";
 import { attachments } from "./media.js";
-import { avatar } from "./avatar.js";
 import { focusConversation, isAtEnd, offerEnd, scrollToEnd } from "./scrolling.js";
 import { channelTitle, isBot, nameOf, store } from "./store.js";
-import { postedAt } from "./dates.js";
+import { t, tElements } from "./translation.js";
 
 const SUPPRESS_NOTIFICATIONS = 1 << 12;
 const EPHEMERAL = 1 << 6;
@@ -27,9 +28,16 @@ const dismissed = new Set();
 export function showMessages(found) {
   messages.clear();
   for (const message of found) if (!dismissed.has(message.id)) messages.set(message.id, message);
-  list.setAttribute("aria-label", `Messages in ${channelTitle(store.channel)}`);
+  list.setAttribute("aria-label", t("Messages in {channel}", { channel: channelTitle(store.channel) }));
   list.replaceChildren(beginning(), ...draw());
   scrollToEnd();
+}
+
+/** Draws them all again: the language of the page is another one. */
+export function redrawMessages() {
+  const notes = list.querySelectorAll(".note");
+  list.setAttribute("aria-label", t("Messages in {channel}", { channel: channelTitle(store.channel) }));
+  list.replaceChildren(beginning(), ...draw(), ...notes);
 }
 
 export function hasMessage(id) {
@@ -94,7 +102,7 @@ function beginning() {
     "li",
     { class: "beginning" },
     el("p", { class: "heading-1" }, title),
-    el("p", {}, `This is the beginning of ${title}. Type / to see the commands of the bot.`),
+    el("p", {}, t("This is the start of {channel}. Type / to see the bot's commands.", { channel: title })),
   );
 }
 
@@ -154,8 +162,9 @@ function context(message) {
     const original = message.referenced_message;
     const words = original
       ? [el("strong", {}, nameOf(original.author)), " ", excerpt(original)]
-      : el("em", {}, "Original message was deleted");
-    return el("p", { class: "context reply" }, el("span", { class: "visually-hidden" }, "In answer to "), words);
+      : el("em", {}, t("Original message was deleted"));
+    const sign = el("span", { class: "visually-hidden" }, t("Reply to:"), " ");
+    return el("p", { class: "context reply" }, sign, words);
   }
   if (!message.command) return null;
   const user = message.interaction_metadata.user;
@@ -164,15 +173,16 @@ function context(message) {
     "p",
     { class: "context" },
     avatar(user, "tiny"),
-    el("strong", {}, nameOf(user)),
-    " used ",
-    el("span", { class: "command-name" }, name),
+    tElements("{name} used {command}", {
+      name: el("strong", {}, nameOf(user)),
+      command: el("span", { class: "command-name" }, name),
+    }),
   );
 }
 
 function excerpt(message) {
   const words = spoken(message).replace(/\s+/g, " ").trim();
-  return words.length > 120 ? `${words.slice(0, 120)}…` : words || "(a picture or a file)";
+  return words.length > 120 ? `${words.slice(0, 120)}…` : words || t("(picture or file)");
 }
 
 function heading(message) {
@@ -186,13 +196,13 @@ function heading(message) {
   name.addEventListener("click", open);
   name.addEventListener("contextmenu", open);
   const silent =
-    message.flags & SUPPRESS_NOTIFICATIONS ? el("span", { title: "Sent without a notification" }, "🔕") : null;
+    message.flags & SUPPRESS_NOTIFICATIONS ? el("span", { title: t("Sent without a notification") }, "🔕") : null;
   return el(
     "header",
     {},
     avatar(author),
     name,
-    isBot(author) && el("span", { class: "badge" }, "APP"),
+    isBot(author) && el("span", { class: "badge" }, t("APP")),
     postedAt(message.timestamp),
     silent,
   );
@@ -203,13 +213,13 @@ function thinking(message) {
     "p",
     { class: "thinking" },
     el("span", { class: "dots", "aria-hidden": "true" }, el("i"), el("i"), el("i")),
-    `${nameOf(message.author)} is thinking…`,
+    t("{name} is thinking…", { name: nameOf(message.author) }),
   );
 }
 
 function content(message) {
   const edited =
-    message.edited_timestamp && !message.components.length && el("small", { class: "edited" }, " (edited)");
+    message.edited_timestamp && !message.components.length && el("small", { class: "edited" }, " ", t("(edited)"));
   return [
     message.content && el("div", { class: "text" }, ...markdown(message.content), edited),
     attachments(message),
@@ -219,8 +229,8 @@ function content(message) {
 }
 
 function onlyYou(message) {
-  const button = el("button", { type: "button", class: "link", onclick: () => dismiss(message.id) }, "Dismiss message");
-  return el("p", { class: "only-you" }, "Only you can see this · ", button);
+  const button = el("button", { type: "button", class: "link", onclick: () => dismiss(message.id) }, t("Dismiss message"));
+  return el("p", { class: "only-you" }, t("Only you can see this"), " · ", button);
 }
 
 function dismiss(id) {
@@ -235,7 +245,7 @@ function toolbar(message) {
       type: "button",
       class: "icon more",
       "aria-haspopup": "menu",
-      "aria-label": `More about the message of ${nameOf(message.author)}`,
+      "aria-label": t("More actions for the message from {name}", { name: nameOf(message.author) }),
       "data-key": `more/${message.id}`,
     },
     "⋯",
@@ -251,8 +261,13 @@ function announce(message, before) {
   const isDone = before && before.flags & LOADING && !(message.flags & LOADING);
   const gotPicture = before && hasPicture(message) && !hasPicture(before);
   if (before && !isDone && !gotPicture) return;
-  const words = message.flags & LOADING ? "is thinking" : excerpt(message);
-  announcer.textContent = `${nameOf(message.author)}: ${words}${hasPicture(message) ? " (with a picture)" : ""}`;
+  announcer.textContent = announcement(message, nameOf(message.author));
+}
+
+function announcement(message, name) {
+  if (message.flags & LOADING) return t("{name} is thinking…", { name });
+  const text = excerpt(message);
+  return hasPicture(message) ? t("{name}: {text} (with a picture)", { name, text }) : t("{name}: {text}", { name, text });
 }
 
 function hasPicture(message) {

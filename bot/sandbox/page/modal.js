@@ -6,6 +6,7 @@ import { filePicker } from "./files.js";
 import { markdown } from "./markdown.js";
 import { defaultsOf, selectButton } from "./select.js";
 import { nameOf, store } from "./store.js";
+import { t } from "./translation.js";
 
 const ACTION_ROW = 1;
 const TEXT_INPUT = 4;
@@ -26,11 +27,11 @@ export function openModal(modal, submit) {
   const readers = new Map(); // custom_id -> what is in that field now
   const title = el("h2", { id: newId("modal") }, modal.title);
   const problem = el("p", { class: "problem", role: "alert" });
-  const send = el("button", { class: "button primary", type: "submit" }, "Submit");
-  const cancel = el("button", { class: "button quiet", type: "button", onclick: () => dialog.close() }, "Cancel");
+  const send = el("button", { class: "button primary", type: "submit" }, t("Submit"));
+  const cancel = el("button", { class: "button quiet", type: "button", onclick: () => dialog.close() }, t("Cancel"));
   const close = el(
     "button",
-    { type: "button", class: "close", "aria-label": "Close", onclick: () => dialog.close() },
+    { type: "button", class: "close", "aria-label": t("Close"), onclick: () => dialog.close() },
     "✕",
   );
   const fields = modal.components.map((component) => part(component, channel, readers));
@@ -44,7 +45,7 @@ export function openModal(modal, submit) {
   const about = el(
     "p",
     { class: "modal-about" },
-    `What you enter goes to ${nameOf(store.users.get(store.view.bot_id))}, on this computer.`,
+    t("This form will be sent to {bot} on this computer.", { bot: nameOf(store.users.get(store.view.bot_id)) }),
   );
   const dialog = el(
     "dialog",
@@ -67,7 +68,7 @@ export function openModal(modal, submit) {
     };
     submit({ values: value }, files, {
       acknowledged: () => dialog.close(),
-      failed: () => complain("Something went wrong. Try again."),
+      failed: () => complain(t("Something went wrong. Try again.")),
       refused: complain,
     });
   });
@@ -92,7 +93,7 @@ function field(words, input, channel, readers) {
   const isRequired = input.type !== CHECKBOX && input.required !== false && input.min_values !== 0;
   const text = [
     words.label ?? input.placeholder ?? "",
-    isRequired && el("span", { class: "required", title: "required" }, " *"),
+    isRequired && el("span", { class: "required", title: t("required") }, " *"),
   ];
   const description = words.description && el("p", { class: "description", id: `${id}-about` }, words.description);
   const about = words.description ? `${id}-about` : null;

@@ -2,6 +2,7 @@
 
 import { el } from "./dom.js";
 import { isAtEnd, scrollToEnd } from "./scrolling.js";
+import { t } from "./translation.js";
 
 const list = document.getElementById("messages");
 
@@ -11,7 +12,7 @@ export function addNote(words, { isProblem = false } = {}) {
   const remove = () => note.remove();
   const said = el("span", { role: isProblem ? "alert" : "status" }, words);
   const note = el("li", { class: `note ${isProblem ? "problem" : ""}` }, said);
-  if (isProblem) note.append(" ", el("button", { type: "button", class: "link", onclick: remove }, "Dismiss"));
+  if (isProblem) note.append(" ", el("button", { type: "button", class: "link", onclick: remove }, t("Dismiss")));
   list.append(note);
   if (wasAtEnd || isProblem) scrollToEnd();
   return remove;

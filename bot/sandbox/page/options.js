@@ -6,6 +6,7 @@ import { channelItems, mentionableItems, roleItems, sameValue, userItems } from 
 import { filePicker } from "./files.js";
 import { matching } from "./listbox.js";
 import { store } from "./store.js";
+import { t, tPlural } from "./translation.js";
 
 const STRING = 3;
 const INTEGER = 4;
@@ -17,38 +18,43 @@ const ENTITIES = {
   8: roleItems,
   9: mentionableItems,
 };
-const LARGEST_INTEGER = 2 ** 53;
-const PAUSE_BEFORE_ASKING = 250; // milliseconds without a key until an autocomplete is asked
+const MAX_INTEGER = 2 ** 53;
+const AUTOCOMPLETE_DELAY = 250; // milliseconds without a key until an autocomplete is asked
 
 /** What was typed does not fit its option; the sentence says why. */
-export class Problem extends Error {}
+export class InvalidOption extends Error {}
 
 /** The field for one option. `form` has `changed(field)`: its suggestions or its value are others now. */
 export function optionField(option, form) {
   if (option.type === ATTACHMENT) return new FileField(option, form);
   if (option.choices.length > 0)
-    return new ListField(
+    return new ChoiceField(
       option,
       form,
       option.choices.map((choice) => ({ title: choice.shown, value: choice.value })),
     );
   if (option.type === BOOLEAN)
-    return new ListField(option, form, [
-      { title: "True", value: true },
-      { title: "False", value: false },
+    return new ChoiceField(option, form, [
+      { title: t("True"), value: true },
+      { title: t("False"), value: false },
     ]);
-  if (ENTITIES[option.type]) return new ListField(option, form, ENTITIES[option.type](store.channel, option));
-  return option.autocomplete ? new CompletedField(option, form) : new TypedField(option, form);
+  if (ENTITIES[option.type]) return new ChoiceField(option, form, ENTITIES[option.type](store.channel, option));
+  return option.autocomplete ? new AutocompleteField(option, form) : new TextField(option, form);
 }
 
 /** What an option takes, in a few words. */
 export function limitsOf(option) {
   const least = option.min_value ?? option.min_length;
   const most = option.max_value ?? option.max_length;
-  const unit = option.type === STRING ? " characters" : "";
-  if (least !== undefined && most !== undefined) return `${least} to ${most}${unit}`;
-  if (least !== undefined) return `at least ${least}${unit}`;
-  return most !== undefined ? `at most ${most}${unit}` : "";
+  if (option.type === STRING) {
+    if (least !== undefined && most !== undefined)
+      return tPlural("{min} to {count} character", "{min} to {count} characters", most, { min: least });
+    if (least !== undefined) return tPlural("at least {count} character", "at least {count} characters", least);
+    return most !== undefined ? tPlural("at most {count} character", "at most {count} characters", most) : "";
+  }
+  if (least !== undefined && most !== undefined) return t("{min} to {max}", { min: least, max: most });
+  if (least !== undefined) return t("at least {min}", { min: least });
+  return most !== undefined ? t("at most {max}", { max: most }) : "";
 }
 
 class Field {
@@ -94,16 +100,16 @@ class Field {
 
   problem(sentence) {
     this.input.setAttribute("aria-invalid", "true");
-    return new Problem(`${this.option.shown}: ${sentence}`);
+    return new InvalidOption(t("{option}: {problem}", { option: this.option.shown, problem: sentence }));
   }
 
   requireFilled() {
-    if (this.isEmpty && this.option.required) throw this.problem("This option is required. Specify a value.");
+    if (this.isEmpty && this.option.required) throw this.problem(t("This option is required. Specify a value."));
   }
 }
 
 /** Words or a number. */
-class TypedField extends Field {
+class TextField extends Field {
   constructor(option, form) {
     super(option, form);
     const isText = option.type === STRING;
@@ -137,20 +143,24 @@ class TypedField extends Field {
       const value = text.trim();
       const length = [...value].length;
       if (length < (shortest ?? 0) || length > (longest ?? 6000))
-        throw this.problem(`This takes ${limitsOf(this.option)}; there are ${length}.`);
+        throw this.problem(t("Enter {limits}. This has {count}.", { limits: limitsOf(this.option), count: length }));
       return value;
     }
     const value = Number(text.trim());
-    if (type === INTEGER && !/^[+-]?\d+$/.test(text.trim())) throw this.problem("This takes a whole number.");
-    if (!Number.isFinite(value)) throw this.problem("This takes a number.");
-    if (value < (low ?? -LARGEST_INTEGER) || value > (high ?? LARGEST_INTEGER))
-      throw this.problem(`This takes a number, ${limitsOf(this.option) || "not as large"}.`);
+    if (type === INTEGER && !/^[+-]?\d+$/.test(text.trim())) throw this.problem(t("Enter a whole number."));
+    if (!Number.isFinite(value)) throw this.problem(t("Enter a number."));
+    if (value < (low ?? -MAX_INTEGER) || value > (high ?? MAX_INTEGER))
+      throw this.problem(
+        limitsOf(this.option)
+          ? t("Enter a number: {limits}.", { limits: limitsOf(this.option) })
+          : t("That number is too large."),
+      );
     return value;
   }
 }
 
 /** Words or a number for which the bot suggests values while they are typed. */
-class CompletedField extends TypedField {
+class AutocompleteField extends TextField {
   #found = [];
   #chosen = null;
   #asked = 0;
@@ -187,7 +197,7 @@ class CompletedField extends TypedField {
   #ask() {
     clearTimeout(this.#timer);
     const number = ++this.#asked;
-    this.note = "Loading options…";
+    this.note = t("Loading options…");
     this.#timer = setTimeout(async () => {
       try {
         const answer = await store.session.post(`/channels/${store.channel.id}/autocomplete`, {
@@ -198,20 +208,20 @@ class CompletedField extends TypedField {
         });
         if (number !== this.#asked) return;
         this.#found = answer.choices.map((choice) => ({ title: choice.name, value: choice.value }));
-        this.note = this.#found.length > 0 ? null : "No options match your search.";
+        this.note = this.#found.length > 0 ? null : t("No options match your search.");
       } catch (error) {
         if (number !== this.#asked) return;
         this.#found = [];
         this.note = error.message;
       }
       if (this.input === document.activeElement) this.form.changed(this);
-    }, PAUSE_BEFORE_ASKING);
+    }, AUTOCOMPLETE_DELAY);
     this.form.changed(this);
   }
 }
 
 /** One of a list: choices, true or false, users, roles, channels. */
-class ListField extends Field {
+class ChoiceField extends Field {
   #items;
   #chosen = null;
 
@@ -251,7 +261,7 @@ class ListField extends Field {
     if (this.isEmpty) return undefined;
     const typed = this.input.value.trim().toLowerCase();
     const item = this.#chosen ?? this.#items.find((one) => one.title.toLowerCase() === typed);
-    if (!item) throw this.problem("Choose one from the list.");
+    if (!item) throw this.problem(t("Choose one from the list."));
     return item.value;
   }
 }
@@ -277,12 +287,14 @@ class FileField extends Field {
     this.requireFilled();
     const [file] = this.picker.files();
     if (file && file.size > store.view.me.upload_limit)
-      throw this.problem(`${file.name} is too large; ${store.view.me.upload_limit >> 20} MiB is the most.`);
+      throw this.problem(
+        t("{file} is too large. The limit is {size} MiB.", { file: file.name, size: store.view.me.upload_limit >> 20 }),
+      );
     return file;
   }
 }
 
-/** The options of fields as they are sent, with the files that go along. Throws the first Problem. */
+/** The options of fields as they are sent, with the files that go along. Throws the first InvalidOption. */
 export function filledIn(fields) {
   const values = {};
   for (const field of fields) {

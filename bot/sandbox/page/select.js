@@ -4,6 +4,7 @@ import { el } from "./dom.js";
 import { channelItems, mentionableItems, roleItems, sameValue, userItems } from "./entities.js";
 import { Listbox, matching } from "./listbox.js";
 import { openPopup } from "./popup.js";
+import { listOf, t } from "./translation.js";
 
 const STRING_SELECT = 3;
 const SOURCES = { 5: userItems, 6: roleItems, 7: mentionableItems, 8: channelItems };
@@ -59,11 +60,11 @@ export function selectButton(
     const titles = items
       .filter((item) => values.some((value) => sameValue(value, item.value)))
       .map((item) => item.title);
-    words.textContent = titles.join(", ") || select.placeholder || "Make a selection";
+    words.textContent = listOf(titles) || select.placeholder || t("Make a selection");
     words.classList.toggle("placeholder", titles.length === 0);
-    const name = label ?? select.placeholder ?? "Selection";
+    const name = label ?? select.placeholder ?? t("Selection");
     if (labelledBy) button.setAttribute("aria-labelledby", `${labelledBy} ${words.id}`);
-    else button.setAttribute("aria-label", titles.length > 0 ? `${name}: ${titles.join(", ")}` : name);
+    else button.setAttribute("aria-label", titles.length > 0 ? t("{name}: {value}", { name, value: listOf(titles) }) : name);
   };
   if (labelledBy) words.id = `${labelledBy}-value`;
   say();
@@ -73,7 +74,7 @@ export function selectButton(
     chooseFrom(
       items,
       values,
-      { least, most: select.max_values, label: label ?? select.placeholder ?? "Selection" },
+      { least, most: select.max_values, label: label ?? select.placeholder ?? t("Selection") },
       button,
       (picked) => {
         button.setAttribute("aria-expanded", "false");
@@ -100,19 +101,22 @@ function chooseFrom(items, before, { least, most, label }, anchor, onDone) {
   const input = el("input", {
     class: "select-filter",
     type: "text",
-    placeholder: "Search",
-    "aria-label": `Search: ${label}`,
+    placeholder: t("Search"),
+    "aria-label": t("Search: {name}", { name: label }),
     autocomplete: "off",
     spellcheck: "false",
   });
-  const list = new Listbox({ label, isMultiple, onPick: pick });
+  const list = new Listbox({ label: () => label, isMultiple, onPick: pick });
   list.attach(input);
-  const done = el("button", { type: "button", class: "button primary", onclick: () => close("done") }, "Done");
+  const done = el("button", { type: "button", class: "button primary", onclick: () => close("done") }, t("Done"));
   const note = el("p", { class: "select-note", role: "status" });
   function show(active) {
     const shown = matching(items, input.value).map((item) => ({ ...item, isSelected: isPicked(item) }));
     list.show(input, shown, active ?? (input.value ? 0 : -1));
-    note.textContent = least === most ? `Choose ${most}.` : `Choose ${least} to ${most}; ${picked.length} chosen.`;
+    note.textContent =
+      least === most
+        ? t("Choose {number}.", { number: most })
+        : t("Choose {min} to {max} ({chosen} chosen).", { min: least, max: most, chosen: picked.length });
     done.disabled = picked.length < least || picked.length > most;
   }
 

@@ -1,10 +1,11 @@
 // Beside the messages: channels on one side with who uses the page, members on the other.
 
-import { userMenu } from "./context_menus.js";
-import { el } from "./dom.js";
-import { avatar } from "./avatar.js";
-import { channelName, channelTitle, isBot, membersOf, nameOf, store } from "./store.js";
 import { openChannel, switchTo } from "./address.js";
+import { avatar } from "./avatar.js";
+import { userMenu } from "./context_menus.js";
+import { el, newId } from "./dom.js";
+import { channelName, channelTitle, isBot, membersOf, nameOf, store } from "./store.js";
+import { listOf, t } from "./translation.js";
 
 const THREAD = 11;
 
@@ -18,16 +19,28 @@ const membersButton = document.getElementById("open-members");
 
 const unread = new Set();
 
-/** Fills the choice of users and languages, once. */
+let everyone = [];
+
+/** Fills the choice of languages, and learns who can be chosen; once. */
 export function offerPeople({ people, languages: offered }, onLanguage) {
-  who.replaceChildren(...people.map((user) => el("option", { value: user.id }, `${nameOf(user)} (${user.about})`)));
+  everyone = people;
   who.addEventListener("change", () => switchTo(who.value));
-  languages.replaceChildren(...offered.map(({ code, name }) => el("option", { value: code }, name)));
+  languages.replaceChildren(...offered.map(({ code, name }) => el("option", { value: code, lang: code }, name)));
   languages.addEventListener("change", () => onLanguage(languages.value));
+}
+
+/** Who somebody is in the first server: the owner, a member with roles, or somebody outside. */
+function standing({ is_owner: isOwner, is_member: isMember, roles }) {
+  if (isOwner) return t("server owner");
+  if (!isMember) return t("app installed, not a member");
+  return listOf(roles) || t("member");
 }
 
 export function drawSidebar() {
   const { view, session } = store;
+  who.replaceChildren(
+    ...everyone.map((user) => el("option", { value: user.id }, `${nameOf(user)} (${standing(user)})`)),
+  );
   who.value = session.userId;
   const { locale } = view.me;
   if (![...languages.options].some((option) => option.value === locale))
@@ -42,7 +55,7 @@ export function drawSidebar() {
       ),
     ),
     group(
-      "Private messages",
+      t("Direct messages"),
       view.private_channels.map((channel) => ({ ...channel, guild: null })),
     ),
   );
@@ -70,7 +83,7 @@ function closeDrawers() {
 }
 
 function group(title, found) {
-  const id = `group-${title.replace(/\W+/g, "-")}`;
+  const id = newId("group");
   return el(
     "section",
     { "aria-labelledby": id },
@@ -99,9 +112,9 @@ function channelWords(channel) {
   return [
     el("span", { class: "sign", "aria-hidden": "true" }, sign),
     el("span", { class: "channel-name" }, channelName(channel)),
-    channel.nsfw && el("span", { class: "badge", title: "Age-restricted" }, "18+"),
+    channel.nsfw && el("span", { class: "badge", title: t("Age-restricted") }, "18+"),
     unread.has(channel.id) &&
-      el("span", { class: "unread" }, el("span", { class: "visually-hidden" }, "unread messages")),
+      el("span", { class: "unread" }, el("span", { class: "visually-hidden" }, t("unread messages"))),
   ].filter(Boolean);
 }
 
@@ -110,8 +123,8 @@ function drawMembers() {
   const rolesById = new Map((channel.guild?.roles ?? []).map((role) => [role.id, role]));
   const rows = membersOf(channel).map((user) => {
     const roles = (channel.guild?.members[user.id] ?? []).map((id) => rolesById.get(id)?.name).filter(Boolean);
-    const about = user.id === channel.guild?.owner_id ? "owner" : roles.join(", ");
-    const state = isBot(user) ? (view.bot_is_connected ? "online" : "offline") : null;
+    const about = user.id === channel.guild?.owner_id ? t("server owner") : listOf(roles);
+    const state = isBot(user) ? (view.bot_is_connected ? t("online") : t("offline")) : null;
     const row = el(
       "button",
       { type: "button", class: "member", "aria-haspopup": "menu" },
@@ -119,7 +132,7 @@ function drawMembers() {
       el(
         "span",
         { class: "member-words" },
-        el("span", {}, nameOf(user), isBot(user) && el("span", { class: "badge" }, "APP")),
+        el("span", {}, nameOf(user), isBot(user) && el("span", { class: "badge" }, t("APP"))),
         el("small", {}, [state, about].filter(Boolean).join(" · ")),
       ),
     );
@@ -130,7 +143,7 @@ function drawMembers() {
     });
     return el("li", {}, row);
   });
-  members.replaceChildren(el("h2", {}, `Members of ${channelTitle(channel)}`), el("ul", {}, rows));
+  members.replaceChildren(el("h2", {}, t("Members of {channel}", { channel: channelTitle(channel) })), el("ul", {}, rows));
 }
 
 function drawerToggle(button, side) {

@@ -1,6 +1,7 @@
 // What is hidden until somebody wants to see it. What was once shown stays shown when its message is drawn again.
 
 import { el } from "./dom.js";
+import { t } from "./translation.js";
 
 const shown = new Set();
 
@@ -9,7 +10,7 @@ export function spoiler(children) {
   const words = el("span", { class: "spoiler-words" }, ...children);
   const cover = el(
     "span",
-    { class: "spoiler", role: "button", tabindex: "0", "aria-label": "Spoiler: show it" },
+    { class: "spoiler", role: "button", tabindex: "0", "aria-label": t("Show spoiler") },
     words,
   );
   words.inert = true;
@@ -29,7 +30,7 @@ export function spoiler(children) {
 /** A picture, file or box that is blurred under a button until that is pressed; `key` says which one it is. */
 export function spoilerCover(key, content) {
   if (shown.has(key)) return content;
-  const cover = el("button", { type: "button", class: "spoiler-button", "aria-label": "Spoiler: show it" }, "Spoiler");
+  const cover = el("button", { type: "button", class: "spoiler-button", "aria-label": t("Show spoiler") }, t("Spoiler"));
   const hidden = el("div", { class: "covered" }, content, cover);
   content.inert = true;
   cover.addEventListener("click", () => {

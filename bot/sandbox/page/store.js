@@ -19,7 +19,8 @@ export function setView(view) {
   for (const channel of view.private_channels) store.channels.set(channel.id, { ...channel, guild: null });
 }
 
-export function language() {
+/** The locale that the user chose in Discord: how dates are written, whatever language the page has. */
+export function userLocale() {
   return store.view?.me.locale ?? "en-US";
 }
 

@@ -1,12 +1,13 @@
-"""Serves the page that shows the stand-in to a person: its files, and what it asks for and does."""
+"""Serves the page that shows the stand-in to a person: its files, its languages, and what it asks for and does."""
 
 from aiohttp import web
 
-from bot.sandbox.page_server import api, files
+from bot.sandbox.page_server import api, catalogs, files
 from bot.sandbox.standin import FakeDiscord
 
 
 def add_routes(application: web.Application, discord: FakeDiscord) -> None:
     """Adds the page of `discord` to its server: what `FakeDiscord(routes=…)` takes."""
     files.add_routes(application)
+    catalogs.add_routes(application)
     api.add_routes(application, discord)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from bot.sandbox.client_errors import ClientRefused, InvalidRequest, message_deleted
 from bot.sandbox.model import commands as slash
 from bot.sandbox.model.attachments import Upload
 from bot.sandbox.model.errors import JSON, ApiError
@@ -21,8 +22,9 @@ from bot.sandbox.model.messages import Message
 from bot.sandbox.model.permissions import Permissions
 from bot.sandbox.model.serializers import channel_json, role_json, user_json
 from bot.sandbox.model.world import DM, Channel, Guild, Role, User
+from bot.sandbox.page_server.catalogs import page_catalog
 from bot.sandbox.server.requests import RequestBody, read_body
-from bot.sandbox.user_client import ClientModal, ClientRefused
+from bot.sandbox.user_client import ClientModal
 from bot.text.languages import LANGUAGES
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ class PageApi:
     async def people(self, _: web.Request) -> web.Response:
         """Whom the page can be used as."""
         world = self.discord.world
-        people = [user_json(user) | {"about": self._about(user)} for user in world.users.values() if not user.is_bot]
+        people = [user_json(user) | self._standing(user) for user in world.users.values() if not user.is_bot]
         languages = [{"code": language.code, "name": language.name} for language in LANGUAGES.values()]
         return web.json_response({"people": people, "languages": languages})
 
@@ -106,7 +108,9 @@ class PageApi:
             try:
                 return web.json_response(await answer(self, user, request, received))
             except ClientRefused as error:
-                return web.json_response({"refused": str(error)}, status=422)
+                return web.json_response(
+                    {"refused": page_catalog(user.locale).say(error.sentence, **error.values)}, status=422
+                )
             except ApiError as error:
                 return web.json_response({"refused": _error_text(error)}, status=422)
 
@@ -128,7 +132,7 @@ class PageApi:
     def message(self, request: web.Request) -> Message:
         message = self.discord.messages.get(int(request.match_info["message"]))
         if message is None:
-            raise ClientRefused("That message is gone.")
+            raise message_deleted()
         return message
 
     def message_json(self, message: Message) -> JSON:
@@ -153,7 +157,7 @@ class PageApi:
         kind, name = next(iter(given.items()), ("nothing", 0))
         found = self._named(kind, int(name) if str(name).isdecimal() else -1, received)
         if found is None:
-            raise ClientRefused(f"There is no {kind} {name}.")
+            raise InvalidRequest("There is no {kind} {name}.", kind=kind, name=name)
         return found
 
     def _named(self, kind: str, id: int, received: RequestBody) -> User | Role | Channel | Upload | None:
@@ -166,14 +170,15 @@ class PageApi:
             return next((role for guild in world.guilds.values() for role in guild.roles if role.id == id), None)
         return received.files.get(id) if kind == "file" else None
 
-    def _about(self, user: User) -> str:
+    def _standing(self, user: User) -> JSON:
+        """Who the user is in the first server."""
         guild = self.discord.world.guild
-        if user == guild.owner:
-            return "admin"
         member = guild.members.get(user.id)
-        if member is None:
-            return "installed the app, no member"
-        return ", ".join(role.name for role in member.roles) or "member"
+        return {
+            "is_owner": user == guild.owner,
+            "is_member": member is not None,
+            "roles": [role.name for role in member.roles] if member is not None else [],
+        }
 
     def _visible_data(self, user: User, event: DiscordEvent) -> JSON | None:
         """What the client of `user` is told of an event; None: nothing."""
@@ -242,9 +247,9 @@ def _member_ids(api: PageApi, channel: Channel) -> list[int]:
 
 
 async def _choose_language(api: PageApi, user: User, request: web.Request, received: RequestBody) -> JSON:
-    locale = (received.payload or {}).get("locale")
-    if not isinstance(locale, str) or locale not in LANGUAGES:
-        raise ClientRefused(f"The language is one of {', '.join(LANGUAGES)}, not {locale!r}.")
+    locale = str((received.payload or {}).get("locale"))
+    if locale not in LANGUAGES:
+        raise InvalidRequest("There is no language {locale}.", locale=locale)
     user.locale = locale
     return {}
 

@@ -88,9 +88,9 @@ async def test_every_kind_of_option_is_filled_in_by_keyboard(
 @pytest.mark.parametrize(
     ("option", "typed", "complaint"),
     [
-        ("steps", "61", "steps: This takes a number, 1 to 60."),
-        ("steps", "2.5", "steps: This takes a whole number."),
-        ("cfg", "much", "cfg: This takes a number."),
+        ("steps", "61", "steps: Enter a number: 1 to 60."),
+        ("steps", "2.5", "steps: Enter a whole number."),
+        ("cfg", "much", "cfg: Enter a number."),
         ("friend", "nobody", "friend: Choose one from the list."),
         ("size", "huge", "size: Choose one from the list."),
         ("hidden", "perhaps", "hidden: Choose one from the list."),
@@ -116,7 +116,7 @@ async def test_a_text_may_be_as_long_as_the_command_says(stage: SpecimenStage, s
     await expect(screen.page.locator(".panel-about")).to_contain_text("1 to 50 characters")
     await screen.option_field("prompt").fill("🎨" * 51)
     await screen.press("Enter")
-    await expect(screen.page.locator("#panel [role=alert]")).to_contain_text("there are 51")
+    await expect(screen.page.locator("#panel [role=alert]")).to_contain_text("This has 51")
     await screen.option_field("prompt").fill("🎨" * 50)
     await screen.press("Enter")
     await until(lambda: stage.bot.seen)

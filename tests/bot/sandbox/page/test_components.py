@@ -132,7 +132,7 @@ async def test_several_values_are_sent_when_done(stage: SpecimenStage, screen: S
     menu = screen.button("Samplers", screen.last)
     await menu.press("Enter")
     await screen.press("Enter", "ArrowDown", "Enter", "ArrowDown", "Enter")
-    await expect(screen.page.locator(".select-note")).to_have_text("Choose 1 to 2; 2 chosen.")
+    await expect(screen.page.locator(".select-note")).to_have_text("Choose 1 to 2 (2 chosen).")
     await expect(screen.options.first).to_have_attribute("aria-selected", "true")
     assert stage.bot.seen == []
     await screen.button("Done").click()

@@ -88,7 +88,7 @@ async def test_pictures_files_and_spoilers(stage: SpecimenStage, screen: Screen)
     await expect(pictures.first).to_have_js_property("naturalWidth", 64)
     hidden = screen.last.locator(".covered > .picture")
     await expect(hidden).to_have_css("filter", "blur(40px) saturate(0.6)")
-    await screen.button("Spoiler: show it", screen.last).click()
+    await screen.button("Show spoiler", screen.last).click()
     await expect(hidden).to_have_css("filter", "none")
     await hidden.click()
     await expect(screen.page.locator("dialog.lightbox img")).to_be_visible()
@@ -108,11 +108,11 @@ async def test_a_spoiler_that_was_shown_stays_shown_through_an_edit(stage: Speci
         stage.bot.seen.append(interaction)
 
     await shown(stage, answer)
-    await screen.button("Spoiler: show it").press("Enter")
+    await screen.button("Show spoiler").press("Enter")
     await expect(screen.last.locator(".picture")).to_be_focused()
     await stage.bot.seen[0].edit_original_response(view=layout("two"))
     await expect(screen.last).to_contain_text("two")
-    await expect(screen.button("Spoiler: show it")).to_have_count(0)
+    await expect(screen.button("Show spoiler")).to_have_count(0)
 
 
 async def test_the_focus_stays_in_a_message_that_changes(stage: SpecimenStage, screen: Screen) -> None:
@@ -133,7 +133,7 @@ async def test_hidden_words_show_when_they_are_pressed(stage: SpecimenStage, scr
     await stage.discord.say(world.bob, world.general, "it was ||the butler||")
     words = screen.last.locator(".spoiler-words")
     await expect(words).to_have_css("visibility", "hidden")
-    await screen.button("Spoiler: show it").press("Enter")
+    await screen.button("Show spoiler").press("Enter")
     await expect(words).to_have_css("visibility", "visible")
 
 
@@ -164,7 +164,7 @@ async def test_a_layout_of_components(stage: SpecimenStage, screen: Screen) -> N
     await expect(box.locator(".section").first.get_by_role("button")).to_have_text("Go")
     await expect(box.locator(".section img.thumbnail")).to_have_attribute("alt", "tiny")
     await expect(screen.button("Open the picture: a picture", box)).to_be_visible()
-    await expect(screen.button("Spoiler: show it", box)).to_be_visible()
+    await expect(screen.button("Show spoiler", box)).to_be_visible()
     await expect(box.get_by_role("link", name="notes.txt")).to_have_attribute("download", "notes.txt")
     await expect(box.locator("hr")).to_be_visible()
 
@@ -177,7 +177,7 @@ async def test_a_hidden_container(stage: SpecimenStage, screen: Screen) -> None:
 
     await shown(stage, answer)
     await expect(screen.last.locator(".container")).to_have_css("filter", "blur(40px) saturate(0.6)")
-    await screen.button("Spoiler: show it").click()
+    await screen.button("Show spoiler").click()
     await expect(screen.last.locator(".container")).to_have_css("filter", "none")
 
 
@@ -195,7 +195,7 @@ async def test_an_embed(stage: SpecimenStage, screen: Screen) -> None:
     await expect(embed.locator("dd code")).to_have_text("7")
     await expect(embed.locator(".embed-footer")).to_have_text("the foot")
     await expect(embed.locator(".picture img")).to_have_js_property("naturalWidth", 8)
-    await expect(embed.locator(".elsewhere")).to_contain_text("Not loaded, because it is elsewhere")
+    await expect(embed.locator(".elsewhere")).to_contain_text("Not loaded because it is on another site")
 
 
 async def test_an_ephemeral_answer_is_seen_by_its_user_until_dismissed(stage: SpecimenStage, screen: Screen) -> None:
@@ -218,7 +218,7 @@ async def test_a_reply_names_what_it_answers_even_when_that_is_gone(stage: Speci
     original = await stage.discord.say(world.bob, world.general, "the question")
     channel = stage.bot.get_partial_messageable(world.general.id)
     await channel.get_partial_message(original.id).reply("the answer")
-    await expect(screen.last.locator(".context")).to_have_text("In answer to Bob the question")
+    await expect(screen.last.locator(".context")).to_have_text("Reply to: Bob the question")
     stage.discord.delete_message(original)
     await screen.page.reload()
     await expect(screen.last.locator(".context")).to_contain_text("Original message was deleted")

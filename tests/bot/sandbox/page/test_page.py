@@ -216,7 +216,7 @@ async def test_the_page_comes_back_with_the_server(browser: Browser, stage: Spec
         screen = await new_screen(browser, first.page_url)
         await screen.open(world.alice, world.general)
         await expect(screen.last).to_contain_text("before")
-    await expect(screen.page.locator("#status")).to_contain_text("The sandbox does not answer")
+    await expect(screen.page.locator("#status")).to_contain_text("The sandbox isn't responding")
     await screen.text.fill("hello?")
     await screen.press("Enter")
     await expect(screen.page.locator(".note")).to_contain_text("Is it still running?")
