@@ -26,14 +26,19 @@ lint: .venv/installed-dev
 coverage: .venv/installed-dev
 	$(BIN)/pytest -n auto --dist loadgroup --cov --cov-report=term-missing:skip-covered --cov-report=html $(TESTS)
 
-# Brings every catalog up to date with the sentences in the code; LANGUAGE=fr adds a catalog for French.
+# Brings every catalog up to date with the sentences in the code; LANGUAGE=fr adds the catalogs for French. `anima` is
+# what the bot says, `page` what the sandbox's page says.
 LOCALES := bot/text/locales
+PAGE_KEYWORDS := --no-default-keywords --keyword t --keyword tPlural:1,2 --keyword tElements --keyword ClientRefused
 translations: .venv/installed-dev
 	$(BIN)/pybabel --quiet extract --mapping-file babel.cfg --add-location file --output $(LOCALES)/anima.pot .
-	$(if $(LANGUAGE),$(BIN)/pybabel --quiet init --domain anima --input-file $(LOCALES)/anima.pot \
-		--output-dir $(LOCALES) --locale $(LANGUAGE) --width 100)
-	$(BIN)/pybabel --quiet update --domain anima --input-file $(LOCALES)/anima.pot --output-dir $(LOCALES) \
-		--no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --width 100
+	$(BIN)/pybabel --quiet extract --mapping-file babel-page.cfg $(PAGE_KEYWORDS) --add-location file \
+		--output $(LOCALES)/page.pot .
+	$(foreach domain,anima page,$(if $(LANGUAGE),test -e $(LOCALES)/$(LANGUAGE)/LC_MESSAGES/$(domain).po || \
+		$(BIN)/pybabel --quiet init --domain $(domain) \
+		--input-file $(LOCALES)/$(domain).pot --output-dir $(LOCALES) --locale $(LANGUAGE) --width 100 &&) \
+		$(BIN)/pybabel --quiet update --domain $(domain) --input-file $(LOCALES)/$(domain).pot --output-dir $(LOCALES) \
+		--no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date --width 100 &&) true
 
 # Takes the README's screenshots of the sandbox again.
 screenshots: .venv/installed-dev

@@ -186,7 +186,7 @@ def _as_list(value: object) -> list[Any]:
 def _check_is(value: object, kinds: type | tuple[type, ...], name: str) -> None:
     if not isinstance(value, kinds) or isinstance(value, bool):
         wanted = ", ".join(k.__name__ for k in (kinds if isinstance(kinds, tuple) else (kinds,)))
-        raise ClientRefused(
+        raise InvalidRequest(
             "The option '{option}' takes {kind}, not {value}.", option=name, kind=wanted, value=repr(value)
         )
 

@@ -180,6 +180,6 @@ function mention(kind, id, sign, name) {
 
 function mentionedChannel(id) {
   const channel = store.channels.get(id);
-  if (!channel) return el("span", { class: "mention" }, "#", t("unknown-channel"));
+  if (!channel) return el("span", { class: "mention" }, "#", t("unknown"));
   return el("button", { type: "button", class: "mention", "data-channel": id }, channelTitle(channel));
 }

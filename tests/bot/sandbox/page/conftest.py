@@ -117,7 +117,7 @@ class Screen:
         await self.page.get_by_role("menuitem", name=name, exact=True).click()
 
     async def switch_to(self, user: User, channel: Channel | None = None) -> None:
-        await self.page.get_by_label("Use the sandbox as").select_option(str(user.id))
+        await self.page.locator("#who").select_option(str(user.id))
         if channel is not None:
             await self.shows(channel)
 
