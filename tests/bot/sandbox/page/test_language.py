@@ -55,7 +55,7 @@ async def test_what_a_command_takes_is_said_in_the_chosen_language(stage: Specim
     await choose(screen, "日本語")
     await expect(screen.page.locator("html")).to_have_attribute("lang", "ja")
     await screen.pick_command("anima imagine")
-    await expect(screen.page.locator(".panel-about")).to_contain_text("1～50文字")
+    await expect(screen.page.locator(".panel-about")).to_contain_text("50文字")
     await screen.press("Enter")
     await expect(screen.page.locator("#panel [role=alert]")).to_contain_text("このオプションは必須です。")
 
