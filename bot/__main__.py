@@ -81,7 +81,7 @@ def _start(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from bot.client import run
+    from bot.app import run
 
     _run_until_done(run, log_level=logging.INFO)
 

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from discord import app_commands
 
+from bot.client import AnimaClient
 from bot.commands import context_menus, draw_again, help, history, privacy, queue, quota
 from bot.commands.admin import ADMIN_ITEMS, admin
 from bot.commands.compare import compare
 from bot.commands.imagine import imagine
 from bot.commands.preferences import panel
-from bot.components.preset_modal import PictureAsPresetForm
+from bot.components.base import Component
 
-if TYPE_CHECKING:
-    from bot.client import AnimaClient
-
-COMPONENTS = (
-    *queue.COMPONENTS,
-    *history.COMPONENTS,
+#: Of the buttons and menus in what these commands answer.
+HANDLERS: tuple[type[Component], ...] = (
+    *queue.HANDLERS,
+    *history.HANDLERS,
     *panel.COMPONENTS,
-    *privacy.COMPONENTS,
-    *help.COMPONENTS,
+    *privacy.HANDLERS,
+    *help.HANDLERS,
     *ADMIN_ITEMS,
 )
-"""The buttons and menus in what these commands answer, for the client to listen for."""
-
-FORMS = (*panel.FORMS, PictureAsPresetForm)
-"""One of each is given to `Client.add_view` at the start."""
-
+MODALS = panel.FORMS
 
 EVERYWHERE = app_commands.AppCommandContext(guild=True, dm_channel=True, private_channel=True)
 SERVERS_AND_PEOPLE = app_commands.AppInstallationType(guild=True, user=True)

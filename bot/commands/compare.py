@@ -28,7 +28,6 @@ from bot.commands.command_options import (
     StepsNumber,
     seed_of,
 )
-from bot.components.base import reply_privately
 from bot.generation.comparison import (
     MAX_WORDS_LENGTH,
     AxisKind,
@@ -40,7 +39,8 @@ from bot.generation.compose import ModelInfo, resolve_options
 from bot.generation.errors import UserError
 from bot.generation.options import Options
 from bot.generation.sizes import size_of
-from bot.jobs.submission import JobRequest
+from bot.jobs.submission import JobRequest, Origin
+from bot.messages.replies import reply_privately
 from inference import NativeSettings
 
 if TYPE_CHECKING:
@@ -118,9 +118,9 @@ async def compare(
     private: bool | None = None,
     raw: bool | None = None,
 ) -> None:
-    intake = interaction.client.intake
-    answers_privately = await intake.answers_privately(interaction, Options(private=private))
-    acknowledgement = await interaction.response.defer(thinking=True, ephemeral=answers_privately)
+    submitter = interaction.client.submitter
+    answers_privately = await submitter.answers_privately(interaction, Options(private=private))
+    origin = await Origin.acknowledge(interaction, ephemeral=answers_privately)
     model = await interaction.client.model()
     typed = CompareOptions(
         columns=AxisKind(columns),
@@ -150,8 +150,8 @@ async def compare(
     except UserError as error:
         await reply_privately(interaction, str(error))
         return
-    wish = JobRequest(kind="compare", prompt=prompt, said=options, compared=comparison)
-    await intake.accept(interaction, acknowledgement, wish)
+    request = JobRequest(kind="compare", prompt=prompt, options=options, comparison=comparison)
+    await submitter.submit(origin, request)
 
 
 def _usual(typed: Options, model: ModelInfo) -> NativeSettings:

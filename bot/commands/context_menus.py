@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import logging
 from collections.abc import Sequence
@@ -10,118 +9,112 @@ from collections.abc import Sequence
 import discord
 from discord import app_commands
 
+from bot.commands.tree import OPEN_TO_BLOCKED
 from bot.components.base import AnimaInteraction
 from bot.components.cancel import cancel_own
 from bot.generation.errors import UnusableImage
-from bot.messages.attachments import MAX_FILE, AttachedPicture, attached_to, fetch, is_kept_by_discord
+from bot.messages.attachments import (
+    MAX_IMAGES_READ,
+    NOTHING_ATTACHED,
+    AttachedImage,
+    attached_to,
+    is_kept_by_discord,
+    read_parameters,
+)
 from bot.text.markdown import blockquote, inline
 from bot.text.translation import say
-from inference.metadata import Parameters, UnreadableImage, read
+from inference.metadata import Parameters
 
 logger = logging.getLogger(__name__)
 
-MAX_READ = 4
-"""Pictures of one message that are looked into."""
+#: Discord takes 2,000 characters; some are for what stands around the prompts.
 TEXT_SHOWN = 1800
-"""Discord takes 2,000 characters; some are for what stands around the prompts."""
 
-NO_PICTURE = "There is no picture attached to that message."
-TELLS_NOTHING = "Nothing in the file says how it was made. Many sites and chats strip that when a picture is uploaded."
-TOO_LARGE = "Too large to be looked into; {limit} MiB is the most."
-OUT_OF_REACH = "Discord does not hand the file out any more."
-UNREADABLE = "No picture that can be read."
 NO_JOB = "That message is not a picture that you are waiting for."
 
 
-@app_commands.context_menu(name="Anima: parameters")
+@app_commands.context_menu(name="Anima: parameters", extras=OPEN_TO_BLOCKED)
 async def parameters(interaction: AnimaInteraction, message: discord.Message) -> None:
     await interaction.response.defer(ephemeral=True)
     client = interaction.client
-    pictures = [each for each in attached_to(client, message) if is_kept_by_discord(each.url)][:MAX_READ]
-    if not pictures:
-        await interaction.edit_original_response(content=say(NO_PICTURE))
+    images = [each for each in attached_to(client, message) if is_kept_by_discord(each.url)][:MAX_IMAGES_READ]
+    if not images:
+        await interaction.edit_original_response(content=say(NOTHING_ATTACHED))
         return
-    told = [await _told(client, picture) for picture in pictures]
-    content, whole = _answer(told)
+    content, whole = _answer([await _described(client, image) for image in images])
     await interaction.edit_original_response(content=content, attachments=[whole] if whole is not None else [])
 
 
-@app_commands.context_menu(name="Anima: cancel")
+@app_commands.context_menu(name="Anima: cancel", extras=OPEN_TO_BLOCKED)
 async def cancel(interaction: AnimaInteraction, message: discord.Message) -> None:
     await interaction.response.defer(ephemeral=True)
     job = await interaction.client.database.jobs.by_message(message.id)
-    said = say(NO_JOB) if job is None else await cancel_own(interaction, job)
-    await interaction.edit_original_response(content=said)
+    outcome = say(NO_JOB) if job is None else await cancel_own(interaction, job)
+    await interaction.edit_original_response(content=outcome)
 
 
-async def _told(client: discord.Client, picture: AttachedPicture) -> tuple[str, Parameters | str]:
-    """A picture's name, and how it was made or why that cannot be told."""
-    if picture.size is not None and picture.size > MAX_FILE:
-        return picture.name, say(TOO_LARGE, limit=MAX_FILE >> 20)
+async def _described(client: discord.Client, image: AttachedImage) -> tuple[str, Parameters | str]:
+    """An image's name, and how it was made or why that cannot be told."""
     try:
-        data = await fetch(client, picture.url, picture.size)
-        found = await asyncio.to_thread(read, data)
+        return image.name, await read_parameters(client, image)
     except UnusableImage as error:
-        logger.info("an attachment could not be fetched (%s)", error)
-        return picture.name, say(OUT_OF_REACH)
-    except UnreadableImage:
-        return picture.name, say(UNREADABLE)
-    return picture.name, say(TELLS_NOTHING) if found is None else found
+        logger.info("an attachment could not be read (%s)", error)
+        return image.name, str(error)
 
 
-def _answer(told: Sequence[tuple[str, Parameters | str]]) -> tuple[str, discord.File | None]:
+def _answer(images: Sequence[tuple[str, Parameters | str]]) -> tuple[str, discord.File | None]:
     """What to say; where prompts had to be cut, all of it in a file as well."""
-    room = TEXT_SHOWN // len(told)
-    parts = [_shown(name, about, room) for name, about in told]
+    room = TEXT_SHOWN // len(images)
+    parts = [_shown(name, found, room) for name, found in images]
     content = "\n\n".join(part for part, _ in parts)
     if not any(was_cut for _, was_cut in parts):
         return content, None
-    whole = "\n\n".join(_in_full(name, about) for name, about in told)
+    whole = "\n\n".join(_in_full(name, found) for name, found in images)
     return content, discord.File(io.BytesIO(whole.encode("utf-8", "replace")), "parameters.txt")
 
 
-def _shown(name: str, about: Parameters | str, room: int) -> tuple[str, bool]:
+def _shown(name: str, found: Parameters | str, room: int) -> tuple[str, bool]:
     """At most `room` characters, and whether something had to be left out for that."""
     title = f"**{inline(name, 100)}**"
-    if isinstance(about, str):
-        return f"{title}\n{about}", False
-    settings = _settings(about)
+    if isinstance(found, str):
+        return f"{title}\n{found}", False
+    settings = _settings(found)
     for longest in (room, room // 2, room // 4, room // 8, 20):
         lines = [title]
-        if about.prompt.strip():
-            lines.append(blockquote(about.prompt, longest))
-        if about.negative_prompt.strip():
-            lines += [say("Negative:"), blockquote(about.negative_prompt, longest)]
+        if found.prompt.strip():
+            lines.append(blockquote(found.prompt, longest))
+        if found.negative_prompt.strip():
+            lines += [say("Negative:"), blockquote(found.negative_prompt, longest)]
         if settings:
             lines.append(f"-# {inline(settings, room // 3)}")
         text = "\n".join(lines)
         if len(text) <= room:
-            was_cut = max(len(about.prompt), len(about.negative_prompt)) > longest or len(settings) > room // 3
+            was_cut = max(len(found.prompt), len(found.negative_prompt)) > longest or len(settings) > room // 3
             return text, was_cut
     return f"{title}\n{say('Too much to show here; it is in the file.')}", True
 
 
-def _in_full(name: str, about: Parameters | str) -> str:
-    if isinstance(about, str):
-        return f"{name}\n{about}"
-    return f"{name}\n{about.prompt}\n\n{say('Negative:')}\n{about.negative_prompt}\n\n{_settings(about)}"
+def _in_full(name: str, found: Parameters | str) -> str:
+    if isinstance(found, str):
+        return f"{name}\n{found}"
+    return f"{name}\n{found.prompt}\n\n{say('Negative:')}\n{found.negative_prompt}\n\n{_settings(found)}"
 
 
-def _settings(about: Parameters) -> str:
-    size = f"{about.width}x{about.height}" if about.width and about.height else None
+def _settings(found: Parameters) -> str:
+    size = f"{found.width}x{found.height}" if found.width and found.height else None
     named = {
         say("size"): size,
-        say("steps"): about.steps,
-        "CFG": f"{about.cfg_scale:g}" if about.cfg_scale is not None else None,
-        say("sampler"): about.sampler,
-        say("scheduler"): about.scheduler,
-        say("seed"): about.seed,
-        say("denoise"): about.denoise if about.denoise < 1 else None,
-        say("model"): about.model,
-        "LoRA": ", ".join(f"{lora} {strength:g}" for lora, strength in about.loras) or None,
-        say("variation seed"): about.variation_seed,
-        say("variation strength"): about.variation_strength,
-        say("software"): about.software,
+        say("steps"): found.steps,
+        "CFG": f"{found.cfg_scale:g}" if found.cfg_scale is not None else None,
+        say("sampler"): found.sampler,
+        say("scheduler"): found.scheduler,
+        say("seed"): found.seed,
+        say("denoise"): found.denoise if found.denoise < 1 else None,
+        say("model"): found.model,
+        "LoRA": ", ".join(f"{lora} {strength:g}" for lora, strength in found.loras) or None,
+        say("variation seed"): found.variation_seed,
+        say("variation strength"): found.variation_strength,
+        say("software"): found.software,
     }
-    known = {name: value for name, value in named.items() if value is not None} | dict(about.extra)
+    known = {name: value for name, value in named.items() if value is not None} | dict(found.extra)
     return " · ".join(f"{name} {value}" for name, value in known.items())

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import discord
 from discord import app_commands, ui
 
-from bot.components.base import AnimaInteraction, Component, StaticLayout
+from bot.commands.tree import OPEN_TO_BLOCKED
+from bot.components.base import AnimaInteraction, Component
+from bot.messages.layout import StaticLayout
 from bot.prompting.hints import WEAKEST_EFFECT
 from bot.prompting.prompt_rules import RECOMMENDED_NEGATIVE, RECOMMENDED_PREFIX
 from bot.text.translation import say
@@ -91,45 +92,43 @@ In the menu of any message (Apps): *Anima: parameters* tells how an attached pic
     ),
 }
 
+#: What pages quote of the rest of the bot.
 FIGURES: Mapping[str, str] = {
     "prefix": RECOMMENDED_PREFIX.strip(" ,"),
     "negative": RECOMMENDED_NEGATIVE,
     "weaker": f"{1 - WEAKEST_EFFECT:g}",
     "stronger": f"{1 + WEAKEST_EFFECT:g}",
 }
-"""What pages quote of the rest of the bot."""
 
 FIRST = "begin"
 
 
-@app_commands.command(description="How to ask for what you want: tags, artists, weights, samplers")
+@app_commands.command(
+    description="How to ask for what you want: tags, artists, weights, samplers", extras=OPEN_TO_BLOCKED
+)
 async def help(interaction: AnimaInteraction) -> None:
-    await interaction.response.send_message(view=_page(FIRST), ephemeral=True)
+    await interaction.response.send_message(view=_layout(FIRST), ephemeral=True)
 
 
-class PageSelect(Component, template=r"anima:help"):
-    @classmethod
-    def at(cls, page: str) -> Self:
-        options = [
-            discord.SelectOption(label=say(PAGES[name].title), value=name, default=name == page) for name in PAGES
-        ]
-        return cls(ui.Select(options=options, custom_id="anima:help"))
-
-    @classmethod
-    async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
-        return cls(item)
+class TurnPage(Component, template=r"anima:help"):
+    open_to_blocked = True
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
         chosen = self.item.values[0]
-        await interaction.response.edit_message(view=_page(chosen if chosen in PAGES else FIRST))
+        await interaction.response.edit_message(view=_layout(chosen if chosen in PAGES else FIRST))
+
+
+def _page_select(page: str) -> ui.Select[Any]:
+    options = [discord.SelectOption(label=say(PAGES[name].title), value=name, default=name == page) for name in PAGES]
+    return ui.Select(options=options, custom_id="anima:help")
 
 
 def written(page: str) -> str:
     return f"### {say(PAGES[page].title)}\n{say(PAGES[page].text, **FIGURES)}"
 
 
-def _page(name: str) -> StaticLayout:
-    return StaticLayout(ui.TextDisplay(written(name)), ui.ActionRow(PageSelect.at(name)))
+def _layout(page: str) -> StaticLayout:
+    return StaticLayout(ui.TextDisplay(written(page)), ui.ActionRow(_page_select(page)))
 
 
-COMPONENTS = (PageSelect,)
+HANDLERS = (TurnPage,)

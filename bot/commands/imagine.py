@@ -20,11 +20,14 @@ from bot.commands.command_options import (
     StepsNumber,
     seed_of,
 )
-from bot.components.base import AnimaInteraction, reply_privately
-from bot.generation.errors import InvalidOption
+from bot.components.base import AnimaInteraction
+from bot.generation.errors import InvalidOption, UserError
 from bot.generation.options import Options
 from bot.generation.sizes import Size, size_of, to_multiple
 from bot.generation.values import MAX_IMAGES, MAX_LORA_STRENGTH, MIN_DENOISE, MIN_SIDE
+from bot.jobs.submission import JobRequest, Origin
+from bot.messages.attachments import fetch_source
+from bot.messages.replies import reply_privately
 from bot.text.markdown import inline
 from bot.text.translation import say
 from inference.request import MAX_SIDE
@@ -80,9 +83,9 @@ async def imagine(
     preset: str | None = None,
     raw: bool | None = None,
 ) -> None:
-    intake = interaction.client.intake
-    answers_privately = await intake.answers_privately(interaction, Options(private=private), preset)
-    acknowledgement = await interaction.response.defer(thinking=True, ephemeral=answers_privately)
+    submitter = interaction.client.submitter
+    answers_privately = await submitter.answers_privately(interaction, Options(private=private), preset)
+    origin = await Origin.acknowledge(interaction, ephemeral=answers_privately)
     try:
         native = (await interaction.client.model()).native
         options = Options(
@@ -101,11 +104,12 @@ async def imagine(
             raw=raw,
             spoiler=spoiler,
         ).merged_over(await _preset(interaction, preset))
-    except InvalidOption as error:
+        source = None if image is None else await fetch_source(interaction.client, image)
+    except UserError as error:
         await reply_privately(interaction, str(error))
         return
     options = Options(private=answers_privately).merged_over(options)
-    await intake.imagine(interaction, acknowledgement, prompt, options, image)
+    await submitter.submit(origin, JobRequest(kind="imagine", prompt=prompt, options=options, source=source))
 
 
 def _size(aspect: str | None, width: int | None, height: int | None, native: tuple[Size, ...]) -> Size | None:
@@ -118,7 +122,7 @@ def _size(aspect: str | None, width: int | None, height: int | None, native: tup
 async def _preset(interaction: AnimaInteraction, name: str | None) -> Options:
     if name is None:
         return Options()
-    kept = await interaction.client.intake.preset(interaction.user.id, name)
+    kept = await interaction.client.submitter.preset(interaction.user.id, name)
     if kept is None:
         raise InvalidOption(say(NO_PRESET, name=inline(name, 100)))
     return kept

@@ -9,25 +9,20 @@ import json
 import re
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import discord
 from discord import app_commands, ui
 
-from bot.components.base import AnimaInteraction, Component, StaticLayout
-from bot.components.cancel import withdraw
+from bot.client import AnimaClient
+from bot.commands.tree import OPEN_TO_BLOCKED
+from bot.components.base import AnimaInteraction, Component
 from bot.components.deletion import delete_message
+from bot.messages.layout import StaticLayout
+from bot.messages.limits import MAX_FILE_SIZE, MAX_FILES
 from bot.ops.retention import Retention
 from bot.text.translation import say
 from storage.privacy import Erased
-
-if TYPE_CHECKING:
-    from bot.client import AnimaClient
-
-MAX_FILE = 10 * (1 << 20)
-"""Bytes of an attachment, or of all of a message's, that Discord takes from a bot anywhere."""
-MAX_FILES = 10
-"""In one message."""
 
 WHAT_IS_KEPT = """\
 ### What is kept about you
@@ -52,17 +47,18 @@ TOO_LARGE = "There is more than fits into one of Discord's files. Please ask who
 KEPT = "Nothing was erased."
 
 
-@app_commands.command(description="Get or erase everything that is kept about you")
+@app_commands.command(description="Get or erase everything that is kept about you", extras=OPEN_TO_BLOCKED)
 async def privacy(interaction: AnimaInteraction) -> None:
     await interaction.response.defer(ephemeral=True)
-    buttons: ui.ActionRow[Any] = ui.ActionRow(ExportButton(), EraseButton())
+    buttons: ui.ActionRow[Any] = ui.ActionRow(
+        _button("export", say("Send me a copy"), emoji="📄"), _button("erase", say("Erase everything…"), emoji="🗑️")
+    )
     kept = [say(WHAT_IS_KEPT), *_how_long(interaction.client.retention), f"-# {say(NOT_PASSED_ON)}"]
     await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay("\n".join(kept)), buttons))
 
 
-class ExportButton(Component, template=r"anima:privacy:export"):
-    def __init__(self) -> None:
-        super().__init__(ui.Button(label=say("Send me a copy"), emoji="📄", custom_id="anima:privacy:export"))
+class Export(Component, template=r"anima:privacy:export"):
+    open_to_blocked = True
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
@@ -75,46 +71,57 @@ class ExportButton(Component, template=r"anima:privacy:export"):
         await _send_sources(interaction)
 
 
-class EraseButton(Component, template=r"anima:privacy:erase"):
+class Erase(Component, template=r"anima:privacy:erase"):
     """Asks whether to erase."""
 
-    def __init__(self) -> None:
-        super().__init__(ui.Button(label=say("Erase everything…"), emoji="🗑️", custom_id="anima:privacy:erase"))
+    open_to_blocked = True
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
+        danger = discord.ButtonStyle.danger
         answers: ui.ActionRow[Any] = ui.ActionRow(
-            ConfirmEraseButton(messages_too=False), ConfirmEraseButton(messages_too=True), KeepEverythingButton()
+            _button("erase:kept", say("Erase"), style=danger),
+            _button("erase:messages-too", say("Erase, and delete my pictures' messages"), style=danger),
+            _button("keep", say("Keep everything")),
         )
         await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(say(QUESTION)), answers))
 
 
-class ConfirmEraseButton(Component, template=r"anima:privacy:erase:(?P<what>kept|messages-too)"):
-    def __init__(self, *, messages_too: bool) -> None:
-        label = say("Erase, and delete my pictures' messages") if messages_too else say("Erase")
-        custom_id = f"anima:privacy:erase:{'messages-too' if messages_too else 'kept'}"
-        super().__init__(ui.Button(label=label, style=discord.ButtonStyle.danger, custom_id=custom_id))
+class ConfirmErase(Component, template=r"anima:privacy:erase:(?P<what>kept|messages-too)"):
+    open_to_blocked = True
+
+    def __init__(self, item: ui.Item[Any], *, messages_too: bool) -> None:
+        super().__init__(item)
         self.messages_too = messages_too
 
     @classmethod
     async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
-        return cls(messages_too=match["what"] == "messages-too")
+        return cls(item, messages_too=match["what"] == "messages-too")
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
         erased = await _erase(interaction.client, interaction.user.id)
-        await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(_told(erased))))
+        await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(_summary(erased))))
         if self.messages_too and erased.messages:
             await _delete_messages(interaction, erased)
 
 
-class KeepEverythingButton(Component, template=r"anima:privacy:keep"):
-    def __init__(self) -> None:
-        super().__init__(ui.Button(label=say("Keep everything"), custom_id="anima:privacy:keep"))
+class KeepEverything(Component, template=r"anima:privacy:keep"):
+    open_to_blocked = True
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
         await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(say(KEPT))))
+
+
+def _button(
+    action: str,
+    label: str,
+    *,
+    emoji: str | None = None,
+    style: discord.ButtonStyle = discord.ButtonStyle.secondary,
+) -> ui.Button[Any]:
+    return ui.Button(label=label, emoji=emoji, style=style, custom_id=f"anima:privacy:{action}")
 
 
 def _how_long(retention: Retention) -> list[str]:
@@ -134,17 +141,17 @@ async def _send_sources(interaction: AnimaInteraction) -> None:
     """What the person's pictures were drawn from, a message full at a time."""
     sources = interaction.client.database.source_images
     files: list[discord.File] = []
-    room, left_out = MAX_FILE, False
+    room, left_out = MAX_FILE_SIZE, False
     for job_id in await sources.first_jobs(interaction.user.id):
         content = await sources.of_job(job_id)
         if content is None:
             continue  # erased in the meantime
-        if len(content) > MAX_FILE:
+        if len(content) > MAX_FILE_SIZE:
             left_out = True
             continue
         if len(content) > room or len(files) == MAX_FILES:
             await interaction.followup.send(say(DRAWN_FROM), files=files, ephemeral=True)
-            files, room = [], MAX_FILE
+            files, room = [], MAX_FILE_SIZE
         files.append(discord.File(io.BytesIO(content), f"drawn-from-{job_id}.png"))
         room -= len(content)
     if files:
@@ -157,7 +164,7 @@ async def _erase(client: AnimaClient, user_id: int) -> Erased:
     live = await client.database.jobs.live_of(user_id)
     erased = await client.database.privacy.erase(user_id)
     for job in live:
-        await withdraw(client, job)
+        await client.cancellation.withdraw(job)
     return erased
 
 
@@ -166,12 +173,12 @@ async def _delete_messages(interaction: AnimaInteraction, erased: Erased) -> Non
     for channel_id, message_id in erased.messages:
         deleted += await delete_message(interaction.client, channel_id, message_id)
     gone = say("Of its {messages} messages in Discord, {gone} are gone.", messages=len(erased.messages), gone=deleted)
-    said = f"{_told(erased)}\n{gone}"
+    text = f"{_summary(erased)}\n{gone}"
     with suppress(discord.HTTPException):  # where that took longer than the interaction's 15 minutes
-        await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(said)))
+        await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(text)))
 
 
-def _told(erased: Erased) -> str:
+def _summary(erased: Erased) -> str:
     jobs = say("1 job") if erased.jobs == 1 else say("{count} jobs", count=erased.jobs)
     pictures = say("1 picture") if erased.images == 1 else say("{count} pictures", count=erased.images)
     return say("Erased: {jobs} with {pictures}, your defaults and your presets.", jobs=jobs, pictures=pictures)
@@ -180,10 +187,10 @@ def _told(erased: Erased) -> str:
 def _as_file(exported: dict[str, Any]) -> discord.File | None:
     """The file to send, compressed where it has to be; None where that does not help either."""
     content = json.dumps(exported, ensure_ascii=False, indent=1).encode()
-    if len(content) <= MAX_FILE:
+    if len(content) <= MAX_FILE_SIZE:
         return discord.File(io.BytesIO(content), "anima.json")
     compressed = gzip.compress(content)
-    return discord.File(io.BytesIO(compressed), "anima.json.gz") if len(compressed) <= MAX_FILE else None
+    return discord.File(io.BytesIO(compressed), "anima.json.gz") if len(compressed) <= MAX_FILE_SIZE else None
 
 
-COMPONENTS = (ExportButton, EraseButton, ConfirmEraseButton, KeepEverythingButton)
+HANDLERS = (Export, Erase, ConfirmErase, KeepEverything)

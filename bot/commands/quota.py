@@ -5,14 +5,15 @@ from __future__ import annotations
 import discord
 from discord import app_commands
 
+from bot.commands.tree import OPEN_TO_BLOCKED
 from bot.components.base import AnimaInteraction
 from bot.text.translation import say
 from storage.jobs import Allowance
 from storage.quotas import WINDOW, Account, Usage
 
 BAR_CELLS = 20
+#: Credits; see `JobSpec.cost`.
 DEFAULT_PICTURE = 1.0
-"""Credits; see `JobSpec.cost`."""
 
 USED_IN_SERVER = "In the last 24 hours you have used **{credits}** in this server."
 USED_OUTSIDE = "In the last 24 hours you have used **{credits}** outside of servers."
@@ -22,7 +23,7 @@ WHAT_A_CREDIT_IS = (
 )
 
 
-@app_commands.command(description="What you have used of your credits, and what is left")
+@app_commands.command(description="What you have used of your credits, and what is left", extras=OPEN_TO_BLOCKED)
 async def quota(interaction: AnimaInteraction) -> None:
     await interaction.response.defer(ephemeral=True)
     usage = await interaction.client.database.quotas.usage(Account(interaction.user.id, interaction.guild_id))

@@ -1,7 +1,7 @@
-"""What every answer to an interaction has in common: the person's language, and a sentence where something goes wrong.
+"""What every answer to a press or a modal has in common: the person's language, the rules, a sentence on errors.
 
-discord.py swallows what a component raises, and the person sees "This interaction failed"; so all commands belong to
-`AnimaCommandTree`, all buttons and selects are `Component`s and all modals are `Modal`s, which answer in any case.
+discord.py swallows what a component raises, and the person sees "This interaction failed"; so all buttons and selects
+are `Component`s and all modals are `Modal`s, which answer in any case. `bot.commands.tree` does the same for commands.
 """
 
 from __future__ import annotations
@@ -9,71 +9,57 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias
 
 import aiohttp
 import discord
-from discord import app_commands, ui
+from discord import ui
 
+from bot.client import AnimaClient
+from bot.generation.spec import JobImage, JobSpec
+from bot.messages.replies import reply_privately
 from bot.ops.logs import about
 from bot.ops.shutdown import DuplicateInteraction, ShuttingDown
 from bot.text.languages import speak_to
 from bot.text.translation import say
 from storage.backend.transactions import StorageUnavailable
-
-if TYPE_CHECKING:
-    from bot.client import AnimaClient
+from storage.jobs import Job
 
 logger = logging.getLogger(__name__)
 
-AnimaInteraction: TypeAlias = "discord.Interaction[AnimaClient]"
+AnimaInteraction: TypeAlias = discord.Interaction[AnimaClient]
 
-ALREADY_ACKNOWLEDGED = 40060
+#: The template of a class that others derive from: it matches nothing.
+ABSTRACT = r"(?!)"
 
 WENT_WRONG = "Something went wrong, and not by your fault. Try again; if it stays so, tell whoever runs this bot: {id}"
 MEMORY_OUT_OF_REACH = "I cannot get at my memory right now, so nothing was begun or changed. Try again in a minute."
 BACK_IN_A_MOMENT = "I am being restarted and am back in a moment, so nothing was begun or changed. Try again then."
 
 
-class AnimaCommandTree(app_commands.CommandTree["AnimaClient"]):
-    async def interaction_check(self, interaction: AnimaInteraction, /) -> bool:
-        speak_to(interaction)
-        if interaction.type is discord.InteractionType.autocomplete:
-            return True
-        try:
-            interaction.client.answers.begin(interaction.id)
-        except (ShuttingDown, DuplicateInteraction) as reason:
-            await report_error(interaction, "a command", reason)
-            return False
-        return True
+class Component(ui.DynamicItem[Any], template=ABSTRACT):
+    """Handles presses of a button or choices in a select for ever: its custom_id and the database hold all its state.
 
-    async def on_error(self, interaction: AnimaInteraction, error: app_commands.AppCommandError, /) -> None:
-        cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
-        if interaction.type is discord.InteractionType.autocomplete:
-            logger.warning("completing an option went wrong", exc_info=cause)
-            return
-        name = interaction.command.qualified_name if interaction.command else "a command"
-        await report_error(interaction, name, cause)
-
-
-class Component(ui.DynamicItem[Any], template=r"(?!)"):
-    """A button or select that works for ever: its custom_id and the database hold all of its state.
-
-    Subclasses give their `template`, and take its groups, which are numbers unless they say otherwise, in their order.
+    `item` is the button or select as the message has it. Subclasses give the `template` of their custom_ids and take
+    its groups, which are numbers unless they override `from_custom_id`, in their order.
     """
+
+    #: Whether people who are blocked may use it too. It must not draw anything then.
+    open_to_blocked: ClassVar[bool] = False
+    #: The job it is about, if it is about one.
+    job_id: int | None = None
 
     @classmethod
     async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
-        return cls(*map(int, match.groups()))
+        return cls(item, *map(int, match.groups()))
 
     async def callback(self, interaction: AnimaInteraction) -> None:  # type: ignore[override]
         speak_to(interaction)
-        job_id = getattr(self, "job_id", None)  # most are about one
-        with about(*([] if job_id is None else [job_id])):
+        with about(*([] if self.job_id is None else [self.job_id])):
             try:
-                interaction.client.answers.begin(interaction.id)
-                await self.on_use(interaction)
+                interaction.client.interactions.begin(interaction.id)
+                if self.open_to_blocked or not await refuse_blocked(interaction):
+                    await self.on_use(interaction)
             except Exception as error:
                 await report_error(interaction, self.custom_id, error)
 
@@ -82,15 +68,28 @@ class Component(ui.DynamicItem[Any], template=r"(?!)"):
         raise NotImplementedError
 
 
+class JobComponent(Component, template=ABSTRACT):
+    """Is about a job, and about one of its images where the custom_id says which."""
+
+    job_id: int
+
+    def __init__(self, item: ui.Item[Any], job_id: int, index: int = 0) -> None:
+        super().__init__(item)
+        self.job_id = job_id
+        self.index = index
+
+
 class Modal(ui.Modal):
     """A modal without a memory: all of one `name` are the same to discord.py, whoever has it open.
 
     What it was opened for stands in the custom_ids of its fields, and what was typed is read from the interaction. So
-    it never stops listening, and an empty one that is given to `Client.add_view` at the start takes the forms that were
-    open during a restart.
+    it never stops listening, and an empty one that is given to `Client.add_view` at the start takes the modals that
+    were open during a restart.
     """
 
     name: str
+    #: Whether people who are blocked may send it too. It must not draw anything then.
+    open_to_blocked: ClassVar[bool] = False
 
     def __init__(self, title: str = "-", fields: Sequence[ui.Item[Any]] = ()) -> None:
         super().__init__(title=title, custom_id=self.name, timeout=None)
@@ -102,10 +101,11 @@ class Modal(ui.Modal):
 
     async def on_submit(self, interaction: AnimaInteraction) -> None:  # type: ignore[override]
         speak_to(interaction)
-        interaction.client.answers.begin(interaction.id)
-        await self.on_submit_values(interaction, _submitted(interaction))
+        interaction.client.interactions.begin(interaction.id)
+        if self.open_to_blocked or not await refuse_blocked(interaction):
+            await self.on_values(interaction, _submitted(interaction))
 
-    async def on_submit_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
+    async def on_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
         """Answers what was typed and chosen, by the fields' custom_ids."""
         raise NotImplementedError
 
@@ -126,6 +126,35 @@ def _submitted(interaction: AnimaInteraction) -> Submitted:
     }
 
 
+async def refuse_blocked(interaction: AnimaInteraction) -> bool:
+    """Whether the person is blocked there; they have been told then."""
+    refusal = await interaction.client.submitter.refuse_blocked(interaction)
+    if refusal is None:
+        return False
+    await reply_privately(interaction, refusal.sentence)
+    return True
+
+
+async def load_image(
+    interaction: AnimaInteraction, job_id: int, index: int = 0, *, owner_only: bool = False
+) -> JobImage | None:
+    """One of a job's images, if the job is there, its settings are kept, and the person may see it.
+
+    A custom_id proves nothing, so everything that names an image asks here. owner_only: for who asked for it alone.
+    """
+    job = await interaction.client.database.jobs.get(job_id)
+    return None if job is None else image_of(interaction, job, index, owner_only=owner_only)
+
+
+def image_of(interaction: AnimaInteraction, job: Job, index: int = 0, *, owner_only: bool = False) -> JobImage | None:
+    """The same of a job that was found already."""
+    is_owner = job.user_id == interaction.user.id
+    if not job.parameters or (not is_owner and (job.private or owner_only)):
+        return None
+    spec = JobSpec.of(job)
+    return JobImage(job, spec, index) if 0 <= index < len(spec.recipes) else None
+
+
 async def report_error(interaction: AnimaInteraction, what: str, error: BaseException) -> None:
     """Log an error and tell the person, as far as they can still be reached."""
     if isinstance(error, DuplicateInteraction):
@@ -143,38 +172,3 @@ async def report_error(interaction: AnimaInteraction, what: str, error: BaseExce
         await reply_privately(interaction, sentence)
     except (discord.HTTPException, aiohttp.ClientError, OSError) as unreachable:
         logger.info("interaction %d: nobody could be told: %s", interaction.id, unreachable)
-
-
-async def reply_privately(interaction: AnimaInteraction, said: str | StaticLayout) -> None:
-    """Answer the person alone. An answer that everybody would see and that has nothing in it yet is taken back."""
-    answer = _as_answer(said)
-    if not interaction.response.is_done():
-        try:
-            await interaction.response.send_message(**answer, ephemeral=True)
-            return
-        except discord.HTTPException as error:
-            if error.code != ALREADY_ACKNOWLEDGED:
-                raise
-        # Discord took the first answer, but we never learned of it.
-    if interaction.response.type is discord.InteractionResponseType.deferred_channel_message:
-        with suppress(discord.NotFound):  # somebody was quicker
-            await interaction.delete_original_response()
-    await interaction.followup.send(**answer, ephemeral=True)
-
-
-async def send_followup(interaction: AnimaInteraction, said: str | StaticLayout) -> None:
-    """Tell the person alone something besides the answer, which must have something in it by now."""
-    await interaction.followup.send(**_as_answer(said), ephemeral=True)
-
-
-def _as_answer(said: str | StaticLayout) -> dict[str, Any]:
-    return {"content": said} if isinstance(said, str) else {"view": said}
-
-
-class StaticLayout(ui.LayoutView):
-    """What a message shows. It never times out: what its buttons need is in their custom_ids."""
-
-    def __init__(self, *items: ui.Item[Any]) -> None:
-        super().__init__(timeout=None)
-        for item in items:
-            self.add_item(item)

@@ -1,18 +1,15 @@
-"""Deleting pictures: their message in Discord, and their place in histories."""
+"""Deleting images: their message in Discord, and their place in histories."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 import discord
 
+from bot.client import AnimaClient
 from bot.components.base import AnimaInteraction
 from bot.text.translation import say
 from storage.jobs import Job
-
-if TYPE_CHECKING:
-    from bot.client import AnimaClient
 
 logger = logging.getLogger(__name__)
 
@@ -24,9 +21,9 @@ def may_delete(interaction: AnimaInteraction, job: Job) -> bool:
 
 
 async def delete_job(client: AnimaClient, job: Job) -> str:
-    """Deletes a job's message and pictures; says what came of it.
+    """Deletes a job's message and images; says what came of it.
 
-    The message first: if that is as far as it gets, the pictures are still there to be deleted.
+    The message first: if that is as far as it gets, the images are still there to be deleted.
     """
     if job.message_id is None:
         return say("There is no message to delete.")

@@ -1,4 +1,4 @@
-"""The form behind **Edit**: a picture's prompt, negative prompt, seed and settings, to be changed and drawn again."""
+"""The form behind **Edit**: an image's prompt, negative prompt, seed and settings, to be changed and drawn again."""
 
 from __future__ import annotations
 
@@ -9,74 +9,76 @@ import discord
 from discord import ui
 from pydantic import ValidationError
 
-from bot.components.base import AnimaInteraction, Modal, Submitted, reply_privately
+from bot.components.base import AnimaInteraction, Modal, Submitted, load_image
+from bot.components.requests import edit
 from bot.generation.compose import options_of_image, prompt_of_image
 from bot.generation.errors import InvalidForm
 from bot.generation.options import Options
 from bot.generation.sizes import SIZE, to_multiple
-from bot.generation.spec import JobSpec
+from bot.generation.spec import JobImage
+from bot.jobs.submission import Origin
+from bot.messages.limits import MAX_FIELD_LENGTH
+from bot.messages.replies import reply_privately
 from bot.text.markdown import inline
 from bot.text.translation import say
 from inference.request import MAX_SEED, SAMPLERS, SCHEDULERS
-from storage.jobs import Job
 
-MAX_FIELD_LENGTH = 4000
-"""Characters that Discord takes in a form's field."""
+#: Characters of a field that takes one line.
+MAX_LINE_LENGTH = 100
 
 LOST = "What was to be edited is not remembered any more. Ask for it with `/anima imagine`."
 SETTINGS_EXAMPLE = "832x1216, 30 steps, CFG 4, simple"
 
 
-class EditForm(Modal):
+class EditModal(Modal):
     name = "anima:edit-form"
 
     @classmethod
-    def of(cls, job: Job, drawing: JobSpec, index: int) -> Self:
-        recipe, at = drawing.recipes[index], f"{job.id}:{index}"
-        width, height = recipe.width, recipe.height
-        settings = f"{width}x{height}, {recipe.steps} steps, CFG {recipe.cfg_scale:g}, {recipe.scheduler}"
+    def of(cls, image: JobImage) -> Self:
+        recipe, at = image.recipe, f"{image.job.id}:{image.index}"
+        settings = f"{recipe.width}x{recipe.height}, {recipe.steps} steps, CFG {recipe.cfg_scale:g}, {recipe.scheduler}"
         samplers = [discord.SelectOption(label=name, default=name == recipe.sampler) for name in SAMPLERS]
         sampler: ui.Select[Any] = ui.Select(custom_id=f"sampler:{at}", options=samplers)
+        negative = options_of_image(image.spec, image.index).negative or ""
         return cls(
             say("Edit"),
             [
-                _typed(
-                    say("Prompt"), f"prompt:{at}", prompt_of_image(job.prompt, drawing, index), long=True, required=True
-                ),
-                _typed(
-                    say("Negative prompt"), f"negative:{at}", options_of_image(drawing, index).negative or "", long=True
-                ),
-                _typed(say("Seed (empty: a new one)"), f"seed:{at}", str(recipe.seed)),
-                _typed(say("Size, steps, CFG, scheduler"), f"settings:{at}", settings, required=True),
+                _text_field(say("Prompt"), f"prompt:{at}", _prompt(image), long=True, required=True),
+                _text_field(say("Negative prompt"), f"negative:{at}", negative, long=True),
+                _text_field(say("Seed (empty: a new one)"), f"seed:{at}", str(recipe.seed)),
+                _text_field(say("Size, steps, CFG, scheduler"), f"settings:{at}", settings, required=True),
                 ui.Label(text=say("Sampler"), component=sampler),
             ],
         )
 
-    async def on_submit_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
+    async def on_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
         typed = {key.partition(":")[0]: value for key, value in values.items()}
         job_id, index = (int(part) for part in next(iter(values)).split(":")[1:])
-        job = await interaction.client.database.jobs.get(job_id)
-        drawing = JobSpec.of(job) if job is not None and job.parameters else None
-        if job is None or drawing is None or job.user_id != interaction.user.id or index >= len(drawing.recipes):
+        image = await load_image(interaction, job_id, index, owner_only=True)
+        if image is None:
             await reply_privately(interaction, say(LOST))
             return
         try:
-            said = edited(options_of_image(drawing, index), typed)
-        except InvalidForm as mistake:
-            await reply_privately(interaction, str(mistake))
+            options = edited(options_of_image(image.spec, index), typed)
+        except InvalidForm as error:
+            await reply_privately(interaction, str(error))
             return
-        acknowledgement = await interaction.response.defer(thinking=True, ephemeral=job.private)
-        prompt = _whole(prompt_of_image(job.prompt, drawing, index), str(typed["prompt"]))
-        await interaction.client.intake.edit(interaction, acknowledgement, job, drawing, index, prompt, said)
+        origin = await Origin.acknowledge(interaction, ephemeral=image.job.private)
+        prompt = _whole(_prompt(image), str(typed["prompt"]))
+        await interaction.client.submitter.submit(origin, edit(image, prompt, options))
 
 
-def _typed(label: str, custom_id: str, value: str, *, long: bool = False, required: bool = False) -> ui.Label[Any]:
+def _prompt(image: JobImage) -> str:
+    return prompt_of_image(image.job.prompt, image.spec, image.index)
+
+
+def _text_field(label: str, custom_id: str, value: str, *, long: bool = False, required: bool = False) -> ui.Label[Any]:
     field: ui.TextInput[Any] = ui.TextInput(
         custom_id=custom_id,
         style=discord.TextStyle.paragraph if long else discord.TextStyle.short,
         default=shown(value),
         required=required,
-        max_length=MAX_FIELD_LENGTH if long else 100,
+        max_length=MAX_FIELD_LENGTH if long else MAX_LINE_LENGTH,
     )
     return ui.Label(text=label, component=field)
 
@@ -92,7 +94,7 @@ def shown(text: str) -> str:
 
 
 def edited(options: Options, typed: Submitted) -> Options:
-    """A picture's options, changed to what was typed for one picture of its kind. Raises InvalidForm."""
+    """An image's options, changed to what was typed for one image of its kind. Raises InvalidForm."""
     seed = str(typed["seed"]).strip()
     if seed and not (seed.isascii() and seed.isdigit() and int(seed[:21]) <= MAX_SEED):
         raise InvalidForm(say("The seed is a whole number from 0 to {most}, or empty for a new one.", most=MAX_SEED))
@@ -117,16 +119,16 @@ _CFG = re.compile(r"cfg:?\s*(\d{1,3}(?:\.\d{1,3})?)")
 
 def _settings(text: str) -> dict[str, Any]:
     """What `832x1216, 30 steps, CFG 4, simple` says; each part may be left out. Raises InvalidForm."""
-    said: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for part in filter(None, (part.strip().casefold() for part in text.split(","))):
         if size := SIZE.fullmatch(part):
-            said["size"] = tuple(to_multiple(int(side)) for side in size.groups())
+            settings["size"] = tuple(to_multiple(int(side)) for side in size.groups())
         elif steps := _STEPS.fullmatch(part):
-            said["steps"] = int(steps[1] or steps[2])
+            settings["steps"] = int(steps[1] or steps[2])
         elif cfg := _CFG.fullmatch(part):
-            said["cfg_scale"] = float(cfg[1])
+            settings["cfg_scale"] = float(cfg[1])
         elif part in SCHEDULERS:
-            said["scheduler"] = part
+            settings["scheduler"] = part
         else:
             raise InvalidForm(
                 say(
@@ -135,4 +137,4 @@ def _settings(text: str) -> dict[str, Any]:
                     example=SETTINGS_EXAMPLE,
                 )
             )
-    return said
+    return settings

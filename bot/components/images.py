@@ -1,188 +1,154 @@
-"""What is under a picture: buttons that carry on from it, and a menu to pick one of several.
+"""What the buttons under an image do, and the menu that picks one of several images.
 
-Their custom_ids name the job and the picture's place in it, so they work after restarts and for pictures of months ago.
-Whoever sees a picture may carry on from it, at their own cost; changing its words and deleting it is for its owner.
+Whoever sees an image may go on from it, at their own cost; changing its words and deleting it is for its owner.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import discord
 from discord import ui
 
-from bot.components import info
-from bot.components.base import AnimaInteraction, Component, StaticLayout, reply_privately
+from bot.components.base import ABSTRACT, AnimaInteraction, JobComponent, load_image
 from bot.components.deletion import delete_job, may_delete
-from bot.components.edit_modal import EditForm
-from bot.components.preset_modal import PictureAsPresetForm
-from bot.generation.spec import JobSpec
+from bot.components.edit_modal import EditModal
+from bot.components.info import info_layout
+from bot.components.preset_modal import ImagePresetModal
+from bot.components.requests import draw_alone, reroll, vary
+from bot.components.upscale import upscale
+from bot.generation.errors import UnusableImage
+from bot.generation.spec import JobImage
+from bot.jobs.submission import JobRequest, Origin
 from bot.messages.attachments import media_of
+from bot.messages.buttons import (
+    CELL_ACTIONS,
+    IMAGE_ACTIONS,
+    PICK_TEMPLATE,
+    action_row,
+    image_labels,
+    image_template,
+)
+from bot.messages.details import settings_line
+from bot.messages.layout import StaticLayout
+from bot.messages.replies import reply_privately
 from bot.text.markdown import inline
 from bot.text.translation import say
-from storage.jobs import Job
 
+#: How far a variation's noise is from the image's own, of the way to other noise altogether.
 SUBTLE, STRONG = 0.2, 0.5
-"""How far a variation's noise is from the picture's own, of the way to other noise altogether."""
-
-LABELS: Mapping[str, str] = {
-    "reroll": "Re-roll",
-    "alone": "Draw this one",
-    "vary-subtly": "Vary (subtle)",
-    "vary-strongly": "Vary (strong)",
-    "upscale": "Upscale",
-    "edit": "Edit…",
-    "info": "Info",
-    "save-as-preset": "Save as preset…",
-    "delete": "Delete",
-    "delete-for-good": "Delete for everyone",
-}
-EMOJI: Mapping[str, str] = {
-    "reroll": "🎲",
-    "alone": "🖼️",
-    "vary-subtly": "🌱",
-    "vary-strongly": "🌳",
-    "upscale": "🔍",
-    "edit": "✏️",
-    "info": "📋",
-    "save-as-preset": "💾",
-    "delete": "🗑️",
-}
 
 NOT_REMEMBERED = "This belongs to a picture that is not remembered any more."
 NOT_YOURS_TO_EDIT = "Only the person who asked for this can edit it. **Re-roll** and **Vary** are open to you."
 NOT_YOURS_TO_SAVE = "Only the person who asked for this can save its settings."
 NOT_YOURS_TO_DELETE = "Only the person who asked for this, or a moderator, can delete it."
 
-ID = r"([0-9]{1,18}):([0-9]{1,2})"
 
-
-def shows_pictures_of(job_id: int, message: discord.Message) -> bool:
-    """Whether the buttons of pictures that a message has are those of this job."""
-    ids = (
-        child.custom_id or ""
-        for row in message.components
-        if isinstance(row, discord.ActionRow)
-        for child in row.children
-        if isinstance(child, discord.Button | discord.SelectMenu)
-    )
-    return any(re.fullmatch(rf"anima:[a-z-]+:{job_id}:[0-9]{{1,2}}", custom_id) for custom_id in ids)
-
-
-class PictureButton(Component, template=r"(?!)"):
-    """A button that does something with one picture of a job."""
-
-    action: ClassVar[str]
-
-    def __init__(self, job_id: int, index: int = 0) -> None:
-        custom_id = f"anima:{self.action}:{job_id}:{index}"
-        super().__init__(ui.Button(label=say(LABELS[self.action]), emoji=EMOJI.get(self.action), custom_id=custom_id))
-        self.job_id = job_id
-        self.index = index
+class ImageButton(JobComponent, template=ABSTRACT):
+    """A button that does something with one image of a job."""
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
-        found = await load_image(interaction, self.job_id, self.index)
-        if found is None:
+        image = await load_image(interaction, self.job_id, self.index)
+        if image is None:
             await reply_privately(interaction, say(NOT_REMEMBERED))
         else:
-            await self.on_press(interaction, *found)
+            await self.on_press(interaction, image)
 
-    async def on_press(self, interaction: AnimaInteraction, job: Job, drawing: JobSpec) -> None:
-        """Answers a press; the picture is there and the person may see it."""
+    async def on_press(self, interaction: AnimaInteraction, image: JobImage) -> None:
+        """Answers a press; the image is there and the person may see it."""
         raise NotImplementedError
 
 
-class Reroll(PictureButton, template=rf"anima:reroll:{ID}"):
+class RequestButton(ImageButton, template=ABSTRACT):
+    """A button that has something drawn from an image."""
+
+    async def on_press(self, interaction: AnimaInteraction, image: JobImage) -> None:
+        origin = await Origin.acknowledge(interaction, ephemeral=image.job.private)
+        try:
+            request = await self.request(interaction, image)
+        except UnusableImage as error:
+            await reply_privately(interaction, str(error))
+        else:
+            await interaction.client.submitter.submit(origin, request)
+
+    async def request(self, interaction: AnimaInteraction, image: JobImage) -> JobRequest:
+        raise NotImplementedError
+
+
+class Reroll(RequestButton, template=image_template("reroll")):
     """Draws the same once more, with new seeds."""
 
-    action = "reroll"
-
-    async def on_press(self, interaction: AnimaInteraction, job: Job, drawing: JobSpec) -> None:
-        acknowledgement = await interaction.response.defer(thinking=True, ephemeral=job.private)
-        await interaction.client.intake.reroll(interaction, acknowledgement, job, drawing)
+    async def request(self, interaction: AnimaInteraction, image: JobImage) -> JobRequest:
+        return reroll(image)
 
 
-class DrawAlone(PictureButton, template=rf"anima:alone:{ID}"):
-    """Draws one picture of a comparison by itself, as it is there."""
+class DrawAlone(RequestButton, template=image_template("alone")):
+    """Draws one image of a comparison by itself, as it is there."""
 
-    action = "alone"
-
-    async def on_press(self, interaction: AnimaInteraction, job: Job, drawing: JobSpec) -> None:
-        acknowledgement = await interaction.response.defer(thinking=True, ephemeral=job.private)
-        await interaction.client.intake.draw_alone(interaction, acknowledgement, job, drawing, self.index)
+    async def request(self, interaction: AnimaInteraction, image: JobImage) -> JobRequest:
+        return draw_alone(image)
 
 
-class VarySubtly(PictureButton, template=rf"anima:vary-subtly:{ID}"):
+class VarySubtly(RequestButton, template=image_template("vary-subtly")):
     """Draws what is nearly the same."""
 
-    action = "vary-subtly"
-    strength = SUBTLE
-
-    async def on_press(self, interaction: AnimaInteraction, job: Job, drawing: JobSpec) -> None:
-        acknowledgement = await interaction.response.defer(thinking=True, ephemeral=job.private)
-        await interaction.client.intake.vary(interaction, acknowledgement, job, drawing, self.index, self.strength)
+    async def request(self, interaction: AnimaInteraction, image: JobImage) -> JobRequest:
+        return vary(image, SUBTLE)
 
 
-class VaryStrongly(VarySubtly, template=rf"anima:vary-strongly:{ID}"):
+class VaryStrongly(RequestButton, template=image_template("vary-strongly")):
     """Draws something akin."""
 
-    action = "vary-strongly"
-    strength = STRONG
+    async def request(self, interaction: AnimaInteraction, image: JobImage) -> JobRequest:
+        return vary(image, STRONG)
 
 
-class Upscale(PictureButton, template=rf"anima:upscale:{ID}"):
-    """Draws the picture larger, with more detail."""
+class Upscale(RequestButton, template=image_template("upscale")):
+    """Draws the image larger, with more detail."""
 
-    action = "upscale"
-
-    async def on_press(self, interaction: AnimaInteraction, job: Job, drawing: JobSpec) -> None:
-        acknowledgement = await interaction.response.defer(thinking=True, ephemeral=job.private)
-        await interaction.client.intake.upscale(interaction, acknowledgement, job, drawing, self.index)
+    async def request(self, interaction: AnimaInteraction, image: JobImage) -> JobRequest:
+        return await upscale(interaction, image)
 
 
-class Edit(PictureButton, template=rf"anima:edit:{ID}"):
-    """Opens a form with the picture's prompt and settings."""
+class Edit(ImageButton, template=image_template("edit")):
+    """Opens a form with the image's prompt and settings."""
 
-    action = "edit"
-
-    async def on_press(self, interaction: AnimaInteraction, job: Job, drawing: JobSpec) -> None:
-        if job.user_id != interaction.user.id:
+    async def on_press(self, interaction: AnimaInteraction, image: JobImage) -> None:
+        if image.job.user_id != interaction.user.id:
             await reply_privately(interaction, say(NOT_YOURS_TO_EDIT))
         else:
-            await interaction.response.send_modal(EditForm.of(job, drawing, self.index))
+            await interaction.response.send_modal(EditModal.of(image))
 
 
-class Info(PictureButton, template=rf"anima:info:{ID}"):
-    """Tells the one who asks everything about a picture."""
+class Info(ImageButton, template=image_template("info")):
+    """Tells the one who asks everything about an image."""
 
-    action = "info"
+    open_to_blocked = True
 
-    async def on_press(self, interaction: AnimaInteraction, job: Job, drawing: JobSpec) -> None:
+    async def on_press(self, interaction: AnimaInteraction, image: JobImage) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
-        view = await info.whole(interaction, job, drawing, self.index)
-        if job.user_id == interaction.user.id:
-            view.add_item(ui.ActionRow(SaveAsPreset(job.id, self.index)))
+        view = await info_layout(interaction, image)
+        if image.job.user_id == interaction.user.id:
+            view.add_item(action_row(("save-as-preset",), image.job.id, image.index))
         await interaction.edit_original_response(view=view)
 
 
-class SaveAsPreset(PictureButton, template=rf"anima:save-as-preset:{ID}"):
-    """Opens a form to name a preset with the picture's settings."""
+class SaveAsPreset(ImageButton, template=image_template("save-as-preset")):
+    """Opens a form to name a preset with the image's settings."""
 
-    action = "save-as-preset"
+    open_to_blocked = True
 
-    async def on_press(self, interaction: AnimaInteraction, job: Job, drawing: JobSpec) -> None:
-        if job.user_id != interaction.user.id:
+    async def on_press(self, interaction: AnimaInteraction, image: JobImage) -> None:
+        if image.job.user_id != interaction.user.id:
             await reply_privately(interaction, say(NOT_YOURS_TO_SAVE))
         else:
-            await interaction.response.send_modal(PictureAsPresetForm.of(job, self.index))
+            await interaction.response.send_modal(ImagePresetModal.of(image))
 
 
-class Delete(PictureButton, template=rf"anima:delete:{ID}"):
-    """Asks whether to delete a message with its pictures: for its owner, or a moderator."""
+class Delete(JobComponent, template=image_template("delete")):
+    """Asks whether to delete a message with its images: for its owner, or a moderator."""
 
-    action = "delete"
+    open_to_blocked = True
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
         job = await interaction.client.database.jobs.get(self.job_id)
@@ -192,91 +158,54 @@ class Delete(PictureButton, template=rf"anima:delete:{ID}"):
             await reply_privately(interaction, say(NOT_YOURS_TO_DELETE))
         else:
             question = ui.TextDisplay[Any](say("Delete this for everyone, and from the history of who asked for it?"))
-            await reply_privately(interaction, StaticLayout(question, ui.ActionRow(DeleteForGood(job.id))))
+            await reply_privately(interaction, StaticLayout(question, action_row(("delete-for-good",), job.id)))
 
 
-class DeleteForGood(PictureButton, template=rf"anima:delete-for-good:{ID}"):
-    action = "delete-for-good"
+class DeleteForGood(JobComponent, template=image_template("delete-for-good")):
+    open_to_blocked = True
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
         job = await interaction.client.database.jobs.get(self.job_id)
         if job is None:
-            said = say(NOT_REMEMBERED)
+            outcome = say(NOT_REMEMBERED)
         elif not may_delete(interaction, job):
-            said = say(NOT_YOURS_TO_DELETE)
+            outcome = say(NOT_YOURS_TO_DELETE)
         else:
-            said = await delete_job(interaction.client, job)
-        await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(said)))
+            outcome = await delete_job(interaction.client, job)
+        await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(outcome)))
 
 
-class Pick(Component, template=r"anima:pick:([0-9]{1,18})"):
-    """Shows one picture of several by itself, with buttons of its own."""
+class Pick(JobComponent, template=PICK_TEMPLATE):
+    """Shows one image of several by itself, with buttons of its own."""
 
-    def __init__(self, job_id: int, labels: list[str] | None = None) -> None:
-        options = [discord.SelectOption(label=label, value=str(index)) for index, label in enumerate(labels or [])]
-        super().__init__(
-            ui.Select(placeholder=say("Pick one of them…"), options=options, custom_id=f"anima:pick:{job_id}")
-        )
-        self.job_id = job_id
+    open_to_blocked = True
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
         data: Any = interaction.data
         chosen = data["values"][0]
         index = int(chosen) if chosen.isascii() and chosen.isdigit() else -1
         await interaction.response.defer(ephemeral=True, thinking=True)
-        found = await load_image(interaction, self.job_id, index)
-        view = (
-            StaticLayout(ui.TextDisplay(say(NOT_REMEMBERED))) if found is None else _alone(interaction, *found, index)
-        )
+        image = await load_image(interaction, self.job_id, index)
+        view = StaticLayout(ui.TextDisplay(say(NOT_REMEMBERED))) if image is None else _one_image(interaction, image)
         await interaction.edit_original_response(view=view)
 
 
-async def load_image(interaction: AnimaInteraction, job_id: int, index: int) -> tuple[Job, JobSpec] | None:
-    """A job and what it drew, if it has such a picture and the person may see it. A custom_id proves nothing."""
-    job = await interaction.client.database.jobs.get(job_id)
-    if job is None or not job.parameters or (job.private and job.user_id != interaction.user.id):
-        return None
-    drawing = JobSpec.of(job)
-    return (job, drawing) if 0 <= index < len(drawing.recipes) else None
-
-
-def picture_buttons(job: Job, drawing: JobSpec) -> list[ui.ActionRow[Any]]:
-    """What stands under a job's pictures."""
-    if len(drawing.recipes) == 1:
-        return [ui.ActionRow(*_carry_on(job.id, 0)), ui.ActionRow(Info(job.id), Delete(job.id))]
-    pick: ui.ActionRow[Any] = ui.ActionRow(Pick(job.id, picture_labels(drawing)))
-    return [pick, ui.ActionRow(Reroll(job.id), Info(job.id), Delete(job.id))]
-
-
-def picture_labels(drawing: JobSpec) -> list[str]:
-    """What each of several pictures is called."""
-    if drawing.comparison is None:
-        return [say("Picture {number}", number=number) for number in range(1, len(drawing.recipes) + 1)]
-    return [label[:100] for label in drawing.comparison.labels]
-
-
-def _alone(interaction: AnimaInteraction, job: Job, drawing: JobSpec, index: int) -> StaticLayout:
-    label = f"**{inline(picture_labels(drawing)[index], 100)}**"
-    if drawing.comparison is not None:
-        return StaticLayout(
-            ui.TextDisplay(f"{label}\n-# {info.in_words(drawing.recipes[index])}"),
-            ui.ActionRow(*(kind(job.id, index) for kind in (DrawAlone, VarySubtly, VaryStrongly, Edit, Info))),
-        )
+def _one_image(interaction: AnimaInteraction, image: JobImage) -> StaticLayout:
+    job, index = image.job, image.index
+    label = f"**{inline(image_labels(image.spec)[index], 100)}**"
+    if image.spec.comparison is not None:
+        text = ui.TextDisplay[Any](f"{label}\n-# {settings_line(image.recipe)}")
+        return StaticLayout(text, action_row(CELL_ACTIONS, job.id, index))
     view = StaticLayout(ui.TextDisplay(label))
     media = media_of(interaction.message) if interaction.message is not None else []
     if index < len(media):
         view.add_item(ui.MediaGallery(discord.MediaGalleryItem(media[index].url, spoiler=job.spoiler)))
-    view.add_item(ui.ActionRow(*_carry_on(job.id, index)))
-    return view.add_item(ui.ActionRow(Info(job.id, index)))
+    view.add_item(action_row(IMAGE_ACTIONS, job.id, index))
+    return view.add_item(action_row(("info",), job.id, index))
 
 
-def _carry_on(job_id: int, index: int) -> list[PictureButton]:
-    return [kind(job_id, index) for kind in (Reroll, VarySubtly, VaryStrongly, Upscale, Edit)]
-
-
-COMPONENTS = (
+HANDLERS = (
     *(Reroll, DrawAlone, VarySubtly, VaryStrongly, Upscale, Edit, Info, SaveAsPreset),
     *(Delete, DeleteForGood, Pick),
 )
-"""What the client has to listen for, whatever message it is under."""

@@ -10,8 +10,14 @@ from bot.generation.options import Options
 from bot.generation.recipe import Recipe
 from bot.generation.spec import JobSpec
 from bot.prompting import TagIndex, escape_wildcards, expand, final_prompts
+from bot.text.markdown import inline
+from bot.text.translation import say
 from inference import NativeSettings
 from inference.request import TurboLora
+
+NO_SUCH_LORA = "There is no LoRA called “{name}” here. Choose one from those that are offered while you type."
+LORA_GONE = "The LoRA “{name}” is not here any more, so this cannot be drawn as it was."
+NO_TURBO = "There is no turbo LoRA here. Leave `turbo` away."
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,29 @@ def resolve_options(said: Options, below: Options, model: ModelInfo) -> Options:
     if not options.turbo or model.turbo is None:
         return replace(options, turbo=False)
     return replace(options, steps=said.steps or model.turbo.steps, cfg_scale=said.cfg_scale or model.turbo.cfg_scale)
+
+
+def with_known_loras(below: Options, model: ModelInfo) -> Options:
+    """Kept defaults may name files that are gone; nobody asked for those just now."""
+    if below.loras is None:
+        return below
+    return replace(below, loras=tuple(each for each in below.loras if each[0] in model.loras))
+
+
+def unavailable(options: Options, said: Options, model: ModelInfo) -> str | None:
+    """What was asked for that is not there, in a sentence. `options`: resolved; `said`: with the command."""
+    for name, _ in options.loras or ():
+        if name not in model.loras:
+            return say(NO_SUCH_LORA, name=inline(name, 100))
+    if said.turbo and model.turbo is None and model.native.cfg_scale != 1:
+        return say(NO_TURBO)
+    return None
+
+
+def unavailable_in(spec: JobSpec, model: ModelInfo) -> str | None:
+    """The same of recipes that are to be drawn just as they were."""
+    gone = [name for recipe in spec.recipes for name, _ in recipe.loras if name not in model.loras]
+    return say(LORA_GONE, name=inline(gone[0], 100)) if gone else None
 
 
 def comparison_recipes(

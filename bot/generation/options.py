@@ -6,11 +6,12 @@ bottom the loaded model's.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from bot.generation.values import (
     Artist,
@@ -27,6 +28,8 @@ from bot.generation.values import (
     VariationStrength,
 )
 from inference import NativeSettings
+
+logger = logging.getLogger(__name__)
 
 #: How much of a given picture is drawn anew where nobody says: its composition stays, its drawing does not.
 DENOISE = 0.6
@@ -94,3 +97,13 @@ class Options:
 
 
 _OPTIONS = TypeAdapter(Options)
+
+
+def remembered_options(document: Any) -> Options:
+    """What somebody once kept; what may not be said any longer is passed over."""
+    try:
+        return Options.of(document)
+    except ValidationError as error:
+        outdated = {each["loc"][0] for each in error.errors()}
+        logger.info("of some kept options, %s are not valid any more, so they are passed over", outdated)
+        return Options.of({name: value for name, value in document.items() if name not in outdated})

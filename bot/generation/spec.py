@@ -54,4 +54,17 @@ class JobSpec:
         return tuple(keys)
 
 
+@dataclass(frozen=True)
+class JobImage:
+    """One of the images that a job has drawn, by its index among them."""
+
+    job: Job
+    spec: JobSpec
+    index: int = 0
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.spec.recipes[self.index]
+
+
 _JOB_SPEC = TypeAdapter(JobSpec)

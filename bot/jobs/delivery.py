@@ -20,11 +20,12 @@ import discord
 from discord import ui
 from PIL import Image
 
-from bot.components.images import shows_pictures_of
-from bot.components.info import address_of
 from bot.generation.spec import JobSpec
 from bot.messages import job as messages
 from bot.messages.attachments import media_of
+from bot.messages.buttons import shows_images_of
+from bot.messages.details import message_url
+from bot.messages.limits import MAX_NONCE_LENGTH
 from bot.ops.logs import about_its_job
 from bot.rules.policy import ChannelContext, PolicyRefusal, TypedText, forbidden_wording
 from bot.rules.server_settings import settings_of
@@ -39,12 +40,12 @@ logger = logging.getLogger(__name__)
 Files = Callable[[], list[discord.File]]
 
 TOO_LARGE = 413
+#: Messages in which a job's pictures are looked for before they are posted anew; ten requests at most.
 SCAN_LIMIT = 1000
-"""Messages in which a job's pictures are looked for before they are posted anew; ten requests at most."""
+#: Between this machine and Discord, at most.
 CLOCK_SKEW = timedelta(minutes=2)
-"""Between this machine and Discord, at most."""
+#: Of the WebP that takes the place of a PNG which Discord finds too large.
 SMALLER_QUALITY = 90
-"""Of the WebP that takes the place of a PNG which Discord finds too large."""
 
 
 class Undeliverable(Exception):
@@ -63,8 +64,7 @@ class NoLongerAllowed(Exception):
 class Posted:
     channel_id: int
     message_id: int
-    attachment_ids: Sequence[int]
-    """Of the pictures, in their order."""
+    attachment_ids: Sequence[int]  # of the images, in their order
 
 
 class Delivery:
@@ -76,7 +76,7 @@ class Delivery:
     async def deliver(self, job: Job) -> None:
         """Post a rendered job's pictures and write down that it is done.
 
-        Raises Undeliverable, NotAllowedAnyMore, discord.HTTPException.
+        Raises Undeliverable, NoLongerAllowed, discord.HTTPException.
         """
         renders = await self._database.images.renders(job.id)
         if not renders:
@@ -85,7 +85,7 @@ class Delivery:
         if refusal is not None:
             raise NoLongerAllowed(refusal.sentence)
         try:
-            posted = await self._post_pictures(job, renders)
+            posted = await self._post_images(job, renders)
         except discord.HTTPException as error:
             if error.status != TOO_LARGE:
                 raise
@@ -110,7 +110,7 @@ class Delivery:
         return True
 
     @about_its_job
-    async def report_error(self, job: Job, reason: str) -> None:
+    async def report_failure(self, job: Job, reason: str) -> None:
         """Tell that a job came to nothing, in the person's language. Raises Undeliverable, discord.HTTPException."""
         with speaking(job.locale):
             view = messages.failed(job, reason)
@@ -123,20 +123,20 @@ class Delivery:
         if channel is None:
             return None  # nothing is heard of such a channel, so nothing has been heard of a change
         settings = await settings_of(self._database.servers, job.guild_id)
-        drawing = JobSpec.of(job)
-        typed = TypedText((job.prompt, drawing.options.artist or ""), job.negative_prompt)
+        spec = JobSpec.of(job)
+        typed = TypedText((job.prompt, spec.options.artist or ""), job.negative_prompt)
         place = ChannelContext.of_channel(job.guild_id, channel)
-        return await asyncio.to_thread(forbidden_wording, settings, place, drawing, typed)
+        return await asyncio.to_thread(forbidden_wording, settings, place, spec, typed)
 
-    async def _post_pictures(self, job: Job, renders: Sequence[Render], *, made_smaller: bool = False) -> Posted:
+    async def _post_images(self, job: Job, renders: Sequence[Render], *, made_smaller: bool = False) -> Posted:
         names = [_attachment_name(render) for render in renders]
         parent = None
         if job.parent_picture_id is not None:
             parent = await self._database.images.get(job.parent_picture_id)
         with speaking(job.locale):
-            pictures = [render.image for render in renders]
+            images = [render.image for render in renders]
             notes = say(messages.MADE_SMALLER) if made_smaller else ""
-            view = messages.finished(job, pictures, names, address_of(self._client, parent), notes)
+            view = messages.finished(job, images, names, message_url(self._client, parent), notes)
 
         def files() -> list[discord.File]:
             contents = zip(renders, names, strict=True)
@@ -147,7 +147,7 @@ class Delivery:
     async def _post_smaller(self, job: Job, renders: Sequence[Render]) -> Posted:
         smaller = await asyncio.to_thread(lambda: [_smaller(render) for render in renders])
         try:
-            return await self._post_pictures(job, smaller, made_smaller=True)
+            return await self._post_images(job, smaller, made_smaller=True)
         except discord.HTTPException as error:
             if error.status != TOO_LARGE:
                 raise
@@ -159,7 +159,7 @@ class Delivery:
         except discord.HTTPException as error:
             _raise_unless_out_of_reach(error)
             logger.info("its message is out of reach (%s); posting anew", error)
-        nonce = f"{purpose}-{job.id}"[:25]
+        nonce = f"{purpose}-{job.id}"[:MAX_NONCE_LENGTH]
         if not job.private:
             channel = self._client.get_partial_messageable(job.channel_id, guild_id=job.guild_id)
             try:
@@ -180,10 +180,10 @@ class Delivery:
         self, to: discord.abc.Messageable, job: Job, view: ui.LayoutView, files: Files, nonce: str
     ) -> Posted:
         """A new message names the person who asked, and so tells them that it is there."""
-        there = await self._posted_before(to, job)
-        if there is not None:
+        posted = await self._posted_before(to, job)
+        if posted is not None:
             logger.info("its pictures are there already")
-            return there
+            return posted
         asker = discord.AllowedMentions(everyone=False, roles=False, users=[discord.Object(job.user_id)])
         return _posted(await to.send(view=view, files=files(), nonce=nonce, allowed_mentions=asker))
 
@@ -191,7 +191,7 @@ class Delivery:
         """What an earlier try has posted without learning of it: its answer was lost, or the process was killed."""
         since = job.queued_at - CLOCK_SKEW
         async for message in to.history(limit=SCAN_LIMIT, after=since, oldest_first=False):
-            if message.author == self._client.user and shows_pictures_of(job.id, message):
+            if message.author == self._client.user and shows_images_of(job.id, message):
                 return _posted(message)
         return None
 

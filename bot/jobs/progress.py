@@ -23,13 +23,13 @@ from bot.messages.job import QueueStatus
 from bot.text.languages import speaking
 from storage.jobs import Job
 
+#: Seconds between two edits of one message.
 SHOWN_EVERY = 3.0
-"""Seconds between two edits of one message."""
 EDITS_AT_A_TIME = 5
+#: Waiting jobs that are considered each time, so that a long line costs no more than a short one.
 SCAN_LIMIT = 25
-"""Waiting jobs that are considered each time, so that a long line costs no more than a short one."""
+#: Seconds by which the time when a job is ready has to move to be worth an edit.
 READY_ROUNDED = 15.0
-"""Seconds by which the time when a job is ready has to move to be worth an edit."""
 PREVIEW_SIDE = 768
 
 
@@ -49,11 +49,9 @@ class JobProgress:
 @dataclass
 class _Shown:
     job: Job
-    due: float = 0.0
-    """When the next edit may be made, on the monotonic clock."""
+    due: float = 0.0  # when the next edit may be made, on the monotonic clock
     edit: asyncio.Task[bool] | None = None
-    standing: QueueStatus | None = None
-    """What the message says of its place in line."""
+    queue_status: QueueStatus | None = None  # what the message says
 
     def may_be_edited(self, now: float) -> bool:
         return now >= self.due and (self.edit is None or self.edit.done())
@@ -62,13 +60,12 @@ class _Shown:
 @dataclass
 class StatusMessages:
     delivery: Delivery
+    #: None for a job that is not in line.
     queue_status: Callable[[Job], QueueStatus | None]
-    """None for a job that is not in line."""
     previews: bool = True
-    _waiting: OrderedDict[int, _Shown] = field(default_factory=OrderedDict)
-    """The longest unlooked-at first."""
+    _waiting: OrderedDict[int, _Shown] = field(default_factory=OrderedDict)  # the longest unlooked-at first
     _drawn: dict[int, _Shown] = field(default_factory=dict)
-    _over: bool = False
+    _ended: bool = False
 
     def waits(self, job: Job) -> asyncio.Task[bool] | None:
         """A job has joined the line: its message says where it stands, now and from time to time.
@@ -77,12 +74,12 @@ class StatusMessages:
         """
         shown = self._waiting[job.id] = self._drawn.pop(job.id) if job.id in self._drawn else _Shown(job)
         if shown.may_be_edited(time.monotonic()):
-            self._tell_standing(shown)
+            self._show_queue_status(shown)
         return shown.edit
 
     def draws(self, job: Job, progress: JobProgress) -> None:
         """A job has got further."""
-        if self._over:
+        if self._ended:
             return
         shown = self._drawn.get(job.id) or self._waiting.pop(job.id, None) or _Shown(job)
         self._drawn[job.id] = shown
@@ -101,7 +98,7 @@ class StatusMessages:
 
     async def interrupt_all(self) -> None:
         """The same also in those of jobs whose drawing was cut off. Nothing is shown of any job afterwards."""
-        self._over = True
+        self._ended = True
         await self._interrupt([*self._drawn.values(), *self._waiting.values()])
 
     async def _interrupt(self, shown: Sequence[_Shown]) -> None:
@@ -129,19 +126,19 @@ class StatusMessages:
         for job_id in list(self._waiting)[:SCAN_LIMIT]:
             shown = self._waiting[job_id]
             self._waiting.move_to_end(job_id)
-            if shown.may_be_edited(now) and self._tell_standing(shown):
+            if shown.may_be_edited(now) and self._show_queue_status(shown):
                 edits += 1
                 if edits == EDITS_AT_A_TIME:
                     return
 
-    def _tell_standing(self, shown: _Shown) -> bool:
+    def _show_queue_status(self, shown: _Shown) -> bool:
         """Whether there was anything new to tell."""
-        standing = self.queue_status(shown.job)
-        if standing is None or (shown.standing is not None and not _differs(shown.standing, standing)):
+        status = self.queue_status(shown.job)
+        if status is None or (shown.queue_status is not None and not _differs(shown.queue_status, status)):
             return False
-        shown.standing = standing
+        shown.queue_status = status
         with speaking(shown.job.locale):
-            view = messages.queued(shown.job, standing)
+            view = messages.queued(shown.job, status)
         self._begin(shown, self.delivery.show(shown.job, view))
         return True
 
@@ -155,7 +152,7 @@ class StatusMessages:
             return [] if preview is None else [discord.File(io.BytesIO(preview), name)]
 
         with speaking(job.locale):
-            view = messages.drawing(
+            view = messages.in_progress(
                 job, progress.fraction, progress.step, progress.steps, name if preview is not None else None
             )
         return await self.delivery.show(job, view, files)

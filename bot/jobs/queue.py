@@ -36,16 +36,15 @@ from math import exp2, isfinite, isqrt
 
 import numpy as np
 
+#: Credits of recent use from which on a credit counts twice.
 DOUBLE_PRICE_AT = 32.0
-"""Credits of recent use from which on a credit counts twice."""
+#: Users whose lines are looked into for one place. Where more go before, every n-th in the order of turns stands for n.
+#:
+#: They take turns, so those who follow one another in that order have about the same ahead of a given job, and the
+#: estimate is good to a tenth or better.
 MAX_ASKED = 250
-"""Users whose lines are looked into for one place. Where more go before, every n-th in the order of turns stands for n.
-
-They take turns, so those who follow one another in that order have about the same ahead of a given job, and the
-estimate is good to a tenth or better.
-"""
+#: Seconds after which half of somebody's recent use is forgotten.
 HALF_LIFE = 3600.0
-"""Seconds after which half of somebody's recent use is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,8 +321,8 @@ class _User:
         return count, bounds[count] - first
 
 
+#: A user's start and first job, which no two users share, so that users themselves are never compared.
 _Turn = tuple[int, int, _User]
-"""A user's start and first job, which no two users share, so that users themselves are never compared."""
 
 _DOUBLE_PRICE_AT = _micro(DOUBLE_PRICE_AT)
 

@@ -4,37 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import discord
-from pydantic import ValidationError
 
-from bot.components.base import AnimaInteraction, StaticLayout, reply_privately, send_followup
-from bot.components.hint import PromptHint
 from bot.generation.comparison import Comparison
 from bot.generation.compose import (
     ModelInfo,
     comparison_recipes,
-    options_of_image,
-    prompt_of_image,
     recipes,
     repeat_recipes,
     resolve_options,
+    unavailable,
+    unavailable_in,
+    with_known_loras,
 )
-from bot.generation.errors import InvalidComparison, UnusableImage
-from bot.generation.options import Options
-from bot.generation.recipe import Recipe, new_seed, seeds_from
-from bot.generation.source_image import prepare_source
-from bot.generation.spec import JobSpec
+from bot.generation.errors import InvalidComparison
+from bot.generation.options import Options, remembered_options
+from bot.generation.recipe import new_seed, seeds_from
+from bot.generation.spec import JobImage, JobSpec
 from bot.jobs.progress import StatusMessages
 from bot.jobs.queue import FairQueue
 from bot.jobs.queue_entry import queued_job
 from bot.messages import job as messages
-from bot.messages.attachments import fetch, media_of, shown_in
+from bot.messages.hint import PromptHint
+from bot.messages.layout import StaticLayout
+from bot.messages.limits import TOKEN_LIFETIME
+from bot.messages.replies import reply_privately, send_followup
 from bot.ops.logs import about_its_job
 from bot.prompting import TagIndex
 from bot.rules.policy import (
@@ -42,38 +41,38 @@ from bot.rules.policy import (
     Granted,
     Person,
     PolicyRefusal,
+    RefusalReason,
     TypedText,
-    effective_limits,
     may_be_explicit,
     permit,
 )
 from bot.rules.server_settings import ServerSettings, settings_guild_id, settings_of
-from bot.text.markdown import inline
 from bot.text.translation import say
+from storage.backend.transactions import StorageUnavailable
 from storage.database import Database
 from storage.jobs import Accepted, AlreadyAccepted, Job, NewJob, OverQuota
 
-if TYPE_CHECKING:
-    from bot.client import AnimaClient
-
 logger = logging.getLogger(__name__)
 
-TOKEN_LIFE = timedelta(minutes=15)
-UPSCALE_DENOISE = 0.35
-"""Enough to draw finer lines, too little to draw other things."""
-UPSCALE_FACTORS = (2.0, 1.5)
-"""The first that stays within the limits is taken."""
+#: Seconds that the database has before an interaction is acknowledged, of the three that Discord gives.
+DATABASE_TIMEOUT = 1.0
 
 NO_CHANNEL = "Anima cannot see which channel this is, so there is nowhere to draw to. Try in another channel."
-NO_SUCH_LORA = "There is no LoRA called “{name}” here. Choose one from those that are offered while you type."
-LORA_GONE = "The LoRA “{name}” is not here any more, so this cannot be drawn as it was."
-NO_TURBO = "There is no turbo LoRA here. Leave `turbo` away."
-DRAW_ALONE_FIRST = "In a comparison it is too small for that. Draw it by itself first, and upscale what comes of it."
-CANNOT_FETCH = "The picture's message is out of my reach, so it cannot be made larger."
 CANNOT_BE_DRAWN = "One of these settings is out of bounds, so this cannot be drawn. Look at them again."
-ALREADY_MAX_SIZE = "This picture is as large as pictures may be here."
 
-Acknowledgement: TypeAlias = "discord.InteractionCallbackResponse[Any] | None"
+Interaction: TypeAlias = discord.Interaction[Any]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a request comes from: an interaction, and how it was acknowledged."""
+
+    interaction: Interaction
+    acknowledgement: discord.InteractionCallbackResponse[Any] | None
+
+    @classmethod
+    async def acknowledge(cls, interaction: Interaction, *, ephemeral: bool = False) -> Self:
+        return cls(interaction, await interaction.response.defer(thinking=True, ephemeral=ephemeral))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,23 +80,24 @@ class JobRequest:
     """What somebody wants drawn. `prompt` is what they typed.
 
     kind: what was done: imagine, reroll, vary, upscale, edit, again, compare or alone.
-    said: with the command; what is left open comes from preferences and server.
-    source: the PNG file of a picture to draw from.
+    options: said with the command; what is left open comes from preferences and server.
+    source: the PNG file of an image to draw from; None takes that of `parent`, if it was drawn from one.
+    parent: the image that it comes from.
     variation: how far from each seed's own noise.
-    compared: what is varied from one picture to the next, all of one seed; it goes with no `source` or `variation`.
-    as_before: what is to be drawn once more, picture by picture.
-    aside: what is told to the person alone when it is in line.
+    comparison: what is varied from one image to the next, all of one seed; it goes with no `source` or `variation`.
+    repeats: what is to be drawn once more, image by image.
+    note: what is told to the person alone when it is in line.
     """
 
     kind: str
     prompt: str
-    said: Options
+    options: Options
     source: bytes | None = None
-    parent_picture_id: int | None = None
+    parent: JobImage | None = None
     variation: float | None = None
-    compared: Comparison | None = None
-    as_before: JobSpec | None = None
-    aside: str = ""
+    comparison: Comparison | None = None
+    repeats: JobSpec | None = None
+    note: str = ""
 
 
 class Submitter:
@@ -107,24 +107,83 @@ class Submitter:
         queue: FairQueue,
         status: StatusMessages,
         tags: TagIndex,
+        model: Callable[[], Awaitable[ModelInfo]],
         refused: Callable[[str], None] = lambda rule: None,
     ) -> None:
-        """`refused` is told what each wish that became no job ran against."""
-        self._refused = refused
+        """`model` waits for the loaded model; `refused` is told the rule that each refused request ran against."""
         self._database = database
         self._queue = queue
         self._status = status
         self._tags = tags
+        self._model = model
+        self._refused = refused
 
-    async def answers_privately(self, interaction: AnimaInteraction, said: Options, preset: str | None = None) -> bool:
+    async def submit(self, origin: Origin, request: JobRequest) -> None:
+        """Puts what is requested in line, or tells the person privately why not."""
+        interaction = origin.interaction
+        if interaction.channel_id is None:
+            await reply_privately(interaction, say(NO_CHANNEL))
+            return
+        model = await self._model()
+        settings = await settings_of(self._database.servers, settings_guild_id(interaction))
+        below = (await self.preferences(interaction.user.id)).merged_over(settings.defaults.options())
+        options = resolve_options(request.options, with_known_loras(below, model), model)
+        missing = unavailable_in(request.repeats, model) if request.repeats is not None else None
+        if (missing := missing or unavailable(options, request.options, model)) is not None:
+            await reply_privately(interaction, missing)
+            return
+        request = await self._with_source(request)
+        try:
+            # In a thread, as `permit`: for a prompt that is made to take long, both do.
+            spec = await asyncio.to_thread(
+                self._spec, request, options, settings, ChannelContext.of(interaction), model
+            )
+        except InvalidComparison as error:
+            await reply_privately(interaction, str(error))
+            return
+        typed = TypedText((request.prompt, options.artist or ""), options.negative or "")
+        granted = await self._permission(interaction, spec, settings, model, typed)
+        if isinstance(granted, PolicyRefusal):
+            self._refused(granted.why.value)
+            await reply_privately(interaction, granted.sentence)
+            return
+        if not _can_be_read_back(options):
+            logger.info("interaction %d: an option is out of bounds", interaction.id)
+            await reply_privately(interaction, say(CANNOT_BE_DRAWN))
+            return
+        new = _new_job(origin, request, options, spec, spec.cost(model.native), await self._parent_id(request))
+        match await self._database.jobs.accept(new, granted.allowance, request.source):
+            case Accepted(job):
+                await self._enqueue(interaction, job, request.note or self._hint(job))
+            case refusal:
+                if not isinstance(refusal, AlreadyAccepted):
+                    self._refused("quota" if isinstance(refusal, OverQuota) else "waiting")
+                await reply_privately(interaction, messages.refusal(refusal))
+
+    async def refuse_blocked(self, interaction: Interaction) -> PolicyRefusal | None:
+        """The refusal of a person who may not draw there. None also where the database does not answer in a moment.
+
+        Nothing is drawn then either: `submit` asks again.
+        """
+        try:
+            async with asyncio.timeout(DATABASE_TIMEOUT):
+                block = await self._database.servers.block_of(interaction.user.id, interaction.guild_id)
+        except (TimeoutError, StorageUnavailable):
+            return None
+        if block is None:
+            return None
+        self._refused(RefusalReason.BLOCKED.value)
+        return PolicyRefusal(RefusalReason.BLOCKED)
+
+    async def answers_privately(self, interaction: Interaction, options: Options, preset: str | None = None) -> bool:
         """Whether the answer is for the person alone. Where that cannot be told in a moment, it is.
 
-        preset: the name of one that lies below what was said.
+        preset: the name of one that lies below the options.
         """
-        if said.private is not None:
-            return said.private
+        if options.private is not None:
+            return options.private
         try:
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(DATABASE_TIMEOUT):
                 kept = await self.preset(interaction.user.id, preset)
                 preferences = (kept or Options()).merged_over(await self.preferences(interaction.user.id))
                 settings = await settings_of(self._database.servers, settings_guild_id(interaction))
@@ -140,329 +199,94 @@ class Submitter:
         kept = None if name is None else await self._database.preferences.preset(user_id, name)
         return None if kept is None else remembered_options(kept)
 
-    async def imagine(
-        self,
-        interaction: AnimaInteraction,
-        acknowledgement: Acknowledgement,
-        prompt: str,
-        said: Options,
-        image: discord.Attachment | None = None,
-    ) -> None:
-        try:
-            source = await self._source(interaction, image)
-        except UnusableImage as unusable:
-            await reply_privately(interaction, str(unusable))
-            return
-        await self.accept(
-            interaction, acknowledgement, JobRequest(kind="imagine", prompt=prompt, said=said, source=source)
-        )
-
-    async def reroll(
-        self, interaction: AnimaInteraction, acknowledgement: Acknowledgement, job: Job, drawing: JobSpec
-    ) -> None:
-        said = replace(drawing.options, seed=None, variation=None)
-        await self._once_more(interaction, acknowledgement, job, drawing, "reroll", said)
-
-    async def vary(
-        self,
-        interaction: AnimaInteraction,
-        acknowledgement: Acknowledgement,
-        job: Job,
-        drawing: JobSpec,
-        index: int,
-        strength: float,
-    ) -> None:
-        said = options_of_image(drawing, index)
-        await self._carry_on(interaction, acknowledgement, job, drawing, "vary", said, index, variation=strength)
-
-    async def draw_alone(
-        self, interaction: AnimaInteraction, acknowledgement: Acknowledgement, job: Job, drawing: JobSpec, index: int
-    ) -> None:
-        """One of a comparison's pictures by itself: it comes out as it was."""
-        await self._carry_on(
-            interaction, acknowledgement, job, drawing, "alone", options_of_image(drawing, index), index
-        )
-
-    async def upscale(
-        self, interaction: AnimaInteraction, acknowledgement: Acknowledgement, job: Job, drawing: JobSpec, index: int
-    ) -> None:
-        if drawing.comparison is not None:
-            await reply_privately(interaction, say(DRAW_ALONE_FIRST))
-            return
-        recipe = drawing.recipes[index]
-        model = await interaction.client.model()
-        settings = await settings_of(self._database.servers, settings_guild_id(interaction))
-        limits = effective_limits(settings, model.native)
-        sizes = [_scaled(recipe, factor) for factor in UPSCALE_FACTORS]
-        fitting = [size for size in sizes if max(size) <= limits.side and size[0] * size[1] <= limits.area]
-        if not fitting:
-            await reply_privately(interaction, say(ALREADY_MAX_SIZE))
-            return
-        try:
-            source = await self._finished_picture(interaction, job, index)
-        except UnusableImage as unusable:
-            await reply_privately(interaction, str(unusable))
-            return
-        said = replace(options_of_image(drawing, index), size=fitting[0], denoise=UPSCALE_DENOISE, count=1)
-        await self._carry_on(interaction, acknowledgement, job, drawing, "upscale", said, index, source=source)
-
-    async def edit(
-        self,
-        interaction: AnimaInteraction,
-        acknowledgement: Acknowledgement,
-        job: Job,
-        drawing: JobSpec,
-        index: int,
-        prompt: str,
-        said: Options,
-    ) -> None:
-        await self._carry_on(interaction, acknowledgement, job, drawing, "edit", said, index, prompt=prompt)
-
-    async def draw_again(
-        self,
-        interaction: AnimaInteraction,
-        acknowledgement: Acknowledgement,
-        prompt: str,
-        said: Options,
-        aside: str = "",
-    ) -> None:
-        """What a file says that it was made with, as exactly as it can be drawn here. `aside`: what cannot be."""
-        await self.accept(interaction, acknowledgement, JobRequest(kind="again", prompt=prompt, said=said, aside=aside))
-
-    async def same_again(
-        self, interaction: AnimaInteraction, acknowledgement: Acknowledgement, job: Job, drawing: JobSpec
-    ) -> None:
-        """A job of ours once more, with its seeds: it comes out as it was."""
-        known = (await interaction.client.model()).loras
-        gone = [name for recipe in drawing.recipes for name, _ in recipe.loras if name not in known]
-        if gone:
-            await reply_privately(interaction, say(LORA_GONE, name=inline(gone[0], 100)))
-            return
-        wish = JobRequest(
-            kind="again",
-            prompt=job.prompt,
-            said=drawing.options,
-            source=await self._database.source_images.of_job(job.id),
-            parent_picture_id=await self._picture_id(job, 0),
-            as_before=drawing,
-        )
-        await self.accept(interaction, acknowledgement, wish)
-
-    async def accept(self, interaction: AnimaInteraction, acknowledgement: Acknowledgement, wish: JobRequest) -> None:
-        """Puts a wish in line, or tells the person privately why not."""
-        if interaction.channel_id is None:
-            await reply_privately(interaction, say(NO_CHANNEL))
-            return
-        model = await interaction.client.model()
-        settings = await settings_of(self._database.servers, settings_guild_id(interaction))
-        below = (await self.preferences(interaction.user.id)).merged_over(settings.defaults.options())
-        options = resolve_options(wish.said, _with_known_loras(below, model), model)
-        if (unknown := _unknown(options, wish.said, model)) is not None:
-            await reply_privately(interaction, unknown)
-            return
-        try:
-            # In a thread, as `permit`: for a prompt that is made to take long, both do.
-            drawing = await asyncio.to_thread(
-                self._drawing, wish, options, settings, ChannelContext.of(interaction), model
-            )
-        except InvalidComparison as mistake:
-            await reply_privately(interaction, str(mistake))
-            return
-        typed = TypedText((wish.prompt, options.artist or ""), options.negative or "")
-        permission = await self._permission(interaction, drawing, settings, model, typed)
-        if isinstance(permission, PolicyRefusal):
-            self._refused(permission.why.value)
-            await reply_privately(interaction, permission.sentence)
-            return
-        try:
-            Options.of(options.as_json())  # what could not be read back would be a job that nobody can draw
-        except ValueError:
-            logger.info("interaction %d: an option is out of bounds", interaction.id)
-            await reply_privately(interaction, say(CANNOT_BE_DRAWN))
-            return
-        new = NewJob(
-            interaction_id=interaction.id,
-            user_id=interaction.user.id,
-            guild_id=interaction.guild_id,
-            channel_id=interaction.channel_id,
-            message_id=acknowledgement.message_id if acknowledgement is not None else None,
-            kind=wish.kind,
-            cost=drawing.cost(model.native),
-            prompt=wish.prompt,
-            negative_prompt=options.negative or "",
-            parameters=drawing.as_json(),
-            parent_picture_id=wish.parent_picture_id,
-            interaction_token=interaction.token,
-            token_expires_at=interaction.created_at + TOKEN_LIFE,
-            private=bool(options.private),
-            spoiler=bool(options.spoiler),
-            locale=str(interaction.locale),
-        )
-        match await self._database.jobs.accept(new, permission.allowance, wish.source):
-            case Accepted(job):
-                await self._put_in_line(interaction, job, wish.aside or self._hint(job))
-            case refusal:
-                if not isinstance(refusal, AlreadyAccepted):
-                    self._refused("quota" if isinstance(refusal, OverQuota) else "waiting")
-                await reply_privately(interaction, messages.refusal(refusal))
-
-    async def _once_more(
-        self,
-        interaction: AnimaInteraction,
-        acknowledgement: Acknowledgement,
-        job: Job,
-        drawing: JobSpec,
-        kind: str,
-        said: Options,
-    ) -> None:
-        """Draws the whole of a job again, a comparison as one."""
-        compared = drawing.comparison
-        await self._carry_on(
-            interaction, acknowledgement, job, drawing, kind, said, prompt=job.prompt, compared=compared
-        )
-
-    async def _carry_on(
-        self,
-        interaction: AnimaInteraction,
-        acknowledgement: Acknowledgement,
-        job: Job,
-        drawing: JobSpec,
-        kind: str,
-        said: Options,
-        index: int = 0,
-        *,
-        prompt: str | None = None,
-        source: bytes | None = None,
-        variation: float | None = None,
-        compared: Comparison | None = None,
-    ) -> None:
-        """Draws something that comes from one of a job's pictures."""
-        wish = JobRequest(
-            kind=kind,
-            prompt=prompt_of_image(job.prompt, drawing, index) if prompt is None else prompt,
-            said=said,
-            source=source or await self._database.source_images.of_job(job.id),
-            parent_picture_id=await self._picture_id(job, index),
-            variation=variation,
-            compared=compared,
-        )
-        await self.accept(interaction, acknowledgement, wish)
-
-    def _drawing(
-        self, wish: JobRequest, options: Options, settings: ServerSettings, place: ChannelContext, model: ModelInfo
+    def _spec(
+        self, request: JobRequest, options: Options, settings: ServerSettings, place: ChannelContext, model: ModelInfo
     ) -> JobSpec:
         age_restricted = may_be_explicit(settings, place)
-        house = settings.defaults.prompt_rules(self._tags, age_restricted=age_restricted)
-        if wish.as_before is not None:
-            recipes_again = repeat_recipes(wish.as_before, house)
-            return replace(wish.as_before, recipes=recipes_again, options=options, age_restricted=age_restricted)
+        rules = settings.defaults.prompt_rules(self._tags, age_restricted=age_restricted)
+        if request.repeats is not None:
+            repeated = repeat_recipes(request.repeats, rules)
+            return replace(request.repeats, recipes=repeated, options=options, age_restricted=age_restricted)
         seeds = seeds_from(options.seed, options.count or 1)
-        if wish.compared is not None:
-            made = comparison_recipes(wish.compared, wish.prompt, options, seeds[0], house, model)
-            return JobSpec(recipes=made, options=options, age_restricted=age_restricted, comparison=wish.compared)
-        if wish.variation is not None:
+        if (comparison := request.comparison) is not None:
+            cells = comparison_recipes(comparison, request.prompt, options, seeds[0], rules, model)
+            return JobSpec(recipes=cells, options=options, age_restricted=age_restricted, comparison=comparison)
+        if request.variation is not None:
             seeds = seeds[:1] * len(seeds)
-        made = recipes(wish.prompt, options, seeds, house, model, from_picture=wish.source is not None)
-        if wish.variation is not None:
+        made = recipes(request.prompt, options, seeds, rules, model, from_picture=request.source is not None)
+        if request.variation is not None:
             made = tuple(
-                replace(recipe, variation_seed=new_seed(), variation_strength=wish.variation) for recipe in made
+                replace(recipe, variation_seed=new_seed(), variation_strength=request.variation) for recipe in made
             )
         return JobSpec(recipes=made, options=options, age_restricted=age_restricted)
 
     async def _permission(
-        self,
-        interaction: AnimaInteraction,
-        drawing: JobSpec,
-        settings: ServerSettings,
-        model: ModelInfo,
-        typed: TypedText,
+        self, interaction: Interaction, spec: JobSpec, settings: ServerSettings, model: ModelInfo, typed: TypedText
     ) -> Granted | PolicyRefusal:
         block = await self._database.servers.block_of(interaction.user.id, interaction.guild_id)
         person, place = Person.of(interaction, block), ChannelContext.of(interaction)
-        return await asyncio.to_thread(permit, settings, model.native, person, place, drawing, typed)
+        return await asyncio.to_thread(permit, settings, model.native, person, place, spec, typed)
+
+    async def _with_source(self, request: JobRequest) -> JobRequest:
+        if request.parent is None or request.source is not None:
+            return request
+        return replace(request, source=await self._database.source_images.of_job(request.parent.job.id))
+
+    async def _parent_id(self, request: JobRequest) -> int | None:
+        """Of the parent image itself, or of the grid that it is in."""
+        if request.parent is None:
+            return None
+        ids = {image.index: image.id for image in await self._database.images.of_job(request.parent.job.id)}
+        return ids.get(request.parent.index, ids.get(0))
 
     @about_its_job
-    async def _put_in_line(self, interaction: AnimaInteraction, job: Job, aside: str | StaticLayout | None) -> None:
-        """`aside`: what to tell the person alone, once the job's message says something.
+    async def _enqueue(self, interaction: Interaction, job: Job, note: str | StaticLayout | None) -> None:
+        """`note`: what to tell the person alone, once the job's message says something.
 
         Until then a follow-up would take the message's place, for everybody to see.
         """
         logger.info("in line: %s, %.2f credits", job.kind, job.cost)
         self._queue.put(queued_job(job))
-        told = self._status.waits(job)
-        if aside and told is not None and await asyncio.shield(told):
+        first_edit = self._status.waits(job)
+        if note and first_edit is not None and await asyncio.shield(first_edit):
             with suppress(discord.HTTPException):
-                await send_followup(interaction, aside)
+                await send_followup(interaction, note)
 
     def _hint(self, job: Job) -> StaticLayout | None:
         """What in somebody's prompt Anima takes otherwise than they meant."""
-        hinted = PromptHint.of(job, self._tags) if job.kind in ("imagine", "edit") else None
-        return None if hinted is None else hinted.shown()
-
-    async def _source(self, interaction: AnimaInteraction, image: discord.Attachment | None) -> bytes | None:
-        if image is None:
-            return None
-        data = await fetch(interaction.client, image.url, image.size)
-        return await asyncio.to_thread(prepare_source, data)
-
-    async def _finished_picture(self, interaction: AnimaInteraction, job: Job, index: int) -> bytes:
-        """The file of one of a job's pictures, from a message that shows it. Raises UnusableImage."""
-        message = interaction.message
-        if message is not None and message.id == job.message_id:
-            media = media_of(message)
-        elif message is not None and job.private:
-            media, index = shown_in(message), 0  # that of who has picked it; what is private cannot be fetched
-        else:
-            message = await _message_of(interaction.client, job)
-            media = media_of(message) if message is not None else []
-        if index >= len(media):
-            raise UnusableImage(say(CANNOT_FETCH))
-        data = await fetch(interaction.client, media[index].url)
-        return await asyncio.to_thread(prepare_source, data)
-
-    async def _picture_id(self, job: Job, index: int) -> int | None:
-        """Of the picture itself, or of the grid that it is in."""
-        ids = {picture.index: picture.id for picture in await self._database.images.of_job(job.id)}
-        return ids.get(index, ids.get(0))
+        hint = PromptHint.of(job, self._tags) if job.kind in ("imagine", "edit") else None
+        return None if hint is None else hint.layout()
 
 
-def remembered_options(document: Any) -> Options:
-    """What somebody once kept; what may not be said any longer is passed over."""
+def _can_be_read_back(options: Options) -> bool:
+    """What could not be read back would be a job that nobody can draw."""
     try:
-        return Options.of(document)
-    except ValidationError as error:
-        outdated = {each["loc"][0] for each in error.errors()}
-        logger.info("of some kept options, %s are not valid any more, so they are passed over", outdated)
-        return Options.of({name: value for name, value in document.items() if name not in outdated})
+        Options.of(options.as_json())
+    except ValueError:
+        return False
+    return True
 
 
-@about_its_job
-async def _message_of(client: AnimaClient, job: Job) -> discord.Message | None:
-    if job.message_id is None:
-        return None
-    try:
-        return await client.get_partial_messageable(job.channel_id).fetch_message(job.message_id)
-    except discord.HTTPException as error:
-        logger.info("its message could not be fetched (%s)", error)
-        return None
-
-
-def _scaled(recipe: Recipe, factor: float) -> tuple[int, int]:
-    return round(recipe.width * factor / 16) * 16, round(recipe.height * factor / 16) * 16
-
-
-def _with_known_loras(below: Options, model: ModelInfo) -> Options:
-    """Kept defaults may name files that are gone; nobody asked for those just now."""
-    if below.loras is None:
-        return below
-    return replace(below, loras=tuple(each for each in below.loras if each[0] in model.loras))
-
-
-def _unknown(options: Options, said: Options, model: ModelInfo) -> str | None:
-    """What was asked for that is not there, in a sentence."""
-    for name, _ in options.loras or ():
-        if name not in model.loras:
-            return say(NO_SUCH_LORA, name=inline(name, 100))
-    if said.turbo and model.turbo is None and model.native.cfg_scale != 1:
-        return say(NO_TURBO)
-    return None
+def _new_job(
+    origin: Origin, request: JobRequest, options: Options, spec: JobSpec, cost: float, parent_id: int | None
+) -> NewJob:
+    interaction, acknowledgement = origin.interaction, origin.acknowledgement
+    assert interaction.channel_id is not None
+    return NewJob(
+        interaction_id=interaction.id,
+        user_id=interaction.user.id,
+        guild_id=interaction.guild_id,
+        channel_id=interaction.channel_id,
+        message_id=acknowledgement.message_id if acknowledgement is not None else None,
+        kind=request.kind,
+        cost=cost,
+        prompt=request.prompt,
+        negative_prompt=options.negative or "",
+        parameters=spec.as_json(),
+        parent_picture_id=parent_id,
+        interaction_token=interaction.token,
+        token_expires_at=interaction.created_at + TOKEN_LIFETIME,
+        private=bool(options.private),
+        spoiler=bool(options.spoiler),
+        locale=str(interaction.locale),
+    )

@@ -1,12 +1,84 @@
-"""How long a credit takes on this machine, learnt from the batches it has drawn."""
+"""How long drawing takes on this machine, learnt from the batches it has drawn, and so when a job will be ready."""
+
+from __future__ import annotations
 
 import math
+import time
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import discord
+
+from bot.jobs.queue import FairQueue, QueuedJob
+from bot.messages.job import QueueStatus
+from storage.jobs import Job
 
 _BATCHES_KEPT = 64
 _HALF_LIFE = 8  # batches after which one counts half
 _OUTLIER = 2.0  # a batch this many times slower or faster than the median is left out
+
+
+class Forecast:
+    """When jobs will be ready, by the batch in hand, the line, and how fast batches were drawn."""
+
+    def __init__(self, queue: FairQueue) -> None:
+        self._queue = queue
+        self._pace = Pace()
+        self._batch = NO_BATCH
+
+    def take(self, batch: Sequence[QueuedJob]) -> None:
+        """The worker has a batch in hand, whose pictures are not begun yet."""
+        self._batch = BatchInHand(frozenset(job.job_id for job in batch), sum(job.cost for job in batch))
+
+    def begin(self) -> None:
+        """The engine begins with the batch in hand."""
+        self._batch = replace(self._batch, started=time.perf_counter())
+
+    def learn(self, credits: float) -> None:
+        """The engine has drawn `credits` of the batch in hand."""
+        self._pace.learn(credits, time.perf_counter() - self._batch.started)
+
+    def end(self) -> None:
+        """The worker has no batch in hand."""
+        self._batch = NO_BATCH
+
+    def queue_status(self, job: Job) -> QueueStatus | None:
+        """Where a job stands in line; None if it does not wait there."""
+        position = self._queue.place(job.id)
+        if position is None:
+            return None
+        seconds = self.seconds_until_drawn(job)
+        ready_at = None if seconds is None else discord.utils.utcnow() + timedelta(seconds=seconds)
+        return QueueStatus(position.jobs_ahead, ready_at)
+
+    def seconds_until_drawn(self, job: Job) -> float | None:
+        """About how long a live job still takes. None: nothing was drawn yet to judge by, or nobody waits for it."""
+        left = self._batch.seconds_left(self._pace, time.perf_counter())
+        if job.id in self._batch.job_ids:
+            return left
+        position = self._queue.place(job.id)
+        wait = self._pace.estimate(position.credits_ahead + job.cost) if position is not None else None
+        return None if left is None or wait is None else left + wait
+
+
+@dataclass(frozen=True)
+class BatchInHand:
+    """What the worker has in hand; `started` is when the engine began with it (`time.perf_counter`)."""
+
+    job_ids: frozenset[int]
+    credits: float
+    started: float = math.inf
+
+    def seconds_left(self, pace: Pace, now: float) -> float | None:
+        if not self.job_ids:
+            return 0.0
+        whole = pace.estimate(self.credits)
+        return None if whole is None else max(0.0, whole - max(0.0, now - self.started))
+
+
+NO_BATCH = BatchInHand(frozenset(), 0.0)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""Images in messages, fetched from Discord alone."""
+"""Files in Discord's messages: which of them are images, and how they are fetched from Discord and nowhere else."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,24 +11,59 @@ import discord
 from discord.asset import Asset
 
 from bot.generation.errors import UnusableImage
+from bot.generation.source_image import prepare_source
 from bot.text.translation import say
+from inference.metadata import Parameters, UnreadableImage, read
 
-MAX_FILE = 25 << 20
-"""Bytes of a file that is looked into."""
+#: Bytes of a file that is looked into.
+MAX_FETCHED_SIZE = 25 << 20
+#: Images of one message that are looked into.
+MAX_IMAGES_READ = 4
 TIMEOUT = aiohttp.ClientTimeout(total=60)
-PICTURE_TYPES = ("image/png", "image/jpeg", "image/webp")
+IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp")
 
-TOO_LARGE = "That file is too large to be drawn from; {limit} MiB is the most."
+NOTHING_ATTACHED = "There is no picture attached to that message."
+TOO_LARGE = "That file is too large; {limit} MiB is the most."
 GONE = "Discord does not hand that picture out any more."
+UNREADABLE = "That file is no picture that I can read."
+TELLS_NOTHING = "Nothing in the file says how it was made. Many sites and chats strip that when a picture is uploaded."
+
+
+@dataclass(frozen=True)
+class AttachedImage:
+    """An image of a message. `size`: bytes; None for one of our own, of which Discord does not say it."""
+
+    name: str
+    url: str
+    size: int | None
+
+
+async def fetch_source(client: discord.Client, attachment: discord.Attachment) -> bytes:
+    """An image to draw from, as a PNG file. Raises UnusableImage."""
+    data = await fetch(client, attachment.url, attachment.size)
+    return await asyncio.to_thread(prepare_source, data)
+
+
+async def read_parameters(client: discord.Client, image: AttachedImage) -> Parameters:
+    """What the file of an image says of how it was made. Raises UnusableImage."""
+    data = await fetch(client, image.url, image.size)
+    try:
+        parameters = await asyncio.to_thread(read, data)
+    except UnreadableImage as error:
+        raise UnusableImage(say(UNREADABLE)) from error
+    if parameters is None:
+        raise UnusableImage(say(TELLS_NOTHING))
+    return parameters
 
 
 async def fetch(client: discord.Client, url: str, size: int | None = None) -> bytes:
     """A file that Discord keeps, whatever it is. Addresses of elsewhere are never opened, nor do redirects lead there.
 
-    `size`: bytes, as far as Discord says so; no more than `MAX_FILE` are taken in any case. Raises UnusableImage.
+    `size`: bytes, as far as Discord says so; no more than `MAX_FETCHED_SIZE` are taken in any case.
+    Raises UnusableImage.
     """
-    if size is not None and size > MAX_FILE:
-        raise UnusableImage(say(TOO_LARGE, limit=MAX_FILE >> 20))
+    if size is not None and size > MAX_FETCHED_SIZE:
+        raise UnusableImage(say(TOO_LARGE, limit=MAX_FETCHED_SIZE >> 20))
     if not is_kept_by_discord(url):
         raise UnusableImage(say(GONE))
     data = bytearray()
@@ -40,8 +76,8 @@ async def fetch(client: discord.Client, url: str, size: int | None = None) -> by
                 raise UnusableImage(say(GONE))
             async for piece in response.content.iter_any():
                 data += piece
-                if len(data) > MAX_FILE:
-                    raise UnusableImage(say(TOO_LARGE, limit=MAX_FILE >> 20))
+                if len(data) > MAX_FETCHED_SIZE:
+                    raise UnusableImage(say(TOO_LARGE, limit=MAX_FETCHED_SIZE >> 20))
     except (aiohttp.ClientError, TimeoutError) as error:
         raise UnusableImage(say(GONE)) from error
     return bytes(data)
@@ -51,25 +87,16 @@ def is_kept_by_discord(url: str) -> bool:
     return url.startswith((f"{Asset.BASE}/attachments/", f"{Asset.BASE}/ephemeral-attachments/"))
 
 
-@dataclass(frozen=True)
-class AttachedPicture:
-    """A picture of a message. `size`: bytes; None for one of our own, of which Discord does not say it."""
-
-    name: str
-    url: str
-    size: int | None
-
-
-def attached_to(client: discord.Client, message: discord.Message) -> list[AttachedPicture]:
-    """The pictures of a message; of galleries only our own are looked into, since Discord does not say their size."""
+def attached_to(client: discord.Client, message: discord.Message) -> list[AttachedImage]:
+    """The images of a message; of galleries only our own are looked into, since Discord does not say their size."""
     attached = [
-        AttachedPicture(attachment.filename, attachment.url, attachment.size)
+        AttachedImage(attachment.filename, attachment.url, attachment.size)
         for attachment in message.attachments
-        if (attachment.content_type or "").partition(";")[0] in PICTURE_TYPES
+        if (attachment.content_type or "").partition(";")[0] in IMAGE_TYPES
     ]
     if client.user is not None and message.author.id == client.user.id:
         attached += [
-            AttachedPicture(say("picture {number}", number=number), media.url, None)
+            AttachedImage(say("picture {number}", number=number), media.url, None)
             for number, media in enumerate(media_of(message), start=1)
         ]
     return attached

@@ -10,11 +10,11 @@ from typing import Any
 import discord
 from discord import ui
 
-from bot.components.base import StaticLayout
-from bot.components.cancel import CancelJob
-from bot.components.images import picture_buttons
-from bot.components.info import about
 from bot.generation.spec import JobSpec
+from bot.messages.buttons import cancel_button, image_rows
+from bot.messages.details import summary
+from bot.messages.layout import StaticLayout
+from bot.messages.limits import MAX_ALT_TEXT_LENGTH
 from bot.text.markdown import PROMPT_SHOWN, blockquote, truncate
 from bot.text.translation import say
 from storage.images import Image
@@ -22,8 +22,8 @@ from storage.jobs import AlreadyAccepted, Job, OverQuota, TooManyWaiting
 
 BAR_CELLS = 12
 PREVIEW_NAME = "preview.jpg"
+#: In front of a file's name it hides the file until it is clicked.
 SPOILER = "SPOILER_"
-"""In front of a file's name it hides the file until it is clicked."""
 
 ENGINE_LOST = "The engine broke down while drawing this, twice. Please try again with other settings."
 NOT_ALLOWED_ANY_MORE = "It may not be shown in this channel any more: {reason}"
@@ -32,10 +32,10 @@ TOO_LARGE_FOR_DISCORD = "The picture is too large for Discord, even made smaller
 NOTHING_CAME = "Nothing came of this."
 DISCORD_REFUSED = "Discord did not take the picture. Please try again."
 MADE_SMALLER = "The PNG was too large for Discord, so this is a smaller WebP, without the settings inside."
-WHY_IT_ENDED = {
+#: The reasons of ours that are written down; what else may stand there are the engine's own words, in English.
+KNOWN_REASONS = {
     sentence: sentence for sentence in (NOTHING_CAME, ENGINE_LOST, JUDGED_UNFIT, TOO_LARGE_FOR_DISCORD, DISCORD_REFUSED)
 }
-"""The reasons of ours that are written down; what else may stand there are the engine's own words, in English."""
 GOES_ON = "I am being restarted; this goes on by itself in a moment"
 NOT_CHARGED = "You were not charged."
 
@@ -48,31 +48,37 @@ class QueueStatus:
     ready_at: datetime | None
 
 
-def queued(job: Job, standing: QueueStatus | None = None) -> StaticLayout:
-    text = ui.TextDisplay[Any](f"{blockquote(job.prompt, PROMPT_SHOWN)}\n-# {_where_it_stands(standing)}")
-    return StaticLayout(text, ui.ActionRow(CancelJob(job.id)))
+def queued(job: Job, status: QueueStatus | None = None) -> StaticLayout:
+    text = ui.TextDisplay[Any](f"{blockquote(job.prompt, PROMPT_SHOWN)}\n-# {_queue_status_text(status)}")
+    return StaticLayout(text, ui.ActionRow(cancel_button(job.id)))
+
+
+def cancelled(job: Job) -> StaticLayout:
+    return StaticLayout(
+        ui.TextDisplay(f"{blockquote(job.prompt, PROMPT_SHOWN)}\n-# {say('Cancelled; nothing was charged.')}")
+    )
 
 
 def interrupted(job: Job) -> StaticLayout:
     text = ui.TextDisplay[Any](f"{blockquote(job.prompt, PROMPT_SHOWN)}\n-# {say(GOES_ON)}")
-    return StaticLayout(text, ui.ActionRow(CancelJob(job.id)))
+    return StaticLayout(text, ui.ActionRow(cancel_button(job.id)))
 
 
-def _where_it_stands(standing: QueueStatus | None) -> str:
-    if standing is None:
+def _queue_status_text(status: QueueStatus | None) -> str:
+    if status is None:
         return say("Waiting in line")
-    if standing.jobs_ahead == 0:
+    if status.jobs_ahead == 0:
         stands = say("Next in line")
-    elif standing.jobs_ahead == 1:
+    elif status.jobs_ahead == 1:
         stands = say("Waiting in line, 1 job before it")
     else:
-        stands = say("Waiting in line, {count} jobs before it", count=standing.jobs_ahead)
-    if standing.ready_at is None:
+        stands = say("Waiting in line, {count} jobs before it", count=status.jobs_ahead)
+    if status.ready_at is None:
         return stands
-    return say("{stands}, ready about {when}", stands=stands, when=discord.utils.format_dt(standing.ready_at, "R"))
+    return say("{stands}, ready about {when}", stands=stands, when=discord.utils.format_dt(status.ready_at, "R"))
 
 
-def drawing(job: Job, fraction: float, step: int, steps: int, preview: str | None = None) -> StaticLayout:
+def in_progress(job: Job, fraction: float, step: int, steps: int, preview: str | None = None) -> StaticLayout:
     """`fraction` of all of the job is done. `preview`: the name of the attached file that shows how it is coming on."""
     done = round(BAR_CELLS * fraction)
     bar = "▰" * done + "▱" * (BAR_CELLS - done)
@@ -80,43 +86,46 @@ def drawing(job: Job, fraction: float, step: int, steps: int, preview: str | Non
     view = StaticLayout(ui.TextDisplay(f"{blockquote(job.prompt, PROMPT_SHOWN)}\n-# {progress}"))
     if preview is not None:
         view.add_item(ui.MediaGallery(discord.MediaGalleryItem(f"attachment://{preview}", spoiler=job.spoiler)))
-    return view.add_item(ui.ActionRow(CancelJob(job.id)))
+    return view.add_item(ui.ActionRow(cancel_button(job.id)))
 
 
 def finished(
-    job: Job, pictures: Sequence[Image], names: Sequence[str], origin: str | None, notes: str = ""
+    job: Job, images: Sequence[Image], names: Sequence[str], parent_url: str | None, notes: str = ""
 ) -> StaticLayout:
-    """Refers to the attachments by `names`. `origin` is the address of the message that it was made from."""
-    drawing = JobSpec.of(job)
+    """Refers to the attachments by `names`. `parent_url`: the message of the image that it was made from."""
+    spec = JobSpec.of(job)
     gallery: ui.MediaGallery[Any] = ui.MediaGallery(
         *(
             discord.MediaGalleryItem(
-                f"attachment://{name}", description=truncate(picture.prompt, 1024) or None, spoiler=picture.spoiler
+                f"attachment://{name}",
+                description=truncate(image.prompt, MAX_ALT_TEXT_LENGTH) or None,
+                spoiler=image.spoiler,
             )
-            for name, picture in zip(names, pictures, strict=True)
+            for name, image in zip(names, images, strict=True)
         )
     )
-    caption = "\n".join([blockquote(job.prompt, PROMPT_SHOWN), f"-# {_about(job, drawing, pictures, origin)}"])
+    caption = "\n".join([blockquote(job.prompt, PROMPT_SHOWN), f"-# {_caption(job, spec, images, parent_url)}"])
     view = StaticLayout(ui.TextDisplay(caption), gallery)
     if notes:
         view.add_item(ui.TextDisplay(f"-# {notes}"))
-    for row in picture_buttons(job, drawing):
+    for row in image_rows(job, spec):
         view.add_item(row)
     return view
 
 
-def _about(job: Job, drawing: JobSpec, pictures: Sequence[Image], origin: str | None) -> str:
+def _caption(job: Job, spec: JobSpec, images: Sequence[Image], parent_url: str | None) -> str:
     parts = [f"<@{job.user_id}>"]
     if job.kind in KINDS:
-        what = say(KINDS[job.kind])
-        parts.append(what if origin is None else f"[{what}]({origin})")
-    parts.append(about(drawing))
-    seeds = list(dict.fromkeys(picture.seed for picture in pictures))
-    shown = ", ".join(str(seed) for seed in seeds)
-    parts.append(say("seed {seed}", seed=shown) if len(seeds) == 1 else say("seeds {seeds}", seeds=shown))
+        kind = say(KINDS[job.kind])
+        parts.append(kind if parent_url is None else f"[{kind}]({parent_url})")
+    parts.append(summary(spec))
+    seeds = list(dict.fromkeys(image.seed for image in images))
+    listed = ", ".join(str(seed) for seed in seeds)
+    parts.append(say("seed {seed}", seed=listed) if len(seeds) == 1 else say("seeds {seeds}", seeds=listed))
     return " · ".join(parts)
 
 
+#: What was done to the image that a job comes from, by the job's kind.
 KINDS = {
     "reroll": "re-rolled",
     "vary": "varied",
@@ -125,23 +134,22 @@ KINDS = {
     "again": "drawn again",
     "alone": "drawn alone",
 }
-"""What was done to the picture that a job comes from."""
 
 
 def failed(job: Job, reason: str) -> StaticLayout:
-    """`reason` is in the person's language already; see `why`."""
+    """`reason` is in the person's language already; see `explain_reason`."""
     return StaticLayout(
         ui.TextDisplay(f"{blockquote(job.prompt, PROMPT_SHOWN)}\n<@{job.user_id}> {reason} {say(NOT_CHARGED)}")
     )
 
 
-def why(reason: str) -> str:
+def explain_reason(reason: str) -> str:
     """What was written down of why a job came to nothing, for the person who asked for it."""
-    return say(WHY_IT_ENDED[reason]) if reason in WHY_IT_ENDED else reason
+    return say(KNOWN_REASONS[reason]) if reason in KNOWN_REASONS else reason
 
 
-def refusal(why: AlreadyAccepted | TooManyWaiting | OverQuota) -> str:
-    match why:
+def refusal(reason: AlreadyAccepted | TooManyWaiting | OverQuota) -> str:
+    match reason:
         case AlreadyAccepted():
             return say("This is being drawn already.")
         case TooManyWaiting(waiting=waiting, limit=limit):

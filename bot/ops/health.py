@@ -12,21 +12,20 @@ import math
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+import discord
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from bot.ops.errors import StartupError
+from bot.ops.metrics import Metrics
 from storage.backend.clock import utc_now
 from storage.backend.transactions import StorageUnavailable
+from storage.database import Database
 from storage.jobs import Line
-
-if TYPE_CHECKING:
-    from bot.client import AnimaClient
-    from bot.ops.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -40,18 +39,27 @@ NOT_LOADED = "The engine is loading the model."
 NO_DATABASE = "The database is not responding. {why}"
 
 
+class EngineHealth(Protocol):
+    @property
+    def loaded(self) -> bool: ...
+    @property
+    def engine_restarts(self) -> int: ...
+
+
 @asynccontextmanager
-async def serving(client: AnimaClient, host: str, port: int) -> AsyncIterator[str]:
+async def serving(
+    client: discord.Client, engine: EngineHealth, database: Database, metrics: Metrics, host: str, port: int
+) -> AsyncIterator[str]:
     """Serve at `host` and `port` (0 takes a free one) and give the address. Raises StartupError."""
-    health = _Health(client)
-    client.metrics.registry.register(health)
+    health = _Health(client, engine, database, metrics)
+    metrics.registry.register(health)
     application = web.Application()
     application.router.add_get("/healthz", _healthz)
     application.router.add_get("/readyz", health.readyz)
     application.router.add_get("/metrics", health.metrics)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
-    watching = asyncio.create_task(_watch_the_loop(client.metrics), name="event-loop lateness")
+    watching = asyncio.create_task(_watch_the_loop(metrics), name="event-loop lateness")
     try:
         await _listen(runner, host, port)
         bound_host, bound_port = runner.addresses[0][:2]
@@ -63,7 +71,7 @@ async def serving(client: AnimaClient, host: str, port: int) -> AsyncIterator[st
         with suppress(asyncio.CancelledError):
             await watching
         await runner.cleanup()
-        client.metrics.registry.unregister(health)
+        metrics.registry.unregister(health)
 
 
 async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
@@ -86,8 +94,11 @@ async def _healthz(request: web.Request) -> web.Response:
 class _Health(Collector):
     """The bot's current state; what happened so far is counted by `Metrics`."""
 
-    def __init__(self, client: AnimaClient) -> None:
+    def __init__(self, client: discord.Client, engine: EngineHealth, database: Database, metrics: Metrics) -> None:
         self._client = client
+        self._engine = engine
+        self._database = database
+        self._metrics = metrics
         #: The latest answer of the database; None if it did not respond.
         self._line: Line | None = None
 
@@ -95,7 +106,7 @@ class _Health(Collector):
         reasons = []
         if not self._is_connected:
             reasons.append(NOT_CONNECTED)
-        if not self._client.worker.loaded:
+        if not self._engine.loaded:
             reasons.append(NOT_LOADED)
         try:
             await self._ask_database()
@@ -111,13 +122,13 @@ class _Health(Collector):
         except StorageUnavailable as error:
             logger.warning("the queue is missing from /metrics: %s", error)
             self._line = None
-        return web.Response(body=generate_latest(self._client.metrics.registry), headers=AS_METRICS)
+        return web.Response(body=generate_latest(self._metrics.registry), headers=AS_METRICS)
 
     async def _ask_database(self) -> Line:
         """Raises StorageUnavailable, also after a timeout."""
         try:
             async with asyncio.timeout(DATABASE_TIMEOUT):
-                return await self._client.database.jobs.line()
+                return await self._database.jobs.line()
         except TimeoutError:
             raise StorageUnavailable(f"No answer within {DATABASE_TIMEOUT:g} seconds.") from None
 
@@ -130,11 +141,11 @@ class _Health(Collector):
         yield _gauge("anima_gateway_connected", "1 while connected to Discord's gateway.", self._is_connected)
         if math.isfinite(client.latency):
             yield _gauge("anima_gateway_latency_seconds", "Latency of the gateway's heartbeat.", client.latency)
-        yield _gauge("anima_engine_loaded", "1 once the engine has loaded its model.", client.worker.loaded)
+        yield _gauge("anima_engine_loaded", "1 once the engine has loaded its model.", self._engine.loaded)
         yield CounterMetricFamily(
             "anima_engine_restarts",
             "How often the engine's process was restarted.",
-            value=client.worker.engine_restarts,
+            value=self._engine.engine_restarts,
         )
         yield _gauge("anima_database_reachable", "1 while the database responds.", self._line is not None)
         if self._line is not None:

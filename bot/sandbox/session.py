@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 from pydantic import SecretStr
 from tqdm import tqdm
 
-from bot.client import AnimaClient, open_client
+from bot.app import open_client
+from bot.client import AnimaClient
 from bot.ops.errors import StartupError
 from bot.ops.settings import Settings
 from bot.sandbox import page_server

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bot.client import AnimaClient
+from bot.app import build_client
 from bot.ops.settings import Settings
 from bot.prompting import TagIndex
 from bot.sandbox import Channel, FakeDiscord, InteractionHandle, Message, User
@@ -38,7 +38,7 @@ class Stage:
     async def start(self) -> None:
         self.database = await Database.open(self._url)
         settings = Settings(_env_file=None, database_url=self._url, anima_models=self.models, **self.settings)
-        self.client = AnimaClient(settings, self.database, self.engine, TAGS)
+        self.client = build_client(settings, self.database, self.engine, TAGS)
         self.client._connection.guild_ready_timeout = 0.01
         self._running = asyncio.create_task(self.client.start(self.discord.token))
         ready = asyncio.create_task(self.discord.wait_until_ready(TIMEOUT))
@@ -48,6 +48,9 @@ class Stage:
             await self._running
         await ready
         await self.client.wait_until_ready()
+        recovered = asyncio.create_task(self.client.recovered.wait())
+        await asyncio.wait({self._running, recovered}, return_when=asyncio.FIRST_COMPLETED)
+        recovered.cancel()
 
     async def stop(self) -> None:
         self.engine.let_go()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.jobs import worker
+from bot.jobs import outbox
 from bot.sandbox import FakeDiscord
 from storage.schema import JobState
 from tests.bot.harness import Stage, until
@@ -34,7 +34,7 @@ sys.stdin.readline()
 @pytest.fixture
 async def stage(standin: FakeDiscord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
     monkeypatch.setattr("storage.backend.sqlite.BUSY_SECONDS", BUSY_SECONDS)
-    monkeypatch.setattr(worker, "FIRST_RETRY", 0.05)
+    monkeypatch.setattr(outbox, "FIRST_RETRY", 0.05)
     stage = Stage(standin, tmp_path)
     await stage.start()
     yield stage
@@ -93,7 +93,7 @@ async def test_one_that_another_process_keeps_locked_is_waited_for(stage: Stage,
 async def test_what_was_posted_while_it_is_locked_is_written_down_afterwards(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "MAX_SURPRISES", 1)  # a locked database is none
+    monkeypatch.setattr(outbox, "MAX_SURPRISES", 1)  # a locked database is none
     await in_hand(stage)
     posting = stage.discord.faults.hold("PATCH", "^/channels/", times=2, file="anima-")
 

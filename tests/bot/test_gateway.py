@@ -78,7 +78,7 @@ async def test_one_that_a_bot_of_later_is_told_again_is_one_job(stage: Stage) ->
     stage.engine.hold()
     asked = await stage.slash("imagine", prompt="once")
     job = await until(lambda: stage.database.jobs.by_interaction(asked.id))
-    stage.client.answers = InteractionTracker()
+    stage.client.interactions = InteractionTracker()
     taken = {"interaction": {"id": str(asked.id), "type": 2}}
     acknowledged = stage.discord.faults.answer("POST", "^/interactions/", 200, taken)
     stage.discord.gateway.dispatch("INTERACTION_CREATE", stage.discord.interactions._payload(asked.interaction))

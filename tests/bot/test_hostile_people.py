@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from bot.commands.admin import ACTIONS
-from bot.components.images import LABELS
 from bot.generation import compose
 from bot.jobs import delivery, submission
+from bot.messages.buttons import LABELS
 from bot.sandbox import InteractionHandle, Message, Upload
 from storage.jobs import Job
 from storage.quotas import Account

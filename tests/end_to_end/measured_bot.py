@@ -17,7 +17,7 @@ from typing import Any
 
 from PIL import Image, ImageFilter
 
-from bot.client import AnimaClient, freeze_gc
+from bot.app import build_client, freeze_gc
 from bot.ops.endpoints import point_discord_at
 from bot.ops.settings import Settings
 from bot.prompting import TagIndex
@@ -56,7 +56,7 @@ async def main() -> None:
     quick = os.environ.get("QUICK_ENGINE") == "1"
     load: Any = QuickEngine if quick else partial(load_engine, str(settings.models), "cpu", "auto", None)
     database = await Database.open(settings.database_url)
-    client = AnimaClient(settings, database, EngineProcess(load), TagIndex.load())
+    client = build_client(settings, database, EngineProcess(load), TagIndex.load())
     client._connection.guild_ready_timeout = 0.01
     freeze_gc()
     lags: list[float] = []

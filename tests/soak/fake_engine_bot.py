@@ -61,8 +61,8 @@ def load(*_: object) -> PretendingEngine:
 
 
 if __name__ == "__main__":
-    import bot.client  # not at the top: the engine's process imports this file too
+    import bot.app  # not at the top: the engine's process imports this file too
     from bot.__main__ import main
 
-    bot.client.load_engine = load
+    bot.app.load_engine = load
     main(["run"])

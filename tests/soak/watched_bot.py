@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from bot.client import AnimaClient, freeze_gc
+from bot.app import build_client, freeze_gc
 from bot.jobs.queue import FairQueue, QueuedJob
 from bot.ops.endpoints import point_discord_at
 from bot.ops.settings import Settings
@@ -72,7 +72,7 @@ async def main() -> None:
     point_discord_at(settings.discord_api_url, settings.discord_gateway_url)
     load: Any = partial(HastyEngine, float(os.environ["SECONDS_A_BATCH"]))
     database = await Database.open(settings.database_url)
-    client = AnimaClient(settings, database, EngineProcess(load), TagIndex.load())
+    client = build_client(settings, database, EngineProcess(load), TagIndex.load())
     client._connection.guild_ready_timeout = 0.01
     freeze_gc()
     lags = array("d")

@@ -17,6 +17,7 @@ from bot.commands.admin.actions import ACTIONS, AdminItem
 from bot.commands.admin.context import is_admin
 from bot.commands.admin.forms import FORMS, AdminForm, admin_forms
 from bot.commands.admin.pages import PAGES, show
+from bot.commands.tree import OPEN_TO_BLOCKED
 from bot.components.base import AnimaInteraction
 
 __all__ = ["ACTIONS", "ADMIN_ITEMS", "FORMS", "PAGES", "AdminForm", "admin", "admin_forms"]
@@ -25,7 +26,11 @@ ADMIN_ITEMS = (AdminItem,)
 """For `Client.add_dynamic_items`."""
 
 
-@app_commands.command(name="anima-admin", description="What this server allows: limits, quotas, channels, safety")
+@app_commands.command(
+    name="anima-admin",
+    description="What this server allows: limits, quotas, channels, safety",
+    extras=OPEN_TO_BLOCKED,
+)
 @app_commands.default_permissions(manage_guild=True)
 @app_commands.guild_only()
 @app_commands.guild_install()

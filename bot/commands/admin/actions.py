@@ -13,7 +13,8 @@ from discord import ui
 from bot.commands.admin.context import UNCHANGED, ChangedMeanwhile, desk_of, is_admin, save
 from bot.commands.admin.forms import FORMS, AdminForm
 from bot.commands.admin.pages import PAGES, show
-from bot.components.base import AnimaInteraction, Component, reply_privately
+from bot.components.base import AnimaInteraction, Component
+from bot.messages.replies import reply_privately
 from bot.rules.server_settings import ServerSettings
 from bot.text.translation import say
 
@@ -92,6 +93,8 @@ ACTIONS: Mapping[str, Action] = {
 
 class AdminItem(Component, template=r"anima-admin:(?P<action>[a-z-]+)(?::(?P<argument>[0-9]{1,19}))?"):
     """Any button or select of the panel."""
+
+    open_to_blocked = True
 
     def __init__(self, item: ui.Item[Any], action: str, argument: int | None = None) -> None:
         super().__init__(item)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import discord
 
 from bot.commands.admin import summaries
-from bot.components.base import AnimaInteraction, reply_privately
+from bot.components.base import AnimaInteraction
+from bot.messages.replies import reply_privately
 from bot.rules.policy import defaults_beyond_limits
 from bot.rules.server_settings import ServerSettings
 from bot.text.translation import say

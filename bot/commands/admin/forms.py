@@ -70,6 +70,8 @@ class FormSpec:
 
 
 class AdminForm(Modal):
+    open_to_blocked = True
+
     def __init__(self, questions: str, title: str = "-", fields: Sequence[ui.Item[Any]] = ()) -> None:
         self.name = f"anima-admin:form:{questions}"
         self.questions = questions
@@ -88,7 +90,7 @@ class AdminForm(Modal):
         ]
         return cls(questions, say(FORMS[questions].title), fields)
 
-    async def on_submit_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
+    async def on_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
         if not await is_admin(interaction):
             return
         await interaction.response.defer()

@@ -24,7 +24,8 @@ from bot.commands.admin.controls import (
     text,
 )
 from bot.commands.admin.summaries import counted, inert, when
-from bot.components.base import AnimaInteraction, StaticLayout
+from bot.components.base import AnimaInteraction
+from bot.messages.layout import StaticLayout
 from bot.prompting import RECOMMENDED_NEGATIVE, RECOMMENDED_PREFIX
 from bot.text.translation import say
 

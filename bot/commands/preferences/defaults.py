@@ -10,12 +10,11 @@ from pydantic import ValidationError
 
 from bot.commands.command_options import LABELS
 from bot.components.base import AnimaInteraction
-from bot.components.preset_modal import key_of
-from bot.generation.compose import ModelInfo, resolve_options
+from bot.generation.compose import NO_SUCH_LORA, ModelInfo, resolve_options
 from bot.generation.errors import InvalidForm, InvalidOption
-from bot.generation.options import Options
+from bot.generation.options import Options, remembered_options
+from bot.generation.presets import key_of
 from bot.generation.sizes import described, size_of
-from bot.jobs.submission import NO_SUCH_LORA, remembered_options
 from bot.rules.policy import EffectiveLimits, effective_limits, exceeds
 from bot.rules.server_settings import settings_guild_id, settings_of
 from bot.text.markdown import inline
@@ -62,7 +61,7 @@ class PreferencesContext:
         settings = await settings_of(client.database.servers, settings_guild_id(interaction))
         kept = await client.database.preferences.presets(user_id)
         return cls(
-            own=await client.intake.preferences(user_id),
+            own=await client.submitter.preferences(user_id),
             server=settings.defaults.options(),
             model=model,
             limits=effective_limits(settings, model.native),

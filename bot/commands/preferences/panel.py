@@ -26,12 +26,16 @@ from bot.commands.preferences.defaults import (
     standing,
     typed_as,
 )
-from bot.components import preset_modal
-from bot.components.base import AnimaInteraction, Component, Modal, StaticLayout, Submitted
+from bot.commands.tree import OPEN_TO_BLOCKED
+from bot.components.base import AnimaInteraction, Component, Modal, Submitted
+from bot.components.preset_modal import name_field
+from bot.components.preset_modal import save as save_preset
 from bot.generation.errors import InvalidForm
 from bot.generation.options import Options
+from bot.generation.presets import MAX_NAME_LENGTH, key_of, on_one_line, without_seed
 from bot.generation.sizes import described
 from bot.generation.values import MAX_ARTISTS_LENGTH, MAX_IMAGES, MAX_LORAS, MIN_CFG_SCALE, MIN_DENOISE
+from bot.messages.layout import StaticLayout
 from bot.text.markdown import inline, truncate
 from bot.text.translation import say
 from inference.request import MAX_CFG_SCALE, MAX_STEPS, SAMPLERS, SCHEDULERS
@@ -68,7 +72,7 @@ NO_DEFAULTS = "You have no defaults of your own yet, so there is nothing to save
 Page = Literal["defaults", "presets"]
 
 
-@app_commands.command(description="Your own defaults, and presets by name")
+@app_commands.command(description="Your own defaults, and presets by name", extras=OPEN_TO_BLOCKED)
 async def preferences(interaction: discord.Interaction[AnimaClient]) -> None:
     await interaction.response.defer(ephemeral=True)
     await show(interaction, "defaults")
@@ -104,7 +108,7 @@ def _defaults_page(desk: PreferencesContext) -> Iterator[ui.Item[Any]]:
     )
     mine = [name for name in LABELS if getattr(desk.own, name) is not None]
     if mine:
-        yield ui.ActionRow(TakeBack(mine))
+        yield ui.ActionRow(TakeBack.among(mine))
 
 
 def _presets_page(desk: PreferencesContext, key: str) -> Iterator[ui.Item[Any]]:
@@ -118,7 +122,7 @@ def _presets_page(desk: PreferencesContext, key: str) -> Iterator[ui.Item[Any]]:
     picked = desk.preset(key)
     if picked is not None:
         name, options = picked
-        lines = [f"**{inline(name, preset_modal.MAX_NAME_LENGTH)}**"]
+        lines = [f"**{inline(name, MAX_NAME_LENGTH)}**"]
         lines += [f"**{say(LABELS[said])}** {shown(said, getattr(options, said), desk)}" for said in said_by(options)]
         yield ui.TextDisplay(truncate("\n".join(lines), MAX_TEXT_LENGTH))
         yield ui.ActionRow(ApplyPreset(key), DeletePreset(key))
@@ -140,6 +144,8 @@ def _chosen(interaction: AnimaInteraction) -> list[str]:
 
 class Choose(Component, template=rf"anima:preferences:({'|'.join(CHOSEN)})"):
     """Chooses a size, a sampler or a scheduler."""
+
+    open_to_blocked = True
 
     def __init__(self, name: str, options: Sequence[discord.SelectOption] = ()) -> None:
         super().__init__(ui.Select(custom_id=f"anima:preferences:{name}", options=list(options)))
@@ -195,6 +201,8 @@ def _in_choice(value: Any) -> str:
 class Switch(Component, template=rf"anima:preferences:({'|'.join(SWITCHED)}):(on|off)"):
     """Sets an option to what its custom_id says, so that two presses come to the same as one."""
 
+    open_to_blocked = True
+
     def __init__(self, name: str, *, to: bool) -> None:
         now = say("off") if to else say("on")
         style = discord.ButtonStyle.secondary if to else discord.ButtonStyle.success
@@ -216,16 +224,19 @@ class Switch(Component, template=rf"anima:preferences:({'|'.join(SWITCHED)}):(on
 class TakeBack(Component, template=r"anima:preferences:take-back"):
     """Forgets some of one's own defaults."""
 
-    def __init__(self, names: Sequence[str] = ()) -> None:
+    open_to_blocked = True
+
+    @classmethod
+    def among(cls, names: Sequence[str]) -> Self:
         options = [discord.SelectOption(label=say(LABELS[name]), value=name) for name in names]
         placeholder = say("Take back, as the server has it…")
         select: ui.Select[Any] = ui.Select(
             custom_id="anima:preferences:take-back",
             placeholder=placeholder,
             options=options,
-            max_values=max(1, len(options)),
+            max_values=len(options),
         )
-        super().__init__(select)
+        return cls(select)
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
@@ -234,6 +245,8 @@ class TakeBack(Component, template=r"anima:preferences:take-back"):
 
 
 class Turn(Component, template=r"anima:preferences:page:(defaults|presets)"):
+    open_to_blocked = True
+
     def __init__(self, page: Page, label: str = "-") -> None:
         super().__init__(ui.Button(label=label, custom_id=f"anima:preferences:page:{page}"))
         self.page: Page = page
@@ -248,6 +261,8 @@ class Turn(Component, template=r"anima:preferences:page:(defaults|presets)"):
 
 
 class OpenForm(Component, template=r"anima:preferences:form:(numbers|words|loras|preset)"):
+    open_to_blocked = True
+
     def __init__(self, form: str, label: str = "-") -> None:
         custom_id = f"anima:preferences:form:{form}"
         super().__init__(ui.Button(label=label, style=discord.ButtonStyle.primary, custom_id=custom_id))
@@ -269,26 +284,21 @@ class OpenForm(Component, template=r"anima:preferences:form:(numbers|words|loras
 class PickPreset(Component, template=r"anima:preferences:preset"):
     """Shows what is in one of the presets, with what can be done with it."""
 
-    def __init__(self, options: Sequence[discord.SelectOption] = ()) -> None:
-        placeholder = say("Look at one…")
-        super().__init__(
-            ui.Select(custom_id="anima:preferences:preset", placeholder=placeholder, options=list(options))
-        )
+    open_to_blocked = True
 
     @classmethod
     def among(cls, kept: Mapping[str, Options], key: str) -> Self:
-        return cls(
-            [
-                discord.SelectOption(
-                    label=name[:MAX_CHOICE_LENGTH],
-                    value=preset_modal.key_of(name),
-                    description=truncate(", ".join(say(LABELS[said]) for said in said_by(options)), MAX_CHOICE_LENGTH)
-                    or None,
-                    default=preset_modal.key_of(name) == key,
-                )
-                for name, options in kept.items()
-            ]
-        )
+        choices = [
+            discord.SelectOption(
+                label=name[:MAX_CHOICE_LENGTH],
+                value=key_of(name),
+                description=truncate(", ".join(say(LABELS[said]) for said in said_by(options)), MAX_CHOICE_LENGTH)
+                or None,
+                default=key_of(name) == key,
+            )
+            for name, options in kept.items()
+        ]
+        return cls(ui.Select(custom_id="anima:preferences:preset", placeholder=say("Look at one…"), options=choices))
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
@@ -298,6 +308,7 @@ class PickPreset(Component, template=r"anima:preferences:preset"):
 class PresetButton(Component, template=r"(?!)"):
     """Does something with one of the presets of whoever presses it."""
 
+    open_to_blocked = True
     action: ClassVar[str]
     label: ClassVar[str]
     style: ClassVar[discord.ButtonStyle]
@@ -330,8 +341,8 @@ class ApplyPreset(PresetButton, template=r"anima:preferences:apply:([0-9a-f]{16}
     style = discord.ButtonStyle.success
 
     async def on_press(self, interaction: AnimaInteraction, name: str, options: Options) -> str:
-        await _change(interaction, preset_modal.without_seed(options).as_json())
-        return say(APPLIED, name=inline(name, preset_modal.MAX_NAME_LENGTH))
+        await _change(interaction, without_seed(options).as_json())
+        return say(APPLIED, name=inline(name, MAX_NAME_LENGTH))
 
 
 class DeletePreset(PresetButton, template=r"anima:preferences:delete:([0-9a-f]{16})"):
@@ -340,7 +351,7 @@ class DeletePreset(PresetButton, template=r"anima:preferences:delete:([0-9a-f]{1
 
     async def on_press(self, interaction: AnimaInteraction, name: str, options: Options) -> str:
         deleted = await interaction.client.database.preferences.delete_preset(interaction.user.id, name)
-        return say(DELETED, name=inline(name, preset_modal.MAX_NAME_LENGTH)) if deleted else say(NO_PRESET)
+        return say(DELETED, name=inline(name, MAX_NAME_LENGTH)) if deleted else say(NO_PRESET)
 
 
 # --- Forms ---
@@ -353,11 +364,13 @@ class DefaultsForm(Modal):
     that stood open for long undoes nothing, and a text too long for its field is not cut.
     """
 
+    open_to_blocked = True
+
     @classmethod
     def of(cls, desk: PreferencesContext) -> Self:
         raise NotImplementedError
 
-    async def on_submit_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
+    async def on_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
         await interaction.response.defer()
         typed = {}
         for custom_id, value in values.items():
@@ -423,17 +436,18 @@ DEFAULTS_FORMS: Mapping[str, type[DefaultsForm]] = {"numbers": NumbersForm, "wor
 
 class DefaultsAsPresetForm(Modal):
     name = "anima:preferences:preset"
+    open_to_blocked = True
 
     @classmethod
     def empty(cls) -> Self:
-        return cls(say("Save my defaults as a preset"), [preset_modal.name_field("name")])
+        return cls(say("Save my defaults as a preset"), [name_field("name")])
 
-    async def on_submit_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
+    async def on_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
         await interaction.response.defer()
-        own = preset_modal.without_seed(await interaction.client.intake.preferences(interaction.user.id))
+        own = without_seed(await interaction.client.submitter.preferences(interaction.user.id))
         name = str(values["name"])
-        notice = say(NO_DEFAULTS) if own == Options() else await preset_modal.save(interaction, name, own)
-        await show(interaction, "presets", notice, preset_modal.key_of(preset_modal.called(name)))
+        notice = say(NO_DEFAULTS) if own == Options() else await save_preset(interaction, name, own)
+        await show(interaction, "presets", notice, key_of(on_one_line(name)))
 
 
 def _field(name: str, desk: PreferencesContext, example: str, *, longest: int = 20) -> ui.Label[Any]:

@@ -8,13 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from discord import ui
 from PIL import Image
 
-from bot.components.base import StaticLayout
-from bot.components.images import Upscale
+from bot.components.upscale import DRAW_ALONE_FIRST
 from bot.generation.spec import JobSpec
-from bot.jobs.submission import DRAW_ALONE_FIRST
+from bot.messages.buttons import action_row
+from bot.messages.layout import StaticLayout
 from bot.prompting import expand
 from bot.rules.policy import SENTENCES, RefusalReason
 from bot.sandbox import Channel, Message, User
@@ -178,7 +177,7 @@ async def test_a_cell_is_not_made_larger_before_it_is_drawn_alone(stage: Stage) 
     job = await compare(stage, columns="sampler")
     count = len(stage.engine.requests)
     channel: Any = stage.client.get_channel(stage.general.id)
-    sent = await channel.send(view=StaticLayout(ui.ActionRow(Upscale(job.id, 1))))
+    sent = await channel.send(view=StaticLayout(action_row(("upscale",), job.id, 1)))
     message = await stage.discord.wait_for_message(stage.general, lambda message: message.id == sent.id)
     answer = await (await stage.press(message, "Upscale")).followup()
     assert answer.is_ephemeral and answer.text == DRAW_ALONE_FIRST

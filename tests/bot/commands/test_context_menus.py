@@ -8,10 +8,11 @@ import json
 import pytest
 from PIL import Image, PngImagePlugin
 
-from bot.commands import context_menus
-from bot.commands.context_menus import NO_JOB, NO_PICTURE, OUT_OF_REACH, TELLS_NOTHING, TOO_LARGE, UNREADABLE
+from bot.commands.context_menus import NO_JOB
 from bot.components.cancel import CANCELLED, ENDED_ALREADY
 from bot.generation.spec import JobSpec
+from bot.messages import attachments
+from bot.messages.attachments import GONE, NOTHING_ATTACHED, TELLS_NOTHING, TOO_LARGE, UNREADABLE
 from bot.sandbox import Message, Upload
 from storage.schema import JobState
 from tests.bot.harness import Stage
@@ -107,23 +108,23 @@ async def test_several_pictures_with_much_to_say_fit_into_one_answer(stage: Stag
 
 
 async def test_what_is_no_picture_or_broken_or_too_large_is_said_to_be_so(stage: Stage, monkeypatch) -> None:
-    assert (await parameters(stage, await posted(stage))).text == NO_PICTURE
-    assert (await parameters(stage, await posted(stage, Upload("notes.txt", b"1girl")))).text == NO_PICTURE
+    assert (await parameters(stage, await posted(stage))).text == NOTHING_ATTACHED
+    assert (await parameters(stage, await posted(stage, Upload("notes.txt", b"1girl")))).text == NOTHING_ATTACHED
     assert UNREADABLE in (await parameters(stage, await posted(stage, Upload("broken.png", b"\x89PNG\r\n\x1a\n")))).text
-    monkeypatch.setattr(context_menus, "MAX_FILE", 10)
+    monkeypatch.setattr(attachments, "MAX_FETCHED_SIZE", 10)
     assert TOO_LARGE.format(limit=0) in (await parameters(stage, await posted(stage, Upload("large.png", png())))).text
 
 
 async def test_a_file_that_discord_has_lost_is_said_to_be_so(stage: Stage) -> None:
     message = await posted(stage, Upload("lost.png", png()))
     stage.discord.cdn._files.clear()
-    assert OUT_OF_REACH in (await parameters(stage, message)).text
+    assert GONE in (await parameters(stage, message)).text
 
 
 async def test_addresses_outside_of_discord_are_never_opened(stage: Stage) -> None:
     message = await posted(stage, Upload("theirs.png", png(parameters=A1111.format(prompt="x", negative="y"))))
     stage.discord.cdn.base = stage.discord.cdn.base.replace("127.0.0.1", "localhost")
-    assert (await parameters(stage, message)).text == NO_PICTURE
+    assert (await parameters(stage, message)).text == NOTHING_ATTACHED
 
 
 async def test_ones_own_job_is_cancelled_from_its_message(stage: Stage) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from PIL import Image, PngImagePlugin
 
-from bot.commands.draw_again import NO_PICTURE, STILL_BEING_DRAWN, TELLS_NOTHING, UNREADABLE
+from bot.commands.draw_again import STILL_BEING_DRAWN
 from bot.components.images import NOT_REMEMBERED
+from bot.generation.compose import LORA_GONE
 from bot.generation.from_metadata import NO_PROMPT
-from bot.jobs.submission import LORA_GONE
 from bot.messages import attachments
+from bot.messages.attachments import NOTHING_ATTACHED, TELLS_NOTHING, UNREADABLE
 from bot.sandbox import Channel, InteractionHandle, Message, Upload, User
 from bot.sandbox.model.interactions import COMMAND
 from inference import GenerationRequest
@@ -326,7 +327,7 @@ async def test_a_bomb_is_not_unpacked_and_its_size_is_too_large(stage: Stage) ->
         (Upload("broken.jpg", b"\xff\xd8\xff" + b"x" * 100), UNREADABLE),
         (Upload("bare.png", png(a1111(" "))), NO_PROMPT),
         (Upload("long.png", png(a1111("long " * 3000))), "The prompt in the file is too long: 10000 characters"),
-        (Upload("notes.txt", b"1girl"), NO_PICTURE),
+        (Upload("notes.txt", b"1girl"), NOTHING_ATTACHED),
     ],
     ids=lambda value: value.filename if isinstance(value, Upload) else "",
 )
@@ -337,8 +338,8 @@ async def test_each_file_that_cannot_be_drawn_again_has_its_sentence(stage: Stag
 async def test_a_message_without_a_file_and_one_too_large_have_their_sentences(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert await refused(stage) == NO_PICTURE
-    monkeypatch.setattr(attachments, "MAX_FILE", 10)
+    assert await refused(stage) == NOTHING_ATTACHED
+    monkeypatch.setattr(attachments, "MAX_FETCHED_SIZE", 10)
     message = await posted(stage, Upload("large.png", png(a1111("1girl"))))
     assert "That file is too large" in (await (await asked(stage, message)).followup()).text
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.commands import COMPONENTS
-from bot.commands.history import MAX_WORDS_LENGTH, NOT_THERE, PICTURES_A_PAGE, WORDS_FORGOTTEN, PageButton
+from bot.commands import HANDLERS
+from bot.commands.history import IMAGES_PER_PAGE, MAX_WORDS_LENGTH, NOT_THERE, WORDS_FORGOTTEN, page_button
 from bot.generation.spec import JobSpec
 from bot.sandbox import Message, Permissions
 from bot.sandbox.model.components import walk
@@ -81,11 +81,11 @@ async def test_own_pictures_are_listed_newest_first_with_thumbnails_that_work(st
 
 
 async def test_pages_turn_also_after_a_restart_and_stop_at_both_ends(stage: Stage) -> None:
-    for number in range(1, 2 * PICTURES_A_PAGE + 2):
+    for number in range(1, 2 * IMAGES_PER_PAGE + 2):
         await remembered(stage, number)
     first = await stage.answer("history")
     assert not is_on(first, "Newer") and is_on(first, "Older")
-    assert f"picture{2 * PICTURES_A_PAGE + 1}" in first.text
+    assert f"picture{2 * IMAGES_PER_PAGE + 1}" in first.text
     await stage.restart()
     second = await stage.turned(first, "Older")
     assert is_on(second, "Newer") and is_on(second, "Older")
@@ -98,7 +98,7 @@ async def test_pages_turn_also_after_a_restart_and_stop_at_both_ends(stage: Stag
 
 
 async def test_words_find_pictures_and_go_along_from_page_to_page(stage: Stage) -> None:
-    for number in range(1, PICTURES_A_PAGE + 3):
+    for number in range(1, IMAGES_PER_PAGE + 3):
         await remembered(stage, number)
     await stage.draw("red hair: blue sky")
     await stage.draw("blue hair")
@@ -109,7 +109,7 @@ async def test_words_find_pictures_and_go_along_from_page_to_page(stage: Stage) 
 
 
 def test_the_longest_words_and_cursor_fit_into_a_custom_id() -> None:
-    button = PageButton("older", 10**18 - 1, "語" * MAX_WORDS_LENGTH)
+    button = page_button("older", 10**18 - 1, "語" * MAX_WORDS_LENGTH)
     assert len(button.custom_id) <= 100
 
 
@@ -118,7 +118,7 @@ def test_the_longest_words_and_cursor_fit_into_a_custom_id() -> None:
     ["anima:history:older:7:red: hair\nx", "anima:history:delete:7", "anima:history:delete-for-good:7", "anima:queue"],
 )
 def test_no_custom_id_is_meant_by_two_components(custom_id: str) -> None:
-    templates = [component.__discord_ui_compiled_template__ for component in COMPONENTS]
+    templates = [component.__discord_ui_compiled_template__ for component in HANDLERS]
     assert sum(template.fullmatch(custom_id) is not None for template in templates) == 1
 
 
@@ -207,7 +207,7 @@ async def test_a_picture_of_another_person_is_not_to_be_had(stage: Stage) -> Non
     message = await shown(stage, overview)
     [secret] = (await stage.database.images.history(stage.bob.id)).images
     forged = forge(message, secret.id)
-    stage.discord.messages._kept[message.id] = forged
+    stage.discord.messages._messages_by_id[message.id] = forged
     assert NOT_THERE in (await stage.turned(forged, "Draw again")).text
     assert NOT_THERE in (await stage.turned(forged, "Delete…")).text
     assert (await stage.database.images.history(stage.bob.id)).images == (secret,)

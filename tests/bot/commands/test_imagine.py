@@ -114,7 +114,7 @@ async def test_a_picture_is_drawn_from_a_picture(stage: Stage) -> None:
 
 async def test_a_picture_that_is_none_is_refused_in_a_sentence(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no picture that I can read" in await refusal(stage, image=Upload("cat.png", b"not a picture"))
-    monkeypatch.setattr(attachments, "MAX_FILE", 1 << 20)
+    monkeypatch.setattr(attachments, "MAX_FETCHED_SIZE", 1 << 20)
     assert "too large" in await refusal(stage, image=Upload("cat.png", bytes(2 << 20)))
 
 

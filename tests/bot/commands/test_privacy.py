@@ -59,7 +59,7 @@ async def test_a_picture_too_large_to_be_sent_is_said_to_be_left_out(stage: Stag
     await stage.draw("1girl", image=given(8, "red"))
     await stage.draw("1girl", image=given(500, "red"))
     monkeypatch.setattr(privacy, "_as_file", lambda _: discord.File(io.BytesIO(b"{}"), "anima.json"))
-    monkeypatch.setattr(privacy, "MAX_FILE", 500)
+    monkeypatch.setattr(privacy, "MAX_FILE_SIZE", 500)
     pressed = await stage.press(await stage.answer("privacy"), "Send me a copy")
     assert len((await pressed.followup(0)).attachments) == 1
     assert (await pressed.followup(1)).text == TOO_LARGE
@@ -67,7 +67,7 @@ async def test_a_picture_too_large_to_be_sent_is_said_to_be_left_out(stage: Stag
 
 def test_a_large_copy_is_compressed_and_one_too_large_is_not_sent(monkeypatch) -> None:
     copy = {"jobs": [{"prompt": "1girl " * 1000}]}
-    monkeypatch.setattr(privacy, "MAX_FILE", 1000)
+    monkeypatch.setattr(privacy, "MAX_FILE_SIZE", 1000)
     file = privacy._as_file(copy)
     assert file is not None and file.filename == "anima.json.gz"
     assert json.loads(gzip.decompress(file.fp.read())) == copy
@@ -75,7 +75,7 @@ def test_a_large_copy_is_compressed_and_one_too_large_is_not_sent(monkeypatch) -
 
 
 async def test_a_copy_too_large_for_discord_is_said_to_be_so(stage: Stage, monkeypatch) -> None:
-    monkeypatch.setattr(privacy, "MAX_FILE", 10)
+    monkeypatch.setattr(privacy, "MAX_FILE_SIZE", 10)
     assert (await sent(stage, await stage.answer("privacy"), "Send me a copy")).text == TOO_LARGE
 
 

@@ -5,14 +5,20 @@ from typing import Any
 import pytest
 from discord import ui
 
-from bot.components.base import AnimaInteraction, Component, Modal, StaticLayout, reply_privately
+from bot.components.base import AnimaInteraction, Component, Modal
+from bot.messages.layout import StaticLayout
+from bot.messages.replies import reply_privately
 from storage.backend.transactions import StorageUnavailable
 from tests.bot.harness import Stage
 
 
+def button(label: str, custom_id: str) -> ui.Button[Any]:
+    return ui.Button(label=label, custom_id=custom_id)
+
+
 class Faulty(Component, template=r"test:faulty:([0-9]{1,18})"):
-    def __init__(self, error: int = 0) -> None:
-        super().__init__(ui.Button(label="Fail", custom_id=f"test:faulty:{error}"))
+    def __init__(self, item: ui.Item[Any], error: int) -> None:
+        super().__init__(item)
         self.error = error
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
@@ -22,14 +28,11 @@ class Faulty(Component, template=r"test:faulty:([0-9]{1,18})"):
 class FaultyForm(Modal):
     name = "test:faulty-form"
 
-    async def on_submit_values(self, interaction: AnimaInteraction, values: Any) -> None:
+    async def on_values(self, interaction: AnimaInteraction, values: Any) -> None:
         raise RuntimeError("a bug")
 
 
 class OpensForm(Component, template=r"test:form"):
-    def __init__(self) -> None:
-        super().__init__(ui.Button(label="Open", custom_id="test:form"))
-
     async def on_use(self, interaction: AnimaInteraction) -> None:
         field: ui.Label[Any] = ui.Label(text="Words", component=ui.TextInput(custom_id="words:7"))
         await interaction.response.send_modal(FaultyForm("Words", [field]))
@@ -46,7 +49,7 @@ async def shown(stage: Stage, *items: ui.Item[Any]) -> Any:
 @pytest.mark.parametrize(("error", "sentence"), [(0, "not by your fault"), (1, "cannot get at my memory")])
 async def test_a_button_that_fails_answers_the_one_who_pressed_it(stage: Stage, error: int, sentence: str) -> None:
     stage.client.add_dynamic_items(Faulty)
-    pressed = await stage.press(await shown(stage, Faulty(error)), "Fail")
+    pressed = await stage.press(await shown(stage, button("Fail", f"test:faulty:{error}")), "Fail")
     answer = await pressed.response()
     assert sentence in answer.content
     assert answer.is_ephemeral
@@ -54,7 +57,7 @@ async def test_a_button_that_fails_answers_the_one_who_pressed_it(stage: Stage, 
 
 async def test_a_form_that_fails_answers_even_if_it_was_opened_before_a_restart(stage: Stage) -> None:
     stage.client.add_dynamic_items(OpensForm)
-    message = await shown(stage, OpensForm())
+    message = await shown(stage, button("Open", "test:form"))
     modal = await (await stage.press(message, "Open")).modal()
     await stage.restart()
     stage.client.add_view(FaultyForm())
@@ -64,8 +67,8 @@ async def test_a_form_that_fails_answers_even_if_it_was_opened_before_a_restart(
 
 async def test_a_form_that_is_sent_to_a_bot_which_is_about_to_end_is_not_begun(stage: Stage) -> None:
     stage.client.add_dynamic_items(OpensForm)
-    modal = await (await stage.press(await shown(stage, OpensForm()), "Open")).modal()
-    stage.client.answers.close()
+    modal = await (await stage.press(await shown(stage, button("Open", "test:form")), "Open")).modal()
+    stage.client.interactions.close()
     sent = await stage.discord.submit(stage.alice, modal, {"Words": "smile"})
     answer = await sent.response()
     assert answer.is_ephemeral and "am back in a moment" in answer.content
@@ -82,9 +85,6 @@ async def test_a_command_that_fails_answers_the_one_who_gave_it(stage: Stage, mo
 
 
 class ReplyingButton(Component, template=r"test:answers"):
-    def __init__(self) -> None:
-        super().__init__(ui.Button(label="Answer", custom_id="test:answers"))
-
     async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer(thinking=True)
         await reply_privately(interaction, "Only for you.")
@@ -92,7 +92,7 @@ class ReplyingButton(Component, template=r"test:answers"):
 
 async def test_a_public_answer_with_nothing_in_it_yet_is_taken_back(stage: Stage) -> None:
     stage.client.add_dynamic_items(ReplyingButton)
-    message = await shown(stage, ReplyingButton())
+    message = await shown(stage, button("Answer", "test:answers"))
     pressed = await stage.press(message, "Answer")
     told = await pressed.followup()
     assert told.content == "Only for you."
@@ -117,5 +117,5 @@ async def test_who_is_refused_is_told_even_if_the_empty_answer_was_deleted_meanw
 
     monkeypatch.setattr(ReplyingButton, "on_use", deleted_meanwhile)
     stage.client.add_dynamic_items(ReplyingButton)
-    pressed = await stage.press(await shown(stage, ReplyingButton()), "Answer")
+    pressed = await stage.press(await shown(stage, button("Answer", "test:answers")), "Answer")
     assert (await pressed.followup()).content == "Only for you."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.components.hint import SENTENCES
+from bot.messages.hint import SENTENCES
 from bot.prompting import HintCode
 from storage.schema import JobState
 from tests.bot.harness import Stage, until

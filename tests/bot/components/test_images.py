@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bot.components.images import COMPONENTS, LABELS, STRONG, SUBTLE
+from bot.components.images import HANDLERS, STRONG, SUBTLE
 from bot.generation.spec import JobSpec
+from bot.messages.buttons import LABELS
 from bot.rules.server_settings import Limits, ServerSettings
 from bot.sandbox import ClientRefused, InteractionHandle, Message, Permissions, User
 from storage.jobs import Job
@@ -313,7 +314,7 @@ async def test_a_picture_whose_message_is_gone_is_not_upscaled_and_costs_nothing
 
 def test_no_custom_id_is_meant_by_two_components() -> None:
     ids = [f"anima:{action}:12:0" for action in LABELS] + ["anima:pick:12"]
-    templates = [component.__discord_ui_compiled_template__ for component in COMPONENTS]
+    templates = [component.__discord_ui_compiled_template__ for component in HANDLERS]
     assert [sum(template.fullmatch(each) is not None for template in templates) for each in ids] == [1] * len(ids)
 
 

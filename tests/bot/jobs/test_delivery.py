@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from PIL import Image
 
-from bot.jobs import worker
+from bot.jobs import outbox, worker
 from bot.sandbox import FakeDiscord, Message, Permissions, User
 from bot.sandbox.model.world import FILE_SIZE_LIMITS
 from bot.sandbox.server.faults import Fault, When
@@ -149,7 +149,7 @@ async def test_a_rate_limit_that_does_not_say_how_long_is_waited_for(stage: Stag
 async def test_what_goes_wrong_in_the_same_unexpected_way_for_ever_ends_with_a_refund(stage: Stage) -> None:
     job_id = await held(stage)
     headers = {"Via": "1.1 google"}
-    stage.discord.faults.answer("PATCH", EDITS, 429, {"message": "slow"}, headers=headers, times=worker.MAX_SURPRISES)
+    stage.discord.faults.answer("PATCH", EDITS, 429, {"message": "slow"}, headers=headers, times=outbox.MAX_SURPRISES)
     stage.engine.let_go()
     await stage.in_state(job_id, JobState.FAILED)
     assert await spent(stage) == 0
@@ -305,7 +305,7 @@ async def test_who_cannot_be_told_why_nothing_came_is_told_as_soon_as_discord_an
     job_id = await held(stage)
     fault = stage.discord.faults.answer("PATCH", EDITS, 502, {"message": "down", "code": 0}, times=30)
     await stage.database.jobs.fail(job_id, "The engine broke down.")
-    stage.client.worker.report_error_later(await stage.database.jobs.get(job_id))
+    stage.client.outbox.report_failure_later(await stage.database.jobs.get(job_id))
     await until(lambda: _told(stage, job_id))
     job = await stage.database.jobs.get(job_id)
     assert "The engine broke down." in stage.discord.messages.get(job.message_id).text
@@ -319,7 +319,7 @@ async def test_a_reason_whose_answer_was_lost_is_not_told_twice(stage: Stage) ->
     stage.discord.delete_message(stage.discord.messages.get(job.message_id))
     lost = stage.discord.faults.drop("POST", "^/channels/", when="after", times=7)
     await stage.database.jobs.fail(job_id, "The engine broke down.")
-    stage.client.worker.report_error_later(await stage.database.jobs.get(job_id))
+    stage.client.outbox.report_failure_later(await stage.database.jobs.get(job_id))
     await until(lambda: _told(stage, job_id))
     assert lost.hits == 7
     told = [message for message in stage.discord.messages_in(stage.general) if "broke down" in message.text]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bot.jobs import worker
+from bot.jobs import engines, recovery, worker
 from bot.sandbox import FakeDiscord
 from inference import EngineDescription, InvalidRequest, NotFinite
 from inference.process import EngineDied, EngineFailed
@@ -23,7 +23,7 @@ from tests.bot.harness import TIMEOUT, Stage, until
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "START_AGAIN_AFTER", 0.01)
+    monkeypatch.setattr(engines, "START_AGAIN_AFTER", 0.01)
 
 
 async def text_of(stage: Stage, job_id: int) -> str:
@@ -135,7 +135,7 @@ def change_jobs(stage: Stage, to: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "to", ["parameters = '{}'", f"attempts = {worker.MAX_BEGINNINGS}, state = 'running', started_at = queued_at"]
+    "to", ["parameters = '{}'", f"attempts = {recovery.MAX_BEGINNINGS}, state = 'running', started_at = queued_at"]
 )
 async def test_a_job_that_would_end_every_bot_ends_in_a_refund_at_the_next_start(stage: Stage, to: str) -> None:
     stage.engine.hold()
@@ -152,14 +152,14 @@ async def test_a_job_that_would_end_every_bot_ends_in_a_refund_at_the_next_start
 async def test_what_goes_wrong_after_the_drawing_ends_in_a_refund_and_not_in_the_end_of_the_bot(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make = worker._new_pictures
+    make = worker._new_images
 
     def fails(job: Job, *rest: Any) -> Any:
         if job.prompt == "bad":
             raise MemoryError("no room for it")
         return make(job, *rest)
 
-    monkeypatch.setattr(worker, "_new_pictures", fails)
+    monkeypatch.setattr(worker, "_new_images", fails)
     job = await stage.in_state((await stage.ask("bad")).id, JobState.FAILED)
     assert job.attempts == 2 and "You were not charged" in await text_of(stage, job.id)
     assert await spent(stage) == 0

@@ -69,7 +69,7 @@ async def test_a_redirect_is_not_followed(stage: Stage, as_discord: Elsewhere) -
 async def test_no_more_is_taken_than_a_file_may_have_whatever_was_said_of_it(
     stage: Stage, as_discord: Elsewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attachments, "MAX_FILE", 3 << 20)
+    monkeypatch.setattr(attachments, "MAX_FETCHED_SIZE", 3 << 20)
     with pytest.raises(UnusableImage, match="too large"):
         await fetch(stage.client, f"{as_discord.base}/attachments/1/2/endless", 10)
 

@@ -7,6 +7,7 @@ import re
 import socket
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import aiohttp
@@ -49,9 +50,14 @@ class Watch:
         }
 
 
+def served(stage: Stage, port: int = 0) -> AbstractAsyncContextManager[str]:
+    client = stage.client
+    return health.serving(client, client.engine, client.database, client.metrics, "127.0.0.1", port)
+
+
 @pytest.fixture
 async def watch(stage: Stage) -> AsyncIterator[Watch]:
-    async with health.serving(stage.client, "127.0.0.1", 0) as address, aiohttp.ClientSession() as http:
+    async with served(stage) as address, aiohttp.ClientSession() as http:
         yield Watch(stage, address, http)
 
 
@@ -67,7 +73,7 @@ async def loading(standin: FakeDiscord, tmp_path: Path) -> AsyncIterator[Watch]:
     stage = Stage(standin, tmp_path)
     stage.engine.loaded.clear()
     await stage.start()
-    async with health.serving(stage.client, "127.0.0.1", 0) as address, aiohttp.ClientSession() as http:
+    async with served(stage) as address, aiohttp.ClientSession() as http:
         yield Watch(stage, address, http)
     stage.engine.loaded.set()
     await stage.stop()
@@ -196,5 +202,5 @@ async def test_a_port_in_use_is_one_sentence(stage: Stage) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(StartupError, match=rf"^HEALTH_PORT {port} at 127\.0\.0\.1 is in use .* Choose another"):
-            async with health.serving(stage.client, "127.0.0.1", port):
+            async with served(stage, port):
                 pass

@@ -18,7 +18,7 @@ from babel.messages.catalog import Catalog, Message
 from discord.app_commands.commands import validate_context_menu_name, validate_name
 
 from bot.commands import register
-from bot.components.base import AnimaCommandTree
+from bot.commands.tree import AnimaCommandTree
 from bot.sandbox.model.commands import SLASH, SUBCOMMAND
 from bot.text.languages import ENGLISH, LANGUAGES
 from bot.text.translation import Translator

@@ -12,7 +12,7 @@ from discord import ui
 
 from bot.commands.preferences.defaults import LABELS
 from bot.commands.preferences.panel import COMPONENTS, NO_DEFAULTS, NO_PRESET, SAVED, TAKEN_BACK, UNCHANGED
-from bot.components.preset_modal import key_of
+from bot.generation.presets import key_of
 from bot.sandbox import ClientModal, ClientRefused, InteractionHandle, Message, User
 from bot.sandbox.model.interactions import COMPONENT, MODAL_SUBMIT
 from inference import GenerationRequest

@@ -1,0 +1,52 @@
+"""What is requested by pressing a button under an image: from the image to a job."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.generation.compose import options_of_image, prompt_of_image
+from bot.generation.options import Options
+from bot.generation.spec import JobImage
+from bot.jobs.submission import JobRequest
+
+
+def reroll(image: JobImage) -> JobRequest:
+    """The whole of a job again with new seeds, a comparison as one."""
+    return JobRequest(
+        kind="reroll",
+        prompt=image.job.prompt,
+        options=replace(image.spec.options, seed=None, variation=None),
+        parent=replace(image, index=0),
+        comparison=image.spec.comparison,
+    )
+
+
+def repeat(image: JobImage) -> JobRequest:
+    """The whole of a job again with its own seeds: it comes out as it was."""
+    return JobRequest(
+        kind="again",
+        prompt=image.job.prompt,
+        options=image.spec.options,
+        parent=replace(image, index=0),
+        repeats=image.spec,
+    )
+
+
+def draw_alone(image: JobImage) -> JobRequest:
+    """One of a comparison's images by itself: it comes out as it was."""
+    return edit(image, prompt_of_image(image.job.prompt, image.spec, image.index), _options(image), kind="alone")
+
+
+def vary(image: JobImage, strength: float) -> JobRequest:
+    """Something akin to one image; `strength`: how far from its noise, of the way to other noise altogether."""
+    request = edit(image, prompt_of_image(image.job.prompt, image.spec, image.index), _options(image), kind="vary")
+    return replace(request, variation=strength)
+
+
+def edit(image: JobImage, prompt: str, options: Options, *, kind: str = "edit") -> JobRequest:
+    """One image, drawn with another prompt or other options."""
+    return JobRequest(kind=kind, prompt=prompt, options=options, parent=image)
+
+
+def _options(image: JobImage) -> Options:
+    return options_of_image(image.spec, image.index)

@@ -1,0 +1,39 @@
+"""What may be in a preset, and how one is named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from hashlib import blake2b
+
+from bot.generation.compose import options_of_image
+from bot.generation.options import Options
+from bot.generation.spec import JobImage
+
+MAX_NAME_LENGTH = 50
+
+
+def without_seed(options: Options) -> Options:
+    """What may be kept for other images: no seed, for then all of them would be alike."""
+    return replace(options, seed=None, variation=None)
+
+
+def preset_of_image(image: JobImage) -> Options:
+    """How one of a job's images was made; not how many there were, nor how they were shown."""
+    options = options_of_image(image.spec, image.index)
+    if image.recipe.denoise == 1:
+        options = replace(options, denoise=None)
+    return replace(without_seed(options), count=None, spoiler=None, private=None)
+
+
+def key_of(name: str) -> str:
+    """Stands for a preset in a custom_id, where a name might be too long."""
+    return blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def on_one_line(typed: str) -> str:
+    """The name that was typed."""
+    return " ".join(typed.split())
+
+
+def is_valid_name(name: str) -> bool:
+    return len(name) <= MAX_NAME_LENGTH and any(character.isprintable() for character in name)

@@ -1,0 +1,23 @@
+"""What is known of the loaded model, for whoever asks it for something."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from bot.generation.compose import ModelInfo
+from bot.jobs.engines import SupervisedEngine
+from inference.weights.lora_files import lora_names
+
+
+class ModelInfoSource:
+    def __init__(self, engine: SupervisedEngine, models: Path) -> None:
+        """`models`: the folder with the model's files."""
+        self._engine = engine
+        self._models = models
+
+    async def model(self) -> ModelInfo:
+        """The loaded model, with the LoRA files as they are now; waits while it is loading."""
+        description = await self._engine.description()
+        loras = await asyncio.to_thread(lora_names, self._models)
+        return ModelInfo(description.native, tuple(loras), description.turbo)

@@ -1,0 +1,158 @@
+"""What people are to be told, brought to them as soon as Discord takes it: finished images, and why nothing came."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+import aiohttp
+import discord
+
+from bot.jobs.delivery import Delivery, NoLongerAllowed, Undeliverable
+from bot.jobs.progress import StatusMessages
+from bot.messages import job as messages
+from bot.ops.logs import about_its_job
+from bot.text.languages import speaking
+from bot.text.translation import say
+from storage.backend.transactions import StorageUnavailable
+from storage.jobs import Job, Jobs
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+TOO_MANY_REQUESTS = 429
+#: Times that something nobody thought of may go wrong with a delivery before it is given up.
+MAX_SURPRISES = 5
+#: Seconds before what Discord or the database did not answer is tried again; each time twice as long.
+FIRST_RETRY, MAX_RETRY_DELAY = 2.0, 60.0
+
+
+async def retry(action: Callable[[], Awaitable[T]], may_pass: Callable[[Exception], bool]) -> T:
+    """Do something until it succeeds, with growing pauses. Raises the first error that will not pass by itself."""
+    delay = FIRST_RETRY
+    while True:
+        try:
+            return await action()
+        except Exception as error:
+            if not may_pass(error):
+                raise
+            logger.warning("not done yet (%s); trying again in %.0f s", error, delay)
+        await asyncio.sleep(delay)
+        delay = min(2 * delay, MAX_RETRY_DELAY)
+
+
+async def retry_storage(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask the database until it answers: what is in hand is not lost because it is busy or its disk is full."""
+    return await retry(ask, lambda error: isinstance(error, StorageUnavailable))
+
+
+class Outbox:
+    """Each job has at most one piece of news on its way; `deliver_later` and `report_failure_later` begin it."""
+
+    def __init__(self, jobs: Jobs, delivery: Delivery, status: StatusMessages) -> None:
+        self._jobs = jobs
+        self._delivery = delivery
+        self._status = status
+        self._under_way: dict[int, asyncio.Task[None]] = {}
+
+    def deliver_later(self, job: Job) -> None:
+        """Bring the images of a job to the person, while the next batch is drawn."""
+        self._begin(job, self._deliver(job))
+
+    def report_failure_later(self, job: Job, reason: str | None = None) -> None:
+        """Tell somebody who has not heard yet that their job came to nothing."""
+        self._begin(job, self._report_failure(job, reason or job.reason or messages.NOTHING_CAME))
+
+    @about_its_job
+    async def fail(self, job: Job, reason: str) -> None:
+        """End a job that comes to nothing, with a refund, and have the person told why."""
+        if await retry_storage(lambda: self._jobs.fail(job.id, reason)):
+            self.report_failure_later(job, reason)
+
+    async def refuse(self, job: Job, reason: str) -> None:
+        """End a job whose images may not be shown, with a refund, and have the person told why."""
+        if await retry_storage(lambda: self._jobs.refuse(job.id, reason)):
+            self.report_failure_later(job, reason)
+
+    async def wait_for(self, job_id: int) -> None:
+        """Wait for the news of one job to arrive, if it is on its way."""
+        if (task := self._under_way.get(job_id)) is not None:
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def drain(self) -> None:
+        """Wait for everything that is on its way."""
+        while self._under_way:
+            await asyncio.wait(self._under_way.values())
+
+    async def close(self, grace: float) -> None:
+        """Let what is on its way arrive within `grace` seconds; what still waits for Discord goes after a restart."""
+        if self._under_way:
+            _, late = await asyncio.wait(self._under_way.values(), timeout=grace)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _begin(self, job: Job, news: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(news, name=f"deliver-{job.id}")
+        self._under_way[job.id] = task
+
+        def arrived(task: asyncio.Task[None]) -> None:
+            if self._under_way.get(job.id) is task:  # else other news have taken its place
+                del self._under_way[job.id]
+
+        task.add_done_callback(arrived)
+
+    @about_its_job
+    async def _deliver(self, job: Job) -> None:
+        await self._status.end(job.id)
+        try:
+            await retry(lambda: self._delivery.deliver(job), _DeliveryErrors().may_pass)
+        except NoLongerAllowed as error:
+            sentence = error.sentence
+            if await retry_storage(lambda: self._jobs.refuse(job.id, sentence)):
+                with speaking(job.locale):
+                    self.report_failure_later(job, say(messages.NOT_ALLOWED_ANY_MORE, reason=sentence))
+        except Undeliverable as error:
+            logger.warning("%s", error)
+            await self.fail(job, str(error))
+        except Exception:
+            logger.exception("delivery went wrong")
+            await self.fail(job, messages.DISCORD_REFUSED)
+
+    @about_its_job
+    async def _report_failure(self, job: Job, reason: str) -> None:
+        """Who cannot be reached now is told after the next start."""
+        await self._status.end(job.id)
+        with speaking(job.locale):
+            sentence = messages.explain_reason(reason)
+        try:
+            await retry(lambda: self._delivery.report_failure(job, sentence), _DeliveryErrors().may_pass)
+        except Exception as error:
+            logger.warning("its asker could not be told why nothing came: %s", error)
+
+
+class _DeliveryErrors:
+    """Which errors of one delivery pass by themselves, however long Discord or the database does not answer.
+
+    What Discord refuses for good does not, nor what nobody thought of and comes again and again.
+    """
+
+    def __init__(self) -> None:
+        self._surprises = 0
+
+    def may_pass(self, error: Exception) -> bool:
+        match error:
+            case Undeliverable() | NoLongerAllowed():
+                return False
+            case aiohttp.ClientError() | OSError() | StorageUnavailable():
+                return True
+            case discord.HTTPException():
+                return error.status == TOO_MANY_REQUESTS or error.status >= 500
+        self._surprises += 1
+        if self._surprises < MAX_SURPRISES:
+            logger.warning("something unexpected happened", exc_info=error)
+            return True
+        return False

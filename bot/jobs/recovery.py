@@ -1,0 +1,67 @@
+"""After a start: what the bot before this one left unfinished goes on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+from math import log
+
+from bot.jobs.outbox import Outbox
+from bot.jobs.progress import StatusMessages
+from bot.jobs.queue import HALF_LIFE, FairQueue
+from bot.jobs.queue_entry import queued_job
+from bot.messages import job as messages
+from bot.ops.logs import about_its_job
+from storage.database import Database
+from storage.jobs import Job
+
+logger = logging.getLogger(__name__)
+
+#: Who draws steadily has used as much in this time as a queue that forgets by HALF_LIFE would still remember.
+RECENT_USE = timedelta(seconds=HALF_LIFE / log(2))
+#: Times that a job is begun, restarts included, before it is taken for what ends the bot.
+MAX_BEGINNINGS = 5
+
+
+class Recovery:
+    def __init__(self, database: Database, queue: FairQueue, outbox: Outbox, status: StatusMessages) -> None:
+        self._database = database
+        self._queue = queue
+        self._outbox = outbox
+        self._status = status
+
+    async def run(self) -> None:
+        """Once, before anything is drawn."""
+        unfinished = await self._database.jobs.requeue_interrupted()
+        self._queue.restore_usage(await self._recent_use(unfinished.waiting))
+        for job in unfinished.undelivered:
+            self._outbox.deliver_later(job)
+        for job in unfinished.unnotified:
+            self._outbox.report_failure_later(job)
+        if unfinished.waiting:
+            logger.info("%d jobs go on after a restart", len(unfinished.waiting))
+            for job in unfinished.waiting:
+                await self._requeue(job)
+
+    async def _recent_use(self, waiting: Sequence[Job]) -> dict[int, float]:
+        """Credits drawn lately by each person: a restart makes nobody's share larger. What only waits is reserved."""
+        usage = dict(await self._database.quotas.spent_lately(RECENT_USE))
+        for job in waiting:
+            usage[job.user_id] = usage.get(job.user_id, 0.0) - job.cost
+        return {user_id: credits for user_id, credits in usage.items() if credits > 0}
+
+    @about_its_job
+    async def _requeue(self, job: Job) -> None:
+        """A job goes on, unless nothing can come of it."""
+        if job.attempts >= MAX_BEGINNINGS:
+            await self._outbox.fail(job, messages.ENGINE_LOST)
+            return
+        try:
+            entry = queued_job(job)
+        except ValueError as error:
+            logger.error("it cannot be read: %s", error)
+            await self._outbox.fail(job, messages.NOTHING_CAME)
+            return
+        self._queue.put(entry)
+        self._status.waits(job)

@@ -1,0 +1,108 @@
+"""The buttons and menus in a job's messages; no other module knows what their custom_ids look like.
+
+A button made here only shows itself. What a press does stands in `bot.components`, whose handlers are found by the
+templates of this module. A custom_id names a job, and an image by its place in the job; so it works after restarts and
+for images of months ago. Messages that were posted once have these custom_ids for ever: never change their form.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import discord
+from discord import ui
+
+from bot.generation.spec import JobSpec
+from bot.messages.limits import MAX_CHOICE_LENGTH
+from bot.text.translation import say
+from storage.jobs import Job
+
+LABELS: Mapping[str, str] = {
+    "reroll": "Re-roll",
+    "alone": "Draw this one",
+    "vary-subtly": "Vary (subtle)",
+    "vary-strongly": "Vary (strong)",
+    "upscale": "Upscale",
+    "edit": "Edit…",
+    "info": "Info",
+    "save-as-preset": "Save as preset…",
+    "delete": "Delete",
+    "delete-for-good": "Delete for everyone",
+}
+EMOJI: Mapping[str, str] = {
+    "reroll": "🎲",
+    "alone": "🖼️",
+    "vary-subtly": "🌱",
+    "vary-strongly": "🌳",
+    "upscale": "🔍",
+    "edit": "✏️",
+    "info": "📋",
+    "save-as-preset": "💾",
+    "delete": "🗑️",
+}
+#: What can be done with an image that has a message of its own.
+IMAGE_ACTIONS = ("reroll", "vary-subtly", "vary-strongly", "upscale", "edit")
+#: What can be done with one image of a comparison, which is too small to be upscaled.
+CELL_ACTIONS = ("alone", "vary-subtly", "vary-strongly", "edit", "info")
+
+_JOB_ID = r"([0-9]{1,18})"
+CANCEL_TEMPLATE = rf"anima:cancel:{_JOB_ID}"
+FIXED_PROMPT_TEMPLATE = rf"anima:fixed:{_JOB_ID}"
+PICK_TEMPLATE = rf"anima:pick:{_JOB_ID}"
+
+
+def image_template(action: str) -> str:
+    """Of the custom_ids of `image_button`."""
+    return rf"anima:{action}:{_JOB_ID}:([0-9]{{1,2}})"
+
+
+def image_rows(job: Job, spec: JobSpec) -> list[ui.ActionRow[Any]]:
+    """What stands under a job's images."""
+    if len(spec.recipes) == 1:
+        return [action_row(IMAGE_ACTIONS, job.id), action_row(("info", "delete"), job.id)]
+    return [ui.ActionRow(pick_select(job.id, spec)), action_row(("reroll", "info", "delete"), job.id)]
+
+
+def action_row(actions: tuple[str, ...], job_id: int, index: int = 0) -> ui.ActionRow[Any]:
+    return ui.ActionRow(*(image_button(action, job_id, index) for action in actions))
+
+
+def image_button(action: str, job_id: int, index: int = 0) -> ui.Button[Any]:
+    """A button that does something with one of a job's images."""
+    custom_id = f"anima:{action}:{job_id}:{index}"
+    return ui.Button(label=say(LABELS[action]), emoji=EMOJI.get(action), custom_id=custom_id)
+
+
+def pick_select(job_id: int, spec: JobSpec) -> ui.Select[Any]:
+    """A menu to pick one of a job's images."""
+    options = [discord.SelectOption(label=label, value=str(at)) for at, label in enumerate(image_labels(spec))]
+    return ui.Select(placeholder=say("Pick one of them…"), options=options, custom_id=f"anima:pick:{job_id}")
+
+
+def image_labels(spec: JobSpec) -> list[str]:
+    """What each of several images is called."""
+    if spec.comparison is None:
+        return [say("Picture {number}", number=number) for number in range(1, len(spec.recipes) + 1)]
+    return [label[:MAX_CHOICE_LENGTH] for label in spec.comparison.labels]
+
+
+def cancel_button(job_id: int) -> ui.Button[Any]:
+    return ui.Button(label=say("Cancel"), style=discord.ButtonStyle.secondary, custom_id=f"anima:cancel:{job_id}")
+
+
+def fixed_prompt_button(job_id: int) -> ui.Button[Any]:
+    return ui.Button(label=say("Draw this instead"), custom_id=f"anima:fixed:{job_id}")
+
+
+def shows_images_of(job_id: int, message: discord.Message) -> bool:
+    """Whether the buttons under a message are those of this job's images."""
+    ids = (
+        child.custom_id or ""
+        for row in message.components
+        if isinstance(row, discord.ActionRow)
+        for child in row.children
+        if isinstance(child, discord.Button | discord.SelectMenu)
+    )
+    return any(re.fullmatch(rf"anima:[a-z-]+:{job_id}:[0-9]{{1,2}}", custom_id) for custom_id in ids)

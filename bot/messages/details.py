@@ -1,0 +1,74 @@
+"""How images were made, in words: an image's settings by name, and what a job's images have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import discord
+
+from bot.generation.recipe import Recipe
+from bot.generation.spec import JobSpec
+from bot.text.markdown import inline
+from bot.text.translation import say
+from storage.images import Image
+
+
+def named_settings(recipe: Recipe) -> list[tuple[str, str]]:
+    """A recipe's settings by name."""
+    named = [
+        (say("Size"), f"{recipe.width}x{recipe.height}"),
+        (say("Steps"), str(recipe.steps)),
+        ("CFG", f"{recipe.cfg_scale:g}"),
+        (say("Sampler"), f"`{recipe.sampler}`"),
+        (say("Scheduler"), f"`{recipe.scheduler}`"),
+        (say("Seed"), f"`{recipe.seed}`"),
+    ]
+    if recipe.loras:
+        named.append(("LoRA", ", ".join(_with_strengths(recipe))))
+    if recipe.denoise < 1:
+        named.append((say("Drawn anew from a picture"), f"{recipe.denoise:.0%}"))
+    if recipe.variation_seed is not None:
+        value = f"`{recipe.variation_seed}`, {recipe.variation_strength:.0%}"
+        named.append((say("Variation seed and strength"), value))
+    return named
+
+
+def summary(spec: JobSpec) -> str:
+    """What a job's images have in common, on one line, and what is compared in them."""
+    settings = settings_line(*spec.recipes)
+    if spec.comparison is None:
+        return settings
+    return f"{inline(spec.comparison.title, 200)} · {settings}"
+
+
+def settings_line(*recipes: Recipe) -> str:
+    """The settings that are the same in all of some recipes, on one line, without seeds."""
+    names = " ".join(_same(recipes, lambda recipe: recipe.sampler) + _same(recipes, lambda recipe: recipe.scheduler))
+    parts = [
+        *_same(recipes, lambda recipe: f"{recipe.width}x{recipe.height}"),
+        *_same(recipes, lambda recipe: say("{count} steps", count=recipe.steps)),
+        *_same(recipes, lambda recipe: f"CFG {recipe.cfg_scale:g}"),
+        names,
+        *_same(recipes, lambda recipe: ", ".join(_with_strengths(recipe))),
+    ]
+    if recipes[0].denoise < 1:
+        parts += _same(recipes, lambda recipe: say("{share} drawn anew", share=f"{recipe.denoise:.0%}"))
+    return ", ".join(filter(None, parts))
+
+
+def _same(recipes: Sequence[Recipe], describe: Callable[[Recipe], str]) -> list[str]:
+    """What is said of every recipe, if it is the same of all."""
+    different = {describe(recipe) for recipe in recipes}
+    return list(different) if len(different) == 1 else []
+
+
+def _with_strengths(recipe: Recipe) -> list[str]:
+    return [f"{inline(name, 60)} {strength:g}" for name, strength in recipe.loras]
+
+
+def message_url(client: discord.Client, image: Image | None) -> str | None:
+    """The address of an image's message, if it has one that can be seen."""
+    if image is None or image.message_id is None or image.private or image.deleted_at is not None:
+        return None
+    channel = client.get_partial_messageable(image.channel_id, guild_id=image.guild_id)
+    return channel.get_partial_message(image.message_id).jump_url

@@ -1,0 +1,20 @@
+"""The layout of a message with components."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from discord import ui
+
+
+class StaticLayout(ui.LayoutView):
+    """What a message shows. Its buttons and menus are found by their custom_ids, not by this view.
+
+    It is stopped from the start, for discord.py keeps every view that is not in memory as long as the bot runs.
+    """
+
+    def __init__(self, *items: ui.Item[Any]) -> None:
+        super().__init__(timeout=None)
+        for item in items:
+            self.add_item(item)
+        self.stop()
