@@ -1,6 +1,6 @@
 """A judge of finished images: any image classifier of the Hugging Face hub, or one in a folder of this machine.
 
-    classifier = PictureClassifier.load("Falconsai/nsfw_image_detection", engine.device)
+    classifier = ImageClassifier.load("Falconsai/nsfw_image_detection", engine.device)
     classifier.labels([image.image])  # [{"normal": 0.98, "nsfw": 0.02}]
 
 What the labels mean, and what is to follow from them, is for whoever chose the classifier to say.
@@ -86,7 +86,7 @@ class ImageClassifier:
         inputs = self._processor(images=image.convert("RGB"), return_tensors="pt").to(self._model.device)
         logits = self._model(**inputs).logits[0]
         if not torch.isfinite(logits).all():
-            raise NotFinite("The picture classifier found values that are not numbers: choose another classifier.")
+            raise NotFinite("The picture classifier returned values that are not numbers: choose another classifier.")
         probabilities = logits.sigmoid() if self._independent else logits.softmax(dim=0)
         return dict(zip(self._names, probabilities.tolist(), strict=True))
 
@@ -134,17 +134,17 @@ def _folder(name: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=list(FILES)))
     except HFValidationError:
         raise CheckpointError(
-            f"There is no folder {name!r} with a picture classifier, and no model of the Hugging Face hub can be "
-            "called so. Mend the path, or name a model as in Falconsai/nsfw_image_detection."
+            f"There is no folder {name!r} with a picture classifier, and no model on the Hugging Face hub can be "
+            "called that. Fix the path, or name a model as in Falconsai/nsfw_image_detection."
         ) from None
     except RepositoryNotFoundError as error:
         raise CheckpointError(
-            f"There is no folder {name!r} with a picture classifier, and the Hugging Face hub shows no such model. "
-            "Mend the name, or set HF_TOKEN if the model is open only to some."
+            f"There is no folder {name!r} with a picture classifier, and no such model on the Hugging Face hub. "
+            "Fix the name, or set HF_TOKEN if access to the model is restricted."
         ) from error
     except Exception as error:  # of the network, the disk, or the hub
         raise CheckpointError(
-            f"The picture classifier {name!r} cannot be fetched from the Hugging Face hub ({_first_line(error)}). "
+            f"The picture classifier {name!r} cannot be downloaded from the Hugging Face hub ({_first_line(error)}). "
             "Check the network, or download the model elsewhere and name its folder."
         ) from error
 

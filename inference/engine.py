@@ -176,7 +176,7 @@ class Engine:
     def _read_lora_file(self, path: Path, _mtime: int) -> Lora:
         lora = Lora.read(path, self.transformer)
         if lora.unmatched:
-            logger.warning("%s: these keys fit no layer and are left out: %s", path.name, ", ".join(lora.unmatched))
+            logger.warning("%s: these keys match no layer and are ignored: %s", path.name, ", ".join(lora.unmatched))
         return lora
 
     def parameters(self, request: GenerationRequest) -> Parameters:
@@ -223,8 +223,8 @@ class _RequestBatch:
         except torch.OutOfMemoryError as error:
             if len(self.requests) == 1:
                 raise OutOfMemory(
-                    "The device's memory does not hold this picture. Ask for a smaller one, or end what else uses the "
-                    "device."
+                    "The device's memory does not hold this picture. Request a smaller one, or stop other programs "
+                    "that use the device."
                 ) from error
         torch.cuda.empty_cache()
         middle = len(self.requests) // 2
@@ -256,7 +256,7 @@ class _RequestBatch:
         sampling = meter.lap()
         if not torch.isfinite(latents).all():
             raise NotFinite(
-                "The picture came out as values that are not numbers. Try dtype float32, a lower cfg_scale or lower "
+                "The picture contains values that are not numbers. Try dtype float32, a lower cfg_scale or lower "
                 "LoRA strengths."
             )
         images = [self._image(latent) for latent in latents]
@@ -339,7 +339,7 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ValueError(
             f"There is no device {name!r}: this machine shows {torch.cuda.device_count()} CUDA devices to PyTorch "
-            f"{torch.__version__}. Use device cpu, or mend the driver (see `anima doctor`)."
+            f"{torch.__version__}. Use device cpu, or fix the driver (see `anima doctor`)."
         )
     return device
 

@@ -33,7 +33,7 @@ MAX_LORA_STRENGTH = 100.0
 
 
 class InvalidRequest(ValueError):
-    """A request cannot be drawn; the message names the field and the values it may have."""
+    """A request is invalid; the message names the field and the values it may have."""
 
 
 class CheckpointError(ValueError):
@@ -114,7 +114,7 @@ class GenerationRequest:
             _check_number(f"loras: the strength of {name!r}", strength, -MAX_LORA_STRENGTH, MAX_LORA_STRENGTH)
         _check_number("denoise", self.denoise, 0.0, 1.0)
         if self.denoise == 0:
-            raise InvalidRequest("denoise is 0, but must be above 0, up to 1: at 0 there is nothing to draw.")
+            raise InvalidRequest("denoise is 0, but must be above 0, up to 1: at 0 the image does not change.")
         if self.denoise < 1 and self.image is None:
             raise InvalidRequest(f"denoise is {self.denoise}, but without an image it must be 1.")
         if self.variation_seed is not None:

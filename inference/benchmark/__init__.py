@@ -111,7 +111,7 @@ def compare(
     dtype = sides[0].dtype
     if difference is not None and not difference <= AGREEMENT[dtype] and (part != "picture" or dtype == torch.float32):
         raise RuntimeError(
-            f"{PARTS[part]}: ours and diffusers' differ by {difference:.1e}, so to compare their speed says nothing. "
+            f"{PARTS[part]}: ours and diffusers' differ by {difference:.1e}, so comparing their speed is meaningless. "
             f"This was written for diffusers 0.42; {version('diffusers')} is installed."
         )
     calls = [partial(side.run, part, workload) for side in sides]

@@ -46,9 +46,7 @@ def png_text(parameters: Parameters) -> dict[str, str]:
     """
     missing = [name for name in _REQUIRED if getattr(parameters, name) is None]
     if missing:
-        raise ValueError(
-            f"The picture's parameters lack {', '.join(missing)}: give them, as ComfyUI cannot draw without."
-        )
+        raise ValueError(f"The picture's parameters lack {', '.join(missing)}: ComfyUI needs them.")
     graph = comfyui_writer.image_graph(parameters)
     return {
         "parameters": _without_surrogates(a1111.write(parameters)),
@@ -87,7 +85,7 @@ def read(picture: Image.Image | bytes | str | os.PathLike[str]) -> Parameters | 
     Takes the file, its bytes, or an image that Pillow opened, which is not loaded. Understands what we, A1111 and its
     relatives, ComfyUI and NovelAI write; width and height are the image's own where the text does not tell.
 
-    Raises UnreadablePicture for what is no PNG, JPEG or WebP image, OSError for a file that cannot be opened.
+    Raises UnreadableImage for what is no PNG, JPEG or WebP image, OSError for a file that cannot be opened.
     """
     (width, height), text = _opened(picture)
     parameters = from_json(text.get(OUR_KEY, "")) or _foreign(text)

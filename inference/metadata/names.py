@@ -2,9 +2,9 @@
 
 import re
 
-# Ours, A1111's and its descendants' (Forge, reForge, Forge Neo), ComfyUI's. A1111 itself lacks some of them; there the
-# name is that of the descendant that has it.
-_SAMPLERS = (
+#: Ours (those of `inference.request`), A1111's and its descendants' (Forge, reForge, Forge Neo), ComfyUI's. A1111
+#: itself lacks some of them; there the name is that of the descendant that has it.
+SAMPLER_NAMES = (
     ("er_sde", "ER SDE", "er_sde"),
     ("euler_a", "Euler a", "euler_ancestral"),
     ("dpmpp_2m_sde_gpu", "DPM++ 2M SDE", "dpmpp_2m_sde_gpu"),
@@ -17,7 +17,7 @@ _SAMPLERS = (
     ("sa_solver_pece", "SA Solver PECE", "sa_solver_pece"),
     ("deis", "DEIS", "deis"),
 )
-_SCHEDULERS = (
+SCHEDULER_NAMES = (
     ("simple", "Simple", "simple"),
     ("normal", "Normal", "normal"),
     ("sgm_uniform", "SGM Uniform", "sgm_uniform"),
@@ -67,12 +67,12 @@ def _folded(name: str) -> str:
     return re.sub(r"[\s_-]+", "", name).casefold()
 
 
-_WEBUI_SAMPLERS = {ours: webui for ours, webui, _ in _SAMPLERS}
-_COMFYUI_SAMPLERS = {ours: comfyui for ours, _, comfyui in _SAMPLERS}
-_WEBUI_SCHEDULERS = {ours: webui for ours, webui, _ in _SCHEDULERS}
-_OUR_SAMPLERS = {_folded(name): row[0] for row in _SAMPLERS for name in row} | {
+_WEBUI_SAMPLERS = {ours: webui for ours, webui, _ in SAMPLER_NAMES}
+_COMFYUI_SAMPLERS = {ours: comfyui for ours, _, comfyui in SAMPLER_NAMES}
+_WEBUI_SCHEDULERS = {ours: webui for ours, webui, _ in SCHEDULER_NAMES}
+_OUR_SAMPLERS = {_folded(name): row[0] for row in SAMPLER_NAMES for name in row} | {
     _folded(alias): ours for alias, ours in _SAMPLER_ALIASES.items()
 }
-_OUR_SCHEDULERS = {_folded(name): row[0] for row in _SCHEDULERS for name in row} | {
+_OUR_SCHEDULERS = {_folded(name): row[0] for row in SCHEDULER_NAMES for name in row} | {
     _folded(alias): ours for alias, ours in _SCHEDULER_ALIASES.items()
 }

@@ -80,9 +80,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m inference.miniature", description=__doc__)
     stages = parser.add_subparsers(required=True, metavar="STAGE")
     for name, stage, what, steps in (
-        ("data", _data, "draw the training pictures (needs Node.js)", None),
+        ("data", _data, "generate the training images (needs Node.js)", None),
         ("tokenizers", _tokenizers, "make the two tokenizers", None),
-        ("vae", _vae, "train the VAE and encode the pictures with it", 6000),
+        ("vae", _vae, "train the VAE and encode the images with it", 6000),
         ("decoder", _decoder, "train the VAE's decoder on, for small details", 4000),
         ("restore", _restore, "instead of the last three: go on from the files that ship", None),
         ("train", _train, "train transformer, adapter and Qwen3 together", 5000),
@@ -100,9 +100,9 @@ def _parser() -> argparse.ArgumentParser:
         if steps:
             command.add_argument("--steps", type=int, default=steps, help="how long to train")
         if name in ("vae", "train"):
-            command.add_argument("--peak", type=float, default=1.0, help="of the learning rate; 0.3 after restore")
+            command.add_argument("--peak", type=float, default=1.0, help="learning rate factor; 0.3 after restore")
         if name in ("train", "distill"):
-            command.add_argument("--batch", type=int, default=64, help="captions a step; more for a GPU")
+            command.add_argument("--batch", type=int, default=64, help="captions per step; more for a GPU")
         if name in ("data", "export"):
             command.add_argument("--size", type=int, choices=NATIVE_SIZES, default=96, help="native side in pixels")
         if name in ("restore", "export", "evaluate"):
@@ -110,6 +110,6 @@ def _parser() -> argparse.ArgumentParser:
         if name in ("classifier", "evaluate"):
             command.add_argument("--classifier", type=Path, default=CLASSIFIER, help="the judge's weights")
         if name == "evaluate":
-            command.add_argument("--prompts", type=int, default=256, help="how many pictures to judge")
-            command.add_argument("--card", type=Path, default=MODEL_CARD, help="where the table goes")
+            command.add_argument("--prompts", type=int, default=256, help="how many images to evaluate")
+            command.add_argument("--card", type=Path, default=MODEL_CARD, help="file that the table is written to")
     return parser

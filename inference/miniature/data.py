@@ -103,7 +103,7 @@ def draw(characters: list[Character], size: tuple[int, int], rng: random.Random,
     try:
         done = subprocess.run(["node", renderer / "draw.mjs"], input=lines.encode(), capture_output=True, check=True)
     except FileNotFoundError:
-        raise RuntimeError("Node.js was not found: install it, the training pictures are drawn with it.") from None
+        raise RuntimeError("Node.js was not found. Install it: the training images are generated with it.") from None
     except subprocess.CalledProcessError as error:
         raise RuntimeError(f"{renderer / 'draw.mjs'} failed:\n{error.stderr.decode()}") from None
     width, height = size

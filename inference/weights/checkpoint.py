@@ -96,17 +96,17 @@ class WeightsFile:
         self.path = path
         if path.suffix != ".safetensors":
             raise CheckpointError(
-                f"{path} is not a .safetensors file. Other formats can run code when opened, so they are refused; "
+                f"{path} is not a .safetensors file. Other formats can run code when opened, so they are not accepted; "
                 "download the safetensors version."
             )
         try:
             check_header(path)
             self._file = safe_open(path, framework="pt")
         except FileNotFoundError:
-            raise CheckpointError(f"There is no file {path}. Run `anima download`, or mend the name.") from None
+            raise CheckpointError(f"There is no file {path}. Run `anima download`, or fix the name.") from None
         except (SafetensorError, OSError, ValueError) as error:
             raise CheckpointError(
-                f"{path} cannot be read as safetensors ({error}): it is damaged or was not downloaded to the end "
+                f"{path} cannot be read as safetensors ({error}): it is damaged or incompletely downloaded "
                 f"({path.stat().st_size:,} bytes are there). Delete it and download it again."
             ) from error
         keys = self._file.keys()
@@ -141,7 +141,7 @@ def check_header(path: Path) -> None:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
     if length > MAX_HEADER:
-        raise ValueError(f"its header would have {length:,} bytes, {MAX_HEADER:,} are the most")
+        raise ValueError(f"its header has {length:,} bytes, more than {MAX_HEADER:,}")
 
 
 @contextmanager
@@ -153,7 +153,7 @@ def reading_sizes_off(file: WeightsFile) -> Iterator[None]:
         raise
     except (LookupError, ArithmeticError, ValueError, TypeError, RuntimeError) as error:
         raise CheckpointError(
-            f"{file.path}: its tensors have not the shapes of such a model ({type(error).__name__}: {error}). "
+            f"{file.path}: its tensors do not have the shapes of such a model ({type(error).__name__}: {error}). "
             "The file belongs to another model or is damaged; choose a file made for Anima."
         ) from error
 
@@ -192,7 +192,7 @@ def load_module(
                     "The file is damaged or was converted badly; download it again."
                 )
     if missing := sorted(wanted.keys() - state.keys()):
-        raise CheckpointError(f"{file.path}: {_some(missing)} missing. The file belongs to another model, or is cut.")
+        raise CheckpointError(f"{file.path}: {_some(missing)} missing. It is incomplete or of another model.")
     if surplus:
         raise CheckpointError(
             f"{file.path}: {_some(surplus)} not known. The file belongs to another model or has a scaled or packed "
@@ -275,7 +275,7 @@ def _tokenizer_folder(models: Path, name: str) -> Path:
     if not any((folder / file).is_file() for file in files):
         raise CheckpointError(
             f"There is no tokenizer in {folder}: neither {files[0]} nor {files[1]} with merges.txt. "
-            "Run `anima download`, which fetches just what is not there."
+            "Run `anima download`, which downloads only what is missing."
         )
     return folder
 

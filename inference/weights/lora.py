@@ -65,7 +65,7 @@ class Lora:
                 unmatched.append(key)
         if not factors:
             raise CheckpointError(
-                f"The LoRA file {path} fits no layer of this model (its keys are like {next(iter(tensors), 'none')}). "
+                f"The LoRA file {path} fits no layer of this model (its keys look like {next(iter(tensors), 'none')}). "
                 "It was made for another model; choose one made for Anima."
             )
         for name in factors:
@@ -221,8 +221,8 @@ def _check(path: Path, name: str, factors: Factors, weight: Tensor) -> None:
             )
     if set(factors) - {"alpha", "dora_scale"} not in _WHOLE_CHANGES:
         raise CheckpointError(
-            f"The LoRA file {path}: layer {name} has only {', '.join(sorted(factors))}, which is not a whole change. "
-            "The file is cut, or of a kind that is not supported (LoRA, DoRA, LoHa and LoKr of linear layers are)."
+            f"The LoRA file {path}: layer {name} has only {', '.join(sorted(factors))}, which is incomplete. "
+            "The file is damaged, or of a kind that is not supported (LoRA, DoRA, LoHa and LoKr of linear layers are)."
         )
     shapes = {factor: tensor.to("meta") for factor, tensor in factors.items() if factor != "alpha"}
     try:

@@ -54,7 +54,7 @@ def test_channels_of_detail_do_not_disturb_the_colours() -> None:
     assert error.pow(2).mean().sqrt() < 0.15
 
 
-def test_synthetic_pictures_cover_the_colour_cube_and_are_always_the_same() -> None:
+def test_synthetic_images_cover_the_colour_cube_and_are_always_the_same() -> None:
     pixels = synthetic_images()
     assert pixels.shape == (24, 3, 64, 64)
     assert pixels.min() == -1 and pixels.max() == 1

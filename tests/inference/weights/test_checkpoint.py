@@ -66,7 +66,7 @@ NORM = "blocks.1.self_attn.q_norm.weight"
         (VAE, Path.unlink, ["VAE", "Run `anima download`"]),
         (Path("tokenizers/t5/tokenizer.json"), Path.unlink, ["no tokenizer in", "t5", "anima download"]),
         (Path("tokenizers/qwen/tokenizer.json"), lambda path: path.write_text("{"), ["qwen", "cannot be read"]),
-        (TRANSFORMER, cut, ["anima-tiny.safetensors", "not downloaded to the end", "download it again"]),
+        (TRANSFORMER, cut, ["anima-tiny.safetensors", "incompletely downloaded", "download it again"]),
         (TEXT_ENCODER, cut, ["qwen_3_tiny.safetensors", "download it again"]),
         (VAE, cut, ["qwen_image_vae_tiny.safetensors", "download it again"]),
         (TRANSFORMER, lambda path: path.write_bytes(b"\x80\x02pickle"), ["anima-tiny", "cannot be read"]),
