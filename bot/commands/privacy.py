@@ -128,8 +128,8 @@ def _how_long(retention: Retention) -> list[str]:
     prompts, pictures = retention.prompts_kept, retention.images_kept
     if prompts is None and pictures is None:
         return [say(KEPT_FOR_EVER)]
-    said = [] if prompts is None else [say(PROMPTS_KEPT, days=_days(prompts))]
-    return said if pictures is None else [*said, say(PICTURES_KEPT, days=_days(pictures))]
+    sentences = [] if prompts is None else [say(PROMPTS_KEPT, days=_days(prompts))]
+    return sentences if pictures is None else [*sentences, say(PICTURES_KEPT, days=_days(pictures))]
 
 
 def _days(kept: timedelta) -> str:
