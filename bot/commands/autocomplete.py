@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import discord
 from discord import app_commands
 
-from bot.generation.sizes import described
+from bot.generation.sizes import describe_size
 from bot.messages.limits import MAX_CHOICE_LENGTH, MAX_CHOICES
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ async def complete_artist(interaction: discord.Interaction[AnimaClient], typed: 
 
 async def complete_aspect(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
     sizes = (await interaction.client.model()).native.sizes
-    choices = [Choice(name=described((width, height)), value=f"{width}x{height}") for width, height in sizes]
+    choices = [Choice(name=describe_size((width, height)), value=f"{width}x{height}") for width, height in sizes]
     return [choice for choice in choices if _has_words(choice.name, typed)][:MAX_CHOICES]
 
 

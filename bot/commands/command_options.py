@@ -66,7 +66,7 @@ LABELS: Mapping[str, str] = {
 WRONG_SEED = N_("A seed is a whole number from 0 to {most}.")
 
 
-def seed_of(text: str | None) -> int | None:
+def parse_seed(text: str | None) -> int | None:
     """The seed that was typed: Discord's whole numbers end far below the largest. Raises InvalidOption."""
     if text is None:
         return None

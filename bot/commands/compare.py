@@ -26,19 +26,19 @@ from bot.commands.command_options import (
     PromptText,
     SeedText,
     StepsNumber,
-    seed_of,
+    parse_seed,
 )
 from bot.generation.comparison import (
     MAX_WORDS_LENGTH,
     AxisKind,
     CompareOptions,
-    comparison_of,
-    completed,
+    complete_values,
+    parse_comparison,
 )
 from bot.generation.compose import ModelInfo, resolve_options
 from bot.generation.errors import UserError
 from bot.generation.options import Options
-from bot.generation.sizes import size_of
+from bot.generation.sizes import parse_size
 from bot.jobs.submission import JobRequest, Origin
 from bot.messages.replies import reply_privately
 from inference import NativeSettings
@@ -66,7 +66,7 @@ async def _values(interaction: discord.Interaction[AnimaClient], axis: str, type
     if chosen not in list(AxisKind):
         return []
     usual = (await interaction.client.model()).native
-    return as_choices(completed(AxisKind(chosen), typed, usual))
+    return as_choices(complete_values(AxisKind(chosen), typed, usual))
 
 
 @app_commands.command(
@@ -134,19 +134,19 @@ async def compare(
         options = Options(
             negative=negative,
             artist=artist,
-            size=None if aspect is None else size_of(aspect, model.native.sizes),
+            size=None if aspect is None else parse_size(aspect, model.native.sizes),
             steps=steps,
             cfg_scale=cfg,
             sampler=sampler,
             scheduler=scheduler,
-            seed=seed_of(seed),
+            seed=parse_seed(seed),
             loras=None if lora is None else ((lora, 1.0),),
             turbo=turbo,
             raw=raw,
             spoiler=spoiler,
             private=answers_privately,
         )
-        comparison = comparison_of(typed, _usual(options, model))
+        comparison = parse_comparison(typed, _usual(options, model))
     except UserError as error:
         await reply_privately(interaction, str(error))
         return

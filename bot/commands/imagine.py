@@ -18,12 +18,12 @@ from bot.commands.command_options import (
     PromptText,
     SeedText,
     StepsNumber,
-    seed_of,
+    parse_seed,
 )
 from bot.components.base import AnimaInteraction
 from bot.generation.errors import InvalidOption, UserError
 from bot.generation.options import Options
-from bot.generation.sizes import Size, size_of, to_multiple
+from bot.generation.sizes import Size, parse_size, to_multiple
 from bot.generation.values import MAX_IMAGES, MAX_LORA_STRENGTH, MIN_DENOISE, MIN_SIDE
 from bot.jobs.submission import JobRequest, Origin
 from bot.messages.attachments import fetch_source
@@ -97,7 +97,7 @@ async def imagine(
             cfg_scale=cfg,
             sampler=sampler,
             scheduler=scheduler,
-            seed=seed_of(seed),
+            seed=parse_seed(seed),
             loras=None if lora is None else ((lora, 1.0 if lora_strength is None else lora_strength),),
             turbo=turbo,
             denoise=denoise,
@@ -115,7 +115,7 @@ async def imagine(
 def _size(aspect: str | None, width: int | None, height: int | None, native: tuple[Size, ...]) -> Size | None:
     if aspect is None and width is None and height is None:
         return None
-    usual = native[0] if aspect is None else size_of(aspect, native)
+    usual = native[0] if aspect is None else parse_size(aspect, native)
     return to_multiple(width or usual[0]), to_multiple(height or usual[1])
 
 

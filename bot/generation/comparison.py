@@ -48,8 +48,8 @@ BRACKETS = (
 )
 
 Value: TypeAlias = str | float
-Reworded: TypeAlias = Callable[[str], str]
-"""What becomes of a prompt once its wildcards are chosen, and before house rules are applied to it."""
+Rewording: TypeAlias = Callable[[str], str]
+"""What becomes of a prompt once its wildcards are chosen, and before prompt rules are applied to it."""
 
 
 class AxisKind(StrEnum):
@@ -68,13 +68,13 @@ class Comparison:
     columns: Axis
     rows: Axis | None = None
 
-    def recipes(self, drawn: Callable[[Reworded], Recipe]) -> tuple[Recipe, ...]:
+    def recipes(self, make_recipe: Callable[[Rewording], Recipe]) -> tuple[Recipe, ...]:
         """A recipe for each cell, row by row.
 
-        drawn: makes the recipe that holds otherwise, of the reworded prompt: so house rules have the last word on every
-            cell's prompt. Raises InvalidComparison where the prompt lacks what is varied.
+        make_recipe: makes the recipe that holds otherwise, of the reworded prompt: so prompt rules have the last word
+            on every cell's prompt. Raises InvalidComparison where the prompt lacks what is varied.
         """
-        return tuple(_cell(chosen, drawn) for chosen in self._cells())
+        return tuple(_cell(chosen, make_recipe) for chosen in self._cells())
 
     @property
     def title(self) -> str:
@@ -108,7 +108,7 @@ class Axis:
             return say("weight of “{words}”", words=self.of)
         if self.what is AxisKind.LORA_STRENGTH:
             return say("strength of {lora}", lora=self.of)
-        return called(self.what)
+        return axis_name(self.what)
 
     def label(self, value: Value) -> str:
         match self.what:
@@ -123,8 +123,8 @@ class Axis:
             case _:
                 return str(value)
 
-    def reworded(self, prompt: str, value: Value) -> str:
-        return weighted(prompt, self.of, float(value)) if self.what is AxisKind.WEIGHT else prompt
+    def reword(self, prompt: str, value: Value) -> str:
+        return set_weight(prompt, self.of, float(value)) if self.what is AxisKind.WEIGHT else prompt
 
     def applied(self, recipe: Recipe, value: Value) -> Recipe:
         match self.what:
@@ -143,7 +143,7 @@ class Axis:
                 return recipe  # its prompt has it
 
 
-def called(what: AxisKind) -> str:
+def axis_name(what: AxisKind) -> str:
     """An axis in the middle of a sentence."""
     match what:
         case AxisKind.SAMPLER:
@@ -160,13 +160,13 @@ def called(what: AxisKind) -> str:
             return say("LoRA strength")
 
 
-def _cell(chosen: Sequence[tuple[Axis, Value]], drawn: Callable[[Reworded], Recipe]) -> Recipe:
-    def reworded(prompt: str) -> str:
+def _cell(chosen: Sequence[tuple[Axis, Value]], make_recipe: Callable[[Rewording], Recipe]) -> Recipe:
+    def reword(prompt: str) -> str:
         for axis, value in chosen:
-            prompt = axis.reworded(prompt, value)
+            prompt = axis.reword(prompt, value)
         return prompt
 
-    recipe = drawn(reworded)
+    recipe = make_recipe(reword)
     for axis, value in chosen:
         recipe = axis.applied(recipe, value)
     return recipe
@@ -175,7 +175,7 @@ def _cell(chosen: Sequence[tuple[Axis, Value]], drawn: Callable[[Reworded], Reci
 # --- Weights ---
 
 
-def weighted(prompt: str, words: str, weight: float) -> str:
+def set_weight(prompt: str, words: str, weight: float) -> str:
     """The prompt with this weight for the words wherever they stand, in place of one that they have for themselves.
 
     Case, and whether blanks or underscores stand between the words, make no difference. Raises InvalidComparison where
@@ -239,7 +239,7 @@ class CompareOptions:
     lora: str | None = None
 
 
-def comparison_of(typed: CompareOptions, usual: NativeSettings) -> Comparison:
+def parse_comparison(typed: CompareOptions, usual: NativeSettings) -> Comparison:
     """Raises InvalidComparison.
 
     usual: the settings that hold otherwise, around which values are chosen if none are given.
@@ -248,7 +248,7 @@ def comparison_of(typed: CompareOptions, usual: NativeSettings) -> Comparison:
     if typed.rows is None and typed.row_values is not None:
         raise InvalidComparison(say(NO_ROWS))
     if typed.rows is typed.columns:
-        raise InvalidComparison(say(SAME_AXIS, axis=called(typed.columns)))
+        raise InvalidComparison(say(SAME_AXIS, axis=axis_name(typed.columns)))
     if typed.words is not None and AxisKind.WEIGHT not in (typed.columns, typed.rows):
         raise InvalidComparison(say(NO_WEIGHT))
     columns = _axis(typed, typed.columns, typed.column_values, usual)
@@ -259,7 +259,7 @@ def comparison_of(typed: CompareOptions, usual: NativeSettings) -> Comparison:
     return Comparison(columns=columns, rows=rows)
 
 
-def completed(what: AxisKind, typed: str, usual: NativeSettings) -> list[str]:
+def complete_values(what: AxisKind, typed: str, usual: NativeSettings) -> list[str]:
     """What may be meant by values of which the last is still being typed."""
     given = _pieces(typed)
     usual_values = ", ".join(_written(value) for value in _usual_values(what, usual))
@@ -283,7 +283,7 @@ def _axis(typed: CompareOptions, what: AxisKind, values: str | None, usual: Nati
     read = [_value(what, piece, usual) for piece in _pieces(values or "")]
     distinct = tuple(dict.fromkeys(read)) or _usual_values(what, usual)
     if len(distinct) < 2:
-        raise InvalidComparison(say(ONE_VALUE, axis=called(what)))
+        raise InvalidComparison(say(ONE_VALUE, axis=axis_name(what)))
     return Axis(what=what, values=distinct, of=of)
 
 
@@ -295,19 +295,21 @@ def _value(what: AxisKind, text: str, usual: NativeSettings) -> Value:
     names = _names(what)
     if names:
         if _name(text) not in names:
-            unknown = say(UNKNOWN_NAME, axis=called(what), name=inline(text, NAMED), names=", ".join(names))
+            unknown = say(UNKNOWN_NAME, axis=axis_name(what), name=inline(text, NAMED), names=", ".join(names))
             raise InvalidComparison(unknown)
         return _name(text)
     whole = what is AxisKind.STEPS
     if not re.fullmatch(r"\d{1,5}" if whole else r"[-+]?(\d{1,5}(\.\d{0,3})?|\.\d{1,3})", text, re.ASCII):
         example = ", ".join(_written(value) for value in _usual_values(what, usual))
         value = inline(text, NAMED)
-        raise InvalidComparison(say(NOT_WHOLE if whole else NO_NUMBER, value=value, axis=called(what), example=example))
+        raise InvalidComparison(
+            say(NOT_WHOLE if whole else NO_NUMBER, value=value, axis=axis_name(what), example=example)
+        )
     least, most = _RANGES[what]
     number = float(text) + 0.0  # of two zeros the one without a sign
     if not least <= number <= most:
         told = {"value": _written(number), "least": _written(least), "most": _written(most)}
-        raise InvalidComparison(say(OUT_OF_RANGE, axis=called(what), **told))
+        raise InvalidComparison(say(OUT_OF_RANGE, axis=axis_name(what), **told))
     return number
 
 

@@ -1,11 +1,11 @@
-"""From what a person asked for to the recipes of its pictures: wildcards, house rules, turbo. Free of Discord."""
+"""From what a person asked for to the recipes of its pictures: wildcards, prompt rules, turbo. Free of Discord."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bot.generation.comparison import Comparison, Reworded
+from bot.generation.comparison import Comparison, Rewording
 from bot.generation.options import Options
 from bot.generation.recipe import Recipe
 from bot.generation.spec import JobSpec
@@ -74,29 +74,29 @@ def unavailable_in(spec: JobSpec, model: ModelInfo) -> str | None:
 
 
 def comparison_recipes(
-    comparison: Comparison, prompt: str, options: Options, seed: int, house: PromptRules, model: ModelInfo
+    comparison: Comparison, prompt: str, options: Options, seed: int, prompt_rules: PromptRules, model: ModelInfo
 ) -> tuple[Recipe, ...]:
-    """The recipes of a comparison, row by row, all of one seed. Raises InvalidComparison. `options`: settled."""
+    """The recipes of a comparison, row by row, all of one seed. Raises InvalidComparison. `options`: resolved."""
 
-    def drawn(reworded: Reworded) -> Recipe:
-        return recipes(prompt, options, [seed], house, model, from_picture=False, reworded=reworded)[0]
+    def make_recipe(reword: Rewording) -> Recipe:
+        return recipes(prompt, options, [seed], prompt_rules, model, from_picture=False, reword=reword)[0]
 
-    return comparison.recipes(drawn)
+    return comparison.recipes(make_recipe)
 
 
 def recipes(
     prompt: str,
     options: Options,
     seeds: Sequence[int],
-    house: PromptRules,
+    prompt_rules: PromptRules,
     model: ModelInfo,
     *,
     from_picture: bool,
-    reworded: Reworded = lambda prompt: prompt,
+    reword: Rewording = lambda prompt: prompt,
 ) -> tuple[Recipe, ...]:
     """A picture for each seed, which also chooses the prompt's wildcards.
 
-    options: settled. from_picture: whether there is a source picture, `denoise` of which is drawn anew.
+    options: resolved. from_picture: whether there is a source picture, `denoise` of which is drawn anew.
     """
     assert options.size is not None and options.steps is not None and options.cfg_scale is not None
     assert options.sampler is not None and options.scheduler is not None
@@ -109,13 +109,13 @@ def recipes(
     made = []
     for seed in seeds:
         final = final_prompts(
-            reworded(expand(prompt, seed)),
+            reword(expand(prompt, seed)),
             expand(options.negative or "", seed),
             artist=options.artist or "",
-            prefix="" if options.raw else house.prefix,
-            negative_prefix="" if options.raw else house.negative,
-            age_restricted=house.age_restricted,
-            category_of=house.tags.category_of,
+            prefix="" if options.raw else prompt_rules.prefix,
+            negative_prefix="" if options.raw else prompt_rules.negative,
+            age_restricted=prompt_rules.age_restricted,
+            category_of=prompt_rules.tags.category_of,
         )
         made.append(
             Recipe(
@@ -137,28 +137,28 @@ def recipes(
     return tuple(made)
 
 
-def repeat_recipes(drawing: JobSpec, house: PromptRules) -> tuple[Recipe, ...]:
-    """A drawing's recipes once more, just as they were, save for what every prompt has to have in a channel now."""
+def repeat_recipes(spec: JobSpec, prompt_rules: PromptRules) -> tuple[Recipe, ...]:
+    """The recipes of a job once more, just as they were, save for what every prompt has to have in a channel now."""
     made = []
-    for recipe in drawing.recipes:
+    for recipe in spec.recipes:
         final = final_prompts(
             recipe.prompt,
             recipe.negative_prompt,
             prefix="",
             negative_prefix="",
-            age_restricted=house.age_restricted,
-            category_of=house.tags.category_of,
+            age_restricted=prompt_rules.age_restricted,
+            category_of=prompt_rules.tags.category_of,
         )
         made.append(replace(recipe, prompt=final.positive, negative_prompt=final.negative))
     return tuple(made)
 
 
-def options_of_image(drawing: JobSpec, index: int) -> Options:
-    """What has to be said to get one of a drawing's pictures alone, with all that was special about it."""
-    recipe = drawing.recipes[index]
+def options_of_image(spec: JobSpec, index: int) -> Options:
+    """What has to be said to get one image of a job alone, with all that was special about it."""
+    recipe = spec.recipes[index]
     variation = None if recipe.variation_seed is None else (recipe.variation_seed, recipe.variation_strength)
-    options = replace(drawing.options, seed=recipe.seed, variation=variation)
-    if drawing.comparison is None:
+    options = replace(spec.options, seed=recipe.seed, variation=variation)
+    if spec.comparison is None:
         return options
     return replace(
         options,
@@ -175,6 +175,6 @@ def options_of_image(drawing: JobSpec, index: int) -> Options:
     )
 
 
-def prompt_of_image(typed: str, drawing: JobSpec, index: int) -> str:
+def prompt_of_image(typed: str, spec: JobSpec, index: int) -> str:
     """The prompt that goes with `options_of_image`: as it was typed, unless a comparison has changed it."""
-    return typed if drawing.comparison is None else escape_wildcards(drawing.recipes[index].prompt)
+    return typed if spec.comparison is None else escape_wildcards(spec.recipes[index].prompt)

@@ -18,7 +18,7 @@ _FAMILIAR = ((1, 1), (5, 4), (4, 3), (7, 5), (3, 2), (16, 10), (16, 9), (2, 1), 
 MAX_STRETCHED = 4
 
 
-def described(size: Size) -> str:
+def describe_size(size: Size) -> str:
     """A size as people choose it: `portrait 2:3, 832x1216`."""
     width, height = size
     shapes = {0: say("square"), 1: say("landscape"), -1: say("portrait")}
@@ -28,7 +28,7 @@ def described(size: Size) -> str:
     return f"{shape} {ratio}, {width}x{height}"
 
 
-def size_of(text: str, native: tuple[Size, ...]) -> Size:
+def parse_size(text: str, native: tuple[Size, ...]) -> Size:
     """What was typed or chosen as an aspect, in pixels.
 
     A ratio becomes the model's own size of that shape, or one of the same area. Raises InvalidOption.
@@ -41,7 +41,7 @@ def size_of(text: str, native: tuple[Size, ...]) -> Size:
         if 1 / MAX_STRETCHED <= shape <= MAX_STRETCHED:
             return _of_shape(shape, native)
     for size_ in native:
-        if text and described(size_).casefold().startswith(text):
+        if text and describe_size(size_).casefold().startswith(text):
             return size_
     raise InvalidOption(
         say("I do not know that aspect. Choose one that is offered, or write a ratio such as 2:3 or a size: 832x1216.")

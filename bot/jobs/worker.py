@@ -22,7 +22,7 @@ from bot.jobs.queue_entry import queued_job
 from bot.jobs.throughput import Forecast
 from bot.messages import job as messages
 from bot.ops.logs import about, about_its_job
-from bot.rules.image_policy import PicturePolicy, Verdict
+from bot.rules.image_policy import ImagePolicy, Verdict
 from bot.text.languages import ENGLISH, speaking
 from inference import Cancelled, CheckpointError, EncodedImage, GenerationRequest, InvalidRequest, Progress
 from inference.process import EngineDied
@@ -52,7 +52,7 @@ class Worker:
         outbox: Outbox,
         forecast: Forecast,
         *,
-        image_policy: PicturePolicy | None = None,
+        image_policy: ImagePolicy | None = None,
         drawn: Callable[[Sequence[EncodedImage]], None] = lambda pictures: None,
     ) -> None:
         """`drawn` is told of the images of every batch."""
@@ -62,7 +62,7 @@ class Worker:
         self._status = status
         self._outbox = outbox
         self._forecast = forecast
-        self._image_policy = image_policy or PicturePolicy()
+        self._image_policy = image_policy or ImagePolicy()
         self._drawn = drawn
         self._in_hand: frozenset[int] = frozenset()  # ids of the batch's jobs
         self._cancelled: set[int] = set()

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bot.ops import logs
-from bot.rules.image_policy import PicturePolicy, thresholds
+from bot.rules.image_policy import ImagePolicy, thresholds
 from bot.rules.server_settings import Credits
 
 MINIATURE = Path(__file__).parents[2] / "inference" / "miniature" / "models"
@@ -98,9 +98,9 @@ class Settings(BaseSettings):
         return value
 
     @property
-    def picture_policy(self) -> PicturePolicy:
+    def picture_policy(self) -> ImagePolicy:
         """What happens to finished images if there is a classifier."""
-        return PicturePolicy(thresholds(self.picture_classifier_hides), thresholds(self.picture_classifier_refuses))
+        return ImagePolicy(thresholds(self.picture_classifier_hides), thresholds(self.picture_classifier_refuses))
 
     @property
     def models(self) -> Path:

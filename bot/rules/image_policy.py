@@ -16,7 +16,7 @@ class Verdict(IntEnum):
 
 
 @dataclass(frozen=True)
-class PicturePolicy:
+class ImagePolicy:
     """For channels that are not age-restricted. From which probability on a label hides, or refuses, a picture."""
 
     hides: Mapping[str, float] = field(default_factory=dict)

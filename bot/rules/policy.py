@@ -93,7 +93,7 @@ class ChannelContext:
 
 @dataclass(frozen=True)
 class TypedText:
-    """What a person typed, before wildcards and house rules: prompt, artists and whatever else is drawn from."""
+    """What a person typed, before wildcards and prompt rules: prompt, artists and whatever else is drawn from."""
 
     texts: tuple[str, ...] = field(repr=False)
     negative: str = field(default="", repr=False)
@@ -175,57 +175,57 @@ def permit(
     settings: ServerSettings,
     native: NativeSettings,
     person: Person,
-    place: ChannelContext,
-    drawing: JobSpec,
+    channel: ChannelContext,
+    spec: JobSpec,
     typed: TypedText,
 ) -> Granted | PolicyRefusal:
     """Whether a person may have this drawn there, and how much they may spend and have waiting.
 
     settings: of the server, or the operator's outside of servers; `server_settings.settings_of`.
     native: the loaded model's.
-    drawing: final, its prompts with wildcards expanded and house rules applied.
+    spec: final, its prompts with wildcards expanded and prompt rules applied.
     """
     refusals = (
-        _about_minors(drawing, typed),
-        _about_person_and_place(settings, person, place),
-        _about_size(effective_limits(settings, native), drawing),
-        forbidden_wording(settings, place, drawing, typed),
+        _minors_refusal(spec, typed),
+        _access_refusal(settings, person, channel),
+        _size_refusal(effective_limits(settings, native), spec),
+        forbidden_wording(settings, channel, spec, typed),
     )
     refusal = next((refusal for refusal in refusals if refusal is not None), None)
     if refusal is not None:
         return refusal
     allowance = Allowance(credits=settings.quota.of(person.role_ids), waiting=settings.limits.waiting)
-    return Granted(allowance, may_be_explicit(settings, place))
+    return Granted(allowance, may_be_explicit(settings, channel))
 
 
 def forbidden_wording(
-    settings: ServerSettings, place: ChannelContext, drawing: JobSpec, typed: TypedText
+    settings: ServerSettings, channel: ChannelContext, spec: JobSpec, typed: TypedText
 ) -> PolicyRefusal | None:
     """What the words of a request are refused for, if anything: minors, a server's own words, or the channel."""
-    minors = _about_minors(drawing, typed)
+    minors = _minors_refusal(spec, typed)
     if minors is not None:
         return minors
-    cfg_scale = min(recipe.cfg_scale for recipe in drawing.recipes)
+    cfg_scale = min(recipe.cfg_scale for recipe in spec.recipes)
     if cfg_scale < MIN_CFG_SCALE:
         return PolicyRefusal(RefusalReason.CFG_SCALE, {"cfg_scale": cfg_scale, "limit": MIN_CFG_SCALE})
-    words = _blocked_words(settings, drawing, typed)
+    words = _blocked_words(settings, spec, typed)
     if words:
-        return PolicyRefusal(RefusalReason.BLOCKED_WORDS, {"terms": _listed(words)})
-    if may_be_explicit(settings, place):
+        return PolicyRefusal(RefusalReason.BLOCKED_WORDS, {"terms": _first_few(words)})
+    if may_be_explicit(settings, channel):
         return None
-    terms = asks_for_nsfw(*_drawn(drawing, typed), negative=_avoided(drawing, typed))
+    terms = asks_for_nsfw(*_drawn_texts(spec, typed), negative=_negative_text(spec, typed))
     if terms:
-        kept_safe = place.age_restricted
+        kept_safe = channel.age_restricted
         return PolicyRefusal(
-            RefusalReason.NSFW_KEPT_SAFE if kept_safe else RefusalReason.NSFW, {"terms": _listed(terms)}
+            RefusalReason.NSFW_KEPT_SAFE if kept_safe else RefusalReason.NSFW, {"terms": _first_few(terms)}
         )
     return None
 
 
-def may_be_explicit(settings: ServerSettings, place: ChannelContext) -> bool:
+def may_be_explicit(settings: ServerSettings, channel: ChannelContext) -> bool:
     """Whether the channel is age-restricted and the server does not want it safe all the same."""
-    kept_safe = settings.safety.always_safe or _is_any_of(place, settings.safety.safe_channels)
-    return place.age_restricted and not kept_safe
+    kept_safe = settings.safety.always_safe or _is_any_channel_of(channel, settings.safety.safe_channels)
+    return channel.age_restricted and not kept_safe
 
 
 def effective_limits(settings: ServerSettings, native: NativeSettings | None) -> EffectiveLimits:
@@ -271,34 +271,34 @@ def exceeds(limits: EffectiveLimits, option: str, value: Any) -> bool:
     return option in ("size", "steps", "count") and bool(exceeded_limits(limits, **{option: value}))
 
 
-def _about_minors(drawing: JobSpec, typed: TypedText) -> PolicyRefusal | None:
-    found = minors_sexual(*_drawn(drawing, typed), negative=_avoided(drawing, typed))
+def _minors_refusal(spec: JobSpec, typed: TypedText) -> PolicyRefusal | None:
+    found = minors_sexual(*_drawn_texts(spec, typed), negative=_negative_text(spec, typed))
     return PolicyRefusal(RefusalReason.MINORS) if found else None
 
 
-def _about_person_and_place(settings: ServerSettings, person: Person, place: ChannelContext) -> PolicyRefusal | None:
+def _access_refusal(settings: ServerSettings, person: Person, channel: ChannelContext) -> PolicyRefusal | None:
     if person.is_blocked:
         return PolicyRefusal(RefusalReason.BLOCKED)
     if settings.paused:
         return PolicyRefusal(RefusalReason.PAUSED)
     access = settings.access
-    if access.channels and not _is_any_of(place, access.channels):
+    if access.channels and not _is_any_channel_of(channel, access.channels):
         return PolicyRefusal(
-            RefusalReason.CHANNEL, {"channels": _listed(f"<#{channel}>" for channel in access.channels)}
+            RefusalReason.CHANNEL, {"channels": _first_few(f"<#{channel}>" for channel in access.channels)}
         )
     if access.roles and not person.is_admin and person.role_ids.isdisjoint(access.roles):
-        return PolicyRefusal(RefusalReason.ROLE, {"roles": _listed(f"<@&{role}>" for role in access.roles)})
+        return PolicyRefusal(RefusalReason.ROLE, {"roles": _first_few(f"<@&{role}>" for role in access.roles)})
     return None
 
 
-def _about_size(limits: EffectiveLimits, drawing: JobSpec) -> PolicyRefusal | None:
-    if drawing.comparison is not None and limits.compared == 0:
+def _size_refusal(limits: EffectiveLimits, spec: JobSpec) -> PolicyRefusal | None:
+    if spec.comparison is not None and limits.compared == 0:
         return PolicyRefusal(RefusalReason.COMPARING)
-    for recipe in drawing.recipes:
+    for recipe in spec.recipes:
         exceeded = exceeded_limits(limits, size=(recipe.width, recipe.height), steps=recipe.steps)
         if exceeded:
             return PolicyRefusal(exceeded[0], _details(exceeded[0], limits, recipe))
-    count, limit = len(drawing.recipes), limits.count if drawing.comparison is None else limits.compared
+    count, limit = len(spec.recipes), limits.count if spec.comparison is None else limits.compared
     if count > limit:
         return PolicyRefusal(RefusalReason.COUNT, {"count": count, "limit": limit})
     return None
@@ -316,31 +316,31 @@ def _details(exceeded: RefusalReason, limits: EffectiveLimits, recipe: Recipe) -
     return {"steps": recipe.steps, "limit": limits.steps}
 
 
-def _blocked_words(settings: ServerSettings, drawing: JobSpec, typed: TypedText) -> tuple[str, ...]:
+def _blocked_words(settings: ServerSettings, spec: JobSpec, typed: TypedText) -> tuple[str, ...]:
     """Those that a person asks for. What the server's own prefix says is not theirs."""
     words = settings.safety.blocked_words
-    asked = (*typed.texts, *_names_of_loras(drawing), *_negatively_weighted(typed.negative))
-    by_the_house = blocked_words(settings.defaults.prefix, words)
-    not_by_the_house = [word for word in words if word not in by_the_house]
+    asked = (*typed.texts, *_names_of_loras(spec), *_negatively_weighted(typed.negative))
+    in_prefix = blocked_words(settings.defaults.prefix, words)
+    not_in_prefix = [word for word in words if word not in in_prefix]
     found = [word for text in asked for word in blocked_words(text, words)]
-    found += [word for text in _prompts(drawing) for word in blocked_words(text, not_by_the_house)]
+    found += [word for text in _prompts(spec) for word in blocked_words(text, not_in_prefix)]
     return tuple(dict.fromkeys(found))
 
 
-def _drawn(drawing: JobSpec, typed: TypedText) -> tuple[str, ...]:
-    return (*typed.texts, *_prompts(drawing), *_names_of_loras(drawing))
+def _drawn_texts(spec: JobSpec, typed: TypedText) -> tuple[str, ...]:
+    return (*typed.texts, *_prompts(spec), *_names_of_loras(spec))
 
 
-def _avoided(drawing: JobSpec, typed: TypedText) -> str:
-    return "\n".join(dict.fromkeys([typed.negative, *(recipe.negative_prompt for recipe in drawing.recipes)]))
+def _negative_text(spec: JobSpec, typed: TypedText) -> str:
+    return "\n".join(dict.fromkeys([typed.negative, *(recipe.negative_prompt for recipe in spec.recipes)]))
 
 
-def _prompts(drawing: JobSpec) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(recipe.prompt for recipe in drawing.recipes))
+def _prompts(spec: JobSpec) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(recipe.prompt for recipe in spec.recipes))
 
 
-def _names_of_loras(drawing: JobSpec) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for recipe in drawing.recipes for name, _ in recipe.loras))
+def _names_of_loras(spec: JobSpec) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for recipe in spec.recipes for name, _ in recipe.loras))
 
 
 def _negatively_weighted(negative: str) -> Iterator[str]:
@@ -348,11 +348,11 @@ def _negatively_weighted(negative: str) -> Iterator[str]:
     return (text for text, weight in parse_weights(negative) if weight < 0)
 
 
-def _is_any_of(place: ChannelContext, channels: tuple[int, ...]) -> bool:
-    return not {place.channel_id, *place.above}.isdisjoint(channels)
+def _is_any_channel_of(channel: ChannelContext, channels: tuple[int, ...]) -> bool:
+    return not {channel.channel_id, *channel.above}.isdisjoint(channels)
 
 
-def _listed(terms: Any) -> str:
+def _first_few(terms: Any) -> str:
     terms = list(terms)
     named = say(", ").join(terms[:MAX_TERMS_NAMED])
     more = len(terms) - MAX_TERMS_NAMED

@@ -144,12 +144,12 @@ def custom_ids() -> Target:
 
 def options() -> Target:
     """A slash command's values from what Discord delivers to the job's parameters, and back."""
-    from bot.commands.command_options import seed_of
+    from bot.commands.command_options import parse_seed
     from bot.generation.compose import ModelInfo, recipes, resolve_options
     from bot.generation.errors import InvalidOption
     from bot.generation.options import Options
     from bot.generation.recipe import seeds_from
-    from bot.generation.sizes import size_of
+    from bot.generation.sizes import parse_size
     from bot.generation.spec import JobSpec
     from bot.prompting import TagIndex
     from bot.rules.policy import ChannelContext, Person, TypedText, permit
@@ -175,12 +175,12 @@ def options() -> Target:
             cfg_scale=chance.choice((None, 1.0, chance.uniform(1, 100))),
             sampler=chance.choice((None, chance.choice(SAMPLERS), artist[:20])),
             scheduler=chance.choice((None, chance.choice(SCHEDULERS), artist[:20])),
-            seed=seed_of(seed[:20]) if seed else None,
+            seed=parse_seed(seed[:20]) if seed else None,
             loras=chance.choice((None, ((lora, chance.uniform(-10, 10)),), (("style", float("inf")),))),
             denoise=chance.choice((None, chance.uniform(0.05, 1))),
         )
         if aspect:
-            size_of(aspect, native.sizes)
+            parse_size(aspect, native.sizes)
         chosen = resolve_options(said, Options(), model)
         seeds = seeds_from(chosen.seed, chosen.count or 1)
         drawn = recipes(prompt, chosen, seeds, house, model, from_picture=chance.random() < 0.5)

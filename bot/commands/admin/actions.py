@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from discord import ui
 
-from bot.commands.admin.context import UNCHANGED, ChangedMeanwhile, desk_of, is_admin, save
+from bot.commands.admin.context import UNCHANGED, ChangedMeanwhile, is_admin, load_context, save
 from bot.commands.admin.forms import FORMS, AdminForm
 from bot.commands.admin.pages import PAGES, show
 from bot.components.base import AnimaInteraction, Component
@@ -38,7 +38,7 @@ def _asks(form: str) -> Action:
     """An action that opens a form."""
 
     async def act(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
-        await interaction.response.send_modal(AdminForm.at(await desk_of(interaction), form))
+        await interaction.response.send_modal(AdminForm.at(await load_context(interaction), form))
 
     return act
 
@@ -50,9 +50,9 @@ def _sets(page: str, new: Callable[[ServerSettings, tuple[int, ...]], ServerSett
         await interaction.response.defer()
         notice = ""
         while not notice:
-            desk = await desk_of(interaction)
+            context = await load_context(interaction)
             with suppress(ChangedMeanwhile):
-                notice = await save(interaction, desk, new(desk.settings, tuple(map(int, chosen))))
+                notice = await save(interaction, context, new(context.settings, tuple(map(int, chosen))))
         await show(interaction, page, notice)
 
     return act
@@ -60,9 +60,9 @@ def _sets(page: str, new: Callable[[ServerSettings, tuple[int, ...]], ServerSett
 
 async def _unblock(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
     await interaction.response.defer()
-    desk = await desk_of(interaction)
+    context = await load_context(interaction)
     user_id = int(chosen[0])
-    lifted = await desk.database.servers.unblock(desk.guild_id, user_id, by=interaction.user.id)
+    lifted = await context.database.servers.unblock(context.guild_id, user_id, by=interaction.user.id)
     notice = say("{person} may draw again.", person=f"<@{user_id}>") if lifted else say(UNCHANGED)
     await show(interaction, "people", notice)
 

@@ -37,7 +37,7 @@ class AdminContext:
     version: int
 
 
-async def desk_of(interaction: AnimaInteraction) -> AdminContext:
+async def load_context(interaction: AnimaInteraction) -> AdminContext:
     assert interaction.guild_id is not None
     database = interaction.client.database
     stored = await database.servers.settings(interaction.guild_id)
@@ -60,12 +60,15 @@ class ChangedMeanwhile(Exception):
     """Somebody else was quicker: what was looked at does not hold any more, and nothing was written."""
 
 
-async def save(interaction: AnimaInteraction, desk: AdminContext, new: ServerSettings) -> str:
+async def save(interaction: AnimaInteraction, context: AdminContext, new: ServerSettings) -> str:
     """Writes the change and its line in the log; returns what to say. Raises ChangedMeanwhile."""
-    changes = desk.settings.changes_to(new)
+    changes = context.settings.changes_to(new)
     if not changes:
         return say(UNCHANGED)
-    if await desk.database.servers.change(desk.guild_id, changes, by=interaction.user.id, seen=desk.version) is None:
+    if (
+        await context.database.servers.change(context.guild_id, changes, by=interaction.user.id, seen=context.version)
+        is None
+    ):
         raise ChangedMeanwhile
     beyond = defaults_beyond_limits(new, await _native(interaction))
     return f"{say(SAVED)} {say(BEYOND_LIMITS, defaults=summaries.of_names(beyond))}" if beyond else say(SAVED)

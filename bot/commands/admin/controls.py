@@ -44,8 +44,8 @@ def select(action: str, options: list[discord.SelectOption], placeholder: str | 
     return ui.Select(custom_id=f"anima-admin:{action}", options=options, placeholder=placeholder)
 
 
-def channel_select(action: str, placeholder: str, desk: AdminContext, ids: Sequence[int]) -> ui.ChannelSelect[Any]:
-    known = [id for id in ids if desk.guild is None or desk.guild.get_channel_or_thread(id) is not None]
+def channel_select(action: str, placeholder: str, context: AdminContext, ids: Sequence[int]) -> ui.ChannelSelect[Any]:
+    known = [id for id in ids if context.guild is None or context.guild.get_channel_or_thread(id) is not None]
     return ui.ChannelSelect(
         custom_id=f"anima-admin:{action}",
         channel_types=[
@@ -64,8 +64,8 @@ def channel_select(action: str, placeholder: str, desk: AdminContext, ids: Seque
     )
 
 
-def role_select(action: str, placeholder: str, desk: AdminContext, ids: Sequence[int]) -> ui.RoleSelect[Any]:
-    known = [id for id in ids if desk.guild is None or desk.guild.get_role(id) is not None]
+def role_select(action: str, placeholder: str, context: AdminContext, ids: Sequence[int]) -> ui.RoleSelect[Any]:
+    known = [id for id in ids if context.guild is None or context.guild.get_role(id) is not None]
     return ui.RoleSelect(
         custom_id=f"anima-admin:{action}",
         placeholder=placeholder,

@@ -14,9 +14,9 @@ import discord
 from discord import ui
 from pydantic import TypeAdapter, ValidationError
 
-from bot.commands.admin.context import AdminContext, ChangedMeanwhile, desk_of, is_admin, save
+from bot.commands.admin.context import AdminContext, ChangedMeanwhile, is_admin, load_context, save
 from bot.commands.admin.pages import show
-from bot.commands.admin.summaries import LABELS, inert, mistakes, of_loras, of_size
+from bot.commands.admin.summaries import LABELS, describe_errors, inline_or_empty, of_loras, of_size
 from bot.components.base import AnimaInteraction, Modal, Submitted
 from bot.generation.errors import InvalidForm
 from bot.generation.values import MAX_ARTISTS_LENGTH, MAX_COMPARED, MAX_LORA_STRENGTH, MAX_LORAS
@@ -78,15 +78,15 @@ class AdminForm(Modal):
         super().__init__(title, fields)
 
     @classmethod
-    def at(cls, desk: AdminContext, questions: str) -> Self:
+    def at(cls, context: AdminContext, questions: str) -> Self:
         """The form with what is set now."""
         fields = [
             ui.Label[Any](
                 text=say(LABELS[field.key]),
                 description=field.about,
-                component=field.input_for(f"{field.key}:{desk.version}"),
+                component=field.input_for(f"{field.key}:{context.version}"),
             )
-            for field in FORMS[questions].fields(desk.settings)
+            for field in FORMS[questions].fields(context.settings)
         ]
         return cls(questions, say(FORMS[questions].title), fields)
 
@@ -95,13 +95,13 @@ class AdminForm(Modal):
             return
         await interaction.response.defer()
         answers, version = _read(values)
-        desk = await desk_of(interaction)
+        context = await load_context(interaction)
         questions = FORMS[self.questions]
-        if version != desk.version:
+        if version != context.version:
             await show(interaction, questions.page, say(CHANGED_MEANWHILE))
             return
         try:
-            notice = await questions.submit(interaction, desk, answers)
+            notice = await questions.submit(interaction, context, answers)
         except ChangedMeanwhile:
             notice = say(CHANGED_MEANWHILE)
         except InvalidForm as mistake:
@@ -148,7 +148,7 @@ def _style(settings: ServerSettings) -> list[Field]:
     ]
 
 
-def _house_texts(settings: ServerSettings) -> list[Field]:
+def _prefixes(settings: ServerSettings) -> list[Field]:
     defaults = settings.defaults
     negative = _typed(defaults.negative, longest=MAX_PREFIX_LENGTH, long=True)
     return [
@@ -239,37 +239,41 @@ def _saves(group: str, kind: type[Any]) -> Callable[[AnimaInteraction, AdminCont
     """Saves the fields of one group of settings; those that were not asked for stay."""
     adapter = TypeAdapter(kind)
 
-    async def submit(interaction: AnimaInteraction, desk: AdminContext, values: Values) -> str:
-        now: dict[str, Any] = adapter.dump_python(getattr(desk.settings, group), mode="python")
+    async def submit(interaction: AnimaInteraction, context: AdminContext, values: Values) -> str:
+        now: dict[str, Any] = adapter.dump_python(getattr(context.settings, group), mode="python")
         given = {key: _plain(value) for key, value in values.items()}
         kept = {key: value for key, value in now.items() if key not in given}
         filled = {key: value for key, value in given.items() if value not in ("", None)}
         try:
             changed = adapter.validate_python({**kept, **filled})
         except ValidationError as error:
-            raise InvalidForm(mistakes(error)) from None
-        return await save(interaction, desk, replace(desk.settings, **{group: changed}))
+            raise InvalidForm(describe_errors(error)) from None
+        return await save(interaction, context, replace(context.settings, **{group: changed}))
 
     return submit
 
 
-async def _save_drawing(interaction: AnimaInteraction, desk: AdminContext, values: Values) -> str:
+async def _save_drawing(interaction: AnimaInteraction, context: AdminContext, values: Values) -> str:
     size = values["size"].strip()
     if size:
         sides = re.fullmatch(r"(\d{1,5})\s*[x×*,]\s*(\d{1,5})", size, re.IGNORECASE)  # noqa: RUF001
         if sides is None:
             name = say(LABELS["size"])
             raise InvalidForm(
-                say("**{field}**: {typed} is no size; write it like 832x1216.", field=name, typed=inert(size, 20))
+                say(
+                    "**{field}**: {typed} is no size; write it like 832x1216.",
+                    field=name,
+                    typed=inline_or_empty(size, 20),
+                )
             )
         values = {**values, "size": (int(sides[1]), int(sides[2]))}
-    return await _saves("defaults", Defaults)(interaction, desk, values)
+    return await _saves("defaults", Defaults)(interaction, context, values)
 
 
-async def _save_style(interaction: AnimaInteraction, desk: AdminContext, values: Values) -> str:
+async def _save_style(interaction: AnimaInteraction, context: AdminContext, values: Values) -> str:
     artists = ", ".join(_entries(values["artist"]))
     loras = tuple(map(_lora, _entries(values["loras"])))
-    return await _saves("defaults", Defaults)(interaction, desk, {**values, "artist": artists, "loras": loras})
+    return await _saves("defaults", Defaults)(interaction, context, {**values, "artist": artists, "loras": loras})
 
 
 def _lora(typed: str) -> tuple[str, float]:
@@ -283,24 +287,24 @@ def _lora(typed: str) -> tuple[str, float]:
             say(
                 "**{field}**: {typed} has no strength from -{strongest} to {strongest}; write it like style:0.8.",
                 field=say(LABELS["loras"]),
-                typed=inert(typed, 50),
+                typed=inline_or_empty(typed, 50),
                 strongest=MAX_LORA_STRENGTH,
             )
         ) from None
 
 
-async def _save_role_quota(interaction: AnimaInteraction, desk: AdminContext, values: Values) -> str:
+async def _save_role_quota(interaction: AnimaInteraction, context: AdminContext, values: Values) -> str:
     role, credits = int(values["role"][0]), values["credits"].strip()
-    now = desk.settings.quota
+    now = context.settings.quota
     roles: dict[int, Any] = {id: kept for id, kept in now.roles.items() if id != role}
     if credits:
         roles[role] = credits
     changed = _checked(Quota, "credits", credits=now.credits, roles=roles, unlimited_roles=now.unlimited_roles)
-    return await save(interaction, desk, replace(desk.settings, quota=changed))
+    return await save(interaction, context, replace(context.settings, quota=changed))
 
 
-async def _save_words(interaction: AnimaInteraction, desk: AdminContext, values: Values) -> str:
-    now = desk.settings.safety
+async def _save_words(interaction: AnimaInteraction, context: AdminContext, values: Values) -> str:
+    now = context.settings.safety
     changed = _checked(
         Safety,
         "blocked_words",
@@ -308,15 +312,15 @@ async def _save_words(interaction: AnimaInteraction, desk: AdminContext, values:
         safe_channels=now.safe_channels,
         blocked_words=tuple(dict.fromkeys(_entries(values["blocked_words"]))),
     )
-    return await save(interaction, desk, replace(desk.settings, safety=changed))
+    return await save(interaction, context, replace(context.settings, safety=changed))
 
 
-async def _save_block(interaction: AnimaInteraction, desk: AdminContext, values: Values) -> str:
+async def _save_block(interaction: AnimaInteraction, context: AdminContext, values: Values) -> str:
     user_id = int(values["person"][0])
     if user_id == interaction.user.id:
         raise InvalidForm(say("That is you."))
-    blocked = await desk.database.servers.block(
-        desk.guild_id, user_id, by=interaction.user.id, reason=values["reason"].strip()
+    blocked = await context.database.servers.block(
+        context.guild_id, user_id, by=interaction.user.id, reason=values["reason"].strip()
     )
     person = f"<@{user_id}>"
     if blocked:
@@ -329,7 +333,7 @@ def _checked(kind: type[Any], key: str, **values: Any) -> Any:
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
-        raise InvalidForm(mistakes(error, key)) from None
+        raise InvalidForm(describe_errors(error, key)) from None
 
 
 def _entries(typed: str) -> list[str]:
@@ -347,7 +351,7 @@ def _plain(value: Any) -> Any:
 FORMS: Mapping[str, FormSpec] = {
     "drawing": FormSpec("Defaults for drawing", "defaults", _drawing, _save_drawing),
     "style": FormSpec("Artists and LoRAs", "defaults", _style, _save_style),
-    "house-texts": FormSpec("Prefix and negative", "defaults", _house_texts, _saves("defaults", Defaults)),
+    "house-texts": FormSpec("Prefix and negative", "defaults", _prefixes, _saves("defaults", Defaults)),
     "posting": FormSpec("Defaults for posting", "defaults", _posting, _saves("defaults", Defaults)),
     "limits": FormSpec("Size and steps", "limits", _limits, _saves("limits", Limits)),
     "amounts": FormSpec("How many", "limits", _amounts, _saves("limits", Limits)),

@@ -11,7 +11,7 @@ import discord
 from discord import ui
 
 from bot.commands.admin import summaries
-from bot.commands.admin.context import AdminContext, desk_of
+from bot.commands.admin.context import AdminContext, load_context
 from bot.commands.admin.controls import (
     MAX_CHOSEN,
     Items,
@@ -23,7 +23,7 @@ from bot.commands.admin.controls import (
     select,
     text,
 )
-from bot.commands.admin.summaries import counted, inert, when
+from bot.commands.admin.summaries import counted, inline_or_empty, relative_time
 from bot.components.base import AnimaInteraction
 from bot.messages.layout import StaticLayout
 from bot.prompting import RECOMMENDED_NEGATIVE, RECOMMENDED_PREFIX
@@ -47,7 +47,7 @@ async def show(interaction: AnimaInteraction, name: str, notice: str = "", begin
     container: ui.Container[Any] = ui.Container()
     if notice:
         container.add_item(ui.TextDisplay(f"-# {notice[:MAX_NOTICE_LENGTH]}"))
-    for item in await PAGES[name].build(await desk_of(interaction), begin):
+    for item in await PAGES[name].build(await load_context(interaction), begin):
         container.add_item(item)
     options = [
         discord.SelectOption(
@@ -59,9 +59,9 @@ async def show(interaction: AnimaInteraction, name: str, notice: str = "", begin
     await interaction.edit_original_response(view=StaticLayout(container))
 
 
-async def _overview(desk: AdminContext, begin: int | None) -> Items:
-    settings = desk.settings
-    blocked = len(await desk.database.servers.blocks(desk.guild_id))
+async def _overview(context: AdminContext, begin: int | None) -> Items:
+    settings = context.settings
+    blocked = len(await context.database.servers.blocks(context.guild_id))
     words = len(settings.safety.blocked_words)
     people = counted(blocked, say("1 person"), say("{count} people", count=blocked))
     lines = [
@@ -81,10 +81,10 @@ async def _overview(desk: AdminContext, begin: int | None) -> Items:
     return [text(lines), row(pause)]
 
 
-async def _defaults(desk: AdminContext, begin: int | None) -> Items:
-    defaults = desk.settings.defaults
-    prefix = summaries.of_house_text(defaults.prefix_on, defaults.prefix, RECOMMENDED_PREFIX)
-    negative = summaries.of_house_text(defaults.negative_on, defaults.negative, RECOMMENDED_NEGATIVE)
+async def _defaults(context: AdminContext, begin: int | None) -> Items:
+    defaults = context.settings.defaults
+    prefix = summaries.of_prefix(defaults.prefix_on, defaults.prefix, RECOMMENDED_PREFIX)
+    negative = summaries.of_prefix(defaults.negative_on, defaults.negative, RECOMMENDED_NEGATIVE)
     lines = [
         f"### {say('Defaults')}",
         say("What is drawn where neither the person nor their own preferences say otherwise."),
@@ -101,17 +101,17 @@ async def _defaults(desk: AdminContext, begin: int | None) -> Items:
     return [text(lines), row(*buttons)]
 
 
-async def _limits(desk: AdminContext, begin: int | None) -> Items:
+async def _limits(context: AdminContext, begin: int | None) -> Items:
     lines = [
         f"### {say('Limits')}",
         say("The most that one request may ask for."),
-        summaries.of_limits(desk.settings.limits),
+        summaries.of_limits(context.settings.limits),
     ]
     return [text(lines), row(form_button("limits", say("Size and steps")), form_button("amounts", say("How many")))]
 
 
-async def _quota(desk: AdminContext, begin: int | None) -> Items:
-    quota = desk.settings.quota
+async def _quota(context: AdminContext, begin: int | None) -> Items:
+    quota = context.settings.quota
     lines = [
         f"### {say('Quotas')}",
         say("In credits a day; a picture with the model's own settings costs 1. A person has the best of their roles."),
@@ -121,24 +121,24 @@ async def _quota(desk: AdminContext, begin: int | None) -> Items:
     ]
     return [
         text(lines),
-        row(role_select("unlimited", say("No role"), desk, quota.unlimited_roles)),
+        row(role_select("unlimited", say("No role"), context, quota.unlimited_roles)),
         row(form_button("quota", say("Everyone")), form_button("role-quota", say("A role"))),
     ]
 
 
-async def _access(desk: AdminContext, begin: int | None) -> Items:
-    access = desk.settings.access
+async def _access(context: AdminContext, begin: int | None) -> Items:
+    access = context.settings.access
     channels = say("Channels in which may be drawn, threads included. None chosen: all.")
     return [
         text([f"### {say('Who and where')}", channels]),
-        row(channel_select("channels", say("Every channel"), desk, access.channels)),
+        row(channel_select("channels", say("Every channel"), context, access.channels)),
         text([say("Roles that may draw. None chosen: everyone. Admins always may.")]),
-        row(role_select("roles", say("Everyone"), desk, access.roles)),
+        row(role_select("roles", say("Everyone"), context, access.roles)),
     ]
 
 
-async def _safety(desk: AdminContext, begin: int | None) -> Items:
-    safety = desk.settings.safety
+async def _safety(context: AdminContext, begin: int | None) -> Items:
+    safety = context.settings.safety
     lines = [
         f"### {say('Safety')}",
         say("In age-restricted channels more than safe pictures may be drawn; in all others they are kept safe."),
@@ -150,28 +150,29 @@ async def _safety(desk: AdminContext, begin: int | None) -> Items:
     nothing_chosen = say("None: each follows its age restriction")
     return [
         text([*lines, say("Channels to keep safe even if they are age-restricted:")]),
-        row(channel_select("safe-channels", nothing_chosen, desk, safety.safe_channels)),
+        row(channel_select("safe-channels", nothing_chosen, context, safety.safe_channels)),
         row(button("keep-safe", say("Keep the whole server safe"))),
     ]
 
 
-async def _words(desk: AdminContext, begin: int | None) -> Items:
-    words = say(", ").join(desk.settings.safety.blocked_words)
+async def _words(context: AdminContext, begin: int | None) -> Items:
+    words = say(", ").join(context.settings.safety.blocked_words)
     lines = [
         f"### {say('Blocked words')}",
         say("Whole words and phrases, whatever their case and accents. Who asks for one is told so, privately."),
-        f"||{inert(words, 2500)}||" if words else say("None so far."),
+        f"||{inline_or_empty(words, 2500)}||" if words else say("None so far."),
     ]
     return [text(lines), row(form_button("words", say("Change")))]
 
 
-async def _people(desk: AdminContext, begin: int | None) -> Items:
-    blocks = (await desk.database.servers.blocks(desk.guild_id))[-MAX_CHOSEN:][::-1]
+async def _people(context: AdminContext, begin: int | None) -> Items:
+    blocks = (await context.database.servers.blocks(context.guild_id))[-MAX_CHOSEN:][::-1]
     nobody = say("Nobody is blocked.")
     lines = [f"### {say('Blocked people')}", say("They cannot draw in this server.") if blocks else nobody]
     options = []
     for number, block in enumerate(blocks, start=1):
-        lines.append(f"{number}. <@{block.user_id}> {when(block.blocked_at)} {inert(block.reason, 80)}".rstrip())
+        blocked_at, reason = relative_time(block.blocked_at), inline_or_empty(block.reason, 80)
+        lines.append(f"{number}. <@{block.user_id}> {blocked_at} {reason}".rstrip())
         options.append(discord.SelectOption(label=f"{number}. {block.user_id}", value=str(block.user_id)))
     items: Items = [text(lines), row(form_button("block", say("Block a person")))]
     if options:
@@ -179,8 +180,8 @@ async def _people(desk: AdminContext, begin: int | None) -> Items:
     return items
 
 
-async def _log(desk: AdminContext, begin: int | None) -> Items:
-    entries = await desk.database.servers.audit_log(desk.guild_id, before=begin, limit=LOG_PAGE + 1)
+async def _log(context: AdminContext, begin: int | None) -> Items:
+    entries = await context.database.servers.audit_log(context.guild_id, before=begin, limit=LOG_PAGE + 1)
     shown = entries[:LOG_PAGE]
     lines = [f"### {say('Log of changes')}", *(summaries.of_entry(entry) for entry in shown)]
     buttons = []
@@ -193,7 +194,7 @@ async def _log(desk: AdminContext, begin: int | None) -> Items:
     return [text(lines), *([row(*buttons)] if buttons else [])]
 
 
-async def _statistics(desk: AdminContext, begin: int | None) -> Items:
+async def _statistics(context: AdminContext, begin: int | None) -> Items:
     now = datetime.now(UTC)
     periods = (
         (say("24 hours"), timedelta(days=1)),
@@ -202,7 +203,7 @@ async def _statistics(desk: AdminContext, begin: int | None) -> Items:
     )
     lines = [f"### {say('Statistics')}"]
     for name, period in periods:
-        statistics = await desk.database.jobs.statistics(now - period, desk.guild_id)
+        statistics = await context.database.jobs.statistics(now - period, context.guild_id)
         lines.append(f"**{name}** {summaries.of_statistics(statistics)}")
     return [text(lines)]
 

@@ -90,9 +90,9 @@ def of_defaults(defaults: Defaults) -> str:
     if len(said) < len(own):
         said.append(say("all else as the model likes it") if said else say("as the model likes it"))
     if defaults.artist:
-        said.append(f"{say(LABELS['artist'])} {inert(defaults.artist, 200)}")
+        said.append(f"{say(LABELS['artist'])} {inline_or_empty(defaults.artist, 200)}")
     if defaults.loras:
-        said.append(f"{say(LABELS['loras'])} {inert(of_loras(defaults.loras), 300)}")
+        said.append(f"{say(LABELS['loras'])} {inline_or_empty(of_loras(defaults.loras), 300)}")
     if defaults.denoise is not None:
         said.append(f"{say(LABELS['denoise'])} {defaults.denoise:g}")
     said.append(_pictures(defaults.count))
@@ -109,10 +109,10 @@ def of_loras(loras: Sequence[tuple[str, float]]) -> str:
     return ", ".join(name if strength == 1 else f"{name}:{strength:g}" for name, strength in loras)
 
 
-def of_house_text(on: bool, text: str, recommended: str) -> str:
+def of_prefix(on: bool, text: str, recommended: str) -> str:
     if not on:
         return say("is off")
-    return f"{inert(text, 500)} {say('(recommended)')}" if text == recommended else inert(text, 500)
+    return f"{inline_or_empty(text, 500)} {say('(recommended)')}" if text == recommended else inline_or_empty(text, 500)
 
 
 def of_names(settings: Sequence[str]) -> str:
@@ -190,7 +190,7 @@ def of_entry(entry: AuditEntry) -> str:
     whom = f"<@{entry.subject_id}>" if entry.subject_id is not None else say("somebody")
     match entry.what:
         case "block" if entry.after:
-            said = say("{who} blocked {whom}: {reason}", who=who, whom=whom, reason=inert(entry.after, 200))
+            said = say("{who} blocked {whom}: {reason}", who=who, whom=whom, reason=inline_or_empty(entry.after, 200))
         case "block":
             said = say("{who} blocked {whom}", who=who, whom=whom)
         case "unblock":
@@ -200,19 +200,19 @@ def of_entry(entry: AuditEntry) -> str:
         case "paused":
             said = say("{who} resumed drawing", who=who)
         case what:
-            group = say(GROUPS[what]) if what in GROUPS else inert(what, 30)
+            group = say(GROUPS[what]) if what in GROUPS else inline_or_empty(what, 30)
             difference = _difference(entry.before, entry.after)
             said = say("{who} changed **{what}**: {difference}", who=who, what=group, difference=difference)
-    return f"- {when(entry.at)} {said}"
+    return f"- {relative_time(entry.at)} {said}"
 
 
-def mistakes(error: ValidationError, key: str = "") -> str:
+def describe_errors(error: ValidationError, key: str = "") -> str:
     """A sentence for each, with the name that the field has in the form: that of `key`, or of what is wrong."""
-    return " ".join(_mistake(str(each["type"]), key or str(each["loc"][0]), each) for each in error.errors())
+    return " ".join(_describe_error(str(each["type"]), key or str(each["loc"][0]), each) for each in error.errors())
 
 
-def _mistake(kind: str, key: str, error: Mapping[str, Any]) -> str:
-    field = say(LABELS[key]) if key in LABELS else inert(key, 30)
+def _describe_error(kind: str, key: str, error: Mapping[str, Any]) -> str:
+    field = say(LABELS[key]) if key in LABELS else inline_or_empty(key, 30)
     bounds = {
         name: f"{value:.12g}" if isinstance(value, float) else value for name, value in error.get("ctx", {}).items()
     }
@@ -226,7 +226,7 @@ def _difference(before: Any, after: Any) -> str:
     old, new = (value if isinstance(value, dict) else {} for value in (before, after))
     keys = [key for key in old | new if old.get(key) != new.get(key)]
     changes = (f"{_name(key)} {_value(old.get(key))} → {_value(new.get(key))}" for key in keys)
-    return inert(say(", ").join(changes), MAX_LINE_LENGTH)
+    return inline_or_empty(say(", ").join(changes), MAX_LINE_LENGTH)
 
 
 def _name(key: str) -> str:
@@ -252,11 +252,11 @@ def counted(count: int, one: str, many: str) -> str:
     return one if count == 1 else many
 
 
-def when(at: datetime) -> str:
+def relative_time(at: datetime) -> str:
     return f"<t:{int(at.timestamp())}:R>"
 
 
-def inert(text: str, longest: int) -> str:
+def inline_or_empty(text: str, longest: int) -> str:
     """Somebody's words in a line, and nothing where there are none."""
     return inline(text, longest) if text.strip() else ""
 

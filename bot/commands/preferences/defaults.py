@@ -14,7 +14,7 @@ from bot.generation.compose import NO_SUCH_LORA, ModelInfo, resolve_options
 from bot.generation.errors import InvalidForm, InvalidOption
 from bot.generation.options import Options, remembered_options
 from bot.generation.presets import key_of
-from bot.generation.sizes import described, size_of
+from bot.generation.sizes import describe_size, parse_size
 from bot.rules.policy import EffectiveLimits, effective_limits, exceeds
 from bot.rules.server_settings import settings_guild_id, settings_of
 from bot.text.markdown import inline
@@ -122,7 +122,7 @@ def shown(name: str, value: Any, desk: PreferencesContext) -> str:
             return f"`{value}`"
         case str():
             return inline(value, TEXT_SHOWN)
-    return described(value) if name == "size" else str(value)
+    return describe_size(value) if name == "size" else str(value)
 
 
 def _lora_shown(lora: str, strength: float, desk: PreferencesContext) -> str:
@@ -167,7 +167,7 @@ def _number(text: str, desk: PreferencesContext) -> Any:
 
 def _size(text: str, desk: PreferencesContext) -> Any:
     try:
-        return size_of(text, desk.model.native.sizes)
+        return parse_size(text, desk.model.native.sizes)
     except InvalidOption as error:
         raise InvalidForm(str(error)) from error
 

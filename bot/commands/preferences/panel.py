@@ -33,7 +33,7 @@ from bot.components.preset_modal import save as save_preset
 from bot.generation.errors import InvalidForm
 from bot.generation.options import Options
 from bot.generation.presets import MAX_NAME_LENGTH, key_of, on_one_line, without_seed
-from bot.generation.sizes import described
+from bot.generation.sizes import describe_size
 from bot.generation.values import MAX_ARTISTS_LENGTH, MAX_IMAGES, MAX_LORAS, MIN_CFG_SCALE, MIN_DENOISE
 from bot.messages.layout import StaticLayout
 from bot.text.markdown import inline, truncate
@@ -195,7 +195,7 @@ def _as_choice(value: Any) -> str:
 
 
 def _in_choice(value: Any) -> str:
-    return value if isinstance(value, str) else described(value)
+    return value if isinstance(value, str) else describe_size(value)
 
 
 class Switch(Component, template=rf"anima:preferences:({'|'.join(SWITCHED)}):(on|off)"):

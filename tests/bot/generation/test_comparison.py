@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.generation.comparison import Axis, AxisKind, CompareOptions, Comparison, comparison_of, completed, weighted
+from bot.generation.comparison import (
+    Axis,
+    AxisKind,
+    CompareOptions,
+    Comparison,
+    complete_values,
+    parse_comparison,
+    set_weight,
+)
 from bot.generation.compose import (
     ModelInfo,
     PromptRules,
@@ -53,20 +61,20 @@ def typed(columns: AxisKind, rows: AxisKind | None = None, **more: str) -> Compa
 
 
 def compared(what: AxisKind, values: str) -> tuple[object, ...]:
-    return comparison_of(typed(what, column_values=values), NATIVE).columns.values
+    return parse_comparison(typed(what, column_values=values), NATIVE).columns.values
 
 
 def options(**said: object) -> Options:
     return resolve_options(Options(loras=(("style.safetensors", 1.0),), **said), Options(), MODEL)  # type: ignore[arg-type]
 
 
-def drawn(comparison: Comparison, prompt: str = PROMPT, seed: int = 7, **said: object) -> tuple[Recipe, ...]:
+def make_recipe(comparison: Comparison, prompt: str = PROMPT, seed: int = 7, **said: object) -> tuple[Recipe, ...]:
     return comparison_recipes(comparison, prompt, options(**said), seed, HOUSE, MODEL)
 
 
 def refusal(asked: CompareOptions) -> str:
     with pytest.raises(InvalidComparison) as mistake:
-        comparison_of(asked, NATIVE)
+        parse_comparison(asked, NATIVE)
     return str(mistake.value)
 
 
@@ -92,7 +100,7 @@ def test_without_values_there_are_good_ones_few_enough_for_any_two_axes(
     if rows is columns:
         return
     usual = replace(NATIVE, steps=own[0], cfg_scale=own[1])
-    comparison = comparison_of(typed(columns, rows), usual)
+    comparison = parse_comparison(typed(columns, rows), usual)
     assert 2 <= len(comparison.labels) <= 12
     for axis in (comparison.columns, comparison.rows):
         if axis is not None and axis.what is AxisKind.CFG:
@@ -141,12 +149,12 @@ def test_what_people_typed_is_shown_as_inert_text_and_not_at_length() -> None:
 
 
 def test_values_are_completed_at_the_last_one() -> None:
-    assert completed(AxisKind.SAMPLER, "", NATIVE)[:2] == ["er_sde, euler_a, dpmpp_2m_sde_gpu", "er_sde"]
-    assert completed(AxisKind.SAMPLER, "heun, Euler", NATIVE) == ["heun, euler_a", "heun, euler"]
-    assert "heun" not in [text.split(", ")[-1] for text in completed(AxisKind.SAMPLER, "heun, ", NATIVE)]
-    assert completed(AxisKind.SCHEDULER, "nothing", NATIVE) == []
-    assert completed(AxisKind.CFG, "", NATIVE) == ["2, 4, 6"]
-    assert completed(AxisKind.STEPS, "3, 5", NATIVE) == ["3, 5", "12, 24, 36"]
+    assert complete_values(AxisKind.SAMPLER, "", NATIVE)[:2] == ["er_sde, euler_a, dpmpp_2m_sde_gpu", "er_sde"]
+    assert complete_values(AxisKind.SAMPLER, "heun, Euler", NATIVE) == ["heun, euler_a", "heun, euler"]
+    assert "heun" not in [text.split(", ")[-1] for text in complete_values(AxisKind.SAMPLER, "heun, ", NATIVE)]
+    assert complete_values(AxisKind.SCHEDULER, "nothing", NATIVE) == []
+    assert complete_values(AxisKind.CFG, "", NATIVE) == ["2, 4, 6"]
+    assert complete_values(AxisKind.STEPS, "3, 5", NATIVE) == ["3, 5", "12, 24, 36"]
 
 
 # --- Recipes ---
@@ -185,7 +193,7 @@ def test_every_cell_differs_from_what_holds_otherwise_in_what_is_varied_alone(
 ) -> None:
     axes = [comparison.columns] + ([] if comparison.rows is None else [comparison.rows])
     base = recipes(PROMPT, options(turbo=turbo), [7], HOUSE, MODEL, from_picture=False)[0]
-    found = drawn(comparison, turbo=turbo)
+    found = make_recipe(comparison, turbo=turbo)
     count = len(comparison.columns.values) * len(comparison.rows.values if comparison.rows else (0,))
     assert len(found) == len(comparison.labels) == count == len(set(found))
     may_differ = set.union(*(FIELDS[axis.what] for axis in axes))
@@ -197,7 +205,7 @@ def test_every_cell_differs_from_what_holds_otherwise_in_what_is_varied_alone(
 @settings(deadline=None)
 @given(comparisons())
 def test_cells_come_row_by_row_and_are_called_by_their_values(comparison: Comparison) -> None:
-    found, rows = drawn(comparison), comparison.rows
+    found, rows = make_recipe(comparison), comparison.rows
     across = len(comparison.columns.values)
     for index, recipe in enumerate(found):
         column = comparison.columns.values[index % across]
@@ -211,7 +219,7 @@ def test_cells_come_row_by_row_and_are_called_by_their_values(comparison: Compar
 
 def test_each_axis_sets_what_it_is_called() -> None:
     def varied(what: AxisKind, values: str, field: str, **said: object) -> list[object]:
-        found = drawn(comparison_of(typed(what, column_values=values), NATIVE), **said)
+        found = make_recipe(parse_comparison(typed(what, column_values=values), NATIVE), **said)
         return [getattr(recipe, field) for recipe in found]
 
     assert varied(AxisKind.SAMPLER, "heun,lcm", "sampler") == ["heun", "lcm"]
@@ -226,7 +234,7 @@ def test_each_axis_sets_what_it_is_called() -> None:
 
 
 def test_the_strength_of_the_turbo_lora_itself_can_be_varied_down_to_none() -> None:
-    comparison = comparison_of(typed(AxisKind.LORA_STRENGTH, lora="turbo.safetensors", column_values="0, 1"), NATIVE)
+    comparison = parse_comparison(typed(AxisKind.LORA_STRENGTH, lora="turbo.safetensors", column_values="0, 1"), NATIVE)
     said = resolve_options(Options(loras=(("turbo.safetensors", 1.0),), turbo=True), Options(), MODEL)
     found = comparison_recipes(comparison, PROMPT, said, 7, HOUSE, MODEL)
     assert [recipe.loras for recipe in found] == [(), (("turbo.safetensors", 1.0),)]
@@ -287,18 +295,18 @@ def test_a_text_literal_becomes_itself_whatever_the_seed(text: str, seed: int) -
     ],
 )
 def test_words_get_the_weight_wherever_they_stand(prompt: str, words: str, result: str) -> None:
-    assert weighted(prompt, words, 2.0) == result
+    assert set_weight(prompt, words, 2.0) == result
 
 
 @pytest.mark.parametrize("prompt", ["1girl, smile", "hatch, that", "", "(h at)"])
 def test_words_that_stand_nowhere_are_named(prompt: str) -> None:
     with pytest.raises(InvalidComparison, match="“hat” is not in the prompt"):
-        weighted(prompt, "hat", 2.0)
+        set_weight(prompt, "hat", 2.0)
 
 
 def test_brackets_that_do_not_match_are_named_for_the_weight_would_be_read_as_text() -> None:
     with pytest.raises(InvalidComparison, match="brackets"):
-        weighted("smile :(, hat", "hat", 2.0)
+        set_weight("smile :(, hat", "hat", 2.0)
 
 
 @settings(deadline=None)
@@ -309,7 +317,7 @@ def test_brackets_that_do_not_match_are_named_for_the_weight_would_be_read_as_te
 def test_either_every_occurrence_has_the_weight_or_the_prompt_is_refused(pieces: list[str], weight: float) -> None:
     prompt = "".join(pieces)
     try:
-        result = weighted(prompt, "hat", weight)
+        result = set_weight(prompt, "hat", weight)
     except InvalidComparison:
         return
     unescaped = "".join(text for text, _ in parse_weights(result))
@@ -323,7 +331,7 @@ def test_either_every_occurrence_has_the_weight_or_the_prompt_is_refused(pieces:
 @given(st.sampled_from([-5.0, 0.0, 0.1, 3.0]), st.sampled_from(["safe", "nsfw", "best quality", "1girl"]))
 def test_house_rules_have_the_last_word_on_every_weight(weight: float, words: str) -> None:
     comparison = Comparison(columns=Axis(what=AxisKind.WEIGHT, values=(weight, 1.0), of=words))
-    [first, _] = drawn(comparison, "1girl, safe, nsfw, best quality")
+    [first, _] = make_recipe(comparison, "1girl, safe, nsfw, best quality")
     segments = parse_weights(first.prompt)
     at_full_weight = [tag.strip() for text, found in segments if found == 1 for tag in text.split(",")]
     assert "safe" in at_full_weight
@@ -339,7 +347,7 @@ def test_words_are_looked_for_in_what_wildcards_have_become() -> None:
     assert 0 < len(with_words) < len(seeds)
     for seed in seeds:
         if seed in with_words:
-            assert all("(red hair:" in recipe.prompt for recipe in drawn(comparison, "{red|blue} hair", seed))
+            assert all("(red hair:" in recipe.prompt for recipe in make_recipe(comparison, "{red|blue} hair", seed))
         else:
             with pytest.raises(InvalidComparison):
-                drawn(comparison, "{red|blue} hair", seed)
+                make_recipe(comparison, "{red|blue} hair", seed)

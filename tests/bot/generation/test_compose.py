@@ -23,20 +23,20 @@ FOR_EVERYONE = Defaults().prompt_rules(TAGS, age_restricted=False)
 AFTER_DARK = Defaults().prompt_rules(TAGS, age_restricted=True)
 
 
-def drawn(
+def make_recipe(
     said: Options = Options(),  # noqa: B008
     prompt: str = "1girl, smile",
     *,
     model: ModelInfo = PLAIN,
-    house: PromptRules = FOR_EVERYONE,
+    prompt_rules: PromptRules = FOR_EVERYONE,
     from_picture: bool = False,
 ) -> Recipe:
     options = resolve_options(said, Options(), model)
-    return recipes(prompt, options, [7], house, model, from_picture=from_picture)[0]
+    return recipes(prompt, options, [7], prompt_rules, model, from_picture=from_picture)[0]
 
 
 def test_where_nothing_is_said_the_model_is_drawn_with_as_it_likes() -> None:
-    recipe = drawn()
+    recipe = make_recipe()
     assert (recipe.width, recipe.height, recipe.steps, recipe.cfg_scale) == (832, 1216, 30, 4.0)
     assert (recipe.sampler, recipe.scheduler, recipe.seed) == ("er_sde", "simple", 7)
     assert (recipe.loras, recipe.denoise, recipe.variation_seed) == ((), 1.0, None)
@@ -73,30 +73,36 @@ def test_turbo_that_is_not_here_is_none() -> None:
 def test_turbo_adds_its_lora_unless_that_is_there_with_a_strength_of_its_own(
     loras: tuple[tuple[str, float], ...], taken: tuple[tuple[str, float], ...]
 ) -> None:
-    assert drawn(Options(turbo=True, loras=loras), model=WITH_TURBO).loras == taken
+    assert make_recipe(Options(turbo=True, loras=loras), model=WITH_TURBO).loras == taken
 
 
 def test_artists_get_their_sign_and_their_place_and_are_not_said_twice() -> None:
-    assert drawn(Options(artist="nnn yryr"), "1girl, smile, @nnn yryr").prompt.count("@nnn yryr") == 1
-    prompt = drawn(Options(artist="nnn yryr")).prompt
+    assert make_recipe(Options(artist="nnn yryr"), "1girl, smile, @nnn yryr").prompt.count("@nnn yryr") == 1
+    prompt = make_recipe(Options(artist="nnn yryr")).prompt
     assert prompt.index("@nnn yryr") < prompt.index("smile")
 
 
 def test_raw_adds_nothing_but_what_keeps_the_channel_safe() -> None:
     raw = Options(raw=True, negative="hat")
-    assert (drawn(raw).prompt, drawn(raw, house=AFTER_DARK).prompt) == ("safe, 1girl, smile", "1girl, smile")
-    assert "nsfw" in drawn(raw).negative_prompt and drawn(raw, house=AFTER_DARK).negative_prompt == "hat"
+    assert (make_recipe(raw).prompt, make_recipe(raw, prompt_rules=AFTER_DARK).prompt) == (
+        "safe, 1girl, smile",
+        "1girl, smile",
+    )
+    assert (
+        "nsfw" in make_recipe(raw).negative_prompt
+        and make_recipe(raw, prompt_rules=AFTER_DARK).negative_prompt == "hat"
+    )
 
 
 def test_a_server_without_prefix_and_negative_adds_none() -> None:
-    house = Defaults(prefix_on=False, negative_on=False).prompt_rules(TAGS, age_restricted=True)
-    recipe = drawn(house=house)
+    prompt_rules = Defaults(prefix_on=False, negative_on=False).prompt_rules(TAGS, age_restricted=True)
+    recipe = make_recipe(prompt_rules=prompt_rules)
     assert (recipe.prompt, recipe.negative_prompt) == ("1girl, smile", "")
 
 
 def test_denoise_is_for_pictures_alone() -> None:
-    assert drawn(Options(denoise=0.4)).denoise == 1.0
-    assert drawn(Options(denoise=0.4), from_picture=True).denoise == 0.4
+    assert make_recipe(Options(denoise=0.4)).denoise == 1.0
+    assert make_recipe(Options(denoise=0.4), from_picture=True).denoise == 0.4
 
 
 def test_each_seed_has_its_own_picture_and_chooses_its_own_words_in_both_prompts() -> None:
@@ -110,16 +116,16 @@ def test_what_is_said_of_one_picture_draws_that_picture() -> None:
     options = resolve_options(Options(count=3, negative="hat", artist="nnn yryr", steps=9), Options(), PLAIN)
     made = recipes("{red|blue} hair", options, [5, 6, 7], FOR_EVERYONE, PLAIN, from_picture=False)
     varied = tuple(replace(recipe, variation_seed=3, variation_strength=0.2) for recipe in made)
-    drawing = JobSpec(recipes=varied, options=options)
-    said = options_of_image(drawing, 1)
+    spec = JobSpec(recipes=varied, options=options)
+    said = options_of_image(spec, 1)
     once_more = recipes("{red|blue} hair", said, [said.seed or 0], FOR_EVERYONE, PLAIN, from_picture=False)
     assert once_more == (varied[1],)
 
 
 def test_again_is_as_it_was_save_for_what_the_channel_demands_by_now() -> None:
-    recipe = drawn(Options(raw=True), "1girl, smile", house=AFTER_DARK)
-    drawing = JobSpec(recipes=(recipe,))
-    assert repeat_recipes(drawing, AFTER_DARK) == (recipe,)
-    [kept_safe] = repeat_recipes(drawing, FOR_EVERYONE)
+    recipe = make_recipe(Options(raw=True), "1girl, smile", prompt_rules=AFTER_DARK)
+    spec = JobSpec(recipes=(recipe,))
+    assert repeat_recipes(spec, AFTER_DARK) == (recipe,)
+    [kept_safe] = repeat_recipes(spec, FOR_EVERYONE)
     assert kept_safe.prompt == "safe, 1girl, smile" and "nsfw" in kept_safe.negative_prompt
     assert replace(kept_safe, prompt=recipe.prompt, negative_prompt=recipe.negative_prompt) == recipe

@@ -88,8 +88,8 @@ def test_every_default_of_a_server_is_a_layer() -> None:
         private=True,
     )
     layer = everything.options()
-    house = {"prefix_on", "prefix", "negative_on", "negative"}
-    for name in {field.name for field in fields(Defaults)} - house:
+    prompt_rules = {"prefix_on", "prefix", "negative_on", "negative"}
+    for name in {field.name for field in fields(Defaults)} - prompt_rules:
         assert getattr(layer, name) == getattr(everything, name) != getattr(Defaults(), name), name
 
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.generation.errors import InvalidOption
-from bot.generation.sizes import described, size_of
+from bot.generation.sizes import describe_size, parse_size
 from inference.weights.modelspec import ANIMA
 
 SIZES = ANIMA.sizes
@@ -19,7 +19,7 @@ SIZES = ANIMA.sizes
     ],
 )
 def test_a_size_is_described_by_shape_and_ratio(size: tuple[int, int], description: str) -> None:
-    assert described(size) == description
+    assert describe_size(size) == description
 
 
 @pytest.mark.parametrize(
@@ -37,12 +37,12 @@ def test_a_size_is_described_by_shape_and_ratio(size: tuple[int, int], descripti
     ],
 )
 def test_what_people_type_becomes_a_size_that_can_be_drawn(typed: str, size: tuple[int, int]) -> None:
-    assert size_of(typed, SIZES) == size
+    assert parse_size(typed, SIZES) == size
 
 
 @given(st.floats(0.26, 3.9))
 def test_a_ratio_that_the_model_does_not_know_keeps_its_area(shape: float) -> None:
-    width, height = size_of(f"{shape:.2f}:1", SIZES)
+    width, height = parse_size(f"{shape:.2f}:1", SIZES)
     assert abs(width / height / round(shape, 2) - 1) < 0.12
     assert 0.85 < width * height / 1024**2 < 1.15
 
@@ -50,4 +50,4 @@ def test_a_ratio_that_the_model_does_not_know_keeps_its_area(shape: float) -> No
 @pytest.mark.parametrize("typed", ["", "wide", "1:9", "0:1", "x", "1:0"])
 def test_what_is_no_aspect_is_refused_in_a_sentence(typed: str) -> None:
     with pytest.raises(InvalidOption, match="Choose one that is offered"):
-        size_of(typed, SIZES)
+        parse_size(typed, SIZES)

@@ -1,8 +1,8 @@
 import pytest
 
-from bot.rules.image_policy import PicturePolicy, Verdict, thresholds
+from bot.rules.image_policy import ImagePolicy, Verdict, thresholds
 
-POLICY = PicturePolicy(hides=thresholds("NSFW:0.5"), refuses=thresholds("nsfw: 0.9, gore:0.3"))
+POLICY = ImagePolicy(hides=thresholds("NSFW:0.5"), refuses=thresholds("nsfw: 0.9, gore:0.3"))
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ SMILE = TypedText(("1girl, smile",))
 DEFAULT = ServerSettings()
 
 
-def drawing_of(typed: TypedText, *, age_restricted: bool = False, count: int = 1, **changes: Any) -> JobSpec:
+def spec_of(typed: TypedText, *, age_restricted: bool = False, count: int = 1, **changes: Any) -> JobSpec:
     """Default pictures of Anima's for these words, as intake makes them."""
     final = final_prompts(typed.texts[0], typed.negative, age_restricted=age_restricted)
     recipe = Recipe(
@@ -68,12 +68,12 @@ def drawing_of(typed: TypedText, *, age_restricted: bool = False, count: int = 1
 def ask(
     settings: ServerSettings = DEFAULT,
     person: Person = BOB,
-    place: ChannelContext = HERE,
+    channel: ChannelContext = HERE,
     typed: TypedText = SMILE,
     **changes: Any,
 ) -> Granted | PolicyRefusal:
-    drawing = drawing_of(typed, age_restricted=place.age_restricted, **changes)
-    return permit(settings, ANIMA, person, place, drawing, typed)
+    spec = spec_of(typed, age_restricted=channel.age_restricted, **changes)
+    return permit(settings, ANIMA, person, channel, spec, typed)
 
 
 def why(answer: Granted | PolicyRefusal | None) -> RefusalReason | None:
@@ -82,8 +82,8 @@ def why(answer: Granted | PolicyRefusal | None) -> RefusalReason | None:
 
 def test_a_server_without_settings_lets_everyone_draw_a_safe_picture() -> None:
     assert ask() == Granted(Allowance(credits=None, waiting=50), age_restricted=False)
-    assert ask(place=AFTER_DARK) == Granted(Allowance(credits=None, waiting=50), age_restricted=True)
-    assert ask(place=ChannelContext(None, CHANNEL)) == ask()
+    assert ask(channel=AFTER_DARK) == Granted(Allowance(credits=None, waiting=50), age_restricted=True)
+    assert ask(channel=ChannelContext(None, CHANNEL)) == ask()
 
 
 def test_the_allowance_is_what_the_quota_and_the_limits_say() -> None:
@@ -103,9 +103,9 @@ def test_who_is_blocked_and_where_drawing_is_paused_nothing_is_drawn() -> None:
 def test_only_the_chosen_channels_with_their_threads_and_categories_are_drawn_in() -> None:
     only = ServerSettings(access=Access(channels=(CHANNEL,)))
     assert why(ask(only)) is None
-    assert why(ask(only, place=ChannelContext(GUILD, THREAD, (CHANNEL, CATEGORY)))) is None
+    assert why(ask(only, channel=ChannelContext(GUILD, THREAD, (CHANNEL, CATEGORY)))) is None
     assert why(ask(ServerSettings(access=Access(channels=(CATEGORY,))))) is None
-    answer = ask(only, place=ChannelContext(GUILD, 99))
+    answer = ask(only, channel=ChannelContext(GUILD, 99))
     assert isinstance(answer, PolicyRefusal)
     assert answer.why is RefusalReason.CHANNEL
     assert f"<#{CHANNEL}>" in answer.sentence
@@ -189,8 +189,8 @@ def test_limits_that_follow_the_model_do_not_hold_while_no_model_is_known() -> N
 
 def test_a_cfg_that_draws_the_negative_prompt_is_refused_everywhere() -> None:
     assert why(ask(cfg_scale=1.0)) is None
-    for place in (HERE, AFTER_DARK):
-        assert why(ask(place=place, cfg_scale=0.99)) is RefusalReason.CFG_SCALE
+    for channel in (HERE, AFTER_DARK):
+        assert why(ask(channel=channel, cfg_scale=0.99)) is RefusalReason.CFG_SCALE
 
 
 def test_nsfw_is_for_age_restricted_channels_that_are_not_kept_safe() -> None:
@@ -199,15 +199,15 @@ def test_nsfw_is_for_age_restricted_channels_that_are_not_kept_safe() -> None:
     assert isinstance(answer, PolicyRefusal)
     assert answer.why is RefusalReason.NSFW
     assert "nude" in answer.sentence
-    assert why(ask(place=AFTER_DARK, typed=nude)) is None
+    assert why(ask(channel=AFTER_DARK, typed=nude)) is None
     for safety in (
         Safety(always_safe=True),
         Safety(safe_channels=(CHANNEL,)),
         Safety(safe_channels=(CATEGORY,)),
     ):
         settings = ServerSettings(safety=safety)
-        assert why(ask(settings, place=AFTER_DARK, typed=nude)) is RefusalReason.NSFW_KEPT_SAFE
-        answer = ask(settings, place=AFTER_DARK)
+        assert why(ask(settings, channel=AFTER_DARK, typed=nude)) is RefusalReason.NSFW_KEPT_SAFE
+        answer = ask(settings, channel=AFTER_DARK)
         assert isinstance(answer, Granted)
         assert not answer.age_restricted
 
@@ -239,9 +239,9 @@ def test_words_of_the_servers_own_prefix_refuse_nobody() -> None:
 
 def test_a_channel_that_lost_its_age_restriction_forbids_what_was_accepted() -> None:
     nude = TypedText(("1girl, nude",))
-    drawing = drawing_of(nude, age_restricted=True)
-    assert forbidden_wording(DEFAULT, AFTER_DARK, drawing, nude) is None
-    assert why(forbidden_wording(DEFAULT, HERE, drawing, nude)) is RefusalReason.NSFW
+    spec = spec_of(nude, age_restricted=True)
+    assert forbidden_wording(DEFAULT, AFTER_DARK, spec, nude) is None
+    assert why(forbidden_wording(DEFAULT, HERE, spec, nude)) is RefusalReason.NSFW
 
 
 @pytest.mark.parametrize("which", RefusalReason)
@@ -309,12 +309,12 @@ def as_much(allowed: float | None, other: float | None) -> bool:
 def test_more_rights_never_turn_a_yes_into_a_no(
     settings: ServerSettings,
     person: Person,
-    place: ChannelContext,
+    channel: ChannelContext,
     typed: TypedText,
     changes: dict[str, object],
     more_roles: frozenset[int],
 ) -> None:
-    answer = ask(settings, person, place, typed, **changes)
+    answer = ask(settings, person, channel, typed, **changes)
     if isinstance(answer, PolicyRefusal):
         return
     stronger = (
@@ -323,7 +323,7 @@ def test_more_rights_never_turn_a_yes_into_a_no(
         replace(person, is_blocked=False),
     )
     for each in stronger:
-        with_more = ask(settings, each, place, typed, **changes)
+        with_more = ask(settings, each, channel, typed, **changes)
         assert isinstance(with_more, Granted)
         assert as_much(with_more.allowance.credits, answer.allowance.credits)
         assert as_much(with_more.allowance.waiting, answer.allowance.waiting)
@@ -333,22 +333,22 @@ def test_more_rights_never_turn_a_yes_into_a_no(
 @settings(deadline=None)
 @given(every_settings, people, places, drawings, st.sampled_from(("loli, nude", "l o l i", "child, sex", "ｌоｌí")))
 def test_sexual_content_about_minors_is_refused_under_every_setting(
-    settings: ServerSettings, person: Person, place: ChannelContext, changes: dict[str, object], words: str
+    settings: ServerSettings, person: Person, channel: ChannelContext, changes: dict[str, object], words: str
 ) -> None:
     typed = TypedText((words,))
-    assert why(ask(settings, person, place, typed, **changes)) is RefusalReason.MINORS
-    assert why(ask(settings, person, place, TypedText(("1girl", words)), **changes)) is RefusalReason.MINORS
-    assert why(ask(settings, person, place, **{**changes, "prompt": words})) is RefusalReason.MINORS
-    assert why(ask(settings, person, place, **{**changes, "loras": ((words, 1.0),)})) is RefusalReason.MINORS
-    assert why(forbidden_wording(settings, place, drawing_of(typed), typed)) is RefusalReason.MINORS
+    assert why(ask(settings, person, channel, typed, **changes)) is RefusalReason.MINORS
+    assert why(ask(settings, person, channel, TypedText(("1girl", words)), **changes)) is RefusalReason.MINORS
+    assert why(ask(settings, person, channel, **{**changes, "prompt": words})) is RefusalReason.MINORS
+    assert why(ask(settings, person, channel, **{**changes, "loras": ((words, 1.0),)})) is RefusalReason.MINORS
+    assert why(forbidden_wording(settings, channel, spec_of(typed), typed)) is RefusalReason.MINORS
 
 
 @settings(deadline=None)
 @given(every_settings, people, places, wordings, drawings)
 def test_nothing_but_safe_pictures_in_a_channel_for_everyone(
-    settings: ServerSettings, person: Person, place: ChannelContext, typed: TypedText, changes: dict[str, object]
+    settings: ServerSettings, person: Person, channel: ChannelContext, typed: TypedText, changes: dict[str, object]
 ) -> None:
-    answer = ask(settings, person, replace(place, age_restricted=False), typed, **changes)
+    answer = ask(settings, person, replace(channel, age_restricted=False), typed, **changes)
     if isinstance(answer, Granted):
         assert not answer.age_restricted
         assert not any(word in typed.texts[0] for word in ("nude", "nsfw"))
@@ -357,9 +357,9 @@ def test_nothing_but_safe_pictures_in_a_channel_for_everyone(
 @settings(deadline=None)
 @given(every_settings, people, places, wordings, drawings)
 def test_a_refusal_is_a_sentence_for_whoever_asked(
-    settings: ServerSettings, person: Person, place: ChannelContext, typed: TypedText, changes: dict[str, object]
+    settings: ServerSettings, person: Person, channel: ChannelContext, typed: TypedText, changes: dict[str, object]
 ) -> None:
-    answer = ask(settings, person, place, typed, **changes)
+    answer = ask(settings, person, channel, typed, **changes)
     if isinstance(answer, PolicyRefusal):
         assert answer.sentence.endswith(".")
         assert "{" not in answer.sentence
