@@ -21,14 +21,15 @@ from bot.messages.attachments import (
     is_kept_by_discord,
     read_parameters,
 )
+from bot.messages.limits import MAX_CONTENT_LENGTH
 from bot.text.markdown import blockquote, inline
 from bot.text.translation import say
 from inference.metadata import Parameters
 
 logger = logging.getLogger(__name__)
 
-#: Discord takes 2,000 characters; some are for what stands around the prompts.
-TEXT_SHOWN = 1800
+#: The rest is for what stands around the prompts.
+TEXT_SHOWN = MAX_CONTENT_LENGTH - 200
 
 NO_JOB = "That message is not a picture that you are waiting for."
 

@@ -110,7 +110,7 @@ async def help(interaction: AnimaInteraction) -> None:
     await interaction.response.send_message(view=_layout(FIRST), ephemeral=True)
 
 
-class TurnPage(Component, template=r"anima:help"):
+class ShowHelpPage(Component, template=r"anima:help"):
     open_to_blocked = True
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
@@ -131,4 +131,4 @@ def _layout(page: str) -> StaticLayout:
     return StaticLayout(ui.TextDisplay(written(page)), ui.ActionRow(_page_select(page)))
 
 
-HANDLERS = (TurnPage,)
+HANDLERS = (ShowHelpPage,)

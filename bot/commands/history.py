@@ -58,7 +58,9 @@ async def history(interaction: AnimaInteraction, words: app_commands.Range[str, 
     await interaction.edit_original_response(view=await _list(interaction, page, words))
 
 
-class TurnPage(Component, template=r"(?s)anima:history:(?P<towards>older|newer):(?P<image>[0-9]{1,18}):(?P<words>.*)"):
+class TurnHistoryPage(
+    Component, template=r"(?s)anima:history:(?P<towards>older|newer):(?P<image>[0-9]{1,18}):(?P<words>.*)"
+):
     """Turns to the images older or newer than one."""
 
     open_to_blocked = True
@@ -330,4 +332,4 @@ def _is_age_restricted(channel: object) -> bool:
     )
 
 
-HANDLERS = (TurnPage, ShowImage, DrawAgain, AskToDelete, ConfirmDelete, Keep)
+HANDLERS = (TurnHistoryPage, ShowImage, DrawAgain, AskToDelete, ConfirmDelete, Keep)

@@ -102,11 +102,6 @@ class Pace:
         self._batches: deque[_MeasuredBatch] = deque(maxlen=_BATCHES_KEPT)
         self._seconds_per_credit: float | None = None
 
-    @property
-    def seconds_per_credit(self) -> float | None:
-        """None until the first batch is drawn."""
-        return self._seconds_per_credit
-
     def learn(self, credits: float, seconds: float) -> None:
         """A batch of so many credits took so many seconds. Raises ValueError unless both are above zero."""
         if not (0 < credits < math.inf and 0 < seconds < math.inf):

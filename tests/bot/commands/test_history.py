@@ -11,6 +11,7 @@ import pytest
 from bot.commands import HANDLERS
 from bot.commands.history import IMAGES_PER_PAGE, MAX_WORDS_LENGTH, NOT_THERE, WORDS_FORGOTTEN, page_button
 from bot.generation.spec import JobSpec
+from bot.messages.limits import MAX_CUSTOM_ID_LENGTH
 from bot.sandbox import Message, Permissions
 from bot.sandbox.model.components import walk
 from storage.images import NewImage
@@ -110,7 +111,7 @@ async def test_words_find_pictures_and_go_along_from_page_to_page(stage: Stage) 
 
 def test_the_longest_words_and_cursor_fit_into_a_custom_id() -> None:
     button = page_button("older", 10**18 - 1, "語" * MAX_WORDS_LENGTH)
-    assert len(button.custom_id) <= 100
+    assert button.custom_id is not None and len(button.custom_id) <= MAX_CUSTOM_ID_LENGTH
 
 
 @pytest.mark.parametrize(
