@@ -53,6 +53,21 @@ def test_files_that_are_named_are_there() -> None:
         assert (ROOT / name).exists(), f"{name} is named but not there"
 
 
+def test_names_of_the_code_are_there() -> None:
+    """Classes, functions and constants between backticks."""
+    patterns = ("(?:[A-Z][a-z]+){2,}", "[a-z]+(?:_[a-z]+)+", "[A-Z]+(?:_[A-Z]+)+")
+    spans = {span for code in code_in(text_of()) for span in code.split()}
+    named = {span for span in spans if any(re.fullmatch(pattern, span) for pattern in patterns)}
+    assert len(named) > 20
+    words = {
+        word
+        for folder in ("bot", "inference", "storage", "tests")
+        for path in (ROOT / folder).rglob("*.py")
+        for word in re.findall(r"\w+", path.read_text("utf-8"))
+    }
+    assert {name for name in named if name not in words and name.lower() not in words} == set()
+
+
 def command_lines() -> list[str]:
     """Everything after `anima` wherever it is typed into a shell."""
     pattern = re.compile(r"(?:^|(?<=\s)|(?<=bin/))(?<!`/)anima (?!anima )([a-z].*)")
