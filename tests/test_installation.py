@@ -185,3 +185,15 @@ def test_pre_commit_runs_the_pinned_ruff() -> None:
     repositories = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
     [revision] = [each["rev"] for each in repositories if each["repo"].endswith("/ruff-pre-commit")]
     assert revision == f"v{pins()['ruff']}"
+
+
+# Continuous integration
+
+
+def test_the_workflow_leaves_out_tests_by_markers_that_exist() -> None:
+    registered = {marker.split(":")[0] for marker in PROJECT["tool"]["pytest"]["ini_options"]["markers"]}
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    steps = [step.get("run", "") for job in workflow["jobs"].values() for step in job["steps"]]
+    left_out = [set(re.findall(r"not (\w+)", step)) for step in steps if " -m " in step and "pytest" in step]
+    assert left_out and all({"browser", "soak", "postgres"} <= markers <= registered for markers in left_out)
+    assert ".ci/run" in steps
