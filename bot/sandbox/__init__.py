@@ -1,4 +1,4 @@
-"""A Discord of one's own on loopback: REST, gateway and users, as strict as Discord, for tests and for trying out."""
+"""A stand-in for Discord on loopback: REST, gateway and users, as strict as Discord, for tests and for trying out."""
 
 from bot.sandbox.client_errors import ClientRefused
 from bot.sandbox.interaction_handle import InteractionFailed, InteractionHandle, UnexpectedAnswer

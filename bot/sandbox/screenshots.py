@@ -1,4 +1,4 @@
-"""Takes the pictures of the README, from the sandbox with the miniature: `make screenshots`.
+"""Takes the screenshots of the README from the sandbox with the miniature: `make screenshots`.
 
 It needs what the tests need: Playwright and a chromium. It asks and presses as a person would, so it also notices when
 the way there has changed.
@@ -23,7 +23,7 @@ from bot.sandbox.standin import FakeDiscord
 FOLDER = Path("docs/pictures")
 WIDTH, HEIGHT = 1280, 820
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-#: Milliseconds for a picture, the loading of the model included.
+#: Milliseconds for an image, the loading of the model included.
 TIMEOUT = 120_000
 
 ASKED = "@micah, red hair, blue background"
@@ -72,12 +72,12 @@ async def _open(page: Page, discord: FakeDiscord, user: User) -> None:
 
 
 async def _draw(page: Page, prompt: str) -> None:
-    """Asks for a picture, and waits until it is shown with its buttons."""
-    before = await page.locator("#messages .picture").count()
+    """Asks for an image, and waits until it is shown with its buttons."""
+    before = await page.locator("#messages .image").count()
     await page.locator("#text").fill(f"/anima imagine {prompt}")
     await page.keyboard.press("Enter")
-    await expect(page.locator("#messages .picture")).to_have_count(before + 1)
-    await page.locator("#messages .picture img").last.evaluate("(image) => image.decode()")
+    await expect(page.locator("#messages .image")).to_have_count(before + 1)
+    await page.locator("#messages .image img").last.evaluate("(image) => image.decode()")
 
 
 def main() -> None:

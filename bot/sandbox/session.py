@@ -1,4 +1,4 @@
-"""Tries the whole bot on this machine: a stand-in of Discord and the very bot, in a browser or for one picture."""
+"""Tries the whole bot on this machine: a stand-in for Discord and the bot itself, in a browser or for one image."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from storage.jobs import Job
 
 T = TypeVar("T")
 
-#: Seconds for one picture, model loading included; a CPU and real weights need some.
+#: Seconds for one image, model loading included; a CPU and real weights need some.
 TIMEOUT = 600.0
 
 
@@ -39,18 +39,18 @@ async def serve_page(settings: Settings, port: int) -> None:
     """Show the stand-in as a page in the browser, until cancelled. Raises CannotListen where the port is taken."""
     settings = settings.model_copy(update={"database_url": f"sqlite:///{DATABASE}"})
     async with open_sandbox(settings, port) as sandbox:
-        print(f"The sandbox is at {sandbox.discord.page_url} for this computer only. Ctrl-C ends it.", flush=True)
+        print(f"The sandbox is at {sandbox.discord.page_url} (this computer only). Stop it with Ctrl-C.", flush=True)
         await sandbox.while_running(asyncio.Event().wait())
 
 
 async def draw_one(settings: Settings, prompt: str, folder: Path) -> None:
     """Issue `/anima imagine` with `prompt`, show how it gets on, and save what is posted into `folder`.
 
-    Raises CannotStart where nothing can be written there, before anything is drawn.
+    Raises StartupError where nothing can be written there, before anything is generated.
     """
     _ensure_writable(folder)
     started = time.perf_counter()
-    print(f"Sandbox: a stand-in of Discord on this machine; nothing is sent anywhere.\n/anima imagine prompt:{prompt}")
+    print(f"Sandbox: a local stand-in for Discord. Nothing leaves this computer.\n/anima imagine prompt:{prompt}")
     async with _temporary_database(settings) as settings, open_sandbox(settings) as sandbox:
         discord, client = sandbox.discord, sandbox.client
         connected = time.perf_counter()
@@ -65,12 +65,12 @@ async def draw_one(settings: Settings, prompt: str, folder: Path) -> None:
         path.write_bytes(attachment.data)
         print(f"Saved {path}")
     if not message.attachments:
-        raise SystemExit("No picture came. The bot said: " + message.text)
+        raise SystemExit("No picture was generated. The bot said: " + message.text)
     print(_timing_report(job, asked, connected - started))
 
 
 def _free_path(path: Path) -> Path:
-    """`path`, or one with a number, so that no earlier picture is overwritten."""
+    """`path`, or one with a number, so that no earlier image is overwritten."""
     numbered = (path.with_stem(f"{path.stem}-{number}") for number in count(2))
     return next(each for each in chain([path], numbered) if not each.exists())
 
@@ -88,14 +88,14 @@ def _ensure_writable(folder: Path) -> None:
 
 @asynccontextmanager
 async def _temporary_database(settings: Settings) -> AsyncIterator[Settings]:
-    """One picture leaves nothing behind but itself, and can be drawn while another sandbox runs."""
+    """One image leaves nothing behind but itself, and can be generated while another sandbox runs."""
     with TemporaryDirectory(prefix="anima-sandbox-") as folder:
         yield settings.model_copy(update={"database_url": f"sqlite:///{folder}/anima.db"})
 
 
 @dataclass(frozen=True)
 class Sandbox:
-    """A stand-in of Discord with the bot connected to it, both in this process; the engine has its own."""
+    """A stand-in for Discord with the bot connected to it, both in this process; the engine has its own."""
 
     discord: FakeDiscord
     client: AnimaClient
@@ -153,12 +153,12 @@ async def _finished_job(client: AnimaClient, message: Message) -> Job:
 
 
 def _timing_report(job: Job, asked: datetime, connecting: float) -> str:
-    """How long each part of the walk took, from the times that the database keeps."""
+    """How long each step took, from the times in the database."""
     parts = [("connect", connecting)]
     times = [
         ("load the model", asked, job.queued_at),
-        ("wait in line", job.queued_at, job.started_at),
-        ("draw", job.started_at, job.rendered_at),
+        ("wait in queue", job.queued_at, job.started_at),
+        ("generate", job.started_at, job.rendered_at),
         ("post", job.rendered_at, job.finished_at),
     ]
     parts += [(name, (end - begin).total_seconds()) for name, begin, end in times if begin and end]

@@ -58,11 +58,11 @@ class CannotListen(StartupError):
         why = (
             "is in use by another program" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
         )
-        super().__init__(f"Port {port} {why}. Choose another one, as in: anima sandbox --port {port % 60_000 + 1111}")
+        super().__init__(f"Port {port} {why}. Choose another one: anima sandbox --port {port % 60_000 + 1111}")
 
 
 class FakeDiscord:
-    """A Discord of one's own on loopback, for one bot.
+    """A stand-in for Discord on loopback, for one bot.
 
     Use it as an async context manager, point the bot at `api_url` and `gateway_url` with `token`, and act as its users:
 

@@ -71,7 +71,7 @@ async def test_a_picture_is_drawn_in_the_browser_and_the_sandbox_ends_and_starts
             width, red, _, blue, _ = await first.evaluate(PICTURE_COLOUR)
             assert width == 128 and blue > red + 40, "the background is what the prompt says"
             assert await ended_by_ctrl_c(process) == (0, "\n")
-        await expect(page.locator("#status")).to_contain_text("does not answer")
+        await expect(page.locator("#status")).to_contain_text("isn't responding")
         port = int(address.rstrip("/").rsplit(":", 1)[1])
         async with sandbox(tmp_path, port) as (process, again):
             assert again == address
@@ -94,7 +94,7 @@ async def draw(page: Page, prompt: str):  # type: ignore[no-untyped-def]
     await expect(page.locator("#messages .beginning")).to_be_visible(timeout=TIMEOUT * 1000)
     await page.locator("#text").fill(f"/anima imagine {prompt}")
     await page.keyboard.press("Enter")
-    picture = page.locator("#messages > .message").last.locator(".picture img")
+    picture = page.locator("#messages > .message").last.locator(".image img")
     await expect(picture).to_be_visible(timeout=TIMEOUT * 1000)
     return picture
 
@@ -112,7 +112,7 @@ async def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
         said, _ = await asyncio.wait_for(process.communicate(), TIMEOUT)
     assert process.returncode == 1
     assert re.fullmatch(
-        rf"Port {port} is in use by another program\. Choose another one, as in: anima sandbox --port \d+\n",
+        rf"Port {port} is in use by another program\. Choose another one: anima sandbox --port \d+\n",
         said.decode(),
     )
 

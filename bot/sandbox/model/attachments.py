@@ -113,7 +113,7 @@ def _sign(path: str, expires: str, issued: str) -> str:
 
 def _image_size(data: bytes) -> tuple[int | None, int | None]:
     try:
-        with Image.open(io.BytesIO(data)) as picture:
-            return picture.size
+        with Image.open(io.BytesIO(data)) as image:
+            return image.size
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError):
         return None, None

@@ -6,15 +6,15 @@ const RETRY_DELAY = 500;
 const MAX_RETRY_DELAY = 4000;
 
 /** The stand-in would not do it, as Discord's client would not; the message is a sentence for the person. */
-export class Refused extends Error {}
+export class RequestError extends Error {}
 
-export function people() {
-  return ask("GET", "/sandbox/people");
+export function fetchPeople() {
+  return sendRequest("GET", "/sandbox/people");
 }
 
 /** What each English sentence of the page becomes in a language. */
 export function fetchCatalog(locale) {
-  return ask("GET", `/page/locales/${locale}.json`);
+  return sendRequest("GET", `/page/locales/${locale}.json`);
 }
 
 /** Requests of one user. */
@@ -25,23 +25,23 @@ export class Session {
   }
 
   get(path) {
-    return ask("GET", this.root + path);
+    return sendRequest("GET", this.root + path);
   }
 
   post(path, payload, files = []) {
-    return ask("POST", this.root + path, payload, files);
+    return sendRequest("POST", this.root + path, payload, files);
   }
 
   put(path, payload) {
-    return ask("PUT", this.root + path, payload);
+    return sendRequest("PUT", this.root + path, payload);
   }
 
   delete(path) {
-    return ask("DELETE", this.root + path);
+    return sendRequest("DELETE", this.root + path);
   }
 
   /**
-   * Follows what happens after event number `after`; connects anew for as long as it takes. `listener` has
+   * Follows what happens after event number `after`; reconnects for as long as it takes. `listener` has
    * `happened(event)`, `connected(instance)` and `lost()`. Returns what ends it.
    */
   follow(after, listener) {
@@ -77,7 +77,7 @@ export class Session {
   }
 }
 
-async function ask(method, path, payload, files = []) {
+async function sendRequest(method, path, payload, files = []) {
   const request = { method };
   if (files.length > 0) {
     request.body = new FormData();
@@ -91,11 +91,14 @@ async function ask(method, path, payload, files = []) {
   try {
     response = await fetch(path, request);
   } catch {
-    throw new Refused(t("The sandbox isn't responding. Is it still running?"));
+    throw new RequestError(t("The sandbox isn't responding. Is it still running?"));
   }
   if (response.ok) return response.json();
   const answer = response.headers.get("Content-Type")?.startsWith("application/json") ? await response.json() : null;
-  throw new Refused(answer?.refused ?? t("The sandbox returned error {status}. See its terminal for details.", { status: response.status }));
+  const { status } = response;
+  throw new RequestError(
+    answer?.refused ?? t("The sandbox returned error {status}. See its terminal for details.", { status }),
+  );
 }
 
 /** Replaces every File in a value by its number, and gathers them: what `post` takes. */

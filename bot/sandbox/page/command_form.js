@@ -3,7 +3,7 @@
 import { send } from "./context_menus.js";
 import { el, newId } from "./dom.js";
 import { Listbox, matching } from "./listbox.js";
-import { InvalidOption, filledIn, isFileField, limitsOf, optionField, takesFile } from "./options.js";
+import { InvalidOption, collectValues, isFileField, limitsOf, optionField, takesFile } from "./options.js";
 import { store } from "./store.js";
 import { t } from "./translation.js";
 
@@ -77,7 +77,7 @@ export class CommandForm {
   }
 
   /** What is in the other fields as far as it fits already: an autocomplete is told that. Files are not. */
-  othersThan(field) {
+  otherValues(field) {
     const values = {};
     for (const other of this.#fields) {
       if (other === field || isFileField(other)) continue;
@@ -99,7 +99,7 @@ export class CommandForm {
     this.#describe(option.shown, option.description, limitsOf(option), field.note);
     field.input.setAttribute("aria-describedby", this.about.id);
     const items = field.suggestions;
-    if (items.length > 0) this.list.show(field.input, items, field.isSuggestionMeant ? 0 : -1);
+    if (items.length > 0) this.list.show(field.input, items, field.takesFirstSuggestion ? 0 : -1);
     else this.list.hide();
   }
 
@@ -184,7 +184,7 @@ export class CommandForm {
   #submit() {
     let filled;
     try {
-      filled = filledIn(this.#fields);
+      filled = collectValues(this.#fields);
     } catch (error) {
       if (!(error instanceof InvalidOption)) throw error;
       this.#fields.find((field) => field.input.getAttribute("aria-invalid") === "true")?.input.focus();

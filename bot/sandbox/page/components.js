@@ -1,10 +1,10 @@
 // Components of messages: rows of buttons and menus, and the layouts of Components V2.
 
 import { el, link } from "./dom.js";
-import { colour } from "./embeds.js";
+import { cssColor } from "./embeds.js";
 import { interact } from "./interactions.js";
 import { markdown } from "./markdown.js";
-import { fileOf, gallery, smallPicture } from "./media.js";
+import { fileBox, gallery, plainImage } from "./media.js";
 import { selectButton } from "./select.js";
 import { spoilerCover } from "./spoiler.js";
 import { store } from "./store.js";
@@ -61,11 +61,11 @@ const renderers = {
     ),
   10: (text) => el("div", { class: "text" }, ...markdown(text.content)),
   11: (thumbnail) => {
-    const picture = smallPicture(thumbnail.media, thumbnail.description, "thumbnail");
-    return thumbnail.spoiler ? spoilerCover(`${thumbnail.media.url.split("?")[0]}#thumbnail`, picture) : picture;
+    const image = plainImage(thumbnail.media, thumbnail.description, "thumbnail");
+    return thumbnail.spoiler ? spoilerCover(`${thumbnail.media.url.split("?")[0]}#thumbnail`, image) : image;
   },
   12: (items) => gallery(items.items),
-  13: (file) => fileOf({ url: file.file.url, filename: file.name, size: file.size }, file.spoiler),
+  13: (file) => fileBox({ url: file.file.url, filename: file.name, size: file.size }, file.spoiler),
   14: (separator) =>
     el("hr", { class: `separator ${separator.spacing === 2 ? "large" : ""} ${separator.divider ? "" : "invisible"}` }),
   17: (container, context) => {
@@ -74,7 +74,7 @@ const renderers = {
       { class: "container" },
       container.components.map((child) => render(child, context)),
     );
-    if (container.accent_color !== null) box.style.borderInlineStartColor = colour(container.accent_color);
+    if (container.accent_color !== null) box.style.borderInlineStartColor = cssColor(container.accent_color);
     return container.spoiler ? spoilerCover(`${context.message.id}#${container.id}`, box) : box;
   },
 };
@@ -100,11 +100,8 @@ function button(component, context) {
     "data-key": key,
     "aria-busy": isWaiting ? "true" : null,
   };
-  return el(
-    "button",
-    { ...attributes, onclick: () => isWaiting || use(key, context, "press", { custom_id: component.custom_id }) },
-    words,
-  );
+  const press = () => isWaiting || sendInteraction(key, context, "press", { custom_id: component.custom_id });
+  return el("button", { ...attributes, onclick: press }, words);
 }
 
 function select(component, context) {
@@ -114,15 +111,15 @@ function select(component, context) {
   const before = choices.get(own);
   const onChosen = (values) => {
     choices.set(own, { values, version });
-    use(key, context, "choose", { custom_id: component.custom_id, values });
+    sendInteraction(key, context, "choose", { custom_id: component.custom_id, values });
   };
   // What was chosen stays there until the bot changes the message.
   const chosen = before?.version === version ? before.values : undefined;
   return selectButton(component, context.channel, { key, chosen, onChosen });
 }
 
-function use(key, { message, redraw }, action, payload) {
-  const over = (problem) => {
+function sendInteraction(key, { message, redraw }, action, payload) {
+  const finish = (problem) => {
     waiting.delete(key);
     if (problem) problems.set(message.id, problem);
     redraw(message.id);
@@ -131,8 +128,8 @@ function use(key, { message, redraw }, action, payload) {
   problems.delete(message.id);
   redraw(message.id);
   interact(store.session.post(`/messages/${message.id}/${action}`, payload), {
-    acknowledged: () => over(null),
-    failed: () => over(t("This interaction failed")),
-    refused: over,
+    acknowledged: () => finish(null),
+    failed: () => finish(t("This interaction failed")),
+    refused: finish,
   });
 }

@@ -1,8 +1,8 @@
 // Where one types: messages, and after "/" the commands of the bot.
 
-import { Refused } from "./api.js";
+import { RequestError } from "./api.js";
 import { CommandForm } from "./command_form.js";
-import { acceptDrops, chip } from "./files.js";
+import { fileChip, onFilesDropped } from "./files.js";
 import { Listbox } from "./listbox.js";
 import { addNote } from "./notes.js";
 import { channelTitle, store } from "./store.js";
@@ -19,14 +19,14 @@ const chips = document.getElementById("chosen-files");
 
 let form = null;
 let files = [];
-const picker = new Listbox({ label: () => t("Commands"), onPick: (item) => begin(item.command) });
+const picker = new Listbox({ label: () => t("Commands"), onPick: (item) => startCommand(item.command) });
 picker.attach(textarea);
 
 /** Another channel, or other commands in it. What was being typed is given up where it does not fit any more. */
 export function resetComposer() {
   form?.element.remove();
   const draft = form ? "" : textarea.value;
-  end(draft, { focus: false });
+  endCommand(draft, { focus: false });
   describeComposer();
 }
 
@@ -48,15 +48,15 @@ export function focusComposer() {
   if (form === null) textarea.focus();
 }
 
-function begin(command, rest = "") {
+function startCommand(command, rest = "") {
   picker.hide();
   plain.hidden = true;
-  form = new CommandForm(command, panel, end);
+  form = new CommandForm(command, panel, endCommand);
   composer.append(form.element);
   form.begin(rest);
 }
 
-function end(text = "", { focus = true } = {}) {
+function endCommand(text = "", { focus = true } = {}) {
   form = null;
   picker.hide();
   panel.replaceChildren(picker.element);
@@ -72,7 +72,7 @@ function showPicker() {
   const typed = /^\/([^\n]*)$/.exec(textarea.value);
   if (!typed) return picker.hide();
   const whole = commandTyped(typed[1]);
-  if (whole) return begin(whole.command, whole.rest);
+  if (whole) return startCommand(whole.command, whole.rest);
   const wanted = typed[1].toLowerCase();
   const rank = ({ shown, name }) =>
     shown.startsWith(wanted) || name.startsWith(wanted) ? 0 : shown.includes(wanted) || name.includes(wanted) ? 1 : 2;
@@ -111,21 +111,22 @@ textarea.addEventListener("keydown", (event) => {
   else if (event.key === "ArrowUp" && picker.isOpen) picker.move(-1);
   else if (event.key === "Home" && picker.isOpen) picker.moveTo(0);
   else if (event.key === "End" && picker.isOpen) picker.moveTo(-1);
-  else if (["Enter", "Tab"].includes(event.key) && !event.shiftKey && picker.active) begin(picker.active.command);
+  else if (["Enter", "Tab"].includes(event.key) && !event.shiftKey && picker.active)
+    startCommand(picker.active.command);
   else if (event.key === "Escape" && picker.isOpen) picker.hide();
-  else if (event.key === "Enter" && !event.shiftKey) say();
+  else if (event.key === "Enter" && !event.shiftKey) sendMessage();
   else return;
   event.preventDefault();
 });
 
 document.addEventListener("click", (event) => {
   const mention = event.target.closest("[data-command]");
-  if (mention && form === null) end(`/${mention.dataset.command} `);
+  if (mention && form === null) endCommand(`/${mention.dataset.command} `);
 });
 
 // Messages of the user's own
 
-async function say() {
+async function sendMessage() {
   const content = textarea.value;
   if (content.trim() === "" && files.length === 0) return;
   const sent = files;
@@ -134,7 +135,7 @@ async function say() {
   try {
     await store.session.post(`/channels/${store.channel.id}/messages`, { content }, sent);
   } catch (error) {
-    if (!(error instanceof Refused)) throw error;
+    if (!(error instanceof RequestError)) throw error;
     addNote(error.message, { isProblem: true });
     textarea.value ||= content;
     setFiles(sent);
@@ -143,23 +144,23 @@ async function say() {
 
 function setFiles(chosen) {
   files = chosen;
-  chips.replaceChildren(...files.map((file) => chip(file, () => setFiles(files.filter((one) => one !== file)))));
+  chips.replaceChildren(...files.map((file) => fileChip(file, () => setFiles(files.filter((one) => one !== file)))));
 }
 
-function take(chosen) {
+function addFiles(chosen) {
   if (form) form.takeFiles(chosen);
   else setFiles([...files, ...chosen].slice(0, 10));
 }
 
-document.getElementById("send").addEventListener("click", say);
+document.getElementById("send").addEventListener("click", sendMessage);
 document.getElementById("attach").addEventListener("click", () => fileInput.click());
 fileInput.addEventListener("change", () => {
-  take([...fileInput.files]);
+  addFiles([...fileInput.files]);
   fileInput.value = "";
 });
-acceptDrops(document.getElementById("main"), take);
+onFilesDropped(document.getElementById("main"), addFiles);
 composer.addEventListener("paste", (event) => {
   if (event.clipboardData.files.length === 0) return;
   event.preventDefault();
-  take([...event.clipboardData.files]);
+  addFiles([...event.clipboardData.files]);
 });

@@ -1,7 +1,7 @@
 // What the menus of messages and users offer: the bot's commands for them, and the client's own actions.
 
 import { switchTo } from "./address.js";
-import { Refused } from "./api.js";
+import { RequestError } from "./api.js";
 import { interact } from "./interactions.js";
 import { openMenu } from "./menu.js";
 import { addNote } from "./notes.js";
@@ -39,7 +39,8 @@ export function userMenu(user, anchor, returnTo) {
   );
   const own = [{ title: t("Copy user ID"), run: () => navigator.clipboard?.writeText(user.id) }];
   const canBeUsed = !user.bot && user.id !== store.session.userId;
-  if (canBeUsed) own.unshift({ title: t("Use the sandbox as {name}", { name: nameOf(user) }), run: () => switchTo(user.id) });
+  if (canBeUsed)
+    own.unshift({ title: t("Use the sandbox as {name}", { name: nameOf(user) }), run: () => switchTo(user.id) });
   openMenu(
     [
       { label: t("Apps"), items: apps },
@@ -64,14 +65,14 @@ function entry(command, path, payload) {
 /** Sends a command, with a line in the channel that says how it gets on until the bot has answered. */
 export function send(request, name) {
   const endSending = addNote(t("Sending command {name}…", { name }));
-  const complain = (sentence) => {
+  const showProblem = (sentence) => {
     endSending();
     addNote(sentence, { isProblem: true });
   };
   return interact(request, {
     acknowledged: endSending,
-    failed: () => complain(t("{name}: The application did not respond", { name })),
-    refused: complain,
+    failed: () => showProblem(t("{name}: The application did not respond", { name })),
+    refused: showProblem,
   });
 }
 
@@ -79,7 +80,7 @@ async function remove(message) {
   try {
     await store.session.delete(`/messages/${message.id}`);
   } catch (error) {
-    if (!(error instanceof Refused)) throw error;
+    if (!(error instanceof RequestError)) throw error;
     addNote(error.message, { isProblem: true });
   }
 }

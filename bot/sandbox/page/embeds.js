@@ -3,7 +3,7 @@
 import { postedAt } from "./dates.js";
 import { el, link } from "./dom.js";
 import { inlineMarkdown, markdown } from "./markdown.js";
-import { pictureButton, smallPicture } from "./media.js";
+import { imageButton, plainImage } from "./media.js";
 
 const SUPPRESS_EMBEDS = 1 << 2;
 
@@ -13,7 +13,7 @@ export function embeds(message) {
 
 function embed(one) {
   const box = el("div", { class: "embed" });
-  if (one.color !== undefined) box.style.borderInlineStartColor = colour(one.color);
+  if (one.color !== undefined) box.style.borderInlineStartColor = cssColor(one.color);
   const words = el(
     "div",
     { class: "embed-words" },
@@ -34,8 +34,8 @@ function embed(one) {
     one.fields?.length > 0 && el("dl", { class: "fields" }, one.fields.map(field)),
   );
   box.append(words);
-  if (one.thumbnail) box.append(smallPicture(one.thumbnail, "", "embed-thumbnail"));
-  if (one.image) box.append(pictureButton(one.image, one.title ?? "", true));
+  if (one.thumbnail) box.append(plainImage(one.thumbnail, "", "embed-thumbnail"));
+  if (one.image) box.append(imageButton(one.image, one.title ?? "", true));
   if (one.footer || one.timestamp) box.append(footer(one));
   return box;
 }
@@ -56,9 +56,9 @@ function footer(one) {
 }
 
 function icon(url) {
-  return url && smallPicture({ url, width: 24, height: 24 }, "", "embed-icon");
+  return url && plainImage({ url, width: 24, height: 24 }, "", "embed-icon");
 }
 
-export function colour(number) {
+export function cssColor(number) {
   return `#${number.toString(16).padStart(6, "0")}`;
 }

@@ -1,7 +1,7 @@
 // Choosing files: by a dialog, by dropping them, by pasting.
 
 import { el } from "./dom.js";
-import { sizeInWords } from "./media.js";
+import { formatSize } from "./media.js";
 import { t } from "./translation.js";
 
 /** A box to drop files on or to choose them with; `files()` gives those that are in it. */
@@ -22,7 +22,7 @@ export function filePicker({ labelledBy = null, label = null, most = 1, onChange
     draw();
     onChange();
   };
-  const draw = () => list.replaceChildren(...chosen.map((file) => chip(file, () => remove(file))));
+  const draw = () => list.replaceChildren(...chosen.map((file) => fileChip(file, () => remove(file))));
   const remove = (file) => {
     chosen = chosen.filter((one) => one !== file);
     draw();
@@ -33,22 +33,22 @@ export function filePicker({ labelledBy = null, label = null, most = 1, onChange
     add(input.files);
     input.value = "";
   });
-  acceptDrops(element, add);
+  onFilesDropped(element, add);
   return { element, input, add, files: () => chosen };
 }
 
 /** One chosen file, with a button that takes it out again. */
-export function chip(file, onRemove) {
+export function fileChip(file, onRemove) {
   const remove = el(
     "button",
     { type: "button", class: "icon", "aria-label": t("Remove {file}", { file: file.name }), onclick: onRemove },
     "✕",
   );
-  return el("li", { class: "chip" }, el("span", {}, file.name), el("small", {}, sizeInWords(file.size)), remove);
+  return el("li", { class: "chip" }, el("span", {}, file.name), el("small", {}, formatSize(file.size)), remove);
 }
 
 /** Has `take(files)` called for what is dropped on an element. */
-export function acceptDrops(element, take) {
+export function onFilesDropped(element, take) {
   const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
   element.addEventListener("dragover", (event) => {
     if (!hasFiles(event)) return;

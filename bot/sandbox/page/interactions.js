@@ -1,6 +1,6 @@
 // What the user did and what comes of it: waiting, failed, or a form that the bot opens.
 
-import { Refused } from "./api.js";
+import { RequestError } from "./api.js";
 import { openModal } from "./modal.js";
 import { store } from "./store.js";
 
@@ -18,7 +18,7 @@ export async function interact(send, { acknowledged, failed, refused }) {
   try {
     id = (await send).interaction;
   } catch (error) {
-    if (!(error instanceof Refused)) throw error;
+    if (!(error instanceof RequestError)) throw error;
     return refused(error.message);
   }
   waiting.set(id, { acknowledged, failed });
@@ -26,14 +26,14 @@ export async function interact(send, { acknowledged, failed, refused }) {
 }
 
 /** Takes news about interactions out of the stream of events. */
-export function hearOfInteraction(kind, data) {
+export function handleInteractionEvent(kind, data) {
   if (data.type === AUTOCOMPLETE) return;
   if (kind === "interaction_acknowledged") settle(data.id, { outcome: "acknowledged", modal: data.modal });
   else if (kind === "interaction_failed") settle(data.id, { outcome: "failed" });
 }
 
 /** Nothing more will be heard of what was under way: the server is another one now. */
-export function forgetInteractions() {
+export function resetInteractions() {
   for (const { failed } of waiting.values()) failed();
   waiting.clear();
   settled.clear();

@@ -1,13 +1,13 @@
 // Ties it together: who uses the page, which channel is open, and what is to be done when something happens.
 
-import { place } from "./address.js";
-import { Refused, Session, fetchCatalog, people } from "./api.js";
+import { currentAddress } from "./address.js";
+import { RequestError, Session, fetchCatalog, fetchPeople } from "./api.js";
 import { commandsChanged, describeComposer, focusComposer, resetComposer } from "./composer.js";
 import { el } from "./dom.js";
-import { forgetInteractions, hearOfInteraction } from "./interactions.js";
-import { dropMessage, hasMessage, putMessage, redrawMessages, showMessages } from "./messages.js";
+import { handleInteractionEvent, resetInteractions } from "./interactions.js";
+import { hasMessage, removeMessage, rerenderMessages, showMessages, upsertMessage } from "./messages.js";
 import { addNote } from "./notes.js";
-import { drawSidebar, markRead, markUnread, offerPeople } from "./sidebar.js";
+import { markRead, markUnread, renderSidebar, setUpAccount } from "./sidebar.js";
 import { writeStaticTexts } from "./static_texts.js";
 import { channelTitle, nameOf, setView, store } from "./store.js";
 import { setLanguage, t } from "./translation.js";
@@ -20,49 +20,49 @@ const typing = document.getElementById("typing");
 
 let endFollowing = () => {};
 let typingTimer = null;
-let missed = null; // what happened while a channel was being loaded; null: nothing is
-let shown = ""; // user and channel, as the address has them
-let opening = 0; // how many channels were opened; only the last one is shown
-let refresh = Promise.resolve();
+let queuedEvents = null; // what happened while a channel was being loaded; null: nothing is
+let shownAddress = ""; // user and channel, as the address has them
+let openCount = 0; // how many channels were opened; only the last one is shown
+let reloading = Promise.resolve();
 
 async function start() {
   writeStaticTexts();
-  const everyone = await persistently(people);
-  offerPeople(everyone, chooseLanguage);
-  addEventListener("hashchange", go);
+  const everyone = await retrying(fetchPeople);
+  setUpAccount(everyone, chooseLanguage);
+  addEventListener("hashchange", navigate);
   document.querySelector(".skip").addEventListener("click", (event) => {
     event.preventDefault();
     focusComposer();
   });
-  await go(everyone.people.find((user) => user.username === "alice")?.id);
+  await navigate(everyone.people.find((user) => user.username === "alice")?.id);
 }
 
 /** Goes where the address says: another user, another channel, or both. */
-async function go(otherwise) {
-  const { userId, channelId } = place();
+async function navigate(otherwise) {
+  const { userId, channelId } = currentAddress();
   const user = userId ?? (typeof otherwise === "string" ? otherwise : store.session?.userId);
-  if (store.session?.userId !== user) return enter(user, channelId);
-  if (store.channel?.id !== channelId && store.channels.has(channelId)) return openChannel(channelId);
+  if (store.session?.userId !== user) return becomeUser(user, channelId);
+  if (store.channel?.id !== channelId && store.channels.has(channelId)) return showChannel(channelId);
 }
 
 /** Becomes a user: everything is loaded as that user sees it. */
-async function enter(userId, channelId) {
+async function becomeUser(userId, channelId) {
   endFollowing();
-  forgetInteractions();
+  resetInteractions();
   store.session = new Session(userId);
   const { session } = store;
-  const view = await persistently(() => session.get("/view"));
+  const view = await retrying(() => session.get("/view"));
   if (store.session !== session) return;
   setView(view);
-  await persistently(learnLanguage);
+  await retrying(loadLanguage);
   if (store.session !== session) return;
-  missed = [];
+  queuedEvents = [];
   endFollowing = session.follow(view.last_event, {
-    happened: (event) => store.session === session && happened(event),
+    happened: (event) => store.session === session && handleEvent(event),
     connected: (instance) => connected(instance),
-    lost: () => say(t("The sandbox isn't responding. Trying again…")),
+    lost: () => showStatus(t("The sandbox isn't responding. Trying again…")),
   });
-  await openChannel(store.channels.has(channelId) ? channelId : firstChannel());
+  await showChannel(store.channels.has(channelId) ? channelId : firstChannel());
 }
 
 function firstChannel() {
@@ -70,34 +70,34 @@ function firstChannel() {
   return (all.find((channel) => channel.type === TEXT_CHANNEL) ?? all[0]).id;
 }
 
-async function openChannel(channelId) {
+async function showChannel(channelId) {
   const { session } = store;
-  missed ??= [];
-  opening += 1;
-  const number = opening;
+  queuedEvents ??= [];
+  openCount += 1;
+  const number = openCount;
   const path = `/channels/${channelId}`;
-  const [messages, commands] = await persistently(() =>
+  const [messages, commands] = await retrying(() =>
     Promise.all([session.get(`${path}/messages`), session.get(`${path}/commands`)]),
   );
-  if (number !== opening) return;
+  if (number !== openCount) return;
   store.channel = store.channels.get(channelId);
   store.commands = commands;
   const here = `#${session.userId}/${channelId}`;
   history.replaceState(null, "", here);
   markRead(channelId);
-  drawSidebar();
-  drawHeader();
+  renderSidebar();
+  renderHeader();
   showMessages(messages);
   typing.textContent = "";
-  if (here !== shown) resetComposer(); // else it was loaded anew, and what is being typed stays
-  shown = here;
-  const since = missed ?? [];
-  missed = null;
-  since.forEach(happened);
+  if (here !== shownAddress) resetComposer(); // else it was loaded again, and what is being typed stays
+  shownAddress = here;
+  const since = queuedEvents ?? [];
+  queuedEvents = null;
+  since.forEach(handleEvent);
   if (!matchMedia("(pointer: coarse)").matches) focusComposer();
 }
 
-function drawHeader() {
+function renderHeader() {
   const { channel } = store;
   const title = channelTitle(channel);
   document.title = t("{channel} · Anima sandbox", { channel: title });
@@ -108,27 +108,27 @@ function drawHeader() {
 
 // What happens
 
-function happened(event) {
-  if (missed !== null) return missed.push(event);
+function handleEvent(event) {
+  if (queuedEvents !== null) return queuedEvents.push(event);
   const { kind, data } = event;
-  if (kind.startsWith("message_")) hearOfMessage(kind, data);
-  else if (kind.startsWith("interaction_")) hearOfInteraction(kind, data);
+  if (kind.startsWith("message_")) handleMessageEvent(kind, data);
+  else if (kind.startsWith("interaction_")) handleInteractionEvent(kind, data);
   else if (kind === "typing") showTyping(data);
-  else refresh = refresh.then(reload);
+  else reloading = reloading.then(reload);
 }
 
-function hearOfMessage(kind, message) {
+function handleMessageEvent(kind, message) {
   if (message.channel_id !== store.channel.id) {
     if (kind === "message_create") {
       if (store.channels.has(message.channel_id)) markUnread(message.channel_id);
-      else refresh = refresh.then(reload).then(() => markUnread(message.channel_id));
+      else reloading = reloading.then(reload).then(() => markUnread(message.channel_id));
     }
     return;
   }
-  if (kind === "message_delete") return dropMessage(message.id);
+  if (kind === "message_delete") return removeMessage(message.id);
   if (kind === "message_update" && !hasMessage(message.id)) return; // too old to be shown here
   if (message.author.id === store.view.bot_id) typing.textContent = "";
-  putMessage(message);
+  upsertMessage(message);
 }
 
 function showTyping({ channel_id, user_id }) {
@@ -147,40 +147,40 @@ async function reload() {
     if (store.session !== session) return;
     setView(view);
     if (locale !== view.me.locale) await changeLanguage();
-    if (!store.channels.has(channel.id)) return openChannel(firstChannel());
+    if (!store.channels.has(channel.id)) return showChannel(firstChannel());
     const commands = await session.get(`/channels/${channel.id}/commands`);
     if (store.session !== session || store.channel.id !== channel.id) return;
     store.channel = store.channels.get(channel.id);
     store.commands = commands;
-    drawSidebar();
-    drawHeader();
+    renderSidebar();
+    renderHeader();
     commandsChanged();
   } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    say(error.message);
+    if (!(error instanceof RequestError)) throw error;
+    showStatus(error.message);
   }
 }
 
 /** Has the page speak the language that the user chose. */
-async function learnLanguage() {
+async function loadLanguage() {
   setLanguage(await fetchCatalog(store.view.me.locale));
   writeStaticTexts();
 }
 
 /** The same where something is on the page already. */
 async function changeLanguage() {
-  await learnLanguage();
-  redrawMessages();
+  await loadLanguage();
+  rerenderMessages();
   describeComposer();
 }
 
 function connected(instance) {
-  say("");
+  showStatus("");
   if (instance === store.view.instance) return;
   // The sandbox was started again: it knows nothing of what stood here.
   const { userId } = store.session;
   const channelId = store.channel?.id;
-  enter(userId, channelId);
+  becomeUser(userId, channelId);
 }
 
 async function chooseLanguage(locale) {
@@ -188,26 +188,26 @@ async function chooseLanguage(locale) {
     await store.session.put("/language", { locale });
     await reload();
   } catch (error) {
-    if (!(error instanceof Refused)) throw error;
+    if (!(error instanceof RequestError)) throw error;
     addNote(error.message, { isProblem: true });
   }
 }
 
-function say(sentence) {
+function showStatus(sentence) {
   status.textContent = sentence;
   status.hidden = sentence === "";
 }
 
 /** Asks until there is an answer: the sandbox may be starting or starting again. */
-async function persistently(request) {
+async function retrying(request) {
   for (let wait = 250; ; wait = Math.min(wait * 2, 4000)) {
     try {
       const answer = await request();
-      say("");
+      showStatus("");
       return answer;
     } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-      say(error.message);
+      if (!(error instanceof RequestError)) throw error;
+      showStatus(error.message);
       await new Promise((resolve) => setTimeout(resolve, wait));
     }
   }

@@ -14,14 +14,14 @@ const addresses = new Map();
 
 /** The files of a message that stand under its text. */
 export function attachments(message) {
-  const pictures = message.attachments.filter(isPicture);
-  const others = message.attachments.filter((attachment) => !isPicture(attachment));
-  const items = pictures.map((attachment) => ({
+  const images = message.attachments.filter(isImage);
+  const others = message.attachments.filter((attachment) => !isImage(attachment));
+  const items = images.map((attachment) => ({
     media: attachment,
     description: attachment.description ?? attachment.filename,
     spoiler: isSpoiler(attachment),
   }));
-  return [items.length > 0 && gallery(items), others.map((attachment) => fileOf(attachment))];
+  return [items.length > 0 && gallery(items), others.map((attachment) => fileBox(attachment))];
 }
 
 /** Pictures beside and below each other: an item has `media`, `description` and `spoiler`. */
@@ -34,30 +34,30 @@ export function gallery(items) {
 }
 
 function galleryItem(item, count) {
-  const picture = pictureButton(item.media, item.description ?? "", count === 1);
-  return item.spoiler ? spoilerCover(pathOf(item.media.url), picture) : picture;
+  const image = imageButton(item.media, item.description ?? "", count === 1);
+  return item.spoiler ? spoilerCover(pathOf(item.media.url), image) : image;
 }
 
 /** One picture that opens in full when it is pressed. */
-export function pictureButton(media, description, isAlone) {
-  if (!isOwn(media.url)) return elsewhere(media.url, description);
-  const attributes = { src: stable(media.url), alt: description, decoding: "async" };
+export function imageButton(media, description, isAlone) {
+  if (!isLocal(media.url)) return externalLink(media.url, description);
+  const attributes = { src: stableUrl(media.url), alt: description, decoding: "async" };
   if (media.width) Object.assign(attributes, isAlone ? shownSize(media) : { width: media.width, height: media.height });
   const image = el("img", attributes);
   const name = description ? t("Open the picture: {description}", { description }) : t("Open the picture");
   return el(
     "button",
-    { type: "button", class: "picture", "aria-label": name, onclick: () => openInFull(media, description) },
+    { type: "button", class: "image", "aria-label": name, onclick: () => openLightbox(media, description) },
     image,
   );
 }
 
 /** A picture that only decorates: a thumbnail, an icon. */
-export function smallPicture(media, description, cssClass) {
-  if (!isOwn(media.url)) return elsewhere(media.url, description);
+export function plainImage(media, description, cssClass) {
+  if (!isLocal(media.url)) return externalLink(media.url, description);
   return el("img", {
     class: cssClass,
-    src: stable(media.url),
+    src: stableUrl(media.url),
     alt: description ?? "",
     width: media.width,
     height: media.height,
@@ -65,16 +65,16 @@ export function smallPicture(media, description, cssClass) {
 }
 
 /** One file to save; `file` has `url`, `filename` and `size`. */
-export function fileOf(file, isHidden = isSpoiler(file)) {
-  const name = isOwn(file.url)
-    ? el("a", { href: stable(file.url), download: file.filename }, file.filename)
+export function fileBox(file, isHidden = isSpoiler(file)) {
+  const name = isLocal(file.url)
+    ? el("a", { href: stableUrl(file.url), download: file.filename }, file.filename)
     : link(file.url, file.filename);
   const box = el("div", { class: "file" }, el("span", { class: "file-icon", "aria-hidden": "true" }, "▤"), name);
-  if (file.size) box.append(el("small", {}, sizeInWords(file.size)));
+  if (file.size) box.append(el("small", {}, formatSize(file.size)));
   return isHidden ? spoilerCover(pathOf(file.url), box) : box;
 }
 
-export function sizeInWords(bytes) {
+export function formatSize(bytes) {
   const { from, unit, digits } = SIZES.find((size) => bytes >= size.from) ?? SIZES.at(-1);
   return formatNumber(bytes / from, {
     style: "unit",
@@ -86,16 +86,24 @@ export function sizeInWords(bytes) {
 }
 
 function shownSize({ width, height }) {
-  const scale = Math.min(MAX_SHOWN.width / width, MAX_SHOWN.height / height, Math.max(1, 256 / Math.max(width, height)));
+  const scale = Math.min(
+    MAX_SHOWN.width / width,
+    MAX_SHOWN.height / height,
+    Math.max(1, 256 / Math.max(width, height)),
+  );
   return { width: Math.round(width * scale), height: Math.round(height * scale) };
 }
 
-function elsewhere(url, description) {
-  return el("span", { class: "elsewhere" }, tElements("Not loaded because it is on another site: {link}", { link: link(url, description || url) }));
+function externalLink(url, description) {
+  return el(
+    "span",
+    { class: "elsewhere" },
+    tElements("Not loaded because it is on another site: {link}", { link: link(url, description || url) }),
+  );
 }
 
-function openInFull(media, description) {
-  const image = el("img", { src: stable(media.url), alt: description });
+function openLightbox(media, description) {
+  const image = el("img", { src: stableUrl(media.url), alt: description });
   const close = el(
     "button",
     { type: "button", class: "close", "aria-label": t("Close"), onclick: () => dialog.close() },
@@ -110,15 +118,15 @@ function openInFull(media, description) {
   dialog.showModal();
 }
 
-function isPicture(attachment) {
-  return Boolean(attachment.width) && isOwn(attachment.url);
+function isImage(attachment) {
+  return Boolean(attachment.width) && isLocal(attachment.url);
 }
 
 function isSpoiler(attachment) {
   return attachment.filename.startsWith("SPOILER_");
 }
 
-function isOwn(url) {
+function isLocal(url) {
   return webAddress(new URL(url, location).href) !== null && new URL(url, location).origin === location.origin;
 }
 
@@ -126,9 +134,9 @@ function pathOf(url) {
   return new URL(url, location).pathname;
 }
 
-/** The address first seen for a file, while it still works: they are signed anew each time, and a browser would load
+/** The address first seen for a file, while it still works: they are signed again each time, and a browser would load
  * the picture again with every edit. */
-function stable(url) {
+function stableUrl(url) {
   const path = pathOf(url);
   const known = addresses.get(path);
   if (known !== undefined && expiry(known) > Date.now() / 1000 + 60) return known;

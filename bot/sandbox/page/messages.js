@@ -29,15 +29,15 @@ export function showMessages(found) {
   messages.clear();
   for (const message of found) if (!dismissed.has(message.id)) messages.set(message.id, message);
   list.setAttribute("aria-label", t("Messages in {channel}", { channel: channelTitle(store.channel) }));
-  list.replaceChildren(beginning(), ...draw());
+  list.replaceChildren(channelStart(), ...renderAll());
   scrollToEnd();
 }
 
 /** Draws them all again: the language of the page is another one. */
-export function redrawMessages() {
+export function rerenderMessages() {
   const notes = list.querySelectorAll(".note");
   list.setAttribute("aria-label", t("Messages in {channel}", { channel: channelTitle(store.channel) }));
-  list.replaceChildren(beginning(), ...draw(), ...notes);
+  list.replaceChildren(channelStart(), ...renderAll(), ...notes);
 }
 
 export function hasMessage(id) {
@@ -45,37 +45,37 @@ export function hasMessage(id) {
 }
 
 /** A message came or changed. */
-export function putMessage(message) {
+export function upsertMessage(message) {
   if (dismissed.has(message.id)) return;
   const before = messages.get(message.id);
   const wasAtEnd = isAtEnd();
   messages.set(message.id, message);
-  if (before) redrawMessage(message.id);
-  else list.append(drawn(message, [...messages.values()].at(-2)));
+  if (before) rerenderMessage(message.id);
+  else list.append(render(message, [...messages.values()].at(-2)));
   if (wasAtEnd) scrollToEnd();
   else if (!before) offerEnd();
   announce(message, before);
 }
 
-export function dropMessage(id) {
+export function removeMessage(id) {
   if (!messages.delete(id)) return;
   const element = elementOf(id);
   const hadFocus = element?.contains(document.activeElement);
   const neighbour = element?.nextElementSibling ?? element?.previousElementSibling;
   element?.remove();
-  redrawFollowing(id);
+  rerenderFollowing(id);
   if (hadFocus) focusConversation(neighbour?.querySelector("button"));
 }
 
 /** Draws one message again, with the focus where it was. */
-function redrawMessage(id) {
+function rerenderMessage(id) {
   const message = messages.get(id);
   const old = elementOf(id);
   if (!message || !old) return;
   const ids = [...messages.keys()];
   const wasAtEnd = isAtEnd();
   const giveFocusBack = focusWithin(old);
-  const fresh = drawn(message, messages.get(ids[ids.indexOf(id) - 1]));
+  const fresh = render(message, messages.get(ids[ids.indexOf(id) - 1]));
   old.replaceWith(fresh);
   giveFocusBack(fresh);
   if (wasAtEnd) scrollToEnd();
@@ -91,12 +91,12 @@ function focusWithin(old) {
     (fresh.querySelector(`[data-key="${CSS.escape(key ?? "")}"]`) ?? fresh.querySelectorAll(among)[index])?.focus();
 }
 
-function draw() {
+function renderAll() {
   const all = [...messages.values()];
-  return all.map((message, index) => drawn(message, all[index - 1]));
+  return all.map((message, index) => render(message, all[index - 1]));
 }
 
-function beginning() {
+function channelStart() {
   const title = channelTitle(store.channel);
   return el(
     "li",
@@ -110,16 +110,16 @@ function elementOf(id) {
   return document.getElementById(`message-${id}`);
 }
 
-function redrawFollowing(id) {
+function rerenderFollowing(id) {
   const following = [...messages.keys()].find((one) => BigInt(one) > BigInt(id));
-  if (following) redrawMessage(following);
+  if (following) rerenderMessage(following);
 }
 
-function drawn(message, previous) {
+function render(message, previous) {
   const isLoading = Boolean(message.flags & LOADING);
   const isEphemeral = Boolean(message.flags & EPHEMERAL);
-  const above = context(message);
-  const isContinued = !above && previous && continues(message, previous);
+  const above = contextLine(message);
+  const isContinued = !above && previous && isContinuation(message, previous);
   const mentionsMe = message.mention_everyone || message.mentions.some((user) => user.id === store.session.userId);
   const cssClass = [
     "message",
@@ -133,13 +133,13 @@ function drawn(message, previous) {
     { class: "body" },
     isLoading ? thinking(message) : content(message),
     problem && el("p", { class: "problem", role: "alert" }, problem),
-    isEphemeral && onlyYou(message),
+    isEphemeral && ephemeralNotice(message),
   );
   const item = el(
     "li",
     { id: `message-${message.id}`, class: cssClass.filter(Boolean).join(" "), "data-author": message.author.id },
-    el("article", { "aria-label": `${nameOf(message.author)}` }, above, !isContinued && heading(message), body),
-    toolbar(message),
+    el("article", { "aria-label": `${nameOf(message.author)}` }, above, !isContinued && messageHeader(message), body),
+    messageToolbar(message),
   );
   item.addEventListener("contextmenu", (event) => {
     if (event.target.closest("a, img, input, textarea") || String(getSelection()) !== "") return;
@@ -149,7 +149,7 @@ function drawn(message, previous) {
   return item;
 }
 
-function continues(message, previous) {
+function isContinuation(message, previous) {
   const isSoon = Date.parse(message.timestamp) - Date.parse(previous.timestamp) < TOGETHER;
   return (
     message.author.id === previous.author.id && isSoon && (message.flags & EPHEMERAL) === (previous.flags & EPHEMERAL)
@@ -157,7 +157,7 @@ function continues(message, previous) {
 }
 
 /** Above a message: what it answers, or the command that it came by. */
-function context(message) {
+function contextLine(message) {
   if (message.type === REPLY && message.message_reference) {
     const original = message.referenced_message;
     const words = original
@@ -181,11 +181,11 @@ function context(message) {
 }
 
 function excerpt(message) {
-  const words = spoken(message).replace(/\s+/g, " ").trim();
+  const words = spokenText(message).replace(/\s+/g, " ").trim();
   return words.length > 120 ? `${words.slice(0, 120)}…` : words || t("(picture or file)");
 }
 
-function heading(message) {
+function messageHeader(message) {
   const author = message.author;
   const name = el("button", { type: "button", class: "author", "data-key": `author/${message.id}` }, nameOf(author));
   const open = (event) => {
@@ -224,21 +224,25 @@ function content(message) {
     message.content && el("div", { class: "text" }, ...markdown(message.content), edited),
     attachments(message),
     embeds(message),
-    message.components.length > 0 && el("div", { class: "components" }, components(message, redrawMessage)),
+    message.components.length > 0 && el("div", { class: "components" }, components(message, rerenderMessage)),
   ];
 }
 
-function onlyYou(message) {
-  const button = el("button", { type: "button", class: "link", onclick: () => dismiss(message.id) }, t("Dismiss message"));
+function ephemeralNotice(message) {
+  const button = el(
+    "button",
+    { type: "button", class: "link", onclick: () => dismiss(message.id) },
+    t("Dismiss message"),
+  );
   return el("p", { class: "only-you" }, t("Only you can see this"), " · ", button);
 }
 
 function dismiss(id) {
   dismissed.add(id);
-  dropMessage(id);
+  removeMessage(id);
 }
 
-function toolbar(message) {
+function messageToolbar(message) {
   const more = el(
     "button",
     {
@@ -259,24 +263,24 @@ function toolbar(message) {
 /** Tells those who do not see the page of a new message, and of one that was waited for; not of steps in between. */
 function announce(message, before) {
   const isDone = before && before.flags & LOADING && !(message.flags & LOADING);
-  const gotPicture = before && hasPicture(message) && !hasPicture(before);
-  if (before && !isDone && !gotPicture) return;
+  const gotImage = before && hasImage(message) && !hasImage(before);
+  if (before && !isDone && !gotImage) return;
   announcer.textContent = announcement(message, nameOf(message.author));
 }
 
 function announcement(message, name) {
   if (message.flags & LOADING) return t("{name} is thinking…", { name });
   const text = excerpt(message);
-  return hasPicture(message) ? t("{name}: {text} (with a picture)", { name, text }) : t("{name}: {text}", { name, text });
+  return hasImage(message) ? t("{name}: {text} (with a picture)", { name, text }) : t("{name}: {text}", { name, text });
 }
 
-function hasPicture(message) {
+function hasImage(message) {
   return (
     message.attachments.some((one) => one.width) || walk(message.components).some((component) => component.type === 12)
   );
 }
 
-function spoken(message) {
+function spokenText(message) {
   const texts = walk(message.components).filter((component) => component.type === 10);
   return plainText(
     [

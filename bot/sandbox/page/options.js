@@ -94,7 +94,7 @@ class Field {
   }
 
   /** Whether the first suggestion is what was meant, so that Enter takes it at once. */
-  get isSuggestionMeant() {
+  get takesFirstSuggestion() {
     return false;
   }
 
@@ -204,7 +204,7 @@ class AutocompleteField extends TextField {
           command: this.form.command.name,
           option: this.option.name,
           typed: this.input.value,
-          options: this.form.othersThan(this),
+          options: this.form.otherValues(this),
         });
         if (number !== this.#asked) return;
         this.#found = answer.choices.map((choice) => ({ title: choice.name, value: choice.value }));
@@ -246,7 +246,7 @@ class ChoiceField extends Field {
     return matching(this.#items, this.input.value);
   }
 
-  get isSuggestionMeant() {
+  get takesFirstSuggestion() {
     return !this.#chosen && !this.isEmpty;
   }
 
@@ -295,7 +295,7 @@ class FileField extends Field {
 }
 
 /** The options of fields as they are sent, with the files that go along. Throws the first InvalidOption. */
-export function filledIn(fields) {
+export function collectValues(fields) {
   const values = {};
   for (const field of fields) {
     const value = field.value();

@@ -31,7 +31,7 @@ export function defaultsOf(select) {
 
 /**
  * The button of a select menu. `onChosen(values)` is called when a choice was made that differs from before. `key`
- * marks the button, so that the focus finds it again when its message is drawn anew.
+ * marks the button, so that the focus finds it again when its message is rendered again.
  */
 export function selectButton(
   select,
@@ -56,7 +56,7 @@ export function selectButton(
     el("span", { class: "select-arrow", "aria-hidden": "true" }, "▾"),
   );
 
-  const say = () => {
+  const updateLabel = () => {
     const titles = items
       .filter((item) => values.some((value) => sameValue(value, item.value)))
       .map((item) => item.title);
@@ -64,14 +64,18 @@ export function selectButton(
     words.classList.toggle("placeholder", titles.length === 0);
     const name = label ?? select.placeholder ?? t("Selection");
     if (labelledBy) button.setAttribute("aria-labelledby", `${labelledBy} ${words.id}`);
-    else button.setAttribute("aria-label", titles.length > 0 ? t("{name}: {value}", { name, value: listOf(titles) }) : name);
+    else
+      button.setAttribute(
+        "aria-label",
+        titles.length > 0 ? t("{name}: {value}", { name, value: listOf(titles) }) : name,
+      );
   };
   if (labelledBy) words.id = `${labelledBy}-value`;
-  say();
+  updateLabel();
 
   const open = () => {
     button.setAttribute("aria-expanded", "true");
-    chooseFrom(
+    openChoices(
       items,
       values,
       { least, most: select.max_values, label: label ?? select.placeholder ?? t("Selection") },
@@ -80,7 +84,7 @@ export function selectButton(
         button.setAttribute("aria-expanded", "false");
         if (picked === null || sameValue(picked, values)) return;
         values = picked;
-        say();
+        updateLabel();
         onChosen(picked);
       },
     );
@@ -95,7 +99,7 @@ export function selectButton(
 }
 
 /** Opens the list; `onDone` gets the values that were picked, or null where it was left without a choice. */
-function chooseFrom(items, before, { least, most, label }, anchor, onDone) {
+function openChoices(items, before, { least, most, label }, anchor, onDone) {
   let picked = [...before];
   const isMultiple = most > 1;
   const input = el("input", {
@@ -158,14 +162,14 @@ function chooseFrom(items, before, { least, most, label }, anchor, onDone) {
       const isFit = picked.length >= least && picked.length <= most;
       const isFocusLost = document.activeElement === document.body;
       onDone(reason === "escape" || !isFit ? null : picked);
-      if (reason !== "outside" || isFocusLost) focusAgain(anchor);
+      if (reason !== "outside" || isFocusLost) restoreFocus(anchor);
     },
   );
   input.focus();
 }
 
 /** Gives the focus back to what was focused, or to what took its place when its message was drawn again. */
-function focusAgain(element) {
+function restoreFocus(element) {
   const key = element.dataset.key;
   const now = element.isConnected || !key ? element : document.querySelector(`[data-key="${CSS.escape(key)}"]`);
   now?.focus();

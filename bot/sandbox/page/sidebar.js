@@ -22,7 +22,7 @@ const unread = new Set();
 let everyone = [];
 
 /** Fills the choice of languages, and learns who can be chosen; once. */
-export function offerPeople({ people, languages: offered }, onLanguage) {
+export function setUpAccount({ people, languages: offered }, onLanguage) {
   everyone = people;
   who.addEventListener("change", () => switchTo(who.value));
   languages.replaceChildren(...offered.map(({ code, name }) => el("option", { value: code, lang: code }, name)));
@@ -30,16 +30,16 @@ export function offerPeople({ people, languages: offered }, onLanguage) {
 }
 
 /** Who somebody is in the first server: the owner, a member with roles, or somebody outside. */
-function standing({ is_owner: isOwner, is_member: isMember, roles }) {
+function describePerson({ is_owner: isOwner, is_member: isMember, roles }) {
   if (isOwner) return t("server owner");
   if (!isMember) return t("app installed, not a member");
   return listOf(roles) || t("member");
 }
 
-export function drawSidebar() {
+export function renderSidebar() {
   const { view, session } = store;
   who.replaceChildren(
-    ...everyone.map((user) => el("option", { value: user.id }, `${nameOf(user)} (${standing(user)})`)),
+    ...everyone.map((user) => el("option", { value: user.id }, `${nameOf(user)} (${describePerson(user)})`)),
   );
   who.value = session.userId;
   const { locale } = view.me;
@@ -59,13 +59,13 @@ export function drawSidebar() {
       view.private_channels.map((channel) => ({ ...channel, guild: null })),
     ),
   );
-  drawMembers();
+  renderMembers();
 }
 
 export function markUnread(channelId) {
   if (!store.channels.has(channelId)) return;
   unread.add(channelId);
-  document.getElementById(`channel-${channelId}`)?.replaceChildren(...channelWords(store.channels.get(channelId)));
+  document.getElementById(`channel-${channelId}`)?.replaceChildren(...channelLabel(store.channels.get(channelId)));
 }
 
 export function markRead(channelId) {
@@ -104,10 +104,10 @@ function channelLink(channel) {
     class: channel.type === THREAD ? "thread" : null,
     "aria-current": isOpen ? "page" : null,
   };
-  return el("a", { ...attributes, onclick: closeDrawers }, channelWords(channel));
+  return el("a", { ...attributes, onclick: closeDrawers }, channelLabel(channel));
 }
 
-function channelWords(channel) {
+function channelLabel(channel) {
   const sign = channel.type === THREAD ? "↳" : channel.guild ? "#" : "@";
   return [
     el("span", { class: "sign", "aria-hidden": "true" }, sign),
@@ -118,7 +118,7 @@ function channelWords(channel) {
   ].filter(Boolean);
 }
 
-function drawMembers() {
+function renderMembers() {
   const { channel, view } = store;
   const rolesById = new Map((channel.guild?.roles ?? []).map((role) => [role.id, role]));
   const rows = membersOf(channel).map((user) => {
@@ -143,7 +143,10 @@ function drawMembers() {
     });
     return el("li", {}, row);
   });
-  members.replaceChildren(el("h2", {}, t("Members of {channel}", { channel: channelTitle(channel) })), el("ul", {}, rows));
+  members.replaceChildren(
+    el("h2", {}, t("Members of {channel}", { channel: channelTitle(channel) })),
+    el("ul", {}, rows),
+  );
 }
 
 function drawerToggle(button, side) {

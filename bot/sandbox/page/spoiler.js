@@ -8,11 +8,7 @@ const shown = new Set();
 /** Hidden words of a text. */
 export function spoiler(children) {
   const words = el("span", { class: "spoiler-words" }, ...children);
-  const cover = el(
-    "span",
-    { class: "spoiler", role: "button", tabindex: "0", "aria-label": t("Show spoiler") },
-    words,
-  );
+  const cover = el("span", { class: "spoiler", role: "button", tabindex: "0", "aria-label": t("Show spoiler") }, words);
   words.inert = true;
   const reveal = (event) => {
     if (cover.classList.contains("shown") || (event.type === "keydown" && event.key !== "Enter" && event.key !== " "))
@@ -30,7 +26,11 @@ export function spoiler(children) {
 /** A picture, file or box that is blurred under a button until that is pressed; `key` says which one it is. */
 export function spoilerCover(key, content) {
   if (shown.has(key)) return content;
-  const cover = el("button", { type: "button", class: "spoiler-button", "aria-label": t("Show spoiler") }, t("Spoiler"));
+  const cover = el(
+    "button",
+    { type: "button", class: "spoiler-button", "aria-label": t("Show spoiler") },
+    t("Spoiler"),
+  );
   const hidden = el("div", { class: "covered" }, content, cover);
   content.inert = true;
   cover.addEventListener("click", () => {

@@ -22,9 +22,9 @@ def same_origin_only(own_host: Callable[[], str]) -> Middleware:
     async def check_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
         own = own_host()
         if request.headers.get("Host") != own:
-            return web.Response(status=421, text=f"The sandbox answers at http://{own}/ only.")
+            return web.Response(status=421, text=f"The sandbox answers only at http://{own}/.")
         if request.headers.get("Origin", f"http://{own}") != f"http://{own}" or _is_cross_site(request):
-            return web.Response(status=403, text="The sandbox takes no requests from other sites.")
+            return web.Response(status=403, text="The sandbox accepts no requests from other sites.")
         return await handler(request)
 
     return check_origin

@@ -422,7 +422,7 @@ async def test_a_picture_sent_at_once_is_an_answer_too(stage: SpecimenStage) -> 
     assert (message.attachments[0].filename, message.attachments[0].data) == ("a_b.png", b"abc")
 
 
-async def test_boxes_and_people_of_a_form_stay_as_they_came_or_are_chosen_anew(stage: SpecimenStage) -> None:
+async def test_boxes_and_people_of_a_form_stay_as_they_came_or_are_chosen_again(stage: SpecimenStage) -> None:
     world = stage.discord.world
     boxes = [discord.CheckboxGroupOption(label=name, value=name, default=name != "C") for name in "ABC"]
     extras = discord.ui.Label(text="Extras", component=discord.ui.CheckboxGroup(custom_id="extras", options=boxes))

@@ -83,10 +83,10 @@ async def test_pictures_files_and_spoilers(stage: SpecimenStage, screen: Screen)
     files = [Upload("a.png", png(64, 48)), Upload("SPOILER_b.png", png(64, 48)), Upload("notes.txt", b"12345")]
     await stage.discord.say(world.bob, world.general, "look", files)
     await expect(screen.last.locator(".file")).to_have_text("▤notes.txt5 bytes")
-    pictures = screen.last.locator(".picture img")
+    pictures = screen.last.locator(".image img")
     await expect(pictures).to_have_count(2)
     await expect(pictures.first).to_have_js_property("naturalWidth", 64)
-    hidden = screen.last.locator(".covered > .picture")
+    hidden = screen.last.locator(".covered > .image")
     await expect(hidden).to_have_css("filter", "blur(40px) saturate(0.6)")
     await screen.button("Show spoiler", screen.last).click()
     await expect(hidden).to_have_css("filter", "none")
@@ -109,7 +109,7 @@ async def test_a_spoiler_that_was_shown_stays_shown_through_an_edit(stage: Speci
 
     await shown(stage, answer)
     await screen.button("Show spoiler").press("Enter")
-    await expect(screen.last.locator(".picture")).to_be_focused()
+    await expect(screen.last.locator(".image")).to_be_focused()
     await stage.bot.seen[0].edit_original_response(view=layout("two"))
     await expect(screen.last).to_contain_text("two")
     await expect(screen.button("Show spoiler")).to_have_count(0)
@@ -121,7 +121,7 @@ async def test_the_focus_stays_in_a_message_that_changes(stage: SpecimenStage, s
         stage.bot.seen.append(interaction)
 
     await shown(stage, answer)
-    picture = screen.last.locator(".picture")
+    picture = screen.last.locator(".image")
     await picture.focus()
     await stage.bot.seen[0].edit_original_response(content="two")
     await expect(screen.last).to_contain_text("two")
@@ -194,7 +194,7 @@ async def test_an_embed(stage: SpecimenStage, screen: Screen) -> None:
     await expect(embed.locator("dt")).to_have_text("Seed")
     await expect(embed.locator("dd code")).to_have_text("7")
     await expect(embed.locator(".embed-footer")).to_have_text("the foot")
-    await expect(embed.locator(".picture img")).to_have_js_property("naturalWidth", 8)
+    await expect(embed.locator(".image img")).to_have_js_property("naturalWidth", 8)
     await expect(embed.locator(".elsewhere")).to_contain_text("Not loaded because it is on another site")
 
 

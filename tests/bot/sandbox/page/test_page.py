@@ -165,7 +165,7 @@ async def test_a_picture_is_asked_for_and_drawn_again_without_a_mouse(stage: Spe
     await screen.press("Enter")
     await screen.type("1girl")
     await screen.press("Enter")
-    await expect(screen.last.locator(".picture img")).to_be_visible()
+    await expect(screen.last.locator(".image img")).to_be_visible()
     await expect(screen.text).to_be_focused()
     for _ in range(10):
         await screen.press("Shift+Tab")
@@ -231,7 +231,7 @@ async def test_the_page_comes_back_with_the_server(browser: Browser, stage: Spec
         await screen.pick_command("anima imagine")
         await screen.type("1girl")
         await screen.press("Enter")
-        await expect(screen.last.locator(".picture img")).to_be_visible()
+        await expect(screen.last.locator(".image img")).to_be_visible()
         await screen.page.context.close()
         await restarted.stop()
 
@@ -254,7 +254,7 @@ async def test_a_command_that_is_being_written_outlasts_the_server(browser: Brow
         await restarted.start()
         await expect(screen.messages).to_have_count(0)
         await screen.press("Enter")
-        await expect(screen.last.locator(".picture img")).to_be_visible()
+        await expect(screen.last.locator(".image img")).to_be_visible()
         await screen.page.context.close()
         await restarted.stop()
 

@@ -123,7 +123,7 @@ async def test_a_channel_that_is_deleted_is_left(stage: SpecimenStage, screen: S
     await expect(screen.page.get_by_role("link", name="gallery")).to_have_count(0)
 
 
-async def test_commands_that_are_registered_anew_are_there_at_once(stage: SpecimenStage, screen: Screen) -> None:
+async def test_commands_that_are_registered_again_are_there_at_once(stage: SpecimenStage, screen: Screen) -> None:
     await screen.type("/")
     await expect(screen.options).to_have_count(2)
     stage.discord.commands.overwrite(None, [{"name": "another", "type": 1, "description": "Something else."}])

@@ -222,7 +222,7 @@ async def test_files_may_be_sent_only_where_the_user_may_attach_some(stage: Spec
 async def test_other_sites_reach_nothing(browser: Browser, path: str) -> None:
     assert (await browser.plain("GET", path)).status == 200
     rebound = await browser.plain("GET", path, Host="attacker.example")
-    assert rebound.status == 421 and "answers at http://127.0.0.1:" in await rebound.text()
+    assert rebound.status == 421 and "answers only at http://127.0.0.1:" in await rebound.text()
     for headers in (
         {"Origin": "https://attacker.example"},
         {"Origin": "null"},

@@ -47,7 +47,7 @@ async def test_an_interaction_during_a_long_silence_fails_and_a_later_one_is_hea
     assert [error.code for error in await stage.errors(1)] == [10062]
 
 
-async def test_an_invalid_session_is_begun_anew(stage: SpecimenStage) -> None:
+async def test_an_invalid_session_begins_again(stage: SpecimenStage) -> None:
     world = stage.discord.world
     stage.bot.answer = lambda i: i.response.send_message("heard you")
     since = len(stage.discord.events.history)
