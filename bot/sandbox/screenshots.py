@@ -77,6 +77,10 @@ async def _draw(page: Page, prompt: str) -> None:
     await page.locator("#text").fill(f"/anima imagine {prompt}")
     await page.keyboard.press("Enter")
     await expect(page.locator("#messages .image")).to_have_count(before + 1)
+    # Until the image is done there is only a preview, with other buttons.
+    await expect(
+        page.locator("#messages > .message").last.get_by_role("button", name=re.compile("^Edit"))
+    ).to_be_visible()
     await page.locator("#messages .image img").last.evaluate("(image) => image.decode()")
 
 

@@ -21,6 +21,8 @@ from tests.end_to_end.bot_process import ROOT, TIMEOUT
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 CHROMIUM = shutil.which("chromium")
+#: Pixels of a picture of the miniature.
+WIDTH = 128
 
 PICTURE_COLOUR = """async (image) => {
     await image.decode();
@@ -69,7 +71,7 @@ async def test_a_picture_is_drawn_in_the_browser_and_the_sandbox_ends_and_starts
             await page.goto(address)
             first = await draw(page, "@micah, red hair, blue background")
             width, red, _, blue, _ = await first.evaluate(PICTURE_COLOUR)
-            assert width == 128 and blue > red + 40, "the background is what the prompt says"
+            assert width == WIDTH and blue > red + 40, "the background is what the prompt says"
             assert await ended_by_ctrl_c(process) == (0, "\n")
         await expect(page.locator("#status")).to_contain_text("isn't responding")
         port = int(address.rstrip("/").rsplit(":", 1)[1])
@@ -95,7 +97,7 @@ async def draw(page: Page, prompt: str):  # type: ignore[no-untyped-def]
     await page.locator("#text").fill(f"/anima imagine {prompt}")
     await page.keyboard.press("Enter")
     picture = page.locator("#messages > .message").last.locator(".image img")
-    await expect(picture).to_be_visible(timeout=TIMEOUT * 1000)
+    await expect(picture).to_have_js_property("naturalWidth", WIDTH, timeout=TIMEOUT * 1000)  # previews are smaller
     return picture
 
 
