@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
+
+from inference.color import to_8_bit
 
 
 def pixels_from_image(image: Image.Image, width: int, height: int) -> Tensor:
     """An image of any size and mode as float32 [3, height, width] from -1 to 1.
 
-    Transparency is laid on white. Another shape is cropped at its middle, another size resampled (Lanczos).
+    It is turned upright as its EXIF tags say. Transparency is laid on white. Another shape is cropped at its middle,
+    to whole pixels; another size is resampled (Lanczos).
     """
+    image = to_8_bit(ImageOps.exif_transpose(image))
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
@@ -30,9 +34,11 @@ def image_from_pixels(pixels: Tensor) -> Image.Image:
     return Image.fromarray(levels.permute(1, 2, 0).contiguous().cpu().numpy(), "RGB")
 
 
-def _middle(image: Image.Image, aspect: float) -> tuple[float, float, float, float]:
-    """The largest box of an aspect in the middle of an image."""
-    width = min(image.width, image.height * aspect)
-    height = min(image.height, image.width / aspect)
-    left, top = (image.width - width) / 2, (image.height - height) / 2
-    return left, top, left + width, top + height
+def _middle(image: Image.Image, aspect: float) -> tuple[int, int, int, int]:
+    """The largest box of an aspect in the middle of an image, its edges on whole pixels as ComfyUI's are."""
+    left = top = 0
+    if image.width / image.height > aspect:
+        left = round((image.width - image.height * aspect) / 2)
+    else:
+        top = round((image.height - image.width / aspect) / 2)
+    return left, top, image.width - left, image.height - top

@@ -325,6 +325,11 @@ def _check_text(name: str, value: object) -> None:
         raise InvalidRequest(f"{name} must be text, not {type(value).__name__}.")
     if len(value) > MAX_PROMPT_LENGTH:
         raise InvalidRequest(f"{name} has {len(value):,} characters, but may have at most {MAX_PROMPT_LENGTH:,}.")
+    if surrogate := _SURROGATE.search(value):
+        raise InvalidRequest(
+            f"{name} has half of a character at position {surrogate.start() + 1} (a lone surrogate, "
+            f"U+{ord(surrogate[0]):04X}), which is no text. Type that character again."
+        )
     if weight := _NO_WEIGHT.search(value):
         raise InvalidRequest(
             f"{name} has the weight {weight[1]!r}, but a weight must be a number, such as 1.2 or -0.5."
@@ -333,6 +338,9 @@ def _check_text(name: str, value: object) -> None:
 
 #: Weights that Python takes for numbers, and that would make the whole image none.
 _NO_WEIGHT = re.compile(r":\s*([+-]?(?:nan|inf|infinity))\s*\)", re.IGNORECASE)
+
+#: What json and the shell make of text that was cut or wrongly decoded; no tokenizer takes it.
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _check_integer(name: str, value: object, least: int, most: int) -> None:

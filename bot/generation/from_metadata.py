@@ -15,7 +15,8 @@ from bot.generation.sizes import to_multiple
 from bot.generation.values import MAX_LORA_STRENGTH, MAX_LORAS, MIN_SIDE
 from bot.prompting import escape_wildcards
 from bot.text.translation import say
-from inference.metadata import Parameters
+from inference.metadata import LEFT_OUT, Parameters
+from inference.metadata.parameters import as_number
 from inference.request import MAX_PROMPT_LENGTH
 
 NAMED: Mapping[str, str] = {
@@ -26,6 +27,10 @@ NAMED: Mapping[str, str] = {
     "seed": "Seed",
     "variation": "Variation seed and strength",
 }
+#: Of what a file says besides: a second pass, another shift, parts of a graph that no option stands for.
+NOT_REPEATED = frozenset(
+    {"Shift", "Beta schedule", "Last step", LEFT_OUT, "Hires upscale", "Hires resize-1", "Hires steps", "Refiner"}
+)
 NO_PROMPT = "The file does not say what was asked for, so there is nothing to draw."
 TOO_LONG = "The prompt in the file is too long: {limit} characters is the most."
 
@@ -65,7 +70,16 @@ class Replay:
             turbo=False,
             raw=True,
         )
-        return cls(prompt, said, without, unknown, found.denoise < 1)
+        return cls(prompt, said, without, (*unknown, *_not_repeated(found)), found.denoise < 1)
+
+
+def _not_repeated(found: Parameters) -> tuple[tuple[str, str], ...]:
+    """What else changed the picture and cannot be drawn here, by its name in the file."""
+    return tuple(
+        (name, value)
+        for name, value in found.extra
+        if name in NOT_REPEATED and not (name == "Shift" and as_number(value) == 3)
+    )
 
 
 def _settings(found: Parameters) -> dict[str, Any]:

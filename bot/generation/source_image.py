@@ -8,6 +8,7 @@ from PIL import Image, ImageOps
 
 from bot.generation.errors import UnusableImage
 from bot.text.translation import say
+from inference.color import to_8_bit
 
 MAX_PIXELS = 40_000_000
 #: Pixels of the longer side that are kept: more than any image is drawn with.
@@ -29,7 +30,8 @@ def prepare_source(data: bytes) -> bytes:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         if image.width * image.height > MAX_PIXELS:
             raise UnusableImage(say(TOO_MANY_PIXELS, width=image.width, height=image.height))
-        opened: Image.Image = image if image.mode in SMOOTH_MODES else image.convert("RGBA")
+        deep_enough = to_8_bit(image)
+        opened = deep_enough if deep_enough.mode in SMOOTH_MODES else deep_enough.convert("RGBA")
         opened.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)  # before there are copies of it
         upright = ImageOps.exif_transpose(opened).convert("RGBA")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

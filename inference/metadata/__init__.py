@@ -11,9 +11,10 @@ and `workflow` graphs that ComfyUI opens, and exactly, under a key of our own. R
 
 from inference.metadata.files import UnreadableImage, encode_png, encode_png_of_many, png_text, read
 from inference.metadata.hashes import file_sha256, lora_hash, model_hash
-from inference.metadata.parameters import Parameters
+from inference.metadata.parameters import LEFT_OUT, Parameters
 
 __all__ = [
+    "LEFT_OUT",
     "Parameters",
     "UnreadableImage",
     "encode_png",

@@ -10,18 +10,21 @@ line like the others' in it comes back cut there.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import PurePath, PureWindowsPath
 from typing import Any
 
 from inference.metadata.names import our_sampler_and_scheduler, our_scheduler, webui_sampler, webui_scheduler
-from inference.metadata.parameters import Pairs, Parameters, as_integer, as_number
+from inference.metadata.parameters import LEFT_OUT, Pairs, Parameters, as_integer, as_number
 
 _NEGATIVE = "Negative prompt:"
 _FEWEST_SETTINGS = 3  # a line with fewer is part of a prompt, as the web UI has it
 _MAX_SETTINGS = 500
 
-_LORA_TAG = re.compile(r" ?<lora:([^:<>]+)(?::([^:<>]*))?(?::[^<>]*)?>")
+_TAG = re.compile(r" ?<(\w+):([^<>]+)>")
+_LORA_KINDS = {"lora", "lyco", "locon", "loha", "lokr"}
+_STEPS = re.compile(r"[\s,.]*\bSteps: \d+(?=,|\s*$)")
+_NEGATIVE_WITHIN = re.compile(r"[\s,.]*\bNegative prompt: ?")
 _QUOTED = re.compile(r'"(?:\\.|[^\\"])*+"', re.DOTALL)
 _NAME = re.compile(r"\w[\w /-]{0,63}")
 _SIZE = re.compile(r"(\d{1,6})x(\d{1,6})")
@@ -60,18 +63,38 @@ def write(parameters: Parameters) -> str:
 
 def read(text: str) -> Parameters | None:
     """What a `parameters` text says, in time linear in its length. None for one without a line of settings."""
-    lines = text.strip().split("\n")
+    lines = _lines(text)
     # The settings come last, but extensions have been seen to add lines after them.
     for end in range(len(lines) - 1, -1, -1):
         if (end == len(lines) - 1 or lines[end].startswith("Steps:")) and lines[end].count(":") >= _FEWEST_SETTINGS:
-            settings = dict(_settings(lines[end]))
+            before, line = _split_off_settings(lines[end])
+            settings = dict(_settings(line))
             if len(settings) >= _FEWEST_SETTINGS:
-                return _parameters(*read_prompts(lines[:end]), settings)
+                return _parameters(*_prompts([*lines[:end], *before]), settings)
     return None
 
 
-def read_prompts(lines: list[str]) -> tuple[str, str]:
-    """The prompt, and from the line that begins with `Negative prompt:` on the negative one."""
+def read_prompts(text: str) -> tuple[str, str]:
+    """The prompt, and from `Negative prompt:` on the negative one, of a text without settings."""
+    return _prompts(_lines(text))
+
+
+def _lines(text: str) -> list[str]:
+    return text.replace("\r\n", "\n").strip().split("\n")
+
+
+def _split_off_settings(line: str) -> tuple[list[str], str]:
+    """What stands before the settings in their own line, where a program dropped the line breaks."""
+    steps = _STEPS.search(line)
+    before = line[: steps.start()] if steps else ""
+    if steps is None or not before or (":" in before.partition(",")[0] and not _NEGATIVE_WITHIN.search(before)):
+        return [], line
+    negative = _NEGATIVE_WITHIN.search(before)
+    found = [before] if negative is None else [before[: negative.start()], f"{_NEGATIVE} {before[negative.end() :]}"]
+    return found, line[steps.start() :].lstrip(" ,.")
+
+
+def _prompts(lines: list[str]) -> tuple[str, str]:
     for i, line in enumerate(lines):
         if line.startswith(_NEGATIVE):
             negative = [line.removeprefix(_NEGATIVE).removeprefix(" "), *lines[i + 1 :]]
@@ -91,15 +114,16 @@ def _parameters(prompt: str, negative_prompt: str, settings: dict[str, str]) -> 
     size = _SIZE.fullmatch(take("Size", ""))
     sampler, scheduler = our_sampler_and_scheduler(take("Sampler", ""))
     schedule_type = take("Schedule type", "")
-    denoise = as_number(take("Denoising strength", None))
+    denoise, hires_strength = _denoise(take("Denoising strength", None), settings)
+    loras, left_out = _loras(prompt)
     # Forge lists text encoders and VAE in any order.
     modules = [take(name) for name in sorted(settings) if name.startswith("Module ")]
     vaes = [name for name in modules if name == "ae" or "vae" in name.casefold()]
     text_encoders = [name for name in modules if name not in vaes]
     known: dict[str, Any] = {
-        "prompt": _LORA_TAG.sub("", prompt),
-        "negative_prompt": _LORA_TAG.sub("", negative_prompt),
-        "loras": tuple(_loras(prompt)),
+        "prompt": _TAG.sub("", prompt),
+        "negative_prompt": _TAG.sub("", negative_prompt),
+        "loras": loras,
         "width": int(size[1]) if size else None,
         "height": int(size[2]) if size else None,
         "steps": as_integer(take("Steps", None)),
@@ -107,7 +131,7 @@ def _parameters(prompt: str, negative_prompt: str, settings: dict[str, str]) -> 
         "sampler": sampler or None,
         "scheduler": our_scheduler(schedule_type) if schedule_type else scheduler,
         "seed": as_integer(take("Seed", None)),
-        "denoise": 1.0 if denoise is None else denoise,
+        "denoise": denoise,
         "model": take("Model", None),
         "model_hash": take("Model hash", None),
         "lora_hashes": tuple(_lora_hashes(take("Lora hashes", ""))),
@@ -117,7 +141,15 @@ def _parameters(prompt: str, negative_prompt: str, settings: dict[str, str]) -> 
         "variation_strength": as_number(take("Variation seed strength", None)),
         "software": take("Version", None),
     }
-    return Parameters(**known, extra=tuple(settings.items()))
+    return Parameters(**known, extra=(*hires_strength, *settings.items(), *left_out))
+
+
+def _denoise(value: str | None, settings: Mapping[str, str]) -> tuple[float, Pairs]:
+    """The strength of image-to-image. Beside settings of a second pass it is that pass's, which `extra` keeps."""
+    strength = as_number(value)
+    if any(name.startswith(("Hires upscale", "Hires resize")) for name in settings):
+        return 1.0, () if value is None else (("Hires denoising strength", value),)
+    return strength if strength is not None and 0 < strength <= 1 else 1.0, ()
 
 
 def _settings(line: str) -> Iterator[tuple[str, str]]:
@@ -139,11 +171,29 @@ def _settings(line: str) -> Iterator[tuple[str, str]]:
         at = end + 1
 
 
-def _loras(prompt: str) -> Iterator[tuple[str, float]]:
-    for tag in _LORA_TAG.finditer(prompt):
-        strength = as_number(tag[2]) if tag[2] else 1.0
-        if strength is not None:
-            yield tag[1], strength
+def _loras(prompt: str) -> tuple[tuple[tuple[str, float], ...], Pairs]:
+    """The LoRAs of a prompt's tags, and the tags that stand for something else or cannot be read, as `extra` has them.
+
+    `<lora:name:0.5:0.9>` or `<lora:name:te=0.5:unet=0.9>`: the first strength is the text encoder's, the second the
+    diffusion model's, and by default it is the first.
+    """
+    loras: list[tuple[str, float]] = []
+    left_out: list[tuple[str, str]] = []
+    for tag in _TAG.finditer(prompt):
+        name, *arguments = tag[2].split(":")
+        strength = _strength(arguments) if tag[1].casefold() in _LORA_KINDS else None
+        if strength is None:
+            left_out.append((LEFT_OUT, tag[0].strip()))
+        else:
+            loras.append((name, strength))
+    return tuple(loras), tuple(left_out)
+
+
+def _strength(arguments: list[str]) -> float | None:
+    named = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+    in_order = [argument for argument in arguments if "=" not in argument]
+    text_encoder = named.get("te", in_order[0] if in_order else "1")
+    return as_number(named.get("unet", in_order[1] if len(in_order) > 1 else text_encoder))
 
 
 def _lora_hashes(value: str) -> Pairs:

@@ -180,9 +180,7 @@ def _latent(g: Graph, p: Parameters, vae: _Output) -> _Output:
     if not p.source_image and p.denoise == 1:
         return g.add("EmptyLatentImage", width=p.width, height=p.height, batch_size=1)
     source = g.add("LoadImage", image=p.source_image or SOURCE_IMAGE)
-    pixels = g.add(
-        "ImageScale", image=source, upscale_method="lanczos", width=p.width, height=p.height, crop="disabled"
-    )
+    pixels = g.add("ImageScale", image=source, upscale_method="lanczos", width=p.width, height=p.height, crop="center")
     return g.add("VAEEncode", pixels=pixels, vae=vae)
 
 

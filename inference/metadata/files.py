@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from PIL import Image, PngImagePlugin
 
-from inference.metadata import a1111, comfyui_reader, comfyui_writer, novelai
+from inference.metadata import a1111, comfyui_reader, comfyui_writer, json_formats, novelai, stealth
 from inference.metadata.parameters import Parameters, from_json, json_object, to_json
 
 OUR_KEY = "anima"
@@ -31,6 +31,13 @@ _COMPRESSION = {"compress_level": 1, "compress_type": zlib.Z_RLE}
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt", b"eXIf")
+_COMMENT_CODES = ("UNICODE\0", "ASCII\0\0\0", "JIS\0\0\0\0\0", 8 * "\0")
+_COMMENT_MARKS = [
+    code.encode(encoding)
+    for encoding in ("ascii", "utf-16-le", "utf-16-be")
+    for code in (*_COMMENT_CODES, "UNICODE")
+    if encoding != "ascii" or len(code) == 8
+]
 _EXIF_MAKE, _EXIF_MODEL, _EXIF_IFD, _EXIF_USER_COMMENT = 0x010F, 0x0110, 0x8769, 0x9286
 
 
@@ -88,22 +95,42 @@ def read(picture: Image.Image | bytes | str | os.PathLike[str]) -> Parameters | 
     Raises UnreadableImage for what is no PNG, JPEG or WebP image, OSError for a file that cannot be opened.
     """
     (width, height), text = _opened(picture)
-    parameters = from_json(text.get(OUR_KEY, "")) or _foreign(text)
+    parameters = _parameters(text)
+    if parameters is None:
+        parameters = _parameters(_stealth_texts(picture))
     if parameters is None:
         return None
     return replace(parameters, width=parameters.width or width, height=parameters.height or height)
 
 
-def _foreign(text: dict[str, str]) -> Parameters | None:
+def _parameters(text: dict[str, str]) -> Parameters | None:
+    if ours := from_json(text.get(OUR_KEY, "")):
+        return ours
     settings = text.get("parameters", "")
-    parameters = a1111.read(settings) or comfyui_reader.read(text) or novelai.read(text)
-    if parameters is None and settings.strip():
-        prompt, negative_prompt = a1111.read_prompts(settings.strip().split("\n"))
+    is_prose = json_object(settings) is None
+    parameters = a1111.read(settings) if is_prose else None
+    parameters = parameters or json_formats.read(text) or comfyui_reader.read(text) or novelai.read(text)
+    if parameters is None and settings.strip() and is_prose:
+        prompt, negative_prompt = a1111.read_prompts(settings)
         return Parameters(prompt=prompt, negative_prompt=negative_prompt)
     return parameters
 
 
-#: An image's width and height, and its texts by their keys.
+def _stealth_texts(picture: Image.Image | bytes | str | os.PathLike[str]) -> dict[str, str]:
+    """The texts behind one in the alpha channel: a web UI's, or NovelAI's chunks as one object."""
+    with suppress(Exception):  # what Pillow raises for broken pixels is not documented
+        if isinstance(picture, Image.Image):
+            hidden = stealth.read_text(picture, MAX_TEXT_LENGTH)
+        else:
+            source = io.BytesIO(picture) if isinstance(picture, bytes) else picture
+            with Image.open(source, formats=("PNG", "WEBP")) as image:
+                hidden = stealth.read_text(image, MAX_TEXT_LENGTH)
+        if hidden is not None:
+            chunks = json_object(hidden) or {}
+            return {"parameters": hidden} | {key: value for key, value in chunks.items() if isinstance(value, str)}
+    return {}
+
+
 Found = tuple[tuple[int, int], dict[str, str]]
 
 
@@ -148,7 +175,9 @@ def _png_texts(file: BinaryIO) -> Found:
             size = int.from_bytes(data[:4], "big"), int.from_bytes(data[4:8], "big")
         elif kind in _TEXT_CHUNKS and length <= MAX_TEXT_LENGTH and texts_taken < MAX_TEXTS:
             data = file.read(length)
-            text = _exif_texts(data) | text if kind == b"eXIf" else text | _chunk_text(kind, data)
+            found = _exif_texts(data) if kind == b"eXIf" else _chunk_text(kind, data)
+            # A chunk takes the place of an earlier one of its key, unless it is empty; an EXIF block takes nobody's.
+            text |= {k: v for k, v in found.items() if v.strip() and (kind != b"eXIf" or k not in text)}
             texts_taken += 1
         else:
             file.seek(length, os.SEEK_CUR)
@@ -162,13 +191,21 @@ def _chunk_text(kind: bytes, data: bytes) -> dict[str, str]:
     key, _, rest = data.partition(b"\0")
     with suppress(ValueError, zlib.error):  # of a chunk that breaks the specification
         if kind == b"tEXt":
-            return {key.decode("latin-1"): rest.decode("latin-1")}
+            return {key.decode("latin-1"): _decoded(rest)}
         if kind == b"zTXt" and rest[:1] == b"\0":
-            return {key.decode("latin-1"): _inflated(rest[1:]).decode("latin-1")}
+            return {key.decode("latin-1"): _decoded(_inflated(rest[1:]))}
         if kind == b"iTXt":
             _language, _translated_key, value = rest[2:].split(b"\0", 2)
             return {key.decode("latin-1"): (_inflated(value) if rest[0] else value).decode()}
     return {}
+
+
+def _decoded(data: bytes) -> str:
+    """Latin-1, as the specification has it, unless the bytes are UTF-8, which programs write all the same."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
 
 
 def _inflated(data: bytes) -> bytes:
@@ -198,24 +235,35 @@ def _exif_texts(exif: bytes) -> dict[str, str]:
         comment = _user_comment(tags.get_ifd(_EXIF_IFD).get(_EXIF_USER_COMMENT, b""))
         text["parameters"] = comment
         if found := json_object(comment):
-            # A graph, NovelAI's comment, or an object of the texts that a PNG has.
-            text = {"prompt": comment, "Comment": comment}
-            text |= {key: value for key, value in found.items() if isinstance(value, str)}
+            # A graph, NovelAI's comment, an object of the texts that a PNG has, or another program's own.
+            text |= {"prompt": comment, "Comment": comment}
+            text |= {key: value for key, value in found.items() if isinstance(value, str) and key != "parameters"}
+            text["parameters"] = found["parameters"] if isinstance(found.get("parameters"), str) else comment
     return {key: value for key, value in text.items() if value}
 
 
 def _user_comment(value: bytes | str) -> str:
-    """Text of a comment that begins with its encoding in 8 bytes (Exif 2.32, section 4.6.5, UserComment)."""
+    """Text of a comment that may begin with its encoding in 8 bytes (Exif 2.32, section 4.6.5, UserComment).
+
+    Programs leave the mark out, write it in UTF-16 as well, or put UTF-8 behind the mark for UTF-16.
+    """
     if isinstance(value, str):
         return value
-    code, data = value[:8], value[8 : 8 + MAX_TEXT_LENGTH]
-    if code != b"UNICODE\0":
-        return data.decode("utf-8", "replace").strip("\0")
+    value = value[: MAX_TEXT_LENGTH + 16]
+    mark = next(filter(value.startswith, _COMMENT_MARKS), b"")
+    return _text_of_bytes(value[len(mark) :])
+
+
+def _text_of_bytes(data: bytes) -> str:
+    """UTF-16 where a byte order mark or many zeros say so, or where it is no UTF-8; else UTF-8."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", "replace").strip("\0")
+    if 4 * data.rstrip(b"\0").count(0) < len(data):
+        with suppress(UnicodeDecodeError):
+            return data.decode("utf-8").replace("\0", "")
     # The byte order is not said. Of a text in ASCII for the most part, the zeros tell: they come first in big endian.
     order = "utf-16-be" if data[::2].count(0) >= data[1::2].count(0) else "utf-16-le"
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        order = "utf-16"
-    return data.decode(order, "replace").strip("\0")
+    return data.decode(order, "replace").replace("\0", "")
 
 
 def _without_surrogates(text: str) -> str:

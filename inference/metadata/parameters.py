@@ -8,6 +8,9 @@ from typing import Any
 
 Pairs = tuple[tuple[str, str], ...]
 
+#: The name in `extra` of what stood in the file and is not among the other values, though it changed the picture.
+LEFT_OUT = "Left out"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parameters:

@@ -1,0 +1,171 @@
+"""ComfyUI's graphs as nodes with inputs, whether they were written for its API or for its page.
+
+Graphs come from strangers: nothing is taken for granted about a value's type, and what leads nowhere is left out.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from inference.metadata.comfyui_writer import NODE_CLASSES
+from inference.metadata.parameters import as_integer, as_text, json_object
+
+_MAX_INPUTS = 100
+
+# Values of classes that only the readers meet, in the order in which the page lists them.
+_WIDGETS = {kind: node_class.widgets for kind, node_class in NODE_CLASSES.items()} | {
+    "KSamplerAdvanced": (
+        *("add_noise", "noise_seed", "control_after_generate", "steps", "cfg", "sampler_name", "scheduler"),
+        *("start_at_step", "end_at_step", "return_with_leftover_noise"),
+    ),
+    "BasicScheduler": ("scheduler", "steps", "denoise"),
+    "CFGGuider": ("cfg",),
+    "CheckpointLoaderSimple": ("ckpt_name",),
+    "EmptySD3LatentImage": ("width", "height", "batch_size"),
+    "LoraLoader": ("lora_name", "strength_model", "strength_clip"),
+    "PrimitiveNode": ("value",),
+    "RandomNoise": ("noise_seed", "control_after_generate"),
+}
+
+
+@dataclass(frozen=True)
+class Link:
+    node: str
+    slot: int
+
+
+@dataclass(frozen=True)
+class Node:
+    kind: str
+    inputs: dict[str, Any]
+
+    def links(self, first: Iterable[str] = ()) -> list[Link]:
+        """What the node's inputs are wired to, those named first before the others."""
+        order = dict.fromkeys([*first, *self.inputs])
+        return [link for name in order if isinstance(link := self.inputs.get(name), Link)]
+
+
+Nodes = dict[str, Node]
+
+#: Inputs that choose among the others, by their numbers or names.
+_SELECTORS = ("select", "index", "selected", "input_index", "Input")
+
+
+def without_unselected(nodes: Nodes) -> Nodes:
+    """The graph without the inputs that a switch does not pass on, and those of a switch whose choice is not said."""
+    return {name: _as_switched(node, nodes) for name, node in nodes.items()}
+
+
+def _as_switched(node: Node, nodes: Nodes) -> Node:
+    if "Switch" not in node.kind and "switch" not in node.inputs:
+        return node
+    if "on_true" in node.inputs or "on_false" in node.inputs:
+        chosen = _constant(node.inputs.get("switch", node.inputs.get("boolean")), nodes)
+        dropped = {True: {"on_false"}, False: {"on_true"}}.get(chosen, {"on_true", "on_false"})
+        return _without(node, dropped)
+    for selector in _SELECTORS:
+        if selector in node.inputs:
+            number = as_integer(_constant(node.inputs[selector], nodes))
+            numbered = {name for name in node.inputs if name[-1:].isdigit()}
+            kept = {name for name in numbered if as_integer(name.rstrip("0123456789") and _number(name)) == number}
+            return _without(node, numbered - kept)
+    return node
+
+
+def _without(node: Node, dropped: set[str]) -> Node:
+    return Node(node.kind, {name: value for name, value in node.inputs.items() if name not in dropped})
+
+
+def _number(name: str) -> str:
+    return name[len(name.rstrip("0123456789")) :]
+
+
+def _constant(value: Any, nodes: Nodes) -> Any:
+    """A value, or the one that the node it is wired to holds."""
+    if not isinstance(value, Link):
+        return value
+    return next((each for each in nodes[value.node].inputs.values() if isinstance(each, bool | int | str)), None)
+
+
+def graphs(text: Mapping[str, str]) -> Iterator[Nodes]:
+    if prompt := json_object(text.get("prompt")):
+        yield _api_graph(prompt)
+    if page := json_object(text.get("workflow")):
+        yield _page_graph(page)
+        definitions = page.get("definitions")
+        subgraphs = definitions.get("subgraphs") if isinstance(definitions, dict) else None
+        for subgraph in subgraphs if isinstance(subgraphs, list) else []:
+            if isinstance(subgraph, dict):
+                yield _page_graph(subgraph)
+
+
+def _api_graph(prompt: dict[str, Any]) -> Nodes:
+    nodes = {name: node for name, node in prompt.items() if isinstance(node, dict)}
+
+    def value(raw: Any) -> Any:
+        if not isinstance(raw, list):
+            return raw
+        is_link = len(raw) == 2 and isinstance(raw[0], str | int) and isinstance(raw[1], int) and str(raw[0]) in nodes
+        return Link(str(raw[0]), raw[1]) if is_link else None
+
+    return {
+        name: Node(
+            as_text(node.get("class_type")) or "",
+            {key: value(raw) for key, raw in islice(inputs.items(), _MAX_INPUTS)}
+            if isinstance(inputs := node.get("inputs"), dict)
+            else {},
+        )
+        for name, node in nodes.items()
+    }
+
+
+def _page_graph(page: dict[str, Any]) -> Nodes:
+    entries = page.get("nodes")
+    by_name = {
+        str(entry["id"]): entry
+        for entry in (entries if isinstance(entries, list) else [])
+        if isinstance(entry, dict) and isinstance(entry.get("id"), str | int)
+    }
+    links = dict(_page_links(page.get("links"), by_name))
+    return {name: _page_node(entry, links) for name, entry in by_name.items()}
+
+
+def _page_links(links: Any, nodes: Mapping[str, Any]) -> Iterator[tuple[str, Link]]:
+    for link in links if isinstance(links, list) else []:
+        if isinstance(link, dict):  # in subgraphs
+            link = [link.get(key) for key in ("id", "origin_id", "origin_slot")]
+        if isinstance(link, list) and len(link) >= 3 and str(link[1]) in nodes and isinstance(link[2], int):
+            yield str(link[0]), Link(str(link[1]), link[2])
+
+
+def _page_node(entry: dict[str, Any], links: Mapping[str, Link]) -> Node:
+    kind = as_text(entry.get("type")) or ""
+    sockets = entry.get("inputs")
+    sockets = sockets[:_MAX_INPUTS] if isinstance(sockets, list) else []
+    sockets = [socket for socket in sockets if isinstance(socket, dict)]
+    wired = {
+        socket["name"]: links[str(socket.get("link"))]
+        for socket in sockets
+        if isinstance(socket.get("name"), str) and str(socket.get("link")) in links
+    }
+    if entry.get("mode") in (2, 4):  # muted or bypassed: wires lead through, values do not count
+        return Node("", wired)
+    return Node(kind, dict(_widgets(kind, sockets, entry.get("widgets_values"))) | wired)
+
+
+def _widgets(kind: str, sockets: list[dict[str, Any]], values: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(values, dict):
+        yield from islice(values.items(), _MAX_INPUTS)
+    elif isinstance(values, list):
+        widgets = [socket["widget"] for socket in sockets if isinstance(socket.get("widget"), dict)]
+        names = _WIDGETS.get(kind) or [widget["name"] for widget in widgets if isinstance(widget.get("name"), str)]
+        queue = deque(values)
+        for name in names or ("value",):
+            if not queue:
+                return
+            yield name, queue.popleft()
+            # The page keeps what happens to a seed after each image as a value of its own, without a socket.
+            if name in ("seed", "noise_seed") and kind not in _WIDGETS and queue and isinstance(queue[0], str):
+                queue.popleft()
