@@ -15,8 +15,8 @@ class ClientRefused(Exception):
         self.values = values
 
 
-class InvalidRequest(ClientRefused):
-    """No client could ask for this: it is a mistake of a test or of the page. In English only."""
+class ImpossibleAction(ClientRefused):
+    """No client offers this: it is a mistake of a test or of the page. In English only."""
 
 
 def message_deleted() -> ClientRefused:

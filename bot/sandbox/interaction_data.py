@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bot.sandbox.client_errors import ClientRefused, InvalidRequest, file_too_large
+from bot.sandbox.client_errors import ClientRefused, ImpossibleAction, file_too_large
 from bot.sandbox.model import commands as slash
 from bot.sandbox.model import components as ui
 from bot.sandbox.model.attachments import Cdn, Upload
@@ -30,7 +30,7 @@ class DataBuilder:
             chosen = next((c["value"] for c in choices if value in (c["name"], c["value"])), None)
             if chosen is None:
                 names = [choice["name"] for choice in choices]
-                raise InvalidRequest(
+                raise ImpossibleAction(
                     "'{value}' is no choice of the option '{option}'. Choose one of: {choices}.",
                     value=value,
                     option=name,
@@ -51,7 +51,7 @@ class DataBuilder:
             return value
         if kind == slash.BOOLEAN:
             if not isinstance(value, bool):
-                raise InvalidRequest(
+                raise ImpossibleAction(
                     "The option '{option}' takes {kind}, not {value}.",
                     option=name,
                     kind="True, False",
@@ -91,7 +91,7 @@ class DataBuilder:
             option = next((o for o in select["options"] if value in (o["value"], o["label"])), None)
             if option is None:
                 labels = [option["label"] for option in select["options"]]
-                raise InvalidRequest(
+                raise ImpossibleAction(
                     "'{value}' is no option of {name}. Choose one of: {choices}.",
                     value=value,
                     name=select["custom_id"],
@@ -163,7 +163,7 @@ class DataBuilder:
             written = interaction_channel_json(value, world, self._user)
             self.resolved.setdefault("channels", {})[str(value.id)] = written
         else:
-            raise InvalidRequest("{value} is neither a user nor a role nor a channel.", value=repr(value))
+            raise ImpossibleAction("{value} is neither a user nor a role nor a channel.", value=repr(value))
         return str(value.id)
 
 
@@ -186,7 +186,7 @@ def _as_list(value: object) -> list[Any]:
 def _check_is(value: object, kinds: type | tuple[type, ...], name: str) -> None:
     if not isinstance(value, kinds) or isinstance(value, bool):
         wanted = ", ".join(k.__name__ for k in (kinds if isinstance(kinds, tuple) else (kinds,)))
-        raise InvalidRequest(
+        raise ImpossibleAction(
             "The option '{option}' takes {kind}, not {value}.", option=name, kind=wanted, value=repr(value)
         )
 

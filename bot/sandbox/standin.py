@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 from aiohttp import web
 
 from bot.ops.errors import StartupError
-from bot.sandbox.client_errors import ClientRefused, InvalidRequest, message_deleted
+from bot.sandbox.client_errors import ClientRefused, ImpossibleAction, message_deleted
 from bot.sandbox.interaction_handle import TIMEOUT, InteractionHandle
 from bot.sandbox.model.attachments import Cdn, Upload
 from bot.sandbox.model.clock import Clock, Snowflakes
@@ -292,7 +292,7 @@ class FakeDiscord:
             channel = target.channel
             target = self.messages.get(target.id) or target
         if channel is None:
-            raise InvalidRequest("Say in which channel the user's menu is opened.")
+            raise ImpossibleAction("Say in which channel the user's menu is opened.")
         return self._sent(
             self.interactions.send(COMMAND, user, channel, self.client.menu(user, channel, target, command))
         )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bot.sandbox.client_errors import ClientRefused, InvalidRequest, file_too_large, message_deleted
+from bot.sandbox.client_errors import ClientRefused, ImpossibleAction, file_too_large, message_deleted
 from bot.sandbox.interaction_data import DataBuilder, resolved_user
 from bot.sandbox.model import commands as slash
 from bot.sandbox.model import components as ui
@@ -99,7 +99,7 @@ class UserClient:
         for definition in definitions:
             if definition["name"] == option:
                 if not definition.get("autocomplete"):
-                    raise InvalidRequest(
+                    raise ImpossibleAction(
                         "The option '{option}' of /{command} has no autocomplete.", option=option, command=name
                     )
                 focused_type = definition["type"]
@@ -115,7 +115,7 @@ class UserClient:
         command = next((c for c in visible if c["type"] == kind and c["name"] == name), None)
         if command is None:
             names = [c["name"] for c in visible if c["type"] == kind]
-            raise InvalidRequest("The menu has no entry '{name}', only: {names}.", name=name, names=", ".join(names))
+            raise ImpossibleAction("The menu has no entry '{name}', only: {names}.", name=name, names=", ".join(names))
         self._check_usable(user, channel, command)
         resolved: JSON
         if isinstance(target, Message):
@@ -134,7 +134,7 @@ class UserClient:
         if button.get("disabled"):
             raise ClientRefused("The button {button} is disabled.", button=_describe(button))
         if "custom_id" not in button:
-            raise InvalidRequest(
+            raise ImpossibleAction(
                 "The button {button} opens a link and sends nothing to the bot.", button=_describe(button)
             )
         return {
@@ -165,7 +165,7 @@ class UserClient:
             )
         known = {key for label, field in modal.inputs() for key in (label, field["custom_id"])}
         if unknown := sorted(set(values) - known):
-            raise InvalidRequest(
+            raise ImpossibleAction(
                 "The form '{form}' has no fields {unknown}, only: {known}.",
                 form=modal.title,
                 unknown=", ".join(unknown),
@@ -224,7 +224,7 @@ class UserClient:
         visible = self._commands.visible_in(channel.guild.id if channel.guild else None)
         everything = {full: (command, trail) for full, command, trail in slash.slash_names(visible)}
         if name not in everything:
-            raise InvalidRequest(
+            raise ImpossibleAction(
                 "There is no command /{command}. There are: {commands}.",
                 command=name,
                 commands=", ".join(sorted(everything)),
@@ -274,7 +274,7 @@ class UserClient:
     def _check_names(self, name: str, definitions: list[JSON], options: Mapping[str, object]) -> None:
         known = [definition["name"] for definition in definitions]
         if unknown := sorted(set(options) - set(known)):
-            raise InvalidRequest(
+            raise ImpossibleAction(
                 "/{command} has no options {unknown}, only: {known}.",
                 command=name,
                 unknown=", ".join(unknown),
@@ -300,11 +300,11 @@ def _slash_data(command: JSON, trail: list[JSON], filled: list[JSON], resolved: 
 
 def _find_component(found: list[JSON], label: str | None, custom_id: str | re.Pattern[str] | None) -> JSON:
     if label is None and custom_id is None:
-        raise InvalidRequest("Say which component is meant: by label or by custom_id.")
+        raise ImpossibleAction("Say which component is meant: by label or by custom_id.")
     matching = [component for component in found if _is_named(component, label, custom_id)]
     if len(matching) != 1:
         there = ", ".join(map(_describe, found)) or "none"
-        raise InvalidRequest(
+        raise ImpossibleAction(
             "{count} of the components are {name}; there are: {components}.",
             count=len(matching),
             name=repr(label or custom_id),

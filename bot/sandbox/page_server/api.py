@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from bot.sandbox.client_errors import ClientRefused, InvalidRequest, message_deleted
+from bot.sandbox.client_errors import ClientRefused, ImpossibleAction, message_deleted
 from bot.sandbox.model import commands as slash
 from bot.sandbox.model.attachments import Upload
 from bot.sandbox.model.errors import JSON, ApiError
@@ -108,9 +108,8 @@ class PageApi:
             try:
                 return web.json_response(await answer(self, user, request, received))
             except ClientRefused as error:
-                return web.json_response(
-                    {"refused": page_catalog(user.locale).say(error.sentence, **error.values)}, status=422
-                )
+                said = page_catalog(user.locale).say(error.sentence, **error.values)
+                return web.json_response({"refused": said}, status=422)
             except ApiError as error:
                 return web.json_response({"refused": _error_text(error)}, status=422)
 
@@ -157,7 +156,7 @@ class PageApi:
         kind, name = next(iter(given.items()), ("nothing", 0))
         found = self._named(kind, int(name) if str(name).isdecimal() else -1, received)
         if found is None:
-            raise InvalidRequest("There is no {kind} {name}.", kind=kind, name=name)
+            raise ImpossibleAction("There is no {kind} {name}.", kind=kind, name=name)
         return found
 
     def _named(self, kind: str, id: int, received: RequestBody) -> User | Role | Channel | Upload | None:
@@ -249,7 +248,7 @@ def _member_ids(api: PageApi, channel: Channel) -> list[int]:
 async def _choose_language(api: PageApi, user: User, request: web.Request, received: RequestBody) -> JSON:
     locale = str((received.payload or {}).get("locale"))
     if locale not in LANGUAGES:
-        raise InvalidRequest("There is no language {locale}.", locale=locale)
+        raise ImpossibleAction("There is no language {locale}.", locale=locale)
     user.locale = locale
     return {}
 

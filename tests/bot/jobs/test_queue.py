@@ -20,7 +20,7 @@ use = st.dictionaries(users, st.sampled_from([0.0, 1.0, 5.5, 31.0, 32.0, 33.3, 5
 
 
 @dataclass
-class Clock:
+class QueueClock:
     now: float = 1000.0
 
     def __call__(self) -> float:
@@ -42,9 +42,9 @@ def a_queue(
     waiting: Iterable[QueuedJob] = (),
     largest_batch: int = 4,
     lately: Mapping[int, float] | None = None,
-    clock: Clock | None = None,
+    clock: QueueClock | None = None,
 ) -> FairQueue:
-    queue = FairQueue(largest_batch, half_life=HALF_LIFE, clock=clock or Clock())
+    queue = FairQueue(largest_batch, half_life=HALF_LIFE, clock=clock or QueueClock())
     queue.restore_usage(lately or {})
     for one in waiting:
         queue.put(one)
@@ -132,7 +132,7 @@ def test_equal_recent_use_means_equal_shares_to_within_one_job_each(
 def test_no_recent_use_takes_away_more_than_half_of_a_share(
     lately: dict[int, float], steps: list[tuple[float, float, float]]
 ) -> None:
-    clock = Clock()
+    clock = QueueClock()
     queue = a_queue(
         [job(2 * number + user, user, costs[user]) for number, costs in enumerate(steps) for user in (0, 1)],
         largest_batch=1,
@@ -156,17 +156,17 @@ def served_of_each(queue: FairQueue, batches: int) -> Counter[int]:
     return Counter(one.user_id for _ in range(batches) for one in take(queue))
 
 
-def two_floods(lately: Mapping[int, float], clock: Clock) -> FairQueue:
+def two_floods(lately: Mapping[int, float], clock: QueueClock) -> FairQueue:
     return a_queue([job(number, number % 2, 0.1) for number in range(200)], 1, lately, clock)
 
 
 def test_who_drew_a_lot_lately_gets_half_the_share_of_one_who_did_not() -> None:
-    served = served_of_each(two_floods({0: 500.0}, Clock()), 30)
+    served = served_of_each(two_floods({0: 500.0}, QueueClock()), 30)
     assert 19 <= served[1] <= 20
 
 
 def test_recent_use_is_forgotten_after_some_half_lives() -> None:
-    clock = Clock()
+    clock = QueueClock()
     queue = two_floods({0: 500.0}, clock)
     clock.now += 20 * HALF_LIFE
     assert served_of_each(queue, 30) == {0: 15, 1: 15}
@@ -281,7 +281,7 @@ def test_a_job_that_was_put_back_goes_before_those_who_came_in_the_meantime() ->
 
 
 def test_putting_back_returns_recent_use_as_far_as_it_has_not_faded() -> None:
-    clock = Clock()
+    clock = QueueClock()
     queue = a_queue([job(1, 0, 20.0)], 1, lately={0: 20.0}, clock=clock)
     (in_hand,) = take(queue)
     clock.now += HALF_LIFE
@@ -314,7 +314,7 @@ def test_a_job_that_costs_or_draws_nothing_is_refused(cost: float, pictures: int
 
 @given(jobs(), use, st.integers(0, 5))
 def test_a_place_is_what_then_happens(waiting: list[QueuedJob], lately: dict[int, float], batches: int) -> None:
-    clock = Clock()
+    clock = QueueClock()
     queue = a_queue(waiting, 3, lately, clock)
     clock.now += 1234.5
     for _ in range(batches):
@@ -431,7 +431,7 @@ async def test_a_cancelled_take_loses_no_job() -> None:
 
 
 def test_users_and_receipts_of_long_ago_are_forgotten() -> None:
-    clock = Clock()
+    clock = QueueClock()
     queue = a_queue(clock=clock)
     for number in range(3000):
         for which, user in enumerate((number, -1, -2)):  # the last two are always there
@@ -447,7 +447,7 @@ class AnyHistory(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.clock = Clock()
+        self.clock = QueueClock()
         self.queue = a_queue(largest_batch=3, lately={0: 50.0, 1: 2.0}, clock=self.clock)
         self.next_job_id = 1
         self.waiting: dict[int, QueuedJob] = {}

@@ -22,7 +22,7 @@ from tests.bot.harness import Stage, until
 ALICE = 7
 
 
-class Clock:
+class RetentionClock:
     def __init__(self) -> None:
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -31,12 +31,12 @@ class Clock:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> RetentionClock:
+    return RetentionClock()
 
 
 @pytest.fixture
-async def database(tmp_path: Path, clock: Clock) -> AsyncIterator[Database]:
+async def database(tmp_path: Path, clock: RetentionClock) -> AsyncIterator[Database]:
     database = await Database.open(f"sqlite:///{tmp_path}/anima.db", clock)
     yield database
     await database.close()
@@ -73,7 +73,7 @@ async def prompt_of(database: Database, job_id: int) -> str | None:
 
 
 async def test_words_go_at_the_start_when_they_are_older_than_the_operator_wants(
-    database: Database, clock: Clock
+    database: Database, clock: RetentionClock
 ) -> None:
     old = await cancelled_job(database)
     clock.now += timedelta(days=2)
@@ -83,14 +83,14 @@ async def test_words_go_at_the_start_when_they_are_older_than_the_operator_wants
     assert await prompt_of(database, new) == "1girl"
 
 
-async def test_pictures_go_with_their_jobs(database: Database, clock: Clock) -> None:
+async def test_pictures_go_with_their_jobs(database: Database, clock: RetentionClock) -> None:
     old = await cancelled_job(database)
     clock.now += timedelta(days=2)
     async with kept(database, pictures_kept_days=1):
         await until(lambda: _is(database, old, None))
 
 
-async def test_nothing_goes_where_the_operator_does_not_say(database: Database, clock: Clock) -> None:
+async def test_nothing_goes_where_the_operator_does_not_say(database: Database, clock: RetentionClock) -> None:
     old = await cancelled_job(database)
     clock.now += timedelta(days=30_000)
     done = asyncio.Event()
@@ -110,7 +110,7 @@ async def test_nothing_goes_where_the_operator_does_not_say(database: Database, 
 @pytest.mark.parametrize("error", [StorageUnavailable("The database is busy."), RuntimeError("a bug")])
 async def test_after_an_error_it_is_tried_again_the_next_time(
     database: Database,
-    clock: Clock,
+    clock: RetentionClock,
     error: Exception,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
