@@ -146,7 +146,7 @@ def check_command(definition: Any, path: Path, errors: FormErrors) -> None:
         _check_options(definition.get("options") or [], (*path, "options"), errors, depth=0)
     else:
         if errors.check_type((*path, "name"), definition.get("name"), str, "BASE_TYPE_REQUIRED", "strings"):
-            errors.length((*path, "name"), definition["name"], 32, 1)
+            errors.check_length((*path, "name"), definition["name"], 32, 1)
         if definition.get("description"):
             complaint = "Context menu commands cannot have description"
             errors.add((*path, "description"), "APPLICATION_COMMAND_CONTEXT_MENU_DESCRIPTION_INVALID", complaint)
@@ -280,7 +280,7 @@ def check_choices(choices: Any, kind: int, path: Path, errors: FormErrors) -> No
         if not errors.check_type(at, choice, dict, "MODEL_TYPE_CONVERT", "objects"):
             continue
         if errors.check_type((*at, "name"), choice.get("name"), str, "BASE_TYPE_REQUIRED", "strings"):
-            errors.length((*at, "name"), choice["name"], 100, 1)
+            errors.check_length((*at, "name"), choice["name"], 100, 1)
         if choice.get("name") in names:
             complaint = "Option choice name already exists"
             errors.add((*at, "name"), "APPLICATION_COMMAND_OPTIONS_CHOICE_NAME_ALREADY_EXISTS", complaint)
@@ -291,7 +291,7 @@ def check_choices(choices: Any, kind: int, path: Path, errors: FormErrors) -> No
 def _check_choice_value(value: Any, kind: int, path: Path, errors: FormErrors) -> None:
     if kind == STRING:
         if errors.check_type(path, value, str, "STRING_TYPE_CONVERT", "strings"):
-            errors.length(path, value, 100)
+            errors.check_length(path, value, 100)
     elif kind == INTEGER:
         if errors.check_type(path, value, int, "NUMBER_TYPE_COERCE", "integers") and abs(value) > MAX_INTEGER:
             errors.add(path, "NUMBER_TYPE_MAX", "Must be between -2^53 and 2^53.")

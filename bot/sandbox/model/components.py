@@ -72,11 +72,11 @@ def check_modal(data: JSON, errors: FormErrors) -> None:
     at: Path = ("data",)
     for key, longest in (("custom_id", 100), ("title", 45)):
         if errors.check_type((*at, key), data.get(key), str, "BASE_TYPE_REQUIRED", "strings"):
-            errors.length((*at, key), data[key], longest, 1)
+            errors.check_length((*at, key), data[key], longest, 1)
     components = data.get("components")
     if not errors.check_type((*at, "components"), components, list, "BASE_TYPE_REQUIRED", "lists"):
         return
-    errors.length((*at, "components"), components, 5, 1)
+    errors.check_length((*at, "components"), components, 5, 1)
     _check_children(components, IN_MODAL, (*at, "components"), errors)
     _check_each(list(walk(components, (*at, "components"))), errors)
 
@@ -111,7 +111,7 @@ def _check_each(everything: list[tuple[Path, JSON]], errors: FormErrors) -> None
 
 def _check_custom_id(component: JSON, path: Path, errors: FormErrors) -> None:
     if errors.check_type((*path, "custom_id"), component.get("custom_id"), str, "BASE_TYPE_REQUIRED", "strings"):
-        errors.length((*path, "custom_id"), component["custom_id"], 100, 1)
+        errors.check_length((*path, "custom_id"), component["custom_id"], 100, 1)
 
 
 def _check_row(row: JSON, path: Path, errors: FormErrors) -> None:
@@ -132,7 +132,7 @@ def _check_button(button: JSON, path: Path, errors: FormErrors) -> None:
     style = button.get("style")
     if not errors.check_type((*path, "style"), style, int, "BASE_TYPE_REQUIRED", "integers"):
         return
-    errors.length((*path, "label"), button.get("label"), 80)
+    errors.check_length((*path, "label"), button.get("label"), 80)
     if style not in range(1, 7):
         errors.add((*path, "style"), "BASE_TYPE_CHOICES", "Value must be one of (1, 2, 3, 4, 5, 6).")
     elif style == LINK_STYLE:
@@ -152,7 +152,7 @@ def _check_button(button: JSON, path: Path, errors: FormErrors) -> None:
 
 def _check_select(select: JSON, path: Path, errors: FormErrors) -> None:
     _check_custom_id(select, path, errors)
-    errors.length((*path, "placeholder"), select.get("placeholder"), 150)
+    errors.check_length((*path, "placeholder"), select.get("placeholder"), 150)
     least, most = _min_values(select), _max_values(select)
     if not 0 <= least <= MAX_OPTIONS:
         errors.add((*path, "min_values"), "NUMBER_TYPE_MAX", f"Must be between 0 and {MAX_OPTIONS}.")
@@ -184,8 +184,8 @@ def _check_options(component: JSON, path: Path, errors: FormErrors, fewest: int,
     for index, option in enumerate(options):
         for key in ("label", "value"):
             if errors.check_type((*at, index, key), option.get(key), str, "BASE_TYPE_REQUIRED", "strings"):
-                errors.length((*at, index, key), option[key], 100, 1)
-        errors.length((*at, index, "description"), option.get("description"), 100)
+                errors.check_length((*at, index, key), option[key], 100, 1)
+        errors.check_length((*at, index, "description"), option.get("description"), 100)
         if option.get("value") in values:
             complaint = "The specified option value is already used"
             errors.add((*at, index, "value"), "SELECT_COMPONENT_OPTION_VALUE_DUPLICATED", complaint)
@@ -224,9 +224,9 @@ def _check_text_input(text_input: JSON, path: Path, errors: FormErrors) -> None:
     elif not in_label:
         label = text_input.get("label")
         if errors.check_type((*path, "label"), label, str, "BASE_TYPE_REQUIRED", "strings"):
-            errors.length((*path, "label"), label, 45, 1)
-    errors.length((*path, "value"), text_input.get("value"), 4000)
-    errors.length((*path, "placeholder"), text_input.get("placeholder"), 100)
+            errors.check_length((*path, "label"), label, 45, 1)
+    errors.check_length((*path, "value"), text_input.get("value"), 4000)
+    errors.check_length((*path, "placeholder"), text_input.get("placeholder"), 100)
     least, most = text_input.get("min_length") or 0, text_input.get("max_length") or 4000
     if not 0 <= least <= most <= 4000:
         complaint = "min_length is at most max_length, and both are at most 4000."
@@ -238,8 +238,8 @@ def _check_text_input(text_input: JSON, path: Path, errors: FormErrors) -> None:
 
 def _check_label(label: JSON, path: Path, errors: FormErrors) -> None:
     if errors.check_type((*path, "label"), label.get("label"), str, "BASE_TYPE_REQUIRED", "strings"):
-        errors.length((*path, "label"), label["label"], 45, 1)
-    errors.length((*path, "description"), label.get("description"), 100)
+        errors.check_length((*path, "label"), label["label"], 45, 1)
+    errors.check_length((*path, "description"), label.get("description"), 100)
     inner = label.get("component")
     if not isinstance(inner, dict) or inner.get("type") not in IN_LABEL:
         errors.add((*path, "component"), "BASE_TYPE_REQUIRED", "A Label holds one input.")
@@ -255,7 +255,7 @@ def _check_section(section: JSON, path: Path, errors: FormErrors) -> None:
     at = (*path, "components")
     texts = section.get("components")
     if errors.check_type(at, texts, list, "BASE_TYPE_REQUIRED", "lists"):
-        errors.length(at, texts, 3, 1)
+        errors.check_length(at, texts, 3, 1)
         _check_children(texts, {TEXT_DISPLAY}, at, errors)
     accessory = section.get("accessory")
     if not isinstance(accessory, dict) or accessory.get("type") not in (BUTTON, THUMBNAIL):
@@ -264,7 +264,7 @@ def _check_section(section: JSON, path: Path, errors: FormErrors) -> None:
 
 def _check_text_display(text: JSON, path: Path, errors: FormErrors) -> None:
     if errors.check_type((*path, "content"), text.get("content"), str, "BASE_TYPE_REQUIRED", "strings"):
-        errors.length((*path, "content"), text["content"], MAX_TEXT_V2, 1)
+        errors.check_length((*path, "content"), text["content"], MAX_TEXT_V2, 1)
 
 
 def _check_gallery(gallery: JSON, path: Path, errors: FormErrors) -> None:
@@ -273,10 +273,10 @@ def _check_gallery(gallery: JSON, path: Path, errors: FormErrors) -> None:
     if not errors.check_type(at, items, list, "BASE_TYPE_REQUIRED", "lists"):
         return
     assert isinstance(items, list)
-    errors.length(at, items, 10, 1)
+    errors.check_length(at, items, 10, 1)
     for index, item in enumerate(items):
         _check_media(item.get("media"), (*at, index, "media"), errors)
-        errors.length((*at, index, "description"), item.get("description"), 1024)
+        errors.check_length((*at, index, "description"), item.get("description"), 1024)
 
 
 def _check_thumbnail(thumbnail: JSON, path: Path, errors: FormErrors) -> None:
@@ -299,7 +299,7 @@ def _check_media(media: Any, path: Path, errors: FormErrors) -> None:
 def _check_container(container: JSON, path: Path, errors: FormErrors) -> None:
     inner = container.get("components")
     if errors.check_type((*path, "components"), inner, list, "BASE_TYPE_REQUIRED", "lists"):
-        errors.length((*path, "components"), inner, MAX_COMPONENTS_V2, 1)
+        errors.check_length((*path, "components"), inner, MAX_COMPONENTS_V2, 1)
         _check_children(inner, IN_CONTAINER, (*path, "components"), errors)
 
 

@@ -72,14 +72,14 @@ class FormErrors:
             node = node.setdefault(str(step), {})
         node.setdefault("_errors", []).append({"code": code, "message": message})
 
-    def length(self, path: Path, value: Any, longest: int, shortest: int = 0) -> None:
-        """Complains unless `value` (a string or a list; None passes) is between `shortest` and `longest` long."""
-        if value is None or shortest <= len(value) <= longest:
+    def check_length(self, path: Path, value: Any, max_length: int, min_length: int = 0) -> None:
+        """Complains unless `value` (a string or a list; None passes) has a length from `min_length` to `max_length`."""
+        if value is None or min_length <= len(value) <= max_length:
             return
-        if len(value) > longest:
-            self.add(path, "BASE_TYPE_MAX_LENGTH", f"Must be {longest} or fewer in length.")
+        if len(value) > max_length:
+            self.add(path, "BASE_TYPE_MAX_LENGTH", f"Must be {max_length} or fewer in length.")
         else:
-            self.add(path, "BASE_TYPE_BAD_LENGTH", f"Must be between {shortest} and {longest} in length.")
+            self.add(path, "BASE_TYPE_BAD_LENGTH", f"Must be between {min_length} and {max_length} in length.")
 
     def check_type(self, path: Path, value: Any, kind: type | tuple[type, ...], code: str, what: str) -> bool:
         """Whether `value` has the type; complains where it does not."""

@@ -415,10 +415,10 @@ def _check_sending(payload: JSON, errors: FormErrors) -> None:
     """Complains about what a body says beside the message itself: its nonce, whom it may notify, which files it has."""
     nonce = payload.get("nonce")
     if isinstance(nonce, str):
-        errors.length(("nonce",), nonce, MAX_NONCE_LENGTH)
+        errors.check_length(("nonce",), nonce, MAX_NONCE_LENGTH)
     mentions = payload.get("allowed_mentions") or {}
     for key in ("users", "roles"):
-        errors.length(("allowed_mentions", key), mentions.get(key), 100)
+        errors.check_length(("allowed_mentions", key), mentions.get(key), 100)
         if mentions.get(key) and key in (mentions.get("parse") or ()):
             complaint = f'parse:["{key}"] and {key}: [ids...] are mutually exclusive.'
             errors.add(("allowed_mentions",), "MESSAGE_ALLOWED_MENTIONS_PARSE_EXCLUSIVE", complaint)
@@ -428,7 +428,7 @@ def _check_sending(payload: JSON, errors: FormErrors) -> None:
 
 
 def _check_content(message: Message, errors: FormErrors) -> None:
-    errors.length(("content",), message.content, MAX_CONTENT)
+    errors.check_length(("content",), message.content, MAX_CONTENT)
     if message.is_v2:
         for key in ("content", "embeds"):
             if getattr(message, key):
@@ -440,7 +440,7 @@ def _check_content(message: Message, errors: FormErrors) -> None:
 
 def _check_embeds(embeds: Iterable[JSON], errors: FormErrors) -> None:
     embeds = list(embeds)
-    errors.length(("embeds",), embeds, MAX_EMBEDS)
+    errors.check_length(("embeds",), embeds, MAX_EMBEDS)
     total = 0
     for index, embed in enumerate(embeds):
         texts: list[tuple[tuple[str | int, ...], Any, int]] = [
@@ -450,7 +450,7 @@ def _check_embeds(embeds: Iterable[JSON], errors: FormErrors) -> None:
             (("author", "name"), (embed.get("author") or {}).get("name"), 256),
         ]
         fields = embed.get("fields") or []
-        errors.length(("embeds", index, "fields"), fields, 25)
+        errors.check_length(("embeds", index, "fields"), fields, 25)
         for number, item in enumerate(fields):
             for key, longest in (("name", 256), ("value", 1024)):
                 texts.append((("fields", number, key), item.get(key), longest))
@@ -458,7 +458,7 @@ def _check_embeds(embeds: Iterable[JSON], errors: FormErrors) -> None:
                     at = ("embeds", index, "fields", number, key)
                     errors.add(at, "BASE_TYPE_REQUIRED", "This field is required")
         for where, text, longest in texts:
-            errors.length(("embeds", index, *where), text, longest)
+            errors.check_length(("embeds", index, *where), text, longest)
             total += len(text or "")
         if not any(
             embed.get(key) for key in ("title", "description", "image", "thumbnail", "author", "footer", "fields")

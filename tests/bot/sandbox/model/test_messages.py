@@ -439,7 +439,7 @@ def test_a_body_of_any_shape_is_taken_or_refused_but_breaks_nothing(
 
 def test_form_errors_gather_every_complaint_at_its_place() -> None:
     errors = FormErrors()
-    errors.length(("content",), "xx", 1)
+    errors.check_length(("content",), "xx", 1)
     errors.add(("components", 0, "custom_id"), "A", "a")
     errors.add(("components", 0, "custom_id"), "B", "b")
     with pytest.raises(ApiError) as refusal:
