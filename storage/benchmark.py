@@ -33,8 +33,8 @@ IMAGES_PER_JOB = 2
 JOBS_A_TRANSACTION = 5000
 TRIES = 40
 
+#: About as large as the PNG of a megapixel.
 FILE = random.randbytes(1_500_000)
-"""About as large as the PNG of a megapixel."""
 
 _interactions = count(time.time_ns())
 

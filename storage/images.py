@@ -13,8 +13,8 @@ from storage.backend.clock import Clock
 from storage.backend.transactions import Transactions, all_uncancellable
 from storage.schema import JobState, jobs, picture_words, pictures, renders
 
+#: More words than these in one search are left out.
 MAX_WORDS = 16
-"""More words than these in one search are left out."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,8 @@ from storage.backend.clock import Clock
 from storage.backend.transactions import Transactions, all_uncancellable
 from storage.schema import preferences, presets
 
+#: As many as Discord shows in one menu.
 PRESETS_EACH = 25
-"""As many as Discord shows in one menu."""
 
 
 class TooManyPresets(Exception):

@@ -26,6 +26,7 @@ from storage.schema import (
 )
 from storage.source_images import forget_source_images
 
+#: By which columns a row is about a person.
 ABOUT: Mapping[str, tuple[Column[Any], ...]] = {
     "jobs": (jobs.c.user_id,),
     "pictures": (pictures.c.user_id,),
@@ -35,14 +36,13 @@ ABOUT: Mapping[str, tuple[Column[Any], ...]] = {
     "blocks": (blocks.c.user_id,),
     "audit": (audit.c.actor_id, audit.c.subject_id),
 }
-"""By which columns a row is about a person."""
 
 PEOPLE = frozenset({"user_id", "ended_by", "blocked_by", "actor_id", "subject_id"})
+#: With it one could speak as the bot.
 SECRETS = frozenset({"interaction_token"})
-"""With it one could speak as the bot."""
 
+#: Jobs forgotten in one transaction.
 BATCH = 500
-"""Jobs forgotten in one transaction."""
 
 
 @dataclass(frozen=True)

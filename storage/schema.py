@@ -139,8 +139,8 @@ pictures = Table(
     sqlite_autoincrement=True,
 )
 
+#: SQLite's full-text index over `pictures`; triggers keep it. The migration makes both, and PostgreSQL's own index.
 picture_words = table("picture_words", column("rowid"), column("picture_words"))
-"""SQLite's full-text index over `pictures`; triggers keep it. The migration makes both, and PostgreSQL's own index."""
 
 renders = Table(
     "renders",

@@ -16,8 +16,8 @@ from storage.backend.clock import Clock
 from storage.backend.transactions import Transactions, all_uncancellable
 from storage.schema import audit, blocks, servers
 
+#: In the place of a server: a block by the operator, which holds in all servers and in direct messages.
 EVERYWHERE = 0
-"""In the place of a server: a block by the operator, which holds in all servers and in direct messages."""
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ EXCEPTED_FOLDERS = {ROOT / "inference" / "miniature"}
 
 #: Modules that are still too long. This must become empty.
 TOO_LONG: set[str] = set()
-#: Names that several classes still have. This must become empty.
-SHARED_CLASS_NAMES: set[str] = set()
+#: The engine's stage of work, which is public, and the tests' stage that users act on.
+SHARED_CLASS_NAMES = {"Stage"}
 
 
 def test_no_module_is_too_long_to_be_read_at_once() -> None:
@@ -32,7 +32,7 @@ def test_no_folder_has_too_many_files_to_be_looked_through() -> None:
 
 def test_no_two_classes_have_one_name() -> None:
     modules: dict[str, list[str]] = defaultdict(list)
-    for path in files(*PACKAGES):
+    for path in files(*PACKAGES, "tests"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"), str(path))):
             if isinstance(node, ast.ClassDef):
                 modules[node.name].append(str(path.relative_to(ROOT)))

@@ -24,8 +24,8 @@ from inference.request import MAX_CFG_SCALE, MAX_STEPS, SAMPLERS, SCHEDULERS
 
 MAX_WEIGHT = 5.0
 MAX_WORDS_LENGTH = 200
+#: Characters of words and names that are repeated in a sentence.
 NAMED = 60
-"""Characters of words and names that are repeated in a sentence."""
 
 UNKNOWN_NAME = "There is no {axis} called “{name}”. There are: {names}."
 NO_NUMBER = "“{value}” is no value for {axis}: give numbers with commas between, such as {example}."
@@ -48,8 +48,8 @@ BRACKETS = (
 )
 
 Value: TypeAlias = str | float
+#: What becomes of a prompt once its wildcards are chosen, and before prompt rules are applied to it.
 Rewording: TypeAlias = Callable[[str], str]
-"""What becomes of a prompt once its wildcards are chosen, and before prompt rules are applied to it."""
 
 
 class AxisKind(StrEnum):
@@ -200,8 +200,8 @@ def set_weight(prompt: str, words: str, weight: float) -> str:
     return result
 
 
+#: Scripts in which words touch one another.
 _WITHOUT_BLANKS = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f"
-"""Scripts in which words touch one another."""
 _LETTER = re.compile(rf"[^\W{_WITHOUT_BLANKS}]")
 
 

@@ -16,15 +16,15 @@ from bot.generation.comparison import Axis, Comparison
 from inference.metadata import Parameters, encode_png_of_many, read
 
 MAX_SIDE_LENGTH = 4096
+#: Bytes that Discord takes in any server.
 MAX_FILE = 10 * (1 << 20)
-"""Bytes that Discord takes in any server."""
+#: Pixels of a cell's width: less has no room for a label.
 MIN_CELL = 256
-"""Pixels of a cell's width: less has no room for a label."""
+#: Cells beside each other, where there are no rows to say otherwise.
 WIDEST_ROW = 4
-"""Cells beside each other, where there are no rows to say otherwise."""
 
+#: How large Discord shows a picture before it is clicked, and how high its letters then have to be. In pixels.
 SHOWN_WIDTH, SHOWN_HEIGHT, LEGIBLE = 550, 350, 12
-"""How large Discord shows a picture before it is clicked, and how high its letters then have to be. In pixels."""
 BACKGROUND, INK = (24, 25, 28), (242, 243, 245)
 
 
@@ -82,8 +82,8 @@ class _Layout:
     title: str
     columns: tuple[str, ...]
     rows: tuple[str, ...]
+    #: Width and height in pixels.
     cell: tuple[int, int]
-    """Width and height in pixels."""
 
     @classmethod
     def of(cls, comparison: Comparison, width: int, height: int) -> _Layout:

@@ -24,19 +24,19 @@ from bot.prompting.syntax import (
 from bot.prompting.tags import Category, TagIndex
 from inference.prompt import parse_weights
 
+#: A weight nearer to 1 than this, or just as near, is too weak to show.
+#:
+#: A weight multiplies what the adapter says of a token. The transformer makes keys and values of that, and takes the
+#: RMS norm of the keys, which undoes any positive factor: where attention goes stays as it was, and only the value
+#: counts by as much more. `(smile:1.1)` so adds a tenth of one tag's share. With SDXL the same weight moves the keys
+#: too, hence the attention by an exponential; who comes from there writes 1.1 or 1.2. Anima's own example is
+#: `(chibi:2)`.
 WEAKEST_EFFECT = 0.2
-"""A weight nearer to 1 than this, or just as near, is too weak to show.
-
-A weight multiplies what the adapter says of a token. The transformer makes keys and values of that, and takes the RMS
-norm of the keys, which undoes any positive factor: where attention goes stays as it was, and only the value counts by
-as much more. `(smile:1.1)` so adds a tenth of one tag's share. With SDXL the same weight moves the keys too, hence the
-attention by an exponential; who comes from there writes 1.1 or 1.2. Anima's own example is `(chibi:2)`.
-"""
+#: What a weight that is too weak becomes, over and under 1.
 STRONG_WEIGHT, GENTLE_WEIGHT = "1.5", "0.5"
-"""What a weight that is too weak becomes, over and under 1."""
 
+#: Characters: shorter names are words too often.
 MIN_ARTIST_LENGTH = 4
-"""Characters: shorter names are words too often."""
 
 MAX_ROUNDS = 8
 

@@ -30,8 +30,8 @@ _YEAR = re.compile(r"year \d{4}|newest|recent|mid|early|old")
 _SAFETY = re.compile(r"(?:rating[: ] ?)?(?:safe|general|sensitive|questionable|nsfw|explicit)")
 _META = re.compile(r"highres|absurdres|incredibly absurdres|official art")
 _COUNT = re.compile(r"\d{1,2}\+?(?:girl|boy|other)s?|multiple (?:girls|boys|others)|no humans")
+#: Of each of these kinds a person's own tags win over the prefix's, even where they differ.
 _GIVEN_ONCE = (_QUALITY, _SCORE, _YEAR, _SAFETY)
-"""Of each of these kinds a person's own tags win over the prefix's, even where they differ."""
 
 _SAFE = re.compile(r"(?:rating[: ] ?)?(?:safe|general)")
 

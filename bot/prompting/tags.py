@@ -23,11 +23,11 @@ from typing import NamedTuple
 
 from bot.prompting.syntax import COMMAS, escape_brackets, tag_name, tag_spans
 
+#: A small list that comes with the bot.
 OWN_TAGS = Path(__file__).parent.parent / "tags.csv"
-"""A small list that comes with the bot."""
 
+#: Characters of one of Discord's autocomplete choices.
 MAX_CHOICE_LENGTH = 100
-"""Characters of one of Discord's autocomplete choices."""
 
 MAX_BYTES = 64 * 2**20
 MAX_TAGS = 500_000
@@ -37,8 +37,8 @@ MAX_ALIASES = 100
 MAX_PROBLEMS = 10
 
 _BEFORE_TAG = COMMAS + "{|"
+#: What begins them in the text that is searched.
 _NAME, _ALIAS = "\n", "\0"
-"""What begins them in the text that is searched."""
 
 _PLAIN_LINE = re.compile(
     r'([^\W_]{2}[^\s\\",]*),(\d{1,9}),(\d{1,15})(?:,"?((?:[^\W_]{2}[^\s\\",]*(?:,[^\W_]{2}[^\s\\",]*)*)?)"?)?', re.ASCII

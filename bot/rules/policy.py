@@ -27,8 +27,8 @@ from storage.jobs import Allowance
 from storage.servers import BlockedUser
 
 MEGAPIXEL = 1024 * 1024
+#: How much larger than the model's own a picture may be, where a server does not say: twice as wide and high.
 TIMES_NATIVE_AREA = 4
-"""How much larger than the model's own a picture may be, where a server does not say: twice as wide and high."""
 MAX_STEPS_UNLESS_SET = 100
 MAX_TERMS_NAMED = 3
 
@@ -62,8 +62,8 @@ class ChannelContext:
     guild_id: int | None
     channel_id: int
     above: tuple[int, ...] = ()
+    #: What Discord says of the channel; a thread asks its channel.
     age_restricted: bool = False
-    """What Discord says of the channel; a thread asks its channel."""
 
     @classmethod
     def of(cls, interaction: discord.Interaction[Any]) -> ChannelContext:
@@ -135,6 +135,7 @@ class RefusalReason(StrEnum):
     NSFW_KEPT_SAFE = "nsfw_kept_safe"
 
 
+#: Every refusal in English, each with what to do instead.
 SENTENCES: Mapping[RefusalReason, str] = {
     RefusalReason.MINORS: "Sexual content about minors is not drawn, here or anywhere. Please ask for something else.",
     RefusalReason.BLOCKED: "You cannot draw here at the moment. "
@@ -157,7 +158,6 @@ SENTENCES: Mapping[RefusalReason, str] = {
     RefusalReason.NSFW_KEPT_SAFE: "The admins keep pictures safe here, so there is nothing of: {terms}. "
     "Leave that out and try again.",
 }
-"""Every refusal in English, each with what to do instead."""
 
 
 @dataclass(frozen=True)

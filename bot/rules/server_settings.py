@@ -103,12 +103,12 @@ class Limits:
 
     #: Pixels of the longer side.
     side: Side | None = None
+    #: Of 1024 x 1024 pixels each, as people mean it who say that 1024 x 1024 is one.
     megapixels: Annotated[float, Field(gt=0, le=MAX_SIDE**2 / 2**20, allow_inf_nan=False)] | None = None
-    """Of 1024 x 1024 pixels each, as people mean it who say that 1024 x 1024 is one."""
     steps: Steps | None = None
     count: Count = MAX_IMAGES
+    #: Jobs of one person in the queue.
     waiting: Annotated[int, Field(ge=1, le=MAX_WAITING)] = 50
-    """Jobs of one person in the queue."""
     #: Pictures of one `/anima compare`; 0 switches it off.
     compared: Compared = 12
 

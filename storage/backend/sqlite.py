@@ -12,11 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from storage.backend import sqlite_connection
 from storage.backend.errors import DatabaseRefused
 
+#: The first SQLite that answers a change with the rows it changed (RETURNING).
 OLDEST = (3, 35)
-"""The first SQLite that answers a change with the rows it changed (RETURNING)."""
 
+#: How long a write waits for another process to finish its own.
 BUSY_SECONDS = 10
-"""How long a write waits for another process to finish its own."""
 
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",  # readers and the writer do not wait for each other

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer, Text
 from sqlalchemy.types import TypeDecorator
 
+#: SQLite counts up only in a column that is called INTEGER; it holds 64 bits all the same.
 RowId = BigInteger().with_variant(Integer(), "sqlite")
-"""SQLite counts up only in a column that is called INTEGER; it holds 64 bits all the same."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):

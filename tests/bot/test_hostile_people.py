@@ -21,6 +21,7 @@ from tests.bot.generation.test_source_image import encoded
 from tests.bot.harness import Stage, until
 
 SECRET = "unspeakablesecret"
+#: Every custom_id that names a job or a picture, or shows what is somebody's own.
 OTHERS = [
     *(f"anima:{action}:{{job}}:0" for action in LABELS),
     *(f"anima:{what}:{{job}}" for what in ("cancel", "queue:cancel", "fixed")),
@@ -28,7 +29,6 @@ OTHERS = [
     "anima:history:older:999999999:",
     "anima:privacy:export",
 ]
-"""Every custom_id that names a job or a picture, or shows what is somebody's own."""
 
 
 async def answered(stage: Stage, sent: InteractionHandle) -> str:

@@ -15,8 +15,8 @@ ROOT = Path(__file__).parent.parent.parent
 OPENAPI = ROOT.parent / "shared" / "discord" / "openapi.json"
 TIMEOUT = 120.0
 ANIMA_RUN = ("-m", "bot", "run")
+#: The same with an engine that only pretends to draw.
 PRETENDING = ("-m", "tests.soak.fake_engine_bot")
-"""The same with an engine that only pretends to draw."""
 
 
 def openapi() -> Path | None:

@@ -148,8 +148,8 @@ async def test_a_folder_where_the_env_file_should_be(tmp_path: Path) -> None:
     assert (await wrong_start(tmp_path, "start")).startswith(".env is a folder, but must be a file")
 
 
+#: Where not even root can write.
 READ_ONLY = Path("/proc/anima")
-"""Where not even root can write."""
 
 
 async def test_a_database_where_nothing_can_be_written(tmp_path: Path, discord: FakeDiscord) -> None:

@@ -17,8 +17,8 @@ from tests.fake_picture import drawn
 
 STEPS = 4
 PICTURE_SECONDS = 0.04
+#: The most that a step takes: those who cancel wait no longer.
 STEP_SECONDS = 0.05
-"""The most that a step takes: those who cancel wait no longer."""
 
 
 class PretendingEngine:

@@ -26,26 +26,26 @@ from typing import Any
 
 import psutil
 
-from tests.soak.targets import MEBI, TARGETS, Target
+from tests.soak.targets import MEBI, TARGETS, FuzzTarget
 
 if sys.platform != "win32":
     import resource
 
+#: Seconds by the clock after which a case is interrupted; a machine that does much else may be slow.
 HANGS_AFTER = 120
-"""Seconds by the clock after which a case is interrupted; a machine that does much else may be slow."""
 WHOLE_SEED_EVERY = 2_000
 MAX_CHANGES = 6
 MAX_FAULTS = 10
 LARGE = 512
+#: Cases; others start from small seeds, which are read quickly.
 LARGE_SEED_EVERY = 200
-"""Cases; others start from small seeds, which are read quickly."""
 
 
 class Hung(BaseException):
     """A case takes too long."""
 
 
-def cases(target: Target, chance: random.Random) -> Iterator[bytes]:
+def cases(target: FuzzTarget, chance: random.Random) -> Iterator[bytes]:
     """The seeds as they are, then changed ones without end."""
     yield from target.seeds
     small = [seed for seed in target.seeds if len(seed) <= LARGE]
@@ -59,7 +59,7 @@ def cases(target: Target, chance: random.Random) -> Iterator[bytes]:
             yield changed(chance.choice(seeds), small, target, chance)
 
 
-def changed(seed: bytes, others: list[bytes], target: Target, chance: random.Random) -> bytes:
+def changed(seed: bytes, others: list[bytes], target: FuzzTarget, chance: random.Random) -> bytes:
     """A seed after a few changes."""
     case = bytearray(seed)
     for _ in range(chance.randint(1, MAX_CHANGES)):
@@ -74,49 +74,49 @@ def _somewhere(case: bytearray, chance: random.Random) -> tuple[int, int]:
     return start, min(len(case), start + int(2 ** chance.uniform(0, 8)))
 
 
-def _flip(case: bytearray, others: list[bytes], target: Target, chance: random.Random) -> None:
+def _flip(case: bytearray, others: list[bytes], target: FuzzTarget, chance: random.Random) -> None:
     if case:
         case[chance.randrange(len(case))] ^= 1 << chance.randrange(8)
 
 
-def _set(case: bytearray, others: list[bytes], target: Target, chance: random.Random) -> None:
+def _set(case: bytearray, others: list[bytes], target: FuzzTarget, chance: random.Random) -> None:
     if case:
         case[chance.randrange(len(case))] = chance.choice((0, 1, 0x7F, 0x80, 0xFF, chance.randrange(256)))
 
 
-def _cut(case: bytearray, others: list[bytes], target: Target, chance: random.Random) -> None:
+def _cut(case: bytearray, others: list[bytes], target: FuzzTarget, chance: random.Random) -> None:
     start, end = _somewhere(case, chance)
     del case[start:end]
 
 
-def _truncate(case: bytearray, others: list[bytes], target: Target, chance: random.Random) -> None:
+def _truncate(case: bytearray, others: list[bytes], target: FuzzTarget, chance: random.Random) -> None:
     del case[chance.randrange(len(case) + 1) :]
 
 
-def _repeat(case: bytearray, others: list[bytes], target: Target, chance: random.Random) -> None:
+def _repeat(case: bytearray, others: list[bytes], target: FuzzTarget, chance: random.Random) -> None:
     start, end = _somewhere(case, chance)
     case[start:start] = case[start:end] * chance.randint(1, 20)
 
 
-def _word(case: bytearray, others: list[bytes], target: Target, chance: random.Random) -> None:
+def _word(case: bytearray, others: list[bytes], target: FuzzTarget, chance: random.Random) -> None:
     at = chance.randrange(len(case) + 1)
     word = chance.choice(target.words) if target.words else chance.randbytes(4)
     case[at : at + chance.choice((0, len(word)))] = word
 
 
-def _splice(case: bytearray, others: list[bytes], target: Target, chance: random.Random) -> None:
+def _splice(case: bytearray, others: list[bytes], target: FuzzTarget, chance: random.Random) -> None:
     other = chance.choice(others)
     start = chance.randrange(len(other) + 1)
     at = chance.randrange(len(case) + 1)
     case[at : at + chance.randrange(64)] = other[start : start + chance.randrange(256)]
 
 
-CHANGES: tuple[Callable[[bytearray, list[bytes], Target, random.Random], None], ...] = (
+CHANGES: tuple[Callable[[bytearray, list[bytes], FuzzTarget, random.Random], None], ...] = (
     *(_flip, _set, _set, _cut, _repeat, _word, _word, _word, _splice, _truncate),
 )
 
 
-def fault_of(target: Target, case: bytes) -> str | None:
+def fault_of(target: FuzzTarget, case: bytes) -> str | None:
     """What is wrong with how a target reads a case, if anything is."""
     started = time.process_time()
     signal.setitimer(signal.ITIMER_REAL, HANGS_AFTER)
@@ -143,13 +143,13 @@ def watch_the_clock() -> None:
     signal.signal(signal.SIGALRM, too_late)
 
 
-def limit_memory(target: Target) -> None:
+def limit_memory(target: FuzzTarget) -> None:
     """No more address space than the process has now, and the target's bound."""
     size = psutil.Process().memory_info().vms + target.memory * MEBI
     resource.setrlimit(resource.RLIMIT_AS, (size, resource.RLIM_INFINITY))
 
 
-def fuzz(target: Target, name: str, count: int, seconds: float, seed: int, faults: Path) -> int:
+def fuzz(target: FuzzTarget, name: str, count: int, seconds: float, seed: int, faults: Path) -> int:
     """Reads `count` cases, or as many as `seconds` suffice for, and returns how many kinds of faults there were."""
     chance = random.Random(seed)
     found: Counter[str] = Counter()
@@ -181,7 +181,7 @@ def fuzz(target: Target, name: str, count: int, seconds: float, seed: int, fault
     return len(found)
 
 
-def fuzz_by_coverage(target: Target, count: int, seed: int, corpus: Path) -> None:
+def fuzz_by_coverage(target: FuzzTarget, count: int, seed: int, corpus: Path) -> None:
     """Does not return: the process ends with the last case, or with the first fault, which is kept as `crash-…`."""
     import atheris  # type: ignore[import-not-found, unused-ignore]
 

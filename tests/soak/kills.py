@@ -32,8 +32,8 @@ from tests.end_to_end.bot_process import PRETENDING, bot_process
 from tests.storage.rules import broken_rules
 
 TIMEOUT = 60.0
+#: Seconds.
 NONCE_IS_FORGOTTEN = 200.0
-"""Seconds."""
 CALLBACK, EDIT, CREATE = "^/interactions/", "^/webhooks/.*/messages/|^/channels/.*/messages/", "^/channels/.*/messages$"
 PICTURE = r"anima-(\d+)-\d+\."
 LIVE = ("queued", "running", "rendered")
@@ -47,8 +47,8 @@ class Soak:
     folder: Path
     chance: random.Random
     asked: list[InteractionHandle] = field(default_factory=list)
+    #: In how many jobs of each live state the kills came.
     in_hand: Counter[str] = field(default_factory=Counter)
-    """In how many jobs of each live state the kills came."""
 
     async def ask(self, prompt: str = "1girl", *, publicly: bool = False) -> InteractionHandle:
         """Somebody somewhere wants one or two pictures."""
@@ -183,7 +183,7 @@ AIMS: dict[str, Aim] = {
 
 
 @dataclass(frozen=True)
-class Account:
+class KillReport:
     """What has come of it all. Every one of `wrong` is a broken promise."""
 
     kills: Counter[str]
@@ -210,7 +210,7 @@ class Account:
         )
 
 
-async def soak(kills: int, seed: int, folder: Path, aims: Sequence[str] = tuple(AIMS)) -> Account:
+async def soak(kills: int, seed: int, folder: Path, aims: Sequence[str] = tuple(AIMS)) -> KillReport:
     """Kills bots over one database in `folder`, aiming at each of `aims` in turn, then lets one do what is left."""
     began, done = time.monotonic(), Counter[str]()
     async with FakeDiscord() as discord:
@@ -232,7 +232,7 @@ async def soak(kills: int, seed: int, folder: Path, aims: Sequence[str] = tuple(
         return await account(soak, done, time.monotonic() - began)
 
 
-async def account(soak: Soak, kills: Counter[str], seconds: float) -> Account:
+async def account(soak: Soak, kills: Counter[str], seconds: float) -> KillReport:
     url = f"sqlite:///{soak.folder}/anima.db"
     database = await Database.open(url)
     try:
@@ -258,7 +258,7 @@ async def account(soak: Soak, kills: Counter[str], seconds: float) -> Account:
     unknown = {job_id for message in messages for job_id in jobs_shown(message)} - {job.id for job in accepted}
     wrong += [f"pictures of a job {job_id} that is not in the database" for job_id in unknown]
     wrong += wrong_charges(soak.folder / "anima.db")
-    return Account(
+    return KillReport(
         kills,
         soak.in_hand,
         len(soak.asked),

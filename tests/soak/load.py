@@ -42,14 +42,14 @@ from tests.end_to_end.bot_process import ROOT, settings_for
 
 TIMEOUT = 60.0
 MAX_BATCH = 4
+#: What a server lets one person have in line unless its admins say otherwise.
 FLOOD_WAITING = 50
-"""What a server lets one person have in line unless its admins say otherwise."""
 LOOK_AT_MEMORY_EVERY = 0.5
 
 LATEST_LOOP = 0.020
 LATEST_ACKNOWLEDGEMENT = 0.250
+#: From the second third's median to the last one's.
 MAX_GROWTH = 0.05
-"""From the second third's median to the last one's."""
 
 
 @dataclass(frozen=True)
@@ -71,19 +71,19 @@ class Outcome:
     plan: Plan
     flooder: int
     interactions: list[InteractionHandle] = field(default_factory=list)
+    #: Of each delivered job, the message.
     delivered: Mapping[int, int] = field(default_factory=dict)
-    """Of each delivered job, the message."""
     states: Counter[str] = field(default_factory=Counter)
+    #: Of each job, all messages that ever showed its picture.
     pictures: Mapping[int, frozenset[int]] = field(default_factory=dict)
-    """Of each job, all messages that ever showed its picture."""
     happened: list[list[str]] = field(default_factory=list)
     lags: list[float] = field(default_factory=list)
     own_lags: list[float] = field(default_factory=list)
+    #: Bytes of the bot's process, at even distances in time.
     memory: list[int] = field(default_factory=list)
-    """Bytes of the bot's process, at even distances in time."""
     seconds: float = 0.0
+    #: Processor seconds of the bot's process.
     busy: float = 0.0
-    """Processor seconds of the bot's process."""
 
     def mistakes(self) -> Iterator[str]:
         """Every promise that was broken, whatever the machine's speed."""

@@ -24,7 +24,7 @@ MEBI = 1 << 20
 
 
 @dataclass(frozen=True)
-class Target:
+class FuzzTarget:
     """`seeds` are well-formed examples and known attacks, which cases are made of by changing them.
 
     seconds: of the processor, for one case. memory: MiB beyond what the process has once it is warm.
@@ -36,8 +36,8 @@ class Target:
     declared: tuple[type[Exception], ...] = ()
     seconds: float = 1.0
     memory: int = 256
+    #: Bytes of a case; what a stranger can make longer than that, a seed does.
     longest: int = 4096
-    """Bytes of a case; what a stranger can make longer than that, a seed does."""
 
 
 def text_of(case: bytes) -> str:
@@ -68,7 +68,7 @@ PROMPT_WORDS = [
 ]
 
 
-def prompts() -> Target:
+def prompts() -> FuzzTarget:
     """Weights, hints and their mending, safety words, and how a prompt is shown."""
     from bot.prompting import TagIndex
     from bot.prompting.hints import fixed, hints
@@ -90,10 +90,10 @@ def prompts() -> Target:
         markdown.inline(prompt, 100)
         tags.complete(prompt[-100:])
 
-    return Target(read, [prompt.encode() for prompt in PROMPTS], PROMPT_WORDS)
+    return FuzzTarget(read, [prompt.encode() for prompt in PROMPTS], PROMPT_WORDS)
 
 
-def wildcards() -> Target:
+def wildcards() -> FuzzTarget:
     from bot.prompting import escape_wildcards, expand
 
     def read(case: bytes) -> None:
@@ -101,10 +101,10 @@ def wildcards() -> Target:
         assert len(expand(template, len(case))) <= len(template)
         assert expand(escape_wildcards(template), 7) == template
 
-    return Target(read, [prompt.encode() for prompt in PROMPTS], PROMPT_WORDS)
+    return FuzzTarget(read, [prompt.encode() for prompt in PROMPTS], PROMPT_WORDS)
 
 
-def custom_ids() -> Target:
+def custom_ids() -> FuzzTarget:
     """Every component's template and what is made of its groups, as discord.py does it."""
     import asyncio
 
@@ -139,10 +139,10 @@ def custom_ids() -> Target:
     seeds += ["anima:preferences:apply:0123456789abcdef", "anima:preferences:page:presets", "anima:preferences:size"]
     seeds += ["anima:preferences:turbo:on", "anima:preferences:form:numbers", "anima:history:newer:1:" + "x" * 70]
     digits = "٣", "9" * 19, "-1", "0x1", "1e3", "\0", "\n", ":", "::", "anima", "anima-admin", "𝟙"
-    return Target(read, [seed.encode() for seed in seeds], [word.encode() for word in digits], longest=200)
+    return FuzzTarget(read, [seed.encode() for seed in seeds], [word.encode() for word in digits], longest=200)
 
 
-def options() -> Target:
+def options() -> FuzzTarget:
     """A slash command's values from what Discord delivers to the job's parameters, and back."""
     from bot.commands.command_options import parse_seed
     from bot.generation.compose import ModelInfo, recipes, resolve_options
@@ -196,7 +196,7 @@ def options() -> Target:
 
     seeds = [of(prompt[:1500], "bad", "2:3", "7", "wlop", "style") for prompt in PROMPTS]
     seeds += [of("1girl", "{a|b}", "832x1216", str(2**64 - 1), "@a, b", "../../etc/passwd")]
-    return Target(read, seeds, [*PROMPT_WORDS, b"\x1f"], (InvalidOption, ValueError), longest=6000)
+    return FuzzTarget(read, seeds, [*PROMPT_WORDS, b"\x1f"], (InvalidOption, ValueError), longest=6000)
 
 
 @dataclass(frozen=True)
@@ -273,7 +273,7 @@ PNG_WORDS = (
 )
 
 
-def metadata() -> Target:
+def metadata() -> FuzzTarget:
     """What the file of a picture says about how it was made, and its replay as options."""
     from bot.generation.compose import ModelInfo
     from bot.generation.errors import UnusableImage
@@ -288,10 +288,10 @@ def metadata() -> Target:
             Replay.of(found, model)
 
     declared = (UnreadableImage, UnusableImage)
-    return Target(read_and_replay, pictures_with_text(), PNG_WORDS, declared, seconds=2.0, longest=2 * MEBI)
+    return FuzzTarget(read_and_replay, pictures_with_text(), PNG_WORDS, declared, seconds=2.0, longest=2 * MEBI)
 
 
-def source_pictures() -> Target:
+def source_pictures() -> FuzzTarget:
     """A picture that somebody gives to be drawn from."""
     from bot.generation.errors import UnusableImage
     from bot.generation.source_image import prepare_source
@@ -308,7 +308,7 @@ def source_pictures() -> Target:
         a_png(width=1, height=39_000_000, pixels=zeros(75)),
         a_png(width=64, height=64, pixels=zeros(128)),
     ]
-    return Target(prepare_source, seeds, PNG_WORDS, (UnusableImage,), seconds=8.0, memory=512, longest=2 * MEBI)
+    return FuzzTarget(prepare_source, seeds, PNG_WORDS, (UnusableImage,), seconds=8.0, memory=512, longest=2 * MEBI)
 
 
 def a_safetensors(header: Any, data: bytes = b"", length: int | None = None) -> bytes:
@@ -352,7 +352,7 @@ class _File:
         return self.path
 
 
-def lora_files() -> Target:
+def lora_files() -> FuzzTarget:
     """A LoRA file: read, held against a model, and merged into it."""
     import torch
     from safetensors.torch import save
@@ -395,10 +395,10 @@ def lora_files() -> Target:
         *hostile_headers(),
     ]
     words = [*HEADER_WORDS, b".lora_A.weight", b".alpha", b".dora_scale", b".lokr_w1", layer.encode()]
-    return Target(read, seeds, words, (CheckpointError,), seconds=2.0, longest=10 * MEBI)
+    return FuzzTarget(read, seeds, words, (CheckpointError,), seconds=2.0, longest=10 * MEBI)
 
 
-def model_files() -> Target:
+def model_files() -> FuzzTarget:
     """A file in the folder of diffusion models, text encoders or VAEs, as `anima doctor` and the engine look at it."""
     import torch
 
@@ -435,10 +435,10 @@ def model_files() -> Target:
     words = [*HEADER_WORDS, b"llm_adapter.blocks.0.cross_attn.k_proj.weight", b"x_embedder.proj.1.weight"]
     seeds = [a_safetensors(empty), a_safetensors(flat), a_safetensors(marked), *hostile_headers()]
     seeds += [whole, a_safetensors(deep, whole[8 + length :])]
-    return Target(read, seeds, words, (CheckpointError,), seconds=2.0, longest=10 * MEBI)
+    return FuzzTarget(read, seeds, words, (CheckpointError,), seconds=2.0, longest=10 * MEBI)
 
 
-def tag_lists() -> Target:
+def tag_lists() -> FuzzTarget:
     """The CSV file of tags that an operator names, and completion with what was in it."""
     from bot.prompting import TagIndex
     from bot.prompting.tags import TagFileError
@@ -463,10 +463,10 @@ def tag_lists() -> Target:
         b"x,0,1\n" * 700,
     ]
     words = [b",", b'"', b'""', b"\n", b"\r", b"\0", b"9" * 30, b"\xff", b"-1", b"_", b"/"]
-    return Target(read, seeds, words, (TagFileError,), longest=20_000)
+    return FuzzTarget(read, seeds, words, (TagFileError,), longest=20_000)
 
 
-def dotenvs() -> Target:
+def dotenvs() -> FuzzTarget:
     """A `.env` file: settings, or a sentence for each that is wrong."""
     from bot.ops.settings import Settings, SettingsError
 
@@ -504,10 +504,10 @@ def dotenvs() -> Target:
         b"nsfw:",
         b"\xff",
     ]
-    return Target(read, seeds, words, (SettingsError,), longest=9_000)
+    return FuzzTarget(read, seeds, words, (SettingsError,), longest=9_000)
 
 
-TARGETS: dict[str, Callable[[], Target]] = {
+TARGETS: dict[str, Callable[[], FuzzTarget]] = {
     "prompts": prompts,
     "wildcards": wildcards,
     "custom-ids": custom_ids,

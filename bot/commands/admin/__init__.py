@@ -22,8 +22,8 @@ from bot.components.base import AnimaInteraction
 
 __all__ = ["ACTIONS", "ADMIN_ITEMS", "FORMS", "PAGES", "AdminForm", "admin", "admin_forms"]
 
+#: For `Client.add_dynamic_items`.
 ADMIN_ITEMS = (AdminItem,)
-"""For `Client.add_dynamic_items`."""
 
 
 @app_commands.command(

@@ -10,10 +10,10 @@ from discord import ui
 
 from bot.commands.admin.context import AdminContext
 
+#: Values that Discord's selects take.
 MAX_CHOSEN = 25
-"""Values that Discord's selects take."""
+#: Of the 4,000 characters that a message with components may have.
 MAX_TEXT_LENGTH = 3000
-"""Of the 4,000 characters that a message with components may have."""
 
 Items = list[ui.Item[Any]]
 

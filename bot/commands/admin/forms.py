@@ -44,16 +44,16 @@ RECOMMENDED = "Empty: the recommended one"
 
 SEPARATORS = r"[,\n、，]"  # noqa: RUF001
 
+#: What was typed, by the key of the field: a text, a list of chosen values, or whether a box is ticked.
 Values = dict[str, Any]
-"""What was typed, by the key of the field: a text, a list of chosen values, or whether a box is ticked."""
 
 
 @dataclass(frozen=True)
 class Field:
     key: str
     about: str
+    #: Makes the input, with a custom_id.
     input_for: Callable[[str], ui.Item[Any]]
-    """Makes the input, with a custom_id."""
 
 
 @dataclass(frozen=True)

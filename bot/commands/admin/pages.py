@@ -30,16 +30,16 @@ from bot.prompting import RECOMMENDED_NEGATIVE, RECOMMENDED_PREFIX
 from bot.text.translation import say
 
 LOG_PAGE = 8
+#: Of the 4,000 characters that a message with components may have.
 MAX_NOTICE_LENGTH = 900
-"""Of the 4,000 characters that a message with components may have."""
 
 
 @dataclass(frozen=True)
 class AdminPage:
     label: str
     about: str
+    #: The second argument is where a page of several begins.
     build: Callable[[AdminContext, int | None], Awaitable[Items]]
-    """The second argument is where a page of several begins."""
 
 
 async def show(interaction: AnimaInteraction, name: str, notice: str = "", begin: int | None = None) -> None:

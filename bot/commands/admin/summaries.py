@@ -43,6 +43,7 @@ LABELS: Mapping[str, str] = {
     "reason": "Reason",
 }
 
+#: What each group of settings is called in the log.
 GROUPS: Mapping[str, str] = {
     "defaults": "Defaults",
     "limits": "Limits",
@@ -50,7 +51,6 @@ GROUPS: Mapping[str, str] = {
     "access": "Who and where",
     "safety": "Safety",
 }
-"""What each group of settings is called in the log."""
 
 STATES: Mapping[JobState, str] = {
     JobState.QUEUED: "{count} waiting",
@@ -62,6 +62,7 @@ STATES: Mapping[JobState, str] = {
     JobState.REFUSED: "{count} refused",
 }
 
+#: What is wrong with a value, by pydantic's names of its mistakes.
 RULES: Mapping[str, str] = {
     "int_parsing": "**{field}** must be a whole number.",
     "float_parsing": "**{field}** must be a number.",
@@ -74,7 +75,6 @@ RULES: Mapping[str, str] = {
     "string_too_long": "**{field}**: {max_length} characters are the most.",
     "too_long": "**{field}**: {max_length} are the most.",
 }
-"""What is wrong with a value, by pydantic's names of its mistakes."""
 NOT_POSSIBLE = "**{field}** cannot be that."
 
 

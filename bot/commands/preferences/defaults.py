@@ -20,12 +20,12 @@ from bot.rules.server_settings import settings_guild_id, settings_of
 from bot.text.markdown import inline
 from bot.text.translation import say
 
+#: Of each text. Discord takes 4,000 characters in all.
 TEXT_SHOWN = 200
-"""Of each text. Discord takes 4,000 characters in all."""
 LORA_NAME_SHOWN = 60
 
+#: What is chosen from a menu, save for sizes of one's own.
 CHOSEN = ("size", "sampler", "scheduler")
-"""What is chosen from a menu, save for sizes of one's own."""
 OF_MODEL = (*CHOSEN, "steps", "cfg_scale")
 
 YOURS = "**yours**, else {value}"
@@ -193,6 +193,7 @@ _READ: Mapping[str, Callable[[str, PreferencesContext], Any]] = {
     "loras": _loras,
 }
 
+#: What is said of each type of pydantic's errors.
 MISTAKES: Mapping[str, str] = {
     "int_parsing": "**{what}**: that is no whole number.",
     "float_parsing": "**{what}**: that is no number.",
@@ -203,7 +204,6 @@ MISTAKES: Mapping[str, str] = {
     "too_long": "**{what}**: {limit} is the most.",
     "other": "**{what}**: that cannot be chosen.",
 }
-"""What is said of each type of pydantic's errors."""
 
 
 def checked(changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,13 +46,13 @@ if TYPE_CHECKING:
 
 MAX_CHOICES = 25
 MAX_CHOICE_LENGTH = 100
+#: Characters that Discord takes in a form's field.
 MAX_FIELD_LENGTH = 4000
-"""Characters that Discord takes in a form's field."""
 LORAS_LISTED = 1500
+#: Of the 4,000 characters that a message with components may have.
 MAX_TEXT_LENGTH, MAX_NOTICE_LENGTH = 3000, 800
-"""Of the 4,000 characters that a message with components may have."""
+#: What is chosen to take one's own choice back.
 AS_SERVER = "-"
-"""What is chosen to take one's own choice back."""
 
 SWITCHED = ("turbo", "raw", "spoiler", "private")
 

@@ -12,19 +12,19 @@ from enum import Enum, auto
 
 
 class Kind(Enum):
+    #: Sexualised minors by themselves.
     ALWAYS = auto()
-    """Sexualised minors by themselves."""
+    #: Somebody under 18; fine alone.
     MINOR = auto()
-    """Somebody under 18; fine alone."""
+    #: What pupils wear and where they are; grown people too.
     SCHOOL = auto()
-    """What pupils wear and where they are; grown people too."""
+    #: What Danbooru rates questionable or explicit.
     EXPLICIT = auto()
-    """What Danbooru rates questionable or explicit."""
+    #: Fine where grown people are drawn.
     SUGGESTIVE = auto()
-    """Fine where grown people are drawn."""
     ADULT = auto()
+    #: Phrases in which a word of the other lists means something else.
     HARMLESS = auto()
-    """Phrases in which a word of the other lists means something else."""
 
 
 _LATIN = {
@@ -115,18 +115,19 @@ def latin_terms() -> list[tuple[tuple[str, ...], Kind]]:
     ]
 
 
+#: Terms that no innocent word has in it: they are found in `cuteloli` too.
 WITHIN_A_WORD = re.compile(r"(?<!goth)(?<!gothic)loli(?!ta|go|um)|shotacon|toddlercon")
-"""Terms that no innocent word has in it: they are found in `cuteloli` too."""
 
 _SHORT_WORDS = """
     a i ad ah al am an as at be by da de do ed el en ex go ha he hi id if in is it la le lo me mr ms my no of oh ok on
     or ow ox so st to up us we ya
 """
+#: What stands between blanks as a word of its own, not as a piece of one that was torn apart.
 SHORT_WORDS = frozenset(_SHORT_WORDS.split())
-"""What stands between blanks as a word of its own, not as a piece of one that was torn apart."""
 
 _KATAKANA = "[ァ-ヺー]"
 
+#: Searched anywhere, since these languages set no blanks between words; Chinese and Korean have a few.
 JAPANESE = {
     Kind.ALWAYS: re.compile(
         rf"(?<!{_KATAKANA})[ロ口]リ(?:コン|キャラ|巨乳|ババア)|ペドフィリア|小児性愛|児童ポルノ|トドラーコン"
@@ -152,7 +153,6 @@ JAPANESE = {
     ),
     Kind.ADULT: re.compile(r"成人|大人|社会人|大学生|女子大|教師|先生|人妻|熟女"),
 }
-"""Searched anywhere, since these languages set no blanks between words; Chinese and Korean have a few."""
 
 _NUMBER_WORDS = (
     *("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen"),
@@ -161,12 +161,12 @@ _NUMBER_WORDS = (
 _AGE = rf"(\d ?\d?|{'|'.join(_NUMBER_WORDS)})"
 _YEARS = r"(?:years? ?olds?|yrs? ?olds?|years? young|yrs?|y ?o|yo|jahre|ans|anos|歳|才|岁|살)"
 
+#: An age in years, in a group. Searched in words with single blanks between; commas are words.
 AGES = re.compile(
     rf"(?<![\d.])\b{_AGE} ?{_YEARS}(?![a-z])"
     rf"|\b(?:aged?|ages)(?: is| of| about| around| only)? {_AGE}\b(?! ?\d)"
     rf"|\b(?:she|he|girl|boy|who) (?:is|was|s) (?:only |just |about )?{_AGE}\b(?! ?[a-z\d])"
 )
-"""An age in years, in a group. Searched in words with single blanks between; commas are words."""
 
 SMALL_AGES = re.compile(
     r"\b(?:months?|weeks?|days?) olds?\b|\b(?:\d{1,2} ?(?:st|nd|rd|th)|first|second|third|fourth|fifth|sixth|seventh"

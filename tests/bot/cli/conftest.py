@@ -8,8 +8,8 @@ from bot.__main__ import main
 from bot.ops.settings import Settings
 from tests.bot.cli.fake_hub import FakeHub
 
+#: Runs `anima` with arguments and gives its exit code.
 Anima = Callable[..., int]
-"""Runs `anima` with arguments and gives its exit code."""
 
 
 @pytest.fixture(autouse=True)

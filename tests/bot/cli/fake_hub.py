@@ -31,16 +31,16 @@ class FakeHub:
 
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
     gated: set[str] = field(default_factory=set)
+    #: The only one that is let in; None lets everyone in.
     token: str | None = None
-    """The only one that is let in; None lets everyone in."""
+    #: Lies about the size of the file of this path.
     stated_sizes: dict[str, int] = field(default_factory=dict)
-    """Lies about the size of the file of this path."""
+    #: Content that is sent in place of the file of this path.
     served: dict[str, bytes] = field(default_factory=dict)
-    """Content that is sent in place of the file of this path."""
+    #: The next answers from elsewhere end after so many bytes.
     cuts: list[int] = field(default_factory=list)
-    """The next answers from elsewhere end after so many bytes."""
+    #: Content from elsewhere is answered with this status once there are no cuts left.
     broken: int | None = None
-    """Content from elsewhere is answered with this status once there are no cuts left."""
     knows_ranges: bool = True
     asked: list[AnimaInteraction] = field(default_factory=list)
     address: str = ""

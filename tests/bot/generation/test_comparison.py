@@ -250,7 +250,7 @@ def test_a_cell_that_is_drawn_alone_comes_out_as_it_was(comparison: Comparison, 
     said = options(negative=r"hat, \{x|y\}", artist="nnn yryr", turbo=True)
     found = comparison_recipes(comparison, prompt, said, 7, HOUSE, MODEL)
     drawing = JobSpec(recipes=found, options=said, comparison=comparison)
-    drawing = JobSpec.of(_Job(drawing.as_json()))  # type: ignore[arg-type]
+    drawing = JobSpec.of(StoredJob(drawing.as_json()))  # type: ignore[arg-type]
     assert drawing.comparison == comparison
     for index, recipe in enumerate(found):
         alone = resolve_options(
@@ -261,7 +261,7 @@ def test_a_cell_that_is_drawn_alone_comes_out_as_it_was(comparison: Comparison, 
         assert again == (recipe,)
 
 
-class _Job:
+class StoredJob:
     def __init__(self, parameters: dict[str, object]) -> None:
         self.parameters = parameters
 

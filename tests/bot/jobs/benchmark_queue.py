@@ -20,7 +20,7 @@ ROUNDS = 2_000
 MAX_BATCH = 4
 
 
-class Timings:
+class OperationTimings:
     def __init__(self) -> None:
         self._wall: defaultdict[str, list[float]] = defaultdict(list)
         self._processor: defaultdict[str, list[float]] = defaultdict(list)
@@ -54,10 +54,10 @@ def a_job(job_id: int, users: int, random_source: random.Random) -> QueuedJob:
     )
 
 
-async def measure(users: int) -> Timings:
+async def measure(users: int) -> OperationTimings:
     """Fills the line, then does everything to it in turn, so that it stays as full as it is."""
     random_source = random.Random(1)
-    timings = Timings()
+    timings = OperationTimings()
     queue = FairQueue(MAX_BATCH)
     queue.restore_usage({user: random_source.uniform(0, 60) for user in range(users)})
     job_ids = count(1)

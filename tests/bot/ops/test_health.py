@@ -24,8 +24,8 @@ from tests.bot.harness import TIMEOUT, Stage, until
 
 PROMPT = "1girl, a very secret prompt"
 
+#: By name and the value of the label, if there is one.
 Samples = Mapping[tuple[str, str], float]
-"""By name and the value of the label, if there is one."""
 
 
 class Watch:

@@ -25,7 +25,7 @@ from storage.servers import AuditEntry
 from tests.bot.harness import Stage, until
 
 
-class Panel:
+class AdminPanel:
     """The panel of one admin, as it is now."""
 
     def __init__(self, stage: Stage, user: User | None = None) -> None:
@@ -35,31 +35,31 @@ class Panel:
         self.user = user or self.world.bob
         self.message: Message
 
-    async def open(self, page: str = "overview") -> Panel:
+    async def open(self, page: str = "overview") -> AdminPanel:
         sent = await self.discord.slash(self.user, self.world.general, "anima-admin")
         self.message = await sent.response()
         return self if page == "overview" else await self.turn_to(page)
 
-    async def turn_to(self, page: str) -> Panel:
+    async def turn_to(self, page: str) -> AdminPanel:
         return await self.choose("open", page)
 
-    async def choose(self, action: str, *values: object) -> Panel:
+    async def choose(self, action: str, *values: object) -> AdminPanel:
         sent = await self.discord.choose(self.user, self.message, f"anima-admin:{action}", values)
         self.message = await sent.response()
         return self
 
-    async def press(self, label: str) -> Panel:
+    async def press(self, label: str) -> AdminPanel:
         self.message = await (await self.discord.press(self.user, self.message, label=label)).response()
         return self
 
     async def form(self, label: str) -> ClientModal:
         return await (await self.discord.press(self.user, self.message, label=label)).modal()
 
-    async def fill(self, label: str, **values: object) -> Panel:
+    async def fill(self, label: str, **values: object) -> AdminPanel:
         """Opens a form by its button, fills in what `values` say by the fields' keys, and sends it."""
         return await self.send(await self.form(label), **values)
 
-    async def send(self, form: ClientModal, **values: object) -> Panel:
+    async def send(self, form: ClientModal, **values: object) -> AdminPanel:
         ids = {field["custom_id"].partition(":")[0]: field["custom_id"] for _, field in form.inputs()}
         sent = await self.discord.submit(self.user, form, {ids[key]: value for key, value in values.items()})
         self.message = await sent.response()
@@ -85,14 +85,14 @@ async def stage(standin: FakeDiscord, tmp_path: Path) -> AsyncIterator[Stage]:
 
 
 @pytest.fixture
-async def panel(stage: Stage) -> Panel:
-    return await Panel(stage).open()
+async def panel(stage: Stage) -> AdminPanel:
+    return await AdminPanel(stage).open()
 
 
 # --- What is there ---
 
 
-async def test_the_panel_opens_for_admins_alone_and_shows_what_holds(panel: Panel) -> None:
+async def test_the_panel_opens_for_admins_alone_and_shows_what_holds(panel: AdminPanel) -> None:
     assert panel.message.is_ephemeral
     assert panel.message.is_v2
     assert "**Drawing** is on." in panel.text
@@ -100,7 +100,7 @@ async def test_the_panel_opens_for_admins_alone_and_shows_what_holds(panel: Pane
     assert "everyone in every channel" in panel.text
 
 
-async def test_every_page_opens_on_an_untouched_server(panel: Panel) -> None:
+async def test_every_page_opens_on_an_untouched_server(panel: AdminPanel) -> None:
     for name in [*PAGES][::-1]:
         await panel.turn_to(name)
         (menu,) = [c for c in panel.message.inputs() if c["custom_id"] == "anima-admin:open"]
@@ -128,7 +128,7 @@ async def test_every_page_opens_where_everything_is_set_to_its_longest(stage: St
         await servers.block(guild, 10**18 + number, by=1, reason="@everyone *" * 27)
         await servers.change(guild, {"safety": {"blocked_words": ["x_" * 30] * number}}, by=10**18)
     await servers.change(guild, settings.as_json(), by=1)
-    panel = await Panel(stage).open()
+    panel = await AdminPanel(stage).open()
     for name in [*PAGES][1:]:
         await panel.turn_to(name)
     for label in ("Drawing", "Artists and LoRAs", "Prefix and negative", "Posting"):
@@ -154,7 +154,7 @@ def test_every_default_and_limit_can_be_set_in_some_form() -> None:
 # --- Every control ---
 
 
-async def test_pause_and_resume(panel: Panel) -> None:
+async def test_pause_and_resume(panel: AdminPanel) -> None:
     await panel.press("Pause drawing")
     assert "is paused" in panel.text
     assert (await panel.settings()).paused
@@ -166,7 +166,7 @@ async def test_pause_and_resume(panel: Panel) -> None:
     assert f"<@{panel.user.id}> paused drawing" in panel.text
 
 
-async def test_defaults_for_drawing(panel: Panel) -> None:
+async def test_defaults_for_drawing(panel: AdminPanel) -> None:
     await panel.turn_to("defaults")
     filled = {"size": "832 X 1216", "steps": "24", "cfg_scale": "4.5", "sampler": ["euler_a"], "scheduler": ["beta57"]}
     await panel.fill("Drawing", **filled)
@@ -184,7 +184,7 @@ async def test_defaults_for_drawing(panel: Panel) -> None:
     assert await panel.settings() == ServerSettings(Defaults(cfg_scale=4.5, scheduler="beta57"))
 
 
-async def test_artists_loras_and_denoise(panel: Panel) -> None:
+async def test_artists_loras_and_denoise(panel: AdminPanel) -> None:
     await panel.turn_to("defaults")
     await panel.fill("Artists and LoRAs", artist=" nnn yryr ,@hammer、", loras="style:0.8, turbo\n", denoise="0.6")
     defaults = Defaults(artist="nnn yryr, @hammer", loras=(("style", 0.8), ("turbo", 1.0)), denoise=0.6)
@@ -213,14 +213,16 @@ async def test_artists_loras_and_denoise(panel: Panel) -> None:
         ({"denoise": "1.5"}, "**Denoise** must be 1 or less."),
     ],
 )
-async def test_what_no_lora_or_denoise_can_be_is_not_saved(panel: Panel, typed: dict[str, str], sentence: str) -> None:
+async def test_what_no_lora_or_denoise_can_be_is_not_saved(
+    panel: AdminPanel, typed: dict[str, str], sentence: str
+) -> None:
     await panel.turn_to("defaults")
     await panel.fill("Artists and LoRAs", **typed)
     assert f"Nothing was saved. {sentence}" in panel.text
     assert await panel.settings() == ServerSettings()
 
 
-async def test_prefix_and_negative(panel: Panel) -> None:
+async def test_prefix_and_negative(panel: AdminPanel) -> None:
     await panel.turn_to("defaults")
     await panel.fill("Prefix and negative", prefix="newest, safe", negative_on=False)
     settings = await panel.settings()
@@ -231,7 +233,7 @@ async def test_prefix_and_negative(panel: Panel) -> None:
     assert await panel.settings() == ServerSettings()
 
 
-async def test_defaults_for_posting(panel: Panel) -> None:
+async def test_defaults_for_posting(panel: AdminPanel) -> None:
     await panel.turn_to("defaults")
     await panel.fill("Posting", count="4", spoiler=True, turbo=True)
     assert await panel.settings() == ServerSettings(Defaults(count=4, spoiler=True, turbo=True))
@@ -240,7 +242,7 @@ async def test_defaults_for_posting(panel: Panel) -> None:
     assert (await panel.settings()).defaults.count == 4
 
 
-async def test_limits(panel: Panel) -> None:
+async def test_limits(panel: AdminPanel) -> None:
     await panel.turn_to("limits")
     await panel.fill("Size and steps", side="1536", megapixels="1.5", steps="40")
     await panel.fill("How many", count="2", waiting="3", compared="6")
@@ -249,7 +251,7 @@ async def test_limits(panel: Panel) -> None:
     assert "6 pictures to compare" in panel.text
 
 
-async def test_compare_can_be_switched_off_and_has_a_most(panel: Panel) -> None:
+async def test_compare_can_be_switched_off_and_has_a_most(panel: AdminPanel) -> None:
     await panel.turn_to("limits")
     assert "12 pictures to compare" in panel.text
     await panel.fill("How many", compared="0")
@@ -261,7 +263,7 @@ async def test_compare_can_be_switched_off_and_has_a_most(panel: Panel) -> None:
     assert await panel.settings() == ServerSettings()
 
 
-async def test_mistakes_in_a_form_are_named_and_nothing_is_saved(panel: Panel) -> None:
+async def test_mistakes_in_a_form_are_named_and_nothing_is_saved(panel: AdminPanel) -> None:
     await panel.turn_to("limits")
     await panel.fill("Size and steps", side="1000", megapixels="much", steps="many")
     assert "Nothing was saved." in panel.text
@@ -277,7 +279,7 @@ async def test_mistakes_in_a_form_are_named_and_nothing_is_saved(panel: Panel) -
     assert await panel.log() == ()
 
 
-async def test_defaults_above_the_limits_are_saved_with_a_warning(panel: Panel) -> None:
+async def test_defaults_above_the_limits_are_saved_with_a_warning(panel: AdminPanel) -> None:
     await panel.turn_to("limits")
     await panel.fill("Size and steps", side="1024", megapixels="1.5", steps="20")
     await panel.fill("How many", count="1")
@@ -290,7 +292,7 @@ async def test_defaults_above_the_limits_are_saved_with_a_warning(panel: Panel) 
     assert "is refused: Pictures." in panel.text
 
 
-async def test_a_default_size_is_warned_of_where_no_limit_is_set_and_the_model_sets_one(panel: Panel) -> None:
+async def test_a_default_size_is_warned_of_where_no_limit_is_set_and_the_model_sets_one(panel: AdminPanel) -> None:
     await panel.turn_to("defaults")
     await panel.fill("Drawing", size="128x128")
     assert "above the limits" not in panel.text
@@ -298,7 +300,9 @@ async def test_a_default_size_is_warned_of_where_no_limit_is_set_and_the_model_s
     assert "above the limits, so whoever relies on them is refused: Size." in panel.text
 
 
-async def test_settings_are_saved_while_the_engine_still_starts(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_settings_are_saved_while_the_engine_still_starts(
+    panel: AdminPanel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def model() -> ModelInfo:
         await asyncio.Event().wait()
         raise AssertionError
@@ -311,7 +315,7 @@ async def test_settings_are_saved_while_the_engine_still_starts(panel: Panel, mo
     assert (await panel.settings()).defaults.steps == 101
 
 
-async def test_quotas_of_everyone_and_of_roles(panel: Panel) -> None:
+async def test_quotas_of_everyone_and_of_roles(panel: AdminPanel) -> None:
     role = panel.world.moderator
     await panel.turn_to("quota")
     await panel.fill("Everyone", credits="20")
@@ -328,7 +332,7 @@ async def test_quotas_of_everyone_and_of_roles(panel: Panel) -> None:
     assert await panel.settings() == ServerSettings()
 
 
-async def test_channels_and_roles_that_may_draw(panel: Panel) -> None:
+async def test_channels_and_roles_that_may_draw(panel: AdminPanel) -> None:
     world = panel.world
     await panel.turn_to("access")
     await panel.choose("channels", world.general, world.after_dark)
@@ -345,7 +349,7 @@ async def test_channels_and_roles_that_may_draw(panel: Panel) -> None:
     assert (await panel.settings()).access == Access(roles=(world.moderator.id,))
 
 
-async def test_channels_that_are_gone_are_shown_as_chosen_no_more(panel: Panel) -> None:
+async def test_channels_that_are_gone_are_shown_as_chosen_no_more(panel: AdminPanel) -> None:
     await panel.turn_to("access")
     await panel.choose("channels", panel.world.gallery, panel.world.general)
     panel.discord.delete_channel(panel.world.gallery)
@@ -356,7 +360,7 @@ async def test_channels_that_are_gone_are_shown_as_chosen_no_more(panel: Panel) 
     assert [int(value["id"]) for value in select["default_values"]] == [panel.world.general.id]
 
 
-async def test_safety_by_channel_and_for_the_whole_server(panel: Panel) -> None:
+async def test_safety_by_channel_and_for_the_whole_server(panel: AdminPanel) -> None:
     await panel.turn_to("safety")
     await panel.choose("safe-channels", panel.world.after_dark)
     assert (await panel.settings()).safety == Safety(safe_channels=(panel.world.after_dark.id,))
@@ -366,7 +370,7 @@ async def test_safety_by_channel_and_for_the_whole_server(panel: Panel) -> None:
     assert (await panel.settings()).safety == Safety(False, (panel.world.after_dark.id,))
 
 
-async def test_blocked_words(panel: Panel) -> None:
+async def test_blocked_words(panel: AdminPanel) -> None:
     await panel.turn_to("words")
     await panel.fill("Change", blocked_words="café\n blood sword ,café,\n\n猫、犬")
     assert (await panel.settings()).safety.blocked_words == ("café", "blood sword", "猫", "犬")
@@ -377,7 +381,7 @@ async def test_blocked_words(panel: Panel) -> None:
     assert await panel.settings() == ServerSettings()
 
 
-async def test_block_and_unblock_a_person(panel: Panel) -> None:
+async def test_block_and_unblock_a_person(panel: AdminPanel) -> None:
     alice, servers, guild = panel.world.alice, panel.stage.database.servers, panel.world.guild.id
     await panel.turn_to("people")
     await panel.fill("Block a person", person=[alice], reason="@everyone **spam**")
@@ -400,7 +404,7 @@ async def test_block_and_unblock_a_person(panel: Panel) -> None:
     ]
 
 
-async def test_the_log_says_who_changed_what_and_comes_in_pages(panel: Panel) -> None:
+async def test_the_log_says_who_changed_what_and_comes_in_pages(panel: AdminPanel) -> None:
     servers, guild = panel.stage.database.servers, panel.world.guild.id
     for steps in range(1, 21):
         await servers.change(guild, {"limits": {"steps": steps}}, by=panel.user.id)
@@ -418,7 +422,7 @@ async def test_the_log_says_who_changed_what_and_comes_in_pages(panel: Panel) ->
     assert "Steps 19 → 20" in panel.text
 
 
-async def test_statistics(panel: Panel) -> None:
+async def test_statistics(panel: AdminPanel) -> None:
     world, jobs = panel.world, panel.stage.database.jobs
     for number in range(3):
         new = NewJob(
@@ -440,7 +444,7 @@ async def test_statistics(panel: Panel) -> None:
 # --- Changes are logged, last through a restart, and do not undo each other ---
 
 
-async def test_every_change_is_logged_with_its_actor_before_and_after(panel: Panel) -> None:
+async def test_every_change_is_logged_with_its_actor_before_and_after(panel: AdminPanel) -> None:
     await panel.turn_to("limits")
     await panel.fill("Size and steps", steps="40")
     await panel.fill("Size and steps", steps="50")
@@ -451,7 +455,7 @@ async def test_every_change_is_logged_with_its_actor_before_and_after(panel: Pan
     ]
 
 
-async def test_clicks_at_once_change_once_and_do_not_undo_each_other(panel: Panel) -> None:
+async def test_clicks_at_once_change_once_and_do_not_undo_each_other(panel: AdminPanel) -> None:
     press, choose = panel.discord.press, panel.discord.choose
     pauses = await asyncio.gather(*(press(panel.user, panel.message, label="Pause drawing") for _ in range(2)))
     for sent in pauses:
@@ -472,7 +476,7 @@ async def test_clicks_at_once_change_once_and_do_not_undo_each_other(panel: Pane
     await until(both_are_kept)
 
 
-async def test_settings_last_and_the_old_panel_works_on_after_a_restart(panel: Panel) -> None:
+async def test_settings_last_and_the_old_panel_works_on_after_a_restart(panel: AdminPanel) -> None:
     await panel.turn_to("limits")
     await panel.fill("Size and steps", steps="40")
     await panel.stage.restart()
@@ -488,7 +492,7 @@ async def test_settings_last_and_the_old_panel_works_on_after_a_restart(panel: P
     )
 
 
-async def test_a_form_that_was_open_during_a_restart_is_taken(panel: Panel) -> None:
+async def test_a_form_that_was_open_during_a_restart_is_taken(panel: AdminPanel) -> None:
     await panel.turn_to("limits")
     form = await panel.form("Size and steps")
     await panel.stage.restart()
@@ -497,8 +501,8 @@ async def test_a_form_that_was_open_during_a_restart_is_taken(panel: Panel) -> N
     assert await panel.settings() == ServerSettings(limits=Limits(steps=40))
 
 
-async def test_a_form_that_shows_old_settings_undoes_nothing(panel: Panel) -> None:
-    olivia = await Panel(panel.stage, panel.world.owner).open("limits")
+async def test_a_form_that_shows_old_settings_undoes_nothing(panel: AdminPanel) -> None:
+    olivia = await AdminPanel(panel.stage, panel.world.owner).open("limits")
     await panel.turn_to("limits")
     form = await panel.form("Size and steps")
     hers = await olivia.form("Size and steps")
@@ -547,7 +551,7 @@ async def test_a_member_who_forges_a_custom_id_is_refused(stage: Stage) -> None:
     assert await servers.audit_log(guild.id) == ()
 
 
-async def test_a_member_who_forges_a_form_is_refused(panel: Panel) -> None:
+async def test_a_member_who_forges_a_form_is_refused(panel: AdminPanel) -> None:
     world, discord = panel.world, panel.discord
     source = await show_buttons(panel.stage, "anima-admin:no-such-form")
     press = {"component_type": 2, "custom_id": "anima-admin:no-such-form", "id": 2}
@@ -567,7 +571,7 @@ async def test_a_member_who_forges_a_form_is_refused(panel: Panel) -> None:
     assert await panel.settings() == ServerSettings()
 
 
-async def test_an_admin_who_lost_the_permission_is_refused_by_the_open_panel_and_form(panel: Panel) -> None:
+async def test_an_admin_who_lost_the_permission_is_refused_by_the_open_panel_and_form(panel: AdminPanel) -> None:
     await panel.turn_to("limits")
     form = await panel.form("Size and steps")
     panel.world.guild.members[panel.user.id].roles.clear()
@@ -604,7 +608,9 @@ async def test_a_control_with_nonsense_in_it_ends_in_a_sentence(stage: Stage, ca
     assert "anima-admin:unblock" in caplog.text
 
 
-async def test_settings_that_cannot_be_read_end_in_a_sentence(panel: Panel, caplog: pytest.LogCaptureFixture) -> None:
+async def test_settings_that_cannot_be_read_end_in_a_sentence(
+    panel: AdminPanel, caplog: pytest.LogCaptureFixture
+) -> None:
     await panel.turn_to("limits")
     await panel.stage.database.servers.change(panel.world.guild.id, {"limits": {"steps": "many"}}, by=1)
     sent = await panel.discord.press(panel.user, panel.message, label="Size and steps")

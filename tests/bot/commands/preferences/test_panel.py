@@ -21,7 +21,7 @@ from storage.schema import JobState
 from tests.bot.harness import Stage, answers_under_way
 
 
-class Panel:
+class PreferencesPanel:
     """The panel of one person, as it is now."""
 
     def __init__(self, stage: Stage, user: User | None = None) -> None:
@@ -30,32 +30,32 @@ class Panel:
         self.user = user or stage.alice
         self.message: Message
 
-    async def open(self) -> Panel:
+    async def open(self) -> PreferencesPanel:
         self.message = await self.stage.answer("preferences", self.user)
         return self
 
-    async def choose(self, action: str, *values: str) -> Panel:
+    async def choose(self, action: str, *values: str) -> PreferencesPanel:
         return await self._shows(
             await self.discord.choose(self.user, self.message, f"anima:preferences:{action}", values)
         )
 
-    async def press(self, label: str) -> Panel:
+    async def press(self, label: str) -> PreferencesPanel:
         return await self._shows(await self.stage.press(self.message, label, self.user))
 
     async def form(self, label: str) -> ClientModal:
         return await (await self.stage.press(self.message, label, self.user)).modal()
 
-    async def fill(self, label: str, **values: str) -> Panel:
+    async def fill(self, label: str, **values: str) -> PreferencesPanel:
         """Opens a form by its button, fills in what `values` say by the options' names, and sends it."""
         return await self.send(await self.form(label), **values)
 
-    async def send(self, form: ClientModal, **values: str) -> Panel:
+    async def send(self, form: ClientModal, **values: str) -> PreferencesPanel:
         ids = {field["custom_id"].partition(":")[0]: field["custom_id"] for _, field in form.inputs()}
         return await self._shows(
             await self.discord.submit(self.user, form, {ids[name]: value for name, value in values.items()})
         )
 
-    async def _shows(self, sent: InteractionHandle) -> Panel:
+    async def _shows(self, sent: InteractionHandle) -> PreferencesPanel:
         self.message = await sent.response()
         return self
 
@@ -80,8 +80,8 @@ class Panel:
 
 
 @pytest.fixture
-async def panel(stage: Stage) -> Panel:
-    return await Panel(stage).open()
+async def panel(stage: Stage) -> PreferencesPanel:
+    return await PreferencesPanel(stage).open()
 
 
 async def configure(stage: Stage, **defaults: Any) -> None:
@@ -104,7 +104,7 @@ async def drawn(stage: Stage, **options: Any) -> GenerationRequest:
 async def test_the_panel_is_for_its_owner_alone_and_says_whose_each_value_is(stage: Stage) -> None:
     await configure(stage, steps=6, sampler="euler", spoiler=True)
     await stage.database.preferences.set_defaults(stage.alice.id, {"steps": 9, "artist": "nnn **yryr**"})
-    panel = await Panel(stage).open()
+    panel = await PreferencesPanel(stage).open()
     assert panel.message.is_ephemeral and panel.message.visible_to == stage.alice
     assert panel.line("Steps") == "9 · **yours**, else 6"
     assert panel.line("Artists") == "nnn \\*\\*yryr\\*\\* · **yours**, else none"
@@ -124,7 +124,7 @@ async def test_what_a_server_has_is_not_said_to_hold_in_private_channels(stage: 
     assert "**Pictures** 1 · the bot's" in text
 
 
-async def test_values_above_the_limits_are_kept_and_said_to_be_refused(panel: Panel) -> None:
+async def test_values_above_the_limits_are_kept_and_said_to_be_refused(panel: PreferencesPanel) -> None:
     guild = panel.stage.general.guild.id
     await panel.stage.database.servers.change(guild, {"limits": {"steps": 10, "count": 2}}, by=1)
     await panel.fill("Numbers…", steps="11", count="3", size="256x256")
@@ -157,7 +157,7 @@ async def test_the_panel_holds_the_longest_of_everything(stage: Stage) -> None:
     for number in range(PRESETS_EACH):
         name = f"{number:02}" + "*" * 48
         await stage.database.preferences.save_preset(stage.alice.id, name, longest)
-    panel = await Panel(stage).open()
+    panel = await PreferencesPanel(stage).open()
     for label in ("Numbers…", "Words…", "LoRAs…"):
         assert (await panel.form(label)).inputs()
     await panel.press(f"Presets: {PRESETS_EACH}")
@@ -167,7 +167,7 @@ async def test_the_panel_holds_the_longest_of_everything(stage: Stage) -> None:
 
 async def test_kept_values_that_are_not_valid_any_more_cost_only_themselves(stage: Stage) -> None:
     await stage.database.preferences.set_defaults(stage.alice.id, {"sampler": "ddim_of_old", "steps": 9, "new": 1})
-    panel = await Panel(stage).open()
+    panel = await PreferencesPanel(stage).open()
     assert panel.line("Steps") == "9 · **yours**, else 4"
     assert panel.line("Sampler") == "`er_sde` · the model's"
     assert (await drawn(stage)).steps == 9
@@ -177,7 +177,7 @@ async def test_kept_values_that_are_not_valid_any_more_cost_only_themselves(stag
 
 
 @pytest.mark.parametrize(("name", "value"), [("sampler", "euler_a"), ("scheduler", "karras"), ("size", "64x64")])
-async def test_a_choice_is_saved_and_taken_back_in_its_menu(panel: Panel, name: str, value: str) -> None:
+async def test_a_choice_is_saved_and_taken_back_in_its_menu(panel: PreferencesPanel, name: str, value: str) -> None:
     await panel.choose(name, value)
     assert SAVED in panel.text
     assert await panel.kept() == {name: [64, 64] if name == "size" else value}
@@ -187,7 +187,7 @@ async def test_a_choice_is_saved_and_taken_back_in_its_menu(panel: Panel, name: 
     assert await panel.kept() == {}
 
 
-async def test_menus_say_what_would_hold_without_a_choice_and_show_a_size_of_ones_own(panel: Panel) -> None:
+async def test_menus_say_what_would_hold_without_a_choice_and_show_a_size_of_ones_own(panel: PreferencesPanel) -> None:
     await panel.fill("Numbers…", size="96 x 64")
     assert panel.offered("size") == [
         "Size: as the server has it, square 1:1, 64x64",
@@ -200,7 +200,7 @@ async def test_menus_say_what_would_hold_without_a_choice_and_show_a_size_of_one
 
 
 @pytest.mark.parametrize("name", ["turbo", "raw", "spoiler", "private"])
-async def test_a_switch_is_turned_on_and_off_and_taken_back(panel: Panel, name: str) -> None:
+async def test_a_switch_is_turned_on_and_off_and_taken_back(panel: PreferencesPanel, name: str) -> None:
     label = LABELS[name]
     await panel.press(f"{label}: off")
     assert await panel.kept() == {name: True}
@@ -212,7 +212,7 @@ async def test_a_switch_is_turned_on_and_off_and_taken_back(panel: Panel, name: 
     assert TAKEN_BACK in panel.text
 
 
-async def test_numbers(panel: Panel) -> None:
+async def test_numbers(panel: PreferencesPanel) -> None:
     await panel.fill("Numbers…", size="95 x 64", count="2", steps=" 12 ", cfg_scale="3,5", denoise="0.4")
     assert await panel.kept() == {"size": [96, 64], "count": 2, "steps": 12, "cfg_scale": 3.5, "denoise": 0.4}
     form = await panel.form("Numbers…")
@@ -223,7 +223,7 @@ async def test_numbers(panel: Panel) -> None:
     assert await panel.kept() == {"count": 2, "steps": 13, "cfg_scale": 3.5}
 
 
-async def test_words(panel: Panel) -> None:
+async def test_words(panel: PreferencesPanel) -> None:
     await panel.fill("Words…", negative="hat\n@everyone", artist="nnn yryr, @other")
     assert await panel.kept() == {"negative": "hat\n@everyone", "artist": "nnn yryr, @other"}
     assert "@everyone" not in panel.text and "hat" in panel.line("Negative prompt")
@@ -234,12 +234,12 @@ async def test_words(panel: Panel) -> None:
 async def test_a_text_too_long_for_its_field_is_not_cut_by_a_form_that_leaves_it_alone(stage: Stage) -> None:
     negative = "no, " * 1500
     await stage.database.preferences.set_defaults(stage.alice.id, {"negative": negative})
-    panel = await Panel(stage).open()
+    panel = await PreferencesPanel(stage).open()
     await panel.fill("Words…", artist="nnn yryr")
     assert await panel.kept() == {"negative": negative, "artist": "nnn yryr"}
 
 
-async def test_loras_with_their_strengths(panel: Panel) -> None:
+async def test_loras_with_their_strengths(panel: PreferencesPanel) -> None:
     put_lora(panel.stage, "Chibi", "style: old")
     form = await panel.form("LoRAs…")
     await panel.send(form, loras="chibi: 0,8\n\nstyle: old\n")
@@ -274,7 +274,7 @@ async def test_loras_with_their_strengths(panel: Panel) -> None:
     ],
 )
 async def test_every_mistake_has_its_sentence_and_nothing_is_saved(
-    panel: Panel, form: str, typed: dict[str, str], sentences: list[str]
+    panel: PreferencesPanel, form: str, typed: dict[str, str], sentences: list[str]
 ) -> None:
     put_lora(panel.stage, *"abcde")
     await panel.fill(form, **typed)
@@ -283,7 +283,7 @@ async def test_every_mistake_has_its_sentence_and_nothing_is_saved(
     assert await panel.kept() == {}
 
 
-async def test_several_are_taken_back_at_once(panel: Panel) -> None:
+async def test_several_are_taken_back_at_once(panel: PreferencesPanel) -> None:
     await panel.fill("Numbers…", steps="9", count="2")
     await panel.choose("sampler", "euler")
     assert panel.offered("take-back") == ["Pictures", "Steps", "Sampler"]
@@ -294,7 +294,7 @@ async def test_several_are_taken_back_at_once(panel: Panel) -> None:
 # --- Presets ---
 
 
-async def test_the_present_defaults_become_a_preset_and_a_preset_the_defaults(panel: Panel) -> None:
+async def test_the_present_defaults_become_a_preset_and_a_preset_the_defaults(panel: PreferencesPanel) -> None:
     await panel.fill("Numbers…", steps="9")
     await panel.press("Presets: 0")
     await panel.fill("Save my defaults as a preset…", name="  my   **best** ")
@@ -312,7 +312,7 @@ async def test_the_present_defaults_become_a_preset_and_a_preset_the_defaults(pa
     assert await panel.presets() == {}
 
 
-async def test_a_preset_of_the_same_name_is_replaced_and_that_is_said(panel: Panel) -> None:
+async def test_a_preset_of_the_same_name_is_replaced_and_that_is_said(panel: PreferencesPanel) -> None:
     await panel.stage.database.preferences.save_preset(panel.user.id, "mine", {"steps": 9})
     await panel.fill("Numbers…", steps="5")
     await panel.press("Presets: 1")
@@ -321,7 +321,7 @@ async def test_a_preset_of_the_same_name_is_replaced_and_that_is_said(panel: Pan
     assert await panel.presets() == {"mine": {"steps": 5}}
 
 
-async def test_there_is_nothing_to_save_without_defaults(panel: Panel) -> None:
+async def test_there_is_nothing_to_save_without_defaults(panel: PreferencesPanel) -> None:
     await panel.press("Presets: 0")
     await panel.fill("Save my defaults as a preset…", name="nothing")
     assert NO_DEFAULTS in panel.text
@@ -329,7 +329,7 @@ async def test_there_is_nothing_to_save_without_defaults(panel: Panel) -> None:
 
 
 @pytest.mark.parametrize("name", [" ", "\u200b"])
-async def test_a_name_that_cannot_be_seen_is_refused(panel: Panel, name: str) -> None:
+async def test_a_name_that_cannot_be_seen_is_refused(panel: PreferencesPanel, name: str) -> None:
     await panel.fill("Numbers…", steps="5")
     await panel.press("Presets: 0")
     await panel.fill("Save my defaults as a preset…", name=name)
@@ -337,7 +337,7 @@ async def test_a_name_that_cannot_be_seen_is_refused(panel: Panel, name: str) ->
     assert await panel.presets() == {}
 
 
-async def test_one_preset_too_many_is_refused_in_a_sentence(panel: Panel) -> None:
+async def test_one_preset_too_many_is_refused_in_a_sentence(panel: PreferencesPanel) -> None:
     for number in range(PRESETS_EACH):
         await panel.stage.database.preferences.save_preset(panel.user.id, f"{number:02}", {"steps": 5})
     await panel.fill("Numbers…", steps="5")
@@ -347,7 +347,7 @@ async def test_one_preset_too_many_is_refused_in_a_sentence(panel: Panel) -> Non
     assert len(await panel.presets()) == PRESETS_EACH
 
 
-async def test_a_preset_that_is_gone_is_said_to_be_so(panel: Panel) -> None:
+async def test_a_preset_that_is_gone_is_said_to_be_so(panel: PreferencesPanel) -> None:
     await panel.stage.database.preferences.save_preset(panel.user.id, "mine", {"steps": 5})
     await panel.press("Presets: 0")
     await panel.choose("preset", "mine")
@@ -391,7 +391,7 @@ async def test_a_picture_of_someone_elses_is_not_offered_to_be_saved(stage: Stag
 # --- What it changes ---
 
 
-async def test_ones_own_defaults_are_drawn_with(panel: Panel) -> None:
+async def test_ones_own_defaults_are_drawn_with(panel: PreferencesPanel) -> None:
     put_lora(panel.stage, "chibi")
     await panel.fill("Numbers…", size="96x64", count="2", steps="6", cfg_scale="2.5")
     await panel.fill("Words…", negative="hat", artist="nnn yryr")
@@ -450,7 +450,7 @@ async def test_private_follows_the_same_order(
 # --- Restarts, clicks at once, and forgery ---
 
 
-async def test_the_panel_and_its_open_forms_outlive_a_restart(panel: Panel) -> None:
+async def test_the_panel_and_its_open_forms_outlive_a_restart(panel: PreferencesPanel) -> None:
     forms = [await panel.form(label) for label in ("Numbers…", "Words…", "LoRAs…")]
     put_lora(panel.stage, "chibi")
     await panel.stage.restart()
@@ -476,7 +476,7 @@ async def test_the_panel_and_its_open_forms_outlive_a_restart(panel: Panel) -> N
     assert await panel.kept() == {"scheduler": "beta"}
 
 
-async def test_clicks_at_once_do_not_undo_each_other(panel: Panel) -> None:
+async def test_clicks_at_once_do_not_undo_each_other(panel: PreferencesPanel) -> None:
     labels = ("Raw prompt: off", "Spoiler: off", "Private: off", "Spoiler: off")
     pressed = [await panel.stage.press(panel.message, label) for label in labels]
     chosen = await panel.discord.choose(panel.user, panel.message, "anima:preferences:sampler", ("euler",))
@@ -485,15 +485,15 @@ async def test_clicks_at_once_do_not_undo_each_other(panel: Panel) -> None:
     assert await panel.kept() == {"raw": True, "spoiler": True, "private": True, "sampler": "euler"}
 
 
-async def test_a_form_that_stood_open_undoes_nothing(panel: Panel) -> None:
+async def test_a_form_that_stood_open_undoes_nothing(panel: PreferencesPanel) -> None:
     await panel.fill("Numbers…", steps="5", count="2")
     form = await panel.form("Numbers…")
-    await (await Panel(panel.stage).open()).fill("Numbers…", steps="9", count="")
+    await (await PreferencesPanel(panel.stage).open()).fill("Numbers…", steps="9", count="")
     await panel.send(form, cfg_scale="3")
     assert await panel.kept() == {"steps": 9, "cfg_scale": 3.0}
 
 
-async def test_whoever_forges_a_control_changes_only_what_is_their_own(panel: Panel) -> None:
+async def test_whoever_forges_a_control_changes_only_what_is_their_own(panel: PreferencesPanel) -> None:
     stage, own = panel.stage, {"steps": 9, "sampler": "euler"}
     await stage.database.preferences.set_defaults(stage.alice.id, own)
     await stage.database.preferences.save_preset(stage.alice.id, "mine", {"count": 2})
@@ -523,7 +523,7 @@ async def test_a_forged_choice_changes_nothing_and_ends_in_an_answer(
 ) -> None:
     await stage.database.preferences.set_defaults(stage.alice.id, {"steps": 9})
     await stage.database.preferences.save_preset(stage.alice.id, "mine", {"steps": 5})
-    panel = await Panel(stage).open()
+    panel = await PreferencesPanel(stage).open()
     if custom_id == "preset":
         await panel.press("Presets: 1")
     data = {"component_type": 3, "custom_id": f"anima:preferences:{custom_id}", "values": values, "id": 2}
@@ -550,7 +550,7 @@ async def test_the_panel_speaks_japanese_to_who_reads_it_and_fits_there_too(stag
     hanako = replace(world.add_user("hanako"), locale="ja")
     world.users[hanako.id] = hanako
     world.guild.add_member(hanako)
-    panel = await Panel(stage, hanako).open()
+    panel = await PreferencesPanel(stage, hanako).open()
     assert "自分のデフォルト" in panel.text
     for label in ("数値…", "言葉…", "LoRA…"):
         assert (await panel.form(label)).inputs()
@@ -564,7 +564,7 @@ async def test_the_panel_speaks_japanese_to_who_reads_it_and_fits_there_too(stag
 # --- Privacy ---
 
 
-async def test_a_copy_has_preferences_and_presets_and_erasing_takes_them(panel: Panel) -> None:
+async def test_a_copy_has_preferences_and_presets_and_erasing_takes_them(panel: PreferencesPanel) -> None:
     stage = panel.stage
     await panel.fill("Words…", artist="nnn yryr")
     await panel.press("Presets: 0")
