@@ -14,13 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.soak.fuzz import LARGE, changed
-from tests.soak.targets import TARGETS, Target
+from tests.soak.targets import TARGETS, FuzzTarget
 
 ROOT = Path(__file__).parents[2]
 
 
 @cache
-def target(name: str) -> Target:
+def target(name: str) -> FuzzTarget:
     return TARGETS[name]()
 
 
