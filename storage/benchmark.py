@@ -1,7 +1,7 @@
-"""A year of a busy server, and how long its questions take: `python -m storage.benchmark`.
+"""Times the database's queries with a year of a busy server: `python -m storage.benchmark`.
 
-Fills a new database with a million pictures by 2,000 people, of whom the most eager drew about every tenth, and prints
-the median and the slowest of some tries of each question, in milliseconds. `--database` keeps the year for next time.
+Fills a new database with a million images by 2,000 users, of whom the most active one has about a tenth, and prints the
+median and the slowest time of each query, in milliseconds. `--database` keeps the database for the next run.
 """
 
 import argparse
@@ -27,74 +27,74 @@ from storage.schema import ChargeState, JobState, charges, jobs, pictures
 
 YEAR = timedelta(days=365)
 GUILD = 1
-PEOPLE = 2000
-EAGER, USUAL = 1, PEOPLE // 2
+USERS = 2000
+MOST_ACTIVE, TYPICAL = 1, USERS // 2
 IMAGES_PER_JOB = 2
-JOBS_A_TRANSACTION = 5000
+JOBS_PER_TRANSACTION = 5000
 TRIES = 40
 
-#: About as large as the PNG of a megapixel.
+#: About as large as a PNG of one megapixel.
 FILE = random.randbytes(1_500_000)
 
 _interactions = count(time.time_ns())
 
 
 async def benchmark(url: str, size: int) -> None:
-    begun = time.perf_counter()
+    started = time.perf_counter()
     database = await Database.open(url)
-    print(f"{'open':42} {time.perf_counter() - begun:9.2f} s")
-    if await kept(database) < size:
-        begun = time.perf_counter()
+    print(f"{'open':42} {time.perf_counter() - started:9.2f} s")
+    if await count_images(database) < size:
+        started = time.perf_counter()
         await fill(database, size // IMAGES_PER_JOB)
-        print(f"{'fill':42} {time.perf_counter() - begun:9.2f} s")
+        print(f"{'fill':42} {time.perf_counter() - started:9.2f} s")
         await database.close()
-        begun = time.perf_counter()
+        started = time.perf_counter()
         database = await Database.open(url)
-        print(f"{'open, full':42} {time.perf_counter() - begun:9.2f} s")
-    print(f"{await kept(database):,} pictures\n{'':42} {'median':>9} {'slowest':>9} ms")
-    for name, question in questions(database).items():
-        await report(name, question)
+        print(f"{'open, full':42} {time.perf_counter() - started:9.2f} s")
+    print(f"{await count_images(database):,} images\n{'':42} {'median':>9} {'slowest':>9} ms")
+    for name, query in queries(database).items():
+        await report(name, query)
     await database.close()
 
 
-def questions(database: Database) -> dict[str, Callable[[], Awaitable[Any]]]:
+def queries(database: Database) -> dict[str, Callable[[], Awaitable[Any]]]:
     history = database.images.history
     quotas = database.quotas
     day = timedelta(days=1)
     return {
-        "history, eager": lambda: history(EAGER),
-        "history, usual": lambda: history(USUAL),
-        "history, eager, some page": lambda: history(EAGER, before=random.randrange(1, 10**6)),
-        "history, eager, a page back": lambda: history(EAGER, after=random.randrange(1, 10**6)),
-        "history, eager, a word of every prompt": lambda: history(EAGER, words="1girl"),
-        "history, usual, a word of every prompt": lambda: history(USUAL, words="1girl"),
-        "history, eager, two common words": lambda: history(EAGER, words="tag3 tag5"),
-        "history, usual, two common words": lambda: history(USUAL, words="tag3 tag5"),
-        "history, eager, two rare words": lambda: history(EAGER, words="tag1900 tag1950"),
-        "history, eager, a word of nobody": lambda: history(EAGER, words="nobody"),
-        "quota, eager": lambda: quotas.usage(Account(EAGER, GUILD)),
-        "quota, usual": lambda: quotas.usage(Account(USUAL, GUILD)),
-        "shares of the last 6 hours": lambda: quotas.spent_lately(timedelta(hours=6)),
+        "history, most active": lambda: history(MOST_ACTIVE),
+        "history, typical": lambda: history(TYPICAL),
+        "history, most active, random page": lambda: history(MOST_ACTIVE, before=random.randrange(1, 10**6)),
+        "history, most active, previous page": lambda: history(MOST_ACTIVE, after=random.randrange(1, 10**6)),
+        "history, most active, a word of every prompt": lambda: history(MOST_ACTIVE, words="1girl"),
+        "history, typical, a word of every prompt": lambda: history(TYPICAL, words="1girl"),
+        "history, most active, two common words": lambda: history(MOST_ACTIVE, words="tag3 tag5"),
+        "history, typical, two common words": lambda: history(TYPICAL, words="tag3 tag5"),
+        "history, most active, two rare words": lambda: history(MOST_ACTIVE, words="tag1900 tag1950"),
+        "history, most active, an unknown word": lambda: history(MOST_ACTIVE, words="unknown"),
+        "quota, most active": lambda: quotas.usage(Account(MOST_ACTIVE, GUILD)),
+        "quota, typical": lambda: quotas.usage(Account(TYPICAL, GUILD)),
+        "usage of the last 6 hours": lambda: quotas.spent_lately(timedelta(hours=6)),
         "statistics of a week": lambda: database.jobs.statistics(utc_now() - 7 * day, GUILD),
         "accept a job": lambda: accept(database),
-        "accept, start, render, deliver 1.5 MB": lambda: walk(database),
-        "back in line": database.jobs.requeue_interrupted,
+        "accept, start, render, deliver 1.5 MB": lambda: run_job(database),
+        "requeue at start": database.jobs.requeue_interrupted,
     }
 
 
-async def report(name: str, question: Callable[[], Awaitable[Any]]) -> None:
+async def report(name: str, query: Callable[[], Awaitable[Any]]) -> None:
     times = []
     for _ in range(TRIES):
-        begun = time.perf_counter()
-        await question()
-        times.append((time.perf_counter() - begun) * 1000)
+        started = time.perf_counter()
+        await query()
+        times.append((time.perf_counter() - started) * 1000)
     print(f"{name:42} {median(times):9.2f} {max(times):9.2f}", flush=True)
 
 
 async def accept(database: Database) -> int:
     new = NewJob(
         interaction_id=next(_interactions),
-        user_id=random.randrange(PEOPLE, 2 * PEOPLE),
+        user_id=random.randrange(USERS, 2 * USERS),
         guild_id=GUILD,
         channel_id=1,
         kind="imagine",
@@ -106,7 +106,7 @@ async def accept(database: Database) -> int:
     return verdict.job.id
 
 
-async def walk(database: Database) -> None:
+async def run_job(database: Database) -> None:
     job_id = await accept(database)
     image = NewImage(
         index=0, prompt="1girl, red hair", seed=1, width=1024, height=1024, file_name="1.png", content=FILE
@@ -116,36 +116,36 @@ async def walk(database: Database) -> None:
     await database.jobs.delivered(job_id, channel_id=1, message_id=job_id, attachments={0: job_id})
 
 
-async def kept(database: Database) -> int:
+async def count_images(database: Database) -> int:
     async with database.transactions.reading() as connection:
         return await connection.scalar(select(func.count()).select_from(pictures)) or 0
 
 
 async def fill(database: Database, size: int) -> None:
-    """A year of delivered jobs, evenly over its days."""
-    chance = random.Random(1)
+    """Insert a year of delivered jobs, evenly distributed."""
+    rng = random.Random(1)
     start, step = utc_now() - YEAR, YEAR / size
-    for first in range(1, size + 1, JOBS_A_TRANSACTION):
-        job_ids = range(first, min(first + JOBS_A_TRANSACTION, size + 1))
-        asked = [a_job(job_id, start + step * job_id, chance) for job_id in job_ids]
+    for first in range(1, size + 1, JOBS_PER_TRANSACTION):
+        job_ids = range(first, min(first + JOBS_PER_TRANSACTION, size + 1))
+        rows = [job_row(job_id, start + step * job_id, rng) for job_id in job_ids]
         async with database.transactions.writing() as connection:
-            await connection.execute(insert(jobs), asked)
-            await connection.execute(insert(charges), [a_charge(job) for job in asked])
+            await connection.execute(insert(jobs), rows)
+            await connection.execute(insert(charges), [charge_row(job) for job in rows])
             await connection.execute(
-                insert(pictures), [an_image(job, index) for job in asked for index in range(IMAGES_PER_JOB)]
+                insert(pictures), [image_row(job, index) for job in rows for index in range(IMAGES_PER_JOB)]
             )
 
 
-def a_job(job_id: int, at: datetime, chance: random.Random) -> dict[str, Any]:
+def job_row(job_id: int, at: datetime, rng: random.Random) -> dict[str, Any]:
     return {
         "id": job_id,
         "interaction_id": job_id,
-        "user_id": int(chance.paretovariate(0.15)) % PEOPLE,
+        "user_id": int(rng.paretovariate(0.15)) % USERS,
         "guild_id": GUILD,
         "channel_id": 1,
         "message_id": job_id,
         "kind": "imagine",
-        "prompt": "1girl, " + ", ".join(f"tag{int(2000 ** chance.random())}" for _ in range(15)),
+        "prompt": "1girl, " + ", ".join(f"tag{int(2000 ** rng.random())}" for _ in range(15)),
         "negative_prompt": "worst quality, low quality",
         "parameters": {"steps": 30, "cfg_scale": 4.5, "sampler": "er_sde"},
         "cost": 2.0,
@@ -162,7 +162,7 @@ def a_job(job_id: int, at: datetime, chance: random.Random) -> dict[str, Any]:
     }
 
 
-def a_charge(job: dict[str, Any]) -> dict[str, Any]:
+def charge_row(job: dict[str, Any]) -> dict[str, Any]:
     return {
         "job_id": job["id"],
         "user_id": job["user_id"],
@@ -175,7 +175,7 @@ def a_charge(job: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def an_image(job: dict[str, Any], index: int) -> dict[str, Any]:
+def image_row(job: dict[str, Any], index: int) -> dict[str, Any]:
     return {
         "job_id": job["id"],
         "index": index,
@@ -194,7 +194,7 @@ def an_image(job: dict[str, Any], index: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pictures", type=int, default=1_000_000)
-    parser.add_argument("--database", help="an address; by default a file that is thrown away")
+    parser.add_argument("--database", help="an address (default: a temporary file)")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         url = arguments.database or f"sqlite:///{Path(folder) / 'anima.db'}"

@@ -23,7 +23,7 @@ from storage.source_images import SourceImages
 
 
 class Database:
-    """`await Database.open(url)` to begin, `await database.close()` to end."""
+    """Created by `await Database.open(url)`, closed by `await database.close()`."""
 
     def __init__(self, engine: AsyncEngine, lock: InstanceLock, clock: Clock) -> None:
         self._engine = engine
@@ -39,7 +39,7 @@ class Database:
 
     @classmethod
     async def open(cls, address: str, clock: Clock = utc_now) -> "Database":
-        """Opens `sqlite:///path/to/file.db` (made if it is not there) or `postgresql://user:password@host/name`.
+        """Open `sqlite:///path/to/file.db` (created if it does not exist) or `postgresql://user:password@host/name`.
 
         Raises DatabaseRefused, in a sentence, if the address is invalid, the file is damaged or read-only, the
         server cannot be reached, or a newer version wrote the database. Nothing is changed then.
@@ -80,14 +80,14 @@ class Database:
         return cls(engine, PostgresqlLock(engine), clock)
 
     async def lock(self) -> bool:
-        """Locks this database for one bot. False: another process has the lock, and this one should stop.
+        """Lock this database for one bot. False: another process has the lock, and this one should stop.
 
         Held until `close`, or until the process ends.
         """
         return await self._lock.acquire()
 
     async def close(self) -> None:
-        """Waits for running transactions, also for those whose caller was cancelled."""
+        """Wait for running transactions, also for those whose caller was cancelled."""
         await self.transactions.drain()
         await self._lock.release()
         await self._engine.dispose()

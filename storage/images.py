@@ -1,4 +1,4 @@
-"""Pictures: what a person's history shows, how to find it by its words, and the files that wait to be delivered."""
+"""Images: a user's history, searching it by words of the prompt, and the files that are still to be delivered."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -13,13 +13,13 @@ from storage.backend.clock import Clock
 from storage.backend.transactions import Transactions, all_uncancellable
 from storage.schema import JobState, jobs, picture_words, pictures, renders
 
-#: More words than these in one search are left out.
+#: Further words of a search are ignored.
 MAX_WORDS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewImage:
-    """A finished picture on its way. `prompt` is what it was drawn from, wildcards chosen; `content` the whole file."""
+    """A finished image to be stored. `prompt` has its wildcards resolved; `content` is the whole file."""
 
     index: int
     prompt: str = field(repr=False)
@@ -33,7 +33,7 @@ class NewImage:
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """`message_id` and `channel_id` are where its job was delivered; `parent_picture_id` is what it was made from."""
+    """`channel_id`, `message_id`: where it was posted. `parent_picture_id`: the image that it was made from."""
 
     id: int
     job_id: int
@@ -59,7 +59,7 @@ class Image:
 
 @dataclass(frozen=True)
 class ImagePage:
-    """Newest first. `older` and `newer` are what to pass as `before` and `after` for the next pages, None at an end."""
+    """Newest first. Pass `older` as `before`, and `newer` as `after`, for the adjacent pages; None: there is none."""
 
     images: tuple[Image, ...]
     older: int | None
@@ -68,7 +68,7 @@ class ImagePage:
 
 @dataclass(frozen=True)
 class Render:
-    """A picture that has not been posted yet, and its file."""
+    """An image that has not been posted yet, and its file."""
 
     image: Image
     content: bytes = field(repr=False)
@@ -81,23 +81,23 @@ class Images:
         self._clock = clock
 
     async def get(self, image_id: int) -> Image | None:
-        """Also one that was deleted; None if it never was or is forgotten."""
-        found = await self._all(_whole_images().where(pictures.c.id == image_id))
+        """Also a deleted one. None if it does not exist (any more)."""
+        found = await self._all(_select_images().where(pictures.c.id == image_id))
         return found[0] if found else None
 
     async def of_job(self, job_id: int) -> tuple[Image, ...]:
-        return await self._all(_whole_images().where(pictures.c.job_id == job_id).order_by(pictures.c.index))
+        return await self._all(_select_images().where(pictures.c.job_id == job_id).order_by(pictures.c.index))
 
     async def children(self, image_id: int) -> tuple[Image, ...]:
-        """What was made from this picture and can still be seen, oldest first."""
-        made_from_it = jobs.c.parent_picture_id == image_id
-        return await self._all(_seen_images().where(made_from_it).order_by(pictures.c.id))
+        """The visible images that were made from this one, oldest first."""
+        made_from = jobs.c.parent_picture_id == image_id
+        return await self._all(_select_visible_images().where(made_from).order_by(pictures.c.id))
 
     async def renders(self, job_id: int) -> tuple[Render, ...]:
         """The files that a rendered job still has to deliver, in order."""
         async with self._transactions.reading() as connection:
             rows = await connection.execute(
-                _whole_images()
+                _select_images()
                 .add_columns(renders.c.content)
                 .join(renders)
                 .where(pictures.c.job_id == job_id)
@@ -108,26 +108,26 @@ class Images:
     async def history(
         self, user_id: int, *, words: str = "", before: int | None = None, after: int | None = None, limit: int = 10
     ) -> ImagePage:
-        """A page of a person's delivered pictures; with `words`, those whose prompt has all of them as whole words.
+        """A page of a user's delivered images; with `words`, those whose prompt has all of them as whole words.
 
-        `before` and `after` are ids of pictures: a page starts at the next older, or ends at the next newer one.
+        `before`, `after`: the id of an image; the page has the next older, or the next newer images.
         """
-        asked = re.findall(r"[^\W_]+", words)[:MAX_WORDS]
-        page = _seen_images().where(pictures.c.user_id == user_id)
-        place: ColumnElement[int] = pictures.c.id
-        if asked and self._transactions.on_sqlite:
-            page, place = _found_by_sqlite(user_id, asked), picture_words.c.rowid
-        elif asked:
-            page = page.where(_has_words(asked))
+        terms = re.findall(r"[^\W_]+", words)[:MAX_WORDS]
+        page = _select_visible_images().where(pictures.c.user_id == user_id)
+        position: ColumnElement[int] = pictures.c.id
+        if terms and self._transactions.on_sqlite:
+            page, position = _search_sqlite(user_id, terms), picture_words.c.rowid
+        elif terms:
+            page = page.where(_has_words(terms))
         if after is not None:
-            found = await self._all(page.where(place > after).order_by(place).limit(limit + 1))
+            found = await self._all(page.where(position > after).order_by(position).limit(limit + 1))
             shown = found[:limit][::-1]
             return ImagePage(
                 shown, older=shown[-1].id if shown else None, newer=shown[0].id if len(found) > limit else None
             )
         if before is not None:
-            page = page.where(place < before)
-        found = await self._all(page.order_by(place.desc()).limit(limit + 1))
+            page = page.where(position < before)
+        found = await self._all(page.order_by(position.desc()).limit(limit + 1))
         shown = found[:limit]
         return ImagePage(
             shown,
@@ -136,11 +136,11 @@ class Images:
         )
 
     async def delete(self, image_ids: Collection[int]) -> tuple[int, ...]:
-        """Takes pictures out of histories. Returns those that were still in."""
+        """Remove images from the history. Returns the ids of those that were still in it."""
         return await self._delete(pictures.c.id.in_(image_ids))
 
     async def delete_message(self, message_id: int) -> tuple[int, ...]:
-        """The same for all pictures of a message that is gone."""
+        """The same for all images of a deleted message."""
         posted_there = select(jobs.c.id).where(jobs.c.message_id == message_id)
         return await self._delete(pictures.c.job_id.in_(posted_there))
 
@@ -154,15 +154,15 @@ class Images:
             )
             return tuple(sorted(deleted.scalars()))
 
-    async def _all(self, question: Select[Any]) -> tuple[Image, ...]:
+    async def _all(self, query: Select[Any]) -> tuple[Image, ...]:
         async with self._transactions.reading() as connection:
-            return tuple(_image(row) for row in await connection.execute(question))
+            return tuple(_image(row) for row in await connection.execute(query))
 
 
 async def add_images(
     connection: AsyncConnection, job_id: int, new: Sequence[NewImage], now: datetime
 ) -> tuple[int, ...]:
-    """Writes the pictures of a job with their files, within the transaction in which the job becomes rendered."""
+    """Insert the images of a job and their files, in the transaction in which the job becomes rendered."""
     user_id = select(jobs.c.user_id).where(jobs.c.id == job_id).scalar_subquery()
     ids = []
     for image in new:
@@ -187,8 +187,8 @@ async def add_images(
     return tuple(ids)
 
 
-def _whole_images() -> Select[Any]:
-    of_its_job = (
+def _select_images() -> Select[Any]:
+    job_columns = (
         jobs.c.guild_id,
         jobs.c.channel_id,
         jobs.c.message_id,
@@ -197,25 +197,25 @@ def _whole_images() -> Select[Any]:
         jobs.c.private,
         jobs.c.spoiler,
     )
-    return select(*pictures.c, *of_its_job).select_from(pictures.join(jobs, pictures.c.job_id == jobs.c.id))
+    return select(*pictures.c, *job_columns).select_from(pictures.join(jobs, pictures.c.job_id == jobs.c.id))
 
 
-def _seen_images() -> Select[Any]:
-    return _whole_images().where(pictures.c.deleted_at.is_(None), jobs.c.state == JobState.DELIVERED)
+def _select_visible_images() -> Select[Any]:
+    return _select_images().where(pictures.c.deleted_at.is_(None), jobs.c.state == JobState.DELIVERED)
 
 
-def _found_by_sqlite(user_id: int, words: list[str]) -> Select[Any]:
-    """The index holds the owner beside the words, so it meets only the owner's pictures, however common a word is."""
+def _search_sqlite(user_id: int, words: list[str]) -> Select[Any]:
+    """The index has the owner too, so that a common word matches only the owner's images."""
     all_of_them = " AND ".join(f'"{word}"' for word in words)
     return (
-        _seen_images()
+        _select_visible_images()
         .join(picture_words, picture_words.c.rowid == pictures.c.id)
         .where(picture_words.c.picture_words.match(f'user_id : "{user_id}" AND prompt : ({all_of_them})'))
     )
 
 
 def _has_words(words: list[str]) -> ColumnElement[bool]:
-    """PostgreSQL's way, written as the index is, so that it is used."""
+    """For PostgreSQL, with the same expression as the index, so that the index is used."""
     simple: ColumnElement[str] = literal_column("'simple'::regconfig")
     return func.to_tsvector(simple, pictures.c.prompt).op("@@")(func.plainto_tsquery(simple, " ".join(words)))
 
@@ -225,6 +225,6 @@ def _image(row: Row[Any]) -> Image:
 
 
 def _render(row: Row[Any]) -> Render:
-    about = dict(row._mapping)
-    content = about.pop("content")
-    return Render(Image(**about), content)
+    values = dict(row._mapping)
+    content = values.pop("content")
+    return Render(Image(**values), content)

@@ -1,10 +1,10 @@
-"""Jobs: what was asked for, how far it got, and how it ended.
+"""Jobs: what was requested, its current state, and how it ended.
 
     queued -> running -> rendered -> delivered
          \\________\\_________\\____-> cancelled, failed, refused
 
-Every change is one UPDATE that names the states it may come from. Of two that try, one wins and the other is told so.
-The change of the ledger that goes with it is in the same transaction.
+Every change of state is one UPDATE that names the states it may start from. If two writers try, one succeeds, and the
+other's call returns False or None. The matching change of the charge is in the same transaction.
 """
 
 from collections import Counter
@@ -40,7 +40,7 @@ COMES_FROM: Mapping[JobState, frozenset[JobState]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class NewJob:
-    """What the bot asks to be drawn. `guild_id` is None outside of servers; `parameters` is the bot's own JSON."""
+    """A job to be accepted. `guild_id` is None outside of servers; `parameters` is JSON that only the bot reads."""
 
     interaction_id: int
     user_id: int
@@ -66,14 +66,14 @@ class NewJob:
 
 @dataclass(frozen=True, kw_only=True)
 class Job(NewJob):
-    """`attempts` counts starts. `told` is whether the person who asked has seen how it ended."""
+    """`attempts` counts starts. `notified`: whether the user has seen how it ended."""
 
     id: int
     state: JobState
     attempts: int
     reason: str | None = field(repr=False)
     ended_by: int | None
-    told: bool
+    notified: bool
     queued_at: datetime
     started_at: datetime | None
     rendered_at: datetime | None
@@ -82,7 +82,7 @@ class Job(NewJob):
 
 @dataclass(frozen=True)
 class Allowance:
-    """What an account may have: credits in 24 hours and jobs waiting at a time. None is without limit."""
+    """The limits of an account: credits in 24 hours, and queued jobs at a time. None: no limit."""
 
     credits: float | None = None
     waiting: int | None = None
@@ -95,7 +95,7 @@ class Accepted:
 
 @dataclass(frozen=True)
 class AlreadyAccepted:
-    """This interaction has its job; nothing new was written or charged."""
+    """This interaction already has a job; nothing was written or charged."""
 
     job: Job
 
@@ -108,7 +108,7 @@ class TooManyWaiting:
 
 @dataclass(frozen=True)
 class OverQuota:
-    """`room_at` is when the job would fit, None if it never would."""
+    """`room_at`: when the quota has room for the job. None: never."""
 
     spent: float
     cost: float
@@ -118,7 +118,7 @@ class OverQuota:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """What a restart finds: jobs to draw, in order; jobs to deliver; jobs whose end nobody was told of."""
+    """What a restart has to continue: jobs to draw, in order; jobs to deliver; ended jobs to notify of."""
 
     waiting: tuple[Job, ...]
     undelivered: tuple[Job, ...]
@@ -126,8 +126,8 @@ class Unfinished:
 
 
 @dataclass(frozen=True)
-class Line:
-    """How many jobs have not ended, by state, and since when the oldest of those in line waits."""
+class QueueSummary:
+    """The number of unfinished jobs in each state, and when the oldest queued one was accepted."""
 
     live: Mapping[JobState, int]
     oldest_queued_at: datetime | None
@@ -135,7 +135,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Statistics:
-    """A server, or everything, since some time. The two medians are of the latest deliveries, None without any."""
+    """Of one server or all of them, since some time. The medians are of the latest deliveries; None without any."""
 
     jobs: Mapping[JobState, int]
     kinds: Mapping[str, int]
@@ -154,15 +154,15 @@ class Jobs:
         self._watchers: list[Callable[[Job], None]] = []
 
     def watch(self, watcher: Callable[[Job], None]) -> None:
-        """Have `watcher` told of every job that this process ends, once that is written down."""
+        """Call `watcher` with every job that this process ends, after it was committed."""
         self._watchers.append(watcher)
 
     async def accept(
         self, new: NewJob, allowance: Allowance, source: bytes | None = None
     ) -> Accepted | AlreadyAccepted | TooManyWaiting | OverQuota:
-        """Checks the allowance, reserves the cost and writes the job as queued, all or nothing.
+        """Check the allowance, reserve the cost and insert the job as queued, in one transaction.
 
-        `source` is the file of the picture that it is drawn from, if there is one.
+        `source`: the file of its source image, if it has one.
         """
         async with self._transactions.writing(alone_with=str(new.account)) as connection:
             now = self._clock()
@@ -184,7 +184,7 @@ class Jobs:
             return Accepted(job)
 
     async def start(self, job_ids: Collection[int]) -> tuple[int, ...]:
-        """Queued to running, one more attempt each. Returns those that were still queued."""
+        """Queued to running, counting an attempt. Returns the ids of those that were still queued."""
         async with self._transactions.writing(alone_with="queue") as connection:
             return await _change(
                 connection,
@@ -195,28 +195,28 @@ class Jobs:
             )
 
     async def put_back(self, job_ids: Collection[int]) -> tuple[int, ...]:
-        """Running to queued, at their old places in line. Returns those that were still running."""
+        """Running to queued, at their old positions. Returns the ids of those that were still running."""
         async with self._transactions.writing(alone_with="queue") as connection:
             return await _change(connection, jobs.c.id.in_(job_ids), JobState.QUEUED)
 
     async def requeue(self, job_ids: Collection[int]) -> tuple[int, ...]:
-        """As `put_back`, for jobs that are not to blame: that they were started is not counted."""
+        """Like `put_back`, but the attempt does not count: the jobs did not cause the interruption."""
         async with self._transactions.writing(alone_with="queue") as connection:
             return await _change(connection, jobs.c.id.in_(job_ids), JobState.QUEUED, attempts=jobs.c.attempts - 1)
 
     async def rendered(
         self, job_id: int, new_images: Sequence[NewImage], *, spoiler: bool = False
     ) -> tuple[int, ...] | None:
-        """Running to rendered, with the files to deliver. Returns the pictures' ids in order, None if too late.
+        """Running to rendered, with the files to deliver. Returns the images' ids in order, None if it was not running.
 
-        `spoiler` hides them, whether or not that was asked for.
+        `spoiler`: hide them behind a spoiler, even if the user did not ask for one. Raises ValueError without images.
         """
         if not new_images:
-            raise ValueError(f"Job {job_id} has no picture; fail it instead, so that its cost is given back.")
+            raise ValueError(f"Job {job_id} has no image; fail it instead, so that its cost is refunded.")
         now = self._clock()
         async with self._transactions.writing() as connection:
-            hidden = {"spoiler": True} if spoiler else {}
-            if not await _change(connection, jobs.c.id == job_id, JobState.RENDERED, rendered_at=now, **hidden):
+            spoilered = {"spoiler": True} if spoiler else {}
+            if not await _change(connection, jobs.c.id == job_id, JobState.RENDERED, rendered_at=now, **spoilered):
                 return None
             return await add_images(connection, job_id, new_images, now)
 
@@ -229,10 +229,10 @@ class Jobs:
         attachments: Mapping[int, int],
         cost: float | None = None,
     ) -> bool:
-        """Rendered to delivered: settles the charge and lets go of the files.
+        """Rendered to delivered: settle the charge and delete the files.
 
-        `channel_id` and `message_id` say where the pictures really are; `attachments` maps a picture's index to its
-        attachment there. `cost` is given where drawing cost less than was reserved.
+        `channel_id`, `message_id`: where the images were posted. `attachments`: the attachment's id by image index.
+        `cost`: the actual cost, if it is lower than the reserved one. False if the job was not rendered.
         """
         now = self._clock()
         async with self._transactions.writing() as connection:
@@ -256,11 +256,11 @@ class Jobs:
                     .values(attachment_id=attachment_id)
                 )
             job = await _find(connection, jobs.c.id == job_id)
-        self._tell(job)
+        self._notify_watchers(job)
         return True
 
     async def cancel(self, job_id: int, by: int) -> bool:
-        """Any live state to cancelled, with a refund. `by` is the person who cancelled."""
+        """Any live state to cancelled, with a refund. `by`: the id of the user who cancelled it."""
         return await self._end(job_id, JobState.CANCELLED, ended_by=by)
 
     async def fail(self, job_id: int, reason: str) -> bool:
@@ -268,7 +268,7 @@ class Jobs:
         return await self._end(job_id, JobState.FAILED, reason=reason)
 
     async def refuse(self, job_id: int, reason: str) -> bool:
-        """Any live state to refused, with a refund: what was asked for, or came out, is not allowed."""
+        """Any live state to refused, with a refund: the request or its result is not allowed."""
         return await self._end(job_id, JobState.REFUSED, reason=reason)
 
     async def _end(self, job_id: int, state: JobState, **how: Any) -> bool:
@@ -279,47 +279,31 @@ class Jobs:
             await quotas.refund(connection, job_id, now)
             await connection.execute(delete(pictures).where(pictures.c.job_id == job_id))
             job = await _find(connection, jobs.c.id == job_id)
-        self._tell(job)
+        self._notify_watchers(job)
         return True
 
-    def _tell(self, ended: Job | None) -> None:
+    def _notify_watchers(self, ended: Job | None) -> None:
         if ended is not None:
             for watcher in self._watchers:
                 watcher(ended)
 
     async def mark_notified(self, job_id: int) -> bool:
-        """The person who asked has seen that the job was cancelled, failed or refused. True the first time."""
+        """The user has seen that the job was cancelled, failed or refused. True the first time."""
         async with self._transactions.writing() as connection:
-            told = await connection.execute(
-                update(jobs).where(jobs.c.id == job_id, _untold()).values(told=True).returning(jobs.c.id)
+            marked = await connection.execute(
+                update(jobs).where(jobs.c.id == job_id, _unnotified()).values(told=True).returning(jobs.c.id)
             )
-            return told.first() is not None
-
-    async def shown_at(self, job_id: int, message_id: int) -> bool:
-        """Writes down the message that shows how a live job is getting on."""
-        async with self._transactions.writing() as connection:
-            shown = await connection.execute(
-                update(jobs)
-                .where(jobs.c.id == job_id, jobs.c.state.in_(LIVE))
-                .values(message_id=message_id)
-                .returning(jobs.c.id)
-            )
-            return shown.first() is not None
+            return marked.first() is not None
 
     async def requeue_interrupted(self) -> Unfinished:
-        """For the start, before anything else draws: what was running goes back to its place in the queue."""
+        """Put running jobs back into the queue, and return all that is unfinished. Only at the start of the bot."""
         async with self._transactions.writing(alone_with="queue") as connection:
             await _change(connection, jobs.c.state == JobState.RUNNING, JobState.QUEUED)
             return Unfinished(
                 waiting=await _all(connection, jobs.c.state == JobState.QUEUED),
                 undelivered=await _all(connection, jobs.c.state == JobState.RENDERED),
-                unnotified=await _all(connection, _untold()),
+                unnotified=await _all(connection, _unnotified()),
             )
-
-    async def waiting(self) -> tuple[Job, ...]:
-        """The queued jobs in the order in which they were accepted."""
-        async with self._transactions.reading() as connection:
-            return await _all(connection, jobs.c.state == JobState.QUEUED)
 
     async def live_of(self, user_id: int) -> tuple[Job, ...]:
         async with self._transactions.reading() as connection:
@@ -334,11 +318,11 @@ class Jobs:
             return await _find(connection, jobs.c.interaction_id == interaction_id)
 
     async def by_message(self, message_id: int) -> Job | None:
-        """The newest job that a message shows."""
+        """The newest job shown in a message."""
         async with self._transactions.reading() as connection:
             return await _find(connection, jobs.c.message_id == message_id)
 
-    async def line(self) -> Line:
+    async def summary(self) -> QueueSummary:
         async with self._transactions.reading() as connection:
             live = await connection.execute(
                 select(jobs.c.state, func.count(), func.min(jobs.c.queued_at))
@@ -347,22 +331,22 @@ class Jobs:
             )
             found = {state: (count, oldest) for state, count, oldest in live}
             counts = {state: found.get(state, (0, None))[0] for state in sorted(LIVE)}
-            return Line(counts, found.get(JobState.QUEUED, (0, None))[1])
+            return QueueSummary(counts, found.get(JobState.QUEUED, (0, None))[1])
 
     async def statistics(self, since: datetime, guild_id: int | None = None) -> Statistics:
-        """Of one server, or of everything where no server is named."""
+        """Of one server, or of all if `guild_id` is None."""
         here = jobs.c.queued_at >= since
         paid_here = charges.c.reserved_at >= since
         if guild_id is not None:
             here &= jobs.c.guild_id == guild_id
             paid_here &= charges.c.guild_id == guild_id
         async with self._transactions.reading() as connection:
-            in_each_state = [func.count().filter(jobs.c.state == state) for state in JobState]
-            counts = await connection.execute(select(jobs.c.kind, *in_each_state).where(here).group_by(jobs.c.kind))
+            count_by_state = [func.count().filter(jobs.c.state == state) for state in JobState]
+            counts = await connection.execute(select(jobs.c.kind, *count_by_state).where(here).group_by(jobs.c.kind))
             states, kinds = Counter[JobState](), Counter[str]()
-            for kind, *of_kind in counts:
-                states.update(dict(zip(JobState, of_kind, strict=True)))
-                kinds[kind] = sum(of_kind)
+            for kind, *by_state in counts:
+                states.update(dict(zip(JobState, by_state, strict=True)))
+                kinds[kind] = sum(by_state)
             people = await connection.scalar(select(func.count(jobs.c.user_id.distinct())).where(here))
             drawn = await connection.scalar(
                 select(func.count()).select_from(jobs.join(pictures, pictures.c.job_id == jobs.c.id)).where(here)
@@ -396,14 +380,10 @@ async def _change(
 
 
 async def _write(connection: AsyncConnection, new: NewJob, now: datetime) -> Job:
-    asked_for = {field.name: getattr(new, field.name) for field in fields(NewJob)}
-    asked_for["parent_picture_id"] = (
-        select(pictures.c.id).where(pictures.c.id == new.parent_picture_id).scalar_subquery()
-    )
+    values = {field.name: getattr(new, field.name) for field in fields(NewJob)}
+    values["parent_picture_id"] = select(pictures.c.id).where(pictures.c.id == new.parent_picture_id).scalar_subquery()
     written = await connection.execute(
-        insert(jobs)
-        .values(**asked_for, state=JobState.QUEUED, attempts=0, told=False, queued_at=now)
-        .returning(*jobs.c)
+        insert(jobs).values(**values, state=JobState.QUEUED, attempts=0, told=False, queued_at=now).returning(*jobs.c)
     )
     return _job(written.one())
 
@@ -429,7 +409,7 @@ async def _count_waiting(connection: AsyncConnection, account: Account) -> int:
     return waiting or 0
 
 
-def _untold() -> ColumnElement[bool]:
+def _unnotified() -> ColumnElement[bool]:
     return ~jobs.c.told & jobs.c.finished_at.is_not(None)
 
 
@@ -442,4 +422,5 @@ def _median(periods: list[timedelta]) -> timedelta | None:
 
 
 def _job(row: Row[Any]) -> Job:
-    return Job(**row._mapping)
+    values = dict(row._mapping)
+    return Job(notified=values.pop("told"), **values)

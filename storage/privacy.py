@@ -1,4 +1,4 @@
-"""Everything kept about a person, out at their wish; gone at their wish; and gone by itself after a time."""
+"""Exports and erases what is stored about a user, and deletes old data."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from storage.schema import (
 )
 from storage.source_images import forget_source_images
 
-#: By which columns a row is about a person.
+#: The columns by which a row belongs to a user.
 ABOUT: Mapping[str, tuple[Column[Any], ...]] = {
     "jobs": (jobs.c.user_id,),
     "pictures": (pictures.c.user_id,),
@@ -37,17 +37,18 @@ ABOUT: Mapping[str, tuple[Column[Any], ...]] = {
     "audit": (audit.c.actor_id, audit.c.subject_id),
 }
 
+#: Columns with ids of users; those of other users are not exported.
 PEOPLE = frozenset({"user_id", "ended_by", "blocked_by", "actor_id", "subject_id"})
-#: With it one could speak as the bot.
+#: Never exported: with the token, anybody could post as the bot.
 SECRETS = frozenset({"interaction_token"})
 
-#: Jobs forgotten in one transaction.
+#: Jobs processed in one transaction.
 BATCH = 500
 
 
 @dataclass(frozen=True)
 class Erased:
-    """What went. `messages` are (channel_id, message_id) of delivered pictures, which still stand in Discord."""
+    """What was deleted. `messages`: (channel_id, message_id) of delivered images, which still exist in Discord."""
 
     jobs: int
     images: int
@@ -56,9 +57,9 @@ class Erased:
 
 @dataclass(frozen=True)
 class Forgotten:
-    """How many jobs lost their words, and how many went with their pictures."""
+    """How many jobs lost their prompts, and how many were deleted with their images."""
 
-    worded_jobs: int
+    prompts: int
     jobs: int
 
 
@@ -69,22 +70,21 @@ class Privacy:
 
     @uncancellable
     async def export(self, user_id: int) -> dict[str, list[dict[str, Any]]]:
-        """All rows about a person by table, as plain JSON; other people's ids in them are left out."""
+        """All rows about a user by table, as plain JSON, without the ids of other users."""
         exported = {}
         async with self._transactions.reading() as connection:
             for name, about in ABOUT.items():
-                question = select(about[0].table).where(or_(*(column == user_id for column in about)))
-                parts = (await connection.stream(question)).partitions(100)  # others have the event loop in between
+                query = select(about[0].table).where(or_(*(column == user_id for column in about)))
+                parts = (await connection.stream(query)).partitions(100)  # lets other tasks run in between
                 exported[name] = [_plain(row._asdict(), user_id) async for part in parts for row in part]
         return exported
 
     @uncancellable
     async def erase(self, user_id: int) -> Erased:
-        """Deletes what is kept about a person, in one transaction. Jobs that were still live end there, refunded.
+        """Delete what is stored about a user, in one transaction. Their unfinished jobs are deleted and refunded.
 
-        Two things keep the person's id, because erasing must not be a way around them: blocks, until they are lifted,
-        and bare charges (when, where, how much) of the last 24 hours, until they lapse. Older charges and the lines of
-        the audit log stay without a name.
+        Two things keep the user's id, because erasing must not be a way around them: blocks, until they are lifted,
+        and charges (when, where, how much) of the last 24 hours. Older charges and the audit log stay without the id.
         """
         now = self._clock()
         theirs = jobs.c.user_id == user_id
@@ -118,22 +118,20 @@ class Privacy:
     async def forget_older_than(
         self, *, prompts: timedelta | None = None, images: timedelta | None = None
     ) -> Forgotten:
-        """Keeps words, and what was drawn from, for `prompts`, and finished jobs with their pictures for `pictures`.
+        """Delete prompts and source images older than `prompts`, and finished jobs and images older than `images`.
 
-        None keeps them for ever.
-
-        What nobody needs any longer goes each time: interaction tokens that ran out, names on charges that lapsed.
+        None keeps them for ever. Expired interaction tokens, and the users of expired charges, are always deleted.
         """
-        await self._forget_what_lapsed()
+        await self._forget_expired()
         forgotten = Forgotten(
-            worded_jobs=0 if prompts is None else await self._in_batches(self._forget_words, prompts),
+            prompts=0 if prompts is None else await self._in_batches(self._forget_prompts, prompts),
             jobs=0 if images is None else await self._in_batches(self._forget_jobs, images),
         )
         await self._transactions.empty_log()
         return forgotten
 
     @uncancellable
-    async def _forget_what_lapsed(self) -> None:
+    async def _forget_expired(self) -> None:
         now = self._clock()
         async with self._transactions.writing() as connection:
             await connection.execute(
@@ -148,7 +146,7 @@ class Privacy:
             )
 
     async def _in_batches(self, forget: Callable[[list[int]], Awaitable[int]], age: timedelta) -> int:
-        """Small transactions, so that nobody waits long for the next."""
+        """In small transactions, so that other writers do not wait long."""
         until, last, count = self._clock() - age, 0, 0
         while batch := await self._finished_before(until, last):
             count += await forget(batch)
@@ -157,7 +155,7 @@ class Privacy:
 
     @uncancellable
     async def _finished_before(self, until: datetime, last: int) -> list[int]:
-        """The next ids, in order, of jobs that have ended and were accepted before `until`."""
+        """The next batch of ids, in order, of finished jobs that were accepted before `until`."""
         newest = select(func.max(jobs.c.id)).where(jobs.c.queued_at < until).scalar_subquery()
         async with self._transactions.reading() as connection:
             found = await connection.scalars(
@@ -169,7 +167,7 @@ class Privacy:
             return list(found)
 
     @uncancellable
-    async def _forget_words(self, job_ids: list[int]) -> int:
+    async def _forget_prompts(self, job_ids: list[int]) -> int:
         async with self._transactions.writing() as connection:
             forgotten = await connection.scalars(
                 update(jobs)
@@ -180,12 +178,12 @@ class Privacy:
                 .values(prompt="", negative_prompt="", parameters={}, reason=None)
                 .returning(jobs.c.id)
             )
-            wordless = list(forgotten)
+            without_prompt = list(forgotten)
             await connection.execute(
-                update(pictures).where(pictures.c.job_id.in_(wordless)).values(prompt="", metadata="")
+                update(pictures).where(pictures.c.job_id.in_(without_prompt)).values(prompt="", metadata="")
             )
-            await forget_source_images(connection, job_sources.c.job_id.in_(wordless))
-            return len(wordless)
+            await forget_source_images(connection, job_sources.c.job_id.in_(without_prompt))
+            return len(without_prompt)
 
     @uncancellable
     async def _forget_jobs(self, job_ids: list[int]) -> int:

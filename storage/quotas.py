@@ -1,7 +1,7 @@
-"""What drawing costs: a ledger of charges, and how much of it a person used in the sliding 24 hours.
+"""Charges for jobs, and how many credits a user spent in the last 24 hours.
 
-A charge is reserved when a job is accepted, settled when its pictures are delivered, refunded when there are none. It
-is one row a job, opened once and closed once, so nothing is ever charged or given back twice.
+A charge is reserved when a job is accepted, settled when its images are delivered, and refunded if there are none. Each
+job has one charge, opened once and closed once, so nothing is charged or refunded twice.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ WINDOW = timedelta(hours=24)
 
 @dataclass(frozen=True)
 class Account:
-    """Who pays: a person in a server, or, with no server, a person everywhere else."""
+    """Who pays: a user in a server, or, with `guild_id` None, a user everywhere outside of servers."""
 
     user_id: int
     guild_id: int | None
@@ -38,7 +38,7 @@ class Charge:
 
 @dataclass(frozen=True)
 class Usage:
-    """What an account spent in the 24 hours before now, oldest charge first."""
+    """The charges of an account in the last 24 hours, oldest first."""
 
     charges: tuple[Charge, ...]
 
@@ -50,7 +50,7 @@ class Usage:
         return limit is None or _exact(self.spent + cost) <= limit
 
     def room_at(self, cost: float, limit: float) -> datetime | None:
-        """When enough charges will have lapsed for `cost`. None: never, it is more than the whole limit."""
+        """When enough charges have expired for `cost` to fit. None: never, because it exceeds the limit."""
         left = self.spent
         for charge in self.charges:
             left = _exact(left - charge.credits)
@@ -70,8 +70,10 @@ class Quotas:
             return await read_usage(connection, account, self._clock())
 
     async def spent_lately(self, period: timedelta) -> Mapping[int, float]:
-        """Credits by user, over all servers, for fair shares. `period` is at most the 24 hours a charge has a name."""
-        person = charges.c.user_id + literal_column("0")  # grouped by the bare column, SQLite would walk all charges
+        """Credits by user, over all servers. `period` is at most 24 hours; then charges lose their user."""
+        person = charges.c.user_id + literal_column(
+            "0"
+        )  # if grouped by the plain column, SQLite would scan all charges
         async with self._transactions.reading() as connection:
             rows = await connection.execute(
                 select(person, func.sum(charges.c.spent))
@@ -110,7 +112,7 @@ async def reserve(connection: AsyncConnection, job_id: int, account: Account, co
 
 
 async def settle(connection: AsyncConnection, job_id: int, now: datetime, cost: float | None = None) -> None:
-    """Closes a charge as reserved, or at the lower `cost` that drawing really had."""
+    """Close a charge at the reserved cost, or at the actual `cost` if that is lower."""
     spent = (
         charges.c.spent
         if cost is None
@@ -134,5 +136,5 @@ async def _close(
 
 
 def _exact(credits: float) -> float:
-    """Credits are thousandths; adding floats drifts off them."""
+    """Rounded to thousandths, the unit of credits, because sums of floats are inexact."""
     return round(credits, 3)

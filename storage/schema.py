@@ -1,6 +1,6 @@
-"""The tables, and an index for every question that is asked of them.
+"""The tables, and an index for every query.
 
-`storage/migrations` makes the same tables step by step; a test compares the two. The ids of users, guilds, channels,
+`storage/migrations` creates the same tables step by step; a test compares the two. The ids of users, guilds, channels,
 messages, interactions and attachments are Discord's snowflakes.
 """
 
@@ -139,7 +139,7 @@ pictures = Table(
     sqlite_autoincrement=True,
 )
 
-#: SQLite's full-text index over `pictures`; triggers keep it. The migration makes both, and PostgreSQL's own index.
+#: SQLite's full-text index of `pictures`, kept up to date by triggers. The migrations create it, and PostgreSQL's own.
 picture_words = table("picture_words", column("rowid"), column("picture_words"))
 
 renders = Table(

@@ -1,7 +1,7 @@
-"""What the admins of a server decided: its settings, whom they blocked, and the log of every change.
+"""What the admins of a server configured: its settings, blocked users, and an audit log of every change.
 
-Settings are one JSON document a server, whose keys the bot owns. A change and its line in the audit log are one
-transaction, so there is none without the other.
+Settings are one JSON document per server; the bot defines its keys. A change and its entry in the audit log are one
+transaction.
 """
 
 from collections.abc import Mapping
@@ -16,13 +16,13 @@ from storage.backend.clock import Clock
 from storage.backend.transactions import Transactions, all_uncancellable
 from storage.schema import audit, blocks, servers
 
-#: In the place of a server: a block by the operator, which holds in all servers and in direct messages.
+#: The `guild_id` of a block by the operator, which applies in all servers and in direct messages.
 EVERYWHERE = 0
 
 
 @dataclass(frozen=True)
 class StoredSettings:
-    """`version` counts changes, so that who shows old settings can know it. 0: nothing was ever changed."""
+    """`version` counts changes, so that a stale view of the settings can be detected. 0: never changed."""
 
     version: int
     settings: Mapping[str, Any]
@@ -39,7 +39,7 @@ class BlockedUser:
 
 @dataclass(frozen=True)
 class AuditEntry:
-    """Who (`actor_id`, None once erased) changed what of whom, from what to what. `subject_id` is a blocked person."""
+    """A change by `actor_id` (None once erased). `subject_id`: the user who was blocked or unblocked."""
 
     id: int
     guild_id: int
@@ -64,10 +64,10 @@ class Servers:
     async def change(
         self, guild_id: int, changes: Mapping[str, Any], *, by: int, seen: int | None = None
     ) -> StoredSettings | None:
-        """Sets the keys of `changes`, leaves the others; None takes a key away. Returns the settings as they are now.
+        """Set the keys of `changes` and leave the others; None removes a key. Returns the resulting settings.
 
-        Each key that really changes gets a line in the audit log; where none does, the version stays. Nothing is done,
-        and None returned, where the settings are not those of the version that was `seen` any more.
+        Each key whose value changes gets an entry in the audit log; if there is none, the version stays the same. If
+        the current version is not the one that was `seen`, nothing is changed and None returned.
         """
         async with self._transactions.writing(alone_with=f"server {guild_id}") as connection:
             old = await _settings(connection, guild_id)
@@ -83,7 +83,7 @@ class Servers:
             return StoredSettings(old.version + 1, new)
 
     async def block(self, guild_id: int, user_id: int, *, by: int, reason: str = "") -> bool:
-        """False if the person was blocked already; the first reason stays. `guild_id` may be EVERYWHERE."""
+        """False if the user is already blocked; the first reason stays. `guild_id` may be EVERYWHERE."""
         async with self._transactions.writing(alone_with=f"server {guild_id}") as connection:
             if await _block(connection, guild_id, user_id):
                 return False
@@ -96,7 +96,7 @@ class Servers:
             return True
 
     async def unblock(self, guild_id: int, user_id: int, *, by: int) -> bool:
-        """False if the person was not blocked there."""
+        """False if the user was not blocked there."""
         async with self._transactions.writing(alone_with=f"server {guild_id}") as connection:
             block = await _block(connection, guild_id, user_id)
             if block is None:
@@ -106,7 +106,7 @@ class Servers:
             return True
 
     async def block_of(self, user_id: int, guild_id: int | None) -> BlockedUser | None:
-        """What keeps a person from drawing there, if anything: the server's block or the operator's."""
+        """The block that applies to a user there, if any: by the server or by the operator."""
         async with self._transactions.reading() as connection:
             everywhere = await _block(connection, EVERYWHERE, user_id)
             return everywhere if everywhere or guild_id is None else await _block(connection, guild_id, user_id)

@@ -1,4 +1,4 @@
-"""Pictures that people gave to be drawn from. Each is kept once, for as long as a job is kept that was made from it."""
+"""Source images of jobs (image-to-image). Each file is stored once, for as long as a job that uses it."""
 
 from hashlib import sha256
 
@@ -15,14 +15,14 @@ class SourceImages:
         self._transactions = transactions
 
     async def of_job(self, job_id: int) -> bytes | None:
-        """The file that a job is drawn from; None if it is drawn from nothing but noise."""
+        """The source image's file; None if the job has none."""
         async with self._transactions.reading() as connection:
             return await connection.scalar(
                 select(sources.c.content).join(job_sources).where(job_sources.c.job_id == job_id)
             )
 
     async def first_jobs(self, user_id: int) -> tuple[int, ...]:
-        """Of each picture that a person has drawn from, the first job, by whose id `of_job` finds it."""
+        """For each source image of a user, the id of the first job that used it (see `of_job`)."""
         first = func.min(job_sources.c.job_id)
         async with self._transactions.reading() as connection:
             found = await connection.scalars(
@@ -36,7 +36,7 @@ class SourceImages:
 
 
 async def add_source_image(connection: AsyncConnection, job_id: int, content: bytes) -> None:
-    """Writes what a job is drawn from, within the transaction in which the job is accepted."""
+    """Insert the source image of a job, in the transaction in which the job is accepted."""
     digest = sha256(content).hexdigest()
     source_id = await connection.scalar(select(sources.c.id).where(sources.c.digest == digest))
     if source_id is None:
@@ -47,7 +47,7 @@ async def add_source_image(connection: AsyncConnection, job_id: int, content: by
 
 
 async def forget_source_images(connection: AsyncConnection, which: ColumnElement[bool] | None = None) -> None:
-    """Takes `which` links of jobs to their sources away, and all sources that no job has any longer."""
+    """Delete the links of jobs to source images that match `which`, and all source images without a job."""
     if which is not None:
         await connection.execute(delete(job_sources).where(which))
     await connection.execute(delete(sources).where(sources.c.id.not_in(select(job_sources.c.source_id))))

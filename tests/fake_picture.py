@@ -1,4 +1,4 @@
-"""What engines that only pretend to draw give back: finished pictures, with true metadata."""
+"""The images that fake engines return, with real metadata."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from inference.metadata import Parameters
 def drawn(
     request: GenerationRequest, model: str, image: Image.Image | None = None, labels: Mapping[str, float] | None = None
 ) -> Picture:
-    """Without an image, one in a colour that tells the seed."""
+    """The result for `request`. Without `image`, one in a colour that depends on the seed."""
     return Picture(
         image
         or Image.new("RGB", (request.width, request.height), (request.seed % 256, request.seed // 256 % 256, 128)),

@@ -52,7 +52,7 @@ class LookAgain(Component, template=r"anima:queue"):
 async def _overview(interaction: AnimaInteraction, outcome: str = "") -> StaticLayout:
     client = interaction.client
     mine = await client.database.jobs.live_of(interaction.user.id)
-    in_hand = (await client.database.jobs.line()).live[JobState.RUNNING]
+    in_hand = (await client.database.jobs.summary()).live[JobState.RUNNING]
     lines = [outcome, _totals(len(client.queue), in_hand)]
     if not mine:
         lines.append(say("None of yours is among them. `/anima imagine` draws one."))

@@ -95,7 +95,7 @@ class Pace:
     """Seconds per credit: the total time of recent batches over their total credits, newer batches counting more.
 
     A batch whose rate is far from the weighted median (the first after a start, one that hung) is left out, so one
-    outlier among several moves nothing, while a without_seed change wins once it holds the weight of the majority.
+    outlier among several moves nothing, while a lasting change wins once it holds the weight of the majority.
     """
 
     def __init__(self) -> None:

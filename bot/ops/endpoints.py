@@ -1,4 +1,4 @@
-"""Where discord.py finds Discord: the real one, or a stand-in on loopback."""
+"""Where discord.py finds Discord: the real one, or a local stand-in."""
 
 from discord import VoiceClient
 from discord.asset import Asset

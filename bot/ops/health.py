@@ -25,14 +25,14 @@ from bot.ops.metrics import Metrics
 from storage.backend.clock import utc_now
 from storage.backend.transactions import StorageUnavailable
 from storage.database import Database
-from storage.jobs import Line
+from storage.jobs import QueueSummary
 
 logger = logging.getLogger(__name__)
 
 #: Seconds that the database has to answer.
 DATABASE_TIMEOUT = 2.0
 #: Seconds between two measurements of how late the event loop is.
-LOOK_EVERY = 0.5
+LATENESS_INTERVAL = 0.5
 
 NOT_CONNECTED = "The bot is not connected to Discord's gateway. It reconnects by itself."
 NOT_LOADED = "The engine is loading the model."
@@ -59,7 +59,7 @@ async def serving(
     application.router.add_get("/metrics", health.metrics)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
-    watching = asyncio.create_task(_watch_the_loop(metrics), name="event-loop lateness")
+    watching = asyncio.create_task(_measure_lateness(metrics), name="event-loop lateness")
     try:
         await _listen(runner, host, port)
         bound_host, bound_port = runner.addresses[0][:2]
@@ -100,7 +100,7 @@ class _Health(Collector):
         self._database = database
         self._metrics = metrics
         #: The latest answer of the database; None if it did not respond.
-        self._line: Line | None = None
+        self._queue: QueueSummary | None = None
 
     async def readyz(self, request: web.Request) -> web.Response:
         reasons = []
@@ -118,17 +118,17 @@ class _Health(Collector):
 
     async def metrics(self, request: web.Request) -> web.Response:
         try:
-            self._line = await self._ask_database()
+            self._queue = await self._ask_database()
         except StorageUnavailable as error:
             logger.warning("the queue is missing from /metrics: %s", error)
-            self._line = None
+            self._queue = None
         return web.Response(body=generate_latest(self._metrics.registry), headers=AS_METRICS)
 
-    async def _ask_database(self) -> Line:
+    async def _ask_database(self) -> QueueSummary:
         """Raises StorageUnavailable, also after a timeout."""
         try:
             async with asyncio.timeout(DATABASE_TIMEOUT):
-                return await self._database.jobs.line()
+                return await self._database.jobs.summary()
         except TimeoutError:
             raise StorageUnavailable(f"No answer within {DATABASE_TIMEOUT:g} seconds.") from None
 
@@ -147,13 +147,13 @@ class _Health(Collector):
             "How often the engine's process was restarted.",
             value=self._engine.engine_restarts,
         )
-        yield _gauge("anima_database_reachable", "1 while the database responds.", self._line is not None)
-        if self._line is not None:
+        yield _gauge("anima_database_reachable", "1 while the database responds.", self._queue is not None)
+        if self._queue is not None:
             live = GaugeMetricFamily("anima_live_jobs", "Unfinished jobs by state.", labels=["state"])
-            for state, count in self._line.live.items():
+            for state, count in self._queue.live.items():
                 live.add_metric([state.value], count)
             yield live
-            oldest = self._line.oldest_queued_at
+            oldest = self._queue.oldest_queued_at
             age = 0.0 if oldest is None else (utc_now() - oldest).total_seconds()
             yield _gauge("anima_oldest_waiting_seconds", "Age of the oldest queued job; 0 if the queue is empty.", age)
 
@@ -161,12 +161,12 @@ class _Health(Collector):
 AS_METRICS = {"Content-Type": CONTENT_TYPE_LATEST}
 
 
-def _gauge(name: str, says: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, says, value=value)
+def _gauge(name: str, description: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, description, value=value)
 
 
-async def _watch_the_loop(metrics: Metrics) -> None:
+async def _measure_lateness(metrics: Metrics) -> None:
     while True:
-        asked = time.perf_counter()
-        await asyncio.sleep(LOOK_EVERY)
-        metrics.loop_lateness.observe(max(0.0, time.perf_counter() - asked - LOOK_EVERY))
+        started = time.perf_counter()
+        await asyncio.sleep(LATENESS_INTERVAL)
+        metrics.loop_lateness.observe(max(0.0, time.perf_counter() - started - LATENESS_INTERVAL))

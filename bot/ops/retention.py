@@ -1,4 +1,4 @@
-"""Forgets prompts and pictures once they are as old as the operator lets them become."""
+"""Deletes prompts and images after the number of days that the operator has set."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Retention:
 
     async def _forget(self) -> None:
         forgotten = await self._privacy.forget_older_than(prompts=self.prompts_kept, images=self.images_kept)
-        if forgotten.worded_jobs or forgotten.jobs:
-            logger.info("deleted the prompts of %d jobs, and %d whole jobs", forgotten.worded_jobs, forgotten.jobs)
+        if forgotten.prompts or forgotten.jobs:
+            logger.info("deleted the prompts of %d jobs, and %d whole jobs", forgotten.prompts, forgotten.jobs)
 
 
 def _days(days: float | None) -> timedelta | None:

@@ -23,6 +23,7 @@ class DuplicateInteraction(Exception):
     """Discord sent an interaction twice, as it may after a lost connection."""
 
 
+#: Interactions whose repetition is recognized.
 REMEMBERED_INTERACTIONS = 1000
 
 

@@ -20,7 +20,7 @@ class InstanceLock(Protocol):
 
 
 class SqliteLock:
-    """An exclusive lock on an empty file beside the database, of the kind that SQLite itself takes."""
+    """An exclusive SQLite lock on an empty file next to the database."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -47,7 +47,7 @@ class SqliteLock:
 
 
 class PostgresqlLock:
-    """An advisory lock of a connection that is kept open for nothing else."""
+    """An advisory lock, held by a connection of its own."""
 
     LOCK = func.hashtextextended("anima: the one that draws", 0)
 

@@ -1,4 +1,4 @@
-"""What SQLite needs beside its address: a look at the file before anything is written, settings for each connection."""
+"""SQLite: checks the file before anything is written, and sets up each connection."""
 
 import os
 import sqlite3
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from storage.backend import sqlite_connection
 from storage.backend.errors import DatabaseRefused
 
-#: The first SQLite that answers a change with the rows it changed (RETURNING).
+#: The first version of SQLite with RETURNING.
 OLDEST = (3, 35)
 
 #: How long a write waits for another process to finish its own.
@@ -20,15 +20,15 @@ BUSY_SECONDS = 10
 
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",  # readers and the writer do not wait for each other
-    "PRAGMA synchronous = FULL",  # what was committed is there after a power failure
+    "PRAGMA synchronous = FULL",  # a commit survives a power failure
     "PRAGMA foreign_keys = ON",
-    "PRAGMA secure_delete = ON",  # what is erased leaves the file too
+    "PRAGMA secure_delete = ON",  # deleted data is overwritten in the file
     "PRAGMA journal_size_limit = 67108864",
 )
 
 
 def sqlite_engine(url: URL) -> AsyncEngine:
-    """Transactions are begun here, not by Python's module, which would begin them only at the first change."""
+    """Transactions begin here, because Python's module would begin them only at the first change."""
     settings = {"isolation_level": None, "timeout": BUSY_SECONDS}
     engine = create_async_engine(url, connect_args=settings, hide_parameters=True)
 
@@ -92,7 +92,7 @@ def make_folder_for(file: Path) -> None:
 
 
 def quick_check(file: Path) -> str:
-    """Opens the file read-only, so that a damaged one can still be rescued. "ok" if it is intact."""
+    """SQLite's verdict, "ok" if the file is intact. Opens it read-only, so that a damaged one stays as it is."""
     try:
         return _quick_check(file, "ro")
     except sqlite3.DatabaseError as error:

@@ -1,4 +1,4 @@
-"""Transactions: `reading`, and `writing`, which waits for its turn before it reads anything."""
+"""Transactions: `reading`, and `writing`, which takes the write lock before it reads anything."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -46,7 +46,7 @@ class Transactions:
 
     @asynccontextmanager
     async def writing(self, alone_with: str = "") -> AsyncIterator[AsyncConnection]:
-        """Commits at the end of the block; an exception in it undoes everything.
+        """Commits at the end of the block; an exception in it rolls back everything.
 
         While the block runs, no other writer that names the same `alone_with` is in its own, in any process.
         """
@@ -57,7 +57,7 @@ class Transactions:
                 yield connection
 
     async def empty_log(self) -> None:
-        """SQLite's write-ahead log holds pages as they were, with what has been erased since; this empties it."""
+        """Empty SQLite's write-ahead log, which still has old pages with data that was erased since."""
         if self.on_sqlite:
             with _explained():
                 async with self._turn, self._engine.execution_options(begin=None).connect() as connection:

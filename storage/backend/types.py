@@ -1,4 +1,4 @@
-"""Column types for what SQLite and PostgreSQL do not hold the same way by themselves."""
+"""Column types for values that SQLite and PostgreSQL store differently."""
 
 import math
 from datetime import UTC, datetime
@@ -7,12 +7,12 @@ from typing import Any
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer, Text
 from sqlalchemy.types import TypeDecorator
 
-#: SQLite counts up only in a column that is called INTEGER; it holds 64 bits all the same.
+#: SQLite increments only a column of type INTEGER, which holds 64 bits too.
 RowId = BigInteger().with_variant(Integer(), "sqlite")
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment, always aware and always UTC. SQLite keeps it as text that sorts by time."""
+    """An aware datetime in UTC. SQLite stores it as text that sorts by time."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -31,7 +31,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Credits(TypeDecorator[float]):
-    """Credits, kept as whole thousandths, so that a sum over a day is exact."""
+    """Credits, stored as whole thousandths, so that sums are exact."""
 
     impl = BigInteger
     cache_ok = True
@@ -65,7 +65,7 @@ class Seed(TypeDecorator[int]):
 
 
 class Words(TypeDecorator[str]):
-    """What a person typed. Lone surrogates and NUL, which databases refuse, become U+FFFD."""
+    """Text typed by a user. Lone surrogates and NUL, which databases refuse, become U+FFFD."""
 
     impl = Text
     cache_ok = True

@@ -1,4 +1,4 @@
-"""The steps from one schema to the next. `upgrade` is run at every start."""
+"""Schema migrations with Alembic. `upgrade` runs at every start."""
 
 from pathlib import Path
 
@@ -12,9 +12,9 @@ from storage.backend.errors import DatabaseRefused
 
 
 def upgrade(connection: Connection) -> None:
-    """Brings the tables up to date within the caller's transaction: all steps or none.
+    """Bring the tables up to date in the caller's transaction.
 
-    Raises DatabaseRefused if a newer version has been here.
+    Raises DatabaseRefused if a newer version of the bot wrote the database.
     """
     config = alembic(connection)
     steps = ScriptDirectory.from_config(config)

@@ -1,4 +1,4 @@
-"""Writes the next step: change `storage/schema.py`, run `python -m storage.migrations "what changes"`, read it."""
+"""Generates a migration: change `storage/schema.py`, run `python -m storage.migrations "message"`, review the file."""
 
 import argparse
 
@@ -10,7 +10,7 @@ from storage.migrations import alembic, upgrade
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("message", help="what the step changes, in a few words")
+    parser.add_argument("message", help="what the migration changes, in a few words")
     message = parser.parse_args().message
     with create_engine("sqlite://").begin() as connection:
         upgrade(connection)

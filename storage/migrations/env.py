@@ -1,4 +1,4 @@
-"""Run by Alembic, on the connection and in the transaction of whoever asked for it."""
+"""Run by Alembic, on the caller's connection and in its transaction."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from storage.schema import metadata
 
 
 def is_ours(name: str | None, kind: str, parents: Any) -> bool:
-    """The full-text index is made of tables of its own, which are not in the schema."""
+    """The full-text index has tables of its own, which are not in the schema."""
     return not (kind == "table" and name is not None and name.startswith("picture_words"))
 
 

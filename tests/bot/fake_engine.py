@@ -1,4 +1,4 @@
-"""An engine that draws plain pictures: what EngineProcess offers, without a model, a process or a wait."""
+"""A fake of EngineProcess, without a model or a process: it generates plain images at once."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ STEP = 0.005
 
 
 class FakeEngine:
-    """Draws at once, or, while it is held, takes one short step after the other until it is let go or cancelled."""
+    """Generates at once; while it is held, it takes one short step after the other until released or cancelled."""
 
     def __init__(self) -> None:
+        #: All requests so far.
         self.requests: list[GenerationRequest] = []
-        """All that it was asked to draw."""
+        #: The same by batch.
         self.batches: list[list[GenerationRequest]] = []
-        """The same, batch by batch."""
+        #: The engine's process dies of a prompt with this word.
         self.deadly: str | None = None
-        """A word in a prompt that the engine's process dies of."""
+        #: The number of cancelled batches.
         self.cancelled = 0
-        """How many batches ended because they were cancelled."""
         self.turbo: TurboLora | None = None
+        #: The classifier's result for every image.
         self.labels: Mapping[str, float] = {}
-        """What the classifier says of every picture."""
+        #: The memory that every batch uses.
         self.gpu_memory: GpuMemory | None = None
-        """What every batch needs."""
+        #: The next batches raise these errors.
         self.errors: list[Exception] = []
-        """What the next batches end in."""
+        #: Whether images are noise, which makes their files large.
         self.noise = False
-        """Whether pictures are noise, which makes their files large."""
         self.starts = 0
         self.loaded = threading.Event()
         self.loaded.set()
@@ -46,7 +46,7 @@ class FakeEngine:
         self._may_finish.set()
 
     def hold(self) -> None:
-        """What is asked for from now on waits; what was let go is not caught again."""
+        """Make batches wait that start from now on."""
         self._may_finish = threading.Event()
 
     def let_go(self) -> None:
@@ -55,7 +55,7 @@ class FakeEngine:
     def start(self) -> EngineDescription:
         self.loaded.wait()
         self.starts += 1
-        return EngineDescription("pretend", NATIVE, loras=(), turbo=self.turbo)
+        return EngineDescription("fake", NATIVE, loras=(), turbo=self.turbo)
 
     def stop(self) -> None:
         self.let_go()
@@ -90,5 +90,5 @@ def _drawn(request: GenerationRequest, noise: bool) -> EncodedImage:
     if noise:
         pixels = random.Random(request.seed).randbytes(3 * request.width * request.height)
         image = Image.frombytes("RGB", (request.width, request.height), pixels)
-    picture = drawn(request, "pretend", image)
+    picture = drawn(request, "fake", image)
     return EncodedImage(picture.png(), request.width, request.height, request.seed, picture.timings)

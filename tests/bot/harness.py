@@ -1,4 +1,4 @@
-"""The real bot on discord.py's own client in front of the stand-in, with a database file and a pretend engine."""
+"""The real bot with discord.py's own client, connected to the fake Discord, with a database file and a fake engine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TAGS = TagIndex.load()
 
 
 class Stage:
-    """One bot in front of one stand-in. `alice` draws in `general` unless a test says otherwise."""
+    """One bot connected to one fake Discord. Commands come from `alice` in `general` unless a test says otherwise."""
 
     def __init__(self, discord_: FakeDiscord, folder: Path) -> None:
         self.discord = discord_
@@ -54,13 +54,13 @@ class Stage:
 
     async def stop(self) -> None:
         self.engine.let_go()
-        await asyncio.gather(*answers_under_way())
+        await asyncio.gather(*interaction_tasks())
         await self.client.close()
         await asyncio.gather(self._running, return_exceptions=True)
         await self.database.close()
 
     async def restart(self) -> None:
-        """A new client that knows nothing of the old one but what is in the database."""
+        """Stop the bot and start a new one on the same database."""
         await self.stop()
         await self.discord.wait_until_gone()
         await self.start()
@@ -69,11 +69,11 @@ class Stage:
         return await self.discord.slash(user or self.alice, where or self.general, f"anima {command}", **options)
 
     async def answer(self, command: str, user: User | None = None, **options: Any) -> Message:
-        """What a slash command comes to."""
+        """The response to a slash command."""
         return await (await self.slash(command, user, **options)).response()
 
     async def ask(self, prompt: str, user: User | None = None, where: Channel | None = None, **options: Any) -> Job:
-        """`/anima imagine`, up to the moment when its job is known."""
+        """Send `/anima imagine` and wait until its job is in the database."""
         interaction = await self.slash("imagine", user, where, prompt=prompt, **options)
         await interaction.acknowledged()
         return await until(lambda: self.database.jobs.by_interaction(interaction.id))
@@ -81,18 +81,18 @@ class Stage:
     async def draw(
         self, prompt: str, user: User | None = None, where: Channel | None = None, **options: Any
     ) -> tuple[Job, Message]:
-        """`/anima imagine`, up to the delivered picture."""
+        """Send `/anima imagine` and wait until its images are delivered."""
         job = await self.in_state((await self.ask(prompt, user, where, **options)).id, JobState.DELIVERED)
         message = self.discord.messages.get(job.message_id)
         assert message is not None
         return job, message
 
     async def in_state(self, job_id: int, state: JobState) -> Job:
-        async def there() -> Job | None:
+        async def reached() -> Job | None:
             job = await self.database.jobs.get(job_id)
             return job if job is not None and job.state is state else None
 
-        return await until(there)
+        return await until(reached)
 
     async def press(self, message: Message, label: str, user: User | None = None) -> InteractionHandle:
         return await self.discord.press(user or self.alice, message, label=label)
@@ -100,7 +100,7 @@ class Stage:
     async def press_forged(
         self, message: Message, custom_id: str, user: User, values: Sequence[str] | None = None
     ) -> InteractionHandle:
-        """What a client that was tampered with can send: a custom_id that the message has not, or a select."""
+        """Send what only a modified client can send: a custom_id that the message does not have, also of a select."""
         data: dict[str, Any] = {"component_type": 2, "custom_id": custom_id, "id": 2}
         item: dict[str, Any] = {"type": 2, "id": 2, "style": 2, "label": "x", "custom_id": custom_id}
         if values is not None:
@@ -118,19 +118,19 @@ class Stage:
         return InteractionHandle(sent, self.discord)
 
     async def turned(self, message: Message, label: str, user: User | None = None) -> Message:
-        """Presses a button that changes its own message, and gives the message as it is then."""
+        """Press a button that edits its own message, and return the edited message."""
         return await (await self.press(message, label, user)).response()
 
 
-def answers_under_way() -> list[asyncio.Task[Any]]:
-    """What discord.py has begun for interactions; closing the client does not wait for it."""
+def interaction_tasks() -> list[asyncio.Task[Any]]:
+    """The tasks of discord.py that answer interactions; closing the client does not wait for them."""
     names = ("CommandTree-invoker", "discord-ui-")
     return [task for task in asyncio.all_tasks() if task.get_name().startswith(names)]
 
 
-async def until(there: Callable[[], Awaitable[Any]]) -> Any:
-    """The first true answer."""
+async def until(condition: Callable[[], Awaitable[Any]]) -> Any:
+    """Call `condition` until it returns something true, and return that."""
     async with asyncio.timeout(TIMEOUT):
-        while not (found := await there()):
+        while not (found := await condition()):
             await asyncio.sleep(0.005)
     return found

@@ -112,7 +112,7 @@ async def test_opening_again_keeps_everything(url):
 async def test_several_may_open_a_new_database_at_once(url):
     opened = await asyncio.gather(*(Database.open(url) for _ in range(4)))
     await asyncio.gather(*(accepted(database) for database in opened))
-    assert len(await opened[0].jobs.waiting()) == 4
+    assert len(await opened[0].jobs.live_of(ALICE)) == 4
     for database in opened:
         await database.close()
 
@@ -269,7 +269,7 @@ async def test_readers_do_not_wait_for_a_writer_nor_see_what_is_not_committed(da
     await accepted(database)
     async with database.transactions.writing() as connection:
         await connection.execute(text("UPDATE jobs SET state = 'running'"))
-        [job] = await database.jobs.waiting()
+        [job] = await database.jobs.live_of(ALICE)
         assert job.state == "queued"
 
 

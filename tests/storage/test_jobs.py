@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from storage.database import Database
-from storage.jobs import Accepted, Allowance, AlreadyAccepted, Line, OverQuota, TooManyWaiting
+from storage.jobs import Accepted, Allowance, AlreadyAccepted, OverQuota, QueueSummary, TooManyWaiting
 from storage.schema import JobState
 from tests.storage.requests import (
     ALICE,
@@ -48,8 +48,7 @@ async def test_a_job_comes_back_as_it_was_asked_for(database, clock):
 
 
 async def test_a_job_is_found_by_its_interaction_and_by_its_message(database):
-    job = await accepted(database)
-    assert await database.jobs.shown_at(job.id, MESSAGE)
+    job = await accepted(database, message_id=MESSAGE)
     assert (await database.jobs.by_interaction(job.interaction_id)).id == job.id
     assert (await database.jobs.by_message(MESSAGE)).id == job.id
     assert await database.jobs.by_message(MESSAGE + 1) is None
@@ -121,7 +120,6 @@ async def test_an_end_is_final(database, end):
     assert not await jobs.cancel(job.id, by=BOB)
     assert not await jobs.fail(job.id, "again")
     assert not await jobs.refuse(job.id, "again")
-    assert not await jobs.shown_at(job.id, 1)
     assert (await jobs.get(job.id), (await database.quotas.usage(job.account)).spent) == (ended, spent)
 
 
@@ -195,7 +193,7 @@ async def test_waiting_jobs_keep_their_places(database):
     first, second, third = [await accepted(database, user_id=user) for user in (ALICE, BOB, ALICE)]
     await database.jobs.start([first.id, third.id])
     assert await database.jobs.put_back([third.id, first.id, second.id]) == (first.id, third.id)
-    assert [job.id for job in await database.jobs.waiting()] == [first.id, second.id, third.id]
+    assert [job.id for job in (await database.jobs.requeue_interrupted()).waiting] == [first.id, second.id, third.id]
     assert [job.id for job in await database.jobs.live_of(ALICE)] == [first.id, third.id]
 
 
@@ -230,7 +228,7 @@ async def test_secrets_and_words_do_not_show_when_a_job_is_printed():
 
 async def test_the_line_says_what_has_not_ended_and_since_when_the_oldest_waits(database, clock):
     live = {JobState.QUEUED: 0, JobState.RUNNING: 0, JobState.RENDERED: 0}
-    assert await database.jobs.line() == Line(live, None)
+    assert await database.jobs.summary() == QueueSummary(live, None)
     await delivered(database)
     await running(database)
     await rendered(database)
@@ -238,7 +236,7 @@ async def test_the_line_says_what_has_not_ended_and_since_when_the_oldest_waits(
     clock.now += timedelta(minutes=5)
     await accepted(database)
     live = {JobState.QUEUED: 2, JobState.RUNNING: 1, JobState.RENDERED: 1}
-    assert await database.jobs.line() == Line(live, first.queued_at)
+    assert await database.jobs.summary() == QueueSummary(live, first.queued_at)
 
 
 async def test_who_watches_is_told_once_of_every_job_that_ends_and_as_it_is_then(database):

@@ -6,16 +6,6 @@ from storage.preferences import PRESETS_EACH, TooManyPresets
 from tests.storage.requests import ALICE, BOB
 
 
-async def test_defaults_are_replaced_as_a_whole_and_belong_to_one_person(database):
-    assert await database.preferences.defaults(ALICE) == {}
-    await database.preferences.set_defaults(ALICE, {"steps": 30, "cfg": 4.5})
-    await database.preferences.set_defaults(ALICE, {"sampler": "er_sde"})
-    assert await database.preferences.defaults(ALICE) == {"sampler": "er_sde"}
-    assert await database.preferences.defaults(BOB) == {}
-    await database.preferences.set_defaults(ALICE, {})
-    assert await database.preferences.defaults(ALICE) == {}
-
-
 async def test_changes_of_single_defaults_leave_the_others_as_they_are(database):
     await database.preferences.change_defaults(ALICE, {"steps": 30, "sampler": "er_sde"})
     await database.preferences.change_defaults(ALICE, {"steps": None, "count": 2, "turbo": False})

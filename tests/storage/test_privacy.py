@@ -34,7 +34,7 @@ async def live_a_little(database: Database, clock) -> None:
     await database.jobs.fail(failed.id, SECRET_WORDS)
     moderated = await accepted(database, user_id=BOB)
     await database.jobs.cancel(moderated.id, by=ALICE)
-    await database.preferences.set_defaults(ALICE, {"negative": SECRET_WORDS})
+    await database.preferences.change_defaults(ALICE, {"negative": SECRET_WORDS})
     await database.preferences.save_preset(ALICE, "mine", {"prompt": SECRET_WORDS})
     await database.servers.change(GUILD, {"steps": 30}, by=ALICE)
     await database.servers.block(GUILD, BOB, by=ALICE, reason="rude")
@@ -133,7 +133,7 @@ async def test_prompts_are_forgotten_after_their_time_and_pictures_after_theirs(
     new = await delivered(database, prompt=SECRET_WORDS)
 
     forgotten = await database.privacy.forget_older_than(prompts=timedelta(days=10), images=timedelta(days=31))
-    assert (forgotten.worded_jobs, forgotten.jobs) == (1, 0)
+    assert (forgotten.prompts, forgotten.jobs) == (1, 0)
     [image] = await database.images.of_job(old.id)
     assert (image.prompt, image.metadata, image.seed) == ("", "", 7)
     assert (await database.jobs.get(old.id)).parameters == {}
@@ -142,7 +142,7 @@ async def test_prompts_are_forgotten_after_their_time_and_pictures_after_theirs(
     assert [image.job_id for image in found.images] == [new.id]
 
     forgotten = await database.privacy.forget_older_than(prompts=timedelta(days=10), images=timedelta(days=10))
-    assert (forgotten.worded_jobs, forgotten.jobs) == (0, 1)
+    assert (forgotten.prompts, forgotten.jobs) == (0, 1)
     assert await database.jobs.get(old.id) is None
     assert await database.images.get(image.id) is None
     assert await database.jobs.get(waiting.id)
@@ -154,7 +154,7 @@ async def test_words_are_forgotten_wherever_they_stand(database, clock):
     refused = await running(database, prompt="")
     await database.jobs.refuse(refused.id, SECRET_WORDS)
     clock.turn(timedelta(days=2))
-    assert (await database.privacy.forget_older_than(prompts=timedelta(days=1))).worded_jobs == 2
+    assert (await database.privacy.forget_older_than(prompts=timedelta(days=1))).prompts == 2
     assert (await database.jobs.get(negative.id)).negative_prompt == ""
     assert (await database.jobs.get(refused.id)).reason is None
 
@@ -177,4 +177,4 @@ async def test_forgetting_goes_in_batches(database, clock, monkeypatch):
         await delivered(database)
     clock.turn(timedelta(days=2))
     forgotten = await database.privacy.forget_older_than(prompts=timedelta(days=1), images=timedelta(days=1))
-    assert (forgotten.worded_jobs, forgotten.jobs) == (7, 7)
+    assert (forgotten.prompts, forgotten.jobs) == (7, 7)

@@ -72,7 +72,7 @@ async def test_lately_counts_a_person_everywhere(database, clock):
 async def test_a_cost_that_makes_no_sense_is_not_booked(database, cost):
     with pytest.raises(Exception, match="makes no sense"):
         await accepted(database, cost=cost)
-    assert await database.jobs.waiting() == ()
+    assert await database.jobs.live_of(ALICE) == ()
 
 
 @pytest.mark.parametrize("same_interactions", [False, True])
@@ -97,7 +97,7 @@ async def test_two_bots_on_one_database_cannot_overspend(url, same_interactions)
     taken = [int(bot.communicate()[0]) for bot in bots]
 
     database = await Database.open(url)
-    jobs = await database.jobs.waiting()
+    jobs = await database.jobs.live_of(ALICE)
     assert len(jobs) == sum(taken) == spender.AFFORDABLE
     assert len({job.interaction_id for job in jobs}) == len(jobs)
     assert await broken_rules(database) == []

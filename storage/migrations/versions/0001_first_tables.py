@@ -1,4 +1,4 @@
-"""Everything there is at first."""
+"""The first tables."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -88,8 +88,8 @@ def create_jobs() -> None:
     op.create_index("ix_jobs_guild_id_queued_at", "jobs", ["guild_id", "queued_at"])
     create_index_where("ix_jobs_kept_tokens", "jobs", ["token_expires_at"], where="interaction_token IS NOT NULL")
     create_index_where("ix_jobs_ended_by", "jobs", ["ended_by"], where="ended_by IS NOT NULL")
-    untold = "told = false" if op.get_bind().dialect.name == "postgresql" else "told = 0"
-    create_index_where("ix_jobs_untold", "jobs", ["id"], where=f"{untold} AND finished_at IS NOT NULL")
+    not_told = "told = false" if op.get_bind().dialect.name == "postgresql" else "told = 0"
+    create_index_where("ix_jobs_untold", "jobs", ["id"], where=f"{not_told} AND finished_at IS NOT NULL")
 
 
 def create_pictures() -> None:

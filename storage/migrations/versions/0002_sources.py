@@ -1,4 +1,4 @@
-"""Pictures that people gave to be drawn from."""
+"""Source images of jobs."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -111,7 +111,7 @@ async def test_a_job_of_ours_is_drawn_again_just_as_it_was_by_whoever_asks(stage
     job, message = await stage.draw("{red|blue} hair, 1girl", **options)
     first = list(stage.engine.requests)
     await configure(stage, defaults={"prefix": "newest, safe", "negative": "blurry"})
-    await stage.database.preferences.set_defaults(stage.bob.id, {"turbo": True, "artist": "other", "cfg_scale": 2.0})
+    await stage.database.preferences.change_defaults(stage.bob.id, {"turbo": True, "artist": "other", "cfg_scale": 2.0})
     once_more = await again(stage, message, stage.bob)
     assert stage.engine.requests[3:] == first
     assert len({request.seed for request in first}) == 3
@@ -199,7 +199,7 @@ async def test_a_job_whose_words_are_forgotten_is_drawn_from_what_its_file_says(
 async def test_a_file_is_drawn_as_it_says_with_nothing_added_and_nothing_of_ones_own(stage: Stage) -> None:
     await configure(stage, defaults={"scheduler": "karras", "turbo": True})
     own = {"negative": "hat", "artist": "nnn yryr", "count": 4, "steps": 3, "loras": [["chibi", 1.0]], "turbo": True}
-    await stage.database.preferences.set_defaults(stage.alice.id, own)
+    await stage.database.preferences.change_defaults(stage.alice.id, own)
     put_lora(stage, "chibi")
     request = await replayed(stage, png(a1111("1girl, {red|blue} \\(hair\\)")))
     assert request == GenerationRequest(
@@ -272,7 +272,7 @@ async def test_what_is_not_here_is_left_out_and_told_to_the_one_who_asked_alone(
 
 
 async def test_it_is_private_where_ones_own_defaults_say_so(stage: Stage) -> None:
-    await stage.database.preferences.set_defaults(stage.alice.id, {"private": True})
+    await stage.database.preferences.change_defaults(stage.alice.id, {"private": True})
     message = await posted(stage, Upload("theirs.png", png(a1111("1girl"))))
     assert (await again(stage, message)).private
     assert stage.discord.messages_in(stage.general, stage.bob) == [message]

@@ -71,14 +71,14 @@ async def test_the_command_wins_over_the_person_and_the_person_over_the_server(s
     settings = ServerSettings(defaults=Defaults(steps=10, cfg_scale=3.0, sampler="lcm"))
     changes = ServerSettings().changes_to(settings)
     await stage.database.servers.change(stage.general.guild.id, changes, by=stage.bob.id)
-    await stage.database.preferences.set_defaults(stage.alice.id, {"steps": 20, "cfg_scale": 2.0})
+    await stage.database.preferences.change_defaults(stage.alice.id, {"steps": 20, "cfg_scale": 2.0})
     await stage.draw("1girl", steps=30)
     [request] = stage.engine.requests
     assert (request.steps, request.cfg_scale, request.sampler) == (30, 2.0, "lcm")
 
 
 async def test_a_preset_lies_between_the_command_and_the_person(stage: Stage) -> None:
-    await stage.database.preferences.set_defaults(stage.alice.id, {"steps": 20, "cfg_scale": 2.0})
+    await stage.database.preferences.change_defaults(stage.alice.id, {"steps": 20, "cfg_scale": 2.0})
     await stage.database.preferences.save_preset(stage.alice.id, "Ink", {"steps": 12, "sampler": "euler"})
     await stage.draw("1girl", preset="Ink", sampler="heun")
     [request] = stage.engine.requests
@@ -184,7 +184,7 @@ async def test_private_is_seen_by_the_asker_alone(stage: Stage) -> None:
 
 
 async def test_who_prefers_privacy_need_not_say_so(stage: Stage) -> None:
-    await stage.database.preferences.set_defaults(stage.alice.id, {"private": True})
+    await stage.database.preferences.change_defaults(stage.alice.id, {"private": True})
     assert (await stage.ask("1girl")).private
     assert not (await stage.ask("1girl", private=False)).private
 

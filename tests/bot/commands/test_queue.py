@@ -93,7 +93,7 @@ async def test_a_waiting_job_is_never_drawn_once_it_is_cancelled(stage: Stage) -
     stage.engine.let_go()
     await stage.draw("after")
     assert "waiting" not in {request.prompt for request in stage.engine.requests}
-    assert (await stage.database.jobs.get(job.id)).told
+    assert (await stage.database.jobs.get(job.id)).notified
 
 
 async def test_a_picture_on_its_way_is_taken_back(stage: Stage) -> None:

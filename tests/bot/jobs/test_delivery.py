@@ -237,7 +237,7 @@ async def test_what_discord_refuses_for_good_ends_with_a_refund_and_a_sentence(s
 
 async def _told(stage: Stage, job_id: int) -> bool:
     job = await stage.database.jobs.get(job_id)
-    return job is not None and job.told
+    return job is not None and job.notified
 
 
 async def test_too_large_a_picture_is_made_smaller_once_and_said_so(

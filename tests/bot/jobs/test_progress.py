@@ -47,7 +47,7 @@ def a_job(job_id: int = 1, **changes: Any) -> Job:
         "attempts": 0,
         "reason": None,
         "ended_by": None,
-        "told": False,
+        "notified": False,
         "queued_at": NOW,
         "started_at": None,
         "rendered_at": None,

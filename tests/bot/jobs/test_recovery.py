@@ -71,7 +71,7 @@ async def test_what_was_refused_or_cancelled_but_not_said_is_said_after_it(
 
     async def both_told() -> list[Job] | None:
         jobs = [await stage.database.jobs.get(job.id) for job in (running, waiting)]
-        told = [job for job in jobs if job is not None and job.told]
+        told = [job for job in jobs if job is not None and job.notified]
         return told if len(told) == 2 else None
 
     await until(both_told)

@@ -106,7 +106,7 @@ async def test_without_the_database_it_is_not_ready(watch: Watch, monkeypatch: p
         raise StorageUnavailable("Another process keeps the database locked. Try again in a moment.")
 
     await watch.stage.client.model()
-    monkeypatch.setattr(watch.stage.database.jobs, "line", locked)
+    monkeypatch.setattr(watch.stage.database.jobs, "summary", locked)
     sentence = "The database is not responding. Another process keeps the database locked. Try again in a moment.\n"
     assert await watch.get("/readyz") == (503, sentence)
     found = await watch.metrics()
@@ -116,7 +116,7 @@ async def test_without_the_database_it_is_not_ready(watch: Watch, monkeypatch: p
 
 async def test_a_database_that_hangs_is_not_waited_for(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "DATABASE_TIMEOUT", 0.05)
-    monkeypatch.setattr(watch.stage.database.jobs, "line", asyncio.Event().wait)
+    monkeypatch.setattr(watch.stage.database.jobs, "summary", asyncio.Event().wait)
     await watch.stage.client.model()
     status, text = await watch.get("/readyz")
     assert status == 503 and text.startswith("The database is not responding.")
@@ -137,7 +137,7 @@ async def test_the_line_is_seen_while_it_waits(watch: Watch) -> None:
 
 
 async def _queued(stage: Stage, count: int) -> bool:
-    return (await stage.database.jobs.line()).live[JobState.QUEUED] == count
+    return (await stage.database.jobs.summary()).live[JobState.QUEUED] == count
 
 
 async def test_what_is_drawn_is_counted_and_timed(watch: Watch) -> None:
@@ -179,7 +179,7 @@ async def test_failures_refusals_cancels_and_restarts_are_counted(watch: Watch) 
 
 async def test_a_late_event_loop_is_seen(watch: Watch) -> None:
     await asyncio.sleep(0)  # the watcher has begun to sleep
-    time.sleep(health.LOOK_EVERY + 0.3)
+    time.sleep(health.LATENESS_INTERVAL + 0.3)
     await until(lambda: _is_late(watch))
 
 

@@ -18,7 +18,7 @@ from bot.sandbox.model.interactions import COMPONENT, MODAL_SUBMIT
 from inference import GenerationRequest
 from storage.preferences import PRESETS_EACH
 from storage.schema import JobState
-from tests.bot.harness import Stage, answers_under_way
+from tests.bot.harness import Stage, interaction_tasks
 
 
 class PreferencesPanel:
@@ -103,7 +103,7 @@ async def drawn(stage: Stage, **options: Any) -> GenerationRequest:
 
 async def test_the_panel_is_for_its_owner_alone_and_says_whose_each_value_is(stage: Stage) -> None:
     await configure(stage, steps=6, sampler="euler", spoiler=True)
-    await stage.database.preferences.set_defaults(stage.alice.id, {"steps": 9, "artist": "nnn **yryr**"})
+    await stage.database.preferences.change_defaults(stage.alice.id, {"steps": 9, "artist": "nnn **yryr**"})
     panel = await PreferencesPanel(stage).open()
     assert panel.message.is_ephemeral and panel.message.visible_to == stage.alice
     assert panel.line("Steps") == "9 · **yours**, else 6"
@@ -153,7 +153,7 @@ async def test_the_panel_holds_the_longest_of_everything(stage: Stage) -> None:
         "spoiler": True,
         "private": True,
     }
-    await stage.database.preferences.set_defaults(stage.alice.id, longest)
+    await stage.database.preferences.change_defaults(stage.alice.id, longest)
     for number in range(PRESETS_EACH):
         name = f"{number:02}" + "*" * 48
         await stage.database.preferences.save_preset(stage.alice.id, name, longest)
@@ -166,7 +166,7 @@ async def test_the_panel_holds_the_longest_of_everything(stage: Stage) -> None:
 
 
 async def test_kept_values_that_are_not_valid_any_more_cost_only_themselves(stage: Stage) -> None:
-    await stage.database.preferences.set_defaults(stage.alice.id, {"sampler": "ddim_of_old", "steps": 9, "new": 1})
+    await stage.database.preferences.change_defaults(stage.alice.id, {"sampler": "ddim_of_old", "steps": 9, "new": 1})
     panel = await PreferencesPanel(stage).open()
     assert panel.line("Steps") == "9 · **yours**, else 4"
     assert panel.line("Sampler") == "`er_sde` · the model's"
@@ -233,7 +233,7 @@ async def test_words(panel: PreferencesPanel) -> None:
 
 async def test_a_text_too_long_for_its_field_is_not_cut_by_a_form_that_leaves_it_alone(stage: Stage) -> None:
     negative = "no, " * 1500
-    await stage.database.preferences.set_defaults(stage.alice.id, {"negative": negative})
+    await stage.database.preferences.change_defaults(stage.alice.id, {"negative": negative})
     panel = await PreferencesPanel(stage).open()
     await panel.fill("Words…", artist="nnn yryr")
     assert await panel.kept() == {"negative": negative, "artist": "nnn yryr"}
@@ -415,7 +415,7 @@ async def test_ones_own_defaults_are_drawn_with(panel: PreferencesPanel) -> None
 async def test_layers_lie_over_each_other_in_their_order(stage: Stage) -> None:
     await configure(stage, steps=11, cfg_scale=1.5, sampler="euler", scheduler="beta")
     own = {"steps": 12, "cfg_scale": 2.5, "sampler": "heun"}
-    await stage.database.preferences.set_defaults(stage.alice.id, own)
+    await stage.database.preferences.change_defaults(stage.alice.id, own)
     await stage.database.preferences.save_preset(stage.alice.id, "mine", {"steps": 13, "cfg_scale": 3.5})
     request = await drawn(stage, preset="mine", steps=14)
     assert (request.steps, request.cfg_scale, request.sampler, request.scheduler) == (14, 3.5, "heun", "beta")
@@ -433,7 +433,7 @@ async def test_private_follows_the_same_order(
 ) -> None:
     options: dict[str, Any] = {}
     if own is not None:
-        await stage.database.preferences.set_defaults(stage.alice.id, {"private": own})
+        await stage.database.preferences.change_defaults(stage.alice.id, {"private": own})
     if preset is not None:
         await stage.database.preferences.save_preset(stage.alice.id, "mine", {"private": preset})
         options["preset"] = "mine"
@@ -481,7 +481,7 @@ async def test_clicks_at_once_do_not_undo_each_other(panel: PreferencesPanel) ->
     pressed = [await panel.stage.press(panel.message, label) for label in labels]
     chosen = await panel.discord.choose(panel.user, panel.message, "anima:preferences:sampler", ("euler",))
     await asyncio.gather(*(sent.acknowledged() for sent in (*pressed, chosen)))
-    await asyncio.gather(*answers_under_way())
+    await asyncio.gather(*interaction_tasks())
     assert await panel.kept() == {"raw": True, "spoiler": True, "private": True, "sampler": "euler"}
 
 
@@ -495,7 +495,7 @@ async def test_a_form_that_stood_open_undoes_nothing(panel: PreferencesPanel) ->
 
 async def test_whoever_forges_a_control_changes_only_what_is_their_own(panel: PreferencesPanel) -> None:
     stage, own = panel.stage, {"steps": 9, "sampler": "euler"}
-    await stage.database.preferences.set_defaults(stage.alice.id, own)
+    await stage.database.preferences.change_defaults(stage.alice.id, own)
     await stage.database.preferences.save_preset(stage.alice.id, "mine", {"count": 2})
     key = key_of("mine")
     buttons = [f"apply:{key}", f"delete:{key}", "private:on", "page:presets", "page:defaults"]
@@ -509,7 +509,7 @@ async def test_whoever_forges_a_control_changes_only_what_is_their_own(panel: Pr
         ("preset", {"name": "mine"}),
     ):
         await (await forge_form(stage, stage.bob, f"anima:preferences:{name}", typed)).acknowledged()
-    await asyncio.gather(*answers_under_way())
+    await asyncio.gather(*interaction_tasks())
     assert await panel.kept() == own
     assert await panel.presets() == {"mine": {"count": 2}}
 
@@ -521,7 +521,7 @@ async def test_whoever_forges_a_control_changes_only_what_is_their_own(panel: Pr
 async def test_a_forged_choice_changes_nothing_and_ends_in_an_answer(
     stage: Stage, custom_id: str, values: list[str]
 ) -> None:
-    await stage.database.preferences.set_defaults(stage.alice.id, {"steps": 9})
+    await stage.database.preferences.change_defaults(stage.alice.id, {"steps": 9})
     await stage.database.preferences.save_preset(stage.alice.id, "mine", {"steps": 5})
     panel = await PreferencesPanel(stage).open()
     if custom_id == "preset":
@@ -569,7 +569,7 @@ async def test_a_copy_has_preferences_and_presets_and_erasing_takes_them(panel: 
     await panel.fill("Words…", artist="nnn yryr")
     await panel.press("Presets: 0")
     await panel.fill("Save my defaults as a preset…", name="my preset")
-    await stage.database.preferences.set_defaults(stage.bob.id, {"steps": 9})
+    await stage.database.preferences.change_defaults(stage.bob.id, {"steps": 9})
     await stage.database.preferences.save_preset(stage.bob.id, "bob's", {"steps": 9})
     privacy = await stage.answer("privacy")
     [file] = (await (await stage.press(privacy, "Send me a copy")).response()).attachments
