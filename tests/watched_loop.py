@@ -1,4 +1,4 @@
-"""How late an event loop comes back to what it has to do."""
+"""Measures how late an event loop runs what is due."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import asyncio
 import time
 from collections.abc import Callable
 
-LOOK_EVERY = 0.005
+INTERVAL = 0.005
 
 
 async def watch_the_loop(note: Callable[[float], None]) -> None:
-    """Note how many seconds later than asked for the loop comes back, again and again."""
+    """Call `note`, every few milliseconds, with the seconds by which the loop was late."""
     while True:
-        asked = time.perf_counter()
-        await asyncio.sleep(LOOK_EVERY)
-        note(time.perf_counter() - asked - LOOK_EVERY)
+        started = time.perf_counter()
+        await asyncio.sleep(INTERVAL)
+        note(time.perf_counter() - started - INTERVAL)

@@ -1,8 +1,8 @@
-"""How quickly the bot answers while it draws, and posts: `python -m tests.end_to_end.benchmark_answers`.
+"""Measures how fast the bot answers and posts while it generates: `python -m tests.end_to_end.benchmark_answers`.
 
-A real bot in a process of its own, with its engine in another, against the stand-in on loopback. Three figures: from a
-command's dispatch to its acknowledgement, at 200 commands in a row while pictures are being drawn; from a decoded
-picture of 1024x1024 to its message, PNG encoding included; and how late the bot's event loop came back meanwhile.
+The real bot and its engine run as processes, connected to the fake Discord. Three figures: from a command's dispatch to
+its acknowledgement, for 200 commands in a row while images are generated; from a decoded image of 1024x1024 to its
+message, PNG encoding included; and how late the bot's event loop was meanwhile.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ async def measured_bot(
 
 
 async def ask_for_many(discord: FakeDiscord, folder: Path) -> tuple[list[float], list[float]]:
-    """Seconds to each acknowledgement, and of the event loop's lateness, while the miniature draws all the time."""
+    """Seconds to each acknowledgement, and of the event loop's lateness, while the miniature generates all the time."""
     async with measured_bot(discord, folder, OMP_NUM_THREADS="1") as process:
         members = [discord.world.add_user(f"member{number}", discord.world.guild) for number in range(20)]
         first = await discord.slash(
@@ -63,9 +63,9 @@ async def ask_for_many(discord: FakeDiscord, folder: Path) -> tuple[list[float],
 
 
 async def draw_one_by_one(discord: FakeDiscord, folder: Path) -> tuple[list[float], list[float]]:
-    """Seconds from each decoded picture to its message, and of the event loop's lateness."""
+    """Seconds from each decoded image to its message, and of the event loop's lateness."""
     posted: dict[int, float] = {}
-    async with measured_bot(discord, folder, QUICK_ENGINE="1"):
+    async with measured_bot(discord, folder, INSTANT_ENGINE="1"):
         for number in range(PICTURES):
             message = await drawn(discord, discord.world.alice, discord.world.general, number)
             posted[job_of(message)] = time.monotonic()

@@ -1,4 +1,4 @@
-"""A real bot in a process of its own, to be pointed at the stand-in and killed."""
+"""The real bot as a process, connected to the fake Discord."""
 
 import asyncio
 import os
@@ -15,17 +15,17 @@ ROOT = Path(__file__).parent.parent.parent
 OPENAPI = ROOT.parent / "shared" / "discord" / "openapi.json"
 TIMEOUT = 120.0
 ANIMA_RUN = ("-m", "bot", "run")
-#: The same with an engine that only pretends to draw.
-PRETENDING = ("-m", "tests.soak.fake_engine_bot")
+#: The same with a fake engine.
+FAKE_ENGINE_BOT = ("-m", "tests.soak.fake_engine_bot")
 
 
 def openapi() -> Path | None:
-    """Discord's own API document, where it is present; the stand-in's own rules hold without it."""
+    """Discord's own API document, if it is present. The fake Discord checks requests by its own rules too."""
     return OPENAPI if OPENAPI.is_file() else None
 
 
 def settings_for(discord: FakeDiscord, folder: Path) -> dict[str, str]:
-    """What points a bot at the stand-in, at a database in `folder` and at the miniature."""
+    """The variables for a bot with the fake Discord, a database in `folder` and the miniature model."""
     return {
         "DISCORD_TOKEN": discord.token,
         "DISCORD_API_URL": discord.api_url,
@@ -39,7 +39,7 @@ def settings_for(discord: FakeDiscord, folder: Path) -> dict[str, str]:
 async def bot_process(
     discord: FakeDiscord, folder: Path, command: Sequence[str] = ANIMA_RUN, **environment: str
 ) -> AsyncIterator[Process]:
-    """Run `anima run` in `folder` against the stand-in, ready for commands; killed at the end."""
+    """Run `anima run` in `folder` with the fake Discord until it is ready; kill it at the end."""
     settings = {**settings_for(discord, folder), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     process = await asyncio.create_subprocess_exec(
         sys.executable, *command, cwd=folder, env={**os.environ, **settings, **environment}

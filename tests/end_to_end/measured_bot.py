@@ -1,6 +1,6 @@
-"""The bot in a process of its own that watches itself: how long its event loop is kept from its work.
+"""Runs the bot and measures how late its event loop is.
 
-What it saw is written as JSON to the file that MEASURED names, once it is told to end.
+When it is stopped, it writes the measurements as JSON to the file named by MEASURED.
 """
 
 import asyncio
@@ -30,10 +30,10 @@ from tests.watched_loop import watch_the_loop
 NATIVE = NativeSettings(((1024, 1024),), 30, 4.0, "er_sde", "simple")
 
 
-class QuickEngine:
-    """In no time at all it has a picture of 1024x1024 that compresses as drawings do; it says when it had it."""
+class InstantFakeEngine:
+    """Returns at once an image of 1024x1024 that compresses like a drawing; its label is the time."""
 
-    name = "quick"
+    name = "instant"
     native = NATIVE
 
     def __init__(self) -> None:
@@ -53,8 +53,8 @@ class QuickEngine:
 async def main() -> None:
     settings = Settings.read()
     point_discord_at(settings.discord_api_url, settings.discord_gateway_url)
-    quick = os.environ.get("QUICK_ENGINE") == "1"
-    load: Any = QuickEngine if quick else partial(load_engine, str(settings.models), "cpu", "auto", None)
+    instant = os.environ.get("INSTANT_ENGINE") == "1"
+    load: Any = InstantFakeEngine if instant else partial(load_engine, str(settings.models), "cpu", "auto", None)
     database = await Database.open(settings.database_url)
     client = build_client(settings, database, EngineProcess(load), TagIndex.load())
     client._connection.guild_ready_timeout = 0.01

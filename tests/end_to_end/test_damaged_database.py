@@ -1,4 +1,4 @@
-"""A bot whose database is damaged says so, ends, and leaves the file as it is."""
+"""With a damaged database the bot ends with an error and leaves the file unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The thin thread through the whole house: command, queue, engine, database, message; kill; button; picture."""
+"""One path through the whole bot: command, queue, engine, database, message; kill; button; image."""
 
 import io
 from pathlib import Path

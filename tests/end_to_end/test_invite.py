@@ -1,4 +1,4 @@
-"""`anima invite` in a process of its own, in front of the stand-in."""
+"""`anima invite` as a process, with the fake Discord."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bot.cli.permissions import NEEDED, WHAT_FOR
 from bot.sandbox import FakeDiscord
 from bot.sandbox.model.serializers import application_json
 from tests.end_to_end.bot_process import TIMEOUT, openapi, settings_for
-from tests.end_to_end.test_startup_errors import OWN, ROOT, wrong_start
+from tests.end_to_end.test_startup_errors import OWN, ROOT, failed_start
 
 
 async def invite(folder: Path, discord: FakeDiscord) -> str:
@@ -28,7 +28,7 @@ async def invite(folder: Path, discord: FakeDiscord) -> str:
 
 
 def queries(said: str) -> list[dict[str, list[str]]]:
-    """Of the addresses that were printed."""
+    """The query parameters of the printed addresses."""
     addresses = [urlsplit(line.strip()) for line in said.splitlines() if line.strip().startswith("https://")]
     assert all(address[1:3] == ("discord.com", "/oauth2/authorize") for address in addresses)
     return [parse_qs(address.query) for address in addresses]
@@ -66,5 +66,5 @@ async def test_what_the_developer_portal_does_not_allow_is_said(tmp_path: Path) 
 @pytest.mark.parametrize("token", ["", "no-token-of-ours"])
 async def test_without_a_token_that_discord_knows_it_is_one_sentence(tmp_path: Path, token: str) -> None:
     async with FakeDiscord() as discord:
-        said = await wrong_start(tmp_path, "invite", **{**settings_for(discord, tmp_path), "DISCORD_TOKEN": token})
+        said = await failed_start(tmp_path, "invite", **{**settings_for(discord, tmp_path), "DISCORD_TOKEN": token})
     assert said.startswith("Discord rejected DISCORD_TOKEN" if token else "DISCORD_TOKEN is not set")

@@ -1,4 +1,4 @@
-"""What an operator sees of a bot in a process of its own that draws a picture: its log, its health, its numbers."""
+"""What an operator sees of a running bot: its log, health and metrics."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROMPT = "@micah, mauve hair"
 NEGATIVE = "puce background"
 
 
-async def test_a_whole_job_can_be_followed_and_gives_nothing_away(tmp_path: Path) -> None:
+async def test_a_job_can_be_followed_in_the_log_without_its_prompt(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     async with FakeDiscord() as discord:
@@ -45,8 +45,8 @@ async def test_a_whole_job_can_be_followed_and_gives_nothing_away(tmp_path: Path
         log = (await said).decode()
     assert 'anima_stage_seconds_count{stage="sampling"} 1.0' in metrics
     lines = [json.loads(line) for line in log.splitlines()]
-    of_the_job = [line["message"] for line in lines if line.get("job") == 1]
-    assert [message.split()[0] for message in of_the_job] == ["in", "drawing", "delivered"]
+    job_lines = [line["message"] for line in lines if line.get("job") == 1]
+    assert [message.split()[0] for message in job_lines] == ["in", "drawing", "delivered"]
     assert any(line["message"].startswith("loaded anima-miniature") and "job" not in line for line in lines)
     for secret in ("mauve", "puce", discord.token, sent.interaction.token):
         assert secret not in log + metrics
@@ -57,7 +57,7 @@ def file_names(message: object) -> str:
 
 
 async def delivered(address: str) -> str:
-    """The numbers, once the job is among them; and the bot is ready, as it has drawn."""
+    """The metrics, once they count the delivered job. Checks that the bot is ready then."""
     async with aiohttp.ClientSession() as http, asyncio.timeout(TIMEOUT):
         while True:
             async with http.get(f"{address}/metrics") as answer:

@@ -1,4 +1,4 @@
-"""`anima sandbox` as a person has it: the command, the page in a browser, the real engine with the miniature."""
+"""`anima sandbox`: the command, the page in a browser, and the real engine with the miniature model."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def anima(folder: Path, *arguments: str) -> Process:
 
 @asynccontextmanager
 async def sandbox(folder: Path, port: int = 0) -> AsyncIterator[tuple[Process, str]]:
-    """The command's process and the address that it prints; killed at the end if it is still there."""
+    """The process and the address that it prints; killed at the end if it still runs."""
     process = await anima(folder, "--port", str(port))
     assert process.stdout is not None
     try:
@@ -92,7 +92,7 @@ async def test_a_picture_is_drawn_in_the_browser_and_the_sandbox_ends_and_starts
 
 
 async def draw(page: Page, prompt: str):  # type: ignore[no-untyped-def]
-    """Types the command, and gives the picture that comes."""
+    """Type the command, and return the image that is posted."""
     await expect(page.locator("#messages .beginning")).to_be_visible(timeout=TIMEOUT * 1000)
     await page.locator("#text").fill(f"/anima imagine {prompt}")
     await page.keyboard.press("Enter")

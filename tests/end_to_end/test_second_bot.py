@@ -1,4 +1,4 @@
-"""Two bots on one database by mistake: the second says so and ends."""
+"""A second bot on the same database ends with an error."""
 
 import asyncio
 import os

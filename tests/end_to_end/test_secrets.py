@@ -1,4 +1,4 @@
-"""A whole life of the bot, and what it must never say: the token, the database's password, what people ask for."""
+"""The log never contains the token, the database's password or prompts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PROMPT, NEGATIVE, PASSWORD, TOKEN = "veryprivatewish", "veryprivatedislike", "hu
 
 
 async def said_by(folder: Path, **environment: str) -> str:
-    """All that `anima run` writes until it ends by itself."""
+    """The output of `anima run` until it ends by itself."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bot", "run"),
         cwd=folder,
@@ -37,9 +37,7 @@ async def said_by(folder: Path, **environment: str) -> str:
     return said.decode()
 
 
-async def test_the_log_of_a_whole_life_names_no_secret_and_no_wish(
-    stage: Stage, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_the_log_contains_no_secret_and_no_prompt(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     stage.engine.deadly = "deadly"
     await stage.draw(PROMPT, negative=NEGATIVE)

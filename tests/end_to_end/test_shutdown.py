@@ -1,4 +1,4 @@
-"""A bot that is told to end: real processes, real signals. After the restart each job is drawn, and none twice."""
+"""Shutdown of real processes by real signals: after the restart each job is generated, and none twice."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bot.sandbox import FakeDiscord, InteractionHandle, Message
 from storage.database import Database
 from storage.jobs import Job
 from storage.schema import JobState
-from tests.end_to_end.bot_process import PRETENDING, bot_process, openapi
+from tests.end_to_end.bot_process import FAKE_ENGINE_BOT, bot_process, openapi
 from tests.storage.rules import broken_rules
 
 pytestmark = pytest.mark.posix
@@ -55,7 +55,7 @@ def with_picture(discord: FakeDiscord) -> list[Message]:
 
 
 async def is_drawn(folder: Path, asked: InteractionHandle) -> None:
-    """Waits until the job is being drawn."""
+    """Wait until the job is running."""
     query = "SELECT 1 FROM jobs WHERE interaction_id = ? AND state = 'running'"
     async with asyncio.timeout(TIMEOUT):
         while True:
@@ -70,7 +70,7 @@ async def ended(process: Process) -> int:
 
 
 async def goes_on_running(process: Process) -> None:
-    """For longer than one that waits for nothing that it has begun."""
+    """Check that the process still runs after the time in which it would stop if it waited for nothing."""
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(process.wait(), 3 * STOP_TIMEOUT)
 
@@ -86,10 +86,10 @@ async def jobs_of(folder: Path, *interactions: InteractionHandle) -> list[Job]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_one_that_has_nothing_to_do_says_goodbye_and_ends(
+async def test_an_idle_bot_closes_its_connection_and_ends(
     discord: FakeDiscord, tmp_path: Path, number: signal.Signals
 ) -> None:
-    async with bot_process(discord, tmp_path, PRETENDING) as process:
+    async with bot_process(discord, tmp_path, FAKE_ENGINE_BOT) as process:
         engines = psutil.Process(process.pid).children()
         process.send_signal(number)
         assert await ended(process) == 0
@@ -99,7 +99,7 @@ async def test_one_that_has_nothing_to_do_says_goodbye_and_ends(
 
 
 async def test_what_is_being_drawn_is_finished_first(discord: FakeDiscord, tmp_path: Path) -> None:
-    async with bot_process(discord, tmp_path, PRETENDING) as process:
+    async with bot_process(discord, tmp_path, FAKE_ENGINE_BOT) as process:
         asked = await ask(discord, "takes 1 s")
         await is_drawn(tmp_path, asked)
         for each in (process, *psutil.Process(process.pid).children()):  # as a service manager does
@@ -110,10 +110,10 @@ async def test_what_is_being_drawn_is_finished_first(discord: FakeDiscord, tmp_p
     assert len(with_picture(discord)) == 1
 
 
-async def test_who_waits_is_told_and_drawn_after_the_restart_and_nothing_new_is_begun(
+async def test_queued_jobs_are_notified_and_drawn_after_the_restart_and_new_ones_refused(
     discord: FakeDiscord, tmp_path: Path
 ) -> None:
-    async with bot_process(discord, tmp_path, PRETENDING) as process:
+    async with bot_process(discord, tmp_path, FAKE_ENGINE_BOT) as process:
         asked = [await ask(discord, "the first, takes 2 s")]
         await is_drawn(tmp_path, *asked)
         asked += [await ask(discord, prompt) for prompt in ("the second", "the third")]
@@ -128,7 +128,7 @@ async def test_who_waits_is_told_and_drawn_after_the_restart_and_nothing_new_is_
         assert await ended(process) == 0
         jobs = await jobs_of(tmp_path, *asked, late)
         assert [job.state for job in jobs] == [JobState.DELIVERED, JobState.QUEUED, JobState.QUEUED]
-    async with bot_process(discord, tmp_path, PRETENDING) as process:
+    async with bot_process(discord, tmp_path, FAKE_ENGINE_BOT) as process:
         await drawn(discord, "the second")
         await drawn(discord, "the third")
         process.send_signal(signal.SIGTERM)
@@ -137,8 +137,8 @@ async def test_who_waits_is_told_and_drawn_after_the_restart_and_nothing_new_is_
     assert len(with_picture(discord)) == 3
 
 
-async def test_an_answer_that_was_begun_is_finished_first(discord: FakeDiscord, tmp_path: Path) -> None:
-    async with bot_process(discord, tmp_path, PRETENDING) as process:
+async def test_a_started_response_is_finished_first(discord: FakeDiscord, tmp_path: Path) -> None:
+    async with bot_process(discord, tmp_path, FAKE_ENGINE_BOT) as process:
         await ask(discord, "before it")
         await drawn(discord, "before it")
         held = discord.faults.hold("POST", "^/interactions/", when="after")
@@ -151,8 +151,8 @@ async def test_an_answer_that_was_begun_is_finished_first(discord: FakeDiscord, 
     assert [job.state for job in await jobs_of(tmp_path, asked)] == [JobState.QUEUED]
 
 
-async def test_a_picture_that_is_on_its_way_arrives_first(discord: FakeDiscord, tmp_path: Path) -> None:
-    async with bot_process(discord, tmp_path, PRETENDING) as process:
+async def test_an_image_that_is_being_posted_arrives_first(discord: FakeDiscord, tmp_path: Path) -> None:
+    async with bot_process(discord, tmp_path, FAKE_ENGINE_BOT) as process:
         held = discord.faults.hold("PATCH", "^/channels/", file="anima-")
         asked = await ask(discord, "1girl")
         async with asyncio.timeout(TIMEOUT):
@@ -166,18 +166,18 @@ async def test_a_picture_that_is_on_its_way_arrives_first(discord: FakeDiscord, 
     assert len(with_picture(discord)) == 1
 
 
-async def test_what_takes_longer_than_the_grace_goes_back_in_line_and_is_drawn_after_the_restart(
+async def test_what_takes_longer_than_the_grace_is_queued_again_and_drawn_after_the_restart(
     discord: FakeDiscord, tmp_path: Path
 ) -> None:
-    async with bot_process(discord, tmp_path, PRETENDING, SHUTDOWN_GRACE_SECONDS="0.3") as process:
+    async with bot_process(discord, tmp_path, FAKE_ENGINE_BOT, SHUTDOWN_GRACE_SECONDS="0.3") as process:
         asked = await ask(discord, "takes 4 s")
         await is_drawn(tmp_path, asked)
         process.send_signal(signal.SIGTERM)
         assert await ended(process) == 0
     await shows(discord, GOES_ON)
     [job] = await jobs_of(tmp_path, asked)
-    assert (job.state, job.attempts) == (JobState.QUEUED, 0), "that it was cut off is not counted against it"
-    async with bot_process(discord, tmp_path, PRETENDING) as process:
+    assert (job.state, job.attempts) == (JobState.QUEUED, 0), "the interrupted attempt does not count"
+    async with bot_process(discord, tmp_path, FAKE_ENGINE_BOT) as process:
         await drawn(discord, "takes 4 s")
         process.send_signal(signal.SIGTERM)
         assert await ended(process) == 0
@@ -186,7 +186,7 @@ async def test_what_takes_longer_than_the_grace_goes_back_in_line_and_is_drawn_a
 
 
 async def test_a_second_signal_ends_the_grace(discord: FakeDiscord, tmp_path: Path) -> None:
-    async with bot_process(discord, tmp_path, PRETENDING, SHUTDOWN_GRACE_SECONDS="3600") as process:
+    async with bot_process(discord, tmp_path, FAKE_ENGINE_BOT, SHUTDOWN_GRACE_SECONDS="3600") as process:
         asked = await ask(discord, "takes 3600 s")
         await is_drawn(tmp_path, asked)
         waits = await ask(discord, "waits")
@@ -197,11 +197,9 @@ async def test_a_second_signal_ends_the_grace(discord: FakeDiscord, tmp_path: Pa
     assert [job.state for job in await jobs_of(tmp_path, asked, waits)] == [JobState.QUEUED] * 2
 
 
-async def test_who_waits_for_the_model_to_be_loaded_is_not_left_without_an_answer(
-    discord: FakeDiscord, tmp_path: Path
-) -> None:
+async def test_a_command_that_waits_for_the_model_is_answered(discord: FakeDiscord, tmp_path: Path) -> None:
     async with bot_process(
-        discord, tmp_path, PRETENDING, LOADING_SECONDS="3600", SHUTDOWN_GRACE_SECONDS="3600"
+        discord, tmp_path, FAKE_ENGINE_BOT, LOADING_SECONDS="3600", SHUTDOWN_GRACE_SECONDS="3600"
     ) as process:
         asked = await ask(discord, "1girl")
         process.send_signal(signal.SIGTERM)

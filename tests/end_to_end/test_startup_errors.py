@@ -1,4 +1,4 @@
-"""Every wrong start is one sentence that says what to do, an exit code that is not 0, and no traceback."""
+"""Every failed start ends with one sentence that says what to do, a nonzero exit code and no traceback."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ OWN = {name: value for name, value in os.environ.items() if name not in SETTINGS
 TOKEN = "MTA.a-token.that-nobody-has"
 
 
-async def wrong_start(
+async def failed_start(
     folder: Path, *arguments: str, limit: Callable[[], None] | None = None, **environment: str
 ) -> str:
-    """The one line that `anima` ends with."""
-    return await last_words(*(sys.executable, "-m", "bot", *arguments), folder=folder, limit=limit, **environment)
+    """The one line that `anima` prints before it ends."""
+    return await last_line(*(sys.executable, "-m", "bot", *arguments), folder=folder, limit=limit, **environment)
 
 
-async def last_words(*command: str, folder: Path, limit: Callable[[], None] | None = None, **environment: str) -> str:
+async def last_line(*command: str, folder: Path, limit: Callable[[], None] | None = None, **environment: str) -> str:
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=folder,
@@ -62,26 +62,26 @@ async def discord() -> AsyncIterator[FakeDiscord]:
 
 async def test_a_wrong_token(tmp_path: Path, discord: FakeDiscord) -> None:
     environment = {**settings_for(discord, tmp_path), "DISCORD_TOKEN": TOKEN}
-    said = await wrong_start(tmp_path, "run", **environment)
+    said = await failed_start(tmp_path, "run", **environment)
     assert said.startswith("Discord rejected DISCORD_TOKEN. Copy the token again from the developer portal")
     assert TOKEN not in said
 
 
-async def test_a_token_that_cannot_be_one_is_not_sent_and_not_shown(tmp_path: Path, discord: FakeDiscord) -> None:
+async def test_an_invalid_token_is_not_sent_and_not_shown(tmp_path: Path, discord: FakeDiscord) -> None:
     environment = {**settings_for(discord, tmp_path), "DISCORD_TOKEN": "Bot täken"}
-    said = await wrong_start(tmp_path, "run", **environment)
+    said = await failed_start(tmp_path, "run", **environment)
     assert said.startswith("DISCORD_TOKEN: a token contains no spaces") and "copy it again" in said
     assert "täken" not in said and not discord.request_log.requests
 
 
 async def test_no_token(tmp_path: Path) -> None:
-    said = await wrong_start(tmp_path, "run")
+    said = await failed_start(tmp_path, "run")
     assert said.startswith("DISCORD_TOKEN is not set. Put your bot's token into .env, or try `anima sandbox`")
 
 
 async def test_no_models_folder(tmp_path: Path, discord: FakeDiscord) -> None:
     environment = {**settings_for(discord, tmp_path), "ANIMA_MODELS": "models"}
-    said = await wrong_start(tmp_path, "run", **environment)
+    said = await failed_start(tmp_path, "run", **environment)
     assert said.startswith(f"There is no models folder at {tmp_path}/models. Fetch the model with `anima download`")
     assert not list(tmp_path.iterdir()), "no database is made for a bot that does not start"
 
@@ -89,37 +89,37 @@ async def test_no_models_folder(tmp_path: Path, discord: FakeDiscord) -> None:
 async def test_a_models_folder_without_models(tmp_path: Path, discord: FakeDiscord) -> None:
     (tmp_path / "models").mkdir()
     environment = {**settings_for(discord, tmp_path), "ANIMA_MODELS": "models"}
-    said = await wrong_start(tmp_path, "run", **environment)
+    said = await failed_start(tmp_path, "run", **environment)
     assert said.endswith("in models/diffusion_models. Run `anima download`, or put it there.")
 
 
-async def test_a_discord_that_is_not_there(tmp_path: Path, discord: FakeDiscord) -> None:
+async def test_an_unreachable_discord(tmp_path: Path, discord: FakeDiscord) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     environment = {**settings_for(discord, tmp_path), "DISCORD_API_URL": f"http://127.0.0.1:{port}/api/v10"}
-    said = await wrong_start(tmp_path, "run", **environment)
+    said = await failed_start(tmp_path, "run", **environment)
     assert said.startswith(f"Discord cannot be reached (Cannot connect to host 127.0.0.1:{port}")
     assert "https://discordstatus.com" in said
 
 
 async def test_no_network(tmp_path: Path) -> None:
-    """A name that no network knows (RFC 6761) is what a machine without one meets."""
+    """The name never resolves (RFC 6761), as on a machine without a network."""
     (tmp_path / "models").mkdir()
     environment = {"DISCORD_TOKEN": TOKEN, "DISCORD_API_URL": "https://discord.invalid/api/v10"}
-    said = await wrong_start(tmp_path, "run", **environment)
+    said = await failed_start(tmp_path, "run", **environment)
     assert said.startswith("Discord cannot be reached (Cannot connect to host discord.invalid:443")
 
 
-async def test_a_discord_address_that_is_none(tmp_path: Path, discord: FakeDiscord) -> None:
+async def test_an_invalid_discord_address(tmp_path: Path, discord: FakeDiscord) -> None:
     environment = {**settings_for(discord, tmp_path), "DISCORD_GATEWAY_URL": "gateway"}
-    said = await wrong_start(tmp_path, "run", **environment)
+    said = await failed_start(tmp_path, "run", **environment)
     assert said.startswith("DISCORD_GATEWAY_URL is 'gateway', but it must be a full address")
 
 
 async def test_a_health_port_in_use(tmp_path: Path, discord: FakeDiscord) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        said = await wrong_start(tmp_path, "run", **{**settings_for(discord, tmp_path), "HEALTH_PORT": str(port)})
+        said = await failed_start(tmp_path, "run", **{**settings_for(discord, tmp_path), "HEALTH_PORT": str(port)})
     assert said.startswith(f"HEALTH_PORT {port} at 127.0.0.1 is in use by another program. Choose another port in .env")
 
 
@@ -134,18 +134,18 @@ async def test_a_health_port_in_use(tmp_path: Path, discord: FakeDiscord) -> Non
 )
 async def test_a_corrupt_env_file(tmp_path: Path, content: bytes, sentence: str) -> None:
     (tmp_path / ".env").write_bytes(content)
-    assert (await wrong_start(tmp_path, "start")).startswith(sentence)
+    assert (await failed_start(tmp_path, "start")).startswith(sentence)
 
 
 @pytest.mark.parametrize("command", ["run", "sandbox", "download", "generate a"])
 async def test_a_corrupt_env_file_for_every_command(tmp_path: Path, command: str) -> None:
     (tmp_path / ".env").write_text("hello world\n")
-    assert (await wrong_start(tmp_path, *command.split())).startswith(".env, line 1 is invalid")
+    assert (await failed_start(tmp_path, *command.split())).startswith(".env, line 1 is invalid")
 
 
 async def test_a_folder_where_the_env_file_should_be(tmp_path: Path) -> None:
     (tmp_path / ".env").mkdir()
-    assert (await wrong_start(tmp_path, "start")).startswith(".env is a folder, but must be a file")
+    assert (await failed_start(tmp_path, "start")).startswith(".env is a folder, but must be a file")
 
 
 #: Where not even root can write.
@@ -154,7 +154,7 @@ READ_ONLY = Path("/proc/anima")
 
 async def test_a_database_where_nothing_can_be_written(tmp_path: Path, discord: FakeDiscord) -> None:
     environment = {**settings_for(discord, tmp_path), "DATABASE_URL": f"sqlite:///{READ_ONLY}/anima.db"}
-    said = await wrong_start(tmp_path, "run", **environment)
+    said = await failed_start(tmp_path, "run", **environment)
     assert said.startswith(f"The database {READ_ONLY}/anima.db cannot be written")
     assert "Allow this user to write in" in said
 
@@ -162,30 +162,30 @@ async def test_a_database_where_nothing_can_be_written(tmp_path: Path, discord: 
 async def test_a_file_where_the_folder_of_the_database_should_be(tmp_path: Path, discord: FakeDiscord) -> None:
     (tmp_path / "data").touch()
     environment = {**settings_for(discord, tmp_path), "DATABASE_URL": "sqlite:///data/anima.db"}
-    assert (await wrong_start(tmp_path, "run", **environment)).startswith(
+    assert (await failed_start(tmp_path, "run", **environment)).startswith(
         "The database data/anima.db cannot be written"
     )
 
 
 async def test_a_sandbox_where_nothing_can_be_written() -> None:
-    said = await wrong_start(READ_ONLY.parent, "sandbox", "--port", "0")
+    said = await failed_start(READ_ONLY.parent, "sandbox", "--port", "0")
     assert said.startswith("The database anima-sandbox.db cannot be written")
     assert f"Allow this user to write in {READ_ONLY.parent}" in said
 
 
 async def test_a_picture_of_the_sandbox_where_nothing_can_be_written(tmp_path: Path) -> None:
-    said = await wrong_start(tmp_path, "sandbox", "--prompt", "1girl", "--pictures", str(READ_ONLY))
+    said = await failed_start(tmp_path, "sandbox", "--prompt", "1girl", "--pictures", str(READ_ONLY))
     assert said.startswith(f"Pictures cannot be saved in {READ_ONLY}") and "--pictures" in said
 
 
-async def test_a_disk_that_takes_no_more(tmp_path: Path, discord: FakeDiscord) -> None:
-    """The kernel refuses to let any file grow, as on a disk that is full."""
+async def test_a_disk_that_is_full_for_the_process(tmp_path: Path, discord: FakeDiscord) -> None:
+    """The kernel refuses to let any file grow, as on a full disk."""
 
     def no_file_may_grow() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 
     for arguments in (("run",), ("sandbox", "--port", "0")):
-        said = await wrong_start(tmp_path, *arguments, limit=no_file_may_grow, **settings_for(discord, tmp_path))
+        said = await failed_start(tmp_path, *arguments, limit=no_file_may_grow, **settings_for(discord, tmp_path))
         assert "The database's disk reports an error (disk I/O error). Check whether it is full." in said
 
 
@@ -197,11 +197,11 @@ def may_mount() -> bool:
 async def test_a_full_disk(tmp_path: Path) -> None:
     mount_and_run = 'mount -t tmpfs -o size=64k full "$0" && cd "$0" && exec "$@"'
     anima = (sys.executable, "-m", "bot", "sandbox", "--port", "0")
-    said = await last_words("unshare", "-rm", "sh", "-c", mount_and_run, str(tmp_path), *anima, folder=tmp_path)
+    said = await last_line("unshare", "-rm", "sh", "-c", mount_and_run, str(tmp_path), *anima, folder=tmp_path)
     assert said.endswith("The database's disk is full. Free some space.")
 
 
-PRETENDS = """
+SITECUSTOMIZE = """
 import sys
 sys.version_info = (3, 10, 12, "final", 0)
 sys.version = "3.10.12 (main)"
@@ -210,8 +210,8 @@ sys.version = "3.10.12 (main)"
 
 @pytest.fixture
 def old_python(tmp_path: Path) -> Path:
-    """An interpreter that says that it is older than it is."""
-    (tmp_path / "sitecustomize.py").write_text(PRETENDS)
+    """An interpreter that reports an older version."""
+    (tmp_path / "sitecustomize.py").write_text(SITECUSTOMIZE)
     python = tmp_path / "python3.10"
     python.write_text(f'#!/bin/sh\nPYTHONPATH="{tmp_path}:{ROOT}" exec "{sys.executable}" "$@"\n')
     python.chmod(0o755)
@@ -221,7 +221,7 @@ def old_python(tmp_path: Path) -> Path:
 async def test_an_old_python_for_the_command(tmp_path: Path, old_python: Path) -> None:
     script = "from bot.__main__ import main; main()"  # as the console script has it
     for arguments in (("-m", "bot", "run"), ("-c", script)):
-        said = await last_words(str(old_python), *arguments, folder=tmp_path)
+        said = await last_line(str(old_python), *arguments, folder=tmp_path)
         assert said.startswith("Anima Bot needs Python 3.11 or later, and this is 3.10.12. Install a newer one")
 
 
@@ -240,7 +240,7 @@ async def test_an_old_python_for_make(tmp_path: Path, old_python: Path) -> None:
 async def test_make_run_starts_the_bot_where_there_is_a_token_and_else_the_sandbox(tmp_path: Path) -> None:
     assert "$(BIN)/anima $(if $(PROMPT),sandbox --prompt" in (ROOT / "Makefile").read_text()
     (tmp_path / ".env").write_text(f"DISCORD_TOKEN={TOKEN}\n")
-    assert "There is no models folder" in await wrong_start(tmp_path, "start")
+    assert "There is no models folder" in await failed_start(tmp_path, "start")
     (tmp_path / ".env").write_text("DISCORD_TOKEN=\nDATABASE_URL=nowhere\n")
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bot", "start"),

@@ -1,6 +1,6 @@
-"""SIGKILL in a storm of commits, again and again: `python -m tests.soak.commits --kills 200`.
+"""Kills a bot many times while it commits: `python -m tests.soak.commits --kills 200`.
 
-What was said to be done is done, and nothing is half done.
+Every reported commit must be there, and no transaction may be half done.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.storage.rules import broken_rules
 ROOT = Path(__file__).parents[2]
 
 
-def begin(url: str, seed: int) -> subprocess.Popen[str]:
+def start(url: str, seed: int) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, busy_bot.__file__, url, str(seed)],
         stdout=subprocess.PIPE,
@@ -36,29 +36,29 @@ def begin(url: str, seed: int) -> subprocess.Popen[str]:
 
 
 def kill(bot: subprocess.Popen[str]) -> list[str]:
-    """What it still had to say."""
+    """Kill it, and return the rest of its output."""
     bot.send_signal(signal.SIGKILL)
     said, _ = bot.communicate()
     assert bot.returncode == -signal.SIGKILL
     return said.splitlines()
 
 
-async def storm(url: str, kills: int) -> list[str]:
-    """Kills so many bots over one database, and returns what they said was done.
+async def kill_repeatedly(url: str, kills: int) -> list[str]:
+    """Kill `kills` bots on one database, and return the commits that they reported.
 
-    Looks after each at what it said, and in the end at all of it.
+    Checks each bot's commits after its kill, and all of them at the end.
     """
-    chance = random.Random()
+    rng = random.Random()
     said: list[str] = []
     for seed in range(kills):
-        bot = begin(url, seed)
+        bot = start(url, seed)
         assert bot.stdout is not None
         assert [bot.stdout.readline() for _ in range(2)] == ["opening\n", "ready\n"]
-        lately = [bot.stdout.readline().strip() for _ in range(chance.randrange(10, 50))]
-        time.sleep(chance.uniform(0, 0.01))
-        lately += kill(bot)
-        await check(url, lately)
-        said += lately
+        latest = [bot.stdout.readline().strip() for _ in range(rng.randrange(10, 50))]
+        time.sleep(rng.uniform(0, 0.01))
+        latest += kill(bot)
+        await check(url, latest)
+        said += latest
     await check(url, said)
     return said
 
@@ -83,8 +83,8 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        said = asyncio.run(storm(f"sqlite:///{folder}/anima.db", options.kills))
-    print(f"{options.kills} kills, {len(said)} commits that were told, none of them lost, no rule broken:")
+        said = asyncio.run(kill_repeatedly(f"sqlite:///{folder}/anima.db", options.kills))
+    print(f"{options.kills} kills, {len(said)} reported commits, none lost, no rule broken:")
     print(dict(Counter(line.split()[0] for line in said)))
 
 

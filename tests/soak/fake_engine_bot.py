@@ -1,7 +1,7 @@
-"""`anima run` as it is, but for its engine, which only pretends to draw, in its own process as ever.
+"""`anima run` with a fake engine, in a process of its own like the real one.
 
-A picture whose prompt says "takes 3 s" takes three seconds, any other a few hundredths of one. The engine takes as many
-seconds to load as LOADING_SECONDS says.
+An image whose prompt says "takes 3 s" takes three seconds, any other a few hundredths of a second. LOADING_SECONDS is
+how long the engine loads.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from tests.fake_picture import drawn
 
 STEPS = 4
 PICTURE_SECONDS = 0.04
-#: The most that a step takes: those who cancel wait no longer.
+#: The longest step, and so how long a cancellation takes.
 STEP_SECONDS = 0.05
 
 
-class PretendingEngine:
-    name = "pretending"
+class TimedFakeEngine:
+    name = "timed"
     native = NativeSettings(sizes=((64, 64),), steps=STEPS, cfg_scale=4.0, sampler="er_sde", scheduler="simple")
 
     def lora_names(self) -> list[str]:
@@ -55,9 +55,9 @@ def seconds_for(request: GenerationRequest) -> float:
     return float(said[1]) if said is not None else PICTURE_SECONDS
 
 
-def load(*_: object) -> PretendingEngine:
+def load(*_: object) -> TimedFakeEngine:
     time.sleep(float(os.environ.get("LOADING_SECONDS", "0")))
-    return PretendingEngine()
+    return TimedFakeEngine()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Hostile input, by the million: `python -m tests.soak.fuzz metadata --cases 1000000`.
+"""Fuzzes the code that reads untrusted input: `python -m tests.soak.fuzz metadata --cases 1000000`.
 
-Takes a target's seeds, changes them at random, and has the target read what comes of it. A case is a fault where the
-target raises what it does not declare, takes more of the processor than its bound, or more memory (an address space
-that is limited to what the warm process has and the bound). Each fault is kept in a file, to be given to `--again`.
+Mutates a target's seeds at random and lets the target read the result. A case fails if the target raises an undeclared
+exception, or exceeds its bound of processor time or memory (a limit of the address space, above what the process uses
+once it is warm). Each failing case is saved to a file that `--again` reads.
 
 With `--coverage`, atheris (`pip install 'anima-bot[fuzz]'`) chooses the cases by which lines they reach.
 """
@@ -31,13 +31,13 @@ from tests.soak.targets import MEBI, TARGETS, FuzzTarget
 if sys.platform != "win32":
     import resource
 
-#: Seconds by the clock after which a case is interrupted; a machine that does much else may be slow.
+#: Seconds of real time after which a case is interrupted; long, because the machine may be busy.
 HANGS_AFTER = 120
 WHOLE_SEED_EVERY = 2_000
 MAX_CHANGES = 6
 MAX_FAULTS = 10
 LARGE = 512
-#: Cases; others start from small seeds, which are read quickly.
+#: One of so many cases starts from a large seed; small ones are read faster.
 LARGE_SEED_EVERY = 200
 
 
@@ -45,8 +45,8 @@ class Hung(BaseException):
     """A case takes too long."""
 
 
-def cases(target: FuzzTarget, chance: random.Random) -> Iterator[bytes]:
-    """The seeds as they are, then changed ones without end."""
+def cases(target: FuzzTarget, rng: random.Random) -> Iterator[bytes]:
+    """The unchanged seeds, then mutated ones without end."""
     yield from target.seeds
     small = [seed for seed in target.seeds if len(seed) <= LARGE]
     number = 0
@@ -54,61 +54,61 @@ def cases(target: FuzzTarget, chance: random.Random) -> Iterator[bytes]:
         number += 1
         seeds = target.seeds if number % LARGE_SEED_EVERY == 0 else small
         if number % WHOLE_SEED_EVERY == 0:
-            yield chance.randbytes(chance.randrange(256))
+            yield rng.randbytes(rng.randrange(256))
         else:
-            yield changed(chance.choice(seeds), small, target, chance)
+            yield changed(rng.choice(seeds), small, target, rng)
 
 
-def changed(seed: bytes, others: list[bytes], target: FuzzTarget, chance: random.Random) -> bytes:
-    """A seed after a few changes."""
+def changed(seed: bytes, others: list[bytes], target: FuzzTarget, rng: random.Random) -> bytes:
+    """A seed after a few mutations."""
     case = bytearray(seed)
-    for _ in range(chance.randint(1, MAX_CHANGES)):
-        change = chance.choice(CHANGES)
-        change(case, others, target, chance)
+    for _ in range(rng.randint(1, MAX_CHANGES)):
+        change = rng.choice(CHANGES)
+        change(case, others, target, rng)
     return bytes(case[: target.longest])
 
 
-def _somewhere(case: bytearray, chance: random.Random) -> tuple[int, int]:
-    """A stretch; short ones are likelier."""
-    start = chance.randrange(len(case) + 1)
-    return start, min(len(case), start + int(2 ** chance.uniform(0, 8)))
+def _somewhere(case: bytearray, rng: random.Random) -> tuple[int, int]:
+    """A range of bytes; short ones are more likely."""
+    start = rng.randrange(len(case) + 1)
+    return start, min(len(case), start + int(2 ** rng.uniform(0, 8)))
 
 
-def _flip(case: bytearray, others: list[bytes], target: FuzzTarget, chance: random.Random) -> None:
+def _flip(case: bytearray, others: list[bytes], target: FuzzTarget, rng: random.Random) -> None:
     if case:
-        case[chance.randrange(len(case))] ^= 1 << chance.randrange(8)
+        case[rng.randrange(len(case))] ^= 1 << rng.randrange(8)
 
 
-def _set(case: bytearray, others: list[bytes], target: FuzzTarget, chance: random.Random) -> None:
+def _set(case: bytearray, others: list[bytes], target: FuzzTarget, rng: random.Random) -> None:
     if case:
-        case[chance.randrange(len(case))] = chance.choice((0, 1, 0x7F, 0x80, 0xFF, chance.randrange(256)))
+        case[rng.randrange(len(case))] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
 
 
-def _cut(case: bytearray, others: list[bytes], target: FuzzTarget, chance: random.Random) -> None:
-    start, end = _somewhere(case, chance)
+def _cut(case: bytearray, others: list[bytes], target: FuzzTarget, rng: random.Random) -> None:
+    start, end = _somewhere(case, rng)
     del case[start:end]
 
 
-def _truncate(case: bytearray, others: list[bytes], target: FuzzTarget, chance: random.Random) -> None:
-    del case[chance.randrange(len(case) + 1) :]
+def _truncate(case: bytearray, others: list[bytes], target: FuzzTarget, rng: random.Random) -> None:
+    del case[rng.randrange(len(case) + 1) :]
 
 
-def _repeat(case: bytearray, others: list[bytes], target: FuzzTarget, chance: random.Random) -> None:
-    start, end = _somewhere(case, chance)
-    case[start:start] = case[start:end] * chance.randint(1, 20)
+def _repeat(case: bytearray, others: list[bytes], target: FuzzTarget, rng: random.Random) -> None:
+    start, end = _somewhere(case, rng)
+    case[start:start] = case[start:end] * rng.randint(1, 20)
 
 
-def _word(case: bytearray, others: list[bytes], target: FuzzTarget, chance: random.Random) -> None:
-    at = chance.randrange(len(case) + 1)
-    word = chance.choice(target.words) if target.words else chance.randbytes(4)
-    case[at : at + chance.choice((0, len(word)))] = word
+def _word(case: bytearray, others: list[bytes], target: FuzzTarget, rng: random.Random) -> None:
+    at = rng.randrange(len(case) + 1)
+    word = rng.choice(target.words) if target.words else rng.randbytes(4)
+    case[at : at + rng.choice((0, len(word)))] = word
 
 
-def _splice(case: bytearray, others: list[bytes], target: FuzzTarget, chance: random.Random) -> None:
-    other = chance.choice(others)
-    start = chance.randrange(len(other) + 1)
-    at = chance.randrange(len(case) + 1)
-    case[at : at + chance.randrange(64)] = other[start : start + chance.randrange(256)]
+def _splice(case: bytearray, others: list[bytes], target: FuzzTarget, rng: random.Random) -> None:
+    other = rng.choice(others)
+    start = rng.randrange(len(other) + 1)
+    at = rng.randrange(len(case) + 1)
+    case[at : at + rng.randrange(64)] = other[start : start + rng.randrange(256)]
 
 
 CHANGES: tuple[Callable[[bytearray, list[bytes], FuzzTarget, random.Random], None], ...] = (
@@ -117,7 +117,7 @@ CHANGES: tuple[Callable[[bytearray, list[bytes], FuzzTarget, random.Random], Non
 
 
 def fault_of(target: FuzzTarget, case: bytes) -> str | None:
-    """What is wrong with how a target reads a case, if anything is."""
+    """Why a case fails, None if it passes."""
     started = time.process_time()
     signal.setitimer(signal.ITIMER_REAL, HANGS_AFTER)
     try:
@@ -144,17 +144,17 @@ def watch_the_clock() -> None:
 
 
 def limit_memory(target: FuzzTarget) -> None:
-    """No more address space than the process has now, and the target's bound."""
+    """Limit the address space to the current size plus the target's bound."""
     size = psutil.Process().memory_info().vms + target.memory * MEBI
     resource.setrlimit(resource.RLIMIT_AS, (size, resource.RLIM_INFINITY))
 
 
 def fuzz(target: FuzzTarget, name: str, count: int, seconds: float, seed: int, faults: Path) -> int:
-    """Reads `count` cases, or as many as `seconds` suffice for, and returns how many kinds of faults there were."""
-    chance = random.Random(seed)
+    """Read `count` cases, or as many as fit into `seconds`, and return the number of different faults."""
+    rng = random.Random(seed)
     found: Counter[str] = Counter()
     started, slowest, largest = time.monotonic(), 0.0, psutil.Process().memory_info().rss
-    for number, case in enumerate(cases(target, chance), start=1):
+    for number, case in enumerate(cases(target, rng), start=1):
         before = time.process_time()
         fault = fault_of(target, case)
         slowest = max(slowest, time.process_time() - before)
@@ -182,7 +182,7 @@ def fuzz(target: FuzzTarget, name: str, count: int, seconds: float, seed: int, f
 
 
 def fuzz_by_coverage(target: FuzzTarget, count: int, seed: int, corpus: Path) -> None:
-    """Does not return: the process ends with the last case, or with the first fault, which is kept as `crash-…`."""
+    """Does not return: the process ends after the last case, or at the first fault, which is saved as `crash-…`."""
     import atheris  # type: ignore[import-not-found, unused-ignore]
 
     corpus.mkdir(parents=True, exist_ok=True)
@@ -206,10 +206,12 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=float("inf"), help="for each target at most")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--faults", type=Path, default=Path("faults"), help="where cases that are faults are kept")
+    parser.add_argument("--faults", type=Path, default=Path("faults"), help="the folder for failing cases")
     parser.add_argument("--again", type=Path, nargs="*", help="read these files instead")
     parser.add_argument("--coverage", action="store_true", help="let atheris choose the cases, for one target")
-    parser.add_argument("--corpus", type=Path, default=Path("corpus"), help="where atheris keeps what leads it on")
+    parser.add_argument(
+        "--corpus", type=Path, default=Path("corpus"), help="the folder for the cases that atheris keeps"
+    )
     said: Any = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable()
@@ -217,7 +219,7 @@ def main() -> None:
     faults = 0
     for name in TARGETS if said.target == "all" else [said.target]:
         target = TARGETS[name]()
-        fault_of(target, target.seeds[0])  # what is loaded at the first use is no growth
+        fault_of(target, target.seeds[0])  # what is loaded at the first use does not count
         limit_memory(target)
         if said.again:
             for path in said.again:

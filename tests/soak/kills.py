@@ -1,8 +1,8 @@
-"""SIGKILL, again and again: each accepted job still ends in exactly one picture. `python -m tests.soak.kills`
+"""Kills the bot many times; each accepted job must still end in one message: `python -m tests.soak.kills`.
 
-The bot is a real process, with discord.py, SQLite and the engine's process; only the engine pretends to draw. Discord
-is the stand-in, here in this process, which survives. It says when to kill: it holds a certain request of the bot
-back, before or after it has had its effect, and the answer never comes. Other kills come at random.
+The bot is a real process, with discord.py, SQLite and an engine's process; only the engine is fake. The fake Discord
+runs in this process and survives. It decides when to kill: it holds back a request of the bot, before or after its
+effect, and never answers it. Other kills come at random times.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ import psutil
 from bot.sandbox import Channel, FakeDiscord, InteractionHandle, Message, User
 from bot.sandbox.server.faults import Fault, When
 from storage.database import Database
-from tests.end_to_end.bot_process import PRETENDING, bot_process
+from tests.end_to_end.bot_process import FAKE_ENGINE_BOT, bot_process
 from tests.storage.rules import broken_rules
 
 TIMEOUT = 60.0
-#: Seconds.
-NONCE_IS_FORGOTTEN = 200.0
+#: Seconds after which Discord no longer recognizes a nonce.
+NONCE_EXPIRES = 200.0
 CALLBACK, EDIT, CREATE = "^/interactions/", "^/webhooks/.*/messages/|^/channels/.*/messages/", "^/channels/.*/messages$"
 PICTURE = r"anima-(\d+)-\d+\."
 LIVE = ("queued", "running", "rendered")
@@ -41,21 +41,21 @@ LIVE = ("queued", "running", "rendered")
 
 @dataclass
 class Soak:
-    """One stand-in, one database, and all the bots that were killed over them."""
+    """One fake Discord and one database, on which bots are killed."""
 
     discord: FakeDiscord
     folder: Path
-    chance: random.Random
+    rng: random.Random
     asked: list[InteractionHandle] = field(default_factory=list)
-    #: In how many jobs of each live state the kills came.
-    in_hand: Counter[str] = field(default_factory=Counter)
+    #: Unfinished jobs by state, summed over the kills.
+    unfinished: Counter[str] = field(default_factory=Counter)
 
     async def ask(self, prompt: str = "1girl", *, publicly: bool = False) -> InteractionHandle:
-        """Somebody somewhere wants one or two pictures."""
-        user, channel = self.chance.choice(self.places())
-        private = not publicly and self.chance.random() < 0.2
+        """Send `/anima imagine` from a random user, for one or two images."""
+        user, channel = self.rng.choice(self.places())
+        private = not publicly and self.rng.random() < 0.2
         interaction = await self.discord.slash(
-            user, channel, "anima imagine", prompt=prompt, count=self.chance.choice([1, 1, 2]), private=private
+            user, channel, "anima imagine", prompt=prompt, count=self.rng.choice([1, 1, 2]), private=private
         )
         self.asked.append(interaction)
         return interaction
@@ -69,7 +69,7 @@ class Soak:
             return Counter(dict(database.execute("SELECT state, COUNT(*) FROM jobs GROUP BY state")))
 
     def accepted(self, asked: Sequence[InteractionHandle]) -> bool:
-        """Whether all of these have become jobs."""
+        """Whether all of these have a job."""
         with closing(sqlite3.connect(self.folder / "anima.db", timeout=TIMEOUT)) as database:
             known = {interaction_id for (interaction_id,) in database.execute("SELECT interaction_id FROM jobs")}
         return {each.id for each in asked} <= known
@@ -90,7 +90,7 @@ class Soak:
     async def kill(self, process: Process) -> None:
         process.kill()
         await process.wait()
-        self.in_hand.update({state: count for state, count in self.states().items() if state in LIVE})
+        self.unfinished.update({state: count for state, count in self.states().items() if state in LIVE})
 
 
 Aim = Callable[[Soak, Process], Awaitable[None]]
@@ -99,12 +99,12 @@ Aim = Callable[[Soak, Process], Awaitable[None]]
 def while_held(
     method: str, route: str, when: When, *, file: str | None = None, afterwards: Callable[[Fault], None] = Fault.cut
 ) -> Aim:
-    """Kills while the stand-in holds such a request back. `afterwards`, it is as if it had never come, unless said."""
+    """Kill while the fake Discord holds back such a request; `afterwards` it is dropped, or what is given."""
 
     async def aim(soak: Soak, process: Process) -> None:
         fault = soak.discord.faults.hold(method, route, when=when, file=file)
-        asked = [await soak.ask() for _ in range(soak.chance.randint(1, 3))]
-        if file is not None:  # who holds an answer back would wait for ever
+        asked = [await soak.ask() for _ in range(soak.rng.randint(1, 3))]
+        if file is not None:  # if acknowledgements are held back, this would wait for ever
             await soak.until(lambda: soak.accepted(asked))
         await soak.until(lambda: fault.hits > 0)
         await soak.kill(process)
@@ -113,8 +113,8 @@ def while_held(
     return aim
 
 
-def while_posted_anew(when: When) -> Aim:
-    """Kills while a new message takes the place of one that was deleted. Its nonce is forgotten before the restart."""
+def while_reposted(when: When) -> Aim:
+    """Kill while a new message replaces a deleted one. Its nonce expires before the restart."""
 
     async def aim(soak: Soak, process: Process) -> None:
         fault = soak.discord.faults.hold("POST", CREATE, when=when, file=PICTURE)
@@ -128,15 +128,15 @@ def while_posted_anew(when: When) -> Aim:
         await soak.until(lambda: fault.hits > 0)
         await soak.kill(process)
         fault.cut()
-        soak.discord.clock.turn(NONCE_IS_FORGOTTEN)
+        soak.discord.clock.turn(NONCE_EXPIRES)
 
     return aim
 
 
-async def while_drawn(soak: Soak, process: Process) -> None:
+async def while_running(soak: Soak, process: Process) -> None:
     asked = await soak.ask("1girl, takes 1 s")
     await soak.until_running(asked)
-    await asyncio.sleep(soak.chance.uniform(0, 0.5))
+    await asyncio.sleep(soak.rng.uniform(0, 0.5))
     await soak.kill(process)
 
 
@@ -147,22 +147,22 @@ async def just_after_posting(soak: Soak, process: Process) -> None:
         TIMEOUT,
         after=len(soak.discord.events.history),
     )
-    await asyncio.sleep(soak.chance.uniform(0, 0.02))
+    await asyncio.sleep(soak.rng.uniform(0, 0.02))
     await soak.kill(process)
 
 
 async def at_random(soak: Soak, process: Process) -> None:
-    killing_at = time.monotonic() + soak.chance.uniform(0, 1)
+    killing_at = time.monotonic() + soak.rng.uniform(0, 1)
     while time.monotonic() < killing_at:
         await soak.ask()
-        await asyncio.sleep(soak.chance.uniform(0, 0.1))
+        await asyncio.sleep(soak.rng.uniform(0, 0.1))
     await soak.kill(process)
 
 
 async def just_after_connecting(soak: Soak, process: Process) -> None:
-    """While what was left over is picked up."""
+    """Kill while unfinished jobs are recovered."""
     await soak.ask()
-    await asyncio.sleep(soak.chance.uniform(0, 0.3))
+    await asyncio.sleep(soak.rng.uniform(0, 0.3))
     await soak.kill(process)
 
 
@@ -170,12 +170,12 @@ AIMS: dict[str, Aim] = {
     "received, not acknowledged": while_held("POST", CALLBACK, "before"),
     "acknowledged, not committed": while_held("POST", CALLBACK, "after"),
     "committed, not shown": while_held("PATCH", EDIT, "before"),
-    "picked, not rendered": while_drawn,
+    "picked, not rendered": while_running,
     "rendered, never posted": while_held("PATCH", EDIT, "before", file=PICTURE),
     "rendered, posted after the kill": while_held("PATCH", EDIT, "before", file=PICTURE, afterwards=Fault.release),
     "posted, not recorded": while_held("PATCH", EDIT, "after", file=PICTURE),
-    "posted anew, not recorded": while_posted_anew("after"),
-    "to be posted anew": while_posted_anew("before"),
+    "reposted, not recorded": while_reposted("after"),
+    "to be reposted": while_reposted("before"),
     "about to be recorded": just_after_posting,
     "at random": at_random,
     "just after connecting": just_after_connecting,
@@ -184,15 +184,15 @@ AIMS: dict[str, Aim] = {
 
 @dataclass(frozen=True)
 class KillReport:
-    """What has come of it all. Every one of `wrong` is a broken promise."""
+    """The results. `wrong`: every violation."""
 
     kills: Counter[str]
-    in_hand: Counter[str]
-    asked: int
+    unfinished: Counter[str]
+    commands: int
     accepted: int
     delivered: int
     pictures: int
-    drawn_again: int
+    repeated: int
     seconds: float
     wrong: tuple[str, ...]
 
@@ -201,38 +201,38 @@ class KillReport:
             [
                 f"{self.kills.total()} kills in {self.seconds:.0f} s:",
                 *(f"  {count:4d} {aim}" for aim, count in self.kills.items()),
-                f"live jobs at the kills: {dict(self.in_hand)}",
-                f"{self.asked} commands, {self.accepted} accepted as jobs, {self.delivered} delivered in one message "
-                f"each with {self.pictures} pictures; {self.drawn_again} jobs were drawn more than once",
-                f"broken promises: {len(self.wrong)}",
+                f"live jobs at the kills: {dict(self.unfinished)}",
+                f"{self.commands} commands, {self.accepted} accepted as jobs, {self.delivered} delivered once "
+                f"with {self.pictures} images; {self.repeated} jobs were generated more than once",
+                f"violations: {len(self.wrong)}",
                 *(f"  {each}" for each in self.wrong),
             ]
         )
 
 
 async def soak(kills: int, seed: int, folder: Path, aims: Sequence[str] = tuple(AIMS)) -> KillReport:
-    """Kills bots over one database in `folder`, aiming at each of `aims` in turn, then lets one do what is left."""
-    began, done = time.monotonic(), Counter[str]()
+    """Kill bots on one database in `folder`, at each of `aims` in turn, then let one finish all jobs."""
+    started, done = time.monotonic(), Counter[str]()
     async with FakeDiscord() as discord:
         soak = Soak(discord, folder, random.Random(seed))
         for number in range(kills):
             aim = aims[number % len(aims)]
-            async with bot_process(discord, folder, PRETENDING) as process:
+            async with bot_process(discord, folder, FAKE_ENGINE_BOT) as process:
                 await AIMS[aim](soak, process)
             assert process.returncode == -signal.SIGKILL, f"{aim}: the bot ended by itself ({process.returncode})"
             done[aim] += 1
             discord.faults.clear()
             await discord.wait_until_gone(TIMEOUT)
-        async with bot_process(discord, folder, PRETENDING) as process:
+        async with bot_process(discord, folder, FAKE_ENGINE_BOT) as process:
             engines = psutil.Process(process.pid).children()
             await soak.until(lambda: not any(soak.states()[state] for state in LIVE))
             process.send_signal(signal.SIGTERM)
             assert await asyncio.wait_for(process.wait(), TIMEOUT) == 0
             assert not any(engine.is_running() for engine in engines)
-        return await account(soak, done, time.monotonic() - began)
+        return await report(soak, done, time.monotonic() - started)
 
 
-async def account(soak: Soak, kills: Counter[str], seconds: float) -> KillReport:
+async def report(soak: Soak, kills: Counter[str], seconds: float) -> KillReport:
     url = f"sqlite:///{soak.folder}/anima.db"
     database = await Database.open(url)
     try:
@@ -242,7 +242,7 @@ async def account(soak: Soak, kills: Counter[str], seconds: float) -> KillReport
         await database.close()
     accepted = [job for job in jobs if job is not None]
     messages = picture_messages(soak.discord)
-    told = pings(soak.discord)
+    mentioned = pings(soak.discord)
     pictures = 0
     for job in accepted:
         mine = [message for message in messages if job.id in jobs_shown(message)]
@@ -253,14 +253,14 @@ async def account(soak: Soak, kills: Counter[str], seconds: float) -> KillReport
             wrong.append(f"job {job.id} is shown by {len(mine)} messages")
         elif mine[0].id != job.message_id:
             wrong.append(f"job {job.id} is shown by message {mine[0].id}, but {job.message_id} is recorded")
-        if set(told[job.id]) - {job.user_id} or len(told[job.id]) > 1:
-            wrong.append(f"job {job.id} of {job.user_id} told {told[job.id]}")
+        if set(mentioned[job.id]) - {job.user_id} or len(mentioned[job.id]) > 1:
+            wrong.append(f"job {job.id} of {job.user_id} mentioned {mentioned[job.id]}")
     unknown = {job_id for message in messages for job_id in jobs_shown(message)} - {job.id for job in accepted}
     wrong += [f"pictures of a job {job_id} that is not in the database" for job_id in unknown]
     wrong += wrong_charges(soak.folder / "anima.db")
     return KillReport(
         kills,
-        soak.in_hand,
+        soak.unfinished,
         len(soak.asked),
         len(accepted),
         sum(job.state == "delivered" for job in accepted),
@@ -272,7 +272,7 @@ async def account(soak: Soak, kills: Counter[str], seconds: float) -> KillReport
 
 
 def picture_messages(discord: FakeDiscord) -> list[Message]:
-    """Every message that shows finished pictures, wherever and to whomever."""
+    """Every message with finished images, in all channels, private ones included."""
     world = discord.world
     channels = [channel for guild in world.guilds.values() for channel in guild.channels]
     return [
@@ -289,21 +289,23 @@ def jobs_shown(message: Message) -> set[int]:
 
 
 def pings(discord: FakeDiscord) -> dict[int, list[int]]:
-    """Whom new messages named, by the job whose pictures they show."""
-    told: dict[int, list[int]] = {job_id: [] for message in picture_messages(discord) for job_id in jobs_shown(message)}
+    """The users that new messages mentioned, by the job whose images they show."""
+    mentioned: dict[int, list[int]] = {
+        job_id: [] for message in picture_messages(discord) for job_id in jobs_shown(message)
+    }
     for event in discord.events.history:
         if event.kind == "message_create" and event.message is not None:
             for job_id in jobs_shown(event.message):
-                told.setdefault(job_id, []).extend(user.id for user in event.message.mentions.users)
-    return told
+                mentioned.setdefault(job_id, []).extend(user.id for user in event.message.mentions.users)
+    return mentioned
 
 
 def wrong_charges(file: Path) -> list[str]:
-    """What is settled is what the delivered jobs cost, no more and no less."""
+    """An error unless the credits spent are exactly those of the delivered jobs."""
     with closing(sqlite3.connect(file)) as database:
-        [(settled,)] = database.execute("SELECT COALESCE(SUM(spent), 0) FROM charges")
+        [(spent,)] = database.execute("SELECT COALESCE(SUM(spent), 0) FROM charges")
         [(delivered,)] = database.execute("SELECT COALESCE(SUM(cost), 0) FROM jobs WHERE state = 'delivered'")
-    return [] if abs(settled - delivered) < 1e-6 else [f"{settled} credits are spent, {delivered} were delivered"]
+    return [] if abs(spent - delivered) < 1e-6 else [f"{spent} credits are spent, {delivered} were delivered"]
 
 
 def main() -> None:
@@ -312,9 +314,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        account = asyncio.run(soak(options.kills, options.seed, Path(folder)))
-    print(account)
-    sys.exit(1 if account.wrong else 0)
+        result = asyncio.run(soak(options.kills, options.seed, Path(folder)))
+    print(result)
+    sys.exit(1 if result.wrong else 0)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,14 @@
-"""Many people at once: `python -m tests.soak.load --jobs 10000 --users 500`.
+"""Load test with many users: `python -m tests.soak.load --jobs 10000 --users 500`.
 
-A real bot in a process of its own, with a database file and an engine that only pretends to draw, against the stand-in
-in this process. People ask at random moments, each now and then; one of them floods: has as many jobs in line as may
-be, all the time. What is checked at the end, from the stand-in's messages, the database, and the exact order in which
-jobs joined and left the queue:
+The real bot runs as a process, with a database file and a fake engine, connected to the fake Discord in this process.
+Users send commands at random times; one of them floods the queue: they always have as many queued jobs as allowed. At
+the end, these are checked by the messages, the database, and the exact order in which jobs entered and left the queue:
 
-- every accepted job has its picture in one message, and no picture is anywhere twice;
-- while another waits, at most one batch of the flood's jobs is begun; for one who joins the line for the first time it
-  is one job at most;
-- the bot's memory is flat by thirds of the run, its event loop is on time, and it acknowledges in time.
+- every accepted job has its image in one message, and no image is posted twice;
+- while another user's job waits, at most one batch of the flood is started; for a user's first job, at most one job;
+- the bot's memory stays flat over the thirds of the run, its event loop is on time, and it acknowledges in time.
 
-The last three are figures with targets; the exit code is 1 if anything misses.
+The last three are figures with targets; the exit code is 1 if any check fails.
 """
 
 from __future__ import annotations
@@ -42,51 +40,52 @@ from tests.end_to_end.bot_process import ROOT, settings_for
 
 TIMEOUT = 60.0
 MAX_BATCH = 4
-#: What a server lets one person have in line unless its admins say otherwise.
+#: Queued jobs that a server allows each user by default.
 FLOOD_WAITING = 50
-LOOK_AT_MEMORY_EVERY = 0.5
+MEMORY_INTERVAL = 0.5
 
 LATEST_LOOP = 0.020
 LATEST_ACKNOWLEDGEMENT = 0.250
-#: From the second third's median to the last one's.
+#: From the median of the second third to that of the last.
 MAX_GROWTH = 0.05
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`rate`: jobs a second of all people together but the flooder, whose `flood` jobs come as there is room."""
+    """`rate`: jobs per second of all users except the flooder, who sends `flood` jobs whenever the limit allows."""
 
     jobs: int = 10_000
     users: int = 500
     flood: int = 4_000
     rate: float = 8.0
-    seconds_a_batch: float = 0.3
+    seconds_per_batch: float = 0.3
     seed: int = 1
 
 
 @dataclass
 class Outcome:
-    """What there is to judge by. `joined` and `taken` are of the queue, in its order; all times are in seconds."""
+    """What was recorded. All times are in seconds."""
 
     plan: Plan
     flooder: int
     interactions: list[InteractionHandle] = field(default_factory=list)
-    #: Of each delivered job, the message.
+    #: The message of each delivered job.
     delivered: Mapping[int, int] = field(default_factory=dict)
     states: Counter[str] = field(default_factory=Counter)
-    #: Of each job, all messages that ever showed its picture.
+    #: All messages that ever showed the image of a job.
     pictures: Mapping[int, frozenset[int]] = field(default_factory=dict)
-    happened: list[list[str]] = field(default_factory=list)
+    #: The words of each line of the queue's log (see `watched_bot`).
+    queue_log: list[list[str]] = field(default_factory=list)
     lags: list[float] = field(default_factory=list)
     own_lags: list[float] = field(default_factory=list)
-    #: Bytes of the bot's process, at even distances in time.
+    #: Bytes used by the bot's process, at regular intervals.
     memory: list[int] = field(default_factory=list)
     seconds: float = 0.0
     #: Processor seconds of the bot's process.
     busy: float = 0.0
 
     def mistakes(self) -> Iterator[str]:
-        """Every promise that was broken, whatever the machine's speed."""
+        """What is wrong, whatever the machine's speed."""
         refused = [sent for sent in self.interactions if sent.interaction.callback is None]
         if refused:
             yield f"{len(refused)} commands were not acknowledged within three seconds"
@@ -95,38 +94,38 @@ class Outcome:
         for job_id, message_id in self.delivered.items():
             if self.pictures.get(job_id) != {message_id}:
                 yield f"job {job_id} is in messages {set(self.pictures.get(job_id, ()))}, not in {message_id} alone"
-        for job_id, of_the_flood, first_time in self.delays():
-            if of_the_flood > (1 if first_time else MAX_BATCH):
-                yield f"job {job_id} waited for {of_the_flood} jobs of the flood to begin"
+        for job_id, flood_jobs, first_time in self.delays():
+            if flood_jobs > (1 if first_time else MAX_BATCH):
+                yield f"job {job_id} waited for {flood_jobs} jobs of the flood to begin"
 
     def delays(self) -> Iterator[tuple[int, int, bool]]:
-        """For each job that was its user's only one: how many of the flood's were begun while it waited, and whether
-        it was its user's first of all.
+        """For each job that was the only queued one of its user: the job, how many jobs of the flood started while it
+        waited, and whether it was the user's first.
         """
         owner: dict[int, int] = {}
-        in_line: Counter[int] = Counter()
-        flood_begun, begun_when_joined = 0, {}
+        queued: Counter[int] = Counter()
+        flood_started, started_when_queued = 0, {}
         seen: set[int] = set()
         alone: set[int] = set()
         first: set[int] = set()
-        for what, *ids in self.happened:
+        for what, *ids in self.queue_log:
             if what == "put":
                 job_id, user_id = map(int, ids)
                 owner[job_id] = user_id
-                begun_when_joined[job_id] = flood_begun
-                if in_line[user_id] == 0:
+                started_when_queued[job_id] = flood_started
+                if queued[user_id] == 0:
                     alone.add(job_id)
                 if user_id not in seen:
                     first.add(job_id)
                 seen.add(user_id)
-                in_line[user_id] += 1
+                queued[user_id] += 1
                 continue
             for job_id in map(int, ids):
-                in_line[owner[job_id]] -= 1
+                queued[owner[job_id]] -= 1
                 if owner[job_id] == self.flooder:
-                    flood_begun += 1
+                    flood_started += 1
                 elif job_id in alone:
-                    yield job_id, flood_begun - begun_when_joined[job_id], job_id in first
+                    yield job_id, flood_started - started_when_queued[job_id], job_id in first
 
     @property
     def latencies(self) -> list[float]:
@@ -138,18 +137,18 @@ class Outcome:
         return [statistics.median(self.memory[start : start + third]) for start in (0, third, 2 * third)]
 
     def figures(self) -> Iterator[tuple[str, bool]]:
-        """What was measured, and whether it is as good as it is to be."""
+        """What was measured, and whether it meets its target."""
         first, second, last = self.memory_by_thirds()
         mebi = [round(each / 2**20, 1) for each in (first, second, last)]
         yield f"memory by thirds: {mebi} MiB", last <= second * (1 + MAX_GROWTH)
         yield spread("event loop late", self.lags), p99(self.lags) <= LATEST_LOOP
         yield spread("acknowledgement", self.latencies), p99(self.latencies) <= LATEST_ACKNOWLEDGEMENT
-        yield spread("stand-in's own loop late", self.own_lags), True
-        delays = Counter(of_the_flood for _, of_the_flood, _ in self.delays())
-        yield f"jobs of the flood begun while another waits: {dict(sorted(delays.items()))}", True
+        yield spread("fake Discord's own loop late", self.own_lags), True
+        delays = Counter(flood_jobs for _, flood_jobs, _ in self.delays())
+        yield f"jobs of the flood started while another waits: {dict(sorted(delays.items()))}", True
         busy = 1000 * self.busy / max(1, len(self.delivered))
-        pace = len(self.delivered) / self.seconds
-        yield f"{self.seconds:.0f} s, {pace:.1f} jobs a second; the bot was busy for {busy:.1f} ms a job", True
+        throughput = len(self.delivered) / self.seconds
+        yield f"{self.seconds:.0f} s, {throughput:.1f} jobs a second; the bot was busy for {busy:.1f} ms a job", True
 
 
 def p99(seconds: Sequence[float]) -> float:
@@ -165,7 +164,7 @@ def spread(name: str, seconds: Sequence[float]) -> str:
 
 
 async def load(plan: Plan, folder: Path) -> Outcome:
-    """Run the plan; the database and what the bot wrote down are in `folder`."""
+    """Run the plan, with the database and the bot's records in `folder`."""
     async with FakeDiscord() as discord:
         crowd = [discord.world.add_user(f"member{number}", discord.world.guild) for number in range(plan.users - 1)]
         flooder = discord.world.add_user("flooder", discord.world.guild)
@@ -178,7 +177,7 @@ async def load(plan: Plan, folder: Path) -> Outcome:
                 asyncio.create_task(_watch_own_loop(outcome.own_lags)),
             ]
             await asyncio.gather(
-                _ask_now_and_then(discord, crowd, plan, outcome.interactions),
+                _send_randomly(discord, crowd, plan, outcome.interactions),
                 _flood(discord, flooder, plan, outcome.interactions, pictures),
             )
             await pictures.until(len(outcome.interactions), process)
@@ -187,10 +186,10 @@ async def load(plan: Plan, folder: Path) -> Outcome:
                 task.cancel()
             times = process.cpu_times()
             outcome.busy = times.user + times.system
-            await asyncio.sleep(1)  # what comes late would be one too many
+            await asyncio.sleep(1)  # for duplicates that arrive late
     outcome.pictures = {job_id: frozenset(messages) for job_id, messages in pictures.messages_of.items()}
     outcome.lags = json.loads((folder / "measured.json").read_text())["lags"]
-    outcome.happened = [line.split() for line in (folder / "happened").read_text().splitlines()]
+    outcome.queue_log = [line.split() for line in (folder / "queue.log").read_text().splitlines()]
     await _read_database(folder, outcome)
     return outcome
 
@@ -202,8 +201,8 @@ async def _watched_bot(discord: FakeDiscord, folder: Path, plan: Plan) -> AsyncI
         **settings_for(discord, folder),
         "PYTHONPATH": str(ROOT),
         "ANIMA_LARGEST_BATCH": str(MAX_BATCH),
-        "SECONDS_A_BATCH": str(plan.seconds_a_batch),
-        "HAPPENED": str(folder / "happened"),
+        "SECONDS_PER_BATCH": str(plan.seconds_per_batch),
+        "QUEUE_LOG": str(folder / "queue.log"),
         "MEASURED": str(folder / "measured.json"),
     }
     process = await asyncio.create_subprocess_exec(
@@ -224,15 +223,15 @@ async def _ask(discord: FakeDiscord, user: User, number: int) -> InteractionHand
     return await discord.slash(user, discord.world.general, "anima imagine", prompt=f"1girl, smile, {number} flowers")
 
 
-async def _ask_now_and_then(
+async def _send_randomly(
     discord: FakeDiscord, crowd: Sequence[User], plan: Plan, interactions: list[InteractionHandle]
 ) -> None:
-    chance = random.Random(plan.seed)
+    rng = random.Random(plan.seed)
     due = time.perf_counter()
     for number in range(plan.jobs - plan.flood):
-        due += chance.expovariate(plan.rate)
+        due += rng.expovariate(plan.rate)
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        user = crowd[number] if number < len(crowd) else chance.choice(crowd)
+        user = crowd[number] if number < len(crowd) else rng.choice(crowd)
         interactions.append(await _ask(discord, user, number))
 
 
@@ -249,7 +248,7 @@ async def _flood(
 
 
 class _Pictures:
-    """Which messages ever showed the picture of which job."""
+    """The messages that ever showed the image of each job."""
 
     def __init__(self, discord: FakeDiscord) -> None:
         self.messages_of: defaultdict[int, set[int]] = defaultdict(set)
@@ -269,7 +268,7 @@ class _Pictures:
         return sum(each.interaction.original_id in self._drawn_messages for each in sent)
 
     async def until(self, count: int, bot: psutil.Process) -> None:
-        """Returns when so many jobs have their picture, or when nothing new comes any more."""
+        """Return when `count` jobs have their image, or when there was no new one for TIMEOUT seconds."""
         known, since = len(self.messages_of), time.monotonic()
         while len(self.messages_of) < count and time.monotonic() - since < TIMEOUT:
             if bot.status() == psutil.STATUS_ZOMBIE:
@@ -282,14 +281,14 @@ class _Pictures:
 async def _watch_memory(process: psutil.Process, memory: list[int]) -> None:
     while True:
         memory.append(process.memory_info().rss)
-        await asyncio.sleep(LOOK_AT_MEMORY_EVERY)
+        await asyncio.sleep(MEMORY_INTERVAL)
 
 
 async def _watch_own_loop(lags: list[float]) -> None:
     while True:
-        asked = time.perf_counter()
+        started = time.perf_counter()
         await asyncio.sleep(0.02)
-        lags.append(time.perf_counter() - asked - 0.02)
+        lags.append(time.perf_counter() - started - 0.02)
 
 
 async def _read_database(folder: Path, outcome: Outcome) -> None:

@@ -1,7 +1,7 @@
-"""What strangers can hand to the bot, and the code that reads it: one target for each kind.
+"""The targets of the fuzzer: one for each kind of untrusted input and the code that reads it.
 
-A target's `read` gets any bytes. It may raise what is declared, and nothing else; it may take so many seconds of the
-processor and so much memory, and no more.
+A target's `read` gets any bytes. It may raise only the declared exceptions, and must stay within its bounds of time and
+memory.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ MEBI = 1 << 20
 
 @dataclass(frozen=True)
 class FuzzTarget:
-    """`seeds` are well-formed examples and known attacks, which cases are made of by changing them.
+    """`seeds`: valid examples and known attacks, from which cases are made by mutation.
 
-    seconds: of the processor, for one case. memory: MiB beyond what the process has once it is warm.
+    seconds: processor time for one case. memory: MiB above what the process uses once it is warm.
     """
 
     read: Callable[[bytes], object]
@@ -36,12 +36,12 @@ class FuzzTarget:
     declared: tuple[type[Exception], ...] = ()
     seconds: float = 1.0
     memory: int = 256
-    #: Bytes of a case; what a stranger can make longer than that, a seed does.
+    #: Bytes of a mutated case; seeds may be longer.
     longest: int = 4096
 
 
 def text_of(case: bytes) -> str:
-    """Any bytes as a text, with halves of surrogate pairs where they are not UTF-8: JSON can hold such too."""
+    """Any bytes as text, with lone surrogates where they are not UTF-8; JSON can contain them too."""
     return case.decode("utf-8", "surrogateescape")
 
 
@@ -69,7 +69,7 @@ PROMPT_WORDS = [
 
 
 def prompts() -> FuzzTarget:
-    """Weights, hints and their mending, safety words, and how a prompt is shown."""
+    """Weights, hints and their fixes, safety terms, and how a prompt is displayed."""
     from bot.prompting import TagIndex
     from bot.prompting.hints import fixed, hints
     from bot.rules.safety import asks_for_nsfw, minors_sexual
@@ -105,7 +105,7 @@ def wildcards() -> FuzzTarget:
 
 
 def custom_ids() -> FuzzTarget:
-    """Every component's template and what is made of its groups, as discord.py does it."""
+    """Every component's template, and the item built from its groups, as in discord.py."""
     import asyncio
 
     from discord import ui

@@ -1,4 +1,4 @@
-"""Each target on some cases of its own; the millions are for `python -m tests.soak.fuzz`."""
+"""Each target with a few cases; run `python -m tests.soak.fuzz` for more."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def target(name: str) -> FuzzTarget:
 def test_whatever_comes_is_read_or_refused(name: str, data: st.DataObject) -> None:
     subject = target(name)
     small = [seed for seed in subject.seeds if len(seed) <= LARGE]
-    chance = data.draw(st.randoms(use_true_random=False))
-    case = data.draw(st.binary(max_size=300) | st.sampled_from(small).map(lambda s: changed(s, small, subject, chance)))
+    rng = data.draw(st.randoms(use_true_random=False))
+    case = data.draw(st.binary(max_size=300) | st.sampled_from(small).map(lambda s: changed(s, small, subject, rng)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of broken files Pillow warns
         with suppress(*subject.declared):

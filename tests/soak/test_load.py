@@ -6,14 +6,14 @@ FLOODER = 9
 
 
 async def test_a_crowd_and_a_flood_lose_nothing_double_nothing_and_wait_for_one_batch_at_most(tmp_path: Path) -> None:
-    outcome = await load(Plan(jobs=240, users=40, flood=80, rate=20.0, seconds_a_batch=0.2), tmp_path)
+    outcome = await load(Plan(jobs=240, users=40, flood=80, rate=20.0, seconds_per_batch=0.2), tmp_path)
     assert list(outcome.mistakes()) == []
     assert len(outcome.delivered) == 240
     assert len(list(outcome.delays())) >= 39
 
 
-def an_outcome(*happened: str) -> Outcome:
-    return Outcome(Plan(), FLOODER, happened=[line.split() for line in happened])
+def an_outcome(*log: str) -> Outcome:
+    return Outcome(Plan(), FLOODER, queue_log=[line.split() for line in log])
 
 
 def test_who_is_new_may_wait_for_one_job_of_the_flood_and_no_more() -> None:

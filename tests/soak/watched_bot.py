@@ -1,7 +1,7 @@
-"""The bot in a process of its own, drawing at once, and watching itself.
+"""Runs the bot with a fast fake engine, and records its queue and event loop.
 
-Every job that joins or leaves the queue is a line in the file that HAPPENED names, in exact order; how late the event
-loop came back, each 5 ms, is written as JSON to the file that MEASURED names, once the process is told to end.
+Every job that enters or leaves the queue is a line in the file named by QUEUE_LOG, in exact order. When the process is
+stopped, it writes how late the event loop was, every 5 ms, as JSON to the file named by MEASURED.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from tests.watched_loop import watch_the_loop
 NATIVE = NativeSettings(((64, 64),), 4, 4.0, "er_sde", "simple")
 
 
-class HastyEngine:
-    """Pretends to draw: plain pictures of 64x64, a batch in so many seconds."""
+class BatchFakeEngine:
+    """Generates plain images of 64x64, each batch in the same time."""
 
-    name = "hasty"
+    name = "batch"
     native = NATIVE
 
-    def __init__(self, seconds_a_batch: float) -> None:
-        self._seconds_a_batch = seconds_a_batch
+    def __init__(self, seconds_per_batch: float) -> None:
+        self._seconds_per_batch = seconds_per_batch
 
     def lora_names(self) -> list[str]:
         return []
@@ -47,30 +47,30 @@ class HastyEngine:
         return None
 
     def generate(self, requests: Sequence[GenerationRequest], *_: Any, **__: Any) -> list[Picture]:
-        time.sleep(self._seconds_a_batch)
+        time.sleep(self._seconds_per_batch)
         return [drawn(request, self.name) for request in requests]
 
 
-def write_down_what_happens(queue: FairQueue, happened: TextIO) -> None:
-    """`put JOB USER` for who joins, `take JOB JOB …` for who leaves together."""
+def log_queue(queue: FairQueue, log: TextIO) -> None:
+    """Log `put JOB USER` for a queued job, and `take JOB JOB …` for a batch."""
     put, take = queue.put, queue.take
 
-    def noted_put(waiting: QueuedJob) -> None:
+    def logged_put(waiting: QueuedJob) -> None:
         put(waiting)
-        print("put", waiting.job_id, waiting.user_id, file=happened)
+        print("put", waiting.job_id, waiting.user_id, file=log)
 
-    async def noted_take() -> tuple[QueuedJob, ...]:
+    async def logged_take() -> tuple[QueuedJob, ...]:
         batch = await take()
-        print("take", *(waiting.job_id for waiting in batch), file=happened)
+        print("take", *(waiting.job_id for waiting in batch), file=log)
         return batch
 
-    queue.put, queue.take = noted_put, noted_take  # type: ignore[method-assign]
+    queue.put, queue.take = logged_put, logged_take  # type: ignore[method-assign]
 
 
 async def main() -> None:
     settings = Settings.read()
     point_discord_at(settings.discord_api_url, settings.discord_gateway_url)
-    load: Any = partial(HastyEngine, float(os.environ["SECONDS_A_BATCH"]))
+    load: Any = partial(BatchFakeEngine, float(os.environ["SECONDS_PER_BATCH"]))
     database = await Database.open(settings.database_url)
     client = build_client(settings, database, EngineProcess(load), TagIndex.load())
     client._connection.guild_ready_timeout = 0.01
@@ -78,12 +78,12 @@ async def main() -> None:
     lags = array("d")
     ending = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
-    with Path(os.environ["HAPPENED"]).open("w") as happened:
-        write_down_what_happens(client.queue, happened)
+    with Path(os.environ["QUEUE_LOG"]).open("w") as log:
+        log_queue(client.queue, log)
         running = asyncio.create_task(client.start(os.environ["DISCORD_TOKEN"]))
         watching = asyncio.create_task(watch_the_loop(lags.append))
-        told_to_end = asyncio.create_task(ending.wait())
-        await asyncio.wait({told_to_end, running}, return_when=asyncio.FIRST_COMPLETED)
+        stopped = asyncio.create_task(ending.wait())
+        await asyncio.wait({stopped, running}, return_when=asyncio.FIRST_COMPLETED)
         watching.cancel()
         await client.close()
         await running
