@@ -31,7 +31,7 @@ from bot.ops.settings import Settings
 from bot.ops.shutdown import InteractionTracker, Shutdown
 from bot.prompting import TagIndex
 from bot.rules.policy import Person
-from bot.rules.server_settings import limit_outside_servers, settings_guild_id, settings_of
+from bot.rules.server_settings import limit_outside_servers, load_server_settings, settings_guild_id
 from bot.text.translation import Translator
 from inference import EngineClient
 from storage.backend.errors import DatabaseRefused
@@ -76,7 +76,7 @@ class AnimaClient(discord.Client):
             self.progress,
             self.outbox,
             self.forecast,
-            image_policy=settings.picture_policy,
+            image_policy=settings.image_policy,
             drawn=self.metrics.drawn,
         )
         self.model = ModelInfoSource(self.engine, settings.models).model
@@ -94,7 +94,7 @@ class AnimaClient(discord.Client):
 
     async def allowance(self, interaction: discord.Interaction[Any]) -> Allowance:
         """What the person who asks may have there."""
-        settings = await settings_of(self.database.servers, settings_guild_id(interaction))
+        settings = await load_server_settings(self.database.servers, settings_guild_id(interaction))
         person = Person.of(interaction, block=None)
         return Allowance(credits=settings.quota.of(person.role_ids), waiting=settings.limits.waiting)
 

@@ -66,7 +66,7 @@ async def _described(client: discord.Client, image: AttachedImage) -> tuple[str,
 def _answer(images: Sequence[tuple[str, Parameters | str]]) -> tuple[str, discord.File | None]:
     """What to say; where prompts had to be cut, all of it in a file as well."""
     room = TEXT_SHOWN // len(images)
-    parts = [_shown(name, found, room) for name, found in images]
+    parts = [_format_entry(name, found, room) for name, found in images]
     content = "\n\n".join(part for part, _ in parts)
     if not any(was_cut for _, was_cut in parts):
         return content, None
@@ -74,12 +74,12 @@ def _answer(images: Sequence[tuple[str, Parameters | str]]) -> tuple[str, discor
     return content, discord.File(io.BytesIO(whole.encode("utf-8", "replace")), "parameters.txt")
 
 
-def _shown(name: str, found: Parameters | str, room: int) -> tuple[str, bool]:
+def _format_entry(name: str, found: Parameters | str, room: int) -> tuple[str, bool]:
     """At most `room` characters, and whether something had to be left out for that."""
     title = f"**{inline(name, 100)}**"
     if isinstance(found, str):
         return f"{title}\n{found}", False
-    settings = _settings(found)
+    settings = _format_parameters(found)
     for longest in (room, room // 2, room // 4, room // 8, 20):
         lines = [title]
         if found.prompt.strip():
@@ -98,10 +98,10 @@ def _shown(name: str, found: Parameters | str, room: int) -> tuple[str, bool]:
 def _in_full(name: str, found: Parameters | str) -> str:
     if isinstance(found, str):
         return f"{name}\n{found}"
-    return f"{name}\n{found.prompt}\n\n{say('Negative:')}\n{found.negative_prompt}\n\n{_settings(found)}"
+    return f"{name}\n{found.prompt}\n\n{say('Negative:')}\n{found.negative_prompt}\n\n{_format_parameters(found)}"
 
 
-def _settings(found: Parameters) -> str:
+def _format_parameters(found: Parameters) -> str:
     size = f"{found.width}x{found.height}" if found.width and found.height else None
     named = {
         say("size"): size,

@@ -63,7 +63,7 @@ async def _draw_from_file(interaction: AnimaInteraction, message: discord.Messag
     request = JobRequest(
         kind="again",
         prompt=replay.prompt,
-        options=replace(replay.said, private=privately),
+        options=replace(replay.options, private=privately),
         note="\n".join(_differences(replay)),
     )
     await submitter.submit(origin, request)
@@ -91,7 +91,7 @@ def _differences(replay: Replay) -> list[str]:
     if replay.unknown:
         settings = [f"{name} {value}" for name, value in replay.unknown]
         sentences.append(say(UNKNOWN_SETTINGS, settings=_listed(settings)))
-    if replay.from_picture:
+    if replay.from_image:
         sentences.append(say(FROM_PICTURE))
     return sentences
 

@@ -12,8 +12,8 @@ from bot.messages.layout import StaticLayout
 from bot.text.markdown import blockquote, inline
 from bot.text.translation import say
 
-#: Of the `MAX_TEXT_LENGTH` characters of a message.
-MAX_PROMPT_LENGTH, MAX_NEGATIVE_LENGTH = 1800, 900
+#: Of the `limits.MAX_TEXT_LENGTH` characters of a message.
+PROMPT_SHOWN, NEGATIVE_SHOWN = 1800, 900
 MAX_CHILDREN = 5
 
 
@@ -23,9 +23,9 @@ async def info_layout(interaction: AnimaInteraction, image: JobImage) -> StaticL
     if spec.comparison is not None:
         label = inline(spec.comparison.labels[image.index], 100)
         lines.append(f"**{label}** · {inline(spec.comparison.title, 200)}")
-    lines.append(blockquote(recipe.prompt, MAX_PROMPT_LENGTH))
+    lines.append(blockquote(recipe.prompt, PROMPT_SHOWN))
     if recipe.negative_prompt and recipe.cfg_scale != 1:
-        lines += [say("Negative prompt:"), blockquote(recipe.negative_prompt, MAX_NEGATIVE_LENGTH)]
+        lines += [say("Negative prompt:"), blockquote(recipe.negative_prompt, NEGATIVE_SHOWN)]
     lines += [f"**{name}** {value}" for name, value in named_settings(recipe)]
     lines += [f"-# {line}" for line in await _history(interaction, image)]
     return StaticLayout(ui.TextDisplay("\n".join(lines)))

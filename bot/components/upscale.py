@@ -15,10 +15,10 @@ from bot.generation.recipe import Recipe
 from bot.generation.source_image import prepare_source
 from bot.generation.spec import JobImage
 from bot.jobs.submission import JobRequest
-from bot.messages.attachments import fetch, media_of, shown_in
+from bot.messages.attachments import fetch, gallery_media, media_of
 from bot.ops.logs import about_its_job
-from bot.rules.policy import EffectiveLimits, effective_limits
-from bot.rules.server_settings import settings_guild_id, settings_of
+from bot.rules.policy import EffectiveLimits, effective_limits, exceeded_limits
+from bot.rules.server_settings import load_server_settings, settings_guild_id
 from bot.text.translation import say
 from inference.request import SIDE_MULTIPLE
 from storage.jobs import Job
@@ -41,7 +41,7 @@ async def upscale(interaction: AnimaInteraction, image: JobImage) -> JobRequest:
         raise UnusableImage(say(DRAW_ALONE_FIRST))
     client = interaction.client
     model = await client.model()
-    settings = await settings_of(client.database.servers, settings_guild_id(interaction))
+    settings = await load_server_settings(client.database.servers, settings_guild_id(interaction))
     size = _larger_size(image.recipe, effective_limits(settings, model.native))
     source = await _posted_file(interaction, image)
     options = replace(options_of_image(image.spec, image.index), size=size, denoise=UPSCALE_DENOISE, count=1)
@@ -52,7 +52,7 @@ async def upscale(interaction: AnimaInteraction, image: JobImage) -> JobRequest:
 def _larger_size(recipe: Recipe, limits: EffectiveLimits) -> tuple[int, int]:
     for factor in UPSCALE_FACTORS:
         width, height = _scaled(recipe.width, factor), _scaled(recipe.height, factor)
-        if max(width, height) <= limits.side and width * height <= limits.area:
+        if not exceeded_limits(limits, size=(width, height)):
             return width, height
     raise UnusableImage(say(ALREADY_MAX_SIZE))
 
@@ -67,7 +67,7 @@ async def _posted_file(interaction: AnimaInteraction, image: JobImage) -> bytes:
     if message is not None and message.id == job.message_id:
         media = media_of(message)
     elif message is not None and job.private:
-        media, index = shown_in(message), 0  # that of who has picked it; what is private cannot be fetched
+        media, index = gallery_media(message), 0  # that of who has picked it; what is private cannot be fetched
     else:
         message = await _message_of(interaction.client, job)
         media = media_of(message) if message is not None else []

@@ -79,7 +79,7 @@ def comparison_recipes(
     """The recipes of a comparison, row by row, all of one seed. Raises InvalidComparison. `options`: resolved."""
 
     def make_recipe(reword: Rewording) -> Recipe:
-        return recipes(prompt, options, [seed], prompt_rules, model, from_picture=False, reword=reword)[0]
+        return recipes(prompt, options, [seed], prompt_rules, model, from_image=False, reword=reword)[0]
 
     return comparison.recipes(make_recipe)
 
@@ -91,12 +91,12 @@ def recipes(
     prompt_rules: PromptRules,
     model: ModelInfo,
     *,
-    from_picture: bool,
+    from_image: bool,
     reword: Rewording = lambda prompt: prompt,
 ) -> tuple[Recipe, ...]:
     """A picture for each seed, which also chooses the prompt's wildcards.
 
-    options: resolved. from_picture: whether there is a source picture, `denoise` of which is drawn anew.
+    options: resolved. from_image: whether there is a source image, `denoise` of which is drawn anew.
     """
     assert options.size is not None and options.steps is not None and options.cfg_scale is not None
     assert options.sampler is not None and options.scheduler is not None
@@ -129,7 +129,7 @@ def recipes(
                 scheduler=options.scheduler,
                 seed=seed,
                 loras=loras,
-                denoise=options.denoise if from_picture else 1.0,
+                denoise=options.denoise if from_image else 1.0,
                 variation_seed=variation_seed,
                 variation_strength=variation_strength,
             )

@@ -41,14 +41,14 @@ class Replay:
 
     without: names of LoRAs that are not here, or are more than can be taken.
     unknown: settings with values that cannot be drawn here, by their names.
-    from_picture: whether it was made from another picture, which no file holds.
+    from_image: whether it was made from another image, which no file holds.
     """
 
     prompt: str
-    said: Options
+    options: Options
     without: tuple[str, ...] = ()
     unknown: tuple[tuple[str, str], ...] = ()
-    from_picture: bool = False
+    from_image: bool = False
 
     @classmethod
     def of(cls, found: Parameters, model: ModelInfo) -> Replay:
@@ -59,9 +59,9 @@ class Replay:
         if max(len(prompt), len(negative)) > MAX_PROMPT_LENGTH:
             raise UnusableImage(say(TOO_LONG, limit=MAX_PROMPT_LENGTH))
         loras, without = _loras(found, model)
-        said, unknown = _valid(_settings(found))
-        said = replace(
-            said,
+        options, unknown = _valid(_named_options(found))
+        options = replace(
+            options,
             negative=negative,
             artist="",
             size=_size(found),
@@ -70,7 +70,7 @@ class Replay:
             turbo=False,
             raw=True,
         )
-        return cls(prompt, said, without, (*unknown, *_not_repeated(found)), found.denoise < 1)
+        return cls(prompt, options, without, (*unknown, *_not_repeated(found)), found.denoise < 1)
 
 
 def _not_repeated(found: Parameters) -> tuple[tuple[str, str], ...]:
@@ -82,7 +82,7 @@ def _not_repeated(found: Parameters) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _settings(found: Parameters) -> dict[str, Any]:
+def _named_options(found: Parameters) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "steps": found.steps,
         "cfg_scale": found.cfg_scale,

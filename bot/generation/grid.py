@@ -35,15 +35,15 @@ class Grid:
     height: int
 
 
-def grid(comparison: Comparison, pictures: Sequence[bytes], prompt: str) -> Grid:
+def grid(comparison: Comparison, images: Sequence[bytes], prompt: str) -> Grid:
     """The PNG files of a comparison's pictures, row by row, in one PNG file that Discord takes.
 
     prompt: what the file says they were drawn from, if they have no prompt in common.
     """
-    cells = [Image.open(io.BytesIO(picture)).convert("RGB") for picture in pictures]
-    about = _in_common([read(picture) or Parameters() for picture in pictures], comparison, prompt)
+    cells = [Image.open(io.BytesIO(image)).convert("RGB") for image in images]
+    about = _in_common([read(image) or Parameters() for image in images], comparison, prompt)
     layout = _Layout.of(comparison, *cells[0].size)
-    expected = sum(map(len, pictures)) * (layout.cell[0] / cells[0].width) ** 2
+    expected = sum(map(len, images)) * (layout.cell[0] / cells[0].width) ** 2
     while True:
         if expected > MAX_FILE:
             layout = layout.scaled(0.95 * math.sqrt(MAX_FILE / expected))

@@ -99,7 +99,7 @@ class Options:
 _OPTIONS = TypeAdapter(Options)
 
 
-def remembered_options(document: Any) -> Options:
+def read_stored_options(document: Any) -> Options:
     """What somebody once kept; what may not be said any longer is passed over."""
     try:
         return Options.of(document)

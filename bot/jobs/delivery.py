@@ -27,8 +27,8 @@ from bot.messages.buttons import shows_images_of
 from bot.messages.details import message_url
 from bot.messages.limits import MAX_NONCE_LENGTH
 from bot.ops.logs import about_its_job
-from bot.rules.policy import ChannelContext, PolicyRefusal, TypedText, forbidden_wording
-from bot.rules.server_settings import settings_of
+from bot.rules.policy import ChannelContext, PolicyRefusal, TypedText, check_text
+from bot.rules.server_settings import load_server_settings
 from bot.text.languages import speaking
 from bot.text.translation import say
 from storage.database import Database
@@ -122,11 +122,11 @@ class Delivery:
         channel = self._client.get_channel(job.channel_id)
         if channel is None:
             return None  # nothing is heard of such a channel, so nothing has been heard of a change
-        settings = await settings_of(self._database.servers, job.guild_id)
+        settings = await load_server_settings(self._database.servers, job.guild_id)
         spec = JobSpec.of(job)
         typed = TypedText((job.prompt, spec.options.artist or ""), job.negative_prompt)
-        place = ChannelContext.of_channel(job.guild_id, channel)
-        return await asyncio.to_thread(forbidden_wording, settings, place, spec, typed)
+        context = ChannelContext.of_channel(job.guild_id, channel)
+        return await asyncio.to_thread(check_text, settings, context, spec, typed)
 
     async def _post_images(self, job: Job, renders: Sequence[Render], *, made_smaller: bool = False) -> Posted:
         names = [_attachment_name(render) for render in renders]

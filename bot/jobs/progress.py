@@ -106,13 +106,13 @@ class StatusMessages:
             self._waiting.pop(each.job.id, None)
             self._drawn.pop(each.job.id, None)
         for first in range(0, len(shown), EDITS_AT_A_TIME):
-            await asyncio.gather(*map(self._tell_interruption, shown[first : first + EDITS_AT_A_TIME]))
+            await asyncio.gather(*map(self._show_interruption, shown[first : first + EDITS_AT_A_TIME]))
 
-    async def _tell_interruption(self, shown: _Shown) -> None:
+    async def _show_interruption(self, shown: _Shown) -> None:
         if shown.edit is not None:
             await asyncio.gather(shown.edit, return_exceptions=True)
         with speaking(shown.job.locale):
-            view = messages.interrupted(shown.job)
+            view = messages.interruption_notice(shown.job)
         await self.delivery.show(shown.job, view)
 
     async def run(self) -> None:

@@ -23,7 +23,7 @@ from bot.generation.compose import (
     with_known_loras,
 )
 from bot.generation.errors import InvalidComparison
-from bot.generation.options import Options, remembered_options
+from bot.generation.options import Options, read_stored_options
 from bot.generation.recipe import new_seed, seeds_from
 from bot.generation.spec import JobImage, JobSpec
 from bot.jobs.progress import StatusMessages
@@ -38,7 +38,6 @@ from bot.ops.logs import about_its_job
 from bot.prompting import TagIndex
 from bot.rules.policy import (
     ChannelContext,
-    Granted,
     Person,
     PolicyRefusal,
     RefusalReason,
@@ -46,11 +45,11 @@ from bot.rules.policy import (
     may_be_explicit,
     permit,
 )
-from bot.rules.server_settings import ServerSettings, settings_guild_id, settings_of
+from bot.rules.server_settings import ServerSettings, load_server_settings, settings_guild_id
 from bot.text.translation import say
 from storage.backend.transactions import StorageUnavailable
 from storage.database import Database
-from storage.jobs import Accepted, AlreadyAccepted, Job, NewJob, OverQuota
+from storage.jobs import Accepted, Allowance, AlreadyAccepted, Job, NewJob, OverQuota
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +124,7 @@ class Submitter:
             await reply_privately(interaction, say(NO_CHANNEL))
             return
         model = await self._model()
-        settings = await settings_of(self._database.servers, settings_guild_id(interaction))
+        settings = await load_server_settings(self._database.servers, settings_guild_id(interaction))
         below = (await self.preferences(interaction.user.id)).merged_over(settings.defaults.options())
         options = resolve_options(request.options, with_known_loras(below, model), model)
         missing = unavailable_in(request.repeats, model) if request.repeats is not None else None
@@ -142,17 +141,17 @@ class Submitter:
             await reply_privately(interaction, str(error))
             return
         typed = TypedText((request.prompt, options.artist or ""), options.negative or "")
-        granted = await self._permission(interaction, spec, settings, model, typed)
-        if isinstance(granted, PolicyRefusal):
-            self._refused(granted.why.value)
-            await reply_privately(interaction, granted.sentence)
+        allowance = await self._permission(interaction, spec, settings, model, typed)
+        if isinstance(allowance, PolicyRefusal):
+            self._refused(allowance.reason.value)
+            await reply_privately(interaction, allowance.sentence)
             return
         if not _can_be_read_back(options):
             logger.info("interaction %d: an option is out of bounds", interaction.id)
             await reply_privately(interaction, say(CANNOT_BE_DRAWN))
             return
         new = _new_job(origin, request, options, spec, spec.cost(model.native), await self._parent_id(request))
-        match await self._database.jobs.accept(new, granted.allowance, request.source):
+        match await self._database.jobs.accept(new, allowance, request.source):
             case Accepted(job):
                 await self._enqueue(interaction, job, request.note or self._hint(job))
             case refusal:
@@ -186,34 +185,34 @@ class Submitter:
             async with asyncio.timeout(DATABASE_TIMEOUT):
                 kept = await self.preset(interaction.user.id, preset)
                 preferences = (kept or Options()).merged_over(await self.preferences(interaction.user.id))
-                settings = await settings_of(self._database.servers, settings_guild_id(interaction))
+                settings = await load_server_settings(self._database.servers, settings_guild_id(interaction))
         except TimeoutError:
             return True
         return bool(preferences.merged_over(settings.defaults.options()).private)
 
     async def preferences(self, user_id: int) -> Options:
-        return remembered_options(await self._database.preferences.defaults(user_id))
+        return read_stored_options(await self._database.preferences.defaults(user_id))
 
     async def preset(self, user_id: int, name: str | None) -> Options | None:
         """None where the person has none of that name."""
         kept = None if name is None else await self._database.preferences.preset(user_id, name)
-        return None if kept is None else remembered_options(kept)
+        return None if kept is None else read_stored_options(kept)
 
     def _spec(
-        self, request: JobRequest, options: Options, settings: ServerSettings, place: ChannelContext, model: ModelInfo
+        self, request: JobRequest, options: Options, settings: ServerSettings, channel: ChannelContext, model: ModelInfo
     ) -> JobSpec:
-        age_restricted = may_be_explicit(settings, place)
+        age_restricted = may_be_explicit(settings, channel)
         rules = settings.defaults.prompt_rules(self._tags, age_restricted=age_restricted)
         if request.repeats is not None:
             repeated = repeat_recipes(request.repeats, rules)
             return replace(request.repeats, recipes=repeated, options=options, age_restricted=age_restricted)
         seeds = seeds_from(options.seed, options.count or 1)
         if (comparison := request.comparison) is not None:
-            cells = comparison_recipes(comparison, request.prompt, options, seeds[0], rules, model)
-            return JobSpec(recipes=cells, options=options, age_restricted=age_restricted, comparison=comparison)
+            varied = comparison_recipes(comparison, request.prompt, options, seeds[0], rules, model)
+            return JobSpec(recipes=varied, options=options, age_restricted=age_restricted, comparison=comparison)
         if request.variation is not None:
             seeds = seeds[:1] * len(seeds)
-        made = recipes(request.prompt, options, seeds, rules, model, from_picture=request.source is not None)
+        made = recipes(request.prompt, options, seeds, rules, model, from_image=request.source is not None)
         if request.variation is not None:
             made = tuple(
                 replace(recipe, variation_seed=new_seed(), variation_strength=request.variation) for recipe in made
@@ -222,10 +221,10 @@ class Submitter:
 
     async def _permission(
         self, interaction: Interaction, spec: JobSpec, settings: ServerSettings, model: ModelInfo, typed: TypedText
-    ) -> Granted | PolicyRefusal:
+    ) -> Allowance | PolicyRefusal:
         block = await self._database.servers.block_of(interaction.user.id, interaction.guild_id)
-        person, place = Person.of(interaction, block), ChannelContext.of(interaction)
-        return await asyncio.to_thread(permit, settings, model.native, person, place, spec, typed)
+        person, channel = Person.of(interaction, block), ChannelContext.of(interaction)
+        return await asyncio.to_thread(permit, settings, model.native, person, channel, spec, typed)
 
     async def _with_source(self, request: JobRequest) -> JobRequest:
         if request.parent is None or request.source is not None:

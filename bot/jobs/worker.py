@@ -206,7 +206,7 @@ class _Reporter:
 
     def __init__(self, jobs: Sequence[Job], specs: Sequence[JobSpec], tell: Callable[[Job, JobProgress], None]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._tell_job = tell
+        self._report = tell
         self._jobs = {job.id: job for job in jobs}
         self._job_of = [job.id for job, spec in zip(jobs, specs, strict=True) for _ in spec.recipes]
         self._done = [0.0] * len(self._job_of)
@@ -223,7 +223,7 @@ class _Reporter:
             own = [position for position, owner in enumerate(self._job_of) if owner == job_id]
             previews = [self._previews[position] for position in own if position in self._previews]
             fraction = sum(self._done[position] for position in own) / len(own)
-            self._tell_job(self._jobs[job_id], JobProgress(fraction, progress.step, progress.steps, previews))
+            self._report(self._jobs[job_id], JobProgress(fraction, progress.step, progress.steps, previews))
 
 
 def _new_images(job: Job, spec: JobSpec, images: Sequence[EncodedImage]) -> list[NewImage]:

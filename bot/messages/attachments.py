@@ -104,10 +104,10 @@ def attached_to(client: discord.Client, message: discord.Message) -> list[Attach
 
 def media_of(message: discord.Message) -> list[discord.UnfurledMediaItem]:
     """The uploaded files in a message's galleries; the `attachments` of such a message name none of them."""
-    return [media for media in shown_in(message) if media.attachment_id is not None]
+    return [media for media in gallery_media(message) if media.attachment_id is not None]
 
 
-def shown_in(message: discord.Message) -> list[discord.UnfurledMediaItem]:
+def gallery_media(message: discord.Message) -> list[discord.UnfurledMediaItem]:
     """Everything in a message's galleries, also what is kept for another message."""
     return [media for component in message.components for media in _media(component)]
 

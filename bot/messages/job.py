@@ -59,7 +59,7 @@ def cancelled(job: Job) -> StaticLayout:
     )
 
 
-def interrupted(job: Job) -> StaticLayout:
+def interruption_notice(job: Job) -> StaticLayout:
     text = ui.TextDisplay[Any](f"{blockquote(job.prompt, PROMPT_SHOWN)}\n-# {say(GOES_ON)}")
     return StaticLayout(text, ui.ActionRow(cancel_button(job.id)))
 

@@ -57,13 +57,13 @@ class Metrics:
     def refused(self, rule: str) -> None:
         self._refusals.labels(rule).inc()
 
-    def drawn(self, pictures: Sequence[EncodedImage]) -> None:
-        self._pictures.inc(len(pictures))
-        for timings in dict.fromkeys(picture.timings for picture in pictures):  # those of one batch have the same
+    def drawn(self, images: Sequence[EncodedImage]) -> None:
+        self._pictures.inc(len(images))
+        for timings in dict.fromkeys(image.timings for image in images):  # those of one batch have the same
             self._stages.labels("conditioning").observe(timings.conditioning)
             self._stages.labels("sampling").observe(timings.sampling)
             self._stages.labels("decoding").observe(timings.decoding)
-        if (memory := pictures[-1].gpu_memory) is not None:
+        if (memory := images[-1].gpu_memory) is not None:
             self._gpu_peak.set(memory.peak)
             self._gpu_total.set(memory.total)
 

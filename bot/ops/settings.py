@@ -98,7 +98,7 @@ class Settings(BaseSettings):
         return value
 
     @property
-    def picture_policy(self) -> ImagePolicy:
+    def image_policy(self) -> ImagePolicy:
         """What happens to finished images if there is a classifier."""
         return ImagePolicy(thresholds(self.picture_classifier_hides), thresholds(self.picture_classifier_refuses))
 

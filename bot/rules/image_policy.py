@@ -22,9 +22,9 @@ class ImagePolicy:
     hides: Mapping[str, float] = field(default_factory=dict)
     refuses: Mapping[str, float] = field(default_factory=dict)
 
-    def verdict(self, pictures: Iterable[Mapping[str, float]]) -> Verdict:
+    def verdict(self, images: Iterable[Mapping[str, float]]) -> Verdict:
         """The severest of a job's pictures: they are posted in one message."""
-        return max((self._of_one(labels) for labels in pictures), default=Verdict.SHOWN)
+        return max((self._of_one(labels) for labels in images), default=Verdict.SHOWN)
 
     def _of_one(self, labels: Mapping[str, float]) -> Verdict:
         found = {label.casefold(): probability for label, probability in labels.items()}

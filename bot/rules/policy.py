@@ -1,6 +1,6 @@
 """Who may draw what, where, and how much: pure rules over a server's settings.
 
-`permit` is asked when a job is accepted, before anything is written. `forbidden_wording` is the part that may change
+`permit` is asked when a job is accepted, before anything is written. `check_text` is the part that may change
 its answer until the picture is posted, for a channel can lose its age restriction; so delivery asks it again.
 """
 
@@ -110,14 +110,6 @@ class EffectiveLimits:
     compared: int
 
 
-@dataclass(frozen=True)
-class Granted:
-    """`age_restricted`: whether more than safe pictures may be drawn there; for `prompting.final_prompts`."""
-
-    allowance: Allowance
-    age_restricted: bool
-
-
 class RefusalReason(StrEnum):
     MINORS = "minors"
     BLOCKED = "blocked"
@@ -162,13 +154,13 @@ SENTENCES: Mapping[RefusalReason, str] = {
 
 @dataclass(frozen=True)
 class PolicyRefusal:
-    why: RefusalReason
+    reason: RefusalReason
     details: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def sentence(self) -> str:
         """For the person who asked. Roles and channels are mentions, which notify nobody in a private answer."""
-        return say(SENTENCES[self.why], **self.details)
+        return say(SENTENCES[self.reason], **self.details)
 
 
 def permit(
@@ -178,10 +170,10 @@ def permit(
     channel: ChannelContext,
     spec: JobSpec,
     typed: TypedText,
-) -> Granted | PolicyRefusal:
+) -> Allowance | PolicyRefusal:
     """Whether a person may have this drawn there, and how much they may spend and have waiting.
 
-    settings: of the server, or the operator's outside of servers; `server_settings.settings_of`.
+    settings: of the server, or the operator's outside of servers; `server_settings.load_server_settings`.
     native: the loaded model's.
     spec: final, its prompts with wildcards expanded and prompt rules applied.
     """
@@ -189,16 +181,15 @@ def permit(
         _minors_refusal(spec, typed),
         _access_refusal(settings, person, channel),
         _size_refusal(effective_limits(settings, native), spec),
-        forbidden_wording(settings, channel, spec, typed),
+        check_text(settings, channel, spec, typed),
     )
     refusal = next((refusal for refusal in refusals if refusal is not None), None)
     if refusal is not None:
         return refusal
-    allowance = Allowance(credits=settings.quota.of(person.role_ids), waiting=settings.limits.waiting)
-    return Granted(allowance, may_be_explicit(settings, channel))
+    return Allowance(credits=settings.quota.of(person.role_ids), waiting=settings.limits.waiting)
 
 
-def forbidden_wording(
+def check_text(
     settings: ServerSettings, channel: ChannelContext, spec: JobSpec, typed: TypedText
 ) -> PolicyRefusal | None:
     """What the words of a request are refused for, if anything: minors, a server's own words, or the channel."""

@@ -46,7 +46,7 @@ BlockedWord = Annotated[str, Field(min_length=1, max_length=MAX_BLOCKED_WORD_LEN
 
 
 @dataclass(frozen=True)
-class Defaults:
+class ServerDefaults:
     """What `/anima imagine` does where neither the person nor their preferences say. None: as the model likes it."""
 
     #: Width and height in pixels.
@@ -98,7 +98,7 @@ class Defaults:
 
 
 @dataclass(frozen=True)
-class Limits:
+class ServerLimits:
     """The most that a person may ask for. None: what suits the model, see `policy.effective_limits`."""
 
     #: Pixels of the longer side.
@@ -152,8 +152,8 @@ class Safety:
 
 @dataclass(frozen=True)
 class ServerSettings:
-    defaults: Defaults = field(default_factory=Defaults)
-    limits: Limits = field(default_factory=Limits)
+    defaults: ServerDefaults = field(default_factory=ServerDefaults)
+    limits: ServerLimits = field(default_factory=ServerLimits)
     quota: Quota = field(default_factory=Quota)
     access: Access = field(default_factory=Access)
     safety: Safety = field(default_factory=Safety)
@@ -189,7 +189,7 @@ async def limit_outside_servers(servers: Servers, credits: float | None, *, by: 
     await servers.change(EVERYWHERE, {"quota": quota}, by=by)
 
 
-async def settings_of(servers: Servers, guild_id: int | None) -> ServerSettings:
+async def load_server_settings(servers: Servers, guild_id: int | None) -> ServerSettings:
     """A server's settings; outside of servers the operator's, which are kept under `EVERYWHERE`."""
     stored = await servers.settings(EVERYWHERE if guild_id is None else guild_id)
     return ServerSettings.of(stored.settings)

@@ -153,14 +153,14 @@ def options() -> FuzzTarget:
     from bot.generation.spec import JobSpec
     from bot.prompting import TagIndex
     from bot.rules.policy import ChannelContext, Person, TypedText, permit
-    from bot.rules.server_settings import Defaults, ServerSettings
+    from bot.rules.server_settings import ServerDefaults, ServerSettings
     from inference import NativeSettings
     from inference.request import SAMPLERS, SCHEDULERS
 
     native = NativeSettings(((1024, 1024), (832, 1216)), 30, 4.0, "er_sde", "simple")
     model = ModelInfo(native, ("style", "deep/turbo"))
     tags, server = TagIndex.load(), ServerSettings()
-    house = Defaults().prompt_rules(tags, age_restricted=False)
+    house = ServerDefaults().prompt_rules(tags, age_restricted=False)
 
     def read(case: bytes) -> None:
         chance = random.Random(case)
@@ -183,7 +183,7 @@ def options() -> FuzzTarget:
             parse_size(aspect, native.sizes)
         chosen = resolve_options(said, Options(), model)
         seeds = seeds_from(chosen.seed, chosen.count or 1)
-        drawn = recipes(prompt, chosen, seeds, house, model, from_picture=chance.random() < 0.5)
+        drawn = recipes(prompt, chosen, seeds, house, model, from_image=chance.random() < 0.5)
         drawing = JobSpec(recipes=drawn, options=chosen)
         permit(server, native, Person(1), ChannelContext(1, 2), drawing, TypedText((prompt, artist), negative))
         Options.of(chosen.as_json())
@@ -474,7 +474,7 @@ def dotenvs() -> FuzzTarget:
 
     def read(case: bytes) -> None:
         settings = Settings.read(_env_file=file.holding(case))
-        assert settings.picture_policy is not None
+        assert settings.image_policy is not None
         assert settings.models is not None
 
     example = (Path(__file__).parents[2] / ".env.example").read_bytes()

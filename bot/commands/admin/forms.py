@@ -24,10 +24,10 @@ from bot.rules.policy import MAX_STEPS_UNLESS_SET
 from bot.rules.server_settings import (
     MAX_BLOCKED_WORD_LENGTH,
     MAX_PREFIX_LENGTH,
-    Defaults,
-    Limits,
     Quota,
     Safety,
+    ServerDefaults,
+    ServerLimits,
     ServerSettings,
 )
 from bot.text.translation import say
@@ -267,13 +267,13 @@ async def _save_drawing(interaction: AnimaInteraction, context: AdminContext, va
                 )
             )
         values = {**values, "size": (int(sides[1]), int(sides[2]))}
-    return await _saves("defaults", Defaults)(interaction, context, values)
+    return await _saves("defaults", ServerDefaults)(interaction, context, values)
 
 
 async def _save_style(interaction: AnimaInteraction, context: AdminContext, values: Values) -> str:
     artists = ", ".join(_entries(values["artist"]))
     loras = tuple(map(_lora, _entries(values["loras"])))
-    return await _saves("defaults", Defaults)(interaction, context, {**values, "artist": artists, "loras": loras})
+    return await _saves("defaults", ServerDefaults)(interaction, context, {**values, "artist": artists, "loras": loras})
 
 
 def _lora(typed: str) -> tuple[str, float]:
@@ -351,10 +351,10 @@ def _plain(value: Any) -> Any:
 FORMS: Mapping[str, FormSpec] = {
     "drawing": FormSpec("Defaults for drawing", "defaults", _drawing, _save_drawing),
     "style": FormSpec("Artists and LoRAs", "defaults", _style, _save_style),
-    "house-texts": FormSpec("Prefix and negative", "defaults", _prefixes, _saves("defaults", Defaults)),
-    "posting": FormSpec("Defaults for posting", "defaults", _posting, _saves("defaults", Defaults)),
-    "limits": FormSpec("Size and steps", "limits", _limits, _saves("limits", Limits)),
-    "amounts": FormSpec("How many", "limits", _amounts, _saves("limits", Limits)),
+    "house-texts": FormSpec("Prefix and negative", "defaults", _prefixes, _saves("defaults", ServerDefaults)),
+    "posting": FormSpec("Defaults for posting", "defaults", _posting, _saves("defaults", ServerDefaults)),
+    "limits": FormSpec("Size and steps", "limits", _limits, _saves("limits", ServerLimits)),
+    "amounts": FormSpec("How many", "limits", _amounts, _saves("limits", ServerLimits)),
     "quota": FormSpec("Quota of everyone", "quota", _quota, _saves("quota", Quota)),
     "role-quota": FormSpec("Quota of a role", "quota", _role_quota, _save_role_quota),
     "words": FormSpec("Blocked words", "words", _words, _save_words),

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from bot.commands import command_options
 from bot.rules.policy import MAX_STEPS_UNLESS_SET
-from bot.rules.server_settings import Access, Defaults, Limits, Quota, Safety
+from bot.rules.server_settings import Access, Quota, Safety, ServerDefaults, ServerLimits
 from bot.text.markdown import inline
 from bot.text.translation import say
 from storage.jobs import Statistics
@@ -78,7 +78,7 @@ RULES: Mapping[str, str] = {
 NOT_POSSIBLE = "**{field}** cannot be that."
 
 
-def of_defaults(defaults: Defaults) -> str:
+def of_defaults(defaults: ServerDefaults) -> str:
     own = {
         "size": of_size(defaults.size),
         "steps": defaults.steps,
@@ -120,7 +120,7 @@ def of_names(settings: Sequence[str]) -> str:
     return say(", ").join(say(LABELS[name]) for name in settings)
 
 
-def of_limits(limits: Limits) -> str:
+def of_limits(limits: ServerLimits) -> str:
     said = []
     if limits.side is not None:
         said.append(say("{count} pixels a side", count=limits.side))

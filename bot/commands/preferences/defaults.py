@@ -12,11 +12,11 @@ from bot.commands.command_options import LABELS
 from bot.components.base import AnimaInteraction
 from bot.generation.compose import NO_SUCH_LORA, ModelInfo, resolve_options
 from bot.generation.errors import InvalidForm, InvalidOption
-from bot.generation.options import Options, remembered_options
+from bot.generation.options import Options, read_stored_options
 from bot.generation.presets import key_of
 from bot.generation.sizes import describe_size, parse_size
 from bot.rules.policy import EffectiveLimits, effective_limits, exceeds
-from bot.rules.server_settings import settings_guild_id, settings_of
+from bot.rules.server_settings import load_server_settings, settings_guild_id
 from bot.text.markdown import inline
 from bot.text.translation import say
 
@@ -58,14 +58,14 @@ class PreferencesContext:
     async def of(cls, interaction: AnimaInteraction) -> Self:
         client, user_id = interaction.client, interaction.user.id
         model = await client.model()
-        settings = await settings_of(client.database.servers, settings_guild_id(interaction))
+        settings = await load_server_settings(client.database.servers, settings_guild_id(interaction))
         kept = await client.database.preferences.presets(user_id)
         return cls(
             own=await client.submitter.preferences(user_id),
             server=settings.defaults.options(),
             model=model,
             limits=effective_limits(settings, model.native),
-            presets={name: remembered_options(document) for name, document in kept.items()},
+            presets={name: read_stored_options(document) for name, document in kept.items()},
             in_server=interaction.guild_id is not None,
         )
 

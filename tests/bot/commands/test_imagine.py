@@ -12,7 +12,7 @@ from PIL import Image
 
 from bot.generation.spec import JobSpec
 from bot.messages import attachments
-from bot.rules.server_settings import Defaults, ServerSettings
+from bot.rules.server_settings import ServerDefaults, ServerSettings
 from bot.sandbox import FakeDiscord, Upload
 from inference.request import TurboLora
 from storage.jobs import Job
@@ -68,7 +68,7 @@ async def test_what_is_not_said_is_as_the_model_and_the_house_have_it(stage: Sta
 
 
 async def test_the_command_wins_over_the_person_and_the_person_over_the_server(stage: Stage) -> None:
-    settings = ServerSettings(defaults=Defaults(steps=10, cfg_scale=3.0, sampler="lcm"))
+    settings = ServerSettings(defaults=ServerDefaults(steps=10, cfg_scale=3.0, sampler="lcm"))
     changes = ServerSettings().changes_to(settings)
     await stage.database.servers.change(stage.general.guild.id, changes, by=stage.bob.id)
     await stage.database.preferences.change_defaults(stage.alice.id, {"steps": 20, "cfg_scale": 2.0})

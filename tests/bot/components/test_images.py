@@ -12,7 +12,7 @@ from PIL import Image
 from bot.components.images import HANDLERS, STRONG, SUBTLE
 from bot.generation.spec import JobSpec
 from bot.messages.buttons import LABELS
-from bot.rules.server_settings import Limits, ServerSettings
+from bot.rules.server_settings import ServerLimits, ServerSettings
 from bot.sandbox import ClientRefused, InteractionHandle, Message, Permissions, User
 from storage.jobs import Job
 from storage.schema import JobState
@@ -73,7 +73,7 @@ async def test_what_was_made_from_a_picture_carries_on_in_its_turn(stage: Stage)
 
 
 async def test_a_picture_as_large_as_the_server_allows_is_not_made_larger(stage: Stage) -> None:
-    changes = ServerSettings().changes_to(ServerSettings(limits=Limits(side=96)))
+    changes = ServerSettings().changes_to(ServerSettings(limits=ServerLimits(side=96)))
     await stage.database.servers.change(stage.general.guild.id, changes, by=stage.bob.id)
     _, message = await stage.draw("1girl")
     _, larger = await press(stage, message, "Upscale")

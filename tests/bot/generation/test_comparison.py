@@ -192,7 +192,7 @@ def test_every_cell_differs_from_what_holds_otherwise_in_what_is_varied_alone(
     comparison: Comparison, turbo: bool
 ) -> None:
     axes = [comparison.columns] + ([] if comparison.rows is None else [comparison.rows])
-    base = recipes(PROMPT, options(turbo=turbo), [7], HOUSE, MODEL, from_picture=False)[0]
+    base = recipes(PROMPT, options(turbo=turbo), [7], HOUSE, MODEL, from_image=False)[0]
     found = make_recipe(comparison, turbo=turbo)
     count = len(comparison.columns.values) * len(comparison.rows.values if comparison.rows else (0,))
     assert len(found) == len(comparison.labels) == count == len(set(found))
@@ -241,7 +241,7 @@ def test_the_strength_of_the_turbo_lora_itself_can_be_varied_down_to_none() -> N
     alone = resolve_options(
         options_of_image(JobSpec(recipes=found, options=said, comparison=comparison), 0), Options(), MODEL
     )
-    assert recipes(found[0].prompt, alone, [7], HOUSE, MODEL, from_picture=False) == (found[0],)
+    assert recipes(found[0].prompt, alone, [7], HOUSE, MODEL, from_image=False) == (found[0],)
 
 
 @settings(deadline=None)
@@ -257,7 +257,7 @@ def test_a_cell_that_is_drawn_alone_comes_out_as_it_was(comparison: Comparison, 
             options_of_image(drawing, index), Options(loras=(("style.safetensors", 0.3),), turbo=True), MODEL
         )
         assert alone.seed is not None
-        again = recipes(prompt_of_image(prompt, drawing, index), alone, [alone.seed], HOUSE, MODEL, from_picture=False)
+        again = recipes(prompt_of_image(prompt, drawing, index), alone, [alone.seed], HOUSE, MODEL, from_image=False)
         assert again == (recipe,)
 
 

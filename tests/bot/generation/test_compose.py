@@ -11,7 +11,7 @@ from bot.generation.options import Options
 from bot.generation.recipe import Recipe
 from bot.generation.spec import JobSpec
 from bot.prompting import TagIndex
-from bot.rules.server_settings import Defaults
+from bot.rules.server_settings import ServerDefaults
 from inference import NativeSettings
 from inference.request import TurboLora
 
@@ -19,8 +19,8 @@ NATIVE = NativeSettings(sizes=((832, 1216),), steps=30, cfg_scale=4.0, sampler="
 PLAIN = ModelInfo(NATIVE, ("ink", "turbo"))
 WITH_TURBO = ModelInfo(NATIVE, ("ink", "turbo"), TurboLora("turbo", steps=8, cfg_scale=1.0))
 TAGS = TagIndex.load()
-FOR_EVERYONE = Defaults().prompt_rules(TAGS, age_restricted=False)
-AFTER_DARK = Defaults().prompt_rules(TAGS, age_restricted=True)
+FOR_EVERYONE = ServerDefaults().prompt_rules(TAGS, age_restricted=False)
+AFTER_DARK = ServerDefaults().prompt_rules(TAGS, age_restricted=True)
 
 
 def make_recipe(
@@ -29,10 +29,10 @@ def make_recipe(
     *,
     model: ModelInfo = PLAIN,
     prompt_rules: PromptRules = FOR_EVERYONE,
-    from_picture: bool = False,
+    from_image: bool = False,
 ) -> Recipe:
     options = resolve_options(said, Options(), model)
-    return recipes(prompt, options, [7], prompt_rules, model, from_picture=from_picture)[0]
+    return recipes(prompt, options, [7], prompt_rules, model, from_image=from_image)[0]
 
 
 def test_where_nothing_is_said_the_model_is_drawn_with_as_it_likes() -> None:
@@ -95,30 +95,30 @@ def test_raw_adds_nothing_but_what_keeps_the_channel_safe() -> None:
 
 
 def test_a_server_without_prefix_and_negative_adds_none() -> None:
-    prompt_rules = Defaults(prefix_on=False, negative_on=False).prompt_rules(TAGS, age_restricted=True)
+    prompt_rules = ServerDefaults(prefix_on=False, negative_on=False).prompt_rules(TAGS, age_restricted=True)
     recipe = make_recipe(prompt_rules=prompt_rules)
     assert (recipe.prompt, recipe.negative_prompt) == ("1girl, smile", "")
 
 
 def test_denoise_is_for_pictures_alone() -> None:
     assert make_recipe(Options(denoise=0.4)).denoise == 1.0
-    assert make_recipe(Options(denoise=0.4), from_picture=True).denoise == 0.4
+    assert make_recipe(Options(denoise=0.4), from_image=True).denoise == 0.4
 
 
 def test_each_seed_has_its_own_picture_and_chooses_its_own_words_in_both_prompts() -> None:
     options = resolve_options(Options(negative="{hat|cap|scarf|mask}", count=4), Options(), PLAIN)
-    made = recipes("{red|blue|green|pink} hair", options, range(20), FOR_EVERYONE, PLAIN, from_picture=False)
+    made = recipes("{red|blue|green|pink} hair", options, range(20), FOR_EVERYONE, PLAIN, from_image=False)
     assert [recipe.seed for recipe in made] == list(range(20))
     assert len({recipe.prompt for recipe in made}) == 4 == len({recipe.negative_prompt for recipe in made})
 
 
 def test_what_is_said_of_one_picture_draws_that_picture() -> None:
     options = resolve_options(Options(count=3, negative="hat", artist="nnn yryr", steps=9), Options(), PLAIN)
-    made = recipes("{red|blue} hair", options, [5, 6, 7], FOR_EVERYONE, PLAIN, from_picture=False)
+    made = recipes("{red|blue} hair", options, [5, 6, 7], FOR_EVERYONE, PLAIN, from_image=False)
     varied = tuple(replace(recipe, variation_seed=3, variation_strength=0.2) for recipe in made)
     spec = JobSpec(recipes=varied, options=options)
     said = options_of_image(spec, 1)
-    once_more = recipes("{red|blue} hair", said, [said.seed or 0], FOR_EVERYONE, PLAIN, from_picture=False)
+    once_more = recipes("{red|blue} hair", said, [said.seed or 0], FOR_EVERYONE, PLAIN, from_image=False)
     assert once_more == (varied[1],)
 
 

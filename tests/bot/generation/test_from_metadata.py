@@ -17,12 +17,12 @@ NATIVE = NativeSettings(sizes=((64, 64),), steps=4, cfg_scale=4.0, sampler="er_s
 MODEL = ModelInfo(NATIVE, ("chibi", "style/flat", "old/ink", "new/ink", "a", "b", "c"))
 
 
-def replay(**said: Any) -> Replay:
-    return Replay.of(Parameters(**{"prompt": "1girl", **said}), MODEL)
+def replay(**options: Any) -> Replay:
+    return Replay.of(Parameters(**{"prompt": "1girl", **options}), MODEL)
 
 
 def test_nothing_that_a_file_says_by_silence_is_left_to_ones_own_defaults() -> None:
-    assert replay().said == Options(negative="", artist="", count=1, loras=(), turbo=False, raw=True)
+    assert replay().options == Options(negative="", artist="", count=1, loras=(), turbo=False, raw=True)
 
 
 @pytest.mark.parametrize(
@@ -40,18 +40,18 @@ def test_nothing_that_a_file_says_by_silence_is_left_to_ones_own_defaults() -> N
 )
 def test_a_lora_is_known_by_any_programs_name_unless_two_could_be_meant(name: str, known: str | None) -> None:
     found = replay(loras=((name, 0.5),))
-    assert found.said.loras == (() if known is None else ((known, 0.5),))
+    assert found.options.loras == (() if known is None else ((known, 0.5),))
     assert found.without == ((name,) if known is None else ())
 
 
 def test_loras_beyond_what_can_be_taken_are_left_out() -> None:
     found = replay(loras=(("a", 11.0), *((name, 1.0) for name in ("a", "b", "c", "chibi", "style/flat"))))
-    assert [name for name, _ in found.said.loras or ()] == ["a", "b", "c", "chibi"]
+    assert [name for name, _ in found.options.loras or ()] == ["a", "b", "c", "chibi"]
     assert found.without == ("a", "style/flat")
 
 
 @pytest.mark.parametrize(
-    ("said", "size"),
+    ("options", "size"),
     [
         ((100, 64), (96, 64)),
         ((8, 8), (64, 64)),
@@ -60,25 +60,25 @@ def test_loras_beyond_what_can_be_taken_are_left_out() -> None:
         ((None, 64), None),
     ],
 )
-def test_sizes_are_rounded_and_large_ones_left_for_the_limits(said: tuple[Any, Any], size: Any) -> None:
-    assert replay(width=said[0], height=said[1]).said.size == size
+def test_sizes_are_rounded_and_large_ones_left_for_the_limits(options: tuple[Any, Any], size: Any) -> None:
+    assert replay(width=options[0], height=options[1]).options.size == size
 
 
 def test_values_that_cannot_be_drawn_are_left_open_and_named() -> None:
     found = replay(steps=100_000, cfg_scale=0.5, sampler="unipc", scheduler="karras", seed=-7)
     assert found.unknown == (("Steps", "100000"), ("CFG scale", "0.5"), ("Sampler", "unipc"), ("Seed", "-7"))
-    assert (found.said.steps, found.said.cfg_scale, found.said.sampler, found.said.seed) == (None,) * 4
-    assert found.said.scheduler == "karras"
+    assert (found.options.steps, found.options.cfg_scale, found.options.sampler, found.options.seed) == (None,) * 4
+    assert found.options.scheduler == "karras"
 
 
 def test_a_seed_of_minus_one_means_any() -> None:
     found = replay(seed=-1)
-    assert found.said.seed is None and found.unknown == ()
+    assert found.options.seed is None and found.unknown == ()
 
 
 def test_a_variation_needs_its_strength() -> None:
-    assert replay(variation_seed=3).said.variation is None
-    assert replay(variation_seed=3, variation_strength=0.2).said.variation == (3, 0.2)
+    assert replay(variation_seed=3).options.variation is None
+    assert replay(variation_seed=3, variation_strength=0.2).options.variation == (3, 0.2)
 
 
 @pytest.mark.parametrize("field", ["prompt", "negative_prompt"])

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from bot.generation.options import Options
-from bot.rules.server_settings import Defaults
 from inference import NativeSettings
 
 NATIVE = NativeSettings(sizes=((832, 1216), (64, 64)), steps=30, cfg_scale=4.0, sampler="er_sde", scheduler="simple")
@@ -64,33 +63,6 @@ def test_with_the_model_at_the_bottom_nothing_that_must_be_said_is_left_open(opt
     holds = options.merged_over(Options.of_model(NATIVE))
     left_open = {field.name for field in fields(Options) if getattr(holds, field.name) is None}
     assert left_open <= {"seed", "variation"}
-
-
-def test_a_server_that_never_set_anything_says_nothing_that_the_model_could_know() -> None:
-    untouched = Defaults().options().merged_over(Options.of_model(NATIVE))
-    assert untouched == Options.of_model(NATIVE)
-
-
-def test_every_default_of_a_server_is_a_layer() -> None:
-    """Save for prefix and negative, which are the house's and go in front of what people say."""
-    everything = Defaults(
-        size=(64, 96),
-        steps=7,
-        cfg_scale=5.0,
-        sampler="heun",
-        scheduler="beta57",
-        artist="nnn yryr",
-        loras=(("ink", 0.5),),
-        denoise=0.3,
-        count=2,
-        turbo=True,
-        spoiler=True,
-        private=True,
-    )
-    layer = everything.options()
-    prompt_rules = {"prefix_on", "prefix", "negative_on", "negative"}
-    for name in {field.name for field in fields(Defaults)} - prompt_rules:
-        assert getattr(layer, name) == getattr(everything, name) != getattr(Defaults(), name), name
 
 
 @pytest.mark.parametrize(

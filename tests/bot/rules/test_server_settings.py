@@ -1,4 +1,5 @@
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -7,18 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from bot.generation.options import Options
 from bot.rules.server_settings import (
     Access,
-    Defaults,
-    Limits,
     Quota,
     Safety,
+    ServerDefaults,
+    ServerLimits,
     ServerSettings,
-    settings_of,
+    load_server_settings,
 )
+from inference import NativeSettings
 from inference.request import SAMPLERS, SCHEDULERS
 from storage.database import Database
 from storage.servers import EVERYWHERE
+
+ANIMA = NativeSettings(sizes=((832, 1216), (64, 64)), steps=30, cfg_scale=4.0, sampler="er_sde", scheduler="simple")
 
 ids = st.integers(1, 2**63 - 1)
 many_ids = st.lists(ids, max_size=4).map(tuple)
@@ -29,7 +34,7 @@ credits = st.floats(0, 1000)
 every_settings = st.builds(
     ServerSettings,
     defaults=st.builds(
-        Defaults,
+        ServerDefaults,
         size=st.none() | st.tuples(sides, sides),
         steps=st.none() | st.integers(1, 1000),
         cfg_scale=st.none() | st.floats(1, 100),
@@ -43,7 +48,7 @@ every_settings = st.builds(
         count=st.integers(1, 4),
     ),
     limits=st.builds(
-        Limits,
+        ServerLimits,
         side=st.none() | sides,
         megapixels=st.none() | st.floats(0.1, 16),
         steps=st.none() | st.integers(1, 1000),
@@ -78,13 +83,16 @@ def test_the_changes_make_one_document_of_another(before: ServerSettings, after:
 
 def test_only_what_was_set_is_written() -> None:
     assert ServerSettings().as_json() == {}
-    assert ServerSettings(limits=Limits(steps=40), paused=True).as_json() == {"limits": {"steps": 40}, "paused": True}
+    assert ServerSettings(limits=ServerLimits(steps=40), paused=True).as_json() == {
+        "limits": {"steps": 40},
+        "paused": True,
+    }
 
 
 def test_missing_keys_and_those_of_a_newer_version_are_no_mistake() -> None:
     assert ServerSettings.of({}) == ServerSettings()
     assert ServerSettings.of({"limits": {"steps": 9, "moons": 2}, "moons": {}}) == ServerSettings(
-        limits=Limits(steps=9)
+        limits=ServerLimits(steps=9)
     )
 
 
@@ -140,8 +148,35 @@ async def test_outside_of_servers_the_operators_settings_hold(tmp_path: Path) ->
     try:
         await database.servers.change(EVERYWHERE, {"paused": True}, by=1)
         await database.servers.change(7, {"limits": {"steps": 3}}, by=1)
-        assert await settings_of(database.servers, None) == ServerSettings(paused=True)
-        assert await settings_of(database.servers, 7) == ServerSettings(limits=Limits(steps=3))
-        assert await settings_of(database.servers, 8) == ServerSettings()
+        assert await load_server_settings(database.servers, None) == ServerSettings(paused=True)
+        assert await load_server_settings(database.servers, 7) == ServerSettings(limits=ServerLimits(steps=3))
+        assert await load_server_settings(database.servers, 8) == ServerSettings()
     finally:
         await database.close()
+
+
+def test_a_server_that_never_set_anything_says_nothing_that_the_model_could_know() -> None:
+    untouched = ServerDefaults().options().merged_over(Options.of_model(ANIMA))
+    assert untouched == Options.of_model(ANIMA)
+
+
+def test_every_default_of_a_server_is_a_layer() -> None:
+    """Save for prefix and negative, which go in front of what people say."""
+    everything = ServerDefaults(
+        size=(64, 96),
+        steps=7,
+        cfg_scale=5.0,
+        sampler="heun",
+        scheduler="beta57",
+        artist="nnn yryr",
+        loras=(("ink", 0.5),),
+        denoise=0.3,
+        count=2,
+        turbo=True,
+        spoiler=True,
+        private=True,
+    )
+    layer = everything.options()
+    prompt_rules = {"prefix_on", "prefix", "negative_on", "negative"}
+    for name in {field.name for field in fields(ServerDefaults)} - prompt_rules:
+        assert getattr(layer, name) == getattr(everything, name) != getattr(ServerDefaults(), name), name

@@ -17,7 +17,15 @@ from bot.commands.admin.context import NOT_ADMIN, SAVED, UNCHANGED
 from bot.commands.admin.forms import CHANGED_MEANWHILE
 from bot.commands.admin.summaries import LABELS
 from bot.generation.compose import ModelInfo
-from bot.rules.server_settings import Access, Defaults, Limits, Quota, Safety, ServerSettings, settings_of
+from bot.rules.server_settings import (
+    Access,
+    Quota,
+    Safety,
+    ServerDefaults,
+    ServerLimits,
+    ServerSettings,
+    load_server_settings,
+)
 from bot.sandbox import ClientModal, ClientRefused, FakeDiscord, Message, User
 from bot.sandbox.model.interactions import COMPONENT, MODAL_SUBMIT
 from storage.jobs import Allowance, NewJob
@@ -70,7 +78,7 @@ class AdminPanel:
         return self.message.text
 
     async def settings(self) -> ServerSettings:
-        return await settings_of(self.stage.database.servers, self.world.guild.id)
+        return await load_server_settings(self.stage.database.servers, self.world.guild.id)
 
     async def log(self) -> tuple[AuditEntry, ...]:
         return await self.stage.database.servers.audit_log(self.world.guild.id)
@@ -111,13 +119,13 @@ async def test_every_page_opens_where_everything_is_set_to_its_longest(stage: St
     guild = stage.discord.world.guild.id
     ids = tuple(10**18 + number for number in range(25))
     settings = ServerSettings(
-        Defaults(
+        ServerDefaults(
             *((4096, 4096), 1000, 99.5, "dpmpp_2m_sde_gpu", "linear_quadratic", True, "_" * 1000, True, "*" * 1000),
             artist="*" * 200,
             loras=tuple(("_" * 100, -9.75 + number) for number in range(4)),
             denoise=0.375,
         ),
-        Limits(4096, 16.0, 1000, 4, 500, 16),
+        ServerLimits(4096, 16.0, 1000, 4, 500, 16),
         Quota(1e6, dict.fromkeys(range(10**18, 10**18 + 200), 999999.5), ids),
         Access(ids, ids),
         Safety(False, ids, tuple(f"{number:*<13}" for number in range(300))),
@@ -142,13 +150,13 @@ def test_every_control_and_form_leads_somewhere() -> None:
 
 
 def test_everything_that_can_be_set_has_a_name() -> None:
-    groups = (Defaults, Limits, Quota, Access, Safety)
+    groups = (ServerDefaults, ServerLimits, Quota, Access, Safety)
     assert {field.name for group in groups for field in fields(group)} <= set(LABELS)
 
 
 def test_every_default_and_limit_can_be_set_in_some_form() -> None:
     asked = {field.key for form in FORMS.values() for field in form.fields(ServerSettings())}
-    assert {field.name for group in (Defaults, Limits) for field in fields(group)} <= asked
+    assert {field.name for group in (ServerDefaults, ServerLimits) for field in fields(group)} <= asked
 
 
 # --- Every control ---
@@ -173,7 +181,7 @@ async def test_defaults_for_drawing(panel: AdminPanel) -> None:
     assert SAVED in panel.text
     assert "Size 832x1216, Steps 24, CFG scale 4.5, Sampler euler_a, Scheduler beta57" in panel.text
     settings = await panel.settings()
-    assert settings == ServerSettings(Defaults((832, 1216), 24, 4.5, "euler_a", "beta57"))
+    assert settings == ServerSettings(ServerDefaults((832, 1216), 24, 4.5, "euler_a", "beta57"))
 
     form = await panel.form("Drawing")
     shown = {label: field.get("value") for label, field in form.inputs()}
@@ -181,13 +189,13 @@ async def test_defaults_for_drawing(panel: AdminPanel) -> None:
     await panel.send(form)
     assert UNCHANGED in panel.text
     await panel.fill("Drawing", size="", steps="", sampler=[])
-    assert await panel.settings() == ServerSettings(Defaults(cfg_scale=4.5, scheduler="beta57"))
+    assert await panel.settings() == ServerSettings(ServerDefaults(cfg_scale=4.5, scheduler="beta57"))
 
 
 async def test_artists_loras_and_denoise(panel: AdminPanel) -> None:
     await panel.turn_to("defaults")
     await panel.fill("Artists and LoRAs", artist=" nnn yryr ,@hammer、", loras="style:0.8, turbo\n", denoise="0.6")
-    defaults = Defaults(artist="nnn yryr, @hammer", loras=(("style", 0.8), ("turbo", 1.0)), denoise=0.6)
+    defaults = ServerDefaults(artist="nnn yryr, @hammer", loras=(("style", 0.8), ("turbo", 1.0)), denoise=0.6)
     assert await panel.settings() == ServerSettings(defaults)
     assert "Artists nnn yryr, @hammer, LoRAs style:0.8, turbo, Denoise 0.6" in panel.text
 
@@ -226,7 +234,7 @@ async def test_prefix_and_negative(panel: AdminPanel) -> None:
     await panel.turn_to("defaults")
     await panel.fill("Prefix and negative", prefix="newest, safe", negative_on=False)
     settings = await panel.settings()
-    assert settings == ServerSettings(Defaults(prefix="newest, safe", negative_on=False))
+    assert settings == ServerSettings(ServerDefaults(prefix="newest, safe", negative_on=False))
     assert "**Prefix** newest, safe" in panel.text
     assert "**Negative** is off" in panel.text
     await panel.fill("Prefix and negative", prefix="", negative_on=True)
@@ -236,7 +244,7 @@ async def test_prefix_and_negative(panel: AdminPanel) -> None:
 async def test_defaults_for_posting(panel: AdminPanel) -> None:
     await panel.turn_to("defaults")
     await panel.fill("Posting", count="4", spoiler=True, turbo=True)
-    assert await panel.settings() == ServerSettings(Defaults(count=4, spoiler=True, turbo=True))
+    assert await panel.settings() == ServerSettings(ServerDefaults(count=4, spoiler=True, turbo=True))
     await panel.fill("Posting", count="5")
     assert "Nothing was saved. **Pictures** must be 4 or less." in panel.text
     assert (await panel.settings()).defaults.count == 4
@@ -246,7 +254,7 @@ async def test_limits(panel: AdminPanel) -> None:
     await panel.turn_to("limits")
     await panel.fill("Size and steps", side="1536", megapixels="1.5", steps="40")
     await panel.fill("How many", count="2", waiting="3", compared="6")
-    assert await panel.settings() == ServerSettings(limits=Limits(1536, 1.5, 40, 2, 3, 6))
+    assert await panel.settings() == ServerSettings(limits=ServerLimits(1536, 1.5, 40, 2, 3, 6))
     assert "1536 pixels a side, 1.5 megapixels, 40 steps, 2 pictures at a time, 3 waiting jobs a person" in panel.text
     assert "6 pictures to compare" in panel.text
 
@@ -255,7 +263,7 @@ async def test_compare_can_be_switched_off_and_has_a_most(panel: AdminPanel) -> 
     await panel.turn_to("limits")
     assert "12 pictures to compare" in panel.text
     await panel.fill("How many", compared="0")
-    assert await panel.settings() == ServerSettings(limits=Limits(compared=0))
+    assert await panel.settings() == ServerSettings(limits=ServerLimits(compared=0))
     assert "no comparing" in panel.text
     await panel.fill("How many", compared="17")
     assert "Nothing was saved. **Compared pictures** must be 16 or less." in panel.text
@@ -480,7 +488,7 @@ async def test_settings_last_and_the_old_panel_works_on_after_a_restart(panel: A
     await panel.turn_to("limits")
     await panel.fill("Size and steps", steps="40")
     await panel.stage.restart()
-    assert await panel.settings() == ServerSettings(limits=Limits(steps=40))
+    assert await panel.settings() == ServerSettings(limits=ServerLimits(steps=40))
     await panel.fill("Size and steps", steps="50")
     await panel.turn_to("access")
     await panel.stage.restart()
@@ -488,7 +496,7 @@ async def test_settings_last_and_the_old_panel_works_on_after_a_restart(panel: A
     await panel.turn_to("overview")
     assert "50 steps" in panel.text
     assert await panel.settings() == ServerSettings(
-        limits=Limits(steps=50), access=Access(channels=(panel.world.general.id,))
+        limits=ServerLimits(steps=50), access=Access(channels=(panel.world.general.id,))
     )
 
 
@@ -498,7 +506,7 @@ async def test_a_form_that_was_open_during_a_restart_is_taken(panel: AdminPanel)
     await panel.stage.restart()
     await panel.send(form, steps="40")
     assert SAVED in panel.text
-    assert await panel.settings() == ServerSettings(limits=Limits(steps=40))
+    assert await panel.settings() == ServerSettings(limits=ServerLimits(steps=40))
 
 
 async def test_a_form_that_shows_old_settings_undoes_nothing(panel: AdminPanel) -> None:
@@ -510,9 +518,9 @@ async def test_a_form_that_shows_old_settings_undoes_nothing(panel: AdminPanel) 
     await panel.send(form, steps="30")
     assert CHANGED_MEANWHILE in panel.text
     assert "40 steps" in panel.text
-    assert await panel.settings() == ServerSettings(limits=Limits(steps=40))
+    assert await panel.settings() == ServerSettings(limits=ServerLimits(steps=40))
     await panel.fill("How many", count="2")
-    assert await panel.settings() == ServerSettings(limits=Limits(steps=40, count=2))
+    assert await panel.settings() == ServerSettings(limits=ServerLimits(steps=40, count=2))
 
 
 # --- Who may ---

@@ -12,14 +12,14 @@ from bot.generation.compose import ModelInfo
 from bot.generation.errors import InvalidForm
 from bot.generation.options import Options
 from bot.rules.policy import EffectiveLimits
-from bot.rules.server_settings import Defaults
+from bot.rules.server_settings import ServerDefaults
 from inference import NativeSettings
 from inference.request import TurboLora
 
 NATIVE = NativeSettings(sizes=((64, 64),), steps=30, cfg_scale=4.0, sampler="er_sde", scheduler="simple")
 DESK = PreferencesContext(
     own=Options(),
-    server=Defaults().options(),
+    server=ServerDefaults().options(),
     model=ModelInfo(NATIVE, ("turbo",), TurboLora("turbo", steps=8, cfg_scale=1.0)),
     limits=EffectiveLimits(side=4096, area=16384, steps=100, count=4, compared=12),
     presets={},
@@ -41,7 +41,7 @@ def test_turbo_brings_its_steps_and_cfg_and_ones_own_are_said_to_hold_without() 
 
 
 def test_turbo_of_the_server_counts_unless_one_has_it_off() -> None:
-    desk = replace(DESK, server=Defaults(turbo=True).options())
+    desk = replace(DESK, server=ServerDefaults(turbo=True).options())
     assert says("steps", desk) == "8 · turbo's"
     assert says("steps", replace(desk, own=Options(turbo=False))) == "30 · the model's"
 
@@ -70,7 +70,7 @@ def test_what_is_above_the_limits_is_said_to_be_refused(own: Options, name: str,
 
 
 def test_a_servers_own_default_above_its_limits_is_told_too() -> None:
-    desk = replace(DESK, server=Defaults(count=4).options(), limits=replace(DESK.limits, count=2))
+    desk = replace(DESK, server=ServerDefaults(count=4).options(), limits=replace(DESK.limits, count=2))
     assert says("count", desk) == "4 · the server's · ⚠️ above the limit here, so it is refused"
 
 
