@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bot.ops.settings import Settings
-from bot.rules.server_settings import settings_of
+from bot.rules.server_settings import load_server_settings
 from bot.sandbox import FakeDiscord, Message
 from storage.database import Database
 from storage.quotas import Account
@@ -60,7 +60,7 @@ async def test_its_database_opens_with_history_quotas_preferences_and_server_set
         assert [[charge.credits for charge in each.charges] for each in usage] == [[2.0, 1.0, 1.0], [1.0, 1.0]]
         assert await database.preferences.defaults(alice) == {"steps": 12}
         assert await database.preferences.presets(alice) == {"portrait": {"aspect": "2:3"}}
-        settings = await settings_of(database.servers, guild_id)
+        settings = await load_server_settings(database.servers, guild_id)
         assert (settings.defaults.steps, settings.defaults.negative) == (8, "ugly")
         assert (settings.limits.side, settings.limits.waiting) == (1024, 9)
         assert (settings.quota.credits, settings.quota.roles) == (50.0, {5: 60.0})
