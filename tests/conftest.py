@@ -10,9 +10,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 SOAK = Path(__file__).parent / "soak"
 PAGE = Path(__file__).parent / "bot" / "sandbox" / "page"
+
+# How long an example takes says how busy the machine is, and nothing about the code.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
