@@ -110,12 +110,12 @@ def custom_ids() -> FuzzTarget:
 
     from discord import ui
 
-    from bot.commands import COMPONENTS
+    from bot.commands import HANDLERS
     from bot.components import cancel, hint
-    from bot.components.images import COMPONENTS as PICTURE_COMPONENTS
-    from bot.components.images import LABELS
+    from bot.components.images import HANDLERS as IMAGE_HANDLERS
+    from bot.messages.buttons import LABELS
 
-    kinds = (*PICTURE_COMPONENTS, *cancel.COMPONENTS, *hint.COMPONENTS, *COMPONENTS)
+    kinds = (*IMAGE_HANDLERS, *cancel.HANDLERS, *hint.HANDLERS, *HANDLERS)
     templates = [(kind.__discord_ui_compiled_template__, kind) for kind in kinds]
     loop = asyncio.new_event_loop()
 
