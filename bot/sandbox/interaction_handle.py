@@ -20,8 +20,8 @@ from bot.sandbox.model.interactions import (
 from bot.sandbox.model.messages import Message, Messages
 from bot.sandbox.user_client import Choice, ClientModal
 
-#: Seconds of real time that a test waits for something before it fails.
-TIMEOUT = 10.0
+#: Seconds of real time that a test waits for something before it fails; long, because the machine may be busy.
+TIMEOUT = 60.0
 
 
 class InteractionFailed(Exception):

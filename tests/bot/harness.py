@@ -17,7 +17,8 @@ from storage.jobs import Job
 from storage.schema import JobState
 from tests.bot.fake_engine import FakeEngine
 
-TIMEOUT = 10.0
+#: Seconds; long, because the machine may be busy.
+TIMEOUT = 60.0
 TAGS = TagIndex.load()
 
 

@@ -11,6 +11,9 @@ import pytest
 
 from storage.database import Database
 
+#: How long PostgreSQL may take to start, stop and connect; long, because the machine may be busy.
+START_SECONDS = "240"
+
 
 class TurnableClock:
     def __init__(self) -> None:
@@ -64,7 +67,9 @@ def postgresql_url(postgresql_server: str) -> str:
     asyncpg = pytest.importorskip("asyncpg", reason="PostgreSQL needs the package asyncpg")
 
     async def empty() -> None:
-        connection = await asyncpg.connect(host=postgresql_server, user="anima", database="postgres")
+        connection = await asyncpg.connect(
+            host=postgresql_server, user="anima", database="postgres", timeout=int(START_SECONDS)
+        )
         await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
         await connection.close()
 
@@ -75,7 +80,7 @@ def postgresql_url(postgresql_server: str) -> str:
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
-    """The folder of the socket of a PostgreSQL of one's own, without a network and without waiting for the disk."""
+    """The folder of the socket of a PostgreSQL server for these tests, without network and without fsync."""
     programs = shutil.which("initdb") or next(map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")), None)
     if programs is None:
         pytest.skip("no PostgreSQL server is installed here")
@@ -93,7 +98,7 @@ def postgresql_server() -> Iterator[str]:
 
     run("initdb", "--auth=trust", "--username=anima", "--encoding=UTF8", "--no-sync")
     settings = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off -c max_connections=60"
-    run("pg_ctl", "-o", settings, "-l", str(folder / "log"), "-w", "start")
+    run("pg_ctl", "-o", settings, "-l", str(folder / "log"), "-w", "-t", START_SECONDS, "start")
     yield str(folder)
-    run("pg_ctl", "-m", "immediate", "-w", "stop")
+    run("pg_ctl", "-m", "immediate", "-w", "-t", START_SECONDS, "stop")
     shutil.rmtree(folder)

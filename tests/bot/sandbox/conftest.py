@@ -178,7 +178,7 @@ class SpecimenStage:
 
     async def errors(self, count: int) -> list[Any]:
         """The errors that the bot's answers ended in, once there are `count`."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(self.bot.errors) < count:
                 await asyncio.sleep(0.005)
         return self.bot.errors

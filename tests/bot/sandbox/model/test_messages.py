@@ -311,15 +311,15 @@ async def test_the_bot_hears_of_permissions_channels_and_servers_that_change(
     stage: SpecimenStage, channel: discord.TextChannel
 ) -> None:
     world = stage.discord.world
-    heard = stage.bot.wait_for("guild_channel_update", timeout=5)
+    heard = stage.bot.wait_for("guild_channel_update", timeout=60)
     stage.discord.set_age_restricted(world.general, True)
     _, after = await heard
     assert after.is_nsfw() and channel.is_nsfw()
     stage.discord.set_overwrite(world.general, world.bot, deny=Permissions.SEND_MESSAGES)
-    await stage.bot.wait_for("guild_channel_update", timeout=5)
+    await stage.bot.wait_for("guild_channel_update", timeout=60)
     assert not channel.permissions_for(channel.guild.me).send_messages
     stage.discord.remove_bot(world.guild)
-    await stage.bot.wait_for("guild_remove", timeout=5)
+    await stage.bot.wait_for("guild_remove", timeout=60)
     with pytest.raises(discord.Forbidden) as refusal:
         await channel.send("a")
     assert refusal.value.code == 50001

@@ -38,7 +38,7 @@ class Browser:
         """The events that `user` is told, up to the first of a kind."""
         events: list[dict[str, Any]] = []
         address = f"{self._origin}/sandbox/as/{user.id}/events?after={after}"
-        async with asyncio.timeout(5), self._session.get(address) as response:
+        async with asyncio.timeout(60), self._session.get(address) as response:
             while not events or events[-1].get("kind") != until:
                 line = (await response.content.readline()).decode()
                 if line.startswith("data: "):
@@ -258,6 +258,6 @@ async def test_a_page_of_an_older_sandbox_is_told_that_this_is_another(stage: Sp
     """It asks for what comes after an event that has not happened yet, and must not keep the stand-in busy with it."""
     world = stage.discord.world
     address = f"{stage.discord.page_url}sandbox/as/{world.alice.id}/events?after=1000000"
-    async with asyncio.timeout(5), aiohttp.ClientSession() as session, session.get(address) as response:
+    async with asyncio.timeout(60), aiohttp.ClientSession() as session, session.get(address) as response:
         assert await response.content.readline() == b"event: hello\n"
         assert (await browser.ask(world.alice, "GET", "/view"))[0] == 200

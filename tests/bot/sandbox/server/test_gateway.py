@@ -83,10 +83,10 @@ async def test_messages_are_told_to_those_who_ask_for_them(standin: FakeDiscord)
     running = asyncio.create_task(client.start(standin.token))
     await standin.wait_for_event(lambda event: event.kind == "gateway_ready", 5, "ready", 0)
     await client.wait_until_ready()
-    said = client.wait_for("message", timeout=5)
+    said = client.wait_for("message", timeout=60)
     message = await standin.say(standin.world.alice, standin.world.general, "hello")
     assert (await said).id == message.id
-    deleted = asyncio.create_task(client.wait_for("raw_message_delete", timeout=5))
+    deleted = asyncio.create_task(client.wait_for("raw_message_delete", timeout=60))
     await asyncio.sleep(0)
     standin.delete_message(message)
     assert (await deleted).message_id == message.id
