@@ -23,7 +23,7 @@ from bot.messages.attachments import (
 )
 from bot.messages.limits import MAX_CONTENT_LENGTH
 from bot.text.markdown import blockquote, inline
-from bot.text.translation import say
+from bot.text.translation import N_, say
 from inference.metadata import Parameters
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 #: The rest is for what stands around the prompts.
 TEXT_SHOWN = MAX_CONTENT_LENGTH - 200
 
-NO_JOB = "That message is not a picture that you are waiting for."
+NO_JOB = N_("That message is not a picture that you are waiting for.")
 
 
 @app_commands.context_menu(name="Anima: parameters", extras=OPEN_TO_BLOCKED)

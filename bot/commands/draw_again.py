@@ -18,16 +18,16 @@ from bot.jobs.submission import JobRequest, Origin
 from bot.messages.attachments import MAX_IMAGES_READ, NOTHING_ATTACHED, attached_to, read_parameters
 from bot.messages.replies import reply_privately
 from bot.text.markdown import inline
-from bot.text.translation import say
+from bot.text.translation import N_, say
 from inference.metadata import Parameters
 from storage.jobs import LIVE, Job
 
 MAX_NAMED = 10
 
-STILL_BEING_DRAWN = "That one is still on its way. Draw it again when it is there."
-WITHOUT_LORAS = "Drawn without these LoRAs, which are not here: {names}"
-UNKNOWN_SETTINGS = "Not known here, so your own or the server's are taken: {settings}"
-FROM_PICTURE = "It was made from another picture, which the file does not hold, so it will look different."
+STILL_BEING_DRAWN = N_("That one is still on its way. Draw it again when it is there.")
+WITHOUT_LORAS = N_("Drawn without these LoRAs, which are not here: {names}")
+UNKNOWN_SETTINGS = N_("Not known here, so your own or the server's are taken: {settings}")
+FROM_PICTURE = N_("It was made from another picture, which the file does not hold, so it will look different.")
 
 
 @app_commands.context_menu(name="Anima: draw again")

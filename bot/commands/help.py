@@ -14,7 +14,7 @@ from bot.components.base import AnimaInteraction, Component
 from bot.messages.layout import StaticLayout
 from bot.prompting.hints import WEAKEST_EFFECT
 from bot.prompting.prompt_rules import RECOMMENDED_NEGATIVE, RECOMMENDED_PREFIX
-from bot.text.translation import say
+from bot.text.translation import N_, say
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,19 @@ class HelpPage:
 
 PAGES: Mapping[str, HelpPage] = {
     "begin": HelpPage(
-        "Begin",
-        """\
+        N_("Begin"),
+        N_(
+            """\
 `/anima imagine prompt:1girl, red hair, smile, park` is all it takes: every other option has a good default.
 Write tags as on Danbooru, sentences in English, or both. Tags say exactly what; sentences, two or more of them, \
 say how things stand to each other.
-Under the picture, **Re-roll** draws the same with another seed. Its settings and seed are in the PNG itself.""",
+Under the picture, **Re-roll** draws the same with another seed. Its settings and seed are in the PNG itself."""
+        ),
     ),
     "order": HelpPage(
-        "Order of tags",
-        """\
+        N_("Order of tags"),
+        N_(
+            """\
 Anima learnt its tags in this order, and follows them best that way:
 1. quality, year and safety: `masterpiece, newest, safe`
 2. who: `1girl`, `2boys`, `no humans`
@@ -43,43 +46,53 @@ Anima learnt its tags in this order, and follows them best that way:
 5. artist: `@nnn yryr`
 6. everything else: `smile, brown hair, white background`
 Tags are lower case, with spaces instead of underscores; `score_7` and its like keep theirs.
-What does most pictures good at the very front: `{prefix}`""",
+What does most pictures good at the very front: `{prefix}`"""
+        ),
     ),
     "artists": HelpPage(
-        "Artists",
-        """\
+        N_("Artists"),
+        N_(
+            """\
 An artist works only with `@` in front: `@nnn yryr`. Without it the name is just words.
 Two artists mix: `@one, @other`. A weight says who leads: `(@one:1.5), @other`.
-Brackets that belong to a name need a backslash each, or they count as weights: `@ask \\(askzy\\)`""",
+Brackets that belong to a name need a backslash each, or they count as weights: `@ask \\(askzy\\)`"""
+        ),
     ),
     "weights": HelpPage(
-        "Weights",
-        """\
+        N_("Weights"),
+        N_(
+            """\
 `(red hair:1.5)` makes a tag stronger, `(red hair:0.6)` weaker; `(red hair)` alone means 1.1.
 Anima needs stronger weights than SDXL: between {weaker} and {stronger} nothing shows, \
 and `(chibi:2)` is quite usual.
-Weights touch the words, not the picture: very strong ones bend its anatomy before they add more of the thing.""",
+Weights touch the words, not the picture: very strong ones bend its anatomy before they add more of the thing."""
+        ),
     ),
     "negative": HelpPage(
-        "Negative prompt",
-        """\
+        N_("Negative prompt"),
+        N_(
+            """\
 What you do not want, in the same words: `negative:text, watermark, hat`.
 Without one of yours, this is used: `{negative}`
-At CFG 1, as turbo models are drawn with, there is no negative pass, and it does nothing.""",
+At CFG 1, as turbo models are drawn with, there is no negative pass, and it does nothing."""
+        ),
     ),
     "samplers": HelpPage(
-        "Samplers",
-        """\
+        N_("Samplers"),
+        N_(
+            """\
 `er_sde`: the default; flat colours and sharp lines
 `euler_a`: softer lines, more volume
 `dpmpp_2m_sde_gpu`: more variety, for precise prompts
 The scheduler says where the steps are spent. `simple` is the default; `beta57` keeps more for the end \
 and looks painterly.
-30 to 50 steps at CFG 4 to 5 suit the base model; turbo models want 8 to 12 at CFG 1.""",
+30 to 50 steps at CFG 4 to 5 suit the base model; turbo models want 8 to 12 at CFG 1."""
+        ),
     ),
     "commands": HelpPage(
-        "Commands",
-        """\
+        N_("Commands"),
+        N_(
+            """\
 `/anima imagine`: draw
 `/anima compare`: the same with several samplers, CFG values or weights, side by side
 `/anima queue`: what waits, where you stand; cancel yours
@@ -88,7 +101,8 @@ and looks painterly.
 `/anima preferences`: your own defaults and presets
 `/anima privacy`: get or erase what is kept about you
 In the menu of any message (Apps): *Anima: parameters* tells how an attached picture was made, \
-*Anima: draw again* draws it once more, *Anima: cancel* takes back what you asked for.""",
+*Anima: draw again* draws it once more, *Anima: cancel* takes back what you asked for."""
+        ),
     ),
 }
 

@@ -29,7 +29,7 @@ from bot.messages.job import SPOILER
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_CHOICE_LENGTH
 from bot.text.markdown import WORDLESS, blockquote, inline, truncate
-from bot.text.translation import say
+from bot.text.translation import N_, say
 from storage.images import Image, ImagePage
 from storage.jobs import Job
 
@@ -41,11 +41,11 @@ MAX_WORDS_LENGTH = 50
 PROMPT_IN_LIST = 200
 PROMPT_SHOWN = 1200
 
-DELETED = "Deleted."
-DELETED_HERE = "It is out of your history, but its message is out of my reach: delete it yourself."
-DELETE_TOGETHER = "Delete this picture and the {others} that came with it, here and from {channel}?"
-NOT_THERE = "That image is not in your history any more."
-WORDS_FORGOTTEN = "The prompt and settings of that picture are not kept any more, so it cannot be drawn again."
+DELETED = N_("Deleted.")
+DELETED_HERE = N_("It is out of your history, but its message is out of my reach: delete it yourself.")
+DELETE_TOGETHER = N_("Delete this picture and the {others} that came with it, here and from {channel}?")
+NOT_THERE = N_("That image is not in your history any more.")
+WORDS_FORGOTTEN = N_("The prompt and settings of that picture are not kept any more, so it cannot be drawn again.")
 
 Towards = Literal["older", "newer"]
 

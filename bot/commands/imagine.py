@@ -29,13 +29,13 @@ from bot.jobs.submission import JobRequest, Origin
 from bot.messages.attachments import fetch_source
 from bot.messages.replies import reply_privately
 from bot.text.markdown import inline
-from bot.text.translation import say
+from bot.text.translation import N_, say
 from inference.request import MAX_SIDE
 
 if TYPE_CHECKING:
     from bot.client import AnimaClient
 
-NO_PRESET = "You have no preset called “{name}”. `/anima preferences` shows yours."
+NO_PRESET = N_("You have no preset called “{name}”. `/anima preferences` shows yours.")
 
 
 @app_commands.command(description="Draw a picture")

@@ -21,30 +21,34 @@ from bot.components.deletion import delete_message
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_FILE_SIZE, MAX_FILES
 from bot.ops.retention import Retention
-from bot.text.translation import say
+from bot.text.translation import N_, say
 from storage.privacy import Erased
 
-WHAT_IS_KEPT = """\
+WHAT_IS_KEPT = N_(
+    """\
 ### What is kept about you
 Your prompts, settings and seeds; where and when you drew, and what it cost; your own defaults and presets; \
 the pictures that you gave to be drawn from or had made larger. \
 What was drawn is kept by Discord, in its messages."""
-KEPT_FOR_EVER = "It is kept until you erase it."
-PROMPTS_KEPT = "Prompts and settings are forgotten after {days}."
-PICTURES_KEPT = "Pictures leave your history after {days}; their messages stay in Discord."
-NOT_PASSED_ON = "Nobody but you sees this, and nothing of it is passed on."
+)
+KEPT_FOR_EVER = N_("It is kept until you erase it.")
+PROMPTS_KEPT = N_("Prompts and settings are forgotten after {days}.")
+PICTURES_KEPT = N_("Pictures leave your history after {days}; their messages stay in Discord.")
+NOT_PASSED_ON = N_("Nobody but you sees this, and nothing of it is passed on.")
 
-QUESTION = """\
+QUESTION = N_(
+    """\
 ### Erase everything?
 Your history, defaults and presets go at once, and what still waits in line is cancelled. It cannot be undone.
 Two things stay for a while, so that erasing is no way around them: a block, until it is lifted, \
 and how many credits you used in the last 24 hours, without what you drew.
 The messages with your pictures are Discord's. I can delete those too, as far as I can reach them, \
 one a second or so."""
+)
 
-DRAWN_FROM = "And the pictures that yours were drawn from, each named by the id of its first job."
-TOO_LARGE = "There is more than fits into one of Discord's files. Please ask whoever runs this bot for it."
-KEPT = "Nothing was erased."
+DRAWN_FROM = N_("And the pictures that yours were drawn from, each named by the id of its first job.")
+TOO_LARGE = N_("There is more than fits into one of Discord's files. Please ask whoever runs this bot for it.")
+KEPT = N_("Nothing was erased.")
 
 
 @app_commands.command(description="Get or erase everything that is kept about you", extras=OPEN_TO_BLOCKED)

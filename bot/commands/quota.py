@@ -7,7 +7,7 @@ from discord import app_commands
 
 from bot.commands.tree import OPEN_TO_BLOCKED
 from bot.components.base import AnimaInteraction
-from bot.text.translation import say
+from bot.text.translation import N_, say
 from storage.jobs import Allowance
 from storage.quotas import WINDOW, Account, Usage
 
@@ -15,9 +15,9 @@ BAR_CELLS = 20
 #: Credits; see `JobSpec.cost`.
 DEFAULT_PICTURE = 1.0
 
-USED_IN_SERVER = "In the last 24 hours you have used **{credits}** in this server."
-USED_OUTSIDE = "In the last 24 hours you have used **{credits}** outside of servers."
-WHAT_A_CREDIT_IS = (
+USED_IN_SERVER = N_("In the last 24 hours you have used **{credits}** in this server.")
+USED_OUTSIDE = N_("In the last 24 hours you have used **{credits}** outside of servers.")
+WHAT_A_CREDIT_IS = N_(
     "A picture with the default settings costs 1 credit. Larger ones, more steps and more pictures cost more; "
     "what fails or is cancelled costs nothing."
 )

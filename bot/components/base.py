@@ -21,7 +21,7 @@ from bot.messages.replies import reply_privately
 from bot.ops.logs import about
 from bot.ops.shutdown import DuplicateInteraction, ShuttingDown
 from bot.text.languages import speak_to
-from bot.text.translation import say
+from bot.text.translation import N_, say
 from storage.backend.transactions import StorageUnavailable
 from storage.jobs import Job
 
@@ -32,9 +32,11 @@ AnimaInteraction: TypeAlias = discord.Interaction[AnimaClient]
 #: The template of a class that others derive from: it matches nothing.
 ABSTRACT = r"(?!)"
 
-WENT_WRONG = "Something went wrong, and not by your fault. Try again; if it stays so, tell whoever runs this bot: {id}"
-MEMORY_OUT_OF_REACH = "I cannot get at my memory right now, so nothing was begun or changed. Try again in a minute."
-BACK_IN_A_MOMENT = "I am being restarted and am back in a moment, so nothing was begun or changed. Try again then."
+WENT_WRONG = N_(
+    "Something went wrong, and not by your fault. Try again; if it stays so, tell whoever runs this bot: {id}"
+)
+MEMORY_OUT_OF_REACH = N_("I cannot get at my memory right now, so nothing was begun or changed. Try again in a minute.")
+BACK_IN_A_MOMENT = N_("I am being restarted and am back in a moment, so nothing was begun or changed. Try again then.")
 
 
 class Component(ui.DynamicItem[Any], template=ABSTRACT):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from bot.components.base import AnimaInteraction, JobComponent
 from bot.messages.buttons import CANCEL_TEMPLATE
 from bot.messages.replies import reply_privately
-from bot.text.translation import say
+from bot.text.translation import N_, say
 from storage.jobs import Job
 
-CANCELLED = "That one is cancelled. You were not charged for it."
-ENDED_ALREADY = "That one had ended already."
-NOT_YOURS = "That one is not yours to cancel."
+CANCELLED = N_("That one is cancelled. You were not charged for it.")
+ENDED_ALREADY = N_("That one had ended already.")
+NOT_YOURS = N_("That one is not yours to cancel.")
 
 
 class CancelJob(JobComponent, template=CANCEL_TEMPLATE):

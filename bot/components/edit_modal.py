@@ -20,13 +20,13 @@ from bot.jobs.submission import Origin
 from bot.messages.limits import MAX_FIELD_LENGTH
 from bot.messages.replies import reply_privately
 from bot.text.markdown import inline
-from bot.text.translation import say
+from bot.text.translation import N_, say
 from inference.request import MAX_SEED, SAMPLERS, SCHEDULERS
 
 #: Characters of a field that takes one line.
 MAX_LINE_LENGTH = 100
 
-LOST = "What was to be edited is not remembered any more. Ask for it with `/anima imagine`."
+LOST = N_("What was to be edited is not remembered any more. Ask for it with `/anima imagine`.")
 SETTINGS_EXAMPLE = "832x1216, 30 steps, CFG 4, simple"
 
 

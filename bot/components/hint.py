@@ -8,9 +8,9 @@ from bot.jobs.submission import Origin
 from bot.messages.buttons import FIXED_PROMPT_TEMPLATE
 from bot.messages.replies import reply_privately
 from bot.prompting import fixed
-from bot.text.translation import say
+from bot.text.translation import N_, say
 
-NOT_REMEMBERED = "That prompt is not remembered any more. Ask anew with `/anima imagine`."
+NOT_REMEMBERED = N_("That prompt is not remembered any more. Ask anew with `/anima imagine`.")
 
 
 class DrawFixed(JobComponent, template=FIXED_PROMPT_TEMPLATE):

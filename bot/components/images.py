@@ -33,15 +33,15 @@ from bot.messages.details import settings_line
 from bot.messages.layout import StaticLayout
 from bot.messages.replies import reply_privately
 from bot.text.markdown import inline
-from bot.text.translation import say
+from bot.text.translation import N_, say
 
 #: How far a variation's noise is from the image's own, of the way to other noise altogether.
 SUBTLE, STRONG = 0.2, 0.5
 
-NOT_REMEMBERED = "This belongs to a picture that is not remembered any more."
-NOT_YOURS_TO_EDIT = "Only the person who asked for this can edit it. **Re-roll** and **Vary** are open to you."
-NOT_YOURS_TO_SAVE = "Only the person who asked for this can save its settings."
-NOT_YOURS_TO_DELETE = "Only the person who asked for this, or a moderator, can delete it."
+NOT_REMEMBERED = N_("This belongs to a picture that is not remembered any more.")
+NOT_YOURS_TO_EDIT = N_("Only the person who asked for this can edit it. **Re-roll** and **Vary** are open to you.")
+NOT_YOURS_TO_SAVE = N_("Only the person who asked for this can save its settings.")
+NOT_YOURS_TO_DELETE = N_("Only the person who asked for this, or a moderator, can delete it.")
 
 
 class ImageButton(JobComponent, template=ABSTRACT):

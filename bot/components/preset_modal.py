@@ -12,14 +12,16 @@ from bot.generation.presets import MAX_NAME_LENGTH, is_valid_name, on_one_line, 
 from bot.generation.spec import JobImage
 from bot.messages.replies import reply_privately
 from bot.text.markdown import inline
-from bot.text.translation import say
+from bot.text.translation import N_, say
 from storage.preferences import PRESETS_EACH, TooManyPresets
 
-LOST = "The picture's settings are not remembered any more, so nothing was saved."
-NO_NAME = "A preset's name has 1 to {longest} characters, so nothing was saved."
-SAVED = "Saved as “{name}”. `/anima imagine preset:` draws with it."
-REPLACED = "Your preset “{name}” is now this one. `/anima imagine preset:` draws with it."
-TOO_MANY = "You have {most} presets, which is the most, so nothing was saved. Delete one first: `/anima preferences`."
+LOST = N_("The picture's settings are not remembered any more, so nothing was saved.")
+NO_NAME = N_("A preset's name has 1 to {longest} characters, so nothing was saved.")
+SAVED = N_("Saved as “{name}”. `/anima imagine preset:` draws with it.")
+REPLACED = N_("Your preset “{name}” is now this one. `/anima imagine preset:` draws with it.")
+TOO_MANY = N_(
+    "You have {most} presets, which is the most, so nothing was saved. Delete one first: `/anima preferences`."
+)
 
 
 class ImagePresetModal(Modal):

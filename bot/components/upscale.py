@@ -19,7 +19,7 @@ from bot.messages.attachments import fetch, gallery_media, media_of
 from bot.ops.logs import about_its_job
 from bot.rules.policy import EffectiveLimits, effective_limits, exceeded_limits
 from bot.rules.server_settings import load_server_settings, settings_guild_id
-from bot.text.translation import say
+from bot.text.translation import N_, say
 from inference.request import SIDE_MULTIPLE
 from storage.jobs import Job
 
@@ -30,9 +30,11 @@ UPSCALE_DENOISE = 0.35
 #: The first that stays within the limits is taken.
 UPSCALE_FACTORS = (2.0, 1.5)
 
-DRAW_ALONE_FIRST = "In a comparison it is too small for that. Draw it by itself first, and upscale what comes of it."
-CANNOT_FETCH = "The picture's message is out of my reach, so it cannot be made larger."
-ALREADY_MAX_SIZE = "This picture is as large as pictures may be here."
+DRAW_ALONE_FIRST = N_(
+    "In a comparison it is too small for that. Draw it by itself first, and upscale what comes of it."
+)
+CANNOT_FETCH = N_("The picture's message is out of my reach, so it cannot be made larger.")
+ALREADY_MAX_SIZE = N_("This picture is as large as pictures may be here.")
 
 
 async def upscale(interaction: AnimaInteraction, image: JobImage) -> JobRequest:

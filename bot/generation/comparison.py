@@ -17,7 +17,7 @@ from bot.generation.recipe import Recipe
 from bot.generation.values import MAX_COMPARED, MAX_LORA_STRENGTH, MIN_CFG_SCALE
 from bot.prompting.syntax import COMMAS
 from bot.text.markdown import inline
-from bot.text.translation import say
+from bot.text.translation import N_, say
 from inference import NativeSettings
 from inference.prompt import parse_weights
 from inference.request import MAX_CFG_SCALE, MAX_STEPS, SAMPLERS, SCHEDULERS
@@ -27,22 +27,22 @@ MAX_WORDS_LENGTH = 200
 #: Characters of words and names that are repeated in a sentence.
 NAMED = 60
 
-UNKNOWN_NAME = "There is no {axis} called “{name}”. There are: {names}."
-NO_NUMBER = "“{value}” is no value for {axis}: give numbers with commas between, such as {example}."
-NOT_WHOLE = "“{value}” is no value for {axis}: give whole numbers with commas between, such as {example}."
-OUT_OF_RANGE = "{value} cannot be a value for {axis}: give numbers from {least} to {most}."
-ONE_VALUE = "One value of {axis} is nothing to compare: give two or more, with commas between."
-TOO_MANY = "That would be {count} pictures, and {most} is the most of one comparison. Leave some values out."
-SAME_AXIS = "Columns and rows both vary {axis}. Choose something else for one of them, or leave `rows` away."
-NO_ROWS = "`row_values` are given, but not what they are values of: choose `rows` as well."
-NO_WORDS = "Whose weight is to be varied? Give words of the prompt as `words`."
-NO_WEIGHT = "`words` are those whose weight is varied: choose weight for `columns` or `rows` as well."
-NO_LORA = "The strength of which LoRA is to be varied? Choose one as `lora`."
-NOT_IN_PROMPT = (
+UNKNOWN_NAME = N_("There is no {axis} called “{name}”. There are: {names}.")
+NO_NUMBER = N_("“{value}” is no value for {axis}: give numbers with commas between, such as {example}.")
+NOT_WHOLE = N_("“{value}” is no value for {axis}: give whole numbers with commas between, such as {example}.")
+OUT_OF_RANGE = N_("{value} cannot be a value for {axis}: give numbers from {least} to {most}.")
+ONE_VALUE = N_("One value of {axis} is nothing to compare: give two or more, with commas between.")
+TOO_MANY = N_("That would be {count} pictures, and {most} is the most of one comparison. Leave some values out.")
+SAME_AXIS = N_("Columns and rows both vary {axis}. Choose something else for one of them, or leave `rows` away.")
+NO_ROWS = N_("`row_values` are given, but not what they are values of: choose `rows` as well.")
+NO_WORDS = N_("Whose weight is to be varied? Give words of the prompt as `words`.")
+NO_WEIGHT = N_("`words` are those whose weight is varied: choose weight for `columns` or `rows` as well.")
+NO_LORA = N_("The strength of which LoRA is to be varied? Choose one as `lora`.")
+NOT_IN_PROMPT = N_(
     "“{words}” is not in the prompt, so its weight cannot be varied. "
     "Give `words` as they stand there, outside of wildcards."
 )
-BRACKETS = (
+BRACKETS = N_(
     "“{words}” cannot be weighted, because the brackets around it do not match. "
     "Close each bracket of the prompt, or write \\( where one is meant as such."
 )

@@ -11,13 +11,13 @@ from bot.generation.recipe import Recipe
 from bot.generation.spec import JobSpec
 from bot.prompting import TagIndex, escape_wildcards, expand, final_prompts
 from bot.text.markdown import inline
-from bot.text.translation import say
+from bot.text.translation import N_, say
 from inference import NativeSettings
 from inference.request import TurboLora
 
-NO_SUCH_LORA = "There is no LoRA called “{name}” here. Choose one from those that are offered while you type."
-LORA_GONE = "The LoRA “{name}” is not here any more, so this cannot be drawn as it was."
-NO_TURBO = "There is no turbo LoRA here. Leave `turbo` away."
+NO_SUCH_LORA = N_("There is no LoRA called “{name}” here. Choose one from those that are offered while you type.")
+LORA_GONE = N_("The LoRA “{name}” is not here any more, so this cannot be drawn as it was.")
+NO_TURBO = N_("There is no turbo LoRA here. Leave `turbo` away.")
 
 
 @dataclass(frozen=True)

@@ -14,25 +14,25 @@ from bot.generation.options import Options
 from bot.generation.sizes import to_multiple
 from bot.generation.values import MAX_LORA_STRENGTH, MAX_LORAS, MIN_SIDE
 from bot.prompting import escape_wildcards
-from bot.text.translation import say
+from bot.text.translation import N_, say
 from inference.metadata import LEFT_OUT, Parameters
 from inference.metadata.parameters import as_number
 from inference.request import MAX_PROMPT_LENGTH
 
 NAMED: Mapping[str, str] = {
-    "steps": "Steps",
-    "cfg_scale": "CFG scale",
-    "sampler": "Sampler",
-    "scheduler": "Scheduler",
-    "seed": "Seed",
-    "variation": "Variation seed and strength",
+    "steps": N_("Steps"),
+    "cfg_scale": N_("CFG scale"),
+    "sampler": N_("Sampler"),
+    "scheduler": N_("Scheduler"),
+    "seed": N_("Seed"),
+    "variation": N_("Variation seed and strength"),
 }
 #: Of what a file says besides: a second pass, another shift, parts of a graph that no option stands for.
 NOT_REPEATED = frozenset(
     {"Shift", "Beta schedule", "Last step", LEFT_OUT, "Hires upscale", "Hires resize-1", "Hires steps", "Refiner"}
 )
-NO_PROMPT = "The file does not say what was asked for, so there is nothing to draw."
-TOO_LONG = "The prompt in the file is too long: {limit} characters is the most."
+NO_PROMPT = N_("The file does not say what was asked for, so there is nothing to draw.")
+TOO_LONG = N_("The prompt in the file is too long: {limit} characters is the most.")
 
 
 @dataclass(frozen=True)

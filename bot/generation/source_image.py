@@ -7,7 +7,7 @@ import io
 from PIL import Image, ImageOps
 
 from bot.generation.errors import UnusableImage
-from bot.text.translation import say
+from bot.text.translation import N_, say
 from inference.color import to_8_bit
 
 MAX_PIXELS = 40_000_000
@@ -17,8 +17,8 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 #: Pillow's modes that it makes smaller without dropping pixels.
 SMOOTH_MODES = ("RGB", "RGBA", "L", "LA", "CMYK")
 
-TOO_MANY_PIXELS = "That picture has {width} x {height} pixels, more than I can take. Make it smaller first."
-UNREADABLE_IMAGE = "That file is no picture that I can read. Attach a PNG, JPEG or WebP."
+TOO_MANY_PIXELS = N_("That picture has {width} x {height} pixels, more than I can take. Make it smaller first.")
+UNREADABLE_IMAGE = N_("That file is no picture that I can read. Attach a PNG, JPEG or WebP.")
 
 
 def prepare_source(data: bytes) -> bytes:

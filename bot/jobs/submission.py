@@ -46,7 +46,7 @@ from bot.rules.policy import (
     permit,
 )
 from bot.rules.server_settings import ServerSettings, load_server_settings, settings_guild_id
-from bot.text.translation import say
+from bot.text.translation import N_, say
 from storage.backend.transactions import StorageUnavailable
 from storage.database import Database
 from storage.jobs import Accepted, Allowance, AlreadyAccepted, Job, NewJob, OverQuota
@@ -56,8 +56,8 @@ logger = logging.getLogger(__name__)
 #: Seconds that the database has before an interaction is acknowledged, of the three that Discord gives.
 DATABASE_TIMEOUT = 1.0
 
-NO_CHANNEL = "Anima cannot see which channel this is, so there is nowhere to draw to. Try in another channel."
-CANNOT_BE_DRAWN = "One of these settings is out of bounds, so this cannot be drawn. Look at them again."
+NO_CHANNEL = N_("Anima cannot see which channel this is, so there is nowhere to draw to. Try in another channel.")
+CANNOT_BE_DRAWN = N_("One of these settings is out of bounds, so this cannot be drawn. Look at them again.")
 
 Interaction: TypeAlias = discord.Interaction[Any]
 

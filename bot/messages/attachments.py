@@ -12,7 +12,7 @@ from discord.asset import Asset
 
 from bot.generation.errors import UnusableImage
 from bot.generation.source_image import prepare_source
-from bot.text.translation import say
+from bot.text.translation import N_, say
 from inference.metadata import Parameters, UnreadableImage, read
 
 #: Bytes of a file that is looked into.
@@ -22,11 +22,13 @@ MAX_IMAGES_READ = 4
 TIMEOUT = aiohttp.ClientTimeout(total=60)
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp")
 
-NOTHING_ATTACHED = "There is no picture attached to that message."
-TOO_LARGE = "That file is too large; {limit} MiB is the most."
-GONE = "Discord does not hand that picture out any more."
-UNREADABLE = "That file is no picture that I can read."
-TELLS_NOTHING = "Nothing in the file says how it was made. Many sites and chats strip that when a picture is uploaded."
+NOTHING_ATTACHED = N_("There is no picture attached to that message.")
+TOO_LARGE = N_("That file is too large; {limit} MiB is the most.")
+GONE = N_("Discord does not hand that picture out any more.")
+UNREADABLE = N_("That file is no picture that I can read.")
+TELLS_NOTHING = N_(
+    "Nothing in the file says how it was made. Many sites and chats strip that when a picture is uploaded."
+)
 
 
 @dataclass(frozen=True)

@@ -16,20 +16,20 @@ from discord import ui
 
 from bot.generation.spec import JobSpec
 from bot.messages.limits import MAX_CHOICE_LENGTH
-from bot.text.translation import say
+from bot.text.translation import N_, say
 from storage.jobs import Job
 
 LABELS: Mapping[str, str] = {
-    "reroll": "Re-roll",
-    "alone": "Draw this one",
-    "vary-subtly": "Vary (subtle)",
-    "vary-strongly": "Vary (strong)",
-    "upscale": "Upscale",
-    "edit": "Edit…",
-    "info": "Info",
-    "save-as-preset": "Save as preset…",
-    "delete": "Delete",
-    "delete-for-good": "Delete for everyone",
+    "reroll": N_("Re-roll"),
+    "alone": N_("Draw this one"),
+    "vary-subtly": N_("Vary (subtle)"),
+    "vary-strongly": N_("Vary (strong)"),
+    "upscale": N_("Upscale"),
+    "edit": N_("Edit…"),
+    "info": N_("Info"),
+    "save-as-preset": N_("Save as preset…"),
+    "delete": N_("Delete"),
+    "delete-for-good": N_("Delete for everyone"),
 }
 EMOJI: Mapping[str, str] = {
     "reroll": "🎲",

@@ -12,21 +12,21 @@ from bot.messages.buttons import fixed_prompt_button
 from bot.messages.layout import StaticLayout
 from bot.prompting import HintCode, TagIndex, fixed, hints
 from bot.text.markdown import blockquote
-from bot.text.translation import say
+from bot.text.translation import N_, say
 from storage.jobs import Job
 
 PROMPT_SHOWN = 1500
 
 SENTENCES: Mapping[HintCode, str] = {
-    HintCode.LORA_SYNTAX: "`<lora:…>` in a prompt does nothing here; use the option `lora`.",
-    HintCode.EMBEDDING: "Embeddings are made for other models; here they are only odd words.",
-    HintCode.BREAK: "`BREAK` means nothing to Anima.",
-    HintCode.NAME_IN_BRACKETS: "Brackets that belong to a name need a backslash each, or they count as weights.",
-    HintCode.UNBALANCED_BRACKETS: "A bracket has no partner.",
-    HintCode.UNDERSCORES: "Anima's tags have spaces, not underscores (except `score_7` and its like).",
-    HintCode.UPPER_CASE: "Anima's tags are lower case.",
-    HintCode.ARTIST_WITHOUT_AT: "An artist works only with `@` in front.",
-    HintCode.WEAK_WEIGHT: "A weight so near to 1 shows no effect; Anima needs stronger ones than SDXL.",
+    HintCode.LORA_SYNTAX: N_("`<lora:…>` in a prompt does nothing here; use the option `lora`."),
+    HintCode.EMBEDDING: N_("Embeddings are made for other models; here they are only odd words."),
+    HintCode.BREAK: N_("`BREAK` means nothing to Anima."),
+    HintCode.NAME_IN_BRACKETS: N_("Brackets that belong to a name need a backslash each, or they count as weights."),
+    HintCode.UNBALANCED_BRACKETS: N_("A bracket has no partner."),
+    HintCode.UNDERSCORES: N_("Anima's tags have spaces, not underscores (except `score_7` and its like)."),
+    HintCode.UPPER_CASE: N_("Anima's tags are lower case."),
+    HintCode.ARTIST_WITHOUT_AT: N_("An artist works only with `@` in front."),
+    HintCode.WEAK_WEIGHT: N_("A weight so near to 1 shows no effect; Anima needs stronger ones than SDXL."),
 }
 
 

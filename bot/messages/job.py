@@ -16,7 +16,7 @@ from bot.messages.details import summary
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_ALT_TEXT_LENGTH
 from bot.text.markdown import PROMPT_SHOWN, blockquote, truncate
-from bot.text.translation import say
+from bot.text.translation import N_, say
 from storage.images import Image
 from storage.jobs import AlreadyAccepted, Job, OverQuota, TooManyWaiting
 
@@ -25,19 +25,19 @@ PREVIEW_NAME = "preview.jpg"
 #: In front of a file's name it hides the file until it is clicked.
 SPOILER = "SPOILER_"
 
-ENGINE_LOST = "The engine broke down while drawing this, twice. Please try again with other settings."
-NOT_ALLOWED_ANY_MORE = "It may not be shown in this channel any more: {reason}"
-JUDGED_UNFIT = "The finished picture does not fit this channel, so it is not shown."
-TOO_LARGE_FOR_DISCORD = "The picture is too large for Discord, even made smaller. Please ask for a smaller size."
-NOTHING_CAME = "Nothing came of this."
-DISCORD_REFUSED = "Discord did not take the picture. Please try again."
-MADE_SMALLER = "The PNG was too large for Discord, so this is a smaller WebP, without the settings inside."
+ENGINE_LOST = N_("The engine broke down while drawing this, twice. Please try again with other settings.")
+NOT_ALLOWED_ANY_MORE = N_("It may not be shown in this channel any more: {reason}")
+JUDGED_UNFIT = N_("The finished picture does not fit this channel, so it is not shown.")
+TOO_LARGE_FOR_DISCORD = N_("The picture is too large for Discord, even made smaller. Please ask for a smaller size.")
+NOTHING_CAME = N_("Nothing came of this.")
+DISCORD_REFUSED = N_("Discord did not take the picture. Please try again.")
+MADE_SMALLER = N_("The PNG was too large for Discord, so this is a smaller WebP, without the settings inside.")
 #: The reasons of ours that are written down; what else may stand there are the engine's own words, in English.
 KNOWN_REASONS = {
     sentence: sentence for sentence in (NOTHING_CAME, ENGINE_LOST, JUDGED_UNFIT, TOO_LARGE_FOR_DISCORD, DISCORD_REFUSED)
 }
-GOES_ON = "I am being restarted; this goes on by itself in a moment"
-NOT_CHARGED = "You were not charged."
+GOES_ON = N_("I am being restarted; this goes on by itself in a moment")
+NOT_CHARGED = N_("You were not charged.")
 
 
 @dataclass(frozen=True)
@@ -127,12 +127,12 @@ def _caption(job: Job, spec: JobSpec, images: Sequence[Image], parent_url: str |
 
 #: What was done to the image that a job comes from, by the job's kind.
 KINDS = {
-    "reroll": "re-rolled",
-    "vary": "varied",
-    "upscale": "upscaled",
-    "edit": "edited",
-    "again": "drawn again",
-    "alone": "drawn alone",
+    "reroll": N_("re-rolled"),
+    "vary": N_("varied"),
+    "upscale": N_("upscaled"),
+    "edit": N_("edited"),
+    "again": N_("drawn again"),
+    "alone": N_("drawn alone"),
 }
 
 

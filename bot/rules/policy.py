@@ -19,7 +19,7 @@ from bot.generation.spec import JobSpec
 from bot.generation.values import MIN_CFG_SCALE
 from bot.rules.safety import asks_for_nsfw, blocked_words, minors_sexual
 from bot.rules.server_settings import ServerSettings
-from bot.text.translation import say
+from bot.text.translation import N_, say
 from inference import NativeSettings
 from inference.prompt import parse_weights
 from inference.request import MAX_SIDE, SIDE_MULTIPLE
@@ -129,26 +129,36 @@ class RefusalReason(StrEnum):
 
 #: Every refusal in English, each with what to do instead.
 SENTENCES: Mapping[RefusalReason, str] = {
-    RefusalReason.MINORS: "Sexual content about minors is not drawn, here or anywhere. Please ask for something else.",
-    RefusalReason.BLOCKED: "You cannot draw here at the moment. "
-    "If you think that is a mistake, ask who runs the server.",
-    RefusalReason.PAUSED: "Drawing is paused in this server. Try again later, or ask an admin when it goes on.",
-    RefusalReason.CHANNEL: "Pictures are drawn in other channels of this server. Try {channels}.",
-    RefusalReason.ROLE: "Drawing here takes one of these roles: {roles}. Ask an admin for one.",
-    RefusalReason.SIDE: "{width} x {height} is too large: {limit} pixels is the longest side here. "
-    "Choose a smaller size.",
-    RefusalReason.AREA: "{width} x {height} is too large: {limit:g} megapixels is the most here, "
-    "such as {side} x {side}. Choose a smaller size.",
-    RefusalReason.STEPS: "{steps} steps are too many: {limit} is the most here. Choose fewer.",
-    RefusalReason.COUNT: "{count} pictures at a time are too many: {limit} is the most here. Choose fewer.",
-    RefusalReason.COMPARING: "Comparing is switched off here. Try single pictures with `/anima imagine`.",
-    RefusalReason.CFG_SCALE: "CFG {cfg_scale:g} is too low: below {limit:g} the negative prompt would be drawn. "
-    "Choose {limit:g} or more.",
-    RefusalReason.BLOCKED_WORDS: "This server does not want pictures of: {terms}. Leave that out and try again.",
-    RefusalReason.NSFW: "This channel is for everyone, so there is nothing here of: {terms}. "
-    "Leave that out, or ask in an age-restricted channel.",
-    RefusalReason.NSFW_KEPT_SAFE: "The admins keep pictures safe here, so there is nothing of: {terms}. "
-    "Leave that out and try again.",
+    RefusalReason.MINORS: N_(
+        "Sexual content about minors is not drawn, here or anywhere. Please ask for something else."
+    ),
+    RefusalReason.BLOCKED: N_(
+        "You cannot draw here at the moment. If you think that is a mistake, ask who runs the server."
+    ),
+    RefusalReason.PAUSED: N_("Drawing is paused in this server. Try again later, or ask an admin when it goes on."),
+    RefusalReason.CHANNEL: N_("Pictures are drawn in other channels of this server. Try {channels}."),
+    RefusalReason.ROLE: N_("Drawing here takes one of these roles: {roles}. Ask an admin for one."),
+    RefusalReason.SIDE: N_(
+        "{width} x {height} is too large: {limit} pixels is the longest side here. Choose a smaller size."
+    ),
+    RefusalReason.AREA: N_(
+        "{width} x {height} is too large: {limit:g} megapixels is the most here, "
+        "such as {side} x {side}. Choose a smaller size."
+    ),
+    RefusalReason.STEPS: N_("{steps} steps are too many: {limit} is the most here. Choose fewer."),
+    RefusalReason.COUNT: N_("{count} pictures at a time are too many: {limit} is the most here. Choose fewer."),
+    RefusalReason.COMPARING: N_("Comparing is switched off here. Try single pictures with `/anima imagine`."),
+    RefusalReason.CFG_SCALE: N_(
+        "CFG {cfg_scale:g} is too low: below {limit:g} the negative prompt would be drawn. Choose {limit:g} or more."
+    ),
+    RefusalReason.BLOCKED_WORDS: N_("This server does not want pictures of: {terms}. Leave that out and try again."),
+    RefusalReason.NSFW: N_(
+        "This channel is for everyone, so there is nothing here of: {terms}. "
+        "Leave that out, or ask in an age-restricted channel."
+    ),
+    RefusalReason.NSFW_KEPT_SAFE: N_(
+        "The admins keep pictures safe here, so there is nothing of: {terms}. Leave that out and try again."
+    ),
 }
 
 

@@ -6,13 +6,13 @@ import re
 
 import discord
 
-from bot.text.translation import say
+from bot.text.translation import N_, say
 
 #: Characters of a prompt in the message of its job.
 PROMPT_SHOWN = 1000
 _MARKDOWN = re.compile(r"[\\*_~`|\[]|<(?=[@#:/a-z])|:(?=//)")
 _LINE_MARKDOWN = re.compile(r"^([ \t]*\d*)(?:(?<=\d)(?=\.\s)|(?<!\d)(?=(?:#{1,3}|>{1,3}|-#?|\+)\s))()", re.MULTILINE)
-WORDLESS = "(its words are not kept any more)"
+WORDLESS = N_("(its words are not kept any more)")
 
 
 def blockquote(text: str, longest: int) -> str:

@@ -16,9 +16,9 @@ from bot.commands.admin.pages import PAGES, show
 from bot.components.base import AnimaInteraction, Component
 from bot.messages.replies import reply_privately
 from bot.rules.server_settings import ServerSettings
-from bot.text.translation import say
+from bot.text.translation import N_, say
 
-OTHER_VERSION = "This panel is from another version of the bot. Open a new one with `/anima-admin`."
+OTHER_VERSION = N_("This panel is from another version of the bot. Open a new one with `/anima-admin`.")
 
 #: Is given what was chosen in a select, and the number that ends the custom_id.
 Action = Callable[[AnimaInteraction, list[str], int | None], Awaitable[None]]

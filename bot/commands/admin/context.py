@@ -12,18 +12,18 @@ from bot.components.base import AnimaInteraction
 from bot.messages.replies import reply_privately
 from bot.rules.policy import defaults_beyond_limits
 from bot.rules.server_settings import ServerSettings
-from bot.text.translation import say
+from bot.text.translation import N_, say
 from inference import NativeSettings
 from storage.database import Database
 
 #: Seconds that a warning waits for what the model's file says.
 MODEL_TIMEOUT = 1.0
 
-NOT_ADMIN = "This is for people with the permission **Manage Server**."
-ONLY_IN_SERVERS = "Servers have admins, private channels have none. Use this in your server."
-SAVED = "Saved."
-BEYOND_LIMITS = "But these defaults are above the limits, so whoever relies on them is refused: {defaults}."
-UNCHANGED = "Nothing was changed."
+NOT_ADMIN = N_("This is for people with the permission **Manage Server**.")
+ONLY_IN_SERVERS = N_("Servers have admins, private channels have none. Use this in your server.")
+SAVED = N_("Saved.")
+BEYOND_LIMITS = N_("But these defaults are above the limits, so whoever relies on them is refused: {defaults}.")
+UNCHANGED = N_("Nothing was changed.")
 
 
 @dataclass(frozen=True)

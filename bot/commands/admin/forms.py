@@ -30,17 +30,19 @@ from bot.rules.server_settings import (
     ServerLimits,
     ServerSettings,
 )
-from bot.text.translation import say
+from bot.text.translation import N_, say
 from inference.request import SAMPLERS, SCHEDULERS
 
 MAX_REASON_LENGTH = 300
 MAX_NUMBER_LENGTH = 20
 MAX_LORAS_LENGTH = 500
 
-CHANGED_MEANWHILE = "Somebody changed the settings while your form was open, so nothing was saved. Please look again."
-NOTHING_SAVED = "Nothing was saved."
-BY_THE_MODEL = "Empty: the model's own"
-RECOMMENDED = "Empty: the recommended one"
+CHANGED_MEANWHILE = N_(
+    "Somebody changed the settings while your form was open, so nothing was saved. Please look again."
+)
+NOTHING_SAVED = N_("Nothing was saved.")
+BY_THE_MODEL = N_("Empty: the model's own")
+RECOMMENDED = N_("Empty: the recommended one")
 
 SEPARATORS = r"[,\n、，]"  # noqa: RUF001
 
@@ -349,14 +351,14 @@ def _plain(value: Any) -> Any:
 
 
 FORMS: Mapping[str, FormSpec] = {
-    "drawing": FormSpec("Defaults for drawing", "defaults", _drawing, _save_drawing),
-    "style": FormSpec("Artists and LoRAs", "defaults", _style, _save_style),
-    "house-texts": FormSpec("Prefix and negative", "defaults", _prefixes, _saves("defaults", ServerDefaults)),
-    "posting": FormSpec("Defaults for posting", "defaults", _posting, _saves("defaults", ServerDefaults)),
-    "limits": FormSpec("Size and steps", "limits", _limits, _saves("limits", ServerLimits)),
-    "amounts": FormSpec("How many", "limits", _amounts, _saves("limits", ServerLimits)),
-    "quota": FormSpec("Quota of everyone", "quota", _quota, _saves("quota", Quota)),
-    "role-quota": FormSpec("Quota of a role", "quota", _role_quota, _save_role_quota),
-    "words": FormSpec("Blocked words", "words", _words, _save_words),
-    "block": FormSpec("Block a person", "people", _block, _save_block),
+    "drawing": FormSpec(N_("Defaults for drawing"), "defaults", _drawing, _save_drawing),
+    "style": FormSpec(N_("Artists and LoRAs"), "defaults", _style, _save_style),
+    "house-texts": FormSpec(N_("Prefix and negative"), "defaults", _prefixes, _saves("defaults", ServerDefaults)),
+    "posting": FormSpec(N_("Defaults for posting"), "defaults", _posting, _saves("defaults", ServerDefaults)),
+    "limits": FormSpec(N_("Size and steps"), "limits", _limits, _saves("limits", ServerLimits)),
+    "amounts": FormSpec(N_("How many"), "limits", _amounts, _saves("limits", ServerLimits)),
+    "quota": FormSpec(N_("Quota of everyone"), "quota", _quota, _saves("quota", Quota)),
+    "role-quota": FormSpec(N_("Quota of a role"), "quota", _role_quota, _save_role_quota),
+    "words": FormSpec(N_("Blocked words"), "words", _words, _save_words),
+    "block": FormSpec(N_("Block a person"), "people", _block, _save_block),
 }

@@ -27,7 +27,7 @@ from bot.commands.admin.summaries import counted, inline_or_empty, relative_time
 from bot.components.base import AnimaInteraction
 from bot.messages.layout import StaticLayout
 from bot.prompting import RECOMMENDED_NEGATIVE, RECOMMENDED_PREFIX
-from bot.text.translation import say
+from bot.text.translation import N_, say
 
 LOG_PAGE = 8
 #: Of the 4,000 characters that a message with components may have.
@@ -209,14 +209,14 @@ async def _statistics(context: AdminContext, begin: int | None) -> Items:
 
 
 PAGES: Mapping[str, AdminPage] = {
-    "overview": AdminPage("Overview", "Everything at a glance; pause and resume", _overview),
-    "defaults": AdminPage("Defaults", "Size, steps, sampler, artists, LoRAs, prefix, negative", _defaults),
-    "limits": AdminPage("Limits", "Largest size, steps, pictures, waiting jobs", _limits),
-    "quota": AdminPage("Quotas", "Credits a day, for everyone and by role", _quota),
-    "access": AdminPage("Who and where", "Channels and roles that may draw", _access),
-    "safety": AdminPage("Safety", "What channels are kept safe", _safety),
-    "words": AdminPage("Blocked words", "What must not be asked for here", _words),
-    "people": AdminPage("Blocked people", "Block and unblock", _people),
-    "log": AdminPage("Log of changes", "Who changed what, and when", _log),
-    "statistics": AdminPage("Statistics", "What was drawn lately", _statistics),
+    "overview": AdminPage(N_("Overview"), N_("Everything at a glance; pause and resume"), _overview),
+    "defaults": AdminPage(N_("Defaults"), N_("Size, steps, sampler, artists, LoRAs, prefix, negative"), _defaults),
+    "limits": AdminPage(N_("Limits"), N_("Largest size, steps, pictures, waiting jobs"), _limits),
+    "quota": AdminPage(N_("Quotas"), N_("Credits a day, for everyone and by role"), _quota),
+    "access": AdminPage(N_("Who and where"), N_("Channels and roles that may draw"), _access),
+    "safety": AdminPage(N_("Safety"), N_("What channels are kept safe"), _safety),
+    "words": AdminPage(N_("Blocked words"), N_("What must not be asked for here"), _words),
+    "people": AdminPage(N_("Blocked people"), N_("Block and unblock"), _people),
+    "log": AdminPage(N_("Log of changes"), N_("Who changed what, and when"), _log),
+    "statistics": AdminPage(N_("Statistics"), N_("What was drawn lately"), _statistics),
 }

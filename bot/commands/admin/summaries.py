@@ -12,7 +12,7 @@ from bot.commands import command_options
 from bot.rules.policy import MAX_STEPS_UNLESS_SET
 from bot.rules.server_settings import Access, Quota, Safety, ServerDefaults, ServerLimits
 from bot.text.markdown import inline
-from bot.text.translation import say
+from bot.text.translation import N_, say
 from storage.jobs import Statistics
 from storage.schema import JobState
 from storage.servers import AuditEntry
@@ -23,59 +23,59 @@ MAX_NAMED = 5
 #: What each setting is called in forms, in errors and in the log.
 LABELS: Mapping[str, str] = {
     **command_options.LABELS,
-    "prefix_on": "Add the prefix",
-    "prefix": "Prefix",
-    "negative_on": "Add the negative",
-    "negative": "Negative",
-    "side": "Longest side",
-    "megapixels": "Megapixels",
-    "waiting": "Waiting jobs",
-    "compared": "Compared pictures",
-    "credits": "Credits a day",
-    "role": "Role",
-    "roles": "Roles",
-    "unlimited_roles": "Roles without any limit",
-    "channels": "Channels",
-    "always_safe": "Safe in the whole server",
-    "safe_channels": "Channels kept safe",
-    "blocked_words": "Words and phrases",
-    "person": "Person",
-    "reason": "Reason",
+    "prefix_on": N_("Add the prefix"),
+    "prefix": N_("Prefix"),
+    "negative_on": N_("Add the negative"),
+    "negative": N_("Negative"),
+    "side": N_("Longest side"),
+    "megapixels": N_("Megapixels"),
+    "waiting": N_("Waiting jobs"),
+    "compared": N_("Compared pictures"),
+    "credits": N_("Credits a day"),
+    "role": N_("Role"),
+    "roles": N_("Roles"),
+    "unlimited_roles": N_("Roles without any limit"),
+    "channels": N_("Channels"),
+    "always_safe": N_("Safe in the whole server"),
+    "safe_channels": N_("Channels kept safe"),
+    "blocked_words": N_("Words and phrases"),
+    "person": N_("Person"),
+    "reason": N_("Reason"),
 }
 
 #: What each group of settings is called in the log.
 GROUPS: Mapping[str, str] = {
-    "defaults": "Defaults",
-    "limits": "Limits",
-    "quota": "Quota",
-    "access": "Who and where",
-    "safety": "Safety",
+    "defaults": N_("Defaults"),
+    "limits": N_("Limits"),
+    "quota": N_("Quota"),
+    "access": N_("Who and where"),
+    "safety": N_("Safety"),
 }
 
 STATES: Mapping[JobState, str] = {
-    JobState.QUEUED: "{count} waiting",
-    JobState.RUNNING: "{count} being drawn",
-    JobState.RENDERED: "{count} on their way",
-    JobState.DELIVERED: "{count} delivered",
-    JobState.CANCELLED: "{count} cancelled",
-    JobState.FAILED: "{count} failed",
-    JobState.REFUSED: "{count} refused",
+    JobState.QUEUED: N_("{count} waiting"),
+    JobState.RUNNING: N_("{count} being drawn"),
+    JobState.RENDERED: N_("{count} on their way"),
+    JobState.DELIVERED: N_("{count} delivered"),
+    JobState.CANCELLED: N_("{count} cancelled"),
+    JobState.FAILED: N_("{count} failed"),
+    JobState.REFUSED: N_("{count} refused"),
 }
 
 #: What is wrong with a value, by pydantic's names of its mistakes.
 RULES: Mapping[str, str] = {
-    "int_parsing": "**{field}** must be a whole number.",
-    "float_parsing": "**{field}** must be a number.",
-    "finite_number": "**{field}** must be a number.",
-    "multiple_of": "**{field}** must be a multiple of {multiple_of}.",
-    "greater_than": "**{field}** must be more than {gt}.",
-    "greater_than_equal": "**{field}** must be {ge} or more.",
-    "less_than_equal": "**{field}** must be {le} or less.",
-    "string_too_short": "**{field}**: a name is missing.",
-    "string_too_long": "**{field}**: {max_length} characters are the most.",
-    "too_long": "**{field}**: {max_length} are the most.",
+    "int_parsing": N_("**{field}** must be a whole number."),
+    "float_parsing": N_("**{field}** must be a number."),
+    "finite_number": N_("**{field}** must be a number."),
+    "multiple_of": N_("**{field}** must be a multiple of {multiple_of}."),
+    "greater_than": N_("**{field}** must be more than {gt}."),
+    "greater_than_equal": N_("**{field}** must be {ge} or more."),
+    "less_than_equal": N_("**{field}** must be {le} or less."),
+    "string_too_short": N_("**{field}**: a name is missing."),
+    "string_too_long": N_("**{field}**: {max_length} characters are the most."),
+    "too_long": N_("**{field}**: {max_length} are the most."),
 }
-NOT_POSSIBLE = "**{field}** cannot be that."
+NOT_POSSIBLE = N_("**{field}** cannot be that.")
 
 
 def of_defaults(defaults: ServerDefaults) -> str:

@@ -18,7 +18,7 @@ from bot.generation.sizes import describe_size, parse_size
 from bot.rules.policy import EffectiveLimits, effective_limits, exceeds
 from bot.rules.server_settings import load_server_settings, settings_guild_id
 from bot.text.markdown import inline
-from bot.text.translation import say
+from bot.text.translation import N_, say
 
 #: Of each text. Discord takes 4,000 characters in all.
 TEXT_SHOWN = 200
@@ -28,16 +28,16 @@ LORA_NAME_SHOWN = 60
 CHOSEN = ("size", "sampler", "scheduler")
 OF_MODEL = (*CHOSEN, "steps", "cfg_scale")
 
-YOURS = "**yours**, else {value}"
-THE_SERVERS = "the server's"
-THE_BOTS = "the bot's"
-THE_MODELS = "the model's"
-AS_USUAL = "as usual"
-WITH_TURBO = "with turbo; {own}, yours, holds without"
-TURBOS = "turbo's"
-REFUSED_HERE = "⚠️ above the limit here, so it is refused"
-NO_TURBO_HERE = "not with this model"
-NOT_HERE = "not here now"
+YOURS = N_("**yours**, else {value}")
+THE_SERVERS = N_("the server's")
+THE_BOTS = N_("the bot's")
+THE_MODELS = N_("the model's")
+AS_USUAL = N_("as usual")
+WITH_TURBO = N_("with turbo; {own}, yours, holds without")
+TURBOS = N_("turbo's")
+REFUSED_HERE = N_("⚠️ above the limit here, so it is refused")
+NO_TURBO_HERE = N_("not with this model")
+NOT_HERE = N_("not here now")
 
 
 @dataclass(frozen=True)
@@ -195,14 +195,14 @@ _READ: Mapping[str, Callable[[str, PreferencesContext], Any]] = {
 
 #: What is said of each type of pydantic's errors.
 MISTAKES: Mapping[str, str] = {
-    "int_parsing": "**{what}**: that is no whole number.",
-    "float_parsing": "**{what}**: that is no number.",
-    "finite_number": "**{what}**: that is no number.",
-    "greater_than_equal": "**{what}**: {limit} is the least.",
-    "less_than_equal": "**{what}**: {limit} is the most.",
-    "string_too_long": "**{what}**: {limit} characters is the most.",
-    "too_long": "**{what}**: {limit} is the most.",
-    "other": "**{what}**: that cannot be chosen.",
+    "int_parsing": N_("**{what}**: that is no whole number."),
+    "float_parsing": N_("**{what}**: that is no number."),
+    "finite_number": N_("**{what}**: that is no number."),
+    "greater_than_equal": N_("**{what}**: {limit} is the least."),
+    "less_than_equal": N_("**{what}**: {limit} is the most."),
+    "string_too_long": N_("**{what}**: {limit} characters is the most."),
+    "too_long": N_("**{what}**: {limit} is the most."),
+    "other": N_("**{what}**: that cannot be chosen."),
 }
 
 

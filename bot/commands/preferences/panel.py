@@ -37,7 +37,7 @@ from bot.generation.sizes import describe_size
 from bot.generation.values import MAX_ARTISTS_LENGTH, MAX_IMAGES, MAX_LORAS, MIN_CFG_SCALE, MIN_DENOISE
 from bot.messages.layout import StaticLayout
 from bot.text.markdown import inline, truncate
-from bot.text.translation import say
+from bot.text.translation import N_, say
 from inference.request import MAX_CFG_SCALE, MAX_STEPS, SAMPLERS, SCHEDULERS
 from storage.preferences import PRESETS_EACH
 
@@ -56,18 +56,18 @@ AS_SERVER = "-"
 
 SWITCHED = ("turbo", "raw", "spoiler", "private")
 
-ABOUT = (
+ABOUT = N_(
     "What `/anima imagine` draws with, everywhere, where you do not say otherwise with the command. What is not yours "
     "is as the server has it, or else as the model likes it."
 )
-SAVED = "Saved."
-TAKEN_BACK = "Taken back."
-NOT_SAVED = "Nothing was saved."
-UNCHANGED = "Nothing was changed."
-APPLIED = "“{name}” is in your defaults now. What it does not say is as it was."
-DELETED = "“{name}” is deleted."
-NO_PRESET = "That preset is not there any more."
-NO_DEFAULTS = "You have no defaults of your own yet, so there is nothing to save."
+SAVED = N_("Saved.")
+TAKEN_BACK = N_("Taken back.")
+NOT_SAVED = N_("Nothing was saved.")
+UNCHANGED = N_("Nothing was changed.")
+APPLIED = N_("“{name}” is in your defaults now. What it does not say is as it was.")
+DELETED = N_("“{name}” is deleted.")
+NO_PRESET = N_("That preset is not there any more.")
+NO_DEFAULTS = N_("You have no defaults of your own yet, so there is nothing to save.")
 
 Page = Literal["defaults", "presets"]
 
@@ -333,7 +333,7 @@ class PresetButton(Component, template=r"(?!)"):
         raise NotImplementedError
 
 
-PRESET_ACTIONS: Mapping[str, str] = {"apply": "Take into my defaults", "delete": "Delete"}
+PRESET_ACTIONS: Mapping[str, str] = {"apply": N_("Take into my defaults"), "delete": N_("Delete")}
 
 
 class ApplyPreset(PresetButton, template=r"anima:preferences:apply:([0-9a-f]{16})"):
