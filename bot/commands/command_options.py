@@ -31,18 +31,18 @@ SCHEDULER_CHOICES = _untranslated(SCHEDULERS)
 #: What each option does, by its name in the command.
 DESCRIPTIONS: Mapping[str, str] = {
     "prompt": "What to draw: tags, sentences, or both",
-    "negative": "What not to draw",
-    "aspect": "Shape and size: one that is offered, a ratio such as 2:3, or a size such as 832x1216",
-    "steps": "More steps draw finer and take longer",
+    "negative": "What to avoid",
+    "aspect": "Shape and size: pick from the list, or type a ratio (2:3) or a size (832x1216)",
+    "steps": "More steps give finer detail but take longer",
     "cfg": "How closely to follow the prompt",
-    "sampler": "How noise becomes a picture; each has its own look",
-    "scheduler": "Where the steps are spent",
+    "sampler": "Sampling method; each has its own look",
+    "scheduler": "How steps are spread over noise levels",
     "seed": "The same seed and settings give the same picture",
-    "artist": "One or more artists, with commas between; @ is added",
-    "turbo": "Few steps, quickly drawn",
+    "artist": "One or more artists, separated by commas; @ is added for you",
+    "turbo": "Fewer steps, faster",
     "spoiler": "Hide the picture until it is clicked",
-    "private": "Show it to nobody but you",
-    "raw": "Add nothing to the prompt: neither the recommended quality tags nor the negative",
+    "private": "Only you can see it",
+    "raw": "Use your prompt as it is: no quality tags and no negative prompt are added",
 }
 
 #: What each of `Options` is called in panels and forms, in the order in which they are shown.
@@ -63,7 +63,7 @@ LABELS: Mapping[str, str] = {
     "private": N_("Private"),
 }
 
-WRONG_SEED = N_("A seed is a whole number from 0 to {most}.")
+WRONG_SEED = N_("The seed must be a whole number from 0 to {most}.")
 
 
 def parse_seed(text: str | None) -> int | None:

@@ -70,16 +70,16 @@ async def _values(interaction: discord.Interaction[AnimaClient], axis: str, type
 
 
 @app_commands.command(
-    description="See what samplers, schedulers, CFG, steps, weights or a LoRA do: one picture in many ways"
+    description="Draw one prompt with several samplers, CFG values, steps, weights or LoRA strengths side by side"
 )
 @app_commands.describe(
     **DESCRIPTIONS,
     columns="What changes from left to right",
-    column_values="Its values, with commas between; a few good ones if you leave this away",
-    rows="What changes from top to bottom, if anything",
-    row_values="Its values, with commas between; a few good ones if you leave this away",
-    words="Words of the prompt whose weight is varied",
-    lora="A LoRA to draw with, or whose strength is varied; 0 draws without it",
+    column_values="Its values, separated by commas; leave empty for a good selection",
+    rows="What changes from top to bottom (optional)",
+    row_values="Its values, separated by commas; leave empty for a good selection",
+    words="Words of the prompt whose weight changes",
+    lora="A LoRA to use, or whose strength changes; 0 draws without it",
 )
 @app_commands.choices(
     columns=AXES,

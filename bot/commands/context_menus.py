@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 #: The rest is for what stands around the prompts.
 TEXT_SHOWN = MAX_CONTENT_LENGTH - 200
 
-NO_JOB = N_("That message is not a picture that you are waiting for.")
+NO_JOB = N_("There is nothing to cancel in that message.")
 
 
 @app_commands.context_menu(name="Anima: parameters", extras=OPEN_TO_BLOCKED)
@@ -85,20 +85,21 @@ def _format_entry(name: str, found: Parameters | str, room: int) -> tuple[str, b
         if found.prompt.strip():
             lines.append(blockquote(found.prompt, longest))
         if found.negative_prompt.strip():
-            lines += [say("Negative:"), blockquote(found.negative_prompt, longest)]
+            lines += [say("Negative prompt:"), blockquote(found.negative_prompt, longest)]
         if settings:
             lines.append(f"-# {inline(settings, room // 3)}")
         text = "\n".join(lines)
         if len(text) <= room:
             was_cut = max(len(found.prompt), len(found.negative_prompt)) > longest or len(settings) > room // 3
             return text, was_cut
-    return f"{title}\n{say('Too much to show here; it is in the file.')}", True
+    return f"{title}\n{say('Too long to show here. See the attached file.')}", True
 
 
 def _in_full(name: str, found: Parameters | str) -> str:
     if isinstance(found, str):
         return f"{name}\n{found}"
-    return f"{name}\n{found.prompt}\n\n{say('Negative:')}\n{found.negative_prompt}\n\n{_format_parameters(found)}"
+    negative = say("Negative prompt:")
+    return f"{name}\n{found.prompt}\n\n{negative}\n{found.negative_prompt}\n\n{_format_parameters(found)}"
 
 
 def _format_parameters(found: Parameters) -> str:
@@ -112,7 +113,7 @@ def _format_parameters(found: Parameters) -> str:
         say("seed"): found.seed,
         say("denoise"): found.denoise if found.denoise < 1 else None,
         say("model"): found.model,
-        "LoRA": ", ".join(f"{lora} {strength:g}" for lora, strength in found.loras) or None,
+        "LoRA": ", ".join(lora if strength == 1 else f"{lora} {strength:g}" for lora, strength in found.loras) or None,
         say("variation seed"): found.variation_seed,
         say("variation strength"): found.variation_strength,
         say("software"): found.software,

@@ -24,10 +24,10 @@ from storage.jobs import LIVE, Job
 
 MAX_NAMED = 10
 
-STILL_BEING_DRAWN = N_("That one is still on its way. Draw it again when it is there.")
-WITHOUT_LORAS = N_("Drawn without these LoRAs, which are not here: {names}")
-UNKNOWN_SETTINGS = N_("Not known here, so your own or the server's are taken: {settings}")
-FROM_PICTURE = N_("It was made from another picture, which the file does not hold, so it will look different.")
+STILL_BEING_DRAWN = N_("That picture isn't finished yet. Try again when it is.")
+WITHOUT_LORAS = N_("Drawn without these LoRAs, which aren't available here: {names}")
+UNKNOWN_SETTINGS = N_("These can't be used here, so your own or the server's settings are used instead: {settings}")
+FROM_PICTURE = N_("It was made from another picture that isn't in the file, so it will look different.")
 
 
 @app_commands.context_menu(name="Anima: draw again")

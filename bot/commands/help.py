@@ -25,83 +25,81 @@ class HelpPage:
 
 PAGES: Mapping[str, HelpPage] = {
     "begin": HelpPage(
-        N_("Begin"),
+        N_("Getting started"),
         N_(
-            """\
-`/anima imagine prompt:1girl, red hair, smile, park` is all it takes: every other option has a good default.
-Write tags as on Danbooru, sentences in English, or both. Tags say exactly what; sentences, two or more of them, \
-say how things stand to each other.
-Under the picture, **Re-roll** draws the same with another seed. Its settings and seed are in the PNG itself."""
+            "`/anima imagine prompt:1girl, red hair, smile, park` is enough. All other options have good "
+            "defaults.\n"
+            "Write Danbooru tags, English sentences, or both. Tags say exactly what to draw. Sentences, "
+            "two or more of them, describe how things relate.\n"
+            "Under a picture, **Re-roll** draws it again with a new seed. The PNG file contains its "
+            "settings and seed."
         ),
     ),
     "order": HelpPage(
-        N_("Order of tags"),
+        N_("Tag order"),
         N_(
-            """\
-Anima learnt its tags in this order, and follows them best that way:
-1. quality, year and safety: `masterpiece, newest, safe`
-2. who: `1girl`, `2boys`, `no humans`
-3. character: `oomuro sakurako`
-4. series: `yuru yuri`
-5. artist: `@nnn yryr`
-6. everything else: `smile, brown hair, white background`
-Tags are lower case, with spaces instead of underscores; `score_7` and its like keep theirs.
-What does most pictures good at the very front: `{prefix}`"""
+            "Put tags in this order; Anima was trained that way:\n"
+            "1. quality, year and safety: `masterpiece, newest, safe`\n"
+            "2. number of people: `1girl`, `2boys`, `no humans`\n"
+            "3. character: `oomuro sakurako`\n"
+            "4. series: `yuru yuri`\n"
+            "5. artist: `@nnn yryr`\n"
+            "6. everything else: `smile, brown hair, white background`\n"
+            "Tags are lowercase, with spaces instead of underscores. Only `score_7` and similar keep the "
+            "underscore.\n"
+            "Most pictures look better with this in front: `{prefix}`"
         ),
     ),
     "artists": HelpPage(
         N_("Artists"),
         N_(
-            """\
-An artist works only with `@` in front: `@nnn yryr`. Without it the name is just words.
-Two artists mix: `@one, @other`. A weight says who leads: `(@one:1.5), @other`.
-Brackets that belong to a name need a backslash each, or they count as weights: `@ask \\(askzy\\)`"""
+            "Artists only work with `@` in front: `@nnn yryr`. Without it, the name is just words.\n"
+            "You can mix two artists: `@one, @other`. Give the main one a weight: `(@one:1.5), @other`.\n"
+            "Brackets in a name each need a backslash. Otherwise they set a weight: `@ask \\(askzy\\)`"
         ),
     ),
     "weights": HelpPage(
         N_("Weights"),
         N_(
-            """\
-`(red hair:1.5)` makes a tag stronger, `(red hair:0.6)` weaker; `(red hair)` alone means 1.1.
-Anima needs stronger weights than SDXL: between {weaker} and {stronger} nothing shows, \
-and `(chibi:2)` is quite usual.
-Weights touch the words, not the picture: very strong ones bend its anatomy before they add more of the thing."""
+            "`(red hair:1.5)` makes a tag stronger, `(red hair:0.6)` weaker. `(red hair)` alone means "
+            "1.1.\n"
+            "Anima needs stronger weights than SDXL: between {weaker} and {stronger} you see no "
+            "difference, and `(chibi:2)` is normal.\n"
+            "Very strong weights distort anatomy before adding more of what you want."
         ),
     ),
     "negative": HelpPage(
         N_("Negative prompt"),
         N_(
-            """\
-What you do not want, in the same words: `negative:text, watermark, hat`.
-Without one of yours, this is used: `{negative}`
-At CFG 1, as turbo models are drawn with, there is no negative pass, and it does nothing."""
+            "List what you don't want, written the same way: `negative:text, watermark, hat`.\n"
+            "If you leave it empty, this is used: `{negative}`\n"
+            "At CFG 1, which turbo models use, the negative prompt has no effect."
         ),
     ),
     "samplers": HelpPage(
         N_("Samplers"),
         N_(
-            """\
-`er_sde`: the default; flat colours and sharp lines
-`euler_a`: softer lines, more volume
-`dpmpp_2m_sde_gpu`: more variety, for precise prompts
-The scheduler says where the steps are spent. `simple` is the default; `beta57` keeps more for the end \
-and looks painterly.
-30 to 50 steps at CFG 4 to 5 suit the base model; turbo models want 8 to 12 at CFG 1."""
+            "`er_sde`: the default; flat colours and sharp lines\n"
+            "`euler_a`: softer lines, more volume\n"
+            "`dpmpp_2m_sde_gpu`: more variety, for precise prompts\n"
+            "The scheduler sets how steps are spread over noise levels. `simple` is the default. "
+            "`beta57` spends more of them near the end and looks painterly.\n"
+            "The base model works best with 30 to 50 steps at CFG 4 to 5. Turbo models need 8 to 12 "
+            "steps at CFG 1."
         ),
     ),
     "commands": HelpPage(
         N_("Commands"),
         N_(
-            """\
-`/anima imagine`: draw
-`/anima compare`: the same with several samplers, CFG values or weights, side by side
-`/anima queue`: what waits, where you stand; cancel yours
-`/anima history`: your pictures; see, draw again, delete, find by words
-`/anima quota`: what you used, what is left
-`/anima preferences`: your own defaults and presets
-`/anima privacy`: get or erase what is kept about you
-In the menu of any message (Apps): *Anima: parameters* tells how an attached picture was made, \
-*Anima: draw again* draws it once more, *Anima: cancel* takes back what you asked for."""
+            "`/anima imagine`: draw a picture\n"
+            "`/anima compare`: see several samplers, CFG values or weights side by side\n"
+            "`/anima queue`: see the queue and your place in it, or cancel\n"
+            "`/anima history`: see, search, draw again or delete your pictures\n"
+            "`/anima quota`: see the credits you have used and have left\n"
+            "`/anima preferences`: set your own defaults and presets\n"
+            "`/anima privacy`: get or erase what I store about you\n"
+            "In the menu of a message, under Apps: *Anima: parameters* shows how a picture was made, "
+            "*Anima: draw again* draws it again, *Anima: cancel* cancels your job."
         ),
     ),
 }
@@ -117,9 +115,7 @@ FIGURES: Mapping[str, str] = {
 FIRST = "begin"
 
 
-@app_commands.command(
-    description="How to ask for what you want: tags, artists, weights, samplers", extras=OPEN_TO_BLOCKED
-)
+@app_commands.command(description="How to write prompts: tags, artists, weights, samplers", extras=OPEN_TO_BLOCKED)
 async def help(interaction: AnimaInteraction) -> None:
     await interaction.response.send_message(view=_layout(FIRST), ephemeral=True)
 

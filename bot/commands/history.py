@@ -29,7 +29,7 @@ from bot.messages.job import SPOILER
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_CHOICE_LENGTH
 from bot.text.markdown import WORDLESS, blockquote, inline, truncate
-from bot.text.translation import N_, say
+from bot.text.translation import N_, say, say_plural
 from storage.images import Image, ImagePage
 from storage.jobs import Job
 
@@ -42,16 +42,19 @@ PROMPT_IN_LIST = 200
 PROMPT_SHOWN = 1200
 
 DELETED = N_("Deleted.")
-DELETED_HERE = N_("It is out of your history, but its message is out of my reach: delete it yourself.")
-DELETE_TOGETHER = N_("Delete this picture and the {others} that came with it, here and from {channel}?")
-NOT_THERE = N_("That image is not in your history any more.")
-WORDS_FORGOTTEN = N_("The prompt and settings of that picture are not kept any more, so it cannot be drawn again.")
+DELETED_HERE = N_("Removed from your history. I can't delete its message, so please delete it yourself.")
+DELETE_TOGETHER = N_(
+    "Delete this picture and the other one posted with it from your history and from {channel}?",
+    "Delete this picture and the {others} others posted with it from your history and from {channel}?",
+)
+NOT_THERE = N_("That picture is no longer in your history.")
+WORDS_FORGOTTEN = N_("That picture's prompt and settings are no longer saved, so I can't draw it again.")
 
 Towards = Literal["older", "newer"]
 
 
-@app_commands.command(description="Your images: see them, draw them again, delete them", extras=OPEN_TO_BLOCKED)
-@app_commands.describe(words="Only images whose prompt has all of these words")
+@app_commands.command(description="Your pictures: see them, draw them again or delete them", extras=OPEN_TO_BLOCKED)
+@app_commands.describe(words="Only pictures whose prompt has all of these words")
 async def history(interaction: AnimaInteraction, words: app_commands.Range[str, 1, MAX_WORDS_LENGTH] = "") -> None:
     await interaction.response.defer(ephemeral=True)
     page = await interaction.client.database.images.history(interaction.user.id, words=words, limit=IMAGES_PER_PAGE)
@@ -184,7 +187,7 @@ def _select(images: Sequence[Image]) -> ui.Select[Any]:
         )
         for image in images
     ]
-    return ui.Select(placeholder=say("Show one…"), options=options, custom_id="anima:history:show")
+    return ui.Select(placeholder=say("Show a picture…"), options=options, custom_id="anima:history:show")
 
 
 async def _list(interaction: AnimaInteraction, page: ImagePage, words: str) -> StaticLayout:
@@ -206,11 +209,11 @@ async def _list(interaction: AnimaInteraction, page: ImagePage, words: str) -> S
 def _title(page: ImagePage, words: str) -> str:
     sought = inline(words, MAX_WORDS_LENGTH)
     if page.images:
-        title = say("Your pictures with {words}", words=sought) if words else say("Your pictures")
+        title = say("Your pictures with “{words}”", words=sought) if words else say("Your pictures")
         return f"### {title}"
     if words:
-        return say("None of your pictures has all of these words in its prompt: {words}", words=sought)
-    return say("There are no pictures of yours here. `/anima imagine` draws one.")
+        return say("None of your pictures has all these words in its prompt: {words}", words=sought)
+    return say("You have no pictures yet. `/anima imagine` draws one.")
 
 
 def _in_list(image: Image, interaction: AnimaInteraction) -> str:
@@ -218,7 +221,7 @@ def _in_list(image: Image, interaction: AnimaInteraction) -> str:
     if (link := message_url(interaction.client, image)) is not None:
         notes.append(f"[{say('message')}]({link})")
     if image.private:
-        notes.append(say("shown to you alone"))
+        notes.append(say("only visible to you"))
     elif not _fits_here(interaction, image):
         notes.append(say("from an age-restricted channel"))
     return f"{inline(image.prompt, PROMPT_IN_LIST)}\n-# {' · '.join(notes)}"
@@ -258,18 +261,19 @@ def _seed(image: Image) -> str:
 
 def _why_not_seen(interaction: AnimaInteraction, image: Image) -> str:
     if image.private:
-        return say("It was shown to you alone, and Discord does not show such messages twice.")
+        return say("Only you could see this picture, and Discord can't show such messages again.")
     if not _fits_here(interaction, image):
-        return say("It was made in an age-restricted channel; look at it there.")
-    return say("Its message is gone, or in a place where I cannot look any more.")
+        return say("This picture is from an age-restricted channel. View it there.")
+    return say("Its message was deleted, or I can no longer see the channel.")
 
 
 def _question(image: Image, together: int) -> str:
     channel = f"<#{image.channel_id}>"
     if together == 1:
-        question = say("Delete this picture, here and from {channel}?", channel=channel)
+        question = say("Delete this picture from your history and from {channel}?", channel=channel)
     else:
-        question = say(DELETE_TOGETHER, others=together - 1, channel=channel)
+        others = together - 1
+        question = say_plural(*DELETE_TOGETHER, others, others=others, channel=channel)
     return f"{blockquote(image.prompt, PROMPT_IN_LIST)}\n{question}"
 
 

@@ -35,7 +35,7 @@ from inference.request import MAX_SIDE
 if TYPE_CHECKING:
     from bot.client import AnimaClient
 
-NO_PRESET = N_("You have no preset called “{name}”. `/anima preferences` shows yours.")
+NO_PRESET = N_("You have no preset called “{name}”. See yours with `/anima preferences`.")
 
 
 @app_commands.command(description="Draw a picture")
@@ -44,10 +44,10 @@ NO_PRESET = N_("You have no preset called “{name}”. `/anima preferences` sho
     width="Exact width in pixels",
     height="Exact height in pixels",
     count="How many pictures",
-    lora="A LoRA: a style or a character that the model was taught besides",
-    lora_strength="How strongly the LoRA works; 1 is usual",
-    image="A picture to draw from",
-    denoise="How much of that picture to draw anew: 0.3 a little, 0.8 nearly all",
+    lora="A LoRA: an extra style or character",
+    lora_strength="How strong the LoRA is; 1 is normal",
+    image="A picture to start from",
+    denoise="How much to change that picture: 0.3 a little, 0.8 nearly everything",
     preset="One of your presets",
 )
 @app_commands.choices(sampler=SAMPLER_CHOICES, scheduler=SCHEDULER_CHOICES)

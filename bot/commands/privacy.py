@@ -21,37 +21,36 @@ from bot.components.deletion import delete_message
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_FILE_SIZE, MAX_FILES
 from bot.ops.retention import Retention
-from bot.text.translation import N_, say
+from bot.text.translation import N_, say, say_plural
 from storage.privacy import Erased
 
 WHAT_IS_KEPT = N_(
-    """\
-### What is kept about you
-Your prompts, settings and seeds; where and when you drew, and what it cost; your own defaults and presets; \
-the pictures that you gave to be drawn from or had made larger. \
-What was drawn is kept by Discord, in its messages."""
+    "### What I store about you\n"
+    "Your prompts, settings and seeds; when and where you drew, and what it cost; your defaults and "
+    "presets; the pictures you used as a source or upscaled. Finished pictures are stored by Discord, in "
+    "its messages."
 )
-KEPT_FOR_EVER = N_("It is kept until you erase it.")
-PROMPTS_KEPT = N_("Prompts and settings are forgotten after {days}.")
-PICTURES_KEPT = N_("Pictures leave your history after {days}; their messages stay in Discord.")
-NOT_PASSED_ON = N_("Nobody but you sees this, and nothing of it is passed on.")
+KEPT_FOR_EVER = N_("It is stored until you erase it.")
+PROMPTS_KEPT = N_("Prompts and settings are deleted after {days}.")
+PICTURES_KEPT = N_("Pictures leave your history after {days}. Their messages stay in Discord.")
+NOT_PASSED_ON = N_("Only you can see this message. Your data is not shared with anyone.")
 
 QUESTION = N_(
-    """\
-### Erase everything?
-Your history, defaults and presets go at once, and what still waits in line is cancelled. It cannot be undone.
-Two things stay for a while, so that erasing is no way around them: a block, until it is lifted, \
-and how many credits you used in the last 24 hours, without what you drew.
-The messages with your pictures are Discord's. I can delete those too, as far as I can reach them, \
-one a second or so."""
+    "### Erase everything?\n"
+    "Your history, defaults and presets are erased at once, and your queued jobs are cancelled. This "
+    "can't be undone.\n"
+    "Two things stay for a while, so that nobody can get around limits by erasing: a block, until it is "
+    "lifted, and how many credits you used in the last 24 hours (not what you drew).\n"
+    "Your pictures are in Discord's messages. I can delete those that I can still reach too, about one "
+    "per second."
 )
 
-DRAWN_FROM = N_("And the pictures that yours were drawn from, each named by the id of its first job.")
-TOO_LARGE = N_("There is more than fits into one of Discord's files. Please ask whoever runs this bot for it.")
+DRAWN_FROM = N_("These are the pictures you used as a source. Each file is named after the first job that used it.")
+TOO_LARGE = N_("Your data is too large for one Discord upload. Please ask the bot's owner for it.")
 KEPT = N_("Nothing was erased.")
 
 
-@app_commands.command(description="Get or erase everything that is kept about you", extras=OPEN_TO_BLOCKED)
+@app_commands.command(description="Get or erase everything I store about you", extras=OPEN_TO_BLOCKED)
 async def privacy(interaction: AnimaInteraction) -> None:
     await interaction.response.defer(ephemeral=True)
     buttons: ui.ActionRow[Any] = ui.ActionRow(
@@ -71,7 +70,9 @@ class Export(Component, template=r"anima:privacy:export"):
         if file is None:
             await interaction.edit_original_response(content=say(TOO_LARGE))
         else:
-            await interaction.edit_original_response(content=say("Here is everything, as JSON."), attachments=[file])
+            await interaction.edit_original_response(
+                content=say("Here is everything I store about you, as JSON."), attachments=[file]
+            )
         await _send_sources(interaction)
 
 
@@ -85,7 +86,7 @@ class Erase(Component, template=r"anima:privacy:erase"):
         danger = discord.ButtonStyle.danger
         answers: ui.ActionRow[Any] = ui.ActionRow(
             _button("erase:kept", say("Erase"), style=danger),
-            _button("erase:messages-too", say("Erase, and delete my pictures' messages"), style=danger),
+            _button("erase:messages-too", say("Erase and delete messages"), style=danger),
             _button("keep", say("Keep everything")),
         )
         await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(say(QUESTION)), answers))
@@ -137,8 +138,7 @@ def _how_long(retention: Retention) -> list[str]:
 
 
 def _days(kept: timedelta) -> str:
-    days = kept / timedelta(days=1)
-    return say("1 day") if days == 1 else say("{count} days", count=f"{days:g}")
+    return say_plural("{count} day", "{count} days", kept / timedelta(days=1))
 
 
 async def _send_sources(interaction: AnimaInteraction) -> None:
@@ -176,15 +176,15 @@ async def _delete_messages(interaction: AnimaInteraction, erased: Erased) -> Non
     deleted = 0
     for channel_id, message_id in erased.messages:
         deleted += await delete_message(interaction.client, channel_id, message_id)
-    gone = say("Of its {messages} messages in Discord, {gone} are gone.", messages=len(erased.messages), gone=deleted)
+    gone = say("Messages deleted in Discord: {gone} of {messages}.", messages=len(erased.messages), gone=deleted)
     text = f"{_summary(erased)}\n{gone}"
     with suppress(discord.HTTPException):  # where that took longer than the interaction's 15 minutes
         await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(text)))
 
 
 def _summary(erased: Erased) -> str:
-    jobs = say("1 job") if erased.jobs == 1 else say("{count} jobs", count=erased.jobs)
-    pictures = say("1 picture") if erased.images == 1 else say("{count} pictures", count=erased.images)
+    jobs = say_plural("{count} job", "{count} jobs", erased.jobs)
+    pictures = say_plural("{count} picture", "{count} pictures", erased.images)
     return say("Erased: {jobs} with {pictures}, your defaults and your presets.", jobs=jobs, pictures=pictures)
 
 

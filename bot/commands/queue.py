@@ -12,9 +12,10 @@ from bot.client import AnimaClient
 from bot.commands.tree import OPEN_TO_BLOCKED
 from bot.components.base import AnimaInteraction, Component, JobComponent
 from bot.components.cancel import cancel_own
+from bot.messages.job import ready_text
 from bot.messages.layout import StaticLayout
 from bot.text.markdown import inline
-from bot.text.translation import say
+from bot.text.translation import say, say_plural
 from storage.jobs import Job
 from storage.schema import JobState
 
@@ -22,9 +23,7 @@ JOBS_SHOWN = 9
 PROMPT_SHOWN = 100
 
 
-@app_commands.command(
-    description="What waits to be drawn, where you stand, and a way to cancel yours", extras=OPEN_TO_BLOCKED
-)
+@app_commands.command(description="See the queue and your place in it, or cancel your jobs", extras=OPEN_TO_BLOCKED)
 async def queue(interaction: AnimaInteraction) -> None:
     await interaction.response.defer(ephemeral=True)
     await interaction.edit_original_response(view=await _overview(interaction))
@@ -53,16 +52,17 @@ async def _overview(interaction: AnimaInteraction, outcome: str = "") -> StaticL
     client = interaction.client
     mine = await client.database.jobs.live_of(interaction.user.id)
     in_hand = (await client.database.jobs.summary()).live[JobState.RUNNING]
-    lines = [outcome, _totals(len(client.queue), in_hand)]
-    if not mine:
-        lines.append(say("None of yours is among them. `/anima imagine` draws one."))
+    waiting = len(client.queue)
+    lines = [outcome, _totals(waiting, in_hand)]
+    if not mine and (waiting or in_hand):
+        lines.append(say("You have no jobs in the queue."))
     if len(mine) > JOBS_SHOWN:
-        lines.append(say("Of your {jobs}, these are the first {shown}.", jobs=len(mine), shown=JOBS_SHOWN))
+        lines.append(say("Showing the first {shown} of your {jobs} jobs.", jobs=len(mine), shown=JOBS_SHOWN))
     view = StaticLayout(ui.TextDisplay("\n".join(line for line in lines if line)))
     for job in mine[:JOBS_SHOWN]:
         words = f"**{inline(job.prompt, PROMPT_SHOWN)}**\n-# {_status(client, job)}"
         view.add_item(ui.Section(words, accessory=_cancel_button(job.id)))
-    look_again: ui.Button[Any] = ui.Button(label=say("Look again"), emoji="🔄", custom_id="anima:queue")
+    look_again: ui.Button[Any] = ui.Button(label=say("Refresh"), emoji="🔄", custom_id="anima:queue")
     return view.add_item(ui.ActionRow(look_again))
 
 
@@ -73,29 +73,27 @@ def _cancel_button(job_id: int) -> ui.Button[Any]:
 
 def _totals(waiting: int, in_hand: int) -> str:
     if not waiting and not in_hand:
-        return say("Nothing waits and nothing is being drawn.")
-    return say("{jobs} waiting in line, {in_hand} being drawn.", jobs=_count(waiting), in_hand=in_hand)
+        return say("The queue is empty. `/anima imagine` draws a picture.")
+    return say("{jobs} in the queue, {in_hand} being drawn.", jobs=_count(waiting), in_hand=in_hand)
 
 
 def _status(client: AnimaClient, job: Job) -> str:
     position = client.queue.place(job.id)
     if job.state is JobState.RENDERED:
-        return say("Drawn, and on its way to you")
+        return say("Drawn, posting now")
     if position is None:
-        stands = say("Being drawn now")
+        stands = say("Drawing now")
     elif position.jobs_ahead == 0:
-        stands = say("Next in line")
+        stands = say("Next in queue")
     else:
-        stands = say("{jobs} before it", jobs=_count(position.jobs_ahead))
+        stands = say("{jobs} ahead", jobs=_count(position.jobs_ahead))
     seconds = client.forecast.seconds_until_drawn(job)
-    if seconds is None:
-        return stands
-    ready = discord.utils.format_dt(discord.utils.utcnow() + timedelta(seconds=seconds), "R")
-    return say("{stands}, ready about {when}", stands=stands, when=ready)
+    ready_at = None if seconds is None else discord.utils.utcnow() + timedelta(seconds=seconds)
+    return ready_text(stands, ready_at)
 
 
 def _count(jobs: int) -> str:
-    return say("1 job") if jobs == 1 else say("{count} jobs", count=jobs)
+    return say_plural("{count} job", "{count} jobs", jobs)
 
 
 HANDLERS = (CancelInOverview, LookAgain)

@@ -33,10 +33,10 @@ AnimaInteraction: TypeAlias = discord.Interaction[AnimaClient]
 ABSTRACT = r"(?!)"
 
 WENT_WRONG = N_(
-    "Something went wrong, and not by your fault. Try again; if it stays so, tell whoever runs this bot: {id}"
+    "Something went wrong on my side. Try again; if it keeps happening, report this ID to the bot's owner: {id}"
 )
-MEMORY_OUT_OF_REACH = N_("I cannot get at my memory right now, so nothing was begun or changed. Try again in a minute.")
-BACK_IN_A_MOMENT = N_("I am being restarted and am back in a moment, so nothing was begun or changed. Try again then.")
+MEMORY_OUT_OF_REACH = N_("My database isn't available right now, so nothing was changed. Try again in a minute.")
+BACK_IN_A_MOMENT = N_("I'm restarting and will be back in a moment. Nothing was changed, so please try again then.")
 
 
 class Component(ui.DynamicItem[Any], template=ABSTRACT):

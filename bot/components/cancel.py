@@ -8,9 +8,9 @@ from bot.messages.replies import reply_privately
 from bot.text.translation import N_, say
 from storage.jobs import Job
 
-CANCELLED = N_("That one is cancelled. You were not charged for it.")
-ENDED_ALREADY = N_("That one had ended already.")
-NOT_YOURS = N_("That one is not yours to cancel.")
+CANCELLED = N_("Cancelled. You were not charged.")
+ENDED_ALREADY = N_("That picture is already finished.")
+NOT_YOURS = N_("You can only cancel your own jobs.")
 
 
 class CancelJob(JobComponent, template=CANCEL_TEMPLATE):

@@ -20,8 +20,8 @@ def may_delete(interaction: AnimaInteraction, job: Job) -> bool:
     return job.user_id == interaction.user.id or (is_moderator and interaction.permissions.manage_messages)
 
 
-async def delete_job(client: AnimaClient, job: Job) -> str:
-    """Deletes a job's message and images; says what came of it.
+async def delete_job(client: AnimaClient, job: Job, by: int) -> str:
+    """Deletes a job's message and images; says what came of it to the person who does, whose id is `by`.
 
     The message first: if that is as far as it gets, the images are still there to be deleted.
     """
@@ -31,7 +31,12 @@ async def delete_job(client: AnimaClient, job: Job) -> str:
     await client.database.images.delete_message(job.message_id)
     if gone:
         return say("Deleted.")
-    return say("It is out of the history, but its message is out of my reach: delete it yourself.")
+    if by == job.user_id:
+        return say("Removed from your history. I can't delete its message, so please delete it yourself.")
+    return say(
+        "Removed from {who}'s history. I can't delete the message, so please delete it yourself.",
+        who=f"<@{job.user_id}>",
+    )
 
 
 async def delete_message(client: discord.Client, channel_id: int, message_id: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Self
 
 import discord
@@ -16,17 +17,21 @@ from bot.generation.errors import InvalidForm
 from bot.generation.options import Options
 from bot.generation.sizes import SIZE, to_multiple
 from bot.generation.spec import JobImage
+from bot.generation.values import MIN_CFG_SCALE, MIN_SIDE
 from bot.jobs.submission import Origin
 from bot.messages.limits import MAX_FIELD_LENGTH
 from bot.messages.replies import reply_privately
 from bot.text.markdown import inline
 from bot.text.translation import N_, say
-from inference.request import MAX_SEED, SAMPLERS, SCHEDULERS
+from inference.request import MAX_CFG_SCALE, MAX_SEED, MAX_SIDE, MAX_STEPS, SAMPLERS, SCHEDULERS
 
 #: Characters of a field that takes one line.
 MAX_LINE_LENGTH = 100
 
-LOST = N_("What was to be edited is not remembered any more. Ask for it with `/anima imagine`.")
+LOST = N_("This picture's settings are no longer saved. Use `/anima imagine` instead.")
+#: What each setting is called, and the least and the most that it may be.
+NAMES: Mapping[str, str] = {"size": N_("Size"), "steps": N_("Steps"), "cfg_scale": N_("CFG scale")}
+RANGES = {"size": (MIN_SIDE, MAX_SIDE), "steps": (1, MAX_STEPS), "cfg_scale": (MIN_CFG_SCALE, MAX_CFG_SCALE)}
 SETTINGS_EXAMPLE = "832x1216, 30 steps, CFG 4, simple"
 
 
@@ -45,7 +50,7 @@ class EditModal(Modal):
             [
                 _text_field(say("Prompt"), f"prompt:{at}", _prompt(image), long=True, required=True),
                 _text_field(say("Negative prompt"), f"negative:{at}", negative, long=True),
-                _text_field(say("Seed (empty: a new one)"), f"seed:{at}", str(recipe.seed)),
+                _text_field(say("Seed (leave empty for a new one)"), f"seed:{at}", str(recipe.seed)),
                 _text_field(say("Size, steps, CFG, scheduler"), f"settings:{at}", settings, required=True),
                 ui.Label(text=say("Sampler"), component=sampler),
             ],
@@ -97,7 +102,9 @@ def edited(options: Options, typed: Submitted) -> Options:
     """An image's options, changed to what was typed for one image of its kind. Raises InvalidForm."""
     seed = str(typed["seed"]).strip()
     if seed and not (seed.isascii() and seed.isdigit() and int(seed[:21]) <= MAX_SEED):
-        raise InvalidForm(say("The seed is a whole number from 0 to {most}, or empty for a new one.", most=MAX_SEED))
+        raise InvalidForm(
+            say("The seed must be a whole number from 0 to {most}, or empty for a new one.", most=MAX_SEED)
+        )
     changes: dict[str, Any] = {
         **options.as_json(),
         **_settings(str(typed["settings"])),
@@ -109,8 +116,20 @@ def edited(options: Options, typed: Submitted) -> Options:
     try:
         return Options.of(changes)
     except ValidationError as error:
-        fields = ", ".join(dict.fromkeys(str(each["loc"][0]) for each in error.errors()))
-        raise InvalidForm(say("That cannot be drawn; look at {fields} again.", fields=fields)) from error
+        raise InvalidForm(_mistake(error)) from error
+
+
+def _mistake(error: ValidationError) -> str:
+    """Which settings are wrong, and what they may be."""
+    fields = list(dict.fromkeys(str(each["loc"][0]) for each in error.errors()))
+    if all(field in RANGES for field in fields):
+        return " ".join(map(_range, fields))
+    return say("These settings can't be used: {fields}. Check them and try again.", fields=say(", ").join(fields))
+
+
+def _range(field: str) -> str:
+    least, most = RANGES[field]
+    return say("{field} must be from {least} to {most}.", field=say(NAMES[field]), least=f"{least:g}", most=f"{most:g}")
 
 
 _STEPS = re.compile(r"(\d{1,4})\s*steps?|steps?:?\s*(\d{1,4})")
@@ -132,7 +151,7 @@ def _settings(text: str) -> dict[str, Any]:
         else:
             raise InvalidForm(
                 say(
-                    "I cannot tell what “{part}” means. Settings look like this: {example}",
+                    "I don't understand “{part}”. Write settings like this: {example}",
                     part=inline(part, 50),
                     example=SETTINGS_EXAMPLE,
                 )

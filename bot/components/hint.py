@@ -10,7 +10,7 @@ from bot.messages.replies import reply_privately
 from bot.prompting import fixed
 from bot.text.translation import N_, say
 
-NOT_REMEMBERED = N_("That prompt is not remembered any more. Ask anew with `/anima imagine`.")
+NOT_REMEMBERED = N_("This prompt is no longer saved. Use `/anima imagine` instead.")
 
 
 class DrawFixed(JobComponent, template=FIXED_PROMPT_TEMPLATE):

@@ -34,14 +34,17 @@ from bot.messages.layout import StaticLayout
 from bot.messages.replies import reply_privately
 from bot.text.markdown import inline
 from bot.text.translation import N_, say
+from storage.jobs import Job
 
 #: How far a variation's noise is from the image's own, of the way to other noise altogether.
 SUBTLE, STRONG = 0.2, 0.5
 
-NOT_REMEMBERED = N_("This belongs to a picture that is not remembered any more.")
-NOT_YOURS_TO_EDIT = N_("Only the person who asked for this can edit it. **Re-roll** and **Vary** are open to you.")
-NOT_YOURS_TO_SAVE = N_("Only the person who asked for this can save its settings.")
-NOT_YOURS_TO_DELETE = N_("Only the person who asked for this, or a moderator, can delete it.")
+NOT_REMEMBERED = N_("This picture's settings are no longer saved.")
+NOT_YOURS_TO_EDIT = N_(
+    "Only the person who asked for this picture can edit it. You can still use **Re-roll** and **Vary**."
+)
+NOT_YOURS_TO_SAVE = N_("Only the person who asked for this picture can save its settings.")
+NOT_YOURS_TO_DELETE = N_("Only the person who asked for this picture or a moderator can delete it.")
 
 
 class ImageButton(JobComponent, template=ABSTRACT):
@@ -157,8 +160,14 @@ class Delete(JobComponent, template=image_template("delete")):
         elif not may_delete(interaction, job):
             await reply_privately(interaction, say(NOT_YOURS_TO_DELETE))
         else:
-            question = ui.TextDisplay[Any](say("Delete this for everyone, and from the history of who asked for it?"))
+            question = ui.TextDisplay[Any](_deletion_question(interaction, job))
             await reply_privately(interaction, StaticLayout(question, action_row(("delete-for-good",), job.id)))
+
+
+def _deletion_question(interaction: AnimaInteraction, job: Job) -> str:
+    if interaction.user.id == job.user_id:
+        return say("Delete this picture for everyone and from your history?")
+    return say("Delete this picture for everyone and from {who}'s history?", who=f"<@{job.user_id}>")
 
 
 class DeleteForGood(JobComponent, template=image_template("delete-for-good")):
@@ -172,7 +181,7 @@ class DeleteForGood(JobComponent, template=image_template("delete-for-good")):
         elif not may_delete(interaction, job):
             outcome = say(NOT_YOURS_TO_DELETE)
         else:
-            outcome = await delete_job(interaction.client, job)
+            outcome = await delete_job(interaction.client, job, interaction.user.id)
         await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(outcome)))
 
 

@@ -9,8 +9,9 @@ from bot.components.base import AnimaInteraction
 from bot.generation.spec import JobImage
 from bot.messages.details import message_url, named_settings
 from bot.messages.layout import StaticLayout
+from bot.text.formats import decimal
 from bot.text.markdown import blockquote, inline
-from bot.text.translation import say
+from bot.text.translation import say, say_plural
 
 #: Of the `limits.MAX_TEXT_LENGTH` characters of a message.
 PROMPT_SHOWN, NEGATIVE_SHOWN = 1800, 900
@@ -34,11 +35,18 @@ async def info_layout(interaction: AnimaInteraction, image: JobImage) -> StaticL
 async def _history(interaction: AnimaInteraction, image: JobImage) -> list[str]:
     """Who asked for it, when, what it was made from, and what was made from it."""
     images, job = interaction.client.database.images, image.job
-    lines = [say("asked for by {who}, {when}", who=f"<@{job.user_id}>", when=discord.utils.format_dt(job.queued_at))]
+    lines = [say("requested by {who}, {when}", who=f"<@{job.user_id}>", when=discord.utils.format_dt(job.queued_at))]
     if job.started_at is not None and job.rendered_at is not None:
         seconds = (job.rendered_at - job.started_at).total_seconds()
-        cost = say("{credits} credits, drawn in {seconds} s", credits=f"{job.cost:.2f}", seconds=f"{seconds:.1f}")
-        lines.append(cost)
+        lines.append(
+            say_plural(
+                "{credits} credit, drawn in {seconds} seconds",
+                "{credits} credits, drawn in {seconds} seconds",
+                job.cost,
+                credits=decimal(job.cost),
+                seconds=decimal(seconds, digits=1),
+            )
+        )
     if job.parent_picture_id is not None:
         parent = await images.get(job.parent_picture_id)
         if (url := message_url(interaction.client, parent)) is not None:
@@ -48,5 +56,5 @@ async def _history(interaction: AnimaInteraction, image: JobImage) -> list[str]:
     urls = [url for child in children if (url := message_url(interaction.client, child)) is not None]
     if urls:
         links = ", ".join(f"[{number}]({url})" for number, url in enumerate(urls, start=1))
-        lines.append(say("made from it: {links}", links=links))
+        lines.append(say("pictures made from it: {links}", links=links))
     return lines

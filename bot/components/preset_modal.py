@@ -15,12 +15,12 @@ from bot.text.markdown import inline
 from bot.text.translation import N_, say
 from storage.preferences import PRESETS_EACH, TooManyPresets
 
-LOST = N_("The picture's settings are not remembered any more, so nothing was saved.")
-NO_NAME = N_("A preset's name has 1 to {longest} characters, so nothing was saved.")
-SAVED = N_("Saved as “{name}”. `/anima imagine preset:` draws with it.")
-REPLACED = N_("Your preset “{name}” is now this one. `/anima imagine preset:` draws with it.")
+LOST = N_("This picture's settings are no longer saved, so no preset was made.")
+NO_NAME = N_("Nothing was saved. A preset's name must have 1 to {longest} characters.")
+SAVED = N_("Saved as “{name}”. Use it with `/anima imagine preset:`.")
+REPLACED = N_("Replaced your preset “{name}”. Use it with `/anima imagine preset:`.")
 TOO_MANY = N_(
-    "You have {most} presets, which is the most, so nothing was saved. Delete one first: `/anima preferences`."
+    "Nothing was saved. You already have {most} presets, the maximum. Delete one first with `/anima preferences`."
 )
 
 
@@ -42,7 +42,7 @@ class ImagePresetModal(Modal):
 
 def name_field(custom_id: str) -> ui.Label[Any]:
     field: ui.TextInput[Any] = ui.TextInput(custom_id=custom_id, max_length=MAX_NAME_LENGTH)
-    return ui.Label(text=say("Name"), description=say("A preset of the same name is replaced"), component=field)
+    return ui.Label(text=say("Name"), description=say("Replaces your preset of the same name"), component=field)
 
 
 async def save(interaction: AnimaInteraction, typed: str, options: Options) -> str:

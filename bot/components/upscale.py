@@ -31,10 +31,10 @@ UPSCALE_DENOISE = 0.35
 UPSCALE_FACTORS = (2.0, 1.5)
 
 DRAW_ALONE_FIRST = N_(
-    "In a comparison it is too small for that. Draw it by itself first, and upscale what comes of it."
+    "Pictures in a comparison are too small to upscale. Draw this one by itself first, then upscale it."
 )
-CANNOT_FETCH = N_("The picture's message is out of my reach, so it cannot be made larger.")
-ALREADY_MAX_SIZE = N_("This picture is as large as pictures may be here.")
+CANNOT_FETCH = N_("I can't open the picture's message, so I can't upscale it.")
+ALREADY_MAX_SIZE = N_("This picture is already at the maximum size.")
 
 
 async def upscale(interaction: AnimaInteraction, image: JobImage) -> JobRequest:

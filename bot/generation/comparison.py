@@ -17,7 +17,7 @@ from bot.generation.recipe import Recipe
 from bot.generation.values import MAX_COMPARED, MAX_LORA_STRENGTH, MIN_CFG_SCALE
 from bot.prompting.syntax import COMMAS
 from bot.text.markdown import inline
-from bot.text.translation import N_, say
+from bot.text.translation import N_, say, say_plural
 from inference import NativeSettings
 from inference.prompt import parse_weights
 from inference.request import MAX_CFG_SCALE, MAX_STEPS, SAMPLERS, SCHEDULERS
@@ -28,23 +28,23 @@ MAX_WORDS_LENGTH = 200
 NAMED = 60
 
 UNKNOWN_NAME = N_("There is no {axis} called “{name}”. There are: {names}.")
-NO_NUMBER = N_("“{value}” is no value for {axis}: give numbers with commas between, such as {example}.")
-NOT_WHOLE = N_("“{value}” is no value for {axis}: give whole numbers with commas between, such as {example}.")
-OUT_OF_RANGE = N_("{value} cannot be a value for {axis}: give numbers from {least} to {most}.")
-ONE_VALUE = N_("One value of {axis} is nothing to compare: give two or more, with commas between.")
-TOO_MANY = N_("That would be {count} pictures, and {most} is the most of one comparison. Leave some values out.")
-SAME_AXIS = N_("Columns and rows both vary {axis}. Choose something else for one of them, or leave `rows` away.")
-NO_ROWS = N_("`row_values` are given, but not what they are values of: choose `rows` as well.")
-NO_WORDS = N_("Whose weight is to be varied? Give words of the prompt as `words`.")
-NO_WEIGHT = N_("`words` are those whose weight is varied: choose weight for `columns` or `rows` as well.")
-NO_LORA = N_("The strength of which LoRA is to be varied? Choose one as `lora`.")
+NO_NUMBER = N_("“{value}” can't be used for {axis}. Give numbers separated by commas, such as {example}.")
+NOT_WHOLE = N_("“{value}” can't be used for {axis}. Give whole numbers separated by commas, such as {example}.")
+OUT_OF_RANGE = N_("{value} can't be used for {axis}. Give numbers from {least} to {most}.")
+ONE_VALUE = N_("A comparison needs two or more values for {axis}, separated by commas.")
+TOO_MANY = N_("That would be {count} pictures. One comparison can have up to {most}. Use fewer values.")
+SAME_AXIS = N_("Columns and rows both change {axis}. Choose something else for one of them, or leave `rows` out.")
+NO_ROWS = N_("`row_values` needs `rows`. Choose `rows` as well.")
+NO_WORDS = N_("Which words should get the weights? Give words of the prompt as `words`.")
+NO_WEIGHT = N_("`words` only works with weight. Choose weight for `columns` or `rows`.")
+NO_LORA = N_("Which LoRA should get the strengths? Choose one as `lora`.")
 NOT_IN_PROMPT = N_(
-    "“{words}” is not in the prompt, so its weight cannot be varied. "
-    "Give `words` as they stand there, outside of wildcards."
+    "“{words}” isn't in the prompt, so its weight can't change. Write `words` exactly as in the prompt, "
+    "outside of wildcards."
 )
 BRACKETS = N_(
-    "“{words}” cannot be weighted, because the brackets around it do not match. "
-    "Close each bracket of the prompt, or write \\( where one is meant as such."
+    "“{words}” can't get a weight because the brackets around it don't match. Close every bracket in the "
+    "prompt, or write `\\(` for a literal one."
 )
 
 Value: TypeAlias = str | float
@@ -115,7 +115,7 @@ class Axis:
             case AxisKind.CFG:
                 return f"CFG {value:g}"
             case AxisKind.STEPS:
-                return say("1 step") if value == 1 else say("{count} steps", count=f"{value:g}")
+                return say_plural("{count} step", "{count} steps", float(value))
             case AxisKind.WEIGHT:
                 return say("weight {weight}", weight=f"{value:g}")
             case AxisKind.LORA_STRENGTH:

@@ -31,8 +31,8 @@ NAMED: Mapping[str, str] = {
 NOT_REPEATED = frozenset(
     {"Shift", "Beta schedule", "Last step", LEFT_OUT, "Hires upscale", "Hires resize-1", "Hires steps", "Refiner"}
 )
-NO_PROMPT = N_("The file does not say what was asked for, so there is nothing to draw.")
-TOO_LONG = N_("The prompt in the file is too long: {limit} characters is the most.")
+NO_PROMPT = N_("That file has no prompt inside, so there is nothing to draw.")
+TOO_LONG = N_("The prompt in that file is too long. The limit is {limit} characters.")
 
 
 @dataclass(frozen=True)

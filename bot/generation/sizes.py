@@ -44,7 +44,10 @@ def parse_size(text: str, native: tuple[Size, ...]) -> Size:
         if text and describe_size(size_).casefold().startswith(text):
             return size_
     raise InvalidOption(
-        say("I do not know that aspect. Choose one that is offered, or write a ratio such as 2:3 or a size: 832x1216.")
+        say(
+            "I don't understand that aspect. Pick one from the list, or type a ratio (such as 2:3, up to "
+            "4:1) or a size (such as 832x1216)."
+        )
     )
 
 

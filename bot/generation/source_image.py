@@ -17,8 +17,8 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 #: Pillow's modes that it makes smaller without dropping pixels.
 SMOOTH_MODES = ("RGB", "RGBA", "L", "LA", "CMYK")
 
-TOO_MANY_PIXELS = N_("That picture has {width} x {height} pixels, more than I can take. Make it smaller first.")
-UNREADABLE_IMAGE = N_("That file is no picture that I can read. Attach a PNG, JPEG or WebP.")
+TOO_MANY_PIXELS = N_("That picture is too large ({width}x{height} pixels). Make it smaller and try again.")
+UNREADABLE_IMAGE = N_("I can't read that file as a picture. Attach a PNG, JPEG or WebP.")
 
 
 def prepare_source(data: bytes) -> bytes:

@@ -56,8 +56,8 @@ logger = logging.getLogger(__name__)
 #: Seconds that the database has before an interaction is acknowledged, of the three that Discord gives.
 DATABASE_TIMEOUT = 1.0
 
-NO_CHANNEL = N_("Anima cannot see which channel this is, so there is nowhere to draw to. Try in another channel.")
-CANNOT_BE_DRAWN = N_("One of these settings is out of bounds, so this cannot be drawn. Look at them again.")
+NO_CHANNEL = N_("I can't tell which channel this is, so I can't post here. Try another channel.")
+CANNOT_BE_DRAWN = N_("One of these settings is out of range. Check them and try again.")
 
 Interaction: TypeAlias = discord.Interaction[Any]
 
@@ -157,7 +157,7 @@ class Submitter:
             case refusal:
                 if not isinstance(refusal, AlreadyAccepted):
                     self._refused("quota" if isinstance(refusal, OverQuota) else "waiting")
-                await reply_privately(interaction, messages.refusal(refusal))
+                await reply_privately(interaction, messages.refusal(refusal, in_server=new.guild_id is not None))
 
     async def refuse_blocked(self, interaction: Interaction) -> PolicyRefusal | None:
         """The refusal of a person who may not draw there. None also where the database does not answer in a moment.

@@ -22,13 +22,11 @@ MAX_IMAGES_READ = 4
 TIMEOUT = aiohttp.ClientTimeout(total=60)
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp")
 
-NOTHING_ATTACHED = N_("There is no picture attached to that message.")
-TOO_LARGE = N_("That file is too large; {limit} MiB is the most.")
-GONE = N_("Discord does not hand that picture out any more.")
-UNREADABLE = N_("That file is no picture that I can read.")
-TELLS_NOTHING = N_(
-    "Nothing in the file says how it was made. Many sites and chats strip that when a picture is uploaded."
-)
+NOTHING_ATTACHED = N_("There is no picture in that message.")
+TOO_LARGE = N_("That file is too large. The limit is {limit} MB.")
+GONE = N_("I couldn't download that picture from Discord. It may have been deleted.")
+UNREADABLE = N_("I can't read that file as a picture.")
+TELLS_NOTHING = N_("That file has no settings inside. Many sites and chats remove them when a picture is uploaded.")
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def image_button(action: str, job_id: int, index: int = 0) -> ui.Button[Any]:
 def pick_select(job_id: int, spec: JobSpec) -> ui.Select[Any]:
     """A menu to pick one of a job's images."""
     options = [discord.SelectOption(label=label, value=str(at)) for at, label in enumerate(image_labels(spec))]
-    return ui.Select(placeholder=say("Pick one of them…"), options=options, custom_id=f"anima:pick:{job_id}")
+    return ui.Select(placeholder=say("Pick a picture…"), options=options, custom_id=f"anima:pick:{job_id}")
 
 
 def image_labels(spec: JobSpec) -> list[str]:

@@ -9,7 +9,7 @@ import discord
 from bot.generation.recipe import Recipe
 from bot.generation.spec import JobSpec
 from bot.text.markdown import inline
-from bot.text.translation import say
+from bot.text.translation import say, say_plural
 from storage.images import Image
 
 
@@ -26,9 +26,9 @@ def named_settings(recipe: Recipe) -> list[tuple[str, str]]:
     if recipe.loras:
         named.append(("LoRA", ", ".join(_with_strengths(recipe))))
     if recipe.denoise < 1:
-        named.append((say("Drawn anew from a picture"), f"{recipe.denoise:.0%}"))
+        named.append((say("Denoise"), f"{recipe.denoise:g}"))
     if recipe.variation_seed is not None:
-        value = f"`{recipe.variation_seed}`, {recipe.variation_strength:.0%}"
+        value = f"`{recipe.variation_seed}`, {recipe.variation_strength:g}"
         named.append((say("Variation seed and strength"), value))
     return named
 
@@ -46,13 +46,13 @@ def settings_line(*recipes: Recipe) -> str:
     names = " ".join(_same(recipes, lambda recipe: recipe.sampler) + _same(recipes, lambda recipe: recipe.scheduler))
     parts = [
         *_same(recipes, lambda recipe: f"{recipe.width}x{recipe.height}"),
-        *_same(recipes, lambda recipe: say("{count} steps", count=recipe.steps)),
+        *_same(recipes, lambda recipe: say_plural("{count} step", "{count} steps", recipe.steps)),
         *_same(recipes, lambda recipe: f"CFG {recipe.cfg_scale:g}"),
         names,
         *_same(recipes, lambda recipe: ", ".join(_with_strengths(recipe))),
     ]
     if recipes[0].denoise < 1:
-        parts += _same(recipes, lambda recipe: say("{share} drawn anew", share=f"{recipe.denoise:.0%}"))
+        parts += _same(recipes, lambda recipe: say("denoise {share}", share=f"{recipe.denoise:g}"))
     return ", ".join(filter(None, parts))
 
 
@@ -63,7 +63,10 @@ def _same(recipes: Sequence[Recipe], describe: Callable[[Recipe], str]) -> list[
 
 
 def _with_strengths(recipe: Recipe) -> list[str]:
-    return [f"{inline(name, 60)} {strength:g}" for name, strength in recipe.loras]
+    """A strength of 1 goes without saying."""
+    return [
+        inline(name, 60) if strength == 1 else f"{inline(name, 60)} {strength:g}" for name, strength in recipe.loras
+    ]
 
 
 def message_url(client: discord.Client, image: Image | None) -> str | None:

@@ -18,15 +18,19 @@ from storage.jobs import Job
 PROMPT_SHOWN = 1500
 
 SENTENCES: Mapping[HintCode, str] = {
-    HintCode.LORA_SYNTAX: N_("`<lora:…>` in a prompt does nothing here; use the option `lora`."),
-    HintCode.EMBEDDING: N_("Embeddings are made for other models; here they are only odd words."),
-    HintCode.BREAK: N_("`BREAK` means nothing to Anima."),
-    HintCode.NAME_IN_BRACKETS: N_("Brackets that belong to a name need a backslash each, or they count as weights."),
-    HintCode.UNBALANCED_BRACKETS: N_("A bracket has no partner."),
-    HintCode.UNDERSCORES: N_("Anima's tags have spaces, not underscores (except `score_7` and its like)."),
-    HintCode.UPPER_CASE: N_("Anima's tags are lower case."),
-    HintCode.ARTIST_WITHOUT_AT: N_("An artist works only with `@` in front."),
-    HintCode.WEAK_WEIGHT: N_("A weight so near to 1 shows no effect; Anima needs stronger ones than SDXL."),
+    HintCode.LORA_SYNTAX: N_("`<lora:…>` in a prompt does nothing here. Use the `lora` option."),
+    HintCode.EMBEDDING: N_("Embeddings are for other models and do nothing here."),
+    HintCode.BREAK: N_("`BREAK` does nothing here."),
+    HintCode.NAME_IN_BRACKETS: N_(
+        "Brackets in a name each need a backslash (`\\(` and `\\)`). Otherwise they set a weight."
+    ),
+    HintCode.UNBALANCED_BRACKETS: N_("There is an unmatched bracket."),
+    HintCode.UNDERSCORES: N_("Anima's tags use spaces, not underscores (except `score_7` and similar)."),
+    HintCode.UPPER_CASE: N_("Anima's tags are lowercase."),
+    HintCode.ARTIST_WITHOUT_AT: N_("Artists only work with `@` in front."),
+    HintCode.WEAK_WEIGHT: N_(
+        "Weights this close to 1 make no visible difference. Anima needs stronger weights than SDXL."
+    ),
 }
 
 
@@ -44,5 +48,5 @@ class PromptHint:
 
     def layout(self) -> StaticLayout:
         lines = [say("About your prompt:"), *(f"- {say(SENTENCES[code])}" for code in self.codes)]
-        lines += [say("Like this it does what you mean:"), blockquote(self.fixed, PROMPT_SHOWN)]
+        lines += [say("Try this instead:"), blockquote(self.fixed, PROMPT_SHOWN)]
         return StaticLayout(ui.TextDisplay("\n".join(lines)), ui.ActionRow(fixed_prompt_button(self.job.id)))

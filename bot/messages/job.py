@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import discord
@@ -15,28 +15,30 @@ from bot.messages.buttons import cancel_button, image_rows
 from bot.messages.details import summary
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_ALT_TEXT_LENGTH
+from bot.text.formats import decimal
 from bot.text.markdown import PROMPT_SHOWN, blockquote, truncate
-from bot.text.translation import N_, say
+from bot.text.translation import N_, say, say_plural
 from storage.images import Image
 from storage.jobs import AlreadyAccepted, Job, OverQuota, TooManyWaiting
 
 BAR_CELLS = 12
+READY_SOON = timedelta(seconds=10)
 PREVIEW_NAME = "preview.jpg"
 #: In front of a file's name it hides the file until it is clicked.
 SPOILER = "SPOILER_"
 
-ENGINE_LOST = N_("The engine broke down while drawing this, twice. Please try again with other settings.")
-NOT_ALLOWED_ANY_MORE = N_("It may not be shown in this channel any more: {reason}")
-JUDGED_UNFIT = N_("The finished picture does not fit this channel, so it is not shown.")
-TOO_LARGE_FOR_DISCORD = N_("The picture is too large for Discord, even made smaller. Please ask for a smaller size.")
-NOTHING_CAME = N_("Nothing came of this.")
-DISCORD_REFUSED = N_("Discord did not take the picture. Please try again.")
-MADE_SMALLER = N_("The PNG was too large for Discord, so this is a smaller WebP, without the settings inside.")
+ENGINE_LOST = N_("Drawing this failed twice. Please try again with other settings.")
+NOT_ALLOWED_ANY_MORE = N_("This can no longer be shown here: {reason}")
+JUDGED_UNFIT = N_("The finished picture isn't allowed in this channel, so it isn't shown.")
+TOO_LARGE_FOR_DISCORD = N_("The picture is too large for Discord, even when compressed. Try a smaller size.")
+NOTHING_CAME = N_("This could not be generated.")
+DISCORD_REFUSED = N_("Discord didn't accept the picture. Please try again.")
+MADE_SMALLER = N_("The PNG was too large for Discord, so this is a smaller WebP without the settings inside.")
 #: The reasons of ours that are written down; what else may stand there are the engine's own words, in English.
 KNOWN_REASONS = {
     sentence: sentence for sentence in (NOTHING_CAME, ENGINE_LOST, JUDGED_UNFIT, TOO_LARGE_FOR_DISCORD, DISCORD_REFUSED)
 }
-GOES_ON = N_("I am being restarted; this goes on by itself in a moment")
+GOES_ON = N_("I'm restarting. Your job will resume automatically")
 NOT_CHARGED = N_("You were not charged.")
 
 
@@ -55,7 +57,7 @@ def queued(job: Job, status: QueueStatus | None = None) -> StaticLayout:
 
 def cancelled(job: Job) -> StaticLayout:
     return StaticLayout(
-        ui.TextDisplay(f"{blockquote(job.prompt, PROMPT_SHOWN)}\n-# {say('Cancelled; nothing was charged.')}")
+        ui.TextDisplay(f"{blockquote(job.prompt, PROMPT_SHOWN)}\n-# {say('Cancelled. You were not charged.')}")
     )
 
 
@@ -66,16 +68,21 @@ def interruption_notice(job: Job) -> StaticLayout:
 
 def _queue_status_text(status: QueueStatus | None) -> str:
     if status is None:
-        return say("Waiting in line")
+        return say("In queue")
     if status.jobs_ahead == 0:
-        stands = say("Next in line")
-    elif status.jobs_ahead == 1:
-        stands = say("Waiting in line, 1 job before it")
+        stands = say("Next in queue")
     else:
-        stands = say("Waiting in line, {count} jobs before it", count=status.jobs_ahead)
-    if status.ready_at is None:
+        stands = say_plural("In queue, {count} job ahead", "In queue, {count} jobs ahead", status.jobs_ahead)
+    return ready_text(stands, status.ready_at)
+
+
+def ready_text(stands: str, ready_at: datetime | None) -> str:
+    """How a job stands, and when it will be ready. Where that is at any moment, a time would soon be in the past."""
+    if ready_at is None:
         return stands
-    return say("{stands}, ready about {when}", stands=stands, when=discord.utils.format_dt(status.ready_at, "R"))
+    if ready_at < discord.utils.utcnow() + READY_SOON:
+        return say("{stands}, ready soon", stands=stands)
+    return say("{stands}, should be ready {when}", stands=stands, when=discord.utils.format_dt(ready_at, "R"))
 
 
 def in_progress(job: Job, fraction: float, step: int, steps: int, preview: str | None = None) -> StaticLayout:
@@ -132,7 +139,7 @@ KINDS = {
     "upscale": N_("upscaled"),
     "edit": N_("edited"),
     "again": N_("drawn again"),
-    "alone": N_("drawn alone"),
+    "alone": N_("from a comparison"),
 }
 
 
@@ -148,32 +155,49 @@ def explain_reason(reason: str) -> str:
     return say(KNOWN_REASONS[reason]) if reason in KNOWN_REASONS else reason
 
 
-def refusal(reason: AlreadyAccepted | TooManyWaiting | OverQuota) -> str:
+def refusal(reason: AlreadyAccepted | TooManyWaiting | OverQuota, *, in_server: bool) -> str:
     match reason:
         case AlreadyAccepted():
-            return say("This is being drawn already.")
+            return say("This is already being drawn.")
         case TooManyWaiting(waiting=waiting, limit=limit):
-            return say(
-                "You have {waiting} pictures waiting, and {limit} is the most. Try again when one is done.",
+            return say_plural(
+                "You already have {waiting} job queued (limit {limit}). Try again when it is done.",
+                "You already have {waiting} jobs queued (limit {limit}). Try again when one is done.",
+                waiting,
                 waiting=waiting,
                 limit=limit,
             )
+        case OverQuota(limit=0):
+            return no_credits(in_server=in_server)
         case OverQuota(spent=spent, cost=cost, limit=limit, room_at=datetime() as room_at):
-            return say(
-                "That would cost {cost} credits, and you have used {spent} of your {limit} of the last 24 hours. "
-                "There will be room for it {when}.",
-                cost=f"{cost:.1f}",
-                spent=f"{spent:.1f}",
-                limit=f"{limit:g}",
+            return say_plural(
+                "This costs {cost} credit. You have used {spent} of {limit} in the last 24 hours. "
+                "You can draw it {when}.",
+                "This costs {cost} credits. You have used {spent} of {limit} in the last 24 hours. "
+                "You can draw it {when}.",
+                cost,
+                cost=decimal(cost),
+                spent=decimal(spent),
+                limit=decimal(limit),
                 when=discord.utils.format_dt(room_at, "R"),
             )
         case OverQuota(cost=cost, limit=limit):
-            return say(
-                "That would cost {cost} credits, more than the {limit} you have for 24 hours. Ask for fewer pictures, "
-                "fewer steps or a smaller size.",
-                cost=f"{cost:.1f}",
-                limit=f"{limit:g}",
+            return say_plural(
+                "This costs {cost} credit. Your limit is {limit} in 24 hours. "
+                "Try fewer pictures, fewer steps or a smaller size.",
+                "This costs {cost} credits. Your limit is {limit} in 24 hours. "
+                "Try fewer pictures, fewer steps or a smaller size.",
+                cost,
+                cost=decimal(cost),
+                limit=decimal(limit),
             )
+
+
+def no_credits(*, in_server: bool) -> str:
+    """For whoever has a limit of 0."""
+    if in_server:
+        return say("You have no credits in this server. Ask a server admin.")
+    return say("Drawing in private messages is switched off. Use me in a server.")
 
 
 def file_name(job_id: int, index: int) -> str:

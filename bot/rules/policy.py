@@ -19,7 +19,8 @@ from bot.generation.spec import JobSpec
 from bot.generation.values import MIN_CFG_SCALE
 from bot.rules.safety import asks_for_nsfw, blocked_words, minors_sexual
 from bot.rules.server_settings import ServerSettings
-from bot.text.translation import N_, say
+from bot.text.formats import decimal
+from bot.text.translation import N_, listed, say, say_plural
 from inference import NativeSettings
 from inference.prompt import parse_weights
 from inference.request import MAX_SIDE, SIDE_MULTIPLE
@@ -30,7 +31,7 @@ MEGAPIXEL = 1024 * 1024
 #: How much larger than the model's own a picture may be, where a server does not say: twice as wide and high.
 TIMES_NATIVE_AREA = 4
 MAX_STEPS_UNLESS_SET = 100
-MAX_TERMS_NAMED = 3
+MAX_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -129,48 +130,68 @@ class RefusalReason(StrEnum):
 
 #: Every refusal in English, each with what to do instead.
 SENTENCES: Mapping[RefusalReason, str] = {
-    RefusalReason.MINORS: N_(
-        "Sexual content about minors is not drawn, here or anywhere. Please ask for something else."
+    RefusalReason.MINORS: N_("Sexual content involving minors is never allowed. Please ask for something else."),
+    RefusalReason.BLOCKED: N_("You can't draw here at the moment. If you think that is a mistake, ask a server admin."),
+    RefusalReason.PAUSED: N_(
+        "Drawing is paused in this server. Try again later, or ask a server admin when it will resume."
     ),
-    RefusalReason.BLOCKED: N_(
-        "You cannot draw here at the moment. If you think that is a mistake, ask who runs the server."
-    ),
-    RefusalReason.PAUSED: N_("Drawing is paused in this server. Try again later, or ask an admin when it goes on."),
-    RefusalReason.CHANNEL: N_("Pictures are drawn in other channels of this server. Try {channels}."),
-    RefusalReason.ROLE: N_("Drawing here takes one of these roles: {roles}. Ask an admin for one."),
+    RefusalReason.CHANNEL: N_("You can't draw in this channel. Try {channels}."),
+    RefusalReason.ROLE: N_("You need one of these roles to draw here: {roles}. Ask a server admin."),
     RefusalReason.SIDE: N_(
-        "{width} x {height} is too large: {limit} pixels is the longest side here. Choose a smaller size."
+        "{width}x{height} is too large. The longest side can be {limit} pixels here. Choose a smaller size."
     ),
     RefusalReason.AREA: N_(
-        "{width} x {height} is too large: {limit:g} megapixels is the most here, "
-        "such as {side} x {side}. Choose a smaller size."
+        "{width}x{height} is too large. The limit here is {limit} MP, such as {side}x{side}. Choose a smaller size."
     ),
-    RefusalReason.STEPS: N_("{steps} steps are too many: {limit} is the most here. Choose fewer."),
-    RefusalReason.COUNT: N_("{count} pictures at a time are too many: {limit} is the most here. Choose fewer."),
-    RefusalReason.COMPARING: N_("Comparing is switched off here. Try single pictures with `/anima imagine`."),
+    RefusalReason.STEPS: N_("{steps} steps is too many. The limit here is {limit}."),
+    RefusalReason.COUNT: N_("{count} pictures at once is too many. The limit here is {limit}."),
+    RefusalReason.COMPARING: N_("Comparing is switched off here. Draw single pictures with `/anima imagine`."),
     RefusalReason.CFG_SCALE: N_(
-        "CFG {cfg_scale:g} is too low: below {limit:g} the negative prompt would be drawn. Choose {limit:g} or more."
-    ),
-    RefusalReason.BLOCKED_WORDS: N_("This server does not want pictures of: {terms}. Leave that out and try again."),
-    RefusalReason.NSFW: N_(
-        "This channel is for everyone, so there is nothing here of: {terms}. "
-        "Leave that out, or ask in an age-restricted channel."
-    ),
-    RefusalReason.NSFW_KEPT_SAFE: N_(
-        "The admins keep pictures safe here, so there is nothing of: {terms}. Leave that out and try again."
+        "CFG {cfg_scale} is too low. Below {limit}, the negative prompt would be drawn. Use {limit} or more."
     ),
 }
+#: The same for words of a prompt: one of them, and several.
+FORBIDDEN: Mapping[RefusalReason, tuple[str, str]] = {
+    RefusalReason.BLOCKED_WORDS: N_(
+        "This server blocks {terms}. Remove it and try again.",
+        "This server blocks {terms}. Remove them and try again.",
+    ),
+    RefusalReason.NSFW: N_(
+        "{terms} isn't allowed in this channel. Remove it, or use an age-restricted channel.",
+        "{terms} aren't allowed in this channel. Remove them, or use an age-restricted channel.",
+    ),
+    RefusalReason.NSFW_KEPT_SAFE: N_(
+        "This server only allows safe pictures, so {terms} isn't allowed. Remove it and try again.",
+        "This server only allows safe pictures, so {terms} aren't allowed. Remove them and try again.",
+    ),
+}
+NSFW_IN_PRIVATE = N_(
+    "{terms} isn't allowed in private messages. Remove it, or use an age-restricted channel.",
+    "{terms} aren't allowed in private messages. Remove them, or use an age-restricted channel.",
+)
 
 
 @dataclass(frozen=True)
 class PolicyRefusal:
+    """`terms`: the words that are forbidden, if it is for words. `in_private`: it was outside of servers."""
+
     reason: RefusalReason
     details: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    terms: tuple[str, ...] = field(default=(), repr=False)
+    in_private: bool = False
 
     @property
     def sentence(self) -> str:
         """For the person who asked. Roles and channels are mentions, which notify nobody in a private answer."""
-        return say(SENTENCES[self.reason], **self.details)
+        if self.reason not in FORBIDDEN:
+            shown = {
+                name: decimal(value) if isinstance(value, float) else value for name, value in self.details.items()
+            }
+            return say(SENTENCES[self.reason], **shown)
+        in_private = self.in_private and self.reason is RefusalReason.NSFW
+        quoted = [say("“{term}”", term=term) for term in self.terms]
+        named = listed(quoted, MAX_NAMED)
+        return say_plural(*(NSFW_IN_PRIVATE if in_private else FORBIDDEN[self.reason]), len(quoted), terms=named)
 
 
 def permit(
@@ -211,15 +232,13 @@ def check_text(
         return PolicyRefusal(RefusalReason.CFG_SCALE, {"cfg_scale": cfg_scale, "limit": MIN_CFG_SCALE})
     words = _blocked_words(settings, spec, typed)
     if words:
-        return PolicyRefusal(RefusalReason.BLOCKED_WORDS, {"terms": _first_few(words)})
+        return PolicyRefusal(RefusalReason.BLOCKED_WORDS, terms=words)
     if may_be_explicit(settings, channel):
         return None
     terms = asks_for_nsfw(*_drawn_texts(spec, typed), negative=_negative_text(spec, typed))
     if terms:
-        kept_safe = channel.age_restricted
-        return PolicyRefusal(
-            RefusalReason.NSFW_KEPT_SAFE if kept_safe else RefusalReason.NSFW, {"terms": _first_few(terms)}
-        )
+        reason = RefusalReason.NSFW_KEPT_SAFE if channel.age_restricted else RefusalReason.NSFW
+        return PolicyRefusal(reason, terms=tuple(terms), in_private=channel.guild_id is None)
     return None
 
 
@@ -285,10 +304,10 @@ def _access_refusal(settings: ServerSettings, person: Person, channel: ChannelCo
     access = settings.access
     if access.channels and not _is_any_channel_of(channel, access.channels):
         return PolicyRefusal(
-            RefusalReason.CHANNEL, {"channels": _first_few(f"<#{channel}>" for channel in access.channels)}
+            RefusalReason.CHANNEL, {"channels": listed((f"<#{channel}>" for channel in access.channels), MAX_NAMED)}
         )
     if access.roles and not person.is_admin and person.role_ids.isdisjoint(access.roles):
-        return PolicyRefusal(RefusalReason.ROLE, {"roles": _first_few(f"<@&{role}>" for role in access.roles)})
+        return PolicyRefusal(RefusalReason.ROLE, {"roles": listed((f"<@&{role}>" for role in access.roles), MAX_NAMED)})
     return None
 
 
@@ -351,10 +370,3 @@ def _negatively_weighted(negative: str) -> Iterator[str]:
 
 def _is_any_channel_of(channel: ChannelContext, channels: tuple[int, ...]) -> bool:
     return not {channel.channel_id, *channel.above}.isdisjoint(channels)
-
-
-def _first_few(terms: Any) -> str:
-    terms = list(terms)
-    named = say(", ").join(terms[:MAX_TERMS_NAMED])
-    more = len(terms) - MAX_TERMS_NAMED
-    return say("{named} and {count} more", named=named, count=more) if more > 0 else named

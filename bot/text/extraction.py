@@ -38,7 +38,7 @@ def extract_sentences(
     for node in ast.walk(ast.parse(file.read())):
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS):
             continue
-        function = FUNCTIONS[node.func.id]
+        function = "ngettext" if len(node.args) == 2 and node.func.id == "N_" else FUNCTIONS[node.func.id]
         if function == "ngettext":
             one, many = (next(_written(argument), None) for argument in node.args[:2])
             if one is not None and many is not None:

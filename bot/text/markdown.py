@@ -12,7 +12,7 @@ from bot.text.translation import N_, say
 PROMPT_SHOWN = 1000
 _MARKDOWN = re.compile(r"[\\*_~`|\[]|<(?=[@#:/a-z])|:(?=//)")
 _LINE_MARKDOWN = re.compile(r"^([ \t]*\d*)(?:(?<=\d)(?=\.\s)|(?<!\d)(?=(?:#{1,3}|>{1,3}|-#?|\+)\s))()", re.MULTILINE)
-WORDLESS = N_("(its words are not kept any more)")
+WORDLESS = N_("(prompt no longer saved)")
 
 
 def blockquote(text: str, longest: int) -> str:

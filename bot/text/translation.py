@@ -8,6 +8,8 @@ with `N_("…")`. Names and descriptions of commands are found in the commands t
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from typing import overload
 
 from discord import Locale, app_commands
 
@@ -17,9 +19,13 @@ from bot.text.languages import LANGUAGES, load_catalogs, reader_language
 Location = app_commands.TranslationContextLocation
 
 
-def N_(sentence: str) -> str:
-    """Marks an English sentence that `say` is given somewhere else, for its translation to be asked for."""
-    return sentence
+@overload
+def N_(sentence: str, /) -> str: ...
+@overload
+def N_(one: str, many: str, /) -> tuple[str, str]: ...
+def N_(one: str, many: str | None = None, /) -> str | tuple[str, str]:
+    """Marks an English sentence, or the two of a plural, that is said somewhere else, for Babel to find it."""
+    return one if many is None else (one, many)
 
 
 def say(sentence: str, **values: object) -> str:
@@ -41,6 +47,14 @@ def say_plural(one: str, many: str, count: float, **values: object) -> str:
     whole = int(count) if count < 1 or count == int(count) else max(2, int(count))
     said = reader_language().translations.ngettext(one, many, whole)
     return said.format(**{"count": decimal(count)} | values)
+
+
+def listed(items: Iterable[str], most: int) -> str:
+    """Some names in one line: no more than `most`, and how many more there are."""
+    names = list(items)
+    named = say(", ").join(names[:most])
+    more = len(names) - most
+    return say("{named} and {count} more", named=named, count=more) if more > 0 else named
 
 
 class Translator(app_commands.Translator):

@@ -82,7 +82,7 @@ async def test_one_that_a_bot_of_later_is_told_again_is_one_job(stage: Stage) ->
     taken = {"interaction": {"id": str(asked.id), "type": 2}}
     acknowledged = stage.discord.faults.answer("POST", "^/interactions/", 200, taken)
     stage.discord.gateway.dispatch("INTERACTION_CREATE", stage.discord.interactions._payload(asked.interaction))
-    assert "drawn already" in (await asked.followup()).content
+    assert "already being drawn" in (await asked.followup()).content
     assert acknowledged.hits == 1
     stage.engine.let_go()
     await stage.in_state(job.id, JobState.DELIVERED)

@@ -24,7 +24,7 @@ from tests.storage.rules import broken_rules
 pytestmark = pytest.mark.posix
 
 TIMEOUT = 30.0
-GOES_ON = "this goes on by itself in a moment"
+GOES_ON = "Your job will resume automatically"
 
 
 @pytest.fixture
@@ -122,9 +122,9 @@ async def test_queued_jobs_are_notified_and_drawn_after_the_restart_and_new_ones
         waiting = await shows(discord, GOES_ON)
         late = await discord.slash(discord.world.bob, discord.world.general, "anima imagine", prompt="too late")
         answer = await late.response()
-        assert answer.is_ephemeral and "am back in a moment" in answer.content
+        assert answer.is_ephemeral and "will be back in a moment" in answer.content
         pressed = await discord.press(discord.world.alice, waiting, label="Cancel")
-        assert "am back in a moment" in (await pressed.response()).content
+        assert "will be back in a moment" in (await pressed.response()).content
         assert await ended(process) == 0
         jobs = await jobs_of(tmp_path, *asked, late)
         assert [job.state for job in jobs] == [JobState.DELIVERED, JobState.QUEUED, JobState.QUEUED]
@@ -203,6 +203,6 @@ async def test_a_command_that_waits_for_the_model_is_answered(discord: FakeDisco
     ) as process:
         asked = await ask(discord, "1girl")
         process.send_signal(signal.SIGTERM)
-        assert "am back in a moment" in (await asked.followup()).content
+        assert "will be back in a moment" in (await asked.followup()).content
         assert await ended(process) == 0
     assert await jobs_of(tmp_path, asked) == []

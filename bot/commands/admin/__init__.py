@@ -28,7 +28,7 @@ ADMIN_ITEMS = (AdminItem,)
 
 @app_commands.command(
     name="anima-admin",
-    description="What this server allows: limits, quotas, channels, safety",
+    description="Settings for this server: limits, quotas, channels, safety",
     extras=OPEN_TO_BLOCKED,
 )
 @app_commands.default_permissions(manage_guild=True)

@@ -18,7 +18,7 @@ from bot.messages.replies import reply_privately
 from bot.rules.server_settings import ServerSettings
 from bot.text.translation import N_, say
 
-OTHER_VERSION = N_("This panel is from another version of the bot. Open a new one with `/anima-admin`.")
+OTHER_VERSION = N_("This panel is from a different version of the bot. Open a new one with `/anima-admin`.")
 
 #: Is given what was chosen in a select, and the number that ends the custom_id.
 Action = Callable[[AnimaInteraction, list[str], int | None], Awaitable[None]]
@@ -63,7 +63,7 @@ async def _unblock(interaction: AnimaInteraction, chosen: list[str], argument: i
     context = await load_context(interaction)
     user_id = int(chosen[0])
     lifted = await context.database.servers.unblock(context.guild_id, user_id, by=interaction.user.id)
-    notice = say("{person} may draw again.", person=f"<@{user_id}>") if lifted else say(UNCHANGED)
+    notice = say("{person} can draw again.", person=f"<@{user_id}>") if lifted else say(UNCHANGED)
     await show(interaction, "people", notice)
 
 

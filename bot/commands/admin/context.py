@@ -19,10 +19,10 @@ from storage.database import Database
 #: Seconds that a warning waits for what the model's file says.
 MODEL_TIMEOUT = 1.0
 
-NOT_ADMIN = N_("This is for people with the permission **Manage Server**.")
-ONLY_IN_SERVERS = N_("Servers have admins, private channels have none. Use this in your server.")
+NOT_ADMIN = N_("You need the **Manage Server** permission for this.")
+ONLY_IN_SERVERS = N_("This only works in a server. Use it in your server.")
 SAVED = N_("Saved.")
-BEYOND_LIMITS = N_("But these defaults are above the limits, so whoever relies on them is refused: {defaults}.")
+BEYOND_LIMITS = N_("But these defaults are above the limits, so requests that use them are refused: {defaults}.")
 UNCHANGED = N_("Nothing was changed.")
 
 

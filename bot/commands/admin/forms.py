@@ -38,11 +38,11 @@ MAX_NUMBER_LENGTH = 20
 MAX_LORAS_LENGTH = 500
 
 CHANGED_MEANWHILE = N_(
-    "Somebody changed the settings while your form was open, so nothing was saved. Please look again."
+    "Someone else changed the settings while your form was open, so nothing was saved. Check them and try again."
 )
 NOTHING_SAVED = N_("Nothing was saved.")
-BY_THE_MODEL = N_("Empty: the model's own")
-RECOMMENDED = N_("Empty: the recommended one")
+BY_THE_MODEL = N_("Empty: model default")
+RECOMMENDED = N_("Empty: recommended text")
 
 SEPARATORS = r"[,\n、，]"  # noqa: RUF001
 
@@ -128,8 +128,8 @@ def _read(values: Submitted) -> tuple[Values, int | None]:
 
 def _drawing(settings: ServerSettings) -> list[Field]:
     defaults = settings.defaults
-    size = say("Width x height, such as 832x1216. Empty: the model's own")
-    own = say("None chosen: the model's own")
+    size = say("Width x height, such as 832x1216. Empty: model default")
+    own = say("None selected: model default")
     return [
         Field("size", size, _typed(of_size(defaults.size))),
         Field("steps", say(BY_THE_MODEL), _typed(defaults.steps)),
@@ -141,8 +141,8 @@ def _drawing(settings: ServerSettings) -> list[Field]:
 
 def _style(settings: ServerSettings) -> list[Field]:
     defaults = settings.defaults
-    loras = say("With strengths, such as style:0.8, turbo; {most} at most", most=MAX_LORAS)
-    denoise = say("How much of a given picture is drawn anew, over 0 to 1. Empty: as usual")
+    loras = say("With strengths, such as style:0.8, turbo. At most {most}", most=MAX_LORAS)
+    denoise = say("How much a source picture is changed: above 0, up to 1. Empty: default")
     return [
         Field("artist", say("Names, separated by commas"), _typed(defaults.artist, longest=MAX_ARTISTS_LENGTH)),
         Field("loras", loras, _typed(of_loras(defaults.loras), longest=MAX_LORAS_LENGTH)),
@@ -154,9 +154,9 @@ def _prefixes(settings: ServerSettings) -> list[Field]:
     defaults = settings.defaults
     negative = _typed(defaults.negative, longest=MAX_PREFIX_LENGTH, long=True)
     return [
-        Field("prefix_on", say("In front of every prompt"), _ticked(defaults.prefix_on)),
+        Field("prefix_on", say("Put in front of every prompt"), _ticked(defaults.prefix_on)),
         Field("prefix", say(RECOMMENDED), _typed(defaults.prefix, longest=MAX_PREFIX_LENGTH, long=True)),
-        Field("negative_on", say("To every negative prompt"), _ticked(defaults.negative_on)),
+        Field("negative_on", say("Added to every negative prompt"), _ticked(defaults.negative_on)),
         Field("negative", say(RECOMMENDED), negative),
     ]
 
@@ -164,18 +164,18 @@ def _prefixes(settings: ServerSettings) -> list[Field]:
 def _posting(settings: ServerSettings) -> list[Field]:
     defaults = settings.defaults
     return [
-        Field("count", say("How many at a time, 1 to 4"), _typed(defaults.count)),
-        Field("turbo", say("Few steps, where the model has a turbo LoRA"), _ticked(defaults.turbo)),
-        Field("spoiler", say("Pictures are hidden until clicked"), _ticked(defaults.spoiler)),
-        Field("private", say("Only who asked sees the pictures"), _ticked(defaults.private)),
+        Field("count", say("Pictures at once, 1 to 4"), _typed(defaults.count)),
+        Field("turbo", say("Fewer steps, if there is a turbo LoRA"), _ticked(defaults.turbo)),
+        Field("spoiler", say("Hide pictures until they are clicked"), _ticked(defaults.spoiler)),
+        Field("private", say("Only the person who asked sees the pictures"), _ticked(defaults.private)),
     ]
 
 
 def _limits(settings: ServerSettings) -> list[Field]:
     limits = settings.limits
-    megapixels = say("1024 x 1024 is 1. Empty: four times the model's own size")
+    megapixels = say("1024x1024 is 1. Empty: 4 times the model's default size")
     return [
-        Field("side", say("In pixels. Empty: what the model can"), _typed(limits.side)),
+        Field("side", say("In pixels. Empty: the most the model can do"), _typed(limits.side)),
         Field("megapixels", megapixels, _typed(limits.megapixels)),
         Field("steps", say("Empty: {default}", default=MAX_STEPS_UNLESS_SET), _typed(limits.steps)),
     ]
@@ -183,35 +183,35 @@ def _limits(settings: ServerSettings) -> list[Field]:
 
 def _amounts(settings: ServerSettings) -> list[Field]:
     limits = settings.limits
-    compared = say("Of one `/anima compare`, up to {most}; 0 switches it off", most=MAX_COMPARED)
+    compared = say("In one `/anima compare`, up to {most}. 0 switches it off", most=MAX_COMPARED)
     return [
-        Field("count", say("At a time, 1 to 4"), _typed(limits.count)),
+        Field("count", say("Pictures at once, 1 to 4"), _typed(limits.count)),
         Field("compared", compared, _typed(limits.compared)),
-        Field("waiting", say("Of one person in the queue"), _typed(limits.waiting)),
+        Field("waiting", say("Jobs that one person can have in the queue"), _typed(limits.waiting)),
     ]
 
 
 def _quota(settings: ServerSettings) -> list[Field]:
-    return [Field("credits", say("Empty: without limit"), _typed(settings.quota.credits))]
+    return [Field("credits", say("Empty: no limit"), _typed(settings.quota.credits))]
 
 
 def _role_quota(settings: ServerSettings) -> list[Field]:
     return [
-        Field("role", say("Whose members have it"), lambda id: ui.RoleSelect(custom_id=id, required=True)),
-        Field("credits", say("Empty: the role has no quota of its own"), _typed(None)),
+        Field("role", say("Members with this role get it"), lambda id: ui.RoleSelect(custom_id=id, required=True)),
+        Field("credits", say("Empty: no separate quota for this role"), _typed(None)),
     ]
 
 
 def _words(settings: ServerSettings) -> list[Field]:
     words = "\n".join(settings.safety.blocked_words)
-    about = say("One a line, each up to {longest} characters", longest=MAX_BLOCKED_WORD_LENGTH)
+    about = say("One per line, up to {longest} characters each", longest=MAX_BLOCKED_WORD_LENGTH)
     return [Field("blocked_words", about, _typed(words, longest=4000, long=True))]
 
 
 def _block(settings: ServerSettings) -> list[Field]:
     return [
-        Field("person", say("Who shall not draw here"), lambda id: ui.UserSelect(custom_id=id, required=True)),
-        Field("reason", say("For the log; optional"), _typed(None, longest=MAX_REASON_LENGTH)),
+        Field("person", say("Who may not draw here"), lambda id: ui.UserSelect(custom_id=id, required=True)),
+        Field("reason", say("Shown in the change log (optional)"), _typed(None, longest=MAX_REASON_LENGTH)),
     ]
 
 
@@ -226,7 +226,7 @@ def _typed(now: object, *, longest: int = MAX_NUMBER_LENGTH, long: bool = False)
 
 def _chosen(now: str | None, names: Sequence[str]) -> Callable[[str], ui.Item[Any]]:
     options = [discord.SelectOption(label=name, value=name, default=name == now) for name in names]
-    own = say("The model's own")
+    own = say("Model default")
     return lambda id: ui.Select(custom_id=id, options=options, placeholder=own, min_values=0, required=False)
 
 
@@ -263,7 +263,7 @@ async def _save_drawing(interaction: AnimaInteraction, context: AdminContext, va
             name = say(LABELS["size"])
             raise InvalidForm(
                 say(
-                    "**{field}**: {typed} is no size; write it like 832x1216.",
+                    "**{field}**: {typed} is not a size. Write it like 832x1216.",
                     field=name,
                     typed=inline_or_empty(size, 20),
                 )
@@ -287,7 +287,7 @@ def _lora(typed: str) -> tuple[str, float]:
     except ValueError:
         raise InvalidForm(
             say(
-                "**{field}**: {typed} has no strength from -{strongest} to {strongest}; write it like style:0.8.",
+                "**{field}**: {typed} needs a strength from -{strongest} to {strongest}, such as style:0.8.",
                 field=say(LABELS["loras"]),
                 typed=inline_or_empty(typed, 50),
                 strongest=MAX_LORA_STRENGTH,
@@ -320,14 +320,14 @@ async def _save_words(interaction: AnimaInteraction, context: AdminContext, valu
 async def _save_block(interaction: AnimaInteraction, context: AdminContext, values: Values) -> str:
     user_id = int(values["person"][0])
     if user_id == interaction.user.id:
-        raise InvalidForm(say("That is you."))
+        raise InvalidForm(say("You can't block yourself."))
     blocked = await context.database.servers.block(
         context.guild_id, user_id, by=interaction.user.id, reason=values["reason"].strip()
     )
     person = f"<@{user_id}>"
     if blocked:
-        return say("{person} cannot draw here any more.", person=person)
-    return say("{person} was blocked already.", person=person)
+        return say("{person} can no longer draw here.", person=person)
+    return say("{person} is already blocked.", person=person)
 
 
 def _checked(kind: type[Any], key: str, **values: Any) -> Any:
@@ -351,14 +351,14 @@ def _plain(value: Any) -> Any:
 
 
 FORMS: Mapping[str, FormSpec] = {
-    "drawing": FormSpec(N_("Defaults for drawing"), "defaults", _drawing, _save_drawing),
+    "drawing": FormSpec(N_("Defaults: size, steps, sampler"), "defaults", _drawing, _save_drawing),
     "style": FormSpec(N_("Artists and LoRAs"), "defaults", _style, _save_style),
     "house-texts": FormSpec(N_("Prefix and negative"), "defaults", _prefixes, _saves("defaults", ServerDefaults)),
-    "posting": FormSpec(N_("Defaults for posting"), "defaults", _posting, _saves("defaults", ServerDefaults)),
+    "posting": FormSpec(N_("Defaults: posting"), "defaults", _posting, _saves("defaults", ServerDefaults)),
     "limits": FormSpec(N_("Size and steps"), "limits", _limits, _saves("limits", ServerLimits)),
-    "amounts": FormSpec(N_("How many"), "limits", _amounts, _saves("limits", ServerLimits)),
-    "quota": FormSpec(N_("Quota of everyone"), "quota", _quota, _saves("quota", Quota)),
-    "role-quota": FormSpec(N_("Quota of a role"), "quota", _role_quota, _save_role_quota),
+    "amounts": FormSpec(N_("Pictures and queue"), "limits", _amounts, _saves("limits", ServerLimits)),
+    "quota": FormSpec(N_("Everyone's quota"), "quota", _quota, _saves("quota", Quota)),
+    "role-quota": FormSpec(N_("Role quota"), "quota", _role_quota, _save_role_quota),
     "words": FormSpec(N_("Blocked words"), "words", _words, _save_words),
     "block": FormSpec(N_("Block a person"), "people", _block, _save_block),
 }

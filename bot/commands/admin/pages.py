@@ -23,11 +23,11 @@ from bot.commands.admin.controls import (
     select,
     text,
 )
-from bot.commands.admin.summaries import counted, inline_or_empty, relative_time
+from bot.commands.admin.summaries import inline_or_empty, relative_time
 from bot.components.base import AnimaInteraction
 from bot.messages.layout import StaticLayout
 from bot.prompting import RECOMMENDED_NEGATIVE, RECOMMENDED_PREFIX
-from bot.text.translation import N_, say
+from bot.text.translation import N_, say, say_plural
 
 LOG_PAGE = 8
 #: Of the 4,000 characters that a message with components may have.
@@ -63,16 +63,16 @@ async def _overview(context: AdminContext, begin: int | None) -> Items:
     settings = context.settings
     blocked = len(await context.database.servers.blocks(context.guild_id))
     words = len(settings.safety.blocked_words)
-    people = counted(blocked, say("1 person"), say("{count} people", count=blocked))
+    people = say_plural("{count} person", "{count} people", blocked)
     lines = [
         f"### {say('Anima in this server')}",
         say("**Drawing** is paused: new requests are refused.") if settings.paused else say("**Drawing** is on."),
         f"**{say('Defaults')}** {summaries.of_defaults(settings.defaults)}",
         f"**{say('Limits')}** {summaries.of_limits(settings.limits)}",
         f"**{say('Quota')}** {summaries.of_quota(settings.quota)}",
-        f"**{say('Who and where')}** {summaries.of_access(settings.access)}",
+        f"**{say('Access')}** {summaries.of_access(settings.access)}",
         f"**{say('Safety')}** {summaries.of_safety(settings.safety)}",
-        f"**{say('Blocked')}** {counted(words, say('1 word'), say('{count} words', count=words))}{say(', ')}{people}",
+        f"**{say('Blocked')}** {say_plural('{count} word', '{count} words', words)}{say(', ')}{people}",
     ]
     if settings.paused:
         pause = button("resume", say("Resume drawing"), discord.ButtonStyle.success)
@@ -87,13 +87,13 @@ async def _defaults(context: AdminContext, begin: int | None) -> Items:
     negative = summaries.of_prefix(defaults.negative_on, defaults.negative, RECOMMENDED_NEGATIVE)
     lines = [
         f"### {say('Defaults')}",
-        say("What is drawn where neither the person nor their own preferences say otherwise."),
+        say("Used when neither the command nor the person's own preferences say otherwise."),
         summaries.of_defaults(defaults),
         f"**{say('Prefix')}** {prefix}",
-        f"**{say('Negative')}** {negative}",
+        f"**{say('Negative prompt')}** {negative}",
     ]
     buttons = (
-        form_button("drawing", say("Drawing")),
+        form_button("drawing", say("Size, steps, sampler")),
         form_button("style", say("Artists and LoRAs")),
         form_button("house-texts", say("Prefix and negative")),
         form_button("posting", say("Posting")),
@@ -104,35 +104,41 @@ async def _defaults(context: AdminContext, begin: int | None) -> Items:
 async def _limits(context: AdminContext, begin: int | None) -> Items:
     lines = [
         f"### {say('Limits')}",
-        say("The most that one request may ask for."),
+        say("The most that one request can ask for."),
         summaries.of_limits(context.settings.limits),
     ]
-    return [text(lines), row(form_button("limits", say("Size and steps")), form_button("amounts", say("How many")))]
+    return [
+        text(lines),
+        row(form_button("limits", say("Size and steps")), form_button("amounts", say("Pictures and queue"))),
+    ]
 
 
 async def _quota(context: AdminContext, begin: int | None) -> Items:
     quota = context.settings.quota
     lines = [
         f"### {say('Quotas')}",
-        say("In credits a day; a picture with the model's own settings costs 1. A person has the best of their roles."),
+        say(
+            "In credits per day. A picture with the model's default settings costs 1. Members get the "
+            "highest quota of their roles."
+        ),
         summaries.of_quota(quota),
         *(f"<@&{role}> {credits:g}" for role, credits in list(quota.roles.items())[:50]),
-        say("Roles without any limit:"),
+        say("Roles with no limit:"),
     ]
     return [
         text(lines),
-        row(role_select("unlimited", say("No role"), context, quota.unlimited_roles)),
-        row(form_button("quota", say("Everyone")), form_button("role-quota", say("A role"))),
+        row(role_select("unlimited", say("No roles selected"), context, quota.unlimited_roles)),
+        row(form_button("quota", say("Everyone")), form_button("role-quota", say("Per role"))),
     ]
 
 
 async def _access(context: AdminContext, begin: int | None) -> Items:
     access = context.settings.access
-    channels = say("Channels in which may be drawn, threads included. None chosen: all.")
+    channels = say("Channels where people may draw (threads included). None selected: all.")
     return [
-        text([f"### {say('Who and where')}", channels]),
-        row(channel_select("channels", say("Every channel"), context, access.channels)),
-        text([say("Roles that may draw. None chosen: everyone. Admins always may.")]),
+        text([f"### {say('Access')}", channels]),
+        row(channel_select("channels", say("All channels"), context, access.channels)),
+        text([say("Roles that may draw. None selected: everyone. Admins always may.")]),
         row(role_select("roles", say("Everyone"), context, access.roles)),
     ]
 
@@ -141,17 +147,17 @@ async def _safety(context: AdminContext, begin: int | None) -> Items:
     safety = context.settings.safety
     lines = [
         f"### {say('Safety')}",
-        say("In age-restricted channels more than safe pictures may be drawn; in all others they are kept safe."),
-        say("Sexual content about minors is refused everywhere. That cannot be switched off."),
+        say("Age-restricted channels allow NSFW pictures. All other channels only allow safe pictures."),
+        say("Sexual content involving minors is always refused. You can't switch that off."),
     ]
     if safety.always_safe:
-        follow = button("follow-channels", say("Follow the age restriction of channels"))
-        return [text([*lines, say("**Now: safe in the whole server.**")]), row(follow)]
-    nothing_chosen = say("None: each follows its age restriction")
+        follow = button("follow-channels", say("Follow age restrictions"))
+        return [text([*lines, say("**The whole server only allows safe pictures.**")]), row(follow)]
+    nothing_chosen = say("None: each channel follows its age restriction")
     return [
-        text([*lines, say("Channels to keep safe even if they are age-restricted:")]),
+        text([*lines, say("Age-restricted channels that should still only allow safe pictures:")]),
         row(channel_select("safe-channels", nothing_chosen, context, safety.safe_channels)),
-        row(button("keep-safe", say("Keep the whole server safe"))),
+        row(button("keep-safe", say("Safe pictures everywhere"))),
     ]
 
 
@@ -159,8 +165,8 @@ async def _words(context: AdminContext, begin: int | None) -> Items:
     words = say(", ").join(context.settings.safety.blocked_words)
     lines = [
         f"### {say('Blocked words')}",
-        say("Whole words and phrases, whatever their case and accents. Who asks for one is told so, privately."),
-        f"||{inline_or_empty(words, 2500)}||" if words else say("None so far."),
+        say("Whole words and phrases. Case and accents don't matter. Anyone who uses one is notified privately."),
+        f"||{inline_or_empty(words, 2500)}||" if words else say("None yet."),
     ]
     return [text(lines), row(form_button("words", say("Change")))]
 
@@ -168,7 +174,7 @@ async def _words(context: AdminContext, begin: int | None) -> Items:
 async def _people(context: AdminContext, begin: int | None) -> Items:
     blocks = (await context.database.servers.blocks(context.guild_id))[-MAX_CHOSEN:][::-1]
     nobody = say("Nobody is blocked.")
-    lines = [f"### {say('Blocked people')}", say("They cannot draw in this server.") if blocks else nobody]
+    lines = [f"### {say('Blocked people')}", say("These people can't draw in this server.") if blocks else nobody]
     options = []
     for number, block in enumerate(blocks, start=1):
         blocked_at, reason = relative_time(block.blocked_at), inline_or_empty(block.reason, 80)
@@ -183,14 +189,14 @@ async def _people(context: AdminContext, begin: int | None) -> Items:
 async def _log(context: AdminContext, begin: int | None) -> Items:
     entries = await context.database.servers.audit_log(context.guild_id, before=begin, limit=LOG_PAGE + 1)
     shown = entries[:LOG_PAGE]
-    lines = [f"### {say('Log of changes')}", *(summaries.of_entry(entry) for entry in shown)]
+    lines = [f"### {say('Change log')}", *(summaries.of_entry(entry) for entry in shown)]
     buttons = []
     if begin is not None:
         buttons.append(button("log", say("Newest")))
     if len(entries) > len(shown):
         buttons.append(button("log", say("Older"), argument=shown[-1].id))
     if not shown:
-        lines.append(say("Nothing was changed so far."))
+        lines.append(say("No changes yet."))
     return [text(lines), *([row(*buttons)] if buttons else [])]
 
 
@@ -211,12 +217,12 @@ async def _statistics(context: AdminContext, begin: int | None) -> Items:
 PAGES: Mapping[str, AdminPage] = {
     "overview": AdminPage(N_("Overview"), N_("Everything at a glance; pause and resume"), _overview),
     "defaults": AdminPage(N_("Defaults"), N_("Size, steps, sampler, artists, LoRAs, prefix, negative"), _defaults),
-    "limits": AdminPage(N_("Limits"), N_("Largest size, steps, pictures, waiting jobs"), _limits),
-    "quota": AdminPage(N_("Quotas"), N_("Credits a day, for everyone and by role"), _quota),
-    "access": AdminPage(N_("Who and where"), N_("Channels and roles that may draw"), _access),
-    "safety": AdminPage(N_("Safety"), N_("What channels are kept safe"), _safety),
-    "words": AdminPage(N_("Blocked words"), N_("What must not be asked for here"), _words),
+    "limits": AdminPage(N_("Limits"), N_("Largest size, most steps, pictures and queued jobs"), _limits),
+    "quota": AdminPage(N_("Quotas"), N_("Credits per day, for everyone and by role"), _quota),
+    "access": AdminPage(N_("Access"), N_("Channels and roles that can draw"), _access),
+    "safety": AdminPage(N_("Safety"), N_("Which channels only allow safe pictures"), _safety),
+    "words": AdminPage(N_("Blocked words"), N_("Words that can't be used in prompts here"), _words),
     "people": AdminPage(N_("Blocked people"), N_("Block and unblock"), _people),
-    "log": AdminPage(N_("Log of changes"), N_("Who changed what, and when"), _log),
-    "statistics": AdminPage(N_("Statistics"), N_("What was drawn lately"), _statistics),
+    "log": AdminPage(N_("Change log"), N_("Who changed what, and when"), _log),
+    "statistics": AdminPage(N_("Statistics"), N_("Recent activity"), _statistics),
 }

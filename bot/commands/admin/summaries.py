@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from bot.commands import command_options
 from bot.rules.policy import MAX_STEPS_UNLESS_SET
 from bot.rules.server_settings import Access, Quota, Safety, ServerDefaults, ServerLimits
+from bot.text.formats import decimal
 from bot.text.markdown import inline
-from bot.text.translation import N_, say
+from bot.text.translation import N_, listed, say, say_plural
 from storage.jobs import Statistics
 from storage.schema import JobState
 from storage.servers import AuditEntry
@@ -25,19 +26,19 @@ LABELS: Mapping[str, str] = {
     **command_options.LABELS,
     "prefix_on": N_("Add the prefix"),
     "prefix": N_("Prefix"),
-    "negative_on": N_("Add the negative"),
-    "negative": N_("Negative"),
+    "negative_on": N_("Add the negative prompt"),
+    "negative": N_("Negative prompt"),
     "side": N_("Longest side"),
     "megapixels": N_("Megapixels"),
-    "waiting": N_("Waiting jobs"),
-    "compared": N_("Compared pictures"),
-    "credits": N_("Credits a day"),
+    "waiting": N_("Queued jobs"),
+    "compared": N_("Pictures per comparison"),
+    "credits": N_("Credits per day"),
     "role": N_("Role"),
     "roles": N_("Roles"),
-    "unlimited_roles": N_("Roles without any limit"),
+    "unlimited_roles": N_("Roles with no limit"),
     "channels": N_("Channels"),
-    "always_safe": N_("Safe in the whole server"),
-    "safe_channels": N_("Channels kept safe"),
+    "always_safe": N_("Safe pictures everywhere"),
+    "safe_channels": N_("Safe channels"),
     "blocked_words": N_("Words and phrases"),
     "person": N_("Person"),
     "reason": N_("Reason"),
@@ -48,15 +49,15 @@ GROUPS: Mapping[str, str] = {
     "defaults": N_("Defaults"),
     "limits": N_("Limits"),
     "quota": N_("Quota"),
-    "access": N_("Who and where"),
+    "access": N_("Access"),
     "safety": N_("Safety"),
 }
 
 STATES: Mapping[JobState, str] = {
-    JobState.QUEUED: N_("{count} waiting"),
+    JobState.QUEUED: N_("{count} queued"),
     JobState.RUNNING: N_("{count} being drawn"),
-    JobState.RENDERED: N_("{count} on their way"),
-    JobState.DELIVERED: N_("{count} delivered"),
+    JobState.RENDERED: N_("{count} being posted"),
+    JobState.DELIVERED: N_("{count} posted"),
     JobState.CANCELLED: N_("{count} cancelled"),
     JobState.FAILED: N_("{count} failed"),
     JobState.REFUSED: N_("{count} refused"),
@@ -72,10 +73,10 @@ RULES: Mapping[str, str] = {
     "greater_than_equal": N_("**{field}** must be {ge} or more."),
     "less_than_equal": N_("**{field}** must be {le} or less."),
     "string_too_short": N_("**{field}**: a name is missing."),
-    "string_too_long": N_("**{field}**: {max_length} characters are the most."),
-    "too_long": N_("**{field}**: {max_length} are the most."),
+    "string_too_long": N_("**{field}** can have at most {max_length} characters."),
+    "too_long": N_("**{field}** can have at most {max_length} entries."),
 }
-NOT_POSSIBLE = N_("**{field}** cannot be that.")
+NOT_POSSIBLE = N_("**{field}** can't have that value.")
 
 
 def of_defaults(defaults: ServerDefaults) -> str:
@@ -88,7 +89,7 @@ def of_defaults(defaults: ServerDefaults) -> str:
     }
     said = [f"{say(LABELS[key])} {value}" for key, value in own.items() if value is not None]
     if len(said) < len(own):
-        said.append(say("all else as the model likes it") if said else say("as the model likes it"))
+        said.append(say("otherwise the model's") if said else say("model default"))
     if defaults.artist:
         said.append(f"{say(LABELS['artist'])} {inline_or_empty(defaults.artist, 200)}")
     if defaults.loras:
@@ -111,7 +112,7 @@ def of_loras(loras: Sequence[tuple[str, float]]) -> str:
 
 def of_prefix(on: bool, text: str, recommended: str) -> str:
     if not on:
-        return say("is off")
+        return say("off")
     return f"{inline_or_empty(text, 500)} {say('(recommended)')}" if text == recommended else inline_or_empty(text, 500)
 
 
@@ -123,71 +124,75 @@ def of_names(settings: Sequence[str]) -> str:
 def of_limits(limits: ServerLimits) -> str:
     said = []
     if limits.side is not None:
-        said.append(say("{count} pixels a side", count=limits.side))
+        said.append(say("up to {count} pixels per side", count=limits.side))
     if limits.megapixels is not None:
-        said.append(say("{count} megapixels", count=f"{limits.megapixels:g}"))
+        said.append(say("up to {count} MP", count=decimal(limits.megapixels)))
     steps = limits.steps or MAX_STEPS_UNLESS_SET
     return say(", ").join(
         [
-            *(said or [say("four times the model's own size")]),
-            counted(steps, say("1 step"), say("{count} steps", count=steps)),
-            say("{pictures} at a time", pictures=_pictures(limits.count)),
-            counted(
-                limits.waiting,
-                say("1 waiting job a person"),
-                say("{count} waiting jobs a person", count=limits.waiting),
-            ),
-            say("{pictures} to compare", pictures=_pictures(limits.compared))
+            *(said or [say("4 times the model's default size")]),
+            say_plural("{count} step", "{count} steps", steps),
+            say("{pictures} at once", pictures=_pictures(limits.count)),
+            say_plural("{count} queued job per person", "{count} queued jobs per person", limits.waiting),
+            say("{pictures} per comparison", pictures=_pictures(limits.compared))
             if limits.compared
-            else say("no comparing"),
+            else say("comparisons off"),
         ]
     )
 
 
 def of_quota(quota: Quota) -> str:
     if quota.credits is None:
-        return say("everyone without limit")
-    everyone = say("{credits} credits a day for everyone", credits=f"{quota.credits:g}")
+        return say("Everyone: no limit")
+    everyone = say_plural(
+        "Everyone: {credits} credit per day",
+        "Everyone: {credits} credits per day",
+        quota.credits,
+        credits=decimal(quota.credits),
+    )
     own = len(quota.roles) + len(quota.unlimited_roles)
     if not own:
         return everyone
-    roles = counted(own, say("1 role with its own"), say("{count} roles with their own", count=own))
+    roles = say_plural("{count} role with its own quota", "{count} roles with their own quota", own)
     return f"{everyone}{say(', ')}{roles}"
 
 
 def of_access(access: Access) -> str:
     who = _mentions("<@&{}>", access.roles) or say("everyone")
-    return say("{who} in {channels}", who=who, channels=_mentions("<#{}>", access.channels) or say("every channel"))
+    return say("{who} in {channels}", who=who, channels=_mentions("<#{}>", access.channels) or say("all channels"))
 
 
 def of_safety(safety: Safety) -> str:
     if safety.always_safe:
-        return say("safe in the whole server")
-    by_channel = say("by the age restriction of each channel")
+        return say("safe pictures only")
+    by_channel = say("follows each channel's age restriction")
     kept = _mentions("<#{}>", safety.safe_channels)
-    return f"{by_channel}{say(', ')}{say('always safe in {channels}', channels=kept)}" if kept else by_channel
+    return f"{by_channel}{say(', ')}{say('always safe: {channels}', channels=kept)}" if kept else by_channel
 
 
 def of_statistics(statistics: Statistics) -> str:
-    people = statistics.people
     said = [
         _pictures(statistics.images),
-        say("{count} credits", count=f"{statistics.credits:g}"),
-        counted(people, say("1 person"), say("{count} people", count=people)),
+        say_plural("{count} credit", "{count} credits", statistics.credits),
+        say_plural("{count} person", "{count} people", statistics.people),
         *(say(STATES[state], count=count) for state, count in statistics.jobs.items()),
     ]
     if statistics.median_wait is not None and statistics.median_drawing is not None:
         wait, drawing = statistics.median_wait.total_seconds(), statistics.median_drawing.total_seconds()
         said.append(
-            say("usually {wait} s in line and {drawing} s to draw", wait=f"{wait:.0f}", drawing=f"{drawing:.0f}")
+            say(
+                "usually {wait} s in the queue and {drawing} s to draw",
+                wait=decimal(wait, digits=0),
+                drawing=decimal(drawing, digits=0),
+            )
         )
     return say(", ").join(said)
 
 
 def of_entry(entry: AuditEntry) -> str:
     """A line of the log."""
-    who = f"<@{entry.actor_id}>" if entry.actor_id is not None else say("Somebody")
-    whom = f"<@{entry.subject_id}>" if entry.subject_id is not None else say("somebody")
+    who = f"<@{entry.actor_id}>" if entry.actor_id is not None else say("Someone")
+    whom = f"<@{entry.subject_id}>" if entry.subject_id is not None else say("someone")
     match entry.what:
         case "block" if entry.after:
             said = say("{who} blocked {whom}: {reason}", who=who, whom=whom, reason=inline_or_empty(entry.after, 200))
@@ -248,10 +253,6 @@ def _value(value: Any) -> str:
     return str(value)
 
 
-def counted(count: int, one: str, many: str) -> str:
-    return one if count == 1 else many
-
-
 def relative_time(at: datetime) -> str:
     return f"<t:{int(at.timestamp())}:R>"
 
@@ -262,10 +263,8 @@ def inline_or_empty(text: str, longest: int) -> str:
 
 
 def _pictures(count: int) -> str:
-    return counted(count, say("1 picture"), say("{count} pictures", count=count))
+    return say_plural("{count} picture", "{count} pictures", count)
 
 
 def _mentions(form: str, ids: Sequence[int]) -> str:
-    shown = say(", ").join(form.format(id) for id in ids[:MAX_NAMED])
-    more = len(ids) - MAX_NAMED
-    return say("{named} and {count} more", named=shown, count=more) if more > 0 else shown
+    return listed((form.format(id) for id in ids), MAX_NAMED)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from bot.commands.command_options import LABELS
 from bot.components.base import AnimaInteraction
-from bot.generation.compose import NO_SUCH_LORA, ModelInfo, resolve_options
+from bot.generation.compose import ModelInfo, no_such_lora, resolve_options
 from bot.generation.errors import InvalidForm, InvalidOption
 from bot.generation.options import Options, read_stored_options
 from bot.generation.presets import key_of
@@ -28,16 +28,24 @@ LORA_NAME_SHOWN = 60
 CHOSEN = ("size", "sampler", "scheduler")
 OF_MODEL = (*CHOSEN, "steps", "cfg_scale")
 
-YOURS = N_("**yours**, else {value}")
-THE_SERVERS = N_("the server's")
-THE_BOTS = N_("the bot's")
-THE_MODELS = N_("the model's")
-AS_USUAL = N_("as usual")
-WITH_TURBO = N_("with turbo; {own}, yours, holds without")
-TURBOS = N_("turbo's")
-REFUSED_HERE = N_("⚠️ above the limit here, so it is refused")
-NO_TURBO_HERE = N_("not with this model")
-NOT_HERE = N_("not here now")
+#: Of what a person has not set, by where it comes from; and of what they have, with what would hold otherwise.
+NOT_YOURS: Mapping[str, str] = {
+    "server": N_("server default"),
+    "bot": N_("bot default"),
+    "model": N_("model default"),
+    "default": N_("default"),
+}
+YOURS: Mapping[str, str] = {
+    "server": N_("**yours** (server: {value})"),
+    "bot": N_("**yours** (bot: {value})"),
+    "model": N_("**yours** (model: {value})"),
+    "default": N_("**yours** (default: {value})"),
+}
+WITH_TURBO = N_("set by turbo (yours without turbo: {own})")
+TURBOS = N_("set by turbo")
+REFUSED_HERE = N_("⚠️ above the limit here, will be refused")
+NO_TURBO_HERE = N_("not available with this model")
+NOT_HERE = N_("not available now")
 
 
 @dataclass(frozen=True)
@@ -90,21 +98,21 @@ def standing(name: str, desk: PreferencesContext, holds: Options) -> Iterator[st
     elif own is not None:
         yield shown(name, own, desk)
         without = desk.holds(replace(desk.own, **{name: None}))
-        yield say(YOURS, value=shown(name, getattr(without, name), desk))
+        yield say(YOURS[_source(name, desk)], value=shown(name, getattr(without, name), desk))
     else:
         yield shown(name, value, desk)
-        yield _whose(name, desk)
+        yield say(NOT_YOURS[_source(name, desk)])
     if name == "turbo" and own and desk.model.turbo is None:
         yield say(NO_TURBO_HERE)
     if exceeds(desk.limits, name, value):
         yield say(REFUSED_HERE)
 
 
-def _whose(name: str, desk: PreferencesContext) -> str:
-    """Whose an option is that is not the person's own."""
+def _source(name: str, desk: PreferencesContext) -> str:
+    """Where an option comes from that the person has not set: the server, the bot, the model, or a default of ours."""
     if getattr(desk.server, name) is not None:
-        return say(THE_SERVERS if desk.in_server else THE_BOTS)
-    return say(THE_MODELS if name in OF_MODEL else AS_USUAL)
+        return "server" if desk.in_server else "bot"
+    return "model" if name in OF_MODEL else "default"
 
 
 def shown(name: str, value: Any, desk: PreferencesContext) -> str:
@@ -126,7 +134,8 @@ def shown(name: str, value: Any, desk: PreferencesContext) -> str:
 
 
 def _lora_shown(lora: str, strength: float, desk: PreferencesContext) -> str:
-    known = f"{inline(lora, LORA_NAME_SHOWN)} {strength:g}"
+    name = inline(lora, LORA_NAME_SHOWN)
+    known = name if strength == 1 else f"{name} {strength:g}"
     return known if lora in desk.model.loras else f"{known} ({say(NOT_HERE)})"
 
 
@@ -181,7 +190,7 @@ def _loras(text: str, desk: PreferencesContext) -> Any:
         if line.casefold() in known or not colon:
             name, strength = line, "1"
         if name.strip().casefold() not in known:
-            raise InvalidForm(say(NO_SUCH_LORA, name=inline(name, LORA_NAME_SHOWN)))
+            raise InvalidForm(no_such_lora(name, desk.model))
         loras[known[name.strip().casefold()]] = strength.strip().replace(",", ".")
     return tuple(loras.items())
 
@@ -195,14 +204,14 @@ _READ: Mapping[str, Callable[[str, PreferencesContext], Any]] = {
 
 #: What is said of each type of pydantic's errors.
 MISTAKES: Mapping[str, str] = {
-    "int_parsing": N_("**{what}**: that is no whole number."),
-    "float_parsing": N_("**{what}**: that is no number."),
-    "finite_number": N_("**{what}**: that is no number."),
-    "greater_than_equal": N_("**{what}**: {limit} is the least."),
-    "less_than_equal": N_("**{what}**: {limit} is the most."),
-    "string_too_long": N_("**{what}**: {limit} characters is the most."),
-    "too_long": N_("**{what}**: {limit} is the most."),
-    "other": N_("**{what}**: that cannot be chosen."),
+    "int_parsing": N_("**{what}** must be a whole number."),
+    "float_parsing": N_("**{what}** must be a number."),
+    "finite_number": N_("**{what}** must be a number."),
+    "greater_than_equal": N_("**{what}** must be {limit} or more."),
+    "less_than_equal": N_("**{what}** must be {limit} or less."),
+    "string_too_long": N_("**{what}** can have at most {limit} characters."),
+    "too_long": N_("**{what}** can have at most {limit} entries."),
+    "other": N_("**{what}** can't have that value."),
 }
 
 

@@ -57,22 +57,21 @@ AS_SERVER = "-"
 SWITCHED = ("turbo", "raw", "spoiler", "private")
 
 ABOUT = N_(
-    "What `/anima imagine` draws with, everywhere, where you do not say otherwise with the command. What is not yours "
-    "is as the server has it, or else as the model likes it."
+    "Your settings for every `/anima imagine`. Anything you haven't set comes from the server, or else from the model."
 )
 SAVED = N_("Saved.")
-TAKEN_BACK = N_("Taken back.")
+TAKEN_BACK = N_("Reset.")
 NOT_SAVED = N_("Nothing was saved.")
 UNCHANGED = N_("Nothing was changed.")
-APPLIED = N_("“{name}” is in your defaults now. What it does not say is as it was.")
-DELETED = N_("“{name}” is deleted.")
-NO_PRESET = N_("That preset is not there any more.")
-NO_DEFAULTS = N_("You have no defaults of your own yet, so there is nothing to save.")
+APPLIED = N_("“{name}” was applied to your defaults. Anything it doesn't set stays the same.")
+DELETED = N_("Deleted “{name}”.")
+NO_PRESET = N_("That preset no longer exists.")
+NO_DEFAULTS = N_("You haven't set any defaults yet, so there is nothing to save.")
 
 Page = Literal["defaults", "presets"]
 
 
-@app_commands.command(description="Your own defaults, and presets by name", extras=OPEN_TO_BLOCKED)
+@app_commands.command(description="Your own defaults and presets", extras=OPEN_TO_BLOCKED)
 async def preferences(interaction: discord.Interaction[AnimaClient]) -> None:
     await interaction.response.defer(ephemeral=True)
     await show(interaction, "defaults")
@@ -101,8 +100,8 @@ def _defaults_page(desk: PreferencesContext) -> Iterator[ui.Item[Any]]:
         yield ui.ActionRow(Choose.among(name, desk))
     yield ui.ActionRow(*(Switch(name, to=not getattr(holds, name)) for name in SWITCHED))
     yield ui.ActionRow(
-        OpenForm("numbers", say("Numbers…")),
-        OpenForm("words", say("Words…")),
+        OpenForm("numbers", say("Size, steps, CFG…")),
+        OpenForm("words", say("Prompt…")),
         OpenForm("loras", say("LoRAs…")),
         Turn("presets", say("Presets: {count}", count=len(desk.presets))),
     )
@@ -114,7 +113,7 @@ def _defaults_page(desk: PreferencesContext) -> Iterator[ui.Item[Any]]:
 def _presets_page(desk: PreferencesContext, key: str) -> Iterator[ui.Item[Any]]:
     count = say("{count} of {most}", count=len(desk.presets), most=PRESETS_EACH)
     about = say(
-        "`/anima imagine preset:` draws with one. **Info** under a picture of yours saves its settings as a preset."
+        "Use one with `/anima imagine preset:`. To save a picture's settings as a preset, press **Info** under it."
     )
     yield ui.TextDisplay(f"### {say('Your presets')} · {count}\n-# {about}")
     if desk.presets:
@@ -126,7 +125,7 @@ def _presets_page(desk: PreferencesContext, key: str) -> Iterator[ui.Item[Any]]:
         lines += [f"**{say(LABELS[said])}** {shown(said, getattr(options, said), desk)}" for said in said_by(options)]
         yield ui.TextDisplay(truncate("\n".join(lines), MAX_TEXT_LENGTH))
         yield ui.ActionRow(ApplyPreset(key), DeletePreset(key))
-    yield ui.ActionRow(OpenForm("preset", say("Save my defaults as a preset…")), Turn("defaults", say("Back")))
+    yield ui.ActionRow(OpenForm("preset", say("Save defaults as preset…")), Turn("defaults", say("Back")))
 
 
 # --- Controls ---
@@ -162,7 +161,7 @@ class Choose(Component, template=rf"anima:preferences:({'|'.join(CHOSEN)})"):
         values = {_as_choice(value): value for value in _choices(name, desk)}
         if own is not None:
             values = {_as_choice(own): own, **values}
-        back = say("{what}: as the server has it, {value}", what=label, value=_in_choice(without))
+        back = say("{what}: server default ({value})", what=label, value=_in_choice(without))
         options = [discord.SelectOption(label=back, value=AS_SERVER, default=own is None)]
         options += [
             discord.SelectOption(label=f"{label}: {_in_choice(value)}", value=choice, default=value == own)
@@ -229,7 +228,7 @@ class TakeBack(Component, template=r"anima:preferences:take-back"):
     @classmethod
     def among(cls, names: Sequence[str]) -> Self:
         options = [discord.SelectOption(label=say(LABELS[name]), value=name) for name in names]
-        placeholder = say("Take back, as the server has it…")
+        placeholder = say("Reset to the server's setting…")
         select: ui.Select[Any] = ui.Select(
             custom_id="anima:preferences:take-back",
             placeholder=placeholder,
@@ -265,7 +264,7 @@ class OpenForm(Component, template=r"anima:preferences:form:(numbers|words|loras
 
     def __init__(self, form: str, label: str = "-") -> None:
         custom_id = f"anima:preferences:form:{form}"
-        super().__init__(ui.Button(label=label, style=discord.ButtonStyle.primary, custom_id=custom_id))
+        super().__init__(ui.Button(label=label, style=discord.ButtonStyle.secondary, custom_id=custom_id))
         self.form = form
 
     @classmethod
@@ -298,7 +297,7 @@ class PickPreset(Component, template=r"anima:preferences:preset"):
             )
             for name, options in kept.items()
         ]
-        return cls(ui.Select(custom_id="anima:preferences:preset", placeholder=say("Look at one…"), options=choices))
+        return cls(ui.Select(custom_id="anima:preferences:preset", placeholder=say("Show a preset…"), options=choices))
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
@@ -333,7 +332,7 @@ class PresetButton(Component, template=r"(?!)"):
         raise NotImplementedError
 
 
-PRESET_ACTIONS: Mapping[str, str] = {"apply": N_("Take into my defaults"), "delete": N_("Delete")}
+PRESET_ACTIONS: Mapping[str, str] = {"apply": N_("Apply to my defaults"), "delete": N_("Delete")}
 
 
 class ApplyPreset(PresetButton, template=r"anima:preferences:apply:([0-9a-f]{16})"):
@@ -399,9 +398,9 @@ class NumbersForm(DefaultsForm):
             "count": say("{least} to {most}", least=1, most=MAX_IMAGES),
             "steps": say("{least} to {most}", least=1, most=MAX_STEPS),
             "cfg_scale": say("{least} to {most}", least=f"{MIN_CFG_SCALE:g}", most=f"{MAX_CFG_SCALE:g}"),
-            "denoise": say("How much of a given picture to draw anew, {least} to 1", least=MIN_DENOISE),
+            "denoise": say("How much to change a source picture, {least} to 1", least=MIN_DENOISE),
         }
-        return cls(say("Numbers"), [_field(name, desk, example) for name, example in examples.items()])
+        return cls(say("Size, steps, CFG"), [_field(name, desk, example) for name, example in examples.items()])
 
 
 class WordsForm(DefaultsForm):
@@ -410,10 +409,10 @@ class WordsForm(DefaultsForm):
     @classmethod
     def of(cls, desk: PreferencesContext) -> Self:
         return cls(
-            say("Words"),
+            say("Prompt"),
             [
-                _field("negative", desk, say("What not to draw"), longest=MAX_FIELD_LENGTH),
-                _field("artist", desk, say("With commas between"), longest=MAX_ARTISTS_LENGTH),
+                _field("negative", desk, say("What to avoid"), longest=MAX_FIELD_LENGTH),
+                _field("artist", desk, say("Separated by commas"), longest=MAX_ARTISTS_LENGTH),
             ],
         )
 
@@ -426,8 +425,8 @@ class LorasForm(DefaultsForm):
         names = ", ".join(desk.model.loras)
         here = say("There are no LoRAs here yet.")
         if names:
-            here = say("There are these: {names}", names=inline(names, LORAS_LISTED))
-        example = say("One a line, with its strength, such as name: 0.8. At most {most}", most=MAX_LORAS)
+            here = say("Available: {names}", names=inline(names, LORAS_LISTED))
+        example = say("One per line with its strength, such as name: 0.8. At most {most}", most=MAX_LORAS)
         return cls(say("LoRAs"), [_field("loras", desk, example, longest=MAX_FIELD_LENGTH), ui.TextDisplay(here)])
 
 
@@ -459,7 +458,7 @@ def _field(name: str, desk: PreferencesContext, example: str, *, longest: int = 
         required=False,
         max_length=longest,
     )
-    description = say("{example}. Empty: as the server has it", example=example)
+    description = say("{example}. Empty: server default", example=example)
     return ui.Label(text=say(LABELS[name]), description=description, component=field)
 
 

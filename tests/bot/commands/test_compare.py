@@ -107,14 +107,14 @@ async def test_weights_and_strengths_of_a_lora_are_varied(stage: Stage) -> None:
 
 REFUSALS = {
     "an unknown sampler": ({"columns": "sampler", "column_values": "er_sde, ddim"}, "dpmpp_2m_sde_gpu"),
-    "words that are not there": ({"columns": "weight", "words": "hat"}, "“hat” is not in the prompt"),
+    "words that are not there": ({"columns": "weight", "words": "hat"}, "“hat” isn't in the prompt"),
     "a lora that is not there": ({"columns": "lora strength", "lora": "none"}, "There is no LoRA called “none”"),
-    "the same twice": ({"columns": "cfg", "rows": "cfg"}, "both vary CFG"),
-    "a wrong seed": ({"columns": "cfg", "seed": "seven"}, "A seed is a whole number"),
-    "an unknown aspect": ({"columns": "cfg", "aspect": "wide"}, "I do not know that aspect"),
+    "the same twice": ({"columns": "cfg", "rows": "cfg"}, "both change CFG"),
+    "a wrong seed": ({"columns": "cfg", "seed": "seven"}, "The seed must be a whole number"),
+    "an unknown aspect": ({"columns": "cfg", "aspect": "wide"}, "I don't understand that aspect"),
     "more than the server allows": (
         {"columns": "cfg", "column_values": ",".join(map(str, range(1, 14)))},
-        "13 pictures at a time are too many: 12 is the most here",
+        "13 pictures at once is too many. The limit here is 12.",
     ),
     "more than anybody may": ({"columns": "steps", "column_values": ",".join(map(str, range(1, 80)))}, "79 pictures"),
     "what no channel may have": ({"columns": "cfg", "prompt": "1girl, nude"}, "nude"),
@@ -135,7 +135,7 @@ async def test_where_comparing_is_switched_off_that_is_said(stage: Stage) -> Non
 
 async def test_every_cell_is_bound_by_the_servers_limits(stage: Stage) -> None:
     await set_limits(stage, steps=10)
-    assert "12 steps are too many" in await refused(stage, columns="steps", column_values="5, 12")
+    assert "12 steps is too many" in await refused(stage, columns="steps", column_values="5, 12")
 
 
 async def test_a_cell_is_picked_by_its_label_and_drawn_alone_as_it_was(stage: Stage) -> None:
@@ -149,7 +149,7 @@ async def test_a_cell_is_picked_by_its_label_and_drawn_alone_as_it_was(stage: St
     assert stage.engine.requests[len(cells) :] == [cells[4]]
     assert alone.kind == "alone"
     message = message_of(stage, alone)
-    assert f"[drawn alone]({link(stage, job)})" in message.text
+    assert f"[from a comparison]({link(stage, job)})" in message.text
     assert "Upscale" in labels(message)
 
 
@@ -203,7 +203,7 @@ async def test_a_rerolled_comparison_whose_wildcards_lose_the_words_is_refused(
     job = await compare(stage, columns="weight", words="red", prompt=prompt, seed=str(red))
     monkeypatch.setattr("bot.generation.recipe.new_seed", lambda: blue)
     answer = await (await stage.press(message_of(stage, job), "Re-roll")).followup()
-    assert answer.is_ephemeral and "“red” is not in the prompt" in answer.text
+    assert answer.is_ephemeral and "“red” isn't in the prompt" in answer.text
     assert len(stage.engine.requests) == 3
 
 

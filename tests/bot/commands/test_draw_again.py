@@ -180,7 +180,7 @@ async def test_a_channel_that_is_for_everyone_by_now_keeps_what_is_drawn_again_s
     assert stage.engine.requests[-1].prompt == stage.engine.requests[0].prompt.replace("sensitive", "safe")
     assert stage.engine.requests[-1].negative_prompt.startswith("nsfw, explicit, ")
     told = await (await asked(stage, explicit)).followup()
-    assert "there is nothing of: nude" in told.text
+    assert "“nude” isn't allowed" in told.text
     assert len(stage.engine.requests) == 3
 
 
@@ -261,8 +261,8 @@ async def test_what_is_not_here_is_left_out_and_told_to_the_one_who_asked_alone(
     interaction = await asked(stage, message)
     told = await interaction.followup()
     assert told.is_ephemeral and told.visible_to == stage.alice
-    assert "which are not here: \\*\\*gone\\*\\*" in told.text
-    assert "are taken: Sampler UniPC" in told.text
+    assert "which aren't available here: \\*\\*gone\\*\\*" in told.text
+    assert "are used instead: Sampler UniPC" in told.text
     assert "It was made from another picture" in told.text
     job = await stage.database.jobs.by_interaction(interaction.id)
     assert job is not None
@@ -284,39 +284,39 @@ async def test_it_is_private_where_ones_own_defaults_say_so(stage: Stage) -> Non
 async def test_a_file_cannot_ask_for_what_is_refused_everywhere(stage: Stage) -> None:
     for where in (stage.general, stage.discord.world.after_dark):
         told = await refused(stage, Upload("theirs.png", png(a1111("loli, nude, sex"))), where=where)
-        assert told == "Sexual content about minors is not drawn, here or anywhere. Please ask for something else."
+        assert told == "Sexual content involving minors is never allowed. Please ask for something else."
 
 
 async def test_a_file_cannot_ask_by_its_negative_prompt_either(stage: Stage) -> None:
     told = await refused(stage, Upload("theirs.png", png(a1111("loli", "(nude:-1.5)"))))
-    assert told == "Sexual content about minors is not drawn, here or anywhere. Please ask for something else."
+    assert told == "Sexual content involving minors is never allowed. Please ask for something else."
 
 
 async def test_a_file_asks_for_nsfw_in_age_restricted_channels_alone(stage: Stage) -> None:
     upload = Upload("theirs.png", png(a1111("1girl, nude, large breasts")))
-    assert "This channel is for everyone, so there is nothing here of: nude" in await refused(stage, upload)
+    assert "“nude” isn't allowed in this channel" in await refused(stage, upload)
     await again(stage, await posted(stage, upload, where=stage.discord.world.after_dark))
     assert stage.engine.requests[0].prompt == "1girl, nude, large breasts"
 
 
 async def test_the_servers_own_words_and_limits_hold_for_files(stage: Stage) -> None:
     await configure(stage, safety={"blocked_words": ["clown"]}, limits={"steps": 27})
-    assert "does not want pictures of: clown" in await refused(
+    assert "This server blocks “clown”" in await refused(
         stage, Upload("theirs.png", png(a1111("clown").replace("Steps: 28", "Steps: 8")))
     )
 
 
 async def test_too_large_a_size_and_too_many_steps_are_refused(stage: Stage) -> None:
     large = png(a1111("1girl").replace("100x64", "2000x1990"))
-    assert "2000 x 1984 is too large" in await refused(stage, Upload("theirs.png", large))
+    assert "2000x1984 is too large" in await refused(stage, Upload("theirs.png", large))
     await configure(stage, limits={"steps": 27})
     message = await posted(stage, Upload("theirs.png", png(a1111("1girl"))))
-    assert "28 steps are too many" in (await (await asked(stage, message)).followup()).text
+    assert "28 steps is too many" in (await (await asked(stage, message)).followup()).text
 
 
 async def test_a_bomb_is_not_unpacked_and_its_size_is_too_large(stage: Stage) -> None:
     text = a1111("1girl").replace(", Size: 100x64", "")
-    assert "60000 x 60000 is too large" in await refused(stage, Upload("bomb.png", bomb(text)))
+    assert "60000x60000 is too large" in await refused(stage, Upload("bomb.png", bomb(text)))
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,10 @@ async def test_a_bomb_is_not_unpacked_and_its_size_is_too_large(stage: Stage) ->
         (Upload("broken.png", b"\x89PNG\r\n\x1a\n"), UNREADABLE),
         (Upload("broken.jpg", b"\xff\xd8\xff" + b"x" * 100), UNREADABLE),
         (Upload("bare.png", png(a1111(" "))), NO_PROMPT),
-        (Upload("long.png", png(a1111("long " * 3000))), "The prompt in the file is too long: 10000 characters"),
+        (
+            Upload("long.png", png(a1111("long " * 3000))),
+            "The prompt in that file is too long. The limit is 10000 characters.",
+        ),
         (Upload("notes.txt", b"1girl"), NOTHING_ATTACHED),
     ],
     ids=lambda value: value.filename if isinstance(value, Upload) else "",

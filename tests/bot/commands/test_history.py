@@ -149,7 +149,7 @@ async def test_a_picture_is_drawn_again_for_all_to_see_after_a_restart(stage: St
 async def test_what_has_lost_its_words_is_listed_but_cannot_be_drawn_again(stage: Stage) -> None:
     await remembered(stage, 1)
     message = await shown(stage, await stage.answer("history"))
-    assert "Its message is gone" in message.text
+    assert "Its message was deleted" in message.text
     assert WORDS_FORGOTTEN in (await stage.turned(message, "Draw again")).text
 
 
@@ -179,7 +179,7 @@ async def test_a_message_out_of_reach_is_said_to_be_so(stage: Stage) -> None:
     world = stage.discord.world
     stage.discord.set_overwrite(stage.general, world.bot_role, deny=Permissions.VIEW_CHANNEL)
     deleted = await stage.turned(question, "Delete")
-    assert "out of my reach" in deleted.text
+    assert "I can't delete its message" in deleted.text
     assert not (await stage.database.images.history(stage.alice.id)).images
 
 
@@ -196,7 +196,7 @@ async def test_what_was_made_in_an_age_restricted_channel_is_seen_only_in_such(s
     await stage.draw("1girl", where=after_dark)
     elsewhere = await stage.answer("history")
     assert "from an age-restricted channel" in elsewhere.text and not thumbnails(elsewhere)
-    assert "look at it there" in (await shown(stage, elsewhere)).text
+    assert "View it there" in (await shown(stage, elsewhere)).text
     there = await (await stage.slash("history", where=after_dark)).response()
     assert len(thumbnails(there)) == 1
 

@@ -113,7 +113,7 @@ async def test_a_picture_is_drawn_from_a_picture(stage: Stage) -> None:
 
 
 async def test_a_picture_that_is_none_is_refused_in_a_sentence(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "no picture that I can read" in await refusal(stage, image=Upload("cat.png", b"not a picture"))
+    assert "can't read that file as a picture" in await refusal(stage, image=Upload("cat.png", b"not a picture"))
     monkeypatch.setattr(attachments, "MAX_FETCHED_SIZE", 1 << 20)
     assert "too large" in await refusal(stage, image=Upload("cat.png", bytes(2 << 20)))
 
@@ -121,17 +121,17 @@ async def test_a_picture_that_is_none_is_refused_in_a_sentence(stage: Stage, mon
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"seed": "twelve"}, "A seed is a whole number"),
-        ({"seed": "18446744073709551616"}, "A seed is a whole number"),
+        ({"seed": "twelve"}, "The seed must be a whole number"),
+        ({"seed": "18446744073709551616"}, "The seed must be a whole number"),
         ({"lora": "../../secret"}, "no LoRA called"),
         ({"turbo": True}, "no turbo LoRA"),
-        ({"aspect": "wide"}, "I do not know that aspect"),
+        ({"aspect": "wide"}, "I don't understand that aspect"),
         ({"preset": "mine"}, "no preset called"),
         ({"width": 4096, "height": 4096}, "too large"),
         ({"steps": 999}, "too many"),
-        ({"prompt": "1girl, nsfw"}, "This channel is for everyone"),
-        ({"negative": "(loli, nude:-1)"}, "is not drawn, here or anywhere"),
-        ({"artist": "l o l i", "prompt": "nude"}, "is not drawn, here or anywhere"),
+        ({"prompt": "1girl, nsfw"}, "isn't allowed in this channel"),
+        ({"negative": "(loli, nude:-1)"}, "is never allowed"),
+        ({"artist": "l o l i", "prompt": "nude"}, "is never allowed"),
     ],
 )
 async def test_what_cannot_be_is_said_privately_and_nothing_is_charged(

@@ -119,17 +119,19 @@ async def test_the_messages_go_too_where_that_is_wished(stage: Stage) -> None:
     posted = [(await stage.draw(prompt))[1] for prompt in ("1girl", "2girls")]
     stage.discord.delete_message(posted[0])
     question = await stage.turned(await stage.answer("privacy"), "Erase everything…")
-    pressed = await stage.press(question, "Erase, and delete my pictures' messages")
+    pressed = await stage.press(question, "Erase and delete messages")
     await pressed.response()
-    told = await stage.discord.wait_for_message(stage.general, lambda message: "2 are gone" in message.text)
-    assert "Of its 2 messages in Discord, 2 are gone." in told.text
+    told = await stage.discord.wait_for_message(
+        stage.general, lambda message: "Messages deleted in Discord: 2 of 2." in message.text
+    )
+    assert "Messages deleted in Discord: 2 of 2." in told.text
     assert stage.discord.messages.get(posted[1].id) is None
 
 
 async def test_it_says_how_long_everything_is_kept(stage: Stage) -> None:
-    assert "It is kept until you erase it." in (await stage.answer("privacy")).text
+    assert "It is stored until you erase it." in (await stage.answer("privacy")).text
     stage.client.retention.prompts_kept = timedelta(days=1)
     told = (await stage.answer("privacy")).text
-    assert "Prompts and settings are forgotten after 1 day." in told and "leave your history" not in told
+    assert "Prompts and settings are deleted after 1 day." in told and "leave your history" not in told
     stage.client.retention.images_kept = timedelta(days=30.5)
     assert "Pictures leave your history after 30.5 days" in (await stage.answer("privacy")).text

@@ -22,7 +22,7 @@ async def spent(stage: Stage) -> float:
 async def test_an_empty_line_says_so(stage: Stage) -> None:
     message = await stage.answer("queue")
     assert message.is_ephemeral
-    assert "Nothing waits and nothing is being drawn." in message.text
+    assert "The queue is empty. `/anima imagine` draws a picture." in message.text
 
 
 async def test_each_job_says_where_it_stands_and_others_are_only_counted(stage: Stage) -> None:
@@ -32,9 +32,9 @@ async def test_each_job_says_where_it_stands_and_others_are_only_counted(stage: 
     await stage.ask("other people's secret", stage.bob)
     second = await stage.ask("2girls")
     message = await stage.answer("queue")
-    assert "2 jobs waiting in line, 1 being drawn." in message.text
-    assert "Being drawn now" in message.text
-    assert "1 job before it" in message.text
+    assert "2 jobs in the queue, 1 being drawn." in message.text
+    assert "Drawing now" in message.text
+    assert "1 job ahead" in message.text
     assert "secret" not in message.text
     assert "*bold*" not in message.text and "@everyone" not in message.text
     assert buttons(message) == [f"anima:queue:cancel:{first.id}", f"anima:queue:cancel:{second.id}", "anima:queue"]
@@ -46,7 +46,7 @@ async def test_once_something_was_drawn_the_line_says_when_a_picture_will_be_rea
     await stage.in_state((await stage.ask("2girls")).id, JobState.RUNNING)
     await stage.ask("3girls")
     message = await stage.answer("queue")
-    assert message.text.count("ready about <t:") == 2
+    assert message.text.count("ready soon") == 2
 
 
 async def test_cancelling_what_is_being_drawn_stops_the_engine_and_refunds(stage: Stage) -> None:
@@ -58,7 +58,7 @@ async def test_cancelling_what_is_being_drawn_stops_the_engine_and_refunds(stage
     await until(lambda: _true(stage.engine.cancelled == 1))
     assert (await stage.database.jobs.get(job.id)).state is JobState.CANCELLED
     assert await spent(stage) == 0
-    assert "Cancelled; nothing was charged." in stage.discord.messages.get(job.message_id).text
+    assert "Cancelled. You were not charged." in stage.discord.messages.get(job.message_id).text
     stage.engine.let_go()
     await stage.draw("the next one is drawn all the same")
 
@@ -88,7 +88,7 @@ async def test_a_waiting_job_is_never_drawn_once_it_is_cancelled(stage: Stage) -
     await stage.in_state((await stage.ask("busy", stage.bob)).id, JobState.RUNNING)
     job = await stage.ask("waiting")
     message = await stage.turned(await stage.answer("queue"), "Cancel")
-    assert "None of yours is among them" in message.text
+    assert "You have no jobs in the queue" in message.text
     assert len(stage.client.queue) == 0
     stage.engine.let_go()
     await stage.draw("after")
@@ -100,7 +100,7 @@ async def test_a_picture_on_its_way_is_taken_back(stage: Stage) -> None:
     delivering = stage.discord.faults.hold("PATCH", "^/channels/")
     job = await stage.in_state((await stage.ask("1girl")).id, JobState.RENDERED)
     message = await stage.answer("queue")
-    assert "on its way to you" in message.text
+    assert "posting now" in message.text
     pressed = await stage.press(message, "Cancel")
     await stage.in_state(job.id, JobState.CANCELLED)
     delivering.release()
@@ -155,10 +155,10 @@ async def test_the_message_of_a_job_that_waits_has_a_button_for_its_asker_to_tak
 
     message = await until(shown)
     refused = await stage.press(message, "Cancel", stage.bob)
-    assert "not yours to cancel" in (await refused.followup()).text
+    assert "only cancel your own jobs" in (await refused.followup()).text
     await stage.press(message, "Cancel")
     await stage.in_state(job.id, JobState.CANCELLED)
-    assert "nothing was charged" in await until(lambda: _ended(stage, message.id))
+    assert "You were not charged" in await until(lambda: _ended(stage, message.id))
     assert await spent(stage) == 0
 
 

@@ -20,9 +20,9 @@ async def test_without_limits_it_says_what_was_used_and_that_there_are_none(stag
     await stage.draw("1girl")
     message = await stage.answer("quota")
     assert message.is_ephemeral
-    assert "you have used **1 credit** in this server" in message.text
-    assert "There is no limit for you here" in message.text
-    assert "stops counting <t:" in message.text
+    assert "You have used **1 credit** in this server" in message.text
+    assert "You have no limit here" in message.text
+    assert "back <t:" not in message.text
 
 
 async def test_what_a_person_may_have_is_asked_of_the_client(stage: Stage, monkeypatch) -> None:
@@ -33,8 +33,8 @@ async def test_what_a_person_may_have_is_asked_of_the_client(stage: Stage, monke
     await stage.draw("1girl")
     message = await stage.answer("quota")
     assert "0.5 credits of 1.5 left" in message.text
-    assert "There will be room for a default picture <t:" in message.text
-    assert "At most 3 of your jobs" in message.text
+    assert "You can draw a picture with default settings <t:" in message.text
+    assert "You can have up to 3 jobs in the queue" in message.text
 
 
 async def test_the_operators_limit_holds_where_no_server_brought_the_bot(stage: Stage) -> None:
@@ -47,7 +47,7 @@ async def test_the_operators_limit_holds_where_no_server_brought_the_bot(stage: 
         assert "24" in (await another.followup()).text, "the hours in which so much may be spent, in any language"
         assert await stage.database.jobs.by_interaction(another.id) is None
     await stage.draw("1girl")
-    assert "There is no limit for you here" in (await stage.answer("quota")).text
+    assert "You have no limit here" in (await stage.answer("quota")).text
     stage.settings["credits_outside_servers"] = None
     await stage.restart()
     await stage.draw("1girl", stage.alice, stage.discord.dm(stage.alice))
@@ -56,18 +56,18 @@ async def test_the_operators_limit_holds_where_no_server_brought_the_bot(stage: 
 async def test_who_has_used_nothing_reads_of_nothing_that_lapses(stage: Stage) -> None:
     message = await stage.answer("quota")
     assert "**0 credits**" in message.text
-    assert "stops counting" not in message.text
+    assert "back" not in message.text
 
 
 def test_room_comes_when_enough_has_lapsed() -> None:
     usage = Usage((Charge(NOON, 0.4), Charge(NOON + timedelta(hours=1), 9.6)))
     said = described(usage, Allowance(credits=10), in_server=True)
-    assert f"room for a default picture <t:{int((NOON + timedelta(hours=25)).timestamp())}:R>" in said
+    assert f"You can draw a picture with default settings <t:{int((NOON + timedelta(hours=25)).timestamp())}:R>" in said
 
 
 def test_a_limit_below_a_default_picture_promises_no_room() -> None:
     said = described(Usage(()), Allowance(credits=0.5), in_server=False)
-    assert "costs more than your whole limit" in said
+    assert "costs more than your limit" in said
 
 
 @given(

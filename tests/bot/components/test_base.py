@@ -46,7 +46,9 @@ async def shown(stage: Stage, *items: ui.Item[Any]) -> Any:
     return stage.discord.messages.get(sent.id)
 
 
-@pytest.mark.parametrize(("error", "sentence"), [(0, "not by your fault"), (1, "cannot get at my memory")])
+@pytest.mark.parametrize(
+    ("error", "sentence"), [(0, "went wrong on my side"), (1, "database isn't available right now")]
+)
 async def test_a_button_that_fails_answers_the_one_who_pressed_it(stage: Stage, error: int, sentence: str) -> None:
     stage.client.add_dynamic_items(Faulty)
     pressed = await stage.press(await shown(stage, button("Fail", f"test:faulty:{error}")), "Fail")
@@ -62,7 +64,7 @@ async def test_a_form_that_fails_answers_even_if_it_was_opened_before_a_restart(
     await stage.restart()
     stage.client.add_view(FaultyForm())
     sent = await stage.discord.submit(stage.alice, modal, {"Words": "smile"})
-    assert "not by your fault" in (await sent.response()).content
+    assert "went wrong on my side" in (await sent.response()).content
 
 
 async def test_a_form_that_is_sent_to_a_bot_which_is_about_to_end_is_not_begun(stage: Stage) -> None:
@@ -71,7 +73,7 @@ async def test_a_form_that_is_sent_to_a_bot_which_is_about_to_end_is_not_begun(s
     stage.client.interactions.close()
     sent = await stage.discord.submit(stage.alice, modal, {"Words": "smile"})
     answer = await sent.response()
-    assert answer.is_ephemeral and "am back in a moment" in answer.content
+    assert answer.is_ephemeral and "will be back in a moment" in answer.content
 
 
 async def test_a_command_that_fails_answers_the_one_who_gave_it(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +83,7 @@ async def test_a_command_that_fails_answers_the_one_who_gave_it(stage: Stage, mo
     monkeypatch.setattr(stage.database.quotas, "usage", broken)
     interaction = await stage.slash("quota")
     await interaction.acknowledged()
-    assert "not by your fault" in (await interaction.followup()).content
+    assert "went wrong on my side" in (await interaction.followup()).content
 
 
 class ReplyingButton(Component, template=r"test:answers"):
@@ -103,7 +105,7 @@ async def test_a_public_answer_with_nothing_in_it_yet_is_taken_back(stage: Stage
 async def test_an_acknowledgement_whose_answer_was_lost_still_ends_in_a_sentence(stage: Stage) -> None:
     stage.discord.faults.drop("POST", "^/interactions/", when="after")
     interaction = await stage.slash("imagine", prompt="1girl")
-    assert "not by your fault" in (await interaction.response()).content
+    assert "went wrong on my side" in (await interaction.response()).content
     assert await stage.database.jobs.by_interaction(interaction.id) is None
 
 

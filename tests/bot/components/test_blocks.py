@@ -12,7 +12,7 @@ from bot.messages.layout import StaticLayout
 from storage.schema import JobState
 from tests.bot.harness import Stage
 
-REFUSAL = "You cannot draw here at the moment"
+REFUSAL = "You can't draw here at the moment"
 #: The commands that draw; every other one is open to people who are blocked.
 DRAWING = {"anima imagine", "anima compare", "Anima: draw again"}
 
@@ -68,7 +68,7 @@ async def test_who_is_blocked_can_still_cancel_look_up_and_delete_what_is_theirs
     for command in ("history", "quota", "queue", "privacy", "help", "preferences"):
         assert REFUSAL not in (await stage.answer(command)).text
     assert "How it was made" in (await (await stage.press(message, "Info")).response()).text
-    assert "Delete this for everyone" in (await (await stage.press(message, "Delete")).response()).text
+    assert "Delete this picture for everyone" in (await (await stage.press(message, "Delete")).response()).text
     shown = stage.discord.messages.get(waiting.message_id)
     assert shown is not None
     await stage.press(shown, "Cancel")

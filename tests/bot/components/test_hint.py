@@ -25,7 +25,7 @@ async def test_a_prompt_from_other_habits_is_mended_with_one_click(stage: Stage)
     interaction = await stage.slash("imagine", prompt="1girl, long_hair, (smile:1.1", steps=7)
     hint = await interaction.followup()
     assert hint.is_ephemeral
-    assert "spaces, not underscores" in hint.text and "no partner" in hint.text and "long hair" in hint.text
+    assert "spaces, not underscores" in hint.text and "unmatched bracket" in hint.text and "long hair" in hint.text
     waiting = await until(lambda: stage.database.jobs.by_interaction(interaction.id))
     pressed = await stage.press(hint, "Draw this instead")
     await stage.in_state(waiting.id, JobState.CANCELLED)

@@ -79,7 +79,7 @@ async def test_a_picture_as_large_as_the_server_allows_is_not_made_larger(stage:
     _, larger = await press(stage, message, "Upscale")
     assert stage.engine.requests[-1].width == 96
     refused = await stage.press(larger, "Upscale")
-    assert "as large as pictures may be here" in (await refused.followup()).text
+    assert "already at the maximum size" in (await refused.followup()).text
 
 
 async def test_edit_opens_a_form_with_everything_filled_in(stage: Stage) -> None:
@@ -106,10 +106,10 @@ async def test_edit_opens_a_form_with_everything_filled_in(stage: Stage) -> None
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"Seed (empty: a new one)": "seven"}, "The seed is a whole number"),
-        ({"Size, steps, CFG, scheduler": "as before"}, "I cannot tell what “as before” means"),
-        ({"Size, steps, CFG, scheduler": "5000 steps"}, "look at steps again"),
-        ({"Prompt": "1girl, nsfw"}, "This channel is for everyone"),
+        ({"Seed (leave empty for a new one)": "seven"}, "The seed must be a whole number"),
+        ({"Size, steps, CFG, scheduler": "as before"}, "I don't understand “as before”"),
+        ({"Size, steps, CFG, scheduler": "5000 steps"}, "Steps must be from 1 to 1000."),
+        ({"Prompt": "1girl, nsfw"}, "isn't allowed in this channel"),
     ],
 )
 async def test_what_cannot_be_edited_so_is_said_in_a_sentence(
@@ -182,7 +182,7 @@ async def test_a_private_picture_is_nobody_elses_to_carry_on_from(stage: Stage, 
     _, public = await stage.draw("1girl", stage.bob)
     sent = await stage.press_forged(public, f"anima:{action}:{secret.id}:0", stage.bob)
     told = await sent.response()
-    assert "not remembered" in told.text and told.is_ephemeral
+    assert "no longer saved" in told.text and told.is_ephemeral
     assert await stage.database.jobs.by_interaction(sent.id) is None
 
 
@@ -190,7 +190,7 @@ async def test_a_private_picture_is_nobody_elses_to_carry_on_from(stage: Stage, 
 async def test_a_picture_that_is_not_there_is_said_to_be_so(stage: Stage, custom_id: str) -> None:
     job, message = await stage.draw("1girl")
     sent = await stage.press_forged(message, custom_id.format(job=job.id), stage.alice)
-    assert "not remembered" in (await sent.response()).text
+    assert "no longer saved" in (await sent.response()).text
 
 
 async def test_one_of_several_is_picked_and_carried_on_from(stage: Stage) -> None:
@@ -232,7 +232,9 @@ async def test_a_text_too_long_for_its_field_is_not_cut_by_an_edit_that_leaves_i
     prompt, negative = "1girl, " + "very " * 900 + "long hair", "bad " * 1200 + "hat"
     await stage.draw(prompt, negative=negative)
     modal = await (await stage.press(stage.discord.messages_in(stage.general)[-1], "Edit…")).modal()
-    job, _ = await drawn(stage, await stage.discord.submit(stage.alice, modal, {"Seed (empty: a new one)": "7"}))
+    job, _ = await drawn(
+        stage, await stage.discord.submit(stage.alice, modal, {"Seed (leave empty for a new one)": "7"})
+    )
     assert (job.prompt, job.negative_prompt) == (prompt, negative)
     assert stage.engine.requests[-1].seed == 7
     job, _ = await drawn(stage, await stage.discord.submit(stage.alice, modal, {"Prompt": "1boy"}))
@@ -308,7 +310,7 @@ async def test_a_picture_whose_message_is_gone_is_not_upscaled_and_costs_nothing
     alone = await (await stage.discord.choose(stage.alice, message, f"anima:pick:{job.id}", ["1"])).response()
     stage.discord.delete_message(message)
     sent = await stage.press(alone, "Upscale")
-    assert "out of my reach" in (await sent.followup()).text
+    assert "I can't open the picture's message" in (await sent.followup()).text
     assert await stage.database.jobs.by_interaction(sent.id) is None
 
 

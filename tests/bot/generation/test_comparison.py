@@ -121,7 +121,7 @@ MISTAKES = {
     "too strong a LoRA": (typed(AxisKind.LORA_STRENGTH, column_values="1, 11"), ["11", "from -10 to 10"]),
     "one value": (typed(AxisKind.CFG, column_values="4"), ["CFG", "two or more"]),
     "one value twice": (typed(AxisKind.CFG, AxisKind.STEPS, row_values="4, 4"), ["steps", "two or more"]),
-    "the same axis twice": (typed(AxisKind.CFG, AxisKind.CFG), ["both vary CFG"]),
+    "the same axis twice": (typed(AxisKind.CFG, AxisKind.CFG), ["both change CFG"]),
     "values of no rows": (typed(AxisKind.CFG, row_values="1, 2"), ["`rows`"]),
     "a weight of no words": (CompareOptions(columns=AxisKind.WEIGHT), ["`words`"]),
     "a weight of blanks": (typed(AxisKind.WEIGHT, words=" _ "), ["`words`"]),
@@ -300,7 +300,7 @@ def test_words_get_the_weight_wherever_they_stand(prompt: str, words: str, resul
 
 @pytest.mark.parametrize("prompt", ["1girl, smile", "hatch, that", "", "(h at)"])
 def test_words_that_stand_nowhere_are_named(prompt: str) -> None:
-    with pytest.raises(InvalidComparison, match="“hat” is not in the prompt"):
+    with pytest.raises(InvalidComparison, match="“hat” isn't in the prompt"):
         set_weight(prompt, "hat", 2.0)
 
 

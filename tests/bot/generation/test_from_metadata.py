@@ -84,5 +84,5 @@ def test_a_variation_needs_its_strength() -> None:
 @pytest.mark.parametrize("field", ["prompt", "negative_prompt"])
 def test_prompts_that_are_too_long_are_unusable(field: str) -> None:
     assert replay(**{field: "x" * 10_000})
-    with pytest.raises(UnusableImage, match="too long: 10000 characters"):
+    with pytest.raises(UnusableImage, match="limit is 10000 characters"):
         replay(**{field: "x" * 10_001})

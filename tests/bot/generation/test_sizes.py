@@ -49,5 +49,5 @@ def test_a_ratio_that_the_model_does_not_know_keeps_its_area(shape: float) -> No
 
 @pytest.mark.parametrize("typed", ["", "wide", "1:9", "0:1", "x", "1:0"])
 def test_what_is_no_aspect_is_refused_in_a_sentence(typed: str) -> None:
-    with pytest.raises(InvalidOption, match="Choose one that is offered"):
+    with pytest.raises(InvalidOption, match="Pick one from the list"):
         parse_size(typed, SIZES)

@@ -56,13 +56,13 @@ def a_bomb(side: int) -> bytes:
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        (b"", "no picture that I can read"),
-        (b"GIF89a" + bytes(100), "no picture that I can read"),
-        (encoded(Image.new("RGB", (64, 64)))[:60], "no picture that I can read"),
-        (a_bomb(7000), "more than I can take"),
-        (a_bomb(60_000), "no picture that I can read"),
-        (a_bomb(100), "no picture that I can read"),
-        (encoded(Image.new("RGB", (8, 8)), "TIFF"), "no picture that I can read"),
+        (b"", "can't read that file as a picture"),
+        (b"GIF89a" + bytes(100), "can't read that file as a picture"),
+        (encoded(Image.new("RGB", (64, 64)))[:60], "can't read that file as a picture"),
+        (a_bomb(7000), "is too large"),
+        (a_bomb(60_000), "can't read that file as a picture"),
+        (a_bomb(100), "can't read that file as a picture"),
+        (encoded(Image.new("RGB", (8, 8)), "TIFF"), "can't read that file as a picture"),
     ],
 )
 def test_what_cannot_be_drawn_from_is_refused_in_a_sentence(data: bytes, sentence: str) -> None:

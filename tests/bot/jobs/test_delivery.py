@@ -231,7 +231,7 @@ async def test_what_discord_refuses_for_good_ends_with_a_refund_and_a_sentence(s
     stage.engine.let_go()
     job = await stage.in_state(job_id, JobState.FAILED)
     await until(lambda: _told(stage, job_id))
-    assert "Discord did not take the picture" in stage.discord.messages.get(job.message_id).text
+    assert "Discord didn't accept the picture" in stage.discord.messages.get(job.message_id).text
     assert await spent(stage) == 0
 
 
@@ -272,7 +272,7 @@ async def test_a_channel_that_lost_its_age_restriction_gets_nothing_explicit(sta
     job = await stage.in_state(job.id, JobState.REFUSED)
     await until(lambda: _told(stage, job.id))
     message = stage.discord.messages.get(job.message_id)
-    assert "may not be shown in this channel any more" in message.text and not message.attachments
+    assert "can no longer be shown here" in message.text and not message.attachments
     assert await spent(stage) == 0
 
 
@@ -351,7 +351,7 @@ async def test_a_classifier_hides_or_refuses_pictures_where_everybody_sees_them(
     judged_stage.engine.labels = {"nsfw": 0.95}
     job = await judged_stage.in_state((await judged_stage.ask("1girl")).id, JobState.REFUSED)
     await until(lambda: _told(judged_stage, job.id))
-    assert "does not fit this channel" in judged_stage.discord.messages.get(job.message_id).text
+    assert "isn't allowed in this channel" in judged_stage.discord.messages.get(job.message_id).text
     assert await spent(judged_stage) == 1.0, "only the one that was shown"
     _, message = await judged_stage.draw("1girl", where=judged_stage.discord.world.after_dark)
     assert not message.attachments[0].is_spoiler, "an age-restricted channel is not judged"

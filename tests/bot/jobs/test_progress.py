@@ -99,14 +99,15 @@ async def test_a_place_in_line_is_told_at_once_and_again_only_when_it_changes() 
     await settled(messages)
     places[1] = QueueStatus(2, None)
     await settled(messages)
-    places[1] = QueueStatus(0, NOW + timedelta(minutes=2))
+    ready_at = datetime.now(UTC) + timedelta(minutes=10)
+    places[1] = QueueStatus(0, ready_at)
     await settled(messages)
-    places[1] = QueueStatus(0, NOW + timedelta(minutes=2, seconds=5))
+    places[1] = QueueStatus(0, ready_at + timedelta(seconds=5))
     await settled(messages)
     assert [text.splitlines()[-1].removeprefix("-# ") for _, text in shown.texts] == [
-        "Waiting in line, 3 jobs before it",
-        "Waiting in line, 2 jobs before it",
-        "Next in line, ready about <t:1785542520:R>",
+        "In queue, 3 jobs ahead",
+        "In queue, 2 jobs ahead",
+        f"Next in queue, should be ready <t:{int(ready_at.timestamp())}:R>",
     ]
 
 
@@ -166,7 +167,7 @@ async def test_a_job_walks_from_the_line_over_a_preview_to_its_picture_in_one_me
         return message is not None and [file.filename for file in message.attachments] == ["preview.jpg"]
 
     await until(preview)
-    assert "Next in line" in (await until(lambda: _text_of(stage, job.message_id)))
+    assert "Next in queue" in (await until(lambda: _text_of(stage, job.message_id)))
     stage.engine.let_go()
     done = await stage.in_state(job.id, JobState.DELIVERED)
     message = stage.discord.messages.get(done.message_id)

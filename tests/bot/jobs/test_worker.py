@@ -61,7 +61,7 @@ async def test_what_came_to_nothing_once_is_drawn_again(stage: Stage, error: Exc
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (EngineDied("gone"), "The engine broke down while drawing this, twice."),
+        (EngineDied("gone"), "Drawing this failed twice."),
         (NotFinite("The picture came out as not a number."), "The picture came out as not a number."),
     ],
 )

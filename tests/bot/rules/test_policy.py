@@ -19,6 +19,7 @@ from bot.generation.spec import JobSpec
 from bot.ops.endpoints import point_discord_at
 from bot.prompting import final_prompts
 from bot.rules.policy import (
+    FORBIDDEN,
     SENTENCES,
     ChannelContext,
     EffectiveLimits,
@@ -143,7 +144,7 @@ def test_a_megapixel_is_1024_by_1024() -> None:
     answer = ask(settings, width=1040)
     assert isinstance(answer, PolicyRefusal)
     assert answer.sentence == (
-        "1040 x 1024 is too large: 1 megapixels is the most here, such as 1024 x 1024. Choose a smaller size."
+        "1040x1024 is too large. The limit here is 1 MP, such as 1024x1024. Choose a smaller size."
     )
 
 
@@ -223,7 +224,7 @@ def test_blocked_words_are_refused_where_they_are_asked_for_and_named() -> None:
     answer = ask(settings, typed=TypedText(("1girl, CAFE, (blood sword:1.2)",)))
     assert isinstance(answer, PolicyRefusal)
     assert answer.reason is RefusalReason.BLOCKED_WORDS
-    assert "café, blood sword" in answer.sentence
+    assert "“café”, “blood sword”" in answer.sentence
     assert why(ask(settings, typed=TypedText(("cafeteria, sword",)))) is None
     assert why(ask(settings, typed=TypedText(("blood", "sword")))) is None, "a phrase does not reach over two options"
     assert why(ask(settings, typed=TypedText(("1girl",), negative="cafe"))) is None, "to avoid it is no asking"
@@ -245,7 +246,19 @@ def test_a_channel_that_lost_its_age_restriction_forbids_what_was_accepted() -> 
 
 @pytest.mark.parametrize("which", RefusalReason)
 def test_every_refusal_says_what_to_do_instead(which: RefusalReason) -> None:
-    assert any(word in SENTENCES[which] for word in ("Try", "Choose", "Leave", "ask", "Ask"))
+    sentences = FORBIDDEN[which] if which in FORBIDDEN else (SENTENCES[which],)
+    for sentence in sentences:
+        assert any(word in sentence for word in ("Try", "Choose", "Remove", "Use", "Draw", "ask", "Ask", "limit here"))
+
+
+@pytest.mark.parametrize(("guild_id", "where"), [(1, "in this channel"), (None, "in private messages")])
+def test_a_refusal_quotes_each_term_and_says_where_it_is_not_allowed(guild_id: int | None, where: str) -> None:
+    def said(*terms: str) -> str:
+        return PolicyRefusal(RefusalReason.NSFW, terms=terms, in_private=guild_id is None).sentence
+
+    assert said("nude") == f"“nude” isn't allowed {where}. Remove it, or use an age-restricted channel."
+    assert said("a", "b") == f"“a”, “b” aren't allowed {where}. Remove them, or use an age-restricted channel."
+    assert said(*"abcde").startswith("“a”, “b”, “c” and 2 more aren't")
 
 
 # --- What holds whatever the settings are ---

@@ -25,8 +25,6 @@ def wanted() -> Mapping[tuple[str | None, str | tuple[str, str]], str]:
     found: dict[tuple[str | None, str | tuple[str, str]], str] = {}
     for file, _, text, _, context in extract_from_dir(ROOT, methods, options):
         found.setdefault((context, text), file)
-    for text, where in said().items():  # until constants are marked
-        found.setdefault((None, text), where)
     return found
 
 
@@ -55,11 +53,16 @@ def is_say(node: ast.AST) -> bool:
 
 
 def sentences_of(call: ast.Call, names: Mapping[str, Any], where: str) -> Iterator[str | tuple[str, str]]:
-    plural = ast.unparse(call.func) == "say_plural"
-    each = [meant(argument, names, where) for argument in call.args[: 2 if plural else 1]]
-    for sentence in zip(*each, strict=True):
-        assert all(isinstance(text, str) for text in sentence), f"{where}: said is {sentence!r}"
-        yield sentence if plural else sentence[0]
+    first = call.args[0]
+    if ast.unparse(call.func) == "say":
+        each = [(sentence,) for sentence in meant(first, names, where)]
+    elif isinstance(first, ast.Starred):
+        each = meant(first.value, names, where)
+    else:
+        each = list(zip(*(meant(argument, names, where) for argument in call.args[:2]), strict=True))
+    for texts in each:
+        assert all(isinstance(text, str) for text in texts), f"{where}: said is {texts!r}"
+        yield texts[0] if len(texts) == 1 else (texts[0], texts[1])
 
 
 def meant(node: ast.expr, names: Mapping[str, Any], where: str) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.text.extraction import extract_commands, extract_sentences
-from tests.bot.text.catalogs import meant, said
+from tests.bot.text.catalogs import meant, said, wanted
 
 
 def found_in(code: str) -> list[tuple[str, str | tuple[str, ...]]]:
@@ -23,6 +23,7 @@ def found_in(code: str) -> list[tuple[str, str | tuple[str, ...]]]:
         ("say('a' if x else 'b' if y else C)", ["a", "b"]),
         ("A = {1: N_('a'), 2: N_('b')}; say(A[1])", ["a", "b"]),
         ("say_plural('{count} a', '{count} as', n)", [("{count} a", "{count} as")]),
+        ("A = N_('{count} a', '{count} as'); say_plural(*A, n)", [("{count} a", "{count} as")]),
         ("say(A); says('b'); N('c')", []),
     ],
 )
@@ -72,6 +73,19 @@ def test_what_cannot_be_followed_is_a_mistake(expression: str) -> None:
         meant(ast.parse(expression, mode="eval").body, {"A": "a"}, "here")
 
 
-def test_enough_is_said() -> None:
-    assert {"Deleted.", "Overview", "This is for people with the permission **Manage Server**."} <= said().keys()
-    assert len(said()) > 250
+def test_whatever_is_said_is_found() -> None:
+    found = {text for context, text in wanted() if context is None}
+    missing = [f"{where}: {sentence!r}" for sentence, where in said().items() if sentence not in found]
+    assert not missing, "\n".join(["written neither in say() nor in N_():", *missing])
+
+
+def test_nothing_is_marked_that_nobody_says() -> None:
+    unused = [
+        f"{file}: {text!r}" for (context, text), file in wanted().items() if context is None and text not in said()
+    ]
+    assert not unused, "\n".join(["nobody says:", *unused])
+
+
+def test_enough_is_found() -> None:
+    assert {"Deleted.", "Overview"} <= said().keys() and len(said()) > 250
+    assert (None, "You need the **Manage Server** permission for this.") in wanted()

@@ -41,8 +41,8 @@ async def test_the_commands_are_offered_in_japanese(stage: Stage) -> None:
 
 async def test_two_people_at_once_are_answered_each_in_their_language(stage: Stage, hanako: User) -> None:
     hers, alices = await asyncio.gather(stage.answer("queue", hanako), stage.answer("queue"))
-    assert "待っている画像も生成中の画像もありません。" in hers.text
-    assert "Nothing waits and nothing is being drawn." in alices.text
+    assert "順番待ちはありません。" in hers.text
+    assert "The queue is empty." in alices.text
 
 
 async def test_buttons_answer_in_japanese_also_after_a_restart(stage: Stage, hanako: User) -> None:
@@ -56,9 +56,10 @@ async def test_buttons_answer_in_japanese_also_after_a_restart(stage: Stage, han
 
 async def test_who_is_blocked_reads_why_in_japanese(stage: Stage, hanako: User) -> None:
     await stage.database.servers.block(stage.general.guild.id, hanako.id, by=1)
-    refused = await refusal(stage, hanako, stage.general, "1girl")
-    assert refused == translated(
-        "You cannot draw here at the moment. If you think that is a mistake, ask who runs the server."
+    refused = await (await stage.slash("imagine", hanako, prompt="1girl")).response()
+    assert refused.is_ephemeral
+    assert refused.text == translated(
+        "You can't draw here at the moment. If you think that is a mistake, ask a server admin."
     )
 
 
@@ -66,7 +67,7 @@ async def test_a_refused_prompt_is_named_in_a_japanese_sentence(stage: Stage, ha
     words = [f"word{number}" for number in range(5)]
     await stage.database.servers.change(stage.general.guild.id, {"safety": {"blocked_words": words}}, by=1)
     refused = await refusal(stage, hanako, stage.general, ", ".join(words))
-    assert "word0、word1、word2 ほか2件" in refused
+    assert "「word0」、「word1」、「word2」 ほか2件" in refused
     assert LETTERS.search(refused.replace("word", ""))
 
 

@@ -104,8 +104,8 @@ async def test_the_panel_opens_for_admins_alone_and_shows_what_holds(panel: Admi
     assert panel.message.is_ephemeral
     assert panel.message.is_v2
     assert "**Drawing** is on." in panel.text
-    assert "everyone without limit" in panel.text
-    assert "everyone in every channel" in panel.text
+    assert "Everyone: no limit" in panel.text
+    assert "everyone in all channels" in panel.text
 
 
 async def test_every_page_opens_on_an_untouched_server(panel: AdminPanel) -> None:
@@ -139,7 +139,7 @@ async def test_every_page_opens_where_everything_is_set_to_its_longest(stage: St
     panel = await AdminPanel(stage).open()
     for name in [*PAGES][1:]:
         await panel.turn_to(name)
-    for label in ("Drawing", "Artists and LoRAs", "Prefix and negative", "Posting"):
+    for label in ("Size, steps, sampler", "Artists and LoRAs", "Prefix and negative", "Posting"):
         await panel.turn_to("defaults")
         assert (await panel.form(label)).inputs()
 
@@ -177,18 +177,18 @@ async def test_pause_and_resume(panel: AdminPanel) -> None:
 async def test_defaults_for_drawing(panel: AdminPanel) -> None:
     await panel.turn_to("defaults")
     filled = {"size": "832 X 1216", "steps": "24", "cfg_scale": "4.5", "sampler": ["euler_a"], "scheduler": ["beta57"]}
-    await panel.fill("Drawing", **filled)
+    await panel.fill("Size, steps, sampler", **filled)
     assert SAVED in panel.text
     assert "Size 832x1216, Steps 24, CFG scale 4.5, Sampler euler_a, Scheduler beta57" in panel.text
     settings = await panel.settings()
     assert settings == ServerSettings(ServerDefaults((832, 1216), 24, 4.5, "euler_a", "beta57"))
 
-    form = await panel.form("Drawing")
+    form = await panel.form("Size, steps, sampler")
     shown = {label: field.get("value") for label, field in form.inputs()}
     assert (shown["Size"], shown["Steps"], shown["CFG scale"]) == ("832x1216", "24", "4.5")
     await panel.send(form)
     assert UNCHANGED in panel.text
-    await panel.fill("Drawing", size="", steps="", sampler=[])
+    await panel.fill("Size, steps, sampler", size="", steps="", sampler=[])
     assert await panel.settings() == ServerSettings(ServerDefaults(cfg_scale=4.5, scheduler="beta57"))
 
 
@@ -211,12 +211,12 @@ async def test_artists_loras_and_denoise(panel: AdminPanel) -> None:
 @pytest.mark.parametrize(
     ("typed", "sentence"),
     [
-        ({"loras": "style:strong"}, "**LoRAs**: style:strong has no strength from -10 to 10"),
+        ({"loras": "style:strong"}, "**LoRAs**: style:strong needs a strength from -10 to 10"),
         ({"loras": "style:nan"}, "**LoRAs** must be a number."),
         ({"loras": "style:10.5"}, "**LoRAs** must be 10 or less."),
         ({"loras": "style:-11"}, "**LoRAs** must be -10 or more."),
         ({"loras": ":0.5"}, "**LoRAs**: a name is missing."),
-        ({"loras": "a, b, c, d, e"}, "**LoRAs**: 4 are the most."),
+        ({"loras": "a, b, c, d, e"}, "**LoRAs** can have at most 4 entries."),
         ({"denoise": "0"}, "**Denoise** must be 0.05 or more."),
         ({"denoise": "1.5"}, "**Denoise** must be 1 or less."),
     ],
@@ -236,7 +236,7 @@ async def test_prefix_and_negative(panel: AdminPanel) -> None:
     settings = await panel.settings()
     assert settings == ServerSettings(ServerDefaults(prefix="newest, safe", negative_on=False))
     assert "**Prefix** newest, safe" in panel.text
-    assert "**Negative** is off" in panel.text
+    assert "**Negative prompt** off" in panel.text
     await panel.fill("Prefix and negative", prefix="", negative_on=True)
     assert await panel.settings() == ServerSettings()
 
@@ -253,21 +253,23 @@ async def test_defaults_for_posting(panel: AdminPanel) -> None:
 async def test_limits(panel: AdminPanel) -> None:
     await panel.turn_to("limits")
     await panel.fill("Size and steps", side="1536", megapixels="1.5", steps="40")
-    await panel.fill("How many", count="2", waiting="3", compared="6")
+    await panel.fill("Pictures and queue", count="2", waiting="3", compared="6")
     assert await panel.settings() == ServerSettings(limits=ServerLimits(1536, 1.5, 40, 2, 3, 6))
-    assert "1536 pixels a side, 1.5 megapixels, 40 steps, 2 pictures at a time, 3 waiting jobs a person" in panel.text
-    assert "6 pictures to compare" in panel.text
+    assert (
+        "up to 1536 pixels per side, up to 1.5 MP, 40 steps, 2 pictures at once, 3 queued jobs per person" in panel.text
+    )
+    assert "6 pictures per comparison" in panel.text
 
 
 async def test_compare_can_be_switched_off_and_has_a_most(panel: AdminPanel) -> None:
     await panel.turn_to("limits")
-    assert "12 pictures to compare" in panel.text
-    await panel.fill("How many", compared="0")
+    assert "12 pictures per comparison" in panel.text
+    await panel.fill("Pictures and queue", compared="0")
     assert await panel.settings() == ServerSettings(limits=ServerLimits(compared=0))
-    assert "no comparing" in panel.text
-    await panel.fill("How many", compared="17")
-    assert "Nothing was saved. **Compared pictures** must be 16 or less." in panel.text
-    await panel.fill("How many", compared="")
+    assert "comparisons off" in panel.text
+    await panel.fill("Pictures and queue", compared="17")
+    assert "Nothing was saved. **Pictures per comparison** must be 16 or less." in panel.text
+    await panel.fill("Pictures and queue", compared="")
     assert await panel.settings() == ServerSettings()
 
 
@@ -279,9 +281,9 @@ async def test_mistakes_in_a_form_are_named_and_nothing_is_saved(panel: AdminPan
     assert "**Megapixels** must be a number." in panel.text
     assert "**Steps** must be a whole number." in panel.text
     await panel.turn_to("defaults")
-    await panel.fill("Drawing", size="large")
-    assert "**Size**: large is no size; write it like 832x1216." in panel.text
-    await panel.fill("Drawing", size="833x1216")
+    await panel.fill("Size, steps, sampler", size="large")
+    assert "**Size**: large is not a size. Write it like 832x1216." in panel.text
+    await panel.fill("Size, steps, sampler", size="833x1216")
     assert "**Size** must be a multiple of 16." in panel.text
     assert await panel.settings() == ServerSettings()
     assert await panel.log() == ()
@@ -290,22 +292,22 @@ async def test_mistakes_in_a_form_are_named_and_nothing_is_saved(panel: AdminPan
 async def test_defaults_above_the_limits_are_saved_with_a_warning(panel: AdminPanel) -> None:
     await panel.turn_to("limits")
     await panel.fill("Size and steps", side="1024", megapixels="1.5", steps="20")
-    await panel.fill("How many", count="1")
+    await panel.fill("Pictures and queue", count="1")
     assert "above the limits" not in panel.text
     await panel.turn_to("defaults")
     await panel.fill("Posting", count="2")
-    await panel.fill("Drawing", size="1152x896", steps="21")
-    assert "above the limits, so whoever relies on them is refused: Size, Steps, Pictures." in panel.text
-    await panel.fill("Drawing", size="1024x896", steps="20")
-    assert "is refused: Pictures." in panel.text
+    await panel.fill("Size, steps, sampler", size="1152x896", steps="21")
+    assert "above the limits, so requests that use them are refused: Size, Steps, Pictures." in panel.text
+    await panel.fill("Size, steps, sampler", size="1024x896", steps="20")
+    assert "are refused: Pictures." in panel.text
 
 
 async def test_a_default_size_is_warned_of_where_no_limit_is_set_and_the_model_sets_one(panel: AdminPanel) -> None:
     await panel.turn_to("defaults")
-    await panel.fill("Drawing", size="128x128")
+    await panel.fill("Size, steps, sampler", size="128x128")
     assert "above the limits" not in panel.text
-    await panel.fill("Drawing", size="144x128")
-    assert "above the limits, so whoever relies on them is refused: Size." in panel.text
+    await panel.fill("Size, steps, sampler", size="144x128")
+    assert "above the limits, so requests that use them are refused: Size." in panel.text
 
 
 async def test_settings_are_saved_while_the_engine_still_starts(
@@ -318,8 +320,8 @@ async def test_settings_are_saved_while_the_engine_still_starts(
     monkeypatch.setattr(panel.stage.client, "model", model)
     monkeypatch.setattr(context, "MODEL_TIMEOUT", 0.01)
     await panel.turn_to("defaults")
-    await panel.fill("Drawing", steps="101")
-    assert "is refused: Steps." in panel.text
+    await panel.fill("Size, steps, sampler", steps="101")
+    assert "are refused: Steps." in panel.text
     assert (await panel.settings()).defaults.steps == 101
 
 
@@ -327,14 +329,14 @@ async def test_quotas_of_everyone_and_of_roles(panel: AdminPanel) -> None:
     role = panel.world.moderator
     await panel.turn_to("quota")
     await panel.fill("Everyone", credits="20")
-    await panel.fill("A role", role=[role], credits="62.5")
+    await panel.fill("Per role", role=[role], credits="62.5")
     assert await panel.settings() == ServerSettings(quota=Quota(20.0, {role.id: 62.5}))
     assert f"<@&{role.id}> 62.5" in panel.text
-    await panel.fill("A role", role=[role], credits="lots")
-    assert "**Credits a day** must be a number." in panel.text
+    await panel.fill("Per role", role=[role], credits="lots")
+    assert "**Credits per day** must be a number." in panel.text
     await panel.choose("unlimited", panel.world.bot_role)
     assert (await panel.settings()).quota == Quota(20.0, {role.id: 62.5}, (panel.world.bot_role.id,))
-    await panel.fill("A role", role=[role], credits="")
+    await panel.fill("Per role", role=[role], credits="")
     await panel.choose("unlimited")
     await panel.fill("Everyone", credits="")
     assert await panel.settings() == ServerSettings()
@@ -372,9 +374,9 @@ async def test_safety_by_channel_and_for_the_whole_server(panel: AdminPanel) -> 
     await panel.turn_to("safety")
     await panel.choose("safe-channels", panel.world.after_dark)
     assert (await panel.settings()).safety == Safety(safe_channels=(panel.world.after_dark.id,))
-    await panel.press("Keep the whole server safe")
+    await panel.press("Safe pictures everywhere")
     assert (await panel.settings()).safety == Safety(True, (panel.world.after_dark.id,))
-    await panel.press("Follow the age restriction of channels")
+    await panel.press("Follow age restrictions")
     assert (await panel.settings()).safety == Safety(False, (panel.world.after_dark.id,))
 
 
@@ -400,11 +402,11 @@ async def test_block_and_unblock_a_person(panel: AdminPanel) -> None:
     assert "**spam**" not in panel.text
     assert panel.message.mentions.users == ()
     await panel.fill("Block a person", person=[alice], reason="again")
-    assert "was blocked already" in panel.text
+    assert "is already blocked" in panel.text
     await panel.fill("Block a person", person=[panel.user])
-    assert "That is you." in panel.text
+    assert "You can't block yourself." in panel.text
     await panel.choose("unblock", f"1. {alice.id}")
-    assert "may draw again" in panel.text
+    assert "can draw again" in panel.text
     assert await servers.block_of(alice.id, guild) is None
     assert [(entry.what, entry.subject_id) for entry in await panel.log()] == [
         ("unblock", alice.id),
@@ -519,7 +521,7 @@ async def test_a_form_that_shows_old_settings_undoes_nothing(panel: AdminPanel) 
     assert CHANGED_MEANWHILE in panel.text
     assert "40 steps" in panel.text
     assert await panel.settings() == ServerSettings(limits=ServerLimits(steps=40))
-    await panel.fill("How many", count="2")
+    await panel.fill("Pictures and queue", count="2")
     assert await panel.settings() == ServerSettings(limits=ServerLimits(steps=40, count=2))
 
 
@@ -612,7 +614,7 @@ async def test_a_control_of_another_version_says_so(stage: Stage) -> None:
 async def test_a_control_with_nonsense_in_it_ends_in_a_sentence(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     source = await show_buttons(stage, "anima-admin:unblock")
     sent = await stage.discord.press(stage.bob, source, custom_id="anima-admin:unblock")
-    assert "not by your fault" in (await sent.followup()).text
+    assert "went wrong on my side" in (await sent.followup()).text
     assert "anima-admin:unblock" in caplog.text
 
 
@@ -622,8 +624,8 @@ async def test_settings_that_cannot_be_read_end_in_a_sentence(
     await panel.turn_to("limits")
     await panel.stage.database.servers.change(panel.world.guild.id, {"limits": {"steps": "many"}}, by=1)
     sent = await panel.discord.press(panel.user, panel.message, label="Size and steps")
-    assert "not by your fault" in (await sent.response()).text
+    assert "went wrong on my side" in (await sent.response()).text
     sent = await panel.discord.slash(panel.user, panel.world.general, "anima-admin")
     await sent.acknowledged()
-    assert "not by your fault" in (await sent.followup()).text
+    assert "went wrong on my side" in (await sent.followup()).text
     assert "went wrong" in caplog.text

@@ -33,23 +33,23 @@ def says(name: str, desk: PreferencesContext) -> str:
 
 def test_turbo_brings_its_steps_and_cfg_and_ones_own_are_said_to_hold_without() -> None:
     desk = replace(DESK, own=Options(turbo=True, steps=40))
-    assert says("turbo", desk) == "on · **yours**, else off"
-    assert says("steps", desk) == "8 · with turbo; 40, yours, holds without"
-    assert says("cfg_scale", desk) == "1 · turbo's"
-    assert says("sampler", desk) == "`er_sde` · the model's"
-    assert says("steps", replace(desk, own=Options(steps=40))) == "40 · **yours**, else 30"
+    assert says("turbo", desk) == "on · **yours** (server: off)"
+    assert says("steps", desk) == "8 · set by turbo (yours without turbo: 40)"
+    assert says("cfg_scale", desk) == "1 · set by turbo"
+    assert says("sampler", desk) == "`er_sde` · model default"
+    assert says("steps", replace(desk, own=Options(steps=40))) == "40 · **yours** (model: 30)"
 
 
 def test_turbo_of_the_server_counts_unless_one_has_it_off() -> None:
     desk = replace(DESK, server=ServerDefaults(turbo=True).options())
-    assert says("steps", desk) == "8 · turbo's"
-    assert says("steps", replace(desk, own=Options(turbo=False))) == "30 · the model's"
+    assert says("steps", desk) == "8 · set by turbo"
+    assert says("steps", replace(desk, own=Options(turbo=False))) == "30 · model default"
 
 
 def test_turbo_is_said_to_do_nothing_where_the_model_has_none() -> None:
     desk = replace(DESK, own=Options(turbo=True, steps=40), model=ModelInfo(NATIVE))
-    assert says("turbo", desk) == "on · **yours**, else off · not with this model"
-    assert says("steps", desk) == "40 · **yours**, else 30"
+    assert says("turbo", desk) == "on · **yours** (server: off) · not available with this model"
+    assert says("steps", desk) == "40 · **yours** (model: 30)"
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_what_is_above_the_limits_is_said_to_be_refused(own: Options, name: str,
 
 def test_a_servers_own_default_above_its_limits_is_told_too() -> None:
     desk = replace(DESK, server=ServerDefaults(count=4).options(), limits=replace(DESK.limits, count=2))
-    assert says("count", desk) == "4 · the server's · ⚠️ above the limit here, so it is refused"
+    assert says("count", desk) == "4 · server default · ⚠️ above the limit here, will be refused"
 
 
 @pytest.mark.parametrize("changes", [{"sampler": "best"}, {"size": ["a", "b"]}, {"size": ["64"]}, {"count": 10**30}])
@@ -79,4 +79,4 @@ def test_what_nobody_could_have_chosen_is_a_mistake_with_a_sentence(changes: dic
     [name] = changes
     with pytest.raises(InvalidForm) as mistake:
         checked(changes)
-    assert str(mistake.value).startswith(f"**{LABELS[name]}**: ")
+    assert str(mistake.value).startswith(f"**{LABELS[name]}** ")

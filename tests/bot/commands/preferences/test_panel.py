@@ -106,13 +106,13 @@ async def test_the_panel_is_for_its_owner_alone_and_says_whose_each_value_is(sta
     await stage.database.preferences.change_defaults(stage.alice.id, {"steps": 9, "artist": "nnn **yryr**"})
     panel = await PreferencesPanel(stage).open()
     assert panel.message.is_ephemeral and panel.message.visible_to == stage.alice
-    assert panel.line("Steps") == "9 · **yours**, else 6"
-    assert panel.line("Artists") == "nnn \\*\\*yryr\\*\\* · **yours**, else none"
-    assert panel.line("Sampler") == "`euler` · the server's"
-    assert panel.line("Spoiler") == "on · the server's"
-    assert panel.line("Scheduler") == "`simple` · the model's"
-    assert panel.line("Size") == "square 1:1, 64x64 · the model's"
-    assert panel.line("Negative prompt") == "none · as usual"
+    assert panel.line("Steps") == "9 · **yours** (server: 6)"
+    assert panel.line("Artists") == "nnn \\*\\*yryr\\*\\* · **yours** (default: none)"
+    assert panel.line("Sampler") == "`euler` · server default"
+    assert panel.line("Spoiler") == "on · server default"
+    assert panel.line("Scheduler") == "`simple` · model default"
+    assert panel.line("Size") == "square 1:1, 64x64 · model default"
+    assert panel.line("Negative prompt") == "none · default"
     assert all(panel.line(label) for label in LABELS.values())
 
 
@@ -120,18 +120,18 @@ async def test_what_a_server_has_is_not_said_to_hold_in_private_channels(stage: 
     await configure(stage, steps=6)
     sent = await stage.slash("preferences", where=stage.discord.dm(stage.alice))
     text = (await sent.response()).text
-    assert "**Steps** 4 · the model's" in text
-    assert "**Pictures** 1 · the bot's" in text
+    assert "**Steps** 4 · model default" in text
+    assert "**Pictures** 1 · bot default" in text
 
 
 async def test_values_above_the_limits_are_kept_and_said_to_be_refused(panel: PreferencesPanel) -> None:
     guild = panel.stage.general.guild.id
     await panel.stage.database.servers.change(guild, {"limits": {"steps": 10, "count": 2}}, by=1)
-    await panel.fill("Numbers…", steps="11", count="3", size="256x256")
+    await panel.fill("Size, steps, CFG…", steps="11", count="3", size="256x256")
     assert await panel.kept() == {"steps": 11, "count": 3, "size": [256, 256]}
     for label in ("Steps", "Pictures", "Size"):
-        assert "so it is refused" in panel.line(label)
-    await panel.fill("Numbers…", steps="10", count="2", size="128x128")
+        assert "will be refused" in panel.line(label)
+    await panel.fill("Size, steps, CFG…", steps="10", count="2", size="128x128")
     assert "refused" not in panel.text
 
 
@@ -158,7 +158,7 @@ async def test_the_panel_holds_the_longest_of_everything(stage: Stage) -> None:
         name = f"{number:02}" + "*" * 48
         await stage.database.preferences.save_preset(stage.alice.id, name, longest)
     panel = await PreferencesPanel(stage).open()
-    for label in ("Numbers…", "Words…", "LoRAs…"):
+    for label in ("Size, steps, CFG…", "Prompt…", "LoRAs…"):
         assert (await panel.form(label)).inputs()
     await panel.press(f"Presets: {PRESETS_EACH}")
     await panel.choose("preset", f"07{'*' * 48}")
@@ -168,8 +168,8 @@ async def test_the_panel_holds_the_longest_of_everything(stage: Stage) -> None:
 async def test_kept_values_that_are_not_valid_any_more_cost_only_themselves(stage: Stage) -> None:
     await stage.database.preferences.change_defaults(stage.alice.id, {"sampler": "ddim_of_old", "steps": 9, "new": 1})
     panel = await PreferencesPanel(stage).open()
-    assert panel.line("Steps") == "9 · **yours**, else 4"
-    assert panel.line("Sampler") == "`er_sde` · the model's"
+    assert panel.line("Steps") == "9 · **yours** (model: 4)"
+    assert panel.line("Sampler") == "`er_sde` · model default"
     assert (await drawn(stage)).steps == 9
 
 
@@ -188,15 +188,15 @@ async def test_a_choice_is_saved_and_taken_back_in_its_menu(panel: PreferencesPa
 
 
 async def test_menus_say_what_would_hold_without_a_choice_and_show_a_size_of_ones_own(panel: PreferencesPanel) -> None:
-    await panel.fill("Numbers…", size="96 x 64")
+    await panel.fill("Size, steps, CFG…", size="96 x 64")
     assert panel.offered("size") == [
-        "Size: as the server has it, square 1:1, 64x64",
+        "Size: server default (square 1:1, 64x64)",
         "Size: landscape 3:2, 96x64",
         "Size: square 1:1, 64x64",
     ]
     await configure(panel.stage, sampler="heun")
     await panel.choose("sampler", "euler")
-    assert panel.offered("sampler")[0] == "Sampler: as the server has it, heun"
+    assert panel.offered("sampler")[0] == "Sampler: server default (heun)"
 
 
 @pytest.mark.parametrize("name", ["turbo", "raw", "spoiler", "private"])
@@ -213,21 +213,21 @@ async def test_a_switch_is_turned_on_and_off_and_taken_back(panel: PreferencesPa
 
 
 async def test_numbers(panel: PreferencesPanel) -> None:
-    await panel.fill("Numbers…", size="95 x 64", count="2", steps=" 12 ", cfg_scale="3,5", denoise="0.4")
+    await panel.fill("Size, steps, CFG…", size="95 x 64", count="2", steps=" 12 ", cfg_scale="3,5", denoise="0.4")
     assert await panel.kept() == {"size": [96, 64], "count": 2, "steps": 12, "cfg_scale": 3.5, "denoise": 0.4}
-    form = await panel.form("Numbers…")
+    form = await panel.form("Size, steps, CFG…")
     assert [field.get("value") for _, field in form.inputs()] == ["96x64", "2", "12", "3.5", "0.4"]
     await panel.send(form)
     assert UNCHANGED in panel.text
-    await panel.fill("Numbers…", size="", denoise="", steps="13")
+    await panel.fill("Size, steps, CFG…", size="", denoise="", steps="13")
     assert await panel.kept() == {"count": 2, "steps": 13, "cfg_scale": 3.5}
 
 
 async def test_words(panel: PreferencesPanel) -> None:
-    await panel.fill("Words…", negative="hat\n@everyone", artist="nnn yryr, @other")
+    await panel.fill("Prompt…", negative="hat\n@everyone", artist="nnn yryr, @other")
     assert await panel.kept() == {"negative": "hat\n@everyone", "artist": "nnn yryr, @other"}
     assert "@everyone" not in panel.text and "hat" in panel.line("Negative prompt")
-    await panel.fill("Words…", negative="")
+    await panel.fill("Prompt…", negative="")
     assert await panel.kept() == {"artist": "nnn yryr, @other"}
 
 
@@ -235,7 +235,7 @@ async def test_a_text_too_long_for_its_field_is_not_cut_by_a_form_that_leaves_it
     negative = "no, " * 1500
     await stage.database.preferences.change_defaults(stage.alice.id, {"negative": negative})
     panel = await PreferencesPanel(stage).open()
-    await panel.fill("Words…", artist="nnn yryr")
+    await panel.fill("Prompt…", artist="nnn yryr")
     assert await panel.kept() == {"negative": negative, "artist": "nnn yryr"}
 
 
@@ -248,7 +248,7 @@ async def test_loras_with_their_strengths(panel: PreferencesPanel) -> None:
     assert field["value"] == "Chibi: 0.8\nstyle: old: 1"
     (panel.stage.models / "loras" / "Chibi.safetensors").unlink()
     await panel.fill("LoRAs…", loras="Chibi: 0.5\nstyle: old: -1")
-    assert "Chibi 0.5 (not here now)" in panel.line("LoRAs")
+    assert "Chibi 0.5 (not available now)" in panel.line("LoRAs")
     assert (await drawn(panel.stage)).loras == (("style: old", -1.0),)
 
 
@@ -256,21 +256,25 @@ async def test_loras_with_their_strengths(panel: PreferencesPanel) -> None:
     ("form", "typed", "sentences"),
     [
         (
-            "Numbers…",
+            "Size, steps, CFG…",
             {"steps": "many", "count": "5", "cfg_scale": "0.5", "denoise": "nan"},
             [
-                "**Steps**: that is no whole number.",
-                "**Pictures**: 4 is the most.",
-                "**CFG scale**: 1.0 is the least.",
-                "**Denoise**: that is no number.",
+                "**Steps** must be a whole number.",
+                "**Pictures** must be 4 or less.",
+                "**CFG scale** must be 1.0 or more.",
+                "**Denoise** must be a number.",
             ],
         ),
-        ("Numbers…", {"size": "huge", "steps": "9"}, ["I do not know that aspect."]),
-        ("Numbers…", {"size": "9999x64", "steps": "9"}, ["**Size**: 4096 is the most."]),
-        ("LoRAs…", {"loras": "**none** such: 1"}, ["There is no LoRA called “\\*\\*none\\*\\* such” here."]),
-        ("LoRAs…", {"loras": "a: strong"}, ["**LoRAs**: that is no number."]),
-        ("LoRAs…", {"loras": "a: 11"}, ["**LoRAs**: 10.0 is the most."]),
-        ("LoRAs…", {"loras": "a\nb\nc\nd\ne"}, ["**LoRAs**: 4 is the most."]),
+        ("Size, steps, CFG…", {"size": "huge", "steps": "9"}, ["I don't understand that aspect."]),
+        ("Size, steps, CFG…", {"size": "9999x64", "steps": "9"}, ["**Size** must be 4096 or less."]),
+        (
+            "LoRAs…",
+            {"loras": "**none** such: 1"},
+            ["There is no LoRA called “\\*\\*none\\*\\* such”. There are: a, b, c, d, e."],
+        ),
+        ("LoRAs…", {"loras": "a: strong"}, ["**LoRAs** must be a number."]),
+        ("LoRAs…", {"loras": "a: 11"}, ["**LoRAs** must be 10.0 or less."]),
+        ("LoRAs…", {"loras": "a\nb\nc\nd\ne"}, ["**LoRAs** can have at most 4 entries."]),
     ],
 )
 async def test_every_mistake_has_its_sentence_and_nothing_is_saved(
@@ -284,7 +288,7 @@ async def test_every_mistake_has_its_sentence_and_nothing_is_saved(
 
 
 async def test_several_are_taken_back_at_once(panel: PreferencesPanel) -> None:
-    await panel.fill("Numbers…", steps="9", count="2")
+    await panel.fill("Size, steps, CFG…", steps="9", count="2")
     await panel.choose("sampler", "euler")
     assert panel.offered("take-back") == ["Pictures", "Steps", "Sampler"]
     await panel.choose("take-back", "Pictures", "Sampler")
@@ -295,44 +299,44 @@ async def test_several_are_taken_back_at_once(panel: PreferencesPanel) -> None:
 
 
 async def test_the_present_defaults_become_a_preset_and_a_preset_the_defaults(panel: PreferencesPanel) -> None:
-    await panel.fill("Numbers…", steps="9")
+    await panel.fill("Size, steps, CFG…", steps="9")
     await panel.press("Presets: 0")
-    await panel.fill("Save my defaults as a preset…", name="  my   **best** ")
+    await panel.fill("Save defaults as preset…", name="  my   **best** ")
     assert await panel.presets() == {"my **best**": {"steps": 9}}
     assert "“my \\*\\*best\\*\\*”" in panel.text
     await panel.press("Back")
-    await panel.fill("Numbers…", steps="5", count="2")
+    await panel.fill("Size, steps, CFG…", steps="5", count="2")
     await panel.press("Presets: 1")
     await panel.choose("preset", "my **best**")
     assert "**Steps** 9" in panel.text
-    await panel.press("Take into my defaults")
+    await panel.press("Apply to my defaults")
     assert await panel.kept() == {"steps": 9, "count": 2}
     await panel.press("Delete")
-    assert "is deleted" in panel.text
+    assert "Deleted “" in panel.text
     assert await panel.presets() == {}
 
 
 async def test_a_preset_of_the_same_name_is_replaced_and_that_is_said(panel: PreferencesPanel) -> None:
     await panel.stage.database.preferences.save_preset(panel.user.id, "mine", {"steps": 9})
-    await panel.fill("Numbers…", steps="5")
+    await panel.fill("Size, steps, CFG…", steps="5")
     await panel.press("Presets: 1")
-    await panel.fill("Save my defaults as a preset…", name="mine")
-    assert "Your preset “mine” is now this one." in panel.text
+    await panel.fill("Save defaults as preset…", name="mine")
+    assert "Replaced your preset “mine”." in panel.text
     assert await panel.presets() == {"mine": {"steps": 5}}
 
 
 async def test_there_is_nothing_to_save_without_defaults(panel: PreferencesPanel) -> None:
     await panel.press("Presets: 0")
-    await panel.fill("Save my defaults as a preset…", name="nothing")
+    await panel.fill("Save defaults as preset…", name="nothing")
     assert NO_DEFAULTS in panel.text
     assert await panel.presets() == {}
 
 
 @pytest.mark.parametrize("name", [" ", "\u200b"])
 async def test_a_name_that_cannot_be_seen_is_refused(panel: PreferencesPanel, name: str) -> None:
-    await panel.fill("Numbers…", steps="5")
+    await panel.fill("Size, steps, CFG…", steps="5")
     await panel.press("Presets: 0")
-    await panel.fill("Save my defaults as a preset…", name=name)
+    await panel.fill("Save defaults as preset…", name=name)
     assert "1 to 50 characters" in panel.text
     assert await panel.presets() == {}
 
@@ -340,10 +344,10 @@ async def test_a_name_that_cannot_be_seen_is_refused(panel: PreferencesPanel, na
 async def test_one_preset_too_many_is_refused_in_a_sentence(panel: PreferencesPanel) -> None:
     for number in range(PRESETS_EACH):
         await panel.stage.database.preferences.save_preset(panel.user.id, f"{number:02}", {"steps": 5})
-    await panel.fill("Numbers…", steps="5")
+    await panel.fill("Size, steps, CFG…", steps="5")
     await panel.press(f"Presets: {PRESETS_EACH}")
-    await panel.fill("Save my defaults as a preset…", name="one more")
-    assert f"You have {PRESETS_EACH} presets, which is the most" in panel.text
+    await panel.fill("Save defaults as preset…", name="one more")
+    assert f"You already have {PRESETS_EACH} presets, the maximum" in panel.text
     assert len(await panel.presets()) == PRESETS_EACH
 
 
@@ -352,7 +356,7 @@ async def test_a_preset_that_is_gone_is_said_to_be_so(panel: PreferencesPanel) -
     await panel.press("Presets: 0")
     await panel.choose("preset", "mine")
     await panel.stage.database.preferences.delete_preset(panel.user.id, "mine")
-    await panel.press("Take into my defaults")
+    await panel.press("Apply to my defaults")
     assert NO_PRESET in panel.text
     assert await panel.kept() == {}
 
@@ -384,7 +388,7 @@ async def test_a_picture_of_someone_elses_is_not_offered_to_be_saved(stage: Stag
     answer = await (await stage.discord.press(stage.bob, forged, label="old")).response()
     assert "Only the person who asked for this" in answer.text
     sent = await forge_form(stage, stage.bob, "anima:picture-as-preset", {f"name:{job.id}:0": "mine now"})
-    assert "nothing was saved" in (await sent.response()).text
+    assert "no preset was made" in (await sent.response()).text
     assert await stage.database.preferences.presets(stage.bob.id) == {}
 
 
@@ -393,8 +397,8 @@ async def test_a_picture_of_someone_elses_is_not_offered_to_be_saved(stage: Stag
 
 async def test_ones_own_defaults_are_drawn_with(panel: PreferencesPanel) -> None:
     put_lora(panel.stage, "chibi")
-    await panel.fill("Numbers…", size="96x64", count="2", steps="6", cfg_scale="2.5")
-    await panel.fill("Words…", negative="hat", artist="nnn yryr")
+    await panel.fill("Size, steps, CFG…", size="96x64", count="2", steps="6", cfg_scale="2.5")
+    await panel.fill("Prompt…", negative="hat", artist="nnn yryr")
     await panel.fill("LoRAs…", loras="chibi: 0.7")
     await panel.choose("sampler", "heun")
     await panel.choose("scheduler", "karras")
@@ -451,14 +455,14 @@ async def test_private_follows_the_same_order(
 
 
 async def test_the_panel_and_its_open_forms_outlive_a_restart(panel: PreferencesPanel) -> None:
-    forms = [await panel.form(label) for label in ("Numbers…", "Words…", "LoRAs…")]
+    forms = [await panel.form(label) for label in ("Size, steps, CFG…", "Prompt…", "LoRAs…")]
     put_lora(panel.stage, "chibi")
     await panel.stage.restart()
     for form, typed in zip(forms, ({"steps": "9"}, {"artist": "nnn"}, {"loras": "chibi"}), strict=True):
         await panel.send(form, **typed)
     assert await panel.kept() == {"steps": 9, "artist": "nnn", "loras": [["chibi", 1.0]]}
     await panel.press("Presets: 0")
-    form = await panel.form("Save my defaults as a preset…")
+    form = await panel.form("Save defaults as preset…")
     await panel.stage.restart()
     await panel.send(form, name="mine")
     await panel.stage.restart()
@@ -486,9 +490,9 @@ async def test_clicks_at_once_do_not_undo_each_other(panel: PreferencesPanel) ->
 
 
 async def test_a_form_that_stood_open_undoes_nothing(panel: PreferencesPanel) -> None:
-    await panel.fill("Numbers…", steps="5", count="2")
-    form = await panel.form("Numbers…")
-    await (await PreferencesPanel(panel.stage).open()).fill("Numbers…", steps="9", count="")
+    await panel.fill("Size, steps, CFG…", steps="5", count="2")
+    form = await panel.form("Size, steps, CFG…")
+    await (await PreferencesPanel(panel.stage).open()).fill("Size, steps, CFG…", steps="9", count="")
     await panel.send(form, cfg_scale="3")
     assert await panel.kept() == {"steps": 9, "cfg_scale": 3.0}
 
@@ -552,12 +556,12 @@ async def test_the_panel_speaks_japanese_to_who_reads_it_and_fits_there_too(stag
     world.guild.add_member(hanako)
     panel = await PreferencesPanel(stage, hanako).open()
     assert "自分のデフォルト" in panel.text
-    for label in ("数値…", "言葉…", "LoRA…"):
+    for label in ("サイズ、ステップ数、CFG…", "プロンプト…", "LoRA…"):
         assert (await panel.form(label)).inputs()
-    await panel.fill("数値…", steps="たくさん")
+    await panel.fill("サイズ、ステップ数、CFG…", steps="たくさん")
     assert "整数で入力してください。" in panel.text
     await panel.press("プリセット: 0件")
-    await panel.fill("自分のデフォルトをプリセットとして保存…", name="夜景")
+    await panel.fill("デフォルトを保存…", name="夜景")
     assert "自分のデフォルトがまだない" in panel.text
 
 
@@ -566,9 +570,9 @@ async def test_the_panel_speaks_japanese_to_who_reads_it_and_fits_there_too(stag
 
 async def test_a_copy_has_preferences_and_presets_and_erasing_takes_them(panel: PreferencesPanel) -> None:
     stage = panel.stage
-    await panel.fill("Words…", artist="nnn yryr")
+    await panel.fill("Prompt…", artist="nnn yryr")
     await panel.press("Presets: 0")
-    await panel.fill("Save my defaults as a preset…", name="my preset")
+    await panel.fill("Save defaults as preset…", name="my preset")
     await stage.database.preferences.change_defaults(stage.bob.id, {"steps": 9})
     await stage.database.preferences.save_preset(stage.bob.id, "bob's", {"steps": 9})
     privacy = await stage.answer("privacy")
