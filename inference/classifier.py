@@ -1,4 +1,4 @@
-"""A judge of finished images: any image classifier of the Hugging Face hub, or one in a folder of this machine.
+"""A classifier of finished images: any image classifier of the Hugging Face hub, or one in a local folder.
 
     classifier = ImageClassifier.load("Falconsai/nsfw_image_detection", engine.device)
     classifier.labels([image.image])  # [{"normal": 0.98, "nsfw": 0.02}]
@@ -69,7 +69,7 @@ class ImageClassifier:
                 raise ValueError("it gives quantities, not probabilities of labels")
             classifier = cls(processor, model.to(device).eval())
             classifier.labels([Image.new("RGB", (96, 64), "grey")])
-        except Exception as error:  # whatever a stranger's files make the libraries raise
+        except Exception as error:  # files of unknown origin can make the libraries raise anything
             raise CheckpointError(
                 f"The picture classifier {name!r} cannot be used: {_first_line(error)}. It has to be an image "
                 "classifier of transformers, with config.json, preprocessor_config.json and model.safetensors, and "
@@ -119,10 +119,10 @@ class ClassifyingEngine:
         cancelled: IsCancelled | None = None,
         on_stage: OnStage | None = None,
     ) -> list[Picture]:
-        """As `Engine.generate`; an image that cannot be judged is an error, NotFinite."""
-        pictures = self._engine.generate(requests, on_progress, cancelled, on_stage)
-        found = self._classifier.labels([picture.image for picture in pictures])
-        return [replace(picture, labels=labels) for picture, labels in zip(pictures, found, strict=True)]
+        """As `Engine.generate`; an image that cannot be classified is an error, NotFinite."""
+        images = self._engine.generate(requests, on_progress, cancelled, on_stage)
+        found = self._classifier.labels([image.image for image in images])
+        return [replace(image, labels=labels) for image, labels in zip(images, found, strict=True)]
 
 
 def _folder(name: str) -> Path:

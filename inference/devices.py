@@ -1,4 +1,4 @@
-"""What the device is that images would be drawn on, and why a GPU is not used, for `anima doctor`."""
+"""Which device generates the images, and why a GPU is not used, for `anima doctor`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def examine_device(device: str = "auto", dtype: str = "auto") -> DeviceReport:
     """Look at the device that the engine would use. Raises ValueError for a device or dtype there is not."""
     unused = unused_gpu()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what PyTorch would warn of is said by unused_gpu
+        warnings.simplefilter("ignore")  # unused_gpu says what PyTorch would warn of
         chosen = choose_device(device)
     name_of_dtype = str(choose_dtype(dtype, chosen)).removeprefix("torch.")
     if chosen.type != "cuda":

@@ -1,4 +1,4 @@
-"""The engine: load a model once, draw many images."""
+"""The engine: load a model once, generate many images."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Engine:
         cancelled: IsCancelled | None = None,
         on_stage: OnStage | None = None,
     ) -> list[Picture]:
-        """Draw all requests; those that can share a batch do, and each image is the one it would be alone.
+        """Generate all requests; those that can share a batch do, and each image is the one it would be alone.
 
         on_progress: called after each step of each batch. cancelled: asked before each pass of the network.
         on_stage: called as each stage of each batch begins, decoding for each image.
@@ -116,12 +116,12 @@ class Engine:
         for request in requests:
             request.check()
             self._check_loras(request)
-        pictures: dict[int, Picture] = {}
+        images: dict[int, Picture] = {}
         for positions in _batches(requests):
             wanted = [requests[i] for i in positions]
-            batch = _RequestBatch(self, wanted, positions, on_progress, cancelled, on_stage or _nobody_asked)
-            pictures.update(zip(positions, batch.draw_in_halves_if_needed(), strict=True))
-        return [pictures[i] for i in range(len(requests))]
+            batch = _RequestBatch(self, wanted, positions, on_progress, cancelled, on_stage or _never_cancelled)
+            images.update(zip(positions, batch.generate_in_halves_if_needed(), strict=True))
+        return [images[i] for i in range(len(requests))]
 
     def warm_up(self) -> None:
         """On CUDA, have the blocks compiled now; else the first images wait for it."""
@@ -207,7 +207,7 @@ class Engine:
 
 @dataclass(frozen=True)
 class _RequestBatch:
-    """Requests that are drawn together, from their texts to their images."""
+    """Requests that are generated together, from their texts to their images."""
 
     engine: Engine
     requests: Sequence[GenerationRequest]
@@ -216,10 +216,10 @@ class _RequestBatch:
     cancelled: IsCancelled | None
     on_stage: OnStage
 
-    def draw_in_halves_if_needed(self) -> list[Picture]:
-        """Draw, in halves where the device's memory does not hold the whole batch."""
+    def generate_in_halves_if_needed(self) -> list[Picture]:
+        """Generate, in halves where the device's memory does not hold the whole batch."""
         try:
-            return self.draw()
+            return self.generate()
         except torch.OutOfMemoryError as error:
             if len(self.requests) == 1:
                 raise OutOfMemory(
@@ -232,10 +232,10 @@ class _RequestBatch:
             replace(self, requests=self.requests[part], positions=self.positions[part])
             for part in (slice(None, middle), slice(middle, None))
         ]
-        return [picture for half in halves for picture in half.draw_in_halves_if_needed()]
+        return [image for half in halves for image in half.generate_in_halves_if_needed()]
 
     @torch.inference_mode()
-    def draw(self) -> list[Picture]:
+    def generate(self) -> list[Picture]:
         meter = _Meter(self.engine.device)
         self.on_stage(Stage.CONDITIONING)
         first = self.requests[0]
@@ -372,14 +372,14 @@ def spherical_blend(first: Tensor, second: Tensor, strength: float) -> Tensor:
 
 
 def _batches(requests: Sequence[GenerationRequest]) -> Iterator[list[int]]:
-    """Positions of the requests that can be drawn together, in the order in which their first was asked for."""
+    """Positions of the requests that can be generated together, in the order of each group's first request."""
     batches: dict[Hashable, list[int]] = {}
     for position, request in enumerate(requests):
         batches.setdefault(request.batch_key, []).append(position)
     yield from batches.values()
 
 
-def _nobody_asked(_stage: Stage) -> None:
+def _never_cancelled(_stage: Stage) -> None:
     pass
 
 

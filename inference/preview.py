@@ -53,7 +53,7 @@ class Preview:
 
 
 def synthetic_images(seed: int = 0) -> Tensor:
-    """Pictures to fit on, float32 [24, 3, 64, 64] from -1 to 1: eight each of flat patches, discs and texture.
+    """Images to fit on, float32 [24, 3, 64, 64] from -1 to 1: eight each of flat patches, discs and texture.
 
     Edges and texture are there so that channels which carry detail rather than colour are seen to vary, and get no
     weight: on a drawing that is worth 2 dB over patches and gradients alone.

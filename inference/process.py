@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two looks at whether to cancel, and whether the engine hangs.
+#: Seconds between two checks whether to cancel, and whether the engine hangs.
 POLL = 0.05
 PREVIEW_INTERVAL = 1.0
 EXIT_GRACE = 5.0
-#: What a connection raises whose other end is gone, or that `stop` closes under the hands of another thread.
+#: What a connection raises whose other end is gone, or that `stop` closes while another thread uses it.
 CONNECTION_LOST = (EOFError, OSError, TypeError)
 
 
@@ -147,7 +147,7 @@ class EngineProcess:
         connection, pickled = self._open_connection(), ForkingPickler.dumps(message)
 
         def send() -> None:
-            with suppress(*CONNECTION_LOST):  # who listens for the answer notices as well
+            with suppress(*CONNECTION_LOST):  # `_receive` notices too
                 connection.send_bytes(pickled)
 
         thread = threading.Thread(target=send, name="to the engine", daemon=True)
@@ -163,7 +163,7 @@ class EngineProcess:
     def _receive(self, silence: SilenceTimer) -> object:
         """The engine's next message; None if there is none within POLL seconds.
 
-        Silence is counted in looks, not by the clock: time in which this process was stopped is not the engine's.
+        Silence is counted in polls, not by the clock: time in which this process was stopped is not the engine's.
         """
         connection = self._open_connection()
         try:
@@ -186,7 +186,7 @@ class EngineProcess:
 
     def _kill(self, process: BaseProcess) -> None:
         process.kill()
-        if wait([process.sentinel], EXIT_GRACE):  # unlike `join`, right also where another thread waits for it as well
+        if wait([process.sentinel], EXIT_GRACE):  # unlike `join`, correct also where another thread waits for it
             process.join(EXIT_GRACE)
         else:
             logger.error(
@@ -220,8 +220,10 @@ def load_engine(
         return load()
     from inference.classifier import ClassifyingEngine, ImageClassifier
 
-    judge = ImageClassifier.load(classifier, choose_device(device))  # before the large files: it may be misnamed
-    return ClassifyingEngine(load(), judge)
+    image_classifier = ImageClassifier.load(
+        classifier, choose_device(device)
+    )  # before the large files: it may be misnamed
+    return ClassifyingEngine(load(), image_classifier)
 
 
 _CANCEL = "cancel"
@@ -231,19 +233,19 @@ _CANCEL = "cancel"
 class _Step:
     step: int
     steps: int
-    pictures: tuple[int, ...]
+    images: tuple[int, ...]
     previews: tuple[Image.Image, ...]
 
     def progress(self) -> Progress:
-        return Progress(self.step, self.steps, self.pictures, lambda: self.previews)
+        return Progress(self.step, self.steps, self.images, lambda: self.previews)
 
 
 def _serve(load: Callable[[], LoadedEngine], connection: Connection) -> None:
-    """The engine's side: load, then draw whatever is asked for, until the other end closes."""
+    """The engine's side: load, then generate what is requested until the other end closes."""
     # Threads that wait by spinning make an image ten times as slow as soon as another program wants a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # they are for the one who started us; the pipe tells us to go
+        signal.signal(number, signal.SIG_IGN)  # they are for the parent process; the engine ends when the pipe closes
     try:
         engine = load()
         description = EngineDescription(engine.name, engine.native, tuple(engine.lora_names()), engine.turbo_lora())
@@ -276,18 +278,18 @@ def _draw(engine: LoadedEngine, requests: list[GenerationRequest], connection: C
         return connection.poll() and connection.recv() == _CANCEL
 
     try:
-        pictures = engine.generate(requests, report, cancelled, connection.send)
+        images = engine.generate(requests, report, cancelled, connection.send)
         return [
             EncodedImage(
-                picture.png(),
-                picture.image.width,
-                picture.image.height,
-                picture.seed,
-                picture.timings,
-                picture.labels,
-                picture.gpu_memory,
+                image.png(),
+                image.image.width,
+                image.image.height,
+                image.seed,
+                image.timings,
+                image.labels,
+                image.gpu_memory,
             )
-            for picture in pictures
+            for image in images
         ]
     except (EOFError, ConnectionError):
         raise  # the other end is gone
@@ -296,7 +298,7 @@ def _draw(engine: LoadedEngine, requests: list[GenerationRequest], connection: C
 
 
 def _portable(error: Exception) -> Exception:
-    """The error itself where its class is one that users of an engine know, else EngineFailed with its words."""
+    """The error itself where its class is one that users of an engine know, else EngineFailed with its message."""
     if type(error).__module__.startswith("inference.") and not error.__dict__:
         return error
     return EngineFailed(f"{type(error).__name__}: {error}")

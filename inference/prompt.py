@@ -3,7 +3,7 @@
 The syntax is ComfyUI's, so that a prompt means here what it means there:
 
 - `(text)` multiplies the weight around it by 1.1, and nesting multiplies again.
-- `(text:1.3)` sets the weight outright, whatever stands around it. The last colon counts, some text has to stand before
+- `(text:1.3)` sets the weight absolutely, whatever surrounds it. The last colon counts, some text has to stand before
   it, and the number is what Python's `float` accepts: `1e3`, `1_0`, `-1`, blanks around it.
 - A number that does not parse leaves the text whole, at 1.1.
 - `\\(` and `\\)` are literal brackets.

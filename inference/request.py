@@ -41,7 +41,7 @@ class CheckpointError(ValueError):
 
 
 class Cancelled(Exception):
-    """`cancelled` said so; nothing was drawn."""
+    """`cancelled` returned True; no image was generated."""
 
 
 class OutOfMemory(RuntimeError):
@@ -54,7 +54,7 @@ class NotFinite(ArithmeticError):
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """One image to be drawn. The defaults are those of Anima itself; see `NativeSettings` for other models.
+    """One image to generate. The defaults are those of Anima itself; see `NativeSettings` for other models.
 
     prompt, negative_prompt: ComfyUI's syntax of weights, `(text:1.2)`; the negative is not used at `cfg_scale` 1.
     width, height: in pixels, multiples of 16.
@@ -81,7 +81,7 @@ class GenerationRequest:
 
     @property
     def batch_key(self) -> tuple[Hashable, ...]:
-        """Requests with equal keys are drawn in one batch: they differ only in what each image has for itself."""
+        """Requests with equal keys are generated in one batch: they differ only in what each image has for itself."""
         return (
             self.width,
             self.height,
@@ -139,7 +139,7 @@ class Timings:
 
 @dataclass(frozen=True)
 class GpuMemory:
-    """Bytes of the GPU: in use by the engine at most while a batch was drawn, and there altogether."""
+    """Bytes of the GPU: the most that the engine used during a batch, and the total."""
 
     peak: int
     total: int
@@ -198,7 +198,7 @@ class Progress:
     steps: int
     #: Positions of these images among the requests.
     pictures: tuple[int, ...]
-    #: Draws a cheap preview of each of these images as they stand; call it as seldom as it is needed.
+    #: Makes a cheap preview of each of these images as they are now; call it only when it is needed.
     previews: Callable[[], Sequence[Image.Image]] = field(compare=False, repr=False)
 
 
@@ -219,7 +219,7 @@ IsCancelled = Callable[[], bool]
 
 @dataclass(frozen=True)
 class NativeSettings:
-    """The sizes a model was trained for and the settings it is best drawn with.
+    """The sizes a model was trained for and the settings it works best with.
 
     sizes: (width, height) in pixels, the default first.
     """
@@ -251,7 +251,7 @@ class NativeSettings:
 
 @dataclass(frozen=True)
 class TurboLora:
-    """A LoRA that makes a model draw in few steps, and the settings it is best drawn with."""
+    """A LoRA with which a model needs few steps, and the settings it works best with."""
 
     #: As `GenerationRequest.loras` takes it.
     name: str
@@ -265,7 +265,7 @@ class EngineDescription:
 
     name: the diffusion model's file name, without its suffix.
     loras: the LoRA files at that time; `inference.weights.lora_files.lora_names` lists those of now.
-    turbo: None where there is no turbo LoRA, or where the model needs few steps by itself.
+    turbo: None where there is no turbo LoRA, or where the model needs few steps without one.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """How long an engine may be silent before it counts as hung.
 
-A hang cannot be told from slowness but by its length. To end an engine that was only slow costs its users an image,
-and to wait for one that hangs costs everybody time; so each stage may take many times what is usual on a slow machine.
+Only its length distinguishes a hang from slowness. Ending an engine that was only slow costs its users an image, and
+waiting for one that hangs costs everybody time; so each stage may take many times what is usual on a slow machine.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from inference.request import Stage
 class Timeouts:
     """Seconds that each stage may be silent."""
 
-    #: Six gigabytes from a slow share of the network (4 MB/s), or a classifier from the hub.
+    #: Six gigabytes from a slow network share (4 MB/s), or a classifier from the hub.
     loading: float = 30 * 60.0
     #: LoRA files of gigabytes from such a share; the texts themselves take a second.
     conditioning: float = 10 * 60.0
     #: On a GPU the blocks are compiled in it, for minutes; on two CPU cores a step of one image takes four.
     first_step: float = 15 * 60.0
-    #: At least so long, however quick the steps before were: others use the GPU too, and memory may be swapped.
+    #: At least this long, however quick the steps before were: others use the GPU too, and memory may be swapped.
     step: float = 60.0
-    #: At least so long for each image, which may have to be decoded in tiles.
+    #: At least this long for each image, which may have to be decoded in tiles.
     decoding: float = 5 * 60.0
-    #: The first image waits until the hash of the model's file is known: from such a share, a second loading.
+    #: The first image waits for the hash of the model's file: on such a share, as long as loading.
     finishing: float = 30 * 60.0
-    #: Steps and images may take so many times the median of the batch's steps, where that is longer.
+    #: Steps and images may take this many times the median of the batch's steps, where that is longer.
     median_steps: float = 20.0
 
 
@@ -36,7 +36,7 @@ DEFAULT_TIMEOUTS = Timeouts()
 
 
 class SilenceTimer:
-    """How long an engine has been silent, and how long it may be in its present stage."""
+    """How long an engine has been silent, and how long it may be in its current stage."""
 
     def __init__(self, timeouts: Timeouts, stage: Stage) -> None:
         self._timeouts = timeouts
@@ -45,7 +45,7 @@ class SilenceTimer:
         self.seconds = 0.0
 
     def tick(self, seconds: float) -> None:
-        """So many more seconds passed in silence."""
+        """Add seconds that passed in silence."""
         self.seconds += seconds
 
     def stage_started(self, stage: Stage) -> None:

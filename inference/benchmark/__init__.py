@@ -1,8 +1,8 @@
 """`anima benchmark`: our networks and our loop beside diffusers', on the same random weights.
 
 A model with random weights is written to a temporary folder in the layout of the released files, and both sides load
-it from there. Before anything is timed the two must agree. Then they take turns, so that whatever else the machine
-does meets both alike.
+it from there. Before anything is timed, the two must agree. Then they take turns, so that what else the machine
+does affects both alike.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def run(
     repeats: int = 3,
     say: Callable[[str], None] = print,
 ) -> Report:
-    """Measure everything; `say` is told what is being done.
+    """Measure everything; `say` is called with what is being done.
 
-    Raises ValueError for settings that cannot be, RuntimeError where the two sides do not agree.
+    Raises ValueError for invalid settings, RuntimeError where the two sides do not agree.
     """
     where = choose_device(device)
     number = choose_dtype(dtype, where)
@@ -95,7 +95,7 @@ def run(
 
 
 def default_size(device: str) -> str:
-    """The name in SIZES that suits a device. Raises ValueError for a device there is not."""
+    """The name in SIZES that suits a device. Raises ValueError for a device that does not exist."""
     return "full" if choose_device(device).type == "cuda" else "medium"
 
 
@@ -136,7 +136,7 @@ def _machine(device: torch.device) -> str:
 
 
 def _processor() -> str:
-    """The processor's name; Linux tells it in a file only."""
+    """The processor's name; on Linux only a file has it."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]

@@ -33,7 +33,7 @@ class Side(Protocol):
     def __init__(self, models: Path, device: torch.device, dtype: torch.dtype) -> None: ...
 
     def run(self, part: Part, workload: Workload) -> Tensor:
-        """A velocity [2, C, h, w] for both passes of CFG; clamped pixels [1, 3, H, W]; a drawn image's latent."""
+        """A velocity [2, C, h, w] for both passes of CFG; clamped pixels [1, 3, H, W]; a generated image's latent."""
         ...
 
     def weights(self, part: Part) -> Iterable[Tensor]:
@@ -91,7 +91,7 @@ class Theirs:
     @torch.inference_mode()
     def run(self, part: Part, workload: Workload) -> Tensor:
         if part == "picture":
-            return self._draw(workload)
+            return self._generate(workload)
         latent = workload.latent(self.device)[:, :, None]
         if part == "vae":
             mean, std = (latent.new_tensor(values).view(1, -1, 1, 1, 1) for values in (LATENT_MEAN, LATENT_STD))
@@ -105,7 +105,7 @@ class Theirs:
     def weights(self, part: Part) -> Iterable[Tensor]:
         return _of_part(part, self.transformer.parameters(), self.vae.parameters())
 
-    def _draw(self, workload: Workload) -> Tensor:
+    def _generate(self, workload: Workload) -> Tensor:
         schedule = sigmas("simple", workload.steps)
         noise = initial_noise(SEED, workload.latent_shape)[:, :, None]
         state = self.pipeline(

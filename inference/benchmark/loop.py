@@ -23,17 +23,17 @@ TURBO_STEPS = 8
 
 
 def measure_loop(engine: Engine, workload: Workload, repeats: int) -> Loop:
-    """Draw with er_sde, and see how much of the time is not the networks'."""
-    draw = partial(engine.generate, [workload.request("er_sde")])
-    draw()
+    """Generate with er_sde, and measure how much of the time is not the networks'."""
+    generate = partial(engine.generate, [workload.request("er_sde")])
+    generate()
     inside: list[float] = []
 
-    def timed_draw() -> None:
+    def timed() -> None:
         with _network_laps(engine) as laps:
-            draw()
+            generate()
         inside.append(sum(_seconds(start, end) for start, end in laps))
 
-    (durations,) = alternate([timed_draw], repeats, engine.device)
+    (durations,) = alternate([timed], repeats, engine.device)
     shares = [1 - part / whole for part, whole in zip(inside, durations.seconds, strict=True)]
     return Loop(durations, tuple(shares))
 
@@ -88,11 +88,11 @@ def _seconds(start: Moment, end: Moment) -> float:
 
 
 def measure_compiled(engine: Engine, context: Context, workload: Workload, repeats: int) -> Compiled:
-    again = recompilations(engine.transformer, context, COMPILED_SIZES)
-    draw = partial(engine.generate, [replace(workload.request("er_sde"), steps=TURBO_STEPS, cfg_scale=1.0)])
-    draw()
-    (turbo,) = alternate([draw], repeats, engine.device)
-    return Compiled(again, turbo)
+    recompiled = recompilations(engine.transformer, context, COMPILED_SIZES)
+    generate = partial(engine.generate, [replace(workload.request("er_sde"), steps=TURBO_STEPS, cfg_scale=1.0)])
+    generate()
+    (turbo,) = alternate([generate], repeats, engine.device)
+    return Compiled(recompiled, turbo)
 
 
 @torch.inference_mode()

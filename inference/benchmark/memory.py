@@ -16,10 +16,10 @@ CLEAR_REFS = Path("/proc/self/clear_refs")
 
 
 def peak_bytes(side: Side, part: Part, models: Path, workload: Workload) -> int | None:
-    """The highest memory of one part. PyTorch tells on CUDA what it allocates.
+    """The highest memory of one part. On CUDA, PyTorch reports what it allocates.
 
     On the CPU it is how much the resident memory rises of a process that does nothing else; None where the system does
-    not tell (anywhere but on Linux).
+    not report it (anywhere but on Linux).
     """
     weights = sum(weight.nbytes for weight in side.weights(part))
     if side.device.type == "cuda":
@@ -39,7 +39,7 @@ def _rise(side: type[Side], part: Part, models: Path, workload: Workload, dtype:
     loaded = side(models, torch.device("cpu"), dtype)
     # What is made once and stays, such as memory-mapped weights on their first use, is no working memory.
     loaded.run(part, replace(workload, width=32, height=32, steps=1))
-    CLEAR_REFS.write_text("5")  # the peak starts anew from what is resident now: proc_pid_clear_refs(5)
+    CLEAR_REFS.write_text("5")  # resets the peak to what is resident now: proc_pid_clear_refs(5)
     before = _peak_resident_bytes()
     loaded.run(part, workload)
     return _peak_resident_bytes() - before

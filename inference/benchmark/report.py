@@ -43,7 +43,7 @@ class Report:
         return comparison.flops / comparison.ours.durations.median / self.matrix_rate
 
     def targets(self) -> list[Target]:
-        """What was promised, as far as this run can tell."""
+        """The targets that this run can check."""
         targets = []
         transformer, vae = self.comparisons["transformer"], self.comparisons["vae"]
         if transformer.speedup is not None and vae.speedup is not None:
@@ -59,10 +59,10 @@ class Report:
         targets.append(Target("loop's overhead under 1 %", f"{overhead:.2%}", overhead < 0.01))
         if self.compiled is not None:
             share, turbo = self.fraction("transformer"), self.compiled.turbo.median
-            again = self.compiled.recompilations
+            recompiled = self.compiled.recompilations
             targets += [
                 Target("60 % of the matrix rate", f"{share:.0%}", share >= 0.6),
-                Target("no recompilation between sizes", f"{again}", again == 0),
+                Target("no recompilation between sizes", f"{recompiled}", recompiled == 0),
                 Target("8 steps at CFG 1 under 0.5 s (H200)", f"{turbo:.2f} s", turbo < 0.5),
             ]
         return targets

@@ -1,4 +1,4 @@
-"""What is measured: networks of which sizes, and which image they draw."""
+"""What is measured: networks of which sizes, and which image they generate."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ TINY_TRANSFORMER = TransformerParams(
 
 @dataclass(frozen=True)
 class Workload:
-    """The networks' sizes, and the image that is drawn with them."""
+    """The networks' sizes, and the image that is generated with them."""
 
     transformer: TransformerParams
     vae_width: int

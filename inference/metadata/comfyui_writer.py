@@ -1,4 +1,4 @@
-"""Writes the graph with which ComfyUI draws the same image: for its API, and for its page with places and wires.
+"""Writes the graph with which ComfyUI generates the same image: for its API, and for its page with places and wires.
 
 The graph is that of ComfyUI's own Anima template, from stock nodes only:
 
@@ -10,7 +10,7 @@ The graph is that of ComfyUI's own Anima template, from stock nodes only:
   encoder, which ComfyUI knows by its tensors; `stable_diffusion` is the template's.
 - An image made from another starts from LoadImage, ImageScale (Lanczos, middle cropped, as ours) and VAEEncode.
 - KSampler lacks `beta57`, which is the scheduler of an extension (RES4LYF). BetaSamplingScheduler has it, with alpha
-  0.5 and beta 0.7, and SamplerCustom draws with it.
+  0.5 and beta 0.7, and SamplerCustom samples with it.
 - ComfyUI's page takes `{a|b}` and `//` in a CLIPTextEncode's own text for wildcards and comments. A prompt with such
   marks comes from a PrimitiveStringMultiline, which it leaves alone.
 - Nothing stock blends two seeds. A note in the graph says so, and that a source image must be chosen.
@@ -86,7 +86,7 @@ NODE_CLASSES = {
     "VAEDecode": NodeClass({"samples": "LATENT", "vae": "VAE"}, (), ("IMAGE",), 4, 80),
     "SaveImage": NodeClass({"images": "IMAGE"}, ("filename_prefix",), (), 5, 400),
 }
-# Widgets that only the page has, with the value they need to draw the same image again.
+# Widgets that only the page has, with the value they need to generate the same image.
 _PAGE_ONLY_WIDGETS = {"control_after_generate": "fixed", "upload": "image"}
 _PAGE_ONLY_NODES = {"Note"}
 
@@ -117,7 +117,7 @@ class Graph:
 
 
 def image_graph(parameters: Parameters) -> Graph:
-    """The graph that draws the image. `parameters` has to be complete, see `files.png_text`."""
+    """The graph that generates the image. `parameters` has to be complete, see `files.png_text`."""
     p = parameters
     g = Graph()
     model = g.add("UNETLoader", unet_name=_file(p.model), weight_dtype="default")

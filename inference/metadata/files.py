@@ -48,7 +48,7 @@ class UnreadableImage(ValueError):
 def png_text(parameters: Parameters) -> dict[str, str]:
     """The texts of a PNG file: `parameters` (A1111), `prompt` and `workflow` (ComfyUI), and our exact own.
 
-    Raises ValueError if a graph could not draw the image, because one of width, height, steps, cfg_scale, sampler,
+    Raises ValueError if a graph could not generate the image, because one of width, height, steps, cfg_scale, sampler,
     scheduler, seed and model is missing, or for a number that is not finite.
     """
     missing = [name for name in _REQUIRED if getattr(parameters, name) is None]
@@ -71,7 +71,7 @@ def encode_png(image: Image.Image, parameters: Parameters) -> bytes:
 def encode_png_of_many(image: Image.Image, common: Parameters) -> bytes:
     """An image put together of several as a PNG file, with what these have in common.
 
-    No graph draws such an image, so there is none for ComfyUI. Raises ValueError for a number that is not finite.
+    No graph generates such an image, so there is none for ComfyUI. Raises ValueError for a number that is not finite.
     """
     texts = {"parameters": _without_surrogates(a1111.write(common)), OUR_KEY: to_json(common)}
     return _png(image, texts)
@@ -90,7 +90,7 @@ def read(picture: Image.Image | bytes | str | os.PathLike[str]) -> Parameters | 
     """How an image was made, as far as its file says; None if it says nothing.
 
     Takes the file, its bytes, or an image that Pillow opened, which is not loaded. Understands what we, A1111 and its
-    relatives, ComfyUI and NovelAI write; width and height are the image's own where the text does not tell.
+    relatives, ComfyUI and NovelAI write; width and height are the image's own where the text does not say.
 
     Raises UnreadableImage for what is no PNG, JPEG or WebP image, OSError for a file that cannot be opened.
     """
@@ -261,7 +261,7 @@ def _text_of_bytes(data: bytes) -> str:
     if 4 * data.rstrip(b"\0").count(0) < len(data):
         with suppress(UnicodeDecodeError):
             return data.decode("utf-8").replace("\0", "")
-    # The byte order is not said. Of a text in ASCII for the most part, the zeros tell: they come first in big endian.
+    # The byte order is not stored. In a text that is mostly ASCII the zeros show it: they come first in big endian.
     order = "utf-16-be" if data[::2].count(0) >= data[1::2].count(0) else "utf-16-le"
     return data.decode(order, "replace").replace("\0", "")
 

@@ -22,15 +22,15 @@ def lora_hash(path: str | os.PathLike[str]) -> str:
 
     It stays when a LoRA's description is edited. Raises ValueError for a file that is no safetensors file.
     """
-    return _remembered(path, skip_header=True)[:12]
+    return _cached_sha256(path, skip_header=True)[:12]
 
 
 def file_sha256(path: str | os.PathLike[str]) -> str:
     """The file's SHA-256 in hexadecimal, read in pieces, once until the file changes. Raises OSError."""
-    return _remembered(path, skip_header=False)
+    return _cached_sha256(path, skip_header=False)
 
 
-def _remembered(path: str | os.PathLike[str], *, skip_header: bool) -> str:
+def _cached_sha256(path: str | os.PathLike[str], *, skip_header: bool) -> str:
     status = Path(path).stat()
     return _sha256(Path(path).resolve(), status.st_size, status.st_mtime_ns, skip_header)
 

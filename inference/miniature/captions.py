@@ -1,4 +1,4 @@
-"""What an image's caption says: Danbooru tags or a sentence, written anew each time the image is trained on.
+"""What an image's caption says: Danbooru tags or a sentence, written again each time the image is trained on.
 
 A caption never says what the image does not show, with one purposeful exception: a wrong tag whose weight is low, as
 in `(glasses:0.3)`, or lower than that of the true tag beside it, as in `(smile:1.5), frown`. That is how the model

@@ -1,7 +1,7 @@
-"""Stage six: the judge, a small convolutional network that says what an image shows.
+"""Stage six: the classifier, a small convolutional network that says what an image shows.
 
 It is trained on real images alone and never sees a generated one. Half of what it sees is slightly blurred or noisy,
-so that it judges what is drawn and not how crisply.
+so that it sees what an image shows and not how sharp it is.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,9 +43,9 @@ def _mouth(character: Character) -> str | None:
 
 
 def _eyes(character: Character) -> str | None:
-    """Not judged behind sunglasses, nor where a style has only one kind."""
-    judged = character.eyewear != "sunglasses" and len(STYLES[character.style].eyes) > 1
-    return (character.eyes or NONE) if judged else None
+    """None behind sunglasses, and where a style has only one kind."""
+    visible = character.eyewear != "sunglasses" and len(STYLES[character.style].eyes) > 1
+    return (character.eyes or NONE) if visible else None
 
 
 def _eyewear(character: Character) -> str | None:

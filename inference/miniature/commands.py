@@ -69,9 +69,9 @@ def _export(arguments: argparse.Namespace) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     engine = Engine.load(arguments.models, device=arguments.device)
-    judge = Classifier.load(arguments.classifier).to(engine.device)
-    evaluation = evaluate.Evaluation(engine, judge, evaluate.cases(engine, arguments.prompts))
-    table = evaluation.report(held_out_accuracies(arguments.workdir, judge))
+    network = Classifier.load(arguments.classifier).to(engine.device)
+    evaluation = evaluate.Evaluation(engine, network, evaluate.cases(engine, arguments.prompts))
+    table = evaluation.report(held_out_accuracies(arguments.workdir, network))
     print(table)
     evaluate.write_into(arguments.card, table)
 
@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         ("restore", _restore, "instead of the last three: go on from the files that ship", None),
         ("train", _train, "train transformer, adapter and Qwen3 together", 5000),
         ("distill", _distill, "distil the turbo LoRA", 600),
-        ("classifier", _classifier, "train the judge", 2500),
+        ("classifier", _classifier, "train the classifier", 2500),
         ("export", _export, "write the files of ComfyUI's layout", None),
         ("evaluate", _evaluate, "measure, and write the table into the model card", None),
     ):
@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
         if name in ("restore", "export", "evaluate"):
             command.add_argument("--models", type=Path, default=MODELS, help="ComfyUI's `models` folder")
         if name in ("classifier", "evaluate"):
-            command.add_argument("--classifier", type=Path, default=CLASSIFIER, help="the judge's weights")
+            command.add_argument("--classifier", type=Path, default=CLASSIFIER, help="the classifier's weights")
         if name == "evaluate":
             command.add_argument("--prompts", type=int, default=256, help="how many images to evaluate")
             command.add_argument("--card", type=Path, default=MODEL_CARD, help="file that the table is written to")

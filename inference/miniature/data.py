@@ -47,7 +47,7 @@ class Record:
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """Pictures of one size, uint8 [n, height, width, 3], with their records."""
+    """Images of one size, uint8 [n, height, width, 3], with their records."""
 
     pixels: Pixels
     records: list[Record]

@@ -1,7 +1,7 @@
-"""Stage eight: does it draw what it is asked for? Measured through `Engine`, as anyone would use it.
+"""Stage eight: does it generate what the prompt says? Measured through `Engine`, as any program uses it.
 
 Prompts ask for combinations that no training image has, and each score stands beside its control: the same images
-judged by another image's prompt. The table goes into the model card.
+compared with another image's prompt. The table goes into the model card.
 """
 
 import random
@@ -24,7 +24,7 @@ from inference.miniature.export import TURBO, TURBO_STEPS
 QUALITY = "masterpiece, best quality, score_7, safe"
 NEGATIVE = "worst quality, low quality, score_1, score_2, score_3, artist name"
 #: What the overall score is the mean of; the other questions are reported beside it.
-JUDGED = ("style", "hair colour", "background", "skin", "hair length", "clothes", "glasses", "mouth", "eyes")
+SCORED = ("style", "hair colour", "background", "skin", "hair length", "clothes", "glasses", "mouth", "eyes")
 
 TARGETS = dict.fromkeys(("style", "hair colour", "background"), 98) | dict.fromkeys(
     ("skin", "hair length", "clothes"), 96
@@ -67,24 +67,24 @@ def cases(engine: Engine, count: int) -> list[Case]:
     ]
 
 
-def draw(engine: Engine, requests: Sequence[GenerationRequest]) -> list[Pixels]:
+def generate_images(engine: Engine, requests: Sequence[GenerationRequest]) -> list[Pixels]:
     """The requests' images, uint8 [height, width, 3]."""
     images: list[Pixels] = []
-    for start in tqdm(range(0, len(requests), BATCH), leave=False, desc="drawing"):
-        drawn = engine.generate(requests[start : start + BATCH])
-        images += [np.array(picture.image) for picture in drawn]
+    for start in tqdm(range(0, len(requests), BATCH), leave=False, desc="images"):
+        batch = engine.generate(requests[start : start + BATCH])
+        images += [np.array(image.image) for image in batch]
     return images
 
 
 @dataclass(frozen=True)
 class Scores:
-    """How often each question was answered as asked, 0 to 1, and the mean over what is judged."""
+    """How often each question was answered as asked, 0 to 1, and the mean over the scored questions."""
 
     by_question: dict[str, float]
 
     @property
     def overall(self) -> float:
-        return sum(self.by_question[question] for question in JUDGED) / len(JUDGED)
+        return sum(self.by_question[question] for question in SCORED) / len(SCORED)
 
 
 def score(classifier: Classifier, images: Sequence[Pixels], characters: Sequence[Character]) -> Scores:
@@ -130,9 +130,9 @@ class Evaluation:
 
     def report(self, held_out: dict[str, float]) -> str:
         """The whole table in Markdown; `held_out` is the classifier's own accuracy on real images."""
-        images = draw(self.engine, self.requests())
+        images = generate_images(self.engine, self.requests())
         turbo, plain = (
-            draw(self.engine, self.requests(cfg_scale=1.0, steps=TURBO_STEPS, loras=loras))
+            generate_images(self.engine, self.requests(cfg_scale=1.0, steps=TURBO_STEPS, loras=loras))
             for loras in (((Path(TURBO).stem, 1.0),), ())
         )
         return "\n\n".join(
@@ -161,27 +161,27 @@ class Evaluation:
             "| | target | " + " | ".join(columns) + " | classifier on real pictures |",
             "|---" * (len(columns) + 3) + "|",
         ]
-        for question in (*JUDGED, *(question for question in QUESTIONS if question not in JUDGED)):
+        for question in (*SCORED, *(question for question in QUESTIONS if question not in SCORED)):
             values = [column.by_question.get(question) for column in columns.values()]
             cells = [TARGETS.get(question, ""), *map(_per_cent, values), _per_cent(held_out.get(question))]
             lines.append(f"| {question} | " + " | ".join(map(str, cells)) + " |")
         overall = [_per_cent(column.overall) for column in columns.values()]
-        lines.append(f"| **overall**, mean of the first {len(JUDGED)} | | " + " | ".join(overall) + " | |")
+        lines.append(f"| **overall**, mean of the first {len(SCORED)} | | " + " | ".join(overall) + " | |")
         return "\n".join(lines)
 
     def _crispness(self, images: list[Pixels], turbo: list[Pixels], plain: list[Pixels]) -> str:
-        """What turbo is for: what is drawn without guidance shows the right things, but blurred and pale."""
+        """What turbo is for: images without guidance show the right things, but blurred and pale."""
         lines = [
             "| | mean difference from the first, of 255 | mean step between neighbouring pixels |",
             "|---|---|---|",
         ]
         native = self.engine.native
-        for name, drawn in (
+        for name, others in (
             (f"{native.steps} steps, CFG {native.cfg_scale:g}", images),
             (f"{TURBO_STEPS} steps, CFG 1, turbo", turbo),
             (f"{TURBO_STEPS} steps, CFG 1, without turbo", plain),
         ):
-            lines.append(f"| {name} | {mean_difference(images, drawn):.1f} | {edges(drawn):.1f} |")
+            lines.append(f"| {name} | {mean_difference(images, others):.1f} | {edges(others):.1f} |")
         return "\n".join(lines)
 
     def _samplers(self, images: list[Pixels]) -> str:
@@ -189,7 +189,7 @@ class Evaluation:
         base = score(self.classifier, images, self.characters).overall
         lines.append(f"| er_sde, simple | {_per_cent(base)} | |")
         for sampler, scheduler in (("euler_a", "simple"), ("dpmpp_2m_sde_gpu", "simple"), ("er_sde", "beta57")):
-            others = draw(self.engine, self.requests(sampler=sampler, scheduler=scheduler))
+            others = generate_images(self.engine, self.requests(sampler=sampler, scheduler=scheduler))
             overall = score(self.classifier, others, self.characters).overall
             difference = mean_difference(images, others)
             lines.append(f"| {sampler}, {scheduler} | {_per_cent(overall)} | {difference:.1f} of 255 |")
@@ -212,7 +212,7 @@ class Evaluation:
             both = rng.sample([f"({tags[answer]}:{weight})", tags[rival]], 2)
             answers.append([answer])
             prompts.append(", ".join(both))
-        return presence(self.classifier, self.draw_tags(prompts, NEGATIVE, styles), question, answers)
+        return presence(self.classifier, self.generate_tags(prompts, NEGATIVE, styles), question, answers)
 
     def _negatives(self) -> str:
         lines = ["| negative prompt | presence without | with |", "|---|---|---|"]
@@ -221,7 +221,7 @@ class Evaluation:
                 _per_cent(
                     presence(
                         self.classifier,
-                        self.draw_tags([""] * self._few, negative, styles),
+                        self.generate_tags([""] * self._few, negative, styles),
                         question,
                         [answers] * self._few,
                     )
@@ -235,7 +235,7 @@ class Evaluation:
     def _few(self) -> int:
         return max(16, len(self.cases) // 4)
 
-    def draw_tags(self, tags: Sequence[str], negative: str, styles: Sequence[str]) -> list[Pixels]:
+    def generate_tags(self, tags: Sequence[str], negative: str, styles: Sequence[str]) -> list[Pixels]:
         """An image of native size for each of `tags`, the styles in turn."""
         requests = [
             self.engine.native.request(
@@ -245,7 +245,7 @@ class Evaluation:
             )
             for number, text in enumerate(tags)
         ]
-        return draw(self.engine, requests)
+        return generate_images(self.engine, requests)
 
     def _speed(self) -> str:
         request = self.requests()[0]
@@ -269,7 +269,7 @@ WEIGHTED: Sequence[tuple[str, Mapping[str, str], Sequence[str]]] = (
     ("mouth", {mouth: mouth for mouth in ("smile", "open mouth", "frown")}, tuple(STYLES)),
 )
 
-#: Question and answers, the tags that are negated, and the styles that are drawn.
+#: Question and answers, the tags that are negated, and the styles that are used.
 NEGATED = (
     ("hair colour", ("red", "blue", "green"), ("red hair", "blue hair", "green hair"), tuple(STYLES)),
     ("background", ("red", "blue", "green"), ("red background", "blue background", "green background"), tuple(STYLES)),

@@ -34,7 +34,7 @@ MODULATION_RANK = 32
 NOISES = 2
 FACE_WEIGHT, DETAIL_WEIGHT = 2.5, 5.0
 MUON_RATE, ADAM_RATE = 0.02, 2e-3
-#: Steps from here on are never trained on: their batches and noises judge the averaged weights.
+#: Steps from here on are never trained on: their batches and noises validate the averaged weights.
 UNSEEN = 1 << 30
 
 

@@ -63,7 +63,7 @@ class Run:
             self._restore(torch.load(path, map_location=next(model.parameters()).device))
 
     def fit(self, loss: Callable[[int], Tensor], validate: Callable[[nn.Module], dict[str, Any]]) -> None:
-        """Trains to the schedule's end. `loss(step)` is what to minimise; `validate` judges the averaged weights.
+        """Trains to the schedule's end. `loss(step)` is what to minimise; `validate` measures the averaged weights.
 
         The run is saved every two minutes, and what `validate` says then is appended to the log beside the checkpoint.
         """

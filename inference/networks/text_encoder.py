@@ -40,7 +40,7 @@ class PromptTokenizer:
         self._t5_end = _token_id(self._t5, T5_END, t5_folder)
 
     def __call__(self, prompt: str) -> PromptTokens:
-        """Each weighted segment is tokenised by itself, and the pieces are joined; nothing is cut off."""
+        """Each weighted segment is tokenised separately, and the pieces are joined; nothing is cut off."""
         qwen_ids: list[int] = []
         t5_ids: list[int] = []
         t5_weights: list[float] = []

@@ -196,7 +196,7 @@ def dpmpp_2m(denoise: _Denoise, x: Tensor, sigmas: Sequence[float], *_: object) 
 
 
 def lcm(denoise: _Denoise, x: Tensor, sigmas: Sequence[float], noise: Noise, shift: float) -> Steps:
-    """Latent consistency: believe x0, noise it anew to the next level (Luo et al. 2023, arXiv 2310.04378)."""
+    """Latent consistency: take x0 and add fresh noise up to the next level (Luo et al. 2023, arXiv 2310.04378)."""
     for sigma, sigma_next in pairwise(sigmas):
         x = x0 = denoise(x, sigma)
         if sigma_next > 0:

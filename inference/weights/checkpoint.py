@@ -115,7 +115,7 @@ class WeightsFile:
 
     @property
     def is_marked(self) -> bool:
-        """Whether the key that tells this kind of file from others is in it."""
+        """Whether it contains the key that distinguishes this kind of file from others."""
         return self._prefix is not None
 
     @cached_property
@@ -146,7 +146,7 @@ def check_header(path: Path) -> None:
 
 @contextmanager
 def reading_sizes_off(file: WeightsFile) -> Iterator[None]:
-    """While a model's sizes are read off a file's shapes: whatever goes wrong there, the file is not such a model's."""
+    """While a model's sizes are read off a file's shapes: any error there means that the file is not such a model's."""
     try:
         yield
     except CheckpointError:

@@ -76,7 +76,7 @@ class Lora:
 class MergedLoras:
     """Keeps one set of LoRA files merged into a transformer's weights.
 
-    A merge always starts from the tensors of the checkpoint, so whatever was merged before leaves no trace.
+    A merge always starts from the tensors of the checkpoint, so what was merged before leaves no trace.
     """
 
     def __init__(self, transformer: nn.Module, checkpoint: WeightsFile) -> None:
@@ -91,7 +91,7 @@ class MergedLoras:
         if loras == self._merged:
             return
         touched = {key for lora, _ in (*self._merged, *loras) for key in lora.factors}
-        self._merged = ()  # what stands if a merge fails half-way is mended by the next
+        self._merged = ()  # if a merge fails half-way, the next one starts over
         for key in touched:
             weight = self._weights[key]
             base = self._checkpoint.tensor(key)

@@ -39,7 +39,7 @@ def native_settings(metadata: Mapping[str, str], name: str = "") -> NativeSettin
 
 
 def turbo_lora(metadata: Mapping[str, str], name: str) -> TurboLora:
-    """How to draw with the turbo LoRA of this name; what it does not say is as with the distilled checkpoints."""
+    """The settings for the turbo LoRA of this name; those it does not give are the distilled checkpoints'."""
     settings = native_settings(metadata, "turbo")
     return TurboLora(name, settings.steps, settings.cfg_scale)
 

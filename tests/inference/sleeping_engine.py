@@ -1,4 +1,4 @@
-"""An engine that draws plain pictures, and the first time it comes to a certain place falls asleep for ever."""
+"""An engine that makes plain images, and sleeps for ever the first time it comes to a certain place."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ STEPS = 4
 PLACES = ("loading", "conditioning", "step 1", "step 3", "decoding", "finishing")
 
 
-def load(place: str, bed: Path) -> SleepingEngine:
-    """`bed`: a file that is there once the engine has fallen asleep. Nobody sleeps in it twice."""
-    engine = SleepingEngine(place, bed)
+def load(place: str, asleep: Path) -> SleepingEngine:
+    """`asleep`: a file that exists once an engine has fallen asleep. Where it exists, no engine falls asleep."""
+    engine = SleepingEngine(place, asleep)
     engine.come_to("loading")
     return engine
 
@@ -26,7 +26,7 @@ def load(place: str, bed: Path) -> SleepingEngine:
 @dataclass(frozen=True)
 class SleepingEngine:
     place: str
-    bed: Path
+    asleep: Path
 
     name = "sleeping"
     native = ANIMA
@@ -57,7 +57,7 @@ class SleepingEngine:
         return [drawn(request, self.name) for request in requests]
 
     def come_to(self, place: str) -> None:
-        if place == self.place and not self.bed.exists():
-            self.bed.touch()
+        if place == self.place and not self.asleep.exists():
+            self.asleep.touch()
             while True:
                 time.sleep(60)

@@ -181,10 +181,14 @@ BFLOAT16_LATENT_BOUND = 0.06
 BFLOAT16_LEVEL_BOUND = 6.0
 
 
+@pytest.fixture(scope="module")
+def half() -> Engine:
+    return Engine.load(MODELS, device="cpu", dtype="bfloat16")
+
+
 @pytest.mark.parametrize("sampler", ["er_sde", "euler_a", "dpmpp_2m_sde_gpu"])
-def test_bfloat16_pictures_stay_near_those_of_float32(engine: Engine, sampler: str) -> None:
+def test_bfloat16_pictures_stay_near_those_of_float32(engine: Engine, half: Engine, sampler: str) -> None:
     """Latents within 6 % (relative), pictures within 6 of 255 levels on average."""
-    half = Engine.load(MODELS, device="cpu", dtype="bfloat16")
     request = replace(REQUEST, sampler=sampler, steps=8)
     exact, rounded = (each.generate([request])[0] for each in (engine, half))
     assert relative_error(rounded.latent, exact.latent) < BFLOAT16_LATENT_BOUND

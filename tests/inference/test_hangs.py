@@ -1,4 +1,4 @@
-"""An engine that hangs or is killed, wherever it is, is told at once, and can be started again."""
+"""An engine that hangs or is killed, at whatever stage, is reported at once and can be started again."""
 
 import os
 import signal
@@ -23,8 +23,10 @@ from tests.inference.sleeping_engine import PLACES, load
 pytestmark = pytest.mark.posix
 
 REQUEST = GenerationRequest("1girl", width=64, height=64, steps=4, seed=7)
-#: Seconds of patience in the stage in which an engine is going to hang; elsewhere it has all its time.
+#: Seconds of silence allowed in the stage in which an engine is going to hang; elsewhere the usual ones are.
 SHORT = 0.5
+#: The same for an engine that goes through this stage again afterwards, perhaps on a busy machine.
+SHORT_FOR_A_RESTART = 3.0
 
 
 @pytest.fixture
@@ -36,13 +38,13 @@ def started() -> Iterator[list[EngineProcess]]:
         process.stop()
 
 
-def start_and_draw(process: EngineProcess) -> int:
+def start_and_generate(process: EngineProcess) -> int:
     process.start()
     return len(process.generate([REQUEST]))
 
 
 @pytest.mark.parametrize(
-    ("place", "timeouts", "said"),
+    ("place", "timeouts", "message"),
     [
         ("loading", Timeouts(loading=SHORT), "while loading"),
         ("conditioning", Timeouts(conditioning=SHORT), "while reading the prompts"),
@@ -53,59 +55,58 @@ def start_and_draw(process: EngineProcess) -> int:
     ],
 )
 def test_one_that_falls_silent_is_ended(
-    started: list[EngineProcess], tmp_path: Path, place: str, timeouts: Timeouts, said: str
+    started: list[EngineProcess], tmp_path: Path, place: str, timeouts: Timeouts, message: str
 ) -> None:
-    process = EngineProcess(partial(load, place, tmp_path / "bed"), timeouts)
+    process = EngineProcess(partial(load, place, tmp_path / "asleep"), timeouts)
     started.append(process)
-    with pytest.raises(EngineDied, match=rf"hung: it was silent for .* {said}"):
-        start_and_draw(process)
+    with pytest.raises(EngineDied, match=rf"hung: it was silent for .* {message}"):
+        start_and_generate(process)
     assert has_ended(process)
 
 
 def test_one_that_hung_can_be_started_again(started: list[EngineProcess], tmp_path: Path) -> None:
-    process = EngineProcess(partial(load, "step 3", tmp_path / "bed"), Timeouts(step=SHORT))
+    process = EngineProcess(partial(load, "step 3", tmp_path / "asleep"), Timeouts(step=SHORT_FOR_A_RESTART))
     started.append(process)
     with pytest.raises(EngineDied, match="hung"):
-        start_and_draw(process)
+        start_and_generate(process)
     with pytest.raises(EngineDied):
         process.generate([REQUEST])
-    assert start_and_draw(process) == 1
+    assert start_and_generate(process) == 1
 
 
 def test_one_that_hangs_does_not_outlive_being_stopped(
     started: list[EngineProcess], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("inference.process.EXIT_GRACE", 1.0)
-    process = EngineProcess(partial(load, "nowhere", tmp_path / "bed"))
+    process = EngineProcess(partial(load, "nowhere", tmp_path / "asleep"))
     started.append(process)
     process.start()
     engine = psutil.Process(process.pid)
     engine.suspend()
     process.stop()
-    _, alive = psutil.wait_procs([engine], timeout=10)
+    _, alive = psutil.wait_procs([engine], timeout=60)
     for each in alive:
         each.kill()
     assert not alive
 
 
-@pytest.mark.timeout(60)  # far less than any timeout
 @pytest.mark.parametrize("place", PLACES)
-def test_one_that_is_killed_is_told_at_once_and_can_be_started_again(
+def test_one_that_is_killed_is_reported_at_once_and_can_be_started_again(
     started: list[EngineProcess], tmp_path: Path, place: str
 ) -> None:
-    process = EngineProcess(partial(load, place, tmp_path / "bed"))
+    process = EngineProcess(partial(load, place, tmp_path / "asleep"))
     started.append(process)
-    killer = threading.Thread(target=kill_once_asleep, args=(process, tmp_path / "bed"))
+    killer = threading.Thread(target=kill_once_asleep, args=(process, tmp_path / "asleep"))
     killer.start()
     with pytest.raises(EngineDied, match="SIGKILL"):
-        start_and_draw(process)
+        start_and_generate(process)
     killer.join()
     assert has_ended(process)
-    assert start_and_draw(process) == 1
+    assert start_and_generate(process) == 1
 
 
-def kill_once_asleep(process: EngineProcess, bed: Path) -> None:
-    while not bed.exists() or process.pid is None:
+def kill_once_asleep(process: EngineProcess, asleep: Path) -> None:
+    while not asleep.exists() or process.pid is None:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
 
@@ -128,7 +129,7 @@ def test_a_real_engine_that_is_stopped_in_a_step_is_ended(started: list[EnginePr
 def test_a_listener_that_was_away_for_long_does_not_take_the_engine_for_hung(
     started: list[EngineProcess], tmp_path: Path
 ) -> None:
-    process = EngineProcess(partial(load, "nowhere", tmp_path / "bed"), Timeouts(step=SHORT))
+    process = EngineProcess(partial(load, "nowhere", tmp_path / "asleep"), Timeouts(step=SHORT))
     started.append(process)
     process.start()
     assert process.generate([REQUEST], lambda _progress: time.sleep(2 * SHORT))
@@ -137,32 +138,31 @@ def test_a_listener_that_was_away_for_long_does_not_take_the_engine_for_hung(
 def test_time_in_which_both_processes_were_stopped_is_no_silence_of_the_engine(
     started: list[EngineProcess], tmp_path: Path
 ) -> None:
-    process = EngineProcess(partial(load, "nowhere", tmp_path / "bed"), Timeouts(conditioning=2.0))
+    process = EngineProcess(partial(load, "nowhere", tmp_path / "asleep"), Timeouts(conditioning=SHORT_FOR_A_RESTART))
     started.append(process)
     process.start()
     pid = process.pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
-    looks = 0
+    polls = 0
 
-    def looked() -> bool:
-        nonlocal looks
-        looks += 1
-        if looks == 2:
-            time.sleep(3.0)
-        if looks == 4:
+    def poll() -> bool:
+        nonlocal polls
+        polls += 1
+        if polls == 2:
+            time.sleep(1.5 * SHORT_FOR_A_RESTART)
+        if polls == 4:
             os.kill(pid, signal.SIGCONT)
         return False
 
-    assert process.generate([REQUEST], cancelled=looked)
-    assert looks >= 4
+    assert process.generate([REQUEST], cancelled=poll)
+    assert polls >= 4
 
 
-@pytest.mark.timeout(60)
-def test_one_that_froze_before_it_was_asked_is_ended_however_much_it_is_sent(
+def test_one_that_froze_before_a_request_is_ended_however_much_it_is_sent(
     started: list[EngineProcess], tmp_path: Path
 ) -> None:
-    process = EngineProcess(partial(load, "nowhere", tmp_path / "bed"), Timeouts(conditioning=SHORT))
+    process = EngineProcess(partial(load, "nowhere", tmp_path / "asleep"), Timeouts(conditioning=SHORT_FOR_A_RESTART))
     started.append(process)
     process.start()
     assert process.pid is not None
@@ -170,4 +170,4 @@ def test_one_that_froze_before_it_was_asked_is_ended_however_much_it_is_sent(
     large = Image.effect_noise((2048, 2048), 50).convert("RGB")
     with pytest.raises(EngineDied, match="while reading the prompts"):
         process.generate([replace(REQUEST, image=large)])
-    assert start_and_draw(process) == 1
+    assert start_and_generate(process) == 1

@@ -43,6 +43,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Miniature, Vae, Min
     return miniature.eval(), vae.eval(), turbo.eval(), models
 
 
+@pytest.fixture(scope="module")
+def exported(model: tuple[Miniature, Vae, Miniature, Path]) -> Engine:
+    *_, models = model
+    return Engine.load(models, device="cpu")
+
+
 def velocity(model: Miniature, engine: Engine) -> torch.Tensor:
     x = torch.randn(1, 16, 14, 10, generator=torch.Generator().manual_seed(1))
     prompts = [engine.text_encoder.tokenizer(PROMPT)]
@@ -58,21 +64,21 @@ def engine_velocity(engine: Engine) -> torch.Tensor:
 
 
 def test_the_engine_computes_with_the_exported_files_what_was_trained(
-    model: tuple[Miniature, Vae, Miniature, Path],
+    model: tuple[Miniature, Vae, Miniature, Path], exported: Engine
 ) -> None:
-    miniature, vae, _, models = model
-    engine = Engine.load(models, device="cpu")
-    torch.testing.assert_close(engine_velocity(engine), velocity(miniature, engine), rtol=1e-4, atol=1e-4)
+    miniature, vae, *_ = model
+    exported.use_loras(())
+    torch.testing.assert_close(engine_velocity(exported), velocity(miniature, exported), rtol=1e-4, atol=1e-4)
     latent = torch.randn(1, 16, 4, 6)
     with torch.no_grad():
-        torch.testing.assert_close(engine.vae.decode(latent), vae.decode(latent), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(exported.vae.decode(latent), vae.decode(latent), rtol=1e-4, atol=1e-4)
 
 
 def test_a_batch_of_different_lengths_gives_each_prompt_its_own_context(
-    model: tuple[Miniature, Vae, Miniature, Path],
+    model: tuple[Miniature, Vae, Miniature, Path], exported: Engine
 ) -> None:
-    miniature, _, _, models = model
-    tokenizer = Engine.load(models, device="cpu").text_encoder.tokenizer
+    miniature, *_ = model
+    tokenizer = exported.text_encoder.tokenizer
     prompts = [tokenizer(text) for text in ("", PROMPT, "smile")]
     x, sigma = torch.randn(1, 16, 4, 4), torch.tensor([0.5])
     with torch.no_grad():
@@ -81,16 +87,16 @@ def test_a_batch_of_different_lengths_gives_each_prompt_its_own_context(
     torch.testing.assert_close(together, torch.cat(alone), rtol=1e-4, atol=1e-4)
 
 
-def test_the_turbo_lora_does_in_the_engine_what_it_learned(model: tuple[Miniature, Vae, Miniature, Path]) -> None:
-    _, _, turbo, models = model
-    engine = Engine.load(models, device="cpu")
-    engine.use_loras([("turbo", 1.0)])
-    torch.testing.assert_close(engine_velocity(engine), velocity(turbo, engine), rtol=1e-3, atol=1e-3)
+def test_the_turbo_lora_does_in_the_engine_what_it_learned(
+    model: tuple[Miniature, Vae, Miniature, Path], exported: Engine
+) -> None:
+    _, _, turbo, _ = model
+    exported.use_loras([("turbo", 1.0)])
+    torch.testing.assert_close(engine_velocity(exported), velocity(turbo, exported), rtol=1e-3, atol=1e-3)
 
 
-def test_the_file_says_what_it_is_and_the_engine_follows(model: tuple[Miniature, Vae, Miniature, Path]) -> None:
-    *_, models = model
-    native = Engine.load(models, device="cpu").native
+def test_the_file_says_what_it_is_and_the_engine_follows(exported: Engine) -> None:
+    native = exported.native
     assert native.sizes == tuple(SIZES)
     assert (native.steps, native.cfg_scale, native.sampler, native.scheduler) == (24, 4.0, "er_sde", "simple")
 
@@ -110,10 +116,8 @@ def test_kernels_are_those_of_a_video_model(model: tuple[Miniature, Vae, Miniatu
     }
 
 
-def test_a_request_below_the_native_steps_still_draws(model: tuple[Miniature, Vae, Miniature, Path]) -> None:
-    *_, models = model
-    engine = Engine.load(models, device="cpu")
-    (picture,) = engine.generate([GenerationRequest(PROMPT, width=80, height=112, steps=2, loras=(("turbo", 1.0),))])
+def test_a_request_below_the_native_steps_still_draws(exported: Engine) -> None:
+    (picture,) = exported.generate([GenerationRequest(PROMPT, width=80, height=112, steps=2, loras=(("turbo", 1.0),))])
     assert picture.image.size == (80, 112)
 
 

@@ -13,8 +13,8 @@ from inference.miniature.evaluate import (
     WEIGHTED,
     Evaluation,
     cases,
-    draw,
     edges,
+    generate_images,
     mean_difference,
     presence,
     score,
@@ -35,12 +35,12 @@ def evaluation() -> Evaluation:
 
 @pytest.fixture(scope="module")
 def pictures(evaluation: Evaluation) -> list[Pixels]:
-    return draw(evaluation.engine, evaluation.requests())
+    return generate_images(evaluation.engine, evaluation.requests())
 
 
 @pytest.fixture(scope="module")
 def turbo(evaluation: Evaluation) -> list[Pixels]:
-    return draw(
+    return generate_images(
         evaluation.engine, evaluation.requests(cfg_scale=1.0, steps=TURBO_STEPS, loras=((Path(TURBO).stem, 1.0),))
     )
 
@@ -66,7 +66,7 @@ def test_turbo_draws_as_truly_in_eight_steps(evaluation: Evaluation, turbo: list
 def test_turbo_gives_back_what_guidance_gave(
     evaluation: Evaluation, pictures: list[Pixels], turbo: list[Pixels]
 ) -> None:
-    plain = draw(evaluation.engine, evaluation.requests(cfg_scale=1.0, steps=TURBO_STEPS))
+    plain = generate_images(evaluation.engine, evaluation.requests(cfg_scale=1.0, steps=TURBO_STEPS))
     assert mean_difference(pictures, turbo) < mean_difference(pictures, plain)
     assert abs(edges(turbo) - edges(pictures)) < abs(edges(plain) - edges(pictures))
 
@@ -75,7 +75,7 @@ def test_turbo_gives_back_what_guidance_gave(
 def test_other_samplers_draw_other_pictures_of_the_same(
     evaluation: Evaluation, pictures: list[Pixels], sampler: str
 ) -> None:
-    others = draw(evaluation.engine, evaluation.requests(sampler=sampler, scheduler="beta57"))
+    others = generate_images(evaluation.engine, evaluation.requests(sampler=sampler, scheduler="beta57"))
     assert score(evaluation.classifier, others, evaluation.characters).overall > 0.9
     assert mean_difference(pictures, others) > 1
 
@@ -89,7 +89,7 @@ def test_weights_tip_the_scales_between_tags_that_contradict_each_other(evaluati
 
 def test_what_is_in_the_negative_is_seen_less(evaluation: Evaluation) -> None:
     negatives = (NEGATIVE, f"{NEGATIVE}, red background, blue background, green background")
-    drawn = [evaluation.draw_tags(["1girl"] * 16, negative, ["micah", "lorelei"]) for negative in negatives]
+    drawn = [evaluation.generate_tags(["1girl"] * 16, negative, ["micah", "lorelei"]) for negative in negatives]
     without, with_it = (
         presence(evaluation.classifier, pictures, "background", [("red", "blue", "green")] * 16) for pictures in drawn
     )

@@ -1,0 +1,22 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from inference.benchmark.backends import Ours
+from inference.benchmark.random_model import write_random_model
+from tests.inference.benchmark.tiny import CPU, TINY
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("benchmark")
+    write_random_model(folder, TINY, torch.float32)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ours(models: Path) -> Ours:
+    backend = Ours(models, CPU, torch.float32)
+    backend.write_contexts(models)
+    return backend

@@ -1,0 +1,41 @@
+"""Our networks and diffusers' compute the same; where they do not, nothing is compared."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+
+from inference import benchmark
+from inference.benchmark.backends import Ours, Theirs
+from inference.benchmark.workload import PARTS, Part
+from tests.inference.benchmark.tiny import CPU, TINY
+
+#: The tests share one model of each side, which is loaded once if one worker runs them all.
+pytestmark = pytest.mark.xdist_group("benchmark")
+
+needs_diffusers = pytest.mark.skipif(
+    find_spec("diffusers") is None, reason="diffusers is not installed (pip install 'anima-bot[benchmark]')"
+)
+
+
+@pytest.fixture(scope="module")
+def theirs(models: Path, ours: Ours) -> Theirs:
+    return Theirs(models, CPU, torch.float32)
+
+
+@needs_diffusers
+@pytest.mark.filterwarnings("ignore")  # diffusers' own
+@pytest.mark.parametrize("part", PARTS)
+def test_both_sides_compute_the_same(part: Part, ours: Ours, theirs: Theirs) -> None:
+    assert benchmark.relative_error(ours.run(part, TINY), theirs.run(part, TINY)) < 1e-4
+
+
+@needs_diffusers
+@pytest.mark.filterwarnings("ignore")
+def test_sides_that_disagree_are_not_compared(models: Path, theirs: Theirs) -> None:
+    changed = Ours(models, CPU, torch.float32)
+    with torch.no_grad():
+        changed.engine.vae.decoder.conv1.bias += 1
+    with pytest.raises(RuntimeError, match="VAE decode: ours and diffusers' differ by"):
+        benchmark.compare("vae", TINY, models, [changed, theirs], flops=1, repeats=1)
