@@ -12,7 +12,8 @@ PROMPT = "@micah, red hair, blue background"
 
 
 def has_picture(message: Message) -> bool:
-    return bool(message.shown)
+    """Whether it shows a finished image, not a preview."""
+    return any(file.filename.startswith("anima-") for file in message.shown)
 
 
 async def test_a_picture_is_drawn_and_rerolled_by_a_bot_that_was_killed_in_between(tmp_path: Path) -> None:
