@@ -49,11 +49,11 @@ SMALLER_QUALITY = 90
 
 
 class Undeliverable(Exception):
-    """The pictures cannot be brought to the person; the message says why."""
+    """The images cannot be brought to the person; the message says why."""
 
 
 class NoLongerAllowed(Exception):
-    """The pictures may not be shown any longer where they were asked for."""
+    """The images may not be shown any longer where they were asked for."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
@@ -182,7 +182,7 @@ class Delivery:
         """A new message names the person who asked, and so tells them that it is there."""
         posted = await self._posted_before(to, job)
         if posted is not None:
-            logger.info("its pictures are there already")
+            logger.info("its images are there already")
             return posted
         asker = discord.AllowedMentions(everyone=False, roles=False, users=[discord.Object(job.user_id)])
         return _posted(await to.send(view=view, files=files(), nonce=nonce, allowed_mentions=asker))

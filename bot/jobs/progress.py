@@ -35,9 +35,9 @@ PREVIEW_SIDE = 768
 
 @dataclass(frozen=True)
 class JobProgress:
-    """`fraction` of all of a job is done; the pictures in hand are at `step` of `steps`.
+    """`fraction` of all of a job is done; the images in hand are at `step` of `steps`.
 
-    previews: of the job's pictures, as far as there is anything to see of them yet.
+    previews: of the job's images, as far as there is anything to see of them yet.
     """
 
     fraction: float

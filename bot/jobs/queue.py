@@ -52,20 +52,20 @@ class QueuedJob:
     """A job in line, which costs so many credits to draw.
 
     Ids rise in order of acceptance. Jobs of equal `batch_key` can be drawn together. Raises ValueError for a job that
-    costs nothing or asks for no picture.
+    costs nothing or asks for no image.
     """
 
     job_id: int
     user_id: int
     cost: float
-    pictures: int
+    images: int
     batch_key: Hashable
 
     def __post_init__(self) -> None:
         if not (isfinite(self.cost) and self.cost > 0):
             raise ValueError(f"Job {self.job_id} costs {self.cost} credits; a job in line must cost more than zero.")
-        if self.pictures < 1:
-            raise ValueError(f"Job {self.job_id} asks for {self.pictures} pictures; it must ask for one or more.")
+        if self.images < 1:
+            raise ValueError(f"Job {self.job_id} asks for {self.images} images; it must ask for one or more.")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class FairQueue:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if largest_batch < 1:
-            raise ValueError(f"The largest batch is {largest_batch} pictures; it must be one or more.")
+            raise ValueError(f"The largest batch is {largest_batch} images; it must be one or more.")
         self._largest_batch = largest_batch
         self._half_life = half_life
         self._clock = clock
@@ -115,7 +115,7 @@ class FairQueue:
     async def take(self) -> tuple[QueuedJob, ...]:
         """The next batch, once there is one: never empty, unless the queue was closed. For one consumer.
 
-        A job of more pictures than the largest batch comes alone. Cancelling a `take` loses no job.
+        A job of more images than the largest batch comes alone. Cancelling a `take` loses no job.
         """
         while not self._closed:
             if self._waiting:
@@ -200,11 +200,11 @@ class FairQueue:
     def _next_batch(self) -> tuple[QueuedJob, ...]:
         now = self._clock()
         batch: list[QueuedJob] = []
-        pictures = 0
+        images = 0
         while self._turns:
             following = self._waiting[self._turns[0][1]]
-            pictures += following.pictures
-            if batch and (following.batch_key != batch[0].batch_key or pictures > self._largest_batch):
+            images += following.images
+            if batch and (following.batch_key != batch[0].batch_key or images > self._largest_batch):
                 break
             self._charge(following, now)
             batch.append(following)
@@ -275,35 +275,35 @@ class _Receipt:
 class _User:
     """One user's line, start and recent use. Credits are in millionths, and so is virtual time."""
 
-    __slots__ = ("half_life", "line", "start", "turn", "used", "used_at")
+    __slots__ = ("half_life", "line", "start", "turn", "usage", "used_at")
 
-    def __init__(self, start: int, used: int, now: float, half_life: float) -> None:
+    def __init__(self, start: int, usage: int, now: float, half_life: float) -> None:
         self.start = start
-        self.used = used
+        self.usage = usage
         self.used_at = now
         self.half_life = half_life
         self.line = _Line()
         self.turn: _Turn | None = None
 
     def used_by(self, now: float) -> int:
-        return int(self.used * exp2((self.used_at - now) / self.half_life))
+        return int(self.usage * exp2((self.used_at - now) / self.half_life))
 
     def charge(self, cost: int, now: float) -> _Receipt:
-        used = self.used_by(now)
-        paid = _price(used + cost) - _price(used)
+        usage = self.used_by(now)
+        paid = _price(usage + cost) - _price(usage)
         self.start += paid
-        self.used, self.used_at = used + cost, now
+        self.usage, self.used_at = usage + cost, now
         return _Receipt(paid, now)
 
     def refund(self, receipt: _Receipt, cost: int, now: float) -> None:
         self.start -= receipt.paid
-        self.used = max(0, self.used_by(now) - int(cost * exp2((receipt.at - now) / self.half_life)))
+        self.usage = max(0, self.used_by(now) - int(cost * exp2((receipt.at - now) / self.half_life)))
         self.used_at = now
 
     def start_of(self, index: int, now: float) -> int:
         """When, in virtual time, the job at `index` of the line may begin."""
-        used = self.used_by(now)
-        return self.start + _price(used + self.line.cost_of_first(index)) - _price(used)
+        usage = self.used_by(now)
+        return self.start + _price(usage + self.line.cost_of_first(index)) - _price(usage)
 
     def before(self, start: int, job_id: int, now: float) -> tuple[int, int]:
         """How many jobs of the line go before another user's job of that `start` and id, given that the first does, and
@@ -327,24 +327,24 @@ _Turn = tuple[int, int, _User]
 _DOUBLE_PRICE_AT = _micro(DOUBLE_PRICE_AT)
 
 
-def _price(used: int) -> int:
-    """What the first `used` credits cost together: the integral of a price that climbs from 1 to 2, then stays."""
-    if used < _DOUBLE_PRICE_AT:
-        return used + used * used // (2 * _DOUBLE_PRICE_AT)
-    return 2 * used - _DOUBLE_PRICE_AT // 2
+def _price(usage: int) -> int:
+    """What the first `usage` credits cost together: the integral of a price that climbs from 1 to 2, then stays."""
+    if usage < _DOUBLE_PRICE_AT:
+        return usage + usage * usage // (2 * _DOUBLE_PRICE_AT)
+    return 2 * usage - _DOUBLE_PRICE_AT // 2
 
 
 _SLOPE_ENDS_AT = _price(_DOUBLE_PRICE_AT)
 
 
-def _credits_for(paid: int, used: int) -> int:
-    """The least credits that cost `paid` or more together, after `used`: `_price` the other way round, exactly."""
-    if used >= _DOUBLE_PRICE_AT:
+def _credits_for(paid: int, usage: int) -> int:
+    """The least credits that cost `paid` or more together, after `usage`: `_price` the other way round, exactly."""
+    if usage >= _DOUBLE_PRICE_AT:
         return (paid + 1) // 2
-    paid += _price(used)
+    paid += _price(usage)
     if paid < _SLOPE_ENDS_AT:
-        return isqrt(_DOUBLE_PRICE_AT * (_DOUBLE_PRICE_AT + 2 * paid) - 1) + 1 - _DOUBLE_PRICE_AT - used
-    return (paid + _DOUBLE_PRICE_AT // 2 + 1) // 2 - used
+        return isqrt(_DOUBLE_PRICE_AT * (_DOUBLE_PRICE_AT + 2 * paid) - 1) + 1 - _DOUBLE_PRICE_AT - usage
+    return (paid + _DOUBLE_PRICE_AT // 2 + 1) // 2 - usage
 
 
 class _Line:

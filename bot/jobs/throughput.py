@@ -29,7 +29,7 @@ class Forecast:
         self._batch = NO_BATCH
 
     def take(self, batch: Sequence[QueuedJob]) -> None:
-        """The worker has a batch in hand, whose pictures are not begun yet."""
+        """The worker has a batch in hand, whose images are not begun yet."""
         self._batch = BatchInHand(frozenset(job.job_id for job in batch), sum(job.cost for job in batch))
 
     def begin(self) -> None:

@@ -53,7 +53,7 @@ class Worker:
         forecast: Forecast,
         *,
         image_policy: ImagePolicy | None = None,
-        drawn: Callable[[Sequence[EncodedImage]], None] = lambda pictures: None,
+        drawn: Callable[[Sequence[EncodedImage]], None] = lambda images: None,
     ) -> None:
         """`drawn` is told of the images of every batch."""
         self._engine = engine
@@ -130,7 +130,7 @@ class Worker:
             await self._recover(jobs, error)
             return
         reporter = _Reporter(jobs, specs, self._tell)
-        logger.info("drawing %d pictures", len(requests))
+        logger.info("drawing %d images", len(requests))
         wanted = frozenset(job.id for job in jobs)
         self._forecast.begin()
         try:

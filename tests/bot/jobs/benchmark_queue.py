@@ -49,7 +49,7 @@ def a_job(job_id: int, users: int, random_source: random.Random) -> QueuedJob:
         job_id=job_id,
         user_id=random_source.randrange(users),
         cost=random_source.choice((0.25, 1.0, 1.0, 1.7, 4.0)),
-        pictures=random_source.randint(1, MAX_BATCH),
+        images=random_source.randint(1, MAX_BATCH),
         batch_key=random_source.randrange(3),
     )
 

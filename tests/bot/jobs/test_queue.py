@@ -34,8 +34,8 @@ def jobs(draw: st.DrawFn, most: int = 40) -> list[QueuedJob]:
     return [QueuedJob(job_id, *what) for job_id, what in enumerate(asked)]
 
 
-def job(job_id: int, user_id: int, cost: float = 1.0, pictures: int = 1, batch_key: object = "key") -> QueuedJob:
-    return QueuedJob(job_id, user_id, cost, pictures, batch_key)
+def job(job_id: int, user_id: int, cost: float = 1.0, images: int = 1, batch_key: object = "key") -> QueuedJob:
+    return QueuedJob(job_id, user_id, cost, images, batch_key)
 
 
 def a_queue(
@@ -230,10 +230,10 @@ def test_a_batch_has_one_key_fits_and_is_as_long_as_it_can_be(
     batches = drain(a_queue(waiting, largest_batch, lately))
     for batch in batches:
         assert len({one.batch_key for one in batch}) == 1
-        assert len(batch) == 1 or sum(one.pictures for one in batch) <= largest_batch
+        assert len(batch) == 1 or sum(one.images for one in batch) <= largest_batch
     for batch, following in pairwise(batches):
-        pictures = sum(one.pictures for one in batch) + following[0].pictures
-        assert following[0].batch_key != batch[0].batch_key or pictures > largest_batch
+        images = sum(one.images for one in batch) + following[0].images
+        assert following[0].batch_key != batch[0].batch_key or images > largest_batch
 
 
 def test_different_users_share_a_batch_when_it_is_their_turn_anyway() -> None:
@@ -248,8 +248,8 @@ def test_cancelled_jobs_leave_no_trace(
     kept: list[QueuedJob], cancelled: list[QueuedJob], lately: dict[int, float]
 ) -> None:
     queue = a_queue(lately=lately)
-    cancelled = [QueuedJob(2 * one.job_id + 1, one.user_id, one.cost, one.pictures, one.batch_key) for one in cancelled]
-    kept = [QueuedJob(2 * one.job_id, one.user_id, one.cost, one.pictures, one.batch_key) for one in kept]
+    cancelled = [QueuedJob(2 * one.job_id + 1, one.user_id, one.cost, one.images, one.batch_key) for one in cancelled]
+    kept = [QueuedJob(2 * one.job_id, one.user_id, one.cost, one.images, one.batch_key) for one in kept]
     for one in sorted(kept + cancelled, key=lambda one: one.job_id):
         queue.put(one)
     for one in cancelled:
@@ -303,10 +303,10 @@ def test_a_job_in_line_cannot_be_put_there_twice() -> None:
     assert len(queue) == 1
 
 
-@pytest.mark.parametrize(("cost", "pictures"), [(0.0, 1), (-1.0, 1), (float("nan"), 1), (float("inf"), 1), (1.0, 0)])
-def test_a_job_that_costs_or_draws_nothing_is_refused(cost: float, pictures: int) -> None:
+@pytest.mark.parametrize(("cost", "images"), [(0.0, 1), (-1.0, 1), (float("nan"), 1), (float("inf"), 1), (1.0, 0)])
+def test_a_job_that_costs_or_draws_nothing_is_refused(cost: float, images: int) -> None:
     with pytest.raises(ValueError, match="Job 7"):
-        job(7, 1, cost, pictures)
+        job(7, 1, cost, images)
 
 
 # places
@@ -456,12 +456,10 @@ class AnyHistory(RuleBasedStateMachine):
         self.came_back: set[int] = set()
         self.served_before: dict[int, Counter[int]] = {}  # first job of a newcomer: jobs of others taken since it came
 
-    @rule(
-        user=st.integers(0, 6), cost=costs, pictures=st.integers(1, 4), key=st.integers(0, 1), count=st.integers(1, 9)
-    )
-    def ask(self, user: int, cost: float, pictures: int, key: int, count: int) -> None:
+    @rule(user=st.integers(0, 6), cost=costs, images=st.integers(1, 4), key=st.integers(0, 1), count=st.integers(1, 9))
+    def ask(self, user: int, cost: float, images: int, key: int, count: int) -> None:
         for _ in range(count):
-            asked = QueuedJob(self.next_job_id, user, cost, pictures, key)
+            asked = QueuedJob(self.next_job_id, user, cost, images, key)
             self.queue.put(asked)
             self.waiting[asked.job_id] = asked
             if user not in self.known_users and not self.came_back & self.waiting.keys():
