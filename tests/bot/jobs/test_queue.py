@@ -365,9 +365,9 @@ def test_the_price_is_turned_round_exactly(paid: int, used: int) -> None:
 
 
 def test_a_millionth_of_a_credit_decides_a_place() -> None:
-    just_before_one = _credits_for(999_999, used=0) / 1_000_000
+    just_before_one = _credits_for(999_999, usage=0) / 1_000_000
     queue = a_queue([job(1, 1, 0.5), job(2, 1), job(10, 2, just_before_one), job(11, 2)], lately={1: 1000})
-    assert queue.place(11) == QueuePosition(2, (500_000 + _credits_for(999_999, used=0)) / 1_000_000)
+    assert queue.place(11) == QueuePosition(2, (500_000 + _credits_for(999_999, usage=0)) / 1_000_000)
     assert [one.job_id for one in in_order(queue)] == [1, 10, 11, 2]
 
 
