@@ -18,12 +18,12 @@ from bot.components.base import Component
 HANDLERS: tuple[type[Component], ...] = (
     *queue.HANDLERS,
     *history.HANDLERS,
-    *panel.COMPONENTS,
+    *panel.HANDLERS,
     *privacy.HANDLERS,
     *help.HANDLERS,
     *ADMIN_ITEMS,
 )
-MODALS = panel.FORMS
+MODALS = panel.MODALS
 
 EVERYWHERE = app_commands.AppCommandContext(guild=True, dm_channel=True, private_channel=True)
 SERVERS_AND_PEOPLE = app_commands.AppInstallationType(guild=True, user=True)

@@ -25,8 +25,8 @@ TEXT_SHOWN = 200
 LORA_NAME_SHOWN = 60
 
 #: What is chosen from a menu, save for sizes of one's own.
-CHOSEN = ("size", "sampler", "scheduler")
-OF_MODEL = (*CHOSEN, "steps", "cfg_scale")
+SELECTS = ("size", "sampler", "scheduler")
+OF_MODEL = (*SELECTS, "steps", "cfg_scale")
 
 #: Of what a person has not set, by where it comes from; and of what they have, with what would hold otherwise.
 NOT_YOURS: Mapping[str, str] = {
@@ -89,36 +89,36 @@ class PreferencesContext:
 # --- What holds ---
 
 
-def standing(name: str, desk: PreferencesContext, holds: Options) -> Iterator[str]:
+def describe_option(name: str, context: PreferencesContext, holds: Options) -> Iterator[str]:
     """What holds of one option, whose that is, and what is to be known about it."""
-    own, value = getattr(desk.own, name), getattr(holds, name)
-    if name in ("steps", "cfg_scale") and holds.turbo and desk.model.turbo is not None:
-        yield shown(name, value, desk)
-        yield say(TURBOS) if own is None else say(WITH_TURBO, own=shown(name, own, desk))
+    own, value = getattr(context.own, name), getattr(holds, name)
+    if name in ("steps", "cfg_scale") and holds.turbo and context.model.turbo is not None:
+        yield format_value(name, value, context)
+        yield say(TURBOS) if own is None else say(WITH_TURBO, own=format_value(name, own, context))
     elif own is not None:
-        yield shown(name, own, desk)
-        without = desk.holds(replace(desk.own, **{name: None}))
-        yield say(YOURS[_source(name, desk)], value=shown(name, getattr(without, name), desk))
+        yield format_value(name, own, context)
+        without = context.holds(replace(context.own, **{name: None}))
+        yield say(YOURS[_source(name, context)], value=format_value(name, getattr(without, name), context))
     else:
-        yield shown(name, value, desk)
-        yield say(NOT_YOURS[_source(name, desk)])
-    if name == "turbo" and own and desk.model.turbo is None:
+        yield format_value(name, value, context)
+        yield say(NOT_YOURS[_source(name, context)])
+    if name == "turbo" and own and context.model.turbo is None:
         yield say(NO_TURBO_HERE)
-    if exceeds(desk.limits, name, value):
+    if exceeds(context.limits, name, value):
         yield say(REFUSED_HERE)
 
 
-def _source(name: str, desk: PreferencesContext) -> str:
+def _source(name: str, context: PreferencesContext) -> str:
     """Where an option comes from that the person has not set: the server, the bot, the model, or a default of ours."""
-    if getattr(desk.server, name) is not None:
-        return "server" if desk.in_server else "bot"
+    if getattr(context.server, name) is not None:
+        return "server" if context.in_server else "bot"
     return "model" if name in OF_MODEL else "default"
 
 
-def shown(name: str, value: Any, desk: PreferencesContext) -> str:
+def format_value(name: str, value: Any, context: PreferencesContext) -> str:
     """An option's value, fit to stand in a text."""
     if name == "loras" and value:
-        return ", ".join(_lora_shown(lora, strength, desk) for lora, strength in value)
+        return ", ".join(_format_lora(lora, strength, context) for lora, strength in value)
     if value in ("", ()):
         return say("none")
     match value:
@@ -126,20 +126,20 @@ def shown(name: str, value: Any, desk: PreferencesContext) -> str:
             return say("on") if value else say("off")
         case float():
             return f"{value:g}"
-        case str() if name in CHOSEN:
+        case str() if name in SELECTS:
             return f"`{value}`"
         case str():
             return inline(value, TEXT_SHOWN)
     return describe_size(value) if name == "size" else str(value)
 
 
-def _lora_shown(lora: str, strength: float, desk: PreferencesContext) -> str:
+def _format_lora(lora: str, strength: float, context: PreferencesContext) -> str:
     name = inline(lora, LORA_NAME_SHOWN)
     known = name if strength == 1 else f"{name} {strength:g}"
-    return known if lora in desk.model.loras else f"{known} ({say(NOT_HERE)})"
+    return known if lora in context.model.loras else f"{known} ({say(NOT_HERE)})"
 
 
-def said_by(options: Options) -> list[str]:
+def options_given(options: Options) -> list[str]:
     """The names of what is said, in the order in which it is shown."""
     return [name for name in LABELS if getattr(options, name) is not None]
 
@@ -147,7 +147,7 @@ def said_by(options: Options) -> list[str]:
 # --- What was typed ---
 
 
-def typed_as(value: Any) -> str:
+def as_text(value: Any) -> str:
     """How somebody would have typed a value."""
     match value:
         case None:
@@ -161,36 +161,36 @@ def typed_as(value: Any) -> str:
     return str(value)
 
 
-def read(typed: Mapping[str, str], desk: PreferencesContext) -> dict[str, Any]:
+def parse(typed: Mapping[str, str], context: PreferencesContext) -> dict[str, Any]:
     """What was typed, as changes of the defaults; nothing takes one back. Raises InvalidForm."""
-    return checked({name: _READ.get(name, _as_it_is)(text, desk) if text else None for name, text in typed.items()})
+    return validate({name: _READ.get(name, _as_it_is)(text, context) if text else None for name, text in typed.items()})
 
 
-def _as_it_is(text: str, desk: PreferencesContext) -> Any:
+def _as_it_is(text: str, context: PreferencesContext) -> Any:
     return text
 
 
-def _number(text: str, desk: PreferencesContext) -> Any:
+def _number(text: str, context: PreferencesContext) -> Any:
     return text.replace(",", ".")
 
 
-def _size(text: str, desk: PreferencesContext) -> Any:
+def _size(text: str, context: PreferencesContext) -> Any:
     try:
-        return parse_size(text, desk.model.native.sizes)
+        return parse_size(text, context.model.native.sizes)
     except InvalidOption as error:
         raise InvalidForm(str(error)) from error
 
 
-def _loras(text: str, desk: PreferencesContext) -> Any:
-    mine = [name for name, _ in desk.own.loras or ()]
-    known = {name.casefold(): name for name in (*mine, *desk.model.loras)}
+def _loras(text: str, context: PreferencesContext) -> Any:
+    mine = [name for name, _ in context.own.loras or ()]
+    known = {name.casefold(): name for name in (*mine, *context.model.loras)}
     loras: dict[str, str] = {}
     for line in filter(None, map(str.strip, text.splitlines())):
         name, colon, strength = line.rpartition(":")
         if line.casefold() in known or not colon:
             name, strength = line, "1"
         if name.strip().casefold() not in known:
-            raise InvalidForm(no_such_lora(name, desk.model))
+            raise InvalidForm(no_such_lora(name, context.model))
         loras[known[name.strip().casefold()]] = strength.strip().replace(",", ".")
     return tuple(loras.items())
 
@@ -203,7 +203,7 @@ _READ: Mapping[str, Callable[[str, PreferencesContext], Any]] = {
 }
 
 #: What is said of each type of pydantic's errors.
-MISTAKES: Mapping[str, str] = {
+ERROR_SENTENCES: Mapping[str, str] = {
     "int_parsing": N_("**{what}** must be a whole number."),
     "float_parsing": N_("**{what}** must be a number."),
     "finite_number": N_("**{what}** must be a number."),
@@ -215,17 +215,17 @@ MISTAKES: Mapping[str, str] = {
 }
 
 
-def checked(changes: Mapping[str, Any]) -> dict[str, Any]:
+def validate(changes: Mapping[str, Any]) -> dict[str, Any]:
     """Changes as they are kept. Raises InvalidForm."""
     try:
         options = Options.of({name: value for name, value in changes.items() if value is not None})
     except ValidationError as error:
-        raise InvalidForm(" ".join(dict.fromkeys(map(_mistake, error.errors())))) from error
+        raise InvalidForm(" ".join(dict.fromkeys(map(_describe_error, error.errors())))) from error
     return dict.fromkeys(changes) | options.as_json()
 
 
-def _mistake(error: Any) -> str:
-    kind = error["type"] if error["type"] in MISTAKES else "other"
+def _describe_error(error: Any) -> str:
+    kind = error["type"] if error["type"] in ERROR_SENTENCES else "other"
     context = error.get("ctx", {})
     limit = next((context[key] for key in ("ge", "le", "max_length") if key in context), "")
-    return say(MISTAKES[kind], what=say(LABELS[error["loc"][0]]), limit=limit)
+    return say(ERROR_SENTENCES[kind], what=say(LABELS[error["loc"][0]]), limit=limit)

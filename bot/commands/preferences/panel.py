@@ -17,14 +17,14 @@ from discord import app_commands, ui
 
 from bot.commands.command_options import LABELS
 from bot.commands.preferences.defaults import (
-    CHOSEN,
+    SELECTS,
     PreferencesContext,
-    checked,
-    read,
-    said_by,
-    shown,
-    standing,
-    typed_as,
+    as_text,
+    describe_option,
+    format_value,
+    options_given,
+    parse,
+    validate,
 )
 from bot.commands.tree import OPEN_TO_BLOCKED
 from bot.components.base import AnimaInteraction, Component, Modal, Submitted
@@ -54,13 +54,13 @@ MAX_TEXT_LENGTH, MAX_NOTICE_LENGTH = 3000, 800
 #: What is chosen to take one's own choice back.
 AS_SERVER = "-"
 
-SWITCHED = ("turbo", "raw", "spoiler", "private")
+TOGGLES = ("turbo", "raw", "spoiler", "private")
 
 ABOUT = N_(
     "Your settings for every `/anima imagine`. Anything you haven't set comes from the server, or else from the model."
 )
 SAVED = N_("Saved.")
-TAKEN_BACK = N_("Reset.")
+RESET = N_("Reset.")
 NOT_SAVED = N_("Nothing was saved.")
 UNCHANGED = N_("Nothing was changed.")
 APPLIED = N_("“{name}” was applied to your defaults. Anything it doesn't set stays the same.")
@@ -82,50 +82,53 @@ async def preferences(interaction: discord.Interaction[AnimaClient]) -> None:
 
 async def show(interaction: AnimaInteraction, page: Page, notice: str = "", preset: str = "") -> None:
     """Puts a page into the panel of an acknowledged interaction. `preset`: the key of the one that is looked at."""
-    desk = await PreferencesContext.of(interaction)
+    context = await PreferencesContext.of(interaction)
     container: ui.Container[Any] = ui.Container()
     if notice:
         container.add_item(ui.TextDisplay(f"-# {truncate(notice, MAX_NOTICE_LENGTH)}"))
-    for item in _defaults_page(desk) if page == "defaults" else _presets_page(desk, preset):
+    for item in _defaults_page(context) if page == "defaults" else _presets_page(context, preset):
         container.add_item(item)
     await interaction.edit_original_response(view=StaticLayout(container))
 
 
-def _defaults_page(desk: PreferencesContext) -> Iterator[ui.Item[Any]]:
-    holds = desk.holds(desk.own)
+def _defaults_page(context: PreferencesContext) -> Iterator[ui.Item[Any]]:
+    holds = context.holds(context.own)
     lines = [f"### {say('Your defaults')}", f"-# {say(ABOUT)}"]
-    lines += [f"**{say(LABELS[name])}** {' · '.join(standing(name, desk, holds))}" for name in LABELS]
+    lines += [f"**{say(LABELS[name])}** {' · '.join(describe_option(name, context, holds))}" for name in LABELS]
     yield ui.TextDisplay(truncate("\n".join(lines), MAX_TEXT_LENGTH))
-    for name in CHOSEN:
-        yield ui.ActionRow(Choose.among(name, desk))
-    yield ui.ActionRow(*(Switch(name, to=not getattr(holds, name)) for name in SWITCHED))
+    for name in SELECTS:
+        yield ui.ActionRow(DefaultSelect.among(name, context))
+    yield ui.ActionRow(*(ToggleButton(name, to=not getattr(holds, name)) for name in TOGGLES))
     yield ui.ActionRow(
-        OpenForm("numbers", say("Size, steps, CFG…")),
-        OpenForm("words", say("Prompt…")),
-        OpenForm("loras", say("LoRAs…")),
-        Turn("presets", say("Presets: {count}", count=len(desk.presets))),
+        FormButton("numbers", say("Size, steps, CFG…")),
+        FormButton("words", say("Prompt…")),
+        FormButton("loras", say("LoRAs…")),
+        PageButton("presets", say("Presets: {count}", count=len(context.presets))),
     )
-    mine = [name for name in LABELS if getattr(desk.own, name) is not None]
+    mine = [name for name in LABELS if getattr(context.own, name) is not None]
     if mine:
-        yield ui.ActionRow(TakeBack.among(mine))
+        yield ui.ActionRow(ResetSelect.among(mine))
 
 
-def _presets_page(desk: PreferencesContext, key: str) -> Iterator[ui.Item[Any]]:
-    count = say("{count} of {most}", count=len(desk.presets), most=PRESETS_EACH)
+def _presets_page(context: PreferencesContext, key: str) -> Iterator[ui.Item[Any]]:
+    count = say("{count} of {most}", count=len(context.presets), most=PRESETS_EACH)
     about = say(
         "Use one with `/anima imagine preset:`. To save a picture's settings as a preset, press **Info** under it."
     )
     yield ui.TextDisplay(f"### {say('Your presets')} · {count}\n-# {about}")
-    if desk.presets:
-        yield ui.ActionRow(PickPreset.among(desk.presets, key))
-    picked = desk.preset(key)
+    if context.presets:
+        yield ui.ActionRow(PresetSelect.among(context.presets, key))
+    picked = context.preset(key)
     if picked is not None:
         name, options = picked
         lines = [f"**{inline(name, MAX_NAME_LENGTH)}**"]
-        lines += [f"**{say(LABELS[said])}** {shown(said, getattr(options, said), desk)}" for said in said_by(options)]
+        lines += [
+            f"**{say(LABELS[said])}** {format_value(said, getattr(options, said), context)}"
+            for said in options_given(options)
+        ]
         yield ui.TextDisplay(truncate("\n".join(lines), MAX_TEXT_LENGTH))
-        yield ui.ActionRow(ApplyPreset(key), DeletePreset(key))
-    yield ui.ActionRow(OpenForm("preset", say("Save defaults as preset…")), Turn("defaults", say("Back")))
+        yield ui.ActionRow(ApplyPresetButton(key), DeletePresetButton(key))
+    yield ui.ActionRow(FormButton("preset", say("Save defaults as preset…")), PageButton("defaults", say("Back")))
 
 
 # --- Controls ---
@@ -141,7 +144,7 @@ def _chosen(interaction: AnimaInteraction) -> list[str]:
     return values
 
 
-class Choose(Component, template=rf"anima:preferences:({'|'.join(CHOSEN)})"):
+class DefaultSelect(Component, template=rf"anima:preferences:({'|'.join(SELECTS)})"):
     """Chooses a size, a sampler or a scheduler."""
 
     open_to_blocked = True
@@ -155,10 +158,10 @@ class Choose(Component, template=rf"anima:preferences:({'|'.join(CHOSEN)})"):
         return cls(match[1])
 
     @classmethod
-    def among(cls, name: str, desk: PreferencesContext) -> Self:
-        label, own = say(LABELS[name]), getattr(desk.own, name)
-        without = getattr(desk.holds(Options()), name)
-        values = {_as_choice(value): value for value in _choices(name, desk)}
+    def among(cls, name: str, context: PreferencesContext) -> Self:
+        label, own = say(LABELS[name]), getattr(context.own, name)
+        without = getattr(context.holds(Options()), name)
+        values = {_as_choice(value): value for value in _choices(name, context)}
         if own is not None:
             values = {_as_choice(own): own, **values}
         back = say("{what}: server default ({value})", what=label, value=_in_choice(without))
@@ -174,19 +177,19 @@ class Choose(Component, template=rf"anima:preferences:({'|'.join(CHOSEN)})"):
         chosen = _chosen(interaction)[0]
         if chosen == AS_SERVER:
             await _change(interaction, {self.name: None})
-            await show(interaction, "defaults", say(TAKEN_BACK))
+            await show(interaction, "defaults", say(RESET))
             return
         try:
-            changes = checked({self.name: chosen.split("x") if self.name == "size" else chosen})
-        except InvalidForm as mistake:
-            await show(interaction, "defaults", str(mistake))
+            changes = validate({self.name: chosen.split("x") if self.name == "size" else chosen})
+        except InvalidForm as error:
+            await show(interaction, "defaults", str(error))
             return
         await _change(interaction, changes)
         await show(interaction, "defaults", say(SAVED))
 
 
-def _choices(name: str, desk: PreferencesContext) -> Sequence[Any]:
-    return {"size": desk.model.native.sizes, "sampler": SAMPLERS, "scheduler": SCHEDULERS}[name]
+def _choices(name: str, context: PreferencesContext) -> Sequence[Any]:
+    return {"size": context.model.native.sizes, "sampler": SAMPLERS, "scheduler": SCHEDULERS}[name]
 
 
 def _as_choice(value: Any) -> str:
@@ -197,7 +200,7 @@ def _in_choice(value: Any) -> str:
     return value if isinstance(value, str) else describe_size(value)
 
 
-class Switch(Component, template=rf"anima:preferences:({'|'.join(SWITCHED)}):(on|off)"):
+class ToggleButton(Component, template=rf"anima:preferences:({'|'.join(TOGGLES)}):(on|off)"):
     """Sets an option to what its custom_id says, so that two presses come to the same as one."""
 
     open_to_blocked = True
@@ -220,7 +223,7 @@ class Switch(Component, template=rf"anima:preferences:({'|'.join(SWITCHED)}):(on
         await show(interaction, "defaults", say(SAVED))
 
 
-class TakeBack(Component, template=r"anima:preferences:take-back"):
+class ResetSelect(Component, template=r"anima:preferences:take-back"):
     """Forgets some of one's own defaults."""
 
     open_to_blocked = True
@@ -240,10 +243,10 @@ class TakeBack(Component, template=r"anima:preferences:take-back"):
     async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
         await _change(interaction, dict.fromkeys(_chosen(interaction)))
-        await show(interaction, "defaults", say(TAKEN_BACK))
+        await show(interaction, "defaults", say(RESET))
 
 
-class Turn(Component, template=r"anima:preferences:page:(defaults|presets)"):
+class PageButton(Component, template=r"anima:preferences:page:(defaults|presets)"):
     open_to_blocked = True
 
     def __init__(self, page: Page, label: str = "-") -> None:
@@ -259,7 +262,7 @@ class Turn(Component, template=r"anima:preferences:page:(defaults|presets)"):
         await show(interaction, self.page)
 
 
-class OpenForm(Component, template=r"anima:preferences:form:(numbers|words|loras|preset)"):
+class FormButton(Component, template=r"anima:preferences:form:(numbers|words|loras|preset)"):
     open_to_blocked = True
 
     def __init__(self, form: str, label: str = "-") -> None:
@@ -280,7 +283,7 @@ class OpenForm(Component, template=r"anima:preferences:form:(numbers|words|loras
             )
 
 
-class PickPreset(Component, template=r"anima:preferences:preset"):
+class PresetSelect(Component, template=r"anima:preferences:preset"):
     """Shows what is in one of the presets, with what can be done with it."""
 
     open_to_blocked = True
@@ -291,7 +294,7 @@ class PickPreset(Component, template=r"anima:preferences:preset"):
             discord.SelectOption(
                 label=name[:MAX_CHOICE_LENGTH],
                 value=key_of(name),
-                description=truncate(", ".join(say(LABELS[said]) for said in said_by(options)), MAX_CHOICE_LENGTH)
+                description=truncate(", ".join(say(LABELS[said]) for said in options_given(options)), MAX_CHOICE_LENGTH)
                 or None,
                 default=key_of(name) == key,
             )
@@ -335,7 +338,7 @@ class PresetButton(Component, template=r"(?!)"):
 PRESET_ACTIONS: Mapping[str, str] = {"apply": N_("Apply to my defaults"), "delete": N_("Delete")}
 
 
-class ApplyPreset(PresetButton, template=r"anima:preferences:apply:([0-9a-f]{16})"):
+class ApplyPresetButton(PresetButton, template=r"anima:preferences:apply:([0-9a-f]{16})"):
     action = "apply"
     style = discord.ButtonStyle.success
 
@@ -344,7 +347,7 @@ class ApplyPreset(PresetButton, template=r"anima:preferences:apply:([0-9a-f]{16}
         return say(APPLIED, name=inline(name, MAX_NAME_LENGTH))
 
 
-class DeletePreset(PresetButton, template=r"anima:preferences:delete:([0-9a-f]{16})"):
+class DeletePresetButton(PresetButton, template=r"anima:preferences:delete:([0-9a-f]{16})"):
     action = "delete"
     style = discord.ButtonStyle.danger
 
@@ -366,23 +369,23 @@ class DefaultsForm(Modal):
     open_to_blocked = True
 
     @classmethod
-    def of(cls, desk: PreferencesContext) -> Self:
+    def of(cls, context: PreferencesContext) -> Self:
         raise NotImplementedError
 
     async def on_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
         await interaction.response.defer()
         typed = {}
         for custom_id, value in values.items():
-            name, _, shown = custom_id.partition(":")
-            if name in LABELS and isinstance(value, str) and _digest(value) != shown:
+            name, _, format_value = custom_id.partition(":")
+            if name in LABELS and isinstance(value, str) and _digest(value) != format_value:
                 typed[name] = value.strip()
         if not typed:
             await show(interaction, "defaults", say(UNCHANGED))
             return
         try:
-            changes = read(typed, await PreferencesContext.of(interaction))
-        except InvalidForm as mistake:
-            await show(interaction, "defaults", f"{say(NOT_SAVED)} {mistake}")
+            changes = parse(typed, await PreferencesContext.of(interaction))
+        except InvalidForm as error:
+            await show(interaction, "defaults", f"{say(NOT_SAVED)} {error}")
             return
         await _change(interaction, changes)
         await show(interaction, "defaults", say(SAVED))
@@ -392,7 +395,7 @@ class NumbersForm(DefaultsForm):
     name = "anima:preferences:numbers"
 
     @classmethod
-    def of(cls, desk: PreferencesContext) -> Self:
+    def of(cls, context: PreferencesContext) -> Self:
         examples = {
             "size": say("832x1216, or a ratio such as 2:3"),
             "count": say("{least} to {most}", least=1, most=MAX_IMAGES),
@@ -400,19 +403,19 @@ class NumbersForm(DefaultsForm):
             "cfg_scale": say("{least} to {most}", least=f"{MIN_CFG_SCALE:g}", most=f"{MAX_CFG_SCALE:g}"),
             "denoise": say("How much to change a source picture, {least} to 1", least=MIN_DENOISE),
         }
-        return cls(say("Size, steps, CFG"), [_field(name, desk, example) for name, example in examples.items()])
+        return cls(say("Size, steps, CFG"), [_field(name, context, example) for name, example in examples.items()])
 
 
 class WordsForm(DefaultsForm):
     name = "anima:preferences:words"
 
     @classmethod
-    def of(cls, desk: PreferencesContext) -> Self:
+    def of(cls, context: PreferencesContext) -> Self:
         return cls(
             say("Prompt"),
             [
-                _field("negative", desk, say("What to avoid"), longest=MAX_FIELD_LENGTH),
-                _field("artist", desk, say("Separated by commas"), longest=MAX_ARTISTS_LENGTH),
+                _field("negative", context, say("What to avoid"), longest=MAX_FIELD_LENGTH),
+                _field("artist", context, say("Separated by commas"), longest=MAX_ARTISTS_LENGTH),
             ],
         )
 
@@ -421,13 +424,13 @@ class LorasForm(DefaultsForm):
     name = "anima:preferences:loras"
 
     @classmethod
-    def of(cls, desk: PreferencesContext) -> Self:
-        names = ", ".join(desk.model.loras)
+    def of(cls, context: PreferencesContext) -> Self:
+        names = ", ".join(context.model.loras)
         here = say("There are no LoRAs here yet.")
         if names:
             here = say("Available: {names}", names=inline(names, LORAS_LISTED))
         example = say("One per line with its strength, such as name: 0.8. At most {most}", most=MAX_LORAS)
-        return cls(say("LoRAs"), [_field("loras", desk, example, longest=MAX_FIELD_LENGTH), ui.TextDisplay(here)])
+        return cls(say("LoRAs"), [_field("loras", context, example, longest=MAX_FIELD_LENGTH), ui.TextDisplay(here)])
 
 
 DEFAULTS_FORMS: Mapping[str, type[DefaultsForm]] = {"numbers": NumbersForm, "words": WordsForm, "loras": LorasForm}
@@ -449,8 +452,8 @@ class DefaultsAsPresetForm(Modal):
         await show(interaction, "presets", notice, key_of(on_one_line(name)))
 
 
-def _field(name: str, desk: PreferencesContext, example: str, *, longest: int = 20) -> ui.Label[Any]:
-    text = typed_as(getattr(desk.own, name))[:longest]
+def _field(name: str, context: PreferencesContext, example: str, *, longest: int = 20) -> ui.Label[Any]:
+    text = as_text(getattr(context.own, name))[:longest]
     field: ui.TextInput[Any] = ui.TextInput(
         custom_id=f"{name}:{_digest(text)}",
         style=discord.TextStyle.paragraph if longest == MAX_FIELD_LENGTH else discord.TextStyle.short,
@@ -466,5 +469,14 @@ def _digest(text: str) -> str:
     return blake2b(" ".join(text.split()).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
-COMPONENTS = (Choose, Switch, TakeBack, Turn, OpenForm, PickPreset, ApplyPreset, DeletePreset)
-FORMS = (*DEFAULTS_FORMS.values(), DefaultsAsPresetForm)
+HANDLERS = (
+    DefaultSelect,
+    ToggleButton,
+    ResetSelect,
+    PageButton,
+    FormButton,
+    PresetSelect,
+    ApplyPresetButton,
+    DeletePresetButton,
+)
+MODALS = (*DEFAULTS_FORMS.values(), DefaultsAsPresetForm)

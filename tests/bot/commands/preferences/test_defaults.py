@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bot.commands.command_options import LABELS
-from bot.commands.preferences.defaults import PreferencesContext, checked, standing
+from bot.commands.preferences.defaults import PreferencesContext, describe_option, validate
 from bot.generation.compose import ModelInfo
 from bot.generation.errors import InvalidForm
 from bot.generation.options import Options
@@ -17,7 +17,7 @@ from inference import NativeSettings
 from inference.request import TurboLora
 
 NATIVE = NativeSettings(sizes=((64, 64),), steps=30, cfg_scale=4.0, sampler="er_sde", scheduler="simple")
-DESK = PreferencesContext(
+CONTEXT = PreferencesContext(
     own=Options(),
     server=ServerDefaults().options(),
     model=ModelInfo(NATIVE, ("turbo",), TurboLora("turbo", steps=8, cfg_scale=1.0)),
@@ -27,29 +27,29 @@ DESK = PreferencesContext(
 )
 
 
-def says(name: str, desk: PreferencesContext) -> str:
-    return " · ".join(standing(name, desk, desk.holds(desk.own)))
+def says(name: str, context: PreferencesContext) -> str:
+    return " · ".join(describe_option(name, context, context.holds(context.own)))
 
 
 def test_turbo_brings_its_steps_and_cfg_and_ones_own_are_said_to_hold_without() -> None:
-    desk = replace(DESK, own=Options(turbo=True, steps=40))
-    assert says("turbo", desk) == "on · **yours** (server: off)"
-    assert says("steps", desk) == "8 · set by turbo (yours without turbo: 40)"
-    assert says("cfg_scale", desk) == "1 · set by turbo"
-    assert says("sampler", desk) == "`er_sde` · model default"
-    assert says("steps", replace(desk, own=Options(steps=40))) == "40 · **yours** (model: 30)"
+    context = replace(CONTEXT, own=Options(turbo=True, steps=40))
+    assert says("turbo", context) == "on · **yours** (server: off)"
+    assert says("steps", context) == "8 · set by turbo (yours without turbo: 40)"
+    assert says("cfg_scale", context) == "1 · set by turbo"
+    assert says("sampler", context) == "`er_sde` · model default"
+    assert says("steps", replace(context, own=Options(steps=40))) == "40 · **yours** (model: 30)"
 
 
 def test_turbo_of_the_server_counts_unless_one_has_it_off() -> None:
-    desk = replace(DESK, server=ServerDefaults(turbo=True).options())
-    assert says("steps", desk) == "8 · set by turbo"
-    assert says("steps", replace(desk, own=Options(turbo=False))) == "30 · model default"
+    context = replace(CONTEXT, server=ServerDefaults(turbo=True).options())
+    assert says("steps", context) == "8 · set by turbo"
+    assert says("steps", replace(context, own=Options(turbo=False))) == "30 · model default"
 
 
 def test_turbo_is_said_to_do_nothing_where_the_model_has_none() -> None:
-    desk = replace(DESK, own=Options(turbo=True, steps=40), model=ModelInfo(NATIVE))
-    assert says("turbo", desk) == "on · **yours** (server: off) · not available with this model"
-    assert says("steps", desk) == "40 · **yours** (model: 30)"
+    context = replace(CONTEXT, own=Options(turbo=True, steps=40), model=ModelInfo(NATIVE))
+    assert says("turbo", context) == "on · **yours** (server: off) · not available with this model"
+    assert says("steps", context) == "40 · **yours** (model: 30)"
 
 
 @pytest.mark.parametrize(
@@ -65,18 +65,18 @@ def test_turbo_is_said_to_do_nothing_where_the_model_has_none() -> None:
     ],
 )
 def test_what_is_above_the_limits_is_said_to_be_refused(own: Options, name: str, refused: bool) -> None:
-    desk = replace(DESK, own=own, limits=replace(DESK.limits, area=128 * 128))
-    assert ("refused" in says(name, desk)) is refused
+    context = replace(CONTEXT, own=own, limits=replace(CONTEXT.limits, area=128 * 128))
+    assert ("refused" in says(name, context)) is refused
 
 
 def test_a_servers_own_default_above_its_limits_is_told_too() -> None:
-    desk = replace(DESK, server=ServerDefaults(count=4).options(), limits=replace(DESK.limits, count=2))
-    assert says("count", desk) == "4 · server default · ⚠️ above the limit here, will be refused"
+    context = replace(CONTEXT, server=ServerDefaults(count=4).options(), limits=replace(CONTEXT.limits, count=2))
+    assert says("count", context) == "4 · server default · ⚠️ above the limit here, will be refused"
 
 
 @pytest.mark.parametrize("changes", [{"sampler": "best"}, {"size": ["a", "b"]}, {"size": ["64"]}, {"count": 10**30}])
 def test_what_nobody_could_have_chosen_is_a_mistake_with_a_sentence(changes: dict[str, object]) -> None:
     [name] = changes
-    with pytest.raises(InvalidForm) as mistake:
-        checked(changes)
-    assert str(mistake.value).startswith(f"**{LABELS[name]}** ")
+    with pytest.raises(InvalidForm) as error:
+        validate(changes)
+    assert str(error.value).startswith(f"**{LABELS[name]}** ")

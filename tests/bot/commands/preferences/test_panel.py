@@ -11,7 +11,7 @@ import pytest
 from discord import ui
 
 from bot.commands.preferences.defaults import LABELS
-from bot.commands.preferences.panel import COMPONENTS, NO_DEFAULTS, NO_PRESET, SAVED, TAKEN_BACK, UNCHANGED
+from bot.commands.preferences.panel import HANDLERS, NO_DEFAULTS, NO_PRESET, RESET, SAVED, UNCHANGED
 from bot.generation.presets import key_of
 from bot.sandbox import ClientModal, ClientRefused, InteractionHandle, Message, User
 from bot.sandbox.model.interactions import COMPONENT, MODAL_SUBMIT
@@ -183,7 +183,7 @@ async def test_a_choice_is_saved_and_taken_back_in_its_menu(panel: PreferencesPa
     assert await panel.kept() == {name: [64, 64] if name == "size" else value}
     assert panel.line(LABELS[name]).split(" · ")[1].startswith("**yours**")
     await panel.choose(name, panel.offered(name)[0])
-    assert TAKEN_BACK in panel.text
+    assert RESET in panel.text
     assert await panel.kept() == {}
 
 
@@ -209,7 +209,7 @@ async def test_a_switch_is_turned_on_and_off_and_taken_back(panel: PreferencesPa
         assert await panel.kept() == {name: False}
     await panel.choose("take-back", label)
     assert await panel.kept() == {}
-    assert TAKEN_BACK in panel.text
+    assert RESET in panel.text
 
 
 async def test_numbers(panel: PreferencesPanel) -> None:
@@ -545,7 +545,7 @@ def test_every_control_has_a_pattern_that_no_other_one_has() -> None:
         *(f"anima:preferences:{name}:{key_of('x')}" for name in ("apply", "delete")),
     ]
     for custom_id in ids:
-        matching = [kind for kind in COMPONENTS if kind.__discord_ui_compiled_template__.fullmatch(custom_id)]
+        matching = [kind for kind in HANDLERS if kind.__discord_ui_compiled_template__.fullmatch(custom_id)]
         assert len(matching) == 1
 
 
