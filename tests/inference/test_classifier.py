@@ -1,4 +1,4 @@
-"""The judge of finished pictures says what transformers says, and a judge that cannot judge is refused at the start."""
+"""The image classifier says what transformers says, and one that cannot be used is refused at the start."""
 
 import json
 import math
@@ -28,7 +28,6 @@ from inference.process import EngineProcess, load_engine
 from inference.request import CheckpointError
 from tests.bot.cli.fake_hub import FakeHub
 from tests.golden import MODELS
-from tests.inference.engine_processes import has_ended
 
 CPU = torch.device("cpu")
 SIDE = 32
@@ -120,7 +119,7 @@ def test_pictures_may_be_none(folder: Path) -> None:
     assert ImageClassifier.load(str(folder), CPU).labels([]) == []
 
 
-def test_a_picture_that_cannot_be_judged_is_not_let_through(folder: Path) -> None:
+def test_an_image_that_cannot_be_classified_is_an_error(folder: Path) -> None:
     classifier = ImageClassifier.load(str(folder), CPU)
     classifier._model.classifier.bias.data[1] = math.nan
     with pytest.raises(NotFinite, match="not numbers"):
@@ -174,7 +173,7 @@ def with_code_of_its_own(folder: Path) -> None:
         (with_code_of_its_own, "custom code"),
     ],
 )
-def test_one_that_cannot_judge_is_refused_when_it_is_loaded(
+def test_one_that_cannot_classify_is_refused_when_it_is_loaded(
     folder: Path, change: Callable[[Path], object], sentence: str
 ) -> None:
     change(folder)
@@ -190,7 +189,7 @@ def test_a_folder_that_is_not_there_is_named(name: str) -> None:
         ImageClassifier.load(name, CPU)
 
 
-def test_pictures_of_an_engine_in_its_own_process_come_judged(folder: Path, engine: Engine) -> None:
+def test_images_of_an_engine_in_its_own_process_have_labels(folder: Path, engine: Engine) -> None:
     process = EngineProcess(partial(load_engine, str(MODELS), "cpu", "auto", None, str(folder)))
     try:
         assert process.start().name == "anima-tiny"
@@ -202,27 +201,31 @@ def test_pictures_of_an_engine_in_its_own_process_come_judged(folder: Path, engi
     assert picture.labels == pytest.approx(ImageClassifier.load(str(folder), CPU).labels([here.image])[0], abs=1e-3)
 
 
-def test_but_for_the_labels_an_engine_with_a_judge_is_that_engine(
+def test_an_engine_with_a_classifier_adds_only_labels(
     folder: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turbo = TurboLora("turbo", steps=8, cfg_scale=1.0)
     monkeypatch.setattr(engine, "turbo_lora", lambda: turbo)
-    judging = ClassifyingEngine(engine, ImageClassifier.load(str(folder), CPU))
-    assert (judging.name, judging.native) == (engine.name, engine.native)
-    assert (judging.lora_names(), judging.turbo_lora()) == (engine.lora_names(), turbo)
+    classifying = ClassifyingEngine(engine, ImageClassifier.load(str(folder), CPU))
+    assert (classifying.name, classifying.native) == (engine.name, engine.native)
+    assert (classifying.lora_names(), classifying.turbo_lora()) == (engine.lora_names(), turbo)
     told: list[Stage | int] = []
-    [picture] = judging.generate([REQUEST], lambda progress: told.append(progress.step), lambda: False, told.append)
+    [picture] = classifying.generate([REQUEST], lambda progress: told.append(progress.step), lambda: False, told.append)
     assert told == [Stage.CONDITIONING, Stage.SAMPLING, 1, Stage.DECODING, Stage.FINISHING]
     assert picture.request is REQUEST
     with pytest.raises(Cancelled):
-        judging.generate([REQUEST], cancelled=lambda: True)
+        classifying.generate([REQUEST], cancelled=lambda: True)
 
 
-def test_an_engine_whose_judge_cannot_be_loaded_says_so_before_it_draws(tmp_path: Path) -> None:
-    process = EngineProcess(partial(load_engine, str(MODELS), "cpu", "auto", None, str(tmp_path)))
+def test_a_classifier_that_cannot_be_loaded_is_reported_before_the_engine_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*_: object) -> None:
+        pytest.fail("the engine was loaded first")
+
+    monkeypatch.setattr(Engine, "load", load)
     with pytest.raises(CheckpointError, match="picture classifier"):
-        process.start()
-    assert has_ended(process)
+        load_engine(str(MODELS), "cpu", "auto", None, str(tmp_path))
 
 
 @pytest.fixture
