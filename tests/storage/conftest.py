@@ -84,6 +84,8 @@ def postgresql_server() -> Iterator[str]:
     programs = shutil.which("initdb") or next(map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")), None)
     if programs is None:
         pytest.skip("no PostgreSQL server is installed here")
+    if not _has_name(os.getuid()):
+        pytest.skip("PostgreSQL does not run as a user without a name")
     bin_folder = Path(programs).resolve().parent
     folder = Path(tempfile.mkdtemp(prefix="anima-pg-"))
     user = None
@@ -102,3 +104,13 @@ def postgresql_server() -> Iterator[str]:
     yield str(folder)
     run("pg_ctl", "-m", "immediate", "-w", "-t", START_SECONDS, "stop")
     shutil.rmtree(folder)
+
+
+def _has_name(user_id: int) -> bool:
+    import pwd  # which Windows does not have
+
+    try:
+        pwd.getpwuid(user_id)
+    except KeyError:
+        return False
+    return True
