@@ -44,8 +44,9 @@ from inference.request import (
 )
 from inference.sampling import initial_noise, sample, sigmas
 from inference.weights.checkpoint import IGNORED_TRANSFORMER_KEYS, ModelFiles, load_module, reading_sizes_off
-from inference.weights.lora import Lora, MergedLoras
+from inference.weights.lora import Lora, MergedLoras, Network
 from inference.weights.lora_files import lora_names, turbo_names
+from inference.weights.lora_layers import TEXT_ENCODER
 from inference.weights.modelspec import native_settings, turbo_lora
 
 logger = logging.getLogger(__name__)
@@ -71,7 +72,12 @@ class Engine:
         self.vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         tokenizer = PromptTokenizer(files.qwen_tokenizer, files.t5_tokenizer)
         self.text_encoder = TextEncoder(tokenizer, load_qwen(files.text_encoder, device, dtype))
-        self._merged_loras = MergedLoras(self.transformer, files.transformer)
+        self._merged_loras = MergedLoras(
+            [
+                Network("", self.transformer, files.transformer),
+                Network(TEXT_ENCODER, self.text_encoder.qwen, files.text_encoder, self.text_encoder.forget),
+            ]
+        )
         reader = ThreadPoolExecutor(1, "model-hash")
         self._model_hash = reader.submit(model_hash, files.transformer.path)
         reader.shutdown(wait=False)
@@ -151,7 +157,7 @@ class Engine:
         return None
 
     def use_loras(self, loras: Sequence[tuple[str, float]]) -> None:
-        """Merge just these LoRA files, by name and strength, into the transformer."""
+        """Merge just these LoRA files, by name and strength, into the model."""
         self._merged_loras.set([(self._lora(name), strength) for name, strength in loras])
 
     @cached_property
@@ -174,10 +180,15 @@ class Engine:
         return self.files.loras / f"{_without_suffix(name)}.safetensors"
 
     def _read_lora_file(self, path: Path, _mtime: int) -> Lora:
-        lora = Lora.read(path, self.transformer)
+        lora = Lora.read(path, self.transformer, self.text_encoder.qwen)
         if lora.unmatched:
-            logger.warning("%s: these keys match no layer and are ignored: %s", path.name, ", ".join(lora.unmatched))
+            logger.warning("%s: these keys have no effect: %s", path.name, ", ".join(lora.unmatched))
         return lora
+
+    def notes(self, request: GenerationRequest) -> tuple[str, ...]:
+        """What could not be done as it was asked for, in sentences for the person who asked."""
+        found = (self._lora(name).note for name, strength in request.loras if strength)
+        return tuple(dict.fromkeys(note for note in found if note))
 
     def parameters(self, request: GenerationRequest) -> Parameters:
         """What a file of this request's image says about how it was made."""
@@ -263,7 +274,15 @@ class _RequestBatch:
         timings = Timings(conditioning, sampling, meter.lap())
         self.on_stage(Stage.FINISHING)
         return [
-            Picture(image, latent, request, timings, self.engine.parameters(request), gpu_memory=meter.gpu_memory())
+            Picture(
+                image,
+                latent,
+                request,
+                timings,
+                self.engine.parameters(request),
+                gpu_memory=meter.gpu_memory(),
+                notes=self.engine.notes(request),
+            )
             for image, latent, request in zip(images, latents.float().cpu(), self.requests, strict=True)
         ]
 

@@ -288,6 +288,7 @@ def _draw(engine: LoadedEngine, requests: list[GenerationRequest], connection: C
                 image.timings,
                 image.labels,
                 image.gpu_memory,
+                image.notes,
             )
             for image in images
         ]

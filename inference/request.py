@@ -162,6 +162,8 @@ class Picture:
     labels: Mapping[str, float] = field(default_factory=dict)
     #: Of its batch; None on a CPU.
     gpu_memory: GpuMemory | None = None
+    #: What could not be done as it was asked for, such as parts of a LoRA that fit nothing, each in a sentence.
+    notes: tuple[str, ...] = ()
 
     @property
     def seed(self) -> int:
@@ -187,6 +189,8 @@ class EncodedImage:
     labels: Mapping[str, float] = field(default_factory=dict)
     #: As `Picture.gpu_memory`.
     gpu_memory: GpuMemory | None = None
+    #: As `Picture.notes`.
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

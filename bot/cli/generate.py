@@ -199,6 +199,8 @@ def _generate(engine: Engine, request: GenerationRequest, count: int, batch: int
                 bar.refresh()
 
             images = engine.generate(together, show)
+        for note in dict.fromkeys(note for image in images for note in image.notes):
+            print(note, file=sys.stderr)
         yield from images
 
 

@@ -67,6 +67,10 @@ class TextEncoder:
         weights = torch.tensor(tokens.t5_weights, device=hidden.device, dtype=hidden.dtype)
         return adapter(hidden, ids)[0] * weights[:, None]
 
+    def forget(self) -> None:
+        """Encode every prompt anew from now on, since the weights are about to change."""
+        self._remember.cache_clear()
+
     def _encode(self, prompt: str) -> tuple[PromptTokens, Tensor]:
         tokens = self.tokenizer(prompt)
         ids = torch.tensor([tokens.qwen_ids], device=self.qwen.device)

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from transformers import Qwen3Model
 
+from inference.networks.text_encoder import qwen_config
 from inference.networks.transformer import Transformer, TransformerParams
 from inference.request import CheckpointError
 from inference.weights.checkpoint import (
@@ -72,12 +74,14 @@ def weights_bytes(files: ModelFiles, dtype: str) -> int:
 
 
 def loras(files: ModelFiles) -> Iterator[FoundLora]:
-    """Hold every LoRA file against the transformer's layers. Reads the LoRA files, but not the transformer."""
+    """Hold every LoRA file against the model's layers. Reads the LoRA files, but not the model."""
     with torch.device("meta"), reading_sizes_off(files.transformer):
         transformer = Transformer(TransformerParams.from_shapes(files.transformer.shapes))
+    with torch.device("meta"), reading_sizes_off(files.text_encoder):
+        qwen = Qwen3Model(qwen_config(files.text_encoder.shapes))
     for name in lora_names(files.models):
         try:
-            lora = Lora.read(files.loras / f"{name}.safetensors", transformer)
+            lora = Lora.read(files.loras / f"{name}.safetensors", transformer, qwen)
         except CheckpointError as error:
             yield FoundLora(name, (), str(error))
         else:

@@ -1,22 +1,10 @@
-"""LoRA files in every dialect, merged into a transformer's weights and taken out again bit by bit.
-
-A file says for each of some linear layers how its weight is to change. Dialects differ in how they name the layer
-and in how they factor the change:
-
-- LoRA (arXiv 2106.09685): `up @ down`,
-- LoHa (arXiv 2108.06098): `(w1_a @ w1_b) * (w2_a @ w2_b)`,
-- LoKr (arXiv 2309.14859): `kron(w1, w2)`, each whole or as a product of two factors,
-
-all times alpha / rank, where a file gives an alpha and there is a rank; and any of them with DoRA (arXiv 2402.09353),
-which also sets the lengths of the weight's rows or columns.
-"""
+"""LoRA files in every dialect, merged into a model's weights and taken out again bit by bit."""
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -25,64 +13,116 @@ from torch import Tensor, nn
 
 from inference.request import CheckpointError
 from inference.weights.checkpoint import WeightsFile, check_header
+from inference.weights.lora_alpha import HeaderAlphas
+from inference.weights.lora_changes import BESIDE, Factors, changed, is_whole, rank_of, split_key
+from inference.weights.lora_depth import OtherDepth, block_numbers
+from inference.weights.lora_layers import TEXT_ENCODER, LayerNames, means_text_encoder
 
-Factors = Mapping[str, Tensor]
+#: How many names a sentence on what was left out gives.
+SHOWN_NAMES = 3
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Tensors of a LoRA file that change nothing. `reason` is a sentence."""
+
+    keys: tuple[str, ...]
+    reason: str
 
 
 @dataclass(frozen=True, eq=False)
 class Lora:
-    """A LoRA file as it was when it was read, its layers named as the transformer names them."""
+    """A LoRA file as it was when it was read, its tensors named as the model names them."""
 
     path: Path
-    #: For each changed weight, such as `blocks.0.mlp.layer1.weight`, the factors of its change.
+    #: For each changed tensor, such as `blocks.0.mlp.layer1.weight` or `text_encoder.norm.weight`, its factors.
     factors: Mapping[str, Factors]
-    #: Keys of the file that fit no layer of the transformer, and so change nothing.
-    unmatched: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
     metadata: Mapping[str, str]
 
-    @classmethod
-    def read(cls, path: Path, transformer: nn.Module) -> Lora:
-        """Raises CheckpointError where nothing in the file fits the transformer, or something does not fit in size."""
-        try:
-            check_header(path)
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, the file is no mapping
-        except (SafetensorError, OSError, ValueError) as error:
-            raise CheckpointError(
-                f"The LoRA file {path} cannot be read as safetensors ({error}). Delete it and download it again."
-            ) from error
-        weights = {name: module.weight for name, module in transformer.named_modules() if isinstance(module, nn.Linear)}
-        by_kohya_name = {name.replace(".", "_"): name for name in weights}
-        factors: dict[str, dict[str, Tensor]] = defaultdict(dict)
-        unmatched = []
-        for key, tensor in tensors.items():
-            layer, factor = _split(key)
-            name = by_kohya_name.get(_KOHYA_PREFIX.sub("", layer)) or _native_name(layer)
-            if name in weights and factor is not None:
-                factors[name][factor] = tensor
-            else:
-                unmatched.append(key)
-        if not factors:
-            raise CheckpointError(
-                f"The LoRA file {path} fits no layer of this model (its keys look like {next(iter(tensors), 'none')}). "
-                "It was made for another model; choose one made for Anima."
+    @property
+    def unmatched(self) -> tuple[str, ...]:
+        """Keys of the file that change nothing."""
+        return tuple(key for part in self.left_out for key in part.keys)
+
+    @property
+    def note(self) -> str | None:
+        """What the person who asked for this LoRA should know of it, in a sentence for each reason."""
+        reasons: dict[str, list[str]] = defaultdict(list)
+        for part in self.left_out:
+            reasons[part.reason] += part.keys
+        return (
+            " ".join(
+                f"The LoRA {self.path.stem} is used without {_some(keys)}: {reason}" for reason, keys in reasons.items()
             )
-        for name in factors:
-            _check(path, name, factors[name], weights[name])
-        return cls(path, {f"{name}.weight": factors[name] for name in factors}, tuple(unmatched), metadata)
+            or None
+        )
+
+    @classmethod
+    def read(cls, path: Path, transformer: nn.Module, text_encoder: nn.Module | None = None) -> Lora:
+        """Raises CheckpointError where nothing in the file can be used, or it was made for another depth."""
+        tensors, metadata = _read(path)
+        names = LayerNames(transformer, text_encoder)
+        sorted_keys = _SortedKeys.of(tensors, names)
+        _refuse_control_networks(path, tensors, metadata)
+        depth = len(getattr(transformer, "blocks", ()))
+        try:
+            moved = block_numbers(sorted_keys.layers, depth, metadata)
+        except OtherDepth as error:
+            raise CheckpointError(f"The LoRA file {path} cannot be used: {error}") from None
+        networks = {"": transformer} | ({} if text_encoder is None else {TEXT_ENCODER: text_encoder})
+        parameters = {
+            prefix + name: parameter
+            for prefix, network in networks.items()
+            for name, parameter in network.named_parameters()
+        }
+        alphas = HeaderAlphas.read(metadata)
+        factors: dict[str, Factors] = {}
+        left_out = sorted_keys.unknown()
+        for layer, parts in sorted_keys.known.items():
+            for kind, changes in _by_parameter(parts, alphas).items():
+                name = f"{_moved(layer, moved)}.{kind}"
+                whole = {factor: tensor for factor, (_key, tensor) in changes.items()}
+                if not set(whole) - BESIDE or _is_empty(whole):
+                    factors.setdefault(name, {})  # an alpha alone and a rank of 0 change nothing, and are no fault
+                elif reason := _fault(name, whole, parameters.get(name)):
+                    left_out.append(LeftOut(tuple(key for key, _tensor in changes.values() if key), reason))
+                else:
+                    factors[name] = whole
+        if not factors:
+            raise CheckpointError(f"The LoRA file {path} cannot be used: {_why_nothing(left_out, tensors)}")
+        used = {name: change for name, change in factors.items() if change}
+        return cls(path, used, tuple(left_out), metadata)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A part of the model that LoRA files change."""
+
+    #: What stands before its tensors' names in `Lora.factors`.
+    prefix: str
+    module: nn.Module
+    checkpoint: WeightsFile
+    #: Called before its weights change.
+    on_change: Callable[[], None] = field(default=lambda: None)
 
 
 class MergedLoras:
-    """Keeps one set of LoRA files merged into a transformer's weights.
+    """Keeps one set of LoRA files merged into a model's weights.
 
     A merge always starts from the tensors of the checkpoint, so what was merged before leaves no trace.
     """
 
-    def __init__(self, transformer: nn.Module, checkpoint: WeightsFile) -> None:
-        self._weights = dict(transformer.named_parameters())
-        self._checkpoint = checkpoint
-        self._merged: tuple[tuple[Lora, float], ...] = ()
+    def __init__(self, networks: Sequence[Network]) -> None:
+        self._networks = networks
+        self._weights = {
+            network.prefix + name: (weight, network, name)
+            for network in networks
+            for name, weight in network.module.named_parameters()
+        }
+        self._merged: tuple[tuple[Lora, float], ...] | None = ()
+        #: The tensors that are not the checkpoint's.
+        self._touched: set[str] = set()
 
     @torch.inference_mode(False)  # tensors of the inference mode are of another kind, for which blocks compile again
     def set(self, loras: Sequence[tuple[Lora, float]]) -> None:
@@ -90,151 +130,166 @@ class MergedLoras:
         loras = tuple((lora, strength) for lora, strength in loras if strength != 0)
         if loras == self._merged:
             return
-        touched = {key for lora, _ in (*self._merged, *loras) for key in lora.factors}
-        self._merged = ()  # if a merge fails half-way, the next one starts over
+        wanted = {key for lora, _ in loras for key in lora.factors}
+        touched = self._touched | wanted
+        for network in self._networks:
+            if any(self._weights[key][1] is network for key in touched):
+                network.on_change()
+        self._merged, self._touched = None, touched  # if a merge fails half-way, the next mends it
         for key in touched:
-            weight = self._weights[key]
-            base = self._checkpoint.tensor(key)
+            weight, network, name = self._weights[key]
+            base = network.checkpoint.tensor(name)
             changes = [(lora.factors[key], strength) for lora, strength in loras if key in lora.factors]
             if changes:
                 merged = base.to(weight.device, torch.float32)
                 for factors, strength in changes:
-                    merged = _changed(merged, factors, strength)
+                    merged = changed(merged, factors, strength)
                 base = merged
             weight.data = base.to(weight.device, weight.dtype)
-        self._merged = loras
+        self._merged, self._touched = loras, wanted
 
 
-def _changed(weight: Tensor, factors: Factors, strength: float) -> Tensor:
-    """`weight` [out, in], float32, with one change at a strength."""
-    factors = {name: factor.to(weight.device, torch.float32) for name, factor in factors.items()}
-    change = _change(factors).reshape(weight.shape)
-    if (lengths := factors.get("dora_scale")) is None:
-        return weight + strength * change
-    whole = weight + change
-    # ComfyUI measures rows on the weight as it was and columns on the changed one; so do images made with it.
-    by_rows = lengths.shape[0] == weight.shape[0]
-    lengths = lengths.reshape(-1, 1) if by_rows else lengths.reshape(1, -1)
-    measured = weight.norm(dim=1, keepdim=True) if by_rows else whole.norm(dim=0, keepdim=True)
-    whole = whole * (lengths / (measured + torch.finfo(torch.float32).eps))
-    return weight + strength * (whole - weight)
+def _read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
+    try:
+        check_header(path)
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118, no mapping
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"The LoRA file {path} cannot be read as safetensors ({error}). Delete it and download it again."
+        ) from error
 
 
-def _change(factors: Factors) -> Tensor:
-    if "up" in factors:
-        return _scale(factors, rank=factors["down"].shape[0]) * (factors["up"] @ factors["down"])
-    if "hada_w1_a" in factors:
-        first = factors["hada_w1_a"] @ factors["hada_w1_b"]
-        second = factors["hada_w2_a"] @ factors["hada_w2_b"]
-        return _scale(factors, rank=factors["hada_w1_b"].shape[0]) * (first * second)
-    first, first_rank = _lokr_factor(factors, "lokr_w1")
-    second, second_rank = _lokr_factor(factors, "lokr_w2")
-    return _scale(factors, rank=second_rank or first_rank) * torch.kron(first, second)
+#: A factor's key in the file, empty where it is the header's, and its tensor.
+_Factor = tuple[str, Tensor]
 
 
-def _lokr_factor(factors: Factors, name: str) -> tuple[Tensor, int | None]:
-    if name in factors:
-        return factors[name], None
-    second = factors[f"{name}_b"]
-    return factors[f"{name}_a"] @ second, second.shape[0]
+@dataclass(frozen=True)
+class _SortedKeys:
+    """The keys of a LoRA file by the layers of the model that they name."""
+
+    known: Mapping[str, Mapping[str, _Factor]]
+    #: Every layer's name as the file has it, those of no layer of the model included.
+    layers: frozenset[str]
+    without_layer: tuple[str, ...]
+    without_factor: tuple[str, ...]
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor], names: LayerNames) -> _SortedKeys:
+        known: dict[str, dict[str, _Factor]] = defaultdict(dict)
+        layers, without_layer, without_factor = set(), [], []
+        for key, tensor in tensors.items():
+            layer, factor = split_key(key)
+            layers.add(layer)
+            name = names.find(layer)
+            if factor is None:
+                without_factor.append(key)
+            elif name is None:
+                without_layer.append(key)
+            else:
+                known[name][factor] = (key, tensor)
+                known[name].setdefault(_LAYER, (layer, tensor))
+        return cls(known, frozenset(layers), tuple(without_layer), tuple(without_factor))
+
+    def unknown(self) -> list[LeftOut]:
+        of_other_encoders = tuple(key for key in self.without_layer if means_text_encoder(key))
+        of_others = tuple(key for key in self.without_layer if key not in set(of_other_encoders))
+        return [
+            LeftOut(keys, reason)
+            for keys, reason in (
+                (of_others, "this model has no such layers."),
+                (of_other_encoders, "this model's text encoder, Qwen3, has no such layers."),
+                (self.without_factor, "no kind of LoRA that is known here has such tensors."),
+            )
+            if keys
+        ]
 
 
-def _scale(factors: Factors, rank: int | None) -> float:
-    if "alpha" not in factors or rank is None:
-        return 1.0
-    return factors["alpha"].item() / rank
+#: Under this name a layer's parts keep the layer's name in the file.
+_LAYER = "layer"
 
 
-# How the factors are called in the dialects. The longest ending that fits counts.
-_FACTORS = {
-    ".lora_A.weight": "down",
-    ".lora_B.weight": "up",
-    ".lora_A.default.weight": "down",
-    ".lora_B.default.weight": "up",
-    ".lora_down.weight": "down",
-    ".lora_up.weight": "up",
-    ".lora.down.weight": "down",
-    ".lora.up.weight": "up",
-    ".alpha": "alpha",
-    ".dora_scale": "dora_scale",
-    ".lora_magnitude_vector": "dora_scale",
-    ".lora_magnitude_vector.weight": "dora_scale",
-    ".lora_magnitude_vector.default.weight": "dora_scale",
-    **{f".lokr_{name}": f"lokr_{name}" for name in ("w1", "w1_a", "w1_b", "w2", "w2_a", "w2_b")},
-    **{f".hada_{name}": f"hada_{name}" for name in ("w1_a", "w1_b", "w2_a", "w2_b")},
-}
-_WHOLE_CHANGES: tuple[set[str], ...] = (
-    {"up", "down"},
-    {"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"},
-    *(
-        first | second
-        for first in ({"lokr_w1"}, {"lokr_w1_a", "lokr_w1_b"})
-        for second in ({"lokr_w2"}, {"lokr_w2_a", "lokr_w2_b"})
-    ),
-)
-
-_KOHYA_PREFIX = re.compile(r"^(lora_unet|lora_transformer|lycoris)_")
-_NATIVE_PREFIX = re.compile(r"^(base_model\.model\.)?(model\.diffusion_model\.|diffusion_model\.|transformer\.|net\.)?")
-
-# The layers' names in diffusers' conversion, in the order in which they are to be replaced.
-_DIFFUSERS_NAMES: tuple[tuple[str, str], ...] = (
-    (r"^text_conditioner\.", "llm_adapter."),
-    (r"^transformer_blocks\.(\d+)\.", r"blocks.\1."),
-    (r"\.attn1\.", ".self_attn."),
-    (r"\.attn2\.", ".cross_attn."),
-    (r"\.to_([qkv])$", r".\1_proj"),
-    (r"\.to_out\.0$", ".output_proj"),
-    (r"\.ff\.net\.0\.proj$", ".mlp.layer1"),
-    (r"\.ff\.net\.2$", ".mlp.layer2"),
-    (r"\.norm1\.linear_([12])$", r".adaln_modulation_self_attn.\1"),
-    (r"\.norm2\.linear_([12])$", r".adaln_modulation_cross_attn.\1"),
-    (r"\.norm3\.linear_([12])$", r".adaln_modulation_mlp.\1"),
-    (r"^norm_out\.linear_([12])$", r"final_layer.adaln_modulation.\1"),
-    (r"^proj_out$", "final_layer.linear"),
-    (r"^patch_embed\.proj$", "x_embedder.proj.1"),
-    (r"^time_embed\.t_embedder\.linear_([12])$", r"t_embedder.1.linear_\1"),
-)
+def _by_parameter(parts: Mapping[str, _Factor], alphas: HeaderAlphas) -> Mapping[str, Mapping[str, _Factor]]:
+    """The factors of a layer's weight and those of its bias, with the header's alpha where the file has none."""
+    weight = {name: part for name, part in parts.items() if name not in (_LAYER, "diff_b")}
+    rank = rank_of({name: tensor for name, (_key, tensor) in weight.items()})
+    if rank and "alpha" not in weight:
+        alpha = alphas.alpha(parts[_LAYER][0], rank)
+        if alpha is not None:
+            weight["alpha"] = ("", torch.tensor(alpha))
+    bias = {"bias": {"diff": parts["diff_b"]}} if "diff_b" in parts else {}
+    return ({"weight": weight} if weight else {}) | bias
 
 
-def _split(key: str) -> tuple[str, str | None]:
-    """A key's layer and factor; None where no dialect has such a factor."""
-    endings = [ending for ending in _FACTORS if key.endswith(ending)]
-    if not endings:
-        return key, None
-    ending = max(endings, key=len)
-    return key.removesuffix(ending), _FACTORS[ending]
+def _moved(layer: str, numbers: Mapping[int, int]) -> str:
+    parts = layer.split(".")
+    if numbers and parts[0] == "blocks":
+        parts[1] = str(numbers.get(int(parts[1]), int(parts[1])))
+    return ".".join(parts)
 
 
-def _native_name(layer: str) -> str:
-    name = _NATIVE_PREFIX.sub("", layer)
-    for pattern, replacement in _DIFFUSERS_NAMES:
-        name = re.sub(pattern, replacement, name)
-    return name
+def _is_empty(factors: Factors) -> bool:
+    return any(tensor.numel() == 0 for name, tensor in factors.items() if name not in BESIDE)
 
 
-def _check(path: Path, name: str, factors: Factors, weight: Tensor) -> None:
+def _fault(name: str, factors: Factors, weight: Tensor | None) -> str | None:
+    """Why a change cannot be used, in a sentence; None where it can."""
+    if weight is None:
+        return f"this model has no {name}."
     for factor, tensor in factors.items():
         if not torch.isfinite(tensor.float()).all():
-            raise CheckpointError(
-                f"The LoRA file {path}: {factor} of layer {name} holds values that are not numbers. "
-                "The file is damaged; download it again."
-            )
-    if set(factors) - {"alpha", "dora_scale"} not in _WHOLE_CHANGES:
-        raise CheckpointError(
-            f"The LoRA file {path}: layer {name} has only {', '.join(sorted(factors))}, which is incomplete. "
-            "The file is damaged, or of a kind that is not supported (LoRA, DoRA, LoHa and LoKr of linear layers are)."
-        )
-    shapes = {factor: tensor.to("meta") for factor, tensor in factors.items() if factor != "alpha"}
-    try:
-        fits = _changed(weight.to("meta", torch.float32), shapes, 1.0).shape == weight.shape
-        fits = fits and all(tensor.numel() for tensor in shapes.values())
-        fits = fits and ("alpha" not in factors or factors["alpha"].numel() == 1)
-        if "dora_scale" in shapes:
-            fits = fits and shapes["dora_scale"].numel() in weight.shape
-    except (RuntimeError, IndexError):
-        fits = False
-    if not fits:
-        raise CheckpointError(
-            f"The LoRA file {path}: its change of layer {name} does not have that layer's shape {list(weight.shape)}. "
+            return f"{factor} of {name} holds values that are not numbers. The file is damaged; download it again."
+    if not is_whole(factors):
+        return f"{name} has only {', '.join(sorted(factors))}, which is incomplete, or of a kind that is not supported."
+    if not _fits(factors, weight):
+        return (
+            f"its change of {name} does not have that tensor's shape {list(weight.shape)}. "
             "It was made for a model of another size."
         )
+    return None
+
+
+def _fits(factors: Factors, weight: Tensor) -> bool:
+    shapes = {factor: tensor.to("meta") for factor, tensor in factors.items() if factor != "alpha"}
+    if "alpha" in factors and factors["alpha"].numel() != 1:
+        return False
+    if "dora_scale" in shapes and shapes["dora_scale"].numel() not in weight.shape:
+        return False
+    try:
+        return changed(weight.to("meta", torch.float32), shapes, 1.0).shape == weight.shape
+    except (RuntimeError, IndexError, ValueError):
+        return False
+
+
+def _why_nothing(left_out: Sequence[LeftOut], tensors: Iterable[str]) -> str:
+    """The end of the sentence on a file of which nothing can be used."""
+    named = [part.reason for part in left_out if part.reason[:4] not in ("this", "no k")]
+    if named:
+        return named[0]
+    keys = list(tensors)
+    if not keys:
+        return "it holds no tensors. Download it again."
+    if all(means_text_encoder(key) for key in keys):
+        return (
+            f"it changes only a text encoder that is not this model's (its keys look like {keys[0]}). "
+            "Choose a LoRA made for Anima."
+        )
+    if any(split_key(key)[1] is not None for key in keys):
+        return (
+            f"it fits no layer of this model (its keys look like {keys[0]}). It was made for another model; choose one "
+            "made for Anima."
+        )
+    return f"it is not a LoRA of a kind that is known here (its keys look like {keys[0]})."
+
+
+def _refuse_control_networks(path: Path, tensors: Iterable[str], metadata: Mapping[str, str]) -> None:
+    if any(key.startswith("lllite") for key in (*tensors, *metadata)):
+        raise CheckpointError(
+            f"The file {path} is a ControlNet-LLLite, not a LoRA: it needs a control image, which is not supported. "
+            "Move it out of the folder of LoRA files."
+        )
+
+
+def _some(keys: Sequence[str]) -> str:
+    shown = ", ".join(keys[:SHOWN_NAMES])
+    return shown + (f" and {len(keys) - SHOWN_NAMES} more" if len(keys) > SHOWN_NAMES else "")

@@ -360,7 +360,7 @@ def lora_files() -> FuzzTarget:
     from inference.networks.transformer import Transformer, TransformerParams
     from inference.request import CheckpointError
     from inference.weights.checkpoint import ModelFiles
-    from inference.weights.lora import Lora, MergedLoras
+    from inference.weights.lora import Lora, MergedLoras, Network
     from tests.golden import MODELS
 
     torch.set_num_threads(1)
@@ -368,7 +368,7 @@ def lora_files() -> FuzzTarget:
     with torch.device("meta"):
         transformer = Transformer(TransformerParams.from_shapes(files.transformer.shapes))
     transformer.to_empty(device="cpu")
-    merged, file = MergedLoras(transformer, files.transformer), _File()
+    merged, file = MergedLoras([Network("", transformer, files.transformer)]), _File()
 
     def read(case: bytes) -> None:
         lora = Lora.read(file.holding(case), transformer)
@@ -391,10 +391,27 @@ def lora_files() -> FuzzTarget:
         ),
         save({f"{layer}.lora_A.weight": down, f"{layer}.lora_B.weight": up, f"{layer}.dora_scale": one}),
         save({f"{layer}.lokr_w1": torch.ones(2, 2), f"{layer}.lokr_w2": torch.ones(rows // 2, columns // 2)}),
+        save({f"{layer}.diff": torch.ones(rows, columns), f"{layer}.oft_blocks": torch.ones(rows // 4, 4, 4)}),
+        save({f"{layer}.oft_blocks": torch.ones(2, rows // 4, 4, 4), f"{layer}.rescale": torch.ones(rows, 1)}),
+        save({f"{layer}.{name}.weight": torch.ones(2, 2) for name in ("a1", "a2", "b1", "b2")}),
+        save(
+            {f"{layer}.lora_A.weight": down, f"{layer}.lora_B.weight": up},
+            {"lora_adapter_metadata": '{"transformer.lora_alpha": 8, "transformer.alpha_pattern": {"q_proj": 1}}'},
+        ),
         save({f"{layer}.hada_w{n}_{side}": part.clone() for n in (1, 2) for side, part in (("a", up), ("b", down))}),
         *hostile_headers(),
     ]
-    words = [*HEADER_WORDS, b".lora_A.weight", b".alpha", b".dora_scale", b".lokr_w1", layer.encode()]
+    words = [
+        *HEADER_WORDS,
+        b".lora_A.weight",
+        b".alpha",
+        b".dora_scale",
+        b".lokr_w1",
+        b".oft_blocks",
+        b".a1.weight",
+        b".diff",
+        layer.encode(),
+    ]
     return FuzzTarget(read, seeds, words, (CheckpointError,), seconds=2.0, longest=10 * MEBI)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from inference import Engine, GenerationRequest
 from inference.request import CheckpointError, InvalidRequest
-from inference.weights.lora import Lora, MergedLoras
+from inference.weights.lora import Lora, MergedLoras, Network
 from tests.golden import MODELS
 
 LAYER = "blocks.0.self_attn.q_proj"
@@ -30,7 +30,7 @@ def weights(engine: Engine) -> dict[str, Tensor]:
 
 
 def merged_weight(engine: Engine, path: Path, strength: float) -> Tensor:
-    merged = MergedLoras(engine.transformer, engine.files.transformer)
+    merged = MergedLoras([Network("", engine.transformer, engine.files.transformer)])
     merged.set([(Lora.read(path, engine.transformer), strength)])
     weight = engine.transformer.get_parameter(f"{LAYER}.weight").clone()
     merged.set([])
@@ -165,11 +165,11 @@ def test_keys_that_fit_nothing_are_reported_by_name(tmp_path: Path, caplog: pyte
         ({f"{KOHYA}.lora_up.weight": torch.ones(64, 4)}, "which is incomplete"),
         (
             {f"{KOHYA}.lora_up.weight": torch.ones(32, 4), f"{KOHYA}.lora_down.weight": torch.ones(4, 32)},
-            "does not have that layer's shape",
+            "does not have that tensor's shape",
         ),
         (
             {f"{KOHYA}.lora_up.weight": torch.ones(64, 4), f"{KOHYA}.lora_down.weight": torch.ones(5, 64)},
-            "does not have that layer's shape",
+            "does not have that tensor's shape",
         ),
         (
             {f"{KOHYA}.lora_up.weight": torch.ones(64, 4) / 0, f"{KOHYA}.lora_down.weight": torch.ones(4, 64)},

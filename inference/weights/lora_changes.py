@@ -1,0 +1,179 @@
+"""The arithmetic of a LoRA: what the factors that a file holds for one tensor of a model make of that tensor.
+
+- LoRA (arXiv 2106.09685): `up @ down`,
+- LoHa (arXiv 2108.06098): `(w1_a @ w1_b) * (w2_a @ w2_b)`,
+- LoKr (arXiv 2309.14859): `kron(w1, w2)`, each whole or as a product of two factors,
+- GLoRA (arXiv 2306.07967): `weight @ a1 @ a2 + b1 @ b2`, or `weight @ a2 @ a1 + b2 @ b1` as it was first written,
+
+all times alpha / rank, where a file gives an alpha and there is a rank, and any of them with DoRA (arXiv 2402.09353),
+which also sets the lengths of the weight's rows or columns;
+
+- OFT (arXiv 2306.07280) and BOFT (arXiv 2311.06243): rotations of groups of rows, with alpha as their bound,
+- `diff`: the change itself; `set_weight`: the new tensor, whatever the strength.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+Factors = Mapping[str, Tensor]
+
+#: Factors that come in whole sets; each set is one kind of change.
+KINDS: tuple[frozenset[str], ...] = (
+    frozenset({"up", "down"}),
+    frozenset({"embedding_up", "embedding_down"}),
+    frozenset({"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"}),
+    *(
+        frozenset(first | second)
+        for first in ({"lokr_w1"}, {"lokr_w1_a", "lokr_w1_b"})
+        for second in ({"lokr_w2"}, {"lokr_w2_a", "lokr_w2_b"})
+    ),
+    frozenset({"a1", "a2", "b1", "b2"}),
+    frozenset({"oft_blocks"}),
+    frozenset({"oft_blocks", "rescale"}),
+)
+#: Those that stand for themselves.
+WHOLE = frozenset({"diff", "set_weight"})
+#: Those that only go with a set.
+BESIDE = frozenset({"alpha", "dora_scale"})
+
+# How the factors are called in the dialects, behind the layer's name.
+_ENDINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern + "$"), name)
+    for pattern, name in (
+        (r"\.lora_A(?:\.\w+)?\.weight", "down"),
+        (r"\.lora_B(?:\.\w+)?\.weight", "up"),
+        (r"\.lora[._]down\.weight", "down"),
+        (r"\.lora[._]up\.weight", "up"),
+        (r"\.lora_embedding_A(?:\.\w+)?", "embedding_down"),
+        (r"\.lora_embedding_B(?:\.\w+)?", "embedding_up"),
+        (r"\.lora_mid\.weight", "mid"),
+        (r"\.alpha", "alpha"),
+        (r"\.dora_scale", "dora_scale"),
+        (r"\.lora_magnitude_vector(?:\.\w+)?(?:\.weight)?", "dora_scale"),
+        (r"\.w_norm", "diff"),
+        (r"\.b_norm", "diff_b"),
+        *((rf"\.{name}\.weight", name) for name in ("a1", "a2", "b1", "b2")),
+        *((rf"\.{name}", name) for name in ("diff", "diff_b", "set_weight", "oft_blocks", "rescale")),
+        *((rf"\.lokr_{name}", f"lokr_{name}") for name in ("w1", "w1_a", "w1_b", "w2", "w2_a", "w2_b", "t2")),
+        *((rf"\.hada_{name}", f"hada_{name}") for name in ("w1_a", "w1_b", "w2_a", "w2_b", "t1", "t2")),
+    )
+)
+
+
+def split_key(key: str) -> tuple[str, str | None]:
+    """A key's layer and factor; None where no dialect has such a factor."""
+    for ending, name in _ENDINGS:
+        if match := ending.search(key):
+            return key[: match.start()], name
+    return key, None
+
+
+def is_whole(factors: Factors) -> bool:
+    """Whether these factors make up a change, and nothing is left over."""
+    kind = frozenset(factors) - BESIDE - WHOLE
+    return kind in KINDS or (not kind and bool(WHOLE & set(factors)))
+
+
+def rank_of(factors: Factors) -> int | None:
+    """The rank by which an alpha is divided, of a plain low-rank change."""
+    down = factors.get("down", factors.get("embedding_down"))
+    return None if down is None or down.ndim == 0 else down.shape[0]
+
+
+def changed(weight: Tensor, factors: Factors, strength: float) -> Tensor:
+    """`weight` of any shape, float32, with one change at a strength. Raises RuntimeError where shapes do not fit."""
+    factors = {name: factor.to(weight.device, torch.float32) for name, factor in factors.items()}
+    if (new := factors.get("set_weight")) is not None:
+        weight = new.reshape(weight.shape)
+    if (diff := factors.get("diff")) is not None:
+        weight = weight + strength * diff.reshape(weight.shape)
+    if not frozenset(factors) - BESIDE - WHOLE:
+        return weight
+    change = _change(weight, factors, strength).reshape(weight.shape)
+    if (lengths := factors.get("dora_scale")) is None:
+        return weight + strength * change
+    whole = weight + change
+    # ComfyUI measures rows on the weight as it was and columns on the changed one; so do images made with it.
+    by_rows = lengths.shape[0] == weight.shape[0]
+    lengths = lengths.reshape(-1, 1) if by_rows else lengths.reshape(1, -1)
+    measured = weight.norm(dim=1, keepdim=True) if by_rows else whole.norm(dim=0, keepdim=True)
+    whole = whole * (lengths / (measured + torch.finfo(torch.float32).eps))
+    return weight + strength * (whole - weight)
+
+
+def _change(weight: Tensor, factors: Factors, strength: float) -> Tensor:
+    """The change that is to be multiplied by the strength."""
+    if "oft_blocks" in factors:
+        return _rotation(weight, factors, strength)
+    # Factors of a convolution of one pixel are matrices with two sides of one more.
+    factors = {name: factor.flatten(1) if factor.ndim > 2 else factor for name, factor in factors.items()}
+    if "up" in factors:
+        change = factors["up"] @ factors["down"]
+        if change.shape != weight.shape and change.shape == weight.shape[::-1]:
+            change = change.T  # an embedding, written as the layer that reads one-hot rows
+        return _scale(factors, rank=factors["down"].shape[0]) * change
+    if "embedding_up" in factors:
+        change = (factors["embedding_up"] @ factors["embedding_down"]).T
+        return _scale(factors, rank=factors["embedding_down"].shape[0]) * change
+    if "hada_w1_a" in factors:
+        first = factors["hada_w1_a"] @ factors["hada_w1_b"]
+        second = factors["hada_w2_a"] @ factors["hada_w2_b"]
+        return _scale(factors, rank=factors["hada_w1_b"].shape[0]) * (first * second)
+    if "a1" in factors:
+        return _generalized(weight, factors)
+    first, first_rank = _lokr_factor(factors, "lokr_w1")
+    second, second_rank = _lokr_factor(factors, "lokr_w2")
+    return _scale(factors, rank=second_rank or first_rank) * torch.kron(first, second)
+
+
+def _generalized(weight: Tensor, factors: Factors) -> Tensor:
+    a1, a2, b1, b2 = (factors[name] for name in ("a1", "a2", "b1", "b2"))
+    first = b2.shape[1] == b1.shape[0] == a1.shape[0] == a2.shape[1]
+    later = b2.shape[0] == b1.shape[1] == a1.shape[1] == a2.shape[0]
+    square = a2.shape[0] == weight.shape[0] == weight.shape[1]
+    if first and not (later and not square):
+        return _scale(factors, rank=a1.shape[0]) * (b2 @ b1 + weight @ a2 @ a1)
+    return _scale(factors, rank=a2.shape[0]) * (weight @ a1 @ a2 + b1 @ b2)
+
+
+def _rotation(weight: Tensor, factors: Factors, strength: float) -> Tensor:
+    """OFT where the blocks are [groups, size, size], BOFT where they are [stages, groups, size, size].
+
+    The strength blends each rotation with the identity, and then multiplies the whole, as in ComfyUI.
+    """
+    blocks = factors["oft_blocks"]
+    size = blocks.shape[-1]
+    identity = torch.eye(size, device=blocks.device)
+    skew = blocks - blocks.transpose(-1, -2)
+    if "alpha" in factors and (bound := factors["alpha"].item()) > 0:
+        skew = skew * (bound / (torch.linalg.vector_norm(skew) + 1e-8)).clamp(max=1)
+    rotations = (identity + skew) @ torch.linalg.inv_ex(identity - skew).inverse
+    if blocks.ndim == 3:
+        groups = weight.reshape(blocks.shape[0], size, -1)
+        return torch.einsum("knm,kni->kmi", strength * (rotations - identity), groups).reshape(weight.shape)
+    turned = weight
+    for stage, rotation in enumerate(rotations):
+        half = 2**stage * (size // 2)
+        blended = strength * rotation + (1 - strength) * identity
+        turned = turned.unflatten(0, (-1, 2, half)).transpose(1, 2).flatten(0, 2).unflatten(0, (-1, size))
+        turned = torch.einsum("bij,bjk->bik", blended, turned)
+        turned = turned.flatten(0, 1).unflatten(0, (-1, half, 2)).transpose(1, 2).flatten(0, 2)
+    return turned * factors.get("rescale", torch.ones((), device=weight.device)) - weight
+
+
+def _lokr_factor(factors: Factors, name: str) -> tuple[Tensor, int | None]:
+    if name in factors:
+        return factors[name], None
+    second = factors[f"{name}_b"]
+    return factors[f"{name}_a"] @ second, second.shape[0]
+
+
+def _scale(factors: Factors, rank: int | None) -> float:
+    if "alpha" not in factors or rank is None:
+        return 1.0
+    return factors["alpha"].item() / rank

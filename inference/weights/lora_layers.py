@@ -1,0 +1,104 @@
+"""The names that trainers and converters of LoRA files give to the layers of a model.
+
+Whatever the dialect, a name differs from the layer's own in three ways: something stands before it (`lora_unet_`,
+`diffusion_model.`, `text_encoders.qwen3_06b.transformer.`), dots may be underscores, and diffusers calls the layers
+differently. So each layer is known by all its names with underscores for dots, and what stands before is taken off.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from torch import nn
+
+#: What stands before the layers of Qwen3 among a model's tensors, to tell them from the transformer's.
+TEXT_ENCODER = "text_encoder."
+
+#: `base_model.model.model.diffusion_model.` and one to spare.
+MOST_PREFIXES = 5
+
+_BEFORE_TRANSFORMER = (
+    *("lora_unet_", "lora_transformer_", "lora_", "lycoris_", "base_model_model_", "model_diffusion_model_"),
+    *("diffusion_model_", "transformer_", "model_", "net_", "unet_", "dit_"),
+)
+_BEFORE_TEXT_ENCODER = re.compile(
+    r"^(?:base_model_model_)?(?:lora_|lycoris_)?"
+    r"(?:te\d?|text_encoders?(?:_\d)?(?:_qwen3_06b)?(?:_transformer)?|qwen3_06b(?:_transformer)?)_(?:model_)?"
+)
+_BEFORE_BARE_TEXT_ENCODER = re.compile(r"^(?:base_model_model_)?(?:model_)?")
+
+# The layers' names in diffusers' conversion, in the order in which they are to be replaced.
+_DIFFUSERS_NAMES: tuple[tuple[str, str], ...] = (
+    (r"^blocks\.(\d+)\.", r"transformer_blocks.\1."),
+    (r"\.self_attn\.", ".attn1."),
+    (r"\.cross_attn\.", ".attn2."),
+    (r"\.([qkv])_proj$", r".to_\1"),
+    (r"\.([qk])_norm$", r".norm_\1"),
+    (r"\.(?:output|o)_proj$", ".to_out.0"),
+    (r"\.mlp\.layer1$", ".ff.net.0.proj"),
+    (r"\.mlp\.layer2$", ".ff.net.2"),
+    (r"\.adaln_modulation_self_attn\.([12])$", r".norm1.linear_\1"),
+    (r"\.adaln_modulation_cross_attn\.([12])$", r".norm2.linear_\1"),
+    (r"\.adaln_modulation_mlp\.([12])$", r".norm3.linear_\1"),
+    (r"^final_layer\.adaln_modulation\.([12])$", r"norm_out.linear_\1"),
+    (r"^final_layer\.linear$", "proj_out"),
+    (r"^x_embedder\.proj\.1$", "patch_embed.proj"),
+    (r"^t_embedder\.1\.linear_([12])$", r"time_embed.t_embedder.linear_\1"),
+    (r"^t_embedding_norm$", "time_embed.norm"),
+)
+
+
+class LayerNames:
+    """Finds the layer of a model that a LoRA file means."""
+
+    def __init__(self, transformer: nn.Module, text_encoder: nn.Module | None = None) -> None:
+        self._transformer = {alias: name for name in _layers(transformer) for alias in _aliases(name)}
+        layers = [] if text_encoder is None else _layers(text_encoder)
+        self._text_encoder = {_flat(name): TEXT_ENCODER + name for name in layers}
+
+    def find(self, name: str) -> str | None:
+        """The layer's path in the transformer, or in Qwen3 behind `TEXT_ENCODER`; None where there is none."""
+        flat = _flat(name)
+        for shorter in _without_prefixes(flat):
+            if shorter in self._transformer:
+                return self._transformer[shorter]
+        return self._text_encoder.get(_BEFORE_TEXT_ENCODER.sub("", flat)) or self._text_encoder.get(
+            _BEFORE_BARE_TEXT_ENCODER.sub("", flat)
+        )
+
+
+def means_text_encoder(name: str) -> bool:
+    """Whether a layer's name in a file says that it is a text encoder's, of this model or another."""
+    return _BEFORE_TEXT_ENCODER.match(_flat(name)) is not None
+
+
+def _layers(module: nn.Module) -> Iterable[str]:
+    return {name.rpartition(".")[0] for name, _ in module.named_parameters()}
+
+
+def _aliases(name: str) -> Iterator[str]:
+    """The names of a transformer's layer, with underscores for dots."""
+    yield _flat(name)
+    adapter = name.startswith("llm_adapter.")
+    inner = name.removeprefix("llm_adapter.")
+    outer = "text_conditioner." if adapter else ""
+    renamed = inner
+    for pattern, replacement in _DIFFUSERS_NAMES[1 if adapter else 0 :]:
+        renamed = re.sub(pattern, replacement, renamed)
+    for alias in (inner, renamed, renamed.removesuffix(".0") if renamed.endswith(".to_out.0") else renamed):
+        yield _flat(outer + alias)
+
+
+def _without_prefixes(flat: str) -> Iterator[str]:
+    """The name itself, and with one, two … known prefixes off."""
+    shorter = {flat}
+    for _ in range(MOST_PREFIXES):
+        yield from sorted(shorter, key=len, reverse=True)
+        shorter = {
+            name.removeprefix(prefix) for name in shorter for prefix in _BEFORE_TRANSFORMER if name.startswith(prefix)
+        }
+
+
+def _flat(name: str) -> str:
+    return name.replace(".", "_")
