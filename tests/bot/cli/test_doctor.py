@@ -129,7 +129,7 @@ def test_lora_files_that_fit_nothing_or_in_part_are_named(anima: Anima, capsys: 
     save_file(tensors | surplus, models / "loras" / "partly.safetensors")
     assert anima("doctor") == 0
     warnings = lines(capsys, "warning")
-    assert any("sdxl.safetensors fits no layer of this model" in warning for warning in warnings)
+    assert any("sdxl.safetensors cannot be used: it fits no layer of this model" in warning for warning in warnings)
     assert (
         "LoRA partly: these keys match no layer and have no effect: lora_te_0.alpha, lora_te_1.alpha, lora_te_2.alpha "
         "and 2 more."
