@@ -101,7 +101,7 @@ def changed(weight: Tensor, factors: Factors, strength: float) -> Tensor:
     # ComfyUI measures rows on the weight as it was and columns on the changed one; so do images made with it.
     by_rows = lengths.shape[0] == weight.shape[0]
     lengths = lengths.reshape(-1, 1) if by_rows else lengths.reshape(1, -1)
-    measured = weight.norm(dim=1, keepdim=True) if by_rows else whole.norm(dim=0, keepdim=True)
+    measured = torch.linalg.vector_norm(weight if by_rows else whole, dim=1 if by_rows else 0, keepdim=True)
     whole = whole * (lengths / (measured + torch.finfo(torch.float32).eps))
     return weight + strength * (whole - weight)
 
@@ -128,7 +128,7 @@ def _change(weight: Tensor, factors: Factors, strength: float) -> Tensor:
         return _generalized(weight, factors)
     first, first_rank = _lokr_factor(factors, "lokr_w1")
     second, second_rank = _lokr_factor(factors, "lokr_w2")
-    return _scale(factors, rank=second_rank or first_rank) * torch.kron(first, second)
+    return torch.kron(first, second) * _scale(factors, rank=second_rank or first_rank)
 
 
 def _generalized(weight: Tensor, factors: Factors) -> Tensor:
@@ -160,9 +160,10 @@ def _rotation(weight: Tensor, factors: Factors, strength: float) -> Tensor:
     for stage, rotation in enumerate(rotations):
         half = 2**stage * (size // 2)
         blended = strength * rotation + (1 - strength) * identity
-        turned = turned.unflatten(0, (-1, 2, half)).transpose(1, 2).flatten(0, 2).unflatten(0, (-1, size))
+        columns = turned.shape[-1]
+        turned = turned.reshape(-1, 2, half, columns).transpose(1, 2).reshape(-1, size, columns)
         turned = torch.einsum("bij,bjk->bik", blended, turned)
-        turned = turned.flatten(0, 1).unflatten(0, (-1, half, 2)).transpose(1, 2).flatten(0, 2)
+        turned = turned.reshape(-1, half, 2, columns).transpose(1, 2).reshape(-1, columns)
     return turned * factors.get("rescale", torch.ones((), device=weight.device)) - weight
 
 
