@@ -101,7 +101,7 @@ def changed(weight: Tensor, factors: Factors, strength: float) -> Tensor:
     # ComfyUI measures rows on the weight as it was and columns on the changed one; so do images made with it.
     by_rows = lengths.shape[0] == weight.shape[0]
     lengths = lengths.reshape(-1, 1) if by_rows else lengths.reshape(1, -1)
-    measured = torch.linalg.vector_norm(weight if by_rows else whole, dim=1 if by_rows else 0, keepdim=True)
+    measured: Tensor = torch.linalg.vector_norm(weight if by_rows else whole, dim=1 if by_rows else 0, keepdim=True)
     whole = whole * (lengths / (measured + torch.finfo(torch.float32).eps))
     return weight + strength * (whole - weight)
 
