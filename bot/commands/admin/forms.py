@@ -131,11 +131,11 @@ def _drawing(settings: ServerSettings) -> list[Field]:
     size = say("Width x height, such as 832x1216. Empty: model default")
     own = say("None selected: model default")
     return [
-        Field("size", size, _typed(of_size(defaults.size))),
-        Field("steps", say(BY_THE_MODEL), _typed(defaults.steps)),
-        Field("cfg_scale", say(BY_THE_MODEL), _typed(defaults.cfg_scale)),
-        Field("sampler", own, _chosen(defaults.sampler, SAMPLERS)),
-        Field("scheduler", own, _chosen(defaults.scheduler, SCHEDULERS)),
+        Field("size", size, _text_input(of_size(defaults.size))),
+        Field("steps", say(BY_THE_MODEL), _text_input(defaults.steps)),
+        Field("cfg_scale", say(BY_THE_MODEL), _text_input(defaults.cfg_scale)),
+        Field("sampler", own, _select(defaults.sampler, SAMPLERS)),
+        Field("scheduler", own, _select(defaults.scheduler, SCHEDULERS)),
     ]
 
 
@@ -144,19 +144,19 @@ def _style(settings: ServerSettings) -> list[Field]:
     loras = say("With strengths, such as style:0.8, turbo. At most {most}", most=MAX_LORAS)
     denoise = say("How much a source picture is changed: above 0, up to 1. Empty: default")
     return [
-        Field("artist", say("Names, separated by commas"), _typed(defaults.artist, longest=MAX_ARTISTS_LENGTH)),
-        Field("loras", loras, _typed(of_loras(defaults.loras), longest=MAX_LORAS_LENGTH)),
-        Field("denoise", denoise, _typed(defaults.denoise)),
+        Field("artist", say("Names, separated by commas"), _text_input(defaults.artist, longest=MAX_ARTISTS_LENGTH)),
+        Field("loras", loras, _text_input(of_loras(defaults.loras), longest=MAX_LORAS_LENGTH)),
+        Field("denoise", denoise, _text_input(defaults.denoise)),
     ]
 
 
 def _prefixes(settings: ServerSettings) -> list[Field]:
     defaults = settings.defaults
-    negative = _typed(defaults.negative, longest=MAX_PREFIX_LENGTH, long=True)
+    negative = _text_input(defaults.negative, longest=MAX_PREFIX_LENGTH, long=True)
     return [
-        Field("prefix_on", say("Put in front of every prompt"), _ticked(defaults.prefix_on)),
-        Field("prefix", say(RECOMMENDED), _typed(defaults.prefix, longest=MAX_PREFIX_LENGTH, long=True)),
-        Field("negative_on", say("Added to every negative prompt"), _ticked(defaults.negative_on)),
+        Field("prefix_on", say("Put in front of every prompt"), _checkbox(defaults.prefix_on)),
+        Field("prefix", say(RECOMMENDED), _text_input(defaults.prefix, longest=MAX_PREFIX_LENGTH, long=True)),
+        Field("negative_on", say("Added to every negative prompt"), _checkbox(defaults.negative_on)),
         Field("negative", say(RECOMMENDED), negative),
     ]
 
@@ -164,10 +164,10 @@ def _prefixes(settings: ServerSettings) -> list[Field]:
 def _posting(settings: ServerSettings) -> list[Field]:
     defaults = settings.defaults
     return [
-        Field("count", say("Pictures at once, 1 to 4"), _typed(defaults.count)),
-        Field("turbo", say("Fewer steps, if there is a turbo LoRA"), _ticked(defaults.turbo)),
-        Field("spoiler", say("Hide pictures until they are clicked"), _ticked(defaults.spoiler)),
-        Field("private", say("Only the person who asked sees the pictures"), _ticked(defaults.private)),
+        Field("count", say("Pictures at once, 1 to 4"), _text_input(defaults.count)),
+        Field("turbo", say("Fewer steps, if there is a turbo LoRA"), _checkbox(defaults.turbo)),
+        Field("spoiler", say("Hide pictures until they are clicked"), _checkbox(defaults.spoiler)),
+        Field("private", say("Only the person who asked sees the pictures"), _checkbox(defaults.private)),
     ]
 
 
@@ -175,9 +175,9 @@ def _limits(settings: ServerSettings) -> list[Field]:
     limits = settings.limits
     megapixels = say("1024x1024 is 1. Empty: 4 times the model's default size")
     return [
-        Field("side", say("In pixels. Empty: the most the model can do"), _typed(limits.side)),
-        Field("megapixels", megapixels, _typed(limits.megapixels)),
-        Field("steps", say("Empty: {default}", default=MAX_STEPS_UNLESS_SET), _typed(limits.steps)),
+        Field("side", say("In pixels. Empty: the most the model can do"), _text_input(limits.side)),
+        Field("megapixels", megapixels, _text_input(limits.megapixels)),
+        Field("steps", say("Empty: {default}", default=MAX_STEPS_UNLESS_SET), _text_input(limits.steps)),
     ]
 
 
@@ -185,37 +185,37 @@ def _amounts(settings: ServerSettings) -> list[Field]:
     limits = settings.limits
     compared = say("In one `/anima compare`, up to {most}. 0 switches it off", most=MAX_COMPARED)
     return [
-        Field("count", say("Pictures at once, 1 to 4"), _typed(limits.count)),
-        Field("compared", compared, _typed(limits.compared)),
-        Field("waiting", say("Jobs that one person can have in the queue"), _typed(limits.waiting)),
+        Field("count", say("Pictures at once, 1 to 4"), _text_input(limits.count)),
+        Field("compared", compared, _text_input(limits.compared)),
+        Field("waiting", say("Jobs that one person can have in the queue"), _text_input(limits.waiting)),
     ]
 
 
 def _quota(settings: ServerSettings) -> list[Field]:
-    return [Field("credits", say("Empty: no limit"), _typed(settings.quota.credits))]
+    return [Field("credits", say("Empty: no limit"), _text_input(settings.quota.credits))]
 
 
 def _role_quota(settings: ServerSettings) -> list[Field]:
     return [
         Field("role", say("Members with this role get it"), lambda id: ui.RoleSelect(custom_id=id, required=True)),
-        Field("credits", say("Empty: no separate quota for this role"), _typed(None)),
+        Field("credits", say("Empty: no separate quota for this role"), _text_input(None)),
     ]
 
 
 def _words(settings: ServerSettings) -> list[Field]:
     words = "\n".join(settings.safety.blocked_words)
     about = say("One per line, up to {longest} characters each", longest=MAX_BLOCKED_WORD_LENGTH)
-    return [Field("blocked_words", about, _typed(words, longest=4000, long=True))]
+    return [Field("blocked_words", about, _text_input(words, longest=4000, long=True))]
 
 
 def _block(settings: ServerSettings) -> list[Field]:
     return [
         Field("person", say("Who may not draw here"), lambda id: ui.UserSelect(custom_id=id, required=True)),
-        Field("reason", say("Shown in the change log (optional)"), _typed(None, longest=MAX_REASON_LENGTH)),
+        Field("reason", say("Shown in the change log (optional)"), _text_input(None, longest=MAX_REASON_LENGTH)),
     ]
 
 
-def _typed(now: object, *, longest: int = MAX_NUMBER_LENGTH, long: bool = False) -> Callable[[str], ui.Item[Any]]:
+def _text_input(now: object, *, longest: int = MAX_NUMBER_LENGTH, long: bool = False) -> Callable[[str], ui.Item[Any]]:
     """A text field with what is set now, empty where that is our own."""
     style = discord.TextStyle.paragraph if long else discord.TextStyle.short
     text = "" if now is None else f"{now:g}" if isinstance(now, float) else str(now)
@@ -224,13 +224,13 @@ def _typed(now: object, *, longest: int = MAX_NUMBER_LENGTH, long: bool = False)
     )
 
 
-def _chosen(now: str | None, names: Sequence[str]) -> Callable[[str], ui.Item[Any]]:
+def _select(now: str | None, names: Sequence[str]) -> Callable[[str], ui.Item[Any]]:
     options = [discord.SelectOption(label=name, value=name, default=name == now) for name in names]
     own = say("Model default")
     return lambda id: ui.Select(custom_id=id, options=options, placeholder=own, min_values=0, required=False)
 
 
-def _ticked(now: bool) -> Callable[[str], ui.Item[Any]]:
+def _checkbox(now: bool) -> Callable[[str], ui.Item[Any]]:
     return lambda id: ui.Checkbox(custom_id=id, default=now)
 
 
@@ -301,13 +301,13 @@ async def _save_role_quota(interaction: AnimaInteraction, context: AdminContext,
     roles: dict[int, Any] = {id: kept for id, kept in now.roles.items() if id != role}
     if credits:
         roles[role] = credits
-    changed = _checked(Quota, "credits", credits=now.credits, roles=roles, unlimited_roles=now.unlimited_roles)
+    changed = _validated(Quota, "credits", credits=now.credits, roles=roles, unlimited_roles=now.unlimited_roles)
     return await save(interaction, context, replace(context.settings, quota=changed))
 
 
 async def _save_words(interaction: AnimaInteraction, context: AdminContext, values: Values) -> str:
     now = context.settings.safety
-    changed = _checked(
+    changed = _validated(
         Safety,
         "blocked_words",
         always_safe=now.always_safe,
@@ -330,7 +330,7 @@ async def _save_block(interaction: AnimaInteraction, context: AdminContext, valu
     return say("{person} is already blocked.", person=person)
 
 
-def _checked(kind: type[Any], key: str, **values: Any) -> Any:
+def _validated(kind: type[Any], key: str, **values: Any) -> Any:
     """A group of settings; whatever is wrong with it is said of the field `key`."""
     try:
         return TypeAdapter(kind).validate_python(values)

@@ -96,7 +96,7 @@ def of_defaults(defaults: ServerDefaults) -> str:
         said.append(f"{say(LABELS['loras'])} {inline_or_empty(of_loras(defaults.loras), 300)}")
     if defaults.denoise is not None:
         said.append(f"{say(LABELS['denoise'])} {defaults.denoise:g}")
-    said.append(_pictures(defaults.count))
+    said.append(_image_count(defaults.count))
     said += [say(LABELS[key]) for key in ("turbo", "spoiler", "private") if getattr(defaults, key)]
     return say(", ").join(said)
 
@@ -132,9 +132,9 @@ def of_limits(limits: ServerLimits) -> str:
         [
             *(said or [say("4 times the model's default size")]),
             say_plural("{count} step", "{count} steps", steps),
-            say("{pictures} at once", pictures=_pictures(limits.count)),
+            say("{pictures} at once", pictures=_image_count(limits.count)),
             say_plural("{count} queued job per person", "{count} queued jobs per person", limits.waiting),
-            say("{pictures} per comparison", pictures=_pictures(limits.compared))
+            say("{pictures} per comparison", pictures=_image_count(limits.compared))
             if limits.compared
             else say("comparisons off"),
         ]
@@ -172,7 +172,7 @@ def of_safety(safety: Safety) -> str:
 
 def of_statistics(statistics: Statistics) -> str:
     said = [
-        _pictures(statistics.images),
+        _image_count(statistics.images),
         say_plural("{count} credit", "{count} credits", statistics.credits),
         say_plural("{count} person", "{count} people", statistics.people),
         *(say(STATES[state], count=count) for state, count in statistics.jobs.items()),
@@ -262,7 +262,7 @@ def inline_or_empty(text: str, longest: int) -> str:
     return inline(text, longest) if text.strip() else ""
 
 
-def _pictures(count: int) -> str:
+def _image_count(count: int) -> str:
     return say_plural("{count} picture", "{count} pictures", count)
 
 

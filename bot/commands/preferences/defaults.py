@@ -140,7 +140,7 @@ def _format_lora(lora: str, strength: float, context: PreferencesContext) -> str
 
 
 def options_given(options: Options) -> list[str]:
-    """The names of what is said, in the order in which it is shown."""
+    """The names of the options that are given, in the order of the panel."""
     return [name for name in LABELS if getattr(options, name) is not None]
 
 

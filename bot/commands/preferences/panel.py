@@ -36,6 +36,7 @@ from bot.generation.presets import MAX_NAME_LENGTH, key_of, on_one_line, without
 from bot.generation.sizes import describe_size
 from bot.generation.values import MAX_ARTISTS_LENGTH, MAX_IMAGES, MAX_LORAS, MIN_CFG_SCALE, MIN_DENOISE
 from bot.messages.layout import StaticLayout
+from bot.messages.limits import MAX_CHOICE_LENGTH, MAX_CHOICES, MAX_FIELD_LENGTH
 from bot.text.markdown import inline, truncate
 from bot.text.translation import N_, say
 from inference.request import MAX_CFG_SCALE, MAX_STEPS, SAMPLERS, SCHEDULERS
@@ -44,13 +45,9 @@ from storage.preferences import PRESETS_EACH
 if TYPE_CHECKING:
     from bot.client import AnimaClient
 
-MAX_CHOICES = 25
-MAX_CHOICE_LENGTH = 100
-#: Characters that Discord takes in a form's field.
-MAX_FIELD_LENGTH = 4000
 LORAS_LISTED = 1500
 #: Of the 4,000 characters that a message with components may have.
-MAX_TEXT_LENGTH, MAX_NOTICE_LENGTH = 3000, 800
+TEXT_SHOWN, NOTICE_SHOWN = 3000, 800
 #: What is chosen to take one's own choice back.
 AS_SERVER = "-"
 
@@ -85,7 +82,7 @@ async def show(interaction: AnimaInteraction, page: Page, notice: str = "", pres
     context = await PreferencesContext.of(interaction)
     container: ui.Container[Any] = ui.Container()
     if notice:
-        container.add_item(ui.TextDisplay(f"-# {truncate(notice, MAX_NOTICE_LENGTH)}"))
+        container.add_item(ui.TextDisplay(f"-# {truncate(notice, NOTICE_SHOWN)}"))
     for item in _defaults_page(context) if page == "defaults" else _presets_page(context, preset):
         container.add_item(item)
     await interaction.edit_original_response(view=StaticLayout(container))
@@ -95,7 +92,7 @@ def _defaults_page(context: PreferencesContext) -> Iterator[ui.Item[Any]]:
     holds = context.holds(context.own)
     lines = [f"### {say('Your defaults')}", f"-# {say(ABOUT)}"]
     lines += [f"**{say(LABELS[name])}** {' · '.join(describe_option(name, context, holds))}" for name in LABELS]
-    yield ui.TextDisplay(truncate("\n".join(lines), MAX_TEXT_LENGTH))
+    yield ui.TextDisplay(truncate("\n".join(lines), TEXT_SHOWN))
     for name in SELECTS:
         yield ui.ActionRow(DefaultSelect.among(name, context))
     yield ui.ActionRow(*(ToggleButton(name, to=not getattr(holds, name)) for name in TOGGLES))
@@ -123,10 +120,10 @@ def _presets_page(context: PreferencesContext, key: str) -> Iterator[ui.Item[Any
         name, options = picked
         lines = [f"**{inline(name, MAX_NAME_LENGTH)}**"]
         lines += [
-            f"**{say(LABELS[said])}** {format_value(said, getattr(options, said), context)}"
-            for said in options_given(options)
+            f"**{say(LABELS[option])}** {format_value(option, getattr(options, option), context)}"
+            for option in options_given(options)
         ]
-        yield ui.TextDisplay(truncate("\n".join(lines), MAX_TEXT_LENGTH))
+        yield ui.TextDisplay(truncate("\n".join(lines), TEXT_SHOWN))
         yield ui.ActionRow(ApplyPresetButton(key), DeletePresetButton(key))
     yield ui.ActionRow(FormButton("preset", say("Save defaults as preset…")), PageButton("defaults", say("Back")))
 
@@ -294,7 +291,9 @@ class PresetSelect(Component, template=r"anima:preferences:preset"):
             discord.SelectOption(
                 label=name[:MAX_CHOICE_LENGTH],
                 value=key_of(name),
-                description=truncate(", ".join(say(LABELS[said]) for said in options_given(options)), MAX_CHOICE_LENGTH)
+                description=truncate(
+                    ", ".join(say(LABELS[option]) for option in options_given(options)), MAX_CHOICE_LENGTH
+                )
                 or None,
                 default=key_of(name) == key,
             )
@@ -376,8 +375,8 @@ class DefaultsForm(Modal):
         await interaction.response.defer()
         typed = {}
         for custom_id, value in values.items():
-            name, _, format_value = custom_id.partition(":")
-            if name in LABELS and isinstance(value, str) and _digest(value) != format_value:
+            name, _, digest = custom_id.partition(":")
+            if name in LABELS and isinstance(value, str) and _digest(value) != digest:
                 typed[name] = value.strip()
         if not typed:
             await show(interaction, "defaults", say(UNCHANGED))
