@@ -1,0 +1,55 @@
+"""Masks: drawing a part of an image anew and leaving the rest as it is."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from inference.sampling.schedules import TIMES, shift_time
+
+
+class Redraw:
+    """What a mask does to a denoiser: outside of it, x is the latent noised by x's own noise, and x0 is the latent.
+
+    mask: [B or 1, 1, H, W], 1 = draw; brought to the latent's size bilinearly. latent and x: [B, C, (1,) h, w], x
+    noised from the latent to sigmas[0].
+    """
+
+    def __init__(
+        self, mask: Tensor, latent: Tensor, x: Tensor, sigmas: Sequence[float], shift: float, differential: bool
+    ) -> None:
+        self.mask = fitted(mask, x)
+        self.latent = latent.to(x)
+        self.noise = (x - (1 - sigmas[0]) * self.latent) / sigmas[0]
+        least = shift_time(1 / TIMES, shift)
+        self._range = (max(sigmas[-1], least), sigmas[0]) if differential else None
+
+    def entering(self, x: Tensor, sigma: float) -> Tensor:
+        mask = self._at(sigma)
+        return x * mask + (sigma * self.noise + (1 - sigma) * self.latent) * (1 - mask)
+
+    def leaving(self, x0: Tensor, sigma: float) -> Tensor:
+        mask = self._at(sigma)
+        return x0 * mask + self.latent * (1 - mask)
+
+    def _at(self, sigma: float) -> Tensor:
+        """The mask; of a differential one the places whose turn has come by this sigma."""
+        if self._range is None:
+            return self.mask
+        last, first = self._range
+        threshold = (sigma - last) / (first - last) if first > last else 0.0
+        return (self.mask >= threshold).to(self.mask.dtype)
+
+
+def fitted(mask: Tensor, like: Tensor) -> Tensor:
+    """The mask in the latents' size, dtype and device, with their number of axes.
+
+    Raises ValueError where it is not [B or 1, 1, H, W].
+    """
+    if mask.ndim != 4 or mask.shape[1] != 1 or mask.shape[0] not in (1, len(like)):
+        raise ValueError(f"a mask must be [B, 1, H, W] with B {len(like)} or 1, and this is {list(mask.shape)}")
+    mask = mask.to(like.device, torch.float32).clamp(0, 1)
+    if mask.shape[-2:] != like.shape[-2:]:
+        mask = functional.interpolate(mask, size=like.shape[-2:], mode="bilinear")
+    return (mask if like.ndim == 4 else mask.unsqueeze(2)).to(like.dtype)

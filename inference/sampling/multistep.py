@@ -1,0 +1,168 @@
+"""Solvers that use the slopes or the x0s of the steps before, and ask the denoiser once a step."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inference.sampling.noise import Noise
+from inference.sampling.solver import Denoise, Steps, ancestral, lagrange, phi_2, weighted
+
+#: Weights of Adams and Bashforth for equal steps, newest slope first, by the number of slopes.
+ADAMS_BASHFORTH = ((1,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59 / 24, 37 / 24, -9 / 24))
+
+
+def lms(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *_: object) -> Steps:
+    """Linear multistep (Adams and Bashforth) of order 4 in sigma: the last slopes' polynomial, integrated."""
+    slopes: list[Tensor] = []
+    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
+        x0 = denoise(x, sigma)
+        if sigma_next == 0:
+            yield x0, x0
+            return
+        slopes = [*slopes[-3:], (x - x0) / sigma]
+        nodes = np.array(sigmas[i + 1 - len(slopes) : i + 1]) - sigma
+        moments = [(sigma_next - sigma) ** (power + 1) / (power + 1) for power in range(len(slopes))]
+        x = x + weighted(slopes, lagrange(nodes, moments))
+        yield x, x0
+
+
+def ipndm(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *_: object) -> Steps:
+    """Improved pseudo numerical method of order 4 (Zhang & Chen 2022, arXiv 2204.13902): Adams and Bashforth's weights
+    for equal steps, whatever the steps are."""
+    slopes: list[Tensor] = []
+    for sigma, sigma_next in pairwise(sigmas):
+        x0 = denoise(x, sigma)
+        if sigma_next == 0:
+            yield x0, x0
+            return
+        slopes = [(x - x0) / sigma, *slopes[:3]]
+        x = x + (sigma_next - sigma) * weighted(slopes, ADAMS_BASHFORTH[len(slopes) - 1])
+        yield x, x0
+
+
+def ipndm_v(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *_: object) -> Steps:
+    """`ipndm` with weights for the steps as they are."""
+    slopes: list[Tensor] = []
+    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
+        x0 = denoise(x, sigma)
+        if sigma_next == 0:
+            yield x0, x0
+            return
+        slopes = [(x - x0) / sigma, *slopes[:3]]
+        walked = [b - a for a, b in pairwise(sigmas[i + 1 - len(slopes) : i + 2])][::-1]
+        x = x + (sigma_next - sigma) * weighted(slopes, _variable_step_weights(walked))
+        yield x, x0
+
+
+def deis(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *_: object) -> Steps:
+    """Diffusion Exponential Integrator Sampler, tAB of order 3 (Zhang & Chen 2022, arXiv 2204.13902, section 3).
+
+    The slopes (x - x0) / sigma at the last three noise levels are extrapolated by a polynomial in t and integrated over
+    sigma. The paper's t is the time of a variance-preserving diffusion, `_vp_time`.
+    """
+    abscissae, quadrature = np.polynomial.legendre.leggauss(32)
+    slopes: list[Tensor] = []
+    for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
+        x0 = denoise(x, sigma)
+        if sigma_next == 0:
+            yield x0, x0
+            return
+        slopes = [*slopes[-2:], (x - x0) / sigma]
+        half = (sigma_next - sigma) / 2
+        walked = _vp_time(np.array(sigmas[max(0, i - 2) : i + 1]))
+        ahead = _vp_time(sigma + half * (1 + abscissae))
+        moments = [half * float(quadrature @ (ahead - walked[-1]) ** power) for power in range(len(slopes))]
+        x = x + weighted(slopes, lagrange(walked - walked[-1], moments))
+        yield x, x0
+
+
+def res_multistep(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *_: object) -> Steps:
+    """Refined Exponential Solver, second order multistep (Zhang et al. 2023, arXiv 2308.02157), in -log(sigma)."""
+    last_x0, last_h = x, math.inf
+    for sigma, sigma_next in pairwise(sigmas):
+        x0 = denoise(x, sigma)
+        if sigma_next == 0:
+            yield x0, x0
+            return
+        h = math.log(sigma / sigma_next)
+        x = torch.lerp(x0, x, sigma_next / sigma) - h / last_h * phi_2(-h) * (x0 - last_x0)
+        last_x0, last_h = x0, h
+        yield x, x0
+
+
+def res_multistep_ancestral(denoise: Denoise, x: Tensor, sigmas: Sequence[float], noise: Noise, shift: float) -> Steps:
+    """`res_multistep` down to sigma_down, with noise added back to sigma_next.
+
+    The step of history is measured from where the last step ended, sigma_down, back to where it began.
+    """
+    last_x0, last_h = x, math.inf
+    for sigma, sigma_next in pairwise(sigmas):
+        x0 = denoise(x, sigma)
+        if sigma_next == 0:
+            yield x0, x0
+            return
+        sigma_down, sigma_up = ancestral(sigma, sigma_next)
+        h = math.log(sigma / sigma_down)
+        x = torch.lerp(x0, x, sigma_down / sigma) - h / last_h * phi_2(-h) * (x0 - last_x0)
+        x = x + sigma_up * noise(sigma, sigma_next)
+        last_x0, last_h = x0, h
+        yield x, x0
+
+
+def gradient_estimation(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *_: object) -> Steps:
+    """Euler's method with the change of the slope once more (Permenter & Yuan 2023, arXiv 2306.04848, gamma 2)."""
+    last_slope = None
+    for sigma, sigma_next in pairwise(sigmas):
+        x0 = denoise(x, sigma)
+        if sigma_next == 0:
+            yield x0, x0
+            return
+        slope = (x - x0) / sigma
+        change = 0 if last_slope is None else slope - last_slope
+        x = x + (sigma_next - sigma) * (slope + change)
+        last_slope = slope
+        yield x, x0
+
+
+def _variable_step_weights(walked: Sequence[float]) -> list[float]:
+    """Weights of the slopes, newest first, for the step walked[0] after the steps walked[1:], newest first.
+
+    Adams and Bashforth's where the steps are equal. For others they are what the reference computes and not the exact
+    integrals: `third` has its ratio inside the bracket, `fourth` a plus, and the oldest slope `h1 / h2` for `h2 / h3`.
+    """
+    weights = [1.0, 0.0, 0.0, 0.0]
+    h, h1, h2, h3 = [*walked, *(math.inf,) * 3][:4]
+    if len(walked) > 1:
+        _add(weights, h / h1 / 2, (1, -1))
+    if len(walked) > 2:
+        third = (1 - h**2 / (3 * h1 * (h1 + h2))) / 2
+        _add(weights, third, (1, -1 - h1 / h2, h1 / h2))
+    if len(walked) > 3:
+        two, three = h + h1, h + h1 + h2
+        mean = (1 - h / (3 * two)) / 2 + (1 - h / (2 * two)) * h / (6 * three)
+        fourth = mean * h * two * three / (h1 * (h1 + h2) * (h1 + h2 + h3))
+        ratio = h1 * (h1 + h2) / (h2 * (h2 + h3))
+        second_oldest = h1 / h2 + ratio * (1 + h2 / h3)
+        _add(weights, fourth, (1, -1 - h1 / h2 - ratio, second_oldest, -ratio * h1 / h2))
+    return weights[: len(walked)]
+
+
+def _add(weights: list[float], change: float, pattern: Sequence[float]) -> None:
+    for i, share in enumerate(pattern):
+        weights[i] += change * share
+
+
+def _vp_time(sigma: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The time at which a variance-preserving diffusion with linear beta has this noise-to-signal ratio.
+
+    beta is such that 0.001 … 1 stands for 0.002 … 80 (Karras et al. 2022, arXiv 2206.00364, table 1 and appendix C).
+    """
+    low, high = math.log1p(0.002**2), math.log1p(80**2)
+    slope = 2 * (high - low / 0.001) / (1 - 0.001)
+    start = high - slope / 2
+    return (np.sqrt(start**2 + 2 * slope * np.log1p(sigma**2)) - start) / slope
