@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -42,7 +42,8 @@ from inference.request import (
     Timings,
     TurboLora,
 )
-from inference.sampling import initial_noise, sample, sigmas
+from inference.sampling import draws_alone, initial_noise, needs_unguided, sample, sigmas
+from inference.sampling.samplers import Denoiser
 from inference.weights.checkpoint import IGNORED_TRANSFORMER_KEYS, ModelFiles, load_module, reading_sizes_off
 from inference.weights.lora import Lora, MergedLoras, Network
 from inference.weights.lora_files import lora_names, turbo_names
@@ -286,10 +287,14 @@ class _RequestBatch:
             for image, latent, request in zip(images, latents.float().cpu(), self.requests, strict=True)
         ]
 
-    def _denoiser(self) -> Callable[[Tensor, Tensor], Tensor]:
-        """x0 = x - sigma * velocity; classifier-free guidance (arXiv 2207.12598) is one pass of twice the batch."""
+    def _denoiser(self) -> Denoiser:
+        """x0 = x - sigma * velocity; classifier-free guidance (arXiv 2207.12598) is one pass of twice the batch.
+
+        For CFG++ it is the pair (guided, unguided), also at CFG 1.
+        """
         engine = self.engine
-        guided = self.requests[0].cfg_scale != 1
+        pair = needs_unguided(self.requests[0].sampler)
+        guided = pair or self.requests[0].cfg_scale != 1
         texts = [request.prompt for request in self.requests]
         if guided:
             texts += [request.negative_prompt for request in self.requests]
@@ -297,7 +302,7 @@ class _RequestBatch:
         context = engine.transformer.context([engine.text_encoder.context(text, adapter) for text in texts])
         scale = torch.tensor([request.cfg_scale for request in self.requests], device=engine.device).view(-1, 1, 1, 1)
 
-        def denoiser(x: Tensor, sigma: Tensor) -> Tensor:
+        def denoiser(x: Tensor, sigma: Tensor) -> Tensor | tuple[Tensor, Tensor]:
             if self.cancelled is not None and self.cancelled():
                 raise Cancelled
             level = torch.as_tensor(sigma, dtype=torch.float32, device=engine.device).reshape(-1)[:1]
@@ -305,7 +310,8 @@ class _RequestBatch:
                 velocity: Tensor = engine.transformer(x, level, context)
                 return x - level * velocity
             velocity, negative_velocity = engine.transformer(torch.cat([x, x]), level, context).chunk(2)
-            return x - level * torch.lerp(negative_velocity, velocity, scale)
+            x0 = x - level * torch.lerp(negative_velocity, velocity, scale)
+            return (x0, x - level * negative_velocity) if pair else x0
 
         return denoiser
 
@@ -394,7 +400,8 @@ def _batches(requests: Sequence[GenerationRequest]) -> Iterator[list[int]]:
     """Positions of the requests that can be generated together, in the order of each group's first request."""
     batches: dict[Hashable, list[int]] = {}
     for position, request in enumerate(requests):
-        batches.setdefault(request.batch_key, []).append(position)
+        key = position if draws_alone(request.sampler) else request.batch_key
+        batches.setdefault(key, []).append(position)
     yield from batches.values()
 
 

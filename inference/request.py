@@ -17,7 +17,22 @@ if TYPE_CHECKING:
 
 SAMPLERS = (
     *("er_sde", "euler_a", "dpmpp_2m_sde_gpu", "euler", "heun", "dpmpp_2m", "dpmpp_sde", "lcm"),
-    *("res_multistep", "sa_solver_pece", "deis"),
+    *(
+        "res_multistep",
+        "sa_solver_pece",
+        "deis",
+        "ddim",
+        "ddpm",
+        "dpm_2",
+        "dpm_2_ancestral",
+        "dpm_adaptive",
+        "dpm_fast",
+    ),
+    *("dpmpp_2m_cfg_pp", "dpmpp_2m_sde", "dpmpp_2m_sde_heun", "dpmpp_2m_sde_heun_gpu", "dpmpp_2s_ancestral"),
+    *("dpmpp_2s_ancestral_cfg_pp", "dpmpp_3m_sde", "dpmpp_3m_sde_gpu", "dpmpp_sde_gpu", "euler_ancestral_cfg_pp"),
+    *("euler_cfg_pp", "exp_heun_2_x0", "exp_heun_2_x0_sde", "gradient_estimation", "gradient_estimation_cfg_pp"),
+    *("heunpp2", "ipndm", "ipndm_v", "lms", "res_multistep_ancestral", "res_multistep_ancestral_cfg_pp"),
+    *("res_multistep_cfg_pp", "sa_solver", "seeds_2", "seeds_3", "uni_pc", "uni_pc_bh2"),
 )
 SCHEDULERS = (
     *("simple", "beta57", "beta", "normal", "sgm_uniform", "ddim_uniform", "karras", "exponential"),

@@ -16,6 +16,39 @@ SAMPLER_NAMES = (
     ("res_multistep", "Res Multistep", "res_multistep"),
     ("sa_solver_pece", "SA Solver PECE", "sa_solver_pece"),
     ("deis", "DEIS", "deis"),
+    ("ddim", "DDIM", "ddim"),
+    ("ddpm", "DDPM", "ddpm"),
+    ("dpm_2", "DPM2", "dpm_2"),
+    ("dpm_2_ancestral", "DPM2 a", "dpm_2_ancestral"),
+    ("dpm_adaptive", "DPM adaptive", "dpm_adaptive"),
+    ("dpm_fast", "DPM fast", "dpm_fast"),
+    ("dpmpp_2m_cfg_pp", "DPM++ 2M CFG++", "dpmpp_2m_cfg_pp"),
+    ("dpmpp_2m_sde", "DPM++ 2M SDE CPU", "dpmpp_2m_sde"),
+    ("dpmpp_2m_sde_heun", "DPM++ 2M SDE Heun CPU", "dpmpp_2m_sde_heun"),
+    ("dpmpp_2m_sde_heun_gpu", "DPM++ 2M SDE Heun", "dpmpp_2m_sde_heun_gpu"),
+    ("dpmpp_2s_ancestral", "DPM++ 2S a", "dpmpp_2s_ancestral"),
+    ("dpmpp_2s_ancestral_cfg_pp", "DPM++ 2S a CFG++", "dpmpp_2s_ancestral_cfg_pp"),
+    ("dpmpp_3m_sde", "DPM++ 3M SDE CPU", "dpmpp_3m_sde"),
+    ("dpmpp_3m_sde_gpu", "DPM++ 3M SDE", "dpmpp_3m_sde_gpu"),
+    ("dpmpp_sde_gpu", "DPM++ SDE GPU", "dpmpp_sde_gpu"),
+    ("euler_ancestral_cfg_pp", "Euler a CFG++", "euler_ancestral_cfg_pp"),
+    ("euler_cfg_pp", "Euler CFG++", "euler_cfg_pp"),
+    ("exp_heun_2_x0", "Exp Heun 2 x0", "exp_heun_2_x0"),
+    ("exp_heun_2_x0_sde", "Exp Heun 2 x0 SDE", "exp_heun_2_x0_sde"),
+    ("gradient_estimation", "Gradient Estimation", "gradient_estimation"),
+    ("gradient_estimation_cfg_pp", "Gradient Estimation CFG++", "gradient_estimation_cfg_pp"),
+    ("heunpp2", "HeunPP2", "heunpp2"),
+    ("ipndm", "IPNDM", "ipndm"),
+    ("ipndm_v", "IPNDM_V", "ipndm_v"),
+    ("lms", "LMS", "lms"),
+    ("res_multistep_ancestral", "Res Multistep Ancestral", "res_multistep_ancestral"),
+    ("res_multistep_ancestral_cfg_pp", "Res Multistep Ancestral CFG++", "res_multistep_ancestral_cfg_pp"),
+    ("res_multistep_cfg_pp", "Res Multistep CFG++", "res_multistep_cfg_pp"),
+    ("sa_solver", "SA Solver", "sa_solver"),
+    ("seeds_2", "SEEDS 2", "seeds_2"),
+    ("seeds_3", "SEEDS 3", "seeds_3"),
+    ("uni_pc", "UniPC", "uni_pc"),
+    ("uni_pc_bh2", "UniPC BH2", "uni_pc_bh2"),
 )
 SCHEDULER_NAMES = (
     ("simple", "Simple", "simple"),
@@ -29,8 +62,6 @@ SCHEDULER_NAMES = (
     ("beta", "Beta", "beta"),
     ("beta57", "Beta57", "beta57"),
 )
-# The same solver, with its noise drawn on another device.
-_SAMPLER_ALIASES = {"dpmpp_2m_sde": "dpmpp_2m_sde_gpu", "dpmpp_sde_gpu": "dpmpp_sde"}
 _SCHEDULER_ALIASES = {"Beta57 (RES4LYF)": "beta57"}
 
 
@@ -70,9 +101,7 @@ def _folded(name: str) -> str:
 _WEBUI_SAMPLERS = {ours: webui for ours, webui, _ in SAMPLER_NAMES}
 _COMFYUI_SAMPLERS = {ours: comfyui for ours, _, comfyui in SAMPLER_NAMES}
 _WEBUI_SCHEDULERS = {ours: webui for ours, webui, _ in SCHEDULER_NAMES}
-_OUR_SAMPLERS = {_folded(name): row[0] for row in SAMPLER_NAMES for name in row} | {
-    _folded(alias): ours for alias, ours in _SAMPLER_ALIASES.items()
-}
+_OUR_SAMPLERS = {_folded(name): row[0] for row in SAMPLER_NAMES for name in row}
 _OUR_SCHEDULERS = {_folded(name): row[0] for row in SCHEDULER_NAMES for name in row} | {
     _folded(alias): ours for alias, ours in _SCHEDULER_ALIASES.items()
 }

@@ -104,7 +104,7 @@ def test_cancelling_takes_effect_within_one_step(engine: Engine, sampler: str) -
     steps_done: list[int] = []
     with pytest.raises(Cancelled):
         engine.generate(
-            [replace(REQUEST, sampler=sampler, steps=8)],
+            [replace(REQUEST, sampler=sampler, steps=24)],
             on_progress=lambda progress: steps_done.append(progress.step),
             cancelled=lambda: len(steps_done) >= 3,
         )
@@ -294,3 +294,16 @@ def test_a_picture_for_which_there_is_too_little_room_is_decoded_in_tiles_at_onc
         monkeypatch.setattr("inference.engine.free_memory", lambda device, free=free: free)
         engine.generate([request])
     assert widths == [66, 64, 64]
+
+
+def test_a_sampler_of_cfg_pp_hears_the_negative_prompt_also_at_cfg_1(engine: Engine) -> None:
+    plain = replace(REQUEST, sampler="euler_cfg_pp", cfg_scale=1.0)
+    [picture, other] = engine.generate([plain, replace(plain, negative_prompt="something else entirely")])
+    assert picture.image.tobytes() != other.image.tobytes()
+
+
+def test_images_of_a_sampler_that_chooses_its_own_steps_are_drawn_one_by_one(engine: Engine) -> None:
+    requests = [replace(REQUEST, sampler="dpm_adaptive", seed=seed, steps=2) for seed in (1, 2)]
+    together = engine.generate(requests)
+    alone = [engine.generate([request])[0] for request in requests]
+    assert [picture.image.tobytes() for picture in together] == [picture.image.tobytes() for picture in alone]

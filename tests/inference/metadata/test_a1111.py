@@ -143,7 +143,7 @@ def test_every_scheduler_has_a_name_and_is_known_by_it(ours: str) -> None:
         ("DPM++ 2M SDE", "dpmpp_2m_sde_gpu"),
         ("euler_ancestral", "euler_a"),
         ("k_euler_ancestral", "euler_a"),
-        ("dpmpp_2m_sde", "dpmpp_2m_sde_gpu"),
+        ("dpmpp_2m_sde", "dpmpp_2m_sde"),
         ("SA-Solver-PECE", "sa_solver_pece"),
         ("never heard of", "never heard of"),
     ],

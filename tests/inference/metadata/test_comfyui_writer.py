@@ -73,6 +73,12 @@ PAGE_VALUES = {
 }
 SAMPLERS = {
     *("er_sde", "euler_ancestral", "dpmpp_2m_sde_gpu", "euler", "heun", "dpmpp_2m", "dpmpp_sde", "lcm"),
+    *("euler_cfg_pp", "euler_ancestral_cfg_pp", "heunpp2", "exp_heun_2_x0", "exp_heun_2_x0_sde", "dpm_2"),
+    *("dpm_2_ancestral", "lms", "dpm_fast", "dpm_adaptive", "dpmpp_2s_ancestral", "dpmpp_2s_ancestral_cfg_pp"),
+    *("dpmpp_sde_gpu", "dpmpp_2m_cfg_pp", "dpmpp_2m_sde", "dpmpp_2m_sde_heun", "dpmpp_2m_sde_heun_gpu"),
+    *("dpmpp_3m_sde", "dpmpp_3m_sde_gpu", "ddpm", "ipndm", "ipndm_v", "res_multistep_cfg_pp"),
+    *("res_multistep_ancestral", "res_multistep_ancestral_cfg_pp", "gradient_estimation", "seeds_2", "seeds_3"),
+    *("gradient_estimation_cfg_pp", "sa_solver", "ddim", "uni_pc", "uni_pc_bh2"),
     *("res_multistep", "sa_solver_pece", "deis"),
 }
 SCHEDULERS = {
