@@ -11,6 +11,7 @@ from discord import app_commands
 
 from bot.generation.sizes import describe_size
 from bot.messages.limits import MAX_CHOICE_LENGTH, MAX_CHOICES
+from inference.request import SAMPLERS, SCHEDULERS
 
 if TYPE_CHECKING:
     from bot.client import AnimaClient
@@ -37,6 +38,14 @@ async def complete_aspect(interaction: discord.Interaction[AnimaClient], typed: 
 async def complete_lora(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
     names = (await interaction.client.model()).loras
     return as_choices([name for name in names if _has_words(name, typed)])
+
+
+async def complete_sampler(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
+    return as_choices([name for name in SAMPLERS if _has_words(name, typed.replace("_", " "))])
+
+
+async def complete_scheduler(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
+    return as_choices([name for name in SCHEDULERS if _has_words(name, typed.replace("_", " "))])
 
 
 async def complete_preset(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:

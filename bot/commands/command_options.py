@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from discord import app_commands
 
+from bot.generation.comparison import NAMED, UNKNOWN_NAME, AxisKind, axis_name
 from bot.generation.errors import InvalidOption
 from bot.generation.values import MAX_ARTISTS_LENGTH, MIN_CFG_SCALE
 from bot.messages.limits import MAX_CHOICE_LENGTH, MAX_OPTION_LENGTH
+from bot.text.markdown import inline
 from bot.text.translation import N_, say
 from inference.request import MAX_CFG_SCALE, MAX_PROMPT_LENGTH, MAX_SEED, MAX_STEPS, SAMPLERS, SCHEDULERS
 
@@ -19,14 +21,6 @@ CfgNumber = app_commands.Range[float, MIN_CFG_SCALE, MAX_CFG_SCALE]
 SeedText = app_commands.Range[str, 1, 20]
 ArtistText = app_commands.Range[str, 1, MAX_ARTISTS_LENGTH]
 
-
-def _untranslated(names: Iterable[str]) -> list[app_commands.Choice[str]]:
-    """Choices that are called the same in every language."""
-    return [app_commands.Choice(name=app_commands.locale_str(name, translated=False), value=name) for name in names]
-
-
-SAMPLER_CHOICES = _untranslated(SAMPLERS)
-SCHEDULER_CHOICES = _untranslated(SCHEDULERS)
 
 #: What each option does, by its name in the command.
 DESCRIPTIONS: Mapping[str, str] = {
@@ -74,3 +68,23 @@ def parse_seed(text: str | None) -> int | None:
     if not (digits.isascii() and digits.isdigit() and int(digits) <= MAX_SEED):
         raise InvalidOption(say(WRONG_SEED, most=MAX_SEED))
     return int(digits)
+
+
+def parse_sampler(typed: str | None) -> str | None:
+    """The sampler that was typed or chosen. Raises InvalidOption."""
+    return _known(typed, AxisKind.SAMPLER, SAMPLERS)
+
+
+def parse_scheduler(typed: str | None) -> str | None:
+    """The scheduler that was typed or chosen. Raises InvalidOption."""
+    return _known(typed, AxisKind.SCHEDULER, SCHEDULERS)
+
+
+def _known(typed: str | None, kind: AxisKind, names: Sequence[str]) -> str | None:
+    if typed is None:
+        return None
+    name = typed.strip().casefold().replace(" ", "_")
+    if name not in names:
+        unknown = say(UNKNOWN_NAME, axis=axis_name(kind), name=inline(typed, NAMED), names=", ".join(names))
+        raise InvalidOption(unknown)
+    return name

@@ -15,17 +15,19 @@ from bot.commands.autocomplete import (
     complete_aspect,
     complete_lora,
     complete_prompt,
+    complete_sampler,
+    complete_scheduler,
 )
 from bot.commands.command_options import (
     DESCRIPTIONS,
-    SAMPLER_CHOICES,
-    SCHEDULER_CHOICES,
     ArtistText,
     AspectText,
     CfgNumber,
     PromptText,
     SeedText,
     StepsNumber,
+    parse_sampler,
+    parse_scheduler,
     parse_seed,
 )
 from bot.generation.comparison import (
@@ -84,8 +86,6 @@ async def _values(interaction: discord.Interaction[AnimaClient], axis: str, type
 @app_commands.choices(
     columns=AXES,
     rows=AXES,
-    sampler=SAMPLER_CHOICES,
-    scheduler=SCHEDULER_CHOICES,
 )
 @app_commands.autocomplete(
     prompt=complete_prompt,
@@ -93,6 +93,8 @@ async def _values(interaction: discord.Interaction[AnimaClient], axis: str, type
     aspect=complete_aspect,
     lora=complete_lora,
     artist=complete_artist,
+    sampler=complete_sampler,
+    scheduler=complete_scheduler,
     column_values=complete_column_values,
     row_values=complete_row_values,
 )
@@ -137,8 +139,8 @@ async def compare(
             size=None if aspect is None else parse_size(aspect, model.native.sizes),
             steps=steps,
             cfg_scale=cfg,
-            sampler=sampler,
-            scheduler=scheduler,
+            sampler=parse_sampler(sampler),
+            scheduler=parse_scheduler(scheduler),
             seed=parse_seed(seed),
             loras=None if lora is None else ((lora, 1.0),),
             turbo=turbo,

@@ -7,17 +7,25 @@ from typing import TYPE_CHECKING
 import discord
 from discord import app_commands
 
-from bot.commands.autocomplete import complete_artist, complete_aspect, complete_lora, complete_preset, complete_prompt
+from bot.commands.autocomplete import (
+    complete_artist,
+    complete_aspect,
+    complete_lora,
+    complete_preset,
+    complete_prompt,
+    complete_sampler,
+    complete_scheduler,
+)
 from bot.commands.command_options import (
     DESCRIPTIONS,
-    SAMPLER_CHOICES,
-    SCHEDULER_CHOICES,
     ArtistText,
     AspectText,
     CfgNumber,
     PromptText,
     SeedText,
     StepsNumber,
+    parse_sampler,
+    parse_scheduler,
     parse_seed,
 )
 from bot.components.base import AnimaInteraction
@@ -50,13 +58,14 @@ NO_PRESET = N_("You have no preset called “{name}”. See yours with `/anima p
     denoise="How much to change that picture: 0.3 a little, 0.8 nearly everything",
     preset="One of your presets",
 )
-@app_commands.choices(sampler=SAMPLER_CHOICES, scheduler=SCHEDULER_CHOICES)
 @app_commands.autocomplete(
     prompt=complete_prompt,
     negative=complete_prompt,
     aspect=complete_aspect,
     lora=complete_lora,
     artist=complete_artist,
+    sampler=complete_sampler,
+    scheduler=complete_scheduler,
     preset=complete_preset,
 )
 async def imagine(
@@ -95,8 +104,8 @@ async def imagine(
             count=count,
             steps=steps,
             cfg_scale=cfg,
-            sampler=sampler,
-            scheduler=scheduler,
+            sampler=parse_sampler(sampler),
+            scheduler=parse_scheduler(scheduler),
             seed=parse_seed(seed),
             loras=None if lora is None else ((lora, 1.0 if lora_strength is None else lora_strength),),
             turbo=turbo,

@@ -17,9 +17,9 @@ from bot.generation.errors import InvalidForm
 from bot.generation.options import Options
 from bot.generation.sizes import SIZE, to_multiple
 from bot.generation.spec import JobImage
-from bot.generation.values import MIN_CFG_SCALE, MIN_SIDE
+from bot.generation.values import MIN_CFG_SCALE, MIN_SIDE, offered
 from bot.jobs.submission import Origin
-from bot.messages.limits import MAX_FIELD_LENGTH
+from bot.messages.limits import MAX_CHOICES, MAX_FIELD_LENGTH
 from bot.messages.replies import reply_privately
 from bot.text.markdown import inline
 from bot.text.translation import N_, say
@@ -42,7 +42,8 @@ class EditModal(Modal):
     def of(cls, image: JobImage) -> Self:
         recipe, at = image.recipe, f"{image.job.id}:{image.index}"
         settings = f"{recipe.width}x{recipe.height}, {recipe.steps} steps, CFG {recipe.cfg_scale:g}, {recipe.scheduler}"
-        samplers = [discord.SelectOption(label=name, default=name == recipe.sampler) for name in SAMPLERS]
+        names = offered(SAMPLERS, recipe.sampler, MAX_CHOICES)
+        samplers = [discord.SelectOption(label=name, default=name == recipe.sampler) for name in names]
         sampler: ui.Select[Any] = ui.Select(custom_id=f"sampler:{at}", options=samplers)
         negative = options_of_image(image.spec, image.index).negative or ""
         return cls(

@@ -42,6 +42,12 @@ def one_of(names: Sequence[str]) -> Callable[[str], str]:
     return check
 
 
+def offered(names: Sequence[str], chosen: str | None, most: int) -> list[str]:
+    """As many of the names as fit into a select, the chosen one among them."""
+    found = list(names[:most])
+    return found if chosen is None or chosen in found else [*found[:-1], chosen]
+
+
 Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE, multiple_of=SIDE_MULTIPLE)]
 Count = Annotated[int, Field(ge=1, le=MAX_IMAGES)]
 Compared = Annotated[int, Field(ge=0, le=MAX_COMPARED)]

@@ -19,7 +19,8 @@ from bot.commands.admin.pages import show
 from bot.commands.admin.summaries import LABELS, describe_errors, inline_or_empty, of_loras, of_size
 from bot.components.base import AnimaInteraction, Modal, Submitted
 from bot.generation.errors import InvalidForm
-from bot.generation.values import MAX_ARTISTS_LENGTH, MAX_COMPARED, MAX_LORA_STRENGTH, MAX_LORAS
+from bot.generation.values import MAX_ARTISTS_LENGTH, MAX_COMPARED, MAX_LORA_STRENGTH, MAX_LORAS, offered
+from bot.messages.limits import MAX_CHOICES
 from bot.rules.policy import MAX_STEPS_UNLESS_SET
 from bot.rules.server_settings import (
     MAX_BLOCKED_WORD_LENGTH,
@@ -225,7 +226,8 @@ def _text_input(now: object, *, longest: int = MAX_NUMBER_LENGTH, long: bool = F
 
 
 def _select(now: str | None, names: Sequence[str]) -> Callable[[str], ui.Item[Any]]:
-    options = [discord.SelectOption(label=name, value=name, default=name == now) for name in names]
+    shown = offered(names, now, MAX_CHOICES)
+    options = [discord.SelectOption(label=name, value=name, default=name == now) for name in shown]
     own = say("Model default")
     return lambda id: ui.Select(custom_id=id, options=options, placeholder=own, min_values=0, required=False)
 

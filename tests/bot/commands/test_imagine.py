@@ -239,3 +239,27 @@ async def test_a_command_while_the_model_loads_waits_for_it(loading_stage: Stage
     loading_stage.engine.loaded.set()
     job = await until(lambda: loading_stage.database.jobs.by_interaction(interaction.id))
     await loading_stage.in_state(job.id, JobState.DELIVERED)
+
+
+@pytest.mark.parametrize(
+    ("option", "typed", "first"),
+    [
+        ("sampler", "", "er_sde"),
+        ("sampler", "2m sde", "dpmpp_2m_sde_gpu"),
+        ("sampler", "uni", "uni_pc"),
+        ("scheduler", "beta5", "beta57"),
+    ],
+)
+async def test_samplers_and_schedulers_are_offered_while_typing(
+    stage: Stage, option: str, typed: str, first: str
+) -> None:
+    others = {"prompt": "1girl"}
+    found = await stage.discord.autocomplete(stage.alice, stage.general, "anima imagine", option, typed, options=others)
+    assert found[0].value == first
+
+
+async def test_a_typed_sampler_is_taken_and_an_unknown_one_is_named_with_the_known_ones(stage: Stage) -> None:
+    refused = await refusal(stage, sampler="plms")
+    assert "There is no sampler called “plms”" in refused and "er_sde" in refused
+    await stage.draw("1girl", sampler="UNI PC", scheduler="Beta57")
+    assert (stage.engine.requests[0].sampler, stage.engine.requests[0].scheduler) == ("uni_pc", "beta57")

@@ -271,7 +271,7 @@ def test_on_step_is_told_of_every_step_and_the_last_x0_is_the_latent(sampler: st
     assert all(x0.shape == latent.shape for x0 in estimates)
 
 
-class Cancelled(Exception):
+class StopSampling(Exception):
     pass
 
 
@@ -285,9 +285,9 @@ def test_on_step_cancels_by_raising_within_one_step(sampler: str) -> None:
 
     def on_step(step: int, steps: int, x0: Tensor) -> None:
         if step == 3:
-            raise Cancelled
+            raise StopSampling
 
-    with pytest.raises(Cancelled):
+    with pytest.raises(StopSampling):
         walk(sampler, denoiser, noise(5), sigmas("simple", 20), [5], on_step=on_step)
     assert len(asked) <= 3 * (3 if sampler == "dpm_fast" else calls_per_step(sampler))
 
