@@ -117,7 +117,7 @@ async def test_queued_jobs_are_notified_and_drawn_after_the_restart_and_new_ones
         asked = [await ask(discord, "the first, takes 2 s")]
         await is_drawn(tmp_path, *asked)
         asked += [await ask(discord, prompt) for prompt in ("the second", "the third")]
-        await shows(discord, "in line")
+        await shows(discord, "in queue")
         process.send_signal(signal.SIGTERM)
         waiting = await shows(discord, GOES_ON)
         late = await discord.slash(discord.world.bob, discord.world.general, "anima imagine", prompt="too late")
