@@ -80,6 +80,8 @@ async def open_client(settings: Settings) -> AsyncIterator[AnimaClient]:
         settings.anima_dtype,
         settings.anima_diffusion_model,
         settings.picture_classifier,
+        settings.anima_text_encoder,
+        settings.anima_vae,
     )
     load = partial(logs.setting_up, settings.log_format, load_alone)
     tags = await asyncio.to_thread(TagIndex.load, settings.tag_file or OWN_TAGS)

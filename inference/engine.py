@@ -44,11 +44,12 @@ from inference.request import (
 )
 from inference.sampling import draws_alone, initial_noise, needs_unguided, sample, sigmas
 from inference.sampling.samplers import Denoiser
-from inference.weights.checkpoint import IGNORED_TRANSFORMER_KEYS, ModelFiles, load_module, reading_sizes_off
+from inference.weights.checkpoint import IGNORED_TRANSFORMER_KEYS, ModelFiles
 from inference.weights.lora import Lora, MergedLoras, Network
-from inference.weights.lora_files import lora_names, turbo_names
+from inference.weights.lora_files import lora_name, lora_names, lora_paths, turbo_names
 from inference.weights.lora_layers import TEXT_ENCODER
-from inference.weights.modelspec import native_settings, turbo_lora
+from inference.weights.modelspec import native_settings, says_turbo, turbo_lora
+from inference.weights.weights_file import load_module, read_metadata, reading_sizes_off
 
 logger = logging.getLogger(__name__)
 
@@ -93,17 +94,20 @@ class Engine:
         device: str = "auto",
         dtype: str = "auto",
         diffusion_model: str | None = None,
+        text_encoder: str | None = None,
+        vae: str | None = None,
     ) -> Engine:
         """Load a model from ComfyUI's `models` folder.
 
         device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1".
         dtype: "auto" (bfloat16 on CUDA, float32 on the CPU), "float32", "bfloat16".
-        diffusion_model: the file's name, where there are several.
+        diffusion_model, text_encoder, vae: the files' names, where there are several.
 
         Raises CheckpointError where a file is missing or wrong, ValueError for a device or dtype there is not.
         """
         where = choose_device(device)
-        return cls(ModelFiles.find(models, diffusion_model), where, choose_dtype(dtype, where))
+        files = ModelFiles.find(models, diffusion_model, text_encoder, vae)
+        return cls(files, where, choose_dtype(dtype, where))
 
     def generate(
         self,
@@ -150,7 +154,8 @@ class Engine:
         """The LoRA file that makes this model a turbo model; None where there is none, or the model is one already."""
         if self.native.cfg_scale == 1:
             return None
-        for name in turbo_names(self.lora_names()):
+        paths = lora_paths(self.files.models)
+        for name in turbo_names(paths, lambda name: says_turbo(read_metadata(paths[name]))):
             try:
                 return turbo_lora(self._lora(name).metadata, name)
             except (CheckpointError, OSError) as error:
@@ -168,7 +173,7 @@ class Engine:
     def _check_loras(self, request: GenerationRequest) -> None:
         known = self.lora_names() if request.loras else []
         for name, _ in request.loras:
-            if _without_suffix(name) not in known:
+            if lora_name(name, known) is None:
                 raise InvalidRequest(
                     f"loras: there is no LoRA {name!r} in {self.files.loras}. There are: {', '.join(known) or 'none'}."
                 )
@@ -177,8 +182,15 @@ class Engine:
         path = self._lora_path(name)
         return self._read_lora(path, path.stat().st_mtime_ns)
 
+    def _lora_name(self, name: str) -> str:
+        """A LoRA's name as the folder's list has it."""
+        return lora_name(name, self.lora_names()) or name
+
     def _lora_path(self, name: str) -> Path:
-        return self.files.loras / f"{_without_suffix(name)}.safetensors"
+        paths = lora_paths(self.files.models)
+        if (known := lora_name(name, paths)) is None:
+            raise CheckpointError(f"There is no LoRA {name!r} in {self.files.loras} any more.")
+        return paths[known]
 
     def _read_lora_file(self, path: Path, _mtime: int) -> Lora:
         lora = Lora.read(path, self.transformer, self.text_encoder.qwen)
@@ -204,8 +216,8 @@ class Engine:
             scheduler=request.scheduler,
             seed=request.seed,
             denoise=request.denoise,
-            loras=tuple((_without_suffix(name), strength) for name, strength in request.loras),
-            lora_hashes=tuple((_without_suffix(name), lora_hash(self._lora_path(name))) for name, _ in request.loras),
+            loras=tuple((self._lora_name(name), strength) for name, strength in request.loras),
+            lora_hashes=tuple((self._lora_name(name), lora_hash(self._lora_path(name))) for name, _ in request.loras),
             model=self.files.transformer.path.name,
             model_hash=self._model_hash.result(),
             text_encoder=self.files.text_encoder.path.name,
@@ -411,10 +423,6 @@ def _never_cancelled(_stage: Stage) -> None:
 
 def _file_name(image: Image.Image) -> str:
     return Path(getattr(image, "filename", "")).name or "source.png"
-
-
-def _without_suffix(name: str) -> str:
-    return name.removesuffix(".safetensors")
 
 
 class _Meter:

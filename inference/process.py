@@ -206,13 +206,19 @@ class EngineProcess:
 
 
 def load_engine(
-    models: str, device: str, dtype: str, diffusion_model: str | None, classifier: str | None = None
+    models: str,
+    device: str,
+    dtype: str,
+    diffusion_model: str | None,
+    classifier: str | None = None,
+    text_encoder: str | None = None,
+    vae: str | None = None,
 ) -> LoadedEngine:
     """`Engine.load`, importable without PyTorch, and warmed up; with a `classifier` its images are labelled."""
     from inference.engine import Engine, choose_device
 
     def load() -> Engine:
-        engine = Engine.load(models, device, dtype, diffusion_model)
+        engine = Engine.load(models, device, dtype, diffusion_model, text_encoder, vae)
         engine.warm_up()
         return engine
 

@@ -233,16 +233,33 @@ def _model(settings: Settings, device: DeviceReport, load: bool) -> Iterator[Che
     if not complete:
         return
     try:
-        files = ModelFiles.find(models, settings.anima_diffusion_model)
+        files = ModelFiles.find(models, settings.anima_diffusion_model, settings.anima_text_encoder, settings.anima_vae)
     except CheckpointError as error:
         yield _problem(str(error))
         return
-    parts = (files.transformer.path.name, files.text_encoder.path.name, files.vae.path.name)
-    yield _ok(f"using {parts[0]} with {parts[1]} and {parts[2]}")
+    yield from _used(files)
     yield _memory(files, device)
     yield from _loras(files)
     if load:
         yield _drawing(settings)
+
+
+def _used(files: ModelFiles) -> Iterator[CheckResult]:
+    """The files that are used and why, and why others are not."""
+    from inference.weights.checkpoint import unfitting
+    from inference.weights.inventory import is_official
+
+    parts = (files.transformer.path.name, files.text_encoder.path.name, files.vae.path.name)
+    yield _ok(f"using {parts[0]} with {parts[1]} and {parts[2]}")
+    for name, why in zip(parts[1:], files.reasons, strict=True):
+        yield _ok(f"{name} is used because {why}")
+    for path in dict.fromkeys(file.path for file in (files.transformer, files.text_encoder, files.vae)):
+        if (official := is_official(path)) is False:
+            yield _warning(f"{path.name} is not the released file of that name: its SHA-256 is another.")
+        elif official:
+            yield _ok(f"{path.name} is the released file, by its SHA-256")
+    for path, fault in unfitting(files).items():
+        yield _ok(f"{path.name} is not used: {fault}")
 
 
 def _weights(models: Path) -> Iterator[CheckResult]:
@@ -303,7 +320,12 @@ def _drawing(settings: Settings) -> CheckResult:
     try:
         started = time.perf_counter()
         engine = Engine.load(
-            settings.models, settings.anima_device, settings.anima_dtype, settings.anima_diffusion_model
+            settings.models,
+            settings.anima_device,
+            settings.anima_dtype,
+            settings.anima_diffusion_model,
+            settings.anima_text_encoder,
+            settings.anima_vae,
         )
         loaded = time.perf_counter()
         engine.generate([engine.native.request("1girl", width=64, height=64, steps=1)])

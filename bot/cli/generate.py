@@ -172,6 +172,8 @@ def _load(options: argparse.Namespace, settings: Settings) -> Engine:
         options.device or settings.anima_device,
         options.dtype or settings.anima_dtype,
         options.diffusion_model or settings.anima_diffusion_model,
+        settings.anima_text_encoder,
+        settings.anima_vae,
     )
 
 

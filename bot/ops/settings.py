@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     database_url: str = "sqlite:///anima.db"
     anima_models: Path = Path("models")
     anima_diffusion_model: str | None = None
+    anima_text_encoder: str | None = None
+    anima_vae: str | None = None
     anima_device: str = "auto"
     anima_dtype: str = "auto"
     anima_largest_batch: int = Field(4, ge=1, le=64)

@@ -16,11 +16,13 @@ from transformers.models.qwen3.modeling_qwen3 import Qwen3RotaryEmbedding
 from inference.networks.adapter import TextAdapter
 from inference.prompt import parse_weights
 from inference.request import CheckpointError
-from inference.weights.checkpoint import WeightsFile, load_module, reading_sizes_off
+from inference.weights.weights_file import WeightsFile, load_module, reading_sizes_off
 
 QWEN_EMPTY = "<|endoftext|>"
 T5_END = "</s>"
 REMEMBERED_PROMPTS = 64
+#: The head that guesses the next token.
+IGNORED_QWEN_KEYS = ("lm_head.",)
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def load_qwen(file: WeightsFile, device: torch.device, dtype: torch.dtype) -> Qw
         with torch.device("meta"):
             qwen = Qwen3Model(config)
     qwen.rotary_emb = Qwen3RotaryEmbedding(config)  # its table is computed, so it must not stay on the meta device
-    load_module(qwen, file, device, dtype, ignored=("lm_head.",))
+    load_module(qwen, file, device, dtype, ignored=IGNORED_QWEN_KEYS)
     return qwen
 
 

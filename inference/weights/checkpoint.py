@@ -1,35 +1,98 @@
-"""Finds the files of a ComfyUI `models` folder, reads them, and says in a sentence what is wrong with them."""
+"""Finds the files of a ComfyUI `models` folder, and says in a sentence what is wrong with them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import nn
+from transformers import Qwen3Model
 
+from inference.networks.text_encoder import IGNORED_QWEN_KEYS, qwen_config
+from inference.networks.vae import Vae, VaeParams, still_image_weight
 from inference.request import CheckpointError
+from inference.weights.folders import files_under, other_files_under, without_suffix
 from inference.weights.lora_files import LORA_FOLDER
+from inference.weights.weights_file import (
+    TEXT_ENCODER_MARK,
+    TRANSFORMER_MARK,
+    VAE_MARK,
+    Convert,
+    WeightsFile,
+    misfit,
+    reading_sizes_off,
+    why_not_opened,
+)
 
-TRANSFORMER_MARK = "llm_adapter.blocks.0.cross_attn.k_proj.weight"
-TEXT_ENCODER_MARK = "layers.0.self_attn.q_norm.weight"
-VAE_MARK = "decoder.upsamples.0.residual.2.weight"
-
-# The folders of ComfyUI, its present name for each first.
-TRANSFORMER_FOLDERS = ("diffusion_models", "unet")
-TEXT_ENCODER_FOLDERS = ("text_encoders", "clip")
-VAE_FOLDERS = ("vae",)
+# The folders of ComfyUI, its present name for each first. Files in `checkpoints` hold all parts of a model.
+TRANSFORMER_FOLDERS = ("diffusion_models", "unet", "checkpoints")
+TEXT_ENCODER_FOLDERS = ("text_encoders", "clip", "checkpoints")
+VAE_FOLDERS = ("vae", "checkpoints")
 
 PREFERRED_TRANSFORMER = "anima-base"
 #: Position tables that some converters keep: they can be computed, and are.
 IGNORED_TRANSFORMER_KEYS = ("pos_embedder.",)
-#: Bytes. Reading a header takes a hundred times its size; that of a large model, or with a long history of training in
-#: it, is a few megabytes.
-MAX_HEADER = 16 << 20
+
+#: The rows of Qwen3's embedding, which are more than its tokenizer has tokens. ACE-Step's copy of Qwen3 has fewer.
+QWEN_ROWS = 151_936
+QWEN_TOKENS = range(151_643, QWEN_ROWS + 1)
+OTHER_FORMATS = (".gguf", ".ckpt", ".pt", ".pth", ".bin")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a model that has a file of its own."""
+
+    what: str
+    folders: tuple[str, ...]
+    mark: str
+    #: The released file's name, without suffix.
+    official: str
+    #: The setting that names the file.
+    setting: str
+    #: Builds the network to a file's sizes, on the meta device.
+    build: Callable[[WeightsFile], nn.Module]
+    convert: Convert = lambda _key, tensor: tensor
+    ignored: tuple[str, ...] = ()
+
+
+def _qwen(file: WeightsFile) -> nn.Module:
+    return Qwen3Model(qwen_config(file.shapes))
+
+
+def _vae(file: WeightsFile) -> nn.Module:
+    return Vae(VaeParams.from_shapes(file.shapes))
+
+
+TEXT_ENCODER = Part(
+    "Qwen3 text encoder (qwen_3_06b_base.safetensors)",
+    TEXT_ENCODER_FOLDERS,
+    TEXT_ENCODER_MARK,
+    "qwen_3_06b_base",
+    "ANIMA_TEXT_ENCODER",
+    _qwen,
+    ignored=IGNORED_QWEN_KEYS,
+)
+VAE = Part(
+    "VAE (qwen_image_vae.safetensors)",
+    VAE_FOLDERS,
+    VAE_MARK,
+    "qwen_image_vae",
+    "ANIMA_VAE",
+    _vae,
+    convert=still_image_weight,
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The file that is used for a part, and why, after "because"."""
+
+    file: WeightsFile
+    why: str
 
 
 @dataclass(frozen=True)
@@ -43,6 +106,8 @@ class ModelFiles:
     vae: WeightsFile
     qwen_tokenizer: Path
     t5_tokenizer: Path
+    #: Why the text encoder and the VAE are these, after "because".
+    reasons: tuple[str, str] = ("", "")
 
     @property
     def loras(self) -> Path:
@@ -50,8 +115,14 @@ class ModelFiles:
         return self.models / LORA_FOLDER
 
     @classmethod
-    def find(cls, models: str | Path, diffusion_model: str | None = None) -> ModelFiles:
-        """Choose the files under the folder `models`; `diffusion_model` names one, with or without `.safetensors`.
+    def find(
+        cls,
+        models: str | Path,
+        diffusion_model: str | None = None,
+        text_encoder: str | None = None,
+        vae: str | None = None,
+    ) -> ModelFiles:
+        """Choose the files under the folder `models`; the others name one each, with or without suffix.
 
         Raises CheckpointError.
         """
@@ -61,159 +132,144 @@ class ModelFiles:
                 f"There is no models folder at {models}. Run `anima download`, or name ComfyUI's `models` folder."
             )
         transformer = _find_transformer(models, diffusion_model)
-        with reading_sizes_off(transformer):
-            hidden_size = transformer.shapes[TRANSFORMER_MARK][1]
-            latent_channels = transformer.shapes["x_embedder.proj.1.weight"][1] // 4 - 1
-        text_encoder = _find_one(
-            models,
-            TEXT_ENCODER_FOLDERS,
-            "Qwen3 text encoder (qwen_3_06b_base.safetensors)",
-            TEXT_ENCODER_MARK,
-            lambda file: file.shapes.get("embed_tokens.weight", ())[1:] == (hidden_size,),
-        )
-        vae = _find_one(
-            models,
-            VAE_FOLDERS,
-            "VAE (qwen_image_vae.safetensors)",
-            VAE_MARK,
-            lambda file: file.shapes.get("conv2.weight", ())[:1] == (latent_channels,),
-        )
+        qwen_tokenizer, t5_tokenizer = _tokenizer_folder(models, "qwen"), _tokenizer_folder(models, "t5")
+        fits_encoder, fits_vae = _requirements(transformer, qwen_tokenizer)
+        encoder = _choose(models, TEXT_ENCODER, transformer, text_encoder, fits_encoder)
+        decoder = _choose(models, VAE, transformer, vae, fits_vae)
         return cls(
             models,
             transformer,
-            text_encoder,
-            vae,
-            _tokenizer_folder(models, "qwen"),
-            _tokenizer_folder(models, "t5"),
+            encoder.file,
+            decoder.file,
+            qwen_tokenizer,
+            t5_tokenizer,
+            (encoder.why, decoder.why),
         )
 
 
-class WeightsFile:
-    """One safetensors file, memory-mapped; its keys are given without the prefix that some programs put before them."""
-
-    def __init__(self, path: Path, mark: str) -> None:
-        """Open `path` and find the prefix from the key that ends in `mark`. Raises CheckpointError."""
-        self.path = path
-        if path.suffix != ".safetensors":
-            raise CheckpointError(
-                f"{path} is not a .safetensors file. Other formats can run code when opened, so they are not accepted; "
-                "download the safetensors version."
-            )
-        try:
-            check_header(path)
-            self._file = safe_open(path, framework="pt")
-        except FileNotFoundError:
-            raise CheckpointError(f"There is no file {path}. Run `anima download`, or fix the name.") from None
-        except (SafetensorError, OSError, ValueError) as error:
-            raise CheckpointError(
-                f"{path} cannot be read as safetensors ({error}): it is damaged or incompletely downloaded "
-                f"({path.stat().st_size:,} bytes are there). Delete it and download it again."
-            ) from error
-        keys = self._file.keys()
-        prefixes = [key.removesuffix(mark) for key in keys if key.endswith(mark)]
-        self._prefix = min(prefixes, key=len, default=None)
-
-    @property
-    def is_marked(self) -> bool:
-        """Whether it contains the key that distinguishes this kind of file from others."""
-        return self._prefix is not None
-
-    @cached_property
-    def shapes(self) -> Mapping[str, tuple[int, ...]]:
-        prefix = self._prefix or ""
-        return {
-            key.removeprefix(prefix): tuple(self._file.get_slice(key).get_shape())
-            for key in self._file.keys()  # noqa: SIM118, the file is no mapping
-            if key.startswith(prefix)
-        }
-
-    @cached_property
-    def metadata(self) -> Mapping[str, str]:
-        return self._file.metadata() or {}
-
-    def tensor(self, key: str) -> Tensor:
-        """The tensor as it lies in the file, memory-mapped on the CPU; read-only by convention."""
-        return self._file.get_tensor((self._prefix or "") + key)
+def unfitting(files: ModelFiles) -> Mapping[Path, str]:
+    """The text encoders and VAEs of the folder that do not fit the diffusion model, each with why, in a sentence."""
+    faults: dict[Path, str] = {}
+    requirements = _requirements(files.transformer, files.qwen_tokenizer)
+    for part, fits in zip((TEXT_ENCODER, VAE), requirements, strict=True):
+        for path in paths_of(files.models, part.folders):
+            try:
+                file = WeightsFile(path, part.mark)
+            except CheckpointError:
+                continue
+            if file.is_marked and (fault := fits(file)):
+                faults[path] = fault
+    return faults
 
 
-def check_header(path: Path) -> None:
-    """Raises ValueError where the header of a safetensors file says that it is longer than any has to be."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-    if length > MAX_HEADER:
-        raise ValueError(f"its header has {length:,} bytes, more than {MAX_HEADER:,}")
+#: Says in what a file does not fit the diffusion model, in a sentence; None where it fits.
+Requirement = Callable[[WeightsFile], str | None]
 
 
-@contextmanager
-def reading_sizes_off(file: WeightsFile) -> Iterator[None]:
-    """While a model's sizes are read off a file's shapes: any error there means that the file is not such a model's."""
+def _requirements(transformer: WeightsFile, qwen_tokenizer: Path) -> tuple[Requirement, Requirement]:
+    """What the text encoder and the VAE have to be."""
+    with reading_sizes_off(transformer):
+        width = transformer.shapes[TRANSFORMER_MARK][1]
+        channels = transformer.shapes["x_embedder.proj.1.weight"][1] // 4 - 1
+    rows = embedding_rows(qwen_tokenizer)
+
+    def encoder(file: WeightsFile) -> str | None:
+        embedding = file.shapes.get("embed_tokens.weight", ())
+        if embedding[1:] != (width,):
+            return f"its width is not the {width} that the diffusion model reads."
+        if embedding[0] < rows:
+            return f"its vocabulary has {embedding[0]:,} tokens, fewer than the {rows:,} that are needed."
+        return _structure_fault(TEXT_ENCODER, file)
+
+    def vae(file: WeightsFile) -> str | None:
+        if file.shapes.get("conv2.weight", ())[:1] != (channels,):
+            return f"its latents do not have the diffusion model's {channels} channels."
+        return _structure_fault(VAE, file)
+
+    return encoder, vae
+
+
+def embedding_rows(tokenizer: Path) -> int:
+    """How many rows the embedding needs that goes with a tokenizer; 0 where the tokenizer does not say."""
     try:
-        yield
-    except CheckpointError:
-        raise
-    except (LookupError, ArithmeticError, ValueError, TypeError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{file.path}: its tensors do not have the shapes of such a model ({type(error).__name__}: {error}). "
-            "The file belongs to another model or is damaged; choose a file made for Anima."
-        ) from error
-
-
-def load_module(
-    module: nn.Module,
-    file: WeightsFile,
-    device: torch.device,
-    dtype: torch.dtype,
-    convert: Callable[[str, Tensor], Tensor | None] = lambda _key, tensor: tensor,
-    ignored: tuple[str, ...] = (),
-) -> None:
-    """Give `module`, built on the meta device, its tensors from `file`, on `device` in `dtype`.
-
-    A tensor that already has the wanted dtype and device stays memory-mapped. `convert` turns a tensor of the file
-    into one of the module, or None where it takes no part. Raises CheckpointError.
-    """
-    wanted = {key: tensor.shape for key, tensor in module.state_dict().items()}
-    state: dict[str, Tensor] = {}
-    surplus: list[str] = []
-    for key in file.shapes:
-        if key.startswith(ignored) or (tensor := convert(key, file.tensor(key))) is None:
-            continue
-        if key not in wanted:
-            surplus.append(key)
-        elif tensor.shape != wanted[key]:
-            raise CheckpointError(
-                f"{file.path}: tensor {key} has shape {list(tensor.shape)}, but {list(wanted[key])} is needed. "
-                "The file belongs to another model; choose a file made for Anima."
-            )
+        if (path := tokenizer / "tokenizer.json").is_file():
+            content = json.loads(path.read_text(encoding="utf-8"))
+            ids = [*content["model"]["vocab"].values(), *(token["id"] for token in content.get("added_tokens", ()))]
         else:
-            state[key] = tensor.to(device, dtype)
-            if not _is_finite(state[key]):
-                raise CheckpointError(
-                    f"{file.path}: tensor {key} holds values that are not numbers (NaN or infinity). "
-                    "The file is damaged or was converted badly; download it again."
-                )
-    if missing := sorted(wanted.keys() - state.keys()):
-        raise CheckpointError(f"{file.path}: {_some(missing)} missing. It is incomplete or of another model.")
-    if surplus:
+            ids = list(json.loads((tokenizer / "vocab.json").read_text(encoding="utf-8")).values())
+        tokens = int(max(ids)) + 1
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return 0
+    return QWEN_ROWS if tokens in QWEN_TOKENS else tokens
+
+
+def _structure_fault(part: Part, file: WeightsFile) -> str | None:
+    try:
+        with torch.device("meta"), reading_sizes_off(file):
+            network = part.build(file)
+        return misfit(network, file, part.convert, part.ignored)
+    except CheckpointError as error:
+        return str(error)
+
+
+def _choose(models: Path, part: Part, transformer: WeightsFile, name: str | None, fits: Requirement) -> Choice:
+    folder = models / part.folders[0]
+    paths = list(paths_of(models, part.folders))
+    if name is not None:
+        return _named(part, folder, paths, name, fits)
+    inside = WeightsFile(transformer.path, part.mark)
+    if inside.is_marked and fits(inside) is None:
+        return Choice(inside, "it is in the file of the diffusion model")
+    candidates = _marked(paths, part.mark, f"a {part.what}", folder)
+    faults = {file.path: fits(file) for file in candidates}
+    fitting = [file for file in candidates if faults[file.path] is None]
+    official = [file for file in fitting if without_suffix(file.path.name).lower() == part.official]
+    if official:
+        return Choice(official[0], "it has the official name" if len(fitting) > 1 else "it is the only one that fits")
+    if len(fitting) == 1:
+        return Choice(fitting[0], "it is the only one that fits")
+    if fitting:
         raise CheckpointError(
-            f"{file.path}: {_some(surplus)} not known. The file belongs to another model or has a scaled or packed "
-            "format that is not supported; use the plain bfloat16 or float32 version."
+            f"Several files in {folder} fit as the {part.what}: {_names(file.path for file in fitting)}. "
+            f"Say which one to use ({part.setting})."
         )
-    module.load_state_dict(state, assign=True)
-    module.requires_grad_(False).eval().to(device)
+    if len(candidates) == 1:
+        raise CheckpointError(
+            f"No file in {folder} fits the diffusion model's sizes: {candidates[0].path}: {faults[candidates[0].path]} "
+            f"Put the {part.what} there."
+        )
+    raise CheckpointError(
+        f"No file in {folder} fits the diffusion model's sizes: {_names(faults)} belong to another model. "
+        f"Put the {part.what} there."
+    )
+
+
+def _named(part: Part, folder: Path, paths: Sequence[Path], name: str, fits: Requirement) -> Choice:
+    path = _by_name(paths, name)
+    if path is None:
+        raise CheckpointError(
+            f"{part.setting} is {name!r}, but there is no such file in {folder}. There are: {_names(paths)}."
+        )
+    file = WeightsFile(path, part.mark)
+    fault = fits(file) if file.is_marked else f"it is not a {part.what}."
+    if fault is not None:
+        raise CheckpointError(f"{part.setting} names {path}, but that cannot be used: {fault}")
+    return Choice(file, f"{part.setting} names it")
 
 
 def _find_transformer(models: Path, name: str | None) -> WeightsFile:
-    files = list(_safetensors(models, TRANSFORMER_FOLDERS))
+    files = list(paths_of(models, TRANSFORMER_FOLDERS))
     folder = models / TRANSFORMER_FOLDERS[0]
     if name is not None:
-        named = [path for path in files if name in (path.name, path.stem)]
-        named += [path for part in TRANSFORMER_FOLDERS if (path := models / part / name).is_file()]
-        if not named:
+        path = _by_name(files, name) or next(
+            (path for part in TRANSFORMER_FOLDERS if (path := models / part / name).is_file()), None
+        )
+        if path is None:
             raise CheckpointError(
                 f"There is no diffusion model {name!r} in {folder}. There are: {_names(files)}. "
                 "Choose one of them, or run `anima download`."
             )
-        file = WeightsFile(named[0], TRANSFORMER_MARK)
+        file = WeightsFile(path, TRANSFORMER_MARK)
         if not file.is_marked:
             raise CheckpointError(
                 f"{file.path} is not an Anima diffusion model: it has no {TRANSFORMER_MARK}. "
@@ -222,26 +278,22 @@ def _find_transformer(models: Path, name: str | None) -> WeightsFile:
         return file
     candidates = _marked(files, TRANSFORMER_MARK, "an Anima diffusion model", folder)
     preferred = [file for file in candidates if file.path.name.startswith(PREFERRED_TRANSFORMER)]
-    if len(candidates) == 1 or preferred:
-        return (preferred or candidates)[0]
+    readable = [file for file in preferred or candidates if file.fault() is None]
+    if len(candidates) == 1 or preferred or len(readable) == 1:
+        return (readable or preferred or candidates)[0]
     raise CheckpointError(
         f"Several diffusion models are in {folder}: {_names(file.path for file in candidates)}. "
         "Say which one to use (ANIMA_DIFFUSION_MODEL, or `--diffusion-model`)."
     )
 
 
-def _find_one(
-    models: Path, folders: Sequence[str], what: str, mark: str, fits: Callable[[WeightsFile], bool]
-) -> WeightsFile:
-    folder = models / folders[0]
-    candidates = _marked(list(_safetensors(models, folders)), mark, f"a {what}", folder)
-    fitting = [file for file in candidates if fits(file)]
-    if not fitting:
-        raise CheckpointError(
-            f"No file in {folder} fits the diffusion model's sizes: {_names(file.path for file in candidates)} "
-            f"{'belongs' if len(candidates) == 1 else 'belong'} to another model. Put the {what} there."
-        )
-    return fitting[0]
+def _by_name(paths: Sequence[Path], name: str) -> Path | None:
+    """The file that a setting names: its whole name counts before its name without suffix."""
+    for form in (lambda path: path.name, lambda path: without_suffix(path.name)):
+        for path in paths:
+            if form(path) == name or path.as_posix().endswith(f"/{name}"):
+                return path
+    return None
 
 
 def _marked(paths: Sequence[Path], mark: str, what: str, folder: Path) -> list[WeightsFile]:
@@ -261,12 +313,24 @@ def _marked(paths: Sequence[Path], mark: str, what: str, folder: Path) -> list[W
     if unreadable is not None:
         raise unreadable
     others = f"; {_names(paths)} {'is' if len(paths) == 1 else 'are'} of another kind" if paths else ""
-    raise CheckpointError(f"There is no file of {what} in {folder}{others}. Run `anima download`, or put it there.")
+    raise CheckpointError(
+        f"There is no file of {what} in {folder}{others}. {_not_usable(paths, folder)}"
+        "Run `anima download`, or put it there."
+    )
 
 
-def _safetensors(models: Path, folders: Sequence[str]) -> Iterable[Path]:
+def _not_usable(paths: Sequence[Path], folder: Path) -> str:
+    """What is there, but cannot be used, in a sentence."""
+    if shard := next((path for path in paths if "-of-0" in path.name), None):
+        return f"{shard.name} is one of several pieces of a model, which are not supported; put the single file there. "
+    if other := next(iter(other_files_under(folder, OTHER_FORMATS)), None):
+        return f"{other.name} {why_not_opened(other)} "
+    return ""
+
+
+def paths_of(models: Path, folders: Sequence[str]) -> Iterable[Path]:
     for folder in folders:
-        yield from sorted((models / folder).rglob("*.safetensors"))
+        yield from files_under(models / folder)
 
 
 def _tokenizer_folder(models: Path, name: str) -> Path:
@@ -280,15 +344,5 @@ def _tokenizer_folder(models: Path, name: str) -> Path:
     return folder
 
 
-def _is_finite(tensor: Tensor) -> bool:
-    low, high = torch.aminmax(tensor) if tensor.dtype.itemsize > 1 else torch.aminmax(tensor.float())
-    return bool(torch.isfinite(low) and torch.isfinite(high))
-
-
-def _names(paths: Iterable[Path]) -> str:
+def _names(paths: Iterable[Path] | Mapping[Path, object]) -> str:
     return ", ".join(sorted(path.name for path in paths)) or "none"
-
-
-def _some(keys: Sequence[str]) -> str:
-    shown = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
-    return f"{shown} {'is' if len(keys) == 1 else 'are'}"

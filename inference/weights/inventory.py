@@ -10,28 +10,42 @@ from pathlib import Path
 import torch
 from transformers import Qwen3Model
 
+from inference.metadata.hashes import file_sha256
 from inference.networks.text_encoder import qwen_config
 from inference.networks.transformer import Transformer, TransformerParams
 from inference.request import CheckpointError
-from inference.weights.checkpoint import (
-    TEXT_ENCODER_FOLDERS,
+from inference.weights.checkpoint import TEXT_ENCODER_FOLDERS, TRANSFORMER_FOLDERS, VAE_FOLDERS, ModelFiles, paths_of
+from inference.weights.folders import without_suffix
+from inference.weights.lora import Lora
+from inference.weights.lora_files import lora_paths
+from inference.weights.weights_file import (
     TEXT_ENCODER_MARK,
-    TRANSFORMER_FOLDERS,
     TRANSFORMER_MARK,
-    VAE_FOLDERS,
     VAE_MARK,
-    ModelFiles,
     WeightsFile,
     reading_sizes_off,
 )
-from inference.weights.lora import Lora
-from inference.weights.lora_files import lora_names
 
 KINDS = (
     ("diffusion model", TRANSFORMER_FOLDERS, TRANSFORMER_MARK),
     ("text encoder", TEXT_ENCODER_FOLDERS, TEXT_ENCODER_MARK),
     ("VAE", VAE_FOLDERS, VAE_MARK),
 )
+
+
+#: The SHA-256 of released files, by their names without suffix.
+OFFICIAL_SHA256 = {
+    "anima-base-v1.0": "bd43b7cffe1ed1153d9c41e7beb2f18cb1273eafbaa3af3edd6a173dc90a006e",
+    "anima-aesthetic-v1.1": "3c1868387a3a1ff504bbb87c33678321965ead381fcf87afbd0264daa600c082",
+    "qwen_3_06b_base": "cd2a512003e2f9f3cd3c32a9c3573f820bb28c940f73c57b1ddaa983d9223eba",
+    "qwen_image_vae": "a70580f0213e67967ee9c95f05bb400e8fb08307e017a924bf3441223e023d1f",
+}
+
+
+def is_official(path: Path) -> bool | None:
+    """Whether a file with a released file's name is that file, by its SHA-256. Reads it; None for other names."""
+    official = OFFICIAL_SHA256.get(without_suffix(path.name).lower())
+    return None if official is None else file_sha256(path) == official
 
 
 @dataclass(frozen=True)
@@ -56,7 +70,7 @@ class FoundLora:
 def weights_files(models: Path) -> Iterator[FoundFile]:
     """The files of a `models` folder that are Anima's, or unreadable; those of other models are passed over."""
     for kind, folders, mark in KINDS:
-        for path in (path for folder in folders for path in sorted((models / folder).rglob("*.safetensors"))):
+        for path in paths_of(models, folders):
             fault = None
             try:
                 if not WeightsFile(path, mark).is_marked:
@@ -79,9 +93,9 @@ def loras(files: ModelFiles) -> Iterator[FoundLora]:
         transformer = Transformer(TransformerParams.from_shapes(files.transformer.shapes))
     with torch.device("meta"), reading_sizes_off(files.text_encoder):
         qwen = Qwen3Model(qwen_config(files.text_encoder.shapes))
-    for name in lora_names(files.models):
+    for name, path in sorted(lora_paths(files.models).items()):
         try:
-            lora = Lora.read(files.loras / f"{name}.safetensors", transformer, qwen)
+            lora = Lora.read(path, transformer, qwen)
         except CheckpointError as error:
             yield FoundLora(name, (), str(error))
         else:

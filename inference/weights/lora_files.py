@@ -6,29 +6,51 @@ choose from should look here each time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+
+from inference.weights.folders import SUFFIXES, files_under, without_suffix
 
 LORA_FOLDER = "loras"
 
+# The turbo LoRA that is published with Anima, with its version.
+_OFFICIAL_TURBO = re.compile(r"anima-turbo(?:-lora)?(?:-v(\d[\d.]*)[a-z]?)?")
+
 
 def lora_names(models: str | Path) -> list[str]:
-    """Names of the LoRA files of a `models` folder as it is now, without `.safetensors`, in order. Opens none."""
+    """Names of the LoRA files of a `models` folder as it is now, without suffix, in order. Opens none."""
+    return sorted(lora_paths(models))
+
+
+def lora_paths(models: str | Path) -> Mapping[str, Path]:
+    """The LoRA files by name. Of two that differ in the suffix alone, the second keeps its suffix."""
     folder = Path(models) / LORA_FOLDER
-    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.safetensors"))
+    paths: dict[str, Path] = {}
+    for path in sorted(files_under(folder), key=lambda path: SUFFIXES.index(path.suffix.lower())):
+        file = path.relative_to(folder).as_posix()
+        paths[file if without_suffix(file) in paths else without_suffix(file)] = path
+    return paths
 
 
-def turbo_names(names: Iterable[str]) -> list[str]:
-    """Those that call themselves turbo, the likeliest first: one called just that, then the newest version.
+def lora_name(name: str, names: Iterable[str]) -> str | None:
+    """The one of `names` that is meant, written with or without its suffix; None where there is none."""
+    known = set(names)
+    return next((form for form in (name, without_suffix(name)) if form in known), None)
 
-    A subfolder's name does not count.
+
+def turbo_names(names: Iterable[str], says_turbo: Callable[[str], bool] = lambda _name: False) -> list[str]:
+    """The LoRA files that make a model a turbo model, the likeliest first.
+
+    Those that say so themselves, then one called just turbo, then the official one in its newest version. What only
+    has turbo in its name is none. A subfolder's name does not count.
     """
-    return sorted((name for name in names if "turbo" in _own_name(name)), key=_likelihood, reverse=True)
+    ranked = {name: (says_turbo(name), *_rank(name)) for name in names}
+    return sorted((name for name, rank in ranked.items() if any(rank[:3])), key=lambda name: (ranked[name], name))[::-1]
 
 
-def _likelihood(name: str) -> tuple[bool, str, str]:
-    return _own_name(name) == "turbo", _own_name(name), name
-
-
-def _own_name(name: str) -> str:
-    return name.rpartition("/")[2].casefold()
+def _rank(name: str) -> tuple[bool, bool, tuple[int, ...]]:
+    own = name.rpartition("/")[2].casefold()
+    official = _OFFICIAL_TURBO.fullmatch(own)
+    version = tuple(int(number) for number in re.findall(r"\d{1,6}", official[1] or "")) if official else ()
+    return own == "turbo", official is not None, version

@@ -38,6 +38,12 @@ def native_settings(metadata: Mapping[str, str], name: str = "") -> NativeSettin
     )
 
 
+def says_turbo(metadata: Mapping[str, str]) -> bool:
+    """Whether a LoRA's header says with how few steps and at what CFG to draw with it, as only a turbo LoRA does."""
+    steps = _number(metadata.get("modelspec.anima.steps"), 1, 1000)
+    return steps is not None and _number(metadata.get("modelspec.anima.cfg_scale"), 0, 100) is not None
+
+
 def turbo_lora(metadata: Mapping[str, str], name: str) -> TurboLora:
     """The settings for the turbo LoRA of this name; those it does not give are the distilled checkpoints'."""
     settings = native_settings(metadata, "turbo")

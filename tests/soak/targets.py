@@ -421,7 +421,8 @@ def model_files() -> FuzzTarget:
 
     from inference.networks.transformer import Transformer, TransformerParams
     from inference.request import CheckpointError
-    from inference.weights.checkpoint import ModelFiles, load_module, reading_sizes_off
+    from inference.weights.checkpoint import ModelFiles
+    from inference.weights.weights_file import load_module, reading_sizes_off
     from tests.golden import MODELS
 
     torch.set_num_threads(1)

@@ -120,6 +120,35 @@ def test_damage_within_a_file_is_found_by_loading_it(anima: Anima, capsys: Outpu
     assert "values that are not numbers" in lines(capsys, "problem")[0]
 
 
+def test_the_files_that_are_used_and_those_that_do_not_fit_are_named_with_why(
+    anima: Anima, capsys: Output, models: Path
+) -> None:
+    from safetensors.torch import load_file
+
+    encoder = models / "text_encoders" / "qwen_3_tiny.safetensors"
+    tensors = load_file(encoder)
+    tensors["model.embed_tokens.weight"] = tensors["model.embed_tokens.weight"][:350].clone()
+    save_file(tensors, encoder.with_name("qwen_0.6b_ace15.safetensors"))
+    shutil.move(encoder, encoder.with_name("qwen_3_06b_base.safetensors"))
+    assert anima("doctor") == 0
+    shown = capsys.readouterr().out
+    assert "qwen_3_06b_base.safetensors is used because it is the only one that fits" in shown
+    assert "qwen_0.6b_ace15.safetensors is not used: its vocabulary has 350 tokens" in shown
+    assert "qwen_3_06b_base.safetensors is not the released file of that name" in shown
+
+
+def test_two_text_encoders_that_fit_need_a_choice(
+    anima: Anima, capsys: Output, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = models / "text_encoders" / "qwen_3_tiny.safetensors"
+    shutil.copy(encoder, encoder.with_name("b.safetensors"))
+    assert anima("doctor") == 1
+    assert "Say which one to use (ANIMA_TEXT_ENCODER)" in lines(capsys, "problem")[0]
+    monkeypatch.setenv("ANIMA_TEXT_ENCODER", "b")
+    assert anima("doctor") == 0
+    assert "b.safetensors is used because ANIMA_TEXT_ENCODER names it" in capsys.readouterr().out
+
+
 def test_lora_files_that_fit_nothing_or_in_part_are_named(anima: Anima, capsys: Output, models: Path) -> None:
     save_file({"lora_unet_down_blocks_0.lora_up.weight": torch.zeros(2, 2)}, models / "loras" / "sdxl.safetensors")
     from safetensors.torch import load_file

@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 
 from inference import Engine, GenerationRequest
 from inference.request import CheckpointError
-from inference.weights.checkpoint import TRANSFORMER_MARK, ModelFiles, WeightsFile
+from inference.weights.checkpoint import ModelFiles
 from inference.weights.modelspec import native_settings
+from inference.weights.weights_file import TRANSFORMER_MARK, WeightsFile
 from tests.golden import MODELS, relative_error
 
 TRANSFORMER = Path("diffusion_models/anima-tiny.safetensors")

@@ -13,8 +13,9 @@ from torch import nn
 
 from inference.networks.transformer import TransformerParams
 from inference.request import CheckpointError
-from inference.weights.checkpoint import MAX_HEADER, ModelFiles, WeightsFile, reading_sizes_off
+from inference.weights.checkpoint import ModelFiles
 from inference.weights.lora import Lora
+from inference.weights.weights_file import MAX_HEADER, WeightsFile, reading_sizes_off
 from tests.golden import MODELS
 
 LAYER = "layer"

@@ -4,7 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from inference.weights.lora_files import lora_names, turbo_names
+import pytest
+
+from inference.weights.lora_files import lora_name, lora_names, lora_paths, turbo_names
 
 
 def put(models: Path, name: str) -> None:
@@ -59,8 +61,43 @@ def test_the_newest_turbo_comes_first() -> None:
     assert turbo_names(names) == ["anima-turbo-v1.1", "anima-turbo-v1.0", "Anima-TURBO-v0.9"]
 
 
-def test_one_called_just_turbo_comes_before_all_others() -> None:
-    assert turbo_names(["zebra-turbo", "speed/Turbo", "anima-turbo"]) == ["speed/Turbo", "zebra-turbo", "anima-turbo"]
+def test_one_called_just_turbo_comes_before_the_official_one() -> None:
+    assert turbo_names(["anima-turbo-lora-v0.2", "speed/Turbo"]) == ["speed/Turbo", "anima-turbo-lora-v0.2"]
+
+
+def test_what_only_has_turbo_in_its_name_is_none() -> None:
+    names = ["characters/nurse_turbo_style", "anima_turbo_4step", "anima-turbo-lora-v0.2", "anima-turbo-lora-v0.10"]
+    assert turbo_names(names) == ["anima-turbo-lora-v0.10", "anima-turbo-lora-v0.2"]
+
+
+def test_one_that_says_so_in_its_header_comes_first_whatever_its_name() -> None:
+    assert turbo_names(["turbo", "quick", "style"], lambda name: name == "quick") == ["quick", "turbo"]
+
+
+def test_names_in_capitals_and_the_short_suffix_are_found(tmp_path: Path) -> None:
+    for name in ("a.SAFETENSORS", "b.sft", "c.safetensors.safetensors", "d.safetensors", "d.sft"):
+        put(tmp_path, name)
+    assert lora_names(tmp_path) == ["a", "b", "c.safetensors", "d", "d.sft"]
+    assert lora_paths(tmp_path)["d"].name == "d.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"), [("c.safetensors", "c.safetensors"), ("d.safetensors", "d"), ("d", "d"), ("e", None)]
+)
+def test_a_name_is_taken_as_it_is_before_its_suffix_is_taken_off(asked: str, meant: str | None) -> None:
+    assert lora_name(asked, ["c.safetensors", "d"]) == meant
+
+
+def test_linked_folders_are_followed_once_even_in_a_loop(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "linked.safetensors").touch()
+    put(tmp_path, "people/micah.safetensors")
+    (tmp_path / "loras" / "ext").symlink_to(elsewhere)
+    (tmp_path / "loras" / "a_loop").symlink_to(tmp_path / "loras")
+    (elsewhere / "back").symlink_to(tmp_path / "loras")
+    (elsewhere / "itself").symlink_to(elsewhere / "itself")
+    assert lora_names(tmp_path) == ["ext/linked", "people/micah"]
 
 
 def test_a_folder_called_turbo_makes_nothing_turbo() -> None:

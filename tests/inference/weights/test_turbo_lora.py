@@ -57,11 +57,13 @@ def test_damaged_files_and_those_of_other_models_are_passed_over(
     shutil.copy(LORA, loras / "anima-turbo-v1.0.safetensors")
     (loras / "anima-turbo-v1.1.safetensors").write_bytes(LORA.read_bytes()[:-100])
     os.symlink("nowhere", loras / "anima-turbo-v1.2.safetensors")
-    save_file({"lora_unet_double_blocks_0_qkv.lora_up.weight": torch.ones(4, 4)}, loras / "flux-turbo.safetensors")
+    save_file(
+        {"lora_unet_double_blocks_0_qkv.lora_up.weight": torch.ones(4, 4)}, loras / "anima-turbo-v1.3.safetensors"
+    )
     with caplog.at_level(logging.WARNING):
         assert turbo_lora(models) == TurboLora("anima-turbo-v1.0", steps=10, cfg_scale=1.0)
     assert "anima-turbo-v1.1 is not used as turbo LoRA" in caplog.text
-    assert "flux-turbo is not used as turbo LoRA" in caplog.text
+    assert "anima-turbo-v1.3 is not used as turbo LoRA" in caplog.text
 
 
 def test_a_turbo_checkpoint_needs_none(models: Path) -> None:

@@ -1,0 +1,230 @@
+"""One safetensors file of a model: its keys without prefixes, its tensors as plain ones, and loading them."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from inference.request import CheckpointError
+from inference.weights.folders import SUFFIXES
+from inference.weights.quantized import Quantization
+from inference.weights.vae_names import DIFFUSERS_MARK, released_names
+
+logger = logging.getLogger(__name__)
+
+TRANSFORMER_MARK = "llm_adapter.blocks.0.cross_attn.k_proj.weight"
+TEXT_ENCODER_MARK = "layers.0.self_attn.q_norm.weight"
+VAE_MARK = "decoder.upsamples.0.residual.2.weight"
+
+#: Bytes. Reading a header takes a hundred times its size; that of a large model, or with a long history of training in
+#: it, is a few megabytes.
+MAX_HEADER = 16 << 20
+
+#: What training leaves in a file, and tables that can be computed.
+_LEFTOVERS = re.compile(r"(?:^|\.)(?:accum_\w+|logvar\.|_extra_state$|inv_freq$|pos_embedder\.|num_batches_tracked$)")
+
+Convert = Callable[[str, Tensor], Tensor | None]
+
+
+class WeightsFile:
+    """One safetensors file, memory-mapped, as the tensors of one network under the released file's names.
+
+    What some programs put before the keys is taken off, diffusers' names of a VAE are translated, and 8-bit weights
+    are given as the plain ones that they stand for.
+    """
+
+    def __init__(self, path: Path, mark: str) -> None:
+        """Open `path` and find the prefix from the key that ends in `mark`. Raises CheckpointError."""
+        self.path = path
+        if path.suffix.lower() not in SUFFIXES:
+            raise CheckpointError(f"{path} {why_not_opened(path)}")
+        try:
+            check_header(path)
+            self._file = safe_open(path, framework="pt")
+        except FileNotFoundError:
+            raise CheckpointError(f"There is no file {path}. Run `anima download`, or fix the name.") from None
+        except (SafetensorError, OSError, ValueError) as error:
+            raise CheckpointError(
+                f"{path} cannot be read as safetensors ({error}): it is damaged or incompletely downloaded "
+                f"({path.stat().st_size:,} bytes are there). Delete it and download it again."
+            ) from error
+        self._keys = frozenset(self._file.keys())
+        prefix = _prefix(self._keys, mark)
+        translate = prefix is None and mark == VAE_MARK
+        if translate:
+            prefix = _prefix(self._keys, DIFFUSERS_MARK)
+        #: Whether it contains the key that distinguishes this kind of file from others.
+        self.is_marked = prefix is not None
+        self._names = self._named(prefix or "", translate)
+
+    @cached_property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        return {name: tuple(self._file.get_slice(key).get_shape()) for name, key in self._names.items()}
+
+    @cached_property
+    def metadata(self) -> Mapping[str, str]:
+        return self._file.metadata() or {}
+
+    def fault(self) -> str | None:
+        """Why its tensors cannot be read, as the end of a sentence; None where they can."""
+        return self._quantization.fault()
+
+    def tensor(self, key: str) -> Tensor:
+        """The tensor on the CPU; memory-mapped where it is not quantised, and read-only by convention."""
+        try:
+            return self._quantization.plain(self._names[key])
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise CheckpointError(
+                f"{self.path}: tensor {key} cannot be turned back from its quantised form ({error}). Use the plain "
+                "version in bfloat16."
+            ) from error
+
+    @cached_property
+    def _quantization(self) -> Quantization:
+        return Quantization(self._keys, self.metadata, self._file.get_tensor)
+
+    def _named(self, prefix: str, translate: bool) -> Mapping[str, str]:
+        """For each name of the network's tensors, the file's key."""
+        keys = [key for key in self._file.keys() if key.startswith(prefix)]  # noqa: SIM118, the file is no mapping
+        names = {key.removeprefix(prefix): key for key in keys if not self._quantization.belongs_beside(key)}
+        released = released_names(names) if translate else {}
+        return {released.get(name, name): key for name, key in names.items()}
+
+
+def why_not_opened(path: Path) -> str:
+    """The rest of a sentence that begins with the name of a file of another format."""
+    if path.suffix.lower() == ".gguf":
+        return "is a GGUF file, a format that is not supported; download the safetensors version."
+    return (
+        "is not a .safetensors file. Other formats can run code when opened, so they are not accepted; "
+        "download the safetensors version."
+    )
+
+
+def _prefix(keys: Collection[str], mark: str) -> str | None:
+    """The shortest text that stands before `mark` in a key."""
+    return min((key.removesuffix(mark) for key in keys if key.endswith(mark)), key=len, default=None)
+
+
+def check_header(path: Path) -> None:
+    """Raises ValueError where the header of a safetensors file says that it is longer than any has to be."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if length > MAX_HEADER:
+        raise ValueError(f"its header has {length:,} bytes, more than {MAX_HEADER:,}")
+
+
+def read_metadata(path: Path) -> Mapping[str, str]:
+    """What a safetensors file's header says of it; nothing where it cannot be read."""
+    try:
+        check_header(path)
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except (SafetensorError, OSError, ValueError):
+        return {}
+
+
+@contextmanager
+def reading_sizes_off(file: WeightsFile) -> Iterator[None]:
+    """While a model's sizes are read off a file's shapes: any error there means that the file is not such a model's."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except (LookupError, ArithmeticError, ValueError, TypeError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{file.path}: its tensors do not have the shapes of such a model ({type(error).__name__}: {error}). "
+            "The file belongs to another model or is damaged; choose a file made for Anima."
+        ) from error
+
+
+def load_module(
+    module: nn.Module,
+    file: WeightsFile,
+    device: torch.device,
+    dtype: torch.dtype,
+    convert: Convert = lambda _key, tensor: tensor,
+    ignored: tuple[str, ...] = (),
+) -> None:
+    """Give `module`, built on the meta device, its tensors from `file`, on `device` in `dtype`, one after the other.
+
+    A tensor that already has the wanted dtype and device stays memory-mapped. `convert` turns a tensor of the file
+    into one of the module, or None where it takes no part. Raises CheckpointError.
+    """
+    if fault := misfit(module, file, convert, ignored):
+        raise CheckpointError(f"{file.path}: {fault}")
+    wanted = module.state_dict()
+    state: dict[str, Tensor] = {}
+    leftovers = 0
+    for key in file.shapes:
+        if _is_leftover(key, wanted):
+            leftovers += 1
+        elif not key.startswith(ignored) and (tensor := convert(key, file.tensor(key))) is not None:
+            state[key] = tensor.to(device, dtype)
+            if not _is_finite(state[key]):
+                raise CheckpointError(
+                    f"{file.path}: tensor {key} holds values that are not numbers (NaN or infinity). "
+                    "The file is damaged or was converted badly; download it again."
+                )
+    if leftovers:
+        logger.info("%s: %d tensors that training left in it are ignored.", file.path.name, leftovers)
+    module.load_state_dict(state, assign=True)
+    module.requires_grad_(False).eval().to(device)
+
+
+def misfit(
+    module: nn.Module,
+    file: WeightsFile,
+    convert: Convert = lambda _key, tensor: tensor,
+    ignored: tuple[str, ...] = (),
+) -> str | None:
+    """Why `file` does not hold the tensors of `module`, by its header alone, in a sentence; None where it does."""
+    if fault := file.fault():
+        return fault
+    wanted = {key: tensor.shape for key, tensor in module.state_dict().items()}
+    found: set[str] = set()
+    surplus: list[str] = []
+    for key, shape in file.shapes.items():
+        if key.startswith(ignored) or _is_leftover(key, wanted):
+            continue
+        tensor = convert(key, torch.empty(shape, device="meta"))
+        if tensor is None:
+            continue
+        if key not in wanted:
+            surplus.append(key)
+        elif tensor.shape != wanted[key]:
+            return (
+                f"tensor {key} has shape {list(tensor.shape)}, but {list(wanted[key])} is needed. "
+                "The file belongs to another model; choose a file made for Anima."
+            )
+        found.add(key)
+    if missing := sorted(wanted.keys() - found):
+        return f"{_some(missing)} missing. It is incomplete or of another model."
+    if surplus:
+        return (
+            f"{_some(surplus)} not known. The file belongs to another model or has a packed format that is not "
+            "supported; use the plain bfloat16 or float32 version."
+        )
+    return None
+
+
+def _is_leftover(key: str, wanted: Collection[str]) -> bool:
+    return key not in wanted and _LEFTOVERS.search(key) is not None
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    low, high = torch.aminmax(tensor) if tensor.dtype.itemsize > 1 else torch.aminmax(tensor.float())
+    return bool(torch.isfinite(low) and torch.isfinite(high))
+
+
+def _some(keys: Sequence[str]) -> str:
+    shown = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+    return f"{shown} {'is' if len(keys) == 1 else 'are'}"

@@ -1,0 +1,186 @@
+"""Weights of 8 bits are read as the plain ones that they stand for."""
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from inference import Engine, GenerationRequest
+from inference.request import CheckpointError
+from inference.weights.checkpoint import ModelFiles
+from inference.weights.quantized import hadamard, turned
+from tests.golden import MODELS, relative_error
+
+TRANSFORMER = Path("diffusion_models/anima-tiny.safetensors")
+TEXT_ENCODER = Path("text_encoders/qwen_3_tiny.safetensors")
+LAYERS = ("blocks.0.self_attn.q_proj", "blocks.1.mlp.layer1", "llm_adapter.blocks.0.mlp.0")
+REQUEST = GenerationRequest("1girl", width=64, height=64, steps=2, seed=1)
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    return shutil.copytree(MODELS, tmp_path / "models")
+
+
+def comfy_quant(**settings: object) -> Tensor:
+    return torch.tensor(list(json.dumps(settings).encode()), dtype=torch.uint8)
+
+
+def fp8(weight: Tensor) -> tuple[Tensor, Tensor]:
+    scale = weight.abs().max() / 448
+    return (weight / scale).to(torch.float8_e4m3fn), scale
+
+
+def int8(weight: Tensor, by_rows: bool) -> tuple[Tensor, Tensor]:
+    scale = (weight.abs().amax(1, keepdim=True) if by_rows else weight.abs().max()) / 127
+    return (weight / scale).round().to(torch.int8), scale
+
+
+Form = Callable[[str, Tensor], dict[str, Tensor]]
+
+
+def scale_weight(layer: str, weight: Tensor) -> dict[str, Tensor]:
+    quantised, scale = fp8(weight)
+    return {f"{layer}.weight": quantised, f"{layer}.scale_weight": scale, f"{layer}.scale_input": torch.ones(())}
+
+
+def weight_scale(layer: str, weight: Tensor) -> dict[str, Tensor]:
+    quantised, scale = fp8(weight)
+    return {f"{layer}.weight": quantised, f"{layer}.weight_scale": scale, f"{layer}.input_scale": torch.ones(1)}
+
+
+def marked_fp8(layer: str, weight: Tensor) -> dict[str, Tensor]:
+    return weight_scale(layer, weight) | {f"{layer}.comfy_quant": comfy_quant(format="float8_e4m3fn")}
+
+
+def tensorwise(layer: str, weight: Tensor) -> dict[str, Tensor]:
+    quantised, scale = int8(weight, by_rows=False)
+    return {
+        f"{layer}.weight": quantised,
+        f"{layer}.weight_scale": scale,
+        f"{layer}.comfy_quant": comfy_quant(format="int8_tensorwise"),
+    }
+
+
+def rowwise(layer: str, weight: Tensor) -> dict[str, Tensor]:
+    quantised, scale = int8(weight, by_rows=True)
+    settings = comfy_quant(format="int8_tensorwise", per_row=True)
+    return {f"{layer}.weight": quantised, f"{layer}.weight_scale": scale, f"{layer}.comfy_quant": settings}
+
+
+def rowwise_flat(layer: str, weight: Tensor) -> dict[str, Tensor]:
+    tensors = rowwise(layer, weight)
+    return tensors | {f"{layer}.weight_scale": tensors[f"{layer}.weight_scale"].flatten()}
+
+
+def convrot(layer: str, weight: Tensor) -> dict[str, Tensor]:
+    quantised, scale = int8(turned(weight, 16), by_rows=True)
+    settings = comfy_quant(format="int8_tensorwise", convrot=True, convrot_groupsize=16)
+    return {f"{layer}.weight": quantised, f"{layer}.weight_scale": scale, f"{layer}.comfy_quant": settings}
+
+
+def quantised(path: Path, form: Form, metadata: dict[str, str] | None = None, extra: str | None = None) -> None:
+    tensors = load_file(path)
+    for layer in LAYERS:
+        weight = tensors.pop(f"net.{layer}.weight")
+        tensors |= form(f"net.{layer}", weight)
+    if extra is not None:
+        tensors[extra] = torch.zeros(2)
+    save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, path, metadata)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [scale_weight, weight_scale, marked_fp8, tensorwise, rowwise, rowwise_flat, convrot],
+    ids=lambda f: f.__name__,
+)
+@pytest.mark.parametrize("extra", [None, "scaled_fp8", "net.scaled_fp8"])
+def test_every_form_is_the_plain_weight_but_for_rounding(models: Path, form: Form, extra: str | None) -> None:
+    quantised(models / TRANSFORMER, form, extra=extra)
+    loaded = Engine.load(models, device="cpu")
+    plain = ModelFiles.find(MODELS).transformer
+    for layer in LAYERS:
+        weight, wanted = loaded.transformer.get_parameter(f"{layer}.weight"), plain.tensor(f"{layer}.weight")
+        assert relative_error(weight, wanted) < (0.05 if "fp8" in form.__name__ or "scale" in form.__name__ else 0.02)
+    assert loaded.generate([REQUEST])[0].latent.isfinite().all()
+
+
+def test_what_the_header_says_of_the_layers_counts(models: Path) -> None:
+    layers = {layer: {"format": "int8_tensorwise", "convrot": True, "convrot_groupsize": 16} for layer in LAYERS}
+
+    def form(layer: str, weight: Tensor) -> dict[str, Tensor]:
+        return {key: tensor for key, tensor in convrot(layer, weight).items() if not key.endswith("comfy_quant")}
+
+    quantised(models / TRANSFORMER, form, {"_quantization_metadata": json.dumps({"layers": layers})})
+    file = ModelFiles.find(models).transformer
+    name = f"{LAYERS[0]}.weight"
+    assert relative_error(file.tensor(name), ModelFiles.find(MODELS).transformer.tensor(name)) < 0.02
+
+
+def test_a_lora_is_merged_into_the_plain_weights_and_taken_out_again(models: Path) -> None:
+    quantised(models / TRANSFORMER, weight_scale)
+    engine = Engine.load(models, device="cpu")
+    name = f"{LAYERS[0]}.weight"
+    base = engine.transformer.get_parameter(name).clone()
+    engine.use_loras([("low_rank_kohya", 1.0)])
+    assert not torch.equal(engine.transformer.get_parameter(name), base)
+    engine.use_loras([])
+    assert torch.equal(engine.transformer.get_parameter(name), base)
+
+
+def test_a_scaled_text_encoder_is_read(models: Path) -> None:
+    tensors = load_file(models / TEXT_ENCODER)
+    tensors |= weight_scale("model.layers.0.mlp.up_proj", tensors["model.layers.0.mlp.up_proj.weight"])
+    save_file(tensors | {"scaled_fp8": torch.zeros(0)}, models / TEXT_ENCODER)
+    weight = Engine.load(models, device="cpu").text_encoder.qwen.get_parameter("layers.0.mlp.up_proj.weight")
+    wanted = load_file(MODELS / TEXT_ENCODER)["model.layers.0.mlp.up_proj.weight"]
+    assert relative_error(weight, wanted) < 0.05
+
+
+@pytest.mark.parametrize("form", ["nvfp4", "mxfp8", "int4_convrot"])
+def test_a_form_that_cannot_be_read_is_named(models: Path, form: str) -> None:
+    quantised(
+        models / TRANSFORMER,
+        lambda layer, weight: tensorwise(layer, weight) | {f"{layer}.comfy_quant": comfy_quant(format=form)},
+    )
+    with pytest.raises(CheckpointError, match=f"quantised as {form}, which is not supported"):
+        Engine.load(models, device="cpu")
+
+
+@pytest.mark.parametrize("size", [4, 16, 256])
+def test_the_hadamard_matrix_is_its_own_inverse_and_regular(size: int) -> None:
+    matrix = hadamard(size)
+    torch.testing.assert_close(matrix @ matrix, torch.eye(size))
+    torch.testing.assert_close(matrix.sum(0), torch.ones(size))
+    torch.testing.assert_close(matrix.abs(), torch.full((size, size), 1 / math.sqrt(size)))
+
+
+def test_a_group_size_that_cannot_be_is_an_error_in_a_sentence(models: Path) -> None:
+    def form(layer: str, weight: Tensor) -> dict[str, Tensor]:
+        settings = comfy_quant(format="int8_tensorwise", convrot=True, convrot_groupsize=24)
+        return convrot(layer, weight) | {f"{layer}.comfy_quant": settings}
+
+    quantised(models / TRANSFORMER, form)
+    with pytest.raises(CheckpointError, match="must be a power of 4"):
+        Engine.load(models, device="cpu")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "net.blocks.0.self_attn.q_proj._extra_state",
+        "net.accum_image_sample_counter",
+        "net.logvar.0.freqs",
+        "net.rotary.inv_freq",
+        "net.pos_embedder.seq",
+    ],
+)
+def test_what_training_left_in_a_file_is_ignored(models: Path, key: str) -> None:
+    save_file({**load_file(models / TRANSFORMER), key: torch.ones(1)}, models / TRANSFORMER)
+    assert Engine.load(models, device="cpu").name == "anima-tiny"
