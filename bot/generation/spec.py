@@ -24,12 +24,14 @@ class JobSpec:
 
     age_restricted: whether more than safe pictures were allowed where it was asked for.
     comparison: the recipes are its cells, row by row, and their pictures become one labelled grid.
+    guild_locale: the server's language, where everybody there sees the job's message.
     """
 
     recipes: tuple[Recipe, ...]
     options: Options = field(default_factory=Options)
     age_restricted: bool = False
     comparison: Comparison | None = None
+    guild_locale: str | None = None
 
     @classmethod
     def of(cls, job: Job) -> JobSpec:

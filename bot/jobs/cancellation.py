@@ -32,6 +32,6 @@ class Cancellation:
     async def withdraw(self, job: Job) -> None:
         """Stop the work on a job that has ended in the database, and say in its message that nothing will come."""
         await self._worker.cancel(job.id)
-        with speaking(job.locale):
+        with speaking(messages.message_locale(job)):
             view = messages.cancelled(job)
         await self._delivery.show(job, view)

@@ -83,7 +83,8 @@ class Delivery:
             return  # ended in the meantime
         refusal = await self._forbidden(job)
         if refusal is not None:
-            raise NoLongerAllowed(refusal.sentence)
+            with speaking(messages.message_locale(job)):
+                raise NoLongerAllowed(refusal.sentence)
         try:
             posted = await self._post_images(job, renders)
         except discord.HTTPException as error:
@@ -111,9 +112,11 @@ class Delivery:
 
     @about_its_job
     async def report_failure(self, job: Job, reason: str) -> None:
-        """Tell that a job came to nothing, in the person's language. Raises Undeliverable, discord.HTTPException."""
-        with speaking(job.locale):
-            view = messages.failed(job, reason)
+        """Tell that a job came to nothing, and for which reason. Raises Undeliverable, discord.HTTPException."""
+
+        def view() -> ui.LayoutView:
+            return messages.failed(job, messages.explain_reason(reason))
+
         await self._post(job, view, list, purpose="apology")
         await self._database.jobs.mark_notified(job.id)
 
@@ -133,10 +136,11 @@ class Delivery:
         parent = None
         if job.parent_picture_id is not None:
             parent = await self._database.images.get(job.parent_picture_id)
-        with speaking(job.locale):
-            images = [render.image for render in renders]
+        images, parent_url = [render.image for render in renders], message_url(self._client, parent)
+
+        def view() -> ui.LayoutView:
             notes = say(messages.MADE_SMALLER) if made_smaller else ""
-            view = messages.finished(job, images, names, message_url(self._client, parent), notes)
+            return messages.finished(job, images, names, parent_url, notes)
 
         def files() -> list[discord.File]:
             contents = zip(renders, names, strict=True)
@@ -153,9 +157,12 @@ class Delivery:
                 raise
             raise Undeliverable(messages.TOO_LARGE_FOR_DISCORD) from error
 
-    async def _post(self, job: Job, view: ui.LayoutView, files: Files, purpose: str) -> Posted:
+    async def _post(self, job: Job, view: Callable[[], ui.LayoutView], files: Files, purpose: str) -> Posted:
+        """`view` is asked for the message in the language of who sees it: that of its place, or the person's."""
+        with speaking(messages.message_locale(job)):
+            shared = view()
         try:
-            return await self._edit(job, view, files)
+            return await self._edit(job, shared, files)
         except discord.HTTPException as error:
             _raise_unless_out_of_reach(error)
             logger.info("its message is out of reach (%s); posting anew", error)
@@ -163,13 +170,15 @@ class Delivery:
         if not job.private:
             channel = self._client.get_partial_messageable(job.channel_id, guild_id=job.guild_id)
             try:
-                return await self._post_anew(channel, job, view, files, nonce)
+                return await self._post_anew(channel, job, shared, files, nonce)
             except discord.HTTPException as error:
                 _raise_unless_out_of_reach(error)
                 logger.info("its channel is out of reach (%s); sending a private message", error)
+        with speaking(job.locale):
+            own = view()
         try:
             private = await self._client.create_dm(discord.Object(job.user_id))
-            return await self._post_anew(private, job, view, files, nonce)
+            return await self._post_anew(private, job, own, files, nonce)
         except discord.HTTPException as error:
             _raise_unless_out_of_reach(error)
             raise Undeliverable(

@@ -113,7 +113,7 @@ class Outbox:
         except NoLongerAllowed as error:
             sentence = error.sentence
             if await retry_storage(lambda: self._jobs.refuse(job.id, sentence)):
-                with speaking(job.locale):
+                with speaking(messages.message_locale(job)):
                     self.report_failure_later(job, say(messages.NOT_ALLOWED_ANY_MORE, reason=sentence))
         except Undeliverable as error:
             logger.warning("%s", error)
@@ -126,10 +126,8 @@ class Outbox:
     async def _report_failure(self, job: Job, reason: str) -> None:
         """Who cannot be reached now is told after the next start."""
         await self._status.end(job.id)
-        with speaking(job.locale):
-            sentence = messages.explain_reason(reason)
         try:
-            await retry(lambda: self._delivery.report_failure(job, sentence), _DeliveryErrors().may_pass)
+            await retry(lambda: self._delivery.report_failure(job, reason), _DeliveryErrors().may_pass)
         except Exception as error:
             logger.warning("its asker could not be told why nothing came: %s", error)
 

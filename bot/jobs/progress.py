@@ -111,7 +111,7 @@ class StatusMessages:
     async def _show_interruption(self, shown: _Shown) -> None:
         if shown.edit is not None:
             await asyncio.gather(shown.edit, return_exceptions=True)
-        with speaking(shown.job.locale):
+        with speaking(messages.message_locale(shown.job)):
             view = messages.interruption_notice(shown.job)
         await self.delivery.show(shown.job, view)
 
@@ -137,7 +137,7 @@ class StatusMessages:
         if status is None or (shown.queue_status is not None and not _differs(shown.queue_status, status)):
             return False
         shown.queue_status = status
-        with speaking(shown.job.locale):
+        with speaking(messages.message_locale(shown.job)):
             view = messages.queued(shown.job, status)
         self._begin(shown, self.delivery.show(shown.job, view))
         return True
@@ -151,7 +151,7 @@ class StatusMessages:
         def files() -> list[discord.File]:
             return [] if preview is None else [discord.File(io.BytesIO(preview), name)]
 
-        with speaking(job.locale):
+        with speaking(messages.message_locale(job)):
             view = messages.in_progress(
                 job, progress.fraction, progress.step, progress.steps, name if preview is not None else None
             )

@@ -271,6 +271,8 @@ def _new_job(
 ) -> NewJob:
     interaction, acknowledgement = origin.interaction, origin.acknowledgement
     assert interaction.channel_id is not None
+    is_shared = interaction.guild_locale is not None and not options.private
+    spec = replace(spec, guild_locale=str(interaction.guild_locale) if is_shared else None)
     return NewJob(
         interaction_id=interaction.id,
         user_id=interaction.user.id,

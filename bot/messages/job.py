@@ -50,6 +50,15 @@ class QueueStatus:
     ready_at: datetime | None
 
 
+def message_locale(job: Job) -> str:
+    """The language of a job's message: the server's if everybody there sees it, else the person's.
+
+    A job of an earlier release has no server's language written down.
+    """
+    shared = job.parameters.get("guild_locale")
+    return shared if isinstance(shared, str) and not job.private else job.locale
+
+
 def queued(job: Job, status: QueueStatus | None = None) -> StaticLayout:
     text = ui.TextDisplay[Any](f"{blockquote(job.prompt, PROMPT_SHOWN)}\n-# {_queue_status_text(status)}")
     return StaticLayout(text, ui.ActionRow(cancel_button(job.id)))
