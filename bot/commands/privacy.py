@@ -8,7 +8,6 @@ import io
 import json
 import re
 from contextlib import suppress
-from datetime import timedelta
 from typing import Any, Self
 
 import discord
@@ -21,6 +20,7 @@ from bot.components.deletion import delete_message
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_FILE_SIZE, MAX_FILES
 from bot.ops.retention import Retention
+from bot.text.formats import duration
 from bot.text.translation import N_, say, say_plural
 from storage.privacy import Erased
 
@@ -133,12 +133,8 @@ def _how_long(retention: Retention) -> list[str]:
     prompts, pictures = retention.prompts_kept, retention.images_kept
     if prompts is None and pictures is None:
         return [say(KEPT_FOR_EVER)]
-    sentences = [] if prompts is None else [say(PROMPTS_KEPT, days=_days(prompts))]
-    return sentences if pictures is None else [*sentences, say(PICTURES_KEPT, days=_days(pictures))]
-
-
-def _days(kept: timedelta) -> str:
-    return say_plural("{count} day", "{count} days", kept / timedelta(days=1))
+    sentences = [] if prompts is None else [say(PROMPTS_KEPT, days=duration(prompts))]
+    return sentences if pictures is None else [*sentences, say(PICTURES_KEPT, days=duration(pictures))]
 
 
 async def _send_sources(interaction: AnimaInteraction) -> None:

@@ -85,6 +85,6 @@ class _Recorder(app_commands.Translator):
     async def translate(
         self, string: app_commands.locale_str, locale: discord.Locale, context: app_commands.TranslationContextTypes
     ) -> None:
-        role = role_of(string, context)
+        role = role_of(context)
         if role is not None:
             self.found[role, string.message] = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from babel import Locale
-from babel.numbers import format_decimal, format_percent
+from babel.numbers import format_decimal
 from babel.units import format_unit
 
 from bot.text.languages import reader_language
@@ -23,15 +23,10 @@ def decimal(number: float, *, digits: int = 2) -> str:
     return str(format_decimal(number, format=pattern, locale=_locale()))
 
 
-def percent(share: float) -> str:
-    """A share of 1 in whole percent: 60%, in French 60 %."""
-    return str(format_percent(share, locale=_locale()))
-
-
 def duration(span: timedelta) -> str:
-    """In whole days if it is some, else in whole hours or minutes, or else in seconds: 1 day, 36 hours, 90 seconds."""
+    """In the largest unit of which it is a number with at most one decimal: 30 days, 1.5 hours, 100 seconds."""
     seconds = span.total_seconds()
-    exact = ((unit, length) for unit, length in UNITS if seconds and seconds % length == 0)
+    exact = ((unit, length) for unit, length in UNITS if seconds >= length and seconds * 10 % length == 0)
     unit, length = next(exact, ("second", 1))
     return str(format_unit(round(seconds / length, 1), f"duration-{unit}", format="#,##0.#", locale=_locale()))
 

@@ -66,19 +66,14 @@ class Translator(app_commands.Translator):
     async def translate(
         self, string: app_commands.locale_str, locale: Locale, context: app_commands.TranslationContextTypes
     ) -> str | None:
-        language, role = LANGUAGES.get(locale.value), role_of(string, context)
+        language, role = LANGUAGES.get(locale.value), role_of(context)
         if language is None or language.path is None or role is None:
             return None
         return language.translations.pgettext(role, string.message)
 
 
-def role_of(string: app_commands.locale_str, context: app_commands.TranslationContextTypes) -> str | None:
-    """What a text of a command is, which is its `msgctxt` in the catalogs; None where it is the same everywhere.
-
-    That holds for names such as the samplers': `locale_str(name, translated=False)`.
-    """
-    if not string.extras.get("translated", True):
-        return None
+def role_of(context: app_commands.TranslationContextTypes) -> str | None:
+    """What a text of a command is, which is its `msgctxt` in the catalogs; None for what is none of these."""
     match context.location:
         case Location.command_name | Location.group_name:
             return "menu" if isinstance(context.data, app_commands.ContextMenu) else "command name"

@@ -13,6 +13,7 @@ from storage.jobs import Allowance
 from storage.quotas import Charge, Usage
 from tests.bot.harness import Stage
 
+NO_CREDITS_IN_PRIVATE = "Drawing in private messages is switched off. Use me in a server."
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
@@ -51,6 +52,22 @@ async def test_the_operators_limit_holds_where_no_server_brought_the_bot(stage: 
     stage.settings["credits_outside_servers"] = None
     await stage.restart()
     await stage.draw("1girl", stage.alice, stage.discord.dm(stage.alice))
+
+
+async def test_without_credits_outside_of_servers_one_is_sent_to_a_server(stage: Stage) -> None:
+    stage.settings["credits_outside_servers"] = 0
+    await stage.restart()
+    where = stage.discord.dm(stage.alice)
+    refused = await stage.slash("imagine", stage.alice, where, prompt="1girl")
+    assert (await refused.followup()).text == NO_CREDITS_IN_PRIVATE
+    told = await (await stage.slash("quota", stage.alice, where)).response()
+    assert told.text == NO_CREDITS_IN_PRIVATE
+
+
+async def test_without_credits_in_a_server_one_is_sent_to_its_admins(stage: Stage) -> None:
+    await stage.database.servers.change(stage.general.guild.id, {"quota": {"credits": 0}}, by=1)
+    refused = await stage.slash("imagine", prompt="1girl")
+    assert (await refused.followup()).text == "You have no credits in this server. Ask a server admin."
 
 
 async def test_who_has_used_nothing_reads_of_nothing_that_lapses(stage: Stage) -> None:

@@ -145,7 +145,7 @@ async def test_delete_is_for_the_owner_and_for_moderators(stage: Stage) -> None:
     told = await (await stage.press(message, "Delete", stage.alice)).response()
     assert "Only the person who asked for this" in told.text
     question = await (await stage.press(message, "Delete", stage.bob)).response()
-    assert question.is_ephemeral
+    assert question.is_ephemeral and "from your history?" in question.text
     answer = await (await stage.press(question, "Delete for everyone", stage.bob)).response()
     assert answer.text == "Deleted."
     assert stage.discord.messages.get(message.id) is None
@@ -156,8 +156,19 @@ async def test_delete_is_for_the_owner_and_for_moderators(stage: Stage) -> None:
 async def test_a_moderator_deletes_what_another_person_drew(stage: Stage) -> None:
     _, message = await stage.draw("1girl", stage.alice)
     question = await (await stage.press(message, "Delete", stage.bob)).response()
+    assert f"from <@{stage.alice.id}>'s history?" in question.text
     await (await stage.press(question, "Delete for everyone", stage.bob)).response()
     assert stage.discord.messages.get(message.id) is None
+
+
+@pytest.mark.parametrize("mine", [True, False])
+async def test_who_deletes_what_the_bot_cannot_is_told_whose_history_it_left(stage: Stage, mine: bool) -> None:
+    _, message = await stage.draw("1girl", stage.bob if mine else stage.alice)
+    question = await (await stage.press(message, "Delete", stage.bob)).response()
+    stage.discord.faults.answer("DELETE", "^/channels/", 403, {"message": "Missing Access", "code": 50001})
+    answer = await (await stage.press(question, "Delete for everyone", stage.bob)).response()
+    whose = "your" if mine else f"<@{stage.alice.id}>'s"
+    assert answer.text.startswith(f"Removed from {whose} history.")
 
 
 async def test_a_forged_custom_id_deletes_and_edits_nothing_of_anothers(stage: Stage) -> None:

@@ -44,7 +44,6 @@ def test_texts_of_commands_are_found_by_what_they_are() -> None:
         ("choice", "sampler"),
         ("menu", "Anima: cancel"),
     } <= texts
-    assert not texts & {("choice", "er_sde"), ("choice", "simple")}, "samplers are called the same everywhere"
 
 
 def test_a_translator_is_told_what_discord_asks_of_each_text() -> None:

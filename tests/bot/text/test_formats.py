@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from bot.text import languages
-from bot.text.formats import decimal, duration, percent
+from bot.text.formats import decimal, duration
 from bot.text.languages import Language, speaking
 
 
@@ -34,24 +34,20 @@ def test_a_number_has_no_more_decimals_than_are_asked_for() -> None:
     assert decimal(20.75, digits=1) == "20.8" and decimal(20.75, digits=0) == "21" and decimal(20, digits=1) == "20"
 
 
-def test_a_share_is_whole_percent() -> None:
-    assert percent(0.6) == "60%" and percent(1) == "100%"
-    with speaking("fr"):
-        assert percent(0.6) == "60\xa0%"
-
-
 @pytest.mark.parametrize(
     ("span", "english", "japanese", "portuguese"),
     [
         (timedelta(days=1), "1 day", "1 日", "1 dia"),
         (timedelta(days=30), "30 days", "30 日", "30 dias"),
-        (timedelta(hours=36), "36 hours", "36 時間", "36 horas"),
-        (timedelta(minutes=90), "90 minutes", "90 分", "90 minutos"),
+        (timedelta(hours=36), "1.5 days", "1.5 日", "1,5 dia"),
+        (timedelta(hours=23), "23 hours", "23 時間", "23 horas"),
+        (timedelta(minutes=90), "1.5 hours", "1.5 時間", "1,5 hora"),
+        (timedelta(seconds=100), "100 seconds", "100 秒", "100 segundos"),
         (timedelta(seconds=12.34), "12.3 seconds", "12.3 秒", "12,3 segundos"),
         (timedelta(0), "0 seconds", "0 秒", "0 segundo"),
     ],
 )
-def test_a_duration_has_the_largest_unit_that_it_is_whole_in(
+def test_a_duration_is_in_the_largest_unit_that_suits_it(
     span: timedelta, english: str, japanese: str, portuguese: str
 ) -> None:
     said = [duration(span)]
