@@ -26,6 +26,8 @@ MARK = "scaled_fp8"
 HEADER_ENTRY = "_quantization_metadata"
 READABLE = frozenset({"float8_e4m3fn", "float8_e5m2", "int8_tensorwise"})
 GROUP = 256
+#: Rows of a weight that are turned at a time.
+ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,10 @@ class Quantization:
             layer, _, name = key.rpartition(".")
             if name == "weight_scale_2" and f"{layer}.weight" in self.keys:
                 return _unreadable("nvfp4")
-            if name == "comfy_quant" and (form := self._settings(layer).get("format")) not in READABLE:
-                return _unreadable(str(form))
-        for form in {str(settings.get("format")) for settings in self._in_header().values()} - READABLE:
-            return _unreadable(form)
-        return None
+            if name == "comfy_quant" and (form := _form(self._settings(layer))) not in READABLE:
+                return _unreadable(form)
+        forms = {_form(settings) for settings in self._in_header().values()}
+        return next((_unreadable(form) for form in sorted(forms - READABLE)), None)
 
     def plain(self, key: str) -> Tensor:
         """A tensor of the file, float32 where it was quantised, else as it is."""
@@ -65,7 +66,7 @@ class Quantization:
             scale = scale.reshape(-1, *[1] * (tensor.ndim - 1))
         plain = tensor.to(torch.float32, copy=True).mul_(scale)
         settings = self._settings(layer)
-        return turned(plain, int(settings.get("convrot_groupsize", GROUP))) if settings.get("convrot") else plain
+        return turn(plain, int(settings.get("convrot_groupsize", GROUP))) if settings.get("convrot") else plain
 
     def _settings(self, layer: str) -> Mapping[str, int | str | bool]:
         key = f"{layer}.comfy_quant"
@@ -83,10 +84,15 @@ class Quantization:
         return {name: settings for name, settings in layers.items() if isinstance(settings, dict)}
 
 
-def turned(weight: Tensor, size: int) -> Tensor:
-    """`weight` [out, in] with each `size` columns multiplied by the regular Hadamard matrix of that size."""
+def turn(weight: Tensor, size: int) -> Tensor:
+    """Multiply each `size` columns of `weight` [out, in] by the regular Hadamard matrix of that size, in place.
+
+    A few rows at a time, so that the memory for a second copy is never taken.
+    """
     matrix = hadamard(size)
-    return (weight.reshape(weight.shape[0], -1, size) @ matrix).reshape(weight.shape)
+    for rows in weight.split(ROWS):
+        rows.copy_((rows.reshape(rows.shape[0], -1, size) @ matrix).reshape(rows.shape))
+    return weight
 
 
 @cache
@@ -99,6 +105,10 @@ def hadamard(size: int) -> Tensor:
     while matrix.shape[0] < size:
         matrix = torch.kron(matrix, seed)
     return matrix / math.sqrt(size)
+
+
+def _form(settings: Mapping[str, object]) -> str:
+    return str(settings.get("format", "float8_e4m3fn"))[:40]
 
 
 def _unreadable(form: str) -> str:

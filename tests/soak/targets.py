@@ -451,8 +451,15 @@ def model_files() -> FuzzTarget:
     marked = {key: entry for key, entry in flat.items() if "cross_attn.k_proj" in key}
     deep = {**header, "net.blocks.999999999.x.weight": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}
     words = [*HEADER_WORDS, b"llm_adapter.blocks.0.cross_attn.k_proj.weight", b"x_embedder.proj.1.weight"]
+    words += [b".comfy_quant", b".weight_scale", b"scaled_fp8", b"_quantization_metadata", b"text_encoders.x.", b"vae."]
     seeds = [a_safetensors(empty), a_safetensors(flat), a_safetensors(marked), *hostile_headers()]
     seeds += [whole, a_safetensors(deep, whole[8 + length :])]
+    # As an all-in-one file has them, with what stands beside quantised weights.
+    inside = {key.replace("net.", "model.diffusion_model."): entry for key, entry in header.items()}
+    beside = {"dtype": "U8", "shape": [8], "data_offsets": [0, 8]}
+    inside |= {key.replace(".weight", ".comfy_quant"): beside for key in list(inside)[:3]}
+    inside |= {key.replace(".weight", ".weight_scale"): beside for key in list(inside)[:3]}
+    seeds += [a_safetensors(inside, whole[8 + length :])]
     return FuzzTarget(read, seeds, words, (CheckpointError,), seconds=2.0, longest=10 * MEBI)
 
 
