@@ -90,7 +90,8 @@ def turn(weight: Tensor, size: int) -> Tensor:
     A few rows at a time, so that the memory for a second copy is never taken.
     """
     matrix = hadamard(size)
-    for rows in weight.split(ROWS):
+    for start in range(0, weight.shape[0], ROWS):
+        rows = weight[start : start + ROWS]
         rows.copy_((rows.reshape(rows.shape[0], -1, size) @ matrix).reshape(rows.shape))
     return weight
 
