@@ -34,9 +34,16 @@ TOO_LARGE_FOR_DISCORD = N_("The picture is too large for Discord, even when comp
 NOTHING_CAME = N_("This could not be generated.")
 DISCORD_REFUSED = N_("Discord didn't accept the picture. Please try again.")
 MADE_SMALLER = N_("The PNG was too large for Discord, so this is a smaller WebP without the settings inside.")
-#: The reasons of ours that are written down; what else may stand there are the engine's own words, in English.
+#: Our reasons as the database keeps them: the sentence, or how an earlier release put it. Others are the engine's own
+#: words, in English.
 KNOWN_REASONS = {
     sentence: sentence for sentence in (NOTHING_CAME, ENGINE_LOST, JUDGED_UNFIT, TOO_LARGE_FOR_DISCORD, DISCORD_REFUSED)
+} | {
+    "Nothing came of this.": NOTHING_CAME,
+    "The engine broke down while drawing this, twice. Please try again with other settings.": ENGINE_LOST,
+    "The finished picture does not fit this channel, so it is not shown.": JUDGED_UNFIT,
+    "The picture is too large for Discord, even made smaller. Please ask for a smaller size.": TOO_LARGE_FOR_DISCORD,
+    "Discord did not take the picture. Please try again.": DISCORD_REFUSED,
 }
 GOES_ON = N_("I'm restarting. Your job will resume automatically")
 NOT_CHARGED = N_("You were not charged.")

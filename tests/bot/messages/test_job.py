@@ -5,7 +5,10 @@ from datetime import timedelta
 import discord
 import pytest
 
-from bot.messages.job import ready_text
+from bot.messages import job as messages
+from bot.messages.job import explain_reason, ready_text
+from bot.text.languages import speaking
+from bot.text.translation import say
 
 
 @pytest.mark.parametrize("seconds", [-5, 0, 9])
@@ -17,3 +20,29 @@ def test_a_time_is_told_where_it_is_some_way_off_and_known() -> None:
     ready_at = discord.utils.utcnow() + timedelta(minutes=1)
     assert ready_text("Next", ready_at) == f"Next, should be ready {discord.utils.format_dt(ready_at, 'R')}"
     assert ready_text("Next", None) == "Next"
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        ("Nothing came of this.", messages.NOTHING_CAME),
+        (
+            "The engine broke down while drawing this, twice. Please try again with other settings.",
+            messages.ENGINE_LOST,
+        ),
+        ("The finished picture does not fit this channel, so it is not shown.", messages.JUDGED_UNFIT),
+        (
+            "The picture is too large for Discord, even made smaller. Please ask for a smaller size.",
+            messages.TOO_LARGE_FOR_DISCORD,
+        ),
+        ("Discord did not take the picture. Please try again.", messages.DISCORD_REFUSED),
+    ],
+)
+def test_a_reason_that_an_earlier_release_stored_is_shown_as_this_one_puts_it(stored: str, shown: str) -> None:
+    assert explain_reason(stored) == shown
+    with speaking("ja"):
+        assert explain_reason(stored) == say(shown) != shown
+
+
+def test_the_engines_own_words_are_shown_as_they_are() -> None:
+    assert explain_reason("Out of memory.") == "Out of memory."
