@@ -8,12 +8,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from inference import Cancelled, Engine, GenerationRequest, InvalidRequest, Progress, TurboLora
 from inference.process import EngineDied, EngineProcess, load_engine
@@ -33,6 +36,8 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[EnginePr
     """One process for this file's tests, for starting one takes long, and what it said at the start."""
     models = shutil.copytree(MODELS, tmp_path_factory.mktemp("process") / "models")
     shutil.copy(models / "loras" / "lokr.safetensors", models / "loras" / "turbo.safetensors")
+    whole = load_file(models / "loras" / "lokr.safetensors")
+    save_file({**whole, "lora_unet_double_blocks_0_qkv.alpha": torch.ones(1)}, models / "loras" / "odd.safetensors")
     process = EngineProcess(partial(load_engine, str(models), "cpu", "auto", None))
     yield process, process.start()
     process.stop()
@@ -55,6 +60,12 @@ def test_it_generates_the_image_that_an_engine_in_this_process_generates(
     here = np.array(engine.generate([REQUEST])[0].image, np.int16)
     assert np.abs(np.array(Image.open(io.BytesIO(image.png)), np.int16) - here).max() <= 1
     assert (image.width, image.height, image.seed) == (64, 64, 7)
+
+
+def test_what_could_not_be_done_comes_with_the_image(running: EngineProcess) -> None:
+    [image] = running.generate([replace(REQUEST, loras=(("odd", 1.0),))])
+    assert len(image.notes) == 1
+    assert "lora_unet_double_blocks_0_qkv.alpha" in image.notes[0]
 
 
 def test_it_says_what_it_has_loaded(started: tuple[EngineProcess, EngineDescription]) -> None:
