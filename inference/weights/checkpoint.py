@@ -88,7 +88,7 @@ VAE = Part(
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenFile:
     """The file that is used for a part, and why, after "because"."""
 
     file: WeightsFile
@@ -212,22 +212,24 @@ def _structure_fault(part: Part, file: WeightsFile) -> str | None:
         return str(error)
 
 
-def _choose(models: Path, part: Part, transformer: WeightsFile, name: str | None, fits: Requirement) -> Choice:
+def _choose(models: Path, part: Part, transformer: WeightsFile, name: str | None, fits: Requirement) -> ChosenFile:
     folder = models / part.folders[0]
     paths = list(paths_of(models, part.folders))
     if name is not None:
         return _named(part, folder, paths, name, fits)
     inside = WeightsFile(transformer.path, part.mark)
     if inside.is_marked and fits(inside) is None:
-        return Choice(inside, "it is in the file of the diffusion model")
+        return ChosenFile(inside, "it is in the file of the diffusion model")
     candidates = _marked(paths, part.mark, f"a {part.what}", folder)
     faults = {file.path: fits(file) for file in candidates}
     fitting = [file for file in candidates if faults[file.path] is None]
     official = [file for file in fitting if without_suffix(file.path.name).lower() == part.official]
     if official:
-        return Choice(official[0], "it has the official name" if len(fitting) > 1 else "it is the only one that fits")
+        return ChosenFile(
+            official[0], "it has the official name" if len(fitting) > 1 else "it is the only one that fits"
+        )
     if len(fitting) == 1:
-        return Choice(fitting[0], "it is the only one that fits")
+        return ChosenFile(fitting[0], "it is the only one that fits")
     if fitting:
         raise CheckpointError(
             f"Several files in {folder} fit as the {part.what}: {_names(file.path for file in fitting)}. "
@@ -244,7 +246,7 @@ def _choose(models: Path, part: Part, transformer: WeightsFile, name: str | None
     )
 
 
-def _named(part: Part, folder: Path, paths: Sequence[Path], name: str, fits: Requirement) -> Choice:
+def _named(part: Part, folder: Path, paths: Sequence[Path], name: str, fits: Requirement) -> ChosenFile:
     path = _by_name(paths, name)
     if path is None:
         raise CheckpointError(
@@ -254,7 +256,7 @@ def _named(part: Part, folder: Path, paths: Sequence[Path], name: str, fits: Req
     fault = fits(file) if file.is_marked else f"it is not a {part.what}."
     if fault is not None:
         raise CheckpointError(f"{part.setting} names {path}, but that cannot be used: {fault}")
-    return Choice(file, f"{part.setting} names it")
+    return ChosenFile(file, f"{part.setting} names it")
 
 
 def _find_transformer(models: Path, name: str | None) -> WeightsFile:

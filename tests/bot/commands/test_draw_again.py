@@ -257,12 +257,12 @@ async def test_what_is_not_here_is_left_out_and_told_to_the_one_who_asked_alone(
     await configure(stage, defaults={"sampler": "heun"})
     put_lora(stage, "style/chibi")
     text = a1111("1girl <lora:chibi:0.5> <lora:**gone**:1>", settings=", Denoising strength: 0.6")
-    message = await posted(stage, Upload("theirs.png", png(text.replace("Euler a", "UniPC"))))
+    message = await posted(stage, Upload("theirs.png", png(text.replace("Euler a", "Restart"))))
     interaction = await asked(stage, message)
     told = await interaction.followup()
     assert told.is_ephemeral and told.visible_to == stage.alice
     assert "which aren't available here: \\*\\*gone\\*\\*" in told.text
-    assert "are used instead: Sampler UniPC" in told.text
+    assert "are used instead: Sampler Restart" in told.text
     assert "It was made from another picture" in told.text
     job = await stage.database.jobs.by_interaction(interaction.id)
     assert job is not None

@@ -62,7 +62,7 @@ def test_the_adapters_blocks_and_those_of_the_text_encoder_tell_nothing() -> Non
     assert block_numbers([*others, "lora_te_layers_27_self_attn_q_proj"], 40, {}) == {}
 
 
-class Block(nn.Module):
+class NumberedBlock(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.self_attn = nn.ModuleDict({"q_proj": nn.Linear(2, 2, bias=False)})
@@ -71,7 +71,7 @@ class Block(nn.Module):
 class Deep(nn.Module):
     def __init__(self, depth: int) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(Block() for _ in range(depth))
+        self.blocks = nn.ModuleList(NumberedBlock() for _ in range(depth))
 
 
 def a_lora(folder: Path, depth: int) -> Path:
