@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 async def run(settings: Settings) -> None:
-    """Run the bot until it is told to stop. Raises what `bot.cli.startup_errors` has sentences for."""
+    """Run the bot until it is asked to stop. Raises what `bot.cli.startup_errors` has sentences for."""
     if settings.discord_token is None:
         raise StartupError(
             "DISCORD_TOKEN is not set. Put your bot's token into .env, or try `anima sandbox` without one."

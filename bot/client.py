@@ -85,7 +85,7 @@ class AnimaClient(discord.Client):
         self.retention = Retention(database.privacy, settings)
         #: Set once what the bot before this one left unfinished goes on.
         self.recovered = asyncio.Event()
-        #: Why the worker ended by itself, if it did.
+        #: Why the worker ended on its own, if it did.
         self.failure: BaseException | None = None
         self._credits_outside_servers = settings.credits_outside_servers
         self._working: asyncio.Task[None] | None = None
@@ -107,7 +107,7 @@ class AnimaClient(discord.Client):
         self._forgetting = asyncio.create_task(self.retention.run(), name="retention")
 
     async def leave(self, shutdown: Shutdown) -> None:
-        """Begin nothing more, finish what is under way within the grace, put the rest back in line and say so."""
+        """Begin nothing more, finish what is under way within the grace, put the rest back in the queue and say so."""
         self.interactions.close()
         self.queue.close()
         self.engine.fail_waiting()

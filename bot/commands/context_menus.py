@@ -55,7 +55,7 @@ async def cancel(interaction: AnimaInteraction, message: discord.Message) -> Non
 
 
 async def _described(client: discord.Client, image: AttachedImage) -> tuple[str, Parameters | str]:
-    """An image's name, and how it was made or why that cannot be told."""
+    """An image's name, and how it was made or why that is not known."""
     try:
         return image.name, await read_parameters(client, image)
     except UnusableImage as error:

@@ -129,7 +129,7 @@ def _submitted(interaction: AnimaInteraction) -> Submitted:
 
 
 async def refuse_blocked(interaction: AnimaInteraction) -> bool:
-    """Whether the person is blocked there; they have been told then."""
+    """Whether the person is blocked there; they have been answered then."""
     refusal = await interaction.client.submitter.refuse_blocked(interaction)
     if refusal is None:
         return False
@@ -160,7 +160,7 @@ def image_of(interaction: AnimaInteraction, job: Job, index: int = 0, *, owner_o
 async def report_error(interaction: AnimaInteraction, what: str, error: BaseException) -> None:
     """Log an error and tell the person, as far as they can still be reached."""
     if isinstance(error, DuplicateInteraction):
-        logger.info("interaction %d was told twice", interaction.id)
+        logger.info("interaction %d arrived twice", interaction.id)
         return
     if isinstance(error, ShuttingDown):
         sentence = say(BACK_IN_A_MOMENT)
@@ -173,4 +173,4 @@ async def report_error(interaction: AnimaInteraction, what: str, error: BaseExce
     try:
         await reply_privately(interaction, sentence)
     except (discord.HTTPException, aiohttp.ClientError, OSError) as unreachable:
-        logger.info("interaction %d: nobody could be told: %s", interaction.id, unreachable)
+        logger.info("interaction %d: the error could not be reported: %s", interaction.id, unreachable)

@@ -21,7 +21,7 @@ class CancelJob(JobComponent, template=CANCEL_TEMPLATE):
     async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
         outcome = await cancel_own(interaction, await interaction.client.database.jobs.get(self.job_id))
-        if outcome != say(CANCELLED):  # which the message says by itself
+        if outcome != say(CANCELLED):  # which the message says itself
             await reply_privately(interaction, outcome)
 
 

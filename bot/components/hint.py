@@ -1,4 +1,4 @@
-"""The button in a hint about a prompt: it draws the mended prompt instead."""
+"""The button in a hint about a prompt: it draws the fixed prompt instead."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOT_REMEMBERED = N_("This prompt is no longer saved. Use `/anima imagine` instea
 
 
 class DrawFixed(JobComponent, template=FIXED_PROMPT_TEMPLATE):
-    """Draws the mended prompt instead: what still waits in line gives way to it."""
+    """Draws the fixed prompt instead: a job that is still queued is cancelled for it."""
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
         client = interaction.client

@@ -1,4 +1,4 @@
-"""Everything about one image, told to the one who asks."""
+"""Everything about one image, shown to the one who asks."""
 
 from __future__ import annotations
 

@@ -179,7 +179,7 @@ def set_weight(prompt: str, words: str, weight: float) -> str:
     """The prompt with this weight for the words wherever they stand, in place of one that they have for themselves.
 
     Case, and whether blanks or underscores stand between the words, make no difference. Raises InvalidComparison where
-    they stand nowhere, or between brackets that do not match.
+    they are not in the prompt, or between brackets that do not match.
 
     >>> weighted("1girl, (red hat:1.2), hatch", "red hat", 0.5)
     '1girl, (red hat:0.5), hatch'

@@ -107,7 +107,7 @@ def recipes(
 ) -> tuple[Recipe, ...]:
     """A picture for each seed, which also chooses the prompt's wildcards.
 
-    options: resolved. from_image: whether there is a source image, `denoise` of which is drawn anew.
+    options: resolved. from_image: whether there is a source image, `denoise` of which is redrawn.
     """
     assert options.size is not None and options.steps is not None and options.cfg_scale is not None
     assert options.sampler is not None and options.scheduler is not None

@@ -27,7 +27,7 @@ NAMED: Mapping[str, str] = {
     "seed": N_("Seed"),
     "variation": N_("Variation seed and strength"),
 }
-#: Of what a file says besides: a second pass, another shift, parts of a graph that no option stands for.
+#: Of what else a file says: a second pass, another shift, parts of a graph that no option stands for.
 NOT_REPEATED = frozenset(
     {"Shift", "Beta schedule", "Last step", LEFT_OUT, "Hires upscale", "Hires resize-1", "Hires steps", "Refiner"}
 )
@@ -106,7 +106,7 @@ def _valid(settings: dict[str, Any]) -> tuple[Options, tuple[tuple[str, str], ..
 
 
 def _size(found: Parameters) -> tuple[int, int] | None:
-    """Too large a size stays, for the limits to be told about; too small a one cannot be drawn by any model."""
+    """Too large a size stays, so that the limits are explained; too small a one cannot be drawn by any model."""
     if found.width is None or found.height is None:
         return None
     return max(MIN_SIDE, to_multiple(found.width)), max(MIN_SIDE, to_multiple(found.height))

@@ -1,4 +1,4 @@
-"""What a person can say about a picture besides its prompt, and what holds where they say nothing.
+"""What a person can say about an image besides its prompt, and what holds where they say nothing.
 
 Layers lie over each other: what was said with the command, a preset, the person's defaults, the server's, and at the
 bottom the loaded model's.
@@ -31,7 +31,7 @@ from inference import NativeSettings
 
 logger = logging.getLogger(__name__)
 
-#: How much of a given picture is drawn anew where nobody says: its composition stays, its drawing does not.
+#: How much of a given image is redrawn by default: its composition stays, its drawing does not.
 DENOISE = 0.6
 
 

@@ -1,4 +1,4 @@
-"""Types and bounds of all that can be asked of an image, by whoever asks: a person, a preset, a server's defaults."""
+"""Types and bounds of all that can be asked of an image, whoever asks: a person, a preset, a server's defaults."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 Files = Callable[[], list[discord.File]]
 
 TOO_LARGE = 413
-#: Messages in which a job's pictures are looked for before they are posted anew; ten requests at most.
+#: Messages in which a job's images are looked for before they are posted again; ten requests at most.
 SCAN_LIMIT = 1000
 #: Between this machine and Discord, at most.
 CLOCK_SKEW = timedelta(minutes=2)
@@ -112,7 +112,7 @@ class Delivery:
 
     @about_its_job
     async def report_failure(self, job: Job, reason: str) -> None:
-        """Tell that a job came to nothing, and for which reason. Raises Undeliverable, discord.HTTPException."""
+        """Say that a job failed, and why. Raises Undeliverable, discord.HTTPException."""
 
         def view() -> ui.LayoutView:
             return messages.failed(job, messages.explain_reason(reason))
@@ -165,7 +165,7 @@ class Delivery:
             return await self._edit(job, shared, files)
         except discord.HTTPException as error:
             _raise_unless_out_of_reach(error)
-            logger.info("its message is out of reach (%s); posting anew", error)
+            logger.info("its message is out of reach (%s); posting a new one", error)
         nonce = f"{purpose}-{job.id}"[:MAX_NONCE_LENGTH]
         if not job.private:
             channel = self._client.get_partial_messageable(job.channel_id, guild_id=job.guild_id)

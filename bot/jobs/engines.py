@@ -75,7 +75,7 @@ class SupervisedEngine:
         await asyncio.to_thread(self._engine.stop)
         while self._call is not None and not self._call.done():
             await asyncio.wait([self._call], timeout=STOP_AGAIN_AFTER)
-            await asyncio.to_thread(self._engine.stop)  # the call may have begun only now
+            await asyncio.to_thread(self._engine.stop)  # the call may have started only now
 
     async def _start(self) -> EngineDescription:
         for attempt in range(1, MAX_STARTS):

@@ -1,4 +1,4 @@
-"""What is known of the loaded model, for whoever asks it for something."""
+"""What is known of the loaded model, for everything that asks it for something."""
 
 from __future__ import annotations
 

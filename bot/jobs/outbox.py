@@ -1,4 +1,4 @@
-"""What people are to be told, brought to them as soon as Discord takes it: finished images, and why nothing came."""
+"""What users are waiting for, posted as soon as Discord takes it: finished images, and why a job failed."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ class Outbox:
 
     @about_its_job
     async def fail(self, job: Job, reason: str) -> None:
-        """End a job that comes to nothing, with a refund, and have the person told why."""
+        """End a job that failed, with a refund, and tell the user why."""
         if await retry_storage(lambda: self._jobs.fail(job.id, reason)):
             self.report_failure_later(job, reason)
 
     async def refuse(self, job: Job, reason: str) -> None:
-        """End a job whose images may not be shown, with a refund, and have the person told why."""
+        """End a job whose images may not be shown, with a refund, and tell the user why."""
         if await retry_storage(lambda: self._jobs.refuse(job.id, reason)):
             self.report_failure_later(job, reason)
 
@@ -124,12 +124,12 @@ class Outbox:
 
     @about_its_job
     async def _report_failure(self, job: Job, reason: str) -> None:
-        """Who cannot be reached now is told after the next start."""
+        """Users who cannot be reached now are notified after the next start."""
         await self._status.end(job.id)
         try:
             await retry(lambda: self._delivery.report_failure(job, reason), _DeliveryErrors().may_pass)
         except Exception as error:
-            logger.warning("its asker could not be told why nothing came: %s", error)
+            logger.warning("its user could not be notified of the failure: %s", error)
 
 
 class _DeliveryErrors:

@@ -1,4 +1,4 @@
-"""How jobs are getting on, shown in their messages: where they stand in line, then how far they are drawn.
+"""How jobs are getting on, shown in their messages: where they stand in the queue, then how far they are drawn.
 
 Each message is edited at most every few seconds and by one edit at a time, and never again once `end` has returned: so
 nothing that comes late can take a finished picture's place.
@@ -60,7 +60,7 @@ class _Shown:
 @dataclass
 class StatusMessages:
     delivery: Delivery
-    #: None for a job that is not in line.
+    #: None for a job that is not queued.
     queue_status: Callable[[Job], QueueStatus | None]
     previews: bool = True
     _waiting: OrderedDict[int, _Shown] = field(default_factory=OrderedDict)  # the longest unlooked-at first
@@ -93,7 +93,7 @@ class StatusMessages:
             await asyncio.gather(shown.edit, return_exceptions=True)
 
     async def interrupt_waiting(self) -> None:
-        """Say in the messages of those in line that their jobs go on after a restart, and show no more of them."""
+        """Say in the messages of queued jobs that they continue after a restart, and show no more of them."""
         await self._interrupt([shown for shown in self._waiting.values() if self.queue_status(shown.job) is not None])
 
     async def interrupt_all(self) -> None:

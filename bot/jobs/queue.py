@@ -1,4 +1,4 @@
-"""The line of waiting jobs: users take turns by credits, and whoever drew a lot lately has dearer turns.
+"""The queue of jobs: users take turns by credits, and those who drew a lot lately pay more for a turn.
 
 The discipline is start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996, doi:10.1145/248156.248171). Each user
 has a *start*, the moment in virtual time at which their next job may begin; the earliest start goes next, and equal
@@ -49,7 +49,7 @@ HALF_LIFE = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class QueuedJob:
-    """A job in line, which costs so many credits to draw.
+    """A queued job, which costs so many credits to draw.
 
     Ids rise in order of acceptance. Jobs of equal `batch_key` can be drawn together. Raises ValueError for a job that
     costs nothing or asks for no image.
@@ -63,7 +63,7 @@ class QueuedJob:
 
     def __post_init__(self) -> None:
         if not (isfinite(self.cost) and self.cost > 0):
-            raise ValueError(f"Job {self.job_id} costs {self.cost} credits; a job in line must cost more than zero.")
+            raise ValueError(f"Job {self.job_id} costs {self.cost} credits; a queued job must cost more than zero.")
         if self.images < 1:
             raise ValueError(f"Job {self.job_id} asks for {self.images} images; it must ask for one or more.")
 
@@ -229,7 +229,7 @@ class FairQueue:
 
     def _join(self, waiting: QueuedJob, user: "_User") -> None:
         if waiting.job_id in self._waiting:
-            raise ValueError(f"Job {waiting.job_id} already waits in line; it was put there twice.")
+            raise ValueError(f"Job {waiting.job_id} is already queued; it was put there twice.")
         self._waiting[waiting.job_id] = waiting
         user.line.insert(waiting.job_id, _micro(waiting.cost))
         self._rank(user)

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 #: Who draws steadily has used as much in this time as a queue that forgets by HALF_LIFE would still remember.
 RECENT_USE = timedelta(seconds=HALF_LIFE / log(2))
-#: Times that a job is begun, restarts included, before it is taken for what ends the bot.
+#: Times that a job is started, restarts included, before it is taken for what ends the bot.
 MAX_BEGINNINGS = 5
 
 

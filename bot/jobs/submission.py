@@ -85,7 +85,7 @@ class JobRequest:
     variation: how far from each seed's own noise.
     comparison: what is varied from one image to the next, all of one seed; it goes with no `source` or `variation`.
     repeats: what is to be drawn once more, image by image.
-    note: what is told to the person alone when it is in line.
+    note: what only the person reads once it is queued.
     """
 
     kind: str
@@ -109,7 +109,7 @@ class Submitter:
         model: Callable[[], Awaitable[ModelInfo]],
         refused: Callable[[str], None] = lambda rule: None,
     ) -> None:
-        """`model` waits for the loaded model; `refused` is told the rule that each refused request ran against."""
+        """`model` waits for the loaded model; `refused` is called with the rule that a refused request broke."""
         self._database = database
         self._queue = queue
         self._status = status
@@ -118,7 +118,7 @@ class Submitter:
         self._refused = refused
 
     async def submit(self, origin: Origin, request: JobRequest) -> None:
-        """Puts what is requested in line, or tells the person privately why not."""
+        """Queues what is requested, or tells the person privately why not."""
         interaction = origin.interaction
         if interaction.channel_id is None:
             await reply_privately(interaction, say(NO_CHANNEL))
@@ -175,7 +175,7 @@ class Submitter:
         return PolicyRefusal(RefusalReason.BLOCKED)
 
     async def answers_privately(self, interaction: Interaction, options: Options, preset: str | None = None) -> bool:
-        """Whether the answer is for the person alone. Where that cannot be told in a moment, it is.
+        """Whether the answer is for the person alone. Where that is not known at once, it is.
 
         preset: the name of one that lies below the options.
         """
@@ -244,7 +244,7 @@ class Submitter:
 
         Until then a follow-up would take the message's place, for everybody to see.
         """
-        logger.info("in line: %s, %.2f credits", job.kind, job.cost)
+        logger.info("queued: %s, %.2f credits", job.kind, job.cost)
         self._queue.put(queued_job(job))
         first_edit = self._status.waits(job)
         if note and first_edit is not None and await asyncio.shield(first_edit):

@@ -29,7 +29,7 @@ class Forecast:
         self._batch = NO_BATCH
 
     def take(self, batch: Sequence[QueuedJob]) -> None:
-        """The worker has a batch in hand, whose images are not begun yet."""
+        """The worker has a batch in hand, whose images are not started yet."""
         self._batch = BatchInHand(frozenset(job.job_id for job in batch), sum(job.cost for job in batch))
 
     def begin(self) -> None:
@@ -45,7 +45,7 @@ class Forecast:
         self._batch = NO_BATCH
 
     def queue_status(self, job: Job) -> QueueStatus | None:
-        """Where a job stands in line; None if it does not wait there."""
+        """Where a job stands in the queue; None if it does not wait there."""
         position = self._queue.place(job.id)
         if position is None:
             return None

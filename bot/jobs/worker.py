@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 #: Times that a job is drawn before it is given up.
 MAX_ATTEMPTS = 2
-#: Seconds that deliveries have when the bot is told to end.
+#: Seconds that deliveries have when the bot is asked to stop.
 CLOSING_GRACE = 10.0
 
 Watcher = Callable[[Job, JobProgress], None]
@@ -55,7 +55,7 @@ class Worker:
         image_policy: ImagePolicy | None = None,
         drawn: Callable[[Sequence[EncodedImage]], None] = lambda images: None,
     ) -> None:
-        """`drawn` is told of the images of every batch."""
+        """`drawn` is called with the images of every batch."""
         self._engine = engine
         self._queue = queue
         self._database = database
@@ -69,7 +69,7 @@ class Worker:
         self._watchers: list[Watcher] = []
 
     def watch(self, watcher: Watcher) -> None:
-        """Have `watcher` told, in the event loop, of every step of every job."""
+        """Have `watcher` called, in the event loop, at every step of every job."""
         self._watchers.append(watcher)
 
     async def run(self) -> None:

@@ -51,7 +51,7 @@ NOT_CHARGED = N_("You were not charged.")
 
 @dataclass(frozen=True)
 class QueueStatus:
-    """Where a job stands: how many are drawn before it, and when it will about be ready, if that can be told."""
+    """Where a job stands: how many are drawn before it, and roughly when it will be ready, if that is known."""
 
     jobs_ahead: int
     ready_at: datetime | None
@@ -210,7 +210,7 @@ def refusal(reason: AlreadyAccepted | TooManyWaiting | OverQuota, *, in_server: 
 
 
 def no_credits(*, in_server: bool) -> str:
-    """For whoever has a limit of 0."""
+    """For users with a limit of 0."""
     if in_server:
         return say("You have no credits in this server. Ask a server admin.")
     return say("Drawing in private messages is switched off. Use me in a server.")

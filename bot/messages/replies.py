@@ -31,7 +31,7 @@ async def reply_privately(interaction: discord.Interaction[Any], answer: str | S
 
 
 async def send_followup(interaction: discord.Interaction[Any], message: str | StaticLayout) -> None:
-    """Tell the person alone something besides the answer, which must have something in it by now."""
+    """Tell the person alone something next to the answer, which must have something in it by now."""
     await interaction.followup.send(**_as_arguments(message), ephemeral=True)
 
 

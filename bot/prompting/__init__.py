@@ -1,4 +1,4 @@
-"""The prompt side of the bot, free of Discord and of tensors: wildcards, house rules, hints, completion of tags.
+"""The prompt side of the bot, free of Discord and of tensors: wildcards, prompt rules, hints, completion of tags.
 
 prompt = expand("{red|blue} hair, smile", seed)
 final = final_prompts(prompt, negative, artist="nnn yryr", age_restricted=False)

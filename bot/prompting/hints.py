@@ -1,4 +1,4 @@
-"""Hints: what in a prompt Anima surely takes otherwise than it was meant, and the prompt with that mended.
+"""Hints: what in a prompt Anima surely takes otherwise than it was meant, and the prompt with that fixed.
 
 Only what is sure becomes a hint. A prompt may be prose, so a word counts as a tag only where it stands alone between
 commas, and as an artist's or a known tag's name only where the index of tags has it.
@@ -55,7 +55,7 @@ class HintCode(StrEnum):
 
 @dataclass(frozen=True)
 class Hint:
-    """`spans` are start and end of each place in the prompt; `fixed` is the prompt with all of these mended."""
+    """`spans` are start and end of each place in the prompt; `fixed` is the prompt with all of these fixed."""
 
     code: HintCode
     spans: tuple[tuple[int, int], ...]
@@ -63,25 +63,25 @@ class Hint:
 
 
 def hints(prompt: str, tags: TagIndex) -> list[Hint]:
-    """At most one of each kind, in the order in which they are mended. Any text is a prompt; nothing raises."""
+    """At most one of each kind, in the order in which they are fixed. Any text is a prompt; nothing raises."""
     found = []
-    for code, mend in _MENDS.items():
-        edits = list(mend(prompt, tags))
+    for code, fix in _FIXES.items():
+        edits = list(fix(prompt, tags))
         if edits:
             found.append(Hint(code, tuple((edit.start, edit.end) for edit in edits), _applied(prompt, edits)))
     return found
 
 
 def fixed(prompt: str, tags: TagIndex) -> str:
-    """The prompt with everything mended, so that no hint is left.
+    """The prompt with everything fixed, so that no hint is left.
 
-    One so tangled that its mends make new ones, again and again, is returned as it is.
+    One so tangled that its fixes cause new hints, again and again, is returned as it is.
     """
     text = prompt
     for _ in range(MAX_ROUNDS):
         before = text
-        for mend in _MENDS.values():
-            text = _applied(text, mend(text, tags))
+        for fix in _FIXES.values():
+            text = _applied(text, fix(text, tags))
         if text == before:
             return text
     return prompt
@@ -320,7 +320,7 @@ def _stripped(prompt: str, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-_MENDS: dict[HintCode, Callable[[str, TagIndex], Iterator[_Edit]]] = {
+_FIXES: dict[HintCode, Callable[[str, TagIndex], Iterator[_Edit]]] = {
     HintCode.LORA_SYNTAX: _lora_syntax,
     HintCode.EMBEDDING: _embeddings,
     HintCode.BREAK: _breaks,

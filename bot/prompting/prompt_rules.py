@@ -1,7 +1,7 @@
-"""The house's rules for Anima's prompts: what is added to what a person wrote, and where.
+"""The server's rules for Anima's prompts: what is added to what a person wrote, and where.
 
 Anima reads tags in the order quality, meta, year, safety; 1girl, 1boy …; character; series; artist; everything else.
-What a person wrote is never sorted anew, for it may be sentences. But what the house adds goes where it belongs.
+What a person wrote is never reordered, for it may be sentences. But what the rules add goes where it belongs.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def _pieces_not_given(text: str, given: set[str], given_once: Sequence[re.Patter
 
 
 def _missing(tags: Sequence[str], texts: Sequence[str]) -> list[str]:
-    """Those that stand nowhere by themselves, and so at full weight. `(safe:0.1)` does not count."""
+    """Those that are nowhere on their own, and so at full weight. `(safe:0.1)` does not count."""
     text = _joined(*texts)
     alone = {text[start:end].strip() for start, end in outer_pieces(text)}
     return [tag for tag in tags if tag not in alone]

@@ -104,7 +104,7 @@ class TagIndex:
     def load(cls, path: Path = OWN_TAGS) -> TagIndex:
         """Reads a file of at most 64 MiB and 500,000 tags. Lines that are broken are left out and said in `problems`.
 
-        Raises TagFileError where there is no tag to be had: no file, too large, not UTF-8, or no line that is a tag.
+        Raises TagFileError where no tag can be read: no file, too large, not UTF-8, or no line that is a tag.
         """
         problems = _Problems(path)
         tags = list(islice(_tags(path, problems), MAX_TAGS))

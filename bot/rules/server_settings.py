@@ -47,7 +47,7 @@ BlockedWord = Annotated[str, Field(min_length=1, max_length=MAX_BLOCKED_WORD_LEN
 
 @dataclass(frozen=True)
 class ServerDefaults:
-    """What `/anima imagine` does where neither the person nor their preferences say. None: as the model likes it."""
+    """What `/anima imagine` does where neither the person nor their preferences say. None: the model's default."""
 
     #: Width and height in pixels.
     size: tuple[Side, Side] | None = None
@@ -63,7 +63,7 @@ class ServerDefaults:
     artist: Artist = ""
     #: Each with its strength.
     loras: Loras = ()
-    #: How much of a picture to start from is drawn anew.
+    #: How much of a source image is redrawn.
     denoise: Denoise | None = None
     count: Count = 1
     turbo: bool = False

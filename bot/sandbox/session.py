@@ -111,7 +111,7 @@ class Sandbox:
         finally:
             waiting.cancel()
         await self.running
-        raise self.client.failure or RuntimeError("The bot ended by itself.")
+        raise self.client.failure or RuntimeError("The bot stopped unexpectedly.")
 
 
 @asynccontextmanager

@@ -52,7 +52,7 @@ AddRoutes: TypeAlias = "Callable[[web.Application, FakeDiscord], None]"
 
 
 class CannotListen(StartupError):
-    """The port cannot be had; the sentence says what to do."""
+    """The port cannot be used; the sentence says what to do."""
 
     def __init__(self, port: int, error: OSError) -> None:
         why = (

@@ -70,7 +70,7 @@ class TextEncoder:
         return adapter(hidden, ids)[0] * weights[:, None]
 
     def forget(self) -> None:
-        """Encode every prompt anew from now on, since the weights are about to change."""
+        """Encode every prompt again from now on, since the weights are about to change."""
         self._remember.cache_clear()
 
     def _encode(self, prompt: str) -> tuple[PromptTokens, Tensor]:

@@ -1,4 +1,4 @@
-"""Masks: drawing a part of an image anew and leaving the rest as it is."""
+"""Masks: redrawing a part of an image and leaving the rest as it is."""
 
 from collections.abc import Sequence
 

@@ -95,7 +95,7 @@ def sgm_uniform(table: Tensor, steps: int, shift: float) -> Tensor:
 
 
 def ddim_uniform(table: Tensor, steps: int, shift: float) -> Tensor:
-    """Every (1000 // steps)-th entry counted upward from the second, so it rarely starts at the very top."""
+    """Every (1000 // steps)-th entry counted upward from the second, so it rarely starts at the top."""
     return table[1 :: max(TIMES // steps, 1)].flip(0)
 
 

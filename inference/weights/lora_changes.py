@@ -41,7 +41,7 @@ WHOLE = frozenset({"diff", "set_weight"})
 #: Those that only go with a set.
 BESIDE = frozenset({"alpha", "dora_scale"})
 
-# How the factors are called in the dialects, behind the layer's name.
+# How the factors are called in the formats, behind the layer's name.
 _ENDINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern + "$"), name)
     for pattern, name in (
@@ -66,7 +66,7 @@ _ENDINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 
 
 def split_key(key: str) -> tuple[str, str | None]:
-    """A key's layer and factor; None where no dialect has such a factor."""
+    """A key's layer and factor; None where no format has such a factor."""
     for ending, name in _ENDINGS:
         if match := ending.search(key):
             return key[: match.start()], name

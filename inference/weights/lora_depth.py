@@ -33,7 +33,7 @@ class OtherDepth(ValueError):
 def block_numbers(layers: Iterable[str], depth: int, metadata: Mapping[str, str]) -> Mapping[int, int]:
     """For the blocks of a LoRA whose number changes, their number in a model of `depth` blocks.
 
-    layers: the names of the layers in the file, in any dialect. Raises OtherDepth.
+    layers: the names of the layers in the file, in any format. Raises OtherDepth.
     """
     highest = max((int(match[1]) for layer in layers if (match := _block(layer))), default=-1)
     made_for = _depth_of(highest, depth, metadata)

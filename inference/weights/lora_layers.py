@@ -1,6 +1,6 @@
 """The names that trainers and converters of LoRA files give to the layers of a model.
 
-Whatever the dialect, a name differs from the layer's own in three ways: something stands before it (`lora_unet_`,
+Whatever the format, a name differs from the layer's own in three ways: something stands before it (`lora_unet_`,
 `diffusion_model.`, `text_encoders.qwen3_06b.transformer.`), dots may be underscores, and diffusers calls the layers
 differently. So each layer is known by all its names with underscores for dots, and what stands before is taken off.
 """
@@ -16,7 +16,7 @@ from torch import nn
 TEXT_ENCODER = "text_encoder."
 
 #: `base_model.model.model.diffusion_model.` and one to spare.
-MOST_PREFIXES = 5
+MAX_PREFIXES = 5
 
 _BEFORE_TRANSFORMER = (
     *("lora_unet_", "lora_transformer_", "lora_", "lycoris_", "base_model_model_", "model_diffusion_model_"),
@@ -93,7 +93,7 @@ def _aliases(name: str) -> Iterator[str]:
 def _without_prefixes(flat: str) -> Iterator[str]:
     """The name itself, and with one, two … known prefixes off."""
     shorter = {flat}
-    for _ in range(MOST_PREFIXES):
+    for _ in range(MAX_PREFIXES):
         yield from sorted(shorter, key=len, reverse=True)
         shorter = {
             name.removeprefix(prefix) for name in shorter for prefix in _BEFORE_TRANSFORMER if name.startswith(prefix)

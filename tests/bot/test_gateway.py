@@ -55,7 +55,7 @@ async def test_a_session_that_is_invalid_is_begun_anew_and_nothing_twice(
     after = await stage.ask("after it", stage.bob)
     stage.engine.let_go()
     jobs = [await stage.in_state(job.id, JobState.DELIVERED) for job in (first, waiting, after)]
-    assert [job.attempts for job in jobs] == [1, 1, 1], "what was in hand or in line is not picked up once more"
+    assert [job.attempts for job in jobs] == [1, 1, 1], "what was in hand or queued is not picked up once more"
     assert len(pictures(stage)) == 3
     assert stage.engine.starts == 1
 

@@ -272,7 +272,7 @@ class _Pictures:
         known, since = len(self.messages_of), time.monotonic()
         while len(self.messages_of) < count and time.monotonic() - since < TIMEOUT:
             if bot.status() == psutil.STATUS_ZOMBIE:
-                raise SystemExit("The bot has ended by itself.")
+                raise SystemExit("The bot has stopped unexpectedly.")
             await asyncio.sleep(0.05)
             if len(self.messages_of) > known:
                 known, since = len(self.messages_of), time.monotonic()

@@ -160,7 +160,7 @@ def options() -> FuzzTarget:
     native = NativeSettings(((1024, 1024), (832, 1216)), 30, 4.0, "er_sde", "simple")
     model = ModelInfo(native, ("style", "deep/turbo"))
     tags, server = TagIndex.load(), ServerSettings()
-    house = ServerDefaults().prompt_rules(tags, age_restricted=False)
+    rules = ServerDefaults().prompt_rules(tags, age_restricted=False)
 
     def read(case: bytes) -> None:
         chance = random.Random(case)
@@ -183,7 +183,7 @@ def options() -> FuzzTarget:
             parse_size(aspect, native.sizes)
         chosen = resolve_options(said, Options(), model)
         seeds = seeds_from(chosen.seed, chosen.count or 1)
-        drawn = recipes(prompt, chosen, seeds, house, model, from_image=chance.random() < 0.5)
+        drawn = recipes(prompt, chosen, seeds, rules, model, from_image=chance.random() < 0.5)
         drawing = JobSpec(recipes=drawn, options=chosen)
         permit(server, native, Person(1), ChannelContext(1, 2), drawing, TypedText((prompt, artist), negative))
         Options.of(chosen.as_json())
@@ -342,7 +342,7 @@ HEADER_WORDS = (
 
 @dataclass
 class _File:
-    """One file that is written anew for each case."""
+    """One file that is written again for each case."""
 
     path: Path = field(default_factory=lambda: Path(mkdtemp(prefix="anima-fuzz-")) / "case.safetensors")
 

@@ -46,7 +46,7 @@ async def load_context(interaction: AnimaInteraction) -> AdminContext:
 
 
 async def is_admin(interaction: AnimaInteraction) -> bool:
-    """Whether the person may do this; if not, they are told. Discord hides the command only by default."""
+    """Whether the person may do this; if not, they get an answer. Discord hides the command only by default."""
     if interaction.guild_id is None:
         await reply_privately(interaction, say(ONLY_IN_SERVERS))
         return False
@@ -75,7 +75,7 @@ async def save(interaction: AnimaInteraction, context: AdminContext, new: Server
 
 
 async def _native(interaction: AnimaInteraction) -> NativeSettings | None:
-    """What suits the model, unless that cannot be told in a moment because the engine still starts."""
+    """What suits the model, unless that is not known at once because the engine still starts."""
     try:
         async with asyncio.timeout(MODEL_TIMEOUT):
             return (await interaction.client.model()).native

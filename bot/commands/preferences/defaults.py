@@ -24,7 +24,7 @@ from bot.text.translation import N_, say
 TEXT_SHOWN = 200
 LORA_NAME_SHOWN = 60
 
-#: What is chosen from a menu, save for sizes of one's own.
+#: What is chosen from a menu, apart from custom sizes.
 SELECTS = ("size", "sampler", "scheduler")
 OF_MODEL = (*SELECTS, "steps", "cfg_scale")
 

@@ -198,7 +198,7 @@ def _in_choice(value: Any) -> str:
 
 
 class ToggleButton(Component, template=rf"anima:preferences:({'|'.join(TOGGLES)}):(on|off)"):
-    """Sets an option to what its custom_id says, so that two presses come to the same as one."""
+    """Sets an option to what its custom_id says, so that two presses have the same effect as one."""
 
     open_to_blocked = True
 
@@ -221,7 +221,7 @@ class ToggleButton(Component, template=rf"anima:preferences:({'|'.join(TOGGLES)}
 
 
 class ResetSelect(Component, template=r"anima:preferences:take-back"):
-    """Forgets some of one's own defaults."""
+    """Resets some of a user's defaults."""
 
     open_to_blocked = True
 
@@ -359,7 +359,7 @@ class DeletePresetButton(PresetButton, template=r"anima:preferences:delete:([0-9
 
 
 class DefaultsForm(Modal):
-    """Some of one's own defaults as text; an empty field takes one back.
+    """Some of a user's defaults as text; an empty field resets one.
 
     A field's custom_id tells what it showed, and what is still so when the form comes back is not written. So a form
     that stood open for long undoes nothing, and a text too long for its field is not cut.

@@ -61,7 +61,7 @@ def fold(text: str) -> str:
     'loli'
     """
     if text.isascii() and text.isprintable():
-        return text.lower()  # what the rest comes to, some times quicker; most prompts are such
+        return text.lower()  # the same as the rest, several times faster; most prompts are such
     decomposed = unicodedata.normalize("NFKD", _WHOLE_PHRASES.sub(" ", text))
     plain = "".join(character for character in decomposed if _is_seen(character))
     latin = _INVISIBLE.sub("", plain).translate(_TO_LATIN).casefold().translate(_TO_LATIN)

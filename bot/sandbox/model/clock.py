@@ -8,7 +8,7 @@ DISCORD_EPOCH = 1_420_070_400.0
 
 
 class Clock:
-    """Seconds since 1970 (UTC), going with real time unless it was told where to stand still.
+    """Seconds since 1970 (UTC), going with real time unless it was set to stand still.
 
     `turn` moves it forward at once and wakes whoever sleeps until a moment that has now passed. A bot in its own
     process keeps its own time: turning this clock changes what Discord thinks the time is, as in life.

@@ -35,7 +35,7 @@ def user_json(user: User) -> JSON:
 
 
 def own_user_json(user: User) -> JSON:
-    """What a bot is told about itself at `/users/@me` and in READY."""
+    """What a bot learns about itself at `/users/@me` and in READY."""
     return user_json(user) | {"mfa_enabled": True, "verified": True, "locale": user.locale, "email": None}
 
 

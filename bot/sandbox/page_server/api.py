@@ -135,7 +135,7 @@ class PageApi:
         return message
 
     def message_json(self, message: Message) -> JSON:
-        """A message as Discord writes it, and what the client knows besides: by which command it came."""
+        """A message as Discord writes it, and what else the client knows: by which command it came."""
         written = self.discord.messages.as_json(message)
         metadata = message.interaction_metadata or {}
         interaction = self.discord.interactions.get(int(metadata.get("id", 0)))

@@ -121,7 +121,7 @@ class Gateway:
         return any(session.connection is not None for session in self._sessions.values())
 
     def dispatch(self, event: str, data: JSON, intent: int = 0) -> None:
-        """Tells every session that asked for `intent` (0: told to all)."""
+        """Tells every session that asked for `intent` (0: to all)."""
         for session in self._sessions.values():
             if not intent or session.intents & intent:
                 session.dispatch(event, data)

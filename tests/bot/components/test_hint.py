@@ -1,4 +1,4 @@
-"""A private hint, and the mended prompt one click away."""
+"""A private hint, and the fixed prompt one click away."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def test_a_good_prompt_is_not_commented_on(stage: Stage) -> None:
     assert interaction.interaction.followup_ids == []
 
 
-async def test_a_prompt_from_other_habits_is_mended_with_one_click(stage: Stage) -> None:
+async def test_a_prompt_from_other_habits_is_fixed_with_one_click(stage: Stage) -> None:
     stage.engine.hold()
     await stage.in_state((await stage.ask("busy", stage.bob)).id, JobState.RUNNING)
     interaction = await stage.slash("imagine", prompt="1girl, long_hair, (smile:1.1", steps=7)
@@ -30,14 +30,14 @@ async def test_a_prompt_from_other_habits_is_mended_with_one_click(stage: Stage)
     pressed = await stage.press(hint, "Draw this instead")
     await stage.in_state(waiting.id, JobState.CANCELLED)
     stage.engine.let_go()
-    mended = await until(lambda: stage.database.jobs.by_interaction(pressed.id))
-    await stage.in_state(mended.id, JobState.DELIVERED)
-    assert mended.prompt == "1girl, long hair, (smile:1.5)"
+    fixed = await until(lambda: stage.database.jobs.by_interaction(pressed.id))
+    await stage.in_state(fixed.id, JobState.DELIVERED)
+    assert fixed.prompt == "1girl, long hair, (smile:1.5)"
     assert stage.engine.requests[-1].steps == 7
     assert stage.engine.requests[-1].prompt.endswith("1girl, long hair, (smile:1.5)")
 
 
-async def test_what_is_drawn_already_stays_and_the_mended_one_is_drawn_too(stage: Stage) -> None:
+async def test_what_is_drawn_already_stays_and_the_fixed_one_is_drawn_too(stage: Stage) -> None:
     interaction = await stage.slash("imagine", prompt="1girl, long_hair")
     hint = await interaction.followup()
     first = await until(lambda: stage.database.jobs.by_interaction(interaction.id))
@@ -56,6 +56,6 @@ async def test_a_hint_is_good_for_as_long_as_it_stands_there(stage: Stage) -> No
     stage.discord.clock.turn(30 * 24 * 3600)
     await stage.restart()
     pressed = await stage.press(hint, "Draw this instead")
-    mended = await until(lambda: stage.database.jobs.by_interaction(pressed.id))
-    await stage.in_state(mended.id, JobState.DELIVERED)
-    assert mended.prompt == "1girl, long hair"
+    fixed = await until(lambda: stage.database.jobs.by_interaction(pressed.id))
+    await stage.in_state(fixed.id, JobState.DELIVERED)
+    assert fixed.prompt == "1girl, long hair"

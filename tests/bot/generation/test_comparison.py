@@ -40,7 +40,7 @@ NATIVE = NativeSettings(sizes=((64, 64),), steps=24, cfg_scale=4.0, sampler="er_
 MODEL = ModelInfo(
     NATIVE, loras=("style.safetensors", "turbo.safetensors"), turbo=TurboLora("turbo.safetensors", 8, 1.0)
 )
-HOUSE = PromptRules(TagIndex.load(), "masterpiece, best quality, safe, ", "worst quality", age_restricted=False)
+RULES = PromptRules(TagIndex.load(), "masterpiece, best quality, safe, ", "worst quality", age_restricted=False)
 PROMPT = "1girl, red hair, smile"
 
 FIELDS = {
@@ -69,7 +69,7 @@ def options(**said: object) -> Options:
 
 
 def make_recipe(comparison: Comparison, prompt: str = PROMPT, seed: int = 7, **said: object) -> tuple[Recipe, ...]:
-    return comparison_recipes(comparison, prompt, options(**said), seed, HOUSE, MODEL)
+    return comparison_recipes(comparison, prompt, options(**said), seed, RULES, MODEL)
 
 
 def refusal(asked: CompareOptions) -> str:
@@ -193,7 +193,7 @@ def test_every_cell_differs_from_what_holds_otherwise_in_what_is_varied_alone(
     comparison: Comparison, turbo: bool
 ) -> None:
     axes = [comparison.columns] + ([] if comparison.rows is None else [comparison.rows])
-    base = recipes(PROMPT, options(turbo=turbo), [7], HOUSE, MODEL, from_image=False)[0]
+    base = recipes(PROMPT, options(turbo=turbo), [7], RULES, MODEL, from_image=False)[0]
     found = make_recipe(comparison, turbo=turbo)
     count = len(comparison.columns.values) * len(comparison.rows.values if comparison.rows else (0,))
     assert len(found) == len(comparison.labels) == count == len(set(found))
@@ -237,19 +237,19 @@ def test_each_axis_sets_what_it_is_called() -> None:
 def test_the_strength_of_the_turbo_lora_itself_can_be_varied_down_to_none() -> None:
     comparison = parse_comparison(typed(AxisKind.LORA_STRENGTH, lora="turbo.safetensors", column_values="0, 1"), NATIVE)
     said = resolve_options(Options(loras=(("turbo.safetensors", 1.0),), turbo=True), Options(), MODEL)
-    found = comparison_recipes(comparison, PROMPT, said, 7, HOUSE, MODEL)
+    found = comparison_recipes(comparison, PROMPT, said, 7, RULES, MODEL)
     assert [recipe.loras for recipe in found] == [(), (("turbo.safetensors", 1.0),)]
     alone = resolve_options(
         options_of_image(JobSpec(recipes=found, options=said, comparison=comparison), 0), Options(), MODEL
     )
-    assert recipes(found[0].prompt, alone, [7], HOUSE, MODEL, from_image=False) == (found[0],)
+    assert recipes(found[0].prompt, alone, [7], RULES, MODEL, from_image=False) == (found[0],)
 
 
 @settings(deadline=None)
 @given(comparisons(), st.sampled_from([PROMPT, "{red|blue} eyes, red hair", r"\{a|b\}, red hair, \\{ @artist"]))
 def test_a_cell_that_is_drawn_alone_comes_out_as_it_was(comparison: Comparison, prompt: str) -> None:
     said = options(negative=r"hat, \{x|y\}", artist="nnn yryr", turbo=True)
-    found = comparison_recipes(comparison, prompt, said, 7, HOUSE, MODEL)
+    found = comparison_recipes(comparison, prompt, said, 7, RULES, MODEL)
     drawing = JobSpec(recipes=found, options=said, comparison=comparison)
     drawing = JobSpec.of(StoredJob(drawing.as_json()))  # type: ignore[arg-type]
     assert drawing.comparison == comparison
@@ -258,7 +258,7 @@ def test_a_cell_that_is_drawn_alone_comes_out_as_it_was(comparison: Comparison, 
             options_of_image(drawing, index), Options(loras=(("style.safetensors", 0.3),), turbo=True), MODEL
         )
         assert alone.seed is not None
-        again = recipes(prompt_of_image(prompt, drawing, index), alone, [alone.seed], HOUSE, MODEL, from_image=False)
+        again = recipes(prompt_of_image(prompt, drawing, index), alone, [alone.seed], RULES, MODEL, from_image=False)
         assert again == (recipe,)
 
 
@@ -330,7 +330,7 @@ def test_either_every_occurrence_has_the_weight_or_the_prompt_is_refused(pieces:
 
 @settings(deadline=None)
 @given(st.sampled_from([-5.0, 0.0, 0.1, 3.0]), st.sampled_from(["safe", "nsfw", "best quality", "1girl"]))
-def test_house_rules_have_the_last_word_on_every_weight(weight: float, words: str) -> None:
+def test_prompt_rules_have_the_last_word_on_every_weight(weight: float, words: str) -> None:
     comparison = Comparison(columns=Axis(what=AxisKind.WEIGHT, values=(weight, 1.0), of=words))
     [first, _] = make_recipe(comparison, "1girl, safe, nsfw, best quality")
     segments = parse_weights(first.prompt)

@@ -304,11 +304,11 @@ async def test_pictures_rendered_before_a_restart_are_posted_once_after_it(stage
 async def test_who_cannot_be_told_why_nothing_came_is_told_as_soon_as_discord_answers(stage: Stage) -> None:
     job_id = await held(stage)
     fault = stage.discord.faults.answer("PATCH", EDITS, 502, {"message": "down", "code": 0}, times=30)
-    await stage.database.jobs.fail(job_id, "The engine broke down.")
+    await stage.database.jobs.fail(job_id, "The engine failed.")
     stage.client.outbox.report_failure_later(await stage.database.jobs.get(job_id))
     await until(lambda: _told(stage, job_id))
     job = await stage.database.jobs.get(job_id)
-    assert "The engine broke down." in stage.discord.messages.get(job.message_id).text
+    assert "The engine failed." in stage.discord.messages.get(job.message_id).text
     assert fault.hits == 30
 
 
@@ -318,21 +318,21 @@ async def test_a_reason_whose_answer_was_lost_is_not_told_twice(stage: Stage) ->
     job = await stage.database.jobs.get(job_id)
     stage.discord.delete_message(stage.discord.messages.get(job.message_id))
     lost = stage.discord.faults.drop("POST", "^/channels/", when="after", times=7)
-    await stage.database.jobs.fail(job_id, "The engine broke down.")
+    await stage.database.jobs.fail(job_id, "The engine failed.")
     stage.client.outbox.report_failure_later(await stage.database.jobs.get(job_id))
     await until(lambda: _told(stage, job_id))
     assert lost.hits == 7
-    told = [message for message in stage.discord.messages_in(stage.general) if "broke down" in message.text]
+    told = [message for message in stage.discord.messages_in(stage.general) if "engine failed" in message.text]
     assert len(told) == 1
 
 
 async def test_who_was_not_told_before_a_restart_is_told_after_it(stage: Stage) -> None:
     job_id = await held(stage)
-    await stage.database.jobs.fail(job_id, "The engine broke down.")
+    await stage.database.jobs.fail(job_id, "The engine failed.")
     await stage.restart()
     await until(lambda: _told(stage, job_id))
     job = await stage.database.jobs.get(job_id)
-    assert "The engine broke down." in stage.discord.messages.get(job.message_id).text
+    assert "The engine failed." in stage.discord.messages.get(job.message_id).text
 
 
 @pytest.fixture

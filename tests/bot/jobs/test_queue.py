@@ -294,11 +294,11 @@ def test_putting_back_returns_recent_use_as_far_as_it_has_not_faded() -> None:
     assert drain(queue) == drain(untouched)
 
 
-def test_a_job_in_line_cannot_be_put_there_twice() -> None:
+def test_a_queued_job_cannot_be_put_there_twice() -> None:
     queue = a_queue([job(1, 1)])
-    with pytest.raises(ValueError, match="Job 1 already waits"):
+    with pytest.raises(ValueError, match="Job 1 is already queued"):
         queue.put(job(1, 1))
-    with pytest.raises(ValueError, match="Job 1 already waits"):
+    with pytest.raises(ValueError, match="Job 1 is already queued"):
         queue.put_back(job(1, 1))
     assert len(queue) == 1
 

@@ -1,4 +1,4 @@
-"""What is told to the person alone beside an answer for all stays with them, and never takes the answer's place."""
+"""What only the person reads beside an answer for all stays with them, and never takes the answer's place."""
 
 from __future__ import annotations
 

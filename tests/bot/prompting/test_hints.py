@@ -43,7 +43,7 @@ PROMPTS = st.lists(PARTS, max_size=30).map("".join) | st.text()
 
 
 @pytest.mark.parametrize(
-    ("prompt", "mended", "code"),
+    ("prompt", "without_hint", "code"),
     [
         ("1girl, nnn yryr, hat", "1girl, @nnn yryr, hat", HintCode.ARTIST_WITHOUT_AT),
         ("1girl by nnn yryr, hat", "1girl by nnn yryr, hat", None),
@@ -86,9 +86,9 @@ PROMPTS = st.lists(PARTS, max_size=30).map("".join) | st.text()
         ("hat, EasyNegative", "hat, ", HintCode.EMBEDDING),
     ],
 )
-def test_each_hint_has_its_prompt_mended(prompt: str, mended: str, code: HintCode | None) -> None:
+def test_each_hint_has_its_prompt_fixed(prompt: str, without_hint: str, code: HintCode | None) -> None:
     assert [hint.code for hint in hints(prompt, TAGS)][:1] == ([code] if code else [])
-    assert fixed(prompt, TAGS) == mended
+    assert fixed(prompt, TAGS) == without_hint
 
 
 def test_a_hint_shows_its_places_and_mends_only_those() -> None:
@@ -102,10 +102,10 @@ def test_a_hint_shows_its_places_and_mends_only_those() -> None:
 
 @settings(deadline=None)
 @given(PROMPTS)
-def test_a_prompt_is_mended_once_and_for_all(prompt: str) -> None:
-    mended = fixed(prompt, TAGS)
-    assert fixed(mended, TAGS) == mended
-    assert mended == prompt or not hints(mended, TAGS)
+def test_a_prompt_is_once_once_and_for_all(prompt: str) -> None:
+    once = fixed(prompt, TAGS)
+    assert fixed(once, TAGS) == once
+    assert once == prompt or not hints(once, TAGS)
 
 
 @settings(deadline=None)
