@@ -308,8 +308,8 @@ def _value(what: AxisKind, text: str, usual: NativeSettings) -> Value:
     least, most = _RANGES[what]
     number = float(text) + 0.0  # of two zeros the one without a sign
     if not least <= number <= most:
-        told = {"value": _written(number), "least": _written(least), "most": _written(most)}
-        raise InvalidComparison(say(OUT_OF_RANGE, axis=axis_name(what), **told))
+        values = {"value": _written(number), "least": _written(least), "most": _written(most)}
+        raise InvalidComparison(say(OUT_OF_RANGE, axis=axis_name(what), **values))
     return number
 
 

@@ -60,7 +60,7 @@ class InteractionHandle:
         """The first answer, with its `latency` in seconds; raises InteractionFailed when it did not come in time."""
         try:
             async with asyncio.timeout(timeout):
-                await self.interaction.settled.wait()
+                await self.interaction.concluded.wait()
         except TimeoutError:
             situation = self._discord.what_happened()
             raise TimeoutError(f"Waited {timeout:g} s for an answer to {self._what()}. {situation}") from None
@@ -72,7 +72,7 @@ class InteractionHandle:
     async def failed(self, timeout: float = TIMEOUT) -> bool:
         """Whether the user reads "The application did not respond"."""
         async with asyncio.timeout(timeout):
-            await self.interaction.settled.wait()
+            await self.interaction.concluded.wait()
         return self.interaction.callback is None
 
     async def response(self, timeout: float = TIMEOUT) -> Message:

@@ -100,8 +100,8 @@ class Interaction:
     failed_at: float | None = None
     original_id: int | None = None
     followup_ids: list[int] = field(default_factory=list)
-    sent: float = field(default_factory=time.perf_counter)
-    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    sent_at: float = field(default_factory=time.perf_counter)
+    concluded: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def name(self) -> str:
@@ -183,7 +183,7 @@ class Interactions:
         self._deadlines.add(watch)
         watch.add_done_callback(self._deadlines.discard)
         self._dispatch("INTERACTION_CREATE", self._payload(interaction))
-        interaction.sent = time.perf_counter()
+        interaction.sent_at = time.perf_counter()
         return interaction
 
     async def close(self) -> None:
@@ -203,9 +203,9 @@ class Interactions:
             raise ApiError(UNKNOWN_INTERACTION)
         self._check_callback(interaction, type, body)
         self._apply_callback(interaction, type, body)
-        latency = arrived - interaction.sent
+        latency = arrived - interaction.sent_at
         interaction.callback = Callback(type, self._clock.now(), latency, body.payload)
-        interaction.settled.set()
+        interaction.concluded.set()
         self._tell("interaction_acknowledged", interaction, {"callback_type": type, "latency": latency})
         return interaction
 
@@ -251,7 +251,7 @@ class Interactions:
         await self._clock.sleep_until(interaction.dispatched_at + DEADLINE)
         if interaction.callback is None:
             interaction.failed_at = self._clock.now()
-            interaction.settled.set()
+            interaction.concluded.set()
             self._tell("interaction_failed", interaction)
 
     def _check_callback(self, interaction: Interaction, type: Any, body: Body) -> None:

@@ -85,17 +85,17 @@ class Session:
 
     id: str
     intents: int
-    sent: list[tuple[str, JSON]] = field(default_factory=list)
+    events: list[tuple[str, JSON]] = field(default_factory=list)
     connection: Connection | None = None
 
     def dispatch(self, event: str, data: JSON) -> None:
-        self.sent.append((event, data))
+        self.events.append((event, data))
         if self.connection is not None:
-            self.connection.send(DISPATCH, data, sequence=len(self.sent), event=event)
+            self.connection.send(DISPATCH, data, sequence=len(self.events), event=event)
 
     def replay(self, after: int) -> None:
         assert self.connection is not None
-        for sequence, (event, data) in enumerate(self.sent[after:], start=after + 1):
+        for sequence, (event, data) in enumerate(self.events[after:], start=after + 1):
             self.connection.send(DISPATCH, data, sequence=sequence, event=event)
 
 
@@ -238,7 +238,7 @@ class Gateway:
 
     def _resume(self, connection: Connection, data: JSON) -> None:
         session = self._sessions.get(str(data.get("session_id")))
-        if session is None or not 0 <= (data.get("seq") or 0) <= len(session.sent):
+        if session is None or not 0 <= (data.get("seq") or 0) <= len(session.events):
             connection.send(INVALID_SESSION, False)
             return
         if session.connection is not None:

@@ -217,7 +217,7 @@ def test_the_token_goes_to_the_hub_and_to_no_other_host(
     assert tokens == {True: None, False: "Bearer hf_secret"}
 
 
-def said(anima: Anima, capsys: Output, *arguments: str) -> str:
+def download_error(anima: Anima, capsys: Output, *arguments: str) -> str:
     """The one sentence, or two, of a download that fails."""
     assert anima("download", "--yes", *arguments) == 1
     words = capsys.readouterr().err.strip().splitlines()
@@ -227,7 +227,7 @@ def said(anima: Anima, capsys: Output, *arguments: str) -> str:
 
 def test_a_gated_repository_says_where_to_accept_its_terms(hub: FakeHub, anima: Anima, capsys: Output) -> None:
     hub.gated.add(MODEL)
-    sentence = said(anima, capsys)
+    sentence = download_error(anima, capsys)
     assert f"{hub.address}/{MODEL} requires you to accept its terms" in sentence and "HF_TOKEN" in sentence
 
 
@@ -235,18 +235,18 @@ def test_a_closed_hub_asks_for_a_token_and_names_a_wrong_one(
     hub: FakeHub, anima: Anima, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.token = "hf_right"
-    assert "needs a token (401). Set HF_TOKEN" in said(anima, capsys)
+    assert "needs a token (401). Set HF_TOKEN" in download_error(anima, capsys)
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
-    sentence = said(anima, capsys)
+    sentence = download_error(anima, capsys)
     assert "rejected your token" in sentence and "hf_wrong" not in sentence
 
 
 def test_a_repository_or_a_model_that_is_not_there_is_named(hub: FakeHub, anima: Anima, capsys: Output) -> None:
-    assert "has no huge. Available: anima-aesthetic-v1.0, anima-base-v1.0" in said(anima, capsys, "huge")
+    assert "has no huge. Available: anima-aesthetic-v1.0, anima-base-v1.0" in download_error(anima, capsys, "huge")
     del hub.files[TOKENIZERS]["t5_tokenizer/tokenizer.json"]
-    assert "has no tokenizer in t5_tokenizer" in said(anima, capsys)
+    assert "has no tokenizer in t5_tokenizer" in download_error(anima, capsys)
     del hub.files[TOKENIZERS]
-    assert f"{TOKENIZERS}, or a file in it, was not found" in said(anima, capsys)
+    assert f"{TOKENIZERS}, or a file in it, was not found" in download_error(anima, capsys)
 
 
 def test_no_network_and_a_wrong_address_are_told_apart(
@@ -255,14 +255,14 @@ def test_no_network_and_a_wrong_address_are_told_apart(
     with FakeHub() as gone:
         address = gone.address
     monkeypatch.setenv("HF_ENDPOINT", address)
-    assert f"{address} cannot be reached" in said(anima, capsys)
+    assert f"{address} cannot be reached" in download_error(anima, capsys)
     monkeypatch.setenv("HF_ENDPOINT", "no-address")
-    assert "HF_ENDPOINT is 'no-address', which is not a valid address" in said(anima, capsys)
+    assert "HF_ENDPOINT is 'no-address', which is not a valid address" in download_error(anima, capsys)
 
 
 def test_too_little_room_is_said_before_anything_is_fetched(hub: FakeHub, anima: Anima, capsys: Output) -> None:
     hub.stated_sizes[BASE] = 10**16
-    assert "10000000.00 GB, but only" in said(anima, capsys)
+    assert "10000000.00 GB, but only" in download_error(anima, capsys)
     assert hub.asked == [] and not Path("models").exists()
 
 
@@ -270,10 +270,10 @@ def test_too_little_room_is_said_before_anything_is_fetched(hub: FakeHub, anima:
 def test_a_disk_that_fills_up_is_said(hub: FakeHub, anima: Anima, capsys: Output) -> None:
     BASE_HERE.parent.mkdir(parents=True)
     part(hub).symlink_to("/dev/full")
-    assert "The disk is full." in said(anima, capsys)
+    assert "The disk is full." in download_error(anima, capsys)
 
 
 def test_a_folder_that_cannot_be_made_is_named(hub: FakeHub, anima: Anima, capsys: Output) -> None:
     Path("models").mkdir()
     Path("models/diffusion_models").write_text("a file where a folder should be")
-    assert "models/diffusion_models" in said(anima, capsys)
+    assert "models/diffusion_models" in download_error(anima, capsys)

@@ -63,7 +63,7 @@ async def asked(stage: Stage, message: Message, user: User | None = None) -> Int
     return await stage.discord.menu(user or stage.alice, message, "Anima: draw again")
 
 
-async def again(stage: Stage, message: Message, user: User | None = None) -> Job:
+async def draw_again(stage: Stage, message: Message, user: User | None = None) -> Job:
     """Up to the delivered picture."""
     interaction = await asked(stage, message, user)
     await interaction.response()
@@ -77,7 +77,7 @@ async def posted(stage: Stage, *files: Upload, where: Channel | None = None) -> 
 
 
 async def replayed(stage: Stage, data: bytes, name: str = "theirs.png") -> GenerationRequest:
-    job = await again(stage, await posted(stage, Upload(name, data)))
+    job = await draw_again(stage, await posted(stage, Upload(name, data)))
     assert job.kind == "again" and job.user_id == stage.alice.id
     return stage.engine.requests[-1]
 
@@ -112,12 +112,12 @@ async def test_a_job_of_ours_is_drawn_again_just_as_it_was_by_whoever_asks(stage
     first = list(stage.engine.requests)
     await configure(stage, defaults={"prefix": "newest, safe", "negative": "blurry"})
     await stage.database.preferences.change_defaults(stage.bob.id, {"turbo": True, "artist": "other", "cfg_scale": 2.0})
-    once_more = await again(stage, message, stage.bob)
+    once_more = await draw_again(stage, message, stage.bob)
     assert stage.engine.requests[3:] == first
     assert len({request.seed for request in first}) == 3
     assert (once_more.user_id, once_more.prompt, once_more.kind) == (stage.bob.id, job.prompt, "again")
     assert once_more.parent_picture_id is not None
-    await again(stage, stage.discord.messages.get(once_more.message_id) or message)
+    await draw_again(stage, stage.discord.messages.get(once_more.message_id) or message)
     assert stage.engine.requests[6:] == first
 
 
@@ -127,14 +127,14 @@ async def test_a_variation_is_drawn_again_with_both_of_its_seeds(stage: Stage) -
     job = await stage.database.jobs.by_message(varied.id)
     assert job is not None
     await stage.in_state(job.id, JobState.DELIVERED)
-    await again(stage, varied)
+    await draw_again(stage, varied)
     _, variation, same = stage.engine.requests
     assert same == variation and same.variation_seed is not None
 
 
 async def test_a_picture_drawn_from_another_one_starts_from_it_again(stage: Stage) -> None:
     _, message = await stage.draw("1girl", image=Upload("mine.png", png(size=(32, 32))), denoise=0.4)
-    await again(stage, message)
+    await draw_again(stage, message)
     first, same = stage.engine.requests
     assert same.image is not None and first.image is not None
     assert (same.denoise, same.image.tobytes()) == (0.4, first.image.tobytes())
@@ -142,7 +142,7 @@ async def test_a_picture_drawn_from_another_one_starts_from_it_again(stage: Stag
 
 async def test_a_private_job_is_for_its_owner_alone_and_stays_private(stage: Stage) -> None:
     _, message = await stage.draw("1girl", private=True)
-    once_more = await again(stage, message)
+    once_more = await draw_again(stage, message)
     assert once_more.private
     data = stage.discord.client.menu(stage.alice, stage.general, message, "Anima: draw again")
     forged = stage.discord.interactions.send(COMMAND, stage.bob, stage.general, data)
@@ -176,7 +176,7 @@ async def test_a_channel_that_is_for_everyone_by_now_keeps_what_is_drawn_again_s
     _, explicit = await stage.draw("1girl, nude", where=stage.discord.world.after_dark)
     assert "safe" not in stage.engine.requests[0].prompt
     await configure(stage, safety={"always_safe": True})
-    await again(stage, message)
+    await draw_again(stage, message)
     assert stage.engine.requests[-1].prompt == stage.engine.requests[0].prompt.replace("sensitive", "safe")
     assert stage.engine.requests[-1].negative_prompt.startswith("nsfw, explicit, ")
     told = await (await asked(stage, explicit)).followup()
@@ -187,7 +187,7 @@ async def test_a_channel_that_is_for_everyone_by_now_keeps_what_is_drawn_again_s
 async def test_a_job_whose_words_are_forgotten_is_drawn_from_what_its_file_says(stage: Stage) -> None:
     job, message = await stage.draw("1girl, smile", seed="77", sampler="heun")
     await stage.database.privacy.erase(stage.alice.id)
-    once_more = await again(stage, message, stage.bob)
+    once_more = await draw_again(stage, message, stage.bob)
     first, same = stage.engine.requests
     assert same == first and same.seed == 77
     assert once_more.parent_picture_id is None and once_more.id != job.id
@@ -249,7 +249,7 @@ async def test_jpeg_and_webp_are_read_too(stage: Stage, kind: str, name: str) ->
 
 async def test_the_first_picture_that_says_how_it_was_made_is_taken(stage: Stage) -> None:
     files = [Upload("notes.txt", b"1girl"), Upload("plain.png", png()), Upload("made.png", png(a1111("1girl")))]
-    await again(stage, await posted(stage, *files))
+    await draw_again(stage, await posted(stage, *files))
     assert stage.engine.requests[0].prompt == "safe, 1girl"
 
 
@@ -274,7 +274,7 @@ async def test_what_is_not_here_is_left_out_and_told_to_the_one_who_asked_alone(
 async def test_it_is_private_where_ones_own_defaults_say_so(stage: Stage) -> None:
     await stage.database.preferences.change_defaults(stage.alice.id, {"private": True})
     message = await posted(stage, Upload("theirs.png", png(a1111("1girl"))))
-    assert (await again(stage, message)).private
+    assert (await draw_again(stage, message)).private
     assert stage.discord.messages_in(stage.general, stage.bob) == [message]
 
 
@@ -295,7 +295,7 @@ async def test_a_file_cannot_ask_by_its_negative_prompt_either(stage: Stage) -> 
 async def test_a_file_asks_for_nsfw_in_age_restricted_channels_alone(stage: Stage) -> None:
     upload = Upload("theirs.png", png(a1111("1girl, nude, large breasts")))
     assert "“nude” isn't allowed in this channel" in await refused(stage, upload)
-    await again(stage, await posted(stage, upload, where=stage.discord.world.after_dark))
+    await draw_again(stage, await posted(stage, upload, where=stage.discord.world.after_dark))
     assert stage.engine.requests[0].prompt == "1girl, nude, large breasts"
 
 

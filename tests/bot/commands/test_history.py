@@ -41,7 +41,7 @@ async def shown(stage: Stage, overview: Message, index: int = 0) -> Message:
     return await (await stage.discord.choose(stage.alice, overview, "anima:history:show", [choice])).response()
 
 
-async def remembered(stage: Stage, number: int, **about: object) -> None:
+async def save_delivered_image(stage: Stage, number: int, **about: object) -> None:
     """A delivered picture that only the database knows of."""
     new = NewJob(
         interaction_id=number,
@@ -83,7 +83,7 @@ async def test_own_pictures_are_listed_newest_first_with_thumbnails_that_work(st
 
 async def test_pages_turn_also_after_a_restart_and_stop_at_both_ends(stage: Stage) -> None:
     for number in range(1, 2 * IMAGES_PER_PAGE + 2):
-        await remembered(stage, number)
+        await save_delivered_image(stage, number)
     first = await stage.answer("history")
     assert not is_on(first, "Newer") and is_on(first, "Older")
     assert f"picture{2 * IMAGES_PER_PAGE + 1}" in first.text
@@ -100,7 +100,7 @@ async def test_pages_turn_also_after_a_restart_and_stop_at_both_ends(stage: Stag
 
 async def test_words_find_pictures_and_go_along_from_page_to_page(stage: Stage) -> None:
     for number in range(1, IMAGES_PER_PAGE + 3):
-        await remembered(stage, number)
+        await save_delivered_image(stage, number)
     await stage.draw("red hair: blue sky")
     await stage.draw("blue hair")
     found = await stage.answer("history", words="red sky:")
@@ -147,7 +147,7 @@ async def test_a_picture_is_drawn_again_for_all_to_see_after_a_restart(stage: St
 
 
 async def test_what_has_lost_its_words_is_listed_but_cannot_be_drawn_again(stage: Stage) -> None:
-    await remembered(stage, 1)
+    await save_delivered_image(stage, 1)
     message = await shown(stage, await stage.answer("history"))
     assert "Its message was deleted" in message.text
     assert WORDS_FORGOTTEN in (await stage.turned(message, "Draw again")).text

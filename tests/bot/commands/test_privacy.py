@@ -18,14 +18,14 @@ from storage.schema import JobState
 from tests.bot.harness import Stage
 
 
-async def sent(stage: Stage, question: Message, label: str) -> Message:
+async def press_and_read(stage: Stage, question: Message, label: str) -> Message:
     return await (await stage.press(question, label)).response()
 
 
 async def test_a_copy_holds_ones_own_and_nobody_elses(stage: Stage) -> None:
     await stage.draw("1girl, smile")
     await stage.draw("bob's secret", stage.bob)
-    message = await sent(stage, await stage.answer("privacy"), "Send me a copy")
+    message = await press_and_read(stage, await stage.answer("privacy"), "Send me a copy")
     assert message.is_ephemeral
     [file] = message.attachments
     assert file.filename == "anima.json"
@@ -76,7 +76,7 @@ def test_a_large_copy_is_compressed_and_one_too_large_is_not_sent(monkeypatch) -
 
 async def test_a_copy_too_large_for_discord_is_said_to_be_so(stage: Stage, monkeypatch) -> None:
     monkeypatch.setattr(privacy, "MAX_FILE_SIZE", 10)
-    assert (await sent(stage, await stage.answer("privacy"), "Send me a copy")).text == TOO_LARGE
+    assert (await press_and_read(stage, await stage.answer("privacy"), "Send me a copy")).text == TOO_LARGE
 
 
 async def test_nothing_is_erased_before_the_question_is_answered(stage: Stage) -> None:

@@ -131,10 +131,10 @@ async def test_a_server_reads_of_a_cancellation_and_of_a_restart_in_its_language
     await (await stage.press(shown(stage, cancelled.message_id), japanese("Cancel"))).acknowledged()
     await stage.in_state(cancelled.id, JobState.CANCELLED)
 
-    async def told() -> bool:
+    async def notified() -> bool:
         return japanese("Cancelled. You were not charged.") in shown(stage, cancelled.message_id).text
 
-    await until(told)
+    await until(notified)
     await stage.client.progress.interrupt_waiting()
     assert japanese(GOES_ON) in shown(stage, interrupted.message_id).text
 

@@ -85,7 +85,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "SHOWN_EVERY", 0.02)
 
 
-async def settled(messages: StatusMessages, seconds: float = 0.3) -> None:
+async def run_for(messages: StatusMessages, seconds: float = 0.3) -> None:
     telling = asyncio.create_task(messages.run())
     await asyncio.sleep(seconds)
     telling.cancel()
@@ -96,14 +96,14 @@ async def test_a_place_in_line_is_told_at_once_and_again_only_when_it_changes() 
     shown = Shown()
     messages = StatusMessages(shown, standing_at(places))  # type: ignore[arg-type]
     messages.waits(a_job())
-    await settled(messages)
+    await run_for(messages)
     places[1] = QueueStatus(2, None)
-    await settled(messages)
+    await run_for(messages)
     ready_at = datetime.now(UTC) + timedelta(minutes=10)
     places[1] = QueueStatus(0, ready_at)
-    await settled(messages)
+    await run_for(messages)
     places[1] = QueueStatus(0, ready_at + timedelta(seconds=5))
-    await settled(messages)
+    await run_for(messages)
     assert [text.splitlines()[-1].removeprefix("-# ") for _, text in shown.texts] == [
         "In queue, 3 jobs ahead",
         "In queue, 2 jobs ahead",
@@ -122,7 +122,7 @@ async def test_edits_of_one_message_never_overlap_and_none_comes_after_the_end()
     await messages.end(job.id)
     count = len(shown.texts)
     assert 2 <= count < 12 and shown.most_at_a_time == 1
-    await settled(messages, 0.1)
+    await run_for(messages, 0.1)
     assert len(shown.texts) == count
 
 

@@ -27,12 +27,12 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def text_of(stage: Stage, job_id: int) -> str:
-    async def told() -> str | None:
+    async def notified() -> str | None:
         job = await stage.database.jobs.get(job_id)
         message = stage.discord.messages.get(job.message_id) if job is not None and job.notified else None
         return message.text if message is not None else None
 
-    return await until(told)
+    return await until(notified)
 
 
 async def spent(stage: Stage) -> float:

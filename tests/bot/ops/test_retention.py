@@ -67,7 +67,7 @@ async def kept(database: Database, **days: float) -> AsyncIterator[None]:
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def prompt_of(database: Database, job_id: int) -> str | None:
+async def stored_prompt(database: Database, job_id: int) -> str | None:
     job = await database.jobs.get(job_id)
     return None if job is None else job.prompt
 
@@ -80,7 +80,7 @@ async def test_words_go_at_the_start_when_they_are_older_than_the_operator_wants
     new = await cancelled_job(database, 2)
     async with kept(database, prompts_kept_days=1.5):
         await until(lambda: _is(database, old, ""))
-    assert await prompt_of(database, new) == "1girl"
+    assert await stored_prompt(database, new) == "1girl"
 
 
 async def test_pictures_go_with_their_jobs(database: Database, clock: RetentionClock) -> None:
@@ -104,7 +104,7 @@ async def test_nothing_goes_where_the_operator_does_not_say(database: Database, 
     database.privacy.forget_older_than = seen  # type: ignore[method-assign]
     async with kept(database):
         await done.wait()
-    assert await prompt_of(database, old) == "1girl"
+    assert await stored_prompt(database, old) == "1girl"
 
 
 @pytest.mark.parametrize("error", [StorageUnavailable("The database is busy."), RuntimeError("a bug")])
@@ -143,4 +143,4 @@ async def test_the_bot_keeps_house_while_it_runs_and_stops_when_it_ends(stage: S
 
 
 async def _is(database: Database, job_id: int, prompt: str | None) -> bool:
-    return await prompt_of(database, job_id) == prompt
+    return await stored_prompt(database, job_id) == prompt

@@ -253,12 +253,12 @@ def test_every_refusal_says_what_to_do_instead(which: RefusalReason) -> None:
 
 @pytest.mark.parametrize(("guild_id", "where"), [(1, "in this channel"), (None, "in private messages")])
 def test_a_refusal_quotes_each_term_and_says_where_it_is_not_allowed(guild_id: int | None, where: str) -> None:
-    def said(*terms: str) -> str:
+    def sentence_for(*terms: str) -> str:
         return PolicyRefusal(RefusalReason.NSFW, terms=terms, in_private=guild_id is None).sentence
 
-    assert said("nude") == f"“nude” isn't allowed {where}. Remove it, or use an age-restricted channel."
-    assert said("a", "b") == f"“a”, “b” aren't allowed {where}. Remove them, or use an age-restricted channel."
-    assert said(*"abcde").startswith("“a”, “b”, “c” and 2 more aren't")
+    assert sentence_for("nude") == f"“nude” isn't allowed {where}. Remove it, or use an age-restricted channel."
+    assert sentence_for("a", "b") == f"“a”, “b” aren't allowed {where}. Remove them, or use an age-restricted channel."
+    assert sentence_for(*"abcde").startswith("“a”, “b”, “c” and 2 more aren't")
 
 
 # --- What holds whatever the settings are ---

@@ -35,7 +35,7 @@ def modules() -> Iterator[tuple[str, Path]]:
 
 
 @cache
-def said() -> Mapping[str | tuple[str, str], str]:
+def sentences_said() -> Mapping[str | tuple[str, str], str]:
     """Every sentence that `say` and `say_plural` are given anywhere, as far as constants and tables say, and where."""
     found: dict[str | tuple[str, str], str] = {}
     for name, file in modules():

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.text.extraction import extract_commands, extract_sentences
-from tests.bot.text.catalogs import meant, said, wanted
+from tests.bot.text.catalogs import meant, sentences_said, wanted
 
 
 def found_in(code: str) -> list[tuple[str, str | tuple[str, ...]]]:
@@ -74,17 +74,19 @@ def test_what_cannot_be_followed_is_a_mistake(expression: str) -> None:
 
 def test_whatever_is_said_is_found() -> None:
     found = {text for context, text in wanted() if context is None}
-    missing = [f"{where}: {sentence!r}" for sentence, where in said().items() if sentence not in found]
+    missing = [f"{where}: {sentence!r}" for sentence, where in sentences_said().items() if sentence not in found]
     assert not missing, "\n".join(["written neither in say() nor in N_():", *missing])
 
 
 def test_nothing_is_marked_that_nobody_says() -> None:
     unused = [
-        f"{file}: {text!r}" for (context, text), file in wanted().items() if context is None and text not in said()
+        f"{file}: {text!r}"
+        for (context, text), file in wanted().items()
+        if context is None and text not in sentences_said()
     ]
     assert not unused, "\n".join(["nobody says:", *unused])
 
 
 def test_enough_is_found() -> None:
-    assert {"Deleted.", "Overview"} <= said().keys() and len(said()) > 250
+    assert {"Deleted.", "Overview"} <= sentences_said().keys() and len(sentences_said()) > 250
     assert (None, "You need the **Manage Server** permission for this.") in wanted()

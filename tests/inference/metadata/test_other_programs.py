@@ -32,7 +32,7 @@ def png(**texts: str) -> bytes:
     return file.getvalue()
 
 
-def said(**texts: str) -> Parameters:
+def read_texts(**texts: str) -> Parameters:
     parameters = read(png(**texts))
     assert parameters is not None
     return parameters
@@ -65,28 +65,28 @@ def test_an_object_of_an_unknown_program_is_no_prompt(unknown: str) -> None:
     ],
 )
 def test_a_lora_tag_has_the_diffusion_models_strength(tag: str, strength: float) -> None:
-    parameters = said(parameters=f"cat {tag}, hat\n{SETTINGS}")
+    parameters = read_texts(parameters=f"cat {tag}, hat\n{SETTINGS}")
     assert (parameters.prompt, parameters.loras) == ("cat, hat", (("foo", strength),))
 
 
 @pytest.mark.parametrize("tag", ["<lora:foo:strong>", "<hypernet:foo:1>", "<lora:foo:unet=x>"])
 def test_a_tag_that_cannot_be_followed_leaves_the_prompt_and_is_told(tag: str) -> None:
-    parameters = said(parameters=f"cat {tag}\n{SETTINGS}")
+    parameters = read_texts(parameters=f"cat {tag}\n{SETTINGS}")
     assert (parameters.prompt, parameters.loras) == ("cat", ())
     assert (LEFT_OUT, tag) in parameters.extra
 
 
 @pytest.mark.parametrize("hires", ["Hires upscale: 2", "Hires resize-1: 1024", "Hires upscaler: Latent"])
 def test_the_strength_of_a_second_pass_is_not_that_of_image_to_image(hires: str) -> None:
-    parameters = said(parameters=f"cat\n{SETTINGS}, Denoising strength: 0.4, {hires}")
+    parameters = read_texts(parameters=f"cat\n{SETTINGS}, Denoising strength: 0.4, {hires}")
     assert parameters.denoise == 1.0
     assert ("Hires denoising strength", "0.4") in parameters.extra
 
 
 def test_settings_may_come_without_steps_first() -> None:
     line = "Sampler: Euler a, Steps: 20, CFG scale: 4.5, Seed: 5"
-    assert said(parameters=f"cat\n{line}").prompt == "cat"
-    assert (said(parameters=f"cat\n{line}").steps, said(parameters=f"cat\n{line}").seed) == (20, 5)
+    assert read_texts(parameters=f"cat\n{line}").prompt == "cat"
+    assert (read_texts(parameters=f"cat\n{line}").steps, read_texts(parameters=f"cat\n{line}").seed) == (20, 5)
 
 
 def test_a_later_empty_text_hides_no_earlier_one() -> None:
@@ -114,11 +114,11 @@ def test_invokeai_is_read() -> None:
         "loras": [{"model": {"name": "style"}, "weight": 0.7}],
         "strength": 0.5,
     }
-    found = said(invokeai_metadata=json.dumps(values))
+    found = read_texts(invokeai_metadata=json.dumps(values))
     assert (found.prompt, found.negative_prompt, found.seed, found.steps) == ("cat", "bad", 7, 30)
     assert (found.sampler, found.scheduler, found.model, found.denoise) == ("dpmpp_2m", "karras", "anima", 1.0)
     assert found.loras == (("style", 0.7),)
-    assert said(invokeai_metadata=json.dumps(values | {"generation_mode": "img2img"})).denoise == 0.5
+    assert read_texts(invokeai_metadata=json.dumps(values | {"generation_mode": "img2img"})).denoise == 0.5
 
 
 def test_draw_things_is_read() -> None:
@@ -126,7 +126,7 @@ def test_draw_things_is_read() -> None:
     values += ' "strength": 1, "model": "anima.ckpt", "lora": [{"model": "style", "weight": 0.6}], "shift": 3}'
     comment = f'<rdf:li xml:lang="x-default">{values.replace(chr(34), "&quot;")}</rdf:li>'
     xmp = f"<x:xmpmeta><exif:UserComment><rdf:Alt>{comment}</rdf:Alt></exif:UserComment></x:xmpmeta>"
-    found = said(**{"XML:com.adobe.xmp": xmp})
+    found = read_texts(**{"XML:com.adobe.xmp": xmp})
     assert (found.prompt, found.negative_prompt, found.sampler, found.width) == ("cat", "bad", "euler_a", 832)
     assert (found.loras, found.software) == ((("style", 0.6),), "Draw Things")
 
@@ -217,7 +217,7 @@ def graph(**changes: dict[str, Any]) -> str:
 
 
 def drawn_by(**changes: dict[str, Any]) -> Parameters:
-    return said(prompt=graph(**changes))
+    return read_texts(prompt=graph(**changes))
 
 
 def node_of(kind: str, **inputs: Any) -> dict[str, Any]:
@@ -304,7 +304,7 @@ def custom(sampler: dict[str, Any], sigmas: dict[str, Any], slot: int = 0, **mor
     nodes["40"] = {"class_type": "RandomNoise", "inputs": {"noise_seed": 99}}
     nodes["41"] = {"class_type": "CFGGuider", "inputs": guider}
     nodes |= {"42": sampler, "43": sigmas} | {name.lstrip("n"): node for name, node in more.items()}
-    return said(prompt=json.dumps(nodes))
+    return read_texts(prompt=json.dumps(nodes))
 
 
 BASIC = {"class_type": "BasicScheduler", "inputs": {"model": ["1", 0], "scheduler": "simple", "steps": 8, "denoise": 1}}

@@ -42,7 +42,7 @@ def int8(weight: Tensor, by_rows: bool) -> tuple[Tensor, Tensor]:
     return (weight / scale).round().to(torch.int8), scale
 
 
-Form = Callable[[str, Tensor], dict[str, Tensor]]
+Encoding = Callable[[str, Tensor], dict[str, Tensor]]
 
 
 def scale_weight(layer: str, weight: Tensor) -> dict[str, Tensor]:
@@ -85,7 +85,7 @@ def convrot(layer: str, weight: Tensor) -> dict[str, Tensor]:
     return {f"{layer}.weight": quantised, f"{layer}.weight_scale": scale, f"{layer}.comfy_quant": settings}
 
 
-def quantised(path: Path, form: Form, metadata: dict[str, str] | None = None, extra: str | None = None) -> None:
+def quantised(path: Path, form: Encoding, metadata: dict[str, str] | None = None, extra: str | None = None) -> None:
     tensors = load_file(path)
     for layer in LAYERS:
         weight = tensors.pop(f"net.{layer}.weight")
@@ -101,7 +101,7 @@ def quantised(path: Path, form: Form, metadata: dict[str, str] | None = None, ex
     ids=lambda f: f.__name__,
 )
 @pytest.mark.parametrize("extra", [None, "scaled_fp8", "net.scaled_fp8"])
-def test_every_form_is_the_plain_weight_but_for_rounding(models: Path, form: Form, extra: str | None) -> None:
+def test_every_form_is_the_plain_weight_but_for_rounding(models: Path, form: Encoding, extra: str | None) -> None:
     quantised(models / TRANSFORMER, form, extra=extra)
     loaded = Engine.load(models, device="cpu")
     plain = ModelFiles.find(MODELS).transformer

@@ -33,10 +33,10 @@ class ButtonPanel(ui.View):
 
 
 async def test_a_button_says_what_it_is_and_works(stage: SpecimenStage, screen: Screen) -> None:
-    async def pressed(interaction: discord.Interaction) -> None:
+    async def on_press(interaction: discord.Interaction) -> None:
         await interaction.response.edit_message(content=f"pressed {interaction.data['custom_id']}")  # type: ignore[index,typeddict-item]
 
-    await shown(stage, lambda i: i.response.send_message("press", view=ButtonPanel(stage, pressed)))
+    await shown(stage, lambda i: i.response.send_message("press", view=ButtonPanel(stage, on_press)))
     row = screen.last.locator(".row").first
     await expect(row.locator(".button")).to_have_text(["🎲primary", "🎲secondary", "🎲success", "🎲danger", "off"])
     await expect(screen.last.get_by_role("button", name="off")).to_be_disabled()
@@ -46,10 +46,10 @@ async def test_a_button_says_what_it_is_and_works(stage: SpecimenStage, screen: 
 
 
 async def test_the_focus_stays_on_a_button_whose_message_changes(stage: SpecimenStage, screen: Screen) -> None:
-    async def pressed(interaction: discord.Interaction) -> None:
+    async def on_press(interaction: discord.Interaction) -> None:
         await interaction.response.edit_message(content="changed")
 
-    await shown(stage, lambda i: i.response.send_message("press", view=ButtonPanel(stage, pressed)))
+    await shown(stage, lambda i: i.response.send_message("press", view=ButtonPanel(stage, on_press)))
     button = screen.last.get_by_role("button", name="danger")
     await button.press("Enter")
     await expect(screen.last).to_contain_text("changed")
@@ -57,10 +57,10 @@ async def test_the_focus_stays_on_a_button_whose_message_changes(stage: Specimen
 
 
 async def test_a_press_that_is_not_answered_in_three_seconds_failed(stage: SpecimenStage, screen: Screen) -> None:
-    async def pressed(interaction: discord.Interaction) -> None:
+    async def on_press(interaction: discord.Interaction) -> None:
         """Says nothing."""
 
-    await shown(stage, lambda i: i.response.send_message("press", view=ButtonPanel(stage, pressed)))
+    await shown(stage, lambda i: i.response.send_message("press", view=ButtonPanel(stage, on_press)))
     button = screen.last.get_by_role("button", name="primary")
     await button.click()
     await expect(button).to_have_attribute("aria-busy", "true")
@@ -266,10 +266,10 @@ async def test_a_form_that_the_bot_does_not_take_in_time_stays_with_what_was_typ
 
 
 async def test_a_form_can_be_left_and_the_focus_goes_back(stage: SpecimenStage, screen: Screen) -> None:
-    async def pressed(interaction: discord.Interaction) -> None:
+    async def on_press(interaction: discord.Interaction) -> None:
         await form(stage, ui.Label(text="Prompt", component=ui.TextInput()))(interaction)
 
-    await shown(stage, lambda i: i.response.send_message("press", view=ButtonPanel(stage, pressed)))
+    await shown(stage, lambda i: i.response.send_message("press", view=ButtonPanel(stage, on_press)))
     button = screen.last.get_by_role("button", name="primary")
     await button.press("Enter")
     await expect(screen.modal.get_by_label("Prompt")).to_be_focused()
