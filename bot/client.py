@@ -79,7 +79,8 @@ class AnimaClient(discord.Client):
             image_policy=settings.image_policy,
             drawn=self.metrics.drawn,
         )
-        self.model = ModelInfoSource(self.engine, settings.models).model
+        self.model_info = ModelInfoSource(self.engine, settings.models)
+        self.model = self.model_info.model
         self.submitter = Submitter(database, self.queue, self.progress, tags, self.model, self.metrics.refused)
         self.cancellation = Cancellation(database.jobs, self.worker, self.delivery)
         self.retention = Retention(database.privacy, settings)
@@ -128,6 +129,11 @@ class AnimaClient(discord.Client):
         if self._forgetting is not None:
             self._forgetting.cancel()
             await asyncio.gather(self._forgetting, return_exceptions=True)
+        self.interactions.close()
+        self.engine.fail_waiting()
+        with suppress(TimeoutError):  # those who waited for a model that could not be loaded are told
+            async with asyncio.timeout(NOTIFY_TIMEOUT):
+                await self.interactions.finish()
         await self.worker.close()
         await super().close()
 

@@ -30,13 +30,14 @@ async def complete_artist(interaction: discord.Interaction[AnimaClient], typed: 
 
 
 async def complete_aspect(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
-    sizes = (await interaction.client.model()).native.sizes
+    model = await interaction.client.model_info.loaded()
+    sizes = () if model is None else model.native.sizes
     choices = [Choice(name=describe_size((width, height)), value=f"{width}x{height}") for width, height in sizes]
     return [choice for choice in choices if _has_words(choice.name, typed)][:MAX_CHOICES]
 
 
 async def complete_lora(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
-    names = (await interaction.client.model()).loras
+    names = await interaction.client.model_info.loras()
     return as_choices([name for name in names if _has_words(name, typed)])
 
 

@@ -67,7 +67,10 @@ async def _values(interaction: discord.Interaction[AnimaClient], axis: str, type
     chosen = getattr(interaction.namespace, axis, None)
     if chosen not in list(AxisKind):
         return []
-    usual = (await interaction.client.model()).native
+    model = await interaction.client.model_info.loaded()
+    if model is None:
+        return []
+    usual = model.native
     return as_choices(complete_values(AxisKind(chosen), typed, usual))
 
 

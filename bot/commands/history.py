@@ -28,6 +28,7 @@ from bot.messages.details import message_url, summary
 from bot.messages.job import SPOILER
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_CHOICE_LENGTH
+from bot.messages.replies import reply_privately
 from bot.text.markdown import WORDLESS, blockquote, inline, truncate
 from bot.text.translation import N_, say, say_plural
 from storage.images import Image, ImagePage
@@ -105,17 +106,17 @@ class HistoryComponent(Component, template=ABSTRACT):
 
 
 class DrawAgain(HistoryComponent, template=r"anima:history:again:([0-9]{1,18})"):
-    """Draws the same once more, with new seeds, for everyone in the channel to see."""
+    """Draws the same once more, with new seeds: for everyone in the channel to see, unless it was private."""
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
-        origin = await Origin.acknowledge(interaction)
         stored = await _own_image(interaction, self.image_id)
         job = await interaction.client.database.jobs.get(stored.job_id) if stored is not None else None
         image = image_of(interaction, job) if job is not None else None
-        if image is not None:
-            await interaction.client.submitter.submit(origin, reroll(image))
-        else:
-            await interaction.edit_original_response(content=say(NOT_THERE if job is None else WORDS_FORGOTTEN))
+        if image is None:
+            await reply_privately(interaction, say(NOT_THERE if job is None else WORDS_FORGOTTEN))
+            return
+        origin = await Origin.acknowledge(interaction, ephemeral=image.job.private)
+        await interaction.client.submitter.submit(origin, reroll(image))
 
 
 class AskToDelete(HistoryComponent, template=r"anima:history:delete:([0-9]{1,18})"):

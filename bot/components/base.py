@@ -17,7 +17,7 @@ from discord import ui
 
 from bot.client import AnimaClient
 from bot.generation.spec import JobImage, JobSpec
-from bot.messages.replies import reply_privately
+from bot.messages.replies import ALREADY_ACKNOWLEDGED, reply_privately
 from bot.ops.logs import about
 from bot.ops.shutdown import DuplicateInteraction, ShuttingDown
 from bot.text.languages import speak_to
@@ -162,6 +162,9 @@ async def report_error(interaction: AnimaInteraction, what: str, error: BaseExce
     if isinstance(error, DuplicateInteraction):
         logger.info("interaction %d arrived twice", interaction.id)
         return
+    if _was_answered_elsewhere(interaction, error):
+        logger.warning("interaction %d was answered by another process that uses this bot's token", interaction.id)
+        return
     if isinstance(error, ShuttingDown):
         sentence = say(BACK_IN_A_MOMENT)
     elif isinstance(error, StorageUnavailable):
@@ -174,3 +177,9 @@ async def report_error(interaction: AnimaInteraction, what: str, error: BaseExce
         await reply_privately(interaction, sentence)
     except (discord.HTTPException, aiohttp.ClientError, OSError) as unreachable:
         logger.info("interaction %d: the error could not be reported: %s", interaction.id, unreachable)
+
+
+def _was_answered_elsewhere(interaction: AnimaInteraction, error: BaseException) -> bool:
+    """A follow-up would take the place of that answer, for everybody to see."""
+    is_taken = isinstance(error, discord.HTTPException) and error.code == ALREADY_ACKNOWLEDGED
+    return is_taken and not interaction.response.is_done()

@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from enum import Enum, auto
 from typing import Any
 
 import aiohttp
@@ -44,12 +46,35 @@ TOO_LARGE = 413
 SCAN_LIMIT = 1000
 #: Between this machine and Discord, at most.
 CLOCK_SKEW = timedelta(minutes=2)
+#: Jobs whose closed ways are remembered.
+REMEMBERED_JOBS = 10_000
+#: Discord's codes for a message, a channel or a webhook that is gone: it does not come back.
+GONE_FOR_GOOD = (10003, 10008, 10015)
+#: Codes that close a way whatever the status: an archived or locked thread, a message or a channel of another kind, a
+#: message that cannot be edited.
+CLOSED = (50083, 160005, 50024, 50033, 50005, 50008)
+#: Codes that pass by themselves in spite of their status: private messages opened too fast.
+MAY_PASS = (40003,)
 #: Of the WebP that takes the place of a PNG which Discord finds too large.
 SMALLER_QUALITY = 90
 
 
 class Undeliverable(Exception):
     """The images cannot be brought to the person; the message says why."""
+
+
+class MessageOutOfReach(Exception):
+    """No way to the job's message is open any longer."""
+
+    def __str__(self) -> str:
+        return "no way to its message is open"
+
+
+class Way(Enum):
+    """To a job's message."""
+
+    TOKEN = auto()
+    MESSAGE = auto()
 
 
 class NoLongerAllowed(Exception):
@@ -71,6 +96,8 @@ class Delivery:
     def __init__(self, client: discord.Client, database: Database) -> None:
         self._client = client
         self._database = database
+        #: Of each job, the ways to its message that Discord has closed.
+        self._closed: OrderedDict[int, set[Way]] = OrderedDict()
 
     @about_its_job
     async def deliver(self, job: Job) -> None:
@@ -105,7 +132,7 @@ class Delivery:
         """Show how a job is getting on. False: it could not be; the picture will find its own way."""
         try:
             await self._edit(job, view, files)
-        except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
+        except (discord.HTTPException, MessageOutOfReach, aiohttp.ClientError, OSError) as error:
             logger.info("its progress could not be shown (%s)", error)
             return False
         return True
@@ -163,8 +190,9 @@ class Delivery:
             shared = view()
         try:
             return await self._edit(job, shared, files)
-        except discord.HTTPException as error:
-            _raise_unless_out_of_reach(error)
+        except (discord.HTTPException, MessageOutOfReach) as error:
+            if not _out_of_reach(error):
+                raise
             logger.info("its message is out of reach (%s); posting a new one", error)
         nonce = f"{purpose}-{job.id}"[:MAX_NONCE_LENGTH]
         if not job.private:
@@ -172,7 +200,8 @@ class Delivery:
             try:
                 return await self._post_anew(channel, job, shared, files, nonce)
             except discord.HTTPException as error:
-                _raise_unless_out_of_reach(error)
+                if not _out_of_reach(error):
+                    raise
                 logger.info("its channel is out of reach (%s); sending a private message", error)
         with speaking(job.locale):
             own = view()
@@ -180,7 +209,8 @@ class Delivery:
             private = await self._client.create_dm(discord.Object(job.user_id))
             return await self._post_anew(private, job, own, files, nonce)
         except discord.HTTPException as error:
-            _raise_unless_out_of_reach(error)
+            if not _out_of_reach(error):
+                raise
             raise Undeliverable(
                 f"Neither the message, nor its channel, nor a private message could be reached: {error}"
             ) from error
@@ -193,8 +223,7 @@ class Delivery:
         if posted is not None:
             logger.info("its images are there already")
             return posted
-        asker = discord.AllowedMentions(everyone=False, roles=False, users=[discord.Object(job.user_id)])
-        return _posted(await to.send(view=view, files=files(), nonce=nonce, allowed_mentions=asker))
+        return _posted(await to.send(view=view, files=files(), nonce=nonce, allowed_mentions=_of_asker(job)))
 
     async def _posted_before(self, to: discord.abc.Messageable, job: Job) -> Posted | None:
         """What an earlier try has posted without learning of it: its answer was lost, or the process was killed."""
@@ -205,24 +234,57 @@ class Delivery:
         return None
 
     async def _edit(self, job: Job, view: ui.LayoutView, files: Files) -> Posted:
-        if job.message_id is not None and not job.private:
-            channel = self._client.get_partial_messageable(job.channel_id, guild_id=job.guild_id)
+        """By the interaction's token while it lives, which is beside the channel's rate limit; then by channel and id.
+
+        The token is tried whenever it may live: Discord's answer says when it is over, not this machine's clock.
+        A way that is closed is remembered and not tried again.
+        """
+        closed = self._closed_ways(job)
+        if Way.TOKEN not in closed:
             try:
-                message = channel.get_partial_message(job.message_id)
-                return _posted(await message.edit(view=view, attachments=files()))
-            except (discord.NotFound, discord.Forbidden):
-                if not _token_lives(job):
+                return await self._edit_by_token(job, view, files)
+            except discord.HTTPException as error:
+                if not _out_of_reach(error):
                     raise
-        return await self._edit_by_token(job, view, files)
+                closed.add(Way.TOKEN)
+                if job.message_id is None or job.private:
+                    raise
+        if job.message_id is None or job.private or Way.MESSAGE in closed:
+            raise MessageOutOfReach
+        try:
+            return await self._edit_by_id(job, view, files)
+        except discord.HTTPException as error:
+            if error.code in GONE_FOR_GOOD:
+                closed.add(Way.MESSAGE)
+            raise
+
+    def _closed_ways(self, job: Job) -> set[Way]:
+        closed = self._closed.setdefault(job.id, set() if job.interaction_token else {Way.TOKEN})
+        self._closed.move_to_end(job.id)
+        if len(self._closed) > REMEMBERED_JOBS:
+            self._closed.popitem(last=False)
+        return closed
+
+    async def _edit_by_id(self, job: Job, view: ui.LayoutView, files: Files) -> Posted:
+        assert job.message_id is not None
+        channel = self._client.get_partial_messageable(job.channel_id, guild_id=job.guild_id)
+        message = channel.get_partial_message(job.message_id)
+        return _posted(await message.edit(content=None, view=view, attachments=files()))
 
     async def _edit_by_token(self, job: Job, view: ui.LayoutView, files: Files) -> Posted:
-        assert self._client.application_id is not None
-        webhook = discord.Webhook.partial(
-            self._client.application_id, job.interaction_token or "expired", client=self._client
-        )
+        assert self._client.application_id is not None and job.interaction_token is not None
+        webhook = discord.Webhook.partial(self._client.application_id, job.interaction_token, client=self._client)
         original: Any = "@original"  # discord.py's types know ids alone
-        message = await webhook.edit_message(original, view=view, attachments=files())
+        # Text that another process with this token may have put there gives way.
+        without_text: Any = {"content": None}
+        message = await webhook.edit_message(
+            original, view=view, attachments=files(), allowed_mentions=_of_asker(job), **without_text
+        )
         return replace(_posted(message), channel_id=job.channel_id)
+
+
+def _of_asker(job: Job) -> discord.AllowedMentions:
+    return discord.AllowedMentions(everyone=False, roles=False, users=[discord.Object(job.user_id)])
 
 
 def _attachment_name(render: Render) -> str:
@@ -236,16 +298,15 @@ def _smaller(render: Render) -> Render:
     return Render(replace(render.image, file_name=name), buffer.getvalue())
 
 
-def _raise_unless_out_of_reach(error: discord.HTTPException) -> None:
-    """Gone, not ours to see, or behind a token that has expired: another way may be open. Else it is raised."""
-    if error.status not in (401, 403, 404):
-        raise error
+def _out_of_reach(error: Exception) -> bool:
+    """Gone, closed to us, or behind a token that has expired: another way may be open."""
+    if isinstance(error, MessageOutOfReach):
+        return True
+    if not isinstance(error, discord.HTTPException) or error.code in MAY_PASS:
+        return False
+    return error.status in (401, 403, 404) or error.code in CLOSED
 
 
 def _posted(message: discord.Message) -> Posted:
     attachments = [media.attachment_id for media in media_of(message) if media.attachment_id is not None]
     return Posted(message.channel.id, message.id, attachments)
-
-
-def _token_lives(job: Job) -> bool:
-    return job.token_expires_at is not None and datetime.now(UTC) < job.token_expires_at

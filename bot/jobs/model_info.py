@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 from bot.generation.compose import ModelInfo
@@ -15,6 +16,14 @@ class ModelInfoSource:
         """`models`: the folder with the model's files."""
         self._engine = engine
         self._models = models
+
+    async def loras(self) -> Sequence[str]:
+        """The LoRA files as they are now, also while the model is loading."""
+        return await asyncio.to_thread(lora_names, self._models)
+
+    async def loaded(self) -> ModelInfo | None:
+        """The loaded model, or None at once while it is loading."""
+        return await self.model() if self._engine.has_loaded else None
 
     async def model(self) -> ModelInfo:
         """The loaded model, with the LoRA files as they are now; waits while it is loading."""

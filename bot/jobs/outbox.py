@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import aiohttp
 import discord
 
-from bot.jobs.delivery import Delivery, NoLongerAllowed, Undeliverable
+from bot.jobs.delivery import MAY_PASS, Delivery, NoLongerAllowed, Undeliverable
 from bot.jobs.progress import StatusMessages
 from bot.messages import job as messages
 from bot.ops.logs import about_its_job
@@ -148,7 +148,7 @@ class _DeliveryErrors:
             case aiohttp.ClientError() | OSError() | StorageUnavailable():
                 return True
             case discord.HTTPException():
-                return error.status == TOO_MANY_REQUESTS or error.status >= 500
+                return error.status == TOO_MANY_REQUESTS or error.status >= 500 or error.code in MAY_PASS
         self._surprises += 1
         if self._surprises < MAX_SURPRISES:
             logger.warning("something unexpected happened", exc_info=error)

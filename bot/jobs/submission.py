@@ -64,14 +64,18 @@ Interaction: TypeAlias = discord.Interaction[Any]
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a request comes from: an interaction, and how it was acknowledged."""
+    """Where a request comes from: an interaction, and how it was acknowledged.
+
+    private: whether only the person sees the answer, which is settled by the acknowledgement, and so of the job too.
+    """
 
     interaction: Interaction
     acknowledgement: discord.InteractionCallbackResponse[Any] | None
+    private: bool
 
     @classmethod
     async def acknowledge(cls, interaction: Interaction, *, ephemeral: bool = False) -> Self:
-        return cls(interaction, await interaction.response.defer(thinking=True, ephemeral=ephemeral))
+        return cls(interaction, await interaction.response.defer(thinking=True, ephemeral=ephemeral), ephemeral)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,7 +291,7 @@ def _new_job(
         parent_picture_id=parent_id,
         interaction_token=interaction.token,
         token_expires_at=interaction.created_at + TOKEN_LIFETIME,
-        private=bool(options.private),
+        private=origin.private,
         spoiler=bool(options.spoiler),
         locale=str(interaction.locale),
     )

@@ -95,7 +95,7 @@ async def test_what_was_posted_while_it_is_locked_is_written_down_afterwards(
 ) -> None:
     monkeypatch.setattr(outbox, "MAX_SURPRISES", 1)  # a locked database is none
     await in_hand(stage)
-    posting = stage.discord.faults.hold("PATCH", "^/channels/", times=2, file="anima-")
+    posting = stage.discord.faults.hold("PATCH", "^/(channels|webhooks)/", times=2, file="anima-")
 
     async def both_held() -> bool:
         return posting.hits == 2

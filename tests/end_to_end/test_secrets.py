@@ -48,7 +48,7 @@ async def test_the_log_contains_no_secret_and_no_prompt(stage: Stage, caplog: py
     await stage.in_state((await stage.ask(f"{PROMPT}, @artist", private=True)).id, JobState.DELIVERED)
     await stage.slash("imagine", prompt=f"{PROMPT} nude, child")
     await stage.slash("imagine", prompt=PROMPT, lora=PROMPT)
-    stage.discord.faults.answer("PATCH", "/channels/", 500, times=2)
+    stage.discord.faults.answer("PATCH", "^/(channels|webhooks)/", 500, times=2)
     await stage.draw(f"{PROMPT} once more")
     await stage.restart()
     await stage.draw(PROMPT)

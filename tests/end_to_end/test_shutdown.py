@@ -153,7 +153,7 @@ async def test_a_started_response_is_finished_first(discord: FakeDiscord, tmp_pa
 
 async def test_an_image_that_is_being_posted_arrives_first(discord: FakeDiscord, tmp_path: Path) -> None:
     async with bot_process(discord, tmp_path, FAKE_ENGINE_BOT) as process:
-        held = discord.faults.hold("PATCH", "^/channels/", file="anima-")
+        held = discord.faults.hold("PATCH", "^/(channels|webhooks)/", file="anima-")
         asked = await ask(discord, "1girl")
         async with asyncio.timeout(TIMEOUT):
             while not held.hits:

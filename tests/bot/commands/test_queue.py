@@ -97,7 +97,7 @@ async def test_a_waiting_job_is_never_drawn_once_it_is_cancelled(stage: Stage) -
 
 
 async def test_a_picture_on_its_way_is_taken_back(stage: Stage) -> None:
-    delivering = stage.discord.faults.hold("PATCH", "^/channels/")
+    delivering = stage.discord.faults.hold("PATCH", "^/(channels|webhooks)/", file="anima-")
     job = await stage.in_state((await stage.ask("1girl")).id, JobState.RENDERED)
     message = await stage.answer("queue")
     assert "posting now" in message.text

@@ -19,7 +19,8 @@ from storage.quotas import Account
 from storage.schema import JobState
 from tests.bot.harness import Stage, until
 
-EDITS = "^/channels/"
+#: Edits of messages, by the interaction's token and by channel and id, and new messages.
+EDITS = "^/(channels|webhooks)/"
 
 
 @pytest.fixture

@@ -1,0 +1,146 @@
+"""What Discord does besides answering: it archives threads, loses messages, and lets two processes in."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.jobs import engines
+from bot.sandbox import FakeDiscord
+from bot.sandbox.model.errors import ApiError, Refusal
+from inference.process import EngineDied
+from storage.jobs import Job
+from storage.schema import JobState
+from tests.bot.harness import Stage, until
+
+ENDED = (JobState.DELIVERED, JobState.FAILED, JobState.REFUSED, JobState.CANCELLED)
+
+
+@pytest.fixture
+async def loading(standin: FakeDiscord, tmp_path: Path) -> AsyncIterator[Stage]:
+    """A bot whose model is loading for as long as the test likes."""
+    stage = Stage(standin, tmp_path)
+    stage.engine.loaded.clear()
+    await stage.start()
+    yield stage
+    stage.engine.loaded.set()
+    await stage.stop()
+
+
+async def ended(stage: Stage, job_id: int) -> Job:
+    async def found() -> Job | None:
+        job = await stage.database.jobs.get(job_id)
+        return job if job is not None and job.state in ENDED else None
+
+    return await until(found)
+
+
+@pytest.mark.parametrize("code", [50083, 160005, 50024])
+async def test_an_image_for_a_closed_thread_is_posted_in_a_new_message(stage: Stage, code: int) -> None:
+    thread, messages = stage.discord.world.thread, stage.discord.messages
+    edit = messages.edit
+
+    def refuse(message: Any, body: Any) -> Any:
+        if message.channel is thread:
+            raise ApiError(Refusal(400, code, "Closed"))
+        return edit(message, body)
+
+    stage.engine.hold()
+    job = await stage.in_state((await stage.ask("1girl", where=thread)).id, JobState.RUNNING)
+    messages.edit = refuse
+    stage.engine.let_go()
+    job = await ended(stage, job.id)
+    assert job.state is JobState.DELIVERED
+    assert stage.discord.messages.get(job.message_id).attachments
+
+
+async def test_two_processes_with_one_token_lose_no_image(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = Stage(stage.discord, tmp_path / "other")
+    await other.start()
+    try:
+        sent = await stage.slash("imagine", prompt="1girl")
+
+        async def delivered() -> bool:
+            jobs = [await each.database.jobs.by_interaction(sent.id) for each in (stage, other)]
+            return [job.state for job in jobs if job is not None] == [JobState.DELIVERED]
+
+        await until(delivered)
+    finally:
+        await other.stop()
+
+
+async def test_drawing_a_private_image_again_shows_nobody_else_its_words(stage: Stage) -> None:
+    await stage.in_state((await stage.ask("secret", private=True)).id, JobState.DELIVERED)
+    page = await stage.answer("history")
+    [menu] = [each for each in page.inputs() if each["custom_id"] == "anima:history:show"]
+    chosen = await stage.discord.choose(stage.alice, page, "anima:history:show", [menu["options"][0]["value"]])
+    again = await stage.press(await chosen.response(), "Draw again")
+    job = await until(lambda: stage.database.jobs.by_interaction(again.id))
+    assert job.private
+    await stage.in_state(job.id, JobState.DELIVERED)
+    assert not any("secret" in each.text for each in stage.discord.messages_in(stage.general, stage.bob))
+
+
+@pytest.mark.parametrize("option", ["aspect", "lora", "sampler"])
+async def test_options_are_completed_while_the_model_loads(loading: Stage, option: str) -> None:
+    others = {"prompt": "1girl"}
+    found = await loading.discord.autocomplete(loading.alice, loading.general, "anima imagine", option, "e", others)
+    assert bool(found) == (option == "sampler")
+
+
+async def test_who_asked_while_the_model_could_not_be_loaded_is_told(
+    standin: FakeDiscord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "START_AGAIN_AFTER", 0.05)
+    stage = Stage(standin, tmp_path)
+    may_fail = threading.Event()
+
+    def start() -> Any:
+        may_fail.wait()
+        raise EngineDied("out of memory")
+
+    monkeypatch.setattr(stage.engine, "start", start)
+    stage.engine.loaded.clear()
+    await stage.start()
+    await (await stage.slash("imagine", prompt="1girl")).acknowledged()
+    may_fail.set()
+
+    async def told() -> bool:
+        return not any(each.is_loading for each in standin.messages_in(stage.general))
+
+    await until(told)
+    await stage.stop()
+
+
+async def test_a_message_that_is_gone_is_asked_for_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.jobs.progress.SHOWN_EVERY", 0.05)
+    stage.engine.hold()
+    job = await stage.in_state((await stage.ask("1girl")).id, JobState.RUNNING)
+    stage.discord.delete_message(stage.discord.messages.get(job.message_id))
+
+    def missed(prefix: str) -> int:
+        requests = stage.discord.request_log.requests
+        return sum(each.status == 404 and each.route.startswith(prefix) for each in requests)
+
+    async def both_were_missed() -> bool:
+        return missed("/webhooks") > 0 and missed("/channels") > 0
+
+    await until(both_were_missed)
+    await asyncio.sleep(0.5)  # ten more looks at the progress
+    stage.engine.let_go()
+    assert (await ended(stage, job.id)).state is JobState.DELIVERED
+    assert (missed("/webhooks"), missed("/channels")) == (1, 1)
+
+
+async def test_news_go_by_the_interactions_token_and_leave_the_channels_limit_alone(stage: Stage) -> None:
+    jobs = [await stage.ask("1girl") for _ in range(3)]
+    for job in jobs:
+        await stage.in_state(job.id, JobState.DELIVERED)
+    edits = [each for each in stage.discord.request_log.requests if each.method == "PATCH"]
+    assert edits and all(each.route.startswith("/webhooks") for each in edits)
