@@ -453,7 +453,7 @@ class AnyHistory(RuleBasedStateMachine):
         self.waiting: dict[int, QueuedJob] = {}
         self.in_hand: list[QueuedJob] = []
         self.known_users: set[int] = set()
-        self.came_back: set[int] = set()
+        self.users_of_returned_jobs: set[int] = set()  # until their line has been empty
         self.served_before: dict[int, Counter[int]] = {}  # first job of a newcomer: jobs of others taken since it came
 
     @rule(user=st.integers(0, 6), cost=costs, images=st.integers(1, 4), key=st.integers(0, 1), count=st.integers(1, 9))
@@ -462,7 +462,7 @@ class AnyHistory(RuleBasedStateMachine):
             asked = QueuedJob(self.next_job_id, user, cost, images, key)
             self.queue.put(asked)
             self.waiting[asked.job_id] = asked
-            if user not in self.known_users and not self.came_back & self.waiting.keys():
+            if user not in self.known_users and not self.users_of_returned_jobs & self.askers():
                 self.served_before[asked.job_id] = Counter()
             self.known_users.add(user)
             self.next_job_id += 1
@@ -473,6 +473,7 @@ class AnyHistory(RuleBasedStateMachine):
         job_id = data.draw(st.sampled_from(sorted(self.waiting)))
         assert self.queue.remove(job_id) == self.waiting.pop(job_id)
         self.served_before.pop(job_id, None)
+        self.users_of_returned_jobs &= self.askers()
 
     @precondition(lambda self: self.waiting)
     @rule()
@@ -491,6 +492,7 @@ class AnyHistory(RuleBasedStateMachine):
         for one in {one.user_id: one for one in reversed(batch)}.values():
             assert one.job_id == first_of_each[one.user_id]
         self.in_hand.extend(batch)
+        self.users_of_returned_jobs &= self.askers()
 
     @precondition(lambda self: self.in_hand)
     @rule(how_many=st.integers(1, 4))
@@ -498,7 +500,7 @@ class AnyHistory(RuleBasedStateMachine):
         for one in self.in_hand[-how_many:]:
             self.queue.put_back(one)
             self.waiting[one.job_id] = one
-            self.came_back.add(one.job_id)
+            self.users_of_returned_jobs.add(one.user_id)
         del self.in_hand[-how_many:]
         self.served_before.clear()  # the promise to newcomers leaves jobs that come back aside
 
