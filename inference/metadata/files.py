@@ -1,7 +1,8 @@
 """Puts parameters into PNG files, and gets them out of PNG, JPEG and WebP files.
 
-Files come from strangers. Pixels are never decoded, text is taken in bounded amounts, and what is wrong with a part of
-a file costs only that part.
+Files come from strangers. Text is taken in bounded amounts, and what is wrong with a part of a file costs only that
+part. Pixels are decoded only to look for stealth text, if nothing else is found and the image has an alpha channel and
+at most `stealth.MAX_AREA` pixels.
 """
 
 import io
@@ -89,8 +90,9 @@ def _png(image: Image.Image, texts: dict[str, str]) -> bytes:
 def read(picture: Image.Image | bytes | str | os.PathLike[str]) -> Parameters | None:
     """How an image was made, as far as its file says; None if it says nothing.
 
-    Takes the file, its bytes, or an image that Pillow opened, which is not loaded. Understands what we, A1111 and its
-    relatives, ComfyUI and NovelAI write; width and height are the image's own where the text does not say.
+    Takes the file, its bytes, or an image that Pillow opened, whose pixels are loaded only to look for stealth text.
+    Understands what we, A1111 and its relatives, ComfyUI, NovelAI and the programs of `json_formats` write; width and
+    height are the image's own where the text does not say.
 
     Raises UnreadableImage for what is no PNG, JPEG or WebP image, OSError for a file that cannot be opened.
     """
