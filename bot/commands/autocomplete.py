@@ -30,7 +30,7 @@ async def complete_artist(interaction: discord.Interaction[AnimaClient], typed: 
 
 
 async def complete_aspect(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
-    model = await interaction.client.model_info.loaded()
+    model = await interaction.client.model_info.soon()
     sizes = () if model is None else model.native.sizes
     choices = [Choice(name=describe_size((width, height)), value=f"{width}x{height}") for width, height in sizes]
     return [choice for choice in choices if _has_words(choice.name, typed)][:MAX_CHOICES]

@@ -67,7 +67,7 @@ async def _values(interaction: discord.Interaction[AnimaClient], axis: str, type
     chosen = getattr(interaction.namespace, axis, None)
     if chosen not in list(AxisKind):
         return []
-    model = await interaction.client.model_info.loaded()
+    model = await interaction.client.model_info.soon()
     if model is None:
         return []
     usual = model.native

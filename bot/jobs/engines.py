@@ -41,11 +41,6 @@ class SupervisedEngine:
     def engine_restarts(self) -> int:
         return max(0, self._engine.starts - 1)
 
-    @property
-    def has_loaded(self) -> bool:
-        """Whether it has had its model at some time, so that `description` need not wait."""
-        return self._description.done() and self._description.exception() is None
-
     async def description(self) -> EngineDescription:
         """What the loaded model says of itself; waits while it is loading."""
         return await asyncio.shield(self._description)

@@ -10,6 +10,9 @@ from bot.generation.compose import ModelInfo
 from bot.jobs.engines import SupervisedEngine
 from inference.weights.lora_files import lora_names
 
+#: Seconds that completions wait for a model. Discord gives up after three.
+COMPLETION_SECONDS = 1.0
+
 
 class ModelInfoSource:
     def __init__(self, engine: SupervisedEngine, models: Path) -> None:
@@ -21,9 +24,13 @@ class ModelInfoSource:
         """The LoRA files as they are now, also while the model is loading."""
         return await asyncio.to_thread(lora_names, self._models)
 
-    async def loaded(self) -> ModelInfo | None:
-        """The loaded model, or None at once while it is loading."""
-        return await self.model() if self._engine.has_loaded else None
+    async def soon(self) -> ModelInfo | None:
+        """The loaded model, or None where it takes longer to load than Discord waits for completions."""
+        try:
+            async with asyncio.timeout(COMPLETION_SECONDS):
+                return await self.model()
+        except TimeoutError:
+            return None
 
     async def model(self) -> ModelInfo:
         """The loaded model, with the LoRA files as they are now; waits while it is loading."""

@@ -12,8 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from inference.request import CheckpointError
-from inference.weights.lora_alpha import HeaderAlphas
-from inference.weights.lora_changes import BESIDE, Factors, changed, is_whole, rank_of, split_key
+from inference.weights.lora_changes import BESIDE, Factors, HeaderAlphas, changed, is_whole, rank_of, split_key
 from inference.weights.lora_depth import OtherDepth, block_numbers
 from inference.weights.lora_layers import TEXT_ENCODER, LayerNames, means_text_encoder
 from inference.weights.weights_file import WeightsFile, check_header

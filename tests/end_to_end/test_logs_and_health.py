@@ -46,7 +46,7 @@ async def test_a_job_can_be_followed_in_the_log_without_its_prompt(tmp_path: Pat
     assert 'anima_stage_seconds_count{stage="sampling"} 1.0' in metrics
     lines = [json.loads(line) for line in log.splitlines()]
     job_lines = [line["message"] for line in lines if line.get("job") == 1]
-    assert [message.split()[0] for message in job_lines] == ["in", "drawing", "delivered"]
+    assert [message.split()[0] for message in job_lines] == ["queued:", "drawing", "delivered"]
     assert any(line["message"].startswith("loaded anima-miniature") and "job" not in line for line in lines)
     for secret in ("mauve", "puce", discord.token, sent.interaction.token):
         assert secret not in log + metrics

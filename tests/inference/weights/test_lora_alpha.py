@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from inference.weights.lora_alpha import HEADER_ENTRY, HeaderAlphas
+from inference.weights.lora_changes import HEADER_ENTRY, HeaderAlphas
 
 QUERY = "transformer.transformer_blocks.0.attn1.to_q"
 ENCODER = "text_encoder.layers.0.self_attn.q_proj"
