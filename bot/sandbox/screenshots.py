@@ -67,7 +67,7 @@ async def _walk(page: Page, discord: FakeDiscord, folder: Path) -> None:
 
 async def _open(page: Page, discord: FakeDiscord, user: User) -> None:
     await page.goto(f"{discord.page_url}#{user.id}/{discord.world.general.id}")
-    await expect(page.get_by_label("Use the sandbox as")).to_have_value(str(user.id))
+    await expect(page.locator("#who")).to_have_value(str(user.id))
     await expect(page.locator("#messages .beginning")).to_be_attached()
 
 
