@@ -247,8 +247,6 @@ class Delivery:
                 if not _out_of_reach(error):
                     raise
                 closed.add(Way.TOKEN)
-                if job.message_id is None or job.private:
-                    raise
         if job.message_id is None or job.private or Way.MESSAGE in closed:
             raise MessageOutOfReach
         try:

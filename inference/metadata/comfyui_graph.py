@@ -3,6 +3,7 @@
 Graphs come from strangers: nothing is taken for granted about a value's type, and what leads nowhere is left out.
 """
 
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -49,7 +50,9 @@ class Node:
 
 Nodes = dict[str, Node]
 
-#: Inputs that choose among the others, by their numbers or names.
+#: An input's name with the number that a switch chooses it by.
+_NUMBERED = re.compile(r".*?\D([0-9]+)", re.DOTALL)
+#: Inputs that choose among the others, by their numbers.
 _SELECTORS = ("select", "index", "selected", "input_index", "Input")
 
 
@@ -68,18 +71,13 @@ def _as_switched(node: Node, nodes: Nodes) -> Node:
     for selector in _SELECTORS:
         if selector in node.inputs:
             number = as_integer(_constant(node.inputs[selector], nodes))
-            numbered = {name for name in node.inputs if name[-1:].isdigit()}
-            kept = {name for name in numbered if as_integer(name.rstrip("0123456789") and _number(name)) == number}
-            return _without(node, numbered - kept)
+            numbers = {name: as_integer(match[1]) for name in node.inputs if (match := _NUMBERED.fullmatch(name))}
+            return _without(node, {name for name, its_number in numbers.items() if its_number != number})
     return node
 
 
 def _without(node: Node, dropped: set[str]) -> Node:
     return Node(node.kind, {name: value for name, value in node.inputs.items() if name not in dropped})
-
-
-def _number(name: str) -> str:
-    return name[len(name.rstrip("0123456789")) :]
 
 
 def _constant(value: Any, nodes: Nodes) -> Any:

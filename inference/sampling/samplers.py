@@ -94,7 +94,7 @@ def needs_unguided(sampler: str) -> bool:
 
     Raises ValueError for an unknown sampler.
     """
-    return sampler.endswith("_cfg_pp") and _method(sampler) is not None
+    return _method(sampler).pair
 
 
 def draws_alone(sampler: str) -> bool:
@@ -125,6 +125,7 @@ class _Method:
     calls_per_step: int = 1
     brownian_on: Literal["cpu", "device"] | None = None
     alone: bool = False
+    pair: bool = False
 
     def noise(self, seeds: Sequence[int], x: Tensor, sigmas: Sequence[float]) -> Noise:
         if self.brownian_on is None:
@@ -150,28 +151,28 @@ _METHODS = {
     "dpm_2_ancestral": _Method(one_step.dpm_2_ancestral, calls_per_step=2),
     "dpm_adaptive": _Method(dpm_solver.dpm_adaptive, calls_per_step=3, alone=True),
     "dpm_fast": _Method(dpm_solver.dpm_fast),
-    "dpmpp_2m_cfg_pp": _Method(cfg_pp.dpmpp_2m_cfg_pp),
+    "dpmpp_2m_cfg_pp": _Method(cfg_pp.dpmpp_2m_cfg_pp, pair=True),
     "dpmpp_2m_sde": _Method(dpm_solver.dpmpp_2m_sde, brownian_on="cpu"),
     "dpmpp_2m_sde_heun": _Method(dpm_solver.dpmpp_2m_sde_heun, brownian_on="cpu"),
     "dpmpp_2m_sde_heun_gpu": _Method(dpm_solver.dpmpp_2m_sde_heun, brownian_on="device"),
     "dpmpp_2s_ancestral": _Method(dpm_solver.dpmpp_2s_ancestral, calls_per_step=2),
-    "dpmpp_2s_ancestral_cfg_pp": _Method(cfg_pp.dpmpp_2s_ancestral_cfg_pp, calls_per_step=2),
+    "dpmpp_2s_ancestral_cfg_pp": _Method(cfg_pp.dpmpp_2s_ancestral_cfg_pp, calls_per_step=2, pair=True),
     "dpmpp_3m_sde": _Method(dpm_solver.dpmpp_3m_sde, brownian_on="cpu"),
     "dpmpp_3m_sde_gpu": _Method(dpm_solver.dpmpp_3m_sde, brownian_on="device"),
     "dpmpp_sde_gpu": _Method(dpm_solver.dpmpp_sde, calls_per_step=2, brownian_on="device"),
-    "euler_ancestral_cfg_pp": _Method(cfg_pp.euler_ancestral_cfg_pp),
-    "euler_cfg_pp": _Method(cfg_pp.euler_cfg_pp),
+    "euler_ancestral_cfg_pp": _Method(cfg_pp.euler_ancestral_cfg_pp, pair=True),
+    "euler_cfg_pp": _Method(cfg_pp.euler_cfg_pp, pair=True),
     "exp_heun_2_x0": _Method(exponential.exp_heun_2_x0, calls_per_step=2),
     "exp_heun_2_x0_sde": _Method(exponential.exp_heun_2_x0_sde, calls_per_step=2),
     "gradient_estimation": _Method(multistep.gradient_estimation),
-    "gradient_estimation_cfg_pp": _Method(cfg_pp.gradient_estimation_cfg_pp),
+    "gradient_estimation_cfg_pp": _Method(cfg_pp.gradient_estimation_cfg_pp, pair=True),
     "heunpp2": _Method(one_step.heunpp2, calls_per_step=3),
     "ipndm": _Method(multistep.ipndm),
     "ipndm_v": _Method(multistep.ipndm_v),
     "lms": _Method(multistep.lms),
     "res_multistep_ancestral": _Method(multistep.res_multistep_ancestral),
-    "res_multistep_ancestral_cfg_pp": _Method(cfg_pp.res_multistep_ancestral_cfg_pp),
-    "res_multistep_cfg_pp": _Method(cfg_pp.res_multistep_cfg_pp),
+    "res_multistep_ancestral_cfg_pp": _Method(cfg_pp.res_multistep_ancestral_cfg_pp, pair=True),
+    "res_multistep_cfg_pp": _Method(cfg_pp.res_multistep_cfg_pp, pair=True),
     "sa_solver": _Method(predictor_corrector.sa_solver),
     "seeds_2": _Method(exponential.seeds_2, calls_per_step=2),
     "seeds_3": _Method(exponential.seeds_3, calls_per_step=3),

@@ -314,7 +314,12 @@ def test_a_walk_of_no_steps_returns_x(sampler: str) -> None:
 
 
 def test_an_unknown_sampler_is_refused_with_the_known_ones() -> None:
-    for ask in (calls_per_step, lambda name: sample(name, small_denoiser, noise(5), sigmas("simple", 2), [5])):
+    for ask in (
+        calls_per_step,
+        needs_unguided,
+        draws_alone,
+        lambda name: sample(name, small_denoiser, noise(5), sigmas("simple", 2), [5]),
+    ):
         with pytest.raises(ValueError, match=r"'plms' is not known; choose one of er_sde, euler_a, .*uni_pc_bh2"):
             ask("plms")
 
