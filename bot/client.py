@@ -14,11 +14,11 @@ import discord
 from discord import app_commands
 
 from bot.jobs.cancellation import Cancellation
-from bot.jobs.delivery import Delivery
+from bot.jobs.delivery.delivery import Delivery
+from bot.jobs.delivery.outbox import Outbox
+from bot.jobs.delivery.progress import StatusMessages
 from bot.jobs.engines import SupervisedEngine
 from bot.jobs.model_info import ModelInfoSource
-from bot.jobs.outbox import Outbox
-from bot.jobs.progress import StatusMessages
 from bot.jobs.queue import FairQueue
 from bot.jobs.recovery import Recovery
 from bot.jobs.submission import Submitter

@@ -7,10 +7,11 @@ from typing import Any
 from discord import app_commands
 
 from bot.client import AnimaClient
-from bot.commands import context_menus, draw_again, help, history, privacy, queue, quota
+from bot.commands import context_menus, help, history, privacy, queue, quota
 from bot.commands.admin import ADMIN_ITEMS, admin
-from bot.commands.compare import compare
-from bot.commands.imagine import imagine
+from bot.commands.generate import draw_again
+from bot.commands.generate.compare import compare
+from bot.commands.generate.imagine import imagine
 from bot.commands.preferences import panel
 from bot.components.base import Component
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.jobs.delivery import Delivery
+from bot.jobs.delivery.delivery import Delivery
 from bot.jobs.worker import Worker
 from bot.messages import job as messages
 from bot.ops.logs import about_its_job

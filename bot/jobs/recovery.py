@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from math import log
 
-from bot.jobs.outbox import Outbox
-from bot.jobs.progress import StatusMessages
+from bot.jobs.delivery.outbox import Outbox
+from bot.jobs.delivery.progress import StatusMessages
 from bot.jobs.queue import HALF_LIFE, FairQueue
 from bot.jobs.queue_entry import queued_job
 from bot.messages import job as messages

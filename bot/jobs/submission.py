@@ -26,7 +26,7 @@ from bot.generation.errors import InvalidComparison
 from bot.generation.options import Options, read_stored_options
 from bot.generation.recipe import new_seed, seeds_from
 from bot.generation.spec import JobImage, JobSpec
-from bot.jobs.progress import StatusMessages
+from bot.jobs.delivery.progress import StatusMessages
 from bot.jobs.queue import FairQueue
 from bot.jobs.queue_entry import queued_job
 from bot.messages import job as messages

@@ -14,9 +14,9 @@ from PIL import Image
 
 from bot.generation.grid import grid
 from bot.generation.spec import JobSpec
+from bot.jobs.delivery.outbox import Outbox, retry_storage
+from bot.jobs.delivery.progress import JobProgress, StatusMessages
 from bot.jobs.engines import SupervisedEngine
-from bot.jobs.outbox import Outbox, retry_storage
-from bot.jobs.progress import JobProgress, StatusMessages
 from bot.jobs.queue import FairQueue, QueuedJob
 from bot.jobs.queue_entry import queued_job
 from bot.jobs.throughput import Forecast

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.jobs import outbox
+from bot.jobs.delivery import outbox
 from bot.sandbox import FakeDiscord
 from storage.schema import JobState
 from tests.bot.harness import Stage, until

@@ -11,7 +11,8 @@ import pytest
 
 from bot.commands.admin import ACTIONS
 from bot.generation import compose
-from bot.jobs import delivery, submission
+from bot.jobs import submission
+from bot.jobs.delivery import delivery
 from bot.messages.buttons import LABELS
 from bot.sandbox import InteractionHandle, Message, Upload
 from storage.jobs import Job

@@ -119,7 +119,7 @@ async def test_who_asked_while_the_model_could_not_be_loaded_is_told(
 
 
 async def test_a_message_that_is_gone_is_asked_for_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.jobs.progress.SHOWN_EVERY", 0.05)
+    monkeypatch.setattr("bot.jobs.delivery.progress.SHOWN_EVERY", 0.05)
     stage.engine.hold()
     job = await stage.in_state((await stage.ask("1girl")).id, JobState.RUNNING)
     stage.discord.delete_message(stage.discord.messages.get(job.message_id))

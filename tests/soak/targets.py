@@ -144,7 +144,7 @@ def custom_ids() -> FuzzTarget:
 
 def options() -> FuzzTarget:
     """A slash command's values from what Discord delivers to the job's parameters, and back."""
-    from bot.commands.command_options import parse_seed
+    from bot.commands.generate.command_options import parse_seed
     from bot.generation.compose import ModelInfo, recipes, resolve_options
     from bot.generation.errors import InvalidOption
     from bot.generation.options import Options

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bot.commands import command_options
+from bot.commands.generate import command_options
 from bot.rules.policy import MAX_STEPS_UNLESS_SET
 from bot.rules.server_settings import Access, Quota, Safety, ServerDefaults, ServerLimits
 from bot.text.formats import decimal

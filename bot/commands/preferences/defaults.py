@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
-from bot.commands.command_options import LABELS
+from bot.commands.generate.command_options import LABELS
 from bot.components.base import AnimaInteraction
 from bot.generation.compose import ModelInfo, no_such_lora, resolve_options
 from bot.generation.errors import InvalidForm, InvalidOption

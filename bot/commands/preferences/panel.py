@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import discord
 from discord import app_commands, ui
 
-from bot.commands.command_options import LABELS
+from bot.commands.generate.command_options import LABELS
 from bot.commands.preferences.defaults import (
     SELECTS,
     PreferencesContext,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.commands.command_options import LABELS
+from bot.commands.generate.command_options import LABELS
 from bot.commands.preferences.defaults import PreferencesContext, describe_option, validate
 from bot.generation.compose import ModelInfo
 from bot.generation.errors import InvalidForm

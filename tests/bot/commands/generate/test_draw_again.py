@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image, PngImagePlugin
 
-from bot.commands.draw_again import STILL_BEING_DRAWN
+from bot.commands.generate.draw_again import STILL_BEING_DRAWN
 from bot.components.images import NOT_REMEMBERED
 from bot.generation.compose import LORA_GONE
 from bot.generation.from_metadata import NO_PROMPT

@@ -12,8 +12,8 @@ from PIL import Image
 
 from bot.generation.recipe import Recipe
 from bot.generation.spec import JobSpec
-from bot.jobs import progress
-from bot.jobs.progress import JobProgress, StatusMessages, _side_by_side
+from bot.jobs.delivery import progress
+from bot.jobs.delivery.progress import JobProgress, StatusMessages, _side_by_side
 from bot.messages.job import QueueStatus
 from storage.jobs import Job
 from storage.schema import JobState

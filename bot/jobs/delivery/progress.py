@@ -17,7 +17,7 @@ from typing import Any
 import discord
 from PIL import Image
 
-from bot.jobs.delivery import Delivery
+from bot.jobs.delivery.delivery import Delivery
 from bot.messages import job as messages
 from bot.messages.job import QueueStatus
 from bot.text.languages import speaking

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import aiohttp
 import discord
 
-from bot.jobs.delivery import MAY_PASS, Delivery, NoLongerAllowed, Undeliverable
-from bot.jobs.progress import StatusMessages
+from bot.jobs.delivery.delivery import MAY_PASS, Delivery, NoLongerAllowed, Undeliverable
+from bot.jobs.delivery.progress import StatusMessages
 from bot.messages import job as messages
 from bot.ops.logs import about_its_job
 from bot.text.languages import speaking

@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 from PIL import Image
 
-from bot.jobs import outbox, worker
+from bot.jobs import worker
+from bot.jobs.delivery import outbox
 from bot.sandbox import FakeDiscord, Message, Permissions, User
 from bot.sandbox.model.world import FILE_SIZE_LIMITS
 from bot.sandbox.server.faults import Fault, When

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import discord
 from discord import app_commands
 
-from bot.commands.autocomplete import (
+from bot.commands.generate.autocomplete import (
     Choice,
     as_choices,
     complete_artist,
@@ -18,7 +18,7 @@ from bot.commands.autocomplete import (
     complete_sampler,
     complete_scheduler,
 )
-from bot.commands.command_options import (
+from bot.commands.generate.command_options import (
     DESCRIPTIONS,
     ArtistText,
     AspectText,

@@ -1,0 +1,1 @@
+"""The commands that generate images, and the options they share."""

@@ -1,0 +1,1 @@
+"""The way of a job's news to its message: images, progress, failures."""
