@@ -78,7 +78,7 @@ def _totals(waiting: int, in_hand: int) -> str:
 
 
 def _status(client: AnimaClient, job: Job) -> str:
-    position = client.queue.place(job.id)
+    position = client.queue.position(job.id)
     if job.state is JobState.RENDERED:
         return say("Drawn, posting now")
     if position is None:

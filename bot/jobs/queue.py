@@ -155,7 +155,7 @@ class FairQueue:
             self._rank(user)
         return waiting
 
-    def place(self, job_id: int) -> QueuePosition | None:
+    def position(self, job_id: int) -> QueuePosition | None:
         """How much is taken before this job, by the fair order as it is now. None: it does not wait here.
 
         Takes a binary search, about a microsecond, for each of at most `MAX_ASKED` users, however many jobs they have.

@@ -46,7 +46,7 @@ class Forecast:
 
     def queue_status(self, job: Job) -> QueueStatus | None:
         """Where a job stands in the queue; None if it does not wait there."""
-        position = self._queue.place(job.id)
+        position = self._queue.position(job.id)
         if position is None:
             return None
         seconds = self.seconds_until_drawn(job)
@@ -58,7 +58,7 @@ class Forecast:
         left = self._batch.seconds_left(self._pace, time.perf_counter())
         if job.id in self._batch.job_ids:
             return left
-        position = self._queue.place(job.id)
+        position = self._queue.position(job.id)
         wait = self._pace.estimate(position.credits_ahead + job.cost) if position is not None else None
         return None if left is None or wait is None else left + wait
 

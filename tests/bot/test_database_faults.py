@@ -108,7 +108,7 @@ async def test_what_was_posted_while_it_is_locked_is_written_down_afterwards(
     await all_is_well(stage)
 
 
-async def test_a_command_that_finds_it_locked_is_told_so(stage: Stage) -> None:
+async def test_the_user_of_a_command_that_finds_it_locked_is_notified(stage: Stage) -> None:
     await in_hand(stage)
     with locked(stage):
         interaction = await stage.slash("imagine", prompt="third")

@@ -60,7 +60,7 @@ async def test_a_session_that_is_invalid_is_begun_anew_and_nothing_twice(
     assert stage.engine.starts == 1
 
 
-async def test_an_interaction_that_is_told_twice_is_one_job(stage: Stage) -> None:
+async def test_an_interaction_that_arrives_twice_is_one_job(stage: Stage) -> None:
     stage.engine.hold()
     asked = await stage.slash("imagine", prompt="once")
     job = await until(lambda: stage.database.jobs.by_interaction(asked.id))
@@ -74,7 +74,7 @@ async def test_an_interaction_that_is_told_twice_is_one_job(stage: Stage) -> Non
     assert not stage.discord.request_log.find("POST", "^/webhooks/"), "who asked hears nothing of it"
 
 
-async def test_one_that_a_bot_of_later_is_told_again_is_one_job(stage: Stage) -> None:
+async def test_an_interaction_that_arrives_again_after_a_restart_is_one_job(stage: Stage) -> None:
     stage.engine.hold()
     asked = await stage.slash("imagine", prompt="once")
     job = await until(lambda: stage.database.jobs.by_interaction(asked.id))

@@ -94,7 +94,7 @@ async def test_options_are_completed_while_the_model_loads(loading: Stage, optio
     assert bool(found) == (option == "sampler")
 
 
-async def test_who_asked_while_the_model_could_not_be_loaded_is_told(
+async def test_who_asked_while_the_model_could_not_be_loaded_is_notified(
     standin: FakeDiscord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engines, "START_AGAIN_AFTER", 0.05)

@@ -88,7 +88,7 @@ def test_progress_comes_after_each_step_and_can_be_looked_at(engine: Engine) -> 
     assert all(isinstance(preview, Image.Image) and preview.mode == "RGB" for preview in previews)
 
 
-def test_each_stage_of_each_batch_is_told_as_it_begins(engine: Engine) -> None:
+def test_each_stage_of_each_batch_is_reported_as_it_begins(engine: Engine) -> None:
     told: list[Stage | int] = []
     engine.generate(
         [REQUEST, replace(REQUEST, seed=8), replace(REQUEST, width=96)],

@@ -181,7 +181,7 @@ async def test_a_restart_puts_running_jobs_back_and_finds_what_is_left_to_say(ur
     await after.close()
 
 
-async def test_a_person_is_told_of_an_end_once(database):
+async def test_a_user_is_notified_of_an_end_once(database):
     job = await accepted(database)
     assert not await database.jobs.mark_notified(job.id)
     await database.jobs.fail(job.id, "no memory")
@@ -239,7 +239,7 @@ async def test_the_line_says_what_has_not_ended_and_since_when_the_oldest_waits(
     assert await database.jobs.summary() == QueueSummary(live, first.queued_at)
 
 
-async def test_who_watches_is_told_once_of_every_job_that_ends_and_as_it_is_then(database):
+async def test_a_watcher_is_notified_once_of_every_job_that_ends_and_as_it_is_then(database):
     ended = []
     database.jobs.watch(ended.append)
     jobs = [await delivered(database), await running(database), await running(database), await running(database)]

@@ -75,13 +75,13 @@ class FormSpec:
 class AdminForm(Modal):
     open_to_blocked = True
 
-    def __init__(self, questions: str, title: str = "-", fields: Sequence[ui.Item[Any]] = ()) -> None:
-        self.name = f"anima-admin:form:{questions}"
-        self.questions = questions
+    def __init__(self, form: str, title: str = "-", fields: Sequence[ui.Item[Any]] = ()) -> None:
+        self.name = f"anima-admin:form:{form}"
+        self.form = form
         super().__init__(title, fields)
 
     @classmethod
-    def at(cls, context: AdminContext, questions: str) -> Self:
+    def at(cls, context: AdminContext, form: str) -> Self:
         """The form with what is set now."""
         fields = [
             ui.Label[Any](
@@ -89,9 +89,9 @@ class AdminForm(Modal):
                 description=field.about,
                 component=field.input_for(f"{field.key}:{context.version}"),
             )
-            for field in FORMS[questions].fields(context.settings)
+            for field in FORMS[form].fields(context.settings)
         ]
-        return cls(questions, say(FORMS[questions].title), fields)
+        return cls(form, say(FORMS[form].title), fields)
 
     async def on_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
         if not await is_admin(interaction):
@@ -99,17 +99,17 @@ class AdminForm(Modal):
         await interaction.response.defer()
         answers, version = _read(values)
         context = await load_context(interaction)
-        questions = FORMS[self.questions]
+        spec = FORMS[self.form]
         if version != context.version:
-            await show(interaction, questions.page, say(CHANGED_MEANWHILE))
+            await show(interaction, spec.page, say(CHANGED_MEANWHILE))
             return
         try:
-            notice = await questions.submit(interaction, context, answers)
+            notice = await spec.submit(interaction, context, answers)
         except ChangedMeanwhile:
             notice = say(CHANGED_MEANWHILE)
         except InvalidForm as mistake:
             notice = f"{say(NOTHING_SAVED)} {mistake}"
-        await show(interaction, questions.page, notice)
+        await show(interaction, spec.page, notice)
 
 
 def admin_forms() -> list[AdminForm]:

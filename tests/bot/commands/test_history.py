@@ -62,7 +62,7 @@ async def save_delivered_image(stage: Stage, number: int, **about: object) -> No
     await stage.database.jobs.delivered(job.id, channel_id=stage.general.id, message_id=number, attachments={})
 
 
-async def test_who_has_drawn_nothing_is_told_how_to_begin(stage: Stage) -> None:
+async def test_who_has_drawn_nothing_is_shown_how_to_begin(stage: Stage) -> None:
     message = await stage.answer("history")
     assert message.is_ephemeral
     assert "/anima imagine" in message.text

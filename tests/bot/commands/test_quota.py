@@ -91,7 +91,7 @@ def test_a_limit_below_a_default_picture_promises_no_room() -> None:
     some.lists(some.floats(0.001, 100).map(lambda credits: Charge(NOON, round(credits, 3))), max_size=50),
     some.none() | some.floats(0, 1000),
 )
-def test_any_usage_under_any_limit_can_be_told(charges: list[Charge], limit: float | None) -> None:
+def test_any_usage_under_any_limit_can_be_shown(charges: list[Charge], limit: float | None) -> None:
     said = described(Usage(tuple(charges)), Allowance(credits=limit), in_server=True)
     assert len(said) <= 2000
     assert not re.search(r"-\d", said), "nobody has less than nothing left"

@@ -162,7 +162,7 @@ async def test_a_moderator_deletes_what_another_person_drew(stage: Stage) -> Non
 
 
 @pytest.mark.parametrize("mine", [True, False])
-async def test_who_deletes_what_the_bot_cannot_is_told_whose_history_it_left(stage: Stage, mine: bool) -> None:
+async def test_who_deletes_what_the_bot_cannot_is_shown_whose_history_it_left(stage: Stage, mine: bool) -> None:
     _, message = await stage.draw("1girl", stage.bob if mine else stage.alice)
     question = await (await stage.press(message, "Delete", stage.bob)).response()
     stage.discord.faults.answer("DELETE", "^/channels/", 403, {"message": "Missing Access", "code": 50001})

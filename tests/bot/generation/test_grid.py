@@ -187,7 +187,7 @@ def test_the_file_says_what_the_cells_have_in_common_and_what_is_varied() -> Non
     assert "Sampler:" not in texts["parameters"] and 'X Values: "er_sde, heun"' in texts["parameters"]
 
 
-def test_prompts_that_differ_in_a_weight_are_told_as_they_were_typed() -> None:
+def test_prompts_that_differ_in_a_weight_are_shown_as_they_were_typed() -> None:
     cells = [cell(0, (64, 64), prompt=f"1girl, (hat:{weight})") for weight in (1, 2)]
     found = read(grid(comparison(2, what=AxisKind.WEIGHT), cells, "1girl, hat").png)
     assert found is not None and found.prompt == "1girl, hat"

@@ -69,7 +69,7 @@ async def measure(users: int) -> OperationTimings:
     for _ in range(ROUNDS):
         somewhere = random_source.choice(accepted).job_id
         with timings.of("place"):
-            queue.place(somewhere)
+            queue.position(somewhere)
         with timings.of("remove"):
             cancelled = queue.remove(somewhere)
         if cancelled is not None:

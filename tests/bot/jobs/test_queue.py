@@ -256,7 +256,7 @@ def test_cancelled_jobs_leave_no_trace(
         assert queue.remove(one.job_id) == one
         assert queue.remove(one.job_id) is None
     untouched = a_queue(kept, lately=lately)
-    assert [queue.place(one.job_id) for one in kept] == [untouched.place(one.job_id) for one in kept]
+    assert [queue.position(one.job_id) for one in kept] == [untouched.position(one.job_id) for one in kept]
     assert drain(queue) == drain(untouched)
 
 
@@ -320,7 +320,7 @@ def test_a_place_is_what_then_happens(waiting: list[QueuedJob], lately: dict[int
     for _ in range(batches):
         if queue:
             take(queue)
-    places = {one.job_id: queue.place(one.job_id) for one in waiting if one.job_id in queue}
+    places = {one.job_id: queue.position(one.job_id) for one in waiting if one.job_id in queue}
     credits_ahead = 0.0
     order = in_order(queue)
     assert len(order) == len(places)
@@ -339,7 +339,7 @@ def test_in_a_very_long_line_a_place_is_a_good_estimate(longest: int) -> None:
     chance.shuffle(users)
     asked = [job(number, user, chance.choice((0.25, 1.0, 1.7))) for number, user in enumerate(users)]
     queue = a_queue(asked, 1, {user: chance.uniform(0, 60) for user in range(2000)})
-    places = {one.job_id: queue.place(one.job_id) for one in chance.sample(asked, 200)}
+    places = {one.job_id: queue.position(one.job_id) for one in chance.sample(asked, 200)}
     credits_ahead = 0.0
     for jobs_ahead, one in enumerate(in_order(queue)):
         if (place := places.get(one.job_id)) is not None:
@@ -353,7 +353,7 @@ def test_a_place_asks_few_users_however_many_wait(monkeypatch: pytest.MonkeyPatc
     before = _User.before
     monkeypatch.setattr(_User, "before", lambda user, *rest: asked.append(user) or before(user, *rest))
     queue = a_queue([job(number, number) for number in range(10 * MAX_ASKED)])
-    assert queue.place(10 * MAX_ASKED - 1) == QueuePosition(10 * MAX_ASKED - 1, 10 * MAX_ASKED - 1)
+    assert queue.position(10 * MAX_ASKED - 1) == QueuePosition(10 * MAX_ASKED - 1, 10 * MAX_ASKED - 1)
     assert len(asked) == MAX_ASKED
 
 
@@ -367,15 +367,15 @@ def test_the_price_is_turned_round_exactly(paid: int, used: int) -> None:
 def test_a_millionth_of_a_credit_decides_a_place() -> None:
     just_before_one = _credits_for(999_999, usage=0) / 1_000_000
     queue = a_queue([job(1, 1, 0.5), job(2, 1), job(10, 2, just_before_one), job(11, 2)], lately={1: 1000})
-    assert queue.place(11) == QueuePosition(2, (500_000 + _credits_for(999_999, usage=0)) / 1_000_000)
+    assert queue.position(11) == QueuePosition(2, (500_000 + _credits_for(999_999, usage=0)) / 1_000_000)
     assert [one.job_id for one in in_order(queue)] == [1, 10, 11, 2]
 
 
 def test_who_does_not_wait_has_no_place() -> None:
     queue = a_queue([job(1, 1)])
     take(queue)
-    assert queue.place(1) is None
-    assert queue.place(2) is None
+    assert queue.position(1) is None
+    assert queue.position(2) is None
 
 
 def test_a_users_jobs_are_listed_in_their_order() -> None:
@@ -416,7 +416,7 @@ async def test_closing_wakes_the_consumer_with_nothing_and_keeps_what_waits() ->
     assert await taking == ()
     queue.put(job(1, 1))
     assert await queue.take() == ()
-    assert queue.place(1) == QueuePosition(0, 0.0)
+    assert queue.position(1) == QueuePosition(0, 0.0)
 
 
 async def test_a_cancelled_take_loses_no_job() -> None:
@@ -478,7 +478,7 @@ class AnyHistory(RuleBasedStateMachine):
     @precondition(lambda self: self.waiting)
     @rule()
     def take(self) -> None:
-        places = {job_id: self.queue.place(job_id) for job_id in self.waiting}
+        places = {job_id: self.queue.position(job_id) for job_id in self.waiting}
         first_of_each = {user: min(j for j, w in self.waiting.items() if w.user_id == user) for user in self.askers()}
         batch = take(self.queue)
         assert batch

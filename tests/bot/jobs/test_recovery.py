@@ -89,5 +89,5 @@ async def test_a_restart_makes_nobodys_share_larger(stage: Stage) -> None:
     for number in range(3):
         last_of_bob = await stage.ask(f"bob's {number}", stage.bob)
         last_of_alice = await stage.ask(f"alice's {number}")
-    places = [stage.client.queue.place(job.id).jobs_ahead for job in (last_of_alice, last_of_bob)]
+    places = [stage.client.queue.position(job.id).jobs_ahead for job in (last_of_alice, last_of_bob)]
     assert places == sorted(places)

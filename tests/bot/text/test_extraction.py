@@ -46,7 +46,7 @@ def test_texts_of_commands_are_found_by_what_they_are() -> None:
     } <= texts
 
 
-def test_a_translator_is_told_what_discord_asks_of_each_text() -> None:
+def test_a_translator_is_shown_what_discord_requires_of_each_text() -> None:
     messages = list(extract_commands(BytesIO(), {}, (), {"register": "bot.commands:register"}))
     assert all(len(comments) == 1 for _, _, _, comments in messages)
 

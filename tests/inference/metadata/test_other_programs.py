@@ -70,7 +70,7 @@ def test_a_lora_tag_has_the_diffusion_models_strength(tag: str, strength: float)
 
 
 @pytest.mark.parametrize("tag", ["<lora:foo:strong>", "<hypernet:foo:1>", "<lora:foo:unet=x>"])
-def test_a_tag_that_cannot_be_followed_leaves_the_prompt_and_is_told(tag: str) -> None:
+def test_a_tag_that_cannot_be_followed_leaves_the_prompt_and_is_reported(tag: str) -> None:
     parameters = read_texts(parameters=f"cat {tag}\n{SETTINGS}")
     assert (parameters.prompt, parameters.loras) == ("cat", ())
     assert (LEFT_OUT, tag) in parameters.extra
@@ -252,7 +252,7 @@ def test_stacks_of_loras_are_followed_to_their_first() -> None:
     assert (found.loras, found.model) == ((("a", 0.7), ("b", 0.2)), "anima.safetensors")
 
 
-def test_what_else_changes_the_model_is_told() -> None:
+def test_what_else_changes_the_model_is_reported() -> None:
     node = {"class_type": "PatchModelAddDownscale", "inputs": {"model": ["1", 0], "factor": 2}}
     assert (LEFT_OUT, "PatchModelAddDownscale") in drawn_by(n7=FROM_20, n20=node).extra
     shift = {"class_type": "ModelSamplingAuraFlow", "inputs": {"model": ["1", 0], "shift": 3.0}}
@@ -283,7 +283,7 @@ def test_a_replaced_text_is_read_with_the_replacement() -> None:
     assert drawn_by(n4={"inputs": {"text": ["20", 0]}}, n20=node).prompt == "blue dress"
 
 
-def test_a_second_conditioning_is_told_as_left_out() -> None:
+def test_a_second_conditioning_is_reported_as_left_out() -> None:
     concat = {
         "class_type": "ConditioningConcat",
         "inputs": {"conditioning_to": ["4", 0], "conditioning_from": ["21", 0]},

@@ -253,7 +253,7 @@ def test_the_denoiser_is_asked_as_often_as_the_cost_says(sampler: str, steps: in
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_on_step_is_told_of_every_step_and_the_last_x0_is_the_latent(sampler: str) -> None:
+def test_on_step_is_called_with_every_step_and_the_last_x0_is_the_latent(sampler: str) -> None:
     told: list[tuple[int, int]] = []
     estimates: list[Tensor] = []
 

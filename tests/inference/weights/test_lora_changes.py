@@ -195,7 +195,7 @@ def test_a_layer_that_changes_nothing_is_no_fault(
         ({"diffusion_model.blocks.0.self_attn.k_proj.magic": torch.ones(1)}, "no kind of LoRA"),
     ],
 )
-def test_an_odd_layer_is_left_out_and_told(
+def test_an_odd_layer_is_left_out_and_reported(
     engine: Engine, tmp_path: Path, up_and_down: dict[str, Tensor], odd: dict[str, Tensor], reason: str
 ) -> None:
     lora = read(engine, tmp_path, named(LAYER, up_and_down) | odd)

@@ -69,7 +69,7 @@ def test_what_is_above_the_limits_is_said_to_be_refused(own: Options, name: str,
     assert ("refused" in says(name, context)) is refused
 
 
-def test_a_servers_own_default_above_its_limits_is_told_too() -> None:
+def test_a_servers_own_default_above_its_limits_is_shown_too() -> None:
     context = replace(CONTEXT, server=ServerDefaults(count=4).options(), limits=replace(CONTEXT.limits, count=2))
     assert says("count", context) == "4 · server default · ⚠️ above the limit here, will be refused"
 

@@ -303,7 +303,7 @@ async def test_pictures_rendered_before_a_restart_are_posted_once_after_it(stage
 
 
 @pytest.mark.usefixtures("_impatient")
-async def test_who_cannot_be_told_why_nothing_came_is_told_as_soon_as_discord_answers(stage: Stage) -> None:
+async def test_who_cannot_be_notified_of_a_failure_is_notified_as_soon_as_discord_answers(stage: Stage) -> None:
     job_id = await held(stage)
     fault = stage.discord.faults.answer("PATCH", EDITS, 502, {"message": "down", "code": 0}, times=30)
     await stage.database.jobs.fail(job_id, "The engine failed.")
@@ -315,7 +315,7 @@ async def test_who_cannot_be_told_why_nothing_came_is_told_as_soon_as_discord_an
 
 
 @pytest.mark.usefixtures("_impatient")
-async def test_a_reason_whose_answer_was_lost_is_not_told_twice(stage: Stage) -> None:
+async def test_a_reason_whose_answer_was_lost_is_not_shown_twice(stage: Stage) -> None:
     job_id = await held(stage)
     job = await stage.database.jobs.get(job_id)
     stage.discord.delete_message(stage.discord.messages.get(job.message_id))
@@ -328,7 +328,7 @@ async def test_a_reason_whose_answer_was_lost_is_not_told_twice(stage: Stage) ->
     assert len(told) == 1
 
 
-async def test_who_was_not_told_before_a_restart_is_told_after_it(stage: Stage) -> None:
+async def test_who_was_not_notified_before_a_restart_is_notified_after_it(stage: Stage) -> None:
     job_id = await held(stage)
     await stage.database.jobs.fail(job_id, "The engine failed.")
     await stage.restart()

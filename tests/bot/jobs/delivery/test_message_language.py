@@ -102,7 +102,7 @@ async def test_what_leaves_the_server_for_a_private_message_changes_to_the_perso
 
 @pytest.mark.usefixtures("_japanese_server")
 @pytest.mark.parametrize("reason", [ENGINE_LOST, JUDGED_UNFIT])
-async def test_why_nothing_came_is_told_in_the_language_of_where_it_is_told(stage: Stage, reason: str) -> None:
+async def test_a_failure_is_explained_in_the_language_of_where_it_is_shown(stage: Stage, reason: str) -> None:
     gallery = stage.discord.world.gallery
     stage.engine.hold()
     await stage.in_state((await stage.ask("1girl", stage.bob)).id, JobState.RUNNING)

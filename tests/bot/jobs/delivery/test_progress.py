@@ -91,7 +91,7 @@ async def run_for(messages: StatusMessages, seconds: float = 0.3) -> None:
     telling.cancel()
 
 
-async def test_a_place_in_line_is_told_at_once_and_again_only_when_it_changes() -> None:
+async def test_a_queue_position_is_shown_at_once_and_again_only_when_it_changes() -> None:
     places = {1: QueueStatus(3, None)}
     shown = Shown()
     messages = StatusMessages(shown, standing_at(places))  # type: ignore[arg-type]

@@ -29,7 +29,7 @@ async def test_a_slash_opens_the_commands_that_the_bot_registered(stage: Specime
     await expect(screen.text).to_have_value("/spec")
 
 
-async def test_the_arrows_go_through_the_list_and_the_screen_reader_is_told(screen: Screen) -> None:
+async def test_the_arrows_go_through_the_list_and_the_screen_reader_is_notified(screen: Screen) -> None:
     await screen.type("/")
     for key, index in (("ArrowDown", 1), ("ArrowDown", 0), ("ArrowUp", 1)):
         await screen.press(key)

@@ -79,7 +79,7 @@ async def test_mentions_name_what_they_mean(screen: Screen, stage: Any) -> None:
         assert f">{name}</" in await render(screen, text)
 
 
-async def test_moments_are_told_in_the_language_of_the_user(screen: Screen) -> None:
+async def test_times_are_shown_in_the_language_of_the_user(screen: Screen) -> None:
     assert "November 14, 2023" in await render(screen, "<t:1700000000:D>")
     assert "years ago" in await render(screen, "<t:1700000000:R>")
     await screen.page.get_by_label("Language").select_option("ja")

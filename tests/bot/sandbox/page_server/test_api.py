@@ -85,7 +85,7 @@ async def test_a_channel_that_is_not_seen_is_not_there(stage: SpecimenStage, bro
     assert (await browser.ask(world.bot, "GET", "/view"))[0] == 404
 
 
-async def test_an_ephemeral_answer_is_told_to_its_user_only(stage: SpecimenStage, browser: Browser) -> None:
+async def test_an_ephemeral_answer_is_shown_to_its_user_only(stage: SpecimenStage, browser: Browser) -> None:
     world = stage.discord.world
     await (await stage.ask(lambda i: i.response.send_message("hidden", ephemeral=True))).response()
     await stage.discord.say(world.alice, world.general, "the end")
@@ -98,7 +98,7 @@ async def test_an_ephemeral_answer_is_told_to_its_user_only(stage: SpecimenStage
     assert (messages[0]["command"], messages[0]["visible_to"]) == ("specimen", str(world.alice.id))
 
 
-async def test_interactions_are_told_to_whoever_began_them(stage: SpecimenStage, browser: Browser) -> None:
+async def test_interactions_are_shown_to_whoever_began_them(stage: SpecimenStage, browser: Browser) -> None:
     world = stage.discord.world
     stage.bot.answer = lambda i: i.response.send_modal(
         discord.ui.Modal(title="Form", custom_id="form").add_item(field())
@@ -254,7 +254,9 @@ async def test_nothing_but_the_page_may_do_anything_in_a_browser(stage: Specimen
     assert (await browser.plain("GET", "/page/..%2Fstandin.py")).status == 404
 
 
-async def test_a_page_of_an_older_sandbox_is_told_that_this_is_another(stage: SpecimenStage, browser: Browser) -> None:
+async def test_a_page_of_an_older_sandbox_is_notified_that_this_is_another(
+    stage: SpecimenStage, browser: Browser
+) -> None:
     """It asks for what comes after an event that has not happened yet, and must not keep the stand-in busy with it."""
     world = stage.discord.world
     address = f"{stage.discord.page_url}sandbox/as/{world.alice.id}/events?after=1000000"

@@ -20,7 +20,7 @@ async def _seen(stage: SpecimenStage, kind: str, since: int = 0) -> None:
 
 
 @pytest.mark.parametrize("break_it", ["drop", "cut", "request_reconnect"])
-async def test_what_was_missed_is_told_after_resuming(break_it: str, stage: SpecimenStage) -> None:
+async def test_missed_events_are_sent_after_resuming(break_it: str, stage: SpecimenStage) -> None:
     world = stage.discord.world
     stage.bot.answer = lambda i: i.response.send_message("heard you")
     since = len(stage.discord.events.history)
@@ -77,7 +77,7 @@ async def test_the_bot_sees_no_members_but_itself_without_the_intent(stage: Spec
     assert bob.name == "bob"
 
 
-async def test_messages_are_told_to_those_who_ask_for_them(standin: FakeDiscord) -> None:
+async def test_message_events_are_sent_to_those_with_the_intent(standin: FakeDiscord) -> None:
     client = discord.Client(intents=discord.Intents(guilds=True, guild_messages=True))
     client._connection.guild_ready_timeout = 0.01
     running = asyncio.create_task(client.start(standin.token))
