@@ -18,6 +18,7 @@ from storage.migrations import upgrade
 from storage.preferences import Preferences
 from storage.privacy import Privacy
 from storage.quotas import Quotas
+from storage.reports import Reports
 from storage.servers import Servers
 from storage.source_images import SourceImages
 
@@ -35,6 +36,7 @@ class Database:
         self.quotas = Quotas(self.transactions, clock)
         self.preferences = Preferences(self.transactions, clock)
         self.servers = Servers(self.transactions, clock)
+        self.reports = Reports(self.transactions, clock)
         self.privacy = Privacy(self.transactions, clock)
 
     @classmethod

@@ -259,9 +259,47 @@ class Jobs:
         self._notify_watchers(job)
         return True
 
-    async def cancel(self, job_id: int, by: int) -> bool:
-        """Any live state to cancelled, with a refund. `by`: the id of the user who cancelled it."""
-        return await self._end(job_id, JobState.CANCELLED, ended_by=by)
+    async def cancel(self, job_id: int, by: int, reason: str | None = None) -> bool:
+        """Any live state to cancelled, with a refund. `by`: the id of the user who cancelled it.
+
+        `reason`: what the job's user is told, if it was not they who cancelled it.
+        """
+        return await self._end(job_id, JobState.CANCELLED, ended_by=by, reason=reason)
+
+    async def cancel_of_person(
+        self, user_id: int, guild_id: int | None, reason: str, by: int | None = None
+    ) -> tuple[Job, ...]:
+        """The same for all live jobs of a user in a server, or everywhere if `guild_id` is None."""
+        which = jobs.c.user_id == user_id
+        if guild_id is not None:
+            which &= jobs.c.guild_id == guild_id
+        return await self._end_all(which, LIVE, reason, by)
+
+    async def cancel_in_server(
+        self, guild_id: int, reason: str, by: int | None = None, *, states: Collection[JobState] = LIVE
+    ) -> tuple[Job, ...]:
+        """The same for all jobs in a server that are in one of `states`."""
+        return await self._end_all(jobs.c.guild_id == guild_id, states, reason, by)
+
+    async def _end_all(
+        self, which: ColumnElement[bool], states: Collection[JobState], reason: str, by: int | None
+    ) -> tuple[Job, ...]:
+        """Live jobs to cancelled, with refunds, in one transaction. Returns them as they were when they ended."""
+        now = self._clock()
+        async with self._transactions.writing(alone_with="queue") as connection:
+            changed = await connection.execute(
+                update(jobs)
+                .where(which, jobs.c.state.in_(LIVE.intersection(states)))
+                .values(state=JobState.CANCELLED, finished_at=now, ended_by=by, reason=reason)
+                .returning(*jobs.c)
+            )
+            ended = sorted((_job(row) for row in changed), key=lambda job: job.id)
+            for job in ended:
+                await quotas.refund(connection, job.id, now)
+                await connection.execute(delete(pictures).where(pictures.c.job_id == job.id))
+        for job in ended:
+            self._notify_watchers(job)
+        return tuple(ended)
 
     async def fail(self, job_id: int, reason: str) -> bool:
         """Any live state to failed, with a refund."""
@@ -304,6 +342,11 @@ class Jobs:
                 undelivered=await _all(connection, jobs.c.state == JobState.RENDERED),
                 unnotified=await _all(connection, _unnotified()),
             )
+
+    async def live_in_servers(self) -> tuple[Job, ...]:
+        """All unfinished jobs that were requested in servers."""
+        async with self._transactions.reading() as connection:
+            return await _all(connection, jobs.c.state.in_(LIVE) & jobs.c.guild_id.is_not(None))
 
     async def live_of(self, user_id: int) -> tuple[Job, ...]:
         async with self._transactions.reading() as connection:

@@ -23,6 +23,7 @@ from storage.schema import (
     pictures,
     preferences,
     presets,
+    reports,
 )
 from storage.source_images import forget_source_images
 
@@ -35,10 +36,11 @@ ABOUT: Mapping[str, tuple[Column[Any], ...]] = {
     "presets": (presets.c.user_id,),
     "blocks": (blocks.c.user_id,),
     "audit": (audit.c.actor_id, audit.c.subject_id),
+    "reports": (reports.c.reporter_id,),
 }
 
 #: Columns with ids of users; those of other users are not exported.
-PEOPLE = frozenset({"user_id", "ended_by", "blocked_by", "actor_id", "subject_id"})
+PEOPLE = frozenset({"user_id", "ended_by", "blocked_by", "actor_id", "subject_id", "reporter_id"})
 #: Never exported: with the token, anybody could post as the bot.
 SECRETS = frozenset({"interaction_token"})
 
@@ -110,6 +112,7 @@ class Privacy:
             )
             await connection.execute(delete(preferences).where(preferences.c.user_id == user_id))
             await connection.execute(delete(presets).where(presets.c.user_id == user_id))
+            await connection.execute(delete(reports).where(reports.c.reporter_id == user_id))
             for column in (jobs.c.ended_by, blocks.c.blocked_by, audit.c.actor_id, audit.c.subject_id):
                 await connection.execute(update(column.table).where(column == user_id).values({column: None}))
         await self._transactions.empty_log()

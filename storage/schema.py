@@ -97,6 +97,7 @@ jobs = Table(
     Index(None, "state", "id"),
     Index(None, "user_id", "state"),
     Index(None, "guild_id", "queued_at"),
+    Index(None, "guild_id", "state"),
     sqlite_autoincrement=True,
 )
 Index(
@@ -241,5 +242,17 @@ audit = Table(
     Column("before", JSON(none_as_null=True)),
     Column("after", JSON(none_as_null=True)),
     Index(None, "guild_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+reports = Table(
+    "reports",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("reporter_id", BigInteger, nullable=False),
+    Column("reported_at", UtcDateTime, nullable=False),
+    UniqueConstraint("job_id", "reporter_id"),
+    Index(None, "reporter_id", "reported_at"),
     sqlite_autoincrement=True,
 )

@@ -4,7 +4,7 @@ Settings are one JSON document per server; the bot defines its keys. A change an
 transaction.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -39,7 +39,7 @@ class BlockedUser:
 
 @dataclass(frozen=True)
 class AuditEntry:
-    """A change by `actor_id` (None once erased). `subject_id`: the user who was blocked or unblocked."""
+    """A change by `actor_id` (None once erased). `subject_id`: to whom it was done, such as a blocked user."""
 
     id: int
     guild_id: int
@@ -104,6 +104,19 @@ class Servers:
             await connection.execute(delete(blocks).where(blocks.c.guild_id == guild_id, blocks.c.user_id == user_id))
             await self._log(connection, guild_id, by, "unblock", subject_id=user_id, before=block.reason)
             return True
+
+    async def record(self, guild_id: int, what: str, *, by: int, subject_id: int | None = None) -> None:
+        """An entry in the audit log for what a moderator did, such as deleting somebody's image."""
+        async with self._transactions.writing() as connection:
+            await self._log(connection, guild_id, by, what, subject_id=subject_id)
+
+    async def blocked_among(self, user_ids: Collection[int]) -> frozenset[tuple[int, int]]:
+        """The blocks of these users, each as its user's id and its server's, which may be EVERYWHERE."""
+        async with self._transactions.reading() as connection:
+            rows = await connection.execute(
+                select(blocks.c.user_id, blocks.c.guild_id).where(blocks.c.user_id.in_(user_ids))
+            )
+            return frozenset((user_id, guild_id) for user_id, guild_id in rows)
 
     async def block_of(self, user_id: int, guild_id: int | None) -> BlockedUser | None:
         """The block that applies to a user there, if any: by the server or by the operator."""

@@ -6,6 +6,7 @@ from storage.database import Database
 from storage.jobs import Accepted, Allowance, AlreadyAccepted, OverQuota, QueueSummary, TooManyWaiting
 from storage.schema import JobState
 from tests.storage.requests import (
+    ADMIN,
     ALICE,
     BOB,
     CHANNEL,
@@ -251,3 +252,32 @@ async def test_a_watcher_is_notified_once_of_every_job_that_ends_and_as_it_is_th
     assert ended == [await database.jobs.get(job.id) for job in jobs]
     assert [job.state for job in ended] == ["delivered", "cancelled", "failed", "refused"]
     assert all(job.finished_at is not None for job in ended)
+
+
+async def test_a_persons_unfinished_jobs_in_one_server_are_cancelled_with_refunds(database):
+    queued, drawn = await accepted(database, cost=2.0), await rendered(database, cost=3.0)
+    done = await delivered(database, cost=1.0)
+    elsewhere, others = await accepted(database, guild_id=GUILD + 1), await accepted(database, user_id=BOB)
+    ended = await database.jobs.cancel_of_person(ALICE, GUILD, "blocked", by=ADMIN)
+    assert [(job.id, job.state, job.ended_by, job.reason) for job in ended] == [
+        (job.id, JobState.CANCELLED, ADMIN, "blocked") for job in (queued, drawn)
+    ]
+    assert (await database.quotas.usage(queued.account)).spent == 1.0
+    states = [(await database.jobs.get(job.id)).state for job in (done, elsewhere, others)]
+    assert states == [JobState.DELIVERED, JobState.QUEUED, JobState.QUEUED]
+    assert await broken_rules(database) == []
+    assert await database.jobs.cancel_of_person(ALICE, GUILD, "blocked", by=ADMIN) == ()
+    assert [job.id for job in await database.jobs.cancel_of_person(ALICE, None, "blocked")] == [elsewhere.id]
+
+
+async def test_of_a_servers_jobs_those_in_some_states_are_cancelled(database):
+    queued, drawn = await accepted(database), await running(database)
+    elsewhere, outside = await accepted(database, guild_id=GUILD + 1), await accepted(database, guild_id=None)
+    seen = []
+    database.jobs.watch(lambda job: seen.append(job.id))
+    ended = await database.jobs.cancel_in_server(GUILD, "paused", states=[JobState.QUEUED])
+    assert [job.id for job in ended] == seen == [queued.id]
+    assert [job.id for job in await database.jobs.cancel_in_server(GUILD, "removed")] == [drawn.id]
+    assert [job.id for job in await database.jobs.live_in_servers()] == [elsewhere.id]
+    assert (await database.jobs.get(outside.id)).state is JobState.QUEUED
+    assert await broken_rules(database) == []

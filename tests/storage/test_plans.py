@@ -9,9 +9,10 @@ from sqlalchemy import event
 
 from storage.database import Database
 from storage.quotas import Account
+from storage.schema import JobState
 from tests.storage.requests import ADMIN, ALICE, GUILD, MESSAGE, accepted, an_image, delivered, running
 
-WHOLE = tuple(f"SCAN {table}" for table in ("jobs", "pictures", "charges", "renders", "audit"))
+WHOLE = tuple(f"SCAN {table}" for table in ("jobs", "pictures", "charges", "renders", "audit", "reports"))
 
 SMALL = "USING INDEX ix_jobs_untold"  # holds only what is asked for
 
@@ -26,6 +27,10 @@ async def ask_everything(database: Database, clock: Any) -> None:
     await database.jobs.mark_notified(job.id)
     await database.jobs.requeue_interrupted()
     await database.jobs.live_of(ALICE)
+    await database.jobs.live_in_servers()
+    await database.jobs.cancel_of_person(ALICE, GUILD, "blocked", by=ADMIN)
+    await database.jobs.cancel_of_person(ALICE, None, "blocked")
+    await database.jobs.cancel_in_server(GUILD, "paused", states=[JobState.QUEUED])
     await database.jobs.by_interaction(job.interaction_id)
     await database.jobs.by_message(MESSAGE)
     await database.jobs.summary()
@@ -45,6 +50,9 @@ async def ask_everything(database: Database, clock: Any) -> None:
     await database.images.delete_message(MESSAGE)
     await database.servers.change(GUILD, {"steps": 30}, by=ADMIN)
     await database.servers.audit_log(GUILD, before=5)
+    await database.servers.blocked_among([ALICE])
+    await database.reports.add(job.id, ALICE, most=5, period=timedelta(hours=1))
+    await database.reports.take_back(job.id, ALICE)
     await database.privacy.export(ALICE)
     await database.privacy.erase(ALICE)
     await accepted(database)
@@ -105,3 +113,10 @@ async def test_usage_reads_only_the_charges_of_its_time(sqlite):
     assert len(asked) == 3
     for steps in (await plans(sqlite, asked)).values():
         assert steps[0].startswith("SEARCH charges USING COVERING INDEX") and "reserved_at>?" in steps[0]
+
+
+async def test_a_servers_unfinished_jobs_are_found_among_its_finished_ones_by_an_index(sqlite):
+    with statements(sqlite) as asked:
+        await sqlite.jobs.cancel_in_server(GUILD, "paused", states=[JobState.QUEUED])
+    [steps] = (await plans(sqlite, {each: asked[each] for each in asked if each.startswith("UPDATE jobs")})).values()
+    assert "ix_jobs_guild_id_state (guild_id=? AND state=?)" in steps[0]

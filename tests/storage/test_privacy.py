@@ -39,6 +39,7 @@ async def live_a_little(database: Database, clock) -> None:
     await database.servers.change(GUILD, {"steps": 30}, by=ALICE)
     await database.servers.block(GUILD, BOB, by=ALICE, reason="rude")
     await database.servers.block(GUILD, ALICE, by=ADMIN, reason="rude too")
+    await database.reports.add(moderated.id, ALICE, most=5, period=WINDOW)
 
 
 async def places_of(database: Database, user_id: int) -> set[str]:
@@ -65,6 +66,7 @@ async def test_export_is_plain_and_has_all_that_is_kept_but_no_secret_and_nobody
         "presets": 1,
         "blocks": 1,
         "audit": 3,
+        "reports": 1,
     }
     assert as_text.count(SECRET_WORDS) >= 6
     assert "token" not in {key for row in exported["jobs"] for key in row if key == "interaction_token"}

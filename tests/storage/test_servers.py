@@ -93,3 +93,16 @@ async def test_the_audit_log_comes_in_pages(database):
     first = await database.servers.audit_log(GUILD, limit=4)
     second = await database.servers.audit_log(GUILD, limit=4, before=first[-1].id)
     assert [entry.after for entry in first + second] == [7, 6, 5, 4, 3, 2, 1]
+
+
+async def test_what_a_moderator_did_to_somebody_is_an_entry_of_the_log(database):
+    await database.servers.record(GUILD, "delete", by=ADMIN, subject_id=ALICE)
+    [entry] = await database.servers.audit_log(GUILD)
+    assert (entry.what, entry.actor_id, entry.subject_id, entry.after) == ("delete", ADMIN, ALICE, None)
+
+
+async def test_the_blocks_of_several_people_are_found_at_once(database):
+    await database.servers.block(GUILD, ALICE, by=ADMIN)
+    await database.servers.block(EVERYWHERE, BOB, by=ADMIN)
+    await database.servers.block(GUILD, ADMIN, by=BOB)
+    assert await database.servers.blocked_among([ALICE, BOB]) == {(ALICE, GUILD), (BOB, EVERYWHERE)}

@@ -1,0 +1,33 @@
+from datetime import timedelta
+
+from storage.reports import ReportOutcome
+from tests.storage.requests import ALICE, BOB, accepted
+
+HOUR = timedelta(hours=1)
+
+
+async def test_a_job_is_reported_once_by_each_person(database):
+    job = await accepted(database)
+    first = await database.reports.add(job.id, ALICE, most=5, period=HOUR)
+    again = await database.reports.add(job.id, ALICE, most=5, period=HOUR)
+    other = await database.reports.add(job.id, BOB, most=5, period=HOUR)
+    assert (first, again, other) == (
+        ReportOutcome.WRITTEN,
+        ReportOutcome.ALREADY_REPORTED,
+        ReportOutcome.WRITTEN,
+    )
+
+
+async def test_who_reported_the_most_may_go_on_after_a_while(database, clock):
+    jobs = [await accepted(database) for _ in range(3)]
+    outcomes = [await database.reports.add(job.id, ALICE, most=2, period=HOUR) for job in jobs]
+    assert outcomes == [ReportOutcome.WRITTEN, ReportOutcome.WRITTEN, ReportOutcome.TOO_MANY]
+    clock.turn(HOUR)
+    assert await database.reports.add(jobs[2].id, ALICE, most=2, period=HOUR) is ReportOutcome.WRITTEN
+
+
+async def test_a_report_that_was_taken_back_can_be_made_again(database):
+    job = await accepted(database)
+    await database.reports.add(job.id, ALICE, most=1, period=HOUR)
+    await database.reports.take_back(job.id, ALICE)
+    assert await database.reports.add(job.id, ALICE, most=1, period=HOUR) is ReportOutcome.WRITTEN
