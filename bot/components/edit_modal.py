@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import discord
@@ -35,23 +36,36 @@ RANGES = {"size": (MIN_SIDE, MAX_SIDE), "steps": (1, MAX_STEPS), "cfg_scale": (M
 SETTINGS_EXAMPLE = "832x1216, 30 steps, CFG 4, simple"
 
 
+#: Stands for an image's index where all of a job's images are edited.
+ALL = "all"
+
+
 class EditModal(Modal):
     name = "anima:edit-form"
 
     @classmethod
     def of(cls, image: JobImage) -> Self:
-        recipe, at = image.recipe, f"{image.job.id}:{image.index}"
+        """For one image."""
+        return cls._of(_Source.one(image), f"{image.job.id}:{image.index}")
+
+    @classmethod
+    def of_all(cls, image: JobImage) -> Self:
+        """For all of a job's images at once: as many are drawn again."""
+        return cls._of(_Source.all(image), f"{image.job.id}:{ALL}")
+
+    @classmethod
+    def _of(cls, source: _Source, at: str) -> Self:
+        recipe, options = source.image.recipe, source.options
         settings = f"{recipe.width}x{recipe.height}, {recipe.steps} steps, CFG {recipe.cfg_scale:g}, {recipe.scheduler}"
         names = offered(SAMPLERS, recipe.sampler, MAX_CHOICES)
         samplers = [discord.SelectOption(label=name, default=name == recipe.sampler) for name in names]
         sampler: ui.Select[Any] = ui.Select(custom_id=f"sampler:{at}", options=samplers)
-        negative = options_of_image(image.spec, image.index).negative or ""
         return cls(
             say("Edit"),
             [
-                _text_field(say("Prompt"), f"prompt:{at}", _prompt(image), long=True, required=True),
-                _text_field(say("Negative prompt"), f"negative:{at}", negative, long=True),
-                _text_field(say("Seed (leave empty for a new one)"), f"seed:{at}", str(recipe.seed)),
+                _text_field(say("Prompt"), f"prompt:{at}", source.prompt, long=True, required=True),
+                _text_field(say("Negative prompt"), f"negative:{at}", options.negative or "", long=True),
+                _text_field(say("Seed (leave empty for a new one)"), f"seed:{at}", _number(options.seed)),
                 _text_field(say("Size, steps, CFG, scheduler"), f"settings:{at}", settings, required=True),
                 ui.Label(text=say("Sampler"), component=sampler),
             ],
@@ -59,23 +73,42 @@ class EditModal(Modal):
 
     async def on_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
         typed = {key.partition(":")[0]: value for key, value in values.items()}
-        job_id, index = (int(part) for part in next(iter(values)).split(":")[1:])
-        image = await load_image(interaction, job_id, index, owner_only=True)
+        _, job_id, index = next(iter(values)).split(":")
+        image = await load_image(interaction, int(job_id), 0 if index == ALL else int(index))
         if image is None:
             await reply_privately(interaction, say(LOST))
             return
+        source = _Source.all(image) if index == ALL else _Source.one(image)
         try:
-            options = edited(options_of_image(image.spec, index), typed)
+            options = edited(source.options, typed)
         except InvalidForm as error:
             await reply_privately(interaction, str(error))
             return
         origin = await Origin.acknowledge(interaction, ephemeral=image.job.private)
-        prompt = _whole(_prompt(image), str(typed["prompt"]))
+        prompt = _whole(source.prompt, str(typed["prompt"]))
         await interaction.client.submitter.submit(origin, edit(image, prompt, options))
 
 
-def _prompt(image: JobImage) -> str:
-    return prompt_of_image(image.job.prompt, image.spec, image.index)
+@dataclass(frozen=True)
+class _Source:
+    """What is edited: a prompt and options, of one image or of a whole job, whose first image stands for all."""
+
+    image: JobImage
+    prompt: str
+    options: Options
+
+    @classmethod
+    def one(cls, image: JobImage) -> Self:
+        options = replace(options_of_image(image.spec, image.index), count=1)
+        return cls(image, prompt_of_image(image.job.prompt, image.spec, image.index), options)
+
+    @classmethod
+    def all(cls, image: JobImage) -> Self:
+        return cls(image, image.job.prompt, image.spec.options)
+
+
+def _number(number: int | None) -> str:
+    return "" if number is None else str(number)
 
 
 def _text_field(label: str, custom_id: str, value: str, *, long: bool = False, required: bool = False) -> ui.Label[Any]:
@@ -100,7 +133,7 @@ def shown(text: str) -> str:
 
 
 def edited(options: Options, typed: Submitted) -> Options:
-    """An image's options, changed to what was typed for one image of its kind. Raises InvalidForm."""
+    """Options, changed to what was typed. Raises InvalidForm."""
     seed = str(typed["seed"]).strip()
     if seed and not (seed.isascii() and seed.isdigit() and int(seed[:21]) <= MAX_SEED):
         raise InvalidForm(
@@ -112,7 +145,6 @@ def edited(options: Options, typed: Submitted) -> Options:
         "negative": _whole(options.negative or "", str(typed["negative"])),
         "seed": int(seed) if seed else None,
         "sampler": typed["sampler"][0] if typed["sampler"] else options.sampler,
-        "count": 1,
     }
     try:
         return Options.of(changes)

@@ -1,6 +1,6 @@
 """What the buttons under an image do, and the menu that picks one of several images.
 
-Whoever sees an image may go on from it, at their own cost; changing its words and deleting it is for its owner.
+Whoever sees an image may go on from it, at their own cost. Deleting it is for its owner and for moderators.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from bot.components.preset_modal import ImagePresetModal
 from bot.components.requests import draw_alone, reroll, vary
 from bot.components.upscale import upscale
 from bot.generation.errors import UnusableImage
+from bot.generation.recipe import STRONG, SUBTLE
 from bot.generation.spec import JobImage
 from bot.jobs.submission import JobRequest, Origin
 from bot.messages.attachments import media_of
@@ -36,14 +37,7 @@ from bot.text.markdown import inline
 from bot.text.translation import N_, say
 from storage.jobs import Job
 
-#: How far a variation's noise is from the image's own, of the way to other noise altogether.
-SUBTLE, STRONG = 0.2, 0.5
-
 NOT_REMEMBERED = N_("This picture's settings are no longer saved.")
-NOT_YOURS_TO_EDIT = N_(
-    "Only the person who asked for this picture can edit it. You can still use **Re-roll** and **Vary**."
-)
-NOT_YOURS_TO_SAVE = N_("Only the person who asked for this picture can save its settings.")
 NOT_YOURS_TO_DELETE = N_("Only the person who asked for this picture or a moderator can delete it.")
 
 
@@ -117,10 +111,14 @@ class Edit(ImageButton, template=image_template("edit")):
     """Opens a form with the image's prompt and settings."""
 
     async def on_press(self, interaction: AnimaInteraction, image: JobImage) -> None:
-        if image.job.user_id != interaction.user.id:
-            await reply_privately(interaction, say(NOT_YOURS_TO_EDIT))
-        else:
-            await interaction.response.send_modal(EditModal.of(image))
+        await interaction.response.send_modal(EditModal.of(image))
+
+
+class EditAll(ImageButton, template=image_template("edit-all")):
+    """Opens the same form for all of a job's images at once."""
+
+    async def on_press(self, interaction: AnimaInteraction, image: JobImage) -> None:
+        await interaction.response.send_modal(EditModal.of_all(image))
 
 
 class Info(ImageButton, template=image_template("info")):
@@ -131,8 +129,7 @@ class Info(ImageButton, template=image_template("info")):
     async def on_press(self, interaction: AnimaInteraction, image: JobImage) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
         view = await info_layout(interaction, image)
-        if image.job.user_id == interaction.user.id:
-            view.add_item(action_row(("save-as-preset",), image.job.id, image.index))
+        view.add_item(action_row(("save-as-preset",), image.job.id, image.index))
         await interaction.edit_original_response(view=view)
 
 
@@ -142,10 +139,7 @@ class SaveAsPreset(ImageButton, template=image_template("save-as-preset")):
     open_to_blocked = True
 
     async def on_press(self, interaction: AnimaInteraction, image: JobImage) -> None:
-        if image.job.user_id != interaction.user.id:
-            await reply_privately(interaction, say(NOT_YOURS_TO_SAVE))
-        else:
-            await interaction.response.send_modal(ImagePresetModal.of(image))
+        await interaction.response.send_modal(ImagePresetModal.of(image))
 
 
 class Delete(JobComponent, template=image_template("delete")):
@@ -215,6 +209,6 @@ def _one_image(interaction: AnimaInteraction, image: JobImage) -> StaticLayout:
 
 
 HANDLERS = (
-    *(Reroll, DrawAlone, VarySubtly, VaryStrongly, Upscale, Edit, Info, SaveAsPreset),
+    *(Reroll, DrawAlone, VarySubtly, VaryStrongly, Upscale, Edit, EditAll, Info, SaveAsPreset),
     *(Delete, DeleteForGood, Pick),
 )

@@ -35,7 +35,7 @@ class ImagePresetModal(Modal):
     async def on_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
         [(custom_id, name)] = values.items()
         job_id, index = (int(part) for part in custom_id.split(":")[1:])
-        image = await load_image(interaction, job_id, index, owner_only=True)
+        image = await load_image(interaction, job_id, index)
         outcome = say(LOST) if image is None else await save(interaction, str(name), preset_of_image(image))
         await reply_privately(interaction, outcome)
 

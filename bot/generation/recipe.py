@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 #: Seeds we choose are short enough to be read and typed; people may give any up to 2**64 - 1.
 MAX_NEW_SEED = 2**32 - 1
 
+#: How far a variation's noise is from the image's own, of the way to other noise altogether.
+SUBTLE, STRONG = 0.2, 0.5
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:

@@ -26,6 +26,7 @@ LABELS: Mapping[str, str] = {
     "vary-strongly": N_("Vary (strong)"),
     "upscale": N_("Upscale"),
     "edit": N_("Edit…"),
+    "edit-all": N_("Edit…"),
     "info": N_("Info"),
     "save-as-preset": N_("Save as preset…"),
     "delete": N_("Delete"),
@@ -38,14 +39,21 @@ EMOJI: Mapping[str, str] = {
     "vary-strongly": "🌳",
     "upscale": "🔍",
     "edit": "✏️",
+    "edit-all": "✏️",
     "info": "📋",
     "save-as-preset": "💾",
     "delete": "🗑️",
 }
+#: What can be done with one image by one click, where several are in a message; each has a row of buttons.
+NUMBERED: Mapping[str, str] = {"upscale": N_("Upscale {number}"), "vary-strongly": N_("Vary {number}")}
 #: What can be done with an image that has a message of its own.
 IMAGE_ACTIONS = ("reroll", "vary-subtly", "vary-strongly", "upscale", "edit")
 #: What can be done with one image of a comparison, which is too small to be upscaled.
 CELL_ACTIONS = ("alone", "vary-subtly", "vary-strongly", "edit", "info")
+#: What can be done with a message: with its one image, with all of several, with a grid.
+SINGLE_ACTIONS = ("info", "save-as-preset", "delete")
+ALL_ACTIONS = ("reroll", "edit-all", *SINGLE_ACTIONS)
+GRID_ACTIONS = ("reroll", "info", "delete")
 
 _JOB_ID = r"([0-9]{1,18})"
 CANCEL_TEMPLATE = rf"anima:cancel:{_JOB_ID}"
@@ -61,8 +69,14 @@ def image_template(action: str) -> str:
 def image_rows(job: Job, spec: JobSpec) -> list[ui.ActionRow[Any]]:
     """What stands under a job's images."""
     if len(spec.recipes) == 1:
-        return [action_row(IMAGE_ACTIONS, job.id), action_row(("info", "delete"), job.id)]
-    return [ui.ActionRow(pick_select(job.id, spec)), action_row(("reroll", "info", "delete"), job.id)]
+        return [action_row(IMAGE_ACTIONS, job.id), action_row(SINGLE_ACTIONS, job.id)]
+    if spec.comparison is not None:
+        return [ui.ActionRow(pick_select(job.id, spec)), action_row(GRID_ACTIONS, job.id)]
+    numbered = [
+        ui.ActionRow[Any](*(numbered_button(action, job.id, index) for index in range(len(spec.recipes))))
+        for action in NUMBERED
+    ]
+    return [*numbered, action_row(ALL_ACTIONS, job.id), ui.ActionRow(pick_select(job.id, spec))]
 
 
 def action_row(actions: tuple[str, ...], job_id: int, index: int = 0) -> ui.ActionRow[Any]:
@@ -75,10 +89,17 @@ def image_button(action: str, job_id: int, index: int = 0) -> ui.Button[Any]:
     return ui.Button(label=say(LABELS[action]), emoji=EMOJI.get(action), custom_id=custom_id)
 
 
+def numbered_button(action: str, job_id: int, index: int) -> ui.Button[Any]:
+    """The same for one of several images in a message, which its label names."""
+    label = say(NUMBERED[action], number=index + 1)
+    return ui.Button(label=label, emoji=EMOJI.get(action), custom_id=f"anima:{action}:{job_id}:{index}")
+
+
 def pick_select(job_id: int, spec: JobSpec) -> ui.Select[Any]:
     """A menu to pick one of a job's images."""
     options = [discord.SelectOption(label=label, value=str(at)) for at, label in enumerate(image_labels(spec))]
-    return ui.Select(placeholder=say("Pick a picture…"), options=options, custom_id=f"anima:pick:{job_id}")
+    placeholder = say("Pick a picture…") if spec.comparison is not None else say("More for one picture…")
+    return ui.Select(placeholder=placeholder, options=options, custom_id=f"anima:pick:{job_id}")
 
 
 def image_labels(spec: JobSpec) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import discord
 from discord import ui
 
+from bot.generation.recipe import STRONG, SUBTLE
 from bot.generation.spec import JobSpec
 from bot.messages.buttons import cancel_button, image_rows
 from bot.messages.details import summary
@@ -138,14 +139,26 @@ def finished(
 
 def _caption(job: Job, spec: JobSpec, images: Sequence[Image], parent_url: str | None) -> str:
     parts = [f"<@{job.user_id}>"]
-    if job.kind in KINDS:
-        kind = say(KINDS[job.kind])
+    if (kind := describe_kind(job, spec)) is not None:
         parts.append(kind if parent_url is None else f"[{kind}]({parent_url})")
     parts.append(summary(spec))
     seeds = list(dict.fromkeys(image.seed for image in images))
     listed = ", ".join(str(seed) for seed in seeds)
     parts.append(say("seed {seed}", seed=listed) if len(seeds) == 1 else say("seeds {seeds}", seeds=listed))
     return " · ".join(parts)
+
+
+def describe_kind(job: Job, spec: JobSpec) -> str | None:
+    """What was done to the image that a job comes from; None where it comes from none."""
+    if job.kind not in KINDS:
+        return None
+    kind, strength = say(KINDS[job.kind]), spec.recipes[0].variation_strength
+    if job.kind != "vary":
+        return kind
+    shown = decimal(strength)
+    if strength in STRENGTHS:
+        shown = f"{say(STRENGTHS[strength])}, {shown}"
+    return f"{kind} ({shown})"
 
 
 #: What was done to the image that a job comes from, by the job's kind.
@@ -157,6 +170,8 @@ KINDS = {
     "again": N_("drawn again"),
     "alone": N_("from a comparison"),
 }
+#: How much was varied, by the strength.
+STRENGTHS: Mapping[float, str] = {SUBTLE: N_("subtle"), STRONG: N_("strong")}
 
 
 def failed(job: Job, reason: str) -> StaticLayout:

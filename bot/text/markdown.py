@@ -8,8 +8,8 @@ import discord
 
 from bot.text.translation import N_, say
 
-#: Characters of a prompt in the message of its job.
-PROMPT_SHOWN = 1000
+#: Characters of a prompt in the message of its job. *Info* has all of it.
+PROMPT_SHOWN = 300
 _MARKDOWN = re.compile(r"[\\*_~`|\[]|<(?=[@#:/a-z])|:(?=//)")
 _LINE_MARKDOWN = re.compile(r"^([ \t]*\d*)(?:(?<=\d)(?=\.\s)|(?<!\d)(?=(?:#{1,3}|>{1,3}|-#?|\+)\s))()", re.MULTILINE)
 WORDLESS = N_("(prompt no longer saved)")

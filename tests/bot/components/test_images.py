@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from bot.components.images import HANDLERS, STRONG, SUBTLE
+from bot.components.images import HANDLERS
+from bot.generation.recipe import STRONG, SUBTLE
 from bot.generation.spec import JobSpec
 from bot.messages.buttons import LABELS
 from bot.rules.server_settings import ServerLimits, ServerSettings
 from bot.sandbox import ClientRefused, InteractionHandle, Message, Permissions, User
 from storage.jobs import Job
+from storage.quotas import Account
 from storage.schema import JobState
 from tests.bot.harness import Stage, until
 
@@ -57,7 +59,7 @@ async def test_vary_stays_near_the_seed_and_upscale_is_drawn_from_the_picture(st
     assert (large.width, large.height) == (128, 128) and large.denoise < 1
     original = Image.open(io.BytesIO(message.attachments[0].data))
     assert large.image.tobytes() == original.tobytes()
-    assert "varied" in subtle.text and f"/{job.message_id}" in subtle.text
+    assert "[varied (subtle, 0.2)]" in subtle.text and f"/{job.message_id}" in subtle.text
 
 
 async def test_what_was_made_from_a_picture_carries_on_in_its_turn(stage: Stage) -> None:
@@ -171,14 +173,34 @@ async def test_who_deletes_what_the_bot_cannot_is_shown_whose_history_it_left(st
     assert answer.text.startswith(f"Removed from {whose} history.")
 
 
-async def test_a_forged_custom_id_deletes_and_edits_nothing_of_anothers(stage: Stage) -> None:
+async def test_a_forged_custom_id_deletes_nothing_of_anothers(stage: Stage) -> None:
     job, message = await stage.draw("1girl", stage.bob)
-    for action, sentence in (("delete-for-good", "Only the person"), ("edit", "Only the person")):
-        sent = await stage.press_forged(message, f"anima:{action}:{job.id}:0", stage.alice)
-        await sent.acknowledged()
-        told = await until(lambda sent=sent: _told_after(stage, sent))
-        assert sentence in told.text
+    sent = await stage.press_forged(message, f"anima:delete-for-good:{job.id}:0", stage.alice)
+    await sent.acknowledged()
+    assert "Only the person" in (await until(lambda: _told_after(stage, sent))).text
     assert stage.discord.messages.get(message.id) is not None
+
+
+async def test_others_edit_a_picture_at_their_own_cost(stage: Stage) -> None:
+    job, message = await stage.draw("1girl", stage.bob, seed="7")
+    modal = await (await stage.press(message, "Edit…", stage.alice)).modal()
+    edit, shown = await drawn(stage, await stage.discord.submit(stage.alice, modal, {"Prompt": "1boy"}))
+    assert (edit.user_id, edit.prompt, edit.parent_picture_id) == (stage.alice.id, "1boy", 1)
+    assert f"<@{stage.alice.id}>" in shown.text and f"/{job.message_id}" in shown.text
+    spent = [
+        (await stage.database.quotas.usage(Account(who.id, job.guild_id))).spent for who in (stage.alice, stage.bob)
+    ]
+    assert spent == [edit.cost, job.cost]
+
+
+async def test_others_save_a_pictures_settings_as_their_own_preset(stage: Stage) -> None:
+    _, message = await stage.draw("1girl", stage.bob, steps=7, negative="hat")
+    modal = await (await stage.press(message, "Save as preset…", stage.alice)).modal()
+    answer = await (await stage.discord.submit(stage.alice, modal, {"Name": "like bob's"})).response()
+    assert answer.is_ephemeral and "Saved as “like bob's”" in answer.text
+    preset = (await stage.database.preferences.presets(stage.alice.id))["like bob's"]
+    assert (preset["steps"], preset["negative"]) == (7, "hat")
+    assert await stage.database.preferences.presets(stage.bob.id) == {}
 
 
 async def _told_after(stage: Stage, sent: InteractionHandle) -> Message | None:
@@ -187,7 +209,9 @@ async def _told_after(stage: Stage, sent: InteractionHandle) -> Message | None:
     return next((message for message in found if "Only" in message.text), None)
 
 
-@pytest.mark.parametrize("action", ["reroll", "vary-subtly", "vary-strongly", "upscale", "edit", "info"])
+@pytest.mark.parametrize(
+    "action", ["reroll", "vary-subtly", "vary-strongly", "upscale", "edit", "edit-all", "info", "save-as-preset"]
+)
 async def test_a_private_picture_is_nobody_elses_to_carry_on_from(stage: Stage, action: str) -> None:
     secret = await stage.in_state((await stage.ask("secret", private=True)).id, JobState.DELIVERED)
     _, public = await stage.draw("1girl", stage.bob)
@@ -214,6 +238,42 @@ async def test_one_of_several_is_picked_and_carried_on_from(stage: Stage) -> Non
     await press(stage, alone, "Upscale", stage.bob)
     third = Image.open(io.BytesIO(message.attachments[2].data))
     assert stage.engine.requests[-1].image.tobytes() == third.tobytes()
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+async def test_each_of_several_is_upscaled_and_varied_with_one_click(stage: Stage, count: int) -> None:
+    """By whoever sees them, and after a restart."""
+    _, message = await stage.draw("1girl", count=count, seed="10")
+    await stage.restart()
+    for number in range(1, count + 1):
+        upscaled, shown = await press(stage, message, f"Upscale {number}", stage.bob)
+        assert (upscaled.user_id, JobSpec.of(upscaled).recipes[0].seed) == (stage.bob.id, 9 + number)
+        source = Image.open(io.BytesIO(message.attachments[number - 1].data))
+        assert stage.engine.requests[-1].image.tobytes() == source.tobytes()
+        varied, shown = await press(stage, message, f"Vary {number}", stage.bob)
+        assert {recipe.seed for recipe in JobSpec.of(varied).recipes} == {9 + number}
+        assert "[varied (strong, 0.5)]" in shown.text
+    labels = [button["label"] for button in message.inputs() if "label" in button]
+    assert not {f"Upscale {count + 1}", f"Vary {count + 1}"} & set(labels)
+    assert labels[2 * count :] == ["Re-roll", "Edit…", "Info", "Save as preset…", "Delete"]
+
+
+async def test_edit_under_several_pictures_draws_as_many_again(stage: Stage) -> None:
+    _, message = await stage.draw("{red|blue} hair", count=3, steps=7)
+    modal = await (await stage.press(message, "Edit…", stage.bob)).modal()
+    filled = {field["custom_id"].partition(":")[0]: field.get("value") for _, field in modal.inputs()}
+    assert (filled["prompt"], filled["seed"] or "") == ("{red|blue} hair", "")
+    job, _ = await drawn(stage, await stage.discord.submit(stage.bob, modal, {"Prompt": "{red|blue} eyes"}))
+    assert job.user_id == stage.bob.id and job.prompt == "{red|blue} eyes"
+    recipes = JobSpec.of(job).recipes
+    assert len({recipe.seed for recipe in recipes}) == 3 and {recipe.steps for recipe in recipes} == {7}
+
+
+async def test_a_long_prompt_is_shortened_in_its_message_and_whole_in_info(stage: Stage) -> None:
+    prompt = "1girl, " + ", ".join(f"tag {number}" for number in range(100))
+    _, message = await stage.draw(prompt)
+    assert prompt[:299] + "…" in message.text and prompt[:300] not in message.text
+    assert "tag 99" in (await (await stage.press(message, "Info", stage.bob)).response()).text
 
 
 async def test_buttons_of_private_pictures_answer_privately(stage: Stage) -> None:

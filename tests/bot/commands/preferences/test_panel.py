@@ -13,7 +13,7 @@ from discord import ui
 from bot.commands.preferences.defaults import LABELS
 from bot.commands.preferences.panel import HANDLERS, NO_DEFAULTS, NO_PRESET, RESET, SAVED, UNCHANGED
 from bot.generation.presets import key_of
-from bot.sandbox import ClientModal, ClientRefused, InteractionHandle, Message, User
+from bot.sandbox import ClientModal, InteractionHandle, Message, User
 from bot.sandbox.model.interactions import COMPONENT, MODAL_SUBMIT
 from inference import GenerationRequest
 from storage.preferences import PRESETS_EACH
@@ -379,14 +379,11 @@ async def test_the_settings_of_ones_picture_become_a_preset(stage: Stage) -> Non
     assert request.seed != 5
 
 
-async def test_a_picture_of_someone_elses_is_not_offered_to_be_saved(stage: Stage) -> None:
-    job, message = await stage.draw("1girl")
-    info = await (await stage.press(message, "Info", stage.bob)).response()
-    with pytest.raises(ClientRefused):
-        await stage.press(info, "Save as preset…", stage.bob)
+async def test_a_private_picture_of_someone_elses_cannot_be_saved(stage: Stage) -> None:
+    job = await stage.in_state((await stage.ask("secret", private=True)).id, JobState.DELIVERED)
     forged = await show_buttons(stage, f"anima:save-as-preset:{job.id}:0")
     answer = await (await stage.discord.press(stage.bob, forged, label="old")).response()
-    assert "Only the person who asked for this" in answer.text
+    assert "no longer saved" in answer.text
     sent = await forge_form(stage, stage.bob, "anima:picture-as-preset", {f"name:{job.id}:0": "mine now"})
     assert "no preset was made" in (await sent.response()).text
     assert await stage.database.preferences.presets(stage.bob.id) == {}
