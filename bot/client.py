@@ -19,6 +19,7 @@ from bot.jobs.delivery.outbox import Outbox
 from bot.jobs.delivery.progress import StatusMessages
 from bot.jobs.engines import SupervisedEngine
 from bot.jobs.model_info import ModelInfoSource
+from bot.jobs.moderation import Moderation
 from bot.jobs.queue import FairQueue
 from bot.jobs.recovery import Recovery
 from bot.jobs.submission import Submitter
@@ -83,6 +84,7 @@ class AnimaClient(discord.Client):
         self.model = self.model_info.model
         self.submitter = Submitter(database, self.queue, self.progress, tags, self.model, self.metrics.refused)
         self.cancellation = Cancellation(database.jobs, self.worker, self.delivery)
+        self.moderation = Moderation(database, self.worker, self.outbox, self.delivery)
         self.retention = Retention(database.privacy, settings)
         #: Set once what the bot before this one left unfinished goes on.
         self.recovered = asyncio.Event()
@@ -106,6 +108,14 @@ class AnimaClient(discord.Client):
         self._working = asyncio.create_task(self._work(), name="worker")
         self._working.add_done_callback(self._close_without_worker)
         self._forgetting = asyncio.create_task(self.retention.run(), name="retention")
+
+    async def on_ready(self) -> None:
+        """All servers are known by now, those that Discord cannot show at the moment too."""
+        await self.moderation.drop_of_missing_servers({guild.id for guild in self.guilds})
+
+    async def on_guild_remove(self, guild: discord.Guild) -> None:
+        """The bot was removed; of a server that is merely unavailable discord.py tells another event."""
+        await self.moderation.drop_of_removed_server(guild.id)
 
     async def leave(self, shutdown: Shutdown) -> None:
         """Begin nothing more, finish what is under way within the grace, put the rest back in the queue and say so."""
@@ -134,6 +144,7 @@ class AnimaClient(discord.Client):
         with suppress(TimeoutError):  # those who waited for a model that could not be loaded are told
             async with asyncio.timeout(NOTIFY_TIMEOUT):
                 await self.interactions.finish()
+        await self.moderation.close()
         await self.worker.close()
         await super().close()
 
@@ -144,6 +155,7 @@ class AnimaClient(discord.Client):
             )
         assert self.user is not None  # the worker begins logged in
         await limit_outside_servers(self.database.servers, self._credits_outside_servers, by=self.user.id)
+        await self.moderation.drop_forbidden()
         await Recovery(self.database, self.queue, self.outbox, self.progress).run()
         self.recovered.set()
         await self.worker.run()

@@ -343,10 +343,10 @@ class Jobs:
                 unnotified=await _all(connection, _unnotified()),
             )
 
-    async def live_in_servers(self) -> tuple[Job, ...]:
-        """All unfinished jobs that were requested in servers."""
+    async def live(self) -> tuple[Job, ...]:
+        """All unfinished jobs."""
         async with self._transactions.reading() as connection:
-            return await _all(connection, jobs.c.state.in_(LIVE) & jobs.c.guild_id.is_not(None))
+            return await _all(connection, jobs.c.state.in_(LIVE))
 
     async def live_of(self, user_id: int) -> tuple[Job, ...]:
         async with self._transactions.reading() as connection:

@@ -11,7 +11,7 @@ from discord import app_commands
 
 from bot.commands.tree import OPEN_TO_BLOCKED
 from bot.components.base import AnimaInteraction
-from bot.components.cancel import cancel_own
+from bot.components.cancel import cancel_job
 from bot.generation.errors import UnusableImage
 from bot.messages.attachments import (
     MAX_IMAGES_READ,
@@ -50,7 +50,7 @@ async def parameters(interaction: AnimaInteraction, message: discord.Message) ->
 async def cancel(interaction: AnimaInteraction, message: discord.Message) -> None:
     await interaction.response.defer(ephemeral=True)
     job = await interaction.client.database.jobs.by_message(message.id)
-    outcome = say(NO_JOB) if job is None else await cancel_own(interaction, job)
+    outcome = say(NO_JOB) if job is None else (await cancel_job(interaction, job))[0]
     await interaction.edit_original_response(content=outcome)
 
 

@@ -11,7 +11,7 @@ from discord import app_commands, ui
 from bot.client import AnimaClient
 from bot.commands.tree import OPEN_TO_BLOCKED
 from bot.components.base import AnimaInteraction, Component, JobComponent
-from bot.components.cancel import cancel_own
+from bot.components.cancel import cancel_job
 from bot.messages.job import ready_text
 from bot.messages.layout import StaticLayout
 from bot.text.markdown import inline
@@ -36,7 +36,7 @@ class CancelInOverview(JobComponent, template=r"anima:queue:cancel:([0-9]{1,18})
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
-        outcome = await cancel_own(interaction, await interaction.client.database.jobs.get(self.job_id))
+        outcome, _ = await cancel_job(interaction, await interaction.client.database.jobs.get(self.job_id))
         await interaction.edit_original_response(view=await _overview(interaction, outcome))
 
 

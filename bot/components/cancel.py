@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from bot.components.base import AnimaInteraction, JobComponent
+from bot.components.moderation.permission import may_moderate
 from bot.messages.buttons import CANCEL_TEMPLATE
 from bot.messages.replies import reply_privately
 from bot.text.translation import N_, say
 from storage.jobs import Job
 
 CANCELLED = N_("Cancelled. You were not charged.")
+CANCELLED_FOR = N_("Cancelled. {person} was not charged.")
 ENDED_ALREADY = N_("That picture is already finished.")
 NOT_YOURS = N_("You can only cancel your own jobs.")
 
@@ -20,17 +22,31 @@ class CancelJob(JobComponent, template=CANCEL_TEMPLATE):
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
-        outcome = await cancel_own(interaction, await interaction.client.database.jobs.get(self.job_id))
-        if outcome != say(CANCELLED):  # which the message says itself
-            await reply_privately(interaction, outcome)
+        job = await interaction.client.database.jobs.get(self.job_id)
+        sentence, cancelled = await cancel_job(interaction, job)
+        if not cancelled:  # else the message says so itself
+            await reply_privately(interaction, sentence)
 
 
-async def cancel_own(interaction: AnimaInteraction, job: Job | None) -> str:
-    """Cancel a job for the person who asked for it; returns what has come of it, in a sentence."""
-    if job is None or job.user_id != interaction.user.id:
-        return say(NOT_YOURS)
-    cancelled = await interaction.client.cancellation.cancel(job, by=interaction.user.id)
-    return say(CANCELLED) if cancelled else say(ENDED_ALREADY)
+async def cancel_job(interaction: AnimaInteraction, job: Job | None) -> tuple[str, bool]:
+    """Cancel a job for the person who asked for it, or for a moderator.
+
+    Returns what has come of it, in a sentence, and whether it was cancelled.
+    """
+    client, user = interaction.client, interaction.user
+    if job is None or not may_cancel(interaction, job):
+        return say(NOT_YOURS), False
+    if not await client.cancellation.cancel(job, by=user.id):
+        return say(ENDED_ALREADY), False
+    if job.user_id == user.id or job.guild_id is None:
+        return say(CANCELLED), True
+    await client.moderation.cancelled(job, by=user.id)
+    return say(CANCELLED_FOR, person=f"<@{job.user_id}>"), True
+
+
+def may_cancel(interaction: AnimaInteraction, job: Job) -> bool:
+    """The person who asked for it, and whoever may delete its message. A private job's nobody else sees."""
+    return job.user_id == interaction.user.id or (not job.private and may_moderate(interaction, job))
 
 
 HANDLERS = (CancelJob,)

@@ -8,6 +8,7 @@ import discord
 
 from bot.client import AnimaClient
 from bot.components.base import AnimaInteraction
+from bot.components.moderation.permission import may_moderate
 from bot.text.translation import say
 from storage.jobs import Job
 
@@ -16,8 +17,7 @@ logger = logging.getLogger(__name__)
 
 def may_delete(interaction: AnimaInteraction, job: Job) -> bool:
     """The person who asked for it may, and whoever may delete other people's messages there."""
-    is_moderator = interaction.guild_id is not None and interaction.guild_id == job.guild_id
-    return job.user_id == interaction.user.id or (is_moderator and interaction.permissions.manage_messages)
+    return job.user_id == interaction.user.id or may_moderate(interaction, job)
 
 
 async def delete_job(client: AnimaClient, job: Job, by: int) -> str:
@@ -29,6 +29,8 @@ async def delete_job(client: AnimaClient, job: Job, by: int) -> str:
         return say("There is no message to delete.")
     gone = not job.private and await delete_message(client, job.channel_id, job.message_id)
     await client.database.images.delete_message(job.message_id)
+    if by != job.user_id:
+        await client.moderation.deleted(job, by=by)
     if gone:
         return say("Deleted.")
     if by == job.user_id:

@@ -25,6 +25,7 @@ class JobSpec:
     age_restricted: whether more than safe pictures were allowed where it was asked for.
     comparison: the recipes are its cells, row by row, and their pictures become one labelled grid.
     guild_locale: the server's language, where everybody there sees the job's message.
+    in_own_server: whether the bot was a member of the server it was asked for in, and not only installed by a person.
     """
 
     recipes: tuple[Recipe, ...]
@@ -32,6 +33,7 @@ class JobSpec:
     age_restricted: bool = False
     comparison: Comparison | None = None
     guild_locale: str | None = None
+    in_own_server: bool = False
 
     @classmethod
     def of(cls, job: Job) -> JobSpec:

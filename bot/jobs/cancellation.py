@@ -22,16 +22,18 @@ class Cancellation:
 
         by: the id of the user who cancels it.
         """
-        if not await self._jobs.cancel(job.id, by):
+        by_moderator = by != job.user_id
+        reason = messages.CANCELLED_BY_MODERATOR if by_moderator else None
+        if not await self._jobs.cancel(job.id, by, reason):
             return False
-        await self.withdraw(job)
+        await self.withdraw(job, by_moderator=by_moderator)
         await self._jobs.mark_notified(job.id)
         return True
 
     @about_its_job
-    async def withdraw(self, job: Job) -> None:
+    async def withdraw(self, job: Job, *, by_moderator: bool = False) -> None:
         """Stop the work on a job that has ended in the database, and say in its message that nothing will come."""
         await self._worker.cancel(job.id)
         with speaking(messages.message_locale(job)):
-            view = messages.cancelled(job)
+            view = messages.cancelled(job, by_moderator=by_moderator)
         await self._delivery.show(job, view)

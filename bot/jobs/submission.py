@@ -276,7 +276,11 @@ def _new_job(
     interaction, acknowledgement = origin.interaction, origin.acknowledgement
     assert interaction.channel_id is not None
     is_shared = interaction.guild_locale is not None and not options.private
-    spec = replace(spec, guild_locale=str(interaction.guild_locale) if is_shared else None)
+    spec = replace(
+        spec,
+        guild_locale=str(interaction.guild_locale) if is_shared else None,
+        in_own_server=interaction.is_guild_integration(),
+    )
     return NewJob(
         interaction_id=interaction.id,
         user_id=interaction.user.id,

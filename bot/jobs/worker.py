@@ -87,11 +87,15 @@ class Worker:
 
         What is being drawn stops within a step, unless other jobs of its batch are still wanted.
         """
+        self.discard(job_id)
+        await self._status.end(job_id)
+        await self._outbox.wait_for(job_id)
+
+    def discard(self, job_id: int) -> None:
+        """Begin nothing more with such a job; what is posted of it may still be under way."""
         self._queue.remove(job_id)
         if job_id in self._in_hand:
             self._cancelled.add(job_id)
-        await self._status.end(job_id)
-        await self._outbox.wait_for(job_id)
 
     async def close(self, grace: float | None = None) -> None:
         """Let deliveries that are under way arrive; those that wait for Discord are made after the next start.

@@ -35,11 +35,15 @@ TOO_LARGE_FOR_DISCORD = N_("The picture is too large for Discord, even when comp
 NOTHING_CAME = N_("This could not be generated.")
 DISCORD_REFUSED = N_("Discord didn't accept the picture. Please try again.")
 MADE_SMALLER = N_("The PNG was too large for Discord, so this is a smaller WebP without the settings inside.")
+CANCELLED_BY_MODERATOR = N_("This was cancelled by a moderator.")
+DROPPED_BY_BLOCK = N_("This was cancelled because you can't draw here at the moment.")
+DROPPED_BY_PAUSE = N_("This was cancelled because drawing is paused in this server.")
+DROPPED_BY_REMOVAL = N_("This was cancelled because I was removed from the server.")
+_ENGINES_AND_DELIVERYS = (NOTHING_CAME, ENGINE_LOST, JUDGED_UNFIT, TOO_LARGE_FOR_DISCORD, DISCORD_REFUSED)
+_MODERATORS = (CANCELLED_BY_MODERATOR, DROPPED_BY_BLOCK, DROPPED_BY_PAUSE, DROPPED_BY_REMOVAL)
 #: Our reasons as the database keeps them: the sentence, or how an earlier release put it. Others are the engine's own
 #: words, in English.
-KNOWN_REASONS = {
-    sentence: sentence for sentence in (NOTHING_CAME, ENGINE_LOST, JUDGED_UNFIT, TOO_LARGE_FOR_DISCORD, DISCORD_REFUSED)
-} | {
+KNOWN_REASONS = {sentence: sentence for sentence in (*_ENGINES_AND_DELIVERYS, *_MODERATORS)} | {
     "Nothing came of this.": NOTHING_CAME,
     "The engine broke down while drawing this, twice. Please try again with other settings.": ENGINE_LOST,
     "The finished picture does not fit this channel, so it is not shown.": JUDGED_UNFIT,
@@ -72,10 +76,11 @@ def queued(job: Job, status: QueueStatus | None = None) -> StaticLayout:
     return StaticLayout(text, ui.ActionRow(cancel_button(job.id)))
 
 
-def cancelled(job: Job) -> StaticLayout:
-    return StaticLayout(
-        ui.TextDisplay(f"{blockquote(job.prompt, PROMPT_SHOWN)}\n-# {say('Cancelled. You were not charged.')}")
-    )
+def cancelled(job: Job, *, by_moderator: bool = False) -> StaticLayout:
+    said = say("Cancelled. You were not charged.")
+    if by_moderator:
+        said = say("Cancelled by a moderator. {person} was not charged.", person=f"<@{job.user_id}>")
+    return StaticLayout(ui.TextDisplay(f"{blockquote(job.prompt, PROMPT_SHOWN)}\n-# {said}"))
 
 
 def interruption_notice(job: Job) -> StaticLayout:

@@ -27,7 +27,7 @@ async def ask_everything(database: Database, clock: Any) -> None:
     await database.jobs.mark_notified(job.id)
     await database.jobs.requeue_interrupted()
     await database.jobs.live_of(ALICE)
-    await database.jobs.live_in_servers()
+    await database.jobs.live()
     await database.jobs.cancel_of_person(ALICE, GUILD, "blocked", by=ADMIN)
     await database.jobs.cancel_of_person(ALICE, None, "blocked")
     await database.jobs.cancel_in_server(GUILD, "paused", states=[JobState.QUEUED])

@@ -62,7 +62,7 @@ async def _unblock(interaction: AnimaInteraction, chosen: list[str], argument: i
     await interaction.response.defer()
     context = await load_context(interaction)
     user_id = int(chosen[0])
-    lifted = await context.database.servers.unblock(context.guild_id, user_id, by=interaction.user.id)
+    lifted = await interaction.client.moderation.unblock(context.guild_id, user_id, by=interaction.user.id)
     notice = say("{person} can draw again.", person=f"<@{user_id}>") if lifted else say(UNCHANGED)
     await show(interaction, "people", notice)
 

@@ -12,7 +12,7 @@ from bot.components.base import AnimaInteraction
 from bot.messages.replies import reply_privately
 from bot.rules.policy import defaults_beyond_limits
 from bot.rules.server_settings import ServerSettings
-from bot.text.translation import N_, say
+from bot.text.translation import N_, say, say_plural
 from inference import NativeSettings
 from storage.database import Database
 
@@ -23,6 +23,7 @@ NOT_ADMIN = N_("You need the **Manage Server** permission for this.")
 ONLY_IN_SERVERS = N_("This only works in a server. Use it in your server.")
 SAVED = N_("Saved.")
 BEYOND_LIMITS = N_("But these defaults are above the limits, so requests that use them are refused: {defaults}.")
+DROPPED = N_("{count} queued job was cancelled.", "{count} queued jobs were cancelled.")
 UNCHANGED = N_("Nothing was changed.")
 
 
@@ -70,8 +71,15 @@ async def save(interaction: AnimaInteraction, context: AdminContext, new: Server
         is None
     ):
         raise ChangedMeanwhile
+    said = [say(SAVED)]
+    if new.paused and not context.settings.paused:
+        dropped = await interaction.client.moderation.drop_waiting(context.guild_id, by=interaction.user.id)
+        if dropped:
+            said.append(say_plural(*DROPPED, dropped))
     beyond = defaults_beyond_limits(new, await _native(interaction))
-    return f"{say(SAVED)} {say(BEYOND_LIMITS, defaults=summaries.of_names(beyond))}" if beyond else say(SAVED)
+    if beyond:
+        said.append(say(BEYOND_LIMITS, defaults=summaries.of_names(beyond)))
+    return " ".join(said)
 
 
 async def _native(interaction: AnimaInteraction) -> NativeSettings | None:

@@ -323,7 +323,7 @@ async def _save_block(interaction: AnimaInteraction, context: AdminContext, valu
     user_id = int(values["person"][0])
     if user_id == interaction.user.id:
         raise InvalidForm(say("You can't block yourself."))
-    blocked = await context.database.servers.block(
+    blocked = await interaction.client.moderation.block(
         context.guild_id, user_id, by=interaction.user.id, reason=values["reason"].strip()
     )
     person = f"<@{user_id}>"

@@ -200,6 +200,10 @@ def of_entry(entry: AuditEntry) -> str:
             said = say("{who} blocked {whom}", who=who, whom=whom)
         case "unblock":
             said = say("{who} unblocked {whom}", who=who, whom=whom)
+        case "delete":
+            said = say("{who} deleted a picture of {whom}", who=who, whom=whom)
+        case "cancel":
+            said = say("{who} cancelled a job of {whom}", who=who, whom=whom)
         case "paused" if entry.after:
             said = say("{who} paused drawing", who=who)
         case "paused":

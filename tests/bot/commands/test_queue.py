@@ -154,7 +154,8 @@ async def test_the_message_of_a_job_that_waits_has_a_button_for_its_asker_to_tak
         return message if message is not None and message.inputs() else None
 
     message = await until(shown)
-    refused = await stage.press(message, "Cancel", stage.bob)
+    member = stage.discord.world.add_user("dan", stage.discord.world.guild)
+    refused = await stage.press(message, "Cancel", member)
     assert "only cancel your own jobs" in (await refused.followup()).text
     await stage.press(message, "Cancel")
     await stage.in_state(job.id, JobState.CANCELLED)

@@ -1,0 +1,1 @@
+"""What moderators do with other people's jobs and images, and what members tell them."""

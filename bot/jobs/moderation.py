@@ -1,0 +1,146 @@
+"""What moderators, admins and operators do, and what follows from it for jobs that are not finished.
+
+Who is blocked, or whose server pauses drawing or removes the bot, has nothing drawn of what was queued there: it is
+cancelled with a refund, and its message says why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Coroutine, Iterator, Sequence
+from typing import Any
+
+from bot.jobs.delivery.delivery import Delivery
+from bot.jobs.delivery.outbox import Outbox, retry_storage
+from bot.jobs.worker import Worker
+from bot.messages import job as messages
+from bot.ops.logs import about_its_job
+from bot.rules.server_settings import load_server_settings
+from bot.text.languages import speaking
+from storage.database import Database
+from storage.jobs import Job
+from storage.schema import JobState
+from storage.servers import EVERYWHERE
+
+logger = logging.getLogger(__name__)
+
+#: Messages that are edited at once when many jobs end together.
+EDITS_AT_A_TIME = 5
+#: What a pause ends. What is being drawn or posted already goes on.
+WAITING = (JobState.QUEUED,)
+#: The same before a start: what was being drawn then would be queued again.
+WAITING_AT_START = (JobState.QUEUED, JobState.RUNNING)
+
+
+class Moderation:
+    def __init__(self, database: Database, worker: Worker, outbox: Outbox, delivery: Delivery) -> None:
+        self._database = database
+        self._worker = worker
+        self._outbox = outbox
+        self._delivery = delivery
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def block(self, guild_id: int, user_id: int, *, by: int, reason: str = "") -> bool:
+        """Block somebody in a server or EVERYWHERE, and cancel their jobs there. False: they were blocked already."""
+        blocked = await self._database.servers.block(guild_id, user_id, by=by, reason=reason)
+        where = None if guild_id == EVERYWHERE else guild_id
+        self._drop(await self._database.jobs.cancel_of_person(user_id, where, messages.DROPPED_BY_BLOCK, by))
+        return blocked
+
+    async def unblock(self, guild_id: int, user_id: int, *, by: int) -> bool:
+        """False: they were not blocked there."""
+        return await self._database.servers.unblock(guild_id, user_id, by=by)
+
+    async def cancelled(self, job: Job, *, by: int) -> None:
+        """A moderator has cancelled somebody's job."""
+        if job.guild_id is not None:
+            await self._database.servers.record(job.guild_id, "cancel", by=by, subject_id=job.user_id)
+
+    async def deleted(self, job: Job, *, by: int) -> None:
+        """A moderator has deleted somebody's images."""
+        if job.guild_id is not None:
+            await self._database.servers.record(job.guild_id, "delete", by=by, subject_id=job.user_id)
+
+    async def drop_waiting(self, guild_id: int, *, by: int) -> int:
+        """Cancel what waits in a server where drawing was paused. Returns how many jobs that were."""
+        ended = await self._database.jobs.cancel_in_server(guild_id, messages.DROPPED_BY_PAUSE, by, states=WAITING)
+        self._drop(ended)
+        return len(ended)
+
+    async def drop_of_removed_server(self, guild_id: int) -> None:
+        """Cancel everything in a server that the bot was removed from."""
+        reason = messages.DROPPED_BY_REMOVAL
+        ended = await retry_storage(lambda: self._database.jobs.cancel_in_server(guild_id, reason))
+        if ended:
+            logger.info("removed from server %d: %d jobs were cancelled", guild_id, len(ended))
+        for job in ended:
+            self._worker.discard(job.id)
+        self._begin(self._take_leave(ended))
+
+    async def drop_of_missing_servers(self, guild_ids: Collection[int]) -> None:
+        """The same for every server that is none of these: it happened while the bot was off or disconnected.
+
+        Where the bot was never a member, because a person installed it to themselves, their jobs go on.
+        """
+        live = await retry_storage(self._database.jobs.live)
+        asked_in = {job.guild_id for job in live if job.guild_id is not None and job.parameters.get("in_own_server")}
+        for guild_id in sorted(asked_in.difference(guild_ids)):
+            await self.drop_of_removed_server(guild_id)
+
+    async def drop_forbidden(self) -> None:
+        """At the start: cancel what a block or a pause should have ended when the bot was killed in between.
+
+        Those people are notified by the recovery, which comes after it.
+        """
+        jobs, servers = self._database.jobs, self._database.servers
+        live = await jobs.live()
+        blocked = await servers.blocked_among({job.user_id for job in live})
+        for user_id, guild_id in sorted(blocked):
+            where = None if guild_id == EVERYWHERE else guild_id
+            await jobs.cancel_of_person(user_id, where, messages.DROPPED_BY_BLOCK)
+        for guild_id in sorted({job.guild_id for job in live if job.guild_id is not None}):
+            if (await load_server_settings(servers, guild_id)).paused:
+                await jobs.cancel_in_server(guild_id, messages.DROPPED_BY_PAUSE, states=WAITING_AT_START)
+
+    async def close(self) -> None:
+        """Stop telling people; who has not heard is notified after the next start."""
+        for task in self._under_way:
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+
+    def _drop(self, ended: Sequence[Job]) -> None:
+        """Begin nothing more with jobs that have ended in the database, and tell their people in the background."""
+        for job in ended:
+            self._worker.discard(job.id)
+        self._begin(self._tell(ended))
+
+    def _begin(self, telling: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(telling, name="moderation")
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _tell(self, ended: Sequence[Job]) -> None:
+        for some in _in_groups(ended):
+            await asyncio.gather(*(self._worker.cancel(job.id) for job in some))
+            for job in some:
+                self._outbox.report_failure_later(job)
+            await asyncio.gather(*(self._outbox.wait_for(job.id) for job in some))
+
+    async def _take_leave(self, ended: Sequence[Job]) -> None:
+        """Say it where an interaction's token still reaches a message; nothing else does any more."""
+        for some in _in_groups(ended):
+            await asyncio.gather(*map(self._show_removal, some))
+
+    @about_its_job
+    async def _show_removal(self, job: Job) -> None:
+        await self._worker.cancel(job.id)
+        with speaking(messages.message_locale(job)):
+            view = messages.failed(job, messages.explain_reason(messages.DROPPED_BY_REMOVAL))
+        await self._delivery.show(job, view)
+        await retry_storage(lambda: self._database.jobs.mark_notified(job.id))
+
+
+def _in_groups(jobs: Sequence[Job]) -> Iterator[Sequence[Job]]:
+    for first in range(0, len(jobs), EDITS_AT_A_TIME):
+        yield jobs[first : first + EDITS_AT_A_TIME]
