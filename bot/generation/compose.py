@@ -9,18 +9,15 @@ from bot.generation.comparison import Comparison, Rewording
 from bot.generation.options import Options
 from bot.generation.recipe import Recipe
 from bot.generation.spec import JobSpec
+from bot.generation.typed.loras import LoraNames, no_such_lora
 from bot.prompting import TagIndex, escape_wildcards, expand, final_prompts
 from bot.text.markdown import inline
-from bot.text.translation import N_, listed, say
+from bot.text.translation import N_, say
 from inference import NativeSettings
 from inference.request import TurboLora
 
-NO_SUCH_LORA = N_("There is no LoRA called “{name}”. There are: {names}.")
-NO_LORAS = N_("There is no LoRA called “{name}”. There are no LoRAs here yet.")
-MAX_LORAS_NAMED = 10
-LORA_NAME_SHOWN = 60
 LORA_GONE = N_("The LoRA “{name}” no longer exists, so I can't draw this the same way again.")
-NO_TURBO = N_("There is no turbo LoRA here. Leave `turbo` out.")
+NO_TURBO = N_("There is no turbo LoRA here. Leave `speed` out.")
 
 
 @dataclass(frozen=True)
@@ -64,18 +61,10 @@ def unavailable(options: Options, said: Options, model: ModelInfo) -> str | None
     """What was asked for that is not there, in a sentence. `options`: resolved; `said`: with the command."""
     for name, _ in options.loras or ():
         if name not in model.loras:
-            return no_such_lora(name, model)
+            return no_such_lora(name, LoraNames(model.loras))
     if said.turbo and model.turbo is None and model.native.cfg_scale != 1:
         return say(NO_TURBO)
     return None
-
-
-def no_such_lora(name: str, model: ModelInfo) -> str:
-    """What is said of a LoRA that is not there: which ones are."""
-    known = [inline(each, LORA_NAME_SHOWN) for each in model.loras]
-    if not known:
-        return say(NO_LORAS, name=inline(name, LORA_NAME_SHOWN))
-    return say(NO_SUCH_LORA, name=inline(name, LORA_NAME_SHOWN), names=listed(known, MAX_LORAS_NAMED))
 
 
 def unavailable_in(spec: JobSpec, model: ModelInfo) -> str | None:

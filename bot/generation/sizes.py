@@ -7,6 +7,7 @@ import re
 
 from bot.generation.errors import InvalidOption
 from bot.generation.values import MIN_SIDE
+from bot.text.numbers import half_width
 from bot.text.translation import say
 from inference.request import SIDE_MULTIPLE
 
@@ -14,6 +15,7 @@ Size = tuple[int, int]
 
 SIZE = re.compile(r"(\d{2,4})\s*[x\u00d7*]\s*(\d{2,4})")
 _RATIO = re.compile(r"(\d{1,2}(?:\.\d{1,2})?)\s*[:/]\s*(\d{1,2}(?:\.\d{1,2})?)")
+_SIDE = re.compile(r"\d{3,4}")
 _FAMILIAR = ((1, 1), (5, 4), (4, 3), (7, 5), (3, 2), (16, 10), (16, 9), (2, 1), (21, 9))
 MAX_STRETCHED = 4
 
@@ -29,11 +31,13 @@ def describe_size(size: Size) -> str:
 
 
 def parse_size(text: str, native: tuple[Size, ...]) -> Size:
-    """What was typed or chosen as an aspect, in pixels.
+    """What was typed or chosen as an aspect, in pixels; `1024` is a square of that side.
 
     A ratio becomes the model's own size of that shape, or one of the same area. Raises InvalidOption.
     """
-    text = text.strip().casefold()
+    text = half_width(text).strip().casefold()
+    if _SIDE.fullmatch(text):  # of a square, as other programs have one number for both
+        return to_multiple(int(text)), to_multiple(int(text))
     if size := SIZE.search(text):
         return to_multiple(int(size[1])), to_multiple(int(size[2]))
     if ratio := _RATIO.search(text):

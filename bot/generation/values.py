@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -31,6 +32,13 @@ MAX_LORAS = 4
 MAX_LORA_NAME_LENGTH = 100
 #: Of either sign. The engine takes more, but nothing is left of an image there.
 MAX_LORA_STRENGTH = 10
+
+
+class Speed(StrEnum):
+    """How fast a picture is drawn. `Options.turbo` keeps it."""
+
+    NORMAL = "normal"
+    TURBO = "turbo"
 
 
 def one_of(names: Sequence[str]) -> Callable[[str], str]:

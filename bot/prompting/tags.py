@@ -124,8 +124,8 @@ class TagIndex:
         tag = self.find(name)
         return tag.category if tag else None
 
-    def complete(self, text: str, limit: int = 25) -> list[Completion]:
-        """What the end of `text` can be completed to: tags that the prompt does not have yet.
+    def complete(self, text: str, limit: int = 25, *, besides: str = "") -> list[Completion]:
+        """What the end of `text` can be completed to: tags that it does not have yet, nor a prompt `besides` it.
 
         The tag of just this name comes first, then those whose name or alias begins so, then those with a later word
         that does, each the most frequent first. After a comma come the most frequent tags; after `@`, artists.
@@ -135,7 +135,7 @@ class TagIndex:
         """
         start = max(text.rfind(comma) for comma in _BEFORE_TAG) + 1
         start += len(text[start:]) - len(text[start:].lstrip(" ("))
-        return self._completions(text, start, limit, artists=False)
+        return self._completions(text, start, limit, artists=False, besides=besides)
 
     def complete_artists(self, text: str, limit: int = 25) -> list[Completion]:
         """The same for an option that takes nothing but artists, with or without `@`."""
@@ -143,14 +143,14 @@ class TagIndex:
         start += len(text[start:]) - len(text[start:].lstrip())
         return self._completions(text, start, limit, artists=True)
 
-    def _completions(self, text: str, start: int, limit: int, *, artists: bool) -> list[Completion]:
+    def _completions(self, text: str, start: int, limit: int, *, artists: bool, besides: str = "") -> list[Completion]:
         if len(text) > MAX_CHOICE_LENGTH:
             return []
         head = text[:start]
         if head and head[-1] in COMMAS:
             head += " "
         query = tag_name(text[start:])
-        given = {span.name.lstrip("@") for span in tag_spans(head)}
+        given = {span.name.lstrip("@") for text_ in (head, besides) for span in tag_spans(text_)}
         found: list[Completion] = []
         for tag in self._matches(query, limit + len(given), artists=artists):
             prompt = head + tag.in_prompt

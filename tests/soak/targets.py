@@ -144,13 +144,13 @@ def custom_ids() -> FuzzTarget:
 
 def options() -> FuzzTarget:
     """A slash command's values from what Discord delivers to the job's parameters, and back."""
-    from bot.commands.generate.command_options import parse_seed
     from bot.generation.compose import ModelInfo, recipes, resolve_options
     from bot.generation.errors import InvalidOption
     from bot.generation.options import Options
     from bot.generation.recipe import seeds_from
     from bot.generation.sizes import parse_size
     from bot.generation.spec import JobSpec
+    from bot.generation.typed.command import parse_seed
     from bot.prompting import TagIndex
     from bot.rules.policy import ChannelContext, Person, TypedText, permit
     from bot.rules.server_settings import ServerDefaults, ServerSettings

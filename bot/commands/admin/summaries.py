@@ -24,6 +24,7 @@ MAX_NAMED = 5
 #: What each setting is called in forms, in errors and in the log.
 LABELS: Mapping[str, str] = {
     **command_options.LABELS,
+    "turbo": N_("Turbo"),
     "prefix_on": N_("Add the prefix"),
     "prefix": N_("Prefix"),
     "negative_on": N_("Add the negative prompt"),

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 import discord
 from discord import app_commands
 
+from bot.generation.errors import InvalidOption
 from bot.generation.sizes import describe_size
+from bot.generation.typed.loras import LoraNames, parse_lora
 from bot.messages.limits import MAX_CHOICE_LENGTH, MAX_CHOICES
+from bot.text.numbers import half_width
 from inference.request import SAMPLERS, SCHEDULERS
 
 if TYPE_CHECKING:
@@ -21,6 +24,13 @@ Choice = app_commands.Choice[str]
 
 async def complete_prompt(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
     found = await asyncio.to_thread(interaction.client.tags.complete, typed, MAX_CHOICES)
+    return as_choices([each.prompt for each in found])
+
+
+async def complete_tags(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
+    """Tags that the prompt does not have yet, however long that is."""
+    prompt = str(getattr(interaction.namespace, "prompt", None) or "")
+    found = await asyncio.to_thread(interaction.client.tags.complete, typed, MAX_CHOICES, besides=prompt)
     return as_choices([each.prompt for each in found])
 
 
@@ -38,7 +48,8 @@ async def complete_aspect(interaction: discord.Interaction[AnimaClient], typed: 
 
 async def complete_lora(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
     names = await interaction.client.model_info.loras()
-    return as_choices([name for name in names if _has_words(name, typed)])
+    with_strength = [typed.strip()] if _has_strength(typed, names) else []
+    return as_choices([*with_strength, *(name for name in names if _has_words(name, typed))])
 
 
 async def complete_sampler(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
@@ -52,6 +63,15 @@ async def complete_scheduler(interaction: discord.Interaction[AnimaClient], type
 async def complete_preset(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
     names = await interaction.client.database.preferences.presets(interaction.user.id)
     return as_choices([name for name in names if typed.casefold() in name.casefold()])
+
+
+def _has_strength(typed: str, names: Sequence[str]) -> bool:
+    """Whether it is one of the LoRAs with a strength, which would be lost if only names were offered."""
+    try:
+        name, _ = parse_lora(typed, LoraNames(names))
+    except InvalidOption:
+        return False
+    return typed.strip() != name and ":" in half_width(typed)
 
 
 def as_choices(texts: Sequence[str]) -> list[Choice]:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from discord import app_commands
 
-from bot.generation.comparison import NAMED, UNKNOWN_NAME, AxisKind, axis_name
-from bot.generation.errors import InvalidOption
-from bot.generation.values import MAX_ARTISTS_LENGTH, MIN_CFG_SCALE
+from bot.generation.values import MAX_ARTISTS_LENGTH, MIN_CFG_SCALE, Speed
 from bot.messages.limits import MAX_CHOICE_LENGTH, MAX_OPTION_LENGTH
-from bot.text.markdown import inline
-from bot.text.translation import N_, say
-from inference.request import MAX_CFG_SCALE, MAX_PROMPT_LENGTH, MAX_SEED, MAX_STEPS, SAMPLERS, SCHEDULERS
+from bot.text.translation import N_
+from inference.request import MAX_CFG_SCALE, MAX_PROMPT_LENGTH, MAX_STEPS
+
+MAX_TAGS_LENGTH = 2000
+#: With a strength, and with the trigger words that a choice names.
+MAX_LORA_TEXT_LENGTH = 150
 
 PromptText = app_commands.Range[str, 1, min(MAX_OPTION_LENGTH, MAX_PROMPT_LENGTH)]
 AspectText = app_commands.Range[str, 1, MAX_CHOICE_LENGTH]
 StepsNumber = app_commands.Range[int, 1, MAX_STEPS]
 CfgNumber = app_commands.Range[float, MIN_CFG_SCALE, MAX_CFG_SCALE]
 SeedText = app_commands.Range[str, 1, 20]
+TagsText = app_commands.Range[str, 1, MAX_TAGS_LENGTH]
+LoraText = app_commands.Range[str, 1, MAX_LORA_TEXT_LENGTH]
 ArtistText = app_commands.Range[str, 1, MAX_ARTISTS_LENGTH]
 
 
@@ -26,14 +29,18 @@ ArtistText = app_commands.Range[str, 1, MAX_ARTISTS_LENGTH]
 DESCRIPTIONS: Mapping[str, str] = {
     "prompt": "What to draw: tags, sentences, or both",
     "negative": "What to avoid",
+    "tags": "Tags to add to the prompt, completed one after another",
     "aspect": "Shape and size: pick from the list, or type a ratio (2:3) or a size (832x1216)",
     "steps": "More steps give finer detail but take longer",
     "cfg": "How closely to follow the prompt",
     "sampler": "Sampling method; each has its own look",
     "scheduler": "How steps are spread over noise levels",
     "seed": "The same seed and settings give the same picture",
+    "lora": "A LoRA, an extra style or character; its strength after a colon (ink:0.8)",
+    "lora2": "A second LoRA",
+    "lora3": "A third LoRA",
     "artist": "One or more artists, separated by commas; @ is added for you",
-    "turbo": "Fewer steps, faster",
+    "speed": "Turbo takes fewer steps and costs less",
     "spoiler": "Hide the picture until it is clicked",
     "private": "Only you can see it",
     "raw": "Use your prompt as it is: no quality tags and no negative prompt are added",
@@ -51,40 +58,10 @@ LABELS: Mapping[str, str] = {
     "artist": N_("Artists"),
     "loras": N_("LoRAs"),
     "denoise": N_("Denoise"),
-    "turbo": N_("Turbo"),
+    "turbo": N_("Speed"),
     "raw": N_("Raw prompt"),
     "spoiler": N_("Spoiler"),
     "private": N_("Private"),
 }
 
-WRONG_SEED = N_("The seed must be a whole number from 0 to {most}.")
-
-
-def parse_seed(text: str | None) -> int | None:
-    """The seed that was typed: Discord's whole numbers end far below the largest. Raises InvalidOption."""
-    if text is None:
-        return None
-    digits = text.strip()
-    if not (digits.isascii() and digits.isdigit() and int(digits) <= MAX_SEED):
-        raise InvalidOption(say(WRONG_SEED, most=MAX_SEED))
-    return int(digits)
-
-
-def parse_sampler(typed: str | None) -> str | None:
-    """The sampler that was typed or chosen. Raises InvalidOption."""
-    return _known(typed, AxisKind.SAMPLER, SAMPLERS)
-
-
-def parse_scheduler(typed: str | None) -> str | None:
-    """The scheduler that was typed or chosen. Raises InvalidOption."""
-    return _known(typed, AxisKind.SCHEDULER, SCHEDULERS)
-
-
-def _known(typed: str | None, kind: AxisKind, names: Sequence[str]) -> str | None:
-    if typed is None:
-        return None
-    name = typed.strip().casefold().replace(" ", "_")
-    if name not in names:
-        unknown = say(UNKNOWN_NAME, axis=axis_name(kind), name=inline(typed, NAMED), names=", ".join(names))
-        raise InvalidOption(unknown)
-    return name
+SPEEDS = [app_commands.Choice(name=speed.value, value=speed.value) for speed in Speed]

@@ -17,18 +17,19 @@ from bot.commands.generate.autocomplete import (
     complete_prompt,
     complete_sampler,
     complete_scheduler,
+    complete_tags,
 )
 from bot.commands.generate.command_options import (
     DESCRIPTIONS,
+    SPEEDS,
     ArtistText,
     AspectText,
     CfgNumber,
+    LoraText,
     PromptText,
     SeedText,
     StepsNumber,
-    parse_sampler,
-    parse_scheduler,
-    parse_seed,
+    TagsText,
 )
 from bot.generation.comparison import (
     MAX_WORDS_LENGTH,
@@ -40,7 +41,7 @@ from bot.generation.comparison import (
 from bot.generation.compose import ModelInfo, resolve_options
 from bot.generation.errors import UserError
 from bot.generation.options import Options
-from bot.generation.sizes import parse_size
+from bot.generation.typed.command import TypedOptions
 from bot.jobs.submission import JobRequest, Origin
 from bot.messages.replies import reply_privately
 from inference import NativeSettings
@@ -78,23 +79,26 @@ async def _values(interaction: discord.Interaction[AnimaClient], axis: str, type
     description="Draw one prompt with several samplers, CFG values, steps, weights or LoRA strengths side by side"
 )
 @app_commands.describe(
-    **DESCRIPTIONS,
+    **{**DESCRIPTIONS, "lora": "A LoRA to use, or whose strength changes; 0 draws without it"},
     columns="What changes from left to right",
     column_values="Its values, separated by commas; leave empty for a good selection",
     rows="What changes from top to bottom (optional)",
     row_values="Its values, separated by commas; leave empty for a good selection",
     words="Words of the prompt whose weight changes",
-    lora="A LoRA to use, or whose strength changes; 0 draws without it",
 )
 @app_commands.choices(
     columns=AXES,
     rows=AXES,
+    speed=SPEEDS,
 )
 @app_commands.autocomplete(
     prompt=complete_prompt,
     negative=complete_prompt,
+    tags=complete_tags,
     aspect=complete_aspect,
     lora=complete_lora,
+    lora2=complete_lora,
+    lora3=complete_lora,
     artist=complete_artist,
     sampler=complete_sampler,
     scheduler=complete_scheduler,
@@ -109,8 +113,11 @@ async def compare(
     rows: str | None = None,
     row_values: Values | None = None,
     words: app_commands.Range[str, 1, MAX_WORDS_LENGTH] | None = None,
-    lora: str | None = None,
+    lora: LoraText | None = None,
+    lora2: LoraText | None = None,
+    lora3: LoraText | None = None,
     negative: PromptText | None = None,
+    tags: TagsText | None = None,
     aspect: AspectText | None = None,
     seed: SeedText | None = None,
     steps: StepsNumber | None = None,
@@ -118,7 +125,7 @@ async def compare(
     sampler: str | None = None,
     scheduler: str | None = None,
     artist: ArtistText | None = None,
-    turbo: bool | None = None,
+    speed: str | None = None,
     spoiler: bool | None = None,
     private: bool | None = None,
     raw: bool | None = None,
@@ -127,35 +134,46 @@ async def compare(
     answers_privately = await submitter.answers_privately(interaction, Options(private=private))
     origin = await Origin.acknowledge(interaction, ephemeral=answers_privately)
     model = await interaction.client.model()
-    typed = CompareOptions(
-        columns=AxisKind(columns),
-        column_values=column_values,
-        rows=None if rows is None else AxisKind(rows),
-        row_values=row_values,
-        words=words,
+    typed = TypedOptions(
+        prompt=prompt,
+        negative=negative,
+        tags=tags,
+        aspect=aspect,
+        steps=steps,
+        cfg=cfg,
+        sampler=sampler,
+        scheduler=scheduler,
+        seed=seed,
         lora=lora,
+        lora2=lora2,
+        lora3=lora3,
+        artist=artist,
+        speed=speed,
+        spoiler=spoiler,
+        private=answers_privately,
+        raw=raw,
     )
     try:
-        options = Options(
-            negative=negative,
-            artist=artist,
-            size=None if aspect is None else parse_size(aspect, model.native.sizes),
-            steps=steps,
-            cfg_scale=cfg,
-            sampler=parse_sampler(sampler),
-            scheduler=parse_scheduler(scheduler),
-            seed=parse_seed(seed),
-            loras=None if lora is None else ((lora, 1.0),),
-            turbo=turbo,
-            raw=raw,
-            spoiler=spoiler,
-            private=answers_privately,
+        read = typed.read(model)
+        varied = CompareOptions(
+            columns=AxisKind(columns),
+            column_values=column_values,
+            rows=None if rows is None else AxisKind(rows),
+            row_values=row_values,
+            words=words,
+            lora=next((name for name, _ in read.options.loras or ()), None),
         )
-        comparison = parse_comparison(typed, _usual(options, model))
+        comparison = parse_comparison(varied, _usual(read.options, model))
     except UserError as error:
         await reply_privately(interaction, str(error))
         return
-    request = JobRequest(kind="compare", prompt=prompt, options=options, comparison=comparison)
+    request = JobRequest(
+        kind="compare",
+        prompt=read.prompt,
+        options=read.options,
+        comparison=comparison,
+        note="\n".join(read.notes),
+    )
     await submitter.submit(origin, request)
 
 

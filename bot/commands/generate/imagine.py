@@ -15,30 +15,30 @@ from bot.commands.generate.autocomplete import (
     complete_prompt,
     complete_sampler,
     complete_scheduler,
+    complete_tags,
 )
 from bot.commands.generate.command_options import (
     DESCRIPTIONS,
+    SPEEDS,
     ArtistText,
     AspectText,
     CfgNumber,
+    LoraText,
     PromptText,
     SeedText,
     StepsNumber,
-    parse_sampler,
-    parse_scheduler,
-    parse_seed,
+    TagsText,
 )
 from bot.components.base import AnimaInteraction
 from bot.generation.errors import InvalidOption, UserError
 from bot.generation.options import Options
-from bot.generation.sizes import Size, parse_size, to_multiple
-from bot.generation.values import MAX_IMAGES, MAX_LORA_STRENGTH, MIN_DENOISE, MIN_SIDE
+from bot.generation.typed.command import TypedOptions
+from bot.generation.values import MAX_IMAGES, MIN_DENOISE
 from bot.jobs.submission import JobRequest, Origin
 from bot.messages.attachments import fetch_source
 from bot.messages.replies import reply_privately
 from bot.text.markdown import inline
 from bot.text.translation import N_, say
-from inference.request import MAX_SIDE
 
 if TYPE_CHECKING:
     from bot.client import AnimaClient
@@ -49,20 +49,20 @@ NO_PRESET = N_("You have no preset called “{name}”. See yours with `/anima p
 @app_commands.command(description="Draw a picture")
 @app_commands.describe(
     **DESCRIPTIONS,
-    width="Exact width in pixels",
-    height="Exact height in pixels",
     count="How many pictures",
-    lora="A LoRA: an extra style or character",
-    lora_strength="How strong the LoRA is; 1 is normal",
     image="A picture to start from",
     denoise="How much to change that picture: 0.3 a little, 0.8 nearly everything",
     preset="One of your presets",
 )
+@app_commands.choices(speed=SPEEDS)
 @app_commands.autocomplete(
     prompt=complete_prompt,
     negative=complete_prompt,
+    tags=complete_tags,
     aspect=complete_aspect,
     lora=complete_lora,
+    lora2=complete_lora,
+    lora3=complete_lora,
     artist=complete_artist,
     sampler=complete_sampler,
     scheduler=complete_scheduler,
@@ -72,19 +72,19 @@ async def imagine(
     interaction: discord.Interaction[AnimaClient],
     prompt: PromptText,
     negative: PromptText | None = None,
+    tags: TagsText | None = None,
     aspect: AspectText | None = None,
-    width: app_commands.Range[int, MIN_SIDE, MAX_SIDE] | None = None,
-    height: app_commands.Range[int, MIN_SIDE, MAX_SIDE] | None = None,
     count: app_commands.Range[int, 1, MAX_IMAGES] | None = None,
     steps: StepsNumber | None = None,
     cfg: CfgNumber | None = None,
     sampler: str | None = None,
     scheduler: str | None = None,
     seed: SeedText | None = None,
-    lora: str | None = None,
-    lora_strength: app_commands.Range[float, -MAX_LORA_STRENGTH, MAX_LORA_STRENGTH] | None = None,
+    lora: LoraText | None = None,
+    lora2: LoraText | None = None,
+    lora3: LoraText | None = None,
     artist: ArtistText | None = None,
-    turbo: bool | None = None,
+    speed: str | None = None,
     image: discord.Attachment | None = None,
     denoise: app_commands.Range[float, MIN_DENOISE, 1.0] | None = None,
     spoiler: bool | None = None,
@@ -95,37 +95,36 @@ async def imagine(
     submitter = interaction.client.submitter
     answers_privately = await submitter.answers_privately(interaction, Options(private=private), preset)
     origin = await Origin.acknowledge(interaction, ephemeral=answers_privately)
+    typed = TypedOptions(
+        prompt=prompt,
+        negative=negative,
+        tags=tags,
+        aspect=aspect,
+        count=count,
+        steps=steps,
+        cfg=cfg,
+        sampler=sampler,
+        scheduler=scheduler,
+        seed=seed,
+        lora=lora,
+        lora2=lora2,
+        lora3=lora3,
+        artist=artist,
+        speed=speed,
+        denoise=denoise,
+        spoiler=spoiler,
+        private=answers_privately,
+        raw=raw,
+    )
     try:
-        native = (await interaction.client.model()).native
-        options = Options(
-            negative=negative,
-            artist=artist,
-            size=_size(aspect, width, height, native.sizes),
-            count=count,
-            steps=steps,
-            cfg_scale=cfg,
-            sampler=parse_sampler(sampler),
-            scheduler=parse_scheduler(scheduler),
-            seed=parse_seed(seed),
-            loras=None if lora is None else ((lora, 1.0 if lora_strength is None else lora_strength),),
-            turbo=turbo,
-            denoise=denoise,
-            raw=raw,
-            spoiler=spoiler,
-        ).merged_over(await _preset(interaction, preset))
+        read = typed.read(await interaction.client.model())
+        options = read.options.merged_over(await _preset(interaction, preset))
         source = None if image is None else await fetch_source(interaction.client, image)
     except UserError as error:
         await reply_privately(interaction, str(error))
         return
-    options = Options(private=answers_privately).merged_over(options)
-    await submitter.submit(origin, JobRequest(kind="imagine", prompt=prompt, options=options, source=source))
-
-
-def _size(aspect: str | None, width: int | None, height: int | None, native: tuple[Size, ...]) -> Size | None:
-    if aspect is None and width is None and height is None:
-        return None
-    usual = native[0] if aspect is None else parse_size(aspect, native)
-    return to_multiple(width or usual[0]), to_multiple(height or usual[1])
+    request = JobRequest(kind="imagine", prompt=read.prompt, options=options, source=source, note="\n".join(read.notes))
+    await submitter.submit(origin, request)
 
 
 async def _preset(interaction: AnimaInteraction, name: str | None) -> Options:

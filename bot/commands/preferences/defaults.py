@@ -10,11 +10,12 @@ from pydantic import ValidationError
 
 from bot.commands.generate.command_options import LABELS
 from bot.components.base import AnimaInteraction
-from bot.generation.compose import ModelInfo, no_such_lora, resolve_options
+from bot.generation.compose import ModelInfo, resolve_options
 from bot.generation.errors import InvalidForm, InvalidOption
 from bot.generation.options import Options, read_stored_options
 from bot.generation.presets import key_of
 from bot.generation.sizes import describe_size, parse_size
+from bot.generation.typed.loras import LoraNames, no_such_lora
 from bot.rules.policy import EffectiveLimits, effective_limits, exceeds
 from bot.rules.server_settings import load_server_settings, settings_guild_id
 from bot.text.markdown import inline
@@ -122,6 +123,8 @@ def format_value(name: str, value: Any, context: PreferencesContext) -> str:
     if value in ("", ()):
         return say("none")
     match value:
+        case bool() if name == "turbo":
+            return say("turbo") if value else say("normal")
         case bool():
             return say("on") if value else say("off")
         case float():
@@ -190,7 +193,7 @@ def _loras(text: str, context: PreferencesContext) -> Any:
         if line.casefold() in known or not colon:
             name, strength = line, "1"
         if name.strip().casefold() not in known:
-            raise InvalidForm(no_such_lora(name, context.model))
+            raise InvalidForm(no_such_lora(name, LoraNames(context.model.loras)))
         loras[known[name.strip().casefold()]] = strength.strip().replace(",", ".")
     return tuple(loras.items())
 

@@ -203,7 +203,8 @@ class ToggleButton(Component, template=rf"anima:preferences:({'|'.join(TOGGLES)}
     open_to_blocked = True
 
     def __init__(self, name: str, *, to: bool) -> None:
-        now = say("off") if to else say("on")
+        words = (say("normal"), say("turbo")) if name == "turbo" else (say("off"), say("on"))
+        now = words[not to]
         style = discord.ButtonStyle.secondary if to else discord.ButtonStyle.success
         custom_id = f"anima:preferences:{name}:{'on' if to else 'off'}"
         super().__init__(ui.Button(label=f"{say(LABELS[name])}: {now}", style=style, custom_id=custom_id))

@@ -36,26 +36,29 @@ async def refusal(stage: Stage, **options: Any) -> str:
 
 
 async def test_every_option_reaches_the_engine(stage: Stage) -> None:
-    (stage.models / "loras" / "ink.safetensors").touch()
+    for name in ("ink", "chibi", "lineart"):
+        (stage.models / "loras" / f"{name}.safetensors").touch()
     await stage.draw(
         "1girl, smile",
         negative="hat",
-        width=65,
-        height=100,
+        tags="red hair, hat,",
+        aspect="65x100",
         steps=7,
         cfg=5.5,
         sampler="euler_a",
         scheduler="beta57",
         seed="18446744073709551615",
-        lora="ink",
-        lora_strength=0.7,
+        lora="ink:0.7",
+        lora2="chibi",
+        lora3="lineart:-1.5",
         artist="nnn yryr",
     )
     [request] = stage.engine.requests
     assert (request.width, request.height) == (64, 96)
     assert (request.steps, request.cfg_scale) == (7, 5.5)
     assert (request.sampler, request.scheduler, request.seed) == ("euler_a", "beta57", 2**64 - 1)
-    assert request.loras == (("ink", 0.7),)
+    assert request.loras == (("ink", 0.7), ("chibi", 1.0), ("lineart", -1.5))
+    assert request.prompt.endswith("smile, red hair, hat")
     assert "@nnn yryr" in request.prompt and "hat" in request.negative_prompt
 
 
@@ -124,10 +127,10 @@ async def test_a_picture_that_is_none_is_refused_in_a_sentence(stage: Stage, mon
         ({"seed": "twelve"}, "The seed must be a whole number"),
         ({"seed": "18446744073709551616"}, "The seed must be a whole number"),
         ({"lora": "../../secret"}, "no LoRA called"),
-        ({"turbo": True}, "no turbo LoRA"),
+        ({"speed": "turbo"}, "no turbo LoRA"),
         ({"aspect": "wide"}, "I don't understand that aspect"),
         ({"preset": "mine"}, "no preset called"),
-        ({"width": 4096, "height": 4096}, "too large"),
+        ({"aspect": "4096x4096"}, "too large"),
         ({"steps": 999}, "too many"),
         ({"prompt": "1girl, nsfw"}, "isn't allowed in this channel"),
         ({"negative": "(loli, nude:-1)"}, "is never allowed"),
@@ -151,8 +154,8 @@ async def turbo_stage(standin: FakeDiscord, tmp_path: Path) -> AsyncIterator[Sta
 
 
 async def test_turbo_takes_its_lora_steps_and_cfg_unless_the_command_says_otherwise(turbo_stage: Stage) -> None:
-    await turbo_stage.draw("1girl", turbo=True)
-    await turbo_stage.draw("1girl", turbo=True, steps=5)
+    await turbo_stage.draw("1girl", speed="turbo")
+    await turbo_stage.draw("1girl", speed="turbo", steps=5)
     await turbo_stage.draw("1girl")
     quick, quicker, usual = turbo_stage.engine.requests
     assert (quick.steps, quick.cfg_scale, quick.loras) == (8, 1.0, (("turbo", 1.0),))

@@ -33,7 +33,7 @@ def says(name: str, context: PreferencesContext) -> str:
 
 def test_turbo_brings_its_steps_and_cfg_and_ones_own_are_said_to_hold_without() -> None:
     context = replace(CONTEXT, own=Options(turbo=True, steps=40))
-    assert says("turbo", context) == "on · **yours** (server: off)"
+    assert says("turbo", context) == "turbo · **yours** (server: normal)"
     assert says("steps", context) == "8 · set by turbo (yours without turbo: 40)"
     assert says("cfg_scale", context) == "1 · set by turbo"
     assert says("sampler", context) == "`er_sde` · model default"
@@ -48,7 +48,7 @@ def test_turbo_of_the_server_counts_unless_one_has_it_off() -> None:
 
 def test_turbo_is_said_to_do_nothing_where_the_model_has_none() -> None:
     context = replace(CONTEXT, own=Options(turbo=True, steps=40), model=ModelInfo(NATIVE))
-    assert says("turbo", context) == "on · **yours** (server: off) · not available with this model"
+    assert says("turbo", context) == "turbo · **yours** (server: normal) · not available with this model"
     assert says("steps", context) == "40 · **yours** (model: 30)"
 
 

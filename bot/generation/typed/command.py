@@ -1,0 +1,122 @@
+"""The options that `/anima imagine` and `/anima compare` share, as they were typed, and what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bot.generation.comparison import NAMED, UNKNOWN_NAME, AxisKind, axis_name
+from bot.generation.compose import ModelInfo
+from bot.generation.errors import InvalidOption
+from bot.generation.options import Options
+from bot.generation.sizes import parse_size
+from bot.generation.typed.loras import LoraNames, parse_loras
+from bot.generation.values import Speed
+from bot.prompting.lora_syntax import take_loras
+from bot.prompting.syntax import BLANKS_AND_COMMAS
+from bot.text.markdown import inline
+from bot.text.numbers import half_width, whole_number
+from bot.text.translation import N_, say
+from inference.request import MAX_SEED, SAMPLERS, SCHEDULERS
+
+WRONG_SEED = N_("The seed must be a whole number from 0 to {most}, or -1 for a new one.")
+LORA_IN_NEGATIVE = N_("`<lora:…>` in the negative prompt has no effect, so it was left out. Put it into the prompt.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TypedOptions:
+    """The options by their names in the commands; None: left out. Nothing but texts, numbers and booleans."""
+
+    prompt: str
+    negative: str | None = None
+    tags: str | None = None
+    aspect: str | None = None
+    count: int | None = None
+    steps: int | None = None
+    cfg: float | None = None
+    sampler: str | None = None
+    scheduler: str | None = None
+    seed: str | None = None
+    lora: str | None = None
+    lora2: str | None = None
+    lora3: str | None = None
+    artist: str | None = None
+    speed: str | None = None
+    denoise: float | None = None
+    spoiler: bool | None = None
+    private: bool | None = None
+    raw: bool | None = None
+
+    def read(self, model: ModelInfo) -> ReadOptions:
+        """Raises InvalidOption for what cannot be used."""
+        prompt, in_prompt = take_loras(self.prompt)
+        negative, in_negative = (None, ()) if self.negative is None else take_loras(self.negative)
+        options = Options(
+            negative=negative,
+            artist=self.artist,
+            size=None if self.aspect is None else parse_size(self.aspect, model.native.sizes),
+            count=self.count,
+            steps=self.steps,
+            cfg_scale=self.cfg,
+            sampler=parse_sampler(self.sampler),
+            scheduler=parse_scheduler(self.scheduler),
+            seed=parse_seed(self.seed),
+            loras=parse_loras((self.lora, self.lora2, self.lora3), in_prompt, LoraNames(model.loras)),
+            turbo=None if self.speed is None else Speed(self.speed) is Speed.TURBO,
+            denoise=self.denoise,
+            raw=self.raw,
+            spoiler=self.spoiler,
+            private=self.private,
+        )
+        return ReadOptions(with_tags(prompt, self.tags), options, (say(LORA_IN_NEGATIVE),) if in_negative else ())
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """`prompt`: without its LoRAs, with the tags. `notes`: what was passed over, each in a sentence."""
+
+    prompt: str
+    options: Options
+    notes: tuple[str, ...] = ()
+
+
+def with_tags(prompt: str, tags: str | None) -> str:
+    """The prompt with tags at its end."""
+    added = (tags or "").strip(BLANKS_AND_COMMAS)
+    if not added:
+        return prompt
+    begun = prompt.rstrip(BLANKS_AND_COMMAS)
+    return f"{begun}, {added}" if begun else added
+
+
+def parse_seed(typed: str | None) -> int | None:
+    """The seed that was typed, since Discord's whole numbers end far below the largest; -1 is any, as in web UIs.
+
+    Raises InvalidOption.
+    """
+    if typed is None or half_width(typed).strip() in ("-1", "−1"):  # noqa: RUF001
+        return None
+    seed = whole_number(typed)
+    if seed is None or seed > MAX_SEED:
+        raise InvalidOption(say(WRONG_SEED, most=MAX_SEED))
+    return seed
+
+
+def parse_sampler(typed: str | None) -> str | None:
+    """The sampler that was typed or chosen. Raises InvalidOption."""
+    return _known(typed, AxisKind.SAMPLER, SAMPLERS)
+
+
+def parse_scheduler(typed: str | None) -> str | None:
+    """The scheduler that was typed or chosen. Raises InvalidOption."""
+    return _known(typed, AxisKind.SCHEDULER, SCHEDULERS)
+
+
+def _known(typed: str | None, kind: AxisKind, names: Sequence[str]) -> str | None:
+    if typed is None:
+        return None
+    name = half_width(typed).strip().casefold().replace(" ", "_")
+    if name not in names:
+        unknown = say(UNKNOWN_NAME, axis=axis_name(kind), name=inline(typed, NAMED), names=", ".join(names))
+        raise InvalidOption(unknown)
+    return name

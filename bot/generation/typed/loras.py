@@ -1,0 +1,149 @@
+"""LoRAs as people name them, with a strength or without."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+
+from bot.generation.errors import InvalidOption
+from bot.generation.values import MAX_LORA_STRENGTH, MAX_LORAS
+from bot.text.markdown import inline
+from bot.text.numbers import half_width, number
+from bot.text.translation import N_, listed, say
+from inference.weights.folders import without_suffix
+
+#: Between a LoRA's name and its trigger words in a list of choices. A client lets people type on behind it.
+TRIGGERS_FOLLOW = " — "
+#: Characters of a LoRA with its strength and whatever else a program writes after it.
+MAX_TYPED_LENGTH = 400
+NAMES_LISTED = 10
+CLOSE_NAMES = 3
+NAME_SHOWN = 60
+
+NO_SUCH_LORA = N_("There is no LoRA called “{name}”. There are: {names}.")
+CLOSE_LORAS = N_("There is no LoRA called “{name}”. Did you mean {names}?")
+NO_LORAS = N_("There is no LoRA called “{name}”. There are no LoRAs here yet.")
+AMBIGUOUS = N_("“{name}” could be several LoRAs: {names}. Write the whole name.")
+NO_STRENGTH = N_("“{typed}” has no strength that I understand. Write a number after the colon, such as {example}.")
+STRENGTH_RANGE = N_("The strength of “{name}” is {strength}, but must be from -{most} to {most}.")
+TOO_MANY_LORAS = N_("{count} LoRAs are too many. One picture can have up to {most}, those in the prompt included.")
+
+
+class LoraNames:
+    """The LoRAs that are here, by everything they are called."""
+
+    def __init__(self, names: Sequence[str], aliases: Mapping[str, Iterable[str]] | None = None) -> None:
+        """`aliases`: what else a file says that it is called, by its name."""
+        self.names = tuple(names)
+        stems: defaultdict[str, list[str]] = defaultdict(list)
+        spoken: defaultdict[str, list[str]] = defaultdict(list)
+        for name in names:
+            stems[_stem(name).casefold()].append(name)
+            for alias in (aliases or {}).get(name, ()):
+                spoken[alias.strip().casefold()].append(name)
+        folded: defaultdict[str, list[str]] = defaultdict(list)
+        for name in names:
+            folded[name.casefold()].append(name)
+        self._exact = frozenset(names)
+        self._by = (folded, stems, spoken)
+
+    def find(self, typed: str) -> str | None:
+        """The one that is meant: its whole name, else its file's name alone, else an alias; capitals do not matter.
+
+        None where there is none. Raises InvalidOption where there are several.
+        """
+        typed = typed.strip()
+        for form in dict.fromkeys((typed, without_suffix(typed.replace("\\", "/")))):
+            if form in self._exact:
+                return form
+            for by_key in self._by:
+                found = list(dict.fromkeys(by_key.get(form.casefold(), ())))
+                if len(found) > 1:
+                    names = listed((inline(name, NAME_SHOWN) for name in found), NAMES_LISTED)
+                    raise InvalidOption(say(AMBIGUOUS, name=inline(typed, NAME_SHOWN), names=names))
+                if found:
+                    return found[0]
+        return None
+
+    def close_to(self, typed: str) -> list[str]:
+        """Names that may have been meant, the likeliest first."""
+        by_stem = {_stem(name).casefold(): name for name in reversed(self.names)}
+        stem = _stem(without_suffix(typed)).casefold()[:NAME_SHOWN]
+        containing = sorted(key for key in by_stem if len(stem) > 2 and stem in key)
+        close = get_close_matches(stem, by_stem, CLOSE_NAMES)
+        return [by_stem[key] for key in dict.fromkeys((*close, *containing))][:CLOSE_NAMES]
+
+
+def parse_lora(typed: str, known: LoraNames) -> tuple[str, float]:
+    """`name` or `name:0.8`; of names that themselves have a colon, the longest that fits. Raises InvalidOption.
+
+    A second number is the one for the diffusion model, as A1111 has it, and so the one that counts.
+    """
+    text = typed.strip()[:MAX_TYPED_LENGTH]
+    for end in (len(text), *(match.start() for match in reversed(list(re.finditer("[:：]", text))))):  # noqa: RUF001
+        found = known.find(text[:end]) or known.find(_without_triggers(text[:end]))
+        if found is not None:
+            return found, _strength(text[end + 1 :], text, found) if end < len(text) else 1.0
+    raise InvalidOption(no_such_lora(_name_alone(text), known))
+
+
+def parse_loras(
+    chosen: Iterable[str | None], in_prompt: Iterable[str], known: LoraNames
+) -> tuple[tuple[str, float], ...] | None:
+    """Those of the options and those of the prompt; None where there are none at all.
+
+    Of a LoRA that is named twice the last strength counts, and the prompt comes last: two that add up would be
+    stronger than either who wrote them meant. Raises InvalidOption.
+    """
+    typed = [*(each for each in chosen if each is not None and each.strip()), *in_prompt]
+    if not typed:
+        return None
+    loras = dict(parse_lora(each, known) for each in typed)
+    wanted = tuple((name, strength) for name, strength in loras.items() if strength)
+    if len(wanted) > MAX_LORAS:
+        raise InvalidOption(say(TOO_MANY_LORAS, count=len(wanted), most=MAX_LORAS))
+    return wanted
+
+
+def no_such_lora(name: str, known: LoraNames) -> str:
+    """What is said of a LoRA that is not there: which ones it may be, or which ones there are."""
+    shown = inline(name, NAME_SHOWN)
+    if not known.names:
+        return say(NO_LORAS, name=shown)
+    if close := known.close_to(name):
+        return say(CLOSE_LORAS, name=shown, names=say(" or ").join(inline(each, NAME_SHOWN) for each in close))
+    return say(NO_SUCH_LORA, name=shown, names=listed((inline(each, NAME_SHOWN) for each in known.names), NAMES_LISTED))
+
+
+def _stem(name: str) -> str:
+    return name.replace("\\", "/").rpartition("/")[2]
+
+
+def _without_triggers(text: str) -> str:
+    return text.partition(TRIGGERS_FOLLOW)[0]
+
+
+def _name_alone(text: str) -> str:
+    """What was meant as the name, of something that names nothing here."""
+    name, _, rest = half_width(text).partition(":")
+    return name if rest and number(rest.rpartition(":")[2]) is not None else text
+
+
+def _strength(arguments: str, typed: str, name: str) -> float:
+    """Of `0.8`, of `0.5:0.8`, or of `te=0.5:unet=0.8`: the diffusion model's."""
+    parts = [part.strip() for part in half_width(arguments).split(":") if part.strip()]
+    named = dict(part.split("=", 1) for part in parts if "=" in part)
+    in_order = [part for part in parts if "=" not in part]
+    told = named.get("unet") or (in_order[1] if len(in_order) > 1 else None)
+    told = told or named.get("te") or (in_order[0] if in_order else "1")
+    strength = number(told)
+    if strength is None:
+        example = f"{inline(name, NAME_SHOWN)}:0.8"
+        raise InvalidOption(say(NO_STRENGTH, typed=inline(typed, NAME_SHOWN), example=example))
+    if abs(strength) > MAX_LORA_STRENGTH:
+        raise InvalidOption(
+            say(STRENGTH_RANGE, name=inline(name, NAME_SHOWN), strength=f"{strength:g}", most=MAX_LORA_STRENGTH)
+        )
+    return strength
