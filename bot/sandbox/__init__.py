@@ -7,6 +7,7 @@ from bot.sandbox.model.clock import Clock
 from bot.sandbox.model.messages import Message
 from bot.sandbox.model.permissions import Permissions
 from bot.sandbox.model.world import Channel, Guild, Role, User
+from bot.sandbox.server.limits.figures import RateLimits
 from bot.sandbox.standin import FakeDiscord
 from bot.sandbox.user_client import Choice, ClientModal
 
@@ -23,6 +24,7 @@ __all__ = [
     "InteractionHandle",
     "Message",
     "Permissions",
+    "RateLimits",
     "Role",
     "UnexpectedAnswer",
     "Upload",

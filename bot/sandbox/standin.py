@@ -36,6 +36,8 @@ from bot.sandbox.model.world import Channel, Guild, Overwrite, Role, User, World
 from bot.sandbox.server import middleware
 from bot.sandbox.server.faults import Faults
 from bot.sandbox.server.gateway import Gateway
+from bot.sandbox.server.limits.figures import RateLimits
+from bot.sandbox.server.limits.limiter import RateLimiter
 from bot.sandbox.server.request_log import RequestLog
 from bot.sandbox.server.rest import PREFIX, Rest
 from bot.sandbox.server.routing import ApiContext
@@ -73,8 +75,9 @@ class FakeDiscord:
             message = await interaction.response()
 
     `openapi` is the path of Discord's OpenAPI document; with it every request and every answer is checked against
-    it too, and `openapi.violations` lists what was wrong. `routes` add what else the server has, such as a page. All
-    waiting is in real seconds, whatever `clock` shows.
+    it too, and `openapi.violations` lists what was wrong. `routes` add what else the server has, such as a page.
+    `limits` are Discord's rate limits for the bot's requests, counted by `clock`. All waiting is in real seconds,
+    whatever `clock` shows.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class FakeDiscord:
         clock: Clock | None = None,
         port: int = 0,
         routes: Iterable[AddRoutes] = (),
+        limits: RateLimits = RateLimits(),  # noqa: B008 (a constant)
     ) -> None:
         self._port = port
         self._routes = tuple(routes)
@@ -102,7 +106,8 @@ class FakeDiscord:
             self.world, self.messages, self.clock, snowflakes, self.events, self.gateway.dispatch
         )
         context = ApiContext(self.world, self.commands, self.messages, self.interactions, self.gateway, self.events)
-        self.rest = Rest(context, self.clock, self.faults, self.request_log, self.openapi)
+        limiter = RateLimiter(limits, self.clock)
+        self.rest = Rest(context, self.clock, self.faults, self.request_log, self.openapi, limiter)
         self.client = UserClient(self.world, self.messages, self.commands, self.cdn)
         self._runner: web.AppRunner | None = None
         self.token = self.world.application.token

@@ -30,6 +30,9 @@ UNKNOWN_INTERACTION = Refusal(404, 10062, "Unknown interaction")
 UNKNOWN_COMMAND = Refusal(404, 10063, "Unknown application command")
 TOO_MANY_ATTACHMENTS = Refusal(400, 30015, "Maximum number of attachments in a message reached (10)")
 TOO_LARGE = Refusal(413, 40005, "Request entity too large")
+OLD_MESSAGE_EDITS = Refusal(
+    429, 30046, "Maximum number of edits to messages older than 1 hour reached. Try again later."
+)
 ALREADY_ACKNOWLEDGED = Refusal(400, 40060, "Interaction has already been acknowledged.")
 TOO_MANY_FOLLOWUPS = Refusal(400, 40094, "This interaction has reached the maximum number of follow up messages")
 MISSING_ACCESS = Refusal(403, 50001, "Missing Access")

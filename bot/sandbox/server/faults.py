@@ -70,10 +70,21 @@ class Faults:
         return self._add(Fault(method, re.compile(route), times, when, status, body, headers or {}))
 
     def rate_limit(
-        self, method: str, route: str, retry_after: float, *, times: int = 1, is_global: bool = False, via: bool = True
+        self,
+        method: str,
+        route: str,
+        retry_after: float,
+        *,
+        times: int = 1,
+        is_global: bool = False,
+        via: bool = True,
+        scope: Literal["user", "shared"] = "user",
     ) -> Fault:
-        """Answers 429; without `via` it looks like Cloudflare's ban, which discord.py does not retry."""
-        headers = {"Retry-After": str(int(retry_after + 1)), "X-RateLimit-Scope": "global" if is_global else "user"}
+        """Answers 429; without `via` it looks like Cloudflare's ban, which discord.py does not retry.
+
+        scope: "shared" if others used up the limit of the channel or server; it is not counted as an invalid request.
+        """
+        headers = {"Retry-After": str(int(retry_after + 1)), "X-RateLimit-Scope": "global" if is_global else scope}
         if via:
             headers["Via"] = "1.1 google"
         body = {"message": "You are being rate limited.", "retry_after": retry_after, "global": is_global, "code": 0}

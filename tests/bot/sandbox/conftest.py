@@ -20,7 +20,7 @@ from discord.http import Route
 from PIL import Image
 
 from bot.ops.endpoints import point_discord_at
-from bot.sandbox import Clock, FakeDiscord, page_server
+from bot.sandbox import Clock, FakeDiscord, RateLimits, page_server
 
 DOCUMENT = Path(__file__).parents[4] / "shared" / "discord" / "openapi.json"
 
@@ -195,13 +195,21 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def standin(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeDiscord]:
+def rate_limits() -> RateLimits:
+    return RateLimits()
+
+
+@pytest.fixture
+async def standin(clock: Clock, rate_limits: RateLimits, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeDiscord]:
     """A stand-in that discord.py is pointed at, checked against Discord's document where that is at hand."""
     monkeypatch.setattr(Route, "BASE", Route.BASE)
     monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", DiscordWebSocket.DEFAULT_GATEWAY)
     monkeypatch.setattr(discord.asset.Asset, "BASE", discord.asset.Asset.BASE)
     async with FakeDiscord(
-        openapi=DOCUMENT if DOCUMENT.exists() else None, clock=clock, routes=[page_server.add_routes]
+        openapi=DOCUMENT if DOCUMENT.exists() else None,
+        clock=clock,
+        limits=rate_limits,
+        routes=[page_server.add_routes],
     ) as standin:
         point_discord_at(standin.api_url, standin.gateway_url)
         yield standin

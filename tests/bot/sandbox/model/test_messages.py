@@ -12,7 +12,7 @@ from discord.http import handle_message_parameters
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.sandbox import Clock, FakeDiscord, Permissions
+from bot.sandbox import Clock, FakeDiscord, Permissions, RateLimits
 from bot.sandbox.model.errors import ApiError, FormErrors
 from bot.sandbox.model.messages import NONCE_LIFETIME, Body
 from bot.sandbox.model.schema import check_types
@@ -260,6 +260,7 @@ async def test_a_layout_is_written_back_with_its_media(stage: SpecimenStage, cha
         await message.edit(content="no")
 
 
+@pytest.mark.parametrize("rate_limits", [RateLimits().times(10)])
 async def test_history_is_paged_newest_first(stage: SpecimenStage, channel: discord.TextChannel) -> None:
     sent = [await channel.send(str(number)) for number in range(5)]
     assert [m.content async for m in channel.history(limit=2)] == ["4", "3"]

@@ -1,0 +1,1 @@
+"""Discord's rate limits: the figures, and the counting."""

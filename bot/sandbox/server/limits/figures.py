@@ -1,0 +1,124 @@
+"""How many requests Discord allows, in one table.
+
+Discord publishes the rules (docs.discord.com/developers/topics/rate-limits), but tells each route's figures in headers
+only; they may change, so no bot should rely on them. Every row says where its figures were read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from bot.sandbox.model.errors import OLD_MESSAGE_EDITS, Refusal
+
+MINUTE, HOUR, WEEK = 60.0, 3600.0, 7 * 86_400.0
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most `count` requests in `seconds`; the time begins with the first of them."""
+
+    count: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Routes that share a limit. It is counted for each channel, server or interaction in the path by itself.
+
+    min_age: seconds; only messages at least that old belong to this bucket. The bucket with the largest one that fits
+    counts.
+    """
+
+    name: str
+    method: str
+    templates: tuple[str, ...]
+    limit: Limit
+    min_age: float = 0.0
+
+
+@dataclass(frozen=True)
+class OldEdits:
+    """Edits of messages older than `min_age` seconds have a limit besides that of their bucket, for each channel."""
+
+    limit: Limit
+    min_age: float
+    refusal: Refusal
+
+
+_MESSAGES = "/channels/{channel_id}/messages"
+_MESSAGE = f"{_MESSAGES}/{{message_id}}"
+_WEBHOOK = "/webhooks/{webhook_id}/{webhook_token}"
+_ANSWERS = (f"{_WEBHOOK}/messages/@original", f"{_WEBHOOK}/messages/{{message_id}}")
+
+BUCKETS = (
+    # discord/discord-api-docs issue 20 (5 in 5 s for sending and editing); javacord's wiki, "Ratelimits".
+    Bucket("send-message", "POST", (_MESSAGES,), Limit(5, 5.0)),
+    # chenhg5/cc-connect pull request 623 and Rapptz/discord.py issue 6073: about 5 in 5 s for each channel.
+    Bucket("edit-message", "PATCH", (_MESSAGE,), Limit(5, 5.0)),
+    # discord/discord-api-docs issue 8330 read these three in the headers, with the ages that they hold for.
+    Bucket("delete-new-message", "DELETE", (_MESSAGE,), Limit(5, 1.0)),
+    Bucket("delete-message", "DELETE", (_MESSAGE,), Limit(3, 0.333), min_age=10.0),
+    Bucket("delete-old-message", "DELETE", (_MESSAGE,), Limit(30, 4.0), min_age=2 * WEEK),
+    # Interactions are webhooks ("Interactions webhooks share the same rate limit properties as normal webhooks",
+    # Discord's "Receiving and Responding"), each with a token of its own: 5 in 2 s (birdie0's Discord Webhooks Guide).
+    Bucket("answer", "PATCH", _ANSWERS, Limit(5, 2.0)),
+    Bucket("read-answer", "GET", _ANSWERS, Limit(5, 2.0)),
+    Bucket("delete-answer", "DELETE", _ANSWERS, Limit(5, 2.0)),
+    Bucket("follow-up", "POST", (_WEBHOOK,), Limit(5, 2.0)),
+)
+
+
+@dataclass(frozen=True)
+class RateLimits:
+    """Everything that Discord counts."""
+
+    buckets: tuple[Bucket, ...] = BUCKETS
+    #: Of routes for which no figures were found, each by itself.
+    others: Limit = Limit(50, 1.0)
+    #: "All bots can make up to 50 requests per second". Endpoints of interactions do not count.
+    whole_bot: Limit = Limit(50, 1.0)
+    #: CircuitSacul/starboard-4 issue 118 found 3 in 20 s; the code is in Discord's list of JSON error codes.
+    old_edits: OldEdits = OldEdits(Limit(3, 20.0), HOUR, OLD_MESSAGE_EDITS)
+    #: "Invalid requests": answers of 401, 403 and 429 (of the scope "shared" excepted).
+    invalid_requests: Limit = Limit(10_000, 10 * MINUTE)
+    #: Seconds that Cloudflare then shuts the address out. Discord names no figure; an hour is what bots report.
+    ban: float = HOUR
+
+    def bucket(self, method: str, template: str, age: float) -> Bucket:
+        """The bucket of a route; `age` (seconds) is that of the message in its path."""
+        fitting = [
+            each
+            for each in self.buckets
+            if each.method == method and template in each.templates and age >= each.min_age
+        ]
+        if fitting:
+            return max(fitting, key=lambda bucket: bucket.min_age)
+        return Bucket(f"{method} {template}", method, (template,), self.others)
+
+    def times(self, factor: int) -> RateLimits:
+        """The same with room for `factor` times as many requests, for tests that are about something else."""
+
+        def wider(limit: Limit) -> Limit:
+            return replace(limit, count=limit.count * factor)
+
+        return replace(
+            self,
+            buckets=tuple(replace(each, limit=wider(each.limit)) for each in self.buckets),
+            others=wider(self.others),
+            whole_bot=wider(self.whole_bot),
+            old_edits=replace(self.old_edits, limit=wider(self.old_edits.limit)),
+            invalid_requests=wider(self.invalid_requests),
+        )
+
+
+#: The names in a path by which a limit is counted; Discord calls them top-level resources.
+TOP_LEVEL = ("channel_id", "guild_id", "webhook_id", "webhook_token")
+
+#: What begins the path of an endpoint of interactions: it does not count towards the whole bot's requests.
+EXEMPT = ("/interactions/", "/webhooks/")
+
+
+def top_level(ids: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """The part of a path's ids that a limit is counted by."""
+    return tuple(text for name, text in ids if name in TOP_LEVEL)
