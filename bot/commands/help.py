@@ -12,7 +12,7 @@ from discord import app_commands, ui
 from bot.commands.tree import OPEN_TO_BLOCKED
 from bot.components.base import AnimaInteraction, Component
 from bot.messages.layout import StaticLayout
-from bot.prompting.hints import WEAKEST_EFFECT
+from bot.prompting.hints.weights import WEAKEST_EFFECT
 from bot.prompting.prompt_rules import RECOMMENDED_NEGATIVE, RECOMMENDED_PREFIX
 from bot.text.translation import N_, say
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 from bot.components.base import AnimaInteraction, JobComponent, load_image
 from bot.components.requests import edit
+from bot.generation.errors import InvalidOption
+from bot.generation.options import Options
+from bot.generation.sizes import Size, parse_size
 from bot.jobs.submission import Origin
 from bot.messages.buttons import FIXED_PROMPT_TEMPLATE
 from bot.messages.replies import reply_privately
-from bot.prompting import fixed
+from bot.prompting import Correction, correct
 from bot.text.translation import N_, say
+from inference.request import MAX_PROMPT_LENGTH
 
 NOT_REMEMBERED = N_("This prompt is no longer saved. Use `/anima imagine` instead.")
 
@@ -23,10 +30,28 @@ class DrawFixed(JobComponent, template=FIXED_PROMPT_TEMPLATE):
             await reply_privately(interaction, say(NOT_REMEMBERED))
             return
         origin = await Origin.acknowledge(interaction, ephemeral=image.job.private)
+        correction = await asyncio.to_thread(correct, image.job.prompt, client.tags)
+        try:
+            options = corrected(image.spec.options, correction, (await client.model()).native.sizes)
+        except InvalidOption as error:
+            await reply_privately(interaction, str(error))
+            return
         if image.job.id in client.queue:
             await client.cancellation.cancel(image.job, by=interaction.user.id)
-        prompt = fixed(image.job.prompt, client.tags)
-        await client.submitter.submit(origin, edit(image, prompt, image.spec.options))
+        await client.submitter.submit(origin, edit(image, correction.prompt, options))
+
+
+def corrected(options: Options, correction: Correction, native: tuple[Size, ...]) -> Options:
+    """Options, with what was typed into the prompt instead. Raises InvalidOption for an aspect that cannot be drawn."""
+    negative = ", ".join(filter(None, (options.negative, correction.negative)))
+    return replace(
+        options,
+        negative=negative[:MAX_PROMPT_LENGTH],
+        size=options.size if correction.aspect is None else parse_size(correction.aspect, native),
+        seed=options.seed if correction.seed is None else correction.seed,
+        steps=correction.steps or options.steps,
+        cfg_scale=correction.cfg or options.cfg_scale,
+    )
 
 
 HANDLERS = (DrawFixed,)

@@ -157,7 +157,7 @@ class Submitter:
         new = _new_job(origin, request, options, spec, spec.cost(model.native), await self._parent_id(request))
         match await self._database.jobs.accept(new, allowance, request.source):
             case Accepted(job):
-                await self._enqueue(interaction, job, request.note or self._hint(job))
+                await self._enqueue(interaction, job, request.note)
             case refusal:
                 if not isinstance(refusal, AlreadyAccepted):
                     self._refused("quota" if isinstance(refusal, OverQuota) else "waiting")
@@ -243,21 +243,29 @@ class Submitter:
         return ids.get(request.parent.index, ids.get(0))
 
     @about_its_job
-    async def _enqueue(self, interaction: Interaction, job: Job, note: str | StaticLayout | None) -> None:
-        """`note`: what to tell the person alone, once the job's message says something.
+    async def _enqueue(self, interaction: Interaction, job: Job, note: str) -> None:
+        """`note` and hints are for the person alone, once the job's message says something.
 
         Until then a follow-up would take the message's place, for everybody to see.
         """
         logger.info("queued: %s, %.2f credits", job.kind, job.cost)
         self._queue.put(queued_job(job))
         first_edit = self._status.waits(job)
-        if note and first_edit is not None and await asyncio.shield(first_edit):
+        asides = [each for each in (note, await self._hint(job)) if each]
+        if asides and first_edit is not None and await asyncio.shield(first_edit):
             with suppress(discord.HTTPException):
-                await send_followup(interaction, note)
+                for each in asides:
+                    await send_followup(interaction, each)
 
-    def _hint(self, job: Job) -> StaticLayout | None:
-        """What in somebody's prompt Anima takes otherwise than they meant."""
-        hint = PromptHint.of(job, self._tags) if job.kind in ("imagine", "edit") else None
+    async def _hint(self, job: Job) -> StaticLayout | None:
+        """What in somebody's prompt Anima takes otherwise than they meant. Whatever happens here, the job is queued."""
+        if job.kind not in ("imagine", "edit"):
+            return None
+        try:
+            hint = await asyncio.to_thread(PromptHint.of, job, self._tags)
+        except Exception:
+            logger.exception("no hints could be found for the prompt")
+            return None
         return None if hint is None else hint.layout()
 
 

@@ -10,14 +10,20 @@ from discord import ui
 
 from bot.messages.buttons import fixed_prompt_button
 from bot.messages.layout import StaticLayout
-from bot.prompting import HintCode, TagIndex, fixed, hints
-from bot.text.markdown import blockquote
+from bot.prompting import Correction, HintCode, TagIndex, correct, hints
+from bot.text.markdown import blockquote, inline
 from bot.text.translation import N_, say
 from storage.jobs import Job
 
-PROMPT_SHOWN = 1500
+PROMPT_SHOWN, NEGATIVE_SHOWN = 1200, 300
 
 SENTENCES: Mapping[HintCode, str] = {
+    HintCode.FULL_WIDTH: N_("Commas, brackets and colons must be the ASCII ones: `,` `(` `)` `:`"),
+    HintCode.FLAGS: N_("Flags such as `--ar` and `--no` are Midjourney's. Here they are options of the command."),
+    HintCode.SETTINGS: N_("Settings in a prompt are drawn as words. Use the options of the command."),
+    HintCode.NOVELAI_WEIGHTS: N_(
+        "Braces, square brackets and `1.3::tag::` are NovelAI's weights. Here a weight is written `(tag:1.3)`."
+    ),
     HintCode.LORA_SYNTAX: N_("`<lora:…>` in a prompt does nothing here. Use the `lora` option."),
     HintCode.EMBEDDING: N_("Embeddings are for other models and do nothing here."),
     HintCode.BREAK: N_("`BREAK` does nothing here."),
@@ -31,6 +37,9 @@ SENTENCES: Mapping[HintCode, str] = {
     HintCode.WEAK_WEIGHT: N_(
         "Weights this close to 1 make no visible difference. Anima needs stronger weights than SDXL."
     ),
+    HintCode.JAPANESE: N_("Anima was trained with English words and tags. It understands little Japanese."),
+    HintCode.CHINESE: N_("Anima was trained with English words and tags. It understands little Chinese."),
+    HintCode.KOREAN: N_("Anima was trained with English words and tags. It understands little Korean."),
 }
 
 
@@ -38,15 +47,30 @@ SENTENCES: Mapping[HintCode, str] = {
 class PromptHint:
     job: Job
     codes: tuple[HintCode, ...]
-    fixed: str
+    correction: Correction
 
     @classmethod
     def of(cls, job: Job, tags: TagIndex) -> Self | None:
         """None where there is nothing to say."""
         found = hints(job.prompt, tags)
-        return cls(job, tuple(hint.code for hint in found), fixed(job.prompt, tags)) if found else None
+        return cls(job, tuple(hint.code for hint in found), correct(job.prompt, tags)) if found else None
 
     def layout(self) -> StaticLayout:
         lines = [say("About your prompt:"), *(f"- {say(SENTENCES[code])}" for code in self.codes)]
-        lines += [say("Try this instead:"), blockquote(self.fixed, PROMPT_SHOWN)]
+        if not self.correction.prompt.strip() or self.correction.prompt == self.job.prompt:
+            return StaticLayout(ui.TextDisplay("\n".join(lines)))
+        lines += [say("Try this instead:"), blockquote(self.correction.prompt, PROMPT_SHOWN)]
+        lines += [f"> {option}" for option in moved_options(self.correction)]
         return StaticLayout(ui.TextDisplay("\n".join(lines)), ui.ActionRow(fixed_prompt_button(self.job.id)))
+
+
+def moved_options(correction: Correction) -> list[str]:
+    """What a correction takes out of the prompt, as options of the command."""
+    named = {
+        "negative": None if correction.negative is None else inline(correction.negative, NEGATIVE_SHOWN),
+        "aspect": correction.aspect,
+        "seed": correction.seed,
+        "steps": correction.steps,
+        "cfg": None if correction.cfg is None else f"{correction.cfg:g}",
+    }
+    return [f"**{name}:** {value}" for name, value in named.items() if value is not None]

@@ -4,7 +4,7 @@ prompt = expand("{red|blue} hair, smile", seed)
 final = final_prompts(prompt, negative, artist="nnn yryr", age_restricted=False)
 """
 
-from bot.prompting.hints import Hint, HintCode, fixed, hints
+from bot.prompting.hints import Correction, Hint, HintCode, correct, fixed, hints
 from bot.prompting.prompt_rules import (
     RECOMMENDED_NEGATIVE,
     RECOMMENDED_PREFIX,
@@ -21,6 +21,7 @@ __all__ = [
     "RECOMMENDED_PREFIX",
     "Category",
     "Completion",
+    "Correction",
     "FinalPrompts",
     "Hint",
     "HintCode",
@@ -28,6 +29,7 @@ __all__ = [
     "TagFileError",
     "TagIndex",
     "artist_tags",
+    "correct",
     "escape_wildcards",
     "expand",
     "expansions",

@@ -98,6 +98,10 @@ class TagIndex:
         self._all = _Ranking([tag for tag in ranked if self._by_name[tag.name] is tag])
         self._artists = _Ranking([tag for tag in self._all.tags if tag.category is Category.ARTIST])
         self._all_but_artists = [tag for tag in self._all.tags if tag.category is not Category.ARTIST]
+        #: What is not ASCII: names in other languages.
+        self._by_alias: dict[str, Tag] = {
+            alias: tag for tag in reversed(self._all.tags) for alias in tag.aliases if not alias.isascii()
+        }
         self.problems = tuple(problems)
 
     @classmethod
@@ -119,6 +123,10 @@ class TagIndex:
     def find(self, name: str) -> Tag | None:
         """The tag of this very name, however it is spelled."""
         return self._by_name.get(tag_name(name))
+
+    def find_alias(self, text: str) -> Tag | None:
+        """The most frequent tag that has this name in another language."""
+        return self._by_alias.get(tag_name(text))
 
     def category_of(self, name: str) -> Category | None:
         tag = self.find(name)

@@ -63,6 +63,7 @@ PROMPT_WORDS = [
     word.encode("utf-8", "surrogatepass")
     for word in (
         *("(", ")", ":", "{", "}", "|", "\\", "::", ",", "@", "<lora:", ">", "_", "[", "]", "BREAK", "\n", "\0", "``"),
+        *("--ar 2:3", "--no ", "seed:", "1.3::", "1024", "Negative prompt:", "\uff0c", "\u3001", "\u9577", "\uae34 "),
         *("1e309", "nan", "inf", "-1", "1_0", "9" * 400, "\ud800", "\u202e", "\u200b", "｜", "İ", "ﬃ", "𝔞"),
     )
 ]
@@ -71,7 +72,7 @@ PROMPT_WORDS = [
 def prompts() -> FuzzTarget:
     """Weights, hints and their fixes, safety terms, and how a prompt is displayed."""
     from bot.prompting import TagIndex
-    from bot.prompting.hints import fixed, hints
+    from bot.prompting.hints import correct, hints
     from bot.rules.safety import asks_for_nsfw, minors_sexual
     from bot.text import markdown
     from inference.prompt import parse_weights
@@ -83,7 +84,7 @@ def prompts() -> FuzzTarget:
         segments = parse_weights(prompt)
         assert segments and all(abs(weight) < 3.5e38 for _, weight in segments)
         hints(prompt, tags)
-        fixed(prompt, tags)
+        correct(prompt, tags)
         minors_sexual(prompt, negative=prompt)
         asks_for_nsfw(prompt, negative="")
         markdown.blockquote(prompt, markdown.PROMPT_SHOWN)

@@ -43,6 +43,7 @@ from bot.text.translation import N_, say
 if TYPE_CHECKING:
     from bot.client import AnimaClient
 
+NO_IMAGE = N_("`denoise` does nothing without a picture in the `image` option.")
 NO_PRESET = N_("You have no preset called “{name}”. See yours with `/anima preferences`.")
 
 
@@ -123,7 +124,8 @@ async def imagine(
     except UserError as error:
         await reply_privately(interaction, str(error))
         return
-    request = JobRequest(kind="imagine", prompt=read.prompt, options=options, source=source, note="\n".join(read.notes))
+    notes = [*read.notes, *([say(NO_IMAGE)] if denoise is not None and image is None else [])]
+    request = JobRequest(kind="imagine", prompt=read.prompt, options=options, source=source, note="\n".join(notes))
     await submitter.submit(origin, request)
 
 

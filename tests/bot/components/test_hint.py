@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from bot.messages.hint import SENTENCES
+import pytest
+
+from bot.messages.hint import SENTENCES, PromptHint
 from bot.prompting import HintCode
+from bot.sandbox import InteractionHandle
+from storage.jobs import Job
 from storage.schema import JobState
 from tests.bot.harness import Stage, until
 
@@ -35,6 +39,46 @@ async def test_a_prompt_from_other_habits_is_fixed_with_one_click(stage: Stage) 
     assert fixed.prompt == "1girl, long hair, (smile:1.5)"
     assert stage.engine.requests[-1].steps == 7
     assert stage.engine.requests[-1].prompt.endswith("1girl, long hair, (smile:1.5)")
+
+
+async def test_midjourneys_flags_become_options_with_one_click(stage: Stage) -> None:
+    interaction = await stage.slash(
+        "imagine", prompt="1girl --ar 96x64 --no hat --seed 5 --v 6", negative="text", steps=7
+    )
+    hint = await interaction.followup()
+    assert "are Midjourney's" in hint.text
+    assert "> 1girl\n> **negative:** hat\n> **aspect:** 3:2\n> **seed:** 5" in hint.text
+    await stage.restart()
+    fixed = await until_drawn(stage, await stage.press(hint, "Draw this instead"))
+    request = stage.engine.requests[-1]
+    assert fixed.prompt == "1girl" and request.seed == 5 and request.steps == 7
+    assert request.width > request.height
+    assert request.negative_prompt.endswith("text, hat")
+
+
+@pytest.mark.parametrize("prompt", ["갸우뚱", "--ar 2:3"])
+async def test_where_nothing_better_is_known_there_is_no_button(stage: Stage, prompt: str) -> None:
+    hint = await (await stage.slash("imagine", prompt=prompt)).followup()
+    assert hint.is_ephemeral and hint.inputs() == []
+
+
+async def test_a_hint_that_fails_costs_nobody_their_picture(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(job: Job, tags: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(PromptHint, "of", broken)
+    await stage.draw("1girl, long_hair")
+
+
+async def test_denoise_without_an_image_is_explained(stage: Stage) -> None:
+    interaction = await stage.slash("imagine", prompt="1girl", denoise=0.5)
+    note = await interaction.followup()
+    assert note.is_ephemeral and "`denoise` does nothing without a picture" in note.text
+
+
+async def until_drawn(stage: Stage, sent: InteractionHandle) -> Job:
+    job = await until(lambda: stage.database.jobs.by_interaction(sent.id))
+    return await stage.in_state(job.id, JobState.DELIVERED)
 
 
 async def test_what_is_drawn_already_stays_and_the_fixed_one_is_drawn_too(stage: Stage) -> None:

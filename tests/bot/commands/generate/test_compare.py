@@ -219,13 +219,14 @@ async def test_a_private_comparison_is_seen_by_who_asked_alone(stage: Stage) -> 
     assert alone.private and stage.engine.requests[3] == stage.engine.requests[1]
 
 
-async def test_others_may_pick_from_a_comparison_too_but_not_edit_it(stage: Stage) -> None:
+async def test_others_may_pick_from_a_comparison_too_and_edit_what_they_picked(stage: Stage) -> None:
     job = await compare(stage, columns="sampler")
     shown = await picked(stage, job, "euler_a", stage.bob)
     alone = await delivered(stage, await stage.press(shown, "Draw this one", stage.bob))
     assert alone.user_id == stage.bob.id and stage.engine.requests[3] == stage.engine.requests[1]
-    answer = await (await stage.press(shown, "Edit…", stage.bob)).response()
-    assert "Only the person who asked" in answer.text
+    modal = await (await stage.press(shown, "Edit…", stage.bob)).modal()
+    edit = await delivered(stage, await stage.discord.submit(stage.bob, modal, {"Prompt": "1boy"}))
+    assert (edit.user_id, edit.prompt, stage.engine.requests[-1].sampler) == (stage.bob.id, "1boy", "euler_a")
 
 
 async def test_a_comparison_goes_on_after_a_restart(stage: Stage) -> None:

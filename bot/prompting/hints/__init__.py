@@ -1,0 +1,142 @@
+"""Hints: what in a prompt Anima surely takes otherwise than it was meant, and the request with that fixed.
+
+Only what is sure becomes a hint. A prompt may be prose, so a word counts as a tag only where it stands alone between
+commas, and as an artist's or a known tag's name only where the index of tags has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from bot.prompting.hints.brackets import names_in_brackets, unbalanced_brackets
+from bot.prompting.hints.edits import TextEdit, applied
+from bot.prompting.hints.emphasis import novelai_weights
+from bot.prompting.hints.other_programs import breaks, embeddings, lora_syntax
+from bot.prompting.hints.scripts import chinese, full_width, japanese, korean
+from bot.prompting.hints.settings import flags, named_settings
+from bot.prompting.hints.spelling import artists_without_at, underscores, upper_case
+from bot.prompting.hints.weights import weak_weights
+from bot.prompting.tags import TagIndex
+
+MAX_ROUNDS = 8
+
+
+class HintCode(StrEnum):
+    FULL_WIDTH = "full_width"  # commas and brackets of East Asian keyboards
+    FLAGS = "flags"  # Midjourney's: --ar 2:3 --no hat
+    SETTINGS = "settings"  # seed:-1, 1024x1024: there are options for them
+    NOVELAI_WEIGHTS = "novelai_weights"  # {tag}, [tag], 1.3::tag::
+    LORA_SYNTAX = "lora_syntax"  # <lora:name:0.8> is nothing but text; there is an option for it
+    EMBEDDING = "embedding"  # made for other models' text encoders
+    BREAK = "break"  # a keyword of other programs
+    NAME_IN_BRACKETS = "name_in_brackets"  # saber_(fate) is a weight, saber \(fate\) a name
+    UNBALANCED_BRACKETS = "unbalanced_brackets"
+    UNDERSCORES = "underscores"  # tags have spaces, scores an underscore
+    UPPER_CASE = "upper_case"
+    ARTIST_WITHOUT_AT = "artist_without_at"
+    WEAK_WEIGHT = "weak_weight"
+    JAPANESE = "japanese"  # Anima was trained with English
+    CHINESE = "chinese"
+    KOREAN = "korean"
+
+
+@dataclass(frozen=True)
+class Hint:
+    """`spans` are start and end of each place in the prompt; `fixed` is the prompt with all of these fixed.
+
+    Where nothing better is known, `fixed` is the prompt itself.
+    """
+
+    code: HintCode
+    spans: tuple[tuple[int, int], ...]
+    fixed: str
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What to ask for instead: a prompt, and what was typed in it that belongs into options, None where nothing was.
+
+    aspect: as `/anima imagine` takes it, `2:3` or `832x1216`.
+    negative: what to add to the negative prompt.
+    """
+
+    prompt: str
+    negative: str | None = None
+    aspect: str | None = None
+    seed: int | None = None
+    steps: int | None = None
+    cfg: float | None = None
+
+    @classmethod
+    def of(cls, prompt: str, moved: Iterable[tuple[str, str]]) -> Self:
+        found: dict[str, str] = {}
+        unwanted: list[str] = []
+        for option, value in moved:
+            if option == "negative":
+                unwanted.append(value)
+            else:
+                found[option] = value
+        return cls(
+            prompt,
+            ", ".join(unwanted) or None,
+            found.get("aspect"),
+            int(found["seed"]) if "seed" in found else None,
+            int(found["steps"]) if "steps" in found else None,
+            float(found["cfg"]) if "cfg" in found else None,
+        )
+
+
+def hints(prompt: str, tags: TagIndex) -> list[Hint]:
+    """At most one of each kind, in the order in which they are fixed. Any text is a prompt; nothing raises."""
+    found = []
+    for code, fix in _FIXES.items():
+        edits = list(fix(prompt, tags))
+        if edits:
+            found.append(Hint(code, tuple((edit.start, edit.end) for edit in edits), applied(prompt, edits)))
+    return found
+
+
+def correct(prompt: str, tags: TagIndex) -> Correction:
+    """The request with everything fixed, so that no hint is left that a fix is known for.
+
+    One so tangled that its fixes cause new hints, again and again, is returned as it is.
+    """
+    text = prompt
+    moved: list[tuple[str, str]] = []
+    for _ in range(MAX_ROUNDS):
+        before = text
+        for fix in _FIXES.values():
+            edits = list(fix(text, tags))
+            moved += [edit.moved for edit in edits if edit.moved is not None]
+            text = applied(text, edits)
+        if text == before:
+            return Correction.of(text, moved)
+    return Correction(prompt)
+
+
+def fixed(prompt: str, tags: TagIndex) -> str:
+    """The prompt of `correct`."""
+    return correct(prompt, tags).prompt
+
+
+_FIXES: dict[HintCode, Callable[[str, TagIndex], Iterator[TextEdit]]] = {
+    HintCode.FULL_WIDTH: full_width,
+    HintCode.FLAGS: flags,
+    HintCode.SETTINGS: named_settings,
+    HintCode.NOVELAI_WEIGHTS: novelai_weights,
+    HintCode.LORA_SYNTAX: lora_syntax,
+    HintCode.EMBEDDING: embeddings,
+    HintCode.BREAK: breaks,
+    HintCode.NAME_IN_BRACKETS: names_in_brackets,
+    HintCode.UNBALANCED_BRACKETS: unbalanced_brackets,
+    HintCode.UNDERSCORES: underscores,
+    HintCode.UPPER_CASE: upper_case,
+    HintCode.ARTIST_WITHOUT_AT: artists_without_at,
+    HintCode.WEAK_WEIGHT: weak_weights,
+    HintCode.JAPANESE: japanese,
+    HintCode.CHINESE: chinese,
+    HintCode.KOREAN: korean,
+}
