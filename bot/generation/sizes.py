@@ -9,7 +9,7 @@ from bot.generation.errors import InvalidOption
 from bot.generation.values import MIN_SIDE
 from bot.text.numbers import half_width
 from bot.text.translation import say
-from inference.request import SIDE_MULTIPLE
+from inference.request import MAX_SIDE, SIDE_MULTIPLE
 
 Size = tuple[int, int]
 
@@ -18,6 +18,8 @@ _RATIO = re.compile(r"(\d{1,2}(?:\.\d{1,2})?)\s*[:/]\s*(\d{1,2}(?:\.\d{1,2})?)")
 _SIDE = re.compile(r"\d{3,4}")
 _FAMILIAR = ((1, 1), (5, 4), (4, 3), (7, 5), (3, 2), (16, 10), (16, 9), (2, 1), (21, 9))
 MAX_STRETCHED = 4
+#: Of an image's shape, as the difference of the logarithms: about two hundredths of one side.
+VISIBLE_CROP = 0.02
 
 
 def describe_size(size: Size) -> str:
@@ -53,6 +55,39 @@ def parse_size(text: str, native: tuple[Size, ...]) -> Size:
             "4:1) or a size (such as 832x1216)."
         )
     )
+
+
+def size_like(image: Size, native: tuple[Size, ...], longest: int = MAX_SIDE, area: float = math.inf) -> Size:
+    """The size nearest to an image's shape, of about as many pixels as the model's own, so that nothing is cropped.
+
+    longest, area: the most that a side and the whole may be. A shape so long that its shorter side would be too small
+    keeps that side at MIN_SIDE, and loses its ends.
+    """
+    shape = image[0] / image[1]
+    most = min(native[0][0] * native[0][1], area)
+    long = min(math.sqrt(most * max(shape, 1 / shape)), longest)
+    short = long / max(shape, 1 / shape)
+
+    def misfit(size: Size) -> float:
+        """A crop is worse than more or fewer pixels."""
+        return abs(math.log(size[0] / size[1] / shape)) + abs(math.log(size[0] * size[1] / (long * short))) / 4
+
+    wide = [(one, other) for one in _around(long, longest) for other in _around(short, longest)]
+    sizes = [size if shape >= 1 else (size[1], size[0]) for size in wide]
+    fitting = [size for size in sizes if size[0] * size[1] <= area] or [min(sizes, key=math.prod)]
+    return min(fitting, key=misfit)
+
+
+def is_cropped(image: Size, size: Size) -> bool:
+    """Whether a part of an image that can be seen is lost where it is made this size."""
+    return abs(math.log(image[0] / image[1] / (size[0] / size[1]))) > VISIBLE_CROP
+
+
+def _around(side: float, longest: int) -> list[int]:
+    """The sides next to one that may be drawn."""
+    below = math.floor(side / SIDE_MULTIPLE)
+    sides = {SIDE_MULTIPLE * steps for steps in range(below - 1, below + 3)}
+    return sorted(each for each in sides if MIN_SIDE <= each <= longest) or [MIN_SIDE]
 
 
 def to_multiple(side: int) -> int:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import io
+import math
+from dataclasses import replace
 
 from PIL import Image, ImageOps
 
 from bot.generation.errors import UnusableImage
+from bot.generation.options import Options
+from bot.generation.sizes import is_cropped, size_like
 from bot.text.translation import N_, say
+from inference import NativeSettings
 from inference.color import to_8_bit
+from inference.request import MAX_SIDE
 
 MAX_PIXELS = 40_000_000
 #: Pixels of the longer side that are kept: more than any image is drawn with.
@@ -19,6 +25,10 @@ SMOOTH_MODES = ("RGB", "RGBA", "L", "LA", "CMYK")
 
 TOO_MANY_PIXELS = N_("That picture is too large ({width}x{height} pixels). Make it smaller and try again.")
 UNREADABLE_IMAGE = N_("I can't read that file as a picture. Attach a PNG, JPEG or WebP.")
+CROPPED = N_("Your picture is cropped to {width}x{height}. To keep all of it, leave `aspect` out.")
+CROPPED_ALL_THE_SAME = N_(
+    "Your picture is cropped a little: {width}x{height} is the nearest size that can be drawn here."
+)
 
 
 def prepare_source(data: bytes) -> bytes:
@@ -41,3 +51,31 @@ def prepare_source(data: bytes) -> bytes:
     buffer = io.BytesIO()
     flat.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def size_of(png: bytes) -> tuple[int, int]:
+    """Width and height of a file that `prepare_source` has made."""
+    with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
+        return image.size
+
+
+def with_size_of_source(
+    options: Options,
+    said: Options,
+    source: tuple[int, int],
+    native: NativeSettings,
+    *,
+    longest: int = MAX_SIDE,
+    area: float = math.inf,
+) -> tuple[Options, str]:
+    """The resolved options with the source image's shape, unless a size was `said`; and what is to be known about it.
+
+    longest, area: the most that a side and the whole may be where it is drawn.
+    """
+    if said.size is None:
+        options = replace(options, size=size_like(source, native.sizes, longest, area))
+    assert options.size is not None
+    if not is_cropped(source, options.size):
+        return options, ""
+    width, height = options.size
+    return options, say(CROPPED_ALL_THE_SAME if said.size is None else CROPPED, width=width, height=height)

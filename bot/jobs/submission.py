@@ -25,6 +25,7 @@ from bot.generation.compose import (
 from bot.generation.errors import InvalidComparison
 from bot.generation.options import Options, read_stored_options
 from bot.generation.recipe import new_seed, seeds_from
+from bot.generation.source_image import size_of, with_size_of_source
 from bot.generation.spec import JobImage, JobSpec
 from bot.jobs.delivery.progress import StatusMessages
 from bot.jobs.queue import FairQueue
@@ -42,6 +43,7 @@ from bot.rules.policy import (
     PolicyRefusal,
     RefusalReason,
     TypedText,
+    effective_limits,
     may_be_explicit,
     permit,
 )
@@ -135,6 +137,7 @@ class Submitter:
         if (missing := missing or unavailable(options, request.options, model)) is not None:
             await reply_privately(interaction, missing)
             return
+        options, request = await self._sized(options, request, settings, model)
         request = await self._with_source(request)
         try:
             # In a thread, as `permit`: for a prompt that is made to take long, both do.
@@ -229,6 +232,19 @@ class Submitter:
         block = await self._database.servers.block_of(interaction.user.id, interaction.guild_id)
         person, channel = Person.of(interaction, block), ChannelContext.of(interaction)
         return await asyncio.to_thread(permit, settings, model.native, person, channel, spec, typed)
+
+    async def _sized(
+        self, options: Options, request: JobRequest, settings: ServerSettings, model: ModelInfo
+    ) -> tuple[Options, JobRequest]:
+        """With the shape of the image that was given along, unless a size was."""
+        if request.source is None or request.kind != "imagine":
+            return options, request
+        source = await asyncio.to_thread(size_of, request.source)
+        limits = effective_limits(settings, model.native)
+        options, note = with_size_of_source(
+            options, request.options, source, model.native, longest=limits.side, area=limits.area
+        )
+        return options, replace(request, note="\n".join(filter(None, (request.note, note))))
 
     async def _with_source(self, request: JobRequest) -> JobRequest:
         if request.parent is None or request.source is not None:

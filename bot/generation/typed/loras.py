@@ -82,10 +82,14 @@ def parse_lora(typed: str, known: LoraNames) -> tuple[str, float]:
     A second number is the one for the diffusion model, as A1111 has it, and so the one that counts.
     """
     text = typed.strip()[:MAX_TYPED_LENGTH]
-    for end in (len(text), *(match.start() for match in reversed(list(re.finditer("[:：]", text))))):  # noqa: RUF001
-        found = known.find(text[:end]) or known.find(_without_triggers(text[:end]))
-        if found is not None:
+    ends = [len(text), *(match.start() for match in reversed(list(re.finditer("[:：]", text))))]  # noqa: RUF001
+    for end in ends:
+        if (found := known.find(text[:end])) is not None:
             return found, _strength(text[end + 1 :], text, found) if end < len(text) else 1.0
+    name, triggers_follow, rest = text.partition(TRIGGERS_FOLLOW)
+    if triggers_follow and (found := known.find(name)) is not None:
+        strength = half_width(rest).rpartition(":")[2] if ":" in half_width(rest) else ""
+        return found, _strength(strength, text, found) if number(strength) is not None else 1.0
     raise InvalidOption(no_such_lora(_name_alone(text), known))
 
 
@@ -119,10 +123,6 @@ def no_such_lora(name: str, known: LoraNames) -> str:
 
 def _stem(name: str) -> str:
     return name.replace("\\", "/").rpartition("/")[2]
-
-
-def _without_triggers(text: str) -> str:
-    return text.partition(TRIGGERS_FOLLOW)[0]
 
 
 def _name_alone(text: str) -> str:

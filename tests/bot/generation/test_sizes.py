@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.generation.errors import InvalidOption
-from bot.generation.sizes import describe_size, parse_size
+from bot.generation.sizes import describe_size, is_cropped, parse_size, size_like
 from inference.weights.modelspec import ANIMA
 
 SIZES = ANIMA.sizes
@@ -33,6 +33,11 @@ def test_a_size_is_described_by_shape_and_ratio(size: tuple[int, int], descripti
         ("landscape", (1152, 896)),
         ("1000x1000", (992, 992)),
         ("16x16", (64, 64)),
+        ("1024", (1024, 1024)),
+        (" 777 ", (784, 784)),
+        ("８３２ｘ１２１６", (832, 1216)),  # noqa: RUF001
+        ("２：３", (832, 1216)),  # noqa: RUF001
+        ("１０２４", (1024, 1024)),  # noqa: RUF001
         ("9999x100", (10000, 96)),
     ],
 )
@@ -47,7 +52,41 @@ def test_a_ratio_that_the_model_does_not_know_keeps_its_area(shape: float) -> No
     assert 0.85 < width * height / 1024**2 < 1.15
 
 
-@pytest.mark.parametrize("typed", ["", "wide", "1:9", "0:1", "x", "1:0"])
+@pytest.mark.parametrize("typed", ["", "wide", "1:9", "0:1", "x", "1:0", "10", "12345"])
 def test_what_is_no_aspect_is_refused_in_a_sentence(typed: str) -> None:
     with pytest.raises(InvalidOption, match="Pick one from the list"):
         parse_size(typed, SIZES)
+
+
+@pytest.mark.parametrize(
+    ("image", "size"),
+    [
+        ((1536, 1024), (1248, 832)),
+        ((1000, 1500), (832, 1248)),
+        ((500, 500), (1024, 1024)),
+        ((1920, 1080), (1360, 768)),
+        ((1, 5000), (64, 4096)),
+    ],
+)
+def test_an_image_gives_its_shape(image: tuple[int, int], size: tuple[int, int]) -> None:
+    assert size_like(image, SIZES) == size
+
+
+@given(st.integers(1, 8000), st.integers(1, 8000))
+def test_of_an_image_nothing_is_lost_unless_it_is_a_mere_stripe(width: int, height: int) -> None:
+    size = size_like((width, height), SIZES)
+    assert all(64 <= side <= 4096 and side % 16 == 0 for side in size)
+    if max(width / height, height / width) <= 8:
+        assert abs(size[0] / size[1] / (width / height) - 1) < 0.045
+        assert 0.85 < size[0] * size[1] / 1024**2 < 1.15
+
+
+@given(st.floats(1 / 3, 3))
+def test_an_images_shape_keeps_to_the_limits(shape: float) -> None:
+    width, height = size_like((round(1000 * shape), 1000), SIZES, longest=1024, area=1024 * 512)
+    assert max(width, height) <= 1024 and width * height <= 1024 * 512
+
+
+def test_a_crop_is_one_if_it_can_be_seen() -> None:
+    assert not is_cropped((1920, 1080), (1360, 768))
+    assert is_cropped((1920, 1080), (1024, 1024))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from PIL import Image
 
 from bot.generation.spec import JobSpec
 from bot.messages import attachments
-from bot.rules.server_settings import ServerDefaults, ServerSettings
+from bot.rules.server_settings import ServerDefaults, ServerLimits, ServerSettings
 from bot.sandbox import FakeDiscord, Upload
 from inference.request import TurboLora
 from storage.jobs import Job
@@ -111,8 +112,28 @@ async def test_a_picture_is_drawn_from_a_picture(stage: Stage) -> None:
     job, _ = await stage.draw("1girl", image=png(colour="teal"), denoise=0.4)
     [request] = stage.engine.requests
     assert request.denoise == 0.4
+    assert (request.width, request.height) == (80, 64), "the nearest to its shape"
     assert request.image.size == (64, 48) and request.image.getpixel((5, 5)) == (0, 128, 128)
     assert await stage.database.source_images.of_job(job.id) is not None
+
+
+async def test_a_picture_is_cropped_only_where_a_size_says_so_and_then_it_is_told(stage: Stage) -> None:
+    await stage.database.preferences.change_defaults(stage.alice.id, {"size": [64, 64]})
+    await stage.draw("1girl", image=png(64, 96))
+    interaction = await stage.slash("imagine", prompt="1girl", image=png(64, 96), aspect="64x64")
+    assert "Your picture is cropped to 64x64" in (await interaction.followup()).text
+    await until(lambda: asyncio.sleep(0, len(stage.engine.requests) == 2))
+    uncropped, cropped = stage.engine.requests
+    assert uncropped.width / uncropped.height == 2 / 3
+    assert (cropped.width, cropped.height) == (64, 64)
+
+
+async def test_a_pictures_shape_keeps_to_the_servers_limits(stage: Stage) -> None:
+    changes = ServerSettings().changes_to(ServerSettings(limits=ServerLimits(side=64)))
+    await stage.database.servers.change(stage.general.guild.id, changes, by=stage.bob.id)
+    await stage.draw("1girl", image=png(96, 64))
+    [request] = stage.engine.requests
+    assert request.width == 64
 
 
 async def test_a_picture_that_is_none_is_refused_in_a_sentence(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
