@@ -1,0 +1,92 @@
+"""In a busy channel, what merely informs never stands in the way of a finished image. Discord's limits are in force."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.sandbox import FakeDiscord
+from bot.sandbox.server.request_log import RequestRecord
+from inference import EncodedImage, GenerationRequest, Progress
+from storage.jobs import Job
+from storage.schema import JobState
+from tests.bot.fake_engine import NATIVE, FakeEngine
+from tests.bot.harness import Stage
+
+#: Seconds.
+DRAWING, STEPS = 0.4, 4
+
+
+class SteadyEngine(FakeEngine):
+    """Takes a while for each image, and tells how far it is."""
+
+    def generate(self, requests: Sequence[GenerationRequest], *given: Any, **named: Any) -> list[EncodedImage]:
+        on_progress = given[0] if given else named.get("on_progress")
+        for step in range(1, STEPS + 1):
+            time.sleep(DRAWING / STEPS)
+            if on_progress is not None:
+                on_progress(Progress(step, NATIVE.steps, tuple(range(len(requests))), lambda: []))
+        return super().generate(requests, *given, **named)
+
+
+@pytest.fixture
+async def stage(standin: FakeDiscord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
+    monkeypatch.setattr("bot.jobs.delivery.progress.SHOWN_EVERY", 0.5)
+    stage = Stage(standin, tmp_path)
+    stage.engine = SteadyEngine()
+    stage.settings["anima_largest_batch"] = 1
+    await stage.start()
+    yield stage
+    await stage.stop()
+
+
+async def ask_for_many(stage: Stage, count: int = 10) -> list[Job]:
+    world = stage.discord.world
+    members = [world.add_user(f"member{number}", world.guild) for number in range(count)]
+    return [await stage.ask(f"picture {number}", user) for number, user in enumerate(members)]
+
+
+async def delivered(stage: Stage, jobs: Sequence[Job]) -> list[Job]:
+    return [await stage.in_state(job.id, JobState.DELIVERED) for job in jobs]
+
+
+def result_of(stage: Stage, job: Job) -> RequestRecord:
+    """The accepted request that brought the image of a job."""
+    requests = stage.discord.request_log.find(status=200)
+    [request] = [each for each in requests if brings_image_of(each, job)]
+    return request
+
+
+def brings_image_of(request: RequestRecord, job: Job) -> bool:
+    return any(name.startswith(f"anima-{job.id}-") for name, _ in request.files)
+
+
+def begun(request: RequestRecord) -> float:
+    return request.at - request.seconds
+
+
+def progress_between(stage: Stage, job: Job) -> list[RequestRecord]:
+    """The edits without a finished image that were begun after a job's image was drawn and before it was sent."""
+    assert job.rendered_at is not None
+    drawn, sent = job.rendered_at.timestamp(), begun(result_of(stage, job))
+    edits = stage.discord.request_log.find("PATCH")
+    return [
+        each
+        for each in edits
+        if drawn < begun(each) < sent and not any(name.startswith("anima-") for name, _ in each.files)
+    ]
+
+
+async def test_no_progress_is_shown_between_a_finished_drawing_and_its_image(stage: Stage) -> None:
+    for job in await delivered(stage, await ask_for_many(stage)):
+        own = result_of(stage, job)
+        in_the_way = [each for each in progress_between(stage, job) if each.path == own.path]
+        by_channel = [each for each in progress_between(stage, job) if each.route.startswith("/channels/")]
+        assert len(in_the_way) <= 1, "one may have been on its way"
+        assert by_channel == []
+    assert stage.discord.request_log.find("PATCH", "^/webhooks/")
+    assert stage.discord.request_log.find(status=429) == []
