@@ -9,6 +9,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Literal, Self
 
@@ -24,11 +25,12 @@ from bot.components.requests import reroll
 from bot.generation.spec import JobSpec
 from bot.jobs.submission import Origin
 from bot.messages.attachments import media_of
-from bot.messages.details import message_url, summary
+from bot.messages.details import describe_job, message_url, summary
 from bot.messages.job import SPOILER
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_CHOICE_LENGTH
 from bot.messages.replies import reply_privately
+from bot.prompting import expand, without_prefix
 from bot.text.markdown import WORDLESS, blockquote, inline, truncate
 from bot.text.translation import N_, say, say_plural
 from storage.images import Image, ImagePage
@@ -179,14 +181,14 @@ def page_button(towards: Towards, image_id: int | None, words: str) -> ui.Button
     return ui.Button(label=label, emoji=emoji, custom_id=custom_id, disabled=image_id is None)
 
 
-def _select(images: Sequence[Image]) -> ui.Select[Any]:
+def _select(entries: Sequence[HistoryEntry]) -> ui.Select[Any]:
     options = [
         discord.SelectOption(
-            label=truncate(" ".join(image.prompt.split()), MAX_CHOICE_LENGTH) or say(WORDLESS),
-            value=str(image.id),
-            description=f"{_seed(image)}, {image.created_at:%Y-%m-%d}",
+            label=truncate(" ".join(each.prompt.split()), MAX_CHOICE_LENGTH) or say(WORDLESS),
+            value=str(each.image.id),
+            description=f"{_seed(each.image)}, {each.image.created_at:%Y-%m-%d}",
         )
-        for image in images
+        for each in entries
     ]
     return ui.Select(placeholder=say("Show a picture…"), options=options, custom_id="anima:history:show")
 
@@ -194,14 +196,14 @@ def _select(images: Sequence[Image]) -> ui.Select[Any]:
 async def _list(interaction: AnimaInteraction, page: ImagePage, words: str) -> StaticLayout:
     view = StaticLayout(ui.TextDisplay(_title(page, words)))
     addresses = await _addresses(interaction, page.images)
-    for image in page.images:
-        text = ui.TextDisplay[Any](_in_list(image, interaction))
-        address = addresses.get(image.id)
-        view.add_item(
-            ui.Section(text, accessory=ui.Thumbnail(address, spoiler=image.spoiler)) if address is not None else text
-        )
-    if page.images:
-        view.add_item(ui.ActionRow(_select(page.images)))
+    entries = await asyncio.gather(*(HistoryEntry.of(interaction.client, image) for image in page.images))
+    for entry in entries:
+        text = ui.TextDisplay[Any](_in_list(entry, interaction))
+        address = addresses.get(entry.image.id)
+        thumbnail = None if address is None else ui.Thumbnail[Any](address, spoiler=entry.image.spoiler)
+        view.add_item(text if thumbnail is None else ui.Section(text, accessory=thumbnail))
+    if entries:
+        view.add_item(ui.ActionRow(_select(entries)))
         newer, older = page_button("newer", page.newer, words), page_button("older", page.older, words)
         view.add_item(ui.ActionRow(newer, older))
     return view
@@ -217,15 +219,48 @@ def _title(page: ImagePage, words: str) -> str:
     return say("You have no pictures yet. `/anima imagine` draws one.")
 
 
-def _in_list(image: Image, interaction: AnimaInteraction) -> str:
+@dataclass(frozen=True)
+class HistoryEntry:
+    """An image with its job, if that is still there, and the address of the image that it was made from."""
+
+    image: Image
+    job: Job | None
+    source_url: str | None
+
+    @classmethod
+    async def of(cls, client: AnimaClient, image: Image) -> Self:
+        job = await client.database.jobs.get(image.job_id)
+        parent_id = None if job is None else job.parent_picture_id
+        source = None if parent_id is None else await client.database.images.get(parent_id)
+        return cls(image, job, message_url(client, source))
+
+    @property
+    def prompt(self) -> str:
+        """The image's, without the tags that every prompt gets."""
+        if self.job is None:
+            return self.image.prompt
+        return without_prefix(self.image.prompt, expand(self.job.prompt, self.image.seed))
+
+    @property
+    def kind(self) -> str | None:
+        """What its job is; that is not said where it was simply asked for."""
+        if self.job is None or self.job.kind == "imagine":
+            return None
+        return describe_job(self.job, self.source_url)
+
+
+def _in_list(entry: HistoryEntry, interaction: AnimaInteraction) -> str:
+    image = entry.image
     notes = [discord.utils.format_dt(image.created_at, "R"), _seed(image)]
+    if entry.kind is not None:
+        notes.insert(0, entry.kind)
     if (link := message_url(interaction.client, image)) is not None:
         notes.append(f"[{say('message')}]({link})")
     if image.private:
         notes.append(say("only visible to you"))
     elif not _fits_here(interaction, image):
         notes.append(say("from an age-restricted channel"))
-    return f"{inline(image.prompt, PROMPT_IN_LIST)}\n-# {' · '.join(notes)}"
+    return f"{inline(entry.prompt, PROMPT_IN_LIST)}\n-# {' · '.join(notes)}"
 
 
 async def _show(interaction: AnimaInteraction, image_id: int) -> None:
@@ -233,8 +268,8 @@ async def _show(interaction: AnimaInteraction, image_id: int) -> None:
     if image is None:
         await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(say(NOT_THERE))))
         return
-    job = await interaction.client.database.jobs.get(image.job_id)
-    view = StaticLayout(ui.TextDisplay(f"{blockquote(image.prompt, PROMPT_SHOWN)}\n-# {_settings(image, job)}"))
+    entry = await HistoryEntry.of(interaction.client, image)
+    view = StaticLayout(ui.TextDisplay(f"{blockquote(entry.prompt, PROMPT_SHOWN)}\n-# {_settings(entry)}"))
     address = (await _addresses(interaction, [image])).get(image.id)
     if address is not None:
         view.add_item(ui.MediaGallery(discord.MediaGalleryItem(address, spoiler=image.spoiler)))
@@ -249,11 +284,11 @@ async def _show(interaction: AnimaInteraction, image_id: int) -> None:
     await interaction.edit_original_response(view=view.add_item(buttons))
 
 
-def _settings(image: Image, job: Job | None) -> str:
-    settings = [discord.utils.format_dt(image.created_at), f"{image.width}x{image.height}"]
-    if job is not None and job.parameters:
-        settings = [discord.utils.format_dt(image.created_at), summary(JobSpec.of(job))]
-    return " · ".join([*settings, _seed(image)])
+def _settings(entry: HistoryEntry) -> str:
+    image, job = entry.image, entry.job
+    settings = summary(JobSpec.of(job)) if job is not None and job.parameters else f"{image.width}x{image.height}"
+    parts = [entry.kind, discord.utils.format_dt(image.created_at), settings, _seed(image)]
+    return " · ".join(part for part in parts if part is not None)
 
 
 def _seed(image: Image) -> str:

@@ -12,6 +12,7 @@ from bot.client import AnimaClient
 from bot.commands.tree import OPEN_TO_BLOCKED
 from bot.components.base import AnimaInteraction, Component, JobComponent
 from bot.components.cancel import cancel_job
+from bot.messages.details import describe_job, job_url, message_url
 from bot.messages.job import ready_text
 from bot.messages.layout import StaticLayout
 from bot.text.markdown import inline
@@ -60,10 +61,19 @@ async def _overview(interaction: AnimaInteraction, outcome: str = "") -> StaticL
         lines.append(say("Showing the first {shown} of your {jobs} jobs.", jobs=len(mine), shown=JOBS_SHOWN))
     view = StaticLayout(ui.TextDisplay("\n".join(line for line in lines if line)))
     for job in mine[:JOBS_SHOWN]:
-        words = f"**{inline(job.prompt, PROMPT_SHOWN)}**\n-# {_status(client, job)}"
+        words = f"**{inline(job.prompt, PROMPT_SHOWN)}**\n-# {await _kind(client, job)} · {_status(client, job)}"
         view.add_item(ui.Section(words, accessory=_cancel_button(job.id)))
     look_again: ui.Button[Any] = ui.Button(label=say("Refresh"), emoji="🔄", custom_id="anima:queue")
     return view.add_item(ui.ActionRow(look_again))
+
+
+async def _kind(client: AnimaClient, job: Job) -> str:
+    """What a job is, and where its message is."""
+    parent_id = job.parent_picture_id
+    source = None if parent_id is None else await client.database.images.get(parent_id)
+    kind = describe_job(job, message_url(client, source))
+    link = job_url(client, job)
+    return kind if link is None else f"{kind} · [{say('message')}]({link})"
 
 
 def _cancel_button(job_id: int) -> ui.Button[Any]:

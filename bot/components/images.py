@@ -128,9 +128,9 @@ class Info(ImageButton, template=image_template("info")):
 
     async def on_press(self, interaction: AnimaInteraction, image: JobImage) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
-        view = await info_layout(interaction, image)
+        view, files = await info_layout(interaction, image)
         view.add_item(action_row(("save-as-preset",), image.job.id, image.index))
-        await interaction.edit_original_response(view=view)
+        await interaction.edit_original_response(view=view, attachments=files)
 
 
 class SaveAsPreset(ImageButton, template=image_template("save-as-preset")):

@@ -2,34 +2,64 @@
 
 from __future__ import annotations
 
+import io
+
 import discord
 from discord import ui
 
 from bot.components.base import AnimaInteraction
+from bot.generation.recipe import Recipe
 from bot.generation.spec import JobImage
 from bot.messages.details import message_url, named_settings
 from bot.messages.layout import StaticLayout
+from bot.messages.limits import MAX_TEXT_LENGTH
 from bot.text.formats import decimal
 from bot.text.markdown import blockquote, inline
 from bot.text.translation import say, say_plural
 
 #: Of the `limits.MAX_TEXT_LENGTH` characters of a message.
 PROMPT_SHOWN, NEGATIVE_SHOWN = 1800, 900
+#: Of the same, for line breaks and the like.
+ROOM_FOR_LABELS = 50
+PROMPTS_FILE = "prompt.txt"
 MAX_CHILDREN = 5
 
 
-async def info_layout(interaction: AnimaInteraction, image: JobImage) -> StaticLayout:
+async def info_layout(interaction: AnimaInteraction, image: JobImage) -> tuple[StaticLayout, list[discord.File]]:
+    """What to show, and the file that it refers to where the prompts are too long to be shown whole."""
     spec, recipe = image.spec, image.recipe
     lines = [f"### {say('How it was made')}"]
     if spec.comparison is not None:
         label = inline(spec.comparison.labels[image.index], 100)
         lines.append(f"**{label}** · {inline(spec.comparison.title, 200)}")
-    lines.append(blockquote(recipe.prompt, PROMPT_SHOWN))
-    if recipe.negative_prompt and recipe.cfg_scale != 1:
-        lines += [say("Negative prompt:"), blockquote(recipe.negative_prompt, NEGATIVE_SHOWN)]
-    lines += [f"**{name}** {value}" for name, value in named_settings(recipe)]
-    lines += [f"-# {line}" for line in await _history(interaction, image)]
-    return StaticLayout(ui.TextDisplay("\n".join(lines)))
+    rest = [f"**{name}** {value}" for name, value in named_settings(recipe)]
+    rest += [f"-# {line}" for line in await _history(interaction, image)]
+    room = MAX_TEXT_LENGTH - len("\n".join([*lines, *rest])) - ROOM_FOR_LABELS
+    prompts, are_whole = _prompts(recipe, room)
+    view = StaticLayout(ui.TextDisplay("\n".join([*lines, *prompts, *rest])))
+    if are_whole:
+        return view, []
+    view.add_item(ui.File(f"attachment://{PROMPTS_FILE}"))
+    return view, [discord.File(io.BytesIO(_in_full(recipe).encode("utf-8", "replace")), PROMPTS_FILE)]
+
+
+def _prompts(recipe: Recipe, room: int) -> tuple[list[str], bool]:
+    """The prompts in at most `room` characters, marked up, and whether that is all of them."""
+    negative = recipe.negative_prompt if recipe.cfg_scale != 1 else ""
+    for divisor in (1, 2, 4, 8, 16):
+        longest, longest_negative = PROMPT_SHOWN // divisor, NEGATIVE_SHOWN // divisor
+        lines = [blockquote(recipe.prompt, longest)]
+        if negative:
+            lines += [say("Negative prompt:"), blockquote(negative, longest_negative)]
+        if len("\n".join(lines)) <= room:
+            break
+    return lines, len(recipe.prompt) <= longest and len(negative) <= longest_negative
+
+
+def _in_full(recipe: Recipe) -> str:
+    if not recipe.negative_prompt:
+        return recipe.prompt
+    return f"{recipe.prompt}\n\n{say('Negative prompt:')}\n{recipe.negative_prompt}"
 
 
 async def _history(interaction: AnimaInteraction, image: JobImage) -> list[str]:

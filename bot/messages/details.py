@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import discord
 
 from bot.generation.recipe import Recipe
 from bot.generation.spec import JobSpec
 from bot.text.markdown import inline
-from bot.text.translation import say, say_plural
+from bot.text.translation import N_, say, say_plural
 from storage.images import Image
+from storage.jobs import Job
 
 
 def named_settings(recipe: Recipe) -> list[tuple[str, str]]:
@@ -67,6 +68,36 @@ def _with_strengths(recipe: Recipe) -> list[str]:
     return [
         inline(name, 60) if strength == 1 else f"{inline(name, 60)} {strength:g}" for name, strength in recipe.loras
     ]
+
+
+#: What a job is, by its kind. `{source}` is the image that it comes from.
+KINDS: Mapping[str, str] = {
+    "reroll": N_("re-roll of {source}"),
+    "vary": N_("variation of {source}"),
+    "upscale": N_("upscale of {source}"),
+    "edit": N_("edit of {source}"),
+    "again": N_("repeat of {source}"),
+    "alone": N_("single picture from {source}"),
+}
+
+
+def describe_job(job: Job, source_url: str | None) -> str:
+    """What a job is: three pictures, an upscale of a picture. `source_url`: the message of the image it comes from."""
+    if job.kind in KINDS:
+        source = say("a picture")
+        return say(KINDS[job.kind], source=source if source_url is None else f"[{source}]({source_url})")
+    if job.kind == "compare":
+        return say("comparison")
+    count = len(JobSpec.of(job).recipes) if job.parameters else 1
+    return say_plural("{count} picture", "{count} pictures", count)
+
+
+def job_url(client: discord.Client, job: Job) -> str | None:
+    """The address of a job's message, if it has one that others can see."""
+    if job.message_id is None or job.private:
+        return None
+    channel = client.get_partial_messageable(job.channel_id, guild_id=job.guild_id)
+    return channel.get_partial_message(job.message_id).jump_url
 
 
 def message_url(client: discord.Client, image: Image | None) -> str | None:

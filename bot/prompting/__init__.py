@@ -11,6 +11,7 @@ from bot.prompting.prompt_rules import (
     FinalPrompts,
     artist_tags,
     final_prompts,
+    without_prefix,
 )
 from bot.prompting.tags import OWN_TAGS, Category, Completion, Tag, TagFileError, TagIndex
 from bot.prompting.wildcards import escape_wildcards, expand, expansions, has_wildcards
@@ -37,4 +38,5 @@ __all__ = [
     "fixed",
     "has_wildcards",
     "hints",
+    "without_prefix",
 ]

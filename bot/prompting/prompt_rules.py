@@ -86,6 +86,19 @@ def final_prompts(
     return FinalPrompts(_joined(*added, prompt), _joined(*added_to_negative, negative))
 
 
+def without_prefix(final: str, typed: str) -> str:
+    """A final prompt without the tags in front that nobody typed: what is the same for everybody.
+
+    typed: the prompt that it was made of, its wildcards expanded. Artists stay, and so does everything after them.
+    """
+    given = _names(typed)
+    for start, end in outer_pieces(final):
+        names = _names(final[start:end])
+        if names & given or any(name.startswith("@") for name in names):
+            return final[start:].strip(BLANKS_AND_COMMAS)
+    return final
+
+
 def artist_tags(artist: str) -> list[str]:
     """The names as Anima wants them: `@` in front, lower case, spaces, brackets escaped.
 

@@ -41,6 +41,28 @@ async def shown(stage: Stage, overview: Message, index: int = 0) -> Message:
     return await (await stage.discord.choose(stage.alice, overview, "anima:history:show", [choice])).response()
 
 
+async def test_the_list_says_what_each_is_and_leaves_away_what_every_prompt_begins_with(stage: Stage) -> None:
+    job, message = await stage.draw("{red|red} hair, smile", artist="nnn yryr")
+    await stage.in_state(
+        (await stage.database.jobs.by_interaction((await pressed(stage, message, "Upscale")))).id, JobState.DELIVERED
+    )
+    overview = await stage.answer("history")
+    at = f"https://discord.com/channels/{stage.general.guild.id}/{stage.general.id}/{job.message_id}"
+    assert "masterpiece" not in overview.text and overview.text.count("@nnn yryr, red hair, smile") == 2
+    assert overview.text.count(f"upscale of [a picture]({at})") == 1
+    [select] = [part for part in overview.inputs() if part["custom_id"] == "anima:history:show"]
+    assert [option["label"] for option in select["options"]] == ["@nnn yryr, red hair, smile"] * 2
+    one = await shown(stage, overview)
+    assert "masterpiece" not in one.text and f"upscale of [a picture]({at})" in one.text
+
+
+async def pressed(stage: Stage, message: Message, label: str) -> int:
+    """Presses what draws; returns the id of the interaction, once there is a job of it."""
+    sent = await stage.press(message, label)
+    await until(lambda: stage.database.jobs.by_interaction(sent.id))
+    return sent.id
+
+
 async def save_delivered_image(stage: Stage, number: int, **about: object) -> None:
     """A delivered picture that only the database knows of."""
     new = NewJob(

@@ -40,6 +40,25 @@ async def test_each_job_says_where_it_stands_and_others_are_only_counted(stage: 
     assert buttons(message) == [f"anima:queue:cancel:{first.id}", f"anima:queue:cancel:{second.id}", "anima:queue"]
 
 
+async def test_each_job_says_what_it_is_and_links_to_its_message_and_source(stage: Stage) -> None:
+    source, picture = await stage.draw("1girl")
+    hidden = await stage.in_state((await stage.ask("secret", private=True)).id, JobState.DELIVERED)
+    stage.engine.hold()
+    await stage.in_state((await stage.ask("busy", count=3)).id, JobState.RUNNING)
+    pressed = [await stage.press(picture, "Upscale")]
+    pressed.append(await stage.press(stage.discord.messages.get(hidden.message_id), "Re-roll"))
+    upscale, reroll = [await until(lambda id=each.id: stage.database.jobs.by_interaction(id)) for each in pressed]
+    text = (await stage.answer("queue")).text
+    at = f"https://discord.com/channels/{stage.general.guild.id}/{stage.general.id}"
+    assert f"upscale of [a picture]({at}/{source.message_id}) · [message]({at}/{upscale.message_id}) · " in text
+    assert "3 pictures · [message]" in text
+    assert (
+        "re-roll of a picture · " in text
+        and f"/{reroll.message_id}" not in text
+        and f"/{hidden.message_id}" not in text
+    )
+
+
 async def test_once_something_was_drawn_the_line_says_when_a_picture_will_be_ready(stage: Stage) -> None:
     await stage.draw("1girl")
     stage.engine.hold()

@@ -273,7 +273,18 @@ async def test_a_long_prompt_is_shortened_in_its_message_and_whole_in_info(stage
     prompt = "1girl, " + ", ".join(f"tag {number}" for number in range(100))
     _, message = await stage.draw(prompt)
     assert prompt[:299] + "…" in message.text and prompt[:300] not in message.text
-    assert "tag 99" in (await (await stage.press(message, "Info", stage.bob)).response()).text
+    info = await (await stage.press(message, "Info", stage.bob)).response()
+    assert "tag 99" in info.text and not info.attachments
+
+
+async def test_what_is_too_long_for_info_is_in_its_file(stage: Stage) -> None:
+    prompt, negative = "1girl, " + "*_very_* long, " * 300 + "end", "bad, " * 1000 + "last"
+    _, message = await stage.draw(prompt, negative=negative)
+    info = await (await stage.press(message, "Info", stage.bob)).response()
+    assert info.is_ephemeral and "**Steps**" in info.text and f"<@{stage.alice.id}>" in info.text
+    [file] = info.attachments
+    content = file.data.decode()
+    assert file.filename == "prompt.txt" and content.count("*_very_* long") == 300 and content.endswith("last")
 
 
 async def test_buttons_of_private_pictures_answer_privately(stage: Stage) -> None:
