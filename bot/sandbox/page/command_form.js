@@ -6,6 +6,7 @@ import { Listbox, matching } from "./listbox.js";
 import { InvalidOption, collectValues, isFileField, limitsOf, optionField, takesFile } from "./options.js";
 import { store } from "./store.js";
 import { t } from "./translation.js";
+import { splitOptions, withoutOwnName } from "./typed_options.js";
 
 export class CommandForm {
   #fields = [];
@@ -50,19 +51,47 @@ export class CommandForm {
     this.element.addEventListener("keydown", (event) => this.#key(event));
     this.element.addEventListener("focusin", (event) => event.target.closest("button") && this.list.hide());
     this.more.addEventListener("focus", () => this.#showMore());
-    this.more.addEventListener("input", () => this.#showMore());
+    this.more.addEventListener("input", () => this.#splitMore() || this.#showMore());
   }
 
-  /** Puts the form into the composer; `rest` is what was typed behind the command's name, for its first option. */
+  /**
+   * Puts the form into the composer; `rest` is what was typed behind the command's name: `name:value` for its options,
+   * and what stands before them for the first one.
+   */
   begin(rest = "") {
+    const { before, found } = splitOptions(rest, this.command.options.filter(isTyped));
     for (const option of this.command.options.filter((one) => one.required)) this.#add(option);
-    if (rest && this.#fields.length === 0 && this.command.options.length > 0) this.#add(this.command.options[0]);
+    if (before && this.#fields.length === 0 && this.command.options.length > 0) this.#add(this.command.options[0]);
     this.line.append(this.more);
     this.#countMore();
     this.panel.replaceChildren(this.about, this.problem, this.list.element);
     const [first] = this.#fields;
-    if (rest && first?.fill) first.fill(rest);
-    (first?.input ?? this.more).focus();
+    if (before && first?.fill) first.fill(before);
+    this.#fillIn(found);
+    const empty = this.#fields.find((field) => field.isEmpty);
+    (found.length > 0 ? (empty?.input ?? this.more) : (first?.input ?? this.more)).focus();
+  }
+
+  /** Takes `name:value` of other options out of what was typed or pasted into a field. Whether there was any. */
+  splitTyped(field) {
+    if (isFileField(field)) return false;
+    const text = withoutOwnName(field.input.value, field.option);
+    const { before, found } = splitOptions(text, this.#unused().filter(isTyped));
+    if (found.length === 0) return false;
+    field.fill(before);
+    this.#fillIn(found).focus();
+    return true;
+  }
+
+  /** Fills options in; returns the input of the last one. */
+  #fillIn(found) {
+    let last = this.more;
+    for (const { option, value } of found) {
+      const field = this.#fields.find((one) => one.option === option) ?? this.#add(option);
+      field.fill(value);
+      last = field.input;
+    }
+    return last;
   }
 
   /** Files dropped or pasted go to the options that take one. */
@@ -137,6 +166,15 @@ export class CommandForm {
     this.more.readOnly = count === 0;
   }
 
+  /** Takes `name:value` typed where an option can be added. Whether there was any. */
+  #splitMore() {
+    const { before, found } = splitOptions(this.more.value, this.#unused().filter(isTyped));
+    if (before || found.length === 0) return false;
+    this.more.value = "";
+    this.#fillIn(found).focus();
+    return true;
+  }
+
   #showMore() {
     this.#current = null;
     const items = this.#unused().map((option) => ({ title: option.shown, detail: option.description, option }));
@@ -206,4 +244,9 @@ export class CommandForm {
     this.element.remove();
     this.onEnd(text);
   }
+}
+
+/** Whether an option's value can be typed; files cannot. */
+function isTyped(option) {
+  return !takesFile(option);
 }

@@ -24,7 +24,10 @@ const AUTOCOMPLETE_DELAY = 250; // milliseconds without a key until an autocompl
 /** What was typed does not fit its option; the sentence says why. */
 export class InvalidOption extends Error {}
 
-/** The field for one option. `form` has `changed(field)`: its suggestions or its value are others now. */
+/**
+ * The field for one option. `form` has `changed(field)`: its suggestions or its value are others now; and
+ * `splitTyped(field)`: takes what belongs to other options out of it.
+ */
 export function optionField(option, form) {
   if (option.type === ATTACHMENT) return new FileField(option, form);
   if (option.choices.length > 0)
@@ -81,7 +84,7 @@ class Field {
 
   typed() {
     this.input.removeAttribute("aria-invalid");
-    this.form.changed(this);
+    if (!this.form.splitTyped(this)) this.form.changed(this);
   }
 
   get isEmpty() {
@@ -237,7 +240,10 @@ class ChoiceField extends Field {
   }
 
   fill(text) {
-    this.input.value = text;
+    const wanted = text.toLowerCase();
+    const item = this.#items.find((one) => one.title.toLowerCase() === wanted || String(one.value) === wanted);
+    if (item) this.take(item);
+    else this.input.value = text;
   }
 
   get suggestions() {

@@ -183,6 +183,54 @@ async def test_a_command_that_is_pasted_whole_is_taken_apart(stage: SpecimenStag
     assert stage.bot.seen[0][0] == "a cat"
 
 
+async def test_options_of_a_pasted_command_are_filled_in_by_their_names(stage: SpecimenStage, screen: Screen) -> None:
+    await screen.text.fill(
+        "/anima imagine prompt:a cat: on a mat size:portrait steps:12 hidden:true lora:a: b friend:Bob"
+    )
+    await expect(screen.option_field("prompt")).to_have_value("a cat: on a mat")
+    await expect(screen.option_field("friend")).to_have_value("Bob")
+    await screen.press("Enter")
+    await until(lambda: stage.bot.seen)
+    prompt, steps, _, hidden, _, friend, _, _, size, lora = stage.bot.seen[-1]
+    assert (prompt, steps, hidden, size.value, lora) == ("a cat: on a mat", 12, True, 1, "a: b")
+    assert friend.id == stage.discord.world.bob.id
+
+
+async def test_the_first_option_needs_no_name_and_a_name_counts_once(stage: SpecimenStage, screen: Screen) -> None:
+    await screen.text.fill("/anima imagine a cat steps:12 lora:a steps:13")
+    await expect(screen.option_field("prompt")).to_have_value("a cat")
+    await expect(screen.option_field("lora")).to_have_value("a steps:13")
+    await expect(screen.option_field("steps")).to_have_value("12")
+    await expect(screen.page.locator(".more-options")).to_be_focused()
+
+
+async def test_what_a_pasted_command_lacks_is_asked_for(screen: Screen) -> None:
+    await screen.text.fill("/anima imagine steps:12")
+    await expect(screen.option_field("steps")).to_have_value("12")
+    await expect(screen.option_field("prompt")).to_be_focused()
+
+
+async def test_a_name_typed_into_another_option_begins_its_own(stage: SpecimenStage, screen: Screen) -> None:
+    await screen.pick_command("anima imagine")
+    await screen.type("re:zero, a cat steps:12 cfg:5.5")
+    await expect(screen.option_field("prompt")).to_have_value("re:zero, a cat")
+    await expect(screen.option_field("cfg")).to_be_focused()
+    await screen.press("Enter")
+    await until(lambda: stage.bot.seen)
+    assert stage.bot.seen[-1][:3] == ("re:zero, a cat", 12, 5.5)
+
+
+async def test_options_pasted_into_the_first_one_or_behind_the_last_are_spread(screen: Screen) -> None:
+    await screen.pick_command("anima imagine")
+    await screen.page.keyboard.insert_text("prompt:a cat steps:12")
+    await expect(screen.option_field("prompt")).to_have_value("a cat")
+    await expect(screen.option_field("steps")).to_be_focused()
+    await screen.page.locator(".more-options").focus()
+    await screen.page.keyboard.insert_text("cfg:4 hidden:false")
+    await expect(screen.option_field("cfg")).to_have_value("4")
+    await expect(screen.option_field("hidden")).to_have_value("False")
+
+
 async def test_a_mention_of_a_command_begins_it(stage: SpecimenStage, screen: Screen) -> None:
     await stage.discord.say(stage.discord.world.bob, stage.discord.world.general, "try </anima imagine:1>")
     await screen.button("/anima imagine", screen.last).click()
