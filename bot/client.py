@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import discord
@@ -27,6 +28,7 @@ from bot.jobs.throughput import Forecast
 from bot.jobs.worker import Worker
 from bot.ops import logs
 from bot.ops.metrics import Metrics
+from bot.ops.outages import Outage, until_reached
 from bot.ops.retention import Retention
 from bot.ops.settings import Settings
 from bot.ops.shutdown import InteractionTracker, Shutdown
@@ -40,6 +42,7 @@ from storage.database import Database
 from storage.jobs import Allowance, Job
 
 logger = logging.getLogger(__name__)
+_discord_log = logging.getLogger("discord.client")
 
 #: Seconds.
 MAX_CONNECT_SECONDS = 60.0
@@ -101,10 +104,37 @@ class AnimaClient(discord.Client):
         person = Person.of(interaction, block=None)
         return Allowance(credits=settings.quota.of(person.role_ids), waiting=settings.limits.waiting)
 
+    async def login(self, token: str) -> None:
+        await until_reached(partial(super().login, token), self._forget_http_session)
+
+    async def _forget_http_session(self) -> None:
+        """discord.py makes a new one for each login, with a connector that it takes for open."""
+        await self.http.close()
+        self.http.connector = discord.utils.MISSING
+
+    async def connect(self, *, reconnect: bool = True) -> None:
+        """discord.py 2.7.1 repeats every connection but its first, which ends in AttributeError (its issue 10520)."""
+        outage = Outage()
+        _discord_log.addFilter(self._is_about_a_connection)
+        try:
+            while True:
+                try:
+                    return await super().connect(reconnect=reconnect)
+                except AttributeError as error:
+                    if self.ws is not None or error.__context__ is None:
+                        raise
+                    await outage.wait(error.__context__)
+        finally:
+            _discord_log.removeFilter(self._is_about_a_connection)
+
+    def _is_about_a_connection(self, record: logging.LogRecord) -> bool:
+        """Before there is a first connection, `Outage` logs why and how long we wait."""
+        return self.ws is not None or not str(record.msg).startswith("Attempting a reconnect")
+
     async def setup_hook(self) -> None:
         """Runs once, logged in and not yet connected: nothing is asked of us before this has ended."""
         await self.tree.set_translator(Translator())
-        await self.tree.sync()
+        await until_reached(self.tree.sync)
         self._working = asyncio.create_task(self._work(), name="worker")
         self._working.add_done_callback(self._close_without_worker)
         self._forgetting = asyncio.create_task(self.retention.run(), name="retention")

@@ -171,6 +171,7 @@ def test_the_systemd_unit_starts_the_bot_and_waits_as_long_as_compose_for_its_en
     assert name in VARIABLES
     assert own["TimeoutStopSec"] + "s" == service["stop_grace_period"]
     assert own["Restart"] == "on-failure" and own["KillMode"] == "mixed"
+    assert unit["Unit"]["StartLimitIntervalSec"] == "0", "systemd never gives up"
 
 
 # The release

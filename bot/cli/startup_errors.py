@@ -20,6 +20,26 @@ UNREACHABLE = (
     "Discord cannot be reached ({why}). Check this machine's network, DISCORD_API_URL if you set it, and "
     "https://discordstatus.com. Then start again."
 )
+PRIVILEGED_INTENTS = (
+    "Discord refused the intents that the bot asked for (4014). This version asks for none that needs permission: "
+    "update the bot (`git pull`, `make install`), or allow the intents in the developer portal (page Bot)."
+)
+INVALID_INTENTS = (
+    "Discord does not know the intents that the bot asked for (4013). Update the bot: `git pull`, then `make install`."
+)
+SHARDING_REQUIRED = (
+    "The bot is in more servers than Discord allows on one connection (4011; about 2,500), and this version cannot use "
+    "several. Remove it from servers, or run a second bot with its own token and database for some of them."
+)
+ENTRY_POINT_COMMAND = (
+    "Discord refused the bot's commands, because the application has an entry point command (50240). Turn it off in "
+    "the developer portal (page Activities, Settings, Enable Activities). Then start again."
+)
+TOO_MANY_NEW_COMMANDS = (
+    "Discord refused the bot's commands, because this application has reached the daily limit of new commands (30034). "
+    "Stop the bot, and start it again tomorrow."
+)
+REFUSED_COMMANDS = {50240: ENTRY_POINT_COMMAND, 30034: TOO_MANY_NEW_COMMANDS}
 
 SELF_EXPLANATORY = (
     StartupError,
@@ -38,6 +58,14 @@ def explain(error: Exception) -> str | None:
     match error:
         case discord.LoginFailure() | discord.ConnectionClosed(code=4004):  # the token was reset while the bot ran
             return WRONG_TOKEN
+        case discord.PrivilegedIntentsRequired() | discord.ConnectionClosed(code=4014):
+            return PRIVILEGED_INTENTS
+        case discord.ConnectionClosed(code=4013):
+            return INVALID_INTENTS
+        case discord.ConnectionClosed(code=4011):
+            return SHARDING_REQUIRED
+        case discord.HTTPException(code=code) if code in REFUSED_COMMANDS:
+            return REFUSED_COMMANDS[code]
         case discord.HTTPException(status=429):  # by Cloudflare; discord.py waits for Discord's own limits
             return "Discord has temporarily blocked this machine for too many requests. Start again in an hour."
         case discord.DiscordServerError() | aiohttp.ClientError():

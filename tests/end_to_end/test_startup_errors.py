@@ -93,27 +93,44 @@ async def test_a_models_folder_without_models(tmp_path: Path, discord: FakeDisco
     assert said.endswith("in models/diffusion_models. Run `anima download`, or put it there.")
 
 
-async def test_an_unreachable_discord(tmp_path: Path, discord: FakeDiscord) -> None:
+async def test_where_discord_cannot_be_reached_a_command_says_so(tmp_path: Path, discord: FakeDiscord) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     environment = {**settings_for(discord, tmp_path), "DISCORD_API_URL": f"http://127.0.0.1:{port}/api/v10"}
-    said = await failed_start(tmp_path, "run", **environment)
+    said = await failed_start(tmp_path, "invite", **environment)
     assert said.startswith(f"Discord cannot be reached (Cannot connect to host 127.0.0.1:{port}")
     assert "https://discordstatus.com" in said
-
-
-async def test_no_network(tmp_path: Path) -> None:
-    """The name never resolves (RFC 6761), as on a machine without a network."""
-    (tmp_path / "models").mkdir()
-    environment = {"DISCORD_TOKEN": TOKEN, "DISCORD_API_URL": "https://discord.invalid/api/v10"}
-    said = await failed_start(tmp_path, "run", **environment)
-    assert said.startswith("Discord cannot be reached (Cannot connect to host discord.invalid:443")
 
 
 async def test_an_invalid_discord_address(tmp_path: Path, discord: FakeDiscord) -> None:
     environment = {**settings_for(discord, tmp_path), "DISCORD_GATEWAY_URL": "gateway"}
     said = await failed_start(tmp_path, "run", **environment)
     assert said.startswith("DISCORD_GATEWAY_URL is 'gateway', but it must be a full address")
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        (4011, "The bot is in more servers than Discord allows on one connection"),
+        (4013, "Discord does not know the intents"),
+        (4014, "Discord refused the intents"),
+    ],
+)
+async def test_a_gateway_that_refuses_the_bot(tmp_path: Path, discord: FakeDiscord, code: int, sentence: str) -> None:
+    discord.gateway.refuses_identifying_with = code
+    assert (await failed_start(tmp_path, "run", **settings_for(discord, tmp_path))).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        (50240, "Discord refused the bot's commands, because the application has an entry point command (50240)"),
+        (30034, "Discord refused the bot's commands, because this application has reached the daily limit"),
+    ],
+)
+async def test_commands_that_discord_refuses(tmp_path: Path, discord: FakeDiscord, code: int, sentence: str) -> None:
+    discord.faults.answer("PUT", "/commands$", 400, {"message": "Refused.", "code": code})
+    assert (await failed_start(tmp_path, "run", **settings_for(discord, tmp_path))).startswith(sentence)
 
 
 async def test_a_health_port_in_use(tmp_path: Path, discord: FakeDiscord) -> None:

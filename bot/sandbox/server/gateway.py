@@ -111,6 +111,8 @@ class Gateway:
         self.url = ""
         #: While True, whoever connects is answered 503.
         self.refuses_connections = False
+        #: The close code for whoever identifies, unless it is None.
+        self.refuses_identifying_with: int | None = None
         self.allowed_privileged_intents = 0
         self.heartbeats = 0
         events.listen(self._forward)
@@ -211,6 +213,8 @@ class Gateway:
             connection.close(ALREADY_AUTHENTICATED)
         elif data.get("token", "").removeprefix("Bot ") != self._world.application.token:
             connection.close(AUTHENTICATION_FAILED)
+        elif self.refuses_identifying_with is not None:
+            connection.close(self.refuses_identifying_with)
         elif data.get("intents", 0) & PRIVILEGED & ~self.allowed_privileged_intents:
             connection.close(DISALLOWED_INTENTS)
         else:

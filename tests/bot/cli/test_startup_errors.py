@@ -10,7 +10,15 @@ import aiohttp
 import discord
 import pytest
 
-from bot.cli.startup_errors import WRONG_TOKEN, explain
+from bot.cli.startup_errors import (
+    ENTRY_POINT_COMMAND,
+    INVALID_INTENTS,
+    PRIVILEGED_INTENTS,
+    SHARDING_REQUIRED,
+    TOO_MANY_NEW_COMMANDS,
+    WRONG_TOKEN,
+    explain,
+)
 
 
 def answer(status: int) -> Any:
@@ -26,6 +34,12 @@ def closed(code: int) -> discord.ConnectionClosed:
     [
         (discord.LoginFailure("Improper token has been passed."), WRONG_TOKEN),
         (closed(4004), WRONG_TOKEN),
+        (closed(4011), SHARDING_REQUIRED),
+        (closed(4013), INVALID_INTENTS),
+        (closed(4014), PRIVILEGED_INTENTS),
+        (discord.PrivilegedIntentsRequired(None), PRIVILEGED_INTENTS),
+        (discord.HTTPException(answer(400), {"code": 50240, "message": "no"}), ENTRY_POINT_COMMAND),
+        (discord.HTTPException(answer(400), {"code": 30034, "message": "no"}), TOO_MANY_NEW_COMMANDS),
         (discord.HTTPException(answer(429), "You are being blocked."), "Discord has temporarily blocked this machine"),
         (discord.DiscordServerError(answer(503), "down"), "Discord cannot be reached (503 because"),
         (aiohttp.ClientConnectionError("no route"), "Discord cannot be reached (no route)"),

@@ -1,0 +1,81 @@
+"""When Discord is down, unreachable or has banned this machine: waiting until that is over."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
+
+import aiohttp
+import discord
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: Seconds. Each pause is twice as long as the one before.
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 300.0
+#: Discord's answer to a ban may ask for more; a ban lasts about an hour.
+LONGEST_PAUSE_ASKED_FOR = 3600.0
+
+BANNED = "Discord has temporarily blocked this machine for too many requests"
+
+
+class Outage:
+    """One outage, from the first failure to the first success."""
+
+    def __init__(self) -> None:
+        self._next_pause = FIRST_PAUSE
+
+    async def wait(self, error: BaseException) -> None:
+        """Log what is wrong, in one line, and pause. Raises `error` if waiting would not help."""
+        sentence = explain_outage(error)
+        if sentence is None:
+            raise error
+        pause = max(self._next_pause, min(_pause_asked_for(error), LONGEST_PAUSE_ASKED_FOR))
+        self._next_pause = min(2 * self._next_pause, LONGEST_PAUSE)
+        logger.warning("%s. Trying again in %g s.", sentence, pause)
+        await asyncio.sleep(pause)
+
+
+async def until_reached(act: Callable[[], Awaitable[T]], clean_up: Callable[[], Awaitable[None]] | None = None) -> T:
+    """What `act` returns, once no outage prevents it. `clean_up` is awaited after each failure."""
+    outage = Outage()
+    while True:
+        try:
+            return await act()
+        except Exception as error:
+            if clean_up is not None:
+                await clean_up()
+            await outage.wait(error)
+
+
+def explain_outage(error: BaseException) -> str | None:
+    """What is wrong, without a full stop. None for an error that does not go away by itself."""
+    match error:
+        case discord.HTTPException(status=429) | aiohttp.WSServerHandshakeError(status=429):
+            return BANNED  # discord.py itself waits for Discord's own limits
+        case discord.DiscordServerError() | discord.GatewayNotFound() | aiohttp.ClientError():
+            return f"Discord cannot be reached ({_on_one_line(error)})"
+        case TimeoutError():
+            return "Discord cannot be reached (it does not answer)"
+        case ConnectionError():
+            return f"Discord cannot be reached ({_on_one_line(error)})"
+    return None
+
+
+def _on_one_line(error: BaseException) -> str:
+    """An outage's answer may be a whole HTML page."""
+    first, *_ = str(error).strip().splitlines() or [type(error).__name__]
+    return first[:200]
+
+
+def _pause_asked_for(error: BaseException) -> float:
+    """Seconds, from the header Retry-After."""
+    headers = error.response.headers if isinstance(error, discord.HTTPException) else getattr(error, "headers", None)
+    with suppress(ValueError, TypeError, AttributeError):
+        return float(headers["Retry-After"]) if headers and "Retry-After" in headers else 0.0
+    return 0.0
