@@ -19,7 +19,10 @@ MAX_WORDS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class NewImage:
-    """A finished image to be stored. `prompt` has its wildcards resolved; `content` is the whole file."""
+    """A finished image to be stored. `prompt` has its wildcards resolved; `content` is the whole file.
+
+    notes: what could not be done as it was asked for, each in a sentence.
+    """
 
     index: int
     prompt: str = field(repr=False)
@@ -29,6 +32,7 @@ class NewImage:
     file_name: str
     content: bytes = field(repr=False)
     metadata: str = field(default="", repr=False)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +59,7 @@ class Image:
     metadata: str = field(repr=False)
     created_at: datetime
     deleted_at: datetime | None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -178,6 +183,7 @@ async def add_images(
                 height=image.height,
                 file_name=image.file_name,
                 metadata=image.metadata,
+                notes="\n".join(" ".join(note.split()) for note in image.notes),
                 created_at=now,
             )
             .returning(pictures.c.id)
@@ -221,10 +227,14 @@ def _has_words(words: list[str]) -> ColumnElement[bool]:
 
 
 def _image(row: Row[Any]) -> Image:
-    return Image(**row._mapping)
+    return _image_of(dict(row._mapping))
 
 
 def _render(row: Row[Any]) -> Render:
     values = dict(row._mapping)
     content = values.pop("content")
-    return Render(Image(**values), content)
+    return Render(_image_of(values), content)
+
+
+def _image_of(values: dict[str, Any]) -> Image:
+    return Image(**{**values, "notes": tuple(values["notes"].splitlines())})

@@ -183,7 +183,7 @@ class Privacy:
             )
             without_prompt = list(forgotten)
             await connection.execute(
-                update(pictures).where(pictures.c.job_id.in_(without_prompt)).values(prompt="", metadata="")
+                update(pictures).where(pictures.c.job_id.in_(without_prompt)).values(prompt="", metadata="", notes="")
             )
             await forget_source_images(connection, job_sources.c.job_id.in_(without_prompt))
             return len(without_prompt)

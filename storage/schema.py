@@ -132,6 +132,8 @@ pictures = Table(
     Column("height", Integer, nullable=False),
     Column("file_name", String(255), nullable=False),
     Column("metadata", Words, nullable=False),
+    #: What could not be done as it was asked for, a sentence a line.
+    Column("notes", Words, nullable=False, server_default=""),
     Column("attachment_id", BigInteger),
     Column("created_at", UtcDateTime, nullable=False),
     Column("deleted_at", UtcDateTime),

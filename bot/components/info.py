@@ -14,11 +14,13 @@ from bot.messages.details import message_url, named_settings
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_TEXT_LENGTH
 from bot.text.formats import decimal
-from bot.text.markdown import blockquote, inline
+from bot.text.markdown import blockquote, inline, truncate
 from bot.text.translation import say, say_plural
 
 #: Of the `limits.MAX_TEXT_LENGTH` characters of a message.
 PROMPT_SHOWN, NEGATIVE_SHOWN = 1800, 900
+#: Of the same, for what could not be done as it was asked for.
+NOTES_SHOWN = 600
 #: Of the same, for line breaks and the like.
 ROOM_FOR_LABELS = 50
 PROMPTS_FILE = "prompt.txt"
@@ -33,6 +35,7 @@ async def info_layout(interaction: AnimaInteraction, image: JobImage) -> tuple[S
         label = inline(spec.comparison.labels[image.index], 100)
         lines.append(f"**{label}** · {inline(spec.comparison.title, 200)}")
     rest = [f"**{name}** {value}" for name, value in named_settings(recipe)]
+    rest += [f"-# ⚠️ {note}" for note in await _notes(interaction, image)]
     rest += [f"-# {line}" for line in await _history(interaction, image)]
     room = MAX_TEXT_LENGTH - len("\n".join([*lines, *rest])) - ROOM_FOR_LABELS
     prompts, are_whole = _prompts(recipe, room)
@@ -60,6 +63,14 @@ def _in_full(recipe: Recipe) -> str:
     if not recipe.negative_prompt:
         return recipe.prompt
     return f"{recipe.prompt}\n\n{say('Negative prompt:')}\n{recipe.negative_prompt}"
+
+
+async def _notes(interaction: AnimaInteraction, image: JobImage) -> list[str]:
+    """What could not be done as it was asked for, in the engine's own words. A grid has those of all its cells."""
+    images = {each.index: each for each in await interaction.client.database.images.of_job(image.job.id)}
+    found = images.get(image.index) or images.get(0)
+    text = "\n".join(found.notes) if found is not None else ""
+    return [inline(note, NOTES_SHOWN) for note in truncate(text, NOTES_SHOWN).splitlines()]
 
 
 async def _history(interaction: AnimaInteraction, image: JobImage) -> list[str]:

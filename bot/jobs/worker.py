@@ -186,7 +186,8 @@ class Worker:
         if spec.comparison is not None:
             with speaking(ENGLISH):  # the letters that the grid's font has
                 file = await asyncio.to_thread(grid, spec.comparison, [each.content for each in new], job.prompt)
-            new = [replace(new[0], content=file.png, width=file.width, height=file.height)]
+            notes = tuple(dict.fromkeys(note for each in new for note in each.notes))
+            new = [replace(new[0], content=file.png, width=file.width, height=file.height, notes=notes)]
         hidden = verdict is Verdict.HIDDEN
         if await retry_storage(lambda: self._database.jobs.rendered(job.id, new, spoiler=hidden)) is not None:
             self._outbox.deliver_later(job)
@@ -240,6 +241,7 @@ def _new_images(job: Job, spec: JobSpec, images: Sequence[EncodedImage]) -> list
             height=image.height,
             file_name=messages.file_name(job.id, index),
             content=image.png,
+            notes=image.notes,
         )
         for index, (recipe, image) in enumerate(zip(spec.recipes, images, strict=True))
     ]

@@ -17,12 +17,14 @@ from bot.messages.details import summary
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_ALT_TEXT_LENGTH
 from bot.text.formats import decimal
-from bot.text.markdown import PROMPT_SHOWN, blockquote, truncate
+from bot.text.markdown import PROMPT_SHOWN, blockquote, inline, truncate
 from bot.text.translation import N_, say, say_plural
 from storage.images import Image
 from storage.jobs import AlreadyAccepted, Job, OverQuota, TooManyWaiting
 
 BAR_CELLS = 12
+#: Characters of what could not be done, under an image; *Info* has all of it.
+NOTES_SHOWN = 200
 READY_SOON = timedelta(seconds=10)
 PREVIEW_NAME = "preview.jpg"
 #: In front of a file's name it hides the file until it is clicked.
@@ -135,11 +137,17 @@ def finished(
     )
     caption = "\n".join([blockquote(job.prompt, PROMPT_SHOWN), f"-# {_caption(job, spec, images, parent_url)}"])
     view = StaticLayout(ui.TextDisplay(caption), gallery)
-    if notes:
-        view.add_item(ui.TextDisplay(f"-# {notes}"))
+    if notes := "\n".join(f"-# {note}" for note in (notes, _engine_notes(images)) if note):
+        view.add_item(ui.TextDisplay(notes))
     for row in image_rows(job, spec):
         view.add_item(row)
     return view
+
+
+def _engine_notes(images: Sequence[Image]) -> str:
+    """What the engine could not do as it was asked for, in its own words, as much as there is room for."""
+    notes = dict.fromkeys(note for image in images for note in image.notes)
+    return f"⚠️ {inline(' '.join(notes), NOTES_SHOWN)}" if notes else ""
 
 
 def _caption(job: Job, spec: JobSpec, images: Sequence[Image], parent_url: str | None) -> str:

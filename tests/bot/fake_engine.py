@@ -33,6 +33,8 @@ class FakeEngine:
         self.turbo: TurboLora | None = None
         #: The classifier's result for every image.
         self.labels: Mapping[str, float] = {}
+        #: What could not be done as it was asked for, of every image.
+        self.notes: tuple[str, ...] = ()
         #: The memory that every batch uses.
         self.gpu_memory: GpuMemory | None = None
         #: The next batches raise these errors.
@@ -81,7 +83,8 @@ class FakeEngine:
         if self.deadly is not None and any(self.deadly in request.prompt for request in requests):
             raise EngineDied("The engine's process was ended by SIGSEGV.")
         return [
-            replace(_drawn(request, self.noise), labels=self.labels, gpu_memory=self.gpu_memory) for request in requests
+            replace(_drawn(request, self.noise), labels=self.labels, notes=self.notes, gpu_memory=self.gpu_memory)
+            for request in requests
         ]
 
 

@@ -36,6 +36,7 @@ def an_image(index: int = 0, **changes: Any) -> NewImage:
         "file_name": f"{index}.png",
         "content": b"the file",
         "metadata": "red hair, blue background\nSteps: 30",
+        "notes": ("The LoRA ink is used without 2 keys.",),
     }
     return NewImage(index=index, **drawn | changes)
 

@@ -26,12 +26,21 @@ async def test_a_picture_comes_back_as_it_was_drawn(database, clock):
     parent = await delivered(database)
     [origin] = await database.images.of_job(parent.id)
     job = await running(database, kind="vary", parent_picture_id=origin.id, spoiler=True, private=True)
-    drawn = an_image(seed=2**64 - 1, width=832, height=1216, prompt="青い髪", metadata="Steps: 30", file_name="a b.png")
+    drawn = an_image(
+        seed=2**64 - 1,
+        width=832,
+        height=1216,
+        prompt="青い髪",
+        metadata="Steps: 30",
+        file_name="a b.png",
+        notes=("one", "and\nanother"),
+    )
     [picture_id] = await database.jobs.rendered(job.id, [drawn])
 
     image = await database.images.get(picture_id)
     assert (image.seed, image.width, image.height) == (2**64 - 1, 832, 1216)
     assert (image.prompt, image.metadata, image.file_name) == ("青い髪", "Steps: 30", "a b.png")
+    assert image.notes == ("one", "and another")
     assert (image.kind, image.spoiler, image.private) == ("vary", True, True)
     assert (image.parent_picture_id, image.user_id, image.created_at) == (origin.id, ALICE, clock.now)
 

@@ -137,7 +137,7 @@ async def test_prompts_are_forgotten_after_their_time_and_pictures_after_theirs(
     forgotten = await database.privacy.forget_older_than(prompts=timedelta(days=10), images=timedelta(days=31))
     assert (forgotten.prompts, forgotten.jobs) == (1, 0)
     [image] = await database.images.of_job(old.id)
-    assert (image.prompt, image.metadata, image.seed) == ("", "", 7)
+    assert (image.prompt, image.metadata, image.notes, image.seed) == ("", "", (), 7)
     assert (await database.jobs.get(old.id)).parameters == {}
     assert (await database.jobs.get(waiting.id)).prompt == SECRET_WORDS
     found = await database.images.history(ALICE, words="umbrella")

@@ -407,3 +407,17 @@ async def test_who_may_not_see_a_channel_cannot_press_there(stage: Stage) -> Non
     stage.discord.set_overwrite(stage.general, stage.alice, deny=Permissions.VIEW_CHANNEL)
     with pytest.raises(ClientRefused):
         await stage.press(message, "Info")
+
+
+async def test_what_could_not_be_applied_is_said_under_the_picture_and_in_full_in_info(stage: Stage) -> None:
+    stage.engine.notes = ("The LoRA ink is used without 12 keys: " + "they belong to another model, " * 8 + "the end.",)
+    _, message = await stage.draw("1girl", count=2)
+    assert message.text.count("⚠️ The LoRA ink is used without 12 keys") == 1 and "the end." not in message.text
+    assert "the end." in (await (await stage.press(message, "Info")).response()).text
+
+
+async def test_what_could_not_be_applied_in_a_cell_is_said_of_the_grid(stage: Stage) -> None:
+    stage.engine.notes = ("The LoRA ink is used without 12 keys.",)
+    interaction = await stage.slash("compare", prompt="1girl", columns="steps", column_values="2, 3")
+    _, message = await drawn(stage, interaction)
+    assert message.text.count("⚠️ The LoRA ink is used without 12 keys.") == 1
