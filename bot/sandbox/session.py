@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain, count
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
@@ -18,8 +19,9 @@ from tqdm import tqdm
 
 from bot.app import open_client
 from bot.client import AnimaClient
+from bot.generation.miniature import EXAMPLES
 from bot.ops.errors import StartupError
-from bot.ops.settings import Settings
+from bot.ops.settings import MINIATURE, Settings
 from bot.sandbox import page_server
 from bot.sandbox.model.messages import Message
 from bot.sandbox.standin import FakeDiscord
@@ -116,7 +118,9 @@ class Sandbox:
 
 @asynccontextmanager
 async def open_sandbox(settings: Settings, port: int = 0) -> AsyncIterator[Sandbox]:
-    async with FakeDiscord(port=port, routes=[page_server.add_routes]) as discord:
+    examples = EXAMPLES if settings.models == MINIATURE else ()
+    add_page = partial(page_server.add_routes, examples=examples)
+    async with FakeDiscord(port=port, routes=[add_page]) as discord:
         settings = settings.model_copy(
             update={
                 "discord_token": SecretStr(discord.token),

@@ -5,7 +5,7 @@ import { RequestError, Session, fetchCatalog, fetchPeople } from "./api.js";
 import { commandsChanged, describeComposer, focusComposer, resetComposer } from "./composer.js";
 import { el } from "./dom.js";
 import { handleInteractionEvent, resetInteractions } from "./interactions.js";
-import { hasMessage, removeMessage, rerenderMessages, showMessages, upsertMessage } from "./messages.js";
+import { hasMessage, removeMessage, rerenderMessages, rerenderStart, showMessages, upsertMessage } from "./messages.js";
 import { addNote } from "./notes.js";
 import { markRead, markUnread, renderSidebar, setUpAccount } from "./sidebar.js";
 import { writeStaticTexts } from "./static_texts.js";
@@ -154,6 +154,7 @@ async function reload() {
     store.commands = commands;
     renderSidebar();
     renderHeader();
+    rerenderStart();
     commandsChanged();
   } catch (error) {
     if (!(error instanceof RequestError)) throw error;

@@ -8,6 +8,7 @@ import { el } from "./dom.js";
 import { embeds } from "./embeds.js";
 import { markdown, plainText } from "./markdown.js";
 import { attachments } from "./media.js";
+import { examples } from "./examples.js";
 import { focusConversation, isAtEnd, offerEnd, scrollToEnd } from "./scrolling.js";
 import { channelTitle, isBot, nameOf, store } from "./store.js";
 import { t, tElements } from "./translation.js";
@@ -38,6 +39,13 @@ export function rerenderMessages() {
   const notes = list.querySelectorAll(".note");
   list.setAttribute("aria-label", t("Messages in {channel}", { channel: channelTitle(store.channel) }));
   list.replaceChildren(channelStart(), ...renderAll(), ...notes);
+}
+
+/** The commands are others now, and with them what the channel begins with. */
+export function rerenderStart() {
+  const giveFocusBack = focusWithin(list.firstElementChild);
+  list.firstElementChild.replaceWith(channelStart());
+  giveFocusBack(list.firstElementChild);
 }
 
 export function hasMessage(id) {
@@ -103,6 +111,7 @@ function channelStart() {
     { class: "beginning" },
     el("p", { class: "heading-1" }, title),
     el("p", {}, t("This is the start of {channel}. Type / to see the bot's commands.", { channel: title })),
+    examples(),
   );
 }
 

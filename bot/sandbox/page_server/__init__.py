@@ -1,13 +1,18 @@
 """Serves the page that shows the stand-in to a person: its files, its languages, and what it asks for and does."""
 
+from collections.abc import Sequence
+
 from aiohttp import web
 
 from bot.sandbox.page_server import api, catalogs, files
 from bot.sandbox.standin import FakeDiscord
 
 
-def add_routes(application: web.Application, discord: FakeDiscord) -> None:
-    """Adds the page of `discord` to its server: what `FakeDiscord(routes=…)` takes."""
+def add_routes(application: web.Application, discord: FakeDiscord, examples: Sequence[str] = ()) -> None:
+    """Adds the page of `discord` to its server: what `FakeDiscord(routes=…)` takes.
+
+    examples: prompts that the page offers at the top of a channel, for a model that can draw little else.
+    """
     files.add_routes(application)
     catalogs.add_routes(application)
-    api.add_routes(application, discord)
+    api.add_routes(application, discord, examples)

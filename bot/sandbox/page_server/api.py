@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -42,9 +42,9 @@ RELOADING_EVENTS = {
 }
 
 
-def add_routes(application: web.Application, discord: FakeDiscord) -> None:
+def add_routes(application: web.Application, discord: FakeDiscord, examples: Sequence[str]) -> None:
     """Adds everything under `/sandbox`."""
-    api = PageApi(discord)
+    api = PageApi(discord, examples)
     router = application.router
     user, channel, message = r"/sandbox/as/{user:\d+}", r"/channels/{channel:\d+}", r"/messages/{message:\d+}"
     router.add_get("/sandbox/people", api.people)
@@ -68,8 +68,9 @@ def add_routes(application: web.Application, discord: FakeDiscord) -> None:
 
 
 class PageApi:
-    def __init__(self, discord: FakeDiscord) -> None:
+    def __init__(self, discord: FakeDiscord, examples: Sequence[str]) -> None:
         self.discord = discord
+        self.examples = examples
         #: Tells the page whether the stand-in it knows is still the one that it talks to.
         self.instance = secrets.token_hex(8)
 
@@ -231,6 +232,7 @@ async def _view(api: PageApi, user: User, request: web.Request, received: Reques
         "last_event": len(api.discord.events.history),
         "me": user_json(user) | {"locale": user.locale, "upload_limit": user.upload_limit},
         "bot_id": str(world.bot.id),
+        "examples": list(api.examples),
         "bot_is_connected": api.discord.gateway.is_connected,
         "users": [user_json(one) for one in world.users.values()],
         "guilds": [guild(one) for one in world.guilds.values() if user.id in one.members],

@@ -1,0 +1,9 @@
+"""What the bundled miniature model can be asked for. It was trained on drawings of heads and knows nothing else."""
+
+#: Prompts that show what it can draw, each by another of its artists.
+EXAMPLES = (
+    "@micah, red hair, blue background",
+    "@adventurer, long hair, pink hair, smile, green background",
+    "@toon-head, black hair, glasses, yellow background",
+    "@pixel-art, blonde hair, sunglasses, purple background",
+)
