@@ -45,11 +45,12 @@ from inference.request import (
 from inference.sampling import draws_alone, initial_noise, needs_unguided, sample, sigmas
 from inference.sampling.samplers import Denoiser
 from inference.weights.checkpoint import IGNORED_TRANSFORMER_KEYS, ModelFiles
+from inference.weights.headers.diffusion_models import is_turbo, turbo_loras
 from inference.weights.lora import Lora, MergedLoras, Network
-from inference.weights.lora_files import lora_name, lora_names, lora_paths, turbo_names
+from inference.weights.lora_files import lora_name, lora_names, lora_paths
 from inference.weights.lora_layers import TEXT_ENCODER
-from inference.weights.modelspec import native_settings, says_turbo, turbo_lora
-from inference.weights.weights_file import load_module, read_metadata, reading_sizes_off
+from inference.weights.modelspec import native_settings
+from inference.weights.weights_file import load_module, reading_sizes_off
 
 logger = logging.getLogger(__name__)
 
@@ -152,14 +153,15 @@ class Engine:
 
     def turbo_lora(self) -> TurboLora | None:
         """The LoRA file that makes this model a turbo model; None where there is none, or the model is one already."""
-        if self.native.cfg_scale == 1:
+        if is_turbo(self.native):
             return None
-        paths = lora_paths(self.files.models)
-        for name in turbo_names(paths, lambda name: says_turbo(read_metadata(paths[name]))):
+        for turbo in turbo_loras(self.files.models):
             try:
-                return turbo_lora(self._lora(name).metadata, name)
+                self._lora(turbo.name)
             except (CheckpointError, OSError) as error:
-                logger.warning("%s is not used as turbo LoRA: %s", name, error)
+                logger.warning("%s is not used as turbo LoRA: %s", turbo.name, error)
+            else:
+                return turbo
         return None
 
     def use_loras(self, loras: Sequence[tuple[str, float]]) -> None:

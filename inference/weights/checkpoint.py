@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,32 +14,35 @@ from transformers import Qwen3Model
 from inference.networks.text_encoder import IGNORED_QWEN_KEYS, qwen_config
 from inference.networks.vae import Vae, VaeParams, still_image_weight
 from inference.request import CheckpointError
-from inference.weights.folders import files_under, other_files_under, without_suffix
+from inference.weights.folders import without_suffix
+from inference.weights.headers.diffusion_models import (
+    TRANSFORMER_MARK,
+    by_name,
+    find_diffusion_model,
+    listed,
+    none_of,
+    paths_of,
+)
 from inference.weights.lora_files import LORA_FOLDER
 from inference.weights.weights_file import (
     TEXT_ENCODER_MARK,
-    TRANSFORMER_MARK,
     VAE_MARK,
     Convert,
     WeightsFile,
     misfit,
     reading_sizes_off,
-    why_not_opened,
 )
 
 # The folders of ComfyUI, its present name for each first. Files in `checkpoints` hold all parts of a model.
-TRANSFORMER_FOLDERS = ("diffusion_models", "unet", "checkpoints")
 TEXT_ENCODER_FOLDERS = ("text_encoders", "clip", "checkpoints")
 VAE_FOLDERS = ("vae", "checkpoints")
 
-PREFERRED_TRANSFORMER = "anima-base"
 #: Position tables that some converters keep: they can be computed, and are.
 IGNORED_TRANSFORMER_KEYS = ("pos_embedder.",)
 
 #: The rows of Qwen3's embedding, which are more than its tokenizer has tokens. ACE-Step's copy of Qwen3 has fewer.
 QWEN_ROWS = 151_936
 QWEN_TOKENS = range(151_643, QWEN_ROWS + 1)
-OTHER_FORMATS = (".gguf", ".ckpt", ".pt", ".pth", ".bin")
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,7 @@ class ModelFiles:
             raise CheckpointError(
                 f"There is no models folder at {models}. Run `anima download`, or name ComfyUI's `models` folder."
             )
-        transformer = _find_transformer(models, diffusion_model)
+        transformer = WeightsFile(find_diffusion_model(models, diffusion_model), TRANSFORMER_MARK)
         qwen_tokenizer, t5_tokenizer = _tokenizer_folder(models, "qwen"), _tokenizer_folder(models, "t5")
         fits_encoder, fits_vae = _requirements(transformer, qwen_tokenizer)
         encoder = _choose(models, TEXT_ENCODER, transformer, text_encoder, fits_encoder)
@@ -214,7 +217,7 @@ def _structure_fault(part: Part, file: WeightsFile) -> str | None:
 
 def _choose(models: Path, part: Part, transformer: WeightsFile, name: str | None, fits: Requirement) -> ChosenFile:
     folder = models / part.folders[0]
-    paths = list(paths_of(models, part.folders))
+    paths = paths_of(models, part.folders)
     if name is not None:
         return _named(part, folder, paths, name, fits)
     inside = WeightsFile(transformer.path, part.mark)
@@ -232,7 +235,7 @@ def _choose(models: Path, part: Part, transformer: WeightsFile, name: str | None
         return ChosenFile(fitting[0], "it is the only one that fits")
     if fitting:
         raise CheckpointError(
-            f"Several files in {folder} fit as the {part.what}: {_names(file.path for file in fitting)}. "
+            f"Several files in {folder} fit as the {part.what}: {listed(file.path for file in fitting)}. "
             f"Say which one to use ({part.setting})."
         )
     if len(candidates) == 1:
@@ -241,61 +244,22 @@ def _choose(models: Path, part: Part, transformer: WeightsFile, name: str | None
             f"Put the {part.what} there."
         )
     raise CheckpointError(
-        f"No file in {folder} fits the diffusion model's sizes: {_names(faults)} belong to another model. "
+        f"No file in {folder} fits the diffusion model's sizes: {listed(faults)} belong to another model. "
         f"Put the {part.what} there."
     )
 
 
 def _named(part: Part, folder: Path, paths: Sequence[Path], name: str, fits: Requirement) -> ChosenFile:
-    path = _by_name(paths, name)
+    path = by_name(paths, name)
     if path is None:
         raise CheckpointError(
-            f"{part.setting} is {name!r}, but there is no such file in {folder}. There are: {_names(paths)}."
+            f"{part.setting} is {name!r}, but there is no such file in {folder}. There are: {listed(paths)}."
         )
     file = WeightsFile(path, part.mark)
     fault = fits(file) if file.is_marked else f"it is not a {part.what}."
     if fault is not None:
         raise CheckpointError(f"{part.setting} names {path}, but that cannot be used: {fault}")
     return ChosenFile(file, f"{part.setting} names it")
-
-
-def _find_transformer(models: Path, name: str | None) -> WeightsFile:
-    files = list(paths_of(models, TRANSFORMER_FOLDERS))
-    folder = models / TRANSFORMER_FOLDERS[0]
-    if name is not None:
-        path = _by_name(files, name) or next(
-            (path for part in TRANSFORMER_FOLDERS if (path := models / part / name).is_file()), None
-        )
-        if path is None:
-            raise CheckpointError(
-                f"There is no diffusion model {name!r} in {folder}. There are: {_names(files)}. "
-                "Choose one of them, or run `anima download`."
-            )
-        file = WeightsFile(path, TRANSFORMER_MARK)
-        if not file.is_marked:
-            raise CheckpointError(
-                f"{file.path} is not an Anima diffusion model: it has no {TRANSFORMER_MARK}. "
-                "Choose a file made for Anima."
-            )
-        return file
-    candidates = _marked(files, TRANSFORMER_MARK, "an Anima diffusion model", folder)
-    preferred = [file for file in candidates if file.path.name.startswith(PREFERRED_TRANSFORMER)]
-    readable = [file for file in preferred or candidates if file.fault() is None]
-    if len(candidates) == 1 or preferred or len(readable) == 1:
-        return (readable or preferred or candidates)[0]
-    raise CheckpointError(
-        f"Several diffusion models are in {folder}: {_names(file.path for file in candidates)}. "
-        "Say which one to use (ANIMA_DIFFUSION_MODEL, or `--diffusion-model`)."
-    )
-
-
-def _by_name(paths: Sequence[Path], name: str) -> Path | None:
-    """The file that a setting names: its whole name counts before its name without suffix."""
-    for form in (lambda path: path.name, lambda path: without_suffix(path.name)):
-        for path in paths:
-            if form(path) == name or path.as_posix().endswith(f"/{name}"):
-                return path
-    return None
 
 
 def _marked(paths: Sequence[Path], mark: str, what: str, folder: Path) -> list[WeightsFile]:
@@ -314,25 +278,7 @@ def _marked(paths: Sequence[Path], mark: str, what: str, folder: Path) -> list[W
         return found
     if unreadable is not None:
         raise unreadable
-    others = f"; {_names(paths)} {'is' if len(paths) == 1 else 'are'} of another kind" if paths else ""
-    raise CheckpointError(
-        f"There is no file of {what} in {folder}{others}. {_not_usable(paths, folder)}"
-        "Run `anima download`, or put it there."
-    )
-
-
-def _not_usable(paths: Sequence[Path], folder: Path) -> str:
-    """What is there, but cannot be used, in a sentence."""
-    if shard := next((path for path in paths if "-of-0" in path.name), None):
-        return f"{shard.name} is one of several pieces of a model, which are not supported; put the single file there. "
-    if other := next(iter(other_files_under(folder, OTHER_FORMATS)), None):
-        return f"{other.name} {why_not_opened(other)} "
-    return ""
-
-
-def paths_of(models: Path, folders: Sequence[str]) -> Iterable[Path]:
-    for folder in folders:
-        yield from files_under(models / folder)
+    raise CheckpointError(none_of(what, paths, folder))
 
 
 def _tokenizer_folder(models: Path, name: str) -> Path:
@@ -344,7 +290,3 @@ def _tokenizer_folder(models: Path, name: str) -> Path:
             "Run `anima download`, which downloads only what is missing."
         )
     return folder
-
-
-def _names(paths: Iterable[Path] | Mapping[Path, object]) -> str:
-    return ", ".join(sorted(path.name for path in paths)) or "none"

@@ -14,13 +14,13 @@ from inference.metadata.hashes import file_sha256
 from inference.networks.text_encoder import qwen_config
 from inference.networks.transformer import Transformer, TransformerParams
 from inference.request import CheckpointError
-from inference.weights.checkpoint import TEXT_ENCODER_FOLDERS, TRANSFORMER_FOLDERS, VAE_FOLDERS, ModelFiles, paths_of
+from inference.weights.checkpoint import TEXT_ENCODER_FOLDERS, VAE_FOLDERS, ModelFiles
 from inference.weights.folders import without_suffix
+from inference.weights.headers.diffusion_models import TRANSFORMER_FOLDERS, TRANSFORMER_MARK, paths_of
 from inference.weights.lora import Lora
 from inference.weights.lora_files import lora_paths
 from inference.weights.weights_file import (
     TEXT_ENCODER_MARK,
-    TRANSFORMER_MARK,
     VAE_MARK,
     WeightsFile,
     reading_sizes_off,

@@ -12,10 +12,11 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from inference.request import CheckpointError
+from inference.weights.headers.header import check_header
 from inference.weights.lora_changes import BESIDE, Factors, HeaderAlphas, changed, is_whole, rank_of, split_key
 from inference.weights.lora_depth import OtherDepth, block_numbers
 from inference.weights.lora_layers import TEXT_ENCODER, LayerNames, means_text_encoder
-from inference.weights.weights_file import WeightsFile, check_header
+from inference.weights.weights_file import WeightsFile
 
 #: How many names a sentence on what was left out gives.
 SHOWN_NAMES = 3

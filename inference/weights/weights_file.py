@@ -15,18 +15,15 @@ from torch import Tensor, nn
 
 from inference.request import CheckpointError
 from inference.weights.folders import SUFFIXES
+from inference.weights.headers.diffusion_models import why_not_opened, why_unreadable
+from inference.weights.headers.header import check_header, prefix_before
 from inference.weights.quantized import Quantization
 from inference.weights.vae_names import DIFFUSERS_MARK, released_names
 
 logger = logging.getLogger(__name__)
 
-TRANSFORMER_MARK = "llm_adapter.blocks.0.cross_attn.k_proj.weight"
 TEXT_ENCODER_MARK = "layers.0.self_attn.q_norm.weight"
 VAE_MARK = "decoder.upsamples.0.residual.2.weight"
-
-#: Bytes. Reading a header takes a hundred times its size; that of a large model, or with a long history of training in
-#: it, is a few megabytes.
-MAX_HEADER = 16 << 20
 
 #: What training leaves in a file, and tables that can be computed.
 _LEFTOVERS = re.compile(r"(?:^|\.)(?:accum_\w+|logvar\.|_extra_state$|inv_freq$|pos_embedder\.|num_batches_tracked$)")
@@ -52,15 +49,12 @@ class WeightsFile:
         except FileNotFoundError:
             raise CheckpointError(f"There is no file {path}. Run `anima download`, or fix the name.") from None
         except (SafetensorError, OSError, ValueError) as error:
-            raise CheckpointError(
-                f"{path} cannot be read as safetensors ({error}): it is damaged or incompletely downloaded "
-                f"({path.stat().st_size:,} bytes are there). Delete it and download it again."
-            ) from error
+            raise CheckpointError(why_unreadable(path, error)) from error
         self._keys = frozenset(self._file.keys())
-        prefix = _prefix(self._keys, mark)
+        prefix = prefix_before(mark, self._keys)
         translate = prefix is None and mark == VAE_MARK
         if translate:
-            prefix = _prefix(self._keys, DIFFUSERS_MARK)
+            prefix = prefix_before(DIFFUSERS_MARK, self._keys)
         #: Whether it contains the key that distinguishes this kind of file from others.
         self.is_marked = prefix is not None
         self._names = self._named(prefix or "", translate)
@@ -75,7 +69,7 @@ class WeightsFile:
 
     def fault(self) -> str | None:
         """Why its tensors cannot be read, as the end of a sentence; None where they can."""
-        return self._quantization.fault()
+        return self._quantization.form.fault()
 
     def tensor(self, key: str) -> Tensor:
         """The tensor on the CPU; memory-mapped where it is not quantised, and read-only by convention."""
@@ -94,42 +88,9 @@ class WeightsFile:
     def _named(self, prefix: str, translate: bool) -> Mapping[str, str]:
         """For each name of the network's tensors, the file's key."""
         keys = [key for key in self._file.keys() if key.startswith(prefix)]  # noqa: SIM118, the file is no mapping
-        names = {key.removeprefix(prefix): key for key in keys if not self._quantization.belongs_beside(key)}
+        names = {key.removeprefix(prefix): key for key in keys if not self._quantization.form.belongs_beside(key)}
         released = released_names(names) if translate else {}
         return {released.get(name, name): key for name, key in names.items()}
-
-
-def why_not_opened(path: Path) -> str:
-    """The rest of a sentence that begins with the name of a file of another format."""
-    if path.suffix.lower() == ".gguf":
-        return "is a GGUF file, a format that is not supported; download the safetensors version."
-    return (
-        "is not a .safetensors file. Other formats can run code when opened, so they are not accepted; "
-        "download the safetensors version."
-    )
-
-
-def _prefix(keys: Collection[str], mark: str) -> str | None:
-    """The shortest text that stands before `mark` in a key."""
-    return min((key.removesuffix(mark) for key in keys if key.endswith(mark)), key=len, default=None)
-
-
-def check_header(path: Path) -> None:
-    """Raises ValueError where the header of a safetensors file says that it is longer than any has to be."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-    if length > MAX_HEADER:
-        raise ValueError(f"its header has {length:,} bytes, more than {MAX_HEADER:,}")
-
-
-def read_metadata(path: Path) -> Mapping[str, str]:
-    """What a safetensors file's header says of it; nothing where it cannot be read."""
-    try:
-        check_header(path)
-        with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}
-    except (SafetensorError, OSError, ValueError):
-        return {}
 
 
 @contextmanager

@@ -11,8 +11,9 @@ from safetensors.torch import load_file, save_file
 from inference import Engine, GenerationRequest
 from inference.request import CheckpointError
 from inference.weights.checkpoint import ModelFiles
+from inference.weights.headers.diffusion_models import TRANSFORMER_MARK
 from inference.weights.modelspec import native_settings
-from inference.weights.weights_file import TRANSFORMER_MARK, WeightsFile
+from inference.weights.weights_file import WeightsFile
 from tests.golden import MODELS, relative_error
 
 TRANSFORMER = Path("diffusion_models/anima-tiny.safetensors")

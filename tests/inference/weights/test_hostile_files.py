@@ -14,8 +14,9 @@ from torch import nn
 from inference.networks.transformer import TransformerParams
 from inference.request import CheckpointError
 from inference.weights.checkpoint import ModelFiles
+from inference.weights.headers.header import MAX_HEADER
 from inference.weights.lora import Lora
-from inference.weights.weights_file import MAX_HEADER, WeightsFile, reading_sizes_off
+from inference.weights.weights_file import WeightsFile, reading_sizes_off
 from tests.golden import MODELS
 
 LAYER = "layer"

@@ -1,0 +1,1 @@
+"""What safetensors files say of themselves in their headers, read without PyTorch."""

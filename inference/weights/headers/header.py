@@ -1,0 +1,80 @@
+"""A safetensors file's header: JSON with each tensor's dtype, shape and place, and what the file says of itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+#: Bytes. Reading a header takes a hundred times its size; that of a large model, or with a long history of training in
+#: it, is a few megabytes.
+MAX_HEADER = 16 << 20
+#: Bytes before the header, which say how long it is.
+LENGTH_BYTES = 8
+
+
+@dataclass(frozen=True)
+class Header:
+    """`shapes`: of the tensors, by their keys. `metadata`: texts by name, often empty."""
+
+    path: Path
+    shapes: Mapping[str, tuple[int, ...]]
+    metadata: Mapping[str, str]
+    #: First and last byte of each tensor, counted in the file.
+    _places: Mapping[str, tuple[int, int]] = field(repr=False)
+
+    @classmethod
+    def read(cls, path: Path) -> Header:
+        """Raises OSError, and ValueError for what is no safetensors file."""
+        check_header(path)
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(LENGTH_BYTES), "little")
+            text = file.read(length)
+        if length == 0 or len(text) < length:
+            raise ValueError(f"its header should have {length:,} bytes, but {len(text):,} are there")
+        try:
+            entries = json.loads(text)
+            metadata = entries.pop("__metadata__", None) or {}
+            shapes = {key: tuple(int(side) for side in entry["shape"]) for key, entry in entries.items()}
+            places = {key: _place(entry, LENGTH_BYTES + length) for key, entry in entries.items()}
+        except (LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"its header is not that of a safetensors file ({error})") from error
+        end = max((last for _, last in places.values()), default=LENGTH_BYTES + length)
+        if (size := path.stat().st_size) < end:
+            raise ValueError(f"its tensors end at byte {end:,}, but it has only {size:,}")
+        return cls(path, shapes, {str(name): str(value) for name, value in dict(metadata).items()}, places)
+
+    def content(self, key: str, most: int = 1 << 16) -> bytes:
+        """The bytes of one tensor, `most` at most. Raises OSError."""
+        first, last = self._places[key]
+        with self.path.open("rb") as file:
+            file.seek(first)
+            return file.read(min(last - first, most))
+
+
+def _place(entry: Any, start: int) -> tuple[int, int]:
+    first, last = entry["data_offsets"]
+    return start + int(first), start + int(last)
+
+
+def check_header(path: Path) -> None:
+    """Raises ValueError where the header of a safetensors file says that it is longer than any has to be."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(LENGTH_BYTES), "little")
+    if length > MAX_HEADER:
+        raise ValueError(f"its header has {length:,} bytes, more than {MAX_HEADER:,}")
+
+
+def read_metadata(path: Path) -> Mapping[str, str]:
+    """What a safetensors file's header says of it; nothing where it cannot be read."""
+    try:
+        return Header.read(path).metadata
+    except (OSError, ValueError):
+        return {}
+
+
+def prefix_before(mark: str, keys: Collection[str]) -> str | None:
+    """The shortest text that stands before `mark` in a key; None where no key ends in it."""
+    return min((key.removesuffix(mark) for key in keys if key.endswith(mark)), key=len, default=None)
