@@ -17,6 +17,8 @@ from bot.commands.admin import admin_forms
 from bot.commands.tree import AnimaCommandTree
 from bot.components import cancel, hint, images
 from bot.components.edit_modal import EditModal
+from bot.components.moderation import panel
+from bot.components.moderation.report import ReportModal
 from bot.components.preset_modal import ImagePresetModal
 from bot.ops import logs
 from bot.ops.endpoints import point_discord_at
@@ -106,8 +108,14 @@ def install(client: AnimaClient) -> None:
     """Have a client answer commands, presses and modals, those from before a restart too."""
     client.tree = AnimaCommandTree(client)
     register(client.tree)
-    client.add_dynamic_items(*images.HANDLERS, *cancel.HANDLERS, *hint.HANDLERS, *COMMAND_HANDLERS)
-    for modal in (EditModal(), ImagePresetModal(), *admin_forms(), *(modal() for modal in COMMAND_MODALS)):
+    client.add_dynamic_items(*images.HANDLERS, *cancel.HANDLERS, *hint.HANDLERS, *panel.HANDLERS, *COMMAND_HANDLERS)
+    for modal in (
+        EditModal(),
+        ImagePresetModal(),
+        ReportModal(),
+        *admin_forms(),
+        *(modal() for modal in COMMAND_MODALS),
+    ):
         client.add_view(modal)
 
 

@@ -19,6 +19,7 @@ from bot.jobs.delivery.delivery import Delivery
 from bot.jobs.delivery.outbox import Outbox
 from bot.jobs.delivery.progress import StatusMessages
 from bot.jobs.engines import SupervisedEngine
+from bot.jobs.log_channels import LogChannels
 from bot.jobs.model_info import ModelInfoSource
 from bot.jobs.moderation import Moderation
 from bot.jobs.queue import FairQueue
@@ -85,9 +86,13 @@ class AnimaClient(discord.Client):
         )
         self.model_info = ModelInfoSource(self.engine, settings.models)
         self.model = self.model_info.model
-        self.submitter = Submitter(database, self.queue, self.progress, tags, self.model, self.metrics.refused)
+        self.log_channels = LogChannels(self.get_guild, database.servers)
+        self.moderation = Moderation(database, self.worker, self.outbox, self.delivery, self.log_channels)
+        database.jobs.watch(self.moderation.ended)
+        self.submitter = Submitter(
+            database, self.queue, self.progress, tags, self.model, self.metrics.refused, self.moderation.refused
+        )
         self.cancellation = Cancellation(database.jobs, self.worker, self.delivery)
-        self.moderation = Moderation(database, self.worker, self.outbox, self.delivery)
         self.retention = Retention(database.privacy, settings)
         #: Set once what the bot before this one left unfinished goes on.
         self.recovered = asyncio.Event()
@@ -175,6 +180,7 @@ class AnimaClient(discord.Client):
             async with asyncio.timeout(NOTIFY_TIMEOUT):
                 await self.interactions.finish()
         await self.moderation.close()
+        await self.log_channels.close()
         await self.worker.close()
         await super().close()
 

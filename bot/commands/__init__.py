@@ -7,7 +7,7 @@ from typing import Any
 from discord import app_commands
 
 from bot.client import AnimaClient
-from bot.commands import context_menus, help, history, privacy, queue, quota
+from bot.commands import context_menus, help, history, moderation, privacy, queue, quota
 from bot.commands.admin import ADMIN_ITEMS, admin
 from bot.commands.generate import draw_again
 from bot.commands.generate.compare import compare
@@ -27,6 +27,8 @@ HANDLERS: tuple[type[Component], ...] = (
 MODALS = panel.MODALS
 
 EVERYWHERE = app_commands.AppCommandContext(guild=True, dm_channel=True, private_channel=True)
+IN_SERVERS = app_commands.AppCommandContext(guild=True, dm_channel=False, private_channel=False)
+BY_SERVERS = app_commands.AppInstallationType(guild=True, user=False)
 SERVERS_AND_PEOPLE = app_commands.AppInstallationType(guild=True, user=True)
 
 
@@ -53,4 +55,7 @@ def register(tree: app_commands.CommandTree[AnimaClient]) -> None:
     tree.add_command(admin)
     for menu in (context_menus.parameters, draw_again.draw_again, context_menus.cancel):
         menu.allowed_contexts, menu.allowed_installs = EVERYWHERE, SERVERS_AND_PEOPLE
+        tree.add_command(menu)
+    for menu in (moderation.moderate, moderation.report):
+        menu.allowed_contexts, menu.allowed_installs = IN_SERVERS, BY_SERVERS
         tree.add_command(menu)

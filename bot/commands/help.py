@@ -99,7 +99,19 @@ PAGES: Mapping[str, HelpPage] = {
             "`/anima preferences`: set your own defaults and presets\n"
             "`/anima privacy`: get or erase what I store about you\n"
             "In the menu of a message, under Apps: *Anima: parameters* shows how a picture was made, "
-            "*Anima: draw again* draws it again, *Anima: cancel* cancels your job."
+            "*Anima: draw again* draws it again, *Anima: cancel* cancels your job, *Anima: report* tells "
+            "the server's moderators."
+        ),
+    ),
+    "moderators": HelpPage(
+        N_("For moderators"),
+        N_(
+            "With **Manage Messages** in a channel you can cancel anybody's job there (**Cancel** or *Anima: cancel*) "
+            "and delete pictures (**Delete**, or delete the message itself). Nobody is charged for what is cancelled.\n"
+            "*Anima: moderate…*, in the menu of a message under Apps, deletes, blocks, or both. Blocking takes "
+            "**Manage Messages** in the whole server; it also cancels what the person has queued.\n"
+            "`/anima-admin`, for people with **Manage Server**, sets limits, quotas, channels and blocked "
+            "words, pauses drawing, and names a log channel for refusals, reports, blocks and failures."
         ),
     ),
 }

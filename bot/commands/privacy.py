@@ -27,13 +27,17 @@ from storage.privacy import Erased
 WHAT_IS_KEPT = N_(
     "### What I store about you\n"
     "Your prompts, settings and seeds; when and where you drew, and what it cost; your defaults and "
-    "presets; the pictures you used as a source or upscaled. Finished pictures are stored by Discord, in "
-    "its messages."
+    "presets; the pictures you used as a source or upscaled; which pictures you reported. Finished "
+    "pictures are stored by Discord, in its messages."
 )
 KEPT_FOR_EVER = N_("It is stored until you erase it.")
 PROMPTS_KEPT = N_("Prompts and settings are deleted after {days}.")
 PICTURES_KEPT = N_("Pictures leave your history after {days}. Their messages stay in Discord.")
-NOT_PASSED_ON = N_("Only you can see this message. Your data is not shared with anyone.")
+SEEN_BY_MODERATORS = N_(
+    "Moderators of a server with a log channel see there what happened to your requests in it: refused prompts with "
+    "their words (private ones too), failed jobs, reports, deletions and blocks."
+)
+NOT_PASSED_ON = N_("Only you can see this message. Otherwise your data is not shared with anyone.")
 
 QUESTION = N_(
     "### Erase everything?\n"
@@ -56,7 +60,11 @@ async def privacy(interaction: AnimaInteraction) -> None:
     buttons: ui.ActionRow[Any] = ui.ActionRow(
         _button("export", say("Send me a copy"), emoji="📄"), _button("erase", say("Erase everything…"), emoji="🗑️")
     )
-    kept = [say(WHAT_IS_KEPT), *_how_long(interaction.client.retention), f"-# {say(NOT_PASSED_ON)}"]
+    kept = [
+        say(WHAT_IS_KEPT),
+        *_how_long(interaction.client.retention),
+        f"-# {say(SEEN_BY_MODERATORS)} {say(NOT_PASSED_ON)}",
+    ]
     await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay("\n".join(kept)), buttons))
 
 

@@ -10,7 +10,7 @@ from bot.client import AnimaClient
 from bot.components.base import AnimaInteraction
 from bot.components.moderation.permission import may_moderate
 from bot.text.translation import say
-from storage.jobs import Job
+from storage.jobs import LIVE, Job
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,8 @@ async def delete_job(client: AnimaClient, job: Job, by: int) -> str:
 
     The message first: if that is as far as it gets, the images are still there to be deleted.
     """
+    if job.state in LIVE:
+        await client.cancellation.cancel(job, by=by)
     if job.message_id is None:
         return say("There is no message to delete.")
     gone = not job.private and await delete_message(client, job.channel_id, job.message_id)

@@ -11,12 +11,17 @@ import logging
 from collections.abc import Collection, Coroutine, Iterator, Sequence
 from typing import Any
 
+import discord
+
 from bot.jobs.delivery.delivery import Delivery
 from bot.jobs.delivery.outbox import Outbox, retry_storage
+from bot.jobs.log_channels import LogChannels
 from bot.jobs.worker import Worker
 from bot.messages import job as messages
+from bot.messages import log_entries
 from bot.ops.logs import about_its_job
-from bot.rules.server_settings import load_server_settings
+from bot.rules.policy import PolicyRefusal
+from bot.rules.server_settings import load_server_settings, settings_guild_id
 from bot.text.languages import speaking
 from storage.database import Database
 from storage.jobs import Job
@@ -34,11 +39,14 @@ WAITING_AT_START = (JobState.QUEUED, JobState.RUNNING)
 
 
 class Moderation:
-    def __init__(self, database: Database, worker: Worker, outbox: Outbox, delivery: Delivery) -> None:
+    def __init__(
+        self, database: Database, worker: Worker, outbox: Outbox, delivery: Delivery, log: LogChannels
+    ) -> None:
         self._database = database
         self._worker = worker
         self._outbox = outbox
         self._delivery = delivery
+        self._log = log
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def block(self, guild_id: int, user_id: int, *, by: int, reason: str = "") -> bool:
@@ -46,21 +54,41 @@ class Moderation:
         blocked = await self._database.servers.block(guild_id, user_id, by=by, reason=reason)
         where = None if guild_id == EVERYWHERE else guild_id
         self._drop(await self._database.jobs.cancel_of_person(user_id, where, messages.DROPPED_BY_BLOCK, by))
+        if blocked:
+            self._log.post(where, log_entries.blocked(user_id, by=by, reason=reason))
         return blocked
 
     async def unblock(self, guild_id: int, user_id: int, *, by: int) -> bool:
         """False: they were not blocked there."""
-        return await self._database.servers.unblock(guild_id, user_id, by=by)
+        unblocked = await self._database.servers.unblock(guild_id, user_id, by=by)
+        if unblocked and guild_id != EVERYWHERE:
+            self._log.post(guild_id, log_entries.unblocked(user_id, by=by))
+        return unblocked
 
     async def cancelled(self, job: Job, *, by: int) -> None:
         """A moderator has cancelled somebody's job."""
         if job.guild_id is not None:
             await self._database.servers.record(job.guild_id, "cancel", by=by, subject_id=job.user_id)
+            self._log.post(job.guild_id, log_entries.cancelled(job, by=by))
 
     async def deleted(self, job: Job, *, by: int) -> None:
         """A moderator has deleted somebody's images."""
         if job.guild_id is not None:
             await self._database.servers.record(job.guild_id, "delete", by=by, subject_id=job.user_id)
+            self._log.post(job.guild_id, log_entries.deleted(job, by=by))
+
+    def refused(self, interaction: discord.Interaction[Any], refusal: PolicyRefusal, words: str, private: bool) -> None:
+        """A request was refused; moderators hear of it if that was for its words."""
+        if interaction.channel_id is None:
+            return
+        entry = log_entries.refused(
+            refusal, words, user_id=interaction.user.id, channel_id=interaction.channel_id, private=private
+        )
+        self._log.post(settings_guild_id(interaction), entry)
+
+    def ended(self, job: Job) -> None:
+        """A job has ended; moderators hear of it if it failed or its image may not be shown."""
+        self._log.post(job.guild_id, log_entries.ended(job))
 
     async def drop_waiting(self, guild_id: int, *, by: int) -> int:
         """Cancel what waits in a server where drawing was paused. Returns how many jobs that were."""

@@ -114,14 +114,19 @@ class Submitter:
         tags: TagIndex,
         model: Callable[[], Awaitable[ModelInfo]],
         refused: Callable[[str], None] = lambda rule: None,
+        log_refusal: Callable[[Interaction, PolicyRefusal, str, bool], None] = lambda *refused: None,
     ) -> None:
-        """`model` waits for the loaded model; `refused` is called with the rule that a refused request broke."""
+        """`model` waits for the loaded model; `refused` is called with the rule that a refused request broke.
+
+        `log_refusal` is given a refused request for the moderators: what was typed, and whether it was private.
+        """
         self._database = database
         self._queue = queue
         self._status = status
         self._tags = tags
         self._model = model
         self._refused = refused
+        self._log_refusal = log_refusal
 
     async def submit(self, origin: Origin, request: JobRequest) -> None:
         """Queues what is requested, or tells the person privately why not."""
@@ -151,6 +156,7 @@ class Submitter:
         allowance = await self._permission(interaction, spec, settings, model, typed)
         if isinstance(allowance, PolicyRefusal):
             self._refused(allowance.reason.value)
+            self._log_refusal(interaction, allowance, "\n".join(typed.texts), origin.private)
             await reply_privately(interaction, allowance.sentence)
             return
         if not _can_be_read_back(options):

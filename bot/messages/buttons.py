@@ -59,6 +59,7 @@ _JOB_ID = r"([0-9]{1,18})"
 CANCEL_TEMPLATE = rf"anima:cancel:{_JOB_ID}"
 FIXED_PROMPT_TEMPLATE = rf"anima:fixed:{_JOB_ID}"
 PICK_TEMPLATE = rf"anima:pick:{_JOB_ID}"
+MODERATE_TEMPLATE = rf"anima:moderate:(delete|block|both|unblock):{_JOB_ID}"
 
 
 def image_template(action: str) -> str:
@@ -111,6 +112,25 @@ def image_labels(spec: JobSpec) -> list[str]:
 
 def cancel_button(job_id: int) -> ui.Button[Any]:
     return ui.Button(label=say("Cancel"), style=discord.ButtonStyle.secondary, custom_id=f"anima:cancel:{job_id}")
+
+
+#: What a moderator can do about a job's message and the person who asked for it.
+MODERATION: Mapping[str, str] = {
+    "delete": N_("Delete"),
+    "block": N_("Block"),
+    "both": N_("Delete and block"),
+    "unblock": N_("Unblock"),
+}
+
+
+def moderation_button(action: str, job_id: int) -> ui.Button[Any]:
+    style = discord.ButtonStyle.secondary if action == "unblock" else discord.ButtonStyle.danger
+    return ui.Button(label=say(MODERATION[action]), style=style, custom_id=f"anima:moderate:{action}:{job_id}")
+
+
+def report_row(job_id: int) -> ui.ActionRow[Any]:
+    """What stands under a report."""
+    return ui.ActionRow(*(moderation_button(action, job_id) for action in ("delete", "block")))
 
 
 def fixed_prompt_button(job_id: int) -> ui.Button[Any]:

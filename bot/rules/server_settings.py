@@ -158,6 +158,8 @@ class ServerSettings:
     access: Access = field(default_factory=Access)
     safety: Safety = field(default_factory=Safety)
     paused: bool = False
+    #: Where refusals, deletions, blocks, reports and failures are posted, for moderators.
+    log_channel_id: Snowflake | None = None
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> ServerSettings:

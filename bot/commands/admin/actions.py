@@ -12,6 +12,7 @@ from discord import ui
 
 from bot.commands.admin.context import UNCHANGED, ChangedMeanwhile, is_admin, load_context, save
 from bot.commands.admin.forms import FORMS, AdminForm
+from bot.commands.admin.log_channel import set_log_channel
 from bot.commands.admin.pages import PAGES, show
 from bot.components.base import AnimaInteraction, Component
 from bot.messages.replies import reply_privately
@@ -58,6 +59,11 @@ def _sets(page: str, new: Callable[[ServerSettings, tuple[int, ...]], ServerSett
     return act
 
 
+async def _choose_log_channel(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
+    await interaction.response.defer()
+    await show(interaction, "log-channel", await set_log_channel(interaction, chosen))
+
+
 async def _unblock(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
     await interaction.response.defer()
     context = await load_context(interaction)
@@ -70,6 +76,7 @@ async def _unblock(interaction: AnimaInteraction, chosen: list[str], argument: i
 ACTIONS: Mapping[str, Action] = {
     "open": _open,
     "log": _open_log,
+    "log-channel": _choose_log_channel,
     "unblock": _unblock,
     "pause": _sets("overview", lambda settings, _: replace(settings, paused=True)),
     "resume": _sets("overview", lambda settings, _: replace(settings, paused=False)),

@@ -36,6 +36,8 @@ class AdminContext:
     guild: discord.Guild | None
     settings: ServerSettings
     version: int
+    #: Whether Discord refused what was last posted in the log channel.
+    log_refused: bool = False
 
 
 async def load_context(interaction: AnimaInteraction) -> AdminContext:
@@ -43,7 +45,8 @@ async def load_context(interaction: AnimaInteraction) -> AdminContext:
     database = interaction.client.database
     stored = await database.servers.settings(interaction.guild_id)
     settings = ServerSettings.of(stored.settings)
-    return AdminContext(database, interaction.guild_id, interaction.guild, settings, stored.version)
+    log_refused = interaction.client.log_channels.was_refused(interaction.guild_id)
+    return AdminContext(database, interaction.guild_id, interaction.guild, settings, stored.version, log_refused)
 
 
 async def is_admin(interaction: AnimaInteraction) -> bool:

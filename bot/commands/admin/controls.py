@@ -44,20 +44,32 @@ def select(action: str, options: list[discord.SelectOption], placeholder: str | 
     return ui.Select(custom_id=f"anima-admin:{action}", options=options, placeholder=placeholder)
 
 
-def channel_select(action: str, placeholder: str, context: AdminContext, ids: Sequence[int]) -> ui.ChannelSelect[Any]:
+#: Channels that people draw in, with those that their threads and they themselves are in.
+DRAWN_IN = (
+    discord.ChannelType.text,
+    discord.ChannelType.news,
+    discord.ChannelType.forum,
+    discord.ChannelType.voice,
+    discord.ChannelType.category,
+)
+
+
+def channel_select(
+    action: str,
+    placeholder: str,
+    context: AdminContext,
+    ids: Sequence[int],
+    *,
+    types: Sequence[discord.ChannelType] = DRAWN_IN,
+    most: int = MAX_CHOSEN,
+) -> ui.ChannelSelect[Any]:
     known = [id for id in ids if context.guild is None or context.guild.get_channel_or_thread(id) is not None]
     return ui.ChannelSelect(
         custom_id=f"anima-admin:{action}",
-        channel_types=[
-            discord.ChannelType.text,
-            discord.ChannelType.news,
-            discord.ChannelType.forum,
-            discord.ChannelType.voice,
-            discord.ChannelType.category,
-        ],
+        channel_types=list(types),
         placeholder=placeholder,
         min_values=0,
-        max_values=MAX_CHOSEN,
+        max_values=most,
         default_values=[
             discord.SelectDefaultValue(id=id, type=discord.SelectDefaultValueType.channel) for id in known[:MAX_CHOSEN]
         ],

@@ -23,6 +23,7 @@ from bot.commands.admin.controls import (
     select,
     text,
 )
+from bot.commands.admin.log_channel import log_channel_page
 from bot.commands.admin.summaries import inline_or_empty, relative_time
 from bot.components.base import AnimaInteraction
 from bot.messages.layout import StaticLayout
@@ -73,6 +74,7 @@ async def _overview(context: AdminContext, begin: int | None) -> Items:
         f"**{say('Access')}** {summaries.of_access(settings.access)}",
         f"**{say('Safety')}** {summaries.of_safety(settings.safety)}",
         f"**{say('Blocked')}** {say_plural('{count} word', '{count} words', words)}{say(', ')}{people}",
+        f"**{say('Log channel')}** {f'<#{settings.log_channel_id}>' if settings.log_channel_id else say('none')}",
     ]
     if settings.paused:
         pause = button("resume", say("Resume drawing"), discord.ButtonStyle.success)
@@ -223,6 +225,7 @@ PAGES: Mapping[str, AdminPage] = {
     "safety": AdminPage(N_("Safety"), N_("Which channels only allow safe pictures"), _safety),
     "words": AdminPage(N_("Blocked words"), N_("Words that can't be used in prompts here"), _words),
     "people": AdminPage(N_("Blocked people"), N_("Block and unblock"), _people),
+    "log-channel": AdminPage(N_("Log channel"), N_("Where refusals, reports and blocks are posted"), log_channel_page),
     "log": AdminPage(N_("Change log"), N_("Who changed what, and when"), _log),
     "statistics": AdminPage(N_("Statistics"), N_("Recent activity"), _statistics),
 }

@@ -205,6 +205,10 @@ def of_entry(entry: AuditEntry) -> str:
             said = say("{who} deleted a picture of {whom}", who=who, whom=whom)
         case "cancel":
             said = say("{who} cancelled a job of {whom}", who=who, whom=whom)
+        case "log_channel_id" if isinstance(entry.after, int):
+            said = say("{who} set the log channel to {channel}", who=who, channel=f"<#{entry.after}>")
+        case "log_channel_id":
+            said = say("{who} removed the log channel", who=who)
         case "paused" if entry.after:
             said = say("{who} paused drawing", who=who)
         case "paused":

@@ -1,0 +1,78 @@
+"""The panel's page about the log channel: where what moderators should know of is posted."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+
+import discord
+
+from bot.commands.admin.context import AdminContext, ChangedMeanwhile, load_context, save
+from bot.commands.admin.controls import Items, channel_select, row, text
+from bot.components.base import AnimaInteraction
+from bot.jobs.log_channels import can_post, log_channel
+from bot.messages.log_entries import log_channel_chosen
+from bot.text.translation import N_, say
+
+#: What a log channel can be.
+TYPES = (
+    discord.ChannelType.text,
+    discord.ChannelType.news,
+    discord.ChannelType.public_thread,
+    discord.ChannelType.private_thread,
+)
+
+ABOUT = N_(
+    "Refused prompts, deletions by moderators, blocks, members' reports and failed jobs are posted there, in this "
+    "server's language. Words that people typed are behind a spoiler, those of private requests too. Pictures are "
+    "never posted. Choose a channel that only moderators can read."
+)
+NO_LOG_CHANNEL = N_("No log channel is set. *Anima: report* tells members to ask a moderator.")
+NOT_A_LOG_CHANNEL = N_("I can't use that channel. Choose a text channel or a thread of this server that I can see.")
+CANNOT_POST = N_("I can't post in {channel}. Give me **View Channel** and **Send Messages** there.")
+IS_GONE = N_("The log channel is gone, so nothing is logged. Choose another one.")
+WAS_REFUSED = N_("Discord refused my last message in {channel}. Check what I may do there.")
+IS_PUBLIC = N_("Everyone in this server can read {channel}.")
+
+
+async def log_channel_page(context: AdminContext, begin: int | None) -> Items:
+    chosen = context.settings.log_channel_id
+    lines = [f"### {say('Log channel')}", say(ABOUT), *_warnings(context)]
+    if chosen is None:
+        lines.append(say(NO_LOG_CHANNEL))
+    none = say("No log channel")
+    ids = [] if chosen is None else [chosen]
+    return [text(lines), row(channel_select("log-channel", none, context, ids, types=TYPES, most=1))]
+
+
+async def set_log_channel(interaction: AnimaInteraction, chosen: list[str]) -> str:
+    """Saves the channel that was chosen in the select, or that there is none; returns what to say."""
+    channel_id = int(chosen[0]) if chosen else None
+    if channel_id is not None and log_channel(interaction.guild, channel_id) is None:
+        return say(NOT_A_LOG_CHANNEL)
+    notice = ""
+    while not notice:
+        context = await load_context(interaction)
+        with suppress(ChangedMeanwhile):
+            notice = await save(interaction, context, replace(context.settings, log_channel_id=channel_id))
+    if channel_id is not None:
+        interaction.client.log_channels.post(interaction.guild_id, log_channel_chosen(by=interaction.user.id))
+    return notice
+
+
+def _warnings(context: AdminContext) -> list[str]:
+    """What is wrong with the log channel."""
+    chosen = context.settings.log_channel_id
+    if chosen is None or context.guild is None:
+        return []
+    channel = log_channel(context.guild, chosen)
+    if channel is None:
+        return [f"⚠️ {say(IS_GONE)}"]
+    warnings = []
+    if not can_post(channel):
+        warnings.append(say(CANNOT_POST, channel=channel.mention))
+    elif context.log_refused:
+        warnings.append(say(WAS_REFUSED, channel=channel.mention))
+    if channel.permissions_for(context.guild.default_role).view_channel:
+        warnings.append(say(IS_PUBLIC, channel=channel.mention))
+    return [f"⚠️ {warning}" for warning in warnings]

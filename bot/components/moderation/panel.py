@@ -1,0 +1,109 @@
+"""What a moderator can do about an image or a queued job: *Anima: moderate…*, and the buttons of reports."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Self
+
+import discord
+from discord import ui
+
+from bot.components.base import AnimaInteraction, JobComponent
+from bot.components.deletion import delete_job
+from bot.components.moderation.permission import may_moderate, may_moderate_server
+from bot.messages.buttons import MODERATE_TEMPLATE, moderation_button
+from bot.messages.details import job_url
+from bot.messages.layout import StaticLayout
+from bot.messages.replies import reply_privately
+from bot.text.translation import N_, say
+from storage.jobs import LIVE, Job
+
+NOT_A_MODERATOR = N_("You need the **Manage Messages** permission in that channel for this.")
+NOT_A_SERVERS_MODERATOR = N_(
+    "To block or unblock people you need the **Manage Messages** permission in the whole server."
+)
+NOTHING_TO_MODERATE = N_("There is nothing to moderate in that message: it is not a picture or a queued job of mine.")
+NOT_YOURSELF = N_("You can't block yourself.")
+
+
+class Moderate(JobComponent, template=MODERATE_TEMPLATE):
+    """Deletes a job's message, blocks the person who asked for it, or both."""
+
+    open_to_blocked = True
+
+    def __init__(self, item: ui.Item[Any], job_id: int, action: str) -> None:
+        super().__init__(item, job_id)
+        self.action = action
+
+    @classmethod
+    async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
+        return cls(item, int(match[2]), match[1])
+
+    async def on_use(self, interaction: AnimaInteraction) -> None:
+        job = await interaction.client.database.jobs.get(self.job_id)
+        if job is None or job.private:
+            await reply_privately(interaction, say(NOTHING_TO_MODERATE))
+        elif not may_moderate(interaction, job):
+            await reply_privately(interaction, say(NOT_A_MODERATOR))
+        elif self.action != "delete" and not may_moderate_server(interaction):
+            await reply_privately(interaction, say(NOT_A_SERVERS_MODERATOR))
+        else:
+            await self._act(interaction, job)
+
+    async def _act(self, interaction: AnimaInteraction, job: Job) -> None:
+        in_panel = interaction.message is not None and interaction.message.flags.ephemeral
+        if in_panel:
+            await interaction.response.defer()
+        else:
+            await interaction.response.defer(ephemeral=True, thinking=True)
+        said = []
+        if self.action in ("block", "both"):
+            said.append(await _block(interaction, job))
+        if self.action == "unblock":
+            said.append(await _unblock(interaction, job))
+        if self.action in ("delete", "both"):
+            said.append(await delete_job(interaction.client, job, interaction.user.id))
+        await interaction.edit_original_response(view=await moderation_panel(interaction, job, "\n".join(said)))
+
+
+async def moderation_panel(interaction: AnimaInteraction, job: Job, notice: str = "") -> StaticLayout:
+    """Who asked for a job, and what can be done about it."""
+    values = {"person": f"<@{job.user_id}>", "url": job_url(interaction.client, job) or ""}
+    about = N_("[A queued job]({url}) of {person}") if job.state in LIVE else N_("[A picture]({url}) of {person}")
+    lines = [f"### {say('Moderate')}", say(about, **values)]
+    block = await interaction.client.database.servers.block_of(job.user_id, job.guild_id)
+    if block is not None:
+        lines.append(say("{person} is blocked here.", person=f"<@{job.user_id}>"))
+    if notice:
+        lines.append(notice)
+    actions = ("delete", "block", "both") if block is None else ("delete", "unblock")
+    buttons = ui.ActionRow[Any](*(moderation_button(action, job.id) for action in actions))
+    return StaticLayout(ui.TextDisplay("\n".join(lines)), buttons)
+
+
+async def moderated_job(interaction: AnimaInteraction, message: discord.Message) -> Job | str:
+    """The job in a message of ours that the person may moderate, or a sentence that says why not."""
+    job = await interaction.client.database.jobs.by_message(message.id)
+    if job is None or job.private or job.guild_id is None or message.author != interaction.client.user:
+        return say(NOTHING_TO_MODERATE)
+    return job if may_moderate(interaction, job) else say(NOT_A_MODERATOR)
+
+
+async def _block(interaction: AnimaInteraction, job: Job) -> str:
+    assert job.guild_id is not None
+    if job.user_id == interaction.user.id:
+        return say(NOT_YOURSELF)
+    person = f"<@{job.user_id}>"
+    if await interaction.client.moderation.block(job.guild_id, job.user_id, by=interaction.user.id):
+        return say("{person} can no longer draw here.", person=person)
+    return say("{person} is already blocked.", person=person)
+
+
+async def _unblock(interaction: AnimaInteraction, job: Job) -> str:
+    assert job.guild_id is not None
+    if await interaction.client.moderation.unblock(job.guild_id, job.user_id, by=interaction.user.id):
+        return say("{person} can draw again.", person=f"<@{job.user_id}>")
+    return say("Only the bot's operators can unblock {person}.", person=f"<@{job.user_id}>")
+
+
+HANDLERS = (Moderate,)

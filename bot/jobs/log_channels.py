@@ -1,0 +1,170 @@
+"""Posts entries in the channels that servers have named for them. What is posted there delays and fails nothing else.
+
+Each server has a short queue of its own. Entries that come at about the same time share a message; what Discord
+refuses is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import aiohttp
+import discord
+from discord import ui
+
+from bot.messages.buttons import report_row
+from bot.messages.layout import StaticLayout
+from bot.messages.limits import MAX_COMPONENTS, MAX_TEXT_LENGTH
+from bot.messages.log_entries import LogEntry, left_out
+from bot.rules.server_settings import load_server_settings
+from bot.text.languages import speaking
+from bot.text.markdown import truncate
+from storage.backend.transactions import StorageUnavailable
+from storage.servers import Servers
+
+logger = logging.getLogger(__name__)
+
+#: Entries of one server that wait to be posted; more are dropped.
+MAX_WAITING = 100
+#: Seconds between two messages in one log channel, which is well within Discord's five in five seconds.
+PAUSE = 2.0
+#: Characters of one entry.
+MAX_ENTRY_LENGTH = 1500
+#: Components of an entry with its buttons: a text, a row and two buttons.
+COMPONENTS_OF_ENTRY = 4
+MAX_ENTRIES = (MAX_COMPONENTS - 1) // COMPONENTS_OF_ENTRY
+#: Characters left for what was left out.
+ROOM_FOR_REST = 200
+
+LogChannel: TypeAlias = discord.TextChannel | discord.Thread
+
+
+def log_channel(guild: discord.Guild | None, channel_id: int | None) -> LogChannel | None:
+    """A channel of this server that can be a log channel; an id of another server's or another kind's is none."""
+    if guild is None or channel_id is None:
+        return None
+    channel = guild.get_channel_or_thread(channel_id)
+    return channel if isinstance(channel, LogChannel) else None
+
+
+def can_post(channel: LogChannel) -> bool:
+    """Whether the bot's permissions let it, as far as they are known."""
+    permissions = channel.permissions_for(channel.guild.me)
+    sends = permissions.send_messages_in_threads if isinstance(channel, discord.Thread) else permissions.send_messages
+    return permissions.view_channel and sends
+
+
+@dataclass
+class _Waiting:
+    entries: deque[tuple[LogEntry, asyncio.Future[bool]]] = field(default_factory=deque)
+    dropped: int = 0
+    task: asyncio.Task[None] | None = None
+
+
+class LogChannels:
+    def __init__(self, get_guild: Callable[[int], discord.Guild | None], servers: Servers) -> None:
+        self._get_guild = get_guild
+        self._servers = servers
+        self._waiting: dict[int, _Waiting] = {}
+        #: Servers whose log channel Discord refused last time.
+        self._refused: set[int] = set()
+
+    def post(self, guild_id: int | None, entry: LogEntry | None) -> asyncio.Future[bool]:
+        """Post an entry soon, if the server has a log channel. The future, which may be ignored, says if it was."""
+        posted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        if guild_id is None or entry is None:
+            posted.set_result(False)
+            return posted
+        waiting = self._waiting.setdefault(guild_id, _Waiting())
+        if len(waiting.entries) >= MAX_WAITING:
+            waiting.dropped += 1
+            posted.set_result(False)
+            return posted
+        waiting.entries.append((entry, posted))
+        if waiting.task is None:
+            waiting.task = asyncio.create_task(self._post_all(guild_id, waiting), name=f"log-{guild_id}")
+        return posted
+
+    def was_refused(self, guild_id: int) -> bool:
+        """Whether Discord refused the last message for a server's log channel."""
+        return guild_id in self._refused
+
+    async def close(self) -> None:
+        """Post nothing more."""
+        tasks = [waiting.task for waiting in self._waiting.values() if waiting.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _post_all(self, guild_id: int, waiting: _Waiting) -> None:
+        try:
+            while waiting.entries:
+                if not await self._post_some(guild_id, waiting):
+                    break
+                await asyncio.sleep(PAUSE)
+        except Exception:
+            logger.exception("server %d: the log channel could not be written to", guild_id)
+        finally:
+            self._waiting.pop(guild_id, None)
+            for _, posted in waiting.entries:
+                posted.set_result(False)
+
+    async def _post_some(self, guild_id: int, waiting: _Waiting) -> bool:
+        """Post one message with as many entries as fit. False: what waits cannot be posted either."""
+        try:
+            settings = await load_server_settings(self._servers, guild_id)
+        except StorageUnavailable as error:
+            logger.warning("server %d: the log channel is not known (%s)", guild_id, error)
+            return False
+        guild = self._get_guild(guild_id)
+        channel = log_channel(guild, settings.log_channel_id)
+        if guild is None or channel is None:
+            if settings.log_channel_id is not None:
+                self._refuse(guild_id, "it is gone")
+            return False
+        with speaking(str(guild.preferred_locale)):
+            view, taken = _message(waiting)
+        try:
+            await channel.send(view=view, allowed_mentions=discord.AllowedMentions.none(), nonce=secrets.token_hex(8))
+        except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
+            self._refuse(guild_id, error)
+            _settle(waiting, taken, posted=False)
+            return not isinstance(error, discord.Forbidden | discord.NotFound)
+        self._refused.discard(guild_id)
+        _settle(waiting, taken, posted=True)
+        return True
+
+    def _refuse(self, guild_id: int, why: object) -> None:
+        self._refused.add(guild_id)
+        logger.warning("server %d: entries for its log channel are dropped (%s)", guild_id, why)
+
+
+def _message(waiting: _Waiting) -> tuple[StaticLayout, int]:
+    """A message with the first of the entries that wait, and how many those are."""
+    items: list[ui.Item[Any]] = []
+    length = taken = 0
+    for entry, _ in list(waiting.entries)[:MAX_ENTRIES]:
+        text = truncate(entry.text(), MAX_ENTRY_LENGTH)
+        if length + len(text) > MAX_TEXT_LENGTH - ROOM_FOR_REST:
+            break
+        items.append(ui.TextDisplay(text))
+        if entry.job_id is not None:
+            items.append(report_row(entry.job_id))
+        length, taken = length + len(text), taken + 1
+    if waiting.dropped and taken == len(waiting.entries):
+        items.append(ui.TextDisplay(left_out(waiting.dropped)))
+        waiting.dropped = 0
+    return StaticLayout(*items), taken
+
+
+def _settle(waiting: _Waiting, count: int, *, posted: bool) -> None:
+    for _ in range(count):
+        _, future = waiting.entries.popleft()
+        if not future.done():
+            future.set_result(posted)

@@ -1,0 +1,127 @@
+"""What a server's log channel says, in the server's language: each entry names people and channels and pings nobody.
+
+Words that people typed are cut, escaped and behind a spoiler. Images are never shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from bot.messages.job import KNOWN_REASONS
+from bot.rules.policy import PolicyRefusal, RefusalReason
+from bot.text.markdown import inline, truncate
+from bot.text.translation import N_, listed, say
+from storage.jobs import Job
+
+#: Characters of a prompt or of a report, before they are escaped.
+WORDS_SHOWN = 400
+REASON_SHOWN = 200
+#: Of the forbidden words of a refusal.
+MAX_NAMED = 10
+
+#: What a request was refused for, where moderators should know of it. The others are about limits and access.
+CONTENT: Mapping[RefusalReason, str] = {
+    RefusalReason.MINORS: N_("sexual content involving minors"),
+    RefusalReason.BLOCKED_WORDS: N_("blocked words"),
+    RefusalReason.NSFW: N_("NSFW where it is not allowed"),
+    RefusalReason.NSFW_KEPT_SAFE: N_("NSFW where it is not allowed"),
+}
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """`text` is asked for within the server's language. `job_id`: what Delete and Block buttons below it are about."""
+
+    text: Callable[[], str]
+    job_id: int | None = None
+
+
+def refused(refusal: PolicyRefusal, prompt: str, *, user_id: int, channel_id: int, private: bool) -> LogEntry | None:
+    """A request that was refused for its words, or None if it was refused for something else."""
+    if refusal.reason not in CONTENT:
+        return None
+
+    def text() -> str:
+        reason = say(CONTENT[refusal.reason])
+        values = {"person": f"<@{user_id}>", "channel": f"<#{channel_id}>", "reason": reason}
+        if private:
+            said = say("**Refused**: {reason}. {person} asked in {channel}, privately.", **values)
+        else:
+            said = say("**Refused**: {reason}. {person} asked in {channel}.", **values)
+        terms = listed(refusal.terms, MAX_NAMED)
+        return "\n".join([said, *(_hidden(words) for words in (terms, prompt) if words.strip())])
+
+    return LogEntry(text)
+
+
+def ended(job: Job) -> LogEntry | None:
+    """A job that failed, or whose image may not be shown."""
+    person, channel = f"<@{job.user_id}>", f"<#{job.channel_id}>"
+
+    def failed() -> str:
+        said = say("**Failed**: a job of {person} in {channel}.", person=person, channel=channel)
+        reason = job.reason or ""
+        if reason in KNOWN_REASONS:
+            return f"{said} {say(KNOWN_REASONS[reason])}"
+        return f"{said}\n{_hidden(reason)}" if reason.strip() else said
+
+    def unfit() -> str:
+        said = say("**Refused**: a finished picture of {person} in {channel}.", person=person, channel=channel)
+        return f"{said}\n{_hidden(job.prompt)}" if job.prompt.strip() else said
+
+    match job.state.value:
+        case "failed":
+            return LogEntry(failed)
+        case "refused":
+            return LogEntry(unfit)
+    return None
+
+
+def deleted(job: Job, *, by: int) -> LogEntry:
+    values = {"moderator": f"<@{by}>", "person": f"<@{job.user_id}>", "channel": f"<#{job.channel_id}>"}
+    return LogEntry(lambda: say("**Deleted** by {moderator}: a picture of {person} in {channel}.", **values))
+
+
+def cancelled(job: Job, *, by: int) -> LogEntry:
+    values = {"moderator": f"<@{by}>", "person": f"<@{job.user_id}>", "channel": f"<#{job.channel_id}>"}
+    return LogEntry(lambda: say("**Cancelled** by {moderator}: a job of {person} in {channel}.", **values))
+
+
+def blocked(user_id: int, *, by: int, reason: str = "") -> LogEntry:
+    values = {"moderator": f"<@{by}>", "person": f"<@{user_id}>"}
+
+    def text() -> str:
+        said = say("**Blocked** by {moderator}: {person}.", **values)
+        return f"{said} {inline(reason, REASON_SHOWN)}" if reason.strip() else said
+
+    return LogEntry(text)
+
+
+def unblocked(user_id: int, *, by: int) -> LogEntry:
+    values = {"moderator": f"<@{by}>", "person": f"<@{user_id}>"}
+    return LogEntry(lambda: say("**Unblocked** by {moderator}: {person}.", **values))
+
+
+def reported(job: Job, url: str, *, by: int, reason: str) -> LogEntry:
+    values = {"reporter": f"<@{by}>", "person": f"<@{job.user_id}>", "url": url}
+
+    def text() -> str:
+        lines = [say("**Reported** by {reporter}: [a picture of {person}]({url}).", **values)]
+        lines += [_hidden(words) for words in (reason, job.prompt) if words.strip()]
+        return "\n".join(lines)
+
+    return LogEntry(text, job.id)
+
+
+def log_channel_chosen(*, by: int) -> LogEntry:
+    return LogEntry(lambda: say("**Log channel**: {person} has chosen this channel.", person=f"<@{by}>"))
+
+
+def left_out(count: int) -> str:
+    return say("…and {count} more that did not fit here.", count=count)
+
+
+def _hidden(words: str) -> str:
+    """Behind a spoiler, in one line."""
+    return f"||{inline(truncate(words, WORDS_SHOWN), WORDS_SHOWN)}||"

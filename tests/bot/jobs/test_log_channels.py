@@ -1,0 +1,218 @@
+"""What a server's log channel is told, and that telling it delays and fails nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import discord
+import pytest
+
+from bot.jobs import log_channels
+from bot.messages.log_entries import LogEntry
+from bot.rules.server_settings import load_server_settings
+from bot.sandbox import Channel, Message
+from bot.sandbox.model.world import Permissions
+from bot.text.languages import speaking
+from bot.text.translation import say
+from storage.schema import JobState
+from tests.bot.harness import Stage, until
+
+
+@pytest.fixture(autouse=True)
+def short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_channels, "PAUSE", 0.05)
+
+
+async def name_log_channel(stage: Stage, channel: Channel | None = None) -> Channel:
+    channel = channel or stage.discord.world.gallery
+    assert channel.guild is not None
+    changes = {"log_channel_id": channel.id, "safety": {"blocked_words": ["turnip"]}}
+    await stage.database.servers.change(channel.guild.id, changes, by=stage.bob.id)
+    return channel
+
+
+async def logged(stage: Stage, channel: Channel, *words: str) -> Message:
+    """The message of the log channel that has these words, once it is there."""
+
+    async def found() -> Message | None:
+        messages = stage.discord.messages_in(channel)
+        return next((each for each in messages if all(word in each.text for word in words)), None)
+
+    return await until(found)
+
+
+async def refused(stage: Stage, prompt: str, **options: object) -> Message:
+    return await (await stage.slash("imagine", prompt=prompt, **options)).followup()
+
+
+def pings(message: Message) -> bool:
+    mentions = message.mentions
+    return bool(mentions.users or mentions.roles or mentions.everyone)
+
+
+async def test_a_prompt_that_is_refused_is_logged_with_its_words_behind_a_spoiler(stage: Stage) -> None:
+    channel = await name_log_channel(stage)
+    await refused(stage, "a turnip in a hat")
+    message = await logged(stage, channel, "**Refused**")
+    first, *hidden = message.text.splitlines()
+    assert f"<@{stage.alice.id}>" in first and f"<#{stage.general.id}>" in first and "turnip" not in first
+    assert hidden == ["||turnip||", "||a turnip in a hat||"]
+    assert not pings(message) and not message.attachments
+
+
+async def test_hostile_words_stay_behind_their_spoiler_and_ping_nobody(stage: Stage) -> None:
+    channel = await name_log_channel(stage)
+    prompt = f"turnip || @everyone <@{stage.bob.id}> **x** [a](https://evil.example) ||\n# `y` " + "|" * 3000
+    await refused(stage, prompt)
+    message = await logged(stage, channel, "**Refused**")
+    words = message.text.splitlines()[-1]
+    assert len(message.text.splitlines()) == 3 and len(message.text) < 1500
+    assert words.startswith("||") and words.endswith("||")
+    assert re.sub(r"\\.", "", words[2:-2]).count("|") == 0
+    assert "@everyone" not in words and not pings(message)
+
+
+async def test_a_private_request_is_logged_as_one(stage: Stage) -> None:
+    channel = await name_log_channel(stage)
+    await refused(stage, "a turnip", private=True)
+    message = await logged(stage, channel, "**Refused**")
+    assert "privately" in message.text and "||a turnip||" in message.text
+
+
+async def test_what_is_refused_for_its_size_or_outside_of_the_server_is_not_logged(stage: Stage) -> None:
+    channel = await name_log_channel(stage)
+    assert channel.guild is not None
+    await stage.database.servers.change(channel.guild.id, {"limits": {"steps": 5}}, by=stage.bob.id)
+    await refused(stage, "1girl", steps=50)
+    await stage.slash("imagine", where=stage.discord.dm(stage.alice), prompt="nude")
+    await refused(stage, "turnip soup")
+    await logged(stage, channel, "turnip soup")
+    assert len(stage.discord.messages_in(channel)) == 1
+
+
+async def test_a_job_that_fails_is_logged_with_its_reason(stage: Stage) -> None:
+    channel = await name_log_channel(stage)
+    stage.engine.hold()
+    job = await stage.in_state((await stage.ask("1girl")).id, JobState.RUNNING)
+    await stage.client.outbox.fail(job, "no room for 'a secret || prompt'")
+    message = await logged(stage, channel, "**Failed**")
+    assert message.text.splitlines()[-1] == "||no room for 'a secret \\|\\| prompt'||"
+    assert f"<@{stage.alice.id}>" in message.text and not pings(message)
+
+
+async def test_an_image_that_may_not_be_shown_is_logged_without_the_image(stage: Stage) -> None:
+    channel = await name_log_channel(stage)
+    stage.engine.hold()
+    job = await stage.in_state((await stage.ask("1girl")).id, JobState.RUNNING)
+    await stage.client.outbox.refuse(job, "unfit")
+    message = await logged(stage, channel, "**Refused**", "||1girl||")
+    assert not message.attachments
+
+
+async def test_blocks_and_unblocks_are_logged(stage: Stage) -> None:
+    channel = await name_log_channel(stage)
+    assert channel.guild is not None
+    await stage.client.moderation.block(channel.guild.id, stage.alice.id, by=stage.bob.id, reason="rude *x*")
+    blocked = await logged(stage, channel, "**Blocked**")
+    assert blocked.text == f"**Blocked** by <@{stage.bob.id}>: <@{stage.alice.id}>. rude \\*x\\*"
+    await stage.client.moderation.unblock(channel.guild.id, stage.alice.id, by=stage.bob.id)
+    await logged(stage, channel, "**Unblocked**")
+    assert not any(pings(each) for each in stage.discord.messages_in(channel))
+
+
+async def test_a_deletion_by_a_moderator_is_logged_and_written_down_and_ones_own_is_not(stage: Stage) -> None:
+    channel = await name_log_channel(stage)
+    for user in (stage.alice, stage.bob):
+        _, message = await stage.draw("1girl")
+        question = await (await stage.press(message, "Delete", user)).response()
+        await (await stage.press(question, "Delete for everyone", user)).response()
+    await logged(stage, channel, f"**Deleted** by <@{stage.bob.id}>", f"<@{stage.alice.id}>")
+    assert len(stage.discord.messages_in(channel)) == 1
+    assert channel.guild is not None
+    entries = await stage.database.servers.audit_log(channel.guild.id)
+    assert [(each.actor_id, each.subject_id) for each in entries if each.what == "delete"] == [
+        (stage.bob.id, stage.alice.id)
+    ]
+
+
+async def test_the_log_is_in_the_servers_language(stage: Stage) -> None:
+    channel = await name_log_channel(stage)
+    assert channel.guild is not None
+    guild = stage.client.get_guild(channel.guild.id)
+    assert guild is not None
+    guild.preferred_locale = discord.Locale.japanese
+    await stage.client.moderation.unblock(guild.id, stage.alice.id, by=stage.bob.id)
+    await stage.client.moderation.block(guild.id, stage.alice.id, by=stage.bob.id)
+    with speaking("ja"):
+        said = say(
+            "**Blocked** by {moderator}: {person}.", moderator=f"<@{stage.bob.id}>", person=f"<@{stage.alice.id}>"
+        )
+    await logged(stage, channel, said)
+
+
+async def test_entries_that_come_together_share_messages(stage: Stage) -> None:
+    channel = await name_log_channel(stage)
+    assert channel.guild is not None
+    entries = [LogEntry(lambda number=number: f"entry {number}") for number in range(20)]  # type: ignore[misc]
+    posted = await asyncio.gather(*(stage.client.log_channels.post(channel.guild.id, entry) for entry in entries))
+    assert all(posted)
+    messages = stage.discord.messages_in(channel)
+    assert len(messages) <= 3
+    assert "\n".join(each.text for each in messages).splitlines() == [f"entry {number}" for number in range(20)]
+
+
+async def test_a_flood_is_cut_and_says_so(stage: Stage) -> None:
+    channel = await name_log_channel(stage)
+    assert channel.guild is not None
+    log = stage.client.log_channels
+    posted = await asyncio.gather(*(log.post(channel.guild.id, LogEntry(lambda: "x" * 5000)) for _ in range(130)))
+    assert (sum(posted), len(posted)) == (log_channels.MAX_WAITING, 130)
+    assert "30 more" in stage.discord.messages_in(channel)[-1].text
+
+
+async def test_a_log_channel_that_is_closed_to_the_bot_costs_one_line_and_nothing_else(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    channel = await name_log_channel(stage)
+    assert channel.guild is not None
+    stage.discord.set_overwrite(channel, stage.discord.world.bot_role, deny=Permissions.VIEW_CHANNEL)
+    entries = [LogEntry(lambda: "x" * 1000) for _ in range(10)]
+    posted = await asyncio.gather(*(stage.client.log_channels.post(channel.guild.id, entry) for entry in entries))
+    assert not any(posted)
+    assert stage.client.log_channels.was_refused(channel.guild.id)
+    assert sum("log channel" in record.message for record in caplog.records) == 1
+    await stage.draw("1girl")
+    stage.discord.set_overwrite(channel, stage.discord.world.bot_role)
+    assert await stage.client.log_channels.post(channel.guild.id, LogEntry(lambda: "again"))
+    assert not stage.client.log_channels.was_refused(channel.guild.id)
+
+
+async def test_a_log_channel_of_another_server_is_never_written_to(stage: Stage) -> None:
+    """Whatever the database says: the id of a foreign channel in it names nothing."""
+    world = stage.discord.world
+    world.elsewhere.add_member(world.bot)
+    guild_id = world.guild.id
+    await stage.database.servers.change(guild_id, {"log_channel_id": world.lounge.id}, by=stage.bob.id)
+    assert not await stage.client.log_channels.post(guild_id, LogEntry(lambda: "secret"))
+    assert stage.discord.messages_in(world.lounge) == []
+
+
+async def test_a_server_without_a_log_channel_is_told_nothing(stage: Stage) -> None:
+    guild_id = stage.discord.world.guild.id
+    assert not await stage.client.log_channels.post(guild_id, LogEntry(lambda: "nothing"))
+    assert (await load_server_settings(stage.database.servers, guild_id)).log_channel_id is None
+    assert not stage.client.log_channels.was_refused(guild_id)
+
+
+async def test_a_log_channel_that_answers_slowly_delays_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    channel = await name_log_channel(stage)
+    never = asyncio.Event()
+
+    async def load(*arguments: object) -> object:
+        await never.wait()
+
+    monkeypatch.setattr(log_channels, "load_server_settings", load)
+    assert "turnip" in (await refused(stage, "a turnip")).text
+    await stage.draw("1girl")
+    assert stage.discord.messages_in(channel) == []
