@@ -13,16 +13,20 @@ from pydantic import ValidationError
 
 from bot.components.base import AnimaInteraction, Modal, Submitted, load_image
 from bot.components.requests import edit
-from bot.generation.compose import options_of_image, prompt_of_image
-from bot.generation.errors import InvalidForm
+from bot.generation.compose import ModelInfo, options_of_image, prompt_of_image
+from bot.generation.errors import InvalidForm, InvalidOption
 from bot.generation.options import Options
 from bot.generation.sizes import SIZE, to_multiple
 from bot.generation.spec import JobImage
-from bot.generation.values import MIN_CFG_SCALE, MIN_SIDE, offered
+from bot.generation.typed.command import parse_seed
+from bot.generation.typed.loras import LoraNames, parse_loras
+from bot.generation.values import MIN_CFG_SCALE, MIN_SIDE, Loras, offered
 from bot.jobs.submission import Origin
 from bot.messages.limits import MAX_CHOICES, MAX_FIELD_LENGTH
 from bot.messages.replies import reply_privately
+from bot.prompting.lora_syntax import take_loras, write_lora
 from bot.text.markdown import inline
+from bot.text.numbers import half_width
 from bot.text.translation import N_, say
 from inference.request import MAX_CFG_SCALE, MAX_SEED, MAX_SIDE, MAX_STEPS, SAMPLERS, SCHEDULERS
 
@@ -63,7 +67,7 @@ class EditModal(Modal):
         return cls(
             say("Edit"),
             [
-                _text_field(say("Prompt"), f"prompt:{at}", source.prompt, long=True, required=True),
+                _text_field(say("Prompt"), f"prompt:{at}", source.prompt_with_loras, long=True, required=True),
                 _text_field(say("Negative prompt"), f"negative:{at}", options.negative or "", long=True),
                 _text_field(say("Seed (leave empty for a new one)"), f"seed:{at}", _number(options.seed)),
                 _text_field(say("Size, steps, CFG, scheduler"), f"settings:{at}", settings, required=True),
@@ -85,8 +89,12 @@ class EditModal(Modal):
             await reply_privately(interaction, str(error))
             return
         origin = await Origin.acknowledge(interaction, ephemeral=image.job.private)
-        prompt = _whole(source.prompt, str(typed["prompt"]))
-        await interaction.client.submitter.submit(origin, edit(image, prompt, options))
+        try:
+            prompt, loras = source.read_prompt(str(typed["prompt"]), await interaction.client.model())
+        except InvalidOption as error:
+            await reply_privately(interaction, str(error))
+            return
+        await interaction.client.submitter.submit(origin, edit(image, prompt, replace(options, loras=loras)))
 
 
 @dataclass(frozen=True)
@@ -105,6 +113,24 @@ class _Source:
     @classmethod
     def all(cls, image: JobImage) -> Self:
         return cls(image, image.job.prompt, image.spec.options)
+
+    @property
+    def prompt_with_loras(self) -> str:
+        """The prompt as it is edited: with the LoRAs of the options, if a field has room for them."""
+        tags = filter(None, (write_lora(*lora) for lora in self.options.loras or ()))
+        text = " ".join([self.prompt, *tags])
+        return text if len(text) <= MAX_FIELD_LENGTH else self.prompt
+
+    def read_prompt(self, typed: str, model: ModelInfo) -> tuple[str, Loras]:
+        """The prompt that was typed, and the LoRAs: those that were typed, and those that the field did not show.
+
+        Raises InvalidOption for a LoRA that is not there.
+        """
+        prompt, in_prompt = take_loras(_whole(self.prompt_with_loras, typed))
+        had_room = self.prompt_with_loras != self.prompt
+        kept = {name: by for name, by in self.options.loras or () if not had_room or write_lora(name, by) is None}
+        loras = kept | dict(parse_loras((), in_prompt, LoraNames(model.loras)) or ())
+        return prompt, tuple(loras.items())
 
 
 def _number(number: int | None) -> str:
@@ -134,16 +160,17 @@ def shown(text: str) -> str:
 
 def edited(options: Options, typed: Submitted) -> Options:
     """Options, changed to what was typed. Raises InvalidForm."""
-    seed = str(typed["seed"]).strip()
-    if seed and not (seed.isascii() and seed.isdigit() and int(seed[:21]) <= MAX_SEED):
+    try:
+        seed = parse_seed(str(typed["seed"]).strip() or None)
+    except InvalidOption:
         raise InvalidForm(
             say("The seed must be a whole number from 0 to {most}, or empty for a new one.", most=MAX_SEED)
-        )
+        ) from None
     changes: dict[str, Any] = {
         **options.as_json(),
         **_settings(str(typed["settings"])),
         "negative": _whole(options.negative or "", str(typed["negative"])),
-        "seed": int(seed) if seed else None,
+        "seed": seed,
         "sampler": typed["sampler"][0] if typed["sampler"] else options.sampler,
     }
     try:
@@ -172,9 +199,11 @@ _CFG = re.compile(r"cfg:?\s*(\d{1,3}(?:\.\d{1,3})?)")
 def _settings(text: str) -> dict[str, Any]:
     """What `832x1216, 30 steps, CFG 4, simple` says; each part may be left out. Raises InvalidForm."""
     settings: dict[str, Any] = {}
-    for part in filter(None, (part.strip().casefold() for part in text.split(","))):
+    for part in filter(None, (part.strip().casefold() for part in half_width(text).split(","))):
         if size := SIZE.fullmatch(part):
             settings["size"] = tuple(to_multiple(int(side)) for side in size.groups())
+        elif re.fullmatch(r"\d{3,4}", part):
+            settings["size"] = (to_multiple(int(part)),) * 2
         elif steps := _STEPS.fullmatch(part):
             settings["steps"] = int(steps[1] or steps[2])
         elif cfg := _CFG.fullmatch(part):

@@ -24,7 +24,7 @@ SENTENCES: Mapping[HintCode, str] = {
     HintCode.NOVELAI_WEIGHTS: N_(
         "Braces, square brackets and `1.3::tag::` are NovelAI's weights. Here a weight is written `(tag:1.3)`."
     ),
-    HintCode.LORA_SYNTAX: N_("`<lora:…>` in a prompt does nothing here. Use the `lora` option."),
+    HintCode.LORA_SYNTAX: N_("`<hypernet:…>` does nothing here. LoRAs are written `<lora:…>`."),
     HintCode.EMBEDDING: N_("Embeddings are for other models and do nothing here."),
     HintCode.BREAK: N_("`BREAK` does nothing here."),
     HintCode.NAME_IN_BRACKETS: N_(

@@ -421,3 +421,20 @@ async def test_what_could_not_be_applied_in_a_cell_is_said_of_the_grid(stage: St
     interaction = await stage.slash("compare", prompt="1girl", columns="steps", column_values="2, 3")
     _, message = await drawn(stage, interaction)
     assert message.text.count("⚠️ The LoRA ink is used without 12 keys.") == 1
+
+
+async def test_loras_stand_in_the_edited_prompt_and_are_what_it_then_says(stage: Stage) -> None:
+    for name in ("ink", "chibi"):
+        (stage.models / "loras" / f"{name}.safetensors").touch()
+    _, message = await stage.draw("1girl, <lora:chibi>", lora="ink:0.8")
+    modal = await (await stage.press(message, "Edit…")).modal()
+    filled = {field["custom_id"].partition(":")[0]: field.get("value") for _, field in modal.inputs()}
+    assert filled["prompt"] == "1girl <lora:ink:0.8> <lora:chibi:1>"
+    edited, _ = await drawn(
+        stage, await stage.discord.submit(stage.alice, modal, {"Prompt": "1girl <lora:Ink:-1>, hat"})
+    )
+    assert edited.prompt == "1girl, hat" and stage.engine.requests[-1].loras == (("ink", -1.0),)
+    await drawn(stage, await stage.discord.submit(stage.alice, modal, {"Prompt": "1girl"}))
+    assert stage.engine.requests[-1].loras == ()
+    wrong = await stage.discord.submit(stage.alice, modal, {"Prompt": "1girl <lora:inc:1>"})
+    assert "There is no LoRA called “inc”. Did you mean ink?" in (await wrong.followup()).text
