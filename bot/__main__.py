@@ -29,7 +29,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="anima", description="A Discord bot for the Anima image model.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(metavar="COMMAND")
+    parser.set_defaults(command=lambda _: parser.print_help())
 
     start = commands.add_parser(
         "start",

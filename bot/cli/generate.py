@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bot.cli import USAGE_ERROR, Commands, fail
 from inference import GenerationRequest, InvalidRequest, NativeSettings, NotFinite, OutOfMemory, Picture, Progress
@@ -85,10 +85,8 @@ def generate(options: argparse.Namespace) -> None:
     from bot.ops.settings import Settings
 
     try:
-        prompt, fields = " ".join(options.prompt), _fields(options)
-        GenerationRequest(prompt, **fields).check()  # type: ignore[arg-type]
-        _check_name(options.name)
         settings = Settings.read()
+        prompt, fields = " ".join(options.prompt), _checked_fields(options, settings)
         engine = _load(options, settings)
         request = _request(engine.native, prompt, fields)
         for picture in _generate(engine, request, options.count, options.batch or settings.anima_largest_batch):
@@ -99,7 +97,7 @@ def generate(options: argparse.Namespace) -> None:
     except (ValueError, NotFinite, OutOfMemory) as error:
         fail(str(error))
     except OSError as error:
-        fail(f"{error.filename or options.output}: {error.strerror or error}. Choose another folder with --output.")
+        fail(_cannot_write(options.output, error))
     except RuntimeError as error:
         if "out of memory" not in str(error):
             raise
@@ -127,19 +125,49 @@ def save(png: bytes, folder: Path, name: str) -> Path:
     raise AssertionError("numbers do not end")
 
 
-def _fields(options: argparse.Namespace) -> dict[str, object]:
-    """The fields of a request that were given. Raises InvalidRequest."""
-    fields = {name: value for name in FIELDS if (value := getattr(options, name)) is not None}
+def _checked_fields(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    """The fields of a request that were given. Ends the command where anything is wrong, and says all of it."""
+    from bot.cli.request_checks import ensure_writable, missing_loras, wrong_fields
+
+    fields, problems = _fields(options)
+    problems += wrong_fields(" ".join(options.prompt), fields)
+    models = options.models or settings.models
+    if models.is_dir():
+        problems += missing_loras(options.loras, models)
+    if not options.name or Path(options.name).name != options.name:
+        problems.append(f"name is {options.name!r}, but must be a plain file name. Use --output for the folder.")
+    code = USAGE_ERROR if problems else 1
+    try:
+        ensure_writable(options.output)
+    except OSError as error:
+        problems.append(_cannot_write(options.output, error))
+    if problems:
+        fail("\n".join(problems), code)
+    return fields
+
+
+def _fields(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    """The fields of a request that were given, and what is wrong with how they were given."""
+    fields: dict[str, Any] = {name: value for name in FIELDS if (value := getattr(options, name)) is not None}
+    problems = []
     if options.size is not None:
         if {"width", "height"} & fields.keys():
-            raise InvalidRequest("size: use either --size, or --width and --height.")
+            problems.append("size: use either --size, or --width and --height.")
         fields["width"], fields["height"] = options.size
     fields["loras"] = tuple(options.loras)
     fields["seed"] = secrets.randbelow(RANDOM_SEEDS) if options.seed is None else options.seed
     if options.image is not None:
-        fields["image"] = _open_image(options.image)
-        fields.setdefault("denoise", IMAGE_DENOISE)
-    return fields
+        try:
+            fields["image"] = _open_image(options.image)
+            fields.setdefault("denoise", IMAGE_DENOISE)
+        except InvalidRequest as error:
+            problems.append(str(error))
+            fields.pop("denoise", None)  # it would be called wrong without an image
+    return fields, problems
+
+
+def _cannot_write(folder: Path, error: OSError) -> str:
+    return f"{error.filename or folder}: {error.strerror or error}. Choose another folder with --output."
 
 
 def _open_image(path: Path) -> Image.Image:
@@ -151,11 +179,6 @@ def _open_image(path: Path) -> Image.Image:
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise InvalidRequest(f"image: {path} cannot be read as an image ({error}).") from error
     return image
-
-
-def _check_name(name: str) -> None:
-    if not name or Path(name).name != name:
-        raise InvalidRequest(f"name is {name!r}, but must be a plain file name. Use --output for the folder.")
 
 
 def _load(options: argparse.Namespace, settings: Settings) -> Engine:
@@ -177,9 +200,9 @@ def _load(options: argparse.Namespace, settings: Settings) -> Engine:
     )
 
 
-def _request(native: NativeSettings, prompt: str, fields: dict[str, object]) -> GenerationRequest:
+def _request(native: NativeSettings, prompt: str, fields: dict[str, Any]) -> GenerationRequest:
     """The model's own settings where none were given; the size is the native one closest to the image's shape."""
-    image: Image.Image | None = fields.get("image")  # type: ignore[assignment]
+    image: Image.Image | None = fields.get("image")
     if image is not None and not {"width", "height"} & fields.keys():
         aspect = math.log(image.width / image.height)
         width, height = min(native.sizes, key=lambda size: abs(math.log(size[0] / size[1]) - aspect))

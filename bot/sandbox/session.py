@@ -11,19 +11,20 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
-from tempfile import TemporaryDirectory, TemporaryFile
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from pydantic import SecretStr
 from tqdm import tqdm
 
 from bot.app import open_client
+from bot.cli.request_checks import ensure_writable, wrong_fields
 from bot.client import AnimaClient
-from bot.generation.miniature import EXAMPLES
 from bot.ops.errors import StartupError
 from bot.ops.settings import MINIATURE, Settings
 from bot.sandbox import page_server
 from bot.sandbox.model.messages import Message
+from bot.sandbox.page_server.miniature import EXAMPLES
 from bot.sandbox.standin import FakeDiscord
 from storage.jobs import Job
 
@@ -48,9 +49,9 @@ async def serve_page(settings: Settings, port: int) -> None:
 async def draw_one(settings: Settings, prompt: str, folder: Path) -> None:
     """Issue `/anima imagine` with `prompt`, show how it gets on, and save what is posted into `folder`.
 
-    Raises StartupError where nothing can be written there, before anything is generated.
+    Raises StartupError where the prompt cannot be used or nothing can be written there, before anything is started.
     """
-    _ensure_writable(folder)
+    _check(prompt, folder)
     started = time.perf_counter()
     print(f"Sandbox: a local stand-in for Discord. Nothing leaves this computer.\n/anima imagine prompt:{prompt}")
     async with _temporary_database(settings) as settings, open_sandbox(settings) as sandbox:
@@ -62,6 +63,7 @@ async def draw_one(settings: Settings, prompt: str, folder: Path) -> None:
             await discord.slash(user, channel, "anima imagine", prompt=prompt)
             message = await sandbox.while_running(discord.wait_for_message(channel, _is_final, TIMEOUT))
         job = await _finished_job(client, message)
+    folder.mkdir(parents=True, exist_ok=True)
     for attachment in message.attachments:
         path = _free_path(folder / attachment.filename)
         path.write_bytes(attachment.data)
@@ -77,15 +79,20 @@ def _free_path(path: Path) -> Path:
     return next(each for each in chain([path], numbered) if not each.exists())
 
 
-def _ensure_writable(folder: Path) -> None:
+def _check(prompt: str, folder: Path) -> None:
+    """Raises StartupError with everything that is wrong, before anything is started."""
+    problems = wrong_fields(prompt, {})
+    if not prompt.strip():
+        problems.append("prompt is empty: say what to generate.")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        TemporaryFile(dir=folder).close()
+        ensure_writable(folder)
     except OSError as error:
-        raise StartupError(
+        problems.append(
             f"Pictures cannot be saved in {folder} ({error.strerror}). Name another folder with --pictures, or allow "
             "this user to write there."
-        ) from error
+        )
+    if problems:
+        raise StartupError("\n".join(problems))
 
 
 @asynccontextmanager

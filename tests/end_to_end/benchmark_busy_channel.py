@@ -26,7 +26,7 @@ CANCELLING = 3
 
 
 @dataclass(frozen=True)
-class Measured:
+class BusyChannelFigures:
     """Seconds, and how many requests were refused with 429."""
 
     first_status: list[float]
@@ -35,7 +35,7 @@ class Measured:
     refused: int
 
 
-async def measure(jobs: int, seconds: int, folder: Path) -> Measured:
+async def measure(jobs: int, seconds: int, folder: Path) -> BusyChannelFigures:
     async with FakeDiscord() as discord:
         environment = {"ANIMA_LARGEST_BATCH": "1", "LOG_LEVEL": "WARNING"}
         async with bot_process(discord, folder, FAKE_ENGINE_BOT, **environment) as process:
@@ -49,7 +49,7 @@ async def measure(jobs: int, seconds: int, folder: Path) -> Measured:
         found = await _jobs(folder, list(posted))
         refused = len(discord.request_log.find(status=429))
     late = [posted[job.interaction_id] - job.rendered_at.timestamp() for job in found if job.rendered_at is not None]
-    return Measured(first_status, cancel, late, refused)
+    return BusyChannelFigures(first_status, cancel, late, refused)
 
 
 async def _warm_up(discord: FakeDiscord) -> None:

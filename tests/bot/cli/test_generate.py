@@ -126,6 +126,38 @@ def test_what_cannot_be_drawn_is_a_sentence(
     assert sentence in capsys.readouterr().err
 
 
+def test_everything_wrong_is_said_at_once_and_before_a_model_is_loaded(
+    anima: Anima, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Engine, "load", None)
+    Path("file").touch()
+    wrong = [
+        *(
+            "--sampler",
+            "best",
+            "--steps",
+            "0",
+            "--cfg",
+            "1000",
+            "--seed",
+            "-1",
+            "--width",
+            "100",
+            "--negative",
+            "(a:nan)",
+        ),
+        *("--lora", "none", "--lora", "gone:0.5", "--image", "none.png", "--denoise", "0.5", "--name", "a/b"),
+        *("--variation-strength", "0.5", "--output", "file"),
+    ]
+    assert anima("generate", "(cat:inf)", "--models", MODELS, *wrong) == 2
+    said = capsys.readouterr().err.splitlines()
+    begin = ["image: none.png", "prompt has the weight 'inf'", "variation_strength is set", "cfg_scale is 1000"]
+    begin += ["negative_prompt has the weight 'nan'", "sampler is 'best'", "seed is -1", "steps is 0", "width is 100"]
+    begin += ["loras: there is no LoRA 'none'", "loras: there is no LoRA 'gone'", "name is 'a/b'"]
+    assert [line[: len(start)] for line, start in zip(said, begin, strict=False)] == begin
+    assert said[len(begin) :] == [line for line in said if "Choose another folder with --output." in line] != []
+
+
 def test_a_wrong_setting_is_a_sentence(anima: Anima, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANIMA_LARGEST_BATCH", "many")
     assert anima("generate", "1girl") == 1
@@ -149,6 +181,20 @@ def test_a_lora_is_its_name_and_after_the_last_colon_its_strength(name: str, str
 @pytest.mark.parametrize("name", ["turbo", "style:v2"])
 def test_a_lora_without_a_strength_has_strength_1(name: str) -> None:
     assert _lora(name) == (name, 1.0)
+
+
+def test_anima_alone_shows_the_commands(anima: Anima, capsys: Output) -> None:
+    assert anima() == 0
+    said = capsys.readouterr().out
+    assert said.startswith("usage: anima") and "generate" in said and "sandbox" in said
+
+
+def test_the_sandbox_says_what_is_wrong_before_it_starts(anima: Anima, capsys: Output) -> None:
+    Path("file").touch()
+    assert anima("sandbox", "--prompt", "(a:nan)", "--pictures", "file") == 1
+    said = capsys.readouterr()
+    assert "prompt has the weight 'nan'" in said.err and "Pictures cannot be saved in file" in said.err
+    assert said.out == ""
 
 
 def test_the_help_of_every_command_answers_without_what_is_slow_to_import() -> None:

@@ -20,7 +20,7 @@ MANY_WINDOWS = 1000
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RateLimitVerdict:
     """Whether a request may be answered (`refused` None), and the headers that go with either answer."""
 
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -54,14 +54,14 @@ class RateLimiter:
         """Seconds that Cloudflare still keeps this address out; 0 if it does not."""
         return max(0, math.ceil(self._banned_until - self._clock.now()))
 
-    def take(self, method: str, template: str, ids: Mapping[str, str]) -> Verdict:
+    def take(self, method: str, template: str, ids: Mapping[str, str]) -> RateLimitVerdict:
         """Counts a request of the route `template`, in whose path the `ids` stand, or refuses it."""
         is_exempt = template.startswith(EXEMPT)
         bot = self._window(("bot",), self._limits.whole_bot)
         if not is_exempt and not bot.remaining:
             return self._refused(bot, "global", {"X-RateLimit-Global": "true"})
         if template.startswith("/interactions/"):  # Discord tells no limit for a first answer
-            return Verdict(VIA)
+            return RateLimitVerdict(VIA)
         age = self._clock.now() - moment_of(int(ids["message_id"])) if "message_id" in ids else 0.0
         bucket = self._limits.bucket(method, template, age)
         window = self._window((bucket.name, *top_level(ids.items())), bucket.limit)
@@ -75,7 +75,7 @@ class RateLimiter:
             old.used += 1
         window.used += 1
         bot.used += not is_exempt
-        return Verdict(self._headers(window, bucket.name))
+        return RateLimitVerdict(self._headers(window, bucket.name))
 
     def note_answer(self, status: int, headers: Mapping[str, str]) -> None:
         """Counts an invalid request; at too many of them Cloudflare shuts the address out."""
@@ -119,8 +119,8 @@ class RateLimiter:
         headers: Mapping[str, str],
         code: int = 0,
         message: str = "You are being rate limited.",
-    ) -> Verdict:
+    ) -> RateLimitVerdict:
         wait = window.ends - self._clock.now()
         body = {"message": message, "retry_after": round(wait, 3), "global": scope == "global", "code": code}
         retry = {"Retry-After": str(math.ceil(wait)), "X-RateLimit-Scope": scope}
-        return Verdict(VIA | dict(headers) | retry, body)
+        return RateLimitVerdict(VIA | dict(headers) | retry, body)
