@@ -1,7 +1,7 @@
 """Images: a user's history, searching it by words of the prompt, and the files that are still to be delivered."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -22,6 +22,7 @@ class NewImage:
     """A finished image to be stored. `prompt` has its wildcards resolved; `content` is the whole file.
 
     notes: what could not be done as it was asked for, each in a sentence.
+    `labels`: a classifier's probabilities, needed until the image is delivered.
     """
 
     index: int
@@ -33,6 +34,7 @@ class NewImage:
     content: bytes = field(repr=False)
     metadata: str = field(default="", repr=False)
     notes: tuple[str, ...] = ()
+    labels: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +75,11 @@ class ImagePage:
 
 @dataclass(frozen=True)
 class Render:
-    """An image that has not been posted yet, and its file."""
+    """An image that has not been posted yet, its file, and a classifier's probabilities."""
 
     image: Image
     content: bytes = field(repr=False)
+    labels: Mapping[str, float] = field(default_factory=dict)
 
 
 @all_uncancellable
@@ -103,7 +106,7 @@ class Images:
         async with self._transactions.reading() as connection:
             rows = await connection.execute(
                 _select_images()
-                .add_columns(renders.c.content)
+                .add_columns(renders.c.content, renders.c.labels)
                 .join(renders)
                 .where(pictures.c.job_id == job_id)
                 .order_by(pictures.c.index)
@@ -189,7 +192,8 @@ async def add_images(
             .returning(pictures.c.id)
         )
         ids.append(written.scalar_one())
-        await connection.execute(insert(renders).values(picture_id=ids[-1], content=image.content))
+        render = {"picture_id": ids[-1], "content": image.content, "labels": dict(image.labels) or None}
+        await connection.execute(insert(renders).values(**render))
     return tuple(ids)
 
 
@@ -232,8 +236,8 @@ def _image(row: Row[Any]) -> Image:
 
 def _render(row: Row[Any]) -> Render:
     values = dict(row._mapping)
-    content = values.pop("content")
-    return Render(_image_of(values), content)
+    content, labels = values.pop("content"), values.pop("labels")
+    return Render(_image_of(values), content, labels or {})
 
 
 def _image_of(values: dict[str, Any]) -> Image:

@@ -259,8 +259,8 @@ class Jobs:
         self._notify_watchers(job)
         return True
 
-    async def cancel(self, job_id: int, by: int, reason: str | None = None) -> bool:
-        """Any live state to cancelled, with a refund. `by`: the id of the user who cancelled it.
+    async def cancel(self, job_id: int, by: int | None, reason: str | None = None) -> bool:
+        """Any live state to cancelled, with a refund. `by`: the id of the user who cancelled it, if that is known.
 
         `reason`: what the job's user is told, if it was not they who cancelled it.
         """
@@ -359,6 +359,11 @@ class Jobs:
     async def by_interaction(self, interaction_id: int) -> Job | None:
         async with self._transactions.reading() as connection:
             return await _find(connection, jobs.c.interaction_id == interaction_id)
+
+    async def live_in_messages(self, message_ids: Collection[int]) -> tuple[Job, ...]:
+        """The unfinished jobs whose messages these are."""
+        async with self._transactions.reading() as connection:
+            return await _all(connection, jobs.c.message_id.in_(message_ids) & jobs.c.state.in_(LIVE))
 
     async def by_message(self, message_id: int) -> Job | None:
         """The newest job shown in a message."""

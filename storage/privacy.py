@@ -123,7 +123,8 @@ class Privacy:
     ) -> Forgotten:
         """Delete prompts and source images older than `prompts`, and finished jobs and images older than `images`.
 
-        None keeps them for ever. Expired interaction tokens, and the users of expired charges, are always deleted.
+        None keeps them for ever. Expired interaction tokens of finished jobs, and the users of expired charges, are
+        always deleted.
         """
         await self._forget_expired()
         forgotten = Forgotten(
@@ -139,7 +140,9 @@ class Privacy:
         async with self._transactions.writing() as connection:
             await connection.execute(
                 update(jobs)
-                .where(jobs.c.interaction_token.is_not(None), jobs.c.token_expires_at <= now)
+                .where(
+                    jobs.c.interaction_token.is_not(None), jobs.c.token_expires_at <= now, jobs.c.state.not_in(LIVE)
+                )
                 .values(interaction_token=None)
             )
             await connection.execute(

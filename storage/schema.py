@@ -150,6 +150,7 @@ renders = Table(
     metadata,
     Column("picture_id", ForeignKey("pictures.id", ondelete="CASCADE"), primary_key=True),
     Column("content", LargeBinary, nullable=False),
+    Column("labels", JSON(none_as_null=True)),
 )
 
 sources = Table(

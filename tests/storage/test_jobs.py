@@ -55,6 +55,14 @@ async def test_a_job_is_found_by_its_interaction_and_by_its_message(database):
     assert await database.jobs.by_message(MESSAGE + 1) is None
 
 
+async def test_the_unfinished_jobs_of_some_messages_are_found(database):
+    waiting = await accepted(database, message_id=1)
+    await accepted(database, message_id=2)
+    done = await delivered(database, message_id=3)
+    found = await database.jobs.live_in_messages([waiting.message_id, done.message_id, 4])
+    assert [job.id for job in found] == [waiting.id]
+
+
 async def test_one_interaction_is_accepted_once(database):
     asked = an_imagine(cost=3.0)
     first = await database.jobs.accept(asked, UNLIMITED)

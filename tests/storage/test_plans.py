@@ -33,6 +33,7 @@ async def ask_everything(database: Database, clock: Any) -> None:
     await database.jobs.cancel_in_server(GUILD, "paused", states=[JobState.QUEUED])
     await database.jobs.by_interaction(job.interaction_id)
     await database.jobs.by_message(MESSAGE)
+    await database.jobs.live_in_messages([MESSAGE, MESSAGE + 1])
     await database.jobs.summary()
     await database.jobs.statistics(clock.now, GUILD)
     await database.jobs.statistics(clock.now)

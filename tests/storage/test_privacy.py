@@ -161,6 +161,13 @@ async def test_words_are_forgotten_wherever_they_stand(database, clock):
     assert (await database.jobs.get(refused.id)).reason is None
 
 
+async def test_an_unfinished_job_keeps_its_token_because_only_discord_knows_when_it_ends(database, clock):
+    job = await accepted(database, interaction_token="secret", token_expires_at=clock.now)
+    clock.turn(timedelta(hours=1))
+    await database.privacy.forget_older_than()
+    assert (await database.jobs.get(job.id)).interaction_token == "secret"
+
+
 async def test_what_nobody_needs_any_longer_always_goes(database, clock):
     expires = clock.now + timedelta(minutes=15)
     job = await delivered(database, interaction_token="secret", token_expires_at=expires)
