@@ -18,6 +18,7 @@ from bot.jobs.cancellation import Cancellation
 from bot.jobs.delivery.delivery import Delivery
 from bot.jobs.delivery.outbox import Outbox
 from bot.jobs.delivery.progress import StatusMessages
+from bot.jobs.delivery.transmission import trace
 from bot.jobs.engines import SupervisedEngine
 from bot.jobs.log_channels import LogChannels
 from bot.jobs.model_info import ModelInfoSource
@@ -59,7 +60,13 @@ class AnimaClient(discord.Client):
     def __init__(self, settings: Settings, database: Database, engine: EngineClient, tags: TagIndex) -> None:
         intents = discord.Intents.none()
         intents.guilds = True
-        super().__init__(intents=intents, allowed_mentions=discord.AllowedMentions.none())
+        intents.guild_messages = True  # to hear of it when somebody deletes the message of a job
+        super().__init__(
+            intents=intents,
+            allowed_mentions=discord.AllowedMentions.none(),
+            max_messages=None,
+            http_trace=trace(),
+        )
         self.database = database
         self.tags = tags
         self.interactions = InteractionTracker()
@@ -68,7 +75,7 @@ class AnimaClient(discord.Client):
         database.jobs.watch(_log_end)
         self.queue = FairQueue(settings.anima_largest_batch)
         self.forecast = Forecast(self.queue)
-        self.delivery = Delivery(self, database)
+        self.delivery = Delivery(self, database, settings.image_policy)
         self.progress = StatusMessages(
             self.delivery, self.forecast.queue_status, previews=settings.picture_classifier is None
         )
@@ -93,6 +100,7 @@ class AnimaClient(discord.Client):
             database, self.queue, self.progress, tags, self.model, self.metrics.refused, self.moderation.refused
         )
         self.cancellation = Cancellation(database.jobs, self.worker, self.delivery)
+        self.progress.deleted = self.cancellation.message_deleted_later
         self.retention = Retention(database.privacy, settings)
         #: Set once what the bot before this one left unfinished goes on.
         self.recovered = asyncio.Event()
@@ -151,6 +159,12 @@ class AnimaClient(discord.Client):
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """The bot was removed; of a server that is merely unavailable discord.py tells another event."""
         await self.moderation.drop_of_removed_server(guild.id)
+
+    async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
+        await self.cancellation.messages_deleted([event.message_id])
+
+    async def on_raw_bulk_message_delete(self, event: discord.RawBulkMessageDeleteEvent) -> None:
+        await self.cancellation.messages_deleted(event.message_ids)
 
     async def leave(self, shutdown: Shutdown) -> None:
         """Begin nothing more, finish what is under way within the grace, put the rest back in the queue and say so."""

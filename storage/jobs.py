@@ -66,7 +66,10 @@ class NewJob:
 
 @dataclass(frozen=True, kw_only=True)
 class Job(NewJob):
-    """`attempts` counts starts. `notified`: whether the user has seen how it ended."""
+    """`attempts` counts starts. `notified`: whether the user has seen how it ended.
+
+    `reposted`: its images were, or may have been, posted in another message than its own.
+    """
 
     id: int
     state: JobState
@@ -78,6 +81,7 @@ class Job(NewJob):
     started_at: datetime | None
     rendered_at: datetime | None
     finished_at: datetime | None
+    reposted: bool = False
 
 
 @dataclass(frozen=True)
@@ -324,6 +328,11 @@ class Jobs:
         if ended is not None:
             for watcher in self._watchers:
                 watcher(ended)
+
+    async def mark_reposted(self, job_id: int) -> None:
+        """Its images are about to be posted in another message, where a restart has to look for them."""
+        async with self._transactions.writing() as connection:
+            await connection.execute(update(jobs).where(jobs.c.id == job_id).values(reposted=True))
 
     async def mark_notified(self, job_id: int) -> bool:
         """The user has seen that the job was cancelled, failed or refused. True the first time."""

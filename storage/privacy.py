@@ -140,9 +140,7 @@ class Privacy:
         async with self._transactions.writing() as connection:
             await connection.execute(
                 update(jobs)
-                .where(
-                    jobs.c.interaction_token.is_not(None), jobs.c.token_expires_at <= now, jobs.c.state.not_in(LIVE)
-                )
+                .where(jobs.c.interaction_token.is_not(None), jobs.c.token_expires_at <= now, jobs.c.state.not_in(LIVE))
                 .values(interaction_token=None)
             )
             await connection.execute(

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     column,
+    false,
     table,
 )
 
@@ -90,6 +91,7 @@ jobs = Table(
     Column("reason", Words),
     Column("ended_by", BigInteger),
     Column("told", Boolean, nullable=False),
+    Column("reposted", Boolean, nullable=False, server_default=false()),
     Column("queued_at", UtcDateTime, nullable=False, index=True),
     Column("started_at", UtcDateTime),
     Column("rendered_at", UtcDateTime),

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from collections.abc import Collection
+
 from bot.jobs.delivery.delivery import Delivery
+from bot.jobs.delivery.outbox import retry_storage
 from bot.jobs.worker import Worker
 from bot.messages import job as messages
 from bot.ops.logs import about_its_job
 from bot.text.languages import speaking
 from storage.jobs import Job, Jobs
+
+logger = logging.getLogger(__name__)
 
 
 class Cancellation:
@@ -15,6 +22,7 @@ class Cancellation:
         self._jobs = jobs
         self._worker = worker
         self._delivery = delivery
+        self._under_way: set[asyncio.Task[None]] = set()
 
     @about_its_job
     async def cancel(self, job: Job, by: int) -> bool:
@@ -36,4 +44,22 @@ class Cancellation:
         await self._worker.cancel(job.id)
         with speaking(messages.message_locale(job)):
             view = messages.cancelled(job, by_moderator=by_moderator)
-        await self._delivery.show(job, view)
+        await self._delivery.conclude(job, view)
+
+    async def messages_deleted(self, message_ids: Collection[int]) -> None:
+        """Somebody took these messages away: the jobs that were to be shown in them are cancelled, with refunds."""
+        for job in await retry_storage(lambda: self._jobs.live_in_messages(message_ids)):
+            await self.message_deleted(job)
+
+    @about_its_job
+    async def message_deleted(self, job: Job) -> None:
+        """Nothing is posted of it any more, not even that it was cancelled."""
+        if await retry_storage(lambda: self._jobs.cancel(job.id, by=None)):
+            logger.info("its message was deleted, so it is cancelled")
+            await self._worker.cancel(job.id)
+            await retry_storage(lambda: self._jobs.mark_notified(job.id))
+
+    def message_deleted_later(self, job: Job) -> None:
+        task = asyncio.create_task(self.message_deleted(job), name=f"deleted-{job.id}")
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)

@@ -165,7 +165,7 @@ class Moderation:
         await self._worker.cancel(job.id)
         with speaking(messages.message_locale(job)):
             view = messages.failed(job, messages.explain_reason(messages.DROPPED_BY_REMOVAL))
-        await self._delivery.show(job, view)
+        await self._delivery.conclude(job, view)
         await retry_storage(lambda: self._database.jobs.mark_notified(job.id))
 
 

@@ -77,7 +77,9 @@ class Origin:
 
     @classmethod
     async def acknowledge(cls, interaction: Interaction, *, ephemeral: bool = False) -> Self:
-        return cls(interaction, await interaction.response.defer(thinking=True, ephemeral=ephemeral), ephemeral)
+        """`ephemeral`: as far as it is for us to say. Discord may make an answer private by itself, and says so."""
+        answer = await interaction.response.defer(thinking=True, ephemeral=ephemeral)
+        return cls(interaction, answer, ephemeral or (answer is not None and answer.is_ephemeral()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,9 +274,11 @@ class Submitter:
         """
         logger.info("queued: %s, %.2f credits", job.kind, job.cost)
         self._queue.put(queued_job(job))
-        first_edit = self._status.waits(job)
+        first_words = self._status.waits(job)
         asides = [each for each in (note, await self._hint(job)) if each]
-        if asides and first_edit is not None and await asyncio.shield(first_edit):
+        if not asides:
+            return
+        if await asyncio.shield(first_words):
             with suppress(discord.HTTPException):
                 for each in asides:
                     await send_followup(interaction, each)
@@ -305,7 +309,7 @@ def _new_job(
 ) -> NewJob:
     interaction, acknowledgement = origin.interaction, origin.acknowledgement
     assert interaction.channel_id is not None
-    is_shared = interaction.guild_locale is not None and not options.private
+    is_shared = interaction.guild_locale is not None and not origin.private
     spec = replace(
         spec,
         guild_locale=str(interaction.guild_locale) if is_shared else None,
@@ -324,7 +328,7 @@ def _new_job(
         parameters=spec.as_json(),
         parent_picture_id=parent_id,
         interaction_token=interaction.token,
-        token_expires_at=interaction.created_at + TOKEN_LIFETIME,
+        token_expires_at=discord.utils.utcnow() + TOKEN_LIFETIME,
         private=origin.private,
         spoiler=bool(options.spoiler),
         locale=str(interaction.locale),

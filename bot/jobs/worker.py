@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -85,11 +85,13 @@ class Worker:
     async def cancel(self, job_id: int) -> None:
         """Drop a job that the database has cancelled, wherever it is. Once this returns, nothing more is posted of it.
 
-        What is being drawn stops within a step, unless other jobs of its batch are still wanted.
+        What is being drawn stops within a step, unless other jobs of its batch are still wanted. What has not been sent
+        to Discord is not waited for.
         """
         self.discard(job_id)
         await self._status.end(job_id)
-        await self._outbox.wait_for(job_id)
+        self._status.spoke(job_id, False)
+        await self._outbox.drop(job_id)
 
     def discard(self, job_id: int) -> None:
         """Begin nothing more with such a job; what is posted of it may still be under way."""
@@ -187,7 +189,9 @@ class Worker:
             with speaking(ENGLISH):  # the letters that the grid's font has
                 file = await asyncio.to_thread(grid, spec.comparison, [each.content for each in new], job.prompt)
             notes = tuple(dict.fromkeys(note for each in new for note in each.notes))
-            new = [replace(new[0], content=file.png, width=file.width, height=file.height, notes=notes)]
+            labels = _highest(image.labels for image in images)
+            size = {"width": file.width, "height": file.height}
+            new = [replace(new[0], content=file.png, notes=notes, labels=labels, **size)]
         hidden = verdict is Verdict.HIDDEN
         if await retry_storage(lambda: self._database.jobs.rendered(job.id, new, spoiler=hidden)) is not None:
             self._outbox.deliver_later(job)
@@ -242,6 +246,16 @@ def _new_images(job: Job, spec: JobSpec, images: Sequence[EncodedImage]) -> list
             file_name=messages.file_name(job.id, index),
             content=image.png,
             notes=image.notes,
+            labels=image.labels,
         )
         for index, (recipe, image) in enumerate(zip(spec.recipes, images, strict=True))
     ]
+
+
+def _highest(images: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """A classifier's probabilities for several images seen as one."""
+    highest: dict[str, float] = {}
+    for labels in images:
+        for label, probability in labels.items():
+            highest[label] = max(probability, highest.get(label, 0.0))
+    return highest

@@ -54,6 +54,11 @@ KNOWN_REASONS = {sentence: sentence for sentence in (*_ENGINES_AND_DELIVERYS, *_
 }
 GOES_ON = N_("I'm restarting. Your job will resume automatically")
 NOT_CHARGED = N_("You were not charged.")
+SENT_IN_PRIVATE = N_("I sent the picture as a private message.")
+COMES_IN_PRIVATE = N_(
+    "Discord lets me update this message for 15 minutes only. After that, the picture comes as a private message, so "
+    "please allow private messages from me."
+)
 
 
 @dataclass(frozen=True)
@@ -73,8 +78,9 @@ def message_locale(job: Job) -> str:
     return shared if isinstance(shared, str) and not job.private else job.locale
 
 
-def queued(job: Job, status: QueueStatus | None = None) -> StaticLayout:
-    text = ui.TextDisplay[Any](f"{blockquote(job.prompt, PROMPT_SHOWN)}\n-# {_queue_status_text(status)}")
+def queued(job: Job, status: QueueStatus | None = None, note: str = "") -> StaticLayout:
+    """`note`: what else is to be known while the job waits."""
+    text = ui.TextDisplay[Any](_under_prompt(job, _queue_status_text(status), note))
     return StaticLayout(text, ui.ActionRow(cancel_button(job.id)))
 
 
@@ -82,7 +88,18 @@ def cancelled(job: Job, *, by_moderator: bool = False) -> StaticLayout:
     said = say("Cancelled. You were not charged.")
     if by_moderator:
         said = say("Cancelled by a moderator. {person} was not charged.", person=f"<@{job.user_id}>")
-    return StaticLayout(ui.TextDisplay(f"{blockquote(job.prompt, PROMPT_SHOWN)}\n-# {said}"))
+    return StaticLayout(ui.TextDisplay(_under_prompt(job, said)))
+
+
+def _under_prompt(job: Job, *lines: str) -> str:
+    """A job's prompt, and small lines under it."""
+    return "\n".join([blockquote(job.prompt, PROMPT_SHOWN), *(f"-# {line}" for line in lines if line)])
+
+
+def moved(job: Job, url: str | None) -> StaticLayout:
+    """For the message of a job whose images are elsewhere. `url`: of their message; None: it is a private one."""
+    where = say(SENT_IN_PRIVATE) if url is None else say("The picture is in {link}.", link=url)
+    return StaticLayout(ui.TextDisplay(_under_prompt(job, where)))
 
 
 def interruption_notice(job: Job) -> StaticLayout:
@@ -109,12 +126,14 @@ def ready_text(stands: str, ready_at: datetime | None) -> str:
     return say("{stands}, should be ready {when}", stands=stands, when=discord.utils.format_dt(ready_at, "R"))
 
 
-def in_progress(job: Job, fraction: float, step: int, steps: int, preview: str | None = None) -> StaticLayout:
+def in_progress(
+    job: Job, fraction: float, step: int, steps: int, preview: str | None = None, note: str = ""
+) -> StaticLayout:
     """`fraction` of all of the job is done. `preview`: the name of the attached file that shows how it is coming on."""
     done = round(BAR_CELLS * fraction)
     bar = "▰" * done + "▱" * (BAR_CELLS - done)
     progress = say("Drawing {bar} step {step} of {steps}", bar=bar, step=step, steps=steps)
-    view = StaticLayout(ui.TextDisplay(f"{blockquote(job.prompt, PROMPT_SHOWN)}\n-# {progress}"))
+    view = StaticLayout(ui.TextDisplay(_under_prompt(job, progress, note)))
     if preview is not None:
         view.add_item(ui.MediaGallery(discord.MediaGalleryItem(f"attachment://{preview}", spoiler=job.spoiler)))
     return view.add_item(ui.ActionRow(cancel_button(job.id)))
@@ -187,11 +206,10 @@ KINDS = {
 STRENGTHS: Mapping[float, str] = {SUBTLE: N_("subtle"), STRONG: N_("strong")}
 
 
-def failed(job: Job, reason: str) -> StaticLayout:
-    """`reason` is in the person's language already; see `explain_reason`."""
-    return StaticLayout(
-        ui.TextDisplay(f"{blockquote(job.prompt, PROMPT_SHOWN)}\n<@{job.user_id}> {reason} {say(NOT_CHARGED)}")
-    )
+def failed(job: Job, reason: str, *, quoted: bool = True) -> StaticLayout:
+    """`reason` is in the person's language already; see `explain_reason`. `quoted`: whether the prompt may be shown."""
+    lines = [blockquote(job.prompt, PROMPT_SHOWN)] if quoted else []
+    return StaticLayout(ui.TextDisplay("\n".join([*lines, f"<@{job.user_id}> {reason} {say(NOT_CHARGED)}"])))
 
 
 def explain_reason(reason: str) -> str:

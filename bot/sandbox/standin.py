@@ -389,6 +389,12 @@ class FakeDiscord:
         channel.nsfw = nsfw
         self.events.emit("channel_update", channel_json(channel))
 
+    def archive_thread(self, thread: Channel, *, locked: bool = False) -> None:
+        """Closes a thread: its messages can no longer be edited. A new message opens it, unless it is locked."""
+        assert thread.is_thread, "Only threads are archived."
+        thread.archived, thread.locked = True, locked
+        self.events.emit("thread_update", channel_json(thread))
+
     def delete_channel(self, channel: Channel) -> None:
         assert channel.guild is not None, "Only channels of servers are deleted."
         written = channel_json(channel)

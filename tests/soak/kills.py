@@ -50,10 +50,10 @@ class Soak:
     #: Unfinished jobs by state, summed over the kills.
     unfinished: Counter[str] = field(default_factory=Counter)
 
-    async def ask(self, prompt: str = "1girl", *, publicly: bool = False) -> InteractionHandle:
-        """Send `/anima imagine` from a random user, for one or two images."""
-        user, channel = self.rng.choice(self.places())
-        private = not publicly and self.rng.random() < 0.2
+    async def ask(self, prompt: str = "1girl", *, where: tuple[User, Channel] | None = None) -> InteractionHandle:
+        """Send `/anima imagine` for one or two images: from a random user, or publicly from `where`."""
+        user, channel = where or self.rng.choice(self.places())
+        private = where is None and self.rng.random() < 0.2
         interaction = await self.discord.slash(
             user, channel, "anima imagine", prompt=prompt, count=self.rng.choice([1, 1, 2]), private=private
         )
@@ -114,17 +114,16 @@ def while_held(
 
 
 def while_reposted(when: When) -> Aim:
-    """Kill while a new message replaces a deleted one. Its nonce expires before the restart."""
+    """Kill while a new message opens an archived thread again. Its nonce expires before the restart."""
 
     async def aim(soak: Soak, process: Process) -> None:
+        world = soak.discord.world
+        world.thread.archived = False
         fault = soak.discord.faults.hold("POST", CREATE, when=when, file=PICTURE)
-        asked = await soak.ask("1girl, takes 1 s", publicly=True)
+        asked = await soak.ask("1girl, takes 1 s", where=(world.emi, world.thread))
         await soak.until_running(asked)
         await asked.acknowledged(TIMEOUT)
-        assert asked.interaction.original_id is not None
-        message = soak.discord.messages.get(asked.interaction.original_id)
-        assert message is not None
-        soak.discord.delete_message(message)
+        soak.discord.archive_thread(world.thread)
         await soak.until(lambda: fault.hits > 0)
         await soak.kill(process)
         fault.cut()

@@ -24,6 +24,7 @@ async def ask_everything(database: Database, clock: Any) -> None:
     await database.jobs.start([job.id])
     await database.jobs.rendered(job.id, [an_image()])
     await database.jobs.fail(job.id, "no memory")
+    await database.jobs.mark_reposted(job.id)
     await database.jobs.mark_notified(job.id)
     await database.jobs.requeue_interrupted()
     await database.jobs.live_of(ALICE)

@@ -10,8 +10,11 @@ from typing import Any, TypeVar
 import aiohttp
 import discord
 
-from bot.jobs.delivery.delivery import MAY_PASS, Delivery, NoLongerAllowed, Undeliverable
+from bot.jobs.delivery.delivery import Delivery, NoLongerAllowed, Undeliverable
 from bot.jobs.delivery.progress import StatusMessages
+from bot.jobs.delivery.refusals import MessageDeleted, may_pass
+from bot.jobs.delivery.transmission import Dropped, Transmission, pausing
+from bot.jobs.delivery.ways import Posted
 from bot.messages import job as messages
 from bot.ops.logs import about_its_job
 from bot.text.languages import speaking
@@ -23,11 +26,12 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-TOO_MANY_REQUESTS = 429
 #: Times that something nobody thought of may go wrong with a delivery before it is given up.
 MAX_SURPRISES = 5
 #: Seconds before what Discord or the database did not answer is tried again; each time twice as long.
 FIRST_RETRY, MAX_RETRY_DELAY = 2.0, 60.0
+#: Seconds for saying in a job's message that its images are elsewhere.
+POINTING_TIMEOUT = 10.0
 
 
 async def retry(action: Callable[[], Awaitable[T]], may_pass: Callable[[Exception], bool]) -> T:
@@ -40,6 +44,7 @@ async def retry(action: Callable[[], Awaitable[T]], may_pass: Callable[[Exceptio
             if not may_pass(error):
                 raise
             logger.warning("not done yet (%s); trying again in %.0f s", error, delay)
+        pausing()
         await asyncio.sleep(delay)
         delay = min(2 * delay, MAX_RETRY_DELAY)
 
@@ -56,7 +61,7 @@ class Outbox:
         self._jobs = jobs
         self._delivery = delivery
         self._status = status
-        self._under_way: dict[int, asyncio.Task[None]] = {}
+        self._under_way: dict[int, Transmission[None]] = {}
 
     def deliver_later(self, job: Job) -> None:
         """Bring the images of a job to the person, while the next batch is drawn."""
@@ -79,37 +84,53 @@ class Outbox:
 
     async def wait_for(self, job_id: int) -> None:
         """Wait for the news of one job to arrive, if it is on its way."""
-        if (task := self._under_way.get(job_id)) is not None:
-            await asyncio.gather(task, return_exceptions=True)
+        if (transmission := self._under_way.get(job_id)) is not None:
+            await asyncio.gather(transmission.task, return_exceptions=True)
+
+    async def drop(self, job_id: int) -> None:
+        """Send no more news of a job; wait only for what is on the wire."""
+        if (transmission := self._under_way.get(job_id)) is not None:
+            await transmission.drop()
+            await asyncio.gather(transmission.task, return_exceptions=True)
 
     async def drain(self) -> None:
         """Wait for everything that is on its way."""
         while self._under_way:
-            await asyncio.wait(self._under_way.values())
+            await asyncio.wait([transmission.task for transmission in self._under_way.values()])
 
     async def close(self, grace: float) -> None:
         """Let what is on its way arrive within `grace` seconds; what still waits for Discord goes after a restart."""
         if self._under_way:
-            _, late = await asyncio.wait(self._under_way.values(), timeout=grace)
+            tasks = [transmission.task for transmission in self._under_way.values()]
+            _, late = await asyncio.wait(tasks, timeout=grace)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
     def _begin(self, job: Job, news: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(news, name=f"deliver-{job.id}")
-        self._under_way[job.id] = task
+        transmission = Transmission(news, name=f"deliver-{job.id}")
+        self._under_way[job.id] = transmission
 
         def arrived(task: asyncio.Task[None]) -> None:
-            if self._under_way.get(job.id) is task:  # else other news have taken its place
+            if self._under_way.get(job.id) is transmission:  # else other news have taken its place
                 del self._under_way[job.id]
 
-        task.add_done_callback(arrived)
+        transmission.task.add_done_callback(arrived)
 
     @about_its_job
     async def _deliver(self, job: Job) -> None:
-        await self._status.end(job.id)
+        settled = await self._status.end(job.id)
         try:
-            await retry(lambda: self._delivery.deliver(job), _DeliveryErrors().may_pass)
+            place = await retry(lambda: self._delivery.deliver(job, unsettled=not settled), _DeliveryErrors().may_pass)
+            self._status.spoke(job.id, place is not None)
+            if place is not None:
+                await self._point_to(job, place)
+        except Dropped:
+            pass
+        except MessageDeleted:
+            logger.info("its message was deleted, so it is cancelled")
+            if await retry_storage(lambda: self._jobs.cancel(job.id, by=None)):
+                await retry_storage(lambda: self._jobs.mark_notified(job.id))
         except NoLongerAllowed as error:
             sentence = error.sentence
             if await retry_storage(lambda: self._jobs.refuse(job.id, sentence)):
@@ -121,6 +142,15 @@ class Outbox:
         except Exception:
             logger.exception("delivery went wrong")
             await self.fail(job, messages.DISCORD_REFUSED)
+        finally:
+            self._status.spoke(job.id, False)
+
+    async def _point_to(self, job: Job, place: Posted) -> None:
+        try:
+            async with asyncio.timeout(POINTING_TIMEOUT):
+                await self._delivery.point_to(job, place)
+        except TimeoutError:
+            logger.info("its message could not say where its images are")
 
     @about_its_job
     async def _report_failure(self, job: Job, reason: str) -> None:
@@ -128,8 +158,15 @@ class Outbox:
         await self._status.end(job.id)
         try:
             await retry(lambda: self._delivery.report_failure(job, reason), _DeliveryErrors().may_pass)
+        except MessageDeleted:
+            logger.info("its message was deleted, so nothing more is said of it")
+            await retry_storage(lambda: self._jobs.mark_notified(job.id))
+        except Dropped:
+            pass
         except Exception as error:
             logger.warning("its user could not be notified of the failure: %s", error)
+        finally:
+            self._status.spoke(job.id, False)
 
 
 class _DeliveryErrors:
@@ -143,12 +180,12 @@ class _DeliveryErrors:
 
     def may_pass(self, error: Exception) -> bool:
         match error:
-            case Undeliverable() | NoLongerAllowed():
+            case Undeliverable() | NoLongerAllowed() | MessageDeleted() | Dropped():
                 return False
             case aiohttp.ClientError() | OSError() | StorageUnavailable():
                 return True
             case discord.HTTPException():
-                return error.status == TOO_MANY_REQUESTS or error.status >= 500 or error.code in MAY_PASS
+                return may_pass(error)
         self._surprises += 1
         if self._surprises < MAX_SURPRISES:
             logger.warning("something unexpected happened", exc_info=error)

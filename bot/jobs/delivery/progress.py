@@ -1,27 +1,37 @@
 """How jobs are getting on, shown in their messages: where they stand in the queue, then how far they are drawn.
 
 Each message is edited at most every few seconds and by one edit at a time, and never again once `end` has returned: so
-nothing that comes late can take a finished picture's place.
+nothing that comes late can take a finished picture's place. An edit that has not been sent is dropped when a newer one
+or the end comes, so nothing that was promised waits for what merely informs.
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import discord
 from PIL import Image
 
 from bot.jobs.delivery.delivery import Delivery
+from bot.jobs.delivery.refusals import MessageDeleted
+from bot.jobs.delivery.transmission import Transmission
 from bot.messages import job as messages
 from bot.messages.job import QueueStatus
 from bot.text.languages import speaking
+from bot.text.translation import say
 from storage.jobs import Job
+
+logger = logging.getLogger(__name__)
 
 #: Seconds between two edits of one message.
 SHOWN_EVERY = 3.0
@@ -31,6 +41,11 @@ SCAN_LIMIT = 25
 #: Seconds by which the time when a job is ready has to move to be worth an edit.
 READY_ROUNDED = 15.0
 PREVIEW_SIDE = 768
+#: Seconds for Discord's answer to an edit that is on the wire, before something else takes its message.
+PATIENCE = 2.0
+#: Age of a job whose private message says, from then on, that the images will come as a private message. Discord lets
+#: go of such a message after fifteen minutes.
+TOKEN_ENDS_SOON = timedelta(minutes=13, seconds=30)
 
 
 @dataclass(frozen=True)
@@ -50,11 +65,20 @@ class JobProgress:
 class _Shown:
     job: Job
     due: float = 0.0  # when the next edit may be made, on the monotonic clock
-    edit: asyncio.Task[bool] | None = None
+    edit: Transmission[bool] | None = None
     queue_status: QueueStatus | None = None  # what the message says
+    progress: JobProgress | None = None
+    warned: bool = False  # that the token ends soon
 
     def may_be_edited(self, now: float) -> bool:
-        return now >= self.due and (self.edit is None or self.edit.done())
+        """An edit that has not been sent gives way to a newer one."""
+        return now >= self.due and (self.edit is None or self.edit.done or self.edit.drop_unsent())
+
+    @property
+    def token_ends_soon(self) -> bool:
+        if not self.job.private or self.job.interaction_token is None:
+            return False
+        return discord.utils.utcnow() - self.job.queued_at >= TOKEN_ENDS_SOON
 
 
 @dataclass
@@ -63,19 +87,31 @@ class StatusMessages:
     #: None for a job that is not queued.
     queue_status: Callable[[Job], QueueStatus | None]
     previews: bool = True
+    #: Called with a job whose message turns out to be deleted.
+    deleted: Callable[[Job], None] = lambda job: None
     _waiting: OrderedDict[int, _Shown] = field(default_factory=OrderedDict)  # the longest unlooked-at first
     _drawn: dict[int, _Shown] = field(default_factory=dict)
+    #: Of jobs whose messages say nothing yet: whether they ever did.
+    _first_words: dict[int, asyncio.Future[bool]] = field(default_factory=dict)
     _ended: bool = False
 
-    def waits(self, job: Job) -> asyncio.Task[bool] | None:
+    def waits(self, job: Job) -> asyncio.Future[bool]:
         """A job has joined the line: its message says where it stands, now and from time to time.
 
-        Returns the edit that says so first, with whether it could be made.
+        Returns whether it ever says anything, once that is known.
         """
         shown = self._waiting[job.id] = self._drawn.pop(job.id) if job.id in self._drawn else _Shown(job)
-        if shown.may_be_edited(time.monotonic()):
-            self._show_queue_status(shown)
-        return shown.edit
+        shown.progress = None
+        first_words = self._first_words.setdefault(job.id, asyncio.get_running_loop().create_future())
+        if not shown.may_be_edited(time.monotonic()) or not self._show_queue_status(shown):
+            self.spoke(job.id, False)
+        return first_words
+
+    def spoke(self, job_id: int, shown: bool) -> None:
+        """A job's message says something now, or will not."""
+        first_words = self._first_words.pop(job_id, None)
+        if first_words is not None and not first_words.done():
+            first_words.set_result(shown)
 
     def draws(self, job: Job, progress: JobProgress) -> None:
         """A job has got further."""
@@ -83,14 +119,19 @@ class StatusMessages:
             return
         shown = self._drawn.get(job.id) or self._waiting.pop(job.id, None) or _Shown(job)
         self._drawn[job.id] = shown
+        shown.progress = progress
         if shown.may_be_edited(time.monotonic()):
-            self._begin(shown, self._show_progress(job, progress))
+            self._begin(shown, self._show_progress(shown, progress))
 
-    async def end(self, job_id: int) -> None:
-        """Show no more of a job; wait for the edit that is under way."""
+    async def end(self, job_id: int) -> bool:
+        """Show no more of a job. Waits only for an edit that is on the wire.
+
+        False: that edit got no answer, so it may still change the message.
+        """
         shown = self._waiting.pop(job_id, None) or self._drawn.pop(job_id, None)
-        if shown is not None and shown.edit is not None:
-            await asyncio.gather(shown.edit, return_exceptions=True)
+        if shown is None or shown.edit is None or shown.edit.done:
+            return True
+        return await shown.edit.drop(PATIENCE)
 
     async def interrupt_waiting(self) -> None:
         """Say in the messages of queued jobs that they continue after a restart, and show no more of them."""
@@ -110,10 +151,12 @@ class StatusMessages:
 
     async def _show_interruption(self, shown: _Shown) -> None:
         if shown.edit is not None:
-            await asyncio.gather(shown.edit, return_exceptions=True)
+            await shown.edit.drop(PATIENCE)
+        self.spoke(shown.job.id, False)
         with speaking(messages.message_locale(shown.job)):
             view = messages.interruption_notice(shown.job)
-        await self.delivery.show(shown.job, view)
+        with suppress(MessageDeleted):  # the next start finds that out again
+            await self.delivery.show(shown.job, view)
 
     async def run(self) -> None:
         """Keep those who wait informed, until cancelled."""
@@ -123,6 +166,12 @@ class StatusMessages:
 
     def _look_around(self) -> None:
         now, edits = time.monotonic(), 0
+        for shown in [*self._drawn.values(), *self._waiting.values()]:
+            if not shown.warned and shown.token_ends_soon and shown.may_be_edited(now):
+                self._warn(shown)
+                edits += 1
+                if edits == EDITS_AT_A_TIME:
+                    return
         for job_id in list(self._waiting)[:SCAN_LIMIT]:
             shown = self._waiting[job_id]
             self._waiting.move_to_end(job_id)
@@ -138,11 +187,22 @@ class StatusMessages:
             return False
         shown.queue_status = status
         with speaking(messages.message_locale(shown.job)):
-            view = messages.queued(shown.job, status)
+            view = messages.queued(shown.job, status, _note(shown))
         self._begin(shown, self.delivery.show(shown.job, view))
         return True
 
-    async def _show_progress(self, job: Job, progress: JobProgress) -> bool:
+    def _warn(self, shown: _Shown) -> None:
+        """Say in time that the images will come as a private message."""
+        shown.warned = True
+        if shown.progress is not None:
+            self._begin(shown, self._show_progress(shown, shown.progress))
+            return
+        with speaking(messages.message_locale(shown.job)):
+            view = messages.queued(shown.job, self.queue_status(shown.job), _note(shown))
+        self._begin(shown, self.delivery.show(shown.job, view))
+
+    async def _show_progress(self, shown: _Shown, progress: JobProgress) -> bool:
+        job = shown.job
         preview = None
         if self.previews and progress.previews:
             preview = await asyncio.to_thread(_side_by_side, progress.previews)
@@ -153,13 +213,36 @@ class StatusMessages:
 
         with speaking(messages.message_locale(job)):
             view = messages.in_progress(
-                job, progress.fraction, progress.step, progress.steps, name if preview is not None else None
+                job,
+                progress.fraction,
+                progress.step,
+                progress.steps,
+                name if preview is not None else None,
+                _note(shown),
             )
-        return await self.delivery.show(job, view, files)
+        return await self.delivery.show(job, view, files, with_files=preview is not None)
 
     def _begin(self, shown: _Shown, edit: Coroutine[Any, Any, bool]) -> None:
         shown.due = time.monotonic() + SHOWN_EVERY
-        shown.edit = asyncio.create_task(edit, name=f"status-{shown.job.id}")
+        shown.edit = Transmission(edit, name=f"status-{shown.job.id}")
+        shown.edit.task.add_done_callback(partial(self._edited, shown))
+
+    def _edited(self, shown: _Shown, edit: asyncio.Task[bool]) -> None:
+        if edit.cancelled():
+            return  # something newer comes
+        error = edit.exception()
+        if isinstance(error, MessageDeleted):
+            self.deleted(shown.job)
+        elif error is not None:
+            logger.error("progress could not be shown", exc_info=error)
+        is_shown = error is None and edit.result()
+        if not is_shown:
+            shown.queue_status = None  # to be said again
+        self.spoke(shown.job.id, is_shown)
+
+
+def _note(shown: _Shown) -> str:
+    return say(messages.COMES_IN_PRIVATE) if shown.token_ends_soon else ""
 
 
 def _differs(before: QueueStatus, after: QueueStatus) -> bool:

@@ -14,10 +14,11 @@ class Clock:
     process keeps its own time: turning this clock changes what Discord thinks the time is, as in life.
     """
 
-    def __init__(self, frozen_at: float | None = None) -> None:
+    def __init__(self, frozen_at: float | None = None, *, ahead: float = 0.0) -> None:
+        """`ahead`: seconds by which it is ahead of this machine's clock, or behind it if below 0."""
         self._frozen_at = frozen_at
         self._started_at = time.time() - time.monotonic()
-        self._turned = 0.0
+        self._turned = ahead
         self._sleepers: set[asyncio.Event] = set()
 
     def now(self) -> float:

@@ -13,6 +13,8 @@ from bot.sandbox.model.clock import Clock, Snowflakes
 from bot.sandbox.model.errors import (
     EMPTY_MESSAGE,
     JSON,
+    THREAD_ARCHIVED,
+    THREAD_LOCKED,
     TOO_LARGE,
     TOO_MANY_ATTACHMENTS,
     UNKNOWN_MESSAGE,
@@ -21,7 +23,7 @@ from bot.sandbox.model.errors import (
 )
 from bot.sandbox.model.events import EventLog
 from bot.sandbox.model.permissions import Permissions
-from bot.sandbox.model.serializers import iso, user_json
+from bot.sandbox.model.serializers import channel_json, iso, user_json
 from bot.sandbox.model.world import Channel, Role, User, World
 
 SUPPRESS_EMBEDS, EPHEMERAL, LOADING, SUPPRESS_NOTIFICATIONS, COMPONENTS_V2 = 1 << 2, 1 << 6, 1 << 7, 1 << 12, 1 << 15
@@ -162,6 +164,8 @@ class Messages:
         A nonce with `enforce_nonce` that the same author used a short while ago posts nothing and gives the earlier
         message, or raises Unknown Message where that one was deleted.
         """
+        if channel.archived and channel.locked:
+            raise ApiError(THREAD_LOCKED)
         nonce = body.payload.get("nonce")
         enforced = bool(body.payload.get("enforce_nonce")) and nonce is not None
         if enforced and (earlier := self._nonces.get((author.id, str(nonce)))):
@@ -185,11 +189,16 @@ class Messages:
         if enforced:
             self._nonces[(author.id, str(nonce))] = (message.id, self._clock.now())
         self._messages_by_id[message.id] = message
+        if channel.archived:
+            channel.archived = False
+            self._events.emit("thread_update", channel_json(channel))
         self._tell("message_create", message)
         return message
 
     def edit(self, message: Message, body: Body) -> Message:
         """Changes what the body names and keeps the rest; raises ApiError where Discord would refuse it."""
+        if message.channel.archived:
+            raise ApiError(THREAD_ARCHIVED)
         edited = replace(self._apply(message, body), edited_at=self._clock.now())
         self._messages_by_id[message.id] = edited
         self._tell("message_update", edited)
@@ -216,6 +225,10 @@ class Messages:
     def delete(self, message: Message) -> None:
         self._messages_by_id.pop(message.id, None)
         self._tell("message_delete", message)
+
+    def forget(self, message_id: int) -> None:
+        """Delete a message of which nobody is told, as when the gateway loses an event."""
+        del self._messages_by_id[message_id]
 
     def delete_channel_messages(self, channel: Channel) -> None:
         for message in self.in_channel(channel):

@@ -99,7 +99,7 @@ def channel_json(channel: Channel, last_message_id: int | None = None) -> JSON:
     payload |= {"guild_id": str(channel.guild.id), "name": channel.name, "rate_limit_per_user": 0}
     if channel.is_thread:
         assert channel.parent is not None
-        archive = {"archived": False, "locked": False, "auto_archive_duration": 1440}
+        archive = {"archived": channel.archived, "locked": channel.locked, "auto_archive_duration": 1440}
         return payload | {
             "parent_id": str(channel.parent.id),
             "owner_id": str(channel.guild.owner.id),
@@ -173,7 +173,7 @@ def guild_create_json(guild: Guild, members: list[Member]) -> JSON:
         "member_count": len(guild.members),
         "members": [member_json(member) for member in members],
         "channels": [channel_json(channel) for channel in guild.channels if not channel.is_thread],
-        "threads": [channel_json(channel) for channel in guild.channels if channel.is_thread],
+        "threads": [channel_json(thread) for thread in guild.channels if thread.is_thread and not thread.archived],
         "voice_states": [],
         "presences": [],
         "stage_instances": [],

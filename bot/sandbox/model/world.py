@@ -70,6 +70,9 @@ class Channel:
     topic: str | None = None
     recipients: tuple[User, ...] = ()
     overwrites: dict[int, Overwrite] = field(default_factory=dict)
+    #: Of a thread. A new message opens it again, unless it is locked.
+    archived: bool = False
+    locked: bool = False
 
     def __repr__(self) -> str:
         name = f"#{self.name}" if self.guild else f"with {', '.join(user.username for user in self.recipients)}"

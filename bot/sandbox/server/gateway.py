@@ -279,5 +279,5 @@ class Gateway:
             if event.kind == "message_delete":
                 data = {key: data[key] for key in ("id", "channel_id", "guild_id") if key in data}
             self.dispatch(event.kind.upper(), data, intent)
-        elif event.kind in ("channel_update", "channel_delete", "guild_delete"):
+        elif event.kind in ("channel_update", "channel_delete", "thread_update", "guild_delete"):
             self.dispatch(event.kind.upper(), event.data, GUILDS)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from bot.jobs import worker
 from bot.jobs.delivery import outbox
-from bot.sandbox import FakeDiscord, Message, Permissions, User
+from bot.sandbox import Channel, FakeDiscord, Message, Permissions, User
 from bot.sandbox.model.world import FILE_SIZE_LIMITS
 from bot.sandbox.server.faults import Fault, When
 from storage.quotas import Account
@@ -31,8 +31,8 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asyncio, "sleep", lambda seconds, result=None: sleep(min(seconds, 0.02), result))
 
 
-async def with_picture(stage: Stage, channel_of: User | None = None) -> list[Message]:
-    where = stage.general if channel_of is None else stage.discord.dm(channel_of)
+async def with_picture(stage: Stage, channel_of: User | None = None, where: Channel | None = None) -> list[Message]:
+    where = where or (stage.general if channel_of is None else stage.discord.dm(channel_of))
     return [message for message in stage.discord.messages_in(where) if message.attachments]
 
 
@@ -41,10 +41,10 @@ async def spent(stage: Stage) -> float:
     return usage.spent
 
 
-async def held(stage: Stage) -> int:
+async def held(stage: Stage, where: Channel | None = None) -> int:
     """A job that is being drawn and will not be finished before `stage.engine.let_go()`."""
     stage.engine.hold()
-    job = await stage.in_state((await stage.ask("1girl")).id, JobState.RUNNING)
+    job = await stage.in_state((await stage.ask("1girl", where=where)).id, JobState.RUNNING)
     return job.id
 
 
@@ -53,14 +53,23 @@ async def delivered(stage: Stage, job_id: int) -> None:
     await stage.in_state(job_id, JobState.DELIVERED)
 
 
-async def test_a_message_that_was_deleted_meanwhile_is_posted_anew(stage: Stage) -> None:
-    job_id = await held(stage)
+async def test_an_archived_thread_gets_the_picture_in_a_new_message(stage: Stage) -> None:
+    thread = stage.discord.world.thread
+    job_id = await held(stage, thread)
     job = await stage.database.jobs.get(job_id)
-    stage.discord.delete_message(stage.discord.messages.get(job.message_id))
+    stage.discord.archive_thread(thread)
     await delivered(stage, job_id)
-    [message] = await with_picture(stage)
+    [message] = await with_picture(stage, where=thread)
     assert message.id == (await stage.database.jobs.get(job_id)).message_id != job.message_id
     assert message.mentions.users == (stage.alice,), "a new message tells the one who asked that it is there"
+
+
+async def test_a_locked_thread_leaves_the_private_message(stage: Stage) -> None:
+    thread = stage.discord.world.thread
+    job_id = await held(stage, thread)
+    stage.discord.archive_thread(thread, locked=True)
+    await delivered(stage, job_id)
+    assert len(await with_picture(stage, stage.alice)) == 1 and not await with_picture(stage, where=thread)
 
 
 async def test_a_token_of_fifteen_minutes_ago_is_not_needed(stage: Stage) -> None:
@@ -184,12 +193,11 @@ async def test_a_lost_answer_makes_no_second_picture(stage: Stage, when: str) ->
 @pytest.mark.usefixtures("_impatient")
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_a_lost_answer_to_a_new_message_makes_no_second_one(stage: Stage, when: str) -> None:
-    job_id = await held(stage)
-    job = await stage.database.jobs.get(job_id)
-    stage.discord.delete_message(stage.discord.messages.get(job.message_id))
+    job_id = await held(stage, stage.discord.world.thread)
+    stage.discord.archive_thread(stage.discord.world.thread)
     stage.discord.faults.drop("POST", "^/channels/", when=when, times=7)
     await delivered(stage, job_id)
-    assert len(await with_picture(stage)) == 1
+    assert len(await with_picture(stage, where=stage.discord.world.thread)) == 1
 
 
 @pytest.mark.usefixtures("_impatient")
@@ -199,17 +207,18 @@ async def test_a_picture_that_was_posted_unnoticed_is_found_when_its_nonce_is_lo
 ) -> None:
     monkeypatch.setattr("bot.sandbox.model.messages.NONCE_LIFETIME", -1.0)
     stage.engine.hold()
-    job = await stage.in_state((await stage.ask("1girl", private=private)).id, JobState.RUNNING)
+    thread = stage.discord.world.thread
+    job = await stage.in_state((await stage.ask("1girl", where=thread, private=private)).id, JobState.RUNNING)
     if private:
         stage.discord.clock.turn(16 * 60)
     else:
-        stage.discord.delete_message(stage.discord.messages.get(job.message_id))
+        stage.discord.archive_thread(thread)
     lost = stage.discord.faults.hold("POST", "^/channels/.*/messages", when="after")
     stage.engine.let_go()
     await until(lambda: _struck(lost))
     cut_off = stage.discord.faults.answer("GET", "^/channels/.*/messages", 500, times=10_000)
     lost.cut()
-    _, message = await stage.draw("another", stage.bob)
+    await stage.draw("another", stage.bob)
     monkeypatch.setattr(worker, "CLOSING_GRACE", 0.1)
     await stage.stop()
     stage.discord.faults.clear()
@@ -217,8 +226,7 @@ async def test_a_picture_that_was_posted_unnoticed_is_found_when_its_nonce_is_lo
     await stage.discord.wait_until_gone()
     await stage.start()
     job = await stage.in_state(job.id, JobState.DELIVERED)
-    pictures = [*await with_picture(stage), *await with_picture(stage, stage.alice)]
-    [posted] = [each for each in pictures if each.id != message.id]
+    [posted] = [*await with_picture(stage, where=thread), *await with_picture(stage, stage.alice)]
     assert job.message_id == posted.id and posted.author == stage.discord.world.bot
     assert await spent(stage) == 1.0
 
@@ -316,15 +324,15 @@ async def test_who_cannot_be_notified_of_a_failure_is_notified_as_soon_as_discor
 
 @pytest.mark.usefixtures("_impatient")
 async def test_a_reason_whose_answer_was_lost_is_not_shown_twice(stage: Stage) -> None:
-    job_id = await held(stage)
-    job = await stage.database.jobs.get(job_id)
-    stage.discord.delete_message(stage.discord.messages.get(job.message_id))
+    thread = stage.discord.world.thread
+    job_id = await held(stage, thread)
+    stage.discord.archive_thread(thread)
     lost = stage.discord.faults.drop("POST", "^/channels/", when="after", times=7)
     await stage.database.jobs.fail(job_id, "The engine failed.")
     stage.client.outbox.report_failure_later(await stage.database.jobs.get(job_id))
     await until(lambda: _told(stage, job_id))
     assert lost.hits == 7
-    told = [message for message in stage.discord.messages_in(stage.general) if "engine failed" in message.text]
+    told = [message for message in stage.discord.messages_in(thread) if "engine failed" in message.text]
     assert len(told) == 1
 
 

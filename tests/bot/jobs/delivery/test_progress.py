@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from PIL import Image
 
 from bot.generation.recipe import Recipe
 from bot.generation.spec import JobSpec
-from bot.jobs.delivery import progress
+from bot.jobs.delivery import progress, transmission
 from bot.jobs.delivery.progress import JobProgress, StatusMessages, _side_by_side
+from bot.jobs.delivery.transmission import Transmission
 from bot.messages.job import QueueStatus
 from storage.jobs import Job
 from storage.schema import JobState
@@ -64,16 +66,36 @@ class Shown:
         self.files: list[int] = []
         self.most_at_a_time = 0
         self.takes = takes
+        #: While it is not set, edits wait for a rate limit and are not sent.
+        self.unsent: asyncio.Event | None = None
         self._under_way: dict[int, int] = {}
 
-    async def show(self, job: Job, view: Any, files: Callable[[], list[Any]] = list) -> bool:
+    async def show(
+        self, job: Job, view: Any, files: Callable[[], list[Any]] = list, *, with_files: bool = False
+    ) -> bool:
+        if self.unsent is not None:
+            await self.unsent.wait()
         self._under_way[job.id] = self._under_way.get(job.id, 0) + 1
         self.most_at_a_time = max(self.most_at_a_time, self._under_way[job.id])
+        sending = transmission_of_this_task()
+        sending._starts()
         await asyncio.sleep(self.takes)
+        sending._ends(200)
         self._under_way[job.id] -= 1
+        assert with_files == bool(files())
         self.texts.append((job.id, view.children[0].content))
         self.files.append(len(files()))
         return True
+
+
+def transmission_of_this_task() -> Transmission[Any]:
+    found = transmission._current.get()
+    assert found is not None
+    return found
+
+
+async def _has_text(shown: Shown) -> bool:
+    return bool(shown.texts)
 
 
 def standing_at(places: dict[int, QueueStatus]) -> Callable[[Job], QueueStatus | None]:
@@ -126,6 +148,64 @@ async def test_edits_of_one_message_never_overlap_and_none_comes_after_the_end()
     assert len(shown.texts) == count
 
 
+async def test_an_edit_that_was_not_sent_gives_way_to_a_newer_one_and_to_the_end() -> None:
+    shown = Shown()
+    shown.unsent = asyncio.Event()
+    messages = StatusMessages(shown, standing_at({}), previews=False)  # type: ignore[arg-type]
+    job = a_job()
+    for step in (1, 2):
+        messages.draws(job, JobProgress(step / 4, step, 4))
+        await asyncio.sleep(2 * progress.SHOWN_EVERY)
+    shown.unsent.set()
+    await until(lambda: _has_text(shown))
+    assert [text.splitlines()[-1][-11:] for _, text in shown.texts] == ["step 2 of 4"]
+    shown.unsent.clear()
+    messages.draws(job, JobProgress(0.75, 3, 4))
+    await asyncio.sleep(2 * progress.SHOWN_EVERY)
+    messages.draws(job, JobProgress(0.75, 3, 4))
+    assert await messages.end(job.id), "it returns although the edit was never sent"
+    shown.unsent.set()
+    await asyncio.sleep(0.05)
+    assert len(shown.texts) == 1
+
+
+async def test_an_edit_on_the_wire_that_is_not_answered_is_waited_for_only_so_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(progress, "PATIENCE", 0.02)
+    shown = Shown(takes=60.0)
+    messages = StatusMessages(shown, standing_at({}), previews=False)  # type: ignore[arg-type]
+    messages.draws(a_job(), JobProgress(0.5, 2, 4))
+    await asyncio.sleep(0.01)
+    assert not await messages.end(1), "it may still arrive"
+
+
+async def test_a_private_message_says_in_time_that_the_images_will_come_as_another() -> None:
+    shown = Shown()
+    waiting = {1: QueueStatus(3, None), 2: QueueStatus(4, None)}
+    messages = StatusMessages(shown, standing_at(waiting))  # type: ignore[arg-type]
+    accepted = datetime.now(UTC) - progress.TOKEN_ENDS_SOON + timedelta(seconds=0.3)
+    known: dict[str, Any] = {"queued_at": accepted, "interaction_token": "token"}
+    messages.waits(a_job(1, private=True, **known))
+    messages.waits(a_job(2, private=False, **known))
+    await run_for(messages, 0.2)
+    assert not any("private message" in text for _, text in shown.texts)
+    await asyncio.sleep(0.2)
+    await run_for(messages, 0.2)
+    assert [job_id for job_id, text in shown.texts if "private message" in text] == [1]
+
+
+async def test_whether_a_message_ever_says_anything_is_known_in_the_end() -> None:
+    shown = Shown()
+    shown.unsent = asyncio.Event()
+    messages = StatusMessages(shown, standing_at({1: QueueStatus(0, None)}))  # type: ignore[arg-type]
+    first_words = messages.waits(a_job())
+    await messages.end(1)
+    assert not first_words.done(), "the images may say it"
+    messages.spoke(1, True)
+    assert await first_words
+
+
 async def test_a_long_line_costs_no_more_edits_than_a_short_one() -> None:
     places = {job_id: QueueStatus(job_id, None) for job_id in range(1, 201)}
     shown = Shown()
@@ -141,15 +221,15 @@ async def test_a_long_line_costs_no_more_edits_than_a_short_one() -> None:
 
 
 async def test_previews_stand_side_by_side_and_only_where_they_may() -> None:
-    progress = JobProgress(0.5, 2, 4, [Image.new("RGB", (32, 48)), Image.new("RGB", (32, 48))])
+    halfway = JobProgress(0.5, 2, 4, [Image.new("RGB", (32, 48)), Image.new("RGB", (32, 48))])
     for previews in (True, False):
         shown = Shown()
         messages = StatusMessages(shown, standing_at({}), previews)  # type: ignore[arg-type]
-        messages.draws(a_job(), progress)
-        await messages.end(1)
+        messages.draws(a_job(), halfway)
+        await until(partial(_has_text, shown))
         assert shown.files == [int(previews)]
         assert "▰▰▰▰▰▰▱▱▱▱▱▱ step 2 of 4" in shown.texts[0][1]
-    assert len(_side_by_side(progress.previews)) > 100
+    assert len(_side_by_side(halfway.previews)) > 100
 
 
 async def _text_of(stage: Stage, message_id: int) -> str | None:

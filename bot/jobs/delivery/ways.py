@@ -1,0 +1,221 @@
+"""The ways to a job's message and its person: which are open, and what Discord's answer says of them.
+
+A way that Discord has closed is not asked again for that job: every 401, 403 and 429 counts towards a ban, and a dead
+address stays dead.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import Enum, auto
+from typing import Any
+
+import discord
+from discord import ui
+
+from bot.jobs.delivery.refusals import (
+    MISSING_PERMISSIONS,
+    UNKNOWN_CHANNEL,
+    UNKNOWN_MESSAGE,
+    MessageDeleted,
+    OldMessageRefused,
+    is_out_of_reach,
+)
+from bot.messages.attachments import media_of
+from storage.jobs import Job
+
+logger = logging.getLogger(__name__)
+
+Files = Callable[[], list[discord.File]]
+
+#: Jobs whose closed ways are remembered.
+REMEMBERED_JOBS = 10_000
+#: Discord takes few edits of a message older than an hour, so none is spent on progress. Told by this machine's clock
+#: from when the job was accepted, and so a little earlier.
+EDITED_FREELY = timedelta(minutes=55)
+#: Discord takes about five edits in five seconds in one channel. So many of them may be of progress.
+STATUS_EDITS, STATUS_PERIOD = 2, 5.5
+
+
+class Way(Enum):
+    TOKEN = auto()
+    #: By the ids of channel and message.
+    MESSAGE = auto()
+    #: A new message in the channel.
+    CHANNEL = auto()
+    #: A private message.
+    PERSON = auto()
+
+
+class MessageOutOfReach(Exception):
+    """No way to the job's message is open any longer."""
+
+    def __str__(self) -> str:
+        return "no way to its message is open"
+
+
+@dataclass(frozen=True)
+class Posted:
+    channel_id: int
+    message_id: int
+    attachment_ids: Sequence[int]  # of the images, in their order
+
+
+@dataclass
+class _Closed:
+    """`ways`: to everything. `to_files`: only to what attaches files."""
+
+    ways: set[Way]
+    to_files: set[Way]
+
+
+class Ways:
+    def __init__(self) -> None:
+        self._closed: OrderedDict[int, _Closed] = OrderedDict()
+
+    def is_open(self, job: Job, way: Way, *, with_files: bool = False) -> bool:
+        closed = self._of(job)
+        return way not in closed.ways and not (with_files and way in closed.to_files)
+
+    def close(self, job: Job, *ways: Way, only_to_files: bool = False) -> None:
+        closed = self._of(job)
+        (closed.to_files if only_to_files else closed.ways).update(ways)
+
+    def close_after(self, job: Job, way: Way, error: Exception, *, with_files: bool) -> None:
+        """Close a way that turned out to be out of reach. Without a permission, words may pass where files do not."""
+        missing = isinstance(error, discord.HTTPException) and error.code == MISSING_PERMISSIONS
+        if isinstance(error, discord.HTTPException) and error.code == UNKNOWN_CHANNEL and way is not Way.PERSON:
+            self.close(job, Way.MESSAGE, Way.CHANNEL)
+        self.close(job, way, only_to_files=missing and with_files)
+
+    def _of(self, job: Job) -> _Closed:
+        if job.id not in self._closed:
+            ways = set() if job.interaction_token else {Way.TOKEN}
+            if job.message_id is None or job.private:
+                ways.add(Way.MESSAGE)
+            if job.private:
+                ways.add(Way.CHANNEL)
+            self._closed[job.id] = _Closed(ways, set())
+        self._closed.move_to_end(job.id)
+        if len(self._closed) > REMEMBERED_JOBS:
+            self._closed.popitem(last=False)
+        return self._closed[job.id]
+
+
+class ChannelBudget:
+    """How many edits of progress each channel's limit has room for, so that results find it free."""
+
+    def __init__(self) -> None:
+        self._edits: dict[int, deque[float]] = {}
+
+    def take(self, channel_id: int) -> bool:
+        now = time.monotonic()
+        for channel, edits in list(self._edits.items()):
+            while edits and edits[0] <= now - STATUS_PERIOD:
+                edits.popleft()
+            if not edits:
+                del self._edits[channel]
+        edits = self._edits.setdefault(channel_id, deque())
+        if len(edits) >= STATUS_EDITS:
+            return False
+        edits.append(now)
+        return True
+
+
+class MessageEditor:
+    """Edits a job's message: by the interaction's token while it lives, then by the ids of channel and message.
+
+    The token has a limit of its own, so it leaves the channel's to others. It is tried whenever there is one:
+    Discord's answer says when it is over, not this machine's clock.
+    """
+
+    def __init__(self, client: discord.Client, ways: Ways) -> None:
+        self._client = client
+        self._ways = ways
+        self._budget = ChannelBudget()
+
+    async def edit(
+        self, job: Job, view: ui.LayoutView, files: Files, *, with_files: bool, is_progress: bool = False
+    ) -> Posted:
+        """Raises MessageOutOfReach, MessageDeleted, discord.HTTPException.
+
+        is_progress: what gives way to everything else.
+        """
+        deleted = False
+        if self._ways.is_open(job, Way.TOKEN, with_files=with_files):
+            try:
+                return await self._edit_by_token(job, view, files)
+            except (discord.HTTPException, OldMessageRefused) as error:
+                if not is_out_of_reach(error):
+                    raise
+                self._ways.close_after(job, Way.TOKEN, error, with_files=with_files)
+                deleted = _code(error) == UNKNOWN_MESSAGE
+        if self._ways.is_open(job, Way.MESSAGE, with_files=with_files):
+            if is_progress and not deleted and not self._has_room(job):
+                raise MessageOutOfReach
+            try:
+                return await self._edit_by_id(job, view, files)
+            except (discord.HTTPException, OldMessageRefused) as error:
+                if not is_out_of_reach(error):
+                    raise
+                self._ways.close_after(job, Way.MESSAGE, error, with_files=with_files)
+                if _code(error) == UNKNOWN_CHANNEL:
+                    raise MessageOutOfReach from error
+                deleted = deleted or _code(error) == UNKNOWN_MESSAGE
+        elif deleted and await self._channel_is_gone(job):
+            self._ways.close(job, Way.CHANNEL)
+            raise MessageOutOfReach
+        if deleted:
+            raise MessageDeleted
+        raise MessageOutOfReach
+
+    def _has_room(self, job: Job) -> bool:
+        is_new = discord.utils.utcnow() - job.queued_at < EDITED_FREELY
+        return is_new and self._budget.take(job.channel_id)
+
+    async def _channel_is_gone(self, job: Job) -> bool:
+        """With a channel its messages go as well, and nobody has taken them away."""
+        if job.guild_id is None or self._client.get_guild(job.guild_id) is None:
+            return False  # nothing is known of such a channel
+        if self._client.get_channel(job.channel_id) is not None:
+            return False
+        try:
+            await self._client.fetch_channel(job.channel_id)
+        except discord.HTTPException as error:
+            return error.code == UNKNOWN_CHANNEL
+        return False
+
+    async def _edit_by_id(self, job: Job, view: ui.LayoutView, files: Files) -> Posted:
+        assert job.message_id is not None
+        channel = self._client.get_partial_messageable(job.channel_id, guild_id=job.guild_id)
+        message = channel.get_partial_message(job.message_id)
+        return posted(await message.edit(content=None, view=view, attachments=files()))
+
+    async def _edit_by_token(self, job: Job, view: ui.LayoutView, files: Files) -> Posted:
+        assert self._client.application_id is not None and job.interaction_token is not None
+        webhook = discord.Webhook.partial(self._client.application_id, job.interaction_token, client=self._client)
+        original: Any = "@original"  # discord.py's types know ids alone
+        # Text that another process with this token may have put there gives way.
+        without_text: Any = {"content": None}
+        message = await webhook.edit_message(
+            original, view=view, attachments=files(), allowed_mentions=of_asker(job), **without_text
+        )
+        return replace(posted(message), channel_id=job.channel_id)
+
+
+def of_asker(job: Job) -> discord.AllowedMentions:
+    return discord.AllowedMentions(everyone=False, roles=False, users=[discord.Object(job.user_id)])
+
+
+def posted(message: discord.Message) -> Posted:
+    attachments = [media.attachment_id for media in media_of(message) if media.attachment_id is not None]
+    return Posted(message.channel.id, message.id, attachments)
+
+
+def _code(error: Exception) -> int | None:
+    return error.code if isinstance(error, discord.HTTPException) else None

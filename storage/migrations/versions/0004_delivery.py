@@ -1,0 +1,12 @@
+"""For delivery: what a classifier said of images, and whether they were posted in another message."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    op.add_column("renders", sa.Column("labels", sa.JSON(), nullable=True))
+    op.add_column("jobs", sa.Column("reposted", sa.Boolean(), nullable=False, server_default=sa.false()))
