@@ -169,9 +169,11 @@ class Submitter:
         match await self._database.jobs.accept(new, allowance, request.source):
             case Accepted(job):
                 await self._enqueue(interaction, job, request.note)
+            case AlreadyAccepted() as refusal:
+                # The answer is that job's message, so it is not taken back.
+                await send_followup(interaction, messages.refusal(refusal, in_server=new.guild_id is not None))
             case refusal:
-                if not isinstance(refusal, AlreadyAccepted):
-                    self._refused("quota" if isinstance(refusal, OverQuota) else "waiting")
+                self._refused("quota" if isinstance(refusal, OverQuota) else "waiting")
                 await reply_privately(interaction, messages.refusal(refusal, in_server=new.guild_id is not None))
 
     async def refuse_blocked(self, interaction: Interaction) -> PolicyRefusal | None:

@@ -190,8 +190,8 @@ class Worker:
                 file = await asyncio.to_thread(grid, spec.comparison, [each.content for each in new], job.prompt)
             notes = tuple(dict.fromkeys(note for each in new for note in each.notes))
             labels = _highest(image.labels for image in images)
-            size = {"width": file.width, "height": file.height}
-            new = [replace(new[0], content=file.png, notes=notes, labels=labels, **size)]
+            as_grid = replace(new[0], content=file.png, width=file.width, height=file.height)
+            new = [replace(as_grid, notes=notes, labels=labels)]
         hidden = verdict is Verdict.HIDDEN
         if await retry_storage(lambda: self._database.jobs.rendered(job.id, new, spoiler=hidden)) is not None:
             self._outbox.deliver_later(job)

@@ -12,7 +12,7 @@ import pytest
 from bot.commands.admin import ACTIONS
 from bot.generation import compose
 from bot.jobs import submission
-from bot.jobs.delivery import delivery
+from bot.jobs.delivery import places
 from bot.messages.buttons import LABELS
 from bot.sandbox import InteractionHandle, Message, Upload
 from storage.jobs import Job
@@ -225,7 +225,7 @@ async def test_a_lora_is_one_of_those_that_are_there_and_nothing_else(stage: Sta
 
 async def test_a_prompt_is_judged_beside_the_event_loop(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     where: list[str] = []
-    for module, name in ((submission, "permit"), (compose, "expand"), (delivery, "check_text")):
+    for module, name in ((submission, "permit"), (compose, "expand"), (places, "check_text")):
         monkeypatch.setattr(module, name, noting_its_thread(getattr(module, name), where))
     await stage.draw("{" * 500 + "hat|" * 200 + "}" * 500)
     assert len(where) >= 3 and threading.main_thread().name not in where
