@@ -14,6 +14,7 @@ import pytest
 from bot.ops.settings import Settings
 from bot.rules.server_settings import load_server_settings
 from bot.sandbox import FakeDiscord, Message
+from bot.sandbox.model.messages import COMPONENTS_V2
 from storage.database import Database
 from storage.quotas import Account
 from storage.schema import JobState
@@ -38,10 +39,27 @@ def database_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def stage(standin: FakeDiscord, tmp_path: Path, database_file: Path) -> AsyncIterator[Stage]:
+    await _put_messages_back(standin, database_file)
     stage = Stage(standin, tmp_path)
     await stage.start()
     yield stage
     await stage.stop()
+
+
+async def _put_messages_back(standin: FakeDiscord, database_file: Path) -> None:
+    """Those of unfinished jobs: a job whose message is gone is taken for one that somebody deleted."""
+    database = await Database.open(f"sqlite:///{database_file}", lambda: WRITTEN_AT)
+    for job_id in (RUNNING, QUEUED, RENDERED):
+        job = await database.jobs.get(job_id)
+        assert job is not None
+        if job.message_id is None:
+            continue
+        channel = standin.world.channel(job.channel_id)
+        assert channel is not None
+        created_at = job.queued_at.timestamp()
+        message = Message(job.message_id, channel, standin.world.bot, created_at, flags=COMPONENTS_V2)
+        standin.messages._messages_by_id[message.id] = message
+    await database.close()
 
 
 async def test_its_database_opens_with_history_quotas_preferences_and_server_settings(database_file: Path) -> None:
