@@ -112,8 +112,7 @@ class LogChannels:
             logger.exception("server %d: the log channel could not be written to", guild_id)
         finally:
             self._waiting.pop(guild_id, None)
-            for _, posted in waiting.entries:
-                posted.set_result(False)
+            _settle(waiting, len(waiting.entries), posted=False)
 
     async def _post_some(self, guild_id: int, waiting: _Waiting) -> bool:
         """Post one message with as many entries as fit. False: what waits cannot be posted either."""
