@@ -15,7 +15,7 @@ from bot.commands import MODALS as COMMAND_MODALS
 from bot.commands import register
 from bot.commands.admin import admin_forms
 from bot.commands.tree import AnimaCommandTree
-from bot.components import cancel, hint, images
+from bot.components import cancel, edit_again, hint, images
 from bot.components.edit_modal import EditModal
 from bot.components.moderation import panel
 from bot.components.moderation.report import ReportModal
@@ -108,7 +108,8 @@ def install(client: AnimaClient) -> None:
     """Have a client answer commands, presses and modals, those from before a restart too."""
     client.tree = AnimaCommandTree(client)
     register(client.tree)
-    client.add_dynamic_items(*images.HANDLERS, *cancel.HANDLERS, *hint.HANDLERS, *panel.HANDLERS, *COMMAND_HANDLERS)
+    handlers = (*images.HANDLERS, *cancel.HANDLERS, *hint.HANDLERS, *edit_again.HANDLERS, *panel.HANDLERS)
+    client.add_dynamic_items(*handlers, *COMMAND_HANDLERS)
     for modal in (
         EditModal(),
         ImagePresetModal(),
@@ -117,6 +118,7 @@ def install(client: AnimaClient) -> None:
         *(modal() for modal in COMMAND_MODALS),
     ):
         client.add_view(modal)
+        edit_again.FORMS[modal.name] = modal
 
 
 def freeze_gc() -> None:

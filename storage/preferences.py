@@ -1,20 +1,37 @@
-"""A user's own defaults and named presets. They are JSON here; the bot defines their keys."""
+"""A user's own defaults, named presets, and drafts: forms that could not be taken as they were sent.
+
+All of them are JSON here; the bot defines their keys.
+"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select
 
 from storage.backend.clock import Clock
 from storage.backend.transactions import Transactions, all_uncancellable
-from storage.schema import preferences, presets
+from storage.schema import drafts, preferences, presets
 
 #: Presets of one user: as many as Discord shows in one select.
 PRESETS_EACH = 25
 
+#: Drafts of one user, the newest, and for how long they are kept.
+DRAFTS_EACH = 5
+DRAFT_LIFETIME = timedelta(days=1)
+
 
 class TooManyPresets(Exception):
     """The user already has the maximum number of presets."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What was typed into a form: its fields' values by their custom_ids."""
+
+    form: str
+    fields: Mapping[str, Any]
 
 
 @all_uncancellable
@@ -74,3 +91,30 @@ class Preferences:
                 delete(presets).where(presets.c.user_id == user_id, presets.c.name == name).returning(presets.c.name)
             )
             return deleted.first() is not None
+
+    async def save_draft(self, user_id: int, form: str, fields: Mapping[str, Any]) -> int:
+        """Keep what was typed into a form; returns the draft's id. Old drafts make room."""
+        now = self._clock()
+        mine = drafts.c.user_id == user_id
+        async with self._transactions.writing() as connection:
+            saved = await connection.execute(
+                insert(drafts).values(user_id=user_id, form=form, fields=fields, saved_at=now).returning(drafts.c.id)
+            )
+            draft_id: int = saved.scalar_one()
+            newest = select(drafts.c.id).where(mine).order_by(drafts.c.id.desc()).limit(DRAFTS_EACH)
+            await connection.execute(delete(drafts).where(mine, drafts.c.id.not_in(newest)))
+            await connection.execute(delete(drafts).where(drafts.c.saved_at <= now - DRAFT_LIFETIME))
+            return draft_id
+
+    async def draft(self, user_id: int, draft_id: int) -> Draft | None:
+        """None if the user has no such draft any more."""
+        async with self._transactions.reading() as connection:
+            found = await connection.execute(
+                select(drafts.c.form, drafts.c.fields).where(
+                    drafts.c.id == draft_id,
+                    drafts.c.user_id == user_id,
+                    drafts.c.saved_at > self._clock() - DRAFT_LIFETIME,
+                )
+            )
+            row = found.first()
+            return None if row is None else Draft(row.form, row.fields)

@@ -11,6 +11,7 @@ from sqlalchemy import Column, delete, func, or_, select, update
 from storage.backend.clock import Clock
 from storage.backend.transactions import Transactions, uncancellable
 from storage.jobs import LIVE
+from storage.preferences import DRAFT_LIFETIME
 from storage.quotas import WINDOW
 from storage.schema import (
     ChargeState,
@@ -18,6 +19,7 @@ from storage.schema import (
     audit,
     blocks,
     charges,
+    drafts,
     job_sources,
     jobs,
     pictures,
@@ -34,6 +36,7 @@ ABOUT: Mapping[str, tuple[Column[Any], ...]] = {
     "charges": (charges.c.user_id,),
     "preferences": (preferences.c.user_id,),
     "presets": (presets.c.user_id,),
+    "drafts": (drafts.c.user_id,),
     "blocks": (blocks.c.user_id,),
     "audit": (audit.c.actor_id, audit.c.subject_id),
     "reports": (reports.c.reporter_id,),
@@ -112,6 +115,7 @@ class Privacy:
             )
             await connection.execute(delete(preferences).where(preferences.c.user_id == user_id))
             await connection.execute(delete(presets).where(presets.c.user_id == user_id))
+            await connection.execute(delete(drafts).where(drafts.c.user_id == user_id))
             await connection.execute(delete(reports).where(reports.c.reporter_id == user_id))
             for column in (jobs.c.ended_by, blocks.c.blocked_by, audit.c.actor_id, audit.c.subject_id):
                 await connection.execute(update(column.table).where(column == user_id).values({column: None}))
@@ -123,8 +127,8 @@ class Privacy:
     ) -> Forgotten:
         """Delete prompts and source images older than `prompts`, and finished jobs and images older than `images`.
 
-        None keeps them for ever. Expired interaction tokens of finished jobs, and the users of expired charges, are
-        always deleted.
+        None keeps them for ever. Expired drafts, expired interaction tokens of finished jobs, and the users of expired
+        charges, are always deleted.
         """
         await self._forget_expired()
         forgotten = Forgotten(
@@ -138,6 +142,7 @@ class Privacy:
     async def _forget_expired(self) -> None:
         now = self._clock()
         async with self._transactions.writing() as connection:
+            await connection.execute(delete(drafts).where(drafts.c.saved_at <= now - DRAFT_LIFETIME))
             await connection.execute(
                 update(jobs)
                 .where(jobs.c.interaction_token.is_not(None), jobs.c.token_expires_at <= now, jobs.c.state.not_in(LIVE))

@@ -215,6 +215,19 @@ presets = Table(
     Column("changed_at", UtcDateTime, nullable=False),
 )
 
+drafts = Table(
+    "drafts",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("user_id", BigInteger, nullable=False),
+    Column("form", String(100), nullable=False),
+    Column("fields", JSON, nullable=False),
+    Column("saved_at", UtcDateTime, nullable=False),
+    Index("ix_drafts_user_id_id", "user_id", "id"),
+    Index("ix_drafts_saved_at", "saved_at"),
+    sqlite_autoincrement=True,
+)
+
 servers = Table(
     "servers",
     metadata,

@@ -27,8 +27,8 @@ from storage.privacy import Erased
 WHAT_IS_KEPT = N_(
     "### What I store about you\n"
     "Your prompts, settings and seeds; when and where you drew, and what it cost; your defaults and "
-    "presets; the pictures you used as a source or upscaled; which pictures you reported. Finished "
-    "pictures are stored by Discord, in its messages."
+    "presets; for a day, what you typed into a form that was refused; the pictures you used as a source or "
+    "upscaled; which pictures you reported. Finished pictures are stored by Discord, in its messages."
 )
 KEPT_FOR_EVER = N_("It is stored until you erase it.")
 PROMPTS_KEPT = N_("Prompts and settings are deleted after {days}.")

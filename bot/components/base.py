@@ -111,6 +111,13 @@ class Modal(ui.Modal):
         """Answers what was typed and chosen, by the fields' custom_ids."""
         raise NotImplementedError
 
+    async def reopened(self, interaction: AnimaInteraction, fields: Submitted) -> Modal | None:
+        """The form as it is now for what it was opened for, which stands in the `fields` that were once sent.
+
+        None where it cannot be opened any more; the person has been answered then.
+        """
+        raise NotImplementedError
+
     async def on_error(self, interaction: AnimaInteraction, error: Exception, /) -> None:  # type: ignore[override]
         await report_error(interaction, self.name, error)
 

@@ -12,6 +12,7 @@ from discord import ui
 from pydantic import ValidationError
 
 from bot.components.base import AnimaInteraction, Modal, Submitted, load_image
+from bot.components.edit_again import refuse_form, save_draft
 from bot.components.requests import edit
 from bot.generation.compose import ModelInfo, options_of_image, prompt_of_image
 from bot.generation.errors import InvalidForm, InvalidOption
@@ -23,7 +24,7 @@ from bot.generation.typed.loras import LoraNames, parse_loras
 from bot.generation.values import MIN_CFG_SCALE, MIN_SIDE, Loras, offered
 from bot.jobs.submission import Origin
 from bot.messages.limits import MAX_CHOICES, MAX_FIELD_LENGTH
-from bot.messages.replies import reply_privately
+from bot.messages.replies import refused_form, reply_privately
 from bot.prompting.lora_syntax import take_loras, write_lora
 from bot.text.markdown import inline
 from bot.text.numbers import half_width
@@ -77,24 +78,32 @@ class EditModal(Modal):
 
     async def on_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
         typed = {key.partition(":")[0]: value for key, value in values.items()}
-        _, job_id, index = next(iter(values)).split(":")
-        image = await load_image(interaction, int(job_id), 0 if index == ALL else int(index))
-        if image is None:
+        source = await _Source.load(interaction, values)
+        if source is None:
             await reply_privately(interaction, say(LOST))
             return
-        source = _Source.all(image) if index == ALL else _Source.one(image)
+        image = source.image
         try:
             options = edited(source.options, typed)
         except InvalidForm as error:
-            await reply_privately(interaction, str(error))
+            await refuse_form(interaction, self, values, str(error))
             return
         origin = await Origin.acknowledge(interaction, ephemeral=image.job.private)
+        draft_id = await save_draft(interaction, self, values)
         try:
             prompt, loras = source.read_prompt(str(typed["prompt"]), await interaction.client.model())
         except InvalidOption as error:
-            await reply_privately(interaction, str(error))
+            await reply_privately(interaction, refused_form(str(error), draft_id))
             return
-        await interaction.client.submitter.submit(origin, edit(image, prompt, replace(options, loras=loras)))
+        request = replace(edit(image, prompt, replace(options, loras=loras)), draft_id=draft_id)
+        await interaction.client.submitter.submit(origin, request)
+
+    async def reopened(self, interaction: AnimaInteraction, fields: Submitted) -> Self | None:
+        source = await _Source.load(interaction, fields)
+        if source is None:
+            await reply_privately(interaction, say(LOST))
+            return None
+        return self._of(source, next(iter(fields)).partition(":")[2])
 
 
 @dataclass(frozen=True)
@@ -104,6 +113,15 @@ class _Source:
     image: JobImage
     prompt: str
     options: Options
+
+    @classmethod
+    async def load(cls, interaction: AnimaInteraction, fields: Submitted) -> Self | None:
+        """What a form was opened for, by the custom_ids of its fields; None where that is not to be had any more."""
+        _, job_id, index = next(iter(fields)).split(":")
+        image = await load_image(interaction, int(job_id), 0 if index == ALL else int(index))
+        if image is None:
+            return None
+        return cls.all(image) if index == ALL else cls.one(image)
 
     @classmethod
     def one(cls, image: JobImage) -> Self:

@@ -7,6 +7,8 @@ from typing import Any, Self
 from discord import ui
 
 from bot.components.base import AnimaInteraction, Modal, Submitted, load_image
+from bot.components.edit_again import refuse_form
+from bot.generation.errors import InvalidForm
 from bot.generation.options import Options
 from bot.generation.presets import MAX_NAME_LENGTH, is_valid_name, on_one_line, preset_of_image
 from bot.generation.spec import JobImage
@@ -33,11 +35,28 @@ class ImagePresetModal(Modal):
         return cls(say("Save as preset"), [name_field(f"name:{image.job.id}:{image.index}")])
 
     async def on_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
-        [(custom_id, name)] = values.items()
-        job_id, index = (int(part) for part in custom_id.split(":")[1:])
-        image = await load_image(interaction, job_id, index)
-        outcome = say(LOST) if image is None else await save(interaction, str(name), preset_of_image(image))
-        await reply_privately(interaction, outcome)
+        image = await _image(interaction, values)
+        if image is None:
+            await reply_privately(interaction, say(LOST))
+            return
+        try:
+            outcome = await save(interaction, str(next(iter(values.values()))), preset_of_image(image))
+        except InvalidForm as error:
+            await refuse_form(interaction, self, values, str(error))
+        else:
+            await reply_privately(interaction, outcome)
+
+    async def reopened(self, interaction: AnimaInteraction, fields: Submitted) -> Self | None:
+        image = await _image(interaction, fields)
+        if image is None:
+            await reply_privately(interaction, say(LOST))
+        return None if image is None else self.of(image)
+
+
+async def _image(interaction: AnimaInteraction, fields: Submitted) -> JobImage | None:
+    """The image that a form was opened for, if it is still there."""
+    job_id, index = (int(part) for part in next(iter(fields)).split(":")[1:])
+    return await load_image(interaction, job_id, index)
 
 
 def name_field(custom_id: str) -> ui.Label[Any]:
@@ -46,14 +65,14 @@ def name_field(custom_id: str) -> ui.Label[Any]:
 
 
 async def save(interaction: AnimaInteraction, typed: str, options: Options) -> str:
-    """Saves a preset under the name that was typed; returns what has come of it, in a sentence."""
+    """Saves a preset under the name that was typed; says so in a sentence. Raises InvalidForm."""
     name = on_one_line(typed)
     if not is_valid_name(name):
-        return say(NO_NAME, longest=MAX_NAME_LENGTH)
+        raise InvalidForm(say(NO_NAME, longest=MAX_NAME_LENGTH))
     preferences = interaction.client.database.preferences
     replaces = await preferences.preset(interaction.user.id, name) is not None
     try:
         await preferences.save_preset(interaction.user.id, name, options.as_json())
-    except TooManyPresets:
-        return say(TOO_MANY, most=PRESETS_EACH)
+    except TooManyPresets as error:
+        raise InvalidForm(say(TOO_MANY, most=PRESETS_EACH)) from error
     return say(REPLACED if replaces else SAVED, name=inline(name, MAX_NAME_LENGTH))

@@ -34,7 +34,7 @@ from bot.messages import job as messages
 from bot.messages.hint import PromptHint
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import TOKEN_LIFETIME
-from bot.messages.replies import reply_privately, send_followup
+from bot.messages.replies import refused_form, reply_privately, send_followup
 from bot.ops.logs import about_its_job
 from bot.prompting import TagIndex
 from bot.rules.policy import (
@@ -94,6 +94,7 @@ class JobRequest:
     comparison: what is varied from one image to the next, all of one seed; it goes with no `source` or `variation`.
     repeats: what is to be drawn once more, image by image.
     note: what only the person reads once it is queued.
+    draft_id: of the form that it comes from, which a refusal offers to edit again.
     """
 
     kind: str
@@ -105,6 +106,7 @@ class JobRequest:
     comparison: Comparison | None = None
     repeats: JobSpec | None = None
     note: str = ""
+    draft_id: int | None = None
 
 
 class Submitter:
@@ -134,7 +136,7 @@ class Submitter:
         """Queues what is requested, or tells the person privately why not."""
         interaction = origin.interaction
         if interaction.channel_id is None:
-            await reply_privately(interaction, say(NO_CHANNEL))
+            await _refuse(interaction, request, say(NO_CHANNEL))
             return
         model = await self._model()
         settings = await load_server_settings(self._database.servers, settings_guild_id(interaction))
@@ -142,7 +144,7 @@ class Submitter:
         options = resolve_options(request.options, with_known_loras(below, model), model)
         missing = unavailable_in(request.repeats, model) if request.repeats is not None else None
         if (missing := missing or unavailable(options, request.options, model)) is not None:
-            await reply_privately(interaction, missing)
+            await _refuse(interaction, request, missing)
             return
         options, request = await self._sized(options, request, settings, model)
         request = await self._with_source(request)
@@ -152,18 +154,18 @@ class Submitter:
                 self._spec, request, options, settings, ChannelContext.of(interaction), model
             )
         except InvalidComparison as error:
-            await reply_privately(interaction, str(error))
+            await _refuse(interaction, request, str(error))
             return
         typed = TypedText((request.prompt, options.artist or ""), options.negative or "")
         allowance = await self._permission(interaction, spec, settings, model, typed)
         if isinstance(allowance, PolicyRefusal):
             self._refused(allowance.reason.value)
             self._log_refusal(interaction, allowance, "\n".join(typed.texts), origin.private)
-            await reply_privately(interaction, allowance.sentence)
+            await _refuse(interaction, request, allowance.sentence)
             return
         if not _can_be_read_back(options):
             logger.info("interaction %d: an option is out of bounds", interaction.id)
-            await reply_privately(interaction, say(CANNOT_BE_DRAWN))
+            await _refuse(interaction, request, say(CANNOT_BE_DRAWN))
             return
         new = _new_job(origin, request, options, spec, spec.cost(model.native), await self._parent_id(request))
         match await self._database.jobs.accept(new, allowance, request.source):
@@ -174,7 +176,7 @@ class Submitter:
                 await send_followup(interaction, messages.refusal(refusal, in_server=new.guild_id is not None))
             case refusal:
                 self._refused("quota" if isinstance(refusal, OverQuota) else "waiting")
-                await reply_privately(interaction, messages.refusal(refusal, in_server=new.guild_id is not None))
+                await _refuse(interaction, request, messages.refusal(refusal, in_server=new.guild_id is not None))
 
     async def refuse_blocked(self, interaction: Interaction) -> PolicyRefusal | None:
         """The refusal of a person who may not draw there. None also where the database does not answer in a moment.
@@ -295,6 +297,13 @@ class Submitter:
             logger.exception("no hints could be found for the prompt")
             return None
         return None if hint is None else hint.layout()
+
+
+async def _refuse(interaction: Interaction, request: JobRequest, sentence: str) -> None:
+    if request.draft_id is None:
+        await reply_privately(interaction, sentence)
+    else:
+        await reply_privately(interaction, refused_form(sentence, request.draft_id))
 
 
 def _can_be_read_back(options: Options) -> bool:

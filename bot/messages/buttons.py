@@ -58,6 +58,7 @@ GRID_ACTIONS = ("reroll", "info", "delete")
 _JOB_ID = r"([0-9]{1,18})"
 CANCEL_TEMPLATE = rf"anima:cancel:{_JOB_ID}"
 FIXED_PROMPT_TEMPLATE = rf"anima:fixed:{_JOB_ID}"
+EDIT_AGAIN_TEMPLATE = r"anima:edit-again:([0-9]{1,18})"
 PICK_TEMPLATE = rf"anima:pick:{_JOB_ID}"
 MODERATE_TEMPLATE = rf"anima:moderate:(delete|block|both|unblock):{_JOB_ID}"
 
@@ -135,6 +136,11 @@ def report_row(job_id: int) -> ui.ActionRow[Any]:
 
 def fixed_prompt_button(job_id: int) -> ui.Button[Any]:
     return ui.Button(label=say("Draw this instead"), custom_id=f"anima:fixed:{job_id}")
+
+
+def edit_again_button(draft_id: int) -> ui.Button[Any]:
+    """Reopens a form that could not be taken, with what was typed."""
+    return ui.Button(label=say("Edit again…"), emoji="✏️", custom_id=f"anima:edit-again:{draft_id}")
 
 
 def shows_images_of(job_id: int, message: discord.Message) -> bool:

@@ -6,7 +6,9 @@ from contextlib import suppress
 from typing import Any
 
 import discord
+from discord import ui
 
+from bot.messages.buttons import edit_again_button
 from bot.messages.layout import StaticLayout
 
 #: Discord's error code for an interaction that has its first answer.
@@ -28,6 +30,12 @@ async def reply_privately(interaction: discord.Interaction[Any], answer: str | S
         with suppress(discord.NotFound):  # somebody was quicker
             await interaction.delete_original_response()
     await interaction.followup.send(**content, ephemeral=True)
+
+
+def refused_form(sentence: str, draft_id: int) -> StaticLayout:
+    """Why a form could not be taken, with a button that reopens it with what was typed."""
+    row: ui.ActionRow[Any] = ui.ActionRow(edit_again_button(draft_id))
+    return StaticLayout(ui.TextDisplay(sentence), row)
 
 
 async def send_followup(interaction: discord.Interaction[Any], message: str | StaticLayout) -> None:

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from storage.preferences import PRESETS_EACH, TooManyPresets
+from storage.preferences import DRAFT_LIFETIME, PRESETS_EACH, TooManyPresets
 from tests.storage.requests import ALICE, BOB
 
 
@@ -43,3 +43,16 @@ async def test_there_are_never_too_many_presets_even_when_saved_at_once(database
     await database.preferences.save_preset(ALICE, next(iter(kept)), {"replaced": True})
     with pytest.raises(TooManyPresets, match="delete one before saving “one more”"):
         await database.preferences.save_preset(ALICE, "one more", {})
+
+
+async def test_only_the_newest_drafts_of_a_day_are_kept_and_only_for_their_user(database, clock):
+    ids = [await database.preferences.save_draft(ALICE, "form", {"name": str(number)}) for number in range(7)]
+    other = await database.preferences.save_draft(BOB, "form", {})
+    found = [await database.preferences.draft(ALICE, draft_id) for draft_id in ids]
+    assert [draft.fields["name"] for draft in found if draft is not None] == ["2", "3", "4", "5", "6"]
+    assert await database.preferences.draft(BOB, ids[-1]) is None
+    clock.turn(DRAFT_LIFETIME)
+    assert await database.preferences.draft(ALICE, ids[-1]) is None
+    await database.privacy.forget_older_than()
+    assert (await database.privacy.export(BOB))["drafts"] == []
+    assert other > ids[-1]

@@ -36,6 +36,7 @@ async def live_a_little(database: Database, clock) -> None:
     await database.jobs.cancel(moderated.id, by=ALICE)
     await database.preferences.change_defaults(ALICE, {"negative": SECRET_WORDS})
     await database.preferences.save_preset(ALICE, "mine", {"prompt": SECRET_WORDS})
+    await database.preferences.save_draft(ALICE, "edit", {"prompt": SECRET_WORDS})
     await database.servers.change(GUILD, {"steps": 30}, by=ALICE)
     await database.servers.block(GUILD, BOB, by=ALICE, reason="rude")
     await database.servers.block(GUILD, ALICE, by=ADMIN, reason="rude too")
@@ -64,6 +65,7 @@ async def test_export_is_plain_and_has_all_that_is_kept_but_no_secret_and_nobody
         "charges": 3,
         "preferences": 1,
         "presets": 1,
+        "drafts": 1,
         "blocks": 1,
         "audit": 3,
         "reports": 1,

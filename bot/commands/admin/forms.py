@@ -18,6 +18,7 @@ from bot.commands.admin.context import AdminContext, ChangedMeanwhile, is_admin,
 from bot.commands.admin.pages import show
 from bot.commands.admin.summaries import LABELS, describe_errors, inline_or_empty, of_loras, of_size
 from bot.components.base import AnimaInteraction, Modal, Submitted
+from bot.components.edit_again import save_draft
 from bot.generation.errors import InvalidForm
 from bot.generation.values import MAX_ARTISTS_LENGTH, MAX_COMPARED, MAX_LORA_STRENGTH, MAX_LORAS, offered
 from bot.messages.limits import MAX_CHOICES
@@ -100,16 +101,20 @@ class AdminForm(Modal):
         answers, version = _read(values)
         context = await load_context(interaction)
         spec = FORMS[self.form]
-        if version != context.version:
-            await show(interaction, spec.page, say(CHANGED_MEANWHILE))
-            return
         try:
-            notice = await spec.submit(interaction, context, answers)
-        except ChangedMeanwhile:
-            notice = say(CHANGED_MEANWHILE)
-        except InvalidForm as mistake:
-            notice = f"{say(NOTHING_SAVED)} {mistake}"
-        await show(interaction, spec.page, notice)
+            if version != context.version:
+                raise ChangedMeanwhile
+            await show(interaction, spec.page, await spec.submit(interaction, context, answers))
+        except (ChangedMeanwhile, InvalidForm) as error:
+            mistake = f"{say(NOTHING_SAVED)} {error}"
+            notice = say(CHANGED_MEANWHILE) if isinstance(error, ChangedMeanwhile) else mistake
+            draft_id = await save_draft(interaction, self, values)
+            await show(interaction, spec.page, notice, draft_id=draft_id)
+
+    async def reopened(self, interaction: AnimaInteraction, fields: Submitted) -> Self | None:
+        if not await is_admin(interaction):
+            return None
+        return self.at(await load_context(interaction), self.form)
 
 
 def admin_forms() -> list[AdminForm]:

@@ -26,6 +26,7 @@ from bot.commands.admin.controls import (
 from bot.commands.admin.log_channel import log_channel_page
 from bot.commands.admin.summaries import inline_or_empty, relative_time
 from bot.components.base import AnimaInteraction
+from bot.messages.buttons import edit_again_button
 from bot.messages.layout import StaticLayout
 from bot.prompting import RECOMMENDED_NEGATIVE, RECOMMENDED_PREFIX
 from bot.text.translation import N_, say, say_plural
@@ -43,11 +44,18 @@ class AdminPage:
     build: Callable[[AdminContext, int | None], Awaitable[Items]]
 
 
-async def show(interaction: AnimaInteraction, name: str, notice: str = "", begin: int | None = None) -> None:
-    """Puts a page into the panel of an acknowledged interaction."""
+async def show(
+    interaction: AnimaInteraction, name: str, notice: str = "", begin: int | None = None, draft_id: int | None = None
+) -> None:
+    """Puts a page into the panel of an acknowledged interaction.
+
+    draft_id: of a form that could not be taken, and can be reopened.
+    """
     container: ui.Container[Any] = ui.Container()
     if notice:
         container.add_item(ui.TextDisplay(f"-# {notice[:MAX_NOTICE_LENGTH]}"))
+    if draft_id is not None:
+        container.add_item(row(edit_again_button(draft_id)))
     for item in await PAGES[name].build(await load_context(interaction), begin):
         container.add_item(item)
     options = [

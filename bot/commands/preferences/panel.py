@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import discord
@@ -19,33 +18,33 @@ from bot.commands.generate.command_options import LABELS
 from bot.commands.preferences.defaults import (
     SELECTS,
     PreferencesContext,
-    as_text,
     describe_option,
     format_value,
     options_given,
     parse,
     validate,
 )
+from bot.commands.preferences.fields import digest_of, lora_fields, number_fields, word_fields
 from bot.commands.tree import OPEN_TO_BLOCKED
 from bot.components.base import AnimaInteraction, Component, Modal, Submitted
+from bot.components.edit_again import save_draft
 from bot.components.preset_modal import name_field
 from bot.components.preset_modal import save as save_preset
 from bot.generation.errors import InvalidForm
 from bot.generation.options import Options
 from bot.generation.presets import MAX_NAME_LENGTH, key_of, on_one_line, without_seed
 from bot.generation.sizes import describe_size
-from bot.generation.values import MAX_ARTISTS_LENGTH, MAX_IMAGES, MAX_LORAS, MIN_CFG_SCALE, MIN_DENOISE
+from bot.messages.buttons import edit_again_button
 from bot.messages.layout import StaticLayout
-from bot.messages.limits import MAX_CHOICE_LENGTH, MAX_CHOICES, MAX_FIELD_LENGTH
+from bot.messages.limits import MAX_CHOICE_LENGTH, MAX_CHOICES
 from bot.text.markdown import inline, truncate
 from bot.text.translation import N_, say
-from inference.request import MAX_CFG_SCALE, MAX_STEPS, SAMPLERS, SCHEDULERS
+from inference.request import SAMPLERS, SCHEDULERS
 from storage.preferences import PRESETS_EACH
 
 if TYPE_CHECKING:
     from bot.client import AnimaClient
 
-LORAS_LISTED = 1500
 #: Of the 4,000 characters that a message with components may have.
 TEXT_SHOWN, NOTICE_SHOWN = 3000, 800
 #: What is chosen to take one's own choice back.
@@ -77,12 +76,19 @@ async def preferences(interaction: discord.Interaction[AnimaClient]) -> None:
 # --- The panel ---
 
 
-async def show(interaction: AnimaInteraction, page: Page, notice: str = "", preset: str = "") -> None:
-    """Puts a page into the panel of an acknowledged interaction. `preset`: the key of the one that is looked at."""
+async def show(
+    interaction: AnimaInteraction, page: Page, notice: str = "", preset: str = "", draft_id: int | None = None
+) -> None:
+    """Puts a page into the panel of an acknowledged interaction.
+
+    preset: the key of the one that is looked at. draft_id: of a form that could not be taken, and can be reopened.
+    """
     context = await PreferencesContext.of(interaction)
     container: ui.Container[Any] = ui.Container()
     if notice:
         container.add_item(ui.TextDisplay(f"-# {truncate(notice, NOTICE_SHOWN)}"))
+    if draft_id is not None:
+        container.add_item(ui.ActionRow(edit_again_button(draft_id)))
     for item in _defaults_page(context) if page == "defaults" else _presets_page(context, preset):
         container.add_item(item)
     await interaction.edit_original_response(view=StaticLayout(container))
@@ -377,7 +383,7 @@ class DefaultsForm(Modal):
         typed = {}
         for custom_id, value in values.items():
             name, _, digest = custom_id.partition(":")
-            if name in LABELS and isinstance(value, str) and _digest(value) != digest:
+            if name in LABELS and isinstance(value, str) and digest_of(value) != digest:
                 typed[name] = value.strip()
         if not typed:
             await show(interaction, "defaults", say(UNCHANGED))
@@ -385,10 +391,14 @@ class DefaultsForm(Modal):
         try:
             changes = parse(typed, await PreferencesContext.of(interaction))
         except InvalidForm as error:
-            await show(interaction, "defaults", f"{say(NOT_SAVED)} {error}")
+            draft_id = await save_draft(interaction, self, values)
+            await show(interaction, "defaults", f"{say(NOT_SAVED)} {error}", draft_id=draft_id)
             return
         await _change(interaction, changes)
         await show(interaction, "defaults", say(SAVED))
+
+    async def reopened(self, interaction: AnimaInteraction, fields: Submitted) -> Self:
+        return self.of(await PreferencesContext.of(interaction))
 
 
 class NumbersForm(DefaultsForm):
@@ -396,14 +406,7 @@ class NumbersForm(DefaultsForm):
 
     @classmethod
     def of(cls, context: PreferencesContext) -> Self:
-        examples = {
-            "size": say("832x1216, or a ratio such as 2:3"),
-            "count": say("{least} to {most}", least=1, most=MAX_IMAGES),
-            "steps": say("{least} to {most}", least=1, most=MAX_STEPS),
-            "cfg_scale": say("{least} to {most}", least=f"{MIN_CFG_SCALE:g}", most=f"{MAX_CFG_SCALE:g}"),
-            "denoise": say("How much to change a source picture, {least} to 1", least=MIN_DENOISE),
-        }
-        return cls(say("Size, steps, CFG"), [_field(name, context, example) for name, example in examples.items()])
+        return cls(say("Size, steps, CFG"), number_fields(context))
 
 
 class WordsForm(DefaultsForm):
@@ -411,13 +414,7 @@ class WordsForm(DefaultsForm):
 
     @classmethod
     def of(cls, context: PreferencesContext) -> Self:
-        return cls(
-            say("Prompt"),
-            [
-                _field("negative", context, say("What to avoid"), longest=MAX_FIELD_LENGTH),
-                _field("artist", context, say("Separated by commas"), longest=MAX_ARTISTS_LENGTH),
-            ],
-        )
+        return cls(say("Prompt"), word_fields(context))
 
 
 class LorasForm(DefaultsForm):
@@ -425,12 +422,7 @@ class LorasForm(DefaultsForm):
 
     @classmethod
     def of(cls, context: PreferencesContext) -> Self:
-        names = ", ".join(context.model.loras)
-        here = say("There are no LoRAs here yet.")
-        if names:
-            here = say("Available: {names}", names=inline(names, LORAS_LISTED))
-        example = say("One per line with its strength, such as name: 0.8. At most {most}", most=MAX_LORAS)
-        return cls(say("LoRAs"), [_field("loras", context, example, longest=MAX_FIELD_LENGTH), ui.TextDisplay(here)])
+        return cls(say("LoRAs"), lora_fields(context))
 
 
 DEFAULTS_FORMS: Mapping[str, type[DefaultsForm]] = {"numbers": NumbersForm, "words": WordsForm, "loras": LorasForm}
@@ -448,25 +440,15 @@ class DefaultsAsPresetForm(Modal):
         await interaction.response.defer()
         own = without_seed(await interaction.client.submitter.preferences(interaction.user.id))
         name = str(values["name"])
-        notice = say(NO_DEFAULTS) if own == Options() else await save_preset(interaction, name, own)
-        await show(interaction, "presets", notice, key_of(on_one_line(name)))
+        key, draft_id = key_of(on_one_line(name)), None
+        try:
+            notice = say(NO_DEFAULTS) if own == Options() else await save_preset(interaction, name, own)
+        except InvalidForm as error:
+            notice, draft_id = str(error), await save_draft(interaction, self, values)
+        await show(interaction, "presets", notice, key, draft_id)
 
-
-def _field(name: str, context: PreferencesContext, example: str, *, longest: int = 20) -> ui.Label[Any]:
-    text = as_text(getattr(context.own, name))[:longest]
-    field: ui.TextInput[Any] = ui.TextInput(
-        custom_id=f"{name}:{_digest(text)}",
-        style=discord.TextStyle.paragraph if longest == MAX_FIELD_LENGTH else discord.TextStyle.short,
-        default=text or None,
-        required=False,
-        max_length=longest,
-    )
-    description = say("{example}. Empty: server default", example=example)
-    return ui.Label(text=say(LABELS[name]), description=description, component=field)
-
-
-def _digest(text: str) -> str:
-    return blake2b(" ".join(text.split()).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    async def reopened(self, interaction: AnimaInteraction, fields: Submitted) -> Self:
+        return self.empty()
 
 
 HANDLERS = (

@@ -629,3 +629,17 @@ async def test_settings_that_cannot_be_read_end_in_a_sentence(
     await sent.acknowledged()
     assert "went wrong on my side" in (await sent.followup()).text
     assert "went wrong" in caplog.text
+
+
+async def test_a_refused_form_reopens_with_everything_as_it_was_typed(panel: AdminPanel) -> None:
+    await panel.turn_to("defaults")
+    await panel.fill("Size, steps, sampler", size="huge", steps="24", sampler=["euler_a"])
+    assert "Nothing was saved." in panel.text
+    await panel.stage.restart()
+    form = await panel.form("Edit again…")
+    shown = {field["custom_id"].partition(":")[0]: field for _, field in form.inputs()}
+    assert (shown["size"]["value"], shown["steps"]["value"]) == ("huge", "24")
+    assert [option["value"] for option in shown["sampler"]["options"] if option.get("default")] == ["euler_a"]
+    await panel.send(form, size="832x1216")
+    defaults = (await panel.settings()).defaults
+    assert (defaults.size, defaults.steps, defaults.sampler) == ((832, 1216), 24, "euler_a")

@@ -1,0 +1,63 @@
+"""The fields of the forms for one's own defaults, each with what is set now."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Any
+
+import discord
+from discord import ui
+
+from bot.commands.generate.command_options import LABELS
+from bot.commands.preferences.defaults import PreferencesContext, as_text
+from bot.generation.values import MAX_ARTISTS_LENGTH, MAX_IMAGES, MAX_LORAS, MIN_CFG_SCALE, MIN_DENOISE
+from bot.messages.limits import MAX_FIELD_LENGTH
+from bot.text.markdown import inline
+from bot.text.translation import say
+from inference.request import MAX_CFG_SCALE, MAX_STEPS
+
+LORAS_LISTED = 1500
+
+
+def number_fields(context: PreferencesContext) -> list[ui.Label[Any]]:
+    examples = {
+        "size": say("832x1216, or a ratio such as 2:3"),
+        "count": say("{least} to {most}", least=1, most=MAX_IMAGES),
+        "steps": say("{least} to {most}", least=1, most=MAX_STEPS),
+        "cfg_scale": say("{least} to {most}", least=f"{MIN_CFG_SCALE:g}", most=f"{MAX_CFG_SCALE:g}"),
+        "denoise": say("How much to change a source picture, {least} to 1", least=MIN_DENOISE),
+    }
+    return [_field(name, context, example) for name, example in examples.items()]
+
+
+def word_fields(context: PreferencesContext) -> list[ui.Label[Any]]:
+    return [
+        _field("negative", context, say("What to avoid"), longest=MAX_FIELD_LENGTH),
+        _field("artist", context, say("Separated by commas"), longest=MAX_ARTISTS_LENGTH),
+    ]
+
+
+def lora_fields(context: PreferencesContext) -> list[ui.Item[Any]]:
+    names = ", ".join(context.model.loras)
+    here = say("There are no LoRAs here yet.")
+    if names:
+        here = say("Available: {names}", names=inline(names, LORAS_LISTED))
+    example = say("One per line with its strength, such as name: 0.8. At most {most}", most=MAX_LORAS)
+    return [_field("loras", context, example, longest=MAX_FIELD_LENGTH), ui.TextDisplay(here)]
+
+
+def _field(name: str, context: PreferencesContext, example: str, *, longest: int = 20) -> ui.Label[Any]:
+    text = as_text(getattr(context.own, name))[:longest]
+    field: ui.TextInput[Any] = ui.TextInput(
+        custom_id=f"{name}:{digest_of(text)}",
+        style=discord.TextStyle.paragraph if longest == MAX_FIELD_LENGTH else discord.TextStyle.short,
+        default=text or None,
+        required=False,
+        max_length=longest,
+    )
+    description = say("{example}. Empty: server default", example=example)
+    return ui.Label(text=say(LABELS[name]), description=description, component=field)
+
+
+def digest_of(text: str) -> str:
+    return blake2b(" ".join(text.split()).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

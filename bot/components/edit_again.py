@@ -1,0 +1,80 @@
+"""*Edit again*: reopens a form that could not be taken, with what was typed.
+
+What was typed is kept in the database, so the button works after a restart; only the newest few of each person are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import discord
+from discord import ui
+
+from bot.components.base import AnimaInteraction, Component, Modal, Submitted
+from bot.messages.buttons import EDIT_AGAIN_TEMPLATE
+from bot.messages.replies import refused_form, reply_privately
+from bot.text.translation import N_, say
+
+NO_DRAFT = N_("What you typed is no longer saved. Open the form again.")
+
+#: The forms that can be reopened, by their names.
+FORMS: dict[str, Modal] = {}
+
+
+class EditAgain(Component, template=EDIT_AGAIN_TEMPLATE):
+    open_to_blocked = True
+
+    def __init__(self, item: ui.Item[Any], draft_id: int) -> None:
+        super().__init__(item)
+        self.draft_id = draft_id
+
+    async def on_use(self, interaction: AnimaInteraction) -> None:
+        draft = await interaction.client.database.preferences.draft(interaction.user.id, self.draft_id)
+        if draft is None or draft.form not in FORMS:
+            await reply_privately(interaction, say(NO_DRAFT))
+            return
+        fields: Submitted = dict(draft.fields)
+        form = await FORMS[draft.form].reopened(interaction, fields)
+        if form is None:  # the person has been answered
+            return
+        fill(form, fields)
+        await interaction.response.send_modal(form)
+
+
+async def save_draft(interaction: AnimaInteraction, form: Modal, fields: Submitted) -> int:
+    return await interaction.client.database.preferences.save_draft(interaction.user.id, form.name, fields)
+
+
+async def refuse_form(interaction: AnimaInteraction, form: Modal, fields: Submitted, sentence: str) -> None:
+    """Says privately why a form cannot be taken, with a button that reopens it."""
+    draft_id = await save_draft(interaction, form, fields)
+    await reply_privately(interaction, refused_form(sentence, draft_id))
+
+
+def fill(form: Modal, fields: Mapping[str, Any]) -> None:
+    """Puts what was typed and chosen into a form's inputs, which are found by what their custom_ids begin with."""
+    typed = {custom_id.partition(":")[0]: value for custom_id, value in fields.items()}
+    for item in _inputs(form):
+        value = typed.get(item.custom_id.partition(":")[0])
+        if isinstance(item, ui.TextInput) and isinstance(value, str):
+            item.default = value[: item.max_length] or None
+        elif isinstance(item, ui.Select) and isinstance(value, list):
+            for option in item.options:
+                option.default = option.value in value
+        elif isinstance(item, ui.Checkbox) and isinstance(value, bool):
+            item.default = value
+        elif isinstance(item, ui.RoleSelect) and isinstance(value, list):
+            item.default_values = [discord.SelectDefaultValue.from_role(discord.Object(int(id))) for id in value]
+        elif isinstance(item, ui.UserSelect) and isinstance(value, list):
+            item.default_values = [discord.SelectDefaultValue.from_user(discord.Object(int(id))) for id in value]
+
+
+def _inputs(form: Modal) -> Iterator[Any]:
+    for child in form.children:
+        item = child.component if isinstance(child, ui.Label) else child
+        if hasattr(item, "custom_id"):
+            yield item
+
+
+HANDLERS = (EditAgain,)

@@ -1,0 +1,128 @@
+"""*Edit again*: a form that could not be taken comes back as it was typed, also after a restart, and to nobody else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bot.components.edit_again import NO_DRAFT
+from bot.sandbox import ClientModal, InteractionHandle, Message
+from storage.preferences import DRAFTS_EACH, PRESETS_EACH
+from tests.bot.harness import Stage, until
+
+EDIT_AGAIN = "Edit again…"
+SETTINGS = "Size, steps, CFG, scheduler"
+
+
+def values_of(modal: ClientModal) -> dict[str, Any]:
+    """What the fields show, by what their custom_ids begin with; of a select what is chosen."""
+    shown = {}
+    for _, field in modal.inputs():
+        options = field.get("options")
+        chosen = [option["value"] for option in options or [] if option.get("default")]
+        shown[field["custom_id"].partition(":")[0]] = chosen if options else field.get("value") or ""
+    return shown
+
+
+async def refusal(stage: Stage, sent: InteractionHandle) -> Message:
+    """The private message that offers the form again."""
+    await sent.acknowledged()
+
+    async def found() -> Message | None:
+        ids = [sent.interaction.original_id, *sent.interaction.followup_ids]
+        messages = [stage.discord.messages.get(id) for id in ids if id is not None]
+        return next((each for each in messages if each is not None and has_button(each)), None)
+
+    answer: Message = await until(found)
+    assert answer.is_ephemeral
+    return answer
+
+
+def has_button(message: Message) -> bool:
+    return any(part.get("label") == EDIT_AGAIN for part in message.inputs())
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ({"Prompt": "1boy", SETTINGS: "as before"}, "I don't understand “as before”"),
+        ({"Prompt": "1girl, nsfw", "Sampler": ["heun"]}, "isn't allowed in this channel"),
+    ],
+)
+async def test_an_edit_that_was_refused_reopens_after_a_restart(
+    stage: Stage, typed: dict[str, Any], sentence: str
+) -> None:
+    _, message = await stage.draw("1girl", stage.bob, negative="hat")
+    modal = await (await stage.press(message, "Edit…")).modal()
+    sent = await stage.discord.submit(stage.alice, modal, {"Seed (leave empty for a new one)": "", **typed})
+    answer = await refusal(stage, sent)
+    assert sentence in answer.text
+    await stage.restart()
+    again = await (await stage.press(answer, EDIT_AGAIN)).modal()
+    shown = values_of(again)
+    assert shown["prompt"] == typed["Prompt"] and shown["negative"] == "hat" and shown["seed"] == ""
+    assert shown["settings"] == typed.get(SETTINGS, shown["settings"])
+    assert shown["sampler"] == typed.get("Sampler", ["er_sde"])
+    sent = await stage.discord.submit(stage.alice, again, {"Prompt": "1boy", SETTINGS: "5 steps"})
+    await sent.acknowledged()
+    job = await until(lambda: stage.database.jobs.by_interaction(sent.id))
+    assert (job.prompt, job.user_id, job.negative_prompt) == ("1boy", stage.alice.id, "hat")
+
+
+async def test_a_preset_without_a_name_is_asked_for_again(stage: Stage) -> None:
+    _, message = await stage.draw("1girl", steps=7)
+    modal = await (await stage.press(message, "Save as preset…")).modal()
+    answer = await refusal(stage, await stage.discord.submit(stage.alice, modal, {"Name": "\u200b"}))
+    assert "must have 1 to" in answer.text
+    again = await (await stage.press(answer, EDIT_AGAIN)).modal()
+    saved = await (await stage.discord.submit(stage.alice, again, {"Name": "good"})).response()
+    assert "Saved as “good”" in saved.text
+
+
+async def test_a_preset_too_many_keeps_its_name(stage: Stage) -> None:
+    for number in range(PRESETS_EACH):
+        await stage.database.preferences.save_preset(stage.alice.id, f"{number:02}", {"steps": 5})
+    _, message = await stage.draw("1girl")
+    modal = await (await stage.press(message, "Save as preset…")).modal()
+    answer = await refusal(stage, await stage.discord.submit(stage.alice, modal, {"Name": "one more"}))
+    again = await (await stage.press(answer, EDIT_AGAIN)).modal()
+    assert values_of(again) == {"name": "one more"}
+
+
+async def test_a_form_of_own_defaults_reopens_from_the_panel(stage: Stage) -> None:
+    panel = await stage.answer("preferences")
+    form = await (await stage.press(panel, "Size, steps, CFG…")).modal()
+    fields = {field["custom_id"].partition(":")[0]: label for label, field in form.inputs()}
+    refused = await (
+        await stage.discord.submit(stage.alice, form, {fields["steps"]: "many", fields["count"]: "2"})
+    ).response()
+    assert "Nothing was saved." in refused.text and has_button(refused)
+    await stage.database.preferences.change_defaults(stage.alice.id, {"count": 3})
+    again = await (await stage.press(refused, EDIT_AGAIN)).modal()
+    assert values_of(again)["steps"] == "many" and values_of(again)["count"] == "2"
+    saved = await (await stage.discord.submit(stage.alice, again, {fields["steps"]: "9"})).response()
+    assert "Saved." in saved.text and not has_button(saved)
+    assert await stage.database.preferences.defaults(stage.alice.id) == {"steps": 9, "count": 2}
+
+
+async def test_a_draft_is_nobody_elses(stage: Stage) -> None:
+    _, message = await stage.draw("1girl")
+    modal = await (await stage.press(message, "Edit…")).modal()
+    answer = await refusal(stage, await stage.discord.submit(stage.alice, modal, {"Prompt": "secret", SETTINGS: "x"}))
+    [button] = [part for part in answer.inputs() if part.get("label") == EDIT_AGAIN]
+    forged = await stage.press_forged(message, button["custom_id"], stage.bob)
+    assert (await forged.response()).text == NO_DRAFT
+
+
+async def test_a_draft_that_is_gone_is_said_to_be_so(stage: Stage) -> None:
+    _, message = await stage.draw("1girl")
+    modal = await (await stage.press(message, "Edit…")).modal()
+    answers = [
+        await refusal(stage, await stage.discord.submit(stage.alice, modal, {SETTINGS: "x"}))
+        for _ in range(DRAFTS_EACH + 1)
+    ]
+    assert (await (await stage.press(answers[0], EDIT_AGAIN)).response()).text == NO_DRAFT
+    await (await stage.press(answers[-1], EDIT_AGAIN)).modal()
+    await stage.database.privacy.erase(stage.alice.id)
+    assert (await (await stage.press(answers[-1], EDIT_AGAIN)).response()).text == NO_DRAFT
