@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -23,6 +23,7 @@ from bot.client import AnimaClient
 from bot.ops.errors import StartupError
 from bot.ops.settings import MINIATURE, Settings
 from bot.sandbox import page_server
+from bot.sandbox.archive import Archive
 from bot.sandbox.model.messages import Message
 from bot.sandbox.page_server.miniature import EXAMPLES
 from bot.sandbox.standin import FakeDiscord
@@ -36,12 +37,14 @@ TIMEOUT = 600.0
 
 #: What the bot remembers between two runs of the sandbox; the operator's own database stays untouched.
 DATABASE = Path("anima-sandbox.db")
+#: The messages and pictures that the stand-in had.
+MESSAGES = Path("anima-sandbox-messages.db")
 
 
 async def serve_page(settings: Settings, port: int) -> None:
     """Show the stand-in as a page in the browser, until cancelled. Raises CannotListen where the port is taken."""
     settings = settings.model_copy(update={"database_url": f"sqlite:///{DATABASE}"})
-    async with open_sandbox(settings, port) as sandbox:
+    async with open_sandbox(settings, port, MESSAGES) as sandbox:
         print(f"The sandbox is at {sandbox.discord.page_url} (this computer only). Stop it with Ctrl-C.", flush=True)
         await sandbox.while_running(asyncio.Event().wait())
 
@@ -124,10 +127,13 @@ class Sandbox:
 
 
 @asynccontextmanager
-async def open_sandbox(settings: Settings, port: int = 0) -> AsyncIterator[Sandbox]:
+async def open_sandbox(settings: Settings, port: int = 0, archive: Path | None = None) -> AsyncIterator[Sandbox]:
+    """The stand-in and the bot, connected. `archive` keeps the stand-in's messages from one start to the next."""
     examples = EXAMPLES if settings.models == MINIATURE else ()
     add_page = partial(page_server.add_routes, examples=examples)
-    async with FakeDiscord(port=port, routes=[add_page]) as discord:
+    async with FakeDiscord(port=port, routes=[add_page]) as discord, AsyncExitStack() as stack:
+        if archive is not None:
+            stack.enter_context(Archive(archive, discord))
         settings = settings.model_copy(
             update={
                 "discord_token": SecretStr(discord.token),

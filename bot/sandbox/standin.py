@@ -373,6 +373,11 @@ class FakeDiscord:
     def delete_message(self, message: Message) -> None:
         self.messages.delete(self.current(message))
 
+    def delete_all_messages(self) -> None:
+        """Empties every channel."""
+        for message in self.messages.everywhere():
+            self.messages.delete(message)
+
     def set_overwrite(
         self,
         channel: Channel,

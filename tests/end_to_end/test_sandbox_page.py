@@ -78,7 +78,16 @@ async def test_a_picture_is_drawn_in_the_browser_and_the_sandbox_ends_and_starts
         async with sandbox(tmp_path, port) as (process, again):
             assert again == address
             await expect(page.locator("#status")).to_be_hidden(timeout=TIMEOUT * 1000)
-            await expect(page.locator("#messages > .message")).to_have_count(0, timeout=TIMEOUT * 1000)
+            kept = page.locator("#messages > .message")
+            await expect(kept).to_have_count(1, timeout=TIMEOUT * 1000)
+            await expect(kept.locator(".image img")).to_have_js_property("naturalWidth", WIDTH)
+            await kept.get_by_role("button", name=re.compile("Re-roll")).click()
+            again = kept.last.locator(".image img")
+            await expect(kept).to_have_count(2, timeout=TIMEOUT * 1000)
+            await expect(again).to_have_js_property("naturalWidth", WIDTH, timeout=TIMEOUT * 1000)
+            page.once("dialog", lambda dialog: dialog.accept())
+            await page.get_by_role("button", name="Start afresh").click()
+            await expect(kept).to_have_count(0, timeout=TIMEOUT * 1000)
             await draw(page, "@micah, red hair, green background")
             await page.locator("#text").fill("/anima quota")
             await page.keyboard.press("Enter")

@@ -71,6 +71,10 @@ class Cdn:
         self._files[id] = attachment
         return attachment
 
+    def restore(self, attachment: Attachment) -> None:
+        """A file that there was before."""
+        self._files[attachment.id] = attachment
+
     def url(self, attachment: Attachment) -> str:
         """An address of now, which works for a day."""
         expires = f"{int(self._clock.now() + URL_LIFETIME):x}"

@@ -209,6 +209,10 @@ class Interactions:
         self._tell("interaction_acknowledged", interaction, {"callback_type": type, "latency": latency})
         return interaction
 
+    def restore(self, interaction: Interaction) -> None:
+        """An interaction that there was before, with a token that goes on as long as it did."""
+        self._by_token[interaction.token] = self._by_id[interaction.id] = interaction
+
     def get(self, id: int) -> Interaction | None:
         return self._by_id.get(id)
 

@@ -143,6 +143,9 @@ class Messages:
             raise ApiError(UNKNOWN_MESSAGE)
         return message
 
+    def everywhere(self) -> list[Message]:
+        return list(self._messages_by_id.values())
+
     def in_channel(self, channel: Channel) -> list[Message]:
         """The messages of a channel, ephemeral ones too, oldest first."""
         return sorted((m for m in self._messages_by_id.values() if m.channel is channel), key=lambda m: m.id)
@@ -221,6 +224,10 @@ class Messages:
         self._messages_by_id[message.id] = message
         self._tell("message_create", message)
         return message
+
+    def restore(self, message: Message) -> None:
+        """A message that there was before; nobody is told."""
+        self._messages_by_id[message.id] = message
 
     def delete(self, message: Message) -> None:
         self._messages_by_id.pop(message.id, None)

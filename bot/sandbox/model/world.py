@@ -213,6 +213,10 @@ class World:
         self.private_channels[channel.id] = channel
         return channel
 
+    def restore_dm(self, id: int, user: User) -> None:
+        """A private channel of the bot and `user` that there was before."""
+        self.private_channels[id] = Channel(id, DM, recipients=(user,))
+
     def bot_is_in(self, channel: Channel) -> bool:
         if channel.guild is not None:
             return channel.guild.id in self.guilds and self.bot.id in channel.guild.members

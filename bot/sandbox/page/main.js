@@ -30,6 +30,7 @@ async function start() {
   const everyone = await retrying(fetchPeople);
   setUpAccount(everyone, chooseLanguage);
   addEventListener("hashchange", navigate);
+  document.getElementById("start-afresh").addEventListener("click", startAfresh);
   document.querySelector(".skip").addEventListener("click", (event) => {
     event.preventDefault();
     focusComposer();
@@ -188,6 +189,16 @@ async function chooseLanguage(locale) {
   try {
     await store.session.put("/language", { locale });
     await reload();
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
+    addNote(error.message, { isProblem: true });
+  }
+}
+
+async function startAfresh() {
+  if (!confirm(t("Delete every message here? Credits, preferences and server settings stay."))) return;
+  try {
+    await store.session.delete("/messages");
   } catch (error) {
     if (!(error instanceof RequestError)) throw error;
     addNote(error.message, { isProblem: true });

@@ -52,6 +52,7 @@ def add_routes(application: web.Application, discord: FakeDiscord, examples: Seq
     for method, path, answer in (
         ("GET", "/view", _view),
         ("PUT", "/language", _choose_language),
+        ("DELETE", "/messages", _start_afresh),
         ("GET", channel + "/messages", _messages),
         ("GET", channel + "/commands", _commands),
         ("POST", channel + "/messages", _say),
@@ -252,6 +253,11 @@ async def _choose_language(api: PageApi, user: User, request: web.Request, recei
     if locale not in LANGUAGES:
         raise ImpossibleAction("There is no language {locale}.", locale=locale)
     user.locale = locale
+    return {}
+
+
+async def _start_afresh(api: PageApi, user: User, request: web.Request, received: RequestBody) -> JSON:
+    api.discord.delete_all_messages()
     return {}
 
 
