@@ -15,7 +15,7 @@ from bot.commands import MODALS as COMMAND_MODALS
 from bot.commands import register
 from bot.commands.admin import admin_forms
 from bot.commands.tree import AnimaCommandTree
-from bot.components import cancel, edit_again, hint, images
+from bot.components import cancel, edit_again, hint, images, trigger_words
 from bot.components.edit_modal import EditModal
 from bot.components.moderation import panel
 from bot.components.moderation.report import ReportModal
@@ -109,7 +109,7 @@ def install(client: AnimaClient) -> None:
     client.tree = AnimaCommandTree(client)
     register(client.tree)
     handlers = (*images.HANDLERS, *cancel.HANDLERS, *hint.HANDLERS, *edit_again.HANDLERS, *panel.HANDLERS)
-    client.add_dynamic_items(*handlers, *COMMAND_HANDLERS)
+    client.add_dynamic_items(*handlers, *trigger_words.HANDLERS, *COMMAND_HANDLERS)
     for modal in (
         EditModal(),
         ImagePresetModal(),

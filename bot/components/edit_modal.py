@@ -20,7 +20,7 @@ from bot.generation.options import Options
 from bot.generation.sizes import SIZE, to_multiple
 from bot.generation.spec import JobImage
 from bot.generation.typed.command import parse_seed
-from bot.generation.typed.loras import LoraNames, parse_loras
+from bot.generation.typed.loras import parse_loras
 from bot.generation.values import MIN_CFG_SCALE, MIN_SIDE, Loras, offered
 from bot.jobs.submission import Origin
 from bot.messages.limits import MAX_CHOICES, MAX_FIELD_LENGTH
@@ -147,7 +147,7 @@ class _Source:
         prompt, in_prompt = take_loras(_whole(self.prompt_with_loras, typed))
         had_room = self.prompt_with_loras != self.prompt
         kept = {name: by for name, by in self.options.loras or () if not had_room or write_lora(name, by) is None}
-        loras = kept | dict(parse_loras((), in_prompt, LoraNames(model.loras)) or ())
+        loras = kept | dict(parse_loras((), in_prompt, model.lora_names) or ())
         return prompt, tuple(loras.items())
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from bot.generation.comparison import Comparison, Rewording
 from bot.generation.options import Options
@@ -15,6 +15,7 @@ from bot.text.markdown import inline
 from bot.text.translation import N_, say
 from inference import NativeSettings
 from inference.request import TurboLora
+from inference.weights.headers.loras import LoraFacts
 
 LORA_GONE = N_("The LoRA “{name}” no longer exists, so I can't draw this the same way again.")
 NO_TURBO = N_("There is no turbo LoRA here. Leave `speed` out.")
@@ -22,11 +23,20 @@ NO_TURBO = N_("There is no turbo LoRA here. Leave `speed` out.")
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What the loaded engine says of itself, as far as asking it for something needs to know."""
+    """What the loaded engine says of itself, as far as asking it for something needs to know.
+
+    lora_facts: what the LoRAs' files say of themselves, by their names.
+    """
 
     native: NativeSettings
     loras: tuple[str, ...] = ()
     turbo: TurboLora | None = None
+    lora_facts: Mapping[str, LoraFacts] = field(default_factory=dict)
+
+    @property
+    def lora_names(self) -> LoraNames:
+        """The LoRAs by everything they are called."""
+        return LoraNames(self.loras, {name: facts.aliases for name, facts in self.lora_facts.items()})
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,7 @@ def unavailable(options: Options, said: Options, model: ModelInfo) -> str | None
     """What was asked for that is not there, in a sentence. `options`: resolved; `said`: with the command."""
     for name, _ in options.loras or ():
         if name not in model.loras:
-            return no_such_lora(name, LoraNames(model.loras))
+            return no_such_lora(name, model.lora_names)
     if said.turbo and model.turbo is None and model.native.cfg_scale != 1:
         return say(NO_TURBO)
     return None

@@ -35,6 +35,7 @@ from bot.messages.hint import PromptHint
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import TOKEN_LIFETIME
 from bot.messages.replies import refused_form, reply_privately, send_followup
+from bot.messages.trigger_words import missing_trigger_words, trigger_words_layout
 from bot.ops.logs import about_its_job
 from bot.prompting import TagIndex
 from bot.rules.policy import (
@@ -170,7 +171,7 @@ class Submitter:
         new = _new_job(origin, request, options, spec, spec.cost(model.native), await self._parent_id(request))
         match await self._database.jobs.accept(new, allowance, request.source):
             case Accepted(job):
-                await self._enqueue(interaction, job, request.note)
+                await self._enqueue(interaction, job, request.note, _trigger_words(job, request, model))
             case AlreadyAccepted() as refusal:
                 # The answer is that job's message, so it is not taken back.
                 await send_followup(interaction, messages.refusal(refusal, in_server=new.guild_id is not None))
@@ -271,15 +272,15 @@ class Submitter:
         return ids.get(request.parent.index, ids.get(0))
 
     @about_its_job
-    async def _enqueue(self, interaction: Interaction, job: Job, note: str) -> None:
-        """`note` and hints are for the person alone, once the job's message says something.
+    async def _enqueue(self, interaction: Interaction, job: Job, *notes: str | StaticLayout | None) -> None:
+        """Notes and hints are for the person alone, once the job's message says something.
 
         Until then a follow-up would take the message's place, for everybody to see.
         """
         logger.info("queued: %s, %.2f credits", job.kind, job.cost)
         self._queue.put(queued_job(job))
         first_words = self._status.waits(job)
-        asides = [each for each in (note, await self._hint(job)) if each]
+        asides = [each for each in (*notes, await self._hint(job)) if each]
         if not asides:
             return
         if await asyncio.shield(first_words):
@@ -304,6 +305,13 @@ async def _refuse(interaction: Interaction, request: JobRequest, sentence: str) 
         await reply_privately(interaction, sentence)
     else:
         await reply_privately(interaction, refused_form(sentence, request.draft_id))
+
+
+def _trigger_words(job: Job, request: JobRequest, model: ModelInfo) -> StaticLayout | None:
+    """Those of the LoRAs that were chosen just now: never added unasked."""
+    if request.kind != "imagine":
+        return None
+    return trigger_words_layout(job.id, missing_trigger_words(job.prompt, request.options.loras or (), model))
 
 
 def _can_be_read_back(options: Options) -> bool:

@@ -59,6 +59,7 @@ _JOB_ID = r"([0-9]{1,18})"
 CANCEL_TEMPLATE = rf"anima:cancel:{_JOB_ID}"
 FIXED_PROMPT_TEMPLATE = rf"anima:fixed:{_JOB_ID}"
 EDIT_AGAIN_TEMPLATE = r"anima:edit-again:([0-9]{1,18})"
+TRIGGER_WORDS_TEMPLATE = rf"anima:triggers:{_JOB_ID}"
 PICK_TEMPLATE = rf"anima:pick:{_JOB_ID}"
 MODERATE_TEMPLATE = rf"anima:moderate:(delete|block|both|unblock):{_JOB_ID}"
 
@@ -153,3 +154,8 @@ def shows_images_of(job_id: int, message: discord.Message) -> bool:
         if isinstance(child, discord.Button | discord.SelectMenu)
     )
     return any(re.fullmatch(rf"anima:[a-z-]+:{job_id}:[0-9]{{1,2}}", custom_id) for custom_id in ids)
+
+
+def trigger_words_button(job_id: int) -> ui.Button[Any]:
+    label = say("Add trigger words")
+    return ui.Button(label=label, style=discord.ButtonStyle.primary, custom_id=f"anima:triggers:{job_id}")

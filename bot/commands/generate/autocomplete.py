@@ -11,10 +11,12 @@ from discord import app_commands
 
 from bot.generation.errors import InvalidOption
 from bot.generation.sizes import describe_size
-from bot.generation.typed.loras import LoraNames, parse_lora
+from bot.generation.typed.loras import TRIGGERS_FOLLOW, LoraNames, parse_lora
 from bot.messages.limits import MAX_CHOICE_LENGTH, MAX_CHOICES
+from bot.text.markdown import truncate
 from bot.text.numbers import half_width
 from inference.request import SAMPLERS, SCHEDULERS
+from inference.weights.headers.loras import LoraFacts
 
 if TYPE_CHECKING:
     from bot.client import AnimaClient
@@ -48,8 +50,11 @@ async def complete_aspect(interaction: discord.Interaction[AnimaClient], typed: 
 
 async def complete_lora(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
     names = await interaction.client.model_info.loras()
-    with_strength = [typed.strip()] if _has_strength(typed, names) else []
-    return as_choices([*with_strength, *(name for name in names if _has_words(name, typed))])
+    if _has_strength(typed, names):
+        return as_choices([typed.strip()])
+    found = [name for name in names if _has_words(name, typed) and len(name) <= MAX_CHOICE_LENGTH][:MAX_CHOICES]
+    facts = await interaction.client.model_info.lora_facts(found)
+    return [Choice(name=_with_triggers(name, facts.get(name, LoraFacts()).triggers), value=name) for name in found]
 
 
 async def complete_sampler(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
@@ -63,6 +68,10 @@ async def complete_scheduler(interaction: discord.Interaction[AnimaClient], type
 async def complete_preset(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
     names = await interaction.client.database.preferences.presets(interaction.user.id)
     return as_choices([name for name in names if typed.casefold() in name.casefold()])
+
+
+def _with_triggers(name: str, triggers: str) -> str:
+    return truncate(f"{name}{TRIGGERS_FOLLOW}{triggers}", MAX_CHOICE_LENGTH) if triggers else name
 
 
 def _has_strength(typed: str, names: Sequence[str]) -> bool:

@@ -15,7 +15,7 @@ from bot.generation.errors import InvalidForm, InvalidOption
 from bot.generation.options import Options, read_stored_options
 from bot.generation.presets import key_of
 from bot.generation.sizes import describe_size, parse_size
-from bot.generation.typed.loras import LoraNames, no_such_lora
+from bot.generation.typed.loras import no_such_lora
 from bot.rules.policy import EffectiveLimits, effective_limits, exceeds
 from bot.rules.server_settings import load_server_settings, settings_guild_id
 from bot.text.markdown import inline
@@ -193,7 +193,7 @@ def _loras(text: str, context: PreferencesContext) -> Any:
         if line.casefold() in known or not colon:
             name, strength = line, "1"
         if name.strip().casefold() not in known:
-            raise InvalidForm(no_such_lora(name, LoraNames(context.model.loras)))
+            raise InvalidForm(no_such_lora(name, context.model.lora_names))
         loras[known[name.strip().casefold()]] = strength.strip().replace(",", ".")
     return tuple(loras.items())
 

@@ -10,7 +10,7 @@ from bot.generation.compose import ModelInfo
 from bot.generation.errors import InvalidOption
 from bot.generation.options import Options
 from bot.generation.sizes import parse_size
-from bot.generation.typed.loras import LoraNames, parse_loras
+from bot.generation.typed.loras import parse_loras
 from bot.generation.values import Speed
 from bot.prompting.lora_syntax import take_loras
 from bot.prompting.syntax import BLANKS_AND_COMMAS
@@ -61,7 +61,7 @@ class TypedOptions:
             sampler=parse_sampler(self.sampler),
             scheduler=parse_scheduler(self.scheduler),
             seed=parse_seed(self.seed),
-            loras=parse_loras((self.lora, self.lora2, self.lora3), in_prompt, LoraNames(model.loras)),
+            loras=parse_loras((self.lora, self.lora2, self.lora3), in_prompt, model.lora_names),
             turbo=None if self.speed is None else Speed(self.speed) is Speed.TURBO,
             denoise=self.denoise,
             raw=self.raw,

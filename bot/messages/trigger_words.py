@@ -1,0 +1,36 @@
+"""The trigger words of LoRAs, for the person who chose them: what they are, and a button that adds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from discord import ui
+
+from bot.generation.compose import ModelInfo
+from bot.messages.buttons import trigger_words_button
+from bot.messages.layout import StaticLayout
+from bot.prompting.syntax import tag_spans
+from bot.text.markdown import inline
+from bot.text.translation import say
+
+NAME_SHOWN, WORDS_SHOWN = 60, 300
+
+
+def missing_trigger_words(prompt: str, loras: Iterable[tuple[str, float]], model: ModelInfo) -> Mapping[str, str]:
+    """By the LoRA, its words, where the prompt has none of them. A LoRA that is used against its nature needs none."""
+    given = {span.name for span in tag_spans(prompt)}
+    missing: dict[str, str] = {}
+    for name, strength in loras:
+        triggers = model.lora_facts[name].triggers if name in model.lora_facts and strength > 0 else ""
+        if triggers and given.isdisjoint(span.name for span in tag_spans(triggers)):
+            missing[name] = triggers
+    return missing
+
+
+def trigger_words_layout(job_id: int, missing: Mapping[str, str]) -> StaticLayout | None:
+    """None where no word is missing."""
+    if not missing:
+        return None
+    lines = [say("Trigger words that aren't in your prompt:")]
+    lines += [f"- **{inline(name, NAME_SHOWN)}**: {inline(words, WORDS_SHOWN)}" for name, words in missing.items()]
+    return StaticLayout(ui.TextDisplay("\n".join(lines)), ui.ActionRow(trigger_words_button(job_id)))
