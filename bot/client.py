@@ -32,7 +32,7 @@ from bot.ops import logs
 from bot.ops.metrics import Metrics
 from bot.ops.outages import Outage, until_reached
 from bot.ops.retention import Retention
-from bot.ops.settings import Settings
+from bot.ops.settings import MINIATURE, Settings
 from bot.ops.shutdown import InteractionTracker, Shutdown
 from bot.prompting import TagIndex
 from bot.rules.policy import Person
@@ -93,6 +93,8 @@ class AnimaClient(discord.Client):
         )
         self.model_info = ModelInfoSource(self.engine, settings.models)
         self.model = self.model_info.model
+        #: Whether it is the model that comes with the bot, which can draw little.
+        self.has_miniature = settings.models == MINIATURE
         self.log_channels = LogChannels(self.get_guild, database.servers)
         self.moderation = Moderation(database, self.worker, self.outbox, self.delivery, self.log_channels)
         database.jobs.watch(self.moderation.ended)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import discord
 from discord import app_commands, ui
 
+from bot.client import AnimaClient
 from bot.commands.tree import OPEN_TO_BLOCKED
 from bot.components.base import AnimaInteraction, Component
+from bot.generation.options import Options
+from bot.jobs.submission import JobRequest, Origin
 from bot.messages.layout import StaticLayout
 from bot.prompting.hints.weights import WEAKEST_EFFECT
+from bot.prompting.miniature import EXAMPLES
 from bot.prompting.prompt_rules import RECOMMENDED_NEGATIVE, RECOMMENDED_PREFIX
 from bot.text.translation import N_, say
 
@@ -33,6 +37,25 @@ PAGES: Mapping[str, HelpPage] = {
             "two or more of them, describe how things relate.\n"
             "Under a picture, **Re-roll** draws it again with a new seed. The PNG file contains its "
             "settings and seed."
+        ),
+    ),
+    "buttons": HelpPage(
+        N_("Buttons"),
+        N_(
+            "Everybody who sees a picture can use its buttons. What you draw with them is yours and costs "
+            "your own credits.\n"
+            "**Re-roll**: the same with a new seed\n"
+            "**Vary (subtle)**, **Vary (strong)**: similar pictures\n"
+            "**Upscale**: larger, with more detail\n"
+            "**Upscale 1** to **4**, **Vary 1** to **4**: the same for one of several pictures. The menu below "
+            "them has the rest for each.\n"
+            "**Edit…**: change the prompt and the settings, then draw again\n"
+            "**Info**: the whole prompt, all settings, and what was made from it\n"
+            "**Save as preset…**: keep the settings for `preset` in `/anima imagine`\n"
+            "**Delete**: for the person who asked and for moderators\n"
+            "**Cancel**: while a picture is queued or being drawn\n"
+            "If a form is refused, **Edit again…** reopens it with what you typed. If a prompt is written for "
+            "another program, you get a hint that only you see; **Draw this instead** draws the corrected one."
         ),
     ),
     "order": HelpPage(
@@ -127,9 +150,15 @@ FIGURES: Mapping[str, str] = {
 FIRST = "begin"
 
 
+MINIATURE_ABOUT = N_(
+    "**This bot uses the small model that comes with it.** It draws heads, 128 pixels wide: hair, clothes, glasses, "
+    "faces and backgrounds in many colors. Try one:"
+)
+
+
 @app_commands.command(description="How to write prompts: tags, artists, weights, samplers", extras=OPEN_TO_BLOCKED)
 async def help(interaction: AnimaInteraction) -> None:
-    await interaction.response.send_message(view=_layout(FIRST), ephemeral=True)
+    await interaction.response.send_message(view=_layout(interaction.client, FIRST), ephemeral=True)
 
 
 class ShowHelpPage(Component, template=r"anima:help"):
@@ -137,7 +166,26 @@ class ShowHelpPage(Component, template=r"anima:help"):
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
         chosen = self.item.values[0]
-        await interaction.response.edit_message(view=_layout(chosen if chosen in PAGES else FIRST))
+        await interaction.response.edit_message(view=_layout(interaction.client, chosen if chosen in PAGES else FIRST))
+
+
+class DrawExample(Component, template=r"anima:example:([0-9]{1,2})"):
+    """Draws one of the miniature's examples, as if it had been typed."""
+
+    def __init__(self, item: ui.Item[Any], number: int) -> None:
+        super().__init__(item)
+        self.number = number
+
+    @classmethod
+    def at(cls, number: int) -> Self:
+        return cls(ui.Button(label=EXAMPLES[number], custom_id=f"anima:example:{number}"), number)
+
+    async def on_use(self, interaction: AnimaInteraction) -> None:
+        submitter = interaction.client.submitter
+        privately = await submitter.answers_privately(interaction, Options())
+        origin = await Origin.acknowledge(interaction, ephemeral=privately)
+        prompt = EXAMPLES[self.number % len(EXAMPLES)]
+        await submitter.submit(origin, JobRequest(kind="imagine", prompt=prompt, options=Options(private=privately)))
 
 
 def _page_select(page: str) -> ui.Select[Any]:
@@ -149,8 +197,12 @@ def written(page: str) -> str:
     return f"### {say(PAGES[page].title)}\n{say(PAGES[page].text, **FIGURES)}"
 
 
-def _layout(page: str) -> StaticLayout:
-    return StaticLayout(ui.TextDisplay(written(page)), ui.ActionRow(_page_select(page)))
+def _layout(client: AnimaClient, page: str) -> StaticLayout:
+    view = StaticLayout(ui.TextDisplay(written(page)))
+    if client.has_miniature and page == FIRST:
+        view.add_item(ui.TextDisplay(say(MINIATURE_ABOUT)))
+        view.add_item(ui.ActionRow(*(DrawExample.at(number) for number in range(len(EXAMPLES)))))
+    return view.add_item(ui.ActionRow(_page_select(page)))
 
 
-HANDLERS = (ShowHelpPage,)
+HANDLERS = (ShowHelpPage, DrawExample)

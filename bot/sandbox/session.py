@@ -22,10 +22,10 @@ from bot.cli.request_checks import ensure_writable, wrong_fields
 from bot.client import AnimaClient
 from bot.ops.errors import StartupError
 from bot.ops.settings import MINIATURE, Settings
+from bot.prompting.miniature import EXAMPLES
 from bot.sandbox import page_server
 from bot.sandbox.archive import Archive
 from bot.sandbox.model.messages import Message
-from bot.sandbox.page_server.miniature import EXAMPLES
 from bot.sandbox.standin import FakeDiscord
 from storage.jobs import Job
 

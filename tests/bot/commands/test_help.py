@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 from bot.commands.help import FIRST, PAGES, written
+from bot.messages.buttons import LABELS, NUMBERED
+from bot.prompting.miniature import EXAMPLES
 from bot.prompting.prompt_rules import RECOMMENDED_NEGATIVE
 from inference.request import SAMPLERS, SCHEDULERS
-from tests.bot.harness import Stage
+from tests.bot.harness import Stage, until
 
 
 async def test_every_page_is_one_choice_away(stage: Stage) -> None:
@@ -42,3 +44,29 @@ async def test_every_command_it_names_is_registered(stage: Stage) -> None:
     assert set(re.findall(r"`(/anima \w+)`|\*(Anima: \w+)\*", written("commands")))
     for slash, menu in re.findall(r"`(/anima \w+)`|\*(Anima: \w+)\*", written("commands")):
         assert (slash or menu) in registered
+
+
+async def test_what_the_miniature_can_draw_is_one_click_away(stage: Stage) -> None:
+    stage.client.has_miniature = True
+    message = await stage.answer("help")
+    assert "the small model that comes with it" in message.text
+    assert [each["label"] for each in message.inputs() if "label" in each] == list(EXAMPLES)
+    await stage.restart()
+    sent = await stage.press(message, EXAMPLES[1])
+    await sent.acknowledged()
+    job = await until(lambda: stage.database.jobs.by_interaction(sent.id))
+    assert (job.prompt, job.kind, job.private) == (EXAMPLES[1], "imagine", False)
+
+
+async def test_other_models_have_no_examples(stage: Stage) -> None:
+    message = await stage.answer("help")
+    assert "the small model" not in message.text
+    assert [each["custom_id"] for each in message.inputs()] == ["anima:help"]
+
+
+def test_every_button_under_a_picture_is_explained() -> None:
+    page = written("buttons")
+    numbered = [label.format(number=1) for label in NUMBERED.values()]
+    internal = {"alone", "delete-for-good"}
+    for label in [*numbered, *(LABELS[action] for action in LABELS if action not in internal)]:
+        assert f"**{label}**" in page
