@@ -14,6 +14,7 @@ from bot.commands import HANDLERS as COMMAND_HANDLERS
 from bot.commands import MODALS as COMMAND_MODALS
 from bot.commands import register
 from bot.commands.admin import admin_forms
+from bot.commands.operator import operator_forms
 from bot.commands.tree import AnimaCommandTree
 from bot.components import cancel, edit_again, hint, images, trigger_words
 from bot.components.edit_modal import EditModal
@@ -107,7 +108,7 @@ def build_client(settings: Settings, database: Database, engine: EngineProcess, 
 def install(client: AnimaClient) -> None:
     """Have a client answer commands, presses and modals, those from before a restart too."""
     client.tree = AnimaCommandTree(client)
-    register(client.tree)
+    register(client.tree, has_operators=bool(client.operators))
     handlers = (*images.HANDLERS, *cancel.HANDLERS, *hint.HANDLERS, *edit_again.HANDLERS, *panel.HANDLERS)
     client.add_dynamic_items(*handlers, *trigger_words.HANDLERS, *COMMAND_HANDLERS)
     for modal in (
@@ -115,6 +116,7 @@ def install(client: AnimaClient) -> None:
         ImagePresetModal(),
         ReportModal(),
         *admin_forms(),
+        *operator_forms(),
         *(modal() for modal in COMMAND_MODALS),
     ):
         client.add_view(modal)

@@ -11,9 +11,11 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+import aiohttp
 import discord
 from discord import app_commands
 
+from bot.jobs.announcements import Announcements
 from bot.jobs.cancellation import Cancellation
 from bot.jobs.delivery.delivery import Delivery
 from bot.jobs.delivery.outbox import Outbox
@@ -103,12 +105,19 @@ class AnimaClient(discord.Client):
         )
         self.cancellation = Cancellation(database.jobs, self.worker, self.delivery)
         self.progress.deleted = self.cancellation.message_deleted_later
+        self.announcements = Announcements(lambda: self.guilds, self.answers_in, database.servers)
         self.retention = Retention(database.privacy, settings)
         #: Set once what the bot before this one left unfinished goes on.
         self.recovered = asyncio.Event()
         #: Why the worker ended on its own, if it did.
         self.failure: BaseException | None = None
-        self._credits_outside_servers = settings.credits_outside_servers
+        #: The users who run this bot.
+        self.operators = settings.operators
+        #: The servers where it answers; empty is all.
+        self.allowed_servers = settings.allowed_servers
+        self._leaves_other_servers = settings.leave_other_servers
+        is_set = "credits_outside_servers" in settings.model_fields_set
+        self._credits_outside_servers = settings.credits_outside_servers if is_set else ...
         self._working: asyncio.Task[None] | None = None
         self._forgetting: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -157,6 +166,24 @@ class AnimaClient(discord.Client):
     async def on_ready(self) -> None:
         """All servers are known by now, those that Discord cannot show at the moment too."""
         await self.moderation.drop_of_missing_servers({guild.id for guild in self.guilds})
+        for guild in self.guilds:
+            await self._leave_unless_allowed(guild)
+
+    async def on_guild_join(self, guild: discord.Guild) -> None:
+        await self._leave_unless_allowed(guild)
+
+    async def _leave_unless_allowed(self, guild: discord.Guild) -> None:
+        if not self._leaves_other_servers or self.answers_in(guild.id):
+            return
+        logger.warning("leaving server %d, which is not in ALLOWED_SERVERS", guild.id)
+        try:
+            await guild.leave()
+        except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
+            logger.warning("server %d could not be left: %s", guild.id, error)
+
+    def answers_in(self, guild_id: int | None) -> bool:
+        """Whether the operator allows that server. Private messages always are; other rules hold there."""
+        return guild_id is None or not self.allowed_servers or guild_id in self.allowed_servers
 
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """The bot was removed; of a server that is merely unavailable discord.py tells another event."""
@@ -195,6 +222,7 @@ class AnimaClient(discord.Client):
         with suppress(TimeoutError):  # those who waited for a model that could not be loaded are told
             async with asyncio.timeout(NOTIFY_TIMEOUT):
                 await self.interactions.finish()
+        await self.announcements.close()
         await self.moderation.close()
         await self.log_channels.close()
         await self.worker.close()

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from statistics import median
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, func, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage import quotas
@@ -284,6 +284,12 @@ class Jobs:
     ) -> tuple[Job, ...]:
         """The same for all jobs in a server that are in one of `states`."""
         return await self._end_all(jobs.c.guild_id == guild_id, states, reason, by)
+
+    async def cancel_everywhere(
+        self, reason: str, by: int | None = None, *, states: Collection[JobState] = LIVE
+    ) -> tuple[Job, ...]:
+        """The same for all jobs that are in one of `states`."""
+        return await self._end_all(true(), states, reason, by)
 
     async def _end_all(
         self, which: ColumnElement[bool], states: Collection[JobState], reason: str, by: int | None

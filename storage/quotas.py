@@ -4,7 +4,7 @@ A charge is reserved when a job is accepted, settled when its images are deliver
 job has one charge, opened once and closed once, so nothing is charged or refunded twice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -59,6 +59,14 @@ class Usage:
         return None
 
 
+@dataclass(frozen=True)
+class ServerUsage:
+    """Jobs that cost something and were not refunded, and their credits."""
+
+    jobs: int
+    credits: float
+
+
 @all_uncancellable
 class Quotas:
     def __init__(self, transactions: Transactions, clock: Clock) -> None:
@@ -68,6 +76,16 @@ class Quotas:
     async def usage(self, account: Account) -> Usage:
         async with self._transactions.reading() as connection:
             return await read_usage(connection, account, self._clock())
+
+    async def usage_of_servers(self, guild_ids: Collection[int], since: datetime) -> Mapping[int, ServerUsage]:
+        """Of each of these servers that used anything since then."""
+        async with self._transactions.reading() as connection:
+            rows = await connection.execute(
+                select(charges.c.guild_id, func.count(), func.sum(charges.c.spent))
+                .where(charges.c.guild_id.in_(guild_ids), charges.c.reserved_at > since, charges.c.spent > 0)
+                .group_by(charges.c.guild_id)
+            )
+            return {guild_id: ServerUsage(jobs, _exact(credits)) for guild_id, jobs, credits in rows}
 
     async def spent_lately(self, period: timedelta) -> Mapping[int, float]:
         """Credits by user, over all servers. `period` is at most 24 hours; then charges lose their user."""

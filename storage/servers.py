@@ -66,8 +66,9 @@ class Servers:
     ) -> StoredSettings | None:
         """Set the keys of `changes` and leave the others; None removes a key. Returns the resulting settings.
 
-        Each key whose value changes gets an entry in the audit log; if there is none, the version stays the same. If
-        the current version is not the one that was `seen`, nothing is changed and None returned.
+        Each key whose value changes gets an entry in the audit log, all with the same time; if there is none, the
+        version stays the same. If the current version is not the one that was `seen`, nothing is changed and None
+        returned.
         """
         async with self._transactions.writing(alone_with=f"server {guild_id}") as connection:
             old = await _settings(connection, guild_id)
@@ -78,8 +79,10 @@ class Servers:
             if not changed:
                 return old
             await self._replace(connection, guild_id, StoredSettings(old.version + 1, new))
+            now = self._clock()
             for key in changed:
-                await self._log(connection, guild_id, by, key, before=old.settings.get(key), after=new.get(key))
+                before, after = old.settings.get(key), new.get(key)
+                await self._log(connection, guild_id, by, key, before=before, after=after, at=now)
             return StoredSettings(old.version + 1, new)
 
     async def block(self, guild_id: int, user_id: int, *, by: int, reason: str = "") -> bool:
@@ -157,13 +160,14 @@ class Servers:
         subject_id: int | None = None,
         before: Any = None,
         after: Any = None,
+        at: datetime | None = None,
     ) -> None:
         await connection.execute(
             insert(audit).values(
                 guild_id=guild_id,
                 actor_id=actor_id,
                 subject_id=subject_id,
-                at=self._clock(),
+                at=at or self._clock(),
                 what=what,
                 before=before,
                 after=after,

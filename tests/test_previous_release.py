@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import EllipsisType
 
 import pytest
 
 from bot.ops.settings import Settings
-from bot.rules.server_settings import load_server_settings
+from bot.rules.server_settings import ServerSettings, limit_outside_servers, load_server_settings
 from bot.sandbox import FakeDiscord, Message
 from bot.sandbox.model.messages import COMPONENTS_V2
 from storage.database import Database
@@ -83,8 +84,26 @@ async def test_its_database_opens_with_history_quotas_preferences_and_server_set
         assert (settings.limits.side, settings.limits.waiting) == (1024, 9)
         assert (settings.quota.credits, settings.quota.roles) == (50.0, {5: 60.0})
         assert settings.safety.blocked_words == ("spider",)
+        assert settings.limits.times_native == 4.0 and settings.limits.steps == 100, (
+            "stricter defaults are for new servers"
+        )
+        outside = await load_server_settings(database.servers, None)
+        assert (outside.limits.waiting, outside.quota.credits) == (50, None)
+        assert await load_server_settings(database.servers, 10**18) == ServerSettings(), "a new server"
         block = await database.servers.block_of(777, guild_id)
         assert block is not None and (block.reason, block.blocked_by) == ("rude", alice)
+    finally:
+        await database.close()
+
+
+@pytest.mark.parametrize(("said", "credits"), [(..., None), (5.0, 5.0), (None, None)])
+async def test_outside_of_servers_it_stays_without_limit_unless_the_operator_says(
+    database_file: Path, said: EllipsisType | float | None, credits: float | None
+) -> None:
+    database = await Database.open(f"sqlite:///{database_file}")
+    try:
+        await limit_outside_servers(database.servers, said, by=1)
+        assert (await load_server_settings(database.servers, None)).quota.credits == credits
     finally:
         await database.close()
 

@@ -12,6 +12,7 @@ from bot.commands.admin import ADMIN_ITEMS, admin
 from bot.commands.generate import draw_again
 from bot.commands.generate.compare import compare
 from bot.commands.generate.imagine import imagine
+from bot.commands.operator import OPERATOR_ITEMS, operator
 from bot.commands.preferences import panel
 from bot.components.base import Component
 
@@ -23,6 +24,7 @@ HANDLERS: tuple[type[Component], ...] = (
     *privacy.HANDLERS,
     *help.HANDLERS,
     *ADMIN_ITEMS,
+    *OPERATOR_ITEMS,
 )
 MODALS = panel.MODALS
 
@@ -32,7 +34,7 @@ BY_SERVERS = app_commands.AppInstallationType(guild=True, user=False)
 SERVERS_AND_PEOPLE = app_commands.AppInstallationType(guild=True, user=True)
 
 
-def register(tree: app_commands.CommandTree[AnimaClient]) -> None:
+def register(tree: app_commands.CommandTree[AnimaClient], *, has_operators: bool = False) -> None:
     anima = app_commands.Group(
         name="anima",
         description="Draw with Anima",
@@ -53,6 +55,8 @@ def register(tree: app_commands.CommandTree[AnimaClient]) -> None:
         anima.add_command(command)
     tree.add_command(anima)
     tree.add_command(admin)
+    if has_operators:
+        tree.add_command(operator)
     for menu in (context_menus.parameters, draw_again.draw_again, context_menus.cancel):
         menu.allowed_contexts, menu.allowed_installs = EVERYWHERE, SERVERS_AND_PEOPLE
         tree.add_command(menu)

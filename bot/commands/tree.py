@@ -9,7 +9,7 @@ import discord
 from discord import app_commands
 
 from bot.client import AnimaClient
-from bot.components.base import AnimaInteraction, refuse_blocked, report_error
+from bot.components.base import AnimaInteraction, refuse, report_error
 from bot.text.languages import speak_to
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ class AnimaCommandTree(app_commands.CommandTree[AnimaClient]):
             return True
         try:
             interaction.client.interactions.begin(interaction.id)
-            return is_open_to_blocked(interaction) or not await refuse_blocked(interaction)
+            return not await refuse(interaction, open_to_blocked=is_open_to_blocked(interaction))
         except Exception as error:
             await report_error(interaction, "a command", error)
             return False

@@ -36,6 +36,7 @@ WENT_WRONG = N_(
     "Something went wrong on my side. Try again; if it keeps happening, report this ID to the bot's owner: {id}"
 )
 MEMORY_OUT_OF_REACH = N_("My database isn't available right now, so nothing was changed. Try again in a minute.")
+NOT_IN_THIS_SERVER = N_("This bot is only for the servers that its operator has chosen, and this one isn't among them.")
 BACK_IN_A_MOMENT = N_("I'm restarting and will be back in a moment. Nothing was changed, so please try again then.")
 
 
@@ -60,7 +61,7 @@ class Component(ui.DynamicItem[Any], template=ABSTRACT):
         with about(*([] if self.job_id is None else [self.job_id])):
             try:
                 interaction.client.interactions.begin(interaction.id)
-                if self.open_to_blocked or not await refuse_blocked(interaction):
+                if not await refuse(interaction, open_to_blocked=self.open_to_blocked):
                     await self.on_use(interaction)
             except Exception as error:
                 await report_error(interaction, self.custom_id, error)
@@ -104,7 +105,7 @@ class Modal(ui.Modal):
     async def on_submit(self, interaction: AnimaInteraction) -> None:  # type: ignore[override]
         speak_to(interaction)
         interaction.client.interactions.begin(interaction.id)
-        if self.open_to_blocked or not await refuse_blocked(interaction):
+        if not await refuse(interaction, open_to_blocked=self.open_to_blocked):
             await self.on_values(interaction, _submitted(interaction))
 
     async def on_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
@@ -133,6 +134,15 @@ def _submitted(interaction: AnimaInteraction) -> Submitted:
         for field in fields
         if "custom_id" in field
     }
+
+
+async def refuse(interaction: AnimaInteraction, *, open_to_blocked: bool) -> bool:
+    """Whether nothing may be done there, by that person or in that server; they have been answered then."""
+    client = interaction.client
+    if not client.answers_in(interaction.guild_id) and interaction.user.id not in client.operators:
+        await reply_privately(interaction, say(NOT_IN_THIS_SERVER))
+        return True
+    return not open_to_blocked and await refuse_blocked(interaction)
 
 
 async def refuse_blocked(interaction: AnimaInteraction) -> bool:

@@ -96,6 +96,12 @@ class Moderation:
         self._drop(ended)
         return len(ended)
 
+    async def drop_all_waiting(self, *, by: int) -> int:
+        """Cancel what waits anywhere, because the operator paused everything. Returns how many jobs that were."""
+        ended = await self._database.jobs.cancel_everywhere(messages.DROPPED_BY_OPERATOR, by, states=WAITING)
+        self._drop(ended)
+        return len(ended)
+
     async def drop_of_removed_server(self, guild_id: int) -> None:
         """Cancel everything in a server that the bot was removed from."""
         reason = messages.DROPPED_BY_REMOVAL
@@ -122,6 +128,8 @@ class Moderation:
         Those people are notified by the recovery, which comes after it.
         """
         jobs, servers = self._database.jobs, self._database.servers
+        if (await load_server_settings(servers, None)).operator_pause is not None:
+            await jobs.cancel_everywhere(messages.DROPPED_BY_OPERATOR, states=WAITING_AT_START)
         live = await jobs.live()
         blocked = await servers.blocked_among({job.user_id for job in live})
         for user_id, guild_id in sorted(blocked):

@@ -40,9 +40,10 @@ MADE_SMALLER = N_("The PNG was too large for Discord, so this is a smaller WebP 
 CANCELLED_BY_MODERATOR = N_("This was cancelled by a moderator.")
 DROPPED_BY_BLOCK = N_("This was cancelled because you can't draw here at the moment.")
 DROPPED_BY_PAUSE = N_("This was cancelled because drawing is paused in this server.")
+DROPPED_BY_OPERATOR = N_("This was cancelled because drawing is paused everywhere at the moment.")
 DROPPED_BY_REMOVAL = N_("This was cancelled because I was removed from the server.")
 _ENGINES_AND_DELIVERYS = (NOTHING_CAME, ENGINE_LOST, JUDGED_UNFIT, TOO_LARGE_FOR_DISCORD, DISCORD_REFUSED)
-_MODERATORS = (CANCELLED_BY_MODERATOR, DROPPED_BY_BLOCK, DROPPED_BY_PAUSE, DROPPED_BY_REMOVAL)
+_MODERATORS = (CANCELLED_BY_MODERATOR, DROPPED_BY_BLOCK, DROPPED_BY_PAUSE, DROPPED_BY_OPERATOR, DROPPED_BY_REMOVAL)
 #: Our reasons as the database keeps them: the sentence, or how an earlier release put it. Others are the engine's own
 #: words, in English.
 KNOWN_REASONS = {sentence: sentence for sentence in (*_ENGINES_AND_DELIVERYS, *_MODERATORS)} | {
@@ -259,7 +260,7 @@ def no_credits(*, in_server: bool) -> str:
     """For users with a limit of 0."""
     if in_server:
         return say("You have no credits in this server. Ask a server admin.")
-    return say("Drawing in private messages is switched off. Use me in a server.")
+    return say("Drawing in private messages is switched off by the bot's operator: DMs are off. Use me in a server.")
 
 
 def file_name(job_id: int, index: int) -> str:

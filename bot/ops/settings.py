@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 from dotenv.parser import parse_stream
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.ops import logs
 from bot.rules.image_policy import ImagePolicy, thresholds
-from bot.rules.server_settings import Credits
+from bot.rules.server_settings import CREDITS_OUTSIDE, Credits, Snowflake
 
 MINIATURE = Path(__file__).parents[2] / "inference" / "miniature" / "models"
 
@@ -22,6 +22,25 @@ def _readable(text: str) -> str:
     return text
 
 
+def _split_ids(value: object) -> object:
+    """Ids between commas or spaces."""
+    if not isinstance(value, str):
+        return value
+    ids = value.replace(",", " ").split()
+    for id in ids:
+        if not id.isdecimal():
+            raise ValueError(
+                f"{id!r} is not an id; turn on Developer Mode in Discord, then right-click and choose Copy ID"
+            )
+    return ids
+
+
+def _may_be_unlimited(value: object) -> object:
+    return None if isinstance(value, str) and value.strip().lower() == "unlimited" else value
+
+
+Ids = Annotated[frozenset[Snowflake], NoDecode, BeforeValidator(_split_ids)]
+CreditsOrUnlimited = Annotated[Credits | None, BeforeValidator(_may_be_unlimited)]
 Thresholds = Annotated[str, AfterValidator(_readable)]
 Days = Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)]
 
@@ -48,7 +67,10 @@ class Settings(BaseSettings):
     picture_classifier: str | None = None
     picture_classifier_hides: Thresholds = "nsfw:0.5"
     picture_classifier_refuses: Thresholds = ""
-    credits_outside_servers: Credits | None = None
+    credits_outside_servers: CreditsOrUnlimited = CREDITS_OUTSIDE
+    allowed_servers: Ids = frozenset()
+    leave_other_servers: bool = False
+    operators: Ids = frozenset()
     shutdown_grace_seconds: float = Field(20.0, ge=0, le=3600, allow_inf_nan=False)
     prompts_kept_days: Days | None = None
     pictures_kept_days: Days | None = None

@@ -20,6 +20,7 @@ from bot.generation.values import MIN_CFG_SCALE
 from bot.rules.safety import asks_for_nsfw, blocked_words, minors_sexual
 from bot.rules.server_settings import ServerSettings
 from bot.text.formats import decimal
+from bot.text.markdown import inline
 from bot.text.translation import N_, listed, say, say_plural
 from inference import NativeSettings
 from inference.prompt import parse_weights
@@ -28,9 +29,8 @@ from storage.jobs import Allowance
 from storage.servers import BlockedUser
 
 MEGAPIXEL = 1024 * 1024
-#: How much larger than the model's own a picture may be, where a server does not say: twice as wide and high.
-TIMES_NATIVE_AREA = 4
-MAX_STEPS_UNLESS_SET = 100
+MAX_STEPS_UNLESS_SET = 50
+MAX_REASON_LENGTH = 300
 MAX_NAMED = 3
 
 
@@ -115,6 +115,7 @@ class RefusalReason(StrEnum):
     MINORS = "minors"
     BLOCKED = "blocked"
     PAUSED = "paused"
+    PAUSED_EVERYWHERE = "paused_everywhere"
     CHANNEL = "channel"
     ROLE = "role"
     SIDE = "side"
@@ -135,6 +136,7 @@ SENTENCES: Mapping[RefusalReason, str] = {
     RefusalReason.PAUSED: N_(
         "Drawing is paused in this server. Try again later, or ask a server admin when it will resume."
     ),
+    RefusalReason.PAUSED_EVERYWHERE: N_("Drawing is paused everywhere at the moment: {reason}"),
     RefusalReason.CHANNEL: N_("You can't draw in this channel. Try {channels}."),
     RefusalReason.ROLE: N_("You need one of these roles to draw here: {roles}. Ask a server admin."),
     RefusalReason.SIDE: N_(
@@ -161,8 +163,8 @@ FORBIDDEN: Mapping[RefusalReason, tuple[str, str]] = {
         "{terms} aren't allowed in this channel. Remove them, or use an age-restricted channel.",
     ),
     RefusalReason.NSFW_KEPT_SAFE: N_(
-        "This server only allows safe pictures, so {terms} isn't allowed. Remove it and try again.",
-        "This server only allows safe pictures, so {terms} aren't allowed. Remove them and try again.",
+        "Only safe pictures are allowed here, so {terms} isn't allowed. Remove it and try again.",
+        "Only safe pictures are allowed here, so {terms} aren't allowed. Remove them and try again.",
     ),
 }
 NSFW_IN_PRIVATE = N_(
@@ -251,7 +253,7 @@ def may_be_explicit(settings: ServerSettings, channel: ChannelContext) -> bool:
 def effective_limits(settings: ServerSettings, native: NativeSettings | None) -> EffectiveLimits:
     """A server's limits, and what suits the model where it has none. `native` is None while no model is known."""
     limits = settings.limits
-    area = math.inf if native is None else float(TIMES_NATIVE_AREA * math.prod(native.sizes[0]))
+    area = math.inf if native is None else limits.times_native * math.prod(native.sizes[0])
     return EffectiveLimits(
         side=limits.side or MAX_SIDE,
         area=limits.megapixels * MEGAPIXEL if limits.megapixels is not None else area,
@@ -299,6 +301,10 @@ def _minors_refusal(spec: JobSpec, typed: TypedText) -> PolicyRefusal | None:
 def _access_refusal(settings: ServerSettings, person: Person, channel: ChannelContext) -> PolicyRefusal | None:
     if person.is_blocked:
         return PolicyRefusal(RefusalReason.BLOCKED)
+    if settings.operator_pause is not None:
+        return PolicyRefusal(
+            RefusalReason.PAUSED_EVERYWHERE, {"reason": inline(settings.operator_pause, MAX_REASON_LENGTH)}
+        )
     if settings.paused:
         return PolicyRefusal(RefusalReason.PAUSED)
     access = settings.access

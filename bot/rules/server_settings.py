@@ -1,13 +1,15 @@
 """What a server's admins can set: the bot's own shape of the JSON document that `storage.servers` keeps.
 
-A setting that was never touched is not in the document, so a better default of ours reaches every server.
+A setting that was never touched is not in the document, so a better default of ours reaches every server. Only where
+a default became stricter, a migration wrote the old one down for the servers that there were.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import EllipsisType
 from typing import Annotated, Any
 
 import discord
@@ -37,6 +39,15 @@ MAX_BLOCKED_WORDS = 300
 MAX_BLOCKED_WORD_LENGTH = 60
 MAX_WAITING = 500
 MAX_CREDITS = 1_000_000
+MAX_TIMES_NATIVE = 64.0
+
+#: Credits a day of each person outside of servers.
+CREDITS_OUTSIDE = 10.0
+#: What holds outside of servers unless the operator says otherwise, and differs from a server.
+OUTSIDE: Mapping[str, Mapping[str, Any]] = {
+    "quota": {"credits": CREDITS_OUTSIDE},
+    "safety": {"always_safe": True},
+}
 
 
 Snowflake = Annotated[int, Field(ge=1, lt=2**63)]
@@ -108,9 +119,11 @@ class ServerLimits:
     steps: Steps | None = None
     count: Count = MAX_IMAGES
     #: Jobs of one person in the queue.
-    waiting: Annotated[int, Field(ge=1, le=MAX_WAITING)] = 50
+    waiting: Annotated[int, Field(ge=1, le=MAX_WAITING)] = 8
     #: Pictures of one `/anima compare`; 0 switches it off.
     compared: Compared = 12
+    #: The area where `megapixels` says nothing, as so many times the model's own; 2.25 is an upscale by 1.5.
+    times_native: Annotated[float, Field(gt=0, le=MAX_TIMES_NATIVE, allow_inf_nan=False)] = 2.4
 
 
 @dataclass(frozen=True)
@@ -118,7 +131,7 @@ class Quota:
     """Credits in 24 hours. A person has the best of what everyone and what each of their roles has."""
 
     #: Everyone's; None is without limit.
-    credits: Credits | None = None
+    credits: Credits | None = 50.0
     roles: Mapping[Snowflake, Credits] = field(default_factory=dict)
     unlimited_roles: tuple[Snowflake, ...] = ()
 
@@ -160,6 +173,8 @@ class ServerSettings:
     paused: bool = False
     #: Where refusals, deletions, blocks, reports and failures are posted, for moderators.
     log_channel_id: Snowflake | None = None
+    #: Why the operator has paused everything, if they have; no server sets it.
+    operator_pause: str | None = None
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> ServerSettings:
@@ -185,13 +200,29 @@ def settings_guild_id(interaction: discord.Interaction[Any]) -> int | None:
     return interaction.guild_id if interaction.is_guild_integration() else None
 
 
-async def limit_outside_servers(servers: Servers, credits: float | None, *, by: int) -> None:
-    """Sets the operator's quota: credits a day of each person, None for no limit."""
-    quota = ServerSettings(quota=Quota(credits)).as_json().get("quota")
-    await servers.change(EVERYWHERE, {"quota": quota}, by=by)
-
-
 async def load_server_settings(servers: Servers, guild_id: int | None) -> ServerSettings:
     """A server's settings; outside of servers the operator's, which are kept under `EVERYWHERE`."""
-    stored = await servers.settings(EVERYWHERE if guild_id is None else guild_id)
-    return ServerSettings.of(stored.settings)
+    everywhere = (await servers.settings(EVERYWHERE)).settings
+    if guild_id is None:
+        return outside_settings(everywhere)
+    stored = await servers.settings(guild_id)
+    return replace(ServerSettings.of(stored.settings), operator_pause=everywhere.get("operator_pause"))
+
+
+def outside_settings(document: Mapping[str, Any]) -> ServerSettings:
+    """What holds in private messages and for user installs: those of a safe server, unless the operator says more."""
+    groups = {name: {**unless_set, **document.get(name, {})} for name, unless_set in OUTSIDE.items()}
+    return ServerSettings.of({**document, **groups})
+
+
+async def limit_outside_servers(servers: Servers, credits: float | EllipsisType | None, *, by: int) -> None:
+    """Sets the operator's quota: credits a day of each person, None for no limit, ... where they do not say.
+
+    Then it is CREDITS_OUTSIDE, and without limit in a database that is older than that.
+    """
+    if credits is ...:
+        stored = (await servers.settings(EVERYWHERE)).settings
+        quota: dict[str, float | None] | None = {"credits": None} if stored.get("unlimited_unless_set") else None
+    else:
+        quota = {"credits": credits}
+    await servers.change(EVERYWHERE, {"quota": quota}, by=by)

@@ -10,10 +10,11 @@ from typing import Any, Self
 
 from discord import ui
 
+from bot.commands.admin import suggestions
 from bot.commands.admin.context import UNCHANGED, ChangedMeanwhile, is_admin, load_context, save
 from bot.commands.admin.forms import FORMS, AdminForm
 from bot.commands.admin.log_channel import set_log_channel
-from bot.commands.admin.pages import PAGES, show
+from bot.commands.admin.pages import PAGES, put, show
 from bot.components.base import AnimaInteraction, Component
 from bot.messages.replies import reply_privately
 from bot.rules.server_settings import ServerSettings
@@ -73,6 +74,37 @@ async def _unblock(interaction: AnimaInteraction, chosen: list[str], argument: i
     await show(interaction, "people", notice)
 
 
+def _suggests(name: str) -> Action:
+    """An action that shows what a suggestion would change."""
+
+    async def act(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
+        await interaction.response.defer()
+        await put(interaction, "suggested", suggestions.preview(await load_context(interaction), name))
+
+    return act
+
+
+def _applies(name: str) -> Action:
+    async def act(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
+        await interaction.response.defer()
+        notice, undoable = await suggestions.apply(interaction, name, argument)
+        items = await suggestions.choice(await load_context(interaction), None)
+        undo = suggestions.undo_offer(undoable) if undoable is not None else []
+        await put(interaction, "suggested", [*items, *undo], notice)
+
+    return act
+
+
+async def _undo(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
+    await interaction.response.defer()
+    await show(interaction, "suggested", await suggestions.undo(interaction, argument))
+
+
+async def _open_suggestions(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
+    await interaction.response.defer()
+    await show(interaction, "suggested")
+
+
 ACTIONS: Mapping[str, Action] = {
     "open": _open,
     "log": _open_log,
@@ -94,6 +126,10 @@ ACTIONS: Mapping[str, Action] = {
     "follow-channels": _sets(
         "safety", lambda settings, _: replace(settings, safety=replace(settings.safety, always_safe=False))
     ),
+    "suggestions": _open_suggestions,
+    "undo": _undo,
+    **{f"suggest-{name}": _suggests(name) for name in suggestions.SUGGESTIONS},
+    **{f"apply-{name}": _applies(name) for name in suggestions.SUGGESTIONS},
     **{f"form-{name}": _asks(name) for name in FORMS},
 }
 

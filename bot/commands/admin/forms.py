@@ -179,10 +179,12 @@ def _posting(settings: ServerSettings) -> list[Field]:
 
 def _limits(settings: ServerSettings) -> list[Field]:
     limits = settings.limits
-    megapixels = say("1024x1024 is 1. Empty: 4 times the model's default size")
+    megapixels = say("1024x1024 is 1. Empty: as many times the model's default size as the next field says")
+    times_native = say("2.25 allows upscaling by 1.5. Empty: {default}", default=ServerLimits.times_native)
     return [
         Field("side", say("In pixels. Empty: the most the model can do"), _text_input(limits.side)),
         Field("megapixels", megapixels, _text_input(limits.megapixels)),
+        Field("times_native", times_native, _text_input(limits.times_native)),
         Field("steps", say("Empty: {default}", default=MAX_STEPS_UNLESS_SET), _text_input(limits.steps)),
     ]
 
@@ -302,6 +304,13 @@ def _lora(typed: str) -> tuple[str, float]:
         ) from None
 
 
+async def _save_quota(interaction: AnimaInteraction, context: AdminContext, values: Values) -> str:
+    now = context.settings.quota
+    credits = values["credits"].strip() or None
+    changed = _validated(Quota, "credits", credits=credits, roles=now.roles, unlimited_roles=now.unlimited_roles)
+    return await save(interaction, context, replace(context.settings, quota=changed))
+
+
 async def _save_role_quota(interaction: AnimaInteraction, context: AdminContext, values: Values) -> str:
     role, credits = int(values["role"][0]), values["credits"].strip()
     now = context.settings.quota
@@ -364,7 +373,7 @@ FORMS: Mapping[str, FormSpec] = {
     "posting": FormSpec(N_("Defaults: posting"), "defaults", _posting, _saves("defaults", ServerDefaults)),
     "limits": FormSpec(N_("Size and steps"), "limits", _limits, _saves("limits", ServerLimits)),
     "amounts": FormSpec(N_("Pictures and queue"), "limits", _amounts, _saves("limits", ServerLimits)),
-    "quota": FormSpec(N_("Everyone's quota"), "quota", _quota, _saves("quota", Quota)),
+    "quota": FormSpec(N_("Everyone's quota"), "quota", _quota, _save_quota),
     "role-quota": FormSpec(N_("Role quota"), "quota", _role_quota, _save_role_quota),
     "words": FormSpec(N_("Blocked words"), "words", _words, _save_words),
     "block": FormSpec(N_("Block a person"), "people", _block, _save_block),

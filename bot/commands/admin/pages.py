@@ -10,7 +10,7 @@ from typing import Any
 import discord
 from discord import ui
 
-from bot.commands.admin import summaries
+from bot.commands.admin import suggestions, summaries
 from bot.commands.admin.context import AdminContext, load_context
 from bot.commands.admin.controls import (
     MAX_CHOSEN,
@@ -51,12 +51,17 @@ async def show(
 
     draft_id: of a form that could not be taken, and can be reopened.
     """
+    again: Items = [] if draft_id is None else [row(edit_again_button(draft_id))]
+    items = await PAGES[name].build(await load_context(interaction), begin)
+    await put(interaction, name, [*again, *items], notice)
+
+
+async def put(interaction: AnimaInteraction, name: str, items: Items, notice: str = "") -> None:
+    """Puts these items into the panel, as the content of a page."""
     container: ui.Container[Any] = ui.Container()
     if notice:
         container.add_item(ui.TextDisplay(f"-# {notice[:MAX_NOTICE_LENGTH]}"))
-    if draft_id is not None:
-        container.add_item(row(edit_again_button(draft_id)))
-    for item in await PAGES[name].build(await load_context(interaction), begin):
+    for item in items:
         container.add_item(item)
     options = [
         discord.SelectOption(
@@ -229,6 +234,9 @@ PAGES: Mapping[str, AdminPage] = {
     "defaults": AdminPage(N_("Defaults"), N_("Size, steps, sampler, artists, LoRAs, prefix, negative"), _defaults),
     "limits": AdminPage(N_("Limits"), N_("Largest size, most steps, pictures and queued jobs"), _limits),
     "quota": AdminPage(N_("Quotas"), N_("Credits per day, for everyone and by role"), _quota),
+    "suggested": AdminPage(
+        N_("Suggested settings"), N_("For friends, a community, a large public server"), suggestions.choice
+    ),
     "access": AdminPage(N_("Access"), N_("Channels and roles that can draw"), _access),
     "safety": AdminPage(N_("Safety"), N_("Which channels only allow safe pictures"), _safety),
     "words": AdminPage(N_("Blocked words"), N_("Words that can't be used in prompts here"), _words),

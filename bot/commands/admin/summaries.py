@@ -31,6 +31,7 @@ LABELS: Mapping[str, str] = {
     "negative": N_("Negative prompt"),
     "side": N_("Longest side"),
     "megapixels": N_("Megapixels"),
+    "times_native": N_("Times the model's size"),
     "waiting": N_("Queued jobs"),
     "compared": N_("Pictures per comparison"),
     "credits": N_("Credits per day"),
@@ -128,10 +129,12 @@ def of_limits(limits: ServerLimits) -> str:
         said.append(say("up to {count} pixels per side", count=limits.side))
     if limits.megapixels is not None:
         said.append(say("up to {count} MP", count=decimal(limits.megapixels)))
+    else:
+        said.append(say("{count} times the model's default size", count=decimal(limits.times_native)))
     steps = limits.steps or MAX_STEPS_UNLESS_SET
     return say(", ").join(
         [
-            *(said or [say("4 times the model's default size")]),
+            *said,
             say_plural("{count} step", "{count} steps", steps),
             say("{pictures} at once", pictures=_image_count(limits.count)),
             say_plural("{count} queued job per person", "{count} queued jobs per person", limits.waiting),

@@ -96,6 +96,8 @@ class Guild:
     roles: list[Role] = field(default_factory=list)
     members: dict[int, Member] = field(default_factory=dict)
     channels: list[Channel] = field(default_factory=list)
+    #: Where Discord posts its own messages, such as welcomes.
+    system_channel: Channel | None = None
     premium_tier: int = 0
     locale: str = "en-US"
 

@@ -75,6 +75,14 @@ def _get_guild(api: ApiContext, call: ApiCall) -> Answer:
     return 200, guild_json(guild) | (counts if counted else {})
 
 
+@ROUTES.add("DELETE", "/users/@me/guilds/{guild_id}")
+def _leave_guild(api: ApiContext, call: ApiCall) -> Answer:
+    guild = api.guild(call.ids["guild_id"])
+    del guild.members[api.world.bot.id]
+    api.events.emit("guild_delete", {"id": str(guild.id)})
+    return 204, None
+
+
 @ROUTES.add("GET", "/guilds/{guild_id}/channels")
 def _get_channels(api: ApiContext, call: ApiCall) -> Answer:
     guild = api.guild(call.ids["guild_id"])

@@ -13,11 +13,14 @@ from storage.jobs import Allowance
 from storage.quotas import Charge, Usage
 from tests.bot.harness import Stage
 
-NO_CREDITS_IN_PRIVATE = "Drawing in private messages is switched off. Use me in a server."
+NO_CREDITS_IN_PRIVATE = (
+    "Drawing in private messages is switched off by the bot's operator: DMs are off. Use me in a server."
+)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 async def test_without_limits_it_says_what_was_used_and_that_there_are_none(stage: Stage) -> None:
+    await stage.database.servers.change(stage.discord.world.guild.id, {"quota": {"credits": None}}, by=1)
     await stage.draw("1girl")
     message = await stage.answer("quota")
     assert message.is_ephemeral
@@ -48,7 +51,7 @@ async def test_the_operators_limit_holds_where_no_server_brought_the_bot(stage: 
         assert "24" in (await another.followup()).text, "the hours in which so much may be spent, in any language"
         assert await stage.database.jobs.by_interaction(another.id) is None
     await stage.draw("1girl")
-    assert "You have no limit here" in (await stage.answer("quota")).text
+    assert "49 credits of 50 left" in (await stage.answer("quota")).text
     stage.settings["credits_outside_servers"] = None
     await stage.restart()
     await stage.draw("1girl", stage.alice, stage.discord.dm(stage.alice))

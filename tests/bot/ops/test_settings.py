@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.ops.settings import Settings, SettingsError
 
@@ -53,3 +55,28 @@ def test_a_path_that_no_file_can_have_is_said_in_a_sentence(variable: str, monke
     monkeypatch.setenv(variable, "a/" * 4000)
     with pytest.raises(SettingsError, match=f"{variable}: .*cannot be accessed"):
         Settings.read(_env_file=None)
+
+
+@pytest.mark.parametrize("text", ["", " ", ","])
+def test_lists_of_ids_may_be_empty(text: str) -> None:
+    settings = Settings(_env_file=None, allowed_servers=text, operators=text)
+    assert settings.allowed_servers == settings.operators == frozenset()
+
+
+@given(st.sets(st.integers(1, 2**63 - 1)), st.sampled_from([",", ", ", " ", " ,"]))
+def test_ids_are_separated_by_commas_or_spaces(ids: set[int], separator: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPERATORS", separator.join(map(str, ids)))
+        assert Settings.read(_env_file=None).operators == ids
+
+
+@pytest.mark.parametrize("text", ["alice", "1;2", "-5", "0", "1.5", str(2**63)])
+def test_what_is_no_id_is_said(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^OPERATORS: "):
+        Settings.read(_env_file=None, operators=text)
+
+
+@pytest.mark.parametrize(("text", "credits"), [("unlimited", None), (" Unlimited", None), ("0", 0.0), ("7.5", 7.5)])
+def test_credits_outside_of_servers_are_a_number_or_unlimited(text: str, credits: float | None) -> None:
+    assert Settings.read(_env_file=None, credits_outside_servers=text).credits_outside_servers == credits
+    assert Settings.read(_env_file=None).credits_outside_servers == 10.0

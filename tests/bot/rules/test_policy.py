@@ -82,7 +82,7 @@ def why(answer: Allowance | PolicyRefusal | None) -> RefusalReason | None:
 
 
 def test_a_server_without_settings_lets_everyone_draw_a_safe_picture() -> None:
-    assert ask() == Allowance(credits=None, waiting=50)
+    assert ask() == Allowance(credits=50.0, waiting=8)
     assert ask(channel=AFTER_DARK) == ask()
     assert ask(channel=ChannelContext(None, CHANNEL)) == ask()
 
@@ -151,21 +151,22 @@ def test_a_megapixel_is_1024_by_1024() -> None:
 def test_limits_that_a_server_does_not_set_follow_the_model() -> None:
     small = NativeSettings(((64, 64),), steps=120, cfg_scale=1, sampler="euler", scheduler="simple")
     assert effective_limits(DEFAULT, small) == EffectiveLimits(
-        side=4096, area=128 * 128, steps=120, count=4, compared=12
+        side=4096, area=2.4 * 64 * 64, steps=120, count=4, compared=12
     )
-    assert why(ask(width=2048, height=2048)) is None
-    assert why(ask(width=2064, height=2048)) is RefusalReason.AREA
-    assert why(ask(steps=101)) is RefusalReason.STEPS
+    assert why(ask(width=1536, height=1536)) is None
+    assert why(ask(width=1600, height=1600)) is RefusalReason.AREA
+    assert why(ask(steps=50)) is None
+    assert why(ask(steps=51)) is RefusalReason.STEPS
 
 
 @pytest.mark.parametrize(
     ("settings", "names"),
     [
         (ServerSettings(), []),
-        (ServerSettings(ServerDefaults(size=(2048, 2048), steps=100, count=4)), []),
+        (ServerSettings(ServerDefaults(size=(1536, 1536), steps=50, count=4)), []),
         (ServerSettings(ServerDefaults(size=(3072, 3072))), ["size"]),
         (ServerSettings(ServerDefaults(size=(1024, 1024)), ServerLimits(side=1008)), ["size"]),
-        (ServerSettings(ServerDefaults(steps=101)), ["steps"]),
+        (ServerSettings(ServerDefaults(steps=51)), ["steps"]),
         (ServerSettings(ServerDefaults(steps=101), ServerLimits(steps=200)), []),
         (
             ServerSettings(ServerDefaults(size=(1040, 1024), steps=30, count=3), ServerLimits(None, 1.0, 20, 2)),

@@ -1,6 +1,7 @@
 import json
 from dataclasses import fields
 from pathlib import Path
+from types import EllipsisType
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from bot.generation.options import Options
+from bot.rules.policy import effective_limits
 from bot.rules.server_settings import (
     Access,
     Quota,
@@ -16,6 +18,7 @@ from bot.rules.server_settings import (
     ServerDefaults,
     ServerLimits,
     ServerSettings,
+    limit_outside_servers,
     load_server_settings,
 )
 from inference import NativeSettings
@@ -55,6 +58,7 @@ every_settings = st.builds(
         count=st.integers(1, 4),
         waiting=st.integers(1, 500),
         compared=st.integers(0, 16),
+        times_native=st.floats(0.1, 64),
     ),
     quota=st.builds(
         Quota, credits=st.none() | credits, roles=st.dictionaries(ids, credits, max_size=4), unlimited_roles=many_ids
@@ -135,7 +139,7 @@ def test_a_person_has_the_best_quota_of_everyone_and_their_roles() -> None:
     assert quota.of([1, 2]) == 20
     assert quota.of([2, 3]) == 30
     assert quota.of([1, 4]) is None
-    assert Quota(roles={1: 5}).of([1]) is None, "everyone is without limit, so a role takes nothing away"
+    assert Quota(credits=None, roles={1: 5}).of([1]) is None, "everyone is without limit, so a role takes nothing away"
 
 
 def test_no_default_of_ours_breaks_its_own_rules() -> None:
@@ -148,7 +152,8 @@ async def test_outside_of_servers_the_operators_settings_hold(tmp_path: Path) ->
     try:
         await database.servers.change(EVERYWHERE, {"paused": True}, by=1)
         await database.servers.change(7, {"limits": {"steps": 3}}, by=1)
-        assert await load_server_settings(database.servers, None) == ServerSettings(paused=True)
+        outside = ServerSettings(quota=Quota(10.0), safety=Safety(always_safe=True), paused=True)
+        assert await load_server_settings(database.servers, None) == outside
         assert await load_server_settings(database.servers, 7) == ServerSettings(limits=ServerLimits(steps=3))
         assert await load_server_settings(database.servers, 8) == ServerSettings()
     finally:
@@ -180,3 +185,35 @@ def test_every_default_of_a_server_is_a_layer() -> None:
     prompt_rules = {"prefix_on", "prefix", "negative_on", "negative"}
     for name in {field.name for field in fields(ServerDefaults)} - prompt_rules:
         assert getattr(layer, name) == getattr(everything, name) != getattr(ServerDefaults(), name), name
+
+
+def test_new_servers_begin_with_careful_defaults() -> None:
+    settings = ServerSettings()
+    limits = effective_limits(settings, ANIMA)
+    assert (settings.quota.credits, settings.limits.waiting, limits.steps, limits.count) == (50.0, 8, 50, 4)
+    assert limits.area == 2.4 * 832 * 1216
+
+
+@pytest.mark.parametrize(("said", "credits"), [(..., 10.0), (5.0, 5.0), (0.0, 0.0), (None, None)])
+async def test_outside_of_servers_a_new_bot_gives_ten_credits_unless_the_operator_says(
+    tmp_path: Path, said: EllipsisType | float | None, credits: float | None
+) -> None:
+    database = await Database.open(f"sqlite:///{tmp_path}/anima.db")
+    try:
+        await limit_outside_servers(database.servers, 3.0, by=1)
+        await limit_outside_servers(database.servers, said, by=1)
+        assert (await load_server_settings(database.servers, None)).quota.credits == credits
+    finally:
+        await database.close()
+
+
+async def test_the_operators_pause_holds_in_every_server_and_outside(tmp_path: Path) -> None:
+    database = await Database.open(f"sqlite:///{tmp_path}/anima.db")
+    try:
+        await database.servers.change(EVERYWHERE, {"operator_pause": "moving house"}, by=1)
+        for where in (None, 7):
+            assert (await load_server_settings(database.servers, where)).operator_pause == "moving house"
+        await database.servers.change(EVERYWHERE, {"operator_pause": None}, by=1)
+        assert (await load_server_settings(database.servers, 7)).operator_pause is None
+    finally:
+        await database.close()

@@ -1,0 +1,159 @@
+"""What the operator's panel has typed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import discord
+from discord import ui
+from pydantic import TypeAdapter, ValidationError
+
+from bot.commands.admin.summaries import describe_errors
+from bot.commands.operator.access import is_operator
+from bot.commands.operator.pages import DRAFT, show
+from bot.components.base import AnimaInteraction, Modal, Submitted
+from bot.generation.errors import InvalidForm
+from bot.rules.policy import MAX_REASON_LENGTH
+from bot.rules.server_settings import Safety, load_server_settings
+from bot.text.translation import N_, say, say_plural
+from storage.servers import EVERYWHERE
+
+MAX_ANNOUNCEMENT_LENGTH = 1800
+PERSON = re.compile(r"\s*(?:<@!?)?(\d{1,19})>?\s*")
+
+
+@dataclass(frozen=True)
+class OperatorFormSpec:
+    """What one form asks. `submit` says what has come of it, or raises InvalidForm."""
+
+    title: str
+    page: str
+    #: The label and the greatest length of each field, by its custom_id.
+    fields: Mapping[str, tuple[str, int]]
+    required: Sequence[str]
+    submit: Callable[[AnimaInteraction, Mapping[str, str]], Awaitable[str]]
+
+
+class OperatorForm(Modal):
+    open_to_blocked = True
+
+    def __init__(self, form: str, filled_in: Mapping[str, str] | None = None) -> None:
+        self.name = f"anima-operator:form:{form}"
+        self.form = form
+        spec = FORMS[form]
+        fields = [
+            ui.Label[Any](
+                text=say(label),
+                component=ui.TextInput(
+                    custom_id=key,
+                    style=discord.TextStyle.paragraph if longest > 100 else discord.TextStyle.short,
+                    required=key in spec.required,
+                    max_length=longest,
+                    default=(filled_in or {}).get(key, "")[:longest] or None,
+                ),
+            )
+            for key, (label, longest) in spec.fields.items()
+        ]
+        super().__init__(say(spec.title), fields)
+
+    @classmethod
+    async def at(cls, interaction: AnimaInteraction, form: str) -> Self:
+        """The form with what is set now."""
+        servers = interaction.client.database.servers
+        match form:
+            case "announce":
+                draft = (await servers.settings(EVERYWHERE)).settings.get(DRAFT)
+                return cls(form, {"text": draft or ""})
+            case "words":
+                words = (await load_server_settings(servers, None)).safety.blocked_words
+                return cls(form, {"blocked_words": "\n".join(words)})
+        return cls(form)
+
+    async def on_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
+        if not await is_operator(interaction):
+            return
+        await interaction.response.defer()
+        typed = {key: value.strip() for key, value in values.items() if isinstance(value, str)}
+        spec = FORMS[self.form]
+        try:
+            notice = await spec.submit(interaction, typed)
+        except InvalidForm as mistake:
+            notice = str(mistake)
+        await show(interaction, spec.page, notice)
+
+
+def operator_forms() -> list[OperatorForm]:
+    """For `Client.add_view`, each: forms that were open while the bot restarted can then be sent as well."""
+    return [OperatorForm(name) for name in FORMS]
+
+
+async def _pause(interaction: AnimaInteraction, typed: Mapping[str, str]) -> str:
+    client, by = interaction.client, interaction.user.id
+    await client.database.servers.change(EVERYWHERE, {"operator_pause": typed["reason"]}, by=by)
+    dropped = await client.moderation.drop_all_waiting(by=by)
+    return " ".join(
+        [
+            say("Drawing is paused everywhere."),
+            say_plural("{count} queued job was cancelled.", "{count} queued jobs were cancelled.", dropped),
+        ]
+    )
+
+
+async def _block(interaction: AnimaInteraction, typed: Mapping[str, str]) -> str:
+    found = PERSON.fullmatch(typed["person"])
+    if found is None or not 0 < int(found[1]) < 2**63:
+        raise InvalidForm(say("Nothing was changed: a user ID is a number, such as 80351110224678912."))
+    user_id = int(found[1])
+    if user_id in interaction.client.operators:
+        raise InvalidForm(say("Nothing was changed: operators can't be blocked."))
+    by = interaction.user.id
+    blocked = await interaction.client.moderation.block(EVERYWHERE, user_id, by=by, reason=typed["reason"])
+    person = f"<@{user_id}>"
+    if blocked:
+        return say("{person} can no longer draw anywhere.", person=person)
+    return say("{person} is already blocked.", person=person)
+
+
+async def _words(interaction: AnimaInteraction, typed: Mapping[str, str]) -> str:
+    servers = interaction.client.database.servers
+    now = (await load_server_settings(servers, None)).safety
+    words = [word.strip() for word in re.split(r"[,\n、，]", typed["blocked_words"]) if word.strip()]  # noqa: RUF001
+    safety = {"always_safe": now.always_safe, "blocked_words": list(dict.fromkeys(words))}
+    try:
+        TypeAdapter(Safety).validate_python(safety)
+    except ValidationError as error:
+        raise InvalidForm(describe_errors(error, "blocked_words")) from None
+    await servers.change(EVERYWHERE, {"safety": safety}, by=interaction.user.id)
+    return say("Saved.")
+
+
+async def _announce(interaction: AnimaInteraction, typed: Mapping[str, str]) -> str:
+    await interaction.client.database.servers.change(EVERYWHERE, {DRAFT: typed["text"]}, by=interaction.user.id)
+    return say("This is a preview. Nothing was sent yet.")
+
+
+FORMS: Mapping[str, OperatorFormSpec] = {
+    "pause": OperatorFormSpec(
+        N_("Pause everything"),
+        "overview",
+        {"reason": (N_("Reason (shown to people)"), MAX_REASON_LENGTH)},
+        ("reason",),
+        _pause,
+    ),
+    "block": OperatorFormSpec(
+        N_("Block everywhere"),
+        "people",
+        {"person": (N_("User ID"), 30), "reason": (N_("Reason"), MAX_REASON_LENGTH)},
+        ("person",),
+        _block,
+    ),
+    "words": OperatorFormSpec(
+        N_("Blocked words"), "private", {"blocked_words": (N_("Words and phrases"), 4000)}, (), _words
+    ),
+    "announce": OperatorFormSpec(
+        N_("Announce"), "announce", {"text": (N_("Message"), MAX_ANNOUNCEMENT_LENGTH)}, ("text",), _announce
+    ),
+}

@@ -1,0 +1,61 @@
+"""ALLOWED_SERVERS: elsewhere everything gets one private sentence, or the bot leaves; and the rules of DMs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bot.components.base import NOT_IN_THIS_SERVER
+from bot.sandbox import FakeDiscord
+from tests.bot.harness import Stage, until
+
+
+@pytest.fixture
+async def stage(standin: FakeDiscord, tmp_path: Path) -> AsyncIterator[Stage]:
+    stage = Stage(standin, tmp_path)
+    await stage.start()
+    yield stage
+    await stage.stop()
+
+
+@pytest.mark.parametrize("command", ["imagine", "help", "privacy", "quota", "queue", "history", "preferences"])
+async def test_every_command_elsewhere_gets_one_private_sentence(stage: Stage, command: str) -> None:
+    stage.settings["allowed_servers"] = "1, 2"
+    await stage.restart()
+    options = {"prompt": "1girl"} if command == "imagine" else {}
+    answer = await stage.answer(command, **options)
+    assert answer.is_ephemeral and answer.content == NOT_IN_THIS_SERVER
+
+
+async def test_old_buttons_elsewhere_get_it_too_and_private_messages_stay_open(stage: Stage) -> None:
+    _, message = await stage.draw("1girl")
+    stage.settings["allowed_servers"] = "1"
+    await stage.restart()
+    assert (await (await stage.press(message, "Re-roll")).response()).content == NOT_IN_THIS_SERVER
+    await stage.draw("1girl", stage.alice, stage.discord.dm(stage.alice))
+
+
+async def test_in_an_allowed_server_everything_works(stage: Stage) -> None:
+    stage.settings |= {"allowed_servers": str(stage.discord.world.guild.id), "leave_other_servers": True}
+    await stage.restart()
+    await stage.draw("1girl")
+    assert stage.discord.world.bot.id in stage.discord.world.guild.members
+
+
+async def test_the_bot_leaves_other_servers_if_it_is_told_to(stage: Stage) -> None:
+    stage.settings |= {"allowed_servers": "1", "leave_other_servers": True}
+    await stage.restart()
+
+    async def has_left() -> bool:
+        return stage.discord.world.bot.id not in stage.discord.world.guild.members
+
+    assert await until(has_left)
+
+
+async def test_where_only_a_person_installed_the_bot_an_age_restriction_allows_nothing_by_itself(stage: Stage) -> None:
+    world = stage.discord.world
+    stage.discord.set_age_restricted(world.lounge, True)
+    asked = await stage.slash("imagine", world.carol, world.lounge, prompt="nude")
+    assert "Only safe pictures are allowed here" in (await asked.followup()).text
