@@ -85,6 +85,7 @@ async def open_client(settings: Settings) -> AsyncIterator[AnimaClient]:
         settings.picture_classifier,
         settings.anima_text_encoder,
         settings.anima_vae,
+        settings.anima_nag,
     )
     load = partial(logs.setting_up, settings.log_format, load_alone)
     tags = await asyncio.to_thread(TagIndex.load, settings.tag_file or OWN_TAGS)

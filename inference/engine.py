@@ -61,8 +61,9 @@ SOFTWARE = f"Anima Bot {version('anima-bot')}"
 class Engine:
     """One model on one device. Not to be used from two threads at once."""
 
-    def __init__(self, files: ModelFiles, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, files: ModelFiles, device: torch.device, dtype: torch.dtype, nag: bool = True) -> None:
         self.files = files
+        self.nag = nag
         self.device = device
         self.dtype = dtype
         self.native: NativeSettings = native_settings(files.transformer.metadata, self.name)
@@ -97,18 +98,20 @@ class Engine:
         diffusion_model: str | None = None,
         text_encoder: str | None = None,
         vae: str | None = None,
+        nag: bool = True,
     ) -> Engine:
         """Load a model from ComfyUI's `models` folder.
 
         device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1".
         dtype: "auto" (bfloat16 on CUDA, float32 on the CPU), "float32", "bfloat16".
         diffusion_model, text_encoder, vae: the files' names, where there are several.
+        nag: whether requests may use normalized attention guidance, see `GenerationRequest.nag`.
 
         Raises CheckpointError where a file is missing or wrong, ValueError for a device or dtype there is not.
         """
         where = choose_device(device)
         files = ModelFiles.find(models, diffusion_model, text_encoder, vae)
-        return cls(files, where, choose_dtype(dtype, where))
+        return cls(files, where, choose_dtype(dtype, where), nag)
 
     def generate(
         self,
@@ -128,6 +131,8 @@ class Engine:
         for request in requests:
             request.check()
             self._check_loras(request)
+        if not self.nag:
+            requests = [replace(request, nag=False) for request in requests]
         images: dict[int, Picture] = {}
         for positions in _batches(requests):
             wanted = [requests[i] for i in positions]
@@ -167,6 +172,10 @@ class Engine:
     def use_loras(self, loras: Sequence[tuple[str, float]]) -> None:
         """Merge just these LoRA files, by name and strength, into the model."""
         self._merged_loras.set([(self._lora(name), strength) for name, strength in loras])
+
+    def encode(self, prompts: Sequence[str]) -> list[Tensor]:
+        """Each prompt's text context [n, width], with the LoRA files that are merged now."""
+        return [self.text_encoder.context(prompt, self.transformer.llm_adapter) for prompt in prompts]
 
     @cached_property
     def preview(self) -> Preview:
@@ -227,6 +236,7 @@ class Engine:
             variation_seed=request.variation_seed,
             variation_strength=None if request.variation_seed is None else request.variation_strength,
             source_image=None if request.image is None else _file_name(request.image),
+            nag=request.uses_nag,
             software=SOFTWARE,
         )
 
@@ -304,7 +314,8 @@ class _RequestBatch:
     def _denoiser(self) -> Denoiser:
         """x0 = x - sigma * velocity; classifier-free guidance (arXiv 2207.12598) is one pass of twice the batch.
 
-        For CFG++ it is the pair (guided, unguided), also at CFG 1.
+        For CFG++ it is the pair (guided, unguided), also at CFG 1. For normalized attention guidance the negative texts
+        go into the blocks' cross-attentions alone.
         """
         engine = self.engine
         pair = needs_unguided(self.requests[0].sampler)
@@ -312,8 +323,8 @@ class _RequestBatch:
         texts = [request.prompt for request in self.requests]
         if guided:
             texts += [request.negative_prompt for request in self.requests]
-        adapter = engine.transformer.llm_adapter
-        context = engine.transformer.context([engine.text_encoder.context(text, adapter) for text in texts])
+        avoided = [request.negative_prompt for request in self.requests] if self.requests[0].uses_nag else None
+        context = engine.transformer.context(engine.encode(texts), None if avoided is None else engine.encode(avoided))
         scale = torch.tensor([request.cfg_scale for request in self.requests], device=engine.device).view(-1, 1, 1, 1)
 
         def denoiser(x: Tensor, sigma: Tensor) -> Tensor | tuple[Tensor, Tensor]:

@@ -213,12 +213,13 @@ def load_engine(
     classifier: str | None = None,
     text_encoder: str | None = None,
     vae: str | None = None,
+    nag: bool = True,
 ) -> LoadedEngine:
     """`Engine.load`, importable without PyTorch, and warmed up; with a `classifier` its images are labelled."""
     from inference.engine import Engine, choose_device
 
     def load() -> Engine:
-        engine = Engine.load(models, device, dtype, diffusion_model, text_encoder, vae)
+        engine = Engine.load(models, device, dtype, diffusion_model, text_encoder, vae, nag)
         engine.warm_up()
         return engine
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -71,12 +71,14 @@ class NotFinite(ArithmeticError):
 class GenerationRequest:
     """One image to generate. The defaults are those of Anima itself; see `NativeSettings` for other models.
 
-    prompt, negative_prompt: ComfyUI's syntax of weights, `(text:1.2)`; the negative is not used at `cfg_scale` 1.
+    prompt, negative_prompt: ComfyUI's syntax of weights, `(text:1.2)`.
     width, height: in pixels, multiples of 16.
     seed: 0 to 2**64 - 1; means the same image as in ComfyUI.
     loras: names of files under `models/loras`, each with its strength, which may be negative.
     image: an image to start from, resized to width and height; `denoise`, over 0 to 1, says how much to redraw.
     variation_seed, variation_strength: blend the seed's noise with a second seed's, 0 to 1.
+    nag: at `cfg_scale` 1, where classifier-free guidance does not use the negative, use it by normalized attention
+        guidance (arXiv 2505.21179), which ComfyUI does not do. Without it the negative has no effect there.
     """
 
     prompt: str
@@ -93,6 +95,17 @@ class GenerationRequest:
     denoise: float = 1.0
     variation_seed: int | None = None
     variation_strength: float = 0.0
+    nag: bool = True
+
+    @property
+    def uses_nag(self) -> bool:
+        """Whether normalized attention guidance takes part: CFG++ uses the negative at CFG 1 too, and needs none."""
+        return (
+            self.nag
+            and self.cfg_scale == 1
+            and bool(self.negative_prompt.strip())
+            and not self.sampler.endswith("_cfg_pp")
+        )
 
     @property
     def batch_key(self) -> tuple[Hashable, ...]:
@@ -106,6 +119,7 @@ class GenerationRequest:
             tuple(self.loras),
             self.denoise,
             self.cfg_scale == 1,
+            self.uses_nag,
         )
 
     def check(self) -> None:
@@ -231,6 +245,9 @@ class Stage(Enum):
     FINISHING = "finishing the pictures"
 
 
+#: The kinds of Anima that are published.
+Variant = Literal["base", "turbo", "aesthetic"]
+
 OnProgress = Callable[[Progress], None]
 OnStage = Callable[[Stage], None]
 IsCancelled = Callable[[], bool]
@@ -241,6 +258,8 @@ class NativeSettings:
     """The sizes a model was trained for and the settings it works best with.
 
     sizes: (width, height) in pixels, the default first.
+    variant: the kind of Anima it is; prefix, negative: what is recommended to stand in front of its prompts and in its
+    negatives.
     """
 
     sizes: tuple[tuple[int, int], ...]
@@ -248,6 +267,12 @@ class NativeSettings:
     cfg_scale: float
     sampler: str
     scheduler: str
+    variant: Variant = "base"
+    prefix: str = "masterpiece, best quality, score_7, safe, "
+    negative: str = (
+        "worst quality, low quality, score_1, score_2, score_3, artist name, blurry, jpeg artifacts, "
+        "chromatic aberration"
+    )
 
     @property
     def megapixels(self) -> float:

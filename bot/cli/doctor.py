@@ -253,6 +253,7 @@ def _used(files: ModelFiles) -> Iterator[CheckResult]:
     yield _ok(f"using {parts[0]} with {parts[1]} and {parts[2]}")
     for name, why in zip(parts[1:], files.reasons, strict=True):
         yield _ok(f"{name} is used because {why}")
+    yield _variant(files)
     for path in dict.fromkeys(file.path for file in (files.transformer, files.text_encoder, files.vae)):
         if (official := is_official(path)) is False:
             yield _warning(f"{path.name} is not the released file of that name: its SHA-256 is another.")
@@ -260,6 +261,18 @@ def _used(files: ModelFiles) -> Iterator[CheckResult]:
             yield _ok(f"{path.name} is the released file, by its SHA-256")
     for path, fault in unfitting(files).items():
         yield _ok(f"{path.name} is not used: {fault}")
+
+
+def _variant(files: ModelFiles) -> CheckResult:
+    """What is recommended for the diffusion model, and holds where a server and a user say nothing."""
+    from inference.weights.modelspec import native_settings
+
+    native = native_settings(files.transformer.metadata, files.transformer.path.stem)
+    return _ok(
+        f"{files.transformer.path.name} counts as Anima {native.variant}: {native.steps} steps, "
+        f"CFG {native.cfg_scale:g}, {native.sampler}, {native.scheduler}; "
+        f"prefix “{native.prefix.strip(' ,')}”, negative “{native.negative}”"
+    )
 
 
 def _weights(models: Path) -> Iterator[CheckResult]:

@@ -32,7 +32,7 @@ IMAGE_DENOISE = 0.6
 #: Options that are fields of a request with the same name.
 FIELDS = (
     *("negative_prompt", "width", "height", "steps", "cfg_scale", "sampler", "scheduler"),
-    *("denoise", "variation_seed", "variation_strength"),
+    *("denoise", "variation_seed", "variation_strength", "nag"),
 )
 
 
@@ -71,6 +71,13 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument("--variation-seed", type=int, metavar="SEED", help="a second seed to blend in")
     parser.add_argument("--variation-strength", type=float, metavar="STRENGTH", help="how much of it, 0 to 1")
+    parser.add_argument(
+        "--no-nag",
+        dest="nag",
+        action="store_const",
+        const=False,
+        help="without normalized attention guidance, which makes the negative work at CFG 1",
+    )
     parser.add_argument("--models", type=Path, metavar="DIR", help="ComfyUI's models folder (ANIMA_MODELS)")
     parser.add_argument("--diffusion-model", metavar="NAME", help="the diffusion model to use (ANIMA_DIFFUSION_MODEL)")
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:1 (ANIMA_DEVICE)")
@@ -197,6 +204,7 @@ def _load(options: argparse.Namespace, settings: Settings) -> Engine:
         options.diffusion_model or settings.anima_diffusion_model,
         settings.anima_text_encoder,
         settings.anima_vae,
+        settings.anima_nag,
     )
 
 

@@ -96,7 +96,7 @@ PAGES: Mapping[str, HelpPage] = {
         N_(
             "List what you don't want, written the same way: `negative:text, watermark, hat`.\n"
             "If you leave it empty, this is used: `{negative}`\n"
-            "At CFG 1, which turbo models use, the negative prompt has no effect."
+            "At CFG 1, which turbo models use, the negative prompt has less effect."
         ),
     ),
     "samplers": HelpPage(

@@ -41,12 +41,16 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class PromptRules:
-    """What is added to every prompt in one place. `age_restricted`: more than safe pictures may be drawn there."""
+    """What is added to every prompt in one place.
+
+    age_restricted: more than safe pictures may be drawn there. nag: negative prompts have an effect at CFG 1 too.
+    """
 
     tags: TagIndex
     prefix: str
     negative: str
     age_restricted: bool
+    nag: bool = True
 
 
 def resolve_options(said: Options, below: Options, model: ModelInfo) -> Options:
@@ -142,6 +146,7 @@ def recipes(
                 denoise=options.denoise if from_image else 1.0,
                 variation_seed=variation_seed,
                 variation_strength=variation_strength,
+                nag=prompt_rules.nag and options.nag is not False,
             )
         )
     return tuple(made)
@@ -182,6 +187,7 @@ def options_of_image(spec: JobSpec, index: int) -> Options:
         loras=recipe.loras,
         turbo=False,
         raw=True,
+        nag=recipe.nag,
     )
 
 

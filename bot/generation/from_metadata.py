@@ -69,6 +69,7 @@ class Replay:
             loras=loras,
             turbo=False,
             raw=True,
+            nag=found.nag,
         )
         return cls(prompt, options, without, (*unknown, *_not_repeated(found)), found.denoise < 1)
 

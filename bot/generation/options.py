@@ -41,6 +41,7 @@ class Options:
 
     raw: leaves the recommended prefix and negative away.
     variation: a second seed, and how much of its noise is blended into the first one's.
+    nag: False leaves normalized attention guidance away, where a picture was drawn without.
     """
 
     negative: Negative | None = None
@@ -57,6 +58,7 @@ class Options:
     denoise: Denoise | None = None
     raw: bool | None = None
     variation: tuple[Seed, VariationStrength] | None = None
+    nag: bool | None = None
     spoiler: bool | None = None
     private: bool | None = None
 
@@ -80,6 +82,7 @@ class Options:
         """The bottom: with these below it, nothing that has to be said is left unsaid."""
         return cls(
             negative="",
+            nag=True,
             artist="",
             size=native.sizes[0],
             count=1,

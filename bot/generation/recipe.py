@@ -24,7 +24,8 @@ SUBTLE, STRONG = 0.2, 0.5
 class Recipe:
     """Everything that decides what one image looks like. The prompts are final: what the engine gets.
 
-    A `denoise` below 1 starts from the job's source image.
+    A `denoise` below 1 starts from the job's source image. nag: as `GenerationRequest.nag`; recipes from before there
+    was such a thing have none.
     """
 
     prompt: str
@@ -40,6 +41,7 @@ class Recipe:
     denoise: float = 1.0
     variation_seed: int | None = None
     variation_strength: float = 0.0
+    nag: bool = False
 
     def request(self, source: Image.Image | None) -> GenerationRequest:
         return GenerationRequest(
@@ -57,6 +59,7 @@ class Recipe:
             denoise=self.denoise,
             variation_seed=self.variation_seed,
             variation_strength=self.variation_strength,
+            nag=self.nag,
         )
 
     @property

@@ -222,7 +222,7 @@ class Submitter:
         self, request: JobRequest, options: Options, settings: ServerSettings, channel: ChannelContext, model: ModelInfo
     ) -> JobSpec:
         age_restricted = may_be_explicit(settings, channel)
-        rules = settings.defaults.prompt_rules(self._tags, age_restricted=age_restricted)
+        rules = settings.defaults.prompt_rules(self._tags, age_restricted=age_restricted, native=model.native)
         if request.repeats is not None:
             repeated = repeat_recipes(request.repeats, rules)
             return replace(request.repeats, recipes=repeated, options=options, age_restricted=age_restricted)

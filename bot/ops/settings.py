@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     anima_diffusion_model: str | None = None
     anima_text_encoder: str | None = None
     anima_vae: str | None = None
+    anima_nag: bool = True
     anima_device: str = "auto"
     anima_dtype: str = "auto"
     anima_largest_batch: int = Field(4, ge=1, le=64)

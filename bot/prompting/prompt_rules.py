@@ -20,9 +20,11 @@ from bot.prompting.syntax import (
     tag_spans,
 )
 from bot.prompting.tags import Category
+from inference.weights.modelspec import ANIMA
 
-RECOMMENDED_PREFIX = "masterpiece, best quality, score_7, safe, "
-RECOMMENDED_NEGATIVE = "worst quality, low quality, score_1, score_2, score_3, artist name"
+#: The base model's; what other variants recommend is in their `NativeSettings`.
+RECOMMENDED_PREFIX = ANIMA.prefix
+RECOMMENDED_NEGATIVE = ANIMA.negative
 
 _QUALITY = re.compile(r"masterpiece|(?:best|good|normal|low|worst) quality")
 _SCORE = re.compile(r"score_\d+")
@@ -32,6 +34,9 @@ _META = re.compile(r"highres|absurdres|incredibly absurdres|official art")
 _COUNT = re.compile(r"\d{1,2}\+?(?:girl|boy|other)s?|multiple (?:girls|boys|others)|no humans")
 #: Of each of these kinds a person's own tags win over the prefix's, even where they differ.
 _GIVEN_ONCE = (_QUALITY, _SCORE, _YEAR, _SAFETY)
+
+#: What stands before a caption of the training data that are not anime: the set's name, and maybe the picture's title.
+_DATASET = re.compile(r"\A[\s,]*((?:ye-pop|deviantart)[^\S\n]*\n(?:[^\n]+\n)?)", re.IGNORECASE)
 
 _SAFE = re.compile(r"(?:rating[: ] ?)?(?:safe|general)")
 
@@ -67,13 +72,13 @@ def final_prompts(
 
     A tag is not added where it stands already, and one of the prefix gives way to any quality, score, year or safety
     tag of the prompt. The negative never gets a tag that the prompt asks for. Applied to its own result, nothing
-    changes.
+    changes. A dataset tag (`ye-pop`, `deviantart`) in a line of its own stays first, with the line of a title after it.
     """
+    prompt, dataset = _without_dataset(prompt)
     prompt = _with_artists(prompt.strip(BLANKS_AND_COMMAS), artist, category_of)
     negative = negative.strip(BLANKS_AND_COMMAS)
     if not age_restricted:
-        prompt = _replaced(prompt, lambda name: bool(_SAFETY.fullmatch(name)) and not _SAFE.fullmatch(name), "safe")
-        prefix = _replaced(prefix, lambda name: bool(_SAFETY.fullmatch(name)) and not _SAFE.fullmatch(name), "safe")
+        dataset, prompt, prefix = (_replaced(text, _is_unsafe, "safe") for text in (dataset, prompt, prefix))
         negative = _replaced(negative, lambda name: bool(_SAFE.fullmatch(name)), "nsfw")
         negative_prefix = _replaced(negative_prefix, lambda name: bool(_SAFE.fullmatch(name)), "nsfw")
 
@@ -83,7 +88,13 @@ def final_prompts(
     if not age_restricted:  # in front, where no bracket that was left open can take them in
         added = _missing(["safe"], [*added, prompt]) + added
         added_to_negative = _missing(["nsfw", "explicit"], [*added_to_negative, negative]) + added_to_negative
-    return FinalPrompts(_joined(*added, prompt), _joined(*added_to_negative, negative))
+    return FinalPrompts(dataset + _joined(*added, prompt), _joined(*added_to_negative, negative))
+
+
+def _without_dataset(prompt: str) -> tuple[str, str]:
+    """The prompt after the lines that have to stay first, and these lines."""
+    lines = _DATASET.match(prompt)
+    return (prompt, "") if lines is None else (prompt[lines.end() :], lines[1].lstrip(" ,"))
 
 
 def without_prefix(final: str, typed: str) -> str:
@@ -107,6 +118,10 @@ def artist_tags(artist: str) -> list[str]:
     """
     names = (tag_name(artist[start:end]).lstrip("@ ") for start, end in comma_pieces(artist))
     return ["@" + escape_brackets(name) for name in dict.fromkeys(names) if name]
+
+
+def _is_unsafe(name: str) -> bool:
+    return bool(_SAFETY.fullmatch(name)) and not _SAFE.fullmatch(name)
 
 
 def _with_artists(prompt: str, artist: str, category_of: CategoryOf) -> str:

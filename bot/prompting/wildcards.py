@@ -4,6 +4,7 @@
 - `{2::red|blue}` chooses red twice as often; a weight is a number such as 2 or 0.5, and 1 where none is given.
 - An alternative may be empty: `{|smile}`. `{smile}` is `smile`, and `{}` is nothing.
 - `\\{`, `\\}` and, within a group, `\\|` are literal. Braces without a partner are literal too.
+- `\\n` is a line break, which a slash command's text cannot hold otherwise; `\\\\n` is a literal `\\n`.
 
 The choice of the n-th group depends on the seed and n alone, and on no library's generator, so that a recorded seed
 means the same words for ever. Nothing is read from elsewhere and the result is never longer than the template: time and
@@ -19,11 +20,11 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import accumulate
 
-_BRACE = re.compile(r"[{}]")
+_TO_ESCAPE = re.compile(r"[{}]|\\n")
 _MARK = re.compile(r"\\?[{}|]")
 _WEIGHT = re.compile(r"\s*(\d{1,6}(?:\.\d{0,6})?|\.\d{1,6})::")
-_ESCAPED_OUTSIDE = re.compile(r"\\([{}])")
-_ESCAPED_INSIDE = re.compile(r"\\([{}|])")
+_ESCAPED_OUTSIDE = re.compile(r"\\(?:([{}])|(\\?n))")
+_ESCAPED_INSIDE = re.compile(r"\\(?:([{}|])|(\\?n))")
 
 _Choose = Callable[[int, "_Group"], int]
 
@@ -43,7 +44,7 @@ def escape_wildcards(text: str) -> str:
     >>> escape_wildcards("{a|b}")
     '\\{a|b\\}'
     """
-    return _BRACE.sub(r"\\\g<0>", text)
+    return _TO_ESCAPE.sub(r"\\\g<0>", text)
 
 
 def has_wildcards(template: str) -> bool:
@@ -112,7 +113,7 @@ def _evaluate(template: str, groups: Sequence[_Group], choose: _Choose) -> str:
     written: list[str] = []
 
     def write(start: int, end: int, inside: bool) -> None:
-        written.append((_ESCAPED_INSIDE if inside else _ESCAPED_OUTSIDE).sub(r"\1", template[start:end]))
+        written.append((_ESCAPED_INSIDE if inside else _ESCAPED_OUTSIDE).sub(_meant, template[start:end]))
 
     ordinal = 0  # of the next group; what is passed over is counted too
     pending = [(0, len(template), False)]  # stretches still to be read, the next one last
@@ -130,6 +131,10 @@ def _evaluate(template: str, groups: Sequence[_Group], choose: _Choose) -> str:
         pending.append((group.starts[choice], group.bars[choice], True))
         ordinal += 1
     return "".join(written)
+
+
+def _meant(escaped: re.Match[str]) -> str:
+    return escaped[1] or ("\n" if escaped[2] == "n" else escaped[2])
 
 
 def _drawn(seed: int, ordinal: int, group: _Group) -> int:

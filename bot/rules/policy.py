@@ -17,6 +17,7 @@ import discord
 from bot.generation.recipe import Recipe
 from bot.generation.spec import JobSpec
 from bot.generation.values import MIN_CFG_SCALE
+from bot.prompting import RECOMMENDED_PREFIX
 from bot.rules.safety import asks_for_nsfw, blocked_words, minors_sexual
 from bot.rules.server_settings import ServerSettings
 from bot.text.formats import decimal
@@ -343,10 +344,11 @@ def _details(exceeded: RefusalReason, limits: EffectiveLimits, recipe: Recipe) -
 
 
 def _blocked_words(settings: ServerSettings, spec: JobSpec, typed: TypedText) -> tuple[str, ...]:
-    """Those that a person asks for. What the server's own prefix says is not theirs."""
+    """Those that a person asks for. What the prefix says, the server's own or the model's, is not theirs."""
     words = settings.safety.blocked_words
     asked = (*typed.texts, *_names_of_loras(spec), *_negatively_weighted(typed.negative))
-    in_prefix = blocked_words(settings.defaults.prefix, words)
+    prefix = settings.defaults.prefix
+    in_prefix = blocked_words(RECOMMENDED_PREFIX if prefix is None else prefix, words)
     not_in_prefix = [word for word in words if word not in in_prefix]
     found = [word for text in asked for word in blocked_words(text, words)]
     found += [word for text in _prompts(spec) for word in blocked_words(text, not_in_prefix)]

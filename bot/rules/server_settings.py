@@ -30,8 +30,10 @@ from bot.generation.values import (
     Side,
     Steps,
 )
-from bot.prompting import RECOMMENDED_NEGATIVE, RECOMMENDED_PREFIX, TagIndex
+from bot.prompting import TagIndex
+from inference import NativeSettings
 from inference.request import MAX_SIDE
+from inference.weights.modelspec import ANIMA
 from storage.servers import EVERYWHERE, Servers
 
 MAX_PREFIX_LENGTH = 1000
@@ -67,9 +69,13 @@ class ServerDefaults:
     sampler: Sampler | None = None
     scheduler: Scheduler | None = None
     prefix_on: bool = True
-    prefix: PrefixText = RECOMMENDED_PREFIX
+    #: None: the model's recommended one.
+    prefix: PrefixText | None = None
     negative_on: bool = True
-    negative: PrefixText = RECOMMENDED_NEGATIVE
+    #: None: the model's recommended one.
+    negative: PrefixText | None = None
+    #: Whether negative prompts have an effect at CFG 1 too.
+    nag: bool = True
     #: Names, separated by commas.
     artist: Artist = ""
     #: Each with its strength.
@@ -98,13 +104,19 @@ class ServerDefaults:
             private=self.private,
         )
 
-    def prompt_rules(self, tags: TagIndex, *, age_restricted: bool) -> PromptRules:
-        """What is added to every prompt. `age_restricted`: whether more than safe images may be drawn there."""
+    def prompt_rules(self, tags: TagIndex, *, age_restricted: bool, native: NativeSettings = ANIMA) -> PromptRules:
+        """What is added to every prompt.
+
+        age_restricted: whether more than safe images may be drawn there. native: what the model recommends.
+        """
+        prefix = native.prefix if self.prefix is None else self.prefix
+        negative = native.negative if self.negative is None else self.negative
         return PromptRules(
             tags=tags,
-            prefix=self.prefix if self.prefix_on else "",
-            negative=self.negative if self.negative_on else "",
+            prefix=prefix if self.prefix_on else "",
+            negative=negative if self.negative_on else "",
             age_restricted=age_restricted,
+            nag=self.nag,
         )
 
 

@@ -45,6 +45,7 @@ def write(parameters: Parameters) -> str:
         "Variation seed": p.variation_seed,
         "Variation seed strength": p.variation_strength,
         "Denoising strength": p.denoise if p.denoise < 1 or p.source_image else None,
+        "NAG": "on" if p.nag else None,
         # Forge's names for the files that a diffusion model alone does not bring.
         "Module 1": p.text_encoder and stem(p.text_encoder),
         "Module 2": p.vae and stem(p.vae),
@@ -139,6 +140,7 @@ def _parameters(prompt: str, negative_prompt: str, settings: dict[str, str]) -> 
         "vae": next(iter(vaes), None) or take("VAE", None),
         "variation_seed": as_integer(take("Variation seed", None)),
         "variation_strength": as_number(take("Variation seed strength", None)),
+        "nag": take("NAG", None) == "on",
         "software": take("Version", None),
     }
     return Parameters(**known, extra=(*hires_strength, *settings.items(), *left_out))

@@ -230,6 +230,11 @@ def _notes(p: Parameters) -> list[str]:
             f"The noise was a blend of two seeds: {p.variation_strength:g} of seed {p.variation_seed}. ComfyUI has no "
             "node of its own for that, so this graph draws the unblended picture."
         )
+    if p.nag:
+        notes.append(
+            "The negative prompt took part by normalized attention guidance in the cross-attentions. ComfyUI has no "
+            "node of its own for that, so this graph draws the picture without the negative prompt."
+        )
     return notes
 
 

@@ -26,6 +26,7 @@ class Parameters:
     model, text_encoder, vae: file names as in the folders `diffusion_models`, `text_encoders` and `vae`.
     model_hash: AutoV2, see `model_hash`.
     source_image: file name of the image that it was made from.
+    nag: whether the negative took part by normalized attention guidance, as ours does at CFG 1.
     software: the program and its version, as `Anima Bot 1.0`.
     extra: what else the file says, (name, value).
     """
@@ -49,6 +50,7 @@ class Parameters:
     variation_seed: int | None = None
     variation_strength: float | None = None
     source_image: str | None = None
+    nag: bool = False
     software: str | None = None
     extra: Pairs = ()
 
@@ -119,6 +121,7 @@ def _pairs(value: object) -> list[list[object]]:
 
 
 _READERS: dict[Any, Callable[[object], object]] = {
+    bool: lambda value: value if isinstance(value, bool) else None,
     str: as_text,
     str | None: as_text,
     int | None: as_integer,

@@ -23,14 +23,16 @@ def compile_blocks(transformer: Transformer, backend: str = "inductor") -> None:
 
 @torch.inference_mode()
 def warm_up(transformer: Transformer, text: Tensor) -> None:
-    """Call the transformer as it is called with guidance and without, so that no image waits for the compiler.
+    """Call the transformer as it is called with guidance of either kind and without, so that no image waits.
 
     text: [n, context_width], on the device. Nothing but the blocks is called: a whole image would also wait until the
     hash of the model's file is known.
     """
     for passes in (2, 1):
         x = torch.zeros(passes, transformer.params.latent_channels, 8, 8, device=text.device)
-        transformer(x, torch.ones(1, device=text.device), transformer.context([text] * passes))
+        texts = [text] * passes
+        for avoided in (None, texts):
+            transformer(x, torch.ones(1, device=text.device), transformer.context(texts, avoided))
 
 
 def graphs_compiled() -> int:

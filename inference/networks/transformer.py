@@ -22,6 +22,11 @@ CONTEXT_LENGTH = 512
 
 PATCH = 2
 
+#: Normalized attention guidance as it is usual for Anima. A scale of 1 would leave the attention as it is.
+NAG_SCALE = 5.0
+NAG_TAU = 2.5
+NAG_ALPHA = 0.25
+
 
 @dataclass(frozen=True)
 class TransformerParams:
@@ -69,6 +74,15 @@ class Context:
     keys_values: tuple[tuple[Tensor, Tensor], ...]
     #: Added to the attention's scores, [B, 1, 1, L], in the dtype of the keys.
     bias: Tensor
+    #: What normalized attention guidance leads away from, for the same images; None for none.
+    avoided: Context | None = None
+
+    @property
+    def avoided_blocks(self) -> Sequence[tuple[Tensor, Tensor, Tensor] | None]:
+        """For each block the keys, values and bias to lead away from."""
+        if self.avoided is None:
+            return [None] * len(self.keys_values)
+        return [(key, value, self.avoided.bias) for key, value in self.avoided.keys_values]
 
 
 class Transformer(nn.Module):
@@ -97,15 +111,18 @@ class Transformer(nn.Module):
         shared_modulation = self.t_embedder[1](sinusoid)[:, None]
         embedding = F.silu(self.t_embedding_norm(sinusoid))[:, None]
         rotation = image_rotation(height, width, self.params.head_dim, x.device)
-        for block, (key, value) in zip(self.blocks, context.keys_values, strict=True):
-            tokens = block(tokens, embedding, shared_modulation, rotation, key, value, context.bias)
+        for block, (key, value), avoided in zip(self.blocks, context.keys_values, context.avoided_blocks, strict=True):
+            tokens = block(tokens, embedding, shared_modulation, rotation, key, value, context.bias, avoided)
         return unpatchify(self.final_layer(tokens, embedding, shared_modulation), height, width)
 
-    def context(self, texts: Sequence[Tensor]) -> Context:
-        """Project the texts of a batch, each [n, context_width] of any n, to every block's keys and values."""
+    def context(self, texts: Sequence[Tensor], avoided: Sequence[Tensor] | None = None) -> Context:
+        """Project the texts of a batch, each [n, context_width] of any n, to every block's keys and values.
+
+        avoided: as many texts, which normalized attention guidance leads away from.
+        """
         tokens, bias = pad_texts(texts)
         keys_values = [block.cross_attn.keys_values(tokens) for block in self.blocks]  # type: ignore[union-attr, operator]
-        return Context(tuple(keys_values), bias)
+        return Context(tuple(keys_values), bias, None if avoided is None else self.context(avoided))
 
 
 def pad_texts(texts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -163,11 +180,12 @@ class Block(nn.Module):
         key: Tensor,
         value: Tensor,
         bias: Tensor,
+        avoided: tuple[Tensor, Tensor, Tensor] | None = None,
     ) -> Tensor:
         shift, scale, gate = (self.adaln_modulation_self_attn(embedding) + shared_modulation).chunk(3, dim=-1)
         x = x + gate * self.self_attn(modulate(x, shift, scale), rotation)
         shift, scale, gate = (self.adaln_modulation_cross_attn(embedding) + shared_modulation).chunk(3, dim=-1)
-        x = x + gate * self.cross_attn(modulate(x, shift, scale), key, value, bias)
+        x = x + gate * self.cross_attn(modulate(x, shift, scale), key, value, bias, avoided)
         shift, scale, gate = (self.adaln_modulation_mlp(embedding) + shared_modulation).chunk(3, dim=-1)
         return x + gate * self.mlp(modulate(x, shift, scale))
 
@@ -218,9 +236,38 @@ class CrossAttention(nn.Module):
         key = self.k_norm(split_heads(self.k_proj(context), self.head_dim))
         return key, split_heads(self.v_proj(context), self.head_dim)
 
-    def forward(self, x: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        key: Tensor,
+        value: Tensor,
+        bias: Tensor,
+        avoided: tuple[Tensor, Tensor, Tensor] | None = None,
+    ) -> Tensor:
         query = self.q_norm(split_heads(self.q_proj(x), self.head_dim))
-        return self.output_proj(join_heads(F.scaled_dot_product_attention(query, key, value, attn_mask=bias)))
+        attended = join_heads(F.scaled_dot_product_attention(query, key, value, attn_mask=bias))
+        if avoided is not None:
+            key, value, bias = avoided
+            attended = guided_away(
+                attended, join_heads(F.scaled_dot_product_attention(query, key, value, attn_mask=bias))
+            )
+        return self.output_proj(attended)
+
+
+def guided_away(attended: Tensor, avoided: Tensor) -> Tensor:
+    """Normalized attention guidance (Chen et al. 2025, arXiv 2505.21179) of what an attention gave for two texts.
+
+    attended, avoided: [B, N, C]. What is extrapolated is shortened, token by token, to at most NAG_TAU times the L1
+    length of the longer of the two, and then blended with `attended`. The scale counts as in the authors' own program:
+    1 changes nothing. The authors shorten to the length of `attended` alone. Here that would shorten everything: the
+    zero rows of a text take part in its attention, so the shorter of two texts has a shorter one.
+    """
+    dtype = attended.dtype
+    attended, avoided = attended.float(), avoided.float()
+    extrapolated = torch.lerp(avoided, attended, NAG_SCALE)
+    length, *lengths = (x.abs().sum(dim=-1, keepdim=True) for x in (extrapolated, attended, avoided))
+    shortened = extrapolated * (NAG_TAU * torch.maximum(*lengths) / length.clamp_min(1e-12)).clamp_max(1)
+    return torch.lerp(attended, shortened, NAG_ALPHA).to(dtype)
 
 
 class FeedForward(nn.Module):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from inference.request import SAMPLERS, SCHEDULERS, SIDE_MULTIPLE, NativeSettings, TurboLora
+from inference.request import SAMPLERS, SCHEDULERS, SIDE_MULTIPLE, NativeSettings, TurboLora, Variant
 
 #: Anima's own settings, which hold where a file says nothing.
 ANIMA = NativeSettings(
@@ -19,22 +19,47 @@ ANIMA = NativeSettings(
 
 
 #: Those of the distilled checkpoints, `anima-turbo-…`.
-TURBO = replace(ANIMA, steps=10, cfg_scale=1.0)
+TURBO = replace(ANIMA, variant="turbo", steps=10, cfg_scale=1.0, sampler="euler")
+
+#: Those of the fine-tune `anima-aesthetic-…`, which scores push too far.
+AESTHETIC = replace(
+    ANIMA,
+    variant="aesthetic",
+    sampler="euler",
+    prefix="masterpiece, best quality, safe, ",
+    negative="worst quality, low quality, artist name",
+)
+
+_VARIANTS = {native.variant: native for native in (TURBO, AESTHETIC, ANIMA)}
+
+
+def variant(metadata: Mapping[str, str], name: str = "") -> Variant:
+    """The kind of Anima that a checkpoint is, by its header, or else by its title or the file's name; base if unsaid.
+
+    The header's `modelspec.anima.variant` is our addition.
+    """
+    said = metadata.get("modelspec.anima.variant", "").lower()
+    text = f"{name} {metadata.get('modelspec.title', '')}".lower()
+    named = [kind for kind in _VARIANTS if kind == said] or [kind for kind in _VARIANTS if kind in text]
+    return named[0] if named else "base"
 
 
 def native_settings(metadata: Mapping[str, str], name: str = "") -> NativeSettings:
     """Read `modelspec.resolution` and our additions `modelspec.anima.*`.
 
-    What is missing or unreadable is as Anima has it, or its turbo version where the file's `name` says turbo.
+    What is missing or unreadable is as the checkpoint's `variant` has it.
     """
-    usual = TURBO if "turbo" in name.lower() else ANIMA
+    usual = _VARIANTS[variant(metadata, name)]
     sizes = _sizes(metadata.get("modelspec.anima.resolutions", "")) or _sizes(metadata.get("modelspec.resolution", ""))
-    return NativeSettings(
+    return replace(
+        usual,
         sizes=sizes if sizes and sizes[0] != usual.sizes[0] else usual.sizes,
         steps=int(_number(metadata.get("modelspec.anima.steps"), 1, 1000) or usual.steps),
         cfg_scale=_number(metadata.get("modelspec.anima.cfg_scale"), 0, 100) or usual.cfg_scale,
         sampler=_choice(metadata.get("modelspec.anima.sampler"), SAMPLERS) or usual.sampler,
         scheduler=_choice(metadata.get("modelspec.anima.scheduler"), SCHEDULERS) or usual.scheduler,
+        prefix=metadata.get("modelspec.anima.prefix", usual.prefix),
+        negative=metadata.get("modelspec.anima.negative", usual.negative),
     )
 
 

@@ -53,11 +53,53 @@ def test_the_same_request_is_the_same_picture_again(engine: Engine) -> None:
     assert torch.equal(first.latent, second.latent)
 
 
-def test_at_cfg_1_the_negative_prompt_has_no_say(engine: Engine) -> None:
-    one, other = engine.generate(
-        [replace(REQUEST, cfg_scale=1.0), replace(REQUEST, cfg_scale=1.0, negative_prompt="smile")]
-    )
+def test_without_nag_the_negative_prompt_has_no_say_at_cfg_1(engine: Engine) -> None:
+    plain = replace(REQUEST, cfg_scale=1.0, nag=False)
+    one, other = engine.generate([plain, replace(plain, negative_prompt="smile")])
     assert torch.equal(one.latent, other.latent)
+    assert not one.parameters.nag
+
+
+def test_with_nag_the_negative_prompt_has_a_say_at_cfg_1_and_the_file_tells(engine: Engine) -> None:
+    plain = replace(REQUEST, cfg_scale=1.0)
+    one, other = engine.generate([plain, replace(plain, negative_prompt="smile")])
+    assert relative_error(one.latent, other.latent) > 1e-3
+    read_back = read(one.png())
+    assert read_back is not None and read_back.nag and one.parameters.nag
+
+
+@pytest.mark.parametrize("changes", [{"negative_prompt": " "}, {"cfg_scale": 4.0}, {"sampler": "euler_cfg_pp"}])
+def test_nag_changes_nothing_where_guidance_uses_the_negative_or_there_is_none(
+    engine: Engine, changes: dict[str, Any]
+) -> None:
+    request = replace(REQUEST, **({"cfg_scale": 1.0} | changes))
+    with_nag, without = engine.generate([request])[0], engine.generate([replace(request, nag=False)])[0]
+    assert torch.equal(with_nag.latent, without.latent)
+    assert not with_nag.parameters.nag
+
+
+def test_of_images_at_cfg_1_those_without_a_negative_are_drawn_as_if_alone(engine: Engine) -> None:
+    plain = replace(REQUEST, cfg_scale=1.0, negative_prompt="")
+    requests = [plain, replace(plain, negative_prompt="smile"), replace(plain, negative_prompt="hat, " * 50, seed=8)]
+    together = engine.generate(requests)
+    assert torch.equal(together[0].latent, engine.generate([plain])[0].latent)
+    for request, picture in zip(requests, together, strict=True):
+        assert relative_error(picture.latent, engine.generate([request])[0].latent) < 1e-4
+
+
+def test_nag_leads_away_with_the_lora_files_of_the_request(engine: Engine) -> None:
+    request = replace(REQUEST, cfg_scale=1.0, loras=(("lokr", 1.0),))
+    first = engine.generate([request])[0]
+    engine.generate([replace(request, loras=())])
+    assert torch.equal(engine.generate([request])[0].latent, first.latent)
+
+
+def test_an_operator_can_switch_nag_off_for_every_request(engine: Engine) -> None:
+    request = replace(REQUEST, cfg_scale=1.0)
+    without = engine.generate([replace(request, nag=False)])[0]
+    switched_off = Engine.load(MODELS, device="cpu", nag=False).generate([request])[0]
+    assert torch.equal(switched_off.latent, without.latent)
+    assert not switched_off.parameters.nag
 
 
 def test_a_variation_runs_from_one_seeds_picture_to_the_others(engine: Engine) -> None:

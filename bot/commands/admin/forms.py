@@ -164,6 +164,7 @@ def _prefixes(settings: ServerSettings) -> list[Field]:
         Field("prefix", say(RECOMMENDED), _text_input(defaults.prefix, longest=MAX_PREFIX_LENGTH, long=True)),
         Field("negative_on", say("Added to every negative prompt"), _checkbox(defaults.negative_on)),
         Field("negative", say(RECOMMENDED), negative),
+        Field("nag", say("Turbo pictures take a little longer with it"), _checkbox(defaults.nag)),
     ]
 
 

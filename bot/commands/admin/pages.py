@@ -28,7 +28,6 @@ from bot.commands.admin.summaries import inline_or_empty, relative_time
 from bot.components.base import AnimaInteraction
 from bot.messages.buttons import edit_again_button
 from bot.messages.layout import StaticLayout
-from bot.prompting import RECOMMENDED_NEGATIVE, RECOMMENDED_PREFIX
 from bot.text.translation import N_, say, say_plural
 
 LOG_PAGE = 8
@@ -98,14 +97,15 @@ async def _overview(context: AdminContext, begin: int | None) -> Items:
 
 async def _defaults(context: AdminContext, begin: int | None) -> Items:
     defaults = context.settings.defaults
-    prefix = summaries.of_prefix(defaults.prefix_on, defaults.prefix, RECOMMENDED_PREFIX)
-    negative = summaries.of_prefix(defaults.negative_on, defaults.negative, RECOMMENDED_NEGATIVE)
+    prefix = summaries.of_prefix(defaults.prefix_on, defaults.prefix)
+    negative = summaries.of_prefix(defaults.negative_on, defaults.negative)
     lines = [
         f"### {say('Defaults')}",
         say("Used when neither the command nor the person's own preferences say otherwise."),
         summaries.of_defaults(defaults),
         f"**{say('Prefix')}** {prefix}",
         f"**{say('Negative prompt')}** {negative}",
+        *([] if defaults.nag else [say("Negative prompts have no effect at CFG 1 (turbo).")]),
     ]
     buttons = (
         form_button("drawing", say("Size, steps, sampler")),

@@ -29,6 +29,7 @@ LABELS: Mapping[str, str] = {
     "prefix": N_("Prefix"),
     "negative_on": N_("Add the negative prompt"),
     "negative": N_("Negative prompt"),
+    "nag": N_("Negative prompts at CFG 1"),
     "side": N_("Longest side"),
     "megapixels": N_("Megapixels"),
     "times_native": N_("Times the model's size"),
@@ -112,10 +113,13 @@ def of_loras(loras: Sequence[tuple[str, float]]) -> str:
     return ", ".join(name if strength == 1 else f"{name}:{strength:g}" for name, strength in loras)
 
 
-def of_prefix(on: bool, text: str, recommended: str) -> str:
+def of_prefix(on: bool, text: str | None) -> str:
+    """`text`: None for the one that is recommended for the model."""
     if not on:
         return say("off")
-    return f"{inline_or_empty(text, 500)} {say('(recommended)')}" if text == recommended else inline_or_empty(text, 500)
+    if text is None:
+        return say("recommended for the model")
+    return inline_or_empty(text, 500)
 
 
 def of_names(settings: Sequence[str]) -> str:

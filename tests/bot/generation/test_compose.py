@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 
@@ -55,6 +56,35 @@ def test_turbo_brings_its_steps_and_cfg_against_kept_defaults_but_not_against_th
     assert (holds.steps, holds.cfg_scale) == (12, 1.0)
     holds = resolve_options(Options(turbo=False), kept, WITH_TURBO)
     assert (holds.turbo, holds.steps, holds.cfg_scale) == (False, 40, 6.0)
+
+
+def test_negatives_work_at_cfg_1_unless_the_server_or_the_picture_to_repeat_says_no() -> None:
+    assert make_recipe().request(None).nag
+    assert not make_recipe(prompt_rules=ServerDefaults(nag=False).prompt_rules(TAGS, age_restricted=False)).nag
+    assert not make_recipe(Options(nag=False)).nag
+
+
+def test_a_recipe_from_before_negatives_worked_at_cfg_1_stays_without() -> None:
+    stored = JobSpec(recipes=(make_recipe(),)).as_json()
+    [recipe] = stored["recipes"]
+    del recipe["nag"]
+    assert not JobSpec.of(Mock(parameters=stored)).recipes[0].nag
+
+
+def test_a_models_own_prompt_texts_are_added_unless_the_server_has_others() -> None:
+    native = replace(NATIVE, prefix="newest, ", negative="hat")
+    of_model = ServerDefaults().prompt_rules(TAGS, age_restricted=True, native=native)
+    of_server = ServerDefaults(prefix="old", negative="").prompt_rules(TAGS, age_restricted=True, native=native)
+    texts = [make_recipe(prompt_rules=rules) for rules in (of_model, of_server)]
+    assert [(recipe.prompt, recipe.negative_prompt) for recipe in texts] == [
+        ("newest, 1girl, smile", "hat"),
+        ("old, 1girl, smile", ""),
+    ]
+
+
+def test_a_typed_backslash_n_is_a_line_break() -> None:
+    rules = ServerDefaults(prefix_on=False).prompt_rules(TAGS, age_restricted=True)
+    assert make_recipe(prompt=r"ye-pop\nA lamp", prompt_rules=rules).prompt == "ye-pop\nA lamp"
 
 
 def test_turbo_that_is_not_here_is_none() -> None:

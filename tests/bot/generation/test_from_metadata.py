@@ -22,7 +22,7 @@ def replay(**options: Any) -> Replay:
 
 
 def test_nothing_that_a_file_says_by_silence_is_left_to_ones_own_defaults() -> None:
-    assert replay().options == Options(negative="", artist="", count=1, loras=(), turbo=False, raw=True)
+    assert replay().options == Options(negative="", artist="", count=1, loras=(), turbo=False, raw=True, nag=False)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ PROMPTS = (
                 "@nnn yryr",
                 "hat",
                 "sensitive",
+                "deviantart\n",
+                "ye-pop\nnsfw\nhat",
                 *("(explicit", "rating: explicit)", "Saber_(fate)", "\\(", ":1.2)", "", "\n", "A girl. She smiles."),
             ]
         )
@@ -37,6 +39,20 @@ def test_the_recommended_prefix_and_negative_are_added() -> None:
     assert final_prompts("1girl, smile", "hat", age_restricted=True) == FinalPrompts(
         "masterpiece, best quality, score_7, safe, 1girl, smile", RECOMMENDED_NEGATIVE + ", hat"
     )
+
+
+@pytest.mark.parametrize(
+    ("prompt", "final"),
+    [
+        ("ye-pop\nA lamp", "ye-pop\nmasterpiece, best quality, score_7, safe, A lamp"),
+        ("deviantart \nFlame\nA fire", "deviantart \nFlame\nmasterpiece, best quality, score_7, safe, A fire"),
+        ("DeviantArt\nnsfw, A fire", "DeviantArt\nmasterpiece, best quality, score_7, safe, A fire"),
+        ("deviantart, hat", "masterpiece, best quality, score_7, safe, deviantart, hat"),
+    ],
+)
+def test_a_dataset_tag_stays_first_with_its_line_break(prompt: str, final: str) -> None:
+    assert positive(prompt) == final
+    assert positive(final) == final
 
 
 def test_they_can_be_switched_off() -> None:
@@ -152,7 +168,8 @@ def test_no_prompt_gets_around_safe(prompt: str, negative: str, prefix: str) -> 
 def test_what_a_person_wrote_stays_in_its_order(prompt: str) -> None:
     own = [span.name for span in tag_spans(prompt)]
     final = [span.name for span in tag_spans(final_prompts(prompt, age_restricted=True).positive)]
-    assert final[len(final) - len(own) :] == own
+    added = iter(final)
+    assert all(name in added for name in own)
 
 
 @settings(deadline=None)

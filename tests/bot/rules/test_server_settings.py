@@ -182,7 +182,7 @@ def test_every_default_of_a_server_is_a_layer() -> None:
         private=True,
     )
     layer = everything.options()
-    prompt_rules = {"prefix_on", "prefix", "negative_on", "negative"}
+    prompt_rules = {"prefix_on", "prefix", "negative_on", "negative", "nag"}
     for name in {field.name for field in fields(ServerDefaults)} - prompt_rules:
         assert getattr(layer, name) == getattr(everything, name) != getattr(ServerDefaults(), name), name
 

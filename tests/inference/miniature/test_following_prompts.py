@@ -9,7 +9,9 @@ from inference.miniature.classifier import Classifier
 from inference.miniature.commands import CLASSIFIER, MODELS
 from inference.miniature.data import Pixels
 from inference.miniature.evaluate import (
+    NEGATED,
     NEGATIVE,
+    TURBO_SETTINGS,
     WEIGHTED,
     Evaluation,
     cases,
@@ -22,6 +24,9 @@ from inference.miniature.evaluate import (
 from inference.miniature.export import TURBO, TURBO_STEPS
 
 pytestmark = pytest.mark.xdist_group("the miniature's pictures")  # drawn once, by one worker
+
+#: A question, answers, tags and styles, as `NEGATED` has them.
+Negated = tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 
 #: Bytes of all weights and tokenizers together.
 LIMIT = 16_000_000
@@ -94,6 +99,14 @@ def test_what_is_in_the_negative_is_seen_less(evaluation: Evaluation) -> None:
         presence(evaluation.classifier, pictures, "background", [("red", "blue", "green")] * 16) for pictures in drawn
     )
     assert with_it < without
+
+
+@pytest.mark.parametrize("negated", NEGATED[:2], ids=lambda negated: negated[0])
+def test_turbo_heeds_the_negative_half_as_much_as_guidance_does(evaluation: Evaluation, negated: Negated) -> None:
+    guided, turbo = (evaluation.suppression(*negated, 12, **settings) for settings in ({}, TURBO_SETTINGS))
+    assert guided > 0.5
+    assert turbo >= guided / 2
+    assert abs(evaluation.suppression(*negated, 12, **{**TURBO_SETTINGS, "nag": False})) < 1e-6
 
 
 def test_the_weights_are_small_enough_to_ship() -> None:

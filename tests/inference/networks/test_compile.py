@@ -39,7 +39,9 @@ def test_sizes_that_were_equal_by_chance_are_not_taken_to_be_equal_for_ever(engi
     compiled = graphs_compiled()
     for request in (REQUEST, replace(REQUEST, width=96), replace(REQUEST, prompt="hat, " * 50)):
         engine.generate([request, replace(request, seed=8)])
-        engine.generate([replace(request, cfg_scale=1.0)])
+        for nag in (True, False):
+            engine.generate([replace(request, cfg_scale=1.0, nag=nag)])
+        engine.generate([replace(request, cfg_scale=1.0), replace(request, cfg_scale=1.0, seed=8)])
     assert graphs_compiled() == compiled
 
 

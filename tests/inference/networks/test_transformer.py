@@ -13,6 +13,7 @@ from inference.networks.transformer import (
     Transformer,
     TransformerParams,
     _zero_row_biases,
+    guided_away,
     image_rotation,
     pad_texts,
     unpatchify,
@@ -44,6 +45,18 @@ def test_texts_of_different_lengths_are_padded_without_a_trace() -> None:
     tokens, bias = pad_texts(texts)
     assert tokens.shape[:2] == (3, 600)
     assert bias.exp().sum(-1).flatten().tolist() == pytest.approx([512, 600, 512])
+
+
+def test_attention_is_led_away_by_the_formula_of_the_paper() -> None:
+    attended, avoided = torch.tensor([[[1.0, -1.0]]]), torch.tensor([[[0.9, -1.1]]])
+    # Extrapolated to (1.4, -0.6), as long as the attention itself, and blended with it by a quarter.
+    assert guided_away(attended, avoided).flatten().tolist() == pytest.approx([1.1, -0.9])
+    # Extrapolated to (5, -5), which is shortened to (2.5, -2.5).
+    assert guided_away(attended, 0 * avoided).flatten().tolist() == pytest.approx([1.375, -1.375])
+    # Extrapolated to (-15, 15), which is shortened to 2.5 times the longer of the two.
+    assert guided_away(attended, 5 * attended).flatten().tolist() == pytest.approx([-2.375, 2.375])
+    assert torch.equal(guided_away(attended, attended), attended)
+    assert torch.equal(guided_away(0 * attended, 0 * attended), 0 * attended)
 
 
 def test_patches_are_taken_apart_channel_first_and_put_together_channel_last() -> None:

@@ -167,6 +167,33 @@ def test_what_a_file_says_of_itself_is_what_the_engine_says() -> None:
     assert (settings.sampler, settings.scheduler) == ("euler_a", "beta57")
 
 
+@pytest.mark.parametrize(
+    ("name", "metadata", "variant"),
+    [
+        ("anima-base-v1.0", {}, "base"),
+        ("anima-aesthetic-v1.0b", {}, "aesthetic"),
+        ("Anima-Turbo-v1.1", {}, "turbo"),
+        ("merge", {"modelspec.title": "Nova Anima Turbo"}, "turbo"),
+        ("anima-turbo-v1.1", {"modelspec.anima.variant": "Aesthetic"}, "aesthetic"),
+        ("something", {"modelspec.anima.variant": "unheard of"}, "base"),
+    ],
+)
+def test_a_checkpoints_variant_is_known_by_its_header_or_its_name(
+    name: str, metadata: dict[str, str], variant: str
+) -> None:
+    assert native_settings(metadata, name).variant == variant
+
+
+def test_each_variant_has_the_prompt_texts_of_its_card() -> None:
+    base, turbo, aesthetic = (native_settings({}, name) for name in ("base", "turbo", "aesthetic"))
+    assert (turbo.prefix, turbo.negative) == (base.prefix, base.negative)
+    assert "score_7" in base.prefix and base.negative.endswith("blurry, jpeg artifacts, chromatic aberration")
+    assert "score" not in aesthetic.prefix + aesthetic.negative
+    assert (base.sampler, turbo.sampler, aesthetic.sampler) == ("er_sde", "euler", "euler")
+    assert native_settings({"modelspec.anima.prefix": "newest", "modelspec.anima.negative": ""}).prefix == "newest"
+    assert native_settings({"modelspec.anima.negative": ""}).negative == ""
+
+
 def test_a_turbo_checkpoint_is_drawn_with_in_few_steps_and_without_guidance() -> None:
     settings = native_settings({}, "anima-turbo-v1.1")
     assert (settings.steps, settings.cfg_scale) == (10, 1.0)

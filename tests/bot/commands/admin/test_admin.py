@@ -241,6 +241,14 @@ async def test_prefix_and_negative(panel: AdminPanel) -> None:
     assert await panel.settings() == ServerSettings()
 
 
+async def test_negatives_at_cfg_1_can_be_switched_off(panel: AdminPanel) -> None:
+    await panel.turn_to("defaults")
+    assert "CFG 1" not in panel.text
+    await panel.fill("Prefix and negative", nag=False)
+    assert not (await panel.settings()).defaults.nag
+    assert "Negative prompts have no effect at CFG 1" in panel.text
+
+
 async def test_defaults_for_posting(panel: AdminPanel) -> None:
     await panel.turn_to("defaults")
     await panel.fill("Posting", count="4", spoiler=True, turbo=True)
