@@ -276,14 +276,15 @@ class Evaluation:
         return 1 - with_tags / without
 
     def nag_time(self) -> float:
-        """How many times as long a turbo image takes with normalized attention guidance: the least of a few tries."""
+        """How many times as much of the processor a turbo image takes with normalized attention guidance than without."""
         request = replace(self.requests()[0], **TURBO_SETTINGS)  # type: ignore[arg-type]
         seconds: dict[bool, list[float]] = {True: [], False: []}
         self.engine.generate([request])
         for seed in range(10):
             for nag in (True, False):
-                [picture] = self.engine.generate([replace(request, seed=seed, nag=nag)])
-                seconds[nag].append(picture.timings.total)
+                began = time.process_time()
+                self.engine.generate([replace(request, seed=seed, nag=nag)])
+                seconds[nag].append(time.process_time() - began)
         return min(seconds[True]) / min(seconds[False])
 
     @property
