@@ -276,7 +276,7 @@ class Evaluation:
         return 1 - with_tags / without
 
     def nag_time(self) -> float:
-        """How many times as much of the processor a turbo image takes with normalized attention guidance than without."""
+        """How many times as much of the processor a turbo image takes with NAG as without."""
         request = replace(self.requests()[0], **TURBO_SETTINGS)  # type: ignore[arg-type]
         seconds: dict[bool, list[float]] = {True: [], False: []}
         self.engine.generate([request])
