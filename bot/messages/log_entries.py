@@ -56,7 +56,7 @@ def refused(refusal: PolicyRefusal, prompt: str, *, user_id: int, channel_id: in
 
 
 def ended(job: Job) -> LogEntry | None:
-    """A job that failed, or whose image may not be shown."""
+    """A job that failed, whose image may not be shown, or whose message somebody deleted."""
     person, channel = f"<@{job.user_id}>", f"<#{job.channel_id}>"
 
     def failed() -> str:
@@ -70,11 +70,20 @@ def ended(job: Job) -> LogEntry | None:
         said = say("**Refused**: a finished picture of {person} in {channel}.", person=person, channel=channel)
         return f"{said}\n{_hidden(job.prompt)}" if job.prompt.strip() else said
 
+    def taken_away() -> str:
+        return say(
+            "**Deleted**: the message of a job of {person} in {channel}. The job was cancelled.",
+            person=person,
+            channel=channel,
+        )
+
     match job.state.value:
         case "failed":
             return LogEntry(failed)
         case "refused":
             return LogEntry(unfit)
+        case "cancelled" if job.ended_by is None and job.reason is None and not job.private:
+            return LogEntry(taken_away)
     return None
 
 

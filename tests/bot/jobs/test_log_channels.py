@@ -101,6 +101,17 @@ async def test_a_job_that_fails_is_logged_with_its_reason(stage: Stage) -> None:
     assert f"<@{stage.alice.id}>" in message.text and not pings(message)
 
 
+async def test_a_job_whose_message_somebody_deletes_is_logged(stage: Stage) -> None:
+    channel = await name_log_channel(stage)
+    stage.engine.hold()
+    job = await stage.in_state((await stage.ask("1girl")).id, JobState.RUNNING)
+    message = stage.discord.messages.get(job.message_id)
+    assert message is not None
+    stage.discord.delete(stage.bob, message)
+    await stage.in_state(job.id, JobState.CANCELLED)
+    await logged(stage, channel, "**Deleted**", f"<@{stage.alice.id}>")
+
+
 async def test_an_image_that_may_not_be_shown_is_logged_without_the_image(stage: Stage) -> None:
     channel = await name_log_channel(stage)
     stage.engine.hold()

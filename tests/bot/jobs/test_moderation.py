@@ -28,6 +28,16 @@ async def spent(stage: Stage, user: User, guild_id: int | None) -> float:
     return (await stage.database.quotas.usage(Account(user.id, guild_id))).spent
 
 
+async def with_buttons(stage: Stage, job: Job) -> Message:
+    """A job's message, once it says where the job stands."""
+
+    async def shown() -> Message | None:
+        message = stage.discord.messages.get(job.message_id)
+        return message if message is not None and message.inputs() else None
+
+    return await until(shown)
+
+
 async def says(stage: Stage, job: Job, sentence: str) -> None:
     async def said() -> bool:
         message = stage.discord.messages.get(job.message_id)
@@ -191,7 +201,7 @@ async def test_a_kill_between_a_block_or_a_pause_and_its_effect_changes_nothing(
 async def test_a_moderator_cancels_by_the_button_what_somebody_waits_for(stage: Stage) -> None:
     await busy(stage)
     job = await stage.ask("1girl")
-    message = await stage.discord.wait_for_message(stage.general, lambda m: m.id == job.message_id)
+    message = await with_buttons(stage, job)
     await (await stage.press(message, "Cancel", stage.bob)).acknowledged()
     ended = await stage.in_state(job.id, JobState.CANCELLED)
     assert ended.ended_by == stage.bob.id
@@ -239,13 +249,13 @@ async def test_a_moderator_of_another_channel_cancels_nothing_here(stage: Stage)
 
 async def busy_elsewhere(stage: Stage, channel: Channel) -> tuple[Job, Message]:
     job = await stage.ask("mine", where=channel)
-    return job, await stage.discord.wait_for_message(channel, lambda m: m.id == job.message_id)
+    return job, await with_buttons(stage, job)
 
 
 async def test_nobody_else_cancels_a_private_job(stage: Stage) -> None:
     await busy(stage)
     secret, shown = await stage.ask("secret", private=True), await stage.ask("shown")
-    message = await stage.discord.wait_for_message(stage.general, lambda m: m.id == shown.message_id)
+    message = await with_buttons(stage, shown)
     sent = await stage.press_forged(message, f"anima:cancel:{secret.id}", stage.bob)
     assert "only cancel your own" in (await sent.followup()).text
     assert await state(stage, secret) is JobState.QUEUED
@@ -254,7 +264,7 @@ async def test_nobody_else_cancels_a_private_job(stage: Stage) -> None:
 async def test_a_moderators_right_taken_away_counts_at_once(stage: Stage) -> None:
     await busy(stage)
     job = await stage.ask("1girl")
-    message = await stage.discord.wait_for_message(stage.general, lambda m: m.id == job.message_id)
+    message = await with_buttons(stage, job)
     moderator = stage.discord.world.moderator
     stage.general.overwrites[moderator.id] = Overwrite(moderator, Permissions(0), Permissions.MANAGE_MESSAGES)
     sent = await stage.press(message, "Cancel", stage.bob)
