@@ -17,6 +17,7 @@ from discord import ui
 
 from bot.client import AnimaClient
 from bot.generation.spec import JobImage, JobSpec
+from bot.messages.fit import fit_modal
 from bot.messages.replies import ALREADY_ACKNOWLEDGED, reply_privately
 from bot.ops.logs import about
 from bot.ops.shutdown import DuplicateInteraction, ShuttingDown
@@ -101,6 +102,10 @@ class Modal(ui.Modal):
 
     def stop(self) -> None:
         pass
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it is sent, cut to what Discord takes."""
+        return fit_modal(super().to_dict())
 
     async def on_submit(self, interaction: AnimaInteraction) -> None:  # type: ignore[override]
         speak_to(interaction)

@@ -6,6 +6,8 @@ from typing import Any
 
 from discord import ui
 
+from bot.messages.fit import fit_components
+
 
 class StaticLayout(ui.LayoutView):
     """What a message shows. Its buttons and menus are found by their custom_ids, not by this view.
@@ -18,3 +20,8 @@ class StaticLayout(ui.LayoutView):
         for item in items:
             self.add_item(item)
         self.stop()
+
+    def to_components(self) -> list[dict[str, Any]]:
+        """As they are sent, cut to what Discord takes."""
+        components: list[dict[str, Any]] = super().to_components()  # type: ignore[no-untyped-call]
+        return fit_components(components)

@@ -9,7 +9,9 @@ import discord
 from discord import ui
 
 from bot.messages.buttons import edit_again_button
+from bot.messages.fit import cut
 from bot.messages.layout import StaticLayout
+from bot.messages.limits import MAX_CONTENT_LENGTH
 
 #: Discord's error code for an interaction that has its first answer.
 ALREADY_ACKNOWLEDGED = 40060
@@ -44,4 +46,4 @@ async def send_followup(interaction: discord.Interaction[Any], message: str | St
 
 
 def _as_arguments(message: str | StaticLayout) -> dict[str, Any]:
-    return {"content": message} if isinstance(message, str) else {"view": message}
+    return {"content": cut(message, MAX_CONTENT_LENGTH)} if isinstance(message, str) else {"view": message}

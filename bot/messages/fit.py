@@ -1,0 +1,149 @@
+"""Cuts what is shown to Discord's limits at the last moment: after marks and backslashes were added, so it always fits.
+
+Most texts are made short enough where they are written, and nothing is cut here. Where something is, the longest line
+gives way first, for it is a prompt.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import Any, TypeAlias
+
+from bot.messages.limits import MAX_ALT_TEXT_LENGTH, MAX_CHOICE_LENGTH, MAX_FIELD_LENGTH, MAX_TEXT_LENGTH
+
+Component: TypeAlias = "dict[str, Any]"
+
+
+class Kind(IntEnum):
+    """Of a component, as Discord numbers them."""
+
+    BUTTON = 2
+    SELECT = 3
+    TEXT_INPUT = 4
+    TEXT_DISPLAY = 10
+    LABEL = 18
+
+
+MAX_BUTTON_LABEL, MAX_PLACEHOLDER = 80, 150
+#: Of a modal and its fields.
+MAX_TITLE, MAX_FIELD_LABEL, MAX_FIELD_PLACEHOLDER, MAX_FIELD_DESCRIPTION = 45, 45, 100, 100
+#: A line is not cut shorter than this while there is another way.
+SHORTEST_LINE = 60
+#: So many are kept where a text consists of short ones.
+LAST_LINES = 2
+ELLIPSIS = "…"
+#: Where a text without characters must not be empty.
+BLANK = "\u200b"
+
+#: What has been begun at the end of a text and not been closed: a mention or a time, a link, a backslash.
+_BEGUN = (
+    re.compile(r"<(?:@[!&]?|#|t:|/|a?:)[^>\n]*\Z"),
+    re.compile(r"\[[^\[\]\n]*(?:\]\([^()\n]*)?\Z"),
+    re.compile(r"(?<!\\)(?:\\\\)*\\\Z"),
+)
+_ESCAPED = re.compile(r"\\.", re.DOTALL)
+
+
+def length(text: str) -> int:
+    """As JavaScript counts, which is never less than Discord does."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def cut(text: str, longest: int) -> str:
+    """A text of at most `longest` characters, at least one. No escape, mention, link, code or emphasis is left half."""
+    if length(text) <= longest:
+        return text
+    kept = text[: max(longest - 1, 0)]
+    while length(kept) > longest - 1:
+        kept = kept[: -max(1, (length(kept) - longest + 1) // 2)]
+    for begun in _BEGUN:
+        kept = begun.sub("", kept)
+    for mark in ("`", "**"):
+        kept = _closed(kept, mark)
+    kept = _BEGUN[-1].sub("", kept)
+    return kept.rstrip() + ELLIPSIS
+
+
+def _closed(text: str, mark: str) -> str:
+    """Without what comes after a mark that has no partner."""
+    plain = _ESCAPED.sub("\0\0", text)
+    return text[: plain.rindex(mark)] if plain.count(mark) % 2 else text
+
+
+def fit_components(components: list[Component]) -> list[Component]:
+    """A message's components as they are sent, each cut to its own limit and their texts to that of all together."""
+    texts = []
+    for component in _walk(components):
+        match component.get("type"):
+            case Kind.BUTTON:
+                _cut(component, "label", MAX_BUTTON_LABEL)
+            case Kind.SELECT:
+                _cut(component, "placeholder", MAX_PLACEHOLDER)
+            case Kind.TEXT_DISPLAY:
+                component["content"] = component["content"] if component["content"].strip() else BLANK
+                texts.append(component)
+        for option in component.get("options") or ():
+            _cut(option, "label", MAX_CHOICE_LENGTH)
+            _cut(option, "description", MAX_CHOICE_LENGTH)
+        if "media" in component:
+            _cut(component, "description", MAX_ALT_TEXT_LENGTH)
+        for item in component.get("items") or ():
+            _cut(item, "description", MAX_ALT_TEXT_LENGTH)
+    _fit_together(texts, MAX_TEXT_LENGTH)
+    return components
+
+
+def fit_modal(modal: Component) -> Component:
+    """The same for a form."""
+    _cut(modal, "title", MAX_TITLE)
+    for component in _walk(modal["components"]):
+        _cut(component, "label", MAX_FIELD_LABEL)
+        if component.get("type") == Kind.TEXT_INPUT:
+            _cut(component, "placeholder", MAX_FIELD_PLACEHOLDER)
+            if component.get("value"):  # it is sent back as it stands, so it gets no ellipsis
+                component["value"] = component["value"][: component.get("max_length") or MAX_FIELD_LENGTH]
+        elif component.get("type") == Kind.LABEL:
+            _cut(component, "description", MAX_FIELD_DESCRIPTION)
+        else:
+            _cut(component, "placeholder", MAX_PLACEHOLDER)
+        for option in component.get("options") or ():
+            _cut(option, "label", MAX_CHOICE_LENGTH)
+            _cut(option, "description", MAX_CHOICE_LENGTH)
+    return modal
+
+
+def _cut(component: Component, name: str, longest: int) -> None:
+    if isinstance(component.get(name), str) and length(component[name]) > longest:
+        component[name] = cut(component[name], longest)
+
+
+def _walk(components: list[Component]) -> Iterator[Component]:
+    for component in components:
+        yield component
+        yield from _walk(component.get("components") or [])
+        for name in ("component", "accessory"):
+            if isinstance(component.get(name), dict):
+                yield from _walk([component[name]])
+
+
+def _fit_together(texts: list[Component], longest: int) -> None:
+    while (over := sum(length(text["content"]) for text in texts) - longest) > 0:
+        lines = [text["content"].split("\n") for text in texts]
+        size, at, number = max((length(line), at, n) for at, own in enumerate(lines) for n, line in enumerate(own))
+        if size > SHORTEST_LINE:
+            line = lines[at][number]
+            lines[at][number] = cut(line, max(size - over, SHORTEST_LINE))
+            texts[at]["content"] = "\n".join(lines[at])
+        else:  # many short lines
+            size, at = max((length(text["content"]), at) for at, text in enumerate(texts))
+            texts[at]["content"] = _cut_before_the_end(lines[at], max(size - over, 1))
+
+
+def _cut_before_the_end(lines: list[str], longest: int) -> str:
+    """Keeps the last lines, which say what everything is about."""
+    end = "\n".join(["", *lines[-LAST_LINES:]])
+    if len(lines) <= LAST_LINES or length(end) >= longest:
+        return cut("\n".join(lines), longest)
+    return cut("\n".join(lines[:-LAST_LINES]), longest - length(end)) + end

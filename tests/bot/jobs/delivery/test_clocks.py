@@ -1,0 +1,61 @@
+"""This machine's clock may be hours before or behind Discord's; nothing depends on which."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bot.jobs import worker
+from bot.sandbox.model.clock import Clock
+from storage.schema import JobState
+from tests.bot.conftest import checked_standin
+from tests.bot.harness import Stage, until
+
+HOURS = 3600.0
+
+
+@pytest.fixture(params=[-5 * HOURS, 5 * HOURS], ids=["discord is behind", "discord is ahead"])
+async def stage(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> AsyncIterator[Stage]:
+    async with checked_standin(monkeypatch, clock=Clock(ahead=request.param)) as standin:
+        stage = Stage(standin, tmp_path)
+        await stage.start()
+        yield stage
+        await stage.stop()
+
+
+async def test_a_private_image_comes_in_its_own_message_while_the_token_lives(stage: Stage) -> None:
+    stage.engine.hold()
+    job = await stage.in_state((await stage.ask("1girl", private=True)).id, JobState.RUNNING)
+    await stage.client.retention._forget()
+    await stage.restart()
+    done = await stage.in_state(job.id, JobState.DELIVERED)
+    assert done.message_id == job.message_id
+    assert not any(message.attachments for message in stage.discord.messages_in(stage.discord.dm(stage.alice)))
+
+
+async def test_an_image_that_was_posted_unnoticed_is_found(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.sandbox.model.messages.NONCE_LIFETIME", -1.0)
+    monkeypatch.setattr(worker, "CLOSING_GRACE", 0.1)
+    thread = stage.discord.world.thread
+    stage.engine.hold()
+    job = await stage.in_state((await stage.ask("1girl", where=thread)).id, JobState.RUNNING)
+    stage.discord.archive_thread(thread)
+    lost = stage.discord.faults.hold("POST", "^/channels/.*/messages", when="after")
+    stage.engine.let_go()
+
+    async def was_posted() -> bool:
+        return lost.hits > 0
+
+    await until(was_posted)
+    stopping = stage.stop()
+    await stopping
+    lost.cut()
+    await stage.discord.wait_until_gone()
+    await stage.start()
+    done = await stage.in_state(job.id, JobState.DELIVERED)
+    [message] = [message for message in stage.discord.messages_in(thread) if message.attachments]
+    assert message.id == done.message_id

@@ -1,0 +1,138 @@
+"""Each place that images may go to is judged as what it is then; the message they did not go to says where they are."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.messages.job import SENT_IN_PRIVATE
+from bot.sandbox import Channel, FakeDiscord, Message, Permissions
+from bot.sandbox.model.errors import ApiError, Refusal
+from storage.jobs import Job
+from storage.schema import JobState
+from tests.bot.harness import Stage, until
+
+
+async def drawn_meanwhile(stage: Stage, prompt: str, **options: Any) -> Job:
+    stage.engine.hold()
+    return await stage.in_state((await stage.ask(prompt, **options)).id, JobState.RUNNING)
+
+
+def images_in(stage: Stage, channel: Channel) -> list[Message]:
+    return [message for message in stage.discord.messages_in(channel) if message.attachments]
+
+
+def images_in_private(stage: Stage) -> list[Message]:
+    return images_in(stage, stage.discord.dm(stage.alice))
+
+
+def text_of(stage: Stage, job: Job) -> str:
+    message = stage.discord.messages.get(job.message_id)
+    assert message is not None
+    return message.text
+
+
+async def test_what_an_age_restricted_channel_allows_is_not_sent_in_private(stage: Stage) -> None:
+    after_dark = stage.discord.world.after_dark
+    job = await drawn_meanwhile(stage, "1girl, nude", where=after_dark)
+    stage.discord.clock.turn(16 * 60)
+    stage.discord.set_overwrite(after_dark, stage.discord.world.bot, deny=Permissions.ATTACH_FILES)
+    stage.engine.let_go()
+    await stage.in_state(job.id, JobState.REFUSED)
+    assert not images_in_private(stage)
+
+    async def told() -> bool:
+        return "can no longer be shown" in text_of(stage, job)
+
+    await until(told)
+    assert "nude" not in text_of(stage, job).split("can no longer")[0] or after_dark.nsfw
+
+
+async def test_an_archived_thread_is_judged_though_discord_has_stopped_telling_of_it(stage: Stage) -> None:
+    thread = stage.discord.world.thread
+    allowed, refused = [await drawn_meanwhile(stage, "1girl, nude", where=thread) for _ in range(1)] * 2
+    stage.discord.archive_thread(thread)
+    stage.engine.let_go()
+    await stage.in_state(allowed.id, JobState.DELIVERED)
+    refused = await drawn_meanwhile(stage, "1girl, nude", where=thread)
+    stage.discord.archive_thread(thread)
+    stage.discord.set_age_restricted(stage.discord.world.after_dark, False)
+    stage.engine.let_go()
+    await stage.in_state(refused.id, JobState.REFUSED)
+
+
+@pytest.fixture
+async def judged(standin: FakeDiscord, tmp_path: Path) -> AsyncIterator[Stage]:
+    stage = Stage(standin, tmp_path)
+    stage.settings |= {"picture_classifier": "some/classifier", "picture_classifier_refuses": "nsfw:0.9"}
+    await stage.start()
+    yield stage
+    await stage.stop()
+
+
+@pytest.mark.parametrize(("probability", "state"), [(0.95, JobState.REFUSED), (0.6, JobState.DELIVERED)])
+async def test_a_classifier_that_an_age_restricted_channel_needs_not_judges_the_private_message(
+    judged: Stage, probability: float, state: JobState
+) -> None:
+    after_dark = judged.discord.world.after_dark
+    judged.engine.labels = {"nsfw": probability}
+    job = await drawn_meanwhile(judged, "1girl", where=after_dark)
+    judged.discord.delete_channel(after_dark)
+    judged.engine.let_go()
+    await judged.in_state(job.id, state)
+    found = images_in_private(judged)
+    assert [attachment.is_spoiler for message in found for attachment in message.attachments] == [True] * len(found)
+    assert bool(found) == (state is JobState.DELIVERED)
+
+
+async def test_a_message_whose_image_went_to_a_private_one_says_so_and_offers_no_cancel(stage: Stage) -> None:
+    job = await drawn_meanwhile(stage, "1girl")
+    stage.discord.clock.turn(16 * 60)
+    stage.discord.set_overwrite(stage.general, stage.discord.world.bot, deny=Permissions.ATTACH_FILES)
+    stage.engine.let_go()
+    await stage.in_state(job.id, JobState.DELIVERED)
+    assert len(images_in_private(stage)) == 1
+
+    async def says_so() -> bool:
+        return SENT_IN_PRIVATE in text_of(stage, job)
+
+    await until(says_so)
+    message = stage.discord.messages.get(job.message_id)
+    assert message is not None and not message.inputs()
+
+
+async def test_a_message_whose_image_is_in_another_links_to_it(stage: Stage) -> None:
+    """Files are not taken in an edit, and words are."""
+    messages, edit = stage.discord.messages, stage.discord.messages.edit
+
+    def refuse_files(message: Any, body: Any) -> Any:
+        if body.files:
+            raise ApiError(Refusal(403, 50013, "Missing Permissions"))
+        return edit(message, body)
+
+    job = await drawn_meanwhile(stage, "1girl")
+    messages.edit = refuse_files  # type: ignore[method-assign]
+    stage.engine.let_go()
+    done = await stage.in_state(job.id, JobState.DELIVERED)
+    assert done.message_id != job.message_id and len(images_in(stage, stage.general)) == 1
+
+    async def links_to_it() -> bool:
+        return f"/{stage.general.id}/{done.message_id}" in text_of(stage, job)
+
+    await until(links_to_it)
+
+
+async def test_an_image_does_not_wait_until_discord_takes_edits_of_old_messages(stage: Stage) -> None:
+    job = await drawn_meanwhile(stage, "1girl")
+    stage.discord.clock.turn(16 * 60)
+    answer = {"message": "Maximum number of edits to messages older than 1 hour reached", "code": 30046}
+    headers = {"Via": "1.1 google", "Retry-After": "600"}
+    body = answer | {"retry_after": 600.0, "global": False}
+    fault = stage.discord.faults.answer("PATCH", "^/channels/", 429, body, headers=headers, times=10_000)
+    stage.engine.let_go()
+    done = await stage.in_state(job.id, JobState.DELIVERED)
+    assert done.message_id != job.message_id and len(images_in(stage, stage.general)) == 1
+    assert fault.hits == 1

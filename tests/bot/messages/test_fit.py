@@ -1,0 +1,115 @@
+"""Whatever somebody typed, what is shown of it keeps to Discord's limits and leaves nothing half."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from discord import ui
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.components.base import Modal
+from bot.messages import job as messages
+from bot.messages.fit import ELLIPSIS, cut, length
+from bot.messages.job import QueueStatus
+from bot.messages.layout import StaticLayout
+from bot.sandbox.model.components import check_in_message, walk
+from bot.sandbox.model.errors import FormErrors
+from bot.text.markdown import blockquote
+from tests.bot.jobs.delivery.test_progress import a_job
+
+#: What is escaped, marked, wide or separates lines, over and over.
+HOSTILE = st.one_of(
+    st.text(st.sampled_from("\\*_~`|[]()<>@#:/ \n\r\u2028a😀ÄÅ"), max_size=5000),
+    st.sampled_from(["*" * 5000, "\\" * 4999, "😀" * 5000, "[" * 3000, "`" * 4001, "\n" * 4000, "a\n" * 3000, ""]),
+)
+
+
+class HostileForm(Modal):
+    name = "anima:hostile-form"
+
+
+def checked(view: StaticLayout) -> list[dict[str, Any]]:
+    """The components as they are sent, after the stand-in has found nothing wrong with them."""
+    components = view.to_components()
+    errors = FormErrors()
+    check_in_message(components, True, errors)
+    errors.raise_if_any()
+    return components
+
+
+def text_of(components: list[dict[str, Any]]) -> str:
+    return "\n".join(each["content"] for _, each in walk(components) if "content" in each)
+
+
+@given(HOSTILE)
+def test_every_message_of_a_job_fits(prompt: str) -> None:
+    job = a_job(prompt=prompt)
+    for view in (
+        messages.queued(job, QueueStatus(3, None), "a note " + prompt),
+        messages.in_progress(job, 0.5, 2, 4),
+        messages.cancelled(job),
+        messages.moved(job, None),
+        messages.failed(job, prompt),
+        messages.interruption_notice(job),
+    ):
+        assert length(text_of(checked(view))) <= 4000
+
+
+@given(HOSTILE, HOSTILE)
+def test_texts_fit_together_and_short_lines_are_kept(first: str, second: str) -> None:
+    caption = "-# <@7> · a caption"
+    shown = checked(StaticLayout(ui.TextDisplay(f"> {first}"), ui.TextDisplay(f"{second}\n{caption}")))
+    assert length(text_of(shown)) <= 4001
+    if max(length(line) for line in f"{first}\n{second}".split("\n")) > 3900:
+        assert caption in text_of(shown)
+
+
+@given(HOSTILE, st.integers(1, 300))
+def test_what_is_cut_ends_in_no_half_of_an_escape(text: str, longest: int) -> None:
+    escaped = blockquote(text, 5000)
+    short = cut(escaped, longest)
+    assert 0 < length(short) <= longest or short == escaped
+    if short != escaped:
+        trailing = re.search(r"\\*\Z", short.removesuffix(ELLIPSIS))
+        assert trailing is not None and len(trailing[0]) % 2 == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "longest", "shown"),
+    [
+        ("one two three", 8, "one two…"),
+        ("by <@123456789> and others", 10, "by…"),
+        ("see [varied](https://example.org/x) there", 20, "see…"),
+        ("a `sampler_name` here", 10, "a…"),
+        ("**bold words** here", 9, "…"),
+        ("😀😀😀😀", 5, "😀😀…"),
+    ],
+)
+def test_nothing_that_was_begun_is_left_open(text: str, longest: int, shown: str) -> None:
+    assert cut(text, longest) == shown
+
+
+@given(HOSTILE)
+def test_labels_options_and_alt_texts_fit(text: str) -> None:
+    label = text.strip() or "x"
+    rows: list[Any] = [
+        ui.ActionRow(ui.Button(label=label, custom_id="a")),
+        ui.ActionRow(ui.Select(custom_id="b", placeholder=label, options=[])),
+    ]
+    rows[1].children[0].add_option(label=label, value="1", description=label)
+    checked(StaticLayout(*rows))
+
+
+@given(HOSTILE)
+def test_forms_fit(text: str) -> None:
+    field: ui.Label[Any] = ui.Label(
+        text=text or "x", description=text, component=ui.TextInput(custom_id="c", default=text)
+    )
+    modal = HostileForm(text or "x", [field]).to_dict()
+    assert length(modal["title"]) <= 45
+    [label] = modal["components"]
+    assert length(label["label"]) <= 45 and length(label.get("description") or "") <= 100
+    assert len(label["component"].get("value") or "") <= 4000
