@@ -48,12 +48,11 @@ async def test_what_an_age_restricted_channel_allows_is_not_sent_in_private(stag
         return "can no longer be shown" in text_of(stage, job)
 
     await until(told)
-    assert "nude" not in text_of(stage, job).split("can no longer")[0] or after_dark.nsfw
 
 
 async def test_an_archived_thread_is_judged_though_discord_has_stopped_telling_of_it(stage: Stage) -> None:
     thread = stage.discord.world.thread
-    allowed, refused = [await drawn_meanwhile(stage, "1girl, nude", where=thread) for _ in range(1)] * 2
+    allowed = await drawn_meanwhile(stage, "1girl, nude", where=thread)
     stage.discord.archive_thread(thread)
     stage.engine.let_go()
     await stage.in_state(allowed.id, JobState.DELIVERED)
