@@ -19,6 +19,8 @@ from tests.bot.harness import Stage
 
 #: Seconds.
 DRAWING, STEPS = 0.4, 4
+#: Longer than an interaction's token lives.
+TOKEN_IS_OVER = 16 * 60
 
 
 class SteadyEngine(FakeEngine):
@@ -69,10 +71,13 @@ def begun(request: RequestRecord) -> float:
     return request.at - request.seconds
 
 
-def progress_between(stage: Stage, job: Job) -> list[RequestRecord]:
-    """The edits without a finished image that were begun after a job's image was drawn and before it was sent."""
+def progress_between(stage: Stage, job: Job, turned: float = 0.0) -> list[RequestRecord]:
+    """The edits without a finished image that were begun after a job's image was drawn and before it was sent.
+
+    turned: seconds by which Discord's clock is ahead of the bot's.
+    """
     assert job.rendered_at is not None
-    drawn, sent = job.rendered_at.timestamp(), begun(result_of(stage, job))
+    drawn, sent = job.rendered_at.timestamp() + turned, begun(result_of(stage, job))
     edits = stage.discord.request_log.find("PATCH")
     return [
         each
@@ -89,4 +94,16 @@ async def test_no_progress_is_shown_between_a_finished_drawing_and_its_image(sta
         assert len(in_the_way) <= 1, "one may have been on its way"
         assert by_channel == []
     assert stage.discord.request_log.find("PATCH", "^/webhooks/")
+    assert stage.discord.request_log.find(status=429) == []
+
+
+async def test_after_the_tokens_are_over_images_still_overtake_progress_in_the_channels_limit(stage: Stage) -> None:
+    stage.engine.hold()
+    jobs = await ask_for_many(stage, 6)
+    stage.discord.clock.turn(TOKEN_IS_OVER)
+    stage.engine.let_go()
+    jobs = await delivered(stage, jobs)
+    for job in jobs:
+        assert len(progress_between(stage, job, TOKEN_IS_OVER)) <= 1, "one may have been on its way"
+    assert [stage.discord.messages.get(job.message_id).shown for job in jobs].count(()) == 0
     assert stage.discord.request_log.find(status=429) == []

@@ -32,5 +32,5 @@ function exampleButton(prompt, command) {
     const payload = { command: command.name, options: { prompt } };
     send(store.session.post(`/channels/${store.channel.id}/slash`, payload), `/${command.shown}`);
   };
-  return el("button", { type: "button", class: "button", onclick: draw }, `/${command.shown} ${prompt}`);
+  return el("button", { type: "button", class: "button secondary", onclick: draw }, `/${command.shown} ${prompt}`);
 }
