@@ -14,13 +14,14 @@ from typing import TypeAlias
 
 from bot.generation.errors import InvalidComparison
 from bot.generation.recipe import Recipe
-from bot.generation.values import MAX_COMPARED, MAX_LORA_STRENGTH, MIN_CFG_SCALE
+from bot.generation.values import MAX_COMPARED, MAX_LORA_STRENGTH, MIN_CFG_SCALE, Speed
 from bot.prompting.syntax import COMMAS
 from bot.text.markdown import inline
+from bot.text.numbers import half_width
 from bot.text.translation import N_, say, say_plural
 from inference import NativeSettings
 from inference.prompt import parse_weights
-from inference.request import MAX_CFG_SCALE, MAX_STEPS, SAMPLERS, SCHEDULERS
+from inference.request import MAX_CFG_SCALE, MAX_STEPS, SAMPLERS, SCHEDULERS, TurboLora
 
 MAX_WEIGHT = 5.0
 MAX_WORDS_LENGTH = 200
@@ -38,6 +39,7 @@ NO_ROWS = N_("`row_values` needs `rows`. Choose `rows` as well.")
 NO_WORDS = N_("Which words should get the weights? Give words of the prompt as `words`.")
 NO_WEIGHT = N_("`words` only works with weight. Choose weight for `columns` or `rows`.")
 NO_LORA = N_("Which LoRA should get the strengths? Choose one as `lora`.")
+NO_TURBO_TO_COMPARE = N_("There is no turbo LoRA here, so speeds can't be compared. Choose something else.")
 NOT_IN_PROMPT = N_(
     "“{words}” isn't in the prompt, so its weight can't change. Write `words` exactly as in the prompt, "
     "outside of wildcards."
@@ -59,6 +61,7 @@ class AxisKind(StrEnum):
     STEPS = "steps"
     WEIGHT = "weight"
     LORA_STRENGTH = "lora strength"
+    SPEED = "speed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,11 +99,12 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """`of`: the words whose weight is varied, or the name of the LoRA."""
+    """`of`: the words whose weight is varied, or the name of the LoRA. `turbo`: what makes the turbo of a speed."""
 
     what: AxisKind
     values: tuple[Value, ...]
     of: str = ""
+    turbo: TurboLora | None = None
 
     @property
     def name(self) -> str:
@@ -139,6 +143,8 @@ class Axis:
             case AxisKind.LORA_STRENGTH:
                 strengths = ((name, float(value) if name == self.of else strength) for name, strength in recipe.loras)
                 return replace(recipe, loras=tuple(lora for lora in strengths if lora != (self.of, 0)))
+            case AxisKind.SPEED:
+                return recipe if value == Speed.NORMAL or self.turbo is None else _with_turbo(recipe, self.turbo)
             case AxisKind.WEIGHT:
                 return recipe  # its prompt has it
 
@@ -158,6 +164,8 @@ def axis_name(what: AxisKind) -> str:
             return say("weight")
         case AxisKind.LORA_STRENGTH:
             return say("LoRA strength")
+        case AxisKind.SPEED:
+            return say("speed")
 
 
 def _cell(chosen: Sequence[tuple[Axis, Value]], make_recipe: Callable[[Rewording], Recipe]) -> Recipe:
@@ -167,9 +175,15 @@ def _cell(chosen: Sequence[tuple[Axis, Value]], make_recipe: Callable[[Rewording
         return prompt
 
     recipe = make_recipe(reword)
-    for axis, value in chosen:
+    # Turbo brings steps and CFG with it, against which those of another axis stand.
+    for axis, value in sorted(chosen, key=lambda each: each[0].what is not AxisKind.SPEED):
         recipe = axis.applied(recipe, value)
     return recipe
+
+
+def _with_turbo(recipe: Recipe, turbo: TurboLora) -> Recipe:
+    loras = recipe.loras if turbo.name in dict(recipe.loras) else (*recipe.loras, (turbo.name, 1.0))
+    return replace(recipe, loras=loras, steps=turbo.steps, cfg_scale=turbo.cfg_scale)
 
 
 # --- Weights ---
@@ -239,9 +253,10 @@ class CompareOptions:
     lora: str | None = None
 
 
-def parse_comparison(typed: CompareOptions, usual: NativeSettings) -> Comparison:
+def parse_comparison(typed: CompareOptions, usual: NativeSettings, turbo: TurboLora | None = None) -> Comparison:
     """Raises InvalidComparison.
 
+    turbo: the turbo LoRA with the steps and the CFG to draw with, if there is one.
     usual: the settings that hold otherwise, around which values are chosen if none are given.
     The LoRA is taken as it is; whether there is such a one is known to who draws it.
     """
@@ -251,8 +266,8 @@ def parse_comparison(typed: CompareOptions, usual: NativeSettings) -> Comparison
         raise InvalidComparison(say(SAME_AXIS, axis=axis_name(typed.columns)))
     if typed.words is not None and AxisKind.WEIGHT not in (typed.columns, typed.rows):
         raise InvalidComparison(say(NO_WEIGHT))
-    columns = _axis(typed, typed.columns, typed.column_values, usual)
-    rows = None if typed.rows is None else _axis(typed, typed.rows, typed.row_values, usual)
+    columns = _axis(typed, typed.columns, typed.column_values, usual, turbo)
+    rows = None if typed.rows is None else _axis(typed, typed.rows, typed.row_values, usual, turbo)
     count = len(columns.values) * (1 if rows is None else len(rows.values))
     if count > MAX_COMPARED:
         raise InvalidComparison(say(TOO_MANY, count=count, most=MAX_COMPARED))
@@ -273,22 +288,26 @@ def complete_values(what: AxisKind, typed: str, usual: NativeSettings) -> list[s
     return [", ".join([*chosen, name]) for name in matching]
 
 
-def _axis(typed: CompareOptions, what: AxisKind, values: str | None, usual: NativeSettings) -> Axis:
+def _axis(
+    typed: CompareOptions, what: AxisKind, values: str | None, usual: NativeSettings, turbo: TurboLora | None
+) -> Axis:
     words = (typed.words or "").strip(string.whitespace + "_")
     if what is AxisKind.WEIGHT and not words:
         raise InvalidComparison(say(NO_WORDS))
     if what is AxisKind.LORA_STRENGTH and typed.lora is None:
         raise InvalidComparison(say(NO_LORA))
+    if what is AxisKind.SPEED and turbo is None:
+        raise InvalidComparison(say(NO_TURBO_TO_COMPARE))
     of = {AxisKind.WEIGHT: words, AxisKind.LORA_STRENGTH: typed.lora or ""}.get(what, "")
     read = [_value(what, piece, usual) for piece in _pieces(values or "")]
     distinct = tuple(dict.fromkeys(read)) or _usual_values(what, usual)
     if len(distinct) < 2:
         raise InvalidComparison(say(ONE_VALUE, axis=axis_name(what)))
-    return Axis(what=what, values=distinct, of=of)
+    return Axis(what=what, values=distinct, of=of, turbo=turbo if what is AxisKind.SPEED else None)
 
 
 def _pieces(text: str) -> list[str]:
-    return [piece.strip() for piece in re.split(f"[{COMMAS}]", text) if piece.strip()]
+    return [half_width(piece).strip() for piece in re.split(f"[{COMMAS}]", text) if piece.strip()]
 
 
 def _value(what: AxisKind, text: str, usual: NativeSettings) -> Value:
@@ -322,7 +341,7 @@ def _written(value: Value) -> str:
 
 
 def _names(what: AxisKind) -> tuple[str, ...]:
-    return {AxisKind.SAMPLER: SAMPLERS, AxisKind.SCHEDULER: SCHEDULERS}.get(what, ())
+    return {AxisKind.SAMPLER: SAMPLERS, AxisKind.SCHEDULER: SCHEDULERS, AxisKind.SPEED: tuple(Speed)}.get(what, ())
 
 
 _RANGES: Mapping[AxisKind, tuple[float, float]] = {
@@ -352,3 +371,5 @@ def _usual_values(what: AxisKind, usual: NativeSettings) -> tuple[Value, ...]:
             return 0.5, 1.0, 1.5
         case AxisKind.LORA_STRENGTH:
             return 0.0, 0.5, 1.0
+        case AxisKind.SPEED:
+            return tuple(speed.value for speed in Speed)

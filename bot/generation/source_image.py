@@ -23,7 +23,9 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 #: Pillow's modes that it makes smaller without dropping pixels.
 SMOOTH_MODES = ("RGB", "RGBA", "L", "LA", "CMYK")
 
-TOO_MANY_PIXELS = N_("That picture is too large ({width}x{height} pixels). Make it smaller and try again.")
+TOO_MANY_PIXELS = N_(
+    "That picture is too large ({width}x{height}). The limit is {limit} megapixels. Make it smaller and try again."
+)
 UNREADABLE_IMAGE = N_("I can't read that file as a picture. Attach a PNG, JPEG or WebP.")
 CROPPED = N_("Your picture is cropped to {width}x{height}. To keep all of it, leave `aspect` out.")
 CROPPED_ALL_THE_SAME = N_(
@@ -39,7 +41,7 @@ def prepare_source(data: bytes) -> bytes:
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         if image.width * image.height > MAX_PIXELS:
-            raise UnusableImage(say(TOO_MANY_PIXELS, width=image.width, height=image.height))
+            raise UnusableImage(say(TOO_MANY_PIXELS, width=image.width, height=image.height, limit=MAX_PIXELS // 10**6))
         deep_enough = to_8_bit(image)
         opened = deep_enough if deep_enough.mode in SMOOTH_MODES else deep_enough.convert("RGBA")
         opened.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)  # before there are copies of it

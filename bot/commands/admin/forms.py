@@ -6,7 +6,7 @@ An empty field goes back to what the bot has by default.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -32,6 +32,7 @@ from bot.rules.server_settings import (
     ServerLimits,
     ServerSettings,
 )
+from bot.text.numbers import half_width, number
 from bot.text.translation import N_, say
 from inference.request import SAMPLERS, SCHEDULERS
 
@@ -266,7 +267,7 @@ def _saves(group: str, kind: type[Any]) -> Callable[[AnimaInteraction, AdminCont
 
 
 async def _save_drawing(interaction: AnimaInteraction, context: AdminContext, values: Values) -> str:
-    size = values["size"].strip()
+    size = half_width(values["size"]).strip()
     if size:
         sides = re.fullmatch(r"(\d{1,5})\s*[x×*,]\s*(\d{1,5})", size, re.IGNORECASE)  # noqa: RUF001
         if sides is None:
@@ -284,25 +285,25 @@ async def _save_drawing(interaction: AnimaInteraction, context: AdminContext, va
 
 async def _save_style(interaction: AnimaInteraction, context: AdminContext, values: Values) -> str:
     artists = ", ".join(_entries(values["artist"]))
-    loras = tuple(map(_lora, _entries(values["loras"])))
+    here = await interaction.client.model_info.loras()
+    loras = tuple(_lora(entry, here) for entry in _entries(values["loras"]))
     return await _saves("defaults", ServerDefaults)(interaction, context, {**values, "artist": artists, "loras": loras})
 
 
-def _lora(typed: str) -> tuple[str, float]:
-    name, colon, strength = typed.rpartition(":")
-    if not colon:
+def _lora(typed: str, here: Collection[str]) -> tuple[str, float]:
+    name, colon, strength = typed.replace("：", ":").rpartition(":")  # noqa: RUF001
+    if not colon or typed in here:
         return typed, 1.0
-    try:
-        return name.strip(), float(strength)
-    except ValueError:
-        raise InvalidForm(
-            say(
-                "**{field}**: {typed} needs a strength from -{strongest} to {strongest}, such as style:0.8.",
-                field=say(LABELS["loras"]),
-                typed=inline_or_empty(typed, 50),
-                strongest=MAX_LORA_STRENGTH,
-            )
-        ) from None
+    if (read := number(strength)) is not None:
+        return name.strip(), read
+    raise InvalidForm(
+        say(
+            "**{field}**: {typed} needs a strength from -{strongest} to {strongest}, such as style:0.8.",
+            field=say(LABELS["loras"]),
+            typed=inline_or_empty(typed, 50),
+            strongest=MAX_LORA_STRENGTH,
+        )
+    )
 
 
 async def _save_quota(interaction: AnimaInteraction, context: AdminContext, values: Values) -> str:
@@ -364,7 +365,9 @@ def _plain(value: Any) -> Any:
     """What a field says: of a select the one that was chosen, if any."""
     if isinstance(value, list):
         return value[0] if value else None
-    return value.strip() if isinstance(value, str) else value
+    if isinstance(value, str):
+        return half_width(value).strip() if number(value) is not None else value.strip()
+    return value
 
 
 FORMS: Mapping[str, FormSpec] = {

@@ -235,7 +235,7 @@ def describe_errors(error: ValidationError, key: str = "") -> str:
 def _describe_error(kind: str, key: str, error: Mapping[str, Any]) -> str:
     field = say(LABELS[key]) if key in LABELS else inline_or_empty(key, 30)
     bounds = {
-        name: f"{value:.12g}" if isinstance(value, float) else value for name, value in error.get("ctx", {}).items()
+        name: decimal(value) if isinstance(value, float) else value for name, value in error.get("ctx", {}).items()
     }
     if kind not in RULES:
         return say(NOT_POSSIBLE, field=field)

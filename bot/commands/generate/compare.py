@@ -45,6 +45,7 @@ from bot.generation.typed.command import TypedOptions
 from bot.jobs.submission import JobRequest, Origin
 from bot.messages.replies import reply_privately
 from inference import NativeSettings
+from inference.request import TurboLora
 
 if TYPE_CHECKING:
     from bot.client import AnimaClient
@@ -163,14 +164,15 @@ async def compare(
             words=words,
             lora=next((name for name, _ in read.options.loras or ()), None),
         )
-        comparison = parse_comparison(varied, _usual(read.options, model))
+        options = replace(read.options, turbo=False) if AxisKind.SPEED in (columns, rows) else read.options
+        comparison = parse_comparison(varied, _usual(options, model), _turbo(options, model))
     except UserError as error:
         await reply_privately(interaction, str(error))
         return
     request = JobRequest(
         kind="compare",
         prompt=read.prompt,
-        options=read.options,
+        options=options,
         comparison=comparison,
         note="\n".join(read.notes),
     )
@@ -182,3 +184,11 @@ def _usual(typed: Options, model: ModelInfo) -> NativeSettings:
     options = resolve_options(typed, Options(), model)
     assert options.steps and options.cfg_scale is not None
     return replace(model.native, steps=options.steps, cfg_scale=options.cfg_scale)
+
+
+def _turbo(typed: Options, model: ModelInfo) -> TurboLora | None:
+    """The turbo LoRA; steps and CFG that were typed stand against its own."""
+    turbo = model.turbo
+    if turbo is None:
+        return None
+    return replace(turbo, steps=typed.steps or turbo.steps, cfg_scale=typed.cfg_scale or turbo.cfg_scale)

@@ -15,10 +15,12 @@ from bot.generation.errors import InvalidForm, InvalidOption
 from bot.generation.options import Options, read_stored_options
 from bot.generation.presets import key_of
 from bot.generation.sizes import describe_size, parse_size
-from bot.generation.typed.loras import no_such_lora
+from bot.generation.typed.loras import parse_lora
 from bot.rules.policy import EffectiveLimits, effective_limits, exceeds
 from bot.rules.server_settings import load_server_settings, settings_guild_id
+from bot.text.formats import decimal
 from bot.text.markdown import inline
+from bot.text.numbers import half_width
 from bot.text.translation import N_, say
 
 #: Of each text. Discord takes 4,000 characters in all.
@@ -173,8 +175,12 @@ def _as_it_is(text: str, context: PreferencesContext) -> Any:
     return text
 
 
+def _whole(text: str, context: PreferencesContext) -> Any:
+    return half_width(text).strip()
+
+
 def _number(text: str, context: PreferencesContext) -> Any:
-    return text.replace(",", ".")
+    return half_width(text).strip().replace(",", ".")
 
 
 def _size(text: str, context: PreferencesContext) -> Any:
@@ -185,21 +191,18 @@ def _size(text: str, context: PreferencesContext) -> Any:
 
 
 def _loras(text: str, context: PreferencesContext) -> Any:
-    mine = [name for name, _ in context.own.loras or ()]
-    known = {name.casefold(): name for name in (*mine, *context.model.loras)}
-    loras: dict[str, str] = {}
-    for line in filter(None, map(str.strip, text.splitlines())):
-        name, colon, strength = line.rpartition(":")
-        if line.casefold() in known or not colon:
-            name, strength = line, "1"
-        if name.strip().casefold() not in known:
-            raise InvalidForm(no_such_lora(name, context.model.lora_names))
-        loras[known[name.strip().casefold()]] = strength.strip().replace(",", ".")
-    return tuple(loras.items())
+    mine = [name for name, _ in context.own.loras or () if name not in context.model.loras]
+    known = replace(context.model, loras=(*mine, *context.model.loras)).lora_names
+    try:
+        return tuple(dict(parse_lora(line, known) for line in text.splitlines() if line.strip()).items())
+    except InvalidOption as error:
+        raise InvalidForm(str(error)) from error
 
 
 _READ: Mapping[str, Callable[[str, PreferencesContext], Any]] = {
     "size": _size,
+    "count": _whole,
+    "steps": _whole,
     "cfg_scale": _number,
     "denoise": _number,
     "loras": _loras,
@@ -231,4 +234,8 @@ def _describe_error(error: Any) -> str:
     kind = error["type"] if error["type"] in ERROR_SENTENCES else "other"
     context = error.get("ctx", {})
     limit = next((context[key] for key in ("ge", "le", "max_length") if key in context), "")
-    return say(ERROR_SENTENCES[kind], what=say(LABELS[error["loc"][0]]), limit=limit)
+    return say(
+        ERROR_SENTENCES[kind],
+        what=say(LABELS[error["loc"][0]]),
+        limit=decimal(limit) if isinstance(limit, float) else limit,
+    )

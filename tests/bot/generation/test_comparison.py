@@ -30,7 +30,7 @@ from bot.generation.errors import InvalidComparison
 from bot.generation.options import Options
 from bot.generation.recipe import Recipe
 from bot.generation.spec import JobSpec
-from bot.generation.values import MAX_COMPARED
+from bot.generation.values import MAX_COMPARED, Speed
 from bot.prompting import TagIndex, escape_wildcards, expand, final_prompts
 from inference import NativeSettings
 from inference.prompt import parse_weights
@@ -50,6 +50,7 @@ FIELDS = {
     AxisKind.STEPS: {"steps"},
     AxisKind.WEIGHT: {"prompt"},
     AxisKind.LORA_STRENGTH: {"loras"},
+    AxisKind.SPEED: {"steps", "cfg_scale", "loras"},
 }
 
 
@@ -61,7 +62,7 @@ def typed(columns: AxisKind, rows: AxisKind | None = None, **more: str) -> Compa
 
 
 def compared(what: AxisKind, values: str) -> tuple[object, ...]:
-    return parse_comparison(typed(what, column_values=values), NATIVE).columns.values
+    return parse_comparison(typed(what, column_values=values), NATIVE, MODEL.turbo).columns.values
 
 
 def options(**said: object) -> Options:
@@ -74,7 +75,7 @@ def make_recipe(comparison: Comparison, prompt: str = PROMPT, seed: int = 7, **s
 
 def refusal(asked: CompareOptions) -> str:
     with pytest.raises(InvalidComparison) as mistake:
-        parse_comparison(asked, NATIVE)
+        parse_comparison(asked, NATIVE, MODEL.turbo)
     return str(mistake.value)
 
 
@@ -100,7 +101,7 @@ def test_without_values_there_are_good_ones_few_enough_for_any_two_axes(
     if rows is columns:
         return
     usual = replace(NATIVE, steps=own[0], cfg_scale=own[1])
-    comparison = parse_comparison(typed(columns, rows), usual)
+    comparison = parse_comparison(typed(columns, rows), usual, MODEL.turbo)
     assert 2 <= len(comparison.labels) <= 12
     for axis in (comparison.columns, comparison.rows):
         if axis is not None and axis.what is AxisKind.CFG:
@@ -149,7 +150,10 @@ def test_what_people_typed_is_shown_as_inert_text_and_not_at_length() -> None:
 
 
 def test_values_are_completed_at_the_last_one() -> None:
-    assert complete_values(AxisKind.SAMPLER, "", NATIVE)[:2] == ["er_sde, euler_a, dpmpp_2m_sde_gpu", "er_sde"]
+    assert complete_values(AxisKind.SAMPLER, "", NATIVE)[:2] == [
+        "er_sde, euler_a, dpmpp_2m_sde_gpu",
+        "er_sde",
+    ]
     found = complete_values(AxisKind.SAMPLER, "heun, Euler", NATIVE)
     assert found[:2] == ["heun, euler_a", "heun, euler"] and all(text.startswith("heun, euler") for text in found)
     assert "heun" not in [text.split(", ")[-1] for text in complete_values(AxisKind.SAMPLER, "heun, ", NATIVE)]
@@ -171,7 +175,8 @@ NUMBERS = {
 @st.composite
 def comparisons(draw: st.DrawFn) -> Comparison:
     def axis(what: AxisKind) -> Axis:
-        names = {AxisKind.SAMPLER: SAMPLERS, AxisKind.SCHEDULER: SCHEDULERS}.get(what)
+        speeds = tuple(speed.value for speed in Speed)
+        names = {AxisKind.SAMPLER: SAMPLERS, AxisKind.SCHEDULER: SCHEDULERS, AxisKind.SPEED: speeds}.get(what)
         values: st.SearchStrategy[float | str]
         if names is not None:
             values = st.sampled_from(names)
@@ -181,7 +186,7 @@ def comparisons(draw: st.DrawFn) -> Comparison:
             values = st.integers(least * digits, most * digits).map(lambda number: number / digits)
         of = {AxisKind.WEIGHT: "red hair", AxisKind.LORA_STRENGTH: "style.safetensors"}.get(what, "")
         found = draw(st.lists(values, min_size=2, max_size=4, unique=True))
-        return Axis(what=what, values=tuple(found), of=of)
+        return Axis(what=what, values=tuple(found), of=of, turbo=MODEL.turbo if what is AxisKind.SPEED else None)
 
     chosen = draw(st.lists(st.sampled_from(AxisKind), min_size=1, max_size=2, unique=True))
     return Comparison(columns=axis(chosen[0]), rows=axis(chosen[1]) if len(chosen) == 2 else None)
@@ -193,6 +198,7 @@ def test_every_cell_differs_from_what_holds_otherwise_in_what_is_varied_alone(
     comparison: Comparison, turbo: bool
 ) -> None:
     axes = [comparison.columns] + ([] if comparison.rows is None else [comparison.rows])
+    turbo = turbo and AxisKind.SPEED not in [axis.what for axis in axes]  # which the command switches off then
     base = recipes(PROMPT, options(turbo=turbo), [7], RULES, MODEL, from_image=False)[0]
     found = make_recipe(comparison, turbo=turbo)
     count = len(comparison.columns.values) * len(comparison.rows.values if comparison.rows else (0,))
@@ -210,17 +216,19 @@ def test_cells_come_row_by_row_and_are_called_by_their_values(comparison: Compar
     across = len(comparison.columns.values)
     for index, recipe in enumerate(found):
         column = comparison.columns.values[index % across]
-        assert comparison.columns.applied(recipe, column) == recipe
+        if comparison.columns.what is not AxisKind.SPEED:  # which settings of the other axis stand against
+            assert comparison.columns.applied(recipe, column) == recipe
         assert comparison.labels[index].endswith(comparison.columns.label(column))
         if rows is not None:
             row = rows.values[index // across]
-            assert rows.applied(recipe, row) == recipe
+            if rows.what is not AxisKind.SPEED:
+                assert rows.applied(recipe, row) == recipe
             assert comparison.labels[index].startswith(rows.label(row))
 
 
 def test_each_axis_sets_what_it_is_called() -> None:
     def varied(what: AxisKind, values: str, field: str, **said: object) -> list[object]:
-        found = make_recipe(parse_comparison(typed(what, column_values=values), NATIVE), **said)
+        found = make_recipe(parse_comparison(typed(what, column_values=values), NATIVE, MODEL.turbo), **said)
         return [getattr(recipe, field) for recipe in found]
 
     assert varied(AxisKind.SAMPLER, "heun,lcm", "sampler") == ["heun", "lcm"]
@@ -235,7 +243,9 @@ def test_each_axis_sets_what_it_is_called() -> None:
 
 
 def test_the_strength_of_the_turbo_lora_itself_can_be_varied_down_to_none() -> None:
-    comparison = parse_comparison(typed(AxisKind.LORA_STRENGTH, lora="turbo.safetensors", column_values="0, 1"), NATIVE)
+    comparison = parse_comparison(
+        typed(AxisKind.LORA_STRENGTH, lora="turbo.safetensors", column_values="0, 1"), NATIVE, MODEL.turbo
+    )
     said = resolve_options(Options(loras=(("turbo.safetensors", 1.0),), turbo=True), Options(), MODEL)
     found = comparison_recipes(comparison, PROMPT, said, 7, RULES, MODEL)
     assert [recipe.loras for recipe in found] == [(), (("turbo.safetensors", 1.0),)]
@@ -352,3 +362,19 @@ def test_words_are_looked_for_in_what_wildcards_have_become() -> None:
         else:
             with pytest.raises(InvalidComparison):
                 make_recipe(comparison, "{red|blue} hair", seed)
+
+
+def test_turbo_is_a_speed_with_its_lora_steps_and_cfg_and_other_axes_stand_against_it() -> None:
+    turbo = MODEL.turbo
+    speeds = parse_comparison(typed(AxisKind.SPEED), NATIVE, turbo)
+    normal, fast = make_recipe(speeds)
+    assert (normal.steps, normal.cfg_scale) == (24, 4.0) and ("turbo.safetensors", 1.0) not in normal.loras
+    assert (fast.steps, fast.cfg_scale) == (8, 1.0) and ("turbo.safetensors", 1.0) in fast.loras
+    both = parse_comparison(typed(AxisKind.STEPS, AxisKind.SPEED, column_values="5, 6"), NATIVE, turbo)
+    assert [(recipe.steps, recipe.cfg_scale) for recipe in make_recipe(both)] == [(5, 4), (6, 4), (5, 1), (6, 1)]
+    assert both.labels == ["normal, 5 steps", "normal, 6 steps", "turbo, 5 steps", "turbo, 6 steps"]
+
+
+def test_speeds_are_compared_only_where_there_is_a_turbo_lora() -> None:
+    with pytest.raises(InvalidComparison, match="no turbo LoRA here"):
+        parse_comparison(typed(AxisKind.SPEED), NATIVE)

@@ -194,7 +194,7 @@ async def test_defaults_for_drawing(panel: AdminPanel) -> None:
 
 async def test_artists_loras_and_denoise(panel: AdminPanel) -> None:
     await panel.turn_to("defaults")
-    await panel.fill("Artists and LoRAs", artist=" nnn yryr ,@hammer、", loras="style:0.8, turbo\n", denoise="0.6")
+    await panel.fill("Artists and LoRAs", artist=" nnn yryr ,@hammer、", loras="style：０.8, turbo\n", denoise="０.6")  # noqa: RUF001
     defaults = ServerDefaults(artist="nnn yryr, @hammer", loras=(("style", 0.8), ("turbo", 1.0)), denoise=0.6)
     assert await panel.settings() == ServerSettings(defaults)
     assert "Artists nnn yryr, @hammer, LoRAs style:0.8, turbo, Denoise 0.6" in panel.text
@@ -212,7 +212,7 @@ async def test_artists_loras_and_denoise(panel: AdminPanel) -> None:
     ("typed", "sentence"),
     [
         ({"loras": "style:strong"}, "**LoRAs**: style:strong needs a strength from -10 to 10"),
-        ({"loras": "style:nan"}, "**LoRAs** must be a number."),
+        ({"loras": "style:nan"}, "**LoRAs**: style:nan needs a strength from -10 to 10"),
         ({"loras": "style:10.5"}, "**LoRAs** must be 10 or less."),
         ({"loras": "style:-11"}, "**LoRAs** must be -10 or more."),
         ({"loras": ":0.5"}, "**LoRAs**: a name is missing."),

@@ -213,7 +213,7 @@ async def test_a_switch_is_turned_on_and_off_and_taken_back(panel: PreferencesPa
 
 
 async def test_numbers(panel: PreferencesPanel) -> None:
-    await panel.fill("Size, steps, CFG…", size="95 x 64", count="2", steps=" 12 ", cfg_scale="3,5", denoise="0.4")
+    await panel.fill("Size, steps, CFG…", size="95 x 64", count="2", steps=" １２ ", cfg_scale="3,5", denoise="0.4")  # noqa: RUF001
     assert await panel.kept() == {"size": [96, 64], "count": 2, "steps": 12, "cfg_scale": 3.5, "denoise": 0.4}
     form = await panel.form("Size, steps, CFG…")
     assert [field.get("value") for _, field in form.inputs()] == ["96x64", "2", "12", "3.5", "0.4"]
@@ -261,7 +261,7 @@ async def test_loras_with_their_strengths(panel: PreferencesPanel) -> None:
             [
                 "**Steps** must be a whole number.",
                 "**Pictures** must be 4 or less.",
-                "**CFG scale** must be 1.0 or more.",
+                "**CFG scale** must be 1 or more.",
                 "**Denoise** must be a number.",
             ],
         ),
@@ -272,8 +272,8 @@ async def test_loras_with_their_strengths(panel: PreferencesPanel) -> None:
             {"loras": "**none** such: 1"},
             ["There is no LoRA called “\\*\\*none\\*\\* such”. There are: a, b, c, d, e."],
         ),
-        ("LoRAs…", {"loras": "a: strong"}, ["**LoRAs** must be a number."]),
-        ("LoRAs…", {"loras": "a: 11"}, ["**LoRAs** must be 10.0 or less."]),
+        ("LoRAs…", {"loras": "a: strong"}, ["“a: strong” has no strength that I understand."]),
+        ("LoRAs…", {"loras": "a: 11"}, ["The strength of “a” is 11, but must be from -10 to 10."]),
         ("LoRAs…", {"loras": "a\nb\nc\nd\ne"}, ["**LoRAs** can have at most 4 entries."]),
     ],
 )
