@@ -48,8 +48,10 @@ screenshots: .venv/installed-dev
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 		"Anima Bot needs Python 3.11 or later, and $(PYTHON) is " + sys.version.split()[0] + \
 		". Name another one: make PYTHON=python3.11 …")'
+	@echo "Installing the Python packages into .venv, once. Most of it is PyTorch: on Linux with CUDA several GB to download"
+	@echo "(elsewhere a few hundred MB). That takes some minutes, on a slow connection up to half an hour."
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	$(BIN)/pip install --disable-pip-version-check --constraint constraints.txt --editable .
 	@touch $@
 
 .venv/installed-dev: .venv/installed

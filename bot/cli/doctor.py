@@ -40,6 +40,7 @@ TOKEN = re.compile(r"[\w-]{18,}\.[\w-]{6,}\.[\w-]{27,}")
 SQLITE = re.compile(r"sqlite(?:\+\w+)?:///(?!:memory:)([^?]+)(?:\?.*)?")
 POSTGRESQL = re.compile(r"postgres(?:ql)?(?:\+\w+)?://(.+)")
 DATABASE_TIMEOUT = 10.0
+DISCORD_TIMEOUT = 10.0
 
 
 def add_parser(commands: Commands) -> None:
@@ -94,6 +95,7 @@ def _checks(options: argparse.Namespace) -> Iterator[tuple[str, CheckResults]]:
         yield "Settings", [_problem(sentence) for sentence in str(error).splitlines()]
         return
     yield "Settings", _token(settings)
+    yield "Discord", _discord(settings)
     yield "Disk", _disk(settings)
     yield "Database", _database(settings.database_url)
     try:
@@ -134,6 +136,30 @@ def _token(settings: Settings) -> Iterator[CheckResult]:
         yield _ok("DISCORD_TOKEN is set")
     else:
         yield _warning("DISCORD_TOKEN does not look like a bot token: copy it again from Discord's developer portal.")
+
+
+def _discord(settings: Settings) -> Iterator[CheckResult]:
+    """Asks Discord who may add the bot; the only check that needs a network."""
+    from bot.cli.invite import PUBLIC_WITHOUT_LIST, fetch_application
+    from bot.cli.startup_errors import explain
+
+    if settings.discord_token is None:
+        yield _ok("not asked, because there is no token")
+        return
+    try:
+        application = asyncio.run(asyncio.wait_for(fetch_application(settings), DISCORD_TIMEOUT))
+    except TimeoutError:
+        yield _warning(f"Discord did not answer within {DISCORD_TIMEOUT:g} s.")
+        return
+    except Exception as error:
+        sentence = explain(error)
+        if sentence is None:
+            raise
+        yield _warning(sentence)
+        return
+    yield _ok(f"the token is that of {application.name}")
+    if application.bot_public and not settings.allowed_servers:
+        yield _warning(PUBLIC_WITHOUT_LIST)
 
 
 def _disk(settings: Settings) -> Iterator[CheckResult]:

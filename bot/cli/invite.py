@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from bot.ops.settings import Settings
 
 
+PUBLIC_WITHOUT_LIST = (
+    "Anybody can add the bot to their server and use your GPU: it is public, and ALLOWED_SERVERS is not set. Turn "
+    "Public Bot off (developer portal, page Bot), or list the servers in ALLOWED_SERVERS."
+)
+
+
 def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "invite",
@@ -29,15 +35,18 @@ def invite(options: argparse.Namespace) -> None:
     from bot.ops.settings import Settings
 
     try:
-        application = asyncio.run(_application(Settings.read()))
+        settings = Settings.read()
+        application = asyncio.run(fetch_application(settings))
     except Exception as error:
         if (sentence := explain(error)) is None:
             raise
         fail(sentence)
     print(_invitation(application))
+    if application.bot_public and not settings.allowed_servers:
+        print(PUBLIC_WITHOUT_LIST)
 
 
-async def _application(settings: Settings) -> discord.AppInfo:
+async def fetch_application(settings: Settings) -> discord.AppInfo:
     """The application that the token belongs to. Raises StartupError, discord.LoginFailure, aiohttp.ClientError."""
     import discord
 

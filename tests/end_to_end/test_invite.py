@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from bot.cli.invite import PUBLIC_WITHOUT_LIST
 from bot.cli.permissions import NEEDED, WHAT_FOR
 from bot.sandbox import FakeDiscord
 from bot.sandbox.model.serializers import application_json
@@ -18,10 +19,10 @@ from tests.end_to_end.bot_process import TIMEOUT, openapi, settings_for
 from tests.end_to_end.test_startup_errors import OWN, ROOT, failed_start
 
 
-async def invite(folder: Path, discord: FakeDiscord) -> str:
-    environment = {**OWN, **settings_for(discord, folder), "PYTHONPATH": str(ROOT)}
-    command = (sys.executable, "-m", "bot", "invite")
-    process = await asyncio.create_subprocess_exec(*command, cwd=folder, env=environment, stdout=PIPE, stderr=STDOUT)
+async def invite(folder: Path, discord: FakeDiscord, command: str = "invite", **settings: str) -> str:
+    environment = {**OWN, **settings_for(discord, folder), "PYTHONPATH": str(ROOT), **settings}
+    arguments = (sys.executable, "-m", "bot", command)
+    process = await asyncio.create_subprocess_exec(*arguments, cwd=folder, env=environment, stdout=PIPE, stderr=STDOUT)
     said, _ = await asyncio.wait_for(process.communicate(), TIMEOUT)
     assert process.returncode == 0, said.decode()
     return said.decode()
@@ -49,6 +50,20 @@ async def test_the_addresses_ask_for_what_the_bot_needs(tmp_path: Path) -> None:
     assert all(reason in said for reason in WHAT_FOR.values())
     assert "Send Messages in Threads" in said
     assert not list(tmp_path.iterdir())
+
+
+async def test_a_public_bot_without_a_list_of_servers_is_warned_of(tmp_path: Path) -> None:
+    async with FakeDiscord() as discord:
+        assert PUBLIC_WITHOUT_LIST in await invite(tmp_path, discord)
+        assert PUBLIC_WITHOUT_LIST not in await invite(tmp_path, discord, ALLOWED_SERVERS="1")
+        body: dict[str, Any] = application_json(discord.world.application, 1) | {"bot_public": False}
+        discord.faults.answer("GET", "applications/@me", 200, body, times=2)
+        assert PUBLIC_WITHOUT_LIST not in await invite(tmp_path, discord)
+
+
+async def test_doctor_warns_of_it_too(tmp_path: Path) -> None:
+    async with FakeDiscord() as discord:
+        assert PUBLIC_WITHOUT_LIST in await invite(tmp_path, discord, command="doctor")
 
 
 async def test_what_the_developer_portal_does_not_allow_is_said(tmp_path: Path) -> None:

@@ -17,6 +17,12 @@ Output = pytest.CaptureFixture[str]
 TOKEN = f"{'a' * 24}.{'b' * 6}.{'c' * 38}"
 
 
+@pytest.fixture(autouse=True)
+def no_discord(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is reached at this address; tests/end_to_end/test_invite.py asks a fake Discord."""
+    monkeypatch.setenv("DISCORD_API_URL", "http://127.0.0.1:9/api/v10")
+
+
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
     """A models folder of one's own, to be spoiled."""
