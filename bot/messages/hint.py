@@ -10,7 +10,7 @@ from discord import ui
 
 from bot.messages.buttons import fixed_prompt_button
 from bot.messages.layout import StaticLayout
-from bot.prompting import Correction, HintCode, TagIndex, correct, hints
+from bot.prompting import Correction, HintCode, TagIndex, correct
 from bot.text.markdown import blockquote, inline
 from bot.text.translation import N_, say
 from storage.jobs import Job
@@ -46,17 +46,16 @@ SENTENCES: Mapping[HintCode, str] = {
 @dataclass(frozen=True)
 class PromptHint:
     job: Job
-    codes: tuple[HintCode, ...]
     correction: Correction
 
     @classmethod
     def of(cls, job: Job, tags: TagIndex) -> Self | None:
         """None where there is nothing to say."""
-        found = hints(job.prompt, tags)
-        return cls(job, tuple(hint.code for hint in found), correct(job.prompt, tags)) if found else None
+        correction = correct(job.prompt, tags)
+        return cls(job, correction) if correction.codes else None
 
     def layout(self) -> StaticLayout:
-        lines = [say("About your prompt:"), *(f"- {say(SENTENCES[code])}" for code in self.codes)]
+        lines = [say("About your prompt:"), *(f"- {say(SENTENCES[code])}" for code in self.correction.codes)]
         if not self.correction.prompt.strip() or self.correction.prompt == self.job.prompt:
             return StaticLayout(ui.TextDisplay("\n".join(lines)))
         lines += [say("Try this instead:"), blockquote(self.correction.prompt, PROMPT_SHOWN)]

@@ -7,7 +7,7 @@ commas, and as an artist's or a known tag's name only where the index of tags ha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
@@ -69,9 +69,11 @@ class Correction:
     seed: int | None = None
     steps: int | None = None
     cfg: float | None = None
+    #: What was found on the way, also what only showed once something else was fixed.
+    codes: tuple[HintCode, ...] = field(default=(), compare=False)
 
     @classmethod
-    def of(cls, prompt: str, moved: Iterable[tuple[str, str]]) -> Self:
+    def of(cls, prompt: str, moved: Iterable[tuple[str, str]], codes: Iterable[HintCode]) -> Self:
         found: dict[str, str] = {}
         unwanted: list[str] = []
         for option, value in moved:
@@ -86,6 +88,7 @@ class Correction:
             int(found["seed"]) if "seed" in found else None,
             int(found["steps"]) if "steps" in found else None,
             float(found["cfg"]) if "cfg" in found else None,
+            tuple(codes),
         )
 
 
@@ -106,15 +109,17 @@ def correct(prompt: str, tags: TagIndex) -> Correction:
     """
     text = prompt
     moved: list[tuple[str, str]] = []
+    found: set[HintCode] = set()
     for _ in range(MAX_ROUNDS):
         before = text
-        for fix in _FIXES.values():
+        for code, fix in _FIXES.items():
             edits = list(fix(text, tags))
+            found |= {code} if edits else set()
             moved += [edit.moved for edit in edits if edit.moved is not None]
             text = applied(text, edits)
         if text == before:
-            return Correction.of(text, moved)
-    return Correction(prompt)
+            return Correction.of(text, moved, (code for code in _FIXES if code in found))
+    return Correction(prompt, codes=tuple(hint.code for hint in hints(prompt, tags)))
 
 
 def fixed(prompt: str, tags: TagIndex) -> str:

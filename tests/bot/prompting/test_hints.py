@@ -168,6 +168,12 @@ def test_settings_in_a_prompt_move_to_their_options(prompt: str, correction: Cor
     assert correct(prompt, TAGS) == correction
 
 
+def test_what_shows_only_once_something_else_is_fixed_is_hinted_at_too() -> None:
+    correction = correct("{{smile}} --ar 2:3", TAGS)
+    assert correction.prompt == "(smile:1.5)"
+    assert correction.codes == (HintCode.FLAGS, HintCode.NOVELAI_WEIGHTS)
+
+
 def test_a_hint_shows_its_places_and_mends_only_those() -> None:
     prompt = "red_hat, (smile:1.1), blue_eyes"
     underscores, weight = hints(prompt, TAGS)
