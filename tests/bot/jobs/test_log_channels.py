@@ -203,6 +203,8 @@ async def test_a_log_channel_of_another_server_is_never_written_to(stage: Stage)
     """Whatever the database says: the id of a foreign channel in it names nothing."""
     world = stage.discord.world
     world.elsewhere.add_member(world.bot)
+    await stage.restart()
+    assert stage.client.get_channel(world.lounge.id) is not None
     guild_id = world.guild.id
     await stage.database.servers.change(guild_id, {"log_channel_id": world.lounge.id}, by=stage.bob.id)
     assert not await stage.client.log_channels.post(guild_id, LogEntry(lambda: "secret"))

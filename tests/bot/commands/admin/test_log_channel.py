@@ -68,6 +68,8 @@ async def test_a_thread_can_be_a_log_channel(panel: AdminPanel) -> None:
 
 
 async def test_a_channel_of_another_server_or_of_nobody_is_not_taken(panel: AdminPanel) -> None:
+    panel.world.elsewhere.add_member(panel.world.bot)
+    await panel.stage.restart()
     for channel_id in (panel.world.lounge.id, 123):
         forged = await panel.stage.press_forged(panel.message, "anima-admin:log-channel", panel.user, [str(channel_id)])
         assert NOT_A_LOG_CHANNEL in (await forged.response()).text
