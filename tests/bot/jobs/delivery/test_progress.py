@@ -254,3 +254,26 @@ async def test_a_job_walks_from_the_line_over_a_preview_to_its_picture_in_one_me
     assert done.message_id == job.message_id and message is not None
     assert [file.filename for file in message.attachments] == [f"anima-{job.id}-1.png"]
     assert len(stage.discord.messages_in(stage.general)) == 2
+
+
+async def test_cancel_does_not_wait_for_an_edit_that_discord_holds_back(stage: Stage) -> None:
+    """Its rate limit is over, and discord.py waits inside its lock."""
+    stage.engine.hold()
+    job = await stage.in_state((await stage.ask("1girl")).id, JobState.RUNNING)
+    await until(lambda: _text_of(stage, job.message_id))
+    limited = stage.discord.faults.rate_limit("PATCH", "^/webhooks/", 10_000.0)
+
+    async def is_limited() -> bool:
+        return limited.hits > 0
+
+    await until(is_limited)
+    shown = stage.discord.messages.get(job.message_id)
+    assert shown is not None
+    await stage.press(shown, "Cancel")
+    await stage.in_state(job.id, JobState.CANCELLED)
+
+    async def says_so() -> bool:
+        return "Cancelled" in (await _text_of(stage, job.message_id) or "")
+
+    await until(says_so)
+    stage.engine.let_go()
