@@ -287,3 +287,30 @@ async def test_a_typed_sampler_is_taken_and_an_unknown_one_is_named_with_the_kno
     assert "There is no sampler called “plms”" in refused and "er_sde" in refused
     await stage.draw("1girl", sampler="UNI PC", scheduler="Beta57")
     assert (stage.engine.requests[0].sampler, stage.engine.requests[0].scheduler) == ("uni_pc", "beta57")
+
+
+async def test_presets_of_earlier_releases_hold_what_they_held(turbo_stage: Stage) -> None:
+    for name in ("ink", "turbo"):
+        (turbo_stage.models / "loras" / f"{name}.safetensors").touch()
+    old = {"turbo": True, "size": [96, 64], "loras": [["ink", 0.5]], "spoiler": False}
+    await turbo_stage.database.preferences.save_preset(turbo_stage.alice.id, "Old", old)
+    await turbo_stage.draw("1girl", preset="Old")
+    await turbo_stage.draw("1girl", preset="Old", speed="normal", aspect="６４ｘ64", lora="ink:1")  # noqa: RUF001
+    quick, normal = turbo_stage.engine.requests
+    assert (quick.width, quick.steps, quick.loras) == (96, 8, (("ink", 0.5), ("turbo", 1.0)))
+    assert (normal.width, normal.steps, normal.loras) == (64, 4, (("ink", 1.0),))
+
+
+async def test_speeds_are_compared_in_one_grid(turbo_stage: Stage) -> None:
+    interaction = await turbo_stage.slash("compare", prompt="1girl", columns="speed")
+    job = await until(lambda: turbo_stage.database.jobs.by_interaction(interaction.id))
+    await turbo_stage.in_state(job.id, JobState.DELIVERED)
+    drawn = [(request.steps, request.cfg_scale, request.loras) for request in turbo_stage.engine.requests]
+    assert drawn == [(4, 4.0, ()), (8, 1.0, (("turbo", 1.0),))]
+
+
+async def test_tags_are_completed_also_where_the_prompt_is_long(stage: Stage) -> None:
+    others = {"prompt": "blue eyes, " + "a very long sentence, " * 50}
+    found = await stage.discord.autocomplete(stage.alice, stage.general, "anima imagine", "tags", "hat, blue ", others)
+    values = [choice.value for choice in found]
+    assert values and all(value.startswith("hat, blue") for value in values) and "hat, blue eyes" not in values
