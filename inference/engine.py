@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from inference.metadata import Parameters, lora_hash, model_hash
+from inference.metadata.parameters import schedule_extra
 from inference.networks.compile import compile_blocks, warm_up
 from inference.networks.text_encoder import PromptTokenizer, TextEncoder, load_qwen
 from inference.networks.transformer import Transformer, TransformerParams
@@ -229,6 +230,9 @@ class Engine:
             denoise=request.denoise,
             loras=tuple((self._lora_name(name), strength) for name, strength in request.loras),
             lora_hashes=tuple((self._lora_name(name), lora_hash(self._lora_path(name))) for name, _ in request.loras),
+            text_encoder_loras=tuple(
+                self._lora_name(name) for name, _ in request.loras if self._lora(name).changes_text_encoder
+            ),
             model=self.files.transformer.path.name,
             model_hash=self._model_hash.result(),
             text_encoder=self.files.text_encoder.path.name,
@@ -238,6 +242,7 @@ class Engine:
             source_image=None if request.image is None else _file_name(request.image),
             nag=request.uses_nag,
             software=SOFTWARE,
+            extra=schedule_extra(request.shift, request.beta),
         )
 
 
@@ -278,7 +283,7 @@ class _RequestBatch:
         self.engine.use_loras(first.loras)
         denoiser = self._denoiser()
         conditioning = meter.lap()
-        schedule = sigmas(first.scheduler, first.steps, denoise=first.denoise)
+        schedule = sigmas(first.scheduler, first.steps, first.shift, denoise=first.denoise, beta=first.beta)
         start = torch.cat([self._start(request, float(schedule[0])) for request in self.requests])
         self.on_stage(Stage.SAMPLING)
         latents = sample(
@@ -288,6 +293,7 @@ class _RequestBatch:
             schedule,
             seeds=[request.seed for request in self.requests],
             on_step=self._report,
+            shift=first.shift,
         )
         sampling = meter.lap()
         if not torch.isfinite(latents).all():

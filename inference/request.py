@@ -38,11 +38,16 @@ SCHEDULERS = (
     *("simple", "beta57", "beta", "normal", "sgm_uniform", "ddim_uniform", "karras", "exponential"),
     *("kl_optimal", "linear_quadratic"),
 )
-SIDE_MULTIPLE = 16
+#: Pixels of a latent's place: other sides cannot be drawn.
+SIDE_MULTIPLE = 8
+#: Pixels of a token: other sides are padded by half a token in the transformer.
+TOKEN_SIDE = 16
 MAX_SIDE = 4096
 MAX_STEPS = 1000
 MAX_CFG_SCALE = 100.0
 MAX_SEED = 2**64 - 1
+MIN_SHIFT, MAX_SHIFT = 0.01, 100.0
+MIN_BETA, MAX_BETA = 0.01, 50.0
 MAX_PROMPT_LENGTH = 10_000
 MAX_LORA_STRENGTH = 100.0
 
@@ -72,13 +77,15 @@ class GenerationRequest:
     """One image to generate. The defaults are those of Anima itself; see `NativeSettings` for other models.
 
     prompt, negative_prompt: ComfyUI's syntax of weights, `(text:1.2)`.
-    width, height: in pixels, multiples of 16.
+    width, height: in pixels, multiples of 8; best multiples of 16.
     seed: 0 to 2**64 - 1; means the same image as in ComfyUI.
     loras: names of files under `models/loras`, each with its strength, which may be negative.
     image: an image to start from, resized to width and height; `denoise`, over 0 to 1, says how much to redraw.
     variation_seed, variation_strength: blend the seed's noise with a second seed's, 0 to 1.
     nag: at `cfg_scale` 1, where classifier-free guidance does not use the negative, use it by normalized attention
         guidance (arXiv 2505.21179), which ComfyUI does not do. Without it the negative has no effect there.
+    shift: bends the schedule towards noise, as ComfyUI's ModelSamplingAuraFlow does.
+    beta: alpha and beta of the scheduler `beta`, as ComfyUI's BetaSamplingScheduler takes them; None for 0.6 and 0.6.
     """
 
     prompt: str
@@ -96,6 +103,8 @@ class GenerationRequest:
     variation_seed: int | None = None
     variation_strength: float = 0.0
     nag: bool = True
+    shift: float = 3.0
+    beta: tuple[float, float] | None = None
 
     @property
     def uses_nag(self) -> bool:
@@ -120,6 +129,8 @@ class GenerationRequest:
             self.denoise,
             self.cfg_scale == 1,
             self.uses_nag,
+            self.shift,
+            self.beta,
         )
 
     def check(self) -> None:
@@ -138,6 +149,12 @@ class GenerationRequest:
         _check_number("cfg_scale", self.cfg_scale, 0.0, MAX_CFG_SCALE)
         _check_choice("sampler", self.sampler, SAMPLERS)
         _check_choice("scheduler", self.scheduler, SCHEDULERS)
+        _check_number("shift", self.shift, MIN_SHIFT, MAX_SHIFT)
+        if self.beta is not None:
+            for part in self.beta:
+                _check_number("beta", part, MIN_BETA, MAX_BETA)
+            if self.scheduler != "beta":
+                raise InvalidRequest(f"beta is set, but the scheduler is {self.scheduler!r}: it belongs to 'beta'.")
         _check_integer("seed", self.seed, 0, MAX_SEED)
         for name, strength in self.loras:
             _check_number(f"loras: the strength of {name!r}", strength, -MAX_LORA_STRENGTH, MAX_LORA_STRENGTH)

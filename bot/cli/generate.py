@@ -32,7 +32,7 @@ IMAGE_DENOISE = 0.6
 #: Options that are fields of a request with the same name.
 FIELDS = (
     *("negative_prompt", "width", "height", "steps", "cfg_scale", "sampler", "scheduler"),
-    *("denoise", "variation_seed", "variation_strength", "nag"),
+    *("denoise", "variation_seed", "variation_strength", "nag", "shift"),
 )
 
 
@@ -45,8 +45,8 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("prompt", nargs="+", metavar="PROMPT", help="what to generate; several words are one prompt")
     parser.add_argument("-n", "--negative", dest="negative_prompt", metavar="TEXT", help="what to avoid")
     parser.add_argument("--size", type=_size, metavar="WxH", help="width and height in pixels, such as 832x1216")
-    parser.add_argument("--width", type=int, help="in pixels, a multiple of 16")
-    parser.add_argument("--height", type=int, help="in pixels, a multiple of 16")
+    parser.add_argument("--width", type=int, help="in pixels, a multiple of 8")
+    parser.add_argument("--height", type=int, help="in pixels, a multiple of 8")
     parser.add_argument("--steps", type=int, help="number of sampling steps")
     parser.add_argument("--cfg", dest="cfg_scale", type=float, help="how strictly to follow the prompt; 1 for Turbo")
     parser.add_argument("--sampler", metavar="NAME", help=", ".join(SAMPLERS))
@@ -71,6 +71,7 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument("--variation-seed", type=int, metavar="SEED", help="a second seed to blend in")
     parser.add_argument("--variation-strength", type=float, metavar="STRENGTH", help="how much of it, 0 to 1")
+    parser.add_argument("--shift", type=float, help="bends the schedule towards noise (default: 3)")
     parser.add_argument(
         "--no-nag",
         dest="nag",

@@ -20,7 +20,7 @@ from bot.ops.logs import about_its_job
 from bot.rules.policy import EffectiveLimits, effective_limits, exceeded_limits
 from bot.rules.server_settings import load_server_settings, settings_guild_id
 from bot.text.translation import N_, say
-from inference.request import SIDE_MULTIPLE
+from inference.request import TOKEN_SIDE
 from storage.jobs import Job
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def _larger_size(recipe: Recipe, limits: EffectiveLimits) -> tuple[int, int]:
 
 
 def _scaled(side: int, factor: float) -> int:
-    return round(side * factor / SIDE_MULTIPLE) * SIDE_MULTIPLE
+    return round(side * factor / TOKEN_SIDE) * TOKEN_SIDE
 
 
 async def _posted_file(interaction: AnimaInteraction, image: JobImage) -> bytes:

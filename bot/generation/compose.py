@@ -147,6 +147,8 @@ def recipes(
                 variation_seed=variation_seed,
                 variation_strength=variation_strength,
                 nag=prompt_rules.nag and options.nag is not False,
+                shift=options.shift or 3.0,
+                beta=options.beta if options.scheduler == "beta" else None,
             )
         )
     return tuple(made)
@@ -188,6 +190,8 @@ def options_of_image(spec: JobSpec, index: int) -> Options:
         turbo=False,
         raw=True,
         nag=recipe.nag,
+        shift=recipe.shift,
+        beta=recipe.beta,
     )
 
 

@@ -16,7 +16,7 @@ from bot.generation.values import MAX_LORA_STRENGTH, MAX_LORAS, MIN_SIDE
 from bot.prompting import escape_wildcards
 from bot.text.translation import N_, say
 from inference.metadata import LEFT_OUT, Parameters
-from inference.metadata.parameters import as_number
+from inference.metadata.parameters import ANIMA_SHIFT
 from inference.request import MAX_PROMPT_LENGTH
 
 NAMED: Mapping[str, str] = {
@@ -26,11 +26,11 @@ NAMED: Mapping[str, str] = {
     "scheduler": N_("Scheduler"),
     "seed": N_("Seed"),
     "variation": N_("Variation seed and strength"),
+    "shift": N_("Shift"),
+    "beta": N_("Beta schedule"),
 }
-#: Of what else a file says: a second pass, another shift, parts of a graph that no option stands for.
-NOT_REPEATED = frozenset(
-    {"Shift", "Beta schedule", "Last step", LEFT_OUT, "Hires upscale", "Hires resize-1", "Hires steps", "Refiner"}
-)
+#: Of what else a file says: a second pass, parts of a graph that no option stands for.
+NOT_REPEATED = frozenset({"Last step", LEFT_OUT, "Hires upscale", "Hires resize-1", "Hires steps", "Refiner"})
 NO_PROMPT = N_("That file has no prompt inside, so there is nothing to draw.")
 TOO_LONG = N_("The prompt in that file is too long. The limit is {limit} characters.")
 
@@ -76,11 +76,7 @@ class Replay:
 
 def _not_repeated(found: Parameters) -> tuple[tuple[str, str], ...]:
     """What else changed the picture and cannot be drawn here, by its name in the file."""
-    return tuple(
-        (name, value)
-        for name, value in found.extra
-        if name in NOT_REPEATED and not (name == "Shift" and as_number(value) == 3)
-    )
+    return tuple((name, value) for name, value in found.extra if name in NOT_REPEATED)
 
 
 def _named_options(found: Parameters) -> dict[str, Any]:
@@ -93,6 +89,10 @@ def _named_options(found: Parameters) -> dict[str, Any]:
     }
     if found.variation_seed is not None and found.variation_strength:
         settings["variation"] = (found.variation_seed, found.variation_strength)
+    if found.shift != ANIMA_SHIFT:
+        settings["shift"] = found.shift
+    if found.beta is not None:
+        settings |= {"scheduler": "beta", "beta": found.beta}
     return {name: value for name, value in settings.items() if value is not None}
 
 

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from bot.generation.values import (
     Artist,
+    BetaShape,
     CfgScale,
     Count,
     Denoise,
@@ -23,6 +24,7 @@ from bot.generation.values import (
     Sampler,
     Scheduler,
     Seed,
+    Shift,
     Side,
     Steps,
     VariationStrength,
@@ -42,6 +44,7 @@ class Options:
     raw: leaves the recommended prefix and negative away.
     variation: a second seed, and how much of its noise is blended into the first one's.
     nag: False leaves normalized attention guidance away, where a picture was drawn without.
+    shift, beta: of a picture's file; as `GenerationRequest` has them.
     """
 
     negative: Negative | None = None
@@ -59,6 +62,8 @@ class Options:
     raw: bool | None = None
     variation: tuple[Seed, VariationStrength] | None = None
     nag: bool | None = None
+    shift: Shift | None = None
+    beta: tuple[BetaShape, BetaShape] | None = None
     spoiler: bool | None = None
     private: bool | None = None
 
@@ -83,6 +88,7 @@ class Options:
         return cls(
             negative="",
             nag=True,
+            shift=3.0,
             artist="",
             size=native.sizes[0],
             count=1,

@@ -42,6 +42,8 @@ class Recipe:
     variation_seed: int | None = None
     variation_strength: float = 0.0
     nag: bool = False
+    shift: float = 3.0
+    beta: tuple[float, float] | None = None
 
     def request(self, source: Image.Image | None) -> GenerationRequest:
         return GenerationRequest(
@@ -60,6 +62,8 @@ class Recipe:
             variation_seed=self.variation_seed,
             variation_strength=self.variation_strength,
             nag=self.nag,
+            shift=self.shift,
+            beta=self.beta,
         )
 
     @property

@@ -9,7 +9,7 @@ from bot.generation.errors import InvalidOption
 from bot.generation.values import MIN_SIDE
 from bot.text.numbers import half_width
 from bot.text.translation import say
-from inference.request import MAX_SIDE, SIDE_MULTIPLE
+from inference.request import MAX_SIDE, SIDE_MULTIPLE, TOKEN_SIDE
 
 Size = tuple[int, int]
 
@@ -85,14 +85,14 @@ def is_cropped(image: Size, size: Size) -> bool:
 
 def _around(side: float, longest: int) -> list[int]:
     """The sides next to one that may be drawn."""
-    below = math.floor(side / SIDE_MULTIPLE)
-    sides = {SIDE_MULTIPLE * steps for steps in range(below - 1, below + 3)}
+    below = math.floor(side / TOKEN_SIDE)
+    sides = {TOKEN_SIDE * steps for steps in range(below - 1, below + 3)}
     return sorted(each for each in sides if MIN_SIDE <= each <= longest) or [MIN_SIDE]
 
 
-def to_multiple(side: int) -> int:
+def to_multiple(side: int, multiple: int = SIDE_MULTIPLE) -> int:
     """The nearest side that may be drawn; how large is too large is for the limits to say."""
-    return max(round(side / SIDE_MULTIPLE) * SIDE_MULTIPLE, MIN_SIDE)
+    return max(round(side / multiple) * multiple, MIN_SIDE)
 
 
 def _of_shape(shape: float, native: tuple[Size, ...]) -> Size:
@@ -103,4 +103,4 @@ def _of_shape(shape: float, native: tuple[Size, ...]) -> Size:
     if distance(nearest) < 0.06:
         return nearest
     area = native[0][0] * native[0][1]
-    return to_multiple(round(math.sqrt(area * shape))), to_multiple(round(math.sqrt(area / shape)))
+    return tuple(to_multiple(round(math.sqrt(part)), TOKEN_SIDE) for part in (area * shape, area / shape))  # type: ignore[return-value]

@@ -9,11 +9,15 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from inference.request import (
+    MAX_BETA,
     MAX_CFG_SCALE,
     MAX_PROMPT_LENGTH,
     MAX_SEED,
+    MAX_SHIFT,
     MAX_SIDE,
     MAX_STEPS,
+    MIN_BETA,
+    MIN_SHIFT,
     SAMPLERS,
     SCHEDULERS,
     SIDE_MULTIPLE,
@@ -64,6 +68,8 @@ CfgScale = Annotated[float, Field(ge=MIN_CFG_SCALE, le=MAX_CFG_SCALE, allow_inf_
 Sampler = Annotated[str, AfterValidator(one_of(SAMPLERS))]
 Scheduler = Annotated[str, AfterValidator(one_of(SCHEDULERS))]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Shift = Annotated[float, Field(ge=MIN_SHIFT, le=MAX_SHIFT, allow_inf_nan=False)]
+BetaShape = Annotated[float, Field(ge=MIN_BETA, le=MAX_BETA, allow_inf_nan=False)]
 VariationStrength = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Denoise = Annotated[float, Field(ge=MIN_DENOISE, le=1, allow_inf_nan=False)]
 Negative = Annotated[str, Field(max_length=MAX_PROMPT_LENGTH)]

@@ -10,6 +10,7 @@ from bot.generation.recipe import Recipe
 from bot.generation.spec import JobSpec
 from bot.text.markdown import inline
 from bot.text.translation import N_, say, say_plural
+from inference.metadata.parameters import ANIMA_SHIFT
 from storage.images import Image
 from storage.jobs import Job
 
@@ -24,6 +25,10 @@ def named_settings(recipe: Recipe) -> list[tuple[str, str]]:
         (say("Scheduler"), f"`{recipe.scheduler}`"),
         (say("Seed"), f"`{recipe.seed}`"),
     ]
+    if recipe.shift != ANIMA_SHIFT:
+        named.append((say("Shift"), f"{recipe.shift:g}"))
+    if recipe.beta is not None:
+        named.append((say("Beta schedule"), " / ".join(f"{part:g}" for part in recipe.beta)))
     if recipe.loras:
         named.append(("LoRA", ", ".join(_with_strengths(recipe))))
     if recipe.denoise < 1:

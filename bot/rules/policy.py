@@ -25,7 +25,7 @@ from bot.text.markdown import inline
 from bot.text.translation import N_, listed, say, say_plural
 from inference import NativeSettings
 from inference.prompt import parse_weights
-from inference.request import MAX_SIDE, SIDE_MULTIPLE
+from inference.request import MAX_SIDE, TOKEN_SIDE
 from storage.jobs import Allowance
 from storage.servers import BlockedUser
 
@@ -338,7 +338,7 @@ def _details(exceeded: RefusalReason, limits: EffectiveLimits, recipe: Recipe) -
         case RefusalReason.SIDE:
             return {**size, "limit": limits.side}
         case RefusalReason.AREA:
-            side = math.isqrt(int(limits.area)) // SIDE_MULTIPLE * SIDE_MULTIPLE
+            side = math.isqrt(int(limits.area)) // TOKEN_SIDE * TOKEN_SIDE
             return {**size, "limit": round(limits.area / MEGAPIXEL, 2), "side": side}
     return {"steps": recipe.steps, "limit": limits.steps}
 

@@ -6,11 +6,12 @@ The graph is that of ComfyUI's own Anima template, from stock nodes only:
     CLIPLoader ─ CLIPTextEncode, CLIPTextEncode ─┤
     EmptyLatentImage ────────────────────────────┴─ KSampler ─ VAEDecode ─ SaveImage
 
-- Anima's shift of 3 is ComfyUI's own for it, so no node sets it. CLIPLoader's type does not matter for this text
-  encoder, which ComfyUI knows by its tensors; `stable_diffusion` is the template's.
+- Anima's shift of 3 is ComfyUI's own for it, so no node sets it; ModelSamplingAuraFlow sets another. CLIPLoader's type
+  does not matter for this text encoder, which ComfyUI knows by its tensors; `stable_diffusion` is the template's.
+- A LoRA that changes the text encoder too is loaded by LoraLoader.
 - An image made from another starts from LoadImage, ImageScale (Lanczos, middle cropped, as ours) and VAEEncode.
-- KSampler lacks `beta57`, which is the scheduler of an extension (RES4LYF). BetaSamplingScheduler has it, with alpha
-  0.5 and beta 0.7, and SamplerCustom samples with it.
+- KSampler lacks `beta57`, which is the scheduler of an extension (RES4LYF), and other shapes of `beta`.
+  BetaSamplingScheduler has them, `beta57` with alpha 0.5 and beta 0.7, and SamplerCustom samples with it.
 - ComfyUI's page takes `{a|b}` and `//` in a CLIPTextEncode's own text for wildcards and comments. A prompt with such
   marks comes from a PrimitiveStringMultiline, which it leaves alone.
 - Nothing stock blends two seeds. A note in the graph says so, and that a source image must be chosen.
@@ -22,7 +23,7 @@ from typing import Any
 
 from inference.metadata.a1111 import stem
 from inference.metadata.names import comfyui_sampler
-from inference.metadata.parameters import Parameters
+from inference.metadata.parameters import ANIMA_SHIFT, Parameters
 
 TEXT_ENCODER = "qwen_3_06b_base.safetensors"
 VAE = "qwen_image_vae.safetensors"
@@ -55,6 +56,10 @@ NODE_CLASSES = {
     "PrimitiveStringMultiline": NodeClass({}, ("value",), ("STRING",), 0, 200),
     "Note": NodeClass({}, ("text",), (), 0, 160),
     "LoraLoaderModelOnly": NodeClass({"model": "MODEL"}, ("lora_name", "strength_model"), ("MODEL",), 1),
+    "LoraLoader": NodeClass(
+        {"model": "MODEL", "clip": "CLIP"}, ("lora_name", "strength_model", "strength_clip"), ("MODEL", "CLIP"), 1, 140
+    ),
+    "ModelSamplingAuraFlow": NodeClass({"model": "MODEL"}, ("shift",), ("MODEL",), 1, 90),
     "EmptyLatentImage": NodeClass({}, ("width", "height", "batch_size"), ("LATENT",), 1, 140),
     "ImageScale": NodeClass({"image": "IMAGE"}, ("upscale_method", "width", "height", "crop"), ("IMAGE",), 1, 160),
     "VAEEncode": NodeClass({"pixels": "IMAGE", "vae": "VAE"}, (), ("LATENT",), 1, 80),
@@ -126,14 +131,21 @@ def image_graph(parameters: Parameters) -> Graph:
     )
     vae = g.add("VAELoader", vae_name=_file(p.vae or VAE))
     for name, strength in p.loras:
-        model = g.add("LoraLoaderModelOnly", model=model, lora_name=_file(name), strength_model=strength)
+        if name in p.text_encoder_loras:
+            strengths = {"strength_model": strength, "strength_clip": strength}
+            model = g.add("LoraLoader", model=model, clip=clip, lora_name=_file(name), **strengths)
+            clip = _Output(model.node, slot=1)
+        else:
+            model = g.add("LoraLoaderModelOnly", model=model, lora_name=_file(name), strength_model=strength)
+    if p.shift != ANIMA_SHIFT:
+        model = g.add("ModelSamplingAuraFlow", model=model, shift=p.shift)
     start = {
         "model": model,
         "positive": g.add("CLIPTextEncode", clip=clip, text=_text(g, p.prompt)),
         "negative": g.add("CLIPTextEncode", clip=clip, text=_text(g, p.negative_prompt)),
         "latent_image": _latent(g, p, vae),
     }
-    drawn = _sampled_with_beta57(g, p, **start) if p.scheduler == "beta57" else _sampled(g, p, **start)
+    drawn = _sampled(g, p, **start) if _shape(p) is None else _sampled_with_beta(g, p, **start)
     g.add("SaveImage", images=g.add("VAEDecode", samples=drawn, vae=vae), filename_prefix="Anima")
     if notes := _notes(p):
         g.add("Note", text="\n".join(notes))
@@ -197,12 +209,19 @@ def _sampled(g: Graph, p: Parameters, **start: _Output) -> _Output:
     )
 
 
-def _sampled_with_beta57(g: Graph, p: Parameters, **start: _Output) -> _Output:
+def _shape(p: Parameters) -> dict[str, float] | None:
+    """Alpha and beta of a schedule that only a node of its own makes."""
+    if p.scheduler == "beta57":
+        return BETA57
+    return None if p.beta is None else dict(zip(BETA57, p.beta, strict=True))
+
+
+def _sampled_with_beta(g: Graph, p: Parameters, **start: _Output) -> _Output:
     steps = p.steps or 0
     whole_steps = int(steps / p.denoise) if p.denoise <= 0.9999 else steps
-    sigmas = g.add("BetaSamplingScheduler", model=start["model"], steps=whole_steps, **BETA57)
+    sigmas = g.add("BetaSamplingScheduler", model=start["model"], steps=whole_steps, **(_shape(p) or {}))
     if whole_steps > steps:
-        sigmas = _Output(g.add("SplitSigmas", sigmas=sigmas, step=_steps_left_out(steps, p.denoise)).node, slot=1)
+        sigmas = _Output(g.add("SplitSigmas", sigmas=sigmas, step=_steps_left_out(p)).node, slot=1)
     return g.add(
         "SamplerCustom",
         **start,
@@ -214,11 +233,14 @@ def _sampled_with_beta57(g: Graph, p: Parameters, **start: _Output) -> _Output:
     )
 
 
-def _steps_left_out(steps: int, denoise: float) -> int:
+def _steps_left_out(p: Parameters) -> int:
     """How many sigmas of the whole schedule come before the walked ones; the schedule itself may drop repeats."""
     from inference.sampling.schedules import sigmas  # brings torch, which reading and writing do not need otherwise
 
-    return len(sigmas("beta57", int(steps / denoise))) - len(sigmas("beta57", steps, denoise=denoise))
+    alpha, beta = (_shape(p) or BETA57).values()
+    steps = p.steps or 0
+    whole = sigmas("beta", int(steps / p.denoise), beta=(alpha, beta))
+    return len(whole) - len(sigmas("beta", steps, denoise=p.denoise, beta=(alpha, beta)))
 
 
 def _notes(p: Parameters) -> list[str]:

@@ -1,4 +1,4 @@
-"""Puts parameters into PNG files, and gets them out of PNG, JPEG and WebP files.
+"""Puts parameters into PNG, JPEG and WebP files, and gets them out of them.
 
 Files come from strangers. Text is taken in bounded amounts, and what is wrong with a part of a file costs only that
 part. Pixels are decoded only to look for stealth text, if nothing else is found and the image has an alpha channel and
@@ -39,6 +39,8 @@ _COMMENT_MARKS = [
     for code in (*_COMMENT_CODES, "UNICODE")
     if encoding != "ascii" or len(code) == 8
 ]
+#: Bytes that the EXIF segment of a JPEG file holds.
+_MAX_EXIF = 65_533
 _EXIF_MAKE, _EXIF_MODEL, _EXIF_IFD, _EXIF_USER_COMMENT = 0x010F, 0x0110, 0x8769, 0x9286
 
 
@@ -67,6 +69,36 @@ def png_text(parameters: Parameters) -> dict[str, str]:
 def encode_png(image: Image.Image, parameters: Parameters) -> bytes:
     """The image as a PNG file with its parameters. Raises ValueError as `png_text` does."""
     return _png(image, png_text(parameters))
+
+
+def exif(parameters: Parameters) -> bytes:
+    """What stands for the parameters in the EXIF block of a JPEG or WebP file: Pillow's `save` takes it as `exif`.
+
+    The user comment is A1111's text, in UTF-16 as web UIs write it; the maker and the model are ComfyUI's `workflow:`
+    and `prompt:`, as its own WebP files have them. Of parameters without a graph there is the text alone; the same goes for
+    more than a JPEG holds. Raises ValueError for a number that is not finite.
+    """
+    graphs: dict[str, str] = {}
+    with suppress(ValueError):
+        graphs = png_text(parameters)
+    tags = Image.Exif()
+    comment = _without_surrogates(a1111.write(parameters)).encode("utf-16-be")
+    tags.get_ifd(_EXIF_IFD)[_EXIF_USER_COMMENT] = b"UNICODE\0" + comment
+    alone = tags.tobytes()
+    if graphs:
+        tags[_EXIF_MAKE] = f"workflow:{graphs['workflow']}"
+        tags[_EXIF_MODEL] = f"prompt:{graphs['prompt']}"
+    whole = tags.tobytes()
+    return whole if len(whole) <= _MAX_EXIF else alone
+
+
+def exif_of(png: bytes) -> bytes:
+    """The same for a copy of an image in another format; empty for a file that says nothing of how it was made.
+
+    Raises UnreadableImage.
+    """
+    parameters = read(png)
+    return b"" if parameters is None else exif(parameters)
 
 
 def encode_png_of_many(image: Image.Image, common: Parameters) -> bytes:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -10,6 +11,11 @@ Pairs = tuple[tuple[str, str], ...]
 
 #: The name in `extra` of what stood in the file and is not among the other values, though it changed the picture.
 LEFT_OUT = "Left out"
+
+#: The names in `extra` of a schedule's shift and of the shape of a beta schedule, as `alpha 0.9, beta 0.3`.
+SHIFT, BETA_SCHEDULE = "Shift", "Beta schedule"
+ANIMA_SHIFT = 3.0
+_BETA = re.compile(r"alpha (\d{1,3}(?:\.\d{1,12})?), beta (\d{1,3}(?:\.\d{1,12})?)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +29,7 @@ class Parameters:
     denoise: above 0, to 1; below 1 for an image that was made from another one.
     loras: (file name, strength), in the order they were applied.
     lora_hashes: (file name, `lora_hash`).
+    text_encoder_loras: names of those of the LoRAs that change the text encoder.
     model, text_encoder, vae: file names as in the folders `diffusion_models`, `text_encoders` and `vae`.
     model_hash: AutoV2, see `model_hash`.
     source_image: file name of the image that it was made from.
@@ -43,6 +50,7 @@ class Parameters:
     denoise: float = 1.0
     loras: tuple[tuple[str, float], ...] = ()
     lora_hashes: Pairs = ()
+    text_encoder_loras: tuple[str, ...] = ()
     model: str | None = None
     model_hash: str | None = None
     text_encoder: str | None = None
@@ -53,6 +61,24 @@ class Parameters:
     nag: bool = False
     software: str | None = None
     extra: Pairs = ()
+
+    @property
+    def shift(self) -> float:
+        """Of the schedule; where a file does not say, Anima's own."""
+        return as_number(dict(self.extra).get(SHIFT)) or ANIMA_SHIFT
+
+    @property
+    def beta(self) -> tuple[float, float] | None:
+        """Alpha and beta of a beta schedule that has no name of its own."""
+        shape = _BETA.fullmatch(dict(self.extra).get(BETA_SCHEDULE, ""))
+        return None if shape is None else (float(shape[1]), float(shape[2]))
+
+
+def schedule_extra(shift: float, beta: tuple[float, float] | None) -> Pairs:
+    """What `Parameters.extra` holds of a schedule that is not Anima's usual one."""
+    shifted = () if shift == ANIMA_SHIFT else ((SHIFT, f"{shift:.10g}"),)
+    shaped = () if beta is None else ((BETA_SCHEDULE, f"alpha {beta[0]:.10g}, beta {beta[1]:.10g}"),)
+    return (*shifted, *shaped)
 
 
 def to_json(parameters: Parameters) -> str:
@@ -128,5 +154,6 @@ _READERS: dict[Any, Callable[[object], object]] = {
     float: as_number,
     float | None: as_number,
     Pairs: _text_pairs,
+    tuple[str, ...]: lambda value: tuple(filter(None, map(as_text, value))) if isinstance(value, list) else None,
     tuple[tuple[str, float], ...]: _weighted,
 }

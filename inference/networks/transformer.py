@@ -100,9 +100,13 @@ class Transformer(nn.Module):
     def forward(self, x: Tensor, sigma: Tensor, context: Context) -> Tensor:
         """The velocity `noise - x0` at `x`.
 
-        x: float [B, C, H/8, W/8], both sides even; sigma: float32 [B] or [1], 0 to 1; returns float32 like `x`.
+        x: float [B, C, H/8, W/8]; an odd side is padded by its first row or column, as in ComfyUI.
+        sigma: float32 [B] or [1], 0 to 1. Returns float32 like `x`.
         The residual stream is float32, the matrix products have the dtype of the weights.
         """
+        rows, columns = x.shape[-2:]
+        if rows % PATCH or columns % PATCH:
+            x = F.pad(x, (0, columns % PATCH, 0, rows % PATCH), mode="circular")
         height, width = x.shape[-2] // PATCH, x.shape[-1] // PATCH
         dtype = self.final_layer.linear.weight.dtype
         padding_mask = torch.zeros_like(x[:, :1])
@@ -113,7 +117,8 @@ class Transformer(nn.Module):
         rotation = image_rotation(height, width, self.params.head_dim, x.device)
         for block, (key, value), avoided in zip(self.blocks, context.keys_values, context.avoided_blocks, strict=True):
             tokens = block(tokens, embedding, shared_modulation, rotation, key, value, context.bias, avoided)
-        return unpatchify(self.final_layer(tokens, embedding, shared_modulation), height, width)
+        velocity = unpatchify(self.final_layer(tokens, embedding, shared_modulation), height, width)
+        return velocity[..., :rows, :columns]
 
     def context(self, texts: Sequence[Tensor], avoided: Sequence[Tensor] | None = None) -> Context:
         """Project the texts of a batch, each [n, context_width] of any n, to every block's keys and values.

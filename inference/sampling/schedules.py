@@ -22,11 +22,20 @@ Time = TypeVar("Time", Tensor, float)
 TIMES = 1000
 
 
-def sigmas(scheduler: str, steps: int, shift: float = 3.0, *, denoise: float = 1.0) -> Tensor:
+def sigmas(
+    scheduler: str,
+    steps: int,
+    shift: float = 3.0,
+    *,
+    denoise: float = 1.0,
+    beta: tuple[float, float] | None = None,
+) -> Tensor:
     """The noise levels of `steps` steps, falling strictly (up to 1000 steps) and ending in 0.
 
     With `denoise` below 1 the image starts from a latent: of the schedule for `int(steps / denoise)` steps the last
     `steps` are walked, so the first sigma is below 1.
+
+    beta: alpha and beta of the scheduler `beta`, in place of 0.6 and 0.6.
 
     Returns float32 [steps + 1] on the CPU. `beta` and `beta57` give fewer where several steps fall on one table
     entry; `ddim_uniform`, whose stride is a whole number, gives more or fewer where `steps` does not divide 1000.
@@ -42,9 +51,16 @@ def sigmas(scheduler: str, steps: int, shift: float = 3.0, *, denoise: float = 1
         raise ValueError(f"denoise is {denoise}; it must be above 0 and at most 1")
     if not 0 < shift < math.inf:
         raise ValueError(f"shift is {shift}; it must be a positive number")
+    pick = _SCHEDULERS[scheduler]
+    if scheduler == "beta" and beta is not None:
+        a, b = beta
+
+        def pick(table: Tensor, steps: int, shift: float) -> Tensor:
+            return _beta_quantiles(table, steps, a, b)
+
     if denoise > 0.9999:
-        return _schedule(scheduler, steps, shift)
-    return _schedule(scheduler, int(steps / denoise), shift)[-(steps + 1) :]
+        return _schedule(pick, steps, shift)
+    return _schedule(pick, int(steps / denoise), shift)[-(steps + 1) :]
 
 
 def shift_time(t: Time, shift: float) -> Time:
@@ -72,9 +88,9 @@ def _rounded(function: Callable[[float], float], values: Tensor) -> Tensor:
     return torch.tensor([function(value) for value in values.tolist()])
 
 
-def _schedule(scheduler: str, steps: int, shift: float) -> Tensor:
+def _schedule(pick: Callable[[Tensor, int, float], Tensor], steps: int, shift: float) -> Tensor:
     table = shift_time(torch.arange(1, TIMES + 1) / TIMES, shift)
-    walk = _SCHEDULERS[scheduler](table, steps, shift)
+    walk = pick(table, steps, shift)
     return torch.cat([walk, walk.new_zeros(1)])
 
 

@@ -46,6 +46,10 @@ class Lora:
         return tuple(key for part in self.left_out for key in part.keys)
 
     @property
+    def changes_text_encoder(self) -> bool:
+        return any(name.startswith(TEXT_ENCODER) for name in self.factors)
+
+    @property
     def note(self) -> str | None:
         """What the person who asked for this LoRA should know of it, in a sentence for each reason."""
         reasons: dict[str, list[str]] = defaultdict(list)

@@ -102,6 +102,29 @@ def test_an_operator_can_switch_nag_off_for_every_request(engine: Engine) -> Non
     assert not switched_off.parameters.nag
 
 
+def test_sides_of_an_odd_number_of_latent_places_are_padded_by_their_first_row_and_column(engine: Engine) -> None:
+    with torch.inference_mode():
+        context = engine.transformer.context(engine.encode(["1girl"]))
+        x, level = torch.randn(1, engine.transformer.params.latent_channels, 7, 9), torch.full((1,), 0.5)
+        padded = torch.cat([x, x[..., :1]], dim=-1)
+        padded = torch.cat([padded, padded[..., :1, :]], dim=-2)
+        expected = engine.transformer(padded, level, context)[..., :7, :9]
+        assert torch.equal(engine.transformer(x, level, context), expected)
+    source = Image.new("RGB", (56, 72), "red")
+    for request in (replace(REQUEST, width=56, height=72), replace(REQUEST, width=56, image=source, denoise=0.5)):
+        assert engine.generate([request])[0].image.size == (request.width, request.height)
+
+
+@pytest.mark.parametrize("changes", [{"shift": 5.0}, {"scheduler": "beta", "beta": (0.9, 0.3)}])
+def test_a_schedules_shape_changes_the_image_and_stands_in_its_file(engine: Engine, changes: dict[str, Any]) -> None:
+    plain = replace(REQUEST, scheduler=changes.get("scheduler", "simple"))
+    usual, other = engine.generate([plain, replace(plain, **changes)])
+    assert relative_error(usual.latent, other.latent) > 1e-3
+    found = read(other.png())
+    assert found is not None
+    assert (found.shift, found.beta) == (changes.get("shift", 3.0), changes.get("beta"))
+
+
 def test_a_variation_runs_from_one_seeds_picture_to_the_others(engine: Engine) -> None:
     start, end = engine.generate([REQUEST, replace(REQUEST, seed=9)])
     blends = engine.generate([replace(REQUEST, variation_seed=9, variation_strength=s) for s in (0.0, 0.3, 1.0)])
@@ -156,7 +179,10 @@ def test_cancelling_takes_effect_within_one_step(engine: Engine, sampler: str) -
 @pytest.mark.parametrize(
     ("fields", "named", "allowed"),
     [
-        ({"width": 1000}, "width", "multiple of 16, such as 992 or 1008"),
+        ({"shift": 0.0}, "shift", "from 0.01 to 100"),
+        ({"beta": (0.0, 1.0), "scheduler": "beta"}, "beta", "from 0.01 to 50"),
+        ({"beta": (0.6, 0.7)}, "beta", "belongs to 'beta'"),
+        ({"width": 1004}, "width", "multiple of 8, such as 1000 or 1008"),
         ({"height": 0}, "height", "from 16 to 4096"),
         ({"height": 8192}, "height", "from 16 to 4096"),
         ({"width": 64.0}, "width", "whole number"),

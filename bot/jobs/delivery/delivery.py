@@ -38,6 +38,7 @@ from bot.rules.image_policy import ImagePolicy
 from bot.rules.policy import ChannelContext
 from bot.text.languages import speaking
 from bot.text.translation import say
+from inference.metadata import exif_of
 from storage.database import Database
 from storage.images import Render
 from storage.jobs import Job
@@ -327,6 +328,8 @@ def _attachment_name(render: Render) -> str:
 
 def _smaller(render: Render) -> Render:
     buffer = io.BytesIO()
-    Image.open(io.BytesIO(render.content)).save(buffer, "WEBP", quality=SMALLER_QUALITY, method=4)
+    Image.open(io.BytesIO(render.content)).save(
+        buffer, "WEBP", quality=SMALLER_QUALITY, method=4, exif=exif_of(render.content)
+    )
     name = render.image.file_name.removesuffix(".png") + ".webp"
     return replace(render, image=replace(render.image, file_name=name), content=buffer.getvalue())

@@ -90,7 +90,7 @@ def test_an_image_gives_the_size_most_like_its_shape_and_is_redrawn_in_part(anim
     ("options", "sentence"),
     [
         (("--steps", "0"), "steps is 0, but must be from 1 to 1000."),
-        (("--width", "100"), "width is 100, but must be a multiple of 16, such as 96 or 112."),
+        (("--width", "100"), "width is 100, but must be a multiple of 8, such as 96 or 104."),
         (("--size", "64x64", "--width", "64"), "size: use either --size, or --width and --height."),
         (("--sampler", "best"), "sampler is 'best', but must be one of"),
         (("--seed", "-1"), "seed is -1, but must be from 0"),

@@ -86,3 +86,11 @@ def test_prompts_that_are_too_long_are_unusable(field: str) -> None:
     assert replay(**{field: "x" * 10_000})
     with pytest.raises(UnusableImage, match="limit is 10000 characters"):
         replay(**{field: "x" * 10_001})
+
+
+def test_the_shape_of_a_files_schedule_is_drawn_with() -> None:
+    found = replay(sampler="er_sde", extra=(("Shift", "5"), ("Beta schedule", "alpha 0.9, beta 0.3")))
+    assert (found.options.shift, found.options.scheduler, found.options.beta) == (5.0, "beta", (0.9, 0.3))
+    assert found.unknown == ()
+    assert replay(extra=(("Shift", "3"),)).options.shift is None
+    assert replay(extra=(("Shift", "1000"),)).unknown == (("Shift", "1000.0"),)

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.metadata import Parameters, png_text
+from inference.metadata import Parameters, comfyui_reader, png_text
 from inference.sampling import sigmas
 from tests.inference.metadata.examples import EXAMPLE, PARAMETERS, TEXTS
 
@@ -18,6 +18,17 @@ STOCK = {
     "CLIPLoader": ({"clip_name": "COMBO", "type": "COMBO", "device": "COMBO"}, ["CLIP"]),
     "VAELoader": ({"vae_name": "COMBO"}, ["VAE"]),
     "LoraLoaderModelOnly": ({"model": "MODEL", "lora_name": "COMBO", "strength_model": "FLOAT"}, ["MODEL"]),
+    "LoraLoader": (
+        {
+            "model": "MODEL",
+            "clip": "CLIP",
+            "lora_name": "COMBO",
+            "strength_model": "FLOAT",
+            "strength_clip": "FLOAT",
+        },
+        ["MODEL", "CLIP"],
+    ),
+    "ModelSamplingAuraFlow": ({"model": "MODEL", "shift": "FLOAT"}, ["MODEL"]),
     "CLIPTextEncode": ({"text": "STRING", "clip": "CLIP"}, ["CONDITIONING"]),
     "PrimitiveStringMultiline": ({"value": "STRING"}, ["STRING"]),
     "EmptyLatentImage": ({"width": "INT", "height": "INT", "batch_size": "INT"}, ["LATENT"]),
@@ -260,3 +271,37 @@ def test_prompts_that_the_page_would_change_come_from_a_node_that_it_leaves_alon
 def test_brackets_and_escaped_brackets_need_no_such_node() -> None:
     graph = api(replace(EXAMPLE, prompt=r"(a:1.2), b \(c\), :/"))
     assert "PrimitiveStringMultiline" not in {node["class_type"] for node in graph.values()}
+
+
+def test_another_shift_is_set_by_a_node_and_read_back() -> None:
+    assert "ModelSamplingAuraFlow" not in png_text(EXAMPLE)["prompt"]
+    texts = png_text(replace(EXAMPLE, extra=(("Shift", "5.5"),)))
+    shifted = [node for node in json.loads(texts["prompt"]).values() if node["class_type"] == "ModelSamplingAuraFlow"]
+    assert [node["inputs"]["shift"] for node in shifted] == [5.5]
+    found = comfyui_reader.read({"prompt": texts["prompt"]})
+    assert found is not None and found.shift == 5.5
+
+
+def test_another_beta_schedule_is_made_by_its_node_and_read_back() -> None:
+    texts = png_text(replace(EXAMPLE, scheduler="beta", extra=(("Beta schedule", "alpha 0.9, beta 0.3"),)))
+    found = comfyui_reader.read({"prompt": texts["prompt"]})
+    assert found is not None
+    assert (found.beta, found.steps) == ((0.9, 0.3), EXAMPLE.steps)
+
+
+def test_a_lora_that_changes_the_text_encoder_is_loaded_for_it_too() -> None:
+    loras = (("style", 0.5), ("words", 0.8))
+    texts = png_text(replace(EXAMPLE, loras=loras, text_encoder_loras=("words",)))
+    nodes = json.loads(texts["prompt"])
+    [number] = [number for number, node in nodes.items() if node["class_type"] == "LoraLoader"]
+    assert (nodes[number]["inputs"]["strength_model"], nodes[number]["inputs"]["strength_clip"]) == (0.8, 0.8)
+    encoders = [node for node in nodes.values() if node["class_type"] == "CLIPTextEncode"]
+    assert [node["inputs"]["clip"] for node in encoders] == [[number, 1]] * 2
+    found = comfyui_reader.read({"prompt": texts["prompt"]})
+    assert found is not None and [strength for _, strength in found.loras] == [0.5, 0.8]
+
+
+def test_that_the_negative_took_part_by_nag_is_in_the_note() -> None:
+    texts = png_text(replace(EXAMPLE, nag=True, cfg_scale=1.0))
+    assert "normalized attention guidance" in texts["workflow"]
+    assert "normalized attention guidance" not in png_text(EXAMPLE)["workflow"]

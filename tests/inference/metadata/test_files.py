@@ -12,7 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from inference.metadata import Parameters, UnreadableImage, encode_png, encode_png_of_many, png_text, read
+from inference.metadata import (
+    Parameters,
+    UnreadableImage,
+    a1111,
+    encode_png,
+    encode_png_of_many,
+    exif,
+    exif_of,
+    png_text,
+    read,
+)
 from inference.metadata.files import MAX_TEXT_LENGTH, MAX_TEXTS
 from tests.inference.metadata.examples import EXAMPLE, PARAMETERS, png, with_exif, with_user_comment
 
@@ -273,3 +283,30 @@ def test_pixels_are_never_decoded() -> None:
 def test_a_missing_file_is_the_operating_systems_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read(tmp_path / "missing.png")
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "JPEG"])
+def test_a_copy_in_another_format_says_the_same(kind: str) -> None:
+    png = encode_png(Image.new("RGB", (64, 64)), EXAMPLE)
+    file = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").save(file, kind, exif=exif_of(png))
+    found, by_a1111 = read(file.getvalue()), a1111.read(png_text(EXAMPLE)["parameters"])
+    assert found == by_a1111
+    tags = Image.open(io.BytesIO(file.getvalue())).getexif()
+    assert json.loads(tags[0x0110].removeprefix("prompt:")) == json.loads(png_text(EXAMPLE)["prompt"])
+    assert json.loads(tags[0x010F].removeprefix("workflow:")) == json.loads(png_text(EXAMPLE)["workflow"])
+
+
+def test_what_is_too_long_for_a_jpeg_goes_without_the_graph() -> None:
+    long = replace(EXAMPLE, prompt="hat, " * 3000)
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(file, "JPEG", exif=exif(long))
+    found = read(file.getvalue())
+    assert found is not None and found.prompt.strip() == long.prompt.strip() and found.seed == long.seed
+    assert 0x0110 not in Image.open(io.BytesIO(file.getvalue())).getexif()
+
+
+def test_a_file_that_says_nothing_has_no_exif() -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(file, "PNG")
+    assert exif_of(file.getvalue()) == b""

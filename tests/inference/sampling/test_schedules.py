@@ -114,3 +114,9 @@ def test_an_unknown_scheduler_is_refused_with_the_known_ones() -> None:
 def test_a_number_out_of_range_is_refused_by_name(arguments: dict, field: str) -> None:
     with pytest.raises(ValueError, match=field):
         sigmas("simple", **arguments)
+
+
+@pytest.mark.parametrize(("shape", "scheduler"), [((0.6, 0.6), "beta"), ((0.5, 0.7), "beta57")])
+@pytest.mark.parametrize("denoise", [1.0, 0.4])
+def test_the_shape_of_a_beta_schedule_can_be_chosen(shape: tuple[float, float], scheduler: str, denoise: float) -> None:
+    assert torch.equal(sigmas("beta", 20, denoise=denoise, beta=shape), sigmas(scheduler, 20, denoise=denoise))

@@ -283,16 +283,16 @@ async def test_compare_can_be_switched_off_and_has_a_most(panel: AdminPanel) -> 
 
 async def test_mistakes_in_a_form_are_named_and_nothing_is_saved(panel: AdminPanel) -> None:
     await panel.turn_to("limits")
-    await panel.fill("Size and steps", side="1000", megapixels="much", steps="many")
+    await panel.fill("Size and steps", side="1004", megapixels="much", steps="many")
     assert "Nothing was saved." in panel.text
-    assert "**Longest side** must be a multiple of 16." in panel.text
+    assert "**Longest side** must be a multiple of 8." in panel.text
     assert "**Megapixels** must be a number." in panel.text
     assert "**Steps** must be a whole number." in panel.text
     await panel.turn_to("defaults")
     await panel.fill("Size, steps, sampler", size="large")
     assert "**Size**: large is not a size. Write it like 832x1216." in panel.text
     await panel.fill("Size, steps, sampler", size="833x1216")
-    assert "**Size** must be a multiple of 16." in panel.text
+    assert "**Size** must be a multiple of 8." in panel.text
     assert await panel.settings() == ServerSettings()
     assert await panel.log() == ()
 

@@ -259,6 +259,7 @@ async def test_too_large_a_picture_is_made_smaller_once_and_said_so(
     [attachment] = message.attachments
     assert attachment.filename.endswith(".webp") and "smaller WebP" in message.text
     assert Image.open(io.BytesIO(attachment.data)).size == (64, 64)
+    assert "same settings inside" in message.text
 
 
 async def test_a_picture_too_large_even_then_ends_with_a_refund_and_a_sentence(
