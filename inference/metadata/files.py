@@ -75,8 +75,8 @@ def exif(parameters: Parameters) -> bytes:
     """What stands for the parameters in the EXIF block of a JPEG or WebP file: Pillow's `save` takes it as `exif`.
 
     The user comment is A1111's text, in UTF-16 as web UIs write it; the maker and the model are ComfyUI's `workflow:`
-    and `prompt:`, as its own WebP files have them. Of parameters without a graph there is the text alone; the same goes for
-    more than a JPEG holds. Raises ValueError for a number that is not finite.
+    and `prompt:`, as its own WebP files have them. Of parameters without a graph, and of more than a JPEG holds, there
+    is the text alone. Raises ValueError for a number that is not finite.
     """
     graphs: dict[str, str] = {}
     with suppress(ValueError):
