@@ -56,7 +56,7 @@ async def test_vary_stays_near_the_seed_and_upscale_is_drawn_from_the_picture(st
     assert near.seed == far.seed == 300
     assert (near.variation_strength, far.variation_strength) == (SUBTLE, STRONG)
     assert near.variation_seed != far.variation_seed
-    assert (large.width, large.height) == (128, 128) and large.denoise < 1
+    assert (large.width, large.height) == (96, 96) and large.denoise < 1
     original = Image.open(io.BytesIO(message.attachments[0].data))
     assert large.image.tobytes() == original.tobytes()
     assert "[varied (subtle, 0.2)]" in subtle.text and f"/{job.message_id}" in subtle.text
@@ -70,7 +70,7 @@ async def test_what_was_made_from_a_picture_carries_on_in_its_turn(stage: Stage)
     assert (larger.seed, larger.variation_seed) == (300, variation.variation_seed)
     upscaled = stage.discord.messages_in(stage.general)[-1]
     await press(stage, upscaled, "Re-roll")
-    assert stage.engine.requests[-1].image is not None and stage.engine.requests[-1].width == 128
+    assert stage.engine.requests[-1].image is not None and stage.engine.requests[-1].width == 96
     assert stage.engine.requests[-1].variation_seed is None
 
 

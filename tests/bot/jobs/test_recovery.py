@@ -81,8 +81,8 @@ async def test_what_was_refused_or_cancelled_but_not_said_is_said_after_it(
 
 async def test_a_restart_makes_nobodys_share_larger(stage: Stage) -> None:
     """Who has drawn much lately goes on giving way to who has not."""
-    for number in range(2):
-        await stage.draw(f"picture {number}", stage.bob, steps=100)
+    for number in range(3):
+        await stage.draw(f"picture {number}", stage.bob, steps=50)
     await stage.restart()
     stage.engine.hold()
     await stage.in_state((await stage.ask("busy", stage.discord.world.emi)).id, JobState.RUNNING)
