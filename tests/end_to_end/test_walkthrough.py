@@ -1,4 +1,4 @@
-"""A walk through the sandbox in a real browser, as member, moderator and admin, in two languages, with the miniature.
+"""A walk through the sandbox in a real browser: member, moderator and admin, several languages, the miniature.
 
 It takes a picture at every stop. They are kept in the folder that WALKTHROUGH_PICTURES names, if it does.
 """
@@ -132,7 +132,7 @@ async def browser() -> AsyncIterator[Browser]:
     expect.set_options(timeout=before)
 
 
-@pytest.mark.parametrize("locale", ["en-US", "ja"])
+@pytest.mark.parametrize("locale", ["en-US", "ja", "es-ES"])
 async def test_a_walk_as_member_moderator_and_admin(browser: Browser, tmp_path: Path, locale: str) -> None:
     async with opened(browser, tmp_path, locale) as visitor:
         await walk_as_member(visitor)
@@ -169,6 +169,7 @@ async def walk_as_member(visitor: Visitor) -> None:
     await visitor.page.get_by_role("menuitem", name="Anima: report").click()
     await expect(visitor.page.get_by_role("menuitem")).to_have_count(0)
     await visitor.page.wait_for_timeout(500)
+    await visitor.messages.last.scroll_into_view_if_needed()
     await visitor.photograph("report")
     await visitor.page.keyboard.press("Escape")
 
@@ -182,6 +183,7 @@ async def walk_as_moderator(visitor: Visitor) -> None:
     before = await visitor.messages.count()
     await entries.filter(has_text="Anima: moderate").click()
     await expect(visitor.messages).to_have_count(before + 1)
+    await visitor.messages.last.scroll_into_view_if_needed()
     await visitor.photograph("moderate")
 
 
@@ -193,4 +195,8 @@ async def walk_as_admin(visitor: Visitor) -> None:
     pages = panel.locator(".select, [role=combobox]").last
     await pages.click()
     await visitor.photograph("pages")
-    await visitor.page.keyboard.press("Escape")
+    await visitor.page.get_by_role("option", name=visitor.said("Suggested settings")).click()
+    await expect(panel).to_contain_text(visitor.said("Suggested settings"))
+    await visitor.page.wait_for_timeout(500)
+    await panel.scroll_into_view_if_needed()
+    await visitor.photograph("suggested-settings")
