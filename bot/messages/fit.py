@@ -8,22 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from enum import IntEnum
 from typing import Any, TypeAlias
+
+from discord import ComponentType
 
 from bot.messages.limits import MAX_ALT_TEXT_LENGTH, MAX_CHOICE_LENGTH, MAX_FIELD_LENGTH, MAX_TEXT_LENGTH
 
 Component: TypeAlias = "dict[str, Any]"
-
-
-class Kind(IntEnum):
-    """Of a component, as Discord numbers them."""
-
-    BUTTON = 2
-    SELECT = 3
-    TEXT_INPUT = 4
-    TEXT_DISPLAY = 10
-    LABEL = 18
 
 
 MAX_BUTTON_LABEL, MAX_PLACEHOLDER = 80, 150
@@ -77,11 +68,11 @@ def fit_components(components: list[Component]) -> list[Component]:
     texts = []
     for component in _walk(components):
         match component.get("type"):
-            case Kind.BUTTON:
+            case ComponentType.button.value:
                 _cut(component, "label", MAX_BUTTON_LABEL)
-            case Kind.SELECT:
+            case ComponentType.select.value:
                 _cut(component, "placeholder", MAX_PLACEHOLDER)
-            case Kind.TEXT_DISPLAY:
+            case ComponentType.text_display.value:
                 component["content"] = component["content"] if component["content"].strip() else BLANK
                 texts.append(component)
         for option in component.get("options") or ():
@@ -100,11 +91,11 @@ def fit_modal(modal: Component) -> Component:
     _cut(modal, "title", MAX_TITLE)
     for component in _walk(modal["components"]):
         _cut(component, "label", MAX_FIELD_LABEL)
-        if component.get("type") == Kind.TEXT_INPUT:
+        if component.get("type") == ComponentType.text_input.value:
             _cut(component, "placeholder", MAX_FIELD_PLACEHOLDER)
             if component.get("value"):  # it is sent back as it stands, so it gets no ellipsis
                 component["value"] = component["value"][: component.get("max_length") or MAX_FIELD_LENGTH]
-        elif component.get("type") == Kind.LABEL:
+        elif component.get("type") == ComponentType.label.value:
             _cut(component, "description", MAX_FIELD_DESCRIPTION)
         else:
             _cut(component, "placeholder", MAX_PLACEHOLDER)
