@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,8 @@ import aiohttp
 import discord
 from discord import app_commands
 
+from bot.jobs.acknowledgement.intake import Intake
+from bot.jobs.acknowledgement.known import KnownAnswers
 from bot.jobs.announcements import Announcements
 from bot.jobs.cancellation import Cancellation
 from bot.jobs.delivery.delivery import Delivery
@@ -23,7 +26,8 @@ from bot.jobs.delivery.progress import StatusMessages
 from bot.jobs.delivery.transmission import trace
 from bot.jobs.engines import SupervisedEngine
 from bot.jobs.log_channels import LogChannels
-from bot.jobs.model_info import ModelInfoSource
+from bot.jobs.model.model_info import ModelInfoSource
+from bot.jobs.model.model_wait import ModelWait
 from bot.jobs.moderation import Moderation
 from bot.jobs.queue import FairQueue
 from bot.jobs.recovery import Recovery
@@ -79,10 +83,18 @@ class AnimaClient(discord.Client):
         self.forecast = Forecast(self.queue)
         self.delivery = Delivery(self, database, settings.image_policy)
         self.progress = StatusMessages(
-            self.delivery, self.forecast.queue_status, previews=settings.picture_classifier is None
+            self.delivery, lambda job: self.model_wait.queue_status(job), previews=settings.picture_classifier is None
         )
         self.outbox = Outbox(database.jobs, self.delivery, self.progress)
         self.engine = SupervisedEngine(engine)
+        self.model_wait = ModelWait(
+            self.engine,
+            database.jobs,
+            self.queue,
+            self.forecast,
+            self.outbox,
+            timedelta(hours=settings.job_timeout_hours),
+        )
         self.worker = Worker(
             self.engine,
             self.queue,
@@ -93,15 +105,25 @@ class AnimaClient(discord.Client):
             image_policy=settings.image_policy,
             drawn=self.metrics.drawn,
         )
-        self.model_info = ModelInfoSource(self.engine, settings.models)
+        self.model_info = ModelInfoSource(self.engine, settings.models, settings.anima_diffusion_model)
         self.model = self.model_info.model
         #: Whether it is the model that comes with the bot, which can draw little.
         self.has_miniature = settings.models == MINIATURE
         self.log_channels = LogChannels(self.get_guild, database.servers)
         self.moderation = Moderation(database, self.worker, self.outbox, self.delivery, self.log_channels)
         database.jobs.watch(self.moderation.ended)
+        self.known = KnownAnswers(database)
+        self.intake = Intake(self, database.unanswered)
         self.submitter = Submitter(
-            database, self.queue, self.progress, tags, self.model, self.metrics.refused, self.moderation.refused
+            database,
+            self.queue,
+            self.progress,
+            tags,
+            self.model,
+            self.known,
+            self.intake.accepted,
+            self.metrics.refused,
+            self.moderation.refused,
         )
         self.cancellation = Cancellation(database.jobs, self.worker, self.delivery)
         self.progress.deleted = self.cancellation.message_deleted_later
@@ -120,6 +142,7 @@ class AnimaClient(discord.Client):
         self._credits_outside_servers = settings.credits_outside_servers if is_set else ...
         self._working: asyncio.Task[None] | None = None
         self._forgetting: asyncio.Task[None] | None = None
+        self._resuming: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
 
     async def allowance(self, interaction: discord.Interaction[Any]) -> Allowance:
@@ -157,6 +180,7 @@ class AnimaClient(discord.Client):
 
     async def setup_hook(self) -> None:
         """Runs once, logged in and not yet connected: nothing is asked of us before this has ended."""
+        await self.known.load()
         await self.tree.set_translator(Translator())
         await until_reached(self.tree.sync)
         self._working = asyncio.create_task(self._work(), name="worker")
@@ -195,6 +219,11 @@ class AnimaClient(discord.Client):
     async def on_raw_bulk_message_delete(self, event: discord.RawBulkMessageDeleteEvent) -> None:
         await self.cancellation.messages_deleted(event.message_ids)
 
+    def begin(self, interaction: discord.Interaction[Any]) -> None:
+        """The current task handles an interaction. Raises DuplicateInteraction, ShuttingDown."""
+        self.interactions.begin(interaction.id)
+        self.intake.begin(interaction)
+
     async def leave(self, shutdown: Shutdown) -> None:
         """Begin nothing more, finish what is under way within the grace, put the rest back in the queue and say so."""
         self.interactions.close()
@@ -217,11 +246,15 @@ class AnimaClient(discord.Client):
         if self._forgetting is not None:
             self._forgetting.cancel()
             await asyncio.gather(self._forgetting, return_exceptions=True)
+        if self._resuming is not None:
+            self._resuming.cancel()
+            await asyncio.gather(self._resuming, return_exceptions=True)
         self.interactions.close()
         self.engine.fail_waiting()
         with suppress(TimeoutError):  # those who waited for a model that could not be loaded are told
             async with asyncio.timeout(NOTIFY_TIMEOUT):
                 await self.interactions.finish()
+        await self.intake.close()
         await self.announcements.close()
         await self.moderation.close()
         await self.log_channels.close()
@@ -237,8 +270,18 @@ class AnimaClient(discord.Client):
         await limit_outside_servers(self.database.servers, self._credits_outside_servers, by=self.user.id)
         await self.moderation.drop_forbidden()
         await Recovery(self.database, self.queue, self.outbox, self.progress).run()
+        self._resuming = asyncio.create_task(self._resume(), name="resume")
         self.recovered.set()
-        await self.worker.run()
+        waiting = asyncio.create_task(self.model_wait.run(), name="model-wait")
+        try:
+            await self.worker.run()
+        finally:
+            waiting.cancel()
+
+    async def _resume(self) -> None:
+        """discord.py knows channels and servers only once it is connected."""
+        await self.wait_until_ready()
+        await self.intake.resume()
 
     async def _finish(self) -> None:
         await self.interactions.finish()

@@ -28,6 +28,7 @@ from inference.request import (
     IsCancelled,
     LoadedEngine,
     OnProgress,
+    OutOfMemory,
     Progress,
     Stage,
 )
@@ -257,7 +258,7 @@ def _serve(load: Callable[[], LoadedEngine], connection: Connection) -> None:
         engine = load()
         description = EngineDescription(engine.name, engine.native, tuple(engine.lora_names()), engine.turbo_lora())
     except Exception as error:
-        connection.send(_portable(error))
+        connection.send(_loading_error(error))
         return
     try:
         connection.send(description)
@@ -303,6 +304,13 @@ def _draw(engine: LoadedEngine, requests: list[GenerationRequest], connection: C
         raise  # the other end is gone
     except Exception as error:
         return _portable(error)
+
+
+def _loading_error(error: Exception) -> Exception:
+    """OutOfMemory may pass by itself, when other programs give the memory free; the others are as `_portable`."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return OutOfMemory(f"The device's memory does not hold the model ({error}). Stop other programs that use it.")
+    return _portable(error)
 
 
 def _portable(error: Exception) -> Exception:

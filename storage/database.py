@@ -21,6 +21,7 @@ from storage.quotas import Quotas
 from storage.reports import Reports
 from storage.servers import Servers
 from storage.source_images import SourceImages
+from storage.unanswered import Unanswered
 
 
 class Database:
@@ -36,6 +37,7 @@ class Database:
         self.quotas = Quotas(self.transactions, clock)
         self.preferences = Preferences(self.transactions, clock)
         self.servers = Servers(self.transactions, clock)
+        self.unanswered = Unanswered(self.transactions, clock)
         self.reports = Reports(self.transactions, clock)
         self.privacy = Privacy(self.transactions, clock)
 

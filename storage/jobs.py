@@ -24,6 +24,7 @@ from storage.images import NewImage, add_images
 from storage.quotas import Account, Usage, read_usage
 from storage.schema import JobState, charges, jobs, pictures, renders
 from storage.source_images import add_source_image
+from storage.unanswered import forget_unanswered
 
 LIVE = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.RENDERED})
 
@@ -166,12 +167,15 @@ class Jobs:
     ) -> Accepted | AlreadyAccepted | TooManyWaiting | OverQuota:
         """Check the allowance, reserve the cost and insert the job as queued, in one transaction.
 
+        From then on the job answers for its interaction, so what `Unanswered` has of that is deleted.
+
         `source`: the file of its source image, if it has one.
         """
         async with self._transactions.writing(alone_with=str(new.account)) as connection:
             now = self._clock()
             known = await _find(connection, jobs.c.interaction_id == new.interaction_id)
             if known:
+                await forget_unanswered(connection, new.interaction_id)
                 return AlreadyAccepted(known)
             if allowance.waiting is not None:
                 waiting = await _count_waiting(connection, new.account)
@@ -185,7 +189,13 @@ class Jobs:
             await quotas.reserve(connection, job.id, job.account, job.cost, now)
             if source is not None:
                 await add_source_image(connection, job.id, source)
+            await forget_unanswered(connection, new.interaction_id)
             return Accepted(job)
+
+    async def private_ids(self) -> tuple[int, ...]:
+        """The ids of all jobs whose images only their user sees."""
+        async with self._transactions.reading() as connection:
+            return tuple(await connection.scalars(select(jobs.c.id).where(jobs.c.private)))
 
     async def start(self, job_ids: Collection[int]) -> tuple[int, ...]:
         """Queued to running, counting an attempt. Returns the ids of those that were still queued."""

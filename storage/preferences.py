@@ -3,7 +3,7 @@
 All of them are JSON here; the bot defines their keys.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -39,6 +39,21 @@ class Preferences:
     def __init__(self, transactions: Transactions, clock: Clock) -> None:
         self._transactions = transactions
         self._clock = clock
+        self._watchers: list[Callable[[int, str | None, Mapping[str, Any]], None]] = []
+
+    def watch(self, watcher: Callable[[int, str | None, Mapping[str, Any]], None]) -> None:
+        """Call `watcher` with each change that was committed: user id, the preset's name, and what holds now.
+
+        The name is None for the user's defaults; what was deleted is empty.
+        """
+        self._watchers.append(watcher)
+
+    async def all(self) -> tuple[tuple[int, str | None, Mapping[str, Any]], ...]:
+        """Everybody's defaults and presets, as `watch` tells them."""
+        async with self._transactions.reading() as connection:
+            of_users = await connection.execute(select(preferences.c.user_id, preferences.c.defaults))
+            named = await connection.execute(select(presets.c.user_id, presets.c.name, presets.c.options))
+            return (*((row[0], None, row[1]) for row in of_users), *((row[0], row[1], row[2]) for row in named))
 
     async def defaults(self, user_id: int) -> Mapping[str, Any]:
         """Empty if the user has set none."""
@@ -57,6 +72,7 @@ class Preferences:
                 await connection.execute(
                     insert(preferences).values(user_id=user_id, defaults=kept, changed_at=self._clock())
                 )
+        self._notify_watchers(user_id, None, kept)
 
     async def presets(self, user_id: int) -> Mapping[str, Mapping[str, Any]]:
         """By name, sorted by name."""
@@ -83,6 +99,7 @@ class Preferences:
             await connection.execute(
                 insert(presets).values(user_id=user_id, name=name, options=options, changed_at=self._clock())
             )
+        self._notify_watchers(user_id, name, options)
 
     async def delete_preset(self, user_id: int, name: str) -> bool:
         """False if there is none of that name."""
@@ -90,7 +107,9 @@ class Preferences:
             deleted = await connection.execute(
                 delete(presets).where(presets.c.user_id == user_id, presets.c.name == name).returning(presets.c.name)
             )
-            return deleted.first() is not None
+            was_there = deleted.first() is not None
+        self._notify_watchers(user_id, name, {})
+        return was_there
 
     async def save_draft(self, user_id: int, form: str, fields: Mapping[str, Any]) -> int:
         """Keep what was typed into a form; returns the draft's id. Old drafts make room."""
@@ -118,3 +137,7 @@ class Preferences:
             )
             row = found.first()
             return None if row is None else Draft(row.form, row.fields)
+
+    def _notify_watchers(self, user_id: int, name: str | None, document: Mapping[str, Any]) -> None:
+        for watcher in self._watchers:
+            watcher(user_id, name, document)

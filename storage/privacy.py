@@ -26,8 +26,10 @@ from storage.schema import (
     preferences,
     presets,
     reports,
+    unanswered,
 )
 from storage.source_images import forget_source_images
+from storage.unanswered import forget_unanswered_before
 
 #: The columns by which a row belongs to a user.
 ABOUT: Mapping[str, tuple[Column[Any], ...]] = {
@@ -40,12 +42,18 @@ ABOUT: Mapping[str, tuple[Column[Any], ...]] = {
     "blocks": (blocks.c.user_id,),
     "audit": (audit.c.actor_id, audit.c.subject_id),
     "reports": (reports.c.reporter_id,),
+    "unanswered": (unanswered.c.user_id,),
 }
 
 #: Columns with ids of users; those of other users are not exported.
 PEOPLE = frozenset({"user_id", "ended_by", "blocked_by", "actor_id", "subject_id", "reporter_id"})
 #: Never exported: with the token, anybody could post as the bot.
 SECRETS = frozenset({"interaction_token"})
+#: Discord's envelope of a request also names others; of it, what the user chose and typed is exported.
+TYPED = "data"
+
+#: How long a request that was never answered is kept: nobody waits for it any longer.
+UNANSWERED_KEPT = timedelta(days=1)
 
 #: Jobs processed in one transaction.
 BATCH = 500
@@ -72,6 +80,11 @@ class Privacy:
     def __init__(self, transactions: Transactions, clock: Clock) -> None:
         self._transactions = transactions
         self._clock = clock
+        self._watchers: list[Callable[[int], None]] = []
+
+    def watch_erasures(self, watcher: Callable[[int], None]) -> None:
+        """Call `watcher` with the id of each user whose data was erased."""
+        self._watchers.append(watcher)
 
     @uncancellable
     async def export(self, user_id: int) -> dict[str, list[dict[str, Any]]]:
@@ -117,8 +130,11 @@ class Privacy:
             await connection.execute(delete(presets).where(presets.c.user_id == user_id))
             await connection.execute(delete(drafts).where(drafts.c.user_id == user_id))
             await connection.execute(delete(reports).where(reports.c.reporter_id == user_id))
+            await connection.execute(delete(unanswered).where(unanswered.c.user_id == user_id))
             for column in (jobs.c.ended_by, blocks.c.blocked_by, audit.c.actor_id, audit.c.subject_id):
                 await connection.execute(update(column.table).where(column == user_id).values({column: None}))
+        for watcher in self._watchers:
+            watcher(user_id)
         await self._transactions.empty_log()
         return Erased(erased.rowcount, drawn or 0, messages)
 
@@ -148,6 +164,7 @@ class Privacy:
                 .where(jobs.c.interaction_token.is_not(None), jobs.c.token_expires_at <= now, jobs.c.state.not_in(LIVE))
                 .values(interaction_token=None)
             )
+            await forget_unanswered_before(connection, now - UNANSWERED_KEPT)
             await connection.execute(
                 update(charges)
                 .where(charges.c.user_id.is_not(None), charges.c.reserved_at <= now - WINDOW)
@@ -204,10 +221,16 @@ class Privacy:
 
 def _plain(row: Mapping[str, Any], user_id: int) -> dict[str, Any]:
     return {
-        name: None if name in PEOPLE and value != user_id else _plain_value(value)
+        name: None if name in PEOPLE and value != user_id else _plain_value(_own_part(name, value))
         for name, value in row.items()
         if name not in SECRETS
     }
+
+
+def _own_part(name: str, value: Any) -> Any:
+    if name != "payload":
+        return value
+    return {key: part for key, part in value.get(TYPED, {}).items() if key != "resolved"}
 
 
 def _plain_value(value: Any) -> Any:

@@ -121,6 +121,8 @@ Index(
     postgresql_where=jobs.c.ended_by.is_not(None),
 )
 
+Index("ix_jobs_private", jobs.c.id, sqlite_where=jobs.c.private, postgresql_where=jobs.c.private)
+
 pictures = Table(
     "pictures",
     metadata,
@@ -273,4 +275,15 @@ reports = Table(
     UniqueConstraint("job_id", "reporter_id"),
     Index(None, "reporter_id", "reported_at"),
     sqlite_autoincrement=True,
+)
+
+unanswered = Table(
+    "unanswered",
+    metadata,
+    Column("interaction_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("interaction_token", String(512), nullable=False),
+    Column("user_id", BigInteger, nullable=False, index=True),
+    Column("payload", JSON, nullable=False),
+    Column("private", Boolean, nullable=False),
+    Column("asked_at", UtcDateTime, nullable=False, index=True),
 )

@@ -4,7 +4,7 @@ Settings are one JSON document per server; the bot defines its keys. A change an
 transaction.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -56,6 +56,28 @@ class Servers:
     def __init__(self, transactions: Transactions, clock: Clock) -> None:
         self._transactions = transactions
         self._clock = clock
+        self._watchers: list[Callable[[int, Mapping[str, Any]], None]] = []
+        self._block_watchers: list[Callable[[int, int, bool], None]] = []
+
+    def watch(self, watcher: Callable[[int, Mapping[str, Any]], None]) -> None:
+        """Call `watcher` with a server's id and its settings after each change that was committed."""
+        self._watchers.append(watcher)
+
+    def watch_blocks(self, watcher: Callable[[int, int, bool], None]) -> None:
+        """Call `watcher` with a user's id, a server's, and whether the user is blocked there now."""
+        self._block_watchers.append(watcher)
+
+    async def all_settings(self) -> tuple[tuple[int, Mapping[str, Any]], ...]:
+        """Every server's id, with its settings."""
+        async with self._transactions.reading() as connection:
+            rows = await connection.execute(select(servers.c.guild_id, servers.c.settings))
+            return tuple((guild_id, settings) for guild_id, settings in rows)
+
+    async def all_blocks(self) -> frozenset[tuple[int, int]]:
+        """Every block, as its user's id and its server's, which may be EVERYWHERE."""
+        async with self._transactions.reading() as connection:
+            rows = await connection.execute(select(blocks.c.user_id, blocks.c.guild_id))
+            return frozenset((user_id, guild_id) for user_id, guild_id in rows)
 
     async def settings(self, guild_id: int) -> StoredSettings:
         async with self._transactions.reading() as connection:
@@ -83,7 +105,9 @@ class Servers:
             for key in changed:
                 before, after = old.settings.get(key), new.get(key)
                 await self._log(connection, guild_id, by, key, before=before, after=after, at=now)
-            return StoredSettings(old.version + 1, new)
+        for watcher in self._watchers:
+            watcher(guild_id, new)
+        return StoredSettings(old.version + 1, new)
 
     async def block(self, guild_id: int, user_id: int, *, by: int, reason: str = "") -> bool:
         """False if the user is already blocked; the first reason stays. `guild_id` may be EVERYWHERE."""
@@ -96,7 +120,8 @@ class Servers:
                 )
             )
             await self._log(connection, guild_id, by, "block", subject_id=user_id, after=reason)
-            return True
+        self._notify_of_block(user_id, guild_id, blocked=True)
+        return True
 
     async def unblock(self, guild_id: int, user_id: int, *, by: int) -> bool:
         """False if the user was not blocked there."""
@@ -106,7 +131,12 @@ class Servers:
                 return False
             await connection.execute(delete(blocks).where(blocks.c.guild_id == guild_id, blocks.c.user_id == user_id))
             await self._log(connection, guild_id, by, "unblock", subject_id=user_id, before=block.reason)
-            return True
+        self._notify_of_block(user_id, guild_id, blocked=False)
+        return True
+
+    def _notify_of_block(self, user_id: int, guild_id: int, *, blocked: bool) -> None:
+        for watcher in self._block_watchers:
+            watcher(user_id, guild_id, blocked)
 
     async def record(self, guild_id: int, what: str, *, by: int, subject_id: int | None = None) -> None:
         """An entry in the audit log for what a moderator did, such as deleting somebody's image."""

@@ -24,7 +24,7 @@ class AnimaCommandTree(app_commands.CommandTree[AnimaClient]):
         if interaction.type is discord.InteractionType.autocomplete:
             return True
         try:
-            interaction.client.interactions.begin(interaction.id)
+            interaction.client.begin(interaction)
             return not await refuse(interaction, open_to_blocked=is_open_to_blocked(interaction))
         except Exception as error:
             await report_error(interaction, "a command", error)

@@ -17,6 +17,7 @@ from discord import ui
 
 from bot.client import AnimaClient
 from bot.generation.spec import JobImage, JobSpec
+from bot.jobs.engines import ModelUnavailable
 from bot.messages.fit import fit_modal
 from bot.messages.replies import ALREADY_ACKNOWLEDGED, reply_privately
 from bot.ops.logs import about
@@ -38,6 +39,7 @@ WENT_WRONG = N_(
 )
 MEMORY_OUT_OF_REACH = N_("My database isn't available right now, so nothing was changed. Try again in a minute.")
 NOT_IN_THIS_SERVER = N_("This bot is only for the servers that its operator has chosen, and this one isn't among them.")
+NO_MODEL = N_("The model can't be loaded right now. Nothing was changed, so please try again later.")
 BACK_IN_A_MOMENT = N_("I'm restarting and will be back in a moment. Nothing was changed, so please try again then.")
 
 
@@ -61,7 +63,7 @@ class Component(ui.DynamicItem[Any], template=ABSTRACT):
         speak_to(interaction)
         with about(*([] if self.job_id is None else [self.job_id])):
             try:
-                interaction.client.interactions.begin(interaction.id)
+                interaction.client.begin(interaction)
                 if not await refuse(interaction, open_to_blocked=self.open_to_blocked):
                     await self.on_use(interaction)
             except Exception as error:
@@ -109,7 +111,7 @@ class Modal(ui.Modal):
 
     async def on_submit(self, interaction: AnimaInteraction) -> None:  # type: ignore[override]
         speak_to(interaction)
-        interaction.client.interactions.begin(interaction.id)
+        interaction.client.begin(interaction)
         if not await refuse(interaction, open_to_blocked=self.open_to_blocked):
             await self.on_values(interaction, _submitted(interaction))
 
@@ -152,7 +154,7 @@ async def refuse(interaction: AnimaInteraction, *, open_to_blocked: bool) -> boo
 
 async def refuse_blocked(interaction: AnimaInteraction) -> bool:
     """Whether the person is blocked there; they have been answered then."""
-    refusal = await interaction.client.submitter.refuse_blocked(interaction)
+    refusal = interaction.client.submitter.refuse_blocked(interaction)
     if refusal is None:
         return False
     await reply_privately(interaction, refusal.sentence)
@@ -189,6 +191,8 @@ async def report_error(interaction: AnimaInteraction, what: str, error: BaseExce
         return
     if isinstance(error, ShuttingDown):
         sentence = say(BACK_IN_A_MOMENT)
+    elif isinstance(error, ModelUnavailable):
+        sentence = say(NO_MODEL)
     elif isinstance(error, StorageUnavailable):
         logger.error("%s, interaction %d: %s", what, interaction.id, error)
         sentence = say(MEMORY_OUT_OF_REACH)
@@ -198,6 +202,7 @@ async def report_error(interaction: AnimaInteraction, what: str, error: BaseExce
     try:
         await reply_privately(interaction, sentence)
     except (discord.HTTPException, aiohttp.ClientError, OSError) as unreachable:
+        interaction.client.intake.leave(interaction)
         logger.info("interaction %d: the error could not be reported: %s", interaction.id, unreachable)
 
 

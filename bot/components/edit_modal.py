@@ -78,6 +78,8 @@ class EditModal(Modal):
 
     async def on_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
         typed = {key.partition(":")[0]: value for key, value in values.items()}
+        job_id = int(next(iter(values)).split(":")[1])
+        origin = await Origin.acknowledge(interaction, ephemeral=interaction.client.submitter.is_private(job_id))
         source = await _Source.load(interaction, values)
         if source is None:
             await reply_privately(interaction, say(LOST))
@@ -88,7 +90,6 @@ class EditModal(Modal):
         except InvalidForm as error:
             await refuse_form(interaction, self, values, str(error))
             return
-        origin = await Origin.acknowledge(interaction, ephemeral=image.job.private)
         draft_id = await save_draft(interaction, self, values)
         try:
             prompt, loras = source.read_prompt(str(typed["prompt"]), await interaction.client.model())

@@ -25,11 +25,11 @@ class DrawFixed(JobComponent, template=FIXED_PROMPT_TEMPLATE):
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
         client = interaction.client
+        origin = await Origin.acknowledge(interaction, ephemeral=client.submitter.is_private(self.job_id))
         image = await load_image(interaction, self.job_id, owner_only=True)
         if image is None:
             await reply_privately(interaction, say(NOT_REMEMBERED))
             return
-        origin = await Origin.acknowledge(interaction, ephemeral=image.job.private)
         correction = await asyncio.to_thread(correct, image.job.prompt, client.tags)
         try:
             options = corrected(image.spec.options, correction, (await client.model()).native.sizes)

@@ -59,8 +59,14 @@ class ImageButton(JobComponent, template=ABSTRACT):
 class RequestButton(ImageButton, template=ABSTRACT):
     """A button that has something drawn from an image."""
 
-    async def on_press(self, interaction: AnimaInteraction, image: JobImage) -> None:
-        origin = await Origin.acknowledge(interaction, ephemeral=image.job.private)
+    async def on_use(self, interaction: AnimaInteraction) -> None:
+        """Acknowledges it before it is looked up."""
+        client = interaction.client
+        origin = await Origin.acknowledge(interaction, ephemeral=client.submitter.is_private(self.job_id))
+        image = await load_image(interaction, self.job_id, self.index)
+        if image is None:
+            await reply_privately(interaction, say(NOT_REMEMBERED))
+            return
         try:
             request = await self.request(interaction, image)
         except UnusableImage as error:

@@ -6,24 +6,28 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
 
 from bot.ops.shutdown import ShuttingDown
-from inference import EncodedImage, EngineClient, EngineDescription, GenerationRequest
-from inference.process import EngineDied
-from inference.request import OnProgress
+from inference import CheckpointError, EncodedImage, EngineClient, EngineDescription, GenerationRequest
+from inference.process import EngineDied, EngineFailed
+from inference.request import OnProgress, OutOfMemory
+from storage.backend.clock import utc_now
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-#: Times that the engine's process may die while it loads the model, before the bot gives up.
-MAX_STARTS = 3
-#: Seconds before it is started again, and each time as many more.
-START_AGAIN_AFTER = 2.0
+#: Seconds before an engine that could not be loaded is started again, each time twice as long.
+START_AGAIN_AFTER, MAX_START_DELAY = 2.0, 300.0
 #: Seconds before an engine that does not end is stopped again.
 STOP_AGAIN_AFTER = 1.0
+
+
+class ModelUnavailable(Exception):
+    """The model cannot be loaded now, and its file does not say what a request needs to know."""
 
 
 class SupervisedEngine:
@@ -36,30 +40,52 @@ class SupervisedEngine:
         self._closing = False
         #: Whether the engine has its model; not while it is started again.
         self.loaded = False
+        #: Times in a row that it could not be loaded.
+        self.failures = 0
+        #: Since when there is no model, on the wall clock; None while there is one.
+        self.unloaded_since: datetime | None = utc_now()
 
     @property
     def engine_restarts(self) -> int:
         return max(0, self._engine.starts - 1)
+
+    @property
+    def loaded_description(self) -> EngineDescription | None:
+        """What the model that was loaded last says of itself; None where none was."""
+        is_known = self._description.done() and self._description.exception() is None
+        return self._description.result() if is_known else None
 
     async def description(self) -> EngineDescription:
         """What the loaded model says of itself; waits while it is loading."""
         return await asyncio.shield(self._description)
 
     async def start(self) -> None:
-        """Load the engine, more than once if its process dies over it. Raises EngineFailed, EngineDied."""
+        """Load the engine, as often as it takes, with growing pauses.
+
+        Raises what an operator has to put right, CheckpointError or EngineFailed, at the very first start alone: once
+        a model was loaded, its file may only be on its way to another version.
+        """
         self.loaded = False
-        started = time.monotonic()
-        description = await self._start()
+        self.unloaded_since = self.unloaded_since or utc_now()
+        started, delay = time.monotonic(), START_AGAIN_AFTER
+        while (description := await self._try_to_start(delay)) is None:
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, MAX_START_DELAY)
         logger.info("loaded %s in %.1f s", description.name, time.monotonic() - started)
-        self.loaded = True
-        if not self._description.done():
-            self._description.set_result(description)
+        self.loaded, self.failures, self.unloaded_since = True, 0, None
+        if self._description.done():
+            self._description = asyncio.get_running_loop().create_future()
+        self._description.set_result(description)
 
     async def generate(
         self, requests: Sequence[GenerationRequest], on_progress: OnProgress, cancelled: Callable[[], bool]
     ) -> list[EncodedImage]:
         """Raises Cancelled, EngineDied, EngineFailed, InvalidRequest, CheckpointError."""
-        return await self._run(self._engine.generate, requests, on_progress, lambda: self._closing or cancelled())
+        try:
+            return await self._run(self._engine.generate, requests, on_progress, lambda: self._closing or cancelled())
+        except EngineDied:
+            self.loaded = False
+            raise
 
     def fail_waiting(self) -> None:
         """Those who wait for the model are not kept waiting by a bot that ends: ShuttingDown is raised there."""
@@ -77,14 +103,19 @@ class SupervisedEngine:
             await asyncio.wait([self._call], timeout=STOP_AGAIN_AFTER)
             await asyncio.to_thread(self._engine.stop)  # the call may have started only now
 
-    async def _start(self) -> EngineDescription:
-        for attempt in range(1, MAX_STARTS):
-            try:
-                return await self._run(self._engine.start)
-            except EngineDied as error:
-                logger.error("%s Starting it again.", error)
-                await asyncio.sleep(attempt * START_AGAIN_AFTER)
-        return await self._run(self._engine.start)
+    async def _try_to_start(self, delay: float) -> EngineDescription | None:
+        try:
+            return await self._run(self._engine.start)
+        except (EngineDied, OutOfMemory, EngineFailed, CheckpointError) as error:
+            if self.loaded_description is None and not isinstance(error, EngineDied | OutOfMemory):
+                raise
+            self.failures += 1
+            logger.error("The model cannot be loaded: %s Trying again in %.0f s.", error, delay)
+        if not self._description.done():  # those who wait for it are told
+            self._description.set_exception(ModelUnavailable())
+            self._description.exception()
+            self._description = asyncio.get_running_loop().create_future()
+        return None
 
     async def _run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         self._call = task = asyncio.create_task(asyncio.to_thread(call, *args, **kwargs))

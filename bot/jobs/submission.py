@@ -27,6 +27,7 @@ from bot.generation.options import Options, read_stored_options
 from bot.generation.recipe import new_seed, seeds_from
 from bot.generation.source_image import size_of, with_size_of_source
 from bot.generation.spec import JobImage, JobSpec
+from bot.jobs.acknowledgement.known import KnownAnswers
 from bot.jobs.delivery.progress import StatusMessages
 from bot.jobs.queue import FairQueue
 from bot.jobs.queue_entry import queued_job
@@ -50,14 +51,10 @@ from bot.rules.policy import (
 )
 from bot.rules.server_settings import ServerSettings, load_server_settings, settings_guild_id
 from bot.text.translation import N_, say
-from storage.backend.transactions import StorageUnavailable
 from storage.database import Database
 from storage.jobs import Accepted, Allowance, AlreadyAccepted, Job, NewJob, OverQuota
 
 logger = logging.getLogger(__name__)
-
-#: Seconds that the database has before an interaction is acknowledged, of the three that Discord gives.
-DATABASE_TIMEOUT = 1.0
 
 NO_CHANNEL = N_("I can't tell which channel this is, so I can't post here. Try another channel.")
 CANNOT_BE_DRAWN = N_("One of these settings is out of range. Check them and try again.")
@@ -73,14 +70,17 @@ class Origin:
     """
 
     interaction: Interaction
-    acknowledgement: discord.InteractionCallbackResponse[Any] | None
+    message_id: int | None
     private: bool
 
     @classmethod
     async def acknowledge(cls, interaction: Interaction, *, ephemeral: bool = False) -> Self:
-        """`ephemeral`: as far as it is for us to say. Discord may make an answer private by itself, and says so."""
-        answer = await interaction.response.defer(thinking=True, ephemeral=ephemeral)
-        return cls(interaction, answer, ephemeral or (answer is not None and answer.is_ephemeral()))
+        """`ephemeral`: as far as it is for us to say. Discord may make an answer private by itself, and says so.
+
+        Nothing but one row is written before. Raises StorageUnavailable where even that takes too long.
+        """
+        made = await interaction.client.intake.acknowledge(interaction, private=ephemeral)
+        return cls(interaction, made.message_id, made.private)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,11 +118,14 @@ class Submitter:
         status: StatusMessages,
         tags: TagIndex,
         model: Callable[[], Awaitable[ModelInfo]],
+        known: KnownAnswers,
+        accepted: Callable[[Interaction], None],
         refused: Callable[[str], None] = lambda rule: None,
         log_refusal: Callable[[Interaction, PolicyRefusal, str, bool], None] = lambda *refused: None,
     ) -> None:
-        """`model` waits for the loaded model; `refused` is called with the rule that a refused request broke.
+        """`accepted` is called with each interaction that a job answers for now.
 
+        `refused` is called with the rule that a refused request broke.
         `log_refusal` is given a refused request for the moderators: what was typed, and whether it was private.
         """
         self._database = database
@@ -130,6 +133,8 @@ class Submitter:
         self._status = status
         self._tags = tags
         self._model = model
+        self._known = known
+        self._accepted = accepted
         self._refused = refused
         self._log_refusal = log_refusal
 
@@ -171,44 +176,35 @@ class Submitter:
         new = _new_job(origin, request, options, spec, spec.cost(model.native), await self._parent_id(request))
         match await self._database.jobs.accept(new, allowance, request.source):
             case Accepted(job):
+                if job.private:
+                    self._known.add_private_job(job.id)
+                self._accepted(interaction)
                 await self._enqueue(interaction, job, request.note, _trigger_words(job, request, model))
             case AlreadyAccepted() as refusal:
+                self._accepted(interaction)
                 # The answer is that job's message, so it is not taken back.
                 await send_followup(interaction, messages.refusal(refusal, in_server=new.guild_id is not None))
             case refusal:
                 self._refused("quota" if isinstance(refusal, OverQuota) else "waiting")
                 await _refuse(interaction, request, messages.refusal(refusal, in_server=new.guild_id is not None))
 
-    async def refuse_blocked(self, interaction: Interaction) -> PolicyRefusal | None:
-        """The refusal of a person who may not draw there. None also where the database does not answer in a moment.
-
-        Nothing is drawn then either: `submit` asks again.
-        """
-        try:
-            async with asyncio.timeout(DATABASE_TIMEOUT):
-                block = await self._database.servers.block_of(interaction.user.id, interaction.guild_id)
-        except (TimeoutError, StorageUnavailable):
-            return None
-        if block is None:
+    def refuse_blocked(self, interaction: Interaction) -> PolicyRefusal | None:
+        """The refusal of a person who may not draw there, from memory: `submit` asks the database."""
+        if not self._known.is_blocked(interaction.user.id, interaction.guild_id):
             return None
         self._refused(RefusalReason.BLOCKED.value)
         return PolicyRefusal(RefusalReason.BLOCKED)
 
-    async def answers_privately(self, interaction: Interaction, options: Options, preset: str | None = None) -> bool:
-        """Whether the answer is for the person alone. Where that is not known at once, it is.
+    def answers_privately(self, interaction: Interaction, options: Options, preset: str | None = None) -> bool:
+        """Whether the answer is for the person alone, from memory. Where that is not known, it is.
 
         preset: the name of one that lies below the options.
         """
-        if options.private is not None:
-            return options.private
-        try:
-            async with asyncio.timeout(DATABASE_TIMEOUT):
-                kept = await self.preset(interaction.user.id, preset)
-                preferences = (kept or Options()).merged_over(await self.preferences(interaction.user.id))
-                settings = await load_server_settings(self._database.servers, settings_guild_id(interaction))
-        except TimeoutError:
-            return True
-        return bool(preferences.merged_over(settings.defaults.options()).private)
+        return self._known.answers_privately(interaction, options, preset)
+
+    def is_private(self, job_id: int) -> bool:
+        """Whether only its user sees a job, and so what comes of its images; from memory."""
+        return self._known.is_private(job_id)
 
     async def preferences(self, user_id: int) -> Options:
         return read_stored_options(await self._database.preferences.defaults(user_id))
@@ -326,7 +322,7 @@ def _can_be_read_back(options: Options) -> bool:
 def _new_job(
     origin: Origin, request: JobRequest, options: Options, spec: JobSpec, cost: float, parent_id: int | None
 ) -> NewJob:
-    interaction, acknowledgement = origin.interaction, origin.acknowledgement
+    interaction = origin.interaction
     assert interaction.channel_id is not None
     is_shared = interaction.guild_locale is not None and not origin.private
     spec = replace(
@@ -339,7 +335,7 @@ def _new_job(
         user_id=interaction.user.id,
         guild_id=interaction.guild_id,
         channel_id=interaction.channel_id,
-        message_id=acknowledgement.message_id if acknowledgement is not None else None,
+        message_id=origin.message_id,
         kind=request.kind,
         cost=cost,
         prompt=request.prompt,

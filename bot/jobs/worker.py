@@ -74,9 +74,9 @@ class Worker:
 
     async def run(self) -> None:
         """Draw until the queue is closed. Raises EngineFailed where the engine cannot be loaded at all."""
-        await self._engine.start()
         telling = asyncio.create_task(self._status.run(), name="status")
         try:
+            await self._engine.start()
             while batch := await self._queue.take():
                 await self._draw_within_logs(batch)
         finally:
@@ -199,8 +199,6 @@ class Worker:
     async def _recover(self, jobs: Sequence[Job], error: Exception) -> None:
         """After a batch that came to nothing: its jobs are drawn once more, each alone, or end in a sentence."""
         logger.error("nothing was drawn: %s", error)
-        if isinstance(error, EngineDied):
-            await self._engine.start()
         wrong_in_itself = len(jobs) == 1 and isinstance(error, InvalidRequest | CheckpointError)
         for job in jobs:
             if wrong_in_itself or job.attempts >= MAX_ATTEMPTS:
@@ -208,6 +206,8 @@ class Worker:
             elif await retry_storage(partial(self._database.jobs.put_back, [job.id])):
                 self._queue.put_back(queued_job(job))
                 self._status.waits(job)
+        if isinstance(error, EngineDied):
+            await self._engine.start()
 
 
 class _Reporter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum, auto
 from typing import Any
 
 import discord
@@ -42,11 +43,13 @@ DROPPED_BY_BLOCK = N_("This was cancelled because you can't draw here at the mom
 DROPPED_BY_PAUSE = N_("This was cancelled because drawing is paused in this server.")
 DROPPED_BY_OPERATOR = N_("This was cancelled because drawing is paused everywhere at the moment.")
 DROPPED_BY_REMOVAL = N_("This was cancelled because I was removed from the server.")
-_ENGINES_AND_DELIVERYS = (NOTHING_CAME, ENGINE_LOST, JUDGED_UNFIT, TOO_LARGE_FOR_DISCORD, DISCORD_REFUSED)
+WAITED_TOO_LONG = N_("The model couldn't be loaded for hours, so this was not drawn. Please try again later.")
+_ENGINES = (NOTHING_CAME, WAITED_TOO_LONG, ENGINE_LOST, JUDGED_UNFIT)
+_DELIVERYS = (TOO_LARGE_FOR_DISCORD, DISCORD_REFUSED)
 _MODERATORS = (CANCELLED_BY_MODERATOR, DROPPED_BY_BLOCK, DROPPED_BY_PAUSE, DROPPED_BY_OPERATOR, DROPPED_BY_REMOVAL)
 #: Our reasons as the database keeps them: the sentence, or how an earlier release put it. Others are the engine's own
 #: words, in English.
-KNOWN_REASONS = {sentence: sentence for sentence in (*_ENGINES_AND_DELIVERYS, *_MODERATORS)} | {
+KNOWN_REASONS = {sentence: sentence for sentence in (*_ENGINES, *_DELIVERYS, *_MODERATORS)} | {
     "Nothing came of this.": NOTHING_CAME,
     "The engine broke down while drawing this, twice. Please try again with other settings.": ENGINE_LOST,
     "The finished picture does not fit this channel, so it is not shown.": JUDGED_UNFIT,
@@ -62,12 +65,23 @@ COMES_IN_PRIVATE = N_(
 )
 
 
+class ModelState(Enum):
+    LOADED = auto()
+    LOADING = auto()
+    #: It was tried, and is tried again.
+    UNAVAILABLE = auto()
+
+
 @dataclass(frozen=True)
 class QueueStatus:
-    """Where a job stands: how many are drawn before it, and roughly when it will be ready, if that is known."""
+    """Where a job stands: how many are drawn before it, and roughly when it will be ready, if that is known.
+
+    model: whether there is one to draw with.
+    """
 
     jobs_ahead: int
     ready_at: datetime | None
+    model: ModelState = ModelState.LOADED
 
 
 def message_locale(job: Job) -> str:
@@ -115,6 +129,10 @@ def _queue_status_text(status: QueueStatus | None) -> str:
         stands = say("Next in queue")
     else:
         stands = say_plural("In queue, {count} job ahead", "In queue, {count} jobs ahead", status.jobs_ahead)
+    if status.model is ModelState.LOADING:
+        return say("{stands}. The model is loading.", stands=stands)
+    if status.model is ModelState.UNAVAILABLE:
+        return say("{stands}. The model can't be loaded right now. Your job waits until it can.", stands=stands)
     return ready_text(stands, status.ready_at)
 
 

@@ -72,6 +72,7 @@ class Settings(BaseSettings):
     allowed_servers: Ids = frozenset()
     leave_other_servers: bool = False
     operators: Ids = frozenset()
+    job_timeout_hours: float = Field(6.0, gt=0, le=8760, allow_inf_nan=False)
     shutdown_grace_seconds: float = Field(20.0, ge=0, le=3600, allow_inf_nan=False)
     prompts_kept_days: Days | None = None
     pictures_kept_days: Days | None = None

@@ -112,8 +112,8 @@ async def test_the_user_of_a_command_that_finds_it_locked_is_notified(stage: Sta
     await in_hand(stage)
     with locked(stage):
         interaction = await stage.slash("imagine", prompt="third")
-        await interaction.acknowledged()
-        assert "database isn't available right now" in (await interaction.followup()).content
+        told = await interaction.response()
+        assert "database isn't available right now" in told.content and told.is_ephemeral
     stage.engine.let_go()
     await all_is_well(stage)
     assert await stage.database.jobs.by_interaction(interaction.id) is None
@@ -130,6 +130,6 @@ async def test_a_full_disk_keeps_pictures_waiting_until_there_is_room_and_comman
         job = await stage.database.jobs.get(job_id)
         assert job is not None and job.state is JobState.RUNNING
         interaction = await stage.slash("imagine", prompt="third")
-        assert "database isn't available right now" in (await interaction.followup()).content
+        assert "database isn't available right now" in (await interaction.response()).content
     await all_is_well(stage)
     assert await stage.database.jobs.by_interaction(interaction.id) is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,14 @@ from bot.jobs import engines
 from bot.sandbox import FakeDiscord
 from bot.sandbox.model.errors import ApiError, Refusal
 from inference.process import EngineDied
+from inference.request import OutOfMemory
+from inference.weights.headers.diffusion_models import TRANSFORMER_MARK
+from inference.weights.modelspec import ANIMA
+from storage.backend.clock import utc_now
 from storage.jobs import Job
 from storage.schema import JobState
 from tests.bot.harness import Stage, until
+from tests.header_only import write_header
 
 ENDED = (JobState.DELIVERED, JobState.FAILED, JobState.REFUSED, JobState.CANCELLED)
 
@@ -94,6 +100,22 @@ async def test_options_are_completed_while_the_model_loads(loading: Stage, optio
     assert bool(found) == (option == "sampler")
 
 
+async def test_a_job_is_queued_while_the_model_loads_and_its_message_says_so(loading: Stage) -> None:
+    write_header(loading.models / "diffusion_models" / "anima-base.safetensors", {TRANSFORMER_MARK: (1, 0)})
+    sizes = await loading.discord.autocomplete(loading.alice, loading.general, "anima imagine", "aspect", "", {})
+    assert len(sizes) == len(ANIMA.sizes)
+    job = await loading.ask("1girl")
+    assert job.state is JobState.QUEUED
+
+    async def shown() -> bool:
+        message = loading.discord.messages.get(job.message_id)
+        return message is not None and "The model is loading" in message.text
+
+    await until(shown)
+    loading.engine.loaded.set()
+    await loading.in_state(job.id, JobState.DELIVERED)
+
+
 async def test_who_asked_while_the_model_could_not_be_loaded_is_notified(
     standin: FakeDiscord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +137,36 @@ async def test_who_asked_while_the_model_could_not_be_loaded_is_notified(
         return not any(each.is_loading for each in standin.messages_in(stage.general))
 
     await until(told)
+    await stage.stop()
+
+
+async def test_a_job_waits_for_a_model_that_cannot_be_loaded_and_ends_after_hours(
+    standin: FakeDiscord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "START_AGAIN_AFTER", 0.01)
+    monkeypatch.setattr("bot.jobs.delivery.progress.SHOWN_EVERY", 0.05)
+    stage = Stage(standin, tmp_path)
+    write_header(stage.models / "diffusion_models" / "anima-base.safetensors", {TRANSFORMER_MARK: (1, 0)})
+
+    def start() -> Any:
+        raise OutOfMemory("no memory")
+
+    monkeypatch.setattr(stage.engine, "start", start)
+    await stage.start()
+    job = await stage.ask("1girl")
+
+    async def says(words: str) -> bool:
+        message = stage.discord.messages.get(job.message_id)
+        return message is not None and words in message.text
+
+    await until(lambda: says("The model can't be loaded right now"))
+    wait = stage.client.model_wait
+    await wait.end_overdue(utc_now() + timedelta(hours=5.9))
+    assert await stage.in_state(job.id, JobState.QUEUED)
+    await wait.end_overdue(utc_now() + timedelta(hours=6.1))
+    await stage.in_state(job.id, JobState.FAILED)
+    await until(lambda: says("couldn't be loaded for hours"))
+    assert (await stage.database.quotas.usage(job.account)).spent == 0
     await stage.stop()
 
 

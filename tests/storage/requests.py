@@ -6,6 +6,7 @@ from typing import Any
 from storage.database import Database
 from storage.images import NewImage
 from storage.jobs import Accepted, Allowance, Job, NewJob
+from storage.unanswered import UnansweredRequest
 
 ALICE, BOB, ADMIN = 1001, 1002, 1003
 GUILD, CHANNEL, MESSAGE = 2001, 3001, 4001
@@ -67,3 +68,15 @@ async def delivered(database: Database, images: int = 1, message_id: int = MESSA
         job.id, channel_id=job.channel_id, message_id=message_id, attachments=attachments
     )
     return job
+
+
+def a_request(prompt: str = "1girl", interaction_id: int = 77, user_id: int = ALICE) -> UnansweredRequest:
+    """What Discord sent, which names others too."""
+    data = {"name": "imagine", "options": [{"name": "prompt", "value": prompt}], "resolved": {"users": {str(BOB): {}}}}
+    return UnansweredRequest(
+        interaction_id=interaction_id,
+        interaction_token="token",
+        user_id=user_id,
+        payload={"id": str(interaction_id), "data": data, "message": {"author": {"id": str(BOB)}}},
+        private=False,
+    )

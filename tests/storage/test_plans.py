@@ -12,7 +12,7 @@ from storage.quotas import Account
 from storage.schema import JobState
 from tests.storage.requests import ADMIN, ALICE, GUILD, MESSAGE, accepted, an_image, delivered, running
 
-WHOLE = tuple(f"SCAN {table}" for table in ("jobs", "pictures", "charges", "renders", "audit", "reports"))
+WHOLE = tuple(f"SCAN {table}" for table in ("jobs", "pictures", "charges", "renders", "audit", "reports", "unanswered"))
 
 SMALL = "USING INDEX ix_jobs_untold"  # holds only what is asked for
 
@@ -55,6 +55,7 @@ async def ask_everything(database: Database, clock: Any) -> None:
     await database.servers.blocked_among([ALICE])
     await database.reports.add(job.id, ALICE, most=5, period=timedelta(hours=1))
     await database.reports.take_back(job.id, ALICE)
+    await database.unanswered.answered(job.interaction_id)
     await database.privacy.export(ALICE)
     await database.privacy.erase(ALICE)
     await accepted(database)

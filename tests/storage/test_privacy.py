@@ -12,6 +12,7 @@ from tests.storage.requests import (
     BOB,
     GUILD,
     MESSAGE,
+    a_request,
     accepted,
     an_image,
     delivered,
@@ -41,6 +42,7 @@ async def live_a_little(database: Database, clock) -> None:
     await database.servers.block(GUILD, BOB, by=ALICE, reason="rude")
     await database.servers.block(GUILD, ALICE, by=ADMIN, reason="rude too")
     await database.reports.add(moderated.id, ALICE, most=5, period=WINDOW)
+    await database.unanswered.add(a_request(SECRET_WORDS))
 
 
 async def places_of(database: Database, user_id: int) -> set[str]:
@@ -69,6 +71,7 @@ async def test_export_is_plain_and_has_all_that_is_kept_but_no_secret_and_nobody
         "blocks": 1,
         "audit": 3,
         "reports": 1,
+        "unanswered": 1,
     }
     assert as_text.count(SECRET_WORDS) >= 6
     assert "token" not in {key for row in exported["jobs"] for key in row if key == "interaction_token"}

@@ -132,7 +132,7 @@ async def compare(
     raw: bool | None = None,
 ) -> None:
     submitter = interaction.client.submitter
-    answers_privately = await submitter.answers_privately(interaction, Options(private=private))
+    answers_privately = submitter.answers_privately(interaction, Options(private=private))
     origin = await Origin.acknowledge(interaction, ephemeral=answers_privately)
     model = await interaction.client.model()
     typed = TypedOptions(
@@ -151,7 +151,7 @@ async def compare(
         artist=artist,
         speed=speed,
         spoiler=spoiler,
-        private=answers_privately,
+        private=origin.private,
         raw=raw,
     )
     try:

@@ -52,7 +52,7 @@ async def _repeat(interaction: AnimaInteraction, job: Job) -> None:
 
 async def _draw_from_file(interaction: AnimaInteraction, message: discord.Message) -> None:
     submitter = interaction.client.submitter
-    privately = await submitter.answers_privately(interaction, Options())
+    privately = submitter.answers_privately(interaction, Options())
     origin = await Origin.acknowledge(interaction, ephemeral=privately)
     try:
         found = await _first_parameters(interaction.client, message)
@@ -63,7 +63,7 @@ async def _draw_from_file(interaction: AnimaInteraction, message: discord.Messag
     request = JobRequest(
         kind="again",
         prompt=replay.prompt,
-        options=replace(replay.options, private=privately),
+        options=replace(replay.options, private=origin.private),
         note="\n".join(_differences(replay)),
     )
     await submitter.submit(origin, request)

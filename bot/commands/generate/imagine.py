@@ -94,7 +94,7 @@ async def imagine(
     raw: bool | None = None,
 ) -> None:
     submitter = interaction.client.submitter
-    answers_privately = await submitter.answers_privately(interaction, Options(private=private), preset)
+    answers_privately = submitter.answers_privately(interaction, Options(private=private), preset)
     origin = await Origin.acknowledge(interaction, ephemeral=answers_privately)
     typed = TypedOptions(
         prompt=prompt,
@@ -114,7 +114,7 @@ async def imagine(
         speed=speed,
         denoise=denoise,
         spoiler=spoiler,
-        private=answers_privately,
+        private=origin.private,
         raw=raw,
     )
     try:

@@ -246,7 +246,7 @@ def _note(shown: _Shown) -> str:
 
 
 def _differs(before: QueueStatus, after: QueueStatus) -> bool:
-    if before.jobs_ahead != after.jobs_ahead:
+    if before.jobs_ahead != after.jobs_ahead or before.model is not after.model:
         return True
     if before.ready_at is None or after.ready_at is None:
         return before.ready_at is not after.ready_at

@@ -1,0 +1,177 @@
+"""Keeps what is asked for from before its acknowledgement until its answer, so that no crash loses it.
+
+What Discord sent is written down, in one row; then it is acknowledged. After a restart the same is given to discord.py
+once more, as if it had just come, with the acknowledgement already made: every command, button and form takes it from
+there, and needs no second way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+import aiohttp
+import discord
+
+from bot.jobs.delivery.outbox import retry, retry_storage
+from bot.ops.shutdown import DuplicateInteraction
+from storage.backend.transactions import StorageUnavailable
+from storage.unanswered import Unanswered, UnansweredRequest
+
+logger = logging.getLogger(__name__)
+
+#: Seconds that the database has before an interaction is acknowledged, of the three that Discord gives.
+DATABASE_TIMEOUT = 1.0
+#: Discord's code where a message is gone: the interaction was acknowledged, and somebody took the answer away.
+MESSAGE_GONE = 10008
+#: Where a token's time is over.
+TOKEN_OVER = 50027
+
+Interaction: TypeAlias = discord.Interaction[Any]
+Payload: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """An interaction from before a restart that was acknowledged. `message_id`: of its answer, if that is known."""
+
+    private: bool
+    message_id: int | None
+
+
+#: What Discord sent, where it is being handled, and what is known of it from before a restart.
+_received: ContextVar[Payload | None] = ContextVar("received", default=None)
+_resumed: ContextVar[Resumed | None] = ContextVar("resumed", default=None)
+
+
+class Intake:
+    def __init__(self, client: discord.Client, unanswered: Unanswered) -> None:
+        self._client = client
+        self._unanswered = unanswered
+        self._open: set[int] = set()  # ids of interactions that have a row
+        self._forgetting: set[asyncio.Task[None]] = set()
+        self._parsers: dict[str, Any] = client._connection.parsers
+        self._parse = self._parsers["INTERACTION_CREATE"]
+        self._parsers["INTERACTION_CREATE"] = self._receive
+
+    def begin(self, interaction: Interaction) -> None:
+        """The current task handles an interaction: once it ends, the person has been answered."""
+        task = asyncio.current_task()
+        assert task is not None
+        task.add_done_callback(lambda task: self._end(interaction, task))
+        if _resumed.get() is not None:
+            self._open.add(interaction.id)
+            interaction.response._response_type = discord.InteractionResponseType.deferred_channel_message
+
+    async def acknowledge(self, interaction: Interaction, *, private: bool) -> Resumed:
+        """Write down what is asked for, then acknowledge it; the answer is loading. Returns how that was done.
+
+        Raises StorageUnavailable where the database does not answer in a moment; then nothing is acknowledged.
+        """
+        if (before := _resumed.get()) is not None:
+            return before
+        await self._keep(interaction, private)
+        answer = await interaction.response.defer(thinking=True, ephemeral=private)
+        if answer is None:
+            return Resumed(private, None)
+        return Resumed(private or answer.is_ephemeral(), answer.message_id)
+
+    def accepted(self, interaction: Interaction) -> None:
+        """A job answers for the interaction now, and its row is gone."""
+        self._open.discard(interaction.id)
+
+    def leave(self, interaction: Interaction) -> None:
+        """Nobody could be told anything: the next start tries again."""
+        self._open.discard(interaction.id)
+
+    async def resume(self) -> None:
+        """Once after a start, connected: go on with what was acknowledged and not answered."""
+        for request in await retry_storage(self._unanswered.all):
+            if request.interaction_id in self._open:
+                continue  # came in since
+            found = await self._look_up(request)
+            if found is None:
+                await retry_storage(partial(self._unanswered.answered, request.interaction_id))
+                continue
+            logger.info("interaction %d goes on after a restart", request.interaction_id)
+            resumed = _resumed.set(found)
+            try:
+                self._receive({**request.payload, "token": request.interaction_token})
+            except Exception:
+                logger.exception("interaction %d cannot be handled again", request.interaction_id)
+                await retry_storage(partial(self._unanswered.answered, request.interaction_id))
+            finally:
+                _resumed.reset(resumed)
+
+    async def close(self) -> None:
+        await asyncio.gather(*self._forgetting, return_exceptions=True)
+
+    def _receive(self, payload: Payload) -> None:
+        """discord.py begins the tasks that handle an interaction in here, and each keeps the context of now."""
+        received = _received.set(payload)
+        try:
+            self._parse(payload)
+        finally:
+            _received.reset(received)
+
+    async def _keep(self, interaction: Interaction, private: bool) -> None:
+        payload = _received.get()
+        if payload is None:
+            raise RuntimeError(f"Interaction {interaction.id} did not come through the gateway.")
+        request = UnansweredRequest(
+            interaction_id=interaction.id,
+            interaction_token=interaction.token,
+            user_id=interaction.user.id,
+            payload={key: value for key, value in payload.items() if key != "token"},
+            private=private,
+        )
+        try:
+            async with asyncio.timeout(DATABASE_TIMEOUT):
+                is_new = await self._unanswered.add(request)
+        except TimeoutError:
+            self._forget(interaction.id)  # it may still be written
+            raise StorageUnavailable(f"The database did not answer within {DATABASE_TIMEOUT:g} s.") from None
+        if not is_new:
+            raise DuplicateInteraction
+        self._open.add(interaction.id)
+
+    async def _look_up(self, request: UnansweredRequest) -> Resumed | None:
+        """How an interaction was acknowledged; None where it was not, or where it has been answered already."""
+        payload: Any = {**request.payload, "token": request.interaction_token}
+        interaction: Interaction = discord.Interaction(data=payload, state=self._client._connection)
+        try:
+            answer = await retry(interaction.original_response, _may_pass)
+        except discord.HTTPException as error:
+            if error.code in (MESSAGE_GONE, TOKEN_OVER):
+                return Resumed(request.private, None)
+            logger.info("interaction %d was never acknowledged (%s)", request.interaction_id, error)
+            return None
+        private = request.private or answer.flags.ephemeral
+        return Resumed(private, answer.id) if answer.flags.loading else None
+
+    def _end(self, interaction: Interaction, task: asyncio.Task[Any]) -> None:
+        if interaction.id in self._open and not task.cancelled():
+            self._forget(interaction.id)
+
+    def _forget(self, interaction_id: int) -> None:
+        self._open.discard(interaction_id)
+        task = asyncio.create_task(self._answered(interaction_id), name=f"answered-{interaction_id}")
+        self._forgetting.add(task)
+        task.add_done_callback(self._forgetting.discard)
+
+    async def _answered(self, interaction_id: int) -> None:
+        try:
+            await self._unanswered.answered(interaction_id)
+        except StorageUnavailable as error:
+            logger.warning("interaction %d is answered, which could not be written down: %s", interaction_id, error)
+
+
+def _may_pass(error: Exception) -> bool:
+    if isinstance(error, discord.HTTPException):
+        return error.status >= 500 or error.status == 429
+    return isinstance(error, aiohttp.ClientError | OSError)

@@ -1,0 +1,88 @@
+"""What has to be known before an interaction is acknowledged, held in memory: who is blocked, and what stays private.
+
+It is read once at the start and kept true by watching those who write it. There is one bot for a database
+(`Database.lock`), so nobody else does. Until it is read, every answer is private.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import discord
+
+from bot.generation.options import Options
+from bot.rules.server_settings import ServerSettings, settings_guild_id
+from storage.database import Database
+from storage.servers import EVERYWHERE
+
+
+class KnownAnswers:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._is_loaded = False
+        self._blocks: set[tuple[int, int]] = set()
+        #: By person, and by preset or None for their defaults; those that say nothing are left out.
+        self._preferences: dict[tuple[int, str | None], bool] = {}
+        self._servers: dict[int, bool] = {}
+        self._private_jobs: set[int] = set()
+        database.preferences.watch(self._preference_changed)
+        database.servers.watch(self._server_changed)
+        database.servers.watch_blocks(self._block_changed)
+        database.privacy.watch_erasures(self._erased)
+
+    async def load(self) -> None:
+        """Raises StorageUnavailable."""
+        for user_id, name, document in await self._database.preferences.all():
+            self._preference_changed(user_id, name, document)
+        for guild_id, settings in await self._database.servers.all_settings():
+            self._server_changed(guild_id, settings)
+        self._blocks |= await self._database.servers.all_blocks()
+        self._private_jobs.update(await self._database.jobs.private_ids())
+        self._is_loaded = True
+
+    def is_blocked(self, user_id: int, guild_id: int | None) -> bool:
+        """By the server or by the operator. False until it is known: nothing is drawn without another look."""
+        return not self._blocks.isdisjoint({(user_id, EVERYWHERE), (user_id, guild_id or EVERYWHERE)})
+
+    def answers_privately(self, interaction: discord.Interaction[Any], options: Options, preset: str | None) -> bool:
+        """Whether the answer to a request is for the person alone: by its options, else by what lies below them."""
+        if options.private is not None:
+            return options.private
+        if not self._is_loaded:
+            return True
+        user_id, guild_id = interaction.user.id, settings_guild_id(interaction)
+        said = [self._preferences.get((user_id, preset)) if preset is not None else None]
+        said += [self._preferences.get((user_id, None)), self._servers.get(guild_id or EVERYWHERE)]
+        return next((private for private in said if private is not None), False)
+
+    def is_private(self, job_id: int) -> bool:
+        """Whether only its user sees a job's images."""
+        return not self._is_loaded or job_id in self._private_jobs
+
+    def add_private_job(self, job_id: int) -> None:
+        self._private_jobs.add(job_id)
+
+    def _preference_changed(self, user_id: int, name: str | None, document: Mapping[str, Any]) -> None:
+        private = document.get("private")
+        if isinstance(private, bool):
+            self._preferences[user_id, name] = private
+        else:
+            self._preferences.pop((user_id, name), None)
+
+    def _server_changed(self, guild_id: int, settings: Mapping[str, Any]) -> None:
+        private = ServerSettings.of(settings).defaults.options().private
+        if private is None:
+            self._servers.pop(guild_id, None)
+        else:
+            self._servers[guild_id] = private
+
+    def _block_changed(self, user_id: int, guild_id: int, blocked: bool) -> None:
+        if blocked:
+            self._blocks.add((user_id, guild_id))
+        else:
+            self._blocks.discard((user_id, guild_id))
+
+    def _erased(self, user_id: int) -> None:
+        for key in [key for key in self._preferences if key[0] == user_id]:
+            del self._preferences[key]
