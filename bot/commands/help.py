@@ -182,10 +182,10 @@ class DrawExample(Component, template=r"anima:example:([0-9]{1,2})"):
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
         submitter = interaction.client.submitter
-        privately = await submitter.answers_privately(interaction, Options())
+        privately = submitter.answers_privately(interaction, Options())
         origin = await Origin.acknowledge(interaction, ephemeral=privately)
-        prompt = EXAMPLES[self.number % len(EXAMPLES)]
-        await submitter.submit(origin, JobRequest(kind="imagine", prompt=prompt, options=Options(private=privately)))
+        prompt, options = EXAMPLES[self.number % len(EXAMPLES)], Options(private=origin.private)
+        await submitter.submit(origin, JobRequest(kind="imagine", prompt=prompt, options=options))
 
 
 def _page_select(page: str) -> ui.Select[Any]:
