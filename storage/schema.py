@@ -24,6 +24,7 @@ from sqlalchemy import (
     column,
     false,
     table,
+    text,
 )
 
 from storage.backend.types import Credits, RowId, Seed, UtcDateTime, Words
@@ -121,7 +122,7 @@ Index(
     postgresql_where=jobs.c.ended_by.is_not(None),
 )
 
-Index("ix_jobs_private", jobs.c.id, sqlite_where=jobs.c.private, postgresql_where=jobs.c.private)
+Index("ix_jobs_private", jobs.c.id, sqlite_where=text("private = 1"), postgresql_where=text("private"))
 
 pictures = Table(
     "pictures",
