@@ -69,7 +69,7 @@ class Replay:
             loras=loras,
             turbo=False,
             raw=True,
-            nag=found.nag,
+            nag=False if found.cfg_scale == 1 and not found.nag else None,
         )
         return cls(prompt, options, without, (*unknown, *_not_repeated(found)), found.denoise < 1)
 

@@ -22,7 +22,7 @@ def replay(**options: Any) -> Replay:
 
 
 def test_nothing_that_a_file_says_by_silence_is_left_to_ones_own_defaults() -> None:
-    assert replay().options == Options(negative="", artist="", count=1, loras=(), turbo=False, raw=True, nag=False)
+    assert replay().options == Options(negative="", artist="", count=1, loras=(), turbo=False, raw=True)
 
 
 @pytest.mark.parametrize(
@@ -94,3 +94,8 @@ def test_the_shape_of_a_files_schedule_is_drawn_with() -> None:
     assert found.unknown == ()
     assert replay(extra=(("Shift", "3"),)).options.shift is None
     assert replay(extra=(("Shift", "1000"),)).unknown == (("Shift", "1000.0"),)
+
+
+def test_at_cfg_1_the_negative_takes_part_only_where_it_did_in_the_file() -> None:
+    assert replay(cfg_scale=1.0).options.nag is False
+    assert replay(cfg_scale=1.0, nag=True).options.nag is None

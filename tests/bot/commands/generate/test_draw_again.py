@@ -308,7 +308,7 @@ async def test_the_servers_own_words_and_limits_hold_for_files(stage: Stage) -> 
 
 async def test_too_large_a_size_and_too_many_steps_are_refused(stage: Stage) -> None:
     large = png(a1111("1girl").replace("100x64", "2000x1990"))
-    assert "2000x1984 is too large" in await refused(stage, Upload("theirs.png", large))
+    assert "2000x1992 is too large" in await refused(stage, Upload("theirs.png", large))
     await configure(stage, limits={"steps": 27})
     message = await posted(stage, Upload("theirs.png", png(a1111("1girl"))))
     assert "28 steps is too many" in (await (await asked(stage, message)).followup()).text
