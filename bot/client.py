@@ -66,7 +66,7 @@ class AnimaClient(discord.Client):
     def __init__(self, settings: Settings, database: Database, engine: EngineClient, tags: TagIndex) -> None:
         intents = discord.Intents.none()
         intents.guilds = True
-        intents.guild_messages = True  # to hear of it when somebody deletes the message of a job
+        intents.guild_messages = True  # for the deletion of a job's message
         super().__init__(
             intents=intents,
             allowed_mentions=discord.AllowedMentions.none(),
@@ -107,7 +107,7 @@ class AnimaClient(discord.Client):
         )
         self.model_info = ModelInfoSource(self.engine, settings.models, settings.anima_diffusion_model)
         self.model = self.model_info.model
-        #: Whether it is the model that comes with the bot, which can draw little.
+        #: Whether it is the bundled miniature model, which can draw little.
         self.has_miniature = settings.models == MINIATURE
         self.log_channels = LogChannels(self.get_guild, database.servers)
         self.moderation = Moderation(database, self.worker, self.outbox, self.delivery, self.log_channels)
@@ -135,7 +135,7 @@ class AnimaClient(discord.Client):
         self.failure: BaseException | None = None
         #: The users who run this bot.
         self.operators = settings.operators
-        #: The servers where it answers; empty is all.
+        #: The servers where the bot answers; empty: all.
         self.allowed_servers = settings.allowed_servers
         self._leaves_other_servers = settings.leave_other_servers
         is_set = "credits_outside_servers" in settings.model_fields_set
@@ -155,12 +155,12 @@ class AnimaClient(discord.Client):
         await until_reached(partial(super().login, token), self._forget_http_session)
 
     async def _forget_http_session(self) -> None:
-        """discord.py makes a new one for each login, with a connector that it takes for open."""
+        """discord.py creates a new session for each login and assumes that its connector is open."""
         await self.http.close()
         self.http.connector = discord.utils.MISSING
 
     async def connect(self, *, reconnect: bool = True) -> None:
-        """discord.py 2.7.1 repeats every connection but its first, which ends in AttributeError (its issue 10520)."""
+        """discord.py 2.7.1 retries every connection except the first, which raises AttributeError (its issue 10520)."""
         outage = Outage()
         _discord_log.addFilter(self._is_about_a_connection)
         try:
@@ -175,7 +175,7 @@ class AnimaClient(discord.Client):
             _discord_log.removeFilter(self._is_about_a_connection)
 
     def _is_about_a_connection(self, record: logging.LogRecord) -> bool:
-        """Before there is a first connection, `Outage` logs why and how long we wait."""
+        """Until the first connection, `Outage` logs the cause and the pause instead."""
         return self.ws is not None or not str(record.msg).startswith("Attempting a reconnect")
 
     async def setup_hook(self) -> None:
@@ -188,7 +188,7 @@ class AnimaClient(discord.Client):
         self._forgetting = asyncio.create_task(self.retention.run(), name="retention")
 
     async def on_ready(self) -> None:
-        """All servers are known by now, those that Discord cannot show at the moment too."""
+        """All servers are known by now, including unavailable ones."""
         await self.moderation.drop_of_missing_servers({guild.id for guild in self.guilds})
         for guild in self.guilds:
             await self._leave_unless_allowed(guild)
@@ -206,11 +206,11 @@ class AnimaClient(discord.Client):
             logger.warning("server %d could not be left: %s", guild.id, error)
 
     def answers_in(self, guild_id: int | None) -> bool:
-        """Whether the operator allows that server. Private messages always are; other rules hold there."""
+        """Whether the operator allows that server. Private messages always are; they have their own rules."""
         return guild_id is None or not self.allowed_servers or guild_id in self.allowed_servers
 
     async def on_guild_remove(self, guild: discord.Guild) -> None:
-        """The bot was removed; of a server that is merely unavailable discord.py tells another event."""
+        """The bot was removed; for an unavailable server discord.py sends another event."""
         await self.moderation.drop_of_removed_server(guild.id)
 
     async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
@@ -279,7 +279,7 @@ class AnimaClient(discord.Client):
             waiting.cancel()
 
     async def _resume(self) -> None:
-        """discord.py knows channels and servers only once it is connected."""
+        """discord.py knows channels and servers only after connecting."""
         await self.wait_until_ready()
         await self.intake.resume()
 

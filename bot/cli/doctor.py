@@ -290,7 +290,7 @@ def _used(files: ModelFiles) -> Iterator[CheckResult]:
 
 
 def _variant(files: ModelFiles) -> CheckResult:
-    """What is recommended for the diffusion model, and holds where a server and a user say nothing."""
+    """The settings recommended for the diffusion model; they apply unless a server or a user sets others."""
     from inference.weights.modelspec import native_settings
 
     native = native_settings(files.transformer.metadata, files.transformer.path.stem)

@@ -134,7 +134,7 @@ def save(png: bytes, folder: Path, name: str) -> Path:
 
 
 def _checked_fields(options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
-    """The fields of a request that were given. Ends the command where anything is wrong, and says all of it."""
+    """The fields of a request that were given. If some are wrong, lists all problems and exits."""
     from bot.cli.request_checks import ensure_writable, missing_loras, wrong_fields
 
     fields, problems = _fields(options)
@@ -155,7 +155,7 @@ def _checked_fields(options: argparse.Namespace, settings: Settings) -> dict[str
 
 
 def _fields(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
-    """The fields of a request that were given, and what is wrong with how they were given."""
+    """The fields of a request that were given, and what is wrong with them."""
     fields: dict[str, Any] = {name: value for name in FIELDS if (value := getattr(options, name)) is not None}
     problems = []
     if options.size is not None:

@@ -1,4 +1,4 @@
-"""Checks what `anima generate` was asked for, all of it at once and before a model is loaded."""
+"""Checks everything passed to `anima generate` at once, before a model is loaded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOGETHER = (frozenset({"image", "denoise"}), frozenset({"variation_seed", "varia
 
 
 def wrong_fields(prompt: str, fields: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the fields of a request, a sentence each."""
+    """What is wrong with the fields of a request, one sentence for each."""
     checks: list[Callable[[], None]] = [GenerationRequest(prompt).check]
     for names in _groups(fields):
         checks.append(GenerationRequest("", **{name: fields[name] for name in fields if name in names}).check)
@@ -24,7 +24,7 @@ def wrong_fields(prompt: str, fields: Mapping[str, Any]) -> list[str]:
 
 
 def missing_loras(loras: Iterable[tuple[str, float]], models: Path) -> list[str]:
-    """A sentence for each LoRA that the models folder does not have."""
+    """One sentence for each LoRA that is not in the models folder."""
     known = lora_names(models)
     return [
         f"loras: there is no LoRA {name!r} in {models / LORA_FOLDER}. There are: {', '.join(known) or 'none'}."
@@ -34,7 +34,7 @@ def missing_loras(loras: Iterable[tuple[str, float]], models: Path) -> list[str]
 
 
 def ensure_writable(folder: Path) -> None:
-    """Raises OSError where no file could be written into `folder`, which may not exist yet. Creates nothing."""
+    """Raises OSError if `folder`, which may not exist yet, cannot be written to. Creates nothing."""
     TemporaryFile(dir=nearest_existing(folder)).close()
 
 

@@ -1,4 +1,4 @@
-"""The operator's messages to all servers: one a second, each to one channel of a server."""
+"""The operator's messages to all servers: one a second, each to one channel per server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Announcements:
     def __init__(
         self, guilds: Callable[[], Sequence[discord.Guild]], answers_in: Callable[[int], bool], servers: Servers
     ) -> None:
-        """guilds: those that the bot is in; answers_in: whether the operator allows one."""
+        """guilds: the servers that the bot is in; answers_in: whether the operator allows a server."""
         self._guilds = guilds
         self._answers_in = answers_in
         self._servers = servers
@@ -34,7 +34,7 @@ class Announcements:
         return [guild for guild in self._guilds() if self._answers_in(guild.id)]
 
     def send(self, text: str) -> int:
-        """Begin to send a message, and return to how many servers. What a restart interrupts is not continued."""
+        """Start sending a message; returns the number of servers. Does not continue after a restart."""
         targets = self.targets()
         task = asyncio.create_task(self._send(text, targets), name="announcement")
         self._sending.add(task)
@@ -67,7 +67,7 @@ class Announcements:
         return True
 
     async def _channel(self, guild: discord.Guild) -> LogChannel | None:
-        """The server's log channel if it has one, else where Discord posts its own messages."""
+        """The server's log channel, or else its system messages channel."""
         settings = await load_server_settings(self._servers, guild.id)
         candidates = (log_channel(guild, settings.log_channel_id), guild.system_channel)
         return next((channel for channel in candidates if channel is not None and can_post(channel)), None)

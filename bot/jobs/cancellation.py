@@ -47,13 +47,13 @@ class Cancellation:
         await self._delivery.conclude(job, view)
 
     async def messages_deleted(self, message_ids: Collection[int]) -> None:
-        """Somebody took these messages away: the jobs that were to be shown in them are cancelled, with refunds."""
+        """These messages were deleted: their jobs are cancelled, with refunds."""
         for job in await retry_storage(lambda: self._jobs.live_in_messages(message_ids)):
             await self.message_deleted(job)
 
     @about_its_job
     async def message_deleted(self, job: Job) -> None:
-        """Nothing is posted of it any more, not even that it was cancelled."""
+        """Nothing more is posted for the job, not even that it was cancelled."""
         if await retry_storage(lambda: self._jobs.cancel(job.id, by=None)):
             logger.info("its message was deleted, so it is cancelled")
             await self._worker.cancel(job.id)

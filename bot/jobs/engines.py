@@ -27,7 +27,7 @@ STOP_AGAIN_AFTER = 1.0
 
 
 class ModelUnavailable(Exception):
-    """The model cannot be loaded now, and its file does not say what a request needs to know."""
+    """The model cannot be loaded now, and its file's header lacks what a request needs."""
 
 
 class SupervisedEngine:
@@ -40,9 +40,9 @@ class SupervisedEngine:
         self._closing = False
         #: Whether the engine has its model; not while it is started again.
         self.loaded = False
-        #: Times in a row that it could not be loaded.
+        #: Failed attempts to load in a row.
         self.failures = 0
-        #: Since when there is no model, on the wall clock; None while there is one.
+        #: Since when there has been no model (wall clock); None while there is one.
         self.unloaded_since: datetime | None = utc_now()
 
     @property
@@ -51,7 +51,7 @@ class SupervisedEngine:
 
     @property
     def loaded_description(self) -> EngineDescription | None:
-        """What the model that was loaded last says of itself; None where none was."""
+        """The description of the model loaded last; None if there was none."""
         is_known = self._description.done() and self._description.exception() is None
         return self._description.result() if is_known else None
 
@@ -60,10 +60,10 @@ class SupervisedEngine:
         return await asyncio.shield(self._description)
 
     async def start(self) -> None:
-        """Load the engine, as often as it takes, with growing pauses.
+        """Load the engine, retrying with growing pauses.
 
-        Raises what an operator has to put right, CheckpointError or EngineFailed, at the very first start alone: once
-        a model was loaded, its file may only be on its way to another version.
+        Raises errors that the operator must fix, CheckpointError or EngineFailed, only at the first start: later, the
+        file may just be in the middle of being replaced.
         """
         self.loaded = False
         self.unloaded_since = self.unloaded_since or utc_now()
@@ -111,7 +111,7 @@ class SupervisedEngine:
                 raise
             self.failures += 1
             logger.error("The model cannot be loaded: %s Trying again in %.0f s.", error, delay)
-        if not self._description.done():  # those who wait for it are told
+        if not self._description.done():  # wakes those who wait
             self._description.set_exception(ModelUnavailable())
             self._description.exception()
             self._description = asyncio.get_running_loop().create_future()

@@ -1,7 +1,6 @@
-"""Posts entries in the channels that servers have named for them. What is posted there delays and fails nothing else.
+"""Posts entries to servers' log channels. This never delays anything else or makes it fail.
 
-Each server has a short queue of its own. Entries that come at about the same time share a message; what Discord
-refuses is dropped.
+Each server has its own short queue. Entries that arrive together share a message; what Discord refuses is dropped.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ LogChannel: TypeAlias = discord.TextChannel | discord.Thread
 
 
 def log_channel(guild: discord.Guild | None, channel_id: int | None) -> LogChannel | None:
-    """A channel of this server that can be a log channel; an id of another server's or another kind's is none."""
+    """A channel of this server that can be a log channel; None for ids of other servers or of unsuitable channels."""
     if guild is None or channel_id is None:
         return None
     channel = guild.get_channel_or_thread(channel_id)
@@ -54,7 +53,7 @@ def log_channel(guild: discord.Guild | None, channel_id: int | None) -> LogChann
 
 
 def can_post(channel: LogChannel) -> bool:
-    """Whether the bot's permissions let it, as far as they are known."""
+    """Whether the bot's permissions allow posting, as far as they are known."""
     permissions = channel.permissions_for(channel.guild.me)
     sends = permissions.send_messages_in_threads if isinstance(channel, discord.Thread) else permissions.send_messages
     return permissions.view_channel and sends
@@ -76,7 +75,7 @@ class LogChannels:
         self._refused: set[int] = set()
 
     def post(self, guild_id: int | None, entry: LogEntry | None) -> asyncio.Future[bool]:
-        """Post an entry soon, if the server has a log channel. The future, which may be ignored, says if it was."""
+        """Post an entry soon, if the server has a log channel. The future says whether it was posted."""
         posted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         if guild_id is None or entry is None:
             posted.set_result(False)
@@ -92,7 +91,7 @@ class LogChannels:
         return posted
 
     def was_refused(self, guild_id: int) -> bool:
-        """Whether Discord refused the last message for a server's log channel."""
+        """Whether Discord refused the last message to a server's log channel."""
         return guild_id in self._refused
 
     async def close(self) -> None:
@@ -115,7 +114,7 @@ class LogChannels:
             _settle(waiting, len(waiting.entries), posted=False)
 
     async def _post_some(self, guild_id: int, waiting: _Waiting) -> bool:
-        """Post one message with as many entries as fit. False: what waits cannot be posted either."""
+        """Post one message with as many entries as fit. False: the others cannot be posted either."""
         try:
             settings = await load_server_settings(self._servers, guild_id)
         except StorageUnavailable as error:
@@ -145,7 +144,7 @@ class LogChannels:
 
 
 def _message(waiting: _Waiting) -> tuple[StaticLayout, int]:
-    """A message with the first of the entries that wait, and how many those are."""
+    """A message with the first of the queued entries, and how many it has."""
     items: list[ui.Item[Any]] = []
     length = taken = 0
     for entry, _ in list(waiting.entries)[:MAX_ENTRIES]:

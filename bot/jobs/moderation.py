@@ -1,7 +1,6 @@
-"""What moderators, admins and operators do, and what follows from it for jobs that are not finished.
+"""What moderators, admins and operators do, and its effects on unfinished jobs.
 
-Who is blocked, or whose server pauses drawing or removes the bot, has nothing drawn of what was queued there: it is
-cancelled with a refund, and its message says why.
+A block, a pause and the removal of the bot cancel the jobs queued there, with refunds, and their messages say why.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ from storage.servers import EVERYWHERE
 
 logger = logging.getLogger(__name__)
 
-#: Messages that are edited at once when many jobs end together.
+#: How many messages are edited at the same time when many jobs end together.
 EDITS_AT_A_TIME = 5
-#: What a pause ends. What is being drawn or posted already goes on.
+#: What a pause cancels. What is being drawn or posted continues.
 WAITING = (JobState.QUEUED,)
 #: The same before a start: what was being drawn then would be queued again.
 WAITING_AT_START = (JobState.QUEUED, JobState.RUNNING)
@@ -78,7 +77,7 @@ class Moderation:
             self._log.post(job.guild_id, log_entries.deleted(job, by=by))
 
     def refused(self, interaction: discord.Interaction[Any], refusal: PolicyRefusal, words: str, private: bool) -> None:
-        """A request was refused; moderators hear of it if that was for its words."""
+        """A request was refused; it is logged for moderators if the cause was its words."""
         if interaction.channel_id is None:
             return
         entry = log_entries.refused(
@@ -87,17 +86,17 @@ class Moderation:
         self._log.post(settings_guild_id(interaction), entry)
 
     def ended(self, job: Job) -> None:
-        """A job has ended; moderators hear of it if it failed or its image may not be shown."""
+        """A job has ended; it is logged for moderators if it failed or its image may not be shown."""
         self._log.post(job.guild_id, log_entries.ended(job))
 
     async def drop_waiting(self, guild_id: int, *, by: int) -> int:
-        """Cancel what waits in a server where drawing was paused. Returns how many jobs that were."""
+        """Cancel what is queued in a server where drawing was paused. Returns the number of jobs."""
         ended = await self._database.jobs.cancel_in_server(guild_id, messages.DROPPED_BY_PAUSE, by, states=WAITING)
         self._drop(ended)
         return len(ended)
 
     async def drop_all_waiting(self, *, by: int) -> int:
-        """Cancel what waits anywhere, because the operator paused everything. Returns how many jobs that were."""
+        """Cancel what is queued anywhere, because the operator paused everything. Returns the number of jobs."""
         ended = await self._database.jobs.cancel_everywhere(messages.DROPPED_BY_OPERATOR, by, states=WAITING)
         self._drop(ended)
         return len(ended)
@@ -113,9 +112,9 @@ class Moderation:
         self._begin(self._take_leave(ended))
 
     async def drop_of_missing_servers(self, guild_ids: Collection[int]) -> None:
-        """The same for every server that is none of these: it happened while the bot was off or disconnected.
+        """The same for every server that is not among these: the bot was removed while it was off or disconnected.
 
-        Where the bot was never a member, because a person installed it to themselves, their jobs go on.
+        Jobs in servers where the bot was never a member (user installs) continue.
         """
         live = await retry_storage(self._database.jobs.live)
         asked_in = {job.guild_id for job in live if job.guild_id is not None and job.parameters.get("in_own_server")}
@@ -125,7 +124,7 @@ class Moderation:
     async def drop_forbidden(self) -> None:
         """At the start: cancel what a block or a pause should have ended when the bot was killed in between.
 
-        Those people are notified by the recovery, which comes after it.
+        `recovery` notifies their users afterwards.
         """
         jobs, servers = self._database.jobs, self._database.servers
         if (await load_server_settings(servers, None)).operator_pause is not None:
@@ -140,13 +139,13 @@ class Moderation:
                 await jobs.cancel_in_server(guild_id, messages.DROPPED_BY_PAUSE, states=WAITING_AT_START)
 
     async def close(self) -> None:
-        """Stop telling people; who has not heard is notified after the next start."""
+        """Stop notifying users; the others are notified after the next start."""
         for task in self._under_way:
             task.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
     def _drop(self, ended: Sequence[Job]) -> None:
-        """Begin nothing more with jobs that have ended in the database, and tell their people in the background."""
+        """Stop handling jobs that were cancelled in the database, and notify their users in the background."""
         for job in ended:
             self._worker.discard(job.id)
         self._begin(self._tell(ended))
@@ -164,7 +163,7 @@ class Moderation:
             await asyncio.gather(*(self._outbox.wait_for(job.id) for job in some))
 
     async def _take_leave(self, ended: Sequence[Job]) -> None:
-        """Say it where an interaction's token still reaches a message; nothing else does any more."""
+        """Show it by the interaction's token, the only route left, where it is still valid."""
         for some in _in_groups(ended):
             await asyncio.gather(*map(self._show_removal, some))
 

@@ -66,7 +66,7 @@ Interaction: TypeAlias = discord.Interaction[Any]
 class Origin:
     """Where a request comes from: an interaction, and how it was acknowledged.
 
-    private: whether only the person sees the answer, which is settled by the acknowledgement, and so of the job too.
+    private: whether only the user sees the answer; decided by the acknowledgement, for the job too.
     """
 
     interaction: Interaction
@@ -75,9 +75,9 @@ class Origin:
 
     @classmethod
     async def acknowledge(cls, interaction: Interaction, *, ephemeral: bool = False) -> Self:
-        """`ephemeral`: as far as it is for us to say. Discord may make an answer private by itself, and says so.
+        """`ephemeral`: what the bot asks for. Discord may make an answer private by itself; its reply says so.
 
-        Nothing but one row is written before. Raises StorageUnavailable where even that takes too long.
+        Only one row is written before. Raises StorageUnavailable if even that takes too long.
         """
         made = await interaction.client.intake.acknowledge(interaction, private=ephemeral)
         return cls(interaction, made.message_id, made.private)
@@ -88,14 +88,14 @@ class JobRequest:
     """What somebody wants drawn. `prompt` is what they typed.
 
     kind: what was done: imagine, reroll, vary, upscale, edit, again, compare or alone.
-    options: said with the command; what is left open comes from preferences and server.
+    options: set in the command; what is unset comes from preferences and server.
     source: the PNG file of an image to draw from; None takes that of `parent`, if it was drawn from one.
     parent: the image that it comes from.
     variation: how far from each seed's own noise.
     comparison: what is varied from one image to the next, all of one seed; it goes with no `source` or `variation`.
-    repeats: what is to be drawn once more, image by image.
-    note: what only the person reads once it is queued.
-    draft_id: of the form that it comes from, which a refusal offers to edit again.
+    repeats: recipes to draw again, one for each image.
+    note: shown only to the user once the job is queued.
+    draft_id: of the form it was submitted with, which a refusal offers to reopen.
     """
 
     kind: str
@@ -123,10 +123,10 @@ class Submitter:
         refused: Callable[[str], None] = lambda rule: None,
         log_refusal: Callable[[Interaction, PolicyRefusal, str, bool], None] = lambda *refused: None,
     ) -> None:
-        """`accepted` is called with each interaction that a job answers for now.
+        """`accepted` is called with each interaction that has become a job.
 
         `refused` is called with the rule that a refused request broke.
-        `log_refusal` is given a refused request for the moderators: what was typed, and whether it was private.
+        `log_refusal` logs a refused request for moderators: what was typed, and whether it was private.
         """
         self._database = database
         self._queue = queue
@@ -182,28 +182,28 @@ class Submitter:
                 await self._enqueue(interaction, job, request.note, _trigger_words(job, request, model))
             case AlreadyAccepted() as refusal:
                 self._accepted(interaction)
-                # The answer is that job's message, so it is not taken back.
+                # The answer is that job's message, so it is not deleted.
                 await send_followup(interaction, messages.refusal(refusal, in_server=new.guild_id is not None))
             case refusal:
                 self._refused("quota" if isinstance(refusal, OverQuota) else "waiting")
                 await _refuse(interaction, request, messages.refusal(refusal, in_server=new.guild_id is not None))
 
     def refuse_blocked(self, interaction: Interaction) -> PolicyRefusal | None:
-        """The refusal of a person who may not draw there, from memory: `submit` asks the database."""
+        """The refusal for a user who may not draw there, from memory; `submit` checks the database."""
         if not self._known.is_blocked(interaction.user.id, interaction.guild_id):
             return None
         self._refused(RefusalReason.BLOCKED.value)
         return PolicyRefusal(RefusalReason.BLOCKED)
 
     def answers_privately(self, interaction: Interaction, options: Options, preset: str | None = None) -> bool:
-        """Whether the answer is for the person alone, from memory. Where that is not known, it is.
+        """Whether only the user sees the answer, from memory. If that is not known yet: yes.
 
-        preset: the name of one that lies below the options.
+        preset: the name of the chosen preset, whose settings the options override.
         """
         return self._known.answers_privately(interaction, options, preset)
 
     def is_private(self, job_id: int) -> bool:
-        """Whether only its user sees a job, and so what comes of its images; from memory."""
+        """Whether only its user sees a job and what is made from its images; from memory."""
         return self._known.is_private(job_id)
 
     async def preferences(self, user_id: int) -> Options:
@@ -245,7 +245,7 @@ class Submitter:
     async def _sized(
         self, options: Options, request: JobRequest, settings: ServerSettings, model: ModelInfo
     ) -> tuple[Options, JobRequest]:
-        """With the shape of the image that was given along, unless a size was."""
+        """With the shape of the source image, unless a size was given."""
         if request.source is None or request.kind != "imagine":
             return options, request
         source = await asyncio.to_thread(size_of, request.source)
@@ -269,9 +269,9 @@ class Submitter:
 
     @about_its_job
     async def _enqueue(self, interaction: Interaction, job: Job, *notes: str | StaticLayout | None) -> None:
-        """Notes and hints are for the person alone, once the job's message says something.
+        """Send notes and hints, for the user alone, once the job's message shows something.
 
-        Until then a follow-up would take the message's place, for everybody to see.
+        Until then Discord would turn a follow-up into that message, visible to everybody.
         """
         logger.info("queued: %s, %.2f credits", job.kind, job.cost)
         self._queue.put(queued_job(job))
@@ -285,7 +285,7 @@ class Submitter:
                     await send_followup(interaction, each)
 
     async def _hint(self, job: Job) -> StaticLayout | None:
-        """What in somebody's prompt Anima takes otherwise than they meant. Whatever happens here, the job is queued."""
+        """Hints about the prompt. Whatever happens here, the job stays queued."""
         if job.kind not in ("imagine", "edit"):
             return None
         try:
@@ -304,7 +304,7 @@ async def _refuse(interaction: Interaction, request: JobRequest, sentence: str) 
 
 
 def _trigger_words(job: Job, request: JobRequest, model: ModelInfo) -> StaticLayout | None:
-    """Those of the LoRAs that were chosen just now: never added unasked."""
+    """The trigger words of LoRAs chosen in this request; they are never added unasked."""
     if request.kind != "imagine":
         return None
     return trigger_words_layout(job.id, missing_trigger_words(job.prompt, request.options.loras or (), model))

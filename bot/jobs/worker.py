@@ -83,10 +83,11 @@ class Worker:
             telling.cancel()
 
     async def cancel(self, job_id: int) -> None:
-        """Drop a job that the database has cancelled, wherever it is. Once this returns, nothing more is posted of it.
+        """Drop a job that was cancelled in the database, in any state. Once this returns, nothing more is posted for
+        it.
 
-        What is being drawn stops within a step, unless other jobs of its batch are still wanted. What has not been sent
-        to Discord is not waited for.
+        Drawing stops within a step, unless other jobs of the batch are still wanted. Requests not yet sent to Discord
+        are not waited for.
         """
         self.discard(job_id)
         await self._status.end(job_id)
@@ -94,7 +95,7 @@ class Worker:
         await self._outbox.drop(job_id)
 
     def discard(self, job_id: int) -> None:
-        """Begin nothing more with such a job; what is posted of it may still be under way."""
+        """Start nothing more for such a job; a request about it may still be on its way."""
         self._queue.remove(job_id)
         if job_id in self._in_hand:
             self._cancelled.add(job_id)
@@ -253,7 +254,7 @@ def _new_images(job: Job, spec: JobSpec, images: Sequence[EncodedImage]) -> list
 
 
 def _highest(images: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    """A classifier's probabilities for several images seen as one."""
+    """The highest probability of each label over several images."""
     highest: dict[str, float] = {}
     for labels in images:
         for label, probability in labels.items():

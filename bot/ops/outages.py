@@ -1,4 +1,4 @@
-"""When Discord is down, unreachable or has banned this machine: waiting until that is over."""
+"""Waits while Discord is down, unreachable or has banned this machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 #: Seconds. Each pause is twice as long as the one before.
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 300.0
-#: Discord's answer to a ban may ask for more; a ban lasts about an hour.
+#: For a ban, Discord's answer may ask for a longer pause; a ban lasts about an hour.
 LONGEST_PAUSE_ASKED_FOR = 3600.0
 
 BANNED = "Discord has temporarily blocked this machine for too many requests"
@@ -42,7 +42,7 @@ class Outage:
 
 
 async def until_reached(act: Callable[[], Awaitable[T]], clean_up: Callable[[], Awaitable[None]] | None = None) -> T:
-    """What `act` returns, once no outage prevents it. `clean_up` is awaited after each failure."""
+    """Retry `act` during an outage and return its result. `clean_up` is awaited after each failure."""
     outage = Outage()
     while True:
         try:
@@ -54,7 +54,7 @@ async def until_reached(act: Callable[[], Awaitable[T]], clean_up: Callable[[], 
 
 
 def explain_outage(error: BaseException) -> str | None:
-    """What is wrong, without a full stop. None for an error that does not go away by itself."""
+    """What is wrong, without a full stop. None for an error that does not pass by itself."""
     match error:
         case discord.HTTPException(status=429) | aiohttp.WSServerHandshakeError(status=429):
             return BANNED  # discord.py itself waits for Discord's own limits
@@ -68,7 +68,7 @@ def explain_outage(error: BaseException) -> str | None:
 
 
 def _on_one_line(error: BaseException) -> str:
-    """An outage's answer may be a whole HTML page."""
+    """The answer may be a whole HTML page."""
     first, *_ = str(error).strip().splitlines() or [type(error).__name__]
     return first[:200]
 

@@ -344,7 +344,7 @@ def _details(exceeded: RefusalReason, limits: EffectiveLimits, recipe: Recipe) -
 
 
 def _blocked_words(settings: ServerSettings, spec: JobSpec, typed: TypedText) -> tuple[str, ...]:
-    """Those that a person asks for. What the prefix says, the server's own or the model's, is not theirs."""
+    """The forbidden words that the user typed. Those of the server's or model's prefix do not count."""
     words = settings.safety.blocked_words
     asked = (*typed.texts, *_names_of_loras(spec), *_negatively_weighted(typed.negative))
     prefix = settings.defaults.prefix

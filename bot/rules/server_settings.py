@@ -1,7 +1,7 @@
-"""What a server's admins can set: the bot's own shape of the JSON document that `storage.servers` keeps.
+"""What a server's admins can set: the structure of the JSON document in `storage.servers`.
 
-A setting that was never touched is not in the document, so a better default of ours reaches every server. Only where
-a default became stricter, a migration wrote the old one down for the servers that there were.
+A setting that was never changed is not in the document, so a better default reaches every server. Where a default
+became stricter, a migration stored the old value for the servers that existed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ MAX_TIMES_NATIVE = 64.0
 
 #: Credits a day of each person outside of servers.
 CREDITS_OUTSIDE = 10.0
-#: What holds outside of servers unless the operator says otherwise, and differs from a server.
+#: Defaults outside of servers, where they differ from those of a server.
 OUTSIDE: Mapping[str, Mapping[str, Any]] = {
     "quota": {"credits": CREDITS_OUTSIDE},
     "safety": {"always_safe": True},
@@ -134,7 +134,7 @@ class ServerLimits:
     waiting: Annotated[int, Field(ge=1, le=MAX_WAITING)] = 8
     #: Pictures of one `/anima compare`; 0 switches it off.
     compared: Compared = 12
-    #: The area where `megapixels` says nothing, as so many times the model's own; 2.25 is an upscale by 1.5.
+    #: The largest area if `megapixels` is unset, as a multiple of the model's; 2.25 is an upscale by 1.5.
     times_native: Annotated[float, Field(gt=0, le=MAX_TIMES_NATIVE, allow_inf_nan=False)] = 2.4
 
 
@@ -185,7 +185,7 @@ class ServerSettings:
     paused: bool = False
     #: Where refusals, deletions, blocks, reports and failures are posted, for moderators.
     log_channel_id: Snowflake | None = None
-    #: Why the operator has paused everything, if they have; no server sets it.
+    #: Why the operator paused everything, or None; not a setting of servers.
     operator_pause: str | None = None
 
     @classmethod
@@ -222,15 +222,15 @@ async def load_server_settings(servers: Servers, guild_id: int | None) -> Server
 
 
 def outside_settings(document: Mapping[str, Any]) -> ServerSettings:
-    """What holds in private messages and for user installs: those of a safe server, unless the operator says more."""
+    """The settings for private messages and user installs: those of a safe server, unless the operator changed them."""
     groups = {name: {**unless_set, **document.get(name, {})} for name, unless_set in OUTSIDE.items()}
     return ServerSettings.of({**document, **groups})
 
 
 async def limit_outside_servers(servers: Servers, credits: float | EllipsisType | None, *, by: int) -> None:
-    """Sets the operator's quota: credits a day of each person, None for no limit, ... where they do not say.
+    """Sets the operator's quota: credits a day of each user, None for no limit, ... if it is not set.
 
-    Then it is CREDITS_OUTSIDE, and without limit in a database that is older than that.
+    Then it is CREDITS_OUTSIDE, or no limit in a database from before that default.
     """
     if credits is ...:
         stored = (await servers.settings(EVERYWHERE)).settings

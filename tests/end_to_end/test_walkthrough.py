@@ -99,6 +99,11 @@ class Visitor:
         await expect(entries.first).to_be_visible()
         return entries
 
+    async def scroll_to(self, message: Locator) -> None:
+        """Scrolls to a message once it has its text; an update replaces its element, so this scrolls at once."""
+        await expect(message.locator(".thinking")).to_have_count(0)
+        await message.evaluate("(element) => element.scrollIntoView({ block: 'nearest' })")
+
     async def dismiss(self) -> None:
         await self.page.keyboard.press("Escape")
         await expect(self.page.get_by_role("dialog")).to_have_count(0)
@@ -169,7 +174,7 @@ async def walk_as_member(visitor: Visitor) -> None:
     await visitor.page.get_by_role("menuitem", name="Anima: report").click()
     await expect(visitor.page.get_by_role("menuitem")).to_have_count(0)
     await visitor.page.wait_for_timeout(500)
-    await visitor.messages.last.scroll_into_view_if_needed()
+    await visitor.scroll_to(visitor.messages.last)
     await visitor.photograph("report")
     await visitor.page.keyboard.press("Escape")
 
@@ -183,7 +188,7 @@ async def walk_as_moderator(visitor: Visitor) -> None:
     before = await visitor.messages.count()
     await entries.filter(has_text="Anima: moderate").click()
     await expect(visitor.messages).to_have_count(before + 1)
-    await visitor.messages.last.scroll_into_view_if_needed()
+    await visitor.scroll_to(visitor.messages.last)
     await visitor.photograph("moderate")
 
 
@@ -198,5 +203,5 @@ async def walk_as_admin(visitor: Visitor) -> None:
     await visitor.page.get_by_role("option", name=visitor.said("Suggested settings")).click()
     await expect(panel).to_contain_text(visitor.said("Suggested settings"))
     await visitor.page.wait_for_timeout(500)
-    await panel.scroll_into_view_if_needed()
+    await visitor.scroll_to(panel)
     await visitor.photograph("suggested-settings")

@@ -1,1 +1,1 @@
-"""What happens before an interaction is acknowledged: it is written down, and what has to be known is in memory."""
+"""What happens before an interaction is acknowledged: it is stored, and what is needed is read from memory."""

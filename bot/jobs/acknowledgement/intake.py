@@ -1,8 +1,7 @@
-"""Keeps what is asked for from before its acknowledgement until its answer, so that no crash loses it.
+"""Stores requests from before their acknowledgement until their answer, so that no crash loses one.
 
-What Discord sent is written down, in one row; then it is acknowledged. After a restart the same is given to discord.py
-once more, as if it had just come, with the acknowledgement already made: every command, button and form takes it from
-there, and needs no second way.
+What Discord sent is stored in one row, then acknowledged. After a restart it is passed to discord.py again as if it had
+just arrived, marked as acknowledged, so commands, buttons and forms need no code for this.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ logger = logging.getLogger(__name__)
 
 #: Seconds that the database has before an interaction is acknowledged, of the three that Discord gives.
 DATABASE_TIMEOUT = 1.0
-#: Discord's code where a message is gone: the interaction was acknowledged, and somebody took the answer away.
+#: Discord's code for an unknown message: the interaction was acknowledged, and its answer deleted.
 MESSAGE_GONE = 10008
-#: Where a token's time is over.
+#: Discord's code for an expired token.
 TOKEN_OVER = 50027
 
 Interaction: TypeAlias = discord.Interaction[Any]
@@ -38,13 +37,13 @@ Payload: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Resumed:
-    """An interaction from before a restart that was acknowledged. `message_id`: of its answer, if that is known."""
+    """An interaction from before a restart that was acknowledged. `message_id`: its answer's, if known."""
 
     private: bool
     message_id: int | None
 
 
-#: What Discord sent, where it is being handled, and what is known of it from before a restart.
+#: What Discord sent, in the task that handles it, and what is known about it from before a restart.
 _received: ContextVar[Payload | None] = ContextVar("received", default=None)
 _resumed: ContextVar[Resumed | None] = ContextVar("resumed", default=None)
 
@@ -60,7 +59,7 @@ class Intake:
         self._parsers["INTERACTION_CREATE"] = self._receive
 
     def begin(self, interaction: Interaction) -> None:
-        """The current task handles an interaction: once it ends, the person has been answered."""
+        """The current task handles an interaction; when the task ends, the user has been answered."""
         task = asyncio.current_task()
         assert task is not None
         task.add_done_callback(lambda task: self._end(interaction, task))
@@ -69,9 +68,9 @@ class Intake:
             interaction.response._response_type = discord.InteractionResponseType.deferred_channel_message
 
     async def acknowledge(self, interaction: Interaction, *, private: bool) -> Resumed:
-        """Write down what is asked for, then acknowledge it; the answer is loading. Returns how that was done.
+        """Store the request, then acknowledge it with a loading message. Returns how it was acknowledged.
 
-        Raises StorageUnavailable where the database does not answer in a moment; then nothing is acknowledged.
+        Raises StorageUnavailable if the database does not answer in time; then nothing is acknowledged.
         """
         if (before := _resumed.get()) is not None:
             return before
@@ -82,18 +81,18 @@ class Intake:
         return Resumed(private or answer.is_ephemeral(), answer.message_id)
 
     def accepted(self, interaction: Interaction) -> None:
-        """A job answers for the interaction now, and its row is gone."""
+        """The interaction has become a job; its row was deleted with that."""
         self._open.discard(interaction.id)
 
     def leave(self, interaction: Interaction) -> None:
-        """Nobody could be told anything: the next start tries again."""
+        """The user could not be answered; the next start tries again."""
         self._open.discard(interaction.id)
 
     async def resume(self) -> None:
-        """Once after a start, connected: go on with what was acknowledged and not answered."""
+        """Once after each start, when connected: continue with what was acknowledged and not answered."""
         for request in await retry_storage(self._unanswered.all):
             if request.interaction_id in self._open:
-                continue  # came in since
+                continue  # arrived since the start
             found = await self._look_up(request)
             if found is None:
                 await retry_storage(partial(self._unanswered.answered, request.interaction_id))
@@ -112,7 +111,7 @@ class Intake:
         await asyncio.gather(*self._forgetting, return_exceptions=True)
 
     def _receive(self, payload: Payload) -> None:
-        """discord.py begins the tasks that handle an interaction in here, and each keeps the context of now."""
+        """discord.py starts the tasks that handle an interaction in here; each inherits the current context."""
         received = _received.set(payload)
         try:
             self._parse(payload)
@@ -134,14 +133,14 @@ class Intake:
             async with asyncio.timeout(DATABASE_TIMEOUT):
                 is_new = await self._unanswered.add(request)
         except TimeoutError:
-            self._forget(interaction.id)  # it may still be written
+            self._forget(interaction.id)  # a slow write may still succeed
             raise StorageUnavailable(f"The database did not answer within {DATABASE_TIMEOUT:g} s.") from None
         if not is_new:
             raise DuplicateInteraction
         self._open.add(interaction.id)
 
     async def _look_up(self, request: UnansweredRequest) -> Resumed | None:
-        """How an interaction was acknowledged; None where it was not, or where it has been answered already."""
+        """How an interaction was acknowledged; None if it was not, or if it has been answered."""
         payload: Any = {**request.payload, "token": request.interaction_token}
         interaction: Interaction = discord.Interaction(data=payload, state=self._client._connection)
         try:

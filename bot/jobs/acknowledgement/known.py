@@ -1,7 +1,7 @@
-"""What has to be known before an interaction is acknowledged, held in memory: who is blocked, and what stays private.
+"""What must be known before an interaction is acknowledged, held in memory: who is blocked, and what is private.
 
-It is read once at the start and kept true by watching those who write it. There is one bot for a database
-(`Database.lock`), so nobody else does. Until it is read, every answer is private.
+It is read once at the start and updated by watching the classes that write it. Only one bot uses a database
+(`Database.lock`), so nobody else writes. Until it is read, every answer is private.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class KnownAnswers:
         self._database = database
         self._is_loaded = False
         self._blocks: set[tuple[int, int]] = set()
-        #: By person, and by preset or None for their defaults; those that say nothing are left out.
+        #: By user, and by preset or None for their defaults; those that do not set it are left out.
         self._preferences: dict[tuple[int, str | None], bool] = {}
         self._servers: dict[int, bool] = {}
         self._private_jobs: set[int] = set()
@@ -42,11 +42,11 @@ class KnownAnswers:
         self._is_loaded = True
 
     def is_blocked(self, user_id: int, guild_id: int | None) -> bool:
-        """By the server or by the operator. False until it is known: nothing is drawn without another look."""
+        """By the server or by the operator. False until loaded: `submit` checks the database again."""
         return not self._blocks.isdisjoint({(user_id, EVERYWHERE), (user_id, guild_id or EVERYWHERE)})
 
     def answers_privately(self, interaction: discord.Interaction[Any], options: Options, preset: str | None) -> bool:
-        """Whether the answer to a request is for the person alone: by its options, else by what lies below them."""
+        """Whether only the user sees the answer to a request: by its options, or else by preset and defaults."""
         if options.private is not None:
             return options.private
         if not self._is_loaded:

@@ -1,10 +1,10 @@
-"""Brings a job's news to the person who asked: to its one message if that can be, else by the next best way.
+"""Delivers a job's updates to its user: by editing the job's message if possible, or else by the next best route.
 
-Everything here may be repeated. An edit says the same again; a create carries a nonce made of the job, which Discord
-enforces for some minutes, and before it the channel is searched for what an earlier one may have posted; and the job's
-state in the database says whether there is anything left to deliver.
+Everything here may be repeated. Repeating an edit changes nothing. A new message has a nonce made from the job's id,
+which Discord enforces for some minutes, and before it is sent the channel is searched for one from an earlier attempt.
+The job's state in the database says whether there is anything left to deliver.
 
-A message that somebody deleted is posted nowhere else: `MessageDeleted` ends the job.
+A message that somebody deleted is not posted again: `MessageDeleted` ends the job.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ logger = logging.getLogger(__name__)
 SCAN_LIMIT = 1000
 #: Of the WebP that takes the place of a PNG which Discord finds too large.
 SMALLER_QUALITY = 90
-#: Seconds after which a request that was never answered has had its effect or never will.
+#: Seconds after which a request without an answer has either taken effect or never will.
 SETTLING_TIME = 5.0
 
 
@@ -58,7 +58,7 @@ class Undeliverable(Exception):
 
 
 class NoLongerAllowed(Exception):
-    """The images may not be shown in any place that is left."""
+    """The images may not be shown in any of the remaining places."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence)
@@ -67,10 +67,10 @@ class NoLongerAllowed(Exception):
 
 @dataclass(frozen=True)
 class _News:
-    """What is to be said of a job, as it looks in a place.
+    """An update about a job, as it is shown in a place.
 
-    view: in the language that is spoken. images: what is judged before it is shown.
-    purpose: tells the nonces of one job's news apart.
+    view: in the current language. images: checked by the place's rules before they are shown.
+    purpose: makes the nonces of one job's updates differ.
     """
 
     purpose: str
@@ -96,9 +96,9 @@ class Delivery:
 
     @about_its_job
     async def deliver(self, job: Job, *, unsettled: bool = False) -> Posted | None:
-        """Post a rendered job's images and write down that it is done. Where, or None: it ended in the meantime.
+        """Post a rendered job's images and record it as delivered. Returns where; None if it has ended meanwhile.
 
-        unsettled: an edit of its message had no answer and may still arrive, so the images are shown twice.
+        unsettled: an edit of its message got no answer and may still take effect, so the images are sent twice.
         Raises Undeliverable, NoLongerAllowed, MessageDeleted, Dropped, discord.HTTPException.
         """
         renders = await self._database.images.renders(job.id)
@@ -122,7 +122,7 @@ class Delivery:
 
     @about_its_job
     async def show(self, job: Job, view: ui.LayoutView, files: Files = list, *, with_files: bool = False) -> bool:
-        """Show how a job is getting on. False: it could not be; the image will find its own way.
+        """Show a job's progress. False: it could not be shown; the image is delivered all the same.
 
         Raises MessageDeleted.
         """
@@ -130,7 +130,7 @@ class Delivery:
 
     @about_its_job
     async def conclude(self, job: Job, view: ui.LayoutView) -> bool:
-        """Say in a job's message what has become of it, if that can be said there. Whether it was."""
+        """Show in a job's message how it ended, if possible. Returns whether it was shown."""
         try:
             return await self._try_to_edit(job, view, list, with_files=False, is_progress=False)
         except MessageDeleted:
@@ -138,7 +138,7 @@ class Delivery:
 
     @about_its_job
     async def point_to(self, job: Job, place: Posted) -> None:
-        """Say in a job's message where its images are, if they are elsewhere."""
+        """Link from a job's message to its images, if they are elsewhere."""
         if place.message_id == job.message_id or job.message_id is None:
             return
         is_here = place.channel_id == job.channel_id
@@ -150,7 +150,7 @@ class Delivery:
 
     @about_its_job
     async def report_failure(self, job: Job, reason: str) -> None:
-        """Say that a job failed, and why. Raises Undeliverable, MessageDeleted, Dropped, discord.HTTPException."""
+        """Notify the user why a job failed. Raises Undeliverable, MessageDeleted, Dropped, discord.HTTPException."""
 
         def view(judgement: Judgement) -> ui.LayoutView:
             return messages.failed(job, messages.explain_reason(reason), quoted=not judgement.words_refused)
@@ -202,7 +202,7 @@ class Delivery:
         return await self._post(job, _News("picture", view, files, tuple(renders)))
 
     async def _post(self, job: Job, news: _News) -> Posted:
-        """Down the ladder: the job's own message, a new one in its channel, a private one; each if it may go there."""
+        """Try the job's own message, a new one in its channel, a private one; each only if the rules allow it."""
         if job.reposted and news.images and (before := await self._reposted_before(job)) is not None:
             return before
         refusal: str | None = None
@@ -235,7 +235,7 @@ class Delivery:
         raise Undeliverable("Neither the message, nor its channel, nor a private message could be reached.")
 
     async def _post_in_channel(self, job: Job, news: _News, judgement: Judgement) -> Posted | None:
-        """In the job's own message, else in a new one beside it. None: both are out of reach."""
+        """In the job's own message, or else in a new one in its channel. None if neither is possible."""
         with speaking(messages.message_locale(job)):
             view = news.view(judgement)
         files = news.files_for(judgement)
@@ -261,12 +261,12 @@ class Delivery:
         except ValueError:
             if news.images:
                 raise
-            return Judgement(words_refused=True)  # a job that cannot be read has failed for that very reason
+            return Judgement(words_refused=True)  # a job that cannot be read fails because of that
 
     async def _post_anew(
         self, to: discord.abc.Messageable, job: Job, view: ui.LayoutView, files: Files, purpose: str
     ) -> Posted:
-        """A new message names the person who asked, and so tells them that it is there. Raises MessageDeleted."""
+        """A new message mentions the user, so that they notice it. Raises MessageDeleted."""
         before = await self._posted_before(to, job)
         if before is not None:
             return before
@@ -275,12 +275,12 @@ class Delivery:
         try:
             return posted(await to.send(view=view, files=files(), nonce=nonce, allowed_mentions=of_asker(job)))
         except discord.HTTPException as error:
-            if error.code == UNKNOWN_MESSAGE:  # the message of this nonce was there, and somebody took it away
+            if error.code == UNKNOWN_MESSAGE:  # a message with this nonce was posted and then deleted
                 raise MessageDeleted from error
             raise
 
     async def _reposted_before(self, job: Job) -> Posted | None:
-        """By the bot before this one, to which its message was out of reach, as it may be no longer."""
+        """Find a new message posted before a restart, when the job's own message could not be edited."""
         places: list[discord.abc.Messageable] = [await self._client.create_dm(discord.Object(job.user_id))]
         if not job.private:
             places.insert(0, self._client.get_partial_messageable(job.channel_id, guild_id=job.guild_id))
@@ -296,9 +296,9 @@ class Delivery:
         return None
 
     async def _posted_before(self, to: discord.abc.Messageable, job: Job) -> Posted | None:
-        """What an earlier try has posted without learning of it: its answer was lost, or the process was killed.
+        """Find what an earlier attempt posted without recording it: the answer was lost, or the process was killed.
 
-        Discord's own time is in the interaction's id: this machine's clock may be hours off.
+        The time is taken from the interaction's id, because this machine's clock may be hours off.
         """
         since = discord.Object(job.interaction_id)
         async for message in to.history(limit=SCAN_LIMIT, after=since, oldest_first=False):
@@ -308,7 +308,7 @@ class Delivery:
         return None
 
     async def _take_back(self, job: Job, place: Posted) -> None:
-        """Delete a new message whose job was cancelled while it was on its way; the job's own says so by itself."""
+        """Delete a new message whose job was cancelled while it was sent; the job's own message says so."""
         if place.message_id == job.message_id or job.private:
             return
         channel = self._client.get_partial_messageable(place.channel_id)

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 MAX_SURPRISES = 5
 #: Seconds before what Discord or the database did not answer is tried again; each time twice as long.
 FIRST_RETRY, MAX_RETRY_DELAY = 2.0, 60.0
-#: Seconds for saying in a job's message that its images are elsewhere.
+#: Seconds for linking from a job's message to images posted elsewhere.
 POINTING_TIMEOUT = 10.0
 
 
@@ -88,7 +88,7 @@ class Outbox:
             await asyncio.gather(transmission.task, return_exceptions=True)
 
     async def drop(self, job_id: int) -> None:
-        """Send no more news of a job; wait only for what is on the wire."""
+        """Send no more updates of a job; wait only for requests already sent."""
         if (transmission := self._under_way.get(job_id)) is not None:
             await transmission.drop()
             await asyncio.gather(transmission.task, return_exceptions=True)

@@ -1,7 +1,6 @@
-"""The places that a job's images may go to, each judged as the place that it is now.
+"""The places that a job's images may go to, each with the rules that apply there now.
 
-A channel can lose its age restriction while a job waits, and what may be shown in a server may not be shown in a
-private message.
+A channel can lose its age restriction while a job waits, and private messages have stricter rules than some servers.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ from storage.jobs import Job
 
 @dataclass(frozen=True)
 class Judgement:
-    """`refusal`: why a job's images may not be shown in a place, for its person. `hidden`: behind a spoiler.
+    """`refusal`: why a job's images may not be shown in a place, for its user. `hidden`: behind a spoiler.
 
-    words_refused: neither may its prompt.
+    words_refused: its prompt may not be shown either.
     """
 
     refusal: str | None = None
@@ -42,28 +41,28 @@ class Places:
         self._image_policy = image_policy
 
     async def channel_of(self, job: Job) -> ChannelContext | None:
-        """Where a job was asked for, as it is now. None: it is gone. Raises discord.HTTPException."""
+        """The channel of a job, as it is now. None: it no longer exists. Raises discord.HTTPException."""
         if job.guild_id is None:
             return ChannelContext(None, job.channel_id)
         if (channel := self._client.get_channel(job.channel_id)) is not None:
             return ChannelContext.of_channel(job.guild_id, channel)
         if self._client.get_guild(job.guild_id) is None:
-            # The bot is no member there and hears nothing of it; so what held when the job was accepted holds.
+            # The bot is not a member there and gets no updates, so the rules from when the job was accepted apply.
             return ChannelContext(
                 job.guild_id, job.channel_id, age_restricted=await asyncio.to_thread(_was_age_restricted, job)
             )
         try:
-            fetched = await self._client.fetch_channel(job.channel_id)  # a thread that is archived, for one
+            fetched = await self._client.fetch_channel(job.channel_id)  # for example an archived thread
         except discord.HTTPException as error:
             if error.code == UNKNOWN_CHANNEL:
                 return None
-            if error.status in (401, 403, 404):  # it cannot be seen, so nothing speaks for it
+            if error.status in (401, 403, 404):  # not visible, so the strictest rules apply
                 return ChannelContext(job.guild_id, job.channel_id)
             raise
         return ChannelContext.of_channel(job.guild_id, fetched)
 
     def person_of(self, job: Job) -> ChannelContext:
-        """A private message to who asked."""
+        """A private message to the job's user."""
         return ChannelContext(None, job.user_id)
 
     async def judge(self, job: Job, place: ChannelContext, images: tuple[Render, ...] = ()) -> Judgement:

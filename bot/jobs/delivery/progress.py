@@ -1,8 +1,8 @@
-"""How jobs are getting on, shown in their messages: where they stand in the queue, then how far they are drawn.
+"""Shows jobs' progress in their messages: the position in the queue, then how much is drawn.
 
-Each message is edited at most every few seconds and by one edit at a time, and never again once `end` has returned: so
-nothing that comes late can take a finished picture's place. An edit that has not been sent is dropped when a newer one
-or the end comes, so nothing that was promised waits for what merely informs.
+Each message is edited at most every few seconds, by one edit at a time, and never after `end` has returned, so a late
+edit cannot overwrite a finished image. An edit that has not been sent is dropped when a newer one or the end comes, so
+results never wait for progress.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ SCAN_LIMIT = 25
 #: Seconds by which the time when a job is ready has to move to be worth an edit.
 READY_ROUNDED = 15.0
 PREVIEW_SIDE = 768
-#: Seconds for Discord's answer to an edit that is on the wire, before something else takes its message.
+#: Seconds to wait for Discord's answer to an edit already sent, before the result is sent anyway.
 PATIENCE = 2.0
-#: Age of a job whose private message says, from then on, that the images will come as a private message. Discord lets
-#: go of such a message after fifteen minutes.
+#: Age at which a job's ephemeral message says that the images will come as a private message: Discord allows edits of
+#: an ephemeral message for fifteen minutes.
 TOKEN_ENDS_SOON = timedelta(minutes=13, seconds=30)
 
 
@@ -71,7 +71,7 @@ class _Shown:
     warned: bool = False  # that the token ends soon
 
     def may_be_edited(self, now: float) -> bool:
-        """An edit that has not been sent gives way to a newer one."""
+        """An edit that has not been sent is dropped for a newer one."""
         return now >= self.due and (self.edit is None or self.edit.done or self.edit.drop_unsent())
 
     @property
@@ -87,18 +87,18 @@ class StatusMessages:
     #: None for a job that is not queued.
     queue_status: Callable[[Job], QueueStatus | None]
     previews: bool = True
-    #: Called with a job whose message turns out to be deleted.
+    #: Called with a job whose message was found to be deleted.
     deleted: Callable[[Job], None] = lambda job: None
     _waiting: OrderedDict[int, _Shown] = field(default_factory=OrderedDict)  # the longest unlooked-at first
     _drawn: dict[int, _Shown] = field(default_factory=dict)
-    #: Of jobs whose messages say nothing yet: whether they ever did.
+    #: For jobs whose messages are still loading: whether they ever showed anything.
     _first_words: dict[int, asyncio.Future[bool]] = field(default_factory=dict)
     _ended: bool = False
 
     def waits(self, job: Job) -> asyncio.Future[bool]:
-        """A job has joined the line: its message says where it stands, now and from time to time.
+        """A job was queued: its message shows its position, now and from time to time.
 
-        Returns whether it ever says anything, once that is known.
+        Returns whether the message ever shows anything, once that is known.
         """
         shown = self._waiting[job.id] = self._drawn.pop(job.id) if job.id in self._drawn else _Shown(job)
         shown.progress = None
@@ -108,7 +108,7 @@ class StatusMessages:
         return first_words
 
     def spoke(self, job_id: int, shown: bool) -> None:
-        """A job's message says something now, or will not."""
+        """A job's message shows something now, or never will."""
         first_words = self._first_words.pop(job_id, None)
         if first_words is not None and not first_words.done():
             first_words.set_result(shown)
@@ -124,9 +124,9 @@ class StatusMessages:
             self._begin(shown, self._show_progress(shown, progress))
 
     async def end(self, job_id: int) -> bool:
-        """Show no more of a job. Waits only for an edit that is on the wire.
+        """Show no more progress of a job. Waits only for an edit already sent.
 
-        False: that edit got no answer, so it may still change the message.
+        False: that edit got no answer and may still take effect.
         """
         shown = self._waiting.pop(job_id, None) or self._drawn.pop(job_id, None)
         if shown is None or shown.edit is None or shown.edit.done:
@@ -155,7 +155,7 @@ class StatusMessages:
         self.spoke(shown.job.id, False)
         with speaking(messages.message_locale(shown.job)):
             view = messages.interruption_notice(shown.job)
-        with suppress(MessageDeleted):  # the next start finds that out again
+        with suppress(MessageDeleted):  # found again at the next start
             await self.delivery.show(shown.job, view)
 
     async def run(self) -> None:
@@ -192,7 +192,7 @@ class StatusMessages:
         return True
 
     def _warn(self, shown: _Shown) -> None:
-        """Say in time that the images will come as a private message."""
+        """Announce, while the message can still be edited, that the images will come as a private message."""
         shown.warned = True
         if shown.progress is not None:
             self._begin(shown, self._show_progress(shown, shown.progress))
@@ -229,7 +229,7 @@ class StatusMessages:
 
     def _edited(self, shown: _Shown, edit: asyncio.Task[bool]) -> None:
         if edit.cancelled():
-            return  # something newer comes
+            return  # a newer edit follows
         error = edit.exception()
         if isinstance(error, MessageDeleted):
             self.deleted(shown.job)
@@ -237,7 +237,7 @@ class StatusMessages:
             logger.error("progress could not be shown", exc_info=error)
         is_shown = error is None and edit.result()
         if not is_shown:
-            shown.queue_status = None  # to be said again
+            shown.queue_status = None  # shown again with the next edit
         self.spoke(shown.job.id, is_shown)
 
 

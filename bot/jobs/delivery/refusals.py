@@ -1,36 +1,36 @@
-"""What Discord's refusals mean for a message: taken away by somebody, out of reach, or worth another try."""
+"""What Discord's errors mean for a message: deleted, out of reach, or worth another attempt."""
 
 from __future__ import annotations
 
 import discord
 
-#: Discord's codes for a channel, and for a message, that does not exist (any more).
+#: Discord's codes for an unknown channel and an unknown message.
 UNKNOWN_CHANNEL, UNKNOWN_MESSAGE = 10003, 10008
 #: A permission is missing: to post at all, or only to attach files.
 MISSING_PERMISSIONS = 50013
-#: So many edits of messages that are older than an hour were made that Discord takes no more for some time.
+#: Too many edits of messages older than an hour; Discord refuses more for some time.
 TOO_MANY_OLD_EDITS = 30046
-#: Codes that close a way whatever the status: an archived or locked thread, too many open threads, a message or a
-#: channel of another kind, a message that cannot be edited, what the server's own moderation does not let through.
+#: Codes that close a route whatever the status: an archived or locked thread, too many open threads, a message or
+#: channel of the wrong type, a message that cannot be edited, content blocked by the server's AutoMod.
 CLOSED = (50083, 160005, 160006, 50024, 50033, 50005, 50008, 50068, 200000, 200001, TOO_MANY_OLD_EDITS)
-#: Codes that pass by themselves in spite of their status: private messages opened too fast.
+#: Codes that are temporary in spite of their status: private messages opened too fast.
 MAY_PASS = (40003,)
 TOO_MANY_REQUESTS, TOO_LARGE = 429, 413
 
 
 class OldMessageRefused(Exception):
-    """Discord takes no edits of old messages for some time; discord.py would wait for it."""
+    """Discord refuses edits of old messages for some time; discord.py would wait for that."""
 
 
 class MessageDeleted(Exception):
-    """Somebody took away a message of ours that was there. What it was to show is not wanted any longer."""
+    """Somebody deleted a message of the bot, so what it was to show is no longer wanted."""
 
     def __str__(self) -> str:
         return "its message was deleted"
 
 
 def is_out_of_reach(error: Exception) -> bool:
-    """Gone, closed to us, or behind a token that has expired: another way may be open."""
+    """Deleted, forbidden, or with an expired token: another route may be open."""
     if isinstance(error, OldMessageRefused):
         return True
     if not isinstance(error, discord.HTTPException) or error.code in MAY_PASS:
@@ -39,7 +39,7 @@ def is_out_of_reach(error: Exception) -> bool:
 
 
 def may_pass(error: discord.HTTPException) -> bool:
-    """Whether Discord may take the same again later."""
+    """Whether the same request may succeed later."""
     if is_out_of_reach(error):
         return False
     return error.status == TOO_MANY_REQUESTS or error.status >= 500 or error.code in MAY_PASS

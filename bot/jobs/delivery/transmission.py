@@ -1,7 +1,7 @@
-"""Tasks that send something to Discord and can be dropped at any moment without harm.
+"""Tasks that send something to Discord and can be dropped safely at any moment.
 
-discord.py waits for rate limits inside its locks, before a request and after it, and tries some requests again. So what
-a task is doing can be seen only from the requests themselves, and these are traced.
+discord.py waits for rate limits inside its locks, before a request and after it, and tries some requests again. Only
+the requests themselves show what a task is doing, so these are traced.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from bot.jobs.delivery.refusals import TOO_MANY_OLD_EDITS, TOO_MANY_REQUESTS, Ol
 
 T = TypeVar("T")
 
-#: Times that discord.py sends one request.
+#: How often discord.py sends one request.
 SENT_AT_MOST = 5
 
 _current: ContextVar[Transmission[Any] | None] = ContextVar("transmission", default=None)
 
 
 class Dropped(Exception):
-    """What a task was to send is not wanted any longer, so nothing more is sent."""
+    """What a task was to send is no longer wanted, so nothing more is sent."""
 
 
 class Transmission(Generic[T]):
-    """A task that talks to Discord. `task` raises what `send` raises, `Dropped` among it."""
+    """A task that sends requests to Discord. `task` raises what `send` raises, or `Dropped`."""
 
     def __init__(self, send: Coroutine[Any, Any, T], name: str) -> None:
         self._on_wire = False
-        #: discord.py has an answer that it does not ask for again. It may still hold a lock, and wait in it.
+        #: discord.py has a final answer. It may still hold a lock and wait in it.
         self._answered = False
         self._sent = 0
         self._dropped = False
@@ -48,7 +48,7 @@ class Transmission(Generic[T]):
         return self.task.done()
 
     def drop_unsent(self) -> bool:
-        """Drop it unless something of it is on the wire, or was answered just now. Whether it was dropped."""
+        """Drop it unless a request was already sent or just answered. Returns whether it was dropped."""
         if self._on_wire or self._answered:
             return False
         self._dropped = True
@@ -56,9 +56,9 @@ class Transmission(Generic[T]):
         return True
 
     async def drop(self, patience: float | None = None) -> bool:
-        """Send nothing more. What is on the wire gets its answer, for which this waits `patience` seconds.
+        """Send nothing more. Waits `patience` seconds for the answer to a request already sent.
 
-        False: there was no answer, so what was sent may still have its effect some time.
+        False: there was no answer, so what was sent may still take effect later.
         """
         self._dropped = True
         try:
@@ -95,20 +95,20 @@ class Transmission(Generic[T]):
 
 
 def pausing() -> None:
-    """The task that calls this is not inside discord.py, and waits before it sends anything again."""
+    """The calling task is not inside discord.py, and pauses before it sends again."""
     if (transmission := _current.get()) is not None:
         transmission._pauses()
 
 
 def in_any_case(send: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
-    """A task for something that is sent even if what it belongs to is dropped."""
+    """A task that is not dropped together with the transmission it belongs to."""
     context = copy_context()
     context.run(_current.set, None)
     return asyncio.create_task(send(), context=context)
 
 
 def trace() -> aiohttp.TraceConfig:
-    """For discord.py's `http_trace`: watches the requests of transmissions, and no others."""
+    """For discord.py's `http_trace`: traces only the requests of transmissions."""
     config = aiohttp.TraceConfig()
 
     @config.on_request_start.append
@@ -134,7 +134,7 @@ def trace() -> aiohttp.TraceConfig:
 
 
 async def _code(response: aiohttp.ClientResponse) -> int | None:
-    """Discord's code in an answer, which stays readable."""
+    """Discord's error code in an answer, whose body can still be read afterwards."""
     try:
         answer = json.loads(await response.text())
     except ValueError:

@@ -1,7 +1,7 @@
-"""The ways to a job's message and its person: which are open, and what Discord's answer says of them.
+"""The routes to a job's message and its user: which are open, and what Discord's answers say about them.
 
-A way that Discord has closed is not asked again for that job: every 401, 403 and 429 counts towards a ban, and a dead
-address stays dead.
+A route that Discord has closed is not tried again for that job: every 401, 403 and 429 counts towards a ban, and a
+deleted channel stays deleted.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ logger = logging.getLogger(__name__)
 
 Files = Callable[[], list[discord.File]]
 
-#: Jobs whose closed ways are remembered.
+#: How many jobs' closed routes are remembered.
 REMEMBERED_JOBS = 10_000
-#: Discord takes few edits of a message older than an hour, so none is spent on progress. Told by this machine's clock
-#: from when the job was accepted, and so a little earlier.
+#: Discord allows few edits of a message older than an hour, so none is spent on progress. Measured by this machine's
+#: clock from when the job was accepted, so slightly early.
 EDITED_FREELY = timedelta(minutes=55)
-#: Discord takes about five edits in five seconds in one channel. So many of them may be of progress.
+#: How many of the about five edits in five seconds that Discord allows in a channel may be progress.
 STATUS_EDITS, STATUS_PERIOD = 2, 5.5
 
 
@@ -53,7 +53,7 @@ class Way(Enum):
 
 
 class MessageOutOfReach(Exception):
-    """No way to the job's message is open any longer."""
+    """No route to the job's message is open any longer."""
 
     def __str__(self) -> str:
         return "no way to its message is open"
@@ -68,7 +68,7 @@ class Posted:
 
 @dataclass
 class _Closed:
-    """`ways`: to everything. `to_files`: only to what attaches files."""
+    """`ways`: closed to everything. `to_files`: closed only to messages with files."""
 
     ways: set[Way]
     to_files: set[Way]
@@ -87,7 +87,7 @@ class Ways:
         (closed.to_files if only_to_files else closed.ways).update(ways)
 
     def close_after(self, job: Job, way: Way, error: Exception, *, with_files: bool) -> None:
-        """Close a way that turned out to be out of reach. Without a permission, words may pass where files do not."""
+        """Close a route after an error. With only Attach Files missing, text can still be sent."""
         missing = isinstance(error, discord.HTTPException) and error.code == MISSING_PERMISSIONS
         if isinstance(error, discord.HTTPException) and error.code == UNKNOWN_CHANNEL and way is not Way.PERSON:
             self.close(job, Way.MESSAGE, Way.CHANNEL)
@@ -108,7 +108,7 @@ class Ways:
 
 
 class ChannelBudget:
-    """How many edits of progress each channel's limit has room for, so that results find it free."""
+    """How many progress edits each channel's rate limit has room for, so that results never wait."""
 
     def __init__(self) -> None:
         self._edits: dict[int, deque[float]] = {}
@@ -128,10 +128,10 @@ class ChannelBudget:
 
 
 class MessageEditor:
-    """Edits a job's message: by the interaction's token while it lives, then by the ids of channel and message.
+    """Edits a job's message: by the interaction's token while it is valid, then by channel and message id.
 
-    The token has a limit of its own, so it leaves the channel's to others. It is tried whenever there is one:
-    Discord's answer says when it is over, not this machine's clock.
+    The token has its own rate limit and leaves the channel's to others. It is tried whenever there is one: Discord's
+    answer says whether it has expired, not this machine's clock.
     """
 
     def __init__(self, client: discord.Client, ways: Ways) -> None:
@@ -144,7 +144,7 @@ class MessageEditor:
     ) -> Posted:
         """Raises MessageOutOfReach, MessageDeleted, discord.HTTPException.
 
-        is_progress: what gives way to everything else.
+        is_progress: dropped in favour of anything else.
         """
         deleted = False
         if self._ways.is_open(job, Way.TOKEN, with_files=with_files):
@@ -179,9 +179,9 @@ class MessageEditor:
         return is_new and self._budget.take(job.channel_id)
 
     async def _channel_is_gone(self, job: Job) -> bool:
-        """With a channel its messages go as well, and nobody has taken them away."""
+        """Deleting a channel deletes its messages too, which does not count as deleting them."""
         if job.guild_id is None or self._client.get_guild(job.guild_id) is None:
-            return False  # nothing is known of such a channel
+            return False  # not a channel that the bot can see
         if self._client.get_channel(job.channel_id) is not None:
             return False
         try:
@@ -199,8 +199,8 @@ class MessageEditor:
     async def _edit_by_token(self, job: Job, view: ui.LayoutView, files: Files) -> Posted:
         assert self._client.application_id is not None and job.interaction_token is not None
         webhook = discord.Webhook.partial(self._client.application_id, job.interaction_token, client=self._client)
-        original: Any = "@original"  # discord.py's types know ids alone
-        # Text that another process with this token may have put there gives way.
+        original: Any = "@original"  # discord.py's types allow only ids
+        # Replaces text that another process with this token may have set.
         without_text: Any = {"content": None}
         message = await webhook.edit_message(
             original, view=view, attachments=files(), allowed_mentions=of_asker(job), **without_text

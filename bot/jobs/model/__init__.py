@@ -1,1 +1,1 @@
-"""What is known of the model before it is loaded, and jobs that wait for it."""
+"""What is known about the model before it is loaded, and jobs that wait for it."""

@@ -1,6 +1,6 @@
-"""What is known of the model, for everything that asks it for something.
+"""What is known about the model, for code that makes requests.
 
-It is read from the file's header, so it is known while the model loads, and while its process is started again.
+It is read from the file's header, so it is known while the model loads and while the engine's process restarts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ COMPLETION_SECONDS = 1.0
 
 class ModelInfoSource:
     def __init__(self, engine: SupervisedEngine, models: Path, diffusion_model: str | None = None) -> None:
-        """`models`: the folder with the model's files. `diffusion_model`: the one that a setting names, if any."""
+        """`models`: the models folder. `diffusion_model`: the file named by the setting, if any."""
         self._engine = engine
         self._models = models
         self._headers = LoraHeaders(models)
@@ -33,11 +33,11 @@ class ModelInfoSource:
         return await asyncio.to_thread(lora_names, self._models)
 
     async def lora_facts(self, names: Collection[str]) -> Mapping[str, LoraFacts]:
-        """What the files of these LoRAs say of themselves."""
+        """Facts from the headers of these LoRA files."""
         return await asyncio.to_thread(self._headers.facts, names)
 
     async def soon(self) -> ModelInfo | None:
-        """The model, or None where it takes longer than Discord waits for completions."""
+        """The model, or None if reading it takes longer than Discord waits for autocomplete."""
         try:
             async with asyncio.timeout(COMPLETION_SECONDS):
                 return await self.model()
@@ -45,9 +45,9 @@ class ModelInfoSource:
             return None
 
     async def model(self) -> ModelInfo:
-        """The model, with the LoRA files as they are now. Waits for it only where its file says nothing of itself.
+        """The model, with the current LoRA files. Waits for the engine only if the file's header is not enough.
 
-        Raises ModelUnavailable where it cannot be loaded either.
+        Raises ModelUnavailable if it cannot be loaded either.
         """
         facts, loras = await asyncio.to_thread(self._read)
         names, loaded = tuple(sorted(loras)), self._engine.loaded_description
@@ -56,7 +56,7 @@ class ModelInfoSource:
         if loaded is None:
             assert facts is not None
             return ModelInfo(facts.native, names, facts.turbo, loras)
-        # What was there when it was loaded was tried then; what was copied in since says so itself.
+        # The engine checked the files that were there when it loaded; newer files are judged by their headers.
         copied_in = facts is not None and facts.turbo is not None and facts.turbo.name not in loaded.loras
         turbo = facts.turbo if facts is not None and copied_in else loaded.turbo
         return ModelInfo(loaded.native, names, turbo, loras)

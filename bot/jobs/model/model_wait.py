@@ -1,4 +1,4 @@
-"""Jobs that wait for a model that cannot be loaded: their messages say so, and after some hours they end."""
+"""Jobs that wait for a model that cannot be loaded: their messages say so, and after some hours they fail."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class ModelWait:
                 await self._outbox.fail(job, messages.WAITED_TOO_LONG)
 
     def queue_status(self, job: Job) -> QueueStatus | None:
-        """Where a job stands in the queue, and whether there is a model; None if it does not wait there."""
+        """A job's position in the queue, and whether the model is loaded; None if it is not queued."""
         status = self._forecast.queue_status(job)
         if status is None or self._engine.loaded:
             return status
