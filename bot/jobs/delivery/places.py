@@ -67,8 +67,8 @@ class Places:
 
     async def judge(self, job: Job, place: ChannelContext, images: tuple[Render, ...] = ()) -> Judgement:
         """In the language that is spoken."""
-        settings = await load_server_settings(self._database.servers, place.guild_id)
         spec = JobSpec.of(job)
+        settings = await load_server_settings(self._database.servers, self._settings_guild_id(spec, place))
         typed = TypedText((job.prompt, spec.options.artist or ""), job.negative_prompt)
         refusal = await asyncio.to_thread(check_text, settings, place, spec, typed)
         if refusal is not None:
@@ -79,6 +79,12 @@ class Places:
         if verdict is Verdict.REFUSED:
             return Judgement(refusal=say(messages.JUDGED_UNFIT))
         return Judgement(hidden=verdict is Verdict.HIDDEN)
+
+    def _settings_guild_id(self, spec: JobSpec, place: ChannelContext) -> int | None:
+        """The server whose admins' settings hold there: none where only the person installed the bot."""
+        is_member = place.guild_id is not None and self._client.get_guild(place.guild_id) is not None
+        is_own = spec.in_own_server or is_member  # jobs of earlier releases do not say which
+        return place.guild_id if is_own else None
 
 
 def _was_age_restricted(job: Job) -> bool:

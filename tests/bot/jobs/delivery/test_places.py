@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from bot.sandbox import Channel, FakeDiscord, Message, Permissions
 from bot.sandbox.model.errors import ApiError, Refusal
 from storage.jobs import Job
 from storage.schema import JobState
+from storage.servers import EVERYWHERE
 from tests.bot.harness import Stage, until
 
 
@@ -135,3 +138,32 @@ async def test_an_image_does_not_wait_until_discord_takes_edits_of_old_messages(
     done = await stage.in_state(job.id, JobState.DELIVERED)
     assert done.message_id != job.message_id and len(images_in(stage, stage.general)) == 1
     assert fault.hits == 1
+
+
+@pytest.mark.parametrize(
+    ("rules_of", "state"), [("the server", JobState.DELIVERED), ("the operator", JobState.REFUSED)]
+)
+async def test_where_only_the_person_installed_the_bot_the_operators_rules_hold(
+    stage: Stage, rules_of: str, state: JobState
+) -> None:
+    world = stage.discord.world
+    job = await drawn_meanwhile(stage, "1girl, hat", user=world.carol, where=world.lounge)
+    guild_id = world.elsewhere.id if rules_of == "the server" else EVERYWHERE
+    await stage.database.servers.change(guild_id, {"safety": {"blocked_words": ["hat"]}}, by=1)
+    stage.engine.let_go()
+    await stage.in_state(job.id, state)
+    assert len(images_in(stage, world.lounge)) == (state is JobState.DELIVERED)
+
+
+async def test_a_job_of_an_earlier_release_follows_the_rules_of_the_server_that_the_bot_is_in(stage: Stage) -> None:
+    job = await drawn_meanwhile(stage, "1girl, hat")
+    await stage.client.close()
+    with closing(sqlite3.connect(stage.database_file)) as database, database:
+        database.execute(
+            "UPDATE jobs SET parameters = json_remove(parameters, '$.in_own_server') WHERE id = ?", (job.id,)
+        )
+    await stage.database.servers.change(stage.discord.world.guild.id, {"safety": {"blocked_words": ["hat"]}}, by=1)
+    await stage.restart()
+    await stage.in_state(job.id, JobState.DELIVERED)
+    assert not images_in(stage, stage.general)
+    assert len(images_in_private(stage)) == 1
