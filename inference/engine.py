@@ -25,6 +25,7 @@ from inference.networks.transformer import Transformer, TransformerParams
 from inference.networks.vae import SCALE, Vae, VaeParams, still_image_weight
 from inference.pixels import image_from_pixels, pixels_from_image
 from inference.preview import Preview
+from inference.prompt import parse_weights
 from inference.request import (
     Cancelled,
     CheckpointError,
@@ -56,6 +57,8 @@ from inference.weights.weights_file import load_module, reading_sizes_off
 logger = logging.getLogger(__name__)
 
 REMEMBERED_LORAS = 8
+#: A prompt's weights beyond this are the first to blame for an image that is not a number.
+USUAL_WEIGHT = 100.0
 SOFTWARE = f"Anima Bot {version('anima-bot')}"
 
 
@@ -297,10 +300,7 @@ class _RequestBatch:
         )
         sampling = meter.lap()
         if not torch.isfinite(latents).all():
-            raise NotFinite(
-                "The picture contains values that are not numbers. Try dtype float32, a lower cfg_scale or lower "
-                "LoRA strengths."
-            )
+            raise NotFinite(self._not_finite())
         images = [self._image(latent) for latent in latents]
         timings = Timings(conditioning, sampling, meter.lap())
         self.on_stage(Stage.FINISHING)
@@ -316,6 +316,19 @@ class _RequestBatch:
             )
             for image, latent, request in zip(images, latents.float().cpu(), self.requests, strict=True)
         ]
+
+    def _not_finite(self) -> str:
+        texts = [text for request in self.requests for text in (request.prompt, request.negative_prompt)]
+        heaviest = max((weight for text in texts for _, weight in parse_weights(text)), key=abs)
+        if abs(heaviest) > USUAL_WEIGHT:
+            return (
+                f"The picture contains values that are not numbers: the weight {heaviest:g} in a prompt is too large. "
+                "Usual weights are from 0 to 2."
+            )
+        return (
+            "The picture contains values that are not numbers. Try dtype float32, a lower cfg_scale or lower LoRA "
+            "strengths."
+        )
 
     def _denoiser(self) -> Denoiser:
         """x0 = x - sigma * velocity; classifier-free guidance (arXiv 2207.12598) is one pass of twice the batch.

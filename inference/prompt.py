@@ -14,6 +14,7 @@ One thing differs. `inf`, `nan` and numbers beyond float32 (3.4e38) count as num
 deep that its product would go beyond stays at the last weight within, because one infinite weight spoils the image.
 """
 
+import math
 import re
 from bisect import bisect_left
 from dataclasses import dataclass
@@ -65,6 +66,23 @@ def parse_weights(prompt: str) -> list[tuple[str, float]]:
     return segments or [("", 1.0)]
 
 
+def infinite_weight(prompt: str) -> str | None:
+    """The first weight that Python takes for a number and that is none an image can have: `nan`, `inf`."""
+    marks = _Marks.of(prompt)
+    for opening, closing in sorted(marks.partner.items()):
+        colon = marks.colon_of_number(opening + 1, closing)
+        if colon is not None and _is_infinite(prompt[colon + 1 : closing]):
+            return prompt[colon + 1 : closing].strip()
+    return None
+
+
+def _is_infinite(number: str) -> bool:
+    try:
+        return not math.isfinite(float(number)) and not any(digit in number for digit in "0123456789")
+    except ValueError:
+        return False
+
+
 def _is_bracket(prompt: str, position: int) -> bool:
     return prompt[position] == ")" and prompt[position - 1] != "\\"
 
@@ -114,16 +132,21 @@ class _Marks:
 
     def number_at_end(self, prompt: str, start: int, end: int) -> tuple[float | None, int]:
         """The weight that ends the group's inside `prompt[start:end]`, and where the text before it ends."""
-        colon = _last_before(end, self.colons)
-        # A bracket after the colon is no part of a number. Looking first keeps nested groups from all reading the
-        # same long rest.
-        if colon <= start or _last_before(end, self.brackets) > colon:
+        colon = self.colon_of_number(start, end)
+        if colon is None:
             return None, end
         try:
             number = float(prompt[colon + 1 : end])
         except ValueError:
             return None, end
         return (number, colon) if _is_usable(number) else (None, end)
+
+    def colon_of_number(self, start: int, end: int) -> int | None:
+        """Where the group's last colon stands, if a number may follow it."""
+        colon = _last_before(end, self.colons)
+        # A bracket after the colon is no part of a number. Looking first keeps nested groups from all reading the
+        # same long rest.
+        return None if colon <= start or _last_before(end, self.brackets) > colon else colon
 
 
 def _last_before(end: int, positions: list[int]) -> int:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from inference.prompt import infinite_weight
+
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
@@ -44,6 +46,8 @@ SIDE_MULTIPLE = 8
 TOKEN_SIDE = 16
 MAX_SIDE = 4096
 MAX_STEPS = 1000
+#: Steps of the schedule whose end is walked where `denoise` is below 1. Working out more of them takes seconds.
+MAX_WHOLE_STEPS = 1_000_000
 MAX_CFG_SCALE = 100.0
 MAX_SEED = 2**64 - 1
 MIN_SHIFT, MAX_SHIFT = 0.01, 100.0
@@ -159,6 +163,11 @@ class GenerationRequest:
         for name, strength in self.loras:
             _check_number(f"loras: the strength of {name!r}", strength, -MAX_LORA_STRENGTH, MAX_LORA_STRENGTH)
         _check_number("denoise", self.denoise, 0.0, 1.0)
+        if 0 < self.denoise < self.steps / MAX_WHOLE_STEPS:
+            raise InvalidRequest(
+                f"denoise is {self.denoise:g}, but with {self.steps} steps must be at least "
+                f"{self.steps / MAX_WHOLE_STEPS:g}: less changes nothing that could be seen."
+            )
         if self.denoise == 0:
             raise InvalidRequest("denoise is 0, but must be above 0, up to 1: at 0 the image does not change.")
         if self.denoise < 1 and self.image is None:
@@ -391,14 +400,9 @@ def _check_text(name: str, value: object) -> None:
             f"{name} has half of a character at position {surrogate.start() + 1} (a lone surrogate, "
             f"U+{ord(surrogate[0]):04X}), which is no text. Type that character again."
         )
-    if weight := _NO_WEIGHT.search(value):
-        raise InvalidRequest(
-            f"{name} has the weight {weight[1]!r}, but a weight must be a number, such as 1.2 or -0.5."
-        )
+    if weight := infinite_weight(value):
+        raise InvalidRequest(f"{name} has the weight {weight!r}, but a weight must be a number, such as 1.2 or -0.5.")
 
-
-#: Weights that Python takes for numbers, and that would make the whole image none.
-_NO_WEIGHT = re.compile(r":\s*([+-]?(?:nan|inf|infinity))\s*\)", re.IGNORECASE)
 
 #: What json and the shell make of text that was cut or wrongly decoded; no tokenizer takes it.
 _SURROGATE = re.compile("[\ud800-\udfff]")

@@ -48,7 +48,7 @@ async def info_layout(interaction: AnimaInteraction, image: JobImage) -> tuple[S
 
 def _prompts(recipe: Recipe, room: int) -> tuple[list[str], bool]:
     """The prompts in at most `room` characters, marked up, and whether that is all of them."""
-    negative = recipe.negative_prompt if recipe.cfg_scale != 1 else ""
+    negative = recipe.negative_prompt if recipe.cfg_scale != 1 or recipe.uses_nag else ""
     for divisor in (1, 2, 4, 8, 16):
         longest, longest_negative = PROMPT_SHOWN // divisor, NEGATIVE_SHOWN // divisor
         lines = [blockquote(recipe.prompt, longest)]

@@ -67,6 +67,11 @@ class Recipe:
         )
 
     @property
+    def uses_nag(self) -> bool:
+        """Whether the negative takes part by normalized attention guidance."""
+        return self.request(None).uses_nag
+
+    @property
     def work(self) -> float:
         """What the GPU spends: megapixels x steps x passes."""
         return self.width * self.height / 1e6 * self.steps * passes(self.cfg_scale)

@@ -12,11 +12,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from inference.metadata.comfyui.schedule_length import steps_of_schedule
 from inference.metadata.comfyui_graph import Link, Node, Nodes, graphs, without_unselected
 from inference.metadata.comfyui_nodes import loras_of, sampler_of_node
 from inference.metadata.comfyui_writer import BETA57
 from inference.metadata.names import our_sampler, our_scheduler
-from inference.metadata.parameters import LEFT_OUT, Pairs, Parameters, as_integer, as_number, as_text
+from inference.metadata.parameters import (
+    BETA_SCHEDULE,
+    LEFT_OUT,
+    Pairs,
+    Parameters,
+    as_integer,
+    as_number,
+    as_text,
+)
 
 _MAX_NODES = 5_000
 #: Nodes along one walk.
@@ -53,7 +62,7 @@ class _GraphWalk:
         scheduler, schedule = self._scheduler(parts)
         prompts = {role: self._prompt(parts, role) for role in ("positive", "negative")}
         width, height, source_image = self._latent(sampler)
-        steps, denoise, partial = self._steps(sampler, parts)
+        steps, denoise, partial = self._steps(sampler, parts, scheduler, dict(schedule).get(BETA_SCHEDULE))
         cfg_scale = as_number(self._setting(parts, "cfg"))
         without_cfg = any(part.kind == "BasicGuider" for part in parts)
         return Parameters(
@@ -131,24 +140,29 @@ class _GraphWalk:
                     return value
         return None
 
-    def _steps(self, sampler: Node, parts: list[Node]) -> tuple[int | None, float, Pairs]:
+    def _steps(
+        self, sampler: Node, parts: list[Node], scheduler: str | None, shape: str | None
+    ) -> tuple[int | None, float, Pairs]:
         """Steps that were walked, the part of the whole schedule that they are, and what of it cannot be repeated."""
         steps = as_integer(self._setting(parts, "steps"))
         denoise = as_number(self._setting(parts, "denoise"))
         left_out = as_integer(self._setting(parts, "start_at_step"))
         split = self._split(sampler)
+        if steps is None or (split is None and not left_out):
+            return steps, 1.0 if denoise is None else denoise, ()
+        in_schedule = steps_of_schedule(scheduler, steps, shape)
         if split is not None:
             node, high = split
             if node.kind == "SplitSigmasDenoise":
                 denoise = as_number(self._setting([node], "denoise")) or 1.0
-                left_out = steps and steps - round(steps * denoise)
+                left_out = in_schedule - round(in_schedule * denoise)
             else:
                 left_out = as_integer(self._setting([node], "step"))
             if high and left_out:
                 return steps, 1.0, (("Last step", str(left_out)),)
-        if steps and left_out and 0 < left_out < steps:
-            return steps - left_out, _denoise(steps - left_out, steps), ()
-        return steps, 1.0 if denoise is None else denoise, ()
+        if left_out is not None and 0 <= left_out < in_schedule and (left_out or in_schedule < steps):
+            return in_schedule - left_out, _denoise(in_schedule - left_out, steps), ()
+        return steps, 1.0 if denoise is None or split is not None else denoise, ()
 
     def _split(self, sampler: Node) -> tuple[Node, bool] | None:
         """The node that splits a sampler's sigmas, and whether the sampler has their first, noisy part."""

@@ -204,6 +204,8 @@ def test_cancelling_takes_effect_within_one_step(engine: Engine, sampler: str) -
         ({"loras": (("lokr", math.inf),)}, "loras", "from -100 to 100"),
         ({"denoise": 0.0, "image": Image.new("RGB", (64, 64))}, "denoise", "above 0"),
         ({"denoise": 0.5}, "denoise", "must be 1"),
+        ({"denoise": 1e-6, "steps": 30, "image": Image.new("RGB", (64, 64))}, "denoise", "at least 3e-05"),
+        ({"denoise": 5e-324, "image": Image.new("RGB", (64, 64))}, "denoise", "at least"),
         ({"variation_strength": 0.5}, "variation_strength", "variation_seed"),
         ({"variation_seed": 1, "variation_strength": 2.0}, "variation_strength", "from 0 to 1"),
     ],
@@ -241,8 +243,13 @@ def test_a_picture_that_is_not_a_number_is_an_error_and_not_a_black_picture() ->
         engine.transformer.final_layer.linear.weight.data = torch.full_like(
             engine.transformer.final_layer.linear.weight, math.nan
         )
-    with pytest.raises(NotFinite, match="not numbers"):
+    with pytest.raises(NotFinite, match=r"not numbers\. Try dtype float32"):
         engine.generate([REQUEST])
+
+
+def test_a_weight_that_spoils_the_picture_is_named(engine: Engine) -> None:
+    with pytest.raises(NotFinite, match=r"the weight 1e\+30 in a prompt is too large"):
+        engine.generate([replace(REQUEST, prompt="(1girl:1e30), smile")])
 
 
 BFLOAT16_LATENT_BOUND = 0.06

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.prompt import parse_weights
+from inference.prompt import infinite_weight, parse_weights
 
 PLAIN = st.text(st.characters(exclude_characters="()\\"))
 PROMPTS = st.text(st.sampled_from("(((())))::\\1.3e-_ naif,\n\0火")) | st.text()
@@ -58,6 +58,22 @@ def test_prompts_of_the_reference_give_its_segments(prompt: str, segments: list[
 )
 def test_a_number_is_what_float_reads_after_the_last_colon(prompt: str, segments: list[tuple[str, float]]) -> None:
     assert parse_weights(prompt) == segments
+
+
+@pytest.mark.parametrize(
+    ("prompt", "weight"),
+    [
+        ("1girl, (smile: -Inf )", "-Inf"),
+        ("(a (b:nan))", "nan"),
+        ("grandma : nan)", None),  # closes no bracket
+        (r"\(grandma: nan\)", None),
+        ("(a:1e999)", None),
+        ("(nan:1.2)", None),
+        ("(:nan)", None),
+    ],
+)
+def test_only_a_brackets_own_number_is_a_weight_that_is_none(prompt: str, weight: str | None) -> None:
+    assert infinite_weight(prompt) == weight
 
 
 @pytest.mark.parametrize("number", ["inf", "-inf", "Infinity", "nan", "1e999", "3.5e38"])

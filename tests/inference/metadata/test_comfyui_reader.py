@@ -4,10 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+import torch
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from inference.metadata import Parameters, comfyui_reader, png_text
+from inference.sampling import sigmas
 from tests.inference.metadata.examples import EXAMPLE, PARAMETERS
 
 
@@ -77,13 +79,26 @@ def test_our_own_graphs_are_read(parameters: Parameters) -> None:
 
 
 @settings(deadline=None)
-@given(st.integers(1, 40), st.floats(0.5, 1))
+@given(st.integers(1, 200), st.floats(0.05, 1))
+@example(30, 0.1)
 def test_steps_of_beta57_are_read_off_its_split_schedule(steps: int, denoise: float) -> None:
     parameters = replace(EXAMPLE, scheduler="beta57", steps=steps, denoise=denoise)
     graph = read(json.loads(png_text(parameters)["prompt"]))
     assert graph is not None and graph.scheduler == "beta57"
-    assert graph.steps == steps
-    assert int(steps / graph.denoise) == int(steps / denoise)
+    walked = sigmas("beta57", steps, denoise=denoise)
+    if denoise < 1 and len(walked) == steps + 1:
+        assert graph.steps == steps
+    assert graph.steps is not None
+    assert torch.equal(sigmas("beta57", graph.steps, denoise=graph.denoise), walked)
+
+
+@pytest.mark.parametrize("scheduler", ["beta", "ddim_uniform"])
+def test_a_later_start_counts_the_steps_that_the_schedule_really_has(scheduler: str) -> None:
+    inputs = PARTS["sampler"]["inputs"] | {"scheduler": scheduler, "steps": 300, "noise_seed": 42}
+    graph = PARTS | {"sampler": node("KSamplerAdvanced", **inputs | {"denoise": None}, start_at_step=200)}
+    found = read(graph)
+    assert found is not None and found.steps is not None
+    assert torch.equal(sigmas(scheduler, found.steps, denoise=found.denoise), sigmas(scheduler, 300)[200:])
 
 
 @settings(deadline=None)

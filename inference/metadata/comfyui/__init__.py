@@ -1,0 +1,1 @@
+"""Parts of reading ComfyUI's graphs that stand on their own: the page's form of a graph, and schedules' lengths."""

@@ -1,0 +1,20 @@
+"""What *Info* says about one image."""
+
+from __future__ import annotations
+
+from tests.bot.harness import Stage
+
+
+async def test_info_says_where_the_negative_took_part_by_nag(stage: Stage) -> None:
+    _, message = await stage.draw("1girl", negative="red hair", cfg=1.0)
+    shown = (await (await stage.press(message, "Info")).response()).text
+    assert stage.engine.requests[-1].uses_nag
+    assert "normalized attention guidance" in shown
+    assert "red hair" in shown
+
+
+async def test_info_says_nothing_of_nag_where_the_negative_took_part_by_cfg(stage: Stage) -> None:
+    _, message = await stage.draw("1girl", negative="red hair", cfg=4.0)
+    shown = (await (await stage.press(message, "Info")).response()).text
+    assert "normalized attention guidance" not in shown
+    assert "red hair" in shown
