@@ -16,6 +16,7 @@ import aiohttp
 import discord
 from discord import app_commands
 
+from bot.generation.compose import ModelInfo
 from bot.jobs.acknowledgement.intake import Intake
 from bot.jobs.acknowledgement.known import KnownAnswers
 from bot.jobs.announcements import Announcements
@@ -119,7 +120,7 @@ class AnimaClient(discord.Client):
             self.queue,
             self.progress,
             tags,
-            self.model,
+            self._model_once_recovered,
             self.known,
             self.intake.accepted,
             self.metrics.refused,
@@ -218,6 +219,11 @@ class AnimaClient(discord.Client):
 
     async def on_raw_bulk_message_delete(self, event: discord.RawBulkMessageDeleteEvent) -> None:
         await self.cancellation.messages_deleted(event.message_ids)
+
+    async def _model_once_recovered(self) -> ModelInfo:
+        """What is accepted before the jobs of the bot before this one are in line would be taken for one of them."""
+        await self.recovered.wait()
+        return await self.model()
 
     def begin(self, interaction: discord.Interaction[Any]) -> None:
         """The current task handles an interaction. Raises DuplicateInteraction, ShuttingDown."""

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bot.jobs import engines
+from bot.jobs.recovery import Recovery
 from bot.sandbox import FakeDiscord
 from bot.sandbox.model.errors import ApiError, Refusal
 from inference.process import EngineDied
@@ -191,3 +192,29 @@ async def test_news_go_by_the_interactions_token_and_leave_the_channels_limit_al
         await stage.in_state(job.id, JobState.DELIVERED)
     edits = [each for each in stage.discord.request_log.requests if each.method == "PATCH"]
     assert edits and all(each.route.startswith("/webhooks") for each in edits)
+
+
+async def test_a_job_that_is_asked_for_during_recovery_is_queued_once(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job is written down while the queue is filled from the database, and must not be put there twice."""
+    may_recover, recover = asyncio.Event(), Recovery.run
+
+    async def later(self: Recovery) -> None:
+        await may_recover.wait()
+        await recover(self)
+
+    monkeypatch.setattr(Recovery, "run", later)
+    await stage.stop()
+    await stage.discord.wait_until_gone()
+    write_header(stage.models / "diffusion_models" / "anima-base.safetensors", {TRANSFORMER_MARK: (1, 0)})
+    starting = asyncio.create_task(stage.start())
+    await stage.discord.wait_until_ready()
+    sent = await stage.slash("imagine", prompt="1girl")
+    await sent.acknowledged()
+    await asyncio.sleep(0.2)  # long enough for a job to be accepted
+    may_recover.set()
+    await starting
+    job = await until(lambda: stage.database.jobs.by_interaction(sent.id))
+    await stage.in_state(job.id, JobState.DELIVERED)
+    assert stage.client.failure is None

@@ -197,12 +197,13 @@ async def test_a_second_signal_ends_the_grace(discord: FakeDiscord, tmp_path: Pa
     assert [job.state for job in await jobs_of(tmp_path, asked, waits)] == [JobState.QUEUED] * 2
 
 
-async def test_a_command_that_waits_for_the_model_is_answered(discord: FakeDiscord, tmp_path: Path) -> None:
+async def test_a_job_that_waits_for_the_model_is_said_to_go_on(discord: FakeDiscord, tmp_path: Path) -> None:
     async with bot_process(
         discord, tmp_path, FAKE_ENGINE_BOT, LOADING_SECONDS="3600", SHUTDOWN_GRACE_SECONDS="3600"
     ) as process:
         asked = await ask(discord, "1girl")
         process.send_signal(signal.SIGTERM)
-        assert "will be back in a moment" in (await asked.followup()).content
         assert await ended(process) == 0
-    assert await jobs_of(tmp_path, asked) == []
+    assert [job.state for job in await jobs_of(tmp_path, asked)] == [JobState.QUEUED]
+    message = discord.messages.get(asked.interaction.original_id)
+    assert message is not None and "Your job will resume automatically" in message.text
