@@ -1,4 +1,4 @@
-"""Kills the bot many times; each accepted job must still end in one message: `python -m tests.soak.kills`.
+"""Kills the bot many times; what was acknowledged must still end in one message: `python -m tests.soak.kills`.
 
 The bot is a real process, with discord.py, SQLite and an engine's process; only the engine is fake. The fake Discord
 runs in this process and survives. It decides when to kill: it holds back a request of the bot, before or after its
@@ -67,6 +67,12 @@ class Soak:
     def states(self) -> Counter[str]:
         with closing(sqlite3.connect(self.folder / "anima.db", timeout=TIMEOUT)) as database:
             return Counter(dict(database.execute("SELECT state, COUNT(*) FROM jobs GROUP BY state")))
+
+    def is_finished(self) -> bool:
+        """Whether no job is live, and nothing that was asked for is unanswered."""
+        with closing(sqlite3.connect(self.folder / "anima.db", timeout=TIMEOUT)) as database:
+            [(unanswered,)] = database.execute("SELECT COUNT(*) FROM unanswered")
+        return not unanswered and not any(self.states()[state] for state in LIVE)
 
     def accepted(self, asked: Sequence[InteractionHandle]) -> bool:
         """Whether all of these have a job."""
@@ -165,9 +171,27 @@ async def just_after_connecting(soak: Soak, process: Process) -> None:
     await soak.kill(process)
 
 
+async def while_loading(soak: Soak, process: Process) -> None:
+    """Kill a bot whose model is loading, after everything was acknowledged."""
+    for asked in [await soak.ask() for _ in range(soak.rng.randint(1, 3))]:
+        await asked.acknowledged(TIMEOUT)
+    await asyncio.sleep(soak.rng.uniform(0, 0.2))
+    await soak.kill(process)
+
+
+async def just_after_acknowledging(soak: Soak, process: Process) -> None:
+    """Kill between the acknowledgement and the job."""
+    asked = await soak.ask()
+    await asked.acknowledged(TIMEOUT)
+    await asyncio.sleep(soak.rng.uniform(0, 0.03))
+    await soak.kill(process)
+
+
 AIMS: dict[str, Aim] = {
     "received, not acknowledged": while_held("POST", CALLBACK, "before"),
     "acknowledged, not committed": while_held("POST", CALLBACK, "after"),
+    "just acknowledged": just_after_acknowledging,
+    "while the model loads": while_loading,
     "committed, not shown": while_held("PATCH", EDIT, "before"),
     "picked, not rendered": while_running,
     "rendered, never posted": while_held("PATCH", EDIT, "before", file=PICTURE),
@@ -179,6 +203,10 @@ AIMS: dict[str, Aim] = {
     "at random": at_random,
     "just after connecting": just_after_connecting,
 }
+
+
+#: Variables of the bots that are killed at these aims.
+ENVIRONMENTS = {"while the model loads": {"LOADING_SECONDS": "20"}}
 
 
 @dataclass(frozen=True)
@@ -216,7 +244,7 @@ async def soak(kills: int, seed: int, folder: Path, aims: Sequence[str] = tuple(
         soak = Soak(discord, folder, random.Random(seed))
         for number in range(kills):
             aim = aims[number % len(aims)]
-            async with bot_process(discord, folder, FAKE_ENGINE_BOT) as process:
+            async with bot_process(discord, folder, FAKE_ENGINE_BOT, **ENVIRONMENTS.get(aim, {})) as process:
                 await AIMS[aim](soak, process)
             assert process.returncode == -signal.SIGKILL, f"{aim}: the bot ended by itself ({process.returncode})"
             done[aim] += 1
@@ -224,7 +252,7 @@ async def soak(kills: int, seed: int, folder: Path, aims: Sequence[str] = tuple(
             await discord.wait_until_gone(TIMEOUT)
         async with bot_process(discord, folder, FAKE_ENGINE_BOT) as process:
             engines = psutil.Process(process.pid).children()
-            await soak.until(lambda: not any(soak.states()[state] for state in LIVE))
+            await soak.until(soak.is_finished)
             process.send_signal(signal.SIGTERM)
             assert await asyncio.wait_for(process.wait(), TIMEOUT) == 0
             assert not any(engine.is_running() for engine in engines)
@@ -240,6 +268,11 @@ async def report(soak: Soak, kills: Counter[str], seconds: float) -> KillReport:
     finally:
         await database.close()
     accepted = [job for job in jobs if job is not None]
+    wrong += [
+        f"interaction {asked.id} was acknowledged, and nothing came of it"
+        for asked, job in zip(soak.asked, jobs, strict=True)
+        if asked.interaction.callback is not None and job is None
+    ]
     messages = picture_messages(soak.discord)
     mentioned = pings(soak.discord)
     pictures = 0
