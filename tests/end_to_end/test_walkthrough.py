@@ -205,3 +205,7 @@ async def walk_as_admin(visitor: Visitor) -> None:
     await visitor.page.wait_for_timeout(500)
     await visitor.scroll_to(panel)
     await visitor.photograph("suggested-settings")
+    await visitor.button("Large public server", panel).click()
+    await expect(visitor.button("Apply", panel)).to_be_visible()
+    await visitor.scroll_to(panel)
+    await visitor.photograph("suggested-changes")

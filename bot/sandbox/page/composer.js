@@ -5,6 +5,7 @@ import { CommandForm } from "./command_form.js";
 import { fileChip, onFilesDropped } from "./files.js";
 import { Listbox } from "./listbox.js";
 import { addNote } from "./notes.js";
+import { scrollToEnd } from "./scrolling.js";
 import { channelTitle, store } from "./store.js";
 import { t } from "./translation.js";
 
@@ -132,6 +133,7 @@ async function sendMessage() {
   const sent = files;
   textarea.value = "";
   setFiles([]);
+  scrollToEnd();
   try {
     await store.session.post(`/channels/${store.channel.id}/messages`, { content }, sent);
   } catch (error) {

@@ -1,19 +1,18 @@
 // Lines of the client's own at the end of the conversation.
 
 import { el } from "./dom.js";
-import { isAtEnd, scrollToEnd } from "./scrolling.js";
+import { scrollToEnd } from "./scrolling.js";
 import { t } from "./translation.js";
 
 const list = document.getElementById("messages");
 
-/** Adds a line such as "Sending command…"; returns what removes it. */
+/** Adds a line such as "Sending command…" and scrolls to it, as Discord does; returns a function that removes it. */
 export function addNote(words, { isProblem = false } = {}) {
-  const wasAtEnd = isAtEnd();
   const remove = () => note.remove();
   const said = el("span", { role: isProblem ? "alert" : "status" }, words);
   const note = el("li", { class: `note ${isProblem ? "problem" : ""}` }, said);
   if (isProblem) note.append(" ", el("button", { type: "button", class: "link", onclick: remove }, t("Dismiss")));
   list.append(note);
-  if (wasAtEnd || isProblem) scrollToEnd();
+  scrollToEnd();
   return remove;
 }

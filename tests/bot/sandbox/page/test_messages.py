@@ -274,6 +274,23 @@ async def test_a_long_conversation_is_at_its_end_and_says_when_there_is_more(
     await expect(screen.last).to_be_in_viewport()
 
 
+async def test_sending_something_scrolls_to_the_end(stage: SpecimenStage, screen: Screen) -> None:
+    world = stage.discord.world
+    for number in range(40):
+        await stage.discord.say(world.bob, world.general, f"message {number}")
+    await expect(screen.last).to_be_in_viewport()
+    scroll_up = "(scroller) => (scroller.scrollTop = 0)"
+    await screen.page.locator("#scroller").evaluate(scroll_up)
+    await screen.type("mine")
+    await screen.press("Enter")
+    await expect(screen.last).to_contain_text("mine")
+    await expect(screen.last).to_be_in_viewport()
+    await screen.page.locator("#scroller").evaluate(scroll_up)
+    await screen.ask(stage, lambda i: i.response.send_message("the answer"))
+    await expect(screen.last).to_contain_text("the answer")
+    await expect(screen.last).to_be_in_viewport()
+
+
 async def test_an_edit_of_a_message_that_is_not_shown_changes_nothing(stage: SpecimenStage, screen: Screen) -> None:
     world = stage.discord.world
     await shown(stage, lambda i: i.response.send_message("long ago"))
