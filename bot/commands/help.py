@@ -170,7 +170,7 @@ class ShowHelpPage(Component, template=r"anima:help"):
 
 
 class DrawExample(Component, template=r"anima:example:([0-9]{1,2})"):
-    """Draws one of the miniature's examples, as if it had been typed."""
+    """Draws one of the miniature's examples, like the command would."""
 
     def __init__(self, item: ui.Item[Any], number: int) -> None:
         super().__init__(item)

@@ -236,14 +236,14 @@ class HistoryEntry:
 
     @property
     def prompt(self) -> str:
-        """The image's, without the tags that every prompt gets."""
+        """The image's prompt without the prefix that every prompt gets."""
         if self.job is None:
             return self.image.prompt
         return without_prefix(self.image.prompt, expand(self.job.prompt, self.image.seed))
 
     @property
     def kind(self) -> str | None:
-        """What its job is; that is not said where it was simply asked for."""
+        """What its job is, except for a plain `/anima imagine`."""
         if self.job is None or self.job.kind == "imagine":
             return None
         return describe_job(self.job, self.source_url)

@@ -1,4 +1,4 @@
-"""What the menu of a message offers to moderators, *Anima: moderate…*, and to every member, *Anima: report*."""
+"""The message menus *Anima: moderate…*, for moderators, and *Anima: report*, for every member."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class Modal(ui.Modal):
         pass
 
     def to_dict(self) -> dict[str, Any]:
-        """As it is sent, cut to what Discord takes."""
+        """The JSON for Discord, cut to its limits."""
         return fit_modal(super().to_dict())
 
     async def on_submit(self, interaction: AnimaInteraction) -> None:  # type: ignore[override]
@@ -120,9 +120,9 @@ class Modal(ui.Modal):
         raise NotImplementedError
 
     async def reopened(self, interaction: AnimaInteraction, fields: Submitted) -> Modal | None:
-        """The form as it is now for what it was opened for, which stands in the `fields` that were once sent.
+        """The form as it would be opened now, for the target named in the `fields` of an earlier submission.
 
-        None where it cannot be opened any more; the person has been answered then.
+        None if it cannot be opened any more; the user was then told why.
         """
         raise NotImplementedError
 
@@ -144,7 +144,7 @@ def _submitted(interaction: AnimaInteraction) -> Submitted:
 
 
 async def refuse(interaction: AnimaInteraction, *, open_to_blocked: bool) -> bool:
-    """Whether nothing may be done there, by that person or in that server; they have been answered then."""
+    """Whether the user or the server may not use this; the user was then told why."""
     client = interaction.client
     if not client.answers_in(interaction.guild_id) and interaction.user.id not in client.operators:
         await reply_privately(interaction, say(NOT_IN_THIS_SERVER))

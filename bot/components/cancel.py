@@ -24,14 +24,14 @@ class CancelJob(JobComponent, template=CANCEL_TEMPLATE):
         await interaction.response.defer()
         job = await interaction.client.database.jobs.get(self.job_id)
         sentence, cancelled = await cancel_job(interaction, job)
-        if not cancelled:  # else the message says so itself
+        if not cancelled:  # otherwise the message shows it
             await reply_privately(interaction, sentence)
 
 
 async def cancel_job(interaction: AnimaInteraction, job: Job | None) -> tuple[str, bool]:
-    """Cancel a job for the person who asked for it, or for a moderator.
+    """Cancel a job for its user or for a moderator.
 
-    Returns what has come of it, in a sentence, and whether it was cancelled.
+    Returns the result in a sentence, and whether the job was cancelled.
     """
     client, user = interaction.client, interaction.user
     if job is None or not may_cancel(interaction, job):
@@ -45,7 +45,7 @@ async def cancel_job(interaction: AnimaInteraction, job: Job | None) -> tuple[st
 
 
 def may_cancel(interaction: AnimaInteraction, job: Job) -> bool:
-    """The person who asked for it, and whoever may delete its message. A private job's nobody else sees."""
+    """The job's user, and whoever may delete its message. Nobody else sees a private job's message."""
     return job.user_id == interaction.user.id or (not job.private and may_moderate(interaction, job))
 
 

@@ -1,6 +1,6 @@
-"""*Edit again*: reopens a form that could not be taken, with what was typed.
+"""*Edit again*: reopens a refused form with what was typed.
 
-What was typed is kept in the database, so the button works after a restart; only the newest few of each person are.
+What was typed is stored in the database, so the button works after a restart; only each user's newest few are kept.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bot.text.translation import N_, say
 
 NO_DRAFT = N_("What you typed is no longer saved. Open the form again.")
 
-#: The forms that can be reopened, by their names.
+#: The forms that can be reopened, by name.
 FORMS: dict[str, Modal] = {}
 
 
@@ -36,7 +36,7 @@ class EditAgain(Component, template=EDIT_AGAIN_TEMPLATE):
             return
         fields: Submitted = dict(draft.fields)
         form = await FORMS[draft.form].reopened(interaction, fields)
-        if form is None:  # the person has been answered
+        if form is None:  # the user was told why
             return
         fill(form, fields)
         await interaction.response.send_modal(form)
@@ -47,13 +47,13 @@ async def save_draft(interaction: AnimaInteraction, form: Modal, fields: Submitt
 
 
 async def refuse_form(interaction: AnimaInteraction, form: Modal, fields: Submitted, sentence: str) -> None:
-    """Says privately why a form cannot be taken, with a button that reopens it."""
+    """Tells the user privately why a form was refused, with a button that reopens it."""
     draft_id = await save_draft(interaction, form, fields)
     await reply_privately(interaction, refused_form(sentence, draft_id))
 
 
 def fill(form: Modal, fields: Mapping[str, Any]) -> None:
-    """Puts what was typed and chosen into a form's inputs, which are found by what their custom_ids begin with."""
+    """Fills a form's inputs with what was typed and chosen, matching them by the start of their custom_ids."""
     typed = {custom_id.partition(":")[0]: value for custom_id, value in fields.items()}
     for item in _inputs(form):
         value = typed.get(item.custom_id.partition(":")[0])

@@ -41,7 +41,7 @@ RANGES = {"size": (MIN_SIDE, MAX_SIDE), "steps": (1, MAX_STEPS), "cfg_scale": (M
 SETTINGS_EXAMPLE = "832x1216, 30 steps, CFG 4, simple"
 
 
-#: Stands for an image's index where all of a job's images are edited.
+#: The index that means all of a job's images.
 ALL = "all"
 
 
@@ -109,7 +109,7 @@ class EditModal(Modal):
 
 @dataclass(frozen=True)
 class _Source:
-    """What is edited: a prompt and options, of one image or of a whole job, whose first image stands for all."""
+    """What is edited: prompt and options of one image, or of a whole job, represented by its first image."""
 
     image: JobImage
     prompt: str
@@ -117,7 +117,7 @@ class _Source:
 
     @classmethod
     async def load(cls, interaction: AnimaInteraction, fields: Submitted) -> Self | None:
-        """What a form was opened for, by the custom_ids of its fields; None where that is not to be had any more."""
+        """What a form was opened for, by the custom_ids of its fields; None if that no longer exists."""
         _, job_id, index = next(iter(fields)).split(":")
         image = await load_image(interaction, int(job_id), 0 if index == ALL else int(index))
         if image is None:
@@ -135,15 +135,15 @@ class _Source:
 
     @property
     def prompt_with_loras(self) -> str:
-        """The prompt as it is edited: with the LoRAs of the options, if a field has room for them."""
+        """The prompt to edit, with the options' LoRAs in it if the field has room."""
         tags = filter(None, (write_lora(*lora) for lora in self.options.loras or ()))
         text = " ".join([self.prompt, *tags])
         return text if len(text) <= MAX_FIELD_LENGTH else self.prompt
 
     def read_prompt(self, typed: str, model: ModelInfo) -> tuple[str, Loras]:
-        """The prompt that was typed, and the LoRAs: those that were typed, and those that the field did not show.
+        """The prompt that was typed, and the LoRAs: those in it, and those that did not fit into the field.
 
-        Raises InvalidOption for a LoRA that is not there.
+        Raises InvalidOption for an unknown LoRA.
         """
         prompt, in_prompt = take_loras(_whole(self.prompt_with_loras, typed))
         had_room = self.prompt_with_loras != self.prompt
@@ -178,7 +178,7 @@ def shown(text: str) -> str:
 
 
 def edited(options: Options, typed: Submitted) -> Options:
-    """Options, changed to what was typed. Raises InvalidForm."""
+    """The options with what was typed applied. Raises InvalidForm."""
     try:
         seed = parse_seed(str(typed["seed"]).strip() or None)
     except InvalidOption:

@@ -42,7 +42,7 @@ class DrawFixed(JobComponent, template=FIXED_PROMPT_TEMPLATE):
 
 
 def corrected(options: Options, correction: Correction, native: tuple[Size, ...]) -> Options:
-    """Options, with what was typed into the prompt instead. Raises InvalidOption for an aspect that cannot be drawn."""
+    """The options with the settings that were typed into the prompt. Raises InvalidOption for an invalid aspect."""
     negative = ", ".join(filter(None, (options.negative, correction.negative)))
     return replace(
         options,

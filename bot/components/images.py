@@ -1,6 +1,6 @@
 """What the buttons under an image do, and the menu that picks one of several images.
 
-Whoever sees an image may go on from it, at their own cost. Deleting it is for its owner and for moderators.
+Everyone who sees an image may build on it, at their own cost. Only its owner and moderators may delete it.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class RequestButton(ImageButton, template=ABSTRACT):
     """A button that has something drawn from an image."""
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
-        """Acknowledges it before it is looked up."""
+        """Acknowledges the interaction before the image is looked up."""
         client = interaction.client
         origin = await Origin.acknowledge(interaction, ephemeral=client.submitter.is_private(self.job_id))
         image = await load_image(interaction, self.job_id, self.index)
@@ -121,7 +121,7 @@ class Edit(ImageButton, template=image_template("edit")):
 
 
 class EditAll(ImageButton, template=image_template("edit-all")):
-    """Opens the same form for all of a job's images at once."""
+    """Opens one form for all of a job's images."""
 
     async def on_press(self, interaction: AnimaInteraction, image: JobImage) -> None:
         await interaction.response.send_modal(EditModal.of_all(image))

@@ -19,16 +19,16 @@ from bot.text.translation import say, say_plural
 
 #: Of the `limits.MAX_TEXT_LENGTH` characters of a message.
 PROMPT_SHOWN, NEGATIVE_SHOWN = 1800, 900
-#: Of the same, for what could not be done as it was asked for.
+#: Characters for notes about what could not be applied.
 NOTES_SHOWN = 600
-#: Of the same, for line breaks and the like.
+#: Characters for line breaks and markup.
 ROOM_FOR_LABELS = 50
 PROMPTS_FILE = "prompt.txt"
 MAX_CHILDREN = 5
 
 
 async def info_layout(interaction: AnimaInteraction, image: JobImage) -> tuple[StaticLayout, list[discord.File]]:
-    """What to show, and the file that it refers to where the prompts are too long to be shown whole."""
+    """What to show, and a file with the prompts if they are too long to show."""
     spec, recipe = image.spec, image.recipe
     lines = [f"### {say('How it was made')}"]
     if spec.comparison is not None:
@@ -47,7 +47,7 @@ async def info_layout(interaction: AnimaInteraction, image: JobImage) -> tuple[S
 
 
 def _prompts(recipe: Recipe, room: int) -> tuple[list[str], bool]:
-    """The prompts in at most `room` characters, marked up, and whether that is all of them."""
+    """The prompts in at most `room` characters, formatted, and whether they are complete."""
     negative = recipe.negative_prompt if recipe.cfg_scale != 1 or recipe.uses_nag else ""
     for divisor in (1, 2, 4, 8, 16):
         longest, longest_negative = PROMPT_SHOWN // divisor, NEGATIVE_SHOWN // divisor
@@ -66,7 +66,7 @@ def _in_full(recipe: Recipe) -> str:
 
 
 async def _notes(interaction: AnimaInteraction, image: JobImage) -> list[str]:
-    """What could not be done as it was asked for, in the engine's own words. A grid has those of all its cells."""
+    """The engine's notes about what could not be applied. A grid has those of all its cells."""
     images = {each.index: each for each in await interaction.client.database.images.of_job(image.job.id)}
     found = images.get(image.index) or images.get(0)
     text = "\n".join(found.notes) if found is not None else ""

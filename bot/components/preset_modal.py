@@ -65,7 +65,7 @@ def name_field(custom_id: str) -> ui.Label[Any]:
 
 
 async def save(interaction: AnimaInteraction, typed: str, options: Options) -> str:
-    """Saves a preset under the name that was typed; says so in a sentence. Raises InvalidForm."""
+    """Saves a preset under the typed name; returns the result in a sentence. Raises InvalidForm."""
     name = on_one_line(typed)
     if not is_valid_name(name):
         raise InvalidForm(say(NO_NAME, longest=MAX_NAME_LENGTH))

@@ -16,7 +16,7 @@ NONE_MISSING = N_("There are no trigger words to add any more.")
 
 
 class AddTriggerWords(JobComponent, template=TRIGGER_WORDS_TEMPLATE):
-    """Draws the same with the trigger words: a job that is still queued is cancelled for it."""
+    """Draws the same with the trigger words; the original job is cancelled if it is still queued."""
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
         client = interaction.client

@@ -99,7 +99,7 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """`of`: the words whose weight is varied, or the name of the LoRA. `turbo`: what makes the turbo of a speed."""
+    """`of`: the words whose weight is varied, or the LoRA's name. `turbo`: the turbo LoRA for the axis of speeds."""
 
     what: AxisKind
     values: tuple[Value, ...]
@@ -175,7 +175,7 @@ def _cell(chosen: Sequence[tuple[Axis, Value]], make_recipe: Callable[[Rewording
         return prompt
 
     recipe = make_recipe(reword)
-    # Turbo brings steps and CFG with it, against which those of another axis stand.
+    # Turbo sets steps and CFG, so it conflicts with an axis of these.
     for axis, value in sorted(chosen, key=lambda each: each[0].what is not AxisKind.SPEED):
         recipe = axis.applied(recipe, value)
     return recipe
@@ -257,8 +257,8 @@ def parse_comparison(typed: CompareOptions, usual: NativeSettings, turbo: TurboL
     """Raises InvalidComparison.
 
     turbo: the turbo LoRA with the steps and the CFG to draw with, if there is one.
-    usual: the settings that hold otherwise, around which values are chosen if none are given.
-    The LoRA is taken as it is; whether there is such a one is known to who draws it.
+    usual: the other settings, around which values are chosen if none are given. Whether the LoRA exists is not checked
+    here.
     """
     if typed.rows is None and typed.row_values is not None:
         raise InvalidComparison(say(NO_ROWS))

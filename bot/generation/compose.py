@@ -23,9 +23,9 @@ NO_TURBO = N_("There is no turbo LoRA here. Leave `speed` out.")
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What the loaded engine says of itself, as far as asking it for something needs to know.
+    """What requests need to know about the loaded model.
 
-    lora_facts: what the LoRAs' files say of themselves, by their names.
+    lora_facts: facts from the LoRA files' headers, by name.
     """
 
     native: NativeSettings
@@ -35,13 +35,13 @@ class ModelInfo:
 
     @property
     def lora_names(self) -> LoraNames:
-        """The LoRAs by everything they are called."""
+        """Finds LoRAs by name or alias."""
         return LoraNames(self.loras, {name: facts.aliases for name, facts in self.lora_facts.items()})
 
 
 @dataclass(frozen=True)
 class PromptRules:
-    """What is added to every prompt in one place.
+    """What is added to every prompt in a server.
 
     age_restricted: more than safe pictures may be drawn there. nag: negative prompts have an effect at CFG 1 too.
     """

@@ -29,7 +29,7 @@ NAMED: Mapping[str, str] = {
     "shift": N_("Shift"),
     "beta": N_("Beta schedule"),
 }
-#: Of what else a file says: a second pass, parts of a graph that no option stands for.
+#: Entries of `extra` that cannot be repeated: a second pass, parts of a graph without an option.
 NOT_REPEATED = frozenset({"Last step", LEFT_OUT, "Hires upscale", "Hires resize-1", "Hires steps", "Refiner"})
 NO_PROMPT = N_("That file has no prompt inside, so there is nothing to draw.")
 TOO_LONG = N_("The prompt in that file is too long. The limit is {limit} characters.")

@@ -41,9 +41,9 @@ DENOISE = 0.6
 class Options:
     """None: nothing said.
 
-    raw: leaves the recommended prefix and negative away.
+    raw: leaves out the recommended prefix and negative.
     variation: a second seed, and how much of its noise is blended into the first one's.
-    nag: False leaves normalized attention guidance away, where a picture was drawn without.
+    nag: False turns normalized attention guidance off, for pictures drawn without it.
     shift, beta: of a picture's file; as `GenerationRequest` has them.
     """
 

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 #: Seeds we choose are short enough to be read and typed; people may give any up to 2**64 - 1.
 MAX_NEW_SEED = 2**32 - 1
 
-#: How far a variation's noise is from the image's own, of the way to other noise altogether.
+#: How much of a variation's noise is new, from 0 to 1.
 SUBTLE, STRONG = 0.2, 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Everything that decides what one image looks like. The prompts are final: what the engine gets.
+    """Everything that determines one image. The prompts are final, as the engine gets them.
 
-    A `denoise` below 1 starts from the job's source image. nag: as `GenerationRequest.nag`; recipes from before there
-    was such a thing have none.
+    A `denoise` below 1 starts from the job's source image. nag: as `GenerationRequest.nag`; missing in recipes of
+    earlier releases.
     """
 
     prompt: str

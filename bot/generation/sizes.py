@@ -18,7 +18,7 @@ _RATIO = re.compile(r"(\d{1,2}(?:\.\d{1,2})?)\s*[:/]\s*(\d{1,2}(?:\.\d{1,2})?)")
 _SIDE = re.compile(r"\d{3,4}")
 _FAMILIAR = ((1, 1), (5, 4), (4, 3), (7, 5), (3, 2), (16, 10), (16, 9), (2, 1), (21, 9))
 MAX_STRETCHED = 4
-#: Of an image's shape, as the difference of the logarithms: about two hundredths of one side.
+#: Largest difference between two shapes that counts as equal, in logarithms: about 2% of one side.
 VISIBLE_CROP = 0.02
 
 
@@ -38,7 +38,7 @@ def parse_size(text: str, native: tuple[Size, ...]) -> Size:
     A ratio becomes the model's own size of that shape, or one of the same area. Raises InvalidOption.
     """
     text = half_width(text).strip().casefold()
-    if _SIDE.fullmatch(text):  # of a square, as other programs have one number for both
+    if _SIDE.fullmatch(text):  # one number means a square, as in other programs
         return to_multiple(int(text)), to_multiple(int(text))
     if size := SIZE.search(text):
         return to_multiple(int(size[1])), to_multiple(int(size[2]))
@@ -58,10 +58,10 @@ def parse_size(text: str, native: tuple[Size, ...]) -> Size:
 
 
 def size_like(image: Size, native: tuple[Size, ...], longest: int = MAX_SIDE, area: float = math.inf) -> Size:
-    """The size nearest to an image's shape, of about as many pixels as the model's own, so that nothing is cropped.
+    """The size closest to an image's shape with about the model's usual number of pixels, so that nothing is cropped.
 
-    longest, area: the most that a side and the whole may be. A shape so long that its shorter side would be too small
-    keeps that side at MIN_SIDE, and loses its ends.
+    longest, area: the limits for a side and for the area. For a very long shape the shorter side is MIN_SIDE, and the
+    ends are cropped.
     """
     shape = image[0] / image[1]
     most = min(native[0][0] * native[0][1], area)
@@ -69,7 +69,7 @@ def size_like(image: Size, native: tuple[Size, ...], longest: int = MAX_SIDE, ar
     short = long / max(shape, 1 / shape)
 
     def misfit(size: Size) -> float:
-        """A crop is worse than more or fewer pixels."""
+        """A crop counts more than a difference in pixels."""
         return abs(math.log(size[0] / size[1] / shape)) + abs(math.log(size[0] * size[1] / (long * short))) / 4
 
     wide = [(one, other) for one in _around(long, longest) for other in _around(short, longest)]
@@ -79,12 +79,12 @@ def size_like(image: Size, native: tuple[Size, ...], longest: int = MAX_SIDE, ar
 
 
 def is_cropped(image: Size, size: Size) -> bool:
-    """Whether a part of an image that can be seen is lost where it is made this size."""
+    """Whether resizing an image to this size visibly crops it."""
     return abs(math.log(image[0] / image[1] / (size[0] / size[1]))) > VISIBLE_CROP
 
 
 def _around(side: float, longest: int) -> list[int]:
-    """The sides next to one that may be drawn."""
+    """The valid sides next to a length."""
     below = math.floor(side / TOKEN_SIDE)
     sides = {TOKEN_SIDE * steps for steps in range(below - 1, below + 3)}
     return sorted(each for each in sides if MIN_SIDE <= each <= longest) or [MIN_SIDE]

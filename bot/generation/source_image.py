@@ -56,7 +56,7 @@ def prepare_source(data: bytes) -> bytes:
 
 
 def size_of(png: bytes) -> tuple[int, int]:
-    """Width and height of a file that `prepare_source` has made."""
+    """Width and height of a file made by `prepare_source`."""
     with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
         return image.size
 
@@ -70,9 +70,9 @@ def with_size_of_source(
     longest: int = MAX_SIDE,
     area: float = math.inf,
 ) -> tuple[Options, str]:
-    """The resolved options with the source image's shape, unless a size was `said`; and what is to be known about it.
+    """The resolved options with the source image's shape, unless a size was `said`; and a note about it.
 
-    longest, area: the most that a side and the whole may be where it is drawn.
+    longest, area: the limits for a side and for the area.
     """
     if said.size is None:
         options = replace(options, size=size_like(source, native.sizes, longest, area))

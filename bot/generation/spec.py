@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class JobSpec:
-    """A job's pictures, and what was asked for, settled: from it the same can be asked for again.
+    """A job's pictures, and the resolved request, from which it can be repeated.
 
     age_restricted: whether more than safe pictures were allowed where it was asked for.
     comparison: the recipes are its cells, row by row, and their pictures become one labelled grid.

@@ -39,7 +39,7 @@ MAX_LORA_STRENGTH = 10
 
 
 class Speed(StrEnum):
-    """How fast a picture is drawn. `Options.turbo` keeps it."""
+    """How fast a picture is drawn; stored as `Options.turbo`."""
 
     NORMAL = "normal"
     TURBO = "turbo"

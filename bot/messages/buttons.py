@@ -44,13 +44,13 @@ EMOJI: Mapping[str, str] = {
     "save-as-preset": "💾",
     "delete": "🗑️",
 }
-#: What can be done with one image by one click, where several are in a message; each has a row of buttons.
+#: Actions with a button for each image of a message with several; each has a row of buttons.
 NUMBERED: Mapping[str, str] = {"upscale": N_("Upscale {number}"), "vary-strongly": N_("Vary {number}")}
 #: What can be done with an image that has a message of its own.
 IMAGE_ACTIONS = ("reroll", "vary-subtly", "vary-strongly", "upscale", "edit")
 #: What can be done with one image of a comparison, which is too small to be upscaled.
 CELL_ACTIONS = ("alone", "vary-subtly", "vary-strongly", "edit", "info")
-#: What can be done with a message: with its one image, with all of several, with a grid.
+#: Actions for a whole message: for its one image, for all of several, for a grid.
 SINGLE_ACTIONS = ("info", "save-as-preset", "delete")
 ALL_ACTIONS = ("reroll", "edit-all", *SINGLE_ACTIONS)
 GRID_ACTIONS = ("reroll", "info", "delete")
@@ -93,7 +93,7 @@ def image_button(action: str, job_id: int, index: int = 0) -> ui.Button[Any]:
 
 
 def numbered_button(action: str, job_id: int, index: int) -> ui.Button[Any]:
-    """The same for one of several images in a message, which its label names."""
+    """The same for one of several images in a message; the label has its number."""
     label = say(NUMBERED[action], number=index + 1)
     return ui.Button(label=label, emoji=EMOJI.get(action), custom_id=f"anima:{action}:{job_id}:{index}")
 
@@ -131,7 +131,7 @@ def moderation_button(action: str, job_id: int) -> ui.Button[Any]:
 
 
 def report_row(job_id: int) -> ui.ActionRow[Any]:
-    """What stands under a report."""
+    """The buttons under a report."""
     return ui.ActionRow(*(moderation_button(action, job_id) for action in ("delete", "block")))
 
 
@@ -140,7 +140,7 @@ def fixed_prompt_button(job_id: int) -> ui.Button[Any]:
 
 
 def edit_again_button(draft_id: int) -> ui.Button[Any]:
-    """Reopens a form that could not be taken, with what was typed."""
+    """Reopens a refused form with what was typed."""
     return ui.Button(label=say("Edit again…"), emoji="✏️", custom_id=f"anima:edit-again:{draft_id}")
 
 

@@ -100,7 +100,7 @@ def describe_job(job: Job, source_url: str | None) -> str:
 
 
 def job_url(client: discord.Client, job: Job) -> str | None:
-    """The address of a job's message, if it has one that others can see."""
+    """The link to a job's message, if others can see it."""
     if job.message_id is None or job.private:
         return None
     channel = client.get_partial_messageable(job.channel_id, guild_id=job.guild_id)

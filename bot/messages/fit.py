@@ -1,7 +1,6 @@
-"""Cuts what is shown to Discord's limits at the last moment: after marks and backslashes were added, so it always fits.
+"""Cuts messages and forms to Discord's limits just before they are sent, after formatting, so they always fit.
 
-Most texts are made short enough where they are written, and nothing is cut here. Where something is, the longest line
-gives way first, for it is a prompt.
+Most texts are already short enough. Otherwise the longest line, usually a prompt, is cut first.
 """
 
 from __future__ import annotations
@@ -20,15 +19,15 @@ Component: TypeAlias = "dict[str, Any]"
 MAX_BUTTON_LABEL, MAX_PLACEHOLDER = 80, 150
 #: Of a modal and its fields.
 MAX_TITLE, MAX_FIELD_LABEL, MAX_FIELD_PLACEHOLDER, MAX_FIELD_DESCRIPTION = 45, 45, 100, 100
-#: A line is not cut shorter than this while there is another way.
+#: A line is not cut below this length if something else can be cut.
 SHORTEST_LINE = 60
-#: So many are kept where a text consists of short ones.
+#: How many lines are kept of a text of many short lines.
 LAST_LINES = 2
 ELLIPSIS = "…"
-#: Where a text without characters must not be empty.
+#: Replaces text that Discord would treat as empty.
 BLANK = "\u200b"
 
-#: What has been begun at the end of a text and not been closed: a mention or a time, a link, a backslash.
+#: Unfinished markup at the end of a text: a mention or a time, a link, a backslash.
 _BEGUN = (
     re.compile(r"<(?:@[!&]?|#|t:|/|a?:)[^>\n]*\Z"),
     re.compile(r"\[[^\[\]\n]*(?:\]\([^()\n]*)?\Z"),
@@ -38,12 +37,12 @@ _ESCAPED = re.compile(r"\\.", re.DOTALL)
 
 
 def length(text: str) -> int:
-    """As JavaScript counts, which is never less than Discord does."""
+    """In UTF-16 units, as in JavaScript, which is never less than what Discord counts."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def cut(text: str, longest: int) -> str:
-    """A text of at most `longest` characters, at least one. No escape, mention, link, code or emphasis is left half."""
+    """Cuts a text to `longest` characters, at least one, without breaking escapes, mentions, links or emphasis."""
     if length(text) <= longest:
         return text
     kept = text[: max(longest - 1, 0)]
@@ -58,13 +57,13 @@ def cut(text: str, longest: int) -> str:
 
 
 def _closed(text: str, mark: str) -> str:
-    """Without what comes after a mark that has no partner."""
+    """Removes what follows an unclosed mark."""
     plain = _ESCAPED.sub("\0\0", text)
     return text[: plain.rindex(mark)] if plain.count(mark) % 2 else text
 
 
 def fit_components(components: list[Component]) -> list[Component]:
-    """A message's components as they are sent, each cut to its own limit and their texts to that of all together."""
+    """Cuts each component to its own limit, and all texts together to the message's."""
     texts = []
     for component in _walk(components):
         match component.get("type"):
@@ -93,7 +92,7 @@ def fit_modal(modal: Component) -> Component:
         _cut(component, "label", MAX_FIELD_LABEL)
         if component.get("type") == ComponentType.text_input.value:
             _cut(component, "placeholder", MAX_FIELD_PLACEHOLDER)
-            if component.get("value"):  # it is sent back as it stands, so it gets no ellipsis
+            if component.get("value"):  # it is submitted again, so it gets no ellipsis
                 component["value"] = component["value"][: component.get("max_length") or MAX_FIELD_LENGTH]
         elif component.get("type") == ComponentType.label.value:
             _cut(component, "description", MAX_FIELD_DESCRIPTION)
@@ -133,7 +132,7 @@ def _fit_together(texts: list[Component], longest: int) -> None:
 
 
 def _cut_before_the_end(lines: list[str], longest: int) -> str:
-    """Keeps the last lines, which say what everything is about."""
+    """Cuts in the middle and keeps the last lines."""
     end = "\n".join(["", *lines[-LAST_LINES:]])
     if len(lines) <= LAST_LINES or length(end) >= longest:
         return cut("\n".join(lines), longest)

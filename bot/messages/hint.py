@@ -64,7 +64,7 @@ class PromptHint:
 
 
 def moved_options(correction: Correction) -> list[str]:
-    """What a correction takes out of the prompt, as options of the command."""
+    """What a correction moves from the prompt to options, written as in the command."""
     named = {
         "negative": None if correction.negative is None else inline(correction.negative, NEGATIVE_SHOWN),
         "aspect": correction.aspect,

@@ -24,7 +24,7 @@ from storage.images import Image
 from storage.jobs import AlreadyAccepted, Job, OverQuota, TooManyWaiting
 
 BAR_CELLS = 12
-#: Characters of what could not be done, under an image; *Info* has all of it.
+#: Maximum length of notes under an image, in characters; *Info* has all of them.
 NOTES_SHOWN = 200
 READY_SOON = timedelta(seconds=10)
 PREVIEW_NAME = "preview.jpg"
@@ -68,15 +68,15 @@ COMES_IN_PRIVATE = N_(
 class ModelState(Enum):
     LOADED = auto()
     LOADING = auto()
-    #: It was tried, and is tried again.
+    #: Loading failed and is retried.
     UNAVAILABLE = auto()
 
 
 @dataclass(frozen=True)
 class QueueStatus:
-    """Where a job stands: how many are drawn before it, and roughly when it will be ready, if that is known.
+    """A job's place in the queue, and roughly when it will be ready, if known.
 
-    model: whether there is one to draw with.
+    model: whether it is loaded.
     """
 
     jobs_ahead: int
@@ -94,7 +94,7 @@ def message_locale(job: Job) -> str:
 
 
 def queued(job: Job, status: QueueStatus | None = None, note: str = "") -> StaticLayout:
-    """`note`: what else is to be known while the job waits."""
+    """`note`: a further line while the job waits."""
     text = ui.TextDisplay[Any](_under_prompt(job, _queue_status_text(status), note))
     return StaticLayout(text, ui.ActionRow(cancel_button(job.id)))
 
@@ -112,7 +112,7 @@ def _under_prompt(job: Job, *lines: str) -> str:
 
 
 def moved(job: Job, url: str | None) -> StaticLayout:
-    """For the message of a job whose images are elsewhere. `url`: of their message; None: it is a private one."""
+    """For the message of a job whose images are elsewhere. `url`: of their message; None if it is a private one."""
     where = say(SENT_IN_PRIVATE) if url is None else say("The picture is in {link}.", link=url)
     return StaticLayout(ui.TextDisplay(_under_prompt(job, where)))
 
@@ -183,7 +183,7 @@ def finished(
 
 
 def _engine_notes(images: Sequence[Image]) -> str:
-    """What the engine could not do as it was asked for, in its own words, as much as there is room for."""
+    """The engine's notes about what could not be applied, as many as fit."""
     notes = dict.fromkeys(note for image in images for note in image.notes)
     return f"⚠️ {inline(' '.join(notes), NOTES_SHOWN)}" if notes else ""
 
@@ -200,7 +200,7 @@ def _caption(job: Job, spec: JobSpec, images: Sequence[Image], parent_url: str |
 
 
 def describe_kind(job: Job, spec: JobSpec) -> str | None:
-    """What was done to the image that a job comes from; None where it comes from none."""
+    """What a job does with the image it is based on; None if there is none."""
     if job.kind not in KINDS:
         return None
     kind, strength = say(KINDS[job.kind]), spec.recipes[0].variation_strength
@@ -221,12 +221,12 @@ KINDS = {
     "again": N_("drawn again"),
     "alone": N_("from a comparison"),
 }
-#: How much was varied, by the strength.
+#: The name of each variation strength.
 STRENGTHS: Mapping[float, str] = {SUBTLE: N_("subtle"), STRONG: N_("strong")}
 
 
 def failed(job: Job, reason: str, *, quoted: bool = True) -> StaticLayout:
-    """`reason` is in the person's language already; see `explain_reason`. `quoted`: whether the prompt may be shown."""
+    """`reason` is already in the user's language; see `explain_reason`. `quoted`: whether the prompt may be shown."""
     lines = [blockquote(job.prompt, PROMPT_SHOWN)] if quoted else []
     return StaticLayout(ui.TextDisplay("\n".join([*lines, f"<@{job.user_id}> {reason} {say(NOT_CHARGED)}"])))
 

@@ -22,6 +22,6 @@ class StaticLayout(ui.LayoutView):
         self.stop()
 
     def to_components(self) -> list[dict[str, Any]]:
-        """As they are sent, cut to what Discord takes."""
+        """The JSON for Discord, cut to its limits."""
         components: list[dict[str, Any]] = super().to_components()  # type: ignore[no-untyped-call]
         return fit_components(components)

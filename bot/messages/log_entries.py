@@ -1,6 +1,6 @@
-"""What a server's log channel says, in the server's language: each entry names people and channels and pings nobody.
+"""The entries of a server's log channel, in the server's language. They mention people and channels without pinging.
 
-Words that people typed are cut, escaped and behind a spoiler. Images are never shown.
+What people typed is cut, escaped and hidden behind a spoiler. Images are never shown.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from storage.jobs import Job
 #: Characters of a prompt or of a report, before they are escaped.
 WORDS_SHOWN = 400
 REASON_SHOWN = 200
-#: Of the forbidden words of a refusal.
+#: Characters of a refusal's forbidden words.
 MAX_NAMED = 10
 
-#: What a request was refused for, where moderators should know of it. The others are about limits and access.
+#: The refusal reasons that are logged for moderators; the others are about limits and access.
 CONTENT: Mapping[RefusalReason, str] = {
     RefusalReason.MINORS: N_("sexual content involving minors"),
     RefusalReason.BLOCKED_WORDS: N_("blocked words"),
@@ -31,14 +31,14 @@ CONTENT: Mapping[RefusalReason, str] = {
 
 @dataclass(frozen=True)
 class LogEntry:
-    """`text` is asked for within the server's language. `job_id`: what Delete and Block buttons below it are about."""
+    """`text` is called with the server's language set. `job_id`: the job of its Delete and Block buttons."""
 
     text: Callable[[], str]
     job_id: int | None = None
 
 
 def refused(refusal: PolicyRefusal, prompt: str, *, user_id: int, channel_id: int, private: bool) -> LogEntry | None:
-    """A request that was refused for its words, or None if it was refused for something else."""
+    """The entry for a request refused for its words; None for other reasons."""
     if refusal.reason not in CONTENT:
         return None
 

@@ -35,7 +35,7 @@ async def reply_privately(interaction: discord.Interaction[Any], answer: str | S
 
 
 def refused_form(sentence: str, draft_id: int) -> StaticLayout:
-    """Why a form could not be taken, with a button that reopens it with what was typed."""
+    """Why a form was refused, with a button that reopens it with what was typed."""
     row: ui.ActionRow[Any] = ui.ActionRow(edit_again_button(draft_id))
     return StaticLayout(ui.TextDisplay(sentence), row)
 

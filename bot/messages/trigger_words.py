@@ -1,4 +1,4 @@
-"""The trigger words of LoRAs, for the person who chose them: what they are, and a button that adds them."""
+"""Shows the trigger words of the chosen LoRAs to the user, with a button that adds them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAME_SHOWN, WORDS_SHOWN = 60, 300
 
 
 def missing_trigger_words(prompt: str, loras: Iterable[tuple[str, float]], model: ModelInfo) -> Mapping[str, str]:
-    """By the LoRA, its words, where the prompt has none of them. A LoRA that is used against its nature needs none."""
+    """The trigger words by LoRA, if the prompt has none of them. A LoRA with a negative strength needs none."""
     given = {span.name for span in tag_spans(prompt)}
     missing: dict[str, str] = {}
     for name, strength in loras:
@@ -28,7 +28,7 @@ def missing_trigger_words(prompt: str, loras: Iterable[tuple[str, float]], model
 
 
 def trigger_words_layout(job_id: int, missing: Mapping[str, str]) -> StaticLayout | None:
-    """None where no word is missing."""
+    """None if no word is missing."""
     if not missing:
         return None
     lines = [say("Trigger words that aren't in your prompt:")]

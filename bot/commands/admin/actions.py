@@ -22,7 +22,7 @@ from bot.text.translation import N_, say
 
 OTHER_VERSION = N_("This panel is from a different version of the bot. Open a new one with `/anima-admin`.")
 
-#: Is given what was chosen in a select, and the number that ends the custom_id.
+#: Gets what was chosen in a select, and the number at the end of the custom_id.
 Action = Callable[[AnimaInteraction, list[str], int | None], Awaitable[None]]
 
 

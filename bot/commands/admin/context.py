@@ -51,7 +51,7 @@ async def load_context(interaction: AnimaInteraction) -> AdminContext:
 
 
 async def is_admin(interaction: AnimaInteraction) -> bool:
-    """Whether the person may do this; if not, they get an answer. Discord hides the command only by default."""
+    """Whether the user may do this; if not, they get an answer. Discord hides the command only by default."""
     if interaction.guild_id is None:
         await reply_privately(interaction, say(ONLY_IN_SERVERS))
         return False

@@ -44,7 +44,7 @@ def select(action: str, options: list[discord.SelectOption], placeholder: str | 
     return ui.Select(custom_id=f"anima-admin:{action}", options=options, placeholder=placeholder)
 
 
-#: Channels that people draw in, with those that their threads and they themselves are in.
+#: Channel types that people draw in, including the parents of threads.
 DRAWN_IN = (
     discord.ChannelType.text,
     discord.ChannelType.news,

@@ -119,7 +119,7 @@ class AdminForm(Modal):
 
 
 def admin_forms() -> list[AdminForm]:
-    """For `Client.add_view`, each: forms that were open while the bot restarted can then be sent as well."""
+    """Each for `Client.add_view`, so that forms opened before a restart can be sent after it."""
     return [AdminForm(name) for name in FORMS]
 
 

@@ -1,4 +1,4 @@
-"""The panel's page about the log channel: where what moderators should know of is posted."""
+"""The panel's page about the log channel, where events are posted for moderators."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bot.jobs.log_channels import can_post, log_channel
 from bot.messages.log_entries import log_channel_chosen
 from bot.text.translation import N_, say
 
-#: What a log channel can be.
+#: The types of channel that can be a log channel.
 TYPES = (
     discord.ChannelType.text,
     discord.ChannelType.news,
@@ -46,7 +46,7 @@ async def log_channel_page(context: AdminContext, begin: int | None) -> Items:
 
 
 async def set_log_channel(interaction: AnimaInteraction, chosen: list[str]) -> str:
-    """Saves the channel that was chosen in the select, or that there is none; returns what to say."""
+    """Saves the chosen channel, or none; returns what to say."""
     channel_id = int(chosen[0]) if chosen else None
     if channel_id is not None and log_channel(interaction.guild, channel_id) is None:
         return say(NOT_A_LOG_CHANNEL)
@@ -61,7 +61,7 @@ async def set_log_channel(interaction: AnimaInteraction, chosen: list[str]) -> s
 
 
 def _warnings(context: AdminContext) -> list[str]:
-    """What is wrong with the log channel."""
+    """Problems with the log channel, one sentence each."""
     chosen = context.settings.log_channel_id
     if chosen is None or context.guild is None:
         return []

@@ -48,7 +48,7 @@ async def show(
 ) -> None:
     """Puts a page into the panel of an acknowledged interaction.
 
-    draft_id: of a form that could not be taken, and can be reopened.
+    draft_id: of a refused form that can be reopened.
     """
     again: Items = [] if draft_id is None else [row(edit_again_button(draft_id))]
     items = await PAGES[name].build(await load_context(interaction), begin)

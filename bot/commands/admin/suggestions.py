@@ -1,4 +1,4 @@
-"""Suggested settings: a set for each size of server. It is shown as changes, and applied and undone in one click."""
+"""Suggested settings for servers of different sizes: previewed, then applied or undone in one click."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bot.text.translation import N_, say
 
 @dataclass(frozen=True)
 class SuggestedSettings:
-    """`credits`: a day and person; None is without limit. `advice`: about the log channel and the classifier."""
+    """`credits`: per day and user; None: no limit. `advice`: about the log channel and the classifier."""
 
     label: str
     credits: float | None
@@ -31,7 +31,7 @@ class SuggestedSettings:
     advice: str
 
     def applied_to(self, settings: ServerSettings) -> ServerSettings:
-        """Roles keep their own quotas. A limit in megapixels gives way to one by the model's size."""
+        """Roles keep their own quotas. A limit in megapixels is replaced by a multiple of the model's size."""
         limits = replace(
             settings.limits,
             megapixels=None,
@@ -56,7 +56,7 @@ SUGGESTIONS: Mapping[str, SuggestedSettings] = {
 
 
 async def choice(context: AdminContext, begin: int | None) -> Items:
-    """The page on which one is chosen."""
+    """The page for choosing a suggestion."""
     lines = [
         f"### {say('Suggested settings')}",
         say("Limits and quotas that suit a server's size. You see what changes before anything is saved."),
@@ -65,7 +65,7 @@ async def choice(context: AdminContext, begin: int | None) -> Items:
 
 
 def preview(context: AdminContext, name: str) -> Items:
-    """What one would change, row by row."""
+    """What a suggestion would change, row by row."""
     suggested = SUGGESTIONS[name]
     before, after = (_rows(settings) for settings in (context.settings, suggested.applied_to(context.settings)))
     changes = [
@@ -88,7 +88,7 @@ def undo_offer(version: int) -> Items:
 
 
 async def apply(interaction: AnimaInteraction, name: str, version: int | None) -> tuple[str, int | None]:
-    """What to say, and the version that can be undone; None if the settings are no longer those that were shown."""
+    """What to say, and the version that can be undone; None if the settings were changed meanwhile."""
     context = await load_context(interaction)
     if context.version != version:
         return say(CHANGED_NOTHING_SAVED), None
@@ -100,7 +100,7 @@ async def apply(interaction: AnimaInteraction, name: str, version: int | None) -
 
 
 async def undo(interaction: AnimaInteraction, version: int | None) -> str:
-    """Put back what the newest change replaced: its entries in the log have one and the same time."""
+    """Restore what the newest change replaced; its entries in the change log have the same time."""
     context = await load_context(interaction)
     entries = await context.database.servers.audit_log(context.guild_id)
     if context.version != version or not entries:

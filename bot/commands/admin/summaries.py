@@ -114,7 +114,7 @@ def of_loras(loras: Sequence[tuple[str, float]]) -> str:
 
 
 def of_prefix(on: bool, text: str | None) -> str:
-    """`text`: None for the one that is recommended for the model."""
+    """`text`: None for the model's recommended one."""
     if not on:
         return say("off")
     if text is None:

@@ -75,7 +75,7 @@ def _with_triggers(name: str, triggers: str) -> str:
 
 
 def _has_strength(typed: str, names: Sequence[str]) -> bool:
-    """Whether it is one of the LoRAs with a strength, which would be lost if only names were offered."""
+    """Whether the text is a LoRA with a strength, which offering only names would lose."""
     try:
         name, _ = parse_lora(typed, LoraNames(names))
     except InvalidOption:

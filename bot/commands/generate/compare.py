@@ -187,7 +187,7 @@ def _usual(typed: Options, model: ModelInfo) -> NativeSettings:
 
 
 def _turbo(typed: Options, model: ModelInfo) -> TurboLora | None:
-    """The turbo LoRA; steps and CFG that were typed stand against its own."""
+    """The turbo LoRA. Explicit steps or CFG conflict with its own."""
     turbo = model.turbo
     if turbo is None:
         return None

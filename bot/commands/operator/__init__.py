@@ -1,7 +1,6 @@
-"""`/anima-operator`: one private panel for those who run the bot, the OPERATORS of `.env`.
+"""`/anima-operator`: a private panel for the people who run the bot, the OPERATORS of `.env`.
 
-It works like `/anima-admin`: the custom_ids say what to do, the database knows the rest, and who uses a control is
-checked each time.
+It works like `/anima-admin`: the custom_ids say what to do, the database has the rest, and every use is checked.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ NOT_OPERATOR = N_("Only the people who run this bot can use this.")
 
 
 async def is_operator(interaction: AnimaInteraction) -> bool:
-    """Whether the person may do this; if not, they get an answer."""
+    """Whether the user may do this; if not, they get an answer."""
     if interaction.user.id in interaction.client.operators:
         return True
     await reply_privately(interaction, say(NOT_OPERATOR))

@@ -1,4 +1,4 @@
-"""What the buttons and selects of the operator's panel do, each by the name that its custom_id has."""
+"""What the buttons and selects of the operator's panel do, by the name in their custom_id."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from storage.servers import EVERYWHERE
 OTHER_VERSION = N_("This panel is from a different version of the bot. Open a new one with `/anima-operator`.")
 CHANGED_MEANWHILE = N_("Something was changed meanwhile, so nothing was sent. Check the message and press Send again.")
 
-#: Is given what was chosen in a select, and the number that ends the custom_id.
+#: Gets what was chosen in a select, and the number at the end of the custom_id.
 OperatorAction = Callable[[AnimaInteraction, list[str], int], Awaitable[None]]
 
 
@@ -61,7 +61,7 @@ def _keeps_safe(always_safe: bool) -> OperatorAction:
 
 
 async def _send(interaction: AnimaInteraction, chosen: list[str], argument: int) -> None:
-    """Sends the draft that was shown, once: its version is in the button."""
+    """Sends the draft that was previewed, once: its version is in the button."""
     await interaction.response.defer()
     client = interaction.client
     draft = (await client.database.servers.settings(EVERYWHERE)).settings.get(DRAFT)

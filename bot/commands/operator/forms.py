@@ -1,4 +1,4 @@
-"""What the operator's panel has typed."""
+"""The forms of the operator's panel."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ PERSON = re.compile(r"\s*(?:<@!?)?(\d{1,19})>?\s*")
 
 @dataclass(frozen=True)
 class OperatorFormSpec:
-    """What one form asks. `submit` says what has come of it, or raises InvalidForm."""
+    """The fields of one form. `submit` returns the result in a sentence, or raises InvalidForm."""
 
     title: str
     page: str
-    #: The label and the greatest length of each field, by its custom_id.
+    #: The label and maximum length of each field, by its custom_id.
     fields: Mapping[str, tuple[str, int]]
     required: Sequence[str]
     submit: Callable[[AnimaInteraction, Mapping[str, str]], Awaitable[str]]
@@ -86,7 +86,7 @@ class OperatorForm(Modal):
 
 
 def operator_forms() -> list[OperatorForm]:
-    """For `Client.add_view`, each: forms that were open while the bot restarted can then be sent as well."""
+    """Each for `Client.add_view`, so that forms opened before a restart can be sent after it."""
     return [OperatorForm(name) for name in FORMS]
 
 

@@ -1,4 +1,4 @@
-"""The operator's panel: one message that turns to any of its pages."""
+"""The operator's panel: one message with several pages."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def _button(
     return ui.Button(label=label, style=style, custom_id=custom_id)
 
 
-#: Each with its name, and what builds it from where a page of several begins.
+#: By name, the function that builds the page from the offset of its first entry.
 PAGES: Mapping[str, tuple[str, Callable[[AnimaClient, int], Awaitable[Sequence[ui.Item[Any]]]]]] = {
     "overview": (N_("Overview"), _overview),
     "servers": (N_("Servers"), _servers),

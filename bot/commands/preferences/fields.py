@@ -1,4 +1,4 @@
-"""The fields of the forms for one's own defaults, each with what is set now."""
+"""The fields of the forms for a user's own defaults, filled with the current values."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What moderators do with other people's jobs and images, and what members tell them."""
+"""What moderators can do about other people's jobs and images, and members' reports."""

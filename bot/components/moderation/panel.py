@@ -67,7 +67,7 @@ class Moderate(JobComponent, template=MODERATE_TEMPLATE):
 
 
 async def moderation_panel(interaction: AnimaInteraction, job: Job, notice: str = "") -> StaticLayout:
-    """Who asked for a job, and what can be done about it."""
+    """A job's user, and buttons for what can be done about it."""
     values = {"person": f"<@{job.user_id}>", "url": job_url(interaction.client, job) or ""}
     about = N_("[A queued job]({url}) of {person}") if job.state in LIVE else N_("[A picture]({url}) of {person}")
     lines = [f"### {say('Moderate')}", say(about, **values)]
@@ -82,7 +82,7 @@ async def moderation_panel(interaction: AnimaInteraction, job: Job, notice: str 
 
 
 async def moderated_job(interaction: AnimaInteraction, message: discord.Message) -> Job | str:
-    """The job in a message of ours that the person may moderate, or a sentence that says why not."""
+    """The job of a message that the user may moderate, or a sentence that says why not."""
     job = await interaction.client.database.jobs.by_message(message.id)
     if job is None or job.private or job.guild_id is None or message.author != interaction.client.user:
         return say(NOTHING_TO_MODERATE)

@@ -62,7 +62,7 @@ class ReportModal(Modal):
 
 
 async def why_not_reported(interaction: AnimaInteraction, job: Job | None) -> str | None:
-    """A sentence if the person can't report a job; None if they can."""
+    """Why the user can't report a job; None if they can."""
     if job is None or job.private or job.guild_id is None or job.guild_id != interaction.guild_id:
         return say(NOTHING_TO_REPORT)
     if job.user_id == interaction.user.id:
@@ -72,7 +72,7 @@ async def why_not_reported(interaction: AnimaInteraction, job: Job | None) -> st
 
 
 async def _report(interaction: AnimaInteraction, job: Job | None, reason: str) -> str:
-    """Passes a report on; returns what has come of it."""
+    """Posts a report; returns the result in a sentence."""
     refusal = await why_not_reported(interaction, job)
     if refusal is not None:
         return refusal

@@ -1,1 +1,1 @@
-"""What people type, read: the options of the commands, and the LoRAs that they name."""
+"""Parses what people type: the commands' options, and LoRAs."""

@@ -1,4 +1,4 @@
-"""The options that `/anima imagine` and `/anima compare` share, as they were typed, and what they mean."""
+"""The options that `/anima imagine` and `/anima compare` share: as typed, and parsed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LORA_IN_NEGATIVE = N_("`<lora:…>` in the negative prompt has no effect, so it 
 
 @dataclass(frozen=True, kw_only=True)
 class TypedOptions:
-    """The options by their names in the commands; None: left out. Nothing but texts, numbers and booleans."""
+    """The options by their names in the commands; None: not given. Only strings, numbers and booleans."""
 
     prompt: str
     negative: str | None = None
@@ -73,7 +73,7 @@ class TypedOptions:
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """`prompt`: without its LoRAs, with the tags. `notes`: what was passed over, each in a sentence."""
+    """`prompt`: without its LoRAs, with the tags. `notes`: what was ignored, one sentence each."""
 
     prompt: str
     options: Options
@@ -90,7 +90,7 @@ def with_tags(prompt: str, tags: str | None) -> str:
 
 
 def parse_seed(typed: str | None) -> int | None:
-    """The seed that was typed, since Discord's whole numbers end far below the largest; -1 is any, as in web UIs.
+    """Parses a typed seed (Discord's integer option ends far below the largest); -1 is a random one, as in web UIs.
 
     Raises InvalidOption.
     """
@@ -103,12 +103,12 @@ def parse_seed(typed: str | None) -> int | None:
 
 
 def parse_sampler(typed: str | None) -> str | None:
-    """The sampler that was typed or chosen. Raises InvalidOption."""
+    """Parses a sampler. Raises InvalidOption."""
     return _known(typed, AxisKind.SAMPLER, SAMPLERS)
 
 
 def parse_scheduler(typed: str | None) -> str | None:
-    """The scheduler that was typed or chosen. Raises InvalidOption."""
+    """Parses a scheduler. Raises InvalidOption."""
     return _known(typed, AxisKind.SCHEDULER, SCHEDULERS)
 
 

@@ -1,4 +1,4 @@
-"""LoRAs as people name them, with a strength or without."""
+"""LoRAs as people type them, with or without a strength."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from bot.text.numbers import half_width, number
 from bot.text.translation import N_, listed, say
 from inference.weights.folders import without_suffix
 
-#: Between a LoRA's name and its trigger words in a list of choices. A client lets people type on behind it.
+#: Separates a LoRA's name from its trigger words in choices. People can type on after a choice.
 TRIGGERS_FOLLOW = " — "
-#: Characters of a LoRA with its strength and whatever else a program writes after it.
+#: Maximum length of a LoRA with its strength, in characters.
 MAX_TYPED_LENGTH = 400
 NAMES_LISTED = 10
 CLOSE_NAMES = 3
@@ -32,10 +32,10 @@ TOO_MANY_LORAS = N_("{count} LoRAs are too many. One picture can have up to {mos
 
 
 class LoraNames:
-    """The LoRAs that are here, by everything they are called."""
+    """Finds the available LoRAs by name or alias."""
 
     def __init__(self, names: Sequence[str], aliases: Mapping[str, Iterable[str]] | None = None) -> None:
-        """`aliases`: what else a file says that it is called, by its name."""
+        """`aliases`: other names from the files' headers, by name."""
         self.names = tuple(names)
         stems: defaultdict[str, list[str]] = defaultdict(list)
         spoken: defaultdict[str, list[str]] = defaultdict(list)
@@ -50,9 +50,9 @@ class LoraNames:
         self._by = (folded, stems, spoken)
 
     def find(self, typed: str) -> str | None:
-        """The one that is meant: its whole name, else its file's name alone, else an alias; capitals do not matter.
+        """Looks up a full name, then a file name without its folder, then an alias; case-insensitive.
 
-        None where there is none. Raises InvalidOption where there are several.
+        None if there is none. Raises InvalidOption if there are several.
         """
         typed = typed.strip()
         for form in dict.fromkeys((typed, without_suffix(typed.replace("\\", "/")))):
@@ -68,7 +68,7 @@ class LoraNames:
         return None
 
     def close_to(self, typed: str) -> list[str]:
-        """Names that may have been meant, the likeliest first."""
+        """Similar names, the most likely first."""
         by_stem = {_stem(name).casefold(): name for name in reversed(self.names)}
         stem = _stem(without_suffix(typed)).casefold()[:NAME_SHOWN]
         containing = sorted(key for key in by_stem if len(stem) > 2 and stem in key)
@@ -77,9 +77,9 @@ class LoraNames:
 
 
 def parse_lora(typed: str, known: LoraNames) -> tuple[str, float]:
-    """`name` or `name:0.8`; of names that themselves have a colon, the longest that fits. Raises InvalidOption.
+    """Parses `name` or `name:0.8`; names may contain colons, the longest match wins. Raises InvalidOption.
 
-    A second number is the one for the diffusion model, as A1111 has it, and so the one that counts.
+    If there are two numbers, the second is used: in A1111 it is the one for the diffusion model.
     """
     text = typed.strip()[:MAX_TYPED_LENGTH]
     ends = [len(text), *(match.start() for match in reversed(list(re.finditer("[:：]", text))))]  # noqa: RUF001
@@ -96,10 +96,10 @@ def parse_lora(typed: str, known: LoraNames) -> tuple[str, float]:
 def parse_loras(
     chosen: Iterable[str | None], in_prompt: Iterable[str], known: LoraNames
 ) -> tuple[tuple[str, float], ...] | None:
-    """Those of the options and those of the prompt; None where there are none at all.
+    """The LoRAs of the options and the prompt; None if there are none.
 
-    Of a LoRA that is named twice the last strength counts, and the prompt comes last: two that add up would be
-    stronger than either who wrote them meant. Raises InvalidOption.
+    If a LoRA is named twice, the last strength is used, the prompt's after the options': their sum would be stronger
+    than intended. Raises InvalidOption.
     """
     typed = [*(each for each in chosen if each is not None and each.strip()), *in_prompt]
     if not typed:
@@ -112,7 +112,7 @@ def parse_loras(
 
 
 def no_such_lora(name: str, known: LoraNames) -> str:
-    """What is said of a LoRA that is not there: which ones it may be, or which ones there are."""
+    """The error for an unknown LoRA: suggests similar ones, or lists all."""
     shown = inline(name, NAME_SHOWN)
     if not known.names:
         return say(NO_LORAS, name=shown)
@@ -126,13 +126,13 @@ def _stem(name: str) -> str:
 
 
 def _name_alone(text: str) -> str:
-    """What was meant as the name, of something that names nothing here."""
+    """The name part of an unknown LoRA."""
     name, _, rest = half_width(text).partition(":")
     return name if rest and number(rest.rpartition(":")[2]) is not None else text
 
 
 def _strength(arguments: str, typed: str, name: str) -> float:
-    """Of `0.8`, of `0.5:0.8`, or of `te=0.5:unet=0.8`: the diffusion model's."""
+    """The diffusion model's strength in `0.8`, `0.5:0.8` or `te=0.5:unet=0.8`."""
     parts = [part.strip() for part in half_width(arguments).split(":") if part.strip()]
     named = dict(part.split("=", 1) for part in parts if "=" in part)
     in_order = [part for part in parts if "=" not in part]
