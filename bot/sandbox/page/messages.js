@@ -291,13 +291,12 @@ function hasImage(message) {
 
 function spokenText(message) {
   const texts = walk(message.components).filter((component) => component.type === 10);
-  return plainText(
-    [
-      message.content,
-      ...texts.map((text) => text.content),
-      ...message.embeds.map((one) => one.title ?? one.description ?? ""),
-    ].join("\n"),
-  );
+  const all = [
+    message.content,
+    ...texts.map((text) => text.content),
+    ...message.embeds.map((one) => one.title ?? one.description ?? ""),
+  ];
+  return all.join("\n").split("\n").map(plainText).join(" ").trim();
 }
 
 function walk(found) {
