@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self, TypeAlias
 
 import discord
+from pydantic import ValidationError
 
 from bot.generation.comparison import Comparison
 from bot.generation.compose import (
@@ -27,6 +28,7 @@ from bot.generation.options import Options, read_stored_options
 from bot.generation.recipe import new_seed, seeds_from
 from bot.generation.source_image import size_of, with_size_of_source
 from bot.generation.spec import JobImage, JobSpec
+from bot.generation.typed.mistakes import describe_mistakes
 from bot.jobs.acknowledgement.known import KnownAnswers
 from bot.jobs.delivery.progress import StatusMessages
 from bot.jobs.queue import FairQueue
@@ -57,7 +59,6 @@ from storage.jobs import Accepted, Allowance, AlreadyAccepted, Job, NewJob, Over
 logger = logging.getLogger(__name__)
 
 NO_CHANNEL = N_("I can't tell which channel this is, so I can't post here. Try another channel.")
-CANNOT_BE_DRAWN = N_("One of these settings is out of range. Check them and try again.")
 
 Interaction: TypeAlias = discord.Interaction[Any]
 
@@ -169,9 +170,11 @@ class Submitter:
             self._log_refusal(interaction, allowance, "\n".join(typed.texts), origin.private)
             await _refuse(interaction, request, allowance.sentence)
             return
-        if not _can_be_read_back(options):
+        try:
+            Options.of(options.as_json())
+        except ValidationError as error:  # what could not be read back would be a job that nobody can draw
             logger.info("interaction %d: an option is out of bounds", interaction.id)
-            await _refuse(interaction, request, say(CANNOT_BE_DRAWN))
+            await _refuse(interaction, request, describe_mistakes(error))
             return
         new = _new_job(origin, request, options, spec, spec.cost(model.native), await self._parent_id(request))
         match await self._database.jobs.accept(new, allowance, request.source):
@@ -308,15 +311,6 @@ def _trigger_words(job: Job, request: JobRequest, model: ModelInfo) -> StaticLay
     if request.kind != "imagine":
         return None
     return trigger_words_layout(job.id, missing_trigger_words(job.prompt, request.options.loras or (), model))
-
-
-def _can_be_read_back(options: Options) -> bool:
-    """What could not be read back would be a job that nobody can draw."""
-    try:
-        Options.of(options.as_json())
-    except ValueError:
-        return False
-    return True
 
 
 def _new_job(

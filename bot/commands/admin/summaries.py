@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bot.commands.generate import command_options
+from bot.generation.typed import mistakes
 from bot.rules.policy import MAX_STEPS_UNLESS_SET
 from bot.rules.server_settings import Access, Quota, Safety, ServerDefaults, ServerLimits
 from bot.text.formats import decimal
@@ -23,7 +23,7 @@ MAX_NAMED = 5
 
 #: What each setting is called in forms, in errors and in the log.
 LABELS: Mapping[str, str] = {
-    **command_options.LABELS,
+    **mistakes.LABELS,
     "turbo": N_("Turbo"),
     "prefix_on": N_("Add the prefix"),
     "prefix": N_("Prefix"),

@@ -8,7 +8,6 @@ from discord import app_commands
 
 from bot.generation.values import MAX_ARTISTS_LENGTH, MIN_CFG_SCALE, Speed
 from bot.messages.limits import MAX_CHOICE_LENGTH, MAX_OPTION_LENGTH
-from bot.text.translation import N_
 from inference.request import MAX_CFG_SCALE, MAX_PROMPT_LENGTH, MAX_STEPS
 
 MAX_TAGS_LENGTH = 2000
@@ -44,24 +43,6 @@ DESCRIPTIONS: Mapping[str, str] = {
     "spoiler": "Hide the picture until it is clicked",
     "private": "Only you can see it",
     "raw": "Use your prompt as it is: no quality tags and no negative prompt are added",
-}
-
-#: What each of `Options` is called in panels and forms, in the order in which they are shown.
-LABELS: Mapping[str, str] = {
-    "size": N_("Size"),
-    "count": N_("Pictures"),
-    "steps": N_("Steps"),
-    "cfg_scale": N_("CFG scale"),
-    "sampler": N_("Sampler"),
-    "scheduler": N_("Scheduler"),
-    "negative": N_("Negative prompt"),
-    "artist": N_("Artists"),
-    "loras": N_("LoRAs"),
-    "denoise": N_("Denoise"),
-    "turbo": N_("Speed"),
-    "raw": N_("Raw prompt"),
-    "spoiler": N_("Spoiler"),
-    "private": N_("Private"),
 }
 
 SPEEDS = [app_commands.Choice(name=speed.value, value=speed.value) for speed in Speed]

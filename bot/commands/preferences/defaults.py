@@ -8,7 +8,6 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
-from bot.commands.generate.command_options import LABELS
 from bot.components.base import AnimaInteraction
 from bot.generation.compose import ModelInfo, resolve_options
 from bot.generation.errors import InvalidForm, InvalidOption
@@ -16,9 +15,9 @@ from bot.generation.options import Options, read_stored_options
 from bot.generation.presets import key_of
 from bot.generation.sizes import describe_size, parse_size
 from bot.generation.typed.loras import parse_lora
+from bot.generation.typed.mistakes import LABELS, describe_mistakes
 from bot.rules.policy import EffectiveLimits, effective_limits, exceeds
 from bot.rules.server_settings import load_server_settings, settings_guild_id
-from bot.text.formats import decimal
 from bot.text.markdown import inline
 from bot.text.numbers import half_width
 from bot.text.translation import N_, say
@@ -208,34 +207,11 @@ _READ: Mapping[str, Callable[[str, PreferencesContext], Any]] = {
     "loras": _loras,
 }
 
-#: What is said of each type of pydantic's errors.
-ERROR_SENTENCES: Mapping[str, str] = {
-    "int_parsing": N_("**{what}** must be a whole number."),
-    "float_parsing": N_("**{what}** must be a number."),
-    "finite_number": N_("**{what}** must be a number."),
-    "greater_than_equal": N_("**{what}** must be {limit} or more."),
-    "less_than_equal": N_("**{what}** must be {limit} or less."),
-    "string_too_long": N_("**{what}** can have at most {limit} characters."),
-    "too_long": N_("**{what}** can have at most {limit} entries."),
-    "other": N_("**{what}** can't have that value."),
-}
-
 
 def validate(changes: Mapping[str, Any]) -> dict[str, Any]:
     """Changes as they are kept. Raises InvalidForm."""
     try:
         options = Options.of({name: value for name, value in changes.items() if value is not None})
     except ValidationError as error:
-        raise InvalidForm(" ".join(dict.fromkeys(map(_describe_error, error.errors())))) from error
+        raise InvalidForm(describe_mistakes(error)) from error
     return dict.fromkeys(changes) | options.as_json()
-
-
-def _describe_error(error: Any) -> str:
-    kind = error["type"] if error["type"] in ERROR_SENTENCES else "other"
-    context = error.get("ctx", {})
-    limit = next((context[key] for key in ("ge", "le", "max_length") if key in context), "")
-    return say(
-        ERROR_SENTENCES[kind],
-        what=say(LABELS[error["loc"][0]]),
-        limit=decimal(limit) if isinstance(limit, float) else limit,
-    )

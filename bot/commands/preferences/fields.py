@@ -8,8 +8,8 @@ from typing import Any
 import discord
 from discord import ui
 
-from bot.commands.generate.command_options import LABELS
 from bot.commands.preferences.defaults import PreferencesContext, as_text
+from bot.generation.typed.mistakes import LABELS
 from bot.generation.values import MAX_ARTISTS_LENGTH, MAX_IMAGES, MAX_LORAS, MIN_CFG_SCALE, MIN_DENOISE
 from bot.messages.limits import MAX_FIELD_LENGTH
 from bot.text.markdown import inline

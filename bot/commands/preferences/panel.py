@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import discord
 from discord import app_commands, ui
 
-from bot.commands.generate.command_options import LABELS
 from bot.commands.preferences.defaults import (
     SELECTS,
     PreferencesContext,
@@ -34,6 +33,7 @@ from bot.generation.errors import InvalidForm
 from bot.generation.options import Options
 from bot.generation.presets import MAX_NAME_LENGTH, key_of, on_one_line, without_seed
 from bot.generation.sizes import describe_size
+from bot.generation.typed.mistakes import LABELS
 from bot.messages.buttons import edit_again_button
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_CHOICE_LENGTH, MAX_CHOICES

@@ -314,3 +314,11 @@ async def test_tags_are_completed_also_where_the_prompt_is_long(stage: Stage) ->
     found = await stage.discord.autocomplete(stage.alice, stage.general, "anima imagine", "tags", "hat, blue ", others)
     values = [choice.value for choice in found]
     assert values and all(value.startswith("hat, blue") for value in values) and "hat, blue eyes" not in values
+
+
+async def test_a_setting_that_nothing_stopped_before_is_named_with_its_limit(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.generation.typed.command.parse_seed", lambda typed: -5)
+    answer = await (await stage.slash("imagine", prompt="1girl")).followup()
+    assert answer.is_ephemeral and answer.text == "**Seed** must be 0 or more."

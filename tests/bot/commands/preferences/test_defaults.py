@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from bot.commands.generate.command_options import LABELS
 from bot.commands.preferences.defaults import PreferencesContext, describe_option, validate
 from bot.generation.compose import ModelInfo
 from bot.generation.errors import InvalidForm
 from bot.generation.options import Options
+from bot.generation.typed.mistakes import LABELS
 from bot.rules.policy import EffectiveLimits
 from bot.rules.server_settings import ServerDefaults
 from inference import NativeSettings

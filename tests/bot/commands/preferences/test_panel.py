@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from discord import ui
 
-from bot.commands.preferences.defaults import LABELS
 from bot.commands.preferences.panel import HANDLERS, NO_DEFAULTS, NO_PRESET, RESET, SAVED, UNCHANGED
 from bot.generation.presets import key_of
+from bot.generation.typed.mistakes import LABELS
 from bot.sandbox import ClientModal, InteractionHandle, Message, User
 from bot.sandbox.model.interactions import COMPONENT, MODAL_SUBMIT
 from inference import GenerationRequest
