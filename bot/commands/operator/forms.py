@@ -15,6 +15,7 @@ from bot.commands.admin.summaries import describe_errors
 from bot.commands.operator.access import is_operator
 from bot.commands.operator.pages import DRAFT, show
 from bot.components.base import AnimaInteraction, Modal, Submitted
+from bot.components.edit_again import save_draft
 from bot.generation.errors import InvalidForm
 from bot.rules.policy import MAX_REASON_LENGTH
 from bot.rules.server_settings import Safety, load_server_settings
@@ -78,11 +79,15 @@ class OperatorForm(Modal):
         await interaction.response.defer()
         typed = {key: value.strip() for key, value in values.items() if isinstance(value, str)}
         spec = FORMS[self.form]
+        draft_id = None
         try:
             notice = await spec.submit(interaction, typed)
         except InvalidForm as mistake:
-            notice = str(mistake)
-        await show(interaction, spec.page, notice)
+            notice, draft_id = str(mistake), await save_draft(interaction, self, values)
+        await show(interaction, spec.page, notice, draft_id=draft_id)
+
+    async def reopened(self, interaction: AnimaInteraction, fields: Submitted) -> Self | None:
+        return await self.at(interaction, self.form) if await is_operator(interaction) else None
 
 
 def operator_forms() -> list[OperatorForm]:

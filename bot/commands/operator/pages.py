@@ -13,6 +13,7 @@ from bot.client import AnimaClient
 from bot.commands.admin.controls import MAX_CHOSEN, text
 from bot.commands.admin.summaries import inline_or_empty, of_statistics, relative_time
 from bot.components.base import AnimaInteraction
+from bot.messages.buttons import edit_again_button
 from bot.messages.job import no_credits
 from bot.messages.layout import StaticLayout
 from bot.rules.server_settings import ServerSettings, load_server_settings
@@ -33,11 +34,18 @@ Items = list[ui.Item[Any]]
 NOT_IN_LIST = N_("not in ALLOWED_SERVERS")
 
 
-async def show(interaction: AnimaInteraction, name: str, notice: str = "", begin: int = 0) -> None:
-    """Puts a page into the panel of an acknowledged interaction."""
+async def show(
+    interaction: AnimaInteraction, name: str, notice: str = "", begin: int = 0, draft_id: int | None = None
+) -> None:
+    """Puts a page into the panel of an acknowledged interaction.
+
+    draft_id: of a form that could not be taken, and can be reopened.
+    """
     container: ui.Container[Any] = ui.Container()
     if notice:
         container.add_item(ui.TextDisplay(f"-# {notice[:MAX_NOTICE_LENGTH]}"))
+    if draft_id is not None:
+        container.add_item(ui.ActionRow(edit_again_button(draft_id)))
     for item in await PAGES[name][1](interaction.client, begin):
         container.add_item(item)
     options = [discord.SelectOption(label=say(PAGES[page][0]), value=page, default=page == name) for page in PAGES]

@@ -186,3 +186,14 @@ async def test_the_rules_of_private_messages_are_the_operators(stage: Stage, pan
     assert "isn't allowed" in (await nude.followup()).text, "private messages are never age-restricted"
     await panel.press("Safe pictures everywhere")
     assert (await load_server_settings(stage.database.servers, None)).safety.always_safe
+
+
+async def test_a_form_that_was_refused_reopens_as_it_was_typed(stage: Stage, panel: OperatorPanel) -> None:
+    await panel.open("people")
+    form = await (await stage.discord.press(stage.bob, panel.message, label="Block a person")).modal()
+    refused = await (await stage.discord.submit(stage.bob, form, {"User ID": "nobody", "Reason": "spam"})).response()
+    again = await (await stage.press(refused, "Edit again…", stage.bob)).modal()
+    assert {field["custom_id"]: field["value"] for _, field in again.inputs()} == {"person": "nobody", "reason": "spam"}
+    stage.client.operators = frozenset()
+    answer = await (await stage.press(refused, "Edit again…", stage.bob)).response()
+    assert answer.content == NOT_OPERATOR
