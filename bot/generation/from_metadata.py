@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from bot.generation.compose import ModelInfo
-from bot.generation.errors import UnusableImage
+from bot.generation.errors import InvalidOption, UnusableImage
 from bot.generation.options import Options
 from bot.generation.sizes import to_multiple
+from bot.generation.typed.loras import LoraNames
 from bot.generation.values import MAX_LORA_STRENGTH, MAX_LORAS, MIN_SIDE
 from bot.prompting import escape_wildcards
 from bot.text.translation import N_, say
@@ -116,8 +118,9 @@ def _size(found: Parameters) -> tuple[int, int] | None:
 def _loras(found: Parameters, model: ModelInfo) -> tuple[tuple[tuple[str, float], ...], tuple[str, ...]]:
     here: list[tuple[str, float]] = []
     without: list[str] = []
+    known_names = model.lora_names
     for name, strength in found.loras:
-        known = next(_known_as(name, model), None)
+        known = _known_as(name, known_names)
         if known is None or len(here) == MAX_LORAS or abs(strength) > MAX_LORA_STRENGTH:
             without.append(name)
         else:
@@ -125,10 +128,10 @@ def _loras(found: Parameters, model: ModelInfo) -> tuple[tuple[tuple[str, float]
     return tuple(here), tuple(without)
 
 
-def _known_as(name: str, model: ModelInfo) -> Iterator[str]:
+def _known_as(name: str, known: LoraNames) -> str | None:
     """Programs name a LoRA with its folder or without, with its ending or without, and by Windows' rules too."""
-    path = name.replace("\\", "/").removesuffix(".safetensors")
-    yield from (known for known in model.loras if known == path)
-    alike = [known for known in model.loras if known.rpartition("/")[2] == path.rpartition("/")[2]]
-    if len(alike) == 1:
-        yield alike[0]
+    for written in dict.fromkeys((name, name.replace("\\", "/").rpartition("/")[2])):
+        with suppress(InvalidOption):  # several are called so
+            if (found := known.find(written)) is not None:
+                return found
+    return None

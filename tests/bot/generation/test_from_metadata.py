@@ -12,9 +12,11 @@ from bot.generation.from_metadata import Replay
 from bot.generation.options import Options
 from inference import NativeSettings
 from inference.metadata import Parameters
+from inference.weights.headers.loras import LoraFacts
 
 NATIVE = NativeSettings(sizes=((64, 64),), steps=4, cfg_scale=4.0, sampler="er_sde", scheduler="simple")
-MODEL = ModelInfo(NATIVE, ("chibi", "style/flat", "old/ink", "new/ink", "a", "b", "c"))
+FACTS = {"chibi": LoraFacts(aliases=("Big Heads v2",))}
+MODEL = ModelInfo(NATIVE, ("chibi", "style/flat", "old/ink", "new/ink", "a", "b", "c"), lora_facts=FACTS)
 
 
 def replay(**options: Any) -> Replay:
@@ -36,6 +38,9 @@ def test_nothing_that_a_file_says_by_silence_is_left_to_ones_own_defaults() -> N
         ("old/ink", "old/ink"),
         ("ink", None),
         ("Chibi2", None),
+        ("CHIBI", "chibi"),
+        ("Big Heads v2", "chibi"),
+        ("big heads V2.safetensors", "chibi"),
     ],
 )
 def test_a_lora_is_known_by_any_programs_name_unless_two_could_be_meant(name: str, known: str | None) -> None:
