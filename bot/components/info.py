@@ -21,6 +21,8 @@ from bot.text.translation import say, say_plural
 PROMPT_SHOWN, NEGATIVE_SHOWN = 1800, 900
 #: Characters for notes about what could not be applied.
 NOTES_SHOWN = 600
+#: Characters for the trigger words of LoRAs.
+TRIGGERS_SHOWN = 500
 #: Characters for line breaks and markup.
 ROOM_FOR_LABELS = 50
 PROMPTS_FILE = "prompt.txt"
@@ -35,6 +37,7 @@ async def info_layout(interaction: AnimaInteraction, image: JobImage) -> tuple[S
         label = inline(spec.comparison.labels[image.index], 100)
         lines.append(f"**{label}** · {inline(spec.comparison.title, 200)}")
     rest = [f"**{name}** {value}" for name, value in named_settings(recipe)]
+    rest += await _trigger_words(interaction, recipe)
     rest += [f"-# ⚠️ {note}" for note in await _notes(interaction, image)]
     rest += [f"-# {line}" for line in await _history(interaction, image)]
     room = MAX_TEXT_LENGTH - len("\n".join([*lines, *rest])) - ROOM_FOR_LABELS
@@ -63,6 +66,13 @@ def _in_full(recipe: Recipe) -> str:
     if not recipe.negative_prompt:
         return recipe.prompt
     return f"{recipe.prompt}\n\n{say('Negative prompt:')}\n{recipe.negative_prompt}"
+
+
+async def _trigger_words(interaction: AnimaInteraction, recipe: Recipe) -> list[str]:
+    """Those that the files of its LoRAs name, as they are now."""
+    facts = await interaction.client.model_info.lora_facts([name for name, _ in recipe.loras])
+    words = ", ".join(each.triggers for each in facts.values() if each.triggers)
+    return [f"**{say('Trigger words')}** {inline(words, TRIGGERS_SHOWN)}"] if words else []
 
 
 async def _notes(interaction: AnimaInteraction, image: JobImage) -> list[str]:
