@@ -20,14 +20,17 @@ from tqdm import tqdm
 from bot.app import open_client
 from bot.cli.request_checks import ensure_writable, wrong_fields
 from bot.client import AnimaClient
+from bot.commands.admin.suggestions import SUGGESTIONS
 from bot.ops.errors import StartupError
 from bot.ops.settings import MINIATURE, Settings
 from bot.prompting.miniature import EXAMPLES
+from bot.rules.server_settings import ServerSettings
 from bot.sandbox import page_server
 from bot.sandbox.archive import Archive
 from bot.sandbox.model.messages import Message
 from bot.sandbox.standin import FakeDiscord
 from storage.jobs import Job
+from storage.servers import EVERYWHERE
 
 T = TypeVar("T")
 
@@ -44,9 +47,26 @@ MESSAGES = Path("anima-sandbox-messages.db")
 async def serve_page(settings: Settings, port: int) -> None:
     """Show the stand-in as a page in the browser, until cancelled. Raises CannotListen where the port is taken."""
     settings = settings.model_copy(update={"database_url": f"sqlite:///{DATABASE}"})
+    is_new = not DATABASE.exists()
     async with open_sandbox(settings, port, MESSAGES) as sandbox:
+        if is_new:
+            await lift_limits(sandbox, in_private="credits_outside_servers" not in settings.model_fields_set)
         print(f"The sandbox is at {sandbox.discord.page_url} (this computer only). Stop it with Ctrl-C.", flush=True)
         await sandbox.while_running(asyncio.Event().wait())
+
+
+async def lift_limits(sandbox: Sandbox, *, in_private: bool) -> None:
+    """Who tries the bot for the first time is not to meet limits that are meant for many people.
+
+    in_private: credits in private messages too, of which `.env` may say something else.
+    """
+    world, servers = sandbox.discord.world, sandbox.client.database.servers
+    friends = ServerSettings().changes_to(SUGGESTIONS["friends"].applied_to(ServerSettings()))
+    await servers.change(world.guild.id, friends, by=world.owner.id)
+    outside = {"limits": friends["limits"]}
+    if in_private:
+        outside |= {"quota": friends["quota"], "unlimited_unless_set": True}
+    await servers.change(EVERYWHERE, outside, by=world.owner.id)
 
 
 async def draw_one(settings: Settings, prompt: str, folder: Path) -> None:
