@@ -151,9 +151,7 @@ async def open_sandbox(settings: Settings, port: int = 0, archive: Path | None =
     """The stand-in and the bot, connected. `archive` keeps the stand-in's messages from one start to the next."""
     examples = EXAMPLES if settings.models == MINIATURE else ()
     add_page = partial(page_server.add_routes, examples=examples)
-    async with FakeDiscord(port=port, routes=[add_page]) as discord, AsyncExitStack() as stack:
-        if archive is not None:
-            stack.enter_context(Archive(archive, discord))
+    async with FakeDiscord(port=port, routes=[add_page]) as discord:
         settings = settings.model_copy(
             update={
                 "discord_token": SecretStr(discord.token),
@@ -161,7 +159,9 @@ async def open_sandbox(settings: Settings, port: int = 0, archive: Path | None =
                 "discord_gateway_url": discord.gateway_url,
             }
         )
-        async with open_client(settings) as client:
+        async with open_client(settings) as client, AsyncExitStack() as stack:
+            if archive is not None:  # after the database, whose errors say more about a disk or a folder
+                stack.enter_context(Archive(archive, discord))
             sandbox = Sandbox(discord, client, asyncio.create_task(client.start(discord.token)))
             try:
                 await sandbox.while_running(discord.wait_until_ready())

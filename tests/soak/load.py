@@ -40,8 +40,10 @@ from tests.end_to_end.bot_process import ROOT, settings_for
 
 TIMEOUT = 60.0
 MAX_BATCH = 4
-#: Queued jobs that a server allows each user by default.
+#: Queued jobs that the server allows each user.
 FLOOD_WAITING = 50
+#: What the server's admin has set, so that none of the experiment's requests is refused.
+SERVER_SETTINGS = {"quota": {"credits": None}, "limits": {"waiting": FLOOD_WAITING}}
 MEMORY_INTERVAL = 0.5
 
 LATEST_LOOP = 0.020
@@ -196,6 +198,8 @@ async def load(plan: Plan, folder: Path) -> Outcome:
 
 @asynccontextmanager
 async def _watched_bot(discord: FakeDiscord, folder: Path, plan: Plan) -> AsyncIterator[psutil.Process]:
+    async with _database_in(folder) as database:
+        await database.servers.change(discord.world.guild.id, SERVER_SETTINGS, by=discord.world.emi.id)
     environment = {
         **os.environ,
         **settings_for(discord, folder),
@@ -291,10 +295,18 @@ async def _watch_own_loop(lags: list[float]) -> None:
         lags.append(time.perf_counter() - started - 0.02)
 
 
-async def _read_database(folder: Path, outcome: Outcome) -> None:
+@asynccontextmanager
+async def _database_in(folder: Path) -> AsyncIterator[Database]:
     database = await Database.open(f"sqlite:///{folder}/anima.db")
-    found = [await database.jobs.by_interaction(sent.id) for sent in outcome.interactions]
-    await database.close()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def _read_database(folder: Path, outcome: Outcome) -> None:
+    async with _database_in(folder) as database:
+        found = [await database.jobs.by_interaction(sent.id) for sent in outcome.interactions]
     jobs = [job for job in found if job is not None]
     outcome.states = Counter(job.state for job in jobs)
     outcome.delivered = {job.id: job.message_id or 0 for job in jobs if job.state is JobState.DELIVERED}

@@ -3,8 +3,11 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import discord
 import pytest
 import torch
+from discord.gateway import DiscordWebSocket
+from discord.http import Route
 from safetensors.torch import save_file
 
 from bot.ops.settings import MINIATURE
@@ -20,6 +23,8 @@ TOKEN = f"{'a' * 24}.{'b' * 6}.{'c' * 38}"
 @pytest.fixture(autouse=True)
 def no_discord(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is reached at this address; tests/end_to_end/test_invite.py asks a fake Discord."""
+    for owner, name in ((Route, "BASE"), (DiscordWebSocket, "DEFAULT_GATEWAY"), (discord.asset.Asset, "BASE")):
+        monkeypatch.setattr(owner, name, getattr(owner, name))  # `doctor` changes them for its whole process
     monkeypatch.setenv("DISCORD_API_URL", "http://127.0.0.1:9/api/v10")
 
 

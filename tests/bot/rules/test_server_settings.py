@@ -111,7 +111,7 @@ def test_missing_keys_and_those_of_a_newer_version_are_no_mistake() -> None:
         {"limits": {"steps": 0}},
         {"limits": {"count": 5}},
         {"limits": {"megapixels": -1}},
-        {"limits": {"side": 1000}},
+        {"limits": {"side": 1001}},
         {"defaults": {"sampler": "magic"}},
         {"defaults": {"size": [1024]}},
         {"defaults": {"cfg_scale": 0.5}},
