@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from inference.metadata import Parameters, lora_hash, model_hash
-from inference.metadata.parameters import schedule_extra
+from inference.metadata.parameters import er_sde_extra, schedule_extra
 from inference.networks.compile import compile_blocks, warm_up
 from inference.networks.text_encoder import PromptTokenizer, TextEncoder, load_qwen
 from inference.networks.transformer import Transformer, TransformerParams
@@ -245,7 +245,7 @@ class Engine:
             source_image=None if request.image is None else _file_name(request.image),
             nag=request.uses_nag,
             software=SOFTWARE,
-            extra=schedule_extra(request.shift, request.beta),
+            extra=(*schedule_extra(request.shift, request.beta), *er_sde_extra(request.er_sde)),
         )
 
 
@@ -297,6 +297,7 @@ class _RequestBatch:
             seeds=[request.seed for request in self.requests],
             on_step=self._report,
             shift=first.shift,
+            er_sde=first.er_sde,
         )
         sampling = meter.lap()
         if not torch.isfinite(latents).all():

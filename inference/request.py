@@ -10,6 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from inference.prompt import infinite_weight
+from inference.solver_settings import ErSdeSettings
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -90,6 +91,7 @@ class GenerationRequest:
         guidance (arXiv 2505.21179), which ComfyUI does not do. Without it the negative has no effect there.
     shift: bends the schedule towards noise, as ComfyUI's ModelSamplingAuraFlow does.
     beta: alpha and beta of the scheduler `beta`, as ComfyUI's BetaSamplingScheduler takes them; None for 0.6 and 0.6.
+    er_sde: of the sampler `er_sde`, as ComfyUI's SamplerER_SDE takes them; None for the usual ones.
     """
 
     prompt: str
@@ -109,6 +111,7 @@ class GenerationRequest:
     nag: bool = True
     shift: float = 3.0
     beta: tuple[float, float] | None = None
+    er_sde: ErSdeSettings | None = None
 
     @property
     def uses_nag(self) -> bool:
@@ -135,6 +138,7 @@ class GenerationRequest:
             self.uses_nag,
             self.shift,
             self.beta,
+            self.er_sde,
         )
 
     def check(self) -> None:
@@ -159,6 +163,11 @@ class GenerationRequest:
                 _check_number("beta", part, MIN_BETA, MAX_BETA)
             if self.scheduler != "beta":
                 raise InvalidRequest(f"beta is set, but the scheduler is {self.scheduler!r}: it belongs to 'beta'.")
+        if self.er_sde is not None:
+            if problem := self.er_sde.problem():
+                raise InvalidRequest(f"er_sde has {problem}.")
+            if self.sampler != "er_sde":
+                raise InvalidRequest(f"er_sde is set, but the sampler is {self.sampler!r}: it belongs to 'er_sde'.")
         _check_integer("seed", self.seed, 0, MAX_SEED)
         for name, strength in self.loras:
             _check_number(f"loras: the strength of {name!r}", strength, -MAX_LORA_STRENGTH, MAX_LORA_STRENGTH)

@@ -149,6 +149,7 @@ def recipes(
                 nag=prompt_rules.nag and options.nag is not False,
                 shift=options.shift or 3.0,
                 beta=options.beta if options.scheduler == "beta" else None,
+                er_sde=options.er_sde if options.sampler == "er_sde" else None,
             )
         )
     return tuple(made)
@@ -192,6 +193,7 @@ def options_of_image(spec: JobSpec, index: int) -> Options:
         nag=recipe.nag,
         shift=recipe.shift,
         beta=recipe.beta,
+        er_sde=recipe.er_sde,
     )
 
 

@@ -30,6 +30,7 @@ NAMED: Mapping[str, str] = {
     "variation": N_("Variation seed and strength"),
     "shift": N_("Shift"),
     "beta": N_("Beta schedule"),
+    "er_sde": "ER-SDE",
 }
 #: Entries of `extra` that cannot be repeated: a second pass, parts of a graph without an option.
 NOT_REPEATED = frozenset({"Last step", LEFT_OUT, "Hires upscale", "Hires resize-1", "Hires steps", "Refiner"})
@@ -95,6 +96,8 @@ def _named_options(found: Parameters) -> dict[str, Any]:
         settings["shift"] = found.shift
     if found.beta is not None:
         settings |= {"scheduler": "beta", "beta": found.beta}
+    if found.er_sde is not None:
+        settings["er_sde"] = found.er_sde
     return {name: value for name, value in settings.items() if value is not None}
 
 

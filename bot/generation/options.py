@@ -30,6 +30,7 @@ from bot.generation.values import (
     VariationStrength,
 )
 from inference import NativeSettings
+from inference.solver_settings import ErSdeSettings
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class Options:
     raw: leaves out the recommended prefix and negative.
     variation: a second seed, and how much of its noise is blended into the first one's.
     nag: False turns normalized attention guidance off, for pictures drawn without it.
-    shift, beta: of a picture's file; as `GenerationRequest` has them.
+    shift, beta, er_sde: of a picture's file; as `GenerationRequest` has them.
     """
 
     negative: Negative | None = None
@@ -64,6 +65,7 @@ class Options:
     nag: bool | None = None
     shift: Shift | None = None
     beta: tuple[BetaShape, BetaShape] | None = None
+    er_sde: ErSdeSettings | None = None
     spoiler: bool | None = None
     private: bool | None = None
 

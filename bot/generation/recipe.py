@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from inference import GenerationRequest
 from inference.request import MAX_SEED
+from inference.solver_settings import ErSdeSettings
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -44,6 +45,7 @@ class Recipe:
     nag: bool = False
     shift: float = 3.0
     beta: tuple[float, float] | None = None
+    er_sde: ErSdeSettings | None = None
 
     def request(self, source: Image.Image | None) -> GenerationRequest:
         return GenerationRequest(
@@ -64,6 +66,7 @@ class Recipe:
             nag=self.nag,
             shift=self.shift,
             beta=self.beta,
+            er_sde=self.er_sde,
         )
 
     @property

@@ -29,6 +29,8 @@ def named_settings(recipe: Recipe) -> list[tuple[str, str]]:
         named.append((say("Shift"), f"{recipe.shift:g}"))
     if recipe.beta is not None:
         named.append((say("Beta schedule"), " / ".join(f"{part:g}" for part in recipe.beta)))
+    if recipe.er_sde is not None:
+        named.append(("ER-SDE", str(recipe.er_sde)))
     if recipe.uses_nag:
         named.append(("NAG", say("the negative prompt took part by normalized attention guidance")))
     if recipe.loras:

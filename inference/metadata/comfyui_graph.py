@@ -21,7 +21,6 @@ _WIDGETS = {kind: node_class.widgets for kind, node_class in NODE_CLASSES.items(
         *("add_noise", "noise_seed", "control_after_generate", "steps", "cfg", "sampler_name", "scheduler"),
         *("start_at_step", "end_at_step", "return_with_leftover_noise"),
     ),
-    "BasicScheduler": ("scheduler", "steps", "denoise"),
     "CFGGuider": ("cfg",),
     "CheckpointLoaderSimple": ("ckpt_name",),
     "EmptySD3LatentImage": ("width", "height", "batch_size"),

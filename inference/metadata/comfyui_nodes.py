@@ -6,11 +6,13 @@ or a list.
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any
 
 from inference.metadata.comfyui_graph import Node
 from inference.metadata.names import our_sampler
 from inference.metadata.parameters import as_number, as_text
+from inference.solver_settings import ErSdeSettings
 
 #: By class: the sampler's name and the settings with which it is that sampler. `noise_device` tells `_gpu` apart.
 _NODES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
@@ -47,11 +49,22 @@ def sampler_of_node(node: Node) -> str | None:
     """
     if node.kind not in _NODES:
         return None
+    if er_sde_of_node(node):
+        return "er_sde"
     name, settings = _NODES[node.kind]
     changed = {key: node.inputs[key] for key, usual in settings.items() if node.inputs.get(key, usual) != usual}
     if changed:
         return f"{node.kind} ({', '.join(f'{key} {value}' for key, value in changed.items())})"
     return our_sampler(f"{name}_gpu" if node.inputs.get("noise_device") == "gpu" else name)
+
+
+def er_sde_of_node(node: Node) -> ErSdeSettings | None:
+    """The settings of a node of ER-SDE; None for another node, or one with settings that there are not."""
+    if node.kind != "SamplerER_SDE":
+        return None
+    values = {field.name: node.inputs[field.name] for field in fields(ErSdeSettings) if field.name in node.inputs}
+    settings = ErSdeSettings(**values)
+    return None if settings.problem() else settings
 
 
 def loras_of(inputs: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

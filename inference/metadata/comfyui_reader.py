@@ -14,7 +14,7 @@ from typing import Any
 
 from inference.metadata.comfyui.schedule_length import steps_of_schedule
 from inference.metadata.comfyui_graph import Link, Node, Nodes, graphs, without_unselected
-from inference.metadata.comfyui_nodes import loras_of, sampler_of_node
+from inference.metadata.comfyui_nodes import er_sde_of_node, loras_of, sampler_of_node
 from inference.metadata.comfyui_writer import BETA57
 from inference.metadata.names import our_sampler, our_scheduler
 from inference.metadata.parameters import (
@@ -25,6 +25,7 @@ from inference.metadata.parameters import (
     as_integer,
     as_number,
     as_text,
+    er_sde_extra,
 )
 
 _MAX_NODES = 5_000
@@ -82,12 +83,29 @@ class _GraphWalk:
             vae=self._anywhere("vae_name"),
             source_image=source_image,
             software="ComfyUI",
-            extra=(*schedule, *partial, *changes, *prompts["positive"].left_out, *prompts["negative"].left_out),
+            extra=(
+                *schedule,
+                *self._er_sde(parts),
+                *partial,
+                *changes,
+                *prompts["positive"].left_out,
+                *prompts["negative"].left_out,
+            ),
         )
 
     def _sampler(self, parts: list[Node]) -> str | None:
         name = as_text(self._setting(parts, "sampler_name"))
-        return our_sampler(name) if name else next(filter(None, map(sampler_of_node, parts)), None)
+        return (
+            our_sampler(name)
+            if name
+            else next(filter(None, (sampler_of_node(self._resolved(part)) for part in parts)), None)
+        )
+
+    def _er_sde(self, parts: list[Node]) -> Pairs:
+        return next((er_sde_extra(found) for part in parts if (found := er_sde_of_node(self._resolved(part)))), ())
+
+    def _resolved(self, node: Node) -> Node:
+        return Node(node.kind, self._values(node))
 
     def _first_sampler(self) -> Node | None:
         """The sampler farthest from where images are saved, or else shown: later ones refine what it began."""

@@ -11,14 +11,15 @@ The graph is that of ComfyUI's own Anima template, from stock nodes only:
 - A LoRA that changes the text encoder too is loaded by LoraLoader.
 - An image made from another starts from LoadImage, ImageScale (Lanczos, middle cropped, as ours) and VAEEncode.
 - KSampler lacks `beta57`, which is the scheduler of an extension (RES4LYF), and other shapes of `beta`.
-  BetaSamplingScheduler has them, `beta57` with alpha 0.5 and beta 0.7, and SamplerCustom samples with it.
+  BetaSamplingScheduler has them, `beta57` with alpha 0.5 and beta 0.7, and SamplerCustom samples with it. So it does
+  with SamplerER_SDE, which has the settings of `er_sde`.
 - ComfyUI's page takes `{a|b}` and `//` in a CLIPTextEncode's own text for wildcards and comments. A prompt with such
   marks comes from a PrimitiveStringMultiline, which it leaves alone.
 - Nothing stock blends two seeds. A note in the graph says so, and that a source image must be chosen.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from inference.metadata.a1111 import stem
@@ -65,6 +66,8 @@ NODE_CLASSES = {
     "VAEEncode": NodeClass({"pixels": "IMAGE", "vae": "VAE"}, (), ("LATENT",), 1, 80),
     "CLIPTextEncode": NodeClass({"clip": "CLIP"}, ("text",), ("CONDITIONING",), 2, 220),
     "KSamplerSelect": NodeClass({}, ("sampler_name",), ("SAMPLER",), 2, 90),
+    "SamplerER_SDE": NodeClass({}, ("solver_type", "max_stage", "eta", "s_noise"), ("SAMPLER",), 2, 160),
+    "BasicScheduler": NodeClass({"model": "MODEL"}, ("scheduler", "steps", "denoise"), ("SIGMAS",), 2, 140),
     "BetaSamplingScheduler": NodeClass({"model": "MODEL"}, ("steps", "alpha", "beta"), ("SIGMAS",), 2, 140),
     "SplitSigmas": NodeClass({"sigmas": "SIGMAS"}, ("step",), ("SIGMAS", "SIGMAS"), 2, 100),
     "KSampler": NodeClass(
@@ -145,7 +148,7 @@ def image_graph(parameters: Parameters) -> Graph:
         "negative": g.add("CLIPTextEncode", clip=clip, text=_text(g, p.negative_prompt)),
         "latent_image": _latent(g, p, vae),
     }
-    drawn = _sampled(g, p, **start) if _shape(p) is None else _sampled_with_beta(g, p, **start)
+    drawn = _sampled(g, p, **start) if _shape(p) is None and p.er_sde is None else _sampled_by_nodes(g, p, **start)
     g.add("SaveImage", images=g.add("VAEDecode", samples=drawn, vae=vae), filename_prefix="Anima")
     if notes := _notes(p):
         g.add("Note", text="\n".join(notes))
@@ -216,21 +219,30 @@ def _shape(p: Parameters) -> dict[str, float] | None:
     return None if p.beta is None else dict(zip(BETA57, p.beta, strict=True))
 
 
-def _sampled_with_beta(g: Graph, p: Parameters, **start: _Output) -> _Output:
+def _sampled_by_nodes(g: Graph, p: Parameters, **start: _Output) -> _Output:
+    """With a sampler or a schedule that KSampler lacks."""
+    sampler = (
+        g.add("KSamplerSelect", sampler_name=comfyui_sampler(p.sampler or ""))
+        if p.er_sde is None
+        else g.add("SamplerER_SDE", **asdict(p.er_sde))
+    )
+    sigmas = (
+        g.add("BasicScheduler", model=start["model"], scheduler=p.scheduler, steps=p.steps, denoise=p.denoise)
+        if _shape(p) is None
+        else _beta_sigmas(g, p, start["model"])
+    )
+    return g.add(
+        "SamplerCustom", **start, sampler=sampler, sigmas=sigmas, add_noise=True, noise_seed=p.seed, cfg=p.cfg_scale
+    )
+
+
+def _beta_sigmas(g: Graph, p: Parameters, model: _Output) -> _Output:
     steps = p.steps or 0
     whole_steps = int(steps / p.denoise) if p.denoise <= 0.9999 else steps
-    sigmas = g.add("BetaSamplingScheduler", model=start["model"], steps=whole_steps, **(_shape(p) or {}))
+    sigmas = g.add("BetaSamplingScheduler", model=model, steps=whole_steps, **(_shape(p) or {}))
     if whole_steps > steps:
-        sigmas = _Output(g.add("SplitSigmas", sigmas=sigmas, step=_steps_left_out(p)).node, slot=1)
-    return g.add(
-        "SamplerCustom",
-        **start,
-        sampler=g.add("KSamplerSelect", sampler_name=comfyui_sampler(p.sampler or "")),
-        sigmas=sigmas,
-        add_noise=True,
-        noise_seed=p.seed,
-        cfg=p.cfg_scale,
-    )
+        return _Output(g.add("SplitSigmas", sigmas=sigmas, step=_steps_left_out(p)).node, slot=1)
+    return sigmas
 
 
 def _steps_left_out(p: Parameters) -> int:

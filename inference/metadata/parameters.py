@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from inference.solver_settings import ErSdeSettings
+
 Pairs = tuple[tuple[str, str], ...]
 
 #: The name in `extra` of what stood in the file and is not among the other values, though it changed the picture.
@@ -15,6 +17,11 @@ LEFT_OUT = "Left out"
 #: The names in `extra` of a schedule's shift and of the shape of a beta schedule, as `alpha 0.9, beta 0.3`.
 SHIFT, BETA_SCHEDULE = "Shift", "Beta schedule"
 ANIMA_SHIFT = 3.0
+#: The name in `extra` of the settings of `er_sde`, as `ErSdeSettings` writes them.
+ER_SDE = "ER-SDE"
+_ER_SDE = re.compile(
+    r"solver_type ([\w -]{1,30}), max_stage (\d), eta (\d{1,3}(?:\.\d{1,12})?), s_noise (\d{1,3}(?:\.\d{1,12})?)"
+)
 _BETA = re.compile(r"alpha (\d{1,3}(?:\.\d{1,12})?), beta (\d{1,3}(?:\.\d{1,12})?)")
 
 
@@ -72,6 +79,20 @@ class Parameters:
         """Alpha and beta of a beta schedule that has no name of its own."""
         shape = _BETA.fullmatch(dict(self.extra).get(BETA_SCHEDULE, ""))
         return None if shape is None else (float(shape[1]), float(shape[2]))
+
+    @property
+    def er_sde(self) -> ErSdeSettings | None:
+        """Settings of the sampler `er_sde` that are not its usual ones."""
+        found = _ER_SDE.fullmatch(dict(self.extra).get(ER_SDE, ""))
+        if found is None or self.sampler != "er_sde":
+            return None
+        settings = ErSdeSettings(found[1], int(found[2]), float(found[3]), float(found[4]))
+        return None if settings.problem() else settings
+
+
+def er_sde_extra(settings: ErSdeSettings | None) -> Pairs:
+    """What `Parameters.extra` holds of settings of `er_sde` that are not its usual ones."""
+    return () if settings in (None, ErSdeSettings()) else ((ER_SDE, str(settings)),)
 
 
 def schedule_extra(shift: float, beta: tuple[float, float] | None) -> Pairs:

@@ -2,26 +2,65 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from inference.sampling.noise import Noise
 from inference.sampling.solver import Denoise, Steps, between, finite_lambda, half_log_snr, phi_1, phi_2
+from inference.solver_settings import ErSdeSettings
 
 
-def er_sde(denoise: Denoise, x: Tensor, sigmas: Sequence[float], noise: Noise, shift: float) -> Steps:
-    """Extended Reverse-Time SDE solver of order 3 (Cui et al. 2023, arXiv 2309.06169).
+class _ErSdeNoise:
+    """The paper's shape of the noise: phi(v) = v * (exp(v ** 0.3) + 10)."""
+
+    def calm(self, v: float, v_next: float) -> float:
+        """phi(v_next) / phi(v) * v / v_next: what remains of x's noise, in proportion."""
+        return (math.exp(v_next**0.3) + 10) / (math.exp(v**0.3) + 10)
+
+    def weights(self, points: NDArray[np.float64], width: float, v_next: float) -> NDArray[np.float64]:
+        """phi(v_next) / phi at points above v_next, times the width of each."""
+        excess = math.exp(v_next**0.3) + 10
+        weights: NDArray[np.float64] = width * v_next * excess / (points * (np.exp(points**0.3) + 10))
+        return weights
+
+
+@dataclass(frozen=True)
+class _ReverseTimeNoise:
+    """That of the reverse-time SDE, phi(v) = v ** (eta + 1) (arXiv 2309.06169, section 4); eta 0 is the ODE."""
+
+    eta: float
+
+    def calm(self, v: float, v_next: float) -> float:
+        return float((v_next / v) ** self.eta)
+
+    def weights(self, points: NDArray[np.float64], width: float, v_next: float) -> NDArray[np.float64]:
+        weights: NDArray[np.float64] = width * (v_next / points) ** (self.eta + 1)
+        return weights
+
+
+_USUAL = ErSdeSettings()
+
+
+def er_sde(
+    denoise: Denoise,
+    x: Tensor,
+    sigmas: Sequence[float],
+    noise: Noise,
+    shift: float,
+    settings: ErSdeSettings = _USUAL,
+) -> Steps:
+    """Extended Reverse-Time SDE solver of order `max_stage` (Cui et al. 2023, arXiv 2309.06169).
 
     In the paper's variable v = sigma / alpha the solver integrates 1 / phi(v) and (v - v_s) / phi(v) over the step,
-    by the left-hand rule on 200 points, where phi(v) = v * excess(v) shapes the noise.
+    by the left-hand rule on 200 points, where phi(v) shapes the noise.
     """
-
-    def excess(v: float) -> float:
-        return math.exp(v**0.3) + 10
-
+    usual = settings.solver_type == "ER-SDE"
+    shape = _ErSdeNoise() if usual else _ReverseTimeNoise(0.0 if settings.solver_type == "ODE" else settings.eta)
     sigmas = finite_lambda(sigmas, shift)
     v = [sigma / (1 - sigma) for sigma in sigmas]
     last_x0 = last_slope = x
@@ -31,19 +70,20 @@ def er_sde(denoise: Denoise, x: Tensor, sigmas: Sequence[float], noise: Noise, s
             yield x0, x0
             return
         alpha, dv = 1 - sigma_next, v[i + 1] - v[i]
-        calm = excess(v[i + 1]) / excess(v[i])
+        calm = shape.calm(v[i], v[i + 1])
         phi_ratio = calm * v[i + 1] / v[i]
         moved = sigma_next / sigma * calm * x + alpha * (1 - phi_ratio) * x0
-        if i >= 1:
+        if i >= 1 and settings.max_stage >= 2:
             points = v[i + 1] - dv * np.arange(200) / 200
-            weights = -dv / 200 * v[i + 1] * excess(v[i + 1]) / (points * (np.exp(points**0.3) + 10))
+            weights = shape.weights(points, -dv / 200, v[i + 1])
             slope = (x0 - last_x0) / (v[i] - v[i - 1])
             moved = moved + alpha * (dv + float(weights.sum())) * slope
-            if i >= 2:
+            if i >= 2 and settings.max_stage >= 3:
                 curve = (slope - last_slope) / ((v[i] - v[i - 2]) / 2)
                 moved = moved + alpha * (dv**2 / 2 + float(weights @ (points - v[i]))) * curve
             last_slope = slope
-        x = moved + sigma_next * math.sqrt(1 - calm**2) * noise(sigma, sigma_next)
+        spread = settings.s_noise * math.sqrt(1 - calm**2)
+        x = moved + sigma_next * spread * noise(sigma, sigma_next) if spread else moved
         last_x0 = x0
         yield x, x0
 

@@ -6,6 +6,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any, Literal, cast
 
@@ -16,6 +17,7 @@ from inference.sampling import cfg_pp, dpm_solver, exponential, multistep, one_s
 from inference.sampling.masks import Redraw
 from inference.sampling.noise import Noise, brownian_noise, white_noise
 from inference.sampling.solver import Steps
+from inference.solver_settings import ErSdeSettings
 
 #: `denoiser(x, sigma)` gives x0, of x's shape and dtype; sigma is a float32 scalar tensor on x's device. For samplers
 #: that `needs_unguided` it gives the pair (guided, unguided).
@@ -35,6 +37,7 @@ def sample(
     on_step: OnStep | None = None,
     *,
     shift: float = 3.0,
+    er_sde: ErSdeSettings | None = None,
     mask: Tensor | None = None,
     latent: Tensor | None = None,
     differential: bool = False,
@@ -43,17 +46,22 @@ def sample(
 
     x: [B, …], already noised to sigmas[0]; float32 gives the reference's numbers. seeds: one for each of the B
     images, which come out as each would alone. sigmas: falling, as `schedules.sigmas` gives them; a step between
-    equal sigmas leads nowhere and is left out. shift: the one the schedule was made with. `on_step` may raise to
-    cancel.
+    equal sigmas leads nowhere and is left out. shift: the one the schedule was made with. er_sde: settings of the
+    sampler of that name, which no other takes. `on_step` may raise to cancel.
 
     mask: [B, 1, H, W] or [1, 1, H, W], in pixels or in the latent's size, 1 where to draw and 0 where `latent` stays;
     latent: of x's shape, what x was noised from. With `differential` a mask between 0 and 1 says how early a place is
     drawn (Levin & Fried 2023, arXiv 2306.00950).
 
     Raises ValueError for an unknown sampler (listing the known ones), seeds that do not fit the batch or are not
-    64-bit, sigmas that are not a falling sequence within 0…1, or a mask without its latent.
+    64-bit, sigmas that are not a falling sequence within 0…1, a mask without its latent, or settings of another
+    sampler or that it cannot have.
     """
     method = _method(sampler)
+    if er_sde is not None:
+        if sampler != "er_sde" or (problem := er_sde.problem()):
+            raise ValueError(f"er_sde has {problem}" if sampler == "er_sde" else f"{sampler} takes no er_sde")
+        method = _Method(partial(exponential.er_sde, settings=er_sde))
     walk = _checked(sigmas)
     if len(seeds) != len(x):
         raise ValueError(f"{len(seeds)} seeds were given for {len(x)} images; give one for each")

@@ -17,6 +17,7 @@ from inference.engine import spherical_blend
 from inference.metadata import read
 from inference.request import SAMPLERS
 from inference.sampling import initial_noise
+from inference.solver_settings import ErSdeSettings
 from tests.golden import MODELS, relative_error
 
 REQUEST = GenerationRequest("1girl, (smile:1.3)", "worst quality", width=64, height=64, steps=3, seed=7)
@@ -125,6 +126,16 @@ def test_a_schedules_shape_changes_the_image_and_stands_in_its_file(engine: Engi
     assert (found.shift, found.beta) == (changes.get("shift", 3.0), changes.get("beta"))
 
 
+def test_the_settings_of_er_sde_change_the_image_and_stand_in_its_file(engine: Engine) -> None:
+    settings = ErSdeSettings("Reverse-time SDE", 2, eta=0.5)
+    request = replace(REQUEST, sampler="er_sde")
+    usual, other = engine.generate([request, replace(request, er_sde=settings)])
+    assert relative_error(usual.latent, other.latent) > 1e-3
+    found, plain = read(other.png()), read(usual.png())
+    assert found is not None and plain is not None
+    assert (found.er_sde, plain.er_sde) == (settings, None)
+
+
 def test_a_variation_runs_from_one_seeds_picture_to_the_others(engine: Engine) -> None:
     start, end = engine.generate([REQUEST, replace(REQUEST, seed=9)])
     blends = engine.generate([replace(REQUEST, variation_seed=9, variation_strength=s) for s in (0.0, 0.3, 1.0)])
@@ -182,6 +193,8 @@ def test_cancelling_takes_effect_within_one_step(engine: Engine, sampler: str) -
         ({"shift": 0.0}, "shift", "from 0.01 to 100"),
         ({"beta": (0.0, 1.0), "scheduler": "beta"}, "beta", "from 0.01 to 50"),
         ({"beta": (0.6, 0.7)}, "beta", "belongs to 'beta'"),
+        ({"er_sde": ErSdeSettings("SDE")}, "er_sde", "must be one of: ER-SDE, Reverse-time SDE, ODE"),
+        ({"er_sde": ErSdeSettings(), "sampler": "euler"}, "er_sde", "belongs to 'er_sde'"),
         ({"width": 1004}, "width", "multiple of 8, such as 1000 or 1008"),
         ({"height": 0}, "height", "from 8 to 4096"),
         ({"height": 8192}, "height", "from 8 to 4096"),

@@ -7,6 +7,7 @@ import pytest
 from inference import GenerationRequest, sampling
 from inference.metadata.names import SAMPLER_NAMES, SCHEDULER_NAMES
 from inference.request import SAMPLERS, SCHEDULERS
+from inference.solver_settings import ErSdeSettings
 
 REQUEST = GenerationRequest("1girl", loras=(("lokr", 1.0),))
 
@@ -31,6 +32,7 @@ def test_requests_that_differ_only_in_what_each_image_has_for_itself_share_a_bat
     "fields",
     [
         *({"width": 512}, {"height": 512}, {"steps": 8}, {"sampler": "euler"}, {"scheduler": "beta"}),
+        {"er_sde": ErSdeSettings(max_stage=2)},
         *({"loras": ()}, {"loras": (("lokr", 0.5),)}, {"denoise": 0.5}, {"cfg_scale": 1.0}),
     ],
 )

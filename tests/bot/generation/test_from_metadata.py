@@ -12,6 +12,7 @@ from bot.generation.from_metadata import Replay
 from bot.generation.options import Options
 from inference import NativeSettings
 from inference.metadata import Parameters
+from inference.solver_settings import ErSdeSettings
 from inference.weights.headers.loras import LoraFacts
 
 NATIVE = NativeSettings(sizes=((64, 64),), steps=4, cfg_scale=4.0, sampler="er_sde", scheduler="simple")
@@ -99,6 +100,14 @@ def test_the_shape_of_a_files_schedule_is_drawn_with() -> None:
     assert found.unknown == ()
     assert replay(extra=(("Shift", "3"),)).options.shift is None
     assert replay(extra=(("Shift", "1000"),)).unknown == (("Shift", "1000.0"),)
+
+
+def test_the_settings_of_er_sde_are_drawn_with() -> None:
+    text = "solver_type Reverse-time SDE, max_stage 2, eta 0.5, s_noise 1"
+    found = replay(sampler="er_sde", extra=(("ER-SDE", text),))
+    assert found.options.er_sde == ErSdeSettings("Reverse-time SDE", 2, eta=0.5)
+    assert Options.of(found.options.as_json()).er_sde == found.options.er_sde
+    assert replay(sampler="euler", extra=(("ER-SDE", text),)).options.er_sde is None
 
 
 def test_at_cfg_1_the_negative_takes_part_only_where_it_did_in_the_file() -> None:

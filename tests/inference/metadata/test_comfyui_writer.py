@@ -1,6 +1,6 @@
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -8,8 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.metadata import Parameters, comfyui_reader, png_text
+from inference.metadata import Parameters, a1111, comfyui_reader, png_text
 from inference.sampling import sigmas
+from inference.solver_settings import ErSdeSettings
 from tests.inference.metadata.examples import EXAMPLE, PARAMETERS, TEXTS
 
 # Inputs and outputs of ComfyUI's stock nodes, as its API describes them: the facts that our graphs have to fit.
@@ -287,6 +288,22 @@ def test_another_beta_schedule_is_made_by_its_node_and_read_back() -> None:
     found = comfyui_reader.read({"prompt": texts["prompt"]})
     assert found is not None
     assert (found.beta, found.steps) == ((0.9, 0.3), EXAMPLE.steps)
+
+
+@pytest.mark.parametrize("scheduler", ["simple", "beta57"])
+@pytest.mark.parametrize("denoise", [1.0, 0.6])
+def test_the_settings_of_er_sde_are_set_by_its_node_and_read_back(scheduler: str, denoise: float) -> None:
+    er_sde = ErSdeSettings("Reverse-time SDE", 2, eta=0.5, s_noise=0.9)
+    drawn = replace(EXAMPLE, sampler="er_sde", scheduler=scheduler, denoise=denoise, extra=(("ER-SDE", str(er_sde)),))
+    texts = png_text(drawn)
+    assert only(json.loads(texts["prompt"]), "SamplerER_SDE") == asdict(er_sde)
+    for chunk in ("prompt", "workflow"):
+        found = comfyui_reader.read({chunk: texts[chunk]})
+        assert found is not None and found.er_sde == er_sde
+        assert (found.sampler, found.scheduler, found.steps, found.seed) == ("er_sde", scheduler, 30, EXAMPLE.seed)
+        assert found.denoise == pytest.approx(denoise)
+    web_ui = a1111.read(texts["parameters"])
+    assert web_ui is not None and web_ui.er_sde == er_sde
 
 
 def test_a_lora_that_changes_the_text_encoder_is_loaded_for_it_too() -> None:

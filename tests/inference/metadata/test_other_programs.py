@@ -317,8 +317,9 @@ BASIC = {"class_type": "BasicScheduler", "inputs": {"model": ["1", 0], "schedule
         (node_of("SamplerEulerAncestral", eta=1.0, s_noise=1.0), "euler_a"),
         (node_of("SamplerDPMPP_2M_SDE", solver_type="midpoint", eta=1, s_noise=1, noise_device="gpu"),
          "dpmpp_2m_sde_gpu"),
-        (node_of("SamplerER_SDE", solver_type="ER-SDE", max_stage=2, eta=1.0, s_noise=1.0),
-         "SamplerER_SDE (max_stage 2)"),
+        (node_of("SamplerER_SDE", solver_type="ER-SDE", max_stage=2, eta=1.0, s_noise=1.0), "er_sde"),
+        (node_of("SamplerER_SDE", solver_type="ER-SDE", max_stage=4, eta=1.0, s_noise=1.0),
+         "SamplerER_SDE (max_stage 4)"),
         (node_of("SamplerEulerAncestral", eta=0.5, s_noise=1.0), "SamplerEulerAncestral (eta 0.5)"),
     ],
 )  # fmt: skip
