@@ -163,30 +163,30 @@ class Jobs:
         self._watchers.append(watcher)
 
     async def accept(
-        self, new: NewJob, allowance: Allowance, source: bytes | None = None
+        self, new: NewJob, allowance: Allowance, source: bytes | None = None, account: Account | None = None
     ) -> Accepted | AlreadyAccepted | TooManyWaiting | OverQuota:
         """Check the allowance, reserve the cost and insert the job as queued, in one transaction.
 
         From then on the job answers for its interaction, so what `Unanswered` has of that is deleted.
-
-        `source`: the file of its source image, if it has one.
+        `source`: the file of its source image, if it has one. `account`: who pays, if not the user in that server.
         """
-        async with self._transactions.writing(alone_with=str(new.account)) as connection:
+        account = account or new.account
+        async with self._transactions.writing(alone_with=str(account)) as connection:
             now = self._clock()
             known = await _find(connection, jobs.c.interaction_id == new.interaction_id)
             if known:
                 await forget_unanswered(connection, new.interaction_id)
                 return AlreadyAccepted(known)
             if allowance.waiting is not None:
-                waiting = await _count_waiting(connection, new.account)
+                waiting = await _count_waiting(connection, account)
                 if waiting >= allowance.waiting:
                     return TooManyWaiting(waiting, allowance.waiting)
             if allowance.credits is not None:
-                usage = await read_usage(connection, new.account, now)
+                usage = await read_usage(connection, account, now)
                 if not usage.has_room(new.cost, allowance.credits):
                     return _over_quota(usage, new.cost, allowance.credits)
             job = await _write(connection, new, now)
-            await quotas.reserve(connection, job.id, job.account, job.cost, now)
+            await quotas.reserve(connection, job.id, account, job.cost, now)
             if source is not None:
                 await add_source_image(connection, job.id, source)
             await forget_unanswered(connection, new.interaction_id)
@@ -472,14 +472,10 @@ async def _all(connection: AsyncConnection, which: ColumnElement[bool]) -> tuple
 
 
 async def _count_waiting(connection: AsyncConnection, account: Account) -> int:
-    waiting = await connection.scalar(
-        select(func.count()).where(
-            jobs.c.user_id == account.user_id,
-            jobs.c.guild_id == account.guild_id,
-            jobs.c.state == JobState.QUEUED,
-        )
-    )
-    return waiting or 0
+    with_charges = jobs.join(charges, charges.c.job_id == jobs.c.id)
+    theirs = (jobs.c.user_id == account.user_id, charges.c.guild_id == account.guild_id)
+    waiting = select(func.count()).select_from(with_charges).where(*theirs, jobs.c.state == JobState.QUEUED)
+    return await connection.scalar(waiting) or 0
 
 
 def _unnotified() -> ColumnElement[bool]:

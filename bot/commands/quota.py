@@ -8,6 +8,7 @@ from discord import app_commands
 from bot.commands.tree import OPEN_TO_BLOCKED
 from bot.components.base import AnimaInteraction
 from bot.messages.job import no_credits
+from bot.rules.server_settings import settings_guild_id
 from bot.text.formats import decimal
 from bot.text.translation import N_, say, say_plural
 from storage.jobs import Allowance
@@ -28,9 +29,10 @@ WHAT_A_CREDIT_IS = N_(
 @app_commands.command(description="See the credits you have used and have left", extras=OPEN_TO_BLOCKED)
 async def quota(interaction: AnimaInteraction) -> None:
     await interaction.response.defer(ephemeral=True)
-    usage = await interaction.client.database.quotas.usage(Account(interaction.user.id, interaction.guild_id))
+    guild_id = settings_guild_id(interaction)
+    usage = await interaction.client.database.quotas.usage(Account(interaction.user.id, guild_id))
     allowance = await interaction.client.allowance(interaction)
-    await interaction.edit_original_response(content=described(usage, allowance, in_server=bool(interaction.guild_id)))
+    await interaction.edit_original_response(content=described(usage, allowance, in_server=guild_id is not None))
 
 
 def described(usage: Usage, allowance: Allowance, *, in_server: bool) -> str:

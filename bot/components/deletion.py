@@ -16,8 +16,8 @@ logger = logging.getLogger(__name__)
 
 
 def may_delete(interaction: AnimaInteraction, job: Job) -> bool:
-    """The person who asked for it may, and whoever may delete other people's messages there."""
-    return job.user_id == interaction.user.id or may_moderate(interaction, job)
+    """The person who asked for it, and whoever may delete its message. A private job's nobody else sees."""
+    return job.user_id == interaction.user.id or (not job.private and may_moderate(interaction, job))
 
 
 async def delete_job(client: AnimaClient, job: Job, by: int) -> str:
@@ -25,8 +25,8 @@ async def delete_job(client: AnimaClient, job: Job, by: int) -> str:
 
     The message first: if that is as far as it gets, the images are still there to be deleted.
     """
-    if job.state in LIVE:
-        await client.cancellation.cancel(job, by=by)
+    if job.state in LIVE and not await client.cancellation.cancel(job, by=by):
+        job = await client.database.jobs.get(job.id) or job  # delivered meanwhile, and maybe in another message
     if job.message_id is None:
         return say("There is no message to delete.")
     gone = not job.private and await delete_message(client, job.channel_id, job.message_id)

@@ -30,6 +30,7 @@ from bot.generation.source_image import size_of, with_size_of_source
 from bot.generation.spec import JobImage, JobSpec
 from bot.generation.typed.mistakes import describe_mistakes
 from bot.jobs.acknowledgement.known import KnownAnswers
+from bot.jobs.delivery.outbox import retry_storage
 from bot.jobs.delivery.progress import StatusMessages
 from bot.jobs.queue import FairQueue
 from bot.jobs.queue_entry import queued_job
@@ -49,12 +50,15 @@ from bot.rules.policy import (
     TypedText,
     effective_limits,
     may_be_explicit,
+    pause_refusal,
     permit,
 )
 from bot.rules.server_settings import ServerSettings, load_server_settings, settings_guild_id
 from bot.text.translation import N_, say
+from storage.backend.transactions import StorageUnavailable
 from storage.database import Database
 from storage.jobs import Accepted, Allowance, AlreadyAccepted, Job, NewJob, OverQuota
+from storage.quotas import Account
 
 logger = logging.getLogger(__name__)
 
@@ -177,19 +181,23 @@ class Submitter:
             await _refuse(interaction, request, describe_mistakes(error))
             return
         new = _new_job(origin, request, options, spec, spec.cost(model.native), await self._parent_id(request))
-        match await self._database.jobs.accept(new, allowance, request.source):
+        account = Account(new.user_id, settings_guild_id(interaction))
+        match await self._database.jobs.accept(new, allowance, request.source, account=account):
             case Accepted(job):
                 if job.private:
                     self._known.add_private_job(job.id)
                 self._accepted(interaction)
+                if (since := await self._refused_since(interaction)) is not None:
+                    await self._take_back(interaction, job, since)
+                    return
                 await self._enqueue(interaction, job, request.note, _trigger_words(job, request, model))
             case AlreadyAccepted() as refusal:
                 self._accepted(interaction)
                 # The answer is that job's message, so it is not deleted.
-                await send_followup(interaction, messages.refusal(refusal, in_server=new.guild_id is not None))
+                await send_followup(interaction, messages.refusal(refusal, in_server=account.guild_id is not None))
             case refusal:
                 self._refused("quota" if isinstance(refusal, OverQuota) else "waiting")
-                await _refuse(interaction, request, messages.refusal(refusal, in_server=new.guild_id is not None))
+                await _refuse(interaction, request, messages.refusal(refusal, in_server=account.guild_id is not None))
 
     def refuse_blocked(self, interaction: Interaction) -> PolicyRefusal | None:
         """The refusal for a user who may not draw there, from memory; `submit` checks the database."""
@@ -244,6 +252,20 @@ class Submitter:
         block = await self._database.servers.block_of(interaction.user.id, interaction.guild_id)
         person, channel = Person.of(interaction, block), ChannelContext.of(interaction)
         return await asyncio.to_thread(permit, settings, model.native, person, channel, spec, typed)
+
+    async def _refused_since(self, interaction: Interaction) -> PolicyRefusal | None:
+        """A block or a pause that came while a job was being accepted, and so may have found nothing to end."""
+        with suppress(StorageUnavailable):  # it is queued already
+            settings = await load_server_settings(self._database.servers, settings_guild_id(interaction))
+            if (refusal := pause_refusal(settings)) is not None:
+                return refusal
+        return self.refuse_blocked(interaction)
+
+    async def _take_back(self, interaction: Interaction, job: Job, refusal: PolicyRefusal) -> None:
+        reason = messages.DROPPED_BY_BLOCK if refusal.reason is RefusalReason.BLOCKED else messages.DROPPED_BY_PAUSE
+        if await retry_storage(lambda: self._database.jobs.cancel(job.id, None, reason)):
+            await reply_privately(interaction, refusal.sentence)
+            await self._database.jobs.mark_notified(job.id)
 
     async def _sized(
         self, options: Options, request: JobRequest, settings: ServerSettings, model: ModelInfo

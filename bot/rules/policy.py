@@ -302,12 +302,8 @@ def _minors_refusal(spec: JobSpec, typed: TypedText) -> PolicyRefusal | None:
 def _access_refusal(settings: ServerSettings, person: Person, channel: ChannelContext) -> PolicyRefusal | None:
     if person.is_blocked:
         return PolicyRefusal(RefusalReason.BLOCKED)
-    if settings.operator_pause is not None:
-        return PolicyRefusal(
-            RefusalReason.PAUSED_EVERYWHERE, {"reason": inline(settings.operator_pause, MAX_REASON_LENGTH)}
-        )
-    if settings.paused:
-        return PolicyRefusal(RefusalReason.PAUSED)
+    if (paused := pause_refusal(settings)) is not None:
+        return paused
     access = settings.access
     if access.channels and not _is_any_channel_of(channel, access.channels):
         return PolicyRefusal(
@@ -316,6 +312,15 @@ def _access_refusal(settings: ServerSettings, person: Person, channel: ChannelCo
     if access.roles and not person.is_admin and person.role_ids.isdisjoint(access.roles):
         return PolicyRefusal(RefusalReason.ROLE, {"roles": listed((f"<@&{role}>" for role in access.roles), MAX_NAMED)})
     return None
+
+
+def pause_refusal(settings: ServerSettings) -> PolicyRefusal | None:
+    """What anybody is refused for while the operator has paused everything, or a server's admins have there."""
+    if settings.operator_pause is not None:
+        return PolicyRefusal(
+            RefusalReason.PAUSED_EVERYWHERE, {"reason": inline(settings.operator_pause, MAX_REASON_LENGTH)}
+        )
+    return PolicyRefusal(RefusalReason.PAUSED) if settings.paused else None
 
 
 def _size_refusal(limits: EffectiveLimits, spec: JobSpec) -> PolicyRefusal | None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as some
 from bot.commands.quota import described
 from storage.jobs import Allowance
 from storage.quotas import Charge, Usage
+from storage.schema import JobState
 from tests.bot.harness import Stage
 
 NO_CREDITS_IN_PRIVATE = (
@@ -98,3 +99,26 @@ def test_any_usage_under_any_limit_can_be_shown(charges: list[Charge], limit: fl
     said = described(Usage(tuple(charges)), Allowance(credits=limit), in_server=True)
     assert len(said) <= 2000
     assert not re.search(r"-\d", said), "nobody has less than nothing left"
+
+
+async def test_the_operators_limits_are_the_same_ones_in_whatever_server_a_person_brings_the_bot_to(
+    stage: Stage,
+) -> None:
+    world, carol = stage.discord.world, stage.discord.world.carol
+    stage.settings["credits_outside_servers"] = 1.0
+    await stage.restart()
+    await stage.draw("1girl", carol, world.lounge)
+    another = await stage.slash("imagine", carol, stage.discord.dm(carol), prompt="1girl")
+    assert "24" in (await another.followup()).text
+    assert await stage.database.jobs.by_interaction(another.id) is None
+
+
+async def test_what_waits_outside_of_servers_counts_wherever_it_was_asked_for(stage: Stage) -> None:
+    world, carol = stage.discord.world, stage.discord.world.carol
+    await stage.database.servers.change(0, {"limits": {"waiting": 1}}, by=1)
+    stage.engine.hold()
+    await stage.in_state((await stage.ask("busy", stage.emi)).id, JobState.RUNNING)
+    await stage.ask("waits", carol, world.lounge)
+    another = await stage.slash("imagine", carol, stage.discord.dm(carol), prompt="too many")
+    await another.followup()
+    assert await stage.database.jobs.by_interaction(another.id) is None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
+from bot.components.deletion import delete_job
 from bot.messages.job import DROPPED_BY_BLOCK, DROPPED_BY_PAUSE, DROPPED_BY_REMOVAL
 from bot.sandbox import Channel, Message, User
 from bot.sandbox.model.world import Overwrite, Permissions
@@ -269,3 +271,38 @@ async def test_a_moderators_right_taken_away_counts_at_once(stage: Stage) -> Non
     stage.general.overwrites[moderator.id] = Overwrite(moderator, Permissions(0), Permissions.MANAGE_MESSAGES)
     sent = await stage.press(message, "Cancel", stage.bob)
     assert "only cancel your own" in (await sent.followup()).text
+
+
+@pytest.mark.parametrize("how", ["blocked", "paused", "paused everywhere"])
+async def test_a_block_or_a_pause_while_a_job_is_being_accepted_lets_nothing_through(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """It found nothing to end yet, and the job was judged before it."""
+    accept, guild_id = stage.database.jobs.accept, stage.general.guild.id
+
+    async def accept_late(*arguments: object, **more: object) -> object:
+        match how:
+            case "blocked":
+                await stage.client.moderation.block(guild_id, stage.alice.id, by=stage.bob.id)
+            case "paused":
+                await stage.database.servers.change(guild_id, {"paused": True}, by=stage.bob.id)
+                await stage.client.moderation.drop_waiting(guild_id, by=stage.bob.id)
+            case _:
+                await stage.database.servers.change(EVERYWHERE, {"operator_pause": "repairs"}, by=stage.bob.id)
+                await stage.client.moderation.drop_all_waiting(by=stage.bob.id)
+        return await accept(*arguments, **more)
+
+    monkeypatch.setattr(stage.database.jobs, "accept", accept_late)
+    job = await stage.ask("1girl")
+    ended = await stage.in_state(job.id, JobState.CANCELLED)
+    assert ended.reason == (DROPPED_BY_BLOCK if how == "blocked" else DROPPED_BY_PAUSE)
+    assert await spent(stage, stage.alice, guild_id) == 0
+    assert stage.engine.requests == []
+
+
+async def test_what_was_delivered_elsewhere_while_somebody_deleted_it_is_deleted_there(stage: Stage) -> None:
+    job, message = await stage.draw("1girl")
+    before = replace(job, state=JobState.RENDERED, message_id=None)
+    await delete_job(stage.client, before, by=stage.alice.id)
+    assert stage.discord.messages.get(message.id) is None
+    assert (await stage.database.images.of_job(job.id))[0].deleted_at is not None
