@@ -175,10 +175,19 @@ async def load_image(
 def image_of(interaction: AnimaInteraction, job: Job, index: int = 0, *, owner_only: bool = False) -> JobImage | None:
     """The same of a job that was found already."""
     is_owner = job.user_id == interaction.user.id
-    if not job.parameters or (not is_owner and (job.private or owner_only)):
+    if not job.parameters or (not is_owner and (owner_only or not _is_shown_to(interaction, job))):
         return None
     spec = JobSpec.of(job)
     return JobImage(job, spec, index) if 0 <= index < len(spec.recipes) else None
+
+
+def _is_shown_to(interaction: AnimaInteraction, job: Job) -> bool:
+    """Whether others than who asked for a job see its message there: in its channel, or in a thread that it began."""
+    if job.private:
+        return False
+    channel = interaction.channel
+    parent_id = channel.parent_id if isinstance(channel, discord.Thread) else None
+    return job.channel_id in (interaction.channel_id, parent_id)
 
 
 async def report_error(interaction: AnimaInteraction, what: str, error: BaseException) -> None:

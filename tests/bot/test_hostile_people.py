@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import threading
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from storage.jobs import Job
 from storage.quotas import Account
 from storage.schema import JobState
 from tests.bot.generation.test_source_image import encoded
-from tests.bot.harness import Stage, until
+from tests.bot.harness import Stage, interaction_tasks, until
 
 SECRET = "unspeakablesecret"
 #: Every custom_id that names a job or a picture, or shows what is somebody's own.
@@ -237,3 +238,24 @@ def noting_its_thread(function: Callable[..., Any], where: list[str]) -> Callabl
         return function(*args, **kwargs)
 
     return noted
+
+
+@pytest.mark.parametrize("custom_id", OTHERS)
+async def test_a_forged_press_tells_nothing_of_what_was_drawn_in_another_place(stage: Stage, custom_id: str) -> None:
+    """In a private message nothing has to be marked as private to be so."""
+    job, _ = await stage.draw(SECRET, where=stage.discord.dm(stage.alice))
+    picture = (await stage.database.images.of_job(job.id))[0].id
+    _, public = await stage.draw("1girl", stage.emi)
+    sent = await stage.press_forged(public, custom_id.format(job=job.id, picture=picture), stage.emi)
+    assert SECRET not in await answered(stage, sent)
+    assert SECRET not in "".join(request.prompt for request in stage.engine.requests[2:])
+
+
+@pytest.mark.parametrize("action", ["delete", "delete-for-good"])
+async def test_a_moderator_reaches_no_private_picture_by_a_forged_custom_id(stage: Stage, action: str) -> None:
+    job, _ = await hidden_picture(stage)
+    _, public = await stage.draw("1girl", stage.emi)
+    sent = await stage.press_forged(public, f"anima:{action}:{job.id}:0", stage.bob)
+    assert f"<@{stage.alice.id}>" not in await answered(stage, sent)
+    await asyncio.gather(*interaction_tasks())
+    assert (await stage.database.images.of_job(job.id))[0].deleted_at is None
