@@ -51,7 +51,10 @@ class Announcements:
         for number, guild in enumerate(targets):
             if number:
                 await asyncio.sleep(PAUSE)
-            sent += await self._send_to(guild, text)
+            try:
+                sent += await self._send_to(guild, text)
+            except Exception:  # the others are to hear of it all the same
+                logger.exception("announcement: server %d could not be reached", guild.id)
         logger.info("announcement: sent to %d of %d servers", sent, len(targets))
 
     async def _send_to(self, guild: discord.Guild, text: str) -> bool:

@@ -33,8 +33,8 @@ logger = logging.getLogger(__name__)
 MAX_WAITING = 100
 #: Seconds between two messages in one log channel, which is well within Discord's five in five seconds.
 PAUSE = 2.0
-#: Characters of one entry.
-MAX_ENTRY_LENGTH = 1500
+#: Characters of one entry: more than any has, for one that is cut could lose the end of a spoiler.
+MAX_ENTRY_LENGTH = 2000
 #: Components of an entry with its buttons: a text, a row and two buttons.
 COMPONENTS_OF_ENTRY = 4
 MAX_ENTRIES = (MAX_COMPONENTS - 1) // COMPONENTS_OF_ENTRY

@@ -133,3 +133,9 @@ async def test_a_full_disk_keeps_pictures_waiting_until_there_is_room_and_comman
         assert "database isn't available right now" in (await interaction.response()).content
     await all_is_well(stage)
     assert await stage.database.jobs.by_interaction(interaction.id) is None
+
+
+async def test_settings_of_one_server_that_cannot_be_read_keep_the_bot_from_no_other(stage: Stage) -> None:
+    await stage.database.servers.change(stage.general.guild.id + 1, {"defaults": {"private": 7}}, by=stage.bob.id)
+    await stage.restart()
+    await stage.draw("1girl")

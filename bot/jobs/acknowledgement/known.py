@@ -6,6 +6,7 @@ It is read once at the start and updated by watching the classes that write it. 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ from bot.generation.options import Options
 from bot.rules.server_settings import ServerSettings, settings_guild_id
 from storage.database import Database
 from storage.servers import EVERYWHERE
+
+logger = logging.getLogger(__name__)
 
 
 class KnownAnswers:
@@ -71,7 +74,11 @@ class KnownAnswers:
             self._preferences.pop((user_id, name), None)
 
     def _server_changed(self, guild_id: int, settings: Mapping[str, Any]) -> None:
-        private = ServerSettings.of(settings).defaults.options().private
+        try:
+            private = ServerSettings.of(settings).defaults.options().private
+        except ValueError as error:  # that server's own requests say so; the others are not to wait for it
+            logger.error("server %d: its settings cannot be read: %s", guild_id, error)
+            private = None
         if private is None:
             self._servers.pop(guild_id, None)
         else:

@@ -162,7 +162,10 @@ class StatusMessages:
         """Keep those who wait informed, until cancelled."""
         while True:
             await asyncio.sleep(SHOWN_EVERY)
-            self._look_around()
+            try:
+                self._look_around()
+            except Exception:  # one job's mistake is not to leave everybody else uninformed
+                logger.exception("progress could not be shown")
 
     def _look_around(self) -> None:
         now, edits = time.monotonic(), 0

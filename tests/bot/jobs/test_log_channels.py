@@ -9,6 +9,7 @@ import discord
 import pytest
 
 from bot.jobs import log_channels
+from bot.messages import log_entries
 from bot.messages.log_entries import LogEntry
 from bot.rules.server_settings import load_server_settings
 from bot.sandbox import Channel, Message
@@ -229,3 +230,12 @@ async def test_a_log_channel_that_answers_slowly_delays_nothing(stage: Stage, mo
     assert "turnip" in (await refused(stage, "a turnip")).text
     await stage.draw("1girl")
     assert stage.discord.messages_in(channel) == []
+
+
+async def test_however_much_is_escaped_in_it_an_entry_hides_all_that_was_typed(stage: Stage) -> None:
+    channel = await name_log_channel(stage)
+    job, _ = await stage.draw("_" * 400)
+    stage.client.log_channels.post(job.guild_id, log_entries.reported(job, "", by=stage.bob.id, reason="*" * 400))
+    message = await logged(stage, channel, "**Reported**")
+    _, reason, prompt = message.text.splitlines()
+    assert reason.endswith("||") and prompt.endswith("||")

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import discord
 import pytest
 
 from bot.commands.operator.access import NOT_OPERATOR
 from bot.commands.operator.actions import CHANGED_MEANWHILE, OPERATOR_ACTIONS
 from bot.commands.operator.forms import FORMS
 from bot.commands.operator.pages import PAGES
+from bot.jobs import announcements
 from bot.rules.server_settings import load_server_settings
 from bot.sandbox import Channel, FakeDiscord, Message, User
 from storage.schema import JobState
@@ -197,3 +199,22 @@ async def test_a_form_that_was_refused_reopens_as_it_was_typed(stage: Stage, pan
     stage.client.operators = frozenset()
     answer = await (await stage.press(refused, "Edit again…", stage.bob)).response()
     assert answer.content == NOT_OPERATOR
+
+
+async def test_one_server_that_cannot_be_reached_keeps_an_announcement_from_no_other(
+    stage: Stage, panel: OperatorPanel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guild = stage.discord.world.guild
+    guild.system_channel = stage.general
+    await stage.restart()
+    [known] = stage.client.guilds
+    broken = discord.Object(1)  # as little of a server as can be
+    monkeypatch.setattr(announcements, "PAUSE", 0.0)
+    monkeypatch.setattr(stage.client.announcements, "_guilds", lambda: [broken, known])
+    stage.client.announcements.send("hello")
+
+    async def sent() -> list[Message]:
+        return stage.discord.messages_in(stage.general)
+
+    [message] = await until(sent)
+    assert message.content == "hello"

@@ -277,3 +277,23 @@ async def test_cancel_does_not_wait_for_an_edit_that_discord_holds_back(stage: S
 
     await until(says_so)
     stage.engine.let_go()
+
+
+async def test_a_mistake_about_one_job_leaves_the_others_informed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "SHOWN_EVERY", 0.01)
+    looked = 0
+
+    def look_around(messages: StatusMessages) -> None:
+        nonlocal looked
+        looked += 1
+        raise RuntimeError("nobody thought of this")
+
+    monkeypatch.setattr(StatusMessages, "_look_around", look_around)
+    await stage.restart()
+
+    async def twice() -> bool:
+        return looked > 1
+
+    assert await until(twice)
