@@ -17,7 +17,7 @@ from bot.components.requests import edit
 from bot.generation.compose import ModelInfo, options_of_image, prompt_of_image
 from bot.generation.errors import InvalidForm, InvalidOption
 from bot.generation.options import Options
-from bot.generation.sizes import SIZE, to_multiple
+from bot.generation.sizes import SIZE, Size, to_multiple
 from bot.generation.spec import JobImage
 from bot.generation.typed.command import parse_seed
 from bot.generation.typed.loras import parse_loras
@@ -30,6 +30,7 @@ from bot.text.markdown import inline
 from bot.text.numbers import half_width
 from bot.text.translation import N_, say
 from inference.request import MAX_CFG_SCALE, MAX_SEED, MAX_SIDE, MAX_STEPS, SAMPLERS, SCHEDULERS
+from inference.weights.modelspec import ANIMA
 
 #: Characters of a field that takes one line.
 MAX_LINE_LENGTH = 100
@@ -38,7 +39,6 @@ LOST = N_("This picture's settings are no longer saved. Use `/anima imagine` ins
 #: What each setting is called, and the least and the most that it may be.
 NAMES: Mapping[str, str] = {"size": N_("Size"), "steps": N_("Steps"), "cfg_scale": N_("CFG scale")}
 RANGES = {"size": (MIN_SIDE, MAX_SIDE), "steps": (1, MAX_STEPS), "cfg_scale": (MIN_CFG_SCALE, MAX_CFG_SCALE)}
-SETTINGS_EXAMPLE = "832x1216, 30 steps, CFG 4, simple"
 
 
 #: The index that means all of a job's images.
@@ -61,7 +61,7 @@ class EditModal(Modal):
     @classmethod
     def _of(cls, source: _Source, at: str) -> Self:
         recipe, options = source.image.recipe, source.options
-        settings = f"{recipe.width}x{recipe.height}, {recipe.steps} steps, CFG {recipe.cfg_scale:g}, {recipe.scheduler}"
+        settings = _written((recipe.width, recipe.height), recipe.steps, recipe.cfg_scale, recipe.scheduler)
         names = offered(SAMPLERS, recipe.sampler, MAX_CHOICES)
         samplers = [discord.SelectOption(label=name, default=name == recipe.sampler) for name in names]
         sampler: ui.Select[Any] = ui.Select(custom_id=f"sampler:{at}", options=samplers)
@@ -185,9 +185,15 @@ def edited(options: Options, typed: Submitted) -> Options:
         raise InvalidForm(
             say("The seed must be a whole number from 0 to {most}, or empty for a new one.", most=MAX_SEED)
         ) from None
+    example = _written(
+        options.size or ANIMA.sizes[0],
+        options.steps or ANIMA.steps,
+        options.cfg_scale or ANIMA.cfg_scale,
+        options.scheduler or ANIMA.scheduler,
+    )
     changes: dict[str, Any] = {
         **options.as_json(),
-        **_settings(str(typed["settings"])),
+        **_settings(str(typed["settings"]), example),
         "negative": _whole(options.negative or "", str(typed["negative"])),
         "seed": seed,
         "sampler": typed["sampler"][0] if typed["sampler"] else options.sampler,
@@ -215,7 +221,12 @@ _STEPS = re.compile(r"(\d{1,4})\s*steps?|steps?:?\s*(\d{1,4})")
 _CFG = re.compile(r"cfg:?\s*(\d{1,3}(?:\.\d{1,3})?)")
 
 
-def _settings(text: str) -> dict[str, Any]:
+def _written(size: Size, steps: int, cfg_scale: float, scheduler: str) -> str:
+    """What `_settings` reads."""
+    return f"{size[0]}x{size[1]}, {steps} steps, CFG {cfg_scale:g}, {scheduler}"
+
+
+def _settings(text: str, example: str) -> dict[str, Any]:
     """What `832x1216, 30 steps, CFG 4, simple` says; each part may be left out. Raises InvalidForm."""
     settings: dict[str, Any] = {}
     for part in filter(None, (part.strip().casefold() for part in half_width(text).split(","))):
@@ -234,7 +245,7 @@ def _settings(text: str) -> dict[str, Any]:
                 say(
                     "I don't understand “{part}”. Write settings like this: {example}",
                     part=inline(part, 50),
-                    example=SETTINGS_EXAMPLE,
+                    example=example,
                 )
             )
     return settings

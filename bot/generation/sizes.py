@@ -52,9 +52,16 @@ def parse_size(text: str, native: tuple[Size, ...]) -> Size:
     raise InvalidOption(
         say(
             "I don't understand that aspect. Pick one from the list, or type a ratio (such as 2:3, up to "
-            "4:1) or a size (such as 832x1216)."
+            "4:1) or a size (such as {size}).",
+            size=example_size(native),
         )
     )
+
+
+def example_size(native: tuple[Size, ...]) -> str:
+    """One of the model's own sizes, as it is typed: a portrait if it has one."""
+    width, height = next((size for size in native if size[0] < size[1]), native[0])
+    return f"{width}x{height}"
 
 
 def size_like(image: Size, native: tuple[Size, ...], longest: int = MAX_SIDE, area: float = math.inf) -> Size:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 
 import discord
 
 from bot.commands.admin import summaries
 from bot.components.base import AnimaInteraction
+from bot.generation.sizes import example_size
+from bot.jobs.engines import ModelUnavailable
 from bot.messages.replies import reply_privately
 from bot.rules.policy import defaults_beyond_limits
 from bot.rules.server_settings import ServerSettings
 from bot.text.translation import N_, say, say_plural
 from inference import NativeSettings
+from inference.weights.modelspec import ANIMA
 from storage.database import Database
 
 #: Seconds that a warning waits for what the model's file says.
@@ -39,6 +43,8 @@ class AdminContext:
     version: int
     #: Whether Discord refused what was last posted in the log channel.
     log_refused: bool = False
+    #: One of the model's own, as it is typed.
+    example_size: str = ""
 
 
 async def load_context(interaction: AnimaInteraction) -> AdminContext:
@@ -47,7 +53,22 @@ async def load_context(interaction: AnimaInteraction) -> AdminContext:
     stored = await database.servers.settings(interaction.guild_id)
     settings = ServerSettings.of(stored.settings)
     log_refused = interaction.client.log_channels.was_refused(interaction.guild_id)
-    return AdminContext(database, interaction.guild_id, interaction.guild, settings, stored.version, log_refused)
+    return AdminContext(
+        database,
+        interaction.guild_id,
+        interaction.guild,
+        settings,
+        stored.version,
+        log_refused,
+        await _example_size(interaction),
+    )
+
+
+async def _example_size(interaction: AnimaInteraction) -> str:
+    native = None
+    with suppress(ModelUnavailable):  # the settings can be changed all the same
+        native = await _native(interaction)
+    return example_size((native or ANIMA).sizes)
 
 
 async def is_admin(interaction: AnimaInteraction) -> bool:

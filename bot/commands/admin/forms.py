@@ -47,6 +47,9 @@ NOTHING_SAVED = N_("Nothing was saved.")
 BY_THE_MODEL = N_("Empty: model default")
 RECOMMENDED = N_("Empty: recommended text")
 
+#: Stands for one of the model's own sizes in what is said about a field.
+EXAMPLE_SIZE = "<size>"
+
 SEPARATORS = r"[,\n、，]"  # noqa: RUF001
 
 #: What was typed, by the key of the field: a text, a list of chosen values, or whether a box is ticked.
@@ -88,7 +91,7 @@ class AdminForm(Modal):
         fields = [
             ui.Label[Any](
                 text=say(LABELS[field.key]),
-                description=field.about,
+                description=field.about.replace(EXAMPLE_SIZE, context.example_size),
                 component=field.input_for(f"{field.key}:{context.version}"),
             )
             for field in FORMS[form].fields(context.settings)
@@ -135,7 +138,7 @@ def _read(values: Submitted) -> tuple[Values, int | None]:
 
 def _drawing(settings: ServerSettings) -> list[Field]:
     defaults = settings.defaults
-    size = say("Width x height, such as 832x1216. Empty: model default")
+    size = say("Width x height, such as {size}. Empty: model default", size=EXAMPLE_SIZE)
     own = say("None selected: model default")
     return [
         Field("size", size, _text_input(of_size(defaults.size))),
@@ -274,7 +277,8 @@ async def _save_drawing(interaction: AnimaInteraction, context: AdminContext, va
             name = say(LABELS["size"])
             raise InvalidForm(
                 say(
-                    "**{field}**: {typed} is not a size. Write it like 832x1216.",
+                    "**{field}**: {typed} is not a size. Write it like {size}.",
+                    size=context.example_size,
                     field=name,
                     typed=inline_or_empty(size, 20),
                 )

@@ -9,6 +9,7 @@ import discord
 from discord import ui
 
 from bot.commands.preferences.defaults import PreferencesContext, as_text
+from bot.generation.sizes import example_size
 from bot.generation.typed.mistakes import LABELS
 from bot.generation.values import MAX_ARTISTS_LENGTH, MAX_IMAGES, MAX_LORAS, MIN_CFG_SCALE, MIN_DENOISE
 from bot.messages.limits import MAX_FIELD_LENGTH
@@ -21,7 +22,7 @@ LORAS_LISTED = 1500
 
 def number_fields(context: PreferencesContext) -> list[ui.Label[Any]]:
     examples = {
-        "size": say("832x1216, or a ratio such as 2:3"),
+        "size": say("{size}, or a ratio such as 2:3", size=example_size(context.model.native.sizes)),
         "count": say("{least} to {most}", least=1, most=MAX_IMAGES),
         "steps": say("{least} to {most}", least=1, most=MAX_STEPS),
         "cfg_scale": say("{least} to {most}", least=f"{MIN_CFG_SCALE:g}", most=f"{MAX_CFG_SCALE:g}"),

@@ -109,7 +109,7 @@ async def test_edit_opens_a_form_with_everything_filled_in(stage: Stage) -> None
     ("values", "sentence"),
     [
         ({"Seed (leave empty for a new one)": "seven"}, "The seed must be a whole number"),
-        ({"Size, steps, CFG, scheduler": "as before"}, "I don't understand “as before”"),
+        ({"Size, steps, CFG, scheduler": "as before"}, "Write settings like this: 64x64, 4 steps, CFG 4, simple"),
         ({"Size, steps, CFG, scheduler": "5000 steps"}, "Steps must be from 1 to 1000."),
         ({"Prompt": "1girl, nsfw"}, "isn't allowed in this channel"),
     ],

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.generation.errors import InvalidOption
-from bot.generation.sizes import describe_size, is_cropped, parse_size, size_like
+from bot.generation.sizes import describe_size, example_size, is_cropped, parse_size, size_like
 from inference.weights.modelspec import ANIMA
 
 SIZES = ANIMA.sizes
@@ -90,3 +90,8 @@ def test_an_images_shape_keeps_to_the_limits(shape: float) -> None:
 def test_a_crop_is_one_if_it_can_be_seen() -> None:
     assert not is_cropped((1920, 1080), (1360, 768))
     assert is_cropped((1920, 1080), (1024, 1024))
+
+
+def test_the_example_of_a_size_is_a_portrait_if_the_model_has_one() -> None:
+    assert example_size(ANIMA.sizes) == "896x1152"
+    assert example_size(((64, 64),)) == "64x64"

@@ -290,7 +290,7 @@ async def test_mistakes_in_a_form_are_named_and_nothing_is_saved(panel: AdminPan
     assert "**Steps** must be a whole number." in panel.text
     await panel.turn_to("defaults")
     await panel.fill("Size, steps, sampler", size="large")
-    assert "**Size**: large is not a size. Write it like 832x1216." in panel.text
+    assert "**Size**: large is not a size. Write it like 64x64." in panel.text
     await panel.fill("Size, steps, sampler", size="833x1216")
     assert "**Size** must be a multiple of 8." in panel.text
     assert await panel.settings() == ServerSettings()

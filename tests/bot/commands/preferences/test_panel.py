@@ -265,7 +265,7 @@ async def test_loras_with_their_strengths(panel: PreferencesPanel) -> None:
                 "**Denoise** must be a number.",
             ],
         ),
-        ("Size, steps, CFG…", {"size": "huge", "steps": "9"}, ["I don't understand that aspect."]),
+        ("Size, steps, CFG…", {"size": "huge", "steps": "9"}, ["I don't understand that aspect.", "(such as 64x64)"]),
         ("Size, steps, CFG…", {"size": "9999x64", "steps": "9"}, ["**Size** must be 4096 or less."]),
         (
             "LoRAs…",
@@ -614,3 +614,10 @@ async def forge_form(stage: Stage, user: User, name: str, typed: dict[str, str])
     return stage.discord._sent(
         interactions.send(MODAL_SUBMIT, user, stage.general, data, source=source, opened_by=opened_by)
     )
+
+
+async def test_an_example_of_a_size_is_one_of_the_models_own(stage: Stage) -> None:
+    opened = await PreferencesPanel(stage).open()
+    form = await (await stage.press(opened.message, "Size, steps, CFG…")).modal()
+    [described] = [part["description"] for part in form.components if part.get("label") == "Size"]
+    assert described == "64x64, or a ratio such as 2:3. Empty: server default"
