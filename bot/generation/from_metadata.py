@@ -33,7 +33,19 @@ NAMED: Mapping[str, str] = {
     "er_sde": "ER-SDE",
 }
 #: Entries of `extra` that cannot be repeated: a second pass, parts of a graph without an option.
-NOT_REPEATED = frozenset({"Last step", LEFT_OUT, "Hires upscale", "Hires resize-1", "Hires steps", "Refiner"})
+NOT_REPEATED = frozenset(
+    {
+        "Last step",
+        LEFT_OUT,
+        "Hires upscale",
+        "Hires resize-1",
+        "Hires steps",
+        "Hires fixed",
+        "Refiner",
+        "Detailer",
+        "Embeddings",
+    }
+)
 NO_PROMPT = N_("That file has no prompt inside, so there is nothing to draw.")
 TOO_LONG = N_("The prompt in that file is too long. The limit is {limit} characters.")
 

@@ -15,7 +15,7 @@ from pathlib import PurePath, PureWindowsPath
 from typing import Any
 
 from inference.metadata.names import our_sampler_and_scheduler, our_scheduler, webui_sampler, webui_scheduler
-from inference.metadata.parameters import LEFT_OUT, Pairs, Parameters, as_integer, as_number
+from inference.metadata.parameters import LEFT_OUT, SHIFT, Pairs, Parameters, as_integer, as_number
 
 _NEGATIVE = "Negative prompt:"
 _FEWEST_SETTINGS = 3  # a line with fewer is part of a prompt, as the web UI has it
@@ -113,6 +113,8 @@ def stem(name: str) -> str:
 def _parameters(prompt: str, negative_prompt: str, settings: dict[str, str]) -> Parameters:
     take = settings.pop
     size = _SIZE.fullmatch(take("Size", ""))
+    if settings.get("App") == "SD.Next":
+        _rename_sdnext(settings)
     sampler, scheduler = our_sampler_and_scheduler(take("Sampler", ""))
     schedule_type = take("Schedule type", "")
     denoise, hires_strength = _denoise(take("Denoising strength", None), settings)
@@ -136,7 +138,7 @@ def _parameters(prompt: str, negative_prompt: str, settings: dict[str, str]) -> 
         "model": take("Model", None),
         "model_hash": take("Model hash", None),
         "lora_hashes": tuple(_lora_hashes(take("Lora hashes", ""))),
-        "text_encoder": next(iter(text_encoders), None),
+        "text_encoder": next(iter(text_encoders), None) or take("TE", None),
         "vae": next(iter(vaes), None) or take("VAE", None),
         "variation_seed": as_integer(take("Variation seed", None)),
         "variation_strength": as_number(take("Variation seed strength", None)),
@@ -144,6 +146,27 @@ def _parameters(prompt: str, negative_prompt: str, settings: dict[str, str]) -> 
         "software": take("Version", None),
     }
     return Parameters(**known, extra=(*hires_strength, *settings.items(), *left_out))
+
+
+#: SD.Next's names, and A1111's of the same. Its schedule types are named by what they do with sigmas.
+_SDNEXT_NAMES = {
+    "Sampler sigma": "Schedule type",
+    "Sampler shift": SHIFT,
+    "Variation strength": "Variation seed strength",
+    "Hires strength": "Hires denoising strength",
+    "Hires scale": "Hires upscale",
+    "UNet": "Model",
+}
+
+
+def _rename_sdnext(settings: dict[str, str]) -> None:
+    """SD.Next's settings by A1111's names. Its samplers for rectified flow are the plain ones there."""
+    for theirs, usual in _SDNEXT_NAMES.items():
+        if theirs in settings:
+            settings[usual] = settings.pop(theirs)
+    if sampler := settings.get("Sampler"):
+        settings["Sampler"] = sampler.removesuffix(" FlowMatch").replace("DPM2++", "DPM++")
+    settings["Version"] = f"{settings.pop('App')} {settings.get('Version', '')}".strip()
 
 
 def _denoise(value: str | None, settings: Mapping[str, str]) -> tuple[float, Pairs]:

@@ -7,6 +7,7 @@ length, and nothing is taken for granted about a value's type.
 """
 
 import math
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ _MAX_NODES = 5_000
 _FARTHEST = 64
 
 _TEXTS = ("populated_text", "text", "prompt", "text_g", "t5xxl", "text_l", "clip_l")
+#: Up to a blank, a comma or what belongs to a weight.
+_EMBEDDING = re.compile(r"(?<![^\s(,])embedding:[^\s(),:]{1,200}")
 _CONSTANTS = ("value", "seed", "noise_seed", "int", "float", "number", "string", "text")
 _MODEL_FILES = ("unet_name", "ckpt_name", "gguf_name", "model_name")
 _LATENTS = ("latent_image", "latent", "samples", "pixels", "image")
@@ -90,6 +93,7 @@ class _GraphWalk:
                 *changes,
                 *prompts["positive"].left_out,
                 *prompts["negative"].left_out,
+                *_embeddings(prompts.values()),
             ),
         )
 
@@ -327,6 +331,12 @@ class _Prompt:
 
     text: str
     left_out: Pairs = ()
+
+
+def _embeddings(prompts: Iterable[_Prompt]) -> Pairs:
+    """Embeddings that prompts name: ComfyUI puts the file's vectors there, or nothing, where here a text would be."""
+    found = (match[0] for prompt in prompts for match in _EMBEDDING.finditer(prompt.text))
+    return tuple((LEFT_OUT, name) for name in dict.fromkeys(found))
 
 
 def _conditionings(node: Node, role: str) -> list[Link]:

@@ -150,3 +150,45 @@ def test_every_scheduler_has_a_name_and_is_known_by_it(ours: str) -> None:
 )
 def test_samplers_are_known_by_the_names_of_other_programs(name: str, ours: str) -> None:
     assert our_sampler(name) == ours
+
+
+SDNEXT = """1girl, smile <lora:style:0.8>
+Negative prompt: bad
+Steps: 20, Size: 832x1216, Sampler: DPM2++ 2M FlowMatch, Seed: 12345, CFG scale: 4.5, App: SD.Next, Version: 0c7038e, \
+Pipeline: AnimaPipeline, TE: qwen_3_06b_base, UNet: anima-base-v1.0, Operations: txt2img; hires, Model: anima, \
+Variation seed: 7, Variation strength: 0.25, Hires upscaler: Latent, Hires scale: 2.0, Hires strength: 0.3, \
+Embeddings: easynegative, Sampler sigma: karras, Sampler shift: 5"""
+
+
+def test_a_text_of_sdnext_is_read() -> None:
+    found = a1111.read(SDNEXT)
+    assert found is not None
+    assert found == Parameters(
+        prompt="1girl, smile",
+        negative_prompt="bad",
+        width=832,
+        height=1216,
+        steps=20,
+        cfg_scale=4.5,
+        sampler="dpmpp_2m",
+        scheduler="karras",
+        seed=12345,
+        loras=(("style", 0.8),),
+        model="anima-base-v1.0",
+        text_encoder="qwen_3_06b_base",
+        variation_seed=7,
+        variation_strength=0.25,
+        software="SD.Next 0c7038e",
+        extra=found.extra,
+    )
+    assert found.shift == 5.0
+    assert {"Hires upscale": "2.0", "Hires denoising strength": "0.3", "Embeddings": "easynegative"}.items() <= dict(
+        found.extra
+    ).items()
+
+
+def test_sdnexts_image_to_image_has_its_strength() -> None:
+    text = "1girl\nNegative prompt: \nSteps: 20, Size: 64x64, Sampler: Euler FlowMatch, Seed: 1, CFG scale: 1.0, "
+    found = a1111.read(text + "App: SD.Next, Version: 1, Operations: img2img, Denoising strength: 0.4")
+    assert found is not None
+    assert (found.denoise, found.sampler, found.negative_prompt) == (0.4, "euler", "")

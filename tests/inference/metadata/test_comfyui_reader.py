@@ -8,7 +8,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from inference.metadata import Parameters, comfyui_reader, png_text
+from inference.metadata import LEFT_OUT, Parameters, comfyui_reader, png_text
 from inference.sampling import sigmas
 from tests.inference.metadata.examples import EXAMPLE, PARAMETERS
 
@@ -128,6 +128,18 @@ def test_texts_that_are_joined_from_others_are_joined() -> None:
         "more": node("Text Concatenate", delimiter=" ", clean_whitespace="true", text_a="1girl,", text_b="smile"),
     }
     assert read(graph) == replace(READ, prompt="best quality, 1girl, smile")
+
+
+def test_embeddings_in_prompts_are_named_as_left_out() -> None:
+    graph = PARTS | {
+        "positive": node("CLIPTextEncode", text="1girl, embedding:good, (embedding:sub/hands:1.2)", clip=["model", 1]),
+        "negative": node("CLIPTextEncode", text="embedding:bad\nmyembedding:no", clip=["model", 1]),
+    }
+    found = read(graph)
+    assert found is not None
+    named = ("embedding:good", "embedding:sub/hands", "embedding:bad")
+    assert found.extra == tuple((LEFT_OUT, name) for name in named)
+    assert found.prompt == "1girl, embedding:good, (embedding:sub/hands:1.2)"
 
 
 def test_conditioning_is_followed_through_other_nodes_to_the_right_prompt() -> None:
