@@ -307,7 +307,7 @@ def _draw(engine: LoadedEngine, requests: list[GenerationRequest], connection: C
 
 
 def _loading_error(error: Exception) -> Exception:
-    """OutOfMemory may pass by itself, when other programs give the memory free; the others are as `_portable`."""
+    """OutOfMemory may pass when other programs free memory; other errors as in `_portable`."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return OutOfMemory(f"The device's memory does not hold the model ({error}). Stop other programs that use it.")
     return _portable(error)

@@ -41,9 +41,9 @@ SCHEDULERS = (
     *("simple", "beta57", "beta", "normal", "sgm_uniform", "ddim_uniform", "karras", "exponential"),
     *("kl_optimal", "linear_quadratic"),
 )
-#: Pixels of a latent's place: other sides cannot be drawn.
+#: Pixels per latent position: sides must be multiples of it.
 SIDE_MULTIPLE = 8
-#: Pixels of a token: other sides are padded by half a token in the transformer.
+#: Pixels per token: other sides are padded by half a token in the transformer.
 TOKEN_SIDE = 16
 MAX_SIDE = 4096
 MAX_STEPS = 1000
@@ -280,7 +280,7 @@ class Stage(Enum):
     FINISHING = "finishing the pictures"
 
 
-#: The kinds of Anima that are published.
+#: The published variants of Anima.
 Variant = Literal["base", "turbo", "aesthetic"]
 
 OnProgress = Callable[[Progress], None]

@@ -167,7 +167,7 @@ class Jobs:
     ) -> Accepted | AlreadyAccepted | TooManyWaiting | OverQuota:
         """Check the allowance, reserve the cost and insert the job as queued, in one transaction.
 
-        From then on the job answers for its interaction, so what `Unanswered` has of that is deleted.
+        The job replaces the unanswered request, so its row in `Unanswered` is deleted.
         `source`: the file of its source image, if it has one. `account`: who pays, if not the user in that server.
         """
         account = account or new.account
@@ -276,7 +276,7 @@ class Jobs:
     async def cancel(self, job_id: int, by: int | None, reason: str | None = None) -> bool:
         """Any live state to cancelled, with a refund. `by`: the id of the user who cancelled it, if that is known.
 
-        `reason`: what the job's user is told, if it was not they who cancelled it.
+        `reason`: shown to the job's user, if somebody else cancelled it.
         """
         return await self._end(job_id, JobState.CANCELLED, ended_by=by, reason=reason)
 
@@ -304,7 +304,7 @@ class Jobs:
     async def _end_all(
         self, which: ColumnElement[bool], states: Collection[JobState], reason: str, by: int | None
     ) -> tuple[Job, ...]:
-        """Live jobs to cancelled, with refunds, in one transaction. Returns them as they were when they ended."""
+        """Cancel live jobs, with refunds, in one transaction. Returns them as they were before."""
         now = self._clock()
         async with self._transactions.writing(alone_with="queue") as connection:
             changed = await connection.execute(
@@ -346,7 +346,7 @@ class Jobs:
                 watcher(ended)
 
     async def mark_reposted(self, job_id: int) -> None:
-        """Its images are about to be posted in another message, where a restart has to look for them."""
+        """Record that the images are about to be posted in another message, for the search after a restart."""
         async with self._transactions.writing() as connection:
             await connection.execute(update(jobs).where(jobs.c.id == job_id).values(reposted=True))
 
@@ -386,7 +386,7 @@ class Jobs:
             return await _find(connection, jobs.c.interaction_id == interaction_id)
 
     async def live_in_messages(self, message_ids: Collection[int]) -> tuple[Job, ...]:
-        """The unfinished jobs whose messages these are."""
+        """The unfinished jobs of these messages."""
         async with self._transactions.reading() as connection:
             return await _all(connection, jobs.c.message_id.in_(message_ids) & jobs.c.state.in_(LIVE))
 

@@ -1,4 +1,4 @@
-"""A user's own defaults, named presets, and drafts: forms that could not be taken as they were sent.
+"""A user's own defaults, named presets, and drafts of refused forms.
 
 All of them are JSON here; the bot defines their keys.
 """
@@ -17,7 +17,7 @@ from storage.schema import drafts, preferences, presets
 #: Presets of one user: as many as Discord shows in one select.
 PRESETS_EACH = 25
 
-#: Drafts of one user, the newest, and for how long they are kept.
+#: How many drafts a user may have, and how long they are kept.
 DRAFTS_EACH = 5
 DRAFT_LIFETIME = timedelta(days=1)
 
@@ -112,7 +112,7 @@ class Preferences:
         return was_there
 
     async def save_draft(self, user_id: int, form: str, fields: Mapping[str, Any]) -> int:
-        """Keep what was typed into a form; returns the draft's id. Old drafts make room."""
+        """Store what was typed into a form; returns the draft's id. Deletes old drafts."""
         now = self._clock()
         mine = drafts.c.user_id == user_id
         async with self._transactions.writing() as connection:

@@ -49,10 +49,10 @@ ABOUT: Mapping[str, tuple[Column[Any], ...]] = {
 PEOPLE = frozenset({"user_id", "ended_by", "blocked_by", "actor_id", "subject_id", "reporter_id"})
 #: Never exported: with the token, anybody could post as the bot.
 SECRETS = frozenset({"interaction_token"})
-#: Discord's envelope of a request also names others; of it, what the user chose and typed is exported.
+#: Discord's payload of a request also names others; only what the user chose and typed is exported.
 TYPED = "data"
 
-#: How long a request that was never answered is kept: nobody waits for it any longer.
+#: How long a request that was never answered is kept.
 UNANSWERED_KEPT = timedelta(days=1)
 
 #: Jobs processed in one transaction.

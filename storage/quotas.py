@@ -78,7 +78,7 @@ class Quotas:
             return await read_usage(connection, account, self._clock())
 
     async def usage_of_servers(self, guild_ids: Collection[int], since: datetime) -> Mapping[int, ServerUsage]:
-        """Of each of these servers that used anything since then."""
+        """The usage of each of these servers that used anything since then."""
         async with self._transactions.reading() as connection:
             rows = await connection.execute(
                 select(charges.c.guild_id, func.count(), func.sum(charges.c.spent))

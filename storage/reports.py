@@ -23,7 +23,7 @@ class Reports:
         self._clock = clock
 
     async def add(self, job_id: int, reporter_id: int, *, most: int, period: timedelta) -> ReportOutcome:
-        """Write down that somebody reports a job, unless they did before, or `most` others within `period`."""
+        """Record a report of a job, unless the user reported it before, or reported `most` others within `period`."""
         now = self._clock()
         async with self._transactions.writing(alone_with=f"reports {reporter_id}") as connection:
             by_them = reports.c.reporter_id == reporter_id
@@ -36,7 +36,7 @@ class Reports:
             return ReportOutcome.WRITTEN
 
     async def take_back(self, job_id: int, reporter_id: int) -> None:
-        """As if it had not been reported: the report could not be passed on."""
+        """Delete a report that could not be posted."""
         async with self._transactions.writing() as connection:
             await connection.execute(
                 delete(reports).where(reports.c.job_id == job_id, reports.c.reporter_id == reporter_id)

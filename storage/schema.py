@@ -137,7 +137,7 @@ pictures = Table(
     Column("height", Integer, nullable=False),
     Column("file_name", String(255), nullable=False),
     Column("metadata", Words, nullable=False),
-    #: What could not be done as it was asked for, a sentence a line.
+    #: What could not be applied, one sentence per line.
     Column("notes", Words, nullable=False, server_default=""),
     Column("attachment_id", BigInteger),
     Column("created_at", UtcDateTime, nullable=False),

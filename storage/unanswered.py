@@ -1,4 +1,4 @@
-"""What somebody asked for and has not been answered yet: one row from before the acknowledgement until the answer.
+"""Requests that are not answered yet: one row each from before the acknowledgement until the answer.
 
 `Jobs.accept` deletes the row in the transaction that writes the job.
 """

@@ -1,4 +1,4 @@
-"""The operator's messages to all servers: one a second, each to one channel per server."""
+"""The operator's announcements: one server a second, in one channel of each."""
 
 from __future__ import annotations
 

@@ -6,15 +6,15 @@ import re
 
 from bot.prompting.syntax import COMMAS
 
-#: What may stand between the marks is for who knows the LoRAs' names: they may have colons of their own.
+#: The caller parses name and strength, because names may contain colons.
 _TAG = re.compile(r"[<＜]\s*(?:lora|lyco)\s*[:：]([^<>＜＞]*)[>＞]", re.IGNORECASE)  # noqa: RUF001
 _BLANKS = " \t\u3000"
 
 
 def take_loras(prompt: str) -> tuple[str, tuple[str, ...]]:
-    """The prompt without its LoRAs, and what each of them says: `name`, or `name:0.8`.
+    """The prompt without its LoRAs, and the LoRAs as `name` or `name:0.8`.
 
-    The comma and the blanks that a LoRA would leave behind go with it.
+    Commas and blanks that a LoRA would leave behind are removed too.
 
     >>> take_loras("1girl, <lora:ink:0.8>, smile <lora:chibi>")
     ('1girl, smile', ('ink:0.8', 'chibi'))
@@ -37,13 +37,13 @@ def write_lora(name: str, strength: float) -> str | None:
 
 
 def strength_text(strength: float) -> str:
-    """A strength in as few characters as say it exactly."""
+    """The shortest exact text of a strength."""
     short = f"{strength:g}"
     return short if float(short) == strength else repr(strength)
 
 
 def _append(kept: list[str], text: str) -> None:
-    """Puts what follows a LoRA after what stood before it."""
+    """Joins the text before and after a removed LoRA."""
     before = next((piece for piece in reversed(kept) if piece), "")
     text = text.lstrip(_BLANKS)
     if not before or before[-1] in COMMAS:

@@ -35,7 +35,7 @@ _COUNT = re.compile(r"\d{1,2}\+?(?:girl|boy|other)s?|multiple (?:girls|boys|othe
 #: Of each of these kinds a person's own tags win over the prefix's, even where they differ.
 _GIVEN_ONCE = (_QUALITY, _SCORE, _YEAR, _SAFETY)
 
-#: What stands before a caption of the training data that are not anime: the set's name, and maybe the picture's title.
+#: The start of captions in the training data other than anime: the data set's name, and maybe the image's title.
 _DATASET = re.compile(r"\A[\s,]*((?:ye-pop|deviantart)[^\S\n]*\n(?:[^\n]+\n)?)", re.IGNORECASE)
 
 _SAFE = re.compile(r"(?:rating[: ] ?)?(?:safe|general)")
@@ -98,9 +98,9 @@ def _without_dataset(prompt: str) -> tuple[str, str]:
 
 
 def without_prefix(final: str, typed: str) -> str:
-    """A final prompt without the tags in front that nobody typed: what is the same for everybody.
+    """A final prompt without the prefix that was added to it.
 
-    typed: the prompt that it was made of, its wildcards expanded. Artists stay, and so does everything after them.
+    typed: the prompt it was made from, with wildcards expanded. Artists and what follows are kept.
     """
     given = _names(typed)
     for start, end in outer_pieces(final):

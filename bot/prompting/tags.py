@@ -98,7 +98,7 @@ class TagIndex:
         self._all = _Ranking([tag for tag in ranked if self._by_name[tag.name] is tag])
         self._artists = _Ranking([tag for tag in self._all.tags if tag.category is Category.ARTIST])
         self._all_but_artists = [tag for tag in self._all.tags if tag.category is not Category.ARTIST]
-        #: What is not ASCII: names in other languages.
+        #: Non-ASCII: names in other languages.
         self._by_alias: dict[str, Tag] = {
             alias: tag for tag in reversed(self._all.tags) for alias in tag.aliases if not alias.isascii()
         }

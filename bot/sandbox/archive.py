@@ -1,4 +1,4 @@
-"""Keeps the stand-in's messages in a file, so that they and their buttons are there again when it is started anew."""
+"""Stores the stand-in's messages in a file, so that they and their buttons still work after a restart."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bot.sandbox.standin import FakeDiscord
 
 log = logging.getLogger(__name__)
 
-#: What the file's tables look like. A file of another version is begun anew.
+#: Version of the file's tables. A file of another version is replaced.
 VERSION = 1
 _SCHEMA = """
 CREATE TABLE messages (id INTEGER PRIMARY KEY, written TEXT NOT NULL);
@@ -34,13 +34,13 @@ CREATE TABLE private_channels (id INTEGER PRIMARY KEY, user_id INTEGER NOT NULL)
 
 
 class Archive:
-    """The messages, files and interactions of one stand-in. A context manager: what happens is written until its end.
+    """The messages, files and interactions of one stand-in. A context manager that records changes until its end.
 
-    Writing is done by a thread of its own, so that nothing waits for the disk.
+    A separate thread writes, so that nothing waits for the disk.
     """
 
     def __init__(self, path: Path, discord: FakeDiscord) -> None:
-        """Raises StartupError where the file cannot be used."""
+        """Raises StartupError if the file cannot be used."""
         self._discord = discord
         self._writer = ThreadPoolExecutor(1, "archive")
         try:
@@ -117,7 +117,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 class _Restoration:
-    """Puts what a file has into a stand-in that has just been made."""
+    """Restores a file's contents into a new stand-in."""
 
     def __init__(self, discord: FakeDiscord, file: sqlite3.Connection) -> None:
         self._discord, self._file = discord, file
@@ -181,7 +181,7 @@ class _Restoration:
         discord.interactions.restore(interaction)
 
 
-#: Fields that JSON takes as they are.
+#: Fields that are stored as JSON unchanged.
 _PLAIN = ("id", "created_at", "type", "content", "flags", "edited_at", "nonce", "interaction_metadata")
 _PLAIN_OF_INTERACTION = (
     *("id", "token", "type", "data", "dispatched_at", "is_guest", "must_be_ephemeral", "option_type", "failed_at"),

@@ -40,7 +40,7 @@ TIMEOUT = 600.0
 
 #: What the bot remembers between two runs of the sandbox; the operator's own database stays untouched.
 DATABASE = Path("anima-sandbox.db")
-#: The messages and pictures that the stand-in had.
+#: The file with the stand-in's messages and pictures.
 MESSAGES = Path("anima-sandbox-messages.db")
 
 
@@ -70,9 +70,9 @@ async def lift_limits(sandbox: Sandbox, *, in_private: bool) -> None:
 
 
 async def draw_one(settings: Settings, prompt: str, folder: Path) -> None:
-    """Issue `/anima imagine` with `prompt`, show how it gets on, and save what is posted into `folder`.
+    """Run `/anima imagine` with `prompt`, show its progress, and save the images to `folder`.
 
-    Raises StartupError where the prompt cannot be used or nothing can be written there, before anything is started.
+    Raises StartupError, before anything is started, if the prompt cannot be used or the folder not be written to.
     """
     _check(prompt, folder)
     started = time.perf_counter()
@@ -103,7 +103,7 @@ def _free_path(path: Path) -> Path:
 
 
 def _check(prompt: str, folder: Path) -> None:
-    """Raises StartupError with everything that is wrong, before anything is started."""
+    """Raises StartupError with all problems, before anything is started."""
     problems = wrong_fields(prompt, {})
     if not prompt.strip():
         problems.append("prompt is empty: say what to generate.")
@@ -148,7 +148,7 @@ class Sandbox:
 
 @asynccontextmanager
 async def open_sandbox(settings: Settings, port: int = 0, archive: Path | None = None) -> AsyncIterator[Sandbox]:
-    """The stand-in and the bot, connected. `archive` keeps the stand-in's messages from one start to the next."""
+    """The stand-in and the bot, connected. `archive` keeps the stand-in's messages between starts."""
     examples = EXAMPLES if settings.models == MINIATURE else ()
     add_page = partial(page_server.add_routes, examples=examples)
     async with FakeDiscord(port=port, routes=[add_page]) as discord:

@@ -8,7 +8,7 @@ import discord
 
 from bot.text.translation import N_, say
 
-#: Characters of a prompt in the message of its job. *Info* has all of it.
+#: Maximum length of a prompt in its job's message, in characters. *Info* has all of it.
 PROMPT_SHOWN = 300
 _MARKDOWN = re.compile(r"[\\*_~`|\[]|<(?=[@#:/a-z])|:(?=//)")
 _LINE_MARKDOWN = re.compile(r"^([ \t]*\d*)(?:(?<=\d)(?=\.\s)|(?<!\d)(?=(?:#{1,3}|>{1,3}|-#?|\+)\s))()", re.MULTILINE)

@@ -11,18 +11,18 @@ _MINUS = str.maketrans("−–—", "---")  # noqa: RUF001  what keyboards and w
 
 
 def half_width(text: str) -> str:
-    """Full-width characters, which East Asian keyboards give, as the ordinary ones."""
+    """Converts full-width characters of East Asian keyboards to ordinary ones."""
     return unicodedata.normalize("NFKC", text)
 
 
 def whole_number(text: str) -> int | None:
-    """A whole number without a minus; None for anything else."""
+    """Parses a whole number without a sign; None for anything else."""
     digits = half_width(text).strip()
     return int(digits) if _WHOLE.fullmatch(digits) else None
 
 
 def number(text: str) -> float | None:
-    """A finite number; None for anything else."""
+    """Parses a finite number; None for anything else."""
     written = half_width(text).strip().translate(_MINUS)
     if not _NUMBER.fullmatch(written):
         return None

@@ -72,7 +72,7 @@ def encode_png(image: Image.Image, parameters: Parameters) -> bytes:
 
 
 def exif(parameters: Parameters) -> bytes:
-    """What stands for the parameters in the EXIF block of a JPEG or WebP file: Pillow's `save` takes it as `exif`.
+    """The EXIF block with the parameters for a JPEG or WebP file: the argument `exif` of Pillow's `save`.
 
     The user comment is A1111's text, in UTF-16 as web UIs write it; the maker and the model are ComfyUI's `workflow:`
     and `prompt:`, as its own WebP files have them. Of parameters without a graph, and of more than a JPEG holds, there
@@ -93,7 +93,7 @@ def exif(parameters: Parameters) -> bytes:
 
 
 def exif_of(png: bytes) -> bytes:
-    """The same for a copy of an image in another format; empty for a file that says nothing of how it was made.
+    """The same for a copy of an image file in another format; empty for a file without parameters.
 
     Raises UnreadableImage.
     """

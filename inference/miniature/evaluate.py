@@ -263,7 +263,7 @@ class Evaluation:
         count: int,
         **settings: object,
     ) -> float:
-        """Which part of the classifier's belief in `answers` is gone once `tags` are in the negative, at most 1."""
+        """By how much `tags` in the negative reduce the classifier's probability of `answers`, at most 1."""
         without, with_tags = (
             presence(
                 self.classifier,
@@ -276,7 +276,7 @@ class Evaluation:
         return 1 - with_tags / without
 
     def nag_time(self) -> float:
-        """How many times as much of the processor a turbo image takes with NAG as without."""
+        """The CPU time of a turbo image with NAG, divided by that without."""
         request = replace(self.requests()[0], **TURBO_SETTINGS)  # type: ignore[arg-type]
         seconds: dict[bool, list[float]] = {True: [], False: []}
         self.engine.generate([request])

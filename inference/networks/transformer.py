@@ -74,12 +74,12 @@ class Context:
     keys_values: tuple[tuple[Tensor, Tensor], ...]
     #: Added to the attention's scores, [B, 1, 1, L], in the dtype of the keys.
     bias: Tensor
-    #: What normalized attention guidance leads away from, for the same images; None for none.
+    #: The texts that normalized attention guidance steers away from, for the same images; None for none.
     avoided: Context | None = None
 
     @property
     def avoided_blocks(self) -> Sequence[tuple[Tensor, Tensor, Tensor] | None]:
-        """For each block the keys, values and bias to lead away from."""
+        """The keys, values and bias to steer away from, for each block."""
         if self.avoided is None:
             return [None] * len(self.keys_values)
         return [(key, value, self.avoided.bias) for key, value in self.avoided.keys_values]
@@ -123,7 +123,7 @@ class Transformer(nn.Module):
     def context(self, texts: Sequence[Tensor], avoided: Sequence[Tensor] | None = None) -> Context:
         """Project the texts of a batch, each [n, context_width] of any n, to every block's keys and values.
 
-        avoided: as many texts, which normalized attention guidance leads away from.
+        avoided: as many texts, which normalized attention guidance steers away from.
         """
         tokens, bias = pad_texts(texts)
         keys_values = [block.cross_attn.keys_values(tokens) for block in self.blocks]  # type: ignore[union-attr, operator]

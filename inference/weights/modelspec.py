@@ -34,7 +34,7 @@ _VARIANTS = {native.variant: native for native in (TURBO, AESTHETIC, ANIMA)}
 
 
 def variant(metadata: Mapping[str, str], name: str = "") -> Variant:
-    """The kind of Anima that a checkpoint is, by its header, or else by its title or the file's name; base if unsaid.
+    """A checkpoint's variant of Anima: by its header, its title or the file's name; otherwise base.
 
     The header's `modelspec.anima.variant` is our addition.
     """
@@ -47,7 +47,7 @@ def variant(metadata: Mapping[str, str], name: str = "") -> Variant:
 def native_settings(metadata: Mapping[str, str], name: str = "") -> NativeSettings:
     """Read `modelspec.resolution` and our additions `modelspec.anima.*`.
 
-    What is missing or unreadable is as the checkpoint's `variant` has it.
+    What is missing or unreadable comes from the checkpoint's `variant`.
     """
     usual = _VARIANTS[variant(metadata, name)]
     sizes = _sizes(metadata.get("modelspec.anima.resolutions", "")) or _sizes(metadata.get("modelspec.resolution", ""))

@@ -19,7 +19,7 @@ from bot.messages.buttons import LABELS
 from bot.ops.settings import MINIATURE, Settings
 from bot.sandbox import Channel, FakeDiscord, User
 from bot.sandbox.session import open_sandbox
-from bot.text.languages import speaking
+from bot.text.languages import reader_language, speaking
 from bot.text.translation import say
 
 CHROMIUM = shutil.which("chromium")
@@ -63,6 +63,12 @@ class Visitor:
         """A sentence of the bot in this visitor's language."""
         with speaking(self.locale):
             return say(sentence)
+
+    def entry(self, name: str) -> Locator:
+        """The entry of a message's menu with that (English) name."""
+        with speaking(self.locale):
+            name = reader_language().translations.pgettext("menu", name)
+        return self.page.get_by_role("menuitem", name=name)
 
     def button(self, name: str, within: Locator | None = None) -> Locator:
         """The last button of that (English) name."""
@@ -171,7 +177,7 @@ async def walk_as_member(visitor: Visitor) -> None:
         await visitor.photograph(command)
     await visitor.menu(visitor.messages.first)
     await visitor.photograph("menu")
-    await visitor.page.get_by_role("menuitem", name="Anima: report").click()
+    await visitor.entry("Anima: report").click()
     await expect(visitor.page.get_by_role("menuitem")).to_have_count(0)
     await visitor.page.wait_for_timeout(500)
     await visitor.scroll_to(visitor.messages.last)
@@ -183,10 +189,10 @@ async def walk_as_moderator(visitor: Visitor) -> None:
     world = visitor.discord.world
     await visitor.become(world.bob, world.general, "moderator")
     await visitor.drawn(visitor.messages.first)
-    entries = await visitor.menu(visitor.messages.first)
+    await visitor.menu(visitor.messages.first)
     await visitor.photograph("menu")
     before = await visitor.messages.count()
-    await entries.filter(has_text="Anima: moderate").click()
+    await visitor.entry("Anima: moderate…").click()
     await expect(visitor.messages).to_have_count(before + 1)
     await visitor.scroll_to(visitor.messages.last)
     await visitor.photograph("moderate")

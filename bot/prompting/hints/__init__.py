@@ -1,7 +1,7 @@
-"""Hints: what in a prompt Anima surely takes otherwise than it was meant, and the request with that fixed.
+"""Hints: parts of a prompt that Anima misunderstands for sure, and the corrected request.
 
-Only what is sure becomes a hint. A prompt may be prose, so a word counts as a tag only where it stands alone between
-commas, and as an artist's or a known tag's name only where the index of tags has it.
+Only what is certain becomes a hint. A prompt may be prose, so a word counts as a tag only if it is alone between
+commas, and as an artist or known tag only if the tag index has it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class HintCode(StrEnum):
     FLAGS = "flags"  # Midjourney's: --ar 2:3 --no hat
     SETTINGS = "settings"  # seed:-1, 1024x1024: there are options for them
     NOVELAI_WEIGHTS = "novelai_weights"  # {tag}, [tag], 1.3::tag::
-    LORA_SYNTAX = "lora_syntax"  # <lora:name:0.8> is nothing but text; there is an option for it
+    LORA_SYNTAX = "lora_syntax"  # Anima reads <lora:name:0.8> as text; there is an option for it
     EMBEDDING = "embedding"  # made for other models' text encoders
     BREAK = "break"  # a keyword of other programs
     NAME_IN_BRACKETS = "name_in_brackets"  # saber_(fate) is a weight, saber \(fate\) a name
@@ -45,9 +45,9 @@ class HintCode(StrEnum):
 
 @dataclass(frozen=True)
 class Hint:
-    """`spans` are start and end of each place in the prompt; `fixed` is the prompt with all of these fixed.
+    """`spans`: start and end of each place in the prompt; `fixed`: the prompt with all of them fixed.
 
-    Where nothing better is known, `fixed` is the prompt itself.
+    Without a known fix, `fixed` is the prompt itself.
     """
 
     code: HintCode
@@ -57,7 +57,7 @@ class Hint:
 
 @dataclass(frozen=True)
 class Correction:
-    """What to ask for instead: a prompt, and what was typed in it that belongs into options, None where nothing was.
+    """The corrected request: a prompt, and the settings in it that belong in options (None: not typed).
 
     aspect: as `/anima imagine` takes it, `2:3` or `832x1216`.
     negative: what to add to the negative prompt.
@@ -69,7 +69,7 @@ class Correction:
     seed: int | None = None
     steps: int | None = None
     cfg: float | None = None
-    #: What was found on the way, also what only showed once something else was fixed.
+    #: All hints found, including those that appear only after another fix.
     codes: tuple[HintCode, ...] = field(default=(), compare=False)
 
     @classmethod
@@ -93,7 +93,7 @@ class Correction:
 
 
 def hints(prompt: str, tags: TagIndex) -> list[Hint]:
-    """At most one of each kind, in the order in which they are fixed. Any text is a prompt; nothing raises."""
+    """At most one hint of each kind, in the order in which they are fixed. Never raises."""
     found = []
     for code, fix in _FIXES.items():
         edits = list(fix(prompt, tags))
@@ -103,9 +103,9 @@ def hints(prompt: str, tags: TagIndex) -> list[Hint]:
 
 
 def correct(prompt: str, tags: TagIndex) -> Correction:
-    """The request with everything fixed, so that no hint is left that a fix is known for.
+    """The request with everything fixed, so that no fixable hint is left.
 
-    One so tangled that its fixes cause new hints, again and again, is returned as it is.
+    If fixes keep causing new hints, the prompt is returned unchanged.
     """
     text = prompt
     moved: list[tuple[str, str]] = []

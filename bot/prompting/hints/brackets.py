@@ -1,4 +1,4 @@
-"""Brackets that are not weights: those of a name, and those without a partner."""
+"""Brackets that are not weights: in names, and unmatched ones."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def lonely_brackets(prompt: str) -> list[int]:
 
 
 def _without_lonely(prompt: str, at: int, start: int, end: int) -> TextEdit:
-    """Gives the bracket its partner where a weight shows that there was one, else takes it away; a face keeps it."""
+    """Adds the missing bracket where there is a weight, and removes the lonely one otherwise, except in a face."""
     if end - start <= _MAX_NUMBER_LENGTH and prompt[start:end].strip() in _FACES:
         return TextEdit(at, at + 1, "\\" + prompt[at])
     if prompt[at] == "(":

@@ -1,4 +1,4 @@
-"""Changes to a prompt: what a place in it becomes, and which option the words there belong to."""
+"""Changes to a prompt: replaced text, and text moved to options."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BLANKS_AND_COMMA = re.compile(rf"[ \t]*[{COMMAS}]?[ \t]*")
 
 @dataclass(frozen=True, slots=True)
 class TextEdit:
-    """`start` and `end` may be the same: something is put in there. A replacement may be what stands there already.
+    """If `start` equals `end`, the replacement is inserted. A replacement may equal the original.
 
     moved: the option that the words belong to, and its value; see `Correction`.
     """
@@ -27,7 +27,7 @@ class TextEdit:
 
 @dataclass(frozen=True, slots=True)
 class UnwantedText:
-    """`prompt[start:end]` does not belong there. `moved` as in `TextEdit`."""
+    """`prompt[start:end]` is to be removed. `moved` as in `TextEdit`."""
 
     start: int
     end: int
@@ -44,7 +44,7 @@ def applied(prompt: str, edits: Iterable[TextEdit]) -> str:
 
 
 def removed(prompt: str, unwanted: Iterable[UnwantedText], between: str) -> Iterator[TextEdit]:
-    """Takes places away, with the comma and the blanks that would be left over. They are in order."""
+    """Removes sorted places, with the commas and blanks that would be left over."""
     last = 0
     after_comma = True
     for each in unwanted:

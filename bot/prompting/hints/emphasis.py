@@ -1,6 +1,6 @@
-"""NovelAI's ways to weigh: `{tag}` and `[tag]`, and `1.3::tag::`. To Anima they are braces, brackets and colons.
+"""NovelAI's weights: `{tag}`, `[tag]` and `1.3::tag::`. Anima reads them as braces, brackets and colons.
 
-`{red|blue}` is a wildcard here, and so is `{2::red|blue}`; what stands in one is left alone.
+`{red|blue}` and `{2::red|blue}` are wildcards here; their contents are not changed.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from bot.prompting.hints.weights import GENTLE_WEIGHT, STRONG_WEIGHT, WEAKEST_EF
 from bot.prompting.syntax import COMMAS
 from bot.prompting.tags import TagIndex
 
-#: What a pair of braces multiplies by, and a pair of brackets divides by.
+#: Factor of a pair of braces; a pair of brackets divides by it.
 _FACTOR = 1.05
-#: Weights beyond it distort an image before they add anything.
+#: Larger weights only distort an image.
 _MAX_WEIGHT = 2.0
 
 _MARK = re.compile(r"\\[{}|\[\]]|[{}|\[\]]")
@@ -40,7 +40,7 @@ def novelai_weights(prompt: str, tags: TagIndex) -> Iterator[TextEdit]:
 
 @dataclass(slots=True)
 class _BraceGroup:
-    """`prompt[start:end]`, with its braces or brackets, which are so many directly within each other."""
+    """`prompt[start:end]`, including its braces or brackets, and how many are nested directly."""
 
     mark: str
     start: int
@@ -50,7 +50,7 @@ class _BraceGroup:
 
 
 def _groups(prompt: str) -> list[_BraceGroup]:
-    """Those that are in no other, in order."""
+    """The outermost groups, in order."""
     open_now: list[_BraceGroup] = []
     outer: list[_BraceGroup] = []
     only_child: dict[int, _BraceGroup] = {}
@@ -89,7 +89,7 @@ def _without_braces(prompt: str, group: _BraceGroup) -> Iterator[TextEdit]:
 
 
 def _stands_alone(prompt: str, start: int, end: int) -> bool:
-    """Between commas or brackets, as a tag does."""
+    """Whether it is between commas or brackets, like a tag."""
     while start > 0 and prompt[start - 1] == " ":
         start -= 1
     while end < len(prompt) and prompt[end] == " ":
@@ -115,7 +115,7 @@ def _without_numbers(prompt: str, wildcards: list[tuple[int, int]]) -> Iterator[
 
 
 def _weighted(text: str, weight: float) -> str:
-    """As Anima takes it: strong enough to show."""
+    """Converts a weight to Anima's syntax, strong enough to show."""
     if weight == 1:
         return text
     if abs(weight - 1) <= WEAKEST_EFFECT + 1e-9:

@@ -1,4 +1,4 @@
-"""Full-width characters, and Japanese, Chinese and Korean words, for which the list of tags may have English ones."""
+"""Full-width characters, and Japanese, Chinese and Korean words that the tag list may translate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WORD = re.compile(r"[^\s()\[\]{}|:\\]+")
 
 
 def full_width(prompt: str, tags: TagIndex) -> Iterator[TextEdit]:
-    """Commas, brackets and colons of East Asian keyboards mean nothing in a prompt."""
+    """Full-width commas, brackets and colons have no meaning in a prompt."""
     for match in _FULL_WIDTH.finditer(prompt):
         plain = _COMMA.sub(", ", unicodedata.normalize("NFKC", match[0].replace("\u3001", ",")))
         following = prompt[match.end() : match.end() + 1]
@@ -41,7 +41,7 @@ def chinese(prompt: str, tags: TagIndex) -> Iterator[TextEdit]:
 
 
 def _translated(prompt: str, tags: TagIndex) -> Iterator[TextEdit]:
-    """Each tag in one of these scripts; one that nothing is known for stays as it is."""
+    """Translates each tag in one of these scripts; unknown ones are left unchanged."""
     for start, end in comma_pieces(prompt):
         if not _ANY.search(prompt, start, end):
             continue

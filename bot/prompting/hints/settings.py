@@ -1,6 +1,6 @@
 """Settings typed into the prompt: Midjourney's flags, `seed: 5`, a size between commas, text copied from A1111.
 
-Anima draws them as words. What an option stands for moves there; the rest is left away.
+Anima reads them as words. What has an option moves there; the rest is removed.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _NUMBER = re.compile(r"(?:[\s=]{1,3}-?\d{1,8}(?:\.\d{1,4})?(?![\w.]))?")
 _WORD = re.compile(r"(?:[\s=]{1,3}(?!--)[^\s,]{1,300})?")
 _NOTHING = re.compile(r"")
 _NEGATIVE_FLAGS = frozenset(("no", "neg", "negative"))
-#: The option that a flag stands for, and what its value looks like.
+#: The option for each flag, and the pattern of its value.
 _MOVED_FLAGS = {
     **dict.fromkeys(("ar", "aspect"), ("aspect", _ASPECT)),
     "seed": ("seed", _INTEGER),
     "steps": ("steps", _INTEGER),
     "cfg": ("cfg", re.compile(r"[\s=]{1,3}(\d{1,3}(?:\.\d{1,3})?)(?![\d.])")),
 }
-#: Flags that nothing here stands for, by what follows them: a number, a word, nothing.
+#: Flags without an option here, by their value: a number, a word, none.
 _NUMBERED_FLAGS = re.compile(r"v|version|niji|s|stylize|c|chaos|q|quality|w|weird|iw|stop|r|repeat|sw|cw|ow|exp")
 _WORDED_FLAGS = re.compile(r"style|sref|cref|oref|p|profile")
 _BARE_FLAGS = re.compile(r"tile|fast|relax|turbo|hd|test|testp|draft|raw|video|public|stealth")
@@ -48,7 +48,7 @@ _COPIED_REST = re.compile(
 )
 _RATIO = re.compile(r"([1-9]\d{0,3}):([1-9]\d{0,3})")
 _SIZE = re.compile(r"\s*(\d{3,4})\s?[x\u00d7*]\s?(\d{3,4})\s*")
-#: Sides that people name a size by.
+#: Sides that people use as a size.
 _SIDES = frozenset(("512", "640", "768", "832", "896", "1024", "1152", "1216", "1280", "1344", "1536", "2048"))
 _ASPECT_VALUE = re.compile(r"[1-9][\d.]{0,4}:[1-9][\d.]{0,4}|[1-9]\d{1,3}x[1-9]\d{1,3}")
 _PLAUSIBLE: dict[str, Callable[[str], bool]] = {
@@ -136,7 +136,7 @@ def _sizes(prompt: str) -> Iterator[UnwantedText]:
 
 
 def _without_loose_end(prompt: str, edits: Iterable[TextEdit]) -> Iterator[TextEdit]:
-    """What is typed last leaves no comma behind."""
+    """Removes a comma left at the end."""
     found = list(edits)
     end = len(prompt)
     for at in range(len(found) - 1, -1, -1):
@@ -149,7 +149,7 @@ def _without_loose_end(prompt: str, edits: Iterable[TextEdit]) -> Iterator[TextE
 
 
 def _moved(option: str, value: str) -> tuple[str, str] | None:
-    """None for what the option does not take."""
+    """None for a value that the option does not accept."""
     if option == "aspect" and (ratio := _RATIO.fullmatch(value)) is not None:
         value = _short_ratio(int(ratio[1]), int(ratio[2]))
     return (option, value) if _PLAUSIBLE[option](value) else None

@@ -1,4 +1,4 @@
-"""Tags and artists that are known, but spelled as Anima does not know them."""
+"""Known tags and artists, spelled in ways that Anima does not know."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class Cdn:
         return attachment
 
     def restore(self, attachment: Attachment) -> None:
-        """A file that there was before."""
+        """Restores a file from an earlier start."""
         self._files[attachment.id] = attachment
 
     def url(self, attachment: Attachment) -> str:

@@ -15,7 +15,7 @@ class Clock:
     """
 
     def __init__(self, frozen_at: float | None = None, *, ahead: float = 0.0) -> None:
-        """`ahead`: seconds by which it is ahead of this machine's clock, or behind it if below 0."""
+        """`ahead`: seconds ahead of this machine's clock; negative if behind."""
         self._frozen_at = frozen_at
         self._started_at = time.time() - time.monotonic()
         self._turned = ahead

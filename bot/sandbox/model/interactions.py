@@ -210,7 +210,7 @@ class Interactions:
         return interaction
 
     def restore(self, interaction: Interaction) -> None:
-        """An interaction that there was before, with a token that goes on as long as it did."""
+        """Restores an interaction from an earlier start; its token expires when it would have."""
         self._by_token[interaction.token] = self._by_id[interaction.id] = interaction
 
     def get(self, id: int) -> Interaction | None:

@@ -226,7 +226,7 @@ class Messages:
         return message
 
     def restore(self, message: Message) -> None:
-        """A message that there was before; nobody is told."""
+        """Restores a message from an earlier start, without an event."""
         self._messages_by_id[message.id] = message
 
     def delete(self, message: Message) -> None:
@@ -234,7 +234,7 @@ class Messages:
         self._tell("message_delete", message)
 
     def forget(self, message_id: int) -> None:
-        """Delete a message of which nobody is told, as when the gateway loses an event."""
+        """Delete a message without an event, as when the gateway loses one."""
         del self._messages_by_id[message_id]
 
     def delete_channel_messages(self, channel: Channel) -> None:

@@ -70,7 +70,7 @@ class Channel:
     topic: str | None = None
     recipients: tuple[User, ...] = ()
     overwrites: dict[int, Overwrite] = field(default_factory=dict)
-    #: Of a thread. A new message opens it again, unless it is locked.
+    #: Whether a thread is archived. A new message reopens it, unless it is locked.
     archived: bool = False
     locked: bool = False
 
@@ -216,7 +216,7 @@ class World:
         return channel
 
     def restore_dm(self, id: int, user: User) -> None:
-        """A private channel of the bot and `user` that there was before."""
+        """Restores a private channel of the bot and `user` from an earlier start."""
         self.private_channels[id] = Channel(id, DM, recipients=(user,))
 
     def bot_is_in(self, channel: Channel) -> bool:

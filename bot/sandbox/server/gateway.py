@@ -111,7 +111,7 @@ class Gateway:
         self.url = ""
         #: While True, whoever connects is answered 503.
         self.refuses_connections = False
-        #: The close code for whoever identifies, unless it is None.
+        #: The close code sent to clients that identify; None: accept them.
         self.refuses_identifying_with: int | None = None
         self.allowed_privileged_intents = 0
         self.heartbeats = 0

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 PREFIX = "/api/v10"
 
-#: What Cloudflare answers instead of Discord to an address that it keeps out: no JSON, and no `Via` header.
+#: Cloudflare's answer to a blocked address: no JSON and no `Via` header.
 BANNED = "<!DOCTYPE html><title>Access denied</title><h1>Error 1015</h1><p>You are being rate limited.</p>"
 
 ROUTES: tuple[Route, ...] = (
@@ -106,7 +106,7 @@ class Rest:
         received: RequestBody,
         arrived: float,
     ) -> tuple[Answer, dict[str, str]]:
-        """The answer and its headers, where the rate limits allow one."""
+        """The answer with rate limit headers, or a refusal."""
         if seconds := self.limiter.banned():
             return (429, BANNED), {"Retry-After": str(seconds)}
         if route is None or match is None:

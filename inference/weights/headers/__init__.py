@@ -1,1 +1,1 @@
-"""What safetensors files say of themselves in their headers, read without PyTorch."""
+"""Facts from the headers of safetensors files, read without PyTorch."""

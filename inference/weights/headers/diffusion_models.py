@@ -1,7 +1,7 @@
-"""Which diffusion model of a folder is used, and what its file says of itself: native settings, and its turbo LoRA.
+"""Which diffusion model of a folder is used, and facts from its header: native settings and turbo LoRA.
 
-This is the one place that knows it. The engine loads the file that is chosen here; whoever has to know the model before
-it is loaded asks here too.
+The engine loads the file that is chosen here; code that needs to know the model before it is loaded uses this module
+too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from inference.weights.headers.quantization import QuantizedForm
 from inference.weights.lora_files import lora_paths, turbo_names
 from inference.weights.modelspec import native_settings, says_turbo, turbo_lora
 
-#: ComfyUI's folders, its present name first. Files in `checkpoints` hold all parts of a model.
+#: ComfyUI's folders, the current name first. Files in `checkpoints` hold all parts of a model.
 TRANSFORMER_FOLDERS = ("diffusion_models", "unet", "checkpoints")
 #: The end of a key that only Anima's diffusion model has.
 TRANSFORMER_MARK = "llm_adapter.blocks.0.cross_attn.k_proj.weight"
@@ -29,7 +29,7 @@ REMEMBERED_HEADERS = 256
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What a diffusion model's file and the folder around it say. `name`: the file's, without its ending."""
+    """Facts from a diffusion model's file and its folder. `name`: the file's, without suffix."""
 
     name: str
     native: NativeSettings
@@ -37,7 +37,7 @@ class ModelFacts:
 
 
 def model_facts(models: Path, diffusion_model: str | None = None) -> ModelFacts:
-    """Of the model that an engine would load. Raises CheckpointError, as that would."""
+    """The facts of the model that an engine would load. Raises CheckpointError, like the engine."""
     path = find_diffusion_model(models, diffusion_model)
     native = native_settings(read_metadata(path), path.stem)
     return ModelFacts(path.stem, native, None if is_turbo(native) else next(iter(turbo_loras(models)), None))
@@ -49,7 +49,7 @@ def is_turbo(native: NativeSettings) -> bool:
 
 
 def turbo_loras(models: Path) -> list[TurboLora]:
-    """The LoRA files that make a model a turbo model, the likeliest first, with the settings that they ask for."""
+    """The LoRA files that make a model a turbo model, the most likely first, with their recommended settings."""
     paths = lora_paths(models)
     said = {name: _metadata(path, *_version(path)) for name, path in paths.items()}
     return [turbo_lora(said[name], name) for name in turbo_names(paths, lambda name: says_turbo(said[name]))]
@@ -93,7 +93,7 @@ def paths_of(models: Path, folders: Sequence[str]) -> list[Path]:
 
 
 def by_name(paths: Sequence[Path], name: str) -> Path | None:
-    """The file that a setting names: its whole name counts before its name without suffix."""
+    """The file named by a setting; a full name wins over a name without suffix."""
     for form in (lambda path: path.name, lambda path: without_suffix(path.name)):
         for path in paths:
             if form(path) == name or path.as_posix().endswith(f"/{name}"):
@@ -106,7 +106,7 @@ def listed(paths: Iterable[Path]) -> str:
 
 
 def not_usable(paths: Sequence[Path], folder: Path) -> str:
-    """What is there, but cannot be used, in a sentence."""
+    """One sentence about the files that cannot be used."""
     if shard := next((path for path in paths if "-of-0" in path.name), None):
         return f"{shard.name} is one of several pieces of a model, which are not supported; put the single file there. "
     if other := next(iter(other_files_under(folder, OTHER_FORMATS)), None):
@@ -151,7 +151,7 @@ def _marked(paths: Sequence[Path], folder: Path) -> list[Header]:
 
 
 def none_of(what: str, paths: Sequence[Path], folder: Path) -> str:
-    """The sentence about a folder in which no file is of the kind that is needed."""
+    """One sentence about a folder without a suitable file."""
     others = f"; {listed(paths)} {'is' if len(paths) == 1 else 'are'} of another kind" if paths else ""
     return (
         f"There is no file of {what} in {folder}{others}. {not_usable(paths, folder)}"

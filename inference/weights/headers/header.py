@@ -1,4 +1,4 @@
-"""A safetensors file's header: JSON with each tensor's dtype, shape and place, and what the file says of itself."""
+"""A safetensors file's header: JSON with each tensor's dtype, shape and offsets, and metadata."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Header:
 
     @classmethod
     def read(cls, path: Path) -> Header:
-        """Raises OSError, and ValueError for what is no safetensors file."""
+        """Raises OSError, and ValueError if it is not a safetensors file."""
         check_header(path)
         with path.open("rb") as file:
             length = int.from_bytes(file.read(LENGTH_BYTES), "little")
@@ -60,7 +60,7 @@ def _place(entry: Any, start: int) -> tuple[int, int]:
 
 
 def check_header(path: Path) -> None:
-    """Raises ValueError where the header of a safetensors file says that it is longer than any has to be."""
+    """Raises ValueError for an implausibly long header."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(LENGTH_BYTES), "little")
     if length > MAX_HEADER:
@@ -68,7 +68,7 @@ def check_header(path: Path) -> None:
 
 
 def read_metadata(path: Path) -> Mapping[str, str]:
-    """What a safetensors file's header says of it; nothing where it cannot be read."""
+    """The metadata of a safetensors file; empty if it cannot be read."""
     try:
         return Header.read(path).metadata
     except (OSError, ValueError):
@@ -76,5 +76,5 @@ def read_metadata(path: Path) -> Mapping[str, str]:
 
 
 def prefix_before(mark: str, keys: Collection[str]) -> str | None:
-    """The shortest text that stands before `mark` in a key; None where no key ends in it."""
+    """The shortest prefix before `mark` in a key; None if no key ends in `mark`."""
     return min((key.removesuffix(mark) for key in keys if key.endswith(mark)), key=len, default=None)

@@ -1,4 +1,4 @@
-"""What LoRA files say of themselves in their headers: what else they are called, and their trigger words."""
+"""Aliases and trigger words from the headers of LoRA files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from inference.weights.headers.header import read_metadata
 from inference.weights.lora_files import lora_paths
 
-#: Characters of trigger words that are kept, and words of those that trainers only counted.
+#: Limits for trigger words: characters, and words if they come from a trainer's tag counts.
 MAX_TRIGGERS_LENGTH = 300
 MAX_COUNTED = 5
 MAX_ALIAS_LENGTH = 100
@@ -41,7 +41,7 @@ class LoraFacts:
 
 
 class LoraHeaders:
-    """The facts of a models folder's LoRA files, each read once for as long as the file stays as it is.
+    """The facts of a models folder's LoRA files, cached until a file changes.
 
     Takes a few milliseconds for a file that is new, so it is for threads; several may ask at once.
     """
@@ -68,7 +68,7 @@ class LoraHeaders:
 
 
 def _triggers(metadata: Mapping[str, str]) -> str:
-    """What the maker wrote down, else the tags that nearly all training images had."""
+    """The author's trigger words, or else the tags of nearly all training images."""
     told = (_words(metadata.get(key, "")) for key in _TRIGGERS)
     words = next(filter(None, told), None) or _most_counted(metadata.get("ss_tag_frequency", ""))
     kept: list[str] = []
@@ -87,7 +87,7 @@ def _words(text: str) -> Sequence[str]:
 
 
 def _most_counted(text: str) -> Sequence[str]:
-    """Of the counts by folder that sd-scripts writes down."""
+    """From sd-scripts' tag counts by folder."""
     counted: Counter[str] = Counter()
     for tag, count in _counts(_json(text)):
         counted[" ".join(tag.split())] += count

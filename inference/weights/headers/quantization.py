@@ -1,4 +1,4 @@
-"""In which form a file's 8-bit weights are, by its header: `inference.weights.quantized` turns them back.
+"""The format of a file's 8-bit weights, from its header; `inference.weights.quantized` converts them.
 
 ComfyUI writes JSON about each layer into a small tensor, `comfy_quant`, or about all of them into the header's
 `_quantization_metadata`.
@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 SCALES = ("weight_scale", "scale_weight")
-#: What belongs to a quantised layer beside its weight, and is none of the model's tensors.
+#: Suffixes of a quantised layer's additional tensors.
 BESIDE = (*SCALES, "input_scale", "scale_input", "comfy_quant", "weight_scale_2")
 #: A mark of the whole file.
 MARK = "scaled_fp8"
@@ -30,12 +30,12 @@ class QuantizedForm:
     content: Callable[[str], bytes]
 
     def belongs_beside(self, key: str) -> bool:
-        """Whether a key of the file only says how another is to be read."""
+        """Whether a tensor only describes how to read another."""
         layer, _, name = key.rpartition(".")
         return name == MARK or (name in BESIDE and f"{layer}.weight" in self.keys)
 
     def fault(self) -> str | None:
-        """Why this file cannot be read, as the end of a sentence; None where it can, or is not quantised."""
+        """Why this file cannot be read, as the end of a sentence; None if it can, or is not quantised."""
         for key in self.keys:
             layer, _, name = key.rpartition(".")
             if name == "weight_scale_2" and f"{layer}.weight" in self.keys:

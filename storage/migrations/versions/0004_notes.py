@@ -1,4 +1,4 @@
-"""What could not be done as it was asked for, with each image."""
+"""Notes about what could not be applied, for each image."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""For delivery: what a classifier said of images, and whether they were posted in another message."""
+"""For delivery: a classifier's labels of images, and whether these were posted in another message."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Drafts of forms that could not be taken as they were sent."""
+"""Drafts of refused forms."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Defaults have become stricter: servers that there are keep those they had, written down in their settings.
+"""Stricter defaults: existing servers get the old ones written into their settings.
 
 The keys are those of `bot.rules.server_settings`, as of this release.
 """
@@ -12,7 +12,7 @@ from alembic import op
 revision = "0007"
 down_revision = "0006"
 
-#: What is outside of servers has this id, see `storage.servers`.
+#: The id for everything outside of servers, see `storage.servers`.
 EVERYWHERE = 0
 LIMITS = {"waiting": 50, "times_native": 4.0, "steps": 100}
 QUOTA = {"credits": None}

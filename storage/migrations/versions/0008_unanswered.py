@@ -1,4 +1,4 @@
-"""What was asked for and is not answered yet, and an index of private jobs."""
+"""Requests that are not answered yet, and an index of private jobs."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,1 +1,1 @@
-"""Discord's rate limits: the figures, and the counting."""
+"""Discord's rate limits: the figures and the counters."""

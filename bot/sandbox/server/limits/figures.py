@@ -1,7 +1,7 @@
 """How many requests Discord allows, in one table.
 
-Discord publishes the rules (docs.discord.com/developers/topics/rate-limits), but tells each route's figures in headers
-only; they may change, so no bot should rely on them. Every row says where its figures were read.
+Discord publishes the rules (docs.discord.com/developers/topics/rate-limits), but each route's figures only in headers;
+they may change, so no bot should rely on them. Every row names its source.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MINUTE, HOUR, WEEK = 60.0, 3600.0, 7 * 86_400.0
 
 @dataclass(frozen=True)
 class Limit:
-    """At most `count` requests in `seconds`; the time begins with the first of them."""
+    """At most `count` requests in `seconds`, counted from the first of them."""
 
     count: int
     seconds: float
@@ -24,7 +24,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Bucket:
-    """Routes that share a limit. It is counted for each channel, server or interaction in the path by itself.
+    """Routes that share a limit, counted separately for each channel, server or interaction in the path.
 
     min_age: seconds; only messages at least that old belong to this bucket. The bucket with the largest one that fits
     counts.
@@ -39,7 +39,7 @@ class Bucket:
 
 @dataclass(frozen=True)
 class OldEdits:
-    """Edits of messages older than `min_age` seconds have a limit besides that of their bucket, for each channel."""
+    """Edits of messages older than `min_age` seconds have an additional limit in each channel."""
 
     limit: Limit
     min_age: float
@@ -71,10 +71,10 @@ BUCKETS = (
 
 @dataclass(frozen=True)
 class RateLimits:
-    """Everything that Discord counts."""
+    """All of Discord's limits."""
 
     buckets: tuple[Bucket, ...] = BUCKETS
-    #: Of routes for which no figures were found, each by itself.
+    #: For each route without known figures.
     others: Limit = Limit(50, 1.0)
     #: "All bots can make up to 50 requests per second". Endpoints of interactions do not count.
     whole_bot: Limit = Limit(50, 1.0)
@@ -82,7 +82,7 @@ class RateLimits:
     old_edits: OldEdits = OldEdits(Limit(3, 20.0), HOUR, OLD_MESSAGE_EDITS)
     #: "Invalid requests": answers of 401, 403 and 429 (of the scope "shared" excepted).
     invalid_requests: Limit = Limit(10_000, 10 * MINUTE)
-    #: Seconds that Cloudflare then shuts the address out. Discord names no figure; an hour is what bots report.
+    #: Seconds that Cloudflare then blocks the address. Discord names no figure; bots report an hour.
     ban: float = HOUR
 
     def bucket(self, method: str, template: str, age: float) -> Bucket:
@@ -97,7 +97,7 @@ class RateLimits:
         return Bucket(f"{method} {template}", method, (template,), self.others)
 
     def times(self, factor: int) -> RateLimits:
-        """The same with room for `factor` times as many requests, for tests that are about something else."""
+        """The same for `factor` times as many requests, for tests about something else."""
 
         def wider(limit: Limit) -> Limit:
             return replace(limit, count=limit.count * factor)
@@ -112,13 +112,13 @@ class RateLimits:
         )
 
 
-#: The names in a path by which a limit is counted; Discord calls them top-level resources.
+#: The path parameters that have limits of their own; Discord calls them top-level resources.
 TOP_LEVEL = ("channel_id", "guild_id", "webhook_id", "webhook_token")
 
-#: What begins the path of an endpoint of interactions: it does not count towards the whole bot's requests.
+#: Path prefixes of interaction endpoints, which do not count towards the bot's global limit.
 EXEMPT = ("/interactions/", "/webhooks/")
 
 
 def top_level(ids: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """The part of a path's ids that a limit is counted by."""
+    """The ids of a path that a limit is counted by."""
     return tuple(text for name, text in ids if name in TOP_LEVEL)

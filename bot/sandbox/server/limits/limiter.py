@@ -1,4 +1,4 @@
-"""Counts the bot's requests, says in headers what is left, and refuses what is too much."""
+"""Counts the bot's requests, adds the rate limit headers, and refuses excess requests."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from bot.sandbox.model.clock import Clock, moment_of
 from bot.sandbox.model.errors import JSON
 from bot.sandbox.server.limits.figures import EXEMPT, Limit, RateLimits, top_level
 
-#: Every answer of Discord's own has it. Without it discord.py takes a 429 for Cloudflare's and does not try again.
+#: Every answer by Discord itself has it. Without it discord.py takes a 429 for Cloudflare's and does not retry.
 VIA = {"Via": "1.1 google"}
 
-#: Windows to keep before those that are over are thrown away.
+#: How many windows are kept before expired ones are removed.
 MANY_WINDOWS = 1000
 
 
@@ -29,7 +29,7 @@ class RateLimitVerdict:
 
 @dataclass
 class _Window:
-    """The requests counted since the first of them, until the time is over."""
+    """The requests counted in one period."""
 
     limit: Limit
     ends: float
@@ -41,7 +41,7 @@ class _Window:
 
 
 class RateLimiter:
-    """Counts by the stand-in's clock. What is refused is not counted, except as an invalid request."""
+    """Counts by the stand-in's clock. Refused requests count only as invalid requests."""
 
     def __init__(self, limits: RateLimits, clock: Clock) -> None:
         self._limits = limits
@@ -51,16 +51,16 @@ class RateLimiter:
         self._banned_until = 0.0
 
     def banned(self) -> int:
-        """Seconds that Cloudflare still keeps this address out; 0 if it does not."""
+        """Seconds until Cloudflare's block ends; 0 if there is none."""
         return max(0, math.ceil(self._banned_until - self._clock.now()))
 
     def take(self, method: str, template: str, ids: Mapping[str, str]) -> RateLimitVerdict:
-        """Counts a request of the route `template`, in whose path the `ids` stand, or refuses it."""
+        """Counts or refuses a request of the route `template` with these `ids` in its path."""
         is_exempt = template.startswith(EXEMPT)
         bot = self._window(("bot",), self._limits.whole_bot)
         if not is_exempt and not bot.remaining:
             return self._refused(bot, "global", {"X-RateLimit-Global": "true"})
-        if template.startswith("/interactions/"):  # Discord tells no limit for a first answer
+        if template.startswith("/interactions/"):  # first answers to interactions have no limit
             return RateLimitVerdict(VIA)
         age = self._clock.now() - moment_of(int(ids["message_id"])) if "message_id" in ids else 0.0
         bucket = self._limits.bucket(method, template, age)
@@ -78,7 +78,7 @@ class RateLimiter:
         return RateLimitVerdict(self._headers(window, bucket.name))
 
     def note_answer(self, status: int, headers: Mapping[str, str]) -> None:
-        """Counts an invalid request; at too many of them Cloudflare shuts the address out."""
+        """Counts an invalid request; after too many Cloudflare blocks the address."""
         if status not in (401, 403, 429) or headers.get("X-RateLimit-Scope") == "shared":
             return
         now, allowed = self._clock.now(), self._limits.invalid_requests
