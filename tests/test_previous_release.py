@@ -48,7 +48,7 @@ async def stage(standin: FakeDiscord, tmp_path: Path, database_file: Path) -> As
 
 
 async def _put_messages_back(standin: FakeDiscord, database_file: Path) -> None:
-    """Those of unfinished jobs: a job whose message is gone is taken for one that somebody deleted."""
+    """Restores unfinished jobs' messages: a missing one would count as deleted."""
     database = await Database.open(f"sqlite:///{database_file}", lambda: WRITTEN_AT)
     for job_id in (RUNNING, QUEUED, RENDERED):
         job = await database.jobs.get(job_id)
@@ -97,7 +97,7 @@ async def test_its_database_opens_with_history_quotas_preferences_and_server_set
 
 
 @pytest.mark.parametrize(("said", "credits"), [(..., None), (5.0, 5.0), (None, None)])
-async def test_outside_of_servers_it_stays_without_limit_unless_the_operator_says(
+async def test_outside_of_servers_there_is_still_no_limit_unless_the_operator_sets_one(
     database_file: Path, said: EllipsisType | float | None, credits: float | None
 ) -> None:
     database = await Database.open(f"sqlite:///{database_file}")

@@ -1,4 +1,4 @@
-"""In a busy channel, what merely informs never stands in the way of a finished image. Discord's limits are in force."""
+"""In a busy channel under Discord's rate limits, progress never delays a finished image."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def progress_between(stage: Stage, job: Job, turned: float = 0.0) -> list[Reques
     ]
 
 
-async def test_no_progress_is_shown_between_a_finished_drawing_and_its_image(stage: Stage) -> None:
+async def test_no_progress_edit_is_sent_between_a_finished_image_and_its_delivery(stage: Stage) -> None:
     for job in await delivered(stage, await ask_for_many(stage)):
         own = result_of(stage, job)
         in_the_way = [each for each in progress_between(stage, job) if each.path == own.path]
@@ -97,7 +97,7 @@ async def test_no_progress_is_shown_between_a_finished_drawing_and_its_image(sta
     assert stage.discord.request_log.find(status=429) == []
 
 
-async def test_after_the_tokens_are_over_images_still_overtake_progress_in_the_channels_limit(stage: Stage) -> None:
+async def test_after_the_tokens_have_expired_images_still_come_before_progress(stage: Stage) -> None:
     stage.engine.hold()
     jobs = await ask_for_many(stage, 6)
     stage.discord.clock.turn(TOKEN_IS_OVER)

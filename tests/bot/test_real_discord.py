@@ -117,7 +117,7 @@ async def test_a_job_is_queued_while_the_model_loads_and_its_message_says_so(loa
     await loading.in_state(job.id, JobState.DELIVERED)
 
 
-async def test_who_asked_while_the_model_could_not_be_loaded_is_notified(
+async def test_a_user_is_notified_if_the_model_cannot_be_loaded(
     standin: FakeDiscord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engines, "START_AGAIN_AFTER", 0.05)

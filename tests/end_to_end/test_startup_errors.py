@@ -93,7 +93,7 @@ async def test_a_models_folder_without_models(tmp_path: Path, discord: FakeDisco
     assert said.endswith("in models/diffusion_models. Run `anima download`, or put it there.")
 
 
-async def test_where_discord_cannot_be_reached_a_command_says_so(tmp_path: Path, discord: FakeDiscord) -> None:
+async def test_a_command_says_that_discord_cannot_be_reached(tmp_path: Path, discord: FakeDiscord) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     environment = {**settings_for(discord, tmp_path), "DISCORD_API_URL": f"http://127.0.0.1:{port}/api/v10"}

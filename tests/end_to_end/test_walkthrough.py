@@ -97,13 +97,11 @@ class Visitor:
         await expect(message.locator(".image img")).to_have_count(pictures)
         await message.locator(".image img").last.evaluate("(image) => image.decode()")
 
-    async def menu(self, message: Locator) -> Locator:
-        """Opens the menu of a message; returns its entries."""
+    async def menu(self, message: Locator) -> None:
+        """Opens the menu of a message."""
         await message.hover()
         await message.locator(".more").click()
-        entries = self.page.get_by_role("menuitem")
-        await expect(entries.first).to_be_visible()
-        return entries
+        await expect(self.page.get_by_role("menuitem").first).to_be_visible()
 
     async def scroll_to(self, message: Locator) -> None:
         """Scrolls to a message once it has its text; an update replaces its element, so this scrolls at once."""

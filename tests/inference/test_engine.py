@@ -54,14 +54,14 @@ def test_the_same_request_is_the_same_picture_again(engine: Engine) -> None:
     assert torch.equal(first.latent, second.latent)
 
 
-def test_without_nag_the_negative_prompt_has_no_say_at_cfg_1(engine: Engine) -> None:
+def test_without_nag_the_negative_prompt_has_no_effect_at_cfg_1(engine: Engine) -> None:
     plain = replace(REQUEST, cfg_scale=1.0, nag=False)
     one, other = engine.generate([plain, replace(plain, negative_prompt="smile")])
     assert torch.equal(one.latent, other.latent)
     assert not one.parameters.nag
 
 
-def test_with_nag_the_negative_prompt_has_a_say_at_cfg_1_and_the_file_tells(engine: Engine) -> None:
+def test_with_nag_the_negative_prompt_has_an_effect_at_cfg_1_and_the_file_says_so(engine: Engine) -> None:
     plain = replace(REQUEST, cfg_scale=1.0)
     one, other = engine.generate([plain, replace(plain, negative_prompt="smile")])
     assert relative_error(one.latent, other.latent) > 1e-3
@@ -88,7 +88,7 @@ def test_of_images_at_cfg_1_those_without_a_negative_are_drawn_as_if_alone(engin
         assert relative_error(picture.latent, engine.generate([request])[0].latent) < 1e-4
 
 
-def test_nag_leads_away_with_the_lora_files_of_the_request(engine: Engine) -> None:
+def test_nag_uses_the_lora_files_of_the_request(engine: Engine) -> None:
     request = replace(REQUEST, cfg_scale=1.0, loras=(("lokr", 1.0),))
     first = engine.generate([request])[0]
     engine.generate([replace(request, loras=())])
@@ -117,7 +117,7 @@ def test_sides_of_an_odd_number_of_latent_places_are_padded_by_their_first_row_a
 
 
 @pytest.mark.parametrize("changes", [{"shift": 5.0}, {"scheduler": "beta", "beta": (0.9, 0.3)}])
-def test_a_schedules_shape_changes_the_image_and_stands_in_its_file(engine: Engine, changes: dict[str, Any]) -> None:
+def test_a_schedules_shape_changes_the_image_and_is_in_its_file(engine: Engine, changes: dict[str, Any]) -> None:
     plain = replace(REQUEST, scheduler=changes.get("scheduler", "simple"))
     usual, other = engine.generate([plain, replace(plain, **changes)])
     assert relative_error(usual.latent, other.latent) > 1e-3

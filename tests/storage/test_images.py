@@ -161,7 +161,7 @@ async def test_a_seed_that_no_sampler_takes_is_not_written(database, seed):
     assert (await database.jobs.get(job.id)).state == "running"
 
 
-async def test_what_a_classifier_said_of_images_is_known_until_they_are_delivered(database):
+async def test_a_classifiers_labels_are_kept_until_delivery(database):
     job = await running(database)
     await database.jobs.rendered(job.id, [an_image(0, labels={"nsfw": 0.75}), an_image(1)])
     assert [dict(render.labels) for render in await database.images.renders(job.id)] == [{"nsfw": 0.75}, {}]

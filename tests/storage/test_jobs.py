@@ -278,7 +278,7 @@ async def test_a_persons_unfinished_jobs_in_one_server_are_cancelled_with_refund
     assert [job.id for job in await database.jobs.cancel_of_person(ALICE, None, "blocked")] == [elsewhere.id]
 
 
-async def test_of_a_servers_jobs_those_in_some_states_are_cancelled(database):
+async def test_a_servers_jobs_in_given_states_are_cancelled(database):
     queued, drawn = await accepted(database), await running(database)
     elsewhere, outside = await accepted(database, guild_id=GUILD + 1), await accepted(database, guild_id=None)
     seen = []

@@ -18,7 +18,7 @@ async def test_a_job_is_reported_once_by_each_person(database):
     )
 
 
-async def test_who_reported_the_most_may_go_on_after_a_while(database, clock):
+async def test_a_user_at_the_report_limit_may_report_again_later(database, clock):
     jobs = [await accepted(database) for _ in range(3)]
     outcomes = [await database.reports.add(job.id, ALICE, most=2, period=HOUR) for job in jobs]
     assert outcomes == [ReportOutcome.WRITTEN, ReportOutcome.WRITTEN, ReportOutcome.TOO_MANY]
@@ -26,7 +26,7 @@ async def test_who_reported_the_most_may_go_on_after_a_while(database, clock):
     assert await database.reports.add(jobs[2].id, ALICE, most=2, period=HOUR) is ReportOutcome.WRITTEN
 
 
-async def test_a_report_that_was_taken_back_can_be_made_again(database):
+async def test_a_withdrawn_report_can_be_made_again(database):
     job = await accepted(database)
     await database.reports.add(job.id, ALICE, most=1, period=HOUR)
     await database.reports.take_back(job.id, ALICE)

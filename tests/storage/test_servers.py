@@ -95,7 +95,7 @@ async def test_the_audit_log_comes_in_pages(database):
     assert [entry.after for entry in first + second] == [7, 6, 5, 4, 3, 2, 1]
 
 
-async def test_what_a_moderator_did_to_somebody_is_an_entry_of_the_log(database):
+async def test_moderation_of_a_user_is_an_entry_of_the_log(database):
     await database.servers.record(GUILD, "delete", by=ADMIN, subject_id=ALICE)
     [entry] = await database.servers.audit_log(GUILD)
     assert (entry.what, entry.actor_id, entry.subject_id, entry.after) == ("delete", ADMIN, ALICE, None)

@@ -5,7 +5,7 @@ from storage.privacy import UNANSWERED_KEPT
 from tests.storage.requests import a_request, an_imagine
 
 
-async def test_what_was_asked_for_is_there_until_it_is_answered(database):
+async def test_a_request_is_kept_until_it_is_answered(database):
     request = a_request()
     assert await database.unanswered.add(request)
     assert await database.unanswered.all() == (request,)
@@ -13,13 +13,13 @@ async def test_what_was_asked_for_is_there_until_it_is_answered(database):
     assert await database.unanswered.all() == ()
 
 
-async def test_an_interaction_is_written_down_once(database):
+async def test_an_interaction_is_stored_once(database):
     assert await database.unanswered.add(a_request("first"))
     assert not await database.unanswered.add(a_request("second"))
     assert await database.unanswered.all() == (a_request("first"),)
 
 
-async def test_a_job_takes_the_place_of_its_request(database):
+async def test_a_job_replaces_its_request(database):
     new = an_imagine()
     other = a_request(interaction_id=new.interaction_id + 1)
     for outcome in (Accepted, AlreadyAccepted):
@@ -36,7 +36,7 @@ async def test_a_refused_request_is_still_to_be_answered(database):
     assert len(await database.unanswered.all()) == 1
 
 
-async def test_what_was_never_answered_is_forgotten_after_its_time(database, clock):
+async def test_a_request_that_is_never_answered_expires(database, clock):
     await database.unanswered.add(a_request())
     clock.turn(UNANSWERED_KEPT - timedelta(seconds=1))
     await database.privacy.forget_older_than()

@@ -27,8 +27,17 @@ from bot.jobs.delivery.refusals import (
     MessageDeleted,
     is_out_of_reach,
 )
+from bot.jobs.delivery.routes import (
+    DeliveryRoute,
+    DeliveryRoutes,
+    Files,
+    MessageEditor,
+    MessageOutOfReach,
+    Posted,
+    of_asker,
+    posted,
+)
 from bot.jobs.delivery.transmission import Dropped, in_any_case
-from bot.jobs.delivery.ways import Files, MessageEditor, MessageOutOfReach, Posted, Way, Ways, of_asker, posted
 from bot.messages import job as messages
 from bot.messages.buttons import shows_images_of
 from bot.messages.details import message_url
@@ -90,8 +99,8 @@ class Delivery:
     def __init__(self, client: discord.Client, database: Database, image_policy: ImagePolicy | None = None) -> None:
         self._client = client
         self._database = database
-        self._ways = Ways()
-        self._editor = MessageEditor(client, self._ways)
+        self._routes = DeliveryRoutes()
+        self._editor = MessageEditor(client, self._routes)
         self._places = Places(client, database, image_policy or ImagePolicy())
 
     @about_its_job
@@ -208,7 +217,7 @@ class Delivery:
         refusal: str | None = None
         place = await self._places.channel_of(job)
         if place is None:
-            self._ways.close(job, Way.TOKEN, Way.MESSAGE, Way.CHANNEL)
+            self._routes.close(job, DeliveryRoute.TOKEN, DeliveryRoute.MESSAGE, DeliveryRoute.CHANNEL)
         else:
             with speaking(messages.message_locale(job)):
                 judgement = await self._judge(job, place, news)
@@ -219,7 +228,7 @@ class Delivery:
             judgement = await self._judge(job, self._places.person_of(job), news)
         if news.images and judgement.refusal is not None:
             raise NoLongerAllowed(refusal or judgement.refusal)
-        if self._ways.is_open(job, Way.PERSON, with_files=news.has_files):
+        if self._routes.is_open(job, DeliveryRoute.PERSON, with_files=news.has_files):
             try:
                 private = await self._client.create_dm(discord.Object(job.user_id))
                 with speaking(job.locale):
@@ -228,7 +237,7 @@ class Delivery:
             except discord.HTTPException as error:
                 if not is_out_of_reach(error):
                     raise
-                self._ways.close_after(job, Way.PERSON, error, with_files=news.has_files)
+                self._routes.close_after(job, DeliveryRoute.PERSON, error, with_files=news.has_files)
                 logger.info("no private message could be sent (%s)", error)
         if refusal is not None:
             raise NoLongerAllowed(refusal)
@@ -243,7 +252,7 @@ class Delivery:
             return await self._editor.edit(job, view, files, with_files=news.has_files)
         except MessageOutOfReach:
             logger.info("its message is out of reach")
-        if not self._ways.is_open(job, Way.CHANNEL, with_files=news.has_files):
+        if not self._routes.is_open(job, DeliveryRoute.CHANNEL, with_files=news.has_files):
             return None
         channel = self._client.get_partial_messageable(job.channel_id, guild_id=job.guild_id)
         try:
@@ -251,7 +260,7 @@ class Delivery:
         except discord.HTTPException as error:
             if not is_out_of_reach(error):
                 raise
-            self._ways.close_after(job, Way.CHANNEL, error, with_files=news.has_files)
+            self._routes.close_after(job, DeliveryRoute.CHANNEL, error, with_files=news.has_files)
             logger.info("its channel is out of reach (%s)", error)
         return None
 

@@ -13,8 +13,8 @@ import discord
 from bot.jobs.delivery.delivery import Delivery, NoLongerAllowed, Undeliverable
 from bot.jobs.delivery.progress import StatusMessages
 from bot.jobs.delivery.refusals import MessageDeleted, may_pass
+from bot.jobs.delivery.routes import Posted
 from bot.jobs.delivery.transmission import Dropped, Transmission, pausing
-from bot.jobs.delivery.ways import Posted
 from bot.messages import job as messages
 from bot.ops.logs import about_its_job
 from bot.text.languages import speaking
@@ -55,7 +55,7 @@ async def retry_storage(ask: Callable[[], Awaitable[T]]) -> T:
 
 
 class Outbox:
-    """Each job has at most one piece of news on its way; `deliver_later` and `report_failure_later` begin it."""
+    """Each job has at most one piece of news on its route; `deliver_later` and `report_failure_later` begin it."""
 
     def __init__(self, jobs: Jobs, delivery: Delivery, status: StatusMessages) -> None:
         self._jobs = jobs
@@ -83,7 +83,7 @@ class Outbox:
             self.report_failure_later(job, reason)
 
     async def wait_for(self, job_id: int) -> None:
-        """Wait for the news of one job to arrive, if it is on its way."""
+        """Wait for the news of one job to arrive, if it is on its route."""
         if (transmission := self._under_way.get(job_id)) is not None:
             await asyncio.gather(transmission.task, return_exceptions=True)
 
@@ -94,12 +94,12 @@ class Outbox:
             await asyncio.gather(transmission.task, return_exceptions=True)
 
     async def drain(self) -> None:
-        """Wait for everything that is on its way."""
+        """Wait for everything that is on its route."""
         while self._under_way:
             await asyncio.wait([transmission.task for transmission in self._under_way.values()])
 
     async def close(self, grace: float) -> None:
-        """Let what is on its way arrive within `grace` seconds; what still waits for Discord goes after a restart."""
+        """Let what is on its route arrive within `grace` seconds; what still waits for Discord goes after a restart."""
         if self._under_way:
             tasks = [transmission.task for transmission in self._under_way.values()]
             _, late = await asyncio.wait(tasks, timeout=grace)

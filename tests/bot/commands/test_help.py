@@ -46,7 +46,7 @@ async def test_every_command_it_names_is_registered(stage: Stage) -> None:
         assert (slash or menu) in registered
 
 
-async def test_what_the_miniature_can_draw_is_one_click_away(stage: Stage) -> None:
+async def test_the_miniature_has_examples_to_click_on(stage: Stage) -> None:
     stage.client.has_miniature = True
     message = await stage.answer("help")
     assert "the small model that comes with it" in message.text

@@ -41,7 +41,7 @@ async def shown(stage: Stage, overview: Message, index: int = 0) -> Message:
     return await (await stage.discord.choose(stage.alice, overview, "anima:history:show", [choice])).response()
 
 
-async def test_the_list_says_what_each_is_and_leaves_away_what_every_prompt_begins_with(stage: Stage) -> None:
+async def test_the_list_names_each_job_and_leaves_out_the_prefix(stage: Stage) -> None:
     job, message = await stage.draw("{red|red} hair, smile", artist="nnn yryr")
     await stage.in_state(
         (await stage.database.jobs.by_interaction((await pressed(stage, message, "Upscale")))).id, JobState.DELIVERED
@@ -84,7 +84,7 @@ async def save_delivered_image(stage: Stage, number: int, **about: object) -> No
     await stage.database.jobs.delivered(job.id, channel_id=stage.general.id, message_id=number, attachments={})
 
 
-async def test_who_has_drawn_nothing_is_shown_how_to_begin(stage: Stage) -> None:
+async def test_a_user_without_pictures_is_shown_how_to_start(stage: Stage) -> None:
     message = await stage.answer("history")
     assert message.is_ephemeral
     assert "/anima imagine" in message.text

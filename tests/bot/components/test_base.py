@@ -109,7 +109,7 @@ async def test_an_acknowledgement_whose_answer_was_lost_still_ends_in_a_sentence
     assert await stage.database.jobs.by_interaction(interaction.id) is None
 
 
-async def test_who_is_refused_is_notified_even_if_the_empty_answer_was_deleted_meanwhile(
+async def test_a_refused_user_is_notified_even_if_the_empty_answer_was_deleted(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def deleted_meanwhile(_: ReplyingButton, interaction: AnimaInteraction) -> None:

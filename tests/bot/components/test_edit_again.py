@@ -80,7 +80,7 @@ async def test_a_preset_without_a_name_is_asked_for_again(stage: Stage) -> None:
     assert "Saved as “good”" in saved.text
 
 
-async def test_a_preset_too_many_keeps_its_name(stage: Stage) -> None:
+async def test_a_preset_above_the_limit_keeps_its_name(stage: Stage) -> None:
     for number in range(PRESETS_EACH):
         await stage.database.preferences.save_preset(stage.alice.id, f"{number:02}", {"steps": 5})
     _, message = await stage.draw("1girl")
@@ -106,7 +106,7 @@ async def test_a_form_of_own_defaults_reopens_from_the_panel(stage: Stage) -> No
     assert await stage.database.preferences.defaults(stage.alice.id) == {"steps": 9, "count": 2}
 
 
-async def test_a_draft_is_nobody_elses(stage: Stage) -> None:
+async def test_a_draft_opens_only_for_its_user(stage: Stage) -> None:
     _, message = await stage.draw("1girl")
     modal = await (await stage.press(message, "Edit…")).modal()
     answer = await refusal(stage, await stage.discord.submit(stage.alice, modal, {"Prompt": "secret", SETTINGS: "x"}))
@@ -115,7 +115,7 @@ async def test_a_draft_is_nobody_elses(stage: Stage) -> None:
     assert (await forged.response()).text == NO_DRAFT
 
 
-async def test_a_draft_that_is_gone_is_said_to_be_so(stage: Stage) -> None:
+async def test_a_deleted_draft_is_explained(stage: Stage) -> None:
     _, message = await stage.draw("1girl")
     modal = await (await stage.press(message, "Edit…")).modal()
     answers = [

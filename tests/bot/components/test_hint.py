@@ -57,12 +57,12 @@ async def test_midjourneys_flags_become_options_with_one_click(stage: Stage) -> 
 
 
 @pytest.mark.parametrize("prompt", ["갸우뚱", "--ar 2:3"])
-async def test_where_nothing_better_is_known_there_is_no_button(stage: Stage, prompt: str) -> None:
+async def test_a_hint_without_a_fix_has_no_button(stage: Stage, prompt: str) -> None:
     hint = await (await stage.slash("imagine", prompt=prompt)).followup()
     assert hint.is_ephemeral and hint.inputs() == []
 
 
-async def test_a_hint_that_fails_costs_nobody_their_picture(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failing_hint_does_not_affect_the_picture(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(job: Job, tags: object) -> None:
         raise RuntimeError
 

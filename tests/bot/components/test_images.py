@@ -164,7 +164,7 @@ async def test_a_moderator_deletes_what_another_person_drew(stage: Stage) -> Non
 
 
 @pytest.mark.parametrize("mine", [True, False])
-async def test_who_deletes_what_the_bot_cannot_is_shown_whose_history_it_left(stage: Stage, mine: bool) -> None:
+async def test_deleting_an_unreachable_message_names_the_history_it_left(stage: Stage, mine: bool) -> None:
     _, message = await stage.draw("1girl", stage.bob if mine else stage.alice)
     question = await (await stage.press(message, "Delete", stage.bob)).response()
     stage.discord.faults.answer("DELETE", "^/channels/", 403, {"message": "Missing Access", "code": 50001})
@@ -173,7 +173,7 @@ async def test_who_deletes_what_the_bot_cannot_is_shown_whose_history_it_left(st
     assert answer.text.startswith(f"Removed from {whose} history.")
 
 
-async def test_a_forged_custom_id_deletes_nothing_of_anothers(stage: Stage) -> None:
+async def test_a_forged_custom_id_deletes_no_image_of_others(stage: Stage) -> None:
     job, message = await stage.draw("1girl", stage.bob)
     sent = await stage.press_forged(message, f"anima:delete-for-good:{job.id}:0", stage.alice)
     await sent.acknowledged()
@@ -282,7 +282,7 @@ async def test_a_long_prompt_is_shortened_in_its_message_and_whole_in_info(stage
     assert "tag 99" in info.text and not info.attachments
 
 
-async def test_what_is_too_long_for_info_is_in_its_file(stage: Stage) -> None:
+async def test_prompts_too_long_for_info_are_attached(stage: Stage) -> None:
     prompt, negative = "1girl, " + "*_very_* long, " * 300 + "end", "bad, " * 1000 + "last"
     _, message = await stage.draw(prompt, negative=negative)
     info = await (await stage.press(message, "Info", stage.bob)).response()
@@ -428,7 +428,7 @@ async def test_what_could_not_be_applied_in_a_cell_is_said_of_the_grid(stage: St
     assert message.text.count("⚠️ The LoRA ink is used without 12 keys.") == 1
 
 
-async def test_loras_stand_in_the_edited_prompt_and_are_what_it_then_says(stage: Stage) -> None:
+async def test_the_edited_prompt_shows_the_loras_and_decides_them(stage: Stage) -> None:
     for name in ("ink", "chibi"):
         (stage.models / "loras" / f"{name}.safetensors").touch()
     _, message = await stage.draw("1girl, <lora:chibi>", lora="ink:0.8")

@@ -17,7 +17,7 @@ def add_lora(stage: Stage, name: str = "ink", triggers: str = "ink style, linear
     write_lora(stage.models / "loras" / f"{name}.safetensors", trained_words=triggers, ss_output_name="Old Ink")
 
 
-async def test_a_choice_shows_them_and_stands_for_the_name_alone(stage: Stage) -> None:
+async def test_a_choice_shows_trigger_words_and_its_value_is_the_name(stage: Stage) -> None:
     add_lora(stage)
     add_lora(stage, "long", "word " * 50)
     choices = await stage.discord.autocomplete(
@@ -29,7 +29,7 @@ async def test_a_choice_shows_them_and_stands_for_the_name_alone(stage: Stage) -
     assert stage.engine.requests[0].loras == (("ink", 0.7),)
 
 
-async def test_a_button_adds_them_and_takes_the_place_of_the_queued_job(stage: Stage) -> None:
+async def test_a_button_adds_trigger_words_and_replaces_the_queued_job(stage: Stage) -> None:
     add_lora(stage)
     stage.engine.hold()
     interaction = await stage.slash("imagine", prompt="1girl, <lora:old ink:0.5>", seed="5")
@@ -56,7 +56,7 @@ async def test_a_button_adds_them_and_takes_the_place_of_the_queued_job(stage: S
         ("1girl", ("gone", 1.0), {}),
     ],
 )
-def test_they_are_missing_where_the_prompt_has_none_of_them(
+def test_trigger_words_are_missing_if_the_prompt_has_none_of_them(
     prompt: str, lora: tuple[str, float], missing: dict[str, str]
 ) -> None:
     facts = {"ink": LoraFacts(triggers="ink style, lineart"), "plain": LoraFacts()}

@@ -1,4 +1,4 @@
-"""An upscale is drawn from what it was asked from, whatever becomes of that meanwhile."""
+"""An upscale uses its source image, even if that is deleted meanwhile."""
 
 from __future__ import annotations
 

@@ -364,7 +364,7 @@ def test_words_are_looked_for_in_what_wildcards_have_become() -> None:
                 make_recipe(comparison, "{red|blue} hair", seed)
 
 
-def test_turbo_is_a_speed_with_its_lora_steps_and_cfg_and_other_axes_stand_against_it() -> None:
+def test_turbo_is_a_speed_with_its_own_lora_steps_and_cfg_and_conflicts_with_these_axes() -> None:
     turbo = MODEL.turbo
     speeds = parse_comparison(typed(AxisKind.SPEED), NATIVE, turbo)
     normal, fast = make_recipe(speeds)

@@ -68,12 +68,12 @@ def test_what_is_no_aspect_is_refused_in_a_sentence(typed: str) -> None:
         ((1, 5000), (64, 4096)),
     ],
 )
-def test_an_image_gives_its_shape(image: tuple[int, int], size: tuple[int, int]) -> None:
+def test_an_images_shape_is_kept(image: tuple[int, int], size: tuple[int, int]) -> None:
     assert size_like(image, SIZES) == size
 
 
 @given(st.integers(1, 8000), st.integers(1, 8000))
-def test_of_an_image_nothing_is_lost_unless_it_is_a_mere_stripe(width: int, height: int) -> None:
+def test_only_a_very_long_image_is_cropped(width: int, height: int) -> None:
     size = size_like((width, height), SIZES)
     assert all(64 <= side <= 4096 and side % 16 == 0 for side in size)
     if max(width / height, height / width) <= 8:
@@ -87,7 +87,7 @@ def test_an_images_shape_keeps_to_the_limits(shape: float) -> None:
     assert max(width, height) <= 1024 and width * height <= 1024 * 512
 
 
-def test_a_crop_is_one_if_it_can_be_seen() -> None:
+def test_only_a_visible_crop_counts() -> None:
     assert not is_cropped((1920, 1080), (1360, 768))
     assert is_cropped((1920, 1080), (1024, 1024))
 

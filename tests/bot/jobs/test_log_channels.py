@@ -1,4 +1,4 @@
-"""What a server's log channel is told, and that telling it delays and fails nothing else."""
+"""What is posted in a server's log channel, and that posting never delays or breaks anything else."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ async def test_a_flood_is_cut_and_says_so(stage: Stage) -> None:
     assert "30 more" in stage.discord.messages_in(channel)[-1].text
 
 
-async def test_a_log_channel_that_is_closed_to_the_bot_costs_one_line_and_nothing_else(
+async def test_a_forbidden_log_channel_causes_only_one_line_in_the_log(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     channel = await name_log_channel(stage)
@@ -212,7 +212,7 @@ async def test_a_log_channel_of_another_server_is_never_written_to(stage: Stage)
     assert stage.discord.messages_in(world.lounge) == []
 
 
-async def test_a_server_without_a_log_channel_is_told_nothing(stage: Stage) -> None:
+async def test_nothing_is_posted_in_a_server_without_a_log_channel(stage: Stage) -> None:
     guild_id = stage.discord.world.guild.id
     assert not await stage.client.log_channels.post(guild_id, LogEntry(lambda: "nothing"))
     assert (await load_server_settings(stage.database.servers, guild_id)).log_channel_id is None

@@ -1,4 +1,4 @@
-"""What a block, a pause or the bot's removal ends, with refunds, and what it leaves alone."""
+"""What a block, a pause or the bot's removal cancels, with refunds, and what it does not."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def state(stage: Stage, job: Job) -> JobState:
     return found.state
 
 
-async def test_who_is_blocked_gets_nothing_of_what_was_queued_there(stage: Stage) -> None:
+async def test_a_block_cancels_what_the_user_has_queued_there(stage: Stage) -> None:
     drawn = await busy(stage)
     waiting = [await stage.ask(f"wish {number}") for number in range(7)]
     elsewhere = await stage.ask("private", where=stage.discord.dm(stage.alice))
@@ -73,7 +73,7 @@ async def test_who_is_blocked_gets_nothing_of_what_was_queued_there(stage: Stage
     assert all(notified.notified for notified in [await stage.database.jobs.get(job.id) for job in waiting])
 
 
-async def test_a_block_stops_what_is_being_drawn_too(stage: Stage) -> None:
+async def test_a_block_also_stops_what_is_being_drawn(stage: Stage) -> None:
     drawn = await busy(stage)
     await stage.client.moderation.block(drawn.guild_id, stage.emi.id, by=stage.bob.id)
     await stage.in_state(drawn.id, JobState.CANCELLED)
@@ -116,7 +116,7 @@ async def test_a_change_of_other_settings_in_a_paused_server_ends_nothing(stage:
     assert await state(stage, waiting) is JobState.QUEUED
 
 
-async def test_what_is_dropped_says_why_in_the_language_of_who_reads_it(stage: Stage) -> None:
+async def test_a_dropped_job_gives_the_reason_in_its_readers_language(stage: Stage) -> None:
     drawn = await busy(stage)
     private = await stage.ask("secret", stage.emi, private=True)
     await stage.client.moderation.drop_waiting(drawn.guild_id, by=stage.bob.id)
@@ -176,7 +176,7 @@ async def test_a_removal_while_the_bot_was_off_is_noticed_at_the_start(stage: St
     await stage.in_state(outside.id, JobState.DELIVERED)
 
 
-async def test_jobs_of_who_installed_the_bot_to_themselves_outlive_a_restart(stage: Stage) -> None:
+async def test_jobs_of_user_installs_continue_after_a_restart(stage: Stage) -> None:
     """In a server where the bot never was it was not removed either."""
     await busy(stage)
     carol, lounge = stage.discord.world.carol, stage.discord.world.lounge
@@ -200,7 +200,7 @@ async def test_a_kill_between_a_block_or_a_pause_and_its_effect_changes_nothing(
     assert await spent(stage, stage.alice, job.guild_id) == 0
 
 
-async def test_a_moderator_cancels_by_the_button_what_somebody_waits_for(stage: Stage) -> None:
+async def test_a_moderator_cancels_somebodys_job_by_its_button(stage: Stage) -> None:
     await busy(stage)
     job = await stage.ask("1girl")
     message = await with_buttons(stage, job)
@@ -263,7 +263,7 @@ async def test_nobody_else_cancels_a_private_job(stage: Stage) -> None:
     assert await state(stage, secret) is JobState.QUEUED
 
 
-async def test_a_moderators_right_taken_away_counts_at_once(stage: Stage) -> None:
+async def test_a_moderators_lost_permission_counts_at_once(stage: Stage) -> None:
     await busy(stage)
     job = await stage.ask("1girl")
     message = await with_buttons(stage, job)

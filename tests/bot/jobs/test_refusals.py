@@ -1,4 +1,4 @@
-"""Whatever a request is refused for, the person alone reads one short paragraph, and the channel sees nothing."""
+"""Every refusal is one short private paragraph; the channel sees nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever somebody typed, what is shown of it keeps to Discord's limits and leaves nothing half."""
+"""Whatever was typed, messages keep to Discord's limits and markup stays intact."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bot.sandbox.model.errors import FormErrors
 from bot.text.markdown import blockquote
 from tests.bot.jobs.delivery.test_progress import a_job
 
-#: What is escaped, marked, wide or separates lines, over and over.
+#: Characters that are escaped, marked up, wide, or separate lines.
 HOSTILE = st.one_of(
     st.text(st.sampled_from("\\*_~`|[]()<>@#:/ \n\r\u2028a😀ÄÅ"), max_size=5000),
     st.sampled_from(["*" * 5000, "\\" * 4999, "😀" * 5000, "[" * 3000, "`" * 4001, "\n" * 4000, "a\n" * 3000, ""]),
@@ -68,7 +68,7 @@ def test_texts_fit_together_and_short_lines_are_kept(first: str, second: str) ->
 
 
 @given(HOSTILE, st.integers(1, 300))
-def test_what_is_cut_ends_in_no_half_of_an_escape(text: str, longest: int) -> None:
+def test_a_cut_never_splits_an_escape(text: str, longest: int) -> None:
     escaped = blockquote(text, 5000)
     short = cut(escaped, longest)
     assert 0 < length(short) <= longest or short == escaped
@@ -88,7 +88,7 @@ def test_what_is_cut_ends_in_no_half_of_an_escape(text: str, longest: int) -> No
         ("😀😀😀😀", 5, "😀😀…"),
     ],
 )
-def test_nothing_that_was_begun_is_left_open(text: str, longest: int, shown: str) -> None:
+def test_a_cut_leaves_no_markup_open(text: str, longest: int, shown: str) -> None:
     assert cut(text, longest) == shown
 
 

@@ -16,7 +16,7 @@ def test_what_is_ready_in_a_moment_has_no_time_that_would_soon_be_past(seconds: 
     assert ready_text("Drawing now", discord.utils.utcnow() + timedelta(seconds=seconds)) == "Drawing now, ready soon"
 
 
-def test_a_time_is_shown_where_it_is_some_way_off_and_known() -> None:
+def test_a_known_time_in_the_future_is_shown() -> None:
     ready_at = discord.utils.utcnow() + timedelta(minutes=1)
     assert ready_text("Next", ready_at) == f"Next, should be ready {discord.utils.format_dt(ready_at, 'R')}"
     assert ready_text("Next", None) == "Next"

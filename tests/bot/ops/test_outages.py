@@ -1,4 +1,4 @@
-"""Waiting for Discord: the pauses grow, keep to what Discord asks for, and what does not pass is not waited for."""
+"""Waiting for Discord: pauses grow and follow Discord's requests; permanent errors are raised."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def test_pauses_grow_up_to_a_limit(errors: list[BaseException]) -> None:
 
 
 @given(st.floats(0, 1e9), st.integers(1, 10))
-def test_a_ban_is_never_shorter_than_discord_says_nor_endless(asked: float, count: int) -> None:
+def test_the_pause_for_a_ban_is_as_long_as_discord_asks_within_a_limit(asked: float, count: int) -> None:
     for pause in pauses([http_error(429, f"{asked:f}")] * count):
         assert min(round(asked, 6), LONGEST_PAUSE_ASKED_FOR) <= pause <= LONGEST_PAUSE_ASKED_FOR
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), http_error(400), http_error(403), discord.LoginFailure("no")])
-def test_what_does_not_pass_is_raised_at_once(error: BaseException) -> None:
+def test_a_permanent_error_is_raised_at_once(error: BaseException) -> None:
     assert explain_outage(error) is None
     with pytest.raises(type(error)):
         pauses([error])

@@ -71,7 +71,7 @@ def test_ids_are_separated_by_commas_or_spaces(ids: set[int], separator: str) ->
 
 
 @pytest.mark.parametrize("text", ["alice", "1;2", "-5", "0", "1.5", str(2**63)])
-def test_what_is_no_id_is_said(text: str) -> None:
+def test_an_invalid_id_is_explained(text: str) -> None:
     with pytest.raises(SettingsError, match=r"^OPERATORS: "):
         Settings.read(_env_file=None, operators=text)
 

@@ -168,7 +168,7 @@ def test_settings_in_a_prompt_move_to_their_options(prompt: str, correction: Cor
     assert correct(prompt, TAGS) == correction
 
 
-def test_what_shows_only_once_something_else_is_fixed_is_hinted_at_too() -> None:
+def test_hints_include_what_appears_only_after_another_fix() -> None:
     correction = correct("{{smile}} --ar 2:3", TAGS)
     assert correction.prompt == "(smile:1.5)"
     assert correction.codes == (HintCode.FLAGS, HintCode.NOVELAI_WEIGHTS)

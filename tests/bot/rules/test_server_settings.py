@@ -187,7 +187,7 @@ def test_every_default_of_a_server_is_a_layer() -> None:
         assert getattr(layer, name) == getattr(everything, name) != getattr(ServerDefaults(), name), name
 
 
-def test_new_servers_begin_with_careful_defaults() -> None:
+def test_new_servers_start_with_careful_defaults() -> None:
     settings = ServerSettings()
     limits = effective_limits(settings, ANIMA)
     assert (settings.quota.credits, settings.limits.waiting, limits.steps, limits.count) == (50.0, 8, 50, 4)
@@ -195,7 +195,7 @@ def test_new_servers_begin_with_careful_defaults() -> None:
 
 
 @pytest.mark.parametrize(("said", "credits"), [(..., 10.0), (5.0, 5.0), (0.0, 0.0), (None, None)])
-async def test_outside_of_servers_a_new_bot_gives_ten_credits_unless_the_operator_says(
+async def test_outside_of_servers_a_new_bot_gives_ten_credits_unless_the_operator_sets_a_number(
     tmp_path: Path, said: EllipsisType | float | None, credits: float | None
 ) -> None:
     database = await Database.open(f"sqlite:///{tmp_path}/anima.db")

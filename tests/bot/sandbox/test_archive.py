@@ -1,4 +1,4 @@
-"""The stand-in's messages are there again when it is started anew, with their files, buttons and tokens."""
+"""The stand-in's messages are kept across restarts, with their files, buttons and tokens."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def run(path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Spec
             await stage.stop()
 
 
-async def test_a_message_its_picture_and_its_buttons_outlive_a_restart(
+async def test_a_message_its_picture_and_its_buttons_survive_a_restart(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with run(path, monkeypatch) as stage:
@@ -90,7 +90,7 @@ async def test_private_messages_and_replies_are_kept_and_deleted_ones_are_not(
         assert stage.discord.messages.everywhere() == []
 
 
-async def test_a_file_that_is_none_of_ours_is_a_sentence(path: Path) -> None:
+async def test_a_foreign_file_is_refused_in_one_sentence(path: Path) -> None:
     path.write_bytes(b"no database at all, but long enough to look like one" * 40)
     with pytest.raises(StartupError, match=r"messages\.db cannot be read .* Delete that file"):
         Archive(path, FakeDiscord())

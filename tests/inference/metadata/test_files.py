@@ -286,7 +286,7 @@ def test_a_missing_file_is_the_operating_systems_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["WEBP", "JPEG"])
-def test_a_copy_in_another_format_says_the_same(kind: str) -> None:
+def test_a_copy_in_another_format_has_the_same_parameters(kind: str) -> None:
     png = encode_png(Image.new("RGB", (64, 64)), EXAMPLE)
     file = io.BytesIO()
     Image.open(io.BytesIO(png)).convert("RGB").save(file, kind, exif=exif_of(png))
@@ -297,7 +297,7 @@ def test_a_copy_in_another_format_says_the_same(kind: str) -> None:
     assert json.loads(tags[0x010F].removeprefix("workflow:")) == json.loads(png_text(EXAMPLE)["workflow"])
 
 
-def test_what_is_too_long_for_a_jpeg_goes_without_the_graph() -> None:
+def test_a_graph_too_long_for_a_jpeg_is_left_out() -> None:
     long = replace(EXAMPLE, prompt="hat, " * 5500)
     file = io.BytesIO()
     Image.new("RGB", (64, 64)).save(file, "JPEG", exif=exif(long))

@@ -252,7 +252,7 @@ def test_stacks_of_loras_are_followed_to_their_first() -> None:
     assert (found.loras, found.model) == ((("a", 0.7), ("b", 0.2)), "anima.safetensors")
 
 
-def test_what_else_changes_the_model_is_reported() -> None:
+def test_other_changes_of_the_model_are_reported() -> None:
     node = {"class_type": "PatchModelAddDownscale", "inputs": {"model": ["1", 0], "factor": 2}}
     assert (LEFT_OUT, "PatchModelAddDownscale") in drawn_by(n7=FROM_20, n20=node).extra
     shift = {"class_type": "ModelSamplingAuraFlow", "inputs": {"model": ["1", 0], "shift": 3.0}}

@@ -102,7 +102,7 @@ def test_what_is_in_the_negative_is_seen_less(evaluation: Evaluation) -> None:
 
 
 @pytest.mark.parametrize("negated", NEGATED[:2], ids=lambda negated: negated[0])
-def test_turbo_heeds_the_negative_half_as_much_as_guidance_does(evaluation: Evaluation, negated: Negated) -> None:
+def test_nag_with_turbo_has_at_least_half_the_effect_of_guidance(evaluation: Evaluation, negated: Negated) -> None:
     guided, turbo = (evaluation.suppression(*negated, 12, **settings) for settings in ({}, TURBO_SETTINGS))
     assert guided > 0.5
     assert turbo >= guided / 2

@@ -47,7 +47,7 @@ def test_texts_of_different_lengths_are_padded_without_a_trace() -> None:
     assert bias.exp().sum(-1).flatten().tolist() == pytest.approx([512, 600, 512])
 
 
-def test_attention_is_led_away_by_the_formula_of_the_paper() -> None:
+def test_attention_guidance_follows_the_papers_formula() -> None:
     attended, avoided = torch.tensor([[[1.0, -1.0]]]), torch.tensor([[[0.9, -1.1]]])
     # Extrapolated to (1.4, -0.6), as long as the attention itself, and blended with it by a quarter.
     assert guided_away(attended, avoided).flatten().tolist() == pytest.approx([1.1, -0.9])

@@ -44,7 +44,7 @@ async def overwritten(stage: Stage, channel: Channel, **overwrite: Permissions) 
     await until(known)
 
 
-async def test_a_channel_is_chosen_says_so_itself_and_is_written_down(panel: AdminPanel) -> None:
+async def test_choosing_a_channel_announces_it_there_and_stores_it(panel: AdminPanel) -> None:
     assert NO_LOG_CHANNEL in panel.text
     await panel.choose("log-channel", panel.world.gallery)
     assert (await panel.settings()).log_channel_id == panel.world.gallery.id
@@ -67,7 +67,7 @@ async def test_a_thread_can_be_a_log_channel(panel: AdminPanel) -> None:
     await arrives(panel.stage, panel.world.thread, "**Log channel**")
 
 
-async def test_a_channel_of_another_server_or_of_nobody_is_not_taken(panel: AdminPanel) -> None:
+async def test_an_unknown_channel_or_one_of_another_server_is_refused(panel: AdminPanel) -> None:
     panel.world.elsewhere.add_member(panel.world.bot)
     await panel.stage.restart()
     for channel_id in (panel.world.lounge.id, 123):
@@ -76,7 +76,7 @@ async def test_a_channel_of_another_server_or_of_nobody_is_not_taken(panel: Admi
     assert (await panel.settings()).log_channel_id is None
 
 
-async def test_a_member_who_forges_the_select_changes_nothing(panel: AdminPanel) -> None:
+async def test_a_forged_select_of_a_member_changes_nothing(panel: AdminPanel) -> None:
     _, message = await panel.stage.draw("1girl")
     forged = await panel.stage.press_forged(
         message, "anima-admin:log-channel", panel.world.alice, [str(panel.world.general.id)]
@@ -105,9 +105,7 @@ async def test_the_panel_says_that_the_channel_is_gone(panel: AdminPanel) -> Non
     assert IS_GONE in panel.text
 
 
-async def test_the_panel_says_that_discord_refuses_what_it_ought_to_take(
-    panel: AdminPanel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_panel_says_that_discord_refuses_posts(panel: AdminPanel, monkeypatch: pytest.MonkeyPatch) -> None:
     await panel.choose("log-channel", panel.world.gallery)
     await arrives(panel.stage, panel.world.gallery, "**Log channel**")
 

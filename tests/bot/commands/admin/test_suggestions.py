@@ -46,7 +46,7 @@ def test_the_suggestions_are_those_of_the_documentation() -> None:
     }
 
 
-async def test_it_is_shown_then_applied_then_undone(panel: AdminPanel) -> None:
+async def test_a_suggestion_is_previewed_applied_and_undone(panel: AdminPanel) -> None:
     before = ServerSettings(limits=ServerLimits(megapixels=1.5), quota=Quota(5.0, {7: 9.0}))
     await panel.stage.database.servers.change(panel.world.guild.id, before.as_json(), by=1)
     await panel.turn_to("suggested")

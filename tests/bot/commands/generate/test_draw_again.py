@@ -253,7 +253,7 @@ async def test_the_first_picture_that_says_how_it_was_made_is_taken(stage: Stage
     assert stage.engine.requests[0].prompt == "safe, 1girl"
 
 
-async def test_what_is_not_here_is_left_out_and_shown_to_the_one_who_asked_alone(stage: Stage) -> None:
+async def test_missing_parts_are_left_out_and_named_to_the_user_alone(stage: Stage) -> None:
     await configure(stage, defaults={"sampler": "heun"})
     put_lora(stage, "style/chibi")
     text = a1111("1girl <lora:chibi:0.5> <lora:**gone**:1>", settings=", Denoising strength: 0.6")

@@ -117,7 +117,7 @@ async def test_a_picture_is_drawn_from_a_picture(stage: Stage) -> None:
     assert await stage.database.source_images.of_job(job.id) is not None
 
 
-async def test_a_picture_is_cropped_only_where_a_size_says_so_and_then_it_is_told(stage: Stage) -> None:
+async def test_a_picture_is_cropped_only_for_an_explicit_size_and_a_note_says_so(stage: Stage) -> None:
     await stage.database.preferences.change_defaults(stage.alice.id, {"size": [64, 64]})
     await stage.draw("1girl", image=png(64, 96))
     interaction = await stage.slash("imagine", prompt="1girl", image=png(64, 96), aspect="64x64")
@@ -289,7 +289,7 @@ async def test_a_typed_sampler_is_taken_and_an_unknown_one_is_named_with_the_kno
     assert (stage.engine.requests[0].sampler, stage.engine.requests[0].scheduler) == ("uni_pc", "beta57")
 
 
-async def test_presets_of_earlier_releases_hold_what_they_held(turbo_stage: Stage) -> None:
+async def test_presets_of_earlier_releases_keep_their_settings(turbo_stage: Stage) -> None:
     for name in ("ink", "turbo"):
         (turbo_stage.models / "loras" / f"{name}.safetensors").touch()
     old = {"turbo": True, "size": [96, 64], "loras": [["ink", 0.5]], "spoiler": False}

@@ -94,7 +94,9 @@ async def test_every_page_opens_and_every_control_leads_somewhere(panel: Operato
     assert {form.page for form in FORMS.values()} <= set(PAGES)
 
 
-async def test_a_pause_of_everything_says_why_and_outlives_a_restart(stage: Stage, panel: OperatorPanel) -> None:
+async def test_a_pause_of_everything_gives_the_reason_and_lasts_through_a_restart(
+    stage: Stage, panel: OperatorPanel
+) -> None:
     stage.engine.hold()
     running = await stage.in_state((await stage.ask("running")).id, JobState.RUNNING)
     waiting = await stage.ask("waiting", stage.alice)
@@ -113,7 +115,7 @@ async def test_a_pause_of_everything_says_why_and_outlives_a_restart(stage: Stag
     await stage.draw("again")
 
 
-async def test_who_is_blocked_everywhere_draws_nowhere(stage: Stage, panel: OperatorPanel) -> None:
+async def test_a_user_blocked_everywhere_draws_nowhere(stage: Stage, panel: OperatorPanel) -> None:
     stage.engine.hold()
     await stage.ask("first", stage.emi)
     waiting = await stage.ask("waiting", stage.alice)
@@ -129,7 +131,7 @@ async def test_who_is_blocked_everywhere_draws_nowhere(stage: Stage, panel: Oper
 
 
 @pytest.mark.parametrize("person", ["nobody", "0", "9" * 19, "{operator}"])
-async def test_who_cannot_be_blocked_is_said(stage: Stage, panel: OperatorPanel, person: str) -> None:
+async def test_blocking_an_invalid_user_explains_why(stage: Stage, panel: OperatorPanel, person: str) -> None:
     await panel.open("people")
     await panel.fill("Block a person", person=person.format(operator=stage.bob.id))
     assert "Nothing was changed" in panel.text
@@ -145,7 +147,7 @@ async def test_servers_are_listed_with_what_they_use(stage: Stage, panel: Operat
     assert "24 hours: 2 jobs, 2 credits, 30 days: 2 jobs, 2 credits" in panel.text
 
 
-async def test_an_announcement_is_shown_first_and_sent_once(stage: Stage, panel: OperatorPanel) -> None:
+async def test_an_announcement_is_previewed_and_sent_once(stage: Stage, panel: OperatorPanel) -> None:
     stage.discord.world.guild.system_channel = stage.general
     await stage.restart()
     await panel.open("announce")

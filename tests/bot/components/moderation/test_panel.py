@@ -51,7 +51,7 @@ async def test_members_do_not_have_the_menu_and_nobody_has_it_in_private(stage: 
         await moderate(stage, private)
 
 
-async def test_delete_takes_the_image_away_and_leaves_the_asker_unblocked(stage: Stage) -> None:
+async def test_delete_removes_the_image_and_blocks_nobody(stage: Stage) -> None:
     _, message = await stage.draw("1girl")
     panel = await moderate(stage, message)
     assert "Deleted." in (await stage.turned(panel, "Delete", stage.bob)).text
@@ -59,7 +59,7 @@ async def test_delete_takes_the_image_away_and_leaves_the_asker_unblocked(stage:
     assert not await is_blocked(stage, stage.alice)
 
 
-async def test_block_keeps_the_image_and_can_be_lifted(stage: Stage) -> None:
+async def test_block_keeps_the_image_and_can_be_undone(stage: Stage) -> None:
     _, message = await stage.draw("1girl")
     panel = await stage.turned(await moderate(stage, message), "Block", stage.bob)
     assert await is_blocked(stage, stage.alice) and stage.discord.messages.get(message.id) is not None
@@ -95,7 +95,7 @@ async def test_the_panel_works_after_a_restart(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("action", ["delete", "block", "both", "unblock"])
-async def test_a_member_who_forges_the_buttons_gets_nothing(stage: Stage, action: str) -> None:
+async def test_forged_buttons_of_a_member_do_nothing(stage: Stage, action: str) -> None:
     job, message = await stage.draw("1girl", stage.bob)
     sent = await stage.press_forged(message, f"anima:moderate:{action}:{job.id}", stage.alice)
     assert (await sent.response()).text == NOT_A_MODERATOR
@@ -128,7 +128,7 @@ async def test_a_private_job_and_a_foreign_message_have_nothing_to_moderate(stag
     assert (await moderate(stage, chatter)).text == NOTHING_TO_MODERATE
 
 
-async def test_a_job_of_another_server_is_out_of_a_moderators_reach(stage: Stage) -> None:
+async def test_a_moderator_cannot_act_on_a_job_of_another_server(stage: Stage) -> None:
     """Bob owns the other server, where Carol uses the bot; its button is forged here."""
     world = stage.discord.world
     job = await stage.in_state((await stage.ask("1girl", world.carol, world.lounge)).id, JobState.DELIVERED)

@@ -80,7 +80,7 @@ async def test_the_reason_may_be_left_out(stage: Stage, log: Channel, dan: User)
     assert len(stage.discord.messages_in(log)[0].text.splitlines()) == 2
 
 
-async def test_where_there_is_no_log_channel_the_person_is_told_at_once(stage: Stage, dan: User) -> None:
+async def test_without_a_log_channel_the_user_is_told_at_once(stage: Stage, dan: User) -> None:
     _, message = await stage.draw("1girl")
     assert await told(stage, message, dan) == NO_LOG_CHANNEL
 
@@ -106,7 +106,7 @@ async def test_each_image_is_reported_once_by_each_person_also_after_a_restart(
     assert len(stage.discord.messages_in(log)) == 2
 
 
-async def test_one_person_makes_no_more_than_some_reports_an_hour(stage: Stage, log: Channel, dan: User) -> None:
+async def test_reports_of_one_user_are_limited_per_hour(stage: Stage, log: Channel, dan: User) -> None:
     answers = [await report(stage, (await stage.draw("1girl"))[1], dan) for _ in range(MOST_REPORTS + 1)]
     assert answers == [PASSED_ON] * MOST_REPORTS + [OUTCOMES[ReportOutcome.TOO_MANY]]
 
@@ -119,9 +119,7 @@ async def test_a_form_that_was_open_during_a_restart_can_be_sent(stage: Stage, l
     assert answer.text == PASSED_ON
 
 
-async def test_there_is_nothing_to_report_in_other_messages_and_in_ones_own(
-    stage: Stage, log: Channel, dan: User
-) -> None:
+async def test_only_other_peoples_images_can_be_reported(stage: Stage, log: Channel, dan: User) -> None:
     assert await told(stage, await stage.discord.say(stage.alice, stage.general, "look"), dan) == NOTHING_TO_REPORT
     _, message = await stage.draw("1girl")
     assert await told(stage, message, stage.alice) == YOUR_OWN

@@ -13,7 +13,7 @@ MODEL = ModelInfo(
 )
 
 
-def test_nothing_typed_is_nothing_said() -> None:
+def test_options_that_are_not_given_stay_unset() -> None:
     read = TypedOptions(prompt="1girl").read(MODEL)
     assert (read.prompt, read.options, read.notes) == ("1girl", Options(), ())
 
@@ -58,6 +58,6 @@ def test_seeds_are_read_as_web_uis_write_them(typed: str, seed: int | None) -> N
 
 
 @pytest.mark.parametrize("typed", ["-2", "1.5", "twelve", "18446744073709551616", ""])
-def test_what_is_no_seed_is_refused(typed: str) -> None:
+def test_an_invalid_seed_is_refused(typed: str) -> None:
     with pytest.raises(InvalidOption, match="from 0 to 18446744073709551615, or -1"):
         parse_seed(typed)

@@ -54,27 +54,27 @@ def refusal(typed: str, known: LoraNames = HERE) -> str:
         ("ink:", ("ink", 1.0)),
     ],
 )
-def test_a_lora_is_named_as_people_do(typed: str, lora: tuple[str, float]) -> None:
+def test_a_lora_is_found_by_the_names_people_type(typed: str, lora: tuple[str, float]) -> None:
     assert parse_lora(typed, HERE) == lora
 
 
-def test_a_wrong_name_is_answered_with_what_is_close_to_it() -> None:
+def test_an_unknown_name_suggests_similar_ones() -> None:
     assert refusal("chibbi:0.8") == "There is no LoRA called “chibbi”. Did you mean styles/Chibi?"
     assert "There are: ink" in refusal("zzzzzz")
     assert "no LoRAs here yet" in refusal("ink", LoraNames(()))
 
 
-def test_a_name_that_fits_several_is_answered_with_them() -> None:
+def test_an_ambiguous_name_lists_the_candidates() -> None:
     assert "could be several LoRAs: old/line, new/line" in refusal("line:0.5")
     assert parse_lora("old/line:0.5", HERE) == ("old/line", 0.5)
 
 
-def test_a_wrong_strength_is_answered_with_a_right_one() -> None:
+def test_an_invalid_strength_is_answered_with_a_valid_one() -> None:
     assert "such as ink:0.8" in refusal("ink:strong")
     assert refusal("ink:11") == "The strength of “ink” is 11, but must be from -10 to 10."
 
 
-def test_of_one_lora_named_twice_the_last_strength_counts() -> None:
+def test_if_a_lora_is_named_twice_the_last_strength_counts() -> None:
     assert parse_loras(("ink:0.3", None, "a"), ("INK:0.9",), HERE) == (("ink", 0.9), ("a", 1.0))
 
 
@@ -90,7 +90,7 @@ def test_too_many_are_refused_with_the_limit() -> None:
 
 
 @given(NAMES, some.floats(-10, 10))
-def test_what_a_prompt_says_of_any_file_is_read_again(names: list[str], strength: float) -> None:
+def test_any_lora_written_into_a_prompt_is_read_back(names: list[str], strength: float) -> None:
     known = LoraNames(list(dict.fromkeys(names)))
     tag = write_lora(names[0], strength)
     assert tag is not None
@@ -99,7 +99,7 @@ def test_what_a_prompt_says_of_any_file_is_read_again(names: list[str], strength
 
 
 @given(some.text(some.sampled_from("ink:a b=.-0128e：—/\\te"), max_size=60) | some.text())  # noqa: RUF001
-def test_nothing_but_a_refusal_comes_of_any_text(typed: str) -> None:
+def test_any_text_is_parsed_or_refused(typed: str) -> None:
     try:
         name, strength = parse_lora(typed, HERE)
     except InvalidOption as refused:

@@ -1,4 +1,4 @@
-"""Nothing that was acknowledged is lost, whatever falls over before there is a job."""
+"""No acknowledged request is lost, whatever fails before there is a job."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.bot.harness import Stage, interaction_tasks, until
 
 @contextmanager
 def dying(owner: type, method: str) -> Iterator[None]:
-    """As if the bot was killed in a method: nothing after it happens."""
+    """Simulates a kill of the bot in a method: nothing after it runs."""
 
     async def die(*args: Any, **kwargs: Any) -> None:
         raise asyncio.CancelledError
@@ -36,7 +36,7 @@ async def all_handled() -> bool:
 
 
 async def lost(stage: Stage, interaction: Any) -> None:
-    """Wait until an interaction's row is all that is left of it."""
+    """Wait until only an interaction's row is left."""
     await until(all_handled)
     assert [each.interaction_id for each in await stage.database.unanswered.all()] == [interaction.id]
     assert await stage.database.jobs.by_interaction(interaction.id) is None
@@ -76,7 +76,7 @@ async def test_a_button_goes_on_after_a_crash(stage: Stage) -> None:
     await nothing_unanswered(stage)
 
 
-async def test_a_refusal_after_a_crash_is_told_to_the_person_alone(stage: Stage) -> None:
+async def test_a_refusal_after_a_crash_is_private(stage: Stage) -> None:
     with dying(Submitter, "preset"):
         sent = await stage.slash("imagine", prompt="1girl", preset="nowhere")
         await sent.acknowledged()
@@ -94,7 +94,7 @@ async def test_a_refusal_leaves_nothing_behind(stage: Stage) -> None:
     await nothing_unanswered(stage)
 
 
-async def test_what_was_answered_before_the_crash_is_not_answered_again(stage: Stage) -> None:
+async def test_a_request_answered_before_the_crash_is_not_answered_again(stage: Stage) -> None:
     with dying(Unanswered, "answered"):
         await (await stage.slash("imagine", prompt="1girl", preset="nowhere")).acknowledged()
         await until(all_handled)
@@ -105,7 +105,7 @@ async def test_what_was_answered_before_the_crash_is_not_answered_again(stage: S
     assert len(stage.engine.requests) == before
 
 
-async def test_what_was_never_acknowledged_is_dropped(stage: Stage) -> None:
+async def test_a_request_that_was_never_acknowledged_is_dropped(stage: Stage) -> None:
     with dying(discord.InteractionResponse, "defer"):
         sent = await stage.slash("imagine", prompt="1girl")
         await lost_soon(stage, sent)
@@ -122,7 +122,7 @@ async def lost_soon(stage: Stage, interaction: Any) -> None:
     await lost(stage, interaction)
 
 
-async def test_an_interaction_whose_time_is_over_ends_in_a_new_message(stage: Stage) -> None:
+async def test_an_expired_interaction_is_answered_in_a_new_message(stage: Stage) -> None:
     with dying(Submitter, "submit"):
         sent = await stage.slash("imagine", prompt="1girl")
         await sent.acknowledged()
@@ -135,7 +135,7 @@ async def test_an_interaction_whose_time_is_over_ends_in_a_new_message(stage: St
     assert stage.discord.messages.get(job.message_id).attachments
 
 
-async def test_a_database_that_takes_too_long_is_told_of(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_user_is_told_if_the_database_takes_too_long(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "DATABASE_TIMEOUT", 0.01)
     add = Unanswered.add
 

@@ -1,4 +1,4 @@
-"""This machine's clock may be hours before or behind Discord's; nothing depends on which."""
+"""This machine's clock may be hours ahead of or behind Discord's without any effect."""
 
 from __future__ import annotations
 

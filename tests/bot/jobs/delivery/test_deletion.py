@@ -1,4 +1,4 @@
-"""Whoever deletes the message of a job ends the job: nothing of it is posted again, and it costs nothing."""
+"""Deleting a job's message cancels the job: nothing is posted again, and it costs nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def remove(stage: Stage, job: Job) -> None:
 
 
 async def taken_away(stage: Stage, job: Job) -> None:
-    """A job has ended as one whose message was deleted, and everything is silent about it."""
+    """A job was cancelled because its message was deleted, and nothing more is posted."""
     ended = await stage.in_state(job.id, JobState.CANCELLED)
     assert ended.ended_by is None
 
@@ -78,7 +78,7 @@ async def test_many_messages_deleted_at_once_cancel_all_their_jobs(stage: Stage)
         await taken_away(stage, job)
 
 
-async def test_a_deletion_that_the_gateway_does_not_tell_of_shows_when_the_image_is_to_be_posted(stage: Stage) -> None:
+async def test_a_deletion_missed_by_the_gateway_is_noticed_when_the_image_is_posted(stage: Stage) -> None:
     job = await drawn_meanwhile(stage, "rude words")
     stage.discord.messages.forget(job.message_id)
     stage.engine.let_go()
@@ -107,7 +107,7 @@ async def test_an_image_that_waits_for_discord_is_not_posted_any_more(
 
 
 @pytest.mark.parametrize("state", [JobState.QUEUED, JobState.RENDERED])
-async def test_what_was_deleted_while_the_bot_was_off_is_not_posted_after_the_start(
+async def test_a_message_deleted_while_the_bot_was_off_is_not_posted_again(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, state: JobState
 ) -> None:
     monkeypatch.setattr(worker, "CLOSING_GRACE", 0.1)

@@ -64,7 +64,7 @@ async def test_an_archived_thread_gets_the_picture_in_a_new_message(stage: Stage
     assert message.mentions.users == (stage.alice,), "a new message tells the one who asked that it is there"
 
 
-async def test_a_locked_thread_leaves_the_private_message(stage: Stage) -> None:
+async def test_an_image_for_a_locked_thread_arrives_as_a_private_message(stage: Stage) -> None:
     thread = stage.discord.world.thread
     job_id = await held(stage, thread)
     stage.discord.archive_thread(thread, locked=True)
@@ -312,7 +312,7 @@ async def test_pictures_rendered_before_a_restart_are_posted_once_after_it(stage
 
 
 @pytest.mark.usefixtures("_impatient")
-async def test_who_cannot_be_notified_of_a_failure_is_notified_as_soon_as_discord_answers(stage: Stage) -> None:
+async def test_a_failure_is_notified_as_soon_as_discord_answers(stage: Stage) -> None:
     job_id = await held(stage)
     fault = stage.discord.faults.answer("PATCH", EDITS, 502, {"message": "down", "code": 0}, times=30)
     await stage.database.jobs.fail(job_id, "The engine failed.")
@@ -337,7 +337,7 @@ async def test_a_reason_whose_answer_was_lost_is_not_shown_twice(stage: Stage) -
     assert len(told) == 1
 
 
-async def test_who_was_not_notified_before_a_restart_is_notified_after_it(stage: Stage) -> None:
+async def test_a_failure_not_notified_before_a_restart_is_notified_after_it(stage: Stage) -> None:
     job_id = await held(stage)
     await stage.database.jobs.fail(job_id, "The engine failed.")
     await stage.restart()

@@ -1,4 +1,4 @@
-"""Each place that images may go to is judged as what it is then; the message they did not go to says where they are."""
+"""The rules of each place are checked when images are posted there; the job's own message links to them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def text_of(stage: Stage, job: Job) -> str:
     return message.text
 
 
-async def test_what_an_age_restricted_channel_allows_is_not_sent_in_private(stage: Stage) -> None:
+async def test_an_image_for_an_age_restricted_channel_is_not_sent_as_a_private_message(stage: Stage) -> None:
     after_dark = stage.discord.world.after_dark
     job = await drawn_meanwhile(stage, "1girl, nude", where=after_dark)
     stage.discord.clock.turn(16 * 60)
@@ -53,7 +53,7 @@ async def test_what_an_age_restricted_channel_allows_is_not_sent_in_private(stag
     await until(told)
 
 
-async def test_an_archived_thread_is_judged_though_discord_has_stopped_telling_of_it(stage: Stage) -> None:
+async def test_an_archived_thread_is_checked_although_it_is_no_longer_cached(stage: Stage) -> None:
     thread = stage.discord.world.thread
     allowed = await drawn_meanwhile(stage, "1girl, nude", where=thread)
     stage.discord.archive_thread(thread)
@@ -76,7 +76,7 @@ async def judged(standin: FakeDiscord, tmp_path: Path) -> AsyncIterator[Stage]:
 
 
 @pytest.mark.parametrize(("probability", "state"), [(0.95, JobState.REFUSED), (0.6, JobState.DELIVERED)])
-async def test_a_classifier_that_an_age_restricted_channel_needs_not_judges_the_private_message(
+async def test_the_classifier_decides_about_the_private_message_even_if_the_channel_is_age_restricted(
     judged: Stage, probability: float, state: JobState
 ) -> None:
     after_dark = judged.discord.world.after_dark

@@ -148,7 +148,7 @@ async def test_edits_of_one_message_never_overlap_and_none_comes_after_the_end()
     assert len(shown.texts) == count
 
 
-async def test_an_edit_that_was_not_sent_gives_way_to_a_newer_one_and_to_the_end() -> None:
+async def test_an_unsent_edit_is_dropped_for_a_newer_one_and_for_the_end() -> None:
     shown = Shown()
     shown.unsent = asyncio.Event()
     messages = StatusMessages(shown, standing_at({}), previews=False)  # type: ignore[arg-type]
@@ -169,7 +169,7 @@ async def test_an_edit_that_was_not_sent_gives_way_to_a_newer_one_and_to_the_end
     assert len(shown.texts) == 1
 
 
-async def test_an_edit_on_the_wire_that_is_not_answered_is_waited_for_only_so_long(
+async def test_the_wait_for_a_sent_edit_is_limited(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(progress, "PATIENCE", 0.02)
@@ -180,7 +180,7 @@ async def test_an_edit_on_the_wire_that_is_not_answered_is_waited_for_only_so_lo
     assert not await messages.end(1), "it may still arrive"
 
 
-async def test_a_private_message_says_in_time_that_the_images_will_come_as_another() -> None:
+async def test_an_ephemeral_message_announces_in_time_that_the_images_come_privately() -> None:
     shown = Shown()
     waiting = {1: QueueStatus(3, None), 2: QueueStatus(4, None)}
     messages = StatusMessages(shown, standing_at(waiting))  # type: ignore[arg-type]

@@ -204,7 +204,7 @@ async def test_the_first_option_needs_no_name_and_a_name_counts_once(stage: Spec
     await expect(screen.page.locator(".more-options")).to_be_focused()
 
 
-async def test_what_a_pasted_command_lacks_is_asked_for(screen: Screen) -> None:
+async def test_options_missing_in_a_pasted_command_are_asked_for(screen: Screen) -> None:
     await screen.text.fill("/anima imagine steps:12")
     await expect(screen.option_field("steps")).to_have_value("12")
     await expect(screen.option_field("prompt")).to_be_focused()

@@ -1,4 +1,4 @@
-"""At the top of a channel: what the miniature can draw, with examples to click on."""
+"""The examples of what the miniature can draw at the top of a channel."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def test_a_click_on_an_example_draws_it(stage: SpecimenStage, screen: Scre
     assert stage.bot.seen[-1][0] == "a blue cat"
 
 
-async def test_no_examples_stand_where_the_command_is_not_offered(stage: SpecimenStage, screen: Screen) -> None:
+async def test_no_examples_are_shown_where_the_command_is_not_available(stage: SpecimenStage, screen: Screen) -> None:
     world = stage.discord.world
     await screen.switch_to(world.carol)
     await screen.open(world.carol, world.lounge)
@@ -46,7 +46,7 @@ async def test_no_examples_stand_where_the_command_is_not_offered(stage: Specime
     await expect(screen.page.locator(".examples")).to_have_count(0)
 
 
-async def test_they_come_as_soon_as_the_bot_offers_its_commands(stage: SpecimenStage, screen: Screen) -> None:
+async def test_examples_appear_as_soon_as_the_bot_registers_its_commands(stage: SpecimenStage, screen: Screen) -> None:
     commands = stage.discord.commands.of(None)
     stage.discord.commands.overwrite(None, [])
     await expect(screen.page.locator(".examples")).to_have_count(0)

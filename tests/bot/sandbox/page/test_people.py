@@ -105,7 +105,7 @@ async def test_another_channel_shows_that_there_is_something_new(stage: Specimen
     await expect(link).to_have_accessible_name("gallery")
 
 
-async def test_who_may_not_write_is_shown_why(stage: SpecimenStage, screen: Screen) -> None:
+async def test_a_user_who_may_not_write_is_shown_why(stage: SpecimenStage, screen: Screen) -> None:
     world = stage.discord.world
     stage.discord.set_overwrite(world.general, world.alice, deny=Permissions.SEND_MESSAGES)
     await screen.text.fill("hello")

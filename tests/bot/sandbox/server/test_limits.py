@@ -152,9 +152,7 @@ async def test_a_message_of_an_hour_ago_can_be_edited_only_a_few_times(api: Api,
     assert await api.statuses("PATCH", new, 1, {"content": "changed"}) == [200]
 
 
-async def test_ten_thousand_invalid_requests_in_ten_minutes_shut_the_bot_out(
-    standin: FakeDiscord, clock: Clock
-) -> None:
+async def test_ten_thousand_invalid_requests_in_ten_minutes_block_the_bot(standin: FakeDiscord, clock: Clock) -> None:
     limiter = standin.rest.limiter
     for _ in range(9_998):
         limiter.note_answer(403, {})

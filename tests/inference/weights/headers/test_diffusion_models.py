@@ -1,4 +1,4 @@
-"""What is read of a model before it is loaded is what the engine says once it is."""
+"""What is read from a model's header equals what the engine reports once it is loaded."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_model_in_a_form_that_cannot_be_read_gives_way_to_one_that_can(tmp_pat
     assert find_diffusion_model(tmp_path) == plain
 
 
-def test_without_a_model_it_is_said_what_to_do(tmp_path: Path) -> None:
+def test_without_a_model_the_error_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="Run `anima download`"):
         model_facts(tmp_path)
     for name in ("one", "two"):

@@ -39,7 +39,7 @@ def test_a_header_says_what_the_safetensors_package_says() -> None:
         struct.pack("<Q", 60) + b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}'[:60],
     ],
 )
-def test_what_is_no_header_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_header_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "file.safetensors"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"header|Expecting|decode"):
@@ -54,7 +54,7 @@ def test_a_file_that_ends_before_its_tensors_is_refused(tmp_path: Path) -> None:
         Header.read(cut)
 
 
-def test_texts_in_a_header_are_read(tmp_path: Path) -> None:
+def test_metadata_is_read(tmp_path: Path) -> None:
     path = write_header(tmp_path / "a.safetensors", {"x": (2, 0)}, modelspec__anima__steps="7")
     assert read_metadata(path) == {"modelspec.anima.steps": "7"}
     assert Header.read(path).shapes == {"x": (2, 0)}

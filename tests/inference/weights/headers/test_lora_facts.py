@@ -1,4 +1,4 @@
-"""What LoRA files say of themselves: their other names and their trigger words."""
+"""Aliases and trigger words from LoRA files."""
 
 import json
 import os

@@ -42,7 +42,7 @@ EDITED_FREELY = timedelta(minutes=55)
 STATUS_EDITS, STATUS_PERIOD = 2, 5.5
 
 
-class Way(Enum):
+class DeliveryRoute(Enum):
     TOKEN = auto()
     #: By the ids of channel and message.
     MESSAGE = auto()
@@ -56,7 +56,7 @@ class MessageOutOfReach(Exception):
     """No route to the job's message is open any longer."""
 
     def __str__(self) -> str:
-        return "no way to its message is open"
+        return "no route to its message is open"
 
 
 @dataclass(frozen=True)
@@ -67,40 +67,40 @@ class Posted:
 
 
 @dataclass
-class _Closed:
-    """`ways`: closed to everything. `to_files`: closed only to messages with files."""
+class _ClosedRoutes:
+    """`routes`: closed to everything. `to_files`: closed only to messages with files."""
 
-    ways: set[Way]
-    to_files: set[Way]
+    routes: set[DeliveryRoute]
+    to_files: set[DeliveryRoute]
 
 
-class Ways:
+class DeliveryRoutes:
     def __init__(self) -> None:
-        self._closed: OrderedDict[int, _Closed] = OrderedDict()
+        self._closed: OrderedDict[int, _ClosedRoutes] = OrderedDict()
 
-    def is_open(self, job: Job, way: Way, *, with_files: bool = False) -> bool:
+    def is_open(self, job: Job, route: DeliveryRoute, *, with_files: bool = False) -> bool:
         closed = self._of(job)
-        return way not in closed.ways and not (with_files and way in closed.to_files)
+        return route not in closed.routes and not (with_files and route in closed.to_files)
 
-    def close(self, job: Job, *ways: Way, only_to_files: bool = False) -> None:
+    def close(self, job: Job, *routes: DeliveryRoute, only_to_files: bool = False) -> None:
         closed = self._of(job)
-        (closed.to_files if only_to_files else closed.ways).update(ways)
+        (closed.to_files if only_to_files else closed.routes).update(routes)
 
-    def close_after(self, job: Job, way: Way, error: Exception, *, with_files: bool) -> None:
+    def close_after(self, job: Job, route: DeliveryRoute, error: Exception, *, with_files: bool) -> None:
         """Close a route after an error. With only Attach Files missing, text can still be sent."""
-        missing = isinstance(error, discord.HTTPException) and error.code == MISSING_PERMISSIONS
-        if isinstance(error, discord.HTTPException) and error.code == UNKNOWN_CHANNEL and way is not Way.PERSON:
-            self.close(job, Way.MESSAGE, Way.CHANNEL)
-        self.close(job, way, only_to_files=missing and with_files)
+        code = error.code if isinstance(error, discord.HTTPException) else None
+        if code == UNKNOWN_CHANNEL and route is not DeliveryRoute.PERSON:
+            self.close(job, DeliveryRoute.MESSAGE, DeliveryRoute.CHANNEL)
+        self.close(job, route, only_to_files=code == MISSING_PERMISSIONS and with_files)
 
-    def _of(self, job: Job) -> _Closed:
+    def _of(self, job: Job) -> _ClosedRoutes:
         if job.id not in self._closed:
-            ways = set() if job.interaction_token else {Way.TOKEN}
+            routes = set() if job.interaction_token else {DeliveryRoute.TOKEN}
             if job.message_id is None or job.private:
-                ways.add(Way.MESSAGE)
+                routes.add(DeliveryRoute.MESSAGE)
             if job.private:
-                ways.add(Way.CHANNEL)
-            self._closed[job.id] = _Closed(ways, set())
+                routes.add(DeliveryRoute.CHANNEL)
+            self._closed[job.id] = _ClosedRoutes(routes, set())
         self._closed.move_to_end(job.id)
         if len(self._closed) > REMEMBERED_JOBS:
             self._closed.popitem(last=False)
@@ -134,9 +134,9 @@ class MessageEditor:
     answer says whether it has expired, not this machine's clock.
     """
 
-    def __init__(self, client: discord.Client, ways: Ways) -> None:
+    def __init__(self, client: discord.Client, routes: DeliveryRoutes) -> None:
         self._client = client
-        self._ways = ways
+        self._routes = routes
         self._budget = ChannelBudget()
 
     async def edit(
@@ -147,15 +147,15 @@ class MessageEditor:
         is_progress: dropped in favour of anything else.
         """
         deleted = False
-        if self._ways.is_open(job, Way.TOKEN, with_files=with_files):
+        if self._routes.is_open(job, DeliveryRoute.TOKEN, with_files=with_files):
             try:
                 return await self._edit_by_token(job, view, files)
             except (discord.HTTPException, OldMessageRefused) as error:
                 if not is_out_of_reach(error):
                     raise
-                self._ways.close_after(job, Way.TOKEN, error, with_files=with_files)
+                self._routes.close_after(job, DeliveryRoute.TOKEN, error, with_files=with_files)
                 deleted = _code(error) == UNKNOWN_MESSAGE
-        if self._ways.is_open(job, Way.MESSAGE, with_files=with_files):
+        if self._routes.is_open(job, DeliveryRoute.MESSAGE, with_files=with_files):
             if is_progress and not deleted and not self._has_room(job):
                 raise MessageOutOfReach
             try:
@@ -163,12 +163,12 @@ class MessageEditor:
             except (discord.HTTPException, OldMessageRefused) as error:
                 if not is_out_of_reach(error):
                     raise
-                self._ways.close_after(job, Way.MESSAGE, error, with_files=with_files)
+                self._routes.close_after(job, DeliveryRoute.MESSAGE, error, with_files=with_files)
                 if _code(error) == UNKNOWN_CHANNEL:
                     raise MessageOutOfReach from error
                 deleted = deleted or _code(error) == UNKNOWN_MESSAGE
         elif deleted and await self._channel_is_gone(job):
-            self._ways.close(job, Way.CHANNEL)
+            self._routes.close(job, DeliveryRoute.CHANNEL)
             raise MessageOutOfReach
         if deleted:
             raise MessageDeleted
