@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.components.base import Modal
+from bot.generation.spec import JobSpec
 from bot.messages import job as messages
 from bot.messages.fit import ELLIPSIS, cut, length
 from bot.messages.job import QueueStatus
@@ -18,6 +20,8 @@ from bot.messages.layout import StaticLayout
 from bot.sandbox.model.components import check_in_message, walk
 from bot.sandbox.model.errors import FormErrors
 from bot.text.markdown import blockquote
+from storage.images import Image
+from tests.bot.harness import Stage
 from tests.bot.jobs.delivery.test_progress import a_job
 
 #: Characters that are escaped, marked up, wide, or separate lines.
@@ -113,3 +117,29 @@ def test_forms_fit(text: str) -> None:
     [label] = modal["components"]
     assert length(label["label"]) <= 45 and length(label.get("description") or "") <= 100
     assert len(label["component"].get("value") or "") <= 4000
+
+
+def an_image(index: int, prompt: str) -> Image:
+    known: dict[str, Any] = dict.fromkeys(field.name for field in fields(Image))
+    known |= {"id": index, "job_id": 1, "index": index, "prompt": prompt, "seed": index, "spoiler": False}
+    return Image(**known | {"file_name": f"{index}.png", "notes": (f"{prompt} {index}",)})
+
+
+@given(HOSTILE)
+def test_four_finished_images_fit_with_all_their_buttons(prompt: str) -> None:
+    one = JobSpec.of(a_job())
+    job = a_job(prompt=prompt, parameters=replace(one, recipes=one.recipes * 4).as_json())
+    images = [an_image(index, prompt) for index in range(4)]
+    components = checked(messages.finished(job, images, [image.file_name for image in images], None, prompt))
+    assert sum(1 for _ in walk(components)) <= 40
+    assert len([1 for _, each in walk(components) if each["type"] == 2]) > 8, "the buttons are all there"
+
+
+async def test_history_and_info_of_four_images_with_long_prompts_fit(stage: Stage) -> None:
+    """The stand-in refuses what is beyond Discord's limits."""
+    for prompt in ("*" * 3000, "a\n" * 1000, "😀" * 700):
+        _, message = await stage.draw(prompt, count=4, negative="\\_" * 1000)
+        info = await (await stage.press(message, "Info")).response()
+        assert len(list(info.inputs())) <= 40 and length(info.text) <= 4000
+    history = await stage.answer("history")
+    assert "😀" in history.text and length(history.text) <= 4000
