@@ -61,20 +61,18 @@ async def choice(context: AdminContext, begin: int | None) -> Items:
         f"### {say('Suggested settings')}",
         say("Limits and quotas that suit a server's size. You see what changes before anything is saved."),
     ]
-    return [text(lines), row(*(button(f"suggest-{name}", say(each.label)) for name, each in SUGGESTIONS.items()))]
+    return [text(lines), row(*(button(f"suggest-{name}", say(SUGGESTIONS[name].label)) for name in SUGGESTIONS))]
 
 
 def preview(context: AdminContext, name: str) -> Items:
     """What a suggestion would change, row by row."""
     suggested = SUGGESTIONS[name]
     before, after = (_rows(settings) for settings in (context.settings, suggested.applied_to(context.settings)))
-    changes = [
-        f"- **{say(label)}**: {before[label]} → {after[label]}" for label in before if before[label] != after[label]
-    ]
+    changes = [f"- **{label}**: {before[label]} → {after[label]}" for label in before if before[label] != after[label]]
     lines = [
-        f"### {say('Suggested settings')}: {say(suggested.label)}",
+        f"### {say('Suggested settings')}: {say(SUGGESTIONS[name].label)}",
         *(changes or [say("Nothing would change.")]),
-        f"-# {say(suggested.advice)}",
+        f"-# {say(SUGGESTIONS[name].advice)}",
     ]
     back = button("suggestions", say("Back"))
     if not changes:
@@ -117,16 +115,17 @@ UNDONE = ("limits", "quota")
 
 
 def _rows(settings: ServerSettings) -> dict[str, str]:
+    """Each label with its value, both as they are shown."""
     limits, credits = settings.limits, settings.quota.credits
     if limits.megapixels is not None:
         area = say("up to {count} MP", count=decimal(limits.megapixels))
     else:
         area = say("{count} times the model's default size", count=decimal(limits.times_native))
     return {
-        summaries.LABELS["credits"]: say("no limit") if credits is None else decimal(credits),
-        summaries.LABELS["waiting"]: str(limits.waiting),
-        N_("Largest size"): area,
-        summaries.LABELS["steps"]: str(limits.steps or MAX_STEPS_UNLESS_SET),
-        N_("Pictures at once"): str(limits.count),
-        summaries.LABELS["compared"]: str(limits.compared),
+        say(summaries.LABELS["credits"]): say("no limit") if credits is None else decimal(credits),
+        say(summaries.LABELS["waiting"]): str(limits.waiting),
+        say("Largest size"): area,
+        say(summaries.LABELS["steps"]): str(limits.steps or MAX_STEPS_UNLESS_SET),
+        say("Pictures at once"): str(limits.count),
+        say(summaries.LABELS["compared"]): str(limits.compared),
     }
