@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from inference.metadata.comfyui.subgraphs import SET_OUTSIDE, expanded
 from inference.metadata.comfyui_writer import NODE_CLASSES
 from inference.metadata.parameters import as_integer, as_text, json_object
 
@@ -90,7 +91,7 @@ def graphs(text: Mapping[str, str]) -> Iterator[Nodes]:
     if prompt := json_object(text.get("prompt")):
         yield _api_graph(prompt)
     if page := json_object(text.get("workflow")):
-        yield _page_graph(page)
+        yield _page_graph(expanded(page))
         definitions = page.get("definitions")
         subgraphs = definitions.get("subgraphs") if isinstance(definitions, dict) else None
         for subgraph in subgraphs if isinstance(subgraphs, list) else []:
@@ -126,7 +127,22 @@ def _page_graph(page: dict[str, Any]) -> Nodes:
         if isinstance(entry, dict) and isinstance(entry.get("id"), str | int)
     }
     links = dict(_page_links(page.get("links"), by_name))
-    return {name: _page_node(entry, links) for name, entry in by_name.items()}
+    return _without_get_nodes({name: _page_node(entry, links) for name, entry in by_name.items()})
+
+
+def _without_get_nodes(nodes: Nodes) -> Nodes:
+    """Wires from what a GetNode names to what the SetNode of that name has (an extension's nodes, only on the page)."""
+    kept = {
+        as_text(node.inputs.get("value")): wires[0]
+        for node in nodes.values()
+        if node.kind == "SetNode" and (wires := node.links())
+    }
+    return {
+        name: Node("Reroute", {"value": kept[key]})
+        if node.kind == "GetNode" and (key := as_text(node.inputs.get("value"))) in kept
+        else node
+        for name, node in nodes.items()
+    }
 
 
 def _page_links(links: Any, nodes: Mapping[str, Any]) -> Iterator[tuple[str, Link]]:
@@ -149,7 +165,9 @@ def _page_node(entry: dict[str, Any], links: Mapping[str, Link]) -> Node:
     }
     if entry.get("mode") in (2, 4):  # muted or bypassed: wires lead through, values do not count
         return Node("", wired)
-    return Node(kind, dict(_widgets(kind, sockets, entry.get("widgets_values"))) | wired)
+    outside = entry.get(SET_OUTSIDE)
+    widgets = dict(_widgets(kind, sockets, entry.get("widgets_values")))
+    return Node(kind, widgets | (outside if isinstance(outside, dict) else {}) | wired)
 
 
 def _widgets(kind: str, sockets: list[dict[str, Any]], values: Any) -> Iterator[tuple[str, Any]]:
@@ -158,6 +176,10 @@ def _widgets(kind: str, sockets: list[dict[str, Any]], values: Any) -> Iterator[
     elif isinstance(values, list):
         widgets = [socket["widget"] for socket in sockets if isinstance(socket.get("widget"), dict)]
         names = _WIDGETS.get(kind) or [widget["name"] for widget in widgets if isinstance(widget.get("name"), str)]
+        # Rows of a list, such as those of rgthree's Power Lora Loader, have no sockets.
+        yield from islice(
+            ((f"row {i}", value) for i, value in enumerate(values) if isinstance(value, dict)), _MAX_INPUTS
+        )
         queue = deque(values)
         for name in names or ("value",):
             if not queue:

@@ -1,0 +1,135 @@
+"""Puts the subgraphs of a page's graph in the place of the nodes that stand for them.
+
+Such a node has the subgraph's id as its type. What is wired into it, or set on it, counts and not what still stands
+inside. Graphs come from strangers: nothing is taken for granted about a value's type, and expansion is bounded.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Entry = dict[str, Any]
+
+#: The key of a node's entry under which values are that were set from outside, by the names of its inputs.
+SET_OUTSIDE = "set outside"
+_MAX_NODES = 5_000
+_MAX_EXPANSIONS = 200
+_INPUTS, _OUTPUTS = "-10", "-20"
+_LINK = ("id", "origin_id", "origin_slot", "target_id", "target_slot")
+
+
+def expanded(page: Mapping[str, Any]) -> Entry:
+    """`nodes` and `links` of the page without subgraphs, links as lists."""
+    definitions = _definitions(page)
+    nodes, links = list(_entries(page.get("nodes"))), list(_links(page.get("links")))
+    for _ in range(_MAX_EXPANSIONS):
+        outer = next((node for node in nodes if _is_instance(node, definitions)), None)
+        if outer is None or len(nodes) > _MAX_NODES:
+            break
+        nodes, links = _expand(outer, definitions[outer["type"]], nodes, links)
+    return {"nodes": nodes, "links": links}
+
+
+def _definitions(page: Mapping[str, Any]) -> dict[str, Entry]:
+    definitions = page.get("definitions")
+    subgraphs = definitions.get("subgraphs") if isinstance(definitions, dict) else None
+    return {each["id"]: each for each in _entries(subgraphs) if isinstance(each["id"], str)}
+
+
+def _is_instance(node: Entry, definitions: Mapping[str, Entry]) -> bool:
+    kind = node.get("type")
+    return isinstance(kind, str) and kind in definitions and node.get("mode") not in (2, 4)
+
+
+def _expand(
+    outer: Entry, inside: Entry, nodes: list[Entry], links: list[list[Any]]
+) -> tuple[list[Entry], list[list[Any]]]:
+    name = str(outer["id"])
+    inner = {str(node["id"]): dict(node, id=f"{name}:{node['id']}") for node in _entries(inside.get("nodes"))}
+    wires = list(_links(inside.get("links")))
+    given, values = _sockets(outer, links), _values(outer)
+    for id_, key, value in _proxies(outer):
+        _set(inner.get(id_), key, value)
+    added: list[list[Any]] = []
+    results: dict[str, list[Any]] = {}
+    for number, source, slot, target, target_slot in wires:
+        origin = given.get(str(slot)) if str(source) == _INPUTS else [f"{name}:{source}", slot]
+        if str(target) == _OUTPUTS:
+            results |= {} if origin is None else {str(target_slot): origin}
+        elif origin is not None:
+            added.append([f"{name}:{number}", *origin, f"{name}:{target}", target_slot])
+        elif str(slot) in values:
+            _set(inner.get(str(target)), _socket_name(inner.get(str(target)), target_slot), values[str(slot)])
+    for node in inner.values():
+        node["inputs"] = [dict(socket, link=f"{name}:{socket.get('link')}") for socket in _dicts(node.get("inputs"))]
+    kept = [
+        [number, *results.get(str(slot), [source, slot]), *rest]
+        if str(source) == name
+        else [number, source, slot, *rest]
+        for number, source, slot, *rest in links
+    ]
+    return [*(node for node in nodes if node is not outer), *inner.values()], [*kept, *added]
+
+
+def _sockets(outer: Entry, links: list[list[Any]]) -> dict[str, list[Any]]:
+    """What is wired to the outer node, by the places of its inputs."""
+    origins = {str(number): [source, slot] for number, source, slot, *_ in links}
+    wired = ((str(i), str(socket.get("link"))) for i, socket in enumerate(_dicts(outer.get("inputs"))))
+    return {place: origins[link] for place, link in wired if link in origins}
+
+
+def _values(outer: Entry) -> dict[str, Any]:
+    """What is set on the outer node itself, by the places of its inputs."""
+    if list(_proxies(outer)):
+        return {}
+    values = outer.get("widgets_values")
+    queue = list(values) if isinstance(values, list) else []
+    found: dict[str, Any] = {}
+    for i, socket in enumerate(_dicts(outer.get("inputs"))):
+        if isinstance(socket.get("widget"), dict) and queue:
+            found[str(i)] = queue.pop(0)
+            # As on any node, what happens to a seed after each image is a value of its own.
+            if socket.get("name") in ("seed", "noise_seed") and queue and queue[0] in _CONTROLS:
+                queue.pop(0)
+    return found
+
+
+_CONTROLS = ("fixed", "increment", "decrement", "randomize")
+
+
+def _proxies(outer: Entry) -> Iterator[tuple[str, str, Any]]:
+    """Values of inner nodes that are shown and set outside: the inner node, the name, the value."""
+    properties, values = outer.get("properties"), outer.get("widgets_values")
+    proxies = properties.get("proxyWidgets") if isinstance(properties, dict) else None
+    if isinstance(proxies, list) and isinstance(values, list):
+        for proxy, value in zip(proxies, values, strict=False):
+            if isinstance(proxy, list) and len(proxy) == 2 and isinstance(proxy[1], str):
+                yield str(proxy[0]), proxy[1], value
+
+
+def _set(node: Entry | None, key: str | None, value: Any) -> None:
+    if node is not None and key is not None and value is not None:
+        node[SET_OUTSIDE] = {**node.get(SET_OUTSIDE, {}), key: value}
+
+
+def _socket_name(node: Entry | None, slot: Any) -> str | None:
+    sockets = _dicts(node.get("inputs")) if node is not None else []
+    if not isinstance(slot, int) or not 0 <= slot < len(sockets):
+        return None
+    name = sockets[slot].get("name")
+    return name if isinstance(name, str) else None
+
+
+def _entries(nodes: Any) -> Iterator[Entry]:
+    yield from (node for node in _dicts(nodes) if isinstance(node.get("id"), str | int))
+
+
+def _dicts(values: Any) -> list[Entry]:
+    return [value for value in (values if isinstance(values, list) else []) if isinstance(value, dict)]
+
+
+def _links(links: Any) -> Iterator[list[Any]]:
+    for link in links if isinstance(links, list) else []:
+        if isinstance(link, dict):  # in subgraphs
+            link = [link.get(key) for key in _LINK]
+        if isinstance(link, list) and len(link) >= 3 and isinstance(link[2], int):
+            yield [*link, None, None][:5]

@@ -1,0 +1,97 @@
+"""Graphs of ComfyUI's page, as they stand in files without the server's graph."""
+
+import copy
+import json
+from dataclasses import replace
+from typing import Any
+
+from inference.metadata import Parameters, comfyui_reader
+from tests.inference.metadata.test_comfyui_reader import PAGE, READ
+
+
+def read(page: dict[str, Any]) -> Parameters | None:
+    return comfyui_reader.read({"workflow": json.dumps(page)})
+
+
+def with_subgraph(outer: dict[str, Any]) -> dict[str, Any]:
+    """The page with everything but the saving node inside a subgraph that takes the prompt's text and the seed."""
+    inner = [copy.deepcopy(node) for node in PAGE["nodes"] if node["id"] != 8]
+    text, sampler = (next(node for node in inner if node["id"] == id_) for id_ in (2, 7))
+    text["inputs"].append({"name": "text", "widget": {"name": "text"}, "link": 20})
+    next(socket for socket in sampler["inputs"] if socket["name"] == "seed")["link"] = 21
+    links = [
+        dict(zip(("id", "origin_id", "origin_slot", "target_id", "target_slot"), link, strict=False))
+        for link in PAGE["links"]
+        if link[0] != 10
+    ]
+    links += [
+        {"id": 20, "origin_id": -10, "origin_slot": 0, "target_id": 2, "target_slot": 1},
+        {"id": 21, "origin_id": -10, "origin_slot": 1, "target_id": 7, "target_slot": 4},
+        {"id": 22, "origin_id": 7, "origin_slot": 0, "target_id": -20, "target_slot": 0},
+    ]
+    return {
+        "nodes": [
+            {"id": 30, "type": "some-uuid", **outer},
+            {"id": 8, "type": "SaveImage", "inputs": [{"name": "images", "link": 40}]},
+            {"id": 31, "type": "PrimitiveStringMultiline", "inputs": [], "widgets_values": ["from a wire"]},
+        ],
+        "links": [[40, 30, 0, 8, 0, "IMAGE"], [41, 31, 0, 30, 0, "STRING"]],
+        "definitions": {"subgraphs": [{"id": "some-uuid", "nodes": inner, "links": links}]},
+    }  # fmt: skip
+
+
+def sockets(text_link: int | None) -> list[dict[str, Any]]:
+    return [
+        {"name": "text", "widget": {"name": "text"}, "link": text_link},
+        {"name": "seed", "widget": {"name": "seed"}, "link": None},
+    ]
+
+
+def test_what_is_set_on_a_subgraphs_node_counts_and_not_what_stands_inside() -> None:
+    page = with_subgraph({"inputs": sockets(None), "widgets_values": ["2girls", 99, "randomize"]})
+    assert read(page) == replace(READ, prompt="2girls", seed=99)
+
+
+def test_what_is_wired_into_a_subgraphs_node_counts() -> None:
+    page = with_subgraph({"inputs": sockets(41), "widgets_values": ["2girls", 99, "randomize"]})
+    assert read(page) == replace(READ, prompt="from a wire", seed=99)
+
+
+def test_promoted_values_of_inner_nodes_count() -> None:
+    proxies = {"proxyWidgets": [["2", "text"], ["7", "seed"]]}
+    page = with_subgraph({"inputs": [], "properties": proxies, "widgets_values": ["2girls", 99]})
+    assert read(page) == replace(READ, prompt="2girls", seed=99)
+
+
+def test_without_values_outside_those_inside_count() -> None:
+    assert read(with_subgraph({"inputs": [], "widgets_values": []})) == READ
+
+
+def test_subgraphs_within_themselves_end() -> None:
+    page = with_subgraph({"inputs": []})
+    page["definitions"]["subgraphs"][0]["nodes"].append({"id": 50, "type": "some-uuid"})
+    assert read(page) is not None
+
+
+def test_set_and_get_nodes_are_wires() -> None:
+    page = copy.deepcopy(PAGE)
+    page["nodes"] += [
+        {"id": 60, "type": "SetNode", "inputs": [{"name": "MODEL", "link": 61}], "widgets_values": ["the model"]},
+        {"id": 62, "type": "GetNode", "inputs": [], "widgets_values": ["the model"]},
+    ]
+    page["links"] = [link for link in page["links"] if link[0] != 6] + [
+        [61, 1, 0, 60, 0, "MODEL"], [6, 62, 0, 7, 0, "MODEL"],
+    ]  # fmt: skip
+    assert read(page) == READ
+
+
+def test_the_rows_of_a_lora_loader_without_sockets_are_read() -> None:
+    page = copy.deepcopy(PAGE)
+    loader = next(node for node in page["nodes"] if node["id"] == 6)
+    loader |= {"type": "Power Lora Loader (rgthree)", "mode": 0}
+    loader["widgets_values"] = [
+        {}, {"type": "PowerLoraLoaderHeaderWidget"},
+        {"on": True, "lora": "a.safetensors", "strength": 0.7, "strengthTwo": None},
+        {"on": False, "lora": "b.safetensors", "strength": 1}, {}, "",
+    ]  # fmt: skip
+    assert read(page) == replace(READ, loras=(("a.safetensors", 0.7),))
