@@ -12,7 +12,8 @@ Entry = dict[str, Any]
 #: The key of a node's entry under which values are that were set from outside, by the names of its inputs.
 SET_OUTSIDE = "set outside"
 _MAX_NODES = 5_000
-_MAX_EXPANSIONS = 200
+#: Nodes and links that all expansions look at.
+_MAX_WORK = 200_000
 _INPUTS, _OUTPUTS = "-10", "-20"
 _LINK = ("id", "origin_id", "origin_slot", "target_id", "target_slot")
 
@@ -21,9 +22,11 @@ def expanded(page: Mapping[str, Any]) -> Entry:
     """`nodes` and `links` of the page without subgraphs, links as lists."""
     definitions = _definitions(page)
     nodes, links = list(_entries(page.get("nodes"))), list(_links(page.get("links")))
-    for _ in range(_MAX_EXPANSIONS):
+    spent = 0
+    while True:
         outer = next((node for node in nodes if _is_instance(node, definitions)), None)
-        if outer is None or len(nodes) > _MAX_NODES:
+        spent += len(nodes) + len(links) + (0 if outer is None else _length(definitions[outer["type"]]))
+        if outer is None or len(nodes) > _MAX_NODES or spent > _MAX_WORK:
             break
         nodes, links = _expand(outer, definitions[outer["type"]], nodes, links)
     return {"nodes": nodes, "links": links}
@@ -33,6 +36,11 @@ def _definitions(page: Mapping[str, Any]) -> dict[str, Entry]:
     definitions = page.get("definitions")
     subgraphs = definitions.get("subgraphs") if isinstance(definitions, dict) else None
     return {each["id"]: each for each in _entries(subgraphs) if isinstance(each["id"], str)}
+
+
+def _length(inside: Entry) -> int:
+    parts = (inside.get("nodes"), inside.get("links"))
+    return sum(len(part) for part in parts if isinstance(part, list))
 
 
 def _is_instance(node: Entry, definitions: Mapping[str, Entry]) -> bool:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -95,3 +96,14 @@ def test_the_rows_of_a_lora_loader_without_sockets_are_read() -> None:
         {"on": False, "lora": "b.safetensors", "strength": 1}, {}, "",
     ]  # fmt: skip
     assert read(page) == replace(READ, loras=(("a.safetensors", 0.7),))
+
+
+def test_enormous_subgraphs_within_themselves_take_no_time() -> None:
+    page = with_subgraph({"inputs": []})
+    inside = page["definitions"]["subgraphs"][0]
+    inside["nodes"] += [{"id": 100 + i, "type": "some-uuid"} for i in range(200)]
+    inside["links"] += [[i, -10, 5, 2, 1] for i in range(60_000)]
+    text = json.dumps(page)
+    started = time.process_time()
+    comfyui_reader.read({"workflow": text})
+    assert time.process_time() - started < 2
