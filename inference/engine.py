@@ -236,6 +236,9 @@ class Engine:
             text_encoder_loras=tuple(
                 self._lora_name(name) for name, _ in request.loras if self._lora(name).changes_text_encoder
             ),
+            loras_without_comfyui=tuple(
+                self._lora_name(name) for name, _ in request.loras if self._lora(name).comfyui_passes_over
+            ),
             model=self.files.transformer.path.name,
             model_hash=self._model_hash.result(),
             text_encoder=self.files.text_encoder.path.name,

@@ -264,6 +264,11 @@ def _notes(p: Parameters) -> list[str]:
             f"The noise was a blend of two seeds: {p.variation_strength:g} of seed {p.variation_seed}. ComfyUI has no "
             "node of its own for that, so this graph draws the unblended picture."
         )
+    if p.loras_without_comfyui:
+        notes.append(
+            f"ComfyUI passes over the names of the layers in {', '.join(p.loras_without_comfyui)} (key not loaded), so "
+            "this graph draws the picture without that LoRA."
+        )
     if p.nag:
         notes.append(
             "The negative prompt took part by normalized attention guidance in the cross-attentions. ComfyUI has no "

@@ -37,6 +37,7 @@ class Parameters:
     loras: (file name, strength), in the order they were applied.
     lora_hashes: (file name, `lora_hash`).
     text_encoder_loras: names of those of the LoRAs that change the text encoder.
+    loras_without_comfyui: names of those whose layers have names that ComfyUI does not know for Anima.
     model, text_encoder, vae: file names as in the folders `diffusion_models`, `text_encoders` and `vae`.
     model_hash: AutoV2, see `model_hash`.
     source_image: file name of the image that it was made from.
@@ -58,6 +59,7 @@ class Parameters:
     loras: tuple[tuple[str, float], ...] = ()
     lora_hashes: Pairs = ()
     text_encoder_loras: tuple[str, ...] = ()
+    loras_without_comfyui: tuple[str, ...] = ()
     model: str | None = None
     model_hash: str | None = None
     text_encoder: str | None = None

@@ -30,6 +30,10 @@ class LeftOut:
     reason: str
 
 
+#: What stands before the names of layers that ComfyUI knows for Anima.
+_KNOWN_TO_COMFYUI = ("diffusion_model.", "lora_unet_", "lora_te", "text_encoders.")
+
+
 @dataclass(frozen=True, eq=False)
 class Lora:
     """A LoRA file as it was when it was read, its tensors named as the model names them."""
@@ -39,6 +43,8 @@ class Lora:
     factors: Mapping[str, Factors]
     left_out: tuple[LeftOut, ...]
     metadata: Mapping[str, str]
+    #: Whether there are layers under names that ComfyUI does not know for Anima, though it has the same model.
+    comfyui_passes_over: bool = False
 
     @property
     def unmatched(self) -> tuple[str, ...]:
@@ -96,7 +102,13 @@ class Lora:
         if not factors:
             raise CheckpointError(f"The LoRA file {path} cannot be used: {_why_nothing(left_out, tensors)}")
         used = {name: change for name, change in factors.items() if change}
-        return cls(path, used, tuple(left_out), metadata)
+        passed_over = any(_comfyui_passes_over(parts[_LAYER][0]) for parts in sorted_keys.known.values())
+        return cls(path, used, tuple(left_out), metadata, passed_over)
+
+
+def _comfyui_passes_over(layer: str) -> bool:
+    """Whether ComfyUI, as of August 2026, applies nothing to Anima under a layer's name in a file."""
+    return not layer.startswith(_KNOWN_TO_COMFYUI) or "transformer_blocks" in layer
 
 
 @dataclass(frozen=True)

@@ -136,6 +136,13 @@ def test_the_settings_of_er_sde_change_the_image_and_stand_in_its_file(engine: E
     assert (found.er_sde, plain.er_sde) == (settings, None)
 
 
+@pytest.mark.parametrize("dialect", ["comfyui", "diffusers", "kohya"])
+def test_a_lora_that_comfyui_passes_over_is_named_in_the_file(engine: Engine, dialect: str) -> None:
+    name = f"low_rank_{dialect}"
+    found = engine.parameters(replace(REQUEST, loras=((name, 1.0),)))
+    assert found.loras_without_comfyui == ((name,) if dialect == "diffusers" else ())
+
+
 def test_a_variation_runs_from_one_seeds_picture_to_the_others(engine: Engine) -> None:
     start, end = engine.generate([REQUEST, replace(REQUEST, seed=9)])
     blends = engine.generate([replace(REQUEST, variation_seed=9, variation_strength=s) for s in (0.0, 0.3, 1.0)])

@@ -322,3 +322,7 @@ def test_that_the_negative_took_part_by_nag_is_in_the_note() -> None:
     texts = png_text(replace(EXAMPLE, nag=True, cfg_scale=1.0))
     assert "normalized attention guidance" in texts["workflow"]
     assert "normalized attention guidance" not in png_text(EXAMPLE)["workflow"]
+
+
+def test_that_comfyui_passes_over_a_lora_is_in_the_note() -> None:
+    assert "low_rank_diffusers" in notes(replace(EXAMPLE, loras_without_comfyui=("low_rank_diffusers",)))
