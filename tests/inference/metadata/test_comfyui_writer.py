@@ -326,3 +326,8 @@ def test_that_the_negative_took_part_by_nag_is_in_the_note() -> None:
 
 def test_that_comfyui_passes_over_a_lora_is_in_the_note() -> None:
     assert "low_rank_diffusers" in notes(replace(EXAMPLE, loras_without_comfyui=("low_rank_diffusers",)))
+
+
+def test_the_graph_crops_a_source_of_another_shape_in_the_middle_as_the_engine_does() -> None:
+    graph = api(replace(EXAMPLE, source_image="cat.png", denoise=0.5))
+    assert only(graph, "ImageScale")["crop"] == "center"
