@@ -10,6 +10,7 @@ import pytest
 from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
+from bot.jobs.acknowledgement import intake
 from bot.ops.endpoints import point_discord_at
 from bot.sandbox import FakeDiscord
 from tests.bot.harness import Stage
@@ -30,6 +31,12 @@ async def checked_standin(monkeypatch: pytest.MonkeyPatch, **options: Any) -> As
         point_discord_at(standin.api_url, standin.gateway_url)
         yield standin
     assert standin.openapi is None or not standin.openapi.violations
+
+
+@pytest.fixture(autouse=True)
+def patient_intake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine's disk may take longer than a person is to wait. Modules about a slow database override this."""
+    monkeypatch.setattr(intake, "DATABASE_TIMEOUT", 2.5)
 
 
 @pytest.fixture

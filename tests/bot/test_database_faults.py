@@ -31,6 +31,11 @@ sys.stdin.readline()
 """
 
 
+@pytest.fixture(autouse=True)
+def patient_intake() -> None:
+    """Here the bot gives up as early as it really does."""
+
+
 @pytest.fixture
 async def stage(standin: FakeDiscord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
     monkeypatch.setattr("storage.backend.sqlite.BUSY_SECONDS", BUSY_SECONDS)
