@@ -27,13 +27,19 @@ PERSON = re.compile(r"\s*(?:<@!?)?(\d{1,19})>?\s*")
 
 
 @dataclass(frozen=True)
+class TextField:
+    label: str
+    max_length: int
+
+
+@dataclass(frozen=True)
 class OperatorFormSpec:
     """The fields of one form. `submit` returns the result in a sentence, or raises InvalidForm."""
 
     title: str
     page: str
-    #: The label and maximum length of each field, by its custom_id.
-    fields: Mapping[str, tuple[str, int]]
+    #: By their custom_ids.
+    fields: Mapping[str, TextField]
     required: Sequence[str]
     submit: Callable[[AnimaInteraction, Mapping[str, str]], Awaitable[str]]
 
@@ -47,18 +53,18 @@ class OperatorForm(Modal):
         spec = FORMS[form]
         fields = [
             ui.Label[Any](
-                text=say(label),
+                text=say(FORMS[form].fields[key].label),
                 component=ui.TextInput(
                     custom_id=key,
-                    style=discord.TextStyle.paragraph if longest > 100 else discord.TextStyle.short,
+                    style=discord.TextStyle.paragraph if field.max_length > 100 else discord.TextStyle.short,
                     required=key in spec.required,
-                    max_length=longest,
-                    default=(filled_in or {}).get(key, "")[:longest] or None,
+                    max_length=field.max_length,
+                    default=(filled_in or {}).get(key, "")[: field.max_length] or None,
                 ),
             )
-            for key, (label, longest) in spec.fields.items()
+            for key, field in spec.fields.items()
         ]
-        super().__init__(say(spec.title), fields)
+        super().__init__(say(FORMS[form].title), fields)
 
     @classmethod
     async def at(cls, interaction: AnimaInteraction, form: str) -> Self:
@@ -144,21 +150,21 @@ FORMS: Mapping[str, OperatorFormSpec] = {
     "pause": OperatorFormSpec(
         N_("Pause everything"),
         "overview",
-        {"reason": (N_("Reason (shown to people)"), MAX_REASON_LENGTH)},
+        {"reason": TextField(N_("Reason (shown to people)"), MAX_REASON_LENGTH)},
         ("reason",),
         _pause,
     ),
     "block": OperatorFormSpec(
         N_("Block everywhere"),
         "people",
-        {"person": (N_("User ID"), 30), "reason": (N_("Reason"), MAX_REASON_LENGTH)},
+        {"person": TextField(N_("User ID"), 30), "reason": TextField(N_("Reason"), MAX_REASON_LENGTH)},
         ("person",),
         _block,
     ),
     "words": OperatorFormSpec(
-        N_("Blocked words"), "private", {"blocked_words": (N_("Words and phrases"), 4000)}, (), _words
+        N_("Blocked words"), "private", {"blocked_words": TextField(N_("Words and phrases"), 4000)}, (), _words
     ),
     "announce": OperatorFormSpec(
-        N_("Announce"), "announce", {"text": (N_("Message"), MAX_ANNOUNCEMENT_LENGTH)}, ("text",), _announce
+        N_("Announce"), "announce", {"text": TextField(N_("Message"), MAX_ANNOUNCEMENT_LENGTH)}, ("text",), _announce
     ),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -46,9 +47,9 @@ async def show(
         container.add_item(ui.TextDisplay(f"-# {notice[:MAX_NOTICE_LENGTH]}"))
     if draft_id is not None:
         container.add_item(ui.ActionRow(edit_again_button(draft_id)))
-    for item in await PAGES[name][1](interaction.client, begin):
+    for item in await PAGES[name].build(interaction.client, begin):
         container.add_item(item)
-    options = [discord.SelectOption(label=say(PAGES[page][0]), value=page, default=page == name) for page in PAGES]
+    options = [discord.SelectOption(label=say(PAGES[page].label), value=page, default=page == name) for page in PAGES]
     menu: ui.Select[Any] = ui.Select(custom_id="anima-operator:open", options=options)
     container.add_item(ui.Separator()).add_item(ui.ActionRow(menu))
     await interaction.edit_original_response(view=StaticLayout(container))
@@ -185,11 +186,18 @@ def _button(
     return ui.Button(label=label, style=style, custom_id=custom_id)
 
 
-#: By name, the function that builds the page from the offset of its first entry.
-PAGES: Mapping[str, tuple[str, Callable[[AnimaClient, int], Awaitable[Sequence[ui.Item[Any]]]]]] = {
-    "overview": (N_("Overview"), _overview),
-    "servers": (N_("Servers"), _servers),
-    "people": (N_("Blocked everywhere"), _people),
-    "private": (N_("Private messages"), _private),
-    "announce": (N_("Announce"), _announce),
+@dataclass(frozen=True)
+class OperatorPage:
+    """`build` makes the page from the offset of its first entry."""
+
+    label: str
+    build: Callable[[AnimaClient, int], Awaitable[Sequence[ui.Item[Any]]]]
+
+
+PAGES: Mapping[str, OperatorPage] = {
+    "overview": OperatorPage(N_("Overview"), _overview),
+    "servers": OperatorPage(N_("Servers"), _servers),
+    "people": OperatorPage(N_("Blocked everywhere"), _people),
+    "private": OperatorPage(N_("Private messages"), _private),
+    "announce": OperatorPage(N_("Announce"), _announce),
 }

@@ -69,8 +69,12 @@ class Moderate(JobComponent, template=MODERATE_TEMPLATE):
 async def moderation_panel(interaction: AnimaInteraction, job: Job, notice: str = "") -> StaticLayout:
     """A job's user, and buttons for what can be done about it."""
     values = {"person": f"<@{job.user_id}>", "url": job_url(interaction.client, job) or ""}
-    about = N_("[A queued job]({url}) of {person}") if job.state in LIVE else N_("[A picture]({url}) of {person}")
-    lines = [f"### {say('Moderate')}", say(about, **values)]
+    about = (
+        say("[A queued job]({url}) of {person}", **values)
+        if job.state in LIVE
+        else say("[A picture]({url}) of {person}", **values)
+    )
+    lines = [f"### {say('Moderate')}", about]
     block = await interaction.client.database.servers.block_of(job.user_id, job.guild_id)
     if block is not None:
         lines.append(say("{person} is blocked here.", person=f"<@{job.user_id}>"))

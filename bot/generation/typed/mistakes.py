@@ -60,6 +60,6 @@ def _describe(mistake: Any) -> str:
     limit = next((context[key] for key in ("ge", "le", "max_length") if key in context), "")
     return say(
         ERROR_SENTENCES[kind],
-        what=say(LABELS.get(name) or _OTHER_LABELS.get(name, name)),
+        what=say(LABELS[name]) if name in LABELS else say(_OTHER_LABELS[name]),
         limit=decimal(limit) if isinstance(limit, float) else limit,
     )
