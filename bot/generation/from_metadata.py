@@ -30,7 +30,7 @@ NAMED: Mapping[str, str] = {
     "variation": N_("Variation seed and strength"),
     "shift": N_("Shift"),
     "beta": N_("Beta schedule"),
-    "er_sde": "ER-SDE",
+    "er_sde": N_("ER-SDE settings"),
 }
 #: Entries of `extra` that cannot be repeated: a second pass, parts of a graph without an option.
 NOT_REPEATED = frozenset(

@@ -34,6 +34,8 @@ _OTHER_LABELS: Mapping[str, str] = {
     "variation": N_("Variation seed and strength"),
     "shift": N_("Shift"),
     "beta": N_("Beta schedule"),
+    "er_sde": N_("ER-SDE settings"),
+    "nag": N_("NAG"),
 }
 
 #: What is said of each type of pydantic's errors.
