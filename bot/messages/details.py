@@ -32,7 +32,7 @@ def named_settings(recipe: Recipe) -> list[tuple[str, str]]:
     if recipe.er_sde is not None:
         named.append(("ER-SDE", str(recipe.er_sde)))
     if recipe.uses_nag:
-        named.append(("NAG", say("the negative prompt took part by normalized attention guidance")))
+        named.append(("NAG", say("negative prompt applied with normalized attention guidance")))
     if recipe.loras:
         named.append(("LoRA", ", ".join(_with_strengths(recipe))))
     if recipe.denoise < 1:

@@ -20,7 +20,7 @@ PROMPT_SHOWN, NEGATIVE_SHOWN = 1200, 300
 SENTENCES: Mapping[HintCode, str] = {
     HintCode.FULL_WIDTH: N_("Commas, brackets and colons must be the ASCII ones: `,` `(` `)` `:`"),
     HintCode.FLAGS: N_("Flags such as `--ar` and `--no` are Midjourney's. Here they are options of the command."),
-    HintCode.SETTINGS: N_("Settings in a prompt are drawn as words. Use the options of the command."),
+    HintCode.SETTINGS: N_("Settings in a prompt are read as ordinary words. Use the command's options."),
     HintCode.NOVELAI_WEIGHTS: N_(
         "Braces, square brackets and `1.3::tag::` are NovelAI's weights. Here a weight is written `(tag:1.3)`."
     ),

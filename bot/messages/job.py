@@ -278,7 +278,7 @@ def no_credits(*, in_server: bool) -> str:
     """For users with a limit of 0."""
     if in_server:
         return say("You have no credits in this server. Ask a server admin.")
-    return say("Drawing in private messages is switched off by the bot's operator: DMs are off. Use me in a server.")
+    return say("DMs are off: the bot's operator switched off drawing in private messages. Use me in a server.")
 
 
 def file_name(job_id: int, index: int) -> str:

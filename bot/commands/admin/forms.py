@@ -184,7 +184,7 @@ def _posting(settings: ServerSettings) -> list[Field]:
 
 def _limits(settings: ServerSettings) -> list[Field]:
     limits = settings.limits
-    megapixels = say("1024x1024 is 1. Empty: as many times the model's default size as the next field says")
+    megapixels = say("1024x1024 is 1. Empty: the next field applies")
     times_native = say("2.25 allows upscaling by 1.5. Empty: {default}", default=ServerLimits.times_native)
     return [
         Field("side", say("In pixels. Empty: the most the model can do"), _text_input(limits.side)),
