@@ -35,7 +35,7 @@ _OTHER_LABELS: Mapping[str, str] = {
     "shift": N_("Shift"),
     "beta": N_("Beta schedule"),
     "er_sde": N_("ER-SDE settings"),
-    "nag": N_("NAG"),
+    "nag": N_("Negative prompts at CFG 1"),
 }
 
 #: What is said of each type of pydantic's errors.
