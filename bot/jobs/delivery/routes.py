@@ -68,10 +68,13 @@ class Posted:
 
 @dataclass
 class _ClosedRoutes:
-    """`routes`: closed to everything. `to_files`: closed only to messages with files."""
+    """`routes`: closed to everything. `to_files`: closed only to messages with files. `deleted`: somebody deleted the
+    job's message.
+    """
 
     routes: set[DeliveryRoute]
     to_files: set[DeliveryRoute]
+    deleted: bool = False
 
 
 class DeliveryRoutes:
@@ -92,6 +95,12 @@ class DeliveryRoutes:
         if code == UNKNOWN_CHANNEL and route is not DeliveryRoute.PERSON:
             self.close(job, DeliveryRoute.MESSAGE, DeliveryRoute.CHANNEL)
         self.close(job, route, only_to_files=code == MISSING_PERMISSIONS and with_files)
+
+    def note_deletion(self, job: Job) -> None:
+        self._of(job).deleted = True
+
+    def is_deleted(self, job: Job) -> bool:
+        return self._of(job).deleted
 
     def _of(self, job: Job) -> _ClosedRoutes:
         if job.id not in self._closed:
@@ -146,6 +155,8 @@ class MessageEditor:
 
         is_progress: dropped in favour of anything else.
         """
+        if self._routes.is_deleted(job):  # found by an earlier edit, whose cancellation is still being recorded
+            raise MessageDeleted
         deleted = False
         if self._routes.is_open(job, DeliveryRoute.TOKEN, with_files=with_files):
             try:
@@ -171,6 +182,7 @@ class MessageEditor:
             self._routes.close(job, DeliveryRoute.CHANNEL)
             raise MessageOutOfReach
         if deleted:
+            self._routes.note_deletion(job)
             raise MessageDeleted
         raise MessageOutOfReach
 
