@@ -25,6 +25,7 @@ from pathlib import Path
 
 import psutil
 
+from bot.rules.server_settings import MAX_WAITING, Quota, ServerLimits, ServerSettings
 from bot.sandbox import Channel, FakeDiscord, InteractionHandle, Message, User
 from bot.sandbox.server.faults import Fault, When
 from storage.database import Database
@@ -242,6 +243,7 @@ async def soak(kills: int, seed: int, folder: Path, aims: Sequence[str] = tuple(
     started, done = time.monotonic(), Counter[str]()
     async with FakeDiscord() as discord:
         soak = Soak(discord, folder, random.Random(seed))
+        await lift_limits(folder, discord)
         for number in range(kills):
             aim = aims[number % len(aims)]
             async with bot_process(discord, folder, FAKE_ENGINE_BOT, **ENVIRONMENTS.get(aim, {})) as process:
@@ -257,6 +259,19 @@ async def soak(kills: int, seed: int, folder: Path, aims: Sequence[str] = tuple(
             assert await asyncio.wait_for(process.wait(), TIMEOUT) == 0
             assert not any(engine.is_running() for engine in engines)
         return await report(soak, done, time.monotonic() - started)
+
+
+async def lift_limits(folder: Path, discord: FakeDiscord) -> None:
+    """A few people ask for more than a new server lets anybody have."""
+    database = await Database.open(f"sqlite:///{folder}/anima.db")
+    try:
+        changes = ServerSettings().changes_to(
+            ServerSettings(quota=Quota(None), limits=ServerLimits(waiting=MAX_WAITING))
+        )
+        for guild in discord.world.guilds.values():
+            await database.servers.change(guild.id, changes, by=discord.world.alice.id)
+    finally:
+        await database.close()
 
 
 async def report(soak: Soak, kills: Counter[str], seconds: float) -> KillReport:
