@@ -46,7 +46,7 @@ class SuggestedSettings:
 
 OPTIONAL = N_("A log channel and an image classifier are optional.")
 RECOMMENDED = N_("A log channel for moderators is recommended, and an image classifier (the bot's operator sets it).")
-ASKED_FOR = N_("Please set a log channel for moderators, and ask the bot's operator for an image classifier.")
+ASKED_FOR = N_("Set a log channel for moderators, and ask the bot's operator to turn on an image classifier.")
 
 SUGGESTIONS: Mapping[str, SuggestedSettings] = {
     "friends": SuggestedSettings(N_("Friends"), None, 20, 4.0, 100, 4, 16, OPTIONAL),

@@ -72,7 +72,7 @@ async def moderation_panel(interaction: AnimaInteraction, job: Job, notice: str 
     about = (
         say("[A queued job]({url}) of {person}", **values)
         if job.state in LIVE
-        else say("[A picture]({url}) of {person}", **values)
+        else say("[A picture]({url}) by {person}", **values)
     )
     lines = [f"### {say('Moderate')}", about]
     block = await interaction.client.database.servers.block_of(job.user_id, job.guild_id)
