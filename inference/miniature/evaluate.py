@@ -138,7 +138,7 @@ class Evaluation:
         """The whole table in Markdown; `held_out` is the classifier's own accuracy on real images."""
         images = generate_images(self.engine, self.requests())
         turbo, plain = (
-            generate_images(self.engine, self.requests(cfg_scale=1.0, steps=TURBO_STEPS, loras=loras))
+            generate_images(self.engine, self.requests(cfg_scale=1.0, steps=TURBO_STEPS, loras=loras, nag=False))
             for loras in (((Path(TURBO).stem, 1.0),), ())
         )
         return "\n\n".join(

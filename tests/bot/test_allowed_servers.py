@@ -58,4 +58,4 @@ async def test_where_only_a_person_installed_the_bot_an_age_restriction_allows_n
     world = stage.discord.world
     stage.discord.set_age_restricted(world.lounge, True)
     asked = await stage.slash("imagine", world.carol, world.lounge, prompt="nude")
-    assert "Only safe pictures are allowed here" in (await asked.followup()).text
+    assert "全年齢向けの画像だけが許可されている" in (await asked.followup()).text  # carol reads Japanese

@@ -109,6 +109,11 @@ async def test_an_engine_that_dies_while_it_loads_is_started_again(
 
     monkeypatch.setattr(FakeEngine, "start", dies_at_first)
     await stage.restart()
+
+    async def is_loaded() -> bool:
+        return stage.client.engine.loaded
+
+    await until(is_loaded)  # the fake engine's models folder is empty, so nothing can be asked for before
     await stage.draw("1girl")
 
 
