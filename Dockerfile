@@ -11,7 +11,8 @@ WORKDIR /app
 # The large dependencies come before the code, so upgrading the bot does not download them again.
 COPY pyproject.toml constraints.txt ./
 RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-        print(*project['dependencies'], *project['optional-dependencies']['postgres'], sep='\n')" > requirements.txt \
+        extras = project['optional-dependencies']; \
+        print(*project['dependencies'], *extras['postgres'], *extras['tagger'], sep='\n')" > requirements.txt \
     && pip install --constraint constraints.txt --requirement requirements.txt
 
 COPY README.md LICENSE ./
@@ -27,7 +28,8 @@ WORKDIR /data
 ENV DATABASE_URL=sqlite:////data/anima.db \
     ANIMA_MODELS=/models \
     HEALTH_PORT=8080 \
-    HF_HOME=/data/huggingface
+    HF_HOME=/data/huggingface \
+    XDG_CACHE_HOME=/data/cache
 VOLUME ["/data", "/models"]
 
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \

@@ -1,4 +1,5 @@
 # `make run` starts the bot, `make test` runs the tests. Both install what they need first; `make install` only installs.
+# The first two are `run.py`'s work, which does the same where there is no make.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -11,7 +12,7 @@ install: .venv/installed
 # With a DISCORD_TOKEN in .env the bot runs on Discord; without one it opens the sandbox in the browser.
 # With PROMPT it generates that one image in the sandbox and saves it: make run PROMPT="1girl, smile"
 run: .venv/installed
-	@$(BIN)/anima $(if $(PROMPT),sandbox --prompt '$(subst ','\'',$(PROMPT))',start)
+	@$(BIN)/python run.py $(if $(PROMPT),sandbox --prompt '$(subst ','\'',$(PROMPT))')
 
 # One folder or file: make test TESTS=tests/storage
 test: .venv/installed-dev
@@ -45,14 +46,7 @@ screenshots: .venv/installed-dev
 	$(BIN)/python -m bot.sandbox.screenshots
 
 .venv/installed: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
-		"Anima Bot needs Python 3.11 or later, and $(PYTHON) is " + sys.version.split()[0] + \
-		". Name another one: make PYTHON=python3.11 …")'
-	@echo "Installing the Python packages into .venv, once. Most of it is PyTorch: on Linux with CUDA several GB to download"
-	@echo "(elsewhere a few hundred MB). That takes some minutes, on a slow connection up to half an hour."
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --disable-pip-version-check --constraint constraints.txt --editable .
-	@touch $@
+	@$(PYTHON) run.py --install
 
 .venv/installed-dev: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'

@@ -5,20 +5,29 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
+import re
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bot.cli import benchmark, doctor, download, fail, generate, invite
+from bot.cli import benchmark, cluster, database, doctor, download, fail, generate, invite
+from bot.cli.system import prepare_process
 
 if TYPE_CHECKING:
     from bot.ops.settings import Settings
 
 SANDBOX_PORT = 8642
+#: What else an engine's process imports: the program that was started, and what the engine is called through.
+ALSO_IN_ENGINES = ("bot.__main__", "bot.ops.logs")
+#: The setting in a file of settings.
+CLUSTER = re.compile(r"^\s*(?:export\s+)?ANIMA_CLUSTER\s*=\s*[^\s#]", re.MULTILINE)
 
 
 def main(arguments: list[str] | None = None) -> None:
+    prepare_process()
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
@@ -60,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.set_defaults(command=_sandbox)
     start.set_defaults(**{name: sandbox.get_default(name) for name in ("port", "prompt", "pictures")})
 
-    for command in (invite, generate, download, doctor, benchmark):
+    for command in (invite, generate, download, doctor, database, benchmark, cluster):
         command.add_parser(commands)
     return parser
 
@@ -72,6 +81,7 @@ def _port(text: str) -> int:
 
 
 def _start(options: argparse.Namespace) -> None:
+    _prepare_engines()
     from bot.ops.settings import Settings, SettingsError
 
     try:
@@ -82,12 +92,14 @@ def _start(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    _prepare_engines()
     from bot.app import run
 
     _run_until_done(run, log_level=logging.INFO)
 
 
 def _sandbox(options: argparse.Namespace) -> None:
+    _prepare_engines()
     if options.prompt is not None:
         _generate_one(options)
         return
@@ -95,6 +107,20 @@ def _sandbox(options: argparse.Namespace) -> None:
         _serve_page(options)
     except KeyboardInterrupt:
         print()  # Ctrl-C is the way to stop the sandbox
+
+
+def _prepare_engines() -> None:
+    """Have PyTorch imported in another process while this one imports the rest, unless the engines are elsewhere.
+
+    The settings themselves would take too long to import. To be wrong costs a process that does nothing.
+    """
+    from inference.startup.preparation import prepare_engines
+
+    with suppress(OSError, UnicodeDecodeError):
+        if CLUSTER.search(Path(".env").read_text("utf-8")):
+            return
+    if not os.environ.get("ANIMA_CLUSTER"):
+        prepare_engines(ALSO_IN_ENGINES)
 
 
 def _generate_one(options: argparse.Namespace) -> None:

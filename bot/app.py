@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -17,10 +17,15 @@ from bot.commands.admin import admin_forms
 from bot.commands.operator import operator_forms
 from bot.commands.tree import AnimaCommandTree
 from bot.components import cancel, edit_again, hint, images, trigger_words
+from bot.components.base import Component
+from bot.components.description import describe, described
 from bot.components.edit_modal import EditModal
 from bot.components.moderation import panel
 from bot.components.moderation.report import ReportModal
+from bot.components.more import extend, menu, redraw
 from bot.components.preset_modal import ImagePresetModal
+from bot.components.sharing import gallery_post, share
+from bot.jobs.engines import engine_devices
 from bot.ops import logs
 from bot.ops.endpoints import point_discord_at
 from bot.ops.errors import StartupError
@@ -28,10 +33,22 @@ from bot.ops.health import serving
 from bot.ops.settings import Settings
 from bot.ops.shutdown import Shutdown
 from bot.prompting import OWN_TAGS, TagIndex
+from inference import EngineClient
+from inference.cluster.remote import REMOTE_TIMEOUTS, load_remote_engine
 from inference.process import EngineProcess, load_engine
+from inference.request import LoadedEngine
+from inference.startup.read_ahead import read_ahead
+from inference.tagging.tagger import missing_files
 from storage.database import Database
 
 logger = logging.getLogger(__name__)
+
+#: Of every button and menu.
+HANDLERS: tuple[type[Component], ...] = (
+    *(*images.HANDLERS, *cancel.HANDLERS, *hint.HANDLERS, *edit_again.HANDLERS, *panel.HANDLERS),
+    *(*menu.HANDLERS, *redraw.HANDLERS, *extend.HANDLERS, *trigger_words.HANDLERS, *COMMAND_HANDLERS),
+    *(*share.HANDLERS, *gallery_post.HANDLERS, *describe.HANDLERS, *described.HANDLERS),
+)
 
 
 async def run(settings: Settings) -> None:
@@ -45,12 +62,12 @@ async def run(settings: Settings) -> None:
             f"There is no models folder at {settings.anima_models.absolute()}. Fetch the model with `anima download`, "
             "or name the folder where it is in ANIMA_MODELS."
         )
-    async with open_client(settings) as client, AsyncExitStack() as stack:
+    async with open_client(settings, needs_gpu=True) as client, AsyncExitStack() as stack:
         freeze_gc()
         if settings.health_port is not None:
             health = serving(
                 client,
-                client.engine,
+                client.workers,
                 client.database,
                 client.metrics,
                 settings.health_host,
@@ -73,35 +90,69 @@ async def run(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def open_client(settings: Settings) -> AsyncIterator[AnimaClient]:
-    """A client with its parts, ready to be started. Raises DatabaseRefused, TagFileError, SettingsError."""
+async def open_client(settings: Settings, needs_gpu: bool = False) -> AsyncIterator[AnimaClient]:
+    """A client with its parts, ready to be started. Raises DatabaseRefused, TagFileError, SettingsError.
+
+    needs_gpu: as `load_engine`.
+    """
     point_discord_at(settings.discord_api_url, settings.discord_gateway_url)
-    load_alone = partial(
+    tags = await asyncio.to_thread(TagIndex.load, settings.tag_file or OWN_TAGS)
+    for problem in tags.problems:
+        logger.warning("%s", problem)
+    if settings.anima_tagger is not None and (fault := await asyncio.to_thread(missing_files, settings.anima_tagger)):
+        logger.error("Pictures cannot be described: %s", fault)
+    database = await Database.open(settings.database_url, timeouts=settings.database_timeouts)
+    try:
+        async with build_client(settings, database, await engines_of(settings, needs_gpu), tags) as client:
+            yield client
+    finally:
+        await database.close()
+
+
+async def engines_of(settings: Settings, needs_gpu: bool = False) -> dict[str, EngineProcess]:
+    """The engines that the settings name, on this machine or on those of a cluster, by their names."""
+    if settings.anima_cluster is None:
+        return await local_engines(settings, needs_gpu)
+    load = partial(load_remote_engine, settings.anima_cluster, str(settings.cluster_token_file))
+    names = [f"cluster-{number}" for number in range(1, settings.anima_engines + 1)]
+    return {
+        name: EngineProcess(partial(logs.setting_up, settings.log_format, load, name), REMOTE_TIMEOUTS)
+        for name in names
+    }
+
+
+async def local_engines(settings: Settings, needs_gpu: bool = False) -> dict[str, EngineProcess]:
+    """An engine for each device that the settings name, by its name."""
+    read_ahead(settings.models, settings.anima_diffusion_model, settings.anima_text_encoder, settings.anima_vae)
+    devices = await asyncio.to_thread(engine_devices, settings.devices)
+    return {
+        name: EngineProcess(_loading_on(device, name if len(devices) > 1 else None, settings, needs_gpu))
+        for name, device in devices.items()
+    }
+
+
+def _loading_on(device: str, logged_as: str | None, settings: Settings, needs_gpu: bool) -> Callable[[], LoadedEngine]:
+    load = partial(
         load_engine,
         str(settings.models),
-        settings.anima_device,
+        device,
         settings.anima_dtype,
         settings.anima_diffusion_model,
         settings.picture_classifier,
         settings.anima_text_encoder,
         settings.anima_vae,
         settings.anima_nag,
+        needs_gpu,
+        settings.anima_offload,
     )
-    load = partial(logs.setting_up, settings.log_format, load_alone)
-    tags = await asyncio.to_thread(TagIndex.load, settings.tag_file or OWN_TAGS)
-    for problem in tags.problems:
-        logger.warning("%s", problem)
-    database = await Database.open(settings.database_url)
-    try:
-        async with build_client(settings, database, EngineProcess(load), tags) as client:
-            yield client
-    finally:
-        await database.close()
+    return partial(logs.setting_up, settings.log_format, load, logged_as)
 
 
-def build_client(settings: Settings, database: Database, engine: EngineProcess, tags: TagIndex) -> AnimaClient:
-    """A client with everything that it answers."""
-    client = AnimaClient(settings, database, engine, tags)
+def build_client(
+    settings: Settings, database: Database, engines: Mapping[str, EngineClient], tags: TagIndex
+) -> AnimaClient:
+    """A client with everything that it answers. `engines` by name."""
+    client = AnimaClient(settings, database, engines, tags)
     install(client)
     return client
 
@@ -109,11 +160,12 @@ def build_client(settings: Settings, database: Database, engine: EngineProcess, 
 def install(client: AnimaClient) -> None:
     """Have a client answer commands, presses and modals, those from before a restart too."""
     client.tree = AnimaCommandTree(client)
-    register(client.tree, has_operators=bool(client.operators))
-    handlers = (*images.HANDLERS, *cancel.HANDLERS, *hint.HANDLERS, *edit_again.HANDLERS, *panel.HANDLERS)
-    client.add_dynamic_items(*handlers, *trigger_words.HANDLERS, *COMMAND_HANDLERS)
+    register(client.tree, has_operators=bool(client.operators), can_describe=client.describer.is_on)
+    client.add_dynamic_items(*HANDLERS)
     for modal in (
         EditModal(),
+        redraw.RedrawModal(),
+        described.DescriptionModal(),
         ImagePresetModal(),
         ReportModal(),
         *admin_forms(),

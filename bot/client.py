@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -17,62 +18,75 @@ import discord
 from discord import app_commands
 
 from bot.generation.compose import ModelInfo
-from bot.jobs.acknowledgement.intake import Intake
+from bot.jobs.acknowledgement.acknowledgements import Acknowledgements
 from bot.jobs.acknowledgement.known import KnownAnswers
 from bot.jobs.announcements import Announcements
 from bot.jobs.cancellation import Cancellation
 from bot.jobs.delivery.delivery import Delivery
-from bot.jobs.delivery.outbox import Outbox
+from bot.jobs.delivery.outbox import Outbox, retry_storage
 from bot.jobs.delivery.progress import StatusMessages
+from bot.jobs.delivery.request_budget import RequestBudget
 from bot.jobs.delivery.transmission import trace
-from bot.jobs.engines import SupervisedEngine
+from bot.jobs.describing.describer import Describer
+from bot.jobs.gallery.gallery import Gallery
 from bot.jobs.log_channels import LogChannels
 from bot.jobs.model.model_info import ModelInfoSource
 from bot.jobs.model.model_wait import ModelWait
 from bot.jobs.moderation import Moderation
 from bot.jobs.queue import FairQueue
 from bot.jobs.recovery import Recovery
+from bot.jobs.servers.lookup import ServerLookup
+from bot.jobs.servers.removals import Removals
 from bot.jobs.submission import Submitter
-from bot.jobs.throughput import Forecast
-from bot.jobs.worker import Worker
+from bot.jobs.workers import Workers
 from bot.ops import logs
 from bot.ops.metrics import Metrics
-from bot.ops.outages import Outage, until_reached
+from bot.ops.outages import until_reached
 from bot.ops.retention import Retention
 from bot.ops.settings import MINIATURE, Settings
+from bot.ops.sharding import ShardedClient
 from bot.ops.shutdown import InteractionTracker, Shutdown
 from bot.prompting import TagIndex
 from bot.rules.policy import Person
 from bot.rules.server_settings import limit_outside_servers, load_server_settings, settings_guild_id
 from bot.text.translation import Translator
 from inference import EngineClient
+from inference.tagging.process import TaggerProcess
+from storage.backend.drawing_claim import ClaimLost
 from storage.backend.errors import DatabaseRefused
+from storage.backend.transactions import StorageUnavailable
 from storage.database import Database
 from storage.jobs import Allowance, Job
 
 logger = logging.getLogger(__name__)
-_discord_log = logging.getLogger("discord.client")
 
 #: Seconds.
 MAX_CONNECT_SECONDS = 60.0
 #: Seconds for telling those whose images were not done when the grace was over.
 NOTIFY_TIMEOUT = 3.0
+#: Seconds between two looks for whether the claim is free, or whether drawing can begin again.
+STANDBY_INTERVAL = 1.0
 #: Seconds that are given to what did not end within the grace either.
 STOP_TIMEOUT = 1.0
 
 
-class AnimaClient(discord.Client):
+class AnimaClient(ShardedClient):
     tree: app_commands.CommandTree[AnimaClient]
 
-    def __init__(self, settings: Settings, database: Database, engine: EngineClient, tags: TagIndex) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, engines: Mapping[str, EngineClient], tags: TagIndex
+    ) -> None:
+        """`engines` by name."""
         intents = discord.Intents.none()
         intents.guilds = True
         intents.guild_messages = True  # for the deletion of a job's message
+        requests = RequestBudget()
         super().__init__(
             intents=intents,
+            max_cached_servers=settings.max_cached_servers,
             allowed_mentions=discord.AllowedMentions.none(),
             max_messages=None,
-            http_trace=trace(),
+            http_trace=trace(requests, lambda: database.claim.is_held),
         )
         self.database = database
         self.tags = tags
@@ -81,56 +95,66 @@ class AnimaClient(discord.Client):
         database.jobs.watch(self.metrics.ended)
         database.jobs.watch(_log_end)
         self.queue = FairQueue(settings.anima_largest_batch)
-        self.forecast = Forecast(self.queue)
-        self.delivery = Delivery(self, database, settings.image_policy)
+        self.server_lookup = ServerLookup(self, lambda guild_id, error: self.removals.refused(guild_id, error))
+        self.removals = Removals(
+            self,
+            self.server_lookup,
+            database.jobs,
+            lambda guild_id: self.moderation.drop_of_removed_server(guild_id),
+        )
+        self.delivery = Delivery(
+            self, database, self.server_lookup, settings.image_policy, self.removals.refused_job, requests
+        )
         self.progress = StatusMessages(
             self.delivery, lambda job: self.model_wait.queue_status(job), previews=settings.picture_classifier is None
         )
         self.outbox = Outbox(database.jobs, self.delivery, self.progress)
-        self.engine = SupervisedEngine(engine)
-        self.model_wait = ModelWait(
-            self.engine,
-            database.jobs,
-            self.queue,
-            self.forecast,
-            self.outbox,
-            timedelta(hours=settings.job_timeout_hours),
-        )
-        self.worker = Worker(
-            self.engine,
+        self.workers = Workers(
+            engines,
             self.queue,
             database,
             self.progress,
             self.outbox,
-            self.forecast,
             image_policy=settings.image_policy,
             drawn=self.metrics.drawn,
         )
-        self.model_info = ModelInfoSource(self.engine, settings.models, settings.anima_diffusion_model)
+        self.model_wait = ModelWait(
+            self.workers, database.jobs, self.queue, self.outbox, timedelta(hours=settings.job_timeout_hours)
+        )
+        self.model_info = ModelInfoSource(self.workers, settings.models, settings.anima_diffusion_model)
         self.model = self.model_info.model
         #: Whether it is the bundled miniature model, which can draw little.
         self.has_miniature = settings.models == MINIATURE
-        self.log_channels = LogChannels(self.get_guild, database.servers)
-        self.moderation = Moderation(database, self.worker, self.outbox, self.delivery, self.log_channels)
+        self.log_channels = LogChannels(self.server_lookup, database.servers, self.removals.refused)
+        self.moderation = Moderation(database, self.workers, self.outbox, self.delivery, self.log_channels)
         database.jobs.watch(self.moderation.ended)
+        self.gallery = Gallery(self, database, self.server_lookup, settings.image_policy)
         self.known = KnownAnswers(database)
-        self.intake = Intake(self, database.unanswered)
+        self.acknowledgements = Acknowledgements(self, database.unanswered)
         self.submitter = Submitter(
             database,
             self.queue,
             self.progress,
             tags,
             self._model_once_recovered,
+            self.server_lookup.place_of,
             self.known,
-            self.intake.accepted,
+            self.acknowledgements.accepted,
             self.metrics.refused,
             self.moderation.refused,
         )
-        self.cancellation = Cancellation(database.jobs, self.worker, self.delivery)
+        self.describer = Describer(
+            database,
+            None if settings.anima_tagger is None else TaggerProcess(str(settings.anima_tagger)),
+            settings.tag_thresholds,
+            self.server_lookup.place_of,
+            self.metrics.refused,
+        )
+        self.cancellation = Cancellation(database.jobs, self.workers, self.delivery)
         self.progress.deleted = self.cancellation.message_deleted_later
-        self.announcements = Announcements(lambda: self.guilds, self.answers_in, database.servers)
+        self.announcements = Announcements(self.server_lookup, self.answers_in, database.servers)
         self.retention = Retention(database.privacy, settings)
-        #: Set once what the bot before this one left unfinished goes on.
+        #: Set while this bot draws, once what the bot before this one left unfinished goes on.
         self.recovered = asyncio.Event()
         #: Why the worker ended on its own, if it did.
         self.failure: BaseException | None = None
@@ -139,12 +163,16 @@ class AnimaClient(discord.Client):
         #: The servers where the bot answers; empty: all.
         self.allowed_servers = settings.allowed_servers
         self._leaves_other_servers = settings.leave_other_servers
+        self._waits_for_claim = settings.standby
         is_set = "credits_outside_servers" in settings.model_fields_set
         self._credits_outside_servers = settings.credits_outside_servers if is_set else ...
         self._working: asyncio.Task[None] | None = None
         self._forgetting: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
         self._resuming: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
 
     async def allowance(self, interaction: discord.Interaction[Any]) -> Allowance:
         """What the person who asks may have there."""
@@ -160,51 +188,46 @@ class AnimaClient(discord.Client):
         await self.http.close()
         self.http.connector = discord.utils.MISSING
 
-    async def connect(self, *, reconnect: bool = True) -> None:
-        """discord.py 2.7.1 retries every connection except the first, which raises AttributeError (its issue 10520)."""
-        outage = Outage()
-        _discord_log.addFilter(self._is_about_a_connection)
-        try:
-            while True:
-                try:
-                    return await super().connect(reconnect=reconnect)
-                except AttributeError as error:
-                    if self.ws is not None or error.__context__ is None:
-                        raise
-                    await outage.wait(error.__context__)
-        finally:
-            _discord_log.removeFilter(self._is_about_a_connection)
-
-    def _is_about_a_connection(self, record: logging.LogRecord) -> bool:
-        """Until the first connection, `Outage` logs the cause and the pause instead."""
-        return self.ws is not None or not str(record.msg).startswith("Attempting a reconnect")
-
     async def setup_hook(self) -> None:
         """Runs once, logged in and not yet connected: nothing is asked of us before this has ended."""
+        await self._claim()
+        await super().setup_hook()
         await self.known.load()
         await self.tree.set_translator(Translator())
         await until_reached(self.tree.sync)
-        self._working = asyncio.create_task(self._work(), name="worker")
+        self._keeping = asyncio.create_task(self.database.claim.keep(), name="claim")
+        self._working = asyncio.create_task(self._work(), name="workers")
         self._working.add_done_callback(self._close_without_worker)
         self._forgetting = asyncio.create_task(self.retention.run(), name="retention")
+        self._watching = asyncio.create_task(self.removals.run(), name="removals")
 
     async def on_ready(self) -> None:
         """All servers are known by now, including unavailable ones."""
-        await self.moderation.drop_of_missing_servers({guild.id for guild in self.guilds})
-        for guild in self.guilds:
-            await self._leave_unless_allowed(guild)
+        for shard_id in self.shards:
+            await self._look_at_servers(shard_id)
+
+    async def on_shard_ready(self, shard_id: int) -> None:
+        if self.is_ready():  # a shard that had to begin a new session; before that `on_ready` looks at all of them
+            await self._look_at_servers(shard_id)
+
+    async def _look_at_servers(self, shard_id: int) -> None:
+        """What changed in a shard's servers while it was not connected."""
+        server_ids = self.server_ids(shard_id)
+        await self.moderation.drop_of_missing_servers(server_ids, among=partial(self.is_on_shard, shard_id=shard_id))
+        for guild_id in server_ids:
+            await self._leave_unless_allowed(guild_id)
 
     async def on_guild_join(self, guild: discord.Guild) -> None:
-        await self._leave_unless_allowed(guild)
+        await self._leave_unless_allowed(guild.id)
 
-    async def _leave_unless_allowed(self, guild: discord.Guild) -> None:
-        if not self._leaves_other_servers or self.answers_in(guild.id):
+    async def _leave_unless_allowed(self, guild_id: int) -> None:
+        if not self._leaves_other_servers or self.answers_in(guild_id):
             return
-        logger.warning("leaving server %d, which is not in ALLOWED_SERVERS", guild.id)
+        logger.warning("leaving server %d, which is not in ALLOWED_SERVERS", guild_id)
         try:
-            await guild.leave()
+            await self.http.leave_guild(guild_id)
         except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
-            logger.warning("server %d could not be left: %s", guild.id, error)
+            logger.warning("server %d could not be left: %s", guild_id, error)
 
     def answers_in(self, guild_id: int | None) -> bool:
         """Whether the operator allows that server. Private messages always are; they have their own rules."""
@@ -212,29 +235,45 @@ class AnimaClient(discord.Client):
 
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """The bot was removed; for an unavailable server discord.py sends another event."""
-        await self.moderation.drop_of_removed_server(guild.id)
+        if self.database.claim.is_held:  # otherwise the bot that draws does all this
+            await self.moderation.drop_of_removed_server(guild.id)
 
     async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
-        await self.cancellation.messages_deleted([event.message_id])
+        if self.database.claim.is_held:
+            await self._messages_deleted([event.message_id])
 
     async def on_raw_bulk_message_delete(self, event: discord.RawBulkMessageDeleteEvent) -> None:
-        await self.cancellation.messages_deleted(event.message_ids)
+        if self.database.claim.is_held:
+            await self._messages_deleted(event.message_ids)
+
+    async def _messages_deleted(self, message_ids: Collection[int]) -> None:
+        await self.cancellation.messages_deleted(message_ids)
+        await retry_storage(lambda: self.database.shares.messages_deleted(message_ids))
 
     async def _model_once_recovered(self) -> ModelInfo:
         """What is accepted before the jobs of the bot before this one are in line would be taken for one of them."""
+        if not self.database.claim.is_held:
+            raise ClaimLost("Another bot may be drawing on this database.")
         await self.recovered.wait()
         return await self.model()
 
     def begin(self, interaction: discord.Interaction[Any]) -> None:
-        """The current task handles an interaction. Raises DuplicateInteraction, ShuttingDown."""
+        """The current task handles an interaction. Raises DuplicateInteraction, ShuttingDown, ClaimLost."""
         self.interactions.begin(interaction.id)
-        self.intake.begin(interaction)
+        if not self.database.claim.is_held:
+            raise ClaimLost("Another bot may be drawing on this database.")
+        self.acknowledgements.begin(interaction)
+        if not self.caches_servers and interaction.guild_id is not None and interaction.is_guild_integration():
+            # Without the cache Discord does not say that the bot was added to a server.
+            leaving = asyncio.create_task(self._leave_unless_allowed(interaction.guild_id))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
 
     async def leave(self, shutdown: Shutdown) -> None:
         """Begin nothing more, finish what is under way within the grace, put the rest back in the queue and say so."""
         self.interactions.close()
         self.queue.close()
-        self.engine.fail_waiting()
+        self.workers.fail_waiting()
         await shutdown.within_grace(self._finish())
         if self._working is not None:
             self._working.cancel()
@@ -243,7 +282,7 @@ class AnimaClient(discord.Client):
             with suppress(TimeoutError):
                 async with asyncio.timeout(NOTIFY_TIMEOUT):
                     await self.progress.interrupt_all()
-        await self.worker.close(STOP_TIMEOUT)
+        await self.workers.close(STOP_TIMEOUT)
 
     async def close(self) -> None:
         if self._working is not None:
@@ -252,48 +291,91 @@ class AnimaClient(discord.Client):
         if self._forgetting is not None:
             self._forgetting.cancel()
             await asyncio.gather(self._forgetting, return_exceptions=True)
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
         if self._resuming is not None:
             self._resuming.cancel()
             await asyncio.gather(self._resuming, return_exceptions=True)
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
         self.interactions.close()
-        self.engine.fail_waiting()
+        self.workers.fail_waiting()
         with suppress(TimeoutError):  # those who waited for a model that could not be loaded are told
             async with asyncio.timeout(NOTIFY_TIMEOUT):
                 await self.interactions.finish()
-        await self.intake.close()
+        await self.acknowledgements.close()
         await self.announcements.close()
+        await self.cancellation.close()
+        await self.gallery.close()
+        await self.removals.close()
         await self.moderation.close()
         await self.log_channels.close()
-        await self.worker.close()
+        await self.describer.close()
+        await self.workers.close()
         await super().close()
 
+    async def _claim(self) -> None:
+        """Become the one bot that draws on the database. Raises DatabaseRefused."""
+        claim = self.database.claim
+        while not await claim.take_or_refuse():
+            if not self._waits_for_claim:
+                raise DatabaseRefused(
+                    "Another Anima Bot draws for this database already. Stop it, or give this one another DATABASE_URL."
+                )
+            await asyncio.sleep(STANDBY_INTERVAL)
+
     async def _work(self) -> None:
-        if not await self.database.lock():
-            raise DatabaseRefused(
-                "Another Anima Bot draws for this database already. Stop it, or give this one another DATABASE_URL."
-            )
+        """Draw until the queue is closed, whenever this bot holds the claim."""
         assert self.user is not None  # the worker begins logged in
         await limit_outside_servers(self.database.servers, self._credits_outside_servers, by=self.user.id)
+        with suppress(ClaimLost):
+            await self._work_while_claimed(counting=True)
+        while not self.queue.closed:
+            await self.database.claim.until_held()
+            logger.warning("drawing again")
+            try:
+                await self.known.load()
+                await self._work_while_claimed(counting=False)
+            except StorageUnavailable as error:
+                logger.error("drawing could not begin again: %s", error)
+                await asyncio.sleep(STANDBY_INTERVAL)
+
+    async def _work_while_claimed(self, *, counting: bool) -> None:
+        """Go on with what is unfinished, until the queue is closed or the claim is lost. Raises StorageUnavailable."""
         await self.moderation.drop_forbidden()
-        await Recovery(self.database, self.queue, self.outbox, self.progress).run()
+        await Recovery(self.database, self.queue, self.outbox, self.progress).run(counting=counting)
         self._resuming = asyncio.create_task(self._resume(), name="resume")
         self.recovered.set()
-        waiting = asyncio.create_task(self.model_wait.run(), name="model-wait")
+        drawing = asyncio.create_task(self.workers.run(), name="drawing")
+        lost = asyncio.create_task(self.database.claim.until_lost(), name="claim-lost")
+        others = (lost, asyncio.create_task(self.model_wait.run(), name="model-wait"))
         try:
-            await self.worker.run()
+            await asyncio.wait({drawing, lost}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            waiting.cancel()
+            for task in (drawing, *others):
+                task.cancel()
+            await asyncio.gather(drawing, *others, return_exceptions=True)
+        if not drawing.cancelled():
+            drawing.result()
+        if not self.database.claim.is_held:
+            self.recovered.clear()
+            self._resuming.cancel()
+            await self.workers.forget()
 
     async def _resume(self) -> None:
-        """discord.py knows channels and servers only after connecting."""
-        await self.wait_until_ready()
-        await self.intake.resume()
+        """With the cache, discord.py knows channels and servers only after connecting."""
+        if self.caches_servers:
+            await self.wait_until_ready()
+        await self.acknowledgements.resume()
+        await self.announcements.resume()
+        self.gallery.remove_erased()
 
     async def _finish(self) -> None:
         await self.interactions.finish()
         await self.progress.interrupt_waiting()
-        if self._working is not None and self.engine.loaded:
-            await asyncio.wait([self._working])
+        await self.workers.finish()
         await self.outbox.drain()
 
     def _close_without_worker(self, working: asyncio.Task[None]) -> None:

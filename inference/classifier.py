@@ -106,8 +106,15 @@ class ClassifyingEngine:
     def name(self) -> str:
         return self._engine.name
 
+    @property
+    def full_pass(self) -> int | None:
+        return self._engine.full_pass
+
     def lora_names(self) -> list[str]:
         return self._engine.lora_names()
+
+    def loaded_models(self) -> tuple[str, ...]:
+        return self._engine.loaded_models()
 
     def turbo_lora(self) -> TurboLora | None:
         return self._engine.turbo_lora()

@@ -1,21 +1,164 @@
-"""Which device generates the images, and why a GPU is not used, for `anima doctor`."""
+"""Which device generates the images, its memory, and why a GPU is not used."""
 
 from __future__ import annotations
 
 import platform
 import shutil
+import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import torch
 
-from inference.engine import choose_device, choose_dtype
+from inference.networks.precision import PRECISIONS, Precision
+from inference.request import DTYPES, GpuMemory
 
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+#: Where a container has the limits of its memory (cgroup v2).
+CONTAINER = Path("/sys/fs/cgroup")
+#: The kinds of devices that the engine knows what to do with. ROCm's GPUs are called cuda.
+KINDS = ("cpu", "cuda", "mps", "xpu")
+#: What RuntimeErrors about too little memory contain, in small letters.
+OUT_OF_MEMORY = (
+    "out of memory",
+    "defaultcpuallocator",
+    "out_of_device_memory",
+    "out_of_host_memory",
+    "out_of_resources",
+)
+#: Said of the devices that nobody has tried.
+UNTRIED = "Nobody has tried this kind of GPU with the bot yet: compare some images with those of ANIMA_DEVICE=cpu."
+#: Images that MPS generates at once: a tensor of over 4 GiB ends the process there (pytorch/pytorch#149261), and the
+#: attention scores of two images of 1024x1024 in float32, guided, have that size.
+MAX_MPS_BATCH = 1
+#: The transformer's width from which bfloat16 was seen to be faster on a processor with AMX. Anima has 2048.
+WIDE = 1024
 FIRST_WITH_FAST_BFLOAT16 = (8, 0)
+FIRST_WITH_FAST_FLOAT16 = (7, 0)
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that `name` means; "auto" is CUDA, or ROCm under that name, where there is one. Raises ValueError.
+
+    MPS and XPU are used on request alone: nobody has tried them yet.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(
+            f'There is no device {name!r}: it is "auto", "cpu", "cuda", "cuda:1", "mps" or "xpu".'
+        ) from None
+    if device.type not in KINDS:
+        raise ValueError(f'There is no device {name!r}: it is "auto", "cpu", "cuda", "cuda:1", "mps" or "xpu".')
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise ValueError(
+            f"There is no device {name!r}: PyTorch {torch.__version__} finds no GPU of Apple's here, which needs "
+            "macOS 14 on Apple silicon. Use device cpu."
+        )
+    if device.type == "xpu" and (device.index or 0) >= torch.xpu.device_count():
+        raise ValueError(
+            f"There is no device {name!r}: this machine shows {torch.xpu.device_count()} XPU devices to PyTorch "
+            f"{torch.__version__}. Use device cpu, or install PyTorch's build for Intel GPUs."
+        )
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"There is no device {name!r}: this machine shows {torch.cuda.device_count()} CUDA devices to PyTorch "
+            f"{torch.__version__}. Use device cpu, or fix the driver (see `anima doctor`)."
+        )
+    return device
+
+
+def choose_precision(name: str, device: torch.device, width: int = 0) -> Precision:
+    """The number formats that `name` means on a device. Raises ValueError.
+
+    width: of the transformer; on processors with AMX, those of small models are no faster in bfloat16. GPUs before
+    NVIDIA's Ampere compute bfloat16 by way of float32. Those before Volta are slow in float16 too.
+    """
+    fastest = torch.bfloat16
+    if device.type == "cuda" and torch.version.hip is None:
+        capability = torch.cuda.get_device_capability(device)
+        if capability < FIRST_WITH_FAST_BFLOAT16:
+            fastest = torch.float16 if capability >= FIRST_WITH_FAST_FLOAT16 else torch.float32
+    if name == "auto":
+        if device.type == "cpu" and width >= WIDE and has_amx():
+            return Precision(torch.bfloat16)
+        return Precision(fastest if device.type == "cuda" else torch.float32)
+    if name not in PRECISIONS:
+        raise ValueError(f"dtype is {name!r}, but must be one of: {', '.join(DTYPES)}.")
+    return Precision(fastest, float8=True) if PRECISIONS[name].float8 else PRECISIONS[name]
+
+
+def has_amx() -> bool:
+    """Whether this processor has a unit for products of bfloat16 (Intel's AMX), and the system lets programs use it."""
+    has: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(has.get("amx_tile") and has.get("amx_bf16"))
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can still be had on `device`: on CUDA also what PyTorch holds in reserve, else main memory's."""
+    if device.type == "cuda":
+        free, _total = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    available = psutil.virtual_memory().available
+    left = container_memory_left(CONTAINER)
+    return int(available if left is None else min(available, left))
+
+
+def largest_batch(device: torch.device) -> int | None:
+    """How many images `device` may generate at once; None where only its memory limits that."""
+    return MAX_MPS_BATCH if device.type == "mps" else None
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether PyTorch says with `error` that a device's memory is too small.
+
+    CUDA has a class for it. MPS says "MPS backend out of memory", and the CPU, Level Zero and SYCL (XPU) have words of
+    their own, all in a RuntimeError.
+    """
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in text for words in OUT_OF_MEMORY)
+
+
+def empty_cache(device: torch.device) -> None:
+    """Let the GPU have what PyTorch keeps in reserve."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+    elif device.type == "xpu":
+        torch.xpu.empty_cache()
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+    elif device.type == "xpu":
+        torch.xpu.synchronize(device)
+
+
+def container_memory_left(folder: Path) -> int | None:
+    """Bytes until a container's limit; None where there is no limit, or none that can be read.
+
+    What it keeps of files in memory is given back when it is needed, so it counts as free.
+    """
+    try:
+        limit = int((folder / "memory.max").read_text())  # "max" where there is none
+        used = int((folder / "memory.current").read_text())
+        lines = (folder / "memory.stat").read_text().splitlines()
+        files = sum(int(line.split()[1]) for line in lines if line.startswith(("active_file ", "inactive_file ")))
+    except (OSError, ValueError, IndexError):
+        return None
+    return max(0, limit - used + files)
 
 
 @dataclass(frozen=True)
@@ -24,11 +167,16 @@ class DeviceReport:
 
     device: str
     name: str
-    dtype: str
+    precision: Precision
     threads: int
     free_bytes: int
     total_bytes: int
     warnings: tuple[str, ...]
+
+    @property
+    def dtype(self) -> str:
+        """As ANIMA_DTYPE says it."""
+        return self.precision.name
 
 
 def examine_device(device: str = "auto", dtype: str = "auto") -> DeviceReport:
@@ -37,39 +185,64 @@ def examine_device(device: str = "auto", dtype: str = "auto") -> DeviceReport:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # unused_gpu says what PyTorch would warn of
         chosen = choose_device(device)
-    name_of_dtype = str(choose_dtype(dtype, chosen)).removeprefix("torch.")
+    precision = choose_precision(dtype, chosen)
     if chosen.type != "cuda":
         memory = psutil.virtual_memory()
         return DeviceReport(
             str(chosen),
             platform.processor() or platform.machine(),
-            name_of_dtype,
+            precision,
             torch.get_num_threads(),
             memory.available,
             memory.total,
-            (unused or "No GPU is used: Anima at full size takes very long to draw on a CPU.",),
+            (_why_slow(chosen, unused),),
         )
     free, total = torch.cuda.mem_get_info(chosen)
     capability = torch.cuda.get_device_capability(chosen)
     return DeviceReport(
         str(chosen),
         torch.cuda.get_device_name(chosen),
-        name_of_dtype,
+        precision,
         torch.get_num_threads(),
         free,
         total,
-        tuple(gpu_warnings(capability, torch.cuda.get_arch_list(), name_of_dtype)),
+        tuple(gpu_warnings(capability, torch.cuda.get_arch_list(), precision.name)),
     )
+
+
+def _why_slow(device: torch.device, unused: str | None) -> str:
+    if device.type in ("mps", "xpu"):
+        return UNTRIED
+    if torch.backends.mps.is_available():
+        return "This Mac's GPU is not used. ANIMA_DEVICE=mps uses it, which nobody has tried with the bot yet."
+    return unused or "No GPU is used: Anima at full size takes very long to draw on a CPU."
 
 
 def pytorch() -> str:
     """PyTorch's version and what it was built for."""
-    return f"{torch.__version__}, built for {f'CUDA {torch.version.cuda}' if torch.version.cuda else 'the CPU alone'}"
+    if torch.version.cuda:
+        built_for = f"CUDA {torch.version.cuda}"
+    elif torch.version.hip:
+        built_for = f"ROCm {torch.version.hip}"
+    elif torch.backends.mps.is_built():
+        built_for = "the CPU and MPS"
+    elif torch.xpu._is_compiled():
+        built_for = "the CPU and XPU"
+    else:
+        built_for = "the CPU alone"
+    return f"{torch.__version__}, built for {built_for}"
+
+
+def gpu_without_build() -> str | None:
+    """That PyTorch was installed for the CPU alone on a machine with an NVIDIA card, in a sentence; None where not."""
+    return None if torch.version.cuda is not None else unused_gpu()
 
 
 def unused_gpu() -> str | None:
     """Why PyTorch does not see the GPU of a machine that has one; None if it does, or there is none."""
     driver = NVIDIA_DRIVER.exists() or shutil.which("nvidia-smi") is not None
+    if torch.version.hip is not None or torch.xpu.is_available():
+        return None  # another GPU is what PyTorch was installed for
     return why_no_cuda(driver, torch.version.cuda, _cuda_fault())
 
 
@@ -98,7 +271,7 @@ def gpu_warnings(capability: tuple[int, int], architectures: Sequence[str], dtyp
             "install a version of PyTorch that has."
         )
     if dtype == "bfloat16" and capability < FIRST_WITH_FAST_BFLOAT16:
-        found.append(f"A GPU of compute capability {version} is slow in bfloat16: try ANIMA_DTYPE=float32.")
+        found.append(f"A GPU of compute capability {version} is slow in bfloat16: leave ANIMA_DTYPE out.")
     return found
 
 
@@ -122,3 +295,25 @@ def _cuda_fault() -> str | None:
     except (RuntimeError, AssertionError) as error:
         return str(error).splitlines()[0].rstrip(".")
     return None
+
+
+class BatchMeter:
+    """Seconds and the GPU's memory, for one batch."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._last = time.perf_counter()
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+
+    def lap(self) -> float:
+        """Seconds since the last lap, with the device's work done."""
+        synchronize(self._device)
+        last, self._last = self._last, time.perf_counter()
+        return self._last - last
+
+    def gpu_memory(self) -> GpuMemory | None:
+        if self._device.type != "cuda":
+            return None
+        total = torch.cuda.get_device_properties(self._device).total_memory
+        return GpuMemory(torch.cuda.max_memory_allocated(self._device), total)

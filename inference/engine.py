@@ -3,38 +3,56 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Hashable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
-from importlib.metadata import version
+from functools import cached_property
 from pathlib import Path
 
-import psutil
 import torch
 from PIL import Image
 from torch import Tensor
 
-from inference.metadata import Parameters, lora_hash, model_hash
-from inference.metadata.parameters import er_sde_extra, schedule_extra
-from inference.networks.compile import compile_blocks, warm_up
+from inference.devices import (
+    BatchMeter,
+    choose_device,
+    choose_precision,
+    empty_cache,
+    free_memory,
+    is_out_of_memory,
+    largest_batch,
+)
+from inference.editing.mask import blend, mask_pixels
+from inference.editing.mask_image import is_soft
+from inference.fast.block_cache import BlockCache
+from inference.gpu.batch_gain import full_pass
+from inference.gpu.passes import Passes, step_graphs
+from inference.metadata import Parameters
+from inference.networks.compile import is_compiler_fault, warm_up
+from inference.networks.params import TransformerParams
+from inference.networks.precision import Precision
 from inference.networks.text_encoder import PromptTokenizer, TextEncoder, load_qwen
-from inference.networks.transformer import Transformer, TransformerParams
-from inference.networks.vae import SCALE, Vae, VaeParams, still_image_weight
-from inference.pixels import image_from_pixels, pixels_from_image
+from inference.networks.transformer import Transformer
+from inference.networks.vae import OVERLAP, SCALE, TILE, load_vae
+from inference.notes.embeddings import embeddings_notes
+from inference.notes.not_finite import why_not_finite
+from inference.pixels import fitted_image, image_from_pixels, pixels_from_image
+from inference.pool.batches import batches
+from inference.pool.diffusion_model import params_of
+from inference.pool.loras import LoraFolder
+from inference.pool.memory import generating_bytes, reserve
+from inference.pool.models import DiffusionModels
+from inference.pool.offload import PassingParts
+from inference.pool.parameters import parameters_of
+from inference.pool.sources import ModelSource
 from inference.preview import Preview
-from inference.prompt import parse_weights
 from inference.request import (
     Cancelled,
     CheckpointError,
     GenerationRequest,
-    GpuMemory,
-    InvalidRequest,
     IsCancelled,
     NativeSettings,
     NotFinite,
+    Offloading,
     OnProgress,
     OnStage,
     OutOfMemory,
@@ -44,54 +62,58 @@ from inference.request import (
     Timings,
     TurboLora,
 )
-from inference.sampling import draws_alone, initial_noise, needs_unguided, sample, sigmas
+from inference.sampling import initial_noise, needs_unguided, sample, sigmas
+from inference.sampling.noise import spherical_blend
 from inference.sampling.samplers import Denoiser
-from inference.weights.checkpoint import IGNORED_TRANSFORMER_KEYS, ModelFiles
+from inference.sampling.tiles import in_tiles, keeping_coarse
+from inference.weights.checkpoint import ModelFiles
 from inference.weights.headers.diffusion_models import is_turbo, turbo_loras
-from inference.weights.lora import Lora, MergedLoras, Network
-from inference.weights.lora_files import lora_name, lora_names, lora_paths
+from inference.weights.lora import MergedLoras, Network
 from inference.weights.lora_layers import TEXT_ENCODER
-from inference.weights.modelspec import native_settings
-from inference.weights.weights_file import load_module, reading_sizes_off
 
 logger = logging.getLogger(__name__)
 
-REMEMBERED_LORAS = 8
-#: A prompt's weights beyond this are the first to blame for an image that is not a number.
-USUAL_WEIGHT = 100.0
-SOFTWARE = f"Anima Bot {version('anima-bot')}"
-
 
 class Engine:
-    """One model on one device. Not to be used from two threads at once."""
+    """Diffusion models that share a text encoder and a VAE, on one device. Not to be used from two threads at once.
 
-    def __init__(self, files: ModelFiles, device: torch.device, dtype: torch.dtype, nag: bool = True) -> None:
+    It loads the default model at first, and others as requests name them.
+    """
+
+    def __init__(
+        self,
+        files: ModelFiles,
+        device: torch.device,
+        precision: Precision,
+        nag: bool = True,
+        offload: Offloading = "auto",
+    ) -> None:
         self.files = files
         self.nag = nag
         self.device = device
-        self.dtype = dtype
-        self.native: NativeSettings = native_settings(files.transformer.metadata, self.name)
-        with torch.device("meta"), reading_sizes_off(files.transformer):
-            self.transformer = Transformer(TransformerParams.from_shapes(files.transformer.shapes))
-        with torch.device("meta"), reading_sizes_off(files.vae):
-            self.vae = Vae(VaeParams.from_shapes(files.vae.shapes))
-        load_module(self.transformer, files.transformer, device, dtype, ignored=IGNORED_TRANSFORMER_KEYS)
-        load_module(self.vae, files.vae, device, dtype, convert=still_image_weight)
-        self.vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.dtype = dtype = precision.compute
+        self._models = DiffusionModels(files, device, dtype, precision.float8)
+        #: Those of the default model.
+        self.native: NativeSettings = self._models.default.native
+        self.parts = PassingParts(offload, device, lambda: free_memory(device) - reserve(device))
+        where = self.parts.place_for(files.vae.loaded_bytes(dtype))
+        self.vae = load_vae(files.vae, where, dtype)
+        self.parts.add(self.vae, where)
         tokenizer = PromptTokenizer(files.qwen_tokenizer, files.t5_tokenizer)
-        self.text_encoder = TextEncoder(tokenizer, load_qwen(files.text_encoder, device, dtype))
-        self._merged_loras = MergedLoras(
-            [
-                Network("", self.transformer, files.transformer),
-                Network(TEXT_ENCODER, self.text_encoder.qwen, files.text_encoder, self.text_encoder.forget),
-            ]
+        needed = self._needed([self.native.request("")])
+        where = self.parts.place_for(files.text_encoder.loaded_bytes(precision.text_encoder) + needed)
+        self.text_encoder = TextEncoder(tokenizer, load_qwen(files.text_encoder, where, precision.text_encoder))
+        self.parts.add(self.text_encoder.qwen, where)
+        self.text_encoder.before_encoding = lambda: self.parts.bring(self.text_encoder.qwen)
+        self._loras = LoraFolder(files.models, self.text_encoder.qwen)
+        self._text_encoder_loras = MergedLoras(
+            [Network(TEXT_ENCODER, self.text_encoder.qwen, files.text_encoder, self.text_encoder.forget)]
         )
-        reader = ThreadPoolExecutor(1, "model-hash")
-        self._model_hash = reader.submit(model_hash, files.transformer.path)
-        reader.shutdown(wait=False)
-        self._read_lora = lru_cache(REMEMBERED_LORAS)(self._read_lora_file)
-        if device.type == "cuda":
-            compile_blocks(self.transformer)
+        #: As `EngineDescription.full_pass`; see `measure`.
+        self.full_pass: int | None = None
+        self.graphs = step_graphs(device)
+        #: The structures of blocks for which the compiler has done its work.
+        self._warmed_up: set[TransformerParams] = set()
 
     @classmethod
     def load(
@@ -103,19 +125,23 @@ class Engine:
         text_encoder: str | None = None,
         vae: str | None = None,
         nag: bool = True,
+        offload: Offloading = "auto",
     ) -> Engine:
         """Load a model from ComfyUI's `models` folder.
 
-        device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1".
-        dtype: "auto" (bfloat16 on CUDA, float32 on the CPU), "float32", "bfloat16".
+        device: "auto" (CUDA where there is one, ROCm's too), "cpu", "cuda", "cuda:1"; "mps", "xpu": not tried yet.
+        dtype: "auto" (bfloat16 on CUDA, float16 on its older cards, float32 on the CPU, where a processor with AMX
+        draws wide models in bfloat16), or one of PRECISIONS.
         diffusion_model, text_encoder, vae: the files' names, where there are several.
         nag: whether requests may use normalized attention guidance, see `GenerationRequest.nag`.
+        offload: whether text encoder and VAE wait in main memory, see `inference.pool.offload`.
 
         Raises CheckpointError where a file is missing or wrong, ValueError for a device or dtype there is not.
         """
         where = choose_device(device)
         files = ModelFiles.find(models, diffusion_model, text_encoder, vae)
-        return cls(files, where, choose_dtype(dtype, where), nag)
+        width = params_of(files.transformer).width
+        return cls(files, where, choose_precision(dtype, where, width), nag, offload)
 
     def generate(
         self,
@@ -129,127 +155,139 @@ class Engine:
         on_progress: called after each step of each batch. cancelled: asked before each pass of the network.
         on_stage: called as each stage of each batch begins, decoding for each image.
 
-        Raises InvalidRequest before any work, Cancelled, NotFinite, OutOfMemory, CheckpointError for a damaged LoRA
-        file.
+        A batch has one model. Where that is not on the device yet, the stage LOADING comes before the batch's own.
+
+        Raises InvalidRequest before any work, Cancelled, NotFinite, OutOfMemory, CheckpointError for a damaged file of
+        a model or a LoRA.
         """
+        sources = []
         for request in requests:
             request.check()
-            self._check_loras(request)
+            self._loras.check(request.loras)
+            sources.append(self._models.find(request.model))
         if not self.nag:
             requests = [replace(request, nag=False) for request in requests]
+        on_stage = on_stage or _ignore
         images: dict[int, Picture] = {}
-        for positions in _batches(requests):
+        for positions in batches(requests, [source.name for source in sources], largest_batch(self.device)):
             wanted = [requests[i] for i in positions]
-            batch = _RequestBatch(self, wanted, positions, on_progress, cancelled, on_stage or _never_cancelled)
+            self.use_model(sources[positions[0]], wanted, on_stage)
+            if cancelled is not None and cancelled():
+                raise Cancelled
+            batch = _RequestBatch(self, wanted, positions, on_progress, cancelled, on_stage)
             images.update(zip(positions, batch.generate_in_halves_if_needed(), strict=True))
         return [images[i] for i in range(len(requests))]
 
     def warm_up(self) -> None:
-        """On CUDA, have the blocks compiled now; else the first images wait for it."""
-        if self.device.type == "cuda":
-            with torch.inference_mode():
-                text = self.text_encoder.context("", self.transformer.llm_adapter)
+        """On CUDA, have the blocks compiled now; else the first images wait for it. Where that fails, do without.
+
+        Models whose blocks have the same sizes share what was compiled.
+        """
+        blocks = replace(self._models.source.params, depth=1, adapter=self._models.default.params.adapter)
+        if not self._models.compiles or blocks in self._warmed_up:
+            return
+        with torch.inference_mode():
+            text = self.text_encoder.context("", self.transformer.llm_adapter)
+        try:
             warm_up(self.transformer, text)
+        except Exception as error:
+            if not is_compiler_fault(error):
+                raise
+            logger.warning("The blocks are not compiled, so images take longer: %s", str(error).partition("\n")[0])
+            self._models.stop_compiling()
+        self._warmed_up.add(blocks)
+
+    def measure(self) -> None:
+        """Find out from which size on a batch gains nothing on this device."""
+        self.full_pass = full_pass(self.transformer, self.device)
+        if self.graphs is not None:
+            self.graphs.full_pass = self.full_pass
 
     @property
     def name(self) -> str:
-        """The diffusion model's file name, without its ending."""
-        return self.files.transformer.path.stem
+        """The default model's file name, without its ending."""
+        return self._models.default.path.stem
+
+    @property
+    def model_name(self) -> str:
+        """The name of the model used last."""
+        return self._models.source.name
+
+    @property
+    def transformer(self) -> Transformer:
+        """That of the model used last."""
+        return self._models.current.transformer
+
+    def native_of(self, model: str) -> NativeSettings:
+        """The settings of a model, by the name in requests. Raises InvalidRequest."""
+        return self._models.find(model).native
+
+    def loaded_models(self) -> tuple[str, ...]:
+        """The diffusion models on the device, by name, the one used last first."""
+        return self._models.loaded
 
     def lora_names(self) -> list[str]:
         """The LoRA files that a request may name."""
-        return lora_names(self.files.models)
+        return self._loras.names()
 
     def turbo_lora(self) -> TurboLora | None:
-        """The LoRA file that makes this model a turbo model; None where there is none, or the model is one already."""
+        """The LoRA file that makes the default a turbo model; None where there is none, or where it is one already."""
         if is_turbo(self.native):
             return None
         for turbo in turbo_loras(self.files.models):
             try:
-                self._lora(turbo.name)
+                self._loras.read(turbo.name, self._models.default.params)
             except (CheckpointError, OSError) as error:
                 logger.warning("%s is not used as turbo LoRA: %s", turbo.name, error)
             else:
                 return turbo
         return None
 
+    def use_model(self, source: ModelSource, requests: Sequence[GenerationRequest], on_stage: OnStage) -> None:
+        """Have the model on the device that a batch of requests is drawn with. Raises CheckpointError, OutOfMemory."""
+        needed = self._needed(requests, source)
+        if source.name not in self._models.loaded:
+            self.parts.make_room(self._models.size(source) + needed)
+        self._models.use(source, needed, lambda: on_stage(Stage.LOADING))
+        if self._warmed_up:
+            self.warm_up()
+
+    def make_room(self, requests: Sequence[GenerationRequest]) -> None:
+        """Have text encoder and VAE leave the device as far as a batch needs their memory."""
+        self.parts.make_room(self._needed(requests))
+
+    def _needed(self, requests: Sequence[GenerationRequest], source: ModelSource | None = None) -> int:
+        return generating_bytes(source or self._models.source, self.vae, requests, self.dtype)
+
+    def release_idle(self) -> bool:
+        """Have all leave the device that is not in use. Returns whether there was anything that will stay away."""
+        return any([self._models.release_idle(), self.parts.give_way()])
+
     def use_loras(self, loras: Sequence[tuple[str, float]]) -> None:
-        """Merge just these LoRA files, by name and strength, into the model."""
-        self._merged_loras.set([(self._lora(name), strength) for name, strength in loras])
+        """Merge just these LoRA files, by name and strength, into the model used last and the text encoder."""
+        files = [(self._loras.read(name, self._models.source.params), strength) for name, strength in loras]
+        for merged in (self._models.current.loras, self._text_encoder_loras):
+            merged.set(files)
 
     def encode(self, prompts: Sequence[str]) -> list[Tensor]:
-        """Each prompt's text context [n, width], with the LoRA files that are merged now."""
+        """Each prompt's text context [n, width], with the model used last and the LoRA files that are merged now."""
         return [self.text_encoder.context(prompt, self.transformer.llm_adapter) for prompt in prompts]
 
     @cached_property
     def preview(self) -> Preview:
-        return Preview.fit(lambda pixels: self.vae.encode(pixels.to(self.device)).cpu())
-
-    def _check_loras(self, request: GenerationRequest) -> None:
-        known = self.lora_names() if request.loras else []
-        for name, _ in request.loras:
-            if lora_name(name, known) is None:
-                raise InvalidRequest(
-                    f"loras: there is no LoRA {name!r} in {self.files.loras}. There are: {', '.join(known) or 'none'}."
-                )
-
-    def _lora(self, name: str) -> Lora:
-        path = self._lora_path(name)
-        return self._read_lora(path, path.stat().st_mtime_ns)
-
-    def _lora_name(self, name: str) -> str:
-        """A LoRA's name as the folder's list has it."""
-        return lora_name(name, self.lora_names()) or name
-
-    def _lora_path(self, name: str) -> Path:
-        paths = lora_paths(self.files.models)
-        if (known := lora_name(name, paths)) is None:
-            raise CheckpointError(f"There is no LoRA {name!r} in {self.files.loras} any more.")
-        return paths[known]
-
-    def _read_lora_file(self, path: Path, _mtime: int) -> Lora:
-        lora = Lora.read(path, self.transformer, self.text_encoder.qwen)
-        if lora.unmatched:
-            logger.warning("%s: these keys have no effect: %s", path.name, ", ".join(lora.unmatched))
-        return lora
+        return Preview.fit(lambda pixels: self.vae.encode(pixels.to(self.vae.conv1.weight.device)).cpu())
 
     def notes(self, request: GenerationRequest) -> tuple[str, ...]:
         """What could not be done as it was asked for, in sentences for the person who asked."""
-        found = (self._lora(name).note for name, strength in request.loras if strength)
-        return tuple(dict.fromkeys(note for note in found if note))
+        params = self._models.find(request.model).params
+        loras = (self._loras.read(name, params) for name, strength in request.loras if strength)
+        left_out = embeddings_notes(request.prompt, request.negative_prompt)
+        return tuple(dict.fromkeys((*(note for lora in loras for note in lora.notes), *left_out)))
 
     def parameters(self, request: GenerationRequest) -> Parameters:
         """What a file of this request's image says about how it was made."""
-        return Parameters(
-            prompt=request.prompt,
-            negative_prompt=request.negative_prompt,
-            width=request.width,
-            height=request.height,
-            steps=request.steps,
-            cfg_scale=request.cfg_scale,
-            sampler=request.sampler,
-            scheduler=request.scheduler,
-            seed=request.seed,
-            denoise=request.denoise,
-            loras=tuple((self._lora_name(name), strength) for name, strength in request.loras),
-            lora_hashes=tuple((self._lora_name(name), lora_hash(self._lora_path(name))) for name, _ in request.loras),
-            text_encoder_loras=tuple(
-                self._lora_name(name) for name, _ in request.loras if self._lora(name).changes_text_encoder
-            ),
-            loras_without_comfyui=tuple(
-                self._lora_name(name) for name, _ in request.loras if self._lora(name).comfyui_passes_over
-            ),
-            model=self.files.transformer.path.name,
-            model_hash=self._model_hash.result(),
-            text_encoder=self.files.text_encoder.path.name,
-            vae=self.files.vae.path.name,
-            variation_seed=request.variation_seed,
-            variation_strength=None if request.variation_seed is None else request.variation_strength,
-            source_image=None if request.image is None else _file_name(request.image),
-            nag=request.uses_nag,
-            software=SOFTWARE,
-            extra=(*schedule_extra(request.shift, request.beta), *er_sde_extra(request.er_sde)),
-        )
+        source = self._models.find(request.model)
+        return parameters_of(request, source, self._models.hash(source), self._loras, self.files)
 
 
 @dataclass(frozen=True)
@@ -264,16 +302,21 @@ class _RequestBatch:
     on_stage: OnStage
 
     def generate_in_halves_if_needed(self) -> list[Picture]:
-        """Generate, in halves where the device's memory does not hold the whole batch."""
+        """Generate; where the memory is too small, without other models on the device, and then in halves."""
         try:
             return self.generate()
-        except torch.OutOfMemoryError as error:
-            if len(self.requests) == 1:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            alone = self.engine.loaded_models() == (self.engine.model_name,) and self.engine.parts.mode != "auto"
+            if len(self.requests) == 1 and alone:
                 raise OutOfMemory(
                     "The device's memory does not hold this picture. Request a smaller one, or stop other programs "
                     "that use the device."
                 ) from error
-        torch.cuda.empty_cache()
+        if self.engine.release_idle():
+            return self.generate_in_halves_if_needed()
+        empty_cache(self.engine.device)
         middle = len(self.requests) // 2
         halves = [
             replace(self, requests=self.requests[part], positions=self.positions[part])
@@ -283,29 +326,37 @@ class _RequestBatch:
 
     @torch.inference_mode()
     def generate(self) -> list[Picture]:
-        meter = _Meter(self.engine.device)
+        meter = BatchMeter(self.engine.device)
         self.on_stage(Stage.CONDITIONING)
         first = self.requests[0]
         self.engine.use_loras(first.loras)
-        denoiser = self._denoiser()
-        conditioning = meter.lap()
         schedule = sigmas(first.scheduler, first.steps, first.shift, denoise=first.denoise, beta=first.beta)
-        start = torch.cat([self._start(request, float(schedule[0])) for request in self.requests])
+        denoiser = self._denoiser(schedule.tolist())
+        conditioning = meter.lap()
+        starts, sources = zip(*(self._start(request, float(schedule[0])) for request in self.requests), strict=True)
+        if first.tiled and first.denoise < 1:
+            side = min(self.engine.native_of(first.model).sizes[0]) // SCALE
+            denoiser = keeping_coarse(denoiser, torch.cat(sources).to(self.engine.device), side)
+        mask = None if first.mask is None else mask_pixels(first.mask, first.width, first.height)
         self.on_stage(Stage.SAMPLING)
+        self.engine.make_room(self.requests)
         latents = sample(
             first.sampler,
             denoiser,
-            start.to(self.engine.device),
+            torch.cat(starts).to(self.engine.device),
             schedule,
             seeds=[request.seed for request in self.requests],
             on_step=self._report,
             shift=first.shift,
             er_sde=first.er_sde,
+            mask=mask,
+            latent=None if mask is None else torch.cat(sources),
+            differential=first.mask is not None and is_soft(first.mask),
         )
         sampling = meter.lap()
         if not torch.isfinite(latents).all():
-            raise NotFinite(self._not_finite())
-        images = [self._image(latent) for latent in latents]
+            raise NotFinite(why_not_finite(self.requests))
+        images = [self._image(latent, request, mask) for latent, request in zip(latents, self.requests, strict=True)]
         timings = Timings(conditioning, sampling, meter.lap())
         self.on_stage(Stage.FINISHING)
         return [
@@ -321,20 +372,7 @@ class _RequestBatch:
             for image, latent, request in zip(images, latents.float().cpu(), self.requests, strict=True)
         ]
 
-    def _not_finite(self) -> str:
-        texts = [text for request in self.requests for text in (request.prompt, request.negative_prompt)]
-        heaviest = max((weight for text in texts for _, weight in parse_weights(text)), key=abs)
-        if abs(heaviest) > USUAL_WEIGHT:
-            return (
-                f"The picture contains values that are not numbers: the weight {heaviest:g} in a prompt is too large. "
-                "Usual weights are from 0 to 2."
-            )
-        return (
-            "The picture contains values that are not numbers. Try dtype float32, a lower cfg_scale or lower LoRA "
-            "strengths."
-        )
-
-    def _denoiser(self) -> Denoiser:
+    def _denoiser(self, schedule: Sequence[float]) -> Denoiser:
         """x0 = x - sigma * velocity; classifier-free guidance (arXiv 2207.12598) is one pass of twice the batch.
 
         For CFG++ it is the pair (guided, unguided), also at CFG 1. For normalized attention guidance the negative texts
@@ -348,23 +386,31 @@ class _RequestBatch:
             texts += [request.negative_prompt for request in self.requests]
         avoided = [request.negative_prompt for request in self.requests] if self.requests[0].uses_nag else None
         context = engine.transformer.context(engine.encode(texts), None if avoided is None else engine.encode(avoided))
+        cache = BlockCache() if self.requests[0].fast else None
+        graphs = None if self.requests[0].tiled else engine.graphs
+        passes = Passes(engine.transformer, context, cache, schedule, engine.device, graphs)
         scale = torch.tensor([request.cfg_scale for request in self.requests], device=engine.device).view(-1, 1, 1, 1)
 
         def denoiser(x: Tensor, sigma: Tensor) -> Tensor | tuple[Tensor, Tensor]:
             if self.cancelled is not None and self.cancelled():
                 raise Cancelled
-            level = torch.as_tensor(sigma, dtype=torch.float32, device=engine.device).reshape(-1)[:1]
+            level = torch.full((1,), float(sigma), device=engine.device)  # unlike a copy, that waits for nothing
             if not guided:
-                velocity: Tensor = engine.transformer(x, level, context)
-                return x - level * velocity
-            velocity, negative_velocity = engine.transformer(torch.cat([x, x]), level, context).chunk(2)
+                return x - level * passes.velocity(x, float(sigma))
+            velocity, negative_velocity = passes.velocity(torch.cat([x, x]), float(sigma)).chunk(2)
             x0 = x - level * torch.lerp(negative_velocity, velocity, scale)
             return (x0, x - level * negative_velocity) if pair else x0
 
-        return denoiser
+        if not self.requests[0].tiled:
+            return denoiser
+        width, height = (side // SCALE for side in engine.native_of(self.requests[0].model).sizes[0])
+        return in_tiles(denoiser, height, width, None if cache is None else cache.use_tile)
 
-    def _start(self, request: GenerationRequest, sigma: float) -> Tensor:
-        """Where an image sets out: noise, and below the schedule's top the image it starts from, [1, 16, h, w]."""
+    def _start(self, request: GenerationRequest, sigma: float) -> tuple[Tensor, Tensor | None]:
+        """Where an image sets out, [1, 16, h, w]: noise, and below the schedule's top the image it starts from.
+
+        Returned together with that image's own latent, on the CPU.
+        """
         channels = self.engine.transformer.params.latent_channels
         shape = (1, channels, 1, request.height // SCALE, request.width // SCALE)
         noise = initial_noise(request.seed, shape)
@@ -372,22 +418,42 @@ class _RequestBatch:
             noise = spherical_blend(noise, initial_noise(request.variation_seed, shape), request.variation_strength)
         noise = noise[:, :, 0]
         if request.image is None:
-            return sigma * noise
-        pixels = pixels_from_image(request.image, request.width, request.height)
-        latent = self.engine.vae.encode(pixels[None].to(self.engine.device)).cpu()
-        return sigma * noise + (1 - sigma) * latent
+            return sigma * noise, None
+        latent = self._encode(pixels_from_image(request.image, request.width, request.height)[None], request)
+        return sigma * noise + (1 - sigma) * latent, latent
 
-    def _image(self, latent: Tensor) -> Image.Image:
-        self.on_stage(Stage.DECODING)
-        return image_from_pixels(self._decode(latent[None])[0])
-
-    def _decode(self, latent: Tensor) -> Tensor:
+    def _encode(self, pixels: Tensor, request: GenerationRequest) -> Tensor:
         vae = self.engine.vae
-        if vae.decoding_bytes(latent) <= free_memory(self.engine.device):
-            with suppress(torch.OutOfMemoryError):
+        self.engine.parts.bring(vae)
+        if request.tiled:
+            return vae.encode_in_tiles(pixels, *self._vae_tile(request))
+        return vae.encode(pixels.to(self.engine.device)).cpu()
+
+    def _image(self, latent: Tensor, request: GenerationRequest, mask: Tensor | None) -> Image.Image:
+        self.on_stage(Stage.DECODING)
+        pixels = self._decode(latent[None], request)[0]
+        if mask is None or request.image is None:
+            return image_from_pixels(pixels)
+        return blend(fitted_image(request.image, request.width, request.height), pixels, mask)
+
+    def _decode(self, latent: Tensor, request: GenerationRequest) -> Tensor:
+        vae, (side, overlap) = self.engine.vae, self._vae_tile(request)
+        self.engine.parts.bring(vae, vae.decoding_bytes(latent[..., :side, :side] if request.tiled else latent))
+        if not request.tiled and vae.decoding_bytes(latent) <= free_memory(self.engine.device):
+            try:
                 return vae.decode(latent)
-            torch.cuda.empty_cache()  # only here: while the error is looked at, it holds what had been decoded so far
-        return vae.decode_in_tiles(latent)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+            # Only here: the error, while it is looked at, holds what was decoded so far.
+            empty_cache(self.engine.device)
+        return vae.decode_in_tiles(latent, side, overlap)
+
+    def _vae_tile(self, request: GenerationRequest) -> tuple[int, int]:
+        """The side of tiles in latent positions, and their overlap: if `tiled`, no larger than the model's own size."""
+        native = self.engine.native_of(request.model).sizes[0]
+        side = min(TILE, *(side // SCALE for side in native)) if request.tiled else TILE
+        return side, side * OVERLAP // TILE
 
     def _report(self, step: int, steps: int, x0: Tensor) -> None:
         if self.on_progress is None:
@@ -401,84 +467,5 @@ class _RequestBatch:
         self.on_progress(Progress(step, steps, tuple(self.positions), previews))
 
 
-def choose_device(name: str) -> torch.device:
-    """The device that `name` means; "auto" is CUDA where there is one. Raises ValueError."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ValueError(f'There is no device {name!r}: it is "auto", "cpu", "cuda" or "cuda:1".') from None
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(
-            f"There is no device {name!r}: this machine shows {torch.cuda.device_count()} CUDA devices to PyTorch "
-            f"{torch.__version__}. Use device cpu, or fix the driver (see `anima doctor`)."
-        )
-    return device
-
-
-def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The dtype that `name` means for weights and matrix products. Raises ValueError."""
-    if name == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
-    dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-    if name not in dtypes:
-        raise ValueError(f'dtype is {name!r}, but must be "auto", "float32" or "bfloat16".')
-    return dtypes[name]
-
-
-def free_memory(device: torch.device) -> int:
-    """Bytes that can still be had on `device`: on CUDA also what PyTorch holds in reserve, else the system's."""
-    if device.type == "cuda":
-        free, _total = torch.cuda.mem_get_info(device)
-        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return int(psutil.virtual_memory().available)
-
-
-def spherical_blend(first: Tensor, second: Tensor, strength: float) -> Tensor:
-    """Walk from `first` (0) to `second` (1) on the arc between them, which keeps noise as long as noise is."""
-    cosine = torch.nn.functional.cosine_similarity(first.flatten(), second.flatten(), dim=0).clamp(-1, 1)
-    angle = torch.arccos(cosine)
-    if angle < 1e-3:
-        return torch.lerp(first, second, strength)
-    return (torch.sin((1 - strength) * angle) * first + torch.sin(strength * angle) * second) / torch.sin(angle)
-
-
-def _batches(requests: Sequence[GenerationRequest]) -> Iterator[list[int]]:
-    """Positions of the requests that can be generated together, in the order of each group's first request."""
-    batches: dict[Hashable, list[int]] = {}
-    for position, request in enumerate(requests):
-        key = position if draws_alone(request.sampler) else request.batch_key
-        batches.setdefault(key, []).append(position)
-    yield from batches.values()
-
-
-def _never_cancelled(_stage: Stage) -> None:
+def _ignore(_stage: Stage) -> None:
     pass
-
-
-def _file_name(image: Image.Image) -> str:
-    return Path(getattr(image, "filename", "")).name or "source.png"
-
-
-class _Meter:
-    """Seconds and the GPU's memory, for one batch."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._last = time.perf_counter()
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-
-    def lap(self) -> float:
-        """Seconds since the last lap, with the device's work done."""
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        last, self._last = self._last, time.perf_counter()
-        return self._last - last
-
-    def gpu_memory(self) -> GpuMemory | None:
-        if self._device.type != "cuda":
-            return None
-        total = torch.cuda.get_device_properties(self._device).total_memory
-        return GpuMemory(torch.cuda.max_memory_allocated(self._device), total)

@@ -9,9 +9,18 @@ from torch import Tensor
 
 from inference.color import to_8_bit
 
+#: Rows that are turned into 8 bits at a time, so that a large image needs no second one in float32.
+_ROWS = 256
+
 
 def pixels_from_image(image: Image.Image, width: int, height: int) -> Tensor:
-    """An image of any size and mode as float32 [3, height, width] from -1 to 1.
+    """An image of any size and mode as float32 [3, height, width] from -1 to 1, made as `fitted_image` makes it."""
+    levels = torch.from_numpy(np.array(fitted_image(image, width, height))).permute(2, 0, 1)
+    return levels.float().div_(255).mul_(2).sub_(1)  # in place: a large image is held once
+
+
+def fitted_image(image: Image.Image, width: int, height: int) -> Image.Image:
+    """An image of any size and mode as RGB of this size.
 
     It is turned upright as its EXIF tags say. Transparency is laid on white. Another shape is cropped at its middle,
     to whole pixels; another size is resampled (Lanczos).
@@ -22,23 +31,26 @@ def pixels_from_image(image: Image.Image, width: int, height: int) -> Tensor:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
     image = image.convert("RGB")
-    if image.size != (width, height):
-        image = image.resize((width, height), Image.Resampling.LANCZOS, box=_middle(image, width / height))
-    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
-    return pixels.float() / 255 * 2 - 1
+    if image.size == (width, height):
+        return image
+    return image.resize((width, height), Image.Resampling.LANCZOS, box=middle_box(image.size, width / height))
 
 
 def image_from_pixels(pixels: Tensor) -> Image.Image:
     """Pixels [3, height, width] from -1 to 1, clamped there, as an RGB image."""
-    levels = ((pixels.float() + 1) / 2).clamp(0, 1).mul(255).to(torch.uint8)
-    return Image.fromarray(levels.permute(1, 2, 0).contiguous().cpu().numpy(), "RGB")
+    levels = torch.empty(*pixels.shape[1:], 3, dtype=torch.uint8)
+    for top in range(0, len(levels), _ROWS):
+        rows = ((pixels[:, top : top + _ROWS].float() + 1) / 2).clamp(0, 1).mul(255).to(torch.uint8)
+        levels[top : top + _ROWS] = rows.permute(1, 2, 0)
+    return Image.fromarray(levels.numpy(), "RGB")
 
 
-def _middle(image: Image.Image, aspect: float) -> tuple[int, int, int, int]:
-    """The largest box of an aspect in the middle of an image, its edges on whole pixels as ComfyUI's are."""
+def middle_box(size: tuple[int, int], aspect: float) -> tuple[int, int, int, int]:
+    """The largest box of an aspect in the middle of a size, its edges on whole pixels as ComfyUI's are."""
+    width, height = size
     left = top = 0
-    if image.width / image.height > aspect:
-        left = round((image.width - image.height * aspect) / 2)
+    if width / height > aspect:
+        left = round((width - height * aspect) / 2)
     else:
-        top = round((image.height - image.width / aspect) / 2)
-    return left, top, image.width - left, image.height - top
+        top = round((height - width / aspect) / 2)
+    return left, top, width - left, height - top

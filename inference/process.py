@@ -1,6 +1,7 @@
 """An engine in its own process: if it crashes or hangs, the program that uses it goes on and starts another.
 
-The two processes talk over a pipe. When one dies its end is closed, which the other notices at once.
+The two processes talk over a pipe. When one dies its end is closed, which the other notices at once. On Windows an
+engine takes its end only as it starts: until then, what says that it died is that its process ended.
 """
 
 from __future__ import annotations
@@ -8,18 +9,23 @@ from __future__ import annotations
 import atexit
 import logging
 import multiprocessing
-import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
-from multiprocessing.reduction import ForkingPickler
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from inference.child_process import (
+    CONNECTION_LOST,
+    EXIT_GRACE,
+    how_it_ended,
+    leave_signals_to_the_parent,
+    pipe,
+    send_in_thread,
+)
 from inference.request import (
     Cancelled,
     EncodedImage,
@@ -27,11 +33,17 @@ from inference.request import (
     GenerationRequest,
     IsCancelled,
     LoadedEngine,
+    Offloading,
     OnProgress,
+    OnStage,
     OutOfMemory,
+    Picture,
     Progress,
+    RelayedEngine,
     Stage,
 )
+from inference.startup.environment import set_up_environment
+from inference.startup.preparation import engine_context
 from inference.watchdog import DEFAULT_TIMEOUTS, SilenceTimer, Timeouts
 
 if TYPE_CHECKING:
@@ -41,10 +53,9 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two checks whether to cancel, and whether the engine hangs.
 POLL = 0.05
+#: Seconds between two looks at an engine that draws elsewhere, while it has nothing to do.
+CHECK_INTERVAL = 2.0
 PREVIEW_INTERVAL = 1.0
-EXIT_GRACE = 5.0
-#: What a connection raises whose other end is gone, or that `stop` closes while another thread uses it.
-CONNECTION_LOST = (EOFError, OSError, TypeError)
 
 
 class EngineDied(RuntimeError):
@@ -58,7 +69,7 @@ class EngineFailed(RuntimeError):
 class EngineProcess:
     """An engine in a process of its own. Its methods block; call them from a thread, one at a time."""
 
-    def __init__(self, load: Callable[[], LoadedEngine], timeouts: Timeouts = DEFAULT_TIMEOUTS) -> None:
+    def __init__(self, load: Callable[[], LoadedEngine | RelayedEngine], timeouts: Timeouts = DEFAULT_TIMEOUTS) -> None:
         """`load` makes the engine, in the new process; it has to be picklable: `functools.partial(load_engine, …)`.
 
         An engine that is silent for longer than `timeouts` allows counts as hung and is ended.
@@ -68,8 +79,12 @@ class EngineProcess:
         self._process: BaseProcess | None = None
         self._lifecycle = threading.RLock()  # `stop` may come while another thread is in `start`
         self._connection: Connection | None = None
+        #: Whether it was this program that ended the process.
+        self._was_killed = False
         #: How often the process was started.
         self.starts = 0
+        #: As `EngineClient.loaded_models`.
+        self.loaded_models: tuple[str, ...] = ()
 
     @property
     def pid(self) -> int | None:
@@ -77,34 +92,58 @@ class EngineProcess:
 
     def start(self) -> EngineDescription:
         """Start the process and load the engine in it. Raises EngineFailed with its reason, or EngineDied."""
+        context = engine_context()
         with self._lifecycle:
             self.stop()
-            context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
-            self._connection, theirs = context.Pipe()
-            self._process = context.Process(target=_serve, args=(self._load, theirs), name="anima-engine", daemon=True)
-            self._process.start()
+            self.loaded_models = ()
+            try:
+                self._begin(context)
+            except (OSError, EOFError) as error:  # what engines are copied from may have ended this moment
+                logger.warning("the engine's process could not be copied (%s), and starts without that", error)
+                self._begin(multiprocessing.get_context("spawn"))
+            self._was_killed = False
             self.starts += 1
             atexit.register(self.stop)  # multiprocessing would only send SIGTERM, and wait for ever
-            theirs.close()
         silence = SilenceTimer(self._timeouts, Stage.LOADING)
         while (answer := self._receive(silence)) is None:
             pass
         if not isinstance(answer, EngineDescription):
             self.stop()
             raise answer if isinstance(answer, Exception) else EngineFailed(f"The engine answered {answer!r}.")
+        self.loaded_models = answer.loaded
         return answer
+
+    def _begin(self, context: ForkServerContext | SpawnContext) -> None:
+        ours, theirs = pipe(context)
+        process = context.Process(target=_serve, args=(self._load, theirs), name="anima-engine", daemon=True)
+        try:
+            process.start()
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self._connection, self._process = ours, process
+
+    def check(self) -> None:
+        """As `EngineClient.check`."""
+        answer = self._receive(SilenceTimer(self._timeouts, Stage.LOADING), timeout=0.0)
+        if isinstance(answer, Exception):
+            self.stop()
+            raise answer
 
     def generate(
         self,
         requests: Sequence[GenerationRequest],
         on_progress: OnProgress | None = None,
         cancelled: IsCancelled | None = None,
+        on_stage: OnStage | None = None,
     ) -> list[EncodedImage]:
         """As `Engine.generate`, with images as PNG files. Raises what that raises, EngineDied and EngineFailed.
 
         Previews come about once a second; the progress between them has none.
         """
-        sending = self._start_sending(list(requests))
+        sending = send_in_thread(self._open_connection(), list(requests), "to the engine")
         silence = SilenceTimer(self._timeouts, Stage.CONDITIONING)
         asked_to_cancel = False
         while True:
@@ -115,10 +154,14 @@ class EngineProcess:
             match answer:
                 case Stage():
                     silence.stage_started(answer)
+                    if on_stage is not None:
+                        on_stage(answer)
                 case _Step():
                     silence.step_done()
                     if on_progress is not None:
                         on_progress(answer.progress())
+                case _LoadedModels():
+                    self.loaded_models = answer.names
                 case list():
                     if asked_to_cancel:
                         raise Cancelled
@@ -143,36 +186,27 @@ class EngineProcess:
             raise EngineDied("The engine is not running.")
         return self._connection
 
-    def _start_sending(self, message: object) -> threading.Thread:
-        """Send in a thread: requests with large images do not fit into the pipe, and an engine may have frozen."""
-        connection, pickled = self._open_connection(), ForkingPickler.dumps(message)
-
-        def send() -> None:
-            with suppress(*CONNECTION_LOST):  # `_receive` notices too
-                connection.send_bytes(pickled)
-
-        thread = threading.Thread(target=send, name="to the engine", daemon=True)
-        thread.start()
-        return thread
-
     def _send(self, message: object) -> None:
         try:
             self._open_connection().send(message)
         except OSError:
             raise self._died() from None
 
-    def _receive(self, silence: SilenceTimer) -> object:
-        """The engine's next message; None if there is none within POLL seconds.
+    def _receive(self, silence: SilenceTimer, timeout: float = POLL) -> object:
+        """The engine's next message; None if there is none within `timeout` seconds.
 
         Silence is counted in polls, not by the clock: time in which this process was stopped is not the engine's.
         """
-        connection = self._open_connection()
+        connection, process = self._open_connection(), self._process
         try:
-            if connection.poll(POLL):
+            ready = wait([connection] if process is None else [connection, process.sentinel], timeout)
+            if connection in ready or (ready and connection.poll()):  # what it said before it ended comes first
                 return connection.recv()
         except CONNECTION_LOST:
             raise self._died() from None
-        silence.tick(POLL)
+        if ready:
+            raise self._died()
+        silence.tick(timeout)
         if silence.is_too_long:
             raise self._hung(silence)
         return None
@@ -186,6 +220,7 @@ class EngineProcess:
         )
 
     def _kill(self, process: BaseProcess) -> None:
+        self._was_killed = True
         process.kill()
         if wait([process.sentinel], EXIT_GRACE):  # unlike `join`, correct also where another thread waits for it
             process.join(EXIT_GRACE)
@@ -201,9 +236,9 @@ class EngineProcess:
         if self._process is not None:
             self._process.join(EXIT_GRACE)
             code = self._process.exitcode
-        if code is not None and code < 0:
-            return EngineDied(f"The engine's process was ended by {signal.Signals(-code).name}.")
-        return EngineDied(f"The engine's process ended with exit code {code}.")
+        if self._was_killed:
+            return EngineDied("The engine's process was stopped.")
+        return EngineDied(how_it_ended(code))
 
 
 def load_engine(
@@ -215,13 +250,26 @@ def load_engine(
     text_encoder: str | None = None,
     vae: str | None = None,
     nag: bool = True,
+    needs_gpu: bool = False,
+    offload: Offloading = "auto",
 ) -> LoadedEngine:
-    """`Engine.load`, importable without PyTorch, and warmed up; with a `classifier` its images are labelled."""
-    from inference.engine import Engine, choose_device
+    """`Engine.load`, importable without PyTorch, warmed up and measured; with a `classifier` its images are labelled.
+
+    needs_gpu: raise EngineFailed where `device` is "auto" and PyTorch's build cannot use the GPU that is there.
+    """
+    from inference.devices import choose_device, gpu_without_build, unused_gpu
+    from inference.engine import Engine
+
+    if device == "auto" and needs_gpu:
+        if fault := gpu_without_build():
+            raise EngineFailed(f"{fault} To generate on the CPU all the same, set ANIMA_DEVICE=cpu.")
+        if fault := unused_gpu():
+            logger.warning("%s", fault)
 
     def load() -> Engine:
-        engine = Engine.load(models, device, dtype, diffusion_model, text_encoder, vae, nag)
+        engine = Engine.load(models, device, dtype, diffusion_model, text_encoder, vae, nag, offload)
         engine.warm_up()
+        engine.measure()
         return engine
 
     if classifier is None:
@@ -238,6 +286,13 @@ _CANCEL = "cancel"
 
 
 @dataclass(frozen=True)
+class _LoadedModels:
+    """What `EngineClient.loaded_models` is from now on; sent before the end of each batch."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class _Step:
     step: int
     steps: int
@@ -248,30 +303,53 @@ class _Step:
         return Progress(self.step, self.steps, self.images, lambda: self.previews)
 
 
-def _serve(load: Callable[[], LoadedEngine], connection: Connection) -> None:
+def _serve(load: Callable[[], LoadedEngine | RelayedEngine], connection: Connection) -> None:
     """The engine's side: load, then generate what is requested until the other end closes."""
-    # Threads that wait by spinning make an image ten times as slow as soon as another program wants a core.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # they are for the parent process; the engine ends when the pipe closes
+    set_up_environment()
+    leave_signals_to_the_parent()
     try:
         engine = load()
-        description = EngineDescription(engine.name, engine.native, tuple(engine.lora_names()), engine.turbo_lora())
+        description = _describe(engine)
     except Exception as error:
         connection.send(_loading_error(error))
         return
     try:
         connection.send(description)
-        while True:
-            message = connection.recv()
+        while (message := _next_message(engine, connection)) is not None:
             if message == _CANCEL:
                 continue  # for an image that was finished in the meantime
-            connection.send(_draw(engine, message, connection))
+            answer = _draw(engine, message, connection)
+            connection.send(_LoadedModels(engine.loaded_models()))
+            connection.send(answer)
     except (EOFError, ConnectionError):
         return
 
 
-def _draw(engine: LoadedEngine, requests: list[GenerationRequest], connection: Connection) -> object:
+def _next_message(engine: LoadedEngine | RelayedEngine, connection: Connection) -> Any:
+    """What the other side sends; None once an engine elsewhere has ended, which the other side is told."""
+    while isinstance(engine, RelayedEngine) and not connection.poll(CHECK_INTERVAL):
+        try:
+            engine.check()
+        except Exception as error:
+            connection.send(_portable(error))
+            return None
+    return connection.recv()
+
+
+def _describe(engine: LoadedEngine | RelayedEngine) -> EngineDescription:
+    if isinstance(engine, RelayedEngine):
+        return engine.description
+    return EngineDescription(
+        engine.name,
+        engine.native,
+        tuple(engine.lora_names()),
+        engine.turbo_lora(),
+        engine.loaded_models(),
+        full_pass=engine.full_pass,
+    )
+
+
+def _draw(engine: LoadedEngine | RelayedEngine, requests: list[GenerationRequest], connection: Connection) -> object:
     last_preview = time.monotonic()
 
     def report(progress: Progress) -> None:
@@ -287,23 +365,24 @@ def _draw(engine: LoadedEngine, requests: list[GenerationRequest], connection: C
 
     try:
         images = engine.generate(requests, report, cancelled, connection.send)
-        return [
-            EncodedImage(
-                image.png(),
-                image.image.width,
-                image.image.height,
-                image.seed,
-                image.timings,
-                image.labels,
-                image.gpu_memory,
-                image.notes,
-            )
-            for image in images
-        ]
+        return [image if isinstance(image, EncodedImage) else _encoded(image) for image in images]
     except (EOFError, ConnectionError):
         raise  # the other end is gone
     except Exception as error:
         return _portable(error)
+
+
+def _encoded(image: Picture) -> EncodedImage:
+    return EncodedImage(
+        image.png(),
+        image.image.width,
+        image.image.height,
+        image.seed,
+        image.timings,
+        image.labels,
+        image.gpu_memory,
+        image.notes,
+    )
 
 
 def _loading_error(error: Exception) -> Exception:

@@ -10,6 +10,9 @@ The syntax is ComfyUI's, so that a prompt means here what it means there:
 - Unbalanced brackets are text. One left open makes everything after it text, brackets and all, unless the prompt ends
   in a closing bracket: then those two belong together, and what lies between is read in the same way.
 
+`embedding:name` at the start of a segment or behind a blank is the place of a file's vectors in ComfyUI. There are no
+such files for Anima, so it is left out, as ComfyUI leaves out one that it does not find.
+
 One thing differs. `inf`, `nan` and numbers beyond float32 (3.4e38) count as numbers that do not parse, and nesting so
 deep that its product would go beyond stays at the last weight within, because one infinite weight spoils the image.
 """
@@ -23,6 +26,7 @@ BRACKET_WEIGHT = 1.1
 _MAX_WEIGHT = (2 - 2**-23) * 2.0**127  # of float32, in which tokens are weighted
 
 _MARK = re.compile(r"\\[()]|[():]")
+_EMBEDDING = re.compile(r"(?:(?<=\s)|\A)embedding:")
 _ESCAPED_BRACKET = re.compile(r"\\([()])")
 
 
@@ -94,6 +98,31 @@ def _is_usable(weight: float) -> bool:
 def _within_bracket(weight: float) -> float:
     heavier = weight * BRACKET_WEIGHT
     return heavier if _is_usable(heavier) else weight
+
+
+def without_embeddings(segment: str) -> tuple[list[str], list[str]]:
+    """The pieces of a segment around `embedding:name`, which are to be tokenised separately, and those names.
+
+    As in ComfyUI, the blanks behind a name become single ones up to the next `embedding:`, and commas at its end stay.
+
+    >>> without_embeddings("smile, embedding:bad, hat")
+    (['smile, ', ', hat'], ['bad'])
+    """
+    first, *parts = _EMBEDDING.split(segment)
+    pieces, names = [first], []
+    for part in parts:
+        name, *words = part.split() or [""]
+        rest = " ".join(words)
+        bare = name.strip(",")
+        pieces.append(f"{name[len(bare) :]} {rest}" if bare != name else rest)
+        names.append(bare)
+    return [piece for piece in pieces if piece], [name for name in names if name]
+
+
+def embeddings(*prompts: str) -> tuple[str, ...]:
+    """The embeddings that prompts name and that are left out, as `embedding:name`, each once."""
+    names = (name for prompt in prompts for text, _ in parse_weights(prompt) for name in without_embeddings(text)[1])
+    return tuple(dict.fromkeys(f"embedding:{name}" for name in names))
 
 
 @dataclass(frozen=True)

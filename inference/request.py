@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from inference.prompt import infinite_weight
 from inference.solver_settings import ErSdeSettings
@@ -41,6 +41,10 @@ SCHEDULERS = (
     *("simple", "beta57", "beta", "normal", "sgm_uniform", "ddim_uniform", "karras", "exponential"),
     *("kl_optimal", "linear_quadratic"),
 )
+#: What ANIMA_DTYPE may be. `inference.networks.precision` says what they mean.
+DTYPES = ("auto", "float32", "bfloat16", "float16", "float8")
+#: What ANIMA_OFFLOAD may be. `inference.pool.offload` says what they mean.
+Offloading = Literal["auto", "always", "never"]
 #: Pixels per latent position: sides must be multiples of it.
 SIDE_MULTIPLE = 8
 #: Pixels per token: other sides are padded by half a token in the transformer.
@@ -86,12 +90,18 @@ class GenerationRequest:
     seed: 0 to 2**64 - 1; means the same image as in ComfyUI.
     loras: names of files under `models/loras`, each with its strength, which may be negative.
     image: an image to start from, resized to width and height; `denoise`, over 0 to 1, says how much to redraw.
+    mask: of `image`, and of the same shape: white where to redraw, black where the image stays as it is; greys between
+        are redrawn the earlier, the lighter they are (differential diffusion).
+    tiled: draw in overlapping tiles of the model's native size, for images far larger than that.
     variation_seed, variation_strength: blend the seed's noise with a second seed's, 0 to 1.
     nag: at `cfg_scale` 1, where classifier-free guidance does not use the negative, use it by normalized attention
         guidance (arXiv 2505.21179), which ComfyUI does not do. Without it the negative has no effect there.
     shift: bends the schedule towards noise, as ComfyUI's ModelSamplingAuraFlow does.
     beta: alpha and beta of the scheduler `beta`, as ComfyUI's BetaSamplingScheduler takes them; None for 0.6 and 0.6.
     er_sde: of the sampler `er_sde`, as ComfyUI's SamplerER_SDE takes them; None for the usual ones.
+    fast: leave blocks out of steps in which they would change little (`inference.fast.block_cache`), which changes the
+        image a little.
+    model: the diffusion model, by its name in `inference.weights.headers.model_list`; "" for the engine's default.
     """
 
     prompt: str
@@ -106,12 +116,16 @@ class GenerationRequest:
     loras: tuple[tuple[str, float], ...] = ()
     image: Image.Image | None = field(default=None, compare=False, repr=False)
     denoise: float = 1.0
+    mask: Image.Image | None = field(default=None, compare=False, repr=False)
+    tiled: bool = False
     variation_seed: int | None = None
     variation_strength: float = 0.0
     nag: bool = True
     shift: float = 3.0
     beta: tuple[float, float] | None = None
     er_sde: ErSdeSettings | None = None
+    model: str = ""
+    fast: bool = False
 
     @property
     def uses_nag(self) -> bool:
@@ -139,12 +153,18 @@ class GenerationRequest:
             self.shift,
             self.beta,
             self.er_sde,
+            self.model,
+            self.fast,
+            # A batch is drawn with one mask; images are the same for certain only where they are one object.
+            None if self.mask is None else id(self.mask),
+            self.tiled,
         )
 
     def check(self) -> None:
         """Raise InvalidRequest where a field has a value it may not have."""
         _check_text("prompt", self.prompt)
         _check_text("negative_prompt", self.negative_prompt)
+        _check_text("model", self.model)
         for name, side in (("width", self.width), ("height", self.height)):
             _check_integer(name, side, SIDE_MULTIPLE, MAX_SIDE)
             if side % SIDE_MULTIPLE:
@@ -181,6 +201,13 @@ class GenerationRequest:
             raise InvalidRequest("denoise is 0, but must be above 0, up to 1: at 0 the image does not change.")
         if self.denoise < 1 and self.image is None:
             raise InvalidRequest(f"denoise is {self.denoise}, but without an image it must be 1.")
+        if self.mask is not None:
+            if self.image is None:
+                raise InvalidRequest("mask is set, but there is no image: give the image that it is a mask of.")
+            from inference.editing.mask_image import mask_problem
+
+            if problem := mask_problem(self.mask, self.image):
+                raise InvalidRequest(problem)
         if self.variation_seed is not None:
             _check_integer("variation_seed", self.variation_seed, 0, MAX_SEED)
         _check_number("variation_strength", self.variation_strength, 0.0, 1.0)
@@ -226,7 +253,8 @@ class Picture:
     labels: Mapping[str, float] = field(default_factory=dict)
     #: Of its batch; None on a CPU.
     gpu_memory: GpuMemory | None = None
-    #: What could not be done as it was asked for, such as parts of a LoRA that fit nothing, each in a sentence.
+    #: What could not be done as it was asked for, such as parts of a LoRA that fit nothing, each in a sentence, with a
+    #: code and values for other languages (`inference.notes.Note`).
     notes: tuple[str, ...] = ()
 
     @property
@@ -342,25 +370,35 @@ class TurboLora:
 class EngineDescription:
     """What an engine says about itself once it is loaded.
 
-    name: the diffusion model's file name, without its suffix.
+    name: the default diffusion model's file name, without its suffix.
     loras: the LoRA files at that time; `inference.weights.lora_files.lora_names` lists those of now.
     turbo: None where there is no turbo LoRA, or where the model needs few steps without one.
+    loaded: the models on the device, as `EngineClient.loaded_models` says later.
+    model_hash: AutoV2 of the default model's file, where engines of several machines must have the same; else empty.
+    full_pass: with so many tokens in one pass of the transformer its device is busy, and more images in a batch save no
+    time; None where that is not known.
     """
 
     name: str
     native: NativeSettings
     loras: tuple[str, ...]
     turbo: TurboLora | None
+    loaded: tuple[str, ...] = ()
+    model_hash: str = ""
+    full_pass: int | None = None
 
 
 class LoadedEngine(Protocol):
-    """A model that is loaded in this process. `inference.Engine` is one."""
+    """An engine that is loaded in this process. `inference.Engine` is one."""
 
     @property
     def native(self) -> NativeSettings: ...
     @property
     def name(self) -> str: ...
+    @property
+    def full_pass(self) -> int | None: ...
     def lora_names(self) -> list[str]: ...
+    def loaded_models(self) -> tuple[str, ...]: ...
     def turbo_lora(self) -> TurboLora | None: ...
     def generate(
         self,
@@ -370,7 +408,26 @@ class LoadedEngine(Protocol):
         on_stage: OnStage | None = None,
     ) -> Sequence[Picture]:
         """Generate all images, or raise; they come in the order of the requests."""
-        ...
+
+
+@runtime_checkable
+class RelayedEngine(Protocol):
+    """An engine that draws elsewhere, behind an object in this process: its images come encoded."""
+
+    @property
+    def description(self) -> EngineDescription: ...
+    def loaded_models(self) -> tuple[str, ...]: ...
+    def check(self) -> None:
+        """Called every few seconds while it has nothing to do. Raises EngineDied where it can draw no more."""
+
+    def generate(
+        self,
+        requests: Sequence[GenerationRequest],
+        on_progress: OnProgress | None = None,
+        cancelled: IsCancelled | None = None,
+        on_stage: OnStage | None = None,
+    ) -> Sequence[EncodedImage]:
+        """As `LoadedEngine.generate`. Raises EngineDied too."""
 
 
 class EngineClient(Protocol):
@@ -379,11 +436,16 @@ class EngineClient(Protocol):
     @property
     def starts(self) -> int:
         """How many times `start` was called."""
-        ...
+
+    @property
+    def loaded_models(self) -> tuple[str, ...]:
+        """The diffusion models on the device, by name, the one used last first. Known anew after each batch."""
 
     def start(self) -> EngineDescription:
         """Load the engine, again if it was loaded. Raises EngineFailed with the reason, or EngineDied."""
-        ...
+
+    def check(self) -> None:
+        """Returns at once. Raises EngineDied, or EngineFailed, where the engine has ended since it was used last."""
 
     def generate(
         self,
@@ -392,11 +454,9 @@ class EngineClient(Protocol):
         cancelled: IsCancelled | None = None,
     ) -> list[EncodedImage]:
         """Generate all images, or raise; they come in the order of the requests."""
-        ...
 
     def stop(self) -> None:
         """End the engine. A call that another thread is in ends in EngineDied."""
-        ...
 
 
 def _check_text(name: str, value: object) -> None:

@@ -5,13 +5,17 @@ from pathlib import Path
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.schema import CreateSchema
 
 from storage.backend.clock import Clock, utc_now
+from storage.backend.drawing_claim import DrawingClaim
 from storage.backend.errors import DatabaseRefused
-from storage.backend.lock import InstanceLock, PostgresqlLock, SqliteLock
+from storage.backend.lock import FileLock
+from storage.backend.postgresql import DatabaseTimeouts, patient_postgresql_engine, postgresql_engine, split_schema
 from storage.backend.sqlite import examine, sqlite_engine
 from storage.backend.transactions import StorageUnavailable, Transactions
+from storage.gallery.shares import Shares
 from storage.images import Images
 from storage.jobs import Jobs
 from storage.migrations import upgrade
@@ -27,11 +31,24 @@ from storage.unanswered import Unanswered
 class Database:
     """Created by `await Database.open(url)`, closed by `await database.close()`."""
 
-    def __init__(self, engine: AsyncEngine, lock: InstanceLock, clock: Clock) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        clock: Clock,
+        *,
+        lock: FileLock | None = None,
+        timeouts: DatabaseTimeouts | None = None,
+        patient: AsyncEngine | None = None,
+    ) -> None:
+        """`patient`: an engine without a limit on statements, if `engine` has one."""
         self._engine = engine
-        self._lock = lock
-        self.transactions = Transactions(engine)
-        self.jobs = Jobs(self.transactions, clock)
+        self._patient = patient or engine
+        #: Without the password.
+        self.address = engine.url.set(drivername=engine.url.get_backend_name()).render_as_string()
+        self.transactions = Transactions(engine, timeouts)
+        #: Which bot draws on this database.
+        self.claim = DrawingClaim(self.transactions, lock)
+        self.jobs = Jobs(self.transactions, clock, self.claim)
         self.images = Images(self.transactions, clock)
         self.source_images = SourceImages(self.transactions)
         self.quotas = Quotas(self.transactions, clock)
@@ -39,22 +56,27 @@ class Database:
         self.servers = Servers(self.transactions, clock)
         self.unanswered = Unanswered(self.transactions, clock)
         self.reports = Reports(self.transactions, clock)
+        self.shares = Shares(self.transactions, clock, self.claim)
         self.privacy = Privacy(self.transactions, clock)
 
     @classmethod
-    async def open(cls, address: str, clock: Clock = utc_now) -> "Database":
+    async def open(cls, address: str, clock: Clock = utc_now, timeouts: DatabaseTimeouts | None = None) -> "Database":
         """Open `sqlite:///path/to/file.db` (created if it does not exist) or `postgresql://user:password@host/name`.
 
-        Raises DatabaseRefused, in a sentence, if the address is invalid, the file is damaged or read-only, the
-        server cannot be reached, or a newer version wrote the database. Nothing is changed then.
+        On PostgreSQL, `?schema=name` keeps the tables in a schema of their own. `timeouts` are for PostgreSQL.
+
+        Raises DatabaseRefused, in a sentence, if the address is invalid, the file is damaged or read-only, the server
+        cannot be reached, or a newer version wrote the database. Nothing is changed then.
         """
         url = _read(address)
         if url.get_backend_name() == "sqlite":
             database = await cls._open_sqlite(url, clock)
         else:
-            database = cls._open_postgresql(url, clock)
+            database = cls._open_postgresql(url, clock, timeouts or DatabaseTimeouts())
         try:
-            async with database.transactions.writing(alone_with="migrations") as connection:
+            async with database.patient_transactions().writing(alone_with="migrations") as connection:
+                if not database.transactions.on_sqlite and (schema := split_schema(url)[1]) is not None:
+                    await connection.execute(CreateSchema(schema, if_not_exists=True))
                 await connection.run_sync(upgrade)
         except StorageUnavailable as error:
             await database.close()
@@ -70,31 +92,31 @@ class Database:
             raise DatabaseRefused("DATABASE_URL names no file. It looks like sqlite:///data/anima.db.")
         file = Path(url.database)
         await asyncio.to_thread(examine, file)
-        lock = SqliteLock(file.with_name(f"{file.name}-claim"))
-        return cls(sqlite_engine(url.set(drivername="sqlite+aiosqlite")), lock, clock)
+        lock = FileLock(file.with_name(f"{file.name}-claim"))
+        return cls(sqlite_engine(url.set(drivername="sqlite+aiosqlite")), clock, lock=lock)
 
     @classmethod
-    def _open_postgresql(cls, url: URL, clock: Clock) -> "Database":
-        try:
-            engine = create_async_engine(
-                url.set(drivername="postgresql+asyncpg"), pool_pre_ping=True, hide_parameters=True
-            )
-        except ModuleNotFoundError as error:
-            raise DatabaseRefused("PostgreSQL needs the package asyncpg: pip install 'anima-bot[postgres]'.") from error
-        return cls(engine, PostgresqlLock(engine), clock)
+    def _open_postgresql(cls, url: URL, clock: Clock, timeouts: DatabaseTimeouts) -> "Database":
+        engine, patient = postgresql_engine(url, timeouts), patient_postgresql_engine(url, timeouts)
+        return cls(engine, clock, timeouts=timeouts, patient=patient)
+
+    def patient_transactions(self) -> Transactions:
+        """Those of work that may take minutes: no statement is given up because it takes long."""
+        return self.transactions if self._patient is self._engine else Transactions(self._patient, with_tokens=False)
 
     async def lock(self) -> bool:
-        """Lock this database for one bot. False: another process has the lock, and this one should stop.
+        """Claim this database for one bot. False: another process has it, and this one should stop.
 
-        Held until `close`, or until the process ends.
+        Held until `close`, or until the process ends; see `DrawingClaim`, which may also be lost.
         """
-        return await self._lock.acquire()
+        return await self.claim.take()
 
     async def close(self) -> None:
         """Wait for running transactions, also for those whose caller was cancelled."""
         await self.transactions.drain()
-        await self._lock.release()
+        await self.claim.release()
         await self._engine.dispose()
+        await self._patient.dispose()
 
 
 def _read(address: str) -> URL:

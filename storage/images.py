@@ -22,7 +22,7 @@ class NewImage:
     """A finished image to be stored. `prompt` has its wildcards resolved; `content` is the whole file.
 
     notes: what could not be done as it was asked for, each in a sentence.
-    `labels`: a classifier's probabilities, needed until the image is delivered.
+    `labels`: a classifier's probabilities.
     """
 
     index: int
@@ -62,6 +62,8 @@ class Image:
     created_at: datetime
     deleted_at: datetime | None
     notes: tuple[str, ...] = ()
+    #: None: no classifier has seen it.
+    labels: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,10 @@ class ImagePage:
 
 @dataclass(frozen=True)
 class Render:
-    """An image that has not been posted yet, its file, and a classifier's probabilities."""
+    """An image that has not been posted yet, and its file."""
 
     image: Image
     content: bytes = field(repr=False)
-    labels: Mapping[str, float] = field(default_factory=dict)
 
 
 @all_uncancellable
@@ -96,17 +97,17 @@ class Images:
     async def of_job(self, job_id: int) -> tuple[Image, ...]:
         return await self._all(_select_images().where(pictures.c.job_id == job_id).order_by(pictures.c.index))
 
-    async def children(self, image_id: int) -> tuple[Image, ...]:
-        """The visible images that were made from this one, oldest first."""
+    async def children(self, image_id: int, limit: int = 100) -> tuple[Image, ...]:
+        """The visible images that were made from this one, oldest first; at most `limit`."""
         made_from = jobs.c.parent_picture_id == image_id
-        return await self._all(_select_visible_images().where(made_from).order_by(pictures.c.id))
+        return await self._all(_select_visible_images().where(made_from).order_by(pictures.c.id).limit(limit))
 
     async def renders(self, job_id: int) -> tuple[Render, ...]:
         """The files that a rendered job still has to deliver, in order."""
         async with self._transactions.reading() as connection:
             rows = await connection.execute(
                 _select_images()
-                .add_columns(renders.c.content, renders.c.labels)
+                .add_columns(renders.c.content)
                 .join(renders)
                 .where(pictures.c.job_id == job_id)
                 .order_by(pictures.c.index)
@@ -187,13 +188,13 @@ async def add_images(
                 file_name=image.file_name,
                 metadata=image.metadata,
                 notes="\n".join(" ".join(note.split()) for note in image.notes),
+                labels=dict(image.labels) or None,
                 created_at=now,
             )
             .returning(pictures.c.id)
         )
         ids.append(written.scalar_one())
-        render = {"picture_id": ids[-1], "content": image.content, "labels": dict(image.labels) or None}
-        await connection.execute(insert(renders).values(**render))
+        await connection.execute(insert(renders).values(picture_id=ids[-1], content=image.content))
     return tuple(ids)
 
 
@@ -236,8 +237,8 @@ def _image(row: Row[Any]) -> Image:
 
 def _render(row: Row[Any]) -> Render:
     values = dict(row._mapping)
-    content, labels = values.pop("content"), values.pop("labels")
-    return Render(_image_of(values), content, labels or {})
+    content = values.pop("content")
+    return Render(_image_of(values), content)
 
 
 def _image_of(values: dict[str, Any]) -> Image:

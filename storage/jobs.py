@@ -5,13 +5,17 @@
 
 Every change of state is one UPDATE that names the states it may start from. If two writers try, one succeeds, and the
 other's call returns False or None. The matching change of the charge is in the same transaction.
+
+Only the bot that holds the claim accepts and draws jobs. All but cancellations compare the claim's epoch, and raise
+ClaimLost in a bot that has lost it.
 """
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from datetime import datetime, timedelta
 from statistics import median
+from types import EllipsisType
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, delete, func, insert, select, true, update
@@ -19,143 +23,53 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage import quotas
 from storage.backend.clock import Clock
+from storage.backend.drawing_claim import DrawingClaim
 from storage.backend.transactions import Transactions, all_uncancellable
 from storage.images import NewImage, add_images
 from storage.quotas import Account, Usage, read_usage
+from storage.records.jobs import (
+    COMES_FROM,
+    LIVE,
+    Accepted,
+    Allowance,
+    AlreadyAccepted,
+    Job,
+    NewJob,
+    OverQuota,
+    QueueSummary,
+    Statistics,
+    TooManyWaiting,
+    Unfinished,
+)
 from storage.schema import JobState, charges, jobs, pictures, renders
-from storage.source_images import add_source_image
+from storage.source_images import add_mask, add_source_image
 from storage.unanswered import forget_unanswered
 
-LIVE = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.RENDERED})
+#: Delivered jobs among which the one that was drawn last is looked for: they are drawn nearly in their order.
+NEWEST_LOOKED_AT = 100
 
-COMES_FROM: Mapping[JobState, frozenset[JobState]] = {
-    JobState.QUEUED: frozenset({JobState.RUNNING}),
-    JobState.RUNNING: frozenset({JobState.QUEUED}),
-    JobState.RENDERED: frozenset({JobState.RUNNING}),
-    JobState.DELIVERED: frozenset({JobState.RENDERED}),
-    JobState.CANCELLED: LIVE,
-    JobState.FAILED: LIVE,
-    JobState.REFUSED: LIVE,
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class NewJob:
-    """A job to be accepted. `guild_id` is None outside of servers; `parameters` is JSON that only the bot reads."""
-
-    interaction_id: int
-    user_id: int
-    channel_id: int
-    kind: str
-    cost: float
-    prompt: str = field(repr=False)
-    negative_prompt: str = field(default="", repr=False)
-    parameters: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    guild_id: int | None = None
-    message_id: int | None = None
-    parent_picture_id: int | None = None
-    interaction_token: str | None = field(default=None, repr=False)
-    token_expires_at: datetime | None = None
-    private: bool = False
-    spoiler: bool = False
-    locale: str = "en-US"
-
-    @property
-    def account(self) -> Account:
-        return Account(self.user_id, self.guild_id)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job(NewJob):
-    """`attempts` counts starts. `notified`: whether the user has seen how it ended.
-
-    `reposted`: its images were, or may have been, posted in another message than its own.
-    """
-
-    id: int
-    state: JobState
-    attempts: int
-    reason: str | None = field(repr=False)
-    ended_by: int | None
-    notified: bool
-    queued_at: datetime
-    started_at: datetime | None
-    rendered_at: datetime | None
-    finished_at: datetime | None
-    reposted: bool = False
-
-
-@dataclass(frozen=True)
-class Allowance:
-    """The limits of an account: credits in 24 hours, and queued jobs at a time. None: no limit."""
-
-    credits: float | None = None
-    waiting: int | None = None
-
-
-@dataclass(frozen=True)
-class Accepted:
-    job: Job
-
-
-@dataclass(frozen=True)
-class AlreadyAccepted:
-    """This interaction already has a job; nothing was written or charged."""
-
-    job: Job
-
-
-@dataclass(frozen=True)
-class TooManyWaiting:
-    waiting: int
-    limit: int
-
-
-@dataclass(frozen=True)
-class OverQuota:
-    """`room_at`: when the quota has room for the job. None: never."""
-
-    spent: float
-    cost: float
-    limit: float
-    room_at: datetime | None
-
-
-@dataclass(frozen=True)
-class Unfinished:
-    """What a restart has to continue: jobs to draw, in order; jobs to deliver; ended jobs to notify of."""
-
-    waiting: tuple[Job, ...]
-    undelivered: tuple[Job, ...]
-    unnotified: tuple[Job, ...]
-
-
-@dataclass(frozen=True)
-class QueueSummary:
-    """The number of unfinished jobs in each state, and when the oldest queued one was accepted."""
-
-    live: Mapping[JobState, int]
-    oldest_queued_at: datetime | None
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """Of one server or all of them, since some time. The medians are of the latest deliveries; None without any."""
-
-    jobs: Mapping[JobState, int]
-    kinds: Mapping[str, int]
-    people: int
-    images: int
-    credits: float
-    median_wait: timedelta | None
-    median_drawing: timedelta | None
+__all__ = [
+    "LIVE",
+    "Accepted",
+    "Allowance",
+    "AlreadyAccepted",
+    "Job",
+    "Jobs",
+    "NewJob",
+    "OverQuota",
+    "QueueSummary",
+    "Statistics",
+    "TooManyWaiting",
+    "Unfinished",
+]
 
 
 @all_uncancellable
 class Jobs:
-    def __init__(self, transactions: Transactions, clock: Clock) -> None:
+    def __init__(self, transactions: Transactions, clock: Clock, claim: DrawingClaim) -> None:
         self._transactions = transactions
         self._clock = clock
+        self._claim = claim
         self._watchers: list[Callable[[Job], None]] = []
 
     def watch(self, watcher: Callable[[Job], None]) -> None:
@@ -163,44 +77,77 @@ class Jobs:
         self._watchers.append(watcher)
 
     async def accept(
-        self, new: NewJob, allowance: Allowance, source: bytes | None = None, account: Account | None = None
+        self,
+        new: NewJob,
+        allowance: Allowance,
+        source: bytes | None = None,
+        account: Account | None = None,
+        replaces: int | None = None,
+        mask: bytes | None = None,
     ) -> Accepted | AlreadyAccepted | TooManyWaiting | OverQuota:
         """Check the allowance, reserve the cost and insert the job as queued, in one transaction.
 
         The job replaces the unanswered request, so its row in `Unanswered` is deleted.
-        `source`: the file of its source image, if it has one. `account`: who pays, if not the user in that server.
+        `source`, `mask`: the files of its source image and of that image's mask, if it has them.
+        `account`: who pays, if not the user in that server.
+        `replaces`: the id of a job of the same user that is cancelled, with a refund, if it is still queued and the new
+        one is accepted.
         """
         account = account or new.account
-        async with self._transactions.writing(alone_with=str(account)) as connection:
-            now = self._clock()
-            known = await _find(connection, jobs.c.interaction_id == new.interaction_id)
-            if known:
+        replaced = None
+        try:
+            async with self._transactions.writing(alone_with=str(account)) as connection:
+                await self._claim.check(connection)
+                now = self._clock()
+                known = await _find(connection, jobs.c.interaction_id == new.interaction_id)
+                if known:
+                    await forget_unanswered(connection, new.interaction_id)
+                    return AlreadyAccepted(known)
+                if replaces is not None:
+                    replaced = await self._give_way(connection, replaces, new.user_id, now)
+                await _check(connection, account, allowance, new.cost, now)
+                job = await _write(connection, new, now)
+                await quotas.reserve(connection, job.id, account, job.cost, now)
+                if source is not None:
+                    await add_source_image(connection, job.id, source)
+                if mask is not None:
+                    await add_mask(connection, job.id, mask)
                 await forget_unanswered(connection, new.interaction_id)
-                return AlreadyAccepted(known)
-            if allowance.waiting is not None:
-                waiting = await _count_waiting(connection, account)
-                if waiting >= allowance.waiting:
-                    return TooManyWaiting(waiting, allowance.waiting)
-            if allowance.credits is not None:
-                usage = await read_usage(connection, account, now)
-                if not usage.has_room(new.cost, allowance.credits):
-                    return _over_quota(usage, new.cost, allowance.credits)
-            job = await _write(connection, new, now)
-            await quotas.reserve(connection, job.id, account, job.cost, now)
-            if source is not None:
-                await add_source_image(connection, job.id, source)
-            await forget_unanswered(connection, new.interaction_id)
-            return Accepted(job)
+        except _NotAccepted as error:  # the transaction was rolled back
+            return error.answer
+        self._notify_watchers(replaced)
+        return Accepted(job)
 
-    async def private_ids(self) -> tuple[int, ...]:
-        """The ids of all jobs whose images only their user sees."""
+    async def _give_way(self, connection: AsyncConnection, job_id: int, user_id: int, now: datetime) -> Job | None:
+        """Cancel a queued job of a user for another one. Returns it; None if it is not queued any more."""
+        which = (jobs.c.id == job_id) & (jobs.c.user_id == user_id) & (jobs.c.state == JobState.QUEUED)
+        if not await self._change(connection, which, JobState.CANCELLED, finished_at=now, ended_by=user_id):
+            return None
+        await quotas.refund(connection, job_id, now)
+        return await _find(connection, jobs.c.id == job_id)
+
+    async def last_drawn_at(self) -> datetime | None:
+        """When one of the newest delivered jobs was drawn; None without any."""
+        newest = select(jobs.c.rendered_at).where(jobs.c.state == JobState.DELIVERED)
+        newest = newest.order_by(jobs.c.id.desc()).limit(NEWEST_LOOKED_AT)
         async with self._transactions.reading() as connection:
-            return tuple(await connection.scalars(select(jobs.c.id).where(jobs.c.private)))
+            return max(filter(None, await connection.scalars(newest)), default=None)
+
+    async def newest_id(self) -> int:
+        """The id of the newest job; 0 without any."""
+        async with self._transactions.reading() as connection:
+            return await connection.scalar(select(func.max(jobs.c.id))) or 0
+
+    async def private_ids(self, *, after: int = 0, limit: int) -> tuple[int, ...]:
+        """The ids of jobs whose images only their user sees: the first ones that are larger than `after`."""
+        page = select(jobs.c.id).where(jobs.c.private, jobs.c.id > after).order_by(jobs.c.id).limit(limit)
+        async with self._transactions.reading() as connection:
+            return tuple(await connection.scalars(page))
 
     async def start(self, job_ids: Collection[int]) -> tuple[int, ...]:
         """Queued to running, counting an attempt. Returns the ids of those that were still queued."""
         async with self._transactions.writing(alone_with="queue") as connection:
-            return await _change(
+            return await self._change(
                 connection,
                 jobs.c.id.in_(job_ids),
                 JobState.RUNNING,
@@ -211,12 +158,12 @@ class Jobs:
     async def put_back(self, job_ids: Collection[int]) -> tuple[int, ...]:
         """Running to queued, at their old positions. Returns the ids of those that were still running."""
         async with self._transactions.writing(alone_with="queue") as connection:
-            return await _change(connection, jobs.c.id.in_(job_ids), JobState.QUEUED)
+            return await self._change(connection, jobs.c.id.in_(job_ids), JobState.QUEUED)
 
     async def requeue(self, job_ids: Collection[int]) -> tuple[int, ...]:
         """Like `put_back`, but the attempt does not count: the jobs did not cause the interruption."""
         async with self._transactions.writing(alone_with="queue") as connection:
-            return await _change(connection, jobs.c.id.in_(job_ids), JobState.QUEUED, attempts=jobs.c.attempts - 1)
+            return await self._change(connection, jobs.c.id.in_(job_ids), JobState.QUEUED, attempts=jobs.c.attempts - 1)
 
     async def rendered(
         self, job_id: int, new_images: Sequence[NewImage], *, spoiler: bool = False
@@ -230,7 +177,7 @@ class Jobs:
         now = self._clock()
         async with self._transactions.writing() as connection:
             spoilered = {"spoiler": True} if spoiler else {}
-            if not await _change(connection, jobs.c.id == job_id, JobState.RENDERED, rendered_at=now, **spoilered):
+            if not await self._change(connection, jobs.c.id == job_id, JobState.RENDERED, rendered_at=now, **spoilered):
                 return None
             return await add_images(connection, job_id, new_images, now)
 
@@ -241,19 +188,23 @@ class Jobs:
         channel_id: int,
         message_id: int,
         attachments: Mapping[int, int],
+        guild_id: int | EllipsisType | None = ...,
         cost: float | None = None,
     ) -> bool:
         """Rendered to delivered: settle the charge and delete the files.
 
-        `channel_id`, `message_id`: where the images were posted. `attachments`: the attachment's id by image index.
+        `channel_id`, `message_id`, `guild_id`: where the images were posted; ... leaves the job's server.
+        `attachments`: the attachment's id by image index.
         `cost`: the actual cost, if it is lower than the reserved one. False if the job was not rendered.
         """
         now = self._clock()
+        server = {} if guild_id is ... else {"guild_id": guild_id}
         async with self._transactions.writing() as connection:
-            if not await _change(
+            if not await self._change(
                 connection,
                 jobs.c.id == job_id,
                 JobState.DELIVERED,
+                **server,
                 channel_id=channel_id,
                 message_id=message_id,
                 told=True,
@@ -332,13 +283,26 @@ class Jobs:
     async def _end(self, job_id: int, state: JobState, **how: Any) -> bool:
         now = self._clock()
         async with self._transactions.writing() as connection:
-            if not await _change(connection, jobs.c.id == job_id, state, finished_at=now, **how):
+            if not await self._change(connection, jobs.c.id == job_id, state, finished_at=now, **how):
                 return False
             await quotas.refund(connection, job_id, now)
             await connection.execute(delete(pictures).where(pictures.c.job_id == job_id))
             job = await _find(connection, jobs.c.id == job_id)
         self._notify_watchers(job)
         return True
+
+    async def _change(
+        self, connection: AsyncConnection, which: ColumnElement[bool], to: JobState, **columns: Any
+    ) -> tuple[int, ...]:
+        """Raises ClaimLost if another bot draws by now. Only a cancellation may come from any process."""
+        which &= jobs.c.state.in_(COMES_FROM[to])
+        if to is not JobState.CANCELLED:
+            which &= self._claim.compared()
+        changed = await connection.execute(update(jobs).where(which).values(state=to, **columns).returning(jobs.c.id))
+        ids = tuple(sorted(changed.scalars()))
+        if not ids and to is not JobState.CANCELLED:
+            await self._claim.check(connection)
+        return ids
 
     def _notify_watchers(self, ended: Job | None) -> None:
         if ended is not None:
@@ -348,6 +312,7 @@ class Jobs:
     async def mark_reposted(self, job_id: int) -> None:
         """Record that the images are about to be posted in another message, for the search after a restart."""
         async with self._transactions.writing() as connection:
+            await self._claim.check(connection)
             await connection.execute(update(jobs).where(jobs.c.id == job_id).values(reposted=True))
 
     async def mark_notified(self, job_id: int) -> bool:
@@ -358,10 +323,15 @@ class Jobs:
             )
             return marked.first() is not None
 
-    async def requeue_interrupted(self) -> Unfinished:
-        """Put running jobs back into the queue, and return all that is unfinished. Only at the start of the bot."""
+    async def requeue_interrupted(self, *, counting: bool = True) -> Unfinished:
+        """Put running jobs back into the queue, and return all that is unfinished. Only after taking the claim.
+
+        `counting`: whether the attempt counts, because the jobs may be what ended the bot.
+        """
+        uncounted = {} if counting else {"attempts": jobs.c.attempts - 1}
         async with self._transactions.writing(alone_with="queue") as connection:
-            await _change(connection, jobs.c.state == JobState.RUNNING, JobState.QUEUED)
+            await self._claim.check(connection)
+            await self._change(connection, jobs.c.state == JobState.RUNNING, JobState.QUEUED, **uncounted)
             return Unfinished(
                 waiting=await _all(connection, jobs.c.state == JobState.QUEUED),
                 undelivered=await _all(connection, jobs.c.state == JobState.RENDERED),
@@ -443,13 +413,24 @@ class Jobs:
             )
 
 
-async def _change(
-    connection: AsyncConnection, which: ColumnElement[bool], to: JobState, **columns: Any
-) -> tuple[int, ...]:
-    changed = await connection.execute(
-        update(jobs).where(which, jobs.c.state.in_(COMES_FROM[to])).values(state=to, **columns).returning(jobs.c.id)
-    )
-    return tuple(sorted(changed.scalars()))
+class _NotAccepted(Exception):
+    def __init__(self, answer: TooManyWaiting | OverQuota) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+async def _check(
+    connection: AsyncConnection, account: Account, allowance: Allowance, cost: float, now: datetime
+) -> None:
+    """Raises _NotAccepted."""
+    if allowance.waiting is not None:
+        waiting = await _count_waiting(connection, account)
+        if waiting >= allowance.waiting:
+            raise _NotAccepted(TooManyWaiting(waiting, allowance.waiting))
+    if allowance.credits is not None:
+        usage = await read_usage(connection, account, now)
+        if not usage.has_room(cost, allowance.credits):
+            raise _NotAccepted(_over_quota(usage, cost, allowance.credits))
 
 
 async def _write(connection: AsyncConnection, new: NewJob, now: datetime) -> Job:

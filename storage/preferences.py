@@ -17,7 +17,7 @@ from storage.schema import drafts, preferences, presets
 #: Presets of one user: as many as Discord shows in one select.
 PRESETS_EACH = 25
 
-#: How many drafts a user may have, and how long they are kept.
+#: How many drafts a user may have of each form, and how long they are kept.
 DRAFTS_EACH = 5
 DRAFT_LIFETIME = timedelta(days=1)
 
@@ -28,7 +28,7 @@ class TooManyPresets(Exception):
 
 @dataclass(frozen=True)
 class Draft:
-    """What was typed into a form: its fields' values by their custom_ids."""
+    """What was typed into a form, its fields' values by their custom_ids; or what a message remembers for a day."""
 
     form: str
     fields: Mapping[str, Any]
@@ -114,14 +114,14 @@ class Preferences:
     async def save_draft(self, user_id: int, form: str, fields: Mapping[str, Any]) -> int:
         """Store what was typed into a form; returns the draft's id. Deletes old drafts."""
         now = self._clock()
-        mine = drafts.c.user_id == user_id
+        of_form = (drafts.c.user_id == user_id, drafts.c.form == form)
         async with self._transactions.writing() as connection:
             saved = await connection.execute(
                 insert(drafts).values(user_id=user_id, form=form, fields=fields, saved_at=now).returning(drafts.c.id)
             )
             draft_id: int = saved.scalar_one()
-            newest = select(drafts.c.id).where(mine).order_by(drafts.c.id.desc()).limit(DRAFTS_EACH)
-            await connection.execute(delete(drafts).where(mine, drafts.c.id.not_in(newest)))
+            newest = select(drafts.c.id).where(*of_form).order_by(drafts.c.id.desc()).limit(DRAFTS_EACH)
+            await connection.execute(delete(drafts).where(*of_form, drafts.c.id.not_in(newest)))
             await connection.execute(delete(drafts).where(drafts.c.saved_at <= now - DRAFT_LIFETIME))
             return draft_id
 

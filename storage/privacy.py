@@ -1,15 +1,17 @@
 """Exports and erases what is stored about a user, and deletes old data."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
 from sqlalchemy import Column, delete, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.backend.clock import Clock
 from storage.backend.transactions import Transactions, uncancellable
+from storage.gallery.shares import forget_sharer
 from storage.jobs import LIVE
 from storage.preferences import DRAFT_LIFETIME
 from storage.quotas import WINDOW
@@ -20,12 +22,12 @@ from storage.schema import (
     blocks,
     charges,
     drafts,
-    job_sources,
     jobs,
     pictures,
     preferences,
     presets,
     reports,
+    shares,
     unanswered,
 )
 from storage.source_images import forget_source_images
@@ -42,11 +44,12 @@ ABOUT: Mapping[str, tuple[Column[Any], ...]] = {
     "blocks": (blocks.c.user_id,),
     "audit": (audit.c.actor_id, audit.c.subject_id),
     "reports": (reports.c.reporter_id,),
+    "shares": (shares.c.user_id, shares.c.shared_by),
     "unanswered": (unanswered.c.user_id,),
 }
 
 #: Columns with ids of users; those of other users are not exported.
-PEOPLE = frozenset({"user_id", "ended_by", "blocked_by", "actor_id", "subject_id", "reporter_id"})
+PEOPLE = frozenset({"user_id", "ended_by", "blocked_by", "actor_id", "subject_id", "reporter_id", "shared_by"})
 #: Never exported: with the token, anybody could post as the bot.
 SECRETS = frozenset({"interaction_token"})
 #: Discord's payload of a request also names others; only what the user chose and typed is exported.
@@ -119,12 +122,13 @@ class Privacy:
                 .where(charges.c.job_id.in_(select(jobs.c.id).where(theirs, jobs.c.state.in_(LIVE))))
                 .values(state=ChargeState.REFUNDED, spent=0, closed_at=now)
             )
+            await forget_sharer(connection, user_id)
             erased = await connection.execute(delete(jobs).where(theirs))
             await forget_source_images(connection)
             await connection.execute(
                 update(charges)
                 .where(charges.c.user_id == user_id, charges.c.reserved_at <= now - WINDOW)
-                .values(user_id=None)
+                .values(user_id=None, interaction_id=None)
             )
             await connection.execute(delete(preferences).where(preferences.c.user_id == user_id))
             await connection.execute(delete(presets).where(presets.c.user_id == user_id))
@@ -143,8 +147,9 @@ class Privacy:
     ) -> Forgotten:
         """Delete prompts and source images older than `prompts`, and finished jobs and images older than `images`.
 
-        None keeps them for ever. Expired drafts, expired interaction tokens of finished jobs, and the users of expired
-        charges, are always deleted.
+        Jobs with an image in a gallery only lose their prompts and leave the history until the posts are removed, which
+        takes knowing whose they are. None keeps them for ever. Expired drafts, expired interaction tokens of finished
+        jobs, and the users of expired charges, are always deleted.
         """
         await self._forget_expired()
         forgotten = Forgotten(
@@ -168,7 +173,7 @@ class Privacy:
             await connection.execute(
                 update(charges)
                 .where(charges.c.user_id.is_not(None), charges.c.reserved_at <= now - WINDOW)
-                .values(user_id=None)
+                .values(user_id=None, interaction_id=None)
             )
 
     async def _in_batches(self, forget: Callable[[list[int]], Awaitable[int]], age: timedelta) -> int:
@@ -195,28 +200,44 @@ class Privacy:
     @uncancellable
     async def _forget_prompts(self, job_ids: list[int]) -> int:
         async with self._transactions.writing() as connection:
-            forgotten = await connection.scalars(
-                update(jobs)
-                .where(
-                    jobs.c.id.in_(job_ids),
-                    or_(jobs.c.prompt != "", jobs.c.negative_prompt != "", jobs.c.reason.is_not(None)),
-                )
-                .values(prompt="", negative_prompt="", parameters={}, reason=None)
-                .returning(jobs.c.id)
-            )
-            without_prompt = list(forgotten)
-            await connection.execute(
-                update(pictures).where(pictures.c.job_id.in_(without_prompt)).values(prompt="", metadata="", notes="")
-            )
-            await forget_source_images(connection, job_sources.c.job_id.in_(without_prompt))
-            return len(without_prompt)
+            return await _forget_words(connection, job_ids)
 
     @uncancellable
     async def _forget_jobs(self, job_ids: list[int]) -> int:
         async with self._transactions.writing() as connection:
-            forgotten = (await connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids)))).rowcount
+            shared = set(
+                await connection.scalars(
+                    select(pictures.c.job_id)
+                    .join(shares, shares.c.picture_id == pictures.c.id)
+                    .where(pictures.c.job_id.in_(job_ids))
+                )
+            )
+            unshared = [job_id for job_id in job_ids if job_id not in shared]
+            forgotten = (await connection.execute(delete(jobs).where(jobs.c.id.in_(unshared)))).rowcount
+            if shared:
+                await _forget_words(connection, shared)
+                still_listed = pictures.c.job_id.in_(shared) & pictures.c.deleted_at.is_(None)
+                await connection.execute(update(pictures).where(still_listed).values(deleted_at=self._clock()))
             await forget_source_images(connection)
             return forgotten
+
+
+async def _forget_words(connection: AsyncConnection, job_ids: Collection[int]) -> int:
+    forgotten = await connection.scalars(
+        update(jobs)
+        .where(
+            jobs.c.id.in_(job_ids),
+            or_(jobs.c.prompt != "", jobs.c.negative_prompt != "", jobs.c.reason.is_not(None)),
+        )
+        .values(prompt="", negative_prompt="", parameters={}, reason=None)
+        .returning(jobs.c.id)
+    )
+    without_prompt = list(forgotten)
+    await connection.execute(
+        update(pictures).where(pictures.c.job_id.in_(without_prompt)).values(prompt="", metadata="", notes="")
+    )
+    await forget_source_images(connection, without_prompt)
+    return len(without_prompt)
 
 
 def _plain(row: Mapping[str, Any], user_id: int) -> dict[str, Any]:

@@ -1,14 +1,15 @@
 """Charges for jobs, and how many credits a user spent in the last 24 hours.
 
 A charge is reserved when a job is accepted, settled when its images are delivered, and refunded if there are none. Each
-job has one charge, opened once and closed once, so nothing is charged or refunded twice.
+job has one charge, opened once and closed once, so nothing is charged or refunded twice. What is answered at once and
+becomes no job is charged by the id of its interaction, once it is done, however often it is begun again.
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, case, func, insert, literal, literal_column, select, update
+from sqlalchemy import ColumnElement, case, delete, func, insert, literal, literal_column, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.backend.clock import Clock
@@ -61,7 +62,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class ServerUsage:
-    """Jobs that cost something and were not refunded, and their credits."""
+    """Jobs and requests that cost something and were not refunded, and their credits."""
 
     jobs: int
     credits: float
@@ -76,6 +77,43 @@ class Quotas:
     async def usage(self, account: Account) -> Usage:
         async with self._transactions.reading() as connection:
             return await read_usage(connection, account, self._clock())
+
+    async def lacks_room(self, interaction_id: int, account: Account, cost: float, limit: float | None) -> Usage | None:
+        """The usage of an account that leaves no room for what an interaction asks for.
+
+        None: there is room, or the interaction is charged already.
+        """
+        async with self._transactions.reading() as connection:
+            if await _is_charged(connection, interaction_id):
+                return None
+            return await _without_room(connection, account, cost, limit, self._clock())
+
+    async def charge(self, interaction_id: int, account: Account, cost: float, limit: float | None) -> Usage | None:
+        """Charge for what an interaction asked for and got, once. Returns the usage if that leaves no room for it."""
+        now = self._clock()
+        async with self._transactions.writing(alone_with=str(account)) as connection:
+            if await _is_charged(connection, interaction_id):
+                return None
+            usage = await _without_room(connection, account, cost, limit, now)
+            if usage is None:
+                await connection.execute(
+                    insert(charges).values(
+                        interaction_id=interaction_id,
+                        user_id=account.user_id,
+                        guild_id=account.guild_id,
+                        reserved=cost,
+                        spent=cost,
+                        state=ChargeState.SETTLED,
+                        reserved_at=now,
+                        closed_at=now,
+                    )
+                )
+            return usage
+
+    async def take_back(self, interaction_id: int) -> None:
+        """Undo `charge`: the answer could not be given."""
+        async with self._transactions.writing() as connection:
+            await connection.execute(delete(charges).where(charges.c.interaction_id == interaction_id))
 
     async def usage_of_servers(self, guild_ids: Collection[int], since: datetime) -> Mapping[int, ServerUsage]:
         """The usage of each of these servers that used anything since then."""
@@ -113,6 +151,18 @@ async def read_usage(connection: AsyncConnection, account: Account, now: datetim
         .order_by(charges.c.reserved_at)
     )
     return Usage(tuple(Charge(at, spent) for at, spent in rows))
+
+
+async def _without_room(
+    connection: AsyncConnection, account: Account, cost: float, limit: float | None, now: datetime
+) -> Usage | None:
+    usage = await read_usage(connection, account, now)
+    return None if usage.has_room(cost, limit) else usage
+
+
+async def _is_charged(connection: AsyncConnection, interaction_id: int) -> bool:
+    found = await connection.scalar(select(charges.c.id).where(charges.c.interaction_id == interaction_id))
+    return found is not None
 
 
 async def reserve(connection: AsyncConnection, job_id: int, account: Account, cost: float, now: datetime) -> None:

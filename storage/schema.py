@@ -139,6 +139,8 @@ pictures = Table(
     Column("metadata", Words, nullable=False),
     #: What could not be applied, one sentence per line.
     Column("notes", Words, nullable=False, server_default=""),
+    #: A classifier's probabilities, if there was one.
+    Column("labels", JSON(none_as_null=True)),
     Column("attachment_id", BigInteger),
     Column("created_at", UtcDateTime, nullable=False),
     Column("deleted_at", UtcDateTime),
@@ -155,7 +157,6 @@ renders = Table(
     metadata,
     Column("picture_id", ForeignKey("pictures.id", ondelete="CASCADE"), primary_key=True),
     Column("content", LargeBinary, nullable=False),
-    Column("labels", JSON(none_as_null=True)),
 )
 
 sources = Table(
@@ -173,11 +174,21 @@ job_sources = Table(
     Column("source_id", ForeignKey("sources.id"), nullable=False, index=True),
 )
 
+#: Masks of source images, kept as these are.
+job_masks = Table(
+    "job_masks",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("source_id", ForeignKey("sources.id"), nullable=False, index=True),
+)
+
 charges = Table(
     "charges",
     metadata,
     Column("id", RowId, primary_key=True),
     Column("job_id", ForeignKey("jobs.id", ondelete="SET NULL"), unique=True),
+    #: Of a request that is charged without becoming a job.
+    Column("interaction_id", BigInteger),
     Column("user_id", BigInteger),
     Column("guild_id", BigInteger),
     Column("reserved", Credits, nullable=False),
@@ -189,6 +200,7 @@ charges = Table(
     Index(None, "user_id", "guild_id", "reserved_at", "spent"),
     Index(None, "guild_id", "reserved_at", "spent"),
     Index(None, "reserved_at", "spent"),
+    Index(None, "interaction_id", unique=True),
     sqlite_autoincrement=True,
 )
 
@@ -278,6 +290,21 @@ reports = Table(
     sqlite_autoincrement=True,
 )
 
+#: Posts in servers' galleries. Without a picture: its user's data was erased, and the post is to be deleted.
+shares = Table(
+    "shares",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("picture_id", ForeignKey("pictures.id", ondelete="CASCADE"), unique=True),
+    Column("user_id", BigInteger, index=True),
+    Column("shared_by", BigInteger, index=True),
+    Column("guild_id", BigInteger, nullable=False),
+    Column("channel_id", BigInteger, nullable=False),
+    Column("message_id", BigInteger, index=True),
+    Column("shared_at", UtcDateTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+
 unanswered = Table(
     "unanswered",
     metadata,
@@ -287,4 +314,23 @@ unanswered = Table(
     Column("payload", JSON, nullable=False),
     Column("private", Boolean, nullable=False),
     Column("asked_at", UtcDateTime, nullable=False, index=True),
+)
+
+#: One row: which bot draws on this database. `epoch` counts how often that changed; `holder` is None when nobody does.
+claims = Table(
+    "claims",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("holder", String(255)),
+    Column("renewed_at", UtcDateTime, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
+)
+
+#: One row for each recent write transaction on PostgreSQL: it is there exactly if that was committed.
+commits = Table(
+    "commits",
+    metadata,
+    Column("token", BigInteger, primary_key=True, autoincrement=False),
+    Column("made_at", UtcDateTime, nullable=False),
 )

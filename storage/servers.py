@@ -109,6 +109,14 @@ class Servers:
             watcher(guild_id, new)
         return StoredSettings(old.version + 1, new)
 
+    async def note(self, guild_id: int, key: str, value: Any) -> None:
+        """Set a key that is no setting, or remove it with None: no new version, and nothing in the audit log."""
+        async with self._transactions.writing(alone_with=f"server {guild_id}") as connection:
+            old = await _settings(connection, guild_id)
+            new = {name: kept for name, kept in {**old.settings, key: value}.items() if kept is not None}
+            values = {"settings": new, "changed_at": self._clock()}
+            await connection.execute(update(servers).where(servers.c.guild_id == guild_id).values(**values))
+
     async def block(self, guild_id: int, user_id: int, *, by: int, reason: str = "") -> bool:
         """False if the user is already blocked; the first reason stays. `guild_id` may be EVERYWHERE."""
         async with self._transactions.writing(alone_with=f"server {guild_id}") as connection:

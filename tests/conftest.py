@@ -7,10 +7,16 @@ test and from the fixtures that it uses.
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.postgresql_server import PostgresqlServer, emptied, missing
+from tests.postgresql_server import postgresql_server as running_server
+from tests.stuck_tests import StuckTestWatch
 
 SOAK = Path(__file__).parent / "soak"
 PAGE = Path(__file__).parent / "bot" / "sandbox" / "page"
@@ -18,6 +24,46 @@ PAGE = Path(__file__).parent / "bot" / "sandbox" / "page"
 # How long an example takes says how busy the machine is, and nothing about the code.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+# What importing and collecting the tests leaves behind stays until the end. To look through it again and again would
+# take a tenth of the time.
+gc.disable()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(StuckTestWatch())
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: PostgresqlServer) -> str:
+    """An empty database."""
+    pytest.importorskip("asyncpg", reason="PostgreSQL needs the package asyncpg")
+    return emptied(postgresql_server)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgresqlServer]:
+    """One for all tests that leave it running."""
+    if (why := missing()) is not None:
+        pytest.skip(why)
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def own_server() -> Iterator[PostgresqlServer]:
+    """One for a test that stops it."""
+    pytest.importorskip("asyncpg", reason="PostgreSQL needs the package asyncpg")
+    if (why := missing()) is not None:
+        pytest.skip(why)
+    with running_server() as server:
+        yield server
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,4 +82,6 @@ def _fixtures(item: pytest.Item) -> list[str]:
 
 def _uses_postgresql(item: pytest.Item) -> bool:
     call = getattr(item, "callspec", None)
-    return "postgresql_url" in _fixtures(item) or (call is not None and call.params.get("url") == "postgresql")
+    if not {"postgresql_url", "own_server"}.isdisjoint(_fixtures(item)):
+        return True
+    return call is not None and "postgresql" in (call.params.get("url"), call.params.get("database_kind"))

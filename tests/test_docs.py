@@ -35,7 +35,7 @@ def code_in(text: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_to_files_that_are_there(page: Path) -> None:
-    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
     for link in links:
         if not link.startswith("https://"):
             assert (page.parent / link.partition("#")[0]).exists(), f"{page.name} links to {link}"
@@ -91,7 +91,7 @@ def test_every_command_of_the_shell_is_documented() -> None:
 @pytest.fixture
 def tree() -> app_commands.CommandTree:
     tree = app_commands.CommandTree(discord.Client(intents=discord.Intents.none()))
-    register(tree, has_operators=True)  # type: ignore[arg-type]
+    register(tree, has_operators=True, can_describe=True)  # type: ignore[arg-type]
     return tree
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
+import plistlib
 import re
 import shlex
 import subprocess
 import tomllib
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, requires
 from itertools import chain
 from pathlib import Path
@@ -29,6 +32,7 @@ ONLY_IN_A_CONTAINER = {
     "PIP_DISABLE_PIP_VERSION_CHECK",
     "NVIDIA_DRIVER_CAPABILITIES",
     "HF_HOME",
+    "XDG_CACHE_HOME",
 }
 
 
@@ -81,6 +85,16 @@ def test_every_file_of_the_packages_is_installed_with_them() -> None:
     }
     for name in tracked.stdout.splitlines():
         assert name.endswith(".py") or ROOT / name in installed, f"{name} is in no package-data of pyproject.toml"
+
+
+def test_git_gives_every_text_file_the_line_ends_of_linux_on_every_system() -> None:
+    """Git for Windows makes CRLF of them otherwise, which golden files and scripts in the container cannot have."""
+    listed = subprocess.run(["git", "ls-files", "--eol"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for line in listed.stdout.splitlines():
+        facts, _, path = line.partition("\t")
+        index, _, *attributes = facts.split()
+        assert "crlf" not in index and "mixed" not in index, f"{path} was committed with CRLF"
+        assert "attr/-text" in attributes or "eol=lf" in attributes, f".gitattributes does not name {path}"
 
 
 def test_every_folder_with_code_is_a_package() -> None:
@@ -174,6 +188,37 @@ def test_the_systemd_unit_starts_the_bot_and_waits_as_long_as_compose_for_its_en
     assert unit["Unit"]["StartLimitIntervalSec"] == "0", "systemd never gives up"
 
 
+def operating_lines(program: str) -> list[str]:
+    page = (ROOT / "docs" / "operating.md").read_text("utf-8")
+    return re.findall(rf"^ {{4}}({program} .+)$", page, re.MULTILINE)
+
+
+def test_launchd_starts_the_bot_and_waits_as_long_as_systemd_for_its_end(service: dict[str, Any]) -> None:
+    with (ROOT / "docs" / "anima-bot.plist").open("rb") as file:
+        agent = plistlib.load(file)
+    program, *arguments = agent["ProgramArguments"]
+    assert program == f"{agent['WorkingDirectory']}/.venv/bin/anima"
+    assert _parser().parse_args(arguments).command.__name__ == "_run"
+    assert agent["StandardErrorPath"].startswith(agent["WorkingDirectory"])
+    assert agent["KeepAlive"] == {"SuccessfulExit": False} and agent["RunAtLoad"]
+    assert f"{agent['ExitTimeOut']}s" == service["stop_grace_period"]
+    assert {agent["Label"]} == {
+        re.split("[/ ]", line)[-1] for line in operating_lines("launchctl") if "bootout" in line
+    }
+
+
+def test_nssm_starts_the_bot_and_waits_as_long_as_systemd_for_its_end(service: dict[str, Any]) -> None:
+    install, *settings, start = [line.split(maxsplit=3)[1:] for line in operating_lines("nssm")]
+    assert (install[0], start) == ("install", ["start", install[1]])
+    program, *arguments = install[2].split()
+    assert program.endswith("\\.venv\\Scripts\\python.exe") and arguments[:2] == ["-m", "bot"]
+    assert _parser().parse_args(arguments[2:]).command.__name__ == "_run"
+    values = dict(rest.split(maxsplit=1) for _, _, rest in settings)
+    assert program.startswith(values["AppDirectory"] + "\\")
+    assert values["AppStderr"].startswith(values["AppDirectory"]) and int(values["AppRestartDelay"]) >= 1000
+    assert float(values["AppStopMethodConsole"]) / 1000 == float(service["stop_grace_period"].removesuffix("s"))
+
+
 # The release
 
 
@@ -198,3 +243,45 @@ def test_the_workflow_leaves_out_tests_by_markers_that_exist() -> None:
     left_out = [set(re.findall(r"not (\w+)", step)) for step in steps if " -m " in step and "pytest" in step]
     assert left_out and all({"browser", "soak", "postgres"} <= markers <= registered for markers in left_out)
     assert ".ci/run" in steps
+
+
+def workflow() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8"))
+    return found
+
+
+def test_the_workflow_tests_and_draws_an_image_on_each_system() -> None:
+    job = workflow()["jobs"]["quick"]
+    systems = {name.partition("-")[0] for name in job["strategy"]["matrix"]["os"]}
+    assert systems == {"ubuntu", "windows", "macos"}
+    commands = "\n".join(step.get("run", "") for step in job["steps"])
+    assert "python run.py --install" in commands and 'python run.py sandbox --prompt "' in commands
+    assert " -m pytest " in commands and "ls pictures/*.png" in commands
+
+
+def test_the_workflow_installs_with_uv_as_the_readme_says() -> None:
+    job = workflow()["jobs"]["uv"]
+    line = next(step["run"] for step in job["steps"] if "uv tool install" in step.get("run", ""))
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for system in job["strategy"]["matrix"]["include"]:
+        filled = line.replace("${{ matrix.backend }}", system["backend"]).replace(
+            "${{ matrix.package }}", system["package"]
+        )
+        words = shlex.split(filled)
+        assert any(shlex.split(shown) == words for shown in readme.splitlines() if "uv tool install" in shown), words
+
+
+def test_the_workflow_checks_types_and_wheels_for_the_other_systems() -> None:
+    commands = "\n".join(step.get("run", "") for step in workflow()["jobs"]["other-systems"]["steps"])
+    assert ".ci/resolve" in commands and "--platform win32" in commands and "--platform darwin" in commands
+
+
+def test_every_wheel_is_looked_for_on_each_system_and_with_each_extra() -> None:
+    script = ast.parse((ROOT / ".ci" / "resolve").read_text("utf-8"))
+    names: dict[str, Any] = {}
+    for node in script.body:
+        if isinstance(node, ast.Assign) and isinstance(target := node.targets[0], ast.Name):
+            with suppress(ValueError):  # not a literal
+                names[target.id] = ast.literal_eval(node.value)
+    assert list(names["SYSTEMS"]) == ["Linux", "Windows", "macOS"]
+    assert {*names["EXTRAS"], "fuzz"} == set(PROJECT["project"]["optional-dependencies"])

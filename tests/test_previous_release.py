@@ -41,7 +41,7 @@ def database_file(tmp_path: Path) -> Path:
 @pytest.fixture
 async def stage(standin: FakeDiscord, tmp_path: Path, database_file: Path) -> AsyncIterator[Stage]:
     await _put_messages_back(standin, database_file)
-    stage = Stage(standin, tmp_path)
+    stage = Stage(standin, tmp_path, f"sqlite:///{database_file}")
     await stage.start()
     yield stage
     await stage.stop()

@@ -7,13 +7,22 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, TypeAlias
+from typing import Literal, NoReturn, TypeAlias
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 #: The exit code for unusable arguments, the same as argparse's.
 USAGE_ERROR = 2
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """A line of `anima doctor`."""
+
+    mark: Literal["ok", "warning", "problem"]
+    text: str
 
 
 def fail(sentence: str, code: int = 1) -> NoReturn:

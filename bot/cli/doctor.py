@@ -15,26 +15,26 @@ import shutil
 import sqlite3
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from bot.cli import Commands, file_size, nearest_existing
+from bot.cli import CheckResult, Commands, file_size, nearest_existing
 
 if TYPE_CHECKING:
     from bot.ops.settings import Settings
+    from inference import NativeSettings
     from inference.devices import DeviceReport
     from inference.weights.checkpoint import ModelFiles
 
 #: Bytes of free space and memory below which to warn.
 MIN_FREE_DISK = 2e9
 MIN_FREE_MEMORY = 2e9
-#: Bytes on top of the weights during generation: an estimate, not measured, good for a warning only.
-BYTES_PER_MEGAPIXEL = 1.5e9
 
-SHOWN_PACKAGES = ("anima-bot", "transformers", "discord.py", "sqlalchemy", "huggingface_hub")
+SHOWN_PACKAGES = ("anima-bot", "transformers", "discord.py", "sqlalchemy")
 SHOWN_KEYS = 3
 TOKEN = re.compile(r"[\w-]{18,}\.[\w-]{6,}\.[\w-]{27,}")
 SQLITE = re.compile(r"sqlite(?:\+\w+)?:///(?!:memory:)([^?]+)(?:\?.*)?")
@@ -47,22 +47,17 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "doctor",
         help="check your setup and explain how to fix it",
-        description="Checks versions, settings, disk, database, device, memory and model files. "
+        description="Checks versions, settings, disk, database, tagger, cluster, device, memory and model files. "
         "LoRA files are read completely, the model only with --load. "
         "Exits with 1 if there is a problem.",
     )
     parser.add_argument("--models", type=Path, metavar="DIR", help="ComfyUI's models folder (ANIMA_MODELS)")
     parser.add_argument("--diffusion-model", metavar="NAME", help="the diffusion model to use (ANIMA_DIFFUSION_MODEL)")
-    parser.add_argument("--device", help="auto, cpu, cuda or cuda:1 (ANIMA_DEVICE)")
-    parser.add_argument("--dtype", help="auto, float32 or bfloat16 (ANIMA_DTYPE)")
+    parser.add_argument("--device", help="auto, cpu, cuda, cuda:1, cuda:0,cuda:1, all, mps or xpu (ANIMA_DEVICE)")
+    parser.add_argument("--dtype", help="auto, float32, bfloat16, float16 or float8 (ANIMA_DTYPE)")
+    parser.add_argument("--memory", type=float, nargs="+", metavar="GB", help="only say what fits on such GPUs")
     parser.add_argument("--load", action="store_true", help="also load the model and generate a small image")
     parser.set_defaults(command=doctor)
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    mark: Literal["ok", "warning", "problem"]
-    text: str
 
 
 CheckResults = Iterable[CheckResult]
@@ -70,13 +65,17 @@ CheckResults = Iterable[CheckResult]
 
 def doctor(options: argparse.Namespace) -> None:
     """Print each result as soon as it is known; exit with 1 if there is a problem."""
+    if options.memory is not None:
+        from inference.benchmark.fit import table
+
+        print(table(options.memory))
+        return
     problems = 0
     for part, results in _checks(options):
         print(part)
         for result in results:
             print(f"  {result.mark:<8} {result.text}", flush=True)
             problems += result.mark == "problem"
-        print()
     if problems:
         print("1 problem to fix." if problems == 1 else f"{problems} problems to fix.")
         sys.exit(1)
@@ -85,6 +84,7 @@ def doctor(options: argparse.Namespace) -> None:
 
 def _checks(options: argparse.Namespace) -> Iterator[tuple[str, CheckResults]]:
     """The parts of the check, each with its results."""
+    from bot.cli.cluster import check_cluster
     from bot.ops.settings import Settings, SettingsError
 
     yield "Versions", _versions()
@@ -95,16 +95,21 @@ def _checks(options: argparse.Namespace) -> Iterator[tuple[str, CheckResults]]:
         yield "Settings", [_problem(sentence) for sentence in str(error).splitlines()]
         return
     yield "Settings", _token(settings)
-    yield "Discord", _discord(settings)
+    if settings.discord_token is not None:
+        yield "Discord", _discord(settings)
     yield "Disk", _disk(settings)
     yield "Database", _database(settings.database_url)
+    if settings.anima_tagger is not None:
+        yield "Tagger", [_tagger(settings.anima_tagger)]
+    if settings.anima_cluster is not None:
+        yield "Cluster", check_cluster(settings.anima_cluster, settings.cluster_token_file, settings.anima_engines)
     try:
-        device = _examine_device(settings)
+        engines = _examine_devices(settings)
     except ValueError as error:
         yield "Device", [_problem(str(error))]
         return
-    yield "Device", _device(device)
-    yield "Model", _model(settings, device, options.load)
+    yield "Device", _devices(engines)
+    yield "Model", _model(settings, engines, options.load)
 
 
 def _versions() -> Iterator[CheckResult]:
@@ -143,9 +148,6 @@ def _discord(settings: Settings) -> Iterator[CheckResult]:
     from bot.cli.invite import PUBLIC_WITHOUT_LIST, fetch_application
     from bot.cli.startup_errors import explain
 
-    if settings.discord_token is None:
-        yield _ok("not asked, because there is no token")
-        return
     try:
         application = asyncio.run(asyncio.wait_for(fetch_application(settings), DISCORD_TIMEOUT))
     except TimeoutError:
@@ -175,14 +177,25 @@ def _disk(settings: Settings) -> Iterator[CheckResult]:
 
 def _database(address: str) -> Iterator[CheckResult]:
     if match := SQLITE.fullmatch(address):
-        yield _sqlite(Path(match[1]))
+        yield from _sqlite(Path(match[1]))
     elif match := POSTGRESQL.fullmatch(address):
         yield asyncio.run(_postgresql(f"postgresql://{match[1]}"))
     else:
         yield _problem("DATABASE_URL is not a supported address. It looks like sqlite:///data/anima.db.")
 
 
-def _sqlite(file: Path) -> CheckResult:
+def _sqlite(file: Path) -> Iterator[CheckResult]:
+    from storage.backend.sqlite import NOT_ON_THIS_COMPUTER, on_a_share, synced
+
+    if on_a_share(file):
+        yield _problem(f"The database {file} {NOT_ON_THIS_COMPUTER}")
+        return
+    if (warning := synced(file.absolute())) is not None:
+        yield _warning(warning)
+    yield _sqlite_file(file)
+
+
+def _sqlite_file(file: Path) -> CheckResult:
     from storage.backend.sqlite import quick_check
 
     if not file.exists():
@@ -220,26 +233,51 @@ async def _postgresql(address: str) -> CheckResult:
     return _ok(f"PostgreSQL {server.major}.{server.minor} responds")
 
 
-def _examine_device(settings: Settings) -> DeviceReport:
+def _tagger(path: Path) -> CheckResult:
+    from inference.tagging.tag_list import TaggerError
+    from inference.tagging.tagger import Tagger
+
+    try:
+        tagger = Tagger.load(path)
+    except TaggerError as error:
+        return _problem(str(error))
+    return _ok(f"{path} has {len(tagger.tags)} tags and takes images of {tagger.side}x{tagger.side}")
+
+
+def _examine_devices(settings: Settings) -> Mapping[str, DeviceReport]:
+    """The device of each engine on this machine, by the engine's name. Raises ValueError."""
+    from bot.jobs.engines import engine_devices
     from inference.devices import examine_device
 
-    return examine_device(settings.anima_device, settings.anima_dtype)
+    devices = engine_devices(settings.devices) if settings.anima_cluster is None else {}
+    return {name: examine_device(device, settings.anima_dtype) for name, device in devices.items()}
 
 
-def _device(device: DeviceReport) -> Iterator[CheckResult]:
+def _devices(engines: Mapping[str, DeviceReport]) -> Iterator[CheckResult]:
     import psutil
 
-    yield _ok(f"{device.device}: {device.name}, {device.dtype}, {device.threads} CPU threads")
+    from inference.benchmark.fit import advice
+    from inference.networks.compile import why_not_compiled
+
+    if len(engines) > 1:
+        yield _ok(f"{len(engines)} engines: {', '.join(engines)}")
     memory = psutil.virtual_memory()
     text = f"{file_size(memory.available)} of {file_size(memory.total)} RAM free"
     yield _ok(text) if memory.available > MIN_FREE_MEMORY else _warning(f"Only {text}: close other programs.")
-    if device.device.startswith("cuda"):
-        yield _ok(f"{file_size(device.free_bytes)} of {file_size(device.total_bytes)} GPU memory free")
-    for sentence in device.warnings:
-        yield _warning(sentence)
+    for device in {device.device: device for device in engines.values()}.values():
+        yield _ok(f"{device.device}: {device.name}, {device.dtype}, {device.threads} CPU threads")
+        if device.device.startswith("cuda"):
+            yield _ok(advice(device.device, device.total_bytes))
+            yield _ok(
+                f"{file_size(device.free_bytes)} of {file_size(device.total_bytes)} GPU memory free on {device.device}"
+            )
+        for sentence in device.warnings:
+            yield _warning(sentence)
+        if why := why_not_compiled(device.device):
+            yield _warning(why)
 
 
-def _model(settings: Settings, device: DeviceReport, load: bool) -> Iterator[CheckResult]:
+def _model(settings: Settings, engines: Mapping[str, DeviceReport], load: bool) -> Iterator[CheckResult]:
     """The headers of the files. LoRA files are read completely; with `load`, so is the model."""
     from inference import CheckpointError
     from inference.weights.checkpoint import ModelFiles
@@ -252,41 +290,31 @@ def _model(settings: Settings, device: DeviceReport, load: bool) -> Iterator[Che
         yield _warning(
             f"There is no folder {settings.anima_models}, so the bundled miniature is used: run `anima download`."
         )
-    complete = True
-    for result in (*_weights(models), *_tokenizers(models)):
-        complete = complete and result.mark != "problem"
-        yield result
-    if not complete:
-        return
+    missing = [*_missing_weights(models), *_tokenizers(models)]
     try:
         files = ModelFiles.find(models, settings.anima_diffusion_model, settings.anima_text_encoder, settings.anima_vae)
     except CheckpointError as error:
-        yield _problem(str(error))
+        yield from _weights(models)
+        yield from missing
+        if all(result.mark != "problem" for result in missing):
+            yield _problem(str(error))
         return
+    yield from _weights(models, files)
+    yield from missing
     yield from _used(files)
-    yield _memory(files, device)
+    engines_on = Counter(device.device for device in engines.values())
+    for device in {device.device: device for device in engines.values()}.values():
+        yield _memory(files, device, engines_on[device.device])
     yield from _loras(files)
     if load:
-        yield _drawing(settings)
+        for name in engines_on:
+            yield _drawing(settings, name)
 
 
 def _used(files: ModelFiles) -> Iterator[CheckResult]:
-    """The files that are used and why, and why others are not."""
-    from inference.weights.checkpoint import unfitting
-    from inference.weights.inventory import is_official
-
-    parts = (files.transformer.path.name, files.text_encoder.path.name, files.vae.path.name)
-    yield _ok(f"using {parts[0]} with {parts[1]} and {parts[2]}")
-    for name, why in zip(parts[1:], files.reasons, strict=True):
-        yield _ok(f"{name} is used because {why}")
+    """The files that are used, and what the diffusion model needs."""
+    yield _ok(f"using {files.transformer.path.name} with {files.text_encoder.path.name} and {files.vae.path.name}")
     yield _variant(files)
-    for path in dict.fromkeys(file.path for file in (files.transformer, files.text_encoder, files.vae)):
-        if (official := is_official(path)) is False:
-            yield _warning(f"{path.name} is not the released file of that name: its SHA-256 is another.")
-        elif official:
-            yield _ok(f"{path.name} is the released file, by its SHA-256")
-    for path, fault in unfitting(files).items():
-        yield _ok(f"{path.name} is not used: {fault}")
 
 
 def _variant(files: ModelFiles) -> CheckResult:
@@ -295,44 +323,114 @@ def _variant(files: ModelFiles) -> CheckResult:
 
     native = native_settings(files.transformer.metadata, files.transformer.path.stem)
     return _ok(
-        f"{files.transformer.path.name} counts as Anima {native.variant}: {native.steps} steps, "
-        f"CFG {native.cfg_scale:g}, {native.sampler}, {native.scheduler}; "
-        f"prefix “{native.prefix.strip(' ,')}”, negative “{native.negative}”"
+        f"{files.transformer.path.name} counts as {_kind(native)}; prefix “{native.prefix.strip(' ,')}”, "
+        f"negative “{native.negative}”"
     )
 
 
-def _weights(models: Path) -> Iterator[CheckResult]:
+def _kind(native: NativeSettings) -> str:
+    return (
+        f"Anima {native.variant}: {native.steps} steps, CFG {native.cfg_scale:g}, {native.sampler}, {native.scheduler}"
+    )
+
+
+def _choices(files: ModelFiles) -> dict[Path, str]:
+    """For each diffusion model whether a request may name it, and how, or why not, to go on after its file's name."""
+    from inference.weights.headers.diffusion_models import model_paths
+    from inference.weights.headers.model_list import list_with_default
+
+    listed, paths = list_with_default(files.transformer.path, files.models), model_paths(files.models)
+    choices = {path: f"cannot be chosen: {fault.rstrip('.')}" for path, fault in listed.refused.items()}
+    for name, facts in listed.models.items():
+        if name in paths:
+            choices[paths[name]] = f"can be chosen as {name}, {facts.blocks} blocks, {_kind(facts.native)}"
+    return choices | {files.transformer.path: "the default"}
+
+
+def _weights(models: Path, used: ModelFiles | None = None) -> Iterator[CheckResult]:
+    """A line for each file of the folder: what it is, and whether and why it is used."""
+    from inference.weights.checkpoint import unfitting
+    from inference.weights.headers.diffusion_models import unusable_paths, why_not_opened
     from inference.weights.inventory import KINDS, weights_files
 
-    found = list(weights_files(models))
-    usable = {file.kind for file in found if file.fault is None}
-    for file in found:
-        if file.fault is None:
-            yield _ok(f"{file.kind} {file.path.name}, {file_size(file.size)}")
-        else:
+    reasons = _reasons(used) if used is not None else {}
+    faults = unfitting(used) if used is not None else {}
+    choices = _choices(used) if used is not None else {}
+    for file in weights_files(models):
+        name, size = file.path.name, file_size(file.size)
+        if file.fault is not None:
             yield _warning(file.fault)
+        elif (file.kind, file.path) in reasons:
+            yield _ok(
+                f"{file.kind}, {size}: {name} is used because {reasons[file.kind, file.path]}{_released(file.path)}"
+            )
+        elif used is None:
+            yield _ok(f"{file.kind} {name}, {size}")
+        elif file.kind == KINDS[0][0]:
+            choice = choices.get(file.path, "the same file under another name")
+            yield _ok(f"{file.kind} {name}, {size}{_released(file.path)}; {choice}")
+        else:
+            why = faults.get(file.path, "it fits too, but another one is used.").partition(". ")[0].rstrip(".")
+            yield _ok(f"{file.kind}: {name} is not used: {why}.")
+    for path in dict.fromkeys(path for _, folders, _ in KINDS for path in unusable_paths(models, folders)):
+        why = why_not_opened(path).partition(". ")[0].partition(";")[0].rstrip(".")
+        yield _ok(f"{path.relative_to(models).as_posix()} is not used: it {why}.")
+    if used is not None:
+        for path in dict.fromkeys(file.path for file in (used.transformer, used.text_encoder, used.vae)):
+            if _is_official(path) is False:
+                yield _warning(f"{path.name} is not the released file of that name: its SHA-256 is another.")
+
+
+def _reasons(files: ModelFiles) -> dict[tuple[str, Path], str]:
+    """Why the text encoder and the VAE are used, by their kind and file."""
+    from inference.weights.inventory import KINDS
+
+    parts = zip(KINDS[1:], (files.text_encoder, files.vae), files.reasons, strict=True)
+    return {(kind, file.path): why for (kind, _, _), file, why in parts}
+
+
+def _released(path: Path) -> str:
+    return "; released (SHA-256)" if _is_official(path) else ""
+
+
+@cache
+def _is_official(path: Path) -> bool | None:
+    from inference.weights.inventory import is_official
+
+    return is_official(path)
+
+
+def _missing_weights(models: Path) -> Iterator[CheckResult]:
+    from inference.weights.inventory import KINDS, weights_files
+
+    usable = {file.kind for file in weights_files(models) if file.fault is None}
     for kind, folders, _ in KINDS:
         if kind not in usable:
             yield _problem(f"No {kind} for Anima found in {models / folders[0]}: run `anima download`.")
 
 
 def _tokenizers(models: Path) -> Iterator[CheckResult]:
+    found = []
     for name in ("qwen", "t5"):
         folder = models / "tokenizers" / name
         if (folder / "tokenizer.json").is_file() or (folder / "vocab.json").is_file():
-            yield _ok(f"tokenizer {name}")
+            found.append(f"tokenizer {name}")
         else:
             yield _problem(f"No tokenizer found in {folder}: run `anima download`.")
+    if found:
+        yield _ok(", ".join(found))
 
 
-def _memory(files: ModelFiles, device: DeviceReport) -> CheckResult:
-    from inference.weights.inventory import weights_bytes
-    from inference.weights.modelspec import native_settings
+def _memory(files: ModelFiles, device: DeviceReport, engines: int) -> CheckResult:
+    """engines: how many share the device."""
+    from inference.pool.memory import NeededMemory
 
-    weights = weights_bytes(files, device.dtype)
-    needed = weights + BYTES_PER_MEGAPIXEL * native_settings(files.transformer.metadata).megapixels
-    text = f"The model needs {file_size(weights)} in {device.dtype}, about {file_size(needed)} while generating"
-    if needed < device.free_bytes:
+    memory = NeededMemory.of(files, device.precision)
+    needed = memory.weights + memory.generating
+    text = f"The model needs {file_size(memory.weights)} in {device.dtype}, about {file_size(needed)} while generating"
+    if engines > 1:
+        text += f" for each of {engines} engines on {device.device}"
+    if needed * engines < device.free_bytes:
         return _ok(text)
     return _warning(
         f"{text}, but only {file_size(device.free_bytes)} are free on {device.device}: close other programs."
@@ -342,6 +440,7 @@ def _memory(files: ModelFiles, device: DeviceReport) -> CheckResult:
 def _loras(files: ModelFiles) -> Iterator[CheckResult]:
     from inference.weights.inventory import loras
 
+    whole = []
     for lora in loras(files):
         if lora.fault is not None:
             yield _warning(lora.fault)
@@ -350,28 +449,31 @@ def _loras(files: ModelFiles) -> Iterator[CheckResult]:
             more = f" and {len(lora.unmatched) - SHOWN_KEYS} more" if len(lora.unmatched) > SHOWN_KEYS else ""
             yield _warning(f"LoRA {lora.name}: these keys match no layer and have no effect: {shown}{more}.")
         else:
-            yield _ok(f"LoRA {lora.name}")
+            whole.append(lora.name)
+    if whole:
+        yield _ok(f"LoRA {', '.join(whole)}")
 
 
-def _drawing(settings: Settings) -> CheckResult:
+def _drawing(settings: Settings, device: str) -> CheckResult:
     from inference import Engine, NotFinite
 
     try:
         started = time.perf_counter()
         engine = Engine.load(
             settings.models,
-            settings.anima_device,
+            device,
             settings.anima_dtype,
             settings.anima_diffusion_model,
             settings.anima_text_encoder,
             settings.anima_vae,
+            offload=settings.anima_offload,
         )
         loaded = time.perf_counter()
         engine.generate([engine.native.request("1girl", width=64, height=64, steps=1)])
     except (ValueError, NotFinite, RuntimeError) as error:
         return _problem(str(error).strip())
     drawn = time.perf_counter()
-    return _ok(f"loaded in {loaded - started:.1f} s, generated one step at 64x64 in {drawn - loaded:.1f} s")
+    return _ok(f"loaded on {device} in {loaded - started:.1f} s, generated one step at 64x64 in {drawn - loaded:.1f} s")
 
 
 def _ok(text: str) -> CheckResult:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bot.cli import USAGE_ERROR, Commands, fail
 from inference import GenerationRequest, InvalidRequest, NativeSettings, NotFinite, OutOfMemory, Picture, Progress
 from inference.request import MAX_SEED, SAMPLERS, SCHEDULERS
+from inference.solver_settings import ER_SDE_SOLVERS, MAX_STAGE, ErSdeSettings
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -32,8 +33,10 @@ IMAGE_DENOISE = 0.6
 #: Options that are fields of a request with the same name.
 FIELDS = (
     *("negative_prompt", "width", "height", "steps", "cfg_scale", "sampler", "scheduler"),
-    *("denoise", "variation_seed", "variation_strength", "nag", "shift"),
+    *("denoise", "tiled", "variation_seed", "variation_strength", "nag", "shift", "fast"),
 )
+#: Options that are fields of ErSdeSettings with the same name.
+ER_SDE_FIELDS = ("solver_type", "max_stage", "eta", "s_noise")
 
 
 def add_parser(commands: Commands) -> None:
@@ -69,9 +72,40 @@ def add_parser(commands: Commands) -> None:
         type=float,
         help=f"how much of it to change, above 0 up to 1 (with --image: {IMAGE_DENOISE})",
     )
+    parser.add_argument(
+        "--mask",
+        type=Path,
+        metavar="FILE",
+        help="a black-and-white image: white is redrawn, the rest of --image stays as it is",
+    )
+    parser.add_argument(
+        "--tiled",
+        action="store_const",
+        const=True,
+        help="generate in overlapping tiles of the model's native size, for images far larger than that",
+    )
     parser.add_argument("--variation-seed", type=int, metavar="SEED", help="a second seed to blend in")
     parser.add_argument("--variation-strength", type=float, metavar="STRENGTH", help="how much of it, 0 to 1")
-    parser.add_argument("--shift", type=float, help="bends the schedule towards noise (default: 3)")
+    parser.add_argument("--shift", type=float, help="shifts the schedule towards more noise (default: 3)")
+    parser.add_argument(
+        "--beta",
+        type=float,
+        nargs=2,
+        metavar=("ALPHA", "BETA"),
+        help="alpha and beta of the beta scheduler, which this selects (default: 0.6 0.6)",
+    )
+    parser.add_argument(
+        "--solver-type", metavar="NAME", help=f"for er_sde, which this selects: {', '.join(ER_SDE_SOLVERS)}"
+    )
+    parser.add_argument("--max-stage", type=int, help=f"for er_sde: the highest order of a step, 1 to {MAX_STAGE}")
+    parser.add_argument("--eta", type=float, help="for er_sde: how much noise Reverse-time SDE adds (default: 1)")
+    parser.add_argument("--s-noise", type=float, help="for er_sde: multiplies the noise that is added (default: 1)")
+    parser.add_argument(
+        "--fast",
+        action="store_const",
+        const=True,
+        help="leave blocks out of steps in which they would change little; the image differs slightly",
+    )
     parser.add_argument(
         "--no-nag",
         dest="nag",
@@ -80,9 +114,14 @@ def add_parser(commands: Commands) -> None:
         help="without normalized attention guidance, which makes the negative work at CFG 1",
     )
     parser.add_argument("--models", type=Path, metavar="DIR", help="ComfyUI's models folder (ANIMA_MODELS)")
-    parser.add_argument("--diffusion-model", metavar="NAME", help="the diffusion model to use (ANIMA_DIFFUSION_MODEL)")
+    parser.add_argument(
+        *("--model", "--diffusion-model"),
+        dest="diffusion_model",
+        metavar="NAME",
+        help="the diffusion model to use, as `anima doctor` lists it (ANIMA_DIFFUSION_MODEL)",
+    )
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:1 (ANIMA_DEVICE)")
-    parser.add_argument("--dtype", help="auto, float32 or bfloat16 (ANIMA_DTYPE)")
+    parser.add_argument("--dtype", help="auto, float32, bfloat16, float16 or float8 (ANIMA_DTYPE)")
     parser.add_argument("-o", "--output", type=Path, default=Path("pictures"), metavar="DIR", help="where to save")
     parser.add_argument("--name", default="anima", help="start of the file names; a number follows")
     parser.set_defaults(command=generate)
@@ -162,15 +201,25 @@ def _fields(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         if {"width", "height"} & fields.keys():
             problems.append("size: use either --size, or --width and --height.")
         fields["width"], fields["height"] = options.size
+    if options.beta is not None:
+        fields = {"scheduler": "beta", **fields, "beta": tuple(options.beta)}
+    er_sde = {name: value for name in ER_SDE_FIELDS if (value := getattr(options, name)) is not None}
+    if er_sde:
+        fields = {"sampler": "er_sde", **fields, "er_sde": ErSdeSettings(**er_sde)}
     fields["loras"] = tuple(options.loras)
     fields["seed"] = secrets.randbelow(RANDOM_SEEDS) if options.seed is None else options.seed
     if options.image is not None:
         try:
-            fields["image"] = _open_image(options.image)
+            fields["image"] = _open_image("image", options.image)
             fields.setdefault("denoise", IMAGE_DENOISE)
         except InvalidRequest as error:
             problems.append(str(error))
             fields.pop("denoise", None)  # it would be called wrong without an image
+    if options.mask is not None and (options.image is None or "image" in fields):
+        try:
+            fields["mask"] = _open_image("mask", options.mask)
+        except InvalidRequest as error:
+            problems.append(str(error))
     return fields, problems
 
 
@@ -178,14 +227,14 @@ def _cannot_write(folder: Path, error: OSError) -> str:
     return f"{error.filename or folder}: {error.strerror or error}. Choose another folder with --output."
 
 
-def _open_image(path: Path) -> Image.Image:
+def _open_image(field: str, path: Path) -> Image.Image:
     from PIL import Image
 
     try:
         image = Image.open(path)
         image.load()
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InvalidRequest(f"image: {path} cannot be read as an image ({error}).") from error
+        raise InvalidRequest(f"{field}: {path} cannot be read as an image ({error}).") from error
     return image
 
 
@@ -200,12 +249,13 @@ def _load(options: argparse.Namespace, settings: Settings) -> Engine:
 
     return Engine.load(
         options.models or settings.models,
-        options.device or settings.anima_device,
+        options.device or settings.first_device,
         options.dtype or settings.anima_dtype,
         options.diffusion_model or settings.anima_diffusion_model,
         settings.anima_text_encoder,
         settings.anima_vae,
         settings.anima_nag,
+        settings.anima_offload,
     )
 
 

@@ -28,6 +28,8 @@ from huggingface_hub.file_download import http_get
 from huggingface_hub.hf_api import ModelInfo, RepoSibling
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
+from bot.ops.errors import CERTIFICATE_ADVICE, certificate_fault
+
 HUB = "https://huggingface.co"
 LIBRARY, VERSION = "anima-bot", version("anima-bot")
 #: Seconds to wait for the hub's list of a repository's files.
@@ -155,6 +157,11 @@ class Hub:
                 return "HF_HUB_OFFLINE is set, so nothing can be downloaded. Unset it."
             case httpx2.InvalidURL() | httpx2.UnsupportedProtocol():
                 return f"HF_ENDPOINT is {self.address!r}, which is not a valid address. It looks like {HUB}."
+            case httpx2.HTTPError() if (fault := certificate_fault(error)) is not None:
+                return (
+                    f"{self.address} cannot be reached ({fault}). {CERTIFICATE_ADVICE}. Then `anima download` "
+                    "continues where it stopped."
+                )
             case httpx2.HTTPError():
                 return (
                     f"{self.address} cannot be reached ({error}). Check your network; `anima download` continues "

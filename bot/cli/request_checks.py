@@ -12,7 +12,12 @@ from inference import GenerationRequest, InvalidRequest
 from inference.weights.lora_files import LORA_FOLDER, lora_name, lora_names
 
 #: Fields whose values depend on each other and are checked together; every other one is checked by itself.
-TOGETHER = (frozenset({"image", "denoise"}), frozenset({"variation_seed", "variation_strength"}))
+TOGETHER = (
+    frozenset({"image", "mask", "denoise"}),
+    frozenset({"variation_seed", "variation_strength"}),
+    frozenset({"scheduler", "beta"}),
+    frozenset({"sampler", "er_sde"}),
+)
 
 
 def wrong_fields(prompt: str, fields: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ import errno
 import aiohttp
 import discord
 
-from bot.ops.errors import StartupError
+from bot.ops.errors import CERTIFICATE_ADVICE, StartupError, certificate_fault
 from bot.ops.settings import SettingsError
 from bot.prompting.tags import TagFileError
 from inference import CheckpointError
@@ -28,8 +28,8 @@ INVALID_INTENTS = (
     "Discord does not know the intents that the bot asked for (4013). Update the bot: `git pull`, then `make install`."
 )
 SHARDING_REQUIRED = (
-    "The bot is in more servers than Discord allows on one connection (4011; about 2,500), and this version cannot use "
-    "several. Remove it from servers, or run a second bot with its own token and database for some of them."
+    "The bot is in more servers than Discord allows on its connections ({code}). Start it again: at each start it asks "
+    "Discord how many connections to use."
 )
 ENTRY_POINT_COMMAND = (
     "Discord refused the bot's commands, because the application has an entry point command (50240). Turn it off in "
@@ -62,12 +62,14 @@ def explain(error: Exception) -> str | None:
             return PRIVILEGED_INTENTS
         case discord.ConnectionClosed(code=4013):
             return INVALID_INTENTS
-        case discord.ConnectionClosed(code=4011):
-            return SHARDING_REQUIRED
+        case discord.ConnectionClosed(code=4010 | 4011 as code):
+            return SHARDING_REQUIRED.format(code=code)
         case discord.HTTPException(code=code) if code in REFUSED_COMMANDS:
             return REFUSED_COMMANDS[code]
         case discord.HTTPException(status=429):  # by Cloudflare; discord.py waits for Discord's own limits
             return "Discord has temporarily blocked this machine for too many requests. Start again in an hour."
+        case aiohttp.ClientError() if (fault := certificate_fault(error)) is not None:
+            return f"Discord cannot be reached ({fault}). {CERTIFICATE_ADVICE}. Then start again."
         case discord.DiscordServerError() | aiohttp.ClientError():
             return UNREACHABLE.format(why=error)
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):

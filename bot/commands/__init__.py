@@ -11,22 +11,24 @@ from bot.commands import context_menus, help, history, moderation, privacy, queu
 from bot.commands.admin import ADMIN_ITEMS, admin
 from bot.commands.generate import draw_again
 from bot.commands.generate.compare import compare
+from bot.commands.generate.compare_form import CompareForm
+from bot.commands.generate.describe import describe
 from bot.commands.generate.imagine import imagine
 from bot.commands.operator import OPERATOR_ITEMS, operator
-from bot.commands.preferences import panel
+from bot.commands.preferences import PREFERENCES_ITEMS, PREFERENCES_MODALS, preferences
 from bot.components.base import Component
 
 #: Of the buttons and menus in what these commands answer.
 HANDLERS: tuple[type[Component], ...] = (
     *queue.HANDLERS,
     *history.HANDLERS,
-    *panel.HANDLERS,
+    *PREFERENCES_ITEMS,
     *privacy.HANDLERS,
     *help.HANDLERS,
     *ADMIN_ITEMS,
     *OPERATOR_ITEMS,
 )
-MODALS = panel.MODALS
+MODALS = (*PREFERENCES_MODALS, CompareForm)
 
 EVERYWHERE = app_commands.AppCommandContext(guild=True, dm_channel=True, private_channel=True)
 IN_SERVERS = app_commands.AppCommandContext(guild=True, dm_channel=False, private_channel=False)
@@ -34,7 +36,9 @@ BY_SERVERS = app_commands.AppInstallationType(guild=True, user=False)
 SERVERS_AND_PEOPLE = app_commands.AppInstallationType(guild=True, user=True)
 
 
-def register(tree: app_commands.CommandTree[AnimaClient], *, has_operators: bool = False) -> None:
+def register(
+    tree: app_commands.CommandTree[AnimaClient], *, has_operators: bool = False, can_describe: bool = False
+) -> None:
     anima = app_commands.Group(
         name="anima",
         description="Draw with Anima",
@@ -46,13 +50,15 @@ def register(tree: app_commands.CommandTree[AnimaClient], *, has_operators: bool
         compare,
         queue.queue,
         history.history,
-        panel.preferences,
+        preferences,
         quota.quota,
         privacy.privacy,
         help.help,
     )
     for command in commands:
         anima.add_command(command)
+    if can_describe:
+        anima.add_command(describe)
     tree.add_command(anima)
     tree.add_command(admin)
     if has_operators:

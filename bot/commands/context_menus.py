@@ -10,8 +10,9 @@ import discord
 from discord import app_commands
 
 from bot.commands.tree import OPEN_TO_BLOCKED
-from bot.components.base import AnimaInteraction
+from bot.components.base import AnimaInteraction, defer_privately
 from bot.components.cancel import cancel_job
+from bot.components.description.describe import describe_buttons
 from bot.generation.errors import UnusableImage
 from bot.messages.attachments import (
     MAX_IMAGES_READ,
@@ -21,6 +22,7 @@ from bot.messages.attachments import (
     is_kept_by_discord,
     read_parameters,
 )
+from bot.messages.fit import length
 from bot.messages.limits import MAX_CONTENT_LENGTH
 from bot.text.markdown import blockquote, inline
 from bot.text.translation import N_, say
@@ -36,19 +38,23 @@ NO_JOB = N_("There is nothing to cancel in that message.")
 
 @app_commands.context_menu(name="Anima: parameters", extras=OPEN_TO_BLOCKED)
 async def parameters(interaction: AnimaInteraction, message: discord.Message) -> None:
-    await interaction.response.defer(ephemeral=True)
+    await defer_privately(interaction)
     client = interaction.client
     images = [each for each in attached_to(client, message) if is_kept_by_discord(each.url)][:MAX_IMAGES_READ]
     if not images:
         await interaction.edit_original_response(content=say(NOTHING_ATTACHED))
         return
     content, whole = _answer([await _described(client, image) for image in images])
-    await interaction.edit_original_response(content=content, attachments=[whole] if whole is not None else [])
+    await interaction.edit_original_response(
+        content=content,
+        attachments=[whole] if whole is not None else [],
+        view=await describe_buttons(interaction, images),
+    )
 
 
 @app_commands.context_menu(name="Anima: cancel", extras=OPEN_TO_BLOCKED)
 async def cancel(interaction: AnimaInteraction, message: discord.Message) -> None:
-    await interaction.response.defer(ephemeral=True)
+    await defer_privately(interaction)
     job = await interaction.client.database.jobs.by_message(message.id)
     outcome = say(NO_JOB) if job is None else (await cancel_job(interaction, job))[0]
     await interaction.edit_original_response(content=outcome)
@@ -89,7 +95,7 @@ def _format_entry(name: str, found: Parameters | str, room: int) -> tuple[str, b
         if settings:
             lines.append(f"-# {inline(settings, room // 3)}")
         text = "\n".join(lines)
-        if len(text) <= room:
+        if length(text) <= room:
             was_cut = max(len(found.prompt), len(found.negative_prompt)) > longest or len(settings) > room // 3
             return text, was_cut
     return f"{title}\n{say('Too long to show here. See the attached file.')}", True

@@ -11,7 +11,7 @@ from discord import app_commands, ui
 
 from bot.client import AnimaClient
 from bot.commands.tree import OPEN_TO_BLOCKED
-from bot.components.base import AnimaInteraction, Component
+from bot.components.base import AnimaInteraction, Component, is_own_message
 from bot.generation.options import Options
 from bot.jobs.submission import JobRequest, Origin
 from bot.messages.layout import StaticLayout
@@ -45,12 +45,16 @@ PAGES: Mapping[str, HelpPage] = {
             "Everybody who sees a picture can use its buttons. What you draw with them is yours and costs "
             "your own credits.\n"
             "**Re-roll**: the same with a new seed\n"
-            "**Vary (subtle)**, **Vary (strong)**: similar pictures\n"
             "**Upscale**: larger, with more detail\n"
-            "**Upscale 1** to **4**, **Vary 1** to **4**: the same for one of several pictures. The menu below "
-            "them has the rest for each.\n"
+            "**Vary**, **Vary (strong)**, **Vary (subtle)**: similar pictures\n"
+            "**U1** to **U4** upscale one of several pictures, **V1** to **V4** vary one, 🎲 re-rolls them all.\n"
             "**Edit…**: change the prompt and the settings, then draw again\n"
+            "**More…**: everything else, also for one of several pictures; only you see it\n"
+            "**Redraw part…**: choose cells of a grid over the picture; only these are drawn again\n"
+            "**Extend…**: draw what is around the picture: **Zoom out 1.5x**, **Zoom out 2x**, or one side more\n"
+            "**Redraw the transparent part**: offered if the picture you start from has one\n"
             "**Info**: the whole prompt, all settings, and what was made from it\n"
+            "**Share**: posts the picture in the server's gallery; **Share the comparison** does so too\n"
             "**Save as preset…**: keep the settings for `preset` in `/anima imagine`\n"
             "**Delete**: for the person who asked and for moderators\n"
             "**Cancel**: while a picture is queued or being drawn\n"
@@ -111,6 +115,17 @@ PAGES: Mapping[str, HelpPage] = {
             "steps at CFG 1."
         ),
     ),
+    "models": HelpPage(
+        N_("Models"),
+        N_(
+            "`model` chooses which model draws. Its list says what each one is, which is your default and which are "
+            "loaded; with the others you wait a little longer.\n"
+            "A model brings its own size, steps, CFG, sampler and quality tags, unless you or the server have set "
+            "them.\n"
+            "A picture keeps its model when you re-roll, vary, upscale or edit it. `/anima compare` shows models side "
+            "by side."
+        ),
+    ),
     "commands": HelpPage(
         N_("Commands"),
         N_(
@@ -155,6 +170,10 @@ MINIATURE_ABOUT = N_(
     "faces and backgrounds in many colors. Try one:"
 )
 
+DESCRIBE_ABOUT = N_(
+    "`/anima describe`: get tags that say what a picture shows, and draw them. *Anima: parameters* has a button for it."
+)
+
 
 @app_commands.command(description="How to write prompts: tags, artists, weights, samplers", extras=OPEN_TO_BLOCKED)
 async def help(interaction: AnimaInteraction) -> None:
@@ -166,7 +185,11 @@ class ShowHelpPage(Component, template=r"anima:help"):
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
         chosen = self.item.values[0]
-        await interaction.response.edit_message(view=_layout(interaction.client, chosen if chosen in PAGES else FIRST))
+        page = _layout(interaction.client, chosen if chosen in PAGES else FIRST)
+        if is_own_message(interaction):
+            await interaction.response.edit_message(view=page)
+        else:
+            await interaction.response.send_message(view=page, ephemeral=True)
 
 
 class DrawExample(Component, template=r"anima:example:([0-9]{1,2})"):
@@ -199,6 +222,8 @@ def written(page: str) -> str:
 
 def _layout(client: AnimaClient, page: str) -> StaticLayout:
     view = StaticLayout(ui.TextDisplay(written(page)))
+    if client.describer.is_on and page == "commands":
+        view.add_item(ui.TextDisplay(say(DESCRIBE_ABOUT)))
     if client.has_miniature and page == FIRST:
         view.add_item(ui.TextDisplay(say(MINIATURE_ABOUT)))
         view.add_item(ui.ActionRow(*(DrawExample.at(number) for number in range(len(EXAMPLES)))))

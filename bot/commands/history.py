@@ -19,8 +19,8 @@ from yarl import URL
 
 from bot.client import AnimaClient
 from bot.commands.tree import OPEN_TO_BLOCKED
-from bot.components.base import ABSTRACT, AnimaInteraction, Component, image_of
-from bot.components.deletion import delete_message
+from bot.components.base import ABSTRACT, AnimaInteraction, Component, defer_privately, defer_update, image_of
+from bot.components.deletion import delete_images
 from bot.components.requests import reroll
 from bot.generation.spec import JobSpec
 from bot.jobs.submission import Origin
@@ -59,7 +59,7 @@ Towards = Literal["older", "newer"]
 @app_commands.command(description="Your pictures: see them, draw them again or delete them", extras=OPEN_TO_BLOCKED)
 @app_commands.describe(words="Only pictures whose prompt has all of these words")
 async def history(interaction: AnimaInteraction, words: app_commands.Range[str, 1, MAX_WORDS_LENGTH] = "") -> None:
-    await interaction.response.defer(ephemeral=True)
+    await defer_privately(interaction)
     page = await interaction.client.database.images.history(interaction.user.id, words=words, limit=IMAGES_PER_PAGE)
     await interaction.edit_original_response(view=await _list(interaction, page, words))
 
@@ -81,7 +81,7 @@ class TurnHistoryPage(
         return cls(item, match["towards"], int(match["image"]), match["words"])
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
-        await interaction.response.defer()
+        await defer_update(interaction)
         page = await interaction.client.database.images.history(
             interaction.user.id, words=self.words, limit=IMAGES_PER_PAGE, **self.cursor
         )
@@ -94,7 +94,7 @@ class ShowImage(Component, template=r"anima:history:show"):
     open_to_blocked = True
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
-        await interaction.response.defer(ephemeral=True, thinking=True)
+        await defer_privately(interaction)
         chosen = self.item.values[0]
         await _show(interaction, int(chosen) if re.fullmatch(r"[0-9]{1,18}", chosen) else 0)
 
@@ -107,17 +107,34 @@ class HistoryComponent(Component, template=ABSTRACT):
         self.image_id = image_id
 
 
-class DrawAgain(HistoryComponent, template=r"anima:history:again:([0-9]{1,18})"):
-    """Draws the same once more, with new seeds: for everyone in the channel to see, unless it was private."""
+class DrawAgain(HistoryComponent, template=r"anima:history:again:([0-9]{1,18})(?::([0-9]{1,18}))?"):
+    """Draws the same once more, with new seeds: for everyone in the channel to see, unless it was private.
+
+    The custom_id also names the image's job, whose privacy is known from memory. Those of earlier releases do not,
+    so their answer is private.
+    """
+
+    def __init__(self, item: ui.Item[Any], image_id: int, job_id: int | None = None) -> None:
+        super().__init__(item, image_id)
+        self.job_id = job_id
+
+    @classmethod
+    async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
+        return cls(item, int(match[1]), int(match[2]) if match[2] else None)
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
+        submitter = interaction.client.submitter
+        private = self.job_id is None or submitter.is_private(self.job_id)
+        origin = await Origin.acknowledge(interaction, ephemeral=private)
         stored = await _own_image(interaction, self.image_id)
         job = await interaction.client.database.jobs.get(stored.job_id) if stored is not None else None
-        image = image_of(interaction, job) if job is not None else None
-        if image is None:
-            await reply_privately(interaction, say(NOT_THERE if job is None else WORDS_FORGOTTEN))
+        if job is None or (job.private and not origin.private):  # or a forged custom_id
+            await reply_privately(interaction, say(NOT_THERE))
             return
-        origin = await Origin.acknowledge(interaction, ephemeral=image.job.private)
+        image = image_of(interaction, job)
+        if image is None:
+            await reply_privately(interaction, say(WORDS_FORGOTTEN))
+            return
         await interaction.client.submitter.submit(origin, reroll(image))
 
 
@@ -127,7 +144,7 @@ class AskToDelete(HistoryComponent, template=r"anima:history:delete:([0-9]{1,18}
     open_to_blocked = True
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
-        await interaction.response.defer()
+        await defer_update(interaction)
         image = await _own_image(interaction, self.image_id)
         if image is None:
             await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(say(NOT_THERE))))
@@ -147,7 +164,7 @@ class ConfirmDelete(HistoryComponent, template=r"anima:history:delete-for-good:(
     open_to_blocked = True
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
-        await interaction.response.defer()
+        await defer_update(interaction)
         image = await _own_image(interaction, self.image_id)
         outcome = say(NOT_THERE) if image is None else await _delete(interaction.client, image)
         await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(outcome)))
@@ -159,19 +176,19 @@ class Keep(HistoryComponent, template=r"anima:history:keep:([0-9]{1,18})"):
     open_to_blocked = True
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
-        await interaction.response.defer()
+        await defer_update(interaction)
         await _show(interaction, self.image_id)
 
 
 def _button(
     action: str,
-    image_id: int,
+    image: int | str,
     label: str,
     *,
     emoji: str | None = None,
     style: discord.ButtonStyle = discord.ButtonStyle.secondary,
 ) -> ui.Button[Any]:
-    return ui.Button(label=label, emoji=emoji, style=style, custom_id=f"anima:history:{action}:{image_id}")
+    return ui.Button(label=label, emoji=emoji, style=style, custom_id=f"anima:history:{action}:{image}")
 
 
 def page_button(towards: Towards, image_id: int | None, words: str) -> ui.Button[Any]:
@@ -198,7 +215,7 @@ async def _list(interaction: AnimaInteraction, page: ImagePage, words: str) -> S
     addresses = await _addresses(interaction, page.images)
     entries = await asyncio.gather(*(HistoryEntry.of(interaction.client, image) for image in page.images))
     for entry in entries:
-        text = ui.TextDisplay[Any](_in_list(entry, interaction))
+        text = ui.TextDisplay[Any](await _in_list(entry, interaction))
         address = addresses.get(entry.image.id)
         thumbnail = None if address is None else ui.Thumbnail[Any](address, spoiler=entry.image.spoiler)
         view.add_item(text if thumbnail is None else ui.Section(text, accessory=thumbnail))
@@ -249,7 +266,7 @@ class HistoryEntry:
         return describe_job(self.job, self.source_url)
 
 
-def _in_list(entry: HistoryEntry, interaction: AnimaInteraction) -> str:
+async def _in_list(entry: HistoryEntry, interaction: AnimaInteraction) -> str:
     image = entry.image
     notes = [discord.utils.format_dt(image.created_at, "R"), _seed(image)]
     if entry.kind is not None:
@@ -258,7 +275,7 @@ def _in_list(entry: HistoryEntry, interaction: AnimaInteraction) -> str:
         notes.append(f"[{say('message')}]({link})")
     if image.private:
         notes.append(say("only visible to you"))
-    elif not _fits_here(interaction, image):
+    elif not await _fits_here(interaction, image):
         notes.append(say("from an age-restricted channel"))
     return f"{inline(entry.prompt, PROMPT_IN_LIST)}\n-# {' · '.join(notes)}"
 
@@ -274,9 +291,9 @@ async def _show(interaction: AnimaInteraction, image_id: int) -> None:
     if address is not None:
         view.add_item(ui.MediaGallery(discord.MediaGalleryItem(address, spoiler=image.spoiler)))
     else:
-        view.add_item(ui.TextDisplay(_why_not_seen(interaction, image)))
+        view.add_item(ui.TextDisplay(await _why_not_seen(interaction, image)))
     buttons: ui.ActionRow[Any] = ui.ActionRow(
-        _button("again", image.id, say("Draw again"), emoji="🎲"),
+        _button("again", f"{image.id}:{image.job_id}", say("Draw again"), emoji="🎲"),
         _button("delete", image.id, say("Delete…"), emoji="🗑️"),
     )
     if (link := message_url(interaction.client, image)) is not None:
@@ -295,10 +312,10 @@ def _seed(image: Image) -> str:
     return say("seed {seed}", seed=image.seed)
 
 
-def _why_not_seen(interaction: AnimaInteraction, image: Image) -> str:
+async def _why_not_seen(interaction: AnimaInteraction, image: Image) -> str:
     if image.private:
         return say("Only you could see this picture, and Discord can't show such messages again.")
-    if not _fits_here(interaction, image):
+    if not await _fits_here(interaction, image):
         return say("This picture is from an age-restricted channel. View it there.")
     return say("Its message was deleted, or I can no longer see the channel.")
 
@@ -314,12 +331,10 @@ def _question(image: Image, together: int) -> str:
 
 
 async def _delete(client: AnimaClient, image: Image) -> str:
-    """The message first: if that is as far as it gets, the picture is still there to be deleted."""
     if image.message_id is None:
         await client.database.images.delete([image.id])
         return say(DELETED)
-    gone = not image.private and await delete_message(client, image.channel_id, image.message_id)
-    await client.database.images.delete_message(image.message_id)
+    gone = await delete_images(client, image.job_id, image.channel_id, image.message_id, private=image.private)
     return say(DELETED) if gone else say(DELETED_HERE)
 
 
@@ -335,7 +350,7 @@ async def _addresses(interaction: AnimaInteraction, images: Sequence[Image]) -> 
     seen = [
         (image, image.message_id)
         for image in images
-        if image.message_id is not None and not image.private and _fits_here(interaction, image)
+        if image.message_id is not None and not image.private and await _fits_here(interaction, image)
     ]
     places = list({(image.channel_id, message_id) for image, message_id in seen})
     files = dict(zip(places, await asyncio.gather(*(_files(interaction.client, *at) for at in places)), strict=True))
@@ -358,18 +373,14 @@ def _stem(file_name: str) -> str:
     return PurePosixPath(file_name).stem.removeprefix(SPOILER)
 
 
-def _fits_here(interaction: AnimaInteraction, image: Image) -> bool:
+async def _fits_here(interaction: AnimaInteraction, image: Image) -> bool:
     """What was made in an age-restricted channel, or in one that cannot be known, is seen in such channels only."""
-    if image.guild_id is None or _is_age_restricted(interaction.channel):
+    if image.guild_id is None or (image.channel_id == interaction.channel_id and interaction.is_guild_integration()):
         return True
-    made_in = interaction.client.get_channel(image.channel_id)
-    return made_in is not None and not _is_age_restricted(made_in)
-
-
-def _is_age_restricted(channel: object) -> bool:
-    return isinstance(channel, discord.abc.GuildChannel | discord.Thread) and bool(
-        getattr(channel, "is_nsfw", lambda: False)()
-    )
+    servers = interaction.client.server_lookup
+    if interaction.channel_id is not None and (await servers.place_of(interaction)).age_restricted:
+        return True
+    return await servers.is_age_restricted(image.guild_id, image.channel_id) is False
 
 
 HANDLERS = (TurnHistoryPage, ShowImage, DrawAgain, AskToDelete, ConfirmDelete, Keep)

@@ -15,7 +15,7 @@ from discord import app_commands, ui
 
 from bot.client import AnimaClient
 from bot.commands.tree import OPEN_TO_BLOCKED
-from bot.components.base import AnimaInteraction, Component
+from bot.components.base import AnimaInteraction, Component, defer_privately, defer_update
 from bot.components.deletion import delete_message
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_FILE_SIZE, MAX_FILES
@@ -28,7 +28,8 @@ WHAT_IS_KEPT = N_(
     "### What I store about you\n"
     "Your prompts, settings and seeds; when and where you drew, and what it cost; your defaults and "
     "presets; for a day, what you typed into a form that was refused; the pictures you used as a source or "
-    "upscaled; which pictures you reported. Finished pictures are stored by Discord, in its messages."
+    "upscaled; which pictures you reported, and which were shared in a server's gallery. Finished pictures are stored "
+    "by Discord, in its messages."
 )
 KEPT_FOR_EVER = N_("It is stored until you erase it.")
 PROMPTS_KEPT = N_("Prompts and settings are deleted after {days}.")
@@ -45,8 +46,8 @@ QUESTION = N_(
     "can't be undone.\n"
     "Two things stay for a while, so that nobody can get around limits by erasing: a block, until it is "
     "lifted, and how many credits you used in the last 24 hours (not what you drew).\n"
-    "Your pictures are in Discord's messages. I can delete those that I can still reach too, about one "
-    "per second."
+    "Your pictures are removed from servers' galleries. They are also in Discord's messages. I can delete those that I "
+    "can still reach too, about one per second."
 )
 
 DRAWN_FROM = N_("These are the pictures you used as a source. Each file is named after the first job that used it.")
@@ -56,7 +57,7 @@ KEPT = N_("Nothing was erased.")
 
 @app_commands.command(description="Get or erase everything I store about you", extras=OPEN_TO_BLOCKED)
 async def privacy(interaction: AnimaInteraction) -> None:
-    await interaction.response.defer(ephemeral=True)
+    await defer_privately(interaction)
     buttons: ui.ActionRow[Any] = ui.ActionRow(
         _button("export", say("Send me a copy"), emoji="📄"), _button("erase", say("Erase everything…"), emoji="🗑️")
     )
@@ -72,7 +73,7 @@ class Export(Component, template=r"anima:privacy:export"):
     open_to_blocked = True
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
-        await interaction.response.defer(ephemeral=True, thinking=True)
+        await defer_privately(interaction)
         exported = await interaction.client.database.privacy.export(interaction.user.id)
         file = await asyncio.to_thread(_as_file, exported)
         if file is None:
@@ -90,7 +91,7 @@ class Erase(Component, template=r"anima:privacy:erase"):
     open_to_blocked = True
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
-        await interaction.response.defer()
+        await defer_update(interaction)
         danger = discord.ButtonStyle.danger
         answers: ui.ActionRow[Any] = ui.ActionRow(
             _button("erase:kept", say("Erase"), style=danger),
@@ -112,7 +113,7 @@ class ConfirmErase(Component, template=r"anima:privacy:erase:(?P<what>kept|messa
         return cls(item, messages_too=match["what"] == "messages-too")
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
-        await interaction.response.defer()
+        await defer_update(interaction)
         erased = await _erase(interaction.client, interaction.user.id)
         await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(_summary(erased))))
         if self.messages_too and erased.messages:
@@ -123,7 +124,7 @@ class KeepEverything(Component, template=r"anima:privacy:keep"):
     open_to_blocked = True
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
-        await interaction.response.defer()
+        await defer_update(interaction)
         await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(say(KEPT))))
 
 
@@ -150,8 +151,12 @@ async def _send_sources(interaction: AnimaInteraction) -> None:
     sources = interaction.client.database.source_images
     files: list[discord.File] = []
     room, left_out = MAX_FILE_SIZE, False
-    for job_id in await sources.first_jobs(interaction.user.id):
-        content = await sources.of_job(job_id)
+    drawn_from = [
+        *(("drawn-from", job_id) for job_id in await sources.first_jobs(interaction.user.id)),
+        *(("mask", job_id) for job_id in await sources.first_jobs_with_mask(interaction.user.id)),
+    ]
+    for name, job_id in drawn_from:
+        content = await (sources.mask_of_job(job_id) if name == "mask" else sources.of_job(job_id))
         if content is None:
             continue  # erased in the meantime
         if len(content) > MAX_FILE_SIZE:
@@ -160,7 +165,7 @@ async def _send_sources(interaction: AnimaInteraction) -> None:
         if len(content) > room or len(files) == MAX_FILES:
             await interaction.followup.send(say(DRAWN_FROM), files=files, ephemeral=True)
             files, room = [], MAX_FILE_SIZE
-        files.append(discord.File(io.BytesIO(content), f"drawn-from-{job_id}.png"))
+        files.append(discord.File(io.BytesIO(content), f"{name}-{job_id}.png"))
         room -= len(content)
     if files:
         await interaction.followup.send(say(DRAWN_FROM), files=files, ephemeral=True)

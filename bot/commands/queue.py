@@ -10,7 +10,7 @@ from discord import app_commands, ui
 
 from bot.client import AnimaClient
 from bot.commands.tree import OPEN_TO_BLOCKED
-from bot.components.base import AnimaInteraction, Component, JobComponent
+from bot.components.base import AnimaInteraction, Component, JobComponent, defer_privately, defer_update
 from bot.components.cancel import cancel_job
 from bot.messages.details import describe_job, job_url, message_url
 from bot.messages.job import ready_text
@@ -26,7 +26,7 @@ PROMPT_SHOWN = 100
 
 @app_commands.command(description="See the queue and your place in it, or cancel your jobs", extras=OPEN_TO_BLOCKED)
 async def queue(interaction: AnimaInteraction) -> None:
-    await interaction.response.defer(ephemeral=True)
+    await defer_privately(interaction)
     await interaction.edit_original_response(view=await _overview(interaction))
 
 
@@ -36,7 +36,7 @@ class CancelInOverview(JobComponent, template=r"anima:queue:cancel:([0-9]{1,18})
     open_to_blocked = True
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
-        await interaction.response.defer()
+        await defer_update(interaction)
         outcome, _ = await cancel_job(interaction, await interaction.client.database.jobs.get(self.job_id))
         await interaction.edit_original_response(view=await _overview(interaction, outcome))
 
@@ -45,7 +45,7 @@ class LookAgain(Component, template=r"anima:queue"):
     open_to_blocked = True
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
-        await interaction.response.defer()
+        await defer_update(interaction)
         await interaction.edit_original_response(view=await _overview(interaction))
 
 
@@ -97,7 +97,7 @@ def _status(client: AnimaClient, job: Job) -> str:
         stands = say("Next in queue")
     else:
         stands = say("{jobs} ahead", jobs=_count(position.jobs_ahead))
-    seconds = client.forecast.seconds_until_drawn(job)
+    seconds = client.workers.forecast.seconds_until_drawn(job.id)
     ready_at = None if seconds is None else discord.utils.utcnow() + timedelta(seconds=seconds)
     return ready_text(stands, ready_at)
 

@@ -6,7 +6,7 @@ import discord
 from discord import app_commands
 
 from bot.commands.tree import OPEN_TO_BLOCKED
-from bot.components.base import AnimaInteraction
+from bot.components.base import AnimaInteraction, defer_privately
 from bot.messages.job import no_credits
 from bot.rules.server_settings import settings_guild_id
 from bot.text.formats import decimal
@@ -28,7 +28,7 @@ WHAT_A_CREDIT_IS = N_(
 
 @app_commands.command(description="See the credits you have used and have left", extras=OPEN_TO_BLOCKED)
 async def quota(interaction: AnimaInteraction) -> None:
-    await interaction.response.defer(ephemeral=True)
+    await defer_privately(interaction)
     guild_id = settings_guild_id(interaction)
     usage = await interaction.client.database.quotas.usage(Account(interaction.user.id, guild_id))
     allowance = await interaction.client.allowance(interaction)

@@ -6,9 +6,10 @@ are `Component`s and all modals are `Modal`s, which answer in any case. `bot.com
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, ClassVar, Self, TypeAlias
 
 import aiohttp
@@ -17,20 +18,25 @@ from discord import ui
 
 from bot.client import AnimaClient
 from bot.generation.spec import JobImage, JobSpec
+from bot.jobs.acknowledgement.acknowledgements import in_time
 from bot.jobs.engines import ModelUnavailable
 from bot.messages.fit import fit_modal
-from bot.messages.replies import ALREADY_ACKNOWLEDGED, reply_privately
+from bot.messages.replies import ALREADY_ACKNOWLEDGED, note_lost_answer, refused_form, reply_privately
 from bot.ops.logs import about
 from bot.ops.shutdown import DuplicateInteraction, ShuttingDown
 from bot.text.languages import speak_to
 from bot.text.translation import N_, say
+from storage.backend.drawing_claim import ClaimLost
 from storage.backend.transactions import StorageUnavailable
 from storage.jobs import Job
+from storage.preferences import Draft
 
 logger = logging.getLogger(__name__)
 
 AnimaInteraction: TypeAlias = discord.Interaction[AnimaClient]
 
+#: Seconds for another bot with the same token to answer, if it draws now. Discord waits for three.
+OTHER_BOT_FIRST = 1.0
 #: The template of a class that others derive from: it matches nothing.
 ABSTRACT = r"(?!)"
 
@@ -40,6 +46,10 @@ WENT_WRONG = N_(
 MEMORY_OUT_OF_REACH = N_("My database isn't available right now, so nothing was changed. Try again in a minute.")
 NOT_IN_THIS_SERVER = N_("This bot is only for the servers that its operator has chosen, and this one isn't among them.")
 NO_MODEL = N_("The model can't be loaded right now. Nothing was changed, so please try again later.")
+ANOTHER_DRAWS = N_(
+    "I can't draw right now: my database isn't responding, or another copy of me has taken over. Nothing was changed, "
+    "so please try again in a minute."
+)
 BACK_IN_A_MOMENT = N_("I'm restarting and will be back in a moment. Nothing was changed, so please try again then.")
 
 
@@ -119,18 +129,59 @@ class Modal(ui.Modal):
         """Answers what was typed and chosen, by the fields' custom_ids."""
         raise NotImplementedError
 
-    async def reopened(self, interaction: AnimaInteraction, fields: Submitted) -> Modal | None:
+    async def reopened(self, interaction: AnimaInteraction, fields: Submitted) -> Modal | str:
         """The form as it would be opened now, for the target named in the `fields` of an earlier submission.
 
-        None if it cannot be opened any more; the user was then told why.
+        A sentence if it cannot be opened any more. Answers nothing, and is given a second.
         """
         raise NotImplementedError
 
     async def on_error(self, interaction: AnimaInteraction, error: Exception, /) -> None:  # type: ignore[override]
-        await report_error(interaction, self.name, error)
+        can_be_reopened = type(self).reopened is not Modal.reopened
+        draft = Draft(self.name, _submitted(interaction)) if can_be_reopened else None
+        await report_error(interaction, self.name, error, draft)
 
 
 Submitted: TypeAlias = "dict[str, str | list[str]]"
+
+
+async def open_form(interaction: AnimaInteraction, form: Awaitable[Modal | str]) -> None:
+    """Open a form, or say why not.
+
+    Discord takes a form only as the first response, so what it shows is read before, and only for as long as there is
+    time. Raises StorageUnavailable.
+    """
+    made = await in_time(form)
+    if isinstance(made, Modal):
+        await interaction.response.send_modal(made)
+    else:
+        await reply_privately(interaction, made)
+
+
+def is_own_message(interaction: AnimaInteraction) -> bool:
+    """Whether a press or form comes from a message that only the user sees. A forged custom_id can name any message."""
+    return interaction.message is not None and interaction.message.flags.ephemeral
+
+
+async def defer_update(interaction: AnimaInteraction) -> None:
+    """Acknowledge a press or form whose answer replaces the message it comes from.
+
+    A message that others see is never replaced; the answer is then a new message for the user alone.
+    """
+    if is_own_message(interaction):
+        await interaction.response.defer()
+    else:
+        await defer_privately(interaction)
+
+
+async def defer_privately(interaction: AnimaInteraction) -> None:
+    """Acknowledge an interaction with a loading message that only the user sees."""
+    await interaction.response.defer(ephemeral=True, thinking=True)
+
+
+async def save_draft(interaction: AnimaInteraction, form: str, fields: Mapping[str, Any]) -> int:
+    """Store what was typed into a form, for *Edit again*. Returns the draft's id."""
+    return await interaction.client.database.preferences.save_draft(interaction.user.id, form, fields)
 
 
 def _submitted(interaction: AnimaInteraction) -> Submitted:
@@ -169,13 +220,25 @@ async def load_image(
     A custom_id proves nothing, so everything that names an image asks here. owner_only: for who asked for it alone.
     """
     job = await interaction.client.database.jobs.get(job_id)
-    return None if job is None else image_of(interaction, job, index, owner_only=owner_only)
+    if job is None:
+        return None
+    image = image_of(interaction, job, index, owner_only=owner_only)
+    return image if image is not None or owner_only else await _shared_image(interaction, job, index)
 
 
 def image_of(interaction: AnimaInteraction, job: Job, index: int = 0, *, owner_only: bool = False) -> JobImage | None:
     """The same of a job that was found already."""
     is_owner = job.user_id == interaction.user.id
     if not job.parameters or (not is_owner and (owner_only or not _is_shown_to(interaction, job))):
+        return None
+    spec = JobSpec.of(job)
+    return JobImage(job, spec, index) if 0 <= index < len(spec.recipes) else None
+
+
+async def _shared_image(interaction: AnimaInteraction, job: Job, index: int) -> JobImage | None:
+    """An image that others see there because it is in the gallery."""
+    shares, channel_id = interaction.client.database.shares, interaction.channel_id
+    if not job.parameters or channel_id is None or not await shares.is_shown(job.id, index, channel_id):
         return None
     spec = JobSpec.of(job)
     return JobImage(job, spec, index) if 0 <= index < len(spec.recipes) else None
@@ -190,16 +253,26 @@ def _is_shown_to(interaction: AnimaInteraction, job: Job) -> bool:
     return job.channel_id in (interaction.channel_id, parent_id)
 
 
-async def report_error(interaction: AnimaInteraction, what: str, error: BaseException) -> None:
-    """Log an error and tell the person, as far as they can still be reached."""
+async def report_error(
+    interaction: AnimaInteraction, what: str, error: BaseException, draft: Draft | None = None
+) -> None:
+    """Log an error and tell the person, as far as they can still be reached.
+
+    draft: what they typed into a form, which they are then offered to reopen.
+    """
     if isinstance(error, DuplicateInteraction):
         logger.info("interaction %d arrived twice", interaction.id)
         return
     if _was_answered_elsewhere(interaction, error):
-        logger.warning("interaction %d was answered by another process that uses this bot's token", interaction.id)
+        _log_other_process(interaction)
         return
+    if isinstance(error, aiohttp.ClientError | OSError):
+        note_lost_answer(interaction)
     if isinstance(error, ShuttingDown):
         sentence = say(BACK_IN_A_MOMENT)
+    elif isinstance(error, ClaimLost):
+        await asyncio.sleep(OTHER_BOT_FIRST)
+        sentence = say(ANOTHER_DRAWS)
     elif isinstance(error, ModelUnavailable):
         sentence = say(NO_MODEL)
     elif isinstance(error, StorageUnavailable):
@@ -209,10 +282,25 @@ async def report_error(interaction: AnimaInteraction, what: str, error: BaseExce
         logger.error("%s, interaction %d, went wrong", what, interaction.id, exc_info=error)
         sentence = say(WENT_WRONG, id=f"`{interaction.id}`")
     try:
-        await reply_privately(interaction, sentence)
+        draft_id = None if draft is None else await _try_to_save(interaction, draft)
+        await reply_privately(interaction, sentence if draft_id is None else refused_form(sentence, draft_id))
     except (discord.HTTPException, aiohttp.ClientError, OSError) as unreachable:
-        interaction.client.intake.leave(interaction)
+        if _was_answered_elsewhere(interaction, unreachable):
+            _log_other_process(interaction)
+            return
+        interaction.client.acknowledgements.leave(interaction)
         logger.info("interaction %d: the error could not be reported: %s", interaction.id, unreachable)
+
+
+async def _try_to_save(interaction: AnimaInteraction, draft: Draft) -> int | None:
+    try:
+        return await in_time(save_draft(interaction, draft.form, draft.fields))
+    except StorageUnavailable:
+        return None
+
+
+def _log_other_process(interaction: AnimaInteraction) -> None:
+    logger.warning("interaction %d was answered by another process that uses this bot's token", interaction.id)
 
 
 def _was_answered_elsewhere(interaction: AnimaInteraction, error: BaseException) -> bool:

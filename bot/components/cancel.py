@@ -34,7 +34,7 @@ async def cancel_job(interaction: AnimaInteraction, job: Job | None) -> tuple[st
     Returns the result in a sentence, and whether the job was cancelled.
     """
     client, user = interaction.client, interaction.user
-    if job is None or not may_cancel(interaction, job):
+    if job is None or not await may_cancel(interaction, job):
         return say(NOT_YOURS), False
     if not await client.cancellation.cancel(job, by=user.id):
         return say(ENDED_ALREADY), False
@@ -44,9 +44,9 @@ async def cancel_job(interaction: AnimaInteraction, job: Job | None) -> tuple[st
     return say(CANCELLED_FOR, person=f"<@{job.user_id}>"), True
 
 
-def may_cancel(interaction: AnimaInteraction, job: Job) -> bool:
+async def may_cancel(interaction: AnimaInteraction, job: Job) -> bool:
     """The job's user, and whoever may delete its message. Nobody else sees a private job's message."""
-    return job.user_id == interaction.user.id or (not job.private and may_moderate(interaction, job))
+    return job.user_id == interaction.user.id or (not job.private and await may_moderate(interaction, job))
 
 
 HANDLERS = (CancelJob,)

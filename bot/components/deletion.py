@@ -15,22 +15,18 @@ from storage.jobs import LIVE, Job
 logger = logging.getLogger(__name__)
 
 
-def may_delete(interaction: AnimaInteraction, job: Job) -> bool:
+async def may_delete(interaction: AnimaInteraction, job: Job) -> bool:
     """The person who asked for it, and whoever may delete its message. A private job's nobody else sees."""
-    return job.user_id == interaction.user.id or (not job.private and may_moderate(interaction, job))
+    return job.user_id == interaction.user.id or (not job.private and await may_moderate(interaction, job))
 
 
 async def delete_job(client: AnimaClient, job: Job, by: int) -> str:
-    """Deletes a job's message and images; says what came of it to the person who does, whose id is `by`.
-
-    The message first: if that is as far as it gets, the images are still there to be deleted.
-    """
+    """Deletes a job's message and images, also in the gallery; says what came of it to the person whose id is `by`."""
     if job.state in LIVE and not await client.cancellation.cancel(job, by=by):
         job = await client.database.jobs.get(job.id) or job  # delivered meanwhile, and maybe in another message
     if job.message_id is None:
         return say("There is no message to delete.")
-    gone = not job.private and await delete_message(client, job.channel_id, job.message_id)
-    await client.database.images.delete_message(job.message_id)
+    gone = await delete_images(client, job.id, job.channel_id, job.message_id, private=job.private)
     if by != job.user_id:
         await client.moderation.deleted(job, by=by)
     if gone:
@@ -41,6 +37,18 @@ async def delete_job(client: AnimaClient, job: Job, by: int) -> str:
         "Removed from {who}'s history. I can't delete the message, so please delete it yourself.",
         who=f"<@{job.user_id}>",
     )
+
+
+async def delete_images(client: AnimaClient, job_id: int, channel_id: int, message_id: int, *, private: bool) -> bool:
+    """Delete a job's message, its images' posts in the gallery, and its images. Returns whether the message is gone.
+
+    The message first: if that is as far as it gets, the images are still there to be deleted. A private one the bot
+    cannot reach.
+    """
+    gone = not private and await delete_message(client, channel_id, message_id)
+    await client.gallery.remove_of_job(job_id)
+    await client.database.images.delete_message(message_id)
+    return gone
 
 
 async def delete_message(client: discord.Client, channel_id: int, message_id: int) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import discord
 from discord import ui
 
-from bot.components.base import AnimaInteraction, Component, Modal, Submitted
+from bot.components.base import AnimaInteraction, Component, Modal, Submitted, open_form, save_draft
 from bot.messages.buttons import EDIT_AGAIN_TEMPLATE
 from bot.messages.replies import refused_form, reply_privately
 from bot.text.translation import N_, say
@@ -30,25 +30,22 @@ class EditAgain(Component, template=EDIT_AGAIN_TEMPLATE):
         self.draft_id = draft_id
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
+        await open_form(interaction, self._reopened(interaction))
+
+    async def _reopened(self, interaction: AnimaInteraction) -> Modal | str:
         draft = await interaction.client.database.preferences.draft(interaction.user.id, self.draft_id)
         if draft is None or draft.form not in FORMS:
-            await reply_privately(interaction, say(NO_DRAFT))
-            return
+            return say(NO_DRAFT)
         fields: Submitted = dict(draft.fields)
         form = await FORMS[draft.form].reopened(interaction, fields)
-        if form is None:  # the user was told why
-            return
-        fill(form, fields)
-        await interaction.response.send_modal(form)
-
-
-async def save_draft(interaction: AnimaInteraction, form: Modal, fields: Submitted) -> int:
-    return await interaction.client.database.preferences.save_draft(interaction.user.id, form.name, fields)
+        if isinstance(form, Modal):
+            fill(form, fields)
+        return form
 
 
 async def refuse_form(interaction: AnimaInteraction, form: Modal, fields: Submitted, sentence: str) -> None:
     """Tells the user privately why a form was refused, with a button that reopens it."""
-    draft_id = await save_draft(interaction, form, fields)
+    draft_id = await save_draft(interaction, form.name, fields)
     await reply_privately(interaction, refused_form(sentence, draft_id))
 
 

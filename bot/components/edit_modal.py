@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -12,7 +13,7 @@ from discord import ui
 from pydantic import ValidationError
 
 from bot.components.base import AnimaInteraction, Modal, Submitted, load_image
-from bot.components.edit_again import refuse_form, save_draft
+from bot.components.edit_again import refuse_form
 from bot.components.requests import edit
 from bot.generation.compose import ModelInfo, options_of_image, prompt_of_image
 from bot.generation.errors import InvalidForm, InvalidOption
@@ -21,25 +22,32 @@ from bot.generation.sizes import SIZE, Size, to_multiple
 from bot.generation.spec import JobImage
 from bot.generation.typed.command import parse_seed
 from bot.generation.typed.loras import parse_loras
-from bot.generation.values import MIN_CFG_SCALE, MIN_SIDE, Loras, offered
+from bot.generation.typed.mistakes import describe_ranges
+from bot.generation.typed.models import models_meant, the_only
+from bot.generation.values import Loras, offered
+from bot.jobs.engines import ModelUnavailable
 from bot.jobs.submission import Origin
 from bot.messages.limits import MAX_CHOICES, MAX_FIELD_LENGTH
-from bot.messages.replies import refused_form, reply_privately
+from bot.messages.replies import reply_privately
 from bot.prompting.lora_syntax import take_loras, write_lora
+from bot.prompting.syntax import COMMAS
 from bot.text.markdown import inline
 from bot.text.numbers import half_width
 from bot.text.translation import N_, say
-from inference.request import MAX_CFG_SCALE, MAX_SEED, MAX_SIDE, MAX_STEPS, SAMPLERS, SCHEDULERS
+from inference.request import MAX_SEED, SAMPLERS, SCHEDULERS
+from inference.weights.headers.diffusion_models import ModelFacts
 from inference.weights.modelspec import ANIMA
+from storage.preferences import Draft
 
 #: Characters of a field that takes one line.
 MAX_LINE_LENGTH = 100
+#: With the name of a model.
+MAX_SETTINGS_LENGTH = 500
+
+#: Seconds, of the one that there is before a form has to be sent.
+MODELS_KNOWN_WITHIN = 0.5
 
 LOST = N_("This picture's settings are no longer saved. Use `/anima imagine` instead.")
-#: What each setting is called, and the least and the most that it may be.
-NAMES: Mapping[str, str] = {"size": N_("Size"), "steps": N_("Steps"), "cfg_scale": N_("CFG scale")}
-RANGES = {"size": (MIN_SIDE, MAX_SIDE), "steps": (1, MAX_STEPS), "cfg_scale": (MIN_CFG_SCALE, MAX_CFG_SCALE)}
-
 
 #: The index that means all of a job's images.
 ALL = "all"
@@ -49,29 +57,35 @@ class EditModal(Modal):
     name = "anima:edit-form"
 
     @classmethod
-    def of(cls, image: JobImage) -> Self:
+    async def of(cls, interaction: AnimaInteraction, image: JobImage) -> Self:
         """For one image."""
-        return cls._of(_Source.one(image), f"{image.job.id}:{image.index}")
+        return await cls._of(interaction, EditSource.one(image), f"{image.job.id}:{image.index}")
 
     @classmethod
-    def of_all(cls, image: JobImage) -> Self:
+    async def of_all(cls, interaction: AnimaInteraction, image: JobImage) -> Self:
         """For all of a job's images at once: as many are drawn again."""
-        return cls._of(_Source.all(image), f"{image.job.id}:{ALL}")
+        return await cls._of(interaction, EditSource.all(image), f"{image.job.id}:{ALL}")
 
     @classmethod
-    def _of(cls, source: _Source, at: str) -> Self:
+    async def _of(cls, interaction: AnimaInteraction, source: EditSource, at: str) -> Self:
         recipe, options = source.image.recipe, source.options
+        models = await _models_soon(interaction)
         settings = _written((recipe.width, recipe.height), recipe.steps, recipe.cfg_scale, recipe.scheduler)
+        label = say("Size, steps, CFG, scheduler")
+        if len(models) > 1:
+            label = say("Size, steps, CFG, scheduler, model")
+            if recipe.model in models and not set(recipe.model) & set(COMMAS):
+                settings = f"{settings}, {recipe.model}"
         names = offered(SAMPLERS, recipe.sampler, MAX_CHOICES)
         samplers = [discord.SelectOption(label=name, default=name == recipe.sampler) for name in names]
         sampler: ui.Select[Any] = ui.Select(custom_id=f"sampler:{at}", options=samplers)
         return cls(
             say("Edit"),
             [
-                _text_field(say("Prompt"), f"prompt:{at}", source.prompt_with_loras, long=True, required=True),
-                _text_field(say("Negative prompt"), f"negative:{at}", options.negative or "", long=True),
-                _text_field(say("Seed (leave empty for a new one)"), f"seed:{at}", _number(options.seed)),
-                _text_field(say("Size, steps, CFG, scheduler"), f"settings:{at}", settings, required=True),
+                text_field(say("Prompt"), f"prompt:{at}", source.prompt_with_loras, long=True, required=True),
+                text_field(say("Negative prompt"), f"negative:{at}", options.negative or "", long=True),
+                text_field(say("Seed (leave empty for a new one)"), f"seed:{at}", _number(options.seed)),
+                text_field(label, f"settings:{at}", settings, required=True, longest=MAX_SETTINGS_LENGTH),
                 ui.Label(text=say("Sampler"), component=sampler),
             ],
         )
@@ -80,35 +94,31 @@ class EditModal(Modal):
         typed = {key.partition(":")[0]: value for key, value in values.items()}
         job_id = int(next(iter(values)).split(":")[1])
         origin = await Origin.acknowledge(interaction, ephemeral=interaction.client.submitter.is_private(job_id))
-        source = await _Source.load(interaction, values)
+        source = await EditSource.load(interaction, values)
         if source is None:
             await reply_privately(interaction, say(LOST))
             return
         image = source.image
         try:
-            options = edited(source.options, typed)
-        except InvalidForm as error:
+            model = await interaction.client.model()
+            options = edited(source.options, typed, model.models)
+            prompt, loras = source.read_prompt(str(typed["prompt"]), model)
+        except (InvalidForm, InvalidOption) as error:
             await refuse_form(interaction, self, values, str(error))
             return
-        draft_id = await save_draft(interaction, self, values)
-        try:
-            prompt, loras = source.read_prompt(str(typed["prompt"]), await interaction.client.model())
-        except InvalidOption as error:
-            await reply_privately(interaction, refused_form(str(error), draft_id))
-            return
-        request = replace(edit(image, prompt, replace(options, loras=loras)), draft_id=draft_id)
+        draft = Draft(self.name, values)
+        request = replace(edit(image, prompt, replace(options, loras=loras)), draft=draft)
         await interaction.client.submitter.submit(origin, request)
 
-    async def reopened(self, interaction: AnimaInteraction, fields: Submitted) -> Self | None:
-        source = await _Source.load(interaction, fields)
+    async def reopened(self, interaction: AnimaInteraction, fields: Submitted) -> Self | str:
+        source = await EditSource.load(interaction, fields)
         if source is None:
-            await reply_privately(interaction, say(LOST))
-            return None
-        return self._of(source, next(iter(fields)).partition(":")[2])
+            return say(LOST)
+        return await self._of(interaction, source, next(iter(fields)).partition(":")[2])
 
 
 @dataclass(frozen=True)
-class _Source:
+class EditSource:
     """What is edited: prompt and options of one image, or of a whole job, represented by its first image."""
 
     image: JobImage
@@ -156,13 +166,30 @@ def _number(number: int | None) -> str:
     return "" if number is None else str(number)
 
 
-def _text_field(label: str, custom_id: str, value: str, *, long: bool = False, required: bool = False) -> ui.Label[Any]:
+async def _models_soon(interaction: AnimaInteraction) -> Mapping[str, ModelFacts]:
+    """The models that can be typed into the form; none if they are not known before it has to be sent."""
+    try:
+        async with asyncio.timeout(MODELS_KNOWN_WITHIN):
+            return (await interaction.client.model_info.model()).models
+    except (TimeoutError, ModelUnavailable):
+        return {}
+
+
+def text_field(
+    label: str,
+    custom_id: str,
+    value: str,
+    *,
+    long: bool = False,
+    required: bool = False,
+    longest: int = MAX_LINE_LENGTH,
+) -> ui.Label[Any]:
     field: ui.TextInput[Any] = ui.TextInput(
         custom_id=custom_id,
         style=discord.TextStyle.paragraph if long else discord.TextStyle.short,
         default=shown(value),
         required=required,
-        max_length=MAX_FIELD_LENGTH if long else MAX_LINE_LENGTH,
+        max_length=MAX_FIELD_LENGTH if long else longest,
     )
     return ui.Label(text=label, component=field)
 
@@ -177,8 +204,8 @@ def shown(text: str) -> str:
     return text[:MAX_FIELD_LENGTH].strip()
 
 
-def edited(options: Options, typed: Submitted) -> Options:
-    """The options with what was typed applied. Raises InvalidForm."""
+def edited(options: Options, typed: Submitted, models: Mapping[str, ModelFacts]) -> Options:
+    """The options with what was typed applied. Raises InvalidForm. `models`: those that can be named."""
     try:
         seed = parse_seed(str(typed["seed"]).strip() or None)
     except InvalidOption:
@@ -193,28 +220,17 @@ def edited(options: Options, typed: Submitted) -> Options:
     )
     changes: dict[str, Any] = {
         **options.as_json(),
-        **_settings(str(typed["settings"]), example),
+        **_settings(str(typed["settings"]), example, models),
         "negative": _whole(options.negative or "", str(typed["negative"])),
         "seed": seed,
         "sampler": typed["sampler"][0] if typed["sampler"] else options.sampler,
     }
     try:
-        return Options.of(changes)
+        found = Options.of(changes)
+        # another size is no longer that of an upscale, so the limits of other pictures hold
+        return found if found.size == options.size else replace(found, upscaled=None)
     except ValidationError as error:
-        raise InvalidForm(_mistake(error)) from error
-
-
-def _mistake(error: ValidationError) -> str:
-    """Which settings are wrong, and what they may be."""
-    fields = list(dict.fromkeys(str(each["loc"][0]) for each in error.errors()))
-    if all(field in RANGES for field in fields):
-        return " ".join(map(_range, fields))
-    return say("These settings can't be used: {fields}. Check them and try again.", fields=say(", ").join(fields))
-
-
-def _range(field: str) -> str:
-    least, most = RANGES[field]
-    return say("{field} must be from {least} to {most}.", field=say(NAMES[field]), least=f"{least:g}", most=f"{most:g}")
+        raise InvalidForm(describe_ranges(error)) from error
 
 
 _STEPS = re.compile(r"(\d{1,4})\s*steps?|steps?:?\s*(\d{1,4})")
@@ -226,10 +242,18 @@ def _written(size: Size, steps: int, cfg_scale: float, scheduler: str) -> str:
     return f"{size[0]}x{size[1]}, {steps} steps, CFG {cfg_scale:g}, {scheduler}"
 
 
-def _settings(text: str, example: str) -> dict[str, Any]:
-    """What `832x1216, 30 steps, CFG 4, simple` says; each part may be left out. Raises InvalidForm."""
+def _only_model(meant: Sequence[str], typed: str) -> str:
+    try:
+        return the_only(meant, typed)
+    except InvalidOption as error:
+        raise InvalidForm(str(error)) from error
+
+
+def _settings(text: str, example: str, models: Mapping[str, ModelFacts]) -> dict[str, Any]:
+    """What `832x1216, 30 steps, CFG 4, simple, anima-base` says; each part may be left out. Raises InvalidForm."""
     settings: dict[str, Any] = {}
-    for part in filter(None, (part.strip().casefold() for part in half_width(text).split(","))):
+    for typed in filter(None, (part.strip() for part in re.split(f"[{COMMAS}]", text))):
+        part = half_width(typed).strip().casefold()
         if size := SIZE.fullmatch(part):
             settings["size"] = tuple(to_multiple(int(side)) for side in size.groups())
         elif re.fullmatch(r"\d{3,4}", part):
@@ -240,6 +264,8 @@ def _settings(text: str, example: str) -> dict[str, Any]:
             settings["cfg_scale"] = float(cfg[1])
         elif part in SCHEDULERS:
             settings["scheduler"] = part
+        elif meant := models_meant(typed, models):
+            settings["model"] = _only_model(meant, typed)
         else:
             raise InvalidForm(
                 say(

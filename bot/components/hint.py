@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 
 from bot.components.base import AnimaInteraction, JobComponent, load_image
-from bot.components.requests import edit
+from bot.components.requests import draw_instead, edit
 from bot.generation.errors import InvalidOption
 from bot.generation.options import Options
 from bot.generation.sizes import Size, parse_size
@@ -21,7 +21,7 @@ NOT_REMEMBERED = N_("This prompt is no longer saved. Use `/anima imagine` instea
 
 
 class DrawFixed(JobComponent, template=FIXED_PROMPT_TEMPLATE):
-    """Draws the fixed prompt instead: a job that is still queued is cancelled for it."""
+    """Draws the fixed prompt instead: a job that is still queued gives way to it."""
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
         client = interaction.client
@@ -32,13 +32,12 @@ class DrawFixed(JobComponent, template=FIXED_PROMPT_TEMPLATE):
             return
         correction = await asyncio.to_thread(correct, image.job.prompt, client.tags)
         try:
-            options = corrected(image.spec.options, correction, (await client.model()).native.sizes)
+            model = (await client.model()).of(image.recipe.model)
+            options = corrected(image.spec.options, correction, model.native.sizes)
         except InvalidOption as error:
             await reply_privately(interaction, str(error))
             return
-        if image.job.id in client.queue:
-            await client.cancellation.cancel(image.job, by=interaction.user.id)
-        await client.submitter.submit(origin, edit(image, correction.prompt, options))
+        await draw_instead(origin, image, edit(image, correction.prompt, options))
 
 
 def corrected(options: Options, correction: Correction, native: tuple[Size, ...]) -> Options:

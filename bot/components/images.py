@@ -1,4 +1,4 @@
-"""What the buttons under an image do, and the menu that picks one of several images.
+"""What the buttons under an image do; `more` has those that are out of sight at first.
 
 Everyone who sees an image may build on it, at their own cost. Only its owner and moderators may delete it.
 """
@@ -7,10 +7,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import discord
 from discord import ui
 
-from bot.components.base import ABSTRACT, AnimaInteraction, JobComponent, load_image
+from bot.components.base import (
+    ABSTRACT,
+    AnimaInteraction,
+    JobComponent,
+    Modal,
+    defer_privately,
+    defer_update,
+    load_image,
+    open_form,
+)
 from bot.components.deletion import delete_job, may_delete
 from bot.components.edit_modal import EditModal
 from bot.components.info import info_layout
@@ -21,19 +29,12 @@ from bot.generation.errors import UnusableImage
 from bot.generation.recipe import STRONG, SUBTLE
 from bot.generation.spec import JobImage
 from bot.jobs.submission import JobRequest, Origin
-from bot.messages.attachments import media_of
 from bot.messages.buttons import (
-    CELL_ACTIONS,
-    IMAGE_ACTIONS,
-    PICK_TEMPLATE,
     action_row,
-    image_labels,
     image_template,
 )
-from bot.messages.details import settings_line
 from bot.messages.layout import StaticLayout
 from bot.messages.replies import reply_privately
-from bot.text.markdown import inline
 from bot.text.translation import N_, say
 from storage.jobs import Job
 
@@ -41,22 +42,22 @@ NOT_REMEMBERED = N_("This picture's settings are no longer saved.")
 NOT_YOURS_TO_DELETE = N_("Only the person who asked for this picture or a moderator can delete it.")
 
 
-class ImageButton(JobComponent, template=ABSTRACT):
-    """A button that does something with one image of a job."""
+class FormButton(JobComponent, template=ABSTRACT):
+    """A button that opens a form about one image of a job."""
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
-        image = await load_image(interaction, self.job_id, self.index)
-        if image is None:
-            await reply_privately(interaction, say(NOT_REMEMBERED))
-        else:
-            await self.on_press(interaction, image)
+        await open_form(interaction, self._form(interaction))
 
-    async def on_press(self, interaction: AnimaInteraction, image: JobImage) -> None:
-        """Answers a press; the image is there and the person may see it."""
+    async def _form(self, interaction: AnimaInteraction) -> Modal | str:
+        image = await load_image(interaction, self.job_id, self.index)
+        return say(NOT_REMEMBERED) if image is None else await self.form_of(interaction, image)
+
+    async def form_of(self, interaction: AnimaInteraction, image: JobImage) -> Modal:
+        """The form; the image is there and the person may see it."""
         raise NotImplementedError
 
 
-class RequestButton(ImageButton, template=ABSTRACT):
+class RequestButton(JobComponent, template=ABSTRACT):
     """A button that has something drawn from an image."""
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
@@ -113,39 +114,43 @@ class Upscale(RequestButton, template=image_template("upscale")):
         return await upscale(interaction, image)
 
 
-class Edit(ImageButton, template=image_template("edit")):
+class Edit(FormButton, template=image_template("edit")):
     """Opens a form with the image's prompt and settings."""
 
-    async def on_press(self, interaction: AnimaInteraction, image: JobImage) -> None:
-        await interaction.response.send_modal(EditModal.of(image))
+    async def form_of(self, interaction: AnimaInteraction, image: JobImage) -> Modal:
+        return await EditModal.of(interaction, image)
 
 
-class EditAll(ImageButton, template=image_template("edit-all")):
+class EditAll(FormButton, template=image_template("edit-all")):
     """Opens one form for all of a job's images."""
 
-    async def on_press(self, interaction: AnimaInteraction, image: JobImage) -> None:
-        await interaction.response.send_modal(EditModal.of_all(image))
+    async def form_of(self, interaction: AnimaInteraction, image: JobImage) -> Modal:
+        return await EditModal.of_all(interaction, image)
 
 
-class Info(ImageButton, template=image_template("info")):
+class Info(JobComponent, template=image_template("info")):
     """Tells the one who asks everything about an image."""
 
     open_to_blocked = True
 
-    async def on_press(self, interaction: AnimaInteraction, image: JobImage) -> None:
-        await interaction.response.defer(ephemeral=True, thinking=True)
+    async def on_use(self, interaction: AnimaInteraction) -> None:
+        await defer_privately(interaction)
+        image = await load_image(interaction, self.job_id, self.index)
+        if image is None:
+            await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(say(NOT_REMEMBERED))))
+            return
         view, files = await info_layout(interaction, image)
         view.add_item(action_row(("save-as-preset",), image.job.id, image.index))
         await interaction.edit_original_response(view=view, attachments=files)
 
 
-class SaveAsPreset(ImageButton, template=image_template("save-as-preset")):
+class SaveAsPreset(FormButton, template=image_template("save-as-preset")):
     """Opens a form to name a preset with the image's settings."""
 
     open_to_blocked = True
 
-    async def on_press(self, interaction: AnimaInteraction, image: JobImage) -> None:
-        await interaction.response.send_modal(ImagePresetModal.of(image))
+    async def form_of(self, interaction: AnimaInteraction, image: JobImage) -> Modal:
+        return ImagePresetModal.of(image)
 
 
 class Delete(JobComponent, template=image_template("delete")):
@@ -154,14 +159,16 @@ class Delete(JobComponent, template=image_template("delete")):
     open_to_blocked = True
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
+        await defer_privately(interaction)
         job = await interaction.client.database.jobs.get(self.job_id)
         if job is None:
-            await reply_privately(interaction, say(NOT_REMEMBERED))
-        elif not may_delete(interaction, job):
-            await reply_privately(interaction, say(NOT_YOURS_TO_DELETE))
+            view = StaticLayout(ui.TextDisplay(say(NOT_REMEMBERED)))
+        elif not await may_delete(interaction, job):
+            view = StaticLayout(ui.TextDisplay(say(NOT_YOURS_TO_DELETE)))
         else:
             question = ui.TextDisplay[Any](_deletion_question(interaction, job))
-            await reply_privately(interaction, StaticLayout(question, action_row(("delete-for-good",), job.id)))
+            view = StaticLayout(question, action_row(("delete-for-good",), job.id))
+        await interaction.edit_original_response(view=view)
 
 
 def _deletion_question(interaction: AnimaInteraction, job: Job) -> str:
@@ -174,47 +181,18 @@ class DeleteForGood(JobComponent, template=image_template("delete-for-good")):
     open_to_blocked = True
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
-        await interaction.response.defer()
+        await defer_update(interaction)
         job = await interaction.client.database.jobs.get(self.job_id)
         if job is None:
             outcome = say(NOT_REMEMBERED)
-        elif not may_delete(interaction, job):
+        elif not await may_delete(interaction, job):
             outcome = say(NOT_YOURS_TO_DELETE)
         else:
             outcome = await delete_job(interaction.client, job, interaction.user.id)
         await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(outcome)))
 
 
-class Pick(JobComponent, template=PICK_TEMPLATE):
-    """Shows one image of several by itself, with buttons of its own."""
-
-    open_to_blocked = True
-
-    async def on_use(self, interaction: AnimaInteraction) -> None:
-        data: Any = interaction.data
-        chosen = data["values"][0]
-        index = int(chosen) if chosen.isascii() and chosen.isdigit() else -1
-        await interaction.response.defer(ephemeral=True, thinking=True)
-        image = await load_image(interaction, self.job_id, index)
-        view = StaticLayout(ui.TextDisplay(say(NOT_REMEMBERED))) if image is None else _one_image(interaction, image)
-        await interaction.edit_original_response(view=view)
-
-
-def _one_image(interaction: AnimaInteraction, image: JobImage) -> StaticLayout:
-    job, index = image.job, image.index
-    label = f"**{inline(image_labels(image.spec)[index], 100)}**"
-    if image.spec.comparison is not None:
-        text = ui.TextDisplay[Any](f"{label}\n-# {settings_line(image.recipe)}")
-        return StaticLayout(text, action_row(CELL_ACTIONS, job.id, index))
-    view = StaticLayout(ui.TextDisplay(label))
-    media = media_of(interaction.message) if interaction.message is not None else []
-    if index < len(media):
-        view.add_item(ui.MediaGallery(discord.MediaGalleryItem(media[index].url, spoiler=job.spoiler)))
-    view.add_item(action_row(IMAGE_ACTIONS, job.id, index))
-    return view.add_item(action_row(("info",), job.id, index))
-
-
 HANDLERS = (
     *(Reroll, DrawAlone, VarySubtly, VaryStrongly, Upscale, Edit, EditAll, Info, SaveAsPreset),
-    *(Delete, DeleteForGood, Pick),
+    *(Delete, DeleteForGood),
 )

@@ -11,6 +11,7 @@ from bot.components.base import AnimaInteraction
 from bot.generation.recipe import Recipe
 from bot.generation.spec import JobImage
 from bot.messages.details import message_url, named_settings
+from bot.messages.engine_notes import word_note
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_TEXT_LENGTH
 from bot.text.formats import decimal
@@ -79,7 +80,7 @@ async def _notes(interaction: AnimaInteraction, image: JobImage) -> list[str]:
     """The engine's notes about what could not be applied. A grid has those of all its cells."""
     images = {each.index: each for each in await interaction.client.database.images.of_job(image.job.id)}
     found = images.get(image.index) or images.get(0)
-    text = "\n".join(found.notes) if found is not None else ""
+    text = "\n".join(map(word_note, found.notes)) if found is not None else ""
     return [inline(note, NOTES_SHOWN) for note in truncate(text, NOTES_SHOWN).splitlines()]
 
 
@@ -103,7 +104,7 @@ async def _history(interaction: AnimaInteraction, image: JobImage) -> list[str]:
         if (url := message_url(interaction.client, parent)) is not None:
             lines.append(say("made from [this picture]({address})", address=url))
     own = [each for each in await images.of_job(job.id) if each.index == image.index]
-    children = [child for each in own for child in await images.children(each.id)][:MAX_CHILDREN]
+    children = [child for each in own for child in await images.children(each.id, MAX_CHILDREN)][:MAX_CHILDREN]
     urls = [url for child in children if (url := message_url(interaction.client, child)) is not None]
     if urls:
         links = ", ".join(f"[{number}]({url})" for number, url in enumerate(urls, start=1))

@@ -6,13 +6,13 @@ from typing import Any, Self
 
 from discord import ui
 
-from bot.components.base import AnimaInteraction, Modal, Submitted, load_image
+from bot.components.base import AnimaInteraction, Modal, Submitted, defer_privately, load_image
 from bot.components.edit_again import refuse_form
 from bot.generation.errors import InvalidForm
 from bot.generation.options import Options
 from bot.generation.presets import MAX_NAME_LENGTH, is_valid_name, on_one_line, preset_of_image
 from bot.generation.spec import JobImage
-from bot.messages.replies import reply_privately
+from bot.messages.replies import Loading, note_loading, reply_privately
 from bot.text.markdown import inline
 from bot.text.translation import N_, say
 from storage.preferences import PRESETS_EACH, TooManyPresets
@@ -35,6 +35,8 @@ class ImagePresetModal(Modal):
         return cls(say("Save as preset"), [name_field(f"name:{image.job.id}:{image.index}")])
 
     async def on_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
+        await defer_privately(interaction)
+        note_loading(interaction, Loading.PRIVATE)
         image = await _image(interaction, values)
         if image is None:
             await reply_privately(interaction, say(LOST))
@@ -46,11 +48,9 @@ class ImagePresetModal(Modal):
         else:
             await reply_privately(interaction, outcome)
 
-    async def reopened(self, interaction: AnimaInteraction, fields: Submitted) -> Self | None:
+    async def reopened(self, interaction: AnimaInteraction, fields: Submitted) -> Self | str:
         image = await _image(interaction, fields)
-        if image is None:
-            await reply_privately(interaction, say(LOST))
-        return None if image is None else self.of(image)
+        return say(LOST) if image is None else self.of(image)
 
 
 async def _image(interaction: AnimaInteraction, fields: Submitted) -> JobImage | None:

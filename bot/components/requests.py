@@ -7,7 +7,7 @@ from dataclasses import replace
 from bot.generation.compose import options_of_image, prompt_of_image
 from bot.generation.options import Options
 from bot.generation.spec import JobImage
-from bot.jobs.submission import JobRequest
+from bot.jobs.submission import JobRequest, Origin
 
 
 def reroll(image: JobImage) -> JobRequest:
@@ -46,6 +46,13 @@ def vary(image: JobImage, strength: float) -> JobRequest:
 def edit(image: JobImage, prompt: str, options: Options, *, kind: str = "edit") -> JobRequest:
     """One image, drawn with another prompt or other options."""
     return JobRequest(kind=kind, prompt=prompt, options=options, parent=image)
+
+
+async def draw_instead(origin: Origin, image: JobImage, request: JobRequest) -> None:
+    """Submit a request that takes the place of an image's job, if that is still queued. If refused, the job stays."""
+    client = origin.interaction.client
+    if await client.submitter.submit(origin, replace(request, replaces=image.job)):
+        await client.cancellation.replaced(image.job)
 
 
 def _options(image: JobImage) -> Options:

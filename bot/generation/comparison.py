@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TypeAlias
 
-from bot.generation.errors import InvalidComparison
+from bot.generation.errors import InvalidComparison, InvalidOption
 from bot.generation.recipe import Recipe
+from bot.generation.typed.models import parse_model
 from bot.generation.values import MAX_COMPARED, MAX_LORA_STRENGTH, MIN_CFG_SCALE, Speed
 from bot.prompting.syntax import COMMAS
 from bot.text.markdown import inline
@@ -22,9 +24,12 @@ from bot.text.translation import N_, say, say_plural
 from inference import NativeSettings
 from inference.prompt import parse_weights
 from inference.request import MAX_CFG_SCALE, MAX_STEPS, SAMPLERS, SCHEDULERS, TurboLora
+from inference.weights.headers.diffusion_models import ModelFacts
 
 MAX_WEIGHT = 5.0
 MAX_WORDS_LENGTH = 200
+#: Models that are compared if none are named.
+USUAL_MODELS = 4
 #: Characters of words and names that are repeated in a sentence.
 NAMED = 60
 
@@ -40,6 +45,7 @@ NO_WORDS = N_("Which words should get the weights? Give words of the prompt as `
 NO_WEIGHT = N_("`words` only works with weight. Choose weight for `columns` or `rows`.")
 NO_LORA = N_("Which LoRA should get the strengths? Choose one as `lora`.")
 NO_TURBO_TO_COMPARE = N_("There is no turbo LoRA here, so speeds can't be compared. Choose something else.")
+ONE_MODEL = N_("There is only one model here, so models can't be compared. Choose something else.")
 NOT_IN_PROMPT = N_(
     "“{words}” isn't in the prompt, so its weight can't change. Write `words` exactly as in the prompt, "
     "outside of wildcards."
@@ -48,6 +54,8 @@ BRACKETS = N_(
     "“{words}” can't get a weight because the brackets around it don't match. Close every bracket in the "
     "prompt, or write `\\(` for a literal one."
 )
+
+NO_MODELS: Mapping[str, ModelFacts] = MappingProxyType({})
 
 Value: TypeAlias = str | float
 #: What becomes of a prompt once its wildcards are chosen, and before prompt rules are applied to it.
@@ -62,22 +70,36 @@ class AxisKind(StrEnum):
     WEIGHT = "weight"
     LORA_STRENGTH = "lora strength"
     SPEED = "speed"
+    MODEL = "model"
+
+
+#: What each model recommends for itself, so that it differs from cell to cell where models are compared.
+RECOMMENDED = ("steps", "cfg_scale", "sampler", "scheduler")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What is varied from column to column and, if anything, from row to row."""
+    """What is varied from column to column and, if anything, from row to row.
+
+    fixed: the settings of RECOMMENDED that somebody has set, so that they hold for every model that is compared.
+    """
 
     columns: Axis
     rows: Axis | None = None
+    fixed: tuple[str, ...] = ()
 
-    def recipes(self, make_recipe: Callable[[Rewording], Recipe]) -> tuple[Recipe, ...]:
+    def recipes(self, make_recipe: Callable[[Rewording, str | None], Recipe]) -> tuple[Recipe, ...]:
         """A recipe for each cell, row by row.
 
         make_recipe: makes the recipe that holds otherwise, of the reworded prompt: so prompt rules have the last word
-            on every cell's prompt. Raises InvalidComparison where the prompt lacks what is varied.
+            on every cell's prompt. It gets the name of the cell's model, if models are compared. Raises
+            InvalidComparison where the prompt lacks what is varied.
         """
         return tuple(_cell(chosen, make_recipe) for chosen in self._cells())
+
+    @property
+    def compares_models(self) -> bool:
+        return AxisKind.MODEL in (self.columns.what, self.rows and self.rows.what)
 
     @property
     def title(self) -> str:
@@ -99,12 +121,17 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """`of`: the words whose weight is varied, or the LoRA's name. `turbo`: the turbo LoRA for the axis of speeds."""
+    """One of the things that are varied.
+
+    of: the words whose weight is varied, or the LoRA's name.
+    turbo: the turbo LoRA for the axis of speeds. no_turbo: the models that need few steps without it.
+    """
 
     what: AxisKind
     values: tuple[Value, ...]
     of: str = ""
     turbo: TurboLora | None = None
+    no_turbo: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -144,9 +171,11 @@ class Axis:
                 strengths = ((name, float(value) if name == self.of else strength) for name, strength in recipe.loras)
                 return replace(recipe, loras=tuple(lora for lora in strengths if lora != (self.of, 0)))
             case AxisKind.SPEED:
-                return recipe if value == Speed.NORMAL or self.turbo is None else _with_turbo(recipe, self.turbo)
-            case AxisKind.WEIGHT:
-                return recipe  # its prompt has it
+                recipe = replace(recipe, fast=value == Speed.FAST)
+                has_turbo = value == Speed.TURBO and recipe.model not in self.no_turbo
+                return recipe if self.turbo is None or not has_turbo else _with_turbo(recipe, self.turbo)
+            case AxisKind.WEIGHT | AxisKind.MODEL:
+                return recipe  # it was made with it
 
 
 def axis_name(what: AxisKind) -> str:
@@ -166,15 +195,17 @@ def axis_name(what: AxisKind) -> str:
             return say("LoRA strength")
         case AxisKind.SPEED:
             return say("speed")
+        case AxisKind.MODEL:
+            return say("model")
 
 
-def _cell(chosen: Sequence[tuple[Axis, Value]], make_recipe: Callable[[Rewording], Recipe]) -> Recipe:
+def _cell(chosen: Sequence[tuple[Axis, Value]], make_recipe: Callable[[Rewording, str | None], Recipe]) -> Recipe:
     def reword(prompt: str) -> str:
         for axis, value in chosen:
             prompt = axis.reword(prompt, value)
         return prompt
 
-    recipe = make_recipe(reword)
+    recipe = make_recipe(reword, next((str(value) for axis, value in chosen if axis.what is AxisKind.MODEL), None))
     # Turbo sets steps and CFG, so it conflicts with an axis of these.
     for axis, value in sorted(chosen, key=lambda each: each[0].what is not AxisKind.SPEED):
         recipe = axis.applied(recipe, value)
@@ -253,10 +284,16 @@ class CompareOptions:
     lora: str | None = None
 
 
-def parse_comparison(typed: CompareOptions, usual: NativeSettings, turbo: TurboLora | None = None) -> Comparison:
+def parse_comparison(
+    typed: CompareOptions,
+    usual: NativeSettings,
+    turbo: TurboLora | None = None,
+    models: Mapping[str, ModelFacts] = NO_MODELS,
+) -> Comparison:
     """Raises InvalidComparison.
 
     turbo: the turbo LoRA with the steps and the CFG to draw with, if there is one.
+    models: those that may be compared, by name.
     usual: the other settings, around which values are chosen if none are given. Whether the LoRA exists is not checked
     here.
     """
@@ -266,52 +303,78 @@ def parse_comparison(typed: CompareOptions, usual: NativeSettings, turbo: TurboL
         raise InvalidComparison(say(SAME_AXIS, axis=axis_name(typed.columns)))
     if typed.words is not None and AxisKind.WEIGHT not in (typed.columns, typed.rows):
         raise InvalidComparison(say(NO_WEIGHT))
-    columns = _axis(typed, typed.columns, typed.column_values, usual, turbo)
-    rows = None if typed.rows is None else _axis(typed, typed.rows, typed.row_values, usual, turbo)
+    known = _Known(usual, turbo, models)
+    columns = _axis(typed, typed.columns, typed.column_values, known)
+    rows = None if typed.rows is None else _axis(typed, typed.rows, typed.row_values, known)
     count = len(columns.values) * (1 if rows is None else len(rows.values))
     if count > MAX_COMPARED:
         raise InvalidComparison(say(TOO_MANY, count=count, most=MAX_COMPARED))
     return Comparison(columns=columns, rows=rows)
 
 
-def complete_values(what: AxisKind, typed: str, usual: NativeSettings) -> list[str]:
+@dataclass(frozen=True)
+class _Known:
+    """What values are chosen from and around; as in `parse_comparison`."""
+
+    usual: NativeSettings
+    turbo: TurboLora | None = None
+    models: Mapping[str, ModelFacts] = field(default_factory=dict)
+
+    def names(self, what: AxisKind) -> tuple[str, ...]:
+        if what is AxisKind.MODEL:
+            return tuple(name for name in self.models if not set(name) & set(COMMAS))
+        return {AxisKind.SAMPLER: SAMPLERS, AxisKind.SCHEDULER: SCHEDULERS, AxisKind.SPEED: tuple(Speed)}.get(what, ())
+
+
+def complete_values(
+    what: AxisKind, typed: str, usual: NativeSettings, models: Mapping[str, ModelFacts] = NO_MODELS
+) -> list[str]:
     """What may be meant by values of which the last is still being typed."""
-    given = _pieces(typed)
-    usual_values = ", ".join(_written(value) for value in _usual_values(what, usual))
+    given, known = _pieces(typed), _Known(usual, models=models)
+    names = known.names(what)
+    usual_values = ", ".join(_written(value) for value in _usual_values(what, known))
     if not given:
-        return [usual_values, *_names(what)]
-    if not _names(what):
+        return [usual_values, *names]
+    if not names:
         return [typed.strip(), usual_values]
     finished = typed.rstrip().endswith(tuple(COMMAS))
     chosen, begun = (given, "") if finished else (given[:-1], _name(given[-1]))
-    matching = [name for name in _names(what) if begun in name and name not in map(_name, chosen)]
+    matching = [name for name in names if begun in _name(name) and _name(name) not in map(_name, chosen)]
     return [", ".join([*chosen, name]) for name in matching]
 
 
-def _axis(
-    typed: CompareOptions, what: AxisKind, values: str | None, usual: NativeSettings, turbo: TurboLora | None
-) -> Axis:
+def _axis(typed: CompareOptions, what: AxisKind, values: str | None, known: _Known) -> Axis:
     words = (typed.words or "").strip(string.whitespace + "_")
     if what is AxisKind.WEIGHT and not words:
         raise InvalidComparison(say(NO_WORDS))
     if what is AxisKind.LORA_STRENGTH and typed.lora is None:
         raise InvalidComparison(say(NO_LORA))
-    if what is AxisKind.SPEED and turbo is None:
+    if what is AxisKind.SPEED and known.turbo is None:
         raise InvalidComparison(say(NO_TURBO_TO_COMPARE))
+    if what is AxisKind.MODEL and len(known.models) < 2:
+        raise InvalidComparison(say(ONE_MODEL))
     of = {AxisKind.WEIGHT: words, AxisKind.LORA_STRENGTH: typed.lora or ""}.get(what, "")
-    read = [_value(what, piece, usual) for piece in _pieces(values or "")]
-    distinct = tuple(dict.fromkeys(read)) or _usual_values(what, usual)
+    read = [_value(what, piece, known) for piece in _pieces(values or "")]
+    distinct = tuple(dict.fromkeys(read)) or _usual_values(what, known)
     if len(distinct) < 2:
         raise InvalidComparison(say(ONE_VALUE, axis=axis_name(what)))
-    return Axis(what=what, values=distinct, of=of, turbo=turbo if what is AxisKind.SPEED else None)
+    if what is not AxisKind.SPEED:
+        return Axis(what=what, values=distinct, of=of)
+    no_turbo = tuple(name for name, facts in known.models.items() if facts.turbo is None)
+    return Axis(what=what, values=distinct, turbo=known.turbo, no_turbo=no_turbo)
 
 
 def _pieces(text: str) -> list[str]:
     return [half_width(piece).strip() for piece in re.split(f"[{COMMAS}]", text) if piece.strip()]
 
 
-def _value(what: AxisKind, text: str, usual: NativeSettings) -> Value:
-    names = _names(what)
+def _value(what: AxisKind, text: str, known: _Known) -> Value:
+    if what is AxisKind.MODEL:
+        try:
+            return parse_model(text, known.models) or text
+        except InvalidOption as error:
+            raise InvalidComparison(str(error)) from error
+    names = known.names(what)
     if names:
         if _name(text) not in names:
             unknown = say(UNKNOWN_NAME, axis=axis_name(what), name=inline(text, NAMED), names=", ".join(names))
@@ -319,7 +382,7 @@ def _value(what: AxisKind, text: str, usual: NativeSettings) -> Value:
         return _name(text)
     whole = what is AxisKind.STEPS
     if not re.fullmatch(r"\d{1,5}" if whole else r"[-+]?(\d{1,5}(\.\d{0,3})?|\.\d{1,3})", text, re.ASCII):
-        example = ", ".join(_written(value) for value in _usual_values(what, usual))
+        example = ", ".join(_written(value) for value in _usual_values(what, known))
         value = inline(text, NAMED)
         raise InvalidComparison(
             say(NOT_WHOLE if whole else NO_NUMBER, value=value, axis=axis_name(what), example=example)
@@ -340,10 +403,6 @@ def _written(value: Value) -> str:
     return value if isinstance(value, str) else f"{value:g}"
 
 
-def _names(what: AxisKind) -> tuple[str, ...]:
-    return {AxisKind.SAMPLER: SAMPLERS, AxisKind.SCHEDULER: SCHEDULERS, AxisKind.SPEED: tuple(Speed)}.get(what, ())
-
-
 _RANGES: Mapping[AxisKind, tuple[float, float]] = {
     AxisKind.CFG: (MIN_CFG_SCALE, MAX_CFG_SCALE),
     AxisKind.STEPS: (1, MAX_STEPS),
@@ -352,8 +411,9 @@ _RANGES: Mapping[AxisKind, tuple[float, float]] = {
 }
 
 
-def _usual_values(what: AxisKind, usual: NativeSettings) -> tuple[Value, ...]:
+def _usual_values(what: AxisKind, known: _Known) -> tuple[Value, ...]:
     """Few enough of each that any two of them make a comparison."""
+    usual = known.usual
     match what:
         case AxisKind.SAMPLER:
             return "er_sde", "euler_a", "dpmpp_2m_sde_gpu"
@@ -372,4 +432,6 @@ def _usual_values(what: AxisKind, usual: NativeSettings) -> tuple[Value, ...]:
         case AxisKind.LORA_STRENGTH:
             return 0.0, 0.5, 1.0
         case AxisKind.SPEED:
-            return tuple(speed.value for speed in Speed)
+            return Speed.NORMAL.value, Speed.TURBO.value
+        case AxisKind.MODEL:
+            return known.names(what)[:USUAL_MODELS]

@@ -2,36 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from bot.generation.comparison import Comparison, Rewording
+from bot.generation.comparison import RECOMMENDED, Comparison, Rewording
+from bot.generation.errors import InvalidComparison
 from bot.generation.options import Options
 from bot.generation.recipe import Recipe
+from bot.generation.sizes import tile_for
 from bot.generation.spec import JobSpec
 from bot.generation.typed.loras import LoraNames, no_such_lora
+from bot.generation.typed.models import list_models, no_such_model
 from bot.prompting import TagIndex, escape_wildcards, expand, final_prompts
 from bot.text.markdown import inline
 from bot.text.translation import N_, say
 from inference import NativeSettings
 from inference.request import TurboLora
+from inference.weights.headers.diffusion_models import ModelFacts
 from inference.weights.headers.loras import LoraFacts
 
+MODEL_GONE = N_(
+    "The model “{name}” is no longer available, so I can't draw this the same way again. There are: {names}."
+)
 LORA_GONE = N_("The LoRA “{name}” no longer exists, so I can't draw this the same way again.")
 NO_TURBO = N_("There is no turbo LoRA here. Leave `speed` out.")
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What requests need to know about the loaded model.
+    """What requests need to know about one diffusion model, and which others there are.
 
     lora_facts: facts from the LoRA files' headers, by name.
+    name: as requests ask for it; empty if the files could not be read, so that there is no choice.
+    models: the facts of all diffusion models by name, this one's too, the operator's default first.
     """
 
     native: NativeSettings
     loras: tuple[str, ...] = ()
     turbo: TurboLora | None = None
     lora_facts: Mapping[str, LoraFacts] = field(default_factory=dict)
+    name: str = ""
+    models: Mapping[str, ModelFacts] = field(default_factory=dict)
+
+    def of(self, name: str | None) -> ModelInfo:
+        """The same about another model; about this one if that is not there."""
+        facts = self.models.get(name or "")
+        return self if facts is None else replace(self, name=facts.name, native=facts.native, turbo=facts.turbo)
+
+    @property
+    def default(self) -> ModelInfo:
+        """The same about the operator's default model."""
+        return self.of(next(iter(self.models), None))
+
+    def work_of(self, recipe: Recipe) -> float:
+        """How much more work a recipe's model is than the default one, at the same size and steps."""
+        drawn, default = self.models.get(recipe.model), self.models.get(self.default.name)
+        return drawn.blocks / default.blocks if drawn and default and drawn.blocks and default.blocks else 1.0
 
     @property
     def lora_names(self) -> LoraNames:
@@ -53,15 +79,34 @@ class PromptRules:
     nag: bool = True
 
 
+def choose_model(said: Options, below: Options, models: ModelInfo, offered: Sequence[str]) -> ModelInfo:
+    """The model that holds: the one that was asked for, or a kept default, or the operator's, or the first on offer.
+
+    offered: the models that may be used there; a kept default that is none of them is passed over.
+    """
+    if said.model is not None and said.model in models.models:
+        return models.of(said.model)
+    usual = [below.model, models.default.name, *offered]
+    return models.of(next((name for name in usual if name in offered), models.default.name))
+
+
+def with_offered_model(below: Options, offered: Sequence[str]) -> Options:
+    """Kept defaults may name models that are gone or not on offer; nobody asked for those just now."""
+    return below if below.model is None or below.model in offered else replace(below, model=None)
+
+
 def resolve_options(said: Options, below: Options, model: ModelInfo) -> Options:
     """What holds, with nothing left open. `said`: with the command; `below`: by preferences and server.
 
-    Turbo brings its own steps and CFG with it; only what was said with the command stands against them.
+    model: the one that holds, by `choose_model`. Turbo brings its own steps and CFG with it; only what was said with
+    the command stands against them.
     """
     options = said.merged_over(below).merged_over(Options.of_model(model.native))
+    options = replace(options, model=model.name or None)
     if not options.turbo or model.turbo is None:
         return replace(options, turbo=False)
-    return replace(options, steps=said.steps or model.turbo.steps, cfg_scale=said.cfg_scale or model.turbo.cfg_scale)
+    cfg_scale = said.cfg_scale or model.turbo.cfg_scale
+    return replace(options, fast=False, steps=said.steps or model.turbo.steps, cfg_scale=cfg_scale)
 
 
 def with_known_loras(below: Options, model: ModelInfo) -> Options:
@@ -83,19 +128,54 @@ def unavailable(options: Options, said: Options, model: ModelInfo) -> str | None
 
 def unavailable_in(spec: JobSpec, model: ModelInfo) -> str | None:
     """The same of recipes that are to be drawn just as they were."""
+    models = [recipe.model for recipe in spec.recipes if recipe.model and recipe.model not in model.models]
+    if models and model.models:
+        return say(MODEL_GONE, name=inline(models[0], 100), names=list_models(model.models))
     gone = [name for recipe in spec.recipes for name, _ in recipe.loras if name not in model.loras]
     return say(LORA_GONE, name=inline(gone[0], 100)) if gone else None
 
 
 def comparison_recipes(
-    comparison: Comparison, prompt: str, options: Options, seed: int, prompt_rules: PromptRules, model: ModelInfo
+    comparison: Comparison,
+    prompt: str,
+    options: Options,
+    seed: int,
+    rules_for: Callable[[NativeSettings], PromptRules],
+    model: ModelInfo,
 ) -> tuple[Recipe, ...]:
-    """The recipes of a comparison, row by row, all of one seed. Raises InvalidComparison. `options`: resolved."""
+    """The recipes of a comparison, row by row, all of one seed. Raises InvalidComparison.
 
-    def make_recipe(reword: Rewording) -> Recipe:
-        return recipes(prompt, options, [seed], prompt_rules, model, from_image=False, reword=reword)[0]
+    options: resolved. rules_for: what is added to prompts for a model that recommends something of its own.
+    """
+
+    def make_recipe(reword: Rewording, name: str | None) -> Recipe:
+        if name is not None and name not in model.models:
+            raise InvalidComparison(no_such_model(name, model.models))
+        own = model.of(name)
+        drawn = options if name is None else _options_of_other(options, comparison, own)
+        return recipes(prompt, drawn, [seed], rules_for(own.native), own, from_image=False, reword=reword)[0]
 
     return comparison.recipes(make_recipe)
+
+
+def _options_of_other(options: Options, comparison: Comparison, model: ModelInfo) -> Options:
+    """The options of a comparison for one of its models: all that is not fixed is as that model recommends."""
+    own = resolve_options(Options(turbo=options.turbo), Options(), model)
+    recommended = {name: getattr(own, name) for name in RECOMMENDED if name not in comparison.fixed}
+    return replace(options, model=model.name, turbo=own.turbo, **recommended)
+
+
+def with_fixed_settings(comparison: Comparison, said: Options, below: Options) -> Comparison:
+    """With the settings that hold for every model that is compared; `said` and `below` as in `resolve_options`.
+
+    Turbo brings its own steps and CFG, unless they were said with the command.
+    """
+    if not comparison.compares_models:
+        return comparison
+    both = said.merged_over(below)
+    by_turbo = ("steps", "cfg_scale") if both.turbo else ()
+    fixed = tuple(name for name in RECOMMENDED if getattr(said if name in by_turbo else both, name) is not None)
+    return replace(comparison, fixed=fixed)
 
 
 def recipes(
@@ -150,6 +230,9 @@ def recipes(
                 shift=options.shift or 3.0,
                 beta=options.beta if options.scheduler == "beta" else None,
                 er_sde=options.er_sde if options.sampler == "er_sde" else None,
+                model=model.name,
+                tile=tile_for(options.size, model.native.sizes[0]) if options.upscaled and from_image else None,
+                fast=bool(options.fast),
             )
         )
     return tuple(made)
@@ -189,11 +272,13 @@ def options_of_image(spec: JobSpec, index: int) -> Options:
         scheduler=recipe.scheduler,
         loras=recipe.loras,
         turbo=False,
+        fast=recipe.fast,
         raw=True,
         nag=recipe.nag,
         shift=recipe.shift,
         beta=recipe.beta,
         er_sde=recipe.er_sde,
+        model=recipe.model or options.model,
     )
 
 

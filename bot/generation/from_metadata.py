@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +14,7 @@ from bot.generation.errors import InvalidOption, UnusableImage
 from bot.generation.options import Options
 from bot.generation.sizes import to_multiple
 from bot.generation.typed.loras import LoraNames
+from bot.generation.typed.models import find_named_model
 from bot.generation.values import MAX_LORA_STRENGTH, MAX_LORAS, MIN_SIDE
 from bot.prompting import escape_wildcards
 from bot.text.translation import N_, say
@@ -55,6 +56,7 @@ class Replay:
     """A prompt and options that leave nothing to a person's defaults but what the file does not say.
 
     without: names of LoRAs that are not here, or are more than can be taken.
+    other_model: the model that it was made with, if that is not on offer here.
     unknown: settings with values that cannot be drawn here, by their names.
     from_image: whether it was made from another image, which no file holds.
     """
@@ -64,10 +66,14 @@ class Replay:
     without: tuple[str, ...] = ()
     unknown: tuple[tuple[str, str], ...] = ()
     from_image: bool = False
+    other_model: str | None = None
 
     @classmethod
-    def of(cls, found: Parameters, model: ModelInfo) -> Replay:
-        """Raises UnusableImage where there is no prompt, or one that is too long."""
+    def of(cls, found: Parameters, model: ModelInfo, offered: Collection[str] | None = None) -> Replay:
+        """Raises UnusableImage where there is no prompt, or one that is too long.
+
+        offered: the models that may be used there; None for all.
+        """
         if not found.prompt.strip():
             raise UnusableImage(say(NO_PROMPT))
         prompt, negative = escape_wildcards(found.prompt), escape_wildcards(found.negative_prompt)
@@ -75,18 +81,24 @@ class Replay:
             raise UnusableImage(say(TOO_LONG, limit=MAX_PROMPT_LENGTH))
         loras, without = _loras(found, model)
         options, unknown = _valid(_named_options(found))
+        drawn_with = None if not found.model else find_named_model(found.model, model.models)
+        if offered is not None and drawn_with not in offered:
+            drawn_with = None
         options = replace(
             options,
+            model=drawn_with,
             negative=negative,
             artist="",
             size=_size(found),
             count=1,
             loras=loras,
             turbo=False,
+            fast=found.fast,
             raw=True,
             nag=False if found.cfg_scale == 1 and not found.nag else None,
         )
-        return cls(prompt, options, without, (*unknown, *_not_repeated(found)), found.denoise < 1)
+        other = found.model or None if drawn_with is None and model.models else None
+        return cls(prompt, options, without, (*unknown, *_not_repeated(found)), found.denoise < 1, other)
 
 
 def _not_repeated(found: Parameters) -> tuple[tuple[str, str], ...]:

@@ -20,6 +20,7 @@ from bot.generation.values import (
     Count,
     Denoise,
     Loras,
+    ModelName,
     Negative,
     Sampler,
     Scheduler,
@@ -42,12 +43,16 @@ DENOISE = 0.6
 class Options:
     """None: nothing said.
 
+    model: name of a diffusion model's file, without suffix.
     raw: leaves out the recommended prefix and negative.
     variation: a second seed, and how much of its noise is blended into the first one's.
+    fast: as `GenerationRequest.fast`; turbo, which needs few steps anyway, goes before it.
     nag: False turns normalized attention guidance off, for pictures drawn without it.
     shift, beta, er_sde: of a picture's file; as `GenerationRequest` has them.
+    upscaled: made of a smaller picture, by that button; then other limits hold, and large ones are drawn in tiles.
     """
 
+    model: ModelName | None = None
     negative: Negative | None = None
     artist: Artist | None = None
     size: tuple[Side, Side] | None = None
@@ -59,6 +64,7 @@ class Options:
     seed: Seed | None = None
     loras: Loras | None = None
     turbo: bool | None = None
+    fast: bool | None = None
     denoise: Denoise | None = None
     raw: bool | None = None
     variation: tuple[Seed, VariationStrength] | None = None
@@ -66,6 +72,7 @@ class Options:
     shift: Shift | None = None
     beta: tuple[BetaShape, BetaShape] | None = None
     er_sde: ErSdeSettings | None = None
+    upscaled: bool | None = None
     spoiler: bool | None = None
     private: bool | None = None
 
@@ -86,7 +93,7 @@ class Options:
 
     @classmethod
     def of_model(cls, native: NativeSettings) -> Options:
-        """The bottom: with these below it, nothing that has to be said is left unsaid."""
+        """The bottom: with these below it, nothing that has to be said is left unsaid, except which model it is."""
         return cls(
             negative="",
             nag=True,
@@ -100,6 +107,7 @@ class Options:
             scheduler=native.scheduler,
             loras=(),
             turbo=False,
+            fast=False,
             denoise=DENOISE,
             raw=False,
             spoiler=False,

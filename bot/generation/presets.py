@@ -22,6 +22,8 @@ def preset_of_image(image: JobImage) -> Options:
     options = options_of_image(image.spec, image.index)
     if image.recipe.denoise == 1:
         options = replace(options, denoise=None)
+    if options.upscaled:  # its size and strength are those of enlarging, which only an image can be
+        options = replace(options, size=None, denoise=None, upscaled=None)
     return replace(without_seed(options), count=None, spoiler=None, private=None)
 
 

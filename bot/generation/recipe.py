@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from inference import GenerationRequest
-from inference.request import MAX_SEED
+from inference.request import MAX_SEED, TOKEN_SIDE
 from inference.solver_settings import ErSdeSettings
+from inference.tiling.layout import drawn_pixels, drawn_tiles
 
 if TYPE_CHECKING:
     from PIL import Image
 
 #: Seeds we choose are short enough to be read and typed; people may give any up to 2**64 - 1.
 MAX_NEW_SEED = 2**32 - 1
+
+#: What a picture in fast mode takes of a usual one's work: about what the miniature's take.
+FAST_WORK = 0.7
 
 #: How much of a variation's noise is new, from 0 to 1.
 SUBTLE, STRONG = 0.2, 0.5
@@ -26,7 +31,9 @@ class Recipe:
     """Everything that determines one image. The prompts are final, as the engine gets them.
 
     A `denoise` below 1 starts from the job's source image. nag: as `GenerationRequest.nag`; missing in recipes of
-    earlier releases.
+    earlier releases. model: name of the diffusion model's file; empty for the default one, as in earlier releases.
+    tile: width and height of the overlapping tiles that it is drawn in, the model's own; None for one pass.
+    fast: as `GenerationRequest.fast`.
     """
 
     prompt: str
@@ -46,6 +53,9 @@ class Recipe:
     shift: float = 3.0
     beta: tuple[float, float] | None = None
     er_sde: ErSdeSettings | None = None
+    model: str = ""
+    tile: tuple[int, int] | None = None
+    fast: bool = False
 
     def request(self, source: Image.Image | None) -> GenerationRequest:
         return GenerationRequest(
@@ -67,6 +77,9 @@ class Recipe:
             shift=self.shift,
             beta=self.beta,
             er_sde=self.er_sde,
+            model=self.model,
+            tiled=self.tile is not None,
+            fast=self.fast,
         )
 
     @property
@@ -76,8 +89,21 @@ class Recipe:
 
     @property
     def work(self) -> float:
-        """What the GPU spends: megapixels x steps x passes."""
-        return self.width * self.height / 1e6 * self.steps * passes(self.cfg_scale)
+        """What the GPU spends: megapixels x steps x passes, less in fast mode; more where tiles overlap."""
+        size = (self.width, self.height)
+        pixels = self.width * self.height if self.tile is None else drawn_pixels(size, self.tile)
+        return pixels / 1e6 * self.steps * passes(self.cfg_scale) * (FAST_WORK if self.fast else 1)
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens the network has to do with in one pass."""
+        width, height = (self.width, self.height) if self.tile is None else self.tile
+        return math.ceil(width / TOKEN_SIDE) * math.ceil(height / TOKEN_SIDE) * passes(self.cfg_scale)
+
+    @property
+    def tiles(self) -> int:
+        """How many tiles it is drawn in."""
+        return 1 if self.tile is None else len(drawn_tiles((self.width, self.height), self.tile))
 
     @property
     def batch_key(self) -> Hashable:

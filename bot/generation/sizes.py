@@ -1,9 +1,10 @@
-"""Sizes by name: the loaded model's own, and any other as `832x1216` or `2:3`."""
+"""Sizes by name: the loaded model's own, and any other as `832x1216` or `2:3`; and the sizes of upscales."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 
 from bot.generation.errors import InvalidOption
 from bot.generation.values import MIN_SIDE
@@ -20,6 +21,12 @@ _FAMILIAR = ((1, 1), (5, 4), (4, 3), (7, 5), (3, 2), (16, 10), (16, 9), (2, 1), 
 MAX_STRETCHED = 4
 #: Largest difference between two shapes that counts as equal, in logarithms: about 2% of one side.
 VISIBLE_CROP = 0.02
+#: What one upscale multiplies the sides by.
+UPSCALE_FACTOR = 1.5
+#: Where that is above a limit, the largest factor that is not is taken, down to this one.
+LEAST_UPSCALE_FACTOR = 1.15
+#: Up to this many times the model's own area, a model still draws one image and not several beside each other.
+ONE_PASS_TIMES_NATIVE = 2.4
 
 
 def describe_size(size: Size) -> str:
@@ -100,6 +107,20 @@ def _around(side: float, longest: int) -> list[int]:
 def to_multiple(side: int, multiple: int = SIDE_MULTIPLE) -> int:
     """The nearest side that may be drawn; how large is too large is for the limits to say."""
     return max(round(side / multiple) * multiple, MIN_SIDE)
+
+
+def larger_size(size: Size, allowed: Callable[[Size], bool]) -> Size | None:
+    """The size that an image is upscaled to, or None if nothing that is worth it is allowed."""
+    for hundredths in range(round(100 * UPSCALE_FACTOR), round(100 * LEAST_UPSCALE_FACTOR) - 1, -5):
+        width, height = (round(side * hundredths / 100 / TOKEN_SIDE) * TOKEN_SIDE for side in size)
+        if allowed((width, height)):
+            return width, height
+    return None
+
+
+def tile_for(size: Size, native: Size) -> Size | None:
+    """The size of the tiles in which an upscale is drawn; None where it is drawn in one pass."""
+    return native if math.prod(size) > ONE_PASS_TIMES_NATIVE * math.prod(native) else None
 
 
 def _of_shape(shape: float, native: tuple[Size, ...]) -> Size:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from PIL import Image, ImageOps
 
@@ -14,11 +14,14 @@ from bot.generation.sizes import is_cropped, size_like
 from bot.text.translation import N_, say
 from inference import NativeSettings
 from inference.color import to_8_bit
+from inference.editing.mask_image import MAX_ASPECT_ERROR, NEARLY_BLACK, levels_of, mask_of_transparency
 from inference.request import MAX_SIDE
 
 MAX_PIXELS = 40_000_000
-#: Pixels of the longer side that are kept: more than any image is drawn with.
+#: Pixels of the longer side that are kept of what people give: more than an image is drawn with that is not upscaled.
 KEPT_SIDE = 2048
+#: Of an image's pixels: with fewer that are more transparent than not, nothing is missing that anyone sees.
+MIN_TRANSPARENT = 0.001
 FORMATS = ("PNG", "JPEG", "WEBP")
 #: Pillow's modes that it makes smaller without dropping pixels.
 SMOOTH_MODES = ("RGB", "RGBA", "L", "LA", "CMYK")
@@ -27,31 +30,82 @@ TOO_MANY_PIXELS = N_(
     "That picture is too large ({width}x{height}). The limit is {limit} megapixels. Make it smaller and try again."
 )
 UNREADABLE_IMAGE = N_("I can't read that file as a picture. Attach a PNG, JPEG or WebP.")
+BLACK_MASK = N_("The mask is black everywhere. Paint white what is to be redrawn.")
+OTHER_SHAPE = N_("The mask ({mask}) must have the same shape as the picture ({picture}).")
 CROPPED = N_("Your picture is cropped to {width}x{height}. To keep all of it, leave `aspect` out.")
 CROPPED_ALL_THE_SAME = N_(
     "Your picture is cropped a little: {width}x{height} is the nearest size that can be drawn here."
 )
 
 
-def prepare_source(data: bytes) -> bytes:
-    """An image file as PNG, upright, without transparency, at most KEPT_SIDE pixels a side. Slow.
+@dataclass(frozen=True)
+class UploadedImage:
+    """An uploaded image as PNG files.
+
+    source: as `prepare_source` makes it. transparent: a mask of its transparent parts, if it has any.
+    """
+
+    source: bytes = field(repr=False)
+    transparent: bytes | None = field(repr=False)
+
+
+def prepare_source(data: bytes, longest: int = KEPT_SIDE) -> bytes:
+    """An image file as PNG, upright, without transparency, at most `longest` pixels a side. Slow.
 
     Raises UnusableImage for what is no image, or one of too many pixels.
     """
+    return _on_white(_opened(data, longest))
+
+
+def prepare_upload(data: bytes) -> UploadedImage:
+    """The same, and what was transparent. Slow."""
+    image = _opened(data, KEPT_SIDE)
+    seen_through = mask_of_transparency(image)
+    levels = seen_through.histogram()
+    enough = sum(levels[128:]) >= MIN_TRANSPARENT * sum(levels)
+    return UploadedImage(_on_white(image), _as_png(seen_through) if enough else None)
+
+
+def prepare_mask(data: bytes, source: bytes) -> bytes:
+    """The file of a mask as a grey PNG: white where to redraw. Slow.
+
+    source: the image that it is a mask of, as `prepare_source` makes it.
+    Raises UnusableImage for what is no image, for one that marks nothing, and for one of another shape than its image.
+    """
+    mask = _opened(data, MAX_SIDE)  # shrinking would blur a hard edge
+    levels = levels_of(mask)
+    if not (levels > NEARLY_BLACK).any():
+        raise UnusableImage(say(BLACK_MASK))
+    (width, height), drawn = mask.size, size_of(source)
+    if abs((width / height) / (drawn[0] / drawn[1]) - 1) > MAX_ASPECT_ERROR:
+        sizes = {"mask": f"{width}x{height}", "picture": f"{drawn[0]}x{drawn[1]}"}
+        raise UnusableImage(say(OTHER_SHAPE, **sizes))
+    return _as_png(Image.fromarray(levels))
+
+
+def _opened(data: bytes, longest: int) -> Image.Image:
+    """RGBA, upright."""
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         if image.width * image.height > MAX_PIXELS:
             raise UnusableImage(say(TOO_MANY_PIXELS, width=image.width, height=image.height, limit=MAX_PIXELS // 10**6))
         deep_enough = to_8_bit(image)
         opened = deep_enough if deep_enough.mode in SMOOTH_MODES else deep_enough.convert("RGBA")
-        opened.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)  # before there are copies of it
-        upright = ImageOps.exif_transpose(opened).convert("RGBA")
+        opened.thumbnail((longest, longest), Image.Resampling.LANCZOS)  # before there are copies of it
+        return ImageOps.exif_transpose(opened).convert("RGBA")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UnusableImage(say(UNREADABLE_IMAGE)) from error
-    flat = Image.new("RGB", upright.size, "white")
-    flat.paste(upright, mask=upright.getchannel("A"))
+
+
+def _on_white(image: Image.Image) -> bytes:
+    flat = Image.new("RGB", image.size, "white")
+    flat.paste(image, mask=image.getchannel("A"))
+    return _as_png(flat)
+
+
+def _as_png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    flat.save(buffer, "PNG")
+    image.save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from bot.generation.comparison import Comparison
 from bot.generation.options import Options
 from bot.generation.recipe import Recipe, passes
+from bot.generation.redraw.area import Area
 from inference import GenerationRequest, NativeSettings
 from storage.jobs import Job
 
@@ -25,6 +26,8 @@ class JobSpec:
     age_restricted: whether more than safe pictures were allowed where it was asked for.
     comparison: the recipes are its cells, row by row, and their pictures become one labelled grid.
     guild_locale: the server's language, where everybody there sees the job's message.
+    usual_model: what was drawn with there at that time where nobody chose a model.
+    area: which part of the source image is redrawn; None for all of it.
     in_own_server: whether the bot was a member of the server it was asked for in, and not only installed by a person.
     """
 
@@ -34,6 +37,8 @@ class JobSpec:
     comparison: Comparison | None = None
     guild_locale: str | None = None
     in_own_server: bool = False
+    usual_model: str = ""
+    area: Area | None = None
 
     @classmethod
     def of(cls, job: Job) -> JobSpec:
@@ -44,13 +49,25 @@ class JobSpec:
         parameters: dict[str, Any] = _JOB_SPEC.dump_python(self, mode="json", exclude_defaults=True)
         return parameters
 
-    def requests(self, source: Image.Image | None) -> list[GenerationRequest]:
-        return [recipe.request(source) for recipe in self.recipes]
+    def requests(self, source: Image.Image | None, mask: Image.Image | None = None) -> list[GenerationRequest]:
+        """Slow where only a part is redrawn. `source`, `mask`: the job's files."""
+        if source is None or self.area is None:
+            return [recipe.request(source) for recipe in self.recipes]
+        source, mask = self.area.applied(source, mask)
+        return [replace(recipe.request(source), mask=mask) for recipe in self.recipes]
 
-    def cost(self, native: NativeSettings) -> float:
-        """Credits: what the GPU spends, 1.0 for a default picture."""
+    def cost(self, native: NativeSettings, work_of: Callable[[Recipe], float] = lambda recipe: 1.0) -> float:
+        """Credits: what the GPU spends, 1.0 for a default picture of the operator's default model.
+
+        native: that model's. work_of: how much more work each recipe's model is.
+        """
         default = native.megapixels * native.steps * passes(native.cfg_scale)
-        return sum(recipe.work for recipe in self.recipes) / default
+        return sum(recipe.work * work_of(recipe) for recipe in self.recipes) / default
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The diffusion models that are needed, in order; an empty name is the default one's."""
+        return tuple(dict.fromkeys(recipe.model for recipe in self.recipes))
 
     def batch_key(self) -> Hashable:
         """Jobs with equal keys can be drawn in one batch."""

@@ -34,15 +34,18 @@ MIN_CFG_SCALE = 1.0
 MAX_ARTISTS_LENGTH = 200
 MAX_LORAS = 4
 MAX_LORA_NAME_LENGTH = 100
+#: With the folder that it is in.
+MAX_MODEL_NAME_LENGTH = 400
 #: Of either sign. The engine takes more, but nothing is left of an image there.
 MAX_LORA_STRENGTH = 10
 
 
 class Speed(StrEnum):
-    """How fast a picture is drawn; stored as `Options.turbo`."""
+    """How fast a picture is drawn; stored as `Options.turbo` and `Options.fast`."""
 
     NORMAL = "normal"
     TURBO = "turbo"
+    FAST = "fast"
 
 
 def one_of(names: Sequence[str]) -> Callable[[str], str]:
@@ -74,6 +77,7 @@ VariationStrength = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Denoise = Annotated[float, Field(ge=MIN_DENOISE, le=1, allow_inf_nan=False)]
 Negative = Annotated[str, Field(max_length=MAX_PROMPT_LENGTH)]
 Artist = Annotated[str, Field(max_length=MAX_ARTISTS_LENGTH)]
+ModelName = Annotated[str, Field(min_length=1, max_length=MAX_MODEL_NAME_LENGTH)]
 LoraName = Annotated[str, Field(min_length=1, max_length=MAX_LORA_NAME_LENGTH)]
 LoraStrength = Annotated[float, Field(ge=-MAX_LORA_STRENGTH, le=MAX_LORA_STRENGTH, allow_inf_nan=False)]
 Loras = Annotated[tuple[tuple[LoraName, LoraStrength], ...], Field(max_length=MAX_LORAS)]

@@ -1,76 +1,121 @@
-"""The operator's announcements: one server a second, in one channel of each."""
+"""The operator's announcements: one server a second, in one channel of each.
+
+How far one has got is in the operator's document, so it continues after a restart. Each message has a nonce, so a
+server that was reached just before a crash gets no second one.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 import discord
 
 from bot.jobs.log_channels import LogChannel, can_post, log_channel
+from bot.jobs.servers.lookup import ServerLookup
 from bot.rules.server_settings import load_server_settings
-from storage.servers import Servers
+from storage.backend.transactions import StorageUnavailable
+from storage.servers import EVERYWHERE, Servers
 
 logger = logging.getLogger(__name__)
 
 #: Seconds between two servers, far below Discord's limit of 50 requests a second.
 PAUSE = 1.0
+#: What the keys of unfinished announcements begin with, in the operator's document.
+UNFINISHED = "announcing "
+
+
+def unfinished(number: int, text: str, after: int = 0) -> dict[str, dict[str, str | int]]:
+    """The entry of an announcement that has reached the servers up to the id `after`. `number`: unlike any other's."""
+    return {f"{UNFINISHED}{number}": {"text": text, "after": after}}
 
 
 class Announcements:
-    def __init__(
-        self, guilds: Callable[[], Sequence[discord.Guild]], answers_in: Callable[[int], bool], servers: Servers
-    ) -> None:
-        """guilds: the servers that the bot is in; answers_in: whether the operator allows a server."""
-        self._guilds = guilds
+    def __init__(self, lookup: ServerLookup, answers_in: Callable[[int], bool], servers: Servers) -> None:
+        """`answers_in`: whether the operator allows a server."""
+        self._lookup = lookup
         self._answers_in = answers_in
         self._servers = servers
         self._sending: set[asyncio.Task[None]] = set()
 
-    def targets(self) -> list[discord.Guild]:
-        """The servers that a message would go to."""
-        return [guild for guild in self._guilds() if self._answers_in(guild.id)]
+    async def count(self) -> int:
+        """The number of servers that a message would go to; in many servers about that."""
+        if self._lookup.is_cached:
+            return len([guild async for guild in self._targets()])
+        return await self._lookup.count()
 
-    def send(self, text: str) -> int:
-        """Start sending a message; returns the number of servers. Does not continue after a restart."""
-        targets = self.targets()
-        task = asyncio.create_task(self._send(text, targets), name="announcement")
+    def send(self, text: str, number: int = 0, after: int = 0) -> None:
+        """Start sending a message to the servers with larger ids than `after`.
+
+        number: that of its `unfinished` entry.
+        """
+        task = asyncio.create_task(self._send(text, number, after), name="announcement")
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
-        return len(targets)
+
+    async def resume(self) -> None:
+        """After a restart: continue what was not finished."""
+        for key, entry in (await self._servers.settings(EVERYWHERE)).settings.items():
+            if key.startswith(UNFINISHED):
+                logger.info("an announcement goes on after a restart")
+                self.send(entry["text"], int(key.removeprefix(UNFINISHED)), entry["after"])
 
     async def close(self) -> None:
         for task in self._sending:
             task.cancel()
         await asyncio.gather(*self._sending, return_exceptions=True)
 
-    async def _send(self, text: str, targets: Sequence[discord.Guild]) -> None:
-        sent = 0
-        for number, guild in enumerate(targets):
-            if number:
-                await asyncio.sleep(PAUSE)
-            try:
-                sent += await self._send_to(guild, text)
-            except Exception:  # the others are to hear of it all the same
-                logger.exception("announcement: server %d could not be reached", guild.id)
-        logger.info("announcement: sent to %d of %d servers", sent, len(targets))
+    async def _targets(self) -> AsyncIterator[discord.Guild]:
+        async for guild in self._lookup.each():
+            if self._answers_in(guild.id):
+                yield guild
 
-    async def _send_to(self, guild: discord.Guild, text: str) -> bool:
-        channel = await self._channel(guild)
+    async def _send(self, text: str, number: int, after: int) -> None:
+        sent = count = 0
+        try:
+            async for guild in self._targets():
+                if guild.id <= after:
+                    continue
+                if count:
+                    await asyncio.sleep(PAUSE)
+                count += 1
+                try:
+                    sent += await self._send_to(guild.id, text, number)
+                except Exception:  # the others are to hear of it all the same
+                    logger.exception("announcement: server %d could not be reached", guild.id)
+                [(key, entry)] = unfinished(number, text, after=guild.id).items()
+                await self._note(key, entry)
+        except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
+            logger.warning("announcement: Discord does not say which other servers there are (%s)", error)
+            return  # the next start goes on
+        await self._note(f"{UNFINISHED}{number}", None)
+        logger.info("announcement: sent to %d of %d servers", sent, count)
+
+    async def _note(self, key: str, entry: dict[str, str | int] | None) -> None:
+        try:
+            await self._servers.note(EVERYWHERE, key, entry)
+        except StorageUnavailable as error:
+            logger.warning("announcement: how far it has got could not be written down: %s", error)
+
+    async def _send_to(self, guild_id: int, text: str, number: int) -> bool:
+        channel = await self._channel(guild_id)
         if channel is None:
-            logger.info("announcement: server %d has no channel where it may be posted", guild.id)
+            logger.info("announcement: server %d has no channel where it may be posted", guild_id)
             return False
         try:
-            await channel.send(text)
+            await channel.send(text, nonce=f"{number % 10_000}-{guild_id}")
         except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
-            logger.info("announcement: server %d refused it: %s", guild.id, error)
+            logger.info("announcement: server %d refused it: %s", guild_id, error)
             return False
         return True
 
-    async def _channel(self, guild: discord.Guild) -> LogChannel | None:
+    async def _channel(self, guild_id: int) -> LogChannel | None:
         """The server's log channel, or else its system messages channel."""
-        settings = await load_server_settings(self._servers, guild.id)
+        settings = await load_server_settings(self._servers, guild_id)
+        guild = await self._lookup.server(guild_id, settings.log_channel_id)
+        if guild is None:
+            return None
         candidates = (log_channel(guild, settings.log_channel_id), guild.system_channel)
         return next((channel for channel in candidates if channel is not None and can_post(channel)), None)

@@ -8,19 +8,20 @@ from collections.abc import Collection
 
 from bot.jobs.delivery.delivery import Delivery
 from bot.jobs.delivery.outbox import retry_storage
-from bot.jobs.worker import Worker
+from bot.jobs.workers import Workers
 from bot.messages import job as messages
 from bot.ops.logs import about_its_job
 from bot.text.languages import speaking
 from storage.jobs import Job, Jobs
+from storage.schema import JobState
 
 logger = logging.getLogger(__name__)
 
 
 class Cancellation:
-    def __init__(self, jobs: Jobs, worker: Worker, delivery: Delivery) -> None:
+    def __init__(self, jobs: Jobs, workers: Workers, delivery: Delivery) -> None:
         self._jobs = jobs
-        self._worker = worker
+        self._workers = workers
         self._delivery = delivery
         self._under_way: set[asyncio.Task[None]] = set()
 
@@ -39,9 +40,17 @@ class Cancellation:
         return True
 
     @about_its_job
+    async def replaced(self, job: Job) -> None:
+        """Show in a job's message that it is cancelled, if another job of its user has taken its place."""
+        now = await self._jobs.get(job.id)
+        if now is not None and now.state is JobState.CANCELLED:
+            await self.withdraw(job)
+            await self._jobs.mark_notified(job.id)
+
+    @about_its_job
     async def withdraw(self, job: Job, *, by_moderator: bool = False) -> None:
         """Stop the work on a job that has ended in the database, and say in its message that nothing will come."""
-        await self._worker.cancel(job.id)
+        await self._workers.cancel(job.id)
         with speaking(messages.message_locale(job)):
             view = messages.cancelled(job, by_moderator=by_moderator)
         await self._delivery.conclude(job, view)
@@ -56,8 +65,12 @@ class Cancellation:
         """Nothing more is posted for the job, not even that it was cancelled."""
         if await retry_storage(lambda: self._jobs.cancel(job.id, by=None)):
             logger.info("its message was deleted, so it is cancelled")
-            await self._worker.cancel(job.id)
+            await self._workers.cancel(job.id)
             await retry_storage(lambda: self._jobs.mark_notified(job.id))
+
+    async def close(self) -> None:
+        """Wait for the jobs of deleted messages to be cancelled."""
+        await asyncio.gather(*self._under_way, return_exceptions=True)
 
     def message_deleted_later(self, job: Job) -> None:
         task = asyncio.create_task(self.message_deleted(job), name=f"deleted-{job.id}")

@@ -1,15 +1,18 @@
-"""The engine as the worker sees it: loaded, started again when its process has died, and stopped in the end."""
+"""The engines: which there are by the settings, and each as its worker sees it, loaded, started again, stopped."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import subprocess
+import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
 
-from bot.ops.shutdown import ShuttingDown
 from inference import CheckpointError, EncodedImage, EngineClient, EngineDescription, GenerationRequest
 from inference.process import EngineDied, EngineFailed
 from inference.request import OnProgress, OutOfMemory
@@ -20,10 +23,44 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-#: Seconds before an engine that could not be loaded is started again, each time twice as long.
+#: Seconds before an engine that could not be loaded, or died, is started again; each time twice as long.
 START_AGAIN_AFTER, MAX_START_DELAY = 2.0, 300.0
+#: Seconds between two looks at an engine that has nothing to do.
+CHECK_INTERVAL = 1.0
 #: Seconds before an engine that does not end is stopped again.
 STOP_AGAIN_AFTER = 1.0
+#: Batches in a row that an engine may fail at before it is started anew: an error of a GPU may stay in its process.
+MAX_FAILED_BATCHES = 2
+#: What ANIMA_DEVICE says for every GPU of the machine.
+ALL = "all"
+#: Run in a process of its own, as the bot's own never loads PyTorch.
+COUNT_GPUS = "import torch; print(torch.cuda.device_count())"
+#: Seconds that it may take; PyTorch loads slowly from a cold disk.
+COUNTING_TIMEOUT = 120.0
+
+
+def engine_devices(devices: Sequence[str]) -> dict[str, str]:
+    """The device of each engine by the engine's name, for `Settings.devices`. Blocks while GPUs are counted."""
+    if list(devices) == [ALL]:
+        devices = [f"cuda:{number}" for number in range(_count_gpus())] or ["auto"]
+    times, seen = Counter(devices), Counter[str]()
+    names = {}
+    for device in devices:
+        seen[device] += 1
+        names[device if times[device] == 1 else f"{device}-{seen[device]}"] = device
+    return names
+
+
+def _count_gpus() -> int:
+    """The GPUs that PyTorch sees; 0 where it cannot say."""
+    try:
+        said = subprocess.run(
+            [sys.executable, "-c", COUNT_GPUS], capture_output=True, text=True, timeout=COUNTING_TIMEOUT, check=True
+        )
+        return int(said.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        logger.warning("the GPUs could not be counted, so one engine is started: %s", error)
+        return 0
 
 
 class ModelUnavailable(Exception):
@@ -31,93 +68,148 @@ class ModelUnavailable(Exception):
 
 
 class SupervisedEngine:
-    """Calls the engine in threads, one call at a time. A caller that is cancelled does not end the call."""
+    """Calls one engine in threads, one call at a time. If the caller is cancelled, drawing ends within a step."""
 
-    def __init__(self, engine: EngineClient) -> None:
-        self._engine = engine
-        self._description: asyncio.Future[EngineDescription] = asyncio.get_running_loop().create_future()
+    def __init__(
+        self,
+        name: str,
+        client: EngineClient,
+        changed: Callable[[SupervisedEngine], None],
+        problem: Callable[[SupervisedEngine, EngineDescription], str | None] = lambda engine, description: None,
+    ) -> None:
+        """`changed` is called when the engine has its model, and when an attempt to load it has failed.
+
+        `problem` says why an engine that was loaded cannot be used with this description; None if it can.
+        """
+        self.name = name
+        self._client = client
+        self._changed = changed
+        self._problem = problem
         self._call: asyncio.Task[Any] | None = None
         self._closing = False
         #: Whether the engine has its model; not while it is started again.
         self.loaded = False
+        #: Whether it waits before it is started again.
+        self.resting = False
+        #: What it said of itself when it was loaded last.
+        self.description: EngineDescription | None = None
+        #: Why it could never be loaded, if that is for the operator to mend.
+        self.fatal: Exception | None = None
+        #: Whether the bot ends because of that, and says so itself.
+        self.given_up = False
         #: Failed attempts to load in a row.
         self.failures = 0
         #: Since when there has been no model (wall clock); None while there is one.
         self.unloaded_since: datetime | None = utc_now()
+        self._failed_batches = 0
+        self._idle_deaths = 0
 
     @property
-    def engine_restarts(self) -> int:
-        return max(0, self._engine.starts - 1)
+    def restarts(self) -> int:
+        return max(0, self._client.starts - 1)
 
     @property
-    def loaded_description(self) -> EngineDescription | None:
-        """The description of the model loaded last; None if there was none."""
-        is_known = self._description.done() and self._description.exception() is None
-        return self._description.result() if is_known else None
+    def models_at_hand(self) -> frozenset[str] | None:
+        """The models on the device, as requests name them; None where the engine does not say.
 
-    async def description(self) -> EngineDescription:
-        """What the loaded model says of itself; waits while it is loading."""
-        return await asyncio.shield(self._description)
+        The default one, with which every engine starts, has an empty name too.
+        """
+        names = frozenset(self._client.loaded_models)
+        default = self.description.loaded[:1] if self.description is not None else ()
+        return (names | {""} if names.issuperset(default) else names) or None
 
     async def start(self) -> None:
-        """Load the engine, retrying with growing pauses.
-
-        Raises errors that the operator must fix, CheckpointError or EngineFailed, only at the first start: later, the
-        file may just be in the middle of being replaced.
-        """
-        self.loaded = False
-        self.unloaded_since = self.unloaded_since or utc_now()
+        """Load the engine, however often that fails, with growing pauses."""
         started, delay = time.monotonic(), START_AGAIN_AFTER
         while (description := await self._try_to_start(delay)) is None:
-            await asyncio.sleep(delay)
+            await self._rest(delay)
             delay = min(2 * delay, MAX_START_DELAY)
         logger.info("loaded %s in %.1f s", description.name, time.monotonic() - started)
+        self.description, self.fatal = description, None
         self.loaded, self.failures, self.unloaded_since = True, 0, None
-        if self._description.done():
-            self._description = asyncio.get_running_loop().create_future()
-        self._description.set_result(description)
+        self._changed(self)
+
+    async def start_again(self) -> None:
+        """Load an engine that died or failed, after a pause: the longer, the more often since it drew anything."""
+        setbacks = self._failed_batches + self._idle_deaths
+        delay = min(START_AGAIN_AFTER * 2 ** (setbacks - 1), MAX_START_DELAY)
+        logger.warning("the engine is started again in %.0f s", delay)
+        await self._rest(delay)
+        await self.start()
 
     async def generate(
         self, requests: Sequence[GenerationRequest], on_progress: OnProgress, cancelled: Callable[[], bool]
     ) -> list[EncodedImage]:
-        """Raises Cancelled, EngineDied, EngineFailed, InvalidRequest, CheckpointError."""
-        try:
-            return await self._run(self._engine.generate, requests, on_progress, lambda: self._closing or cancelled())
-        except EngineDied:
-            self.loaded = False
-            raise
+        """Raises Cancelled, EngineDied, EngineFailed, InvalidRequest, CheckpointError.
 
-    def fail_waiting(self) -> None:
-        """Those who wait for the model are not kept waiting by a bot that ends: ShuttingDown is raised there."""
-        if not self._description.done():
-            self._description.set_exception(ShuttingDown())
-            self._description.exception()  # nobody may be waiting
+        Afterwards the engine may no longer be loaded: `start_again` then.
+        """
+        abandoned = threading.Event()
+        try:
+            images = await self._run(
+                self._client.generate,
+                requests,
+                on_progress,
+                lambda: self._closing or abandoned.is_set() or cancelled(),
+            )
+        except asyncio.CancelledError:
+            abandoned.set()
+            raise
+        except (EngineDied, EngineFailed) as error:
+            self._failed_batches += 1
+            if isinstance(error, EngineDied) or self._failed_batches >= MAX_FAILED_BATCHES:
+                self.loaded, self.unloaded_since = False, utc_now()
+            raise
+        self._failed_batches = self._idle_deaths = 0
+        return images
+
+    async def wait_for_death(self) -> None:
+        """Returns once the engine has died while it had nothing to do. Then it is not loaded: `start_again`."""
+        while self.loaded:
+            await asyncio.sleep(CHECK_INTERVAL)
+            try:
+                await self._run(self._client.check)
+            except (EngineDied, EngineFailed) as error:
+                logger.error("the engine died while it had nothing to do: %s", error)
+                self._idle_deaths += 1
+                self.loaded, self.unloaded_since = False, utc_now()
 
     async def close(self, grace: float) -> None:
         """End the engine. `grace`: seconds for the step that it is in."""
         self._closing = True
         if self._call is not None and self.loaded:  # loading cannot be hurried, drawing can
             await asyncio.wait([self._call], timeout=grace)
-        await asyncio.to_thread(self._engine.stop)
+        await asyncio.to_thread(self._client.stop)
         while self._call is not None and not self._call.done():
             await asyncio.wait([self._call], timeout=STOP_AGAIN_AFTER)
-            await asyncio.to_thread(self._engine.stop)  # the call may have started only now
+            await asyncio.to_thread(self._client.stop)  # the call may have started only now
+
+    async def _rest(self, seconds: float) -> None:
+        self.resting = True
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self.resting = False
 
     async def _try_to_start(self, delay: float) -> EngineDescription | None:
         try:
-            return await self._run(self._engine.start)
+            description = await self._run(self._client.start)
+            if problem := self._problem(self, description):
+                await asyncio.to_thread(self._client.stop)
+                raise EngineFailed(problem)
+            return description
         except (EngineDied, OutOfMemory, EngineFailed, CheckpointError) as error:
-            if self.loaded_description is None and not isinstance(error, EngineDied | OutOfMemory):
-                raise
             self.failures += 1
-            logger.error("The model cannot be loaded: %s Trying again in %.0f s.", error, delay)
-        if not self._description.done():  # wakes those who wait
-            self._description.set_exception(ModelUnavailable())
-            self._description.exception()
-            self._description = asyncio.get_running_loop().create_future()
+            if self.description is None and not isinstance(error, EngineDied | OutOfMemory):
+                self.fatal = error
+            self._changed(self)
+            if not self.given_up:
+                logger.error("The model cannot be loaded: %s Trying again in %.0f s.", error, delay)
         return None
 
     async def _run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        if self._call is not None and not self._call.done():  # its caller was cancelled
+            await asyncio.wait([self._call])
         self._call = task = asyncio.create_task(asyncio.to_thread(call, *args, **kwargs))
         # What nobody waits for any longer need not be said.
         task.add_done_callback(lambda task: None if task.cancelled() else task.exception())

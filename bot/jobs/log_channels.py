@@ -10,6 +10,7 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -17,6 +18,7 @@ import aiohttp
 import discord
 from discord import ui
 
+from bot.jobs.servers.lookup import ServerLookup
 from bot.messages.buttons import report_row
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_COMPONENTS, MAX_TEXT_LENGTH
@@ -33,6 +35,8 @@ logger = logging.getLogger(__name__)
 MAX_WAITING = 100
 #: Seconds between two messages in one log channel, which is well within Discord's five in five seconds.
 PAUSE = 2.0
+#: Seconds for posting what waits when the bot stops.
+CLOSE_TIMEOUT = 3.0
 #: Characters of one entry: more than any has, for one that is cut could lose the end of a spoiler.
 MAX_ENTRY_LENGTH = 2000
 #: Components of an entry with its buttons: a text, a row and two buttons.
@@ -67,10 +71,15 @@ class _Waiting:
 
 
 class LogChannels:
-    def __init__(self, get_guild: Callable[[int], discord.Guild | None], servers: Servers) -> None:
-        self._get_guild = get_guild
+    def __init__(
+        self, lookup: ServerLookup, servers: Servers, refused: Callable[[int, Exception], None] = lambda *_: None
+    ) -> None:
+        """`refused` is told of servers where Discord refused a message, and its error."""
+        self._lookup = lookup
+        self._tell_refused = refused
         self._servers = servers
         self._waiting: dict[int, _Waiting] = {}
+        self._closing = asyncio.Event()
         #: Servers whose log channel Discord refused last time.
         self._refused: set[int] = set()
 
@@ -95,8 +104,11 @@ class LogChannels:
         return guild_id in self._refused
 
     async def close(self) -> None:
-        """Post nothing more."""
+        """Post what waits without pauses, for at most CLOSE_TIMEOUT."""
+        self._closing.set()
         tasks = [waiting.task for waiting in self._waiting.values() if waiting.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLOSE_TIMEOUT)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -106,12 +118,17 @@ class LogChannels:
             while waiting.entries:
                 if not await self._post_some(guild_id, waiting):
                     break
-                await asyncio.sleep(PAUSE)
+                await self._pause()
         except Exception:
             logger.exception("server %d: the log channel could not be written to", guild_id)
         finally:
             self._waiting.pop(guild_id, None)
             _settle(waiting, len(waiting.entries), posted=False)
+
+    async def _pause(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PAUSE):
+                await self._closing.wait()
 
     async def _post_some(self, guild_id: int, waiting: _Waiting) -> bool:
         """Post one message with as many entries as fit. False: the others cannot be posted either."""
@@ -120,11 +137,12 @@ class LogChannels:
         except StorageUnavailable as error:
             logger.warning("server %d: the log channel is not known (%s)", guild_id, error)
             return False
-        guild = self._get_guild(guild_id)
+        if settings.log_channel_id is None:
+            return False
+        guild = await self._lookup.server(guild_id, settings.log_channel_id)
         channel = log_channel(guild, settings.log_channel_id)
         if guild is None or channel is None:
-            if settings.log_channel_id is not None:
-                self._refuse(guild_id, "it is gone")
+            self._refuse(guild_id, "it is gone")
             return False
         with speaking(str(guild.preferred_locale)):
             view, taken = _message(waiting)
@@ -132,6 +150,7 @@ class LogChannels:
             await channel.send(view=view, allowed_mentions=discord.AllowedMentions.none(), nonce=secrets.token_hex(8))
         except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
             self._refuse(guild_id, error)
+            self._tell_refused(guild_id, error)
             _settle(waiting, taken, posted=False)
             return not isinstance(error, discord.Forbidden | discord.NotFound)
         self._refused.discard(guild_id)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from typing import Any
 
 import discord
@@ -15,7 +15,7 @@ import discord
 from bot.jobs.delivery.delivery import Delivery
 from bot.jobs.delivery.outbox import Outbox, retry_storage
 from bot.jobs.log_channels import LogChannels
-from bot.jobs.worker import Worker
+from bot.jobs.workers import Workers
 from bot.messages import job as messages
 from bot.messages import log_entries
 from bot.ops.logs import about_its_job
@@ -23,6 +23,7 @@ from bot.rules.policy import PolicyRefusal
 from bot.rules.server_settings import load_server_settings, settings_guild_id
 from bot.text.languages import speaking
 from storage.database import Database
+from storage.gallery.shares import Share
 from storage.jobs import Job
 from storage.schema import JobState
 from storage.servers import EVERYWHERE
@@ -39,10 +40,10 @@ WAITING_AT_START = (JobState.QUEUED, JobState.RUNNING)
 
 class Moderation:
     def __init__(
-        self, database: Database, worker: Worker, outbox: Outbox, delivery: Delivery, log: LogChannels
+        self, database: Database, workers: Workers, outbox: Outbox, delivery: Delivery, log: LogChannels
     ) -> None:
         self._database = database
-        self._worker = worker
+        self._workers = workers
         self._outbox = outbox
         self._delivery = delivery
         self._log = log
@@ -76,6 +77,11 @@ class Moderation:
             await self._database.servers.record(job.guild_id, "delete", by=by, subject_id=job.user_id)
             self._log.post(job.guild_id, log_entries.deleted(job, by=by))
 
+    async def unshared(self, share: Share, *, by: int) -> None:
+        """A moderator has removed somebody's image from the gallery."""
+        await self._database.servers.record(share.guild_id, "unshare", by=by, subject_id=share.user_id)
+        self._log.post(share.guild_id, log_entries.unshared(share, by=by))
+
     def refused(self, interaction: discord.Interaction[Any], refusal: PolicyRefusal, words: str, private: bool) -> None:
         """A request was refused; it is logged for moderators if the cause was its words."""
         if interaction.channel_id is None:
@@ -108,17 +114,20 @@ class Moderation:
         if ended:
             logger.info("removed from server %d: %d jobs were cancelled", guild_id, len(ended))
         for job in ended:
-            self._worker.discard(job.id)
+            self._workers.discard(job.id)
         self._begin(self._take_leave(ended))
 
-    async def drop_of_missing_servers(self, guild_ids: Collection[int]) -> None:
-        """The same for every server that is not among these: the bot was removed while it was off or disconnected.
+    async def drop_of_missing_servers(
+        self, guild_ids: Collection[int], among: Callable[[int], bool] = lambda guild_id: True
+    ) -> None:
+        """The same for every server that is not one of these: the bot was removed while it was off or disconnected.
 
-        Jobs in servers where the bot was never a member (user installs) continue.
+        `among`: of which servers that is known. Jobs in servers where the bot was never a member (user installs)
+        continue.
         """
         live = await retry_storage(self._database.jobs.live)
         asked_in = {job.guild_id for job in live if job.guild_id is not None and job.parameters.get("in_own_server")}
-        for guild_id in sorted(asked_in.difference(guild_ids)):
+        for guild_id in filter(among, sorted(asked_in.difference(guild_ids))):
             await self.drop_of_removed_server(guild_id)
 
     async def drop_forbidden(self) -> None:
@@ -147,7 +156,7 @@ class Moderation:
     def _drop(self, ended: Sequence[Job]) -> None:
         """Stop handling jobs that were cancelled in the database, and notify their users in the background."""
         for job in ended:
-            self._worker.discard(job.id)
+            self._workers.discard(job.id)
         self._begin(self._tell(ended))
 
     def _begin(self, telling: Coroutine[Any, Any, None]) -> None:
@@ -157,7 +166,7 @@ class Moderation:
 
     async def _tell(self, ended: Sequence[Job]) -> None:
         for some in _in_groups(ended):
-            await asyncio.gather(*(self._worker.cancel(job.id) for job in some))
+            await asyncio.gather(*(self._workers.cancel(job.id) for job in some))
             for job in some:
                 self._outbox.report_failure_later(job)
             await asyncio.gather(*(self._outbox.wait_for(job.id) for job in some))
@@ -169,7 +178,7 @@ class Moderation:
 
     @about_its_job
     async def _show_removal(self, job: Job) -> None:
-        await self._worker.cancel(job.id)
+        await self._workers.cancel(job.id)
         with speaking(messages.message_locale(job)):
             view = messages.failed(job, messages.explain_reason(messages.DROPPED_BY_REMOVAL))
         await self._delivery.conclude(job, view)

@@ -11,10 +11,18 @@ Shares follow recent use, as in the fair-share schedulers of computing centres (
 moves its user's start on by a price between 1 and 2. The price is 1 for one who drew nothing, 2 from `DOUBLE_PRICE_AT`
 credits of recent use on, and straight between. Use fades by half in each half-life.
 
-A batch is a stretch of the fair order, cut where a job has another `batch_key` or no longer fits. Sharing a batch
-therefore overtakes nobody, neither other users nor one's own earlier jobs, and everyone in it pays as if drawn alone.
+A batch is a stretch of the fair order, cut where a job has another `batch_key` or no longer fits, and where the engine
+that takes it is busy with what it has: more would only make the first ones wait. Sharing a batch therefore overtakes
+nobody, neither other users nor one's own earlier jobs, and everyone in it pays as if drawn alone.
 
-What this promises, leaving aside jobs that come back by `put_back`:
+Several engines may take from one queue. Who draws a job changes nothing about the order in which jobs leave.
+
+Loading another model takes an engine long, so `take` prefers jobs whose model its engine has loaded: it passes over
+jobs of other models, where none of them was passed over before. A job is passed over with all that stands behind it in
+its user's line, until as much as stood before the preferred batch has been taken. So *each job is overtaken by at most
+one batch* for the sake of what is loaded, each user's jobs keep their order, and whoever is preferred pays as always.
+
+What this promises, leaving aside jobs that come back by `put_back`, and that one batch:
 
 - One who joins the line owing nothing waits for the batch in progress and for at most *one job* of each other user,
   however many those have waiting. So a flood delays another by at most one batch: if the batch in
@@ -27,32 +35,32 @@ What this promises, leaving aside jobs that come back by `put_back`:
 
 import asyncio
 import time
-from array import array
 from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
-from math import exp2, isfinite, isqrt
+from dataclasses import dataclass, field
+from math import exp2, isfinite
 
-import numpy as np
+from bot.jobs.fairness.line import UserLine
+from bot.jobs.fairness.price import MICRO, credits_for, micro, price
 
-#: Credits of recent use from which on a credit counts twice.
-DOUBLE_PRICE_AT = 32.0
 #: Users whose lines are looked into for one place. Where more go before, every n-th in the order of turns stands for n.
 #:
 #: They take turns, so those who follow one another in that order have about the same ahead of a given job, and the
 #: estimate is good to a tenth or better.
 MAX_ASKED = 250
+#: Users whose turn a batch may pass over for what its engine has loaded.
+MAX_PASSED_OVER = 100
 #: Seconds after which half of somebody's recent use is forgotten.
 HALF_LIFE = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedJob:
-    """A queued job, which costs so many credits to draw.
+    """A queued job, which costs so many credits to draw, with these models.
 
-    Ids rise in order of acceptance. Jobs of equal `batch_key` can be drawn together. Raises ValueError for a job that
-    costs nothing or asks for no image.
+    Ids rise in order of acceptance. Jobs of equal `batch_key` can be drawn together, and need the same models. Raises
+    ValueError for a job that costs nothing or asks for no image.
     """
 
     job_id: int
@@ -60,12 +68,46 @@ class QueuedJob:
     cost: float
     images: int
     batch_key: Hashable
+    models: tuple[str, ...] = ()
+    #: Of one of its images, in one pass of the network.
+    tokens: int = 0
 
     def __post_init__(self) -> None:
         if not (isfinite(self.cost) and self.cost > 0):
             raise ValueError(f"Job {self.job_id} costs {self.cost} credits; a queued job must cost more than zero.")
         if self.images < 1:
             raise ValueError(f"Job {self.job_id} asks for {self.images} images; it must ask for one or more.")
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """What the queue has to know of an engine that takes from it.
+
+    loaded: the models that it has loaded; None: whatever a job needs.
+    swap_seconds: how long it takes to load another.
+    full_pass: with so many tokens in a batch it is busy, and more would save no time; None: not known.
+    """
+
+    seconds_per_credit: float = 0.0
+    loaded: frozenset[str] | None = None
+    swap_seconds: float = 0.0
+    full_pass: int | None = None
+
+    def swaps_for(self, job: QueuedJob) -> int:
+        """How many models it has to load for a job."""
+        return 0 if self.loaded is None else len(set(job.models) - self.loaded)
+
+    def seconds_for(self, job: QueuedJob) -> float:
+        """About how long it would take for a job."""
+        return job.cost * self.seconds_per_credit + self.swaps_for(job) * self.swap_seconds
+
+    def is_busy_with(self, tokens: int) -> bool:
+        """Whether a batch of so many tokens keeps it busy, so that what joined it would only make the others wait."""
+        return self.full_pass is not None and tokens >= self.full_pass
+
+
+#: One that is as good as any other.
+ANY_CONSUMER = Consumer()
 
 
 @dataclass(frozen=True)
@@ -103,27 +145,35 @@ class FairQueue:
         self._receipts: OrderedDict[int, _Receipt] = OrderedDict()
         self._virtual_time = 0
         self._latest_start = 0
+        self._requests: list[_Request] = []  # of the consumers that have nothing to do, the latest first
+        self._handing_out: asyncio.Handle | None = None
         self._closed = False
-        self._news = asyncio.Event()
 
     def restore_usage(self, lately: Mapping[int, float]) -> None:
         """For an empty queue: what each user has used already, in credits drawn, not those that are only reserved."""
         now = self._clock()
         for user_id, spent in lately.items():
-            self._users[user_id] = _User(self._virtual_time, _micro(spent), now, self._half_life)
+            self._users[user_id] = _User(self._virtual_time, micro(spent), now, self._half_life)
 
-    async def take(self) -> tuple[QueuedJob, ...]:
-        """The next batch, once there is one: never empty, unless the queue was closed. For one consumer.
+    async def take(self, consumer: Consumer = ANY_CONSUMER) -> tuple[QueuedJob, ...]:
+        """The next batch, once there is one: never empty, unless the queue was closed.
 
-        A job of more images than the largest batch comes alone. Cancelling a `take` loses no job.
+        Where several consumers wait, the one goes first that would have the next job done soonest. A job of more images
+        than the largest batch comes alone. Cancelling a `take` loses no job.
         """
-        while not self._closed:
-            if self._waiting:
-                return self._next_batch()
-            self._virtual_time = max(self._virtual_time, self._latest_start)
-            self._news.clear()
-            await self._news.wait()
-        return ()
+        request = _Request(consumer)
+        self._requests.insert(0, request)
+        self._hand_out()
+        try:
+            await request.answered.wait()
+        except asyncio.CancelledError:
+            for job in request.batch:
+                self.put_back(job)
+            raise
+        finally:
+            if request in self._requests:
+                self._requests.remove(request)
+        return request.batch
 
     def put(self, waiting: QueuedJob) -> None:
         """Joins its user's jobs, in order of acceptance. Raises ValueError if the job already waits."""
@@ -143,7 +193,7 @@ class FairQueue:
         user = self._user(waiting.user_id)
         self._join(waiting, user)
         del self._receipts[waiting.job_id]
-        user.refund(receipt, _micro(waiting.cost), self._clock())
+        user.refund(receipt, micro(waiting.cost), self._clock())
         self._rank(user)
 
     def remove(self, job_id: int) -> QueuedJob | None:
@@ -179,7 +229,11 @@ class FairQueue:
         if stands_for > 1:
             others = users_ahead - (own_jobs > 0)
             jobs, credit = round(jobs * others / asked), round(credit * others / asked)
-        return QueuePosition(own_jobs + jobs, (mine.line.cost_of_first(own_jobs) + credit) / _MICRO)
+        return QueuePosition(own_jobs + jobs, (mine.line.cost_of_first(own_jobs) + credit) / MICRO)
+
+    def get(self, job_id: int) -> QueuedJob | None:
+        """A waiting job. None: it does not wait here."""
+        return self._waiting.get(job_id)
 
     def of(self, user_id: int) -> tuple[QueuedJob, ...]:
         """A user's waiting jobs, in the order in which they will be drawn."""
@@ -192,32 +246,87 @@ class FairQueue:
     def __contains__(self, job_id: object) -> bool:
         return job_id in self._waiting
 
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
     def close(self) -> None:
         """`take` gives nothing more. What waits stays, in the database too."""
         self._closed = True
-        self._news.set()
+        self._hand_out()
 
-    def _next_batch(self) -> tuple[QueuedJob, ...]:
+    def clear(self) -> None:
+        """Forget all waiting jobs, for instance because another bot has taken the database over."""
+        for job_id in list(self._waiting):
+            self.remove(job_id)
+
+    def _hand_out_soon(self) -> None:
+        """Whatever else is put at the same time may share the batch."""
+        if self._requests and self._handing_out is None:
+            self._handing_out = asyncio.get_running_loop().call_soon(self._hand_out)
+
+    def _hand_out(self) -> None:
+        if self._handing_out is not None:
+            self._handing_out.cancel()
+            self._handing_out = None
+        if self._closed:
+            for request in self._requests:
+                request.answered.set()
+            self._requests.clear()
+        while self._requests and self._waiting:
+            following = self._waiting[self._turns[0][1]]
+            request = min(self._requests, key=lambda request: request.consumer.seconds_for(following))
+            self._requests.remove(request)
+            request.batch = self._next_batch(request.consumer)
+            request.answered.set()
+        if self._requests and not self._waiting:
+            self._virtual_time = max(self._virtual_time, self._latest_start)
+
+    def _next_batch(self, consumer: Consumer) -> tuple[QueuedJob, ...]:
         now = self._clock()
         batch: list[QueuedJob] = []
-        images = 0
-        while self._turns:
-            following = self._waiting[self._turns[0][1]]
-            images += following.images
-            if batch and (following.batch_key != batch[0].batch_key or images > self._largest_batch):
+        images, tokens, at = 0, 0, self._first_preferred(consumer)
+        passed_over, overtaken = [user for _, _, user in self._turns[:at]], 0
+        while at < len(self._turns):
+            start, job_id, user = self._turns[at]
+            following = self._waiting[job_id]
+            fits = not batch or (images + following.images <= self._largest_batch and not consumer.is_busy_with(tokens))
+            if fits and (not batch or following.batch_key == batch[0].batch_key):
+                last_taken, overtaken = (start, job_id), len(passed_over)
+                images += following.images
+                tokens += following.images * following.tokens
+                self._charge(following, now)
+                batch.append(following)
+            elif fits and self._may_be_passed_over(self._turns[at], consumer) and at < MAX_PASSED_OVER:
+                passed_over.append(user)
+                at += 1
+            else:
                 break
-            self._charge(following, now)
-            batch.append(following)
+        for user in passed_over[:overtaken]:
+            user.passed_over_until = max(user.passed_over_until, last_taken)
         self._forget(now)
         return tuple(batch)
 
+    def _first_preferred(self, consumer: Consumer) -> int:
+        """Which of the turns is the first that the consumer has loaded; 0, the front, where it may not prefer any."""
+        for index, turn in enumerate(self._turns[:MAX_PASSED_OVER]):
+            if not consumer.swaps_for(self._waiting[turn[1]]):
+                return index
+            if not self._may_be_passed_over(turn, consumer):
+                break
+        return 0
+
+    def _may_be_passed_over(self, turn: "_Turn", consumer: Consumer) -> bool:
+        start, job_id, user = turn
+        return consumer.swaps_for(self._waiting[job_id]) > 0 and (start, job_id) >= user.passed_over_until
+
     def _charge(self, waiting: QueuedJob, now: float) -> None:
+        self._virtual_time = max(self._virtual_time, self._turns[0][0])  # what is passed over holds it back
         del self._waiting[waiting.job_id]
         user = self._users[waiting.user_id]
         self._users.move_to_end(waiting.user_id)
-        self._virtual_time = max(self._virtual_time, user.start)
         user.line.remove(waiting.job_id)
-        self._receipts[waiting.job_id] = user.charge(_micro(waiting.cost), now)
+        self._receipts[waiting.job_id] = user.charge(micro(waiting.cost), now)
         self._latest_start = max(self._latest_start, user.start)
         self._rank(user)
 
@@ -231,9 +340,9 @@ class FairQueue:
         if waiting.job_id in self._waiting:
             raise ValueError(f"Job {waiting.job_id} is already queued; it was put there twice.")
         self._waiting[waiting.job_id] = waiting
-        user.line.insert(waiting.job_id, _micro(waiting.cost))
+        user.line.insert(waiting.job_id, micro(waiting.cost))
         self._rank(user)
-        self._news.set()
+        self._hand_out_soon()
 
     def _rank(self, user: "_User") -> None:
         """Puts a user whose first job or start has changed at the right place among those who wait."""
@@ -256,12 +365,17 @@ class FairQueue:
                 del self._users[user_id]
 
 
-_MICRO = 1_000_000  # sums are in whole millionths of a credit, so that they are exact in any order
-_RECEIPTS_KEPT = 1024  # far more jobs than one worker has in hand
+_NEVER = (-1, -1)
+_RECEIPTS_KEPT = 1024  # far more jobs than the workers have in hand together
 
 
-def _micro(credit: float) -> int:
-    return max(1, round(credit * _MICRO))
+@dataclass(eq=False)
+class _Request:
+    """A consumer that waits for a batch."""
+
+    consumer: Consumer
+    batch: tuple[QueuedJob, ...] = ()
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,22 +389,23 @@ class _Receipt:
 class _User:
     """One user's line, start and recent use. Credits are in millionths, and so is virtual time."""
 
-    __slots__ = ("half_life", "line", "start", "turn", "usage", "used_at")
+    __slots__ = ("half_life", "line", "passed_over_until", "start", "turn", "usage", "used_at")
 
     def __init__(self, start: int, usage: int, now: float, half_life: float) -> None:
         self.start = start
         self.usage = usage
         self.used_at = now
         self.half_life = half_life
-        self.line = _Line()
+        self.line = UserLine()
         self.turn: _Turn | None = None
+        self.passed_over_until = _NEVER  # the start and job that their jobs were last passed over for
 
     def used_by(self, now: float) -> int:
         return int(self.usage * exp2((self.used_at - now) / self.half_life))
 
     def charge(self, cost: int, now: float) -> _Receipt:
         usage = self.used_by(now)
-        paid = _price(usage + cost) - _price(usage)
+        paid = price(usage + cost) - price(usage)
         self.start += paid
         self.usage, self.used_at = usage + cost, now
         return _Receipt(paid, now)
@@ -303,7 +418,7 @@ class _User:
     def start_of(self, index: int, now: float) -> int:
         """When, in virtual time, the job at `index` of the line may begin."""
         usage = self.used_by(now)
-        return self.start + _price(usage + self.line.cost_of_first(index)) - _price(usage)
+        return self.start + price(usage + self.line.cost_of_first(index)) - price(usage)
 
     def before(self, start: int, job_id: int, now: float) -> tuple[int, int]:
         """How many jobs of the line go before another user's job of that `start` and id, given that the first does, and
@@ -313,7 +428,7 @@ class _User:
         first = bounds[0]
         count = len(bounds) - 1
         if count > 1:
-            bound = first + _credits_for(start - self.start, self.used_by(now))
+            bound = first + credits_for(start - self.start, self.used_by(now))
             if bounds[-1] > bound:
                 count = bisect_left(bounds, bound)
                 if bounds[count] == bound and self.line.job_ids[count] < job_id and self.start_of(count, now) == start:
@@ -323,67 +438,3 @@ class _User:
 
 #: A user's start and first job, which no two users share, so that users themselves are never compared.
 _Turn = tuple[int, int, _User]
-
-_DOUBLE_PRICE_AT = _micro(DOUBLE_PRICE_AT)
-
-
-def _price(usage: int) -> int:
-    """What the first `usage` credits cost together: the integral of a price that climbs from 1 to 2, then stays."""
-    if usage < _DOUBLE_PRICE_AT:
-        return usage + usage * usage // (2 * _DOUBLE_PRICE_AT)
-    return 2 * usage - _DOUBLE_PRICE_AT // 2
-
-
-_SLOPE_ENDS_AT = _price(_DOUBLE_PRICE_AT)
-
-
-def _credits_for(paid: int, usage: int) -> int:
-    """The least credits that cost `paid` or more together, after `usage`: `_price` the other way round, exactly."""
-    if usage >= _DOUBLE_PRICE_AT:
-        return (paid + 1) // 2
-    paid += _price(usage)
-    if paid < _SLOPE_ENDS_AT:
-        return isqrt(_DOUBLE_PRICE_AT * (_DOUBLE_PRICE_AT + 2 * paid) - 1) + 1 - _DOUBLE_PRICE_AT - usage
-    return (paid + _DOUBLE_PRICE_AT // 2 + 1) // 2 - usage
-
-
-class _Line:
-    """One user's waiting jobs in order of acceptance, with running sums of their cost.
-
-    `bounds[i]` is the cost of all jobs before job i, counted from `bounds[0]`, which may be any number: so a job can
-    leave or come back at the front without a change to the rest.
-    """
-
-    __slots__ = ("bounds", "job_ids")
-
-    def __init__(self) -> None:
-        self.job_ids = array("q")
-        self.bounds = array("q", [0])
-
-    def __len__(self) -> int:
-        return len(self.job_ids)
-
-    def index(self, job_id: int) -> int:
-        return bisect_left(self.job_ids, job_id)
-
-    def insert(self, job_id: int, cost: int) -> None:
-        index = self.index(job_id)
-        self.job_ids.insert(index, job_id)
-        if index == 0:
-            self.bounds.insert(0, self.bounds[0] - cost)
-        else:
-            self.bounds.insert(index, self.bounds[index])
-            self._shift(index + 1, cost)
-
-    def remove(self, job_id: int) -> None:
-        index = self.index(job_id)
-        cost = self.bounds[index + 1] - self.bounds[index]
-        del self.job_ids[index], self.bounds[index]
-        if index > 0:
-            self._shift(index, -cost)
-
-    def cost_of_first(self, count: int) -> int:
-        return self.bounds[count] - self.bounds[0]
-
-    def _shift(self, index: int, cost: int) -> None:
-        np.frombuffer(self.bounds, dtype=np.int64)[index:] += cost

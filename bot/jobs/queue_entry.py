@@ -11,4 +11,5 @@ def queued_job(job: Job) -> QueuedJob:
     """What the queue has to know of an accepted job. One that came to nothing before is drawn alone the next time."""
     spec = JobSpec.of(job)
     batch_key = spec.batch_key() if job.attempts == 0 else ("alone", job.id)
-    return QueuedJob(job.id, job.user_id, job.cost, len(spec.recipes), batch_key)
+    tokens = max(recipe.tokens for recipe in spec.recipes)
+    return QueuedJob(job.id, job.user_id, job.cost, len(spec.recipes), batch_key, spec.models, tokens)

@@ -31,9 +31,12 @@ class Recovery:
         self._outbox = outbox
         self._status = status
 
-    async def run(self) -> None:
-        """Once, before anything is drawn."""
-        unfinished = await self._database.jobs.requeue_interrupted()
+    async def run(self, *, counting: bool = True) -> None:
+        """Once after each time that the claim was taken, before anything is drawn.
+
+        `counting`: whether the interruption counts as an attempt of the jobs in hand, which may have caused it.
+        """
+        unfinished = await self._database.jobs.requeue_interrupted(counting=counting)
         self._queue.restore_usage(await self._recent_use(unfinished.waiting))
         for job in unfinished.undelivered:
             self._outbox.deliver_later(job)

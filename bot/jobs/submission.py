@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypeAlias
 
 import discord
@@ -15,23 +15,28 @@ from pydantic import ValidationError
 from bot.generation.comparison import Comparison
 from bot.generation.compose import (
     ModelInfo,
+    PromptRules,
     comparison_recipes,
     recipes,
     repeat_recipes,
     resolve_options,
     unavailable,
     unavailable_in,
+    with_fixed_settings,
     with_known_loras,
 )
 from bot.generation.errors import InvalidComparison
 from bot.generation.options import Options, read_stored_options
 from bot.generation.recipe import new_seed, seeds_from
+from bot.generation.redraw.area import Area
 from bot.generation.source_image import size_of, with_size_of_source
 from bot.generation.spec import JobImage, JobSpec
 from bot.generation.typed.mistakes import describe_mistakes
+from bot.generation.typed.models import NAME_SHOWN
 from bot.jobs.acknowledgement.known import KnownAnswers
 from bot.jobs.delivery.outbox import retry_storage
 from bot.jobs.delivery.progress import StatusMessages
+from bot.jobs.model.choice import ModelChoice
 from bot.jobs.queue import FairQueue
 from bot.jobs.queue_entry import queued_job
 from bot.messages import job as messages
@@ -44,6 +49,7 @@ from bot.ops.logs import about_its_job
 from bot.prompting import TagIndex
 from bot.rules.policy import (
     ChannelContext,
+    EffectiveLimits,
     Person,
     PolicyRefusal,
     RefusalReason,
@@ -54,14 +60,18 @@ from bot.rules.policy import (
     permit,
 )
 from bot.rules.server_settings import ServerSettings, load_server_settings, settings_guild_id
+from bot.text.markdown import inline
 from bot.text.translation import N_, say
+from inference import NativeSettings
 from storage.backend.transactions import StorageUnavailable
 from storage.database import Database
 from storage.jobs import Accepted, Allowance, AlreadyAccepted, Job, NewJob, OverQuota
+from storage.preferences import Draft
 from storage.quotas import Account
 
 logger = logging.getLogger(__name__)
 
+OTHER_MODEL = N_("The model “{name}” is no longer available, so “{other}” is used instead.")
 NO_CHANNEL = N_("I can't tell which channel this is, so I can't post here. Try another channel.")
 
 Interaction: TypeAlias = discord.Interaction[Any]
@@ -84,7 +94,7 @@ class Origin:
 
         Only one row is written before. Raises StorageUnavailable if even that takes too long.
         """
-        made = await interaction.client.intake.acknowledge(interaction, private=ephemeral)
+        made = await interaction.client.acknowledgements.acknowledge(interaction, private=ephemeral)
         return cls(interaction, made.message_id, made.private)
 
 
@@ -92,27 +102,33 @@ class Origin:
 class JobRequest:
     """What somebody wants drawn. `prompt` is what they typed.
 
-    kind: what was done: imagine, reroll, vary, upscale, edit, again, compare or alone.
+    kind: what was done: imagine, reroll, vary, upscale, edit, again, compare, alone, redraw or extend.
     options: set in the command; what is unset comes from preferences and server.
-    source: the PNG file of an image to draw from; None takes that of `parent`, if it was drawn from one.
+    source: the PNG file of an image to draw from; None takes that of `parent`, if it was drawn from one, with its area.
+    area: the part of the source that is redrawn; None for all of it.
+    mask: the PNG file of a mask that is kept with the job; without an `area` only to be offered.
     parent: the image that it comes from.
     variation: how far from each seed's own noise.
     comparison: what is varied from one image to the next, all of one seed; it goes with no `source` or `variation`.
     repeats: recipes to draw again, one for each image.
     note: shown only to the user once the job is queued.
-    draft_id: of the form it was submitted with, which a refusal offers to reopen.
+    replaces: a job of the same user that is cancelled with a refund if this one is accepted while it is still queued.
+    draft: what was typed into the form it came from; a refusal stores it and offers to reopen the form.
     """
 
     kind: str
     prompt: str
     options: Options
     source: bytes | None = None
+    area: Area | None = None
+    mask: bytes | None = field(default=None, repr=False)
     parent: JobImage | None = None
     variation: float | None = None
     comparison: Comparison | None = None
     repeats: JobSpec | None = None
     note: str = ""
-    draft_id: int | None = None
+    replaces: Job | None = None
+    draft: Draft | None = None
 
 
 class Submitter:
@@ -123,6 +139,7 @@ class Submitter:
         status: StatusMessages,
         tags: TagIndex,
         model: Callable[[], Awaitable[ModelInfo]],
+        place_of: Callable[[Interaction], Awaitable[ChannelContext]],
         known: KnownAnswers,
         accepted: Callable[[Interaction], None],
         refused: Callable[[str], None] = lambda rule: None,
@@ -138,66 +155,88 @@ class Submitter:
         self._status = status
         self._tags = tags
         self._model = model
+        self._place_of = place_of
         self._known = known
         self._accepted = accepted
         self._refused = refused
         self._log_refusal = log_refusal
 
-    async def submit(self, origin: Origin, request: JobRequest) -> None:
-        """Queues what is requested, or tells the person privately why not."""
+    async def submit(self, origin: Origin, request: JobRequest) -> bool:
+        """Queues what is requested, or tells the person privately why not. Returns whether it was accepted."""
         interaction = origin.interaction
         if interaction.channel_id is None:
-            await _refuse(interaction, request, say(NO_CHANNEL))
-            return
-        model = await self._model()
+            await self._refuse(interaction, request, say(NO_CHANNEL))
+            return False
+        models = await self._model()
         settings = await load_server_settings(self._database.servers, settings_guild_id(interaction))
-        below = (await self.preferences(interaction.user.id)).merged_over(settings.defaults.options())
-        options = resolve_options(request.options, with_known_loras(below, model), model)
+        choice = ModelChoice.of(models, settings, await self.preferences(interaction.user.id))
+        request = _with_known_model(request, choice)
+        model, below = choice.model(request.options), with_known_loras(choice.below, models)
+        options = resolve_options(request.options, below, model)
         missing = unavailable_in(request.repeats, model) if request.repeats is not None else None
         if (missing := missing or unavailable(options, request.options, model)) is not None:
-            await _refuse(interaction, request, missing)
-            return
+            await self._refuse(interaction, request, missing)
+            return False
+        if request.comparison is not None and request.parent is None:
+            request = replace(request, comparison=with_fixed_settings(request.comparison, request.options, below))
         options, request = await self._sized(options, request, settings, model)
         request = await self._with_source(request)
+        place = await self._place_of(interaction)
         try:
             # In a thread, as `permit`: for a prompt that is made to take long, both do.
-            spec = await asyncio.to_thread(
-                self._spec, request, options, settings, ChannelContext.of(interaction), model
-            )
+            spec = await asyncio.to_thread(self._spec, request, options, settings, place, model)
         except InvalidComparison as error:
-            await _refuse(interaction, request, str(error))
-            return
+            await self._refuse(interaction, request, str(error))
+            return False
         typed = TypedText((request.prompt, options.artist or ""), options.negative or "")
-        allowance = await self._permission(interaction, spec, settings, model, typed)
+        allowance = await self._permission(interaction, place, spec, settings, model, typed)
         if isinstance(allowance, PolicyRefusal):
             self._refused(allowance.reason.value)
             self._log_refusal(interaction, allowance, "\n".join(typed.texts), origin.private)
-            await _refuse(interaction, request, allowance.sentence)
-            return
+            await self._refuse(interaction, request, allowance.sentence)
+            return False
         try:
             Options.of(options.as_json())
         except ValidationError as error:  # what could not be read back would be a job that nobody can draw
             logger.info("interaction %d: an option is out of bounds", interaction.id)
-            await _refuse(interaction, request, describe_mistakes(error))
-            return
-        new = _new_job(origin, request, options, spec, spec.cost(model.native), await self._parent_id(request))
+            await self._refuse(interaction, request, describe_mistakes(error))
+            return False
+        spec = replace(spec, usual_model=choice.usual.name, area=request.area)
+        cost = spec.cost(models.default.native, models.work_of)
+        new = _new_job(origin, request, options, spec, cost, await self._parent_id(request))
         account = Account(new.user_id, settings_guild_id(interaction))
-        match await self._database.jobs.accept(new, allowance, request.source, account=account):
+        replaces = None if request.replaces is None else request.replaces.id
+        answer = await self._database.jobs.accept(
+            new, allowance, request.source, account=account, replaces=replaces, mask=request.mask
+        )
+        match answer:
             case Accepted(job):
-                if job.private:
-                    self._known.add_private_job(job.id)
+                self._known.add_job(job.id, private=job.private)
                 self._accepted(interaction)
                 if (since := await self._refused_since(interaction)) is not None:
                     await self._take_back(interaction, job, since)
-                    return
-                await self._enqueue(interaction, job, request.note, _trigger_words(job, request, model))
+                    return True
+                asides = (_trigger_words(job, request, model), _transparency(job, request))
+                await self._enqueue(interaction, job, request.note, *asides)
+                return True
             case AlreadyAccepted() as refusal:
                 self._accepted(interaction)
                 # The answer is that job's message, so it is not deleted.
                 await send_followup(interaction, messages.refusal(refusal, in_server=account.guild_id is not None))
             case refusal:
                 self._refused("quota" if isinstance(refusal, OverQuota) else "waiting")
-                await _refuse(interaction, request, messages.refusal(refusal, in_server=account.guild_id is not None))
+                await self._refuse(
+                    interaction, request, messages.refusal(refusal, in_server=account.guild_id is not None)
+                )
+        return False
+
+    async def _refuse(self, interaction: Interaction, request: JobRequest, sentence: str) -> None:
+        if request.draft is None:
+            await reply_privately(interaction, sentence)
+            return
+        draft = request.draft
+        draft_id = await self._database.preferences.save_draft(interaction.user.id, draft.form, draft.fields)
+        await reply_privately(interaction, refused_form(sentence, draft_id))
 
     def refuse_blocked(self, interaction: Interaction) -> PolicyRefusal | None:
         """The refusal for a user who may not draw there, from memory; `submit` checks the database."""
@@ -217,6 +256,17 @@ class Submitter:
         """Whether only its user sees a job and what is made from its images; from memory."""
         return self._known.is_private(job_id)
 
+    async def model_choice(self, interaction: Interaction, models: ModelInfo | None = None) -> ModelChoice:
+        """Which models the person may use there, and which one holds. `models`: if they are known already."""
+        models = models or await self._model()
+        settings = await load_server_settings(self._database.servers, settings_guild_id(interaction))
+        return ModelChoice.of(models, settings, await self.preferences(interaction.user.id))
+
+    async def limits(self, interaction: Interaction, native: NativeSettings) -> EffectiveLimits:
+        """What may be asked for there at most, with a model of these native settings."""
+        settings = await load_server_settings(self._database.servers, settings_guild_id(interaction))
+        return effective_limits(settings, native)
+
     async def preferences(self, user_id: int) -> Options:
         return read_stored_options(await self._database.preferences.defaults(user_id))
 
@@ -229,13 +279,17 @@ class Submitter:
         self, request: JobRequest, options: Options, settings: ServerSettings, channel: ChannelContext, model: ModelInfo
     ) -> JobSpec:
         age_restricted = may_be_explicit(settings, channel)
-        rules = settings.defaults.prompt_rules(self._tags, age_restricted=age_restricted, native=model.native)
+
+        def rules_for(native: NativeSettings) -> PromptRules:
+            return settings.defaults.prompt_rules(self._tags, age_restricted=age_restricted, native=native)
+
+        rules = rules_for(model.native)
         if request.repeats is not None:
             repeated = repeat_recipes(request.repeats, rules)
             return replace(request.repeats, recipes=repeated, options=options, age_restricted=age_restricted)
         seeds = seeds_from(options.seed, options.count or 1)
         if (comparison := request.comparison) is not None:
-            varied = comparison_recipes(comparison, request.prompt, options, seeds[0], rules, model)
+            varied = comparison_recipes(comparison, request.prompt, options, seeds[0], rules_for, model)
             return JobSpec(recipes=varied, options=options, age_restricted=age_restricted, comparison=comparison)
         if request.variation is not None:
             seeds = seeds[:1] * len(seeds)
@@ -247,11 +301,18 @@ class Submitter:
         return JobSpec(recipes=made, options=options, age_restricted=age_restricted)
 
     async def _permission(
-        self, interaction: Interaction, spec: JobSpec, settings: ServerSettings, model: ModelInfo, typed: TypedText
+        self,
+        interaction: Interaction,
+        place: ChannelContext,
+        spec: JobSpec,
+        settings: ServerSettings,
+        model: ModelInfo,
+        typed: TypedText,
     ) -> Allowance | PolicyRefusal:
         block = await self._database.servers.block_of(interaction.user.id, interaction.guild_id)
-        person, channel = Person.of(interaction, block), ChannelContext.of(interaction)
-        return await asyncio.to_thread(permit, settings, model.native, person, channel, spec, typed)
+        person = Person.of(interaction, block)
+        natives = {name: facts.native for name, facts in model.models.items()}
+        return await asyncio.to_thread(permit, settings, model.native, person, place, spec, typed, natives)
 
     async def _refused_since(self, interaction: Interaction) -> PolicyRefusal | None:
         """A block or a pause that came while a job was being accepted, and so may have found nothing to end."""
@@ -283,7 +344,12 @@ class Submitter:
     async def _with_source(self, request: JobRequest) -> JobRequest:
         if request.parent is None or request.source is not None:
             return request
-        return replace(request, source=await self._database.source_images.of_job(request.parent.job.id))
+        parent, files = request.parent, self._database.source_images
+        area = request.area or parent.spec.area
+        mask = request.mask
+        if mask is None and area is not None and area.masked:
+            mask = await files.mask_of_job(parent.job.id)
+        return replace(request, source=await files.of_job(parent.job.id), area=area, mask=mask)
 
     async def _parent_id(self, request: JobRequest) -> int | None:
         """Of the parent image itself, or of the grid that it is in."""
@@ -321,11 +387,23 @@ class Submitter:
         return None if hint is None else hint.layout()
 
 
-async def _refuse(interaction: Interaction, request: JobRequest, sentence: str) -> None:
-    if request.draft_id is None:
-        await reply_privately(interaction, sentence)
-    else:
-        await reply_privately(interaction, refused_form(sentence, request.draft_id))
+def _with_known_model(request: JobRequest, choice: ModelChoice) -> JobRequest:
+    """The request with a model that is there.
+
+    An image's or a preset's may be gone; then the one that holds otherwise is used, and the person is told. Images of
+    earlier releases say nothing of their model, for there was only the default one.
+    """
+    known, name = choice.models.models, request.options.model
+    if name is None and request.parent is not None:
+        return replace(request, options=replace(request.options, model=choice.models.name or None))
+    if name is None or name in known or request.repeats is not None:
+        return request
+    options = replace(request.options, model=None)
+    if not known:
+        return replace(request, options=options)
+    instead = choice.model(options).name
+    note = say(OTHER_MODEL, name=inline(name, NAME_SHOWN), other=inline(instead, NAME_SHOWN))
+    return replace(request, options=options, note="\n".join(filter(None, (request.note, note))))
 
 
 def _trigger_words(job: Job, request: JobRequest, model: ModelInfo) -> StaticLayout | None:
@@ -333,6 +411,11 @@ def _trigger_words(job: Job, request: JobRequest, model: ModelInfo) -> StaticLay
     if request.kind != "imagine":
         return None
     return trigger_words_layout(job.id, missing_trigger_words(job.prompt, request.options.loras or (), model))
+
+
+def _transparency(job: Job, request: JobRequest) -> StaticLayout | None:
+    """What was done with the transparent parts of an uploaded image, and an offer to redraw them."""
+    return messages.transparency_offer(job) if request.mask is not None and request.area is None else None
 
 
 def _new_job(

@@ -1,84 +1,168 @@
-"""How long drawing takes on this machine, learnt from the batches it has drawn, and so when a job will be ready."""
+"""How fast each engine draws, learnt from the batches it has drawn, and so when a job will be ready."""
 
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import discord
 
-from bot.jobs.queue import FairQueue, QueuedJob
+from bot.jobs.queue import Consumer, FairQueue, QueuedJob
 from bot.messages.job import QueueStatus
 from storage.jobs import Job
 
 _BATCHES_KEPT = 64
 _HALF_LIFE = 8  # batches after which one counts half
+_SWAPS_KEPT = 16  # batches by which it is judged how often models are swapped, and how long that takes
 _OUTLIER = 2.0  # a batch this many times slower or faster than the median is left out
 
 
 class Forecast:
-    """When jobs will be ready, by the batch in hand, the line, and how fast batches were drawn."""
+    """When jobs will be ready: by the batches in hand, the line, and how fast each engine has drawn."""
 
-    def __init__(self, queue: FairQueue) -> None:
+    def __init__(
+        self,
+        queue: FairQueue,
+        engines: Callable[[], Sequence[Throughput]],
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """`engines`: those that draw at present."""
         self._queue = queue
-        self._pace = Pace()
-        self._batch = NO_BATCH
-
-    def take(self, batch: Sequence[QueuedJob]) -> None:
-        """The worker has a batch in hand, whose images are not started yet."""
-        self._batch = BatchInHand(frozenset(job.job_id for job in batch), sum(job.cost for job in batch))
-
-    def begin(self) -> None:
-        """The engine begins with the batch in hand."""
-        self._batch = replace(self._batch, started=time.perf_counter())
-
-    def learn(self, credits: float) -> None:
-        """The engine has drawn `credits` of the batch in hand."""
-        self._pace.learn(credits, time.perf_counter() - self._batch.started)
-
-    def end(self) -> None:
-        """The worker has no batch in hand."""
-        self._batch = NO_BATCH
+        self._engines = engines
+        self._clock = clock
 
     def queue_status(self, job: Job) -> QueueStatus | None:
         """Where a job stands in the queue; None if it does not wait there."""
         position = self._queue.position(job.id)
         if position is None:
             return None
-        seconds = self.seconds_until_drawn(job)
+        seconds = self.seconds_until_drawn(job.id)
         ready_at = None if seconds is None else discord.utils.utcnow() + timedelta(seconds=seconds)
         return QueueStatus(position.jobs_ahead, ready_at)
 
-    def seconds_until_drawn(self, job: Job) -> float | None:
+    def seconds_until_drawn(self, job_id: int) -> float | None:
         """About how long a live job still takes. None: nothing was drawn yet to judge by, or nobody waits for it."""
-        left = self._batch.seconds_left(self._pace, time.perf_counter())
-        if job.id in self._batch.job_ids:
-            return left
-        position = self._queue.position(job.id)
-        wait = self._pace.estimate(position.credits_ahead + job.cost) if position is not None else None
-        return None if left is None or wait is None else left + wait
+        engines, now = self._engines(), self._clock()
+        typical = typical_pace(engines)
+        if typical is None:
+            return None
+        for engine in engines:
+            if job_id in engine.batch.job_ids:
+                return engine.seconds_left(typical, now)
+        position, waiting = self._queue.position(job_id), self._queue.get(job_id)
+        if position is None or waiting is None:
+            return None
+        stretches = [(engine.seconds_left(typical, now), engine.consumer(typical)) for engine in engines]
+        due = when_given_out(
+            position.credits_ahead,
+            [
+                (free_in, consumer.seconds_per_credit + engine.swapping_per_credit)
+                for engine, (free_in, consumer) in zip(engines, stretches, strict=True)
+            ],
+        )
+        # The engine that is free first then, and of several that are free the fastest.
+        return sum(min((max(due, free_in), engine.seconds_for(waiting)) for free_in, engine in stretches))
+
+
+def typical_pace(engines: Iterable[Throughput]) -> float | None:
+    """The median seconds per credit, which engines borrow that have drawn nothing yet; None if none has."""
+    known = [engine.pace.seconds_per_credit for engine in engines if engine.pace.seconds_per_credit is not None]
+    return statistics.median(known) if known else None
+
+
+def when_given_out(credits: float, engines: Sequence[tuple[float, float]]) -> float:
+    """In how many seconds engines will have taken so many credits that stand in line.
+
+    engines: of each, in how many seconds it is free, and its seconds per credit.
+    """
+    at = given = rate = 0.0
+    for free_in, seconds_per_credit in sorted(engines):
+        if rate and given + (free_in - at) * rate >= credits:
+            break
+        given += (free_in - at) * rate
+        at, rate = free_in, rate + 1 / seconds_per_credit
+    return at + (credits - given) / rate
 
 
 @dataclass(frozen=True)
 class BatchInHand:
-    """What the worker has in hand; `started` is when the engine began with it (`time.perf_counter`)."""
+    """What an engine has in hand; `started` is when it began with it, by the clock of its `Throughput`."""
 
     job_ids: frozenset[int]
     credits: float
+    #: Models that it loads first.
+    swaps: int = 0
     started: float = math.inf
-
-    def seconds_left(self, pace: Pace, now: float) -> float | None:
-        if not self.job_ids:
-            return 0.0
-        whole = pace.estimate(self.credits)
-        return None if whole is None else max(0.0, whole - max(0.0, now - self.started))
 
 
 NO_BATCH = BatchInHand(frozenset(), 0.0)
+
+
+class Throughput:
+    """How fast one engine draws, and what it has in hand."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self.pace = Pace()
+        self.batch = NO_BATCH
+        #: The models that the engine has loaded; None: whatever a job needs.
+        self.loaded: frozenset[str] | None = None
+        #: As `EngineDescription.full_pass`.
+        self.full_pass: int | None = None
+        self._swaps: deque[float] = deque(maxlen=_SWAPS_KEPT)  # seconds that one took
+        self._lately: deque[tuple[float, int]] = deque(maxlen=_SWAPS_KEPT)  # credits and swaps of batches
+
+    def take(self, batch: Sequence[QueuedJob]) -> None:
+        """A batch is in hand, whose images are not started yet."""
+        swaps = max(map(self.consumer(None).swaps_for, batch))
+        self.batch = BatchInHand(frozenset(job.job_id for job in batch), sum(job.cost for job in batch), swaps)
+
+    def begin(self) -> None:
+        """The engine begins with the batch in hand."""
+        self.batch = replace(self.batch, started=self._clock())
+
+    def learn(self, credits: float) -> None:
+        """The engine has drawn `credits` of the batch in hand."""
+        seconds, swaps = self._clock() - self.batch.started, self.batch.swaps
+        self._lately.append((credits, swaps))
+        drawing = self.pace.estimate(credits)
+        if not swaps or drawing is None:
+            self.pace.learn(credits, seconds)
+        else:
+            self._swaps.append(max(0.0, seconds - drawing) / swaps)
+
+    @property
+    def swap_seconds(self) -> float:
+        """How long loading another model takes; 0 until that is known."""
+        return statistics.median(self._swaps) if self._swaps else 0.0
+
+    @property
+    def swapping_per_credit(self) -> float:
+        """Seconds that went into swaps lately, for each credit drawn."""
+        credits = math.fsum(credits for credits, _ in self._lately)
+        return self.swap_seconds * sum(swaps for _, swaps in self._lately) / credits if credits else 0.0
+
+    def end(self) -> None:
+        """No batch is in hand."""
+        self.batch = NO_BATCH
+
+    def consumer(self, typical: float | None) -> Consumer:
+        """`typical`: seconds per credit of an engine that has drawn nothing yet."""
+        own = self.pace.seconds_per_credit
+        return Consumer(own if own is not None else typical or 0.0, self.loaded, self.swap_seconds, self.full_pass)
+
+    def seconds_left(self, typical: float, now: float) -> float:
+        """Until it has drawn what it has in hand."""
+        if not self.batch.job_ids:
+            return 0.0
+        drawing = self.batch.credits * self.consumer(typical).seconds_per_credit
+        whole = drawing + self.batch.swaps * self.swap_seconds
+        return max(0.0, whole - max(0.0, now - self.batch.started))
 
 
 @dataclass(frozen=True)
@@ -100,18 +184,19 @@ class Pace:
 
     def __init__(self) -> None:
         self._batches: deque[_MeasuredBatch] = deque(maxlen=_BATCHES_KEPT)
-        self._seconds_per_credit: float | None = None
+        #: None: nothing was drawn yet, so nobody knows.
+        self.seconds_per_credit: float | None = None
 
     def learn(self, credits: float, seconds: float) -> None:
         """A batch of so many credits took so many seconds. Raises ValueError unless both are above zero."""
         if not (0 < credits < math.inf and 0 < seconds < math.inf):
             raise ValueError(f"A batch of {credits} credits in {seconds} seconds; both must be above zero.")
         self._batches.appendleft(_MeasuredBatch(credits, seconds))
-        self._seconds_per_credit = self._typical_rate()
+        self.seconds_per_credit = self._typical_rate()
 
     def estimate(self, credits: float) -> float | None:
         """Seconds that `credits` of work will take. None: nothing was drawn yet, so nobody knows."""
-        return None if self._seconds_per_credit is None else credits * self._seconds_per_credit
+        return None if self.seconds_per_credit is None else credits * self.seconds_per_credit
 
     def _typical_rate(self) -> float:
         weighted = [(batch, 0.5 ** (age / _HALF_LIFE)) for age, batch in enumerate(self._batches)]

@@ -1,4 +1,4 @@
-"""The one consumer: takes jobs from the queue, has the engine draw them, hands the images to the outbox."""
+"""One engine's worker: takes jobs from the queue, has the engine draw them, hands the images to the outbox."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import io
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
 from PIL import Image
 
@@ -17,15 +18,15 @@ from bot.generation.spec import JobSpec
 from bot.jobs.delivery.outbox import Outbox, retry_storage
 from bot.jobs.delivery.progress import JobProgress, StatusMessages
 from bot.jobs.engines import SupervisedEngine
-from bot.jobs.queue import FairQueue, QueuedJob
+from bot.jobs.queue import Consumer, FairQueue, QueuedJob
 from bot.jobs.queue_entry import queued_job
-from bot.jobs.throughput import Forecast
+from bot.jobs.throughput import Throughput
 from bot.messages import job as messages
+from bot.messages.engine_notes import stored_note
 from bot.ops.logs import about, about_its_job
 from bot.rules.image_policy import ImagePolicy, Verdict
 from bot.text.languages import ENGLISH, speaking
 from inference import Cancelled, CheckpointError, EncodedImage, GenerationRequest, InvalidRequest, Progress
-from inference.process import EngineDied
 from storage.backend.transactions import StorageUnavailable
 from storage.database import Database
 from storage.images import NewImage
@@ -36,92 +37,102 @@ logger = logging.getLogger(__name__)
 
 #: Times that a job is drawn before it is given up.
 MAX_ATTEMPTS = 2
-#: Seconds that deliveries have when the bot is asked to stop.
-CLOSING_GRACE = 10.0
 
-Watcher = Callable[[Job, JobProgress], None]
+
+class Tell(Protocol):
+    def __call__(self, job: Job, progress: JobProgress) -> None: ...
+
+
+@dataclass(frozen=True)
+class WorkerServices:
+    """What all workers share.
+
+    tell: called, in the event loop, at every step of every job.
+    drawn: called with the engine's name and the images of every batch.
+    typical_pace: seconds per credit of an engine that has drawn nothing yet, if any has drawn.
+    """
+
+    queue: FairQueue
+    database: Database
+    status: StatusMessages
+    outbox: Outbox
+    image_policy: ImagePolicy
+    tell: Tell
+    drawn: Callable[[str, Sequence[EncodedImage]], None]
+    typical_pace: Callable[[], float | None]
 
 
 class Worker:
-    def __init__(
-        self,
-        engine: SupervisedEngine,
-        queue: FairQueue,
-        database: Database,
-        status: StatusMessages,
-        outbox: Outbox,
-        forecast: Forecast,
-        *,
-        image_policy: ImagePolicy | None = None,
-        drawn: Callable[[Sequence[EncodedImage]], None] = lambda images: None,
-    ) -> None:
-        """`drawn` is called with the images of every batch."""
-        self._engine = engine
-        self._queue = queue
-        self._database = database
-        self._status = status
-        self._outbox = outbox
-        self._forecast = forecast
-        self._image_policy = image_policy or ImagePolicy()
-        self._drawn = drawn
-        self._in_hand: frozenset[int] = frozenset()  # ids of the batch's jobs
-        self._cancelled: set[int] = set()
-        self._watchers: list[Watcher] = []
+    """One engine's loop. An engine that dies is started again; meanwhile others draw what it had in hand."""
 
-    def watch(self, watcher: Watcher) -> None:
-        """Have `watcher` called, in the event loop, at every step of every job."""
-        self._watchers.append(watcher)
+    def __init__(self, engine: SupervisedEngine, services: WorkerServices) -> None:
+        self.engine = engine
+        self.throughput = Throughput()
+        self._services = services
+        self._queue = services.queue
+        self._database = services.database
+        self._outbox = services.outbox
+        self._in_hand: set[int] = set()  # ids of the batch's jobs, without those that went back in line
+        self._cancelled: set[int] = set()
 
     async def run(self) -> None:
-        """Draw until the queue is closed. Raises EngineFailed where the engine cannot be loaded at all."""
-        telling = asyncio.create_task(self._status.run(), name="status")
+        """Draw until the queue is closed. If it is cancelled, what is in hand goes back in line; it may run again."""
+        if not self.engine.loaded:
+            await self.engine.start()
+        while batch := await self._next_batch():
+            await self._draw_within_logs(batch)
+            if not self.engine.loaded:
+                if self._queue.closed:
+                    return
+                await self.engine.start_again()
+
+    async def _next_batch(self) -> tuple[QueuedJob, ...]:
+        """Empty once the queue is closed. An engine that dies while it waits for jobs is started again."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None) as until_it_dies:
+                    return await self._take(lambda: until_it_dies.reschedule(0))
+            if self._queue.closed:
+                return ()
+            await self.engine.start_again()
+
+    async def _take(self, died: Callable[[], None]) -> tuple[QueuedJob, ...]:
+        """As `FairQueue.take`; `died` is called if the engine dies meanwhile, and has to cancel this."""
+        watching = asyncio.create_task(self.engine.wait_for_death())
+
+        def ended(_: object) -> None:
+            died()
+
+        watching.add_done_callback(ended)
         try:
-            await self._engine.start()
-            while batch := await self._queue.take():
-                await self._draw_within_logs(batch)
+            return await self._queue.take(self._consumer())
         finally:
-            telling.cancel()
+            watching.remove_done_callback(ended)
+            watching.cancel()
 
-    async def cancel(self, job_id: int) -> None:
-        """Drop a job that was cancelled in the database, in any state. Once this returns, nothing more is posted for
-        it.
-
-        Drawing stops within a step, unless other jobs of the batch are still wanted. Requests not yet sent to Discord
-        are not waited for.
-        """
-        self.discard(job_id)
-        await self._status.end(job_id)
-        self._status.spoke(job_id, False)
-        await self._outbox.drop(job_id)
+    def _consumer(self) -> Consumer:
+        self.throughput.loaded = self.engine.models_at_hand
+        self.throughput.full_pass = None if self.engine.description is None else self.engine.description.full_pass
+        return self.throughput.consumer(self._services.typical_pace())
 
     def discard(self, job_id: int) -> None:
-        """Start nothing more for such a job; a request about it may still be on its way."""
-        self._queue.remove(job_id)
+        """Draw no more of such a job; it stops within a step, unless other jobs of the batch are still wanted."""
         if job_id in self._in_hand:
             self._cancelled.add(job_id)
 
-    async def close(self, grace: float | None = None) -> None:
-        """Let deliveries that are under way arrive; those that wait for Discord are made after the next start.
-
-        grace: seconds that the deliveries may take, and after them the engine's step; None is CLOSING_GRACE.
-        """
-        grace = CLOSING_GRACE if grace is None else grace
-        await self._outbox.close(grace)
-        await self._engine.close(grace)
-
     async def _draw_within_logs(self, batch: Sequence[QueuedJob]) -> None:
-        self._in_hand = frozenset(job.job_id for job in batch)
-        self._forecast.take(batch)
+        self._in_hand = {job.job_id for job in batch}
+        self.throughput.take(batch)
         try:
             with about(*sorted(self._in_hand)):
                 await self._draw(batch)
         except asyncio.CancelledError:
-            with suppress(StorageUnavailable):  # the next start puts them back as well
+            with suppress(StorageUnavailable):  # whoever takes the claim next puts them back as well
                 await self._database.jobs.requeue(self._in_hand)
             raise
         finally:
-            self._in_hand = frozenset()
-            self._forecast.end()
+            self._in_hand = set()
+            self.throughput.end()
             self._cancelled.clear()
 
     async def _draw(self, batch: Sequence[QueuedJob]) -> None:
@@ -139,16 +150,18 @@ class Worker:
         reporter = _Reporter(jobs, specs, self._tell)
         logger.info("drawing %d images", len(requests))
         wanted = frozenset(job.id for job in jobs)
-        self._forecast.begin()
+        self.throughput.begin()
         try:
-            images = await self._engine.generate(requests, reporter.from_thread, lambda: wanted <= self._cancelled)
+            images = await self.engine.generate(
+                requests, reporter.from_thread, lambda: wanted <= self._cancelled or not self._database.claim.is_held
+            )
         except Cancelled:
             return
         except Exception as error:
             await self._recover(jobs, error)
             return
-        self._drawn(images)
-        self._forecast.learn(sum(job.cost for job in jobs))
+        self._services.drawn(self.engine.name, images)
+        self.throughput.learn(sum(job.cost for job in jobs))
         for job, spec in zip(jobs, specs, strict=True):
             own, images = images[: len(spec.recipes)], images[len(spec.recipes) :]
             if job.id not in self._cancelled:
@@ -166,20 +179,21 @@ class Worker:
 
     async def _requests(self, job: Job, spec: JobSpec) -> list[GenerationRequest]:
         source = await retry_storage(lambda: self._database.source_images.of_job(job.id))
-        return spec.requests(None if source is None else Image.open(io.BytesIO(source)))
+        mask = None
+        if spec.area is not None and spec.area.masked:
+            mask = await retry_storage(lambda: self._database.source_images.mask_of_job(job.id))
+        return await asyncio.to_thread(spec.requests, _opened(source), _opened(mask))
 
     def _tell(self, job: Job, progress: JobProgress) -> None:
-        if job.id in self._cancelled:
-            return
-        for watcher in (self._status.draws, *self._watchers):
-            watcher(job, progress)
+        if job.id not in self._cancelled:
+            self._services.tell(job, progress)
 
     @about_its_job
     async def _keep(self, job: Job, spec: JobSpec, images: Sequence[EncodedImage]) -> None:
         """Writes down the images of a job and has them delivered, if they may be shown."""
         verdict = Verdict.SHOWN
         if not spec.age_restricted:
-            verdict = self._image_policy.verdict(image.labels for image in images)
+            verdict = self._services.image_policy.verdict(image.labels for image in images)
         if verdict is not Verdict.SHOWN:
             logger.info("the classifier has it %s", verdict.name.lower())
         if verdict is Verdict.REFUSED:
@@ -203,12 +217,11 @@ class Worker:
         wrong_in_itself = len(jobs) == 1 and isinstance(error, InvalidRequest | CheckpointError)
         for job in jobs:
             if wrong_in_itself or job.attempts >= MAX_ATTEMPTS:
-                await self._outbox.fail(job, messages.ENGINE_LOST if isinstance(error, EngineDied) else str(error))
+                await self._outbox.fail(job, messages.reason_of(error))
             elif await retry_storage(partial(self._database.jobs.put_back, [job.id])):
+                self._in_hand.discard(job.id)
                 self._queue.put_back(queued_job(job))
-                self._status.waits(job)
-        if isinstance(error, EngineDied):
-            await self._engine.start()
+                self._services.status.waits(job)
 
 
 class _Reporter:
@@ -236,6 +249,10 @@ class _Reporter:
             self._report(self._jobs[job_id], JobProgress(fraction, progress.step, progress.steps, previews))
 
 
+def _opened(file: bytes | None) -> Image.Image | None:
+    return None if file is None else Image.open(io.BytesIO(file))
+
+
 def _new_images(job: Job, spec: JobSpec, images: Sequence[EncodedImage]) -> list[NewImage]:
     return [
         NewImage(
@@ -246,7 +263,7 @@ def _new_images(job: Job, spec: JobSpec, images: Sequence[EncodedImage]) -> list
             height=image.height,
             file_name=messages.file_name(job.id, index),
             content=image.png,
-            notes=image.notes,
+            notes=tuple(map(stored_note, image.notes)),
             labels=image.labels,
         )
         for index, (recipe, image) in enumerate(zip(spec.recipes, images, strict=True))

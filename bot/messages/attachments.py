@@ -11,7 +11,7 @@ import discord
 from discord.asset import Asset
 
 from bot.generation.errors import UnusableImage
-from bot.generation.source_image import prepare_source
+from bot.generation.source_image import UploadedImage, prepare_mask, prepare_source, prepare_upload
 from bot.text.translation import N_, say
 from inference.metadata import Parameters, UnreadableImage, read
 
@@ -38,10 +38,22 @@ class AttachedImage:
     size: int | None
 
 
-async def fetch_source(client: discord.Client, attachment: discord.Attachment) -> bytes:
+async def fetch_source(client: discord.Client, attachment: discord.Attachment | AttachedImage) -> bytes:
     """An image to draw from, as a PNG file. Raises UnusableImage."""
     data = await fetch(client, attachment.url, attachment.size)
     return await asyncio.to_thread(prepare_source, data)
+
+
+async def fetch_upload(client: discord.Client, attachment: discord.Attachment) -> UploadedImage:
+    """An image to draw from. Raises UnusableImage."""
+    data = await fetch(client, attachment.url, attachment.size)
+    return await asyncio.to_thread(prepare_upload, data)
+
+
+async def fetch_mask(client: discord.Client, attachment: discord.Attachment, source: bytes) -> bytes:
+    """A mask of an image, as a PNG file. `source`: the file of that image. Raises UnusableImage."""
+    data = await fetch(client, attachment.url, attachment.size)
+    return await asyncio.to_thread(prepare_mask, data, source)
 
 
 async def read_parameters(client: discord.Client, image: AttachedImage) -> Parameters:
@@ -108,13 +120,16 @@ def media_of(message: discord.Message) -> list[discord.UnfurledMediaItem]:
 
 
 def gallery_media(message: discord.Message) -> list[discord.UnfurledMediaItem]:
-    """Everything in a message's galleries, also what is kept for another message."""
+    """Everything in a message's galleries and thumbnails, also what is kept for another message."""
     return [media for component in message.components for media in _media(component)]
 
 
 def _media(component: discord.Component) -> Iterator[discord.UnfurledMediaItem]:
     if isinstance(component, discord.MediaGalleryComponent):
         yield from (item.media for item in component.items)
+    elif isinstance(component, discord.SectionComponent):
+        if isinstance(component.accessory, discord.ThumbnailComponent):
+            yield component.accessory.media
     elif isinstance(component, discord.Container):
         for child in component.children:
             yield from _media(child)

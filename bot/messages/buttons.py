@@ -8,12 +8,13 @@ for images of months ago. Messages that were posted once have these custom_ids f
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import discord
 from discord import ui
 
+from bot.generation.redraw.area import CELLS, COLUMNS, ROWS, number_of
 from bot.generation.spec import JobSpec
 from bot.messages.limits import MAX_CHOICE_LENGTH
 from bot.text.translation import N_, say
@@ -30,7 +31,21 @@ LABELS: Mapping[str, str] = {
     "info": N_("Info"),
     "save-as-preset": N_("Save as preset…"),
     "delete": N_("Delete"),
+    "more": N_("More…"),
     "delete-for-good": N_("Delete for everyone"),
+    "share": N_("Share"),
+    "share-comparison": N_("Share the comparison"),
+    "share-anyway": N_("Share it"),
+    "gallery-again": N_("Draw again"),
+    "redraw": N_("Redraw part…"),
+    "redraw-transparent": N_("Redraw the transparent part"),
+    "extend": N_("Extend…"),
+    "zoom-out": N_("Zoom out 1.5x"),
+    "zoom-out-far": N_("Zoom out 2x"),
+    "pan-left": N_("Left"),
+    "pan-right": N_("Right"),
+    "pan-up": N_("Up"),
+    "pan-down": N_("Down"),
 }
 EMOJI: Mapping[str, str] = {
     "reroll": "🎲",
@@ -43,17 +58,36 @@ EMOJI: Mapping[str, str] = {
     "info": "📋",
     "save-as-preset": "💾",
     "delete": "🗑️",
+    "share": "📤",
+    "share-comparison": "📤",
+    "share-anyway": "📤",
+    "gallery-again": "🎲",
+    "redraw": "🖌️",
+    "redraw-transparent": "🖌️",
+    "extend": "↔️",
+    "pan-left": "◀️",
+    "pan-right": "▶️",
+    "pan-up": "🔼",
+    "pan-down": "🔽",
 }
-#: Actions with a button for each image of a message with several; each has a row of buttons.
-NUMBERED: Mapping[str, str] = {"upscale": N_("Upscale {number}"), "vary-strongly": N_("Vary {number}")}
-#: What can be done with an image that has a message of its own.
-IMAGE_ACTIONS = ("reroll", "vary-subtly", "vary-strongly", "upscale", "edit")
+#: Names that leave room for more buttons in the row; without an emoji, which would take the room again.
+SHORT_LABELS: Mapping[str, str] = {
+    "reroll": N_("Re-roll"),
+    "vary-strongly": N_("Vary"),
+    "upscale": N_("Upscale"),
+    "edit": N_("Edit…"),
+    "more": N_("More…"),
+}
+#: Actions with a button for each of several images, a row each. Five of a row fit a phone if they are this short.
+NUMBERED: Mapping[str, str] = {"upscale": N_("U{number}"), "vary-strongly": N_("V{number}")}
+#: Under an image with a message of its own. The rest is behind *More…* (`bot.components.more`).
+SINGLE_ACTIONS = ("reroll", "upscale", "vary-strongly", "edit", "more")
 #: What can be done with one image of a comparison, which is too small to be upscaled.
 CELL_ACTIONS = ("alone", "vary-subtly", "vary-strongly", "edit", "info")
-#: Actions for a whole message: for its one image, for all of several, for a grid.
-SINGLE_ACTIONS = ("info", "save-as-preset", "delete")
-ALL_ACTIONS = ("reroll", "edit-all", *SINGLE_ACTIONS)
+#: Under a comparison, below the menu of its images.
 GRID_ACTIONS = ("reroll", "info", "delete")
+#: Buttons that Discord allows in a row.
+ROW_LENGTH = 5
 
 _JOB_ID = r"([0-9]{1,18})"
 CANCEL_TEMPLATE = rf"anima:cancel:{_JOB_ID}"
@@ -62,6 +96,11 @@ EDIT_AGAIN_TEMPLATE = r"anima:edit-again:([0-9]{1,18})"
 TRIGGER_WORDS_TEMPLATE = rf"anima:triggers:{_JOB_ID}"
 PICK_TEMPLATE = rf"anima:pick:{_JOB_ID}"
 MODERATE_TEMPLATE = rf"anima:moderate:(delete|block|both|unblock):{_JOB_ID}"
+#: With the number of a share in `storage.gallery.shares`.
+UNSHARE_TEMPLATE = r"anima:(unshare|unshare-for-good):([0-9]{1,18})"
+DESCRIBE_TEMPLATE = r"anima:describe:([0-9]{1,18}):([0-9])"
+DRAW_DESCRIPTION_TEMPLATE = r"anima:described-draw:([0-9]{1,18})"
+EDIT_DESCRIPTION_TEMPLATE = r"anima:described-edit:([0-9]{1,18})"
 
 
 def image_template(action: str) -> str:
@@ -69,17 +108,31 @@ def image_template(action: str) -> str:
     return rf"anima:{action}:{_JOB_ID}:([0-9]{{1,2}})"
 
 
+#: Two of them have the number of the cells that were chosen before.
+REDRAW_TEMPLATES = {
+    "cells": image_template("redraw-cells"),
+    "lines": image_template("redraw-lines") + ":([0-9]{1,8})",
+    "chosen": image_template("redraw-chosen") + ":([0-9]{1,8})",
+}
+
+
 def image_rows(job: Job, spec: JobSpec) -> list[ui.ActionRow[Any]]:
-    """What stands under a job's images."""
+    """What stands under a job's images: on a phone, at most two lines of buttons."""
     if len(spec.recipes) == 1:
-        return [action_row(IMAGE_ACTIONS, job.id), action_row(SINGLE_ACTIONS, job.id)]
+        return [ui.ActionRow(*(short_button(action, job.id) for action in SINGLE_ACTIONS))]
     if spec.comparison is not None:
         return [ui.ActionRow(pick_select(job.id, spec)), action_row(GRID_ACTIONS, job.id)]
-    numbered = [
-        ui.ActionRow[Any](*(numbered_button(action, job.id, index) for index in range(len(spec.recipes))))
-        for action in NUMBERED
-    ]
-    return [*numbered, action_row(ALL_ACTIONS, job.id), ui.ActionRow(pick_select(job.id, spec))]
+    upscale, vary = (
+        [numbered_button(action, job.id, index) for index in range(len(spec.recipes))] for action in NUMBERED
+    )
+    reroll = ui.Button[Any](emoji=EMOJI["reroll"], custom_id=f"anima:reroll:{job.id}:0")
+    return [ui.ActionRow(*upscale, reroll), ui.ActionRow(*vary, short_button("more", job.id))]
+
+
+def rows_of(actions: Sequence[str], job_id: int, index: int = 0) -> list[ui.ActionRow[Any]]:
+    """Any number of buttons, in as many rows as they take."""
+    starts = range(0, len(actions), ROW_LENGTH)
+    return [action_row(tuple(actions[start : start + ROW_LENGTH]), job_id, index) for start in starts]
 
 
 def action_row(actions: tuple[str, ...], job_id: int, index: int = 0) -> ui.ActionRow[Any]:
@@ -92,10 +145,14 @@ def image_button(action: str, job_id: int, index: int = 0) -> ui.Button[Any]:
     return ui.Button(label=say(LABELS[action]), emoji=EMOJI.get(action), custom_id=custom_id)
 
 
+def short_button(action: str, job_id: int) -> ui.Button[Any]:
+    """The same under the only image of a message."""
+    return ui.Button(label=say(SHORT_LABELS[action]), custom_id=f"anima:{action}:{job_id}:0")
+
+
 def numbered_button(action: str, job_id: int, index: int) -> ui.Button[Any]:
     """The same for one of several images in a message; the label has its number."""
-    label = say(NUMBERED[action], number=index + 1)
-    return ui.Button(label=label, emoji=EMOJI.get(action), custom_id=f"anima:{action}:{job_id}:{index}")
+    return ui.Button(label=say(NUMBERED[action], number=index + 1), custom_id=f"anima:{action}:{job_id}:{index}")
 
 
 def pick_select(job_id: int, spec: JobSpec) -> ui.Select[Any]:
@@ -110,6 +167,31 @@ def image_labels(spec: JobSpec) -> list[str]:
     if spec.comparison is None:
         return [say("Picture {number}", number=number) for number in range(1, len(spec.recipes) + 1)]
     return [label[:MAX_CHOICE_LENGTH] for label in spec.comparison.labels]
+
+
+def cells_select(job_id: int, index: int, chosen: Collection[str]) -> ui.Select[Any]:
+    """Picks cells of the grid over an image."""
+    options = [discord.SelectOption(label=cell, value=cell, default=cell in chosen) for cell in CELLS]
+    custom_id = f"anima:redraw-cells:{job_id}:{index}"
+    return ui.Select(placeholder=say("Cells…"), options=options, max_values=len(CELLS), custom_id=custom_id)
+
+
+def lines_select(job_id: int, index: int, chosen: Collection[str]) -> ui.Select[Any]:
+    """Adds whole columns and rows to the chosen cells."""
+    options = [
+        *(discord.SelectOption(label=say("Column {name}", name=name), value=name) for name in COLUMNS),
+        *(discord.SelectOption(label=say("Row {name}", name=name), value=name) for name in ROWS),
+    ]
+    custom_id = f"anima:redraw-lines:{job_id}:{index}:{number_of(chosen)}"
+    placeholder = say("Add whole columns and rows…")
+    return ui.Select(placeholder=placeholder, options=options, max_values=len(options), custom_id=custom_id)
+
+
+def redraw_cells_button(job_id: int, index: int, chosen: Collection[str]) -> ui.Button[Any]:
+    """Opens the form for what is to be drawn in the chosen cells."""
+    custom_id = f"anima:redraw-chosen:{job_id}:{index}:{number_of(chosen)}"
+    style = discord.ButtonStyle.primary
+    return ui.Button(label=say("Redraw this part…"), emoji=EMOJI["redraw"], style=style, custom_id=custom_id)
 
 
 def cancel_button(job_id: int) -> ui.Button[Any]:
@@ -146,16 +228,65 @@ def edit_again_button(draft_id: int) -> ui.Button[Any]:
 
 def shows_images_of(job_id: int, message: discord.Message) -> bool:
     """Whether the buttons under a message are those of this job's images."""
-    ids = (
+    return any(re.fullmatch(rf"anima:[a-z-]+:{job_id}:[0-9]{{1,2}}", custom_id) for custom_id in custom_ids_in(message))
+
+
+def gallery_row(job_id: int, index: int, share_id: int) -> ui.ActionRow[Any]:
+    """The buttons under an image in a gallery."""
+    remove: ui.Button[Any] = ui.Button(label=say("Remove…"), emoji="🗑️", custom_id=f"anima:unshare:{share_id}")
+    return ui.ActionRow(*(image_button(action, job_id, index) for action in ("gallery-again", "info")), remove)
+
+
+def confirm_unshare_button(share_id: int) -> ui.Button[Any]:
+    label = say("Remove from the gallery")
+    return ui.Button(label=label, style=discord.ButtonStyle.danger, custom_id=f"anima:unshare-for-good:{share_id}")
+
+
+def is_gallery_post(share_id: int, message: discord.Message) -> bool:
+    """Whether the buttons under a message are those of this post."""
+    return f"anima:unshare:{share_id}" in custom_ids_in(message)
+
+
+def job_id_in(message: discord.Message) -> int | None:
+    """The job that a message of the bot shows, by its buttons; None if they name none."""
+    template = rf"anima:(?:(?:{'|'.join(LABELS)}):{_JOB_ID}:[0-9]{{1,2}}|cancel:{_JOB_ID})"
+    for custom_id in custom_ids_in(message):
+        if (match := re.fullmatch(template, custom_id)) is not None:
+            return int(match[1] or match[2])
+    return None
+
+
+def custom_ids_in(message: discord.Message) -> list[str]:
+    """Of its buttons and menus."""
+    return [
         child.custom_id or ""
         for row in message.components
         if isinstance(row, discord.ActionRow)
         for child in row.children
         if isinstance(child, discord.Button | discord.SelectMenu)
-    )
-    return any(re.fullmatch(rf"anima:[a-z-]+:{job_id}:[0-9]{{1,2}}", custom_id) for custom_id in ids)
+    ]
 
 
 def trigger_words_button(job_id: int) -> ui.Button[Any]:
     label = say("Add trigger words")
     return ui.Button(label=label, style=discord.ButtonStyle.primary, custom_id=f"anima:triggers:{job_id}")
+
+
+def describe_row(draft_id: int, count: int) -> ui.ActionRow[Any]:
+    """A button for each of the images that a draft remembers; with several, the label has its number."""
+    labels = [say("Describe")] if count == 1 else [say("Describe {number}", number=at) for at in range(1, count + 1)]
+    return ui.ActionRow(
+        *(
+            ui.Button(label=label, emoji="🏷️", custom_id=f"anima:describe:{draft_id}:{index}")
+            for index, label in enumerate(labels)
+        )
+    )
+
+
+def described_row(draft_id: int) -> ui.ActionRow[Any]:
+    """What can be done with a description."""
+    draw, edit = f"anima:described-draw:{draft_id}", f"anima:described-edit:{draft_id}"
+    return ui.ActionRow(
+        ui.Button(label=say("Draw this"), style=discord.ButtonStyle.primary, custom_id=draw),
+        ui.Button(label=say("Edit…"), emoji="✏️", custom_id=edit),
+    )

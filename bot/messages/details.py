@@ -6,18 +6,24 @@ from collections.abc import Callable, Mapping, Sequence
 
 import discord
 
+from bot.generation.compose import ModelInfo
 from bot.generation.recipe import Recipe
 from bot.generation.spec import JobSpec
 from bot.text.markdown import inline
 from bot.text.translation import N_, say, say_plural
 from inference.metadata.parameters import ANIMA_SHIFT
+from inference.request import Variant
 from storage.images import Image
 from storage.jobs import Job
+
+#: Characters of a model's name.
+NAME_SHOWN = 60
 
 
 def named_settings(recipe: Recipe) -> list[tuple[str, str]]:
     """A recipe's settings by name."""
-    named = [
+    named = [(say("Model"), inline(recipe.model, NAME_SHOWN))] if recipe.model else []
+    named += [
         (say("Size"), f"{recipe.width}x{recipe.height}"),
         (say("Steps"), str(recipe.steps)),
         ("CFG", f"{recipe.cfg_scale:g}"),
@@ -31,30 +37,58 @@ def named_settings(recipe: Recipe) -> list[tuple[str, str]]:
         named.append((say("Beta schedule"), " / ".join(f"{part:g}" for part in recipe.beta)))
     if recipe.er_sde is not None:
         named.append(("ER-SDE", str(recipe.er_sde)))
+    if recipe.fast:
+        named.append((say("Speed"), say("fast: skips model blocks that would change little")))
     if recipe.uses_nag:
         named.append(("NAG", say("negative prompt applied with normalized attention guidance")))
     if recipe.loras:
         named.append(("LoRA", ", ".join(_with_strengths(recipe))))
     if recipe.denoise < 1:
         named.append((say("Denoise"), f"{recipe.denoise:g}"))
+    if recipe.tile is not None:
+        size = "x".join(map(str, recipe.tile))
+        named.append((say("Tiles"), say("{count}, each {size}, overlapping", count=recipe.tiles, size=size)))
     if recipe.variation_seed is not None:
         value = f"`{recipe.variation_seed}`, {recipe.variation_strength:g}"
         named.append((say("Variation seed and strength"), value))
     return named
 
 
+#: What a model is, by its variant.
+VARIANTS: Mapping[Variant, str] = {
+    "base": N_("base model"),
+    "turbo": N_("turbo model, needs few steps"),
+    "aesthetic": N_("aesthetic model"),
+}
+
+
+def describe_model(model: ModelInfo, is_default: bool, is_loaded: bool) -> str:
+    """What a model is, whether it is used unless another is chosen, and whether it can draw at once."""
+    said = [say(VARIANTS[model.native.variant])]
+    said += [say("default")] if is_default else []
+    said += [say("loaded")] if is_loaded else []
+    return say(", ").join(said)
+
+
 def summary(spec: JobSpec) -> str:
-    """What a job's images have in common, on one line, and what is compared in them."""
-    settings = settings_line(*spec.recipes)
+    """What a job's images have in common, on one line, and what is compared in them.
+
+    Their model is named only if it is not the one that was usual there.
+    """
+    settings = settings_line(*spec.recipes, usual_model=spec.usual_model)
     if spec.comparison is None:
         return settings
     return f"{inline(spec.comparison.title, 200)} · {settings}"
 
 
-def settings_line(*recipes: Recipe) -> str:
-    """The settings that are the same in all of some recipes, on one line, without seeds."""
+def settings_line(*recipes: Recipe, usual_model: str = "") -> str:
+    """The settings that are the same in all of some recipes, on one line, without seeds.
+
+    usual_model: goes without saying.
+    """
     names = " ".join(_same(recipes, lambda recipe: recipe.sampler) + _same(recipes, lambda recipe: recipe.scheduler))
     parts = [
+        *_same(recipes, lambda recipe: "" if recipe.model == usual_model else inline(recipe.model, NAME_SHOWN)),
         *_same(recipes, lambda recipe: f"{recipe.width}x{recipe.height}"),
         *_same(recipes, lambda recipe: say_plural("{count} step", "{count} steps", recipe.steps)),
         *_same(recipes, lambda recipe: f"CFG {recipe.cfg_scale:g}"),

@@ -41,7 +41,7 @@ def length(text: str) -> int:
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def cut(text: str, longest: int) -> str:
+def cut_to_limit(text: str, longest: int) -> str:
     """Cuts a text to `longest` characters, at least one, without breaking escapes, mentions, links or emphasis."""
     if length(text) <= longest:
         return text
@@ -106,7 +106,7 @@ def fit_modal(modal: Component) -> Component:
 
 def _cut(component: Component, name: str, longest: int) -> None:
     if isinstance(component.get(name), str) and length(component[name]) > longest:
-        component[name] = cut(component[name], longest)
+        component[name] = cut_to_limit(component[name], longest)
 
 
 def _walk(components: list[Component]) -> Iterator[Component]:
@@ -124,7 +124,7 @@ def _fit_together(texts: list[Component], longest: int) -> None:
         size, at, number = max((length(line), at, n) for at, own in enumerate(lines) for n, line in enumerate(own))
         if size > SHORTEST_LINE:
             line = lines[at][number]
-            lines[at][number] = cut(line, max(size - over, SHORTEST_LINE))
+            lines[at][number] = cut_to_limit(line, max(size - over, SHORTEST_LINE))
             texts[at]["content"] = "\n".join(lines[at])
         else:  # many short lines
             size, at = max((length(text["content"]), at) for at, text in enumerate(texts))
@@ -135,5 +135,5 @@ def _cut_before_the_end(lines: list[str], longest: int) -> str:
     """Cuts in the middle and keeps the last lines."""
     end = "\n".join(["", *lines[-LAST_LINES:]])
     if len(lines) <= LAST_LINES or length(end) >= longest:
-        return cut("\n".join(lines), longest)
-    return cut("\n".join(lines[:-LAST_LINES]), longest - length(end)) + end
+        return cut_to_limit("\n".join(lines), longest)
+    return cut_to_limit("\n".join(lines[:-LAST_LINES]), longest - length(end)) + end

@@ -13,13 +13,16 @@ from discord import ui
 
 from bot.generation.recipe import STRONG, SUBTLE
 from bot.generation.spec import JobSpec
-from bot.messages.buttons import cancel_button, image_rows
+from bot.messages.buttons import cancel_button, image_button, image_rows
 from bot.messages.details import summary
+from bot.messages.engine_notes import word_note
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_ALT_TEXT_LENGTH
 from bot.text.formats import decimal
 from bot.text.markdown import PROMPT_SHOWN, blockquote, inline, truncate
 from bot.text.translation import N_, say, say_plural
+from inference import InvalidRequest
+from inference.process import EngineDied
 from storage.images import Image
 from storage.jobs import AlreadyAccepted, Job, OverQuota, TooManyWaiting
 
@@ -35,6 +38,8 @@ ENGINE_LOST = N_("Drawing this failed twice. Please try again with other setting
 NOT_ALLOWED_ANY_MORE = N_("This can no longer be shown here: {reason}")
 JUDGED_UNFIT = N_("The finished picture isn't allowed in this channel, so it isn't shown.")
 TOO_LARGE_FOR_DISCORD = N_("The picture is too large for Discord, even when compressed. Try a smaller size.")
+MODEL_REMOVED = N_("The model for this was removed before it was drawn. Please choose another one and try again.")
+LORA_REMOVED = N_("A LoRA for this was removed before it was drawn. Please choose another one and try again.")
 NOTHING_CAME = N_("This could not be generated.")
 DISCORD_REFUSED = N_("Discord didn't accept the picture. Please try again.")
 MADE_SMALLER = N_("The PNG was too large for Discord, so this is a smaller WebP with the same settings inside.")
@@ -44,7 +49,7 @@ DROPPED_BY_PAUSE = N_("This was cancelled because drawing is paused in this serv
 DROPPED_BY_OPERATOR = N_("This was cancelled because drawing is paused everywhere at the moment.")
 DROPPED_BY_REMOVAL = N_("This was cancelled because I was removed from the server.")
 WAITED_TOO_LONG = N_("The model couldn't be loaded for hours, so this was not drawn. Please try again later.")
-_ENGINES = (NOTHING_CAME, WAITED_TOO_LONG, ENGINE_LOST, JUDGED_UNFIT)
+_ENGINES = (NOTHING_CAME, WAITED_TOO_LONG, ENGINE_LOST, JUDGED_UNFIT, MODEL_REMOVED, LORA_REMOVED)
 _DELIVERYS = (TOO_LARGE_FOR_DISCORD, DISCORD_REFUSED)
 _MODERATORS = (CANCELLED_BY_MODERATOR, DROPPED_BY_BLOCK, DROPPED_BY_PAUSE, DROPPED_BY_OPERATOR, DROPPED_BY_REMOVAL)
 #: Our reasons as the database keeps them: the sentence, or how an earlier release put it. Others are the engine's own
@@ -184,7 +189,7 @@ def finished(
 
 def _engine_notes(images: Sequence[Image]) -> str:
     """The engine's notes about what could not be applied, as many as fit."""
-    notes = dict.fromkeys(note for image in images for note in image.notes)
+    notes = dict.fromkeys(word_note(note) for image in images for note in image.notes)
     return f"⚠️ {inline(' '.join(notes), NOTES_SHOWN)}" if notes else ""
 
 
@@ -220,15 +225,34 @@ KINDS = {
     "edit": N_("edited"),
     "again": N_("drawn again"),
     "alone": N_("from a comparison"),
+    "redraw": N_("redrawn in part"),
+    "extend": N_("extended"),
 }
 #: The name of each variation strength.
 STRENGTHS: Mapping[float, str] = {SUBTLE: N_("subtle"), STRONG: N_("strong")}
+
+
+def transparency_offer(job: Job) -> StaticLayout:
+    """Says what became of the transparent parts of an uploaded image, and offers to redraw them."""
+    words = say(
+        "Your picture is transparent in places. I put it on a white background. This draws something there instead:"
+    )
+    return StaticLayout(ui.TextDisplay(words), ui.ActionRow(image_button("redraw-transparent", job.id)))
 
 
 def failed(job: Job, reason: str, *, quoted: bool = True) -> StaticLayout:
     """`reason` is already in the user's language; see `explain_reason`. `quoted`: whether the prompt may be shown."""
     lines = [blockquote(job.prompt, PROMPT_SHOWN)] if quoted else []
     return StaticLayout(ui.TextDisplay("\n".join([*lines, f"<@{job.user_id}> {reason} {say(NOT_CHARGED)}"])))
+
+
+def reason_of(error: Exception) -> str:
+    """Why a job comes to nothing whose images the engine could not draw, as it is written down."""
+    if isinstance(error, EngineDied):
+        return ENGINE_LOST
+    if isinstance(error, InvalidRequest):  # it names the field first; the files were there when the job was accepted
+        return {"model": MODEL_REMOVED, "loras": LORA_REMOVED}.get(str(error).partition(":")[0], str(error))
+    return str(error)
 
 
 def explain_reason(reason: str) -> str:

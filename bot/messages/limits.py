@@ -17,8 +17,6 @@ MAX_CHOICE_LENGTH = 100
 MAX_OPTION_LENGTH = 6000
 #: Characters of a component's `custom_id`.
 MAX_CUSTOM_ID_LENGTH = 100
-#: Buttons in one row.
-MAX_BUTTONS = 5
 
 # --- Messages ---
 

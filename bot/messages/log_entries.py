@@ -12,6 +12,7 @@ from bot.messages.job import KNOWN_REASONS
 from bot.rules.policy import PolicyRefusal, RefusalReason
 from bot.text.markdown import inline, truncate
 from bot.text.translation import N_, listed, say
+from storage.gallery.shares import Share
 from storage.jobs import Job
 
 #: Characters of a prompt or of a report, before they are escaped.
@@ -92,6 +93,13 @@ def deleted(job: Job, *, by: int) -> LogEntry:
     return LogEntry(lambda: say("**Deleted** by {moderator}: a picture of {person} in {channel}.", **values))
 
 
+def unshared(share: Share, *, by: int) -> LogEntry:
+    values = {"moderator": f"<@{by}>", "person": f"<@{share.user_id}>", "channel": f"<#{share.channel_id}>"}
+    return LogEntry(
+        lambda: say("**Removed** by {moderator}: a picture of {person} from the gallery {channel}.", **values)
+    )
+
+
 def cancelled(job: Job, *, by: int) -> LogEntry:
     values = {"moderator": f"<@{by}>", "person": f"<@{job.user_id}>", "channel": f"<#{job.channel_id}>"}
     return LogEntry(lambda: say("**Cancelled** by {moderator}: a job of {person} in {channel}.", **values))
@@ -120,7 +128,7 @@ def reported(job: Job, url: str, *, by: int, reason: str) -> LogEntry:
         lines += [_hidden(words) for words in (reason, job.prompt) if words.strip()]
         return "\n".join(lines)
 
-    return LogEntry(text, job.id)
+    return LogEntry(text, None if job.private else job.id)  # what is private is removed from the gallery by its button
 
 
 def log_channel_chosen(*, by: int) -> LogEntry:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from enum import Enum, auto
 from typing import Any
 
 import discord
 from discord import ui
 
 from bot.messages.buttons import edit_again_button
-from bot.messages.fit import cut
+from bot.messages.fit import cut_to_limit
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_CONTENT_LENGTH
 
@@ -17,18 +18,51 @@ from bot.messages.limits import MAX_CONTENT_LENGTH
 ALREADY_ACKNOWLEDGED = 40060
 
 
+#: In an interaction's `extras`, from `note_lost_answer`.
+FIRST_ANSWER_LOST = "first answer lost"
+
+
+class Loading(Enum):
+    """What an interaction's loading message may become. Without one of these it is taken back before a reply."""
+
+    #: Only the person sees it, so a reply takes its place.
+    PRIVATE = auto()
+    #: It is a job's message, or has its answer.
+    TAKEN = auto()
+
+
+def note_loading(interaction: discord.Interaction[Any], loading: Loading) -> None:
+    interaction.extras["loading"] = loading
+
+
+def note_lost_answer(interaction: discord.Interaction[Any]) -> None:
+    """Discord may have taken this process's first answer to an interaction, without our learning of it."""
+    interaction.extras[FIRST_ANSWER_LOST] = True
+
+
 async def reply_privately(interaction: discord.Interaction[Any], answer: str | StaticLayout) -> None:
-    """Answer the person alone. An answer that everybody would see and that has nothing in it yet is taken back."""
+    """Answer the person alone. A loading message that everybody sees is taken back.
+
+    One that only the person sees is edited instead. That can be repeated after a crash without saying it twice.
+    Raises discord.HTTPException, with the code ALREADY_ACKNOWLEDGED if another process with this token has answered.
+    """
     content = _as_arguments(answer)
+    loading = interaction.extras.get("loading")
+    if loading is Loading.PRIVATE:
+        note_loading(interaction, Loading.TAKEN)
+        try:
+            await interaction.edit_original_response(**content)
+            return
+        except discord.NotFound:
+            pass  # deleted, so it goes into a new message
     if not interaction.response.is_done():
         try:
             await interaction.response.send_message(**content, ephemeral=True)
             return
         except discord.HTTPException as error:
-            if error.code != ALREADY_ACKNOWLEDGED:
+            if error.code != ALREADY_ACKNOWLEDGED or FIRST_ANSWER_LOST not in interaction.extras:
                 raise
-        # Discord took the first answer, but we never learned of it.
-    if interaction.response.type is discord.InteractionResponseType.deferred_channel_message:
+    if loading is None and interaction.response.type is discord.InteractionResponseType.deferred_channel_message:
         with suppress(discord.NotFound):  # somebody was quicker
             await interaction.delete_original_response()
     await interaction.followup.send(**content, ephemeral=True)
@@ -46,4 +80,4 @@ async def send_followup(interaction: discord.Interaction[Any], message: str | St
 
 
 def _as_arguments(message: str | StaticLayout) -> dict[str, Any]:
-    return {"content": cut(message, MAX_CONTENT_LENGTH)} if isinstance(message, str) else {"view": message}
+    return {"content": cut_to_limit(message, MAX_CONTENT_LENGTH)} if isinstance(message, str) else {"view": message}

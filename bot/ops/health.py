@@ -6,22 +6,22 @@ They are read-only, and show neither users nor prompts.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
 
-import discord
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from bot.ops.errors import StartupError
+from bot.ops.errors import StartupError, port_fault
 from bot.ops.metrics import Metrics
+from bot.ops.sharding import ShardedClient
 from storage.backend.clock import utc_now
 from storage.backend.transactions import StorageUnavailable
 from storage.database import Database
@@ -36,22 +36,40 @@ LATENESS_INTERVAL = 0.5
 
 NOT_CONNECTED = "The bot is not connected to Discord's gateway. It reconnects by itself."
 NOT_LOADED = "The engine is loading the model."
+NO_ENGINE = "No engine has its model loaded: {engines}. Jobs wait."
+NOT_CLAIMED = "Another bot draws on this database, or may do so. This one waits."
 NO_DATABASE = "The database is not responding. {why}"
 
 
-class EngineHealth(Protocol):
+#: What an engine is at. One that is resting could not be loaded, or died, and is started again after a pause.
+EngineState = Literal["idle", "drawing", "loading", "resting"]
+
+
+@dataclass(frozen=True)
+class EngineStatus:
+    """`loaded`: whether it has its model. `restarts`: how often its process was restarted."""
+
+    name: str
+    state: EngineState
+    loaded: bool
+    restarts: int
+
+
+class EnginesHealth(Protocol):
     @property
-    def loaded(self) -> bool: ...
-    @property
-    def engine_restarts(self) -> int: ...
+    def loaded(self) -> bool:
+        """Whether any engine has its model."""
+        ...
+
+    def engines(self) -> Sequence[EngineStatus]: ...
 
 
 @asynccontextmanager
 async def serving(
-    client: discord.Client, engine: EngineHealth, database: Database, metrics: Metrics, host: str, port: int
+    client: ShardedClient, engines: EnginesHealth, database: Database, metrics: Metrics, host: str, port: int
 ) -> AsyncIterator[str]:
     """Serve at `host` and `port` (0 takes a free one) and give the address. Raises StartupError."""
-    health = _Health(client, engine, database, metrics)
+    health = _Health(client, engines, database, metrics)
     metrics.registry.register(health)
     application = web.Application()
     application.router.add_get("/healthz", _healthz)
@@ -78,11 +96,9 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
     try:
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
-        why = (
-            "is in use by another program" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
-        )
         raise StartupError(
-            f"HEALTH_PORT {port} at {host} {why}. Choose another port in .env, or leave it empty to turn this off."
+            f"HEALTH_PORT {port} at {host} {port_fault(error)}. Choose another port in .env, or leave it empty to turn "
+            "this off."
         ) from error
 
 
@@ -94,9 +110,9 @@ async def _healthz(request: web.Request) -> web.Response:
 class _Health(Collector):
     """The bot's current state; what happened so far is counted by `Metrics`."""
 
-    def __init__(self, client: discord.Client, engine: EngineHealth, database: Database, metrics: Metrics) -> None:
+    def __init__(self, client: ShardedClient, engines: EnginesHealth, database: Database, metrics: Metrics) -> None:
         self._client = client
-        self._engine = engine
+        self._engines = engines
         self._database = database
         self._metrics = metrics
         #: The latest answer of the database; None if it did not respond.
@@ -106,15 +122,19 @@ class _Health(Collector):
         reasons = []
         if not self._is_connected:
             reasons.append(NOT_CONNECTED)
-        if not self._engine.loaded:
-            reasons.append(NOT_LOADED)
+        engines = self._engines.engines()
+        missing = ", ".join(f"{each.name} is {each.state}" for each in engines if not each.loaded)
+        if not self._engines.loaded:
+            reasons.append(NOT_LOADED if len(engines) == 1 else NO_ENGINE.format(engines=missing))
+        if not self._database.claim.is_held:
+            reasons.append(NOT_CLAIMED)
         try:
             await self._ask_database()
         except StorageUnavailable as error:
             reasons.append(NO_DATABASE.format(why=error))
         if reasons:
             return web.Response(status=503, text="\n".join(reasons) + "\n")
-        return web.Response(text="ready\n")
+        return web.Response(text=f"ready\n{missing}\n" if missing else "ready\n")
 
     async def metrics(self, request: web.Request) -> web.Response:
         try:
@@ -134,19 +154,16 @@ class _Health(Collector):
 
     @property
     def _is_connected(self) -> bool:
-        return self._client.is_ready() and self._client.ws.open
+        return self._client.is_connected
 
     def collect(self) -> Iterable[Metric]:
         client = self._client
         yield _gauge("anima_gateway_connected", "1 while connected to Discord's gateway.", self._is_connected)
+        yield _gauge("anima_shards", "Connections that Discord wants the bot to have.", client.shard_count or 0)
+        yield _gauge("anima_shards_connected", "Those of them that are there.", client.shards_connected)
         if math.isfinite(client.latency):
             yield _gauge("anima_gateway_latency_seconds", "Latency of the gateway's heartbeat.", client.latency)
-        yield _gauge("anima_engine_loaded", "1 once the engine has loaded its model.", self._engine.loaded)
-        yield CounterMetricFamily(
-            "anima_engine_restarts",
-            "How often the engine's process was restarted.",
-            value=self._engine.engine_restarts,
-        )
+        yield from self._engine_metrics()
         yield _gauge("anima_database_reachable", "1 while the database responds.", self._queue is not None)
         if self._queue is not None:
             live = GaugeMetricFamily("anima_live_jobs", "Unfinished jobs by state.", labels=["state"])
@@ -156,6 +173,20 @@ class _Health(Collector):
             oldest = self._queue.oldest_queued_at
             age = 0.0 if oldest is None else (utc_now() - oldest).total_seconds()
             yield _gauge("anima_oldest_waiting_seconds", "Age of the oldest queued job; 0 if the queue is empty.", age)
+
+    def _engine_metrics(self) -> Iterable[Metric]:
+        engines = self._engines.engines()
+        loaded = GaugeMetricFamily("anima_engine_loaded", "1 once the engine has loaded its model.", labels=["engine"])
+        restarts = CounterMetricFamily(
+            "anima_engine_restarts", "How often the engine's process was restarted.", labels=["engine"]
+        )
+        states = GaugeMetricFamily("anima_engines", "Engines by state.", labels=["state"])
+        for engine in engines:
+            loaded.add_metric([engine.name], engine.loaded)
+            restarts.add_metric([engine.name], engine.restarts)
+        for state in get_args(EngineState):
+            states.add_metric([state], sum(engine.state == state for engine in engines))
+        return loaded, restarts, states
 
 
 AS_METRICS = {"Content-Type": CONTENT_TYPE_LATEST}

@@ -1,6 +1,7 @@
-"""Logging: text on a terminal, JSON elsewhere, each line with the job that it is about.
+"""Logging: text on a terminal, JSON elsewhere, each line with the job and the engine that it is about.
 
-Tokens are removed from every line, also from those of other libraries.
+Tokens are removed from every line, also from those of other libraries. A thread writes the lines: a console that takes
+none, as Windows' while something is selected in it, stops nothing else.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ import json
 import logging
 import re
 import sys
+import threading
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any, Literal, ParamSpec, TypeVar
+from multiprocessing.util import Finalize
+from queue import SimpleQueue
+from typing import Any, Literal, ParamSpec, TextIO, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -23,6 +27,10 @@ T = TypeVar("T")
 Format = Literal["auto", "text", "json"]
 
 _jobs: ContextVar[tuple[int, ...]] = ContextVar("jobs", default=())
+_engine: ContextVar[str | None] = ContextVar("engine", default=None)
+
+#: Seconds that a process waits at its end for lines that could not be written yet.
+LAST_LINES = 3.0
 
 SECRETS = re.compile(
     r"(?<![\w-])[\w-]{18,}\.[\w-]{6,}\.[\w-]{27,}"  # a bot's token
@@ -34,20 +42,33 @@ SECRETS = re.compile(
 def set_up(style: Format, level: int = logging.WARNING) -> None:
     """Log to stderr: everything from WARNING on, and the bot's own from `level` on."""
     if style == "auto":
-        style = "text" if sys.stderr.isatty() else "json"
-    handler = logging.StreamHandler()
+        style = "text" if sys.stderr is not None and sys.stderr.isatty() else "json"
+    handler = _InBackground(sys.stderr)
     handler.setFormatter(_Text() if style == "text" else _Json())
-    handler.addFilter(_note_jobs)
+    handler.addFilter(_note_context)
     handler.addFilter(_shorten_outages)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("bot").setLevel(level)
     logging.captureWarnings(True)
 
 
-def setting_up(style: Format, load: Callable[[], T]) -> T:
-    """Call `load` in another process that is to log like this one."""
+def setting_up(style: Format, load: Callable[[], T], engine: str | None = None) -> T:
+    """Call `load` in another process that is to log like this one, as the engine of that name."""
     set_up(style)
+    # Where a process is copied (`inference.startup.preparation`), nothing else runs at its end.
+    Finalize(None, logging.shutdown, exitpriority=0)
+    _engine.set(engine)
     return load()
+
+
+@contextmanager
+def on_engine(name: str) -> Iterator[None]:
+    """Mark every line logged inside, also by tasks and threads started there, as being about this engine."""
+    token = _engine.set(name)
+    try:
+        yield
+    finally:
+        _engine.reset(token)
 
 
 @contextmanager
@@ -74,8 +95,47 @@ def about_its_job(
     return within
 
 
-def _note_jobs(record: logging.LogRecord) -> bool:
-    record.jobs = _jobs.get()
+class _InBackground(logging.Handler):
+    """Writes each line in a thread of its own, in the order in which they were logged."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        super().__init__()
+        self._stream = stream
+        #: Lines; an event, which is set as soon as all before it is written; None, the end.
+        self._waiting: SimpleQueue[str | threading.Event | None] = SimpleQueue()
+        self._is_open = True
+        threading.Thread(target=self._write, name="log", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._waiting.put(self.format(record))
+        except Exception:
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Wait until all is written, at most LAST_LINES; `logging` calls this as the process ends."""
+        written = threading.Event()
+        self._waiting.put(written)
+        if self._is_open:
+            written.wait(LAST_LINES)
+
+    def close(self) -> None:
+        self._is_open = False
+        self._waiting.put(None)
+        super().close()
+
+    def _write(self) -> None:
+        while (line := self._waiting.get()) is not None:
+            if isinstance(line, threading.Event):
+                line.set()
+            elif self._stream is not None:
+                with suppress(OSError, ValueError):  # a console or pipe that is gone
+                    self._stream.write(f"{line}\n")
+                    self._stream.flush()
+
+
+def _note_context(record: logging.LogRecord) -> bool:
+    record.jobs, record.engine = _jobs.get(), _engine.get()
     return True
 
 
@@ -93,12 +153,16 @@ class _Text(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         jobs = getattr(record, "jobs", ())
-        record.about = f"job {', '.join(map(str, jobs))}: " if jobs else ""
+        engine = getattr(record, "engine", None)
+        about_jobs = f"job {', '.join(map(str, jobs))}: " if jobs else ""
+        record.about = f"{engine}: {about_jobs}" if engine else about_jobs
         return _without_secrets(super().format(record))
 
 
 class _Json(logging.Formatter):
-    """One object a line: time, level, logger, message; job, or jobs where there are several; error, a traceback."""
+    """One object a line: time, level, logger, message; job, or jobs where there are several; engine, where there are
+    several; error, a traceback. In ASCII, so that a pipe of any code page holds it unchanged.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -112,9 +176,11 @@ class _Json(logging.Formatter):
                 line["job"] = job
             case (_, *_) as jobs:
                 line["jobs"] = jobs
+        if engine := getattr(record, "engine", None):
+            line["engine"] = engine
         if record.exc_info:
             line["error"] = _without_secrets(self.formatException(record.exc_info))
-        return json.dumps(line, ensure_ascii=False)
+        return json.dumps(line)
 
 
 def _without_secrets(text: str) -> str:

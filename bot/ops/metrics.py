@@ -30,8 +30,8 @@ class Metrics:
         self._stages = Histogram(
             "anima_stage_seconds",
             "Duration of each stage: waiting, drawing and posting of a delivered job; conditioning, sampling and "
-            "decoding of a batch.",
-            ["stage"],
+            "decoding of a batch, by engine.",
+            ["stage", "engine"],
             buckets=SECONDS,
             registry=registry,
         )
@@ -42,9 +42,9 @@ class Metrics:
             registry=registry,
         )
         self._gpu_peak = Gauge(
-            "anima_gpu_memory_peak_bytes", "Peak GPU memory use of the latest batch.", registry=registry
+            "anima_gpu_memory_peak_bytes", "Peak GPU memory use of the latest batch.", ["engine"], registry=registry
         )
-        self._gpu_total = Gauge("anima_gpu_memory_bytes", "Total GPU memory.", registry=registry)
+        self._gpu_total = Gauge("anima_gpu_memory_bytes", "Total GPU memory.", ["engine"], registry=registry)
 
     def ended(self, job: Job) -> None:
         self._jobs.labels(job.state.value).inc()
@@ -57,16 +57,16 @@ class Metrics:
     def refused(self, rule: str) -> None:
         self._refusals.labels(rule).inc()
 
-    def drawn(self, images: Sequence[EncodedImage]) -> None:
+    def drawn(self, engine: str, images: Sequence[EncodedImage]) -> None:
         self._pictures.inc(len(images))
         for timings in dict.fromkeys(image.timings for image in images):  # those of one batch have the same
-            self._stages.labels("conditioning").observe(timings.conditioning)
-            self._stages.labels("sampling").observe(timings.sampling)
-            self._stages.labels("decoding").observe(timings.decoding)
+            self._stages.labels("conditioning", engine).observe(timings.conditioning)
+            self._stages.labels("sampling", engine).observe(timings.sampling)
+            self._stages.labels("decoding", engine).observe(timings.decoding)
         if (memory := images[-1].gpu_memory) is not None:
-            self._gpu_peak.set(memory.peak)
-            self._gpu_total.set(memory.total)
+            self._gpu_peak.labels(engine).set(memory.peak)
+            self._gpu_total.labels(engine).set(memory.total)
 
     def _time(self, stage: str, begin: datetime | None, end: datetime | None) -> None:
         if begin is not None and end is not None:
-            self._stages.labels(stage).observe((end - begin) / timedelta(seconds=1))
+            self._stages.labels(stage, "").observe((end - begin) / timedelta(seconds=1))

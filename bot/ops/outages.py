@@ -11,15 +11,17 @@ from typing import TypeVar
 import aiohttp
 import discord
 
+from bot.ops.errors import CERTIFICATE_ADVICE, certificate_fault
+
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 #: Seconds. Each pause is twice as long as the one before.
 FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 300.0
+MAX_PAUSE = 300.0
 #: For a ban, Discord's answer may ask for a longer pause; a ban lasts about an hour.
-LONGEST_PAUSE_ASKED_FOR = 3600.0
+MAX_PAUSE_REQUESTED = 3600.0
 
 BANNED = "Discord has temporarily blocked this machine for too many requests"
 
@@ -35,8 +37,8 @@ class Outage:
         sentence = explain_outage(error)
         if sentence is None:
             raise error
-        pause = max(self._next_pause, min(_pause_asked_for(error), LONGEST_PAUSE_ASKED_FOR))
-        self._next_pause = min(2 * self._next_pause, LONGEST_PAUSE)
+        pause = max(self._next_pause, min(_pause_asked_for(error), MAX_PAUSE_REQUESTED))
+        self._next_pause = min(2 * self._next_pause, MAX_PAUSE)
         logger.warning("%s. Trying again in %g s.", sentence, pause)
         await asyncio.sleep(pause)
 
@@ -58,6 +60,8 @@ def explain_outage(error: BaseException) -> str | None:
     match error:
         case discord.HTTPException(status=429) | aiohttp.WSServerHandshakeError(status=429):
             return BANNED  # discord.py itself waits for Discord's own limits
+        case aiohttp.ClientError() if (fault := certificate_fault(error)) is not None:
+            return f"Discord cannot be reached ({fault}). {CERTIFICATE_ADVICE}"
         case discord.DiscordServerError() | discord.GatewayNotFound() | aiohttp.ClientError():
             return f"Discord cannot be reached ({_on_one_line(error)})"
         case TimeoutError():

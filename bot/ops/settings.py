@@ -11,8 +11,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.ops import logs
+from bot.prompting.described import TagThresholds
 from bot.rules.image_policy import ImagePolicy, thresholds
 from bot.rules.server_settings import CREDITS_OUTSIDE, Credits, Snowflake
+from inference.cluster.token import default_token_file
+from inference.request import DTYPES, Offloading
+from storage.backend.postgresql import DatabaseTimeouts
 
 MINIATURE = Path(__file__).parents[2] / "inference" / "miniature" / "models"
 
@@ -42,6 +46,8 @@ def _may_be_unlimited(value: object) -> object:
 Ids = Annotated[frozenset[Snowflake], NoDecode, BeforeValidator(_split_ids)]
 CreditsOrUnlimited = Annotated[Credits | None, BeforeValidator(_may_be_unlimited)]
 Thresholds = Annotated[str, AfterValidator(_readable)]
+Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+Probability = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Days = Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)]
 
 
@@ -56,6 +62,9 @@ class Settings(BaseSettings):
     discord_api_url: str = "https://discord.com/api/v10"
     discord_gateway_url: str = "wss://gateway.discord.gg/"
     database_url: str = "sqlite:///anima.db"
+    database_connect_seconds: Seconds = 10.0
+    database_statement_seconds: Seconds = 10.0
+    standby: bool = False
     anima_models: Path = Path("models")
     anima_diffusion_model: str | None = None
     anima_text_encoder: str | None = None
@@ -63,14 +72,22 @@ class Settings(BaseSettings):
     anima_nag: bool = True
     anima_device: str = "auto"
     anima_dtype: str = "auto"
+    anima_offload: Offloading = "auto"
+    anima_cluster: str | None = None
+    anima_engines: int = Field(1, ge=1, le=1_000)
+    anima_cluster_token: Path | None = None
     anima_largest_batch: int = Field(4, ge=1, le=64)
     tag_file: Path | None = None
     picture_classifier: str | None = None
     picture_classifier_hides: Thresholds = "nsfw:0.5"
     picture_classifier_refuses: Thresholds = ""
+    anima_tagger: Path | None = None
+    anima_tagger_general: Probability = TagThresholds.general
+    anima_tagger_names: Probability = TagThresholds.names
     credits_outside_servers: CreditsOrUnlimited = CREDITS_OUTSIDE
     allowed_servers: Ids = frozenset()
     leave_other_servers: bool = False
+    max_cached_servers: int = Field(5_000, ge=0)
     operators: Ids = frozenset()
     job_timeout_hours: float = Field(6.0, gt=0, le=8760, allow_inf_nan=False)
     shutdown_grace_seconds: float = Field(20.0, ge=0, le=3600, allow_inf_nan=False)
@@ -94,9 +111,16 @@ class Settings(BaseSettings):
             ]
             raise SettingsError("\n".join(sentences)) from None
 
-    @field_validator("anima_models", "tag_file")
+    @field_validator("database_url")
+    @classmethod
+    def _database_has_no_escapes(cls, value: str) -> str:
+        _refuse_escapes(value)
+        return value
+
+    @field_validator("anima_models", "tag_file", "anima_cluster_token", "anima_tagger")
     @classmethod
     def _may_be_a_path(cls, value: Path | None) -> Path | None:
+        _refuse_escapes(str(value))
         try:
             if value is not None:
                 value.stat()
@@ -119,9 +143,44 @@ class Settings(BaseSettings):
     @field_validator("anima_dtype")
     @classmethod
     def _dtype_is_known(cls, value: str) -> str:
-        if value not in ("auto", "float32", "bfloat16"):
-            raise ValueError(f"{value!r} is not a dtype; use auto, float32 or bfloat16")
+        if value not in DTYPES:
+            raise ValueError(f"{value!r} is not a dtype; use {', '.join(DTYPES[:-1])} or {DTYPES[-1]}")
         return value
+
+    @field_validator("anima_device")
+    @classmethod
+    def _devices_are_listed(cls, value: str) -> str:
+        listed = _listed_devices(value)
+        if not all(listed):
+            raise ValueError(f"{value!r} has nothing between two commas; it looks like cuda:0,cuda:1")
+        if len(listed) > 1 and (alone := {"all", "auto"}.intersection(listed)):
+            raise ValueError(f"{value!r} names other devices besides {alone.pop()}, which stands alone")
+        return value
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """A device for each engine; one alone may be `all` or `auto`."""
+        return _listed_devices(self.anima_device)
+
+    @field_validator("anima_cluster")
+    @classmethod
+    def _cluster_is_an_address(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        host, _, port = value.rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 65535:
+            raise ValueError(f"{value!r} is not an address; it looks like 10.0.0.1:6379")
+        return value
+
+    @property
+    def cluster_token_file(self) -> Path:
+        """Where the cluster's token is."""
+        return self.anima_cluster_token or default_token_file()
+
+    @property
+    def first_device(self) -> str:
+        """The device of one engine that draws alone."""
+        return "auto" if self.devices[0] == "all" else self.devices[0]
 
     @property
     def image_policy(self) -> ImagePolicy:
@@ -129,9 +188,31 @@ class Settings(BaseSettings):
         return ImagePolicy(thresholds(self.picture_classifier_hides), thresholds(self.picture_classifier_refuses))
 
     @property
+    def tag_thresholds(self) -> TagThresholds:
+        """From which probability on a tag of the tagger is believed."""
+        return TagThresholds(self.anima_tagger_general, self.anima_tagger_names)
+
+    @property
+    def database_timeouts(self) -> DatabaseTimeouts:
+        return DatabaseTimeouts(self.database_connect_seconds, self.database_statement_seconds)
+
+    @property
     def models(self) -> Path:
         """The models folder, or the bundled miniature model if there is none."""
         return self.anima_models if self.anima_models.is_dir() else MINIATURE
+
+
+def _listed_devices(value: str) -> tuple[str, ...]:
+    return tuple(device.strip() for device in value.split(","))
+
+
+def _refuse_escapes(path: str) -> None:
+    """Raises ValueError for what became of `"C:\\new"`: in double quotes `.env` has line breaks as \\n, tabs as \\t."""
+    if re.search(r"[\a\b\f\n\r\t\v]", path):
+        raise ValueError(
+            f"{path!r} has control characters, because in double quotes a backslash starts an escape such as \\n; "
+            "write the path without quotes, or with / instead of \\"
+        )
 
 
 def _check(env_file: Path) -> None:
@@ -144,6 +225,11 @@ def _check(env_file: Path) -> None:
         with env_file.open(encoding="utf-8") as lines:
             broken = next((binding.original.line for binding in parse_stream(lines) if binding.error), None)
     except FileNotFoundError:
+        if (named_by_notepad := env_file.with_name(f"{env_file.name}.txt")).exists():
+            raise SettingsError(
+                f"There is no {env_file}, but {named_by_notepad}, as Notepad saves it. Rename it: in Explorer show "
+                f"file name extensions first, or type `ren {named_by_notepad} {env_file.name}`."
+            ) from None
         return
     except UnicodeDecodeError:
         raise SettingsError(f"{env_file} is not a UTF-8 text file. Copy .env.example to it and fill it in.") from None

@@ -1,6 +1,7 @@
 """Graceful shutdown: nothing new is started, and running work is finished or queued again.
 
-The first SIGTERM or SIGINT starts it and its grace period; a second one ends the grace period.
+The first SIGTERM or SIGINT starts it and its grace period; a second one ends the grace period. On Windows these are
+Ctrl-C, Ctrl-Break and the closing of the console, after which Windows ends the process in 5 seconds.
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 logger = logging.getLogger(__name__)
@@ -71,16 +72,10 @@ class Shutdown:
     @contextmanager
     def by_signal(cls, grace: float) -> Iterator[Shutdown]:
         shutdown, loop = cls(grace), asyncio.get_running_loop()
-        signals = (signal.SIGTERM, signal.SIGINT)
-        with suppress(NotImplementedError):  # on Windows, where Ctrl-C stops the bot at once
-            for number in signals:
-                loop.add_signal_handler(number, shutdown.request)
-        try:
+        with ExitStack() as handlers:
+            for number in _signals():
+                handlers.enter_context(_handled(number, shutdown.request, loop))
             yield shutdown
-        finally:
-            with suppress(NotImplementedError):
-                for number in signals:
-                    loop.remove_signal_handler(number)
 
     def request(self) -> None:
         if self.requested.is_set():
@@ -102,3 +97,27 @@ class Shutdown:
         await asyncio.gather(working, ended, return_exceptions=True)
         if not working.cancelled() and (error := working.exception()) is not None:
             logger.error("an error occurred during the shutdown", exc_info=error)
+
+
+def _signals() -> list[signal.Signals]:
+    """Windows has SIGBREAK too, for Ctrl-Break and for a console that is closed."""
+    names = ("SIGTERM", "SIGINT", "SIGBREAK")
+    return [signal.Signals(getattr(signal, name)) for name in names if hasattr(signal, name)]
+
+
+@contextmanager
+def _handled(number: signal.Signals, request: Callable[[], None], loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Have the loop call `request` for each such signal; on Windows, whose loops cannot, by a handler of Python's."""
+    try:
+        loop.add_signal_handler(number, request)
+    except NotImplementedError:
+        before = signal.signal(number, lambda _number, _frame: loop.call_soon_threadsafe(request))
+        try:
+            yield
+        finally:
+            signal.signal(number, before)
+    else:
+        try:
+            yield
+        finally:
+            loop.remove_signal_handler(number)

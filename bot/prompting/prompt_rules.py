@@ -146,6 +146,19 @@ def _place_of_artists(prompt: str, category_of: CategoryOf) -> int:
     return _end_of_outer_piece(prompt, last) if last else 0
 
 
+def place_in_order(name: str, category: Category | None) -> int:
+    """Where a tag belongs in Anima's order: the lower, the further in front.
+
+    0: quality, meta, year and safety; 1: how many people; 2: characters; 3: series; 4: artists; 5: everything else.
+    """
+    if category is Category.META or any(kind.fullmatch(name) for kind in (*_GIVEN_ONCE, _META)):
+        return 0
+    if _COUNT.fullmatch(name):
+        return 1
+    kinds = (Category.CHARACTER, Category.COPYRIGHT, Category.ARTIST)
+    return 2 + kinds.index(category) if category in kinds else 2 + len(kinds)
+
+
 def _leads(name: str, category_of: CategoryOf) -> bool:
     if any(kind.fullmatch(name) for kind in (*_GIVEN_ONCE, _META, _COUNT)):
         return True

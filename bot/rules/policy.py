@@ -7,19 +7,21 @@ its answer until the picture is posted, for a channel can lose its age restricti
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 import discord
 
 from bot.generation.recipe import Recipe
 from bot.generation.spec import JobSpec
+from bot.generation.typed.models import list_models
 from bot.generation.values import MIN_CFG_SCALE
 from bot.prompting import RECOMMENDED_PREFIX
 from bot.rules.safety import asks_for_nsfw, blocked_words, minors_sexual
-from bot.rules.server_settings import ServerSettings
+from bot.rules.server_settings import Access, ServerSettings
 from bot.text.formats import decimal
 from bot.text.markdown import inline
 from bot.text.translation import N_, listed, say, say_plural
@@ -29,9 +31,11 @@ from inference.request import MAX_SIDE, TOKEN_SIDE
 from storage.jobs import Allowance
 from storage.servers import BlockedUser
 
+NO_MODELS: Mapping[str, NativeSettings] = MappingProxyType({})
 MEGAPIXEL = 1024 * 1024
 MAX_STEPS_UNLESS_SET = 50
 MAX_REASON_LENGTH = 300
+MAX_NAME_LENGTH = 60
 MAX_NAMED = 3
 
 
@@ -48,7 +52,7 @@ class Person:
     def of(cls, interaction: discord.Interaction[Any], block: BlockedUser | None) -> Person:
         """Who is behind an interaction. `block`: what `Servers.block_of` says of them there."""
         user, permissions = interaction.user, interaction.permissions
-        roles = [role.id for role in user.roles] if isinstance(user, discord.Member) else []
+        roles = role_ids(user) if isinstance(user, discord.Member) else []
         return cls(
             user_id=user.id,
             role_ids=frozenset(roles),
@@ -75,13 +79,15 @@ class ChannelContext:
         return cls._at(interaction.guild_id, interaction.channel_id, interaction.channel)
 
     @classmethod
-    def of_channel(cls, guild_id: int | None, channel: discord.abc.Snowflake) -> ChannelContext:
-        """The same place as Discord has it now."""
-        return cls._at(guild_id, channel.id, channel)
+    def of_channel(
+        cls, guild_id: int | None, channel: discord.abc.Snowflake, parent: discord.abc.Snowflake | None = None
+    ) -> ChannelContext:
+        """The same place as Discord has it now. `parent`: of a thread, if discord.py's cache does not know it."""
+        return cls._at(guild_id, channel.id, channel, parent)
 
     @classmethod
-    def _at(cls, guild_id: int | None, channel_id: int, channel: object) -> ChannelContext:
-        ruling = channel.parent if isinstance(channel, discord.Thread) else channel
+    def _at(cls, guild_id: int | None, channel_id: int, channel: object, parent: object = None) -> ChannelContext:
+        ruling = (channel.parent or parent) if isinstance(channel, discord.Thread) else channel
         above = [channel.parent_id] if isinstance(channel, discord.Thread) else []
         if isinstance(ruling, discord.abc.GuildChannel):
             above += [ruling.category_id] if ruling.category_id is not None else []
@@ -91,6 +97,11 @@ class ChannelContext:
             above=tuple(above),
             age_restricted=ruling is not None and hasattr(ruling, "is_nsfw") and bool(ruling.is_nsfw()),
         )
+
+
+def role_ids(member: discord.Member) -> list[int]:
+    """`Member.roles` has only roles that discord.py's cache knows, and in many servers there is none."""
+    return [*member._roles, member.guild.id]
 
 
 @dataclass(frozen=True)
@@ -103,13 +114,19 @@ class TypedText:
 
 @dataclass(frozen=True)
 class EffectiveLimits:
-    """The most of everything in one job. `area` is in pixels."""
+    """The most of everything in one job. `area` is in pixels, `upscaled` that of upscales."""
 
     side: int
     area: float
+    upscaled: float
     steps: int
     count: int
     compared: int
+
+    @property
+    def for_upscales(self) -> EffectiveLimits:
+        """The same for a picture that is made of a smaller one."""
+        return replace(self, area=self.upscaled)
 
 
 class RefusalReason(StrEnum):
@@ -123,6 +140,8 @@ class RefusalReason(StrEnum):
     AREA = "area"
     STEPS = "steps"
     COUNT = "count"
+    MODEL = "model"
+    NO_MODEL = "no_model"
     COMPARING = "comparing"
     CFG_SCALE = "cfg_scale"
     BLOCKED_WORDS = "blocked_words"
@@ -148,6 +167,10 @@ SENTENCES: Mapping[RefusalReason, str] = {
     ),
     RefusalReason.STEPS: N_("{steps} steps is too many. The limit here is {limit}."),
     RefusalReason.COUNT: N_("{count} pictures at once is too many. The limit here is {limit}."),
+    RefusalReason.MODEL: N_("The model “{name}” can't be used here. Choose another one with `model`: {models}."),
+    RefusalReason.NO_MODEL: N_(
+        "None of the models that may be used here is available any more. Please ask a server admin to choose others."
+    ),
     RefusalReason.COMPARING: N_("Comparing is switched off here. Draw single pictures with `/anima imagine`."),
     RefusalReason.CFG_SCALE: N_(
         "CFG {cfg_scale} is too low. Below {limit}, the negative prompt would be drawn. Use {limit} or more."
@@ -204,17 +227,19 @@ def permit(
     channel: ChannelContext,
     spec: JobSpec,
     typed: TypedText,
+    natives: Mapping[str, NativeSettings] = NO_MODELS,
 ) -> Allowance | PolicyRefusal:
     """Whether a person may have this drawn there, and how much they may spend and have waiting.
 
     settings: of the server, or the operator's outside of servers; `server_settings.load_server_settings`.
-    native: the loaded model's.
+    native: of the model that holds. natives: of all models by name, of which recipes may name others.
     spec: final, its prompts with wildcards expanded and prompt rules applied.
     """
     refusals = (
         _minors_refusal(spec, typed),
-        _access_refusal(settings, person, channel),
-        _size_refusal(effective_limits(settings, native), spec),
+        access_refusal(settings, person, channel),
+        _model_refusal(settings.access, spec, natives),
+        _size_refusal(settings, native, spec, natives),
         check_text(settings, channel, spec, typed),
     )
     refusal = next((refusal for refusal in refusals if refusal is not None), None)
@@ -254,10 +279,13 @@ def may_be_explicit(settings: ServerSettings, channel: ChannelContext) -> bool:
 def effective_limits(settings: ServerSettings, native: NativeSettings | None) -> EffectiveLimits:
     """A server's limits, and what suits the model where it has none. `native` is None while no model is known."""
     limits = settings.limits
-    area = math.inf if native is None else limits.times_native * math.prod(native.sizes[0])
+    model_area = math.inf if native is None else math.prod(native.sizes[0])
+    area = limits.times_native * model_area if limits.megapixels is None else limits.megapixels * MEGAPIXEL
+    upscaled = limits.upscaled_or_default
     return EffectiveLimits(
         side=limits.side or MAX_SIDE,
-        area=limits.megapixels * MEGAPIXEL if limits.megapixels is not None else area,
+        area=area,
+        upscaled=area if upscaled is None else upscaled * model_area,
         steps=limits.steps or max(MAX_STEPS_UNLESS_SET, 0 if native is None else native.steps),
         count=limits.count,
         compared=limits.compared,
@@ -299,7 +327,8 @@ def _minors_refusal(spec: JobSpec, typed: TypedText) -> PolicyRefusal | None:
     return PolicyRefusal(RefusalReason.MINORS) if found else None
 
 
-def _access_refusal(settings: ServerSettings, person: Person, channel: ChannelContext) -> PolicyRefusal | None:
+def access_refusal(settings: ServerSettings, person: Person, channel: ChannelContext) -> PolicyRefusal | None:
+    """Why a person may have nothing done there, whatever it is."""
     if person.is_blocked:
         return PolicyRefusal(RefusalReason.BLOCKED)
     if (paused := pause_refusal(settings)) is not None:
@@ -323,13 +352,33 @@ def pause_refusal(settings: ServerSettings) -> PolicyRefusal | None:
     return PolicyRefusal(RefusalReason.PAUSED) if settings.paused else None
 
 
-def _size_refusal(limits: EffectiveLimits, spec: JobSpec) -> PolicyRefusal | None:
+def _model_refusal(access: Access, spec: JobSpec, models: Collection[str]) -> PolicyRefusal | None:
+    """A recipe without a model is of the only one there is."""
+    offered = access.offers(models)
+    refused = next(
+        (recipe.model for recipe in spec.recipes if recipe.model in models and recipe.model not in offered), None
+    )
+    if refused is None:
+        return None
+    if not offered:
+        return PolicyRefusal(RefusalReason.NO_MODEL)
+    named = {"name": inline(refused, MAX_NAME_LENGTH), "models": list_models(offered)}
+    return PolicyRefusal(RefusalReason.MODEL, named)
+
+
+def _size_refusal(
+    settings: ServerSettings, native: NativeSettings, spec: JobSpec, natives: Mapping[str, NativeSettings]
+) -> PolicyRefusal | None:
+    limits = effective_limits(settings, native)
     if spec.comparison is not None and limits.compared == 0:
         return PolicyRefusal(RefusalReason.COMPARING)
     for recipe in spec.recipes:
-        exceeded = exceeded_limits(limits, size=(recipe.width, recipe.height), steps=recipe.steps)
+        own = effective_limits(settings, natives.get(recipe.model, native))
+        if spec.options.upscaled:
+            own = own.for_upscales
+        exceeded = exceeded_limits(own, size=(recipe.width, recipe.height), steps=recipe.steps)
         if exceeded:
-            return PolicyRefusal(exceeded[0], _details(exceeded[0], limits, recipe))
+            return PolicyRefusal(exceeded[0], _details(exceeded[0], own, recipe))
     count, limit = len(spec.recipes), limits.count if spec.comparison is None else limits.compared
     if count > limit:
         return PolicyRefusal(RefusalReason.COUNT, {"count": count, "limit": limit})

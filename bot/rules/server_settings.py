@@ -7,7 +7,7 @@ became stricter, a migration stored the old value for the servers that existed.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import EllipsisType
 from typing import Annotated, Any
@@ -25,6 +25,7 @@ from bot.generation.values import (
     Count,
     Denoise,
     Loras,
+    ModelName,
     Sampler,
     Scheduler,
     Side,
@@ -42,6 +43,10 @@ MAX_BLOCKED_WORD_LENGTH = 60
 MAX_WAITING = 500
 MAX_CREDITS = 1_000_000
 MAX_TIMES_NATIVE = 64.0
+#: The largest area, as a multiple of the model's: 1.5 x 1.5 is 2.25.
+TIMES_NATIVE = 2.4
+#: Of upscales: twice 1.5 x 1.5, which nine tiles cover.
+UPSCALED_TIMES_NATIVE = 5.2
 
 #: Credits a day of each person outside of servers.
 CREDITS_OUTSIDE = 10.0
@@ -54,6 +59,7 @@ OUTSIDE: Mapping[str, Mapping[str, Any]] = {
 
 Snowflake = Annotated[int, Field(ge=1, lt=2**63)]
 Credits = Annotated[float, Field(ge=0, le=MAX_CREDITS, allow_inf_nan=False)]
+TimesNative = Annotated[float, Field(gt=0, le=MAX_TIMES_NATIVE, allow_inf_nan=False)]
 PrefixText = Annotated[str, Field(max_length=MAX_PREFIX_LENGTH)]
 BlockedWord = Annotated[str, Field(min_length=1, max_length=MAX_BLOCKED_WORD_LENGTH)]
 
@@ -84,12 +90,16 @@ class ServerDefaults:
     denoise: Denoise | None = None
     count: Count = 1
     turbo: bool = False
+    fast: bool = False
     spoiler: bool = False
     private: bool = False
+    #: A diffusion model; None: the operator's default.
+    model: ModelName | None = None
 
     def options(self) -> Options:
         """As a layer of options, to lie below what a person says and prefers."""
         return Options(
+            model=self.model,
             artist=self.artist or None,
             size=self.size,
             count=self.count,
@@ -99,6 +109,7 @@ class ServerDefaults:
             scheduler=self.scheduler,
             loras=self.loras or None,
             turbo=self.turbo,
+            fast=self.fast,
             denoise=self.denoise,
             spoiler=self.spoiler,
             private=self.private,
@@ -135,7 +146,17 @@ class ServerLimits:
     #: Pictures of one `/anima compare`; 0 switches it off.
     compared: Compared = 12
     #: The largest area if `megapixels` is unset, as a multiple of the model's; 2.25 is an upscale by 1.5.
-    times_native: Annotated[float, Field(gt=0, le=MAX_TIMES_NATIVE, allow_inf_nan=False)] = 2.4
+    times_native: TimesNative = TIMES_NATIVE
+    #: The same of upscales, which `megapixels` does not limit. None: UPSCALED_TIMES_NATIVE, or what holds for other
+    #: images where an admin has changed that.
+    upscaled_times_native: TimesNative | None = None
+
+    @property
+    def upscaled_or_default(self) -> float | None:
+        """The largest upscale as a multiple of the model's area; None: what holds for other images."""
+        if self.upscaled_times_native is None and self.megapixels is None and self.times_native == TIMES_NATIVE:
+            return UPSCALED_TIMES_NATIVE
+        return self.upscaled_times_native
 
 
 @dataclass(frozen=True)
@@ -156,13 +177,18 @@ class Quota:
 
 @dataclass(frozen=True)
 class Access:
-    """Where and who; empty is everywhere and everyone.
+    """Where, who and with which models; empty is everywhere, everyone and all.
 
     A channel stands for its threads too, a category for its channels.
     """
 
     channels: tuple[Snowflake, ...] = ()
     roles: tuple[Snowflake, ...] = ()
+    models: tuple[ModelName, ...] = ()
+
+    def offers(self, models: Iterable[str]) -> tuple[str, ...]:
+        """Those of the models that may be used."""
+        return tuple(name for name in models if not self.models or name in self.models)
 
 
 @dataclass(frozen=True)
@@ -185,6 +211,8 @@ class ServerSettings:
     paused: bool = False
     #: Where refusals, deletions, blocks, reports and failures are posted, for moderators.
     log_channel_id: Snowflake | None = None
+    #: Where members share images.
+    gallery_channel_id: Snowflake | None = None
     #: Why the operator paused everything, or None; not a setting of servers.
     operator_pause: str | None = None
 

@@ -8,6 +8,7 @@ from bot.sandbox.model.messages import Message
 from bot.sandbox.model.permissions import Permissions
 from bot.sandbox.model.world import Channel, Guild, Role, User
 from bot.sandbox.server.limits.figures import RateLimits
+from bot.sandbox.server.limits.sharding import Sharding
 from bot.sandbox.standin import FakeDiscord
 from bot.sandbox.user_client import Choice, ClientModal
 
@@ -26,6 +27,7 @@ __all__ = [
     "Permissions",
     "RateLimits",
     "Role",
+    "Sharding",
     "UnexpectedAnswer",
     "Upload",
     "User",

@@ -21,6 +21,7 @@ from bot.app import open_client
 from bot.cli.request_checks import ensure_writable, wrong_fields
 from bot.client import AnimaClient
 from bot.commands.admin.suggestions import SUGGESTIONS
+from bot.messages.job import PREVIEW_NAME
 from bot.ops.errors import StartupError
 from bot.ops.settings import MINIATURE, Settings
 from bot.prompting.miniature import EXAMPLES
@@ -28,6 +29,7 @@ from bot.rules.server_settings import ServerSettings
 from bot.sandbox import page_server
 from bot.sandbox.archive import Archive
 from bot.sandbox.model.messages import Message
+from bot.sandbox.server.limits.sharding import STRICT
 from bot.sandbox.standin import FakeDiscord
 from storage.jobs import Job
 from storage.servers import EVERYWHERE
@@ -38,21 +40,34 @@ T = TypeVar("T")
 TIMEOUT = 600.0
 
 
-#: What the bot remembers between two runs of the sandbox; the operator's own database stays untouched.
+#: What the bot remembers between two runs of the sandbox; the operator's own data stays untouched.
 DATABASE = Path("anima-sandbox.db")
-#: The file with the stand-in's messages and pictures.
-MESSAGES = Path("anima-sandbox-messages.db")
+#: The same on PostgreSQL: a schema beside the operator's own.
+SCHEMA = "anima_sandbox"
+#: The file with the stand-in's messages and pictures, and the one for a sandbox on PostgreSQL.
+MESSAGES, POSTGRESQL_MESSAGES = Path("anima-sandbox-messages.db"), Path("anima-sandbox-postgresql-messages.db")
 
 
 async def serve_page(settings: Settings, port: int) -> None:
     """Show the stand-in as a page in the browser, until cancelled. Raises CannotListen where the port is taken."""
-    settings = settings.model_copy(update={"database_url": f"sqlite:///{DATABASE}"})
-    is_new = not DATABASE.exists()
-    async with open_sandbox(settings, port, MESSAGES) as sandbox:
-        if is_new:
+    address, messages = sandbox_database(settings.database_url)
+    settings = settings.model_copy(update={"database_url": address})
+    async with open_sandbox(settings, port, messages) as sandbox:
+        known = dict(await sandbox.client.database.servers.all_settings())
+        if sandbox.discord.world.guild.id not in known:
             await lift_limits(sandbox, in_private="credits_outside_servers" not in settings.model_fields_set)
         print(f"The sandbox is at {sandbox.discord.page_url} (this computer only). Stop it with Ctrl-C.", flush=True)
         await sandbox.while_running(asyncio.Event().wait())
+
+
+def sandbox_database(address: str) -> tuple[str, Path]:
+    """The sandbox's own database for the operator's DATABASE_URL, and the file of the messages that go with it.
+
+    On a PostgreSQL server it is there too, else in a file.
+    """
+    if not address.startswith("postgres"):
+        return f"sqlite:///{DATABASE}", MESSAGES
+    return f"{address}{'&' if '?' in address else '?'}schema={SCHEMA}", POSTGRESQL_MESSAGES
 
 
 async def lift_limits(sandbox: Sandbox, *, in_private: bool) -> None:
@@ -82,9 +97,9 @@ async def draw_one(settings: Settings, prompt: str, folder: Path) -> None:
         connected = time.perf_counter()
         user, channel, asked = discord.world.alice, discord.world.general, datetime.now(UTC)
         with closing(tqdm(total=1, unit="step", desc="loading", bar_format="{desc:<8}|{bar:30}| {n}/{total}")) as bar:
-            client.worker.watch(lambda _, progress: _update_bar(bar, progress.step, progress.steps))
+            client.workers.watch(lambda _, progress: _update_bar(bar, progress.step, progress.steps))
             await discord.slash(user, channel, "anima imagine", prompt=prompt)
-            message = await sandbox.while_running(discord.wait_for_message(channel, _is_final, TIMEOUT))
+            message = await sandbox.while_running(discord.wait_for_message(channel, is_final, TIMEOUT))
         job = await _finished_job(client, message)
     folder.mkdir(parents=True, exist_ok=True)
     for attachment in message.attachments:
@@ -121,7 +136,7 @@ def _check(prompt: str, folder: Path) -> None:
 @asynccontextmanager
 async def _temporary_database(settings: Settings) -> AsyncIterator[Settings]:
     """One image leaves nothing behind but itself, and can be generated while another sandbox runs."""
-    with TemporaryDirectory(prefix="anima-sandbox-") as folder:
+    with TemporaryDirectory(prefix="anima-sandbox-", ignore_cleanup_errors=True) as folder:  # of Windows' locks
         yield settings.model_copy(update={"database_url": f"sqlite:///{folder}/anima.db"})
 
 
@@ -151,7 +166,7 @@ async def open_sandbox(settings: Settings, port: int = 0, archive: Path | None =
     """The stand-in and the bot, connected. `archive` keeps the stand-in's messages between starts."""
     examples = EXAMPLES if settings.models == MINIATURE else ()
     add_page = partial(page_server.add_routes, examples=examples)
-    async with FakeDiscord(port=port, routes=[add_page]) as discord:
+    async with FakeDiscord(port=port, routes=[add_page], sharding=STRICT) as discord:
         settings = settings.model_copy(
             update={
                 "discord_token": SecretStr(discord.token),
@@ -177,8 +192,10 @@ def _update_bar(bar: tqdm[None], step: int, steps: int) -> None:
     bar.refresh()
 
 
-def _is_final(message: Message) -> bool:
-    return bool(message.attachments) or "You were not charged" in message.text
+def is_final(message: Message) -> bool:
+    """Whether a job's message shows its images, not only a preview, or says why there are none."""
+    images = [file for file in message.attachments if not file.filename.endswith(PREVIEW_NAME)]
+    return bool(images) or "You were not charged" in message.text
 
 
 async def _finished_job(client: AnimaClient, message: Message) -> Job:

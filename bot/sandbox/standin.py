@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 
 from aiohttp import web
 
-from bot.ops.errors import StartupError
+from bot.ops.errors import StartupError, port_fault
 from bot.sandbox.client_errors import ClientRefused, ImpossibleAction, message_deleted
 from bot.sandbox.interaction_handle import TIMEOUT, InteractionHandle
 from bot.sandbox.model.attachments import Cdn, Upload
@@ -38,6 +37,7 @@ from bot.sandbox.server.faults import Faults
 from bot.sandbox.server.gateway import Gateway
 from bot.sandbox.server.limits.figures import RateLimits
 from bot.sandbox.server.limits.limiter import RateLimiter
+from bot.sandbox.server.limits.sharding import Sharding
 from bot.sandbox.server.request_log import RequestLog
 from bot.sandbox.server.rest import PREFIX, Rest
 from bot.sandbox.server.routing import ApiContext
@@ -57,10 +57,9 @@ class CannotListen(StartupError):
     """The port cannot be used; the sentence says what to do."""
 
     def __init__(self, port: int, error: OSError) -> None:
-        why = (
-            "is in use by another program" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+        super().__init__(
+            f"Port {port} {port_fault(error)}. Choose another one: anima sandbox --port {port % 60_000 + 1111}"
         )
-        super().__init__(f"Port {port} {why}. Choose another one: anima sandbox --port {port % 60_000 + 1111}")
 
 
 class FakeDiscord:
@@ -76,8 +75,8 @@ class FakeDiscord:
 
     `openapi` is the path of Discord's OpenAPI document; with it every request and every answer is checked against
     it too, and `openapi.violations` lists what was wrong. `routes` add what else the server has, such as a page.
-    `limits` are Discord's rate limits for the bot's requests, counted by `clock`. All waiting is in real seconds,
-    whatever `clock` shows.
+    `limits` are Discord's rate limits for the bot's requests, and `sharding` says what it asks of the bot's
+    connections, both counted by `clock`. All waiting is in real seconds, whatever `clock` shows.
     """
 
     def __init__(
@@ -88,6 +87,7 @@ class FakeDiscord:
         port: int = 0,
         routes: Iterable[AddRoutes] = (),
         limits: RateLimits = RateLimits(),  # noqa: B008 (a constant)
+        sharding: Sharding = Sharding(),  # noqa: B008
     ) -> None:
         self._port = port
         self._routes = tuple(routes)
@@ -99,7 +99,7 @@ class FakeDiscord:
         self.request_log = RequestLog()
         self.openapi = _document(Path(openapi)) if openapi is not None else None
         self.cdn = Cdn(self.clock, snowflakes)
-        self.gateway = Gateway(self.world, snowflakes, self.events)
+        self.gateway = Gateway(self.world, self.clock, snowflakes, self.events, sharding)
         self.commands = CommandRegistry(self.world.application.id, snowflakes, self.events)
         self.messages = Messages(self.world, self.clock, snowflakes, self.cdn, self.events)
         self.interactions = Interactions(

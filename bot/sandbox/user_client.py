@@ -222,14 +222,15 @@ class UserClient:
 
     def _find(self, user: User, channel: Channel, name: str) -> tuple[JSON, list[JSON]]:
         visible = self._commands.visible_in(channel.guild.id if channel.guild else None)
-        everything = {full: (command, trail) for full, command, trail in slash.slash_names(visible)}
-        if name not in everything:
+        beginning = [command for command in visible if command["name"] == name.partition(" ")[0]]
+        found = next((each for each in slash.slash_names(beginning) if each[0] == name), None)
+        if found is None:
             raise ImpossibleAction(
                 "There is no command /{command}. There are: {commands}.",
                 command=name,
-                commands=", ".join(sorted(everything)),
+                commands=", ".join(sorted(full for full, _, _ in slash.slash_names(visible))),
             )
-        command, trail = everything[name]
+        _, command, trail = found
         self._check_usable(user, channel, command)
         return command, trail
 

@@ -64,7 +64,7 @@ def extract_commands(
     """The texts of all commands, as discord.py would send them; `options` says who `registers` them."""
     register = pkgutil.resolve_name(options["register"])
     tree: app_commands.CommandTree[Any] = app_commands.CommandTree(discord.Client(intents=discord.Intents.none()))
-    register(tree)
+    register(tree, can_describe=True)
     for role, text in asyncio.run(_texts(tree)):
         yield 1, "pgettext", (role, text), [RULES[role]]
 

@@ -48,7 +48,7 @@ class Language:
         name = next((names[key] for key in found if key in names), self.code)
         return name[0].upper() + name[1:]
 
-    @property
+    @cached_property
     def path(self) -> Path | None:
         """Its catalog. English has none."""
         return None if self.code == ENGLISH else LOCALES / self.code.replace("-", "_") / CATALOG

@@ -7,9 +7,10 @@ does affects both alike.
 
 from __future__ import annotations
 
-import platform
+import gc
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -19,16 +20,20 @@ import torch
 from torch import Tensor
 
 from inference.benchmark.backends import Ours, Side, Theirs
+from inference.benchmark.everything.budget import TimeBudget
+from inference.benchmark.everything.extras import EXTRA_PARTS, measure_extras
 from inference.benchmark.loop import measure_compiled, measure_loop
+from inference.benchmark.machine import examine_machine
 from inference.benchmark.memory import peak_bytes
 from inference.benchmark.random_model import write_random_model
 from inference.benchmark.report import BackendComparison, Measured, Report
-from inference.benchmark.roofline import count_flops, matrix_rate
-from inference.benchmark.timing import alternate
+from inference.benchmark.roofline import count_flops, matrix_rate, memory_rate
+from inference.benchmark.swaps import measure_swaps
+from inference.benchmark.timing import Repeats, alternate
 from inference.benchmark.workload import CFG_SCALE, PARTS, SIZES, Part, Workload
-from inference.engine import choose_device, choose_dtype
+from inference.devices import choose_device, choose_precision
 
-__all__ = ["SIZES", "Report", "Workload", "default_size", "run"]
+__all__ = ["SIZES", "BenchmarkOptions", "Report", "Workload", "default_size", "run"]
 
 INSTALL_DIFFUSERS = "diffusers is not installed, so ours are measured alone; `pip install 'anima-bot[benchmark]'`."
 
@@ -38,59 +43,114 @@ INSTALL_DIFFUSERS = "diffusers is not installed, so ours are measured alone; `pi
 AGREEMENT = {torch.float32: 1e-3, torch.bfloat16: 0.1}
 
 
-def run(
-    workload: Workload,
-    device: str = "auto",
-    dtype: str = "auto",
-    threads: int | None = None,
-    repeats: int = 3,
-    say: Callable[[str], None] = print,
-) -> Report:
+@dataclass(frozen=True)
+class BenchmarkOptions:
+    """How to measure. everything: modes, batches and starts too. minutes: what it may take; command: what was typed."""
+
+    device: str = "auto"
+    dtype: str = "auto"
+    threads: int | None = None
+    repeats: int = 3
+    everything: bool = False
+    minutes: float | None = None
+    command: str = ""
+
+    def check(self) -> None:
+        """Raises ValueError for settings that cannot be."""
+        if self.repeats < 1:
+            raise ValueError(f"repeats is {self.repeats}, but must be at least 1.")
+        if self.threads is not None and self.threads < 1:
+            raise ValueError(f"threads is {self.threads}, but must be at least 1.")
+        if self.minutes is not None and not self.minutes > 0:
+            raise ValueError(f"minutes is {self.minutes:g}, but must be more than 0.")
+
+    def budget(self, parts: int) -> TimeBudget:
+        if self.minutes is None:
+            return TimeBudget.unlimited(self.repeats)
+        return TimeBudget(60 * self.minutes, parts, self.repeats)
+
+
+def run(workload: Workload, options: BenchmarkOptions, say: Callable[[str], None] = print) -> Report:
     """Measure everything; `say` is called with what is being done.
 
     Raises ValueError for invalid settings, RuntimeError where the two sides do not agree.
     """
-    where = choose_device(device)
-    number = choose_dtype(dtype, where)
-    if repeats < 1:
-        raise ValueError(f"repeats is {repeats}, but must be at least 1.")
-    if threads is not None:
-        if threads < 1:
-            raise ValueError(f"threads is {threads}, but must be at least 1.")
-        torch.set_num_threads(threads)
+    where = choose_device(options.device)
+    number = _measured_dtype(options.dtype, where)
+    options.check()
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
     workload.request("euler").check()
+    with tempfile.TemporaryDirectory(prefix="anima-benchmark-", ignore_cleanup_errors=True) as folder:
+        report = _measure(Path(folder), workload, where, number, options, say)
+        gc.collect()  # the models; Windows deletes no file that is mapped
+    return report
+
+
+def _measured_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The dtype that `name` means. Raises ValueError for one that cannot be measured."""
+    precision = choose_precision(name, device)
+    if precision.float8:
+        raise ValueError("dtype is 'float8', which is not measured here. Choose float32 or bfloat16.")
+    if precision.compute not in AGREEMENT and find_spec("diffusers") is not None:
+        raise ValueError(
+            f"dtype is {precision.name!r}, for which nobody has measured how far ours and diffusers' may differ. "
+            "Choose float32 or bfloat16, or uninstall diffusers to measure ours alone."
+        )
+    return precision.compute
+
+
+def _measure(
+    folder: Path,
+    workload: Workload,
+    where: torch.device,
+    number: torch.dtype,
+    options: BenchmarkOptions,
+    say: Callable[[str], None],
+) -> Report:
+    """Write a model to the empty folder, and measure with it."""
+    machine = examine_machine(where)
     with_diffusers = find_spec("diffusers") is not None
     if not with_diffusers:
         say(INSTALL_DIFFUSERS)
-    with tempfile.TemporaryDirectory(prefix="anima-benchmark-") as folder:
-        say("writing a model with random weights …")
-        models = Path(folder)
-        write_random_model(models, workload, number)
-        ours = Ours(models, where, number)
-        ours.write_contexts(models)
-        flops = count_flops(workload, text_rows=ours.context.bias.shape[-1])
-        sides: list[Side] = [ours, Theirs(models, where, number)] if with_diffusers else [ours]
-        comparisons: dict[Part, BackendComparison] = {}
-        rates: list[float] = []
-        for part, name in PARTS.items():
-            say(f"{name} …")
-            rates.append(matrix_rate(where, number))
-            comparisons[part] = compare(part, workload, models, sides, flops[part], repeats)
-        say("our loop …")
-        loop = measure_loop(ours.engine, workload, repeats)
-        compiled = None
-        if where.type == "cuda":
-            say("compiled blocks …")
-            compiled = measure_compiled(ours.engine, ours.context, workload, repeats)
-    versions = f"torch {torch.__version__}" + (f", diffusers {version('diffusers')}" if with_diffusers else "")
+    budget = options.budget(len(PARTS) + 3 + (len(EXTRA_PARTS) if options.everything else 0))
+    say("writing a model with random weights …")
+    models = folder / "models"
+    models.mkdir()
+    write_random_model(models, workload, number)
+    ours = Ours(models, where, number)
+    ours.write_contexts(models)
+    flops = count_flops(workload, text_rows=ours.context.bias.shape[-1])
+    sides: list[Side] = [ours, Theirs(models, where, number)] if with_diffusers else [ours]
+    comparisons: dict[Part, BackendComparison] = {}
+    rates: list[float] = []
+    for part, name in PARTS.items():
+        say(f"{name} …")
+        rates.append(matrix_rate(where, number))
+        comparisons[part] = compare(part, workload, models, sides, flops[part], budget.next_part())
+    say("our loop …")
+    loop = measure_loop(ours.engine, workload, budget.next_part())
+    say("another model …")
+    swaps = measure_swaps(ours.engine.files.transformer.path, where, number, budget.next_part())
+    compiled = None
+    repeats = budget.next_part()
+    if where.type == "cuda":
+        say("compiled blocks …")
+        compiled = measure_compiled(ours.engine, ours.context, workload, repeats)
+    del sides
+    more = measure_extras(ours.engine, models, folder, workload, budget, say) if options.everything else ()
     return Report(
-        machine=_machine(where),
-        settings=_settings(workload, number, versions),
+        machine=machine,
+        command=options.command,
+        settings=_settings(workload, number),
         matrix_rate=max(rates),
+        memory_rate=memory_rate(where),
         comparisons=comparisons,
         loop=loop,
         compiled=compiled,
+        swaps=swaps,
         threads=torch.get_num_threads() if where.type == "cpu" else None,
+        more=tuple(more),
     )
 
 
@@ -100,7 +160,7 @@ def default_size(device: str) -> str:
 
 
 def compare(
-    part: Part, workload: Workload, models: Path, sides: Sequence[Side], flops: int, repeats: int
+    part: Part, workload: Workload, models: Path, sides: Sequence[Side], flops: int, repeats: Repeats
 ) -> BackendComparison:
     """Check that the sides, ours first, compute the same, then time them in turns and read their peak memory.
 
@@ -120,7 +180,8 @@ def compare(
         for side, durations in zip(sides, alternate(calls, repeats, sides[0].device), strict=True)
     ]
     ours, theirs = measured if len(measured) == 2 else (measured[0], None)
-    return BackendComparison(ours, theirs, difference, flops)
+    weights = sum(weight.nbytes for weight in sides[0].weights(part))
+    return BackendComparison(ours, theirs, difference, flops, weights * (workload.steps if part == "picture" else 1))
 
 
 def relative_error(result: Tensor, expected: Tensor) -> float:
@@ -128,25 +189,10 @@ def relative_error(result: Tensor, expected: Tensor) -> float:
     return float((result.double() - expected).norm() / expected.norm())
 
 
-def _machine(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    capability = torch.backends.cpu.get_cpu_capability()
-    return f"{_processor()}, {capability}, {torch.get_num_threads()} threads"
-
-
-def _processor() -> str:
-    """The processor's name; on Linux only a file has it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def _settings(workload: Workload, dtype: torch.dtype, versions: str) -> str:
+def _settings(workload: Workload, dtype: torch.dtype) -> str:
     params = workload.transformer
     return (
         f"transformer {params.width} wide, {params.depth} blocks; VAE {workload.vae_width} wide; "
         f"{workload.width}x{workload.height}, {workload.steps} steps, CFG {CFG_SCALE:g}, "
-        f"{str(dtype).removeprefix('torch.')}; {versions}"
+        f"{str(dtype).removeprefix('torch.')}"
     )

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from inference.benchmark.workload import CFG_SCALE, NEGATIVE_PROMPT, PROMPT, SEED, SIGMA, Part, Workload
 from inference.engine import Engine
-from inference.networks.transformer import CONTEXT_LENGTH, TransformerParams
+from inference.networks.params import TransformerParams
+from inference.networks.transformer import CONTEXT_LENGTH
 from inference.networks.vae import LATENT_MEAN, LATENT_STD
 from inference.sampling import initial_noise, sigmas
 from inference.weights.checkpoint import ModelFiles

@@ -11,18 +11,17 @@ from functools import partial
 import torch
 
 from inference.benchmark.report import Compiled, Loop
-from inference.benchmark.timing import alternate
-from inference.benchmark.workload import Workload
+from inference.benchmark.timing import Repeats, alternate
+from inference.benchmark.workload import TURBO_STEPS, Workload
 from inference.engine import Engine
 from inference.networks.compile import graphs_compiled
 from inference.networks.transformer import Context, Transformer
 from inference.networks.vae import SCALE
 
 COMPILED_SIZES = ((1024, 1024), (896, 1152), (1152, 896), (832, 1216), (1216, 832), (768, 1344), (512, 512))
-TURBO_STEPS = 8
 
 
-def measure_loop(engine: Engine, workload: Workload, repeats: int) -> Loop:
+def measure_loop(engine: Engine, workload: Workload, repeats: Repeats) -> Loop:
     """Generate with er_sde, and measure how much of the time is not the networks'."""
     generate = partial(engine.generate, [workload.request("er_sde")])
     generate()
@@ -87,7 +86,7 @@ def _seconds(start: Moment, end: Moment) -> float:
     return end - start
 
 
-def measure_compiled(engine: Engine, context: Context, workload: Workload, repeats: int) -> Compiled:
+def measure_compiled(engine: Engine, context: Context, workload: Workload, repeats: Repeats) -> Compiled:
     recompiled = recompilations(engine.transformer, context, COMPILED_SIZES)
     generate = partial(engine.generate, [replace(workload.request("er_sde"), steps=TURBO_STEPS, cfg_scale=1.0)])
     generate()

@@ -39,12 +39,12 @@ def _rise(side: type[Side], part: Part, models: Path, workload: Workload, dtype:
     loaded = side(models, torch.device("cpu"), dtype)
     # What is made once and stays, such as memory-mapped weights on their first use, is no working memory.
     loaded.run(part, replace(workload, width=32, height=32, steps=1))
-    CLEAR_REFS.write_text("5")  # resets the peak to what is resident now: proc_pid_clear_refs(5)
+    CLEAR_REFS.write_text("5", encoding="utf-8")  # resets the peak to what is resident now: proc_pid_clear_refs(5)
     before = _peak_resident_bytes()
     loaded.run(part, workload)
     return _peak_resident_bytes() - before
 
 
 def _peak_resident_bytes() -> int:
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(status.split("VmHWM:")[1].split()[0]) * 1024

@@ -11,11 +11,13 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor
-from transformers import Qwen3Config, Qwen3Model
 
 from inference.benchmark.workload import SEED, Workload, vae_params
-from inference.networks.transformer import Transformer, TransformerParams
-from inference.networks.vae import Level, Vae
+from inference.networks.params import TransformerParams
+from inference.networks.qwen import Qwen, QwenParams
+from inference.networks.structure import shapes_alone
+from inference.networks.transformer import Transformer
+from inference.networks.vae import Level, Vae, VaeParams
 
 MINIATURE_TOKENIZERS = Path(__file__).parent.parent / "miniature" / "models" / "tokenizers"
 
@@ -30,7 +32,7 @@ def write_random_model(models: Path, workload: Workload, dtype: torch.dtype) -> 
     files: dict[str, Mapping[str, tuple[int, ...]]] = {
         "diffusion_models": transformer_shapes(params),
         "text_encoders": _qwen_shapes(params.adapter.source_width),
-        "vae": vae_shapes(workload.vae_width, params.latent_channels),
+        "vae": vae_shapes(vae_params(workload.vae_width, params.latent_channels)),
     }
     generator = torch.Generator().manual_seed(SEED)
     for folder, shapes in files.items():
@@ -51,14 +53,13 @@ def _random_weight(key: str, shape: tuple[int, ...], generator: torch.Generator)
 
 def transformer_shapes(params: TransformerParams) -> dict[str, tuple[int, ...]]:
     """The keys and shapes of a released transformer file of these sizes, without its prefix `net.`."""
-    with torch.device("meta"):
+    with shapes_alone():
         return {key: tuple(weight.shape) for key, weight in Transformer(params).state_dict().items()}
 
 
-def vae_shapes(width: int, latent_channels: int) -> dict[str, tuple[int, ...]]:
+def vae_shapes(params: VaeParams) -> dict[str, tuple[int, ...]]:
     """The keys and shapes of a released VAE file, a video model's: our 2D convolutions with time, and time's own."""
-    params = vae_params(width, latent_channels)
-    with torch.device("meta"):
+    with shapes_alone():
         still = {key: tuple(weight.shape) for key, weight in Vae(params).state_dict().items()}
     shapes = {key: _video_shape(key, shape) for key, shape in still.items()}
     # In time, the first halving of the encoder and the last doubling of the decoder do nothing.
@@ -91,14 +92,6 @@ def _time_convolution(prefix: str, inputs: int, outputs: int) -> dict[str, tuple
 
 def _qwen_shapes(width: int) -> dict[str, tuple[int, ...]]:
     vocabulary = Tokenizer.from_file(str(MINIATURE_TOKENIZERS / "qwen" / "tokenizer.json")).get_vocab_size()
-    config = Qwen3Config(
-        vocab_size=vocabulary,
-        hidden_size=width,
-        intermediate_size=width,
-        num_hidden_layers=1,
-        num_attention_heads=1,
-        num_key_value_heads=1,
-        head_dim=width,
-    )
-    with torch.device("meta"):
-        return {key: tuple(weight.shape) for key, weight in Qwen3Model(config).state_dict().items()}
+    params = QwenParams(vocabulary, width, depth=1, heads=1, key_heads=1, head_dim=width, mlp_width=width)
+    with shapes_alone():
+        return {key: tuple(weight.shape) for key, weight in Qwen(params).state_dict().items()}

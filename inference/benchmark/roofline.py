@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from inference.benchmark.timing import alternate
+from inference.benchmark.timing import Repeats, alternate
 from inference.benchmark.workload import Part, Workload, vae_params
 from inference.networks.transformer import Context, Transformer
 from inference.networks.vae import Vae
@@ -39,5 +39,15 @@ def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
     """Floating-point operations a second of a square matrix product, the best of ten."""
     side = 8192 if device.type == "cuda" else 2048
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-    (durations,) = alternate([lambda: a @ b], 10, device)
+    (durations,) = alternate([lambda: a @ b], Repeats(10), device)
     return 2 * side**3 / min(durations.seconds)
+
+
+@torch.inference_mode()
+def memory_rate(device: torch.device) -> float:
+    """Bytes a second that are read and written together as a large tensor is copied, the best of ten."""
+    size = 2**30 if device.type == "cuda" else 2**28
+    source = torch.ones(size // 4, device=device)
+    target = torch.empty_like(source)
+    (durations,) = alternate([lambda: target.copy_(source)], Repeats(10), device)
+    return 2 * size / min(durations.seconds)

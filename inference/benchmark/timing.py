@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -10,12 +11,26 @@ from dataclasses import dataclass
 import torch
 
 
-def alternate(calls: Sequence[Callable[[], object]], repeats: int, device: torch.device) -> list[Durations]:
+@dataclass(frozen=True)
+class Repeats:
+    """How often something is timed: `most` times, but only once where more would last beyond `until` (monotonic)."""
+
+    most: int
+    until: float = math.inf
+
+    def another(self, done: int, seconds: float) -> bool:
+        """Whether one more repetition, of so many seconds, fits."""
+        return done < 1 or (done < self.most and time.monotonic() + seconds <= self.until)
+
+
+def alternate(calls: Sequence[Callable[[], object]], repeats: Repeats, device: torch.device) -> list[Durations]:
     """Time the calls in turns, ABAB…, with the device's work done before and after each."""
     laps: list[list[tuple[float, float]]] = [[] for _ in calls]
-    for _ in range(repeats):
+    done, last = 0, 0.0
+    while repeats.another(done, last):
         for call, own in zip(calls, laps, strict=True):
             own.append(time_call(call, device))
+        done, last = done + 1, sum(own[-1][0] for own in laps)
     return [Durations(*zip(*own, strict=True)) for own in laps]
 
 

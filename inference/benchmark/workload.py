@@ -9,8 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from inference.networks.adapter import AdapterParams
-from inference.networks.transformer import TransformerParams
+from inference.networks.params import AdapterParams, TransformerParams
 from inference.networks.vae import SCALE, Level, VaeParams
 from inference.request import GenerationRequest
 
@@ -18,6 +17,8 @@ PROMPT = "masterpiece, best quality, score_7, safe, 1girl, solo, long hair, smil
 NEGATIVE_PROMPT = "worst quality, low quality, score_1, score_2, score_3, artist name"
 CFG_SCALE = 4.0
 SEED = 7
+#: Steps of an image without guidance, as turbo draws it.
+TURBO_STEPS = 8
 #: The noise level at which single networks are measured.
 SIGMA = 0.7
 
@@ -92,7 +93,7 @@ Part = Literal["transformer", "vae", "picture"]
 PARTS: Mapping[Part, str] = {
     "transformer": "transformer forward",
     "vae": "VAE decode",
-    "picture": "whole picture",
+    "picture": "whole image",
 }
 
 

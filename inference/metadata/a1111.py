@@ -45,6 +45,8 @@ def write(parameters: Parameters) -> str:
         "Variation seed": p.variation_seed,
         "Variation seed strength": p.variation_strength,
         "Denoising strength": p.denoise if p.denoise < 1 or p.source_image else None,
+        "Mask blur": p.mask and p.mask.seam,
+        "Tiled Diffusion": "on" if p.tiled else None,
         "NAG": "on" if p.nag else None,
         # Forge's names for the files that a diffusion model alone does not bring.
         "Module 1": p.text_encoder and stem(p.text_encoder),
@@ -52,7 +54,8 @@ def write(parameters: Parameters) -> str:
         "Lora hashes": ", ".join(f"{stem(name)}: {digits}" for name, digits in p.lora_hashes),
         "Version": p.software,
     }
-    settings |= {name: value for name, value in p.extra if name not in settings}
+    extra = {name: ", ".join(value for its, value in p.extra if its == name) for name, _ in p.extra}
+    settings |= {name: value for name, value in extra.items() if name not in settings}
     lines = [" ".join([p.prompt, *tags])]
     if p.negative_prompt:
         lines.append(f"{_NEGATIVE} {p.negative_prompt}")
@@ -116,16 +119,18 @@ def _parameters(prompt: str, negative_prompt: str, settings: dict[str, str]) -> 
     if settings.get("App") == "SD.Next":
         _rename_sdnext(settings)
     sampler, scheduler = our_sampler_and_scheduler(take("Sampler", ""))
-    schedule_type = take("Schedule type", "")
+    schedule_type = take("Schedule type", take("Scheduler", ""))
     denoise, hires_strength = _denoise(take("Denoising strength", None), settings)
-    loras, left_out = _loras(prompt)
+    loras, left_out = loras_of(prompt)
+    weights = take("Lora weights", "")  # Fooocus has no tags
+    loras = loras or tuple(_lora_weights(weights))
     # Forge lists text encoders and VAE in any order.
     modules = [take(name) for name in sorted(settings) if name.startswith("Module ")]
     vaes = [name for name in modules if name == "ae" or "vae" in name.casefold()]
     text_encoders = [name for name in modules if name not in vaes]
     known: dict[str, Any] = {
-        "prompt": _TAG.sub("", prompt),
-        "negative_prompt": _TAG.sub("", negative_prompt),
+        "prompt": without_tags(prompt),
+        "negative_prompt": without_tags(negative_prompt),
         "loras": loras,
         "width": int(size[1]) if size else None,
         "height": int(size[2]) if size else None,
@@ -196,7 +201,7 @@ def _settings(line: str) -> Iterator[tuple[str, str]]:
         at = end + 1
 
 
-def _loras(prompt: str) -> tuple[tuple[tuple[str, float], ...], Pairs]:
+def loras_of(prompt: str) -> tuple[tuple[tuple[str, float], ...], Pairs]:
     """The LoRAs of a prompt's tags, and the tags that stand for something else or cannot be read, as `extra` has them.
 
     `<lora:name:0.5:0.9>` or `<lora:name:te=0.5:unet=0.9>`: the first strength is the text encoder's, the second the
@@ -214,11 +219,22 @@ def _loras(prompt: str) -> tuple[tuple[tuple[str, float], ...], Pairs]:
     return tuple(loras), tuple(left_out)
 
 
+def without_tags(prompt: str) -> str:
+    """A prompt without `<lora:…>` and other tags, each with the blank before it."""
+    return _TAG.sub("", prompt)
+
+
 def _strength(arguments: list[str]) -> float | None:
     named = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
     in_order = [argument for argument in arguments if "=" not in argument]
     text_encoder = named.get("te", in_order[0] if in_order else "1")
     return as_number(named.get("unet", in_order[1] if len(in_order) > 1 else text_encoder))
+
+
+def _lora_weights(value: str) -> Iterator[tuple[str, float]]:
+    for name, weight in _lora_hashes(value):
+        if (number := as_number(weight)) is not None:
+            yield name, number
 
 
 def _lora_hashes(value: str) -> Pairs:

@@ -52,6 +52,9 @@ Nodes = dict[str, Node]
 
 #: An input's name with the number that a switch chooses it by.
 _NUMBERED = re.compile(r".*?\D([0-9]+)", re.DOTALL)
+#: The inputs that a condition chooses between, the one for true first, and the names of conditions.
+_SIDES = (("on_true", "on_false"), ("tt_value", "ff_value"), ("text_a", "text_b"))
+_CONDITIONS = ("switch", "boolean", "cond")
 #: Inputs that choose among the others, by their numbers.
 _SELECTORS = ("select", "index", "selected", "input_index", "Input")
 
@@ -62,18 +65,29 @@ def without_unselected(nodes: Nodes) -> Nodes:
 
 
 def _as_switched(node: Node, nodes: Nodes) -> Node:
+    for if_true, if_false in _SIDES:
+        if not {if_true, if_false} & node.inputs.keys():
+            continue
+        chosen = [_constant(node.inputs[name], nodes) for name in _CONDITIONS if name in node.inputs]
+        if chosen or "Switch" in node.kind:
+            sides: dict[bool | None, set[str]] = {True: {if_false}, False: {if_true}}
+            dropped = sides.get(_truth(next(iter(chosen), None)), {if_true, if_false})
+            return _without(node, dropped.union(_CONDITIONS))
     if "Switch" not in node.kind and "switch" not in node.inputs:
         return node
-    if "on_true" in node.inputs or "on_false" in node.inputs:
-        chosen = _constant(node.inputs.get("switch", node.inputs.get("boolean")), nodes)
-        dropped = {True: {"on_false"}, False: {"on_true"}}.get(chosen, {"on_true", "on_false"})
-        return _without(node, dropped)
     for selector in _SELECTORS:
         if selector in node.inputs:
             number = as_integer(_constant(node.inputs[selector], nodes))
             numbers = {name: as_integer(match[1]) for name in node.inputs if (match := _NUMBERED.fullmatch(name))}
-            return _without(node, {name for name, its_number in numbers.items() if its_number != number})
+            return _without(node, {selector, *(name for name, its_number in numbers.items() if its_number != number)})
     return node
+
+
+def _truth(value: Any) -> bool | None:
+    """A condition, which some nodes write as a text or a number."""
+    if isinstance(value, str):
+        return {"true": True, "false": False}.get(value.casefold())
+    return bool(value) if isinstance(value, bool | int) else None
 
 
 def _without(node: Node, dropped: set[str]) -> Node:

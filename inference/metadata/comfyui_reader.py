@@ -7,12 +7,18 @@ length, and nothing is taken for granted about a value's type.
 """
 
 import math
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from inference.metadata.comfyui import strings
+from inference.metadata.comfyui.changes import (
+    changed_afterwards,
+    changed_before,
+    changes_conditioning,
+    changes_model,
+)
 from inference.metadata.comfyui.schedule_length import steps_of_schedule
 from inference.metadata.comfyui_graph import Link, Node, Nodes, graphs, without_unselected
 from inference.metadata.comfyui_nodes import er_sde_of_node, loras_of, sampler_of_node
@@ -27,15 +33,16 @@ from inference.metadata.parameters import (
     as_number,
     as_text,
     er_sde_extra,
+    left_out_extra,
 )
+from inference.prompt import embeddings
 
 _MAX_NODES = 5_000
 #: Nodes along one walk.
 _FARTHEST = 64
+_MAX_TEXTS = 200
 
 _TEXTS = ("populated_text", "text", "prompt", "text_g", "t5xxl", "text_l", "clip_l")
-#: Up to a blank, a comma or what belongs to a weight.
-_EMBEDDING = re.compile(r"(?<![^\s(,])embedding:[^\s(),:]{1,200}")
 _CONSTANTS = ("value", "seed", "noise_seed", "int", "float", "number", "string", "text")
 _MODEL_FILES = ("unet_name", "ckpt_name", "gguf_name", "model_name")
 _LATENTS = ("latent_image", "latent", "samples", "pixels", "image")
@@ -52,6 +59,7 @@ def read(text: Mapping[str, str]) -> Parameters | None:
 class _GraphWalk:
     def __init__(self, nodes: Nodes) -> None:
         self.nodes = nodes
+        self._texts_left = _MAX_TEXTS
 
     def parameters(self) -> Parameters | None:
         sampler = self._first_sampler()
@@ -65,7 +73,7 @@ class _GraphWalk:
         model, loras, changes = self._weights(next((p.inputs["model"] for p in parts if "model" in p.inputs), None))
         scheduler, schedule = self._scheduler(parts)
         prompts = {role: self._prompt(parts, role) for role in ("positive", "negative")}
-        width, height, source_image = self._latent(sampler)
+        width, height, source_image, masks = self._latent(sampler)
         steps, denoise, partial = self._steps(sampler, parts, scheduler, dict(schedule).get(BETA_SCHEDULE))
         cfg_scale = as_number(self._setting(parts, "cfg"))
         without_cfg = any(part.kind == "BasicGuider" for part in parts)
@@ -91,9 +99,10 @@ class _GraphWalk:
                 *self._er_sde(parts),
                 *partial,
                 *changes,
-                *prompts["positive"].left_out,
-                *prompts["negative"].left_out,
-                *_embeddings(prompts.values()),
+                *dict.fromkeys((*prompts["positive"].left_out, *prompts["negative"].left_out)),
+                *left_out_extra((*masks, *changed_afterwards(self.nodes, self._ends(), sampler))),
+                # ComfyUI puts an embedding's vectors there, if it has the file.
+                *left_out_extra(embeddings(*(prompt.text for prompt in prompts.values()))),
             ),
         )
 
@@ -113,11 +122,15 @@ class _GraphWalk:
 
     def _first_sampler(self) -> Node | None:
         """The sampler farthest from where images are saved, or else shown: later ones refine what it began."""
+        samplers = [node for node in self._reachable(self._ends() or self.nodes) if _is_sampler(node)]
+        return samplers[-1] if samplers else None
+
+    def _ends(self) -> list[str]:
+        """The nodes that save images, or else those that show them."""
         saved, shown = (
             [name for name, node in self.nodes.items() if word in node.kind] for word in ("Save", "Preview")
         )
-        samplers = [node for node in self._reachable(saved or shown or self.nodes) if _is_sampler(node)]
-        return samplers[-1] if samplers else None
+        return saved or shown
 
     def _reachable(self, names: Iterable[str]) -> Iterator[Node]:
         queue = deque(names)
@@ -215,6 +228,7 @@ class _GraphWalk:
         changes: list[tuple[str, str]] = []
         for node in self._upstream(link if isinstance(link, Link) else None, ["model"], any_input=True):
             found = [lora for stack in reversed(self._stacks(node)) for lora in loras_of(self._values(stack))]
+            found = found or list(strings.tagged_loras(node.kind, self._values(node)))
             loras += reversed(found)
             for name in _MODEL_FILES:
                 if file := as_text(self._setting([node], name)):
@@ -222,7 +236,7 @@ class _GraphWalk:
             if "shift" in node.inputs:
                 shift = as_number(self._setting([node], "shift"))
                 changes += [] if shift in (None, 3) else [("Shift", f"{shift:g}")]
-            elif "lora" not in node.kind.casefold() and node.kind and not node.kind.startswith("Reroute") and not found:
+            elif changes_model(node) and not found:
                 changes.append((LEFT_OUT, node.kind))
         return None, tuple(reversed(loras)), tuple(changes)
 
@@ -237,14 +251,15 @@ class _GraphWalk:
             for name, value in node.inputs.items()
         }
 
-    def _latent(self, sampler: Node) -> tuple[int | None, int | None, str | None]:
-        """Width and height where the latent says, and the file of the image that it came from."""
+    def _latent(self, sampler: Node) -> tuple[int | None, int | None, str | None, list[str]]:
+        """Width and height where the latent says, the file of the image that it came from, and what changed it."""
         width = height = source_image = None
-        for node in self._upstream(next(iter(_latent_link(sampler)), None), _LATENTS, any_input=True):
+        start = next(iter(_latent_link(sampler)), None)
+        for node in self._upstream(start, _LATENTS, any_input=True):
             width = width or as_integer(self._setting([node], "width"))
             height = height or as_integer(self._setting([node], "height"))
             source_image = source_image or as_text(node.inputs.get("image"))
-        return width, height, source_image
+        return width, height, source_image, list(changed_before(self._upstream(start, _LATENTS)))
 
     def _prompt(self, parts: list[Node], role: str) -> "_Prompt":
         """The text that the first text encoder on the way from a sampler's input holds, and those joined to it."""
@@ -253,6 +268,7 @@ class _GraphWalk:
         if isinstance(start, str):
             return _Prompt(start)
         found: list[str] = []
+        changes: list[str] = []
         stack = [start] if isinstance(start, Link) else []
         seen: set[str] = set()
         while stack and len(seen) < _FARTHEST:
@@ -267,8 +283,9 @@ class _GraphWalk:
             if text is not None:
                 found.append(text)
             else:
+                changes += [node.kind] if changes_conditioning(node) else []
                 stack += reversed(_conditionings(node, role))
-        return _Prompt(found[0] if found else "", tuple((LEFT_OUT, text) for text in found[1:] if text))
+        return _Prompt(found[0] if found else "", left_out_extra((*found[1:], *changes)))
 
     def _encoded(self, node: Node, role: str) -> str | None:
         """The text that a node encodes, if it is a text encoder, or takes the prompts itself."""
@@ -277,28 +294,29 @@ class _GraphWalk:
             return text
         if "TextEncode" in node.kind or "clip" in node.inputs:
             texts = (self._text(node.inputs.get(key)) for key in _TEXTS)
-            return next((text for text in texts if text is not None), None)
+            text = next((text for text in texts if text is not None), None)
+            return None if text is None else strings.prompt_text(node.kind, text)
         return None
 
     def _text(self, value: Any) -> str | None:
-        """A text, or the one that nodes along a wire hold or join."""
+        """A text, or the one that nodes along a wire hold, change or join."""
+        source = self._source(value)
+        return self._joined(source) if isinstance(source, Node) else source
+
+    def _source(self, value: Any) -> "str | Node | None":
+        """A text, or the node that joins texts, along a wire. All texts of a graph look at `_MAX_TEXTS` wires."""
         if not isinstance(value, Link):
             return as_text(value)
-        for node in self._upstream(value, [*_TEXTS, *_CONSTANTS], any_input=True):
+        self._texts_left -= 1
+        for node in self._upstream(value, [*_TEXTS, *_CONSTANTS], any_input=True) if self._texts_left > 0 else ():
             if "delimiter" in node.inputs:
-                return self._joined(node)
-            if node.kind == "StringReplace":
-                return self._replaced(node)
+                return node
+            if strings.knows(node.kind):
+                return strings.result(node.kind, self._values(node) | {"string": self._text(node.inputs.get("string"))})
             for key in (*_TEXTS, *_CONSTANTS):
                 if isinstance(text := node.inputs.get(key), str):
-                    return text
+                    return strings.prompt_text(node.kind, text)
         return None
-
-    def _replaced(self, node: Node) -> str | None:
-        """A text with a part of it replaced."""
-        values = self._values(node)
-        string, find, new = (as_text(values.get(name)) for name in ("string", "find", "replace"))
-        return string.replace(find, new or "") if string is not None and find else string
 
     def _joined(self, node: Node) -> str:
         """What a node that concatenates texts gives. Joins of joins are followed with a stack of what is to come."""
@@ -308,13 +326,13 @@ class _GraphWalk:
             if not stack:
                 break
             item = stack.pop()
-            if isinstance(item, str):
-                pieces.append(item)
+            source = item if isinstance(item, Node) else self._source(item)
+            if not isinstance(source, Node):
+                pieces.append(source or "")
                 continue
-            inputs = (self.nodes[item.node] if isinstance(item, Link) else item).inputs
-            delimiter = as_text(inputs.get("delimiter")) or ""
+            delimiter = as_text(source.inputs.get("delimiter")) or ""
             parts: list[Any] = []
-            for name, value in inputs.items():
+            for name, value in source.inputs.items():
                 if name != "delimiter" and isinstance(value, str | Link) and value not in ("", "true", "false"):
                     parts += [delimiter, value] if parts else [value]
             stack += reversed(parts)
@@ -331,12 +349,6 @@ class _Prompt:
 
     text: str
     left_out: Pairs = ()
-
-
-def _embeddings(prompts: Iterable[_Prompt]) -> Pairs:
-    """Embeddings that prompts name: ComfyUI puts the file's vectors there, or nothing, where here a text would be."""
-    found = (match[0] for prompt in prompts for match in _EMBEDDING.finditer(prompt.text))
-    return tuple((LEFT_OUT, name) for name in dict.fromkeys(found))
 
 
 def _conditionings(node: Node, role: str) -> list[Link]:

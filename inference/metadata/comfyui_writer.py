@@ -8,8 +8,12 @@ The graph is that of ComfyUI's own Anima template, from stock nodes only:
 
 - Anima's shift of 3 is ComfyUI's own for it, so no node sets it; ModelSamplingAuraFlow sets another. CLIPLoader's type
   does not matter for this text encoder, which ComfyUI knows by its tensors; `stable_diffusion` is the template's.
+- A model in the folder `checkpoints` is loaded by CheckpointLoaderSimple, with the parts that the engine took from it.
 - A LoRA that changes the text encoder too is loaded by LoraLoader.
 - An image made from another starts from LoadImage, ImageScale (Lanczos, middle cropped, as ours) and VAEEncode.
+- Redrawing a part takes SetLatentNoiseMask. The mask is put together of SolidMasks where it consists of rectangles, and
+  is a file otherwise; a soft one works with DifferentialDiffusion. ImageCompositeMasked lays the new part into the old
+  image, with a mask whose edge GrowMask and ImageBlur soften as ours is.
 - KSampler lacks `beta57`, which is the scheduler of an extension (RES4LYF), and other shapes of `beta`.
   BetaSamplingScheduler has them, `beta57` with alpha 0.5 and beta 0.7, and SamplerCustom samples with it. So it does
   with SamplerER_SDE, which has the settings of `er_sde`.
@@ -24,11 +28,13 @@ from typing import Any
 
 from inference.metadata.a1111 import stem
 from inference.metadata.names import comfyui_sampler
-from inference.metadata.parameters import ANIMA_SHIFT, Parameters
+from inference.metadata.parameters import ANIMA_SHIFT, Parameters, RedrawMask
+from inference.prompt import embeddings
 
 TEXT_ENCODER = "qwen_3_06b_base.safetensors"
 VAE = "qwen_image_vae.safetensors"
 SOURCE_IMAGE = "source.png"
+MASK_IMAGE = "mask.png"
 BETA57 = {"alpha": 0.5, "beta": 0.7}
 
 _REWRITTEN_BY_THE_PAGE = re.compile(r"[{}]|\\\||\\\Z|//|/\*")
@@ -51,6 +57,7 @@ class NodeClass:
 
 NODE_CLASSES = {
     "UNETLoader": NodeClass({}, ("unet_name", "weight_dtype"), ("MODEL",), 0),
+    "CheckpointLoaderSimple": NodeClass({}, ("ckpt_name",), ("MODEL", "CLIP", "VAE"), 0, 130),
     "CLIPLoader": NodeClass({}, ("clip_name", "type", "device"), ("CLIP",), 0, 140),
     "VAELoader": NodeClass({}, ("vae_name",), ("VAE",), 0, 90),
     "LoadImage": NodeClass({}, ("image", "upload"), ("IMAGE", "MASK"), 0, 320),
@@ -63,6 +70,18 @@ NODE_CLASSES = {
     "ModelSamplingAuraFlow": NodeClass({"model": "MODEL"}, ("shift",), ("MODEL",), 1, 90),
     "EmptyLatentImage": NodeClass({}, ("width", "height", "batch_size"), ("LATENT",), 1, 140),
     "ImageScale": NodeClass({"image": "IMAGE"}, ("upscale_method", "width", "height", "crop"), ("IMAGE",), 1, 160),
+    "ImageToMask": NodeClass({"image": "IMAGE"}, ("channel",), ("MASK",), 1, 90),
+    "ThresholdMask": NodeClass({"mask": "MASK"}, ("value",), ("MASK",), 1, 90),
+    "SolidMask": NodeClass({}, ("value", "width", "height"), ("MASK",), 0, 140),
+    "MaskComposite": NodeClass({"destination": "MASK", "source": "MASK"}, ("x", "y", "operation"), ("MASK",), 1, 160),
+    "SetLatentNoiseMask": NodeClass({"samples": "LATENT", "mask": "MASK"}, (), ("LATENT",), 2, 80),
+    "DifferentialDiffusion": NodeClass({"model": "MODEL"}, ("strength",), ("MODEL",), 1, 90),
+    "GrowMask": NodeClass({"mask": "MASK"}, ("expand", "tapered_corners"), ("MASK",), 2, 110),
+    "MaskToImage": NodeClass({"mask": "MASK"}, (), ("IMAGE",), 2, 60),
+    "ImageBlur": NodeClass({"image": "IMAGE"}, ("blur_radius", "sigma"), ("IMAGE",), 2, 110),
+    "ImageCompositeMasked": NodeClass(
+        {"destination": "IMAGE", "source": "IMAGE", "mask": "MASK"}, ("x", "y", "resize_source"), ("IMAGE",), 4, 160
+    ),
     "VAEEncode": NodeClass({"pixels": "IMAGE", "vae": "VAE"}, (), ("LATENT",), 1, 80),
     "CLIPTextEncode": NodeClass({"clip": "CLIP"}, ("text",), ("CONDITIONING",), 2, 220),
     "KSamplerSelect": NodeClass({}, ("sampler_name",), ("SAMPLER",), 2, 90),
@@ -128,11 +147,7 @@ def image_graph(parameters: Parameters) -> Graph:
     """The graph that generates the image. `parameters` has to be complete, see `files.png_text`."""
     p = parameters
     g = Graph()
-    model = g.add("UNETLoader", unet_name=_file(p.model), weight_dtype="default")
-    clip = g.add(
-        "CLIPLoader", clip_name=_file(p.text_encoder or TEXT_ENCODER), type="stable_diffusion", device="default"
-    )
-    vae = g.add("VAELoader", vae_name=_file(p.vae or VAE))
+    model, clip, vae = _loaded(g, p)
     for name, strength in p.loras:
         if name in p.text_encoder_loras:
             strengths = {"strength_model": strength, "strength_clip": strength}
@@ -142,17 +157,49 @@ def image_graph(parameters: Parameters) -> Graph:
             model = g.add("LoraLoaderModelOnly", model=model, lora_name=_file(name), strength_model=strength)
     if p.shift != ANIMA_SHIFT:
         model = g.add("ModelSamplingAuraFlow", model=model, shift=p.shift)
+    if p.mask is not None and p.mask.soft:
+        model = g.add("DifferentialDiffusion", model=model, strength=1.0)
+    source = _source(g, p)
+    mask = None if p.mask is None or source is None else _mask(g, p, p.mask)
     start = {
         "model": model,
         "positive": g.add("CLIPTextEncode", clip=clip, text=_text(g, p.prompt)),
         "negative": g.add("CLIPTextEncode", clip=clip, text=_text(g, p.negative_prompt)),
-        "latent_image": _latent(g, p, vae),
+        "latent_image": _latent(g, p, vae, source, mask),
     }
     drawn = _sampled(g, p, **start) if _shape(p) is None and p.er_sde is None else _sampled_by_nodes(g, p, **start)
-    g.add("SaveImage", images=g.add("VAEDecode", samples=drawn, vae=vae), filename_prefix="Anima")
+    image = g.add("VAEDecode", samples=drawn, vae=vae)
+    if p.mask is not None and source is not None and mask is not None:
+        image = g.add(
+            "ImageCompositeMasked",
+            destination=source,
+            source=image,
+            mask=_softened(g, mask, p.mask.seam),
+            x=0,
+            y=0,
+            resize_source=False,
+        )
+    g.add("SaveImage", images=image, filename_prefix="Anima")
     if notes := _notes(p):
         g.add("Note", text="\n".join(notes))
     return g
+
+
+def _loaded(g: Graph, p: Parameters) -> tuple[_Output, _Output, _Output]:
+    """The model, the text encoder and the VAE, which may be in the model's file too."""
+    if p.all_in_one:
+        model = g.add("CheckpointLoaderSimple", ckpt_name=_file(p.model))
+    else:
+        model = g.add("UNETLoader", unet_name=_file(p.model), weight_dtype="default")
+    if p.all_in_one and p.text_encoder == p.model:
+        clip = _Output(model.node, slot=1)
+    else:
+        clip = g.add(
+            "CLIPLoader", clip_name=_file(p.text_encoder or TEXT_ENCODER), type="stable_diffusion", device="default"
+        )
+    if p.all_in_one and p.vae == p.model:
+        return model, clip, _Output(model.node, slot=2)
+    return model, clip, g.add("VAELoader", vae_name=_file(p.vae or VAE))
 
 
 def api(graph: Graph) -> dict[str, Any]:
@@ -191,12 +238,42 @@ def _text(g: Graph, prompt: str) -> str | _Output:
     return g.add("PrimitiveStringMultiline", value=prompt) if _REWRITTEN_BY_THE_PAGE.search(prompt) else prompt
 
 
-def _latent(g: Graph, p: Parameters, vae: _Output) -> _Output:
+def _source(g: Graph, p: Parameters) -> _Output | None:
+    """The image that this one was made from, in its size."""
     if not p.source_image and p.denoise == 1:
+        return None
+    return _scaled(g, p, g.add("LoadImage", image=p.source_image or SOURCE_IMAGE), "lanczos")
+
+
+def _scaled(g: Graph, p: Parameters, image: _Output, method: str) -> _Output:
+    return g.add("ImageScale", image=image, upscale_method=method, width=p.width, height=p.height, crop="center")
+
+
+def _latent(g: Graph, p: Parameters, vae: _Output, source: _Output | None, mask: _Output | None) -> _Output:
+    if source is None:
         return g.add("EmptyLatentImage", width=p.width, height=p.height, batch_size=1)
-    source = g.add("LoadImage", image=p.source_image or SOURCE_IMAGE)
-    pixels = g.add("ImageScale", image=source, upscale_method="lanczos", width=p.width, height=p.height, crop="center")
-    return g.add("VAEEncode", pixels=pixels, vae=vae)
+    latent = g.add("VAEEncode", pixels=source, vae=vae)
+    return latent if mask is None else g.add("SetLatentNoiseMask", samples=latent, mask=mask)
+
+
+def _mask(g: Graph, p: Parameters, mask: RedrawMask) -> _Output:
+    if not mask.boxes:
+        method = "bilinear" if mask.soft else "nearest-exact"
+        image = _scaled(g, p, g.add("LoadImage", image=mask.image or MASK_IMAGE), method)
+        whole = g.add("ImageToMask", image=image, channel="red")
+        return whole if mask.soft else g.add("ThresholdMask", mask=whole, value=0.5)
+    whole = g.add("SolidMask", value=0.0, width=p.width, height=p.height)
+    for left, top, width, height in mask.boxes:
+        part = g.add("SolidMask", value=1.0, width=width, height=height)
+        whole = g.add("MaskComposite", destination=whole, source=part, x=left, y=top, operation="add")
+    return whole
+
+
+def _softened(g: Graph, mask: _Output, seam: int) -> _Output:
+    if not seam:
+        return mask
+    inner = g.add("MaskToImage", mask=g.add("GrowMask", mask=mask, expand=-seam, tapered_corners=False))
+    return g.add("ImageToMask", image=g.add("ImageBlur", image=inner, blur_radius=seam, sigma=1.0), channel="red")
 
 
 def _sampled(g: Graph, p: Parameters, **start: _Output) -> _Output:
@@ -258,7 +335,20 @@ def _steps_left_out(p: Parameters) -> int:
 def _notes(p: Parameters) -> list[str]:
     notes = []
     if p.source_image or p.denoise < 1:
-        notes.append("This picture was made from another one. Choose that one in the node that loads an image.")
+        notes.append(
+            "This picture was made from another one. Choose that one in the node that loads an image. ComfyUI drops "
+            "transparency, which was laid on white here, and decodes JPEG and WebP by another library."
+        )
+    if p.mask is not None and not p.mask.boxes:
+        notes.append(
+            f"Only a part of it was redrawn. Choose the mask in the node that loads {p.mask.image or MASK_IMAGE}: what "
+            "is white there is redrawn."
+        )
+    if p.tiled:
+        notes.append(
+            "It was drawn in overlapping tiles. ComfyUI has no node of its own for that, so this graph draws it in one "
+            "piece."
+        )
     if p.variation_seed is not None and p.variation_strength:
         notes.append(
             f"The noise was a blend of two seeds: {p.variation_strength:g} of seed {p.variation_seed}. ComfyUI has no "
@@ -268,6 +358,16 @@ def _notes(p: Parameters) -> list[str]:
         notes.append(
             f"ComfyUI passes over the names of the layers in {', '.join(p.loras_without_comfyui)} (key not loaded), so "
             "this graph draws the picture without that LoRA."
+        )
+    if named := embeddings(p.prompt, p.negative_prompt):
+        notes.append(
+            f"The picture was drawn without {', '.join(named)}. ComfyUI uses an embedding where it has a file of that "
+            "name."
+        )
+    if p.fast:
+        notes.append(
+            "The picture was drawn in fast mode, which leaves blocks out of some steps. ComfyUI has no node of its own "
+            "for that, so this graph draws the picture in full."
         )
     if p.nag:
         notes.append(

@@ -1,8 +1,8 @@
 """Puts parameters into PNG, JPEG and WebP files, and gets them out of them.
 
 Files come from strangers. Text is taken in bounded amounts, and what is wrong with a part of a file costs only that
-part. Pixels are decoded only to look for stealth text, if nothing else is found and the image has an alpha channel and
-at most `stealth.MAX_AREA` pixels.
+part. Pixels are decoded only to look for stealth text, if nothing else is found and the image has at most
+`stealth.MAX_AREA` pixels.
 """
 
 import io
@@ -16,8 +16,10 @@ from typing import BinaryIO
 
 from PIL import Image, PngImagePlugin
 
-from inference.metadata import a1111, comfyui_reader, comfyui_writer, json_formats, novelai, stealth
+from inference.metadata import a1111, comfyui_reader, comfyui_writer, json_formats, novelai
+from inference.metadata.embedded import stealth, xmp
 from inference.metadata.parameters import Parameters, from_json, json_object, to_json
+from inference.metadata.png_writer import PNG_SIGNATURE, write_png
 
 OUR_KEY = "anima"
 #: Bytes of one text, after decompression; longer ones are passed over.
@@ -27,10 +29,6 @@ _MAX_CHUNKS = 100_000
 
 _REQUIRED = ("width", "height", "steps", "cfg_scale", "sampler", "scheduler", "seed", "model")
 
-# A VAE leaves a grain in which a search for longer matches than runs finds little: see docs/benchmarks.md.
-_COMPRESSION = {"compress_level": 1, "compress_type": zlib.Z_RLE}
-
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt", b"eXIf")
 _COMMENT_CODES = ("UNICODE\0", "ASCII\0\0\0", "JIS\0\0\0\0\0", 8 * "\0")
 _COMMENT_MARKS = [
@@ -114,9 +112,7 @@ def _png(image: Image.Image, texts: dict[str, str]) -> bytes:
     chunks = PngImagePlugin.PngInfo()
     for key, text in texts.items():
         chunks.add_text(key, text)
-    file = io.BytesIO()
-    image.save(file, "PNG", pnginfo=chunks, **_COMPRESSION)
-    return file.getvalue()
+    return write_png(image.convert("RGB"), [chunk[:2] for chunk in chunks.chunks])
 
 
 def read(picture: Image.Image | bytes | str | os.PathLike[str]) -> Parameters | None:
@@ -151,7 +147,7 @@ def _parameters(text: dict[str, str]) -> Parameters | None:
 
 
 def _stealth_texts(picture: Image.Image | bytes | str | os.PathLike[str]) -> dict[str, str]:
-    """The texts behind one in the alpha channel: a web UI's, or NovelAI's chunks as one object."""
+    """The texts behind one hidden in the pixels: a web UI's, or NovelAI's chunks as one object."""
     with suppress(Exception):  # what Pillow raises for broken pixels is not documented
         if isinstance(picture, Image.Image):
             hidden = stealth.read_text(picture, MAX_TEXT_LENGTH)
@@ -179,7 +175,7 @@ def _opened(picture: Image.Image | bytes | str | os.PathLike[str]) -> Found:
 
 def _file_texts(file: BinaryIO, name: str) -> Found:
     try:
-        if file.read(len(_PNG_SIGNATURE)) == _PNG_SIGNATURE:
+        if file.read(len(PNG_SIGNATURE)) == PNG_SIGNATURE:
             return _png_texts(file)
         file.seek(0)
         with Image.open(file, formats=("JPEG", "WEBP")) as image:
@@ -218,7 +214,7 @@ def _png_texts(file: BinaryIO) -> Found:
         file.seek(4, os.SEEK_CUR)  # the checksum
     if size is None or 0 in size:
         raise ValueError("no size")
-    return size, text
+    return size, xmp.texts(text.get(xmp.PNG_KEY, "")) | text
 
 
 def _chunk_text(kind: bytes, data: bytes) -> dict[str, str]:
@@ -254,6 +250,10 @@ def _pillow_texts(image: Image.Image) -> dict[str, str]:
     text = {key: value for key, value in info.items() if isinstance(key, str) and isinstance(value, str)}
     exif = info.get("exif")
     found = _exif_texts(exif) if isinstance(exif, bytes) else {}
+    packet = info.get("xmp")
+    if isinstance(packet, bytes):
+        text.setdefault(xmp.PNG_KEY, _text_of_bytes(packet[:MAX_TEXT_LENGTH]))
+    found = xmp.texts(text.get(xmp.PNG_KEY, "")) | found
     return {key: str(value) for key, value in (found | text).items() if len(value) <= MAX_TEXT_LENGTH}
 
 

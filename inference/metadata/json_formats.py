@@ -1,15 +1,24 @@
 """Reads what programs other than ComfyUI and NovelAI write as JSON: SwarmUI, Fooocus, InvokeAI, Draw Things.
 
-Each reader gets an untrusted object and says None where it is not its program's.
+Each reader gets an untrusted object and says None where it is not its program's. What changed the image and is no
+setting here is named in `extra`.
 """
 
-import html
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from inference.metadata.names import our_sampler, our_sampler_and_scheduler, our_scheduler
-from inference.metadata.parameters import Parameters, as_integer, as_number, as_text, json_object
+from inference.metadata.parameters import (
+    SHIFT,
+    Pairs,
+    Parameters,
+    as_integer,
+    as_number,
+    as_text,
+    json_object,
+    left_out_extra,
+)
 
 Object = dict[str, Any]
 
@@ -21,8 +30,33 @@ _INVOKEAI_SAMPLERS = {
     "dpmpp_2s": "dpmpp_2s_ancestral",
 }
 _SIZE = re.compile(r"\(?\s*(\d{1,6})\s*[x,]\s*(\d{1,6})\s*\)?")
-_XMP_COMMENT = re.compile(r"<exif:UserComment>(.*?)</exif:UserComment>", re.DOTALL)
-_TAGS = re.compile(r"<[^<>]*>")
+
+# What changed an image, by the names in its program, and is no setting here.
+_SWARMUI_LEFT_OUT = (
+    "refiner",
+    "controlnet",
+    "ipadapter",
+    "freeu",
+    "seamless",
+    "mask",
+    "regional",
+    "sigmam",
+    "useinpaint",
+)
+_FOOOCUS_LEFT_OUT = ("refiner_model", "freeu", "inpaint_engine_version")
+_INVOKEAI_LEFT_OUT = (
+    "refiner_model",
+    "controlnets",
+    "ipAdapters",
+    "t2iAdapters",
+    "ref_images",
+    "regions",
+    "hrf_enabled",
+)
+_DRAW_THINGS_LEFT_OUT = ("control", "upscaler", "refiner_model", "hires_fix", "face_restoration")
+#: Where a part of a SwarmUI prompt begins that is drawn over the image later, or elsewhere than in the whole of it.
+_SWARMUI_PART = re.compile(r"<(?:segment|object|region|clear|extend|refiner|video|videoswap)\b[^<>]*>", re.IGNORECASE)
+_SWARMUI_TAG = re.compile(r"<[a-z]\w*(?:\[[^\[\]<>]*\])?(?::[^<>]*)?>", re.IGNORECASE)
 
 
 def read(text: Mapping[str, str]) -> Parameters | None:
@@ -34,53 +68,53 @@ def read(text: Mapping[str, str]) -> Parameters | None:
     return None
 
 
+def values(found: Object, **keys: str) -> Object:
+    """Of fields of `Parameters` that all programs have, what an object holds under these keys, by the fields' names."""
+    return {name: _CONVERSIONS[name](found.get(key)) for name, key in keys.items()}
+
+
 def swarmui(found: Object) -> Parameters | None:
-    values = found.get("sui_image_params")
-    if not isinstance(values, dict):
+    inner = found.get("sui_image_params")
+    if not isinstance(inner, dict):
         return None
-    sampler, scheduler = as_text(values.get("sampler")), as_text(values.get("scheduler"))
-    creativity = as_number(values.get("initimagecreativity"))
-    shift = as_number(values.get("sigmashift"))
+    prompts = values(inner, prompt="prompt", negative_prompt="negativeprompt")
+    prompt, parts = _swarmui_prompt(prompts["prompt"])
+    negative_prompt, negative_parts = _swarmui_prompt(prompts["negative_prompt"])
     return Parameters(
-        prompt=as_text(values.get("prompt")) or "",
-        negative_prompt=as_text(values.get("negativeprompt")) or "",
-        width=as_integer(values.get("width")),
-        height=as_integer(values.get("height")),
-        steps=as_integer(values.get("steps")),
-        cfg_scale=as_number(values.get("cfgscale")),
-        sampler=our_sampler(sampler) if sampler else None,
-        scheduler=our_scheduler(scheduler) if scheduler else None,
-        seed=as_integer(values.get("seed")),
-        denoise=_denoise(creativity),
-        loras=tuple(_named_weights(values.get("loras"), values.get("loraweights"))),
-        model=as_text(values.get("model")),
-        vae=as_text(values.get("vae")),
-        variation_seed=as_integer(values.get("variationseed")),
-        variation_strength=as_number(values.get("variationseedstrength")),
+        prompt=prompt,
+        negative_prompt=negative_prompt,
+        **values(inner, width="width", height="height", steps="steps", cfg_scale="cfgscale", seed="seed"),
+        **values(inner, model="model", vae="vae"),
+        sampler=_named(our_sampler, inner.get("sampler")),
+        scheduler=_named(our_scheduler, inner.get("scheduler")),
+        denoise=_denoise(as_number(inner.get("initimagecreativity"))),
+        loras=tuple(_named_weights(inner.get("loras"), inner.get("loraweights"))),
+        variation_seed=as_integer(inner.get("variationseed")),
+        variation_strength=as_number(inner.get("variationseedstrength")),
         software="SwarmUI",
-        extra=() if shift is None else (("Shift", f"{shift:g}"),),
+        extra=(
+            *_shift(inner.get("sigmashift")),
+            *left_out_extra((*parts, *negative_parts)),
+            *_left_out(inner, _SWARMUI_LEFT_OUT),
+        ),
     )
 
 
 def fooocus(found: Object) -> Parameters | None:
-    values = {name.casefold().replace(" ", "_"): value for name, value in found.items()}
-    if "guidance_scale" not in values or not ({"base_model", "performance", "adm_guidance"} & values.keys()):
+    inner = {name.casefold().replace(" ", "_"): value for name, value in found.items()}
+    if "guidance_scale" not in inner or not ({"base_model", "performance", "adm_guidance"} & inner.keys()):
         return None
-    size = _SIZE.fullmatch((as_text(values.get("resolution")) or "").strip())
-    sampler, scheduler = as_text(values.get("sampler")), as_text(values.get("scheduler"))
+    size = _SIZE.fullmatch((as_text(inner.get("resolution")) or "").strip())
     return Parameters(
-        prompt=as_text(values.get("prompt")) or "",
-        negative_prompt=as_text(values.get("negative_prompt")) or "",
+        **values(inner, prompt="prompt", negative_prompt="negative_prompt", steps="steps", cfg_scale="guidance_scale"),
+        **values(inner, seed="seed", model="base_model"),
         width=int(size[1]) if size else None,
         height=int(size[2]) if size else None,
-        steps=as_integer(values.get("steps")),
-        cfg_scale=as_number(values.get("guidance_scale")),
-        sampler=our_sampler(sampler) if sampler else None,
-        scheduler=our_scheduler(scheduler) if scheduler else None,
-        seed=as_integer(values.get("seed")),
-        loras=tuple(_pairs(values.get("loras"))),
-        model=as_text(values.get("base_model")),
-        software=as_text(values.get("version")) or "Fooocus",
+        sampler=_named(our_sampler, inner.get("sampler")),
+        scheduler=_named(our_scheduler, inner.get("scheduler")),
+        loras=tuple(dict([*_pairs(inner.get("loras")), *_combined(inner)]).items()),
+        software=as_text(inner.get("version")) or "Fooocus",
+        extra=_left_out(inner, _FOOOCUS_LEFT_OUT),
     )
 
 
@@ -91,22 +125,15 @@ def invokeai(found: Object) -> Parameters | None:
     sampler = name.removesuffix("_k")
     mode = as_text(found.get("generation_mode")) or ""
     from_image = "img2img" in mode or "inpaint" in mode or "outpaint" in mode
-    model = found.get("model")
     return Parameters(
-        prompt=as_text(found.get("positive_prompt")) or "",
-        negative_prompt=as_text(found.get("negative_prompt")) or "",
-        width=as_integer(found.get("width")),
-        height=as_integer(found.get("height")),
-        steps=as_integer(found.get("steps")),
-        cfg_scale=as_number(found.get("cfg_scale")),
+        **values(found, prompt="positive_prompt", negative_prompt="negative_prompt", width="width", height="height"),
+        **values(found, steps="steps", cfg_scale="cfg_scale", seed="seed", model="model", vae="vae"),
         sampler=our_sampler(_INVOKEAI_SAMPLERS.get(sampler, sampler)) if sampler else None,
         scheduler="karras" if name.endswith("_k") else None,
-        seed=as_integer(found.get("seed")),
         denoise=_denoise(as_number(found.get("strength"))) if from_image else 1.0,
         loras=tuple(_invokeai_loras(found.get("loras"))),
-        model=_model_name(model),
-        vae=_model_name(found.get("vae")),
         software=f"InvokeAI {as_text(found.get('app_version')) or ''}".strip(),
+        extra=_left_out(found, _INVOKEAI_LEFT_OUT),
     )
 
 
@@ -115,24 +142,17 @@ def draw_things(found: Object) -> Parameters | None:
         return None
     size = _SIZE.fullmatch(as_text(found.get("size")) or "")
     sampler, scheduler = our_sampler_and_scheduler(as_text(found.get("sampler")) or "")
-    shift = as_number(found.get("shift"))
-    rows = found.get("lora")
-    loras = [(row.get("model"), row.get("weight")) for row in _rows(rows)]
+    loras = [[row.get("model"), row.get("weight")] for row in _rows(found.get("lora"))]
     return Parameters(
-        prompt=as_text(found.get("c")) or "",
-        negative_prompt=as_text(found.get("uc")) or "",
+        **values(found, prompt="c", negative_prompt="uc", steps="steps", cfg_scale="scale", seed="seed", model="model"),
         width=int(size[1]) if size else None,
         height=int(size[2]) if size else None,
-        steps=as_integer(found.get("steps")),
-        cfg_scale=as_number(found.get("scale")),
         sampler=sampler or None,
         scheduler=scheduler,
-        seed=as_integer(found.get("seed")),
         denoise=_denoise(as_number(found.get("strength"))),
-        loras=tuple(_pairs([list(pair) for pair in loras])),
-        model=as_text(found.get("model")),
+        loras=tuple(_pairs(loras)),
         software="Draw Things",
-        extra=() if shift is None else (("Shift", f"{shift:g}"),),
+        extra=(*_shift(found.get("shift")), *_left_out(found, _DRAW_THINGS_LEFT_OUT)),
     )
 
 
@@ -144,18 +164,53 @@ def _objects(text: Mapping[str, str]) -> Iterator[Object]:
     for key in ("parameters", "invokeai_metadata", "sd-metadata", "fooocus_scheme", "Comment", "UserComment"):
         if found := json_object(text.get(key)):
             yield found
-    if comment := _XMP_COMMENT.search(text.get("XML:com.adobe.xmp", "")):
-        unescaped = html.unescape(_TAGS.sub("", comment[1])).strip()
-        if found := json_object(unescaped):
-            yield found
+
+
+def _named(ours: Callable[[str], str], name: Any) -> str | None:
+    return ours(name) if isinstance(name, str) and name else None
 
 
 def _denoise(strength: float | None) -> float:
     return strength if strength is not None and 0 < strength < 1 else 1.0
 
 
+def _shift(value: Any) -> Pairs:
+    shift = as_number(value)
+    return () if shift is None else ((SHIFT, f"{shift:g}"),)
+
+
+def _left_out(found: Object, prefixes: tuple[str, ...]) -> Pairs:
+    """Settings that changed the image and are not among those of `Parameters`, as `name value`."""
+    return left_out_extra(
+        f"{name} {value if isinstance(value, str | int | float) else ''}".strip()[:100]
+        for name, value in found.items()
+        if name.startswith(prefixes) and value not in (None, False, 0, "", [], {}, "None", "false")
+    )
+
+
+def _swarmui_prompt(prompt: str) -> tuple[str, tuple[str, ...]]:
+    """The text of the whole image, and the parts and tags that mean something else, which are left out."""
+    part = _SWARMUI_PART.search(prompt)
+    whole, later = (prompt, "") if part is None else (prompt[: part.start()], prompt[part.start() :])
+    tags = [match[0] for match in _SWARMUI_TAG.finditer(whole) if not match[0].casefold().startswith("<lora")]
+    return _SWARMUI_TAG.sub("", whole).strip(), tuple(each for each in (*tags, later.strip()) if each)
+
+
+def _combined(found: Object) -> Iterator[tuple[str, float]]:
+    """Fooocus' other forms of a LoRA: `lora_combined_1` or `LoRA 1` with the value `name : 0.5`."""
+    for key, value in found.items():
+        if re.fullmatch(r"lora_(?:combined_)?\d{1,2}", key) and isinstance(value, str):
+            name, colon, weight = value.rpartition(" : ")
+            number = as_number(weight)
+            if colon and number is not None and name.strip() != "None":
+                yield name.strip(), number
+
+
 def _named_weights(names: Any, weights: Any) -> Iterator[tuple[str, float]]:
-    names, weights = (value if isinstance(value, list) else [] for value in (names, weights))
+    names, weights = (
+        value if isinstance(value, list) else value.split(",") if isinstance(value, str) and value else []
+        for value in (names, weights)
+    )
     for i, name in enumerate(names):
         weight = as_number(weights[i]) if i < len(weights) else 1.0
         if isinstance(name, str) and weight is not None:
@@ -164,7 +219,7 @@ def _named_weights(names: Any, weights: Any) -> Iterator[tuple[str, float]]:
 
 def _pairs(rows: Any) -> Iterator[tuple[str, float]]:
     for row in rows if isinstance(rows, list) else []:
-        if isinstance(row, list) and len(row) == 2 and isinstance(row[0], str):
+        if isinstance(row, list) and len(row) >= 2 and isinstance(row[0], str):  # Fooocus adds a hash
             weight = as_number(row[1])
             if weight is not None:
                 yield row[0], weight
@@ -185,3 +240,16 @@ def _model_name(value: Any) -> str | None:
     if isinstance(value, dict):
         return as_text(value.get("name")) or as_text(value.get("model_name"))
     return as_text(value)
+
+
+_CONVERSIONS: Mapping[str, Callable[[Any], Any]] = {
+    "prompt": lambda value: as_text(value) or "",
+    "negative_prompt": lambda value: as_text(value) or "",
+    "width": as_integer,
+    "height": as_integer,
+    "steps": as_integer,
+    "cfg_scale": as_number,
+    "seed": as_integer,
+    "model": _model_name,
+    "vae": _model_name,
+}

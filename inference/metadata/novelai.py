@@ -3,8 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from inference.metadata.json_formats import values
 from inference.metadata.names import our_sampler, our_scheduler
-from inference.metadata.parameters import Parameters, as_integer, as_number, as_text, json_object
+from inference.metadata.parameters import Parameters, as_number, as_text, json_object, left_out_extra
+
+_FROM_IMAGE = ("Img2ImgRequest", "NativeInfillingRequest")
+#: Settings that change the image and are none here.
+_LEFT_OUT = ("cfg_rescale", "sm", "sm_dyn", "dynamic_thresholding", "reference_strength_multiple", "reference_strength")
 
 
 def read(text: Mapping[str, str]) -> Parameters | None:
@@ -17,16 +22,13 @@ def read(text: Mapping[str, str]) -> Parameters | None:
     return Parameters(
         prompt=_caption(comment.get("v4_prompt")) or as_text(comment.get("prompt")) or text.get("Description", ""),
         negative_prompt=_caption(comment.get("v4_negative_prompt")) or as_text(comment.get("uc")) or "",
-        width=as_integer(comment.get("width")),
-        height=as_integer(comment.get("height")),
-        steps=as_integer(comment.get("steps")),
-        cfg_scale=as_number(comment.get("scale")),
+        **values(comment, width="width", height="height", steps="steps", cfg_scale="scale", seed="seed"),
         sampler=our_sampler(sampler) if sampler else None,
         scheduler=our_scheduler(scheduler) if scheduler else None,
-        seed=as_integer(comment.get("seed")),
-        denoise=denoise if comment.get("request_type") == "Img2ImgRequest" and denoise else 1.0,
+        denoise=denoise if comment.get("request_type") in _FROM_IMAGE and denoise else 1.0,
         model=text.get("Source"),
         software=text.get("Software"),
+        extra=left_out_extra(f"{name} {comment[name]}"[:100] for name in _LEFT_OUT if comment.get(name)),
     )
 
 

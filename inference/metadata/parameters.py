@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -11,7 +11,8 @@ from inference.solver_settings import ErSdeSettings
 
 Pairs = tuple[tuple[str, str], ...]
 
-#: The name in `extra` of what stood in the file and is not among the other values, though it changed the picture.
+#: The name in `extra` of what stood in the file and is not among the other values, though it changed the picture, and
+#: of what a prompt names and the engine left out.
 LEFT_OUT = "Left out"
 
 #: The names in `extra` of a schedule's shift and of the shape of a beta schedule, as `alpha 0.9, beta 0.3`.
@@ -19,10 +20,31 @@ SHIFT, BETA_SCHEDULE = "Shift", "Beta schedule"
 ANIMA_SHIFT = 3.0
 #: The name in `extra` of the settings of `er_sde`, as `ErSdeSettings` writes them.
 ER_SDE = "ER-SDE"
+FAST = "Block cache"
 _ER_SDE = re.compile(
     r"solver_type ([\w -]{1,30}), max_stage (\d), eta (\d{1,3}(?:\.\d{1,12})?), s_noise (\d{1,3}(?:\.\d{1,12})?)"
 )
 _BETA = re.compile(r"alpha (\d{1,3}(?:\.\d{1,12})?), beta (\d{1,3}(?:\.\d{1,12})?)")
+
+
+#: Left, top, width, height, in pixels.
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedrawMask:
+    """Which part of the source image was redrawn.
+
+    boxes: the rectangles that a hard mask consists of; empty where there are too many of them, or for a soft one.
+    image: the mask's file name, where there are no boxes.
+    soft: whether its greys say how early a place is redrawn (differential diffusion).
+    seam: pixels of its edge over which the new part was blended into the old image.
+    """
+
+    boxes: tuple[Box, ...] = ()
+    image: str | None = None
+    soft: bool = False
+    seam: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +61,11 @@ class Parameters:
     text_encoder_loras: names of those of the LoRAs that change the text encoder.
     loras_without_comfyui: names of those whose layers have names that ComfyUI does not know for Anima.
     model, text_encoder, vae: file names as in the folders `diffusion_models`, `text_encoders` and `vae`.
+    all_in_one: whether `model` is in the folder `checkpoints` instead.
     model_hash: AutoV2, see `model_hash`.
     source_image: file name of the image that it was made from.
+    mask: where only a part of that image was redrawn.
+    tiled: whether it was drawn in overlapping tiles.
     nag: whether the negative took part by normalized attention guidance, as ours does at CFG 1.
     software: the program and its version, as `Anima Bot 1.0`.
     extra: what else the file says, (name, value).
@@ -64,9 +89,12 @@ class Parameters:
     model_hash: str | None = None
     text_encoder: str | None = None
     vae: str | None = None
+    all_in_one: bool = False
     variation_seed: int | None = None
     variation_strength: float | None = None
     source_image: str | None = None
+    mask: RedrawMask | None = None
+    tiled: bool = False
     nag: bool = False
     software: str | None = None
     extra: Pairs = ()
@@ -75,6 +103,11 @@ class Parameters:
     def shift(self) -> float:
         """Of the schedule; where a file does not say, Anima's own."""
         return as_number(dict(self.extra).get(SHIFT)) or ANIMA_SHIFT
+
+    @property
+    def fast(self) -> bool:
+        """Whether it was drawn in fast mode, see `GenerationRequest.fast`."""
+        return FAST in dict(self.extra)
 
     @property
     def beta(self) -> tuple[float, float] | None:
@@ -92,6 +125,11 @@ class Parameters:
         return None if settings.problem() else settings
 
 
+def fast_extra(fast: bool) -> Pairs:
+    """What `Parameters.extra` holds of an image that blocks were left out of."""
+    return ((FAST, "first block, blocks left out of steps"),) if fast else ()
+
+
 def er_sde_extra(settings: ErSdeSettings | None) -> Pairs:
     """What `Parameters.extra` holds of settings of `er_sde` that are not its usual ones."""
     return () if settings in (None, ErSdeSettings()) else ((ER_SDE, str(settings)),)
@@ -102,6 +140,11 @@ def schedule_extra(shift: float, beta: tuple[float, float] | None) -> Pairs:
     shifted = () if shift == ANIMA_SHIFT else ((SHIFT, f"{shift:.10g}"),)
     shaped = () if beta is None else ((BETA_SCHEDULE, f"alpha {beta[0]:.10g}, beta {beta[1]:.10g}"),)
     return (*shifted, *shaped)
+
+
+def left_out_extra(what: Iterable[str]) -> Pairs:
+    """What `Parameters.extra` holds of what is not among the other values, or took no part."""
+    return tuple((LEFT_OUT, each) for each in what if each)
 
 
 def to_json(parameters: Parameters) -> str:
@@ -165,6 +208,25 @@ def _weighted(value: object) -> tuple[tuple[str, float], ...] | None:
     return tuple((name, strength) for name, strength in found if strength is not None)
 
 
+def _mask(value: object) -> RedrawMask | None:
+    if not isinstance(value, dict):
+        return None
+    boxes = value.get("boxes")
+    return RedrawMask(
+        boxes=tuple(filter(None, map(_box, boxes))) if isinstance(boxes, list) else (),
+        image=as_text(value.get("image")),
+        soft=value.get("soft") is True,
+        seam=as_integer(value.get("seam")) or 0,
+    )
+
+
+def _box(value: object) -> Box | None:
+    if not isinstance(value, list) or len(value) != 4:
+        return None
+    numbers = [number for number in map(as_integer, value) if number is not None and number >= 0]
+    return (numbers[0], numbers[1], numbers[2], numbers[3]) if len(numbers) == 4 else None
+
+
 def _pairs(value: object) -> list[list[object]]:
     return [pair for pair in value if isinstance(pair, list) and len(pair) == 2] if isinstance(value, list) else []
 
@@ -179,4 +241,5 @@ _READERS: dict[Any, Callable[[object], object]] = {
     Pairs: _text_pairs,
     tuple[str, ...]: lambda value: tuple(filter(None, map(as_text, value))) if isinstance(value, list) else None,
     tuple[tuple[str, float], ...]: _weighted,
+    RedrawMask | None: _mask,
 }

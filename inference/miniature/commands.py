@@ -9,7 +9,19 @@ from pathlib import Path
 import torch
 
 from inference import Engine
-from inference.miniature import autoencoder, data, distill, evaluate, export, joint, restore, tokenizers
+from inference.miniature import (
+    autoencoder,
+    data,
+    distill,
+    evaluate,
+    evaluate_edits,
+    evaluate_enlarging,
+    evaluate_modes,
+    export,
+    joint,
+    restore,
+    tokenizers,
+)
 from inference.miniature.classifier import Classifier, held_out_accuracies, save_classifier, train_classifier
 from inference.miniature.training import choose_device
 
@@ -76,6 +88,23 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     evaluate.write_into(arguments.card, table)
 
 
+def _evaluate_edits(arguments: argparse.Namespace) -> None:
+    engine = Engine.load(arguments.models, device=arguments.device)
+    network = Classifier.load(arguments.classifier).to(engine.device)
+    print(evaluate_edits.report(engine, network, arguments.images, arguments.workdir))
+
+
+def _evaluate_enlarging(arguments: argparse.Namespace) -> None:
+    engine = Engine.load(arguments.models, device=arguments.device)
+    print(evaluate_enlarging.report(engine, arguments.models, arguments.images, arguments.steps))
+
+
+def _evaluate_modes(arguments: argparse.Namespace) -> None:
+    network = Classifier.load(arguments.classifier)
+    for line in evaluate_modes.report(arguments.models, network, arguments.modes, arguments.prompts):
+        print(line, flush=True)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m inference.miniature", description=__doc__)
     stages = parser.add_subparsers(required=True, metavar="STAGE")
@@ -90,6 +119,9 @@ def _parser() -> argparse.ArgumentParser:
         ("classifier", _classifier, "train the classifier", 2500),
         ("export", _export, "write the files of ComfyUI's layout", None),
         ("evaluate", _evaluate, "measure, and write the table into the model card", None),
+        ("evaluate-modes", _evaluate_modes, "compare fast mode, turbo and number formats with the usual images", None),
+        ("evaluate-edits", _evaluate_edits, "measure redrawing a part and extending", None),
+        ("evaluate-enlarging", _evaluate_enlarging, "measure enlarging in tiles: seams, memory", 24),
     ):
         command = stages.add_parser(
             name, help=what, description=what, formatter_class=argparse.ArgumentDefaultsHelpFormatter
@@ -98,17 +130,24 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--workdir", type=Path, default=Path("runs/miniature"), help="data, checkpoints and logs")
         command.add_argument("--device", default="auto", help="auto, cpu, cuda")
         if steps:
-            command.add_argument("--steps", type=int, default=steps, help="how long to train")
+            command.add_argument("--steps", type=int, default=steps, help="how long to train, or of each image")
         if name in ("vae", "train"):
             command.add_argument("--peak", type=float, default=1.0, help="learning rate factor; 0.3 after restore")
         if name in ("train", "distill"):
             command.add_argument("--batch", type=int, default=64, help="captions per step; more for a GPU")
         if name in ("data", "export"):
             command.add_argument("--size", type=int, choices=NATIVE_SIZES, default=96, help="native side in pixels")
-        if name in ("restore", "export", "evaluate"):
+        if name in ("restore", "export", "evaluate", "evaluate-edits", "evaluate-enlarging", "evaluate-modes"):
             command.add_argument("--models", type=Path, default=MODELS, help="ComfyUI's `models` folder")
-        if name in ("classifier", "evaluate"):
+        if name in ("classifier", "evaluate", "evaluate-edits", "evaluate-modes"):
             command.add_argument("--classifier", type=Path, default=CLASSIFIER, help="the classifier's weights")
+        if name == "evaluate-edits":
+            command.add_argument("--images", type=int, default=128, help="how many images of each kind")
+        if name == "evaluate-enlarging":
+            command.add_argument("--images", type=int, default=16, help="how many images")
+        if name == "evaluate-modes":
+            command.add_argument("--prompts", type=int, default=256, help="how many images to compare")
+            command.add_argument("--modes", nargs="+", choices=evaluate_modes.MODES, default=["fast", "turbo"])
         if name == "evaluate":
             command.add_argument("--prompts", type=int, default=256, help="how many images to evaluate")
             command.add_argument("--card", type=Path, default=MODEL_CARD, help="file that the table is written to")

@@ -10,9 +10,10 @@ import json
 import os
 import random
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -70,7 +71,7 @@ def make_images(workdir: Path, sizes: list[tuple[int, int]], train: int, held_ou
         if path.exists():
             return
         pixels, records = _chunk(split, number, cycle[number % len(cycle)], renderer)
-        path.with_suffix(".jsonl").write_text("".join(record.to_json() + "\n" for record in records))
+        path.with_suffix(".jsonl").write_text("".join(record.to_json() + "\n" for record in records), "utf-8")
         with path.with_suffix(".part").open("wb") as file:
             np.save(file, pixels)
         path.with_suffix(".part").rename(path)
@@ -99,7 +100,12 @@ def draw(characters: list[Character], size: tuple[int, int], rng: random.Random,
     Raises:
         RuntimeError: Node.js or the packages that `avatars/package.json` names are missing.
     """
-    lines = "\n".join(json.dumps(drawing(character, size, rng)) for character in characters)
+    return render([drawing(character, size, rng) for character in characters], size, renderer)
+
+
+def render(drawings: Sequence[Mapping[str, Any]], size: tuple[int, int], renderer: Path) -> Pixels:
+    """Draws what `characters.drawing` made: uint8 [n, height, width, 3]. Raises RuntimeError as `draw` does."""
+    lines = "\n".join(map(json.dumps, drawings))
     try:
         done = subprocess.run(["node", renderer / "draw.mjs"], input=lines.encode(), capture_output=True, check=True)
     except FileNotFoundError:
@@ -107,7 +113,7 @@ def draw(characters: list[Character], size: tuple[int, int], rng: random.Random,
     except subprocess.CalledProcessError as error:
         raise RuntimeError(f"{renderer / 'draw.mjs'} failed:\n{error.stderr.decode()}") from None
     width, height = size
-    return np.frombuffer(done.stdout, np.uint8).reshape(len(characters), height, width, 3).copy()
+    return np.frombuffer(done.stdout, np.uint8).reshape(len(drawings), height, width, 3).copy()
 
 
 def install_renderer(workdir: Path) -> Path:
@@ -153,5 +159,5 @@ def load_images(workdir: Path, split: str) -> list[TrainingImages]:
 
 def _records(paths: list[Path]) -> Iterator[Record]:
     for path in paths:
-        for line in path.with_suffix(".jsonl").read_text().splitlines():
+        for line in path.with_suffix(".jsonl").read_text("utf-8").splitlines():
             yield Record.from_json(line)

@@ -339,9 +339,9 @@ NEGATED = (
 
 def write_into(card: Path, table: str) -> None:
     """Replaces what stands between the model card's two marks."""
-    text = card.read_text()
+    text = card.read_text(encoding="utf-8")
     marked = re.compile(r"(<!-- evaluation -->\n).*?(<!-- end of evaluation -->)", re.DOTALL)
-    card.write_text(marked.sub(lambda match: match[1] + "\n" + table + "\n\n" + match[2], text))
+    card.write_text(marked.sub(lambda match: match[1] + "\n" + table + "\n\n" + match[2], text), encoding="utf-8")
 
 
 def _per_cent(value: float | None) -> str:

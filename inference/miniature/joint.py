@@ -17,15 +17,15 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from transformers import Qwen3Model
 
 from inference.miniature.captions import caption
 from inference.miniature.characters import STYLES, Box, detail_boxes, face_box
 from inference.miniature.data import Record, load_images
 from inference.miniature.training import Run, Schedule, mixed_precision
-from inference.networks.adapter import AdapterParams
-from inference.networks.text_encoder import PromptTokenizer, PromptTokens, qwen_config
-from inference.networks.transformer import CONTEXT_LENGTH, Context, Transformer, TransformerParams
+from inference.networks.params import AdapterParams, TransformerParams
+from inference.networks.qwen import Qwen, QwenParams
+from inference.networks.text_encoder import PromptTokenizer, PromptTokens
+from inference.networks.transformer import CONTEXT_LENGTH, Context, Transformer
 
 WIDTH, DEPTH, HEAD_DIM = 192, 6, 32
 TEXT_WIDTH, TEXT_DEPTH = 128, 2
@@ -43,7 +43,17 @@ class Miniature(nn.Module):
 
     def __init__(self, qwen_vocabulary: int, t5_vocabulary: int) -> None:
         super().__init__()
-        self.qwen = Qwen3Model(qwen_config(_qwen_shapes(qwen_vocabulary)))
+        self.qwen = Qwen(
+            QwenParams(
+                vocabulary=qwen_vocabulary,
+                width=TEXT_WIDTH,
+                depth=TEXT_DEPTH,
+                heads=4,
+                key_heads=2,
+                head_dim=HEAD_DIM,
+                mlp_width=2 * TEXT_WIDTH,
+            )
+        )
         self.transformer = Transformer(
             TransformerParams(
                 width=WIDTH,
@@ -76,7 +86,7 @@ class Miniature(nn.Module):
         qwen_ids, qwen_mask = _pad([prompt.qwen_ids for prompt in prompts], device)
         t5_ids, t5_mask = _pad([prompt.t5_ids for prompt in prompts], device)
         weights, _ = _pad([prompt.t5_weights for prompt in prompts], device)
-        hidden = self.qwen(input_ids=qwen_ids, use_cache=False).last_hidden_state  # causal: padding comes after
+        hidden = self.qwen(qwen_ids)  # causal: padding comes after
         rows = self.transformer.llm_adapter(hidden, t5_ids, qwen_mask, t5_mask) * (weights * t5_mask)[..., None]
         rows = torch.cat([rows, rows.new_zeros(len(prompts), 1, rows.shape[-1])], dim=1).repeat(repeats, 1, 1)
         lengths = t5_mask.sum(dim=1, keepdim=True)
@@ -92,17 +102,6 @@ def _pad(rows: Sequence[Sequence[float]], device: torch.device) -> tuple[Tensor,
     padded = torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows], device=device)
     lengths = torch.tensor([len(row) for row in rows], device=device)
     return padded, torch.arange(longest, device=device) < lengths[:, None]
-
-
-def _qwen_shapes(vocabulary: int) -> dict[str, tuple[int, ...]]:
-    """The tensors that say how large Qwen3 is: two key heads, four query heads, an MLP twice as wide."""
-    shapes: dict[str, tuple[int, ...]] = {"embed_tokens.weight": (vocabulary, TEXT_WIDTH)}
-    for layer in range(TEXT_DEPTH):
-        shapes[f"layers.{layer}.self_attn.q_norm.weight"] = (HEAD_DIM,)
-        shapes[f"layers.{layer}.self_attn.q_proj.weight"] = (4 * HEAD_DIM, TEXT_WIDTH)
-        shapes[f"layers.{layer}.self_attn.k_proj.weight"] = (2 * HEAD_DIM, TEXT_WIDTH)
-        shapes[f"layers.{layer}.mlp.gate_proj.weight"] = (2 * TEXT_WIDTH, TEXT_WIDTH)
-    return shapes
 
 
 class Latents:

@@ -115,7 +115,7 @@ class Run:
             optimizer.load_state_dict(saved)
 
     def _log(self, entry: dict[str, Any]) -> None:
-        with self.path.with_suffix(".log").open("a") as file:
+        with self.path.with_suffix(".log").open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
 

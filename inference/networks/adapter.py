@@ -2,39 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from inference.networks.params import AdapterParams
 from inference.networks.rotary import axis_angles, rotate
-
-
-@dataclass(frozen=True)
-class AdapterParams:
-    """The sizes of an adapter, all of them read off the shapes of a checkpoint's tensors."""
-
-    vocabulary: int
-    width: int
-    depth: int
-    head_dim: int
-    mlp_width: int
-    source_width: int
-
-    @classmethod
-    def from_shapes(cls, shapes: Mapping[str, Sequence[int]]) -> AdapterParams:
-        """`shapes` maps key names without `llm_adapter.` to tensor shapes; a KeyError names a key that is not there."""
-        vocabulary, width = shapes["embed.weight"]
-        return cls(
-            vocabulary=vocabulary,
-            width=width,
-            depth=len({key.split(".")[1] for key in shapes if key.startswith("blocks.")}),
-            head_dim=shapes["blocks.0.self_attn.q_norm.weight"][0],
-            mlp_width=shapes["blocks.0.mlp.0.weight"][0],
-            source_width=shapes["blocks.0.cross_attn.k_proj.weight"][1],
-        )
 
 
 class TextAdapter(nn.Module):

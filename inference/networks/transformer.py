@@ -7,60 +7,34 @@ video of one frame, which leaves of the video model (NVIDIA Cosmos-Predict2, arX
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend
 
-from inference.networks.adapter import AdapterParams, TextAdapter
+from inference.fast.block_cache import BlockCache
+from inference.gpu.attention import attention
+from inference.gpu.joined import JoinedProjections
+from inference.gpu.modulation import Modulation
+from inference.networks.adapter import TextAdapter
+from inference.networks.params import PATCH, TransformerParams
 from inference.networks.rotary import axis_angles, rotate
+
+#: In float16, what attention and MLP add to the residual stream is computed at this part of its size, since it can be
+#: larger than any number of that dtype.
+FLOAT16_PART = 2**-6
 
 #: Shorter contexts count as padded to this many tokens with zero rows, which are real keys of the attention.
 CONTEXT_LENGTH = 512
-
-PATCH = 2
 
 #: Normalized attention guidance as it is usual for Anima. A scale of 1 would leave the attention as it is.
 NAG_SCALE = 5.0
 NAG_TAU = 2.5
 NAG_ALPHA = 0.25
-
-
-@dataclass(frozen=True)
-class TransformerParams:
-    """The sizes of a transformer, all of them read off the shapes of a checkpoint's tensors."""
-
-    width: int
-    depth: int
-    head_dim: int
-    mlp_width: int
-    context_width: int
-    modulation_rank: int
-    latent_channels: int
-    adapter: AdapterParams
-
-    @classmethod
-    def from_shapes(cls, shapes: Mapping[str, Sequence[int]]) -> TransformerParams:
-        """`shapes` maps key names without prefix to tensor shapes; a KeyError names a key that is not there."""
-        width, patch_features = shapes["x_embedder.proj.1.weight"]
-        return cls(
-            width=width,
-            depth=len({key.split(".")[1] for key in shapes if key.startswith("blocks.")}),
-            head_dim=shapes["blocks.0.self_attn.q_norm.weight"][0],
-            mlp_width=shapes["blocks.0.mlp.layer1.weight"][0],
-            context_width=shapes["blocks.0.cross_attn.k_proj.weight"][1],
-            modulation_rank=shapes["blocks.0.adaln_modulation_self_attn.1.weight"][0],
-            latent_channels=patch_features // PATCH**2 - 1,
-            adapter=AdapterParams.from_shapes(
-                {
-                    key.removeprefix("llm_adapter."): shape
-                    for key, shape in shapes.items()
-                    if key.startswith("llm_adapter.")
-                }
-            ),
-        )
 
 
 @dataclass(frozen=True)
@@ -84,6 +58,14 @@ class Context:
             return [None] * len(self.keys_values)
         return [(key, value, self.avoided.bias) for key, value in self.avoided.keys_values]
 
+    def of_rows(self, rows: Sequence[int], blocks: slice) -> Context:
+        """That of some rows of the batch; only the keys and values of these blocks are taken."""
+        index = torch.tensor(rows, device=self.bias.device)
+        keys_values = list(self.keys_values)
+        keys_values[blocks] = [(key[index], value[index]) for key, value in keys_values[blocks]]
+        avoided = None if self.avoided is None else self.avoided.of_rows(rows, blocks)
+        return Context(tuple(keys_values), self.bias[index], avoided)
+
 
 class Transformer(nn.Module):
     def __init__(self, params: TransformerParams) -> None:
@@ -97,11 +79,14 @@ class Transformer(nn.Module):
         self.final_layer = FinalLayer(params)
         self.llm_adapter = TextAdapter(params.adapter)
 
-    def forward(self, x: Tensor, sigma: Tensor, context: Context) -> Tensor:
+    def forward(
+        self, x: Tensor, level: Tensor | Modulation, context: Context, cache: BlockCache | None = None
+    ) -> Tensor:
         """The velocity `noise - x0` at `x`.
 
         x: float [B, C, H/8, W/8]; an odd side is padded by its first row or column, as in ComfyUI.
-        sigma: float32 [B] or [1], 0 to 1. Returns float32 like `x`.
+        level: the noise level, float32 [B] or [1], 0 to 1, or what `modulation` gave for it.
+        cache: leaves blocks out, for fast mode. Returns float32 like `x`.
         The residual stream is float32, the matrix products have the dtype of the weights.
         """
         rows, columns = x.shape[-2:]
@@ -111,14 +96,48 @@ class Transformer(nn.Module):
         dtype = self.final_layer.linear.weight.dtype
         padding_mask = torch.zeros_like(x[:, :1])
         tokens = self.x_embedder(torch.cat([x, padding_mask], dim=1).to(dtype)).float()
-        sinusoid = self.t_embedder[0](sigma).to(dtype)
-        shared_modulation = self.t_embedder[1](sinusoid)[:, None]
-        embedding = F.silu(self.t_embedding_norm(sinusoid))[:, None]
+        modulation = level if isinstance(level, Modulation) else self.modulation(level)
         rotation = image_rotation(height, width, self.params.head_dim, x.device)
-        for block, (key, value), avoided in zip(self.blocks, context.keys_values, context.avoided_blocks, strict=True):
-            tokens = block(tokens, embedding, shared_modulation, rotation, key, value, context.bias, avoided)
-        velocity = unpatchify(self.final_layer(tokens, embedding, shared_modulation), height, width)
+        depth = len(self.blocks)
+
+        def run(blocks: slice, tokens: Tensor, rows: Sequence[int] | None = None) -> Tensor:
+            if rows is None or len(rows) == len(x):
+                return self.run_blocks(blocks, tokens, modulation, rotation, context)
+            return self.run_blocks(blocks, tokens, modulation.of_rows(rows), rotation, context.of_rows(rows, blocks))
+
+        if cache is None:
+            tokens = run(slice(0, depth), tokens)
+        else:
+            tokens = cache.run(tokens, partial(run, slice(0, 1)), partial(run, slice(1, depth)))
+        velocity = unpatchify(self.final_layer(tokens, modulation.final), height, width)
         return velocity[..., :rows, :columns]
+
+    def modulation(self, sigma: Tensor) -> Modulation:
+        """What noise levels, float32 [B], 0 to 1, shift, scale and gate with."""
+        sinusoid = self.t_embedder[0](sigma).to(self.final_layer.linear.weight.dtype)
+        shared = self.t_embedder[1](sinusoid)[:, None]
+        embedding = F.silu(self.t_embedding_norm(sinusoid))[:, None]
+        blocks = tuple(block.modulation(embedding, shared) for block in self.blocks)  # type: ignore[operator]
+        return Modulation(blocks, self.final_layer.modulation(embedding, shared))
+
+    def run_blocks(
+        self,
+        blocks: slice,
+        tokens: Tensor,
+        modulation: Modulation,
+        rotation: tuple[Tensor, Tensor],
+        context: Context,
+    ) -> Tensor:
+        """What some of the blocks make of the residual stream, float32 [B, N, width]."""
+        for block, of_level, (key, value), avoided in zip(
+            self.blocks[blocks],
+            modulation.blocks[blocks],
+            context.keys_values[blocks],
+            context.avoided_blocks[blocks],
+            strict=True,
+        ):
+            tokens = block(tokens, of_level, rotation, key, value, context.bias, avoided)
+        return tokens
 
     def context(self, texts: Sequence[Tensor], avoided: Sequence[Tensor] | None = None) -> Context:
         """Project the texts of a batch, each [n, context_width] of any n, to every block's keys and values.
@@ -176,23 +195,28 @@ class Block(nn.Module):
         self.adaln_modulation_cross_attn = low_rank_modulation(width, rank, 3)
         self.adaln_modulation_mlp = low_rank_modulation(width, rank, 3)
 
+    def modulation(self, embedding: Tensor, shared: Tensor) -> Tensor:
+        """As in `Modulation.blocks`, of an embedding [B, 1, width] and what all blocks share, [B, 1, 3 width]."""
+        parts = (self.adaln_modulation_self_attn, self.adaln_modulation_cross_attn, self.adaln_modulation_mlp)
+        return torch.cat([part(embedding) + shared for part in parts], dim=-1)
+
     def forward(
         self,
         x: Tensor,
-        embedding: Tensor,
-        shared_modulation: Tensor,
+        modulation: Tensor,
         rotation: tuple[Tensor, Tensor],
         key: Tensor,
         value: Tensor,
         bias: Tensor,
         avoided: tuple[Tensor, Tensor, Tensor] | None = None,
     ) -> Tensor:
-        shift, scale, gate = (self.adaln_modulation_self_attn(embedding) + shared_modulation).chunk(3, dim=-1)
-        x = x + gate * self.self_attn(modulate(x, shift, scale), rotation)
-        shift, scale, gate = (self.adaln_modulation_cross_attn(embedding) + shared_modulation).chunk(3, dim=-1)
-        x = x + gate * self.cross_attn(modulate(x, shift, scale), key, value, bias, avoided)
-        shift, scale, gate = (self.adaln_modulation_mlp(embedding) + shared_modulation).chunk(3, dim=-1)
-        return x + gate * self.mlp(modulate(x, shift, scale))
+        of_self, of_cross, of_mlp = modulation.chunk(3, dim=-1)
+        shift, scale, gate = of_self.chunk(3, dim=-1)
+        x = gated(x, gate, self.self_attn(modulate(x, shift, scale), rotation))
+        shift, scale, gate = of_cross.chunk(3, dim=-1)
+        x = gated(x, gate, self.cross_attn(modulate(x, shift, scale), key, value, bias, avoided))
+        shift, scale, gate = of_mlp.chunk(3, dim=-1)
+        return gated(x, gate, self.mlp(modulate(x, shift, scale)))
 
 
 class FinalLayer(nn.Module):
@@ -201,13 +225,21 @@ class FinalLayer(nn.Module):
         self.adaln_modulation = low_rank_modulation(params.width, params.modulation_rank, 2)
         self.linear = nn.Linear(params.width, PATCH**2 * params.latent_channels, bias=False)
 
-    def forward(self, x: Tensor, embedding: Tensor, shared_modulation: Tensor) -> Tensor:
-        modulation = self.adaln_modulation(embedding)
-        shift, scale = (modulation + shared_modulation[..., : modulation.shape[-1]]).chunk(2, dim=-1)
+    def modulation(self, embedding: Tensor, shared: Tensor) -> Tensor:
+        """As `Modulation.final`, of the same as a block's."""
+        own = self.adaln_modulation(embedding)
+        return own + shared[..., : own.shape[-1]]
+
+    def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
+        shift, scale = modulation.chunk(2, dim=-1)
         return self.linear(modulate(x, shift, scale))
 
 
-class SelfAttention(nn.Module):
+class SelfAttention(JoinedProjections):
+    PROJECTIONS = ("q_proj", "k_proj", "v_proj")
+    #: See `attention`.
+    kernels: tuple[SDPBackend, ...] = ()
+
     def __init__(self, width: int, head_dim: int) -> None:
         super().__init__()
         self.head_dim = head_dim
@@ -219,13 +251,14 @@ class SelfAttention(nn.Module):
         self.output_proj = nn.Linear(width, width, bias=False)
 
     def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-        query = rotate(self.q_norm(split_heads(self.q_proj(x), self.head_dim)), rotation)
-        key = rotate(self.k_norm(split_heads(self.k_proj(x), self.head_dim)), rotation)
-        value = split_heads(self.v_proj(x), self.head_dim)
-        return self.output_proj(join_heads(F.scaled_dot_product_attention(query, key, value)))
+        query, key, value = [split_heads(part, self.head_dim) for part in self.projected(x)]
+        query, key = rotate(self.q_norm(query), rotation), rotate(self.k_norm(key), rotation)
+        return self.output_proj(reduced(join_heads(attention(query, key, value, self.kernels))))
 
 
-class CrossAttention(nn.Module):
+class CrossAttention(JoinedProjections):
+    PROJECTIONS = ("k_proj", "v_proj")
+
     def __init__(self, width: int, context_width: int, head_dim: int) -> None:
         super().__init__()
         self.head_dim = head_dim
@@ -238,8 +271,8 @@ class CrossAttention(nn.Module):
 
     def keys_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """[B, L, context_width] to two tensors [B, heads, L, head_dim]."""
-        key = self.k_norm(split_heads(self.k_proj(context), self.head_dim))
-        return key, split_heads(self.v_proj(context), self.head_dim)
+        key, value = [split_heads(part, self.head_dim) for part in self.projected(context)]
+        return self.k_norm(key), value
 
     def forward(
         self,
@@ -256,7 +289,7 @@ class CrossAttention(nn.Module):
             attended = guided_away(
                 attended, join_heads(F.scaled_dot_product_attention(query, key, value, attn_mask=bias))
             )
-        return self.output_proj(attended)
+        return self.output_proj(reduced(attended))
 
 
 def guided_away(attended: Tensor, avoided: Tensor) -> Tensor:
@@ -282,7 +315,7 @@ class FeedForward(nn.Module):
         self.layer2 = nn.Linear(hidden, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layer2(F.gelu(self.layer1(x)))
+        return self.layer2(reduced(F.gelu(self.layer1(x))))
 
 
 class PatchEmbedding(nn.Module):
@@ -343,6 +376,18 @@ def low_rank_modulation(width: int, rank: int, outputs: int) -> nn.Sequential:
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     """The normalised residual stream, shifted and scaled, in the dtype of the matrix products."""
     return torch.addcmul(shift, F.layer_norm(x, x.shape[-1:], eps=1e-6), 1 + scale).to(shift.dtype)
+
+
+def reduced(x: Tensor) -> Tensor:
+    """What the last layer of a branch reads: in float16, so much smaller that its result is one of that dtype."""
+    return x * FLOAT16_PART if x.dtype == torch.float16 else x
+
+
+def gated(x: Tensor, gate: Tensor, branch: Tensor) -> Tensor:
+    """The residual stream with a branch of `reduced` numbers added."""
+    if branch.dtype == torch.float16:
+        return torch.addcmul(x, gate.float(), branch.float(), value=1 / FLOAT16_PART)
+    return x + gate * branch
 
 
 def image_rotation(height: int, width: int, head_dim: int, device: torch.device) -> tuple[Tensor, Tensor]:

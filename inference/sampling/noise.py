@@ -74,3 +74,12 @@ def _checked(seed: int) -> int:
     if not 0 <= seed < SEEDS:
         raise ValueError(f"seed is {seed}; it must be a whole number from 0 to {SEEDS - 1}")
     return seed
+
+
+def spherical_blend(first: Tensor, second: Tensor, strength: float) -> Tensor:
+    """Walk from `first` (0) to `second` (1) on the arc between them, which keeps noise as long as noise is."""
+    cosine = torch.nn.functional.cosine_similarity(first.flatten(), second.flatten(), dim=0).clamp(-1, 1)
+    angle = torch.arccos(cosine)
+    if angle < 1e-3:
+        return torch.lerp(first, second, strength)
+    return (torch.sin((1 - strength) * angle) * first + torch.sin(strength * angle) * second) / torch.sin(angle)

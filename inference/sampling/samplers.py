@@ -19,8 +19,8 @@ from inference.sampling.noise import Noise, brownian_noise, white_noise
 from inference.sampling.solver import Steps
 from inference.solver_settings import ErSdeSettings
 
-#: `denoiser(x, sigma)` gives x0, of x's shape and dtype; sigma is a float32 scalar tensor on x's device. For samplers
-#: that `needs_unguided` it gives the pair (guided, unguided).
+#: `denoiser(x, sigma)` gives x0, of x's shape and dtype; sigma is a float32 scalar tensor on the CPU, so that no device
+#: is waited for to look at it. For samplers that `needs_unguided` it gives the pair (guided, unguided).
 Denoiser = Callable[[Tensor, Tensor], Tensor | tuple[Tensor, Tensor]]
 
 #: `on_step(step, steps, x0)`, called after steps with the latent as it is now expected to become; the last call has
@@ -70,9 +70,10 @@ def sample(
     redraw = None if mask is None or latent is None else Redraw(mask, latent, x, walk, shift, differential)
 
     def denoise(x: Tensor, sigma: float) -> Any:
+        level = torch.full((), sigma, dtype=torch.float32)
         if redraw is None:
-            return denoiser(x, torch.full((), sigma, dtype=torch.float32, device=x.device))
-        x0 = denoiser(redraw.entering(x, sigma), torch.full((), sigma, dtype=torch.float32, device=x.device))
+            return denoiser(x, level)
+        x0 = denoiser(redraw.entering(x, sigma), level)
         return redraw.leaving(x0, sigma) if isinstance(x0, Tensor) else tuple(redraw.leaving(x0, sigma) for x0 in x0)
 
     with torch.no_grad():

@@ -7,14 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import nn
-from transformers import Qwen3Model
 
-from inference.networks.text_encoder import IGNORED_QWEN_KEYS, qwen_config
-from inference.networks.vae import Vae, VaeParams, still_image_weight
+from inference.networks.text_encoder import IGNORED_QWEN_KEYS, build_qwen
+from inference.networks.vae import build_vae, still_image_weight
 from inference.request import CheckpointError
-from inference.weights.folders import without_suffix
+from inference.weights.folders import TEXT_ENCODER_FOLDERS, VAE_FOLDERS, without_suffix
 from inference.weights.headers.diffusion_models import (
     TRANSFORMER_MARK,
     by_name,
@@ -32,10 +30,6 @@ from inference.weights.weights_file import (
     misfit,
     reading_sizes_off,
 )
-
-# The folders of ComfyUI, its present name for each first. Files in `checkpoints` hold all parts of a model.
-TEXT_ENCODER_FOLDERS = ("text_encoders", "clip", "checkpoints")
-VAE_FOLDERS = ("vae", "checkpoints")
 
 #: Position tables that some converters keep: they can be computed, and are.
 IGNORED_TRANSFORMER_KEYS = ("pos_embedder.",)
@@ -56,18 +50,10 @@ class Part:
     official: str
     #: The setting that names the file.
     setting: str
-    #: Builds the network to a file's sizes, on the meta device.
+    #: Builds the network to a file's sizes, as shapes alone. Raises CheckpointError.
     build: Callable[[WeightsFile], nn.Module]
     convert: Convert = lambda _key, tensor: tensor
     ignored: tuple[str, ...] = ()
-
-
-def _qwen(file: WeightsFile) -> nn.Module:
-    return Qwen3Model(qwen_config(file.shapes))
-
-
-def _vae(file: WeightsFile) -> nn.Module:
-    return Vae(VaeParams.from_shapes(file.shapes))
 
 
 TEXT_ENCODER = Part(
@@ -76,7 +62,7 @@ TEXT_ENCODER = Part(
     TEXT_ENCODER_MARK,
     "qwen_3_06b_base",
     "ANIMA_TEXT_ENCODER",
-    _qwen,
+    build_qwen,
     ignored=IGNORED_QWEN_KEYS,
 )
 VAE = Part(
@@ -85,7 +71,7 @@ VAE = Part(
     VAE_MARK,
     "qwen_image_vae",
     "ANIMA_VAE",
-    _vae,
+    build_vae,
     convert=still_image_weight,
 )
 
@@ -135,6 +121,8 @@ class ModelFiles:
                 f"There is no models folder at {models}. Run `anima download`, or name ComfyUI's `models` folder."
             )
         transformer = WeightsFile(find_diffusion_model(models, diffusion_model), TRANSFORMER_MARK)
+        if fault := transformer.fault():  # before sizes are read off its shapes, which may be those of packed tensors
+            raise CheckpointError(f"{transformer.path}: {fault}")
         qwen_tokenizer, t5_tokenizer = _tokenizer_folder(models, "qwen"), _tokenizer_folder(models, "t5")
         fits_encoder, fits_vae = _requirements(transformer, qwen_tokenizer)
         encoder = _choose(models, TEXT_ENCODER, transformer, text_encoder, fits_encoder)
@@ -208,9 +196,7 @@ def embedding_rows(tokenizer: Path) -> int:
 
 def _structure_fault(part: Part, file: WeightsFile) -> str | None:
     try:
-        with torch.device("meta"), reading_sizes_off(file):
-            network = part.build(file)
-        return misfit(network, file, part.convert, part.ignored)
+        return misfit(part.build(file), file, part.convert, part.ignored)
     except CheckpointError as error:
         return str(error)
 
@@ -223,7 +209,7 @@ def _choose(models: Path, part: Part, transformer: WeightsFile, name: str | None
     inside = WeightsFile(transformer.path, part.mark)
     if inside.is_marked and fits(inside) is None:
         return ChosenFile(inside, "it is in the file of the diffusion model")
-    candidates = _marked(paths, part.mark, f"a {part.what}", folder)
+    candidates = _marked(paths, part, models)
     faults = {file.path: fits(file) for file in candidates}
     fitting = [file for file in candidates if faults[file.path] is None]
     official = [file for file in fitting if without_suffix(file.path.name).lower() == part.official]
@@ -262,13 +248,13 @@ def _named(part: Part, folder: Path, paths: Sequence[Path], name: str, fits: Req
     return ChosenFile(file, f"{part.setting} names it")
 
 
-def _marked(paths: Sequence[Path], mark: str, what: str, folder: Path) -> list[WeightsFile]:
-    """The files that carry `mark`; a file that cannot be read is an error only when no other will do."""
+def _marked(paths: Sequence[Path], part: Part, models: Path) -> list[WeightsFile]:
+    """The files that carry the part's mark; a file that cannot be read is an error only when no other will do."""
     found: list[WeightsFile] = []
     unreadable: CheckpointError | None = None
     for path in paths:
         try:
-            file = WeightsFile(path, mark)
+            file = WeightsFile(path, part.mark)
         except CheckpointError as error:
             unreadable = unreadable or error
         else:
@@ -278,7 +264,7 @@ def _marked(paths: Sequence[Path], mark: str, what: str, folder: Path) -> list[W
         return found
     if unreadable is not None:
         raise unreadable
-    raise CheckpointError(none_of(what, paths, folder))
+    raise CheckpointError(none_of(f"a {part.what}", paths, models, part.folders))
 
 
 def _tokenizer_folder(models: Path, name: str) -> Path:

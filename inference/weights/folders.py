@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 #: In capitals too. The first is preferred where two files differ in nothing else.
 SUFFIXES = (".safetensors", ".sft")
+#: The folders of ComfyUI, its present name for each first. Files in the first one hold all parts of a model.
+ALL_IN_ONE_FOLDER = "checkpoints"
+TRANSFORMER_FOLDERS = ("diffusion_models", "unet", ALL_IN_ONE_FOLDER)
+TEXT_ENCODER_FOLDERS = ("text_encoders", "clip", ALL_IN_ONE_FOLDER)
+VAE_FOLDERS = ("vae", ALL_IN_ONE_FOLDER)
+
+_PIECE = re.compile(r"-\d{1,6}-of-(\d{1,6})(?=\.)")
 
 
 def files_under(folder: Path) -> list[Path]:
@@ -17,9 +26,32 @@ def files_under(folder: Path) -> list[Path]:
     return sorted(path for path in _all_under(folder) if path.suffix.lower() in SUFFIXES)
 
 
+def paths_by_name(folder: Path) -> Mapping[str, Path]:
+    """The safetensors files by their paths in `folder` without suffix; of two with the same, the second keeps its.
+
+    Names are composed.
+    """
+    paths: dict[str, Path] = {}
+    for path in sorted(files_under(folder), key=lambda path: SUFFIXES.index(path.suffix.lower())):
+        file = composed(path.relative_to(folder).as_posix())
+        paths[file if without_suffix(file) in paths else without_suffix(file)] = path
+    return paths
+
+
 def other_files_under(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     """The files of other formats in `folder`, by their suffixes in small letters."""
     return sorted(path for path in _all_under(folder) if path.suffix.lower() in suffixes)
+
+
+def is_piece(path: Path) -> bool:
+    """Whether a file is by its name one of several that hold a model together: `model-00001-of-00002.safetensors`."""
+    match = _PIECE.search(path.name)
+    return match is not None and int(match[1]) > 1
+
+
+def composed(name: str) -> str:
+    """A name as people type it, with one code point for が (NFC). Files from Macs may have two, か and ゛ (NFD)."""
+    return unicodedata.normalize("NFC", name)
 
 
 def without_suffix(name: str) -> str:

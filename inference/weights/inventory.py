@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from transformers import Qwen3Model
-
 from inference.metadata.hashes import file_sha256
-from inference.networks.text_encoder import qwen_config
-from inference.networks.transformer import Transformer, TransformerParams
+from inference.networks.params import TransformerParams
+from inference.networks.structure import shapes_alone
+from inference.networks.text_encoder import build_qwen
+from inference.networks.transformer import Transformer
 from inference.request import CheckpointError
-from inference.weights.checkpoint import TEXT_ENCODER_FOLDERS, VAE_FOLDERS, ModelFiles
-from inference.weights.folders import without_suffix
-from inference.weights.headers.diffusion_models import TRANSFORMER_FOLDERS, TRANSFORMER_MARK, paths_of
+from inference.weights.checkpoint import ModelFiles
+from inference.weights.folders import TEXT_ENCODER_FOLDERS, TRANSFORMER_FOLDERS, VAE_FOLDERS, without_suffix
+from inference.weights.headers.diffusion_models import TRANSFORMER_MARK, paths_of
 from inference.weights.lora import Lora
 from inference.weights.lora_files import lora_paths
 from inference.weights.weights_file import (
@@ -80,19 +78,11 @@ def weights_files(models: Path) -> Iterator[FoundFile]:
             yield FoundFile(kind, path, path.stat().st_size, fault)
 
 
-def weights_bytes(files: ModelFiles, dtype: str) -> int:
-    """The memory that a model's weights take in a dtype, "float32" or "bfloat16"."""
-    shapes = (shape for file in (files.transformer, files.text_encoder, files.vae) for shape in file.shapes.values())
-    itemsize: int = getattr(torch, dtype).itemsize
-    return sum(math.prod(shape) for shape in shapes) * itemsize
-
-
 def loras(files: ModelFiles) -> Iterator[FoundLora]:
     """Hold every LoRA file against the model's layers. Reads the LoRA files, but not the model."""
-    with torch.device("meta"), reading_sizes_off(files.transformer):
+    with shapes_alone(), reading_sizes_off(files.transformer):
         transformer = Transformer(TransformerParams.from_shapes(files.transformer.shapes))
-    with torch.device("meta"), reading_sizes_off(files.text_encoder):
-        qwen = Qwen3Model(qwen_config(files.text_encoder.shapes))
+    qwen = build_qwen(files.text_encoder)
     for name, path in sorted(lora_paths(files.models).items()):
         try:
             lora = Lora.read(path, transformer, qwen)

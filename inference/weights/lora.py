@@ -11,23 +11,23 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from inference.gpu.joined import join_again
+from inference.networks.float8 import ScaledRows, float8_layer
+from inference.notes import Note, NoteCode, lora_note, make_note
 from inference.request import CheckpointError
-from inference.weights.headers.header import check_header
-from inference.weights.lora_changes import BESIDE, Factors, HeaderAlphas, changed, is_whole, rank_of, split_key
+from inference.weights.headers.header import check_header, not_the_files_fault
+from inference.weights.lora_changes import BESIDE, LENGTHS, Factors, HeaderAlphas, changed, is_whole, rank_of, split_key
 from inference.weights.lora_depth import OtherDepth, block_numbers
 from inference.weights.lora_layers import TEXT_ENCODER, LayerNames, means_text_encoder
 from inference.weights.weights_file import WeightsFile
 
-#: How many names a sentence on what was left out gives.
-SHOWN_NAMES = 3
-
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Tensors of a LoRA file that change nothing. `reason` is a sentence."""
+    """Tensors of a LoRA file that change nothing."""
 
     keys: tuple[str, ...]
-    reason: str
+    reason: Note
 
 
 #: What stands before the names of layers that ComfyUI knows for Anima.
@@ -56,17 +56,12 @@ class Lora:
         return any(name.startswith(TEXT_ENCODER) for name in self.factors)
 
     @property
-    def note(self) -> str | None:
-        """What the person who asked for this LoRA should know of it, in a sentence for each reason."""
-        reasons: dict[str, list[str]] = defaultdict(list)
+    def notes(self) -> tuple[Note, ...]:
+        """What the person who asked for this LoRA should know of it, one note for each reason."""
+        reasons: dict[Note, list[str]] = defaultdict(list)
         for part in self.left_out:
             reasons[part.reason] += part.keys
-        return (
-            " ".join(
-                f"The LoRA {self.path.stem} is used without {_some(keys)}: {reason}" for reason, keys in reasons.items()
-            )
-            or None
-        )
+        return tuple(lora_note(self.path.stem, keys, reason) for reason, keys in reasons.items())
 
     @classmethod
     def read(cls, path: Path, transformer: nn.Module, text_encoder: nn.Module | None = None) -> Lora:
@@ -124,7 +119,7 @@ class Network:
 
 
 class MergedLoras:
-    """Keeps one set of LoRA files merged into a model's weights.
+    """Keeps one set of LoRA files merged into a model's weights, or into those of a part of it.
 
     A merge always starts from the tensors of the checkpoint, so what was merged before leaves no trace.
     """
@@ -146,7 +141,7 @@ class MergedLoras:
         loras = tuple((lora, strength) for lora, strength in loras if strength != 0)
         if loras == self._merged:
             return
-        wanted = {key for lora, _ in loras for key in lora.factors}
+        wanted = {key for lora, _ in loras for key in lora.factors} & self._weights.keys()
         touched = self._touched | wanted
         for network in self._networks:
             if any(self._weights[key][1] is network for key in touched):
@@ -154,23 +149,41 @@ class MergedLoras:
         self._merged, self._touched = None, touched  # if a merge fails half-way, the next mends it
         for key in touched:
             weight, network, name = self._weights[key]
-            base = network.checkpoint.tensor(name)
             changes = [(lora.factors[key], strength) for lora, strength in loras if key in lora.factors]
-            if changes:
-                merged = base.to(weight.device, torch.float32)
-                for factors, strength in changes:
-                    merged = changed(merged, factors, strength)
-                base = merged
-            weight.data = base.to(weight.device, weight.dtype)
+            layer = float8_layer(network.module, name)
+            rows = network.checkpoint.scaled_rows(name) if layer is not None and not changes else None
+            if layer is not None and rows is not None:
+                layer.hold(rows)
+                continue
+            tensor = _with(changes, network.checkpoint.tensor(name), weight.device)
+            if layer is not None:
+                layer.hold(ScaledRows.of(tensor.to(weight.device)))
+            else:
+                weight.data = tensor.to(weight.device, weight.dtype)
+        for network in self._networks:
+            join_again(network.module)
         self._merged, self._touched = loras, wanted
+
+
+def _with(changes: Sequence[tuple[Factors, float]], tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor with each change at its strength, float32 on the device; without any, as it is."""
+    if changes:
+        tensor = tensor.to(device, torch.float32)
+    for factors, strength in changes:
+        tensor = changed(tensor, factors, strength)
+    return tensor
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
     try:
         check_header(path)
         with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118, no mapping
+            # Copied, as on Windows a file that is still mapped can be neither replaced nor deleted.
+            tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118, no mapping
+            return tensors, file.metadata() or {}
     except (SafetensorError, OSError, ValueError) as error:
+        if (why := not_the_files_fault(error)) is not None:
+            raise CheckpointError(f"The LoRA file {path} cannot be opened: {why}") from error
         raise CheckpointError(
             f"The LoRA file {path} cannot be read as safetensors ({error}). Delete it and download it again."
         ) from error
@@ -213,9 +226,9 @@ class _SortedKeys:
         return [
             LeftOut(keys, reason)
             for keys, reason in (
-                (of_others, "this model has no such layers."),
-                (of_other_encoders, "this model's text encoder, Qwen3, has no such layers."),
-                (self.without_factor, "no kind of LoRA that is known here has such tensors."),
+                (of_others, make_note(NoteCode.OTHER_LAYERS)),
+                (of_other_encoders, make_note(NoteCode.OTHER_TEXT_ENCODER)),
+                (self.without_factor, make_note(NoteCode.UNKNOWN_KIND)),
             )
             if keys
         ]
@@ -248,20 +261,17 @@ def _is_empty(factors: Factors) -> bool:
     return any(tensor.numel() == 0 for name, tensor in factors.items() if name not in BESIDE)
 
 
-def _fault(name: str, factors: Factors, weight: Tensor | None) -> str | None:
-    """Why a change cannot be used, in a sentence; None where it can."""
+def _fault(name: str, factors: Factors, weight: Tensor | None) -> Note | None:
+    """Why a change cannot be used; None where it can."""
     if weight is None:
-        return f"this model has no {name}."
+        return make_note(NoteCode.NO_SUCH_TENSOR, tensor=name)
     for factor, tensor in factors.items():
         if not torch.isfinite(tensor.float()).all():
-            return f"{factor} of {name} holds values that are not numbers. The file is damaged; download it again."
+            return make_note(NoteCode.NOT_NUMBERS, factor=factor, tensor=name)
     if not is_whole(factors):
-        return f"{name} has only {', '.join(sorted(factors))}, which is incomplete, or of a kind that is not supported."
+        return make_note(NoteCode.INCOMPLETE, tensor=name, factors=", ".join(sorted(factors)))
     if not _fits(factors, weight):
-        return (
-            f"its change of {name} does not have that tensor's shape {list(weight.shape)}. "
-            "It was made for a model of another size."
-        )
+        return make_note(NoteCode.OTHER_SHAPE, tensor=name, shape=str(list(weight.shape)))
     return None
 
 
@@ -269,17 +279,27 @@ def _fits(factors: Factors, weight: Tensor) -> bool:
     shapes = {factor: tensor.to("meta") for factor, tensor in factors.items() if factor != "alpha"}
     if "alpha" in factors and factors["alpha"].numel() != 1:
         return False
-    if "dora_scale" in shapes and shapes["dora_scale"].numel() not in weight.shape:
+    if any(shapes[name].numel() not in weight.shape for name in LENGTHS if name in shapes):
         return False
     try:
-        return changed(weight.to("meta", torch.float32), shapes, 1.0).shape == weight.shape
+        unwritten = torch.empty(weight.shape, dtype=torch.float32, device="meta")
+        return changed(unwritten, shapes, 1.0).shape == weight.shape
+    except NotImplementedError:
+        raise  # a RuntimeError too, but one that says nothing about the file
     except (RuntimeError, IndexError, ValueError):
         return False
 
 
+#: The reasons that say of a whole file only that it was made for another model.
+_OF_ANOTHER_MODEL = (
+    *(NoteCode.OTHER_LAYERS, NoteCode.OTHER_TEXT_ENCODER),
+    *(NoteCode.UNKNOWN_KIND, NoteCode.NO_SUCH_TENSOR),
+)
+
+
 def _why_nothing(left_out: Sequence[LeftOut], tensors: Iterable[str]) -> str:
     """The end of the sentence on a file of which nothing can be used."""
-    named = [part.reason for part in left_out if part.reason[:4] not in ("this", "no k")]
+    named = [part.reason for part in left_out if part.reason.code not in _OF_ANOTHER_MODEL]
     if named:
         return named[0]
     keys = list(tensors)
@@ -304,8 +324,3 @@ def _refuse_control_networks(path: Path, tensors: Iterable[str], metadata: Mappi
             f"The file {path} is a ControlNet-LLLite, not a LoRA: it needs a control image, which is not supported. "
             "Move it out of the folder of LoRA files."
         )
-
-
-def _some(keys: Sequence[str]) -> str:
-    shown = ", ".join(keys[:SHOWN_NAMES])
-    return shown + (f" and {len(keys) - SHOWN_NAMES} more" if len(keys) > SHOWN_NAMES else "")

@@ -46,22 +46,24 @@ KINDS: tuple[frozenset[str], ...] = (
 #: Those that stand for themselves.
 WHOLE = frozenset({"diff", "set_weight"})
 #: Those that only go with a set.
-BESIDE = frozenset({"alpha", "dora_scale"})
+BESIDE = frozenset({"alpha", "dora_scale", "magnitude"})
+#: Of those, the lengths that DoRA sets: as LyCORIS and sd-scripts write them, and as PEFT does.
+LENGTHS = ("dora_scale", "magnitude")
 
 # How the factors are called in the formats, behind the layer's name.
 _ENDINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern + "$"), name)
     for pattern, name in (
-        (r"\.lora_A(?:\.\w+)?\.weight", "down"),
-        (r"\.lora_B(?:\.\w+)?\.weight", "up"),
-        (r"\.lora[._]down\.weight", "down"),
-        (r"\.lora[._]up\.weight", "up"),
-        (r"\.lora_embedding_A(?:\.\w+)?", "embedding_down"),
-        (r"\.lora_embedding_B(?:\.\w+)?", "embedding_up"),
+        (r"\.lora_A(?:\.[\w-]+)?\.weight", "down"),
+        (r"\.lora_B(?:\.[\w-]+)?\.weight", "up"),
+        (r"\.lora(?:[._]|_linear_layer\.)down\.weight", "down"),
+        (r"\.lora(?:[._]|_linear_layer\.)up\.weight", "up"),
+        (r"\.lora_embedding_A(?:\.[\w-]+)?", "embedding_down"),
+        (r"\.lora_embedding_B(?:\.[\w-]+)?", "embedding_up"),
         (r"\.lora_mid\.weight", "mid"),
         (r"\.alpha", "alpha"),
         (r"\.dora_scale", "dora_scale"),
-        (r"\.lora_magnitude_vector(?:\.\w+)?(?:\.weight)?", "dora_scale"),
+        (r"\.lora_magnitude_vector(?:\.[\w-]+)?(?:\.weight)?", "magnitude"),
         (r"\.w_norm", "diff"),
         (r"\.b_norm", "diff_b"),
         *((rf"\.{name}\.weight", name) for name in ("a1", "a2", "b1", "b2")),
@@ -102,13 +104,16 @@ def changed(weight: Tensor, factors: Factors, strength: float) -> Tensor:
     if not frozenset(factors) - BESIDE - WHOLE:
         return weight
     change = _change(weight, factors, strength).reshape(weight.shape)
-    if (lengths := factors.get("dora_scale")) is None:
+    name = next((name for name in LENGTHS if name in factors), None)
+    if name is None:
         return weight + strength * change
     whole = weight + change
-    # ComfyUI measures rows on the weight as it was and columns on the changed one; so do images made with it.
-    by_rows = lengths.shape[0] == weight.shape[0]
+    # PEFT measures the changed weight; ComfyUI measures rows on the weight as it was. So do images made with them.
+    lengths = factors[name]
+    by_rows = lengths.numel() == weight.shape[0] if name == "magnitude" else lengths.shape[0] == weight.shape[0]
     lengths = lengths.reshape(-1, 1) if by_rows else lengths.reshape(1, -1)
-    measured: Tensor = torch.linalg.vector_norm(weight if by_rows else whole, dim=1 if by_rows else 0, keepdim=True)
+    of = weight if by_rows and name == "dora_scale" else whole
+    measured: Tensor = torch.linalg.vector_norm(of, dim=1 if by_rows else 0, keepdim=True)
     whole = whole * (lengths / (measured + torch.finfo(torch.float32).eps))
     return weight + strength * (whole - weight)
 
@@ -151,7 +156,9 @@ def _generalized(weight: Tensor, factors: Factors) -> Tensor:
 def _rotation(weight: Tensor, factors: Factors, strength: float) -> Tensor:
     """OFT where the blocks are [groups, size, size], BOFT where they are [stages, groups, size, size].
 
-    The strength blends each rotation with the identity, and then multiplies the whole, as in ComfyUI.
+    The strength blends each rotation with the identity, and then multiplies the whole, as in ComfyUI: it counts twice
+    (pull request 15584 there, which would have changed that, was closed). At 0.5 an OFT file has a quarter of its
+    effect.
     """
     blocks = factors["oft_blocks"]
     size = blocks.shape[-1]

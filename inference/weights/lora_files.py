@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from inference.weights.folders import SUFFIXES, files_under, without_suffix
+from inference.weights.folders import composed, paths_by_name, without_suffix
 
 LORA_FOLDER = "loras"
 
@@ -25,18 +25,20 @@ def lora_names(models: str | Path) -> list[str]:
 
 def lora_paths(models: str | Path) -> Mapping[str, Path]:
     """The LoRA files by name. Of two that differ in the suffix alone, the second keeps its suffix."""
-    folder = Path(models) / LORA_FOLDER
-    paths: dict[str, Path] = {}
-    for path in sorted(files_under(folder), key=lambda path: SUFFIXES.index(path.suffix.lower())):
-        file = path.relative_to(folder).as_posix()
-        paths[file if without_suffix(file) in paths else without_suffix(file)] = path
-    return paths
+    return paths_by_name(Path(models) / LORA_FOLDER)
 
 
 def lora_name(name: str, names: Iterable[str]) -> str | None:
     """The one of `names` that is meant, written with or without its suffix; None where there is none."""
     known = set(names)
-    return next((form for form in (name, without_suffix(name)) if form in known), None)
+    return next(
+        (
+            form
+            for form in (name, without_suffix(name), composed(name), without_suffix(composed(name)))
+            if form in known
+        ),
+        None,
+    )
 
 
 def turbo_names(names: Iterable[str], says_turbo: Callable[[str], bool] = lambda _name: False) -> list[str]:

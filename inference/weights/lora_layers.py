@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from torch import nn
 
@@ -77,17 +78,17 @@ def _layers(module: nn.Module) -> Iterable[str]:
     return {name.rpartition(".")[0] for name, _ in module.named_parameters()}
 
 
-def _aliases(name: str) -> Iterator[str]:
+@lru_cache(4096)
+def _aliases(name: str) -> tuple[str, ...]:
     """The names of a transformer's layer, with underscores for dots."""
-    yield _flat(name)
     adapter = name.startswith("llm_adapter.")
     inner = name.removeprefix("llm_adapter.")
     outer = "text_conditioner." if adapter else ""
     renamed = inner
     for pattern, replacement in _DIFFUSERS_NAMES[1 if adapter else 0 :]:
         renamed = re.sub(pattern, replacement, renamed)
-    for alias in (inner, renamed, renamed.removesuffix(".0") if renamed.endswith(".to_out.0") else renamed):
-        yield _flat(outer + alias)
+    shorter = renamed.removesuffix(".0") if renamed.endswith(".to_out.0") else renamed
+    return (_flat(name), *(_flat(outer + alias) for alias in (inner, renamed, shorter)))
 
 
 def _without_prefixes(flat: str) -> Iterator[str]:

@@ -17,6 +17,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from inference.networks.float8 import FLOAT8, ScaledRows
 from inference.weights.headers.quantization import SCALES, QuantizedForm
 
 GROUP = 256
@@ -39,16 +40,32 @@ class Quantization:
     def plain(self, key: str) -> Tensor:
         """A tensor of the file, float32 where it was quantised, else as it is."""
         tensor = self.get(key)
+        scale = self._scale(key, tensor)
+        if scale is None:
+            return tensor
+        plain = tensor.to(torch.float32, copy=True).mul_(scale.reshape(-1, *[1] * (tensor.ndim - 1)))
+        settings = self.form.settings(key.rpartition(".")[0])
+        return turn(plain, int(settings.get("convrot_groupsize", GROUP))) if settings.get("convrot") else plain
+
+    def scaled_rows(self, key: str) -> ScaledRows | None:
+        """A matrix of the file as it is, where it is in float8_e4m3fn; None for any other tensor."""
+        tensor = self.get(key)
+        if tensor.dtype != FLOAT8 or tensor.ndim != 2 or self.form.settings(key.rpartition(".")[0]).get("convrot"):
+            return None
+        scale = self._scale(key, tensor)
+        scale = torch.ones(1) if scale is None else scale
+        return ScaledRows(tensor, scale.expand(tensor.shape[0]).clone())
+
+    def _scale(self, key: str, tensor: Tensor) -> Tensor | None:
+        """float32 [1] or [rows]; None where the tensor has none."""
         layer, _, name = key.rpartition(".")
         scale_key = next((f"{layer}.{scale}" for scale in SCALES if f"{layer}.{scale}" in self.keys), None)
         if name != "weight" or scale_key is None:
-            return tensor
+            return None
         scale = self.get(scale_key).float()
-        if scale.ndim == 1 and scale.numel() == tensor.shape[0]:
-            scale = scale.reshape(-1, *[1] * (tensor.ndim - 1))
-        plain = tensor.to(torch.float32, copy=True).mul_(scale)
-        settings = self.form.settings(layer)
-        return turn(plain, int(settings.get("convrot_groupsize", GROUP))) if settings.get("convrot") else plain
+        if scale.numel() not in (1, tensor.shape[0]):
+            raise ValueError(f"its scale has shape {list(scale.shape)}, neither one number nor one for each row")
+        return scale.flatten()
 
 
 def turn(weight: Tensor, size: int) -> Tensor:

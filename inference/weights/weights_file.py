@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -13,10 +13,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from inference.networks.float8 import ScaledRows, float8_layer
 from inference.request import CheckpointError
-from inference.weights.folders import SUFFIXES
+from inference.weights.folders import SUFFIXES, is_piece
 from inference.weights.headers.diffusion_models import why_not_opened, why_unreadable
 from inference.weights.headers.header import check_header, prefix_before
+from inference.weights.headers.structure import is_leftover, shapes_fault
 from inference.weights.quantized import Quantization
 from inference.weights.vae_names import DIFFUSERS_MARK, released_names
 
@@ -24,9 +26,6 @@ logger = logging.getLogger(__name__)
 
 TEXT_ENCODER_MARK = "layers.0.self_attn.q_norm.weight"
 VAE_MARK = "decoder.upsamples.0.residual.2.weight"
-
-#: What training leaves in a file, and tables that can be computed.
-_LEFTOVERS = re.compile(r"(?:^|\.)(?:accum_\w+|logvar\.|_extra_state$|inv_freq$|pos_embedder\.|num_batches_tracked$)")
 
 Convert = Callable[[str, Tensor], Tensor | None]
 
@@ -41,7 +40,7 @@ class WeightsFile:
     def __init__(self, path: Path, mark: str) -> None:
         """Open `path` and find the prefix from the key that ends in `mark`. Raises CheckpointError."""
         self.path = path
-        if path.suffix.lower() not in SUFFIXES:
+        if path.suffix.lower() not in SUFFIXES or is_piece(path):
             raise CheckpointError(f"{path} {why_not_opened(path)}")
         try:
             check_header(path)
@@ -67,14 +66,29 @@ class WeightsFile:
     def metadata(self) -> Mapping[str, str]:
         return self._file.metadata() or {}
 
+    def loaded_bytes(self, dtype: torch.dtype) -> int:
+        """Bytes of its weights once they are loaded in a dtype; of a video VAE's less is loaded."""
+        return sum(math.prod(shape) for shape in self.shapes.values()) * dtype.itemsize
+
     def fault(self) -> str | None:
         """Why its tensors cannot be read, as the end of a sentence; None where they can."""
         return self._quantization.form.fault()
 
     def tensor(self, key: str) -> Tensor:
         """The tensor on the CPU; memory-mapped where it is not quantised, and read-only by convention."""
-        try:
+        with self._turning_back(key):
             return self._quantization.plain(self._names[key])
+
+    def scaled_rows(self, key: str) -> ScaledRows | None:
+        """The tensor as the file has it, where that is a matrix in float8_e4m3fn with or without scales."""
+        with self._turning_back(key):
+            return self._quantization.scaled_rows(self._names[key])
+
+    @contextmanager
+    def _turning_back(self, key: str) -> Iterator[None]:
+        """While a tensor is read that may be quantised: any error there is the file's fault."""
+        try:
+            yield
         except (RuntimeError, ValueError, TypeError) as error:
             raise CheckpointError(
                 f"{self.path}: tensor {key} cannot be turned back from its quantised form ({error}). Use the plain "
@@ -118,7 +132,8 @@ def load_module(
     """Give `module`, built on the meta device, its tensors from `file`, on `device` in `dtype`, one after the other.
 
     A tensor that already has the wanted dtype and device stays memory-mapped. `convert` turns a tensor of the file
-    into one of the module, or None where it takes no part. Raises CheckpointError.
+    into one of the module, or None where it takes no part; matrices that are kept in 8 bits are taken as they are.
+    Raises CheckpointError.
     """
     if fault := misfit(module, file, convert, ignored):
         raise CheckpointError(f"{file.path}: {fault}")
@@ -126,15 +141,17 @@ def load_module(
     state: dict[str, Tensor] = {}
     leftovers = 0
     for key in file.shapes:
-        if _is_leftover(key, wanted):
+        if is_leftover(key, wanted):
             leftovers += 1
-        elif not key.startswith(ignored) and (tensor := convert(key, file.tensor(key))) is not None:
+        elif key.startswith(ignored):
+            continue
+        elif (layer := float8_layer(module, key)) is not None:
+            rows = (file.scaled_rows(key) or ScaledRows.of(file.tensor(key))).to(device)
+            _refuse_what_is_no_number(file, key, rows.values, rows.scale)
+            state[key], layer.scale = rows.values, rows.scale
+        elif (tensor := convert(key, file.tensor(key))) is not None:
             state[key] = tensor.to(device, dtype)
-            if not _is_finite(state[key]):
-                raise CheckpointError(
-                    f"{file.path}: tensor {key} holds values that are not numbers (NaN or infinity). "
-                    "The file is damaged or was converted badly; download it again."
-                )
+            _refuse_what_is_no_number(file, key, state[key])
     if leftovers:
         logger.info("%s: %d tensors that training left in it are ignored.", file.path.name, leftovers)
     module.load_state_dict(state, assign=True)
@@ -150,42 +167,25 @@ def misfit(
     """Why `file` does not hold the tensors of `module`, by its header alone, in a sentence; None where it does."""
     if fault := file.fault():
         return fault
-    wanted = {key: tensor.shape for key, tensor in module.state_dict().items()}
-    found: set[str] = set()
-    surplus: list[str] = []
+    wanted = {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
+    found: dict[str, tuple[int, ...]] = {}
     for key, shape in file.shapes.items():
-        if key.startswith(ignored) or _is_leftover(key, wanted):
+        if key.startswith(ignored) or is_leftover(key, wanted):
             continue
         tensor = convert(key, torch.empty(shape, device="meta"))
-        if tensor is None:
-            continue
-        if key not in wanted:
-            surplus.append(key)
-        elif tensor.shape != wanted[key]:
-            return (
-                f"tensor {key} has shape {list(tensor.shape)}, but {list(wanted[key])} is needed. "
-                "The file belongs to another model; choose a file made for Anima."
-            )
-        found.add(key)
-    if missing := sorted(wanted.keys() - found):
-        return f"{_some(missing)} missing. It is incomplete or of another model."
-    if surplus:
-        return (
-            f"{_some(surplus)} not known. The file belongs to another model or has a packed format that is not "
-            "supported; use the plain bfloat16 or float32 version."
+        if tensor is not None:
+            found[key] = tuple(tensor.shape)
+    return shapes_fault(wanted, found)
+
+
+def _refuse_what_is_no_number(file: WeightsFile, key: str, *tensors: Tensor) -> None:
+    if not all(_is_finite(tensor) for tensor in tensors):
+        raise CheckpointError(
+            f"{file.path}: tensor {key} holds values that are not numbers (NaN or infinity). "
+            "The file is damaged or was converted badly; download it again."
         )
-    return None
-
-
-def _is_leftover(key: str, wanted: Collection[str]) -> bool:
-    return key not in wanted and _LEFTOVERS.search(key) is not None
 
 
 def _is_finite(tensor: Tensor) -> bool:
     low, high = torch.aminmax(tensor) if tensor.dtype.itemsize > 1 else torch.aminmax(tensor.float())
     return bool(torch.isfinite(low) and torch.isfinite(high))
-
-
-def _some(keys: Sequence[str]) -> str:
-    shown = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
-    return f"{shown} {'is' if len(keys) == 1 else 'are'}"

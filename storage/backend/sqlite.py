@@ -1,9 +1,10 @@
 """SQLite: checks the file before anything is written, and sets up each connection."""
 
+import logging
 import os
 import sqlite3
 from contextlib import closing
-from pathlib import Path
+from pathlib import Path, PurePath, PureWindowsPath
 from typing import Any
 
 from sqlalchemy import URL, Connection, event
@@ -12,19 +13,31 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from storage.backend import sqlite_connection
 from storage.backend.errors import DatabaseRefused
 
+logger = logging.getLogger(__name__)
+
 #: The first version of SQLite with RETURNING.
 OLDEST = (3, 35)
 
 #: How long a write waits for another process to finish its own.
 BUSY_SECONDS = 10
 
+#: Readers and the writer do not wait for each other.
+WAL = "PRAGMA journal_mode = WAL"
 PRAGMAS = (
-    "PRAGMA journal_mode = WAL",  # readers and the writer do not wait for each other
     "PRAGMA synchronous = FULL",  # a commit survives a power failure
+    "PRAGMA fullfsync = ON",  # on macOS too, where fsync leaves it in the disk's cache; without effect elsewhere
+    "PRAGMA checkpoint_fullfsync = ON",
     "PRAGMA foreign_keys = ON",
     "PRAGMA secure_delete = ON",  # deleted data is overwritten in the file
     "PRAGMA journal_size_limit = 67108864",
 )
+
+NOT_ON_THIS_COMPUTER = (
+    "is on a network drive or another disk on which SQLite cannot work safely. It must be on a disk of this computer: "
+    "choose a local folder in DATABASE_URL, or use PostgreSQL."
+)
+#: Parts of a path that programs synchronize with other computers, in small letters.
+SYNCED = ("onedrive", "dropbox", "google drive", "googledrive", "iclouddrive", "mobile documents", "cloudstorage")
 
 
 def sqlite_engine(url: URL) -> AsyncEngine:
@@ -39,6 +52,9 @@ def sqlite_engine(url: URL) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "connect")
     def set_up(connection: Any, record: Any) -> None:
         cursor = connection.cursor()
+        cursor.execute(WAL)
+        if cursor.fetchone()[0] != "wal":
+            raise DatabaseRefused(f"The database {url.database} {NOT_ON_THIS_COMPUTER}")
         for pragma in PRAGMAS:
             cursor.execute(pragma)
         cursor.close()
@@ -57,6 +73,10 @@ def examine(file: Path) -> None:
         raise DatabaseRefused(
             f"This Python comes with SQLite {sqlite3.sqlite_version}, but 3.35 or later is needed. Update Python."
         )
+    if on_a_share(file):
+        raise DatabaseRefused(f"The database {file} {NOT_ON_THIS_COMPUTER}")
+    if (warning := synced(file.absolute())) is not None:
+        logger.warning("%s", warning)
     make_folder_for(file)
     try:
         verdict = quick_check(file)
@@ -71,6 +91,21 @@ def examine(file: Path) -> None:
             f"The database {file} is damaged ({verdict}). It was left unchanged. Restore a backup, or "
             "move the file away."
         )
+
+
+def on_a_share(file: PurePath) -> bool:
+    """Whether Windows finds `file` on another computer: \\\\server\\share\\anima.db."""
+    return isinstance(file, PureWindowsPath) and file.drive.startswith("\\\\")
+
+
+def synced(file: PurePath) -> str | None:
+    """A warning for a file in a folder that a program synchronizes with other computers; None elsewhere."""
+    if not any(part.lower().startswith(SYNCED) for part in file.parent.parts):
+        return None
+    return (
+        f"The database {file} is in a folder that is synchronized with other computers. The program that does this may "
+        "lock the file, or mix old and new parts of it: move the bot's folder elsewhere."
+    )
 
 
 def make_folder_for(file: Path) -> None:

@@ -1,17 +1,34 @@
 """Transactions: `reading`, and `writing`, which takes the write lock before it reads anything."""
 
 import asyncio
+import logging
+import secrets
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+from datetime import timedelta
 from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from sqlalchemy import exc, func, select, text
+from sqlalchemy import ColumnElement, delete, exc, func, select, text
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from storage.backend.postgresql import DatabaseTimeouts
+from storage.backend.types import DatabaseTime
+from storage.schema import commits
+
+logger = logging.getLogger(__name__)
 
 #: Errors of the calling code, not of the database.
 PROGRAMMING_ERRORS = (exc.IntegrityError, exc.DataError, exc.ProgrammingError, exc.NotSupportedError)
+#: Milliseconds after which PostgreSQL ends a transaction of a bot that has gone silent, with the locks that it holds.
+IDLE_IN_TRANSACTION = "60000"
+#: Seconds between two questions whether a transaction was committed.
+ASK_AGAIN_AFTER = 0.2
+#: How long it is written down that a transaction was committed.
+COMMITS_KEPT = timedelta(minutes=10)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,11 +46,17 @@ class Transactions:
     up at the start of their transactions and neither can act on what the other is about to change. Within this
     process a lock in memory does the queueing, because SQLite's own waiting is a poll that sleeps up to 100 ms.
 
-    PostgreSQL has many writers. Those that must not overlap name the same thing in `alone_with`.
+    PostgreSQL has many writers. Those that must not overlap name the same thing in `alone_with`. A connection may be
+    lost during a commit, so each of them writes down a token, by which the server can tell what became of it.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(
+        self, engine: AsyncEngine, timeouts: DatabaseTimeouts | None = None, *, with_tokens: bool = True
+    ) -> None:
+        """`with_tokens`: not for migrations, before which there may be no table for them."""
         self._engine = engine
+        self._timeouts = timeouts or DatabaseTimeouts()
+        self._with_tokens = with_tokens
         self.on_sqlite = engine.dialect.name == "sqlite"
         self._turn = asyncio.Lock() if self.on_sqlite else nullcontext()
         self._unfinished: set[asyncio.Task[Any]] = set()
@@ -41,7 +64,7 @@ class Transactions:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         with _explained():
-            async with self._engine.connect() as connection:
+            async with self._connected(self._engine) as connection:
                 yield connection
 
     @asynccontextmanager
@@ -51,10 +74,12 @@ class Transactions:
         While the block runs, no other writer that names the same `alone_with` is in its own, in any process.
         """
         with _explained():
-            async with self._turn, self._engine.execution_options(begin="BEGIN IMMEDIATE").begin() as connection:
-                if alone_with and not self.on_sqlite:
-                    await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(alone_with, 0))))
+            engine = self._engine.execution_options(begin="BEGIN IMMEDIATE")
+            async with self._turn, self._connected(engine) as connection:
+                await connection.begin()
+                token = None if self.on_sqlite else await self._begin(connection, alone_with)
                 yield connection
+                await self._commit(connection, token)
 
     async def empty_log(self) -> None:
         """Empty SQLite's write-ahead log, which still has old pages with data that was erased since."""
@@ -68,11 +93,73 @@ class Transactions:
         task = asyncio.create_task(work)
         self._unfinished.add(task)
         task.add_done_callback(self._unfinished.discard)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_log_failure)
+            raise
 
     async def drain(self) -> None:
-        """Waits for transactions whose caller was cancelled."""
+        """Waits for transactions whose caller was cancelled, and for their connections to be given back."""
         await asyncio.gather(*self._unfinished, return_exceptions=True)
+
+    @asynccontextmanager
+    async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        """What is not committed at the end is rolled back."""
+        async with asyncio.timeout(None if self.on_sqlite else self._timeouts.connect):
+            connection = await engine.connect()
+        try:
+            yield connection
+        finally:
+            await self.finish(connection.close())
+
+    async def _begin(self, connection: AsyncConnection, alone_with: str) -> int | None:
+        """In one trip: settings, token and lock of a transaction on PostgreSQL. Returns the token."""
+        wanted: list[ColumnElement[Any]] = [
+            func.set_config("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION, True)
+        ]
+        if alone_with:
+            wanted.append(func.pg_advisory_xact_lock(func.hashtextextended(alone_with, 0)))
+        if not self._with_tokens:
+            await connection.execute(select(*wanted))
+            return None
+        token = secrets.randbits(63)
+        await connection.execute(insert(commits).values(token=token, made_at=DatabaseTime()).returning(*wanted))
+        return token
+
+    async def _commit(self, connection: AsyncConnection, token: int | None) -> None:
+        try:
+            await connection.commit()
+        except (exc.DBAPIError, OSError):
+            if token is None or not await self._was_committed(token):
+                raise
+
+    async def _was_committed(self, token: int) -> bool:
+        """Whether the server made a change although its answer was lost. False also if the server does not say so.
+
+        Writing the same token waits for a transaction that is still under way, and keeps it from being made later.
+        """
+        again = insert(commits).values(token=token, made_at=DatabaseTime()).on_conflict_do_nothing()
+        until = time.monotonic() + self._timeouts.statement
+        while (left := until - time.monotonic()) > 0:
+            with suppress(exc.DBAPIError, exc.TimeoutError, OSError):
+                async with asyncio.timeout(left), self._engine.begin() as connection:
+                    is_new = (await connection.execute(again.returning(commits.c.token))).first() is not None
+                return not is_new
+            await asyncio.sleep(ASK_AGAIN_AFTER)
+        return False
+
+    async def forget_commits(self, connection: AsyncConnection) -> None:
+        """Delete the tokens that nobody will ask for any more."""
+        if not self.on_sqlite:
+            await connection.execute(delete(commits).where(commits.c.made_at < DatabaseTime(COMMITS_KEPT)))
+
+
+def _log_failure(task: asyncio.Task[Any]) -> None:
+    """Of a transaction that nobody waits for any more."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        is_outage = isinstance(error, StorageUnavailable)
+        logger.warning("a change could not be made: %s", error, exc_info=None if is_outage else error)
 
 
 class HasTransactions(Protocol):
@@ -109,7 +196,7 @@ def _explained() -> Iterator[None]:
     except PROGRAMMING_ERRORS:
         raise
     except (exc.DBAPIError, exc.TimeoutError, OSError) as error:
-        said = str(getattr(error, "orig", error))
+        said = str(getattr(error, "orig", error)) or "it does not answer"
         if "locked" in said:
             raise StorageUnavailable("Another process keeps the database locked. Try again in a moment.") from error
         if "full" in said:

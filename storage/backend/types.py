@@ -1,10 +1,12 @@
 """Column types for values that SQLite and PostgreSQL store differently."""
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer, Text
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
 #: SQLite increments only a column of type INTEGER, which holds 64 bits too.
@@ -74,3 +76,24 @@ class Words(TypeDecorator[str]):
         if value is None:
             return None
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "\ufffd")
+
+
+class DatabaseTime(FunctionElement[datetime]):
+    """The database's own time, or what it was a while `ago`: the clock that several machines share."""
+
+    type = UtcDateTime()
+    inherit_cache = False
+
+    def __init__(self, ago: timedelta = timedelta()) -> None:
+        self.seconds = ago.total_seconds()
+        super().__init__()
+
+
+@compiles(DatabaseTime, "sqlite")
+def _sqlite_time(element: DatabaseTime, compiler: Any, **_: Any) -> str:
+    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', '{-element.seconds:.3f} seconds')"
+
+
+@compiles(DatabaseTime, "postgresql")
+def _postgresql_time(element: DatabaseTime, compiler: Any, **_: Any) -> str:
+    return f"clock_timestamp() - interval '{element.seconds:.3f} seconds'"

@@ -1,5 +1,6 @@
 """Schema migrations with Alembic. `upgrade` runs at every start."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -16,8 +17,7 @@ def upgrade(connection: Connection) -> None:
 
     Raises DatabaseRefused if a newer version of the bot wrote the database.
     """
-    config = alembic(connection)
-    steps = ScriptDirectory.from_config(config)
+    steps = _steps()
     known = {step.revision for step in steps.walk_revisions()}
     done = set(MigrationContext.configure(connection).get_current_heads())
     if unknown := done - known:
@@ -26,11 +26,21 @@ def upgrade(connection: Connection) -> None:
             "run that version, or restore a backup from before it."
         )
     if done != set(steps.get_heads()):
-        command.upgrade(config, "head")
+        command.upgrade(alembic(connection), "head")
+
+
+@cache
+def _steps() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
 
 
 def alembic(connection: Connection) -> Config:
+    config = _config()
+    config.attributes["connection"] = connection
+    return config
+
+
+def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
-    config.attributes["connection"] = connection
     return config

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ import pytest
 from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
-from bot.jobs.acknowledgement import intake
+from bot.jobs.acknowledgement import acknowledgements
 from bot.ops.endpoints import point_discord_at
 from bot.sandbox import FakeDiscord
+from bot.sandbox.model import interactions
 from tests.bot.harness import Stage
+from tests.databases import drop_databases, on_postgresql
+from tests.postgresql_server import PostgresqlServer
 
 DOCUMENT = Path(__file__).parents[3] / "shared" / "discord" / "openapi.json"
 
@@ -34,9 +38,36 @@ async def checked_standin(monkeypatch: pytest.MonkeyPatch, **options: Any) -> As
 
 
 @pytest.fixture(autouse=True)
-def patient_intake(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine's disk may take longer than a person is to wait. Modules about a slow database override this."""
-    monkeypatch.setattr(intake, "DATABASE_TIMEOUT", 2.5)
+def slow_acknowledgements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may take longer than Discord and a person are to wait. Tests about such waiting override this."""
+    monkeypatch.setattr(interactions, "DEADLINE", 12.0)
+    monkeypatch.setattr(acknowledgements, "DATABASE_TIMEOUT", 10.0)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What is marked `both_databases` runs on SQLite and on PostgreSQL; with DATABASE_URL everything runs there."""
+    if metafunc.definition.get_closest_marker("both_databases") and not on_postgresql():
+        metafunc.parametrize("database_kind", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def database_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    if getattr(request, "param", None) == "postgresql":
+        server: PostgresqlServer = request.getfixturevalue("postgresql_server")
+        monkeypatch.setenv("DATABASE_URL", server.url())
+    yield
+    if on_postgresql():
+        with asyncio.Runner() as runner:
+            runner.run(drop_databases())
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_database_left() -> Iterator[None]:
+    """On the server that DATABASE_URL names."""
+    yield
+    if on_postgresql():
+        with asyncio.Runner() as runner:
+            runner.run(drop_databases(templates=True))
 
 
 @pytest.fixture
@@ -50,4 +81,15 @@ async def stage(standin: FakeDiscord, tmp_path: Path) -> AsyncIterator[Stage]:
     stage = Stage(standin, tmp_path)
     await stage.start()
     yield stage
+    await stage.stop()
+
+
+@pytest.fixture
+async def loading_stage(standin: FakeDiscord, tmp_path: Path) -> AsyncIterator[Stage]:
+    """A bot whose model is loading for as long as the test likes."""
+    stage = Stage(standin, tmp_path)
+    stage.engine.loaded.clear()
+    await stage.start()
+    yield stage
+    stage.engine.loaded.set()
     await stage.stop()

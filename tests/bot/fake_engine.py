@@ -31,6 +31,9 @@ class FakeEngine:
         #: The number of cancelled batches.
         self.cancelled = 0
         self.turbo: TurboLora | None = None
+        #: Of the model's file, as an engine on another machine says it; and the LoRAs there.
+        self.model_hash = ""
+        self.loras: tuple[str, ...] = ()
         #: The classifier's result for every image.
         self.labels: Mapping[str, float] = {}
         #: What could not be done as it was asked for, of every image.
@@ -39,9 +42,13 @@ class FakeEngine:
         self.gpu_memory: GpuMemory | None = None
         #: The next batches raise these errors.
         self.errors: list[Exception] = []
+        #: Why it is dead, found when it is looked at next.
+        self.death: Exception | None = None
         #: Whether images are noise, which makes their files large.
         self.noise = False
         self.starts = 0
+        #: The models on its device.
+        self.loaded_models: tuple[str, ...] = ("fake",)
         self.loaded = threading.Event()
         self.loaded.set()
         self._may_finish = threading.Event()
@@ -57,7 +64,19 @@ class FakeEngine:
     def start(self) -> EngineDescription:
         self.loaded.wait()
         self.starts += 1
-        return EngineDescription("fake", NATIVE, loras=(), turbo=self.turbo)
+        return EngineDescription(
+            "fake",
+            NATIVE,
+            loras=self.loras,
+            turbo=self.turbo,
+            loaded=self.loaded_models,
+            model_hash=self.model_hash,
+        )
+
+    def check(self) -> None:
+        if self.death is not None:
+            death, self.death = self.death, None
+            raise death
 
     def stop(self) -> None:
         self.let_go()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from bot.app import build_client
 from bot.ops.settings import Settings
@@ -16,6 +19,7 @@ from storage.database import Database
 from storage.jobs import Job
 from storage.schema import JobState
 from tests.bot.fake_engine import FakeEngine
+from tests.databases import new_database, on_postgresql
 
 #: Seconds; long, because the machine may be busy.
 TIMEOUT = 60.0
@@ -25,21 +29,38 @@ TAGS = TagIndex.load()
 class Stage:
     """One bot connected to one fake Discord. Commands come from `alice` in `general` unless a test says otherwise."""
 
-    def __init__(self, discord_: FakeDiscord, folder: Path) -> None:
+    def __init__(self, discord_: FakeDiscord, folder: Path, database_url: str | None = None) -> None:
+        """`database_url`: a database that exists; None creates one."""
         self.discord = discord_
         self.alice, self.bob, self.emi = discord_.world.alice, discord_.world.bob, discord_.world.emi
         self.general = discord_.world.general
         self.engine = FakeEngine()
+        #: Engines beside the first, by name.
+        self.more_engines: dict[str, FakeEngine] = {}
         self.models = folder / "models"
         (self.models / "loras").mkdir(parents=True)
-        self.settings: dict[str, Any] = {"anima_largest_batch": 4}
-        self.database_file = folder / "anima.db"
-        self._url = f"sqlite:///{self.database_file}"
+        self.settings: dict[str, Any] = {
+            "anima_largest_batch": 4,
+            # Long, because the machine may be busy.
+            "database_connect_seconds": TIMEOUT,
+            "database_statement_seconds": TIMEOUT,
+        }
+        self._file = folder / "anima.db"
+        self.url = database_url
+
+    @property
+    def database_file(self) -> Path:
+        """SQLite's, which a test looks into; on PostgreSQL the test is skipped."""
+        if on_postgresql():
+            pytest.skip("it looks into SQLite's file")
+        return self._file
 
     async def start(self) -> None:
-        self.database = await Database.open(self._url)
-        settings = Settings(_env_file=None, database_url=self._url, anima_models=self.models, **self.settings)
-        self.client = build_client(settings, self.database, self.engine, TAGS)
+        if self.url is None:
+            self.url = await new_database(self._file)
+        settings = Settings(_env_file=None, database_url=self.url, anima_models=self.models, **self.settings)
+        self.database = await Database.open(self.url, timeouts=settings.database_timeouts)
+        self.client = build_client(settings, self.database, {"fake": self.engine, **self.more_engines}, TAGS)
         self.client._connection.guild_ready_timeout = 0.01
         self._running = asyncio.create_task(self.client.start(self.discord.token))
         ready = asyncio.create_task(self.discord.wait_until_ready(TIMEOUT))
@@ -54,8 +75,13 @@ class Stage:
         recovered.cancel()
 
     async def stop(self) -> None:
-        self.engine.let_go()
-        await asyncio.gather(*interaction_tasks())
+        for engine in (self.engine, *self.more_engines.values()):
+            engine.let_go()
+        if tasks := interaction_tasks():
+            answered, waiting = await asyncio.wait(tasks, timeout=TIMEOUT)
+            assert not waiting, f"these interactions are never answered: {waiting}"
+            for task in answered:
+                task.result()
         await self.client.close()
         await asyncio.gather(self._running, return_exceptions=True)
         await self.database.close()
@@ -75,15 +101,22 @@ class Stage:
 
     async def ask(self, prompt: str, user: User | None = None, where: Channel | None = None, **options: Any) -> Job:
         """Send `/anima imagine` and wait until its job is in the database."""
-        interaction = await self.slash("imagine", user, where, prompt=prompt, **options)
-        await interaction.acknowledged()
-        return await until(lambda: self.database.jobs.by_interaction(interaction.id))
+        return await self.job_of(await self.slash("imagine", user, where, prompt=prompt, **options))
 
     async def draw(
         self, prompt: str, user: User | None = None, where: Channel | None = None, **options: Any
     ) -> tuple[Job, Message]:
         """Send `/anima imagine` and wait until its images are delivered."""
-        job = await self.in_state((await self.ask(prompt, user, where, **options)).id, JobState.DELIVERED)
+        return await self.delivered(await self.slash("imagine", user, where, prompt=prompt, **options))
+
+    async def job_of(self, sent: InteractionHandle) -> Job:
+        """What was asked for with a command, a button or a form, once it is in the database."""
+        await sent.acknowledged()
+        return await until(lambda: self.database.jobs.by_interaction(sent.id))
+
+    async def delivered(self, sent: InteractionHandle) -> tuple[Job, Message]:
+        """The same, once its images are in its message."""
+        job = await self.in_state((await self.job_of(sent)).id, JobState.DELIVERED)
         message = self.discord.messages.get(job.message_id)
         assert message is not None
         return job, message
@@ -98,29 +131,46 @@ class Stage:
     async def press(self, message: Message, label: str, user: User | None = None) -> InteractionHandle:
         return await self.discord.press(user or self.alice, message, label=label)
 
+    async def press_more(self, message: Message, label: str, user: User | None = None) -> InteractionHandle:
+        """Press *More…* under an image, and then a button in its answer."""
+        more = await (await self.press(message, "More…", user)).response()
+        return await self.press(more, label, user)
+
+    async def pick(self, message: Message, index: int, user: User | None = None) -> Message:
+        """Press *More…* under several images, and choose one in its menu."""
+        user = user or self.alice
+        more = await (await self.press(message, "More…", user)).response()
+        return await (await self.discord.choose(user, more, re.compile("anima:pick:.*"), [str(index)])).response()
+
     async def press_forged(
         self, message: Message, custom_id: str, user: User, values: Sequence[str] | None = None
     ) -> InteractionHandle:
         """Send what only a modified client can send: a custom_id that the message does not have, also of a select."""
-        data: dict[str, Any] = {"component_type": 2, "custom_id": custom_id, "id": 2}
-        item: dict[str, Any] = {"type": 2, "id": 2, "style": 2, "label": "x", "custom_id": custom_id}
-        if values is not None:
-            data |= {"component_type": 3, "values": list(values)}
-            options = [{"label": value, "value": value} for value in values]
-            item = {"type": 3, "id": 2, "custom_id": custom_id, "options": options}
-        shown = self.discord.messages.get(message.id)
-        assert shown is not None
-        genuine = shown.components
-        object.__setattr__(shown, "components", (*genuine, {"type": 1, "id": 1, "components": [item]}))
-        try:
-            sent = self.discord.interactions.send(COMPONENT, user, shown.channel, data, source=shown)
-        finally:
-            object.__setattr__(shown, "components", genuine)
-        return InteractionHandle(sent, self.discord)
+        return press_forged(self.discord, message, custom_id, user, values)
 
     async def turned(self, message: Message, label: str, user: User | None = None) -> Message:
         """Press a button that edits its own message, and return the edited message."""
         return await (await self.press(message, label, user)).response()
+
+
+def press_forged(
+    discord: FakeDiscord, message: Message, custom_id: str, user: User, values: Sequence[str] | None = None
+) -> InteractionHandle:
+    """A press on a button, or a choice in a select with `values`, that the message does not have."""
+    data: dict[str, Any] = {"component_type": 2, "custom_id": custom_id, "id": 2}
+    item: dict[str, Any] = {"type": 2, "id": 2, "style": 2, "label": "x", "custom_id": custom_id}
+    if values is not None:
+        data |= {"component_type": 3, "values": list(values)}
+        options = [{"label": value, "value": value} for value in values]
+        item = {"type": 3, "id": 2, "custom_id": custom_id, "options": options}
+    shown = discord.current(message)
+    genuine = shown.components
+    object.__setattr__(shown, "components", (*genuine, {"type": 1, "id": 1, "components": [item]}))
+    try:
+        sent = discord.interactions.send(COMPONENT, user, shown.channel, data, source=shown)
+    finally:
+        object.__setattr__(shown, "components", genuine)
+    return InteractionHandle(sent, discord)
 
 
 def interaction_tasks() -> list[asyncio.Task[Any]]:
@@ -130,8 +180,10 @@ def interaction_tasks() -> list[asyncio.Task[Any]]:
 
 
 async def until(condition: Callable[[], Awaitable[Any]]) -> Any:
-    """Call `condition` until it returns something true, and return that."""
+    """Call `condition` until it returns something true, and return that: soon at first, then less and less often."""
+    pause = 0.005
     async with asyncio.timeout(TIMEOUT):
         while not (found := await condition()):
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(pause)
+            pause = min(1.5 * pause, 0.05)
     return found

@@ -12,7 +12,7 @@ import pytest
 from bot.sandbox import FakeDiscord
 from bot.sandbox.server.request_log import RequestRecord
 from inference import EncodedImage, GenerationRequest, Progress
-from storage.jobs import Job
+from storage.jobs import Job, Jobs
 from storage.schema import JobState
 from tests.bot.fake_engine import NATIVE, FakeEngine
 from tests.bot.harness import Stage
@@ -33,6 +33,21 @@ class SteadyEngine(FakeEngine):
             if on_progress is not None:
                 on_progress(Progress(step, NATIVE.steps, tuple(range(len(requests))), lambda: []))
         return super().generate(requests, *given, **named)
+
+
+@pytest.fixture
+def stored(monkeypatch: pytest.MonkeyPatch) -> dict[int, float]:
+    """When the images of each job were committed, by its id; only from then on could they be sent."""
+    times: dict[int, float] = {}
+    store = Jobs.rendered
+
+    async def noting(jobs: Jobs, job_id: int, *given: Any, **named: Any) -> tuple[int, ...] | None:
+        ids = await store(jobs, job_id, *given, **named)
+        times[job_id] = time.time()
+        return ids
+
+    monkeypatch.setattr(Jobs, "rendered", noting)
+    return times
 
 
 @pytest.fixture
@@ -71,39 +86,47 @@ def begun(request: RequestRecord) -> float:
     return request.at - request.seconds
 
 
-def progress_between(stage: Stage, job: Job, turned: float = 0.0) -> list[RequestRecord]:
-    """The edits without a finished image that were begun after a job's image was drawn and before it was sent.
+def progress_between(stage: Stage, job: Job, stored: float) -> list[RequestRecord]:
+    """The edits without a finished image that were begun after a job's image was stored and before it was sent.
 
-    turned: seconds by which Discord's clock is ahead of the bot's.
+    stored: when, by Discord's clock.
     """
-    assert job.rendered_at is not None
-    drawn, sent = job.rendered_at.timestamp() + turned, begun(result_of(stage, job))
+    sent = begun(result_of(stage, job))
     edits = stage.discord.request_log.find("PATCH")
     return [
         each
         for each in edits
-        if drawn < begun(each) < sent and not any(name.startswith("anima-") for name, _ in each.files)
+        if stored < begun(each) < sent and not any(name.startswith("anima-") for name, _ in each.files)
     ]
 
 
-async def test_no_progress_edit_is_sent_between_a_finished_image_and_its_delivery(stage: Stage) -> None:
+def by_channel(edits: Sequence[RequestRecord]) -> list[RequestRecord]:
+    """Those that count towards the channel's limit; by an interaction's token they do not, even if it is refused."""
+    return [each for each in edits if each.route.startswith("/channels/")]
+
+
+async def test_no_progress_edit_is_sent_between_a_finished_image_and_its_delivery(
+    stage: Stage, stored: dict[int, float]
+) -> None:
     for job in await delivered(stage, await ask_for_many(stage)):
-        own = result_of(stage, job)
-        in_the_way = [each for each in progress_between(stage, job) if each.path == own.path]
-        by_channel = [each for each in progress_between(stage, job) if each.route.startswith("/channels/")]
+        own, between = result_of(stage, job), progress_between(stage, job, stored[job.id])
+        in_the_way = [each for each in between if each.path == own.path]
         assert len(in_the_way) <= 1, "one may have been on its way"
-        assert by_channel == []
+        assert by_channel(between) == []
     assert stage.discord.request_log.find("PATCH", "^/webhooks/")
     assert stage.discord.request_log.find(status=429) == []
 
 
-async def test_after_the_tokens_have_expired_images_still_come_before_progress(stage: Stage) -> None:
+async def test_after_the_tokens_have_expired_images_still_come_before_progress(
+    stage: Stage, stored: dict[int, float]
+) -> None:
     stage.engine.hold()
     jobs = await ask_for_many(stage, 6)
     stage.discord.clock.turn(TOKEN_IS_OVER)
     stage.engine.let_go()
     jobs = await delivered(stage, jobs)
     for job in jobs:
-        assert len(progress_between(stage, job, TOKEN_IS_OVER)) <= 1, "one may have been on its way"
+        late = by_channel(progress_between(stage, job, stored[job.id] + TOKEN_IS_OVER))
+        assert len(late) <= 1, "one may have been on its way"
     assert [stage.discord.messages.get(job.message_id).shown for job in jobs].count(()) == 0
     assert stage.discord.request_log.find(status=429) == []

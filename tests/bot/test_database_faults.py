@@ -32,7 +32,7 @@ sys.stdin.readline()
 
 
 @pytest.fixture(autouse=True)
-def patient_intake() -> None:
+def slow_acknowledgements() -> None:
     """Here the bot gives up as early as it really does."""
 
 

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
+from bot.app import HANDLERS
 from bot.commands.admin import ACTIONS
+from bot.components.base import JobComponent
 from bot.generation import compose
 from bot.jobs import submission
+from bot.jobs.acknowledgement import acknowledgements
 from bot.jobs.delivery import places
 from bot.messages.buttons import LABELS
 from bot.sandbox import InteractionHandle, Message, Upload
@@ -22,15 +25,24 @@ from storage.schema import JobState
 from tests.bot.generation.test_source_image import encoded
 from tests.bot.harness import Stage, interaction_tasks, until
 
+MENUS = ["anima:pick:{job}", "anima:history:show"]
 SECRET = "unspeakablesecret"
 #: Every custom_id that names a job or a picture, or shows what is somebody's own.
 OTHERS = [
     *(f"anima:{action}:{{job}}:0" for action in LABELS),
-    *(f"anima:{what}:{{job}}" for what in ("cancel", "queue:cancel", "fixed")),
+    *(f"anima:{what}:{{job}}" for what in ("cancel", "queue:cancel", "fixed", "triggers")),
+    *(f"anima:moderate:{what}:{{job}}" for what in ("delete", "block", "both", "unblock")),
+    *(f"anima:redraw-{what}:{{job}}:0{cells}" for what, cells in (("cells", ""), ("lines", ":1"), ("chosen", ":1"))),
     *(f"anima:history:{what}:{{picture}}" for what in ("again", "delete", "delete-for-good", "keep")),
     "anima:history:older:999999999:",
     "anima:privacy:export",
 ]
+
+
+@pytest.fixture(autouse=True)
+def slow_acknowledgements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Much is not answered at all here, and what is not answered within Discord's three seconds has failed."""
+    monkeypatch.setattr(acknowledgements, "DATABASE_TIMEOUT", 2.5)
 
 
 async def answered(stage: Stage, sent: InteractionHandle) -> str:
@@ -72,7 +84,15 @@ async def test_a_forged_press_tells_and_changes_nothing_of_anothers_private_pict
     assert usage.spent == spent
 
 
-@pytest.mark.parametrize("custom_id", ["anima:pick:{job}", "anima:history:show"])
+def test_every_button_and_menu_of_a_job_is_among_them() -> None:
+    forged = [custom_id.format(job=12, picture=12) for custom_id in (*OTHERS, *MENUS)]
+    for handler in HANDLERS:
+        if issubclass(handler, JobComponent):
+            template = handler.__discord_ui_compiled_template__
+            assert any(template.fullmatch(custom_id) for custom_id in forged), handler
+
+
+@pytest.mark.parametrize("custom_id", MENUS)
 async def test_a_forged_choice_shows_nothing_of_anothers_private_picture(stage: Stage, custom_id: str) -> None:
     job, picture = await hidden_picture(stage)
     _, public = await stage.draw("1girl", stage.emi)
@@ -95,7 +115,7 @@ async def test_who_is_no_admin_reaches_no_part_of_the_panel_by_a_forged_custom_i
 
 async def test_whoever_presses_pays(stage: Stage) -> None:
     job, message = await stage.draw("1girl")
-    for label in ("Re-roll", "Vary (subtle)"):
+    for label in ("Re-roll", "Vary"):
         sent = await stage.press(message, label, stage.emi)
         await sent.acknowledged()
         again = await until(lambda sent=sent: stage.database.jobs.by_interaction(sent.id))
@@ -149,7 +169,7 @@ async def test_a_prompt_is_shown_as_it_was_typed_and_is_nothing_but_text(stage: 
     job = await stage.in_state(job.id, JobState.DELIVERED)
     message = stage.discord.messages.get(job.message_id)
     assert message is not None
-    await (await stage.press(message, "Info", stage.alice)).response()
+    await (await stage.press_more(message, "Info", stage.alice)).response()
     await stage.answer("history", stage.alice)
     assert text.split("\n")[0][-12:].strip("<>") in job.prompt
     assert_inert(stage)
@@ -171,7 +191,7 @@ async def test_a_lora_file_with_a_hostile_name_is_nothing_but_text(stage: Stage,
     (stage.models / "loras" / f"{stem}.safetensors").parent.mkdir(parents=True, exist_ok=True)
     (stage.models / "loras" / f"{stem}.safetensors").touch()
     _, message = await stage.draw("1girl", stage.alice, lora=stem)
-    await (await stage.press(message, "Info", stage.alice)).response()
+    await (await stage.press_more(message, "Info", stage.alice)).response()
     assert_inert(stage)
 
 

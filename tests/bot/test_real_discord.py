@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from sqlalchemy import update
 
 from bot.jobs import engines
 from bot.jobs.recovery import Recovery
@@ -20,23 +21,13 @@ from inference.request import OutOfMemory
 from inference.weights.headers.diffusion_models import TRANSFORMER_MARK
 from inference.weights.modelspec import ANIMA
 from storage.backend.clock import utc_now
+from storage.backend.drawing_claim import ClaimLost
 from storage.jobs import Job
-from storage.schema import JobState
+from storage.schema import JobState, jobs
 from tests.bot.harness import Stage, until
 from tests.header_only import write_header
 
 ENDED = (JobState.DELIVERED, JobState.FAILED, JobState.REFUSED, JobState.CANCELLED)
-
-
-@pytest.fixture
-async def loading(standin: FakeDiscord, tmp_path: Path) -> AsyncIterator[Stage]:
-    """A bot whose model is loading for as long as the test likes."""
-    stage = Stage(standin, tmp_path)
-    stage.engine.loaded.clear()
-    await stage.start()
-    yield stage
-    stage.engine.loaded.set()
-    await stage.stop()
 
 
 async def ended(stage: Stage, job_id: int) -> Job:
@@ -82,6 +73,28 @@ async def test_two_processes_with_one_token_lose_no_image(stage: Stage, tmp_path
         await other.stop()
 
 
+@pytest.mark.parametrize("says", ["that somebody is blocked", "that something went wrong", "that another bot draws"])
+async def test_a_process_says_nothing_where_another_one_has_answered(
+    stage: Stage, says: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A follow-up would take the place of the other one's loading message, for everybody to see."""
+    if says == "that somebody is blocked":
+        await stage.client.moderation.block(stage.general.guild.id, stage.alice.id, by=stage.bob.id)
+    else:
+        error = RuntimeError("a bug") if says == "that something went wrong" else ClaimLost("Another bot draws.")
+        monkeypatch.setattr(stage.client.interactions, "begin", Mock(side_effect=error))
+    body = {"message": "Interaction has already been acknowledged.", "code": 40060}
+    stage.discord.faults.answer("POST", "^/interactions/", 400, body, times=100)
+    sent = await stage.slash("imagine", prompt="1girl")
+
+    async def heard() -> bool:
+        return "answered by another process" in caplog.text
+
+    await until(heard)
+    assert stage.discord.request_log.find("POST", "^/webhooks/") == []
+    assert await stage.database.jobs.by_interaction(sent.id) is None
+
+
 async def test_drawing_a_private_image_again_shows_nobody_else_its_words(stage: Stage) -> None:
     await stage.in_state((await stage.ask("secret", private=True)).id, JobState.DELIVERED)
     page = await stage.answer("history")
@@ -95,26 +108,30 @@ async def test_drawing_a_private_image_again_shows_nobody_else_its_words(stage: 
 
 
 @pytest.mark.parametrize("option", ["aspect", "lora", "sampler"])
-async def test_options_are_completed_while_the_model_loads(loading: Stage, option: str) -> None:
+async def test_options_are_completed_while_the_model_loads(loading_stage: Stage, option: str) -> None:
     others = {"prompt": "1girl"}
-    found = await loading.discord.autocomplete(loading.alice, loading.general, "anima imagine", option, "e", others)
+    found = await loading_stage.discord.autocomplete(
+        loading_stage.alice, loading_stage.general, "anima imagine", option, "e", others
+    )
     assert bool(found) == (option == "sampler")
 
 
-async def test_a_job_is_queued_while_the_model_loads_and_its_message_says_so(loading: Stage) -> None:
-    write_header(loading.models / "diffusion_models" / "anima-base.safetensors", {TRANSFORMER_MARK: (1, 0)})
-    sizes = await loading.discord.autocomplete(loading.alice, loading.general, "anima imagine", "aspect", "", {})
+async def test_a_job_is_queued_while_the_model_loads_and_its_message_says_so(loading_stage: Stage) -> None:
+    write_header(loading_stage.models / "diffusion_models" / "anima-base.safetensors", {TRANSFORMER_MARK: (1, 0)})
+    sizes = await loading_stage.discord.autocomplete(
+        loading_stage.alice, loading_stage.general, "anima imagine", "aspect", "", {}
+    )
     assert len(sizes) == len(ANIMA.sizes)
-    job = await loading.ask("1girl")
+    job = await loading_stage.ask("1girl")
     assert job.state is JobState.QUEUED
 
     async def shown() -> bool:
-        message = loading.discord.messages.get(job.message_id)
+        message = loading_stage.discord.messages.get(job.message_id)
         return message is not None and "The model is loading" in message.text
 
     await until(shown)
-    loading.engine.loaded.set()
-    await loading.in_state(job.id, JobState.DELIVERED)
+    loading_stage.engine.loaded.set()
+    await loading_stage.in_state(job.id, JobState.DELIVERED)
 
 
 async def test_a_user_is_notified_if_the_model_cannot_be_loaded(
@@ -171,6 +188,43 @@ async def test_a_job_waits_for_a_model_that_cannot_be_loaded_and_ends_after_hour
     await stage.stop()
 
 
+async def test_a_job_waits_for_a_model_no_longer_for_being_restarted_meanwhile(
+    standin: FakeDiscord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "START_AGAIN_AFTER", 0.01)
+    stage = Stage(standin, tmp_path)
+    write_header(stage.models / "diffusion_models" / "anima-base.safetensors", {TRANSFORMER_MARK: (1, 0)})
+    await stage.start()
+    drawn, _ = await stage.draw("1girl")
+    stage.engine.hold()
+    await stage.in_state((await stage.ask("busy", stage.bob)).id, JobState.RUNNING)
+    job = await stage.ask("1girl")
+
+    async def set_back(job_id: int, column: str, hours: float) -> None:
+        async with stage.database.jobs._transactions.writing() as connection:
+            await connection.execute(
+                update(jobs).where(jobs.c.id == job_id).values({column: utc_now() - timedelta(hours=hours)})
+            )
+
+    def start() -> Any:
+        raise OutOfMemory("no memory")
+
+    await set_back(job.id, "queued_at", 7.0)
+    monkeypatch.setattr(stage.engine, "start", start)
+    await stage.restart()
+
+    async def has_failed() -> bool:
+        return stage.client.workers.failures > 0
+
+    await until(has_failed)
+    await stage.client.model_wait.end_overdue(utc_now())
+    assert (await stage.database.jobs.get(job.id)).state is JobState.QUEUED, "the model drew just now"
+    await set_back(drawn.id, "rendered_at", 6.5)
+    await stage.client.model_wait.end_overdue(utc_now())
+    await stage.in_state(job.id, JobState.FAILED)
+    await stage.stop()
+
+
 async def test_a_message_that_is_gone_is_asked_for_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.jobs.delivery.progress.SHOWN_EVERY", 0.05)
     stage.engine.hold()
@@ -200,9 +254,9 @@ async def test_a_job_that_is_asked_for_during_recovery_is_queued_once(
     """The job is written down while the queue is filled from the database, and must not be put there twice."""
     may_recover, recover = asyncio.Event(), Recovery.run
 
-    async def later(self: Recovery) -> None:
+    async def later(self: Recovery, *, counting: bool) -> None:
         await may_recover.wait()
-        await recover(self)
+        await recover(self, counting=counting)
 
     monkeypatch.setattr(Recovery, "run", later)
     await stage.stop()

@@ -43,7 +43,7 @@ async def test_a_job_can_be_followed_in_the_log_without_its_prompt(tmp_path: Pat
             process.kill()
             await process.wait()
         log = (await said).decode()
-    assert 'anima_stage_seconds_count{stage="sampling"} 1.0' in metrics
+    assert 'anima_stage_seconds_count{engine="auto",stage="sampling"} 1.0' in metrics
     lines = [json.loads(line) for line in log.splitlines()]
     job_lines = [line["message"] for line in lines if line.get("job") == 1]
     assert [message.split()[0] for message in job_lines] == ["queued:", "drawing", "delivered"]

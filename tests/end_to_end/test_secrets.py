@@ -82,6 +82,6 @@ async def test_a_database_that_does_not_open_does_not_tell_its_password(tmp_path
 
 async def test_a_setting_that_is_wrong_is_named_without_its_neighbours(tmp_path: Path) -> None:
     async with FakeDiscord() as discord:
-        wrong = {"DISCORD_TOKEN": TOKEN, "ANIMA_LARGEST_BATCH": "many", "ANIMA_DTYPE": "float8"}
+        wrong = {"DISCORD_TOKEN": TOKEN, "ANIMA_LARGEST_BATCH": "many", "ANIMA_DTYPE": "int4"}
         said = await said_by(tmp_path, **{**settings_for(discord, tmp_path), **wrong})
     assert "ANIMA_LARGEST_BATCH" in said and "ANIMA_DTYPE" in said and TOKEN not in said

@@ -9,6 +9,7 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from unittest.mock import ANY
 
 import psutil
 import pytest
@@ -19,11 +20,12 @@ from storage.database import Database
 from storage.jobs import Job
 from storage.schema import JobState
 from tests.end_to_end.bot_process import FAKE_ENGINE_BOT, bot_process, openapi
+from tests.inference.engine_processes import engines_of, is_running
 from tests.storage.rules import broken_rules
 
 pytestmark = pytest.mark.posix
 
-TIMEOUT = 30.0
+TIMEOUT = 120.0
 GOES_ON = "Your job will resume automatically"
 
 
@@ -65,6 +67,13 @@ async def is_drawn(folder: Path, asked: InteractionHandle) -> None:
             await asyncio.sleep(0.02)
 
 
+async def engines_once_started(process: Process) -> list[psutil.Process]:
+    async with asyncio.timeout(TIMEOUT):
+        while not (engines := engines_of(process.pid)):
+            await asyncio.sleep(0.02)
+    return engines
+
+
 async def ended(process: Process) -> int:
     return await asyncio.wait_for(process.wait(), TIMEOUT)
 
@@ -90,19 +99,22 @@ async def test_an_idle_bot_closes_its_connection_and_ends(
     discord: FakeDiscord, tmp_path: Path, number: signal.Signals
 ) -> None:
     async with bot_process(discord, tmp_path, FAKE_ENGINE_BOT) as process:
-        engines = psutil.Process(process.pid).children()
+        engines = await engines_once_started(process)
+        others = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(number)
         assert await ended(process) == 0
         await discord.wait_until_gone()
         assert discord.events.history[-1].data == {"code": 1000}
-        assert not any(engine.is_running() for engine in engines)
+        assert not any(is_running(engine.pid) for engine in engines)
+        # What engines are copied from ends by itself once the bot is gone.
+        assert await asyncio.to_thread(psutil.wait_procs, others, TIMEOUT) == (ANY, [])
 
 
 async def test_what_is_being_drawn_is_finished_first(discord: FakeDiscord, tmp_path: Path) -> None:
     async with bot_process(discord, tmp_path, FAKE_ENGINE_BOT) as process:
         asked = await ask(discord, "takes 1 s")
         await is_drawn(tmp_path, asked)
-        for each in (process, *psutil.Process(process.pid).children()):  # as a service manager does
+        for each in (process, *psutil.Process(process.pid).children(recursive=True)):  # as a service manager does
             each.send_signal(signal.SIGTERM)
         assert await ended(process) == 0
     [job] = await jobs_of(tmp_path, asked)

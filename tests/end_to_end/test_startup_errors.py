@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import socket
 import sys
@@ -111,7 +112,7 @@ async def test_an_invalid_discord_address(tmp_path: Path, discord: FakeDiscord) 
 @pytest.mark.parametrize(
     ("code", "sentence"),
     [
-        (4011, "The bot is in more servers than Discord allows on one connection"),
+        (4011, "The bot is in more servers than Discord allows on its connections (4011). Start it again"),
         (4013, "Discord does not know the intents"),
         (4014, "Discord refused the intents"),
     ],
@@ -239,23 +240,24 @@ async def test_an_old_python_for_the_command(tmp_path: Path, old_python: Path) -
     script = "from bot.__main__ import main; main()"  # as the console script has it
     for arguments in (("-m", "bot", "run"), ("-c", script)):
         said = await last_line(str(old_python), *arguments, folder=tmp_path)
-        assert said.startswith("Anima Bot needs Python 3.11 or later, and this is 3.10.12. Install a newer one")
+        assert said.startswith("Anima Bot needs Python 3.11 to 3.14, and this is 3.10.12. Install one of these")
 
 
 async def test_an_old_python_for_make(tmp_path: Path, old_python: Path) -> None:
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+    for name in ("Makefile", "run.py", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path)
     process = await asyncio.create_subprocess_exec(
         *("make", "run", f"PYTHON={old_python}"), cwd=tmp_path, env=OWN, stdout=PIPE, stderr=PIPE
     )
     _, said = await asyncio.wait_for(process.communicate(), TIMEOUT)
     assert process.returncode == 2
-    assert said.decode().startswith(f"Anima Bot needs Python 3.11 or later, and {old_python} is 3.10.12. Name another")
+    assert said.decode().startswith("Anima Bot needs Python 3.11 to 3.14, and this is 3.10.12 (")
+    assert re.search(r"Start it with another one: (python3\.\d+) run\.py, or make PYTHON=\1 run", said.decode())
     assert not (tmp_path / ".venv").exists()
 
 
 async def test_make_run_starts_the_bot_where_there_is_a_token_and_else_the_sandbox(tmp_path: Path) -> None:
-    assert "$(BIN)/anima $(if $(PROMPT),sandbox --prompt" in (ROOT / "Makefile").read_text()
+    assert "$(BIN)/python run.py $(if $(PROMPT),sandbox --prompt" in (ROOT / "Makefile").read_text()
     (tmp_path / ".env").write_text(f"DISCORD_TOKEN={TOKEN}\n")
     assert "There is no models folder" in await failed_start(tmp_path, "start")
     (tmp_path / ".env").write_text("DISCORD_TOKEN=\nDATABASE_URL=nowhere\n")

@@ -21,6 +21,7 @@ from bot.sandbox import Channel, FakeDiscord, User
 from bot.sandbox.session import open_sandbox
 from bot.text.languages import reader_language, speaking
 from bot.text.translation import say
+from tests.end_to_end.test_several_models import BASE, QUICK, two_models
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -93,9 +94,19 @@ class Visitor:
 
     async def drawn(self, message: Locator, pictures: int = 1) -> None:
         # Until the images are done there is a preview, without the buttons that finished ones have.
-        await expect(self.button(LABELS["info"], message)).to_be_visible()
+        finished = self.button(LABELS["more"], message).or_(self.button(LABELS["info"], message))  # the latter: a grid
+        await expect(finished.first).to_be_visible()
         await expect(message.locator(".image img")).to_have_count(pictures)
         await message.locator(".image img").last.evaluate("(image) => image.decode()")
+
+    async def info(self, message: Locator) -> None:
+        """Presses *Info*, which is behind *More…*."""
+        before = await self.messages.count()
+        await self.button(LABELS["more"], message).click()
+        await expect(self.messages).to_have_count(before + 1)
+        await self.photograph("more")
+        await self.button(LABELS["info"], self.messages.last).click()
+        await expect(self.messages).to_have_count(before + 2)
 
     async def menu(self, message: Locator) -> None:
         """Opens the menu of a message."""
@@ -114,12 +125,17 @@ class Visitor:
 
 
 @asynccontextmanager
-async def opened(browser: Browser, folder: Path, locale: str) -> AsyncIterator[Visitor]:
-    settings = Settings.read(database_url=f"sqlite:///{folder}/anima.db", anima_models=MINIATURE)
+async def opened(
+    browser: Browser, folder: Path, locale: str, models: Path = MINIATURE, diffusion_model: str | None = None
+) -> AsyncIterator[Visitor]:
+    settings = Settings.read(
+        database_url=f"sqlite:///{folder}/anima.db", anima_models=models, anima_diffusion_model=diffusion_model
+    )
     async with open_sandbox(settings) as sandbox:
         context = await browser.new_context(
             viewport={"width": 1280, "height": 900}, color_scheme="dark", reduced_motion="reduce", locale=locale
         )
+        context.set_default_timeout(TIMEOUT)
         yield Visitor(await context.new_page(), sandbox.discord, pictures_folder(folder, locale), locale)
         await context.close()
 
@@ -151,6 +167,24 @@ async def test_a_walk_as_member_moderator_and_admin(browser: Browser, tmp_path: 
     assert {name.split("-")[0] for name in taken} == {"member", "moderator", "admin"} and len(taken) > 15
 
 
+async def test_a_walk_with_two_models(browser: Browser, tmp_path: Path) -> None:
+    async with opened(browser, tmp_path, "en-US", two_models(tmp_path), BASE) as visitor:
+        world = visitor.discord.world
+        await visitor.become(world.alice, world.general, "models")
+        await visitor.page.locator("#text").fill("/anima imagine prompt:@micah, smile model:")
+        await expect(visitor.page.get_by_role("option", name=f"{QUICK} — turbo model")).to_be_visible()
+        await visitor.photograph("autocomplete")
+        await visitor.become(world.alice, world.general, "models")
+        message = await visitor.imagine(f"prompt:@micah, smile model:{QUICK} seed:5")
+        await expect(message).to_contain_text(f"{QUICK}, 128x128, 3 steps, CFG 1")
+        await visitor.info(message)
+        await expect(visitor.messages.last).to_contain_text(f"Model {QUICK}")
+        await visitor.photograph("info")
+        grid = await visitor.command("anima compare prompt:@micah, smile columns:model")
+        await visitor.drawn(grid)
+        await visitor.photograph("compare")
+
+
 async def walk_as_member(visitor: Visitor) -> None:
     world = visitor.discord.world
     await visitor.become(world.alice, world.general, "member")
@@ -161,8 +195,7 @@ async def walk_as_member(visitor: Visitor) -> None:
     await visitor.photograph("example")
     await visitor.imagine("prompt:@micah, green hair, smile count:2 seed:5", pictures=2)
     await visitor.photograph("two-pictures")
-    await visitor.button(LABELS["info"], visitor.messages.first).click()
-    await expect(visitor.messages).to_have_count(3)
+    await visitor.info(visitor.messages.first)
     await visitor.photograph("info")
     await visitor.button(LABELS["edit"], visitor.messages.first).click()
     await expect(visitor.page.get_by_role("dialog")).to_be_visible()

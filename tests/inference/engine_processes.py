@@ -1,4 +1,6 @@
-"""Whether an engine's process still runs."""
+"""The processes of engines: which they are, and whether they still run."""
+
+from contextlib import suppress
 
 import psutil
 
@@ -7,6 +9,17 @@ from inference.process import EngineProcess
 
 def has_ended(process: EngineProcess) -> bool:
     return process.pid is None or not is_running(process.pid)
+
+
+def engines_of(bot: int) -> list[psutil.Process]:
+    """The engines' processes of a bot, which are its children or those of the child that they are copied from."""
+    found = []
+    for process in psutil.Process(bot).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # a zombie has no command line
+            command, copied = " ".join(process.cmdline()), process.ppid() != bot
+            if "spawn_main" in command or ("forkserver" in command and copied):
+                found.append(process)
+    return found
 
 
 def is_running(pid: int) -> bool:

@@ -30,9 +30,13 @@ class SleepingEngine:
 
     name = "sleeping"
     native = ANIMA
+    full_pass = None
 
     def lora_names(self) -> list[str]:
         return []
+
+    def loaded_models(self) -> tuple[str, ...]:
+        return (self.name,)
 
     def turbo_lora(self) -> None:
         return None

@@ -15,6 +15,9 @@ from PIL import Image
 
 from inference import Cancelled, Engine, OutOfMemory
 from inference.benchmark.loop import recompilations
+from inference.gpu.attention import kernels_for
+from inference.gpu.batch_gain import SIZES
+from inference.gpu.joined import join_projections, separate_projections
 from inference.networks.compile import graphs_compiled
 from inference.process import EngineProcess, load_engine
 from inference.sampling import SAMPLERS, initial_noise
@@ -130,6 +133,40 @@ def test_after_warming_up_no_picture_waits_for_the_compiler() -> None:
     assert graphs_compiled() == compiled
 
 
+@torch.inference_mode()
+def test_joined_projections_and_all_steps_at_once_change_no_image(gpu: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert gpu.transformer.blocks[0].self_attn.joined is not None  # type: ignore[union-attr]
+    joined = gpu.generate([REQUEST])[0].latent
+    monkeypatch.setattr("inference.gpu.passes.computes_ahead", lambda _device: False)
+    separate_projections(gpu.transformer)
+    try:
+        assert relative_error(joined, gpu.generate([REQUEST])[0].latent) < PICTURE_TOLERANCE
+    finally:
+        join_projections(gpu.transformer)
+
+
+def test_small_images_are_the_same_as_a_graph() -> None:
+    engine = Engine.load(MODELS, device="cuda")
+    engine.warm_up()
+    request = replace(REQUEST, steps=20)
+    plain = engine.generate([request])[0].latent
+    assert engine.graphs is not None
+    engine.graphs.full_pass = 1 << 20
+    recorded = engine.generate([request])[0].latent
+    assert engine.generate([replace(request, seed=8)])
+    assert relative_error(recorded, plain) < 1e-2
+
+
+def test_the_kernels_of_self_attention_are_tried_out() -> None:
+    assert kernels_for(torch.device("cuda"), torch.bfloat16, 128)
+
+
+def test_it_is_measured_from_which_size_on_a_batch_gains_nothing() -> None:
+    engine = Engine.load(MODELS, device="cuda")
+    engine.measure()
+    assert engine.full_pass is None or engine.full_pass in SIZES
+
+
 def test_cancelling_takes_effect_within_one_step(gpu: Engine) -> None:
     steps_done: list[int] = []
     with pytest.raises(Cancelled):
@@ -198,7 +235,9 @@ def test_a_picture_that_cannot_be_decoded_whole_is_decoded_in_tiles(
     decoding = torch.cuda.max_memory_reserved() - before
     tiles: list[int] = []
     in_tiles = gpu.vae.decode_in_tiles
-    monkeypatch.setattr(gpu.vae, "decode_in_tiles", lambda latent: tiles.append(len(latent)) or in_tiles(latent))
+    monkeypatch.setattr(
+        gpu.vae, "decode_in_tiles", lambda latent, *tile: tiles.append(len(latent)) or in_tiles(latent, *tile)
+    )
     with at_most(before + 0.6 * decoding):
         [tiled] = gpu.generate([LARGE])
     assert tiles == [1]

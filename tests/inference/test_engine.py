@@ -6,15 +6,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from torch import Tensor
 
 from inference import Cancelled, Engine, GenerationRequest, InvalidRequest, NotFinite, OutOfMemory, Progress, Stage
 from inference.engine import spherical_blend
 from inference.metadata import read
+from inference.metadata.parameters import RedrawMask
+from inference.pixels import pixels_from_image
 from inference.request import SAMPLERS
 from inference.sampling import initial_noise
 from inference.solver_settings import ErSdeSettings
@@ -243,7 +247,7 @@ def test_bad_input_is_refused_before_any_work(engine: Engine, fields: dict[str, 
     ("load", "sentence"),
     [
         (lambda: Engine.load(MODELS, device="warp"), 'it is "auto", "cpu"'),
-        (lambda: Engine.load(MODELS, dtype="int8"), 'must be "auto", "float32" or "bfloat16"'),
+        (lambda: Engine.load(MODELS, dtype="int8"), "must be one of: auto, float32, bfloat16, float16, float8"),
     ],
 )
 def test_an_unknown_device_or_dtype_is_refused(load: Callable[[], Engine], sentence: str) -> None:
@@ -402,3 +406,96 @@ def test_images_of_a_sampler_that_chooses_its_own_steps_are_drawn_one_by_one(eng
     together = engine.generate(requests)
     alone = [engine.generate([request])[0] for request in requests]
     assert [picture.image.tobytes() for picture in together] == [picture.image.tobytes() for picture in alone]
+
+
+def source_image(size: tuple[int, int] = (64, 64)) -> Image.Image:
+    return Image.effect_noise(size, 80).convert("RGB")
+
+
+def left_half(size: tuple[int, int] = (64, 64), level: int = 255) -> Image.Image:
+    mask = Image.new("L", size)
+    mask.paste(level, (0, 0, size[0] // 2, size[1]))
+    return mask
+
+
+@pytest.mark.parametrize("sampler", ["er_sde", "euler_a", "dpmpp_2m_sde_gpu", "euler_cfg_pp"])
+def test_outside_of_the_mask_every_pixel_stays_and_inside_the_image_changes(engine: Engine, sampler: str) -> None:
+    source = source_image()
+    request = replace(REQUEST, image=source, mask=left_half(), denoise=0.8, sampler=sampler)
+    drawn = np.asarray(engine.generate([request])[0].image).astype(int)
+    changes = np.abs(drawn - np.asarray(source)).max(axis=(0, 2))
+    assert (changes[32:] == 0).all()
+    assert (changes[:28] > 8).all()
+
+
+def test_a_soft_mask_changes_light_places_more_than_dark_ones(engine: Engine) -> None:
+    source, mask = source_image((128, 64)), Image.linear_gradient("L").rotate(90).resize((128, 64))
+    request = replace(REQUEST, width=128, image=source, mask=mask, denoise=1.0, steps=8)
+    latent = engine.generate([request])[0].latent
+    unchanged = engine.vae.encode(pixels_from_image(source, 128, 64)[None])[0]
+    difference = (latent - unchanged).abs().mean(dim=(0, 1))
+    first, last = (difference[part].mean() for part in (slice(0, 4), slice(-4, None)))
+    dark, light = (first, last) if np.asarray(mask)[0, 0] < np.asarray(mask)[0, -1] else (last, first)
+    assert light > 1.3 * dark
+
+
+def test_masked_requests_share_a_batch_only_if_their_mask_is_the_same(engine: Engine) -> None:
+    mask = left_half()
+    one = replace(REQUEST, image=source_image(), mask=mask)
+    assert one.batch_key == replace(one, seed=8).batch_key
+    assert one.batch_key != replace(one, mask=left_half()).batch_key
+    assert one.batch_key != replace(one, mask=None).batch_key
+
+
+def test_a_file_says_which_part_was_redrawn(engine: Engine) -> None:
+    boxes = engine.generate([replace(REQUEST, image=source_image(), mask=left_half())])[0]
+    assert read(boxes.png()) == boxes.parameters
+    assert boxes.parameters.mask == RedrawMask(boxes=((0, 0, 32, 64),), seam=4)
+    soft = engine.generate([replace(REQUEST, image=source_image(), mask=left_half(level=128))])[0]
+    assert read(soft.png()) == soft.parameters
+    assert soft.parameters.mask == RedrawMask(image="mask.png", soft=True, seam=4)
+
+
+def test_a_mask_needs_an_image(engine: Engine) -> None:
+    with pytest.raises(InvalidRequest, match="mask is set, but there is no image"):
+        engine.generate([replace(REQUEST, mask=left_half())])
+
+
+def test_tiles_of_the_models_size_are_drawn_one_at_a_time(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    width, height = engine.native.sizes[0]
+    shapes: set[tuple[int, ...]] = set()
+    called = engine.transformer.forward
+
+    def noting(x: Tensor, *others: Any) -> Tensor:
+        shapes.add(tuple(x.shape[-2:]))
+        return called(x, *others)
+
+    monkeypatch.setattr(engine.transformer, "forward", noting)
+    request = replace(REQUEST, width=2 * width, height=2 * height, steps=2, tiled=True)
+    (picture,) = engine.generate([request])
+    assert shapes == {(height // 8, width // 8)}
+    assert picture.image.size == (2 * width, 2 * height)
+    assert picture.parameters.tiled
+    assert not torch.equal(picture.latent, engine.generate([replace(request, tiled=False)])[0].latent)
+
+
+@pytest.mark.parametrize("denoise", [1.0, 0.5])
+def test_in_tiles_a_mask_holds_over_all_of_them_and_outside_of_it_every_pixel_stays(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, denoise: float
+) -> None:
+    small = replace(engine.native, sizes=((64, 64),))
+    monkeypatch.setattr(engine, "native_of", lambda _model: small)
+    source, mask = source_image((128, 128)), left_half((128, 128))
+    request = replace(REQUEST, width=128, height=128, image=source, mask=mask, denoise=denoise, steps=2, tiled=True)
+    (picture,) = engine.generate([request])
+    changed = (np.asarray(picture.image) != np.asarray(source)).any(axis=2)
+    assert not changed[:, 64:].any()
+    for part in np.array_split(changed[:, :56], 3):
+        assert part.mean() > 0.9
+
+
+def test_an_image_of_the_models_size_is_the_same_in_tiles(engine: Engine) -> None:
+    width, height = engine.native.sizes[0]
+    request = replace(REQUEST, width=width, height=height, steps=1)
+    plain, tiled = engine.generate([request])[0], engine.generate([replace(request, tiled=True)])[0]
+    assert torch.equal(plain.latent, tiled.latent)

@@ -20,7 +20,7 @@ from tests.golden import MODELS
 from tests.inference.engine_processes import has_ended
 from tests.inference.sleeping_engine import PLACES, load
 
-pytestmark = pytest.mark.posix
+pytestmark = [pytest.mark.posix, pytest.mark.usefixtures("prepared")]
 
 REQUEST = GenerationRequest("1girl", width=64, height=64, steps=4, seed=7)
 #: Seconds of silence allowed in the stage in which an engine is going to hang; elsewhere the usual ones are.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -43,3 +44,11 @@ def test_the_crop_is_to_whole_pixels_in_the_middle() -> None:
     # (8 - 3) / 2 = 2.5 pixels to the left, which Python and ComfyUI round to the even 2: columns 2 to 5, made 3.
     assert found[0, 0] < 80 and found[0, -1] > 130
     np.testing.assert_allclose(found[0, 1], (3 + 4) / 2 * 30, atol=1)
+
+
+def test_a_png_source_of_the_right_size_reaches_the_model_level_by_level() -> None:
+    """As in ComfyUI, which decodes JPEG and WebP by another library."""
+    values = np.random.default_rng(0).integers(0, 256, (16, 24, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(values).save(file, "PNG")
+    np.testing.assert_array_equal(levels(Image.open(file), 24, 16).round(), values)

@@ -1,5 +1,6 @@
 """An engine in a process of its own makes the same images, and every way in which it can end is reported."""
 
+import errno
 import io
 import os
 import shutil
@@ -10,6 +11,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -18,27 +21,31 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from inference import Cancelled, Engine, GenerationRequest, InvalidRequest, Progress, TurboLora
+from inference import Cancelled, EncodedImage, Engine, GenerationRequest, InvalidRequest, Progress, TurboLora, process
 from inference.process import EngineDied, EngineProcess, load_engine
 from inference.request import CheckpointError, EngineDescription
+from inference.weights.modelspec import ANIMA
 from tests.golden import MODELS
 from tests.inference.engine_processes import has_ended, is_running
 
 #: One worker runs them all, so that the process they share is started once.
-pytestmark = pytest.mark.xdist_group("engine process")
+pytestmark = [pytest.mark.xdist_group("engine process"), pytest.mark.usefixtures("prepared")]
 
 REQUEST = GenerationRequest("1girl, smile", width=64, height=64, steps=4, seed=7)
 LONG_REQUEST = GenerationRequest("1girl, smile", width=256, height=256, steps=1000, seed=7)
 
 
 @pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[EngineProcess, EngineDescription]]:
+def started(
+    prepared: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[EngineProcess, EngineDescription]]:
     """One process for this file's tests, for starting one takes long, and what it said at the start."""
     models = shutil.copytree(MODELS, tmp_path_factory.mktemp("process") / "models")
     shutil.copy(models / "loras" / "lokr.safetensors", models / "loras" / "turbo.safetensors")
     whole = load_file(models / "loras" / "lokr.safetensors")
     save_file({**whole, "lora_unet_double_blocks_0_qkv.alpha": torch.ones(1)}, models / "loras" / "odd.safetensors")
-    process = EngineProcess(partial(load_engine, str(models), "cpu", "auto", None))
+    shutil.copy(models / "diffusion_models/anima-tiny.safetensors", models / "diffusion_models/second.safetensors")
+    process = EngineProcess(partial(load_engine, str(models), "cpu", "auto", "anima-tiny"))
     yield process, process.start()
     process.stop()
 
@@ -74,6 +81,18 @@ def test_it_says_what_it_has_loaded(started: tuple[EngineProcess, EngineDescript
     assert description.native.sizes[0] == (1024, 1024)
     assert "lokr" in description.loras
     assert description.turbo == TurboLora("turbo", steps=10, cfg_scale=1.0)
+    assert description.loaded == ("anima-tiny",)
+
+
+def test_after_each_batch_it_says_which_models_are_on_the_device(
+    started: tuple[EngineProcess, EngineDescription], running: EngineProcess
+) -> None:
+    running.generate([replace(REQUEST, model="second")])
+    assert running.loaded_models == ("second", "anima-tiny")
+    with pytest.raises(InvalidRequest, match="There are: anima-tiny, second"):
+        running.generate([replace(REQUEST, model="third")])
+    running.generate([REQUEST])
+    assert running.loaded_models == ("anima-tiny", "second")
 
 
 def test_an_invalid_request_comes_back_as_itself_and_the_engine_goes_on(running: EngineProcess) -> None:
@@ -105,6 +124,71 @@ def test_a_killed_engine_is_reported_and_can_be_started_again(running: EnginePro
     assert running.generate([REQUEST])
 
 
+def test_where_the_process_that_engines_are_copied_from_has_ended_an_engine_starts_without_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Ended(SpawnContext):
+        def Process(self, *_: object, **__: object) -> BaseProcess:  # type: ignore[override]
+            return Unstartable()
+
+    class Unstartable(SpawnProcess):
+        def start(self) -> None:
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(process, "engine_context", Ended)
+    engine = EngineProcess(partial(load_engine, str(MODELS), "cpu", "auto", None))
+    engine.start()
+    assert engine.generate([REQUEST])
+    engine.stop()
+
+
+@pytest.mark.posix
+def test_an_engine_that_was_killed_while_idle_is_noticed_by_looking(running: EngineProcess) -> None:
+    running.check()
+    assert running.pid is not None
+    os.kill(running.pid, signal.SIGKILL)
+    with pytest.raises(EngineDied, match="SIGKILL"):
+        while True:
+            running.check()
+    running.start()
+    running.check()
+
+
+def test_an_engine_elsewhere_is_looked_at_while_it_has_nothing_to_do(tmp_path: Path) -> None:
+    engine = EngineProcess(partial(dying_elsewhere, tmp_path / "dead"))
+    engine.start()
+    engine.check()
+    (tmp_path / "dead").touch()
+    with pytest.raises(EngineDied, match="gone from its machine"):
+        while True:
+            engine.check()
+    assert has_ended(engine)
+
+
+class DyingElsewhere:
+    """An engine on another machine, which is gone as soon as a file exists."""
+
+    description = EngineDescription("far", ANIMA, (), None)
+
+    def __init__(self, dead: Path) -> None:
+        self._dead = dead
+
+    def loaded_models(self) -> tuple[str, ...]:
+        return ()
+
+    def check(self) -> None:
+        if self._dead.exists():
+            raise EngineDied("It is gone from its machine.")
+
+    def generate(self, *_: object) -> list[EncodedImage]:
+        raise AssertionError
+
+
+def dying_elsewhere(dead: Path) -> DyingElsewhere:
+    process.CHECK_INTERVAL = 0.01  # of the engine's process
+    return DyingElsewhere(dead)
+
+
 def test_an_engine_for_a_process_is_warm(monkeypatch: pytest.MonkeyPatch) -> None:
     warmed: list[Engine] = []
     monkeypatch.setattr(Engine, "warm_up", lambda engine: warmed.append(engine))
@@ -134,6 +218,8 @@ def test_it_ends_when_its_starter_is_killed() -> None:
 STARTER = """
 import sys, time
 from functools import partial
+from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.process import BaseProcess
 from inference import GenerationRequest
 from inference.process import EngineProcess, load_engine
 

@@ -1,7 +1,8 @@
 """`anima run` with a fake engine, in a process of its own like the real one.
 
-An image whose prompt says "takes 3 s" takes three seconds, any other a few hundredths of a second. LOADING_SECONDS is
-how long the engine loads.
+An image whose prompt says "takes 3 s" takes three seconds, any other PICTURE_SECONDS (a few hundredths of a second).
+LOADING_SECONDS is how long the engine loads. The moment of each step (monotonic) is a line in the file DRAWING_LOG, if
+that is set.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from inference.request import IsCancelled, OnProgress, OnStage
 from tests.fake_picture import drawn
 
 STEPS = 4
-PICTURE_SECONDS = 0.04
+PICTURE_SECONDS = float(os.environ.get("PICTURE_SECONDS", "0.04"))
 #: The longest step, and so how long a cancellation takes.
 STEP_SECONDS = 0.05
 
@@ -24,12 +25,16 @@ STEP_SECONDS = 0.05
 class TimedFakeEngine:
     name = "timed"
     native = NativeSettings(sizes=((64, 64),), steps=STEPS, cfg_scale=4.0, sampler="er_sde", scheduler="simple")
+    full_pass = None
 
     def lora_names(self) -> list[str]:
         return []
 
     def turbo_lora(self) -> None:
         return None
+
+    def loaded_models(self) -> tuple[str, ...]:
+        return ()
 
     def generate(
         self,
@@ -44,10 +49,17 @@ class TimedFakeEngine:
         on_stage(Stage.SAMPLING)
         for step in range(1, steps + 1):
             time.sleep(seconds / steps)
+            _log_step()
             on_progress(Progress(step, steps, tuple(range(len(requests))), lambda: []))
             if cancelled():
                 raise Cancelled
         return [drawn(request, self.name) for request in requests]
+
+
+def _log_step() -> None:
+    if log := os.environ.get("DRAWING_LOG"):
+        with open(log, "a", encoding="utf-8") as lines:
+            print(time.monotonic(), file=lines)
 
 
 def seconds_for(request: GenerationRequest) -> float:

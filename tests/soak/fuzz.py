@@ -26,10 +26,15 @@ from typing import Any
 
 import psutil
 
-from tests.soak.targets import MEBI, TARGETS, FuzzTarget
+from tests.soak.structured import STRUCTURED_TARGETS
+from tests.soak.targets import MEBI, FuzzTarget
+from tests.soak.targets import TARGETS as MUTATED_TARGETS
 
 if sys.platform != "win32":
     import resource
+
+#: Every target, by its name.
+TARGETS = MUTATED_TARGETS | STRUCTURED_TARGETS
 
 #: Seconds of real time after which a case is interrupted; long, because the machine may be busy.
 HANGS_AFTER = 120

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
-import re
 import signal
 import sqlite3
 import sys
@@ -23,20 +22,27 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-
-from bot.rules.server_settings import MAX_WAITING, Quota, ServerLimits, ServerSettings
+from bot.generation.spec import JobSpec
+from bot.rules.server_settings import MAX_TIMES_NATIVE, MAX_WAITING, Quota, ServerLimits, ServerSettings
 from bot.sandbox import Channel, FakeDiscord, InteractionHandle, Message, User
 from bot.sandbox.server.faults import Fault, When
 from storage.database import Database
+from storage.jobs import Job
 from tests.end_to_end.bot_process import FAKE_ENGINE_BOT, bot_process
+from tests.inference.engine_processes import engines_of, is_running
+from tests.miniature_tagger import write_tagger
+from tests.soak.followups import DRAWING, FILE_NAME, Action, FollowUps, is_small_for, side_of, wrong_charges
 from tests.storage.rules import broken_rules
 
 TIMEOUT = 60.0
 #: Seconds after which Discord no longer recognizes a nonce.
 NONCE_EXPIRES = 200.0
 CALLBACK, EDIT, CREATE = "^/interactions/", "^/webhooks/.*/messages/|^/channels/.*/messages/", "^/channels/.*/messages$"
-PICTURE = r"anima-(\d+)-\d+\."
+WEBHOOK = "^/webhooks/.*/messages/"
+PICTURE = FILE_NAME.pattern
+PLAIN = "1girl"
+#: How many requests are about images that are there.
+PRESSED = 0.5
 LIVE = ("queued", "running", "rendered")
 
 
@@ -47,11 +53,13 @@ class Soak:
     discord: FakeDiscord
     folder: Path
     rng: random.Random
+    follow_ups: FollowUps
+    #: What is to become a job.
     asked: list[InteractionHandle] = field(default_factory=list)
     #: Unfinished jobs by state, summed over the kills.
     unfinished: Counter[str] = field(default_factory=Counter)
 
-    async def ask(self, prompt: str = "1girl", *, where: tuple[User, Channel] | None = None) -> InteractionHandle:
+    async def ask(self, prompt: str = PLAIN, *, where: tuple[User, Channel] | None = None) -> InteractionHandle:
         """Send `/anima imagine` for one or two images: from a random user, or publicly from `where`."""
         user, channel = where or self.rng.choice(self.places())
         private = where is None and self.rng.random() < 0.2
@@ -61,9 +69,29 @@ class Soak:
         self.asked.append(interaction)
         return interaction
 
+    async def ask_anything(self) -> InteractionHandle:
+        """Send `/anima imagine`, or ask for something that can be done with an image that is there."""
+        action = self.follow_ups.choose()
+        return await self.follow_up(action) if self.rng.random() < PRESSED else await self.ask()
+
+    async def follow_up(self, action: Action) -> InteractionHandle:
+        """The same under an image that everybody sees; `/anima imagine` if there is none that is small enough."""
+        small = [
+            each for each in picture_messages(self.discord) if each.visible_to is None and is_small_for(action, each)
+        ]
+        if not small:
+            return await self.ask()
+        largest = max(small, key=lambda message: (side_of(message), message.id))  # so that some are drawn in tiles
+        message = self.rng.choice([self.rng.choice(small), largest])
+        seeing = [user for user, _ in self.places() if self.discord.world.can_see(user, message.channel)]
+        sent = await self.follow_ups.ask(action, self.rng.choice(seeing), message)
+        if action in DRAWING:
+            self.asked.append(sent)
+        return sent
+
     def places(self) -> list[tuple[User, Channel]]:
         world = self.discord.world
-        return [(world.alice, world.general), (world.bob, world.gallery), (world.emi, world.after_dark)]
+        return [(world.alice, world.general), (world.bob, world.general), (world.emi, world.after_dark)]
 
     def states(self) -> Counter[str]:
         with closing(sqlite3.connect(self.folder / "anima.db", timeout=TIMEOUT)) as database:
@@ -76,10 +104,10 @@ class Soak:
         return not unanswered and not any(self.states()[state] for state in LIVE)
 
     def accepted(self, asked: Sequence[InteractionHandle]) -> bool:
-        """Whether all of these have a job."""
+        """Whether all of these that are to have a job have one."""
         with closing(sqlite3.connect(self.folder / "anima.db", timeout=TIMEOUT)) as database:
             known = {interaction_id for (interaction_id,) in database.execute("SELECT interaction_id FROM jobs")}
-        return {each.id for each in asked} <= known
+        return {each.id for each in asked if each in self.asked} <= known
 
     async def until(self, there: Callable[[], bool]) -> None:
         async with asyncio.timeout(TIMEOUT):
@@ -94,6 +122,25 @@ class Soak:
 
         await self.until(is_running)
 
+    async def shown(self, asked: InteractionHandle) -> Message:
+        """The message of a job, once it shows the images."""
+
+        def message() -> Message | None:
+            id = asked.interaction.original_id
+            return None if id is None else self.discord.messages.get(id)
+
+        await self.until(lambda: (found := message()) is not None and bool(jobs_shown(found)))
+        found = message()
+        assert found is not None
+        return found
+
+    async def kill_while_posting(self, process: Process, post: Fault) -> None:
+        """Kill while a post is held back, which is then dropped. Its nonce expires before the restart."""
+        await self.until(lambda: post.hits > 0)
+        await self.kill(process)
+        post.cut()
+        self.discord.clock.turn(NONCE_EXPIRES)
+
     async def kill(self, process: Process) -> None:
         process.kill()
         await process.wait()
@@ -104,13 +151,24 @@ Aim = Callable[[Soak, Process], Awaitable[None]]
 
 
 def while_held(
-    method: str, route: str, when: When, *, file: str | None = None, afterwards: Callable[[Fault], None] = Fault.cut
+    method: str,
+    route: str,
+    when: When,
+    *,
+    file: str | None = None,
+    afterwards: Callable[[Fault], None] = Fault.cut,
+    action: Action | None = None,
 ) -> Aim:
-    """Kill while the fake Discord holds back such a request; `afterwards` it is dropped, or what is given."""
+    """Kill while the fake Discord holds back such a request; `afterwards` it is dropped, or what is given.
+
+    action: what alone is asked for; None for an image and whatever else.
+    """
 
     async def aim(soak: Soak, process: Process) -> None:
         fault = soak.discord.faults.hold(method, route, when=when, file=file)
-        asked = [await soak.ask() for _ in range(soak.rng.randint(1, 3))]
+        asked = [await (soak.ask() if action is None else soak.follow_up(action))]
+        if action is None:
+            asked += [await soak.ask_anything() for _ in range(soak.rng.randint(0, 2))]
         if file is not None:  # if acknowledgements are held back, this would wait for ever
             await soak.until(lambda: soak.accepted(asked))
         await soak.until(lambda: fault.hits > 0)
@@ -131,10 +189,21 @@ def while_reposted(when: When) -> Aim:
         await soak.until_running(asked)
         await asked.acknowledged(TIMEOUT)
         soak.discord.archive_thread(world.thread)
-        await soak.until(lambda: fault.hits > 0)
-        await soak.kill(process)
-        fault.cut()
-        soak.discord.clock.turn(NONCE_EXPIRES)
+        await soak.kill_while_posting(process, fault)
+
+    return aim
+
+
+def while_shared(when: When) -> Aim:
+    """Kill while an image is posted in the gallery. The post's nonce expires before the restart."""
+
+    async def aim(soak: Soak, process: Process) -> None:
+        asked = await soak.ask(where=(soak.discord.world.alice, soak.discord.world.general))
+        await asked.acknowledged(TIMEOUT)
+        message = await soak.shown(asked)
+        fault = soak.discord.faults.hold("POST", CREATE, when=when, file=PICTURE)
+        await soak.follow_ups.ask(Action.SHARE, soak.discord.world.bob, message)
+        await soak.kill_while_posting(process, fault)
 
     return aim
 
@@ -160,21 +229,21 @@ async def just_after_posting(soak: Soak, process: Process) -> None:
 async def at_random(soak: Soak, process: Process) -> None:
     killing_at = time.monotonic() + soak.rng.uniform(0, 1)
     while time.monotonic() < killing_at:
-        await soak.ask()
+        await soak.ask_anything()
         await asyncio.sleep(soak.rng.uniform(0, 0.1))
     await soak.kill(process)
 
 
 async def just_after_connecting(soak: Soak, process: Process) -> None:
     """Kill while unfinished jobs are recovered."""
-    await soak.ask()
+    await soak.ask_anything()
     await asyncio.sleep(soak.rng.uniform(0, 0.3))
     await soak.kill(process)
 
 
 async def while_loading(soak: Soak, process: Process) -> None:
     """Kill a bot whose model is loading, after everything was acknowledged."""
-    for asked in [await soak.ask() for _ in range(soak.rng.randint(1, 3))]:
+    for asked in [await soak.ask_anything() for _ in range(soak.rng.randint(1, 3))]:
         await asked.acknowledged(TIMEOUT)
     await asyncio.sleep(soak.rng.uniform(0, 0.2))
     await soak.kill(process)
@@ -182,7 +251,7 @@ async def while_loading(soak: Soak, process: Process) -> None:
 
 async def just_after_acknowledging(soak: Soak, process: Process) -> None:
     """Kill between the acknowledgement and the job."""
-    asked = await soak.ask()
+    asked = await soak.ask_anything()
     await asked.acknowledged(TIMEOUT)
     await asyncio.sleep(soak.rng.uniform(0, 0.03))
     await soak.kill(process)
@@ -201,6 +270,9 @@ AIMS: dict[str, Aim] = {
     "reposted, not recorded": while_reposted("after"),
     "to be reposted": while_reposted("before"),
     "about to be recorded": just_after_posting,
+    "shared, not recorded": while_shared("after"),
+    "to be shared": while_shared("before"),
+    "described, not shown": while_held("PATCH", WEBHOOK, "before", action=Action.DESCRIBE),
     "at random": at_random,
     "just after connecting": just_after_connecting,
 }
@@ -221,6 +293,10 @@ class KillReport:
     delivered: int
     pictures: int
     repeated: int
+    #: Accepted jobs by what they are; upscales in one pass and in tiles apart.
+    kinds: Counter[str]
+    #: How often somebody shared and described, in a sentence.
+    follow_ups: str
     seconds: float
     wrong: tuple[str, ...]
 
@@ -232,6 +308,8 @@ class KillReport:
                 f"live jobs at the kills: {dict(self.unfinished)}",
                 f"{self.commands} commands, {self.accepted} accepted as jobs, {self.delivered} delivered once "
                 f"with {self.pictures} images; {self.repeated} jobs were generated more than once",
+                f"jobs by kind: {dict(self.kinds)}",
+                self.follow_ups,
                 f"violations: {len(self.wrong)}",
                 *(f"  {each}" for each in self.wrong),
             ]
@@ -242,34 +320,43 @@ async def soak(kills: int, seed: int, folder: Path, aims: Sequence[str] = tuple(
     """Kill bots on one database in `folder`, at each of `aims` in turn, then let one finish all jobs."""
     started, done = time.monotonic(), Counter[str]()
     async with FakeDiscord() as discord:
-        soak = Soak(discord, folder, random.Random(seed))
+        rng = random.Random(seed)
+        follow_ups = FollowUps(discord, discord.world.gallery, discord.world.bob, rng)
+        soak = Soak(discord, folder, rng, follow_ups)
         await lift_limits(folder, discord)
+        tagger = str(write_tagger(folder / "tagger"))
         for number in range(kills):
             aim = aims[number % len(aims)]
-            async with bot_process(discord, folder, FAKE_ENGINE_BOT, **ENVIRONMENTS.get(aim, {})) as process:
+            variables = {"ANIMA_TAGGER": tagger, **ENVIRONMENTS.get(aim, {})}
+            async with bot_process(discord, folder, FAKE_ENGINE_BOT, **variables) as process:
                 await AIMS[aim](soak, process)
             assert process.returncode == -signal.SIGKILL, f"{aim}: the bot ended by itself ({process.returncode})"
             done[aim] += 1
             discord.faults.clear()
             await discord.wait_until_gone(TIMEOUT)
-        async with bot_process(discord, folder, FAKE_ENGINE_BOT) as process:
-            engines = psutil.Process(process.pid).children()
+        async with bot_process(discord, folder, FAKE_ENGINE_BOT, ANIMA_TAGGER=tagger) as process:
+            await soak.until(lambda: bool(engines_of(process.pid)))
+            engines = engines_of(process.pid)
             await soak.until(soak.is_finished)
             process.send_signal(signal.SIGTERM)
             assert await asyncio.wait_for(process.wait(), TIMEOUT) == 0
-            assert not any(engine.is_running() for engine in engines)
+            assert not any(is_running(engine.pid) for engine in engines)
         return await report(soak, done, time.monotonic() - started)
 
 
 async def lift_limits(folder: Path, discord: FakeDiscord) -> None:
-    """A few people ask for more than a new server lets anybody have."""
+    """A few people ask for more than a new server lets anybody have; and there is a gallery."""
     database = await Database.open(f"sqlite:///{folder}/anima.db")
     try:
         changes = ServerSettings().changes_to(
-            ServerSettings(quota=Quota(None), limits=ServerLimits(waiting=MAX_WAITING))
+            ServerSettings(
+                quota=Quota(None), limits=ServerLimits(waiting=MAX_WAITING, upscaled_times_native=MAX_TIMES_NATIVE)
+            )
         )
         for guild in discord.world.guilds.values():
             await database.servers.change(guild.id, changes, by=discord.world.alice.id)
+        gallery = {"gallery_channel_id": discord.world.gallery.id}
+        await database.servers.change(discord.world.guild.id, gallery, by=discord.world.alice.id)
     finally:
         await database.close()
 
@@ -305,6 +392,7 @@ async def report(soak: Soak, kills: Counter[str], seconds: float) -> KillReport:
     unknown = {job_id for message in messages for job_id in jobs_shown(message)} - {job.id for job in accepted}
     wrong += [f"pictures of a job {job_id} that is not in the database" for job_id in unknown]
     wrong += wrong_charges(soak.folder / "anima.db")
+    wrong += soak.follow_ups.mistakes(soak.folder / "anima.db")
     return KillReport(
         kills,
         soak.unfinished,
@@ -313,15 +401,22 @@ async def report(soak: Soak, kills: Counter[str], seconds: float) -> KillReport:
         sum(job.state == "delivered" for job in accepted),
         pictures,
         sum(job.attempts > 1 for job in accepted),
+        Counter(kind_of(job) for job in accepted),
+        soak.follow_ups.counts(),
         seconds,
         tuple(wrong),
     )
 
 
+def kind_of(job: Job) -> str:
+    is_tiled = any(recipe.tile is not None for recipe in JobSpec.of(job).recipes)
+    return f"{job.kind}, tiled" if is_tiled else job.kind
+
+
 def picture_messages(discord: FakeDiscord) -> list[Message]:
-    """Every message with finished images, in all channels, private ones included."""
+    """Every message with finished images, in all channels but the gallery, private ones included."""
     world = discord.world
-    channels = [channel for guild in world.guilds.values() for channel in guild.channels]
+    channels = [channel for guild in world.guilds.values() for channel in guild.channels if channel != world.gallery]
     return [
         message
         for channel in (*channels, *world.private_channels.values())
@@ -331,7 +426,7 @@ def picture_messages(discord: FakeDiscord) -> list[Message]:
 
 
 def jobs_shown(message: Message) -> set[int]:
-    found = [re.search(PICTURE, attachment.filename) for attachment in message.attachments]
+    found = [FILE_NAME.search(attachment.filename) for attachment in message.attachments]
     return {int(name[1]) for name in found if name is not None}
 
 
@@ -345,14 +440,6 @@ def pings(discord: FakeDiscord) -> dict[int, list[int]]:
             for job_id in jobs_shown(event.message):
                 mentioned.setdefault(job_id, []).extend(user.id for user in event.message.mentions.users)
     return mentioned
-
-
-def wrong_charges(file: Path) -> list[str]:
-    """An error unless the credits spent are exactly those of the delivered jobs."""
-    with closing(sqlite3.connect(file)) as database:
-        [(spent,)] = database.execute("SELECT COALESCE(SUM(spent), 0) FROM charges")
-        [(delivered,)] = database.execute("SELECT COALESCE(SUM(cost), 0) FROM jobs WHERE state = 'delivered'")
-    return [] if abs(spent - delivered) < 1e-6 else [f"{spent} credits are spent, {delivered} were delivered"]
 
 
 def main() -> None:

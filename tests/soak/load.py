@@ -1,10 +1,12 @@
 """Load test with many users: `python -m tests.soak.load --jobs 10000 --users 500`.
 
 The real bot runs as a process, with a database file and a fake engine, connected to the fake Discord in this process.
-Users send commands at random times; one of them floods the queue: they always have as many queued jobs as allowed. At
-the end, these are checked by the messages, the database, and the exact order in which jobs entered and left the queue:
+Users send commands at random times, and some go on from images of others: they upscale, redraw, extend, share and
+describe them (`followups`). One of them floods the queue: they always have as many queued jobs as allowed. At the end,
+these are checked by the messages, the database, and the exact order in which jobs entered and left the queue:
 
-- every accepted job has its image in one message, and no image is posted twice;
+- every accepted job has its image in one message, and no image is posted twice, in the gallery neither;
+- what was charged is what the delivered jobs and the descriptions cost;
 - while another user's job waits, at most one batch of the flood is started; for a user's first job, at most one job;
 - the bot's memory stays flat over the thirds of the run, its event loop is on time, and it acknowledges in time.
 
@@ -24,7 +26,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -32,18 +34,29 @@ from pathlib import Path
 
 import psutil
 
-from bot.sandbox import FakeDiscord, InteractionHandle, User
+from bot.rules.server_settings import MAX_TIMES_NATIVE
+from bot.sandbox import FakeDiscord, InteractionHandle, Message, User
 from bot.sandbox.model.interactions import DiscordEvent
 from storage.database import Database
 from storage.schema import JobState
 from tests.end_to_end.bot_process import ROOT, settings_for
+from tests.miniature_tagger import write_tagger
+from tests.soak.followups import DRAWING, FollowUps, is_small_for, wrong_charges
 
 TIMEOUT = 60.0
 MAX_BATCH = 4
 #: Queued jobs that the server allows each user.
 FLOOD_WAITING = 50
 #: What the server's admin has set, so that none of the experiment's requests is refused.
-SERVER_SETTINGS = {"quota": {"credits": None}, "limits": {"waiting": FLOOD_WAITING}}
+SERVER_SETTINGS = {
+    "quota": {"credits": None},
+    "limits": {"waiting": FLOOD_WAITING, "upscaled_times_native": MAX_TIMES_NATIVE},
+}
+#: Users who ask for something under images. What they have drawn costs more, so later jobs of theirs may wait longer
+#: than those of others.
+PRESSING_USERS = 20
+#: Newest images that something is asked for under.
+RECENT = 100
 MEMORY_INTERVAL = 0.5
 
 LATEST_LOOP = 0.020
@@ -54,11 +67,15 @@ MAX_GROWTH = 0.05
 
 @dataclass(frozen=True)
 class Plan:
-    """`rate`: jobs per second of all users except the flooder, who sends `flood` jobs whenever the limit allows."""
+    """`rate`: jobs per second of all users except the flooder, who sends `flood` jobs whenever the limit allows.
+
+    pressed: how many requests of the others are about images that are there, most of them jobs.
+    """
 
     jobs: int = 10_000
     users: int = 500
     flood: int = 4_000
+    pressed: int = 500
     rate: float = 8.0
     seconds_per_batch: float = 0.3
     seed: int = 1
@@ -70,12 +87,16 @@ class Outcome:
 
     plan: Plan
     flooder: int
+    pressing: frozenset[int] = frozenset()
     interactions: list[InteractionHandle] = field(default_factory=list)
     #: The message of each delivered job.
     delivered: Mapping[int, int] = field(default_factory=dict)
     states: Counter[str] = field(default_factory=Counter)
     #: All messages that ever showed the image of a job.
     pictures: Mapping[int, frozenset[int]] = field(default_factory=dict)
+    #: What was shared and described, in a sentence; and what is wrong with it, or with what was charged.
+    follow_ups: str = ""
+    wrong: list[str] = field(default_factory=list)
     #: The words of each line of the queue's log (see `watched_bot`).
     queue_log: list[list[str]] = field(default_factory=list)
     lags: list[float] = field(default_factory=list)
@@ -98,6 +119,7 @@ class Outcome:
             yield f"{len(unanswered)} commands were not answered within three seconds"
         if len(self.delivered) != len(self.accepted):
             yield f"of {len(self.accepted)} jobs {len(self.delivered)} were delivered: {dict(self.states)}"
+        yield from self.wrong
         for job_id, message_id in self.delivered.items():
             if self.pictures.get(job_id) != {message_id}:
                 yield f"job {job_id} is in messages {set(self.pictures.get(job_id, ()))}, not in {message_id} alone"
@@ -131,7 +153,7 @@ class Outcome:
                 queued[owner[job_id]] -= 1
                 if owner[job_id] == self.flooder:
                     flood_started += 1
-                elif job_id in alone:
+                elif job_id in alone and owner[job_id] not in self.pressing:
                     yield job_id, flood_started - started_when_queued[job_id], job_id in first
 
     @property
@@ -153,6 +175,7 @@ class Outcome:
         yield spread("fake Discord's own loop late", self.own_lags), True
         refused = len(self.interactions) - len(self.accepted)
         yield f"commands answered that the database takes too long: {refused}", refused == 0
+        yield self.follow_ups, True
         delays = Counter(flood_jobs for _, flood_jobs, _ in self.delays())
         yield f"jobs of the flood started while another waits: {dict(sorted(delays.items()))}", True
         busy = 1000 * self.busy / max(1, len(self.delivered))
@@ -181,8 +204,10 @@ async def load(plan: Plan, folder: Path) -> Outcome:
     async with FakeDiscord() as discord:
         crowd = [discord.world.add_user(f"member{number}", discord.world.guild) for number in range(plan.users - 1)]
         flooder = discord.world.add_user("flooder", discord.world.guild)
-        outcome = Outcome(plan, flooder.id)
+        pressing = [discord.world.add_user(f"presser{number}", discord.world.guild) for number in range(PRESSING_USERS)]
+        outcome = Outcome(plan, flooder.id, frozenset(user.id for user in pressing))
         pictures = _Pictures(discord)
+        follow_ups = FollowUps(discord, discord.world.gallery, discord.world.bob, random.Random(plan.seed + 1))
         async with _watched_bot(discord, folder, plan) as process:
             started = time.perf_counter()
             watching = [
@@ -191,15 +216,21 @@ async def load(plan: Plan, folder: Path) -> Outcome:
             ]
             await asyncio.gather(
                 _send_randomly(discord, crowd, plan, outcome.interactions),
+                _press_buttons(follow_ups, pressing, plan, outcome.interactions, pictures),
                 _flood(discord, flooder, plan, outcome.interactions, pictures),
             )
             await pictures.until(len(outcome.accepted), process)
+            async with asyncio.timeout(TIMEOUT):
+                while not follow_ups.are_answered():
+                    await asyncio.sleep(0.05)
             outcome.seconds = time.perf_counter() - started
             for task in watching:
                 task.cancel()
             times = process.cpu_times()
             outcome.busy = times.user + times.system
             await asyncio.sleep(1)  # for duplicates that arrive late
+        outcome.follow_ups = follow_ups.counts()
+        outcome.wrong = [*follow_ups.mistakes(folder / "anima.db"), *wrong_charges(folder / "anima.db")]
     outcome.pictures = {job_id: frozenset(messages) for job_id, messages in pictures.messages_of.items()}
     outcome.lags = json.loads((folder / "measured.json").read_text())["lags"]
     outcome.queue_log = [line.split() for line in (folder / "queue.log").read_text().splitlines()]
@@ -210,11 +241,13 @@ async def load(plan: Plan, folder: Path) -> Outcome:
 @asynccontextmanager
 async def _watched_bot(discord: FakeDiscord, folder: Path, plan: Plan) -> AsyncIterator[psutil.Process]:
     async with _database_in(folder) as database:
-        await database.servers.change(discord.world.guild.id, SERVER_SETTINGS, by=discord.world.emi.id)
+        settings = {**SERVER_SETTINGS, "gallery_channel_id": discord.world.gallery.id}
+        await database.servers.change(discord.world.guild.id, settings, by=discord.world.emi.id)
     environment = {
         **os.environ,
         **settings_for(discord, folder),
         "PYTHONPATH": str(ROOT),
+        "ANIMA_TAGGER": str(write_tagger(folder / "tagger")),
         "ANIMA_LARGEST_BATCH": str(MAX_BATCH),
         "SECONDS_PER_BATCH": str(plan.seconds_per_batch),
         "QUEUE_LOG": str(folder / "queue.log"),
@@ -243,11 +276,27 @@ async def _send_randomly(
 ) -> None:
     rng = random.Random(plan.seed)
     due = time.perf_counter()
-    for number in range(plan.jobs - plan.flood):
+    for number in range(plan.jobs - plan.flood - plan.pressed):
         due += rng.expovariate(plan.rate)
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
         user = crowd[number] if number < len(crowd) else rng.choice(crowd)
         interactions.append(await _ask(discord, user, number))
+
+
+async def _press_buttons(
+    follow_ups: FollowUps, users: Sequence[User], plan: Plan, interactions: list[InteractionHandle], pictures: _Pictures
+) -> None:
+    """As many requests as planned, spread over the time that the commands take."""
+    rng = follow_ups.rng
+    pause = (plan.jobs - plan.flood) / plan.rate / max(1, plan.pressed)
+    for number in range(plan.pressed):
+        await asyncio.sleep(rng.expovariate(1 / pause))
+        action = follow_ups.choose()
+        while not (messages := [each for each in pictures.recent if is_small_for(action, each)]):
+            await asyncio.sleep(0.1)
+        sent = await follow_ups.ask(action, users[number % len(users)], rng.choice(messages))
+        if action in DRAWING:
+            interactions.append(sent)
 
 
 async def _flood(
@@ -263,10 +312,12 @@ async def _flood(
 
 
 class _Pictures:
-    """The messages that ever showed the image of each job."""
+    """The messages that ever showed the image of each job, but for the gallery's."""
 
     def __init__(self, discord: FakeDiscord) -> None:
         self.messages_of: defaultdict[int, set[int]] = defaultdict(set)
+        self._gallery = discord.world.gallery
+        self.recent: deque[Message] = deque(maxlen=RECENT)
         self._drawn_messages: set[int] = set()
         discord.events.listen(self._look)
 
@@ -274,10 +325,13 @@ class _Pictures:
         message = event.message
         if message is None or event.kind not in ("message_create", "message_update"):
             return
+        if message.channel == self._gallery:
+            return
         for shown in message.shown:
             if (name := re.fullmatch(r"anima-([0-9]+)-[0-9]+\.png", shown.filename)) is not None:
                 self.messages_of[int(name[1])].add(message.id)
                 self._drawn_messages.add(message.id)
+                self.recent.append(message)
 
     def count_for(self, sent: Sequence[InteractionHandle]) -> int:
         return sum(each.interaction.original_id in self._drawn_messages for each in sent)

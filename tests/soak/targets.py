@@ -111,13 +111,10 @@ def custom_ids() -> FuzzTarget:
 
     from discord import ui
 
-    from bot.commands import HANDLERS
-    from bot.components import cancel, hint
-    from bot.components.images import HANDLERS as IMAGE_HANDLERS
+    from bot.app import HANDLERS
     from bot.messages.buttons import LABELS
 
-    kinds = (*IMAGE_HANDLERS, *cancel.HANDLERS, *hint.HANDLERS, *HANDLERS)
-    templates = [(kind.__discord_ui_compiled_template__, kind) for kind in kinds]
+    templates = [(kind.__discord_ui_compiled_template__, kind) for kind in HANDLERS]
     loop = asyncio.new_event_loop()
 
     async def built(custom_id: str) -> None:
@@ -139,6 +136,9 @@ def custom_ids() -> FuzzTarget:
     seeds += ["anima-admin:form-limits", "anima-admin:unblock:1234567890123456789", "anima:queue"]
     seeds += ["anima:preferences:apply:0123456789abcdef", "anima:preferences:page:presets", "anima:preferences:size"]
     seeds += ["anima:preferences:turbo:on", "anima:preferences:form:numbers", "anima:history:newer:1:" + "x" * 70]
+    seeds += [f"anima:redraw-{what}:12:1" + ":33554431" * (what != "cells") for what in ("cells", "lines", "chosen")]
+    seeds += [f"anima:{what}:12" for what in ("moderate:both", "triggers", "unshare", "edit-again", "described-draw")]
+    seeds += ["anima:describe:12:3", "anima:described-edit:12", "anima:unshare-for-good:12"]
     digits = "٣", "9" * 19, "-1", "0x1", "1e3", "\0", "\n", ":", "::", "anima", "anima-admin", "𝟙"
     return FuzzTarget(read, [seed.encode() for seed in seeds], [word.encode() for word in digits], longest=200)
 
@@ -358,7 +358,9 @@ def lora_files() -> FuzzTarget:
     import torch
     from safetensors.torch import save
 
-    from inference.networks.transformer import Transformer, TransformerParams
+    from inference.networks.params import TransformerParams
+    from inference.networks.structure import shapes_alone
+    from inference.networks.transformer import Transformer
     from inference.request import CheckpointError
     from inference.weights.checkpoint import ModelFiles
     from inference.weights.lora import Lora, MergedLoras, Network
@@ -366,7 +368,7 @@ def lora_files() -> FuzzTarget:
 
     torch.set_num_threads(1)
     files = ModelFiles.find(MODELS)
-    with torch.device("meta"):
+    with shapes_alone():
         transformer = Transformer(TransformerParams.from_shapes(files.transformer.shapes))
     transformer.to_empty(device="cpu")
     merged, file = MergedLoras([Network("", transformer, files.transformer)]), _File()
@@ -420,7 +422,9 @@ def model_files() -> FuzzTarget:
     """A file in the folder of diffusion models, text encoders or VAEs, as `anima doctor` and the engine look at it."""
     import torch
 
-    from inference.networks.transformer import Transformer, TransformerParams
+    from inference.networks.params import TransformerParams
+    from inference.networks.structure import shapes_alone
+    from inference.networks.transformer import Transformer
     from inference.request import CheckpointError
     from inference.weights.checkpoint import ModelFiles
     from inference.weights.weights_file import load_module, reading_sizes_off
@@ -436,7 +440,7 @@ def model_files() -> FuzzTarget:
     def read(case: bytes) -> None:
         path.write_bytes(case)
         files = ModelFiles.find(folder)
-        with torch.device("meta"), reading_sizes_off(files.transformer):
+        with shapes_alone(), reading_sizes_off(files.transformer):
             transformer = Transformer(TransformerParams.from_shapes(files.transformer.shapes))
         load_module(transformer, files.transformer, torch.device("cpu"), torch.float32)
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.soak.fuzz import LARGE, changed
-from tests.soak.targets import TARGETS, FuzzTarget
+from tests.soak.fuzz import LARGE, TARGETS, changed
+from tests.soak.targets import FuzzTarget
 
 ROOT = Path(__file__).parents[2]
 

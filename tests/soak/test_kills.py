@@ -10,6 +10,8 @@ AIMS = (
     "rendered, never posted",
     "posted, not recorded",
     "reposted, not recorded",
+    "shared, not recorded",
+    "described, not shown",
     "at random",
 )
 

@@ -6,7 +6,7 @@ FLOODER = 9
 
 
 async def test_a_crowd_and_a_flood_lose_nothing_double_nothing_and_wait_for_one_batch_at_most(tmp_path: Path) -> None:
-    outcome = await load(Plan(jobs=240, users=40, flood=80, rate=20.0, seconds_per_batch=0.2), tmp_path)
+    outcome = await load(Plan(jobs=240, users=40, flood=80, pressed=30, rate=20.0, seconds_per_batch=0.2), tmp_path)
     assert list(outcome.mistakes()) == []
     assert len(outcome.delivered) == len(outcome.accepted) > 0
     assert list(outcome.delays())

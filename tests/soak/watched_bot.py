@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from bot.app import build_client, freeze_gc
-from bot.jobs.queue import FairQueue, QueuedJob
+from bot.jobs.queue import Consumer, FairQueue, QueuedJob
 from bot.ops.endpoints import point_discord_at
 from bot.ops.settings import Settings
 from bot.prompting import TagIndex
@@ -36,6 +36,7 @@ class BatchFakeEngine:
 
     name = "batch"
     native = NATIVE
+    full_pass = None
 
     def __init__(self, seconds_per_batch: float) -> None:
         self._seconds_per_batch = seconds_per_batch
@@ -45,6 +46,9 @@ class BatchFakeEngine:
 
     def turbo_lora(self) -> None:
         return None
+
+    def loaded_models(self) -> tuple[str, ...]:
+        return ()
 
     def generate(self, requests: Sequence[GenerationRequest], *_: Any, **__: Any) -> list[Picture]:
         time.sleep(self._seconds_per_batch)
@@ -59,8 +63,8 @@ def log_queue(queue: FairQueue, log: TextIO) -> None:
         put(waiting)
         print("put", waiting.job_id, waiting.user_id, file=log)
 
-    async def logged_take() -> tuple[QueuedJob, ...]:
-        batch = await take()
+    async def logged_take(consumer: Consumer) -> tuple[QueuedJob, ...]:
+        batch = await take(consumer)
         print("take", *(waiting.job_id for waiting in batch), file=log)
         return batch
 
@@ -72,13 +76,13 @@ async def main() -> None:
     point_discord_at(settings.discord_api_url, settings.discord_gateway_url)
     load: Any = partial(BatchFakeEngine, float(os.environ["SECONDS_PER_BATCH"]))
     database = await Database.open(settings.database_url)
-    client = build_client(settings, database, EngineProcess(load), TagIndex.load())
+    client = build_client(settings, database, {"fake": EngineProcess(load)}, TagIndex.load())
     client._connection.guild_ready_timeout = 0.01
     freeze_gc()
     lags = array("d")
     ending = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
-    with Path(os.environ["QUEUE_LOG"]).open("w") as log:
+    with Path(os.environ["QUEUE_LOG"]).open("w", encoding="utf-8") as log:
         log_queue(client.queue, log)
         running = asyncio.create_task(client.start(os.environ["DISCORD_TOKEN"]))
         watching = asyncio.create_task(watch_the_loop(lags.append))
@@ -89,7 +93,7 @@ async def main() -> None:
         await running
         if client.failure is not None:
             raise client.failure
-    Path(os.environ["MEASURED"]).write_text(json.dumps({"lags": lags.tolist()}))
+    Path(os.environ["MEASURED"]).write_text(json.dumps({"lags": lags.tolist()}), encoding="utf-8")
     await database.close()
 
 

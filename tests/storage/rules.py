@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Select, func, or_, select, text
 
 from storage.database import Database
-from storage.schema import charges, job_sources, jobs, pictures, renders, sources
+from storage.schema import charges, job_masks, job_sources, jobs, pictures, renders, sources
 
 LIVE = ("queued", "running", "rendered")
 GIVEN_UP = ("cancelled", "failed", "refused")
@@ -29,7 +29,8 @@ EXCEPTIONS: Mapping[str, Select[Any]] = {
     .where(jobs.c.state.in_(GIVEN_UP), or_(charges.c.state != "refunded", charges.c.spent != 0)),
     "a source of no job": select(sources.c.id)
     .outerjoin(job_sources, job_sources.c.source_id == sources.c.id)
-    .where(job_sources.c.job_id.is_(None)),
+    .outerjoin(job_masks, job_masks.c.source_id == sources.c.id)
+    .where(job_sources.c.job_id.is_(None), job_masks.c.job_id.is_(None)),
     "a charge for more or less than the job": select(jobs.c.id)
     .select_from(_paid)
     .where(charges.c.reserved != jobs.c.cost),

@@ -3,8 +3,6 @@ import os
 import shutil
 import sqlite3
 import stat
-import subprocess
-import sys
 import tempfile
 from contextlib import closing
 from pathlib import Path
@@ -340,39 +338,3 @@ async def test_errors_do_not_tell_prompts(database):
     with pytest.raises(IntegrityError) as error:
         await database.jobs.accept(an_imagine(kind=None, prompt="my dear one"), UNLIMITED)
     assert "dear" not in str(error.value)
-
-
-async def test_one_process_at_a_time_has_the_claim(url):
-    first, second = await Database.open(url), await Database.open(url)
-    assert await first.lock() and await first.lock()
-    assert not await second.lock()
-    await accepted(second, user_id=ALICE)
-    await first.close()
-    assert await second.lock()
-    await second.close()
-
-
-CLAIMANT = """
-import asyncio, sys
-from storage.database import Database
-
-async def claim():
-    database = await Database.open(sys.argv[1])
-    print(await database.lock(), flush=True)
-    await asyncio.sleep(60)
-
-asyncio.run(claim())
-"""
-
-
-async def test_a_claim_ends_with_a_killed_process(url):
-    claimant = subprocess.Popen([sys.executable, "-c", CLAIMANT, url], stdout=subprocess.PIPE, text=True, cwd=ROOT)
-    assert claimant.stdout.readline() == "True\n"
-    database = await Database.open(url)
-    assert not await database.lock()
-    claimant.kill()
-    claimant.communicate()
-    async with asyncio.timeout(10):
-        while not await database.lock():
-            await asyncio.sleep(0.01)
-    await database.close()

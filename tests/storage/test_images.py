@@ -161,7 +161,16 @@ async def test_a_seed_that_no_sampler_takes_is_not_written(database, seed):
     assert (await database.jobs.get(job.id)).state == "running"
 
 
-async def test_a_classifiers_labels_are_kept_until_delivery(database):
+async def test_a_classifiers_labels_are_kept_also_after_delivery(database):
     job = await running(database)
     await database.jobs.rendered(job.id, [an_image(0, labels={"nsfw": 0.75}), an_image(1)])
-    assert [dict(render.labels) for render in await database.images.renders(job.id)] == [{"nsfw": 0.75}, {}]
+    assert [each.image.labels for each in await database.images.renders(job.id)] == [{"nsfw": 0.75}, None]
+    await database.jobs.delivered(job.id, channel_id=CHANNEL, message_id=MESSAGE, attachments={})
+    assert [image.labels for image in await database.images.of_job(job.id)] == [{"nsfw": 0.75}, None]
+
+
+async def test_only_some_of_what_was_made_from_a_picture_is_read(database):
+    [origin] = await database.images.of_job((await delivered(database)).id)
+    children = [await delivered(database, parent_picture_id=origin.id) for _ in range(3)]
+    found = await database.images.children(origin.id, 2)
+    assert [image.job_id for image in found] == [child.id for child in children[:2]]

@@ -289,3 +289,37 @@ async def test_a_servers_jobs_in_given_states_are_cancelled(database):
     assert [job.id for job in await database.jobs.live()] == [elsewhere.id, outside.id]
     assert (await database.jobs.get(outside.id)).state is JobState.QUEUED
     assert await broken_rules(database) == []
+
+
+async def test_a_job_gives_way_to_another_only_if_that_is_accepted(database):
+    old = await accepted(database, cost=3.0)
+    limits = Allowance(credits=4.0, waiting=1)
+    assert isinstance(await database.jobs.accept(an_imagine(cost=5.0), limits, replaces=old.id), OverQuota)
+    assert (await database.jobs.get(old.id)).state is JobState.QUEUED
+    assert (await database.quotas.usage(old.account)).spent == 3.0
+    ended = []
+    database.jobs.watch(lambda job: ended.append(job.id))
+    new = await database.jobs.accept(an_imagine(cost=4.0), limits, replaces=old.id)
+    assert isinstance(new, Accepted) and ended == [old.id]
+    gone = await database.jobs.get(old.id)
+    assert (gone.state, gone.ended_by) == (JobState.CANCELLED, ALICE)
+    assert (await database.quotas.usage(old.account)).spent == 4.0
+    assert await broken_rules(database) == []
+
+
+async def test_only_a_queued_job_of_the_same_user_gives_way(database):
+    drawn, others = await running(database), await accepted(database, user_id=BOB)
+    for job in (drawn, others):
+        assert isinstance(await database.jobs.accept(an_imagine(), UNLIMITED, replaces=job.id), Accepted)
+    assert (await database.jobs.get(drawn.id)).state is JobState.RUNNING
+    assert (await database.jobs.get(others.id)).state is JobState.QUEUED
+
+
+async def test_it_is_known_when_something_was_drawn_last(database, clock):
+    assert await database.jobs.last_drawn_at() is None
+    early, late = await running(database), await running(database)
+    for job in (late, early):  # the later one is drawn first
+        await database.jobs.rendered(job.id, [an_image()])
+        await database.jobs.delivered(job.id, channel_id=CHANNEL, message_id=MESSAGE, attachments={})
+        clock.now += timedelta(hours=1)
+    assert await database.jobs.last_drawn_at() == clock.now - timedelta(hours=1)

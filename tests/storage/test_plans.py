@@ -12,7 +12,8 @@ from storage.quotas import Account
 from storage.schema import JobState
 from tests.storage.requests import ADMIN, ALICE, GUILD, MESSAGE, accepted, an_image, delivered, running
 
-WHOLE = tuple(f"SCAN {table}" for table in ("jobs", "pictures", "charges", "renders", "audit", "reports", "unanswered"))
+TABLES = ("jobs", "pictures", "charges", "renders", "audit", "reports", "shares", "unanswered")
+WHOLE = tuple(f"SCAN {table}" for table in TABLES)
 
 SMALL = "USING INDEX ix_jobs_untold"  # holds only what is asked for
 
@@ -48,13 +49,23 @@ async def ask_everything(database: Database, clock: Any) -> None:
     await database.images.history(ALICE, after=image.id)
     await database.images.history(ALICE, words="red hair", before=image.id)
     await database.images.history(ALICE, words="red hair", after=image.id)
-    await database.images.delete([image.id])
-    await database.images.delete_message(MESSAGE)
     await database.servers.change(GUILD, {"steps": 30}, by=ADMIN)
     await database.servers.audit_log(GUILD, before=5)
     await database.servers.blocked_among([ALICE])
     await database.reports.add(job.id, ALICE, most=5, period=timedelta(hours=1))
     await database.reports.take_back(job.id, ALICE)
+    share = await database.shares.begin(image.id, by=ALICE, guild_id=GUILD, channel_id=1)
+    await database.shares.posted(share.id, MESSAGE)
+    await database.shares.get(share.id)
+    await database.shares.of_image(image.id)
+    await database.shares.of_job(job.id)
+    await database.shares.is_shown(job.id, 0, 1)
+    await database.shares.in_message(MESSAGE)
+    await database.shares.messages_deleted([MESSAGE, MESSAGE + 1])
+    await database.shares.erased()
+    await database.shares.end(share.id)
+    await database.images.delete([image.id])
+    await database.images.delete_message(MESSAGE)
     await database.unanswered.answered(job.interaction_id)
     await database.privacy.export(ALICE)
     await database.privacy.erase(ALICE)

@@ -56,3 +56,10 @@ async def test_only_the_newest_drafts_of_a_day_are_kept_and_only_for_their_user(
     await database.privacy.forget_older_than()
     assert (await database.privacy.export(BOB))["drafts"] == []
     assert other > ids[-1]
+
+
+async def test_drafts_of_one_form_do_not_take_the_place_of_anothers(database):
+    first = await database.preferences.save_draft(ALICE, "form", {"name": "first"})
+    for _ in range(7):
+        await database.preferences.save_draft(ALICE, "another", {})
+    assert await database.preferences.draft(ALICE, first) is not None

@@ -103,3 +103,36 @@ async def test_two_bots_on_one_database_cannot_overspend(url, same_interactions)
     assert await broken_rules(database) == []
     assert (await database.quotas.usage(jobs[0].account)).spent == pytest.approx(spender.COST * spender.AFFORDABLE)
     await database.close()
+
+
+async def test_a_request_without_a_job_is_charged_once_however_often_it_is_begun(database, clock):
+    account = Account(ALICE, GUILD)
+    for _ in range(2):
+        assert await database.quotas.lacks_room(7, account, 0.1, 0.1) is None
+        assert await database.quotas.charge(7, account, 0.1, 0.1) is None
+    assert (await database.quotas.usage(account)).charges == (Charge(clock.now, 0.1),)
+    assert (await database.quotas.usage_of_servers([GUILD], clock.now - WINDOW))[GUILD].credits == 0.1
+
+
+async def test_a_request_without_room_is_not_charged_and_neither_is_one_that_is_taken_back(database):
+    account = Account(ALICE, GUILD)
+    await database.quotas.charge(7, account, 0.1, 0.1)
+    for ask in (database.quotas.lacks_room, database.quotas.charge):
+        usage = await ask(8, account, 0.1, 0.1)
+        assert usage is not None and usage.spent == 0.1
+    await database.quotas.take_back(7)
+    assert (await database.quotas.usage(account)).spent == 0
+    assert await database.quotas.charge(8, account, 0.1, 0.1) is None
+    assert await database.quotas.charge(9, account, 1000, None) is None
+
+
+@pytest.mark.parametrize("is_erased", [True, False])
+async def test_of_a_request_no_more_is_kept_than_of_a_job_once_its_day_is_over(database, clock, is_erased):
+    await database.quotas.charge(7, Account(ALICE, GUILD), 0.1, None)
+    clock.turn(WINDOW)
+    if is_erased:
+        await database.privacy.erase(ALICE)
+    else:
+        await database.privacy.forget_older_than()
+    assert (await database.privacy.export(ALICE))["charges"] == []
+    assert await database.quotas.lacks_room(7, Account(BOB, GUILD), 0.1, 0) is not None

@@ -18,7 +18,7 @@ from bot.commands.admin.context import is_admin
 from bot.commands.admin.forms import FORMS, AdminForm, admin_forms
 from bot.commands.admin.pages import PAGES, show
 from bot.commands.tree import OPEN_TO_BLOCKED
-from bot.components.base import AnimaInteraction
+from bot.components.base import AnimaInteraction, defer_privately
 
 __all__ = ["ACTIONS", "ADMIN_ITEMS", "FORMS", "PAGES", "AdminForm", "admin", "admin_forms"]
 
@@ -36,5 +36,5 @@ ADMIN_ITEMS = (AdminItem,)
 @app_commands.guild_install()
 async def admin(interaction: AnimaInteraction) -> None:
     if await is_admin(interaction):
-        await interaction.response.defer(ephemeral=True)
+        await defer_privately(interaction)
         await show(interaction, "overview")

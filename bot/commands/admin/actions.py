@@ -2,71 +2,81 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Self
-
-from discord import ui
 
 from bot.commands.admin import suggestions
-from bot.commands.admin.context import UNCHANGED, ChangedMeanwhile, is_admin, load_context, save
+from bot.commands.admin.context import UNCHANGED, AdminContext, change, is_admin, load_context
 from bot.commands.admin.forms import FORMS, AdminForm
+from bot.commands.admin.gallery import set_gallery
 from bot.commands.admin.log_channel import set_log_channel
+from bot.commands.admin.models import with_default_model, with_offered_models
 from bot.commands.admin.pages import PAGES, put, show
-from bot.components.base import AnimaInteraction, Component
-from bot.messages.replies import reply_privately
+from bot.commands.panel import PanelAction, PanelItem, panel_template
+from bot.components.base import AnimaInteraction, defer_update, open_form
 from bot.rules.server_settings import ServerSettings
 from bot.text.translation import N_, say
 
 OTHER_VERSION = N_("This panel is from a different version of the bot. Open a new one with `/anima-admin`.")
 
-#: Gets what was chosen in a select, and the number at the end of the custom_id.
-Action = Callable[[AnimaInteraction, list[str], int | None], Awaitable[None]]
-
 
 async def _open(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
-    await interaction.response.defer()
+    await defer_update(interaction)
     await show(interaction, chosen[0] if chosen and chosen[0] in PAGES else "overview")
 
 
 async def _open_log(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
-    await interaction.response.defer()
+    await defer_update(interaction)
     await show(interaction, "log", begin=argument)
 
 
-def _asks(form: str) -> Action:
+def _asks(form: str) -> PanelAction:
     """An action that opens a form."""
 
     async def act(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
-        await interaction.response.send_modal(AdminForm.at(await load_context(interaction), form))
+        await open_form(interaction, AdminForm.now(interaction, form))
 
     return act
 
 
-def _sets(page: str, new: Callable[[ServerSettings, tuple[int, ...]], ServerSettings]) -> Action:
+def _sets(page: str, new: Callable[[ServerSettings, tuple[int, ...]], ServerSettings]) -> PanelAction:
     """An action that changes the settings by the ids that were chosen."""
 
     async def act(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
-        await interaction.response.defer()
-        notice = ""
-        while not notice:
-            context = await load_context(interaction)
-            with suppress(ChangedMeanwhile):
-                notice = await save(interaction, context, new(context.settings, tuple(map(int, chosen))))
-        await show(interaction, page, notice)
+        await defer_update(interaction)
+        ids = tuple(map(int, chosen))
+        await show(interaction, page, await change(interaction, lambda context: new(context.settings, ids)))
+
+    return act
+
+
+def _chooses_models(new: Callable[[ServerSettings, Sequence[str]], ServerSettings]) -> PanelAction:
+    """An action that changes the settings by the names of models that were chosen."""
+
+    async def act(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
+        await defer_update(interaction)
+
+        def changed(context: AdminContext) -> ServerSettings:
+            known = [name for name in chosen if context.models is not None and name in context.models.models]
+            return new(context.settings, known)
+
+        await show(interaction, "models", await change(interaction, changed))
 
     return act
 
 
 async def _choose_log_channel(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
-    await interaction.response.defer()
+    await defer_update(interaction)
     await show(interaction, "log-channel", await set_log_channel(interaction, chosen))
 
 
+async def _choose_gallery(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
+    await defer_update(interaction)
+    await show(interaction, "gallery", await set_gallery(interaction, chosen))
+
+
 async def _unblock(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
-    await interaction.response.defer()
+    await defer_update(interaction)
     context = await load_context(interaction)
     user_id = int(chosen[0])
     lifted = await interaction.client.moderation.unblock(context.guild_id, user_id, by=interaction.user.id)
@@ -74,19 +84,19 @@ async def _unblock(interaction: AnimaInteraction, chosen: list[str], argument: i
     await show(interaction, "people", notice)
 
 
-def _suggests(name: str) -> Action:
+def _suggests(name: str) -> PanelAction:
     """An action that shows what a suggestion would change."""
 
     async def act(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
-        await interaction.response.defer()
+        await defer_update(interaction)
         await put(interaction, "suggested", suggestions.preview(await load_context(interaction), name))
 
     return act
 
 
-def _applies(name: str) -> Action:
+def _applies(name: str) -> PanelAction:
     async def act(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
-        await interaction.response.defer()
+        await defer_update(interaction)
         notice, undoable = await suggestions.apply(interaction, name, argument)
         items = await suggestions.choice(await load_context(interaction), None)
         undo = suggestions.undo_offer(undoable) if undoable is not None else []
@@ -96,20 +106,28 @@ def _applies(name: str) -> Action:
 
 
 async def _undo(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
-    await interaction.response.defer()
+    await defer_update(interaction)
     await show(interaction, "suggested", await suggestions.undo(interaction, argument))
 
 
 async def _open_suggestions(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
-    await interaction.response.defer()
+    await defer_update(interaction)
     await show(interaction, "suggested")
 
 
-ACTIONS: Mapping[str, Action] = {
+async def _open_log_channel(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
+    await defer_update(interaction)
+    await show(interaction, "log-channel")
+
+
+ACTIONS: Mapping[str, PanelAction] = {
     "open": _open,
     "log": _open_log,
+    "gallery": _choose_gallery,
     "log-channel": _choose_log_channel,
     "unblock": _unblock,
+    "default-model": _chooses_models(with_default_model),
+    "offered-models": _chooses_models(with_offered_models),
     "pause": _sets("overview", lambda settings, _: replace(settings, paused=True)),
     "resume": _sets("overview", lambda settings, _: replace(settings, paused=False)),
     "channels": _sets("access", lambda settings, ids: replace(settings, access=replace(settings.access, channels=ids))),
@@ -127,6 +145,7 @@ ACTIONS: Mapping[str, Action] = {
         "safety", lambda settings, _: replace(settings, safety=replace(settings.safety, always_safe=False))
     ),
     "suggestions": _open_suggestions,
+    "open-log-channel": _open_log_channel,
     "undo": _undo,
     **{f"suggest-{name}": _suggests(name) for name in suggestions.SUGGESTIONS},
     **{f"apply-{name}": _applies(name) for name in suggestions.SUGGESTIONS},
@@ -134,26 +153,11 @@ ACTIONS: Mapping[str, Action] = {
 }
 
 
-class AdminItem(Component, template=r"anima-admin:(?P<action>[a-z-]+)(?::(?P<argument>[0-9]{1,19}))?"):
-    """Any button or select of the panel."""
+class AdminItem(PanelItem, template=panel_template("anima-admin")):
+    actions = ACTIONS
 
-    open_to_blocked = True
+    async def is_allowed(self, interaction: AnimaInteraction) -> bool:
+        return await is_admin(interaction)
 
-    def __init__(self, item: ui.Item[Any], action: str, argument: int | None = None) -> None:
-        super().__init__(item)
-        self.action = action
-        self.argument = argument
-
-    @classmethod
-    async def from_custom_id(cls, interaction: Any, item: ui.Item[Any], match: re.Match[str], /) -> Self:
-        return cls(item, match["action"], int(match["argument"]) if match["argument"] else None)
-
-    async def on_use(self, interaction: AnimaInteraction) -> None:
-        if not await is_admin(interaction):
-            return
-        act = ACTIONS.get(self.action)
-        if act is None:
-            await reply_privately(interaction, say(OTHER_VERSION))
-            return
-        data: Any = interaction.data
-        await act(interaction, data.get("values", []), self.argument)
+    def say_other_version(self) -> str:
+        return say(OTHER_VERSION)

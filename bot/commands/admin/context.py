@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -10,8 +11,11 @@ import discord
 
 from bot.commands.admin import summaries
 from bot.components.base import AnimaInteraction
+from bot.generation.compose import ModelInfo
+from bot.generation.options import Options
 from bot.generation.sizes import example_size
 from bot.jobs.engines import ModelUnavailable
+from bot.jobs.model.choice import ModelChoice
 from bot.messages.replies import reply_privately
 from bot.rules.policy import defaults_beyond_limits
 from bot.rules.server_settings import ServerSettings
@@ -21,7 +25,7 @@ from inference.weights.modelspec import ANIMA
 from storage.database import Database
 
 #: Seconds that a warning waits for what the model's file says.
-MODEL_TIMEOUT = 1.0
+MODEL_TIMEOUT = 0.5
 
 NOT_ADMIN = N_("You need the **Manage Server** permission for this.")
 ONLY_IN_SERVERS = N_("This only works in a server. Use it in your server.")
@@ -34,7 +38,7 @@ UNCHANGED = N_("Nothing was changed.")
 
 @dataclass(frozen=True)
 class AdminContext:
-    """One server as the database and Discord's cache have it: what a page is made of."""
+    """One server as the database and Discord have it: what a page is made of."""
 
     database: Database
     guild_id: int
@@ -43,8 +47,13 @@ class AdminContext:
     version: int
     #: Whether Discord refused what was last posted in the log channel.
     log_refused: bool = False
-    #: One of the model's own, as it is typed.
-    example_size: str = ""
+    #: The operator's default model, and with it all others; None while they are not known.
+    models: ModelInfo | None = None
+
+    @property
+    def example_size(self) -> str:
+        """One of the model's own, as it is typed."""
+        return example_size((_native(self.models, self.settings) or ANIMA).sizes)
 
 
 async def load_context(interaction: AnimaInteraction) -> AdminContext:
@@ -56,30 +65,31 @@ async def load_context(interaction: AnimaInteraction) -> AdminContext:
     return AdminContext(
         database,
         interaction.guild_id,
-        interaction.guild,
+        await interaction.client.server_lookup.server(
+            interaction.guild_id, settings.log_channel_id, settings.gallery_channel_id
+        ),
         settings,
         stored.version,
         log_refused,
-        await _example_size(interaction),
+        await _models(interaction),
     )
-
-
-async def _example_size(interaction: AnimaInteraction) -> str:
-    native = None
-    with suppress(ModelUnavailable):  # the settings can be changed all the same
-        native = await _native(interaction)
-    return example_size((native or ANIMA).sizes)
 
 
 async def is_admin(interaction: AnimaInteraction) -> bool:
     """Whether the user may do this; if not, they get an answer. Discord hides the command only by default."""
+    refusal = why_not_admin(interaction)
+    if refusal is not None:
+        await reply_privately(interaction, refusal)
+    return refusal is None
+
+
+def why_not_admin(interaction: AnimaInteraction) -> str | None:
+    """Why the user may not do this; None if they may."""
     if interaction.guild_id is None:
-        await reply_privately(interaction, say(ONLY_IN_SERVERS))
-        return False
+        return say(ONLY_IN_SERVERS)
     if not (interaction.permissions.manage_guild or interaction.permissions.administrator):
-        await reply_privately(interaction, say(NOT_ADMIN))
-        return False
-    return True
+        return say(NOT_ADMIN)
+    return None
 
 
 class ChangedMeanwhile(Exception):
@@ -101,16 +111,29 @@ async def save(interaction: AnimaInteraction, context: AdminContext, new: Server
         dropped = await interaction.client.moderation.drop_waiting(context.guild_id, by=interaction.user.id)
         if dropped:
             said.append(say_plural(*DROPPED, dropped))
-    beyond = defaults_beyond_limits(new, await _native(interaction))
+    beyond = defaults_beyond_limits(new, _native(context.models, new))
     if beyond:
         said.append(say(BEYOND_LIMITS, defaults=summaries.of_names(beyond)))
     return " ".join(said)
 
 
-async def _native(interaction: AnimaInteraction) -> NativeSettings | None:
-    """What suits the model, unless that is not known at once because the engine still starts."""
+async def change(interaction: AnimaInteraction, new: Callable[[AdminContext], ServerSettings]) -> str:
+    """Changes the settings as they are by then, however often somebody else is quicker; returns what to say."""
+    while True:
+        context = await load_context(interaction)
+        with suppress(ChangedMeanwhile):
+            return await save(interaction, context, new(context))
+
+
+def _native(models: ModelInfo | None, settings: ServerSettings) -> NativeSettings | None:
+    """What suits the model that holds in the server unless another is chosen."""
+    return None if models is None else ModelChoice.of(models, settings, Options()).usual.native
+
+
+async def _models(interaction: AnimaInteraction) -> ModelInfo | None:
+    """The models, unless they are not known at once because the engine still starts."""
     try:
         async with asyncio.timeout(MODEL_TIMEOUT):
-            return (await interaction.client.model()).native
-    except TimeoutError:
+            return await interaction.client.model()
+    except (TimeoutError, ModelUnavailable):  # the settings can be changed all the same
         return None

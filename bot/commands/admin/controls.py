@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import discord
 from discord import ui
 
 from bot.commands.admin.context import AdminContext
+from bot.commands.panel import panel_button
 
 #: Values that Discord's selects take.
 MAX_CHOSEN = 25
@@ -26,22 +28,23 @@ def row(*items: ui.Item[Any]) -> ui.ActionRow[Any]:
     return ui.ActionRow(*items)
 
 
-def button(
-    action: str,
-    label: str,
-    style: discord.ButtonStyle = discord.ButtonStyle.secondary,
-    argument: int | None = None,
-) -> ui.Button[Any]:
-    custom_id = f"anima-admin:{action}" if argument is None else f"anima-admin:{action}:{argument}"
-    return ui.Button(label=label, style=style, custom_id=custom_id)
+button = partial(panel_button, "anima-admin")
 
 
 def form_button(form: str, label: str) -> ui.Button[Any]:
     return button(f"form-{form}", label, discord.ButtonStyle.primary)
 
 
-def select(action: str, options: list[discord.SelectOption], placeholder: str | None = None) -> ui.Select[Any]:
-    return ui.Select(custom_id=f"anima-admin:{action}", options=options, placeholder=placeholder)
+def select(
+    action: str,
+    options: list[discord.SelectOption],
+    placeholder: str | None = None,
+    *,
+    least: int = 1,
+    most: int = 1,
+) -> ui.Select[Any]:
+    custom_id = f"anima-admin:{action}"
+    return ui.Select(custom_id=custom_id, options=options, placeholder=placeholder, min_values=least, max_values=most)
 
 
 #: Channel types that people draw in, including the parents of threads.

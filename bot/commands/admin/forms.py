@@ -14,11 +14,10 @@ import discord
 from discord import ui
 from pydantic import TypeAdapter, ValidationError
 
-from bot.commands.admin.context import AdminContext, ChangedMeanwhile, is_admin, load_context, save
+from bot.commands.admin.context import AdminContext, ChangedMeanwhile, is_admin, load_context, save, why_not_admin
 from bot.commands.admin.pages import show
 from bot.commands.admin.summaries import LABELS, describe_errors, inline_or_empty, of_loras, of_size
-from bot.components.base import AnimaInteraction, Modal, Submitted
-from bot.components.edit_again import save_draft
+from bot.components.base import AnimaInteraction, Modal, Submitted, defer_update, save_draft
 from bot.generation.errors import InvalidForm
 from bot.generation.values import MAX_ARTISTS_LENGTH, MAX_COMPARED, MAX_LORA_STRENGTH, MAX_LORAS, offered
 from bot.messages.limits import MAX_CHOICES
@@ -26,6 +25,8 @@ from bot.rules.policy import MAX_STEPS_UNLESS_SET
 from bot.rules.server_settings import (
     MAX_BLOCKED_WORD_LENGTH,
     MAX_PREFIX_LENGTH,
+    TIMES_NATIVE,
+    UPSCALED_TIMES_NATIVE,
     Quota,
     Safety,
     ServerDefaults,
@@ -98,10 +99,14 @@ class AdminForm(Modal):
         ]
         return cls(form, say(FORMS[form].title), fields)
 
+    @classmethod
+    async def now(cls, interaction: AnimaInteraction, form: str) -> Self:
+        return cls.at(await load_context(interaction), form)
+
     async def on_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
         if not await is_admin(interaction):
             return
-        await interaction.response.defer()
+        await defer_update(interaction)
         answers, version = _read(values)
         context = await load_context(interaction)
         spec = FORMS[self.form]
@@ -112,13 +117,11 @@ class AdminForm(Modal):
         except (ChangedMeanwhile, InvalidForm) as error:
             mistake = f"{say(NOTHING_SAVED)} {error}"
             notice = say(CHANGED_MEANWHILE) if isinstance(error, ChangedMeanwhile) else mistake
-            draft_id = await save_draft(interaction, self, values)
+            draft_id = await save_draft(interaction, self.name, values)
             await show(interaction, spec.page, notice, draft_id=draft_id)
 
-    async def reopened(self, interaction: AnimaInteraction, fields: Submitted) -> Self | None:
-        if not await is_admin(interaction):
-            return None
-        return self.at(await load_context(interaction), self.form)
+    async def reopened(self, interaction: AnimaInteraction, fields: Submitted) -> Self | str:
+        return why_not_admin(interaction) or await self.now(interaction, self.form)
 
 
 def admin_forms() -> list[AdminForm]:
@@ -177,6 +180,7 @@ def _posting(settings: ServerSettings) -> list[Field]:
     return [
         Field("count", say("Pictures at once, 1 to 4"), _text_input(defaults.count)),
         Field("turbo", say("Fewer steps, if there is a turbo LoRA"), _checkbox(defaults.turbo)),
+        Field("fast", say("Leaves out what would change little; pictures differ slightly"), _checkbox(defaults.fast)),
         Field("spoiler", say("Hide pictures until they are clicked"), _checkbox(defaults.spoiler)),
         Field("private", say("Only the person who asked sees the pictures"), _checkbox(defaults.private)),
     ]
@@ -185,11 +189,15 @@ def _posting(settings: ServerSettings) -> list[Field]:
 def _limits(settings: ServerSettings) -> list[Field]:
     limits = settings.limits
     megapixels = say("1024x1024 is 1. Empty: the next field applies")
-    times_native = say("2.25 allows upscaling by 1.5. Empty: {default}", default=ServerLimits.times_native)
+    times_native = say("1 is the model's own size. Empty: {default}", default=TIMES_NATIVE)
+    upscaled = say("2.25 allows one upscale by 1.5. Empty: {default}", default=UPSCALED_TIMES_NATIVE)
+    if replace(limits, upscaled_times_native=None).upscaled_or_default is None:
+        upscaled = say("2.25 allows one upscale by 1.5. Empty: as other pictures")
     return [
         Field("side", say("In pixels. Empty: the most the model can do"), _text_input(limits.side)),
         Field("megapixels", megapixels, _text_input(limits.megapixels)),
         Field("times_native", times_native, _text_input(limits.times_native)),
+        Field("upscaled_times_native", upscaled, _text_input(limits.upscaled_times_native)),
         Field("steps", say("Empty: {default}", default=MAX_STEPS_UNLESS_SET), _text_input(limits.steps)),
     ]
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 
 import discord
 
-from bot.commands.admin.context import AdminContext, ChangedMeanwhile, load_context, save
+from bot.commands.admin.context import AdminContext, change
 from bot.commands.admin.controls import Items, channel_select, row, text
 from bot.components.base import AnimaInteraction
+from bot.generation.errors import InvalidForm
 from bot.jobs.log_channels import can_post, log_channel
 from bot.messages.log_entries import log_channel_chosen
 from bot.text.translation import N_, say
 
-#: The types of channel that can be a log channel.
+#: The types of channel that can be a log channel, or a gallery.
 TYPES = (
     discord.ChannelType.text,
     discord.ChannelType.news,
@@ -47,17 +47,25 @@ async def log_channel_page(context: AdminContext, begin: int | None) -> Items:
 
 async def set_log_channel(interaction: AnimaInteraction, chosen: list[str]) -> str:
     """Saves the chosen channel, or none; returns what to say."""
-    channel_id = int(chosen[0]) if chosen else None
-    if channel_id is not None and log_channel(interaction.guild, channel_id) is None:
-        return say(NOT_A_LOG_CHANNEL)
-    notice = ""
-    while not notice:
-        context = await load_context(interaction)
-        with suppress(ChangedMeanwhile):
-            notice = await save(interaction, context, replace(context.settings, log_channel_id=channel_id))
+    try:
+        channel_id = await usable_channel(interaction, chosen)
+    except InvalidForm as error:
+        return str(error)
+    notice = await change(interaction, lambda context: replace(context.settings, log_channel_id=channel_id))
     if channel_id is not None:
         interaction.client.log_channels.post(interaction.guild_id, log_channel_chosen(by=interaction.user.id))
     return notice
+
+
+async def usable_channel(interaction: AnimaInteraction, chosen: list[str]) -> int | None:
+    """The id of the chosen channel, if any was. Raises InvalidForm where the bot cannot use that channel."""
+    if not chosen:
+        return None
+    channel_id = int(chosen[0])
+    guild = await interaction.client.server_lookup.server(interaction.guild_id, channel_id)
+    if log_channel(guild, channel_id) is None:
+        raise InvalidForm(say(NOT_A_LOG_CHANNEL))
+    return channel_id
 
 
 def _warnings(context: AdminContext) -> list[str]:

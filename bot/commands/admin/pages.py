@@ -23,7 +23,9 @@ from bot.commands.admin.controls import (
     select,
     text,
 )
+from bot.commands.admin.gallery import gallery_page
 from bot.commands.admin.log_channel import log_channel_page
+from bot.commands.admin.models import models_page
 from bot.commands.admin.summaries import inline_or_empty, relative_time
 from bot.components.base import AnimaInteraction
 from bot.messages.buttons import edit_again_button
@@ -86,6 +88,7 @@ async def _overview(context: AdminContext, begin: int | None) -> Items:
         f"**{say('Access')}** {summaries.of_access(settings.access)}",
         f"**{say('Safety')}** {summaries.of_safety(settings.safety)}",
         f"**{say('Blocked')}** {say_plural('{count} word', '{count} words', words)}{say(', ')}{people}",
+        f"**{say('Gallery')}** {f'<#{settings.gallery_channel_id}>' if settings.gallery_channel_id else say('none')}",
         f"**{say('Log channel')}** {f'<#{settings.log_channel_id}>' if settings.log_channel_id else say('none')}",
     ]
     if settings.paused:
@@ -232,6 +235,7 @@ async def _statistics(context: AdminContext, begin: int | None) -> Items:
 PAGES: Mapping[str, AdminPage] = {
     "overview": AdminPage(N_("Overview"), N_("Everything at a glance; pause and resume"), _overview),
     "defaults": AdminPage(N_("Defaults"), N_("Size, steps, sampler, artists, LoRAs, prefix, negative"), _defaults),
+    "models": AdminPage(N_("Models"), N_("The default model, and which models members can use"), models_page),
     "limits": AdminPage(N_("Limits"), N_("Largest size, most steps, pictures and queued jobs"), _limits),
     "quota": AdminPage(N_("Quotas"), N_("Credits per day, for everyone and by role"), _quota),
     "suggested": AdminPage(
@@ -241,6 +245,7 @@ PAGES: Mapping[str, AdminPage] = {
     "safety": AdminPage(N_("Safety"), N_("Which channels only allow safe pictures"), _safety),
     "words": AdminPage(N_("Blocked words"), N_("Words that can't be used in prompts here"), _words),
     "people": AdminPage(N_("Blocked people"), N_("Block and unblock"), _people),
+    "gallery": AdminPage(N_("Gallery"), N_("Where members share chosen pictures"), gallery_page),
     "log-channel": AdminPage(N_("Log channel"), N_("Where refusals, reports and blocks are posted"), log_channel_page),
     "log": AdminPage(N_("Change log"), N_("Who changed what, and when"), _log),
     "statistics": AdminPage(N_("Statistics"), N_("Recent activity"), _statistics),

@@ -25,6 +25,7 @@ class SuggestedSettings:
     credits: float | None
     waiting: int
     times_native: float
+    upscaled: float
     steps: int
     count: int
     compared: int
@@ -36,6 +37,7 @@ class SuggestedSettings:
             settings.limits,
             megapixels=None,
             times_native=self.times_native,
+            upscaled_times_native=self.upscaled,
             steps=self.steps,
             count=self.count,
             waiting=self.waiting,
@@ -49,9 +51,9 @@ RECOMMENDED = N_("A log channel for moderators is recommended, and an image clas
 ASKED_FOR = N_("Set a log channel for moderators, and ask the bot's operator to turn on an image classifier.")
 
 SUGGESTIONS: Mapping[str, SuggestedSettings] = {
-    "friends": SuggestedSettings(N_("Friends"), None, 20, 4.0, 100, 4, 16, OPTIONAL),
-    "community": SuggestedSettings(N_("Community"), 50.0, 8, 2.4, 50, 4, 9, RECOMMENDED),
-    "large": SuggestedSettings(N_("Large public server"), 20.0, 3, 1.5, 40, 2, 4, ASKED_FOR),
+    "friends": SuggestedSettings(N_("Friends"), None, 20, 4.0, 16.0, 100, 4, 16, OPTIONAL),
+    "community": SuggestedSettings(N_("Community"), 50.0, 8, 2.4, 5.2, 50, 4, 9, RECOMMENDED),
+    "large": SuggestedSettings(N_("Large public server"), 20.0, 3, 1.5, 2.4, 40, 2, 4, ASKED_FOR),
 }
 
 
@@ -74,11 +76,13 @@ def preview(context: AdminContext, name: str) -> Items:
         *(changes or [say("Nothing would change.")]),
         f"-# {say(SUGGESTIONS[name].advice)}",
     ]
-    back = button("suggestions", say("Back"))
+    others = [button("suggestions", say("Back"))]
+    if context.settings.log_channel_id is None:
+        others.append(button("open-log-channel", say("Log channel")))
     if not changes:
-        return [text(lines), row(back)]
+        return [text(lines), row(*others)]
     apply = button(f"apply-{name}", say("Apply"), discord.ButtonStyle.success, argument=context.version)
-    return [text(lines), row(apply, back)]
+    return [text(lines), row(apply, *others)]
 
 
 def undo_offer(version: int) -> Items:
@@ -121,10 +125,13 @@ def _rows(settings: ServerSettings) -> dict[str, str]:
         area = say("up to {count} MP", count=decimal(limits.megapixels))
     else:
         area = say("{count} times the model's default size", count=decimal(limits.times_native))
+    times = limits.upscaled_or_default
+    upscaled = area if times is None else say("{count} times the model's default size", count=decimal(times))
     return {
         say(summaries.LABELS["credits"]): say("no limit") if credits is None else decimal(credits),
         say(summaries.LABELS["waiting"]): str(limits.waiting),
         say("Largest size"): area,
+        say("Largest upscale"): upscaled,
         say(summaries.LABELS["steps"]): str(limits.steps or MAX_STEPS_UNLESS_SET),
         say("Pictures at once"): str(limits.count),
         say(summaries.LABELS["compared"]): str(limits.compared),

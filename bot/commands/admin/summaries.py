@@ -25,6 +25,7 @@ MAX_NAMED = 5
 LABELS: Mapping[str, str] = {
     **mistakes.LABELS,
     "turbo": N_("Turbo"),
+    "fast": N_("Fast mode"),
     "prefix_on": N_("Add the prefix"),
     "prefix": N_("Prefix"),
     "negative_on": N_("Add the negative prompt"),
@@ -33,6 +34,7 @@ LABELS: Mapping[str, str] = {
     "side": N_("Longest side"),
     "megapixels": N_("Megapixels"),
     "times_native": N_("Times the model's size"),
+    "upscaled_times_native": N_("Upscales: times the model's size"),
     "waiting": N_("Queued jobs"),
     "compared": N_("Pictures per comparison"),
     "credits": N_("Credits per day"),
@@ -40,6 +42,7 @@ LABELS: Mapping[str, str] = {
     "roles": N_("Roles"),
     "unlimited_roles": N_("Roles with no limit"),
     "channels": N_("Channels"),
+    "models": N_("Models"),
     "always_safe": N_("Safe pictures everywhere"),
     "safe_channels": N_("Safe channels"),
     "blocked_words": N_("Words and phrases"),
@@ -91,6 +94,9 @@ def of_defaults(defaults: ServerDefaults) -> str:
         "scheduler": defaults.scheduler,
     }
     said = [f"{say(LABELS[key])} {value}" for key, value in own.items() if value is not None]
+    if defaults.model is not None:
+        own["model"] = inline_or_empty(defaults.model, 60)
+        said.insert(0, f"{say(LABELS['model'])} {own['model']}")
     if len(said) < len(own):
         said.append(say("otherwise the model's") if said else say("model default"))
     if defaults.artist:
@@ -100,7 +106,7 @@ def of_defaults(defaults: ServerDefaults) -> str:
     if defaults.denoise is not None:
         said.append(f"{say(LABELS['denoise'])} {defaults.denoise:g}")
     said.append(_image_count(defaults.count))
-    said += [say(LABELS[key]) for key in ("turbo", "spoiler", "private") if getattr(defaults, key)]
+    said += [say(LABELS[key]) for key in ("turbo", "fast", "spoiler", "private") if getattr(defaults, key)]
     return say(", ").join(said)
 
 
@@ -135,6 +141,8 @@ def of_limits(limits: ServerLimits) -> str:
         said.append(say("up to {count} MP", count=decimal(limits.megapixels)))
     else:
         said.append(say("{count} times the model's default size", count=decimal(limits.times_native)))
+    if (upscaled := limits.upscaled_or_default) is not None:
+        said.append(say("upscales up to {count} times the model's default size", count=decimal(upscaled)))
     steps = limits.steps or MAX_STEPS_UNLESS_SET
     return say(", ").join(
         [
@@ -167,7 +175,11 @@ def of_quota(quota: Quota) -> str:
 
 def of_access(access: Access) -> str:
     who = _mentions("<@&{}>", access.roles) or say("everyone")
-    return say("{who} in {channels}", who=who, channels=_mentions("<#{}>", access.channels) or say("all channels"))
+    said = say("{who} in {channels}", who=who, channels=_mentions("<#{}>", access.channels) or say("all channels"))
+    if not access.models:
+        return said
+    names = listed((inline(name, 60) for name in access.models), MAX_NAMED)
+    return f"{said}{say(', ')}{say('models: {names}', names=names)}"
 
 
 def of_safety(safety: Safety) -> str:
@@ -212,6 +224,12 @@ def of_entry(entry: AuditEntry) -> str:
             said = say("{who} deleted a picture of {whom}", who=who, whom=whom)
         case "cancel":
             said = say("{who} cancelled a job of {whom}", who=who, whom=whom)
+        case "unshare":
+            said = say("{who} removed a picture of {whom} from the gallery", who=who, whom=whom)
+        case "gallery_channel_id" if isinstance(entry.after, int):
+            said = say("{who} set the gallery to {channel}", who=who, channel=f"<#{entry.after}>")
+        case "gallery_channel_id":
+            said = say("{who} removed the gallery", who=who)
         case "log_channel_id" if isinstance(entry.after, int):
             said = say("{who} set the log channel to {channel}", who=who, channel=f"<#{entry.after}>")
         case "log_channel_id":

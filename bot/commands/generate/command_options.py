@@ -20,6 +20,7 @@ StepsNumber = app_commands.Range[int, 1, MAX_STEPS]
 CfgNumber = app_commands.Range[float, MIN_CFG_SCALE, MAX_CFG_SCALE]
 SeedText = app_commands.Range[str, 1, 20]
 TagsText = app_commands.Range[str, 1, MAX_TAGS_LENGTH]
+ModelText = app_commands.Range[str, 1, MAX_CHOICE_LENGTH]
 LoraText = app_commands.Range[str, 1, MAX_LORA_TEXT_LENGTH]
 ArtistText = app_commands.Range[str, 1, MAX_ARTISTS_LENGTH]
 
@@ -35,11 +36,12 @@ DESCRIPTIONS: Mapping[str, str] = {
     "sampler": "Sampling method; each has its own look",
     "scheduler": "How steps are spread over noise levels",
     "seed": "The same seed and settings give the same picture",
+    "model": "Which model draws; each has its own steps, CFG and quality tags",
     "lora": "A LoRA, an extra style or character; its strength after a colon (ink:0.8)",
     "lora2": "A second LoRA",
     "lora3": "A third LoRA",
     "artist": "One or more artists, separated by commas; @ is added for you",
-    "speed": "Turbo takes fewer steps and costs less",
+    "speed": "Turbo takes fewer steps; fast leaves out what changes little. Both cost less",
     "spoiler": "Hide the picture until it is clicked",
     "private": "Only you can see it",
     "raw": "Use your prompt as it is: no quality tags and no negative prompt are added",

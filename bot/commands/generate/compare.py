@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import discord
 from discord import app_commands
 
-from bot.commands.generate.autocomplete import (
-    Choice,
-    as_choices,
-    complete_artist,
-    complete_aspect,
-    complete_lora,
-    complete_prompt,
-    complete_sampler,
-    complete_scheduler,
-    complete_tags,
-)
+from bot.commands.generate.autocomplete import COMPLETIONS, Choice, as_choices, at_once, choice_soon, model_so_far
 from bot.commands.generate.command_options import (
     DESCRIPTIONS,
     SPEEDS,
@@ -26,26 +15,14 @@ from bot.commands.generate.command_options import (
     AspectText,
     CfgNumber,
     LoraText,
+    ModelText,
     PromptText,
     SeedText,
     StepsNumber,
     TagsText,
 )
-from bot.generation.comparison import (
-    MAX_WORDS_LENGTH,
-    AxisKind,
-    CompareOptions,
-    complete_values,
-    parse_comparison,
-)
-from bot.generation.compose import ModelInfo, resolve_options
-from bot.generation.errors import UserError
-from bot.generation.options import Options
-from bot.generation.typed.command import TypedOptions
-from bot.jobs.submission import JobRequest, Origin
-from bot.messages.replies import reply_privately
-from inference import NativeSettings
-from inference.request import TurboLora
+from bot.commands.generate.compare_form import TypedComparison, draw_comparison
+from bot.generation.comparison import MAX_WORDS_LENGTH, AxisKind, complete_values
 
 if TYPE_CHECKING:
     from bot.client import AnimaClient
@@ -56,10 +33,12 @@ Values = app_commands.Range[str, 1, MAX_VALUES_LENGTH]
 AXES = [app_commands.Choice(name=varied.value, value=varied.value) for varied in AxisKind]
 
 
+@at_once
 async def complete_column_values(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
     return await _values(interaction, "columns", typed)
 
 
+@at_once
 async def complete_row_values(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
     return await _values(interaction, "rows", typed)
 
@@ -69,15 +48,15 @@ async def _values(interaction: discord.Interaction[AnimaClient], axis: str, type
     chosen = getattr(interaction.namespace, axis, None)
     if chosen not in list(AxisKind):
         return []
-    model = await interaction.client.model_info.soon()
-    if model is None:
+    choice = await choice_soon(interaction)
+    if choice is None:
         return []
-    usual = model.native
-    return as_choices(complete_values(AxisKind(chosen), typed, usual))
+    usual = model_so_far(interaction, choice).native
+    return as_choices(complete_values(AxisKind(chosen), typed, usual, choice.on_offer().models))
 
 
 @app_commands.command(
-    description="Draw one prompt with several samplers, CFG values, steps, weights or LoRA strengths side by side"
+    description="Draw one prompt with several models, samplers, CFG values, steps, weights or LoRAs side by side"
 )
 @app_commands.describe(
     **{**DESCRIPTIONS, "lora": "A LoRA to use, or whose strength changes; 0 draws without it"},
@@ -93,16 +72,7 @@ async def _values(interaction: discord.Interaction[AnimaClient], axis: str, type
     speed=SPEEDS,
 )
 @app_commands.autocomplete(
-    prompt=complete_prompt,
-    negative=complete_prompt,
-    tags=complete_tags,
-    aspect=complete_aspect,
-    lora=complete_lora,
-    lora2=complete_lora,
-    lora3=complete_lora,
-    artist=complete_artist,
-    sampler=complete_sampler,
-    scheduler=complete_scheduler,
+    **COMPLETIONS,
     column_values=complete_column_values,
     row_values=complete_row_values,
 )
@@ -121,6 +91,7 @@ async def compare(
     tags: TagsText | None = None,
     aspect: AspectText | None = None,
     seed: SeedText | None = None,
+    model: ModelText | None = None,
     steps: StepsNumber | None = None,
     cfg: CfgNumber | None = None,
     sampler: str | None = None,
@@ -131,12 +102,13 @@ async def compare(
     private: bool | None = None,
     raw: bool | None = None,
 ) -> None:
-    submitter = interaction.client.submitter
-    answers_privately = submitter.answers_privately(interaction, Options(private=private))
-    origin = await Origin.acknowledge(interaction, ephemeral=answers_privately)
-    model = await interaction.client.model()
-    typed = TypedOptions(
+    typed = TypedComparison(
         prompt=prompt,
+        columns=columns,
+        column_values=column_values,
+        rows=rows,
+        row_values=row_values,
+        words=words,
         negative=negative,
         tags=tags,
         aspect=aspect,
@@ -145,50 +117,14 @@ async def compare(
         sampler=sampler,
         scheduler=scheduler,
         seed=seed,
+        model=model,
         lora=lora,
         lora2=lora2,
         lora3=lora3,
         artist=artist,
         speed=speed,
         spoiler=spoiler,
-        private=origin.private,
+        private=private,
         raw=raw,
     )
-    try:
-        read = typed.read(model)
-        varied = CompareOptions(
-            columns=AxisKind(columns),
-            column_values=column_values,
-            rows=None if rows is None else AxisKind(rows),
-            row_values=row_values,
-            words=words,
-            lora=next((name for name, _ in read.options.loras or ()), None),
-        )
-        options = replace(read.options, turbo=False) if AxisKind.SPEED in (columns, rows) else read.options
-        comparison = parse_comparison(varied, _usual(options, model), _turbo(options, model))
-    except UserError as error:
-        await reply_privately(interaction, str(error))
-        return
-    request = JobRequest(
-        kind="compare",
-        prompt=read.prompt,
-        options=options,
-        comparison=comparison,
-        note="\n".join(read.notes),
-    )
-    await submitter.submit(origin, request)
-
-
-def _usual(typed: Options, model: ModelInfo) -> NativeSettings:
-    """The steps and the CFG around which others are chosen where no values are given."""
-    options = resolve_options(typed, Options(), model)
-    assert options.steps and options.cfg_scale is not None
-    return replace(model.native, steps=options.steps, cfg_scale=options.cfg_scale)
-
-
-def _turbo(typed: Options, model: ModelInfo) -> TurboLora | None:
-    """The turbo LoRA. Explicit steps or CFG conflict with its own."""
-    turbo = model.turbo
-    if turbo is None:
-        return None
-    return replace(turbo, steps=typed.steps or turbo.steps, cfg_scale=typed.cfg_scale or turbo.cfg_scale)
+    await draw_comparison(interaction, typed)

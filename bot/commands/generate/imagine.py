@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import discord
 from discord import app_commands
 
-from bot.commands.generate.autocomplete import (
-    complete_artist,
-    complete_aspect,
-    complete_lora,
-    complete_preset,
-    complete_prompt,
-    complete_sampler,
-    complete_scheduler,
-    complete_tags,
-)
+from bot.commands.generate.autocomplete import COMPLETIONS, complete_preset
 from bot.commands.generate.command_options import (
     DESCRIPTIONS,
     SPEEDS,
@@ -24,6 +16,7 @@ from bot.commands.generate.command_options import (
     AspectText,
     CfgNumber,
     LoraText,
+    ModelText,
     PromptText,
     SeedText,
     StepsNumber,
@@ -32,10 +25,11 @@ from bot.commands.generate.command_options import (
 from bot.components.base import AnimaInteraction
 from bot.generation.errors import InvalidOption, UserError
 from bot.generation.options import Options
+from bot.generation.redraw.area import Area
 from bot.generation.typed.command import TypedOptions
 from bot.generation.values import MAX_IMAGES, MIN_DENOISE
 from bot.jobs.submission import JobRequest, Origin
-from bot.messages.attachments import fetch_source
+from bot.messages.attachments import fetch_mask, fetch_upload
 from bot.messages.replies import reply_privately
 from bot.text.markdown import inline
 from bot.text.translation import N_, say
@@ -44,6 +38,7 @@ if TYPE_CHECKING:
     from bot.client import AnimaClient
 
 NO_IMAGE = N_("`denoise` does nothing without a picture in the `image` option.")
+NO_IMAGE_FOR_MASK = N_("`mask` needs a picture in the `image` option: it says which part of that to redraw.")
 NO_PRESET = N_("You have no preset called “{name}”. See yours with `/anima preferences`.")
 
 
@@ -52,21 +47,13 @@ NO_PRESET = N_("You have no preset called “{name}”. See yours with `/anima p
     **DESCRIPTIONS,
     count="How many pictures",
     image="A picture to start from",
+    mask="Which part of that picture to redraw: white on black",
     denoise="How much to change that picture: 0.3 a little, 0.8 nearly everything",
     preset="One of your presets",
 )
 @app_commands.choices(speed=SPEEDS)
 @app_commands.autocomplete(
-    prompt=complete_prompt,
-    negative=complete_prompt,
-    tags=complete_tags,
-    aspect=complete_aspect,
-    lora=complete_lora,
-    lora2=complete_lora,
-    lora3=complete_lora,
-    artist=complete_artist,
-    sampler=complete_sampler,
-    scheduler=complete_scheduler,
+    **COMPLETIONS,
     preset=complete_preset,
 )
 async def imagine(
@@ -81,12 +68,14 @@ async def imagine(
     sampler: str | None = None,
     scheduler: str | None = None,
     seed: SeedText | None = None,
+    model: ModelText | None = None,
     lora: LoraText | None = None,
     lora2: LoraText | None = None,
     lora3: LoraText | None = None,
     artist: ArtistText | None = None,
     speed: str | None = None,
     image: discord.Attachment | None = None,
+    mask: discord.Attachment | None = None,
     denoise: app_commands.Range[float, MIN_DENOISE, 1.0] | None = None,
     spoiler: bool | None = None,
     private: bool | None = None,
@@ -107,6 +96,7 @@ async def imagine(
         sampler=sampler,
         scheduler=scheduler,
         seed=seed,
+        model=model,
         lora=lora,
         lora2=lora2,
         lora3=lora3,
@@ -118,15 +108,34 @@ async def imagine(
         raw=raw,
     )
     try:
-        read = typed.read(await interaction.client.model())
-        options = read.options.merged_over(await _preset(interaction, preset))
-        source = None if image is None else await fetch_source(interaction.client, image)
+        kept = await _preset(interaction, preset)
+        read = typed.read((await submitter.model_choice(interaction)).model(kept))
+        options = read.options.merged_over(kept)
+        files = await _files(interaction, image, mask)
     except UserError as error:
         await reply_privately(interaction, str(error))
         return
     notes = [*read.notes, *([say(NO_IMAGE)] if denoise is not None and image is None else [])]
-    request = JobRequest(kind="imagine", prompt=read.prompt, options=options, source=source, note="\n".join(notes))
+    if files.area is not None and options.denoise is None:
+        options = replace(options, denoise=1.0)  # what is outside stays anyway
+    request = replace(files, prompt=read.prompt, options=options, note="\n".join(notes))
     await submitter.submit(origin, request)
+
+
+async def _files(
+    interaction: AnimaInteraction, image: discord.Attachment | None, mask: discord.Attachment | None
+) -> JobRequest:
+    """A request with the uploaded files and nothing else yet. Raises UserError."""
+    request = JobRequest(kind="imagine", prompt="", options=Options())
+    if image is None:
+        if mask is not None:
+            raise InvalidOption(say(NO_IMAGE_FOR_MASK))
+        return request
+    upload = await fetch_upload(interaction.client, image)
+    if mask is None:
+        return replace(request, source=upload.source, mask=upload.transparent)
+    file = await fetch_mask(interaction.client, mask, upload.source)
+    return replace(request, source=upload.source, mask=file, area=Area(masked=True))
 
 
 async def _preset(interaction: AnimaInteraction, name: str | None) -> Options:

@@ -12,7 +12,7 @@ from bot.commands.operator.actions import OperatorItem
 from bot.commands.operator.forms import OperatorForm, operator_forms
 from bot.commands.operator.pages import show
 from bot.commands.tree import OPEN_TO_BLOCKED
-from bot.components.base import AnimaInteraction
+from bot.components.base import AnimaInteraction, defer_privately
 
 __all__ = ["OPERATOR_ITEMS", "OperatorForm", "operator", "operator_forms"]
 
@@ -29,5 +29,5 @@ OPERATOR_ITEMS = (OperatorItem,)
 @app_commands.allowed_installs(guilds=True, users=True)
 async def operator(interaction: AnimaInteraction) -> None:
     if await is_operator(interaction):
-        await interaction.response.defer(ephemeral=True)
+        await defer_privately(interaction)
         await show(interaction, "overview")

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Self
-
-from discord import ui
+from collections.abc import Mapping
 
 from bot.commands.operator.access import is_operator
 from bot.commands.operator.forms import FORMS, OperatorForm
 from bot.commands.operator.pages import DRAFT, PAGES, show
-from bot.components.base import AnimaInteraction, Component
-from bot.messages.replies import reply_privately
+from bot.commands.panel import PanelAction, PanelItem, panel_template
+from bot.components.base import AnimaInteraction, defer_update, open_form
+from bot.jobs.announcements import unfinished
 from bot.rules.server_settings import load_server_settings
 from bot.text.translation import N_, say, say_plural
 from storage.servers import EVERYWHERE
@@ -20,37 +17,34 @@ from storage.servers import EVERYWHERE
 OTHER_VERSION = N_("This panel is from a different version of the bot. Open a new one with `/anima-operator`.")
 CHANGED_MEANWHILE = N_("Something was changed meanwhile, so nothing was sent. Check the message and press Send again.")
 
-#: Gets what was chosen in a select, and the number at the end of the custom_id.
-OperatorAction = Callable[[AnimaInteraction, list[str], int], Awaitable[None]]
 
-
-async def _open(interaction: AnimaInteraction, chosen: list[str], argument: int) -> None:
-    await interaction.response.defer()
+async def _open(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
+    await defer_update(interaction)
     await show(interaction, chosen[0] if chosen and chosen[0] in PAGES else "overview")
 
 
-async def _servers(interaction: AnimaInteraction, chosen: list[str], argument: int) -> None:
-    await interaction.response.defer()
-    await show(interaction, "servers", begin=argument)
+async def _servers(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
+    await defer_update(interaction)
+    await show(interaction, "servers", begin=argument or 0)
 
 
-async def _resume(interaction: AnimaInteraction, chosen: list[str], argument: int) -> None:
-    await interaction.response.defer()
+async def _resume(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
+    await defer_update(interaction)
     await interaction.client.database.servers.change(EVERYWHERE, {"operator_pause": None}, by=interaction.user.id)
     await show(interaction, "overview", say("Drawing is on again."))
 
 
-async def _unblock(interaction: AnimaInteraction, chosen: list[str], argument: int) -> None:
-    await interaction.response.defer()
+async def _unblock(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
+    await defer_update(interaction)
     user_id = int(chosen[0])
     lifted = await interaction.client.moderation.unblock(EVERYWHERE, user_id, by=interaction.user.id)
     notice = say("{person} can draw again.", person=f"<@{user_id}>") if lifted else say("Nothing was changed.")
     await show(interaction, "people", notice)
 
 
-def _keeps_safe(always_safe: bool) -> OperatorAction:
-    async def act(interaction: AnimaInteraction, chosen: list[str], argument: int) -> None:
-        await interaction.response.defer()
+def _keeps_safe(always_safe: bool) -> PanelAction:
+    async def act(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
+        await defer_update(interaction)
         servers = interaction.client.database.servers
         now = (await load_server_settings(servers, None)).safety
         safety = {"always_safe": always_safe, "blocked_words": list(now.blocked_words)}
@@ -60,34 +54,37 @@ def _keeps_safe(always_safe: bool) -> OperatorAction:
     return act
 
 
-async def _send(interaction: AnimaInteraction, chosen: list[str], argument: int) -> None:
+async def _send(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
     """Sends the draft that was previewed, once: its version is in the button."""
-    await interaction.response.defer()
+    await defer_update(interaction)
     client = interaction.client
     draft = (await client.database.servers.settings(EVERYWHERE)).settings.get(DRAFT)
-    taken = await client.database.servers.change(EVERYWHERE, {DRAFT: None}, by=interaction.user.id, seen=argument)
+    number = argument or 0
+    changes = {DRAFT: None, **({} if draft is None else unfinished(number, draft))}
+    taken = await client.database.servers.change(EVERYWHERE, changes, by=interaction.user.id, seen=number)
     if draft is None or taken is None:
         await show(interaction, "announce", say(CHANGED_MEANWHILE))
         return
-    count = client.announcements.send(draft)
+    count = await client.announcements.count()
+    client.announcements.send(draft, number)
     said = say_plural("It is being sent to {count} server.", "It is being sent to {count} servers.", count)
     await show(interaction, "announce", said)
 
 
-async def _discard(interaction: AnimaInteraction, chosen: list[str], argument: int) -> None:
-    await interaction.response.defer()
+async def _discard(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
+    await defer_update(interaction)
     await interaction.client.database.servers.change(EVERYWHERE, {DRAFT: None}, by=interaction.user.id)
     await show(interaction, "announce", say("Discarded."))
 
 
-def _asks(form: str) -> OperatorAction:
-    async def act(interaction: AnimaInteraction, chosen: list[str], argument: int) -> None:
-        await interaction.response.send_modal(await OperatorForm.at(interaction, form))
+def _asks(form: str) -> PanelAction:
+    async def act(interaction: AnimaInteraction, chosen: list[str], argument: int | None) -> None:
+        await open_form(interaction, OperatorForm.at(interaction, form))
 
     return act
 
 
-OPERATOR_ACTIONS: Mapping[str, OperatorAction] = {
+OPERATOR_ACTIONS: Mapping[str, PanelAction] = {
     "open": _open,
     "servers": _servers,
     "resume": _resume,
@@ -100,26 +97,11 @@ OPERATOR_ACTIONS: Mapping[str, OperatorAction] = {
 }
 
 
-class OperatorItem(Component, template=r"anima-operator:(?P<action>[a-z-]+)(?::(?P<argument>[0-9]{1,19}))?"):
-    """Any button or select of the panel."""
+class OperatorItem(PanelItem, template=panel_template("anima-operator")):
+    actions = OPERATOR_ACTIONS
 
-    open_to_blocked = True
+    async def is_allowed(self, interaction: AnimaInteraction) -> bool:
+        return await is_operator(interaction)
 
-    def __init__(self, item: ui.Item[Any], action: str, argument: int = 0) -> None:
-        super().__init__(item)
-        self.action = action
-        self.argument = argument
-
-    @classmethod
-    async def from_custom_id(cls, interaction: Any, item: ui.Item[Any], match: re.Match[str], /) -> Self:
-        return cls(item, match["action"], int(match["argument"] or 0))
-
-    async def on_use(self, interaction: AnimaInteraction) -> None:
-        if not await is_operator(interaction):
-            return
-        act = OPERATOR_ACTIONS.get(self.action)
-        if act is None:
-            await reply_privately(interaction, say(OTHER_VERSION))
-            return
-        data: Any = interaction.data
-        await act(interaction, data.get("values", []), self.argument)
+    def say_other_version(self) -> str:
+        return say(OTHER_VERSION)

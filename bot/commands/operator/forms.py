@@ -12,10 +12,9 @@ from discord import ui
 from pydantic import TypeAdapter, ValidationError
 
 from bot.commands.admin.summaries import describe_errors
-from bot.commands.operator.access import is_operator
+from bot.commands.operator.access import is_operator, why_no_operator
 from bot.commands.operator.pages import DRAFT, show
-from bot.components.base import AnimaInteraction, Modal, Submitted
-from bot.components.edit_again import save_draft
+from bot.components.base import AnimaInteraction, Modal, Submitted, defer_update, save_draft
 from bot.generation.errors import InvalidForm
 from bot.rules.policy import MAX_REASON_LENGTH
 from bot.rules.server_settings import Safety, load_server_settings
@@ -82,18 +81,18 @@ class OperatorForm(Modal):
     async def on_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
         if not await is_operator(interaction):
             return
-        await interaction.response.defer()
+        await defer_update(interaction)
         typed = {key: value.strip() for key, value in values.items() if isinstance(value, str)}
         spec = FORMS[self.form]
         draft_id = None
         try:
             notice = await spec.submit(interaction, typed)
         except InvalidForm as mistake:
-            notice, draft_id = str(mistake), await save_draft(interaction, self, values)
+            notice, draft_id = str(mistake), await save_draft(interaction, self.name, values)
         await show(interaction, spec.page, notice, draft_id=draft_id)
 
-    async def reopened(self, interaction: AnimaInteraction, fields: Submitted) -> Self | None:
-        return await self.at(interaction, self.form) if await is_operator(interaction) else None
+    async def reopened(self, interaction: AnimaInteraction, fields: Submitted) -> Self | str:
+        return why_no_operator(interaction) or await self.at(interaction, self.form)
 
 
 def operator_forms() -> list[OperatorForm]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import discord
@@ -13,6 +14,7 @@ from discord import ui
 from bot.client import AnimaClient
 from bot.commands.admin.controls import MAX_CHOSEN, text
 from bot.commands.admin.summaries import inline_or_empty, of_statistics, relative_time
+from bot.commands.panel import panel_button
 from bot.components.base import AnimaInteraction
 from bot.messages.buttons import edit_again_button
 from bot.messages.job import no_credits
@@ -31,6 +33,8 @@ MAX_SHOWN_WORDS = 2000
 DRAFT = "announcement"
 
 Items = list[ui.Item[Any]]
+
+_button = partial(panel_button, "anima-operator")
 
 NOT_IN_LIST = N_("not in ALLOWED_SERVERS")
 
@@ -64,7 +68,7 @@ async def _overview(client: AnimaClient, begin: int) -> Items:
         say("**Drawing** is on.")
         if settings.operator_pause is None
         else say("**Drawing** is paused everywhere: {reason}", reason=inline_or_empty(settings.operator_pause, 300)),
-        say_plural("{count} server", "{count} servers", len(client.guilds)),
+        say_plural("{count} server", "{count} servers", await client.server_lookup.count()),
         f"**{say('24 hours')}** {of_statistics(statistics)}",
         f"**{say('Blocked everywhere')}** {say_plural('{count} person', '{count} people', blocked)}",
     ]
@@ -76,24 +80,28 @@ async def _overview(client: AnimaClient, begin: int) -> Items:
 
 
 async def _servers(client: AnimaClient, begin: int) -> Items:
-    guilds = sorted(client.guilds, key=lambda guild: (-(guild.member_count or 0), guild.id))
-    shown = guilds[begin : begin + SERVERS_PER_PAGE]
-    now, ids = datetime.now(UTC), [guild.id for guild in shown]
+    page = await client.server_lookup.page(begin, SERVERS_PER_PAGE)
+    count = await client.server_lookup.count()
+    now, ids = datetime.now(UTC), [guild.id for guild in page.servers]
     day = await client.database.quotas.usage_of_servers(ids, now - timedelta(days=1))
     month = await client.database.quotas.usage_of_servers(ids, now - timedelta(days=30))
-    lines = [f"### {say('Servers')}", say_plural("{count} server", "{count} servers", len(guilds))]
-    for guild in shown:
+    lines = [f"### {say('Servers')}", say_plural("{count} server", "{count} servers", count)]
+    for guild in page.servers:
         name = f"**{inline_or_empty(guild.name, 60)}** `{guild.id}`"
-        about = [say_plural("{count} member", "{count} members", guild.member_count or 0)]
+        about = [say_plural("{count} member", "{count} members", _member_count(guild))]
         about += [] if client.answers_in(guild.id) else [say(NOT_IN_LIST)]
         usage = f"{_usage(say('24 hours'), day.get(guild.id))}{say(', ')}{_usage(say('30 days'), month.get(guild.id))}"
         lines.append(f"- {name} {say(', ').join(about)}\n  {usage}")
     buttons = []
-    if begin > 0:
-        buttons.append(_button("servers", say("Back"), argument=max(0, begin - SERVERS_PER_PAGE)))
-    if len(guilds) > begin + len(shown):
-        buttons.append(_button("servers", say("More"), argument=begin + SERVERS_PER_PAGE))
+    if page.before is not None:
+        buttons.append(_button("servers", say("Back"), argument=page.before))
+    if page.after is not None:
+        buttons.append(_button("servers", say("More"), argument=page.after))
     return [text(lines), *([ui.ActionRow(*buttons)] if buttons else [])]
+
+
+def _member_count(guild: discord.Guild) -> int:
+    return guild.member_count or guild.approximate_member_count or 0
 
 
 def _usage(period: str, usage: ServerUsage | None) -> str:
@@ -167,23 +175,13 @@ async def _announce(client: AnimaClient, begin: int) -> Items:
     ]
     if draft is None:
         return [text(lines), ui.ActionRow(_button("form-announce", say("Write a message")))]
-    count = say_plural("It goes to {count} server.", "It goes to {count} servers.", len(client.announcements.targets()))
+    count = say_plural("It goes to {count} server.", "It goes to {count} servers.", await client.announcements.count())
     buttons = (
         _button("send", say("Send"), discord.ButtonStyle.danger, argument=stored.version),
         _button("form-announce", say("Change")),
         _button("discard", say("Discard")),
     )
     return [text([*lines, count, blockquote(draft, 2000)]), ui.ActionRow(*buttons)]
-
-
-def _button(
-    action: str,
-    label: str,
-    style: discord.ButtonStyle = discord.ButtonStyle.secondary,
-    argument: int | None = None,
-) -> ui.Button[Any]:
-    custom_id = f"anima-operator:{action}" if argument is None else f"anima-operator:{action}:{argument}"
-    return ui.Button(label=label, style=style, custom_id=custom_id)
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,15 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from bot.components.base import AnimaInteraction
-from bot.generation.compose import ModelInfo, resolve_options
+from bot.generation.compose import ModelInfo, choose_model, resolve_options, with_offered_model
 from bot.generation.errors import InvalidForm, InvalidOption
 from bot.generation.options import Options, read_stored_options
 from bot.generation.presets import key_of
 from bot.generation.sizes import describe_size, parse_size
 from bot.generation.typed.loras import parse_lora
 from bot.generation.typed.mistakes import LABELS, describe_mistakes
+from bot.generation.typed.models import NAME_SHOWN
+from bot.jobs.model.choice import ModelChoice
 from bot.rules.policy import EffectiveLimits, effective_limits, exceeds
 from bot.rules.server_settings import load_server_settings, settings_guild_id
 from bot.text.markdown import inline
@@ -27,8 +29,8 @@ TEXT_SHOWN = 200
 LORA_NAME_SHOWN = 60
 
 #: What is chosen from a menu, apart from custom sizes.
-SELECTS = ("size", "sampler", "scheduler")
-OF_MODEL = (*SELECTS, "steps", "cfg_scale")
+SELECTS = ("model", "size", "sampler", "scheduler")
+OF_MODEL = ("size", "sampler", "scheduler", "steps", "cfg_scale")
 
 #: Of what a person has not set, by where it comes from; and of what they have, with what would hold otherwise.
 NOT_YOURS: Mapping[str, str] = {
@@ -54,7 +56,8 @@ NOT_HERE = N_("not available now")
 class PreferencesContext:
     """A person's own, and what surrounds it where they look at it.
 
-    server: the operator's settings outside of servers.
+    server: the operator's settings outside of servers. model: the one that holds. offered: those that may be used
+    there.
     """
 
     own: Options
@@ -63,25 +66,31 @@ class PreferencesContext:
     limits: EffectiveLimits
     presets: Mapping[str, Options]
     in_server: bool
+    offered: tuple[str, ...] = ()
 
     @classmethod
     async def of(cls, interaction: AnimaInteraction) -> Self:
         client, user_id = interaction.client, interaction.user.id
-        model = await client.model()
+        models = await client.model()
         settings = await load_server_settings(client.database.servers, settings_guild_id(interaction))
+        own = await client.submitter.preferences(user_id)
+        choice = ModelChoice.of(models, settings, own)
+        model = choice.model()
         kept = await client.database.preferences.presets(user_id)
         return cls(
-            own=await client.submitter.preferences(user_id),
-            server=settings.defaults.options(),
+            own=own,
+            server=choice.server,
             model=model,
             limits=effective_limits(settings, model.native),
             presets={name: read_stored_options(document) for name, document in kept.items()},
             in_server=interaction.guild_id is not None,
+            offered=choice.offered,
         )
 
     def holds(self, own: Options) -> Options:
         """What would be drawn with, if these were the person's own."""
-        return resolve_options(Options(), own.merged_over(self.server), self.model)
+        below = with_offered_model(own, self.offered).merged_over(self.server)
+        return resolve_options(Options(), below, choose_model(Options(), below, self.model, self.offered))
 
     def preset(self, key: str) -> tuple[str, Options] | None:
         """The preset with a key, and its name."""
@@ -114,6 +123,8 @@ def _source(name: str, context: PreferencesContext) -> str:
     """Where an option comes from that the person has not set: the server, the bot, the model, or a default of ours."""
     if getattr(context.server, name) is not None:
         return "server" if context.in_server else "bot"
+    if name == "model":
+        return "bot"
     return "model" if name in OF_MODEL else "default"
 
 
@@ -121,7 +132,10 @@ def format_value(name: str, value: Any, context: PreferencesContext) -> str:
     """An option's value, fit to stand in a text."""
     if name == "loras" and value:
         return ", ".join(_format_lora(lora, strength, context) for lora, strength in value)
-    if value in ("", ()):
+    if name == "model" and value:
+        shown = inline(value, NAME_SHOWN)
+        return shown if value in context.offered else f"{shown} ({say(NOT_HERE)})"
+    if value in ("", (), None):
         return say("none")
     match value:
         case bool() if name == "turbo":
@@ -146,6 +160,11 @@ def _format_lora(lora: str, strength: float, context: PreferencesContext) -> str
 def options_given(options: Options) -> list[str]:
     """The names of the options that are given, in the order of the panel."""
     return [name for name in LABELS if getattr(options, name) is not None]
+
+
+async def change_defaults(interaction: AnimaInteraction, changes: Mapping[str, Any]) -> None:
+    """Saves changes of the defaults of whoever used a control; None takes one back."""
+    await interaction.client.database.preferences.change_defaults(interaction.user.id, changes)
 
 
 # --- What was typed ---

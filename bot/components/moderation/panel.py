@@ -8,9 +8,10 @@ from typing import Any, Self
 import discord
 from discord import ui
 
-from bot.components.base import AnimaInteraction, JobComponent
+from bot.client import AnimaClient
+from bot.components.base import AnimaInteraction, JobComponent, defer_update, is_own_message
 from bot.components.deletion import delete_job
-from bot.components.moderation.permission import may_moderate, may_moderate_server
+from bot.components.moderation.permission import job_of_share, may_moderate, may_moderate_server
 from bot.messages.buttons import MODERATE_TEMPLATE, moderation_button
 from bot.messages.details import job_url
 from bot.messages.layout import StaticLayout
@@ -23,6 +24,7 @@ NOT_A_SERVERS_MODERATOR = N_(
     "To block or unblock people you need the **Manage Messages** permission in the whole server."
 )
 NOTHING_TO_MODERATE = N_("There is nothing to moderate in that message: it is not a picture or a queued job of mine.")
+REMOVE_IT = N_("The original of this picture is private. Press **Remove…** to take it out of the gallery.")
 NOT_YOURSELF = N_("You can't block yourself.")
 
 
@@ -40,22 +42,18 @@ class Moderate(JobComponent, template=MODERATE_TEMPLATE):
         return cls(item, int(match[2]), match[1])
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
+        await defer_update(interaction)  # the panel is replaced, a message in the log channel is not
         job = await interaction.client.database.jobs.get(self.job_id)
         if job is None or job.private:
-            await reply_privately(interaction, say(NOTHING_TO_MODERATE))
-        elif not may_moderate(interaction, job):
-            await reply_privately(interaction, say(NOT_A_MODERATOR))
-        elif self.action != "delete" and not may_moderate_server(interaction):
-            await reply_privately(interaction, say(NOT_A_SERVERS_MODERATOR))
+            await _refuse(interaction, say(NOTHING_TO_MODERATE))
+        elif not await may_moderate(interaction, job):
+            await _refuse(interaction, say(NOT_A_MODERATOR))
+        elif self.action != "delete" and not await may_moderate_server(interaction):
+            await _refuse(interaction, say(NOT_A_SERVERS_MODERATOR))
         else:
             await self._act(interaction, job)
 
     async def _act(self, interaction: AnimaInteraction, job: Job) -> None:
-        in_panel = interaction.message is not None and interaction.message.flags.ephemeral
-        if in_panel:
-            await interaction.response.defer()
-        else:
-            await interaction.response.defer(ephemeral=True, thinking=True)
         said = []
         if self.action in ("block", "both"):
             said.append(await _block(interaction, job))
@@ -64,6 +62,14 @@ class Moderate(JobComponent, template=MODERATE_TEMPLATE):
         if self.action in ("delete", "both"):
             said.append(await delete_job(interaction.client, job, interaction.user.id))
         await interaction.edit_original_response(view=await moderation_panel(interaction, job, "\n".join(said)))
+
+
+async def _refuse(interaction: AnimaInteraction, sentence: str) -> None:
+    """Beside the panel if it was used there, or else in the answer itself."""
+    if is_own_message(interaction):
+        await reply_privately(interaction, sentence)
+    else:
+        await interaction.edit_original_response(content=sentence)
 
 
 async def moderation_panel(interaction: AnimaInteraction, job: Job, notice: str = "") -> StaticLayout:
@@ -85,12 +91,24 @@ async def moderation_panel(interaction: AnimaInteraction, job: Job, notice: str 
     return StaticLayout(ui.TextDisplay("\n".join(lines)), buttons)
 
 
+async def job_shown_in(client: AnimaClient, message: discord.Message) -> Job | None:
+    """The job that a message of ours is about: its own, or a post in the gallery."""
+    database = client.database
+    job = await database.jobs.by_message(message.id)
+    if job is not None:
+        return job
+    share = await database.shares.in_message(message.id)
+    return None if share is None else await job_of_share(client, share)
+
+
 async def moderated_job(interaction: AnimaInteraction, message: discord.Message) -> Job | str:
     """The job of a message that the user may moderate, or a sentence that says why not."""
-    job = await interaction.client.database.jobs.by_message(message.id)
+    job = await job_shown_in(interaction.client, message)
+    if job is not None and job.private and job.message_id != message.id:
+        return say(REMOVE_IT)
     if job is None or job.private or job.guild_id is None or message.author != interaction.client.user:
         return say(NOTHING_TO_MODERATE)
-    return job if may_moderate(interaction, job) else say(NOT_A_MODERATOR)
+    return job if await may_moderate(interaction, job) else say(NOT_A_MODERATOR)
 
 
 async def _block(interaction: AnimaInteraction, job: Job) -> str:

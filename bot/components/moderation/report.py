@@ -9,9 +9,11 @@ from typing import Any, Self
 import discord
 from discord import ui
 
-from bot.components.base import AnimaInteraction, Modal, Submitted
+from bot.components.base import AnimaInteraction, Modal, Submitted, defer_privately, save_draft
+from bot.generation.errors import InvalidForm
 from bot.messages import log_entries
 from bot.messages.details import job_url
+from bot.messages.replies import refused_form
 from bot.rules.server_settings import load_server_settings
 from bot.text.translation import N_, say
 from storage.jobs import Job
@@ -19,7 +21,7 @@ from storage.reports import ReportOutcome
 
 MAX_REASON_LENGTH = 400
 #: Reports that one person can make in REPORT_PERIOD.
-MOST_REPORTS = 5
+MAX_REPORTS = 5
 REPORT_PERIOD = timedelta(hours=1)
 
 NOTHING_TO_REPORT = N_("There is nothing to report in that message: it is not a picture or a queued job of mine.")
@@ -55,37 +57,75 @@ class ReportModal(Modal):
         return cls(say("Report a picture"), [ui.Label(text=say("What is wrong?"), description=about, component=reason)])
 
     async def on_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
-        await interaction.response.defer(ephemeral=True, thinking=True)
-        job_id, reason = _read(values)
-        job = None if job_id is None else await interaction.client.database.jobs.get(job_id)
-        await interaction.edit_original_response(content=await _report(interaction, job, reason))
+        await defer_privately(interaction)
+        _, reason = _read(values)
+        try:
+            outcome = await _report(interaction, await _reported_job(interaction, values), reason)
+        except InvalidForm as error:
+            draft_id = await save_draft(interaction, self.name, values)
+            await interaction.edit_original_response(view=refused_form(str(error), draft_id))
+        else:
+            await interaction.edit_original_response(content=outcome)
+
+    async def reopened(self, interaction: AnimaInteraction, fields: Submitted) -> ReportModal | str:
+        return await report_form(interaction, await _reported_job(interaction, fields))
 
 
-async def why_not_reported(interaction: AnimaInteraction, job: Job | None) -> str | None:
-    """Why the user can't report a job; None if they can."""
-    if job is None or job.private or job.guild_id is None or job.guild_id != interaction.guild_id:
+async def report_form(interaction: AnimaInteraction, job: Job | None) -> ReportModal | str:
+    """The form to report a job with, or a sentence that says why the user can't report it."""
+    if job is None or not await _is_shown_here(interaction, job):
         return say(NOTHING_TO_REPORT)
     if job.user_id == interaction.user.id:
         return say(YOUR_OWN)
+    return ReportModal.of(job) if await _has_log_channel(interaction, job) else say(NO_LOG_CHANNEL)
+
+
+async def _is_shown_here(interaction: AnimaInteraction, job: Job) -> bool:
+    """Whether other members see it: in its message, or because it is in the gallery."""
+    if job.guild_id is None or job.guild_id != interaction.guild_id:
+        return False
+    return not job.private or await _post_url(interaction, job) is not None
+
+
+async def _post_url(interaction: AnimaInteraction, job: Job) -> str | None:
+    """The address of one of its images' posts in the gallery."""
+    for share in await interaction.client.database.shares.of_job(job.id):
+        if share.message_id is not None:
+            channel = interaction.client.get_partial_messageable(share.channel_id, guild_id=share.guild_id)
+            return channel.get_partial_message(share.message_id).jump_url
+    return None
+
+
+async def _has_log_channel(interaction: AnimaInteraction, job: Job) -> bool:
     settings = await load_server_settings(interaction.client.database.servers, job.guild_id)
-    return say(NO_LOG_CHANNEL) if settings.log_channel_id is None else None
+    return settings.log_channel_id is not None
+
+
+async def _reported_job(interaction: AnimaInteraction, values: Submitted) -> Job | None:
+    job_id, _ = _read(values)
+    return None if job_id is None else await interaction.client.database.jobs.get(job_id)
 
 
 async def _report(interaction: AnimaInteraction, job: Job | None, reason: str) -> str:
-    """Posts a report; returns the result in a sentence."""
-    refusal = await why_not_reported(interaction, job)
-    if refusal is not None:
-        return refusal
-    assert job is not None
+    """Posts a report; returns the result in a sentence. Raises InvalidForm if it may be possible later."""
+    if job is None or not await _is_shown_here(interaction, job):
+        return say(NOTHING_TO_REPORT)
+    if job.user_id == interaction.user.id:
+        return say(YOUR_OWN)
+    if not await _has_log_channel(interaction, job):
+        raise InvalidForm(say(NO_LOG_CHANNEL))
     reports, reporter_id = interaction.client.database.reports, interaction.user.id
-    outcome = await reports.add(job.id, reporter_id, most=MOST_REPORTS, period=REPORT_PERIOD)
-    if outcome is not ReportOutcome.WRITTEN:
+    outcome = await reports.add(job.id, reporter_id, most=MAX_REPORTS, period=REPORT_PERIOD)
+    if outcome is ReportOutcome.TOO_MANY:
+        raise InvalidForm(say(OUTCOMES[outcome]))
+    if outcome is ReportOutcome.ALREADY_REPORTED:
         return say(OUTCOMES[outcome])
-    entry = log_entries.reported(job, job_url(interaction.client, job) or "", by=reporter_id, reason=reason)
+    url = job_url(interaction.client, job) or await _post_url(interaction, job)
+    entry = log_entries.reported(job, url or "", by=reporter_id, reason=reason)
     if await interaction.client.log_channels.post(job.guild_id, entry):
         return say(PASSED_ON)
     await reports.take_back(job.id, reporter_id)
-    return say(NOT_PASSED_ON)
+    raise InvalidForm(say(NOT_PASSED_ON))
 
 
 def _read(values: Submitted) -> tuple[int | None, str]:

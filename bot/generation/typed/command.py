@@ -11,6 +11,7 @@ from bot.generation.errors import InvalidOption
 from bot.generation.options import Options
 from bot.generation.sizes import parse_size
 from bot.generation.typed.loras import parse_loras
+from bot.generation.typed.models import parse_model
 from bot.generation.values import Speed
 from bot.prompting.lora_syntax import take_loras
 from bot.prompting.syntax import BLANKS_AND_COMMAS
@@ -37,6 +38,7 @@ class TypedOptions:
     sampler: str | None = None
     scheduler: str | None = None
     seed: str | None = None
+    model: str | None = None
     lora: str | None = None
     lora2: str | None = None
     lora3: str | None = None
@@ -47,11 +49,17 @@ class TypedOptions:
     private: bool | None = None
     raw: bool | None = None
 
-    def read(self, model: ModelInfo) -> ReadOptions:
-        """Raises InvalidOption for what cannot be used."""
+    def read(self, usual_model: ModelInfo) -> ReadOptions:
+        """Raises InvalidOption for what cannot be used.
+
+        usual_model: the one that holds if these do not name another.
+        """
+        name = parse_model(self.model, usual_model.models)
+        model = usual_model.of(name)
         prompt, in_prompt = take_loras(self.prompt)
         negative, in_negative = (None, ()) if self.negative is None else take_loras(self.negative)
         options = Options(
+            model=name,
             negative=negative,
             artist=self.artist,
             size=None if self.aspect is None else parse_size(self.aspect, model.native.sizes),
@@ -63,6 +71,7 @@ class TypedOptions:
             seed=parse_seed(self.seed),
             loras=parse_loras((self.lora, self.lora2, self.lora3), in_prompt, model.lora_names),
             turbo=None if self.speed is None else Speed(self.speed) is Speed.TURBO,
+            fast=None if self.speed is None else Speed(self.speed) is Speed.FAST,
             denoise=self.denoise,
             raw=self.raw,
             spoiler=self.spoiler,

@@ -12,7 +12,7 @@ from bot.generation.values import MAX_LORA_STRENGTH, MAX_LORAS
 from bot.text.markdown import inline
 from bot.text.numbers import half_width, number
 from bot.text.translation import N_, listed, say
-from inference.weights.folders import without_suffix
+from inference.weights.folders import composed, without_suffix
 
 #: Separates a LoRA's name from its trigger words in choices. People can type on after a choice.
 TRIGGERS_FOLLOW = " — "
@@ -40,12 +40,12 @@ class LoraNames:
         stems: defaultdict[str, list[str]] = defaultdict(list)
         spoken: defaultdict[str, list[str]] = defaultdict(list)
         for name in names:
-            stems[_stem(name).casefold()].append(name)
+            stems[_folded(_stem(name))].append(name)
             for alias in (aliases or {}).get(name, ()):
-                spoken[alias.strip().casefold()].append(name)
+                spoken[_folded(alias.strip())].append(name)
         folded: defaultdict[str, list[str]] = defaultdict(list)
         for name in names:
-            folded[name.casefold()].append(name)
+            folded[_folded(name)].append(name)
         self._exact = frozenset(names)
         self._by = (folded, stems, spoken)
 
@@ -59,7 +59,7 @@ class LoraNames:
             if form in self._exact:
                 return form
             for by_key in self._by:
-                found = list(dict.fromkeys(by_key.get(form.casefold(), ())))
+                found = list(dict.fromkeys(by_key.get(_folded(form), ())))
                 if len(found) > 1:
                     names = listed((inline(name, NAME_SHOWN) for name in found), NAMES_LISTED)
                     raise InvalidOption(say(AMBIGUOUS, name=inline(typed, NAME_SHOWN), names=names))
@@ -69,8 +69,8 @@ class LoraNames:
 
     def close_to(self, typed: str) -> list[str]:
         """Similar names, the most likely first."""
-        by_stem = {_stem(name).casefold(): name for name in reversed(self.names)}
-        stem = _stem(without_suffix(typed)).casefold()[:NAME_SHOWN]
+        by_stem = {_folded(_stem(name)): name for name in reversed(self.names)}
+        stem = _folded(_stem(without_suffix(typed)))[:NAME_SHOWN]
         containing = sorted(key for key in by_stem if len(stem) > 2 and stem in key)
         close = get_close_matches(stem, by_stem, CLOSE_NAMES)
         return [by_stem[key] for key in dict.fromkeys((*close, *containing))][:CLOSE_NAMES]
@@ -123,6 +123,11 @@ def no_such_lora(name: str, known: LoraNames) -> str:
 
 def _stem(name: str) -> str:
     return name.replace("\\", "/").rpartition("/")[2]
+
+
+def _folded(name: str) -> str:
+    """Equal for names that differ in case alone, or in how a letter is put together."""
+    return composed(name).casefold()
 
 
 def _name_alone(text: str) -> str:

@@ -7,11 +7,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from bot.generation.values import MIN_CFG_SCALE, MIN_SIDE
 from bot.text.formats import decimal
 from bot.text.translation import N_, say
+from inference.request import MAX_CFG_SCALE, MAX_SIDE, MAX_STEPS
 
 #: What each of `Options` is called in panels and forms, in the order in which they are shown.
 LABELS: Mapping[str, str] = {
+    "model": N_("Model"),
     "size": N_("Size"),
     "count": N_("Pictures"),
     "steps": N_("Steps"),
@@ -36,6 +39,8 @@ _OTHER_LABELS: Mapping[str, str] = {
     "beta": N_("Beta schedule"),
     "er_sde": N_("ER-SDE settings"),
     "nag": N_("Negative prompts at CFG 1"),
+    "upscaled": N_("Upscaled"),
+    "fast": N_("Fast mode"),
 }
 
 #: What is said of each type of pydantic's errors.
@@ -49,6 +54,27 @@ ERROR_SENTENCES: Mapping[str, str] = {
     "too_long": N_("**{what}** can have at most {limit} entries."),
     "other": N_("**{what}** can't have that value."),
 }
+
+
+#: The least and the most of settings that a form takes in one line.
+RANGES: Mapping[str, tuple[float, float]] = {
+    "size": (MIN_SIDE, MAX_SIDE),
+    "steps": (1, MAX_STEPS),
+    "cfg_scale": (MIN_CFG_SCALE, MAX_CFG_SCALE),
+}
+
+
+def describe_ranges(error: ValidationError) -> str:
+    """What the settings may be that `Options.of` refused."""
+    names = list(dict.fromkeys(str(each["loc"][0]) for each in error.errors()))
+    if not all(name in RANGES for name in names):
+        return describe_mistakes(error)
+    return " ".join(map(_describe_range, names))
+
+
+def _describe_range(name: str) -> str:
+    least, most = RANGES[name]
+    return say("{field} must be from {least} to {most}.", field=say(LABELS[name]), least=f"{least:g}", most=f"{most:g}")
 
 
 def describe_mistakes(error: ValidationError) -> str:

@@ -1,13 +1,13 @@
 """What must be known before an interaction is acknowledged, held in memory: who is blocked, and what is private.
 
-It is read once at the start and updated by watching the classes that write it. Only one bot uses a database
-(`Database.lock`), so nobody else writes. Until it is read, every answer is private.
+It is read once at the start and updated by watching the classes that write it. Until it is read, every answer is
+private, and so is every answer about a job that is not known.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import discord
@@ -19,6 +19,9 @@ from storage.servers import EVERYWHERE
 
 logger = logging.getLogger(__name__)
 
+#: Ids that are read at a time.
+READ_AT_A_TIME = 50_000
+
 
 class KnownAnswers:
     def __init__(self, database: Database) -> None:
@@ -28,21 +31,33 @@ class KnownAnswers:
         #: By user, and by preset or None for their defaults; those that do not set it are left out.
         self._preferences: dict[tuple[int, str | None], bool] = {}
         self._servers: dict[int, bool] = {}
-        self._private_jobs: set[int] = set()
+        self._public_jobs = IdSet()
         database.preferences.watch(self._preference_changed)
         database.servers.watch(self._server_changed)
         database.servers.watch_blocks(self._block_changed)
         database.privacy.watch_erasures(self._erased)
 
     async def load(self) -> None:
-        """Raises StorageUnavailable."""
+        """Read it, again after another bot may have written. Raises StorageUnavailable."""
+        self._is_loaded = False
+        for known in (self._blocks, self._preferences, self._servers):
+            known.clear()
         for user_id, name, document in await self._database.preferences.all():
             self._preference_changed(user_id, name, document)
         for guild_id, settings in await self._database.servers.all_settings():
             self._server_changed(guild_id, settings)
         self._blocks |= await self._database.servers.all_blocks()
-        self._private_jobs.update(await self._database.jobs.private_ids())
+        await self._load_jobs()
         self._is_loaded = True
+
+    async def _load_jobs(self) -> None:
+        jobs = self._database.jobs
+        self._public_jobs.add_up_to(await jobs.newest_id())
+        private: Sequence[int] = (0,)
+        while private:
+            private = await jobs.private_ids(after=private[-1], limit=READ_AT_A_TIME)
+            for job_id in private:
+                self._public_jobs.discard(job_id)
 
     def is_blocked(self, user_id: int, guild_id: int | None) -> bool:
         """By the server or by the operator. False until loaded: `submit` checks the database again."""
@@ -60,11 +75,13 @@ class KnownAnswers:
         return next((private for private in said if private is not None), False)
 
     def is_private(self, job_id: int) -> bool:
-        """Whether only its user sees a job's images."""
-        return not self._is_loaded or job_id in self._private_jobs
+        """Whether only its user sees a job's images; True for a job that is not known."""
+        return not self._is_loaded or job_id not in self._public_jobs
 
-    def add_private_job(self, job_id: int) -> None:
-        self._private_jobs.add(job_id)
+    def add_job(self, job_id: int, *, private: bool) -> None:
+        """A job was accepted."""
+        if not private:
+            self._public_jobs.add(job_id)
 
     def _preference_changed(self, user_id: int, name: str | None, document: Mapping[str, Any]) -> None:
         private = document.get("private")
@@ -93,3 +110,32 @@ class KnownAnswers:
     def _erased(self, user_id: int) -> None:
         for key in [key for key in self._preferences if key[0] == user_id]:
             del self._preferences[key]
+
+
+class IdSet:
+    """A set of row ids as one bit for each id up to the largest: 125 KB for a million jobs."""
+
+    def __init__(self) -> None:
+        self._bits = bytearray()
+
+    def __contains__(self, id: int) -> bool:
+        byte, bit = divmod(id, 8)
+        return 0 <= byte < len(self._bits) and bool(self._bits[byte] & 1 << bit)
+
+    def add(self, id: int) -> None:
+        byte, bit = divmod(id, 8)
+        if byte >= len(self._bits):
+            self._bits.extend(bytes(byte + 1 - len(self._bits)))
+        self._bits[byte] |= 1 << bit
+
+    def add_up_to(self, id: int) -> None:
+        """Add all ids from 0."""
+        self.add(id)
+        whole, bits = divmod(id, 8)
+        self._bits[:whole] = b"\xff" * whole
+        self._bits[whole] |= (1 << bits) - 1
+
+    def discard(self, id: int) -> None:
+        byte, bit = divmod(id, 8)
+        if 0 <= byte < len(self._bits):
+            self._bits[byte] &= ~(1 << bit)

@@ -27,6 +27,7 @@ from bot.jobs.delivery.refusals import (
     MessageDeleted,
     is_out_of_reach,
 )
+from bot.jobs.delivery.request_budget import RequestBudget
 from bot.jobs.delivery.routes import (
     DeliveryRoute,
     DeliveryRoutes,
@@ -38,6 +39,7 @@ from bot.jobs.delivery.routes import (
     posted,
 )
 from bot.jobs.delivery.transmission import Dropped, in_any_case
+from bot.jobs.servers.lookup import ServerLookup
 from bot.messages import job as messages
 from bot.messages.buttons import shows_images_of
 from bot.messages.details import message_url
@@ -96,12 +98,21 @@ class _News:
 
 
 class Delivery:
-    def __init__(self, client: discord.Client, database: Database, image_policy: ImagePolicy | None = None) -> None:
+    def __init__(
+        self,
+        client: discord.Client,
+        database: Database,
+        servers: ServerLookup,
+        image_policy: ImagePolicy,
+        refused: Callable[[Job, Exception], None],
+        requests: RequestBudget,
+    ) -> None:
+        """`refused` is told when Discord closes a route to a job."""
         self._client = client
         self._database = database
-        self._routes = DeliveryRoutes()
-        self._editor = MessageEditor(client, self._routes)
-        self._places = Places(client, database, image_policy or ImagePolicy())
+        self._routes = DeliveryRoutes(refused)
+        self._editor = MessageEditor(client, servers, self._routes, requests)
+        self._places = Places(servers, database, image_policy)
 
     @about_its_job
     async def deliver(self, job: Job, *, unsettled: bool = False) -> Posted | None:
@@ -122,6 +133,7 @@ class Delivery:
             job.id,
             channel_id=place.channel_id,
             message_id=place.message_id,
+            guild_id=None if place.in_private else job.guild_id,
             attachments={render.image.index: attachment_id for render, attachment_id in ids},
         )
         if not is_wanted:
@@ -233,7 +245,8 @@ class Delivery:
                 private = await self._client.create_dm(discord.Object(job.user_id))
                 with speaking(job.locale):
                     view = news.view(judgement)
-                return await self._post_anew(private, job, view, news.files_for(judgement), news.purpose)
+                posted = await self._post_anew(private, job, view, news.files_for(judgement), news.purpose)
+                return replace(posted, in_private=True)
             except discord.HTTPException as error:
                 if not is_out_of_reach(error):
                     raise
@@ -266,7 +279,7 @@ class Delivery:
 
     async def _judge(self, job: Job, place: ChannelContext, news: _News) -> Judgement:
         try:
-            return await self._places.judge(job, place, news.images)
+            return await self._places.judge(job, place, [render.image for render in news.images])
         except ValueError:
             if news.images:
                 raise
@@ -290,18 +303,17 @@ class Delivery:
 
     async def _reposted_before(self, job: Job) -> Posted | None:
         """Find a new message posted before a restart, when the job's own message could not be edited."""
-        places: list[discord.abc.Messageable] = [await self._client.create_dm(discord.Object(job.user_id))]
-        if not job.private:
-            places.insert(0, self._client.get_partial_messageable(job.channel_id, guild_id=job.guild_id))
-        for place in places:
+        channel = self._client.get_partial_messageable(job.channel_id, guild_id=job.guild_id)
+        for is_private in (True,) if job.private else (False, True):
             try:
+                place = await self._client.create_dm(discord.Object(job.user_id)) if is_private else channel
                 before = await self._posted_before(place, job)
             except discord.HTTPException as error:
                 if not is_out_of_reach(error):
                     raise
             else:
                 if before is not None:
-                    return before
+                    return replace(before, in_private=is_private)
         return None
 
     async def _posted_before(self, to: discord.abc.Messageable, job: Job) -> Posted | None:

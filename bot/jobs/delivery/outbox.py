@@ -182,9 +182,9 @@ class _DeliveryErrors:
         match error:
             case Undeliverable() | NoLongerAllowed() | MessageDeleted() | Dropped():
                 return False
-            case aiohttp.ClientError() | OSError() | StorageUnavailable():
+            case StorageUnavailable():
                 return True
-            case discord.HTTPException():
+            case discord.HTTPException() | aiohttp.ClientError() | OSError():
                 return may_pass(error)
         self._surprises += 1
         if self._surprises < MAX_SURPRISES:

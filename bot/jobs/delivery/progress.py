@@ -24,7 +24,8 @@ from PIL import Image
 
 from bot.jobs.delivery.delivery import Delivery
 from bot.jobs.delivery.refusals import MessageDeleted
-from bot.jobs.delivery.transmission import Transmission
+from bot.jobs.delivery.request_budget import Urgency
+from bot.jobs.delivery.transmission import Dropped, Transmission
 from bot.messages import job as messages
 from bot.messages.job import QueueStatus
 from bot.text.languages import speaking
@@ -42,7 +43,7 @@ SCAN_LIMIT = 25
 READY_ROUNDED = 15.0
 PREVIEW_SIDE = 768
 #: Seconds to wait for Discord's answer to an edit already sent, before the result is sent anyway.
-PATIENCE = 2.0
+EDIT_TIMEOUT = 2.0
 #: Age at which a job's ephemeral message says that the images will come as a private message: Discord allows edits of
 #: an ephemeral message for fifteen minutes.
 TOKEN_ENDS_SOON = timedelta(minutes=13, seconds=30)
@@ -131,7 +132,16 @@ class StatusMessages:
         shown = self._waiting.pop(job_id, None) or self._drawn.pop(job_id, None)
         if shown is None or shown.edit is None or shown.edit.done:
             return True
-        return await shown.edit.drop(PATIENCE)
+        return await shown.edit.drop(EDIT_TIMEOUT)
+
+    def forget(self) -> None:
+        """Show nothing more of any job, without a word. What was sent already may still arrive."""
+        for shown in (*self._drawn.values(), *self._waiting.values()):
+            if shown.edit is not None:
+                shown.edit.drop_unsent()
+            self.spoke(shown.job.id, False)
+        self._drawn.clear()
+        self._waiting.clear()
 
     async def interrupt_waiting(self) -> None:
         """Say in the messages of queued jobs that they continue after a restart, and show no more of them."""
@@ -151,7 +161,7 @@ class StatusMessages:
 
     async def _show_interruption(self, shown: _Shown) -> None:
         if shown.edit is not None:
-            await shown.edit.drop(PATIENCE)
+            await shown.edit.drop(EDIT_TIMEOUT)
         self.spoke(shown.job.id, False)
         with speaking(messages.message_locale(shown.job)):
             view = messages.interruption_notice(shown.job)
@@ -227,7 +237,7 @@ class StatusMessages:
 
     def _begin(self, shown: _Shown, edit: Coroutine[Any, Any, bool]) -> None:
         shown.due = time.monotonic() + SHOWN_EVERY
-        shown.edit = Transmission(edit, name=f"status-{shown.job.id}")
+        shown.edit = Transmission(edit, name=f"status-{shown.job.id}", urgency=Urgency.PROGRESS)
         shown.edit.task.add_done_callback(partial(self._edited, shown))
 
     def _edited(self, shown: _Shown, edit: asyncio.Task[bool]) -> None:
@@ -236,7 +246,7 @@ class StatusMessages:
         error = edit.exception()
         if isinstance(error, MessageDeleted):
             self.deleted(shown.job)
-        elif error is not None:
+        elif error is not None and not isinstance(error, Dropped):
             logger.error("progress could not be shown", exc_info=error)
         is_shown = error is None and edit.result()
         if not is_shown:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import aiohttp
 import discord
 
 #: Discord's codes for an unknown channel and an unknown message.
 UNKNOWN_CHANNEL, UNKNOWN_MESSAGE = 10003, 10008
 #: A permission is missing: to post at all, or only to attach files.
 MISSING_PERMISSIONS = 50013
+#: A channel or server that the bot may not see.
+MISSING_ACCESS = 50001
 #: Too many edits of messages older than an hour; Discord refuses more for some time.
 TOO_MANY_OLD_EDITS = 30046
 #: Codes that close a route whatever the status: an archived or locked thread, too many open threads, a message or
@@ -15,6 +18,8 @@ TOO_MANY_OLD_EDITS = 30046
 CLOSED = (50083, 160005, 160006, 50024, 50033, 50005, 50008, 50068, 200000, 200001, TOO_MANY_OLD_EDITS)
 #: Codes that are temporary in spite of their status: private messages opened too fast.
 MAY_PASS = (40003,)
+#: The interaction's token has expired.
+TOKEN_EXPIRED = 50027
 TOO_MANY_REQUESTS, TOO_LARGE = 429, 413
 
 
@@ -38,8 +43,10 @@ def is_out_of_reach(error: Exception) -> bool:
     return error.status in (401, 403, 404) or error.code in CLOSED
 
 
-def may_pass(error: discord.HTTPException) -> bool:
-    """Whether the same request may succeed later."""
+def may_pass(error: Exception) -> bool:
+    """Whether the same request may succeed later: Discord is busy or out of reach."""
+    if not isinstance(error, discord.HTTPException):
+        return isinstance(error, aiohttp.ClientError | OSError)
     if is_out_of_reach(error):
         return False
     return error.status == TOO_MANY_REQUESTS or error.status >= 500 or error.code in MAY_PASS

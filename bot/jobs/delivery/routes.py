@@ -6,9 +6,7 @@ deleted channel stays deleted.
 
 from __future__ import annotations
 
-import logging
-import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -26,10 +24,10 @@ from bot.jobs.delivery.refusals import (
     OldMessageRefused,
     is_out_of_reach,
 )
+from bot.jobs.delivery.request_budget import ChannelBudget, RequestBudget, Urgency
+from bot.jobs.servers.lookup import ServerLookup
 from bot.messages.attachments import media_of
 from storage.jobs import Job
-
-logger = logging.getLogger(__name__)
 
 Files = Callable[[], list[discord.File]]
 
@@ -38,8 +36,6 @@ REMEMBERED_JOBS = 10_000
 #: Discord allows few edits of a message older than an hour, so none is spent on progress. Measured by this machine's
 #: clock from when the job was accepted, so slightly early.
 EDITED_FREELY = timedelta(minutes=55)
-#: How many of the about five edits in five seconds that Discord allows in a channel may be progress.
-STATUS_EDITS, STATUS_PERIOD = 2, 5.5
 
 
 class DeliveryRoute(Enum):
@@ -64,6 +60,7 @@ class Posted:
     channel_id: int
     message_id: int
     attachment_ids: Sequence[int]  # of the images, in their order
+    in_private: bool = False  # in a private message, which no server has
 
 
 @dataclass
@@ -78,7 +75,10 @@ class _ClosedRoutes:
 
 
 class DeliveryRoutes:
-    def __init__(self) -> None:
+    """`refused` is told when Discord closes a route."""
+
+    def __init__(self, refused: Callable[[Job, Exception], None]) -> None:
+        self._refused = refused
         self._closed: OrderedDict[int, _ClosedRoutes] = OrderedDict()
 
     def is_open(self, job: Job, route: DeliveryRoute, *, with_files: bool = False) -> bool:
@@ -91,6 +91,7 @@ class DeliveryRoutes:
 
     def close_after(self, job: Job, route: DeliveryRoute, error: Exception, *, with_files: bool) -> None:
         """Close a route after an error. With only Attach Files missing, text can still be sent."""
+        self._refused(job, error)
         code = error.code if isinstance(error, discord.HTTPException) else None
         if code == UNKNOWN_CHANNEL and route is not DeliveryRoute.PERSON:
             self.close(job, DeliveryRoute.MESSAGE, DeliveryRoute.CHANNEL)
@@ -116,26 +117,6 @@ class DeliveryRoutes:
         return self._closed[job.id]
 
 
-class ChannelBudget:
-    """How many progress edits each channel's rate limit has room for, so that results never wait."""
-
-    def __init__(self) -> None:
-        self._edits: dict[int, deque[float]] = {}
-
-    def take(self, channel_id: int) -> bool:
-        now = time.monotonic()
-        for channel, edits in list(self._edits.items()):
-            while edits and edits[0] <= now - STATUS_PERIOD:
-                edits.popleft()
-            if not edits:
-                del self._edits[channel]
-        edits = self._edits.setdefault(channel_id, deque())
-        if len(edits) >= STATUS_EDITS:
-            return False
-        edits.append(now)
-        return True
-
-
 class MessageEditor:
     """Edits a job's message: by the interaction's token while it is valid, then by channel and message id.
 
@@ -143,17 +124,21 @@ class MessageEditor:
     answer says whether it has expired, not this machine's clock.
     """
 
-    def __init__(self, client: discord.Client, routes: DeliveryRoutes) -> None:
+    def __init__(
+        self, client: discord.Client, servers: ServerLookup, routes: DeliveryRoutes, requests: RequestBudget
+    ) -> None:
         self._client = client
+        self._servers = servers
         self._routes = routes
-        self._budget = ChannelBudget()
+        self._requests = requests
+        self._edits = ChannelBudget()
 
     async def edit(
         self, job: Job, view: ui.LayoutView, files: Files, *, with_files: bool, is_progress: bool = False
     ) -> Posted:
         """Raises MessageOutOfReach, MessageDeleted, discord.HTTPException.
 
-        is_progress: dropped in favour of anything else.
+        is_progress: dropped in favour of anything else, and sent only while Discord's limits have room for it.
         """
         if self._routes.is_deleted(job):  # found by an earlier edit, whose cancellation is still being recorded
             raise MessageDeleted
@@ -167,8 +152,10 @@ class MessageEditor:
                 self._routes.close_after(job, DeliveryRoute.TOKEN, error, with_files=with_files)
                 deleted = _code(error) == UNKNOWN_MESSAGE
         if self._routes.is_open(job, DeliveryRoute.MESSAGE, with_files=with_files):
-            if is_progress and not deleted and not self._has_room(job):
-                raise MessageOutOfReach
+            if is_progress and not deleted:
+                if not self._has_room(job):
+                    raise MessageOutOfReach
+                await self._requests.spend(Urgency.PROGRESS)
             try:
                 return await self._edit_by_id(job, view, files)
             except (discord.HTTPException, OldMessageRefused) as error:
@@ -188,19 +175,20 @@ class MessageEditor:
 
     def _has_room(self, job: Job) -> bool:
         is_new = discord.utils.utcnow() - job.queued_at < EDITED_FREELY
-        return is_new and self._budget.take(job.channel_id)
+        return is_new and self._edits.take(job.channel_id)
 
     async def _channel_is_gone(self, job: Job) -> bool:
         """Deleting a channel deletes its messages too, which does not count as deleting them."""
-        if job.guild_id is None or self._client.get_guild(job.guild_id) is None:
-            return False  # not a channel that the bot can see
-        if self._client.get_channel(job.channel_id) is not None:
+        if job.guild_id is None:
             return False
         try:
-            await self._client.fetch_channel(job.channel_id)
-        except discord.HTTPException as error:
-            return error.code == UNKNOWN_CHANNEL
-        return False
+            # Where the bot is no member it sees no channel.
+            return (
+                await self._servers.is_member(job.guild_id)
+                and await self._servers.place(job.guild_id, job.channel_id) is None
+            )
+        except discord.HTTPException:
+            return False
 
     async def _edit_by_id(self, job: Job, view: ui.LayoutView, files: Files) -> Posted:
         assert job.message_id is not None

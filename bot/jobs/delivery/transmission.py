@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 import aiohttp
 
 from bot.jobs.delivery.refusals import TOO_MANY_OLD_EDITS, TOO_MANY_REQUESTS, OldMessageRefused
+from bot.jobs.delivery.request_budget import RequestBudget, Urgency, counts
 
 T = TypeVar("T")
 
@@ -31,7 +32,8 @@ class Dropped(Exception):
 class Transmission(Generic[T]):
     """A task that sends requests to Discord. `task` raises what `send` raises, or `Dropped`."""
 
-    def __init__(self, send: Coroutine[Any, Any, T], name: str) -> None:
+    def __init__(self, send: Coroutine[Any, Any, T], name: str, urgency: Urgency = Urgency.RESULT) -> None:
+        self.urgency = urgency
         self._on_wire = False
         #: discord.py has a final answer. It may still hold a lock and wait in it.
         self._answered = False
@@ -55,14 +57,14 @@ class Transmission(Generic[T]):
         self.task.cancel()
         return True
 
-    async def drop(self, patience: float | None = None) -> bool:
-        """Send nothing more. Waits `patience` seconds for the answer to a request already sent.
+    async def drop(self, timeout: float | None = None) -> bool:
+        """Send nothing more. Waits `timeout` seconds for the answer to a request already sent.
 
         False: there was no answer, so what was sent may still take effect later.
         """
         self._dropped = True
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout):
                 while self._on_wire and not self.task.done():
                     self._changed.clear()
                     await self._changed.wait()
@@ -107,13 +109,24 @@ def in_any_case(send: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
     return asyncio.create_task(send(), context=context)
 
 
-def trace() -> aiohttp.TraceConfig:
-    """For discord.py's `http_trace`: traces only the requests of transmissions."""
+def trace(budget: RequestBudget, may_send: Callable[[], bool] = lambda: True) -> aiohttp.TraceConfig:
+    """For discord.py's `http_trace`: every request waits for its turn, and those of transmissions are traced.
+
+    `may_send` is asked last, before a transmission's request goes out: what was written before a sleep of this machine
+    must not replace what another bot posted meanwhile.
+    """
     config = aiohttp.TraceConfig()
 
     @config.on_request_start.append
-    async def starts(session: Any, context: Any, parameters: Any) -> None:
-        if (transmission := _current.get()) is not None:
+    async def starts(session: Any, context: Any, parameters: aiohttp.TraceRequestStartParams) -> None:
+        transmission = _current.get()
+        urgency = Urgency.OTHER if transmission is None else transmission.urgency
+        # Progress has waited before: in here discord.py holds the lock of a channel, for which a result may wait.
+        if urgency is not Urgency.PROGRESS and counts(parameters.url):
+            await budget.spend(urgency)
+        if transmission is not None:
+            if not may_send():
+                raise Dropped
             transmission._starts()
 
     @config.on_request_end.append

@@ -1,19 +1,23 @@
-"""What is known about the model, for code that makes requests.
+"""What is known about the diffusion models, for code that makes requests.
 
-It is read from the file's header, so it is known while the model loads and while the engine's process restarts.
+It is read from the files' headers, so it is known while the model loads and while the engine's process restarts.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bot.generation.compose import ModelInfo
-from bot.jobs.engines import SupervisedEngine
-from inference import CheckpointError
-from inference.weights.headers.diffusion_models import ModelFacts, model_facts
+from bot.generation.values import MAX_MODEL_NAME_LENGTH
+from bot.jobs.workers import Workers
+from inference import CheckpointError, EngineDescription
+from inference.request import TurboLora
+from inference.weights.headers.diffusion_models import ModelFacts
 from inference.weights.headers.loras import LoraFacts, LoraHeaders
+from inference.weights.headers.model_list import ModelList, list_models
 from inference.weights.lora_files import lora_names
 
 #: Seconds that completions wait for a model. Discord gives up after three.
@@ -21,16 +25,18 @@ COMPLETION_SECONDS = 1.0
 
 
 class ModelInfoSource:
-    def __init__(self, engine: SupervisedEngine, models: Path, diffusion_model: str | None = None) -> None:
+    def __init__(self, workers: Workers, models: Path, diffusion_model: str | None = None) -> None:
         """`models`: the models folder. `diffusion_model`: the file named by the setting, if any."""
-        self._engine = engine
+        self._workers = workers
         self._models = models
         self._headers = LoraHeaders(models)
         self._diffusion_model = diffusion_model
 
     async def loras(self) -> Sequence[str]:
         """The LoRA files as they are now."""
-        return await asyncio.to_thread(lora_names, self._models)
+        names = await asyncio.to_thread(lora_names, self._models)
+        everywhere = self._workers.loras
+        return names if everywhere is None else [name for name in names if name in everywhere]
 
     async def lora_facts(self, names: Collection[str]) -> Mapping[str, LoraFacts]:
         """Facts from the headers of these LoRA files."""
@@ -44,26 +50,50 @@ class ModelInfoSource:
         except TimeoutError:
             return None
 
+    @property
+    def loaded_models(self) -> tuple[str, ...]:
+        """The names of the models that an engine can draw with at once."""
+        return self._workers.loaded_models
+
     async def model(self) -> ModelInfo:
-        """The model, with the current LoRA files. Waits for the engine only if the file's header is not enough.
+        """The operator's default model, with all others and the current LoRA files.
 
-        Raises ModelUnavailable if it cannot be loaded either.
+        Waits for the engine only if the files' headers are not enough. Raises ModelUnavailable if it cannot be loaded
+        either.
         """
-        facts, loras = await asyncio.to_thread(self._read)
-        names, loaded = tuple(sorted(loras)), self._engine.loaded_description
-        if facts is None:
-            loaded = loaded or await self._engine.description()
-        if loaded is None:
-            assert facts is not None
-            return ModelInfo(facts.native, names, facts.turbo, loras)
-        # The engine checked the files that were there when it loaded; newer files are judged by their headers.
-        copied_in = facts is not None and facts.turbo is not None and facts.turbo.name not in loaded.loras
-        turbo = facts.turbo if facts is not None and copied_in else loaded.turbo
-        return ModelInfo(loaded.native, names, turbo, loras)
+        listed, loras = await asyncio.to_thread(self._read)
+        if (everywhere := self._workers.loras) is not None:
+            loras = {name: facts for name, facts in loras.items() if name in everywhere}
+        names, loaded = tuple(sorted(loras)), self._workers.loaded_description
+        if listed is None:
+            loaded = loaded or await self._workers.description()
+            return ModelInfo(loaded.native, names, loaded.turbo, loras)
+        default = listed.models[listed.default]
+        if loaded is not None and loaded.name == default.name:
+            default = replace(default, native=loaded.native, turbo=_turbo(default, loaded))
+        if not _can_be_kept(default.name):
+            return ModelInfo(default.native, names, default.turbo, loras)
+        models = {name: facts for name, facts in listed.models.items() if _can_be_kept(name)}
+        return ModelInfo(default.native, names, default.turbo, loras, default.name, {**models, default.name: default})
 
-    def _read(self) -> tuple[ModelFacts | None, Mapping[str, LoraFacts]]:
+    def _read(self) -> tuple[ModelList | None, Mapping[str, LoraFacts]]:
         loras = self._headers.facts()
         try:
-            return model_facts(self._models, self._diffusion_model), loras
+            return list_models(self._models, self._diffusion_model), loras
         except (CheckpointError, OSError):
             return None, loras
+
+
+def _turbo(facts: ModelFacts, loaded: EngineDescription) -> TurboLora | None:
+    """The engine checked the files that were there when it loaded; newer files are judged by their headers."""
+    is_newer = facts.turbo is not None and facts.turbo.name not in loaded.loras
+    return facts.turbo if is_newer else loaded.turbo
+
+
+def _can_be_kept(name: str) -> bool:
+    """Whether a job can be stored with this model's name: it is text, and not too long."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # a file name of another encoding
+        return False
+    return len(name) <= MAX_MODEL_NAME_LENGTH

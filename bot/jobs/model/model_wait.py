@@ -8,9 +8,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.jobs.delivery.outbox import Outbox
-from bot.jobs.engines import SupervisedEngine
 from bot.jobs.queue import FairQueue
-from bot.jobs.throughput import Forecast
+from bot.jobs.workers import Workers
 from bot.messages import job as messages
 from bot.messages.job import ModelState, QueueStatus
 from storage.backend.clock import utc_now
@@ -27,18 +26,16 @@ EVERY = 60.0
 class ModelWait:
     def __init__(
         self,
-        engine: SupervisedEngine,
+        workers: Workers,
         jobs: Jobs,
         queue: FairQueue,
-        forecast: Forecast,
         outbox: Outbox,
         longest: timedelta,
     ) -> None:
         """`longest`: how long a job may wait for the model."""
-        self._engine = engine
+        self._workers = workers
         self._jobs = jobs
         self._queue = queue
-        self._forecast = forecast
         self._outbox = outbox
         self._longest = longest
 
@@ -52,18 +49,24 @@ class ModelWait:
                 logger.warning("jobs that have waited too long could not be ended: %s", error)
 
     async def end_overdue(self, now: datetime) -> None:
-        """End the queued jobs that have waited too long for the model, with refunds."""
-        since = self._engine.unloaded_since
-        if since is None or now - since < self._longest:
-            return
+        """End the queued jobs that have waited too long for the model, with refunds.
+
+        A job waits since it was accepted, or since the model last drew something, in whatever process that was.
+        """
+        since = self._workers.unloaded_since
+        if since is None or (not self._workers.failures and now - since < self._longest):
+            return  # it is loaded, or may just be loading
+        was_loaded = self._workers.loaded_description is not None
+        last_there = max(filter(None, (since if was_loaded else None, await self._jobs.last_drawn_at())), default=None)
         for job in await self._jobs.live():
-            if job.state is JobState.QUEUED and now - max(job.queued_at, since) >= self._longest:
+            waits_since = max(job.queued_at, last_there or job.queued_at)
+            if job.state is JobState.QUEUED and now - waits_since >= self._longest:
                 self._queue.remove(job.id)
                 await self._outbox.fail(job, messages.WAITED_TOO_LONG)
 
     def queue_status(self, job: Job) -> QueueStatus | None:
         """A job's position in the queue, and whether the model is loaded; None if it is not queued."""
-        status = self._forecast.queue_status(job)
-        if status is None or self._engine.loaded:
+        status = self._workers.forecast.queue_status(job)
+        if status is None or self._workers.loaded:
             return status
-        return replace(status, model=ModelState.UNAVAILABLE if self._engine.failures else ModelState.LOADING)
+        return replace(status, model=ModelState.UNAVAILABLE if self._workers.failures else ModelState.LOADING)

@@ -26,6 +26,7 @@ _SNOWFLAKES = {"default_member_permissions", "id", "message_id", "recipient_id"}
 _LISTS_OF_SNOWFLAKES = {"roles", "users"}
 _LISTS_OF_STRINGS = {"parse"}
 _LISTS_OF_INTEGERS = {"channel_types", "contexts", "integration_types"}
+_LISTS = _LISTS_OF_OBJECTS | _LISTS_OF_SNOWFLAKES | _LISTS_OF_STRINGS | _LISTS_OF_INTEGERS
 _LOCALIZATIONS = {"description_localizations", "name_localizations"}
 
 
@@ -58,7 +59,7 @@ def _check_key(key: str, value: Any, path: Path, errors: FormErrors) -> bool:
             errors.check_type((*path, locale), text, str, "STRING_TYPE_CONVERT", "strings")
             for locale, text in value.items()
         )
-    if key in _LISTS_OF_OBJECTS | _LISTS_OF_SNOWFLAKES | _LISTS_OF_STRINGS | _LISTS_OF_INTEGERS:
+    if key in _LISTS:
         return errors.check_type(path, value, list, "BASE_TYPE_LIST", "lists") and all(
             _check_item(key, item, (*path, index), errors) for index, item in enumerate(value)
         )

@@ -6,7 +6,19 @@ from datetime import UTC, datetime
 
 from bot.sandbox.model.clock import moment_of
 from bot.sandbox.model.errors import JSON
-from bot.sandbox.model.world import DM, GROUP_DM, Application, Channel, Guild, Member, Overwrite, Role, User, World
+from bot.sandbox.model.world import (
+    DM,
+    GROUP_DM,
+    Application,
+    Channel,
+    Guild,
+    Member,
+    Overwrite,
+    Role,
+    User,
+    World,
+    permissions_in_guild,
+)
 
 
 def iso(moment: float) -> str:
@@ -161,6 +173,20 @@ def guild_json(guild: Guild) -> JSON:
         "stickers": [],
         "incidents_data": None,
     }
+
+
+def own_guild_json(guild: Guild, bot: User, *, counted: bool) -> JSON:
+    """A server in the bot's own list of servers, with the numbers of its members if they are asked for."""
+    counts = {"approximate_member_count": len(guild.members), "approximate_presence_count": len(guild.members)}
+    return {
+        "id": str(guild.id),
+        "name": guild.name,
+        "icon": None,
+        "banner": None,
+        "owner": guild.owner == bot,
+        "permissions": str(int(permissions_in_guild(guild, guild.members[bot.id]))),
+        "features": [],
+    } | (counts if counted else {})
 
 
 def guild_create_json(guild: Guild, members: list[Member]) -> JSON:

@@ -180,6 +180,7 @@ class World:
         self.users = {user.id: user for user in (self.owner, self.alice, self.bob, self.emi, self.carol, self.bot)}
         self.guilds = {guild.id: guild for guild in (self.guild, self.elsewhere)}
         self.private_channels: dict[int, Channel] = {self.group.id: self.group}
+        self._found_before: dict[int, Channel] = {}  # so that each is looked for among all channels once
         #: Users who installed the app to themselves.
         self.installed_by = {self.carol.id, self.alice.id}
         #: Users who accept no private messages.
@@ -198,8 +199,26 @@ class World:
             guild.add_member(user, *roles)
         return user
 
+    def add_servers(self, count: int) -> list[Guild]:
+        """New servers of the owner, in which the bot is, each with one channel; spread over all shards."""
+        first = self._snowflakes.next() >> 22
+        return [self._found_server(first + number << 22, f"Server {number + 1}") for number in range(count)]
+
+    def _found_server(self, id: int, name: str) -> Guild:
+        everyone = Role(id, "@everyone", DEFAULT_PERMISSIONS, position=0)
+        guild = self.guilds[id] = Guild(id, name, self.owner, everyone, [everyone])
+        guild.add_member(self.owner)
+        guild.add_member(self.bot)
+        self._text_channel(guild, id + 1, "general")
+        return guild
+
     def channel(self, id: int) -> Channel | None:
-        return self.private_channels.get(id) or next((c for c in self.channels() if c.id == id), None)
+        found = self.private_channels.get(id) or self._found_before.get(id)
+        if found is None or (found.guild is not None and found not in found.guild.channels):
+            found = next((channel for channel in self.channels() if channel.id == id), None)
+        if found is not None:
+            self._found_before[id] = found
+        return found
 
     def channels(self) -> Iterator[Channel]:
         for guild in self.guilds.values():

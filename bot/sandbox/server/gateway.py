@@ -12,17 +12,18 @@ from dataclasses import dataclass, field
 
 from aiohttp import WSMsgType, web
 
-from bot.sandbox.model.clock import Snowflakes
+from bot.sandbox.model.clock import Clock, Snowflakes
 from bot.sandbox.model.errors import JSON
 from bot.sandbox.model.interactions import DiscordEvent, DiscordEvents
 from bot.sandbox.model.serializers import guild_create_json, member_json, own_user_json
-from bot.sandbox.model.world import World
+from bot.sandbox.model.world import Guild, World
+from bot.sandbox.server.limits.sharding import IdentifyLimiter, Sharding, shard_of
 
 DISPATCH, HEARTBEAT, IDENTIFY, PRESENCE, VOICE_STATE, RESUME = 0, 1, 2, 3, 4, 6
 RECONNECT, REQUEST_MEMBERS, INVALID_SESSION, HELLO, HEARTBEAT_ACK = 7, 8, 9, 10, 11
 
 UNKNOWN_ERROR, UNKNOWN_OPCODE, DECODE_ERROR, NOT_AUTHENTICATED, AUTHENTICATION_FAILED = 4000, 4001, 4002, 4003, 4004
-ALREADY_AUTHENTICATED, DISALLOWED_INTENTS = 4005, 4014
+ALREADY_AUTHENTICATED, INVALID_SHARD, SHARDING_REQUIRED, DISALLOWED_INTENTS = 4005, 4010, 4011, 4014
 
 GUILDS, GUILD_MEMBERS, GUILD_PRESENCES = 1 << 0, 1 << 1, 1 << 8
 GUILD_MESSAGES, DIRECT_MESSAGES, MESSAGE_CONTENT = 1 << 9, 1 << 12, 1 << 15
@@ -85,8 +86,14 @@ class Session:
 
     id: str
     intents: int
+    #: Which of how many connections it is.
+    shard: tuple[int, int] = (0, 1)
     events: list[tuple[str, JSON]] = field(default_factory=list)
     connection: Connection | None = None
+
+    def hears_of(self, guild_id: int | None) -> bool:
+        """Whether a server's events are for this session; None: those of private messages."""
+        return shard_of(guild_id, self.shard[1]) == self.shard[0]
 
     def dispatch(self, event: str, data: JSON) -> None:
         self.events.append((event, data))
@@ -100,12 +107,16 @@ class Session:
 
 
 class Gateway:
-    """Serves the websocket and dispatches events to every living session."""
+    """Serves the websocket and dispatches events to the living sessions, each of which may be a shard."""
 
-    def __init__(self, world: World, snowflakes: Snowflakes, events: DiscordEvents) -> None:
+    def __init__(
+        self, world: World, clock: Clock, snowflakes: Snowflakes, events: DiscordEvents, sharding: Sharding
+    ) -> None:
         self._world = world
         self._snowflakes = snowflakes
         self._events = events
+        self.sharding = sharding
+        self.identify_limiter = IdentifyLimiter(sharding, clock)
         self._sessions: dict[str, Session] = {}
         self._connections: set[Connection] = set()
         self.url = ""
@@ -122,10 +133,21 @@ class Gateway:
         """Whether a bot has identified and is there."""
         return any(session.connection is not None for session in self._sessions.values())
 
+    @property
+    def shards(self) -> list[tuple[int, int]]:
+        """The shards that are connected, each as its number and the number of all."""
+        return sorted(session.shard for session in self._sessions.values() if session.connection is not None)
+
+    @property
+    def intents(self) -> set[int]:
+        """What the connected sessions asked for."""
+        return {session.intents for session in self._sessions.values() if session.connection is not None}
+
     def dispatch(self, event: str, data: JSON, intent: int = 0) -> None:
-        """Tells every session that asked for `intent` (0: to all)."""
+        """Tells the sessions of the server in `data` that asked for `intent` (0: whatever they asked for)."""
+        guild_id = data.get("guild_id") or (data.get("id") if event.startswith("GUILD_") else None)
         for session in self._sessions.values():
-            if not intent or session.intents & intent:
+            if session.hears_of(int(guild_id) if guild_id else None) and (not intent or session.intents & intent):
                 session.dispatch(event, data)
 
     def drop(self, code: int = UNKNOWN_ERROR) -> None:
@@ -217,14 +239,31 @@ class Gateway:
             connection.close(self.refuses_identifying_with)
         elif data.get("intents", 0) & PRIVILEGED & ~self.allowed_privileged_intents:
             connection.close(DISALLOWED_INTENTS)
+        elif not _is_shard(data.get("shard", [0, 1])):
+            connection.close(INVALID_SHARD)
+        elif not self.identify_limiter.remaining:  # the token is reset, which ends all sessions
+            self._sessions.clear()
+            connection.close(AUTHENTICATION_FAILED)
         else:
-            session = Session(f"{self._snowflakes.next():x}", data.get("intents", 0), connection=connection)
-            self._sessions[session.id] = session
-            self._send_ready(session, data.get("shard"))
+            number, count = data.get("shard", [0, 1])
+            session = Session(f"{self._snowflakes.next():x}", data.get("intents", 0), (number, count))
+            guilds = self._guilds_of(session)
+            if len(guilds) > self.sharding.servers_per_shard:
+                connection.close(SHARDING_REQUIRED)
+            elif self.identify_limiter.is_too_early(number):
+                connection.send(INVALID_SESSION, False)
+            else:
+                session.connection = connection
+                self._sessions[session.id] = session
+                self._send_ready(session, guilds, has_shard="shard" in data)
 
-    def _send_ready(self, session: Session, shard: list[int] | None) -> None:
+    def _guilds_of(self, session: Session) -> list[Guild]:
+        """The bot's servers on a shard."""
+        bot = self._world.bot.id
+        return [each for each in self._world.guilds.values() if session.hears_of(each.id) and bot in each.members]
+
+    def _send_ready(self, session: Session, guilds: list[Guild], *, has_shard: bool) -> None:
         world = self._world
-        guilds = [guild for guild in world.guilds.values() if world.bot.id in guild.members]
         ready: JSON = {
             "v": 10,
             "user": own_user_json(world.bot),
@@ -233,12 +272,12 @@ class Gateway:
             "application": {"id": str(world.application.id), "flags": 0},
             "guilds": [{"id": str(guild.id), "unavailable": True} for guild in guilds],
         }
-        session.dispatch("READY", ready | ({"shard": shard} if shard else {}))
+        session.dispatch("READY", ready | ({"shard": list(session.shard)} if has_shard else {}))
         for guild in guilds if session.intents & GUILDS else []:
             sees_members = session.intents & GUILD_MEMBERS
             members = [m for m in guild.members.values() if sees_members or m.user == world.bot]
             session.dispatch("GUILD_CREATE", guild_create_json(guild, members))
-        self._events.emit("gateway_ready", {"session_id": session.id})
+        self._events.emit("gateway_ready", {"session_id": session.id, "shard": list(session.shard)})
 
     def _resume(self, connection: Connection, data: JSON) -> None:
         session = self._sessions.get(str(data.get("session_id")))
@@ -281,3 +320,10 @@ class Gateway:
             self.dispatch(event.kind.upper(), data, intent)
         elif event.kind in ("channel_update", "channel_delete", "thread_update", "guild_delete"):
             self.dispatch(event.kind.upper(), event.data, GUILDS)
+
+
+def _is_shard(shard: object) -> bool:
+    match shard:
+        case [int(number), int(count)]:
+            return 0 <= number < count
+    return False

@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from bot.sandbox.model.errors import JSON
 
-_SNOWFLAKE_IN_REQUESTS: JSON = {
-    "oneOf": [{"type": "string", "pattern": "^(0|[1-9][0-9]*)$"}, {"type": "integer", "minimum": 0}]
-}
+_SNOWFLAKE_IN_REQUESTS: JSON = {"type": ["string", "integer"], "pattern": "^(0|[1-9][0-9]*)$", "minimum": 0}
 _COMPLAINT_CODES = {
     "required": "BASE_TYPE_REQUIRED",
     "maxLength": "BASE_TYPE_MAX_LENGTH",
@@ -33,6 +32,10 @@ _COMPLAINT_CODES = {
     "maximum": "NUMBER_TYPE_MAX",
     "minimum": "NUMBER_TYPE_MIN",
 }
+#: Snowflakes and points in time: any is as good as another.
+_VALUES = re.compile(r'"[0-9]{15,20}"|"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(?:Z|[+-][0-9:]+)"')
+#: Where the schema of a body is, in an operation or a response.
+JSON_SCHEMA = ("content", "application/json", "schema")
 
 
 @dataclass(frozen=True)
@@ -69,64 +72,79 @@ class OpenApi:
     """
 
     def __init__(self, path: Path) -> None:
-        self._paths, self._for_requests, self._for_answers = _read(path)
-        self._validators: dict[tuple[str, ...], Draft202012Validator | None] = {}
+        self._path = path
+        self._document = _read(path)
         self.violations: list[Violation] = []
 
     def check_request(self, method: str, route: str, body: Any) -> tuple[Complaint, ...]:
         """What is wrong with the JSON of a request (of a multipart request: with its `payload_json`)."""
-        if method.lower() not in self._paths.get(route, {}):
+        if method.lower() not in self._document.routes.get(route, {}):
             unknown = Complaint((), "UNKNOWN_ROUTE", f"The document has no {method} {route}.")
             self.violations.append(Violation("request", method, route, (unknown,)))
             return (unknown,)
-        pointer = (method.lower(), "requestBody", "content", "application/json", "schema")
-        return self._check("request", method, route, pointer, body, self._for_requests)
+        return self._check("request", method, route, (method.lower(), "requestBody", *JSON_SCHEMA), body)
 
     def check_answer(self, method: str, route: str, status: int, body: Any) -> tuple[Complaint, ...]:
         """What is wrong with an answer: the stand-in's own fault."""
         if body is None:
             return ()
-        pointer: tuple[str, ...] = (method.lower(), "responses", str(status), "content", "application/json", "schema")
+        pointer: tuple[str, ...] = (method.lower(), "responses", str(status), *JSON_SCHEMA)
         if 400 <= status < 500 and status != 429:
             pointer = ("#", "ErrorResponse")
-        return self._check("answer", method, route, pointer, body, self._for_answers)
+        return self._check("answer", method, route, pointer, body)
 
-    def _check(
-        self, whose: str, method: str, route: str, pointer: tuple[str, ...], body: Any, registry: Registry[Any]
-    ) -> tuple[Complaint, ...]:
-        key = (whose, route, *pointer)
-        if key not in self._validators:
-            self._validators[key] = self._validator(route, pointer, registry)
-        validator = self._validators[key]
-        if validator is None:
+    def _check(self, whose: str, method: str, route: str, pointer: tuple[str, ...], body: Any) -> tuple[Complaint, ...]:
+        seen = (whose, route, pointer, _VALUES.sub('"0"', json.dumps(body)))
+        if seen in self._document.accepted:
             return ()
-        complaints = tuple(_complaint(error) for error in _relevant_errors(validator.iter_errors(body)))
+        validator = _validator(self._path, whose, route, pointer)
+        errors = () if validator is None else _relevant_errors(validator.iter_errors(body))
+        complaints = tuple(map(_complaint, errors))
+        if not complaints:
+            self._document.accepted.add(seen)
         if complaints:
             self.violations.append(Violation(whose, method, route, complaints))
         return complaints
 
-    def _validator(self, route: str, pointer: tuple[str, ...], registry: Registry[Any]) -> Draft202012Validator | None:
-        if pointer[0] == "#":
-            return Draft202012Validator({"$ref": f"discord#/components/schemas/{pointer[1]}"}, registry=registry)
-        steps = (route, *pointer)
-        node: Any = self._paths
-        for step in steps:
-            node = node.get(step) if isinstance(node, dict) else None
-        if node is None:
-            return None
-        escaped = "/".join(step.replace("~", "~0").replace("/", "~1") for step in steps)
-        return Draft202012Validator({"$ref": f"discord#/paths/{escaped}"}, registry=registry)
+
+@dataclass(frozen=True)
+class _Document:
+    """The routes of a document, and its schemas prepared for requests and for answers.
+
+    accepted: bodies in which nothing was wrong, without their `_VALUES`. To check one takes long, and each start of a
+    bot sends and gets the same ones.
+    """
+
+    routes: JSON
+    for_requests: Registry[Any]
+    for_answers: Registry[Any]
+    accepted: set[tuple[str, str, tuple[str, ...], str]] = field(default_factory=set)
 
 
 @functools.cache
-def _read(path: Path) -> tuple[JSON, Registry[Any], Registry[Any]]:
-    """The document's paths, and its schemas prepared for requests and for answers."""
-    document = json.loads(path.read_text())
+def _validator(path: Path, whose: str, route: str, pointer: tuple[str, ...]) -> Any:
+    document = _read(path)
+    registry = document.for_requests if whose == "request" else document.for_answers
+    if pointer[0] == "#":
+        return _Validator({"$ref": f"discord#/components/schemas/{pointer[1]}"}, registry=registry)
+    steps = (route, *pointer)
+    node: Any = document.routes
+    for step in steps:
+        node = node.get(step) if isinstance(node, dict) else None
+    if node is None:
+        return None
+    escaped = "/".join(step.replace("~", "~0").replace("/", "~1") for step in steps)
+    return _Validator({"$ref": f"discord#/paths/{escaped}"}, registry=registry)
+
+
+@functools.cache
+def _read(path: Path) -> _Document:
+    document = json.loads(path.read_text(encoding="utf-8"))
     schemas = document["components"]["schemas"]
     schemas["InnerErrors"]["properties"]["_errors"]["items"] = {"type": "object"}
     for_answers = _registry(document)
     schemas["SnowflakeType"] = _SNOWFLAKE_IN_REQUESTS
-    return document["paths"], _registry(document), for_answers
+    return _Document(document["paths"], _registry(document), for_answers)
 
 
 def _registry(document: JSON) -> Registry[Any]:
@@ -152,11 +170,13 @@ def _discriminate_by_type(node: Any, schemas: JSON) -> Any:
 
 
 def _union_by_type(branches: list[Any], schemas: JSON) -> JSON | None:
-    """The union as "if the type is this, then that branch", or None where the branches do not differ by `type`."""
+    """The union as a list of constants or a branch for each type; None where it is neither."""
+    if all("const" in branch for branch in branches):
+        return {"constants": [branch["const"] for branch in branches]}
     nullable = {"type": "null"} in branches
     named = [branch for branch in branches if branch != {"type": "null"}]
     if nullable and len(named) == 1:
-        return {"if": {"type": "null"}, "then": {}, "else": named[0]}
+        return {"unlessNull": named[0]}
     types = [_types_of(branch, schemas) for branch in named]
     if any(kinds is None for kinds in types):
         return None
@@ -167,12 +187,31 @@ def _union_by_type(branches: list[Any], schemas: JSON) -> JSON | None:
         "type": "object",
         "required": ["type"],
         "properties": {"type": {"enum": all_kinds}},
-        "allOf": [
-            {"if": {"type": "object", "properties": {"type": {"enum": kinds}}, "required": ["type"]}, "then": branch}
-            for kinds, branch in zip(types, named, strict=True)
-        ],
+        "byType": {str(kind): branch for kinds, branch in zip(types, named, strict=True) for kind in kinds or ()},
     }
-    return {"if": {"type": "null"}, "then": {}, "else": by_type} if nullable else by_type
+    return {"unlessNull": by_type} if nullable else by_type
+
+
+def _check_unless_null(validator: Any, schema: JSON, body: Any, _parent: JSON) -> Iterator[ValidationError]:
+    if body is not None:
+        yield from validator.descend(body, schema)
+
+
+def _check_by_type(validator: Any, branches: JSON, body: Any, _parent: JSON) -> Iterator[ValidationError]:
+    branch = branches.get(str(body.get("type"))) if isinstance(body, dict) else None
+    if branch is not None:
+        yield from validator.descend(body, branch)
+
+
+def _check_constants(_validator: Any, constants: list[Any], body: Any, _parent: JSON) -> Iterator[ValidationError]:
+    if not any(body == constant and isinstance(body, bool) == isinstance(constant, bool) for constant in constants):
+        yield ValidationError(f"{body!r} is not one of {constants!r}")
+
+
+#: With keywords of our own for unions. What JSON Schema has for them, `if` and `then`, takes many times as long.
+_Validator: Any = validators.extend(
+    Draft202012Validator, {"constants": _check_constants, "unlessNull": _check_unless_null, "byType": _check_by_type}
+)
 
 
 def _types_of(branch: JSON, schemas: JSON) -> list[int] | None:
@@ -203,6 +242,9 @@ def _complaint(error: ValidationError) -> Complaint:
     if error.validator == "required":
         missing = error.message.split("'")[1]
         return Complaint((*path, missing), "BASE_TYPE_REQUIRED", "This field is required")
+    if error.validator == "constants":
+        allowed = ", ".join(map(str, error.validator_value))
+        return Complaint(path, "BASE_TYPE_CHOICES", f"Value must be one of ({allowed}).")
     if error.validator in ("oneOf", "anyOf"):
         allowed = ", ".join(str(branch["const"]) for branch in error.validator_value if "const" in branch)
         return Complaint(path, "BASE_TYPE_CHOICES", f"Value must be one of ({allowed}).")

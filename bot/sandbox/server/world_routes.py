@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+
 from bot.sandbox.model import errors as refusals
 from bot.sandbox.model.errors import ApiError
 from bot.sandbox.model.serializers import (
@@ -9,6 +11,7 @@ from bot.sandbox.model.serializers import (
     channel_json,
     guild_json,
     member_json,
+    own_guild_json,
     own_user_json,
     role_json,
     user_json,
@@ -38,8 +41,21 @@ def _gateway_address(api: ApiContext, call: ApiCall) -> Answer:
 
 @ROUTES.add("GET", "/gateway/bot")
 def _gateway_for_bot(api: ApiContext, call: ApiCall) -> Answer:
-    limit = {"total": 1000, "remaining": 999, "reset_after": 86_400_000, "max_concurrency": 1}
-    return 200, {"url": api.gateway.url, "shards": 1, "session_start_limit": limit}
+    gateway = api.gateway
+    limit = gateway.identify_limiter.as_json()
+    return 200, {"url": gateway.url, "shards": gateway.sharding.shards, "session_start_limit": limit}
+
+
+@ROUTES.add("GET", "/users/@me/guilds")
+def _own_guilds(api: ApiContext, call: ApiCall) -> Answer:
+    """In the order of their ids. With `before` the last of those before it, as Discord does."""
+    limit, counted = int(call.query.get("limit", 200)), call.query.get("with_counts", "").lower() in ("1", "true")
+    joined = sorted(id for id, guild in api.world.guilds.items() if api.world.bot.id in guild.members)
+    begin = bisect_right(joined, int(call.query.get("after", 0)))
+    end = bisect_left(joined, int(call.query.get("before", 1 << 64)))
+    ids = joined[begin:end]
+    ids = ids[-limit:] if "before" in call.query else ids[:limit]
+    return 200, [own_guild_json(api.world.guilds[id], api.world.bot, counted=counted) for id in ids]
 
 
 @ROUTES.add("GET", "/channels/{channel_id}")

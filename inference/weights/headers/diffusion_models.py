@@ -1,46 +1,100 @@
-"""Which diffusion model of a folder is used, and facts from its header: native settings and turbo LoRA.
+"""Which diffusion model of a folder is the default, and facts from its header: native settings and turbo LoRA.
 
 The engine loads the file that is chosen here; code that needs to know the model before it is loaded uses this module
-too.
+too. `model_list` has the other models.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from inference.request import CheckpointError, NativeSettings, TurboLora
-from inference.weights.folders import SUFFIXES, files_under, other_files_under, without_suffix
-from inference.weights.headers.header import Header, prefix_before, read_metadata
+from inference.weights.folders import (
+    ALL_IN_ONE_FOLDER,
+    SUFFIXES,
+    TRANSFORMER_FOLDERS,
+    composed,
+    files_under,
+    is_piece,
+    other_files_under,
+    paths_by_name,
+    without_suffix,
+)
+from inference.weights.headers.header import Header, not_the_files_fault, prefix_before, read_metadata, version
 from inference.weights.headers.quantization import QuantizedForm
 from inference.weights.lora_files import lora_paths, turbo_names
 from inference.weights.modelspec import native_settings, says_turbo, turbo_lora
 
 #: ComfyUI's folders, the current name first. Files in `checkpoints` hold all parts of a model.
-TRANSFORMER_FOLDERS = ("diffusion_models", "unet", "checkpoints")
 #: The end of a key that only Anima's diffusion model has.
 TRANSFORMER_MARK = "llm_adapter.blocks.0.cross_attn.k_proj.weight"
 PREFERRED_TRANSFORMER = "anima-base"
 OTHER_FORMATS = (".gguf", ".ckpt", ".pt", ".pth", ".bin")
 REMEMBERED_HEADERS = 256
+#: Of LoRA files only the few values that are used are kept, so a large folder fits.
+REMEMBERED_LORAS = 20_000
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """Facts from a diffusion model's file and its folder. `name`: the file's, without suffix."""
+    """Facts from a diffusion model's file and its folder.
+
+    name: as `GenerationRequest.model` has it. turbo: the LoRA that makes it a turbo model; None if there is none, or
+    if it is one without. blocks: of its transformer, 28 in Anima.
+    """
 
     name: str
     native: NativeSettings
     turbo: TurboLora | None
+    blocks: int = 0
 
 
 def model_facts(models: Path, diffusion_model: str | None = None) -> ModelFacts:
     """The facts of the model that an engine would load. Raises CheckpointError, like the engine."""
     path = find_diffusion_model(models, diffusion_model)
-    native = native_settings(read_metadata(path), path.stem)
-    return ModelFacts(path.stem, native, None if is_turbo(native) else next(iter(turbo_loras(models)), None))
+    return facts_of(path, model_name_of(path, models), next(iter(turbo_loras(models)), None))
+
+
+def facts_of(path: Path, name: str, turbo: TurboLora | None) -> ModelFacts:
+    """The facts of a diffusion model. `turbo`: the folder's turbo LoRA. Raises CheckpointError."""
+    native, blocks = _own_facts(path, *version(path))
+    return ModelFacts(name, native, None if is_turbo(native) else turbo, blocks)
+
+
+def model_paths(models: Path) -> Mapping[str, Path]:
+    """The files that may be diffusion models, by the names that requests have for them. Opens none.
+
+    A name is the path in the file's own folder, without suffix, as a LoRA's: `anima-base-v1.0`, `mine/portraits`. Of
+    two files of the same name, the second keeps its suffix; in another folder, it has that before it:
+    `checkpoints/portraits`. A file that several links lead to is listed once.
+    """
+    paths: dict[str, Path] = {}
+    seen: set[Path] = set()
+    for folder in TRANSFORMER_FOLDERS:
+        taken = frozenset(paths)
+        for name, path in paths_by_name(models / folder).items():
+            if (real := path.resolve()) not in seen:
+                seen.add(real)
+                paths[f"{folder}/{name}" if name in taken else name] = path
+    return paths
+
+
+def model_name_of(path: Path, models: Path) -> str:
+    """The name by which requests ask for a file. One outside the folders has its file's name, without suffix."""
+    real = path.resolve()
+    names = (name for name, other in model_paths(models).items() if other.resolve() == real)
+    return next(names, without_suffix(path.name))
+
+
+def file_name_of(path: Path, models: Path) -> str:
+    """The path in the file's own folder, as ComfyUI shows it: `mine/portraits.safetensors`."""
+    for folder in TRANSFORMER_FOLDERS:
+        if path.is_relative_to(models / folder):
+            return path.relative_to(models / folder).as_posix()
+    return path.name
 
 
 def is_turbo(native: NativeSettings) -> bool:
@@ -51,34 +105,36 @@ def is_turbo(native: NativeSettings) -> bool:
 def turbo_loras(models: Path) -> list[TurboLora]:
     """The LoRA files that make a model a turbo model, the most likely first, with their recommended settings."""
     paths = lora_paths(models)
-    said = {name: _metadata(path, *_version(path)) for name, path in paths.items()}
-    return [turbo_lora(said[name], name) for name in turbo_names(paths, lambda name: says_turbo(said[name]))]
+    found = {name: _as_turbo(path, name, *version(path)) for name, path in paths.items()}
+    return [found[name][1] for name in turbo_names(paths, lambda name: found[name][0])]
 
 
 def find_diffusion_model(models: Path, name: str | None = None) -> Path:
-    """The diffusion model of the folder `models` that is used; `name`: its file, with or without suffix.
+    """The diffusion model of the folder `models` that is used; `name`: its file, or its name in `model_paths`.
 
     Raises CheckpointError, in a sentence, where there is none, or none can be chosen.
     """
     files = paths_of(models, TRANSFORMER_FOLDERS)
     folder = models / TRANSFORMER_FOLDERS[0]
     if name is not None:
-        path = by_name(files, name) or next(
-            (path for part in TRANSFORMER_FOLDERS if (path := models / part / name).is_file()), None
+        path = (
+            model_paths(models).get(name)
+            or by_name(files, name)
+            or next((path for part in TRANSFORMER_FOLDERS if (path := models / part / name).is_file()), None)
         )
         if path is None:
             raise CheckpointError(
                 f"There is no diffusion model {name!r} in {folder}. There are: {listed(files)}. "
                 "Choose one of them, or run `anima download`."
             )
-        if not _is_marked(_opened(path)):
+        if not is_marked(opened(path)):
             raise CheckpointError(
                 f"{path} is not an Anima diffusion model: it has no {TRANSFORMER_MARK}. Choose a file made for Anima."
             )
         return path
-    candidates = _marked(files, folder)
+    candidates = _marked(files, models)
     preferred = [each for each in candidates if each.path.name.startswith(PREFERRED_TRANSFORMER)]
-    readable = [each for each in preferred or candidates if _form(each).fault() is None]
+    readable = [each for each in preferred or candidates if quantized_form(each).fault() is None]
     if len(candidates) == 1 or preferred or len(readable) == 1:
         return (readable or preferred or candidates)[0].path
     raise CheckpointError(
@@ -88,15 +144,29 @@ def find_diffusion_model(models: Path, name: str | None = None) -> Path:
 
 
 def paths_of(models: Path, folders: Sequence[str]) -> list[Path]:
-    """The safetensors files of a part of a model, in the order of its folders."""
-    return [path for folder in folders for path in files_under(models / folder)]
+    """The safetensors files of a part of a model, in the order of its folders; without pieces of models."""
+    return [path for folder in folders for path in files_under(models / folder) if not is_piece(path)]
+
+
+def unusable_paths(models: Path, folders: Sequence[str]) -> list[Path]:
+    """Files of models in forms that are not supported, in the order of the folders; pieces of models first in each.
+
+    In `checkpoints`, which other models share, those of other formats are left out that are not called after Anima.
+    """
+    found: list[Path] = []
+    for folder in folders:
+        found += [path for path in files_under(models / folder) if is_piece(path)]
+        others = other_files_under(models / folder, OTHER_FORMATS)
+        found += [path for path in others if folder != ALL_IN_ONE_FOLDER or "anima" in path.name.casefold()]
+    return found
 
 
 def by_name(paths: Sequence[Path], name: str) -> Path | None:
     """The file named by a setting; a full name wins over a name without suffix."""
-    for form in (lambda path: path.name, lambda path: without_suffix(path.name)):
+    name = composed(name)
+    for form in (str, without_suffix):
         for path in paths:
-            if form(path) == name or path.as_posix().endswith(f"/{name}"):
+            if form(composed(path.name)) == name or composed(path.as_posix()).endswith(f"/{name}"):
                 return path
     return None
 
@@ -105,17 +175,10 @@ def listed(paths: Iterable[Path]) -> str:
     return ", ".join(sorted(path.name for path in paths)) or "none"
 
 
-def not_usable(paths: Sequence[Path], folder: Path) -> str:
-    """One sentence about the files that cannot be used."""
-    if shard := next((path for path in paths if "-of-0" in path.name), None):
-        return f"{shard.name} is one of several pieces of a model, which are not supported; put the single file there. "
-    if other := next(iter(other_files_under(folder, OTHER_FORMATS)), None):
-        return f"{other.name} {why_not_opened(other)} "
-    return ""
-
-
 def why_not_opened(path: Path) -> str:
-    """The rest of a sentence that begins with the name of a file of another format."""
+    """The rest of a sentence that begins with the name of a file of another format, or of a piece of a model."""
+    if is_piece(path):
+        return "is one of several pieces of a model, which are not supported; put the whole model there as one file."
     if path.suffix.lower() == ".gguf":
         return "is a GGUF file, a format that is not supported; download the safetensors version."
     return (
@@ -125,64 +188,68 @@ def why_not_opened(path: Path) -> str:
 
 
 def why_unreadable(path: Path, error: Exception) -> str:
-    """A sentence about a file that should be safetensors and is not."""
+    """A sentence about a file that should be safetensors and is not, or that cannot be opened now."""
+    if (why := not_the_files_fault(error)) is not None:
+        return f"{path} cannot be opened: {why}"
     return (
         f"{path} cannot be read as safetensors ({error}): it is damaged or incompletely downloaded "
         f"({path.stat().st_size:,} bytes are there). Delete it and download it again."
     )
 
 
-def _marked(paths: Sequence[Path], folder: Path) -> list[Header]:
+def _marked(paths: Sequence[Path], models: Path) -> list[Header]:
     """Those that are Anima's; a file that cannot be read is an error only when no other will do."""
     found: list[Header] = []
     unreadable: CheckpointError | None = None
     for path in paths:
         try:
-            header = _opened(path)
+            header = opened(path)
         except CheckpointError as error:
             unreadable = unreadable or error
         else:
-            found += [header] if _is_marked(header) else []
+            found += [header] if is_marked(header) else []
     if found:
         return found
     if unreadable is not None:
         raise unreadable
-    raise CheckpointError(none_of("an Anima diffusion model", paths, folder))
+    raise CheckpointError(none_of("an Anima diffusion model", paths, models, TRANSFORMER_FOLDERS))
 
 
-def none_of(what: str, paths: Sequence[Path], folder: Path) -> str:
-    """One sentence about a folder without a suitable file."""
+def none_of(what: str, paths: Sequence[Path], models: Path, folders: Sequence[str]) -> str:
+    """One sentence about folders without a suitable file, and one about a file there that cannot be used."""
     others = f"; {listed(paths)} {'is' if len(paths) == 1 else 'are'} of another kind" if paths else ""
-    return (
-        f"There is no file of {what} in {folder}{others}. {not_usable(paths, folder)}"
-        "Run `anima download`, or put it there."
-    )
+    unusable = next(iter(unusable_paths(models, folders)), None)
+    why = "" if unusable is None else f"{unusable.relative_to(models).as_posix()} {why_not_opened(unusable)} "
+    return f"There is no file of {what} in {models / folders[0]}{others}. {why}Run `anima download`, or put it there."
 
 
-def _opened(path: Path) -> Header:
-    if path.suffix.lower() not in SUFFIXES:
+def opened(path: Path) -> Header:
+    """A file's header, read once until the file changes. Raises CheckpointError."""
+    if path.suffix.lower() not in SUFFIXES or is_piece(path):
         raise CheckpointError(f"{path} {why_not_opened(path)}")
     try:
-        return _header(path, *_version(path))
+        return _header(path, *version(path))
     except (OSError, ValueError) as error:
         raise CheckpointError(why_unreadable(path, error)) from error
 
 
-def _is_marked(header: Header) -> bool:
+def is_marked(header: Header) -> bool:
+    """Whether it is that of an Anima diffusion model."""
     return prefix_before(TRANSFORMER_MARK, header.shapes) is not None
 
 
-def _form(header: Header) -> QuantizedForm:
+def diffusion_model_shapes(header: Header) -> Mapping[str, tuple[int, ...]]:
+    """The shapes of a diffusion model's tensors, by their names without prefix; scales of quantised ones left out."""
+    prefix, form = prefix_before(TRANSFORMER_MARK, header.shapes) or "", quantized_form(header)
+    return {
+        key.removeprefix(prefix): shape
+        for key, shape in header.shapes.items()
+        if key.startswith(prefix) and not form.belongs_beside(key)
+    }
+
+
+def quantized_form(header: Header) -> QuantizedForm:
     return QuantizedForm(header.shapes.keys(), header.metadata, header.content)
-
-
-def _version(path: Path) -> tuple[int, int]:
-    """Another one after each change of the file."""
-    try:
-        found = path.stat()
-    except OSError:
-        return 0, 0
-    return found.st_mtime_ns, found.st_size
 
 
 @lru_cache(REMEMBERED_HEADERS)
@@ -191,5 +258,15 @@ def _header(path: Path, _modified: int, _size: int) -> Header:
 
 
 @lru_cache(REMEMBERED_HEADERS)
-def _metadata(path: Path, _modified: int, _size: int) -> dict[str, str]:
-    return dict(read_metadata(path))
+def _own_facts(path: Path, _modified: int, _size: int) -> tuple[NativeSettings, int]:
+    """The native settings, and the number of blocks."""
+    header = opened(path)
+    blocks = {key.split(".")[1] for key in diffusion_model_shapes(header) if key.startswith("blocks.")}
+    return native_settings(header.metadata, path.stem), len(blocks)
+
+
+@lru_cache(REMEMBERED_LORAS)
+def _as_turbo(path: Path, name: str, _modified: int, _size: int) -> tuple[bool, TurboLora]:
+    """Whether a LoRA's header says that it is a turbo LoRA, and its settings as one."""
+    metadata = read_metadata(path)
+    return says_turbo(metadata), turbo_lora(metadata, name)

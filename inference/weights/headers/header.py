@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,12 +69,45 @@ def check_header(path: Path) -> None:
         raise ValueError(f"its header has {length:,} bytes, more than {MAX_HEADER:,}")
 
 
+#: Of Windows: memory and page file are too small to map a file; another program has the file open.
+COMMITMENT_LIMIT, SHARING_VIOLATION, LOCK_VIOLATION = 1455, 32, 33
+
+
+def not_the_files_fault(error: Exception) -> str | None:
+    """Why a sound file cannot be opened now, and what to do, in a sentence; None where the file is to blame.
+
+    The system's own words are in its user's language; their number is not.
+    """
+    number = getattr(error, "winerror", None)
+    if number is None and (found := re.search(r"\bos error (\d+)\b|\[WinError (\d+)\]", str(error))):
+        number = int(found[1] or found[2])
+    if number == COMMITMENT_LIMIT:
+        return (
+            "Windows has too little memory for it (error 1455). Let Windows manage the size of the page file (System > "
+            "Advanced system settings > Performance > Advanced > Virtual memory), or close other programs."
+        )
+    if isinstance(error, PermissionError) or (
+        sys.platform == "win32" and number in (SHARING_VIOLATION, LOCK_VIOLATION)
+    ):
+        return f"it may not be read, or another program uses it ({error}). Allow reading it, or close that program."
+    return None
+
+
 def read_metadata(path: Path) -> Mapping[str, str]:
     """The metadata of a safetensors file; empty if it cannot be read."""
     try:
         return Header.read(path).metadata
     except (OSError, ValueError):
         return {}
+
+
+def version(path: Path) -> tuple[int, int]:
+    """Another one after each change of the file, so that what was read from it can be cached."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
 
 
 def prefix_before(mark: str, keys: Collection[str]) -> str | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inference.weights.headers.header import read_metadata
+from inference.weights.headers.header import read_metadata, version
 from inference.weights.lora_files import lora_paths
 
 #: Limits for trigger words: characters, and words if they come from a trainer's tag counts.
@@ -57,11 +57,7 @@ class LoraHeaders:
         return {name: self._of(path) for name, path in wanted.items()}
 
     def _of(self, path: Path) -> LoraFacts:
-        try:
-            state = path.stat()
-        except OSError:
-            return LoraFacts()
-        key = (path, state.st_mtime_ns, state.st_size)
+        key = (path, *version(path))
         if (known := self._known.get(key)) is None:
             known = self._known[key] = LoraFacts.of(read_metadata(path))
         return known
@@ -69,8 +65,8 @@ class LoraHeaders:
 
 def _triggers(metadata: Mapping[str, str]) -> str:
     """The author's trigger words, or else the tags of nearly all training images."""
-    told = (_words(metadata.get(key, "")) for key in _TRIGGERS)
-    words = next(filter(None, told), None) or _most_counted(metadata.get("ss_tag_frequency", ""))
+    given = (_words(metadata.get(key, "")) for key in _TRIGGERS)
+    words = next(filter(None, given), None) or _most_counted(metadata.get("ss_tag_frequency", ""))
     kept: list[str] = []
     for word in dict.fromkeys(words):
         if len(", ".join([*kept, word])) > MAX_TRIGGERS_LENGTH:

@@ -16,6 +16,8 @@ BESIDE = (*SCALES, "input_scale", "scale_input", "comfy_quant", "weight_scale_2"
 #: A mark of the whole file.
 MARK = "scaled_fp8"
 HEADER_ENTRY = "_quantization_metadata"
+#: What stands in keys of weights that the package bitsandbytes packed, before the form's name.
+BITSANDBYTES = "bitsandbytes__"
 READABLE = frozenset({"float8_e4m3fn", "float8_e5m2", "int8_tensorwise"})
 
 LayerSettings = Mapping[str, int | str | bool]
@@ -40,6 +42,8 @@ class QuantizedForm:
             layer, _, name = key.rpartition(".")
             if name == "weight_scale_2" and f"{layer}.weight" in self.keys:
                 return _unreadable("nvfp4")
+            if name.startswith(BITSANDBYTES):
+                return _unreadable(name.removeprefix(BITSANDBYTES) or "bitsandbytes")
             if name == "comfy_quant" and (form := _form(self.settings(layer))) not in READABLE:
                 return _unreadable(form)
         forms = {_form(settings) for settings in self._in_header().values()}

@@ -1,7 +1,10 @@
 import pytest
 import torch
 
-from inference.devices import examine_device, gpu_warnings, why_no_cuda
+import inference.networks.compile as compiling
+from bot.cli.doctor import _devices
+from inference.devices import DeviceReport, examine_device, gpu_warnings, why_no_cuda
+from inference.networks.precision import PRECISIONS
 
 FAULT = "The NVIDIA driver on your system is too old (found version 11040)"
 
@@ -54,5 +57,13 @@ def test_kernels_for_another_gpu_are_warned_of(
 
 
 def test_slow_bfloat16_is_warned_of_where_it_is_used() -> None:
-    assert "ANIMA_DTYPE=float32" in gpu_warnings((7, 5), ["sm_75"], "bfloat16")[0]
+    assert "leave ANIMA_DTYPE out" in gpu_warnings((7, 5), ["sm_75"], "bfloat16")[0]
     assert gpu_warnings((7, 5), ["sm_75"], "float32") == gpu_warnings((8, 0), ["sm_80"], "bfloat16") == []
+
+
+def test_doctor_says_that_blocks_are_not_compiled_without_triton(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = DeviceReport("cuda:0", "RTX", PRECISIONS["bfloat16"], 8, 1 << 34, 1 << 34, ())
+    monkeypatch.setattr(compiling, "has_triton", lambda: False)
+    assert any(result.mark == "warning" and "no triton" in result.text for result in _devices({"cuda:0": gpu}))
+    monkeypatch.setattr(compiling, "has_triton", lambda: True)
+    assert not any("triton" in result.text for result in _devices({"cuda:0": gpu}))

@@ -14,6 +14,7 @@ from bot.ops.settings import MINIATURE
 from storage.database import Database
 from tests.bot.cli.conftest import Anima
 from tests.golden import MODELS
+from tests.miniature_tagger import write_tagger
 
 Output = pytest.CaptureFixture[str]
 
@@ -123,6 +124,20 @@ def test_several_diffusion_models_need_a_choice(anima: Anima, capsys: Output, mo
     assert anima("doctor", "--diffusion-model", "b") == 0
 
 
+def test_diffusion_models_that_can_be_chosen_are_listed_and_others_named_with_why(
+    anima: Anima, capsys: Output, models: Path
+) -> None:
+    folder = models / "diffusion_models"
+    (folder / "mine").mkdir()
+    shutil.copy(folder / "anima-tiny.safetensors", folder / "mine" / "turbo.safetensors")
+    shutil.copy(next((MINIATURE / "diffusion_models").iterdir()), folder)
+    assert anima("doctor", "--diffusion-model", "anima-tiny") == 0
+    shown = capsys.readouterr().out
+    assert "anima-tiny.safetensors, " in shown and " MB; the default\n" in shown
+    assert "can be chosen as mine/turbo, 3 blocks, Anima turbo: 10 steps, CFG 1, euler, simple" in shown
+    assert "cannot be chosen: it reads a text encoder of width 128" in shown
+
+
 def test_damage_within_a_file_is_found_by_loading_it(anima: Anima, capsys: Output, models: Path) -> None:
     vae = models / "vae" / "qwen_image_vae_tiny.safetensors"
     vae.write_bytes(vae.read_bytes()[:-4096] + b"\xff" * 4096)
@@ -178,19 +193,28 @@ def test_lora_files_that_fit_nothing_or_in_part_are_named(anima: Anima, capsys: 
 
 def test_each_wrong_setting_is_a_problem(anima: Anima, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANIMA_DTYPE", "int4")
-    Path(".env").write_text("ANIMA_LARGEST_BATCH=many\n")
+    Path(".env").write_text("ANIMA_LARGEST_BATCH=many\n", encoding="utf-8")
     assert anima("doctor") == 1
     assert [problem.partition(":")[0] for problem in lines(capsys, "problem")] == ["ANIMA_DTYPE", "ANIMA_LARGEST_BATCH"]
 
 
 def test_a_file_of_settings_that_cannot_be_read_is_a_problem(anima: Anima, capsys: Output) -> None:
-    Path(".env").write_text("hello world\n")
+    Path(".env").write_text("hello world\n", encoding="utf-8")
     assert anima("doctor") == 1
     assert lines(capsys, "problem") == [".env, line 1 is invalid. Lines look like NAME=value, or start with #."]
 
 
 def test_a_device_that_is_not_there_is_a_problem(anima: Anima, capsys: Output) -> None:
     assert anima("doctor", "--device", "cuda:99") == 1
+    assert "There is no device 'cuda:99'" in lines(capsys, "problem")[0]
+
+
+def test_each_engine_has_its_device_looked_at(anima: Anima, capsys: Output) -> None:
+    assert anima("doctor", "--device", "cpu,cpu") == 0
+    said = lines(capsys, "ok")
+    assert "2 engines: cpu-1, cpu-2" in said and sum(line.startswith("cpu: ") for line in said) == 1
+    assert any(line.endswith("for each of 2 engines on cpu") for line in said)
+    assert anima("doctor", "--device", "cpu,cuda:99") == 1
     assert "There is no device 'cuda:99'" in lines(capsys, "problem")[0]
 
 
@@ -241,3 +265,31 @@ def test_a_database_that_cannot_be_had_is_a_problem(
     assert anima("doctor") == 1
     (problem,) = lines(capsys, "problem")
     assert sentence in problem and "hunter2" not in problem
+
+
+def test_a_database_in_a_synchronized_folder_is_a_warning(
+    anima: Anima, capsys: Output, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "OneDrive - Me" / "bot"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{folder}/own.db")
+    assert anima("doctor") == 0
+    assert any("is in a folder that is synchronized with other computers" in line for line in lines(capsys, "warning"))
+
+
+def test_a_tagger_is_looked_at_if_one_is_named(
+    anima: Anima, capsys: Output, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_tagger(tmp_path / "tagger")
+    monkeypatch.setenv("ANIMA_TAGGER", str(folder))
+    assert anima("doctor", "--device", "cpu") == 0
+    assert f"{folder} has 67 tags and takes images of 128x128" in lines(capsys, "ok")
+    (folder / "selected_tags.csv").write_text("tag_id,name,category,count\n1,hat,0,1\n", "utf-8")
+    assert anima("doctor", "--device", "cpu") == 1
+    [problem] = lines(capsys, "problem")
+    assert "has 67 outputs, but selected_tags.csv beside it lists 1 tags" in problem
+    monkeypatch.setenv("ANIMA_TAGGER", str(tmp_path / "none"))
+    assert anima("doctor", "--device", "cpu") == 1
+    assert lines(capsys, "problem") == [
+        f"There is no tagger at {tmp_path / 'none'}: fix ANIMA_TAGGER, or download one to there."
+    ]

@@ -275,5 +275,5 @@ def test_a_disk_that_fills_up_is_said(hub: FakeHub, anima: Anima, capsys: Output
 
 def test_a_folder_that_cannot_be_made_is_named(hub: FakeHub, anima: Anima, capsys: Output) -> None:
     Path("models").mkdir()
-    Path("models/diffusion_models").write_text("a file where a folder should be")
+    Path("models/diffusion_models").write_text("a file where a folder should be", encoding="utf-8")
     assert "models/diffusion_models" in download_error(anima, capsys)

@@ -1,4 +1,5 @@
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from bot.cli.generate import _lora, save
 from bot.ops.settings import MINIATURE
 from inference import Engine, GenerationRequest
 from inference.metadata import Parameters, read
+from inference.solver_settings import ErSdeSettings
 from tests.bot.cli.conftest import Anima
 from tests.golden import MODELS
 
@@ -44,6 +46,35 @@ def test_every_option_reaches_the_picture(anima: Anima) -> None:
     assert parameters.loras == (("low_rank_kohya", -0.5), ("lokr", 1.0))
     assert (parameters.seed, parameters.variation_seed, parameters.variation_strength) == (7, 9, 0.25)
     assert parameters.model == "anima-tiny.safetensors"
+
+
+def test_settings_of_er_sde_and_the_shape_of_beta_choose_sampler_and_schedule(anima: Anima) -> None:
+    settings = ("--solver-type", "Reverse-time SDE", "--max-stage", "2", "--eta", "0.5", "--s-noise", "0.25")
+    assert anima("generate", "1girl", *SMALL, *settings, "--beta", "0.9", "0.3") == 0
+    parameters = drawn()
+    assert (parameters.sampler, parameters.beta) == ("er_sde", (0.9, 0.3))
+    assert parameters.er_sde == ErSdeSettings("Reverse-time SDE", 2, 0.5, 0.25)
+
+
+def test_wrong_settings_of_er_sde_and_beta_are_named_before_a_model_is_loaded(anima: Anima, capsys: Output) -> None:
+    wrong = ("--solver-type", "SDE", "--sampler", "euler", "--beta", "0", "1", "--scheduler", "karras")
+    assert anima("generate", "1girl", *SMALL, *wrong) == 2
+    shown = capsys.readouterr().err
+    assert "er_sde has the solver_type 'SDE', but it must be one of: ER-SDE, Reverse-time SDE, ODE" in shown
+    assert "beta is 0, but must be from 0.01 to 50" in shown
+
+
+def test_the_model_may_be_named_as_doctor_lists_it(anima: Anima, capsys: Output, tmp_path: Path) -> None:
+    models = Path(shutil.copytree(MODELS, tmp_path / "several"))
+    (models / "diffusion_models" / "mine").mkdir()
+    for name in ("mine/turbo", "base"):
+        file = MODELS / "diffusion_models" / "anima-tiny.safetensors"
+        shutil.copy(file, models / "diffusion_models" / f"{name}.safetensors")
+    small = ("--models", models, "--size", "64x32")
+    assert anima("generate", "1girl", *small, "--model", "mine/turbo") == 0
+    assert (drawn().model, drawn().steps, drawn().cfg_scale) == ("mine/turbo.safetensors", 10, 1.0)
+    assert anima("generate", "1girl", *small, "--model", "none") == 1
+    assert "There is no diffusion model 'none'" in capsys.readouterr().err
 
 
 def test_the_picture_is_the_one_that_the_engine_draws(anima: Anima) -> None:
@@ -151,8 +182,8 @@ def test_everything_wrong_is_said_at_once_and_before_a_model_is_loaded(
     ]
     assert anima("generate", "(cat:inf)", "--models", MODELS, *wrong) == 2
     said = capsys.readouterr().err.splitlines()
-    begin = ["image: none.png", "prompt has the weight 'inf'", "variation_strength is set", "cfg_scale is 1000"]
-    begin += ["negative_prompt has the weight 'nan'", "sampler is 'best'", "seed is -1", "steps is 0", "width is 100"]
+    begin = ["image: none.png", "prompt has the weight 'inf'", "variation_strength is set", "sampler is 'best'"]
+    begin += ["cfg_scale is 1000", "negative_prompt has the weight 'nan'", "seed is -1", "steps is 0", "width is 100"]
     begin += ["loras: there is no LoRA 'none'", "loras: there is no LoRA 'gone'", "name is 'a/b'"]
     assert [line[: len(start)] for line, start in zip(said, begin, strict=False)] == begin
     assert said[len(begin) :] == [line for line in said if "Choose another folder with --output." in line] != []

@@ -34,7 +34,7 @@ def closed(code: int) -> discord.ConnectionClosed:
     [
         (discord.LoginFailure("Improper token has been passed."), WRONG_TOKEN),
         (closed(4004), WRONG_TOKEN),
-        (closed(4011), SHARDING_REQUIRED),
+        (closed(4011), SHARDING_REQUIRED.format(code=4011)),
         (closed(4013), INVALID_INTENTS),
         (closed(4014), PRIVILEGED_INTENTS),
         (discord.PrivilegedIntentsRequired(None), PRIVILEGED_INTENTS),

@@ -13,6 +13,7 @@ from bot.components.cancel import CANCELLED, ENDED_ALREADY
 from bot.generation.spec import JobSpec
 from bot.messages import attachments
 from bot.messages.attachments import GONE, NOTHING_ATTACHED, TELLS_NOTHING, TOO_LARGE, UNREADABLE
+from bot.messages.fit import length
 from bot.sandbox import Message, Upload
 from storage.schema import JobState
 from tests.bot.harness import Stage
@@ -88,14 +89,24 @@ async def test_pictures_of_other_programs_tell_how_they_were_made(stage: Stage, 
         assert part in told.text.replace("\\", "")
 
 
-async def test_a_prompt_too_long_to_be_shown_comes_whole_in_a_file(stage: Stage) -> None:
-    prompt = "**, " * 1500 + "the end"
+@pytest.mark.parametrize("tag", ["**, ", "\N{CAT}, "])
+async def test_a_prompt_too_long_to_be_shown_comes_whole_in_a_file(stage: Stage, tag: str) -> None:
+    prompt = tag * 1500 + "the end"
     message = await posted(stage, Upload("long.png", png(parameters=A1111.format(prompt=prompt, negative="n" * 3000))))
     told = await parameters(stage, message)
-    assert len(told.text) <= 2000
+    assert length(told.text) <= 2000
     [file] = told.attachments
     assert file.filename == "parameters.txt"
     assert prompt in file.data.decode() and "n" * 3000 in file.data.decode()
+
+
+async def test_a_prompt_is_cut_by_what_discord_counts_where_a_letter_counts_twice(stage: Stage) -> None:
+    prompt = "\N{CAT}" * 1500
+    message = await posted(stage, Upload("cats.png", png(parameters=A1111.format(prompt=prompt, negative=""))))
+    told = await parameters(stage, message)
+    assert "\N{CAT}" in told.text and length(told.text) <= 2000
+    [file] = told.attachments
+    assert prompt in file.data.decode()
 
 
 async def test_several_pictures_with_much_to_say_fit_into_one_answer(stage: Stage) -> None:

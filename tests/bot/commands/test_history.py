@@ -17,6 +17,7 @@ from bot.sandbox.model.components import walk
 from storage.images import NewImage
 from storage.jobs import Allowance, Job, NewJob
 from storage.schema import JobState
+from tests.bot.components.sharing.test_share import name_gallery, posts, share
 from tests.bot.harness import Stage, until
 
 THUMBNAIL = 11
@@ -187,6 +188,19 @@ async def test_deleting_asks_first_then_takes_the_message_too(stage: Stage) -> N
     assert (await stage.database.jobs.get(job.id)) is not None
 
 
+@pytest.mark.parametrize("private", [False, True])
+async def test_deleting_takes_the_post_in_the_gallery_too(stage: Stage, private: bool) -> None:
+    await name_gallery(stage)
+    job, message = await stage.draw("1girl", private=private)
+    answer = await share(stage, job, message)
+    if private:
+        await stage.turned(answer, "Share it")
+    assert len(posts(stage)) == 1
+    question = await stage.turned(await shown(stage, await stage.answer("history")), "Delete…")
+    await stage.turned(question, "Delete")
+    assert posts(stage) == [] and await stage.database.shares.of_job(job.id) == ()
+
+
 async def test_two_clicks_on_delete_delete_once(stage: Stage) -> None:
     await stage.draw("1girl")
     question = await stage.turned(await shown(stage, await stage.answer("history")), "Delete…")
@@ -231,7 +245,7 @@ async def test_a_picture_of_another_person_is_not_to_be_had(stage: Stage) -> Non
     [secret] = (await stage.database.images.history(stage.bob.id)).images
     forged = forge(message, secret.id)
     stage.discord.messages._messages_by_id[message.id] = forged
-    assert NOT_THERE in (await stage.turned(forged, "Draw again")).text
+    assert NOT_THERE in (await (await stage.press(forged, "Draw again")).followup()).text
     assert NOT_THERE in (await stage.turned(forged, "Delete…")).text
     assert (await stage.database.images.history(stage.bob.id)).images == (secret,)
 

@@ -15,7 +15,8 @@ from bot.commands import privacy
 from bot.commands.privacy import KEPT, TOO_LARGE
 from bot.sandbox import Message, Upload
 from storage.schema import JobState
-from tests.bot.harness import Stage
+from tests.bot.components.sharing.test_share import name_gallery, posts, share
+from tests.bot.harness import Stage, until
 
 
 async def press_and_read(stage: Stage, question: Message, label: str) -> Message:
@@ -135,3 +136,43 @@ async def test_it_says_how_long_everything_is_kept(stage: Stage) -> None:
     assert "Prompts and settings are deleted after 1 day." in told and "leave your history" not in told
     stage.client.retention.images_kept = timedelta(days=30.5)
     assert "Pictures leave your history after 30.5 days" in (await stage.answer("privacy")).text
+
+
+async def test_erasing_takes_shared_images_from_the_gallery_also_after_a_restart(stage: Stage, monkeypatch) -> None:
+    gallery = await name_gallery(stage)
+    for prompt, user in (("one", stage.alice), ("two", stage.alice), ("bob's", stage.bob)):
+        job, message = await stage.draw(prompt, user)
+        await share(stage, job, message, user)
+    job, message = await stage.draw("three")
+    unposted = await stage.database.shares.begin(
+        (await stage.database.images.of_job(job.id))[0].id,
+        by=stage.alice.id,
+        guild_id=gallery.guild.id,
+        channel_id=gallery.id,
+    )
+    assert unposted is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(type(stage.client.gallery), "remove_erased", lambda gallery: None)
+        question = await stage.turned(await stage.answer("privacy"), "Erase everything…")
+        await stage.turned(question, "Erase")
+        assert len(posts(stage)) == 3
+        await stage.stop()
+        await stage.discord.wait_until_gone()
+    await stage.start()
+
+    async def are_gone() -> bool:
+        return await stage.database.shares.erased() == ()
+
+    await until(are_gone)
+    [left] = posts(stage)
+    assert "bob's" in left.text
+
+
+async def test_a_copy_names_what_was_shared(stage: Stage) -> None:
+    gallery = await name_gallery(stage)
+    job, message = await stage.draw("1girl")
+    await share(stage, job, message, stage.bob)
+    sent = await press_and_read(stage, await stage.answer("privacy"), "Send me a copy")
+    [shared] = json.loads(sent.attachments[0].data)["shares"]
+    assert shared["channel_id"] == gallery.id and shared["message_id"] == posts(stage)[0].id
+    assert str(stage.bob.id) not in sent.attachments[0].data.decode()

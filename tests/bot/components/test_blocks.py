@@ -42,11 +42,12 @@ async def test_a_new_button_is_closed_to_who_is_blocked_without_asking_for_it(st
     assert (await (await stage.press(message, "Draw", stage.bob)).response()).text == "A picture."
 
 
-@pytest.mark.parametrize("label", ["Re-roll", "Vary (subtle)", "Upscale", "Edit…"])
+@pytest.mark.parametrize("label", ["Re-roll", "Vary", "Upscale", "Edit…", "Vary (subtle)"])
 async def test_buttons_that_draw_are_closed_to_who_is_blocked(stage: Stage, label: str) -> None:
     _, message = await stage.draw("1girl")
     await block(stage)
-    answer = await (await stage.press(message, label)).response()
+    pressed = await (stage.press_more if label == "Vary (subtle)" else stage.press)(message, label)
+    answer = await pressed.response()
     assert REFUSAL in answer.text and answer.is_ephemeral
     assert len(stage.engine.requests) == 1
 
@@ -67,8 +68,8 @@ async def test_who_is_blocked_can_still_cancel_look_up_and_delete_what_is_theirs
     await block(stage)
     for command in ("history", "quota", "queue", "privacy", "help", "preferences"):
         assert REFUSAL not in (await stage.answer(command)).text
-    assert "How it was made" in (await (await stage.press(message, "Info")).response()).text
-    assert "Delete this picture for everyone" in (await (await stage.press(message, "Delete")).response()).text
+    assert "How it was made" in (await (await stage.press_more(message, "Info")).response()).text
+    assert "Delete this picture for everyone" in (await (await stage.press_more(message, "Delete")).response()).text
     shown = stage.discord.messages.get(waiting.message_id)
     assert shown is not None
     await stage.press(shown, "Cancel")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from bot.components.edit_again import NO_DRAFT
 from bot.sandbox import ClientModal, InteractionHandle, Message
 from storage.preferences import DRAFTS_EACH, PRESETS_EACH
+from storage.schema import JobState
 from tests.bot.harness import Stage, until
 
 EDIT_AGAIN = "Edit again…"
@@ -70,9 +73,19 @@ async def test_an_edit_that_was_refused_reopens_after_a_restart(
     assert (job.prompt, job.user_id, job.negative_prompt) == ("1boy", stage.alice.id, "hat")
 
 
+async def test_an_edit_that_was_accepted_stores_no_draft(stage: Stage) -> None:
+    _, message = await stage.draw("1girl")
+    modal = await (await stage.press(message, "Edit…")).modal()
+    sent = await stage.discord.submit(stage.alice, modal, {"Prompt": "1boy"})
+    await sent.acknowledged()
+    await until(lambda: stage.database.jobs.by_interaction(sent.id))
+    with closing(sqlite3.connect(stage.database_file)) as database:
+        assert database.execute("SELECT count(*) FROM drafts").fetchone() == (0,)
+
+
 async def test_a_preset_without_a_name_is_asked_for_again(stage: Stage) -> None:
     _, message = await stage.draw("1girl", steps=7)
-    modal = await (await stage.press(message, "Save as preset…")).modal()
+    modal = await (await stage.press_more(message, "Save as preset…")).modal()
     answer = await refusal(stage, await stage.discord.submit(stage.alice, modal, {"Name": "\u200b"}))
     assert "must have 1 to" in answer.text
     again = await (await stage.press(answer, EDIT_AGAIN)).modal()
@@ -84,7 +97,7 @@ async def test_a_preset_above_the_limit_keeps_its_name(stage: Stage) -> None:
     for number in range(PRESETS_EACH):
         await stage.database.preferences.save_preset(stage.alice.id, f"{number:02}", {"steps": 5})
     _, message = await stage.draw("1girl")
-    modal = await (await stage.press(message, "Save as preset…")).modal()
+    modal = await (await stage.press_more(message, "Save as preset…")).modal()
     answer = await refusal(stage, await stage.discord.submit(stage.alice, modal, {"Name": "one more"}))
     again = await (await stage.press(answer, EDIT_AGAIN)).modal()
     assert values_of(again) == {"name": "one more"}
@@ -126,3 +139,42 @@ async def test_a_deleted_draft_is_explained(stage: Stage) -> None:
     await (await stage.press(answers[-1], EDIT_AGAIN)).modal()
     await stage.database.privacy.erase(stage.alice.id)
     assert (await (await stage.press(answers[-1], EDIT_AGAIN)).response()).text == NO_DRAFT
+
+
+async def test_a_refused_comparison_reopens_with_all_of_its_options(stage: Stage) -> None:
+    sent = await stage.slash(
+        "compare", prompt="1girl", columns="cfg", column_values="high, low", seed="7", private=True, steps=3
+    )
+    answer = await refusal(stage, sent)
+    assert "“high” can't be used" in answer.text
+    await stage.restart()
+    form = await (await stage.press(answer, EDIT_AGAIN)).modal()
+    shown = values_of(form)
+    assert shown["prompt"] == "1girl"
+    assert set(shown["options"].splitlines()) == {
+        *("columns: cfg", "column_values: high, low", "seed: 7", "private: true", "steps: 3")
+    }
+    wrong = await refusal(stage, await stage.discord.submit(stage.alice, form, {"Options": "columns cfg"}))
+    assert "“columns cfg”" in wrong.text
+    form = await (await stage.press(wrong, EDIT_AGAIN)).modal()
+    for text, mistake in (("columns: hats", "hats"), ("columns: cfg\nsteps: many", "many"), ("raw: yes", "yes")):
+        wrong = await refusal(stage, await stage.discord.submit(stage.alice, form, {"Options": text}))
+        assert mistake in wrong.text
+    sent = await stage.discord.submit(
+        stage.alice, form, {"Options": "columns: cfg\ncolumn_values: 2, 3\nseed: 7\nsteps: 3\nprivate: true"}
+    )
+    await sent.acknowledged()
+    job = await until(lambda: stage.database.jobs.by_interaction(sent.id))
+    await stage.in_state(job.id, JobState.DELIVERED)
+    assert (job.kind, job.prompt, job.private) == ("compare", "1girl", True)
+    assert [(request.cfg_scale, request.seed, request.steps) for request in stage.engine.requests] == [
+        (2.0, 7, 3),
+        (3.0, 7, 3),
+    ]
+
+
+async def test_a_comparison_that_is_not_allowed_reopens_too(stage: Stage) -> None:
+    sent = await stage.slash("compare", prompt="1girl, nsfw", columns="sampler")
+    answer = await refusal(stage, sent)
+    assert "isn't allowed in this channel" in answer.text
+    assert values_of(await (await stage.press(answer, EDIT_AGAIN)).modal())["prompt"] == "1girl, nsfw"

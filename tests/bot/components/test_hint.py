@@ -103,3 +103,36 @@ async def test_a_hint_is_good_for_as_long_as_it_stands_there(stage: Stage) -> No
     fixed = await until(lambda: stage.database.jobs.by_interaction(pressed.id))
     await stage.in_state(fixed.id, JobState.DELIVERED)
     assert fixed.prompt == "1girl, long hair"
+
+
+async def test_a_corrected_prompt_takes_its_jobs_place_in_the_limit_of_queued_jobs(stage: Stage) -> None:
+    stage.engine.hold()
+    await stage.in_state((await stage.ask("busy", stage.bob)).id, JobState.RUNNING)
+    guild_id = stage.discord.world.guild.id
+    await stage.database.servers.change(guild_id, {"limits": {"waiting": 1}}, by=stage.bob.id)
+    interaction = await stage.slash("imagine", prompt="1girl, long_hair")
+    hint = await interaction.followup()
+    waiting = await until(lambda: stage.database.jobs.by_interaction(interaction.id))
+    pressed = await stage.press(hint, "Draw this instead")
+    fixed = await until(lambda: stage.database.jobs.by_interaction(pressed.id))
+    assert (await stage.database.jobs.get(waiting.id)).state is JobState.CANCELLED
+    assert (await stage.database.quotas.usage(fixed.account)).spent == fixed.cost
+
+    async def says_so() -> bool:
+        return "Cancelled" in stage.discord.messages.get(waiting.message_id).text
+
+    await until(says_so)
+
+
+async def test_a_job_whose_correction_is_refused_stays_in_the_queue(stage: Stage) -> None:
+    stage.engine.hold()
+    await stage.in_state((await stage.ask("busy", stage.bob)).id, JobState.RUNNING)
+    interaction = await stage.slash("imagine", prompt="1girl, long_hair")
+    hint = await interaction.followup()
+    waiting = await until(lambda: stage.database.jobs.by_interaction(interaction.id))
+    guild_id = stage.discord.world.guild.id
+    await stage.database.servers.change(guild_id, {"safety": {"blocked_words": ["long hair"]}}, by=stage.bob.id)
+    assert "long hair" in (await (await stage.press(hint, "Draw this instead")).followup()).text
+    assert (await stage.database.jobs.get(waiting.id)).state is JobState.QUEUED
+    stage.engine.let_go()
+    await stage.in_state(waiting.id, JobState.DELIVERED)

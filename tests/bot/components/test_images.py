@@ -10,36 +10,31 @@ import pytest
 from PIL import Image
 
 from bot.components.images import HANDLERS
+from bot.components.more import extend, menu, redraw
+from bot.components.sharing import gallery_post, share
 from bot.generation.recipe import STRONG, SUBTLE
 from bot.generation.spec import JobSpec
 from bot.messages.buttons import LABELS
 from bot.rules.server_settings import ServerLimits, ServerSettings
 from bot.sandbox import ClientRefused, InteractionHandle, Message, Permissions, User
+from inference.notes import NoteCode, lora_note, make_note
 from storage.jobs import Job
 from storage.quotas import Account
 from storage.schema import JobState
 from tests.bot.harness import Stage, until
 
 
-async def job_of(stage: Stage, interaction: InteractionHandle) -> Job:
-    await interaction.acknowledged()
-    return await until(lambda: stage.database.jobs.by_interaction(interaction.id))
-
-
-async def drawn(stage: Stage, interaction: InteractionHandle) -> tuple[Job, Message]:
-    job = await stage.in_state((await job_of(stage, interaction)).id, JobState.DELIVERED)
-    message = stage.discord.messages.get(job.message_id)
-    assert message is not None
-    return job, message
-
-
 async def press(stage: Stage, message: Message, label: str, user: User | None = None) -> tuple[Job, Message]:
-    return await drawn(stage, await stage.press(message, label, user))
+    return await stage.delivered(await stage.press(message, label, user))
+
+
+async def press_more(stage: Stage, message: Message, label: str, user: User | None = None) -> tuple[Job, Message]:
+    return await stage.delivered(await stage.press_more(message, label, user))
 
 
 async def test_reroll_draws_the_same_with_new_seeds_for_whoever_presses(stage: Stage) -> None:
     job, message = await stage.draw("{red|blue} hair", steps=7, negative="hat", count=2)
-    again, shown = await press(stage, message, "Re-roll", stage.bob)
+    again, shown = await press(stage, message, "🎲", stage.bob)
     first, second = JobSpec.of(job), JobSpec.of(again)
     assert again.user_id == stage.bob.id and again.prompt == job.prompt
     assert len(second.recipes) == 2 and second.recipes[0].steps == 7 and "hat" in second.recipes[0].negative_prompt
@@ -49,8 +44,8 @@ async def test_reroll_draws_the_same_with_new_seeds_for_whoever_presses(stage: S
 
 async def test_vary_stays_near_the_seed_and_upscale_is_drawn_from_the_picture(stage: Stage) -> None:
     job, message = await stage.draw("1girl", seed="300")
-    _, subtle = await press(stage, message, "Vary (subtle)")
-    await press(stage, message, "Vary (strong)")
+    _, subtle = await press_more(stage, message, "Vary (subtle)")
+    await press(stage, message, "Vary")
     await press(stage, message, "Upscale")
     _, near, far, large = stage.engine.requests
     assert near.seed == far.seed == 300
@@ -64,7 +59,7 @@ async def test_vary_stays_near_the_seed_and_upscale_is_drawn_from_the_picture(st
 
 async def test_what_was_made_from_a_picture_carries_on_in_its_turn(stage: Stage) -> None:
     _, message = await stage.draw("1girl", seed="300")
-    _, varied = await press(stage, message, "Vary (subtle)")
+    _, varied = await press_more(stage, message, "Vary (subtle)")
     await press(stage, varied, "Upscale")
     _, variation, larger = stage.engine.requests
     assert (larger.seed, larger.variation_seed) == (300, variation.variation_seed)
@@ -97,7 +92,7 @@ async def test_edit_opens_a_form_with_everything_filled_in(stage: Stage) -> None
         modal,
         {"Prompt": "1boy", "Size, steps, CFG, scheduler": "96x64, 9 steps, cfg 2, beta57", "Sampler": ["heun"]},
     )
-    job, shown = await drawn(stage, sent)
+    job, shown = await stage.delivered(sent)
     request = stage.engine.requests[-1]
     assert request.prompt.endswith("1boy") and "hat" in request.negative_prompt and request.seed == 7
     assert (request.width, request.height, request.steps, request.cfg_scale) == (96, 64, 9, 2.0)
@@ -135,18 +130,18 @@ async def _private_answer(stage: Stage, sent: InteractionHandle) -> Message | No
 async def test_info_tells_the_one_who_asks_everything(stage: Stage) -> None:
     job, message = await stage.draw("1girl, smile", seed="7", negative="hat", steps=5)
     _, child = await press(stage, message, "Re-roll")
-    told = await (await stage.press(message, "Info", stage.bob)).response()
+    told = await (await stage.press_more(message, "Info", stage.bob)).response()
     assert told.is_ephemeral
     for part in ("1girl, smile", "hat", "64x64", "`7`", "er_sde", "5", f"<@{stage.alice.id}>", f"/{child.id}"):
         assert part in told.text
-    assert f"/{job.message_id}" in (await (await stage.press(child, "Info")).response()).text
+    assert f"/{job.message_id}" in (await (await stage.press_more(child, "Info")).response()).text
 
 
 async def test_delete_is_for_the_owner_and_for_moderators(stage: Stage) -> None:
     job, message = await stage.draw("1girl", stage.bob)
-    told = await (await stage.press(message, "Delete", stage.alice)).response()
+    told = await (await stage.press_more(message, "Delete", stage.alice)).response()
     assert "Only the person who asked for this" in told.text
-    question = await (await stage.press(message, "Delete", stage.bob)).response()
+    question = await (await stage.press_more(message, "Delete", stage.bob)).response()
     assert question.is_ephemeral and "from your history?" in question.text
     answer = await (await stage.press(question, "Delete for everyone", stage.bob)).response()
     assert answer.text == "Deleted."
@@ -157,7 +152,7 @@ async def test_delete_is_for_the_owner_and_for_moderators(stage: Stage) -> None:
 
 async def test_a_moderator_deletes_what_another_person_drew(stage: Stage) -> None:
     _, message = await stage.draw("1girl", stage.alice)
-    question = await (await stage.press(message, "Delete", stage.bob)).response()
+    question = await (await stage.press_more(message, "Delete", stage.bob)).response()
     assert f"from <@{stage.alice.id}>'s history?" in question.text
     await (await stage.press(question, "Delete for everyone", stage.bob)).response()
     assert stage.discord.messages.get(message.id) is None
@@ -166,7 +161,7 @@ async def test_a_moderator_deletes_what_another_person_drew(stage: Stage) -> Non
 @pytest.mark.parametrize("mine", [True, False])
 async def test_deleting_an_unreachable_message_names_the_history_it_left(stage: Stage, mine: bool) -> None:
     _, message = await stage.draw("1girl", stage.bob if mine else stage.alice)
-    question = await (await stage.press(message, "Delete", stage.bob)).response()
+    question = await (await stage.press_more(message, "Delete", stage.bob)).response()
     stage.discord.faults.answer("DELETE", "^/channels/", 403, {"message": "Missing Access", "code": 50001})
     answer = await (await stage.press(question, "Delete for everyone", stage.bob)).response()
     whose = "your" if mine else f"<@{stage.alice.id}>'s"
@@ -184,7 +179,7 @@ async def test_a_forged_custom_id_deletes_no_image_of_others(stage: Stage) -> No
 async def test_others_edit_a_picture_at_their_own_cost(stage: Stage) -> None:
     job, message = await stage.draw("1girl", stage.bob, seed="7")
     modal = await (await stage.press(message, "Edit…", stage.alice)).modal()
-    edit, shown = await drawn(stage, await stage.discord.submit(stage.alice, modal, {"Prompt": "1boy"}))
+    edit, shown = await stage.delivered(await stage.discord.submit(stage.alice, modal, {"Prompt": "1boy"}))
     assert (edit.user_id, edit.prompt, edit.parent_picture_id) == (stage.alice.id, "1boy", 1)
     assert f"<@{stage.alice.id}>" in shown.text and f"/{job.message_id}" in shown.text
     spent = [
@@ -195,7 +190,7 @@ async def test_others_edit_a_picture_at_their_own_cost(stage: Stage) -> None:
 
 async def test_others_save_a_pictures_settings_as_their_own_preset(stage: Stage) -> None:
     _, message = await stage.draw("1girl", stage.bob, steps=7, negative="hat")
-    modal = await (await stage.press(message, "Save as preset…", stage.alice)).modal()
+    modal = await (await stage.press_more(message, "Save as preset…", stage.alice)).modal()
     answer = await (await stage.discord.submit(stage.alice, modal, {"Name": "like bob's"})).response()
     assert answer.is_ephemeral and "Saved as “like bob's”" in answer.text
     preset = (await stage.database.preferences.presets(stage.alice.id))["like bob's"]
@@ -209,10 +204,6 @@ async def _told_after(stage: Stage, sent: InteractionHandle) -> Message | None:
     return next((message for message in found if "Only" in message.text), None)
 
 
-#: Acknowledged before anything is looked up.
-REQUESTS = ("reroll", "vary-subtly", "vary-strongly", "upscale")
-
-
 @pytest.mark.parametrize(
     "action", ["reroll", "vary-subtly", "vary-strongly", "upscale", "edit", "edit-all", "info", "save-as-preset"]
 )
@@ -220,7 +211,7 @@ async def test_a_private_picture_is_nobody_elses_to_carry_on_from(stage: Stage, 
     secret = await stage.in_state((await stage.ask("secret", private=True)).id, JobState.DELIVERED)
     _, public = await stage.draw("1girl", stage.bob)
     sent = await stage.press_forged(public, f"anima:{action}:{secret.id}:0", stage.bob)
-    told = await (sent.followup() if action in REQUESTS else sent.response())
+    told = await sent.response()
     assert "no longer saved" in told.text and told.is_ephemeral
     assert await stage.database.jobs.by_interaction(sent.id) is None
 
@@ -229,14 +220,14 @@ async def test_a_private_picture_is_nobody_elses_to_carry_on_from(stage: Stage, 
 async def test_a_picture_that_is_not_there_is_said_to_be_so(stage: Stage, custom_id: str) -> None:
     job, message = await stage.draw("1girl")
     sent = await stage.press_forged(message, custom_id.format(job=job.id), stage.alice)
-    told = await (sent.response() if ":info:" in custom_id else sent.followup())
+    is_private = ":info:" in custom_id or ":999999:" in custom_id  # a job that is not known may be private
+    told = await (sent.response() if is_private else sent.followup())
     assert "no longer saved" in told.text and told.is_ephemeral
 
 
 async def test_one_of_several_is_picked_and_carried_on_from(stage: Stage) -> None:
-    job, message = await stage.draw("1girl", count=3, seed="10")
-    sent = await stage.discord.choose(stage.bob, message, f"anima:pick:{job.id}", ["2"])
-    alone = await sent.response()
+    _, message = await stage.draw("1girl", count=3, seed="10")
+    alone = await stage.pick(message, 2, stage.bob)
     assert alone.is_ephemeral and "Picture 3" in alone.text
     await press(stage, alone, "Vary (subtle)", stage.bob)
     assert {request.seed for request in stage.engine.requests[3:]} == {12}
@@ -251,24 +242,24 @@ async def test_each_of_several_is_upscaled_and_varied_with_one_click(stage: Stag
     _, message = await stage.draw("1girl", count=count, seed="10")
     await stage.restart()
     for number in range(1, count + 1):
-        upscaled, shown = await press(stage, message, f"Upscale {number}", stage.bob)
+        upscaled, shown = await press(stage, message, f"U{number}", stage.bob)
         assert (upscaled.user_id, JobSpec.of(upscaled).recipes[0].seed) == (stage.bob.id, 9 + number)
         source = Image.open(io.BytesIO(message.attachments[number - 1].data))
         assert stage.engine.requests[-1].image.tobytes() == source.tobytes()
-        varied, shown = await press(stage, message, f"Vary {number}", stage.bob)
+        varied, shown = await press(stage, message, f"V{number}", stage.bob)
         assert {recipe.seed for recipe in JobSpec.of(varied).recipes} == {9 + number}
         assert "[varied (strong, 0.5)]" in shown.text
-    labels = [button["label"] for button in message.inputs() if "label" in button]
-    assert not {f"Upscale {count + 1}", f"Vary {count + 1}"} & set(labels)
-    assert labels[2 * count :] == ["Re-roll", "Edit…", "Info", "Save as preset…", "Delete"]
+    below = [button.get("label") or button["emoji"]["name"] for button in message.inputs()]
+    numbers = range(1, count + 1)
+    assert below == [*(f"U{each}" for each in numbers), "🎲", *(f"V{each}" for each in numbers), "More…"]
 
 
 async def test_edit_under_several_pictures_draws_as_many_again(stage: Stage) -> None:
     _, message = await stage.draw("{red|blue} hair", count=3, steps=7)
-    modal = await (await stage.press(message, "Edit…", stage.bob)).modal()
+    modal = await (await stage.press_more(message, "Edit…", stage.bob)).modal()
     filled = {field["custom_id"].partition(":")[0]: field.get("value") for _, field in modal.inputs()}
     assert (filled["prompt"], filled["seed"] or "") == ("{red|blue} hair", "")
-    job, _ = await drawn(stage, await stage.discord.submit(stage.bob, modal, {"Prompt": "{red|blue} eyes"}))
+    job, _ = await stage.delivered(await stage.discord.submit(stage.bob, modal, {"Prompt": "{red|blue} eyes"}))
     assert job.user_id == stage.bob.id and job.prompt == "{red|blue} eyes"
     recipes = JobSpec.of(job).recipes
     assert len({recipe.seed for recipe in recipes}) == 3 and {recipe.steps for recipe in recipes} == {7}
@@ -278,14 +269,14 @@ async def test_a_long_prompt_is_shortened_in_its_message_and_whole_in_info(stage
     prompt = "1girl, " + ", ".join(f"tag {number}" for number in range(100))
     _, message = await stage.draw(prompt)
     assert prompt[:299] + "…" in message.text and prompt[:300] not in message.text
-    info = await (await stage.press(message, "Info", stage.bob)).response()
+    info = await (await stage.press_more(message, "Info", stage.bob)).response()
     assert "tag 99" in info.text and not info.attachments
 
 
 async def test_prompts_too_long_for_info_are_attached(stage: Stage) -> None:
     prompt, negative = "1girl, " + "*_very_* long, " * 300 + "end", "bad, " * 1000 + "last"
     _, message = await stage.draw(prompt, negative=negative)
-    info = await (await stage.press(message, "Info", stage.bob)).response()
+    info = await (await stage.press_more(message, "Info", stage.bob)).response()
     assert info.is_ephemeral and "**Steps**" in info.text and f"<@{stage.alice.id}>" in info.text
     [file] = info.attachments
     content = file.data.decode()
@@ -303,7 +294,7 @@ async def test_buttons_of_private_pictures_answer_privately(stage: Stage) -> Non
 async def test_a_private_picture_is_made_larger_from_its_own_message_and_from_ones_pick(stage: Stage) -> None:
     job = await stage.in_state((await stage.ask("1girl", private=True, count=2, seed="10")).id, JobState.DELIVERED)
     message = stage.discord.messages.get(job.message_id)
-    picked = await (await stage.discord.choose(stage.alice, message, f"anima:pick:{job.id}", ["1"])).response()
+    picked = await stage.pick(message, 1)
     larger, shown = await press(stage, picked, "Upscale")
     assert larger.private and shown.is_ephemeral
     second = Image.open(io.BytesIO(message.attachments[1].data))
@@ -319,64 +310,70 @@ async def test_a_text_too_long_for_its_field_is_not_cut_by_an_edit_that_leaves_i
     prompt, negative = "1girl, " + "very " * 900 + "long hair", "bad " * 1200 + "hat"
     await stage.draw(prompt, negative=negative)
     modal = await (await stage.press(stage.discord.messages_in(stage.general)[-1], "Edit…")).modal()
-    job, _ = await drawn(
-        stage, await stage.discord.submit(stage.alice, modal, {"Seed (leave empty for a new one)": "7"})
+    job, _ = await stage.delivered(
+        await stage.discord.submit(stage.alice, modal, {"Seed (leave empty for a new one)": "7"})
     )
     assert (job.prompt, job.negative_prompt) == (prompt, negative)
     assert stage.engine.requests[-1].seed == 7
-    job, _ = await drawn(stage, await stage.discord.submit(stage.alice, modal, {"Prompt": "1boy"}))
+    job, _ = await stage.delivered(await stage.discord.submit(stage.alice, modal, {"Prompt": "1boy"}))
     assert (job.prompt, job.negative_prompt) == ("1boy", negative)
 
 
 async def test_buttons_work_half_a_year_later_and_after_a_restart(stage: Stage) -> None:
     """What Discord's addresses of pictures were good for is long over by then."""
-    job, message = await stage.draw("1girl", count=2)
+    _, message = await stage.draw("1girl", count=2)
     await stage.draw("1boy")
     single = stage.discord.messages_in(stage.general)[-1]
     stage.discord.clock.turn(183 * 24 * 3600)
     await stage.restart()
-    picked = await (await stage.discord.choose(stage.bob, message, f"anima:pick:{job.id}", ["1"])).response()
-    for shown in (single, picked):
-        for label in ("Re-roll", "Vary (subtle)", "Vary (strong)", "Upscale"):
+    picked = await stage.pick(message, 1, stage.bob)
+    more = await (await stage.press(single, "More…", stage.bob)).response()
+    on_single, on_picked = ["Re-roll", "Vary", "Upscale"], ["Vary (subtle)", "Vary (strong)", "Upscale"]
+    for shown, labels in ((single, on_single), (more, ["Vary (subtle)"]), (picked, on_picked)):
+        for label in labels:
             child, _ = await press(stage, shown, label, stage.bob)
             assert child.user_id == stage.bob.id
+    for shown in (more, picked):
         assert "How it was made" in (await (await stage.press(shown, "Info", stage.bob)).response()).text
     modal = await (await stage.press(single, "Edit…")).modal()
-    await drawn(stage, await stage.discord.submit(stage.alice, modal, {"Prompt": "1boy, smile"}))
-    question = await (await stage.press(single, "Delete")).response()
+    await stage.delivered(await stage.discord.submit(stage.alice, modal, {"Prompt": "1boy, smile"}))
+    question = await (await stage.press_more(single, "Delete")).response()
     assert (await (await stage.press(question, "Delete for everyone")).response()).text == "Deleted."
 
 
-@pytest.mark.parametrize("label", ["Re-roll", "Vary (subtle)", "Vary (strong)", "Upscale"])
+@pytest.mark.parametrize("label", ["Re-roll", "Vary", "Upscale", "Vary (subtle)"])
 async def test_two_presses_at_once_of_whatever_draws_are_two_pictures(stage: Stage, label: str) -> None:
     _, message = await stage.draw("1girl")
-    both = await asyncio.gather(*(stage.press(message, label) for _ in range(2)))
-    jobs = [await drawn(stage, sent) for sent in both]
+    press = stage.press_more if label == "Vary (subtle)" else stage.press
+    both = await asyncio.gather(*(press(message, label) for _ in range(2)))
+    jobs = [await stage.delivered(sent) for sent in both]
     assert len({job.id for job, _ in jobs}) == 2 == len({shown.id for _, shown in jobs})
 
 
 async def test_two_presses_at_once_of_whatever_tells_are_two_answers(stage: Stage) -> None:
     job, message = await stage.draw("1girl", count=2)
     _, single = await stage.draw("1boy")
-    for sent in await asyncio.gather(*(stage.press(single, "Info") for _ in range(2))):
+    for sent in await asyncio.gather(*(stage.press_more(single, "Info") for _ in range(2))):
         assert (await sent.response()).is_ephemeral
-    picks = (stage.discord.choose(stage.bob, message, f"anima:pick:{job.id}", ["1"]) for _ in range(2))
+    more = await (await stage.press(message, "More…", stage.bob)).response()
+    picks = (stage.discord.choose(stage.bob, more, f"anima:pick:{job.id}", ["1"]) for _ in range(2))
     for sent in await asyncio.gather(*picks):
         assert "Picture 2" in (await sent.response()).text
     forms = [await sent.modal() for sent in await asyncio.gather(*(stage.press(single, "Edit…") for _ in range(2)))]
     sent = await asyncio.gather(*(stage.discord.submit(stage.alice, form, {}) for form in forms))
-    assert len({(await drawn(stage, each))[0].id for each in sent}) == 2
+    assert len({(await stage.delivered(each))[0].id for each in sent}) == 2
 
 
 async def test_every_button_works_after_a_restart(stage: Stage) -> None:
     job, message = await stage.draw("1girl")
     await stage.restart()
-    for label in ("Re-roll", "Vary (subtle)", "Vary (strong)", "Upscale"):
+    for label in ("Re-roll", "Vary", "Upscale"):
         child, _ = await press(stage, message, label)
         assert child.id != job.id
-    assert (await (await stage.press(message, "Info")).response()).is_ephemeral
+    child, _ = await press_more(stage, message, "Vary (subtle)")
+    assert (await (await stage.press_more(message, "Info")).response()).is_ephemeral
     await (await stage.press(message, "Edit…")).modal()
-    question = await (await stage.press(message, "Delete")).response()
+    question = await (await stage.press_more(message, "Delete")).response()
     await stage.restart()
     assert (await (await stage.press(question, "Delete for everyone")).response()).text == "Deleted."
 
@@ -384,17 +381,17 @@ async def test_every_button_works_after_a_restart(stage: Stage) -> None:
 async def test_two_presses_at_once_are_two_jobs_and_one_deletion(stage: Stage) -> None:
     _, message = await stage.draw("1girl")
     both = await asyncio.gather(*(stage.press(message, "Re-roll") for _ in range(2)))
-    jobs = [await drawn(stage, sent) for sent in both]
+    jobs = [await stage.delivered(sent) for sent in both]
     assert len({job.id for job, _ in jobs}) == 2
-    question = await (await stage.press(message, "Delete")).response()
+    question = await (await stage.press_more(message, "Delete")).response()
     clicks = await asyncio.gather(*(stage.press(question, "Delete for everyone") for _ in range(2)))
     for click in clicks:
         assert (await click.response()).text == "Deleted."
 
 
 async def test_a_picture_whose_message_is_gone_is_not_upscaled_and_costs_nothing(stage: Stage) -> None:
-    job, message = await stage.draw("1girl", count=2)
-    alone = await (await stage.discord.choose(stage.alice, message, f"anima:pick:{job.id}", ["1"])).response()
+    _, message = await stage.draw("1girl", count=2)
+    alone = await stage.pick(message, 1)
     stage.discord.delete_message(message)
     sent = await stage.press(alone, "Upscale")
     assert "I can't open the picture's message" in (await sent.followup()).text
@@ -403,7 +400,8 @@ async def test_a_picture_whose_message_is_gone_is_not_upscaled_and_costs_nothing
 
 def test_no_custom_id_is_meant_by_two_components() -> None:
     ids = [f"anima:{action}:12:0" for action in LABELS] + ["anima:pick:12"]
-    templates = [component.__discord_ui_compiled_template__ for component in HANDLERS]
+    handlers = (*HANDLERS, *menu.HANDLERS, *redraw.HANDLERS, *extend.HANDLERS, *share.HANDLERS, *gallery_post.HANDLERS)
+    templates = [component.__discord_ui_compiled_template__ for component in handlers]
     assert [sum(template.fullmatch(each) is not None for template in templates) for each in ids] == [1] * len(ids)
 
 
@@ -411,20 +409,29 @@ async def test_who_may_not_see_a_channel_cannot_press_there(stage: Stage) -> Non
     _, message = await stage.draw("1girl")
     stage.discord.set_overwrite(stage.general, stage.alice, deny=Permissions.VIEW_CHANNEL)
     with pytest.raises(ClientRefused):
-        await stage.press(message, "Info")
+        await stage.press_more(message, "Info")
 
 
 async def test_what_could_not_be_applied_is_said_under_the_picture_and_in_full_in_info(stage: Stage) -> None:
     stage.engine.notes = ("The LoRA ink is used without 12 keys: " + "they belong to another model, " * 8 + "the end.",)
     _, message = await stage.draw("1girl", count=2)
     assert message.text.count("⚠️ The LoRA ink is used without 12 keys") == 1 and "the end." not in message.text
-    assert "the end." in (await (await stage.press(message, "Info")).response()).text
+    assert "the end." in (await (await stage.press_more(message, "Info")).response()).text
+
+
+async def test_what_could_not_be_applied_is_worded_by_its_code_and_not_shown_as_it_is_stored(stage: Stage) -> None:
+    note = lora_note("ink", ["a.alpha", "b.alpha", "c.alpha", "d.alpha"], make_note(NoteCode.OTHER_LAYERS))
+    stage.engine.notes = (note,)
+    _, message = await stage.draw("1girl")
+    sentence = "The LoRA ink is used without a.alpha, b.alpha, c.alpha and 1 more: this model has no such layers."
+    assert f"⚠️ {sentence}" in message.text and "{" not in message.text
+    assert sentence in (await (await stage.press_more(message, "Info")).response()).text
 
 
 async def test_what_could_not_be_applied_in_a_cell_is_said_of_the_grid(stage: Stage) -> None:
     stage.engine.notes = ("The LoRA ink is used without 12 keys.",)
     interaction = await stage.slash("compare", prompt="1girl", columns="steps", column_values="2, 3")
-    _, message = await drawn(stage, interaction)
+    _, message = await stage.delivered(interaction)
     assert message.text.count("⚠️ The LoRA ink is used without 12 keys.") == 1
 
 
@@ -435,11 +442,11 @@ async def test_the_edited_prompt_shows_the_loras_and_decides_them(stage: Stage) 
     modal = await (await stage.press(message, "Edit…")).modal()
     filled = {field["custom_id"].partition(":")[0]: field.get("value") for _, field in modal.inputs()}
     assert filled["prompt"] == "1girl <lora:ink:0.8> <lora:chibi:1>"
-    edited, _ = await drawn(
-        stage, await stage.discord.submit(stage.alice, modal, {"Prompt": "1girl <lora:Ink:-1>, hat"})
+    edited, _ = await stage.delivered(
+        await stage.discord.submit(stage.alice, modal, {"Prompt": "1girl <lora:Ink:-1>, hat"})
     )
     assert edited.prompt == "1girl, hat" and stage.engine.requests[-1].loras == (("ink", -1.0),)
-    await drawn(stage, await stage.discord.submit(stage.alice, modal, {"Prompt": "1girl"}))
+    await stage.delivered(await stage.discord.submit(stage.alice, modal, {"Prompt": "1girl"}))
     assert stage.engine.requests[-1].loras == ()
     wrong = await stage.discord.submit(stage.alice, modal, {"Prompt": "1girl <lora:inc:1>"})
     assert "There is no LoRA called “inc”. Did you mean ink?" in (await wrong.followup()).text

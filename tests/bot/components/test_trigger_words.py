@@ -73,7 +73,7 @@ async def test_a_button_whose_lora_is_gone_says_so(stage: Stage) -> None:
 async def test_info_shows_those_of_the_loras_of_an_image(stage: Stage) -> None:
     add_lora(stage)
     _, message = await stage.draw("1girl, ink style", lora="ink")
-    info = await (await stage.press(message, "Info", stage.bob)).response()
+    info = await (await stage.press_more(message, "Info", stage.bob)).response()
     assert "**Trigger words** ink style, lineart" in info.text
     _, plain = await stage.draw("1girl")
-    assert "Trigger words" not in (await (await stage.press(plain, "Info")).response()).text
+    assert "Trigger words" not in (await (await stage.press_more(plain, "Info")).response()).text

@@ -20,11 +20,13 @@ from bot.generation.comparison import (
 from bot.generation.compose import (
     ModelInfo,
     PromptRules,
+    choose_model,
     comparison_recipes,
     options_of_image,
     prompt_of_image,
     recipes,
     resolve_options,
+    with_fixed_settings,
 )
 from bot.generation.errors import InvalidComparison
 from bot.generation.options import Options
@@ -35,11 +37,21 @@ from bot.prompting import TagIndex, escape_wildcards, expand, final_prompts
 from inference import NativeSettings
 from inference.prompt import parse_weights
 from inference.request import SAMPLERS, SCHEDULERS, TurboLora
+from inference.weights.headers.diffusion_models import ModelFacts
 
 NATIVE = NativeSettings(sizes=((64, 64),), steps=24, cfg_scale=4.0, sampler="er_sde", scheduler="simple")
-MODEL = ModelInfo(
-    NATIVE, loras=("style.safetensors", "turbo.safetensors"), turbo=TurboLora("turbo.safetensors", 8, 1.0)
-)
+TURBO = TurboLora("turbo.safetensors", 8, 1.0)
+FAST = replace(NATIVE, variant="turbo", steps=6, cfg_scale=1.0, sampler="euler")
+MODELS = {
+    facts.name: facts
+    for facts in (
+        ModelFacts("anima-base", NATIVE, TURBO),
+        ModelFacts("anima-turbo", FAST, None),
+        ModelFacts("mine/Portraits", replace(NATIVE, steps=40), TURBO),
+        ModelFacts("a, b", NATIVE, TURBO),
+    )
+}
+MODEL = ModelInfo(NATIVE, ("style.safetensors", "turbo.safetensors"), TURBO, name="anima-base", models=MODELS)
 RULES = PromptRules(TagIndex.load(), "masterpiece, best quality, safe, ", "worst quality", age_restricted=False)
 PROMPT = "1girl, red hair, smile"
 
@@ -50,7 +62,8 @@ FIELDS = {
     AxisKind.STEPS: {"steps"},
     AxisKind.WEIGHT: {"prompt"},
     AxisKind.LORA_STRENGTH: {"loras"},
-    AxisKind.SPEED: {"steps", "cfg_scale", "loras"},
+    AxisKind.SPEED: {"steps", "cfg_scale", "loras", "fast"},
+    AxisKind.MODEL: {"model", "steps", "cfg_scale", "sampler", "loras"},
 }
 
 
@@ -62,7 +75,7 @@ def typed(columns: AxisKind, rows: AxisKind | None = None, **more: str) -> Compa
 
 
 def compared(what: AxisKind, values: str) -> tuple[object, ...]:
-    return parse_comparison(typed(what, column_values=values), NATIVE, MODEL.turbo).columns.values
+    return parse_comparison(typed(what, column_values=values), NATIVE, MODEL.turbo, MODELS).columns.values
 
 
 def options(**said: object) -> Options:
@@ -70,12 +83,12 @@ def options(**said: object) -> Options:
 
 
 def make_recipe(comparison: Comparison, prompt: str = PROMPT, seed: int = 7, **said: object) -> tuple[Recipe, ...]:
-    return comparison_recipes(comparison, prompt, options(**said), seed, RULES, MODEL)
+    return comparison_recipes(comparison, prompt, options(**said), seed, lambda _: RULES, MODEL)
 
 
 def refusal(asked: CompareOptions) -> str:
     with pytest.raises(InvalidComparison) as mistake:
-        parse_comparison(asked, NATIVE, MODEL.turbo)
+        parse_comparison(asked, NATIVE, MODEL.turbo, MODELS)
     return str(mistake.value)
 
 
@@ -89,6 +102,7 @@ def test_values_are_read_as_people_write_them() -> None:
     assert compared(AxisKind.STEPS, "8, 20, 30") == (8, 20, 30)
     assert compared(AxisKind.WEIGHT, "-1,0,.5, +2") == (-1.0, 0.0, 0.5, 2.0)
     assert compared(AxisKind.LORA_STRENGTH, "-0, 0, 1") == (0.0, 1.0)
+    assert compared(AxisKind.MODEL, "turbo, PORTRAITS, anima-turbo") == ("anima-turbo", "mine/Portraits")
 
 
 @pytest.mark.parametrize("columns", AxisKind)
@@ -101,7 +115,7 @@ def test_without_values_there_are_good_ones_few_enough_for_any_two_axes(
     if rows is columns:
         return
     usual = replace(NATIVE, steps=own[0], cfg_scale=own[1])
-    comparison = parse_comparison(typed(columns, rows), usual, MODEL.turbo)
+    comparison = parse_comparison(typed(columns, rows), usual, MODEL.turbo, MODELS)
     assert 2 <= len(comparison.labels) <= 12
     for axis in (comparison.columns, comparison.rows):
         if axis is not None and axis.what is AxisKind.CFG:
@@ -128,6 +142,7 @@ MISTAKES = {
     "a weight of blanks": (typed(AxisKind.WEIGHT, words=" _ "), ["`words`"]),
     "words of no weight": (typed(AxisKind.CFG, words="red hair"), ["weight", "`columns`"]),
     "a strength of no LoRA": (CompareOptions(columns=AxisKind.LORA_STRENGTH), ["`lora`"]),
+    "an unknown model": (typed(AxisKind.MODEL, column_values="anima-base, sdxl"), ["model", "sdxl", "anima-turbo"]),
     "too many": (typed(AxisKind.CFG, column_values=", ".join(map(str, range(1, 18)))), ["17", str(MAX_COMPARED)]),
     "too many together": (
         typed(AxisKind.CFG, AxisKind.STEPS, column_values="1,2,3,4,5", row_values="1,2,3,4"),
@@ -159,6 +174,9 @@ def test_values_are_completed_at_the_last_one() -> None:
     assert "heun" not in [text.split(", ")[-1] for text in complete_values(AxisKind.SAMPLER, "heun, ", NATIVE)]
     assert complete_values(AxisKind.SCHEDULER, "nothing", NATIVE) == []
     assert complete_values(AxisKind.CFG, "", NATIVE) == ["2, 4, 6"]
+    three = ["anima-base", "anima-turbo", "mine/Portraits"]
+    assert complete_values(AxisKind.MODEL, "", NATIVE, MODELS) == [", ".join(three), *three]
+    assert complete_values(AxisKind.MODEL, "anima-base, port", NATIVE, MODELS) == ["anima-base, mine/Portraits"]
     assert complete_values(AxisKind.STEPS, "3, 5", NATIVE) == ["3, 5", "12, 24, 36"]
 
 
@@ -176,7 +194,9 @@ NUMBERS = {
 def comparisons(draw: st.DrawFn) -> Comparison:
     def axis(what: AxisKind) -> Axis:
         speeds = tuple(speed.value for speed in Speed)
-        names = {AxisKind.SAMPLER: SAMPLERS, AxisKind.SCHEDULER: SCHEDULERS, AxisKind.SPEED: speeds}.get(what)
+        models = tuple(MODELS)
+        names = {AxisKind.SAMPLER: SAMPLERS, AxisKind.SCHEDULER: SCHEDULERS}.get(what)
+        names = {AxisKind.SPEED: speeds, AxisKind.MODEL: models}.get(what, names)
         values: st.SearchStrategy[float | str]
         if names is not None:
             values = st.sampled_from(names)
@@ -186,9 +206,13 @@ def comparisons(draw: st.DrawFn) -> Comparison:
             values = st.integers(least * digits, most * digits).map(lambda number: number / digits)
         of = {AxisKind.WEIGHT: "red hair", AxisKind.LORA_STRENGTH: "style.safetensors"}.get(what, "")
         found = draw(st.lists(values, min_size=2, max_size=4, unique=True))
-        return Axis(what=what, values=tuple(found), of=of, turbo=MODEL.turbo if what is AxisKind.SPEED else None)
+        if what is AxisKind.SPEED:
+            return Axis(what=what, values=tuple(found), turbo=MODEL.turbo, no_turbo=("anima-turbo",))
+        return Axis(what=what, values=tuple(found), of=of)
 
-    chosen = draw(st.lists(st.sampled_from(AxisKind), min_size=1, max_size=2, unique=True))
+    kinds = st.lists(st.sampled_from(AxisKind), min_size=1, max_size=2, unique=True)
+    # A turbo model is as fast as it is, so these two have cells that are alike.
+    chosen = draw(kinds.filter(lambda both: set(both) != {AxisKind.SPEED, AxisKind.MODEL}))
     return Comparison(columns=axis(chosen[0]), rows=axis(chosen[1]) if len(chosen) == 2 else None)
 
 
@@ -228,7 +252,7 @@ def test_cells_come_row_by_row_and_are_called_by_their_values(comparison: Compar
 
 def test_each_axis_sets_what_it_is_called() -> None:
     def varied(what: AxisKind, values: str, field: str, **said: object) -> list[object]:
-        found = make_recipe(parse_comparison(typed(what, column_values=values), NATIVE, MODEL.turbo), **said)
+        found = make_recipe(parse_comparison(typed(what, column_values=values), NATIVE, MODEL.turbo, MODELS), **said)
         return [getattr(recipe, field) for recipe in found]
 
     assert varied(AxisKind.SAMPLER, "heun,lcm", "sampler") == ["heun", "lcm"]
@@ -247,7 +271,7 @@ def test_the_strength_of_the_turbo_lora_itself_can_be_varied_down_to_none() -> N
         typed(AxisKind.LORA_STRENGTH, lora="turbo.safetensors", column_values="0, 1"), NATIVE, MODEL.turbo
     )
     said = resolve_options(Options(loras=(("turbo.safetensors", 1.0),), turbo=True), Options(), MODEL)
-    found = comparison_recipes(comparison, PROMPT, said, 7, RULES, MODEL)
+    found = comparison_recipes(comparison, PROMPT, said, 7, lambda _: RULES, MODEL)
     assert [recipe.loras for recipe in found] == [(), (("turbo.safetensors", 1.0),)]
     alone = resolve_options(
         options_of_image(JobSpec(recipes=found, options=said, comparison=comparison), 0), Options(), MODEL
@@ -259,16 +283,16 @@ def test_the_strength_of_the_turbo_lora_itself_can_be_varied_down_to_none() -> N
 @given(comparisons(), st.sampled_from([PROMPT, "{red|blue} eyes, red hair", r"\{a|b\}, red hair, \\{ @artist"]))
 def test_a_cell_that_is_drawn_alone_comes_out_as_it_was(comparison: Comparison, prompt: str) -> None:
     said = options(negative=r"hat, \{x|y\}", artist="nnn yryr", turbo=True)
-    found = comparison_recipes(comparison, prompt, said, 7, RULES, MODEL)
+    found = comparison_recipes(comparison, prompt, said, 7, lambda _: RULES, MODEL)
     drawing = JobSpec(recipes=found, options=said, comparison=comparison)
     drawing = JobSpec.of(StoredJob(drawing.as_json()))  # type: ignore[arg-type]
     assert drawing.comparison == comparison
     for index, recipe in enumerate(found):
-        alone = resolve_options(
-            options_of_image(drawing, index), Options(loras=(("style.safetensors", 0.3),), turbo=True), MODEL
-        )
+        own = options_of_image(drawing, index)
+        model = choose_model(own, Options(), MODEL, tuple(MODELS))
+        alone = resolve_options(own, Options(loras=(("style.safetensors", 0.3),), turbo=True), model)
         assert alone.seed is not None
-        again = recipes(prompt_of_image(prompt, drawing, index), alone, [alone.seed], RULES, MODEL, from_image=False)
+        again = recipes(prompt_of_image(prompt, drawing, index), alone, [alone.seed], RULES, model, from_image=False)
         assert again == (recipe,)
 
 
@@ -378,3 +402,54 @@ def test_turbo_is_a_speed_with_its_own_lora_steps_and_cfg_and_conflicts_with_the
 def test_speeds_are_compared_only_where_there_is_a_turbo_lora() -> None:
     with pytest.raises(InvalidComparison, match="no turbo LoRA here"):
         parse_comparison(typed(AxisKind.SPEED), NATIVE)
+
+
+def test_an_axis_of_strengths_is_named_after_its_lora() -> None:
+    strengths = Axis(what=AxisKind.LORA_STRENGTH, values=(0.5, 1), of="chibi")
+    assert strengths.name == "strength of chibi"
+    samplers = Axis(what=AxisKind.SAMPLER, values=("euler", "heun"))
+    assert samplers.name == "sampler"
+
+
+# --- Models ---
+
+
+def test_models_are_compared_only_where_there_are_several() -> None:
+    with pytest.raises(InvalidComparison, match="only one model here"):
+        parse_comparison(typed(AxisKind.MODEL), NATIVE, models={"anima-base": MODELS["anima-base"]})
+
+
+def test_each_compared_model_has_its_own_settings_but_for_those_that_somebody_has_set() -> None:
+    comparison = parse_comparison(typed(AxisKind.MODEL, column_values="anima-base, turbo"), NATIVE, None, MODELS)
+    cells = {recipe.model: recipe for recipe in make_recipe(comparison)}
+    assert [(each.steps, each.cfg_scale, each.sampler) for each in cells.values()] == [
+        (24, 4, "er_sde"),
+        (6, 1, "euler"),
+    ]
+    said, kept = Options(steps=9), Options(sampler="heun", cfg_scale=3.0)
+    fixed = with_fixed_settings(comparison, said, kept)
+    assert fixed.fixed == ("steps", "cfg_scale", "sampler")
+    cells = {recipe.model: recipe for recipe in make_recipe(fixed, steps=9, sampler="heun", cfg_scale=3.0)}
+    assert {(each.steps, each.cfg_scale, each.sampler) for each in cells.values()} == {(9, 3.0, "heun")}
+
+
+def test_turbo_counts_as_set_only_where_the_command_says_steps_and_cfg() -> None:
+    comparison = parse_comparison(typed(AxisKind.MODEL), NATIVE, TURBO, MODELS)
+    assert with_fixed_settings(comparison, Options(turbo=True), Options(steps=9)).fixed == ()
+    assert with_fixed_settings(comparison, Options(turbo=True, steps=9), Options()).fixed == ("steps",)
+    other = parse_comparison(typed(AxisKind.STEPS), NATIVE, TURBO, MODELS)
+    assert with_fixed_settings(other, Options(steps=9), Options()) == other
+
+
+def test_turbo_models_take_no_turbo_lora_when_speeds_are_compared_too() -> None:
+    asked = typed(AxisKind.SPEED, AxisKind.MODEL, row_values="anima-base, anima-turbo")
+    found = make_recipe(parse_comparison(asked, NATIVE, TURBO, MODELS))
+    of_turbo = [recipe for recipe in found if recipe.model == "anima-turbo"]
+    assert all(("turbo.safetensors", 1.0) not in recipe.loras and recipe.steps == 6 for recipe in of_turbo)
+    assert [recipe.steps for recipe in found if recipe.model == "anima-base"] == [24, 8]
+
+
+def test_a_model_that_is_gone_is_named_and_not_replaced() -> None:
+    comparison = Comparison(columns=Axis(what=AxisKind.MODEL, values=("anima-base", "gone")))
+    with pytest.raises(InvalidComparison, match="no model called “gone”"):
+        make_recipe(comparison)

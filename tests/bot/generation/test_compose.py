@@ -7,7 +7,17 @@ from unittest.mock import Mock
 
 import pytest
 
-from bot.generation.compose import ModelInfo, PromptRules, options_of_image, recipes, repeat_recipes, resolve_options
+from bot.generation.compose import (
+    ModelInfo,
+    PromptRules,
+    choose_model,
+    options_of_image,
+    recipes,
+    repeat_recipes,
+    resolve_options,
+    unavailable_in,
+    with_offered_model,
+)
 from bot.generation.options import Options
 from bot.generation.recipe import Recipe
 from bot.generation.spec import JobSpec
@@ -15,6 +25,8 @@ from bot.prompting import TagIndex
 from bot.rules.server_settings import ServerDefaults
 from inference import NativeSettings
 from inference.request import TurboLora
+from inference.weights.headers.diffusion_models import ModelFacts
+from inference.weights.modelspec import TURBO
 
 NATIVE = NativeSettings(sizes=((832, 1216),), steps=30, cfg_scale=4.0, sampler="er_sde", scheduler="simple")
 PLAIN = ModelInfo(NATIVE, ("ink", "turbo"))
@@ -56,6 +68,15 @@ def test_turbo_brings_its_steps_and_cfg_against_kept_defaults_but_not_against_th
     assert (holds.steps, holds.cfg_scale) == (12, 1.0)
     holds = resolve_options(Options(turbo=False), kept, WITH_TURBO)
     assert (holds.turbo, holds.steps, holds.cfg_scale) == (False, 40, 6.0)
+
+
+def test_only_a_large_upscale_of_an_image_is_drawn_in_tiles_of_the_models_own_size() -> None:
+    upscaled = Options(upscaled=True, size=(1872, 2736))
+    assert make_recipe(upscaled, from_image=True).tile == (832, 1216)
+    assert make_recipe(upscaled, from_image=True).request(None).tiled
+    assert make_recipe(upscaled).tile is None
+    assert make_recipe(replace(upscaled, size=(1248, 1824)), from_image=True).tile is None
+    assert make_recipe(replace(upscaled, upscaled=None), from_image=True).tile is None
 
 
 def test_negatives_work_at_cfg_1_unless_the_server_or_the_picture_to_repeat_says_no() -> None:
@@ -159,3 +180,78 @@ def test_again_is_as_it_was_save_for_what_the_channel_demands_by_now() -> None:
     [kept_safe] = repeat_recipes(spec, FOR_EVERYONE)
     assert kept_safe.prompt == "safe, 1girl, smile" and "nsfw" in kept_safe.negative_prompt
     assert replace(kept_safe, prompt=recipe.prompt, negative_prompt=recipe.negative_prompt) == recipe
+
+
+# --- Models ---
+
+MODELS = {
+    facts.name: facts
+    for facts in (
+        ModelFacts("base", NATIVE, TurboLora("turbo", steps=8, cfg_scale=1.0), blocks=28),
+        ModelFacts("fast", TURBO, None, blocks=28),
+        ModelFacts("deep", NATIVE, None, blocks=42),
+    )
+}
+SEVERAL = ModelInfo(NATIVE, ("ink", "turbo"), MODELS["base"].turbo, name="base", models=MODELS)
+
+
+@pytest.mark.parametrize(
+    ("said", "kept", "offered", "holds"),
+    [
+        (None, None, ("base", "fast", "deep"), "base"),
+        ("fast", "deep", ("base", "fast", "deep"), "fast"),
+        (None, "deep", ("base", "fast", "deep"), "deep"),
+        (None, "deep", ("base", "fast"), "base"),
+        (None, None, ("fast", "deep"), "fast"),
+        ("base", None, ("fast",), "base"),  # which the policy refuses
+        (None, "gone", (), "base"),
+    ],
+)
+def test_the_model_that_holds(said: str | None, kept: str | None, offered: tuple[str, ...], holds: str) -> None:
+    model = choose_model(Options(model=said), Options(model=kept), SEVERAL, offered)
+    assert model.name == holds
+    assert model.native == MODELS[holds].native and model.turbo == MODELS[holds].turbo
+    assert model.default.name == "base" and model.loras == SEVERAL.loras
+
+
+def test_a_kept_model_that_is_not_on_offer_leaves_the_rest_of_what_is_kept() -> None:
+    assert with_offered_model(Options(model="gone", steps=7), ("base",)) == Options(steps=7)
+    assert with_offered_model(Options(model="base", steps=7), ("base",)).model == "base"
+
+
+def test_a_recipe_has_the_name_of_its_model_and_turbo_models_take_no_turbo_lora() -> None:
+    fast = make_recipe(Options(turbo=True), model=SEVERAL.of("fast"))
+    assert (fast.model, fast.steps, fast.cfg_scale, fast.loras) == ("fast", 10, 1.0, ())
+    assert make_recipe(model=PLAIN).model == "", "where the files cannot be read, there is no choice"
+
+
+def test_a_job_is_repeated_only_with_the_models_that_it_had() -> None:
+    spec = JobSpec(recipes=(make_recipe(model=SEVERAL), make_recipe(model=SEVERAL.of("deep"))))
+    assert unavailable_in(spec, SEVERAL) is None
+    without = replace(SEVERAL, models={name: facts for name, facts in MODELS.items() if name != "deep"})
+    assert unavailable_in(spec, without) == (
+        "The model “deep” is no longer available, so I can't draw this the same way again. There are: base, fast."
+    )
+
+
+def test_a_deeper_model_costs_as_much_more_as_it_has_blocks_more() -> None:
+    def cost(name: str) -> float:
+        recipe = replace(make_recipe(model=SEVERAL), model=name)
+        return JobSpec(recipes=(recipe,)).cost(NATIVE, SEVERAL.work_of)
+
+    assert (cost("base"), cost("deep"), cost("gone"), cost("")) == (1.0, 1.5, 1.0, 1.0)
+
+
+def test_fast_of_a_server_holds_unless_turbo_or_something_else_is_said() -> None:
+    kept = ServerDefaults(fast=True).options()
+    assert resolve_options(Options(), kept, WITH_TURBO).fast
+    assert not resolve_options(Options(fast=False), kept, WITH_TURBO).fast
+    assert not resolve_options(Options(turbo=True), kept, WITH_TURBO).fast
+    assert resolve_options(Options(turbo=True), kept, PLAIN).fast
+    assert not ServerDefaults().options().fast
+
+
+def test_a_fast_recipe_is_less_work_and_a_batch_of_its_own() -> None:
+    usual, fast = make_recipe(), make_recipe(Options(fast=True))
+    assert fast.request(None).fast and not usual.request(None).fast
+    assert fast.work < usual.work and fast.batch_key != usual.batch_key

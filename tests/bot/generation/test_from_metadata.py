@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from bot.generation.options import Options
 from inference import NativeSettings
 from inference.metadata import Parameters
 from inference.solver_settings import ErSdeSettings
+from inference.weights.headers.diffusion_models import ModelFacts
 from inference.weights.headers.loras import LoraFacts
+from inference.weights.modelspec import TURBO
 
 NATIVE = NativeSettings(sizes=((64, 64),), steps=4, cfg_scale=4.0, sampler="er_sde", scheduler="simple")
 FACTS = {"chibi": LoraFacts(aliases=("Big Heads v2",))}
@@ -25,7 +28,7 @@ def replay(**options: Any) -> Replay:
 
 
 def test_nothing_that_a_file_says_by_silence_is_left_to_ones_own_defaults() -> None:
-    assert replay().options == Options(negative="", artist="", count=1, loras=(), turbo=False, raw=True)
+    assert replay().options == Options(negative="", artist="", count=1, loras=(), turbo=False, fast=False, raw=True)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +51,35 @@ def test_a_lora_is_known_by_any_programs_name_unless_two_could_be_meant(name: st
     found = replay(loras=((name, 0.5),))
     assert found.options.loras == (() if known is None else ((known, 0.5),))
     assert found.without == ((name,) if known is None else ())
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("anima-base-v1.0.safetensors", "anima-base-v1.0"),
+        ("anima-base-v1.0", "anima-base-v1.0"),
+        ("Portraits.safetensors", "mine/portraits"),
+        ("mine\\portraits.safetensors", "mine/portraits"),
+        ("turbo", None),
+        ("noobai-xl", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_model_is_the_one_that_the_file_names_if_it_is_on_offer(name: str | None, known: str | None) -> None:
+    models = {each: ModelFacts(each, NATIVE, None) for each in ("anima-base-v1.0", "mine/portraits", "anima-turbo")}
+    several = replace(
+        MODEL, name="anima-turbo", models={**models, "anima-turbo": ModelFacts("anima-turbo", TURBO, None)}
+    )
+    found = Replay.of(Parameters(prompt="1girl", model=name), several)
+    assert found.options.model == known
+    assert found.other_model == (None if known or not name else name)
+    limited = Replay.of(Parameters(prompt="1girl", model=name), several, ("anima-turbo",))
+    assert limited.options.model is None and limited.other_model == (name or None)
+
+
+def test_nothing_is_said_of_the_model_where_no_model_is_known() -> None:
+    assert replay(model="anima-base-v1.0.safetensors").other_model is None
 
 
 def test_loras_beyond_what_can_be_taken_are_left_out() -> None:
@@ -113,3 +145,9 @@ def test_the_settings_of_er_sde_are_drawn_with() -> None:
 def test_at_cfg_1_the_negative_takes_part_only_where_it_did_in_the_file() -> None:
     assert replay(cfg_scale=1.0).options.nag is False
     assert replay(cfg_scale=1.0, nag=True).options.nag is None
+
+
+@pytest.mark.parametrize("prompt", ["", " \n"])
+def test_a_file_without_a_prompt_says_so(prompt: str) -> None:
+    with pytest.raises(UnusableImage, match="no prompt inside"):
+        replay(prompt=prompt)

@@ -62,7 +62,7 @@ def test_options_come_back_from_what_is_kept_of_them(options: Options) -> None:
 def test_with_the_model_at_the_bottom_nothing_that_must_be_said_is_left_open(options: Options) -> None:
     holds = options.merged_over(Options.of_model(NATIVE))
     left_open = {field.name for field in fields(Options) if getattr(holds, field.name) is None}
-    assert left_open <= {"seed", "variation", "beta", "er_sde"}
+    assert left_open <= {"model", "seed", "variation", "beta", "er_sde", "upscaled"}
 
 
 @pytest.mark.parametrize(

@@ -65,3 +65,4 @@ def test_new_seeds_are_short_enough_to_be_typed() -> None:
     seeds = seeds_from(None, 4)
     assert len(set(seeds)) == 4
     assert all(0 <= seed <= MAX_NEW_SEED for seed in seeds)
+    assert MAX_NEW_SEED < 2**53  # which ComfyUI's page, in JavaScript, takes exactly

@@ -3,7 +3,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.generation.errors import InvalidOption
-from bot.generation.sizes import describe_size, example_size, is_cropped, parse_size, size_like
+from bot.generation.sizes import (
+    describe_size,
+    example_size,
+    is_cropped,
+    larger_size,
+    parse_size,
+    size_like,
+    tile_for,
+)
 from inference.weights.modelspec import ANIMA
 
 SIZES = ANIMA.sizes
@@ -95,3 +103,23 @@ def test_only_a_visible_crop_counts() -> None:
 def test_the_example_of_a_size_is_a_portrait_if_the_model_has_one() -> None:
     assert example_size(ANIMA.sizes) == "896x1152"
     assert example_size(((64, 64),)) == "64x64"
+
+
+@given(native_side=st.integers(4, 64), other=st.integers(4, 64), most=st.integers(16, 4096))
+def test_an_upscale_is_by_one_and_a_half_or_as_much_as_is_allowed(native_side: int, other: int, most: int) -> None:
+    size = (16 * native_side, 16 * other)
+    larger = larger_size(size, lambda size: max(size) <= most)
+    if larger is None:
+        assert 1.15 * max(size) > most - 16
+        return
+    assert max(larger) <= most and larger[0] % 16 == larger[1] % 16 == 0
+    assert all(1.15 * side - 16 < grown <= 1.5 * side + 16 for side, grown in zip(size, larger, strict=True))
+    if 1.5 * max(size) + 8 <= most:
+        assert all(abs(grown - 1.5 * side) <= 8 for side, grown in zip(size, larger, strict=True))
+
+
+def test_tiles_begin_where_a_model_would_draw_several_images_beside_each_other() -> None:
+    native = (1024, 1024)
+    assert tile_for((1536, 1536), native) is None
+    assert tile_for((1600, 1600), native) == native
+    assert tile_for((1536, 1792), native) == native

@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -39,6 +40,18 @@ def test_a_photograph_taken_sideways_stands_upright() -> None:
 
 def test_a_large_picture_is_kept_smaller_in_its_own_shape() -> None:
     assert opened(prepare_source(encoded(Image.new("L", (5000, 2500))))).size == (KEPT_SIDE, KEPT_SIDE // 2)
+
+
+def test_a_large_picture_that_is_resampled_twice_is_nearly_that_resampled_once() -> None:
+    """It is kept smaller here, and brought to the drawing's size by the engine."""
+    waves = np.sin(np.arange(3000) / 90)
+    values = (127 + 60 * waves[:2000, None] + 60 * waves[None, :]).astype(np.uint8)
+    image = Image.fromarray(values).convert("RGB")
+    once, twice = (
+        np.asarray(each.resize((384, 256), Image.Resampling.LANCZOS), float)
+        for each in (image, opened(prepare_source(encoded(image))))
+    )
+    assert np.abs(once - twice).max() <= 3 and np.abs(once - twice).mean() < 0.6
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:

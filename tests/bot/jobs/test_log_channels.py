@@ -44,7 +44,8 @@ async def logged(stage: Stage, channel: Channel, *words: str) -> Message:
 
 
 async def refused(stage: Stage, prompt: str, **options: object) -> Message:
-    return await (await stage.slash("imagine", prompt=prompt, **options)).followup()
+    sent = await stage.slash("imagine", prompt=prompt, **options)
+    return await (sent.response() if options.get("private") else sent.followup())
 
 
 def pings(message: Message) -> bool:
@@ -137,7 +138,7 @@ async def test_a_deletion_by_a_moderator_is_logged_and_written_down_and_ones_own
     channel = await name_log_channel(stage)
     for user in (stage.alice, stage.bob):
         _, message = await stage.draw("1girl")
-        question = await (await stage.press(message, "Delete", user)).response()
+        question = await (await stage.press_more(message, "Delete", user)).response()
         await (await stage.press(question, "Delete for everyone", user)).response()
     await logged(stage, channel, f"**Deleted** by <@{stage.bob.id}>", f"<@{stage.alice.id}>")
     assert len(stage.discord.messages_in(channel)) == 1
@@ -239,3 +240,15 @@ async def test_however_much_is_escaped_in_it_an_entry_hides_all_that_was_typed(s
     message = await logged(stage, channel, "**Reported**")
     _, reason, prompt = message.text.splitlines()
     assert reason.endswith("||") and prompt.endswith("||")
+
+
+async def test_what_waits_to_be_posted_is_posted_before_the_bot_ends(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_channels, "PAUSE", 3600.0)
+    channel = await name_log_channel(stage)
+    await refused(stage, "a turnip")
+    await logged(stage, channel, "||a turnip||")
+    await refused(stage, "two turnips and a turnip")
+    await stage.restart()
+    await logged(stage, channel, "||two turnips and a turnip||")

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from bot.components.deletion import delete_job
-from bot.messages.job import DROPPED_BY_BLOCK, DROPPED_BY_PAUSE, DROPPED_BY_REMOVAL
+from bot.messages.job import DROPPED_BY_BLOCK, DROPPED_BY_OPERATOR, DROPPED_BY_PAUSE, DROPPED_BY_REMOVAL
 from bot.sandbox import Channel, Message, User
 from bot.sandbox.model.world import Overwrite, Permissions
 from bot.text.languages import speaking
@@ -18,6 +18,8 @@ from storage.quotas import Account
 from storage.schema import JobState
 from storage.servers import EVERYWHERE
 from tests.bot.harness import Stage, until
+
+pytestmark = pytest.mark.both_databases
 
 
 async def busy(stage: Stage) -> Job:
@@ -198,6 +200,30 @@ async def test_a_kill_between_a_block_or_a_pause_and_its_effect_changes_nothing(
     await stage.in_state(job.id, JobState.CANCELLED)
     await says(stage, job, DROPPED_BY_BLOCK if how == "blocked" else DROPPED_BY_PAUSE)
     assert await spent(stage, stage.alice, job.guild_id) == 0
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+async def test_what_was_being_drawn_in_a_crash_is_not_begun_again_after_a_pause(stage: Stage, everywhere: bool) -> None:
+    drawn = await busy(stage)
+    assert drawn.guild_id is not None
+    if everywhere:
+        await stage.database.servers.change(EVERYWHERE, {"operator_pause": "repairs"}, by=stage.bob.id)
+    else:
+        await stage.database.servers.change(drawn.guild_id, {"paused": True}, by=stage.bob.id)
+    await (
+        stage.client.moderation.drop_forbidden()
+    )  # as at the start, before jobs that were being drawn are queued again
+    ended = await stage.in_state(drawn.id, JobState.CANCELLED)
+    assert ended.reason == (DROPPED_BY_OPERATOR if everywhere else DROPPED_BY_PAUSE)
+    assert await spent(stage, stage.emi, drawn.guild_id) == 0
+
+
+async def test_an_operators_block_found_at_the_start_ends_what_was_asked_in_private(stage: Stage) -> None:
+    await busy(stage)
+    job = await stage.ask("1girl", where=stage.discord.dm(stage.alice))
+    await stage.database.servers.block(EVERYWHERE, stage.alice.id, by=stage.bob.id)
+    await stage.client.moderation.drop_forbidden()
+    assert (await stage.in_state(job.id, JobState.CANCELLED)).reason == DROPPED_BY_BLOCK
 
 
 async def test_a_moderator_cancels_somebodys_job_by_its_button(stage: Stage) -> None:

@@ -1,8 +1,9 @@
 import asyncio
+import copy
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bot.jobs.queue import MAX_ASKED, FairQueue, QueuedJob, QueuePosition, _credits_for, _price, _User
+from bot.jobs.fairness.price import credits_for, price
+from bot.jobs.queue import ANY_CONSUMER, MAX_ASKED, Consumer, FairQueue, QueuedJob, QueuePosition, _User
 
 HALF_LIFE = 3600.0
 
@@ -51,10 +53,10 @@ def a_queue(
     return queue
 
 
-def take(queue: FairQueue) -> tuple[QueuedJob, ...]:
+def take(queue: FairQueue, consumer: Consumer = ANY_CONSUMER) -> tuple[QueuedJob, ...]:
     """What `take` gives without waiting, which it must when jobs wait."""
     try:
-        queue.take().send(None)
+        queue.take(consumer).send(None)
     except StopIteration as done:
         batch: tuple[QueuedJob, ...] = done.value
         return batch
@@ -78,6 +80,25 @@ def drain(queue: FairQueue) -> list[tuple[QueuedJob, ...]]:
 
 def in_order(queue: FairQueue) -> list[QueuedJob]:
     return [one for batch in drain(queue) for one in batch]
+
+
+# batches
+
+
+def test_a_batch_ends_where_its_engine_is_busy_with_it() -> None:
+    waiting = [replace(job(number, number), tokens=1000) for number in range(6)]
+    for full_pass, sizes in ((None, [4, 2]), (1, [1] * 6), (1000, [1] * 6), (1001, [2, 2, 2]), (9999, [4, 2])):
+        queue, found = a_queue(waiting), []
+        while queue:
+            found.append(len(take(queue, Consumer(full_pass=full_pass))))
+        assert found == sizes
+
+
+def test_a_job_of_several_images_counts_them_all() -> None:
+    waiting = [replace(job(number, number, images=2), tokens=1000) for number in range(3)]
+    queue = a_queue(waiting)
+    assert len(take(queue, Consumer(full_pass=2000))) == 1
+    assert len(take(queue, Consumer(full_pass=2001))) == 2
 
 
 # fairness
@@ -359,15 +380,15 @@ def test_a_place_asks_few_users_however_many_wait(monkeypatch: pytest.MonkeyPatc
 
 @given(st.integers(0, 10**10), st.integers(0, 10**9))
 def test_the_price_is_turned_round_exactly(paid: int, used: int) -> None:
-    credit = _credits_for(paid, used)
-    assert _price(used + credit) - _price(used) >= paid
-    assert credit == 0 or _price(used + credit - 1) - _price(used) < paid
+    credit = credits_for(paid, used)
+    assert price(used + credit) - price(used) >= paid
+    assert credit == 0 or price(used + credit - 1) - price(used) < paid
 
 
 def test_a_millionth_of_a_credit_decides_a_place() -> None:
-    just_before_one = _credits_for(999_999, usage=0) / 1_000_000
+    just_before_one = credits_for(999_999, usage=0) / 1_000_000
     queue = a_queue([job(1, 1, 0.5), job(2, 1), job(10, 2, just_before_one), job(11, 2)], lately={1: 1000})
-    assert queue.position(11) == QueuePosition(2, (500_000 + _credits_for(999_999, usage=0)) / 1_000_000)
+    assert queue.position(11) == QueuePosition(2, (500_000 + credits_for(999_999, usage=0)) / 1_000_000)
     assert [one.job_id for one in in_order(queue)] == [1, 10, 11, 2]
 
 
@@ -382,6 +403,175 @@ def test_a_users_jobs_are_listed_in_their_order() -> None:
     queue = a_queue([job(2, 1), job(1, 1), job(3, 2)])
     assert queue.of(1) == (job(1, 1), job(2, 1))
     assert queue.of(99) == ()
+
+
+# several engines
+
+
+@given(jobs(), use, st.lists(st.floats(0.1, 10.0), min_size=2, max_size=8), st.integers(1, 6))
+def test_however_many_engines_take_the_order_is_that_of_one(
+    waiting: list[QueuedJob], lately: dict[int, float], paces: list[float], largest_batch: int
+) -> None:
+    async def taken() -> list[tuple[QueuedJob, ...]]:
+        queue = a_queue(largest_batch=largest_batch, lately=lately)
+        batches: list[tuple[QueuedJob, ...]] = []
+
+        async def draw(pace: float) -> None:
+            while batch := await queue.take(Consumer(pace)):
+                batches.append(batch)
+                await asyncio.sleep(0)
+
+        drawing = [asyncio.create_task(draw(pace)) for pace in paces]
+        await asyncio.sleep(0)
+        for one in waiting:
+            queue.put(one)
+        while queue:
+            await asyncio.sleep(0)
+        queue.close()
+        await asyncio.gather(*drawing)
+        return batches
+
+    assert asyncio.run(taken()) == drain(a_queue(waiting, largest_batch, lately))
+
+
+async def test_of_those_who_wait_the_fastest_gets_the_job() -> None:
+    queue, taken = a_queue(), []
+
+    async def draw(pace: float) -> None:
+        await queue.take(Consumer(pace))
+        taken.append(pace)
+
+    drawing = [asyncio.create_task(draw(pace)) for pace in (2.0, 1.0, 8.0, 1.5)]
+    await asyncio.sleep(0)
+    for number in range(4):
+        queue.put(job(number, number))
+        for _ in range(3):
+            await asyncio.sleep(0)
+    assert taken == [1.0, 1.5, 2.0, 8.0]
+    await asyncio.gather(*drawing)
+
+
+async def test_an_engine_that_has_the_model_goes_before_a_faster_one_that_has_to_load_it() -> None:
+    queue = a_queue()
+    fast = asyncio.create_task(queue.take(Consumer(1.0, frozenset({"base"}), swap_seconds=10.0)))
+    slow = asyncio.create_task(queue.take(Consumer(3.0, frozenset({"aesthetic"}), swap_seconds=10.0)))
+    await asyncio.sleep(0)
+    large = replace(job(1, 1, cost=8.0), models=("aesthetic",))
+    small = replace(job(2, 1, cost=1.0), models=("aesthetic",), batch_key="other")
+    queue.put(small)
+    assert await slow == (small,)
+    queue.put(large)
+    assert await fast == (large,)
+    slow = asyncio.create_task(queue.take(Consumer(3.0, frozenset({"aesthetic"}), swap_seconds=10.0)))
+    fast = asyncio.create_task(queue.take(Consumer(1.0, frozenset({"base"}), swap_seconds=10.0)))
+    await asyncio.sleep(0)
+    queue.put(large)
+    assert await fast == (large,), "8 credits: 18 seconds with the swap, 24 without"
+    slow.cancel()
+
+
+async def test_a_batch_that_a_cancelled_take_was_given_goes_back_to_its_place() -> None:
+    queue = a_queue()
+    taking = asyncio.create_task(queue.take())
+    await asyncio.sleep(0)
+    queue.put(job(1, 1))
+    queue._hand_out()
+    taking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await taking
+    assert take(queue) == (job(1, 1),)
+
+
+# models
+
+
+def has(*models: str) -> Consumer:
+    return Consumer(loaded=frozenset(models))
+
+
+def of_model(model: str, job_id: int, user_id: int) -> QueuedJob:
+    return QueuedJob(job_id, user_id, 1.0, 1, model, (model,))
+
+
+def ids(batch: Iterable[QueuedJob]) -> list[int]:
+    return [one.job_id for one in batch]
+
+
+def test_an_engine_draws_first_what_it_has_loaded_and_then_who_was_passed_over() -> None:
+    queue = a_queue([of_model("ab"[number % 2], number, number) for number in range(10)])
+    batches = []
+    loaded = "a"
+    while queue:
+        batch = take(queue, has(loaded))
+        (loaded,) = batch[0].models
+        batches.append(ids(batch))
+    assert batches == [[0, 2, 4, 6], [1, 3, 5, 7], [9], [8]]
+
+
+def test_nobody_is_passed_over_twice() -> None:
+    queue = a_queue([of_model("b", 0, 0), *(of_model("a", number, number) for number in range(1, 10))])
+    assert ids(take(queue, has("a"))) == [1, 2, 3, 4]
+    assert ids(take(queue, has("a"))) == [0]
+    assert ids(take(queue, has("a"))) == [5, 6, 7, 8]
+
+
+def test_an_engine_without_a_fitting_job_takes_whose_turn_it_is() -> None:
+    queue = a_queue([of_model("b", 0, 0), of_model("c", 1, 1)])
+    assert ids(take(queue, has("a"))) == [0]
+
+
+def test_a_users_own_jobs_keep_their_order_whatever_is_loaded() -> None:
+    queue = a_queue([of_model("b", 0, 0), of_model("a", 1, 0), of_model("a", 2, 1)])
+    assert [ids(take(queue, has("a"))) for _ in range(3)] == [[2], [0], [1]]
+
+
+def test_what_is_preferred_does_not_send_newcomers_further_back() -> None:
+    queue = a_queue([of_model("a", number, 1) for number in range(30)], 1)
+    for _ in range(4):
+        take(queue, has("a"))
+    for number in range(100, 110):
+        queue.put(replace(of_model("b", number, 2), cost=0.1))
+    assert ids(take(queue, has("a"))) == [4], "preferred, although it is the other's turn"
+    queue.put(of_model("b", 200, 3))
+    assert ids(one for _ in range(2) for one in take(queue, has("b"))) == [100, 200]
+
+
+model_jobs = st.tuples(users, costs, st.integers(1, 4), st.sampled_from("aab"))
+steps = st.one_of(model_jobs, st.sampled_from(["a", "b", "c"]), st.floats(0, 2 * HALF_LIFE), st.integers(0, 30))
+
+
+@given(st.lists(model_jobs, min_size=5, max_size=30), st.lists(steps, min_size=5, max_size=60), use)
+def test_each_job_is_overtaken_by_at_most_one_batch_for_the_sake_of_what_is_loaded(
+    first: list[tuple[int, float, int, str]], then: list[object], lately: dict[int, float]
+) -> None:
+    """A step is a job that joins, a batch for an engine with that model, time that passes, or a cancelled job."""
+    clock = QueueClock()
+    queue, overtaken, line = a_queue(lately=lately, clock=clock), Counter[int](), {}
+
+    def join(user: int, cost: float, images: int, model: str) -> None:
+        line[len(line)] = joining = QueuedJob(len(line), user, cost, images, (model, images > 2), (model,))
+        queue.put(joining)
+
+    for asked in first:
+        join(*asked)
+    for step in then:
+        match step:
+            case (int() as user, float() as cost, int() as images, str() as model):
+                join(user, cost, images, model)
+            case str() if queue:
+                fair_order = ids(in_order(copy.deepcopy(queue)))
+                batch = ids(take(queue, has(step)))
+                last = max(fair_order.index(job_id) for job_id in batch)
+                overtaken.update(job_id for job_id in fair_order[:last] if job_id not in batch)
+                for user in {line[job_id].user_id for job_id in batch}:
+                    own = [job_id for job_id in fair_order if line[job_id].user_id == user]
+                    taken = [job_id for job_id in batch if line[job_id].user_id == user]
+                    assert own[: len(taken)] == taken
+            case float():
+                clock.now += step
+            case int():
+                queue.remove(step)
+    assert all(times <= 1 for times in overtaken.values()), overtaken
 
 
 # waiting, pausing, closing

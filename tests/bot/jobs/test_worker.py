@@ -20,6 +20,8 @@ from storage.schema import JobState
 from tests.bot.fake_engine import FakeEngine
 from tests.bot.harness import TIMEOUT, Stage, until
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +113,7 @@ async def test_an_engine_that_dies_while_it_loads_is_started_again(
     await stage.restart()
 
     async def is_loaded() -> bool:
-        return stage.client.engine.loaded
+        return stage.client.workers.loaded
 
     await until(is_loaded)  # the fake engine's models folder is empty, so nothing can be asked for before
     await stage.draw("1girl")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bot.components.base import Modal
 from bot.generation.spec import JobSpec
 from bot.messages import job as messages
-from bot.messages.fit import ELLIPSIS, cut, length
+from bot.messages.fit import ELLIPSIS, cut_to_limit, length
 from bot.messages.job import QueueStatus
 from bot.messages.layout import StaticLayout
 from bot.sandbox.model.components import check_in_message, walk
@@ -74,7 +74,7 @@ def test_texts_fit_together_and_short_lines_are_kept(first: str, second: str) ->
 @given(HOSTILE, st.integers(1, 300))
 def test_a_cut_never_splits_an_escape(text: str, longest: int) -> None:
     escaped = blockquote(text, 5000)
-    short = cut(escaped, longest)
+    short = cut_to_limit(escaped, longest)
     assert 0 < length(short) <= longest or short == escaped
     if short != escaped:
         trailing = re.search(r"\\*\Z", short.removesuffix(ELLIPSIS))
@@ -93,7 +93,7 @@ def test_a_cut_never_splits_an_escape(text: str, longest: int) -> None:
     ],
 )
 def test_a_cut_leaves_no_markup_open(text: str, longest: int, shown: str) -> None:
-    assert cut(text, longest) == shown
+    assert cut_to_limit(text, longest) == shown
 
 
 @given(HOSTILE)
@@ -139,7 +139,7 @@ async def test_history_and_info_of_four_images_with_long_prompts_fit(stage: Stag
     """The stand-in refuses what is beyond Discord's limits."""
     for prompt in ("*" * 3000, "a\n" * 1000, "😀" * 700):
         _, message = await stage.draw(prompt, count=4, negative="\\_" * 1000)
-        info = await (await stage.press(message, "Info")).response()
+        info = await (await stage.press_more(message, "Info")).response()
         assert len(list(info.inputs())) <= 40 and length(info.text) <= 4000
     history = await stage.answer("history")
     assert "😀" in history.text and length(history.text) <= 4000

@@ -9,6 +9,9 @@ from bot.messages import job as messages
 from bot.messages.job import explain_reason, ready_text
 from bot.text.languages import speaking
 from bot.text.translation import say
+from inference import InvalidRequest
+from inference.process import EngineDied
+from inference.request import OutOfMemory
 
 
 @pytest.mark.parametrize("seconds", [-5, 0, 9])
@@ -46,3 +49,21 @@ def test_a_reason_that_an_earlier_release_stored_is_shown_as_this_one_puts_it(st
 
 def test_the_engines_own_words_are_shown_as_they_are() -> None:
     assert explain_reason("Out of memory.") == "Out of memory."
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (InvalidRequest("model: there is no diffusion model 'gone' in this engine."), messages.MODEL_REMOVED),
+        (InvalidRequest("loras: there is no LoRA 'gone' in models/loras. There are: none."), messages.LORA_REMOVED),
+        (EngineDied("The engine's process was ended by SIGSEGV."), messages.ENGINE_LOST),
+        (InvalidRequest("width is 7, but must be from 8 to 4096."), "width is 7, but must be from 8 to 4096."),
+        (
+            OutOfMemory("The device's memory does not hold this picture."),
+            "The device's memory does not hold this picture.",
+        ),
+    ],
+)
+def test_why_a_job_could_not_be_drawn_is_a_sentence_of_ours_or_the_engines_own(error: Exception, reason: str) -> None:
+    assert messages.reason_of(error) == reason
+    assert explain_reason(reason) == reason

@@ -14,17 +14,19 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from bot.jobs import engines
 from bot.ops import health
 from bot.ops.errors import StartupError
 from bot.sandbox import FakeDiscord
 from inference import GpuMemory
 from storage.backend.transactions import StorageUnavailable
 from storage.schema import JobState
+from tests.bot.fake_engine import FakeEngine
 from tests.bot.harness import TIMEOUT, Stage, until
 
 PROMPT = "1girl, a very secret prompt"
 
-#: By name and the value of the label, if there is one.
+#: By name and the value of the label, if there is one besides the engine's.
 Samples = Mapping[tuple[str, str], float]
 
 
@@ -44,7 +46,10 @@ class Watch:
         status, text = await self.get("/metrics")
         assert status == 200
         return {
-            (sample.name, next(iter(sample.labels.values()), "")): sample.value
+            (
+                sample.name,
+                next((value for label, value in sample.labels.items() if label != "engine"), ""),
+            ): sample.value
             for family in text_string_to_metric_families(text)
             for sample in family.samples
         }
@@ -52,7 +57,7 @@ class Watch:
 
 def served(stage: Stage, port: int = 0) -> AbstractAsyncContextManager[str]:
     client = stage.client
-    return health.serving(client, client.engine, client.database, client.metrics, "127.0.0.1", port)
+    return health.serving(client, client.workers, client.database, client.metrics, "127.0.0.1", port)
 
 
 @pytest.fixture
@@ -86,6 +91,40 @@ async def test_until_the_model_is_loaded_it_is_not_ready(loading: Watch) -> None
     await loading.stage.client.model()
     assert await loading.get("/readyz") == (200, "ready\n")
     assert (await loading.metrics())["anima_engine_loaded", ""] == 1
+
+
+async def test_several_engines_are_told_apart(standin: FakeDiscord, tmp_path: Path) -> None:
+    stage = Stage(standin, tmp_path)
+    stage.more_engines["other"] = other = FakeEngine()
+    stage.engine.loaded.clear()
+    other.loaded.clear()
+    await stage.start()
+    async with served(stage) as address, aiohttp.ClientSession() as http:
+        watch = Watch(stage, address, http)
+        sentence = "No engine has its model loaded: fake is loading, other is loading. Jobs wait.\n"
+        assert await watch.get("/readyz") == (503, sentence)
+        other.loaded.set()
+        await until(lambda: _says(watch, "/readyz", "ready\nfake is loading\n"))
+        await stage.draw("1girl")
+        _, text = await watch.get("/metrics")
+        for line in (
+            'anima_engine_loaded{engine="fake"} 0.0',
+            'anima_engine_loaded{engine="other"} 1.0',
+            'anima_engine_restarts_total{engine="other"} 0.0',
+            'anima_stage_seconds_count{engine="other",stage="sampling"} 1.0',
+            'anima_engines{state="idle"} 1.0',
+            'anima_engines{state="loading"} 1.0',
+            'anima_engines{state="drawing"} 0.0',
+            'anima_engines{state="resting"} 0.0',
+        ):
+            assert line in text.splitlines()
+        stage.engine.loaded.set()
+        await until(lambda: _says(watch, "/readyz", "ready\n"))
+    await stage.stop()
+
+
+async def _says(watch: Watch, path: str, text: str) -> bool:
+    return await watch.get(path) == (200, text)
 
 
 async def test_without_the_gateway_it_is_not_ready(watch: Watch) -> None:
@@ -160,7 +199,10 @@ async def _has(watch: Watch, sample: tuple[str, str], value: float) -> bool:
     return (await watch.metrics()).get(sample) == value
 
 
-async def test_failures_refusals_cancels_and_restarts_are_counted(watch: Watch) -> None:
+async def test_failures_refusals_cancels_and_restarts_are_counted(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "START_AGAIN_AFTER", 0.01)
     stage = watch.stage
     await stage.client.model()
     assert (await watch.metrics())["anima_engine_restarts_total", ""] == 0
@@ -168,7 +210,7 @@ async def test_failures_refusals_cancels_and_restarts_are_counted(watch: Watch) 
     failed = await stage.ask("boom")
     await stage.in_state(failed.id, JobState.FAILED)
     assert await _has(watch, ("anima_jobs_total", "failed"), 1)
-    assert await _has(watch, ("anima_engine_restarts_total", ""), 2)
+    await until(lambda: _has(watch, ("anima_engine_restarts_total", ""), 2))
     await stage.slash("imagine", prompt="nsfw, 1girl")
     await until(lambda: _has(watch, ("anima_refusals_total", "nsfw"), 1))
     stage.engine.hold()
@@ -195,7 +237,7 @@ async def test_metrics_say_nothing_of_who_asked_for_what(watch: Watch) -> None:
     for secret in ("secret", stage.discord.token, *(str(id) for id in (job.user_id, job.channel_id, job.guild_id))):
         assert secret not in text
     labels = {name for labels in re.findall(r"\{(.*?)\}", text) for name in re.findall(r"(\w+)=", labels)}
-    assert labels <= {"state", "stage", "rule", "le"}
+    assert labels <= {"state", "stage", "rule", "le", "engine"}
 
 
 async def test_a_port_in_use_is_one_sentence(stage: Stage) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import logging
+import os
+import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -27,7 +31,17 @@ def stderr(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     monkeypatch.setattr(root, "level", root.level)
     monkeypatch.setattr(bot, "level", bot.level)
     monkeypatch.setattr(logging, "captureWarnings", lambda on: None)
-    return lambda: capsys.readouterr().err.splitlines()
+
+    def lines() -> list[str]:
+        flush()
+        return capsys.readouterr().err.splitlines()
+
+    return lines
+
+
+def flush() -> None:
+    for handler in logging.getLogger().handlers:
+        handler.flush()
 
 
 async def test_tasks_and_threads_that_are_begun_within_a_job_are_about_it(stderr: Lines) -> None:
@@ -99,7 +113,7 @@ def test_tokens_and_passwords_are_taken_out(stderr: Lines, style: logs.Format, s
     logs.set_up(style)
     logging.getLogger("discord.http").warning("%s", said)
     [line] = stderr()
-    assert shown in line
+    assert shown in (json.loads(line)["message"] if style == "json" else line)
     assert not any(secret in line for secret in (TOKEN, "aW50ZXJh", "hunter2"))
 
 
@@ -130,3 +144,81 @@ def test_a_gateway_that_is_away_is_a_line_and_no_traceback(stderr: Lines) -> Non
         logging.getLogger("discord.client").exception("Attempting a reconnect in %.2fs", 1.104)
     [line] = stderr()
     assert line.endswith("Discord's gateway is unreachable (Connect call failed). Attempting a reconnect in 1.10s")
+
+
+@pytest.mark.parametrize("code_page", ["cp1252", "cp932", "ascii"])
+def test_a_line_of_json_stays_one_in_every_code_page(
+    stderr: Lines, monkeypatch: pytest.MonkeyPatch, code_page: str
+) -> None:
+    """Python's stderr never fails, but writes what its code page lacks in a way that JSON does not have."""
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(written, encoding=code_page, errors="backslashreplace"))
+    logs.set_up("auto", logging.INFO)
+    logger.info("猫 é 😀")
+    flush()
+    assert json.loads(written.getvalue())["message"] == "猫 é 😀"
+
+
+def test_a_service_without_a_console_has_nowhere_to_log(stderr: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under pythonw on Windows."""
+    monkeypatch.setattr(sys, "stderr", None)
+    logs.set_up("auto", logging.INFO)
+    logger.info("unheard")
+    flush()
+
+
+class Selected(io.StringIO):
+    """A console in which something is selected: what is written waits until it is not any more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.released = threading.Event()
+        self.writers: set[threading.Thread] = set()
+
+    def write(self, text: str) -> int:
+        self.writers.add(threading.current_thread())
+        if threading.current_thread() is not threading.main_thread():
+            self.released.wait()
+        return super().write(text)
+
+
+async def test_a_console_that_takes_no_lines_does_not_stop_the_event_loop(
+    stderr: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console = Selected()
+    monkeypatch.setattr(sys, "stderr", console)
+    logs.set_up("text", logging.INFO)
+    for number in range(1000):
+        logger.info("line %d", number)
+    await asyncio.sleep(0)
+    console.released.set()
+    flush()
+    assert threading.main_thread() not in console.writers
+    assert [line.rsplit(" ", 1)[1] for line in console.getvalue().splitlines()] == [str(n) for n in range(1000)]
+
+
+LOGS_MUCH_AND_ENDS = """
+import logging, sys
+from bot.ops import logs
+logs.LAST_LINES = float(sys.argv[1])
+logs.set_up("text", logging.INFO)
+for number in range(20_000):
+    logging.getLogger("bot").info("line %d", number)
+"""
+
+
+def test_what_was_logged_just_before_the_end_is_written() -> None:
+    done = subprocess.run([sys.executable, "-c", LOGS_MUCH_AND_ENDS, "60"], capture_output=True, text=True, check=True)
+    assert [int(line.rsplit(" ", 1)[1]) for line in done.stderr.splitlines()] == list(range(20_000))
+
+
+def test_a_process_ends_though_nobody_reads_what_it_logs() -> None:
+    reading, writing = os.pipe()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", LOGS_MUCH_AND_ENDS, "0.1"], stderr=writing, check=False, timeout=60
+        )
+        assert done.returncode == 0
+    finally:
+        os.close(reading)
+        os.close(writing)

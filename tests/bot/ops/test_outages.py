@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.ops.outages import LONGEST_PAUSE, LONGEST_PAUSE_ASKED_FOR, Outage, explain_outage, until_reached
+from bot.ops.outages import MAX_PAUSE, MAX_PAUSE_REQUESTED, Outage, explain_outage, until_reached
 
 
 def http_error(status: int, retry_after: str | None = None, text: str = "down") -> discord.HTTPException:
@@ -54,14 +54,14 @@ outages = st.sampled_from(
 @given(st.lists(outages, min_size=1, max_size=15))
 def test_pauses_grow_up_to_a_limit(errors: list[BaseException]) -> None:
     found = pauses(errors)
-    assert found == sorted(found) and found[0] > 0 and found[-1] <= LONGEST_PAUSE
-    assert all(later == LONGEST_PAUSE or later >= 2 * earlier for earlier, later in itertools.pairwise(found))
+    assert found == sorted(found) and found[0] > 0 and found[-1] <= MAX_PAUSE
+    assert all(later == MAX_PAUSE or later >= 2 * earlier for earlier, later in itertools.pairwise(found))
 
 
 @given(st.floats(0, 1e9), st.integers(1, 10))
 def test_the_pause_for_a_ban_is_as_long_as_discord_asks_within_a_limit(asked: float, count: int) -> None:
     for pause in pauses([http_error(429, f"{asked:f}")] * count):
-        assert min(round(asked, 6), LONGEST_PAUSE_ASKED_FOR) <= pause <= LONGEST_PAUSE_ASKED_FOR
+        assert min(round(asked, 6), MAX_PAUSE_REQUESTED) <= pause <= MAX_PAUSE_REQUESTED
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), http_error(400), http_error(403), discord.LoginFailure("no")])

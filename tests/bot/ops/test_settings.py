@@ -33,6 +33,30 @@ def test_how_long_something_is_kept_is_a_number_of_days(
         Settings.read(_env_file=None)
 
 
+@pytest.mark.parametrize(
+    ("device", "devices", "first"),
+    [
+        ("auto", ("auto",), "auto"),
+        ("cuda:0, cuda:1", ("cuda:0", "cuda:1"), "cuda:0"),
+        ("all", ("all",), "auto"),
+        ("cpu,cpu", ("cpu", "cpu"), "cpu"),
+    ],
+)
+def test_each_device_that_is_named_gets_an_engine(
+    device: str, devices: tuple[str, ...], first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANIMA_DEVICE", device)
+    read = Settings.read(_env_file=None)
+    assert (read.devices, read.first_device) == (devices, first)
+
+
+@pytest.mark.parametrize("device", ["cuda:0,", ",", "all,cpu", "cuda:0,auto"])
+def test_a_list_of_devices_has_no_gaps_and_nothing_besides_all(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANIMA_DEVICE", device)
+    with pytest.raises(SettingsError, match="ANIMA_DEVICE"):
+        Settings.read(_env_file=None)
+
+
 def test_half_a_day_is_a_number_of_days(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROMPTS_KEPT_DAYS", "0.5")
     assert Settings.read(_env_file=None).prompts_kept_days == 0.5
@@ -80,3 +104,29 @@ def test_an_invalid_id_is_explained(text: str) -> None:
 def test_credits_outside_of_servers_are_a_number_or_unlimited(text: str, credits: float | None) -> None:
     assert Settings.read(_env_file=None, credits_outside_servers=text).credits_outside_servers == credits
     assert Settings.read(_env_file=None).credits_outside_servers == 10.0
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['ANIMA_MODELS="C:\\new\\table"', 'TAG_FILE="D:\\anima\\tags.csv"', 'DATABASE_URL="sqlite:///C:\\bot\\anima.db"'],
+)
+def test_a_path_whose_backslashes_became_control_characters_is_said_in_a_sentence(tmp_path: Path, line: str) -> None:
+    (tmp_path / ".env").write_text(line, "utf-8")
+    with pytest.raises(SettingsError, match=r": .* without quotes, or with / instead of \\\.") as refused:
+        Settings.read(_env_file=tmp_path / ".env")
+    assert str(refused.value).startswith(line.partition("=")[0])
+
+
+@pytest.mark.parametrize("written", ["C:\\new\\table", "'C:\\new\\table'", '"C:\\\\new\\\\table"', '"C:/new/table"'])
+def test_a_path_of_windows_written_right_is_taken_as_it_is(tmp_path: Path, written: str) -> None:
+    (tmp_path / ".env").write_text(f"ANIMA_MODELS={written}", "utf-8")
+    read = Settings.read(_env_file=tmp_path / ".env").anima_models
+    assert str(read).replace("\\", "/") == "C:/new/table"
+
+
+def test_a_file_that_notepad_saved_under_another_name_is_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / ".env.txt").write_text("DISCORD_TOKEN=abc", "utf-8")
+    with pytest.raises(SettingsError, match=r"There is no .*\.env, but .*\.env\.txt, .*type `ren .*\.env\.txt \.env`"):
+        Settings.read(_env_file=tmp_path / ".env")
+    (tmp_path / ".env").write_text("DISCORD_TOKEN=abc", "utf-8")
+    assert Settings.read(_env_file=tmp_path / ".env").discord_token is not None

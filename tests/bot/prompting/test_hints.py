@@ -1,5 +1,4 @@
 # ruff: noqa: RUF001  full-width characters are what some of these are about
-import time
 
 import pytest
 from hypothesis import given, settings
@@ -7,6 +6,7 @@ from hypothesis import strategies as st
 
 from bot.prompting.hints import Correction, HintCode, correct, fixed, hints
 from bot.prompting.tags import Category, Tag, TagIndex
+from tests.effort import bounded_effort
 
 TAGS = TagIndex(
     [
@@ -211,7 +211,6 @@ def test_places_are_in_order_and_within_the_prompt(prompt: str) -> None:
 )
 def test_long_prompts_take_linear_time(part: str) -> None:
     prompt = part * (10_000 // len(part))
-    start = time.process_time()
-    hints(prompt, TAGS)
-    fixed(prompt, TAGS)
-    assert time.process_time() - start < 2
+    with bounded_effort(200):
+        hints(prompt, TAGS)
+        fixed(prompt, TAGS)

@@ -1,4 +1,3 @@
-import time
 from collections import Counter
 
 import pytest
@@ -6,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.prompting.wildcards import escape_wildcards, expand, expansions, has_wildcards
+from tests.effort import bounded_effort
 
 TEMPLATES = st.text(st.sampled_from("{{{}}}|||\\:2.0ab ,\n火")) | st.text()
 SEEDS = st.integers(0, 2**64 - 1)
@@ -65,8 +65,8 @@ def test_any_text_expands_the_same_way_twice_and_never_grows(template: str, seed
 
 
 @settings(deadline=None)
-@given(st.text(st.characters(exclude_characters="{}")), SEEDS)
-def test_a_prompt_without_braces_stays_as_it_is(prompt: str, seed: int) -> None:
+@given(st.text(st.characters(exclude_characters="{}\\")), SEEDS)
+def test_a_prompt_without_braces_and_backslashes_stays_as_it_is(prompt: str, seed: int) -> None:
     assert expand(prompt, seed) == prompt
     assert not has_wildcards(prompt)
 
@@ -89,10 +89,9 @@ def test_many_expansions_are_sampled() -> None:
 @pytest.mark.parametrize("part", ["{", "}", "{a|b}", "{a|", "{{a|b}|", "|", "\\{", "{  ", "{1::"])
 def test_long_templates_take_linear_time(part: str) -> None:
     template = part * (20_000 // len(part))
-    start = time.process_time()
-    expand(template, 1)
-    expand(template + "}" * 20_000, 1)
-    assert time.process_time() - start < 2
+    with bounded_effort(200):
+        expand(template, 1)
+        expand(template + "}" * 20_000, 1)
 
 
 @given(TEMPLATES, SEEDS)

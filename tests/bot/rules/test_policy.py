@@ -14,6 +14,7 @@ from discord.http import Route
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.generation.options import Options
 from bot.generation.recipe import Recipe
 from bot.generation.spec import JobSpec
 from bot.ops.endpoints import point_discord_at
@@ -47,10 +48,12 @@ HERE = ChannelContext(GUILD, CHANNEL, (CATEGORY,))
 AFTER_DARK = replace(HERE, age_restricted=True)
 SMILE = TypedText(("1girl, smile",))
 DEFAULT = ServerSettings()
+#: What each model was trained for, by its name.
+MODELS = {"anima": ANIMA, "small": replace(ANIMA, sizes=((512, 512),), steps=60)}
 
 
 def spec_of(typed: TypedText, *, age_restricted: bool = False, count: int = 1, **changes: Any) -> JobSpec:
-    """Default pictures of Anima's for these words, as intake makes them."""
+    """Default pictures of Anima's for these words, as a request makes them."""
     final = final_prompts(typed.texts[0], typed.negative, age_restricted=age_restricted)
     recipe = Recipe(
         prompt=final.positive,
@@ -71,10 +74,11 @@ def ask(
     person: Person = BOB,
     channel: ChannelContext = HERE,
     typed: TypedText = SMILE,
+    options: Options = Options(),  # noqa: B008
     **changes: Any,
 ) -> Allowance | PolicyRefusal:
-    spec = spec_of(typed, age_restricted=channel.age_restricted, **changes)
-    return permit(settings, ANIMA, person, channel, spec, typed)
+    spec = replace(spec_of(typed, age_restricted=channel.age_restricted, **changes), options=options)
+    return permit(settings, ANIMA, person, channel, spec, typed, MODELS)
 
 
 def why(answer: Allowance | PolicyRefusal | None) -> RefusalReason | None:
@@ -148,15 +152,57 @@ def test_a_megapixel_is_1024_by_1024() -> None:
     )
 
 
+def test_a_server_may_limit_the_models_and_says_which_may_be_used() -> None:
+    limited = ServerSettings(access=Access(models=("small", "gone")))
+    assert why(ask(limited, model="small", width=512, height=512)) is None
+    refused = ask(limited, model="anima")
+    assert isinstance(refused, PolicyRefusal)
+    assert refused.sentence == "The model “anima” can't be used here. Choose another one with `model`: small."
+    assert why(ask(limited, replace(BOB, is_admin=True), model="anima")) is RefusalReason.MODEL
+    assert why(ask(ServerSettings(access=Access(models=("gone",))), model="anima")) is RefusalReason.NO_MODEL
+    assert why(ask(limited, model="")) is None, "of a folder that cannot be read no model has a name"
+
+
+def test_limits_that_follow_the_model_follow_the_one_of_each_recipe() -> None:
+    assert why(ask(model="anima", width=1536, height=1536)) is None
+    assert why(ask(model="small", width=1024, height=1024)) is RefusalReason.AREA
+    assert why(ask(model="anima", steps=60)) is RefusalReason.STEPS
+    assert why(ask(model="small", width=512, height=512, steps=60)) is None
+
+
 def test_limits_that_a_server_does_not_set_follow_the_model() -> None:
     small = NativeSettings(((64, 64),), steps=120, cfg_scale=1, sampler="euler", scheduler="simple")
     assert effective_limits(DEFAULT, small) == EffectiveLimits(
-        side=4096, area=2.4 * 64 * 64, steps=120, count=4, compared=12
+        side=4096, area=2.4 * 64 * 64, upscaled=5.2 * 64 * 64, steps=120, count=4, compared=12
     )
     assert why(ask(width=1536, height=1536)) is None
     assert why(ask(width=1600, height=1600)) is RefusalReason.AREA
     assert why(ask(steps=50)) is None
     assert why(ask(steps=51)) is RefusalReason.STEPS
+
+
+@pytest.mark.parametrize(
+    ("limits", "area", "upscaled"),
+    [
+        (ServerLimits(), 2.4, 5.2),
+        (ServerLimits(times_native=1.5), 1.5, 1.5),
+        (ServerLimits(megapixels=2), 2, 2),
+        (ServerLimits(times_native=1.5, upscaled_times_native=2.4), 1.5, 2.4),
+        (ServerLimits(megapixels=2, upscaled_times_native=16), 2, 16),
+    ],
+)
+def test_upscales_have_a_limit_of_their_own_which_follows_one_that_an_admin_has_chosen(
+    limits: ServerLimits, area: float, upscaled: float
+) -> None:
+    effective = effective_limits(ServerSettings(limits=limits), ANIMA)
+    assert (effective.area, effective.upscaled) == (area * 1024**2, upscaled * 1024**2)
+    assert effective.for_upscales == replace(effective, area=effective.upscaled)
+
+
+def test_only_an_upscale_may_be_as_large_as_upscales() -> None:
+    assert why(ask(width=2304, height=2304)) is RefusalReason.AREA
+    assert why(ask(width=2304, height=2304, options=Options(upscaled=True))) is None
+    assert why(ask(width=2352, height=2352, options=Options(upscaled=True))) is RefusalReason.AREA
 
 
 @pytest.mark.parametrize(
@@ -436,6 +482,9 @@ async def test_an_interaction_says_who_asks_and_where(monkeypatch: pytest.Monkey
         assert Person.of(asked, None) == Person(world.bob.id, frozenset({guild, world.moderator.id}), is_admin=True)
         assert ChannelContext.of(asked) == ChannelContext(guild, world.after_dark.id, age_restricted=True)
         assert Person.of(await heard(world.owner, world.general), None).is_admin
+        asked.channel = None
+        with pytest.raises(ValueError, match="no channel"):
+            ChannelContext.of(asked)
         asked = await heard(world.bob, world.thread)
         assert ChannelContext.of(asked) == ChannelContext(
             guild, world.thread.id, (world.after_dark.id,), age_restricted=True

@@ -59,6 +59,7 @@ every_settings = st.builds(
         waiting=st.integers(1, 500),
         compared=st.integers(0, 16),
         times_native=st.floats(0.1, 64),
+        upscaled_times_native=st.none() | st.floats(0.1, 64),
     ),
     quota=st.builds(
         Quota, credits=st.none() | credits, roles=st.dictionaries(ids, credits, max_size=4), unlimited_roles=many_ids
@@ -178,8 +179,10 @@ def test_every_default_of_a_server_is_a_layer() -> None:
         denoise=0.3,
         count=2,
         turbo=True,
+        fast=True,
         spoiler=True,
         private=True,
+        model="anima-turbo",
     )
     layer = everything.options()
     prompt_rules = {"prefix_on", "prefix", "negative_on", "negative", "nag"}

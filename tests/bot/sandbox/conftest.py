@@ -25,6 +25,11 @@ from bot.sandbox import Clock, FakeDiscord, RateLimits, page_server
 DOCUMENT = Path(__file__).parents[4] / "shared" / "discord" / "openapi.json"
 
 
+@pytest.fixture(autouse=True)
+def slow_acknowledgements() -> None:
+    """Here what is not answered within Discord's three seconds has failed."""
+
+
 def png(width: int = 8, height: int = 6) -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (width, height), "navy").save(file, "PNG")

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from bot.rules.server_settings import load_server_settings
-from bot.sandbox import FakeDiscord
-from bot.sandbox.session import Sandbox, lift_limits
-from tests.bot.harness import Stage
+from bot.sandbox import FakeDiscord, Message
+from bot.sandbox.session import Sandbox, is_final, lift_limits, sandbox_database
+from storage.database import Database
+from storage.schema import JobState
+from tests.bot.harness import Stage, until
+from tests.storage.requests import accepted
 
 
 @pytest.fixture
@@ -32,6 +35,37 @@ async def test_who_tries_it_for_the_first_time_meets_no_limits_of_large_servers(
     await stage.restart()
     settings = await load_server_settings(stage.database.servers, None)
     assert settings.quota.credits is None
+
+
+async def test_a_preview_is_not_taken_for_the_finished_image(stage: Stage) -> None:
+    stage.engine.hold()
+    job = await stage.in_state((await stage.ask("1girl")).id, JobState.RUNNING)
+
+    async def preview() -> Message | None:
+        message = stage.discord.messages.get(job.message_id)
+        return message if message is not None and message.attachments else None
+
+    assert not is_final(await until(preview))
+    stage.engine.let_go()
+    await stage.in_state(job.id, JobState.DELIVERED)
+    finished = stage.discord.messages.get(job.message_id)
+    assert finished is not None and is_final(finished)
+
+
+async def test_on_postgresql_its_data_is_beside_the_operators_own(postgresql_url: str) -> None:
+    own = await Database.open(postgresql_url)
+    job = await accepted(own)
+    address, messages = sandbox_database(postgresql_url)
+    for _ in range(2):  # it is there again the next time
+        sandbox = await Database.open(address)
+        assert await sandbox.lock(), "both may draw"
+        assert not any(other.user_id == job.user_id for other in await sandbox.jobs.live())
+        await accepted(sandbox, user_id=7)
+        await sandbox.close()
+    assert await own.jobs.live() == (job,)
+    await own.close()
+    assert sandbox_database("sqlite:///anima.db")[0] != "sqlite:///anima.db"
+    assert sandbox_database("sqlite:///anima.db")[1] != messages
 
 
 async def test_what_the_operator_says_of_private_messages_holds_in_the_sandbox_too(stage: Stage) -> None:

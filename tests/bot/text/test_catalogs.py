@@ -210,7 +210,7 @@ def registered() -> list[dict[str, Any]]:
         tree = AnimaCommandTree(discord.Client(intents=discord.Intents.none()))  # type: ignore[arg-type]
         translator = Translator()
         await tree.set_translator(translator)
-        register(tree)
+        register(tree, can_describe=True)
         commands = tree.get_commands()
         return [json.loads(json.dumps(await command.get_translated_payload(tree, translator))) for command in commands]
 

@@ -96,7 +96,8 @@ async def test_the_admin_panel_and_its_forms_are_japanese(stage: Stage, hanako: 
     panel = await sent.response()
     form = await (await stage.discord.press(hanako, panel, label="サイズとステップ数")).modal()
     labels = [label for label, _ in form.inputs()]
-    assert labels == ["長辺の上限", "メガピクセル", "モデル標準サイズに対する倍率", "ステップ数"]
+    times = "モデル標準サイズに対する倍率"
+    assert labels == ["長辺の上限", "メガピクセル", times, f"高解像度化: {times}", "ステップ数"]
     sent = await stage.discord.submit(hanako, form, {"ステップ数": "たくさん"})
     assert "何も保存していません。 **ステップ数** は整数で入力してください。" in (await sent.response()).text
 

@@ -27,3 +27,9 @@ def test_what_would_be_markdown_is_escaped_and_what_would_not_is_left(typed: str
 @pytest.mark.parametrize("separator", ["\n", "\r", "\x0b", "\x0c", "\x85", "\u2028", "\u2029"])
 def test_no_line_separator_begins_a_heading(separator: str) -> None:
     assert blockquote(f"a{separator}# big", 100) == "> a\n> \\# big"
+
+
+@pytest.mark.parametrize("typed", ["", " \n\t"])
+def test_a_prompt_that_is_no_longer_saved_is_said_to_be_so(typed: str) -> None:
+    assert blockquote(typed, 100) == r"> (prompt no longer saved)"
+    assert inline(typed, 100) == "(prompt no longer saved)"

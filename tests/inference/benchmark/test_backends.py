@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from inference import benchmark
+from inference.benchmark import BenchmarkOptions
 from inference.benchmark.backends import Ours, Theirs
+from inference.benchmark.timing import Repeats
 from inference.benchmark.workload import PARTS, Part
 from tests.inference.benchmark.tiny import CPU, TINY
 
@@ -38,4 +40,19 @@ def test_sides_that_disagree_are_not_compared(models: Path, theirs: Theirs) -> N
     with torch.no_grad():
         changed.engine.vae.decoder.conv1.bias += 1
     with pytest.raises(RuntimeError, match="VAE decode: ours and diffusers' differ by"):
-        benchmark.compare("vae", TINY, models, [changed, theirs], flops=1, repeats=1)
+        benchmark.compare("vae", TINY, models, [changed, theirs], flops=1, repeats=Repeats(1))
+
+
+def test_a_dtype_without_a_known_agreement_is_measured_only_where_nothing_is_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    measured: list[torch.dtype] = []
+    monkeypatch.setattr(benchmark, "_measure", lambda *arguments: measured.append(arguments[3]))
+    monkeypatch.setattr(benchmark, "find_spec", lambda _name: None)
+    benchmark.run(TINY, BenchmarkOptions(device="cpu", dtype="float16"))
+    assert measured == [torch.float16]
+    monkeypatch.setattr(benchmark, "find_spec", lambda _name: object())
+    with pytest.raises(ValueError, match="dtype is 'float16', for which nobody has measured"):
+        benchmark.run(TINY, BenchmarkOptions(device="cpu", dtype="float16"))
+    benchmark.run(TINY, BenchmarkOptions(device="cpu", dtype="bfloat16"))
+    assert measured == [torch.float16, torch.bfloat16]

@@ -7,11 +7,12 @@ import torch._dynamo
 
 from inference.benchmark.backends import Ours
 from inference.benchmark.loop import measure_loop, recompilations
+from inference.benchmark.timing import Repeats
 from tests.inference.benchmark.tiny import CPU, TINY
 
 
 def test_the_time_outside_the_networks_is_a_share_of_the_picture(ours: Ours) -> None:
-    loop = measure_loop(ours.engine, TINY, repeats=2)
+    loop = measure_loop(ours.engine, TINY, repeats=Repeats(2))
     assert all(0 < share < 1 for share in loop.shares)
     assert "forward" not in vars(ours.engine.transformer), "the clock was left on"
 

@@ -8,6 +8,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from inference.metadata import Parameters
+from inference.metadata.parameters import RedrawMask
 from inference.request import SAMPLERS, SCHEDULERS
 
 EXAMPLE = Parameters(
@@ -36,6 +37,14 @@ NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 NAMES = st.text(min_size=1, max_size=12)
 SEEDS = st.integers(0, 2**64 - 1)
 
+SIDES = st.integers(0, 4096)
+MASKS = st.builds(
+    RedrawMask,
+    boxes=st.lists(st.tuples(SIDES, SIDES, SIDES, SIDES), max_size=3).map(tuple),
+    image=st.none() | NAMES,
+    soft=st.booleans(),
+    seam=st.integers(0, 4),
+)
 PARAMETERS = st.builds(
     Parameters,
     prompt=TEXTS,
@@ -57,6 +66,8 @@ PARAMETERS = st.builds(
     variation_seed=st.none() | SEEDS,
     variation_strength=st.none() | st.floats(0, 1),
     source_image=st.none() | NAMES,
+    mask=st.none() | MASKS,
+    tiled=st.booleans(),
     software=st.none() | NAMES,
     extra=st.lists(st.tuples(NAMES, TEXTS), max_size=3).map(tuple),
 )

@@ -1,4 +1,3 @@
-import time
 from dataclasses import replace
 
 import pytest
@@ -8,6 +7,7 @@ from hypothesis import strategies as st
 from inference.metadata import Parameters, a1111
 from inference.metadata.names import comfyui_sampler, our_sampler, our_scheduler, webui_sampler, webui_scheduler
 from inference.request import SAMPLERS, SCHEDULERS
+from tests.effort import bounded_effort
 from tests.inference.metadata.examples import EXAMPLE
 
 
@@ -117,10 +117,9 @@ def test_every_text_is_read_or_refused(text: str) -> None:
     ids=lambda line: line[:6],
 )
 def test_a_megabyte_is_read_at_once(line: str) -> None:
-    started = time.process_time()
-    a1111.read(line)
-    a1111.read(f"{line}\nSteps: 1, Sampler: Euler, Seed: 1, {line}")
-    assert time.process_time() - started < 2
+    with bounded_effort(200):
+        a1111.read(line)
+        a1111.read(f"{line}\nSteps: 1, Sampler: Euler, Seed: 1, {line}")
 
 
 @pytest.mark.parametrize("ours", SAMPLERS)

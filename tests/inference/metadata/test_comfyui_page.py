@@ -2,11 +2,11 @@
 
 import copy
 import json
-import time
 from dataclasses import replace
 from typing import Any
 
 from inference.metadata import Parameters, comfyui_reader
+from tests.effort import bounded_effort
 from tests.inference.metadata.test_comfyui_reader import PAGE, READ
 
 
@@ -104,6 +104,5 @@ def test_enormous_subgraphs_within_themselves_take_no_time() -> None:
     inside["nodes"] += [{"id": 100 + i, "type": "some-uuid"} for i in range(200)]
     inside["links"] += [[i, -10, 5, 2, 1] for i in range(60_000)]
     text = json.dumps(page)
-    started = time.process_time()
-    comfyui_reader.read({"workflow": text})
-    assert time.process_time() - started < 2
+    with bounded_effort(200):
+        comfyui_reader.read({"workflow": text})

@@ -1,5 +1,4 @@
 import json
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 
 from inference.metadata import LEFT_OUT, Parameters, comfyui_reader, png_text
 from inference.sampling import sigmas
+from tests.effort import bounded_effort
 from tests.inference.metadata.examples import EXAMPLE, PARAMETERS
 
 
@@ -156,7 +156,7 @@ def test_conditioning_is_followed_through_other_nodes_to_the_right_prompt() -> N
         "net": node("ControlNetLoader", control_net_name="net.safetensors"),
         "picture": node("LoadImage", image="pose.png"),
     }
-    assert read(graph) == replace(READ, negative_prompt="")
+    assert read(graph) == replace(READ, negative_prompt="", extra=((LEFT_OUT, "ControlNetApplyAdvanced"),))
 
 
 def test_loras_are_read_in_the_order_in_which_they_apply() -> None:
@@ -210,8 +210,23 @@ def test_of_several_samplers_the_one_that_began_the_picture_counts() -> None:
             "KSampler", **PARTS["sampler"]["inputs"] | {"latent_image": ["larger", 0], "seed": 1, "steps": 9}
         ),
         "decoded": node("VAEDecode", samples=["second", 0], vae=["model", 2]),
+        "detailed": node("FaceDetailer", image=["decoded", 0], model=["model", 0], denoise=0.4),
+        "saved": node("SaveImage", images=["detailed", 0]),
     }
-    assert read(graph) == READ
+    later = ("LatentUpscale", "KSampler (steps 9, denoise 1)", "FaceDetailer (denoise 0.4)")
+    assert read(graph) == replace(READ, extra=tuple((LEFT_OUT, what) for what in later))
+
+
+def test_a_mask_and_what_else_changed_the_start_are_named() -> None:
+    graph = sampler(latent_image=["masked", 0], denoise=0.6) | {
+        "masked": node("SetLatentNoiseMask", samples=["encoded", 0], mask=["picture", 1]),
+        "encoded": node("VAEEncode", pixels=["inverted", 0], vae=["model", 2]),
+        "inverted": node("ImageInvert", image=["scaled", 0]),
+        "scaled": node("ImageScale", image=["picture", 0], width=512, height=768),
+        "picture": node("LoadImage", image="cat.png"),
+    }
+    left_out = tuple((LEFT_OUT, what) for what in ("SetLatentNoiseMask", "ImageInvert"))
+    assert read(graph) == replace(READ, denoise=0.6, source_image="cat.png", extra=left_out)
 
 
 def test_the_advanced_samplers_later_start_is_a_denoise() -> None:
@@ -422,9 +437,8 @@ def long_chain(kind: str, name: str, length: int = 4_000, **inputs: Any) -> dict
 )
 def test_enormous_graphs_take_no_time(graph: dict[str, Any]) -> None:
     text = json.dumps(graph)
-    started = time.process_time()
-    comfyui_reader.read({"prompt": text})
-    assert time.process_time() - started < 2
+    with bounded_effort(200):
+        comfyui_reader.read({"prompt": text})
 
 
 def test_graphs_beyond_all_measure_are_refused() -> None:

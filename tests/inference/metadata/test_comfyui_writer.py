@@ -16,6 +16,7 @@ from tests.inference.metadata.examples import EXAMPLE, PARAMETERS, TEXTS
 # Inputs and outputs of ComfyUI's stock nodes, as its API describes them: the facts that our graphs have to fit.
 STOCK = {
     "UNETLoader": ({"unet_name": "COMBO", "weight_dtype": "COMBO"}, ["MODEL"]),
+    "CheckpointLoaderSimple": ({"ckpt_name": "COMBO"}, ["MODEL", "CLIP", "VAE"]),
     "CLIPLoader": ({"clip_name": "COMBO", "type": "COMBO", "device": "COMBO"}, ["CLIP"]),
     "VAELoader": ({"vae_name": "COMBO"}, ["VAE"]),
     "LoraLoaderModelOnly": ({"model": "MODEL", "lora_name": "COMBO", "strength_model": "FLOAT"}, ["MODEL"]),
@@ -39,6 +40,29 @@ STOCK = {
         ["IMAGE"],
     ),
     "VAEEncode": ({"pixels": "IMAGE", "vae": "VAE"}, ["LATENT"]),
+    "ImageToMask": ({"image": "IMAGE", "channel": "COMBO"}, ["MASK"]),
+    "ThresholdMask": ({"mask": "MASK", "value": "FLOAT"}, ["MASK"]),
+    "SolidMask": ({"value": "FLOAT", "width": "INT", "height": "INT"}, ["MASK"]),
+    "MaskComposite": (
+        {"destination": "MASK", "source": "MASK", "x": "INT", "y": "INT", "operation": "COMBO"},
+        ["MASK"],
+    ),
+    "SetLatentNoiseMask": ({"samples": "LATENT", "mask": "MASK"}, ["LATENT"]),
+    "DifferentialDiffusion": ({"model": "MODEL", "strength": "FLOAT"}, ["MODEL"]),
+    "GrowMask": ({"mask": "MASK", "expand": "INT", "tapered_corners": "BOOLEAN"}, ["MASK"]),
+    "MaskToImage": ({"mask": "MASK"}, ["IMAGE"]),
+    "ImageBlur": ({"image": "IMAGE", "blur_radius": "INT", "sigma": "FLOAT"}, ["IMAGE"]),
+    "ImageCompositeMasked": (
+        {
+            "destination": "IMAGE",
+            "source": "IMAGE",
+            "x": "INT",
+            "y": "INT",
+            "resize_source": "BOOLEAN",
+            "mask": "MASK",
+        },
+        ["IMAGE"],
+    ),
     "KSampler": (
         {
             "model": "MODEL",
@@ -212,6 +236,23 @@ def test_loras_are_chained_in_order_with_the_names_of_their_files() -> None:
     assert graph[link[0]]["class_type"] == "UNETLoader"
 
 
+@pytest.mark.parametrize(("text_encoder", "vae"), [("sub/all.safetensors", "b"), ("a", "sub/all.safetensors")])
+def test_an_all_in_one_model_is_loaded_as_a_checkpoint_with_the_parts_that_are_of_it(
+    text_encoder: str, vae: str
+) -> None:
+    model = "sub/all.safetensors"
+    parameters = replace(EXAMPLE, model=model, text_encoder=text_encoder, vae=vae, all_in_one=True, loras=())
+    graph = api(parameters)
+    kinds = [node["class_type"] for node in graph.values()]
+    assert only(graph, "CheckpointLoaderSimple") == {"ckpt_name": model}
+    assert "UNETLoader" not in kinds
+    assert ("CLIPLoader" in kinds, "VAELoader" in kinds) == (text_encoder != model, vae != model)
+    assert only(graph, "KSampler")["model"] == ["1", 0]
+    assert (only(graph, "VAEDecode")["vae"] == ["1", 2]) == (vae == model)
+    found = comfyui_reader.read({"prompt": json.dumps(graph)})
+    assert found is not None and found.model == model
+
+
 def test_a_picture_made_from_another_starts_from_it() -> None:
     parameters = replace(EXAMPLE, source_image="cat.png", denoise=0.6)
     graph = api(parameters)
@@ -316,6 +357,16 @@ def test_a_lora_that_changes_the_text_encoder_is_loaded_for_it_too() -> None:
     assert [node["inputs"]["clip"] for node in encoders] == [[number, 1]] * 2
     found = comfyui_reader.read({"prompt": texts["prompt"]})
     assert found is not None and [strength for _, strength in found.loras] == [0.5, 0.8]
+
+
+def test_that_transparency_was_laid_on_white_is_in_the_note() -> None:
+    note = notes(replace(EXAMPLE, source_image="cat.png"))
+    assert "transparency, which was laid on white here, and decodes JPEG and WebP by another library" in note
+
+
+def test_embeddings_that_took_no_part_are_in_the_note() -> None:
+    note = notes(replace(EXAMPLE, negative_prompt="bad, (embedding:hands:1.2)"))
+    assert "drawn without embedding:hands." in note
 
 
 def test_that_the_negative_took_part_by_nag_is_in_the_note() -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from inference.metadata import LEFT_OUT, Parameters, read
-from inference.metadata.stealth import MAX_AREA
+from inference.metadata.embedded.stealth import MAX_AREA
 
 FILES = Path(__file__).parent / "files"
 CASES = json.loads((FILES / "cases.json").read_text("utf-8"))
@@ -156,6 +156,23 @@ def test_text_in_the_alpha_channel_is_read(data: bytes) -> None:
     for found in (read(data), read(Image.open(io.BytesIO(data)))):
         assert found is not None
         assert (found.prompt, found.seed, found.width) == ("cat", 12345, 832)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_text_in_the_colours_is_read(mode: str, compressed: bool) -> None:
+    """Of each pixel's red, green and blue in turn, down the columns."""
+    data = gzip.compress(TEXT) if compressed else TEXT
+    head = (b"stealth_rgbcomp" if compressed else b"stealth_rgbinfo") + (8 * len(data)).to_bytes(4, "big")
+    bits = np.unpackbits(np.frombuffer(head + data, np.uint8))
+    values = np.full(3 * 64 * 64, 100, np.uint8)
+    values[: len(bits)] |= bits
+    image = Image.fromarray(np.ascontiguousarray(values.reshape(64, 64, 3).transpose(1, 0, 2))).convert(mode)
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    found = read(file.getvalue())
+    assert found is not None
+    assert (found.prompt, found.seed, found.width) == ("cat", 12345, 832)
 
 
 def test_novelais_text_in_the_alpha_channel_is_read() -> None:

@@ -55,6 +55,28 @@ def test_that_holds_in_another_thread_than_the_one_that_loaded(engine: Engine) -
     assert graphs_compiled() == compiled
 
 
+def test_another_model_of_the_same_sizes_compiles_nothing_again(engine: Engine) -> None:
+    warm(engine)
+    compiled = graphs_compiled()
+    assert compiled > 0
+    other = Engine.load(MODELS, device="cpu")
+    compile_blocks(other.transformer, backend="eager")
+    for each in (other, engine):
+        each.generate([REQUEST, replace(REQUEST, seed=8)])
+        each.generate([replace(REQUEST, cfg_scale=1.0)])
+    assert graphs_compiled() == compiled
+
+
+def test_a_model_that_left_the_device_and_came_back_compiles_nothing_again(engine: Engine) -> None:
+    warm(engine)
+    compiled = graphs_compiled()
+    weights = {name: weight.data.clone() for name, weight in engine.transformer.named_parameters()}
+    for name, weight in engine.transformer.named_parameters():
+        weight.data = weights[name]  # as `Module.to` does for another device
+    engine.generate([REQUEST])
+    assert graphs_compiled() == compiled
+
+
 def test_a_lora_compiles_nothing_again(engine: Engine) -> None:
     warm(engine)
     compiled = graphs_compiled()

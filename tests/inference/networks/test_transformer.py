@@ -7,11 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inference.networks.params import TransformerParams
 from inference.networks.transformer import (
     CONTEXT_LENGTH,
     Patchify,
     Transformer,
-    TransformerParams,
     _zero_row_biases,
     guided_away,
     image_rotation,
@@ -31,6 +31,10 @@ def test_the_full_size_transformer_is_built_from_its_shapes_alone() -> None:
         transformer = Transformer(TransformerParams.from_shapes(SHAPES))
     assert {key: list(tensor.shape) for key, tensor in transformer.state_dict().items()} == SHAPES
     assert round(sum(parameter.numel() for parameter in transformer.parameters()) / 1e6) == 2091
+
+
+def test_the_shapes_that_are_worked_out_from_the_sizes_are_those_of_the_network() -> None:
+    assert {key: list(shape) for key, shape in TransformerParams.from_shapes(SHAPES).shapes.items()} == SHAPES
 
 
 @given(st.integers(1, CONTEXT_LENGTH), st.sampled_from([torch.float32, torch.bfloat16]))

@@ -4,7 +4,8 @@ import torch
 from torch import nn
 
 from inference import Engine
-from inference.networks.vae import Vae, VaeParams, still_image_weight
+from inference.benchmark.workload import vae_params
+from inference.networks.vae import REACH, SCALE, Vae, VaeParams, still_image_weight
 from tests.golden import FULL_SIZE_KEYS
 
 SHAPES = FULL_SIZE_KEYS["vae/qwen_image_vae.safetensors"]
@@ -17,6 +18,20 @@ def test_the_full_size_vae_is_built_from_its_shapes_alone() -> None:
     assert {key: tensor.shape for key, tensor in vae.state_dict().items()} == {
         key: tensor.shape for key, tensor in file.items() if tensor is not None
     }
+
+
+def test_the_decoders_convolutions_reach_as_far_as_is_said() -> None:
+    """Its attention, which reaches over the whole tile, left out; weights above zero, so that nothing cancels out."""
+    decoder = Vae(vae_params(2, 16)).decoder.double()
+    decoder.middle[1] = nn.Identity()
+    for weight in decoder.parameters():
+        nn.init.uniform_(weight, 0.5, 1)
+    latent = torch.ones(1, 16, 48, 1, dtype=torch.float64, requires_grad=True)
+    first_row = decoder(latent)[0, 0, 24 * SCALE, 0]
+    first_row.backward()
+    assert latent.grad is not None
+    seen = latent.grad.abs().sum(dim=(0, 1, 3)).nonzero().flatten()
+    assert 24 - int(seen.min()) == REACH
 
 
 def test_there_is_no_3d_convolution(engine: Engine) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -120,3 +121,28 @@ def test_a_number_out_of_range_is_refused_by_name(arguments: dict, field: str) -
 @pytest.mark.parametrize("denoise", [1.0, 0.4])
 def test_the_shape_of_a_beta_schedule_can_be_chosen(shape: tuple[float, float], scheduler: str, denoise: float) -> None:
     assert torch.equal(sigmas("beta", 20, denoise=denoise, beta=shape), sigmas(scheduler, 20, denoise=denoise))
+
+
+def beta_quantiles(probabilities: np.ndarray, alpha: float, beta: float) -> np.ndarray:
+    """By summing up the density of the beta distribution in float64 over points that lie close at both ends."""
+    angle = np.linspace(0, np.pi / 2, 400_001)
+    middle = (angle[1:] + angle[:-1]) / 2
+    # x = sin² of an angle, so that the density is bounded for every alpha and beta of at least a half.
+    density = 2 * np.sin(middle) ** (2 * alpha - 1) * np.cos(middle) ** (2 * beta - 1)
+    total = np.concatenate([[0], np.cumsum(density)])
+    return np.sin(np.interp(probabilities, total / total[-1], angle)) ** 2
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(0.5, 0.5), (0.9, 0.7), (1.0, 1.0), (2.0, 1.0), (0.8, 3.0), (5.0, 5.0)])
+@pytest.mark.parametrize(("steps", "shift"), [(9, 3.0), (31, 3.0), (13, 5.0)])
+def test_any_shape_of_a_beta_schedule_takes_the_distributions_quantiles(
+    alpha: float, beta: float, steps: int, shift: float
+) -> None:
+    """Of a thousand timesteps those at the quantiles of evenly spaced probabilities, each shifted, then nothing."""
+    quantiles = beta_quantiles(1 - np.arange(steps) / steps, alpha, beta)
+    times = np.rint(999 * quantiles)  # with odd numbers of steps there are no ties
+    levels = (times + 1) / 1000
+    found = sigmas("beta", steps, shift, beta=(alpha, beta)).double().numpy()
+    wanted = shift * levels / (1 + (shift - 1) * levels)
+    wanted = wanted[np.concatenate([[True], np.diff(times) != 0])]
+    np.testing.assert_allclose(found, [*wanted, 0], rtol=0, atol=1e-6)

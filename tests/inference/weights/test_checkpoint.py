@@ -144,7 +144,7 @@ def mappings_of(address: int) -> list[str]:
     if not maps.exists():
         pytest.skip("this system does not show a process's memory mappings")
     found = []
-    for line in maps.read_text().splitlines():
+    for line in maps.read_text(encoding="utf-8").splitlines():
         start, end = (int(part, 16) for part in line.split()[0].split("-"))
         if start <= address < end:
             found.append(line)

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from inference.networks.transformer import TransformerParams
+from inference.networks.params import TransformerParams
 from inference.request import CheckpointError
 from inference.weights.checkpoint import ModelFiles
 from inference.weights.headers.header import MAX_HEADER

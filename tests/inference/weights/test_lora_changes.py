@@ -116,6 +116,42 @@ def test_oft_turns_groups_of_rows(engine: Engine, tmp_path: Path, generator: tor
     torch.testing.assert_close(wanted.norm(), base.norm())
 
 
+@pytest.mark.parametrize("strength", [0.5, 2.0, -1.0])
+def test_the_strength_of_oft_counts_twice_as_in_comfyui(
+    engine: Engine, tmp_path: Path, generator: torch.Generator, strength: float
+) -> None:
+    """ComfyUI blends the rotation with the identity and then scales what that changes (its pull request 15584)."""
+    blocks = 0.1 * torch.randn(16, 4, 4, generator=generator)
+    base = engine.files.transformer.tensor(f"{LAYER}.weight")
+    lora = read(engine, tmp_path, named(LAYER, {"oft_blocks": blocks}))
+    skew = blocks - blocks.mT
+    rotation = torch.block_diag(*((torch.eye(4) + skew) @ torch.linalg.inv(torch.eye(4) - skew)).mT)
+    wanted = base + strength**2 * (rotation @ base - base)
+    torch.testing.assert_close(merged(engine, lora, f"{LAYER}.weight", strength), wanted)
+
+
+@pytest.mark.parametrize("strength", [0.5, 2.0, -1.0])
+def test_the_strength_of_boft_blends_each_stage_and_then_scales_the_change_as_in_comfyui(
+    engine: Engine, tmp_path: Path, generator: torch.Generator, strength: float
+) -> None:
+    base = engine.files.transformer.tensor(f"{LAYER}.weight")
+    blocks = 0.2 * torch.randn(2, SIDE // 2, 2, 2, generator=generator)
+    turned = base
+    for stage in range(2):
+        skew = blocks[stage] - blocks[stage].mT
+        rotation = (torch.eye(2) + skew) @ torch.linalg.inv(torch.eye(2) - skew)
+        blended = strength * rotation + (1 - strength) * torch.eye(2)
+        apart, result = 2**stage, turned.clone()
+        pairs = [row for row in range(SIDE) if row // apart % 2 == 0]
+        for number, row in enumerate(pairs):
+            both = torch.stack([turned[row], turned[row + apart]])
+            result[row], result[row + apart] = blended[number] @ both
+        turned = result
+    lora = read(engine, tmp_path, named(LAYER, {"oft_blocks": blocks}))
+    wanted = base + strength * (turned - base)
+    torch.testing.assert_close(merged(engine, lora, f"{LAYER}.weight", strength), wanted)
+
+
 def test_the_alpha_of_oft_bounds_the_rotation(engine: Engine, tmp_path: Path) -> None:
     base = engine.files.transformer.tensor(f"{LAYER}.weight")
     skew = torch.tensor([[0.0, 4.0], [0.0, 0.0]])
@@ -180,7 +216,7 @@ def test_a_layer_that_changes_nothing_is_no_fault(
 ) -> None:
     lora = read(engine, tmp_path, named(LAYER, up_and_down) | named("blocks.0.self_attn.k_proj", odd))
     assert list(lora.factors) == [f"{LAYER}.weight"]
-    assert lora.note is None
+    assert lora.notes == ()
 
 
 @pytest.mark.parametrize(
@@ -201,9 +237,9 @@ def test_an_odd_layer_is_left_out_and_reported(
     lora = read(engine, tmp_path, named(LAYER, up_and_down) | odd)
     assert list(lora.factors) == [f"{LAYER}.weight"]
     assert lora.unmatched == tuple(odd)
-    assert lora.note is not None
-    assert next(iter(odd)) in lora.note
-    assert reason in lora.note
+    [note] = lora.notes
+    assert next(iter(odd)) in note and reason in note
+    assert note.values["lora"] == lora.path.stem and note.values["keys"] == next(iter(odd))
 
 
 def test_what_was_left_out_reaches_the_one_who_asked(

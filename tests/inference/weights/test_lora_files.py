@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,25 @@ def test_linked_folders_are_followed_once_even_in_a_loop(tmp_path: Path) -> None
 
 def test_a_folder_called_turbo_makes_nothing_turbo() -> None:
     assert turbo_names(["turbo/style"]) == []
+
+
+def test_a_name_that_a_mac_has_taken_apart_is_found_as_people_type_it(tmp_path: Path) -> None:
+    """Files of a zip from a Mac have が as か and ゛, in the folder's names too; people type one letter."""
+    typed = "画風/がんばる é"
+    apart = unicodedata.normalize("NFD", typed)
+    assert apart != typed
+    put(tmp_path, f"{apart}.safetensors")
+    (tmp_path / "loras" / f"{apart}.safetensors").write_bytes(b"weights")
+    assert lora_names(tmp_path) == [typed]
+    paths = lora_paths(tmp_path)
+    for asked in (typed, apart, f"{apart}.safetensors"):
+        found = lora_name(asked, paths)
+        assert found is not None and paths[found].read_bytes() == b"weights"
+
+
+def test_two_files_whose_names_differ_in_nothing_that_is_seen_are_both_listed(tmp_path: Path) -> None:
+    for form in ("NFC", "NFD"):
+        put(tmp_path, unicodedata.normalize(form, "é.safetensors"))
+    if len(list((tmp_path / "loras").iterdir())) == 1:
+        pytest.skip("this disk takes them for one")
+    assert lora_names(tmp_path) == ["é", "é.safetensors"]

@@ -124,10 +124,11 @@ async def test_every_page_opens_where_everything_is_set_to_its_longest(stage: St
             artist="*" * 200,
             loras=tuple(("_" * 100, -9.75 + number) for number in range(4)),
             denoise=0.375,
+            model="_" * 400,
         ),
         ServerLimits(4096, 16.0, 1000, 4, 500, 16),
         Quota(1e6, dict.fromkeys(range(10**18, 10**18 + 200), 999999.5), ids),
-        Access(ids, ids),
+        Access(ids, ids, tuple(f"{number:*<400}" for number in range(50))),
         Safety(False, ids, tuple(f"{number:*<13}" for number in range(300))),
         True,
     )
@@ -156,6 +157,7 @@ def test_everything_that_can_be_set_has_a_name() -> None:
 
 def test_every_default_and_limit_can_be_set_in_some_form() -> None:
     asked = {field.key for form in FORMS.values() for field in form.fields(ServerSettings())}
+    asked.add("model")  # on a page of its own, which lists the models
     assert {field.name for group in (ServerDefaults, ServerLimits) for field in fields(group)} <= asked
 
 
@@ -267,6 +269,12 @@ async def test_limits(panel: AdminPanel) -> None:
         "up to 1536 pixels per side, up to 1.5 MP, 40 steps, 2 pictures at once, 3 queued jobs per person" in panel.text
     )
     assert "6 pictures per comparison" in panel.text
+    assert "upscales up to" not in panel.text, "they follow the limit in megapixels"
+    await panel.fill("Size and steps", upscaled_times_native="11.4")
+    assert (await panel.settings()).limits == ServerLimits(1536, 1.5, 40, 2, 3, 6, upscaled_times_native=11.4)
+    assert "upscales up to 11.4 times the model's default size" in panel.text
+    await panel.fill("Size and steps", upscaled_times_native="65")
+    assert "**Upscales: times the model's size** must be 64 or less." in panel.text
 
 
 async def test_compare_can_be_switched_off_and_has_a_most(panel: AdminPanel) -> None:

@@ -31,18 +31,20 @@ def test_a_suggestion_sets_its_row_of_the_table_and_leaves_the_rest(before: Serv
         limits = effective_limits(after, ANIMA)
         width, height = ANIMA.sizes[0]
         assert limits.area == suggested.times_native * width * height
+        assert limits.upscaled == suggested.upscaled * width * height
         assert (limits.steps, limits.count, limits.compared) == (suggested.steps, suggested.count, suggested.compared)
         assert suggested.applied_to(after) == after
 
 
 def test_the_suggestions_are_those_of_the_documentation() -> None:
     rows = {
-        name: (s.credits, s.waiting, s.times_native, s.steps, s.count, s.compared) for name, s in SUGGESTIONS.items()
+        name: (s.credits, s.waiting, s.times_native, s.upscaled, s.steps, s.count, s.compared)
+        for name, s in SUGGESTIONS.items()
     }
     assert rows == {
-        "friends": (None, 20, 4.0, 100, 4, 16),
-        "community": (50.0, 8, 2.4, 50, 4, 9),
-        "large": (20.0, 3, 1.5, 40, 2, 4),
+        "friends": (None, 20, 4.0, 16.0, 100, 4, 16),
+        "community": (50.0, 8, 2.4, 5.2, 50, 4, 9),
+        "large": (20.0, 3, 1.5, 2.4, 40, 2, 4),
     }
 
 
@@ -53,6 +55,7 @@ async def test_a_suggestion_is_previewed_applied_and_undone(panel: AdminPanel) -
     await panel.press("Large public server")
     assert "**Credits per day**: 5 → 20" in panel.text and "**Queued jobs**: 8 → 3" in panel.text
     assert "1.5 MP → 1.5 times the model's default size" in panel.text
+    assert "**Largest upscale**: up to 1.5 MP → 2.4 times the model's default size" in panel.text
     assert "image classifier" in panel.text
     assert await panel.settings() == before, "nothing is saved before one agrees"
     await panel.press("Apply")

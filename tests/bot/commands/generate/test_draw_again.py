@@ -123,7 +123,7 @@ async def test_a_job_of_ours_is_drawn_again_just_as_it_was_by_whoever_asks(stage
 
 async def test_a_variation_is_drawn_again_with_both_of_its_seeds(stage: Stage) -> None:
     _, message = await stage.draw("1girl", count=1)
-    varied = await (await stage.press(message, "Vary (subtle)")).response()
+    varied = await (await stage.press_more(message, "Vary (subtle)")).response()
     job = await stage.database.jobs.by_message(varied.id)
     assert job is not None
     await stage.in_state(job.id, JobState.DELIVERED)
@@ -155,7 +155,7 @@ async def test_what_is_still_being_drawn_is_not_begun_once_more(stage: Stage) ->
     stage.engine.hold()
     job = await stage.in_state((await stage.ask("1girl")).id, JobState.RUNNING)
     message = await stage.discord.wait_for_message(stage.general, lambda message: message.id == job.message_id)
-    told = await (await asked(stage, message)).response()
+    told = await (await asked(stage, message)).followup()
     assert told.is_ephemeral and told.text == STILL_BEING_DRAWN
     stage.engine.let_go()
     await stage.in_state(job.id, JobState.DELIVERED)

@@ -246,16 +246,6 @@ async def test_two_commands_at_once_are_two_jobs(stage: Stage) -> None:
     assert {job.prompt for job in await until(both)} == {"one", "two"}
 
 
-@pytest.fixture
-async def loading_stage(standin: FakeDiscord, tmp_path: Path) -> AsyncIterator[Stage]:
-    stage = Stage(standin, tmp_path)
-    stage.engine.loaded.clear()
-    await stage.start()
-    yield stage
-    stage.engine.loaded.set()
-    await stage.stop()
-
-
 async def test_a_command_while_the_model_loads_waits_for_it(loading_stage: Stage) -> None:
     interaction = await loading_stage.slash("imagine", prompt="1girl")
     await interaction.acknowledged()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import discord
 import pytest
@@ -209,10 +211,20 @@ async def test_one_server_that_cannot_be_reached_keeps_an_announcement_from_no_o
     guild = stage.discord.world.guild
     guild.system_channel = stage.general
     await stage.restart()
-    [known] = stage.client.guilds
-    broken = discord.Object(1)  # as little of a server as can be
+    lookup, server, [known] = stage.client.server_lookup, stage.client.server_lookup.server, stage.client.guilds
+
+    async def each() -> AsyncIterator[discord.abc.Snowflake]:
+        for listed in (discord.Object(1), known):
+            yield listed
+
+    async def broken(guild_id: int, *thread_ids: int) -> discord.Guild | None:
+        if guild_id == 1:
+            raise RuntimeError("as little of a server as can be")
+        return await server(guild_id, *thread_ids)
+
     monkeypatch.setattr(announcements, "PAUSE", 0.0)
-    monkeypatch.setattr(stage.client.announcements, "_guilds", lambda: [broken, known])
+    monkeypatch.setattr(lookup, "each", each)
+    monkeypatch.setattr(lookup, "server", broken)
     stage.client.announcements.send("hello")
 
     async def sent() -> list[Message]:
@@ -220,3 +232,40 @@ async def test_one_server_that_cannot_be_reached_keeps_an_announcement_from_no_o
 
     [message] = await until(sent)
     assert message.content == "hello"
+
+
+async def test_an_announcement_goes_on_after_a_restart_and_reaches_no_server_twice(
+    stage: Stage, panel: OperatorPanel
+) -> None:
+    stage.discord.world.guild.system_channel = stage.general
+    await stage.restart()
+    [guild] = stage.client.guilds
+    servers = stage.database.servers
+    to_come = announcements.unfinished(1, "to come", after=guild.id - 1)
+    done = announcements.unfinished(2, "was there", after=guild.id)
+    await servers.change(EVERYWHERE, {**to_come, **done}, by=stage.bob.id)
+    version = (await servers.settings(EVERYWHERE)).version
+    await stage.restart()
+
+    async def finished() -> bool:
+        stored = await servers_of(stage)
+        return not any(key.startswith(announcements.UNFINISHED) for key in stored)
+
+    await until(finished)
+    assert [each.content for each in stage.discord.messages_in(stage.general)] == ["to come"]
+    assert (await stage.database.servers.settings(EVERYWHERE)).version == version, "open panels stay valid"
+
+
+async def servers_of(stage: Stage) -> Mapping[str, Any]:
+    return (await stage.database.servers.settings(EVERYWHERE)).settings
+
+
+async def test_what_was_sent_to_a_server_just_before_a_crash_is_not_sent_again(
+    stage: Stage, panel: OperatorPanel
+) -> None:
+    stage.discord.world.guild.system_channel = stage.general
+    await stage.restart()
+    for _ in range(2):
+        stage.client.announcements.send("once", number=3)
+        await asyncio.gather(*stage.client.announcements._sending)
+    assert [each.content for each in stage.discord.messages_in(stage.general)] == ["once"]

@@ -21,7 +21,7 @@ CONTEXT = PreferencesContext(
     own=Options(),
     server=ServerDefaults().options(),
     model=ModelInfo(NATIVE, ("turbo",), TurboLora("turbo", steps=8, cfg_scale=1.0)),
-    limits=EffectiveLimits(side=4096, area=16384, steps=100, count=4, compared=12),
+    limits=EffectiveLimits(side=4096, area=16384, upscaled=16384, steps=100, count=4, compared=12),
     presets={},
     in_server=True,
 )

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from discord import ui
 
-from bot.commands.preferences.panel import HANDLERS, NO_DEFAULTS, NO_PRESET, RESET, SAVED, UNCHANGED
+from bot.commands.preferences.actions import NO_PRESET, PREFERENCES_ITEMS, RESET
+from bot.commands.preferences.forms import NO_DEFAULTS, SAVED, UNCHANGED
 from bot.generation.presets import key_of
 from bot.generation.typed.mistakes import LABELS
 from bot.sandbox import ClientModal, InteractionHandle, Message, User
@@ -19,6 +20,7 @@ from inference import GenerationRequest
 from storage.preferences import PRESETS_EACH
 from storage.schema import JobState
 from tests.bot.harness import Stage, interaction_tasks
+from tests.header_only import write_diffusion_model
 
 
 class PreferencesPanel:
@@ -113,7 +115,7 @@ async def test_the_panel_is_for_its_owner_alone_and_says_whose_each_value_is(sta
     assert panel.line("Scheduler") == "`simple` · model default"
     assert panel.line("Size") == "square 1:1, 64x64 · model default"
     assert panel.line("Negative prompt") == "none · default"
-    assert all(panel.line(label) for label in LABELS.values())
+    assert all(panel.line(label) for name, label in LABELS.items() if name != "model"), "the files say nothing here"
 
 
 async def test_what_a_server_has_is_not_said_to_hold_in_private_channels(stage: Stage) -> None:
@@ -365,7 +367,7 @@ async def test_the_settings_of_ones_picture_become_a_preset(stage: Stage) -> Non
     put_lora(stage, "chibi")
     options = {"steps": 7, "sampler": "euler", "negative": "hat", "lora": "chibi", "count": 2, "spoiler": True}
     _, message = await stage.draw("1girl", seed="5", **options)
-    info = await (await stage.press(message, "Info")).response()
+    info = await (await stage.press_more(message, "Info")).response()
     form = await (await stage.press(info, "Save as preset…")).modal()
     await stage.restart()
     answer = await (await stage.discord.submit(stage.alice, form, {"Name": "this *one*"})).response()
@@ -542,7 +544,7 @@ def test_every_control_has_a_pattern_that_no_other_one_has() -> None:
         *(f"anima:preferences:{name}:{key_of('x')}" for name in ("apply", "delete")),
     ]
     for custom_id in ids:
-        matching = [kind for kind in HANDLERS if kind.__discord_ui_compiled_template__.fullmatch(custom_id)]
+        matching = [kind for kind in PREFERENCES_ITEMS if kind.__discord_ui_compiled_template__.fullmatch(custom_id)]
         assert len(matching) == 1
 
 
@@ -621,3 +623,34 @@ async def test_an_example_of_a_size_is_one_of_the_models_own(stage: Stage) -> No
     form = await (await stage.press(opened.message, "Size, steps, CFG…")).modal()
     [described] = [part["description"] for part in form.components if part.get("label") == "Size"]
     assert described == "64x64, or a ratio such as 2:3. Empty: server default"
+
+
+# --- Models ---
+
+
+async def test_the_model_is_chosen_where_there_are_several_and_brings_its_defaults(stage: Stage) -> None:
+    folder = stage.models / "diffusion_models"
+    write_diffusion_model(folder / "anima-base.safetensors", modelspec__resolution="64x64")
+    panel = await PreferencesPanel(stage).open()
+    assert panel.line("Model") == "anima-base · bot default"
+    with pytest.raises(ValueError, match="not enough values"):
+        panel.offered("model")
+    write_diffusion_model(folder / "anima-turbo.safetensors", modelspec__resolution="96x96")
+    await panel.open()
+    assert panel.offered("model") == [
+        "Model: server default (anima-base)",
+        "Model: anima-base",
+        "Model: anima-turbo",
+    ]
+    await panel.choose("model", "anima-turbo")
+    assert panel.line("Model") == "anima-turbo · **yours** (bot: anima-base)"
+    assert panel.line("Steps") == "10 · model default"
+    assert panel.line("Size") == "square 1:1, 96x96 · model default"
+    assert await panel.kept() == {"model": "anima-turbo"}
+    assert (await drawn(stage)).model == "anima-turbo"
+    (folder / "anima-turbo.safetensors").unlink()
+    await panel.open()
+    assert panel.line("Model") == "anima-turbo (not available now) · **yours** (bot: anima-base)"
+    assert panel.line("Steps") == "30 · model default"
+    await panel.choose("take-back", "model")
+    assert await panel.kept() == {}

@@ -6,7 +6,7 @@ import pytest
 
 from bot.components.moderation.panel import NOT_A_MODERATOR
 from bot.components.moderation.report import (
-    MOST_REPORTS,
+    MAX_REPORTS,
     NO_LOG_CHANNEL,
     NOT_PASSED_ON,
     NOTHING_TO_REPORT,
@@ -107,8 +107,8 @@ async def test_each_image_is_reported_once_by_each_person_also_after_a_restart(
 
 
 async def test_reports_of_one_user_are_limited_per_hour(stage: Stage, log: Channel, dan: User) -> None:
-    answers = [await report(stage, (await stage.draw("1girl"))[1], dan) for _ in range(MOST_REPORTS + 1)]
-    assert answers == [PASSED_ON] * MOST_REPORTS + [OUTCOMES[ReportOutcome.TOO_MANY]]
+    answers = [await report(stage, (await stage.draw("1girl"))[1], dan) for _ in range(MAX_REPORTS + 1)]
+    assert answers == [PASSED_ON] * MAX_REPORTS + [OUTCOMES[ReportOutcome.TOO_MANY]]
 
 
 async def test_a_form_that_was_open_during_a_restart_can_be_sent(stage: Stage, log: Channel, dan: User) -> None:

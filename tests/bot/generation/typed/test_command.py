@@ -61,3 +61,14 @@ def test_seeds_are_read_as_web_uis_write_them(typed: str, seed: int | None) -> N
 def test_an_invalid_seed_is_refused(typed: str) -> None:
     with pytest.raises(InvalidOption, match="from 0 to 18446744073709551615, or -1"):
         parse_seed(typed)
+
+
+def test_one_speed_excludes_the_others() -> None:
+    said = {
+        speed: TypedOptions(prompt="1girl", speed=speed).read(MODEL).options for speed in ("normal", "turbo", "fast")
+    }
+    assert {speed: (options.turbo, options.fast) for speed, options in said.items()} == {
+        "normal": (False, False),
+        "turbo": (True, False),
+        "fast": (False, True),
+    }

@@ -1,5 +1,7 @@
 """LoRAs by the names that people use."""
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
@@ -10,7 +12,7 @@ from bot.generation.values import MAX_LORAS
 from bot.prompting.lora_syntax import take_loras, write_lora
 
 HERE = LoraNames(
-    ("ink", "styles/Chibi", "a: b", "a", "name:0.8", "v2", "old/line", "new/line"),
+    ("ink", "styles/Chibi", "a: b", "a", "name:0.8", "v2", "old/line", "new/line", "été"),
     aliases={"styles/Chibi": ["Super Deformed"]},
 )
 NAMES = some.lists(
@@ -52,6 +54,7 @@ def refusal(typed: str, known: LoraNames = HERE) -> str:
         ("ink — ink, lineart", ("ink", 1.0)),
         ("ink — ink, lineart:0.7", ("ink", 0.7)),
         ("ink:", ("ink", 1.0)),
+        (unicodedata.normalize("NFD", "ÉTÉ:0.5"), ("été", 0.5)),
     ],
 )
 def test_a_lora_is_found_by_the_names_people_type(typed: str, lora: tuple[str, float]) -> None:

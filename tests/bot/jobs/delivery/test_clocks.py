@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.jobs import worker
+from bot.jobs import workers
 from bot.sandbox.model.clock import Clock
 from storage.schema import JobState
 from tests.bot.conftest import checked_standin
@@ -39,7 +39,7 @@ async def test_a_private_image_comes_in_its_own_message_while_the_token_lives(st
 
 async def test_an_image_that_was_posted_unnoticed_is_found(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.sandbox.model.messages.NONCE_LIFETIME", -1.0)
-    monkeypatch.setattr(worker, "CLOSING_GRACE", 0.1)
+    monkeypatch.setattr(workers, "CLOSING_GRACE", 0.1)
     thread = stage.discord.world.thread
     stage.engine.hold()
     job = await stage.in_state((await stage.ask("1girl", where=thread)).id, JobState.RUNNING)

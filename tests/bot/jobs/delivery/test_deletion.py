@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
-from bot.jobs import worker
+from bot.jobs import workers
 from bot.jobs.delivery.refusals import MessageDeleted
 from bot.sandbox import Channel, Permissions
 from storage.jobs import Job
 from storage.quotas import Account
 from storage.schema import JobState
 from tests.bot.harness import Stage, until
+
+pytestmark = pytest.mark.both_databases
 
 
 def remove(stage: Stage, job: Job) -> None:
@@ -111,7 +113,7 @@ async def test_an_image_that_waits_for_discord_is_not_posted_any_more(
 async def test_a_message_deleted_while_the_bot_was_off_is_not_posted_again(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, state: JobState
 ) -> None:
-    monkeypatch.setattr(worker, "CLOSING_GRACE", 0.1)
+    monkeypatch.setattr(workers, "CLOSING_GRACE", 0.1)
     job = await drawn_meanwhile(stage, "rude words")
     if state is JobState.RENDERED:
         stage.discord.faults.answer("PATCH", "^/(channels|webhooks)/", 503, "down", times=10_000)

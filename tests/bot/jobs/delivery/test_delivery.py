@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from PIL import Image
 
-from bot.jobs import worker
+from bot.jobs import workers
 from bot.jobs.delivery import outbox
 from bot.sandbox import Channel, FakeDiscord, Message, Permissions, User
 from bot.sandbox.model.world import FILE_SIZE_LIMITS
@@ -219,7 +219,7 @@ async def test_a_picture_that_was_posted_unnoticed_is_found_when_its_nonce_is_lo
     cut_off = stage.discord.faults.answer("GET", "^/channels/.*/messages", 500, times=10_000)
     lost.cut()
     await stage.draw("another", stage.bob)
-    monkeypatch.setattr(worker, "CLOSING_GRACE", 0.1)
+    monkeypatch.setattr(workers, "CLOSING_GRACE", 0.1)
     await stage.stop()
     stage.discord.faults.clear()
     assert cut_off.hits
@@ -298,11 +298,11 @@ async def test_pictures_rendered_before_a_restart_are_posted_once_after_it(stage
     fault = stage.discord.faults.answer("PATCH", EDITS, 500, {"message": "down", "code": 0}, times=10_000)
     stage.engine.let_go()
     await stage.in_state(job_id, JobState.RENDERED)
-    worker.CLOSING_GRACE, grace = 0.1, worker.CLOSING_GRACE
+    workers.CLOSING_GRACE, grace = 0.1, workers.CLOSING_GRACE
     try:
         await stage.stop()
     finally:
-        worker.CLOSING_GRACE = grace
+        workers.CLOSING_GRACE = grace
     fault.times = 0
     stage.discord.faults.clear()
     await stage.discord.wait_until_gone()
@@ -399,7 +399,7 @@ async def test_a_permission_that_was_lost_meanwhile_loses_no_picture(stage: Stag
     assert await spent(stage) == 1.0
 
 
-@pytest.mark.parametrize("label", ["Re-roll", "Vary (subtle)", "Vary (strong)", "Upscale"])
+@pytest.mark.parametrize("label", ["Re-roll", "Vary", "Upscale"])
 async def test_a_rate_limit_on_any_way_out_loses_no_press(stage: Stage, label: str) -> None:
     _, message = await stage.draw("1girl")
     faults = [
@@ -413,3 +413,25 @@ async def test_a_rate_limit_on_any_way_out_loses_no_press(stage: Stage, label: s
 
     await until(two)
     assert [fault.hits for fault in faults] == [1, 1]
+
+
+async def test_a_picture_sent_as_a_private_message_belongs_to_no_server(stage: Stage) -> None:
+    job_id = await held(stage)
+    stage.discord.clock.turn(16 * 60)
+    stage.discord.set_overwrite(stage.general, stage.discord.world.bot, deny=Permissions.VIEW_CHANNEL)
+    await delivered(stage, job_id)
+    [message] = await with_picture(stage, stage.alice)
+    job = await stage.database.jobs.get(job_id)
+    assert (job.guild_id, job.message_id) == (None, message.id)
+    page = await stage.answer("history")
+    assert f"https://discord.com/channels/@me/{message.channel.id}/{message.id}" in page.text
+    assert await spent(stage) == 1.0, "the server's account pays all the same"
+
+
+async def test_a_picture_whose_user_takes_no_private_messages_is_found_in_its_channel(stage: Stage) -> None:
+    job_id = await held(stage)
+    await stage.database.jobs.mark_reposted(job_id)
+    stage.discord.faults.answer("POST", "^/users/@me/channels", 403, {"message": "no", "code": 50007}, times=10_000)
+    await stage.restart()
+    await stage.in_state(job_id, JobState.DELIVERED)
+    assert len(await with_picture(stage)) == 1

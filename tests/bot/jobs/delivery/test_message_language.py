@@ -63,7 +63,8 @@ async def test_a_server_sees_pictures_and_their_progress_in_its_language(stage: 
 @pytest.mark.usefixtures("_japanese_server")
 async def test_a_person_is_answered_in_their_language_there_all_the_same(stage: Stage) -> None:
     _, message = await stage.draw("1girl")
-    info = await (await stage.press(message, japanese("Info"))).response()
+    more = await (await stage.press(message, japanese("More…"))).response()
+    info = await (await stage.press(more, "Info")).response()
     assert info.is_ephemeral and "How it was made" in info.text
     refused = await stage.slash("imagine", prompt="1girl, nude")
     assert "isn't allowed in this channel" in (await refused.followup()).text
@@ -74,7 +75,8 @@ async def test_a_reader_of_japanese_in_an_english_server_leaves_its_messages_eng
 ) -> None:
     _, message = await stage.draw("1girl", hanako)
     assert "Re-roll" in labels(message)
-    info = await (await stage.press(message, "Info", hanako)).response()
+    more = await (await stage.press(message, "More…", hanako)).response()
+    info = await (await stage.press(more, japanese("Info"), hanako)).response()
     assert japanese("How it was made") in info.text
 
 

@@ -6,11 +6,16 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import discord
 import pytest
 
+from bot.jobs.delivery.places import Judgement, Places
 from bot.messages.job import SENT_IN_PRIVATE
+from bot.rules.image_policy import ImagePolicy, Verdict
+from bot.rules.policy import ChannelContext
 from bot.sandbox import Channel, FakeDiscord, Message, Permissions
 from bot.sandbox.model.errors import ApiError, Refusal
 from storage.jobs import Job
@@ -167,3 +172,54 @@ async def test_a_job_of_an_earlier_release_follows_the_rules_of_the_server_that_
     await stage.in_state(job.id, JobState.DELIVERED)
     assert not images_in(stage, stage.general)
     assert len(images_in_private(stage)) == 1
+
+
+class RefusesAll(ImagePolicy):
+    def verdict(self, judged: Any) -> Verdict:
+        return Verdict.REFUSED
+
+
+async def test_each_place_is_judged_by_its_own_rules(stage: Stage) -> None:
+    job, _ = await stage.draw("nude", where=stage.discord.world.after_dark)
+    places = Places(stage.client.server_lookup, stage.database, RefusesAll())
+    restricted = ChannelContext(job.guild_id, job.channel_id, age_restricted=True)
+    assert await places.judge(job, restricted) == Judgement(may_be_explicit=True)
+    open_to_all = await places.judge(job, ChannelContext(job.guild_id, job.channel_id))
+    assert open_to_all.refusal is not None and open_to_all.words_refused
+    tame, _ = await stage.draw("1girl")
+    judged = await places.judge(tame, places.person_of(tame))
+    assert judged.refusal is not None and not judged.words_refused
+
+
+async def test_the_strictest_rules_hold_where_the_channel_cannot_be_seen(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, _ = await stage.draw("1girl", where=stage.discord.world.after_dark)
+    lookup = stage.client.server_lookup
+    places = Places(lookup, stage.database, ImagePolicy())
+    monkeypatch.setattr(lookup, "known_place", lambda guild_id, channel_id: None)
+
+    async def forbidden(guild_id: int, channel_id: int) -> None:
+        response: Any = SimpleNamespace(status=403, reason="no")
+        raise discord.Forbidden(response, "no")
+
+    monkeypatch.setattr(lookup, "place", forbidden)
+    seen = await places.channel_of(job)
+    assert seen is not None and not seen.age_restricted
+
+
+@pytest.mark.parametrize("age_restricted", [False, True])
+async def test_where_the_bot_is_no_member_the_channel_is_as_it_was_when_asked_in(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, age_restricted: bool
+) -> None:
+    where = stage.discord.world.after_dark if age_restricted else stage.general
+    job, _ = await stage.draw("1girl", where=where)
+    lookup = stage.client.server_lookup
+    monkeypatch.setattr(lookup, "known_place", lambda guild_id, channel_id: None)
+
+    async def no(guild_id: int) -> bool:
+        return False
+
+    monkeypatch.setattr(lookup, "is_member", no)
+    seen = await Places(lookup, stage.database, ImagePolicy()).channel_of(job)
+    assert seen is not None and seen.age_restricted is age_restricted

@@ -172,7 +172,7 @@ async def test_an_unsent_edit_is_dropped_for_a_newer_one_and_for_the_end() -> No
 async def test_the_wait_for_a_sent_edit_is_limited(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(progress, "PATIENCE", 0.02)
+    monkeypatch.setattr(progress, "EDIT_TIMEOUT", 0.02)
     shown = Shown(takes=60.0)
     messages = StatusMessages(shown, standing_at({}), previews=False)  # type: ignore[arg-type]
     messages.draws(a_job(), JobProgress(0.5, 2, 4))

@@ -19,6 +19,8 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 #: Milliseconds that a test waits for the page to show something before it fails.
 TIMEOUT = 10_000
+#: Presses of Tab, more than there are places to stop at.
+MOST_STOPS = 80
 
 expect.set_options(timeout=TIMEOUT)
 
@@ -98,6 +100,21 @@ class Screen:
     async def press(self, *keys: str) -> None:
         for key in keys:
             await self.page.keyboard.press(key)
+
+    async def focused(self) -> str:
+        """What the focused element is called, at its beginning."""
+        called: str = await self.page.evaluate(
+            "(document.activeElement.ariaLabel ?? document.activeElement.textContent).slice(0, 80)"
+        )
+        return called
+
+    async def tab_to(self, name: str) -> None:
+        for _ in range(MOST_STOPS):
+            called = await self.focused()
+            if called.startswith(name) or called.endswith(name):
+                return
+            await self.press("Tab")
+        raise AssertionError(f"{name} is not reached by Tab")
 
     async def pick_command(self, name: str) -> None:
         """Types a command's name and takes what the picker offers first."""

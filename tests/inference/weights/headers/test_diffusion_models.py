@@ -10,7 +10,13 @@ import pytest
 
 from inference import Engine
 from inference.request import CheckpointError, TurboLora
-from inference.weights.headers.diffusion_models import TRANSFORMER_MARK, find_diffusion_model, model_facts
+from inference.weights.headers.diffusion_models import (
+    REMEMBERED_HEADERS,
+    TRANSFORMER_MARK,
+    find_diffusion_model,
+    model_facts,
+)
+from inference.weights.headers.header import Header
 from inference.weights.modelspec import ANIMA, TURBO
 from tests.golden import MODELS
 from tests.header_only import write_header
@@ -48,6 +54,17 @@ def test_a_turbo_lora_that_was_copied_in_is_there_at_once(tmp_path: Path) -> Non
     write_header(path, modelspec__anima__steps="4", modelspec__anima__cfg_scale="1")
     os.utime(path, ns=(1, 1))
     assert model_facts(tmp_path).turbo == TurboLora("turbo", 4, 1.0)
+
+
+def test_files_are_read_once_however_often_they_are_asked_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model(tmp_path, "anima-base")
+    for number in range(2 * REMEMBERED_HEADERS):
+        write_header(tmp_path / "loras" / f"ink{number}.safetensors")
+    facts = model_facts(tmp_path)
+    monkeypatch.setattr(Header, "read", lambda path: pytest.fail(f"{path} was read again"))
+    assert model_facts(tmp_path) == facts
 
 
 def test_a_model_in_a_form_that_cannot_be_read_gives_way_to_one_that_can(tmp_path: Path) -> None:

@@ -1,0 +1,175 @@
+"""`anima cluster` and `anima engine`: engines on several machines, by Ray."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from bot.cli import USAGE_ERROR, CheckResult, Commands, fail
+
+if TYPE_CHECKING:
+    from bot.ops.settings import Settings
+
+INSTALL = "This needs Ray, which is not installed. Install it with: pip install 'anima-bot[cluster]'"
+HEAD_PORT = 6379
+
+
+def add_parser(commands: Commands) -> None:
+    cluster = commands.add_parser(
+        "cluster",
+        help="let engines on other machines join (run it beside the bot)",
+        description="Runs the head of a Ray cluster, on the bot's machine and as the bot's user. "
+        "The other machines run `anima engine`. Whoever has the token can run programs on all these "
+        "machines: share it only with people you would give root to, and never open Ray's ports to the internet.",
+    )
+    cluster.add_argument("--port", type=int, default=HEAD_PORT, help="the head's port (default: %(default)s)")
+    cluster.add_argument("--rotate-token", action="store_true", help="replace the token, print what to do, and end")
+    cluster.set_defaults(command=run_head)
+    engine = commands.add_parser(
+        "engine",
+        help="generate images for a bot on another machine",
+        description="Joins the cluster that `anima cluster` runs on HOST, and generates images for its bot with this "
+        "machine's model (ANIMA_MODELS) and GPUs (ANIMA_DEVICE). It may join and leave at any time.",
+    )
+    engine.add_argument("head", metavar="HOST[:PORT]", type=_head, help=f"where `anima cluster` runs ({HEAD_PORT})")
+    engine.set_defaults(command=run_engines)
+    for parser in (cluster, engine):
+        parser.add_argument("--address", metavar="IP", help="the IP by which the other machines reach this one")
+        parser.add_argument("--token", type=Path, metavar="FILE", help="the token's file (ANIMA_CLUSTER_TOKEN)")
+
+
+def run_head(options: argparse.Namespace) -> None:
+    """Run Ray's head until a signal comes."""
+    from inference.cluster.ray_settings import head_command, ray_environment
+    from inference.cluster.token import TokenError, ensure_token, rotate_token
+
+    path = _token_file(options)
+    try:
+        if options.rotate_token:
+            rotate_token(path)
+            print(f"{path} has a new token. Copy it to each machine, and restart `anima cluster`, bot and engines.")
+            return
+        if ensure_token(path):
+            print(f"A token was created in {path}. Copy that file to each machine with a GPU, and keep it secret.")
+    except TokenError as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"The token cannot be written to {path}: {error}.")
+    _require_ray()
+    print(f"Engines join with: anima engine {options.address or 'THIS-MACHINE'}:{options.port}", flush=True)
+    command = head_command(options.port, options.address)
+    os.execvpe(command[0], command, {**os.environ, **ray_environment(path)})
+
+
+def run_engines(options: argparse.Namespace) -> None:
+    """Run a node of the cluster until a signal comes."""
+    from bot.jobs.engines import engine_devices
+    from bot.ops.settings import Settings, SettingsError
+    from inference.cluster.host import HOST_SETTINGS, HostSettings
+    from inference.cluster.ray_settings import ray_environment
+    from inference.cluster.supervisor import NodeRefused, NodeSupervisor
+    from inference.cluster.token import TokenError, check_token
+
+    logging.getLogger().setLevel(logging.INFO)
+    path = _token_file(options)
+    try:
+        settings = Settings.read()
+        check_token(path)
+        _check_model(settings)
+    except (SettingsError, TokenError) as error:
+        fail(str(error), USAGE_ERROR)
+    _require_ray()
+    devices = tuple(engine_devices(settings.devices).values())
+    host = HostSettings(
+        str(settings.models.absolute()),
+        devices,
+        settings.anima_dtype,
+        settings.anima_diffusion_model,
+        settings.picture_classifier,
+        settings.anima_text_encoder,
+        settings.anima_vae,
+        settings.anima_nag,
+        settings.anima_offload,
+    )
+    environment = {**ray_environment(path), HOST_SETTINGS: host.to_json()}
+    supervisor = NodeSupervisor(options.head, options.address, len(devices), environment)
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        supervisor.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    print(f"Generating with {', '.join(devices)} for the bot of {options.head}; Ctrl-C ends it.", flush=True)
+    try:
+        supervisor.run()
+    except NodeRefused as error:
+        fail(str(error))
+
+
+def check_cluster(address: str, token_file: Path, wanted: int) -> Iterator[CheckResult]:
+    """What `anima doctor` says of ANIMA_CLUSTER. wanted: ANIMA_ENGINES."""
+    from inference.cluster.examination import ClusterFault, examine_cluster
+    from inference.cluster.version import code_version
+
+    if find_spec("ray") is None:
+        yield CheckResult("problem", INSTALL)
+        return
+    try:
+        found = examine_cluster(address, token_file)
+    except ClusterFault as error:
+        yield CheckResult("problem", str(error))
+        return
+    yield CheckResult("ok", f"the head at {address} answers, accepts the token, and runs {code_version()} as this does")
+    for version, count in found.strangers.items():
+        text = f"{count} engines run {version} and are not used. Install the same version there."
+        yield CheckResult("warning", text)
+    if not found.engines:
+        yield CheckResult("warning", f"No engine has joined: run `anima engine {address}` on a machine with a GPU.")
+        return
+    text = f"engines: {found.engines}, of which {found.free} are free; machines with engines: {found.machines}"
+    if found.engines > wanted:
+        yield CheckResult("warning", f"{text}, but ANIMA_ENGINES is {wanted}: a bot uses no more than that.")
+    else:
+        yield CheckResult("ok", f"{text}; ANIMA_ENGINES is {wanted}")
+
+
+def _check_model(settings: Settings) -> None:
+    """End the command where this machine has no usable model."""
+    from inference.request import CheckpointError
+    from inference.weights.headers.model_list import list_models
+
+    try:
+        list_models(settings.models, settings.anima_diffusion_model)
+    except CheckpointError as error:
+        fail(str(error))
+
+
+def _require_ray() -> None:
+    if find_spec("ray") is None:
+        fail(INSTALL)
+
+
+def _token_file(options: argparse.Namespace) -> Path:
+    from bot.ops.settings import Settings, SettingsError
+
+    try:
+        path: Path = options.token or Settings.read().cluster_token_file
+    except SettingsError as error:
+        fail(str(error), USAGE_ERROR)
+    return path
+
+
+def _head(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not colon:
+        return f"{text}:{HEAD_PORT}"
+    if not host or not port.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not an address; use for example 10.0.0.1:{HEAD_PORT}")
+    return text

@@ -1,0 +1,1 @@
+"""Describing an image, and drawing the description."""

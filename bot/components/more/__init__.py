@@ -1,0 +1,1 @@
+"""What *More…* under an image offers."""

@@ -1,0 +1,254 @@
+"""*Redraw part…*: cells are picked in a grid over an image, shown, and drawn anew from a form."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any, Self
+
+import discord
+from discord import ui
+
+from bot.components.base import (
+    ABSTRACT,
+    AnimaInteraction,
+    JobComponent,
+    Modal,
+    Submitted,
+    defer_privately,
+    defer_update,
+    load_image,
+    open_form,
+)
+from bot.components.edit_again import refuse_form
+from bot.components.edit_modal import EditSource, text_field
+from bot.components.images import NOT_REMEMBERED, RequestButton
+from bot.components.more.picture import small_picture
+from bot.components.more.posted_file import posted_file
+from bot.generation.errors import InvalidForm, InvalidOption, UnusableImage
+from bot.generation.redraw.area import Area, cells_of, cells_of_line, known_cells, number_of
+from bot.generation.redraw.cell_picture import LONGEST, cell_picture
+from bot.generation.spec import JobImage
+from bot.generation.values import MIN_DENOISE
+from bot.jobs.submission import JobRequest, Origin
+from bot.messages.buttons import (
+    REDRAW_TEMPLATES,
+    cells_select,
+    image_template,
+    lines_select,
+    redraw_cells_button,
+)
+from bot.messages.layout import StaticLayout
+from bot.messages.replies import reply_privately
+from bot.text.formats import decimal
+from bot.text.numbers import number
+from bot.text.translation import N_, say
+from storage.preferences import Draft
+
+CELLS_FILE = "cells.jpg"
+#: Redraws a part altogether: what is outside of it stays anyway.
+STRENGTH = 1.0
+CHOOSE_FIRST = N_("Choose at least one cell first.")
+NOT_A_STRENGTH = N_("Write the strength as a number from {least} to 1, such as 0.7.")
+#: In tiles, each of which would draw all of the prompt in its part of the cells.
+TOO_LARGE = N_(
+    "This picture is too large to redraw a part of it. Redraw the part in the picture that it was upscaled from, and "
+    "upscale the result."
+)
+NO_TRANSPARENCY = N_("The transparent parts of that picture are no longer saved.")
+
+
+class RedrawPart(JobComponent, template=image_template("redraw")):
+    """Shows an image under the grid."""
+
+    async def on_use(self, interaction: AnimaInteraction) -> None:
+        await defer_privately(interaction)
+        await _show_cells(interaction, self.job_id, self.index, ())
+
+
+class ChooseCells(JobComponent, template=REDRAW_TEMPLATES["cells"]):
+    """Shows which cells were chosen."""
+
+    async def on_use(self, interaction: AnimaInteraction) -> None:
+        await defer_update(interaction)
+        await _show_cells(interaction, self.job_id, self.index, known_cells(_values(interaction)))
+
+
+class CellsComponent(JobComponent, template=ABSTRACT):
+    """Knows the cells that were chosen before."""
+
+    def __init__(self, item: ui.Item[Any], job_id: int, index: int, cells: int) -> None:
+        super().__init__(item, job_id, index)
+        self.cells = cells_of(cells)
+
+
+class ChooseLines(CellsComponent, template=REDRAW_TEMPLATES["lines"]):
+    """Adds whole columns and rows to the chosen cells."""
+
+    async def on_use(self, interaction: AnimaInteraction) -> None:
+        await defer_update(interaction)
+        added = [cell for name in _values(interaction) for cell in cells_of_line(name)]
+        await _show_cells(interaction, self.job_id, self.index, known_cells([*self.cells, *added]))
+
+
+class RedrawChosen(CellsComponent, template=REDRAW_TEMPLATES["chosen"]):
+    """Opens the form for the chosen cells."""
+
+    async def on_use(self, interaction: AnimaInteraction) -> None:
+        await open_form(interaction, self._form(interaction))
+
+    async def _form(self, interaction: AnimaInteraction) -> Modal | str:
+        if not self.cells:
+            return say(CHOOSE_FIRST)
+        found = await _redrawable(interaction, self.job_id, self.index)
+        return found if isinstance(found, str) else RedrawModal.of(found, self.cells)
+
+
+class RedrawModal(Modal):
+    name = "anima:redraw-form"
+
+    @classmethod
+    def of(cls, image: JobImage, cells: Collection[str]) -> Self:
+        at = f"{image.job.id}:{image.index}:{number_of(cells)}"
+        source = EditSource.one(image)
+        least = decimal(MIN_DENOISE)
+        return cls(
+            say("Redraw a part"),
+            [
+                text_field(
+                    say("Prompt for the whole picture"),
+                    f"prompt:{at}",
+                    source.prompt_with_loras,
+                    long=True,
+                    required=True,
+                ),
+                text_field(
+                    say("Strength, {least} to 1 (1: all new)", least=least),
+                    f"strength:{at}",
+                    f"{STRENGTH:g}",
+                    required=True,
+                ),
+            ],
+        )
+
+    async def on_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
+        job_id, index, cells = _target(values)
+        client = interaction.client
+        origin = await Origin.acknowledge(interaction, ephemeral=client.submitter.is_private(job_id))
+        image = await _redrawable(interaction, job_id, index) if cells else say(NOT_REMEMBERED)
+        if isinstance(image, str):
+            await reply_privately(interaction, image)
+            return
+        typed = {key.partition(":")[0]: str(value) for key, value in values.items()}
+        source = EditSource.one(image)
+        try:
+            strength = _strength(typed["strength"])
+            prompt, loras = source.read_prompt(typed["prompt"], await client.model())
+            file = await posted_file(interaction, image)
+        except (InvalidForm, InvalidOption) as error:
+            await refuse_form(interaction, self, values, str(error))
+            return
+        except UnusableImage as error:
+            await reply_privately(interaction, str(error))
+            return
+        size = (image.recipe.width, image.recipe.height)
+        request = JobRequest(
+            kind="redraw",
+            prompt=prompt,
+            options=replace(source.options, loras=loras, size=size, denoise=strength, count=1),
+            source=file,
+            area=Area(cells=cells),
+            parent=image,
+            draft=Draft(self.name, values),
+        )
+        await client.submitter.submit(origin, request)
+
+    async def reopened(self, interaction: AnimaInteraction, fields: Submitted) -> Self | str:
+        job_id, index, cells = _target(fields)
+        found = await _redrawable(interaction, job_id, index) if cells else say(NOT_REMEMBERED)
+        return found if isinstance(found, str) else self.of(found, cells)
+
+
+class RedrawTransparent(RequestButton, template=image_template("redraw-transparent")):
+    """Redraws what was transparent in the image that a job was drawn from."""
+
+    async def request(self, interaction: AnimaInteraction, image: JobImage) -> JobRequest:
+        mask = await interaction.client.database.source_images.mask_of_job(image.job.id)
+        if mask is None:
+            raise UnusableImage(say(NO_TRANSPARENCY))
+        return JobRequest(
+            kind="redraw",
+            prompt=image.job.prompt,
+            options=replace(image.spec.options, denoise=1.0),
+            area=Area(masked=True),
+            mask=mask,
+            parent=image,
+        )
+
+
+async def _show_cells(interaction: AnimaInteraction, job_id: int, index: int, cells: Collection[str]) -> None:
+    """Turns the answer into the image under the grid, with the menus to choose from it."""
+    image = await _redrawable(interaction, job_id, index)
+    try:
+        if isinstance(image, str):
+            raise UnusableImage(image)
+        file = await posted_file(interaction, image, LONGEST)
+    except UnusableImage as error:
+        await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(str(error))), attachments=[])
+        return
+    picture = await asyncio.to_thread(cell_picture, file, cells)
+    view = _cells_layout(interaction, image, cells)
+    await interaction.edit_original_response(
+        view=view, attachments=[discord.File(io.BytesIO(picture), CELLS_FILE, spoiler=image.job.spoiler)]
+    )
+
+
+async def _redrawable(interaction: AnimaInteraction, job_id: int, index: int) -> JobImage | str:
+    """An image of which a part can be redrawn, or why none can."""
+    image = await load_image(interaction, job_id, index)
+    if image is None or image.spec.comparison is not None:
+        return say(NOT_REMEMBERED)
+    return image if image.recipe.tile is None else say(TOO_LARGE)
+
+
+def _cells_layout(interaction: AnimaInteraction, image: JobImage, cells: Collection[str]) -> StaticLayout:
+    chosen = ", ".join(cells)
+    lines = [f"**{say('Redraw a part')}**"]
+    lines.append(say("Chosen: {cells}", cells=chosen) if cells else say("Choose the cells to redraw."))
+    name = f"SPOILER_{CELLS_FILE}" if image.job.spoiler else CELLS_FILE
+    alt = say("The picture under a grid: columns A to E from the left, rows 1 to 5 from the top.")
+    if cells:
+        alt = f"{alt} {lines[-1]}"
+    view = StaticLayout(
+        small_picture(interaction, image, "\n".join(lines)),
+        ui.MediaGallery(discord.MediaGalleryItem(f"attachment://{name}", description=alt, spoiler=image.job.spoiler)),
+        ui.ActionRow(cells_select(image.job.id, image.index, cells)),
+        ui.ActionRow(lines_select(image.job.id, image.index, cells)),
+    )
+    if cells:
+        view.add_item(ui.ActionRow(redraw_cells_button(image.job.id, image.index, cells)))
+    return view
+
+
+def _values(interaction: AnimaInteraction) -> list[str]:
+    data: Any = interaction.data
+    return [str(value) for value in data.get("values", ())]
+
+
+def _target(fields: Submitted) -> tuple[int, int, tuple[str, ...]]:
+    """The image and the cells that a form was opened for, by the custom_ids of its fields."""
+    _, job_id, index, cells = next(iter(fields)).split(":")
+    return int(job_id), int(index), cells_of(int(cells))
+
+
+def _strength(typed: str) -> float:
+    """Raises InvalidForm."""
+    strength = number(typed)
+    if strength is None or not MIN_DENOISE <= strength <= 1:
+        raise InvalidForm(say(NOT_A_STRENGTH, least=decimal(MIN_DENOISE)))
+    return strength
+
+
+HANDLERS = (RedrawPart, ChooseCells, ChooseLines, RedrawChosen, RedrawTransparent)

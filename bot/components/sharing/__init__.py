@@ -1,0 +1,1 @@
+"""Sharing images in a server's gallery."""

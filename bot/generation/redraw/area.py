@@ -1,0 +1,89 @@
+"""The part of its source image that a job redraws: cells of a grid, a mask that came with it, or a larger canvas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from inference import InvalidRequest
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+COLUMNS, ROWS = "ABCDE", "12345"
+#: Row by row. A select of Discord's has no more options than these 25.
+CELLS = tuple(f"{column}{row}" for row in ROWS for column in COLUMNS)
+
+#: Pixels from the left, the top, the right and the bottom.
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Area:
+    """Exactly one of these is set; together with the job's stored files it gives the same mask at any time.
+
+    cells: names from `CELLS`.
+    masked: the job has the file of a mask.
+    extension: pixels to add at the left, the top, the right and the bottom.
+    """
+
+    cells: tuple[str, ...] = ()
+    masked: bool = False
+    extension: Box | None = None
+
+    def applied(self, source: Image.Image, mask: Image.Image | None) -> tuple[Image.Image, Image.Image]:
+        """The image to draw from, and the mask of what to redraw. Slow.
+
+        mask: the job's file. Raises InvalidRequest without it, if the area needs it.
+        """
+        if self.extension is not None:
+            from inference.editing.canvas import extend
+
+            extended = extend(source, *self.extension)
+            return extended.image, extended.mask
+        if self.cells:
+            return source, mask_of_cells(self.cells, source.size)
+        if mask is None:
+            raise InvalidRequest("mask: its file is gone.")
+        return source, mask
+
+
+def known_cells(names: Iterable[str]) -> tuple[str, ...]:
+    """Those that are cells, each once and in the grid's order."""
+    chosen = set(names)
+    return tuple(cell for cell in CELLS if cell in chosen)
+
+
+def cells_of_line(name: str) -> tuple[str, ...]:
+    """The cells of a column or row; none for any other name."""
+    return tuple(cell for cell in CELLS if name and name in cell and len(name) == 1)
+
+
+def number_of(cells: Iterable[str]) -> int:
+    """Cells as a number of 25 bits, which a custom_id has room for."""
+    return sum(1 << CELLS.index(cell) for cell in set(cells))
+
+
+def cells_of(number: int) -> tuple[str, ...]:
+    return tuple(cell for at, cell in enumerate(CELLS) if number >> at & 1)
+
+
+def box_of(cell: str, size: tuple[int, int]) -> Box:
+    """Where a cell is in an image of this size."""
+    column, row = COLUMNS.index(cell[0]), ROWS.index(cell[1])
+    (left, right), (top, bottom) = (
+        (round(side * at / count), round(side * (at + 1) / count))
+        for side, at, count in ((size[0], column, len(COLUMNS)), (size[1], row, len(ROWS)))
+    )
+    return left, top, right, bottom
+
+
+def mask_of_cells(cells: Iterable[str], size: tuple[int, int]) -> Image.Image:
+    """White in these cells, black elsewhere."""
+    from PIL import Image
+
+    mask = Image.new("L", size)
+    for cell in cells:
+        mask.paste(255, box_of(cell, size))
+    return mask

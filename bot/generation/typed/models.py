@@ -1,0 +1,71 @@
+"""Diffusion models as people type them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from bot.generation.errors import InvalidOption
+from bot.text.markdown import inline
+from bot.text.translation import N_, listed, say
+from inference.weights.headers.diffusion_models import ModelFacts
+from inference.weights.headers.model_list import find_model, models_called
+
+#: Separates a model's name from what is said about it in choices. People can type on after a choice.
+ABOUT_FOLLOWS = " — "
+NAMES_LISTED = 10
+NAME_SHOWN = 60
+
+NO_SUCH_MODEL = N_("There is no model called “{name}”. There are: {names}.")
+SEVERAL_MODELS = N_("“{name}” may mean several models: {names}. Write the whole name of one, with its folder.")
+ONLY_MODEL = N_("There is no model called “{name}”. The only one here is {names}.")
+
+
+def parse_model(typed: str | None, models: Mapping[str, ModelFacts]) -> str | None:
+    """Parses a model: its name, case-insensitive, with or without folder and suffix, or a variant that only one has.
+
+    Raises InvalidOption.
+    """
+    if typed is None or not typed.strip():
+        return None
+    for text in dict.fromkeys((typed, typed.partition(ABOUT_FOLLOWS)[0])):
+        if meant := models_meant(text, models):
+            return the_only(meant, text)
+    raise InvalidOption(no_such_model(typed.partition(ABOUT_FOLLOWS)[0], models))
+
+
+def models_meant(text: str, models: Mapping[str, ModelFacts]) -> list[str]:
+    """The models that may be meant, as in `parse_model`: none, one or several."""
+    if (named := find_named_model(text, models)) is not None:
+        return [named]
+    folded = text.strip().casefold()
+    of_name = [name for name in models if models_called(folded, [name.casefold()])]
+    return of_name or [name for name, facts in models.items() if facts.native.variant == folded]
+
+
+def the_only(meant: Sequence[str], text: str) -> str:
+    """The model that `text` means. Raises InvalidOption, which names all, where there are several."""
+    if len(meant) == 1:
+        return meant[0]
+    raise InvalidOption(say(SEVERAL_MODELS, name=inline(text, NAME_SHOWN), names=list_models(meant)))
+
+
+def find_named_model(text: str, models: Iterable[str]) -> str | None:
+    """The model of that name, case-insensitive, with or without folder and suffix; None for none or several."""
+    names = tuple(models)
+    if (exact := find_model(text, names)) is not None:
+        return exact
+    folded = {name.casefold(): name for name in names}
+    found = find_model(text.casefold(), folded) if len(folded) == len(names) else None
+    return None if found is None else folded[found]
+
+
+def no_such_model(name: str, models: Iterable[str]) -> str:
+    """The error for a model that is not there; names those that are."""
+    known = list(models)
+    return say(
+        ONLY_MODEL if len(known) == 1 else NO_SUCH_MODEL, name=inline(name, NAME_SHOWN), names=list_models(known)
+    )
+
+
+def list_models(names: Iterable[str]) -> str:
+    return listed((inline(name, NAME_SHOWN) for name in names), NAMES_LISTED) or say("none")

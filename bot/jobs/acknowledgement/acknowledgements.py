@@ -1,0 +1,190 @@
+"""Stores requests from before their acknowledgement until their answer, so that no crash loses one.
+
+What Discord sent is stored in one row, then acknowledged. After a restart it is passed to discord.py again as if it had
+just arrived, marked as acknowledged, so commands, buttons and forms need no code for this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
+
+import discord
+
+from bot.jobs.acknowledgement.completions import CompletionTurns
+from bot.jobs.delivery.outbox import retry, retry_storage
+from bot.jobs.delivery.refusals import TOKEN_EXPIRED, UNKNOWN_MESSAGE, may_pass
+from bot.messages.replies import Loading, note_loading
+from bot.ops.shutdown import DuplicateInteraction
+from storage.backend.transactions import StorageUnavailable
+from storage.unanswered import Unanswered, UnansweredRequest
+
+logger = logging.getLogger(__name__)
+
+#: Seconds that the database has before an interaction is acknowledged, of the three that Discord gives.
+DATABASE_TIMEOUT = 1.0
+
+T = TypeVar("T")
+
+Interaction: TypeAlias = discord.Interaction[Any]
+Payload: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """An interaction from before a restart that was acknowledged. `message_id`: its answer's, if known."""
+
+    private: bool
+    message_id: int | None
+
+
+#: What Discord sent, in the task that handles it, and what is known about it from before a restart.
+_received: ContextVar[Payload | None] = ContextVar("received", default=None)
+_resumed: ContextVar[Resumed | None] = ContextVar("resumed", default=None)
+
+
+async def in_time(answer: Awaitable[T]) -> T:
+    """What the database says, if it says so while an interaction can still be acknowledged.
+
+    Raises StorageUnavailable after DATABASE_TIMEOUT.
+    """
+    try:
+        async with asyncio.timeout(DATABASE_TIMEOUT):
+            return await answer
+    except TimeoutError:
+        raise StorageUnavailable(f"The database did not answer within {DATABASE_TIMEOUT:g} s.") from None
+
+
+class Acknowledgements:
+    def __init__(self, client: discord.Client, unanswered: Unanswered) -> None:
+        self._client = client
+        self._unanswered = unanswered
+        self._open: set[int] = set()  # ids of interactions that have a row
+        self._forgetting: set[asyncio.Task[None]] = set()
+        self._parsers: dict[str, Any] = client._connection.parsers
+        self._parse = self._parsers["INTERACTION_CREATE"]
+        self._completions = CompletionTurns(self._parse)
+        self._parsers["INTERACTION_CREATE"] = self._receive
+
+    def begin(self, interaction: Interaction) -> None:
+        """The current task handles an interaction; when the task ends, the user has been answered."""
+        task = asyncio.current_task()
+        assert task is not None
+        task.add_done_callback(lambda task: self._end(interaction, task))
+        if _resumed.get() is not None:
+            self._open.add(interaction.id)
+            interaction.response._response_type = discord.InteractionResponseType.deferred_channel_message
+
+    async def acknowledge(self, interaction: Interaction, *, private: bool) -> Resumed:
+        """Store the request, then acknowledge it with a loading message. Returns how it was acknowledged.
+
+        Raises StorageUnavailable if the database does not answer in time; then nothing is acknowledged.
+        """
+        made = _resumed.get()
+        if made is None:
+            await self._keep(interaction, private)
+            answer = await interaction.response.defer(thinking=True, ephemeral=private)
+            if answer is None:
+                made = Resumed(private, None)
+            else:
+                made = Resumed(private or answer.is_ephemeral(), answer.message_id)
+        if made.private:
+            note_loading(interaction, Loading.PRIVATE)
+        return made
+
+    def accepted(self, interaction: Interaction) -> None:
+        """The interaction has become a job; its row was deleted with that."""
+        self._open.discard(interaction.id)
+        note_loading(interaction, Loading.TAKEN)
+
+    def leave(self, interaction: Interaction) -> None:
+        """The user could not be answered; the next start tries again."""
+        self._open.discard(interaction.id)
+
+    async def resume(self) -> None:
+        """Once after each start, when connected: continue with what was acknowledged and not answered."""
+        for request in await retry_storage(self._unanswered.all):
+            if request.interaction_id in self._open:
+                continue  # arrived since the start
+            found = await self._look_up(request)
+            if found is None:
+                await retry_storage(partial(self._unanswered.answered, request.interaction_id))
+                continue
+            logger.info("interaction %d goes on after a restart", request.interaction_id)
+            resumed = _resumed.set(found)
+            try:
+                self._receive({**request.payload, "token": request.interaction_token})
+            except Exception:
+                logger.exception("interaction %d cannot be handled again", request.interaction_id)
+                await retry_storage(partial(self._unanswered.answered, request.interaction_id))
+            finally:
+                _resumed.reset(resumed)
+
+    async def close(self) -> None:
+        await asyncio.gather(*self._forgetting, return_exceptions=True)
+
+    def _receive(self, payload: Payload) -> None:
+        """discord.py starts the tasks that handle an interaction in here; each inherits the current context."""
+        if payload.get("type") == discord.InteractionType.autocomplete.value:
+            self._completions.add(payload)
+            return
+        received = _received.set(payload)
+        try:
+            self._parse(payload)
+        finally:
+            _received.reset(received)
+
+    async def _keep(self, interaction: Interaction, private: bool) -> None:
+        payload = _received.get()
+        if payload is None:
+            raise RuntimeError(f"Interaction {interaction.id} did not come through the gateway.")
+        request = UnansweredRequest(
+            interaction_id=interaction.id,
+            interaction_token=interaction.token,
+            user_id=interaction.user.id,
+            payload={key: value for key, value in payload.items() if key != "token"},
+            private=private,
+        )
+        try:
+            is_new = await in_time(self._unanswered.add(request))
+        except StorageUnavailable:
+            self._forget(interaction.id)  # a slow write may still succeed
+            raise
+        if not is_new:
+            raise DuplicateInteraction
+        self._open.add(interaction.id)
+
+    async def _look_up(self, request: UnansweredRequest) -> Resumed | None:
+        """How an interaction was acknowledged; None if it was not, or if it has been answered."""
+        payload: Any = {**request.payload, "token": request.interaction_token}
+        interaction: Interaction = discord.Interaction(data=payload, state=self._client._connection)
+        try:
+            answer = await retry(interaction.original_response, may_pass)
+        except discord.HTTPException as error:
+            if error.code in (UNKNOWN_MESSAGE, TOKEN_EXPIRED):  # acknowledged, and the answer is deleted or too old
+                return Resumed(request.private, None)
+            logger.info("interaction %d was never acknowledged (%s)", request.interaction_id, error)
+            return None
+        private = request.private or answer.flags.ephemeral
+        return Resumed(private, answer.id) if answer.flags.loading else None
+
+    def _end(self, interaction: Interaction, task: asyncio.Task[Any]) -> None:
+        if interaction.id in self._open and not task.cancelled():
+            self._forget(interaction.id)
+
+    def _forget(self, interaction_id: int) -> None:
+        self._open.discard(interaction_id)
+        task = asyncio.create_task(self._answered(interaction_id), name=f"answered-{interaction_id}")
+        self._forgetting.add(task)
+        task.add_done_callback(self._forgetting.discard)
+
+    async def _answered(self, interaction_id: int) -> None:
+        try:
+            await self._unanswered.answered(interaction_id)
+        except StorageUnavailable as error:
+            logger.warning("interaction %d is answered, which could not be written down: %s", interaction_id, error)

@@ -1,0 +1,1 @@
+"""Servers' galleries: channels where chosen images are shown."""

@@ -1,0 +1,53 @@
+"""Which diffusion models may be used in a place, and which one holds there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+from bot.generation.compose import ModelInfo, choose_model, with_offered_model
+from bot.generation.options import Options
+from bot.rules.server_settings import ServerSettings
+
+NOTHING_SAID = Options()
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """The choice of one person in one place.
+
+    models: the operator's default model, and with it all others.
+    offered: the names of those that may be used there.
+    below: the person's own defaults over the server's. server: the server's alone. A default model that is not on offer
+    is left out of both.
+    """
+
+    models: ModelInfo
+    offered: tuple[str, ...]
+    below: Options
+    server: Options
+
+    @classmethod
+    def of(cls, models: ModelInfo, settings: ServerSettings, own: Options) -> Self:
+        offered = settings.access.offers(models.models)
+        server = with_offered_model(settings.defaults.options(), offered)
+        return cls(models, offered, with_offered_model(own, offered).merged_over(server), server)
+
+    def model(self, said: Options = NOTHING_SAID) -> ModelInfo:
+        """The model that holds. `said`: with the command."""
+        return choose_model(said, self.below, self.models, self.offered)
+
+    @property
+    def usual(self) -> ModelInfo:
+        """The model that holds there for everyone who chooses none, in the command or by their own defaults."""
+        return choose_model(NOTHING_SAID, self.server, self.models, self.offered)
+
+    @property
+    def several(self) -> bool:
+        """Whether there is anything to choose."""
+        return len(self.offered) > 1
+
+    def on_offer(self) -> ModelInfo:
+        """The model that holds, with only those beside it that may be used."""
+        holds = self.model()
+        return replace(holds, models={name: self.models.models[name] for name in self.offered})

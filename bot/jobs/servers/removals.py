@@ -1,0 +1,90 @@
+"""Notices that the bot was removed from a server where Discord does not tell it: without discord.py's cache.
+
+Discord then refuses what the bot does there. Images that go out by an interaction's token are not refused, so servers
+with unfinished jobs are also looked at from time to time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+import discord
+
+from bot.jobs.delivery.refusals import MISSING_ACCESS
+from bot.jobs.delivery.transmission import in_any_case
+from bot.jobs.servers.lookup import ServerLookup
+from bot.ops.sharding import ShardedClient
+from storage.backend.transactions import StorageUnavailable
+from storage.jobs import Job, Jobs
+
+logger = logging.getLogger(__name__)
+
+#: Discord's code for a server that does not exist. For one that the bot is not in it says so, or MISSING_ACCESS.
+UNKNOWN_SERVER = 10004
+#: Seconds between two rounds, and the servers that are looked at in each: a small part of 50 requests a second.
+ROUND_EVERY, SERVERS_PER_ROUND = 60.0, 25
+
+
+class Removals:
+    """`removed` is awaited with each server that the bot was removed from."""
+
+    def __init__(
+        self, client: ShardedClient, lookup: ServerLookup, jobs: Jobs, removed: Callable[[int], Awaitable[None]]
+    ) -> None:
+        self._client = client
+        self._lookup = lookup
+        self._jobs = jobs
+        self._removed = removed
+        self._looking: dict[int, asyncio.Task[None]] = {}
+        self._looked_at: OrderedDict[int, None] = OrderedDict()  # the longest unlooked-at first
+
+    def refused(self, guild_id: int, error: Exception) -> None:
+        """Discord refused something in a server where the bot was: maybe it was removed. Looks, in the background."""
+        code = error.code if isinstance(error, discord.HTTPException) else None
+        if self._client.caches_servers or code not in (UNKNOWN_SERVER, MISSING_ACCESS) or guild_id in self._looking:
+            return
+        task = self._looking[guild_id] = in_any_case(lambda: self._look(guild_id))
+        task.add_done_callback(lambda _: self._looking.pop(guild_id, None))
+
+    def refused_job(self, job: Job, error: Exception) -> None:
+        """The same for a job; one whose server only the person brought the bot to says nothing."""
+        if job.guild_id is not None and job.parameters.get("in_own_server"):
+            self.refused(job.guild_id, error)
+
+    async def run(self) -> None:
+        """Look at servers with unfinished jobs, until cancelled."""
+        while not self._client.caches_servers:
+            await asyncio.sleep(ROUND_EVERY)
+            try:
+                await self._look_around()
+            except StorageUnavailable as error:
+                logger.info("servers with unfinished jobs are not known (%s)", error)
+
+    async def close(self) -> None:
+        tasks = list(self._looking.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _look_around(self) -> None:
+        live = await self._jobs.live()
+        asked_in = {job.guild_id for job in live if job.guild_id is not None and job.parameters.get("in_own_server")}
+        self._looked_at = OrderedDict((guild_id, None) for guild_id in self._looked_at if guild_id in asked_in)
+        new = sorted(asked_in.difference(self._looked_at))
+        for guild_id in [*new, *self._looked_at][:SERVERS_PER_ROUND]:
+            self._looked_at[guild_id] = None
+            self._looked_at.move_to_end(guild_id)
+            await self._look(guild_id)
+
+    async def _look(self, guild_id: int) -> None:
+        try:
+            is_member = await self._lookup.look_at_membership(guild_id)
+        except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
+            logger.info("whether the bot is still in server %d could not be looked at (%s)", guild_id, error)
+            return
+        if not is_member:
+            await self._removed(guild_id)

@@ -1,0 +1,213 @@
+"""A client on as many connections (shards) as Discord wants, in one process, and for many servers without a cache.
+
+discord.py starts its shards one after the other, five seconds apart, and also revives them one after the other. Here
+they start and revive at the same time, as far as Discord's `max_concurrency` allows. That, and doing without the cache,
+needs a few of discord.py's internals; all of them are used in this module, which its tests hold against discord.py.
+
+Source: "Gateway" in Discord's API reference, section "Sharding": of the shards with the same `shard_id %
+max_concurrency`, one may identify in five seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from array import array
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import discord
+from discord.gateway import DiscordWebSocket, ReconnectWebSocket
+from discord.shard import EventItem, EventType, Shard
+from yarl import URL
+
+from bot.ops.outages import Outage, until_reached
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two IDENTIFYs of shards that may not identify at once: Discord's five, and a little for the way.
+IDENTIFY_EVERY = 5.2
+#: Seconds that Discord has to accept one connection.
+CONNECT_TIMEOUT = 60.0
+
+
+class IdentifyTurns:
+    """Lets shards identify as often as Discord allows."""
+
+    def __init__(self, max_concurrency: int = 1) -> None:
+        self._max_concurrency = max_concurrency
+        self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._identified: dict[int, float] = {}  # when, on the monotonic clock
+
+    @asynccontextmanager
+    async def turn(self, shard_id: int) -> AsyncIterator[None]:
+        """Waits until the shard may identify; while it connects, no other one of its bucket does."""
+        bucket = self._bucket(shard_id)
+        async with self._locks[bucket]:
+            if bucket in self._identified:
+                await asyncio.sleep(self._identified[bucket] + IDENTIFY_EVERY - time.monotonic())
+            yield
+
+    def identifies(self, shard_id: int) -> None:
+        """The shard sends its IDENTIFY now."""
+        self._identified[self._bucket(shard_id)] = time.monotonic()
+
+    def _bucket(self, shard_id: int) -> int:
+        return shard_id % self._max_concurrency
+
+
+class ShardedClient(discord.AutoShardedClient):
+    """`caches_servers` is known from `setup_hook` on: whether discord.py keeps servers, channels and roles in memory.
+
+    Without the cache the bot asks for no intents, so Discord says nothing of servers; `bot.jobs.servers` asks it.
+    """
+
+    def __init__(self, *, intents: discord.Intents, max_cached_servers: int, **options: Any) -> None:
+        # The client keeps this object and reads it when a shard identifies.
+        self._asked_for = intents
+        self._max_cached_servers = max_cached_servers
+        self.caches_servers = True
+        self._turns = IdentifyTurns()
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._to_connect: list[int] = []
+        self._listed: dict[int, array[int]] = {}  # the ids of each shard's servers when it identified
+        super().__init__(intents=intents, **options)
+        self._parse_ready: Callable[[Any], None] = self._connection.parsers["READY"]
+        self._connection.parsers["READY"] = self._receive_ready
+
+    async def setup_hook(self) -> None:
+        """The login has asked for the application, which says in how many servers the bot is: no request more."""
+        servers = self.application.approximate_guild_count if self.application is not None else 0
+        self.caches_servers = self._max_cached_servers > 0 and servers <= self._max_cached_servers
+        if not self.caches_servers:
+            self._asked_for.value = discord.Intents.none().value
+            logger.info("in about %d servers: they are not kept in memory (MAX_CACHED_SERVERS)", servers)
+
+    # How shards connect
+
+    async def launch_shards(self) -> None:
+        """Begins to connect all shards, and returns: those that are connected work while others still wait."""
+        limits = await until_reached(self.fetch_session_start_limits)
+        self._turns = IdentifyTurns(limits.max_concurrency)
+        self._to_connect.clear()
+        await until_reached(super().launch_shards)
+        pause = 0.0
+        if limits.remaining < len(self._to_connect):  # Discord would reset the token
+            pause = limits.reset_after / 1000
+            logger.warning("Discord allows too few new sessions today. The bot connects in %.0f minutes.", pause / 60)
+        for shard_id in self._to_connect:
+            self._begin(partial(self._connect_shard, shard_id, pause))
+
+    async def launch_shard(self, gateway: URL, shard_id: int, *, initial: bool = False) -> None:
+        """discord.py calls this for one shard after the other. DISCORD_GATEWAY_URL says where the gateway is."""
+        self._to_connect.append(shard_id)
+
+    async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
+        """Every IDENTIFY has waited for its turn already."""
+        self._turns.identifies(shard_id or 0)
+
+    async def _connect_shard(self, shard_id: int, pause: float) -> None:
+        await asyncio.sleep(pause)
+        outage = Outage()
+        async with self._turns.turn(shard_id):
+            while True:
+                try:
+                    async with asyncio.timeout(CONNECT_TIMEOUT):
+                        socket = await DiscordWebSocket.from_client(self, shard_id=shard_id)
+                    break
+                except ReconnectWebSocket:
+                    await outage.wait(ConnectionResetError("the connection was closed at once"))
+                except Exception as error:
+                    await outage.wait(error)
+        shard = _Shard(socket, self, self._queue.put_nowait)
+        self._shards[shard_id] = shard
+        shard.launch()
+
+    def revive(self, shard_id: int, act: Callable[[], Awaitable[None]], *, identifies: bool) -> None:
+        """Connect a shard anew in the background, so that discord.py looks after the others meanwhile."""
+
+        async def in_turn() -> None:
+            if not identifies:
+                return await act()
+            async with self._turns.turn(shard_id):
+                await act()
+
+        self._begin(in_turn)
+
+    def _begin(self, act: Callable[[], Awaitable[None]]) -> None:
+        async def guarded() -> None:
+            try:
+                await act()
+            except Exception as error:  # ends the client, which raises it
+                self._queue.put_nowait(EventItem(EventType.terminate, None, error))
+
+        task = asyncio.create_task(guarded(), name="connecting a shard")
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+
+    async def close(self) -> None:
+        for task in self._connecting:
+            task.cancel()
+        await asyncio.gather(*self._connecting, return_exceptions=True)
+        await super().close()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether every shard is connected."""
+        return self.is_ready() and self.shards_connected == self.shard_count
+
+    @property
+    def shards_connected(self) -> int:
+        return sum(not shard.is_closed() for shard in self.shards.values())
+
+    @property
+    def _queue(self) -> asyncio.PriorityQueue[EventItem]:
+        """What happens to shards, for the loop in `connect`."""
+        queue: asyncio.PriorityQueue[EventItem] = self._AutoShardedClient__queue  # type: ignore[attr-defined]
+        return queue
+
+    @property
+    def _shards(self) -> dict[int, Shard]:
+        shards: dict[int, Shard] = self._AutoShardedClient__shards  # type: ignore[attr-defined]
+        return shards
+
+    # Which servers there are
+
+    def server_ids(self, shard_id: int) -> set[int]:
+        """The servers of a shard; without the cache as they were when it connected."""
+        if self.caches_servers:
+            return {guild.id for guild in self.guilds if guild.shard_id == shard_id}
+        return set(self._listed.get(shard_id, ()))
+
+    def is_on_shard(self, guild_id: int, shard_id: int) -> bool:
+        return (guild_id >> 22) % (self.shard_count or 1) == shard_id
+
+    def _receive_ready(self, data: Any) -> None:
+        """discord.py keeps servers that the bot was removed from while the shard was not connected."""
+        shard_id = data["shard"][0]
+        listed = array("Q", (int(guild["id"]) for guild in data["guilds"]))
+        if self.caches_servers:
+            still = set(listed)
+            for guild in list(self.guilds):
+                if guild.shard_id == shard_id and guild.id not in still:
+                    self._connection._remove_guild(guild)
+        else:
+            self._listed[shard_id] = listed
+            data = {**data, "guilds": []}
+        self._parse_ready(data)
+
+
+class _Shard(Shard):
+    """discord.py's loop awaits both methods, and so would let all shards wait for one."""
+
+    _client: ShardedClient
+
+    async def reidentify(self, exc: ReconnectWebSocket) -> None:
+        self._client.revive(self.id, partial(super().reidentify, exc), identifies=not exc.resume)
+
+    async def reconnect(self) -> None:
+        self._client.revive(self.id, super().reconnect, identifies=True)

@@ -1,0 +1,73 @@
+"""From what a tagger guesses about an image to a prompt: the tags it is sure of, spelled and ordered as Anima wants.
+
+Thresholds are those that the WD14 family is used with: a wrong name does more harm than a wrong colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bot.prompting.prompt_rules import place_in_order
+from bot.prompting.syntax import tag_name
+from bot.prompting.tags import Category, Tag
+from bot.prompting.wildcards import escape_wildcards
+from inference.tagging.tag_list import TagGuess, TagKind
+
+#: Characters of a described prompt, so that it fits into a message and a form.
+MAX_LENGTH = 2000
+
+#: Danbooru's ratings in Anima's words.
+SAFETY = {
+    "general": "safe",
+    "safe": "safe",
+    "sensitive": "sensitive",
+    "questionable": "nsfw",
+    "explicit": "explicit",
+}
+#: Of these a wrong one is a wrong name.
+NAMES = (TagKind.CHARACTER, TagKind.COPYRIGHT, TagKind.ARTIST)
+
+
+@dataclass(frozen=True)
+class TagThresholds:
+    """Probabilities, 0 to 1, from which on a tag is believed. `names`: of characters, series and artists."""
+
+    general: float = 0.35
+    names: float = 0.85
+
+
+def believed_tags(guesses: Sequence[TagGuess], thresholds: TagThresholds, *, with_safety: bool) -> list[Tag]:
+    """The tags that hold, the surest first. `with_safety`: the tag that says how safe the image is, too."""
+    ratings = [guess for guess in guesses if guess.kind is TagKind.RATING]
+    safest = [max(ratings, key=lambda guess: guess.probability)] if ratings and with_safety else []
+    believed = [
+        guess
+        for guess in guesses
+        if guess.kind is not TagKind.RATING
+        and guess.probability >= (thresholds.names if guess.kind in NAMES else thresholds.general)
+    ]
+    believed.sort(key=lambda guess: -guess.probability)
+    safety = [Tag(SAFETY.get(name, name), Category.META, 0) for name in (tag_name(each.name) for each in safest)]
+    by_name: dict[str, Tag] = {}
+    for tag in (*safety, *(Tag(tag_name(guess.name), Category(guess.kind.value), 0) for guess in believed)):
+        by_name.setdefault(tag.name, tag)
+    return list(by_name.values())
+
+
+def described_prompt(tags: Iterable[Tag]) -> str:
+    """The tags, the surest first, as a prompt in Anima's order; what is less sure is left out where it is too long."""
+    written: list[tuple[int, str]] = []
+    length = 0
+    for tag in tags:
+        text = in_described_prompt(tag)
+        length += len(text) + 2
+        if length > MAX_LENGTH:
+            break
+        written.append((place_in_order(tag.name, tag.category), text))
+    return ", ".join(text for _, text in sorted(written, key=lambda each: each[0]))
+
+
+def in_described_prompt(tag: Tag) -> str:
+    """A tag as a prompt has to spell it: brackets and braces escaped, `@` before artists."""
+    return escape_wildcards(tag.in_prompt)

@@ -1,0 +1,35 @@
+"""Which tags of an image may be drawn in a place: the rules for prompts, asked of each tag beside the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.rules.policy import ChannelContext, may_be_explicit
+from bot.rules.safety import asks_for_nsfw, blocked_words, minors_sexual
+from bot.rules.server_settings import ServerSettings
+
+#: Beside this everything sexual is forbidden.
+MINOR = "child"
+
+
+def permitted_tags(settings: ServerSettings, channel: ChannelContext, tags: Sequence[str]) -> tuple[str, ...]:
+    """Those that may be drawn there together, in their order; the first ones have precedence. Slow.
+
+    Where they name minors beside something sexual, whatever is sexual is left out, however sure the tagger is of it.
+    """
+    if _are_permitted(settings, channel, tags):
+        return tuple(tags)
+    if minors_sexual(", ".join(tags)) is not None:
+        tags = [tag for tag in tags if minors_sexual(MINOR, tag) is None]
+    permitted: list[str] = []
+    for tag in tags:
+        if _are_permitted(settings, channel, [*permitted, tag]):
+            permitted.append(tag)
+    return tuple(permitted)
+
+
+def _are_permitted(settings: ServerSettings, channel: ChannelContext, tags: Sequence[str]) -> bool:
+    prompt = ", ".join(tags)
+    if minors_sexual(prompt) is not None or blocked_words(prompt, settings.safety.blocked_words):
+        return False
+    return may_be_explicit(settings, channel) or not asks_for_nsfw(prompt)

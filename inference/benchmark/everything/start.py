@@ -1,0 +1,79 @@
+"""How long an engine takes to start in a process of its own, and whether the second start compiles anything.
+
+Run as a program, it is that process: it loads, draws one image, and prints what it took as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import psutil
+
+from inference.benchmark.figures import FRESHLY_COMPILED, STARTS, Figure
+from inference.startup.environment import set_up_environment
+
+#: Of the image; decoding included, most of the time is not the start's.
+STEPS = 1
+STAGES = ("importing", "loading", "compiling", "first image")
+#: Variables that would name another folder for compiled code than the one of this measurement.
+OTHER_FOLDERS = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
+
+
+def measure_starts(models: Path, folder: Path, device: str, dtype: str, size: tuple[int, int]) -> list[Figure]:
+    """Two starts, one after the other, with compiled code kept in `folder`, which is empty. size: of the image.
+
+    Raises RuntimeError where a start fails.
+    """
+    environment = {name: value for name, value in os.environ.items() if name not in OTHER_FOLDERS}
+    environment["XDG_CACHE_HOME"] = str(folder)
+    figures = []
+    for side in STARTS:
+        command = [sys.executable, "-m", __spec__.name, str(models), device, dtype, *map(str, size)]
+        run = subprocess.run(command, env=environment, capture_output=True, text=True)
+        if run.returncode:
+            raise RuntimeError(f"The engine did not start in a process of its own: {run.stderr.strip()[-400:]}")
+        told = json.loads(run.stdout.splitlines()[-1])
+        figures += [Figure(stage, side, "s", (float(told[stage]),)) for stage in STAGES]
+        figures.append(Figure(FRESHLY_COMPILED, side, "1", (float(told[FRESHLY_COMPILED]),)))
+    return figures
+
+
+def main(models: str, device: str, dtype: str, width: int, height: int) -> None:
+    set_up_environment()
+    from inference.benchmark.workload import PROMPT
+    from inference.devices import synchronize
+    from inference.engine import Engine
+
+    # By the system's clock alone the beginning of this process is known; the other stages need no more than that.
+    laps = [psutil.Process().create_time(), time.time()]
+    engine = Engine.load(models, device, dtype)
+    synchronize(engine.device)
+    laps.append(time.time())
+    engine.warm_up()
+    synchronize(engine.device)
+    laps.append(time.time())
+    engine.generate([replace(engine.native.request(PROMPT), width=width, height=height, steps=STEPS)])
+    laps.append(time.time())
+    told: dict[str, float] = {stage: end - start for stage, (start, end) in zip(STAGES, pairwise(laps), strict=True)}
+    told[FRESHLY_COMPILED] = _freshly_compiled()
+    print(json.dumps(told))
+
+
+def _freshly_compiled() -> int:
+    """How many graphs PyTorch did not find among those that it keeps, by its own count."""
+    if "torch._dynamo" not in sys.modules:
+        return 0
+    from torch._dynamo.utils import counters
+
+    return sum(counters["inductor"][name] for name in ("fxgraph_cache_miss", "fxgraph_cache_bypass"))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))

@@ -1,0 +1,78 @@
+"""What a process and its child, which talk over a pipe, have in common whatever the child does."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
+from multiprocessing.reduction import ForkingPickler
+
+#: Seconds that a child has to end.
+EXIT_GRACE = 5.0
+#: What a connection raises whose other end is gone, or that is closed while another thread uses it.
+CONNECTION_LOST = (EOFError, OSError, TypeError)
+
+
+def pipe(context: BaseContext) -> tuple[Connection, Connection]:
+    """Both ends, ours and the child's. On Windows they are PipeConnections, which have the same methods."""
+    return context.Pipe()  # type: ignore[return-value, unused-ignore]
+
+
+def send_in_thread(connection: Connection, message: object, name: str) -> threading.Thread:
+    """Send without waiting: what has large images in it does not fit into the pipe, and a child may have frozen."""
+    pickled = ForkingPickler.dumps(message)
+
+    def send() -> None:
+        with suppress(*CONNECTION_LOST):  # whoever receives notices too
+            connection.send_bytes(pickled)
+
+    thread = threading.Thread(target=send, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def leave_signals_to_the_parent() -> None:
+    """In a child, which ends when the pipe closes: Ctrl-C goes to every process of a console."""
+    for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGBREAK", None)):  # SIGBREAK: on Windows
+        if number is not None:
+            signal.signal(number, signal.SIG_IGN)
+
+
+#: Exit codes from here on are Windows' own (NTSTATUS, in the documentation of the Windows protocols, [MS-ERREF] 2.3).
+FIRST_NTSTATUS = 0x80000000
+#: Those that an engine or a tagger may end with.
+NTSTATUS = {
+    0xC0000005: "access violation: a crash in the GPU's driver or in a library",
+    0xC0000017: "not enough memory",
+    0xC000001D: "illegal instruction: this CPU lacks what a library needs",
+    0xC00000FD: "stack overflow",
+    0xC000012D: "not enough memory: the page file is too small",
+    0xC0000135: "a DLL is missing: install PyTorch and its Visual C++ runtime again",
+    0xC000013A: "ended by Ctrl-C",
+    0xC0000142: "a DLL could not be started, as when a user logs off",
+    0xC0000374: "heap corruption: a crash in the GPU's driver or in a library",
+    0xC0000409: "a library aborted it",
+}
+
+
+def how_it_ended(code: int | None, platform: str = sys.platform, what: str = "engine") -> str:
+    """How the process of `what` ended by its exit code, in a sentence.
+
+    A negative one is a signal's number on POSIX. On Windows there are none: multiprocessing has -15 for a process that
+    was ended from outside, and a crash has a number of its own.
+    """
+    if code is None:
+        return f"The {what}'s process ended, and its exit code is not known."
+    if platform == "win32" and code == -signal.SIGTERM:
+        return f"The {what}'s process was ended by another program (TerminateProcess)."
+    if code < 0:
+        with suppress(ValueError):
+            return f"The {what}'s process was ended by {signal.Signals(-code).name}."
+        return f"The {what}'s process was ended by signal {-code}."
+    if code >= FIRST_NTSTATUS:
+        meaning = f" ({NTSTATUS[code]})" if code in NTSTATUS else ""
+        return f"The {what}'s process ended with exit code 0x{code:08X}{meaning}."
+    return f"The {what}'s process ended with exit code {code}."

@@ -1,0 +1,208 @@
+"""The actor on a machine with a GPU: it owns an `EngineProcess` there, and knows nothing of jobs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import queue
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from inference.cluster.messages import HostLoaded, HostModels, HostStep
+from inference.metadata import model_hash
+from inference.process import EngineDied, EngineProcess, load_engine
+from inference.request import GenerationRequest, Offloading
+from inference.weights.headers.diffusion_models import find_diffusion_model
+
+logger = logging.getLogger(__name__)
+
+#: The variable in which `anima engine` passes its settings to the actors, through Ray.
+HOST_SETTINGS = "ANIMA_ENGINE_HOST"
+#: Batches whose messages are kept: one that is being drawn, and one whose reader may not know that it is over.
+KEPT_BATCHES = 2
+
+
+@dataclass(frozen=True)
+class HostSettings:
+    """How engines are loaded on this machine, as `load_engine` takes it; devices: one for each engine."""
+
+    models: str
+    devices: tuple[str, ...]
+    dtype: str = "auto"
+    diffusion_model: str | None = None
+    classifier: str | None = None
+    text_encoder: str | None = None
+    vae: str | None = None
+    nag: bool = True
+    offload: Offloading = "auto"
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> HostSettings:
+        values = json.loads(environment[HOST_SETTINGS])
+        return cls(**{**values, "devices": tuple(values["devices"])})
+
+    def load_on(self, device: str) -> Callable[[], Any]:
+        return partial(
+            load_engine,
+            self.models,
+            device,
+            self.dtype,
+            self.diffusion_model,
+            self.classifier,
+            self.text_encoder,
+            self.vae,
+            self.nag,
+            needs_gpu=True,
+            offload=self.offload,
+        )
+
+
+class EngineHost:
+    """Messages are fetched: a burst of them travels together, and a slow reader is no burden.
+
+    Methods may be called from several threads; batches are drawn one at a time.
+    """
+
+    def __init__(self, load: Callable[[], Any] | None = None) -> None:
+        """`load` as `EngineProcess` takes it; None for what `HOST_SETTINGS` says, on a device that nobody has yet."""
+        self._settings: HostSettings | None = None
+        if load is None:
+            self._settings = HostSettings.from_environment()
+            self._device = take_device(self._settings.devices)
+            load = self._settings.load_on(self._device.name)
+        self._engine = EngineProcess(load)
+        self._messages: dict[int, queue.SimpleQueue[object]] = {}
+        self._cancelled: set[int] = set()
+        self._drawing = threading.Lock()
+
+    def start(self, batch: int) -> None:
+        """Load the engine; what becomes of it are the messages of `batch`: HostLoaded, or an error."""
+
+        def load(tell: Callable[[object], None]) -> None:
+            description = self._engine.start()
+            tell(HostLoaded(replace(description, model_hash=self._model_hash()), platform.node()))
+
+        self._in_thread(batch, load)
+
+    def begin(self, batch: int, requests: Sequence[GenerationRequest]) -> None:
+        """Draw; the messages of `batch` are stages, HostStep, HostModels, and at last the images or an error."""
+
+        def draw(tell: Callable[[object], None]) -> None:
+            images = self._engine.generate(
+                requests,
+                lambda progress: tell(HostStep.of(progress)),
+                lambda: batch in self._cancelled,
+                tell,
+            )
+            tell(HostModels(self._engine.loaded_models))
+            tell(images)
+
+        self._in_thread(batch, draw)
+
+    def messages(self, batch: int, timeout: float) -> list[object]:
+        """All there are by now, or the first that comes within `timeout` seconds."""
+        told = self._messages[batch]
+        try:
+            found = [told.get(timeout=timeout)]
+        except queue.Empty:
+            return []
+        while not told.empty():
+            found.append(told.get())
+        return found
+
+    def check(self) -> None:
+        """Raises EngineDied where the engine ended while it had nothing to do."""
+        if self._drawing.acquire(blocking=False):
+            try:
+                self._engine.check()
+            finally:
+                self._drawing.release()
+
+    def cancel(self, batch: int) -> None:
+        self._cancelled.add(batch)
+
+    def stop(self) -> None:
+        """End the engine. A host that is killed needs not be asked: its engine notices."""
+        self._engine.stop()
+
+    def process_ids(self) -> tuple[int, int | None]:
+        """Of this actor and of its engine."""
+        return os.getpid(), self._engine.pid
+
+    def _model_hash(self) -> str:
+        if self._settings is None:
+            return ""
+        return model_hash(find_diffusion_model(Path(self._settings.models), self._settings.diffusion_model))
+
+    def _in_thread(self, batch: int, work: Callable[[Callable[[object], None]], None]) -> None:
+        told = self._messages[batch] = queue.SimpleQueue()
+        for old in sorted(self._messages)[:-KEPT_BATCHES]:
+            del self._messages[old]
+            self._cancelled.discard(old)
+
+        def run() -> None:
+            try:
+                with self._drawing:
+                    work(told.put)
+            except Exception as error:
+                told.put(error)
+
+        threading.Thread(target=run, name=f"batch {batch}", daemon=True).start()
+
+
+@dataclass(frozen=True)
+class TakenDevice:
+    """A device that no other host of this machine takes while this process lives."""
+
+    name: str
+    lock: int
+
+
+def take_device(devices: Sequence[str], folder: Path | None = None) -> TakenDevice:
+    """The first of `devices` that nobody has. Raises EngineDied where all are taken, which passes."""
+    folder = folder or Path(tempfile.gettempdir()) / f"anima-engines{_of_this_user()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for number, device in enumerate(devices):
+        lock = os.open(folder / f"{number}-{device.replace(':', '-')}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _lock(lock)
+        except (BlockingIOError, PermissionError):
+            os.close(lock)
+        else:
+            return TakenDevice(device, lock)
+    raise EngineDied(f"All engines of {platform.node()} are in use ({', '.join(devices)}).")
+
+
+# The bot imports this module on every system, hence modules that not every system has are imported where they are used.
+if sys.platform == "win32":
+
+    def _of_this_user() -> str:
+        return ""  # each user has a folder for temporary files
+
+    def _lock(file: int) -> None:
+        """Lock a file as long as it is open. Raises PermissionError where it is locked already."""
+        import msvcrt
+
+        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+
+else:
+
+    def _of_this_user() -> str:
+        return f"-{os.getuid()}"
+
+    def _lock(file: int) -> None:
+        """Lock a file as long as it is open. Raises BlockingIOError where it is locked already."""
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,32 @@
+"""`python -m inference.cluster.node_watch HEAD IP` says every few seconds that the head counts this machine as alive.
+
+It ends when that is no longer so. It is a process of its own because Ray ends the process that uses it when the head
+is lost. It prints `mismatch: …` where the cluster runs other code.
+"""
+
+import sys
+import time
+
+from inference.cluster.version import head_mismatch
+
+#: Seconds between two looks.
+INTERVAL = 5.0
+ALIVE, MISMATCH = "alive", "mismatch: "
+
+
+def main() -> None:
+    import ray
+
+    head, address = sys.argv[1:]
+    ray.init(address=head, _node_ip_address=address, log_to_driver=False, logging_level="ERROR")
+    if mismatch := head_mismatch(ray.cluster_resources()):
+        print(MISMATCH + mismatch, flush=True)
+        return
+    node = ray.get_runtime_context().get_node_id()
+    while any(each["NodeID"] == node and each["Alive"] for each in ray.nodes()):
+        print(ALIVE, flush=True)
+        time.sleep(INTERVAL)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""How Ray is started here: its environment, the arguments of `ray start`, and what it says when it refuses."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from inference.cluster.version import engine_resource, head_resource
+
+DEFAULT_PORT = 6379
+#: Bytes of Ray's shared memory: images pass through it, and its default is a third of the machine's memory.
+OBJECT_STORE = 200_000_000
+
+#: Ray notices a machine that vanished after 15 s instead of a minute; these are for the head.
+HEALTH_CHECKS = {
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "2000",
+    "RAY_health_check_failure_threshold": "5",
+}
+
+
+def ray_environment(token_file: Path) -> dict[str, str]:
+    """Variables for every process that uses Ray."""
+    return {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(token_file.absolute()),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        # Engines choose their devices themselves; Ray would hide all GPUs from an actor that asks for none.
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        # By default an actor and its engine would give way to every other program of the machine.
+        "RAY_worker_niceness": "0",
+        **HEALTH_CHECKS,
+    }
+
+
+def head_command(port: int, address: str | None) -> list[str]:
+    """`ray start` for the head, which runs until it is ended. address: the IP by which other machines reach it."""
+    return [
+        *_ray_start("--head", f"--port={port}", "--include-dashboard=false", "--num-gpus=0"),
+        *(() if address is None else (f"--node-ip-address={address}",)),
+        f"--temp-dir={Path(tempfile.gettempdir()) / f'anima-ray-{port}'}",
+        f'--resources={{"{head_resource()}": 1}}',
+    ]
+
+
+def node_command(head: str, engines: int, address: str) -> list[str]:
+    """`ray start` for a machine with engines, which runs until it is ended. head: `host:port`."""
+    return [
+        *_ray_start(f"--address={head}", "--num-gpus=0"),
+        f"--node-ip-address={address}",
+        f'--resources={{"{engine_resource()}": {engines}}}',
+    ]
+
+
+def refusal(output: str) -> str | None:
+    """A sentence for what Ray says where it will not work however often it is tried."""
+    if "InvalidAuthToken" in output or "authentication token" in output.lower():
+        return "The cluster refuses this token. Copy the token's file from the machine that runs `anima cluster`."
+    if "Version mismatch" in output:
+        return "The cluster runs another version of Ray or Python. Install the same versions on all machines."
+    return None
+
+
+def _ray_start(*arguments: str) -> Sequence[str]:
+    return (
+        *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *arguments, "--num-cpus=1"),
+        *(f"--object-store-memory={OBJECT_STORE}", "--disable-usage-stats", "--log-color=false"),
+        *("--min-worker-port=0", "--max-worker-port=0"),
+    )

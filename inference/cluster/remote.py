@@ -1,0 +1,211 @@
+"""The driver: a child of the bot that asks Ray for an engine on any machine, and speaks for it.
+
+Only this module and `node_watch` import Ray, and only in processes of their own.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar
+
+from inference.cluster.host import EngineHost
+from inference.cluster.messages import HostLoaded, HostModels, HostStep
+from inference.cluster.ray_settings import ray_environment
+from inference.cluster.token import TokenError, check_token
+from inference.cluster.version import engine_resource, head_mismatch
+from inference.process import EngineDied, EngineFailed
+from inference.request import (
+    Cancelled,
+    EncodedImage,
+    EngineDescription,
+    GenerationRequest,
+    IsCancelled,
+    OnProgress,
+    OnStage,
+    Stage,
+)
+from inference.watchdog import Timeouts
+
+T = TypeVar("T")
+
+#: Seconds that the head's port may take to answer.
+CONNECT_TIMEOUT = 5.0
+#: Seconds that a host waits for news before it says that there are none, and until it counts as hung or cut off.
+POLL_TIMEOUT, HOST_TIMEOUT = 1.0, 15.0
+#: Seconds between two checks whether to cancel.
+POLL = 0.05
+#: A machine is waited for without a limit. What the host is silent about is its own to notice, and it does.
+REMOTE_TIMEOUTS = Timeouts(loading=math.inf)
+#: Threads of a host: messages are fetched and a batch is cancelled while others are answered.
+HOST_THREADS = 4
+
+
+def load_remote_engine(address: str, token_file: str, make_host: Callable[[], Any] | None = None) -> RemoteEngine:
+    """An engine on any machine of the cluster at `address`, as `host:port`, once one is free and loaded.
+
+    Waits for a machine without a limit. Raises EngineDied where the cluster cannot be used now, and what the engine
+    raises as it loads. `make_host` makes the engine of the host; None for what its machine is set to.
+    """
+    ip = own_address(address)
+    try:
+        check_token(Path(token_file))
+    except TokenError as error:
+        raise EngineDied(str(error)) from None
+    os.environ.update(ray_environment(Path(token_file)))  # Ray reads it as it is imported
+    import ray
+
+    try:
+        ray.init(address=address, _node_ip_address=ip, log_to_driver=False, configure_logging=False)
+    except Exception as error:
+        raise EngineDied(
+            f"The cluster at {address} cannot be joined: {_first_line(error)}. Is {token_file} a copy of the file on "
+            "the machine that runs `anima cluster`? `anima doctor` says more."
+        ) from None
+    if mismatch := head_mismatch(ray.cluster_resources()):
+        raise EngineDied(mismatch)
+    options = {
+        "num_cpus": 0,
+        "resources": {engine_resource(): 1},
+        "max_restarts": 0,
+        "max_task_retries": 0,
+        "max_concurrency": HOST_THREADS,
+    }
+    return RemoteEngine(ray.remote(EngineHost).options(**options).remote(make_host))
+
+
+def own_address(address: str) -> str:
+    """The IP by which this machine reaches `host:port`, which is the one by which the cluster knows it.
+
+    Raises EngineDied where nothing answers there: Ray itself would try for minutes.
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), CONNECT_TIMEOUT) as connection:
+            ip: str = connection.getsockname()[0]
+            return ip
+    except (OSError, ValueError) as error:
+        raise EngineDied(
+            f"Nothing answers at {address} ({error}). Is `anima cluster` running there, and does a firewall let this "
+            "machine through?"
+        ) from None
+
+
+class RemoteEngine:
+    """Speaks for an `EngineHost`; a `RelayedEngine`."""
+
+    def __init__(self, host: Any) -> None:
+        """Waits until the host has its engine. Raises EngineDied, and what the engine raises as it loads."""
+        self._host = host
+        self._batches = count(1)
+        self._machine = "a machine"
+        batch = next(self._batches)
+        with self._reaching_host():
+            self._wait_for(self._host.start.remote(batch), None)  # until there is a machine
+            loaded = self._follow(batch, HostLoaded)
+        self._machine, self.description = loaded.machine, loaded.description
+        self._loaded_models = loaded.description.loaded
+
+    description: EngineDescription
+
+    def loaded_models(self) -> tuple[str, ...]:
+        return self._loaded_models
+
+    def generate(
+        self,
+        requests: Sequence[GenerationRequest],
+        on_progress: OnProgress | None = None,
+        cancelled: IsCancelled | None = None,
+        on_stage: OnStage | None = None,
+    ) -> Sequence[EncodedImage]:
+        batch = next(self._batches)
+        with self._reaching_host():
+            self._wait_for(self._host.begin.remote(batch, list(requests)), HOST_TIMEOUT + _sending_time(requests))
+            images: list[EncodedImage] = self._follow(batch, list, on_progress, cancelled, on_stage)
+        return images
+
+    def check(self) -> None:
+        with self._reaching_host():
+            self._wait_for(self._host.check.remote(), HOST_TIMEOUT)
+
+    @contextmanager
+    def _reaching_host(self) -> Iterator[None]:
+        """Where Ray on this machine dies, its calls raise an OSError: no fault of the requests."""
+        try:
+            yield
+        except OSError as error:
+            raise EngineDied(f"The engine on {self._machine} is out of reach: {_first_line(error)}.") from None
+
+    def _follow(
+        self,
+        batch: int,
+        end: type[T],
+        on_progress: OnProgress | None = None,
+        cancelled: IsCancelled | None = None,
+        on_stage: OnStage | None = None,
+    ) -> T:
+        """Pass on a batch's messages until one is an `end`, which is returned, or an error, which is raised."""
+        asked_to_cancel = False
+
+        def cancel_if_asked() -> None:
+            nonlocal asked_to_cancel
+            if not asked_to_cancel and cancelled is not None and cancelled():
+                asked_to_cancel = True
+                self._host.cancel.remote(batch)
+
+        while True:
+            for message in self._wait_for(
+                self._host.messages.remote(batch, POLL_TIMEOUT), POLL_TIMEOUT + HOST_TIMEOUT, cancel_if_asked
+            ):
+                match message:
+                    case HostStep():
+                        if on_progress is not None:
+                            on_progress(message.progress())
+                    case Stage():
+                        if on_stage is not None:
+                            on_stage(message)
+                    case HostModels():
+                        self._loaded_models = message.names
+                    case Exception():
+                        raise message
+                    case _ if isinstance(message, end):
+                        if asked_to_cancel:
+                            raise Cancelled
+                        return message
+
+    def _wait_for(self, reference: Any, timeout: float | None, meanwhile: Callable[[], None] = lambda: None) -> Any:
+        """What a call of the host returns. Raises EngineDied where it does not within `timeout` seconds."""
+        import ray
+        from ray.exceptions import RayError
+
+        waited = 0.0
+        try:
+            while not ray.wait([reference], timeout=POLL, fetch_local=True)[0]:
+                meanwhile()
+                waited += POLL  # counted in polls: time in which this process was stopped is not the host's
+                if timeout is not None and waited >= timeout:
+                    ray.kill(self._host)
+                    raise EngineDied(f"The engine on {self._machine} was silent for {waited:.0f} s.")
+            return ray.get(reference)
+        except ray.exceptions.RayTaskError as error:
+            cause = error.cause
+            if isinstance(cause, EngineDied | EngineFailed):
+                raise cause from None
+            raise EngineFailed(f"The engine on {self._machine} failed: {_first_line(error)}.") from None
+        except RayError as error:
+            raise EngineDied(f"The engine on {self._machine} is gone: {_first_line(error)}.") from None
+
+
+def _sending_time(requests: Sequence[GenerationRequest]) -> float:
+    """Seconds more for images to start from: a slow line carries one in some seconds."""
+    return 30.0 * sum(request.image is not None for request in requests)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__

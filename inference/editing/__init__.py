@@ -1,0 +1,1 @@
+"""Changing a finished image: redrawing a part, extending the canvas."""

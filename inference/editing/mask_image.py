@@ -1,0 +1,48 @@
+"""What a mask's pixels mean.
+
+White is redrawn and black stays. A mask is hard where it has no grey, apart from what JPEG or a brush's edge leaves:
+such greys become black or white. A soft mask is drawn with differential diffusion (arXiv 2306.00950): the lighter a
+place, the earlier it may change.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from inference.color import to_8_bit
+
+#: Levels up to the first count as black, from the second on as white.
+NEARLY_BLACK, NEARLY_WHITE = 16, 239
+#: Widths and heights of a mask and its image may differ by this much, as happens when an image is resized.
+MAX_ASPECT_ERROR = 0.01
+
+
+def mask_problem(mask: Image.Image, image: Image.Image) -> str | None:
+    """What is wrong with a mask that marks nothing, or that has another shape than its image; None if all is well."""
+    levels = levels_of(mask)
+    if not (levels > NEARLY_BLACK).any():
+        return "mask is black everywhere, but must be white where the image is to be redrawn."
+    (width, height), (mask_width, mask_height) = ImageOps.exif_transpose(image).size, levels.shape[::-1]
+    if abs((width / height) / (mask_width / mask_height) - 1) > MAX_ASPECT_ERROR:
+        return f"mask is {mask_width}x{mask_height}, but the image is {width}x{height}: both must have the same shape."
+    return None
+
+
+def is_soft(mask: Image.Image) -> bool:
+    """Whether a mask has greys that mean something."""
+    levels = levels_of(mask)
+    return bool(((levels > NEARLY_BLACK) & (levels < NEARLY_WHITE)).any())
+
+
+def mask_of_transparency(image: Image.Image) -> Image.Image:
+    """The mask that redraws what is transparent in an image."""
+    return ImageOps.invert(ImageOps.exif_transpose(image).convert("RGBA").getchannel("A"))
+
+
+def levels_of(mask: Image.Image) -> NDArray[np.uint8]:
+    """The red channel, [height, width], which is a grey image's only one; transparency is laid on black."""
+    upright = to_8_bit(ImageOps.exif_transpose(mask))
+    black = Image.new("RGBA", upright.size, "black")
+    return np.asarray(Image.alpha_composite(black, upright.convert("RGBA")).getchannel("R"))

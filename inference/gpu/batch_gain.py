@@ -1,0 +1,100 @@
+"""From which size on a batch gains nothing: measured at the start, so that nobody waits for a batch without need.
+
+A pass over few tokens has a GPU wait for work, so a second image in it costs little. Once a pass keeps the device busy,
+two images take twice as long as one: then whoever is first may as well have theirs first.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+
+from inference.devices import is_out_of_memory, synchronize
+from inference.networks.transformer import Block, Context, Transformer, image_rotation, pad_texts
+
+logger = logging.getLogger(__name__)
+
+#: A batch pays that saves at least this part of the time.
+WORTH = 0.1
+#: Tokens of the passes that are measured; an image of 1024x1024 with guidance has 8,192.
+SIZES = (256, 512, 1024, 2048, 4096, 8192, 16384)
+#: Of the image that such a pass is made of.
+SIDE = 16
+#: So many blocks are measured, which are all alike.
+BLOCKS = 2
+TRIES = 3
+TEXT = 64
+#: On a CPU it is not measured, which would take longer than an image of the bundled model. With 512 tokens the
+#: transformer reaches 94 % of two cores' matrix rate (docs/benchmarks.md): more images could gain the rest at most.
+FULL_ON_CPU = 512
+
+
+@torch.inference_mode()
+def full_pass(transformer: Transformer, device: torch.device) -> int | None:
+    """How many tokens in one pass keep a device busy; None where that is not known, or more than were tried."""
+    if not is_measured(device):
+        return FULL_ON_CPU if device.type == "cpu" else None
+    try:
+        found = full_at(SIZES, lambda tokens: _seconds(transformer, tokens, device))
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
+    if found is not None:
+        logger.info("%d tokens keep the device busy: images are not kept waiting for larger batches.", found)
+    return found
+
+
+def is_measured(device: torch.device) -> bool:
+    """Whether it is found out by trying."""
+    return device.type == "cuda"
+
+
+def full_at(sizes: Sequence[int], seconds: Callable[[int], float]) -> int | None:
+    """The first of the sizes, each twice the one before, at which going on to the next saves less than is worth it.
+
+    Twice in a row: a size that fits the device badly makes the next one look good, and the other way round.
+    """
+    times: dict[int, float] = {}
+    full: int | None = None
+    for size, double in pairwise(sizes):
+        for each in (size, double):
+            if each not in times:
+                times[each] = seconds(each)
+        if times[double] < 2 * times[size] * (1 - WORTH):
+            full = None
+        elif full is not None:
+            return full
+        else:
+            full = size
+    return full
+
+
+def _seconds(transformer: Transformer, tokens: int, device: torch.device) -> float:
+    """How long a pass of some blocks over so many tokens takes, at best."""
+    params, rows = transformer.params, tokens // SIDE**2
+    texts = list(torch.randn(rows, TEXT, params.context_width, device=device).to(_dtype(transformer)))
+    padded, bias = pad_texts(texts)
+    blocks = [block for block in transformer.blocks[:BLOCKS] if isinstance(block, Block)]
+    context = Context(tuple(block.cross_attn.keys_values(padded) for block in blocks), bias)
+    x = torch.randn(rows, SIDE**2, params.width, device=device)
+    rotation = image_rotation(SIDE, SIDE, params.head_dim, device)
+    modulation = transformer.modulation(torch.ones(1, device=device))
+
+    def run() -> float:
+        start = time.perf_counter()
+        transformer.run_blocks(slice(0, len(blocks)), x, modulation, rotation, context)
+        synchronize(device)
+        return time.perf_counter() - start
+
+    synchronize(device)
+    run()
+    return min(run() for _ in range(TRIES))
+
+
+def _dtype(transformer: Transformer) -> torch.dtype:
+    return transformer.final_layer.linear.weight.dtype

@@ -1,0 +1,109 @@
+"""Projections that read the same numbers, joined to one matrix product.
+
+Their matrices become parts of one storage, so nothing is kept twice, and each stays a parameter of its own name: files
+are loaded, counted, moved and changed by LoRA as if nothing were joined. What has put other numbers into a parameter
+calls `join` again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from inference.networks.float8 import Float8Linear, float8_linear
+
+
+class JoinedProjections(nn.Module):
+    """A module with linear layers, without bias, that read the same numbers."""
+
+    #: The names of these layers.
+    PROJECTIONS: tuple[str, ...] = ()
+
+    #: The joined matrix [outputs of all, inputs], of which their weights are parts; None where they work one by one.
+    joined: Tensor | None = None
+    #: float32 [outputs of all]: the rows' scales, where the matrix is in 8 bits.
+    joined_scale: Tensor | None = None
+
+    def projected(self, x: Tensor) -> tuple[Tensor, ...]:
+        """What each of the layers makes of x [..., inputs]."""
+        layers = [getattr(self, name) for name in self.PROJECTIONS]
+        if self.joined is None:
+            return tuple(layer(x) for layer in layers)
+        if self.joined_scale is None:
+            product = F.linear(x, self.joined)
+        else:
+            product = float8_linear(x, self.joined, self.joined_scale, layers[0].multiplies)
+        return product.chunk(len(layers), dim=-1)
+
+    def join(self) -> None:
+        """Have the layers' matrices be parts of one, where they are not yet."""
+        layers = [getattr(self, name) for name in self.PROJECTIONS]
+        if self._is_joined(layers):
+            return
+        self.joined, parts = _joined([layer.weight.data for layer in layers])
+        for layer, part in zip(layers, parts, strict=True):
+            layer.weight.data = part
+        if isinstance(layers[0], Float8Linear):
+            self.joined_scale, scales = _joined([layer.scale for layer in layers])
+            for layer, scale in zip(layers, scales, strict=True):
+                layer.scale = scale
+
+    def separate(self) -> None:
+        """Have the layers work one by one."""
+        self.joined = self.joined_scale = None
+
+    def _is_joined(self, layers: list[Any]) -> bool:
+        weights = [(self.joined, [layer.weight for layer in layers])]
+        if isinstance(layers[0], Float8Linear):
+            weights.append((self.joined_scale, [layer.scale for layer in layers]))
+        return all(_are_parts(whole, parts) for whole, parts in weights)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """As nn.Module has it for `to` and the like, which puts each weight into a storage of its own."""
+        was_joined, self.joined, self.joined_scale = self.joined is not None, None, None
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if was_joined:
+            self.join()
+        return self
+
+
+def join_projections(network: nn.Module) -> None:
+    """Join all that can be, or join again what is not any more."""
+    for module in network.modules():
+        if isinstance(module, JoinedProjections):
+            module.join()
+
+
+def join_again(network: nn.Module) -> None:
+    """After weights were replaced: join again what was joined."""
+    for module in network.modules():
+        if isinstance(module, JoinedProjections) and module.joined is not None:
+            module.join()
+
+
+def separate_projections(network: nn.Module) -> None:
+    """Undo `join_projections`; the weights stay where they are."""
+    for module in network.modules():
+        if isinstance(module, JoinedProjections):
+            module.separate()
+
+
+def _joined(tensors: list[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """One tensor of all rows, and the parts of it that are the given ones."""
+    as_bytes = [tensor.view(torch.uint8) if tensor.dtype.itemsize == 1 else tensor for tensor in tensors]
+    whole = torch.cat(as_bytes).view(tensors[0].dtype)  # not all devices join numbers in 8 bits
+    return whole, _parts(whole, tensors)
+
+
+def _are_parts(whole: Tensor | None, parts: list[Tensor]) -> bool:
+    if whole is None:
+        return False
+    return all(part.data_ptr() == there.data_ptr() for part, there in zip(parts, _parts(whole, parts), strict=True))
+
+
+def _parts(whole: Tensor, like: list[Tensor]) -> tuple[Tensor, ...]:
+    return tuple(whole.split_with_sizes([len(tensor) for tensor in like]))

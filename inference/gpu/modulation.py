@@ -1,0 +1,71 @@
+"""What the noise level shifts, scales and gates with, computed for all steps of a batch at once.
+
+For one noise level these are products of matrices with a single row: a tenth of the transformer's weights is read to
+use each number once. For all levels of a schedule together it is read once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+#: So many noise levels are computed together, which bounds the memory: with Anima's sizes a level takes 1 MiB in
+#: bfloat16.
+TOGETHER = 64
+
+
+@dataclass(frozen=True)
+class Modulation:
+    """Of the noise levels [B] of a batch, or of the one that all its rows have."""
+
+    #: For each block, [B or 1, 1, 9 width]: shift, scale and gate of self-attention, cross-attention and MLP.
+    blocks: tuple[Tensor, ...]
+    #: [B or 1, 1, 2 width]: shift and scale of the last layer.
+    final: Tensor
+
+    def of_rows(self, rows: Sequence[int]) -> Modulation:
+        """That of some rows of the batch."""
+        if len(self.final) == 1:
+            return self
+        return Modulation(tuple(block[rows] for block in self.blocks), self.final[rows])
+
+    def levels(self) -> Iterator[Modulation]:
+        """That of each noise level; nothing is copied."""
+        parts = zip(*(torch.tensor_split(block, len(block)) for block in self.blocks), strict=True)
+        for blocks, final in zip(parts, torch.tensor_split(self.final, len(self.final)), strict=True):
+            yield Modulation(blocks, final)
+
+
+class StepModulations:
+    """The modulation of each noise level that a sampler asks about; those of its schedule are computed together."""
+
+    def __init__(
+        self, compute: Callable[[Tensor], Modulation], schedule: Sequence[float], device: torch.device
+    ) -> None:
+        """compute: of noise levels, float32 [B]. schedule: the levels in the order in which they are asked about."""
+        self._compute = compute
+        self._device = device
+        self._schedule = list(dict.fromkeys(schedule))
+        self._known: dict[float, Modulation] = {}
+        #: The last one that is not in the schedule. Tiles of an image ask for it one after the other.
+        self._alone: dict[float, Modulation] = {}
+
+    def at(self, level: float) -> Modulation:
+        """That of one noise level. One that is not in the schedule, as some solvers ask for, is computed alone."""
+        if level in self._known:
+            return self._known[level]
+        if level in self._schedule:
+            first = self._schedule.index(level)
+            self._known = {}  # its memory first
+            self._known = self._of(self._schedule[first : first + TOGETHER])
+            return self._known[level]
+        if level not in self._alone:
+            self._alone = self._of([level])
+        return self._alone[level]
+
+    def _of(self, levels: Sequence[float]) -> dict[float, Modulation]:
+        found = self._compute(torch.tensor(levels, dtype=torch.float32, device=self._device))
+        return dict(zip(levels, found.levels(), strict=True))

@@ -1,0 +1,45 @@
+"""Reads the texts of an XMP packet, where Draw Things and editors of images keep what is known of an image.
+
+Packets come from strangers and need not be well-formed: a property is looked for once, by its usual name.
+"""
+
+import html
+import re
+
+from inference.metadata import a1111
+from inference.metadata.parameters import json_object
+
+#: The key under which a PNG file's iTXt chunk holds the packet.
+PNG_KEY = "XML:com.adobe.xmp"
+_PROPERTIES = ("exif:UserComment", "dc:description", "tiff:ImageDescription", "exif:ImageDescription")
+_TAG = re.compile(r"<[^<>]*>")
+
+
+def texts(packet: str) -> dict[str, str]:
+    """An object in JSON as `UserComment`, a web UI's text as `parameters`, as far as there are any."""
+    found: dict[str, str] = {}
+    for name in _PROPERTIES:
+        text = _property(packet, name)
+        if json_object(text) is not None:
+            found.setdefault("UserComment", text)
+        elif text and a1111.read(text) is not None:
+            found.setdefault("parameters", text)
+    return found
+
+
+def _property(packet: str, name: str) -> str:
+    """A property's value, of alternatives the first; it may be an element or an attribute."""
+    start = packet.find(f"<{name}")
+    if start >= 0:
+        begin, end = packet.find(">", start) + 1, packet.find(f"</{name}>", start)
+        if 0 < begin <= end:
+            value = packet[begin:end]
+            item, item_end = value.find("<rdf:li"), value.find("</rdf:li>")
+            value = value[item:item_end] if 0 <= item < item_end else value
+            return html.unescape(_TAG.sub("", value)).strip()
+    start = packet.find(f'{name}="')
+    if start < 0:
+        return ""
+    begin = start + len(name) + 2
+    end = packet.find('"', begin)
+    return html.unescape(packet[begin : end if end >= 0 else begin]).strip()

@@ -1,0 +1,71 @@
+"""What could not be done as it was asked for, in English sentences that say by a code and values what they mean.
+
+Whoever speaks another language words them anew by these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+#: Keys of a LoRA file that a sentence names; of more it says how many.
+KEYS_NAMED = 3
+
+
+class NoteCode(StrEnum):
+    """What a note is about. All but the last say why parts of a LoRA are not used."""
+
+    OTHER_LAYERS = "other_layers"
+    OTHER_TEXT_ENCODER = "other_text_encoder"
+    UNKNOWN_KIND = "unknown_kind"
+    NO_SUCH_TENSOR = "no_such_tensor"
+    NOT_NUMBERS = "not_numbers"
+    INCOMPLETE = "incomplete"
+    OTHER_SHAPE = "other_shape"
+    EMBEDDINGS = "embeddings"
+
+
+SENTENCES: Mapping[NoteCode, str] = {
+    NoteCode.OTHER_LAYERS: "this model has no such layers.",
+    NoteCode.OTHER_TEXT_ENCODER: "this model's text encoder, Qwen3, has no such layers.",
+    NoteCode.UNKNOWN_KIND: "no kind of LoRA that is known here has such tensors.",
+    NoteCode.NO_SUCH_TENSOR: "this model has no {tensor}.",
+    NoteCode.NOT_NUMBERS: (
+        "{factor} of {tensor} holds values that are not numbers. The file is damaged; download it again."
+    ),
+    NoteCode.INCOMPLETE: "{tensor} has only {factors}, which is incomplete, or of a kind that is not supported.",
+    NoteCode.OTHER_SHAPE: (
+        "its change of {tensor} does not have that tensor's shape {shape}. It was made for a model of another size."
+    ),
+    NoteCode.EMBEDDINGS: "There are no embeddings for Anima, so this is left out: {names}.",
+}
+
+
+class Note(str):
+    """A sentence in English. `values`: what is filled in, by name; of a LoRA also `lora`, `keys` and perhaps `more`."""
+
+    code: NoteCode
+    values: Mapping[str, str]
+
+    def __new__(cls, text: str, code: NoteCode, values: Mapping[str, str]) -> Note:
+        note = super().__new__(cls, text)
+        note.code, note.values = code, values
+        return note
+
+    def __reduce__(self) -> tuple[type[Note], tuple[str, NoteCode, Mapping[str, str]]]:
+        """So that a note leaves the engine's process whole."""
+        return Note, (str(self), self.code, self.values)
+
+
+def make_note(code: NoteCode, **values: str) -> Note:
+    return Note(SENTENCES[code].format(**values), code, values)
+
+
+def lora_note(lora: str, keys: Sequence[str], reason: Note) -> Note:
+    """The note that a LoRA is used without some of its keys. `reason`: why."""
+    values = {"lora": lora, "keys": ", ".join(keys[:KEYS_NAMED])}
+    shown = values["keys"]
+    if (more := len(keys) - KEYS_NAMED) > 0:
+        values["more"] = str(more)
+        shown = f"{shown} and {more} more"
+    return Note(f"The LoRA {lora} is used without {shown}: {reason}", reason.code, {**values, **reason.values})

@@ -1,0 +1,12 @@
+"""That a prompt names embeddings, which are left out."""
+
+from __future__ import annotations
+
+from inference.notes import Note, NoteCode, make_note
+from inference.prompt import embeddings
+
+
+def embeddings_notes(*prompts: str) -> list[Note]:
+    """One note on all that the prompts name; none where they name none."""
+    names = embeddings(*prompts)
+    return [make_note(NoteCode.EMBEDDINGS, names=", ".join(names))] if names else []

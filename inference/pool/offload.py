@@ -1,0 +1,96 @@
+"""The text encoder and the VAE, which work for moments only: where memory is tight, they wait in main memory."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from inference.devices import empty_cache
+from inference.request import Offloading
+
+logger = logging.getLogger(__name__)
+
+CPU = torch.device("cpu")
+
+
+class PassingParts:
+    """Networks that are brought to the device when they are needed, and leave it when their memory is.
+
+    With "never" they always stay there, with "always" they leave as soon as something else works. With "auto" they
+    leave where the free memory is too small, and from the first time on that the device ran out of it, always. Where
+    the device has no memory of its own, they stay.
+    """
+
+    def __init__(
+        self,
+        mode: Offloading,
+        device: torch.device,
+        free: Callable[[], int],
+        move: Callable[[nn.Module, torch.device], object] = nn.Module.to,
+    ) -> None:
+        """free: bytes of the device that can still be had, the reserve taken off. move: takes a network to a device."""
+        self.mode: Offloading = "never" if device.type in ("cpu", "mps") else mode
+        self._device = device
+        self._free = free
+        self._move = move
+        self._sizes: dict[nn.Module, int] = {}
+        #: The one used last stands last.
+        self._on_device: list[nn.Module] = []
+
+    def place_for(self, size: int) -> torch.device:
+        """Where a network is to be loaded that needs so many bytes, for its weights and for what is done then."""
+        fits = self.mode == "never" or (self.mode == "auto" and self._free() >= size)
+        return self._device if fits else CPU
+
+    def add(self, part: nn.Module, where: torch.device) -> None:
+        """Take charge of a network that is loaded there."""
+        self._sizes[part] = sum(parameter.nbytes for parameter in part.parameters())
+        if where == self._device:
+            self._on_device.append(part)
+
+    def bring(self, part: nn.Module, needed: int = 0) -> None:
+        """Have a network on the device, with so many bytes free beside it."""
+        if self.mode == "never":
+            return
+        if part in self._on_device:
+            self._on_device.remove(part)
+            self._on_device.append(part)
+            self.make_room(needed, part)
+            return
+        self.make_room(needed + self._sizes[part], part)
+        self._go(part, self._device)
+        self._on_device.append(part)
+
+    def make_room(self, needed: int, staying: nn.Module | None = None) -> None:
+        """Have others leave until so many bytes are free; those that were used last leave last."""
+        if self.mode == "never":
+            return
+        for part in [part for part in self._on_device if part is not staying]:
+            if self.mode == "auto" and self._free() >= needed:
+                return
+            self._leave(part)
+
+    def give_way(self) -> bool:
+        """Have all leave after the device ran out of memory, and from now on always. Returns whether that is news."""
+        if self.mode != "auto":
+            return False
+        logger.info("The device's memory is short: text encoder and VAE wait in main memory from now on.")
+        self.mode = "always"
+        self.make_room(0)
+        return True
+
+    def _leave(self, part: nn.Module) -> None:
+        self._on_device.remove(part)
+        self._go(part, CPU)
+        empty_cache(self._device)
+
+    def _go(self, part: nn.Module, where: torch.device) -> None:
+        with torch.inference_mode(False):
+            try:
+                self._move(part, where)
+            except RuntimeError:
+                self._move(part, CPU)  # a part of it may have arrived
+                raise

@@ -1,0 +1,159 @@
+"""Keeps models on the device and in main memory as far as they fit, and brings the wanted one to the device."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+import torch
+
+from inference.devices import empty_cache, is_out_of_memory
+from inference.pool.placement import Placed, Placement, place
+from inference.request import OutOfMemory
+
+logger = logging.getLogger(__name__)
+
+CPU = torch.device("cpu")
+
+
+class Movable(Protocol):
+    """A model whose weights can be moved. `inference.pool.diffusion_model.DiffusionModel` is one."""
+
+    @property
+    def size(self) -> int: ...
+    def move_to(self, device: torch.device) -> None: ...
+    def release(self) -> None: ...
+
+
+Loaded = TypeVar("Loaded", bound=Movable)
+
+
+class ModelPool(Generic[Loaded]):
+    """The models that are loaded, by name.
+
+    Where the device is a GPU, models that leave it go to main memory. Where it is the CPU, the two are one, and they
+    are dropped.
+    """
+
+    def __init__(self, device: torch.device, free: Callable[[torch.device], int]) -> None:
+        """`free`: bytes for weights that can still be had on the device or in main memory, the reserve taken off."""
+        self._device = device
+        self._free = free
+        #: The model used last stands last.
+        self._kept: dict[str, Loaded] = {}
+        self._on_device: set[str] = set()
+
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """The names of the models on the device, the one used last first."""
+        return tuple(name for name in reversed(self._kept) if name in self._on_device)
+
+    @property
+    def in_memory(self) -> tuple[str, ...]:
+        """The names of the models that wait in main memory, the one used last first."""
+        return tuple(name for name in reversed(self._kept) if name not in self._on_device)
+
+    @torch.inference_mode(False)  # weights that are made in it would have the blocks compiled again
+    def use(
+        self, name: str, size: int, needed: int, load: Callable[[], Loaded], on_loading: Callable[[], None]
+    ) -> Loaded:
+        """The model of this name, on the device, where other models leave room for it and for what generating needs.
+
+        size: bytes of its weights. needed: bytes for generating. load: reads it from its file. on_loading: called
+        before something that takes time. Raises what `load` raises, and OutOfMemory.
+        """
+        if name in self._on_device:
+            self._kept[name] = self._kept.pop(name)
+            self._apply(self._placement(name, size, needed), on_loading)
+            return self._kept[name]
+        on_loading()
+        self._apply(self._placement(name, size, needed))
+        try:
+            return self._load_or_move(name, load)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            if not self.release_idle(name):
+                raise _too_large(name) from error
+        try:
+            return self._load_or_move(name, load)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise _too_large(name) from error
+
+    def release_idle(self, used: str) -> bool:
+        """Have all other models leave the device. Returns whether there were any."""
+        had_any = bool(self._on_device - {used})
+        self._apply(self._placement(used, 0, None))
+        return had_any
+
+    def drop(self, name: str) -> None:
+        """Forget a model, for one whose file has changed or gone. One that is not there is no error."""
+        if name in self._kept:
+            self._leave(name, keep=False)
+            self._give_back()
+
+    def _placement(self, wanted: str, size: int, needed: int | None) -> Placement:
+        """`needed`: bytes for generating; None where the wanted model is to be alone on the device."""
+        others = [
+            Placed(name, model.size, name in self._on_device)
+            for name, model in reversed(self._kept.items())
+            if name != wanted
+        ]
+        taken = sum(model.size for model in others if model.on_device)
+        waiting = sum(model.size for model in others if not model.on_device)
+        here = size if wanted in self._on_device else 0
+        device_room = -1 if needed is None else self._free(self._device) + taken + here - needed
+        memory_room = 0 if self._device.type == "cpu" else self._free(CPU) + waiting
+        return place([Placed(wanted, size, wanted in self._on_device), *others], device_room, memory_room)
+
+    def _apply(self, placement: Placement, on_loading: Callable[[], None] = lambda: None) -> None:
+        """Have models leave their places, least recently used first; those that are dropped first of all."""
+        kept = {*placement.on_device, *placement.in_memory}
+        dropped = [name for name in self._kept if name not in kept]
+        leaving = [name for name in self._kept if name in self._on_device and name in placement.in_memory]
+        if not dropped and not leaving:
+            return
+        on_loading()
+        for name in dropped:
+            self._leave(name, keep=False)
+        for name in leaving:
+            self._leave(name, keep=True)
+        self._give_back()
+
+    def _leave(self, name: str, *, keep: bool) -> None:
+        self._on_device.discard(name)
+        if keep:
+            logger.info("%s moves from the device to main memory", name)
+            self._kept[name].move_to(CPU)
+        else:
+            logger.info("%s leaves the memory", name)
+            self._kept.pop(name).release()
+
+    def _load_or_move(self, name: str, load: Callable[[], Loaded]) -> Loaded:
+        if name in self._kept:
+            logger.info("%s moves from main memory to the device", name)
+            model = self._kept.pop(name)
+            try:
+                model.move_to(self._device)
+            except RuntimeError:
+                model.release()  # parts of it are in either place
+                raise
+        else:
+            model = load()
+        self._kept[name] = model
+        self._on_device.add(name)
+        return model
+
+    def _give_back(self) -> None:
+        """Let the GPU have what PyTorch keeps of the weights that left."""
+        empty_cache(self._device)
+
+
+def _too_large(name: str) -> OutOfMemory:
+    return OutOfMemory(
+        f"The device's memory does not hold the model {name}. Choose another one, or stop other programs that use the "
+        "device."
+    )

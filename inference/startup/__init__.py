@@ -1,0 +1,1 @@
+"""What makes an engine's process start quickly."""

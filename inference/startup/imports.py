@@ -1,0 +1,41 @@
+"""Imported by the process that engines are copied from, and by nothing else: the engine, under an engine's conditions.
+
+Nothing may run on a device here, nor on several threads: neither survives being copied.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from inference.startup.environment import set_up_environment
+
+#: Seconds between two looks at whether the bot is still there.
+LOOK = 0.1
+
+
+@contextmanager
+def ending_with(parent: int) -> Iterator[None]:
+    """End this process at once if its parent ends meanwhile; it would notice only afterwards."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(LOOK):
+            if os.getppid() != parent:
+                os._exit(0)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    yield
+    over.set()
+    watcher.join()
+
+
+set_up_environment()
+# The bot ends it, by ending. A service manager's SIGTERM, which goes to every process, would leave engines without it.
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+with ending_with(os.getppid()):
+    import inference.engine  # noqa: F401, after the environment, which PyTorch reads as it is imported

@@ -1,0 +1,93 @@
+"""Has the system read the model's files while PyTorch is still imported, so that loading them waits for no disk.
+
+What is read lies in memory that the system takes back whenever a program needs it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from io import RawIOBase
+from pathlib import Path
+
+import psutil
+
+from inference.request import CheckpointError
+from inference.weights.folders import (
+    ALL_IN_ONE_FOLDER,
+    TEXT_ENCODER_FOLDERS,
+    VAE_FOLDERS,
+    files_under,
+    without_suffix,
+)
+from inference.weights.headers.diffusion_models import find_diffusion_model
+
+logger = logging.getLogger(__name__)
+
+#: Read at a time.
+STRETCH = 64 << 20
+#: Of the memory that is available, the part that stays so.
+LEFT_FREE = 0.2
+
+
+def read_ahead(
+    models: Path, diffusion_model: str | None, text_encoder: str | None = None, vae: str | None = None
+) -> threading.Thread:
+    """Begin to read the files that an engine is going to load; returns at once. Names as in `ModelFiles.find`.
+
+    What cannot be read or chosen is left to the engine, which has a sentence for it.
+    """
+
+    def run() -> None:
+        try:
+            for path in expected_files(models, diffusion_model, text_encoder, vae):
+                if not fetch(path):
+                    return
+        except (OSError, CheckpointError) as error:
+            logger.debug("nothing is read ahead: %s", error)
+
+    thread = threading.Thread(target=run, name="reading ahead", daemon=True)
+    thread.start()
+    return thread
+
+
+def expected_files(models: Path, diffusion_model: str | None, *others: str | None) -> list[Path]:
+    """The files in the order in which an engine loads them. Of the other parts, those that are certain.
+
+    Raises CheckpointError.
+    """
+    found = [find_diffusion_model(models, diffusion_model)]
+    for folders, name in zip((TEXT_ENCODER_FOLDERS, VAE_FOLDERS), others, strict=False):
+        own = [folder for folder in folders if folder != ALL_IN_ONE_FOLDER]
+        files = [path for folder in own for path in files_under(models / folder)]
+        named = [path for path in files if name is None or without_suffix(path.name) == without_suffix(name)]
+        found += named if len(named) == 1 else []
+    return found
+
+
+def fetch(path: Path) -> bool:
+    """Have the system read a file, where it fits into what memory is available. Returns whether it did.
+
+    Linux reads on its own once it is told; elsewhere the file is read here, a stretch at a time.
+    """
+    with path.open("rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > (1 - LEFT_FREE) * psutil.virtual_memory().available:
+            logger.info("%s is not read ahead: too little memory is free.", path.name)
+            return False
+        advise = getattr(os, "posix_fadvise", None)
+        if advise is None:
+            read_through(file)
+            return True
+        for start in range(0, size, STRETCH):
+            advise(file.fileno(), start, STRETCH, os.POSIX_FADV_WILLNEED)
+    return True
+
+
+def read_through(file: RawIOBase) -> int:
+    """Read a file to its end, and forget it. Returns its bytes."""
+    part, total = bytearray(STRETCH), 0
+    while read := file.readinto(part):
+        total += read
+    return total

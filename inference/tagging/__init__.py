@@ -1,0 +1,1 @@
+"""Tags for an image, from a tagger in a process of its own."""

@@ -1,0 +1,84 @@
+"""The list beside a tagger's model: which tag each of its outputs means.
+
+It is `selected_tags.csv`, as the taggers of the WD14 family have it: columns tag_id, name, category and count, and a
+line for each output, in their order.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+TAG_LIST = "selected_tags.csv"
+#: Bytes; the largest public ones have a few hundred kilobytes.
+MAX_BYTES = 32 << 20
+
+
+class TaggerError(ValueError):
+    """A tagger cannot be used; the message is a sentence that says why, and what to do."""
+
+
+class TagKind(IntEnum):
+    """Danbooru's categories, and 9 for the ratings, which the taggers' lists have besides."""
+
+    GENERAL = 0
+    ARTIST = 1
+    COPYRIGHT = 3
+    CHARACTER = 4
+    META = 5
+    RATING = 9
+
+
+@dataclass(frozen=True)
+class ListedTag:
+    """`name` as Danbooru writes it, with underscores."""
+
+    name: str
+    kind: TagKind
+
+
+@dataclass(frozen=True)
+class TagGuess:
+    """A tag, its name as Danbooru writes it, and its probability, 0 to 1."""
+
+    name: str
+    kind: TagKind
+    probability: float
+
+
+def read_tag_list(path: Path) -> tuple[ListedTag, ...]:
+    """The tags in the order of the model's outputs. Raises TaggerError."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise TaggerError(f"{path} is larger than {MAX_BYTES >> 20} MiB, so it is no list of tags.")
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file)
+            missing = {"name", "category"} - set(rows.fieldnames or ())
+            if missing:
+                raise TaggerError(
+                    f"{path} lacks the column {' and '.join(sorted(missing))}: its first line has to be "
+                    "tag_id,name,category,count."
+                )
+            tags = tuple(_tag(row, path, rows.line_num) for row in rows)
+    except FileNotFoundError:
+        raise TaggerError(f"There is no {path}: put the list of tags that belongs to the model beside it.") from None
+    except UnicodeDecodeError:
+        raise TaggerError(f"{path} is not a UTF-8 text file: download it again.") from None
+    except csv.Error as error:
+        raise TaggerError(f"{path} is no CSV file ({error}): download it again.") from None
+    except OSError as error:
+        raise TaggerError(f"{path} cannot be read ({error.strerror}): allow this user to read it.") from None
+    if not tags:
+        raise TaggerError(f"{path} lists no tags: download it again.")
+    return tags
+
+
+def _tag(row: dict[str, str | None], path: Path, line: int) -> ListedTag:
+    """Categories that Danbooru does not have count as general."""
+    name, category = (row["name"] or "").strip(), (row["category"] or "").strip()
+    if not name or not (category.isascii() and category.isdecimal()):
+        raise TaggerError(f"{path}, line {line}: a name and the number of a category are expected: download it again.")
+    known = {str(kind.value): kind for kind in TagKind}
+    return ListedTag(name, known.get(category, TagKind.GENERAL))

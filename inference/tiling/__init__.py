@@ -1,0 +1,1 @@
+"""Covering an area with overlapping tiles, and putting what was made of each together again."""

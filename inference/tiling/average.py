@@ -1,0 +1,47 @@
+"""Putting together what was made of overlapping tiles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from inference.tiling.layout import Tiles
+
+
+class TileAverage:
+    """The average of tiles, each counting less towards its edges, which is built up without a map of weights.
+
+    The weight of a place is that of its row times that of its column, and so is the sum over all tiles that cover it.
+    """
+
+    def __init__(self, tiles: Tiles, total: Tensor, scale: int = 1) -> None:
+        """total: zeros [..., scale * height, scale * width], which the tiles are added to."""
+        self._total = total
+        self._scale = scale
+        self._rows = self._sums(tiles.height, tiles.tile_height, tiles.tops)
+        self._columns = self._sums(tiles.width, tiles.tile_width, tiles.lefts)
+
+    def add(self, rows: slice, columns: slice, values: Tensor) -> None:
+        """Add what was made of a tile, [..., scale * its height, scale * its width]."""
+        top, left = self._scale * rows.start, self._scale * columns.start
+        height, width = values.shape[-2:]
+        place = self._total[..., top : top + height, left : left + width]
+        down = (_window(height) / self._rows[top : top + height])[:, None]
+        across = _window(width) / self._columns[left : left + width]
+        place += values.to(place) * down.to(place) * across.to(place)
+
+    def _sums(self, length: int, tile: int, starts: Sequence[int]) -> Tensor:
+        total = torch.zeros(self._scale * length, dtype=torch.float64)
+        size = self._scale * min(tile, length)
+        for start in starts:
+            total[self._scale * start : self._scale * start + size] += _window(size)
+        return total
+
+
+def _window(length: int) -> Tensor:
+    """Weights float64 [length] from nearly nothing at both ends to one in the middle (Hann), so that no edge shows."""
+    position = (torch.arange(length, dtype=torch.float64) + 0.5) / length
+    return torch.sin(math.pi * position) ** 2

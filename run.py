@@ -1,0 +1,174 @@
+"""Installs Anima Bot into .venv the first time, and starts it. Works on Linux, macOS and Windows, without make.
+
+    python3.13 run.py                  the bot, or the sandbox where .env has no DISCORD_TOKEN
+    python3.13 run.py doctor           any other `anima` command
+    python3.13 run.py --install        only installs
+
+On Windows it is `py -3.13 run.py`.
+
+Uses the standard library alone, and can be read by a Python that is too old for the bot, so that it can say so.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+OLDEST, NEWEST = (3, 11), (3, 14)
+PYTHONS = "Python {}.{} to {}.{}".format(*OLDEST, *NEWEST)
+RECOMMENDED = "3.13"
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+#: Newer than these files where the packages are installed. The Makefile has the same rule.
+STAMP = VENV / "installed"
+SOURCES = (ROOT / "pyproject.toml", ROOT / "constraints.txt")
+
+#: PyTorch's packages for Windows, by the CUDA that they bring. On PyPI there is only the one for the CPU.
+PYTORCH = "https://download.pytorch.org/whl/"
+#: The first driver that runs CUDA 13, and the first compute capability that CUDA 13 has kernels for.
+CUDA_13_DRIVER, CUDA_13_CAPABILITY = 580, 7.5
+#: Deeper folders make paths of PyTorch's files longer than the 260 characters of Windows.
+DEEPEST_ON_WINDOWS = 60
+
+SIZE = (
+    "Installing the Python packages into .venv, once. Most of it is PyTorch: on Linux, and on Windows with an NVIDIA\n"
+    "card, an estimated 3 to 5 GB, elsewhere a few hundred MB. That takes some minutes, or half an hour."
+)
+
+
+def main(arguments: list[str]) -> None:
+    only_install = arguments == ["--install"]
+    if not installed():
+        sentence = why_not_this_python()
+        if sentence:
+            sys.exit(sentence)
+        install()
+    if only_install:
+        return
+    start(arguments or ["start"])
+
+
+def installed() -> bool:
+    """Whether .venv has the packages that pyproject.toml and constraints.txt ask for now."""
+    if not (STAMP.exists() and python().exists()):
+        return False
+    return all(STAMP.stat().st_mtime >= source.stat().st_mtime for source in SOURCES)
+
+
+def python() -> Path:
+    """The interpreter of .venv."""
+    return VENV / "Scripts" / "python.exe" if sys.platform == "win32" else VENV / "bin" / "python"
+
+
+def why_not_this_python() -> str | None:
+    """Why the packages cannot be installed with the Python that runs this, and what to do; None where they can."""
+    this = f"this is {sys.version.split()[0]} ({sys.executable})"
+    if not OLDEST <= tuple(sys.version_info[:2]) <= NEWEST:
+        return f"Anima Bot needs {PYTHONS}, and {this}. {another_python()}"
+    if sys.maxsize < 2**32:
+        return f"Anima Bot needs a 64-bit Python, and {this} has 32 bits. {another_python()}"
+    if sysconfig.get_platform() == "win-arm64":
+        return f"PyTorch has no packages for Python on ARM, and {this}. Install the one for x86-64 from python.org."
+    if sys.platform == "darwin" and platform.machine() != "arm64":
+        return f"PyTorch has no packages for Macs with Intel's processors, or for a Python made for them; {this}."
+    if sys.platform == "darwin" and int(platform.mac_ver()[0].partition(".")[0] or 0) < 14:
+        return f"PyTorch needs macOS 14 or later, and this is {platform.mac_ver()[0]}."
+    return None
+
+
+def another_python() -> str:
+    """How to start this file with a Python that fits."""
+    if sys.platform == "win32":
+        return (
+            f"Start it with another one: py -{RECOMMENDED} run.py (if there is none: `winget install "
+            f"Python.Python.{RECOMMENDED}`, or https://www.python.org)."
+        )
+    known = [f"python{OLDEST[0]}.{minor}" for minor in range(NEWEST[1], OLDEST[1] - 1, -1)]
+    found = next((name for name in known if shutil.which(name)), None)
+    name = found or f"python{RECOMMENDED}"
+    where = "" if found else " (if there is none: your system's packages, Homebrew, or https://www.python.org)"
+    return f"Start it with another one: {name} run.py, or make PYTHON={name} run{where}."
+
+
+def install() -> None:
+    """Create .venv and install the packages into it. Ends in a sentence where that fails."""
+    print(SIZE, flush=True)
+    for command in install_commands():
+        try:
+            code = subprocess.call(command, cwd=str(ROOT))
+        except OSError as error:
+            sys.exit(f"{command[0]} cannot be started: {error}. Remove the folder {VENV} and start again.")
+        if code != 0:
+            sys.exit(f"The installation failed; the reason is above. {after_a_failure()}")
+    STAMP.touch()
+
+
+def install_commands() -> list[list[str]]:
+    """Create the environment, then pip: PyTorch for the GPU where PyPI has only the one for the CPU, and the bot."""
+    pip = [str(python()), "-m", "pip", "install", "--disable-pip-version-check", "--constraint", "constraints.txt"]
+    commands = [[sys.executable, "-m", "venv", str(VENV)]]
+    gpus = windows_gpus()
+    if gpus:
+        commands.append([*pip, pinned("torch"), "--index-url", PYTORCH + cuda_build(gpus)])
+    commands.append([*pip, "--editable", ".[windows-compile]" if gpus else "."])
+    return commands
+
+
+def windows_gpus() -> str:
+    """On Windows, what NVIDIA's driver says: a line `compute capability, driver` for each GPU. Empty elsewhere."""
+    program = shutil.which("nvidia-smi") if sys.platform == "win32" else None
+    if program is None:
+        return ""
+    command = [program, "--query-gpu=compute_cap,driver_version", "--format=csv,noheader"]
+    try:
+        return subprocess.check_output(command, universal_newlines=True).strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""  # the driver is there, but finds no GPU
+
+
+def cuda_build(gpus: str) -> str:
+    """The folder of PyTorch's packages that works for all GPUs, by `windows_gpus`."""
+    for line in gpus.splitlines():
+        capability, _, driver = line.partition(",")
+        try:
+            if float(capability) < CUDA_13_CAPABILITY or float(driver.strip().partition(".")[0]) < CUDA_13_DRIVER:
+                return "cu126"
+        except ValueError:
+            continue  # "[N/A]" of old drivers or GPUs
+    return "cu130"
+
+
+def pinned(package: str) -> str:
+    """Its line in constraints.txt."""
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return next(line for line in lines if line.startswith(f"{package}=="))
+
+
+def after_a_failure() -> str:
+    if sys.platform == "win32" and len(str(ROOT)) > DEEPEST_ON_WINDOWS:
+        return f"Windows limits the length of paths: move the folder {ROOT} to a shorter one, such as C:\\anima-bot."
+    return "Start it again to go on; what has been downloaded is kept. If the bot is running, stop it first."
+
+
+def start(arguments: list[str]) -> None:
+    """Become `anima` with these arguments, in the folder of this file, where .env and the database are."""
+    os.chdir(str(ROOT))
+    command = [str(python()), "-m", "bot", *arguments]
+    if sys.platform != "win32":
+        os.execv(command[0], command)
+    # Windows cannot replace a process. Ctrl-C and Ctrl-Break reach every process of the console; the bot answers them.
+    for name in ("SIGINT", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    sys.exit(subprocess.Popen(command).wait())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,98 @@
+"""PostgreSQL: connections that never wait for ever, and that work behind pgbouncer in transaction mode."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import URL, event
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from storage.backend.errors import DatabaseRefused
+
+#: Connections that are kept, and how many more there may be at busy times.
+KEPT, MORE = 5, 10
+#: Seconds after which a connection is replaced before its next use, since firewalls drop idle ones without a word.
+RENEWED_AFTER = 240
+
+
+@dataclass(frozen=True)
+class DatabaseTimeouts:
+    """Seconds. A caller waits at most for a connection and for one statement, and has an answer or an error then.
+
+    connect: for a connection, a place in the pool included.
+    statement: for each statement, and for the commit.
+    """
+
+    connect: float = 10.0
+    statement: float = 10.0
+
+
+def postgresql_engine(url: URL, timeouts: DatabaseTimeouts) -> AsyncEngine:
+    """Raises DatabaseRefused without the package asyncpg."""
+    engine = _create(
+        url,
+        {"timeout": timeouts.connect, "command_timeout": timeouts.statement},
+        pool_size=KEPT,
+        max_overflow=MORE,
+        pool_timeout=timeouts.connect,
+        pool_recycle=RENEWED_AFTER,
+    )
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def replace_closed(connection: Any, record: Any, proxy: Any) -> None:
+        """After a restart of the server. Asking the server instead would cost two trips each time."""
+        if connection.driver_connection.is_closed():
+            raise DisconnectionError
+
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def give_up(context: Any) -> None:
+        """A connection that did not answer in time is thrown away: a rollback would wait for the server again."""
+        if isinstance(context.original_exception, TimeoutError):
+            context.is_disconnect = True
+
+    return engine
+
+
+def patient_postgresql_engine(url: URL, timeouts: DatabaseTimeouts) -> AsyncEngine:
+    """Without a limit on statements: for migrations, and for copying whole databases."""
+    return _create(url, {"timeout": timeouts.connect}, poolclass=NullPool)
+
+
+def split_schema(url: URL) -> tuple[URL, str | None]:
+    """The address without `?schema=NAME`, and that name: the tables are in a schema of their own, beside others."""
+    schema = url.query.get("schema")
+    return url.difference_update_query(["schema"]), schema if isinstance(schema, str) else None
+
+
+def _create(url: URL, connect_args: dict[str, Any], **pool: Any) -> AsyncEngine:
+    try:
+        import asyncpg
+    except ModuleNotFoundError as error:
+        raise DatabaseRefused("PostgreSQL needs the package asyncpg: pip install 'anima-bot[postgres]'.") from error
+
+    class BoundedConnection(asyncpg.Connection):  # type: ignore[misc]
+        async def close(self, *, timeout: float | None = None) -> None:
+            """asyncpg's own waits for a server that does not answer a cancelled statement, whatever its timeout."""
+            try:
+                async with asyncio.timeout(timeout):
+                    await super().close(timeout=timeout)
+            except TimeoutError:
+                self.terminate()
+
+    # Nothing stays prepared from one statement to the next: pgbouncer may run them on different connections.
+    unnamed = {
+        "statement_cache_size": 0,
+        "prepared_statement_cache_size": 0,
+        "prepared_statement_name_func": lambda: "",
+    }
+    url, schema = split_schema(url)
+    if schema is not None:
+        connect_args = {**connect_args, "server_settings": {"search_path": schema}}
+    return create_async_engine(
+        url.set(drivername="postgresql+asyncpg"),
+        connect_args={"connection_class": BoundedConnection, **unnamed, **connect_args},
+        hide_parameters=True,
+        **pool,
+    )

@@ -1,0 +1,1 @@
+"""Which images are in servers' galleries."""

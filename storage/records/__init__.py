@@ -1,0 +1,1 @@
+"""What the classes of `storage` take and return."""

@@ -1,0 +1,44 @@
+"""Cells of the grid over an image: their names, their numbers and their pixels."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bot.generation.redraw.area import (
+    CELLS,
+    Area,
+    box_of,
+    cells_of,
+    cells_of_line,
+    known_cells,
+    mask_of_cells,
+    number_of,
+)
+from inference import InvalidRequest
+
+
+@pytest.mark.parametrize("size", [(64, 64), (832, 1216), (7, 5), (1001, 333)])
+def test_cells_cover_every_pixel_once(size: tuple[int, int]) -> None:
+    covered = sum(np.asarray(mask_of_cells([cell], size), int) for cell in CELLS)
+    assert (covered == 255).all()
+    assert box_of("A1", size)[:2] == (0, 0) and box_of("E5", size)[2:] == size
+
+
+def test_letters_run_to_the_right_and_numbers_down() -> None:
+    assert (box_of("B1", (50, 100)), box_of("A2", (50, 100))) == ((10, 0, 20, 20), (0, 20, 10, 40))
+
+
+def test_cells_become_a_number_and_come_back_from_it() -> None:
+    assert cells_of(number_of(["E5", "A1", "C3"])) == ("A1", "C3", "E5")
+    assert cells_of(number_of(CELLS)) == CELLS and cells_of(0) == () and cells_of(1 << 25) == ()
+
+
+def test_what_is_no_cell_or_line_is_passed_over() -> None:
+    assert known_cells(["E5", "Z1", "", "A1", "A1"]) == ("A1", "E5")
+    assert cells_of_line("B") == ("B1", "B2", "B3", "B4", "B5") and cells_of_line("2")[0] == "A2"
+    assert [cells_of_line(name) for name in ("", "A1", "Z", "AB")] == [()] * 4
+
+
+def test_an_area_without_its_mask_redraws_nothing() -> None:
+    with pytest.raises(InvalidRequest, match="mask"):
+        Area(masked=True).applied(Image.new("RGB", (8, 8)), None)

@@ -1,0 +1,38 @@
+"""The page with the bot itself behind it, in place of the small one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest_asyncio
+from playwright.async_api import Browser
+
+from bot.sandbox import FakeDiscord, User
+from tests.bot.harness import Stage
+from tests.bot.sandbox.page.conftest import Screen, new_screen
+
+#: Pixels that a phone is wide.
+PHONE = 380
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def stage(standin: FakeDiscord, tmp_path: Path) -> AsyncIterator[Stage]:
+    stage = Stage(standin, tmp_path)
+    await stage.start()
+    yield stage
+    await stage.stop()
+
+
+async def open_on_phone(stage: Stage, browser: Browser, language: str) -> tuple[User, Screen]:
+    """Alice, who speaks this language as her server does, in front of a channel with one image."""
+    world = stage.discord.world
+    world.users[stage.alice.id] = alice = replace(stage.alice, locale=language)
+    world.guild.locale = language
+    await stage.draw("1girl, red hair", alice)
+    screen = await new_screen(
+        browser, stage.discord.page_url, viewport={"width": PHONE, "height": 800}, locale=language
+    )
+    await screen.open(alice, stage.general)
+    return alice, screen

@@ -1,0 +1,117 @@
+"""How the end of an engine's process is noticed and told, on Windows too."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from inference.child_process import how_it_ended
+from inference.process import EngineDied, EngineProcess
+from inference.watchdog import Timeouts
+from tests.inference.sleeping_engine import load
+
+#: Long enough for a test to reach its own limit if the end goes unnoticed.
+PATIENT = Timeouts(loading=3600)
+
+
+def die() -> None:
+    """End as a process does that a library crashed in, before anything is said."""
+    os._exit(7)
+
+
+@pytest.fixture
+def pipe_ends_stay_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As on Windows until the child takes its end: in this process a handle of it stays open, so there is no EOF."""
+    close, duplicates = Connection.close, []
+
+    def close_but_keep(connection: Connection) -> None:
+        duplicates.append(os.dup(connection.fileno()))
+        close(connection)
+
+    monkeypatch.setattr(Connection, "close", close_but_keep)
+    yield
+    monkeypatch.undo()
+    for duplicate in duplicates:
+        os.close(duplicate)
+
+
+@pytest.mark.posix
+@pytest.mark.timeout(60)
+def test_an_engine_that_dies_before_it_takes_its_end_of_the_pipe_is_noticed(pipe_ends_stay_open: None) -> None:
+    process = EngineProcess(die, PATIENT)  # type: ignore[arg-type]
+    with pytest.raises(EngineDied, match="ended with exit code 7"):
+        process.start()
+    process.stop()
+
+
+@pytest.mark.posix
+@pytest.mark.timeout(60)
+def test_what_an_engine_said_before_it_ended_comes_first(pipe_ends_stay_open: None, tmp_path: Path) -> None:
+    (tmp_path / "asleep").touch()
+    process = EngineProcess(partial(load, "nowhere", tmp_path / "asleep"), PATIENT)
+    assert process.start().name == "sleeping"
+    process.stop()
+
+
+def test_that_the_program_itself_stopped_the_engine_is_told_as_such(tmp_path: Path) -> None:
+    process = EngineProcess(partial(load, "nowhere", tmp_path / "asleep"))
+    process.start()
+    assert process._process is not None
+    process._kill(process._process)
+    with pytest.raises(EngineDied, match="was stopped"):
+        process.generate([])
+    process.stop()
+
+
+@pytest.mark.parametrize(
+    ("code", "platform", "told"),
+    [
+        (0, "linux", "ended with exit code 0"),
+        (1, "win32", "ended with exit code 1"),
+        (-9, "linux", f"was ended by {signal.Signals(9).name if sys.platform != 'win32' else 'signal 9'}"),
+        (-63, "linux", "was ended by signal 63"),
+        (-15, "linux", "was ended by SIGTERM"),
+        (-15, "win32", "was ended by another program (TerminateProcess)"),
+        (
+            3221225477,
+            "win32",
+            "ended with exit code 0xC0000005 (access violation: a crash in the GPU's driver or in a library)",
+        ),
+        (3221225495, "win32", "ended with exit code 0xC0000017 (not enough memory)"),
+        (0xC0001234, "win32", "ended with exit code 0xC0001234"),
+        (None, "linux", "ended, and its exit code is not known"),
+    ],
+)
+def test_an_exit_code_is_told_in_words(code: int | None, platform: str, told: str) -> None:
+    assert how_it_ended(code, platform) == f"The engine's process {told}."
+    assert how_it_ended(code, platform, "tagger") == f"The tagger's process {told}."
+
+
+#: Modules that CPython has on POSIX alone ("Availability: Unix" in its library reference).
+POSIX_MODULES = ("fcntl", "grp", "posix", "pwd", "resource", "syslog", "termios", "tty", "pty")
+
+IMPORTS = f"""
+import builtins, sys
+imported = builtins.__import__
+
+def refuse(name, globals=None, *rest, **more):
+    ours = (globals or {{}}).get("__name__", "").partition(".")[0] in ("bot", "inference", "storage")
+    if ours and name in {POSIX_MODULES!r}:
+        raise ModuleNotFoundError(f"No module named {{name!r}}, wanted by {{globals['__name__']}}")
+    return imported(name, globals, *rest, **more)
+
+builtins.__import__ = refuse
+import bot.__main__, bot.app, bot.sandbox.session, inference.engine, inference.cluster.host, inference.cluster.remote
+import bot.cli.startup_errors, storage.database
+"""
+
+
+def test_nothing_that_the_bot_imports_needs_modules_of_posix() -> None:
+    done = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,168 @@
+"""A PostgreSQL server that freezes, restarts or sits behind pgbouncer: every call ends, and nothing is done twice."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from storage.backend.postgresql import KEPT, MORE, DatabaseTimeouts
+from storage.backend.transactions import StorageUnavailable
+from storage.database import Database
+from storage.jobs import Accepted
+from storage.schema import jobs
+from tests.postgresql_server import PostgresqlServer
+from tests.storage.requests import UNLIMITED, accepted, an_imagine, delivered, running
+from tests.storage.rules import broken_rules
+
+pytestmark = pytest.mark.posix
+
+QUICK = DatabaseTimeouts(connect=1.0, statement=1.0)
+PATIENT = DatabaseTimeouts(connect=60.0, statement=60.0)
+
+
+@pytest.fixture
+async def quick(own_server: PostgresqlServer) -> AsyncIterator[Database]:
+    database = await Database.open(own_server.url(), timeouts=QUICK)
+    yield database
+    own_server.thaw()
+    await database.close()
+
+
+async def eventually(call: Callable[[], Awaitable[Any]]) -> Any:
+    """The result of a call to a server that is slow at first, on a busy machine."""
+    async with asyncio.timeout(120):
+        while True:
+            with suppress(StorageUnavailable):
+                return await call()
+
+
+async def test_while_the_server_is_frozen_every_call_ends_in_an_error_and_afterwards_all_goes_on(quick, own_server):
+    job = await accepted(quick)
+    own_server.freeze()
+    calls = [quick.jobs.get(job.id) for _ in range(2 * (KEPT + MORE))]
+    calls += [quick.jobs.accept(an_imagine(), UNLIMITED) for _ in range(5)]
+    async with asyncio.timeout(60):  # asyncpg alone would wait for ever
+        results = await asyncio.gather(*calls, return_exceptions=True)
+    assert {type(result) for result in results} == {StorageUnavailable}
+    own_server.thaw()
+    await eventually(lambda: quick.jobs.start([job.id]))
+    for _ in range(KEPT + MORE + 1):
+        await eventually(lambda: accepted(quick))
+    assert await eventually(lambda: broken_rules(quick)) == []
+
+
+async def test_a_call_that_freezes_in_the_middle_of_its_transaction_gives_its_connection_back(quick, own_server):
+    for _ in range(KEPT + MORE + 1):
+        with pytest.raises(StorageUnavailable):
+            async with quick.transactions.writing(alone_with="something") as connection:
+                await connection.execute(text("SELECT pg_sleep(60)"))
+    await eventually(lambda: accepted(quick))
+
+
+async def test_a_restart_of_the_server_is_noticed_by_no_later_call(own_server):
+    database = await Database.open(own_server.url(), timeouts=PATIENT)
+    await asyncio.gather(*(accepted(database) for _ in range(KEPT)))
+    await asyncio.to_thread(own_server.stop, "immediate")
+    await asyncio.to_thread(own_server.start)
+    await asyncio.gather(*(accepted(database) for _ in range(KEPT)))
+    await database.close()
+
+
+async def test_a_commit_whose_answer_is_lost_is_not_taken_for_a_failure(own_server, monkeypatch):
+    """The server is killed as soon as it has made the change, before it can say so."""
+    database = await Database.open(own_server.url(), timeouts=PATIENT)
+    commit = AsyncConnection.commit
+
+    async def commit_and_lose_the_answer(connection: AsyncConnection) -> None:
+        monkeypatch.setattr(AsyncConnection, "commit", commit)
+        await commit(connection)
+        own_server.stop("immediate")
+        own_server.start()
+        raise ConnectionResetError("the answer is lost")
+
+    monkeypatch.setattr(AsyncConnection, "commit", commit_and_lose_the_answer)
+    async with database.transactions.writing() as connection:
+        await connection.execute(text("UPDATE claims SET epoch = 7"))
+    async with database.transactions.reading() as connection:
+        assert await connection.scalar(text("SELECT epoch FROM claims")) == 7
+    await database.close()
+
+
+async def test_a_commit_that_never_reached_the_server_is_a_failure(own_server):
+    database = await Database.open(own_server.url(), timeouts=PATIENT)
+    with pytest.raises(StorageUnavailable):
+        async with database.transactions.writing() as connection:
+            await connection.execute(text("UPDATE claims SET epoch = 7"))
+            own_server.stop("immediate")
+            own_server.start()
+    async with database.transactions.reading() as connection:
+        assert await connection.scalar(text("SELECT epoch FROM claims")) == 0
+    await database.close()
+
+
+async def test_the_locks_of_a_bot_that_fell_silent_do_not_last(postgresql_url):
+    database = await Database.open(postgresql_url)
+    async with database.transactions.writing() as connection:
+        limit = await connection.scalar(text("SHOW idle_in_transaction_session_timeout"))
+        assert limit == "1min"
+    async with database.transactions.reading() as connection:  # not for ever: pgbouncer lends the connection on
+        assert await connection.scalar(text("SHOW idle_in_transaction_session_timeout")) == "0"
+    await database.close()
+
+
+@pytest.fixture
+def pgbouncer(postgresql_server: PostgresqlServer, postgresql_url: str, tmp_path: Path) -> Iterator[str]:
+    """The address of a pgbouncer in transaction mode that has two connections for everybody."""
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        pytest.skip("pgbouncer is not installed here")
+    folder = postgresql_server.folder / "pgbouncer"
+    folder.mkdir(exist_ok=True)
+    if postgresql_server.user is not None:
+        shutil.chown(folder, postgresql_server.user)
+    configuration = tmp_path / "pgbouncer.ini"
+    configuration.write_text(
+        f"[databases]\n* = host={postgresql_server.folder} user=anima\n[pgbouncer]\npool_mode = transaction\n"
+        f"default_pool_size = 2\nauth_type = any\nlisten_port = 6432\nunix_socket_dir = {folder}\nlisten_addr =\n"
+    )
+    configuration.chmod(0o644)
+    for parent in configuration.parents:  # its user has to reach the file
+        if parent.stat().st_uid == os.getuid() and parent != parent.parent:
+            parent.chmod(parent.stat().st_mode | 0o055)
+    process = subprocess.Popen([program, "-q", str(configuration)], user=postgresql_server.user)
+    try:
+        until = time.monotonic() + 60
+        while not (folder / ".s.PGSQL.6432").exists():
+            assert process.poll() is None and time.monotonic() < until
+            time.sleep(0.01)
+        yield f"postgresql://anima@/postgres?host={folder}&port=6432"
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def test_all_of_it_works_behind_pgbouncer_in_transaction_mode(pgbouncer):
+    first, second = await Database.open(pgbouncer, timeouts=PATIENT), await Database.open(pgbouncer, timeouts=PATIENT)
+    assert await first.lock()
+    assert not await second.lock()
+    await asyncio.gather(*(delivered(first) for _ in range(20)), *(running(first) for _ in range(20)))
+    verdicts = await asyncio.gather(*(second.jobs.accept(an_imagine(), UNLIMITED) for _ in range(20)))
+    assert all(isinstance(verdict, Accepted) for verdict in verdicts)
+    assert await broken_rules(first) == []
+    async with second.transactions.reading() as connection:
+        assert await connection.scalar(select(func.count()).select_from(jobs)) == 60
+    await first.claim.release()
+    assert await second.lock()
+    await first.close()
+    await second.close()

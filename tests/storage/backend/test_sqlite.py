@@ -1,0 +1,89 @@
+"""SQLite's file: what each connection is set to, and disks on which it cannot be trusted."""
+
+import asyncio
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+
+import pytest
+from sqlalchemy import make_url
+
+from storage.backend.errors import DatabaseRefused
+from storage.backend.sqlite import examine, on_a_share, sqlite_engine, synced
+from storage.database import Database
+
+
+async def test_a_commit_reaches_the_disk_on_macos_too(tmp_path: Path) -> None:
+    engine = sqlite_engine(make_url(f"sqlite+aiosqlite:///{tmp_path}/anima.db"))
+    async with engine.begin() as connection:
+        for pragma, value in (("synchronous", 2), ("fullfsync", 1), ("checkpoint_fullfsync", 1)):
+            assert (await connection.exec_driver_sql(f"PRAGMA {pragma}")).scalar() == value
+    await engine.dispose()
+
+
+@pytest.mark.posix
+async def test_a_disk_without_shared_memory_is_refused(tmp_path: Path) -> None:
+    """SQLite's own way to use such disks, `unix-dotfile`, stays in the old mode, as it does on a network drive."""
+    engine = sqlite_engine(make_url(f"sqlite+aiosqlite:///file:{tmp_path}/anima.db?vfs=unix-dotfile&uri=true"))
+    with pytest.raises(DatabaseRefused, match=r"network drive .* It must be on a disk of this computer"):
+        async with engine.begin():
+            pass
+    await engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("file", "share"),
+    [
+        (PureWindowsPath(r"\\server\share\anima.db"), True),
+        (PureWindowsPath("//server/share/anima.db"), True),
+        (PureWindowsPath(r"C:\anima\anima.db"), False),
+        (PureWindowsPath("anima.db"), False),
+        (PurePosixPath("//server/share/anima.db"), False),  # a folder like any other
+    ],
+)
+def test_a_share_is_known_by_its_path_on_windows(file: PurePath, share: bool) -> None:
+    assert on_a_share(file) is share
+
+
+def test_a_database_on_a_share_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("storage.backend.sqlite.on_a_share", lambda _file: True)
+    with pytest.raises(DatabaseRefused, match="It must be on a disk of this computer"):
+        examine(tmp_path / "anima.db")
+    assert not (tmp_path / "anima.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        (PureWindowsPath(r"C:\Users\me\OneDrive\Documents\anima\anima.db"), True),
+        (PureWindowsPath(r"C:\Users\me\OneDrive - Company\anima.db"), True),
+        (PurePosixPath("/Users/me/Library/Mobile Documents/com~apple~CloudDocs/anima.db"), True),
+        (PurePosixPath("/Users/me/Library/CloudStorage/Dropbox/anima.db"), True),
+        (PurePosixPath("/home/me/anima/OneDrive"), False),  # the file itself
+        (PureWindowsPath(r"C:\anima-bot\anima.db"), False),
+    ],
+)
+def test_a_synchronized_folder_is_warned_of(file: PurePath, said: bool) -> None:
+    assert (synced(file) is not None) is said
+
+
+async def test_the_warning_is_in_the_log_at_the_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    database = await Database.open(f"sqlite:///{tmp_path}/Dropbox/anima.db")
+    await database.close()
+    assert "synchronized with other computers" in caplog.text
+
+
+async def test_closing_waits_for_the_connection_of_a_cancelled_reader(tmp_path: Path) -> None:
+    database = await Database.open(f"sqlite:///{tmp_path}/anima.db")
+    inside = asyncio.Event()
+
+    async def read() -> None:
+        async with database.transactions.reading():
+            inside.set()
+            await asyncio.Event().wait()
+
+    reader = asyncio.create_task(read())
+    await inside.wait()
+    reader.cancel()
+    await asyncio.sleep(0)  # it hears of it
+    await database.transactions.drain()
+    assert database._engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    await database.close()
