@@ -73,7 +73,7 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_precision(name: str, device: torch.device, width: int = 0) -> Precision:
+def choose_precision(name: str, device: torch.device, width: int) -> Precision:
     """The number formats that `name` means on a device. Raises ValueError.
 
     width: of the transformer; on processors with AMX, those of small models are no faster in bfloat16. GPUs before
@@ -179,13 +179,16 @@ class DeviceReport:
         return self.precision.name
 
 
-def examine_device(device: str = "auto", dtype: str = "auto") -> DeviceReport:
-    """Look at the device that the engine would use. Raises ValueError for a device or dtype there is not."""
+def examine_device(device: str, dtype: str, width: int) -> DeviceReport:
+    """Look at the device that the engine would use. Raises ValueError for a device or dtype there is not.
+
+    width: of the transformer, see `choose_precision`.
+    """
     unused = unused_gpu()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # unused_gpu says what PyTorch would warn of
         chosen = choose_device(device)
-    precision = choose_precision(dtype, chosen)
+    precision = choose_precision(dtype, chosen, width)
     if chosen.type != "cuda":
         memory = psutil.virtual_memory()
         return DeviceReport(

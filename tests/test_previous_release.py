@@ -19,11 +19,11 @@ from bot.sandbox.model.messages import COMPONENTS_V2
 from storage.database import Database
 from storage.quotas import Account
 from storage.schema import JobState
-from tests.bot.conftest import standin
+from tests.bot.conftest import slow_acknowledgements, standin
 from tests.bot.harness import Stage, until
 from tests.storage.rules import broken_rules
 
-__all__ = ["standin"]
+__all__ = ["slow_acknowledgements", "standin"]
 
 LEFT = Path(__file__).parent / "previous_release"
 SEVERAL, SINGLE, RUNNING, QUEUED, RENDERED = 1, 2, 4, 5, 7

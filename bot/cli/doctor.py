@@ -250,7 +250,23 @@ def _examine_devices(settings: Settings) -> Mapping[str, DeviceReport]:
     from inference.devices import examine_device
 
     devices = engine_devices(settings.devices) if settings.anima_cluster is None else {}
-    return {name: examine_device(device, settings.anima_dtype) for name, device in devices.items()}
+    width = _transformer_width(settings)
+    return {name: examine_device(device, settings.anima_dtype, width) for name, device in devices.items()}
+
+
+def _transformer_width(settings: Settings) -> int:
+    """0 where the model cannot be read, which its own check says."""
+    from inference import CheckpointError
+    from inference.pool.diffusion_model import params_of
+    from inference.weights.checkpoint import ModelFiles
+
+    try:
+        files = ModelFiles.find(
+            settings.models, settings.anima_diffusion_model, settings.anima_text_encoder, settings.anima_vae
+        )
+        return params_of(files.transformer).width
+    except CheckpointError:
+        return 0
 
 
 def _devices(engines: Mapping[str, DeviceReport]) -> Iterator[CheckResult]:

@@ -76,7 +76,7 @@ def run(workload: Workload, options: BenchmarkOptions, say: Callable[[str], None
     Raises ValueError for invalid settings, RuntimeError where the two sides do not agree.
     """
     where = choose_device(options.device)
-    number = _measured_dtype(options.dtype, where)
+    number = _measured_dtype(options.dtype, where, workload.transformer.width)
     options.check()
     if options.threads is not None:
         torch.set_num_threads(options.threads)
@@ -87,9 +87,9 @@ def run(workload: Workload, options: BenchmarkOptions, say: Callable[[str], None
     return report
 
 
-def _measured_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The dtype that `name` means. Raises ValueError for one that cannot be measured."""
-    precision = choose_precision(name, device)
+def _measured_dtype(name: str, device: torch.device, width: int) -> torch.dtype:
+    """The dtype that `name` means for a transformer of that width. Raises ValueError for one not measured here."""
+    precision = choose_precision(name, device, width)
     if precision.float8:
         raise ValueError("dtype is 'float8', which is not measured here. Choose float32 or bfloat16.")
     if precision.compute not in AGREEMENT and find_spec("diffusers") is not None:

@@ -115,7 +115,7 @@ def test_auto_is_never_a_device_that_nobody_has_tried(monkeypatch: pytest.Monkey
     monkeypatch.setattr(torch.xpu, "device_count", lambda: 1)
     assert choose_device("auto").type == "cpu"
     assert [choose_device(name).type for name in ("mps", "xpu")] == ["mps", "xpu"]
-    assert choose_precision("auto", torch.device("mps")).compute == torch.float32
+    assert choose_precision("auto", torch.device("mps"), 2048).compute == torch.float32
 
 
 def test_devices_that_are_not_there_or_not_known_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,8 +128,8 @@ def test_devices_that_are_not_there_or_not_known_are_refused(monkeypatch: pytest
 
 def test_untried_devices_are_called_that(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert "ANIMA_DEVICE=mps" in examine_device("cpu").warnings[0]
-    assert "Nobody has tried" in examine_device("mps").warnings[0]
+    assert "ANIMA_DEVICE=mps" in examine_device("cpu", "auto", 0).warnings[0]
+    assert "Nobody has tried" in examine_device("mps", "auto", 0).warnings[0]
 
 
 @pytest.mark.parametrize("kind", ["mps", "xpu"])
@@ -153,7 +153,7 @@ def cpu_build_beside_an_nvidia_card(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("cpu_build_beside_an_nvidia_card")
 def test_a_cpu_build_beside_an_nvidia_card_is_refused_with_doctors_sentence() -> None:
-    sentence = examine_device("auto").warnings[0]
+    sentence = examine_device("auto", "auto", 0).warnings[0]
     assert "install its CUDA build" in sentence
     with pytest.raises(EngineFailed) as refused:
         load_engine(str(MODELS), "auto", "auto", None, needs_gpu=True)

@@ -10,7 +10,7 @@ FAULT = "The NVIDIA driver on your system is too old (found version 11040)"
 
 
 def test_the_cpu_is_described() -> None:
-    report = examine_device("cpu")
+    report = examine_device("cpu", "auto", 0)
     assert (report.device, report.dtype) == ("cpu", "float32")
     assert report.threads == torch.get_num_threads()
     assert 0 < report.free_bytes <= report.total_bytes
@@ -18,9 +18,9 @@ def test_the_cpu_is_described() -> None:
 
 def test_a_device_or_dtype_that_is_not_there_is_refused() -> None:
     with pytest.raises(ValueError, match="no device 'toaster'"):
-        examine_device("toaster")
+        examine_device("toaster", "auto", 0)
     with pytest.raises(ValueError, match="dtype is 'int4'"):
-        examine_device("cpu", "int4")
+        examine_device("cpu", "int4", 0)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 from safetensors.torch import save_file
 
+import inference.devices
 from bot.ops.settings import MINIATURE
 from storage.database import Database
 from tests.bot.cli.conftest import Anima
@@ -216,6 +217,17 @@ def test_each_engine_has_its_device_looked_at(anima: Anima, capsys: Output) -> N
     assert any(line.endswith("for each of 2 engines on cpu") for line in said)
     assert anima("doctor", "--device", "cpu,cuda:99") == 1
     assert "There is no device 'cuda:99'" in lines(capsys, "problem")[0]
+
+
+def test_the_number_format_is_that_of_the_engine(anima: Anima, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor with AMX draws wide models in bfloat16, small ones in float32."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_tile": True, "amx_bf16": True})
+    assert anima("doctor", "--device", "cpu") == 0
+    assert ", float32, " in capsys.readouterr().out, "the golden checkpoint is narrow"
+    monkeypatch.setattr(inference.devices, "WIDE", 1)
+    assert anima("doctor", "--device", "cpu") == 0
+    shown = capsys.readouterr().out
+    assert ", bfloat16, " in shown and "in bfloat16, about" in shown
 
 
 async def test_a_database_is_looked_at_and_left_as_it_is(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from inference import benchmark
+from inference import benchmark, devices
 from inference.benchmark import BenchmarkOptions
 from inference.benchmark.backends import Ours, Theirs
 from inference.benchmark.timing import Repeats
@@ -56,3 +56,14 @@ def test_a_dtype_without_a_known_agreement_is_measured_only_where_nothing_is_com
         benchmark.run(TINY, BenchmarkOptions(device="cpu", dtype="float16"))
     benchmark.run(TINY, BenchmarkOptions(device="cpu", dtype="bfloat16"))
     assert measured == [torch.float16, torch.bfloat16]
+
+
+def test_what_is_measured_is_what_the_engine_would_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor with AMX draws wide models in bfloat16, small ones in float32."""
+    measured: list[torch.dtype] = []
+    monkeypatch.setattr(benchmark, "_measure", lambda *arguments: measured.append(arguments[3]))
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_tile": True, "amx_bf16": True})
+    benchmark.run(TINY, BenchmarkOptions(device="cpu"))
+    monkeypatch.setattr(devices, "WIDE", TINY.transformer.width)
+    benchmark.run(TINY, BenchmarkOptions(device="cpu"))
+    assert measured == [torch.float32, torch.bfloat16]

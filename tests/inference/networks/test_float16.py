@@ -105,9 +105,9 @@ def test_auto_is_the_fastest_format_that_a_card_has(
     monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], auto: str, float8: torch.dtype
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
-    assert choose_precision("auto", torch.device("cuda")).name == auto
-    assert choose_precision("float8", torch.device("cuda")).compute == float8
-    assert choose_precision("bfloat16", torch.device("cuda")).name == "bfloat16"
+    assert choose_precision("auto", torch.device("cuda"), 2048).name == auto
+    assert choose_precision("float8", torch.device("cuda"), 2048).compute == float8
+    assert choose_precision("bfloat16", torch.device("cuda"), 2048).name == "bfloat16"
     assert any("slow" in sentence for sentence in gpu_warnings(capability, ["sm_60", "compute_75"], "bfloat16")) == (
         capability < (8, 0)
     )
