@@ -111,7 +111,8 @@ async def _share(interaction: AnimaInteraction, shown: JobImage) -> None:
     except (NotShared, UnusableImage) as error:
         await reply_privately(interaction, str(error))
     else:
-        await reply_privately(interaction, say(SHARED if made.is_new else ALREADY_SHARED, link=made.url))
+        link = f"[{say('Go to message')}]({made.url})"
+        await reply_privately(interaction, say(SHARED if made.is_new else ALREADY_SHARED, link=link))
 
 
 async def _stored(interaction: AnimaInteraction, shown: JobImage) -> Image | None:
