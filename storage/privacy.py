@@ -152,6 +152,9 @@ class Privacy:
         jobs, and the users of expired charges, are always deleted.
         """
         await self._forget_expired()
+        for step in (self._forget_tokens, self._forget_who_was_charged):
+            while await step() == BATCH:
+                pass
         forgotten = Forgotten(
             prompts=0 if prompts is None else await self._in_batches(self._forget_prompts, prompts),
             jobs=0 if images is None else await self._in_batches(self._forget_jobs, images),
@@ -164,17 +167,37 @@ class Privacy:
         now = self._clock()
         async with self._transactions.writing() as connection:
             await connection.execute(delete(drafts).where(drafts.c.saved_at <= now - DRAFT_LIFETIME))
-            await connection.execute(
-                update(jobs)
-                .where(jobs.c.interaction_token.is_not(None), jobs.c.token_expires_at <= now, jobs.c.state.not_in(LIVE))
-                .values(interaction_token=None)
-            )
             await forget_unanswered_before(connection, now - UNANSWERED_KEPT)
-            await connection.execute(
-                update(charges)
-                .where(charges.c.user_id.is_not(None), charges.c.reserved_at <= now - WINDOW)
-                .values(user_id=None, interaction_id=None)
+
+    @uncancellable
+    async def _forget_tokens(self) -> int:
+        """Of one batch of jobs; returns how many there were."""
+        expired = (
+            select(jobs.c.id)
+            .where(
+                jobs.c.interaction_token.is_not(None),
+                jobs.c.token_expires_at <= self._clock(),
+                jobs.c.state.not_in(LIVE),
             )
+            .limit(BATCH)
+        )
+        async with self._transactions.writing() as connection:
+            done = await connection.execute(update(jobs).where(jobs.c.id.in_(expired)).values(interaction_token=None))
+            return done.rowcount
+
+    @uncancellable
+    async def _forget_who_was_charged(self) -> int:
+        """Of one batch of charges; returns how many there were."""
+        expired = (
+            select(charges.c.id)
+            .where(charges.c.user_id.is_not(None), charges.c.reserved_at <= self._clock() - WINDOW)
+            .limit(BATCH)
+        )
+        async with self._transactions.writing() as connection:
+            done = await connection.execute(
+                update(charges).where(charges.c.id.in_(expired)).values(user_id=None, interaction_id=None)
+            )
+            return done.rowcount
 
     async def _in_batches(self, forget: Callable[[list[int]], Awaitable[int]], age: timedelta) -> int:
         """In small transactions, so that other writers do not wait long."""

@@ -1,7 +1,10 @@
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from storage.database import Database
 from storage.quotas import WINDOW
@@ -209,7 +212,24 @@ async def test_what_nobody_needs_any_longer_always_goes(database, clock):
 async def test_forgetting_goes_in_batches(database, clock, monkeypatch):
     monkeypatch.setattr("storage.privacy.BATCH", 3)
     for _ in range(7):
-        await delivered(database)
+        await delivered(database, interaction_token="secret", token_expires_at=clock.now)
     clock.turn(timedelta(days=2))
-    forgotten = await database.privacy.forget_older_than(prompts=timedelta(days=1), images=timedelta(days=1))
-    assert (forgotten.prompts, forgotten.jobs) == (7, 7)
+    with changed_rows(database) as counts:
+        forgotten = await database.privacy.forget_older_than(prompts=timedelta(days=1))
+    assert forgotten.prompts == 7
+    assert {table: max(each) for table, each in counts.items()} == {"jobs": 3, "charges": 3, "pictures": 3}
+    assert (await database.privacy.forget_older_than(images=timedelta(days=1))).jobs == 7
+
+
+@contextmanager
+def changed_rows(database: Database) -> Iterator[Mapping[str, list[int]]]:
+    """How many rows each statement changes meanwhile, by table."""
+    counts: dict[str, list[int]] = {}
+
+    def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("UPDATE "):
+            counts.setdefault(statement.split()[1], []).append(cursor.rowcount)
+
+    event.listen(database._engine.sync_engine, "after_cursor_execute", note)
+    yield counts
+    event.remove(database._engine.sync_engine, "after_cursor_execute", note)
