@@ -8,6 +8,7 @@ test and from the fixtures that it uses.
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,12 @@ settings.load_profile("no deadline")
 # What importing and collecting the tests leaves behind stays until the end. To look through it again and again would
 # take a tenth of the time.
 gc.disable()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many again as there are cores: many tests wait for timers and other processes."""
+    return (os.cpu_count() or 1) * 3 // 2
 
 
 def pytest_configure(config: pytest.Config) -> None:
