@@ -101,7 +101,8 @@ async def post_one_by_one(discord: FakeDiscord, folder: Path, database: str | No
             _, message = await drawn(discord, discord.world.alice, discord.world.general, f"picture {number}")
             posted[job_of(message)] = time.monotonic()
     measured = read_measured(folder)
-    return AnswerTimes([posted[int(job)] - decoded for job, decoded in measured["decoded"].items()], measured["lags"])
+    decoded = {int(job): at for job, at in measured["decoded"].items()}  # also of jobs that a database came with
+    return AnswerTimes([at - decoded[job] for job, at in posted.items()], measured["lags"])
 
 
 def read_measured(folder: Path) -> Any:
