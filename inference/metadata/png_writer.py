@@ -10,6 +10,8 @@ import struct
 import zlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial, reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,34 +30,45 @@ ZLIB_HEADER = b"\x78\x01"
 def write_png(image: Image.Image, texts: Iterable[tuple[bytes, bytes]]) -> bytes:
     """An RGB image as a PNG file. `texts`: types and contents of the chunks before its pixels."""
     header = struct.pack(">IIBBBBB", image.width, image.height, 8, 2, 0, 0, 0)
-    chunks = [(b"IHDR", header), *texts, (b"IDAT", _compressed(_filtered(image))), (b"IEND", b"")]
+    rows = np.asarray(image).reshape(image.height, -1)
+    chunks = [(b"IHDR", header), *texts, (b"IDAT", _compressed(rows)), (b"IEND", b"")]
     return PNG_SIGNATURE + b"".join(_chunk(kind, content) for kind, content in chunks)
 
 
-def _filtered(image: Image.Image) -> NDArray[np.uint8]:
-    """[height, 1 + 3 * width]: each row's filter, and its bytes as differences."""
-    rows = np.asarray(image).reshape(image.height, -1)
-    left, above = np.zeros_like(rows), np.zeros_like(rows)
-    left[:, CHANNELS:] = rows[:, :-CHANNELS]
-    above[1:] = rows[:-1]
-    filtered = np.empty((image.height, 1 + rows.shape[1]), np.uint8)
-    filtered[:, 0] = AVERAGE
-    np.subtract(rows, (left >> 1) + (above >> 1) + (left & above & 1), out=filtered[:, 1:])
-    return filtered
+@dataclass(frozen=True)
+class _Part:
+    filtered: NDArray[np.uint8]
+    deflated: bytes
 
 
 def _compressed(rows: NDArray[np.uint8]) -> bytes:
-    """One zlib stream (RFC 1950): each part ends on a whole byte, so that they can be put together."""
-    parts = np.array_split(rows, PARTS)
+    """Rows of pixels, [height, 3 * width], as one zlib stream (RFC 1950) of filtered ones."""
+    limits = np.linspace(0, len(rows), PARTS + 1).astype(int)
     with ThreadPoolExecutor(min(PARTS, os.cpu_count() or 1)) as threads:
-        done = list(threads.map(_deflated, parts, [False] * (PARTS - 1) + [True]))
-    return ZLIB_HEADER + b"".join(done) + struct.pack(">I", zlib.adler32(rows.data))
+        parts = list(threads.map(partial(_part, rows), limits[:-1], limits[1:]))
+    checksum = reduce(lambda value, part: zlib.adler32(part.filtered.data, value), parts, 1)
+    return ZLIB_HEADER + b"".join(part.deflated for part in parts) + struct.pack(">I", checksum)
 
 
-def _deflated(part: NDArray[np.uint8], is_last: bool) -> bytes:
+def _part(rows: NDArray[np.uint8], start: int, stop: int) -> _Part:
+    """The rows from `start` to `stop`. All but the last part end on a whole byte, so that they can be put together."""
+    filtered = _filtered(rows, start, stop)
     # A VAE leaves a grain in which a search for longer matches than runs finds little: see docs/benchmarks.md.
     compressor = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
-    return compressor.compress(part.data) + compressor.flush(zlib.Z_FINISH if is_last else zlib.Z_FULL_FLUSH)
+    end = zlib.Z_FINISH if stop == len(rows) else zlib.Z_FULL_FLUSH
+    return _Part(filtered, compressor.compress(filtered.data) + compressor.flush(end))
+
+
+def _filtered(rows: NDArray[np.uint8], start: int, stop: int) -> NDArray[np.uint8]:
+    """[stop - start, 1 + 3 * width]: each row's filter, and its bytes as differences."""
+    own = rows[start:stop]
+    left, above = np.zeros_like(own), np.zeros_like(own)
+    left[:, CHANNELS:] = own[:, :-CHANNELS]
+    above[int(start == 0) :] = rows[max(start - 1, 0) : max(stop - 1, 0)]
+    filtered = np.empty((len(own), 1 + own.shape[1]), np.uint8)
+    filtered[:, 0] = AVERAGE
+    np.subtract(own, (left >> 1) + (above >> 1) + (left & above & 1), out=filtered[:, 1:])
+    return filtered
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
