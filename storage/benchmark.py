@@ -147,10 +147,12 @@ async def fill(database: Database, size: int) -> None:
 
 
 async def settle(database: Database) -> None:
-    """What a database that filled up over a year has done by itself: it counts on from the last id, and knows its size.
+    """What a database that filled up over a year has done by itself.
 
-    SQLite does the first for rows with ids of their own too.
+    It has forgotten who was charged, counts on from the last id (SQLite also for rows with ids of their own), and knows
+    its size.
     """
+    await database.privacy.forget_older_than()
     async with database.patient_transactions().writing() as connection:
         if not database.transactions.on_sqlite:
             await connection.execute(text("SELECT setval(pg_get_serial_sequence('jobs', 'id'), max(id)) FROM jobs"))
