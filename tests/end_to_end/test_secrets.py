@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.jobs import engines
 from bot.sandbox import FakeDiscord
 from inference import InvalidRequest
 from inference.process import EngineFailed
@@ -37,7 +38,10 @@ async def said_by(folder: Path, **environment: str) -> str:
     return said.decode()
 
 
-async def test_the_log_contains_no_secret_and_no_prompt(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_log_contains_no_secret_and_no_prompt(
+    stage: Stage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "START_AGAIN_AFTER", 0.05)
     caplog.set_level(logging.INFO)
     stage.engine.deadly = "deadly"
     await stage.draw(PROMPT, negative=NEGATIVE)
