@@ -53,27 +53,30 @@ class AvatarEdit:
 
 
 def make_edits(field: str, values: Sequence[str], count: int, size: tuple[int, int], workdir: Path) -> list[AvatarEdit]:
-    """Avatars held out of training, the styles in turn, each with another value of `field`."""
+    """Avatars held out of training, the styles in turn, each with another value of `field` that shows."""
     rng = random.Random(f"edits {field}")
     styles = list(STYLES)
-    befores: list[Character] = []
-    while len(befores) < count:
-        character = random_character(rng, held_out=True, style=styles[len(befores) % len(styles)])
-        if getattr(character, field) is not None:
-            befores.append(character)
-    afters = [
-        replace(character, **{field: rng.choice([value for value in values if value != getattr(character, field)])})  # type: ignore[arg-type]
-        for character in befores
-    ]
     renderer = install_renderer(workdir)
-    drawn, redrawn = (
-        render([drawing(who, size, random.Random(number)) for number, who in enumerate(characters)], size, renderer)
-        for characters in (befores, afters)
-    )
-    return [
-        AvatarEdit(before, after, Image.fromarray(source), difference_mask(source, target), seed=3000 + number)
-        for number, (before, after, source, target) in enumerate(zip(befores, afters, drawn, redrawn, strict=True))
-    ]
+    edits: list[AvatarEdit] = []
+    while len(edits) < count:
+        befores: list[Character] = []
+        while len(befores) < count - len(edits):
+            character = random_character(rng, held_out=True, style=styles[(len(edits) + len(befores)) % len(styles)])
+            if getattr(character, field) is not None:
+                befores.append(character)
+        afters = [
+            replace(who, **{field: rng.choice([value for value in values if value != getattr(who, field)])})  # type: ignore[arg-type]
+            for who in befores
+        ]
+        drawn, redrawn = (
+            render([drawing(who, size, random.Random(number)) for number, who in enumerate(characters)], size, renderer)
+            for characters in (befores, afters)
+        )
+        for before, after, source, target in zip(befores, afters, drawn, redrawn, strict=True):
+            mask = difference_mask(source, target)
+            if mask.getbbox() is not None:
+                edits.append(AvatarEdit(before, after, Image.fromarray(source), mask, seed=3000 + len(edits)))
+    return edits
 
 
 def difference_mask(one: Pixels, other: Pixels) -> Image.Image:
