@@ -47,6 +47,13 @@ NOT_REPEATED = frozenset(
         "Embeddings",
     }
 )
+#: How the names of others begin that web UIs write: parts of an image that are drawn anew, guidance by other images or
+#: by regions, and samplers' and guiders' own settings.
+NOT_REPEATED_BEGINNINGS = (
+    *("ADetailer model", "ControlNet ", "RP Active", "Tiled Diffusion", "FreeU", "Dynamic thresholding", "DynThres"),
+    *("Seed resize from", "Mask blur", "Soft inpainting enabled", "forge_couple", "CFG Rescale", "Eta", "ENSD"),
+    *("NGMS", "Skip Early CFG", "TI hashes"),
+)
 NO_PROMPT = N_("That file has no prompt inside, so there is nothing to draw.")
 TOO_LONG = N_("The prompt in that file is too long. The limit is {limit} characters.")
 
@@ -103,7 +110,9 @@ class Replay:
 
 def _not_repeated(found: Parameters) -> tuple[tuple[str, str], ...]:
     """What else changed the picture and cannot be drawn here, by its name in the file."""
-    return tuple((name, value) for name, value in found.extra if name in NOT_REPEATED)
+    return tuple(
+        (name, value) for name, value in found.extra if name in NOT_REPEATED or name.startswith(NOT_REPEATED_BEGINNINGS)
+    )
 
 
 def _named_options(found: Parameters) -> dict[str, Any]:

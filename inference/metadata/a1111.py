@@ -15,7 +15,17 @@ from pathlib import PurePath, PureWindowsPath
 from typing import Any
 
 from inference.metadata.names import our_sampler_and_scheduler, our_scheduler, webui_sampler, webui_scheduler
-from inference.metadata.parameters import LEFT_OUT, SHIFT, Pairs, Parameters, as_integer, as_number
+from inference.metadata.parameters import (
+    BETA_SCHEDULE,
+    LEFT_OUT,
+    SHIFT,
+    Pairs,
+    Parameters,
+    as_integer,
+    as_number,
+    as_text,
+    left_out_extra,
+)
 
 _NEGATIVE = "Negative prompt:"
 _FEWEST_SETTINGS = 3  # a line with fewer is part of a prompt, as the web UI has it
@@ -27,7 +37,10 @@ _STEPS = re.compile(r"[\s,.]*\bSteps: \d+(?=,|\s*$)")
 _NEGATIVE_WITHIN = re.compile(r"[\s,.]*\bNegative prompt: ?")
 _QUOTED = re.compile(r'"(?:\\.|[^\\"])*+"', re.DOTALL)
 _NAME = re.compile(r"\w[\w /-]{0,63}")
-_SIZE = re.compile(r"(\d{1,6})x(\d{1,6})")
+_SIZE = re.compile(r"(\d{1,6}) ?[x\u00d7] ?(\d{1,6})")
+_JSON = json.JSONDecoder(parse_constant=lambda _: None)
+#: Of Civitai's resources, those that are LoRAs.
+_CIVITAI_LORAS = ("lora", "locon", "lycoris", "dora", "loha", "lokr")
 
 
 def write(parameters: Parameters) -> str:
@@ -84,7 +97,7 @@ def read_prompts(text: str) -> tuple[str, str]:
 
 
 def _lines(text: str) -> list[str]:
-    return text.replace("\r\n", "\n").strip().split("\n")
+    return text.replace("\r\n", "\n").strip("\ufeff \t\r\n\v\f").split("\n")
 
 
 def _split_off_settings(line: str) -> tuple[list[str], str]:
@@ -118,12 +131,18 @@ def _parameters(prompt: str, negative_prompt: str, settings: dict[str, str]) -> 
     size = _SIZE.fullmatch(take("Size", ""))
     if settings.get("App") == "SD.Next":
         _rename_sdnext(settings)
+    if "Guidance Scale" in settings and "Seed Mode" in settings:
+        prompt, negative_prompt = _rename_draw_things(settings, prompt)
     sampler, scheduler = our_sampler_and_scheduler(take("Sampler", ""))
     schedule_type = take("Schedule type", take("Scheduler", ""))
     denoise, hires_strength = _denoise(take("Denoising strength", None), settings)
+    beta = _beta_schedule(settings) if schedule_type == "Beta" else ()
     loras, left_out = loras_of(prompt)
+    left_out += left_out_extra(tag[0].strip() for tag in _TAG.finditer(negative_prompt))
     weights = take("Lora weights", "")  # Fooocus has no tags
-    loras = loras or tuple(_lora_weights(weights))
+    # Civitai's own generator has none either, and keeps the names that its pages show.
+    civitai_model, in_resources = _civitai_resources(settings)
+    loras = loras or (*_lora_weights(weights), *in_resources, *_additional_networks(settings))
     # Forge lists text encoders and VAE in any order.
     modules = [take(name) for name in sorted(settings) if name.startswith("Module ")]
     vaes = [name for name in modules if name == "ae" or "vae" in name.casefold()]
@@ -137,10 +156,10 @@ def _parameters(prompt: str, negative_prompt: str, settings: dict[str, str]) -> 
         "steps": as_integer(take("Steps", None)),
         "cfg_scale": as_number(take("CFG scale", None)),
         "sampler": sampler or None,
-        "scheduler": our_scheduler(schedule_type) if schedule_type else scheduler,
+        "scheduler": None if beta else our_scheduler(schedule_type) if schedule_type else scheduler,
         "seed": as_integer(take("Seed", None)),
         "denoise": denoise,
-        "model": take("Model", None),
+        "model": take("Model", None) or civitai_model,
         "model_hash": take("Model hash", None),
         "lora_hashes": tuple(_lora_hashes(take("Lora hashes", ""))),
         "text_encoder": next(iter(text_encoders), None) or take("TE", None),
@@ -150,7 +169,7 @@ def _parameters(prompt: str, negative_prompt: str, settings: dict[str, str]) -> 
         "nag": take("NAG", None) == "on",
         "software": take("Version", None),
     }
-    return Parameters(**known, extra=(*hires_strength, *settings.items(), *left_out))
+    return Parameters(**known, extra=(*beta, *hires_strength, *settings.items(), *left_out))
 
 
 #: SD.Next's names, and A1111's of the same. Its schedule types are named by what they do with sigmas.
@@ -174,6 +193,60 @@ def _rename_sdnext(settings: dict[str, str]) -> None:
     settings["Version"] = f"{settings.pop('App')} {settings.get('Version', '')}".strip()
 
 
+def _rename_draw_things(settings: dict[str, str], prompt: str) -> tuple[str, str]:
+    """Draw Things' settings by A1111's names, and its prompts: a line that begins with a dash is the negative."""
+    settings["CFG scale"] = settings.pop("Guidance Scale")
+    settings["Denoising strength"] = settings.pop("Strength", "")
+    settings["Version"] = settings.get("Version", "Draw Things")
+    rows = [name for name in settings if re.fullmatch(r"LoRA \d{1,3} Model", name)]
+    weights = [(settings.pop(name), settings.pop(name.replace("Model", "Weight"), "1")) for name in rows]
+    settings["Lora weights"] = ", ".join(f"{name}: {weight}" for name, weight in weights)
+    lines = prompt.split("\n")
+    dashed = next((i for i, line in enumerate(lines) if line.startswith("-")), len(lines))
+    return "\n".join(lines[:dashed]), "\n".join(lines[dashed:]).removeprefix("-")
+
+
+def _beta_schedule(settings: dict[str, str]) -> Pairs:
+    """The shape of a Beta schedule, where it is not the usual one."""
+    alpha, beta = (as_number(settings.get(f"Beta schedule {name}", "0.6")) for name in ("alpha", "beta"))
+    if alpha is None or beta is None or (alpha, beta) == (0.6, 0.6):
+        return ()
+    return ((BETA_SCHEDULE, f"alpha {alpha:g}, beta {beta:g}"),)
+
+
+def _civitai_resources(settings: Mapping[str, str]) -> tuple[str | None, list[tuple[str, float]]]:
+    """The model, and the LoRAs with their strengths."""
+    model: str | None = None
+    loras: list[tuple[str, float]] = []
+    for row in _rows(settings.get("Civitai resources", "")):
+        name = as_text(row.get("modelName")) or as_text(row.get("air"))
+        kind = as_text(row.get("type")) or ""
+        if name and kind == "checkpoint":
+            model = model or name
+        elif name and kind in _CIVITAI_LORAS:
+            weight = as_number(row.get("weight"))
+            loras.append((name, 1.0 if weight is None else weight))
+    return model, loras
+
+
+def _rows(text: str) -> list[dict[str, Any]]:
+    try:
+        rows = _JSON.decode(text)
+    except (ValueError, RecursionError):
+        return []
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def _additional_networks(settings: Mapping[str, str]) -> Iterator[tuple[str, float]]:
+    """LoRAs of an extension that came before tags: `Weight A` is the diffusion model's."""
+    if settings.get("AddNet Enabled") != "True":
+        return
+    for i in range(1, 6):
+        name, weight = settings.get(f"AddNet Model {i}"), as_number(settings.get(f"AddNet Weight A {i}"))
+        if name and name != "None" and weight is not None and settings.get(f"AddNet Module {i}") == "LoRA":
+            yield name.partition("(")[0], weight
+
+
 def _denoise(value: str | None, settings: Mapping[str, str]) -> tuple[float, Pairs]:
     """The strength of image-to-image. Beside settings of a second pass it is that pass's, which `extra` keeps."""
     strength = as_number(value)
@@ -193,12 +266,23 @@ def _settings(line: str) -> Iterator[tuple[str, str]]:
         start = colon + 1
         while start < len(line) and line[start] == " ":
             start += 1
-        blockquote = _QUOTED.match(line, start)
-        end = line.find(",", blockquote.end() if blockquote else start)
+        end = line.find(",", _end_of_quoted(line, start))
         end = len(line) if end < 0 else end
         if _NAME.fullmatch(name):
             yield name, _unquoted(line[start:end].strip())
         at = end + 1
+
+
+def _end_of_quoted(line: str, start: int) -> int:
+    """Where a value that is written as a JSON string, list or object ends; `start` for another."""
+    if quoted := _QUOTED.match(line, start):
+        return quoted.end()
+    if line[start : start + 1] in ("[", "{"):
+        try:
+            return _JSON.raw_decode(line, start)[1]
+        except (ValueError, RecursionError):
+            return start
+    return start
 
 
 def loras_of(prompt: str) -> tuple[tuple[tuple[str, float], ...], Pairs]:

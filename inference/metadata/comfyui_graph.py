@@ -15,6 +15,8 @@ from inference.metadata.comfyui_writer import NODE_CLASSES
 from inference.metadata.parameters import as_integer, as_text, json_object
 
 _MAX_INPUTS = 100
+#: Nodes between a value and what takes it.
+_LONGEST_WIRE = 16
 
 # Values of classes that only the readers meet, in the order in which the page lists them.
 _WIDGETS = {kind: node_class.widgets for kind, node_class in NODE_CLASSES.items()} | {
@@ -50,17 +52,32 @@ class Node:
 
 Nodes = dict[str, Node]
 
-#: An input's name with the number that a switch chooses it by.
+#: An input's name with the number that a switch chooses it by, and with the number or letter of an alternative.
 _NUMBERED = re.compile(r".*?\D([0-9]+)", re.DOTALL)
+_ALTERNATIVE = re.compile(r"_?(?:[0-9]+|[a-dA-D])\Z")
 #: The inputs that a condition chooses between, the one for true first, and the names of conditions.
-_SIDES = (("on_true", "on_false"), ("tt_value", "ff_value"), ("text_a", "text_b"))
-_CONDITIONS = ("switch", "boolean", "cond")
+_SIDES = (
+    *(("on_true", "on_false"), ("tt_value", "ff_value"), ("IF_TRUE", "IF_FALSE"), ("if_true", "if_false")),
+    *((f"{kind}_a", f"{kind}_b") for kind in ("text", "text_input", "model", "clip", "vae", "conditioning")),
+    *((f"{kind}_a", f"{kind}_b") for kind in ("latent", "image", "lora", "input", "value")),
+)
+_CONDITIONS = ("switch", "boolean", "boolean_number", "cond", "condition", "ANY")
 #: Inputs that choose among the others, by their numbers.
-_SELECTORS = ("select", "index", "selected", "input_index", "Input")
+_SELECTORS = ("select", "index", "selected", "input_index", "Input", "input")
+#: The class that passes on the first of its inputs that is wired.
+_FIRST = "Any Switch"
+#: What a node calls the one value that it holds.
+_VALUES = ("value", "boolean", "bool", "int", "number", "Number", "Value")
+_WORDS = {
+    word: truth for words, truth in ((("true", "on", "yes"), True), (("false", "off", "no"), False)) for word in words
+}
 
 
 def without_unselected(nodes: Nodes) -> Nodes:
-    """The graph without the inputs that a switch does not pass on, and those of a switch whose choice is not said."""
+    """The graph without the inputs that a switch does not pass on, and those of a switch whose choice is not said.
+
+    A value that is passed on and is no wire is called `value` then, whatever the switch calls it.
+    """
     return {name: _as_switched(node, nodes) for name, node in nodes.items()}
 
 
@@ -72,38 +89,57 @@ def _as_switched(node: Node, nodes: Nodes) -> Node:
         if chosen or "Switch" in node.kind:
             sides: dict[bool | None, set[str]] = {True: {if_false}, False: {if_true}}
             dropped = sides.get(_truth(next(iter(chosen), None)), {if_true, if_false})
-            return _without(node, dropped.union(_CONDITIONS))
+            return _without(node, dropped.union(_CONDITIONS), {if_true, if_false} - dropped)
     if "Switch" not in node.kind and "switch" not in node.inputs:
         return node
+    numbers = {name: as_integer(match[1]) for name in node.inputs if (match := _NUMBERED.fullmatch(name))}
     for selector in _SELECTORS:
-        if selector in node.inputs:
+        if selector in node.inputs and not (selector == "input" and isinstance(node.inputs[selector], Link)):
             number = as_integer(_constant(node.inputs[selector], nodes))
-            numbers = {name: as_integer(match[1]) for name in node.inputs if (match := _NUMBERED.fullmatch(name))}
-            return _without(node, {selector, *(name for name, its_number in numbers.items() if its_number != number)})
-    return node
+            kept = {name for name, its_number in numbers.items() if its_number == number}
+            return _without(node, {selector, *numbers} - kept, kept)
+    return _of_alternatives(node, numbers)
+
+
+def _of_alternatives(node: Node, numbers: Mapping[str, int | None]) -> Node:
+    """A switch that does not say by an input of its own what it passes on."""
+    wired = [name for name, value in node.inputs.items() if isinstance(value, Link)]
+    if len(wired) < 2 or "Switch" not in node.kind or len({_ALTERNATIVE.sub("", name) for name in wired}) > 1:
+        return node
+    first = min(wired, key=lambda name: numbers.get(name) or 0) if node.kind.startswith(_FIRST) else None
+    return _without(node, {name for name in wired if name != first})
 
 
 def _truth(value: Any) -> bool | None:
     """A condition, which some nodes write as a text or a number."""
     if isinstance(value, str):
-        return {"true": True, "false": False}.get(value.casefold())
+        return _WORDS.get(value.casefold())
     return bool(value) if isinstance(value, bool | int) else None
 
 
-def _without(node: Node, dropped: set[str]) -> Node:
-    return Node(node.kind, {name: value for name, value in node.inputs.items() if name not in dropped})
+def _without(node: Node, dropped: set[str], kept: Iterable[str] = ()) -> Node:
+    inputs = {name: value for name, value in node.inputs.items() if name not in dropped}
+    values = [name for name in kept if name in inputs and not isinstance(inputs[name], Link)]
+    return Node(node.kind, inputs | ({"value": inputs[values[0]]} if len(values) == 1 else {}))
 
 
 def _constant(value: Any, nodes: Nodes) -> Any:
-    """A value, or the one that the node it is wired to holds."""
-    if not isinstance(value, Link):
-        return value
-    return next((each for each in nodes[value.node].inputs.values() if isinstance(each, bool | int | str)), None)
+    """A value, or the one that the node it is wired to holds; None where that node works it out."""
+    for _ in range(_LONGEST_WIRE):
+        if not isinstance(value, Link):
+            return value
+        inputs = nodes[value.node].inputs
+        name = next((name for name in _VALUES if name in inputs), next(iter(inputs)) if len(inputs) == 1 else None)
+        if name is None:
+            return None
+        value = inputs[name]
+    return None
 
 
 def graphs(text: Mapping[str, str]) -> Iterator[Nodes]:
     if prompt := json_object(text.get("prompt")):
-        yield _api_graph(prompt)
+        inner = prompt.get("prompt")  # as it is sent to ComfyUI
+        yield _api_graph(inner if isinstance(inner, dict) and "class_type" not in prompt else prompt)
     if page := json_object(text.get("workflow")):
         yield _page_graph(expanded(page))
         definitions = page.get("definitions")
@@ -117,8 +153,8 @@ def _api_graph(prompt: dict[str, Any]) -> Nodes:
     nodes = {name: node for name, node in prompt.items() if isinstance(node, dict)}
 
     def value(raw: Any) -> Any:
-        if not isinstance(raw, list):
-            return raw
+        if not isinstance(raw, list) or (raw and all(isinstance(row, dict) for row in raw)):
+            return _plain(raw)
         is_link = len(raw) == 2 and isinstance(raw[0], str | int) and isinstance(raw[1], int) and str(raw[0]) in nodes
         return Link(str(raw[0]), raw[1]) if is_link else None
 
@@ -131,6 +167,11 @@ def _api_graph(prompt: dict[str, Any]) -> Nodes:
         )
         for name, node in nodes.items()
     }
+
+
+def _plain(value: Any) -> Any:
+    """A value; of a file's name with its preview image, the name."""
+    return value["content"] if isinstance(value, dict) and isinstance(value.get("content"), str) else value
 
 
 def _page_graph(page: dict[str, Any]) -> Nodes:
@@ -180,7 +221,7 @@ def _page_node(entry: dict[str, Any], links: Mapping[str, Link]) -> Node:
     if entry.get("mode") in (2, 4):  # muted or bypassed: wires lead through, values do not count
         return Node("", wired)
     outside = entry.get(SET_OUTSIDE)
-    widgets = dict(_widgets(kind, sockets, entry.get("widgets_values")))
+    widgets = {name: _plain(value) for name, value in _widgets(kind, sockets, entry.get("widgets_values"))}
     return Node(kind, widgets | (outside if isinstance(outside, dict) else {}) | wired)
 
 

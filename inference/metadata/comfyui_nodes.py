@@ -4,6 +4,7 @@ A LoRA is known by the forms of the inputs: one file and its strength; numbered 
 or a list.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
@@ -30,16 +31,29 @@ _NODES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         | {"accept_safety": 0.81, "eta": 0, "s_noise": 1},
     ),
     "SamplerLMS": ("lms", {"order": 4}),
+    "SamplerSASolver": (
+        "sa_solver",
+        {"eta": 1, "sde_start_percent": 0.2, "sde_end_percent": 0.8, "s_noise": 1}
+        | {"predictor_order": 3, "corrector_order": 4, "simple_order_2": False},
+    ),
     "SamplerSEEDS2": ("seeds_2", {"solver_type": "phi_1", "eta": 1, "s_noise": 1, "r": 0.5}),
 }
 
 _NUMBERED = re.compile(r"lora_?(?:name)?_?(\d{1,3})(?:_name)?")
-_STRENGTHS = (
-    *("strength_{n}", "model_weight_{n}", "model_str_{n}", "lora_wt_{n}", "lora_strength_{n}", "lora_{n}_strength"),
-    *("strength_model_{n}", "model_strength_{n}", "weight_{n}"),
+#: Strengths of numbered LoRAs: of the diffusion model, and those that a stack has for its simple mode.
+_OF_MODEL = (
+    *("strength_{n}", "model_weight_{n}", "model_str_{n}", "lora_{n}_model_strength", "strength_model_{n}"),
+    *("model_strength_{n}", "lora_strength_{n}"),
 )
-_ONE = ("strength_model", "lora_model_strength", "model_strength", "strength", "lora_strength")
-_OFF = {"off", "false", "none", "disabled"}
+_SIMPLE = ("lora_wt_{n}", "lora_{n}_strength", "weight_{n}")
+_MODES, _COUNTS = ("input_mode", "mode"), ("lora_count", "num_loras")
+_ONE = ("strength_model", "lora_model_strength", "model_strength", "model_weight", "strength", "lora_strength")
+_OF_ROW = ("strength", "strength_model", "model_strength", "strengthModel", "weight", "model_weight")
+_OFF = {"off", "false", "none", "disabled", "no"}
+#: Inputs that switch a whole node on, and one that switches it off.
+_ON, _BYPASS = ("toggle", "switch", "enabled"), "bypass"
+_FILE = re.compile(r".*\.(?:safetensors|sft)", re.IGNORECASE | re.DOTALL)
+_MAX_JSON = 1 << 16
 
 
 def sampler_of_node(node: Node) -> str | None:
@@ -52,6 +66,7 @@ def sampler_of_node(node: Node) -> str | None:
     if er_sde_of_node(node):
         return "er_sde"
     name, settings = _NODES[node.kind]
+    name += "_pece" if node.inputs.get("use_pece") is True else ""
     changed = {key: node.inputs[key] for key, usual in settings.items() if node.inputs.get(key, usual) != usual}
     if changed:
         return f"{node.kind} ({', '.join(f'{key} {value}' for key, value in changed.items())})"
@@ -72,10 +87,27 @@ def loras_of(inputs: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
 
     inputs: values, wires resolved where they lead to a constant.
     """
+    if is_off(inputs):
+        return
     yield from _single(inputs)
     yield from _numbered(inputs)
     for value in inputs.values():
         yield from _rows(value)
+
+
+def is_off(inputs: Mapping[str, Any]) -> bool:
+    """Whether a node passes on what it gets, with the stacks that lead to it left out."""
+    return inputs.get(_BYPASS) is True or any(
+        isinstance(inputs.get(name), bool | str) and not _is_on(inputs[name]) for name in _ON
+    )
+
+
+def holds_unknown_lora(inputs: Mapping[str, Any]) -> bool:
+    """Whether a node names a file in none of the forms that are known, so that it may have applied it."""
+    return not is_off(inputs) and any(
+        isinstance(value, str) and _FILE.fullmatch(value) and key != "lora_name" and not _NUMBERED.fullmatch(key)
+        for key, value in inputs.items()
+    )
 
 
 def _single(inputs: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
@@ -86,30 +118,45 @@ def _single(inputs: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
 
 
 def _numbered(inputs: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    count = as_number(inputs.get("lora_count"))
-    for key, value in inputs.items():
-        match = _NUMBERED.fullmatch(key)
-        if match is None or not isinstance(value, str) or not _is_file(value):
+    count = next((as_number(inputs[name]) for name in _COUNTS if name in inputs), None)
+    simple = any(inputs.get(name) == "simple" for name in _MODES)
+    forms = (*_SIMPLE, *_OF_MODEL) if simple else (*_OF_MODEL, *_SIMPLE)
+    matches = [match for key in inputs if (match := _NUMBERED.fullmatch(key))]
+    for match in sorted(matches, key=lambda match: int(match[1])):  # a graph lists wired inputs last
+        value, number = inputs[match[0]], match[1]
+        if not isinstance(value, str) or not _is_file(value):
             continue
-        number = match[1]
-        on = inputs.get(f"switch_{number}", inputs.get(f"enabled_{number}", True))
-        strengths = [as_number(inputs.get(form.format(n=number))) for form in _STRENGTHS]
+        switches = (inputs.get(f"{name}_{number}") for name in ("switch", "enabled", "lora"))
+        on = next((each for each in switches if isinstance(each, bool) or (each is not None and each != value)), True)
+        strengths = [as_number(inputs.get(form.format(n=number))) for form in forms]
         strength = next((each for each in strengths if each is not None), None)
         if strength is not None and _is_on(on) and (count is None or int(number) <= count):
             yield value, strength
 
 
 def _rows(value: Any) -> Iterator[tuple[str, float]]:
-    """A row of rgthree's Power Lora Loader, or LoRA Manager's list of them."""
+    """A row of rgthree's Power Lora Loader, or LoRA Manager's list of them; some nodes keep the list as JSON."""
+    if isinstance(value, str):
+        value = _json_list(value)
     rows = value.get("__value__", [value]) if isinstance(value, dict) else value
     for row in rows if isinstance(rows, list) else []:
         if not isinstance(row, dict):
             continue
-        name = as_text(row.get("lora")) or as_text(row.get("name"))
-        strength = as_number(row.get("strength", row.get("strength_model")))
+        name = next(filter(None, (as_text(row.get(key)) for key in ("lora", "lora_name", "name"))), None)
+        strength = next((as_number(row[key]) for key in _OF_ROW if key in row), None)
         on = row.get("on", row.get("active", row.get("enabled", "lora" not in row)))
         if _is_file(name) and strength is not None and _is_on(on):
             yield name or "", strength
+
+
+def _json_list(text: str) -> list[Any]:
+    if not text.lstrip().startswith("[") or len(text) > _MAX_JSON:
+        return []
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    return value if isinstance(value, list) else []
 
 
 def _is_file(name: str | None) -> bool:

@@ -7,6 +7,7 @@ length, and nothing is taken for granted about a value's type.
 """
 
 import math
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from inference.metadata.comfyui.changes import (
 )
 from inference.metadata.comfyui.schedule_length import steps_of_schedule
 from inference.metadata.comfyui_graph import Link, Node, Nodes, graphs, without_unselected
-from inference.metadata.comfyui_nodes import er_sde_of_node, loras_of, sampler_of_node
+from inference.metadata.comfyui_nodes import er_sde_of_node, holds_unknown_lora, is_off, loras_of, sampler_of_node
 from inference.metadata.comfyui_writer import BETA57
 from inference.metadata.names import our_sampler, our_scheduler
 from inference.metadata.parameters import (
@@ -42,10 +43,25 @@ _MAX_NODES = 5_000
 _FARTHEST = 64
 _MAX_TEXTS = 200
 
+#: What stands between joined texts.
+_DELIMITERS = ("delimiter", "separator")
+_PLACE = re.compile(r"(\w*?)_?(\d{1,4}|[a-z])")
 _TEXTS = ("populated_text", "text", "prompt", "text_g", "t5xxl", "text_l", "clip_l")
 _CONSTANTS = ("value", "seed", "noise_seed", "int", "float", "number", "string", "text")
 _MODEL_FILES = ("unet_name", "ckpt_name", "gguf_name", "model_name")
 _LATENTS = ("latent_image", "latent", "samples", "pixels", "image")
+#: Wires that carry the model, both conditionings, the latent and settings in one.
+_PIPES = ("pipe", "basic_pipe")
+#: Nodes that only hold such wires.
+_CONTAINERS = re.compile(r"Context|^(?:To|From|Edit)\w*Pipe")
+_SETTINGS = ("steps", "sigmas", "sampler", "sampler_name", "seed", "noise_seed", "guider", "cfg")
+#: Inputs of a node that works a size out, unless their text is the first word.
+_CUSTOM, _PRESETS = "custom", ("aspect_ratio", "resolution", "dimensions", "preset", "ratio", "size_selected")
+_SIZE = re.compile(r"(\d{2,5}) ?x ?(\d{2,5})\b.*", re.DOTALL)
+#: Nodes that do not change a schedule, and those that make one.
+_KEEPS_SIGMAS = re.compile(r"Scheduler|ManualSigmas|^SplitSigmas|Reroute|Switch|Basic|^$")
+_MAKES_SIGMAS = re.compile(r"Scheduler|ManualSigmas")
+_BLOCK_WEIGHTS = "BlockWeight"
 
 
 def read(text: Mapping[str, str]) -> Parameters | None:
@@ -66,11 +82,17 @@ class _GraphWalk:
         if sampler is None:
             return None
         # In a custom sampler's graph the settings sit on nodes of their own.
-        parts = [sampler]
+        parts, changed_sigmas = [sampler], list[str]()
         for name in ("noise", "guider", "sampler", "sigmas"):
             link = sampler.inputs.get(name)
-            parts += self._upstream(link, ["sigmas"]) if isinstance(link, Link) else []
-        model, loras, changes = self._weights(next((p.inputs["model"] for p in parts if "model" in p.inputs), None))
+            found = self._upstream(link, ["sigmas"]) if isinstance(link, Link) else []
+            if name == "sigmas":
+                changed_sigmas = [node.kind for node in found if not _KEEPS_SIGMAS.search(node.kind)]
+                found = [node for node in found if node.kind not in changed_sigmas]
+            parts += found
+        pipe = _link(sampler, *_PIPES)
+        parts += self._upstream(pipe, _PIPES)
+        model, loras, changes = self._weights(next((p.inputs["model"] for p in parts if "model" in p.inputs), pipe))
         scheduler, schedule = self._scheduler(parts)
         prompts = {role: self._prompt(parts, role) for role in ("positive", "negative")}
         width, height, source_image, masks = self._latent(sampler)
@@ -84,7 +106,7 @@ class _GraphWalk:
             height=height,
             steps=steps,
             cfg_scale=1.0 if without_cfg else cfg_scale,
-            sampler=self._sampler(parts),
+            sampler=self._sampler(sampler, parts),
             scheduler=scheduler,
             seed=as_integer(self._setting(parts, "seed", "noise_seed")),
             denoise=denoise,
@@ -100,19 +122,19 @@ class _GraphWalk:
                 *partial,
                 *changes,
                 *dict.fromkeys((*prompts["positive"].left_out, *prompts["negative"].left_out)),
-                *left_out_extra((*masks, *changed_afterwards(self.nodes, self._ends(), sampler))),
+                *left_out_extra((*changed_sigmas, *masks, *changed_afterwards(self.nodes, self._ends(), sampler))),
                 # ComfyUI puts an embedding's vectors there, if it has the file.
                 *left_out_extra(embeddings(*(prompt.text for prompt in prompts.values()))),
             ),
         )
 
-    def _sampler(self, parts: list[Node]) -> str | None:
-        name = as_text(self._setting(parts, "sampler_name"))
-        return (
-            our_sampler(name)
-            if name
-            else next(filter(None, (sampler_of_node(self._resolved(part)) for part in parts)), None)
-        )
+    def _sampler(self, sampler: Node, parts: list[Node]) -> str | None:
+        if name := as_text(self._setting(parts, "sampler_name")):
+            return our_sampler(name)
+        if found := next(filter(None, (sampler_of_node(self._resolved(part)) for part in parts)), None):
+            return found
+        link = _link(sampler, "sampler")
+        return self.nodes[link.node].kind or None if link else None
 
     def _er_sde(self, parts: list[Node]) -> Pairs:
         return next((er_sde_extra(found) for part in parts if (found := er_sde_of_node(self._resolved(part)))), ())
@@ -169,6 +191,8 @@ class _GraphWalk:
 
     def _constant(self, link: Link, names: tuple[str, ...]) -> Any:
         for node in self._upstream(link, [*names, *_CONSTANTS], any_input=True):
+            if names[0] in ("width", "height") and _works_size_out(node):
+                return None
             for name in (*names, *_CONSTANTS):
                 value = node.inputs.get(name)
                 if isinstance(value, str | int | float):
@@ -179,7 +203,7 @@ class _GraphWalk:
         self, sampler: Node, parts: list[Node], scheduler: str | None, shape: str | None
     ) -> tuple[int | None, float, Pairs]:
         """Steps that were walked, the part of the whole schedule that they are, and what of it cannot be repeated."""
-        steps = as_integer(self._setting(parts, "steps"))
+        steps = as_integer(self._setting(parts, "steps", "steps_total"))
         denoise = as_number(self._setting(parts, "denoise"))
         left_out = as_integer(self._setting(parts, "start_at_step"))
         split = self._split(sampler)
@@ -219,8 +243,9 @@ class _GraphWalk:
                 name = "beta57" if shape == BETA57 else "beta" if set(shape.values()) == {0.6} else None
                 described = ", ".join(f"{key} {value:g}" for key, value in shape.items() if value is not None)
                 return name, () if name else (("Beta schedule", described),)
-        name = as_text(self._setting(parts, "scheduler"))
-        return our_scheduler(name) if name else None, ()
+        if name := as_text(self._setting(parts, "scheduler")):
+            return our_scheduler(name), ()
+        return next((part.kind for part in parts if _MAKES_SIGMAS.search(part.kind)), None), ()
 
     def _weights(self, link: Any) -> tuple[str | None, tuple[tuple[str, float], ...], Pairs]:
         """The model's file, the LoRAs in the order in which they were applied, and what else changed the model."""
@@ -236,12 +261,17 @@ class _GraphWalk:
             if "shift" in node.inputs:
                 shift = as_number(self._setting([node], "shift"))
                 changes += [] if shift in (None, 3) else [("Shift", f"{shift:g}")]
-            elif changes_model(node) and not found:
+            elif _BLOCK_WEIGHTS in node.kind or (not found and self._may_change(node)):
                 changes.append((LEFT_OUT, node.kind))
         return None, tuple(reversed(loras)), tuple(changes)
 
+    def _may_change(self, node: Node) -> bool:
+        return changes_model(node) or ("lora" in node.kind.casefold() and holds_unknown_lora(self._values(node)))
+
     def _stacks(self, node: Node) -> list[Node]:
         """A loader and the stacks of LoRAs that lead to it, the nearest first."""
+        if is_off(node.inputs):
+            return []
         return [node, *self._upstream(_link(node, "lora_stack", "optional_lora_stack"), ["lora_stack"])]
 
     def _values(self, node: Node) -> dict[str, Any]:
@@ -254,17 +284,29 @@ class _GraphWalk:
     def _latent(self, sampler: Node) -> tuple[int | None, int | None, str | None, list[str]]:
         """Width and height where the latent says, the file of the image that it came from, and what changed it."""
         width = height = source_image = None
-        start = next(iter(_latent_link(sampler)), None)
-        for node in self._upstream(start, _LATENTS, any_input=True):
-            width = width or as_integer(self._setting([node], "width"))
-            height = height or as_integer(self._setting([node], "height"))
+        start = next(iter(_latent_link(sampler)), None) or _link(sampler, *_PIPES)
+        for node in self._upstream(start, (*_LATENTS, *_PIPES), any_input=True):
+            sides = self._sides(node)
+            width, height = width or sides[0], height or sides[1]
             source_image = source_image or as_text(node.inputs.get("image"))
         return width, height, source_image, list(changed_before(self._upstream(start, _LATENTS)))
+
+    def _sides(self, node: Node) -> tuple[int | None, int | None]:
+        """The width and the height of an empty latent, as far as its node says."""
+        if size := _SIZE.fullmatch(as_text(node.inputs.get("resolution")) or ""):
+            return int(size[1]), int(size[2])
+        if _works_size_out(node):
+            return None, None
+        names = (("width", "empty_latent_width"), ("height", "empty_latent_height"))
+        width, height = (as_integer(self._setting([node], *each)) for each in names)
+        return width, height
 
     def _prompt(self, parts: list[Node], role: str) -> "_Prompt":
         """The text that the first text encoder on the way from a sampler's input holds, and those joined to it."""
         names = (role, "conditioning") if role == "positive" else (role,)
-        start = next((part.inputs[name] for part in parts for name in names if name in part.inputs), None)
+        holder, start = next(((p, p.inputs[name]) for p in parts for name in names if name in p.inputs), (None, None))
+        if isinstance(start, Link) and holder is not None and _loads(holder):
+            start = self._text(start)
         if isinstance(start, str):
             return _Prompt(start)
         found: list[str] = []
@@ -282,6 +324,8 @@ class _GraphWalk:
             text = self._encoded(node, role)
             if text is not None:
                 found.append(text)
+            elif unknown := self._unknown_text(node):
+                changes.append(unknown)
             else:
                 changes += [node.kind] if changes_conditioning(node) else []
                 stack += reversed(_conditionings(node, role))
@@ -292,11 +336,20 @@ class _GraphWalk:
         text = node.inputs.get(role)
         if isinstance(text, str):
             return text
-        if "TextEncode" in node.kind or "clip" in node.inputs:
-            texts = (self._text(node.inputs.get(key)) for key in _TEXTS)
-            text = next((text for text in texts if text is not None), None)
-            return None if text is None else strings.prompt_text(node.kind, text)
+        if isinstance(text, Link) and _loads(node):
+            return self._text(text)
+        if _encodes(node):
+            texts = ((key, self._text(node.inputs.get(key))) for key in _TEXTS)
+            found = next(((key, text) for key, text in texts if text is not None), None)
+            return None if found is None else strings.prompt_text(node.kind, *found)
         return None
+
+    def _unknown_text(self, node: Node) -> str | None:
+        """The class of the node that makes the text that a text encoder gets."""
+        link = _link(node, *_TEXTS) if _encodes(node) else None
+        if link is None:
+            return node.kind if _encodes(node) and any(key in node.inputs for key in _TEXTS) else None
+        return self.nodes[link.node].kind or None
 
     def _text(self, value: Any) -> str | None:
         """A text, or the one that nodes along a wire hold, change or join."""
@@ -309,13 +362,14 @@ class _GraphWalk:
             return as_text(value)
         self._texts_left -= 1
         for node in self._upstream(value, [*_TEXTS, *_CONSTANTS], any_input=True) if self._texts_left > 0 else ():
-            if "delimiter" in node.inputs:
+            if any(name in node.inputs for name in _DELIMITERS):
                 return node
             if strings.knows(node.kind):
-                return strings.result(node.kind, self._values(node) | {"string": self._text(node.inputs.get("string"))})
+                base = strings.text_input(node.inputs)
+                return strings.result(node.kind, self._values(node) | {base: self._text(node.inputs.get(base))})
             for key in (*_TEXTS, *_CONSTANTS):
                 if isinstance(text := node.inputs.get(key), str):
-                    return strings.prompt_text(node.kind, text)
+                    return strings.prompt_text(node.kind, key, text)
         return None
 
     def _joined(self, node: Node) -> str:
@@ -330,10 +384,10 @@ class _GraphWalk:
             if not isinstance(source, Node):
                 pieces.append(source or "")
                 continue
-            delimiter = as_text(source.inputs.get("delimiter")) or ""
+            delimiter = next((text for name in _DELIMITERS if (text := as_text(source.inputs.get(name)))), "")
             parts: list[Any] = []
-            for name, value in source.inputs.items():
-                if name != "delimiter" and isinstance(value, str | Link) and value not in ("", "true", "false"):
+            for _name, value in _in_order(source.inputs):
+                if value not in ("", "true", "false"):
                     parts += [delimiter, value] if parts else [value]
             stack += reversed(parts)
         return "".join(pieces)
@@ -352,6 +406,8 @@ class _Prompt:
 
 
 def _conditionings(node: Node, role: str) -> list[Link]:
+    if (own := _link(node, role)) is not None:  # beside the other role's
+        return [own]
     return node.links([role, "conditioning", "conditioning_1", "conditioning_to"])
 
 
@@ -365,7 +421,34 @@ def _denoise(walked: int, steps: int) -> float:
     return denoise if int(walked / denoise) == steps else math.nextafter(denoise, 0)
 
 
+def _in_order(inputs: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Inputs by the number or letter at the end of their names: a graph lists those last that are wired."""
+    texts = {name: value for name, value in inputs.items() if isinstance(value, str | Link) and name not in _DELIMITERS}
+    places = {name: match for name in texts if (match := _PLACE.fullmatch(name))}
+    if len(places) < len(texts) or len({match[1] for match in places.values()}) > 1:
+        return list(texts.items())
+    return sorted(texts.items(), key=lambda of: (len(places[of[0]][2]), places[of[0]][2]))
+
+
+def _encodes(node: Node) -> bool:
+    return "TextEncode" in node.kind or "clip" in node.inputs
+
+
+def _loads(node: Node) -> bool:
+    return any(name in node.inputs for name in _MODEL_FILES)
+
+
+def _works_size_out(node: Node) -> bool:
+    presets = (as_text(node.inputs.get(name)) for name in _PRESETS)
+    swapped = str(node.inputs.get("swap_dimensions", "Off")).casefold() in ("on", "true")
+    return swapped or any(text and not text.casefold().startswith(_CUSTOM) for text in presets)
+
+
 def _is_sampler(node: Node) -> bool:
+    if "ampler" in node.kind and _link(node, *_PIPES):
+        return any(name in node.inputs for name in (*_SETTINGS, "image_output"))
+    if _CONTAINERS.search(node.kind) or not any(name in node.inputs for name in _SETTINGS):
+        return False
     return bool(_latent_link(node)) and any(isinstance(node.inputs.get(name), Link) for name in ("positive", "guider"))
 
 

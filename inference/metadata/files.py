@@ -8,6 +8,7 @@ part. Pixels are decoded only to look for stealth text, if nothing else is found
 import io
 import json
 import os
+import re
 import zlib
 from contextlib import suppress
 from dataclasses import replace
@@ -18,7 +19,7 @@ from PIL import Image, PngImagePlugin
 
 from inference.metadata import a1111, comfyui_reader, comfyui_writer, json_formats, novelai
 from inference.metadata.embedded import stealth, xmp
-from inference.metadata.parameters import Parameters, from_json, json_object, to_json
+from inference.metadata.parameters import Parameters, from_json, is_structured, json_object, to_json
 from inference.metadata.png_writer import PNG_SIGNATURE, write_png
 
 OUR_KEY = "anima"
@@ -40,6 +41,12 @@ _COMMENT_MARKS = [
 #: Bytes that the EXIF segment of a JPEG file holds.
 _MAX_EXIF = 65_533
 _EXIF_MAKE, _EXIF_MODEL, _EXIF_IFD, _EXIF_USER_COMMENT = 0x010F, 0x0110, 0x8769, 0x9286
+_EXIF_FIRST, _EXIF_DESCRIPTION = 0x0100, 0x010E
+#: ASCII, signs and kana, and ideographs; of a text's beginning.
+_USUAL = re.compile(r"[\n -~\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef]")
+_LOOKED_AT = 10_000
+#: Keys under which a web UI's text stands that is in no chunk or tag of its own.
+_OTHER_KEYS = ("Parameters", "UserComment", "Comment", "Description", "comment")
 
 
 class UnreadableImage(ValueError):
@@ -137,9 +144,12 @@ def _parameters(text: dict[str, str]) -> Parameters | None:
     if ours := from_json(text.get(OUR_KEY, "")):
         return ours
     settings = text.get("parameters", "")
-    is_prose = json_object(settings) is None
+    is_prose = not is_structured(settings)
     parameters = a1111.read(settings) if is_prose else None
     parameters = parameters or json_formats.read(text) or comfyui_reader.read(text) or novelai.read(text)
+    if parameters is None:
+        others = (text.get(key, "") for key in _OTHER_KEYS)
+        parameters = next(filter(None, (a1111.read(other) for other in others if not is_structured(other))), None)
     if parameters is None and settings.strip() and is_prose:
         prompt, negative_prompt = a1111.read_prompts(settings)
         return Parameters(prompt=prompt, negative_prompt=negative_prompt)
@@ -156,9 +166,21 @@ def _stealth_texts(picture: Image.Image | bytes | str | os.PathLike[str]) -> dic
             with Image.open(source, formats=("PNG", "WEBP")) as image:
                 hidden = stealth.read_text(image, MAX_TEXT_LENGTH)
         if hidden is not None:
-            chunks = json_object(hidden) or {}
-            return {"parameters": hidden} | {key: value for key, value in chunks.items() if isinstance(value, str)}
+            return _unfolded(hidden)
     return {}
+
+
+def _unfolded(text: str) -> dict[str, str]:
+    """A text that stands for all of a file's: a web UI's, a graph, NovelAI's comment, or an object of such texts."""
+    found = json_object(text)
+    if found is None:
+        return {"parameters": text}
+    texts = {key: value if isinstance(value, str) else _json(value) for key, value in found.items()}
+    return {"parameters": text, "prompt": text, "Comment": text} | {key: each for key, each in texts.items() if each}
+
+
+def _json(value: object) -> str:
+    return json.dumps(value) if isinstance(value, dict) else ""
 
 
 Found = tuple[tuple[int, int], dict[str, str]]
@@ -248,6 +270,8 @@ def _inflated(data: bytes) -> bytes:
 def _pillow_texts(image: Image.Image) -> dict[str, str]:
     info = image.info
     text = {key: value for key, value in info.items() if isinstance(key, str) and isinstance(value, str)}
+    if isinstance(comment := info.get("comment"), bytes):  # of a JPEG file
+        text["comment"] = _text_of_bytes(comment[:MAX_TEXT_LENGTH])
     exif = info.get("exif")
     found = _exif_texts(exif) if isinstance(exif, bytes) else {}
     packet = info.get("xmp")
@@ -258,21 +282,19 @@ def _pillow_texts(image: Image.Image) -> dict[str, str]:
 
 
 def _exif_texts(exif: bytes) -> dict[str, str]:
-    """The user comment, where web UIs put their text in JPEG and WebP, and ComfyUI's two tags."""
+    """The user comment, where web UIs put their text in JPEG and WebP, ComfyUI's tags, and the image's description."""
     tags = Image.Exif()
     text: dict[str, str] = {}
     with suppress(Exception):  # what Pillow raises for broken tags is not documented
         tags.load(exif)
-        for tag in (_EXIF_MAKE, _EXIF_MODEL):
+        # ComfyUI writes one text into each tag from that of the model downwards; others begin elsewhere.
+        for tag in range(_EXIF_FIRST, _EXIF_MODEL + 1):
             key, _, value = str(tags.get(tag, "")).partition(":")
             text[key.lower()] = value
-        comment = _user_comment(tags.get_ifd(_EXIF_IFD).get(_EXIF_USER_COMMENT, b""))
-        text["parameters"] = comment
-        if found := json_object(comment):
-            # A graph, NovelAI's comment, an object of the texts that a PNG has, or another program's own.
-            text |= {"prompt": comment, "Comment": comment}
-            text |= {key: value for key, value in found.items() if isinstance(value, str) and key != "parameters"}
-            text["parameters"] = found["parameters"] if isinstance(found.get("parameters"), str) else comment
+        description = tags.get(_EXIF_DESCRIPTION)
+        text["Description"] = description if isinstance(description, str) else ""
+        if comment := _user_comment(tags.get_ifd(_EXIF_IFD).get(_EXIF_USER_COMMENT, b"")):
+            text |= _unfolded(comment)
     return {key: value for key, value in text.items() if value}
 
 
@@ -285,6 +307,9 @@ def _user_comment(value: bytes | str) -> str:
         return value
     value = value[: MAX_TEXT_LENGTH + 16]
     mark = next(filter(value.startswith, _COMMENT_MARKS), b"")
+    if mark.startswith(b"JIS"):
+        with suppress(UnicodeDecodeError):
+            return value[len(mark) :].decode("shift_jis").strip("\0")
     return _text_of_bytes(value[len(mark) :])
 
 
@@ -294,10 +319,10 @@ def _text_of_bytes(data: bytes) -> str:
         return data.decode("utf-16", "replace").strip("\0")
     if 4 * data.rstrip(b"\0").count(0) < len(data):
         with suppress(UnicodeDecodeError):
-            return data.decode("utf-8").replace("\0", "")
-    # The byte order is not stored. In a text that is mostly ASCII the zeros show it: they come first in big endian.
-    order = "utf-16-be" if data[::2].count(0) >= data[1::2].count(0) else "utf-16-le"
-    return data.decode(order, "replace").replace("\0", "")
+            return data.decode("utf-8-sig").replace("\0", "")
+    # The byte order is not stored. In the right one more characters are those of usual texts.
+    texts = [data.decode(order, "replace").replace("\0", "") for order in ("utf-16-be", "utf-16-le")]
+    return max(texts, key=lambda text: len(_USUAL.findall(text[:_LOOKED_AT])))
 
 
 def _without_surrogates(text: str) -> str:

@@ -29,6 +29,8 @@ _INVOKEAI_SAMPLERS = {
     "unipc": "uni_pc",
     "dpmpp_2s": "dpmpp_2s_ancestral",
 }
+_BRACKETED = re.compile(r"\[([^\[\]]*)\]")
+_STRENGTH_FIRST = re.compile(r"(-?\d{1,3}(?:\.\d{1,6})?) - (.+)", re.DOTALL)
 _SIZE = re.compile(r"\(?\s*(\d{1,6})\s*[x,]\s*(\d{1,6})\s*\)?")
 
 # What changed an image, by the names in its program, and is no setting here.
@@ -42,8 +44,10 @@ _SWARMUI_LEFT_OUT = (
     "regional",
     "sigmam",
     "useinpaint",
+    "zeronegative",
+    "teacache",
 )
-_FOOOCUS_LEFT_OUT = ("refiner_model", "freeu", "inpaint_engine_version")
+_FOOOCUS_LEFT_OUT = ("refiner_model", "freeu", "inpaint_engine_version", "styles", "prompt_expansion")
 _INVOKEAI_LEFT_OUT = (
     "refiner_model",
     "controlnets",
@@ -52,6 +56,10 @@ _INVOKEAI_LEFT_OUT = (
     "ref_images",
     "regions",
     "hrf_enabled",
+    "seamless_",
+    "control_layers",
+    "seed_variance",
+    "z_image_seed_variance",
 )
 _DRAW_THINGS_LEFT_OUT = ("control", "upscaler", "refiner_model", "hires_fix", "face_restoration")
 #: Where a part of a SwarmUI prompt begins that is drawn over the image later, or elsewhere than in the whole of it.
@@ -84,7 +92,8 @@ def swarmui(found: Object) -> Parameters | None:
         prompt=prompt,
         negative_prompt=negative_prompt,
         **values(inner, width="width", height="height", steps="steps", cfg_scale="cfgscale", seed="seed"),
-        **values(inner, model="model", vae="vae"),
+        **values(inner, model="model"),
+        vae=_some(inner.get("vae")),
         sampler=_named(our_sampler, inner.get("sampler")),
         scheduler=_named(our_scheduler, inner.get("scheduler")),
         denoise=_denoise(as_number(inner.get("initimagecreativity"))),
@@ -104,12 +113,12 @@ def fooocus(found: Object) -> Parameters | None:
     inner = {name.casefold().replace(" ", "_"): value for name, value in found.items()}
     if "guidance_scale" not in inner or not ({"base_model", "performance", "adm_guidance"} & inner.keys()):
         return None
-    size = _SIZE.fullmatch((as_text(inner.get("resolution")) or "").strip())
+    width, height = _sides(inner.get("resolution"))
     return Parameters(
         **values(inner, prompt="prompt", negative_prompt="negative_prompt", steps="steps", cfg_scale="guidance_scale"),
         **values(inner, seed="seed", model="base_model"),
-        width=int(size[1]) if size else None,
-        height=int(size[2]) if size else None,
+        width=width,
+        height=height,
         sampler=_named(our_sampler, inner.get("sampler")),
         scheduler=_named(our_scheduler, inner.get("scheduler")),
         loras=tuple(dict([*_pairs(inner.get("loras")), *_combined(inner)]).items()),
@@ -133,20 +142,20 @@ def invokeai(found: Object) -> Parameters | None:
         denoise=_denoise(as_number(found.get("strength"))) if from_image else 1.0,
         loras=tuple(_invokeai_loras(found.get("loras"))),
         software=f"InvokeAI {as_text(found.get('app_version')) or ''}".strip(),
-        extra=_left_out(found, _INVOKEAI_LEFT_OUT),
+        extra=(*_shift(found.get("shift")), *_left_out(found, _INVOKEAI_LEFT_OUT)),
     )
 
 
 def draw_things(found: Object) -> Parameters | None:
     if not {"c", "uc", "scale", "sampler"} <= found.keys():
         return None
-    size = _SIZE.fullmatch(as_text(found.get("size")) or "")
+    width, height = _sides(found.get("size"))
     sampler, scheduler = our_sampler_and_scheduler(as_text(found.get("sampler")) or "")
     loras = [[row.get("model"), row.get("weight")] for row in _rows(found.get("lora"))]
     return Parameters(
         **values(found, prompt="c", negative_prompt="uc", steps="steps", cfg_scale="scale", seed="seed", model="model"),
-        width=int(size[1]) if size else None,
-        height=int(size[2]) if size else None,
+        width=width,
+        height=height,
         sampler=sampler or None,
         scheduler=scheduler,
         denoise=_denoise(as_number(found.get("strength"))),
@@ -156,12 +165,50 @@ def draw_things(found: Object) -> Parameters | None:
     )
 
 
-_READERS: tuple[Callable[[Object], Parameters | None], ...] = (swarmui, fooocus, invokeai, draw_things)
+def old_invokeai(found: Object) -> Parameters | None:
+    """InvokeAI's `sd-metadata` before version 3. Its prompt holds the negative one in square brackets."""
+    image = found.get("image")
+    if not isinstance(image, dict) or "prompt" not in image:
+        return None
+    prompts = image["prompt"]
+    rows = [as_text(row.get("prompt")) or "" for row in _rows(prompts)]
+    whole = as_text(prompts) or ", ".join(filter(None, rows))
+    sampler = (as_text(image.get("sampler")) or "").removeprefix("k_")
+    return Parameters(
+        prompt=_BRACKETED.sub("", whole).strip(),
+        negative_prompt=", ".join(_BRACKETED.findall(whole)),
+        **values(image, width="width", height="height", steps="steps", cfg_scale="cfg_scale", seed="seed"),
+        sampler=our_sampler(_INVOKEAI_SAMPLERS.get(sampler, sampler)) if sampler else None,
+        denoise=_denoise(as_number(image.get("strength"))) if image.get("type") == "img2img" else 1.0,
+        model=as_text(found.get("model_weights")),
+        software=f"InvokeAI {as_text(found.get('app_version')) or ''}".strip(),
+        extra=_left_out(image, ("variations", "hires_fix", "seamless", "perlin", "threshold", "postprocessing")),
+    )
+
+
+def ruined_fooocus(found: Object) -> Parameters | None:
+    if found.get("software") != "RuinedFooocus":
+        return None
+    rows = [as_text(row[0]) or "" for row in found.get("loras") or () if isinstance(row, list) and row]
+    return Parameters(
+        **values(found, prompt="Prompt", negative_prompt="Negative", width="width", height="height", steps="steps"),
+        **values(found, cfg_scale="cfg", seed="seed", model="base_model_name"),
+        sampler=_named(our_sampler, found.get("sampler_name")),
+        scheduler=_named(our_scheduler, found.get("scheduler")),
+        loras=tuple((match[2], float(match[1])) for row in rows if (match := _STRENGTH_FIRST.fullmatch(row))),
+        software="RuinedFooocus",
+    )
+
+
+_READERS: tuple[Callable[[Object], Parameters | None], ...] = (
+    *(swarmui, fooocus, ruined_fooocus),
+    *(invokeai, old_invokeai, draw_things),
+)
 
 
 def _objects(text: Mapping[str, str]) -> Iterator[Object]:
     """The JSON objects where these programs put them."""
-    for key in ("parameters", "invokeai_metadata", "sd-metadata", "fooocus_scheme", "Comment", "UserComment"):
+    for key in ("parameters", "invokeai_metadata", "sd-metadata", "Comment", "UserComment", "comment"):
         if found := json_object(text.get(key)):
             yield found
 
@@ -174,6 +221,18 @@ def _denoise(strength: float | None) -> float:
     return strength if strength is not None and 0 < strength < 1 else 1.0
 
 
+def _some(name: Any) -> str | None:
+    return name if isinstance(name, str) and name not in ("", "None", "Automatic") else None
+
+
+def _sides(value: Any) -> tuple[int | None, int | None]:
+    """Width and height, of a text or a pair."""
+    if isinstance(value, list) and len(value) == 2:
+        return as_integer(value[0]), as_integer(value[1])
+    size = _SIZE.fullmatch((as_text(value) or "").strip())
+    return (int(size[1]), int(size[2])) if size else (None, None)
+
+
 def _shift(value: Any) -> Pairs:
     shift = as_number(value)
     return () if shift is None else ((SHIFT, f"{shift:g}"),)
@@ -184,7 +243,7 @@ def _left_out(found: Object, prefixes: tuple[str, ...]) -> Pairs:
     return left_out_extra(
         f"{name} {value if isinstance(value, str | int | float) else ''}".strip()[:100]
         for name, value in found.items()
-        if name.startswith(prefixes) and value not in (None, False, 0, "", [], {}, "None", "false")
+        if name.startswith(prefixes) and value not in (None, False, 0, "", [], {}, "None", "false", "[]")
     )
 
 

@@ -63,6 +63,7 @@ SCHEDULER_NAMES = (
     ("beta57", "Beta57", "beta57"),
 )
 _SCHEDULER_ALIASES = {"Beta57 (RES4LYF)": "beta57"}
+_LONGEST_NAME = 100
 
 
 def webui_sampler(ours: str) -> str:
@@ -87,10 +88,12 @@ def our_scheduler(name: str) -> str:
 
 
 def our_sampler_and_scheduler(name: str) -> tuple[str, str | None]:
-    """Older A1111 wrote both as one name, `DPM++ 2M SDE Karras`."""
-    sampler, _, last = name.rpartition(" ")
-    if _folded(name) not in _OUR_SAMPLERS and _folded(sampler) in _OUR_SAMPLERS and _folded(last) in _OUR_SCHEDULERS:
-        return our_sampler(sampler), our_scheduler(last)
+    """Older A1111 wrote both as one name, `DPM++ 2M SDE Karras`; nodes that write its texts, `er_sde_simple`."""
+    if _folded(name) not in _OUR_SAMPLERS:
+        for between in re.finditer(r"[ _]", name[:_LONGEST_NAME]):
+            sampler, scheduler = name[: between.start()], name[between.end() :]
+            if _folded(sampler) in _OUR_SAMPLERS and _folded(scheduler) in _OUR_SCHEDULERS:
+                return our_sampler(sampler), our_scheduler(scheduler)
     return our_sampler(name), None
 
 

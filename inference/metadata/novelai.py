@@ -7,14 +7,20 @@ from inference.metadata.json_formats import values
 from inference.metadata.names import our_sampler, our_scheduler
 from inference.metadata.parameters import Parameters, as_number, as_text, json_object, left_out_extra
 
-_FROM_IMAGE = ("Img2ImgRequest", "NativeInfillingRequest")
+_REDRAWN = "NativeInfillingRequest"
+_FROM_IMAGE = ("Img2ImgRequest", _REDRAWN)
 #: Settings that change the image and are none here.
-_LEFT_OUT = ("cfg_rescale", "sm", "sm_dyn", "dynamic_thresholding", "reference_strength_multiple", "reference_strength")
+_LEFT_OUT = (
+    *("cfg_rescale", "sm", "sm_dyn", "dynamic_thresholding", "skip_cfg_above_sigma"),
+    *("reference_strength_multiple", "reference_strength", "director_reference_strengths"),
+)
 
 
 def read(text: Mapping[str, str]) -> Parameters | None:
     """What NovelAI's text chunks say, or None if they are not NovelAI's. Its prompt markup (`{}`, `1.2::…::`) stays."""
     comment = json_object(text.get("Comment"))
+    if comment is None and text.get("Software") == "NovelAI" and text.get("Description"):
+        comment = {}
     if comment is None or not ({"uc", "v4_prompt"} & comment.keys() or text.get("Software") == "NovelAI"):
         return None
     sampler, scheduler = as_text(comment.get("sampler")), as_text(comment.get("noise_schedule"))
@@ -28,7 +34,12 @@ def read(text: Mapping[str, str]) -> Parameters | None:
         denoise=denoise if comment.get("request_type") in _FROM_IMAGE and denoise else 1.0,
         model=text.get("Source"),
         software=text.get("Software"),
-        extra=left_out_extra(f"{name} {comment[name]}"[:100] for name in _LEFT_OUT if comment.get(name)),
+        extra=left_out_extra(
+            (
+                *(f"{name} {comment[name]}"[:100] for name in _LEFT_OUT if comment.get(name)),
+                *(("mask",) if comment.get("request_type") == _REDRAWN else ()),
+            )
+        ),
     )
 
 

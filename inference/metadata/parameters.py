@@ -24,6 +24,8 @@ FAST = "Block cache"
 _ER_SDE = re.compile(
     r"solver_type ([\w -]{1,30}), max_stage (\d), eta (\d{1,3}(?:\.\d{1,12})?), s_noise (\d{1,3}(?:\.\d{1,12})?)"
 )
+#: How objects and lists of objects begin in JSON and as Python shows them, and XML.
+_STRUCTURED = re.compile(r"""\[?\s*\{\s*(["'])[^"']{0,100}\1\s*:|<\?xml|<x:xmpmeta""")
 _BETA = re.compile(r"alpha (\d{1,3}(?:\.\d{1,12})?), beta (\d{1,3}(?:\.\d{1,12})?)")
 
 
@@ -170,6 +172,17 @@ def json_object(text: object) -> dict[str, Any] | None:
     except (ValueError, RecursionError):  # not JSON, an integer of thousands of digits, or nested too deep
         return None
     return value if isinstance(value, dict) else None
+
+
+def is_structured(text: str) -> bool:
+    """Whether a text is an object or a list of some program, also one that was cut off, and so no prompt."""
+    text = text.lstrip("\ufeff \t\r\n")
+    if _STRUCTURED.match(text):
+        return True
+    try:
+        return isinstance(json.loads(text), dict | list) if text[:1] in ("{", "[") else False
+    except (ValueError, RecursionError):
+        return False
 
 
 def as_text(value: object) -> str | None:

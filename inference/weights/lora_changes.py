@@ -3,6 +3,7 @@
 - LoRA (arXiv 2106.09685): `up @ down`,
 - LoHa (arXiv 2108.06098): `(w1_a @ w1_b) * (w2_a @ w2_b)`,
 - LoKr (arXiv 2309.14859): `kron(w1, w2)`, each whole or as a product of two factors,
+  and these three with a third factor between the two (`lora_mid`, `t1`, `t2`), as for convolutions,
 - GLoRA (arXiv 2306.07967): `weight @ a1 @ a2 + b1 @ b2`, or `weight @ a2 @ a1 + b2 @ b1` as it was first written,
 
 all times alpha / rank, where a file gives an alpha and there is a rank, and any of them with DoRA (arXiv 2402.09353),
@@ -32,12 +33,14 @@ COMPONENTS = ("transformer", "text_encoder", "text_conditioner")
 #: Factors that come in whole sets; each set is one kind of change.
 KINDS: tuple[frozenset[str], ...] = (
     frozenset({"up", "down"}),
+    frozenset({"up", "down", "mid"}),
     frozenset({"embedding_up", "embedding_down"}),
     frozenset({"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"}),
+    frozenset({"hada_w1_a", "hada_w1_b", "hada_t1", "hada_w2_a", "hada_w2_b", "hada_t2"}),
     *(
         frozenset(first | second)
         for first in ({"lokr_w1"}, {"lokr_w1_a", "lokr_w1_b"})
-        for second in ({"lokr_w2"}, {"lokr_w2_a", "lokr_w2_b"})
+        for second in ({"lokr_w2"}, {"lokr_w2_a", "lokr_w2_b"}, {"lokr_w2_a", "lokr_w2_b", "lokr_t2"})
     ),
     frozenset({"a1", "a2", "b1", "b2"}),
     frozenset({"oft_blocks"}),
@@ -54,10 +57,10 @@ LENGTHS = ("dora_scale", "magnitude")
 _ENDINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern + "$"), name)
     for pattern, name in (
-        (r"\.lora_A(?:\.[\w-]+)?\.weight", "down"),
-        (r"\.lora_B(?:\.[\w-]+)?\.weight", "up"),
-        (r"\.lora(?:[._]|_linear_layer\.)down\.weight", "down"),
-        (r"\.lora(?:[._]|_linear_layer\.)up\.weight", "up"),
+        (r"\.lora_A(?:(?:\.[\w-]+)?\.weight)?", "down"),
+        (r"\.lora_B(?:(?:\.[\w-]+)?\.weight)?", "up"),
+        (r"[._]lora(?:[._]|_linear_layer\.)down\.weight", "down"),
+        (r"[._]lora(?:[._]|_linear_layer\.)up\.weight", "up"),
         (r"\.lora_embedding_A(?:\.[\w-]+)?", "embedding_down"),
         (r"\.lora_embedding_B(?:\.[\w-]+)?", "embedding_up"),
         (r"\.lora_mid\.weight", "mid"),
@@ -125,7 +128,8 @@ def _change(weight: Tensor, factors: Factors, strength: float) -> Tensor:
     # Factors of a convolution of one pixel are matrices with two sides of one more.
     factors = {name: factor.flatten(1) if factor.ndim > 2 else factor for name, factor in factors.items()}
     if "up" in factors:
-        change = factors["up"] @ factors["down"]
+        down = factors["mid"] @ factors["down"] if "mid" in factors else factors["down"]
+        change = factors["up"] @ down
         if change.shape != weight.shape and change.shape == weight.shape[::-1]:
             change = change.T  # an embedding, written as the layer that reads one-hot rows
         return _scale(factors, rank=factors["down"].shape[0]) * change
@@ -133,8 +137,8 @@ def _change(weight: Tensor, factors: Factors, strength: float) -> Tensor:
         change = (factors["embedding_up"] @ factors["embedding_down"]).T
         return _scale(factors, rank=factors["embedding_down"].shape[0]) * change
     if "hada_w1_a" in factors:
-        first = factors["hada_w1_a"] @ factors["hada_w1_b"]
-        second = factors["hada_w2_a"] @ factors["hada_w2_b"]
+        first = _product(factors, "hada_w1", "hada_t1")
+        second = _product(factors, "hada_w2", "hada_t2")
         return _scale(factors, rank=factors["hada_w1_b"].shape[0]) * (first * second)
     if "a1" in factors:
         return _generalized(weight, factors)
@@ -184,8 +188,13 @@ def _rotation(weight: Tensor, factors: Factors, strength: float) -> Tensor:
 def _lokr_factor(factors: Factors, name: str) -> tuple[Tensor, int | None]:
     if name in factors:
         return factors[name], None
-    second = factors[f"{name}_b"]
-    return factors[f"{name}_a"] @ second, second.shape[0]
+    return _product(factors, name, name.replace("w", "t")), factors[f"{name}_b"].shape[0]
+
+
+def _product(factors: Factors, name: str, core: str) -> Tensor:
+    """A matrix in two factors, or in three by Tucker's decomposition, whose first one is turned over."""
+    first, second = factors[f"{name}_a"], factors[f"{name}_b"]
+    return first.T @ factors[core] @ second if core in factors else first @ second
 
 
 def _scale(factors: Factors, rank: int | None) -> float:

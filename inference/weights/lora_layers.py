@@ -21,14 +21,17 @@ MAX_PREFIXES = 5
 
 _BEFORE_TRANSFORMER = (
     *("lora_unet_", "lora_transformer_", "lora_", "lycoris_", "base_model_model_", "model_diffusion_model_"),
-    *("diffusion_model_", "transformer_", "model_", "net_", "unet_", "dit_"),
+    *("diffusion_model_", "transformer_", "model_", "net_", "unet_", "dit_", "pipe_", "module_", "_orig_mod_"),
 )
 _BEFORE_TEXT_ENCODER = re.compile(
     r"^(?:base_model_model_)?(?:lora_|lycoris_)?"
-    r"(?:te\d?|text_encoders?(?:_\d)?(?:_qwen3_06b)?(?:_transformer)?|qwen3_06b(?:_transformer)?)_(?:model_)?"
+    r"(?:(?:te\d?|text_encoders?(?:_\d)?|clip|cond_stage_model|qwen(?:3(?:_0?_?6b)?)?)_)+"
+    r"(?:transformer_)?(?:base_model_)?(?:model_){0,2}"
 )
 _BEFORE_BARE_TEXT_ENCODER = re.compile(r"^(?:base_model_model_)?(?:model_)?")
 
+#: What diffusers' attention processors once put into the names of their layers.
+_PROCESSOR = ".processor."
 # The layers' names in diffusers' conversion, in the order in which they are to be replaced.
 _DIFFUSERS_NAMES: tuple[tuple[str, str], ...] = (
     (r"^blocks\.(\d+)\.", r"transformer_blocks.\1."),
@@ -60,7 +63,7 @@ class LayerNames:
 
     def find(self, name: str) -> str | None:
         """The layer's path in the transformer, or in Qwen3 behind `TEXT_ENCODER`; None where there is none."""
-        flat = _flat(name)
+        flat = _flat(name.replace(_PROCESSOR, "."))
         for shorter in _without_prefixes(flat):
             if shorter in self._transformer:
                 return self._transformer[shorter]

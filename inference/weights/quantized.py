@@ -42,6 +42,8 @@ class Quantization:
         tensor = self.get(key)
         scale = self._scale(key, tensor)
         if scale is None:
+            if not tensor.dtype.is_floating_point and tensor.ndim > 1:
+                raise ValueError("it holds whole numbers without a scale")
             return tensor
         plain = tensor.to(torch.float32, copy=True).mul_(scale.reshape(-1, *[1] * (tensor.ndim - 1)))
         settings = self.form.settings(key.rpartition(".")[0])

@@ -10,7 +10,7 @@ _FARTHEST = 64
 _WIRES = ("images", "image", "samples", "latent_image", "latent", "pixels", "input")
 
 #: Passed on as they are, whatever the way: nodes that were bypassed have no class.
-_PASSED_ON = r"\A\Z|Reroute|Switch|\b(?:Get|Set)Node"
+_PASSED_ON = r"\A\Z|Reroute|Switch|Context|preSampling|\b(?:Get|Set)Node|^(?:To|From|Edit)\w*Pipe"
 _AFTERWARDS = re.compile(rf"{_PASSED_ON}|VAE(?:De|En)code|Save|Preview|FromBatch")
 _BEFORE = re.compile(
     rf"{_PASSED_ON}|Empty|VAEEncode(?:Tiled)?\Z|Load|Scale|Resize|Size|RepeatLatentBatch|FromBatch|Primitive"

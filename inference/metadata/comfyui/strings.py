@@ -7,15 +7,31 @@ from typing import Any
 from inference.metadata import a1111
 from inference.metadata.parameters import as_integer, as_text
 
+#: The input that keeps what a node of wildcards gave.
+POPULATED = "populated_text"
 #: Nodes that give another text at each run and do not keep it in the graph.
-_RANDOM = re.compile(r"^DP\w*(?:Generator|Prompts)|RandomPrompts|Random Prompts")
+_RANDOM = re.compile(r"^DP\w*(?:Generator|Prompts)|RandomPrompts|Random Prompts|[Ww]ildcard")
 _TEMPLATE = re.compile(r"[{}]|__")
-#: Nodes whose regular expressions are not run: a stranger's may take for ever.
-_UNKNOWN = re.compile(r"Regex(?:Replace|Extract)|RegexMatch")
+#: Nodes whose texts a model writes, and those with regular expressions, which are not run: a stranger's may take for
+#: ever.
+_UNKNOWN = re.compile(
+    r"[Rr]egex|Ollama|LLM|GPT|Gemini|Florence|[Cc]aption|[Ii]nterrogat|Tagger|[Tt]ranslat|DeepSeek|Qwen\w*VL"
+)
 #: Nodes that take LoRAs from the tags of their text.
 _TAKES_TAGS = re.compile(r"Wildcard|Lora|LoRA|^PC")
 
-_KNOWN = ("StringReplace", "CaseConverter", "StringTrim", "StringSubstring")
+_KNOWN = ("StringReplace", "CaseConverter", "StringTrim", "StringSubstring", "StringFunction|pysssss")
+_REPLACES = re.compile(r"[Rr]eplace")
+#: What such a node looks for and puts there, with a number where it does so several times.
+_PAIR = re.compile(r"(?:find|old|search)(\d{0,2})")
+_NEW = {"find": "replace", "old": "new", "search": "replace"}
+_TEXT_INPUTS = ("string", "text", "prompt", "text_a")
+#: This node's search is a regular expression.
+_SEARCHES_BY_PATTERN = "Text Find and Replace"
+#: Characters of a text that is still looked at.
+_LONGEST = 1 << 20
+_SPECIAL = re.compile(r"[\\.^$*+?{}\[\]|()]")
+
 _CASES = {
     "UPPERCASE": str.upper,
     "lowercase": str.lower,
@@ -27,19 +43,23 @@ _TRIMS = {"Both": str.strip, "Left": str.lstrip, "Right": str.rstrip}
 
 def knows(kind: str) -> bool:
     """Whether `result` says what a node of this class gives."""
-    return (
-        kind in ("StringReplace", "CaseConverter", "StringTrim", "StringSubstring") or _UNKNOWN.match(kind) is not None
-    )
+    return kind in _KNOWN or bool(_REPLACES.search(kind) or _UNKNOWN.search(kind))
+
+
+def text_input(inputs: Mapping[str, Any]) -> str:
+    """The name of the input whose text the node changes."""
+    return next((name for name in _TEXT_INPUTS if name in inputs), _TEXT_INPUTS[0])
 
 
 def result(kind: str, inputs: Mapping[str, Any]) -> str | None:
     """The text that a node gives; None where that is not known."""
-    text = as_text(inputs.get("string"))
-    if text is None or _UNKNOWN.match(kind):
+    text = as_text(inputs.get(text_input(inputs)))
+    if text is None or _UNKNOWN.search(kind):
         return None
-    if kind == "StringReplace":
-        find, new = as_text(inputs.get("find")), as_text(inputs.get("replace"))
-        return text.replace(find, new or "") if find else text
+    if kind == "StringFunction|pysssss":
+        return _string_function(text, inputs)
+    if _REPLACES.search(kind):
+        return _replaced(kind, text, inputs)
     if kind == "StringSubstring":
         start, end = (as_integer(inputs.get(name)) for name in ("start", "end"))
         return text[start:end]
@@ -47,14 +67,43 @@ def result(kind: str, inputs: Mapping[str, Any]) -> str | None:
     return None if convert is None else convert(text)
 
 
-def prompt_text(kind: str, text: str) -> str | None:
-    """The text that a node holds as a prompt: without tags of LoRAs; None where it is only a template."""
-    if _RANDOM.search(kind) and _TEMPLATE.search(text):
+def _replaced(kind: str, text: str, inputs: Mapping[str, Any]) -> str | None:
+    pairs = sorted((int(match[1] or 0), name) for name in inputs if (match := _PAIR.fullmatch(name)))
+    for _, name in pairs:
+        old, new = as_text(inputs[name]), as_text(inputs.get(_PAIR.sub(lambda m: _NEW[m[0].rstrip(m[1])] + m[1], name)))
+        if old is None or (kind == _SEARCHES_BY_PATTERN and _SPECIAL.search(old + (new or ""))):
+            return None
+        text = text.replace(old, new or "") if old else text
+    return text if pairs and len(text) <= _LONGEST else None
+
+
+def _string_function(text: str, inputs: Mapping[str, Any]) -> str | None:
+    """Joins texts, or replaces one by another, and may tidy the commas."""
+    second, third = (as_text(inputs.get(name, "")) for name in ("text_b", "text_c"))
+    if second is None or third is None:
+        return None
+    tidy = inputs.get("tidy_tags") == "yes"
+    if inputs.get("action") == "append":
+        text = (", " if tidy else "").join(filter(None, (text, second, third)))
+    elif second.startswith("/") and second.endswith("/") and len(second) > 1:  # a regular expression
+        return None
+    else:
+        text = text.replace(second, third) if second else text
+    if tidy:
+        text = re.sub(r"\s{2,}", " ", text).replace(" ,", ",")
+        text = re.sub(r",{2,}", ",", text).strip()
+    return text if len(text) <= _LONGEST else None
+
+
+def prompt_text(kind: str, name: str, text: str) -> str | None:
+    """The text of a node's input as a prompt: without tags of LoRAs; None where it is only a template."""
+    if _RANDOM.search(kind) and name != POPULATED and _TEMPLATE.search(text):
         return None
     return a1111.without_tags(text) if _TAKES_TAGS.search(kind) else text
 
 
 def tagged_loras(kind: str, inputs: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
     """The LoRAs that a node takes from the tags of its text."""
-    text = as_text(inputs.get("populated_text", inputs.get("text")))
+    texts = (as_text(inputs.get(name)) for name in (POPULATED, "text", "prompt", "lora_syntax"))
+    text = next((text for text in texts if text is not None), None)
     return a1111.loras_of(text)[0] if text and _TAKES_TAGS.search(kind) else ()

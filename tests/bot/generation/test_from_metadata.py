@@ -151,3 +151,10 @@ def test_at_cfg_1_the_negative_takes_part_only_where_it_did_in_the_file() -> Non
 def test_a_file_without_a_prompt_says_so(prompt: str) -> None:
     with pytest.raises(UnusableImage, match="no prompt inside"):
         replay(prompt=prompt)
+
+
+@pytest.mark.parametrize(
+    "name", ["ADetailer model", "ControlNet 0", "RP Active", "Seed resize from", "Eta", "Mask blur"]
+)
+def test_what_a_web_uis_extensions_changed_is_named(name: str) -> None:
+    assert replay(extra=((name, "x"), ("Clip skip", "2"))).unknown == ((name, "x"),)

@@ -191,3 +191,64 @@ def test_sdnexts_image_to_image_has_its_strength() -> None:
     found = a1111.read(text + "App: SD.Next, Version: 1, Operations: img2img, Denoising strength: 0.4")
     assert found is not None
     assert (found.denoise, found.sampler, found.negative_prompt) == (0.4, "euler", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "sampler", "scheduler"),
+    [
+        ("DPM++ 2M SDE SGM Uniform", "dpmpp_2m_sde_gpu", "sgm_uniform"),
+        ("er_sde_simple", "er_sde", "simple"),
+        ("res_multistep_sgm_uniform", "res_multistep", "sgm_uniform"),
+        ("Euler a Karras", "euler_a", "karras"),
+        ("dpmpp_2m_sde", "dpmpp_2m_sde", None),
+        ("Somebody Karras", "Somebody Karras", None),
+    ],
+)
+def test_a_sampler_and_a_scheduler_in_one_name_are_taken_apart(name: str, sampler: str, scheduler: str | None) -> None:
+    found = a1111.read(f"cat\nSteps: 20, Sampler: {name}, Seed: 1")
+    assert found is not None and (found.sampler, found.scheduler) == (sampler, scheduler)
+
+
+def test_values_in_json_are_whole_and_hide_nothing_that_follows() -> None:
+    hashes = '{"model": "abc", "lora:foo": "def"}'
+    found = a1111.read(f"cat\nSteps: 20, Seed: 1, Hashes: {hashes}, Broken: [1, 2, Version: ComfyUI")
+    assert found is not None and (found.software, found.extra[0]) == ("ComfyUI", ("Hashes", hashes))
+
+
+def test_loras_of_civitais_generator_and_of_additional_networks_are_read() -> None:
+    resources = (
+        '[{"type":"checkpoint","modelName":"Anima"},{"type":"lora","weight":0.8,"modelName":"Ink, Wash"},'
+        '{"type":"lora","air":"urn:air:anima:lora:civitai:1@2"},{"type":"embed","modelName":"x"},7]'
+    )
+    found = a1111.read(
+        f"cat\nSteps: 20, Sampler: Euler a, Seed: 1, Civitai resources: {resources}, Civitai metadata: {{}}"
+    )
+    assert found is not None and found.model == "Anima"
+    assert found.loras == (("Ink, Wash", 0.8), ("urn:air:anima:lora:civitai:1@2", 1.0))
+    networks = "AddNet Enabled: True, AddNet Module 1: LoRA, AddNet Model 1: ink(0123), AddNet Weight A 1: 0.8"
+    found = a1111.read(f"cat\nSteps: 20, Sampler: Euler a, Seed: 1, {networks}, AddNet Weight B 1: 0.5")
+    assert found is not None and found.loras == (("ink", 0.8),)
+
+
+def test_the_shape_of_a_beta_schedule_is_read() -> None:
+    settings = "Steps: 20, Schedule type: Beta, Seed: 1, Beta schedule alpha: "
+    found = a1111.read(f"cat\n{settings}0.9, Beta schedule beta: 0.3")
+    assert found is not None and (found.scheduler, found.beta) == (None, (0.9, 0.3))
+    found = a1111.read(f"cat\n{settings}0.6, Beta schedule beta: 0.6")
+    assert found is not None and (found.scheduler, found.beta) == ("beta", None)
+
+
+def test_a_text_of_draw_things_is_read() -> None:
+    found = a1111.read(
+        "cat\n-bad,\nworse\nSteps: 30, Sampler: Euler A, Guidance Scale: 4.5, Seed: 5, Size: 832x1216, "
+        "Model: anima.ckpt, Strength: 0.7, Seed Mode: Scale Alike, LoRA 1 Model: foo.ckpt, LoRA 1 Weight: 0.6"
+    )
+    assert found is not None
+    assert (found.prompt, found.negative_prompt, found.cfg_scale) == ("cat", "bad,\nworse", 4.5)
+    assert (found.denoise, found.loras, found.software) == (0.7, (("foo.ckpt", 0.6),), "Draw Things")
+
+
+def test_tags_in_the_negative_prompt_are_named() -> None:
+    found = a1111.read("cat\nNegative prompt: bad <lora:x:1>\nSteps: 20, Sampler: Euler, Seed: 1")
+    assert found is not None and (found.negative_prompt, found.loras) == ("bad", ())
+    assert found.extra == (("Left out", "<lora:x:1>"),)

@@ -116,8 +116,10 @@ def test_text_is_read_from_every_kind_of_chunk(text: str, how: dict[str, bool]) 
         b"UNICODE\0" + WEBUI.encode("utf-16"),
         b"ASCII\0\0\0" + WEBUI.encode(),
         b"\0" * 8 + WEBUI.encode(),
+        b"UNICODE\0\xef\xbb\xbf" + WEBUI.encode(),
+        b"JIS\0\0\0\0\0" + WEBUI.encode("shift_jis"),
     ],
-    ids=["big endian", "little endian", "with byte order mark", "ascii", "undefined"],
+    ids=["big endian", "little endian", "with byte order mark", "ascii", "undefined", "UTF-8's mark", "JIS"],
 )
 def test_text_is_read_from_the_user_comment(format_: str, comment: bytes) -> None:
     assert read(with_user_comment(format_, comment)) == WEBUI_PARAMETERS
@@ -129,6 +131,46 @@ def test_comfyuis_graphs_are_read_from_webp() -> None:
     exif[0x010F] = "workflow:" + png_text(EXAMPLE)["workflow"]
     parameters = read(with_exif("WEBP", exif))
     assert parameters is not None and parameters.prompt == EXAMPLE.prompt
+
+
+@pytest.mark.parametrize("order", ["utf-16-be", "utf-16-le"])
+def test_the_order_of_bytes_is_seen_in_a_comment_without_ascii(order: str) -> None:
+    parameters = read(with_user_comment("JPEG", b"UNICODE\0" + ("少女、笑顔、" * 4).encode(order)))
+    assert parameters is not None and parameters.prompt == "少女、笑顔、" * 4
+
+
+@pytest.mark.parametrize("tags", [(0x010D, "prompt:"), (0x010F, "Prompt:"), (0x010E, "prompt:")])
+def test_comfyuis_graphs_are_read_from_whichever_tag_holds_them(tags: tuple[int, str]) -> None:
+    exif = Image.Exif()
+    exif[tags[0]] = tags[1] + png_text(EXAMPLE)["prompt"]
+    parameters = read(with_exif("WEBP", exif))
+    assert parameters is not None and parameters.prompt == EXAMPLE.prompt
+
+
+def test_a_graph_may_be_an_object_within_another() -> None:
+    graph = json.loads(png_text(EXAMPLE)["prompt"])
+    for comment in ({"prompt": graph}, graph, {"prompt": json.dumps(graph)}):
+        parameters = read(with_user_comment("WEBP", json.dumps(comment).encode()))
+        assert parameters is not None and parameters.prompt == EXAMPLE.prompt
+    parameters = read(png({"prompt": json.dumps({"prompt": graph, "client_id": "x"})}))
+    assert parameters is not None and parameters.prompt == EXAMPLE.prompt
+
+
+@pytest.mark.parametrize("key", ["Comment", "Description", "UserComment", "Parameters"])
+def test_a_web_uis_text_is_read_under_other_keys(key: str) -> None:
+    assert read(png({key: WEBUI})) == WEBUI_PARAMETERS
+    assert read(png({key: "An image of a cat."})) is None
+    assert read(png({key: '{"Steps": 1, "b": "c:d:e:f:g"}'})) is None
+
+
+def test_a_web_uis_text_is_read_from_a_jpegs_comment_and_description() -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "JPEG", comment=WEBUI.encode())
+    assert read(file.getvalue()) == WEBUI_PARAMETERS
+    exif = Image.Exif()
+    exif[0x010E] = WEBUI.replace("火", "fire")
+    parameters = read(with_exif("JPEG", exif))
+    assert parameters is not None and parameters.seed == WEBUI_PARAMETERS.seed
 
 
 def test_text_that_follows_the_pixels_is_read() -> None:

@@ -96,3 +96,35 @@ def test_what_invokeai_and_novelai_did_besides_is_named() -> None:
         (LEFT_OUT, "cfg_rescale 0.2"),
         (LEFT_OUT, "reference_strength_multiple [0.6]"),
     )
+
+
+def test_invokeais_files_before_version_3_are_read() -> None:
+    image = {"prompt": [{"prompt": "cat [bad]", "weight": 1}], "steps": 50, "seed": 5, "sampler": "k_euler_a"}
+    found = read_texts(**{"sd-metadata": json.dumps({"app_version": "2.3", "image": image})})
+    assert (found.prompt, found.negative_prompt, found.seed, found.sampler) == ("cat", "bad", 5, "euler_a")
+    image["prompt"] = "cat"
+    assert read_texts(**{"sd-metadata": json.dumps({"image": image})}).prompt == "cat"
+
+
+def test_a_relative_of_fooocus_is_read() -> None:
+    values = {"Prompt": "cat", "Negative": "bad", "cfg": 4, "seed": 5, "sampler_name": "euler", "scheduler": "simple"}
+    loras = {"loras": [["0.5 - ink.safetensors", "abc"], ["odd", "x"], 7]}
+    found = read_texts(parameters=json.dumps(values | loras | {"software": "RuinedFooocus"}))
+    assert (found.prompt, found.negative_prompt, found.cfg_scale) == ("cat", "bad", 4.0)
+    assert found.loras == (("ink.safetensors", 0.5),)
+
+
+def test_styles_that_changed_fooocus_prompt_are_named_and_a_size_may_be_a_pair() -> None:
+    found = read_texts(parameters=json.dumps(FOOOCUS | {"resolution": [832, 1216], "styles": "['Fooocus V2']"}))
+    assert (found.width, found.height, found.extra) == (832, 1216, ((LEFT_OUT, "styles ['Fooocus V2']"),))
+    assert read_texts(parameters=json.dumps(FOOOCUS | {"styles": "[]"})).extra == ()
+
+
+def test_swarmuis_word_for_no_vae_is_no_name() -> None:
+    assert swarmui(vae="None").vae is None and swarmui(vae="anime.sft").vae == "anime.sft"
+
+
+def test_shift_of_invokeai_is_read() -> None:
+    assert (
+        read_texts(invokeai_metadata=json.dumps({"positive_prompt": "cat", "app_version": "6", "shift": 5})).shift == 5
+    )

@@ -77,3 +77,11 @@ def test_wrong_types_are_left_out() -> None:
 
 def test_another_programs_comment_is_not_taken_for_novelais() -> None:
     assert read(png({"Comment": json.dumps({"camera": "box"})})) is None
+
+
+def test_a_description_alone_is_the_prompt_and_a_redrawn_part_is_named() -> None:
+    found = read(png({"Software": "NovelAI", "Description": "cat"}))
+    assert found is not None and (found.prompt, found.software) == ("cat", "NovelAI")
+    comment = {"prompt": "cat", "uc": "", "request_type": "NativeInfillingRequest", "strength": 0.6}
+    found = read(png({"Software": "NovelAI", "Comment": json.dumps(comment)}))
+    assert found is not None and (found.denoise, found.extra) == (0.6, (("Left out", "mask"),))

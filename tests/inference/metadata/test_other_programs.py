@@ -46,7 +46,13 @@ def test_a_file_of_another_program_is_read_as_that_program_means_it(case: dict[s
     assert found == right
 
 
-@pytest.mark.parametrize("unknown", ['{"tool": "x", "p": {"text": "cat"}}', "{}", '{"prompt": 3}'])
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        *('{"tool": "x", "p": {"text": "cat"}}', "{}", '{"prompt": 3}', '["a", "b"]', '[{"prompt": "cat"}]'),
+        *('{"sui_image_params": {"prompt": "cat", "seed": 5', "{'prompt': 'cat'}", '<?xml version="1.0"?><a>cat</a>'),
+    ],
+)
 def test_an_object_of_an_unknown_program_is_no_prompt(unknown: str) -> None:
     assert read(png(parameters=unknown)) is None
 
