@@ -26,6 +26,10 @@ from torch import Tensor
 
 Factors = Mapping[str, Tensor]
 
+#: Of regular expressions that are run.
+_LONGEST_PATTERN, _MAX_REPEATS = 200, 3
+_REPEATS, _REPEATED_GROUP = re.compile(r"[*+{]"), re.compile(r"\)[*+?{]")
+
 #: Where PEFT and diffusers keep alphas: in the file's header, not among its tensors.
 HEADER_ENTRY = "lora_adapter_metadata"
 COMPONENTS = ("transformer", "text_encoder", "text_conditioner")
@@ -227,8 +231,7 @@ class HeaderAlphas:
         alpha = _number(self._of(component, "lora_alpha"))
         patterns = self._of(component, "alpha_pattern")
         for pattern, special in patterns.items() if isinstance(patterns, dict) else ():
-            name = str(pattern).lstrip("^").rstrip("$").replace("\\.", ".")
-            if name and f".{layer}".endswith(f".{name}") and _number(special) is not None:
+            if _means(str(pattern), layer) and _number(special) is not None:
                 alpha = _number(special)
         if alpha is None:
             return None
@@ -236,6 +239,24 @@ class HeaderAlphas:
 
     def _of(self, component: str, name: str) -> object:
         return self.settings.get(f"{component}.{name}", self.settings.get(name))
+
+
+def _means(pattern: str, layer: str) -> bool:
+    """Whether PEFT takes a pattern, a regular expression of a layer's last parts, for a layer.
+
+    Patterns come from strangers: those with repeated groups, or long ones, are taken by the letter.
+    """
+    name = pattern.lstrip("^").rstrip("$")
+    if not name:
+        return False
+    if f".{layer}".endswith("." + name.replace("\\.", ".")):
+        return True
+    if len(name) > _LONGEST_PATTERN or _REPEATED_GROUP.search(name) or len(_REPEATS.findall(name)) > _MAX_REPEATS:
+        return False
+    try:
+        return re.fullmatch(rf"(?:.*\.)?(?:{name})", layer) is not None
+    except re.error:
+        return False
 
 
 def _number(value: object) -> float | None:

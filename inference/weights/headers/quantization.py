@@ -18,6 +18,15 @@ MARK = "scaled_fp8"
 HEADER_ENTRY = "_quantization_metadata"
 #: What stands in keys of weights that the package bitsandbytes packed, before the form's name.
 BITSANDBYTES = "bitsandbytes__"
+#: Names of tensors that weights are packed into, and which packages do so.
+PACKED = {
+    "qweight": "SVDQuant, GPTQ or AWQ",
+    "weight_packed": "compressed-tensors",
+    "weight_scale_inv": "fp8 in blocks",
+    "_data": "Quanto",
+    "_packed": "Quanto",
+    "W_q": "HQQ",
+}
 READABLE = frozenset({"float8_e4m3fn", "float8_e5m2", "int8_tensorwise"})
 
 LayerSettings = Mapping[str, int | str | bool]
@@ -42,6 +51,8 @@ class QuantizedForm:
             layer, _, name = key.rpartition(".")
             if name == "weight_scale_2" and f"{layer}.weight" in self.keys:
                 return _unreadable("nvfp4")
+            if name in PACKED:
+                return _unreadable(PACKED[name])
             if name.startswith(BITSANDBYTES):
                 return _unreadable(name.removeprefix(BITSANDBYTES) or "bitsandbytes")
             if name == "comfy_quant" and (form := _form(self.settings(layer))) not in READABLE:

@@ -8,7 +8,11 @@ from collections.abc import Collection, Mapping, Sequence
 from inference.networks.params import Shapes, TransformerParams
 
 #: What training leaves in a file, and tables that can be computed.
-_LEFTOVERS = re.compile(r"(?:^|\.)(?:accum_\w+|logvar\.|_extra_state$|inv_freq$|pos_embedder\.|num_batches_tracked$)")
+_LEFTOVERS = re.compile(
+    r"(?:^|\.)(?:accum_\w+|logvar\.|_extra_state$|inv_freq$|pos_embedder\.|freqs(?:_cis)?$|num_batches_tracked$"
+    r"|(?:\w*_)?ema\.|(?:ema_)?num_updates$|(?:optimizer|optim|lr_scheduler|loss)\."
+    r"|(?:global_)?step$|epoch$|iteration$|rng_state)"
+)
 
 
 def is_leftover(key: str, wanted: Collection[str]) -> bool:

@@ -43,3 +43,20 @@ def test_rank_stabilized_changes_are_divided_by_the_root_of_the_rank() -> None:
 def test_what_says_nothing_is_no_alpha(entry: str) -> None:
     assert HeaderAlphas.read({HEADER_ENTRY: entry}).alpha(QUERY, 2) is None
     assert HeaderAlphas.read({}).alpha(QUERY, 2) is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "alpha"),
+    [
+        (r"transformer_blocks\.\d+\.attn1\.to_q", 4),
+        (r"^transformer_blocks\.[0-9]+\.attn1\.(to_q|to_k)$", 4),
+        (r".*\.attn1\.to_q", 4),
+        (r"transformer_blocks\.\d+\.attn2\.to_q", 8),
+        (r"(.*)*x", 8),
+        (r"(", 8),
+    ],
+)
+def test_the_layers_of_an_alpha_may_be_a_regular_expression(pattern: str, alpha: float) -> None:
+    settings = {"transformer.lora_alpha": 8, "transformer.alpha_pattern": {pattern: 4}}
+    alphas = HeaderAlphas.read({HEADER_ENTRY: json.dumps(settings)})
+    assert alphas.alpha("transformer.transformer_blocks.0.attn1.to_q", 2) == alpha

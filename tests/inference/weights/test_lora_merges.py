@@ -91,6 +91,12 @@ STYLES: Mapping[str, KeyStyle] = {
         lambda n: f"lora_transformer_{_flat(_diffusers(n).removeprefix('transformer.'))}",
         lambda n: f"lora_te_{_flat(n)}",
     ),
+    "factors without weight": KeyStyle(
+        lambda n: f"diffusion_model.{n}", lambda n: f"text_encoders.qwen3_06b.transformer.model.{n}", "lora_B", "lora_A"
+    ),
+    "diffusers, attention processors": KeyStyle(
+        lambda n: _diffusers(n), lambda n: f"text_encoder.{n}", "lora.up.weight", "lora.down.weight"
+    ),
     "bare names": KeyStyle(lambda n: n, lambda n: f"model.{n}"),
     "the file's own names": KeyStyle(lambda n: f"net.{n}", lambda n: f"text_encoders.qwen3_06b.{n}"),
 }
@@ -140,6 +146,36 @@ def loha(n: RandomFactors, layer: str, base: Matrix) -> Matrix:
     return base + n.alpha(layer, 1.0) / 2 * first * (
         n.put(f"{layer}.hada_w2_a", rows, 2) @ n.put(f"{layer}.hada_w2_b", 2, columns)
     )
+
+
+def convolution_with_a_middle(n: RandomFactors, layer: str, base: Matrix) -> Matrix:
+    rows, columns = base.shape
+    up = n.put(f"{layer}.{n.style.up}", rows, 3, 1, 1)[..., 0, 0]
+    down = n.put(f"{layer}.{n.style.down}", 2, columns, 1, 1)[..., 0, 0]
+    return base + n.alpha(layer, 1.0) / 2 * up @ n.put(f"{layer}.lora_mid.weight", 3, 2, 1, 1)[..., 0, 0] @ down
+
+
+def loha_of_tucker(n: RandomFactors, layer: str, base: Matrix) -> Matrix:
+    """As LyCORIS factors convolutions: the first factor's rows are the ranks."""
+    rows, columns = base.shape
+    products = [
+        n.put(f"{layer}.hada_w{i}_a", 2, rows).T
+        @ n.put(f"{layer}.hada_t{i}", 2, 2, 1, 1)[..., 0, 0]
+        @ n.put(f"{layer}.hada_w{i}_b", 2, columns)
+        for i in (1, 2)
+    ]
+    return base + n.alpha(layer, 1.0) / 2 * products[0] * products[1]
+
+
+def lokr_of_tucker(n: RandomFactors, layer: str, base: Matrix) -> Matrix:
+    rows, columns = base.shape
+    first = n.put(f"{layer}.lokr_w1", 4, 2)
+    second = (
+        n.put(f"{layer}.lokr_w2_a", 2, rows // 4).T
+        @ n.put(f"{layer}.lokr_t2", 2, 2, 1, 1)[..., 0, 0]
+        @ n.put(f"{layer}.lokr_w2_b", 2, columns // 2)
+    )
+    return base + n.alpha(layer, 1.0) / 2 * np.kron(first, second)
 
 
 def lokr(n: RandomFactors, layer: str, base: Matrix) -> Matrix:
@@ -243,6 +279,7 @@ def _rotation(block: Matrix) -> Matrix:
 
 CHANGES: tuple[Change, ...] = (
     *(low_rank, low_rank_with_alpha, convolution_of_one_pixel, loha, lokr, whole_lokr, factored_lokr),
+    *(convolution_with_a_middle, loha_of_tucker, lokr_of_tucker),
     *(dora_of_columns, dora_of_rows, dora_of_peft, dora_of_lokr, oft, boft, glora, whole_difference, new_weight),
 )
 LAYERS = (QUERY, MLP, ADAPTER, ADAPTER_MLP, TEXT_ENCODER + QWEN)

@@ -153,6 +153,22 @@ def test_a_form_that_cannot_be_read_is_named(models: Path, form: str) -> None:
         Engine.load(models, device="cpu")
 
 
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [("qweight", "SVDQuant, GPTQ or AWQ"), ("weight._data", "Quanto"), ("weight_scale_inv", "fp8 in blocks")],
+)
+def test_weights_that_are_packed_by_other_packages_are_called_so(models: Path, name: str, form: str) -> None:
+    quantised(models / TRANSFORMER, lambda layer, weight: {f"{layer}.{name}": weight})
+    with pytest.raises(CheckpointError, match=f"quantised as {form}, which is not supported"):
+        Engine.load(models, device="cpu")
+
+
+def test_whole_numbers_without_a_scale_are_no_weights(models: Path) -> None:
+    quantised(models / TRANSFORMER, lambda layer, weight: {f"{layer}.weight": int8(weight, by_rows=False)[0]})
+    with pytest.raises(CheckpointError, match="holds whole numbers without a scale"):
+        Engine.load(models, device="cpu")
+
+
 @pytest.mark.parametrize("size", [4, 16, 256])
 def test_the_hadamard_matrix_is_its_own_inverse_and_regular(size: int) -> None:
     matrix = hadamard(size)
@@ -179,6 +195,12 @@ def test_a_group_size_that_cannot_be_is_an_error_in_a_sentence(models: Path) -> 
         "net.logvar.0.freqs",
         "net.rotary.inv_freq",
         "net.pos_embedder.seq",
+        "net.t_embedder.0.freqs",
+        "model_ema.decay",
+        "net_ema.blocks.0.self_attn.q_proj.weight",
+        "ema_num_updates",
+        "optimizer.state.0",
+        "global_step",
     ],
 )
 def test_what_training_left_in_a_file_is_ignored(models: Path, key: str) -> None:
