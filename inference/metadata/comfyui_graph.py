@@ -14,7 +14,7 @@ from inference.metadata.comfyui.subgraphs import SET_OUTSIDE, expanded
 from inference.metadata.comfyui_writer import NODE_CLASSES
 from inference.metadata.parameters import as_integer, as_text, json_object
 
-_MAX_INPUTS = 100
+_MAX_INPUTS = 200
 #: Nodes between a value and what takes it.
 _LONGEST_WIRE = 16
 
@@ -30,6 +30,32 @@ _WIDGETS = {kind: node_class.widgets for kind, node_class in NODE_CLASSES.items(
     "LoraLoader": ("lora_name", "strength_model", "strength_clip"),
     "PrimitiveNode": ("value",),
     "RandomNoise": ("noise_seed", "control_after_generate"),
+    "SplitSigmasDenoise": ("denoise",),
+    "SamplerEulerAncestral": ("eta", "s_noise"),
+    "SamplerDPMPP_2M_SDE": ("solver_type", "eta", "s_noise", "noise_device"),
+    "SamplerDPMPP_3M_SDE": ("eta", "s_noise", "noise_device"),
+    "SamplerDPMPP_SDE": ("eta", "s_noise", "r", "noise_device"),
+    "ComfySwitchNode": ("switch",),
+    "StringConcatenate": ("string_a", "string_b", "delimiter"),
+    "StringReplace": ("string", "find", "replace"),
+    "ImpactWildcardProcessor": ("wildcard_text", "populated_text", "mode"),
+    "ImpactWildcardEncode": ("wildcard_text", "populated_text", "mode"),
+    "Lora Loader Stack (rgthree)": tuple(f"{name}_0{i}" for i in range(1, 5) for name in ("lora", "strength")),
+    "CR LoRA Stack": tuple(
+        f"{name}_{i}" for i in range(1, 4) for name in ("switch", "lora_name", "model_weight", "clip_weight")
+    ),
+    "LoRA Stacker": (
+        *("input_mode", "lora_count"),
+        *(f"{name}_{i}" for i in range(1, 50) for name in ("lora_name", "lora_wt", "model_str", "clip_str")),
+    ),
+    "Efficient Loader": (
+        *("ckpt_name", "vae_name", "clip_skip", "lora_name", "lora_model_strength", "lora_clip_strength", "positive"),
+        *("negative", "token_normalization", "weight_interpretation", "empty_latent_width", "empty_latent_height"),
+    ),
+    "KSampler (Efficient)": (
+        *("seed", "control_after_generate", "steps", "cfg", "sampler_name", "scheduler", "denoise"),
+        *("preview_method", "vae_decode"),
+    ),
 }
 
 
@@ -231,10 +257,9 @@ def _widgets(kind: str, sockets: list[dict[str, Any]], values: Any) -> Iterator[
     elif isinstance(values, list):
         widgets = [socket["widget"] for socket in sockets if isinstance(socket.get("widget"), dict)]
         names = _WIDGETS.get(kind) or [widget["name"] for widget in widgets if isinstance(widget.get("name"), str)]
-        # Rows of a list, such as those of rgthree's Power Lora Loader, have no sockets.
-        yield from islice(
-            ((f"row {i}", value) for i, value in enumerate(values) if isinstance(value, dict)), _MAX_INPUTS
-        )
+        # Rows, such as those of rgthree's Power Lora Loader, and lists of them have no sockets.
+        rows = ((f"row {i}", value) for i, value in enumerate(values) if isinstance(value, dict | list))
+        yield from islice(rows, _MAX_INPUTS)
         queue = deque(values)
         for name in names or ("value",):
             if not queue:

@@ -48,6 +48,8 @@ _DELIMITERS = ("delimiter", "separator")
 _PLACE = re.compile(r"(\w*?)_?(\d{1,4}|[a-z])")
 _TEXTS = ("populated_text", "text", "prompt", "text_g", "t5xxl", "text_l", "clip_l")
 _CONSTANTS = ("value", "seed", "noise_seed", "int", "float", "number", "string", "text")
+#: What loaders call the parts of a checkpoint where others could stand.
+_NO_FILES = ("Baked VAE", "None")
 _MODEL_FILES = ("unet_name", "ckpt_name", "gguf_name", "model_name")
 _LATENTS = ("latent_image", "latent", "samples", "pixels", "image")
 #: Wires that carry the model, both conditionings, the latent and settings in one.
@@ -394,7 +396,7 @@ class _GraphWalk:
 
     def _anywhere(self, name: str) -> str | None:
         found = (as_text(node.inputs.get(name)) for node in self.nodes.values())
-        return next(filter(None, found), None)
+        return next((file for file in found if file and file not in _NO_FILES), None)
 
 
 @dataclass(frozen=True)

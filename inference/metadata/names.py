@@ -62,6 +62,13 @@ SCHEDULER_NAMES = (
     ("beta", "Beta", "beta"),
     ("beta57", "Beta57", "beta57"),
 )
+_SAMPLER_ALIASES = {
+    "DPM++ 2M SDE GPU": "dpmpp_2m_sde_gpu",
+    "DPM++ 2M SDE Heun GPU": "dpmpp_2m_sde_heun_gpu",
+    "DPM++ 3M SDE GPU": "dpmpp_3m_sde_gpu",
+    "Heun++": "heunpp2",
+    "HeunPP": "heunpp2",
+}
 _SCHEDULER_ALIASES = {"Beta57 (RES4LYF)": "beta57"}
 _LONGEST_NAME = 100
 
@@ -98,13 +105,15 @@ def our_sampler_and_scheduler(name: str) -> tuple[str, str | None]:
 
 
 def _folded(name: str) -> str:
-    return re.sub(r"[\s_-]+", "", name).casefold()
+    return re.sub(r"[\s_-]+", "", name).casefold().replace("ancestral", "a")
 
 
 _WEBUI_SAMPLERS = {ours: webui for ours, webui, _ in SAMPLER_NAMES}
 _COMFYUI_SAMPLERS = {ours: comfyui for ours, _, comfyui in SAMPLER_NAMES}
 _WEBUI_SCHEDULERS = {ours: webui for ours, webui, _ in SCHEDULER_NAMES}
-_OUR_SAMPLERS = {_folded(name): row[0] for row in SAMPLER_NAMES for name in row}
+_OUR_SAMPLERS = {_folded(name): row[0] for row in SAMPLER_NAMES for name in row} | {
+    _folded(alias): ours for alias, ours in _SAMPLER_ALIASES.items()
+}
 _OUR_SCHEDULERS = {_folded(name): row[0] for row in SCHEDULER_NAMES for name in row} | {
     _folded(alias): ours for alias, ours in _SCHEDULER_ALIASES.items()
 }

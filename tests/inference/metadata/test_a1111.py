@@ -144,6 +144,11 @@ def test_every_scheduler_has_a_name_and_is_known_by_it(ours: str) -> None:
         ("k_euler_ancestral", "euler_a"),
         ("dpmpp_2m_sde", "dpmpp_2m_sde"),
         ("SA-Solver-PECE", "sa_solver_pece"),
+        ("DPM++ 2S Ancestral", "dpmpp_2s_ancestral"),
+        ("Euler Ancestral CFG++", "euler_ancestral_cfg_pp"),
+        ("Res Multistep a", "res_multistep_ancestral"),
+        ("DPM++ 3M SDE GPU", "dpmpp_3m_sde_gpu"),
+        ("Heun++", "heunpp2"),
         ("never heard of", "never heard of"),
     ],
 )

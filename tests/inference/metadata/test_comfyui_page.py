@@ -5,6 +5,8 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from inference.metadata import Parameters, comfyui_reader
 from tests.effort import bounded_effort
 from tests.inference.metadata.test_comfyui_reader import PAGE, READ
@@ -84,6 +86,40 @@ def test_set_and_get_nodes_are_wires() -> None:
         [61, 1, 0, 60, 0, "MODEL"], [6, 62, 0, 7, 0, "MODEL"],
     ]  # fmt: skip
     assert read(page) == READ
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("Lora Loader Stack (rgthree)", ["a.safetensors", 0.7, "None", 1, "None", 1, "None", 1]),
+        ("Lora Loader (LoraManager)", ["<lora:a:1>", [{"name": "a.safetensors", "strength": 0.7, "active": True}]]),
+        ("Efficient Loader", ["m.safetensors", "Baked VAE", -1, "a.safetensors", 0.7, 1, "cat", "bad"]),
+    ],
+)
+def test_loaders_are_read_without_sockets_for_their_values(kind: str, values: list[Any]) -> None:
+    page = copy.deepcopy(PAGE)
+    loader = next(node for node in page["nodes"] if node["id"] == 6)
+    loader |= {"type": kind, "mode": 0, "widgets_values": values}
+    found = read(page)
+    assert found is not None and (found.loras, found.vae) == ((("a.safetensors", 0.7),), READ.vae)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "text"),
+    [
+        ("StringReplace", ["a cat", "cat", "dog"], "a dog"),
+        ("StringConcatenate", ["cat", "hat", ", "], "cat, hat"),
+        ("ImpactWildcardProcessor", ["{a|b}", "b", "populate", 1, "fixed", "Select"], "b"),
+    ],
+)
+def test_nodes_of_texts_are_read_without_sockets_for_their_values(kind: str, values: list[Any], text: str) -> None:
+    page = copy.deepcopy(PAGE)
+    encoder = next(node for node in page["nodes"] if node["id"] == 2)
+    encoder["inputs"].append({"name": "text", "widget": {"name": "text"}, "link": 90})
+    page["nodes"].append({"id": 91, "type": kind, "inputs": [], "widgets_values": values})
+    page["links"].append([90, 91, 0, 2, 1, "STRING"])
+    found = read(page)
+    assert found is not None and found.prompt == text
 
 
 def test_the_rows_of_a_lora_loader_without_sockets_are_read() -> None:
