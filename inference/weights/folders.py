@@ -29,11 +29,13 @@ def files_under(folder: Path) -> list[Path]:
 def paths_by_name(folder: Path) -> Mapping[str, Path]:
     """The safetensors files by their paths in `folder` without suffix; of two with the same, the second keeps its.
 
-    Names are composed.
+    Names are composed. A file whose name is no text, as in another encoding, is left out: nobody could ask for it.
     """
     paths: dict[str, Path] = {}
     for path in sorted(files_under(folder), key=lambda path: SUFFIXES.index(path.suffix.lower())):
         file = composed(path.relative_to(folder).as_posix())
+        if not _is_text(file):
+            continue
         paths[file if without_suffix(file) in paths else without_suffix(file)] = path
     return paths
 
@@ -52,6 +54,11 @@ def is_piece(path: Path) -> bool:
 def composed(name: str) -> str:
     """A name as people type it, with one code point for が (NFC). Files from Macs may have two, か and ゛ (NFD)."""
     return unicodedata.normalize("NFC", name)
+
+
+def _is_text(name: str) -> bool:
+    """Python reads names of bytes that are not UTF-8 with lone surrogates in them."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def without_suffix(name: str) -> str:
@@ -78,8 +85,10 @@ def _all_under(folder: Path) -> Iterator[Path]:
                 continue
             entered.add(real)
             for child in children:
-                if not child.is_dir():
+                if child.is_file():  # neither a link to nothing nor a pipe
                     yield child
+                elif not child.is_dir():
+                    continue
                 elif child.is_symlink():
                     links.append(child)
                 else:

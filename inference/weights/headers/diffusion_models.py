@@ -191,9 +191,13 @@ def why_unreadable(path: Path, error: Exception) -> str:
     """A sentence about a file that should be safetensors and is not, or that cannot be opened now."""
     if (why := not_the_files_fault(error)) is not None:
         return f"{path} cannot be opened: {why}"
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return f"{path} cannot be opened ({error}). Run `anima download`, or put it there."
     return (
         f"{path} cannot be read as safetensors ({error}): it is damaged or incompletely downloaded "
-        f"({path.stat().st_size:,} bytes are there). Delete it and download it again."
+        f"({size:,} bytes are there). Delete it and download it again."
     )
 
 

@@ -1,5 +1,6 @@
 """Of the files in a folder of ComfyUI the right ones are used, and where two fit nobody guesses."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -157,3 +158,11 @@ def test_a_piece_of_a_model_is_said_to_be_one(models: Path) -> None:
     save_file({"x": torch.ones(1)}, models / "diffusion_models" / "anima-00001-of-00002.safetensors")
     with pytest.raises(CheckpointError, match="one of several pieces of a model"):
         ModelFiles.find(models)
+
+
+def test_a_link_to_nothing_and_a_pipe_are_passed_over(models: Path) -> None:
+    for folder in ("diffusion_models", "text_encoders", "vae"):
+        (models / folder / "aaa.safetensors").symlink_to(models / "gone.safetensors")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(models / "vae" / "pipe.safetensors")
+    assert ModelFiles.find(models).vae.path.name != "pipe.safetensors"

@@ -1,5 +1,6 @@
 """Which LoRA files there are can be asked at any time, cheaply and without PyTorch."""
 
+import os
 import subprocess
 import sys
 import unicodedata
@@ -125,3 +126,12 @@ def test_two_files_whose_names_differ_in_nothing_that_is_seen_are_both_listed(tm
     if len(list((tmp_path / "loras").iterdir())) == 1:
         pytest.skip("this disk takes them for one")
     assert lora_names(tmp_path) == ["é", "é.safetensors"]
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names of files are text there")
+def test_a_file_whose_name_is_no_text_is_not_listed(tmp_path: Path) -> None:
+    folder = tmp_path / "loras"
+    folder.mkdir()
+    (folder / "ink.safetensors").touch()
+    (folder / os.fsdecode(b"caf\xe9.safetensors")).touch()
+    assert lora_names(tmp_path) == ["ink"]
