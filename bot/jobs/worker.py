@@ -156,6 +156,7 @@ class Worker:
                 requests, reporter.from_thread, lambda: wanted <= self._cancelled or not self._database.claim.is_held
             )
         except Cancelled:
+            await self._return([job for job in jobs if job.id not in self._cancelled])
             return
         except Exception as error:
             await self._recover(jobs, error)
@@ -219,9 +220,18 @@ class Worker:
             if wrong_in_itself or job.attempts >= MAX_ATTEMPTS:
                 await self._outbox.fail(job, messages.reason_of(error))
             elif await retry_storage(partial(self._database.jobs.put_back, [job.id])):
-                self._in_hand.discard(job.id)
-                self._queue.put_back(queued_job(job))
-                self._services.status.waits(job)
+                self._put_back(job)
+
+    async def _return(self, jobs: Sequence[Job]) -> None:
+        """Jobs that are still wanted go back in line: the claim seemed lost while they were drawn, and was not."""
+        for job in jobs:
+            if await retry_storage(partial(self._database.jobs.requeue, [job.id])):
+                self._put_back(replace(job, attempts=job.attempts - 1))
+
+    def _put_back(self, job: Job) -> None:
+        self._in_hand.discard(job.id)
+        self._queue.put_back(queued_job(job))
+        self._services.status.waits(job)
 
 
 class _Reporter:

@@ -12,7 +12,7 @@ import pytest
 
 from bot.jobs import engines, recovery, worker
 from bot.sandbox import FakeDiscord
-from inference import EngineDescription, InvalidRequest, NotFinite
+from inference import Cancelled, EngineDescription, InvalidRequest, NotFinite
 from inference.process import EngineDied, EngineFailed
 from storage.jobs import Job
 from storage.quotas import Account
@@ -50,6 +50,13 @@ async def test_jobs_that_fit_share_a_batch(stage: Stage) -> None:
     for job in (*jobs, other):
         await stage.in_state(job.id, JobState.DELIVERED)
     assert [len(batch) for batch in stage.engine.batches] == [1, 3, 1]
+
+
+async def test_what_was_cut_off_although_it_is_wanted_goes_back_in_line(stage: Stage) -> None:
+    """After a sleep the claim seems to be lost, until the renewal that was on its way has arrived."""
+    stage.engine.errors = [Cancelled(), Cancelled()]
+    job, message = await stage.draw("1girl")
+    assert job.attempts == 1 and len(message.attachments) == 1
 
 
 @pytest.mark.parametrize("error", [EngineDied("gone"), EngineFailed("out of memory"), NotFinite("not a number")])
