@@ -66,5 +66,6 @@ class Recovery:
             logger.error("it cannot be read: %s", error)
             await self._outbox.fail(job, messages.NOTHING_CAME)
             return
-        self._queue.put(entry)
+        if job.id not in self._queue:  # else it was accepted this moment
+            self._queue.put(entry)
         self._status.waits(job)

@@ -212,10 +212,10 @@ class Submitter:
         match answer:
             case Accepted(job):
                 self._known.add_job(job.id, private=job.private)
-                self._accepted(interaction)
                 if (since := await self._refused_since(interaction)) is not None:
                     await self._take_back(interaction, job, since)
                     return True
+                self._accepted(interaction)
                 asides = (_trigger_words(job, request, model), _transparency(job, request))
                 await self._enqueue(interaction, job, request.note, *asides)
                 return True
@@ -365,7 +365,8 @@ class Submitter:
         Until then Discord would turn a follow-up into that message, visible to everybody.
         """
         logger.info("queued: %s, %.2f credits", job.kind, job.cost)
-        self._queue.put(queued_job(job))
+        if job.id not in self._queue:  # else it was found among the unfinished jobs this moment
+            self._queue.put(queued_job(job))
         first_words = self._status.waits(job)
         asides = [each for each in (*notes, await self._hint(job)) if each]
         if not asides:

@@ -326,6 +326,25 @@ async def test_a_block_or_a_pause_while_a_job_is_being_accepted_lets_nothing_thr
     assert stage.engine.requests == []
 
 
+@pytest.mark.parametrize("private", [False, True])
+async def test_a_refusal_after_a_job_was_accepted_is_only_for_who_asked(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, private: bool
+) -> None:
+    accept, guild_id = stage.database.jobs.accept, stage.general.guild.id
+
+    async def accept_early(*arguments: object, **more: object) -> object:
+        accepted = await accept(*arguments, **more)
+        await stage.database.servers.block(guild_id, stage.alice.id, by=stage.bob.id)
+        return accepted
+
+    monkeypatch.setattr(stage.database.jobs, "accept", accept_early)
+    sent = await stage.slash("imagine", prompt="1girl", private=private)
+    told = await (sent.response() if private else sent.followup())
+    assert told.is_ephemeral and "can't draw here" in told.text
+    assert not stage.discord.messages_in(stage.general, stage.bob)
+    assert await spent(stage, stage.alice, guild_id) == 0
+
+
 async def test_what_was_delivered_elsewhere_while_somebody_deleted_it_is_deleted_there(stage: Stage) -> None:
     job, message = await stage.draw("1girl")
     before = replace(job, state=JobState.RENDERED, message_id=None)

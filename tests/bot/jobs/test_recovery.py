@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bot.jobs.queue import QueuePosition
+from bot.jobs.recovery import Recovery
 from bot.sandbox import Message
 from storage.jobs import Job
 from storage.quotas import Account
@@ -35,6 +36,16 @@ async def test_what_waited_and_what_was_being_drawn_are_drawn_after_it(stage: St
     assert len(pictures_in_general(stage)) == 2
     assert {message.id for message in pictures_in_general(stage)} == {running.message_id, waiting.message_id}
     assert await spent(stage) == running.cost + waiting.cost
+
+
+async def test_a_job_that_was_accepted_this_moment_is_in_line_once(stage: Stage) -> None:
+    stage.engine.hold()
+    await stage.in_state((await stage.ask("busy", stage.bob)).id, JobState.RUNNING)
+    job = await stage.ask("1girl")
+    client = stage.client
+    await Recovery(stage.database, client.queue, client.outbox, client.progress).run(counting=False)
+    stage.engine.let_go()
+    await stage.in_state(job.id, JobState.DELIVERED)
 
 
 async def test_what_was_posted_but_not_written_down_is_not_posted_twice(
