@@ -330,7 +330,7 @@ class Delivery:
 
     async def _take_back(self, job: Job, place: Posted) -> None:
         """Delete a new message whose job was cancelled while it was sent; the job's own message says so."""
-        if place.message_id == job.message_id or job.private:
+        if place.message_id == job.message_id or (job.private and not place.in_private):
             return
         channel = self._client.get_partial_messageable(place.channel_id)
         try:

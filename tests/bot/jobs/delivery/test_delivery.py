@@ -6,6 +6,7 @@ import asyncio
 import io
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -16,6 +17,7 @@ from bot.jobs.delivery import outbox
 from bot.sandbox import Channel, FakeDiscord, Message, Permissions, User
 from bot.sandbox.model.world import FILE_SIZE_LIMITS
 from bot.sandbox.server.faults import Fault, When
+from storage.jobs import Jobs
 from storage.quotas import Account
 from storage.schema import JobState
 from tests.bot.harness import Stage, until
@@ -88,6 +90,25 @@ async def test_a_private_picture_whose_token_has_expired_comes_as_a_private_mess
     await delivered(stage, job.id)
     assert len(await with_picture(stage, stage.alice)) == 1
     assert await with_picture(stage) == []
+
+
+async def test_a_private_message_with_a_picture_that_was_cancelled_while_it_was_sent_is_deleted(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.engine.hold()
+    job = await stage.in_state((await stage.ask("1girl", private=True)).id, JobState.RUNNING)
+    stage.discord.clock.turn(16 * 60)
+    delivered = Jobs.delivered
+
+    async def delivered_late(self: Jobs, job_id: int, **where: Any) -> bool:
+        await self.cancel(job_id, by=stage.alice.id)
+        return await delivered(self, job_id, **where)
+
+    monkeypatch.setattr(Jobs, "delivered", delivered_late)
+    stage.engine.let_go()
+    await stage.in_state(job.id, JobState.CANCELLED)
+    await stage.client.outbox.drain()
+    assert stage.discord.messages_in(stage.discord.dm(stage.alice)) == []
 
 
 async def test_without_a_channel_it_comes_as_a_private_message(stage: Stage) -> None:
