@@ -68,6 +68,8 @@ NOTIFY_TIMEOUT = 3.0
 STANDBY_INTERVAL = 1.0
 #: Seconds that are given to what did not end within the grace either.
 STOP_TIMEOUT = 1.0
+#: Seconds that requests wait for what was left unfinished to be read: people are told within 30 if it takes longer.
+RECOVERY_TIMEOUT = 20.0
 
 
 class AnimaClient(ShardedClient):
@@ -254,7 +256,11 @@ class AnimaClient(ShardedClient):
         """What is accepted before the jobs of the bot before this one are in line would be taken for one of them."""
         if not self.database.claim.is_held:
             raise ClaimLost("Another bot may be drawing on this database.")
-        await self.recovered.wait()
+        try:
+            async with asyncio.timeout(RECOVERY_TIMEOUT):
+                await self.recovered.wait()
+        except TimeoutError:
+            raise StorageUnavailable("The unfinished jobs could not be read.") from None
         return await self.model()
 
     def begin(self, interaction: discord.Interaction[Any]) -> None:
@@ -353,15 +359,17 @@ class AnimaClient(ShardedClient):
         others = (lost, asyncio.create_task(self.model_wait.run(), name="model-wait"))
         try:
             await asyncio.wait({drawing, lost}, return_when=asyncio.FIRST_COMPLETED)
+            was_lost = lost.done()
         finally:
             for task in (drawing, *others):
                 task.cancel()
             await asyncio.gather(drawing, *others, return_exceptions=True)
         if not drawing.cancelled():
             drawing.result()
-        if not self.database.claim.is_held:
+        if was_lost:  # even if this bot has it again by now
             self.recovered.clear()
             self._resuming.cancel()
+            await self.announcements.close()
             await self.workers.forget()
 
     async def _resume(self) -> None:

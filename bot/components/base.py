@@ -272,6 +272,9 @@ async def report_error(
         sentence = say(BACK_IN_A_MOMENT)
     elif isinstance(error, ClaimLost):
         await asyncio.sleep(OTHER_BOT_FIRST)
+        if await _is_taken_over(interaction):
+            interaction.client.acknowledgements.leave(interaction)
+            return
         sentence = say(ANOTHER_DRAWS)
     elif isinstance(error, ModelUnavailable):
         sentence = say(NO_MODEL)
@@ -297,6 +300,15 @@ async def _try_to_save(interaction: AnimaInteraction, draft: Draft) -> int | Non
         return await in_time(save_draft(interaction, draft.form, draft.fields))
     except StorageUnavailable:
         return None
+
+
+async def _is_taken_over(interaction: AnimaInteraction) -> bool:
+    """Whether the bot that draws now has answered: what is said here would take the place of its answer."""
+    try:
+        return await interaction.client.acknowledgements.is_taken_over(interaction)
+    except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+        logger.info("interaction %d: its answer could not be looked at: %s", interaction.id, error)
+        return False
 
 
 def _log_other_process(interaction: AnimaInteraction) -> None:

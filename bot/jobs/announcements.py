@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 import aiohttp
 import discord
 
+from bot.jobs.delivery.outbox import retry_storage
 from bot.jobs.log_channels import LogChannel, can_post, log_channel
 from bot.jobs.servers.lookup import ServerLookup
 from bot.rules.server_settings import load_server_settings
@@ -57,7 +58,8 @@ class Announcements:
 
     async def resume(self) -> None:
         """After a restart: continue what was not finished."""
-        for key, entry in (await self._servers.settings(EVERYWHERE)).settings.items():
+        stored = await retry_storage(lambda: self._servers.settings(EVERYWHERE))
+        for key, entry in stored.settings.items():
             if key.startswith(UNFINISHED):
                 logger.info("an announcement goes on after a restart")
                 self.send(entry["text"], int(key.removeprefix(UNFINISHED)), entry["after"])

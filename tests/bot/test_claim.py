@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
 import aiohttp
 import pytest
 from sqlalchemy import update
 
+from bot import client
 from bot.components import base
+from bot.generation.compose import ModelInfo
 from bot.jobs.delivery.transmission import Transmission
 from bot.messages import job as messages
 from bot.ops import health
 from bot.sandbox import FakeDiscord
+from bot.text.translation import say
 from storage.backend import drawing_claim
 from storage.backend.types import DatabaseTime
 from storage.database import Database
+from storage.jobs import Jobs, Unfinished
 from storage.schema import JobState, claims
-from tests.bot.harness import TIMEOUT, Stage, until
+from tests.bot.harness import TIMEOUT, Stage, interaction_tasks, until
 from tests.storage.rules import broken_rules
 
 pytestmark = pytest.mark.both_databases
@@ -112,11 +116,101 @@ async def test_whoever_asks_meanwhile_is_told_privately_and_nothing_is_accepted(
     await stage.draw("1girl")
 
 
+async def test_what_the_rival_answered_is_left_alone(
+    stage: Stage, rival: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bot slept between the acknowledgement and the job; the rival found the request and went on with it."""
+    model, awake = stage.client.submitter._model, asyncio.Event()
+
+    async def model_after_a_sleep() -> ModelInfo:
+        await awake.wait()
+        return await model()
+
+    monkeypatch.setattr(stage.client.submitter, "_model", model_after_a_sleep)
+    sent = await stage.slash("imagine", prompt="1girl")
+    await sent.acknowledged()
+    await take_over(stage, rival)
+    [request] = await rival.unanswered.all()
+    webhook = f"{stage.discord.api_url}/webhooks/{stage.client.application_id}/{request.interaction_token}"
+    edit, content = f"{webhook}/messages/@original", {"content": "the rival's picture"}
+    async with aiohttp.ClientSession() as http, http.patch(edit, json=content) as answer:
+        assert answer.status == 200
+    awake.set()
+    await until(all_handled)
+    assert [each.text for each in stage.discord.messages_in(stage.general)] == ["the rival's picture"]
+    assert await rival.unanswered.all() == (request,), "it is the rival's to delete"
+    await rival.unanswered.answered(request.interaction_id)
+    await release_claim(stage, rival)
+
+
+async def all_handled() -> bool:
+    return not interaction_tasks()
+
+
+async def test_a_claim_that_is_back_before_all_has_stopped_is_noticed_all_the_same(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database was slow, and is as slow to put back what was being drawn."""
+    stage.engine.hold()
+    drawn = await stage.in_state((await stage.ask("drawn")).id, JobState.RUNNING)
+    waiting = await stage.ask("waiting", stage.bob)
+    requeue, claim = Jobs.requeue, stage.database.claim
+
+    async def requeue_late(self: Jobs, job_ids: Collection[int]) -> tuple[int, ...]:
+        await claim.until_held()
+        return await requeue(self, job_ids)
+
+    monkeypatch.setattr(Jobs, "requeue", requeue_late)
+    claim._lose("it was slow")
+    await asyncio.wait_for(claim.until_held(), TIMEOUT)
+    stage.engine.let_go()
+    for job in (drawn, waiting):
+        await stage.in_state(job.id, JobState.DELIVERED)
+    assert stage.client.failure is None
+
+
+async def test_whoever_asks_while_it_takes_long_to_go_on_is_told(
+    stage: Stage, rival: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "RECOVERY_TIMEOUT", 0.05)
+    interrupted, may_go_on = Jobs.requeue_interrupted, asyncio.Event()
+
+    async def requeue_slowly(self: Jobs, **how: bool) -> Unfinished:
+        await may_go_on.wait()
+        return await interrupted(self, **how)
+
+    monkeypatch.setattr(Jobs, "requeue_interrupted", requeue_slowly)
+    await take_over(stage, rival)
+    await release_claim(stage, rival)
+    told = await (await stage.slash("imagine", prompt="1girl", private=True)).response()
+    assert say(base.MEMORY_OUT_OF_REACH) in told.text
+    may_go_on.set()
+    await stage.client.recovered.wait()
+    await stage.draw("1girl")
+
+
+async def test_an_announcement_is_the_rival_s_to_go_on_with(
+    stage: Stage, rival: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*ids: int | None) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(stage.client.server_lookup, "server", never)
+    stage.client.announcements.send("hello", number=1)
+    await take_over(stage, rival)
+
+    async def given_up() -> bool:
+        return not stage.client.announcements._sending
+
+    await until(given_up)
+    await release_claim(stage, rival)
+
+
 async def test_it_is_not_ready_meanwhile(stage: Stage, rival: Database) -> None:
-    client = stage.client
-    await client.model()
+    bot = stage.client
+    await bot.model()
     async with (
-        health.serving(client, client.workers, stage.database, client.metrics, "127.0.0.1", 0) as address,
+        health.serving(bot, bot.workers, stage.database, bot.metrics, "127.0.0.1", 0) as address,
         aiohttp.ClientSession() as http,
     ):
         await take_over(stage, rival)

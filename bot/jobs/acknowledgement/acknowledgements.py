@@ -111,19 +111,36 @@ class Acknowledgements:
         for request in await retry_storage(self._unanswered.all):
             if request.interaction_id in self._open:
                 continue  # arrived since the start
-            found = await self._look_up(request)
-            if found is None:
-                await retry_storage(partial(self._unanswered.answered, request.interaction_id))
-                continue
-            logger.info("interaction %d goes on after a restart", request.interaction_id)
-            resumed = _resumed.set(found)
             try:
-                self._receive({**request.payload, "token": request.interaction_token})
-            except Exception:
+                goes_on = await self._go_on(request)
+            except Exception:  # the others go on all the same
                 logger.exception("interaction %d cannot be handled again", request.interaction_id)
+                goes_on = False
+            if not goes_on:
                 await retry_storage(partial(self._unanswered.answered, request.interaction_id))
-            finally:
-                _resumed.reset(resumed)
+
+    async def _go_on(self, request: UnansweredRequest) -> bool:
+        """False: it was never acknowledged, or has been answered."""
+        found = await self._look_up(request)
+        if found is None:
+            return False
+        logger.info("interaction %d goes on after a restart", request.interaction_id)
+        resumed = _resumed.set(found)
+        try:
+            self._receive({**request.payload, "token": request.interaction_token})
+        finally:
+            _resumed.reset(resumed)
+        return True
+
+    async def is_taken_over(self, interaction: Interaction) -> bool:
+        """Whether another bot with this token has gone on with what this one acknowledged: it no longer loads."""
+        if interaction.id not in self._open:
+            return False
+        try:
+            answer = await interaction.original_response()
+        except discord.HTTPException as error:
+            return error.code == UNKNOWN_MESSAGE
+        return not answer.flags.loading
 
     async def close(self) -> None:
         await asyncio.gather(*self._forgetting, return_exceptions=True)

@@ -68,6 +68,21 @@ async def test_a_command_that_was_acknowledged_goes_on_after_a_crash(stage: Stag
     await nothing_unanswered(stage)
 
 
+async def test_a_request_that_cannot_be_read_keeps_no_other_from_going_on(stage: Stage) -> None:
+    damaged = UnansweredRequest(
+        interaction_id=1, interaction_token="token", user_id=stage.alice.id, payload={"type": 2}, private=False
+    )
+    with dying(Submitter, "submit"):
+        sent = await stage.slash("imagine", prompt="1girl")
+        await sent.acknowledged()
+        await lost(stage, sent)
+    await stage.database.unanswered.add(damaged)
+    await stage.restart()
+    job = await until(lambda: stage.database.jobs.by_interaction(sent.id))
+    await stage.in_state(job.id, JobState.DELIVERED)
+    await nothing_unanswered(stage)
+
+
 async def test_a_button_goes_on_after_a_crash(stage: Stage) -> None:
     _, message = await stage.draw("1girl")
     with dying(Submitter, "submit"):
