@@ -18,6 +18,9 @@ from storage.jobs import Job
 if TYPE_CHECKING:
     from PIL import Image
 
+#: The smallest cost that the database keeps: a tiny image of one step is hardly any work.
+LEAST_COST = 0.001
+
 
 @dataclass(frozen=True, kw_only=True)
 class JobSpec:
@@ -57,12 +60,12 @@ class JobSpec:
         return [replace(recipe.request(source), mask=mask) for recipe in self.recipes]
 
     def cost(self, native: NativeSettings, work_of: Callable[[Recipe], float] = lambda recipe: 1.0) -> float:
-        """Credits: what the GPU spends, 1.0 for a default picture of the operator's default model.
+        """Credits: what the GPU spends, 1.0 for a default picture of the operator's default model, and never nothing.
 
         native: that model's. work_of: how much more work each recipe's model is.
         """
         default = native.megapixels * native.steps * passes(native.cfg_scale)
-        return sum(recipe.work * work_of(recipe) for recipe in self.recipes) / default
+        return max(LEAST_COST, sum(recipe.work * work_of(recipe) for recipe in self.recipes) / default)
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from inference.process import EngineDied, EngineFailed
 from storage.jobs import Job
 from storage.quotas import Account
 from storage.schema import JobState
+from tests.bot import fake_engine
 from tests.bot.fake_engine import FakeEngine
 from tests.bot.harness import TIMEOUT, Stage, until
 
@@ -57,6 +60,24 @@ async def test_what_was_cut_off_although_it_is_wanted_goes_back_in_line(stage: S
     stage.engine.errors = [Cancelled(), Cancelled()]
     job, message = await stage.draw("1girl")
     assert job.attempts == 1 and len(message.attachments) == 1
+
+
+@pytest.fixture
+async def stage_of_large_model(
+    standin: FakeDiscord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Stage]:
+    monkeypatch.setattr(fake_engine, "NATIVE", replace(fake_engine.NATIVE, sizes=((1024, 1024),), steps=30))
+    stage = Stage(standin, tmp_path)
+    await stage.start()
+    yield stage
+    await stage.stop()
+
+
+async def test_the_smallest_job_costs_something_and_is_drawn(stage_of_large_model: Stage) -> None:
+    stage = stage_of_large_model
+    job, message = await stage.draw("1girl", aspect="64x64", steps=1, cfg=1.0)
+    assert len(message.attachments) == 1 and job.cost == 0.001
+    await stage.draw("2girls")
 
 
 @pytest.mark.parametrize("error", [EngineDied("gone"), EngineFailed("out of memory"), NotFinite("not a number")])
