@@ -150,9 +150,14 @@ class FairQueue:
         self._closed = False
 
     def restore_usage(self, lately: Mapping[int, float]) -> None:
-        """For an empty queue: what each user has used already, in credits drawn, not those that are only reserved."""
+        """What each user has used already, in credits drawn, not those that are only reserved.
+
+        Of who has jobs in line already, the queue knows it.
+        """
         now = self._clock()
         for user_id, spent in lately.items():
+            if user_id in self._users and self._users[user_id].line:
+                continue
             self._users[user_id] = _User(self._virtual_time, micro(spent), now, self._half_life)
 
     async def take(self, consumer: Consumer = ANY_CONSUMER) -> tuple[QueuedJob, ...]:

@@ -39,6 +39,7 @@ async def test_what_waited_and_what_was_being_drawn_are_drawn_after_it(stage: St
 
 
 async def test_a_job_that_was_accepted_this_moment_is_in_line_once(stage: Stage) -> None:
+    await stage.draw("earlier")
     stage.engine.hold()
     await stage.in_state((await stage.ask("busy", stage.bob)).id, JobState.RUNNING)
     job = await stage.ask("1girl")
