@@ -116,10 +116,13 @@ def _under_prompt(job: Job, *lines: str) -> str:
     return "\n".join([blockquote(job.prompt, PROMPT_SHOWN), *(f"-# {line}" for line in lines if line)])
 
 
-def moved(job: Job, url: str | None) -> StaticLayout:
-    """For the message of a job whose images are elsewhere. `url`: of their message; None if it is a private one."""
+def moved(job: Job, url: str | None, *, quoted: bool = True) -> StaticLayout:
+    """For the message of a job whose images are elsewhere. `url`: of their message; None if it is a private one.
+
+    quoted: whether the prompt may be shown.
+    """
     where = say(SENT_IN_PRIVATE) if url is None else say("The picture is in {link}.", link=url)
-    return StaticLayout(ui.TextDisplay(_under_prompt(job, where)))
+    return StaticLayout(ui.TextDisplay(_under_prompt(job, where) if quoted else f"-# {where}"))
 
 
 def interruption_notice(job: Job) -> StaticLayout:

@@ -22,10 +22,10 @@ from PIL import Image
 
 from bot.jobs.delivery.places import Judgement, Places
 from bot.jobs.delivery.refusals import (
-    TOO_LARGE,
     UNKNOWN_MESSAGE,
     MessageDeleted,
     is_out_of_reach,
+    is_too_large,
 )
 from bot.jobs.delivery.request_budget import RequestBudget
 from bot.jobs.delivery.routes import (
@@ -50,6 +50,7 @@ from bot.rules.policy import ChannelContext
 from bot.text.languages import speaking
 from bot.text.translation import say
 from inference.metadata import exif_of
+from storage.backend.transactions import StorageUnavailable
 from storage.database import Database
 from storage.images import Render
 from storage.jobs import Job
@@ -62,6 +63,9 @@ SCAN_LIMIT = 1000
 SMALLER_QUALITY = 90
 #: Seconds after which a request without an answer has either taken effect or never will.
 SETTLING_TIME = 5.0
+
+#: Errors where the rules of a place are asked for: Discord or the database does not answer, or the job cannot be read.
+UNKNOWN_NOW = (discord.HTTPException, aiohttp.ClientError, OSError, StorageUnavailable, ValueError)
 
 
 class Undeliverable(Exception):
@@ -149,6 +153,13 @@ class Delivery:
         """
         return await self._try_to_edit(job, view, files, with_files=with_files, is_progress=True)
 
+    async def takes_previews(self, job: Job) -> bool:
+        """Whether unfinished images may be shown in a job's message now. False also if that cannot be known."""
+        try:
+            return await self._places.takes_previews(job)
+        except UNKNOWN_NOW:
+            return False
+
     @about_its_job
     async def conclude(self, job: Job, view: ui.LayoutView) -> bool:
         """Show in a job's message how it ended, if possible. Returns whether it was shown."""
@@ -165,8 +176,9 @@ class Delivery:
         is_here = place.channel_id == job.channel_id
         channel = self._client.get_partial_messageable(place.channel_id, guild_id=job.guild_id)
         url = channel.get_partial_message(place.message_id).jump_url if is_here else None
+        quoted = await self._may_show_words(job)
         with speaking(messages.message_locale(job)):
-            view = messages.moved(job, url)
+            view = messages.moved(job, url, quoted=quoted)
         await self.conclude(job, view)
 
     @about_its_job
@@ -193,14 +205,14 @@ class Delivery:
         try:
             return await self._post_images(job, renders)
         except discord.HTTPException as error:
-            if error.status != TOO_LARGE:
+            if not is_too_large(error):
                 raise
             logger.info("too large for Discord, so it is made smaller")
         smaller = await asyncio.to_thread(lambda: [_smaller(render) for render in renders])
         try:
             return await self._post_images(job, smaller, made_smaller=True)
         except discord.HTTPException as error:
-            if error.status != TOO_LARGE:
+            if not is_too_large(error):
                 raise
             raise Undeliverable(messages.TOO_LARGE_FOR_DISCORD) from error
 
@@ -276,6 +288,14 @@ class Delivery:
             self._routes.close_after(job, DeliveryRoute.CHANNEL, error, with_files=news.has_files)
             logger.info("its channel is out of reach (%s)", error)
         return None
+
+    async def _may_show_words(self, job: Job) -> bool:
+        """Whether a job's prompt may be shown in its channel now. False also if that cannot be known."""
+        try:
+            place = await self._places.channel_of(job)
+            return place is not None and not (await self._places.judge(job, place)).words_refused
+        except UNKNOWN_NOW:
+            return False
 
     async def _judge(self, job: Job, place: ChannelContext, news: _News) -> Judgement:
         try:

@@ -16,7 +16,7 @@ from bot.jobs.servers.lookup import ServerLookup
 from bot.messages import job as messages
 from bot.rules.image_policy import ImagePolicy, Verdict
 from bot.rules.policy import ChannelContext, TypedText, check_text, may_be_explicit
-from bot.rules.server_settings import load_server_settings
+from bot.rules.server_settings import ServerSettings, load_server_settings
 from bot.text.translation import say
 from storage.database import Database
 from storage.images import Image
@@ -77,8 +77,7 @@ class Places:
     async def judge(self, job: Job, place: ChannelContext, images: Iterable[Image] = ()) -> Judgement:
         """In the language that is spoken."""
         spec = JobSpec.of(job)
-        is_own = place.guild_id is not None and await self._is_own(spec, place.guild_id)
-        settings = await load_server_settings(self._database.servers, place.guild_id if is_own else None)
+        settings = await self._settings_in(place, spec)
         typed = TypedText((job.prompt, spec.options.artist or ""), job.negative_prompt)
         refusal = await asyncio.to_thread(check_text, settings, place, spec, typed)
         if refusal is not None:
@@ -89,6 +88,21 @@ class Places:
         if verdict is Verdict.REFUSED:
             return Judgement(refusal=say(messages.JUDGED_UNFIT))
         return Judgement(hidden=verdict is Verdict.HIDDEN)
+
+    async def takes_previews(self, job: Job) -> bool:
+        """Whether unfinished images may be shown in a job's channel: not if it is to be safe now, and was not before.
+
+        Raises discord.HTTPException, StorageUnavailable, ValueError.
+        """
+        spec = await asyncio.to_thread(JobSpec.of, job)
+        if not spec.age_restricted:
+            return True
+        place = await self.channel_of(job)
+        return place is not None and may_be_explicit(await self._settings_in(place, spec), place)
+
+    async def _settings_in(self, place: ChannelContext, spec: JobSpec) -> ServerSettings:
+        is_own = place.guild_id is not None and await self._is_own(spec, place.guild_id)
+        return await load_server_settings(self._database.servers, place.guild_id if is_own else None)
 
     async def _is_own(self, spec: JobSpec, guild_id: int) -> bool:
         """Whether the settings of a server's admins hold: not where only the person installed the bot.

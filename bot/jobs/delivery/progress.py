@@ -217,7 +217,7 @@ class StatusMessages:
     async def _show_progress(self, shown: _Shown, progress: JobProgress) -> bool:
         job = shown.job
         preview = None
-        if self.previews and progress.previews:
+        if self.previews and progress.previews and await self.delivery.takes_previews(job):
             preview = await asyncio.to_thread(_side_by_side, progress.previews)
         name = (messages.SPOILER if job.spoiler else "") + messages.PREVIEW_NAME
 

@@ -13,14 +13,23 @@ MISSING_PERMISSIONS = 50013
 MISSING_ACCESS = 50001
 #: Too many edits of messages older than an hour; Discord refuses more for some time.
 TOO_MANY_OLD_EDITS = 30046
-#: Codes that close a route whatever the status: an archived or locked thread, too many open threads, a message or
-#: channel of the wrong type, a message that cannot be edited, content blocked by the server's AutoMod.
-CLOSED = (50083, 160005, 160006, 50024, 50033, 50005, 50008, 50068, 200000, 200001, TOO_MANY_OLD_EDITS)
-#: Codes that are temporary in spite of their status: private messages opened too fast.
-MAY_PASS = (40003,)
+#: Uploads are limited in a server, but text can still be sent.
+UPLOADS_LIMITED = 400001
+#: Codes that close a route whatever the status: an archived or locked thread, too many open threads.
+_THREADS = (50083, 160005, 160006)
+#: A message or channel of the wrong type, a message that cannot be edited, a user who cannot be written to.
+_WRONG_KIND = (50003, 50005, 50007, 50008, 50021, 50024, 50033, 50068, 40058, 50278)
+#: Content blocked in a place: by AutoMod, the filters of explicit content and of links, or limits of the server.
+_BLOCKED = (200000, 200001, 20009, 240000, 50009, UPLOADS_LIMITED)
+CLOSED = (*_THREADS, *_WRONG_KIND, *_BLOCKED, TOO_MANY_OLD_EDITS)
+#: Codes that are temporary in spite of their status: private messages opened too fast, something of Discord's is
+#: switched off or overloaded.
+MAY_PASS = (40003, 40006, 130000)
 #: The interaction's token has expired.
 TOKEN_EXPIRED = 50027
-TOO_MANY_REQUESTS, TOO_LARGE = 429, 413
+TOO_MANY_REQUESTS = 429
+#: The status, and the codes, of a request or a file that is too large.
+_TOO_LARGE, _TOO_LARGE_CODES = 413, (40005, 50045)
 
 
 class OldMessageRefused(Exception):
@@ -41,6 +50,10 @@ def is_out_of_reach(error: Exception) -> bool:
     if not isinstance(error, discord.HTTPException) or error.code in MAY_PASS:
         return False
     return error.status in (401, 403, 404) or error.code in CLOSED
+
+
+def is_too_large(error: discord.HTTPException) -> bool:
+    return error.status == _TOO_LARGE or error.code in _TOO_LARGE_CODES
 
 
 def may_pass(error: Exception) -> bool:

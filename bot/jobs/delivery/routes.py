@@ -20,6 +20,7 @@ from bot.jobs.delivery.refusals import (
     MISSING_PERMISSIONS,
     UNKNOWN_CHANNEL,
     UNKNOWN_MESSAGE,
+    UPLOADS_LIMITED,
     MessageDeleted,
     OldMessageRefused,
     is_out_of_reach,
@@ -90,12 +91,12 @@ class DeliveryRoutes:
         (closed.to_files if only_to_files else closed.routes).update(routes)
 
     def close_after(self, job: Job, route: DeliveryRoute, error: Exception, *, with_files: bool) -> None:
-        """Close a route after an error. With only Attach Files missing, text can still be sent."""
+        """Close a route after an error. Where only files are not allowed, text can still be sent."""
         self._refused(job, error)
         code = error.code if isinstance(error, discord.HTTPException) else None
         if code == UNKNOWN_CHANNEL and route is not DeliveryRoute.PERSON:
             self.close(job, DeliveryRoute.MESSAGE, DeliveryRoute.CHANNEL)
-        self.close(job, route, only_to_files=code == MISSING_PERMISSIONS and with_files)
+        self.close(job, route, only_to_files=code in (MISSING_PERMISSIONS, UPLOADS_LIMITED) and with_files)
 
     def note_deletion(self, job: Job) -> None:
         self._of(job).deleted = True

@@ -22,10 +22,10 @@ from bot.jobs.delivery.places import Judgement, Places
 from bot.jobs.delivery.refusals import (
     MISSING_ACCESS,
     MISSING_PERMISSIONS,
-    TOO_LARGE,
     UNKNOWN_CHANNEL,
     UNKNOWN_MESSAGE,
     is_out_of_reach,
+    is_too_large,
     may_pass,
 )
 from bot.jobs.delivery.request_budget import Urgency
@@ -278,7 +278,7 @@ class Gallery:
 def _explained(error: discord.HTTPException, channel_id: int) -> str:
     if error.code == UNKNOWN_CHANNEL:
         return say(GALLERY_GONE)
-    if error.status == TOO_LARGE:
+    if is_too_large(error):
         return say(TOO_LARGE_FOR_DISCORD)
     forbidden = error.code in (MISSING_PERMISSIONS, MISSING_ACCESS)
     return say(CANNOT_POST if forbidden else GALLERY_REFUSED, channel=f"<#{channel_id}>")

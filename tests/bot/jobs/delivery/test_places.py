@@ -12,6 +12,7 @@ from typing import Any
 import discord
 import pytest
 
+from bot.jobs.delivery import progress
 from bot.jobs.delivery.places import Judgement, Places
 from bot.messages.job import SENT_IN_PRIVATE
 from bot.rules.image_policy import ImagePolicy, Verdict
@@ -109,6 +110,42 @@ async def test_a_message_whose_image_went_to_a_private_one_says_so_and_offers_no
     await until(says_so)
     message = stage.discord.messages.get(job.message_id)
     assert message is not None and not message.inputs()
+
+
+async def test_a_channel_that_lost_its_age_restriction_gets_no_more_previews(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "SHOWN_EVERY", 0.05)
+    after_dark = stage.discord.world.after_dark
+    job = await drawn_meanwhile(stage, "1girl, nude", where=after_dark)
+
+    async def has_previews() -> bool:
+        return bool(images_in(stage, after_dark))
+
+    async def has_none() -> bool:
+        return not await has_previews() and "Drawing" in text_of(stage, job)
+
+    await until(has_previews)
+    stage.discord.set_age_restricted(after_dark, False)
+    await until(has_none)
+    stage.discord.set_age_restricted(after_dark, True)
+    await until(has_previews)
+    stage.engine.let_go()
+    await stage.in_state(job.id, JobState.DELIVERED)
+
+
+async def test_words_that_were_blocked_meanwhile_are_not_shown_by_such_a_message(stage: Stage) -> None:
+    job = await drawn_meanwhile(stage, "1girl, hat")
+    guild_id = stage.discord.world.guild.id
+    await stage.database.servers.change(guild_id, {"safety": {"blocked_words": ["hat"]}}, by=1)
+    stage.engine.let_go()
+    await stage.in_state(job.id, JobState.DELIVERED)
+    assert images_in_private(stage)
+
+    async def told() -> bool:
+        return SENT_IN_PRIVATE in text_of(stage, job) and "hat" not in text_of(stage, job)
+
+    await until(told)
 
 
 async def test_a_message_whose_image_is_in_another_links_to_it(stage: Stage) -> None:

@@ -70,6 +70,9 @@ class Shown:
         self.unsent: asyncio.Event | None = None
         self._under_way: dict[int, int] = {}
 
+    async def takes_previews(self, job: Job) -> bool:
+        return True
+
     async def show(
         self, job: Job, view: Any, files: Callable[[], list[Any]] = list, *, with_files: bool = False
     ) -> bool:

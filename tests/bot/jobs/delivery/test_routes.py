@@ -9,7 +9,7 @@ import discord
 import pytest
 
 from bot.jobs.delivery import routes
-from bot.jobs.delivery.refusals import OldMessageRefused, is_out_of_reach, may_pass
+from bot.jobs.delivery.refusals import OldMessageRefused, is_out_of_reach, is_too_large, may_pass
 from bot.jobs.delivery.routes import DeliveryRoute, DeliveryRoutes
 from storage.jobs import Job
 from storage.schema import JobState
@@ -84,6 +84,10 @@ def are_open(known_routes: DeliveryRoutes, job: Job, *, with_files: bool = True)
         (400, 50068),  # this type of message
         (400, 200000),  # AutoMod
         (400, 200001),
+        (400, 20009),  # explicit content, which the recipient does not take
+        (400, 240000),  # a link that Discord takes to be harmful
+        (400, 50278),  # no server in common
+        (400, 400001),  # uploads are limited there
         (429, 30046),  # too many edits of old messages
     ],
 )
@@ -91,7 +95,9 @@ def test_a_closed_route_is_known_by_its_code_or_status(status: int, code: int) -
     assert is_out_of_reach(refusal(status, code)) and not may_pass(refusal(status, code))
 
 
-@pytest.mark.parametrize(("status", "code"), [(429, 0), (500, 0), (503, 0), (403, 40003), (400, 40003)])
+@pytest.mark.parametrize(
+    ("status", "code"), [(429, 0), (500, 0), (503, 0), (403, 40003), (400, 40003), (403, 40006), (400, 130000)]
+)
 def test_what_passes_by_itself_closes_nothing(status: int, code: int) -> None:
     assert may_pass(refusal(status, code)) and not is_out_of_reach(refusal(status, code))
 
@@ -99,6 +105,11 @@ def test_what_passes_by_itself_closes_nothing(status: int, code: int) -> None:
 @pytest.mark.parametrize(("status", "code"), [(400, 0), (400, 50035), (413, 0)])
 def test_a_refused_message_neither_passes_nor_closes_a_route(status: int, code: int) -> None:
     assert not may_pass(refusal(status, code)) and not is_out_of_reach(refusal(status, code))
+
+
+@pytest.mark.parametrize(("status", "code"), [(413, 0), (400, 40005), (400, 50045)])
+def test_a_file_that_is_too_large_is_known_by_its_code_or_status(status: int, code: int) -> None:
+    assert is_too_large(refusal(status, code)) and not is_too_large(refusal(400, 50035))
 
 
 def test_a_network_error_passes_and_a_bug_does_not() -> None:
@@ -121,8 +132,9 @@ def test_a_closed_route_stays_closed_for_that_job_alone(known_routes: DeliveryRo
     assert told == [error]
 
 
-def test_a_missing_permission_to_attach_files_leaves_room_for_words(known_routes: DeliveryRoutes) -> None:
-    known_routes.close_after(a_job(1), CHANNEL, refusal(403, 50013), with_files=True)
+@pytest.mark.parametrize("code", [50013, 400001])
+def test_a_missing_permission_to_attach_files_leaves_room_for_words(known_routes: DeliveryRoutes, code: int) -> None:
+    known_routes.close_after(a_job(1), CHANNEL, refusal(403, code), with_files=True)
     assert CHANNEL not in are_open(known_routes, a_job(1))
     assert CHANNEL in are_open(known_routes, a_job(1), with_files=False)
     known_routes.close_after(a_job(2), CHANNEL, refusal(403, 50013), with_files=False)
