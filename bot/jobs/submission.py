@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypeAlias
 
+import aiohttp
 import discord
 from pydantic import ValidationError
 
@@ -372,7 +373,7 @@ class Submitter:
         if not asides:
             return
         if await asyncio.shield(first_words):
-            with suppress(discord.HTTPException):
+            with suppress(discord.HTTPException, aiohttp.ClientError, OSError):
                 for each in asides:
                     await send_followup(interaction, each)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from storage.unanswered import Unanswered, UnansweredRequest
 
 logger = logging.getLogger(__name__)
 
+#: Seconds for deleting what was answered when the bot stops.
+CLOSE_TIMEOUT = 3.0
 #: Seconds that the database has before an interaction is acknowledged, of the three that Discord gives.
 DATABASE_TIMEOUT = 1.0
 
@@ -65,7 +68,8 @@ class Acknowledgements:
         self._client = client
         self._unanswered = unanswered
         self._open: set[int] = set()  # ids of interactions that have a row
-        self._forgetting: set[asyncio.Task[None]] = set()
+        self._answered: deque[int] = deque()  # ids of those whose rows are still to be deleted
+        self._forgetting: asyncio.Task[None] | None = None
         self._parsers: dict[str, Any] = client._connection.parsers
         self._parse = self._parsers["INTERACTION_CREATE"]
         self._completions = CompletionTurns(self._parse)
@@ -143,7 +147,10 @@ class Acknowledgements:
         return not answer.flags.loading
 
     async def close(self) -> None:
-        await asyncio.gather(*self._forgetting, return_exceptions=True)
+        if self._forgetting is not None:
+            await asyncio.wait([self._forgetting], timeout=CLOSE_TIMEOUT)
+            self._forgetting.cancel()
+            await asyncio.gather(self._forgetting, return_exceptions=True)
 
     def _receive(self, payload: Payload) -> None:
         """discord.py starts the tasks that handle an interaction in here; each inherits the current context."""
@@ -195,13 +202,12 @@ class Acknowledgements:
             self._forget(interaction.id)
 
     def _forget(self, interaction_id: int) -> None:
+        """As soon as the database answers: at the next start it would be taken for one that nobody has answered."""
         self._open.discard(interaction_id)
-        task = asyncio.create_task(self._answered(interaction_id), name=f"answered-{interaction_id}")
-        self._forgetting.add(task)
-        task.add_done_callback(self._forgetting.discard)
+        self._answered.append(interaction_id)
+        if self._forgetting is None or self._forgetting.done():
+            self._forgetting = asyncio.create_task(self._forget_all(), name="answered")
 
-    async def _answered(self, interaction_id: int) -> None:
-        try:
-            await self._unanswered.answered(interaction_id)
-        except StorageUnavailable as error:
-            logger.warning("interaction %d is answered, which could not be written down: %s", interaction_id, error)
+    async def _forget_all(self) -> None:
+        while self._answered:
+            await retry_storage(partial(self._unanswered.answered, self._answered.popleft()))

@@ -15,7 +15,9 @@ from sqlalchemy import event
 from bot.components.base import MEMORY_OUT_OF_REACH
 from bot.jobs import submission
 from bot.jobs.acknowledgement import acknowledgements
+from bot.jobs.delivery import outbox
 from bot.jobs.submission import Submitter
+from storage.backend.transactions import StorageUnavailable
 from storage.schema import JobState
 from storage.unanswered import Unanswered, UnansweredRequest
 from tests.bot.harness import Stage, interaction_tasks, until
@@ -111,6 +113,24 @@ async def test_a_refusal_leaves_nothing_behind(stage: Stage) -> None:
     await (await stage.slash("imagine", prompt="1girl", preset="nowhere")).acknowledged()
     await until(all_handled)
     await nothing_unanswered(stage)
+
+
+async def test_what_was_answered_is_forgotten_once_the_database_is_back(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "FIRST_RETRY", 0.01)
+    answered, refused = Unanswered.answered, [StorageUnavailable("it is locked"), StorageUnavailable("it is locked")]
+
+    async def answered_late(self: Unanswered, interaction_id: int) -> None:
+        if refused:
+            raise refused.pop()
+        await answered(self, interaction_id)
+
+    monkeypatch.setattr(Unanswered, "answered", answered_late)
+    await (await stage.slash("imagine", prompt="1girl", preset="nowhere")).acknowledged()
+    await until(all_handled)
+    await nothing_unanswered(stage)
+    assert not refused
 
 
 async def test_a_request_answered_before_the_crash_is_not_answered_again(stage: Stage) -> None:
