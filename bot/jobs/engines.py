@@ -198,9 +198,10 @@ class SupervisedEngine:
                 await asyncio.to_thread(self._client.stop)
                 raise EngineFailed(problem)
             return description
-        except (EngineDied, OutOfMemory, EngineFailed, CheckpointError) as error:
+        except (EngineDied, OutOfMemory, EngineFailed, CheckpointError, OSError) as error:
             self.failures += 1
-            if self.description is None and not isinstance(error, EngineDied | OutOfMemory):
+            # An OSError: no process could be started, for instance because the machine's memory is short.
+            if self.description is None and not isinstance(error, EngineDied | OutOfMemory | OSError):
                 self.fatal = error
             self._changed(self)
             if not self.given_up:

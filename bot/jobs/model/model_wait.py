@@ -47,6 +47,8 @@ class ModelWait:
                 await self.end_overdue(utc_now())
             except StorageUnavailable as error:
                 logger.warning("jobs that have waited too long could not be ended: %s", error)
+            except Exception:
+                logger.exception("jobs that have waited too long could not be ended")
 
     async def end_overdue(self, now: datetime) -> None:
         """End the queued jobs that have waited too long for the model, with refunds.

@@ -63,6 +63,8 @@ class Removals:
                 await self._look_around()
             except StorageUnavailable as error:
                 logger.info("servers with unfinished jobs are not known (%s)", error)
+            except Exception:
+                logger.exception("servers with unfinished jobs were not looked at")
 
     async def close(self) -> None:
         tasks = list(self._looking.values())

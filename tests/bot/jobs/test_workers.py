@@ -27,6 +27,22 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "START_AGAIN_AFTER", 0.01)
 
 
+async def test_an_engine_whose_process_cannot_be_started_is_started_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, errors = stage.engine.start, [OSError(12, "Cannot allocate memory"), OSError(24, "Too many open files")]
+
+    def start_without_memory() -> EngineDescription:
+        if errors:
+            raise errors.pop()
+        return start()
+
+    stage.engine.start = start_without_memory  # type: ignore[method-assign]
+    stage.engine.errors = [EngineDied("gone")]
+    await stage.draw("1girl")
+    assert not errors and stage.client.failure is None
+
+
 @pytest.fixture
 async def pair(standin: FakeDiscord, tmp_path: Path) -> AsyncIterator[Stage]:
     """A bot with two engines, `fake` and `other`."""
