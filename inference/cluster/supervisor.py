@@ -27,7 +27,8 @@ from inference.process import EngineDied
 
 logger = logging.getLogger(__name__)
 
-#: Seconds without word that this machine is alive, after which it is started anew; and for the first word.
+#: Seconds without word that this machine is alive, after which it is started anew; and for Ray's start, and then for
+#: the first word.
 SILENCE, START_TIMEOUT = 30.0, 120.0
 #: Seconds before a node is started again, each time twice as long.
 RESTART_AFTER, MAX_RESTART_DELAY = 2.0, 60.0
@@ -98,8 +99,12 @@ class NodeSupervisor:
             raise NodeRefused(why)
 
     def _watch(self, node: subprocess.Popen[str], output: _Lines, environment: Mapping[str, str], address: str) -> None:
+        started_by = time.monotonic() + START_TIMEOUT
         while "Ray runtime started" not in output.text:
             if node.poll() is not None or self.stopped.wait(0.2):
+                return
+            if time.monotonic() > started_by:
+                logger.warning("Ray did not start within %.0f s", START_TIMEOUT)
                 return
         arguments = [sys.executable, "-m", "inference.cluster.node_watch", self.head, address]
         with subprocess.Popen(

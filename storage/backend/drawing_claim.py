@@ -115,6 +115,9 @@ class DrawingClaim:
                     "the claim could not be %s: %s", "renewed" if self._held.is_set() else "taken back", error
                 )
                 await asyncio.sleep(ASK_EVERY)
+            except Exception:  # nobody else would renew it, or notice that it is lost
+                logger.exception("the claim could not be looked after")
+                await asyncio.sleep(ASK_EVERY)
 
     async def release(self) -> None:
         """Let the next bot have it at once."""

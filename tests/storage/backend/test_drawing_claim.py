@@ -199,6 +199,25 @@ async def test_the_loss_is_noticed_at_the_next_renewal_and_the_claim_taken_back_
     await stop(keeping)
 
 
+async def test_an_error_that_nobody_thought_of_does_not_end_the_renewals(sleeper, monkeypatch, caplog):
+    monkeypatch.setattr(drawing_claim, "RENEW_EVERY", 0.01)
+    monkeypatch.setattr(drawing_claim, "ASK_EVERY", 0.01)
+    renew, errors = drawing_claim.DrawingClaim._renew, [RuntimeError("permission denied for table claims")]
+
+    async def renew_later(self):
+        if errors:
+            raise errors.pop()
+        await renew(self)
+        renewed.set()
+
+    renewed = asyncio.Event()
+    monkeypatch.setattr(drawing_claim.DrawingClaim, "_renew", renew_later)
+    keeping = asyncio.create_task(sleeper.claim.keep())
+    await asyncio.wait_for(renewed.wait(), 30)
+    assert sleeper.claim.is_held and "permission denied" in caplog.text
+    await stop(keeping)
+
+
 async def test_a_claim_that_cannot_be_renewed_is_given_up_before_another_may_take_it(postgresql_url, monkeypatch):
     assert timedelta(seconds=drawing_claim.GIVEN_UP_AFTER) < drawing_claim.EXPIRES_AFTER
     monkeypatch.setattr(drawing_claim, "GIVEN_UP_AFTER", 0.2)
