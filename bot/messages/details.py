@@ -121,6 +121,8 @@ KINDS: Mapping[str, str] = {
     "edit": N_("edit of {source}"),
     "again": N_("repeat of {source}"),
     "alone": N_("single picture from {source}"),
+    "redraw": N_("partial redraw of {source}"),
+    "extend": N_("extension of {source}"),
 }
 
 
