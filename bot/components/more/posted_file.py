@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 import discord
 
@@ -15,6 +16,7 @@ from bot.messages.attachments import fetch, gallery_media, media_of
 from bot.ops.logs import about_its_job
 from bot.text.translation import N_, say
 from inference.request import MAX_SIDE
+from storage.images import Image
 from storage.jobs import Job
 
 logger = logging.getLogger(__name__)
@@ -27,17 +29,35 @@ async def posted_file(interaction: AnimaInteraction, image: JobImage, longest: i
 
     Raises UnusableImage.
     """
-    job, index, message = image.job, image.index, interaction.message
-    if message is not None and message.id == job.message_id:
-        media = media_of(message)
-    elif message is not None and job.private:
-        media, index = gallery_media(message), 0  # that of who has picked it; what is private cannot be fetched
-    else:
-        media = await _posted_media(interaction.client, job)
-    if index >= len(media):
+    media = await _media(interaction, image)
+    if media is None:
         raise UnusableImage(say(CANNOT_FETCH))
-    data = await fetch(interaction.client, media[index].url)
+    data = await fetch(interaction.client, media.url)
     return await asyncio.to_thread(prepare_source, data, longest)
+
+
+async def _media(interaction: AnimaInteraction, image: JobImage) -> discord.UnfurledMediaItem | None:
+    job, message = image.job, interaction.message
+    if message is not None and message.id == job.message_id:
+        return _at(image.index, media_of(message))
+    if message is not None and job.private:
+        return _at(0, gallery_media(message))  # that of who has picked it; what is private cannot be fetched
+    if (posted := _at(image.index, await _posted_media(interaction.client, job))) is not None:
+        return posted
+    # Where only the person installed the bot, it can fetch no message. This one shows the image too.
+    stored = {each.index: each for each in await interaction.client.database.images.of_job(job.id)}
+    return shown_in(message, stored[image.index]) if image.index in stored else None
+
+
+def _at(index: int, media: Sequence[discord.UnfurledMediaItem]) -> discord.UnfurledMediaItem | None:
+    return media[index] if index < len(media) else None
+
+
+def shown_in(message: discord.Message | None, image: Image) -> discord.UnfurledMediaItem | None:
+    """An image in a message of ours. A forged press may name any message, so it is known by its address."""
+    known_by = image.file_name.rpartition(".")[0] if image.attachment_id is None else f"/{image.attachment_id}/"
+    media = [] if message is None else gallery_media(message)
+    return next((each for each in media if known_by in each.url), None)
 
 
 @about_its_job
@@ -53,8 +73,10 @@ async def message_of(client: discord.Client, job: Job) -> discord.Message | None
 
 
 async def _posted_media(client: discord.Client, job: Job) -> list[discord.UnfurledMediaItem]:
+    """What is in a job's message; nothing if it cannot be fetched."""
     try:
         message = await message_of(client, job)
     except discord.HTTPException as error:
-        raise UnusableImage(say(CANNOT_FETCH)) from error
+        logger.warning("job %d: its message could not be fetched (%s)", job.id, error)
+        return []
     return [] if message is None else media_of(message)

@@ -9,11 +9,11 @@ from discord import ui
 
 from bot.components.base import AnimaInteraction, JobComponent, load_image
 from bot.components.moderation.permission import may_moderate
-from bot.components.more.posted_file import message_of
+from bot.components.more.posted_file import message_of, shown_in
 from bot.generation.errors import UnusableImage
 from bot.generation.spec import JobImage
 from bot.jobs.gallery.gallery import NotShared, ShareRequest
-from bot.messages.attachments import fetch, gallery_media
+from bot.messages.attachments import fetch
 from bot.messages.buttons import action_row, image_template
 from bot.messages.layout import StaticLayout
 from bot.messages.replies import reply_privately
@@ -86,7 +86,7 @@ async def _question(interaction: AnimaInteraction, shown: JobImage) -> StaticLay
     """Shows the image too: what is private can only be fetched from a message that shows it."""
     question = StaticLayout(ui.TextDisplay(say(IS_PRIVATE)))
     image = await _stored(interaction, shown)
-    media = None if image is None else _shown_in(interaction.message, image)
+    media = None if image is None else shown_in(interaction.message, image)
     if media is not None:
         question.add_item(ui.MediaGallery(discord.MediaGalleryItem(media.url, spoiler=shown.job.spoiler)))
     return question.add_item(action_row(("share-anyway",), shown.job.id, shown.index))
@@ -122,19 +122,12 @@ async def _stored(interaction: AnimaInteraction, shown: JobImage) -> Image | Non
 
 async def _file(interaction: AnimaInteraction, job: Job, image: Image) -> bytes:
     """The file of an image as it was posted. Raises UnusableImage, discord.HTTPException."""
-    media = _shown_in(interaction.message, image)
+    media = shown_in(interaction.message, image)
     if media is None and not job.private:
-        media = _shown_in(await message_of(interaction.client, job), image)
+        media = shown_in(await message_of(interaction.client, job), image)
     if media is None:
         raise UnusableImage(say(CANNOT_FETCH))
     return await fetch(interaction.client, media.url)
-
-
-def _shown_in(message: discord.Message | None, image: Image) -> discord.UnfurledMediaItem | None:
-    """An image in a message of ours. A forged press may name any message, so it is known by its address."""
-    known_by = image.file_name.rpartition(".")[0] if image.attachment_id is None else f"/{image.attachment_id}/"
-    media = [] if message is None else gallery_media(message)
-    return next((each for each in media if known_by in each.url), None)
 
 
 HANDLERS = (ShareImage, ShareAnyway)
