@@ -10,7 +10,7 @@ from discord import ui
 from bot.components.base import AnimaInteraction
 from bot.generation.recipe import Recipe
 from bot.generation.spec import JobImage
-from bot.messages.details import message_url, named_settings
+from bot.messages.details import describe_job, message_url, named_settings
 from bot.messages.engine_notes import word_note
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_TEXT_LENGTH
@@ -85,7 +85,7 @@ async def _notes(interaction: AnimaInteraction, image: JobImage) -> list[str]:
 
 
 async def _history(interaction: AnimaInteraction, image: JobImage) -> list[str]:
-    """Who asked for it, when, what it was made from, and what was made from it."""
+    """Who asked for it, when, what was done with which image, and what was made from it."""
     images, job = interaction.client.database.images, image.job
     lines = [say("requested by {who}, {when}", who=f"<@{job.user_id}>", when=discord.utils.format_dt(job.queued_at))]
     if job.started_at is not None and job.rendered_at is not None:
@@ -101,8 +101,7 @@ async def _history(interaction: AnimaInteraction, image: JobImage) -> list[str]:
         )
     if job.parent_picture_id is not None:
         parent = await images.get(job.parent_picture_id)
-        if (url := message_url(interaction.client, parent)) is not None:
-            lines.append(say("made from [this picture]({address})", address=url))
+        lines.append(describe_job(job, message_url(interaction.client, parent)))
     own = [each for each in await images.of_job(job.id) if each.index == image.index]
     children = [child for each in own for child in await images.children(each.id, MAX_CHILDREN)][:MAX_CHILDREN]
     urls = [url for child in children if (url := message_url(interaction.client, child)) is not None]

@@ -36,7 +36,7 @@ class Extend(JobComponent, template=image_template("extend")):
     async def on_use(self, interaction: AnimaInteraction) -> None:
         await defer_privately(interaction)
         image = await load_image(interaction, self.job_id, self.index)
-        if image is None:
+        if image is None or image.spec.comparison is not None:
             view = StaticLayout(ui.TextDisplay(say(NOT_REMEMBERED)))
         else:
             words = say("Draw what is around the picture. It stays as it is, except for a narrow seam.")
@@ -62,7 +62,9 @@ class ExtendCanvas(RequestButton, template=image_template(f"({'|'.join(SHARES)})
 
 
 async def _request(interaction: AnimaInteraction, image: JobImage, way: str) -> JobRequest:
-    """Raises UnusableImage where no canvas fits."""
+    """Raises UnusableImage where no canvas fits, and for a comparison, whose images are one file."""
+    if image.spec.comparison is not None:
+        raise UnusableImage(say(NOT_REMEMBERED))
     client = interaction.client
     native = (await client.model()).of(image.recipe.model).native
     limits = await client.submitter.limits(interaction, native)

@@ -97,7 +97,10 @@ async def test_info_names_the_tiles_and_the_picture_that_was_enlarged(stage: Sta
     assert "[upscaled]" in message.text and f"/{once.message_id}" in message.text
     text = (await (await stage.press_more(message, "Info")).response()).text
     assert "**Tiles** 9, each 64x64, overlapping" in text
-    assert "made from [this picture]" in text
+    assert (
+        f"upscale of [a picture](https://discord.com/channels/{once.guild_id}/{once.channel_id}/{once.message_id})"
+        in text
+    )
 
 
 async def test_an_edit_of_a_tiled_upscale_in_another_size_obeys_the_limits_of_other_pictures(stage: Stage) -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import discord
 import pytest
 
+from bot.messages import details
 from bot.messages import job as messages
 from bot.messages.job import explain_reason, ready_text
 from bot.text.languages import speaking
@@ -23,6 +24,10 @@ def test_a_known_time_in_the_future_is_shown() -> None:
     ready_at = discord.utils.utcnow() + timedelta(minutes=1)
     assert ready_text("Next", ready_at) == f"Next, should be ready {discord.utils.format_dt(ready_at, 'R')}"
     assert ready_text("Next", None) == "Next"
+
+
+def test_whatever_is_made_from_an_image_is_named_in_its_message_in_lists_and_in_info() -> None:
+    assert details.KINDS.keys() == messages.KINDS.keys()
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,8 @@ async def test_cells_of_an_image_are_shown_and_redrawn_with_what_the_form_says(s
         in posted.text
     )
     info = await (await stage.press_more(posted, "Info")).response()
-    assert f"/{job.message_id}" in info.text
+    assert f"partial redraw of [a picture](https://discord.com/channels/{job.guild_id}/{job.channel_id}/" in info.text
+    assert "partial redraw of [a picture]" in (await stage.answer("history")).text
 
 
 async def test_whole_columns_and_rows_join_the_chosen_cells(stage: Stage) -> None:
@@ -246,6 +247,16 @@ async def test_an_image_is_extended_and_its_own_pixels_are_where_they_were(
     outside[inside[1] : inside[3], inside[0] : inside[2]] = False
     assert (masks_of(request)[outside] == 255).all()
     assert "extended" in posted.text and f"/{job.message_id}" in posted.text and extended.cost > job.cost
+    assert "extension of [a picture]" in (await stage.answer("history")).text
+
+
+async def test_a_comparison_whose_images_are_one_file_is_not_extended(stage: Stage) -> None:
+    sent = await stage.slash("compare", prompt="1girl", columns="sampler")
+    job, message = await stage.delivered(sent)
+    for custom_id in ("extend:{}:0", "pan-left:{}:0", "zoom-out:{}:1"):
+        forged = await stage.press_forged(message, f"anima:{custom_id.format(job.id)}", stage.alice)
+        await told(stage, forged, "no longer saved")
+        assert await stage.database.jobs.by_interaction(forged.id) is None
 
 
 @pytest.mark.parametrize("way", ["zoom-out", "zoom-out-far", "pan-left", "pan-right", "pan-up", "pan-down"])
