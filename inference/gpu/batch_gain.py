@@ -83,7 +83,7 @@ def _seconds(transformer: Transformer, tokens: int, device: torch.device) -> flo
     context = Context(tuple(block.cross_attn.keys_values(padded) for block in blocks), bias)
     x = torch.randn(rows, SIDE**2, params.width, device=device)
     rotation = image_rotation(SIDE, SIDE, params.head_dim, device)
-    modulation = transformer.modulation(torch.ones(1, device=device))
+    modulation = transformer.modulation(torch.ones(1, device=device)).blocks[: len(blocks)]
 
     def run() -> float:
         start = time.perf_counter()

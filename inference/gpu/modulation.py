@@ -26,17 +26,16 @@ class Modulation:
     #: [B or 1, 1, 2 width]: shift and scale of the last layer.
     final: Tensor
 
-    def of_rows(self, rows: Sequence[int]) -> Modulation:
-        """That of some rows of the batch."""
-        if len(self.final) == 1:
-            return self
-        return Modulation(tuple(block[rows] for block in self.blocks), self.final[rows])
-
     def levels(self) -> Iterator[Modulation]:
         """That of each noise level; nothing is copied."""
         parts = zip(*(torch.tensor_split(block, len(block)) for block in self.blocks), strict=True)
         for blocks, final in zip(parts, torch.tensor_split(self.final, len(self.final)), strict=True):
             yield Modulation(blocks, final)
+
+
+def of_rows(blocks: Sequence[Tensor], rows: Sequence[int]) -> Sequence[Tensor]:
+    """The modulation of some blocks, as in `Modulation.blocks`, for some rows of the batch."""
+    return [block if len(block) == 1 else block[rows] for block in blocks]
 
 
 class StepModulations:

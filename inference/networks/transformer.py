@@ -7,7 +7,7 @@ video of one frame, which leaves of the video model (NVIDIA Cosmos-Predict2, arX
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,7 +19,7 @@ from torch.nn.attention import SDPBackend
 from inference.fast.block_cache import BlockCache
 from inference.gpu.attention import attention
 from inference.gpu.joined import JoinedProjections
-from inference.gpu.modulation import Modulation
+from inference.gpu.modulation import Modulation, of_rows
 from inference.networks.adapter import TextAdapter
 from inference.networks.params import PATCH, TransformerParams
 from inference.networks.rotary import axis_angles, rotate
@@ -96,42 +96,56 @@ class Transformer(nn.Module):
         dtype = self.final_layer.linear.weight.dtype
         padding_mask = torch.zeros_like(x[:, :1])
         tokens = self.x_embedder(torch.cat([x, padding_mask], dim=1).to(dtype)).float()
-        modulation = level if isinstance(level, Modulation) else self.modulation(level)
+        of_blocks, of_final = self._modulations(level)
         rotation = image_rotation(height, width, self.params.head_dim, x.device)
         depth = len(self.blocks)
 
         def run(blocks: slice, tokens: Tensor, rows: Sequence[int] | None = None) -> Tensor:
+            modulation = of_blocks(blocks)
             if rows is None or len(rows) == len(x):
                 return self.run_blocks(blocks, tokens, modulation, rotation, context)
-            return self.run_blocks(blocks, tokens, modulation.of_rows(rows), rotation, context.of_rows(rows, blocks))
+            return self.run_blocks(blocks, tokens, of_rows(modulation, rows), rotation, context.of_rows(rows, blocks))
 
         if cache is None:
             tokens = run(slice(0, depth), tokens)
         else:
             tokens = cache.run(tokens, partial(run, slice(0, 1)), partial(run, slice(1, depth)))
-        velocity = unpatchify(self.final_layer(tokens, modulation.final), height, width)
+        velocity = unpatchify(self.final_layer(tokens, of_final), height, width)
         return velocity[..., :rows, :columns]
 
     def modulation(self, sigma: Tensor) -> Modulation:
         """What noise levels, float32 [B], 0 to 1, shift, scale and gate with."""
-        sinusoid = self.t_embedder[0](sigma).to(self.final_layer.linear.weight.dtype)
+        of_blocks, of_final = self._modulations(sigma)
+        return Modulation(tuple(of_blocks(slice(None))), of_final)
+
+    def _modulations(self, level: Tensor | Modulation) -> tuple[Callable[[slice], Sequence[Tensor]], Tensor]:
+        """What gives the modulation of some blocks, computed only when it is asked for, and that of the last layer."""
+        if isinstance(level, Modulation):
+            return level.blocks.__getitem__, level.final
+        sinusoid = self.t_embedder[0](level).to(self.final_layer.linear.weight.dtype)
         shared = self.t_embedder[1](sinusoid)[:, None]
         embedding = F.silu(self.t_embedding_norm(sinusoid))[:, None]
-        blocks = tuple(block.modulation(embedding, shared) for block in self.blocks)  # type: ignore[operator]
-        return Modulation(blocks, self.final_layer.modulation(embedding, shared))
+
+        def of_blocks(blocks: slice) -> Sequence[Tensor]:
+            return [block.modulation(embedding, shared) for block in self.blocks[blocks]]  # type: ignore[operator]
+
+        return of_blocks, self.final_layer.modulation(embedding, shared)
 
     def run_blocks(
         self,
         blocks: slice,
         tokens: Tensor,
-        modulation: Modulation,
+        modulation: Sequence[Tensor],
         rotation: tuple[Tensor, Tensor],
         context: Context,
     ) -> Tensor:
-        """What some of the blocks make of the residual stream, float32 [B, N, width]."""
+        """What some of the blocks make of the residual stream, float32 [B, N, width].
+
+        modulation: that of these blocks, as in `Modulation.blocks`.
+        """
         for block, of_level, (key, value), avoided in zip(
             self.blocks[blocks],
-            modulation.blocks[blocks],
+            modulation,
             context.keys_values[blocks],
             context.avoided_blocks[blocks],
             strict=True,

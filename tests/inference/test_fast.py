@@ -137,6 +137,19 @@ def test_it_works_with_every_kind_of_guidance_and_with_tiles(engine: Engine, fie
     assert counts[1] < counts[0]
 
 
+def test_on_the_cpu_nothing_is_modulated_for_blocks_that_are_left_out(engine: Engine) -> None:
+    modulated: list[torch.nn.Module] = []
+    hooks = [
+        block.adaln_modulation_mlp.register_forward_pre_hook(lambda part, _inputs: modulated.append(part))  # type: ignore[union-attr]
+        for block in engine.transformer.blocks
+    ]
+    with counted_blocks(engine) as rows:
+        engine.generate([REQUEST])
+    for hook in hooks:
+        hook.remove()
+    assert len(modulated) == len(rows)
+
+
 def test_outside_of_a_mask_the_image_stays_as_it_was(engine: Engine) -> None:
     source = Image.new("RGB", (64, 64), (200, 40, 90))
     mask = Image.new("L", (64, 64), 0)
