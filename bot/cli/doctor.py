@@ -274,6 +274,7 @@ def _devices(engines: Mapping[str, DeviceReport]) -> Iterator[CheckResult]:
 
     from inference.benchmark.fit import advice
     from inference.networks.compile import why_not_compiled
+    from inference.startup.environment import why_not_kept
 
     if len(engines) > 1:
         yield _ok(f"{len(engines)} engines: {', '.join(engines)}")
@@ -289,7 +290,8 @@ def _devices(engines: Mapping[str, DeviceReport]) -> Iterator[CheckResult]:
             )
         for sentence in device.warnings:
             yield _warning(sentence)
-        if why := why_not_compiled(device.device):
+        is_compiled_for = device.device.startswith("cuda")
+        if why := why_not_compiled(device.device) or (why_not_kept() if is_compiled_for else None):
             yield _warning(why)
 
 

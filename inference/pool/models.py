@@ -15,6 +15,7 @@ from inference.pool.diffusion_model import DiffusionModel
 from inference.pool.memory import reserve
 from inference.pool.pool import ModelPool
 from inference.pool.sources import ModelSource, ModelSources
+from inference.startup.environment import why_not_kept
 from inference.weights.checkpoint import ModelFiles
 from inference.weights.headers.diffusion_models import TRANSFORMER_MARK
 from inference.weights.weights_file import WeightsFile
@@ -36,6 +37,8 @@ class DiffusionModels:
         self.compiles = device.type == "cuda"
         if why := why_not_compiled(device.type):
             self.compiles = False
+            logger.warning("%s", why)
+        elif self.compiles and (why := why_not_kept()):
             logger.warning("%s", why)
         self._pool = ModelPool[DiffusionModel](device, lambda where: free_memory(where) - reserve(where))
         #: The versions of the files that are loaded.

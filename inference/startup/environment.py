@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+#: Where PyTorch's compiler and triton keep what they compiled, as they call it.
+COMPILED = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
+
 
 def set_up_environment() -> None:
     """Set what the operator has not set."""
     # Threads that wait by spinning make an image ten times as slow as soon as another program wants a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if (compiled := cache_folder()) is not None:
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(compiled / "inductor"))
-        os.environ.setdefault("TRITON_CACHE_DIR", str(compiled / "triton"))
+        for name, folder in zip(COMPILED, ("inductor", "triton"), strict=True):
+            os.environ.setdefault(name, str(compiled / folder))
 
 
 def cache_folder() -> Path | None:
@@ -20,10 +23,29 @@ def cache_folder() -> Path | None:
 
     None where there is no such folder and none can be made: then PyTorch's own, in the folder for temporary files.
     """
-    base = os.environ.get("XDG_CACHE_HOME", "")  # relative paths count as not set (XDG Base Directory Specification)
     try:
-        folder = (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "anima-bot"
+        folder = _cache_home() / "anima-bot"
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError):  # RuntimeError: no home
         return None
     return folder if os.access(folder, os.W_OK) else None
+
+
+def why_not_kept() -> str | None:
+    """Why code that is compiled for a GPU may be gone at the next start, and what to do; None where it is kept."""
+    if cache_folder() is not None or all(name in os.environ for name in COMPILED):
+        return None
+    try:
+        where = f"{_cache_home()} cannot be written"
+    except RuntimeError:
+        where = "there is no home folder"
+    return (
+        f"Code that is compiled for the GPU is kept in the folder for temporary files, since {where}: where that is "
+        "emptied, the next start takes longer. Set XDG_CACHE_HOME to a folder that this user can write."
+    )
+
+
+def _cache_home() -> Path:
+    """Raises RuntimeError without a home folder."""
+    base = os.environ.get("XDG_CACHE_HOME", "")  # relative paths count as not set (XDG Base Directory Specification)
+    return Path(base) if os.path.isabs(base) else Path.home() / ".cache"

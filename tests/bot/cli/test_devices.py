@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -67,3 +69,14 @@ def test_doctor_says_that_blocks_are_not_compiled_without_triton(monkeypatch: py
     assert any(result.mark == "warning" and "no triton" in result.text for result in _devices({"cuda:0": gpu}))
     monkeypatch.setattr(compiling, "has_triton", lambda: True)
     assert not any("triton" in result.text for result in _devices({"cuda:0": gpu}))
+
+
+def test_doctor_says_where_compiled_code_is_not_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(compiling, "has_triton", lambda: True)
+    (tmp_path / "file").touch()
+    for home, is_said in ((tmp_path, False), (tmp_path / "file", True)):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+        for device in ("cuda:0", "cpu"):
+            report = DeviceReport(device, "RTX", PRECISIONS["bfloat16"], 8, 1 << 34, 1 << 34, ())
+            said = any(f"{home} cannot be written" in result.text for result in _devices({device: report}))
+            assert said == (is_said and device == "cuda:0")

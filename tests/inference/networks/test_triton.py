@@ -59,6 +59,7 @@ def test_models_are_compiled_exactly_where_they_can_be(
     files = ModelFiles.find(MODELS)
     monkeypatch.setattr(pool_models, "compile_blocks", compiled.append)
     monkeypatch.setattr(pool_models, "why_not_compiled", lambda _device: why)
+    monkeypatch.setattr(pool_models, "why_not_kept", lambda: None)
     monkeypatch.setattr(pool_models, "DiffusionModel", lambda *_: SimpleNamespace(transformer="blocks", size=0))
     monkeypatch.setattr(pool_models, "free_memory", lambda _device: 1 << 40)
     with caplog.at_level(logging.WARNING):
@@ -66,6 +67,20 @@ def test_models_are_compiled_exactly_where_they_can_be(
     assert compiled == ([] if why else ["blocks"])
     assert models.compiles == (why is None)
     assert [record.getMessage() for record in caplog.records] == ([why] if why else [])
+
+
+@pytest.mark.parametrize(("device", "is_said"), [("cuda", True), ("cpu", False)])
+def test_where_compiled_code_is_not_kept_an_engine_that_compiles_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, device: str, is_said: bool
+) -> None:
+    monkeypatch.setattr(pool_models, "compile_blocks", lambda _blocks: None)
+    monkeypatch.setattr(pool_models, "why_not_compiled", lambda _device: None)
+    monkeypatch.setattr(pool_models, "why_not_kept", lambda: "It is not kept.")
+    monkeypatch.setattr(pool_models, "DiffusionModel", lambda *_: SimpleNamespace(transformer="blocks", size=0))
+    monkeypatch.setattr(pool_models, "free_memory", lambda _device: 1 << 40)
+    with caplog.at_level(logging.WARNING):
+        pool_models.DiffusionModels(ModelFiles.find(MODELS), torch.device(device), torch.float32)
+    assert [record.getMessage() for record in caplog.records] == (["It is not kept."] if is_said else [])
 
 
 def test_a_triton_that_does_not_work_is_done_without(

@@ -9,10 +9,8 @@ import pytest
 
 from inference.process import EngineFailed, EngineProcess
 from inference.startup import preparation
-from inference.startup.environment import cache_folder, set_up_environment
+from inference.startup.environment import COMPILED, cache_folder, set_up_environment, why_not_kept
 from tests.inference.startup.reporting_load import report
-
-COMPILED = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +40,29 @@ def test_where_none_can_be_made_pytorch_uses_its_own(monkeypatch: pytest.MonkeyP
     assert not any(name in os.environ for name in COMPILED)
 
 
+def test_a_folder_that_cannot_be_written_is_said_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert why_not_kept() is None
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    sentence = why_not_kept()
+    assert sentence is not None and f"{tmp_path / 'cache'} cannot be written" in sentence
+    assert sentence.endswith("Set XDG_CACHE_HOME to a folder that this user can write.")
+    for name in COMPILED:
+        monkeypatch.setenv(name, "elsewhere")
+    assert why_not_kept() is None, "the operator has chosen other folders"
+
+
+def test_without_a_home_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", none)
+    assert cache_folder() is None
+    assert "there is no home folder" in str(why_not_kept())
+
+
 def test_what_the_operator_set_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("TRITON_CACHE_DIR", "elsewhere")
@@ -54,6 +75,7 @@ def test_pytorch_finds_it_there_in_an_engines_process(monkeypatch: pytest.Monkey
     monkeypatch.setattr(preparation, "_preparation", None)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     process = EngineProcess(partial(report, COMPILED))  # type: ignore[arg-type]
-    with pytest.raises(EngineFailed, match=re.escape(f"{tmp_path}/anima-bot/inductor {tmp_path}/anima-bot/triton")):
+    folder = tmp_path / "anima-bot"
+    with pytest.raises(EngineFailed, match=re.escape(f"{folder / 'inductor'} {folder / 'triton'}")):
         process.start()
     process.stop()
