@@ -116,7 +116,8 @@ def install_commands() -> list[list[str]]:
     commands = [[sys.executable, "-m", "venv", str(VENV)]]
     gpus = windows_gpus()
     if gpus:
-        commands.append([*pip, pinned("torch"), "--index-url", PYTORCH + cuda_build(gpus)])
+        # Alone: what PyTorch needs comes from PyPI with the bot, for this index has not all of the pinned versions.
+        commands.append([*pip, "--no-deps", pinned("torch"), "--index-url", PYTORCH + cuda_build(gpus)])
     commands.append([*pip, "--editable", ".[windows-compile]" if gpus else "."])
     return commands
 

@@ -113,7 +113,7 @@ def test_windows_with_an_nvidia_card_gets_pytorch_for_it_before_the_bot_and_trit
     _, pytorch, bot = run.install_commands()
     index = "https://download.pytorch.org/whl/cu130"
     pinned = next(line for line in (ROOT / "constraints.txt").read_text().splitlines() if line.startswith("torch=="))
-    assert pytorch[1:] == [*PIP, pinned, "--index-url", index]
+    assert pytorch[1:] == [*PIP, "--no-deps", pinned, "--index-url", index]
     assert bot[1:] == [*PIP, "--editable", ".[windows-compile]"]
 
 
