@@ -31,7 +31,7 @@ class TileAverage:
         place = self._total[..., top : top + height, left : left + width]
         down = (_window(height) / self._rows[top : top + height])[:, None]
         across = _window(width) / self._columns[left : left + width]
-        place += values.to(place) * down.to(place) * across.to(place)
+        place += values.to(place) * _beside(down, place) * _beside(across, place)
 
     def _sums(self, length: int, tile: int, starts: Sequence[int]) -> Tensor:
         total = torch.zeros(self._scale * length, dtype=torch.float64)
@@ -39,6 +39,11 @@ class TileAverage:
         for start in starts:
             total[self._scale * start : self._scale * start + size] += _window(size)
         return total
+
+
+def _beside(weights: Tensor, place: Tensor) -> Tensor:
+    """Weights in the dtype of a place, and only then on its device: some devices have no float64."""
+    return weights.to(place.dtype).to(place.device)
 
 
 def _window(length: int) -> Tensor:

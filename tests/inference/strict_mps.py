@@ -53,7 +53,7 @@ class MpsTensor(Tensor):
 
 
 class Shortcuts(TorchFunctionMode):
-    """What needs a build for Macs before any dispatch mode hears of it: constants, indices, float()."""
+    """What needs a build for Macs before any dispatch mode hears of it: constants, indices, float(), tolist()."""
 
     def __torch_function__(
         self, function: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -63,7 +63,7 @@ class Shortcuts(TorchFunctionMode):
         if function in (torch.tensor, torch.as_tensor) and device is not None:
             made = args[0] if isinstance(args[0], Tensor) else function(*args, **kwargs | {"device": "cpu"})
             return made.to(device, kwargs.get("dtype") or made.dtype)
-        if function == Tensor.__float__:
+        if function in (Tensor.__float__, Tensor.tolist):
             return function(_held(args[0]))
         if function in (Tensor.__getitem__, Tensor.__setitem__) and isinstance(args[0], MpsTensor):
             _check(function.__name__, [each for each in args if isinstance(each, Tensor)], there=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -72,12 +73,22 @@ def test_every_scheduler_draws(mps: Engine, engine: Engine, scheduler: str) -> N
         {"image": SOURCE, "denoise": 0.8, "mask": SOURCE.convert("L")},
         {"cfg_scale": 1.0, "negative_prompt": "hat", "nag": True},
         {"variation_seed": 6, "variation_strength": 0.3},
-        {"width": 160, "height": 96, "tiled": True},
+        {"fast": True, "steps": 6},
     ],
     ids=lambda settings: "-".join(settings),
 )
 def test_everything_that_can_be_asked_for_draws(mps: Engine, engine: Engine, settings: dict[str, Any]) -> None:
     drawn, expected = both(mps, engine, sampler="euler", **settings)
+    assert drawn.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("settings", [{}, {"fast": True, "steps": 6}, {"image": SOURCE, "denoise": 0.5}], ids="-".join)
+def test_a_large_image_is_drawn_in_tiles(
+    mps: Engine, engine: Engine, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+) -> None:
+    tiles_of_64 = replace(engine.native, sizes=((64, 64),))
+    monkeypatch.setattr(Engine, "native_of", lambda *_: tiles_of_64)
+    drawn, expected = both(mps, engine, sampler="euler", width=160, height=96, tiled=True, **settings)
     assert drawn.tobytes() == expected.tobytes()
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from inference.tiling.average import TileAverage
 from inference.tiling.layout import Tiles
+from tests.inference.strict_mps import NAME, StrictMps
 
 
 @st.composite
@@ -70,3 +71,14 @@ def test_where_two_tiles_overlap_each_counts_less_towards_its_edge() -> None:
     hann = torch.tensor([math.sin(math.pi * (place + 0.5) / 8) ** 2 for place in range(4)])
     torch.testing.assert_close(shared, hann)
     torch.testing.assert_close(shared + shared.flip(0), torch.ones(4))
+
+
+def test_tiles_are_put_together_on_a_device_without_float64() -> None:
+    tiles = Tiles.to_draw(9, 12, 4, 4)
+    with StrictMps():
+        values = torch.rand(1, 2, 9, 12).to(NAME)
+        total = torch.zeros_like(values)
+        average = TileAverage(tiles, total)
+        for rows, columns in tiles:
+            average.add(rows, columns, values[..., rows, columns])
+        assert torch.allclose(total.cpu(), values.cpu(), atol=1e-6)
