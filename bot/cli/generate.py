@@ -263,7 +263,10 @@ def _request(native: NativeSettings, prompt: str, fields: dict[str, Any]) -> Gen
     """The model's own settings where none were given; the size is the native one closest to the image's shape."""
     image: Image.Image | None = fields.get("image")
     if image is not None and not {"width", "height"} & fields.keys():
-        aspect = math.log(image.width / image.height)
+        from PIL import ImageOps
+
+        upright = ImageOps.exif_transpose(image)
+        aspect = math.log(upright.width / upright.height)
         width, height = min(native.sizes, key=lambda size: abs(math.log(size[0] / size[1]) - aspect))
         fields = {**fields, "width": width, "height": height}
     return native.request(prompt, **fields)

@@ -1,3 +1,4 @@
+import io
 import re
 import shutil
 import subprocess
@@ -7,11 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image
 
-from bot.cli.generate import _lora, save
+from bot.cli.generate import _lora, _request, save
 from bot.ops.settings import MINIATURE
-from inference import Engine, GenerationRequest
+from inference import Engine, GenerationRequest, NativeSettings
 from inference.metadata import Parameters, read
 from inference.solver_settings import ErSdeSettings
 from tests.bot.cli.conftest import Anima
@@ -242,3 +243,14 @@ assert not slow & sys.modules.keys(), slow & sys.modules.keys()
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=MINIATURE.parents[2])
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_the_shape_of_an_image_is_that_in_which_it_is_seen() -> None:
+    """Phones store a portrait as a landscape that is to be turned."""
+    native = NativeSettings(((64, 64), (48, 80), (80, 48)), 2, 1.0, "euler", "simple")
+    lying = Image.new("RGB", (80, 48))
+    lying.getexif()[ExifTags.Base.Orientation] = 6
+    stored = io.BytesIO()
+    lying.save(stored, "JPEG", exif=lying.getexif())
+    made = _request(native, "1girl", {"image": Image.open(stored)})
+    assert (made.width, made.height) == (48, 80)
