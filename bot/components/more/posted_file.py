@@ -45,8 +45,9 @@ async def _media(interaction: AnimaInteraction, image: JobImage) -> discord.Unfu
     if (posted := _at(image.index, await _posted_media(interaction.client, job))) is not None:
         return posted
     # Where only the person installed the bot, it can fetch no message. This one shows the image too.
-    stored = {each.index: each for each in await interaction.client.database.images.of_job(job.id)}
-    return shown_in(message, stored[image.index]) if image.index in stored else None
+    images = await interaction.client.database.images.of_job(job.id)
+    stored = next((each for each in images if each.index == image.index and each.deleted_at is None), None)
+    return None if stored is None else shown_in(message, stored)
 
 
 def _at(index: int, media: Sequence[discord.UnfurledMediaItem]) -> discord.UnfurledMediaItem | None:

@@ -57,3 +57,12 @@ async def test_one_of_several_is_picked(stage: Stage, place: Channel, label: str
         sent = await stage.discord.submit(stage.alice, form)
     await stage.delivered(sent)
     assert drew_from(stage, message, 1)
+
+
+async def test_what_was_deleted_meanwhile_is_not_drawn_from(stage: Stage, place: Channel) -> None:
+    job, message = await stage.draw("1girl", where=place)
+    ways = await (await stage.press_more(message, "Extend…")).response()
+    await stage.database.images.delete([each.id for each in await stage.database.images.of_job(job.id)])
+    sent = await stage.press(ways, "Left")
+    assert "can't open the picture's message" in (await sent.followup()).text
+    assert len(stage.engine.requests) == 1
