@@ -26,7 +26,8 @@ RECOMMENDED = "3.13"
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
-#: Newer than these files where the packages are installed. The Makefile has the same rule.
+#: Newer than these files where the packages are installed. The Makefile has the same rule. On Windows it names the CUDA
+#: that PyTorch was installed for, if any.
 STAMP = VENV / "installed"
 SOURCES = (ROOT / "pyproject.toml", ROOT / "constraints.txt")
 
@@ -56,10 +57,13 @@ def main(arguments: list[str]) -> None:
 
 
 def installed() -> bool:
-    """Whether .venv has the packages that pyproject.toml and constraints.txt ask for now."""
+    """Whether .venv has the packages that pyproject.toml, constraints.txt and the GPUs of this machine ask for now."""
     if not (STAMP.exists() and python().exists()):
         return False
-    return all(STAMP.stat().st_mtime >= source.stat().st_mtime for source in SOURCES)
+    if any(STAMP.stat().st_mtime < source.stat().st_mtime for source in SOURCES):
+        return False
+    gpus = windows_gpus()
+    return not gpus or STAMP.read_text(encoding="utf-8") == cuda_build(gpus)
 
 
 def python() -> Path:
@@ -107,7 +111,8 @@ def install() -> None:
             sys.exit(f"{command[0]} cannot be started: {error}. Remove the folder {VENV} and start again.")
         if code != 0:
             sys.exit(f"The installation failed; the reason is above. {after_a_failure()}")
-    STAMP.touch()
+    gpus = windows_gpus()
+    STAMP.write_text(cuda_build(gpus) if gpus else "", encoding="utf-8")
 
 
 def install_commands() -> list[list[str]]:
@@ -116,8 +121,10 @@ def install_commands() -> list[list[str]]:
     commands = [[sys.executable, "-m", "venv", str(VENV)]]
     gpus = windows_gpus()
     if gpus:
-        # Alone: what PyTorch needs comes from PyPI with the bot, for this index has not all of the pinned versions.
-        commands.append([*pip, "--no-deps", pinned("torch"), "--index-url", PYTORCH + cuda_build(gpus)])
+        # By its whole version, or pip would keep one for the CPU. Alone: what PyTorch needs comes from PyPI with the
+        # bot, for this index has not all of the pinned versions.
+        build = cuda_build(gpus)
+        commands.append([*pip, "--no-deps", f"{pinned('torch')}+{build}", "--index-url", PYTORCH + build])
     commands.append([*pip, "--editable", ".[windows-compile]" if gpus else "."])
     return commands
 

@@ -113,7 +113,7 @@ def test_windows_with_an_nvidia_card_gets_pytorch_for_it_before_the_bot_and_trit
     _, pytorch, bot = run.install_commands()
     index = "https://download.pytorch.org/whl/cu130"
     pinned = next(line for line in (ROOT / "constraints.txt").read_text().splitlines() if line.startswith("torch=="))
-    assert pytorch[1:] == [*PIP, "--no-deps", pinned, "--index-url", index]
+    assert pytorch[1:] == [*PIP, "--no-deps", f"{pinned}+cu130", "--index-url", index]
     assert bot[1:] == [*PIP, "--editable", ".[windows-compile]"]
 
 
@@ -142,6 +142,22 @@ def test_it_is_installed_until_the_pins_change(folder: Path) -> None:
     assert run.installed()
     os.utime(folder / "constraints.txt", (run.STAMP.stat().st_mtime + 1,) * 2)
     assert not run.installed()
+
+
+def test_pytorch_is_installed_again_once_windows_has_a_driver_or_card_that_needs_another_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run.subprocess, "call", lambda command, **_: 0)
+    played = ({}, {"nvidia-smi": "6.1, 581.29"}, {"nvidia-smi": RTX_4090})
+    for programs in played:
+        play(monkeypatch, "win32", **programs)
+        run.python().parent.mkdir(parents=True, exist_ok=True)
+        run.python().touch()
+        assert not run.installed()
+        run.install()
+        assert run.installed()
+    play(monkeypatch, "win32")
+    assert run.installed(), "what is there works without a card too"
 
 
 def test_an_environment_whose_python_is_gone_is_made_again(folder: Path) -> None:
