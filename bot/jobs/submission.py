@@ -217,8 +217,7 @@ class Submitter:
                     await self._take_back(interaction, job, since)
                     return True
                 self._accepted(interaction)
-                asides = (_trigger_words(job, request, model), _transparency(job, request))
-                await self._enqueue(interaction, job, request.note, *asides)
+                await self._enqueue(interaction, job, request, model)
                 return True
             case AlreadyAccepted() as refusal:
                 self._accepted(interaction)
@@ -360,7 +359,7 @@ class Submitter:
         return ids.get(request.parent.index, ids.get(0))
 
     @about_its_job
-    async def _enqueue(self, interaction: Interaction, job: Job, *notes: str | StaticLayout | None) -> None:
+    async def _enqueue(self, interaction: Interaction, job: Job, request: JobRequest, model: ModelInfo) -> None:
         """Send notes and hints, for the user alone, once the job's message shows something.
 
         Until then Discord would turn a follow-up into that message, visible to everybody.
@@ -369,7 +368,7 @@ class Submitter:
         if job.id not in self._queue:  # else it was found among the unfinished jobs this moment
             self._queue.put(queued_job(job))
         first_words = self._status.waits(job)
-        asides = [each for each in (*notes, await self._hint(job)) if each]
+        asides = await self._asides(job, request, model)
         if not asides:
             return
         if await asyncio.shield(first_words):
@@ -377,16 +376,22 @@ class Submitter:
                 for each in asides:
                     await send_followup(interaction, each)
 
-    async def _hint(self, job: Job) -> StaticLayout | None:
-        """Hints about the prompt. Whatever happens here, the job stays queued."""
-        if job.kind not in ("imagine", "edit"):
-            return None
+    async def _asides(self, job: Job, request: JobRequest, model: ModelInfo) -> list[str | StaticLayout]:
+        """Notes and hints. Whatever happens here, the job stays queued."""
         try:
-            hint = await asyncio.to_thread(PromptHint.of, job, self._tags)
+            hint = None
+            if job.kind in ("imagine", "edit"):
+                hint = await asyncio.to_thread(PromptHint.of, job, self._tags)
+            asides = (
+                request.note,
+                _trigger_words(job, request, model),
+                _transparency(job, request),
+                None if hint is None else hint.layout(),
+            )
         except Exception:
-            logger.exception("no hints could be found for the prompt")
-            return None
-        return None if hint is None else hint.layout()
+            logger.exception("no notes and hints could be found")
+            return [request.note] if request.note else []
+        return [each for each in asides if each]
 
 
 def _with_known_model(request: JobRequest, choice: ModelChoice) -> JobRequest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bot.jobs import submission
 from bot.messages.hint import SENTENCES, PromptHint
 from bot.prompting import HintCode
 from bot.sandbox import InteractionHandle
@@ -62,11 +63,16 @@ async def test_a_hint_without_a_fix_has_no_button(stage: Stage, prompt: str) -> 
     assert hint.is_ephemeral and hint.inputs() == []
 
 
-async def test_a_failing_hint_does_not_affect_the_picture(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(job: Job, tags: object) -> None:
+@pytest.mark.parametrize(
+    ("owner", "name"), [(PromptHint, "of"), (submission, "_trigger_words"), (submission, "_transparency")]
+)
+async def test_a_failing_hint_does_not_affect_the_picture(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, owner: object, name: str
+) -> None:
+    def broken(job: Job, *about: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(PromptHint, "of", broken)
+    monkeypatch.setattr(owner, name, broken)
     await stage.draw("1girl, long_hair")
 
 
