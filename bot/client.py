@@ -35,6 +35,7 @@ from bot.jobs.model.model_wait import ModelWait
 from bot.jobs.moderation import Moderation
 from bot.jobs.queue import FairQueue
 from bot.jobs.recovery import Recovery
+from bot.jobs.servers.deletions import Deletions
 from bot.jobs.servers.lookup import ServerLookup
 from bot.jobs.servers.removals import Removals
 from bot.jobs.submission import Submitter
@@ -154,6 +155,7 @@ class AnimaClient(ShardedClient):
         )
         self.cancellation = Cancellation(database.jobs, self.workers, self.delivery)
         self.progress.deleted = self.cancellation.message_deleted_later
+        self.deletions = Deletions(self._messages_deleted)
         self.announcements = Announcements(self.server_lookup, self.answers_in, database.servers)
         self.retention = Retention(database.privacy, settings)
         #: Set while this bot draws, once what the bot before this one left unfinished goes on.
@@ -242,11 +244,11 @@ class AnimaClient(ShardedClient):
 
     async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
         if self.database.claim.is_held:
-            await self._messages_deleted([event.message_id])
+            self.deletions.add([event.message_id])
 
     async def on_raw_bulk_message_delete(self, event: discord.RawBulkMessageDeleteEvent) -> None:
         if self.database.claim.is_held:
-            await self._messages_deleted(event.message_ids)
+            self.deletions.add(event.message_ids)
 
     async def _messages_deleted(self, message_ids: Collection[int]) -> None:
         await self.cancellation.messages_deleted(message_ids)
@@ -313,6 +315,7 @@ class AnimaClient(ShardedClient):
                 await self.interactions.finish()
         await self.acknowledgements.close()
         await self.announcements.close()
+        await self.deletions.close()
         await self.cancellation.close()
         await self.gallery.close()
         await self.removals.close()

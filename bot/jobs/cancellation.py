@@ -17,6 +17,9 @@ from storage.schema import JobState
 
 logger = logging.getLogger(__name__)
 
+#: Seconds that cancellations have when the bot stops.
+CLOSE_TIMEOUT = 3.0
+
 
 class Cancellation:
     def __init__(self, jobs: Jobs, workers: Workers, delivery: Delivery) -> None:
@@ -58,7 +61,7 @@ class Cancellation:
     async def messages_deleted(self, message_ids: Collection[int]) -> None:
         """These messages were deleted: their jobs are cancelled, with refunds."""
         for job in await retry_storage(lambda: self._jobs.live_in_messages(message_ids)):
-            await self.message_deleted(job)
+            self.message_deleted_later(job)
 
     @about_its_job
     async def message_deleted(self, job: Job) -> None:
@@ -69,8 +72,12 @@ class Cancellation:
             await retry_storage(lambda: self._jobs.mark_notified(job.id))
 
     async def close(self) -> None:
-        """Wait for the jobs of deleted messages to be cancelled."""
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        """Wait for the jobs of deleted messages to be cancelled; the others are after the next start."""
+        if self._under_way:
+            _, late = await asyncio.wait(self._under_way, timeout=CLOSE_TIMEOUT)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     def message_deleted_later(self, job: Job) -> None:
         task = asyncio.create_task(self.message_deleted(job), name=f"deleted-{job.id}")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import pytest
 
 from bot.jobs import workers
+from bot.jobs.delivery import outbox
 from bot.jobs.delivery.refusals import MessageDeleted
 from bot.sandbox import Channel, Permissions
-from storage.jobs import Job
+from storage.backend.transactions import StorageUnavailable
+from storage.jobs import Job, Jobs
 from storage.quotas import Account
 from storage.schema import JobState
 from tests.bot.harness import Stage, until
@@ -79,6 +82,29 @@ async def test_many_messages_deleted_at_once_cancel_all_their_jobs(stage: Stage)
         await stage.in_state(job.id, JobState.CANCELLED)
     for job in jobs:
         await taken_away(stage, job)
+
+
+async def test_deletions_while_the_database_is_away_are_looked_at_together(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "FIRST_RETRY", 0.01)
+    job = await drawn_meanwhile(stage, "rude words")
+    live_in_messages, asked = Jobs.live_in_messages, list[Collection[int]]()
+
+    async def not_at_first(self: Jobs, message_ids: Collection[int]) -> tuple[Job, ...]:
+        asked.append(message_ids)
+        if len(asked) < 3:
+            raise StorageUnavailable("it is away")
+        return await live_in_messages(self, message_ids)
+
+    monkeypatch.setattr(Jobs, "live_in_messages", not_at_first)
+    channel = {"channel_id": str(stage.general.id), "guild_id": str(stage.general.guild.id)}
+    for message_id in range(1, 51):
+        stage.discord.gateway.dispatch("MESSAGE_DELETE", {"id": str(message_id), **channel})
+    remove(stage, job)
+    await taken_away(stage, job)
+    assert len(asked) < 10
+    assert {*range(1, 51), job.message_id} <= {message_id for ids in asked for message_id in ids}
 
 
 async def test_a_deletion_missed_by_the_gateway_is_noticed_when_the_image_is_posted(stage: Stage) -> None:

@@ -1,0 +1,46 @@
+"""Collects the messages that were deleted in all servers, and has them looked at together.
+
+Discord tells of every deletion, and few are of the bot's messages. While the database does not answer they would
+otherwise pile up, each asking again and again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection
+
+logger = logging.getLogger(__name__)
+
+#: Messages that are looked at together: a statement takes some 30,000 values.
+MESSAGES_AT_A_TIME = 1000
+
+
+class Deletions:
+    """`deleted` is awaited with the ids of deleted messages, one call at a time."""
+
+    def __init__(self, deleted: Callable[[Collection[int]], Awaitable[None]]) -> None:
+        self._deleted = deleted
+        self._waiting: dict[int, None] = {}  # a set that keeps its order
+        self._looking: asyncio.Task[None] | None = None
+
+    def add(self, message_ids: Collection[int]) -> None:
+        self._waiting.update(dict.fromkeys(message_ids))
+        if self._waiting and (self._looking is None or self._looking.done()):
+            self._looking = asyncio.create_task(self._look_at_all(), name="deleted messages")
+
+    async def close(self) -> None:
+        """What was not looked at is noticed after the next start, when its message cannot be edited."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+
+    async def _look_at_all(self) -> None:
+        while self._waiting:
+            some = list(self._waiting)[:MESSAGES_AT_A_TIME]
+            for message_id in some:
+                del self._waiting[message_id]
+            try:
+                await self._deleted(some)
+            except Exception:
+                logger.exception("deleted messages could not be looked at")
