@@ -105,7 +105,8 @@ class Replay:
             nag=False if found.cfg_scale == 1 and not found.nag else None,
         )
         other = found.model or None if drawn_with is None and model.models else None
-        return cls(prompt, options, without, (*unknown, *_not_repeated(found)), found.denoise < 1, other)
+        from_image = found.denoise < 1 or found.mask is not None
+        return cls(prompt, options, without, (*unknown, *_not_repeated(found)), from_image, other)
 
 
 def _not_repeated(found: Parameters) -> tuple[tuple[str, str], ...]:

@@ -13,6 +13,7 @@ from bot.generation.from_metadata import Replay
 from bot.generation.options import Options
 from inference import NativeSettings
 from inference.metadata import Parameters
+from inference.metadata.parameters import RedrawMask
 from inference.solver_settings import ErSdeSettings
 from inference.weights.headers.diffusion_models import ModelFacts
 from inference.weights.headers.loras import LoraFacts
@@ -154,7 +155,13 @@ def test_a_file_without_a_prompt_says_so(prompt: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["ADetailer model", "ControlNet 0", "RP Active", "Seed resize from", "Eta", "Mask blur"]
+    ("found", "from_image"),
+    [
+        ({}, False),
+        ({"denoise": 0.5}, True),
+        ({"source_image": "source.png"}, False),  # of which nothing is left where all of it was drawn anew
+        ({"source_image": "source.png", "mask": RedrawMask(boxes=((0, 0, 8, 8),))}, True),
+    ],
 )
-def test_what_a_web_uis_extensions_changed_is_named(name: str) -> None:
-    assert replay(extra=((name, "x"), ("Clip skip", "2"))).unknown == ((name, "x"),)
+def test_it_is_known_which_images_take_another_one(found: dict[str, Any], from_image: bool) -> None:
+    assert replay(**found).from_image == from_image
