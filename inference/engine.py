@@ -425,9 +425,14 @@ class _RequestBatch:
     def _encode(self, pixels: Tensor, request: GenerationRequest) -> Tensor:
         vae = self.engine.vae
         self.engine.parts.bring(vae)
-        if request.tiled:
-            return vae.encode_in_tiles(pixels, *self._vae_tile(request))
-        return vae.encode(pixels.to(self.engine.device)).cpu()
+        if not request.tiled:
+            try:
+                return vae.encode(pixels.to(self.engine.device)).cpu()
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+            empty_cache(self.engine.device)
+        return vae.encode_in_tiles(pixels, *self._vae_tile(request))
 
     def _image(self, latent: Tensor, request: GenerationRequest, mask: Tensor | None) -> Image.Image:
         self.on_stage(Stage.DECODING)

@@ -361,6 +361,26 @@ def test_a_picture_that_cannot_be_decoded_whole_is_decoded_in_tiles(
     assert len(sizes) == 2
 
 
+def test_a_source_that_cannot_be_encoded_whole_is_encoded_in_tiles(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Image.linear_gradient("L").resize((528, 64)).convert("RGB")
+    request = replace(REQUEST, width=528, image=source, denoise=0.5, steps=1)
+    [wanted] = engine.generate([request])
+    encode, widths = engine.vae.encode, []
+
+    def full_for_the_whole(pixels: torch.Tensor) -> torch.Tensor:
+        widths.append(pixels.shape[-1])
+        if pixels.shape[-1] == 528:
+            raise torch.OutOfMemoryError
+        return encode(pixels)
+
+    monkeypatch.setattr(engine.vae, "encode", full_for_the_whole)
+    [tiled] = engine.generate([request])
+    assert widths == [528, 512, 512]
+    assert relative_error(tiled.latent, wanted.latent) < 0.1
+
+
 def test_what_had_been_decoded_when_the_memory_was_full_is_given_back_before_the_tiles(engine: Engine) -> None:
     held: list[weakref.ref[torch.Tensor]] = []
     still_there: list[bool] = []
