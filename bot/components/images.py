@@ -5,7 +5,7 @@ Everyone who sees an image may build on it, at their own cost. Only its owner an
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from discord import ui
 
@@ -60,11 +60,14 @@ class FormButton(JobComponent, template=ABSTRACT):
 class RequestButton(JobComponent, template=ABSTRACT):
     """A button that has something drawn from an image."""
 
+    #: Whether only the one who asked for the image may have it.
+    owner_only: ClassVar[bool] = False
+
     async def on_use(self, interaction: AnimaInteraction) -> None:
         """Acknowledges the interaction before the image is looked up."""
         client = interaction.client
         origin = await Origin.acknowledge(interaction, ephemeral=client.submitter.is_private(self.job_id))
-        image = await load_image(interaction, self.job_id, self.index)
+        image = await load_image(interaction, self.job_id, self.index, owner_only=self.owner_only)
         if image is None:
             await reply_privately(interaction, say(NOT_REMEMBERED))
             return

@@ -172,7 +172,12 @@ class RedrawModal(Modal):
 
 
 class RedrawTransparent(RequestButton, template=image_template("redraw-transparent")):
-    """Redraws what was transparent in the image that a job was drawn from."""
+    """Redraws what was transparent in the image that a job was drawn from.
+
+    The rest of that image stays as it is, and nobody else has seen it.
+    """
+
+    owner_only = True
 
     async def request(self, interaction: AnimaInteraction, image: JobImage) -> JobRequest:
         mask = await interaction.client.database.source_images.mask_of_job(image.job.id)

@@ -344,6 +344,15 @@ async def test_transparent_parts_are_said_to_be_laid_on_white_and_redrawn_on_req
     assert await broken_rules(stage.database) == [] and await stage.database.source_images.mask_of_job(first.id) is None
 
 
+async def test_transparent_parts_are_redrawn_for_their_owner_alone_for_what_is_outside_is_the_upload(
+    stage: Stage,
+) -> None:
+    job, message = await stage.draw("1girl", image=png(half_transparent()))
+    forged = await stage.press_forged(message, f"anima:redraw-transparent:{job.id}:0", stage.bob)
+    await told(stage, forged, "no longer saved")
+    assert await stage.database.jobs.by_interaction(forged.id) is None
+
+
 async def test_an_opaque_image_is_offered_nothing(stage: Stage) -> None:
     job, _ = await stage.draw("1girl", image=png(Image.new("RGBA", (64, 64), "navy")))
     assert await stage.database.source_images.mask_of_job(job.id) is None
