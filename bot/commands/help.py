@@ -146,7 +146,7 @@ PAGES: Mapping[str, HelpPage] = {
         N_(
             "With **Manage Messages** in a channel you can cancel anybody's job there (**Cancel** or *Anima: cancel*) "
             "and delete pictures (**Delete**, or delete the message itself). Nobody is charged for what is cancelled.\n"
-            "*Anima: moderate…*, in the menu of a message under Apps, deletes, blocks, or both. Blocking takes "
+            "*Anima: moderate…*, in the menu of a message under Apps, deletes, blocks, or both. Blocking needs "
             "**Manage Messages** in the whole server; it also cancels what the person has queued.\n"
             "`/anima-admin`, for people with **Manage Server**, sets limits, quotas, channels and blocked "
             "words, pauses drawing, and names a log channel for refusals, reports, blocks and failures."
@@ -167,7 +167,7 @@ FIRST = "begin"
 
 MINIATURE_ABOUT = N_(
     "**This bot uses the small model that comes with it.** It draws heads, 128 pixels wide: hair, clothes, glasses, "
-    "faces and backgrounds in many colors. Try one:"
+    "faces and backgrounds in many colours. Try one:"
 )
 
 DESCRIBE_ABOUT = N_(

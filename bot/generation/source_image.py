@@ -30,7 +30,7 @@ TOO_MANY_PIXELS = N_(
     "That picture is too large ({width}x{height}). The limit is {limit} megapixels. Make it smaller and try again."
 )
 UNREADABLE_IMAGE = N_("I can't read that file as a picture. Attach a PNG, JPEG or WebP.")
-BLACK_MASK = N_("The mask is black everywhere. Paint white what is to be redrawn.")
+BLACK_MASK = N_("The mask is completely black. Paint the part to redraw white.")
 OTHER_SHAPE = N_("The mask ({mask}) must have the same shape as the picture ({picture}).")
 CROPPED = N_("Your picture is cropped to {width}x{height}. To keep all of it, leave `aspect` out.")
 CROPPED_ALL_THE_SAME = N_(

@@ -12,7 +12,7 @@ from inference.notes import Note, NoteCode
 SENTENCES: Mapping[str, str] = {
     NoteCode.OTHER_LAYERS: N_("this model has no such layers."),
     NoteCode.OTHER_TEXT_ENCODER: N_("this model's text encoder, Qwen3, has no such layers."),
-    NoteCode.UNKNOWN_KIND: N_("no kind of LoRA that is known here has such tensors."),
+    NoteCode.UNKNOWN_KIND: N_("no supported kind of LoRA has such tensors."),
     NoteCode.NO_SUCH_TENSOR: N_("this model has no {tensor}."),
     NoteCode.NOT_NUMBERS: N_(
         "{factor} of {tensor} holds values that are not numbers. The file is damaged; download it again."

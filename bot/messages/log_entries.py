@@ -68,7 +68,7 @@ def ended(job: Job) -> LogEntry | None:
         return f"{said}\n{_hidden(reason)}" if reason.strip() else said
 
     def unfit() -> str:
-        said = say("**Refused**: a finished picture of {person} in {channel}.", person=person, channel=channel)
+        said = say("**Refused**: a finished picture by {person} in {channel}.", person=person, channel=channel)
         return f"{said}\n{_hidden(job.prompt)}" if job.prompt.strip() else said
 
     def taken_away() -> str:
@@ -90,13 +90,13 @@ def ended(job: Job) -> LogEntry | None:
 
 def deleted(job: Job, *, by: int) -> LogEntry:
     values = {"moderator": f"<@{by}>", "person": f"<@{job.user_id}>", "channel": f"<#{job.channel_id}>"}
-    return LogEntry(lambda: say("**Deleted** by {moderator}: a picture of {person} in {channel}.", **values))
+    return LogEntry(lambda: say("**Deleted** by {moderator}: a picture by {person} in {channel}.", **values))
 
 
 def unshared(share: Share, *, by: int) -> LogEntry:
     values = {"moderator": f"<@{by}>", "person": f"<@{share.user_id}>", "channel": f"<#{share.channel_id}>"}
     return LogEntry(
-        lambda: say("**Removed** by {moderator}: a picture of {person} from the gallery {channel}.", **values)
+        lambda: say("**Removed** by {moderator}: a picture by {person} from the gallery {channel}.", **values)
     )
 
 
@@ -124,7 +124,7 @@ def reported(job: Job, url: str, *, by: int, reason: str) -> LogEntry:
     values = {"reporter": f"<@{by}>", "person": f"<@{job.user_id}>", "url": url}
 
     def text() -> str:
-        lines = [say("**Reported** by {reporter}: [a picture of {person}]({url}).", **values)]
+        lines = [say("**Reported** by {reporter}: [a picture by {person}]({url}).", **values)]
         lines += [_hidden(words) for words in (reason, job.prompt) if words.strip()]
         return "\n".join(lines)
 

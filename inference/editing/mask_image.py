@@ -23,7 +23,7 @@ def mask_problem(mask: Image.Image, image: Image.Image) -> str | None:
     """What is wrong with a mask that marks nothing, or that has another shape than its image; None if all is well."""
     levels = levels_of(mask)
     if not (levels > NEARLY_BLACK).any():
-        return "mask is black everywhere, but must be white where the image is to be redrawn."
+        return "mask is completely black, but must be white where the image is to be redrawn."
     (width, height), (mask_width, mask_height) = ImageOps.exif_transpose(image).size, levels.shape[::-1]
     if abs((width / height) / (mask_width / mask_height) - 1) > MAX_ASPECT_ERROR:
         return f"mask is {mask_width}x{mask_height}, but the image is {width}x{height}: both must have the same shape."

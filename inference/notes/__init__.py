@@ -28,7 +28,7 @@ class NoteCode(StrEnum):
 SENTENCES: Mapping[NoteCode, str] = {
     NoteCode.OTHER_LAYERS: "this model has no such layers.",
     NoteCode.OTHER_TEXT_ENCODER: "this model's text encoder, Qwen3, has no such layers.",
-    NoteCode.UNKNOWN_KIND: "no kind of LoRA that is known here has such tensors.",
+    NoteCode.UNKNOWN_KIND: "no supported kind of LoRA has such tensors.",
     NoteCode.NO_SUCH_TENSOR: "this model has no {tensor}.",
     NoteCode.NOT_NUMBERS: (
         "{factor} of {tensor} holds values that are not numbers. The file is damaged; download it again."

@@ -315,7 +315,7 @@ def _why_nothing(left_out: Sequence[LeftOut], tensors: Iterable[str]) -> str:
             f"it fits no layer of this model (its keys look like {keys[0]}). It was made for another model; choose one "
             "made for Anima."
         )
-    return f"it is not a LoRA of a kind that is known here (its keys look like {keys[0]})."
+    return f"it is not a LoRA of a supported kind (its keys look like {keys[0]})."
 
 
 def _refuse_control_networks(path: Path, tensors: Iterable[str], metadata: Mapping[str, str]) -> None:

@@ -86,7 +86,7 @@ async def test_a_picture_is_drawn_in_the_browser_and_the_sandbox_ends_and_starts
             await expect(kept).to_have_count(2, timeout=TIMEOUT * 1000)
             await expect(again).to_have_js_property("naturalWidth", WIDTH, timeout=TIMEOUT * 1000)
             page.once("dialog", lambda dialog: dialog.accept())
-            await page.get_by_role("button", name="Start afresh").click()
+            await page.get_by_role("button", name="Start over").click()
             await expect(kept).to_have_count(0, timeout=TIMEOUT * 1000)
             await draw(page, "@micah, red hair, green background")
             await page.locator("#text").fill("/anima quota")

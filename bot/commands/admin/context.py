@@ -32,7 +32,7 @@ ONLY_IN_SERVERS = N_("This only works in a server. Use it in your server.")
 SAVED = N_("Saved.")
 BEYOND_LIMITS = N_("But these defaults are above the limits, so requests that use them are refused: {defaults}.")
 DROPPED = N_("{count} queued job was cancelled.", "{count} queued jobs were cancelled.")
-CHANGED_NOTHING_SAVED = N_("The settings were changed meanwhile, so nothing was saved. Have another look.")
+CHANGED_NOTHING_SAVED = N_("The settings were changed in the meantime, so nothing was saved. Check them and try again.")
 UNCHANGED = N_("Nothing was changed.")
 
 

@@ -192,7 +192,7 @@ def _limits(settings: ServerSettings) -> list[Field]:
     times_native = say("1 is the model's own size. Empty: {default}", default=TIMES_NATIVE)
     upscaled = say("2.25 allows one upscale by 1.5. Empty: {default}", default=UPSCALED_TIMES_NATIVE)
     if replace(limits, upscaled_times_native=None).upscaled_or_default is None:
-        upscaled = say("2.25 allows one upscale by 1.5. Empty: as other pictures")
+        upscaled = say("2.25 allows one upscale by 1.5. Empty: same as other pictures")
     return [
         Field("side", say("In pixels. Empty: the most the model can do"), _text_input(limits.side)),
         Field("megapixels", megapixels, _text_input(limits.megapixels)),

@@ -221,11 +221,11 @@ def of_entry(entry: AuditEntry) -> str:
         case "unblock":
             said = say("{who} unblocked {whom}", who=who, whom=whom)
         case "delete":
-            said = say("{who} deleted a picture of {whom}", who=who, whom=whom)
+            said = say("{who} deleted a picture by {whom}", who=who, whom=whom)
         case "cancel":
             said = say("{who} cancelled a job of {whom}", who=who, whom=whom)
         case "unshare":
-            said = say("{who} removed a picture of {whom} from the gallery", who=who, whom=whom)
+            said = say("{who} removed a picture by {whom} from the gallery", who=who, whom=whom)
         case "gallery_channel_id" if isinstance(entry.after, int):
             said = say("{who} set the gallery to {channel}", who=who, channel=f"<#{entry.after}>")
         case "gallery_channel_id":

@@ -136,7 +136,7 @@ async def _private(client: AnimaClient, begin: int) -> Items:
     words = say(", ").join(settings.safety.blocked_words)
     lines = [
         f"### {say('Private messages')}",
-        say("These rules hold in private messages, and where only the person installed the bot."),
+        say("These rules apply in private messages, and wherever only the person has installed the bot."),
         _credits(settings),
         say("Only safe pictures.")
         if settings.safety.always_safe

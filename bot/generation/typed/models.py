@@ -16,7 +16,7 @@ NAMES_LISTED = 10
 NAME_SHOWN = 60
 
 NO_SUCH_MODEL = N_("There is no model called “{name}”. There are: {names}.")
-SEVERAL_MODELS = N_("“{name}” may mean several models: {names}. Write the whole name of one, with its folder.")
+SEVERAL_MODELS = N_("“{name}” could be several models: {names}. Write the whole name of one, with its folder.")
 ONLY_MODEL = N_("There is no model called “{name}”. The only one here is {names}.")
 
 

@@ -13,7 +13,7 @@ export function examples() {
   const command = store.commands.find(({ name }) => name === IMAGINE);
   if (prompts.length === 0 || command === undefined || !store.channel.may_write) return null;
   const about = t(
-    "The bot uses the small model that comes with it. It draws heads, 128 pixels wide: hair, clothes, glasses, faces and backgrounds in many colors. Try one:",
+    "The bot uses the small model that comes with it. It draws heads, 128 pixels wide: hair, clothes, glasses, faces and backgrounds in many colours. Try one:",
   );
   return el(
     "div",

@@ -30,7 +30,7 @@ async function start() {
   const everyone = await retrying(fetchPeople);
   setUpAccount(everyone, chooseLanguage);
   addEventListener("hashchange", navigate);
-  document.getElementById("start-afresh").addEventListener("click", startAfresh);
+  document.getElementById("start-over").addEventListener("click", startOver);
   document.querySelector(".skip").addEventListener("click", (event) => {
     event.preventDefault();
     focusComposer();
@@ -195,7 +195,7 @@ async function chooseLanguage(locale) {
   }
 }
 
-async function startAfresh() {
+async function startOver() {
   if (!confirm(t("Delete every message here? Credits, preferences and server settings stay."))) return;
   try {
     await store.session.delete("/messages");

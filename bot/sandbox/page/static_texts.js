@@ -9,7 +9,7 @@ export function writeStaticTexts() {
   setText("#notice", t("A sandbox on this computer. This is not Discord."));
   setText("label[for=who]", t("Use the sandbox as"));
   setText("label[for=language]", t("Language"));
-  setText("#start-afresh", t("Start afresh"));
+  setText("#start-over", t("Start over"));
   setText("#to-end", t("New messages ↓"));
   setLabel("#sidebar", t("Channels"));
   setLabel("#open-sidebar", t("Channels and users"));

@@ -52,7 +52,7 @@ def add_routes(application: web.Application, discord: FakeDiscord, examples: Seq
     for method, path, answer in (
         ("GET", "/view", _view),
         ("PUT", "/language", _choose_language),
-        ("DELETE", "/messages", _start_afresh),
+        ("DELETE", "/messages", _start_over),
         ("GET", channel + "/messages", _messages),
         ("GET", channel + "/commands", _commands),
         ("POST", channel + "/messages", _say),
@@ -256,7 +256,7 @@ async def _choose_language(api: PageApi, user: User, request: web.Request, recei
     return {}
 
 
-async def _start_afresh(api: PageApi, user: User, request: web.Request, received: RequestBody) -> JSON:
+async def _start_over(api: PageApi, user: User, request: web.Request, received: RequestBody) -> JSON:
     api.discord.delete_all_messages()
     return {}
 

@@ -111,7 +111,7 @@ def test_a_mask_turned_by_its_exif_is_turned_upright() -> None:
 
 
 def test_a_black_mask_is_a_problem() -> None:
-    assert "black everywhere" in (mask_problem(Image.new("L", (64, 48)), BLACK) or "")
+    assert "completely black" in (mask_problem(Image.new("L", (64, 48)), BLACK) or "")
 
 
 def test_a_mask_of_another_shape_is_a_problem_and_of_another_size_is_not() -> None:

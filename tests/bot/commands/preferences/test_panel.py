@@ -274,7 +274,7 @@ async def test_loras_with_their_strengths(panel: PreferencesPanel) -> None:
             {"loras": "**none** such: 1"},
             ["There is no LoRA called “\\*\\*none\\*\\* such”. There are: a, b, c, d, e."],
         ),
-        ("LoRAs…", {"loras": "a: strong"}, ["“a: strong” has no strength that I understand."]),
+        ("LoRAs…", {"loras": "a: strong"}, ["I don't understand the strength in “a: strong”."]),
         ("LoRAs…", {"loras": "a: 11"}, ["The strength of “a” is 11, but must be from -10 to 10."]),
         ("LoRAs…", {"loras": "a\nb\nc\nd\ne"}, ["**LoRAs** can have at most 4 entries."]),
     ],

@@ -313,7 +313,7 @@ async def test_an_uploaded_mask_says_what_is_redrawn_and_is_stored_with_the_job(
     ("files", "sentence"),
     [
         ({"mask": png(Image.new("L", (64, 64), 255))}, "needs a picture"),
-        ({"image": png(half_transparent()), "mask": png(Image.new("L", (64, 64)))}, "black everywhere"),
+        ({"image": png(half_transparent()), "mask": png(Image.new("L", (64, 64)))}, "completely black"),
         ({"image": png(half_transparent()), "mask": png(Image.new("L", (64, 32), 255))}, "same shape"),
         ({"image": png(half_transparent()), "mask": Upload("mask.png", b"no image")}, "can't read that file"),
     ],

@@ -54,7 +54,7 @@ def test_one_that_could_be_several_is_answered_with_those_and_how_to_choose(type
     models = MODELS | {"yours/Portraits": ModelFacts("yours/Portraits", TURBO, None)}
     with pytest.raises(InvalidOption) as error:
         parse_model(typed, models)
-    assert str(error.value).endswith(f"may mean several models: {names}. Write the whole name of one, with its folder.")
+    assert str(error.value).endswith(f"could be several models: {names}. Write the whole name of one, with its folder.")
     assert parse_model("Yours\\portraits", models) == "yours/Portraits"
 
 

@@ -306,14 +306,14 @@ async def test_an_edit_of_a_message_that_is_not_shown_changes_nothing(stage: Spe
     await expect(screen.messages).to_have_count(201)
 
 
-async def test_the_sandbox_can_be_started_afresh_after_a_question(stage: SpecimenStage, screen: Screen) -> None:
+async def test_the_sandbox_can_be_started_over_after_a_question(stage: SpecimenStage, screen: Screen) -> None:
     world = stage.discord.world
     for channel in (world.general, world.gallery):
         await stage.discord.say(world.alice, channel, "old")
     screen.page.once("dialog", lambda dialog: dialog.dismiss())
-    await screen.button("Start afresh").click()
+    await screen.button("Start over").click()
     await expect(screen.messages).to_have_count(1)
     screen.page.once("dialog", lambda dialog: dialog.accept())
-    await screen.button("Start afresh").click()
+    await screen.button("Start over").click()
     await expect(screen.messages).to_have_count(0)
     assert stage.discord.messages.everywhere() == []
