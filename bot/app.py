@@ -1,4 +1,4 @@
-"""Puts the bot together, starts it and ends it."""
+"""Creates the bot from its parts, starts it and stops it."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ async def run(settings: Settings) -> None:
         )
     if not settings.anima_models.is_dir():
         raise StartupError(
-            f"There is no models folder at {settings.anima_models.absolute()}. Fetch the model with `anima download`, "
-            "or name the folder where it is in ANIMA_MODELS."
+            f"There is no models folder at {settings.anima_models.absolute()}. Run `anima download`, or set "
+            "ANIMA_MODELS to the folder with the model."
         )
     async with open_client(settings, needs_gpu=True) as client, AsyncExitStack() as stack:
         freeze_gc()

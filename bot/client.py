@@ -1,4 +1,4 @@
-"""The discord.py client: holds the bot's services, connects, goes on with what was left, and closes.
+"""The discord.py client: holds the bot's services, connects, continues unfinished jobs, and closes.
 
 It knows no command, button or modal; `bot.app` installs those.
 """
@@ -331,7 +331,7 @@ class AnimaClient(ShardedClient):
         while not await claim.take_or_refuse():
             if not self._waits_for_claim:
                 raise DatabaseRefused(
-                    "Another Anima Bot draws for this database already. Stop it, or give this one another DATABASE_URL."
+                    "Another Anima Bot is already using this database. Stop it, or give this one another DATABASE_URL."
                 )
             await asyncio.sleep(STANDBY_INTERVAL)
 
@@ -348,7 +348,7 @@ class AnimaClient(ShardedClient):
                 await self.known.load()
                 await self._work_while_claimed(counting=False)
             except StorageUnavailable as error:
-                logger.error("drawing could not begin again: %s", error)
+                logger.error("drawing could not be resumed: %s", error)
                 await asyncio.sleep(STANDBY_INTERVAL)
 
     async def _work_while_claimed(self, *, counting: bool) -> None:

@@ -66,13 +66,13 @@ class ImageClassifier:
             if report["missing_keys"]:  # transformers would go on with random numbers
                 raise ValueError(f"it has no weights for {', '.join(sorted(report['missing_keys'])[:3])}")
             if model.config.problem_type == "regression":
-                raise ValueError("it gives quantities, not probabilities of labels")
+                raise ValueError("it returns quantities, not probabilities of labels")
             classifier = cls(processor, model.to(device).eval())
             classifier.labels([Image.new("RGB", (96, 64), "grey")])
         except Exception as error:  # files of unknown origin can make the libraries raise anything
             raise CheckpointError(
-                f"The picture classifier {name!r} cannot be used: {_first_line(error)}. It has to be an image "
-                "classifier of transformers, with config.json, preprocessor_config.json and model.safetensors, and "
+                f"The picture classifier {name!r} cannot be used: {_first_line(error)}. It must be an image "
+                "classifier for transformers, with config.json, preprocessor_config.json and model.safetensors, and "
                 "without code of its own. Choose another one, or download it again if it is damaged."
             ) from error
         return classifier
@@ -141,8 +141,8 @@ def _folder(name: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=list(FILES)))
     except HFValidationError:
         raise CheckpointError(
-            f"There is no folder {name!r} with a picture classifier, and no model on the Hugging Face hub can be "
-            "called that. Fix the path, or name a model as in Falconsai/nsfw_image_detection."
+            f"There is no folder {name!r} with a picture classifier, and this is not a valid name of a model on "
+            "the Hugging Face hub. Fix the path, or name a model as in Falconsai/nsfw_image_detection."
         ) from None
     except RepositoryNotFoundError as error:
         raise CheckpointError(

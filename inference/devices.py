@@ -57,7 +57,7 @@ def choose_device(name: str) -> torch.device:
         raise ValueError(f'There is no device {name!r}: it is "auto", "cpu", "cuda", "cuda:1", "mps" or "xpu".')
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise ValueError(
-            f"There is no device {name!r}: PyTorch {torch.__version__} finds no GPU of Apple's here, which needs "
+            f"There is no device {name!r}: PyTorch {torch.__version__} finds no Apple GPU here; that needs "
             "macOS 14 on Apple silicon. Use device cpu."
         )
     if device.type == "xpu" and (device.index or 0) >= torch.xpu.device_count():
@@ -260,7 +260,7 @@ def why_no_cuda(driver: bool, cuda: str | None, fault: str | None) -> str | None
         )
     return (
         f"This machine has an NVIDIA driver, but PyTorch, built for CUDA {cuda}, cannot use it ({fault}): update the "
-        "driver, or install PyTorch for an older CUDA; in a container, hand the GPU in (`--gpus all`)."
+        "driver, or install PyTorch for an older CUDA; in a container, pass the GPU in (`--gpus all`)."
     )
 
 

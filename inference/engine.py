@@ -311,8 +311,8 @@ class _RequestBatch:
             alone = self.engine.loaded_models() == (self.engine.model_name,) and self.engine.parts.mode != "auto"
             if len(self.requests) == 1 and alone:
                 raise OutOfMemory(
-                    "The device's memory does not hold this picture. Request a smaller one, or stop other programs "
-                    "that use the device."
+                    "The device does not have enough memory for this picture. Request a smaller one, or stop other "
+                    "programs that use the device."
                 ) from error
         if self.engine.release_idle():
             return self.generate_in_halves_if_needed()

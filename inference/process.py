@@ -99,7 +99,7 @@ class EngineProcess:
             try:
                 self._begin(context)
             except (OSError, EOFError) as error:  # what engines are copied from may have ended this moment
-                logger.warning("the engine's process could not be copied (%s), and starts without that", error)
+                logger.warning("the engine's process could not be forked (%s), so a new one is started", error)
                 self._begin(multiprocessing.get_context("spawn"))
             self._was_killed = False
             self.starts += 1
@@ -227,7 +227,7 @@ class EngineProcess:
         else:
             logger.error(
                 "The engine's process %s does not end even when killed: it hangs in the GPU's driver. If the GPU's "
-                "memory stays taken, restart the machine.",
+                "memory stays in use, restart the machine.",
                 process.pid,
             )
 
@@ -262,7 +262,7 @@ def load_engine(
 
     if device == "auto" and needs_gpu:
         if fault := gpu_without_build():
-            raise EngineFailed(f"{fault} To generate on the CPU all the same, set ANIMA_DEVICE=cpu.")
+            raise EngineFailed(f"{fault} To generate on the CPU anyway, set ANIMA_DEVICE=cpu.")
         if fault := unused_gpu():
             logger.warning("%s", fault)
 
@@ -388,7 +388,9 @@ def _encoded(image: Picture) -> EncodedImage:
 def _loading_error(error: Exception) -> Exception:
     """OutOfMemory may pass when other programs free memory; other errors as in `_portable`."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return OutOfMemory(f"The device's memory does not hold the model ({error}). Stop other programs that use it.")
+        return OutOfMemory(
+            f"The device does not have enough memory for the model ({error}). Stop other programs that use it."
+        )
     return _portable(error)
 
 

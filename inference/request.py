@@ -182,12 +182,12 @@ class GenerationRequest:
             for part in self.beta:
                 _check_number("beta", part, MIN_BETA, MAX_BETA)
             if self.scheduler != "beta":
-                raise InvalidRequest(f"beta is set, but the scheduler is {self.scheduler!r}: it belongs to 'beta'.")
+                raise InvalidRequest(f"beta is set, but the scheduler is {self.scheduler!r}: only 'beta' uses it.")
         if self.er_sde is not None:
             if problem := self.er_sde.problem():
                 raise InvalidRequest(f"er_sde has {problem}.")
             if self.sampler != "er_sde":
-                raise InvalidRequest(f"er_sde is set, but the sampler is {self.sampler!r}: it belongs to 'er_sde'.")
+                raise InvalidRequest(f"er_sde is set, but the sampler is {self.sampler!r}: only 'er_sde' uses it.")
         _check_integer("seed", self.seed, 0, MAX_SEED)
         for name, strength in self.loras:
             _check_number(f"loras: the strength of {name!r}", strength, -MAX_LORA_STRENGTH, MAX_LORA_STRENGTH)
@@ -195,7 +195,7 @@ class GenerationRequest:
         if 0 < self.denoise < self.steps / MAX_WHOLE_STEPS:
             raise InvalidRequest(
                 f"denoise is {self.denoise:g}, but with {self.steps} steps must be at least "
-                f"{self.steps / MAX_WHOLE_STEPS:g}: less changes nothing that could be seen."
+                f"{self.steps / MAX_WHOLE_STEPS:g}: less makes no visible difference."
             )
         if self.denoise == 0:
             raise InvalidRequest("denoise is 0, but must be above 0, up to 1: at 0 the image does not change.")
@@ -203,7 +203,7 @@ class GenerationRequest:
             raise InvalidRequest(f"denoise is {self.denoise}, but without an image it must be 1.")
         if self.mask is not None:
             if self.image is None:
-                raise InvalidRequest("mask is set, but there is no image: give the image that it is a mask of.")
+                raise InvalidRequest("mask is set, but there is no image: give the image that the mask belongs to.")
             from inference.editing.mask_image import mask_problem
 
             if problem := mask_problem(self.mask, self.image):
@@ -467,7 +467,7 @@ def _check_text(name: str, value: object) -> None:
     if surrogate := _SURROGATE.search(value):
         raise InvalidRequest(
             f"{name} has half of a character at position {surrogate.start() + 1} (a lone surrogate, "
-            f"U+{ord(surrogate[0]):04X}), which is no text. Type that character again."
+            f"U+{ord(surrogate[0]):04X}), which is not text. Type that character again."
         )
     if weight := infinite_weight(value):
         raise InvalidRequest(f"{name} has the weight {weight!r}, but a weight must be a number, such as 1.2 or -0.5.")

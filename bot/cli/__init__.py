@@ -1,4 +1,4 @@
-"""The `anima` commands other than running the bot: one module each, with its parser and its work.
+"""The `anima` commands other than running the bot: one module each, with its parser and what it does.
 
 Slow imports are made where they are used, so that `anima --help` is quick.
 """

@@ -1,4 +1,4 @@
-"""`anima benchmark`: measures the networks' speed, next to diffusers' if that is installed."""
+"""`anima benchmark`: measures the networks' speed, compared with diffusers' if that is installed."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--everything",
         action="store_true",
-        help="measure modes, batches, 8 bits and starts too, as on a GPU is done by itself",
+        help="also measure modes, batches, 8 bits and starts (the default on a GPU)",
     )
     parser.add_argument(
         "--minutes",
         type=float,
-        help="what it may take: if that is short, parts are repeated less often, and none is left out (default: "
+        help="a time limit: parts are then repeated less often, but none is left out (default: "
         f"{MINUTES:g} for everything, else no limit)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file too")
@@ -58,7 +58,7 @@ def add_parser(commands: Commands) -> None:
         nargs=2,
         type=Path,
         metavar=("FILE", "FOLDER"),
-        help="measure nothing, but draw the charts of such a file as SVG into a folder",
+        help="measure nothing; draw the charts of such a FILE as SVG into FOLDER",
     )
     parser.set_defaults(command=benchmark)
 
@@ -112,7 +112,7 @@ def _measure(options: argparse.Namespace) -> None:
         command=shlex.join(["anima", *sys.argv[1:]]),
     )
     if options.json is not None and not options.json.absolute().parent.is_dir():
-        raise ValueError(f"{options.json}: there is no such folder to write the figures to.")
+        raise ValueError(f"{options.json}: the folder for this file does not exist.")
     report = benchmark.run(workload, how, say=lambda line: print(line, file=sys.stderr))
     print(report)
     if options.json is not None:

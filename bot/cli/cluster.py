@@ -30,7 +30,9 @@ def add_parser(commands: Commands) -> None:
         "machines: share it only with people you would give root to, and never open Ray's ports to the internet.",
     )
     cluster.add_argument("--port", type=int, default=HEAD_PORT, help="the head's port (default: %(default)s)")
-    cluster.add_argument("--rotate-token", action="store_true", help="replace the token, print what to do, and end")
+    cluster.add_argument(
+        "--rotate-token", action="store_true", help="replace the token, print what to do next, and exit"
+    )
     cluster.set_defaults(command=run_head)
     engine = commands.add_parser(
         "engine",
@@ -106,7 +108,7 @@ def run_engines(options: argparse.Namespace) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    print(f"Generating with {', '.join(devices)} for the bot of {options.head}; Ctrl-C ends it.", flush=True)
+    print(f"Generating with {', '.join(devices)} for the bot at {options.head}. Stop with Ctrl-C.", flush=True)
     try:
         supervisor.run()
     except NodeRefused as error:
@@ -126,7 +128,9 @@ def check_cluster(address: str, token_file: Path, wanted: int) -> Iterator[Check
     except ClusterFault as error:
         yield CheckResult("problem", str(error))
         return
-    yield CheckResult("ok", f"the head at {address} answers, accepts the token, and runs {code_version()} as this does")
+    yield CheckResult(
+        "ok", f"the head at {address} answers, accepts the token, and runs the same version, {code_version()}"
+    )
     for version, count in found.strangers.items():
         text = f"{count} engines run {version} and are not used. Install the same version there."
         yield CheckResult("warning", text)
@@ -135,7 +139,7 @@ def check_cluster(address: str, token_file: Path, wanted: int) -> Iterator[Check
         return
     text = f"engines: {found.engines}, of which {found.free} are free; machines with engines: {found.machines}"
     if found.engines > wanted:
-        yield CheckResult("warning", f"{text}, but ANIMA_ENGINES is {wanted}: a bot uses no more than that.")
+        yield CheckResult("warning", f"{text}, but ANIMA_ENGINES is {wanted}: the bot uses no more than that.")
     else:
         yield CheckResult("ok", f"{text}; ANIMA_ENGINES is {wanted}")
 

@@ -18,8 +18,8 @@ def add_parser(commands: Commands) -> None:
         "copy",
         help="copy everything from one database into another, empty one",
         description="Copies everything from one database into another, empty one, and compares every row. Stop the bot "
-        "first. If anything is wrong, the other database stays empty. The first one is only brought up to date, as "
-        "at every start of the bot; keep it until you have seen the bot work with the other one.",
+        "first. If anything goes wrong, the other database stays empty. The first one is only migrated, as at every "
+        "start of the bot; keep it until the bot works with the new one.",
     )
     copy.add_argument("source", metavar="FROM", help="where the data is, for example sqlite:///anima.db")
     copy.add_argument(

@@ -159,7 +159,7 @@ def _discord(settings: Settings) -> Iterator[CheckResult]:
             raise
         yield _warning(sentence)
         return
-    yield _ok(f"the token is that of {application.name}")
+    yield _ok(f"the token belongs to {application.name}")
     if application.bot_public and not settings.allowed_servers:
         yield _warning(PUBLIC_WITHOUT_LIST)
 
@@ -396,7 +396,7 @@ def _weights(models: Path, used: ModelFiles | None = None) -> Iterator[CheckResu
     if used is not None:
         for path in dict.fromkeys(file.path for file in (used.transformer, used.text_encoder, used.vae)):
             if _is_official(path) is False:
-                yield _warning(f"{path.name} is not the released file of that name: its SHA-256 is another.")
+                yield _warning(f"{path.name} is not the released file of that name: its SHA-256 differs.")
 
 
 def _reasons(files: ModelFiles) -> dict[tuple[str, Path], str]:

@@ -104,14 +104,14 @@ def add_parser(commands: Commands) -> None:
         "--fast",
         action="store_const",
         const=True,
-        help="leave blocks out of steps in which they would change little; the image differs slightly",
+        help="skip blocks of the network where they would change little; the image differs slightly",
     )
     parser.add_argument(
         "--no-nag",
         dest="nag",
         action="store_const",
         const=False,
-        help="without normalized attention guidance, which makes the negative work at CFG 1",
+        help="switch off normalized attention guidance, which makes the negative prompt work at CFG 1",
     )
     parser.add_argument("--models", type=Path, metavar="DIR", help="ComfyUI's models folder (ANIMA_MODELS)")
     parser.add_argument(
@@ -182,7 +182,9 @@ def _checked_fields(options: argparse.Namespace, settings: Settings) -> dict[str
     if models.is_dir():
         problems += missing_loras(options.loras, models)
     if not options.name or Path(options.name).name != options.name:
-        problems.append(f"name is {options.name!r}, but must be a plain file name. Use --output for the folder.")
+        problems.append(
+            f"name is {options.name!r}, but must be a file name without a folder. Use --output for the folder."
+        )
     code = USAGE_ERROR if problems else 1
     try:
         ensure_writable(options.output)

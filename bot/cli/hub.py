@@ -119,8 +119,8 @@ class Hub:
             if not file.matches(part):
                 part.unlink()
                 raise HubError(
-                    f"{destination.name} was damaged on the way: its size or checksum does not match. It was deleted. "
-                    "Run `anima download` again; if it keeps happening, try another network."
+                    f"{destination.name} was damaged during the download: its size or checksum does not match. It was "
+                    "deleted. Run `anima download` again; if it keeps happening, try another network."
                 )
             part.replace(destination)
 

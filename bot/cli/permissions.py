@@ -1,4 +1,4 @@
-"""The permissions that the bot needs in a server, and what for."""
+"""The permissions that the bot needs in a server, and what they are for."""
 
 from collections.abc import Mapping
 

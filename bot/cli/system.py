@@ -1,4 +1,4 @@
-"""What systems other than Linux need before a command begins: certificates, and output in any code page."""
+"""Prepares systems other than Linux before a command starts: certificates, and output in any code page."""
 
 from __future__ import annotations
 

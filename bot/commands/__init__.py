@@ -1,4 +1,4 @@
-"""The slash commands, a file for each family; they parse options and hand them on, no more."""
+"""The slash commands, a module for each family. They only parse options and pass them on."""
 
 from __future__ import annotations
 

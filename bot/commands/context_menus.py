@@ -1,4 +1,4 @@
-"""What the menu of a message offers: *Anima: parameters* and *Anima: cancel*."""
+"""The message menus *Anima: parameters* and *Anima: cancel*."""
 
 from __future__ import annotations
 

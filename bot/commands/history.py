@@ -1,6 +1,6 @@
-"""`/anima history`: your pictures, page by page; look at one again, draw it again, delete it.
+"""`/anima history`: your pictures, page by page; show one, draw it again, delete it.
 
-Everything is answered to the one who asks, about their own images, whatever a custom_id says.
+Users only ever see and change their own images, whatever a custom_id says.
 """
 
 from __future__ import annotations
@@ -363,7 +363,7 @@ async def _files(client: discord.Client, channel_id: int, message_id: int) -> di
     try:
         message = await client.get_partial_messageable(channel_id).fetch_message(message_id)
     except discord.HTTPException as error:
-        logger.info("message %d could not be looked at (%s)", message_id, error)
+        logger.info("message %d could not be fetched (%s)", message_id, error)
         return {}
     attached = [attachment.url for attachment in message.attachments]
     return {_stem(URL(url).name): url for url in [*attached, *(media.url for media in media_of(message))]}

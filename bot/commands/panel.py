@@ -1,4 +1,4 @@
-"""What the admins' and the operators' panels have in common: their buttons, and what handles these."""
+"""What the admins' and the operators' panels share: their buttons, and the handler of these."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/anima privacy`: what is kept about you; all of it as a file, or gone."""
+"""`/anima privacy`: what is stored about you, as a file, and how to erase it."""
 
 from __future__ import annotations
 

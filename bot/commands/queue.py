@@ -1,4 +1,4 @@
-"""`/anima queue`: what waits, where you stand, about how long; and a way to cancel yours, in whatever state it is."""
+"""`/anima queue`: the queue, your place in it, the estimated wait; and cancelling your jobs in any state."""
 
 from __future__ import annotations
 

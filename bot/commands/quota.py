@@ -1,4 +1,4 @@
-"""`/anima quota`: what you used in the last 24 hours, what is left, and when there is room again."""
+"""`/anima quota`: what you used in the last 24 hours, what is left, and when you get some back."""
 
 from __future__ import annotations
 

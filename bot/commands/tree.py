@@ -1,4 +1,4 @@
-"""What every command has in common: the person's language, the rules, and a sentence where something goes wrong."""
+"""What every command has in common: the user's language, the rules, and an answer if something goes wrong."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class AnimaCommandTree(app_commands.CommandTree[AnimaClient]):
     async def on_error(self, interaction: AnimaInteraction, error: app_commands.AppCommandError, /) -> None:
         cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
         if interaction.type is discord.InteractionType.autocomplete:
-            logger.warning("completing an option went wrong", exc_info=cause)
+            logger.warning("an option could not be completed", exc_info=cause)
             return
         name = interaction.command.qualified_name if interaction.command else "a command"
         await report_error(interaction, name, cause)

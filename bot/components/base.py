@@ -1,4 +1,4 @@
-"""What every answer to a press or a modal has in common: the person's language, the rules, a sentence on errors.
+"""What all handlers of buttons and forms have in common: the user's language, the rules, an answer on errors.
 
 discord.py swallows what a component raises, and the person sees "This interaction failed"; so all buttons and selects
 are `Component`s and all modals are `Modal`s, which answer in any case. `bot.commands.tree` does the same for commands.

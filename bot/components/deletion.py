@@ -1,4 +1,4 @@
-"""Deleting images: their message in Discord, and their place in histories."""
+"""Deletes images: their message in Discord, and their entry in the history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The form behind **Edit**: an image's prompt, negative prompt, seed and settings, to be changed and drawn again."""
+"""The form behind **Edit**: an image's prompt, negative prompt, seed and settings, to change them and draw again."""
 
 from __future__ import annotations
 

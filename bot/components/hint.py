@@ -1,4 +1,4 @@
-"""The button in a hint about a prompt: it draws the fixed prompt instead."""
+"""The button in a hint about a prompt, which draws the corrected prompt instead."""
 
 from __future__ import annotations
 

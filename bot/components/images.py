@@ -1,4 +1,4 @@
-"""What the buttons under an image do; `more` has those that are out of sight at first.
+"""What the buttons under an image do, except those that only *More…* shows: these are in `more`.
 
 Everyone who sees an image may build on it, at their own cost. Only its owner and moderators may delete it.
 """

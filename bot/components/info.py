@@ -1,4 +1,4 @@
-"""Everything about one image, shown to the one who asks."""
+"""The answer of *Info*: everything about one image, shown only to the person who asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saving presets, and the form that makes one of an image."""
+"""Saves presets, and the form that makes a preset from an image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is requested by pressing a button under an image: from the image to a job."""
+"""From a pressed button under an image to a job request: re-roll, vary, draw one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drawing an image larger: in which size, and from which file. What is too large for one pass is drawn in tiles."""
+"""*Upscale*: chooses size and source file. What is too large for one pass is drawn in tiles."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Comparing: one prompt and seed with one or two things varied, and what was typed about that.
+"""What a comparison varies: one prompt and seed with one or two axes of values, parsed from what was typed.
 
-Each value of the columns meets each of the rows, and every such cell is a picture.
+Each column value is combined with each row value, and every such cell is a picture.
 """
 
 from __future__ import annotations

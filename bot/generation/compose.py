@@ -1,4 +1,4 @@
-"""From what a person asked for to the recipes of its pictures: wildcards, prompt rules, turbo. Free of Discord."""
+"""From a user's options to a recipe for each picture: wildcards, prompt rules, turbo. Without Discord."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What somebody typed or gave that cannot be used."""
+"""Errors for input that cannot be used: `UserError` and its subclasses."""
 
 from __future__ import annotations
 

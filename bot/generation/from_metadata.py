@@ -1,4 +1,4 @@
-"""What a picture's file says of how it was made, as something to be drawn here: as exactly as that can be."""
+"""Turns the parameters in a picture's file into options, to draw it here as exactly as possible."""
 
 from __future__ import annotations
 

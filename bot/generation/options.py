@@ -1,7 +1,6 @@
-"""What a person can say about an image besides its prompt, and what holds where they say nothing.
+"""`Options`: what can be requested of an image besides its prompt, and how defaults are combined.
 
-Layers lie over each other: what was said with the command, a preset, the person's defaults, the server's, and at the
-bottom the loaded model's.
+The first layer that sets an option wins: the command, a preset, the user's defaults, the server's, the model's.
 """
 
 from __future__ import annotations
@@ -124,5 +123,5 @@ def read_stored_options(document: Any) -> Options:
         return Options.of(document)
     except ValidationError as error:
         outdated = {each["loc"][0] for each in error.errors()}
-        logger.info("of some kept options, %s are not valid any more, so they are passed over", outdated)
+        logger.info("some saved options are no longer valid and are ignored: %s", outdated)
         return Options.of({name: value for name, value in document.items() if name not in outdated})

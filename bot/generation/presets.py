@@ -1,4 +1,4 @@
-"""What may be in a preset, and how one is named."""
+"""What a preset contains, and which names are valid."""
 
 from __future__ import annotations
 

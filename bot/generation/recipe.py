@@ -1,4 +1,4 @@
-"""What decides one image: its prompts, size, steps, seed and so on."""
+"""`Recipe`: everything that determines one image: prompts, size, steps, seed and so on."""
 
 from __future__ import annotations
 

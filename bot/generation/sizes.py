@@ -1,4 +1,4 @@
-"""Sizes by name: the loaded model's own, and any other as `832x1216` or `2:3`; and the sizes of upscales."""
+"""Sizes by name, by ratio (`2:3`) or in pixels (`832x1216`); and the sizes of upscales."""
 
 from __future__ import annotations
 

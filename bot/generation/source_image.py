@@ -1,4 +1,4 @@
-"""Images that people give to be drawn from, made small and harmless."""
+"""Re-encodes the images that users upload for image-to-image, at a bounded size."""
 
 from __future__ import annotations
 

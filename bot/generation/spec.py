@@ -1,4 +1,4 @@
-"""What a job draws: the bot's own shape of a job's parameters, from an option to the engine's requests and back."""
+"""`JobSpec`: the recipes of a job, from the database to the engine's requests and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Types and bounds of all that can be asked of an image, whoever asks: a person, a preset, a server's defaults."""
+"""Types and limits of the options, wherever they come from: a command, a preset, a server's defaults."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Speed(StrEnum):
 def one_of(names: Sequence[str]) -> Callable[[str], str]:
     def check(name: str) -> str:
         if name not in names:
-            raise ValueError(f"{name!r} is not known; it may be {', '.join(names)}")
+            raise ValueError(f"{name!r} is not known; it must be one of {', '.join(names)}")
         return name
 
     return check

@@ -61,7 +61,7 @@ class Announcements:
         stored = await retry_storage(lambda: self._servers.settings(EVERYWHERE))
         for key, entry in stored.settings.items():
             if key.startswith(UNFINISHED):
-                logger.info("an announcement goes on after a restart")
+                logger.info("an announcement continues after a restart")
                 self.send(entry["text"], int(key.removeprefix(UNFINISHED)), entry["after"])
 
     async def close(self) -> None:
@@ -90,7 +90,7 @@ class Announcements:
                 [(key, entry)] = unfinished(number, text, after=guild.id).items()
                 await self._note(key, entry)
         except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
-            logger.warning("announcement: Discord does not say which other servers there are (%s)", error)
+            logger.warning("announcement: the list of servers could not be fetched (%s)", error)
             return  # the next start goes on
         await self._note(f"{UNFINISHED}{number}", None)
         logger.info("announcement: sent to %d of %d servers", sent, count)
@@ -99,7 +99,7 @@ class Announcements:
         try:
             await self._servers.note(EVERYWHERE, key, entry)
         except StorageUnavailable as error:
-            logger.warning("announcement: how far it has got could not be written down: %s", error)
+            logger.warning("announcement: its progress could not be saved: %s", error)
 
     async def _send_to(self, guild_id: int, text: str, number: int) -> bool:
         channel = await self._channel(guild_id)

@@ -1,4 +1,4 @@
-"""Taking a job back, in whatever state it is before its images are posted."""
+"""Cancels a job, in any state before its images are posted."""
 
 from __future__ import annotations
 

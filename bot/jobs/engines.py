@@ -1,4 +1,4 @@
-"""The engines: which there are by the settings, and each as its worker sees it, loaded, started again, stopped."""
+"""The engines that the settings ask for: loads, restarts and stops each for its worker."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ class SupervisedEngine:
         """Load an engine that died or failed, after a pause: the longer, the more often since it drew anything."""
         setbacks = self._failed_batches + self._idle_deaths
         delay = min(START_AGAIN_AFTER * 2 ** (setbacks - 1), MAX_START_DELAY)
-        logger.warning("the engine is started again in %.0f s", delay)
+        logger.warning("the engine is restarted in %.0f s", delay)
         await self._rest(delay)
         await self.start()
 
@@ -170,7 +170,7 @@ class SupervisedEngine:
             try:
                 await self._run(self._client.check)
             except (EngineDied, EngineFailed) as error:
-                logger.error("the engine died while it had nothing to do: %s", error)
+                logger.error("the engine died while idle: %s", error)
                 self._idle_deaths += 1
                 self.loaded, self.unloaded_since = False, utc_now()
 

@@ -135,7 +135,7 @@ class LogChannels:
         try:
             settings = await load_server_settings(self._servers, guild_id)
         except StorageUnavailable as error:
-            logger.warning("server %d: the log channel is not known (%s)", guild_id, error)
+            logger.warning("server %d: its log channel could not be read (%s)", guild_id, error)
             return False
         if settings.log_channel_id is None:
             return False

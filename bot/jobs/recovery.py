@@ -1,4 +1,4 @@
-"""After a start: what the bot before this one left unfinished goes on."""
+"""After a start: continues the jobs that the previous run left unfinished."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Recovery:
         for job in unfinished.unnotified:
             self._outbox.report_failure_later(job)
         if unfinished.waiting:
-            logger.info("%d jobs go on after a restart", len(unfinished.waiting))
+            logger.info("%d jobs continue after a restart", len(unfinished.waiting))
             for job in unfinished.waiting:
                 await self._requeue(job)
 

@@ -1,4 +1,4 @@
-"""From an acknowledged interaction to a queued job: options resolved, permitted, written down, put into the queue."""
+"""From an acknowledged interaction to a queued job: resolves options, checks rules, stores and queues the job."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ class Submitter:
         try:
             Options.of(options.as_json())
         except ValidationError as error:  # what could not be read back would be a job that nobody can draw
-            logger.info("interaction %d: an option is out of bounds", interaction.id)
+            logger.info("interaction %d: an option is out of range", interaction.id)
             await self._refuse(interaction, request, describe_mistakes(error))
             return False
         spec = replace(spec, usual_model=choice.usual.name, area=request.area)

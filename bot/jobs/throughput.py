@@ -1,4 +1,4 @@
-"""How fast each engine draws, learnt from the batches it has drawn, and so when a job will be ready."""
+"""Measures how fast each engine draws, and estimates when a job will be done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One engine's worker: takes jobs from the queue, has the engine draw them, hands the images to the outbox."""
+"""One engine's worker: takes jobs from the queue, runs the engine, passes the images to the outbox."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ class Worker:
         if not spec.age_restricted:
             verdict = self._services.image_policy.verdict(image.labels for image in images)
         if verdict is not Verdict.SHOWN:
-            logger.info("the classifier has it %s", verdict.name.lower())
+            logger.info("the classifier's verdict: %s", verdict.name.lower())
         if verdict is Verdict.REFUSED:
             await self._outbox.refuse(job, messages.JUDGED_UNFIT)
             return
@@ -214,7 +214,7 @@ class Worker:
 
     async def _recover(self, jobs: Sequence[Job], error: Exception) -> None:
         """After a batch that came to nothing: its jobs are drawn once more, each alone, or end in a sentence."""
-        logger.error("nothing was drawn: %s", error)
+        logger.error("the batch failed: %s", error)
         wrong_in_itself = len(jobs) == 1 and isinstance(error, InvalidRequest | CheckpointError)
         for job in jobs:
             if wrong_in_itself or job.attempts >= MAX_ATTEMPTS:

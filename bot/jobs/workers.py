@@ -1,4 +1,4 @@
-"""All workers: they draw side by side from one queue, each with its own engine."""
+"""All workers: each takes jobs from the one queue for its own engine."""
 
 from __future__ import annotations
 
@@ -214,8 +214,8 @@ class Workers:
         if first is None or (first.model_hash, first.turbo) == (description.model_hash, description.turbo):
             return None
         return (
-            f"It has other files ({_files(description)}) than the engines that draw already ({_files(first)}). Use the "
-            "same diffusion model and turbo LoRA on all machines."
+            f"It has other files ({_files(description)}) than the engines that are already running ({_files(first)}). "
+            "Use the same diffusion model and turbo LoRA on all machines."
         )
 
     def _throughputs(self) -> Sequence[Throughput]:

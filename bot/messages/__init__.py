@@ -1,1 +1,1 @@
-"""What a message shows and holds."""
+"""What messages show."""

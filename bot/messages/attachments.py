@@ -1,4 +1,4 @@
-"""Files in Discord's messages: which of them are images, and how they are fetched from Discord and nowhere else."""
+"""Files in Discord's messages: which are images, and how they are downloaded, only from Discord."""
 
 from __future__ import annotations
 

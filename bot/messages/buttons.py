@@ -1,6 +1,6 @@
 """The buttons and menus in a job's messages; no other module knows what their custom_ids look like.
 
-A button made here only shows itself. What a press does stands in `bot.components`, whose handlers are found by the
+A button made here has no behaviour. What a press does is in `bot.components`, whose handlers are found by the
 templates of this module. A custom_id names a job, and an image by its place in the job; so it works after restarts and
 for images of months ago. Messages that were posted once have these custom_ids for ever: never change their form.
 """

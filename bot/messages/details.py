@@ -1,4 +1,4 @@
-"""How images were made, in words: an image's settings by name, and what a job's images have in common."""
+"""Describes how images were made: an image's settings, and what a job's images have in common."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Anima takes otherwise than somebody meant it: a sentence for each case, and a prompt that says it better."""
+"""Shows hints about a prompt: a sentence for each problem, and the corrected prompt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a job looks in each of its states: every text and layout that a person sees of it."""
+"""How a job's message looks in each of its states: texts and layouts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The layout of a message with components."""
+"""The base class of message layouts."""
 
 from __future__ import annotations
 

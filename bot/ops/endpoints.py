@@ -1,4 +1,4 @@
-"""Where discord.py finds Discord: the real one, or a local stand-in."""
+"""The addresses where discord.py finds Discord: the real one or a local stand-in."""
 
 from discord import VoiceClient
 from discord.asset import Asset
@@ -35,5 +35,5 @@ def _checked(address: str, variable: str, schemes: tuple[str, ...]) -> URL:
         raise SettingsError(f"{variable} is {address!r}, which is not a valid address: {error}.") from error
     if url.scheme not in schemes or not url.host:
         wanted = " or ".join(f"{scheme}://" for scheme in schemes)
-        raise SettingsError(f"{variable} is {address!r}, but it must be a full address that starts with {wanted}.")
+        raise SettingsError(f"{variable} is {address!r}, but must be a full address that starts with {wanted}.")
     return url

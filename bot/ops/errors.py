@@ -1,4 +1,4 @@
-"""The error for a bot that cannot start, and what to say of certificates and ports."""
+"""`StartupError`, and explanations of certificate and port errors."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ LATENESS_INTERVAL = 0.5
 NOT_CONNECTED = "The bot is not connected to Discord's gateway. It reconnects by itself."
 NOT_LOADED = "The engine is loading the model."
 NO_ENGINE = "No engine has its model loaded: {engines}. Jobs wait."
-NOT_CLAIMED = "Another bot draws on this database, or may do so. This one waits."
+NOT_CLAIMED = "Another bot may be using this database. This one waits."
 NO_DATABASE = "The database is not responding. {why}"
 
 
@@ -82,7 +82,7 @@ async def serving(
         await _listen(runner, host, port)
         bound_host, bound_port = runner.addresses[0][:2]
         address = f"http://{f'[{bound_host}]' if ':' in bound_host else bound_host}:{bound_port}"
-        logger.info("health and metrics are at %s", address)
+        logger.info("health checks and metrics: %s", address)
         yield address
     finally:
         watching.cancel()
@@ -159,8 +159,8 @@ class _Health(Collector):
     def collect(self) -> Iterable[Metric]:
         client = self._client
         yield _gauge("anima_gateway_connected", "1 while connected to Discord's gateway.", self._is_connected)
-        yield _gauge("anima_shards", "Connections that Discord wants the bot to have.", client.shard_count or 0)
-        yield _gauge("anima_shards_connected", "Those of them that are there.", client.shards_connected)
+        yield _gauge("anima_shards", "Number of connections (shards) that Discord asks for.", client.shard_count or 0)
+        yield _gauge("anima_shards_connected", "Number of these that are connected.", client.shards_connected)
         if math.isfinite(client.latency):
             yield _gauge("anima_gateway_latency_seconds", "Latency of the gateway's heartbeat.", client.latency)
         yield from self._engine_metrics()

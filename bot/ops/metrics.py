@@ -1,4 +1,4 @@
-"""What the bot counts and times, for Prometheus. Nothing in it shows users or prompts."""
+"""Counters and histograms for Prometheus. None of them shows users or prompts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Metrics:
         )
         self.loop_lateness = Histogram(
             "anima_event_loop_lateness_seconds",
-            "How late the event loop runs what is due.",
+            "How late the event loop runs its callbacks.",
             buckets=LATENESS,
             registry=registry,
         )

@@ -85,7 +85,7 @@ class ShardedClient(discord.AutoShardedClient):
         self.caches_servers = self._max_cached_servers > 0 and servers <= self._max_cached_servers
         if not self.caches_servers:
             self._asked_for.value = discord.Intents.none().value
-            logger.info("in about %d servers: they are not kept in memory (MAX_CACHED_SERVERS)", servers)
+            logger.info("the bot is in about %d servers, so they are not kept in memory (MAX_CACHED_SERVERS)", servers)
 
     # How shards connect
 
@@ -120,7 +120,7 @@ class ShardedClient(discord.AutoShardedClient):
                         socket = await DiscordWebSocket.from_client(self, shard_id=shard_id)
                     break
                 except ReconnectWebSocket:
-                    await outage.wait(ConnectionResetError("the connection was closed at once"))
+                    await outage.wait(ConnectionResetError("the connection was closed immediately"))
                 except Exception as error:
                     await outage.wait(error)
         shard = _Shard(socket, self, self._queue.put_nowait)

@@ -1,4 +1,4 @@
-"""The prompt side of the bot, free of Discord and of tensors: wildcards, prompt rules, hints, completion of tags.
+"""Prompts, without Discord or tensors: wildcards, prompt rules, hints, tag completion.
 
 prompt = expand("{red|blue} hair, smile", seed)
 final = final_prompts(prompt, negative, artist="nnn yryr", age_restricted=False)

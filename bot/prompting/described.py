@@ -1,4 +1,4 @@
-"""From what a tagger guesses about an image to a prompt: the tags it is sure of, spelled and ordered as Anima wants.
+"""Turns a tagger's guesses into a prompt: the tags it is sure of, spelled and ordered as Anima wants.
 
 Thresholds are those that the WD14 family is used with: a wrong name does more harm than a wrong colour.
 """

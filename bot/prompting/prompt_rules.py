@@ -1,7 +1,7 @@
-"""The server's rules for Anima's prompts: what is added to what a person wrote, and where.
+"""The server's prompt rules: what is added to a user's prompt, and where.
 
 Anima reads tags in the order quality, meta, year, safety; 1girl, 1boy …; character; series; artist; everything else.
-What a person wrote is never reordered, for it may be sentences. But what the rules add goes where it belongs.
+What a person wrote is never reordered, because it may be sentences. What the rules add goes where it belongs.
 """
 
 from __future__ import annotations

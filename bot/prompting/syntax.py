@@ -1,4 +1,4 @@
-"""Where the tags stand in a prompt: between commas, without the brackets and weights around them."""
+"""Finds the tags in a prompt: between commas, without brackets and weights."""
 
 from __future__ import annotations
 

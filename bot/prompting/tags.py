@@ -1,4 +1,4 @@
-"""Tags by name: read from a CSV file, completed while a person types.
+"""The tag list: read from a CSV file, and completed while a user types.
 
 The file has one tag a line, as a1111-sd-webui-tagcomplete and many others have it: name, category, count, aliases.
 
@@ -120,7 +120,7 @@ class TagIndex:
         problems = _Problems(path)
         tags = list(islice(_tags(path, problems), MAX_TAGS))
         if not tags:
-            first = problems.sentences()[:1] or [f"{path}: there is no tag in this file."]
+            first = problems.sentences()[:1] or [f"{path}: this file contains no tags."]
             raise TagFileError(f"{first[0]} {_EXPECTED}")
         return cls(tags, problems.sentences())
 
@@ -238,7 +238,7 @@ class _Ranking:
         return rows
 
 
-_EXPECTED = 'A line of it looks like this: long_hair,0,4350743,"lh,longhair"'
+_EXPECTED = 'Its lines look like this: long_hair,0,4350743,"lh,longhair"'
 
 
 class _Problems:
@@ -267,7 +267,7 @@ def _lines(path: Path) -> list[str]:
     except OSError as error:
         raise TagFileError(f"{path}: the tags cannot be read ({error.strerror or error}).") from error
     if len(content) > MAX_BYTES:
-        raise TagFileError(f"{path}: the file is larger than {MAX_BYTES // 2**20} MiB, the most a list of tags may be.")
+        raise TagFileError(f"{path}: the file is larger than {MAX_BYTES // 2**20} MiB, the limit for a list of tags.")
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise TagFileError(f"{path}, line 1: the file is in UTF-16; save it as UTF-8.")
     return content.decode("utf-8-sig", errors="replace").split("\n")
@@ -279,7 +279,7 @@ def _tags(path: Path, problems: _Problems) -> Iterator[Tag]:
         if not line:
             continue
         if len(line) > MAX_LINE_LENGTH:
-            problems.add(number, f"it has {len(line):,} characters, {MAX_LINE_LENGTH:,} are the most")
+            problems.add(number, f"it has {len(line):,} characters, and the limit is {MAX_LINE_LENGTH:,}")
         elif "\ufffd" in line:
             problems.add(number, "it is not UTF-8")
         else:

@@ -1,4 +1,4 @@
-"""Wildcards: `{red|blue} hair` becomes `red hair` or `blue hair`, as the picture's seed decides.
+"""Wildcards: `{red|blue} hair` becomes `red hair` or `blue hair`, chosen by the picture's seed.
 
 - Every group chooses for itself, also where two are spelled alike. Groups nest.
 - `{2::red|blue}` chooses red twice as often; a weight is a number such as 2 or 0.5, and 1 where none is given.

@@ -1,4 +1,4 @@
-"""What becomes of a finished picture by what a classifier says of it, where the operator has named one."""
+"""Whether a finished picture is shown, hidden or refused, by the verdict of the operator's classifier."""
 
 from __future__ import annotations
 
@@ -47,6 +47,6 @@ def thresholds(text: str) -> dict[str, float]:
         except ValueError:
             threshold = -1.0
         if not label.strip() or not 0 < threshold <= 1:
-            raise ValueError(f"{part!r} is no label with a probability over 0 to 1; it looks like nsfw:0.5")
+            raise ValueError(f"{part!r} is not a label with a probability from 0 to 1, such as nsfw:0.5")
         found[label.strip().casefold()] = threshold
     return found

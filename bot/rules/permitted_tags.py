@@ -1,4 +1,4 @@
-"""Which tags of an image may be drawn in a place: the rules for prompts, asked of each tag beside the others."""
+"""Which tags of a description may be drawn in a channel: the rules for prompts, applied to the tags together."""
 
 from __future__ import annotations
 

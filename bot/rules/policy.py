@@ -1,6 +1,6 @@
-"""Who may draw what, where, and how much: pure rules over a server's settings.
+"""Who may draw what, where, and how much: pure functions of a server's settings.
 
-`permit` is asked when a job is accepted, before anything is written. `check_text` is the part that may change
+`permit` is called when a job is accepted, before anything is written. `check_text` is the part that may change
 its answer until the picture is posted, for a channel can lose its age restriction; so delivery asks it again.
 """
 
@@ -75,7 +75,7 @@ class ChannelContext:
     def of(cls, interaction: discord.Interaction[Any]) -> ChannelContext:
         """Where an interaction came from. Raises ValueError where Discord does not say in which channel."""
         if interaction.channel_id is None:
-            raise ValueError("This interaction is in no channel.")
+            raise ValueError("This interaction has no channel.")
         return cls._at(interaction.guild_id, interaction.channel_id, interaction.channel)
 
     @classmethod

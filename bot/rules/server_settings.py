@@ -1,4 +1,4 @@
-"""What a server's admins can set: the structure of the JSON document in `storage.servers`.
+"""A server's settings: types, defaults, and their JSON document in `storage.servers`.
 
 A setting that was never changed is not in the document, so a better default reaches every server. Where a default
 became stricter, a migration stored the old value for the servers that existed.

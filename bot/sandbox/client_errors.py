@@ -1,4 +1,4 @@
-"""What Discord's client does not let a user do, in a sentence for that user."""
+"""Error messages for what Discord's client does not let a user do."""
 
 from __future__ import annotations
 

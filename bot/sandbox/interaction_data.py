@@ -1,4 +1,4 @@
-"""Options, selections and fields as Discord's client sends them: checked, with the objects that they refer to."""
+"""Checks options, selections and fields, and builds the data that Discord's client sends for them."""
 
 from __future__ import annotations
 

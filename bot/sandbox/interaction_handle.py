@@ -1,4 +1,4 @@
-"""What a user did and what the bot makes of it, with waits for each step."""
+"""An interaction that a user started, with methods that wait for the bot's answers."""
 
 from __future__ import annotations
 

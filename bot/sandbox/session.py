@@ -1,4 +1,4 @@
-"""Tries the whole bot on this machine: a stand-in for Discord and the bot itself, in a browser or for one image."""
+"""`anima sandbox`: starts a stand-in for Discord and the bot, in a browser or for one image."""
 
 from __future__ import annotations
 

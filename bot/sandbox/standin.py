@@ -1,4 +1,4 @@
-"""The stand-in itself: starts the server, and does what users and moderators do."""
+"""`FakeDiscord`: starts the server, and acts as users and moderators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Discord's own client does for a user: finds the command, checks the options, fills in what it sends."""
+"""What Discord's client does for a user: finds commands, checks options, builds interactions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds what there is to translate, for Babel: `babel.cfg` names these two functions as its extraction methods."""
+"""Finds the sentences to translate, for Babel: `babel.cfg` names these two functions as its extraction methods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The languages the bot speaks: English, which stands in the code, and one for each catalog in `locales/`.
+"""The bot's languages: English, which is in the code, and one for each catalog in `locales/`.
 
 Adding a language means adding `locales/<language>/LC_MESSAGES/anima.po`, named as gettext names languages: `fr`,
 `pt_BR`. Discord writes the same names with a hyphen.

@@ -1,4 +1,4 @@
-"""What a person typed, made fit to be shown: no markdown, no mentions, no more than there is room for."""
+"""Makes users' text safe to show: no markdown, no mentions, and cut to the room there is."""
 
 from __future__ import annotations
 

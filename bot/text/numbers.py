@@ -1,4 +1,4 @@
-"""Numbers as people type them: with full-width digits, a decimal comma, or blanks around."""
+"""Parses numbers as people type them: with full-width digits, a decimal comma, or spaces around."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What the bot says, in the language of the one who reads it.
+"""`say`: a sentence in the reader's language.
 
-English sentences stand in the code, each where it is said, and are the keys of the catalogs in `locales/`. Babel finds
+English sentences are in the code, each where it is used, and are the keys of the catalogs in `locales/`. Babel finds
 those that stand in `say("…")` or `say_plural("…", "…", n)`; one that is kept in a constant or a table is marked there,
 with `N_("…")`. Names and descriptions of commands are found in the commands themselves: see `extraction.py`.
 """

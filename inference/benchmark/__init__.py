@@ -94,7 +94,7 @@ def _measured_dtype(name: str, device: torch.device, width: int) -> torch.dtype:
         raise ValueError("dtype is 'float8', which is not measured here. Choose float32 or bfloat16.")
     if precision.compute not in AGREEMENT and find_spec("diffusers") is not None:
         raise ValueError(
-            f"dtype is {precision.name!r}, for which nobody has measured how far ours and diffusers' may differ. "
+            f"dtype is {precision.name!r}, for which no tolerance between ours and diffusers' is known. "
             "Choose float32 or bfloat16, or uninstall diffusers to measure ours alone."
         )
     return precision.compute
@@ -172,7 +172,7 @@ def compare(
     if difference is not None and not difference <= AGREEMENT[dtype] and (part != "picture" or dtype == torch.float32):
         raise RuntimeError(
             f"{PARTS[part]}: ours and diffusers' differ by {difference:.1e}, so comparing their speed is meaningless. "
-            f"This was written for diffusers 0.42; {version('diffusers')} is installed."
+            f"This was written for diffusers 0.42, and {version('diffusers')} is installed."
         )
     calls = [partial(side.run, part, workload) for side in sides]
     measured = [

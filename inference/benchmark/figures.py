@@ -102,9 +102,9 @@ def read_json(file: Path) -> Measurements:
         title = f"{named}, {content['measured'][:10]}"
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{file} is no file of figures ({type(error).__name__}: {error}). Write one with "
+            f"{file} is not a file of figures ({type(error).__name__}: {error}). Write one with "
             f"`anima benchmark --json {file.name}`."
         ) from error
     if not figures or not all(each.values for each in figures):
-        raise ValueError(f"{file} has figures without a value. Write another with `anima benchmark --json`.")
+        raise ValueError(f"{file} has figures without a value. Write a new one with `anima benchmark --json`.")
     return Measurements(title, figures)

@@ -32,7 +32,9 @@ def check_token(path: Path) -> None:
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise TokenError(f"Others can read the cluster token at {path}. Protect it: chmod 600 {path}")
     if len(text) < MIN_LENGTH:
-        raise TokenError(f"{path} does not hold a cluster token. Copy it again from the machine with `anima cluster`.")
+        raise TokenError(
+            f"{path} does not contain a cluster token. Copy it again from the machine with `anima cluster`."
+        )
 
 
 def ensure_token(path: Path) -> bool:

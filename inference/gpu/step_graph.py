@@ -85,10 +85,10 @@ class StepGraphs:
         found, seconds = self._timed(recorded)
         distance = torch.linalg.vector_norm(found.float() - expected.float())
         if not distance <= TOLERANCE * torch.linalg.vector_norm(expected.float()):
-            self.give_up("their results differ from those of single launches")
+            self.give_up("their results differ from those of separate kernel launches")
         elif seconds > (1 - WORTH) * plain_seconds:
             self.are_used = False
-            logger.info("CUDA graphs are not used: single launches are about as fast here.")
+            logger.info("CUDA graphs are not used: separate kernel launches are about as fast here.")
 
     def give_up(self, why: str) -> None:
         self.are_used = False

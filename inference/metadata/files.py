@@ -61,7 +61,7 @@ def png_text(parameters: Parameters) -> dict[str, str]:
     """
     missing = [name for name in _REQUIRED if getattr(parameters, name) is None]
     if missing:
-        raise ValueError(f"The picture's parameters lack {', '.join(missing)}: ComfyUI needs them.")
+        raise ValueError(f"The picture's parameters lack {', '.join(missing)}, which ComfyUI needs.")
     graph = comfyui_writer.image_graph(parameters)
     return {
         "parameters": _without_surrogates(a1111.write(parameters)),
@@ -219,7 +219,7 @@ def _png_texts(file: BinaryIO) -> Found:
         header = file.read(8)
         length, kind = int.from_bytes(header[:4], "big"), header[4:]
         if (size is None) != (kind == b"IHDR"):
-            raise ValueError("IHDR does not come first and once")
+            raise ValueError("IHDR is not the first chunk, or occurs twice")
         if len(header) < 8 or kind == b"IEND":
             break
         if kind == b"IHDR":

@@ -77,7 +77,7 @@ class PassingParts:
         """Have all leave after the device ran out of memory, and from now on always. Returns whether that is news."""
         if self.mode != "auto":
             return False
-        logger.info("The device's memory is short: text encoder and VAE wait in main memory from now on.")
+        logger.info("The device is short of memory: text encoder and VAE wait in main memory from now on.")
         self.mode = "always"
         self.make_room(0)
         return True

@@ -129,7 +129,7 @@ class ModelPool(Generic[Loaded]):
             logger.info("%s moves from the device to main memory", name)
             self._kept[name].move_to(CPU)
         else:
-            logger.info("%s leaves the memory", name)
+            logger.info("%s is removed from memory", name)
             self._kept.pop(name).release()
 
     def _load_or_move(self, name: str, load: Callable[[], Loaded]) -> Loaded:
@@ -154,6 +154,6 @@ class ModelPool(Generic[Loaded]):
 
 def _too_large(name: str) -> OutOfMemory:
     return OutOfMemory(
-        f"The device's memory does not hold the model {name}. Choose another one, or stop other programs that use the "
-        "device."
+        f"The device does not have enough memory for the model {name}. Choose another one, or stop other programs that "
+        "use the device."
     )

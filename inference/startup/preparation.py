@@ -37,7 +37,7 @@ class _Preparation:
             trial.join()
             self.succeeded = trial.exitcode == 0
         except (OSError, EOFError, RuntimeError) as error:
-            logger.info("engines start without preparation: %s", error)
+            logger.info("engines start without a prepared process: %s", error)
         finally:
             self.over.set()
 

@@ -45,7 +45,7 @@ def read_ahead(
                 if not fetch(path):
                     return
         except (OSError, CheckpointError) as error:
-            logger.debug("nothing is read ahead: %s", error)
+            logger.debug("model files are not read ahead: %s", error)
 
     thread = threading.Thread(target=run, name="reading ahead", daemon=True)
     thread.start()

@@ -84,7 +84,7 @@ class TaggerProcess:
             with suppress(_Idle):
                 self._start()
                 return self._ask(png)
-        raise TaggerLost("The tagger's process ends as soon as it has started.")
+        raise TaggerLost("The tagger's process ended right after its start.")
 
     def stop(self) -> None:
         """End the process, for good. A call that another thread is in ends in TaggerLost."""

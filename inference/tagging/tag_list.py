@@ -52,13 +52,13 @@ def read_tag_list(path: Path) -> tuple[ListedTag, ...]:
     """The tags in the order of the model's outputs. Raises TaggerError."""
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise TaggerError(f"{path} is larger than {MAX_BYTES >> 20} MiB, so it is no list of tags.")
+            raise TaggerError(f"{path} is larger than {MAX_BYTES >> 20} MiB, so it is not a list of tags.")
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
             missing = {"name", "category"} - set(rows.fieldnames or ())
             if missing:
                 raise TaggerError(
-                    f"{path} lacks the column {' and '.join(sorted(missing))}: its first line has to be "
+                    f"{path} lacks the column {' and '.join(sorted(missing))}: its first line must be "
                     "tag_id,name,category,count."
                 )
             tags = tuple(_tag(row, path, rows.line_num) for row in rows)
@@ -67,7 +67,7 @@ def read_tag_list(path: Path) -> tuple[ListedTag, ...]:
     except UnicodeDecodeError:
         raise TaggerError(f"{path} is not a UTF-8 text file: download it again.") from None
     except csv.Error as error:
-        raise TaggerError(f"{path} is no CSV file ({error}): download it again.") from None
+        raise TaggerError(f"{path} is not a CSV file ({error}): download it again.") from None
     except OSError as error:
         raise TaggerError(f"{path} cannot be read ({error.strerror}): allow this user to read it.") from None
     if not tags:
@@ -79,6 +79,6 @@ def _tag(row: dict[str, str | None], path: Path, line: int) -> ListedTag:
     """Categories that Danbooru does not have count as general."""
     name, category = (row["name"] or "").strip(), (row["category"] or "").strip()
     if not name or not (category.isascii() and category.isdecimal()):
-        raise TaggerError(f"{path}, line {line}: a name and the number of a category are expected: download it again.")
+        raise TaggerError(f"{path}, line {line}: a name and a category's number are expected. Download the file again.")
     known = {str(kind.value): kind for kind in TagKind}
     return ListedTag(name, known.get(category, TagKind.GENERAL))

@@ -304,7 +304,7 @@ def _why_nothing(left_out: Sequence[LeftOut], tensors: Iterable[str]) -> str:
         return named[0]
     keys = list(tensors)
     if not keys:
-        return "it holds no tensors. Download it again."
+        return "it contains no tensors. Download it again."
     if all(means_text_encoder(key) for key in keys):
         return (
             f"it changes only a text encoder that is not this model's (its keys look like {keys[0]}). "
@@ -321,6 +321,6 @@ def _why_nothing(left_out: Sequence[LeftOut], tensors: Iterable[str]) -> str:
 def _refuse_control_networks(path: Path, tensors: Iterable[str], metadata: Mapping[str, str]) -> None:
     if any(key.startswith("lllite") for key in (*tensors, *metadata)):
         raise CheckpointError(
-            f"The file {path} is a ControlNet-LLLite, not a LoRA: it needs a control image, which is not supported. "
-            "Move it out of the folder of LoRA files."
+            f"The file {path} is a ControlNet-LLLite, not a LoRA. It needs a control image, which is not supported. "
+            "Move it out of the LoRA folder."
         )

@@ -66,7 +66,7 @@ class Quantization:
             return None
         scale = self.get(scale_key).float()
         if scale.numel() not in (1, tensor.shape[0]):
-            raise ValueError(f"its scale has shape {list(scale.shape)}, neither one number nor one for each row")
+            raise ValueError(f"its scale has shape {list(scale.shape)}, but must be one number, or one for each row")
         return scale.flatten()
 
 

@@ -91,7 +91,7 @@ class WeightsFile:
             yield
         except (RuntimeError, ValueError, TypeError) as error:
             raise CheckpointError(
-                f"{self.path}: tensor {key} cannot be turned back from its quantised form ({error}). Use the plain "
+                f"{self.path}: tensor {key} cannot be converted from its quantised form ({error}). Use the plain "
                 "version in bfloat16."
             ) from error
 
@@ -116,7 +116,7 @@ def reading_sizes_off(file: WeightsFile) -> Iterator[None]:
         raise
     except (LookupError, ArithmeticError, ValueError, TypeError, RuntimeError) as error:
         raise CheckpointError(
-            f"{file.path}: its tensors do not have the shapes of such a model ({type(error).__name__}: {error}). "
+            f"{file.path}: its tensors do not have the shapes of this kind of model ({type(error).__name__}: {error}). "
             "The file belongs to another model or is damaged; choose a file made for Anima."
         ) from error
 
@@ -153,7 +153,7 @@ def load_module(
             state[key] = tensor.to(device, dtype)
             _refuse_what_is_no_number(file, key, state[key])
     if leftovers:
-        logger.info("%s: %d tensors that training left in it are ignored.", file.path.name, leftovers)
+        logger.info("%s: %d tensors left over from training are ignored.", file.path.name, leftovers)
     module.load_state_dict(state, assign=True)
     module.requires_grad_(False).eval().to(device)
 

@@ -43,7 +43,7 @@ async def copy_database(
             await _compare(old, new, _counted("compare", rows, progress))
             await target.claim.check(new)
             if not source.claim.is_held:
-                raise DatabaseRefused("A bot took the database to copy from. Stop it, then copy again.")
+                raise DatabaseRefused("A bot started using the database to copy from. Stop it, then copy again.")
         await _analyze(target)
     return rows
 
@@ -52,7 +52,7 @@ async def copy_database(
 async def _claimed(database: Database) -> AsyncIterator[None]:
     """No bot can draw on the database in here."""
     if not await database.claim.take_or_refuse():
-        raise DatabaseRefused(f"A bot draws on the database {database.address}. Stop it first, then copy again.")
+        raise DatabaseRefused(f"A bot is using the database {database.address}. Stop it first, then copy again.")
     keeping = asyncio.create_task(database.claim.keep())
     try:
         yield
@@ -100,7 +100,7 @@ async def _copy(old: AsyncConnection, new: AsyncConnection, count: Callable[[int
                 await new.execute(insert(table), values)
             except exc.DBAPIError as error:
                 raise DatabaseRefused(
-                    f"A row of {table.name} does not fit into the other database. It is between the one with "
+                    f"A row of {table.name} could not be copied to the other database. It is between the one with "
                     f"{_name(table, rows[0])} and the one with {_name(table, rows[-1])}."
                 ) from error
             count(len(rows))

@@ -129,7 +129,7 @@ class DrawingClaim:
                 async with self._transactions.writing() as connection:
                     await connection.execute(update(claims).where(mine).values(holder=None))
             except StorageUnavailable as error:
-                logger.warning("the claim could not be released, so it expires in %s: %s", EXPIRES_AFTER, error)
+                logger.warning("the claim could not be released and expires in %s: %s", EXPIRES_AFTER, error)
         if self._lock is not None:
             await self._lock.release()
 
@@ -141,7 +141,7 @@ class DrawingClaim:
         """Raises ClaimLost; otherwise nobody can take the claim before the end of the transaction."""
         if self._epoch is not None and await connection.scalar(select(self._epoch_of_mine())) != self._epoch:
             self._lose(TAKEN)
-            raise ClaimLost("Another bot draws on this database now.")
+            raise ClaimLost("Another bot is using this database now.")
 
     def _epoch_of_mine(self) -> ScalarSelect[Any]:
         """The name is compared too: after a failover that lost the newest changes, an epoch may come twice."""

@@ -42,7 +42,7 @@ class Credits(TypeDecorator[float]):
         if value is None:
             return None
         if not (math.isfinite(value) and value >= 0):
-            raise ValueError(f"A cost of {value} credits makes no sense; it must be zero or more.")
+            raise ValueError(f"A cost of {value} credits is invalid; it must be zero or more.")
         return round(value * 1000)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> float | None:

@@ -22,5 +22,5 @@ async def test_a_second_bot_on_one_database_says_so_and_ends(tmp_path: Path) -> 
         )
         _, said = await asyncio.wait_for(second.communicate(), TIMEOUT)
         assert second.returncode == 1
-        assert b"Another Anima Bot draws for this database already" in said
+        assert b"Another Anima Bot is already using this database" in said
         assert b"Traceback" not in said

@@ -83,7 +83,7 @@ async def test_no_token(tmp_path: Path) -> None:
 async def test_no_models_folder(tmp_path: Path, discord: FakeDiscord) -> None:
     environment = {**settings_for(discord, tmp_path), "ANIMA_MODELS": "models"}
     said = await failed_start(tmp_path, "run", **environment)
-    assert said.startswith(f"There is no models folder at {tmp_path}/models. Fetch the model with `anima download`")
+    assert said.startswith(f"There is no models folder at {tmp_path}/models. Run `anima download`")
     assert not list(tmp_path.iterdir()), "no database is made for a bot that does not start"
 
 

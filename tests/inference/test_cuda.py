@@ -216,7 +216,7 @@ def test_a_picture_that_the_memory_does_not_hold_even_alone_is_a_sentence_and_th
     gpu.generate([REQUEST])
     with (
         at_most(torch.cuda.memory_allocated() + 2**22),
-        pytest.raises(OutOfMemory, match="memory does not hold this picture"),
+        pytest.raises(OutOfMemory, match="does not have enough memory for this picture"),
     ):
         gpu.generate([replace(LARGE, width=2048, height=2048)])
     assert gpu.generate([REQUEST])

@@ -69,7 +69,7 @@ def test_one_image_that_it_does_not_hold_is_a_sentence_and_other_errors_stay_wha
         with engine.transformer.register_forward_pre_hook(hook):
             engine.generate([REQUEST])
 
-    with pytest.raises(OutOfMemory, match="memory does not hold this picture"):
+    with pytest.raises(OutOfMemory, match="does not have enough memory for this picture"):
         fail(FULL[0])
     with pytest.raises(RuntimeError, match="the driver crashed"):
         fail("the driver crashed")

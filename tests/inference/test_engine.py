@@ -335,7 +335,7 @@ def test_a_picture_that_the_memory_does_not_hold_even_alone_is_a_sentence(engine
 
     with (
         engine.transformer.register_forward_pre_hook(full),
-        pytest.raises(OutOfMemory, match="memory does not hold this picture"),
+        pytest.raises(OutOfMemory, match="does not have enough memory for this picture"),
     ):
         engine.generate([REQUEST])
     assert engine.generate([REQUEST])

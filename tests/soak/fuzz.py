@@ -138,7 +138,7 @@ def fault_of(target: FuzzTarget, case: bytes) -> str | None:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
     seconds = time.process_time() - started
-    return f"it took {seconds:.1f} s, {target.seconds} are the most" if seconds > target.seconds else None
+    return f"it took {seconds:.1f} s, more than {target.seconds}" if seconds > target.seconds else None
 
 
 def watch_the_clock() -> None:

@@ -127,7 +127,7 @@ async def test_nothing_is_copied_while_a_bot_draws(source, target, where, urls, 
     bot = await Database.open(urls[0] if where == "source" else urls[1])
     assert await bot.lock()
     keeping = asyncio.create_task(bot.claim.keep())
-    with pytest.raises(DatabaseRefused, match="A bot draws on the database"):
+    with pytest.raises(DatabaseRefused, match="A bot is using the database"):
         await copy_database(source, target)
     keeping.cancel()
     await asyncio.gather(keeping, return_exceptions=True)
@@ -168,7 +168,7 @@ async def test_a_row_that_postgresql_refuses_is_named(tmp_path, postgresql_url):
     job = await accepted(source)
     async with source.transactions.writing() as connection:  # SQLite takes it
         await connection.execute(text("UPDATE jobs SET kind = :long"), {"long": "x" * 1000})
-    with pytest.raises(DatabaseRefused, match=f"A row of jobs does not fit .* id {job.id} and"):
+    with pytest.raises(DatabaseRefused, match=f"A row of jobs could not be copied .* id {job.id} and"):
         await copy_database(source, target)
     await source.close()
     await target.close()

@@ -1,4 +1,4 @@
-"""`/anima-admin`: one private panel in which a server's admins look after drawing.
+"""`/anima-admin`: the private panel in which a server's admins change its settings.
 
 Every control says in its custom_id what it does and the database knows the rest, so a panel works for as long as its
 message is there, after restarts too. The same goes for open forms: their fields carry the version of the settings that

@@ -1,4 +1,4 @@
-"""What the panel's buttons and selects do, each by the name that its custom_id has."""
+"""What the admin panel's buttons and selects do, by the name in their custom_id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server as its admins see it: who they are, what is set, and how a change is written."""
+"""Checks who is an admin; reads and saves a server's settings."""
 
 from __future__ import annotations
 

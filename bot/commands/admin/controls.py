@@ -1,4 +1,4 @@
-"""What a page of the panel is put together from: texts, buttons and selects. What they do is in `actions`."""
+"""The texts, buttons and selects of the admin panel's pages. What they do is in `actions`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The panel's forms: what each asks for, how that is checked, and what becomes of it.
+"""The admin panel's forms: their fields, checks, and saving.
 
-An empty field goes back to what the bot has by default.
+An empty field resets a setting to the bot's default.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The panel's page about the gallery, a channel where members share chosen images."""
+"""The admin panel's page about the gallery, a channel where members share chosen images."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from bot.text.translation import N_, say
 
 ABOUT = N_(
     "Members can post pictures that they asked for there with *Share*. Moderators can post anybody's, except private "
-    "ones. Each picture is posted once, with the name of the person who asked for it, who can also remove it. The rules "
-    "of that channel apply: its age restriction, the blocked words and the classifier."
+    "ones. Each picture is posted once, with the name of the person who asked for it, who can also remove it. The "
+    "rules of that channel apply: its age restriction, the blocked words and the classifier."
 )
 NO_GALLERY = N_("No gallery is set, so nothing can be shared.")
 IS_GONE = N_("The gallery's channel is gone, so nothing can be shared. Choose another one.")

@@ -1,4 +1,4 @@
-"""The panel's page about the log channel, where events are posted for moderators."""
+"""The admin panel's page about the log channel, where events are posted for moderators."""
 
 from __future__ import annotations
 

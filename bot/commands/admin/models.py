@@ -1,4 +1,4 @@
-"""The panel's page about diffusion models: which one is the server's default, and which ones members may use."""
+"""The admin panel's page about diffusion models: the server's default, and which ones members may use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The panel: one message that turns to any of its pages."""
+"""The pages of the admin panel, all shown in one message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is set in a server, what was changed, and what is wrong with what was typed: in words."""
+"""Describes a server's settings, their changes, and mistakes in what was typed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Discord offers while somebody types an option of a command."""
+"""Suggestions while users type an option of a command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options that several commands have: their types, choices and descriptions, and what they are called elsewhere."""
+"""The options that several commands share: types, choices, descriptions, and their labels in forms and messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/anima compare`: one prompt and seed with a thing or two varied, as one labelled grid."""
+"""`/anima compare`: one prompt and seed with one or two settings varied, as one labelled grid."""
 
 from __future__ import annotations
 

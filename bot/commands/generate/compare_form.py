@@ -1,4 +1,4 @@
-"""What `/anima compare` does with its options, and the form that reopens a refused one with what was typed."""
+"""Parses the options of `/anima compare`, and the form that reopens a refused one with what was typed."""
 
 from __future__ import annotations
 

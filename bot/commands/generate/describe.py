@@ -1,4 +1,4 @@
-"""`/anima describe`: tags for a picture. It is there only where the operator names a tagger."""
+"""`/anima describe`: tags for a picture. The command exists only if the operator has set a tagger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The menu of a message, *Anima: draw again*: an image of ours, or one that says in its file how it was made."""
+"""The message menu *Anima: draw again*: repeats one of our images, or one whose file says how it was made."""
 
 from __future__ import annotations
 

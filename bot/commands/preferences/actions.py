@@ -1,4 +1,4 @@
-"""What the panel's buttons and menus do, by the templates of their custom_ids."""
+"""What the preferences panel's buttons and menus do, by the templates of their custom_ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The panel's buttons and menus, as they look. What they do is in `actions`, found by the templates of this module."""
+"""The preferences panel's buttons and menus. What they do is in `actions`, found by the templates of this module."""
 
 from __future__ import annotations
 

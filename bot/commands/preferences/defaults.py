@@ -1,4 +1,4 @@
-"""A person's own defaults, in words: what holds and whose it is, and what they typed to change it, read and checked."""
+"""Shows a person's own defaults (each value and where it comes from), and parses what they type to change them."""
 
 from __future__ import annotations
 

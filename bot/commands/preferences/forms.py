@@ -1,4 +1,4 @@
-"""The panel's forms: own defaults as text, and the name of a new preset."""
+"""The preferences panel's forms: own defaults as text, and the name of a new preset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The panel's two pages: own defaults, and presets."""
+"""The preferences panel's two pages: own defaults, and presets."""
 
 from __future__ import annotations
 

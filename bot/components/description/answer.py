@@ -1,4 +1,4 @@
-"""What somebody gets who asks for a description of an image: the prompt, with buttons that draw or edit it."""
+"""The answer to a request to describe an image: the prompt, with buttons that draw or edit it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The button *Describe* under what *Anima: parameters* answers, and what it remembers of the images of a message."""
+"""The button *Describe* in the answer of *Anima: parameters*, and what is stored about the message's images for it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def describe_buttons(interaction: AnimaInteraction, images: Sequence[Attac
     try:
         draft_id = await save_draft(interaction, DRAFT, {"images": [asdict(image) for image in images]})
     except StorageUnavailable as error:
-        logger.warning("there is no button to describe with: %s", error)
+        logger.warning("the describe button could not be offered: %s", error)
         return None
     view = ui.View(timeout=None)
     for button in describe_row(draft_id, len(images)).children:

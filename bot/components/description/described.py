@@ -1,4 +1,4 @@
-"""The buttons under a description: *Draw this* and *Edit…*, with the form that the latter opens."""
+"""The buttons under a description: *Draw this* and *Edit…*, and the form that *Edit…* opens."""
 
 from __future__ import annotations
 

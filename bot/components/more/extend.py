@@ -1,4 +1,4 @@
-"""*Extend…*: a larger canvas around an image, drawn on from its borders."""
+"""*Extend…*: draws what is around an image, on a larger canvas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""*More…* under an image, and the menu that picks one of several images. Only who pressed sees what they answer."""
+"""*More…* under an image, and the menu that picks one of several images. Only the user who pressed sees the answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shows an image once more where somebody goes on from it."""
+"""Shows the chosen image again in the answers of *More…*."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""*Redraw part…*: cells are picked in a grid over an image, shown, and drawn anew from a form."""
+"""*Redraw part…*: the user picks cells of a grid over an image, sees them marked, and redraws them with a form."""
 
 from __future__ import annotations
 

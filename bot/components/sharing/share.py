@@ -1,4 +1,4 @@
-"""*Share*: sends an image to the server's gallery. For who asked for it, and for moderators if others see it."""
+"""*Share*: posts an image in the server's gallery. For its owner, and for moderators unless it is private."""
 
 from __future__ import annotations
 

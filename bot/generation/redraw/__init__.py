@@ -1,1 +1,1 @@
-"""Which part of an image a job redraws, and what is shown of it."""
+"""Which part of an image a job redraws."""

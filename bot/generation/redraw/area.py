@@ -45,7 +45,7 @@ class Area:
         if self.cells:
             return source, mask_of_cells(self.cells, source.size)
         if mask is None:
-            raise InvalidRequest("mask: its file is gone.")
+            raise InvalidRequest("mask: its file no longer exists.")
         return source, mask
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with options that cannot be used: each named, with its limit."""
+"""Error messages for invalid options, each with its limit."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ class Acknowledgements:
             try:
                 goes_on = await self._go_on(request)
             except Exception:  # the others go on all the same
-                logger.exception("interaction %d cannot be handled again", request.interaction_id)
+                logger.exception("interaction %d could not be continued", request.interaction_id)
                 goes_on = False
             if not goes_on:
                 await retry_storage(partial(self._unanswered.answered, request.interaction_id))
@@ -128,7 +128,7 @@ class Acknowledgements:
         found = await self._look_up(request)
         if found is None:
             return False
-        logger.info("interaction %d goes on after a restart", request.interaction_id)
+        logger.info("interaction %d continues after a restart", request.interaction_id)
         resumed = _resumed.set(found)
         try:
             self._receive({**request.payload, "token": request.interaction_token})

@@ -1,4 +1,4 @@
-"""In which order people's completions are worked on, so that many of them delay no command."""
+"""The order in which autocomplete requests are answered, so that many of them delay no command."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class CompletionTurns:
             try:
                 self._begin(waiting.payload)
             except Exception:
-                logger.exception("a completion could not begin")
+                logger.exception("a completion could not be started")
             # In the first round its task begins; what that makes ready runs in the second.
             await asyncio.sleep(0)
             await asyncio.sleep(0)

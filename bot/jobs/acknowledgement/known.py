@@ -1,4 +1,4 @@
-"""What must be known before an interaction is acknowledged, held in memory: who is blocked, and what is private.
+"""What must be known before an interaction is acknowledged, kept in memory: who is blocked, and what is private.
 
 It is read once at the start and updated by watching the classes that write it. Until it is read, every answer is
 private, and so is every answer about a job that is not known.

@@ -1,1 +1,1 @@
-"""The way of a job's news to its message: images, progress, failures."""
+"""How a job's updates reach its message: images, progress, failures."""

@@ -197,7 +197,7 @@ class Delivery:
         try:
             await self._editor.edit(job, view, files, with_files=with_files, is_progress=is_progress)
         except (discord.HTTPException, MessageOutOfReach, Dropped, aiohttp.ClientError, OSError) as error:
-            logger.info("nothing could be said in its message (%s)", error)
+            logger.info("its message could not be edited (%s)", error)
             return False
         return True
 
@@ -207,7 +207,7 @@ class Delivery:
         except discord.HTTPException as error:
             if not is_too_large(error):
                 raise
-            logger.info("too large for Discord, so it is made smaller")
+            logger.info("too large for Discord, so it is re-encoded")
         smaller = await asyncio.to_thread(lambda: [_smaller(render) for render in renders])
         try:
             return await self._post_images(job, smaller, made_smaller=True)
@@ -266,7 +266,7 @@ class Delivery:
                 logger.info("no private message could be sent (%s)", error)
         if refusal is not None:
             raise NoLongerAllowed(refusal)
-        raise Undeliverable("Neither the message, nor its channel, nor a private message could be reached.")
+        raise Undeliverable("The job's message, its channel and a private message were all out of reach.")
 
     async def _post_in_channel(self, job: Job, news: _News, judgement: Judgement) -> Posted | None:
         """In the job's own message, or else in a new one in its channel. None if neither is possible."""
@@ -344,7 +344,7 @@ class Delivery:
         since = discord.Object(job.interaction_id)
         async for message in to.history(limit=SCAN_LIMIT, after=since, oldest_first=False):
             if message.author == self._client.user and shows_images_of(job.id, message):
-                logger.info("its images are there already")
+                logger.info("its images have been posted already")
                 return posted(message)
         return None
 
@@ -356,7 +356,7 @@ class Delivery:
         try:
             await in_any_case(lambda: channel.get_partial_message(place.message_id).delete())
         except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
-            logger.info("a message that came too late could not be deleted (%s)", error)
+            logger.info("a message that was posted too late could not be deleted (%s)", error)
 
 
 def _as_judged(render: Render, judgement: Judgement) -> Render:

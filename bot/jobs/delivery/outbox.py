@@ -1,4 +1,4 @@
-"""What users are waiting for, posted as soon as Discord takes it: finished images, and why a job failed."""
+"""Retries finished images and failure messages until Discord accepts them."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class Outbox:
             logger.warning("%s", error)
             await self.fail(job, str(error))
         except Exception:
-            logger.exception("delivery went wrong")
+            logger.exception("delivery failed")
             await self.fail(job, messages.DISCORD_REFUSED)
         finally:
             self._status.spoke(job.id, False)
@@ -150,7 +150,7 @@ class Outbox:
             async with asyncio.timeout(POINTING_TIMEOUT):
                 await self._delivery.point_to(job, place)
         except TimeoutError:
-            logger.info("its message could not say where its images are")
+            logger.info("its message could not be edited to link to its images")
 
     @about_its_job
     async def _report_failure(self, job: Job, reason: str) -> None:
@@ -159,7 +159,7 @@ class Outbox:
         try:
             await retry(lambda: self._delivery.report_failure(job, reason), _DeliveryErrors().may_pass)
         except MessageDeleted:
-            logger.info("its message was deleted, so nothing more is said of it")
+            logger.info("its message was deleted, so its user is not notified")
             await retry_storage(lambda: self._jobs.mark_notified(job.id))
         except Dropped:
             pass

@@ -1,4 +1,4 @@
-"""Keeps Discord's limits free for finished images: what merely informs takes only what is left.
+"""Keeps Discord's rate limits free for finished images: progress takes only what is left.
 
 Discord allows the whole bot 50 requests a second, and about five edits in five seconds in each channel. Requests by an
 interaction's token count towards neither; progress goes that way for as long as the token is valid.

@@ -1,7 +1,7 @@
-"""Describes images for people: asks the rules, the quota and the tagger, and charges for what was found.
+"""Describes images for users: checks rules and quota, runs the tagger, and charges for the result.
 
-It is charged once there is a description, by the interaction's id: a request that fails costs nothing, and one that is
-begun again after a restart is not charged twice.
+The charge is made once there is a description, by the interaction's id: a request that fails costs nothing, and one
+that is repeated after a restart is not charged twice.
 """
 
 from __future__ import annotations

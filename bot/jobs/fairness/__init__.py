@@ -1,1 +1,1 @@
-"""What the queue calculates with: one user's line, and what a turn costs."""
+"""What the queue calculates with: one user's queued jobs, and what a turn costs."""

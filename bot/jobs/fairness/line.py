@@ -1,4 +1,4 @@
-"""One user's waiting jobs, with what stands before each of them."""
+"""One user's queued jobs, with running sums of what is ahead of each."""
 
 from __future__ import annotations
 

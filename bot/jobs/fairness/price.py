@@ -1,4 +1,4 @@
-"""What a turn costs: the more somebody used lately, the more, up to twice as much.
+"""What a turn costs: more for users with much recent use, up to twice as much.
 
 Credits and prices are in whole millionths, so that their sums are exact in any order.
 """

@@ -155,7 +155,7 @@ class Gallery:
                 try:
                     await retry(partial(self.remove, share), _passes_later)
                 except discord.HTTPException as error:
-                    logger.warning("an erased post could not be deleted (%s)", error)
+                    logger.warning("the post of an erased user could not be deleted (%s)", error)
                 await retry_storage(partial(self._shares.end, share.id))
 
     async def _share(self, request: ShareRequest) -> SharedImage:
@@ -253,7 +253,7 @@ class Gallery:
             await self._shares.end(share.id)
             if error.code == UNKNOWN_MESSAGE:  # a post with this nonce was made and then deleted
                 return await self._share(request)
-            logger.info("the gallery does not take it (%s)", error)
+            logger.info("it could not be posted in the gallery (%s)", error)
             raise NotShared(_explained(error, share.channel_id)) from error
         if not await retry_storage(lambda: self._shares.posted(share.id, message.id)):
             await self._delete(share, message.id)

@@ -1,4 +1,4 @@
-"""Which diffusion models may be used in a place, and which one holds there."""
+"""Which diffusion models a user may choose in a channel, and which one is used."""
 
 from __future__ import annotations
 

@@ -46,9 +46,9 @@ class ModelWait:
             try:
                 await self.end_overdue(utc_now())
             except StorageUnavailable as error:
-                logger.warning("jobs that have waited too long could not be ended: %s", error)
+                logger.warning("jobs that waited too long could not be ended: %s", error)
             except Exception:
-                logger.exception("jobs that have waited too long could not be ended")
+                logger.exception("jobs that waited too long could not be ended")
 
     async def end_overdue(self, now: datetime) -> None:
         """End the queued jobs that have waited too long for the model, with refunds.

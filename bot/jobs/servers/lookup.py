@@ -1,4 +1,4 @@
-"""Servers, channels and members: from discord.py's cache, or else asked of Discord and remembered for a minute.
+"""Servers, channels and members: from discord.py's cache, or else fetched from Discord and remembered for a minute.
 
 The cache does not know archived threads, and in many servers there is none (`bot.ops.sharding`).
 """
@@ -111,7 +111,7 @@ class ServerLookup:
         try:
             parent = await self._parent(guild_id, channel)
         except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
-            logger.info("channel %d could not be looked at, so the strictest rules apply (%s)", channel.id, error)
+            logger.info("channel %d could not be fetched, so the strictest rules apply (%s)", channel.id, error)
             parent = None
         return ChannelContext.of_channel(guild_id, channel, parent)
 
@@ -165,7 +165,7 @@ class ServerLookup:
                         thread.guild = server
                         server._add_thread(thread)
         except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
-            logger.info("server %d could not be looked at (%s)", guild_id, error)
+            logger.info("server %d could not be fetched (%s)", guild_id, error)
             self._refused(guild_id, error)
             return None
         return server
@@ -181,7 +181,7 @@ class ServerLookup:
         try:
             return await server.fetch_member(user.id)
         except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
-            logger.info("the roles of a member of server %d could not be looked at (%s)", server.id, error)
+            logger.info("the roles of a member of server %d could not be fetched (%s)", server.id, error)
             return None
 
     async def is_member(self, guild_id: int) -> bool:

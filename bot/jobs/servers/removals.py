@@ -1,4 +1,4 @@
-"""Notices that the bot was removed from a server where Discord does not tell it: without discord.py's cache.
+"""Notices that the bot was removed from a server if Discord does not say so: without discord.py's cache.
 
 Discord then refuses what the bot does there. Images that go out by an interaction's token are not refused, so servers
 with unfinished jobs are also looked at from time to time.
@@ -62,9 +62,9 @@ class Removals:
             try:
                 await self._look_around()
             except StorageUnavailable as error:
-                logger.info("servers with unfinished jobs are not known (%s)", error)
+                logger.info("servers with unfinished jobs could not be read (%s)", error)
             except Exception:
-                logger.exception("servers with unfinished jobs were not looked at")
+                logger.exception("servers with unfinished jobs could not be read")
 
     async def close(self) -> None:
         tasks = list(self._looking.values())
@@ -86,7 +86,7 @@ class Removals:
         try:
             is_member = await self._lookup.look_at_membership(guild_id)
         except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
-            logger.info("whether the bot is still in server %d could not be looked at (%s)", guild_id, error)
+            logger.info("could not check whether the bot is still in server %d (%s)", guild_id, error)
             return
         if not is_member:
             await self._removed(guild_id)

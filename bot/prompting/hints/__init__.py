@@ -1,4 +1,4 @@
-"""Hints: parts of a prompt that Anima misunderstands for sure, and the corrected request.
+"""Hints: parts of a prompt that Anima certainly misunderstands, and the corrected request.
 
 Only what is certain becomes a hint. A prompt may be prose, so a word counts as a tag only if it is alone between
 commas, and as an artist or known tag only if the tag index has it.

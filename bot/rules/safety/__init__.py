@@ -1,4 +1,4 @@
-"""What may not be drawn: pure rules over the texts of a request.
+"""Which prompts may not be drawn: pure functions of the texts of a request.
 
 Sexual content about minors is refused everywhere, without a switch. Asking for pictures that Danbooru would rate
 questionable or explicit is for channels that are age-restricted. A server may block words of its own.

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001, RUF002  letters that look alike are the subject
-"""Text as its reader sees it: without accents, invisible characters and look-alike letters.
+"""Normalizes text: removes accents and invisible characters, and replaces look-alike letters.
 
 Look-alikes are the common ones of Unicode's confusables (UTS 39), as far as they stand for a Latin letter.
 """

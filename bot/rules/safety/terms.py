@@ -1,4 +1,4 @@
-"""The words that the rules of safety look for, by what they say. Folded text is searched, see `folding.fold`.
+"""The terms that the safety rules look for, by meaning. They are searched in normalized text, see `normalize.fold`.
 
 In the lists of Latin words a line has terms with commas between; the plural in -s is meant too. A term of several words
 is also found written as one. Ratings are Danbooru's: explicit and questionable are what a channel has to be

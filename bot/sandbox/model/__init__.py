@@ -1,1 +1,1 @@
-"""What the stand-in knows: servers, people, messages, interactions."""
+"""The stand-in's state: servers, people, messages, interactions."""

@@ -1,4 +1,4 @@
-"""Uploaded files: what Discord reads off them, and the signed addresses they are served from."""
+"""Uploaded files: what Discord reads from them, and the signed URLs that serve them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stand-in's time, which a test may turn, and the snowflakes made from it."""
+"""The stand-in's clock, which tests can change, and snowflakes made from it."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Everything that happens, in one order: the stream that tests wait on and that a page can follow."""
+"""The stream of everything that happens, which tests wait on and the page follows."""
 
 from __future__ import annotations
 

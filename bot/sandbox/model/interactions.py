@@ -1,4 +1,4 @@
-"""Interactions: what users do is sent to the bot, what the bot answers is checked and shown.
+"""Interactions: sends them to the bot, checks its answers and shows them.
 
 Source: "Receiving and Responding to Interactions" in Discord's documentation.
 """

@@ -1,4 +1,4 @@
-"""Messages: how a body becomes one, what Discord refuses, how it is written back, where it is kept."""
+"""Messages: created from request bodies, checked, stored, serialized."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who and what there is: users, roles, members, servers, channels. `serializers` writes them as the API does."""
+"""The stand-in's world: users, roles, members, servers, channels. `serializers` writes them as the API does."""
 
 from __future__ import annotations
 

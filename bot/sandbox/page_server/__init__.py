@@ -1,4 +1,4 @@
-"""Serves the page that shows the stand-in to a person: its files, its languages, and what it asks for and does."""
+"""Serves the sandbox's page: its files, its languages, and its requests."""
 
 from collections.abc import Sequence
 

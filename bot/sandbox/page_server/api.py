@@ -1,4 +1,4 @@
-"""What the page asks for and does, each request on behalf of one user: `/sandbox/as/{user}/…`.
+"""The requests of the page, each on behalf of one user: `/sandbox/as/{user}/…`.
 
 What a user may see is decided here; what a user may do is decided by the stand-in, as Discord's client does it. A
 refusal is answered 422 with the sentence for the person who reads it.

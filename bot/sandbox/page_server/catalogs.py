@@ -1,4 +1,4 @@
-"""What the page says in each language: a catalog beside the bot's own, which the page is given as JSON."""
+"""The page's translations: a catalog beside the bot's own, served as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The application's commands: registered, read, changed and deleted, for everyone and for single servers."""
+"""Routes that register, read, change and delete the application's commands, global or of one server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults that a test orders: refusals, rate limits, slow answers, lost connections."""
+"""Faults that tests inject: refusals, rate limits, slow answers, lost connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers to interactions: the callback, and the webhook of an interaction that goes on from there."""
+"""Routes for answers to interactions: the callback and the interaction's webhook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages of channels: read, posted, edited and deleted by the bot."""
+"""Routes that read, post, edit and delete messages of channels."""
 
 from __future__ import annotations
 

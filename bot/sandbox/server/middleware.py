@@ -1,4 +1,4 @@
-"""Who may talk to the stand-in over HTTP: programs on this computer, and the stand-in's own page in a browser.
+"""Rejects HTTP requests that come neither from programs on this computer nor from the sandbox's own page.
 
 A browser also runs the pages of strangers. They can reach loopback, under a name of their own that they made lead here
 (DNS rebinding) or by asking across sites; the Host, Origin and Sec-Fetch-Site headers give them away.

@@ -1,4 +1,4 @@
-"""Requests, read: the JSON and the files of a body, and what a route's handler is told."""
+"""Reads request bodies (JSON and files) for the handlers of routes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Discord's REST API: reads a request, asks the handler of its route, writes the answer."""
+"""Discord's REST API: reads a request, calls the handler of its route, writes the response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes of the REST API: a method and a path, the function that answers them, and what that function works on."""
+"""Routes of the REST API: method, path and handler, and the context that handlers get."""
 
 from __future__ import annotations
 

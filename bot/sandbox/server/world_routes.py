@@ -1,4 +1,4 @@
-"""What there is: the bot and its application, the gateway's address, channels, servers, users."""
+"""Routes about the application, the gateway's address, channels, servers and users."""
 
 from __future__ import annotations
 

@@ -83,13 +83,13 @@ def not_the_files_fault(error: Exception) -> str | None:
         number = int(found[1] or found[2])
     if number == COMMITMENT_LIMIT:
         return (
-            "Windows has too little memory for it (error 1455). Let Windows manage the size of the page file (System > "
-            "Advanced system settings > Performance > Advanced > Virtual memory), or close other programs."
+            "Windows does not have enough memory for it (error 1455). Let Windows manage the size of the page file "
+            "(System > Advanced system settings > Performance > Advanced > Virtual memory), or close other programs."
         )
     if isinstance(error, PermissionError) or (
         sys.platform == "win32" and number in (SHARING_VIOLATION, LOCK_VIOLATION)
     ):
-        return f"it may not be read, or another program uses it ({error}). Allow reading it, or close that program."
+        return f"it cannot be read, or another program is using it ({error}). Allow reading it, or close that program."
     return None
 
 

@@ -17,7 +17,7 @@ from inference.benchmark.workload import SIZES
         (["--repeats", "0"], "repeats is 0"),
         (["--threads", "0"], "threads is 0"),
         (["--minutes", "0"], "minutes is 0"),
-        (["--json", "there/is/none.json"], "none.json: there is no such folder"),
+        (["--json", "there/is/none.json"], "none.json: the folder for this file does not exist"),
         (["--charts", "none.json", "folder"], "none.json: No such file"),
         (["--dtype", "int8"], "dtype is 'int8'"),
         (["--dtype", "float8"], "dtype is 'float8', which is not measured here. Choose float32 or bfloat16."),

@@ -39,7 +39,7 @@ def test_a_cluster_that_is_ready_is_described(anima: Anima, capsys: Output, clus
     cluster.setenv("ANIMA_ENGINES", "10")
     assert anima("doctor") == 0
     assert of_the_cluster(capsys) == [
-        f"ok the head at 127.0.0.1:1 answers, accepts the token, and runs {code_version()} as this does",
+        f"ok the head at 127.0.0.1:1 answers, accepts the token, and runs the same version, {code_version()}",
         "ok engines: 3, of which 1 are free; machines with engines: 2; ANIMA_ENGINES is 10",
     ]
 

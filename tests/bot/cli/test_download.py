@@ -199,7 +199,7 @@ def test_what_arrives_damaged_is_not_put_in_place(
     repository = MODEL if path == BASE else TOKENIZERS
     hub.served[path] = wrong(hub.files[repository][path])
     assert anima("download", "--yes") == 1
-    assert "was damaged on the way" in capsys.readouterr().err
+    assert "was damaged during the download" in capsys.readouterr().err
     name = Path(path).name
     assert not any(file.endswith(name) and "t5" not in file for file in files_in(Path("models")))
     assert not any(".part" in file for file in files_in(Path("models")))

@@ -128,7 +128,7 @@ def test_an_image_gives_the_size_most_like_its_shape_and_is_redrawn_in_part(anim
         (("--seed", "-1"), "seed is -1, but must be from 0"),
         (("--denoise", "0.5"), "without an image it must be 1"),
         (("--image", "none.png"), "image: none.png cannot be read as an image"),
-        (("--name", "a/b"), "name is 'a/b', but must be a plain file name"),
+        (("--name", "a/b"), "name is 'a/b', but must be a file name without a folder"),
         (("--lora", "none:0.5"), "loras: there is no LoRA 'none'"),
         (("--size", "huge"), "'huge' is not a size; use for example 832x1216"),
         (("--count", "0"), "'0' is not a whole number from 1"),

@@ -64,8 +64,8 @@ def test_the_engines_own_words_are_shown_as_they_are() -> None:
         (EngineDied("The engine's process was ended by SIGSEGV."), messages.ENGINE_LOST),
         (InvalidRequest("width is 7, but must be from 8 to 4096."), "width is 7, but must be from 8 to 4096."),
         (
-            OutOfMemory("The device's memory does not hold this picture."),
-            "The device's memory does not hold this picture.",
+            OutOfMemory("The device does not have enough memory for this picture."),
+            "The device does not have enough memory for this picture.",
         ),
     ],
 )

@@ -64,7 +64,7 @@ def test_half_a_day_is_a_number_of_days(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_thresholds_that_are_none_are_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PICTURE_CLASSIFIER_REFUSES", "nsfw")
-    with pytest.raises(SettingsError, match=r"PICTURE_CLASSIFIER_REFUSES: .*looks like nsfw:0\.5"):
+    with pytest.raises(SettingsError, match=r"PICTURE_CLASSIFIER_REFUSES: .*such as nsfw:0\.5"):
         Settings.read(_env_file=None)
 
 

@@ -137,7 +137,7 @@ def test_broken_lines_are_left_out_and_named(tmp_path: Path) -> None:
         "4: the category is 'x', but must be a number, so the line is left out.",
         "5: the count is 'many', but must be a number, so the line is left out.",
         "6: it is not UTF-8, so the line is left out.",
-        "7: it has 20,000 characters, 10,000 are the most, so the line is left out.",
+        "7: it has 20,000 characters, and the limit is 10,000, so the line is left out.",
         "8: name, category and count are expected, so the line is left out.",
         "9: name, category and count are expected, so the line is left out.",
     ]
@@ -152,7 +152,7 @@ def test_a_file_of_broken_lines_says_so_in_few_words(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (b"", "there is no tag in this file"),
+        (b"", "this file contains no tags"),
         (b"\0" * 1000, "line 1: name, category and count are expected"),
         (codecs.BOM_UTF16_LE + "hat,0,1".encode("utf-16-le"), "line 1: the file is in UTF-16; save it as UTF-8."),
     ],

@@ -52,7 +52,7 @@ def test_a_dtype_without_a_known_agreement_is_measured_only_where_nothing_is_com
     benchmark.run(TINY, BenchmarkOptions(device="cpu", dtype="float16"))
     assert measured == [torch.float16]
     monkeypatch.setattr(benchmark, "find_spec", lambda _name: object())
-    with pytest.raises(ValueError, match="dtype is 'float16', for which nobody has measured"):
+    with pytest.raises(ValueError, match="dtype is 'float16', for which no tolerance"):
         benchmark.run(TINY, BenchmarkOptions(device="cpu", dtype="float16"))
     benchmark.run(TINY, BenchmarkOptions(device="cpu", dtype="bfloat16"))
     assert measured == [torch.float16, torch.bfloat16]

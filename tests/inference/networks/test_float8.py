@@ -168,7 +168,9 @@ def test_a_scale_that_is_no_number_is_found_too(tmp_path: Path, by_rows: bool) -
 
 def test_a_scale_of_another_length_is_refused_with_the_files_name(tmp_path: Path) -> None:
     models = with_scaled_layer(tmp_path, True, lambda scale: scale[:3].clone())
-    with pytest.raises(CheckpointError, match=r"anima-tiny\.safetensors: .*neither one number nor one for each row"):
+    with pytest.raises(
+        CheckpointError, match=r"anima-tiny\.safetensors: .*but must be one number, or one for each row"
+    ):
         Engine.load(models, device="cpu", dtype="float8")
 
 

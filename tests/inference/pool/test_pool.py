@@ -153,7 +153,7 @@ def test_a_model_that_cannot_be_loaded_leaves_the_others_usable() -> None:
     with pytest.raises(CheckpointError):
         pool.use("broken", 4, 0, fails, lambda: None)
     assert pool.loaded == ("a",)
-    with pytest.raises(OutOfMemory, match="does not hold the model huge"):
+    with pytest.raises(OutOfMemory, match="does not have enough memory for the model huge"):
         use("huge", 9)
     assert use("a") is first
 

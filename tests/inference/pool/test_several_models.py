@@ -236,7 +236,7 @@ def test_a_model_that_the_device_does_not_hold_is_a_sentence(engine: Engine, mon
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(DiffusionModels, "_load", too_large)
-    with pytest.raises(OutOfMemory, match="does not hold the model third"):
+    with pytest.raises(OutOfMemory, match="does not have enough memory for the model third"):
         engine.generate([replace(REQUEST, model="third")])
     monkeypatch.undo()
     assert engine.generate([REQUEST, replace(REQUEST, model="third")])

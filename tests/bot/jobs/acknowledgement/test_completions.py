@@ -95,4 +95,4 @@ async def test_a_completion_that_cannot_begin_stops_no_other(caplog: pytest.LogC
         return begun == ["whole"]
 
     await until(has_begun)
-    assert "a completion could not begin" in caplog.text
+    assert "a completion could not be started" in caplog.text
