@@ -1,4 +1,4 @@
-"""What a process and its child, which talk over a pipe, have in common whatever the child does."""
+"""Shared by all child processes: talking to them over a pipe, and explaining why one ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Modes of images, brought to 8 bits a channel."""
+"""Converts image modes to 8 bits per channel."""
 
 from PIL import Image
 

@@ -1,4 +1,4 @@
-"""Which device generates the images, its memory, and why a GPU is not used."""
+"""Chooses the device, reads its memory, and explains why a GPU is not used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Between images and the pixels that the VAE reads and writes."""
+"""Converts between images and the pixels that the VAE reads and writes."""
 
 from __future__ import annotations
 

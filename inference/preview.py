@@ -1,4 +1,4 @@
-"""A half-done latent as a small image, far cheaper than decoding it.
+"""Previews: an unfinished latent as a small image, far cheaper than decoding it.
 
 A VAE's latent is close to a linear function of the colours beneath it. The way back, 16 channels to 3 and a bias, is
 found by least squares on a few synthetic images, so that it fits any VAE and needs no constants.

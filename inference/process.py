@@ -1,4 +1,4 @@
-"""An engine in its own process: if it crashes or hangs, the program that uses it goes on and starts another.
+"""An engine in its own process: if it crashes or hangs, the program that uses it continues and starts another.
 
 The two processes talk over a pipe. When one dies its end is closed, which the other notices at once. On Windows an
 engine takes its end only as it starts: until then, what says that it died is that its process ended.

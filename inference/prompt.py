@@ -91,13 +91,13 @@ def _is_bracket(prompt: str, position: int) -> bool:
     return prompt[position] == ")" and prompt[position - 1] != "\\"
 
 
-def _is_usable(weight: float) -> bool:
-    return abs(weight) <= _MAX_WEIGHT  # False for nan
-
-
 def _within_bracket(weight: float) -> float:
     heavier = weight * BRACKET_WEIGHT
     return heavier if _is_usable(heavier) else weight
+
+
+def _is_usable(weight: float) -> bool:
+    return abs(weight) <= _MAX_WEIGHT  # False for nan
 
 
 def without_embeddings(segment: str) -> tuple[list[str], list[str]]:

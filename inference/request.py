@@ -1,4 +1,4 @@
-"""What goes into an engine and what comes out: frozen records, free of tensors' machinery and quick to import."""
+"""What goes into an engine and what comes out: frozen records, without PyTorch and quick to import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a solver can be told, apart from the schedule: free of tensors, and quick to import."""
+"""Settings of solvers, apart from the schedule; without PyTorch and quick to import."""
 
 from dataclasses import dataclass, fields
 

@@ -1,1 +1,1 @@
-"""What must survive a restart: jobs, pictures, quotas, preferences and the settings of servers."""
+"""The database: jobs, images, quotas, preferences and server settings, which must survive a restart."""

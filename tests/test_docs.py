@@ -34,14 +34,14 @@ def code_in(text: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_to_files_that_are_there(page: Path) -> None:
+def test_links_lead_to_existing_files(page: Path) -> None:
     links = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
     for link in links:
         if not link.startswith("https://"):
             assert (page.parent / link.partition("#")[0]).exists(), f"{page.name} links to {link}"
 
 
-def test_files_that_are_named_are_there() -> None:
+def test_named_files_exist() -> None:
     named = {
         word
         for code in code_in(text_of())
@@ -53,7 +53,7 @@ def test_files_that_are_named_are_there() -> None:
         assert (ROOT / name).exists(), f"{name} is named but not there"
 
 
-def test_names_of_the_code_are_there() -> None:
+def test_names_in_code_style_exist() -> None:
     """Classes, functions and constants between backticks."""
     patterns = ("(?:[A-Z][a-z]+){2,}", "[a-z]+(?:_[a-z]+)+", "[A-Z]+(?:_[A-Z]+)+")
     spans = {span for code in code_in(text_of()) for span in code.split()}
@@ -95,7 +95,7 @@ def tree() -> app_commands.CommandTree:
     return tree
 
 
-def test_slash_commands_and_options_are_there(tree: app_commands.CommandTree[Any]) -> None:
+def test_named_slash_commands_and_options_exist(tree: app_commands.CommandTree[Any]) -> None:
     commands = {command.qualified_name: command for command in tree.walk_commands()}
     groups = {name for name, command in commands.items() if isinstance(command, Group)}
     named = set(re.findall(r"`/(anima[\w-]*(?: [a-z]+)?)", text_of()))
@@ -114,21 +114,21 @@ def test_slash_commands_and_options_are_there(tree: app_commands.CommandTree[Any
     assert {name for name in every if f"`/{name}`" not in help_page} <= {"anima help", "anima imagine"}
 
 
-def test_settings_that_are_named_are_there() -> None:
+def test_named_settings_exist() -> None:
     known = {name.upper() for name in Settings.model_fields}
     named = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)\b", text_of([ROOT / "README.md", ROOT / "docs" / "operating.md"])))
     assert {"DISCORD_TOKEN", "DATABASE_URL", "HEALTH_PORT"} <= named
     assert named <= known, named - known
 
 
-def test_metrics_that_are_named_are_there() -> None:
+def test_named_metrics_exist() -> None:
     measured = {metric.name for metric in Metrics().registry.collect()}
     measured |= set(re.findall(r'"(anima_\w+)"', (ROOT / "bot" / "ops" / "health.py").read_text()))
     named = set(re.findall(r"\b(anima_[a-z_]+)", text_of([ROOT / "docs" / "operating.md"])))
     assert {name.removesuffix("_total") for name in named} == {name for name in measured if name.startswith("anima_")}
 
 
-def test_what_the_table_of_troubles_quotes_is_really_said() -> None:
+def test_quoted_error_messages_exist() -> None:
     page = (ROOT / "docs" / "operating.md").read_text()
     table = page[page.index("| it says | do |") :].split("\n\n")[0]
     rows = [line.split("|")[1].strip() for line in table.splitlines()[2:]]

@@ -88,15 +88,15 @@ PROGRAMS: dict[str, Callable[[list[str]], None]] = {
 
 @pytest.mark.posix
 @pytest.mark.parametrize("line", dict.fromkeys(lines_of("Try it") + lines_of("Run it on Discord")))
-def test_a_line_is_understood_by_its_program(line: str) -> None:
+def test_each_command_in_the_readme_parses(line: str) -> None:
     program, *arguments = shlex.split(line)
     PROGRAMS[program](arguments)
 
 
 @pytest.mark.posix
 @pytest.mark.parametrize("line", re.findall(r"`((?:make|py|python3\.13) [^`\n]*)`", PAGE))
-def test_a_line_within_a_sentence_is_understood_too(line: str) -> None:
-    test_a_line_is_understood_by_its_program(line)
+def test_each_command_inside_a_sentence_parses(line: str) -> None:
+    test_each_command_in_the_readme_parses(line)
 
 
 def test_each_system_has_its_two_commands() -> None:

@@ -55,7 +55,7 @@ def test_a_test_that_does_not_end_after_its_timeout_is_named_and_the_next_one_ru
     assert "1 failed, 1 passed" in done.stdout
 
 
-def test_a_process_is_ended_where_that_does_not_help(tmp_path: Path) -> None:
+def test_a_process_is_killed_if_that_does_not_help(tmp_path: Path) -> None:
     done = run_pytest(tmp_path, WAITS_AFTER_ITS_TIMEOUT, tries=0)
     assert done.returncode == STATUS
     assert "its process is ended" in done.stderr

@@ -352,19 +352,6 @@ def _kind(native: NativeSettings) -> str:
     )
 
 
-def _choices(files: ModelFiles) -> dict[Path, str]:
-    """For each diffusion model whether a request may name it, and how, or why not, to go on after its file's name."""
-    from inference.weights.headers.diffusion_models import model_paths
-    from inference.weights.headers.model_list import list_with_default
-
-    listed, paths = list_with_default(files.transformer.path, files.models), model_paths(files.models)
-    choices = {path: f"cannot be chosen: {fault.rstrip('.')}" for path, fault in listed.refused.items()}
-    for name, facts in listed.models.items():
-        if name in paths:
-            choices[paths[name]] = f"can be chosen as {name}, {facts.blocks} blocks, {_kind(facts.native)}"
-    return choices | {files.transformer.path: "the default"}
-
-
 def _weights(models: Path, used: ModelFiles | None = None) -> Iterator[CheckResult]:
     """A line for each file of the folder: what it is, and whether and why it is used."""
     from inference.weights.checkpoint import unfitting
@@ -397,6 +384,19 @@ def _weights(models: Path, used: ModelFiles | None = None) -> Iterator[CheckResu
         for path in dict.fromkeys(file.path for file in (used.transformer, used.text_encoder, used.vae)):
             if _is_official(path) is False:
                 yield _warning(f"{path.name} is not the released file of that name: its SHA-256 differs.")
+
+
+def _choices(files: ModelFiles) -> dict[Path, str]:
+    """For each diffusion model whether a request may name it, and how, or why not, to go on after its file's name."""
+    from inference.weights.headers.diffusion_models import model_paths
+    from inference.weights.headers.model_list import list_with_default
+
+    listed, paths = list_with_default(files.transformer.path, files.models), model_paths(files.models)
+    choices = {path: f"cannot be chosen: {fault.rstrip('.')}" for path, fault in listed.refused.items()}
+    for name, facts in listed.models.items():
+        if name in paths:
+            choices[paths[name]] = f"can be chosen as {name}, {facts.blocks} blocks, {_kind(facts.native)}"
+    return choices | {files.transformer.path: "the default"}
 
 
 def _reasons(files: ModelFiles) -> dict[tuple[str, Path], str]:

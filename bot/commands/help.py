@@ -211,11 +211,6 @@ class DrawExample(Component, template=r"anima:example:([0-9]{1,2})"):
         await submitter.submit(origin, JobRequest(kind="imagine", prompt=prompt, options=options))
 
 
-def _page_select(page: str) -> ui.Select[Any]:
-    options = [discord.SelectOption(label=say(PAGES[name].title), value=name, default=name == page) for name in PAGES]
-    return ui.Select(options=options, custom_id="anima:help")
-
-
 def written(page: str) -> str:
     return f"### {say(PAGES[page].title)}\n{say(PAGES[page].text, **FIGURES)}"
 
@@ -228,6 +223,11 @@ def _layout(client: AnimaClient, page: str) -> StaticLayout:
         view.add_item(ui.TextDisplay(say(MINIATURE_ABOUT)))
         view.add_item(ui.ActionRow(*(DrawExample.at(number) for number in range(len(EXAMPLES)))))
     return view.add_item(ui.ActionRow(_page_select(page)))
+
+
+def _page_select(page: str) -> ui.Select[Any]:
+    options = [discord.SelectOption(label=say(PAGES[name].title), value=name, default=name == page) for name in PAGES]
+    return ui.Select(options=options, custom_id="anima:help")
 
 
 HANDLERS = (ShowHelpPage, DrawExample)

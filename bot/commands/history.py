@@ -198,18 +198,6 @@ def page_button(towards: Towards, image_id: int | None, words: str) -> ui.Button
     return ui.Button(label=label, emoji=emoji, custom_id=custom_id, disabled=image_id is None)
 
 
-def _select(entries: Sequence[HistoryEntry]) -> ui.Select[Any]:
-    options = [
-        discord.SelectOption(
-            label=truncate(" ".join(each.prompt.split()), MAX_CHOICE_LENGTH) or say(WORDLESS),
-            value=str(each.image.id),
-            description=f"{_seed(each.image)}, {each.image.created_at:%Y-%m-%d}",
-        )
-        for each in entries
-    ]
-    return ui.Select(placeholder=say("Show a picture…"), options=options, custom_id="anima:history:show")
-
-
 async def _list(interaction: AnimaInteraction, page: ImagePage, words: str) -> StaticLayout:
     view = StaticLayout(ui.TextDisplay(_title(page, words)))
     addresses = await _addresses(interaction, page.images)
@@ -224,6 +212,18 @@ async def _list(interaction: AnimaInteraction, page: ImagePage, words: str) -> S
         newer, older = page_button("newer", page.newer, words), page_button("older", page.older, words)
         view.add_item(ui.ActionRow(newer, older))
     return view
+
+
+def _select(entries: Sequence[HistoryEntry]) -> ui.Select[Any]:
+    options = [
+        discord.SelectOption(
+            label=truncate(" ".join(each.prompt.split()), MAX_CHOICE_LENGTH) or say(WORDLESS),
+            value=str(each.image.id),
+            description=f"{_seed(each.image)}, {each.image.created_at:%Y-%m-%d}",
+        )
+        for each in entries
+    ]
+    return ui.Select(placeholder=say("Show a picture…"), options=options, custom_id="anima:history:show")
 
 
 def _title(page: ImagePage, words: str) -> str:

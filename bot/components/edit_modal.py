@@ -242,13 +242,6 @@ def _written(size: Size, steps: int, cfg_scale: float, scheduler: str) -> str:
     return f"{size[0]}x{size[1]}, {steps} steps, CFG {cfg_scale:g}, {scheduler}"
 
 
-def _only_model(meant: Sequence[str], typed: str) -> str:
-    try:
-        return the_only(meant, typed)
-    except InvalidOption as error:
-        raise InvalidForm(str(error)) from error
-
-
 def _settings(text: str, example: str, models: Mapping[str, ModelFacts]) -> dict[str, Any]:
     """What `832x1216, 30 steps, CFG 4, simple, anima-base` says; each part may be left out. Raises InvalidForm."""
     settings: dict[str, Any] = {}
@@ -275,3 +268,10 @@ def _settings(text: str, example: str, models: Mapping[str, ModelFacts]) -> dict
                 )
             )
     return settings
+
+
+def _only_model(meant: Sequence[str], typed: str) -> str:
+    try:
+        return the_only(meant, typed)
+    except InvalidOption as error:
+        raise InvalidForm(str(error)) from error

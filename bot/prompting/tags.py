@@ -260,19 +260,6 @@ class _Problems:
         return [*self._sentences, f"{self._path}: {self._count - MAX_PROBLEMS:,} more lines are left out."]
 
 
-def _lines(path: Path) -> list[str]:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise TagFileError(f"{path}: the tags cannot be read ({error.strerror or error}).") from error
-    if len(content) > MAX_BYTES:
-        raise TagFileError(f"{path}: the file is larger than {MAX_BYTES // 2**20} MiB, the limit for a list of tags.")
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise TagFileError(f"{path}, line 1: the file is in UTF-16; save it as UTF-8.")
-    return content.decode("utf-8-sig", errors="replace").split("\n")
-
-
 def _tags(path: Path, problems: _Problems) -> Iterator[Tag]:
     for number, line in enumerate(_lines(path), start=1):
         line = line.strip()
@@ -288,6 +275,19 @@ def _tags(path: Path, problems: _Problems) -> Iterator[Tag]:
                 yield found
             elif number > 1 or not line.lower().startswith(("name,", "tag,")):
                 problems.add(number, found)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise TagFileError(f"{path}: the tags cannot be read ({error.strerror or error}).") from error
+    if len(content) > MAX_BYTES:
+        raise TagFileError(f"{path}: the file is larger than {MAX_BYTES // 2**20} MiB, the limit for a list of tags.")
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise TagFileError(f"{path}, line 1: the file is in UTF-16; save it as UTF-8.")
+    return content.decode("utf-8-sig", errors="replace").split("\n")
 
 
 def _tag(line: str) -> Tag | str:

@@ -1,4 +1,4 @@
-"""`anima benchmark`: our networks and our loop beside diffusers', on the same random weights.
+"""`anima benchmark`: our networks and our sampling loop compared with diffusers', on the same random weights.
 
 A model with random weights is written to a temporary folder in the layout of the released files, and both sides load
 it from there. Before anything is timed, the two must agree. Then they take turns, so that what else the machine

@@ -1,4 +1,4 @@
-"""What fits on a card, by counted weights and the engine's own estimates, and what to choose."""
+"""What fits on a card, by counted weights and the engine's own estimates, and which settings to choose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is around the networks: our loop's own time, and on a GPU the compiler's."""
+"""Times what is around the networks: the sampling loop, and on a GPU the compiler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""On which machine, and with which versions, something was measured."""
+"""Describes the machine and the versions of a run."""
 
 from __future__ import annotations
 

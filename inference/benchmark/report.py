@@ -1,4 +1,4 @@
-"""What was measured, in figures and in words."""
+"""The results of a run: figures, text and targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many floating-point operations the networks take, and how many the machine could do."""
+"""Counts the networks' floating-point operations, and measures how many the machine can do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a change of the diffusion model takes: read from its file, and on a GPU brought from main memory."""
+"""Times a change of the diffusion model: from its file, and on a GPU from main memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Timing calls in turns."""
+"""Times several calls in turns, so that other load affects them alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured: networks of which sizes, and which image they generate."""
+"""The workload: the sizes of the networks, and the image that they generate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a cluster offers, for `anima doctor`: whether it answers, accepts the token and runs this code, and its engines.
+"""Checks a cluster for `anima doctor`: whether it answers, accepts the token and runs this version; its engines.
 
 `python -m inference.cluster.examination HOST:PORT` prints that as a JSON object. It is a process of its own because Ray
 ends the process that uses it when the head is lost.

@@ -1,4 +1,4 @@
-"""What an engine's host tells while it loads or draws. Its other messages are stages, images and errors."""
+"""The messages of an engine's host while it loads or draws. Its other messages are stages, images and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How Ray is started here: its environment, the arguments of `ray start`, and what it says when it refuses."""
+"""How Ray is started: its environment and the arguments of `ray start`; explains its errors."""
 
 from __future__ import annotations
 

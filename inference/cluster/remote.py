@@ -1,4 +1,4 @@
-"""The driver: a child of the bot that asks Ray for an engine on any machine, and speaks for it.
+"""The driver: a child process of the bot that asks Ray for an engine on any machine, and passes its messages on.
 
 Only this module and `node_watch` import Ray, and only in processes of their own.
 """

@@ -1,4 +1,4 @@
-"""Keeps Ray running on a machine with engines, and ends what it leaves behind.
+"""Keeps Ray running on a machine with engines, and ends processes that it leaves behind.
 
 A machine that was cut off for a while is never taken back by Ray's head, but its processes go on and hold the GPU. So
 the supervisor looks every few seconds whether the head counts this machine as alive; if not, it ends everything that

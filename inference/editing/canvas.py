@@ -1,4 +1,4 @@
-"""Extending an image: a larger canvas, with something to start the new area from."""
+"""Extends an image: a larger canvas, whose new area starts from colours of the border."""
 
 from __future__ import annotations
 

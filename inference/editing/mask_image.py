@@ -1,4 +1,4 @@
-"""What a mask's pixels mean.
+"""Reads a mask image: which pixels are redrawn.
 
 White is redrawn and black stays. A mask is hard where it has no grey, apart from what JPEG or a brush's edge leaves:
 such greys become black or white. A soft mask is drawn with differential diffusion (arXiv 2306.00950): the lighter a

@@ -1,4 +1,4 @@
-"""What an image's file says about the image and the mask that it was made from."""
+"""The parameters in an image's file about its source image and mask."""
 
 from __future__ import annotations
 

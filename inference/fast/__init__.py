@@ -1,1 +1,1 @@
-"""Fast mode: blocks that are left out of steps in which they would change little."""
+"""Fast mode: skips blocks in steps in which they would change little."""

@@ -1,1 +1,1 @@
-"""What keeps a GPU from waiting; on the CPU it would gain nothing."""
+"""Optimizations that keep a GPU busy; they gain nothing on the CPU."""

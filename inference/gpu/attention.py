@@ -1,4 +1,4 @@
-"""Which of PyTorch's kernels a GPU's self-attention runs on.
+"""Chooses PyTorch's kernel for self-attention on a GPU.
 
 By the kind of the GPU, and not by timing each of them at the start: their results differ in the last bits, so where two
 are about as fast, a seed would give now the one image and now the other. Only self-attention has a choice: the others

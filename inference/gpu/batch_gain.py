@@ -1,4 +1,4 @@
-"""From which size on a batch gains nothing: measured at the start, so that nobody waits for a batch without need.
+"""Measures at the start from which size on a larger batch saves no time, so that nobody waits for one in vain.
 
 A pass over few tokens has a GPU wait for work, so a second image in it costs little. Once a pass keeps the device busy,
 two images take twice as long as one: then whoever is first may as well have theirs first.

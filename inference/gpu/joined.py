@@ -1,4 +1,4 @@
-"""Projections that read the same numbers, joined to one matrix product.
+"""Joins projections with the same input (query, key, value) to one matrix product.
 
 Their matrices become parts of one storage, so nothing is kept twice, and each stays a parameter of its own name: files
 are loaded, counted, moved and changed by LoRA as if nothing were joined. What has put other numbers into a parameter

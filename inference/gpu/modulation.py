@@ -1,4 +1,4 @@
-"""What the noise level shifts, scales and gates with, computed for all steps of a batch at once.
+"""Modulation (shift, scale and gate by noise level), computed for all steps of a batch at once.
 
 For one noise level these are products of matrices with a single row: a tenth of the transformer's weights is read to
 use each number once. For all levels of a schedule together it is read once.

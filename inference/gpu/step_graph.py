@@ -1,4 +1,4 @@
-"""Passes of small images as a CUDA graph: recorded once in a batch, and then launched as one instead of piece by piece.
+"""Passes of small images as a CUDA graph: recorded once in a batch, then launched as one instead of kernel by kernel.
 
 A pass over few tokens is over before the processor has launched the next kernel. A graph belongs to one batch, so what
 it has recorded (weights, texts, sizes) stays as it was until it is forgotten: a LoRA or another model comes between

@@ -1,4 +1,4 @@
-"""What an image's file says about how it was made: written, and read back, also from other programs' files.
+"""Generation parameters in image files: written, and read back, also from other programs' files.
 
     from inference.metadata import Parameters, encode_png, read
 

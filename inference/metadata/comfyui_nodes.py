@@ -1,4 +1,4 @@
-"""What ComfyUI's nodes say by their inputs alone: samplers that are nodes, and LoRAs in loaders and stacks.
+"""Reads single ComfyUI nodes: samplers that are nodes, and LoRAs in loaders and stacks.
 
 A LoRA is known by the forms of the inputs: one file and its strength; numbered files and strengths; rows of an object
 or a list.

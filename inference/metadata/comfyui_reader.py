@@ -1,4 +1,4 @@
-"""Reads how an image was made off a ComfyUI graph, whoever drew the graph.
+"""Reads parameters from a ComfyUI graph, whoever made it.
 
 The graph is walked backwards: from what saves an image to the sampler that began it, from there along the wires to
 text encoders, weights, size and seeds. Nodes are known by the names of their inputs rather than by their class, so that

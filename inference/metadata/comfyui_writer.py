@@ -1,4 +1,4 @@
-"""Writes the graph with which ComfyUI generates the same image: for its API, and for its page with places and wires.
+"""Writes the graph with which ComfyUI generates the same image: for its API, and for its page with positions and links.
 
 The graph is that of ComfyUI's own Anima template, from stock nodes only:
 

@@ -1,4 +1,4 @@
-"""Puts parameters into PNG, JPEG and WebP files, and gets them out of them.
+"""Writes parameters into PNG, JPEG and WebP files, and reads them.
 
 Files come from strangers. Text is taken in bounded amounts, and what is wrong with a part of a file costs only that
 part. Pixels are decoded only to look for stealth text, if nothing else is found and the image has at most

@@ -1,4 +1,4 @@
-"""The hashes by which Civitai and the web UIs know a file of weights.
+"""The hashes by which Civitai and the web UIs identify a weights file.
 
 They are computed from the file, never taken from its header: `modelspec.hash_sha256` there is a hash of the tensors
 alone, not of the file, and a copied header can lie.

@@ -1,6 +1,6 @@
 """Reads what programs other than ComfyUI and NovelAI write as JSON: SwarmUI, Fooocus, InvokeAI, Draw Things.
 
-Each reader gets an untrusted object and says None where it is not its program's. What changed the image and is no
+Each reader gets an untrusted object and returns None if it is not its program's. What changed the image and is no
 setting here is named in `extra`.
 """
 

@@ -1,4 +1,4 @@
-"""What other programs call the samplers and schedulers."""
+"""Other programs' names of samplers and schedulers."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The compiler's part on a GPU: the blocks are compiled, and one graph serves images and texts of every size.
+"""`torch.compile` on a GPU: the blocks are compiled, and one graph serves images and texts of every size.
 
 The compiler is imported where it is used: that takes as long as importing the rest of PyTorch.
 """

@@ -1,4 +1,4 @@
-"""The sizes of a diffusion model and its text adapter, and the tensors that belong to them; free of PyTorch."""
+"""The sizes of a diffusion model and its text adapter, and their tensors' shapes; without PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In which number formats a model is kept and computed."""
+"""The number formats in which a model is stored and computed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builds networks as mere structures: shapes without numbers, until a file's tensors take their places."""
+"""Builds networks as shapes without numbers (meta tensors), until a file's tensors replace them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What could not be done as it was asked for, in English sentences that say by a code and values what they mean.
+"""Notes about what could not be done as requested: English sentences, each with a code and values.
 
-Whoever speaks another language words them anew by these.
+The bot translates them by these.
 """
 
 from __future__ import annotations

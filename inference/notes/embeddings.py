@@ -1,4 +1,4 @@
-"""That a prompt names embeddings, which are left out."""
+"""The note that a prompt names embeddings, which are left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much memory there is for models' weights, beside what generating needs."""
+"""How much memory is left for models' weights, besides what generating needs."""
 
 from __future__ import annotations
 

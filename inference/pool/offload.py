@@ -1,4 +1,4 @@
-"""The text encoder and the VAE, which work for moments only: where memory is tight, they wait in main memory."""
+"""Keeps the text encoder and the VAE, which are used only briefly, in main memory between uses if memory is tight."""
 
 from __future__ import annotations
 

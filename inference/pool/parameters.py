@@ -1,4 +1,4 @@
-"""What a file says of how its image was made, from the request and from the files of the models and LoRAs."""
+"""The parameters that are written into an image's file: from the request, and from the files of models and LoRAs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rule by which models keep their places: those used last stay, and the least recently used leaves first."""
+"""The rule by which models are kept: the least recently used is removed first."""
 
 from __future__ import annotations
 

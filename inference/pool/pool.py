@@ -1,4 +1,4 @@
-"""Keeps models on the device and in main memory as far as they fit, and brings the wanted one to the device."""
+"""Keeps models on the device and in main memory as far as they fit, and moves the requested one to the device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From noise to a latent: the sigmas to walk, the noise to add, and the solvers that walk.
+"""From noise to a latent: schedules, noise, and samplers.
 
     from inference.sampling import initial_noise, sample, sigmas
 

@@ -1,4 +1,4 @@
-"""Masks: redrawing a part of an image and leaving the rest as it is."""
+"""Masks: redraws a part of an image and leaves the rest as it is."""
 
 from collections.abc import Sequence
 

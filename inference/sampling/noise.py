@@ -1,4 +1,4 @@
-"""Noise from seeds: the image's first noise, and what stochastic samplers add on the way.
+"""Noise from seeds: the image's first noise, and what stochastic samplers add in each step.
 
 A seed means what it means in ComfyUI. Every image of a batch has its own source, so it gets the noise that it would
 have got alone.

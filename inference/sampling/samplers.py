@@ -1,6 +1,6 @@
-"""Samplers: how to walk a schedule from noise to a latent.
+"""Samplers: from noise to a latent along a schedule.
 
-`sample` is the one way in. The solvers that do the walking are sorted by their kind: `one_step`, `multistep`,
+`sample` is the entry point. The solvers are in modules by kind: `one_step`, `multistep`,
 `dpm_solver`, `exponential`, `predictor_corrector`, `cfg_pp`; `solver` has what they share.
 """
 

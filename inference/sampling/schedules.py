@@ -83,11 +83,6 @@ def linspace(start: float, end: float, count: int) -> Tensor:
     return torch.from_numpy(np.where(nearer_start, upward, downward).astype(np.float32))
 
 
-def _rounded(function: Callable[[float], float], values: Tensor) -> Tensor:
-    """The function of float32 values, in float64 and rounded once to float32."""
-    return torch.tensor([function(value) for value in values.tolist()])
-
-
 def _schedule(pick: Callable[[Tensor, int, float], Tensor], steps: int, shift: float) -> Tensor:
     table = shift_time(torch.arange(1, TIMES + 1) / TIMES, shift)
     walk = pick(table, steps, shift)
@@ -126,6 +121,11 @@ def karras(table: Tensor, steps: int, shift: float) -> Tensor:
 def exponential(table: Tensor, steps: int, shift: float) -> Tensor:
     """Even in log sigma."""
     return _rounded(math.exp, linspace(math.log(table[-1]), math.log(table[0]), steps))
+
+
+def _rounded(function: Callable[[float], float], values: Tensor) -> Tensor:
+    """The function of float32 values, in float64 and rounded once to float32."""
+    return torch.tensor([function(value) for value in values.tolist()])
 
 
 def kl_optimal(table: Tensor, steps: int, shift: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Drawing more than a model was trained for: overlapping tiles, averaged at every step.
+"""Draws images larger than a model was trained for: in overlapping tiles, averaged at every step.
 
 MultiDiffusion, arXiv 2302.08113; at every step the tiles lie elsewhere, so that no border stays in its place. A model
 that sees a tile alone would draw all of the prompt in it, so where there is an image to start from, its coarse

@@ -1,4 +1,4 @@
-"""Variables that libraries of an engine read as they are imported."""
+"""Environment variables that an engine's libraries read on import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Imported by the process that engines are copied from, and by nothing else: the engine, under an engine's conditions.
+"""What the process that engines are forked from imports. Nothing else imports this module.
 
 Nothing may run on a device here, nor on several threads: neither survives being copied.
 """

@@ -1,4 +1,4 @@
-"""Imports PyTorch ahead of time: in a process that engines are then copied from, by fork.
+"""Imports PyTorch ahead of time, in a process that engines are then forked from.
 
 `prepare` starts it, as early as it is known that there is going to be an engine. It imports while the bot itself still
 does. An engine's process that starts again after a crash imports nothing. Memory that processes do not change is shared

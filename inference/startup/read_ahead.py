@@ -1,4 +1,4 @@
-"""Has the system read the model's files while PyTorch is still imported, so that loading them waits for no disk.
+"""Reads the model's files into the system's cache while PyTorch is imported, so that loading them waits for no disk.
 
 What is read lies in memory that the system takes back whenever a program needs it.
 """

@@ -1,4 +1,4 @@
-"""A tagger in its own process: what it takes of memory is given back when nobody needs it, and a crash ends only it.
+"""A tagger in its own process: its memory is freed when it is idle, and a crash ends only that process.
 
 The process starts with the first image, which waits for the model to load, and ends by itself when it was idle for a
 while. Unlike a thread it can be ended when it takes too long.

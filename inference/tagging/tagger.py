@@ -1,4 +1,4 @@
-"""A tagger of the WD14 family, run by ONNX Runtime on the CPU: which tags an image shows, and how surely.
+"""A tagger of the WD14 family, run by ONNX Runtime on the CPU: which tags an image shows, with probabilities.
 
     tagger = Tagger.load(Path("taggers/wd-swinv2-tagger-v3"))
     tagger.guesses(image)  # [TagGuess("1girl", TagKind.GENERAL, 0.99), …]

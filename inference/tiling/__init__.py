@@ -1,1 +1,1 @@
-"""Covering an area with overlapping tiles, and putting what was made of each together again."""
+"""Covers an area with overlapping tiles, and averages their results."""

@@ -1,4 +1,4 @@
-"""Putting together what was made of overlapping tiles."""
+"""Averages the results of overlapping tiles."""
 
 from __future__ import annotations
 

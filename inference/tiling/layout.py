@@ -1,4 +1,4 @@
-"""Where tiles lie: which of them cover an area, and how much there is to do for all of them."""
+"""Where tiles are: which ones cover an area, and how much work all of them are."""
 
 from __future__ import annotations
 

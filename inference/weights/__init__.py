@@ -1,1 +1,1 @@
-"""Files of weights: finding, reading, merging."""
+"""Weights files: finding, reading and merging them."""

@@ -1,4 +1,4 @@
-"""Finds the files of a ComfyUI `models` folder, and says in a sentence what is wrong with them."""
+"""Finds the files of a ComfyUI `models` folder, and explains what is wrong with them."""
 
 from __future__ import annotations
 

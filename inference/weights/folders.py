@@ -1,4 +1,4 @@
-"""Which files a folder of ComfyUI's layout holds: quick, and without PyTorch."""
+"""Lists the files of a folder in ComfyUI's layout: quick, and without PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies in a models folder and what is missing there, from the files' headers, for `anima doctor`."""
+"""Which files a models folder has and which are missing, from the files' headers, for `anima doctor`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LoRA files in every common format, merged into a model's weights and taken out again bit by bit."""
+"""LoRA files in every common format: merged into a model's weights, and removed again exactly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The arithmetic of a LoRA: what the factors that a file holds for one tensor of a model make of that tensor.
+"""The arithmetic of a LoRA: how the factors in a file change a tensor of the model.
 
 - LoRA (arXiv 2106.09685): `up @ down`,
 - LoHa (arXiv 2108.06098): `(w1_a @ w1_b) * (w2_a @ w2_b)`,

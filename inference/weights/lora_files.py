@@ -1,4 +1,4 @@
-"""Which LoRA files a models folder holds, by their names alone: quick, and without PyTorch.
+"""Lists the LoRA files of a models folder by name: quick, and without PyTorch.
 
 Files may come and go while an engine runs. It looks for a LoRA when one is asked for, and whoever offers LoRAs to
 choose from should look here each time.

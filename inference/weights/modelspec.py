@@ -1,4 +1,4 @@
-"""What a checkpoint or a turbo LoRA says of itself in its safetensors metadata (ModelSpec, https://github.com/Stability-AI/ModelSpec)."""
+"""Settings in the safetensors metadata of a checkpoint or a turbo LoRA (ModelSpec, https://github.com/Stability-AI/ModelSpec)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights of 8 bits as ComfyUI writes them, turned back into plain ones as they are read.
+"""Converts ComfyUI's 8-bit weights back into plain ones as they are read.
 
 Beside a layer's `weight`, in float8 or int8, stand its scale, one number or one for each row, under `weight_scale` or
 `scale_weight`, and at times an `input_scale`, which only faster arithmetic needs. What else there is to know is JSON,

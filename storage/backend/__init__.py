@@ -1,1 +1,1 @@
-"""What the databases do each in their own way."""
+"""What differs between SQLite and PostgreSQL, and what both need."""

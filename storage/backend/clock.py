@@ -1,4 +1,4 @@
-"""The one clock. Tests hand in their own."""
+"""The clock, which tests can replace."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

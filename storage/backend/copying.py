@@ -62,6 +62,10 @@ async def _claimed(database: Database) -> AsyncIterator[None]:
             await keeping
 
 
+async def _count(connection: AsyncConnection) -> dict[str, int]:
+    return {table.name: await connection.scalar(select(func.count()).select_from(table)) or 0 for table in _tables()}
+
+
 def _tables() -> list[Table]:
     """All but those that are about the database itself, each after those that it refers to."""
     ordered = sorted(metadata.tables.values(), key=lambda table: _depth(table))
@@ -72,10 +76,6 @@ def _depth(table: Table) -> int:
     """Jobs come before their pictures, though one may come from a picture of another job."""
     parents = {key.column.table for key in table.foreign_keys if table is not jobs and key.column.table is not table}
     return 1 + max(map(_depth, parents), default=0)
-
-
-async def _count(connection: AsyncConnection) -> dict[str, int]:
-    return {table.name: await connection.scalar(select(func.count()).select_from(table)) or 0 for table in _tables()}
 
 
 def _counted(what: str, rows: Mapping[str, int], progress: Progress) -> Callable[[int], None]:

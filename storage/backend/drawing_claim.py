@@ -1,4 +1,4 @@
-"""The claim: one bot at a time draws on a database.
+"""The claim: only one bot at a time draws for a database.
 
 It is a row with an epoch that counts up whenever the claim is taken. Whoever holds it renews it every few seconds, by
 the database's clock. Every change that only the drawing bot may make compares the epoch, so a bot that slept through

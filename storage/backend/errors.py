@@ -1,4 +1,4 @@
-"""Why a database is not opened."""
+"""Errors of opening a database."""
 
 
 class DatabaseRefused(Exception):

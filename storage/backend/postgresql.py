@@ -1,4 +1,4 @@
-"""PostgreSQL: connections that never wait for ever, and that work behind pgbouncer in transaction mode."""
+"""PostgreSQL: connections with timeouts, which work behind pgbouncer in transaction mode."""
 
 import asyncio
 from dataclasses import dataclass

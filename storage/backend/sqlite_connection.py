@@ -1,4 +1,4 @@
-"""A connection to SQLite on which a statement is one trip to the connection's thread.
+"""A connection to SQLite that needs one thread switch and back per statement.
 
 aiosqlite makes a trip each to create a cursor, execute, fetch and close. A trip is two switches between threads, which
 cost more than most statements. Here the four are one.

@@ -1,4 +1,4 @@
-"""Jobs as the rest of the project sees them, and what comes of accepting one."""
+"""Jobs as the rest of the project sees them, and the results of accepting one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -44,7 +44,7 @@ async def test_in_an_allowed_server_everything_works(stage: Stage) -> None:
     assert stage.discord.world.bot.id in stage.discord.world.guild.members
 
 
-async def test_the_bot_leaves_other_servers_if_it_is_told_to(stage: Stage) -> None:
+async def test_the_bot_leaves_other_servers_if_configured(stage: Stage) -> None:
     stage.settings |= {"allowed_servers": "1", "leave_other_servers": True}
     await stage.restart()
 
@@ -54,7 +54,7 @@ async def test_the_bot_leaves_other_servers_if_it_is_told_to(stage: Stage) -> No
     assert await until(has_left)
 
 
-async def test_where_only_a_person_installed_the_bot_an_age_restriction_allows_nothing_by_itself(stage: Stage) -> None:
+async def test_in_user_installs_an_age_restriction_alone_allows_nothing(stage: Stage) -> None:
     world = stage.discord.world
     stage.discord.set_age_restricted(world.lounge, True)
     asked = await stage.slash("imagine", world.carol, world.lounge, prompt="nude")

@@ -67,7 +67,7 @@ async def release_claim(stage: Stage, rival: Database) -> None:
     await asyncio.wait_for(stage.database.claim.until_held(), TIMEOUT)
 
 
-async def test_drawing_stops_at_once_and_goes_on_when_the_claim_is_back(stage: Stage, rival: Database) -> None:
+async def test_drawing_stops_at_once_and_resumes_when_the_claim_is_back(stage: Stage, rival: Database) -> None:
     stage.engine.hold()
     drawn = await stage.in_state((await stage.ask("drawn")).id, JobState.RUNNING)
     waiting = await stage.ask("waiting", stage.bob)
@@ -93,7 +93,7 @@ async def empty(stage: Stage) -> bool:
     return len(stage.client.queue) == 0
 
 
-async def test_what_the_rival_did_meanwhile_is_not_done_again(stage: Stage, rival: Database) -> None:
+async def test_jobs_that_the_rival_finished_are_not_repeated(stage: Stage, rival: Database) -> None:
     stage.engine.hold()
     first = await stage.in_state((await stage.ask("first")).id, JobState.RUNNING)
     second = await stage.ask("second", stage.bob)
@@ -106,7 +106,7 @@ async def test_what_the_rival_did_meanwhile_is_not_done_again(stage: Stage, riva
     assert job is not None and job.state is JobState.CANCELLED
 
 
-async def test_whoever_asks_meanwhile_is_told_privately_and_nothing_is_accepted(stage: Stage, rival: Database) -> None:
+async def test_requests_without_the_claim_are_refused_privately(stage: Stage, rival: Database) -> None:
     await take_over(stage, rival)
     interaction = await stage.slash("imagine", prompt="1girl")
     told = await interaction.response()
@@ -206,7 +206,7 @@ async def test_an_announcement_is_the_rival_s_to_go_on_with(
     await release_claim(stage, rival)
 
 
-async def test_it_is_not_ready_meanwhile(stage: Stage, rival: Database) -> None:
+async def test_the_bot_without_the_claim_is_not_ready(stage: Stage, rival: Database) -> None:
     bot = stage.client
     await bot.model()
     async with (
@@ -221,9 +221,7 @@ async def test_it_is_not_ready_meanwhile(stage: Stage, rival: Database) -> None:
             assert answer.status == 200
 
 
-async def test_nothing_that_was_written_before_a_sleep_is_sent_after_it(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_stale_messages_are_not_sent_after_a_sleep(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another bot may have posted the images meanwhile, and a late edit would take their place."""
     stage.engine.hold()
     job = await stage.in_state((await stage.ask("1girl")).id, JobState.RUNNING)
@@ -240,7 +238,7 @@ async def test_nothing_that_was_written_before_a_sleep_is_sent_after_it(
     await stage.in_state(job.id, JobState.DELIVERED)
 
 
-async def test_messages_deleted_meanwhile_are_the_rival_s_business(stage: Stage, rival: Database) -> None:
+async def test_messages_deleted_without_the_claim_are_left_to_the_rival(stage: Stage, rival: Database) -> None:
     stage.engine.hold()
     job = await stage.in_state((await stage.ask("1girl")).id, JobState.RUNNING)
     await take_over(stage, rival)
@@ -257,7 +255,7 @@ async def test_messages_deleted_meanwhile_are_the_rival_s_business(stage: Stage,
     await stage.in_state(job.id, JobState.CANCELLED)
 
 
-async def test_it_can_be_stopped_meanwhile(stage: Stage, rival: Database) -> None:
+async def test_the_bot_without_the_claim_can_be_stopped(stage: Stage, rival: Database) -> None:
     await take_over(stage, rival)
     await stage.stop()
     async with rival.transactions.writing() as connection:

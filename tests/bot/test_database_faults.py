@@ -87,7 +87,7 @@ async def all_is_well(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.1, 5 * BUSY_SECONDS])
-async def test_one_that_another_process_keeps_locked_is_waited_for(stage: Stage, seconds: float) -> None:
+async def test_a_locked_database_is_waited_for(stage: Stage, seconds: float) -> None:
     await in_hand(stage)
     with locked(stage):
         stage.engine.let_go()
@@ -95,7 +95,7 @@ async def test_one_that_another_process_keeps_locked_is_waited_for(stage: Stage,
     await all_is_well(stage)
 
 
-async def test_what_was_posted_while_it_is_locked_is_written_down_afterwards(
+async def test_images_posted_while_it_is_locked_are_recorded_afterwards(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbox, "MAX_SURPRISES", 1)  # a locked database is none

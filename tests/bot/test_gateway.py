@@ -22,7 +22,7 @@ async def back(stage: Stage, kind: str, since: int) -> None:
 
 
 @pytest.mark.parametrize("break_it", ["drop", "cut", "request_reconnect"])
-async def test_what_is_asked_while_it_is_broken_is_heard_after_resuming(stage: Stage, break_it: str) -> None:
+async def test_interactions_during_a_broken_connection_arrive_after_resuming(stage: Stage, break_it: str) -> None:
     stage.engine.hold()
     first = await stage.in_state((await stage.ask("first")).id, JobState.RUNNING)
     since = len(stage.discord.events.history)
@@ -37,7 +37,7 @@ async def test_what_is_asked_while_it_is_broken_is_heard_after_resuming(stage: S
     assert stage.engine.starts == 1, "coming back begins nothing a second time"
 
 
-async def test_a_session_that_is_invalid_is_begun_anew_and_nothing_twice(
+async def test_an_invalid_session_starts_again_and_nothing_happens_twice(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def at_once(*_: Any, **__: Any) -> None:

@@ -69,9 +69,7 @@ async def hidden_picture(stage: Stage) -> tuple[Job, int]:
 
 
 @pytest.mark.parametrize("custom_id", OTHERS)
-async def test_a_forged_press_tells_and_changes_nothing_of_anothers_private_picture(
-    stage: Stage, custom_id: str
-) -> None:
+async def test_a_forged_press_reveals_and_changes_nothing_of_a_private_image(stage: Stage, custom_id: str) -> None:
     job, picture = await hidden_picture(stage)
     _, public = await stage.draw("1girl", stage.emi)
     spent = (await stage.database.quotas.usage(Account(stage.alice.id, stage.general.guild.id))).spent
@@ -102,7 +100,7 @@ async def test_a_forged_choice_shows_nothing_of_anothers_private_picture(stage: 
 
 
 @pytest.mark.parametrize("action", [*ACTIONS, "no-such-action"])
-async def test_who_is_no_admin_reaches_no_part_of_the_panel_by_a_forged_custom_id(stage: Stage, action: str) -> None:
+async def test_forged_custom_ids_open_no_part_of_the_panel_for_members(stage: Stage, action: str) -> None:
     _, public = await stage.draw("1girl")
     for values in (None, ["1", "on"]):
         sent = await stage.press_forged(public, f"anima-admin:{action}:1", stage.alice, values)
@@ -231,7 +229,7 @@ async def test_the_name_of_an_attached_file_is_nothing_but_text(stage: Stage) ->
         "%2e%2e/secret",
     ],
 )
-async def test_a_lora_is_one_of_those_that_are_there_and_nothing_else(stage: Stage, name: str) -> None:
+async def test_only_lora_files_in_the_folder_can_be_named(stage: Stage, name: str) -> None:
     outside = stage.models / "secret.safetensors"
     outside.touch()
     (stage.models / "loras" / "ink.safetensors").touch()

@@ -240,7 +240,7 @@ async def test_a_message_that_is_gone_is_asked_for_once(stage: Stage, monkeypatc
     assert missed("/webhooks") <= 1 and missed("/channels") <= 1
 
 
-async def test_news_go_by_the_interactions_token_and_leave_the_channels_limit_alone(stage: Stage) -> None:
+async def test_updates_use_the_interactions_token_and_spare_the_channels_limit(stage: Stage) -> None:
     jobs = [await stage.ask("1girl") for _ in range(3)]
     for job in jobs:
         await stage.in_state(job.id, JobState.DELIVERED)

@@ -61,12 +61,12 @@ async def test_a_public_bot_without_a_list_of_servers_is_warned_of(tmp_path: Pat
         assert PUBLIC_WITHOUT_LIST not in await invite(tmp_path, discord)
 
 
-async def test_doctor_warns_of_it_too(tmp_path: Path) -> None:
+async def test_doctor_warns_of_a_public_bot_too(tmp_path: Path) -> None:
     async with FakeDiscord() as discord:
         assert PUBLIC_WITHOUT_LIST in await invite(tmp_path, discord, command="doctor")
 
 
-async def test_what_the_developer_portal_does_not_allow_is_said(tmp_path: Path) -> None:
+async def test_restrictions_of_the_developer_portal_are_reported(tmp_path: Path) -> None:
     async with FakeDiscord() as discord:
         body: dict[str, Any] = application_json(discord.world.application, 1)
         body |= {"bot_public": False, "integration_types_config": {"0": {}}}

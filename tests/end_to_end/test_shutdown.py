@@ -110,7 +110,7 @@ async def test_an_idle_bot_closes_its_connection_and_ends(
         assert await asyncio.to_thread(psutil.wait_procs, others, TIMEOUT) == (ANY, [])
 
 
-async def test_what_is_being_drawn_is_finished_first(discord: FakeDiscord, tmp_path: Path) -> None:
+async def test_the_batch_in_progress_is_finished_first(discord: FakeDiscord, tmp_path: Path) -> None:
     async with bot_process(discord, tmp_path, FAKE_ENGINE_BOT) as process:
         asked = await ask(discord, "takes 1 s")
         await is_drawn(tmp_path, asked)
@@ -178,7 +178,7 @@ async def test_an_image_that_is_being_posted_arrives_first(discord: FakeDiscord,
     assert len(with_picture(discord)) == 1
 
 
-async def test_what_takes_longer_than_the_grace_is_queued_again_and_drawn_after_the_restart(
+async def test_a_batch_that_outlasts_the_grace_period_is_drawn_after_the_restart(
     discord: FakeDiscord, tmp_path: Path
 ) -> None:
     async with bot_process(discord, tmp_path, FAKE_ENGINE_BOT, SHUTDOWN_GRACE_SECONDS="0.3") as process:
@@ -209,7 +209,7 @@ async def test_a_second_signal_ends_the_grace(discord: FakeDiscord, tmp_path: Pa
     assert [job.state for job in await jobs_of(tmp_path, asked, waits)] == [JobState.QUEUED] * 2
 
 
-async def test_a_job_that_waits_for_the_model_is_said_to_go_on(discord: FakeDiscord, tmp_path: Path) -> None:
+async def test_a_job_that_waits_for_the_model_says_that_it_will_continue(discord: FakeDiscord, tmp_path: Path) -> None:
     async with bot_process(
         discord, tmp_path, FAKE_ENGINE_BOT, LOADING_SECONDS="3600", SHUTDOWN_GRACE_SECONDS="3600"
     ) as process:

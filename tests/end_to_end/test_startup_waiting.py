@@ -122,7 +122,7 @@ async def test_a_ban_is_waited_out_for_as_long_as_discord_asks(tmp_path: Path, d
 
 
 @pytest.mark.parametrize("of", ["api", "gateway", "commands"])
-async def test_a_signal_during_the_waiting_ends_the_bot_with_success(
+async def test_a_signal_while_waiting_ends_the_bot_with_exit_code_0(
     tmp_path: Path, discord: FakeDiscord, of: str
 ) -> None:
     environment = settings_for(discord, tmp_path)

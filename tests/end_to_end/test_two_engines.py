@@ -25,7 +25,7 @@ PROMPTS = ("1girl, red hair, smile", "1girl, blue hair, hat")
 SETTINGS = {"steps": 40, "count": 2, "seed": "5"}
 
 
-async def test_what_a_killed_engine_had_in_hand_is_drawn_once_more_and_comes_out_the_same(tmp_path: Path) -> None:
+async def test_a_killed_engines_batch_is_drawn_again_with_the_same_images(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     async with FakeDiscord() as discord:

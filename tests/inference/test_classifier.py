@@ -173,7 +173,7 @@ def with_code_of_its_own(folder: Path) -> None:
         (with_code_of_its_own, "custom code"),
     ],
 )
-def test_one_that_cannot_classify_is_refused_when_it_is_loaded(
+def test_a_model_that_cannot_classify_is_refused_when_loaded(
     folder: Path, change: Callable[[Path], object], sentence: str
 ) -> None:
     change(folder)
@@ -242,7 +242,7 @@ def use_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
     return use
 
 
-def test_one_of_the_hub_is_fetched_once_and_then_used_without_it(folder: Path, use_hub: Callable[[str], None]) -> None:
+def test_a_classifier_from_the_hub_is_downloaded_once(folder: Path, use_hub: Callable[[str], None]) -> None:
     wanted = {path.name: path.read_bytes() for path in folder.iterdir()}
     expected = ImageClassifier.load(str(folder), CPU).labels(pictures())
     with FakeHub({NAME: wanted | {"pytorch_model.bin": b"a pickle"}}) as hub:
@@ -252,14 +252,14 @@ def test_one_of_the_hub_is_fetched_once_and_then_used_without_it(folder: Path, u
     assert ImageClassifier.load(NAME, CPU).labels(pictures()) == expected
 
 
-def test_one_that_the_hub_does_not_show_is_named(use_hub: Callable[[str], None]) -> None:
+def test_a_classifier_missing_on_the_hub_is_named(use_hub: Callable[[str], None]) -> None:
     with FakeHub() as hub:
         use_hub(hub.address)
         with pytest.raises(CheckpointError, match=f"no folder '{NAME}'.*no such model on the .* hub.*HF_TOKEN"):
             ImageClassifier.load(NAME, CPU)
 
 
-def test_a_hub_that_cannot_be_reached_is_said(use_hub: Callable[[str], None]) -> None:
+def test_an_unreachable_hub_is_reported(use_hub: Callable[[str], None]) -> None:
     use_hub("http://127.0.0.1:9")
     with pytest.raises(CheckpointError, match=f"'{NAME}' cannot be downloaded.*Check the network"):
         ImageClassifier.load(NAME, CPU)

@@ -9,7 +9,7 @@ from inference.metadata import a1111
 from inference.metadata.files import png_text
 
 
-def test_embeddings_take_no_part_and_are_named_to_whoever_asked_and_in_the_file(engine: Engine) -> None:
+def test_embeddings_are_left_out_and_named_to_the_user_and_in_the_file(engine: Engine) -> None:
     request = GenerationRequest("1girl, embedding:good, smile", "(embedding:bad:1.2)", width=64, height=64, steps=2)
     tokens = engine.text_encoder.tokenizer(request.prompt)
     separately = [engine.text_encoder.tokenizer(piece) for piece in ("1girl, ", ", smile")]

@@ -329,7 +329,7 @@ def test_a_batch_that_the_memory_does_not_hold_is_drawn_in_smaller_ones(engine: 
         assert relative_error(got.latent, picture.latent) < 1e-4
 
 
-def test_a_picture_that_the_memory_does_not_hold_even_alone_is_a_sentence(engine: Engine) -> None:
+def test_an_image_too_large_for_the_memory_alone_is_explained(engine: Engine) -> None:
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError
 
@@ -381,7 +381,7 @@ def test_a_source_that_cannot_be_encoded_whole_is_encoded_in_tiles(
     assert relative_error(tiled.latent, wanted.latent) < 0.1
 
 
-def test_what_had_been_decoded_when_the_memory_was_full_is_given_back_before_the_tiles(engine: Engine) -> None:
+def test_images_decoded_before_memory_ran_out_are_freed_before_tiling(engine: Engine) -> None:
     held: list[weakref.ref[torch.Tensor]] = []
     still_there: list[bool] = []
 

@@ -77,7 +77,7 @@ def test_small_changes_add_up_and_no_row_is_left_out_for_ever() -> None:
     assert blocks.asked == [[0]]
 
 
-def test_what_is_not_a_number_is_computed() -> None:
+def test_blocks_are_computed_if_a_value_is_not_a_number() -> None:
     blocks = Blocks()
     cache = warmed_up(blocks, 1.0)
     blocks.run(cache, float("nan"))
@@ -158,7 +158,7 @@ def test_outside_of_a_mask_the_image_stays_as_it_was(engine: Engine) -> None:
     assert drawn.getpixel((63, 63)) == (200, 40, 90)
 
 
-def test_it_is_never_on_by_itself_and_the_file_says_where_it_was(engine: Engine) -> None:
+def test_fast_mode_is_off_by_default_and_recorded_in_the_file(engine: Engine) -> None:
     assert not GenerationRequest("1girl").fast
     assert not engine.native.request("1girl").fast
     usual, quick = (engine.generate([replace(REQUEST, fast=fast, steps=4)])[0] for fast in (False, True))

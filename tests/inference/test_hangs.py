@@ -54,7 +54,7 @@ def start_and_generate(process: EngineProcess) -> int:
         ("finishing", Timeouts(finishing=SHORT), "while finishing the pictures"),
     ],
 )
-def test_one_that_falls_silent_is_ended(
+def test_a_silent_engine_is_stopped(
     started: list[EngineProcess], tmp_path: Path, place: str, timeouts: Timeouts, message: str
 ) -> None:
     process = EngineProcess(partial(load, place, tmp_path / "asleep"), timeouts)
@@ -64,7 +64,7 @@ def test_one_that_falls_silent_is_ended(
     assert has_ended(process)
 
 
-def test_one_that_hung_can_be_started_again(started: list[EngineProcess], tmp_path: Path) -> None:
+def test_an_engine_that_hung_can_be_restarted(started: list[EngineProcess], tmp_path: Path) -> None:
     process = EngineProcess(partial(load, "step 3", tmp_path / "asleep"), Timeouts(step=SHORT_FOR_A_RESTART))
     started.append(process)
     with pytest.raises(EngineDied, match="hung"):
@@ -74,7 +74,7 @@ def test_one_that_hung_can_be_started_again(started: list[EngineProcess], tmp_pa
     assert start_and_generate(process) == 1
 
 
-def test_one_that_hangs_does_not_outlive_being_stopped(
+def test_a_hanging_engine_can_be_stopped(
     started: list[EngineProcess], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("inference.process.EXIT_GRACE", 1.0)
@@ -91,7 +91,7 @@ def test_one_that_hangs_does_not_outlive_being_stopped(
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_one_that_is_killed_is_reported_at_once_and_can_be_started_again(
+def test_a_killed_engine_is_reported_at_once_and_can_be_restarted(
     started: list[EngineProcess], tmp_path: Path, place: str
 ) -> None:
     process = EngineProcess(partial(load, place, tmp_path / "asleep"))
@@ -159,7 +159,7 @@ def test_time_in_which_both_processes_were_stopped_is_no_silence_of_the_engine(
     assert polls >= 4
 
 
-def test_one_that_froze_before_a_request_is_ended_however_much_it_is_sent(
+def test_an_engine_frozen_before_a_request_is_stopped_however_much_it_is_sent(
     started: list[EngineProcess], tmp_path: Path
 ) -> None:
     process = EngineProcess(partial(load, "nowhere", tmp_path / "asleep"), Timeouts(conditioning=SHORT_FOR_A_RESTART))

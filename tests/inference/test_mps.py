@@ -122,7 +122,7 @@ def test_there_is_no_float64_on_the_device_nor_on_the_way_to_it() -> None:
                 make()
 
 
-def test_nothing_is_calculated_with_what_is_elsewhere_but_single_numbers() -> None:
+def test_only_scalars_are_combined_across_devices() -> None:
     with StrictMps():
         here, elsewhere = torch.ones(3, device=NAME), torch.ones(3)
         with pytest.raises(RuntimeError, match="same device"):
@@ -131,7 +131,7 @@ def test_nothing_is_calculated_with_what_is_elsewhere_but_single_numbers() -> No
         assert (here.device, here.cpu().device.type) == (DEVICE, "cpu")
 
 
-def test_what_has_no_numbers_stays_without_them() -> None:
+def test_meta_tensors_stay_meta() -> None:
     with StrictMps():
         assert torch.ones(3).to("meta").is_meta
         assert torch.empty(3, device="meta").is_meta

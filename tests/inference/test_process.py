@@ -69,7 +69,7 @@ def test_it_generates_the_image_that_an_engine_in_this_process_generates(
     assert (image.width, image.height, image.seed) == (64, 64, 7)
 
 
-def test_what_could_not_be_done_comes_with_the_image(running: EngineProcess) -> None:
+def test_notes_come_with_the_image(running: EngineProcess) -> None:
     [image] = running.generate([replace(REQUEST, loras=(("odd", 1.0),))])
     assert len(image.notes) == 1
     assert "lora_unet_double_blocks_0_qkv.alpha" in image.notes[0]

@@ -52,14 +52,14 @@ def test_an_engine_that_dies_before_it_takes_its_end_of_the_pipe_is_noticed(pipe
 
 @pytest.mark.posix
 @pytest.mark.timeout(60)
-def test_what_an_engine_said_before_it_ended_comes_first(pipe_ends_stay_open: None, tmp_path: Path) -> None:
+def test_an_engines_last_messages_come_before_its_end(pipe_ends_stay_open: None, tmp_path: Path) -> None:
     (tmp_path / "asleep").touch()
     process = EngineProcess(partial(load, "nowhere", tmp_path / "asleep"), PATIENT)
     assert process.start().name == "sleeping"
     process.stop()
 
 
-def test_that_the_program_itself_stopped_the_engine_is_told_as_such(tmp_path: Path) -> None:
+def test_a_stopped_engine_is_reported_as_stopped(tmp_path: Path) -> None:
     process = EngineProcess(partial(load, "nowhere", tmp_path / "asleep"))
     process.start()
     assert process._process is not None
@@ -88,7 +88,7 @@ def test_that_the_program_itself_stopped_the_engine_is_told_as_such(tmp_path: Pa
         (None, "linux", "ended, and its exit code is not known"),
     ],
 )
-def test_an_exit_code_is_told_in_words(code: int | None, platform: str, told: str) -> None:
+def test_an_exit_code_is_explained(code: int | None, platform: str, told: str) -> None:
     assert how_it_ended(code, platform) == f"The engine's process {told}."
     assert how_it_ended(code, platform, "tagger") == f"The tagger's process {told}."
 

@@ -37,7 +37,7 @@ def test_each_stage_may_be_silent_for_so_long_and_no_longer(stage: Stage, limit:
 
 
 @pytest.mark.parametrize("stage", [Stage.SAMPLING, Stage.DECODING])
-def test_whatever_is_heard_ends_a_silence(stage: Stage) -> None:
+def test_any_message_ends_a_silence(stage: Stage) -> None:
     quiet = silence(stage)
     quiet.tick(1000)
     quiet.stage_started(stage)

@@ -27,7 +27,7 @@ def target(name: str) -> FuzzTarget:
 @pytest.mark.parametrize("name", TARGETS)
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_whatever_comes_is_read_or_refused(name: str, data: st.DataObject) -> None:
+def test_any_input_is_read_or_refused(name: str, data: st.DataObject) -> None:
     subject = target(name)
     small = [seed for seed in subject.seeds if len(seed) <= LARGE]
     rng = data.draw(st.randoms(use_true_random=False))

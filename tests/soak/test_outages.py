@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.skipif(missing() is not None, re
 
 
 @pytest.mark.parametrize("name", ["killed", "failed over"])
-async def test_two_bots_never_draw_at_once_and_nothing_is_lost_when_the_server_is(name: str, tmp_path: Path) -> None:
+async def test_two_bots_never_draw_at_once_and_nothing_is_lost_in_outages(name: str, tmp_path: Path) -> None:
     pytest.importorskip("asyncpg")
     report = await strike(name, jobs=6, folder=tmp_path)
     assert report.wrong == ()

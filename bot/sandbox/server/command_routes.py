@@ -8,15 +8,15 @@ from bot.sandbox.server.routing import Answer, ApiContext, RouteTable
 ROUTES = RouteTable()
 
 
-def _scope(api: ApiContext, call: ApiCall) -> int | None:
-    api.check_application(call.ids["application_id"])
-    return api.guild(call.ids["guild_id"]).id if "guild_id" in call.ids else None
-
-
 @ROUTES.add("GET", "/applications/{application_id}/commands")
 @ROUTES.add("GET", "/applications/{application_id}/guilds/{guild_id}/commands")
 def _list_commands(api: ApiContext, call: ApiCall) -> Answer:
     return 200, api.commands.of(_scope(api, call))
+
+
+def _scope(api: ApiContext, call: ApiCall) -> int | None:
+    api.check_application(call.ids["application_id"])
+    return api.guild(call.ids["guild_id"]).id if "guild_id" in call.ids else None
 
 
 @ROUTES.add("PUT", "/applications/{application_id}/commands")

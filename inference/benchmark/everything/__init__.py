@@ -1,1 +1,1 @@
-"""`anima benchmark --everything`: beside the networks also modes, starts and batches, within a number of minutes."""
+"""`anima benchmark --everything`: besides the networks, also modes, starts and batches, within a number of minutes."""

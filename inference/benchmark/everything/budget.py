@@ -1,4 +1,4 @@
-"""Minutes shared among parts: where they are short, parts are repeated less often, and none is left out."""
+"""Shares minutes among the parts of a run: if time is short, parts are repeated less often, but none is left out."""
 
 from __future__ import annotations
 

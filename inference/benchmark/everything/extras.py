@@ -1,4 +1,4 @@
-"""Everything beside the networks, one part after the other."""
+"""The parts of a run besides the networks, one after the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole images in the modes that people choose from: few steps, fast mode, 8 bits; and batches."""
+"""Times whole images in each mode (few steps, fast mode, 8 bits), and batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which nodes of a ComfyUI graph changed the image in a way that no parameters hold, so that they can be named."""
+"""Names the nodes of a ComfyUI graph that changed the image in ways that parameters cannot describe."""
 
 import re
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""How many steps a schedule really has, which a graph does not say: some schedulers give fewer than were asked for."""
+"""How many steps a schedule really has: some schedulers give fewer than requested, and graphs do not say so."""
 
 from inference.metadata.parameters import BETA_SCHEDULE, Parameters
 

@@ -1,4 +1,4 @@
-"""What ComfyUI's nodes make of a text, and texts that stand for LoRAs or for something that a file does not say."""
+"""What ComfyUI's nodes make of a text; tags in texts that stand for LoRAs."""
 
 import re
 from collections.abc import Mapping

@@ -1,1 +1,1 @@
-"""Texts of image files that stand elsewhere than in text chunks and EXIF tags."""
+"""Texts in image files outside of text chunks and EXIF tags."""

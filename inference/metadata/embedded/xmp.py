@@ -1,4 +1,4 @@
-"""Reads the texts of an XMP packet, where Draw Things and editors of images keep what is known of an image.
+"""Reads the texts of an XMP packet, where Draw Things and image editors store facts about an image.
 
 Packets come from strangers and need not be well-formed: a property is looked for once, by its usual name.
 """

@@ -1,6 +1,6 @@
 """The diffusion models that requests may choose from, by their headers, without PyTorch.
 
-Files may come and go while an engine runs: whoever offers models to choose from should ask each time.
+Files may come and go while an engine runs: code that offers models to choose from should ask each time.
 """
 
 from __future__ import annotations

@@ -23,9 +23,7 @@ from inference.benchmark.workload import SIZES
         (["--dtype", "float8"], "dtype is 'float8', which is not measured here. Choose float32 or bfloat16."),
     ],
 )
-def test_the_command_refuses_what_cannot_be_in_a_sentence(
-    options: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_invalid_options_are_explained(options: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser()
     command.add_parser(parser.add_subparsers())
     chosen = parser.parse_args(["benchmark", "--size", "tiny", "--device", "cpu", *options])

@@ -35,7 +35,7 @@ def test_a_device_or_dtype_that_is_not_there_is_refused() -> None:
         (True, "13.0", FAULT, "too old"),
     ],
 )
-def test_a_gpu_that_is_not_used_is_explained(driver: bool, cuda: str | None, fault: str | None, advice: str) -> None:
+def test_an_unused_gpu_is_explained(driver: bool, cuda: str | None, fault: str | None, advice: str) -> None:
     sentence = why_no_cuda(driver, cuda, fault)
     assert sentence is None if advice is None else sentence is not None and advice in sentence
 
@@ -52,13 +52,13 @@ def test_a_gpu_that_is_not_used_is_explained(driver: bool, cuda: str | None, fau
         ((8, 0), ["compute_90"], False),
     ],
 )
-def test_kernels_for_another_gpu_are_warned_of(
+def test_missing_kernels_for_the_gpu_are_a_warning(
     capability: tuple[int, int], architectures: list[str], fits: bool
 ) -> None:
     assert any("no kernels" in sentence for sentence in gpu_warnings(capability, architectures, "float32")) != fits
 
 
-def test_slow_bfloat16_is_warned_of_where_it_is_used() -> None:
+def test_slow_bfloat16_is_a_warning_if_it_is_used() -> None:
     assert "leave ANIMA_DTYPE out" in gpu_warnings((7, 5), ["sm_75"], "bfloat16")[0]
     assert gpu_warnings((7, 5), ["sm_75"], "float32") == gpu_warnings((8, 0), ["sm_80"], "bfloat16") == []
 

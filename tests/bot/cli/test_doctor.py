@@ -42,7 +42,7 @@ def lines(capsys: Output, mark: str) -> list[str]:
     return [text.strip() for first, _, text in found if first == mark]
 
 
-def test_a_sound_installation_has_nothing_wrong(
+def test_a_correct_installation_has_no_problems(
     anima: Anima, capsys: Output, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DISCORD_TOKEN", TOKEN)
@@ -91,7 +91,7 @@ def test_a_models_folder_that_was_named_has_to_be_there(anima: Anima, capsys: Ou
     assert lines(capsys, "problem") == ["There is no folder nowhere: fix ANIMA_MODELS, or run `anima download`."]
 
 
-def test_each_missing_part_is_named_with_the_command_that_mends_it(anima: Anima, capsys: Output, models: Path) -> None:
+def test_each_missing_part_is_named_with_the_command_that_fixes_it(anima: Anima, capsys: Output, models: Path) -> None:
     for folder in ("diffusion_models", "vae", "tokenizers/t5"):
         shutil.rmtree(models / folder)
     assert anima("doctor") == 1
@@ -210,7 +210,7 @@ def test_a_device_that_is_not_there_is_a_problem(anima: Anima, capsys: Output) -
     assert "There is no device 'cuda:99'" in lines(capsys, "problem")[0]
 
 
-def test_each_engine_has_its_device_looked_at(anima: Anima, capsys: Output) -> None:
+def test_each_engines_device_is_checked(anima: Anima, capsys: Output) -> None:
     assert anima("doctor", "--device", "cpu,cpu") == 0
     said = lines(capsys, "ok")
     assert "2 engines: cpu-1, cpu-2" in said and sum(line.startswith("cpu: ") for line in said) == 1
@@ -230,7 +230,7 @@ def test_the_number_format_is_that_of_the_engine(anima: Anima, capsys: Output, m
     assert ", bfloat16, " in shown and "in bfloat16, about" in shown
 
 
-async def test_a_database_is_looked_at_and_left_as_it_is(
+async def test_a_database_is_checked_and_not_changed(
     anima: Anima, capsys: Output, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     import asyncio
@@ -270,7 +270,7 @@ def test_a_damaged_database_is_a_problem(
         ("postgresql://me:hunter2@[oops/anima", "DATABASE_URL is invalid"),
     ],
 )
-def test_a_database_that_cannot_be_had_is_a_problem(
+def test_an_unreachable_database_is_a_problem(
     anima: Anima, capsys: Output, monkeypatch: pytest.MonkeyPatch, address: str, sentence: str
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", address)
@@ -289,7 +289,7 @@ def test_a_database_in_a_synchronized_folder_is_a_warning(
     assert any("is in a folder that is synchronized with other computers" in line for line in lines(capsys, "warning"))
 
 
-def test_a_tagger_is_looked_at_if_one_is_named(
+def test_a_tagger_is_checked_if_one_is_set(
     anima: Anima, capsys: Output, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = write_tagger(tmp_path / "tagger")

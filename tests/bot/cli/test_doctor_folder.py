@@ -152,6 +152,6 @@ def test_the_right_files_are_used_and_one_screen_says_why(
     assert rows <= ROWS, f"{rows} rows:\n{shown}"
 
 
-def test_nothing_of_it_takes_room(models: Path) -> None:
+def test_the_test_folder_takes_almost_no_disk_space(models: Path) -> None:
     assert sum(path.stat().st_blocks * 512 for path in models.rglob("*") if path.is_file()) < 20 << 20
     shutil.rmtree(models)

@@ -59,7 +59,7 @@ def files_in(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_files_land_where_the_engine_finds_them(hub: FakeHub, anima: Anima) -> None:
+def test_files_are_downloaded_to_where_the_engine_finds_them(hub: FakeHub, anima: Anima) -> None:
     assert anima("download", "--yes") == 0
     assert files_in(Path("models")) == {
         "diffusion_models/anima-base-v1.0.safetensors",
@@ -73,7 +73,7 @@ def test_the_files_land_where_the_engine_finds_them(hub: FakeHub, anima: Anima) 
     assert ModelFiles.find("models").transformer.path == BASE_HERE
 
 
-def test_what_is_there_and_right_is_not_fetched_again(hub: FakeHub, anima: Anima, capsys: Output) -> None:
+def test_existing_correct_files_are_not_downloaded_again(hub: FakeHub, anima: Anima, capsys: Output) -> None:
     anima("download", "--yes")
     hub.asked.clear()
     assert anima("download") == 0
@@ -81,7 +81,7 @@ def test_what_is_there_and_right_is_not_fetched_again(hub: FakeHub, anima: Anima
     assert "Everything is in models" in capsys.readouterr().out
 
 
-def test_a_damaged_file_is_fetched_again_and_only_that(hub: FakeHub, anima: Anima, capsys: Output) -> None:
+def test_only_a_damaged_file_is_downloaded_again(hub: FakeHub, anima: Anima, capsys: Output) -> None:
     anima("download", "--yes")
     content = bytearray(BASE_HERE.read_bytes())
     content[-1] ^= 1
@@ -107,7 +107,7 @@ def test_a_model_is_named_by_its_kind_or_its_file(hub: FakeHub, anima: Anima, na
     assert files_in(Path("models/diffusion_models")) == {f"{file}.safetensors"}
 
 
-def test_lora_files_come_when_asked_for_and_models_may_lie_elsewhere(hub: FakeHub, anima: Anima) -> None:
+def test_lora_files_are_optional_and_the_models_folder_can_be_chosen(hub: FakeHub, anima: Anima) -> None:
     assert anima("download", "--loras", "--models", "elsewhere", "--yes") == 0
     assert files_in(Path("elsewhere/loras")) == {"anima-turbo-lora.safetensors"}
     assert not Path("models").exists()
@@ -129,7 +129,7 @@ def test_licence_and_size_are_shown_and_consent_is_asked_for(
     assert BASE_HERE.exists()
 
 
-def test_without_a_terminal_consent_must_be_given_beforehand(
+def test_without_a_terminal_the_licence_must_be_accepted_by_an_option(
     hub: FakeHub, anima: Anima, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
@@ -153,14 +153,14 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "DOWNLOAD_CHUNK_SIZE", 1000)
 
 
-def test_a_cut_connection_is_taken_up_again(hub: FakeHub, anima: Anima, small_pieces: None) -> None:
+def test_a_broken_download_resumes(hub: FakeHub, anima: Anima, small_pieces: None) -> None:
     hub.cuts = [50_000]
     assert anima("download", "--yes") == 0
     assert ranges(hub) == [None, "bytes=50000-"]
     assert BASE_HERE.read_bytes() == hub.files[MODEL][BASE]
 
 
-def test_the_next_call_goes_on_where_the_last_one_ended(
+def test_the_next_call_resumes_where_the_last_one_ended(
     hub: FakeHub, anima: Anima, small_pieces: None, capsys: Output
 ) -> None:
     hub.cuts, hub.broken = [50_000], 503
@@ -192,7 +192,7 @@ def test_a_part_that_was_whole_when_the_process_ended_is_only_checked(hub: FakeH
 
 @pytest.mark.parametrize("path", [BASE, "tokenizer/tokenizer.json"])
 @pytest.mark.parametrize("wrong", [lambda content: content[:-1] + b"!", lambda content: content[:-5]])
-def test_what_arrives_damaged_is_not_put_in_place(
+def test_a_damaged_download_is_not_installed(
     hub: FakeHub, anima: Anima, capsys: Output, path: str, wrong: object
 ) -> None:
     assert callable(wrong)
@@ -249,7 +249,7 @@ def test_a_repository_or_a_model_that_is_not_there_is_named(hub: FakeHub, anima:
     assert f"{TOKENIZERS}, or a file in it, was not found" in download_error(anima, capsys)
 
 
-def test_no_network_and_a_wrong_address_are_told_apart(
+def test_no_network_and_a_wrong_address_have_different_errors(
     anima: Anima, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with FakeHub() as gone:
@@ -260,14 +260,14 @@ def test_no_network_and_a_wrong_address_are_told_apart(
     assert "HF_ENDPOINT is 'no-address', which is not a valid address" in download_error(anima, capsys)
 
 
-def test_too_little_room_is_said_before_anything_is_fetched(hub: FakeHub, anima: Anima, capsys: Output) -> None:
+def test_too_little_disk_space_is_reported_before_downloading(hub: FakeHub, anima: Anima, capsys: Output) -> None:
     hub.stated_sizes[BASE] = 10**16
     assert "10000000.00 GB, but only" in download_error(anima, capsys)
     assert hub.asked == [] and not Path("models").exists()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_a_disk_that_fills_up_is_said(hub: FakeHub, anima: Anima, capsys: Output) -> None:
+def test_a_disk_that_fills_up_is_reported(hub: FakeHub, anima: Anima, capsys: Output) -> None:
     BASE_HERE.parent.mkdir(parents=True)
     part(hub).symlink_to("/dev/full")
     assert "The disk is full." in download_error(anima, capsys)

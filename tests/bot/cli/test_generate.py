@@ -86,7 +86,7 @@ def test_the_picture_is_the_one_that_the_engine_draws(anima: Anima) -> None:
         assert image.tobytes() == picture.image.tobytes()
 
 
-def test_without_a_models_folder_the_miniature_draws_as_it_likes_best(anima: Anima, capsys: Output) -> None:
+def test_without_a_models_folder_the_miniature_uses_its_own_defaults(anima: Anima, capsys: Output) -> None:
     assert anima("generate", "1girl") == 0
     shown = capsys.readouterr()
     assert "There is no models folder at models, so the bundled miniature" in shown.err
@@ -134,7 +134,7 @@ def test_an_image_gives_the_size_most_like_its_shape_and_is_redrawn_in_part(anim
         (("--count", "0"), "'0' is not a whole number from 1"),
     ],
 )
-def test_a_wrong_option_is_a_sentence(anima: Anima, capsys: Output, options: tuple[str, ...], sentence: str) -> None:
+def test_an_invalid_option_is_explained(anima: Anima, capsys: Output, options: tuple[str, ...], sentence: str) -> None:
     assert anima("generate", "1girl", "--models", MODELS, *options) == 2
     assert sentence in capsys.readouterr().err
     assert not Path("pictures").exists()
@@ -150,7 +150,7 @@ def test_a_wrong_option_is_a_sentence(anima: Anima, capsys: Output, options: tup
         ((*SMALL, "--output", "file"), "Choose another folder with --output."),
     ],
 )
-def test_what_cannot_be_drawn_is_a_sentence(
+def test_an_impossible_request_is_explained(
     anima: Anima, capsys: Output, options: tuple[str | Path, ...], sentence: str
 ) -> None:
     Path("file").touch()
@@ -158,7 +158,7 @@ def test_what_cannot_be_drawn_is_a_sentence(
     assert sentence in capsys.readouterr().err
 
 
-def test_everything_wrong_is_said_at_once_and_before_a_model_is_loaded(
+def test_all_problems_are_reported_at_once_before_a_model_is_loaded(
     anima: Anima, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Engine, "load", None)
@@ -190,7 +190,7 @@ def test_everything_wrong_is_said_at_once_and_before_a_model_is_loaded(
     assert said[len(begin) :] == [line for line in said if "Choose another folder with --output." in line] != []
 
 
-def test_a_wrong_setting_is_a_sentence(anima: Anima, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_setting_is_explained(anima: Anima, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANIMA_LARGEST_BATCH", "many")
     assert anima("generate", "1girl") == 1
     assert capsys.readouterr().err.startswith("ANIMA_LARGEST_BATCH: ")
@@ -221,7 +221,7 @@ def test_anima_alone_shows_the_commands(anima: Anima, capsys: Output) -> None:
     assert said.startswith("usage: anima") and "generate" in said and "sandbox" in said
 
 
-def test_the_sandbox_says_what_is_wrong_before_it_starts(anima: Anima, capsys: Output) -> None:
+def test_the_sandbox_reports_problems_before_it_starts(anima: Anima, capsys: Output) -> None:
     Path("file").touch()
     assert anima("sandbox", "--prompt", "(a:nan)", "--pictures", "file") == 1
     said = capsys.readouterr()
@@ -229,7 +229,7 @@ def test_the_sandbox_says_what_is_wrong_before_it_starts(anima: Anima, capsys: O
     assert said.out == ""
 
 
-def test_the_help_of_every_command_answers_without_what_is_slow_to_import() -> None:
+def test_the_help_of_every_command_needs_no_slow_imports() -> None:
     code = """
 import contextlib, io, sys
 from bot.__main__ import main

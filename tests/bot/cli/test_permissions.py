@@ -40,7 +40,7 @@ async def posted_anew(stage: Stage, channel: Channel, allowed: int) -> bool:
     return job.channel_id == channel.id
 
 
-async def test_what_is_asked_for_suffices(stage: Stage) -> None:
+async def test_the_requested_permissions_suffice(stage: Stage) -> None:
     for channel in (stage.general, stage.discord.world.thread):
         assert await posted_anew(stage, channel, NEEDED.value)
         [message] = [message for message in stage.discord.messages_in(channel) if message.attachments]

@@ -46,7 +46,7 @@ def closed(code: int) -> discord.ConnectionClosed:
         (OSError(errno.ENOSPC, "No space left on device", "/data/x"), "The disk is full (/data/x). Free some space"),
     ],
 )
-def test_what_an_operator_can_mend_is_a_sentence(error: Exception, sentence: str) -> None:
+def test_errors_that_an_operator_can_fix_are_one_sentence(error: Exception, sentence: str) -> None:
     said = explain(error)
     assert said is not None and said.startswith(sentence)
 
@@ -61,5 +61,5 @@ def test_what_an_operator_can_mend_is_a_sentence(error: Exception, sentence: str
         OSError(errno.EBADF, "Bad file descriptor"),
     ],
 )
-def test_what_nobody_can_mend_keeps_its_traceback(error: Exception) -> None:
+def test_other_errors_keep_their_traceback(error: Exception) -> None:
     assert explain(error) is None

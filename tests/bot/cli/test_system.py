@@ -65,12 +65,12 @@ def test_a_stream_of_any_code_page_shows_every_message(code_page: str) -> None:
     assert ("猫" in shown) == (code_page in ("cp932", "utf-8"))
 
 
-def test_a_service_without_a_console_has_no_stream_and_a_test_another_kind() -> None:
+def test_missing_and_foreign_streams_are_left_alone() -> None:
     never_fail(None)
     never_fail(io.StringIO())
 
 
-def test_a_command_ends_with_its_sentences_and_not_in_a_traceback(tmp_path: Path) -> None:
+def test_a_failing_command_prints_its_errors_and_no_traceback(tmp_path: Path) -> None:
     done = python(
         *("-m", "bot", "doctor", "--models", "猫😀"),
         folder=tmp_path,

@@ -63,7 +63,7 @@ async def test_our_own_picture_tells_how_it_was_made_to_who_asks_alone(stage: St
     assert f"seed {JobSpec.of(job).recipes[0].seed}" in told.text
 
 
-async def test_what_another_program_wrote_is_read_and_shown_as_inert_text(stage: Stage) -> None:
+async def test_other_programs_metadata_is_read_and_escaped(stage: Stage) -> None:
     mention = f"<@{stage.alice.id}>"
     written = A1111.format(prompt=f"1girl, **bold** @everyone {mention}", negative="bad hands")
     message = await posted(stage, Upload("theirs.png", png(parameters=written)), Upload("plain.png", png()))
@@ -118,7 +118,7 @@ async def test_several_pictures_with_much_to_say_fit_into_one_answer(stage: Stag
     assert len(told.attachments) == 1
 
 
-async def test_what_is_no_picture_or_broken_or_too_large_is_said_to_be_so(stage: Stage, monkeypatch) -> None:
+async def test_unreadable_and_oversized_files_are_explained(stage: Stage, monkeypatch) -> None:
     assert (await parameters(stage, await posted(stage))).text == NOTHING_ATTACHED
     assert (await parameters(stage, await posted(stage, Upload("notes.txt", b"1girl")))).text == NOTHING_ATTACHED
     assert UNREADABLE in (await parameters(stage, await posted(stage, Upload("broken.png", b"\x89PNG\r\n\x1a\n")))).text
@@ -126,7 +126,7 @@ async def test_what_is_no_picture_or_broken_or_too_large_is_said_to_be_so(stage:
     assert TOO_LARGE.format(limit=0) in (await parameters(stage, await posted(stage, Upload("large.png", png())))).text
 
 
-async def test_a_file_that_discord_has_lost_is_said_to_be_so(stage: Stage) -> None:
+async def test_a_file_missing_from_discord_is_explained(stage: Stage) -> None:
     message = await posted(stage, Upload("lost.png", png()))
     stage.discord.cdn._files.clear()
     assert GONE in (await parameters(stage, message)).text
@@ -147,7 +147,7 @@ async def test_ones_own_job_is_cancelled_from_its_message(stage: Stage) -> None:
     assert (await stage.database.jobs.get(job.id)).state is JobState.CANCELLED
 
 
-async def test_a_finished_picture_or_any_other_message_is_not_to_be_cancelled(stage: Stage) -> None:
+async def test_finished_images_and_other_messages_cannot_be_cancelled(stage: Stage) -> None:
     _, message = await stage.draw("1girl")
     assert (await (await stage.discord.menu(stage.alice, message, "Anima: cancel")).response()).text == ENDED_ALREADY
     other = await posted(stage)

@@ -27,12 +27,12 @@ async def test_the_menu_works_after_a_restart(stage: Stage) -> None:
     assert written("weights") in stage.discord.current(message).text
 
 
-def test_samplers_and_schedulers_are_named_as_they_are_called() -> None:
+def test_named_samplers_and_schedulers_exist() -> None:
     named = set(re.findall(r"`(\w+)`", written("samplers")))
     assert named and named <= {*SAMPLERS, *SCHEDULERS}
 
 
-def test_the_negative_prompt_is_the_one_of_the_house() -> None:
+def test_the_negative_prompt_shown_is_the_bots_own() -> None:
     assert RECOMMENDED_NEGATIVE in written("negative")
 
 

@@ -141,7 +141,7 @@ def test_the_longest_words_and_cursor_fit_into_a_custom_id() -> None:
     "custom_id",
     ["anima:history:older:7:red: hair\nx", "anima:history:delete:7", "anima:history:delete-for-good:7", "anima:queue"],
 )
-def test_no_custom_id_is_meant_by_two_components(custom_id: str) -> None:
+def test_no_custom_id_matches_two_components(custom_id: str) -> None:
     templates = [component.__discord_ui_compiled_template__ for component in HANDLERS]
     assert sum(template.fullmatch(custom_id) is not None for template in templates) == 1
 
@@ -169,7 +169,7 @@ async def test_a_picture_is_drawn_again_for_all_to_see_after_a_restart(stage: St
     assert not stage.discord.messages.get(again.message_id).is_ephemeral
 
 
-async def test_what_has_lost_its_words_is_listed_but_cannot_be_drawn_again(stage: Stage) -> None:
+async def test_an_image_without_its_prompt_is_listed_but_cannot_be_drawn_again(stage: Stage) -> None:
     await save_delivered_image(stage, 1)
     message = await shown(stage, await stage.answer("history"))
     assert "Its message was deleted" in message.text
@@ -209,7 +209,7 @@ async def test_two_clicks_on_delete_delete_once(stage: Stage) -> None:
     assert set(said) <= {"Deleted.", NOT_THERE}
 
 
-async def test_a_message_out_of_reach_is_said_to_be_so(stage: Stage) -> None:
+async def test_a_message_out_of_reach_is_explained(stage: Stage) -> None:
     await stage.draw("1girl")
     question = await stage.turned(await shown(stage, await stage.answer("history")), "Delete…")
     world = stage.discord.world
@@ -227,7 +227,7 @@ async def test_a_deleted_message_costs_its_thumbnail_alone(stage: Stage) -> None
     assert "1girl" in message.text and len(thumbnails(message)) == 1
 
 
-async def test_what_was_made_in_an_age_restricted_channel_is_seen_only_in_such(stage: Stage) -> None:
+async def test_images_from_age_restricted_channels_are_shown_only_in_such(stage: Stage) -> None:
     after_dark = stage.discord.world.after_dark
     await stage.draw("1girl", where=after_dark)
     elsewhere = await stage.answer("history")
@@ -237,7 +237,7 @@ async def test_what_was_made_in_an_age_restricted_channel_is_seen_only_in_such(s
     assert len(thumbnails(there)) == 1
 
 
-async def test_a_picture_of_another_person_is_not_to_be_had(stage: Stage) -> None:
+async def test_other_peoples_images_cannot_be_opened(stage: Stage) -> None:
     await stage.draw("1girl")
     await stage.draw("bob's secret", stage.bob)
     overview = await stage.answer("history")

@@ -23,7 +23,7 @@ async def press_and_read(stage: Stage, question: Message, label: str) -> Message
     return await (await stage.press(question, label)).response()
 
 
-async def test_a_copy_holds_ones_own_and_nobody_elses(stage: Stage) -> None:
+async def test_a_copy_contains_only_the_users_own_data(stage: Stage) -> None:
     await stage.draw("1girl, smile")
     await stage.draw("bob's secret", stage.bob)
     message = await press_and_read(stage, await stage.answer("privacy"), "Send me a copy")
@@ -42,7 +42,7 @@ def given(size: int, colour: str) -> Upload:
     return Upload("given.png", buffer.getvalue())
 
 
-async def test_a_copy_has_the_pictures_that_were_drawn_from_too(stage: Stage, monkeypatch) -> None:
+async def test_a_copy_contains_source_images(stage: Stage, monkeypatch) -> None:
     monkeypatch.setattr(privacy, "MAX_FILES", 2)
     await stage.draw("bob's", stage.bob, image=given(8, "grey"))
     drawn = [(await stage.draw("1girl", image=given(8, colour)))[0] for colour in ("red", "teal", "red", "navy")]
@@ -56,7 +56,7 @@ async def test_a_copy_has_the_pictures_that_were_drawn_from_too(stage: Stage, mo
     }
 
 
-async def test_a_picture_too_large_to_be_sent_is_said_to_be_left_out(stage: Stage, monkeypatch) -> None:
+async def test_a_copy_names_images_too_large_to_send(stage: Stage, monkeypatch) -> None:
     await stage.draw("1girl", image=given(8, "red"))
     await stage.draw("1girl", image=given(500, "red"))
     monkeypatch.setattr(privacy, "_as_file", lambda _: discord.File(io.BytesIO(b"{}"), "anima.json"))
@@ -75,7 +75,7 @@ def test_a_large_copy_is_compressed_and_one_too_large_is_not_sent(monkeypatch) -
     assert privacy._as_file({"jobs": [{"prompt": random.Random(1).randbytes(2000).hex()}]}) is None
 
 
-async def test_a_copy_too_large_for_discord_is_said_to_be_so(stage: Stage, monkeypatch) -> None:
+async def test_a_copy_too_large_for_discord_is_explained(stage: Stage, monkeypatch) -> None:
     monkeypatch.setattr(privacy, "MAX_FILE_SIZE", 10)
     assert (await press_and_read(stage, await stage.answer("privacy"), "Send me a copy")).text == TOO_LARGE
 
@@ -101,7 +101,7 @@ async def test_erasing_works_after_a_restart_and_leaves_other_people_alone(stage
     assert stage.discord.messages.get(posted.id) is not None
 
 
-async def test_erasing_stops_what_is_being_drawn_and_what_waits(stage: Stage) -> None:
+async def test_erasing_stops_running_and_queued_jobs(stage: Stage) -> None:
     stage.engine.hold()
     drawing = await stage.in_state((await stage.ask("1girl")).id, JobState.RUNNING)
     waiting = await stage.ask("2girls")
@@ -116,7 +116,7 @@ async def test_erasing_stops_what_is_being_drawn_and_what_waits(stage: Stage) ->
     assert stage.engine.cancelled == 1
 
 
-async def test_the_messages_go_too_where_that_is_wished(stage: Stage) -> None:
+async def test_erasing_can_delete_the_messages_too(stage: Stage) -> None:
     posted = [(await stage.draw(prompt))[1] for prompt in ("1girl", "2girls")]
     stage.discord.delete_message(posted[0])
     question = await stage.turned(await stage.answer("privacy"), "Erase everything…")

@@ -19,13 +19,13 @@ async def spent(stage: Stage) -> float:
     return (await stage.database.quotas.usage(Account(stage.alice.id, stage.general.guild.id))).spent
 
 
-async def test_an_empty_line_says_so(stage: Stage) -> None:
+async def test_an_empty_queue_says_so(stage: Stage) -> None:
     message = await stage.answer("queue")
     assert message.is_ephemeral
     assert "The queue is empty. `/anima imagine` draws a picture." in message.text
 
 
-async def test_each_job_says_where_it_stands_and_others_are_only_counted(stage: Stage) -> None:
+async def test_each_own_job_shows_its_position_and_others_are_only_counted(stage: Stage) -> None:
     stage.engine.hold()
     first = await stage.ask("1girl, *bold* @everyone")
     await stage.in_state(first.id, JobState.RUNNING)
@@ -59,7 +59,7 @@ async def test_each_job_says_what_it_is_and_links_to_its_message_and_source(stag
     )
 
 
-async def test_once_something_was_drawn_the_line_says_when_a_picture_will_be_ready(stage: Stage) -> None:
+async def test_after_the_first_image_the_queue_shows_when_jobs_will_be_ready(stage: Stage) -> None:
     await stage.draw("1girl")
     stage.engine.hold()
     await stage.in_state((await stage.ask("2girls")).id, JobState.RUNNING)
@@ -68,7 +68,7 @@ async def test_once_something_was_drawn_the_line_says_when_a_picture_will_be_rea
     assert message.text.count("ready soon") == 2
 
 
-async def test_cancelling_what_is_being_drawn_stops_the_engine_and_refunds(stage: Stage) -> None:
+async def test_cancelling_a_running_job_stops_the_engine_and_refunds(stage: Stage) -> None:
     stage.engine.hold()
     job = await stage.in_state((await stage.ask("1girl")).id, JobState.RUNNING)
     assert await spent(stage) == 1
@@ -82,7 +82,7 @@ async def test_cancelling_what_is_being_drawn_stops_the_engine_and_refunds(stage
     await stage.draw("the next one is drawn all the same")
 
 
-async def test_a_batch_is_drawn_on_for_those_who_still_want_it(stage: Stage) -> None:
+async def test_a_batch_continues_for_the_jobs_not_cancelled(stage: Stage) -> None:
     stage.engine.hold()
     await stage.in_state((await stage.ask("the engine is busy")).id, JobState.RUNNING)
     unwanted = await stage.ask("unwanted")
@@ -115,7 +115,7 @@ async def test_a_waiting_job_is_never_drawn_once_it_is_cancelled(stage: Stage) -
     assert (await stage.database.jobs.get(job.id)).notified
 
 
-async def test_a_picture_on_its_way_is_taken_back(stage: Stage) -> None:
+async def test_an_image_being_posted_is_taken_back(stage: Stage) -> None:
     delivering = stage.discord.faults.hold("PATCH", "^/(channels|webhooks)/", file="anima-")
     job = await stage.in_state((await stage.ask("1girl")).id, JobState.RENDERED)
     message = await stage.answer("queue")

@@ -18,7 +18,7 @@ NO_CREDITS_IN_PRIVATE = "DMs are off: the bot's operator switched off drawing in
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-async def test_without_limits_it_says_what_was_used_and_that_there_are_none(stage: Stage) -> None:
+async def test_without_limits_the_usage_is_shown_and_that_there_is_no_limit(stage: Stage) -> None:
     await stage.database.servers.change(stage.discord.world.guild.id, {"quota": {"credits": None}}, by=1)
     await stage.draw("1girl")
     message = await stage.answer("quota")
@@ -28,7 +28,7 @@ async def test_without_limits_it_says_what_was_used_and_that_there_are_none(stag
     assert "back <t:" not in message.text
 
 
-async def test_what_a_person_may_have_is_asked_of_the_client(stage: Stage, monkeypatch) -> None:
+async def test_the_quota_shown_comes_from_the_client(stage: Stage, monkeypatch) -> None:
     async def allowance(interaction: object) -> Allowance:
         return Allowance(credits=1.5, waiting=3)
 
@@ -72,13 +72,13 @@ async def test_without_credits_in_a_server_one_is_sent_to_its_admins(stage: Stag
     assert (await refused.followup()).text == "You have no credits in this server. Ask a server admin."
 
 
-async def test_who_has_used_nothing_reads_of_nothing_that_lapses(stage: Stage) -> None:
+async def test_unused_quotas_mention_no_refill(stage: Stage) -> None:
     message = await stage.answer("quota")
     assert "**0 credits**" in message.text
     assert "back" not in message.text
 
 
-def test_room_comes_when_enough_has_lapsed() -> None:
+def test_credits_return_when_enough_has_expired() -> None:
     usage = Usage((Charge(NOON, 0.4), Charge(NOON + timedelta(hours=1), 9.6)))
     said = described(usage, Allowance(credits=10), in_server=True)
     assert f"You can draw a picture with default settings <t:{int((NOON + timedelta(hours=25)).timestamp())}:R>" in said
@@ -111,7 +111,7 @@ async def test_the_operators_limits_are_the_same_ones_in_whatever_server_a_perso
     assert await stage.database.jobs.by_interaction(another.id) is None
 
 
-async def test_what_waits_outside_of_servers_counts_wherever_it_was_asked_for(stage: Stage) -> None:
+async def test_queued_jobs_outside_of_servers_count_together(stage: Stage) -> None:
     world, carol = stage.discord.world, stage.discord.world.carol
     await stage.database.servers.change(0, {"limits": {"waiting": 1}}, by=1)
     stage.engine.hold()

@@ -49,7 +49,7 @@ async def shown(stage: Stage, *items: ui.Item[Any]) -> Any:
 @pytest.mark.parametrize(
     ("error", "sentence"), [(0, "went wrong on my side"), (1, "database isn't available right now")]
 )
-async def test_a_button_that_fails_answers_the_one_who_pressed_it(stage: Stage, error: int, sentence: str) -> None:
+async def test_a_failing_button_answers_its_user(stage: Stage, error: int, sentence: str) -> None:
     stage.client.add_dynamic_items(Faulty)
     pressed = await stage.press(await shown(stage, button("Fail", f"test:faulty:{error}")), "Fail")
     answer = await pressed.response()
@@ -67,7 +67,7 @@ async def test_a_form_that_fails_answers_even_if_it_was_opened_before_a_restart(
     assert "went wrong on my side" in (await sent.response()).content
 
 
-async def test_a_form_that_is_sent_to_a_bot_which_is_about_to_end_is_not_begun(stage: Stage) -> None:
+async def test_a_form_sent_during_the_shutdown_is_not_started(stage: Stage) -> None:
     stage.client.add_dynamic_items(OpensForm)
     modal = await (await stage.press(await shown(stage, button("Open", "test:form")), "Open")).modal()
     stage.client.interactions.close()
@@ -76,7 +76,7 @@ async def test_a_form_that_is_sent_to_a_bot_which_is_about_to_end_is_not_begun(s
     assert answer.is_ephemeral and "will be back in a moment" in answer.content
 
 
-async def test_a_command_that_fails_answers_the_one_who_gave_it(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failing_command_answers_its_user(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(*_: Any) -> None:
         raise RuntimeError("a bug")
 

@@ -29,7 +29,7 @@ class DrawsByItself(Component, template=r"test:draws"):
         await interaction.response.send_message("A picture.")
 
 
-async def test_a_new_button_is_closed_to_who_is_blocked_without_asking_for_it(stage: Stage) -> None:
+async def test_a_new_button_is_closed_to_blocked_users_by_default(stage: Stage) -> None:
     stage.client.add_dynamic_items(DrawsByItself)
     button: ui.Button[Any] = ui.Button(label="Draw", custom_id="test:draws")
     channel = stage.client.get_partial_messageable(stage.general.id)
@@ -43,7 +43,7 @@ async def test_a_new_button_is_closed_to_who_is_blocked_without_asking_for_it(st
 
 
 @pytest.mark.parametrize("label", ["Re-roll", "Vary", "Upscale", "Edit…", "Vary (subtle)"])
-async def test_buttons_that_draw_are_closed_to_who_is_blocked(stage: Stage, label: str) -> None:
+async def test_drawing_buttons_are_closed_to_blocked_users(stage: Stage, label: str) -> None:
     _, message = await stage.draw("1girl")
     await block(stage)
     pressed = await (stage.press_more if label == "Vary (subtle)" else stage.press)(message, label)
@@ -52,7 +52,7 @@ async def test_buttons_that_draw_are_closed_to_who_is_blocked(stage: Stage, labe
     assert len(stage.engine.requests) == 1
 
 
-async def test_an_open_form_does_not_draw_for_who_was_blocked_meanwhile(stage: Stage) -> None:
+async def test_an_open_form_does_not_draw_for_a_user_blocked_meanwhile(stage: Stage) -> None:
     _, message = await stage.draw("1girl")
     modal = await (await stage.press(message, "Edit…")).modal()
     await block(stage)
@@ -61,7 +61,7 @@ async def test_an_open_form_does_not_draw_for_who_was_blocked_meanwhile(stage: S
     assert len(stage.engine.requests) == 1
 
 
-async def test_who_is_blocked_can_still_cancel_look_up_and_delete_what_is_theirs(stage: Stage) -> None:
+async def test_blocked_users_can_still_cancel_look_up_and_delete_their_own(stage: Stage) -> None:
     _, message = await stage.draw("1girl")
     stage.engine.hold()
     waiting = await stage.in_state((await stage.ask("waits")).id, JobState.RUNNING)
@@ -76,7 +76,7 @@ async def test_who_is_blocked_can_still_cancel_look_up_and_delete_what_is_theirs
     await stage.in_state(waiting.id, JobState.CANCELLED)
 
 
-async def test_only_the_commands_that_draw_are_closed_to_who_is_blocked(stage: Stage) -> None:
+async def test_only_drawing_commands_are_closed_to_blocked_users(stage: Stage) -> None:
     tree = stage.client.tree
     found = [
         *(each for each in tree.walk_commands() if not isinstance(each, app_commands.Group)),

@@ -87,7 +87,7 @@ async def until_drawn(stage: Stage, sent: InteractionHandle) -> Job:
     return await stage.in_state(job.id, JobState.DELIVERED)
 
 
-async def test_what_is_drawn_already_stays_and_the_fixed_one_is_drawn_too(stage: Stage) -> None:
+async def test_a_finished_image_stays_and_the_corrected_one_is_drawn_too(stage: Stage) -> None:
     interaction = await stage.slash("imagine", prompt="1girl, long_hair")
     hint = await interaction.followup()
     first = await until(lambda: stage.database.jobs.by_interaction(interaction.id))
@@ -98,7 +98,7 @@ async def test_what_is_drawn_already_stays_and_the_fixed_one_is_drawn_too(stage:
     assert (await stage.database.jobs.get(first.id)).state is JobState.DELIVERED
 
 
-async def test_a_hint_is_good_for_as_long_as_it_stands_there(stage: Stage) -> None:
+async def test_a_hint_works_for_as_long_as_it_is_shown(stage: Stage) -> None:
     interaction = await stage.slash("imagine", prompt="1girl, long_hair")
     hint = await interaction.followup()
     first = await until(lambda: stage.database.jobs.by_interaction(interaction.id))

@@ -57,7 +57,7 @@ async def test_vary_stays_near_the_seed_and_upscale_is_drawn_from_the_picture(st
     assert "[varied (subtle, 0.2)]" in subtle.text and f"/{job.message_id}" in subtle.text
 
 
-async def test_what_was_made_from_a_picture_carries_on_in_its_turn(stage: Stage) -> None:
+async def test_an_image_made_from_another_can_be_upscaled_and_rerolled(stage: Stage) -> None:
     _, message = await stage.draw("1girl", seed="300")
     _, varied = await press_more(stage, message, "Vary (subtle)")
     await press(stage, varied, "Upscale")
@@ -109,9 +109,7 @@ async def test_edit_opens_a_form_with_everything_filled_in(stage: Stage) -> None
         ({"Prompt": "1girl, nsfw"}, "isn't allowed in this channel"),
     ],
 )
-async def test_what_cannot_be_edited_so_is_said_in_a_sentence(
-    stage: Stage, values: dict[str, Any], sentence: str
-) -> None:
+async def test_invalid_edits_are_explained(stage: Stage, values: dict[str, Any], sentence: str) -> None:
     _, message = await stage.draw("1girl")
     modal = await (await stage.press(message, "Edit…")).modal()
     sent = await stage.discord.submit(stage.alice, modal, values)
@@ -127,7 +125,7 @@ async def _private_answer(stage: Stage, sent: InteractionHandle) -> Message | No
     return next((message for message in found if message.is_ephemeral and not message.is_loading), None)
 
 
-async def test_info_tells_the_one_who_asks_everything(stage: Stage) -> None:
+async def test_info_shows_everything_to_its_user(stage: Stage) -> None:
     job, message = await stage.draw("1girl, smile", seed="7", negative="hat", steps=5)
     _, child = await press(stage, message, "Re-roll")
     told = await (await stage.press_more(message, "Info", stage.bob)).response()
@@ -207,7 +205,7 @@ async def _told_after(stage: Stage, sent: InteractionHandle) -> Message | None:
 @pytest.mark.parametrize(
     "action", ["reroll", "vary-subtly", "vary-strongly", "upscale", "edit", "edit-all", "info", "save-as-preset"]
 )
-async def test_a_private_picture_is_nobody_elses_to_carry_on_from(stage: Stage, action: str) -> None:
+async def test_nobody_else_can_continue_from_a_private_image(stage: Stage, action: str) -> None:
     secret = await stage.in_state((await stage.ask("secret", private=True)).id, JobState.DELIVERED)
     _, public = await stage.draw("1girl", stage.bob)
     sent = await stage.press_forged(public, f"anima:{action}:{secret.id}:0", stage.bob)
@@ -342,7 +340,7 @@ async def test_buttons_work_half_a_year_later_and_after_a_restart(stage: Stage) 
 
 
 @pytest.mark.parametrize("label", ["Re-roll", "Vary", "Upscale", "Vary (subtle)"])
-async def test_two_presses_at_once_of_whatever_draws_are_two_pictures(stage: Stage, label: str) -> None:
+async def test_two_presses_at_once_of_any_drawing_button_make_two_jobs(stage: Stage, label: str) -> None:
     _, message = await stage.draw("1girl")
     press = stage.press_more if label == "Vary (subtle)" else stage.press
     both = await asyncio.gather(*(press(message, label) for _ in range(2)))
@@ -350,7 +348,7 @@ async def test_two_presses_at_once_of_whatever_draws_are_two_pictures(stage: Sta
     assert len({job.id for job, _ in jobs}) == 2 == len({shown.id for _, shown in jobs})
 
 
-async def test_two_presses_at_once_of_whatever_tells_are_two_answers(stage: Stage) -> None:
+async def test_two_presses_at_once_of_any_other_button_give_two_answers(stage: Stage) -> None:
     job, message = await stage.draw("1girl", count=2)
     _, single = await stage.draw("1boy")
     for sent in await asyncio.gather(*(stage.press_more(single, "Info") for _ in range(2))):
@@ -398,28 +396,28 @@ async def test_a_picture_whose_message_is_gone_is_not_upscaled_and_costs_nothing
     assert await stage.database.jobs.by_interaction(sent.id) is None
 
 
-def test_no_custom_id_is_meant_by_two_components() -> None:
+def test_no_custom_id_matches_two_components() -> None:
     ids = [f"anima:{action}:12:0" for action in LABELS] + ["anima:pick:12"]
     handlers = (*HANDLERS, *menu.HANDLERS, *redraw.HANDLERS, *extend.HANDLERS, *share.HANDLERS, *gallery_post.HANDLERS)
     templates = [component.__discord_ui_compiled_template__ for component in handlers]
     assert [sum(template.fullmatch(each) is not None for template in templates) for each in ids] == [1] * len(ids)
 
 
-async def test_who_may_not_see_a_channel_cannot_press_there(stage: Stage) -> None:
+async def test_users_who_cannot_see_a_channel_cannot_press_there(stage: Stage) -> None:
     _, message = await stage.draw("1girl")
     stage.discord.set_overwrite(stage.general, stage.alice, deny=Permissions.VIEW_CHANNEL)
     with pytest.raises(ClientRefused):
         await stage.press_more(message, "Info")
 
 
-async def test_what_could_not_be_applied_is_said_under_the_picture_and_in_full_in_info(stage: Stage) -> None:
+async def test_notes_are_shown_under_the_image_and_in_full_in_info(stage: Stage) -> None:
     stage.engine.notes = ("The LoRA ink is used without 12 keys: " + "they belong to another model, " * 8 + "the end.",)
     _, message = await stage.draw("1girl", count=2)
     assert message.text.count("⚠️ The LoRA ink is used without 12 keys") == 1 and "the end." not in message.text
     assert "the end." in (await (await stage.press_more(message, "Info")).response()).text
 
 
-async def test_what_could_not_be_applied_is_worded_by_its_code_and_not_shown_as_it_is_stored(stage: Stage) -> None:
+async def test_notes_are_translated_by_their_code(stage: Stage) -> None:
     note = lora_note("ink", ["a.alpha", "b.alpha", "c.alpha", "d.alpha"], make_note(NoteCode.OTHER_LAYERS))
     stage.engine.notes = (note,)
     _, message = await stage.draw("1girl")
@@ -428,7 +426,7 @@ async def test_what_could_not_be_applied_is_worded_by_its_code_and_not_shown_as_
     assert sentence in (await (await stage.press_more(message, "Info")).response()).text
 
 
-async def test_what_could_not_be_applied_in_a_cell_is_said_of_the_grid(stage: Stage) -> None:
+async def test_notes_about_a_cell_are_shown_with_the_grid(stage: Stage) -> None:
     stage.engine.notes = ("The LoRA ink is used without 12 keys.",)
     interaction = await stage.slash("compare", prompt="1girl", columns="steps", column_values="2, 3")
     _, message = await stage.delivered(interaction)

@@ -20,7 +20,7 @@ async def test_info_says_nothing_of_nag_where_the_negative_took_part_by_cfg(stag
     assert "red hair" in shown
 
 
-async def test_fast_is_drawn_so_costs_less_and_is_named_by_info(stage: Stage) -> None:
+async def test_fast_mode_costs_less_and_is_named_by_info(stage: Stage) -> None:
     _, message = await stage.draw("1girl", speed="fast")
     assert stage.engine.requests[-1].fast
     assert "blocks" in (await (await stage.press_more(message, "Info")).response()).text

@@ -76,7 +76,7 @@ async def test_an_upscale_of_an_upscale_is_drawn_in_tiles_and_so_on_up_to_the_se
     assert "already at the maximum size" in (await refused.followup()).text
 
 
-async def test_what_is_made_of_a_tiled_upscale_is_drawn_in_tiles_too_even_after_a_restart(stage: Stage) -> None:
+async def test_variations_of_a_tiled_upscale_use_tiles_too_even_after_a_restart(stage: Stage) -> None:
     _, message = await stage.draw("1girl", seed="300")
     for _ in range(2):
         _, message = await enlarge(stage, message)

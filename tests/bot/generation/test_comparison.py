@@ -109,9 +109,7 @@ def test_values_are_read_as_people_write_them() -> None:
 @pytest.mark.parametrize("rows", [None, *AxisKind])
 @settings(deadline=None)
 @given(own=st.tuples(st.integers(1, 1000), st.floats(1, 100)))
-def test_without_values_there_are_good_ones_few_enough_for_any_two_axes(
-    columns: AxisKind, rows: AxisKind | None, own: tuple[int, float]
-) -> None:
+def test_default_values_fit_any_two_axes(columns: AxisKind, rows: AxisKind | None, own: tuple[int, float]) -> None:
     if rows is columns:
         return
     usual = replace(NATIVE, steps=own[0], cfg_scale=own[1])
@@ -152,14 +150,14 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("case", MISTAKES)
-def test_mistakes_are_sentences_that_say_what_would_do(case: str) -> None:
+def test_error_messages_say_what_to_do(case: str) -> None:
     asked, named = MISTAKES[case]
     sentence = refusal(asked)
     assert all(name in sentence for name in named), sentence
     assert "{" not in sentence
 
 
-def test_what_people_typed_is_shown_as_inert_text_and_not_at_length() -> None:
+def test_typed_text_is_escaped_and_shortened() -> None:
     sentence = refusal(typed(AxisKind.SAMPLER, column_values="**@everyone** " + "x" * 200))
     assert "**" not in sentence.replace("\\*", "") and "@everyone" not in sentence and "x" * 61 not in sentence
 
@@ -218,9 +216,7 @@ def comparisons(draw: st.DrawFn) -> Comparison:
 
 @settings(deadline=None)
 @given(comparisons(), st.booleans())
-def test_every_cell_differs_from_what_holds_otherwise_in_what_is_varied_alone(
-    comparison: Comparison, turbo: bool
-) -> None:
+def test_cells_differ_only_in_what_is_varied(comparison: Comparison, turbo: bool) -> None:
     axes = [comparison.columns] + ([] if comparison.rows is None else [comparison.rows])
     turbo = turbo and AxisKind.SPEED not in [axis.what for axis in axes]  # which the command switches off then
     base = recipes(PROMPT, options(turbo=turbo), [7], RULES, MODEL, from_image=False)[0]
@@ -281,7 +277,7 @@ def test_the_strength_of_the_turbo_lora_itself_can_be_varied_down_to_none() -> N
 
 @settings(deadline=None)
 @given(comparisons(), st.sampled_from([PROMPT, "{red|blue} eyes, red hair", r"\{a|b\}, red hair, \\{ @artist"]))
-def test_a_cell_that_is_drawn_alone_comes_out_as_it_was(comparison: Comparison, prompt: str) -> None:
+def test_a_cell_drawn_alone_is_the_same_image(comparison: Comparison, prompt: str) -> None:
     said = options(negative=r"hat, \{x|y\}", artist="nnn yryr", turbo=True)
     found = comparison_recipes(comparison, prompt, said, 7, lambda _: RULES, MODEL)
     drawing = JobSpec(recipes=found, options=said, comparison=comparison)
@@ -334,7 +330,7 @@ def test_words_get_the_weight_wherever_they_stand(prompt: str, words: str, resul
 
 
 @pytest.mark.parametrize("prompt", ["1girl, smile", "hatch, that", "", "(h at)"])
-def test_words_that_stand_nowhere_are_named(prompt: str) -> None:
+def test_words_missing_from_the_prompt_are_named(prompt: str) -> None:
     with pytest.raises(InvalidComparison, match="“hat” isn't in the prompt"):
         set_weight(prompt, "hat", 2.0)
 
@@ -364,7 +360,7 @@ def test_either_every_occurrence_has_the_weight_or_the_prompt_is_refused(pieces:
 
 @settings(deadline=None)
 @given(st.sampled_from([-5.0, 0.0, 0.1, 3.0]), st.sampled_from(["safe", "nsfw", "best quality", "1girl"]))
-def test_prompt_rules_have_the_last_word_on_every_weight(weight: float, words: str) -> None:
+def test_prompt_rules_decide_every_weight(weight: float, words: str) -> None:
     comparison = Comparison(columns=Axis(what=AxisKind.WEIGHT, values=(weight, 1.0), of=words))
     [first, _] = make_recipe(comparison, "1girl, safe, nsfw, best quality")
     segments = parse_weights(first.prompt)
@@ -449,7 +445,7 @@ def test_turbo_models_take_no_turbo_lora_when_speeds_are_compared_too() -> None:
     assert [recipe.steps for recipe in found if recipe.model == "anima-base"] == [24, 8]
 
 
-def test_a_model_that_is_gone_is_named_and_not_replaced() -> None:
+def test_a_removed_model_is_named_and_not_replaced() -> None:
     comparison = Comparison(columns=Axis(what=AxisKind.MODEL, values=("anima-base", "gone")))
     with pytest.raises(InvalidComparison, match="no model called “gone”"):
         make_recipe(comparison)

@@ -48,14 +48,14 @@ def make_recipe(
     return recipes(prompt, options, [7], prompt_rules, model, from_image=from_image)[0]
 
 
-def test_where_nothing_is_said_the_model_is_drawn_with_as_it_likes() -> None:
+def test_without_options_the_models_own_settings_are_used() -> None:
     recipe = make_recipe()
     assert (recipe.width, recipe.height, recipe.steps, recipe.cfg_scale) == (832, 1216, 30, 4.0)
     assert (recipe.sampler, recipe.scheduler, recipe.seed) == ("er_sde", "simple", 7)
     assert (recipe.loras, recipe.denoise, recipe.variation_seed) == ((), 1.0, None)
 
 
-def test_the_command_lies_over_what_is_kept_and_that_over_the_model() -> None:
+def test_the_command_wins_over_stored_defaults_and_these_over_the_model() -> None:
     holds = resolve_options(Options(steps=50), Options(steps=20, cfg_scale=5.0), PLAIN)
     assert (holds.steps, holds.cfg_scale, holds.sampler) == (50, 5.0, "er_sde")
 
@@ -108,7 +108,7 @@ def test_a_typed_backslash_n_is_a_line_break() -> None:
     assert make_recipe(prompt=r"ye-pop\nA lamp", prompt_rules=rules).prompt == "ye-pop\nA lamp"
 
 
-def test_turbo_that_is_not_here_is_none() -> None:
+def test_turbo_defaults_without_a_turbo_lora_are_ignored() -> None:
     holds = resolve_options(Options(), Options(turbo=True, steps=40), PLAIN)
     assert (holds.turbo, holds.steps) == (False, 40)
 
@@ -127,7 +127,7 @@ def test_turbo_adds_its_lora_unless_that_is_there_with_a_strength_of_its_own(
     assert make_recipe(Options(turbo=True, loras=loras), model=WITH_TURBO).loras == taken
 
 
-def test_artists_get_their_sign_and_their_place_and_are_not_said_twice() -> None:
+def test_artists_get_an_at_sign_and_their_place_and_are_not_repeated() -> None:
     assert make_recipe(Options(artist="nnn yryr"), "1girl, smile, @nnn yryr").prompt.count("@nnn yryr") == 1
     prompt = make_recipe(Options(artist="nnn yryr")).prompt
     assert prompt.index("@nnn yryr") < prompt.index("smile")
@@ -151,7 +151,7 @@ def test_a_server_without_prefix_and_negative_adds_none() -> None:
     assert (recipe.prompt, recipe.negative_prompt) == ("1girl, smile", "")
 
 
-def test_denoise_is_for_pictures_alone() -> None:
+def test_denoise_needs_a_source_image() -> None:
     assert make_recipe(Options(denoise=0.4)).denoise == 1.0
     assert make_recipe(Options(denoise=0.4), from_image=True).denoise == 0.4
 
@@ -163,7 +163,7 @@ def test_each_seed_has_its_own_picture_and_chooses_its_own_words_in_both_prompts
     assert len({recipe.prompt for recipe in made}) == 4 == len({recipe.negative_prompt for recipe in made})
 
 
-def test_what_is_said_of_one_picture_draws_that_picture() -> None:
+def test_options_of_one_image_draw_that_image() -> None:
     options = resolve_options(Options(count=3, negative="hat", artist="nnn yryr", steps=9), Options(), PLAIN)
     made = recipes("{red|blue} hair", options, [5, 6, 7], FOR_EVERYONE, PLAIN, from_image=False)
     varied = tuple(replace(recipe, variation_seed=3, variation_strength=0.2) for recipe in made)
@@ -173,7 +173,7 @@ def test_what_is_said_of_one_picture_draws_that_picture() -> None:
     assert once_more == (varied[1],)
 
 
-def test_again_is_as_it_was_save_for_what_the_channel_demands_by_now() -> None:
+def test_a_repeat_is_unchanged_except_for_the_channels_current_rules() -> None:
     recipe = make_recipe(Options(raw=True), "1girl, smile", prompt_rules=AFTER_DARK)
     spec = JobSpec(recipes=(recipe,))
     assert repeat_recipes(spec, AFTER_DARK) == (recipe,)
@@ -207,14 +207,14 @@ SEVERAL = ModelInfo(NATIVE, ("ink", "turbo"), MODELS["base"].turbo, name="base",
         (None, "gone", (), "base"),
     ],
 )
-def test_the_model_that_holds(said: str | None, kept: str | None, offered: tuple[str, ...], holds: str) -> None:
+def test_the_model_that_is_used(said: str | None, kept: str | None, offered: tuple[str, ...], holds: str) -> None:
     model = choose_model(Options(model=said), Options(model=kept), SEVERAL, offered)
     assert model.name == holds
     assert model.native == MODELS[holds].native and model.turbo == MODELS[holds].turbo
     assert model.default.name == "base" and model.loras == SEVERAL.loras
 
 
-def test_a_kept_model_that_is_not_on_offer_leaves_the_rest_of_what_is_kept() -> None:
+def test_a_stored_model_that_is_unavailable_keeps_the_other_defaults() -> None:
     assert with_offered_model(Options(model="gone", steps=7), ("base",)) == Options(steps=7)
     assert with_offered_model(Options(model="base", steps=7), ("base",)).model == "base"
 
@@ -242,7 +242,7 @@ def test_a_deeper_model_costs_as_much_more_as_it_has_blocks_more() -> None:
     assert (cost("base"), cost("deep"), cost("gone"), cost("")) == (1.0, 1.5, 1.0, 1.0)
 
 
-def test_fast_of_a_server_holds_unless_turbo_or_something_else_is_said() -> None:
+def test_a_servers_fast_mode_applies_unless_turbo_or_another_speed_is_chosen() -> None:
     kept = ServerDefaults(fast=True).options()
     assert resolve_options(Options(), kept, WITH_TURBO).fast
     assert not resolve_options(Options(fast=False), kept, WITH_TURBO).fast

@@ -28,7 +28,7 @@ def replay(**options: Any) -> Replay:
     return Replay.of(Parameters(**{"prompt": "1girl", **options}), MODEL)
 
 
-def test_nothing_that_a_file_says_by_silence_is_left_to_ones_own_defaults() -> None:
+def test_settings_that_a_file_omits_do_not_come_from_the_users_defaults() -> None:
     assert replay().options == Options(negative="", artist="", count=1, loras=(), turbo=False, fast=False, raw=True)
 
 
@@ -79,11 +79,11 @@ def test_the_model_is_the_one_that_the_file_names_if_it_is_on_offer(name: str | 
     assert limited.options.model is None and limited.other_model == (name or None)
 
 
-def test_nothing_is_said_of_the_model_where_no_model_is_known() -> None:
+def test_no_model_is_mentioned_if_none_is_known() -> None:
     assert replay(model="anima-base-v1.0.safetensors").other_model is None
 
 
-def test_loras_beyond_what_can_be_taken_are_left_out() -> None:
+def test_loras_above_the_limit_are_left_out() -> None:
     found = replay(loras=(("a", 11.0), *((name, 1.0) for name in ("a", "b", "c", "chibi", "style/flat"))))
     assert [name for name, _ in found.options.loras or ()] == ["a", "b", "c", "chibi"]
     assert found.without == ("a", "style/flat")
@@ -127,7 +127,7 @@ def test_prompts_that_are_too_long_are_unusable(field: str) -> None:
         replay(**{field: "x" * 10_001})
 
 
-def test_the_shape_of_a_files_schedule_is_drawn_with() -> None:
+def test_the_shape_of_a_files_schedule_is_used() -> None:
     found = replay(sampler="er_sde", extra=(("Shift", "5"), ("Beta schedule", "alpha 0.9, beta 0.3")))
     assert (found.options.shift, found.options.scheduler, found.options.beta) == (5.0, "beta", (0.9, 0.3))
     assert found.unknown == ()
@@ -135,7 +135,7 @@ def test_the_shape_of_a_files_schedule_is_drawn_with() -> None:
     assert replay(extra=(("Shift", "1000"),)).unknown == (("Shift", "1000.0"),)
 
 
-def test_the_settings_of_er_sde_are_drawn_with() -> None:
+def test_the_settings_of_er_sde_in_a_file_are_used() -> None:
     text = "solver_type Reverse-time SDE, max_stage 2, eta 0.5, s_noise 1"
     found = replay(sampler="er_sde", extra=(("ER-SDE", text),))
     assert found.options.er_sde == ErSdeSettings("Reverse-time SDE", 2, eta=0.5)

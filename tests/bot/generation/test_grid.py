@@ -145,7 +145,7 @@ def test_a_long_label_is_cut_where_its_cell_ends() -> None:
     assert not has_ink(image, (first[2], first[1] - first[1] // 3, second[0], first[1]))
 
 
-def test_what_the_font_has_no_letters_for_is_left_out_rather_than_shown_as_boxes() -> None:
+def test_characters_that_the_font_lacks_are_left_out() -> None:
     assert module._spelled("weight of “白い猫”, café") == "weight of “…”, cafe"
 
 

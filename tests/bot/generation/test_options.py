@@ -32,9 +32,7 @@ OPTIONS = some.builds(
 
 
 @given(OPTIONS, OPTIONS, OPTIONS)
-def test_the_upper_layer_has_the_word_wherever_it_says_anything(
-    upper: Options, middle: Options, lower: Options
-) -> None:
+def test_the_upper_layer_wins_wherever_it_sets_an_option(upper: Options, middle: Options, lower: Options) -> None:
     holds = upper.merged_over(middle).merged_over(lower)
     for name in (field.name for field in fields(Options)):
         said = [getattr(layer, name) for layer in (upper, middle, lower) if getattr(layer, name) is not None]
@@ -42,11 +40,11 @@ def test_the_upper_layer_has_the_word_wherever_it_says_anything(
 
 
 @given(OPTIONS, OPTIONS, OPTIONS)
-def test_layers_may_be_put_together_from_either_end(upper: Options, middle: Options, lower: Options) -> None:
+def test_layers_can_be_merged_from_either_end(upper: Options, middle: Options, lower: Options) -> None:
     assert upper.merged_over(middle).merged_over(lower) == upper.merged_over(middle.merged_over(lower))
 
 
-def test_to_say_nothing_or_off_is_to_say_something() -> None:
+def test_empty_and_off_count_as_set() -> None:
     """`negative:` of one's own that is empty, no LoRA and turbo off stand against what lies below."""
     below = Options(negative="hat", loras=(("ink", 1.0),), turbo=True, private=True)
     said = Options(negative="", loras=(), turbo=False, private=False)
@@ -54,12 +52,12 @@ def test_to_say_nothing_or_off_is_to_say_something() -> None:
 
 
 @given(OPTIONS)
-def test_options_come_back_from_what_is_kept_of_them(options: Options) -> None:
+def test_options_survive_being_stored(options: Options) -> None:
     assert Options.of(options.as_json()) == options
 
 
 @given(OPTIONS)
-def test_with_the_model_at_the_bottom_nothing_that_must_be_said_is_left_open(options: Options) -> None:
+def test_with_the_model_as_last_layer_every_required_option_is_set(options: Options) -> None:
     holds = options.merged_over(Options.of_model(NATIVE))
     left_open = {field.name for field in fields(Options) if getattr(holds, field.name) is None}
     assert left_open <= {"model", "seed", "variation", "beta", "er_sde", "upscaled"}
@@ -88,10 +86,10 @@ def test_with_the_model_at_the_bottom_nothing_that_must_be_said_is_left_open(opt
         {"artist": "x" * 201},
     ],
 )
-def test_what_nobody_may_say_cannot_be_read_back(wrong: dict[str, object]) -> None:
+def test_invalid_options_cannot_be_read_back(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError):
         Options.of(wrong)
 
 
-def test_keys_that_are_not_known_any_more_are_no_mistake() -> None:
+def test_unknown_keys_are_ignored() -> None:
     assert Options.of({"steps": 7, "of another version": 1}) == replace(Options(), steps=7)

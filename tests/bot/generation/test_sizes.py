@@ -61,7 +61,7 @@ def test_a_ratio_that_the_model_does_not_know_keeps_its_area(shape: float) -> No
 
 
 @pytest.mark.parametrize("typed", ["", "wide", "1:9", "0:1", "x", "1:0", "10", "12345"])
-def test_what_is_no_aspect_is_refused_in_a_sentence(typed: str) -> None:
+def test_an_invalid_aspect_is_explained(typed: str) -> None:
     with pytest.raises(InvalidOption, match="Pick one from the list"):
         parse_size(typed, SIZES)
 

@@ -78,6 +78,6 @@ def a_bomb(side: int) -> bytes:
         (encoded(Image.new("RGB", (8, 8)), "TIFF"), "can't read that file as a picture"),
     ],
 )
-def test_what_cannot_be_drawn_from_is_refused_in_a_sentence(data: bytes, sentence: str) -> None:
+def test_unusable_source_images_are_refused_with_an_explanation(data: bytes, sentence: str) -> None:
     with pytest.raises(UnusableImage, match=sentence):
         prepare_source(data)

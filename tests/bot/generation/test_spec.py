@@ -13,11 +13,11 @@ from tests.bot.generation.test_recipe import RECIPE
 NATIVE = NativeSettings(sizes=((832, 1216),), steps=30, cfg_scale=4.0, sampler="er_sde", scheduler="simple")
 
 
-def test_an_image_as_the_model_likes_it_costs_one_credit() -> None:
+def test_an_image_with_default_settings_costs_one_credit() -> None:
     assert JobSpec(recipes=(RECIPE,)).cost(NATIVE) == pytest.approx(1)
 
 
-def test_what_takes_the_gpu_longer_costs_more_and_images_add_up() -> None:
+def test_more_work_costs_more_and_images_add_up() -> None:
     half_the_steps = replace(RECIPE, steps=15)
     without_guidance = replace(RECIPE, cfg_scale=1.0)
     twice_as_wide = replace(RECIPE, width=1664)
@@ -26,7 +26,7 @@ def test_what_takes_the_gpu_longer_costs_more_and_images_add_up() -> None:
     assert JobSpec(recipes=recipes).cost(NATIVE) == pytest.approx(3)
 
 
-def test_tiles_cost_what_is_drawn_where_they_overlap_as_well() -> None:
+def test_overlapping_tiles_are_charged_for_all_their_work() -> None:
     tiled = replace(RECIPE, width=1872, height=2736, tile=(832, 1216))
     assert tiled.tiles == 9
     assert JobSpec(recipes=(tiled,)).cost(NATIVE) == pytest.approx(9)

@@ -82,7 +82,7 @@ async def test_a_private_request_is_logged_as_one(stage: Stage) -> None:
     assert "privately" in message.text and "||a turnip||" in message.text
 
 
-async def test_what_is_refused_for_its_size_or_outside_of_the_server_is_not_logged(stage: Stage) -> None:
+async def test_refusals_for_size_or_outside_of_the_server_are_not_logged(stage: Stage) -> None:
     channel = await name_log_channel(stage)
     assert channel.guild is not None
     await stage.database.servers.change(channel.guild.id, {"limits": {"steps": 5}}, by=stage.bob.id)
@@ -243,9 +243,7 @@ async def test_however_much_is_escaped_in_it_an_entry_hides_all_that_was_typed(s
     assert reason.endswith("||") and prompt.endswith("||")
 
 
-async def test_what_waits_to_be_posted_is_posted_before_the_bot_ends(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_waiting_entries_are_posted_before_the_bot_ends(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_channels, "PAUSE", 3600.0)
     channel = await name_log_channel(stage)
     await refused(stage, "a turnip")

@@ -24,13 +24,13 @@ stretches = st.lists(st.tuples(st.floats(0, 100), st.floats(0.1, 20)), min_size=
 
 @pytest.mark.parametrize("engines", [TEN, (1.0, 1.0), (1.0,)], ids=["ten", "two", "one"])
 @pytest.mark.parametrize("load", [0.2, 0.8, 0.95])
-def test_waits_are_foretold(engines: Sequence[float], load: float) -> None:
+def test_waits_are_estimated(engines: Sequence[float], load: float) -> None:
     record = VirtualEngines(engines, asks(JOBS, load, engines, seed=1)).run()
     assert median(record.errors()) < MAX_ERROR
 
 
 @pytest.mark.parametrize("engines", [TEN, (1.0, 1.0), (1.0,)], ids=["ten", "two", "one"])
-def test_waits_in_a_long_line_are_foretold(engines: Sequence[float]) -> None:
+def test_waits_in_a_long_queue_are_estimated(engines: Sequence[float]) -> None:
     usual = asks(100, 0.5, engines, seed=1)
     rush = [replace(ask, at=usual[-1].at + 10) for ask in asks(300, 0.5, engines, seed=2)]
     record = VirtualEngines(engines, [*usual, *rush]).run()
@@ -38,7 +38,7 @@ def test_waits_in_a_long_line_are_foretold(engines: Sequence[float]) -> None:
 
 
 @pytest.mark.parametrize("engines", [TEN, (1.0, 1.0), (1.0,)], ids=["ten", "two", "one"])
-def test_waits_are_foretold_while_models_are_swapped(engines: Sequence[float]) -> None:
+def test_waits_are_estimated_while_models_are_swapped(engines: Sequence[float]) -> None:
     record = VirtualEngines(engines, asks(JOBS, 0.5, engines, seed=1, models=2), swap_seconds=3.0).run()
     assert record.swaps and median(record.errors()) < MAX_ERROR
 
@@ -62,7 +62,7 @@ def test_one_who_floods_many_engines_delays_the_others_little() -> None:
     assert started[999_999] < len(record.order) // 4 - 20, "the others had their turns"
 
 
-def test_what_is_loaded_saves_swaps_and_so_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_preferring_the_loaded_model_saves_time(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = asks(JOBS, 0.6, (1.0, 1.0), seed=1, models=2)
     prefers = VirtualEngines((1.0, 1.0), asked, swap_seconds=3.0).run()
     monkeypatch.setattr(FairQueue, "_may_be_passed_over", lambda *_: False)
@@ -87,7 +87,7 @@ def test_nobody_waits_for_a_batch_that_gains_nothing(per_batch: float, per_credi
 
 
 @given(stretches, st.floats(0, 1000))
-def test_the_moment_is_the_one_at_which_that_much_is_given_out(
+def test_the_estimated_moment_is_when_that_many_credits_are_taken(
     engines: list[tuple[float, float]], credits: float
 ) -> None:
     at = when_given_out(credits, engines)
@@ -113,7 +113,7 @@ def engines_that_drew(*paces: float | None, watch: DrawingClock) -> list[Through
     return found
 
 
-def test_an_engine_that_has_drawn_nothing_borrows_the_median_pace() -> None:
+def test_a_new_engine_is_estimated_with_the_median_rate() -> None:
     watch = DrawingClock()
     engines = engines_that_drew(1.0, 3.0, 4.0, None, watch=watch)
     queue = FairQueue(4)
@@ -126,14 +126,14 @@ def test_an_engine_that_has_drawn_nothing_borrows_the_median_pace() -> None:
     assert everyone.seconds_until_drawn(2) == 6.0, "one of 3, 4 and the median 3 seconds per credit is free"
 
 
-def test_nothing_is_foretold_before_any_engine_has_drawn() -> None:
+def test_nothing_is_estimated_before_any_engine_has_drawn() -> None:
     watch = DrawingClock()
     queue = FairQueue(4)
     queue.put(QueuedJob(1, 1, 2.0, 1, "key"))
     assert Forecast(queue, lambda: engines_that_drew(None, None, watch=watch), watch).seconds_until_drawn(1) is None
 
 
-def test_a_job_in_hand_takes_what_its_own_engine_has_left() -> None:
+def test_a_running_job_takes_the_rest_of_its_engines_batch() -> None:
     watch = DrawingClock()
     fast, slow = engines_that_drew(1.0, 5.0, watch=watch)
     slow.take([QueuedJob(7, 1, 4.0, 1, "key")])
@@ -142,7 +142,7 @@ def test_a_job_in_hand_takes_what_its_own_engine_has_left() -> None:
     assert Forecast(FairQueue(4), lambda: [fast, slow], watch).seconds_until_drawn(7) == 12.0
 
 
-def test_a_swap_is_learnt_and_foretold() -> None:
+def test_the_time_of_a_swap_is_measured_and_estimated() -> None:
     watch = DrawingClock()
     (engine,) = engines_that_drew(2.0, watch=watch)
     engine.loaded = frozenset({"base"})

@@ -75,7 +75,7 @@ async def test_a_block_cancels_what_the_user_has_queued_there(stage: Stage) -> N
     assert all(notified.notified for notified in [await stage.database.jobs.get(job.id) for job in waiting])
 
 
-async def test_a_block_also_stops_what_is_being_drawn(stage: Stage) -> None:
+async def test_a_block_also_stops_running_jobs(stage: Stage) -> None:
     drawn = await busy(stage)
     await stage.client.moderation.block(drawn.guild_id, stage.emi.id, by=stage.bob.id)
     await stage.in_state(drawn.id, JobState.CANCELLED)
@@ -96,7 +96,7 @@ async def test_an_operators_block_holds_in_private_messages_too(stage: Stage) ->
     assert await state(stage, drawn) is JobState.RUNNING
 
 
-async def test_a_pause_ends_what_waits_and_lets_what_is_drawn_arrive(stage: Stage) -> None:
+async def test_a_pause_cancels_queued_jobs_and_lets_running_ones_finish(stage: Stage) -> None:
     drawn = await busy(stage)
     waiting, outside = await stage.ask("waits"), await stage.ask("outside", where=stage.discord.dm(stage.alice))
     panel = await (await stage.discord.slash(stage.bob, stage.general, "anima-admin")).response()
@@ -203,7 +203,7 @@ async def test_a_kill_between_a_block_or_a_pause_and_its_effect_changes_nothing(
 
 
 @pytest.mark.parametrize("everywhere", [False, True])
-async def test_what_was_being_drawn_in_a_crash_is_not_begun_again_after_a_pause(stage: Stage, everywhere: bool) -> None:
+async def test_a_job_running_in_a_crash_is_not_restarted_after_a_pause(stage: Stage, everywhere: bool) -> None:
     drawn = await busy(stage)
     assert drawn.guild_id is not None
     if everywhere:
@@ -218,7 +218,7 @@ async def test_what_was_being_drawn_in_a_crash_is_not_begun_again_after_a_pause(
     assert await spent(stage, stage.emi, drawn.guild_id) == 0
 
 
-async def test_an_operators_block_found_at_the_start_ends_what_was_asked_in_private(stage: Stage) -> None:
+async def test_an_operators_block_found_at_the_start_ends_private_jobs(stage: Stage) -> None:
     await busy(stage)
     job = await stage.ask("1girl", where=stage.discord.dm(stage.alice))
     await stage.database.servers.block(EVERYWHERE, stage.alice.id, by=stage.bob.id)
@@ -345,7 +345,7 @@ async def test_a_refusal_after_a_job_was_accepted_is_only_for_who_asked(
     assert await spent(stage, stage.alice, guild_id) == 0
 
 
-async def test_what_was_delivered_elsewhere_while_somebody_deleted_it_is_deleted_there(stage: Stage) -> None:
+async def test_an_image_delivered_elsewhere_during_a_deletion_is_deleted_there(stage: Stage) -> None:
     job, message = await stage.draw("1girl")
     before = replace(job, state=JobState.RENDERED, message_id=None)
     await delete_job(stage.client, before, by=stage.alice.id)

@@ -181,7 +181,7 @@ def two_floods(lately: Mapping[int, float], clock: QueueClock) -> FairQueue:
     return a_queue([job(number, number % 2, 0.1) for number in range(200)], 1, lately, clock)
 
 
-def test_who_drew_a_lot_lately_gets_half_the_share_of_one_who_did_not() -> None:
+def test_a_heavy_user_gets_half_the_share_of_one_without_recent_use() -> None:
     served = served_of_each(two_floods({0: 500.0}, QueueClock()), 30)
     assert 19 <= served[1] <= 20
 
@@ -202,7 +202,7 @@ async def test_use_that_this_queue_has_seen_counts_like_use_from_the_ledger() ->
     assert 19 <= served_of_each(queue, 30)[1] <= 20
 
 
-async def test_drawing_on_an_idle_machine_owes_nothing() -> None:
+async def test_use_of_an_idle_machine_is_not_held_against_a_user() -> None:
     queue = a_queue([job(1, 1, 500.0)])
     take(queue)
     await find_empty(queue)
@@ -212,7 +212,7 @@ async def test_drawing_on_an_idle_machine_owes_nothing() -> None:
     assert in_order(queue)[0].user_id == 1
 
 
-def test_being_away_saves_up_nothing() -> None:
+def test_being_absent_earns_no_credit() -> None:
     queue = a_queue([job(number, 1) for number in range(100)], 1, lately={1: 1000, 2: 1000})
     queue.put(job(100, 2))
     assert served_of_each(queue, 50) == {1: 49, 2: 1}
@@ -282,7 +282,7 @@ def test_cancelled_jobs_leave_no_trace(
 
 
 @given(jobs(), use, st.integers(1, 10), st.randoms(use_true_random=False))
-def test_what_is_put_back_is_where_it_was_and_is_charged_once(
+def test_a_job_put_back_returns_to_its_place_and_is_charged_once(
     waiting: list[QueuedJob], lately: dict[int, float], batches: int, shuffling: random.Random
 ) -> None:
     queue = a_queue(waiting, lately=lately)
@@ -334,7 +334,9 @@ def test_a_job_that_costs_or_draws_nothing_is_refused(cost: float, images: int) 
 
 
 @given(jobs(), use, st.integers(0, 5))
-def test_a_place_is_what_then_happens(waiting: list[QueuedJob], lately: dict[int, float], batches: int) -> None:
+def test_the_position_shown_is_the_one_that_comes_true(
+    waiting: list[QueuedJob], lately: dict[int, float], batches: int
+) -> None:
     clock = QueueClock()
     queue = a_queue(waiting, 3, lately, clock)
     clock.now += 1234.5
@@ -354,7 +356,7 @@ def test_a_place_is_what_then_happens(waiting: list[QueuedJob], lately: dict[int
 
 
 @pytest.mark.parametrize("longest", [1, 3, 30])
-def test_in_a_very_long_line_a_place_is_a_good_estimate(longest: int) -> None:
+def test_in_a_very_long_queue_the_position_is_a_good_estimate(longest: int) -> None:
     chance = random.Random(longest)
     users = [user for user in range(2000) for _ in range(chance.randint(1, longest))]
     chance.shuffle(users)
@@ -369,7 +371,7 @@ def test_in_a_very_long_line_a_place_is_a_good_estimate(longest: int) -> None:
         credits_ahead += one.cost
 
 
-def test_a_place_asks_few_users_however_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_computing_a_position_looks_at_few_users(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     before = _User.before
     monkeypatch.setattr(_User, "before", lambda user, *rest: asked.append(user) or before(user, *rest))
@@ -379,20 +381,20 @@ def test_a_place_asks_few_users_however_many_wait(monkeypatch: pytest.MonkeyPatc
 
 
 @given(st.integers(0, 10**10), st.integers(0, 10**9))
-def test_the_price_is_turned_round_exactly(paid: int, used: int) -> None:
+def test_credits_for_is_the_exact_inverse_of_price(paid: int, used: int) -> None:
     credit = credits_for(paid, used)
     assert price(used + credit) - price(used) >= paid
     assert credit == 0 or price(used + credit - 1) - price(used) < paid
 
 
-def test_a_millionth_of_a_credit_decides_a_place() -> None:
+def test_a_millionth_of_a_credit_decides_a_position() -> None:
     just_before_one = credits_for(999_999, usage=0) / 1_000_000
     queue = a_queue([job(1, 1, 0.5), job(2, 1), job(10, 2, just_before_one), job(11, 2)], lately={1: 1000})
     assert queue.position(11) == QueuePosition(2, (500_000 + credits_for(999_999, usage=0)) / 1_000_000)
     assert [one.job_id for one in in_order(queue)] == [1, 10, 11, 2]
 
 
-def test_who_does_not_wait_has_no_place() -> None:
+def test_a_user_without_jobs_has_no_position() -> None:
     queue = a_queue([job(1, 1)])
     take(queue)
     assert queue.position(1) is None
@@ -434,7 +436,7 @@ def test_however_many_engines_take_the_order_is_that_of_one(
     assert asyncio.run(taken()) == drain(a_queue(waiting, largest_batch, lately))
 
 
-async def test_of_those_who_wait_the_fastest_gets_the_job() -> None:
+async def test_of_several_waiting_engines_the_fastest_gets_the_job() -> None:
     queue, taken = a_queue(), []
 
     async def draw(pace: float) -> None:
@@ -497,7 +499,7 @@ def ids(batch: Iterable[QueuedJob]) -> list[int]:
     return [one.job_id for one in batch]
 
 
-def test_an_engine_draws_first_what_it_has_loaded_and_then_who_was_passed_over() -> None:
+def test_an_engine_prefers_its_loaded_model_then_those_passed_over() -> None:
     queue = a_queue([of_model("ab"[number % 2], number, number) for number in range(10)])
     batches = []
     loaded = "a"
@@ -525,7 +527,7 @@ def test_a_users_own_jobs_keep_their_order_whatever_is_loaded() -> None:
     assert [ids(take(queue, has("a"))) for _ in range(3)] == [[2], [0], [1]]
 
 
-def test_what_is_preferred_does_not_send_newcomers_further_back() -> None:
+def test_the_preference_does_not_delay_newcomers() -> None:
     queue = a_queue([of_model("a", number, 1) for number in range(30)], 1)
     for _ in range(4):
         take(queue, has("a"))

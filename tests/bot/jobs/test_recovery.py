@@ -26,7 +26,7 @@ def pictures_in_general(stage: Stage) -> list[Message]:
     return [message for message in stage.discord.messages_in(stage.general) if message.attachments]
 
 
-async def test_what_waited_and_what_was_being_drawn_are_drawn_after_it(stage: Stage) -> None:
+async def test_queued_and_running_jobs_are_drawn_after_a_restart(stage: Stage) -> None:
     stage.engine.hold()
     running = await stage.in_state((await stage.ask("1girl")).id, JobState.RUNNING)
     waiting = await stage.ask("2girls", steps=9)
@@ -49,7 +49,7 @@ async def test_a_job_that_was_accepted_this_moment_is_in_line_once(stage: Stage)
     await stage.in_state(job.id, JobState.DELIVERED)
 
 
-async def test_what_was_posted_but_not_written_down_is_not_posted_twice(
+async def test_an_image_posted_but_not_recorded_is_not_posted_twice(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_down = type(stage.database.jobs).delivered
@@ -75,7 +75,7 @@ async def test_what_was_posted_but_not_written_down_is_not_posted_twice(
     assert len(stage.engine.batches) == 1 and await spent(stage) == 1.0
 
 
-async def test_what_was_refused_or_cancelled_but_not_said_is_said_after_it(
+async def test_users_not_notified_of_a_refusal_or_cancellation_are_notified_after_a_restart(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage.engine.hold()
@@ -100,7 +100,7 @@ async def place(stage: Stage, job: Job) -> QueuePosition | None:
     return stage.client.queue.position(job.id)
 
 
-async def test_a_restart_makes_nobodys_share_larger(stage: Stage) -> None:
+async def test_a_restart_increases_nobodys_share(stage: Stage) -> None:
     """Who has drawn much lately goes on giving way to who has not."""
     for number in range(3):
         await stage.draw(f"picture {number}", stage.bob, steps=50)

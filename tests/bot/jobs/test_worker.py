@@ -81,7 +81,7 @@ async def test_the_smallest_job_costs_something_and_is_drawn(stage_of_large_mode
 
 
 @pytest.mark.parametrize("error", [EngineDied("gone"), EngineFailed("out of memory"), NotFinite("not a number")])
-async def test_what_came_to_nothing_once_is_drawn_again(stage: Stage, error: Exception) -> None:
+async def test_a_failed_job_is_tried_again(stage: Stage, error: Exception) -> None:
     stage.engine.errors = [error]
     job, message = await stage.draw("1girl")
     assert job.attempts == 2 and len(message.attachments) == 1
@@ -95,7 +95,7 @@ async def test_what_came_to_nothing_once_is_drawn_again(stage: Stage, error: Exc
         (NotFinite("The picture came out as not a number."), "The picture came out as not a number."),
     ],
 )
-async def test_what_came_to_nothing_twice_ends_in_a_sentence_and_a_refund(
+async def test_a_job_that_fails_twice_ends_with_an_explanation_and_a_refund(
     stage: Stage, error: Exception, sentence: str
 ) -> None:
     stage.engine.errors = [error, error]
@@ -107,7 +107,7 @@ async def test_what_came_to_nothing_twice_ends_in_a_sentence_and_a_refund(
     await stage.draw("the next one")
 
 
-async def test_what_cannot_be_drawn_is_not_tried_twice(stage: Stage) -> None:
+async def test_an_invalid_request_is_not_tried_twice(stage: Stage) -> None:
     stage.engine.errors = [InvalidRequest("steps is 0, but must be from 1 to 1000.")]
     job = await stage.ask("1girl")
     await stage.in_state(job.id, JobState.FAILED)
@@ -115,7 +115,7 @@ async def test_what_cannot_be_drawn_is_not_tried_twice(stage: Stage) -> None:
     assert len(stage.engine.batches) == 1
 
 
-async def test_one_bad_job_takes_no_other_of_its_batch_with_it(stage: Stage) -> None:
+async def test_one_bad_job_does_not_fail_the_others_of_its_batch(stage: Stage) -> None:
     stage.engine.hold()
     await stage.in_state((await stage.ask("busy", stage.bob, steps=1)).id, JobState.RUNNING)
     jobs = [await stage.ask(prompt) for prompt in ("good", "deadly", "good too")]
@@ -147,7 +147,7 @@ async def test_an_engine_that_dies_while_it_loads_is_started_again(
     await stage.draw("1girl")
 
 
-async def test_a_bot_whose_engine_cannot_be_loaded_ends_and_says_why(
+async def test_a_bot_whose_engine_cannot_be_loaded_exits_and_says_why(
     standin: FakeDiscord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails() -> EngineDescription:
@@ -172,7 +172,7 @@ def change_jobs(stage: Stage, to: str) -> None:
 @pytest.mark.parametrize(
     "to", ["parameters = '{}'", f"attempts = {recovery.MAX_BEGINNINGS}, state = 'running', started_at = queued_at"]
 )
-async def test_a_job_that_would_end_every_bot_ends_in_a_refund_at_the_next_start(stage: Stage, to: str) -> None:
+async def test_a_job_that_always_crashes_the_bot_is_refunded_at_the_next_start(stage: Stage, to: str) -> None:
     stage.engine.hold()
     job = await stage.in_state((await stage.ask("poison")).id, JobState.RUNNING)
     await stage.client.close()
@@ -184,7 +184,7 @@ async def test_a_job_that_would_end_every_bot_ends_in_a_refund_at_the_next_start
     await stage.draw("the next one")
 
 
-async def test_what_goes_wrong_after_the_drawing_ends_in_a_refund_and_not_in_the_end_of_the_bot(
+async def test_an_error_after_drawing_ends_in_a_refund_and_the_bot_continues(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make = worker._new_images

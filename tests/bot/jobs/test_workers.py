@@ -92,7 +92,7 @@ async def test_two_jobs_are_drawn_at_the_same_time(pair: Stage) -> None:
         await pair.in_state(job.id, JobState.DELIVERED)
 
 
-async def test_what_a_dead_engine_had_in_hand_is_drawn_by_the_other_while_it_rests(
+async def test_a_dead_engines_batch_is_drawn_by_the_other_while_it_rests(
     pair: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engines, "START_AGAIN_AFTER", TIMEOUT)
@@ -120,7 +120,7 @@ async def test_a_dead_engine_draws_again_after_its_rest(pair: Stage) -> None:
     other.let_go()
 
 
-async def test_an_engine_that_dies_while_it_has_nothing_to_do_is_started_again_before_the_next_job(
+async def test_an_engine_that_dies_while_idle_is_restarted_before_the_next_job(
     pair: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engines, "CHECK_INTERVAL", 0.01)
@@ -133,7 +133,7 @@ async def test_an_engine_that_dies_while_it_has_nothing_to_do_is_started_again_b
     assert job.attempts == 1
 
 
-async def test_an_idle_engine_that_died_is_loaded_without_a_job(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_dead_idle_engine_is_reloaded_without_a_job(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "CHECK_INTERVAL", 0.01)
     await stage.draw("from here on it is looked at more often")
     stage.engine.death = EngineDied("killed")
@@ -142,7 +142,7 @@ async def test_an_idle_engine_that_died_is_loaded_without_a_job(stage: Stage, mo
     assert job.attempts == 1
 
 
-async def test_an_engine_that_keeps_dying_of_nothing_rests_longer_each_time(
+async def test_an_idle_engine_that_keeps_dying_rests_longer_each_time(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rests: list[float] = []
@@ -177,7 +177,7 @@ async def test_each_death_without_a_picture_in_between_makes_the_rest_longer(
     assert rests == [0.01, 0.02, 0.01]
 
 
-async def test_an_engine_that_fails_at_batch_after_batch_is_started_anew(stage: Stage) -> None:
+async def test_an_engine_that_keeps_failing_at_batches_is_restarted(stage: Stage) -> None:
     stage.engine.errors = [EngineFailed("CUDA error: an illegal memory access was encountered")] * 2
     await stage.in_state((await stage.ask("fails twice")).id, JobState.FAILED)
     await stage.draw("the next one")
@@ -203,7 +203,7 @@ async def test_the_bot_draws_with_one_engine_while_the_other_cannot_be_loaded(
     await stage.stop()
 
 
-async def test_a_bot_none_of_whose_engines_can_be_loaded_ends_and_says_why(
+async def test_a_bot_without_any_loadable_engine_exits_and_says_why(
     standin: FakeDiscord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(engine: FakeEngine) -> EngineDescription:
@@ -289,7 +289,7 @@ async def test_an_engine_has_the_models_at_hand_that_it_names_and_the_default_on
     assert engine.models_at_hand is None
 
 
-async def test_what_an_engine_has_loaded_goes_first(stage: Stage) -> None:
+async def test_jobs_for_the_loaded_model_go_first(stage: Stage) -> None:
     for name in (names := ("anima-turbo-v1.0", "anima-base-v1.0")):
         write_diffusion_model(stage.models / "diffusion_models" / f"{name}.safetensors", modelspec__resolution="64x64")
     stage.engine.loaded_models = names[1:]
@@ -355,7 +355,7 @@ async def test_an_engine_with_another_model_file_is_refused_and_the_others_draw(
     await until(lambda: _all_loaded(cluster))
 
 
-async def test_on_offer_are_the_loras_that_all_machines_have(cluster: Stage) -> None:
+async def test_users_are_offered_the_loras_that_all_machines_have(cluster: Stage) -> None:
     other = cluster.more_engines["other"]
     other.loras = ("cats", "dogs")
     other.loaded.set()
@@ -363,5 +363,5 @@ async def test_on_offer_are_the_loras_that_all_machines_have(cluster: Stage) -> 
     assert cluster.client.workers.loras == {"cats"}
 
 
-async def test_on_this_machine_the_folder_says_which_loras_are_on_offer(pair: Stage) -> None:
+async def test_on_one_machine_users_are_offered_the_loras_of_its_folder(pair: Stage) -> None:
     assert pair.client.workers.loras is None

@@ -66,7 +66,7 @@ async def test_a_redirect_is_not_followed(stage: Stage, as_discord: Elsewhere) -
     assert as_discord.visits == ["/attachments/1/2/onwards"]
 
 
-async def test_no_more_is_taken_than_a_file_may_have_whatever_was_said_of_it(
+async def test_downloads_stop_at_the_limit_whatever_size_was_announced(
     stage: Stage, as_discord: Elsewhere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attachments, "MAX_FETCHED_SIZE", 3 << 20)
@@ -86,7 +86,7 @@ async def test_no_more_is_taken_than_a_file_may_have_whatever_was_said_of_it(
         "",
     ],
 )
-async def test_an_attachment_of_elsewhere_is_not_opened(stage: Stage, elsewhere: Elsewhere, address: str) -> None:
+async def test_attachments_on_other_hosts_are_not_opened(stage: Stage, elsewhere: Elsewhere, address: str) -> None:
     host = elsewhere.base.removeprefix("http://")
     url = address.format(elsewhere=elsewhere.base, discord=Asset.BASE, host=host)
     before = len(stage.discord.request_log.requests)

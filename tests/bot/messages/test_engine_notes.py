@@ -24,23 +24,23 @@ REASONS = [make_note(code, **VALUES) for code in NoteCode]
 
 @pytest.mark.parametrize("reason", REASONS, ids=lambda reason: reason.code)
 @pytest.mark.parametrize("count", [None, 1, 3, 12])
-def test_in_english_a_note_reads_as_the_engine_puts_it(reason: Note, count: int | None) -> None:
+def test_in_english_a_note_is_the_engines_sentence(reason: Note, count: int | None) -> None:
     note = reason if count is None else lora_note("ink", [f"key{number}" for number in range(count)], reason)
     stored = stored_note(note)
     assert "\n" not in stored and word_note(stored) == str(note)
 
 
-def test_every_code_is_worded() -> None:
+def test_every_note_code_has_a_sentence() -> None:
     assert set(SENTENCES) == set(ENGINES) == set(NoteCode)
 
 
-def test_a_note_leaves_the_engines_process_whole() -> None:
+def test_a_note_survives_the_pipe_from_the_engines_process() -> None:
     note = lora_note("ink", ["a", "b"], make_note(NoteCode.OTHER_LAYERS))
     back = pickle.loads(pickle.dumps(note))
     assert (back, back.code, back.values) == (note, NoteCode.OTHER_LAYERS, {"lora": "ink", "keys": "a, b"})
 
 
-def test_a_note_is_worded_in_the_readers_language(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_note_is_in_the_readers_language(monkeypatch: pytest.MonkeyPatch) -> None:
     stored = stored_note(lora_note("ink", list("abcde"), make_note(NoteCode.OTHER_LAYERS)))
     translated = {
         "this model has no such layers.": "なし。",

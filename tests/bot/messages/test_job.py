@@ -16,7 +16,7 @@ from inference.request import OutOfMemory
 
 
 @pytest.mark.parametrize("seconds", [-5, 0, 9])
-def test_what_is_ready_in_a_moment_has_no_time_that_would_soon_be_past(seconds: float) -> None:
+def test_a_job_that_is_almost_ready_shows_no_time(seconds: float) -> None:
     assert ready_text("Drawing now", discord.utils.utcnow() + timedelta(seconds=seconds)) == "Drawing now, ready soon"
 
 
@@ -52,7 +52,7 @@ def test_a_reason_that_an_earlier_release_stored_is_shown_as_this_one_puts_it(st
         assert explain_reason(stored) == say(shown) != shown
 
 
-def test_the_engines_own_words_are_shown_as_they_are() -> None:
+def test_unknown_reasons_are_shown_as_they_are() -> None:
     assert explain_reason("Out of memory.") == "Out of memory."
 
 
@@ -69,6 +69,6 @@ def test_the_engines_own_words_are_shown_as_they_are() -> None:
         ),
     ],
 )
-def test_why_a_job_could_not_be_drawn_is_a_sentence_of_ours_or_the_engines_own(error: Exception, reason: str) -> None:
+def test_every_failure_reason_is_a_known_or_an_engine_sentence(error: Exception, reason: str) -> None:
     assert messages.reason_of(error) == reason
     assert explain_reason(reason) == reason

@@ -19,7 +19,7 @@ FORBIDDEN = "An attempt was made to access a socket in a way forbidden by its ac
         (errno.EADDRNOTAVAIL, "Cannot assign requested address", "cannot be used (Cannot assign requested address)"),
     ],
 )
-def test_each_reason_has_its_words(code: int, words: str, said: str) -> None:
+def test_each_port_error_is_explained(code: int, words: str, said: str) -> None:
     assert port_fault(OSError(code, words)) == said
 
 

@@ -161,7 +161,7 @@ async def test_a_database_that_hangs_is_not_waited_for(watch: Watch, monkeypatch
     assert status == 503 and text.startswith("The database is not responding.")
 
 
-async def test_the_line_is_seen_while_it_waits(watch: Watch) -> None:
+async def test_queued_jobs_show_in_the_metrics(watch: Watch) -> None:
     stage = watch.stage
     assert (await watch.metrics())["anima_oldest_waiting_seconds", ""] == 0
     stage.engine.hold()
@@ -179,7 +179,7 @@ async def _queued(stage: Stage, count: int) -> bool:
     return (await stage.database.jobs.summary()).live[JobState.QUEUED] == count
 
 
-async def test_what_is_drawn_is_counted_and_timed(watch: Watch) -> None:
+async def test_delivered_jobs_are_counted_and_timed(watch: Watch) -> None:
     stage = watch.stage
     stage.engine.gpu_memory = GpuMemory(3_000, 80_000)
     job, _ = await stage.draw(PROMPT, count=2)
@@ -229,7 +229,7 @@ async def _is_late(watch: Watch) -> bool:
     return (await watch.metrics())["anima_event_loop_lateness_seconds_sum", ""] >= 0.25
 
 
-async def test_metrics_say_nothing_of_who_asked_for_what(watch: Watch) -> None:
+async def test_metrics_identify_nobody(watch: Watch) -> None:
     stage = watch.stage
     job, _ = await stage.draw(PROMPT)
     _, text = await watch.get("/metrics")

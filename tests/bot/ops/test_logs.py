@@ -128,7 +128,7 @@ def test_by_itself_it_is_text_on_a_terminal_and_json_elsewhere(
     assert line.startswith("{") == is_json
 
 
-def test_of_others_only_warnings_are_heard(stderr: Lines) -> None:
+def test_other_libraries_log_only_warnings(stderr: Lines) -> None:
     logs.set_up("text", logging.INFO)
     logging.getLogger("discord.gateway").info("connected")
     logger.info("ours")
@@ -136,7 +136,7 @@ def test_of_others_only_warnings_are_heard(stderr: Lines) -> None:
     assert [line.rsplit(" ", 1)[1] for line in stderr()] == ["ours"]
 
 
-def test_a_gateway_that_is_away_is_a_line_and_no_traceback(stderr: Lines) -> None:
+def test_an_unreachable_gateway_logs_one_line_without_traceback(stderr: Lines) -> None:
     logs.set_up("text")
     try:
         raise ConnectionRefusedError("Connect call failed")
@@ -207,7 +207,7 @@ for number in range(20_000):
 """
 
 
-def test_what_was_logged_just_before_the_end_is_written() -> None:
+def test_the_last_log_lines_before_exit_are_written() -> None:
     done = subprocess.run([sys.executable, "-c", LOGS_MUCH_AND_ENDS, "60"], capture_output=True, text=True, check=True)
     assert [int(line.rsplit(" ", 1)[1]) for line in done.stderr.splitlines()] == list(range(20_000))
 

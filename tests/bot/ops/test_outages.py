@@ -76,7 +76,7 @@ def test_a_page_of_html_becomes_one_line() -> None:
     assert sentence is not None and "\n" not in sentence
 
 
-async def test_it_goes_on_once_discord_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_bot_continues_once_discord_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
     async def at_once(seconds: float) -> None: ...
 
     monkeypatch.setattr("bot.ops.outages.asyncio.sleep", at_once)

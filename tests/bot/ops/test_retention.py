@@ -72,9 +72,7 @@ async def stored_prompt(database: Database, job_id: int) -> str | None:
     return None if job is None else job.prompt
 
 
-async def test_words_go_at_the_start_when_they_are_older_than_the_operator_wants(
-    database: Database, clock: RetentionClock
-) -> None:
+async def test_prompts_older_than_the_limit_are_deleted_at_the_start(database: Database, clock: RetentionClock) -> None:
     old = await cancelled_job(database)
     clock.now += timedelta(days=2)
     new = await cancelled_job(database, 2)
@@ -83,14 +81,14 @@ async def test_words_go_at_the_start_when_they_are_older_than_the_operator_wants
     assert await stored_prompt(database, new) == "1girl"
 
 
-async def test_pictures_go_with_their_jobs(database: Database, clock: RetentionClock) -> None:
+async def test_images_are_deleted_with_their_jobs(database: Database, clock: RetentionClock) -> None:
     old = await cancelled_job(database)
     clock.now += timedelta(days=2)
     async with kept(database, pictures_kept_days=1):
         await until(lambda: _is(database, old, None))
 
 
-async def test_nothing_goes_where_the_operator_does_not_say(database: Database, clock: RetentionClock) -> None:
+async def test_nothing_is_deleted_without_a_limit(database: Database, clock: RetentionClock) -> None:
     old = await cancelled_job(database)
     clock.now += timedelta(days=30_000)
     done = asyncio.Event()
@@ -131,7 +129,7 @@ async def test_after_an_error_it_is_tried_again_the_next_time(
     assert "was not deleted" in caplog.text
 
 
-async def test_the_bot_keeps_house_while_it_runs_and_stops_when_it_ends(stage: Stage) -> None:
+async def test_retention_runs_with_the_bot_and_stops_with_it(stage: Stage) -> None:
     def running() -> list[asyncio.Task[Any]]:
         return [task for task in asyncio.all_tasks() if task.get_name() == "retention"]
 

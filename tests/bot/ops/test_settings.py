@@ -62,20 +62,20 @@ def test_half_a_day_is_a_number_of_days(monkeypatch: pytest.MonkeyPatch) -> None
     assert Settings.read(_env_file=None).prompts_kept_days == 0.5
 
 
-def test_thresholds_that_are_none_are_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_thresholds_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PICTURE_CLASSIFIER_REFUSES", "nsfw")
     with pytest.raises(SettingsError, match=r"PICTURE_CLASSIFIER_REFUSES: .*such as nsfw:0\.5"):
         Settings.read(_env_file=None)
 
 
-def test_a_file_that_is_not_utf_8_is_said_in_a_sentence(tmp_path: Path) -> None:
+def test_a_file_that_is_not_utf_8_is_explained(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes("DISCORD_TOKEN=abc".encode("utf-16"))
     with pytest.raises(SettingsError, match=r"\.env is not a UTF-8 text file"):
         Settings.read(_env_file=tmp_path / ".env")
 
 
 @pytest.mark.parametrize("variable", ["ANIMA_MODELS", "TAG_FILE"])
-def test_a_path_that_no_file_can_have_is_said_in_a_sentence(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_impossible_path_is_explained(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, "a/" * 4000)
     with pytest.raises(SettingsError, match=f"{variable}: .*cannot be accessed"):
         Settings.read(_env_file=None)
@@ -110,7 +110,7 @@ def test_credits_outside_of_servers_are_a_number_or_unlimited(text: str, credits
     "line",
     ['ANIMA_MODELS="C:\\new\\table"', 'TAG_FILE="D:\\anima\\tags.csv"', 'DATABASE_URL="sqlite:///C:\\bot\\anima.db"'],
 )
-def test_a_path_whose_backslashes_became_control_characters_is_said_in_a_sentence(tmp_path: Path, line: str) -> None:
+def test_a_path_with_control_characters_from_backslashes_is_explained(tmp_path: Path, line: str) -> None:
     (tmp_path / ".env").write_text(line, "utf-8")
     with pytest.raises(SettingsError, match=r": .* without quotes, or with / instead of \\\.") as refused:
         Settings.read(_env_file=tmp_path / ".env")
@@ -118,7 +118,7 @@ def test_a_path_whose_backslashes_became_control_characters_is_said_in_a_sentenc
 
 
 @pytest.mark.parametrize("written", ["C:\\new\\table", "'C:\\new\\table'", '"C:\\\\new\\\\table"', '"C:/new/table"'])
-def test_a_path_of_windows_written_right_is_taken_as_it_is(tmp_path: Path, written: str) -> None:
+def test_a_correct_windows_path_is_kept_as_it_is(tmp_path: Path, written: str) -> None:
     (tmp_path / ".env").write_text(f"ANIMA_MODELS={written}", "utf-8")
     read = Settings.read(_env_file=tmp_path / ".env").anima_models
     assert str(read).replace("\\", "/") == "C:/new/table"

@@ -92,9 +92,7 @@ async def test_shards_with_different_remainders_do_not_wait_for_each_other() -> 
         await asyncio.gather(*map(connect, range(3)))
 
 
-async def test_what_is_up_already_answers_while_other_shards_wait(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+async def test_connected_shards_answer_while_others_wait(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sharding, "IDENTIFY_EVERY", 3600.0)
     async with checked_standin(monkeypatch, sharding=Sharding(shards=2)) as standin:
         stage = Stage(standin, tmp_path)
@@ -140,7 +138,7 @@ async def test_a_removal_while_one_of_several_shards_was_disconnected_is_noticed
         await stage.in_state(outside.id, JobState.DELIVERED)
 
 
-async def test_no_session_is_begun_that_would_reset_the_token(
+async def test_no_session_is_started_that_would_reset_the_token(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with checked_standin(monkeypatch, sharding=Sharding(shards=2, max_concurrency=2, sessions=2)) as standin:
@@ -172,7 +170,7 @@ async def test_above_the_limit_no_intents_are_asked_for_and_no_server_is_kept(
         await stage.stop()
 
 
-def test_discord_py_has_what_is_used_of_its_insides() -> None:
+def test_discord_py_still_has_the_internals_we_use() -> None:
     """Fails where an update of discord.py needs another look at `bot/ops/sharding.py`."""
     intents = discord.Intents(guilds=True)
     client = ShardedClient(intents=intents, max_cached_servers=0)

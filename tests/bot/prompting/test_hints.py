@@ -174,7 +174,7 @@ def test_hints_include_what_appears_only_after_another_fix() -> None:
     assert correction.codes == (HintCode.FLAGS, HintCode.NOVELAI_WEIGHTS)
 
 
-def test_a_hint_shows_its_places_and_mends_only_those() -> None:
+def test_a_hint_shows_its_places_and_fixes_only_those() -> None:
     prompt = "red_hat, (smile:1.1), blue_eyes"
     underscores, weight = hints(prompt, TAGS)
     assert [prompt[start:end] for start, end in underscores.spans] == ["red_hat", "blue_eyes"]
@@ -185,7 +185,7 @@ def test_a_hint_shows_its_places_and_mends_only_those() -> None:
 
 @settings(deadline=None)
 @given(PROMPTS)
-def test_a_prompt_is_once_once_and_for_all(prompt: str) -> None:
+def test_fixing_a_prompt_twice_changes_nothing_more(prompt: str) -> None:
     once = fixed(prompt, TAGS)
     assert fixed(once, TAGS) == once
     assert once == prompt or all(hint.fixed == once for hint in hints(once, TAGS))

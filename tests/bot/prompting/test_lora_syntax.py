@@ -43,7 +43,7 @@ def test_any_prompt_is_read_and_holds_no_lora_afterwards(prompt: str) -> None:
 
 
 @given(some.lists(some.tuples(NAMES, some.floats(-10, 10)), min_size=1, max_size=5))
-def test_what_is_written_is_found_again(loras: list[tuple[str, float]]) -> None:
+def test_written_lora_tags_are_read_back(loras: list[tuple[str, float]]) -> None:
     written = [write_lora(*lora) for lora in loras]
     prompt = ", ".join(["1girl", *(tag for tag in written if tag is not None)])
     assert take_loras(prompt) == ("1girl", tuple(f"{name}:{strength_text(strength)}" for name, strength in loras))

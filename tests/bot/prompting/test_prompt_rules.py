@@ -55,7 +55,7 @@ def test_a_dataset_tag_stays_first_with_its_line_break(prompt: str, final: str) 
     assert positive(final) == final
 
 
-def test_they_can_be_switched_off() -> None:
+def test_prefix_and_negative_can_be_switched_off() -> None:
     assert final_prompts("smile", "hat", prefix="", negative_prefix="", age_restricted=True) == FinalPrompts(
         "smile", "hat"
     )
@@ -136,7 +136,7 @@ def test_in_an_age_restricted_channel_the_safety_tag_is_the_persons_own() -> Non
 
 @settings(deadline=None)
 @given(PROMPTS, PROMPTS, st.text("ab(\\), @_", max_size=9), PROMPTS, PROMPTS, st.booleans())
-def test_nothing_is_added_twice(
+def test_the_rules_add_nothing_twice(
     prompt: str, negative: str, artist: str, prefix: str, negative_prefix: str, age_restricted: bool
 ) -> None:
     def final(prompts: FinalPrompts) -> FinalPrompts:

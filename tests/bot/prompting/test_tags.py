@@ -105,7 +105,7 @@ def test_completion_answers_any_text_within_discords_limits(text: str, limit: in
 _OWN = TagIndex.load()
 
 
-def test_the_own_list_is_sound(own: TagIndex) -> None:
+def test_the_bundled_list_is_valid(own: TagIndex) -> None:
     assert own.problems == ()
     assert 300 < len(own) < 1000
     assert own.category_of("nnn yryr") is Category.ARTIST
@@ -157,7 +157,9 @@ def test_a_file_of_broken_lines_says_so_in_few_words(tmp_path: Path) -> None:
         (codecs.BOM_UTF16_LE + "hat,0,1".encode("utf-16-le"), "line 1: the file is in UTF-16; save it as UTF-8."),
     ],
 )
-def test_a_file_that_is_no_list_of_tags_is_refused_in_a_sentence(tmp_path: Path, content: bytes, what: str) -> None:
+def test_a_file_that_is_not_a_tag_list_is_refused_with_an_explanation(
+    tmp_path: Path, content: bytes, what: str
+) -> None:
     with pytest.raises(TagFileError) as refused:
         index(tmp_path, content)
     assert str(refused.value).startswith(str(tmp_path / "tags.csv"))
@@ -181,7 +183,7 @@ def test_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 @settings(deadline=None)
 @given(st.binary() | st.text(st.sampled_from('ab_,01"\n\\(')).map(str.encode))
-def test_any_bytes_are_a_list_or_a_sentence(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_any_bytes_are_a_list_or_an_explained_error(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.mktemp("tags") / "tags.csv"
     path.write_bytes(content)
     try:
@@ -195,7 +197,7 @@ LINES = st.from_regex(r"[ab_(^]{1,5},[015],\d{1,3}(,\"?[ab_,/(^]{0,9}\"?)?", ful
 
 @settings(deadline=None)
 @given(LINES)
-def test_the_quick_way_reads_a_line_as_the_careful_one_does(line: str) -> None:
+def test_the_fast_parser_agrees_with_the_careful_one(line: str) -> None:
     assert _tag(line.strip()) == _tag_of_fields(_fields(line.strip()))
 
 
@@ -217,7 +219,7 @@ def test_what_many_tags_have_is_searched_for_and_what_few_have_is_looked_up(monk
     assert searched == ["\ncommon"]
 
 
-def test_a_large_list_loads_and_answers_quickly(tmp_path: Path) -> None:
+def test_a_large_list_loads_and_answers_with_bounded_effort(tmp_path: Path) -> None:
     generator = random.Random(7)
     words = ["".join(generator.choices(string.ascii_lowercase, k=3 + rank % 7)) for rank in range(2000)]
     path = tmp_path / "large.csv"

@@ -25,6 +25,6 @@ def test_the_severest_picture_decides_for_the_message() -> None:
 
 
 @pytest.mark.parametrize("text", ["nsfw", "nsfw:2", "nsfw:0", ":0.5", "nsfw:often", "nsfw:nan"])
-def test_what_is_no_threshold_is_refused_in_a_sentence(text: str) -> None:
+def test_an_invalid_threshold_is_refused_with_an_explanation(text: str) -> None:
     with pytest.raises(ValueError, match=r"looks like nsfw:0\.5"):
         thresholds(text)

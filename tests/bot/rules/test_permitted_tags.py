@@ -19,7 +19,7 @@ def kept(*tags: str, where: ChannelContext = HERE, settings: ServerSettings = AN
     return permitted_tags(settings, where, tags)
 
 
-def test_what_may_be_drawn_stays_as_it_is() -> None:
+def test_permitted_tags_stay_as_they_are() -> None:
     tags = ("1girl", "smile", "@nnn yryr", r"saber \(fate\)")
     assert kept(*tags) == tags
 

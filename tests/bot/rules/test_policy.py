@@ -98,7 +98,7 @@ def test_the_allowance_is_what_the_quota_and_the_limits_say() -> None:
         assert answer == Allowance(credits=credits, waiting=3)
 
 
-def test_who_is_blocked_and_where_drawing_is_paused_nothing_is_drawn() -> None:
+def test_nothing_is_drawn_for_blocked_users_or_during_a_pause() -> None:
     assert why(ask(person=replace(BOB, is_blocked=True))) is RefusalReason.BLOCKED
     assert why(ask(ServerSettings(paused=True))) is RefusalReason.PAUSED
     assert why(ask(ServerSettings(paused=True), replace(BOB, is_admin=True))) is RefusalReason.PAUSED
@@ -230,7 +230,7 @@ def test_the_defaults_that_are_beyond_the_limits_are_those_that_are_refused(
     assert isinstance(answer, PolicyRefusal) is bool(names)
 
 
-def test_limits_that_follow_the_model_do_not_hold_while_no_model_is_known() -> None:
+def test_limits_relative_to_the_model_do_not_apply_while_none_is_known() -> None:
     assert defaults_beyond_limits(ServerSettings(ServerDefaults(size=(3072, 3072), steps=101)), None) == ["steps"]
 
 
@@ -259,7 +259,7 @@ def test_nsfw_is_for_age_restricted_channels_that_are_not_kept_safe() -> None:
     assert may_be_explicit(DEFAULT, AFTER_DARK) and not may_be_explicit(DEFAULT, HERE)
 
 
-def test_what_may_not_be_drawn_may_not_hide_in_wildcards_artists_and_loras() -> None:
+def test_forbidden_content_in_wildcards_artists_and_loras_is_found() -> None:
     assert why(ask(typed=TypedText(("1girl, {smile|nude}",)))) is RefusalReason.NSFW
     assert why(ask(typed=TypedText(("1girl", "nude")))) is RefusalReason.NSFW
     assert why(ask(loras=(("nude.safetensors", 1.0),))) is RefusalReason.NSFW

@@ -94,7 +94,7 @@ def test_only_what_was_set_is_written() -> None:
     }
 
 
-def test_missing_keys_and_those_of_a_newer_version_are_no_mistake() -> None:
+def test_missing_and_newer_keys_are_accepted() -> None:
     assert ServerSettings.of({}) == ServerSettings()
     assert ServerSettings.of({"limits": {"steps": 9, "moons": 2}, "moons": {}}) == ServerSettings(
         limits=ServerLimits(steps=9)
@@ -143,12 +143,12 @@ def test_a_person_has_the_best_quota_of_everyone_and_their_roles() -> None:
     assert Quota(credits=None, roles={1: 5}).of([1]) is None, "everyone is without limit, so a role takes nothing away"
 
 
-def test_no_default_of_ours_breaks_its_own_rules() -> None:
+def test_our_defaults_are_within_their_own_limits() -> None:
     everything = TypeAdapter(ServerSettings).dump_json(ServerSettings())
     assert TypeAdapter(ServerSettings).validate_json(everything, strict=True) == ServerSettings()
 
 
-async def test_outside_of_servers_the_operators_settings_hold(tmp_path: Path) -> None:
+async def test_outside_of_servers_the_operators_settings_apply(tmp_path: Path) -> None:
     database = await Database.open(f"sqlite:///{tmp_path}/anima.db")
     try:
         await database.servers.change(EVERYWHERE, {"paused": True}, by=1)

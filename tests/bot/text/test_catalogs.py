@@ -81,7 +81,7 @@ def test_nothing_is_missing(code: str) -> None:
 
 
 @each_language
-def test_nothing_is_kept_that_nobody_says_any_more(code: str) -> None:
+def test_no_unused_entry_is_kept(code: str) -> None:
     outdated = [key(message) for message in catalog(code) if message.id and key(message) not in wanted()]
     outdated += list(catalog(code).obsolete)
     assert not outdated, "\n".join(map(repr, ["run make translations; nobody says:", *outdated]))
@@ -104,7 +104,7 @@ def test_every_plural_has_as_many_forms_as_the_language(code: str) -> None:
 
 
 @each_language
-def test_no_entry_stands_there_twice(code: str) -> None:
+def test_no_entry_is_duplicated(code: str) -> None:
     """Reading would keep the last one and not tell."""
     path = LANGUAGES[code].path
     assert path is not None

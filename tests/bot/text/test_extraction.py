@@ -27,7 +27,7 @@ def found_in(code: str) -> list[tuple[str, str | tuple[str, ...]]]:
         ("say(A); says('b'); N('c')", []),
     ],
 )
-def test_what_is_written_out_or_marked_is_found(code: str, texts: list[Any]) -> None:
+def test_literal_and_marked_sentences_are_found(code: str, texts: list[Any]) -> None:
     assert [text for _, text in found_in(code)] == texts
 
 
@@ -67,18 +67,18 @@ def test_expressions_are_followed_to_what_they_may_be(expression: str, values: l
 
 
 @pytest.mark.parametrize("expression", ["f'{A} b'", "x", "A + 'b'", "A[0]", "f()"])
-def test_what_cannot_be_followed_is_a_mistake(expression: str) -> None:
+def test_an_expression_that_cannot_be_followed_is_an_error(expression: str) -> None:
     with pytest.raises(AssertionError):
         meant(ast.parse(expression, mode="eval").body, {"A": "a"}, "here")
 
 
-def test_whatever_is_said_is_found() -> None:
+def test_every_sentence_used_is_found() -> None:
     found = {text for context, text in wanted() if context is None}
     missing = [f"{where}: {sentence!r}" for sentence, where in sentences_said().items() if sentence not in found]
     assert not missing, "\n".join(["written neither in say() nor in N_():", *missing])
 
 
-def test_nothing_is_marked_that_nobody_says() -> None:
+def test_no_unused_sentence_is_marked() -> None:
     unused = [
         f"{file}: {text!r}"
         for (context, text), file in wanted().items()
@@ -87,6 +87,6 @@ def test_nothing_is_marked_that_nobody_says() -> None:
     assert not unused, "\n".join(["nobody says:", *unused])
 
 
-def test_enough_is_found() -> None:
+def test_a_plausible_number_of_sentences_is_found() -> None:
     assert {"Deleted.", "Overview"} <= sentences_said().keys() and len(sentences_said()) > 250
     assert (None, "You need the **Manage Server** permission for this.") in wanted()

@@ -54,7 +54,7 @@ async def test_buttons_answer_in_japanese_also_after_a_restart(stage: Stage, han
     assert kept.text == translated("Nothing was erased.")
 
 
-async def test_who_is_blocked_reads_why_in_japanese(stage: Stage, hanako: User) -> None:
+async def test_blocked_users_read_why_in_japanese(stage: Stage, hanako: User) -> None:
     await stage.database.servers.block(stage.general.guild.id, hanako.id, by=1)
     refused = await (await stage.slash("imagine", hanako, prompt="1girl")).response()
     assert refused.is_ephemeral

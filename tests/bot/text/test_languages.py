@@ -42,11 +42,11 @@ def test_no_two_languages_are_called_the_same() -> None:
 
 
 @pytest.mark.parametrize("locale", ["fr", "en-GB", "", "jav", "ja-JP", "../ja"])
-def test_who_reads_another_language_gets_english(locale: str) -> None:
+def test_readers_of_other_languages_get_english(locale: str) -> None:
     assert language_of(locale) is LANGUAGES[ENGLISH]
 
 
-def test_a_language_is_spoken_within_its_block_and_no_longer() -> None:
+def test_a_language_applies_inside_its_block_only() -> None:
     with speaking("ja"):
         assert reader_language().code == "ja"
         with speaking(ENGLISH):

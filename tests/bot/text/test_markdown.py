@@ -20,7 +20,7 @@ from bot.text.markdown import blockquote, inline
         ("a > b, x: y", "a > b, x: y"),
     ],
 )
-def test_what_would_be_markdown_is_escaped_and_what_would_not_is_left(typed: str, shown: str) -> None:
+def test_only_real_markdown_is_escaped(typed: str, shown: str) -> None:
     assert inline(typed, 100) == shown
 
 
@@ -30,6 +30,6 @@ def test_no_line_separator_begins_a_heading(separator: str) -> None:
 
 
 @pytest.mark.parametrize("typed", ["", " \n\t"])
-def test_a_prompt_that_is_no_longer_saved_is_said_to_be_so(typed: str) -> None:
+def test_a_prompt_no_longer_saved_is_shown_as_such(typed: str) -> None:
     assert blockquote(typed, 100) == r"> (prompt no longer saved)"
     assert inline(typed, 100) == "(prompt no longer saved)"

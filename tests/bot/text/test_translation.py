@@ -36,7 +36,7 @@ def jobs(count: float) -> str:
     return say_plural("{count} job", "{count} jobs", count)
 
 
-def test_a_sentence_is_said_in_the_language_of_the_reader() -> None:
+def test_a_sentence_is_in_the_readers_language() -> None:
     assert say("Waiting") == "Waiting"
     with speaking("ja"):
         assert say("Waiting") == "待機中"
@@ -44,7 +44,7 @@ def test_a_sentence_is_said_in_the_language_of_the_reader() -> None:
     assert say("Waiting") == "Waiting"
 
 
-def test_what_a_catalog_lacks_is_said_in_english() -> None:
+def test_missing_translations_fall_back_to_english() -> None:
     with speaking("ja"):
         assert say("Drawing") == "Drawing"
     with speaking("fr"):
@@ -55,7 +55,7 @@ def test_what_people_typed_is_never_taken_for_a_name_to_replace() -> None:
     assert say("{what} first", what="{0} {what} {__class__}") == "{0} {what} {__class__} first"
 
 
-def test_a_marked_sentence_stays_what_it_is_until_it_is_said() -> None:
+def test_a_marked_sentence_stays_english_until_it_is_used() -> None:
     with speaking("ja"):
         assert N_("Waiting") == "Waiting" and say(N_("Waiting")) == "待機中"
 

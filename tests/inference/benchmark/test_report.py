@@ -97,7 +97,7 @@ def test_a_report_judges_each_target() -> None:
     assert met["an image 1.15 times as fast as diffusers'"]
 
 
-def test_what_is_measured_beside_the_networks_is_judged_too() -> None:
+def test_measurements_besides_the_networks_have_targets_too() -> None:
     more = (
         Figure("whole image", "float8", "s", (1.2, 1.4, 1.5)),
         Figure("whole image", "fast mode", "s", (1.1,)),

@@ -48,7 +48,7 @@ def test_the_files_are_those_of_an_engine_on_this_machine(found: Mapping[str, An
     assert [bytes.fromhex(png) for png in found["pngs"]] == [image.png() for image in engine.generate(REQUESTS)]
 
 
-def test_without_a_head_a_sentence_says_so(found: Mapping[str, Any]) -> None:
+def test_a_missing_head_is_explained(found: Mapping[str, Any]) -> None:
     assert "Nothing answers at 10.99.0.1:6379" in found["no head"]
 
 
@@ -59,7 +59,7 @@ def test_a_wrong_token_is_refused_with_a_sentence(found: Mapping[str, Any]) -> N
 
 
 @pytest.mark.parametrize("what", ["engine killed", "actor killed", "actor frozen"])
-def test_whoever_waits_is_told_in_time(found: Mapping[str, Any], what: str) -> None:
+def test_waiting_callers_are_notified_in_time(found: Mapping[str, Any], what: str) -> None:
     struck = found[what]
     assert struck["error"]
     # Silence is counted in polls, so a busy machine takes longer; a minute would be Ray's own time.

@@ -57,7 +57,7 @@ def test_a_batchs_messages_end_with_its_images(host: EngineHost) -> None:
     assert isinstance(images, list) and all(isinstance(image, EncodedImage) for image in images) and len(images) == 2
 
 
-def test_what_is_fetched_late_is_all_there(host: EngineHost) -> None:
+def test_messages_fetched_late_are_complete(host: EngineHost) -> None:
     host.begin(2, [REQUEST])
     host.begin(3, [REQUEST])
     assert isinstance(list(all_messages(host, 3))[-1], list)

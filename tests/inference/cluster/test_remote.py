@@ -10,7 +10,7 @@ from inference.cluster.remote import RemoteEngine
 from inference.process import EngineDied
 
 
-def test_ray_that_died_on_this_machine_is_an_engine_that_died_and_no_fault_of_the_requests() -> None:
+def test_a_local_ray_crash_counts_as_a_dead_engine() -> None:
     def remote(_batch: int) -> None:
         raise BrokenPipeError(32, "Broken pipe")
 

@@ -70,7 +70,7 @@ def test_a_small_mask_has_a_narrow_seam(side: int, seam: int) -> None:
 
 
 @pytest.mark.parametrize(("level", "soft"), [(255, False), (244, False), (12, False), (128, True), (30, True)])
-def test_only_greys_that_mean_something_make_a_mask_soft(level: int, soft: bool) -> None:
+def test_only_real_greys_make_a_mask_soft(level: int, soft: bool) -> None:
     mask = mask_with((0, 0, 10, 10))
     mask.paste(level, (20, 20, 30, 30))
     assert is_soft(mask) is soft
@@ -97,7 +97,7 @@ def test_white_is_white_in_every_mode(mode: str) -> None:
     assert torch.equal(mask_pixels(converted, 64, 48), mask_pixels(mask, 64, 48))
 
 
-def test_what_is_transparent_in_a_mask_is_black_and_in_an_image_is_to_be_redrawn() -> None:
+def test_transparent_is_black_in_a_mask_and_redrawn_in_an_image() -> None:
     image = Image.new("RGBA", (64, 48), "white")
     image.paste((255, 255, 255, 0), (0, 0, 32, 48))
     assert mask_pixels(image, 64, 48)[0, 0, 0].tolist() == [0.0] * 32 + [1.0] * 32

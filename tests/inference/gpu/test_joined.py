@@ -81,7 +81,7 @@ def test_a_lora_is_merged_into_joined_weights_and_taken_out_without_a_trace(dtyp
     assert torch.equal(joined.generate([REQUEST])[0].latent, before)
 
 
-def test_what_is_moved_is_joined_again_and_keeps_nothing_where_it_was() -> None:
+def test_moved_projections_are_joined_again_and_leave_nothing_behind() -> None:
     engine = joined_engine()
     storages = [module.joined.untyped_storage().data_ptr() for module in modules(engine)]  # type: ignore[union-attr]
     kept = [module.joined for module in modules(engine)]

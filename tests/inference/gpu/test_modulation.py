@@ -69,7 +69,7 @@ def test_rows_have_their_own_levels_or_all_the_same() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 @torch.inference_mode()
-def test_what_is_computed_together_is_what_is_computed_alone(dtype: str) -> None:
+def test_levels_computed_together_equal_those_computed_alone(dtype: str) -> None:
     transformer = Engine.load(MODELS, device="cpu", dtype=dtype).transformer
     levels = torch.linspace(1, 0.02, 30)
     for level, found in zip(levels, transformer.modulation(levels).levels(), strict=True):

@@ -150,7 +150,7 @@ def test_only_the_first_graph_of_an_engine_is_tried_out(gpu: Gpu) -> None:
     ],
     ids=["few steps", "a busy device", "fast mode", "tiles"],
 )
-def test_what_gains_nothing_or_differs_from_step_to_step_is_not_recorded(gpu: Gpu, fields: dict[str, Any]) -> None:
+def test_passes_that_gain_nothing_or_change_between_steps_are_not_recorded(gpu: Gpu, fields: dict[str, Any]) -> None:
     gpu.draw(**fields)
     assert gpu.recorder.recorded == 0
 
@@ -161,7 +161,7 @@ def test_nothing_is_recorded_where_it_is_not_known_how_busy_the_device_is(gpu: G
     assert gpu.recorder.recorded == 0
 
 
-def test_graphs_that_give_something_else_are_said_and_never_used(gpu: Gpu, caplog: pytest.LogCaptureFixture) -> None:
+def test_graphs_with_different_results_are_reported_and_never_used(gpu: Gpu, caplog: pytest.LogCaptureFixture) -> None:
     gpu.recorder.shift = 1.0
     with caplog.at_level(logging.WARNING):
         assert relative_error(gpu.draw(), without_graphs(gpu)) < 1e-5
@@ -180,7 +180,9 @@ def test_graphs_that_are_no_faster_are_not_used(gpu: Gpu) -> None:
     assert (gpu.recorder.recorded, gpu.recorder.replayed) == (1, 1)
 
 
-def test_what_cannot_be_recorded_is_said_once_and_drawn_plainly(gpu: Gpu, caplog: pytest.LogCaptureFixture) -> None:
+def test_failures_to_record_are_reported_once_and_drawn_without_a_graph(
+    gpu: Gpu, caplog: pytest.LogCaptureFixture
+) -> None:
     gpu.recorder.errors = [RuntimeError("operation not permitted when stream is capturing\nmore of it")]
     with caplog.at_level(logging.WARNING):
         assert relative_error(gpu.draw(), without_graphs(gpu)) < 1e-5

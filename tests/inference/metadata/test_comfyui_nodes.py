@@ -201,11 +201,11 @@ def test_tags_that_comfyui_reads_as_text_stay() -> None:
 
 
 @pytest.mark.parametrize("kind", ["TorchCompileModel", "PathchSageAttentionKJ", "Reroute"])
-def test_what_only_makes_a_model_faster_is_not_named(kind: str) -> None:
+def test_nodes_that_only_speed_up_a_model_are_not_named(kind: str) -> None:
     assert with_model(changed=node(kind, model=["model", 0])) == READ
 
 
-def test_what_changes_a_model_otherwise_is_named() -> None:
+def test_nodes_that_change_a_model_otherwise_are_named() -> None:
     assert with_model(changed=node("RescaleCFG", model=["model", 0], multiplier=0.7)) == replace(
         READ, extra=((LEFT_OUT, "RescaleCFG"),)
     )

@@ -50,12 +50,12 @@ def sockets(text_link: int | None) -> list[dict[str, Any]]:
     ]
 
 
-def test_what_is_set_on_a_subgraphs_node_counts_and_not_what_stands_inside() -> None:
+def test_values_set_on_a_subgraphs_node_win_over_those_inside() -> None:
     page = with_subgraph({"inputs": sockets(None), "widgets_values": ["2girls", 99, "randomize"]})
     assert read(page) == replace(READ, prompt="2girls", seed=99)
 
 
-def test_what_is_wired_into_a_subgraphs_node_counts() -> None:
+def test_links_into_a_subgraphs_node_are_followed() -> None:
     page = with_subgraph({"inputs": sockets(41), "widgets_values": ["2girls", 99, "randomize"]})
     assert read(page) == replace(READ, prompt="from a wire", seed=99)
 

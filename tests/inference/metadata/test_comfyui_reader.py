@@ -120,7 +120,7 @@ def test_values_that_come_from_other_nodes_are_followed() -> None:
     assert read(graph) == replace(READ, seed=99, steps=25, cfg_scale=3.5, width=1024, height=1024)
 
 
-def test_texts_that_are_joined_from_others_are_joined() -> None:
+def test_joined_texts_are_read() -> None:
     graph = PARTS | {
         "positive": node("CLIPTextEncode", text=["joined", 0], clip=["model", 1]),
         "joined": node("StringConcatenate", string_a=["quality", 0], string_b=["more", 0], delimiter=", "),
@@ -441,7 +441,7 @@ def test_enormous_graphs_take_no_time(graph: dict[str, Any]) -> None:
         comfyui_reader.read({"prompt": text})
 
 
-def test_graphs_beyond_all_measure_are_refused() -> None:
+def test_oversized_graphs_are_refused() -> None:
     assert read(PARTS | {str(i): node("Reroute") for i in range(5_001)}) is None
 
 

@@ -82,7 +82,7 @@ def test_the_text_scheme_of_fooocus_is_read() -> None:
     )
 
 
-def test_what_invokeai_and_novelai_did_besides_is_named() -> None:
+def test_other_changes_by_invokeai_and_novelai_are_named() -> None:
     values = {
         "positive_prompt": "cat",
         "app_version": "6",

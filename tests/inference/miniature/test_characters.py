@@ -41,7 +41,7 @@ def test_about_a_tenth_of_the_combinations_is_held_out() -> None:
 
 
 @given(characters(), st.sampled_from(SIZES), st.integers(0, 2**32))
-def test_what_is_drawn_is_what_the_tags_say(character: Character, size: tuple[int, int], seed: int) -> None:
+def test_images_show_what_their_tags_say(character: Character, size: tuple[int, int], seed: int) -> None:
     style = STYLES[character.style]
     options = drawing(character, size, random.Random(seed))["options"]
 
@@ -85,7 +85,7 @@ def test_the_frame_has_the_picture_s_shape_and_holds_the_face(style: str, size: 
 
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("size", SIZES)
-def test_small_things_are_within_the_picture(style: str, size: tuple[int, int]) -> None:
+def test_small_features_are_inside_the_picture(style: str, size: tuple[int, int]) -> None:
     boxes = detail_boxes(style, size)
     assert boxes or not STYLES[style].earrings
     for left, top, right, bottom in boxes:

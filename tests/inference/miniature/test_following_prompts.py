@@ -96,7 +96,7 @@ def test_weights_tip_the_scales_between_tags_that_contradict_each_other(evaluati
     assert weak + 0.05 < plain < strong - 0.05
 
 
-def test_what_is_in_the_negative_is_seen_less(evaluation: Evaluation) -> None:
+def test_tags_in_the_negative_prompt_appear_less(evaluation: Evaluation) -> None:
     negatives = (NEGATIVE, f"{NEGATIVE}, red background, blue background, green background")
     drawn = [evaluation.generate_tags(["1girl"] * FEW, negative, ["micah", "lorelei"]) for negative in negatives]
     without, with_it = (

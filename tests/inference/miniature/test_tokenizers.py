@@ -37,7 +37,7 @@ TEXTS = [
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_what_is_encoded_can_be_decoded(qwen: Tokenizer, t5: Tokenizer, text: str) -> None:
+def test_encoded_texts_can_be_decoded(qwen: Tokenizer, t5: Tokenizer, text: str) -> None:
     assert qwen.decode(qwen.encode(text).ids) == text
     assert t5.decode(t5.encode(text, add_special_tokens=False).ids) == text
 

@@ -45,7 +45,7 @@ def test_sizes_that_were_equal_by_chance_are_not_taken_to_be_equal_for_ever(engi
     assert graphs_compiled() == compiled
 
 
-def test_that_holds_in_another_thread_than_the_one_that_loaded(engine: Engine) -> None:
+def test_sizes_stay_dynamic_in_another_thread(engine: Engine) -> None:
     thread = Thread(target=warm, args=(engine,))
     thread.start()
     thread.join()

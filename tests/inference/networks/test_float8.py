@@ -149,7 +149,7 @@ def test_a_file_in_float8_is_kept_as_it_is_and_rounded_anew_only_under_a_lora(tm
     assert is_as_in_the_file()
 
 
-def test_what_a_damaged_file_holds_is_found_in_8_bits_too(tmp_path: Path) -> None:
+def test_damaged_values_are_found_in_8_bits_too(tmp_path: Path) -> None:
     models = shutil.copytree(MODELS, tmp_path / "models")
     tensors = load_file(models / TRANSFORMER)
     key = next(key for key in tensors if key.endswith(f"{LAYER}.weight"))

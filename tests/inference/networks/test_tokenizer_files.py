@@ -65,7 +65,7 @@ def test_the_token_of_an_empty_text_is_there_without_a_configuration(folder: Pat
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real tokenizers are not in this repository")
-def test_so_it_does_with_the_real_vocabulary() -> None:
+def test_it_cuts_texts_as_transformers_does_with_the_real_vocabulary() -> None:
     assert_as_in_transformers(REAL)
 
 

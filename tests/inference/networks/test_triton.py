@@ -42,11 +42,11 @@ def test_with_triton_and_without_a_gpu_there_is_nothing_to_say(monkeypatch: pyte
     assert why_not_compiled("cpu") is why_not_compiled("mps") is None
 
 
-def test_a_missing_package_is_found_missing() -> None:
+def test_a_missing_package_is_reported() -> None:
     assert subprocess.run([sys.executable, "-c", WITHOUT_TRITON], check=False).returncode == 0
 
 
-def test_a_torch_without_the_private_question_counts_as_without_triton(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_torch_without_the_private_function_counts_as_without_triton(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils._triton", None)
     assert not has_triton()
 
@@ -83,9 +83,7 @@ def test_where_compiled_code_is_not_kept_an_engine_that_compiles_says_so(
     assert [record.getMessage() for record in caplog.records] == (["It is not kept."] if is_said else [])
 
 
-def test_a_triton_that_does_not_work_is_done_without(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_broken_triton_is_not_used(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     torch._dynamo.reset()
 
     def missing(_graph: object, _inputs: object) -> None:

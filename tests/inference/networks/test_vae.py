@@ -20,7 +20,7 @@ def test_the_full_size_vae_is_built_from_its_shapes_alone() -> None:
     }
 
 
-def test_the_decoders_convolutions_reach_as_far_as_is_said() -> None:
+def test_the_decoders_receptive_field_is_as_documented() -> None:
     """Its attention, which reaches over the whole tile, left out; weights above zero, so that nothing cancels out."""
     decoder = Vae(vae_params(2, 16)).decoder.double()
     decoder.middle[1] = nn.Identity()

@@ -60,7 +60,7 @@ def test_larger_images_batches_and_guidance_need_more_and_tiles_no_more_than_one
     assert needed(large) >= engine.vae.decoding_bytes(torch.empty(1, 16, 512, 512, device="meta"))
 
 
-def test_what_is_decoded_in_tiles_has_the_memory_of_a_tile_made_free(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decoding_in_tiles_asks_for_the_memory_of_one_tile(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine.load(MINIATURE, device="cpu", dtype="float32")
     freed: list[int] = []
     monkeypatch.setattr(engine.parts, "bring", lambda _part, needed=0: freed.append(needed))
@@ -83,7 +83,7 @@ def test_doctor_counts_memory_as_the_engine_does(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("tiles", [1, 9])
-def test_fast_mode_is_taken_to_keep_what_it_keeps_of_every_tile(monkeypatch: pytest.MonkeyPatch, tiles: int) -> None:
+def test_fast_mode_is_counted_with_its_memory_of_every_tile(monkeypatch: pytest.MonkeyPatch, tiles: int) -> None:
     engine = Engine.load(MINIATURE, device="cpu", dtype="float32")
     model = DiffusionModels(engine.files, CPU, torch.float32).default
     side = model.native.sizes[0][0] * (2 if tiles > 1 else 1)

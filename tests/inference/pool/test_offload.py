@@ -75,7 +75,7 @@ def test_with_room_for_all_nothing_moves() -> None:
     assert card.taken == 800 and card.moves == []
 
 
-def test_what_was_used_longest_ago_leaves_first_and_only_as_far_as_needed() -> None:
+def test_the_least_recently_used_part_leaves_first_and_only_if_needed() -> None:
     card = FakeCard(1200)
     parts, encoder, decoder = parts_on(card, "auto")
     parts.bring(encoder)

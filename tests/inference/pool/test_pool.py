@@ -90,7 +90,7 @@ def test_the_least_recently_used_goes_to_main_memory_and_comes_back_from_there()
     assert machine.events == ["loading", "a to cpu", "b to cuda"]
 
 
-def test_what_main_memory_does_not_hold_is_read_from_its_file_again() -> None:
+def test_models_that_main_memory_cannot_hold_are_read_from_their_files_again() -> None:
     machine = Machine(device=4, memory=4)
     pool, use = pool_on(machine)
     for name in "abc":
@@ -102,7 +102,7 @@ def test_what_main_memory_does_not_hold_is_read_from_its_file_again() -> None:
     assert "drop b" in machine.events
 
 
-def test_on_a_cpu_what_does_not_fit_is_dropped() -> None:
+def test_on_a_cpu_models_that_do_not_fit_are_dropped() -> None:
     machine = Machine(device=0, memory=8)
     pool, use = pool_on(machine, CPU)
     for name in "abc":
@@ -158,7 +158,7 @@ def test_a_model_that_cannot_be_loaded_leaves_the_others_usable() -> None:
     assert use("a") is first
 
 
-def test_a_model_that_is_dropped_is_loaded_anew() -> None:
+def test_a_dropped_model_is_loaded_again() -> None:
     machine = Machine(device=8, memory=8)
     pool, use = pool_on(machine)
     first = use("a")
@@ -173,7 +173,7 @@ def test_a_model_that_is_dropped_is_loaded_anew() -> None:
     st.integers(4, 20),
     st.integers(0, 20),
 )
-def test_whatever_is_asked_for_it_is_on_the_device_and_nothing_is_in_two_places(
+def test_the_requested_model_is_on_the_device_and_nothing_is_in_two_places(
     wanted: list[tuple[str, int]], device: int, memory: int
 ) -> None:
     machine = Machine(device, memory)

@@ -171,7 +171,7 @@ def test_a_sampler_that_chooses_its_steps_by_the_image_takes_one_at_a_time() -> 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 @pytest.mark.parametrize("sampler", EXACT_AT_THE_END)
-def test_a_denoiser_that_knows_the_picture_is_believed(sampler: str, scheduler: str) -> None:
+def test_a_perfect_denoisers_image_is_returned(sampler: str, scheduler: str) -> None:
     picture = noise(99)
     latent = walk(sampler, lambda x, sigma: picture, noise(5), sigmas(scheduler, 11), [5])
     torch.testing.assert_close(latent, picture, atol=1e-6, rtol=1e-6)
@@ -226,7 +226,7 @@ def test_only_stochastic_samplers_heed_the_seed(sampler: str) -> None:
 
 
 @pytest.mark.parametrize("sampler", EXACT_AT_THE_END)
-def test_a_walk_may_stop_short_of_nothing(sampler: str) -> None:
+def test_a_schedule_may_end_above_zero(sampler: str) -> None:
     picture, schedule = noise(99), sigmas("simple", 12)
     halfway = walk(sampler, lambda x, sigma: picture, noise(5), schedule[:7], [5])
     assert not torch.allclose(halfway, picture, atol=0.1)

@@ -26,13 +26,15 @@ def test_compiled_code_is_kept_in_the_operators_cache(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("xdg", ["", "relative/cache"])
-def test_without_one_it_is_the_homes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, xdg: str) -> None:
+def test_by_default_compiled_code_is_kept_in_the_home_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, xdg: str
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", xdg)
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     assert cache_folder() == tmp_path / ".cache" / "anima-bot"
 
 
-def test_where_none_can_be_made_pytorch_uses_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_a_writable_cache_pytorch_uses_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert cache_folder() is None
@@ -63,7 +65,7 @@ def test_without_a_home_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "there is no home folder" in str(why_not_kept())
 
 
-def test_what_the_operator_set_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_operators_own_variables_stay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("TRITON_CACHE_DIR", "elsewhere")
     set_up_environment()

@@ -40,14 +40,14 @@ def test_without_preparation_an_engine_starts_as_a_new_process(nothing_prepared:
     assert "imported=False" in said()
 
 
-def test_a_preparation_that_failed_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_engines_start_without_a_failed_preparation(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = preparation._Preparation()
     failed.over.set()
     monkeypatch.setattr(preparation, "_preparation", failed)
     assert engine_context().get_start_method() == "spawn"
 
 
-def test_a_preparation_that_takes_too_long_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_engines_start_without_a_slow_preparation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preparation, "_preparation", preparation._Preparation())
     monkeypatch.setattr(preparation, "IMPORT_TIMEOUT", 0.0)
     assert engine_context().get_start_method() == "spawn"
@@ -90,7 +90,7 @@ assert threading.active_count() == 1, threading.enumerate()
 """
 
 
-def test_what_is_imported_can_be_copied() -> None:
+def test_the_prepared_process_can_be_forked() -> None:
     assert subprocess.run([sys.executable, "-c", IMPORT], check=False).returncode == 0
 
 

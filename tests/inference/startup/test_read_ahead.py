@@ -29,7 +29,7 @@ def test_the_files_are_those_that_the_engine_loads() -> None:
     ]
 
 
-def test_what_the_operator_named_is_read_and_what_is_not_certain_is_left_out(models: Path) -> None:
+def test_only_files_that_will_certainly_be_loaded_are_read_ahead(models: Path) -> None:
     [vae] = (models / "vae").iterdir()
     shutil.copy(vae, models / "vae" / "other.safetensors")
     assert not any(path.parent.name == "vae" for path in expected_files(models, None, None, None))
@@ -45,7 +45,7 @@ def test_files_with_all_parts_leave_those_of_one_part_certain(models: Path) -> N
     assert [path.parent.name for path in expected_files(models, None, None, None)[1:]] == ["text_encoders", "vae"]
 
 
-def test_linux_is_told_which_files_will_be_needed(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_linux_is_advised_which_files_will_be_needed(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[str, int, int]] = []
 
     def advise(descriptor: int, start: int, length: int, advice: int) -> None:
@@ -64,9 +64,7 @@ def test_linux_is_told_which_files_will_be_needed(models: Path, monkeypatch: pyt
         assert sum(length for _, length in parts) >= path.stat().st_size
 
 
-def test_where_it_cannot_be_told_the_files_are_read_to_their_ends(
-    models: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_such_advice_the_files_are_read_to_the_end(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(reading.os, "posix_fadvise", raising=False)
     monkeypatch.setattr(reading, "STRETCH", 1000)
     path = expected_files(models, None)[0]
@@ -77,13 +75,13 @@ def test_where_it_cannot_be_told_the_files_are_read_to_their_ends(
     assert read == [path.stat().st_size]
 
 
-def test_what_would_fill_the_memory_is_not_read(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_would_fill_the_memory_are_not_read(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = expected_files(models, None)[0]
     monkeypatch.setattr(reading.psutil, "virtual_memory", lambda: SimpleNamespace(available=path.stat().st_size))
     assert not fetch(path)
 
 
-def test_a_folder_without_models_is_the_engines_to_complain_about(tmp_path: Path) -> None:
+def test_a_folder_without_models_raises_nothing(tmp_path: Path) -> None:
     thread = read_ahead(tmp_path, None)
     thread.join()
     assert not thread.is_alive()

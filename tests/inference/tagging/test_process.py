@@ -79,7 +79,7 @@ def test_a_real_tagger_describes_in_its_own_process(tagger_folder: Path) -> None
     assert tagger.pid is None
 
 
-def test_what_is_wrong_with_the_files_is_said_and_the_next_image_tries_again(tmp_path: Path) -> None:
+def test_problems_with_the_files_are_reported_and_the_next_image_tries_again(tmp_path: Path) -> None:
     tagger = TaggerProcess(str(tmp_path / "none"), TaggerTimeouts(LONG, LONG, LONG))
     for _ in range(2):
         with pytest.raises(TaggerError, match="fix ANIMA_TAGGER"):
@@ -110,7 +110,7 @@ def test_threads_that_ask_together_each_get_their_own_answer() -> None:
     assert found == {side: str(side) for side in range(20, 26)}
 
 
-def test_a_failure_is_told_and_the_process_goes_on() -> None:
+def test_a_failure_is_reported_and_the_process_continues() -> None:
     with running("fail") as tagger:
         for _ in range(2):
             with pytest.raises(TaggerError, match="no such layer"):
@@ -130,7 +130,7 @@ def test_a_process_that_crashes_or_hangs_is_ended_and_the_next_image_starts_anot
         assert tagger.guesses(png())[0].name.partition("_")[2] not in ("", str(first))
 
 
-def test_one_that_dies_while_it_loads_is_lost_and_not_waited_for() -> None:
+def test_a_process_that_dies_while_loading_is_not_waited_for() -> None:
     tagger = TaggerProcess("", TaggerTimeouts(LONG, LONG, LONG), crash_at_the_start)
     with pytest.raises(TaggerLost, match="ended"):
         tagger.guesses(png())

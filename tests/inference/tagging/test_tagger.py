@@ -86,7 +86,7 @@ def refused(folder: Path) -> str:
     return sentence
 
 
-def test_each_fault_is_a_sentence_that_says_what_to_do(own_folder: Path, tmp_path: Path) -> None:
+def test_each_fault_is_explained_with_what_to_do(own_folder: Path, tmp_path: Path) -> None:
     assert "fix ANIMA_TAGGER" in refused(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     assert "has no model.onnx" in refused(tmp_path / "empty")

@@ -151,7 +151,7 @@ def mappings_of(address: int) -> list[str]:
     return found
 
 
-def test_what_a_file_says_of_itself_is_what_the_engine_says() -> None:
+def test_modelspec_settings_are_read_from_a_files_header() -> None:
     settings = native_settings(
         {
             "modelspec.resolution": "96x96",

@@ -40,7 +40,7 @@ def test_rank_stabilized_changes_are_divided_by_the_root_of_the_rank() -> None:
 @pytest.mark.parametrize(
     "entry", ["", "nonsense", "[1]", '{"transformer.lora_alpha": "8"}', '{"transformer.lora_alpha": NaN}', "[" * 100000]
 )
-def test_what_says_nothing_is_no_alpha(entry: str) -> None:
+def test_a_header_without_alphas_gives_none(entry: str) -> None:
     assert HeaderAlphas.read({HEADER_ENTRY: entry}).alpha(QUERY, 2) is None
     assert HeaderAlphas.read({}).alpha(QUERY, 2) is None
 

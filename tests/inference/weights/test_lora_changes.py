@@ -211,7 +211,7 @@ def test_the_alpha_of_the_header_counts_where_the_file_has_none(
     ],
     ids=["alpha alone", "rank 0"],
 )
-def test_a_layer_that_changes_nothing_is_no_fault(
+def test_a_layer_without_effect_is_not_an_error(
     engine: Engine, tmp_path: Path, up_and_down: dict[str, Tensor], odd: dict[str, Tensor]
 ) -> None:
     lora = read(engine, tmp_path, named(LAYER, up_and_down) | named("blocks.0.self_attn.k_proj", odd))
@@ -242,7 +242,7 @@ def test_an_odd_layer_is_left_out_and_reported(
     assert note.values["lora"] == lora.path.stem and note.values["keys"] == next(iter(odd))
 
 
-def test_what_was_left_out_reaches_the_one_who_asked(
+def test_omitted_layers_are_reported_to_the_user(
     engine: Engine, tmp_path: Path, up_and_down: dict[str, Tensor]
 ) -> None:
     models = shutil.copytree(MODELS, tmp_path / "models")

@@ -67,7 +67,7 @@ def test_one_called_just_turbo_comes_before_the_official_one() -> None:
     assert turbo_names(["anima-turbo-lora-v0.2", "speed/Turbo"]) == ["speed/Turbo", "anima-turbo-lora-v0.2"]
 
 
-def test_what_only_has_turbo_in_its_name_is_none() -> None:
+def test_a_name_that_only_contains_turbo_does_not_count() -> None:
     names = ["characters/nurse_turbo_style", "anima_turbo_4step", "anima-turbo-lora-v0.2", "anima-turbo-lora-v0.10"]
     assert turbo_names(names) == ["anima-turbo-lora-v0.10", "anima-turbo-lora-v0.2"]
 

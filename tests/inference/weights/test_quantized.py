@@ -111,7 +111,7 @@ def test_every_form_is_the_plain_weight_but_for_rounding(models: Path, form: Enc
     assert loaded.generate([REQUEST])[0].latent.isfinite().all()
 
 
-def test_what_the_header_says_of_the_layers_counts(models: Path) -> None:
+def test_the_headers_data_about_layers_is_used(models: Path) -> None:
     layers = {layer: {"format": "int8_tensorwise", "convrot": True, "convrot_groupsize": 16} for layer in LAYERS}
 
     def form(layer: str, weight: Tensor) -> dict[str, Tensor]:
@@ -203,6 +203,6 @@ def test_a_group_size_that_cannot_be_is_an_error_in_a_sentence(models: Path) -> 
         "global_step",
     ],
 )
-def test_what_training_left_in_a_file_is_ignored(models: Path, key: str) -> None:
+def test_leftovers_of_training_in_a_file_are_ignored(models: Path, key: str) -> None:
     save_file({**load_file(models / TRANSFORMER), key: torch.ones(1)}, models / TRANSFORMER)
     assert Engine.load(models, device="cpu").name == "anima-tiny"

@@ -26,7 +26,7 @@ def turbo_lora(models: Path) -> TurboLora | None:
     return Engine.load(models, device="cpu").turbo_lora()
 
 
-def test_there_is_none_among_files_that_do_not_say_so(models: Path) -> None:
+def test_other_lora_files_are_not_the_turbo_lora(models: Path) -> None:
     assert turbo_lora(models) is None
 
 
@@ -36,7 +36,7 @@ def test_a_file_that_says_nothing_of_itself_is_drawn_with_as_turbo_models_are(mo
     assert turbo_lora(models) == TurboLora("Anima-Turbo-v1.1", steps=10, cfg_scale=1.0)
 
 
-def test_a_file_that_says_its_steps_and_cfg_is_taken_at_its_word(models: Path) -> None:
+def test_steps_and_cfg_in_a_files_header_are_used(models: Path) -> None:
     save_file(load_file(LORA), models / "loras" / "turbo.safetensors", metadata=turbo_card())
     assert turbo_lora(models) == TurboLora("turbo", steps=8, cfg_scale=1.0)
     card = {"modelspec.anima.steps": "12", "modelspec.anima.cfg_scale": "1.5"}
@@ -44,7 +44,7 @@ def test_a_file_that_says_its_steps_and_cfg_is_taken_at_its_word(models: Path) -
     assert turbo_lora(models) == TurboLora("turbo", steps=12, cfg_scale=1.5)
 
 
-def test_what_a_file_says_is_not_believed_where_it_cannot_be(models: Path) -> None:
+def test_impossible_values_in_a_files_header_are_ignored(models: Path) -> None:
     card = {"modelspec.anima.steps": "many", "modelspec.anima.cfg_scale": "nan"}
     save_file(load_file(LORA), models / "loras" / "turbo.safetensors", metadata=card)
     assert turbo_lora(models) == TurboLora("turbo", steps=10, cfg_scale=1.0)
@@ -72,7 +72,7 @@ def test_a_turbo_checkpoint_needs_none(models: Path) -> None:
     assert turbo_lora(models) is None
 
 
-def test_one_that_is_dropped_in_is_found_by_an_engine_that_runs(models: Path) -> None:
+def test_a_turbo_lora_copied_in_is_found_by_a_running_engine(models: Path) -> None:
     engine = Engine.load(models, device="cpu")
     assert engine.turbo_lora() is None
     shutil.copy(LORA, models / "loras" / "turbo.safetensors")

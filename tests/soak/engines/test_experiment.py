@@ -14,7 +14,7 @@ FLOODER = 9
 pytestmark = pytest.mark.posix
 
 
-async def test_engines_that_are_struck_all_the_time_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
+async def test_constantly_failing_engines_lose_and_duplicate_nothing(tmp_path: Path) -> None:
     outcome = await experiment(EnginesPlan(jobs=36, people=12, flood=6, scale=0.3, strike_every=1.0), tmp_path)
     assert outcome.wrong == []
     assert len(outcome.accepted) > 0 and outcome.strikes
@@ -30,7 +30,7 @@ def put(job: int, user: int) -> dict[str, Any]:
     return {"put": job, "user": user, "credits": 1.0, "foretold": None}
 
 
-def test_jobs_of_the_flood_that_begin_before_another_count_once() -> None:
+def test_jobs_of_the_flood_that_start_earlier_count_once() -> None:
     flood = [put(job, FLOODER) for job in range(1, 5)]
     outcome = an_outcome(
         *flood, {"take": [1]}, put(10, 1), {"take": [2]}, {"back": 2}, {"take": [2, 3]}, {"take": [10]}
@@ -38,7 +38,7 @@ def test_jobs_of_the_flood_that_begin_before_another_count_once() -> None:
     assert list(outcome.overtakings()) == [(10, 2)]
 
 
-def test_what_was_foretold_is_compared_with_what_came() -> None:
+def test_estimates_are_compared_with_actual_waits() -> None:
     outcome = an_outcome(*({**put(job, 1), "foretold": 15.0, "at": 1000.0} for job in range(60)))
     outcome.accepted = [delivered(job, at=1010.0) for job in range(60)]
     assert outcome.errors() == [0.5] * 10

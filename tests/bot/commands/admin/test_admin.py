@@ -100,7 +100,7 @@ async def panel(stage: Stage) -> AdminPanel:
 # --- What is there ---
 
 
-async def test_the_panel_opens_for_admins_alone_and_shows_what_holds(panel: AdminPanel) -> None:
+async def test_the_panel_opens_only_for_admins_and_shows_the_settings(panel: AdminPanel) -> None:
     assert panel.message.is_ephemeral
     assert panel.message.is_v2
     assert "**Drawing** is on." in panel.text
@@ -115,7 +115,7 @@ async def test_every_page_opens_on_an_untouched_server(panel: AdminPanel) -> Non
         assert [option["value"] for option in menu["options"] if option.get("default")] == [name]
 
 
-async def test_every_page_opens_where_everything_is_set_to_its_longest(stage: Stage) -> None:
+async def test_every_page_fits_with_the_longest_settings(stage: Stage) -> None:
     guild = stage.discord.world.guild.id
     ids = tuple(10**18 + number for number in range(25))
     settings = ServerSettings(
@@ -223,9 +223,7 @@ async def test_artists_loras_and_denoise(panel: AdminPanel) -> None:
         ({"denoise": "1.5"}, "**Denoise** must be 1 or less."),
     ],
 )
-async def test_what_no_lora_or_denoise_can_be_is_not_saved(
-    panel: AdminPanel, typed: dict[str, str], sentence: str
-) -> None:
+async def test_invalid_loras_and_denoise_are_not_saved(panel: AdminPanel, typed: dict[str, str], sentence: str) -> None:
     await panel.turn_to("defaults")
     await panel.fill("Artists and LoRAs", **typed)
     assert f"Nothing was saved. {sentence}" in panel.text
@@ -277,7 +275,7 @@ async def test_limits(panel: AdminPanel) -> None:
     assert "**Upscales: times the model's size** must be 64 or less." in panel.text
 
 
-async def test_compare_can_be_switched_off_and_has_a_most(panel: AdminPanel) -> None:
+async def test_compare_can_be_switched_off_and_has_a_limit(panel: AdminPanel) -> None:
     await panel.turn_to("limits")
     assert "12 pictures per comparison" in panel.text
     await panel.fill("Pictures and queue", compared="0")
@@ -318,7 +316,7 @@ async def test_defaults_above_the_limits_are_saved_with_a_warning(panel: AdminPa
     assert "are refused: Pictures." in panel.text
 
 
-async def test_a_default_size_is_warned_of_where_no_limit_is_set_and_the_model_sets_one(panel: AdminPanel) -> None:
+async def test_a_default_size_above_the_models_limit_is_a_warning(panel: AdminPanel) -> None:
     await panel.turn_to("defaults")
     await panel.fill("Size, steps, sampler", size="96x96")
     assert "above the limits" not in panel.text
@@ -375,7 +373,7 @@ async def test_channels_and_roles_that_may_draw(panel: AdminPanel) -> None:
     assert (await panel.settings()).access == Access(roles=(world.moderator.id,))
 
 
-async def test_channels_that_are_gone_are_shown_as_chosen_no_more(panel: AdminPanel) -> None:
+async def test_deleted_channels_are_no_longer_shown_as_chosen(panel: AdminPanel) -> None:
     await panel.turn_to("access")
     await panel.choose("channels", panel.world.gallery, panel.world.general)
     panel.discord.delete_channel(panel.world.gallery)
@@ -481,7 +479,7 @@ async def test_every_change_is_logged_with_its_actor_before_and_after(panel: Adm
     ]
 
 
-async def test_clicks_at_once_change_once_and_do_not_undo_each_other(panel: AdminPanel) -> None:
+async def test_simultaneous_clicks_do_not_undo_each_other(panel: AdminPanel) -> None:
     press, choose = panel.discord.press, panel.discord.choose
     pauses = await asyncio.gather(*(press(panel.user, panel.message, label="Pause drawing") for _ in range(2)))
     for sent in pauses:
@@ -502,7 +500,7 @@ async def test_clicks_at_once_change_once_and_do_not_undo_each_other(panel: Admi
     await until(both_are_kept)
 
 
-async def test_settings_last_and_the_old_panel_works_on_after_a_restart(panel: AdminPanel) -> None:
+async def test_settings_and_the_open_panel_survive_a_restart(panel: AdminPanel) -> None:
     await panel.turn_to("limits")
     await panel.fill("Size and steps", steps="40")
     await panel.stage.restart()
@@ -628,14 +626,16 @@ async def test_a_control_of_another_version_says_so(stage: Stage) -> None:
     assert (await sent.response()).text == OTHER_VERSION
 
 
-async def test_a_control_with_nonsense_in_it_ends_in_a_sentence(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_control_with_invalid_data_is_answered_with_an_explanation(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
     source = await show_buttons(stage, "anima-admin:unblock")
     sent = await stage.discord.press(stage.bob, source, custom_id="anima-admin:unblock")
     assert "went wrong on my side" in (await sent.followup()).text
     assert "anima-admin:unblock" in caplog.text
 
 
-async def test_settings_that_cannot_be_read_end_in_a_sentence(
+async def test_unreadable_settings_are_answered_with_an_explanation(
     panel: AdminPanel, caplog: pytest.LogCaptureFixture
 ) -> None:
     await panel.turn_to("limits")

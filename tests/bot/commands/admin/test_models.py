@@ -35,7 +35,7 @@ def chosen(panel: AdminPanel, action: str) -> list[str]:
     return [option["value"] for option in menu["options"] if option.get("default")]
 
 
-async def test_the_default_model_is_chosen_and_taken_back(panel: AdminPanel) -> None:
+async def test_the_default_model_is_chosen_and_reset(panel: AdminPanel) -> None:
     assert f"- **{BASE}** base model" in panel.text and "turbo model" in panel.text
     assert chosen(panel, "default-model") == [AS_OPERATOR]
     await panel.choose("default-model", TURBO)
@@ -63,13 +63,13 @@ async def test_which_models_members_use_is_limited_and_opened_again(panel: Admin
     assert await panel.settings() == ServerSettings()
 
 
-async def test_a_default_that_members_may_not_use_is_warned_of(panel: AdminPanel) -> None:
+async def test_a_default_that_members_may_not_use_is_a_warning(panel: AdminPanel) -> None:
     await panel.choose("offered-models", TURBO)
     await panel.choose("default-model", BASE)
     assert DEFAULT_NOT_OFFERED in panel.text
 
 
-async def test_models_that_are_gone_are_named_and_nobody_drawing_is_warned_of(panel: AdminPanel, models: Path) -> None:
+async def test_removed_models_are_named_and_having_none_left_is_a_warning(panel: AdminPanel, models: Path) -> None:
     await panel.choose("offered-models", TURBO)
     (models / f"{TURBO}.safetensors").unlink()
     await panel.turn_to("models")
@@ -85,7 +85,7 @@ async def test_with_one_model_there_is_nothing_to_choose(panel: AdminPanel, mode
     assert [each["custom_id"] for each in panel.message.inputs()] == ["anima-admin:open"]
 
 
-async def test_a_name_that_is_no_models_is_not_saved(panel: AdminPanel, stage: Stage) -> None:
+async def test_an_unknown_model_name_is_not_saved(panel: AdminPanel, stage: Stage) -> None:
     for action in ("default-model", "offered-models"):
         sent = await stage.press_forged(panel.message, f"anima-admin:{action}", panel.user, ["", "x" * 100])
         await sent.response()

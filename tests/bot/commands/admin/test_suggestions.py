@@ -66,7 +66,7 @@ async def test_a_suggestion_is_previewed_applied_and_undone(panel: AdminPanel) -
     assert await panel.settings() == before
 
 
-async def test_what_would_change_nothing_cannot_be_applied(panel: AdminPanel) -> None:
+async def test_a_suggestion_without_changes_cannot_be_applied(panel: AdminPanel) -> None:
     settings = SUGGESTIONS["friends"].applied_to(ServerSettings())
     await panel.stage.database.servers.change(panel.world.guild.id, settings.as_json(), by=1)
     await panel.turn_to("suggested")

@@ -122,12 +122,12 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("case", REFUSALS)
-async def test_a_mistake_is_a_sentence_to_the_person_alone_and_nothing_is_drawn(stage: Stage, case: str) -> None:
+async def test_mistakes_are_explained_privately_and_nothing_is_drawn(stage: Stage, case: str) -> None:
     options, sentence = REFUSALS[case]
     assert sentence in await refused(stage, **options)
 
 
-async def test_where_comparing_is_switched_off_that_is_said(stage: Stage) -> None:
+async def test_a_refused_comparison_says_that_comparing_is_switched_off(stage: Stage) -> None:
     await set_limits(stage, compared=0)
     assert await refused(stage, columns="cfg") == SENTENCES[RefusalReason.COMPARING]
     await stage.draw("1girl")
@@ -153,7 +153,7 @@ async def test_a_cell_is_picked_by_its_label_and_drawn_alone_as_it_was(stage: St
     assert "Upscale" in labels(message)
 
 
-async def test_a_cell_is_varied_and_edited_from_what_it_is(stage: Stage) -> None:
+async def test_a_cell_can_be_varied_and_edited(stage: Stage) -> None:
     job = await compare(stage, columns="weight", words="red hair", prompt="{1girl|1boy}, red hair", seed="9")
     cell = stage.engine.requests[2]
     shown = await picked(stage, job, "weight 1.5")
@@ -229,7 +229,7 @@ async def test_others_may_pick_from_a_comparison_too_and_edit_what_they_picked(s
     assert (edit.user_id, edit.prompt, stage.engine.requests[-1].sampler) == (stage.bob.id, "1boy", "euler_a")
 
 
-async def test_a_comparison_goes_on_after_a_restart(stage: Stage) -> None:
+async def test_a_comparison_continues_after_a_restart(stage: Stage) -> None:
     stage.engine.hold()
     interaction = await stage.slash("compare", prompt=PROMPT, columns="sampler")
     job = await until(lambda: stage.database.jobs.by_interaction(interaction.id))

@@ -61,9 +61,9 @@ async def help_on_commands(stage: Stage) -> str:
     return stage.discord.current(shown).text
 
 
-async def test_help_names_it_where_it_is(describing: Stage) -> None:
+async def test_help_mentions_describe_if_there_is_a_tagger(describing: Stage) -> None:
     assert DESCRIBE_ABOUT in await help_on_commands(describing)
 
 
-async def test_help_does_not_name_it_where_it_is_not(stage: Stage) -> None:
+async def test_help_does_not_mention_describe_without_a_tagger(stage: Stage) -> None:
     assert "/anima describe" not in await help_on_commands(stage)

@@ -151,7 +151,7 @@ async def test_a_private_job_is_for_its_owner_alone_and_stays_private(stage: Sta
     assert len(stage.engine.requests) == 2
 
 
-async def test_what_is_still_being_drawn_is_not_begun_once_more(stage: Stage) -> None:
+async def test_a_running_job_cannot_be_drawn_again(stage: Stage) -> None:
     stage.engine.hold()
     job = await stage.in_state((await stage.ask("1girl")).id, JobState.RUNNING)
     message = await stage.discord.wait_for_message(stage.general, lambda message: message.id == job.message_id)
@@ -171,7 +171,7 @@ async def test_a_job_whose_lora_is_gone_is_not_drawn_without_it(stage: Stage) ->
     assert len(stage.engine.requests) == 1
 
 
-async def test_a_channel_that_is_for_everyone_by_now_keeps_what_is_drawn_again_safe(stage: Stage) -> None:
+async def test_repeats_in_a_channel_no_longer_age_restricted_stay_safe(stage: Stage) -> None:
     _, message = await stage.draw("1girl, sensitive", where=stage.discord.world.after_dark)
     _, explicit = await stage.draw("1girl, nude", where=stage.discord.world.after_dark)
     assert "safe" not in stage.engine.requests[0].prompt
@@ -184,7 +184,7 @@ async def test_a_channel_that_is_for_everyone_by_now_keeps_what_is_drawn_again_s
     assert len(stage.engine.requests) == 3
 
 
-async def test_a_job_whose_words_are_forgotten_is_drawn_from_what_its_file_says(stage: Stage) -> None:
+async def test_a_job_without_its_prompt_is_drawn_from_its_file(stage: Stage) -> None:
     job, message = await stage.draw("1girl, smile", seed="77", sampler="heun")
     await stage.database.privacy.erase(stage.alice.id)
     once_more = await draw_again(stage, message, stage.bob)
@@ -196,7 +196,7 @@ async def test_a_job_whose_words_are_forgotten_is_drawn_from_what_its_file_says(
 # --- What other files say ---
 
 
-async def test_a_file_is_drawn_as_it_says_with_nothing_added_and_nothing_of_ones_own(stage: Stage) -> None:
+async def test_a_file_is_drawn_with_its_own_settings_only(stage: Stage) -> None:
     await configure(stage, defaults={"scheduler": "karras", "turbo": True})
     own = {"negative": "hat", "artist": "nnn yryr", "count": 4, "steps": 3, "loras": [["chibi", 1.0]], "turbo": True}
     await stage.database.preferences.change_defaults(stage.alice.id, own)
@@ -299,7 +299,7 @@ async def test_a_file_asks_for_nsfw_in_age_restricted_channels_alone(stage: Stag
     assert stage.engine.requests[0].prompt == "1girl, nude, large breasts"
 
 
-async def test_the_servers_own_words_and_limits_hold_for_files(stage: Stage) -> None:
+async def test_the_servers_blocked_words_and_limits_apply_to_files(stage: Stage) -> None:
     await configure(stage, safety={"blocked_words": ["clown"]}, limits={"steps": 27})
     assert "This server blocks “clown”" in await refused(
         stage, Upload("theirs.png", png(a1111("clown").replace("Steps: 28", "Steps: 8")))
@@ -314,7 +314,7 @@ async def test_too_large_a_size_and_too_many_steps_are_refused(stage: Stage) -> 
     assert "28 steps is too many" in (await (await asked(stage, message)).followup()).text
 
 
-async def test_a_bomb_is_not_unpacked_and_its_size_is_too_large(stage: Stage) -> None:
+async def test_a_decompression_bomb_is_not_unpacked(stage: Stage) -> None:
     text = a1111("1girl").replace(", Size: 100x64", "")
     assert "60000x60000 is too large" in await refused(stage, Upload("bomb.png", bomb(text)))
 
@@ -334,13 +334,11 @@ async def test_a_bomb_is_not_unpacked_and_its_size_is_too_large(stage: Stage) ->
     ],
     ids=lambda value: value.filename if isinstance(value, Upload) else "",
 )
-async def test_each_file_that_cannot_be_drawn_again_has_its_sentence(stage: Stage, file: Upload, sentence: str) -> None:
+async def test_each_unusable_file_is_explained(stage: Stage, file: Upload, sentence: str) -> None:
     assert (await refused(stage, file)).startswith(sentence)
 
 
-async def test_a_message_without_a_file_and_one_too_large_have_their_sentences(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_missing_file_and_one_too_large_are_explained(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     assert await refused(stage) == NOTHING_ATTACHED
     monkeypatch.setattr(attachments, "MAX_FETCHED_SIZE", 10)
     message = await posted(stage, Upload("large.png", png(a1111("1girl"))))
@@ -354,7 +352,7 @@ async def test_addresses_outside_of_discord_are_never_opened(stage: Stage) -> No
     assert stage.engine.requests == []
 
 
-async def test_a_file_that_discord_has_lost_is_said_to_be_so(stage: Stage) -> None:
+async def test_a_file_missing_from_discord_is_explained(stage: Stage) -> None:
     message = await posted(stage, Upload("theirs.png", png(a1111("1girl"))))
     stage.discord.cdn._files.clear()
     assert (await (await asked(stage, message)).followup()).text == attachments.GONE

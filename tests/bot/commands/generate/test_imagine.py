@@ -63,7 +63,7 @@ async def test_every_option_reaches_the_engine(stage: Stage) -> None:
     assert "@nnn yryr" in request.prompt and "hat" in request.negative_prompt
 
 
-async def test_what_is_not_said_is_as_the_model_and_the_house_have_it(stage: Stage) -> None:
+async def test_omitted_options_come_from_the_server_and_the_model(stage: Stage) -> None:
     await stage.draw("1girl")
     [request] = stage.engine.requests
     assert (request.width, request.height, request.steps, request.cfg_scale) == (64, 64, 4, 4.0)
@@ -81,7 +81,7 @@ async def test_the_command_wins_over_the_person_and_the_person_over_the_server(s
     assert (request.steps, request.cfg_scale, request.sampler) == (30, 2.0, "lcm")
 
 
-async def test_a_preset_lies_between_the_command_and_the_person(stage: Stage) -> None:
+async def test_a_preset_wins_over_the_users_defaults_and_loses_to_the_command(stage: Stage) -> None:
     await stage.database.preferences.change_defaults(stage.alice.id, {"steps": 20, "cfg_scale": 2.0})
     await stage.database.preferences.save_preset(stage.alice.id, "Ink", {"steps": 12, "sampler": "euler"})
     await stage.draw("1girl", preset="Ink", sampler="heun")
@@ -136,7 +136,9 @@ async def test_a_pictures_shape_keeps_to_the_servers_limits(stage: Stage) -> Non
     assert request.width == 64
 
 
-async def test_a_picture_that_is_none_is_refused_in_a_sentence(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unreadable_source_is_refused_with_an_explanation(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert "can't read that file as a picture" in await refusal(stage, image=Upload("cat.png", b"not a picture"))
     monkeypatch.setattr(attachments, "MAX_FETCHED_SIZE", 1 << 20)
     assert "too large" in await refusal(stage, image=Upload("cat.png", bytes(2 << 20)))
@@ -158,7 +160,7 @@ async def test_a_picture_that_is_none_is_refused_in_a_sentence(stage: Stage, mon
         ({"artist": "l o l i", "prompt": "nude"}, "is never allowed"),
     ],
 )
-async def test_what_cannot_be_is_said_privately_and_nothing_is_charged(
+async def test_invalid_options_are_explained_privately_and_not_charged(
     stage: Stage, options: dict[str, Any], sentence: str
 ) -> None:
     assert sentence in await refusal(stage, **options)
@@ -207,7 +209,7 @@ async def test_private_is_seen_by_the_asker_alone(stage: Stage) -> None:
     assert stage.discord.messages_in(stage.general, stage.bob) == []
 
 
-async def test_who_prefers_privacy_need_not_say_so(stage: Stage) -> None:
+async def test_a_private_default_needs_no_option(stage: Stage) -> None:
     await stage.database.preferences.change_defaults(stage.alice.id, {"private": True})
     assert (await stage.ask("1girl")).private
     assert not (await stage.ask("1girl", private=False)).private
@@ -306,9 +308,7 @@ async def test_tags_are_completed_also_where_the_prompt_is_long(stage: Stage) ->
     assert values and all(value.startswith("hat, blue") for value in values) and "hat, blue eyes" not in values
 
 
-async def test_a_setting_that_nothing_stopped_before_is_named_with_its_limit(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_out_of_range_setting_is_named_with_its_limit(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.generation.typed.command.parse_seed", lambda typed: -5)
     answer = await (await stage.slash("imagine", prompt="1girl")).followup()
     assert answer.is_ephemeral and answer.text == "**Seed** must be 0 or more."

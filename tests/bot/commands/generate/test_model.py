@@ -94,7 +94,7 @@ async def test_a_chosen_model_brings_its_size_steps_cfg_sampler_and_quality_tags
     assert portrait.prompt == "safe, portrait, 1girl" and "masterpiece" in turbo.prompt
 
 
-async def test_what_server_or_person_have_set_holds_for_every_model(stage: Stage) -> None:
+async def test_server_and_user_settings_apply_to_every_model(stage: Stage) -> None:
     await configure(stage, ServerSettings(defaults=ServerDefaults(steps=7, prefix="ours, ")))
     await prefer(stage, cfg_scale=2.0)
     turbo = await drawn(stage, model=TURBO)
@@ -112,7 +112,7 @@ async def test_the_command_wins_over_the_preset_that_over_the_person_and_that_ov
     assert (await drawn(stage, preset="Quick", model=BASE)).model == BASE
 
 
-async def test_a_kept_default_that_is_gone_is_passed_over(stage: Stage) -> None:
+async def test_an_unavailable_default_model_is_skipped(stage: Stage) -> None:
     await configure(stage, ServerSettings(defaults=ServerDefaults(model=TURBO)))
     await prefer(stage, model="gone")
     assert (await drawn(stage)).model == TURBO
@@ -144,7 +144,7 @@ async def test_a_server_may_limit_which_models_its_members_use(stage: Stage) -> 
     assert [choice.value for choice in offered] == [TURBO, PORTRAITS]
 
 
-async def test_where_none_of_the_allowed_models_is_left_the_refusal_says_whom_to_ask(stage: Stage) -> None:
+async def test_if_no_allowed_model_is_left_the_refusal_says_whom_to_ask(stage: Stage) -> None:
     await configure(stage, ServerSettings(access=Access(models=("gone",))))
     assert await refused(stage) == SENTENCES[RefusalReason.NO_MODEL]
 
@@ -225,7 +225,7 @@ async def test_info_and_history_say_which_model_it_was(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("label", ["Re-roll", "Vary", "Upscale", "Vary (subtle)"])
-async def test_what_is_made_from_an_image_is_drawn_with_its_model(stage: Stage, label: str) -> None:
+async def test_images_made_from_an_image_keep_its_model(stage: Stage, label: str) -> None:
     _, message = await stage.draw("1girl", model=TURBO, aspect="64x64")
     again = await press(stage, message, label)
     assert (again.model, again.steps) == (TURBO, 10)
@@ -328,7 +328,7 @@ async def test_models_are_compared_in_one_size_each_with_its_own_settings(stage:
     assert comparison is not None and comparison.labels == [BASE, TURBO, PORTRAITS]
 
 
-async def test_what_was_said_or_is_varied_holds_for_every_compared_model(stage: Stage) -> None:
+async def test_chosen_and_varied_settings_apply_to_every_compared_model(stage: Stage) -> None:
     await compared(stage, columns="model", column_values=f"{BASE}, turbo", rows="steps", row_values="3, 5", cfg=2.0)
     cells = {(each.model, each.steps, each.cfg_scale) for each in stage.engine.requests}
     assert cells == {(name, steps, 2.0) for name in (BASE, TURBO) for steps in (3, 5)}
@@ -379,7 +379,7 @@ async def test_jobs_of_different_models_do_not_share_a_batch(stage: Stage) -> No
 # --- Removed while it waits ---
 
 
-async def test_a_queued_job_whose_model_is_removed_ends_with_a_refund_and_a_sentence(stage: Stage) -> None:
+async def test_a_queued_job_whose_model_is_removed_is_refunded_with_an_explanation(stage: Stage) -> None:
     stage.engine.errors = [InvalidRequest(f"model: there is no diffusion model {TURBO!r}.")]
     job = await stage.ask("1girl", model=TURBO)
     await stage.in_state(job.id, JobState.FAILED)

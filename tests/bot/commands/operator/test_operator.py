@@ -260,9 +260,7 @@ async def servers_of(stage: Stage) -> Mapping[str, Any]:
     return (await stage.database.servers.settings(EVERYWHERE)).settings
 
 
-async def test_what_was_sent_to_a_server_just_before_a_crash_is_not_sent_again(
-    stage: Stage, panel: OperatorPanel
-) -> None:
+async def test_an_announcement_sent_just_before_a_crash_is_not_repeated(stage: Stage, panel: OperatorPanel) -> None:
     stage.discord.world.guild.system_channel = stage.general
     await stage.restart()
     for _ in range(2):

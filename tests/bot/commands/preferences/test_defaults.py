@@ -31,7 +31,7 @@ def says(name: str, context: PreferencesContext) -> str:
     return " · ".join(describe_option(name, context, context.holds(context.own)))
 
 
-def test_turbo_brings_its_steps_and_cfg_and_ones_own_are_said_to_hold_without() -> None:
+def test_turbo_shows_its_own_steps_and_cfg_and_the_users_without_it() -> None:
     context = replace(CONTEXT, own=Options(turbo=True, steps=40))
     assert says("turbo", context) == "turbo · **yours** (server: normal)"
     assert says("steps", context) == "8 · set by turbo (yours without turbo: 40)"
@@ -40,13 +40,13 @@ def test_turbo_brings_its_steps_and_cfg_and_ones_own_are_said_to_hold_without() 
     assert says("steps", replace(context, own=Options(steps=40))) == "40 · **yours** (model: 30)"
 
 
-def test_turbo_of_the_server_counts_unless_one_has_it_off() -> None:
+def test_the_servers_turbo_applies_unless_the_user_switched_it_off() -> None:
     context = replace(CONTEXT, server=ServerDefaults(turbo=True).options())
     assert says("steps", context) == "8 · set by turbo"
     assert says("steps", replace(context, own=Options(turbo=False))) == "30 · model default"
 
 
-def test_turbo_is_said_to_do_nothing_where_the_model_has_none() -> None:
+def test_turbo_without_a_turbo_lora_is_shown_as_unavailable() -> None:
     context = replace(CONTEXT, own=Options(turbo=True, steps=40), model=ModelInfo(NATIVE))
     assert says("turbo", context) == "turbo · **yours** (server: normal) · not available with this model"
     assert says("steps", context) == "40 · **yours** (model: 30)"
@@ -64,7 +64,7 @@ def test_turbo_is_said_to_do_nothing_where_the_model_has_none() -> None:
         (Options(), "steps", False),
     ],
 )
-def test_what_is_above_the_limits_is_said_to_be_refused(own: Options, name: str, refused: bool) -> None:
+def test_defaults_above_the_limits_are_marked_as_refused(own: Options, name: str, refused: bool) -> None:
     context = replace(CONTEXT, own=own, limits=replace(CONTEXT.limits, area=128 * 128))
     assert ("refused" in says(name, context)) is refused
 
@@ -75,7 +75,7 @@ def test_a_servers_own_default_above_its_limits_is_shown_too() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"sampler": "best"}, {"size": ["a", "b"]}, {"size": ["64"]}, {"count": 10**30}])
-def test_what_nobody_could_have_chosen_is_a_mistake_with_a_sentence(changes: dict[str, object]) -> None:
+def test_impossible_defaults_are_explained(changes: dict[str, object]) -> None:
     [name] = changes
     with pytest.raises(InvalidForm) as error:
         validate(changes)

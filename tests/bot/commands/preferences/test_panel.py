@@ -103,7 +103,7 @@ async def drawn(stage: Stage, **options: Any) -> GenerationRequest:
 # --- What it says ---
 
 
-async def test_the_panel_is_for_its_owner_alone_and_says_whose_each_value_is(stage: Stage) -> None:
+async def test_the_panel_is_private_and_shows_where_each_value_comes_from(stage: Stage) -> None:
     await configure(stage, steps=6, sampler="euler", spoiler=True)
     await stage.database.preferences.change_defaults(stage.alice.id, {"steps": 9, "artist": "nnn **yryr**"})
     panel = await PreferencesPanel(stage).open()
@@ -118,7 +118,7 @@ async def test_the_panel_is_for_its_owner_alone_and_says_whose_each_value_is(sta
     assert all(panel.line(label) for name, label in LABELS.items() if name != "model"), "the files say nothing here"
 
 
-async def test_what_a_server_has_is_not_said_to_hold_in_private_channels(stage: Stage) -> None:
+async def test_server_defaults_are_not_shown_in_private_channels(stage: Stage) -> None:
     await configure(stage, steps=6)
     sent = await stage.slash("preferences", where=stage.discord.dm(stage.alice))
     text = (await sent.response()).text
@@ -126,7 +126,7 @@ async def test_what_a_server_has_is_not_said_to_hold_in_private_channels(stage: 
     assert "**Pictures** 1 · bot default" in text
 
 
-async def test_values_above_the_limits_are_kept_and_said_to_be_refused(panel: PreferencesPanel) -> None:
+async def test_values_above_the_limits_are_kept_and_marked_as_refused(panel: PreferencesPanel) -> None:
     guild = panel.stage.general.guild.id
     await panel.stage.database.servers.change(guild, {"limits": {"steps": 10, "count": 2}}, by=1)
     await panel.fill("Size, steps, CFG…", steps="11", count="3", size="256x256")
@@ -167,7 +167,7 @@ async def test_the_panel_holds_the_longest_of_everything(stage: Stage) -> None:
     assert f"07{chr(92)}*" in panel.text
 
 
-async def test_kept_values_that_are_not_valid_any_more_cost_only_themselves(stage: Stage) -> None:
+async def test_invalid_stored_values_are_ignored_alone(stage: Stage) -> None:
     await stage.database.preferences.change_defaults(stage.alice.id, {"sampler": "ddim_of_old", "steps": 9, "new": 1})
     panel = await PreferencesPanel(stage).open()
     assert panel.line("Steps") == "9 · **yours** (model: 4)"
@@ -179,7 +179,7 @@ async def test_kept_values_that_are_not_valid_any_more_cost_only_themselves(stag
 
 
 @pytest.mark.parametrize(("name", "value"), [("sampler", "euler_a"), ("scheduler", "karras"), ("size", "64x64")])
-async def test_a_choice_is_saved_and_taken_back_in_its_menu(panel: PreferencesPanel, name: str, value: str) -> None:
+async def test_a_choice_is_saved_and_reset_in_its_menu(panel: PreferencesPanel, name: str, value: str) -> None:
     await panel.choose(name, value)
     assert SAVED in panel.text
     assert await panel.kept() == {name: [64, 64] if name == "size" else value}
@@ -189,7 +189,7 @@ async def test_a_choice_is_saved_and_taken_back_in_its_menu(panel: PreferencesPa
     assert await panel.kept() == {}
 
 
-async def test_menus_say_what_would_hold_without_a_choice_and_show_a_size_of_ones_own(panel: PreferencesPanel) -> None:
+async def test_menus_show_the_default_and_a_custom_size(panel: PreferencesPanel) -> None:
     await panel.fill("Size, steps, CFG…", size="96 x 64")
     assert panel.offered("size") == [
         "Size: server default (square 1:1, 64x64)",
@@ -202,7 +202,7 @@ async def test_menus_say_what_would_hold_without_a_choice_and_show_a_size_of_one
 
 
 @pytest.mark.parametrize("name", ["turbo", "raw", "spoiler", "private"])
-async def test_a_switch_is_turned_on_and_off_and_taken_back(panel: PreferencesPanel, name: str) -> None:
+async def test_a_switch_is_turned_on_off_and_reset(panel: PreferencesPanel, name: str) -> None:
     label, off = LABELS[name], "normal" if name == "turbo" else "off"
     await panel.press(f"{label}: {off}")
     assert await panel.kept() == {name: True}
@@ -279,7 +279,7 @@ async def test_loras_with_their_strengths(panel: PreferencesPanel) -> None:
         ("LoRAs…", {"loras": "a\nb\nc\nd\ne"}, ["**LoRAs** can have at most 4 entries."]),
     ],
 )
-async def test_every_mistake_has_its_sentence_and_nothing_is_saved(
+async def test_every_mistake_is_explained_and_nothing_is_saved(
     panel: PreferencesPanel, form: str, typed: dict[str, str], sentences: list[str]
 ) -> None:
     put_lora(panel.stage, *"abcde")
@@ -289,7 +289,7 @@ async def test_every_mistake_has_its_sentence_and_nothing_is_saved(
     assert await panel.kept() == {}
 
 
-async def test_several_are_taken_back_at_once(panel: PreferencesPanel) -> None:
+async def test_several_defaults_are_reset_at_once(panel: PreferencesPanel) -> None:
     await panel.fill("Size, steps, CFG…", steps="9", count="2")
     await panel.choose("sampler", "euler")
     assert panel.offered("take-back") == ["Pictures", "Steps", "Sampler"]
@@ -318,7 +318,7 @@ async def test_the_present_defaults_become_a_preset_and_a_preset_the_defaults(pa
     assert await panel.presets() == {}
 
 
-async def test_a_preset_of_the_same_name_is_replaced_and_that_is_said(panel: PreferencesPanel) -> None:
+async def test_a_preset_of_the_same_name_is_replaced_with_a_note(panel: PreferencesPanel) -> None:
     await panel.stage.database.preferences.save_preset(panel.user.id, "mine", {"steps": 9})
     await panel.fill("Size, steps, CFG…", steps="5")
     await panel.press("Presets: 1")
@@ -343,7 +343,7 @@ async def test_a_name_that_cannot_be_seen_is_refused(panel: PreferencesPanel, na
     assert await panel.presets() == {}
 
 
-async def test_one_preset_too_many_is_refused_in_a_sentence(panel: PreferencesPanel) -> None:
+async def test_a_preset_above_the_limit_is_refused_with_an_explanation(panel: PreferencesPanel) -> None:
     for number in range(PRESETS_EACH):
         await panel.stage.database.preferences.save_preset(panel.user.id, f"{number:02}", {"steps": 5})
     await panel.fill("Size, steps, CFG…", steps="5")
@@ -353,7 +353,7 @@ async def test_one_preset_too_many_is_refused_in_a_sentence(panel: PreferencesPa
     assert len(await panel.presets()) == PRESETS_EACH
 
 
-async def test_a_preset_that_is_gone_is_said_to_be_so(panel: PreferencesPanel) -> None:
+async def test_a_missing_preset_is_explained(panel: PreferencesPanel) -> None:
     await panel.stage.database.preferences.save_preset(panel.user.id, "mine", {"steps": 5})
     await panel.press("Presets: 0")
     await panel.choose("preset", "mine")
@@ -394,7 +394,7 @@ async def test_a_private_picture_of_someone_elses_cannot_be_saved(stage: Stage) 
 # --- What it changes ---
 
 
-async def test_ones_own_defaults_are_drawn_with(panel: PreferencesPanel) -> None:
+async def test_the_users_own_defaults_are_used(panel: PreferencesPanel) -> None:
     put_lora(panel.stage, "chibi")
     await panel.fill("Size, steps, CFG…", size="96x64", count="2", steps="6", cfg_scale="2.5")
     await panel.fill("Prompt…", negative="hat", artist="nnn yryr")
@@ -479,7 +479,7 @@ async def test_the_panel_and_its_open_forms_outlive_a_restart(panel: Preferences
     assert await panel.kept() == {"scheduler": "beta"}
 
 
-async def test_clicks_at_once_do_not_undo_each_other(panel: PreferencesPanel) -> None:
+async def test_simultaneous_clicks_do_not_undo_each_other(panel: PreferencesPanel) -> None:
     labels = ("Raw prompt: off", "Spoiler: off", "Private: off", "Spoiler: off")
     pressed = [await panel.stage.press(panel.message, label) for label in labels]
     chosen = await panel.discord.choose(panel.user, panel.message, "anima:preferences:sampler", ("euler",))
@@ -488,7 +488,7 @@ async def test_clicks_at_once_do_not_undo_each_other(panel: PreferencesPanel) ->
     assert await panel.kept() == {"raw": True, "spoiler": True, "private": True, "sampler": "euler"}
 
 
-async def test_a_form_that_stood_open_undoes_nothing(panel: PreferencesPanel) -> None:
+async def test_an_outdated_form_undoes_nothing(panel: PreferencesPanel) -> None:
     await panel.fill("Size, steps, CFG…", steps="5", count="2")
     form = await panel.form("Size, steps, CFG…")
     await (await PreferencesPanel(panel.stage).open()).fill("Size, steps, CFG…", steps="9", count="")
@@ -496,7 +496,7 @@ async def test_a_form_that_stood_open_undoes_nothing(panel: PreferencesPanel) ->
     assert await panel.kept() == {"steps": 9, "cfg_scale": 3.0}
 
 
-async def test_whoever_forges_a_control_changes_only_what_is_their_own(panel: PreferencesPanel) -> None:
+async def test_a_forged_control_changes_only_the_forgers_own_data(panel: PreferencesPanel) -> None:
     stage, own = panel.stage, {"steps": 9, "sampler": "euler"}
     await stage.database.preferences.change_defaults(stage.alice.id, own)
     await stage.database.preferences.save_preset(stage.alice.id, "mine", {"count": 2})
@@ -537,7 +537,7 @@ async def test_a_forged_choice_changes_nothing_and_ends_in_an_answer(
     assert await panel.kept() == {"steps": 9}
 
 
-def test_every_control_has_a_pattern_that_no_other_one_has() -> None:
+def test_no_two_controls_share_a_template() -> None:
     ids = [
         *(f"anima:preferences:{name}" for name in ("size", "sampler", "scheduler", "take-back", "preset")),
         *(f"anima:preferences:{name}" for name in ("turbo:on", "raw:off", "page:presets", "form:words")),
@@ -548,7 +548,7 @@ def test_every_control_has_a_pattern_that_no_other_one_has() -> None:
         assert len(matching) == 1
 
 
-async def test_the_panel_speaks_japanese_to_who_reads_it_and_fits_there_too(stage: Stage) -> None:
+async def test_the_panel_is_in_the_readers_japanese_and_fits(stage: Stage) -> None:
     world = stage.discord.world
     hanako = replace(world.add_user("hanako"), locale="ja")
     world.users[hanako.id] = hanako

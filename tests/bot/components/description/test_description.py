@@ -59,7 +59,7 @@ async def test_a_description_is_drawn_in_the_images_shape_and_charged_like_any_o
     assert recipe.prompt.endswith("safe, 1girl, smile")
 
 
-async def test_what_is_edited_is_drawn_and_a_refused_form_keeps_what_was_typed(stage: DescribingStage) -> None:
+async def test_an_edited_description_is_drawn_and_a_refused_form_keeps_its_text(stage: DescribingStage) -> None:
     told = await (await ask(stage)).response()
     form = await (await stage.press(told, "Edit…")).modal()
     refused = await (
@@ -72,7 +72,7 @@ async def test_what_is_edited_is_drawn_and_a_refused_form_keeps_what_was_typed(s
     assert (job.prompt, job.negative_prompt) == ("1girl, smile, red hair", "hat")
 
 
-async def test_what_may_not_be_drawn_there_is_left_out_and_counted(stage: DescribingStage) -> None:
+async def test_tags_that_may_not_be_drawn_there_are_left_out_and_counted(stage: DescribingStage) -> None:
     await change(stage, safety={"blocked_words": ["hat"]})
     stage.tagger.shows("1girl", "nude", "hat", "smile")
     told = await (await ask(stage)).response()
@@ -95,7 +95,7 @@ async def test_how_safe_an_image_is_stands_in_front_where_that_makes_a_differenc
         ({"access": {"roles": [1]}}, RefusalReason.ROLE),
     ],
 )
-async def test_who_may_not_draw_there_may_not_have_it_described(
+async def test_users_who_may_not_draw_there_get_no_description(
     stage: DescribingStage, settings: dict[str, Any], reason: RefusalReason
 ) -> None:
     await change(stage, **settings)
@@ -121,7 +121,7 @@ async def test_a_tagger_that_fails_costs_nothing(stage: DescribingStage, error: 
     assert "> 1girl" in (await (await ask(stage)).response()).text
 
 
-async def test_what_is_no_image_or_shows_nothing_costs_nothing(stage: DescribingStage) -> None:
+async def test_an_unreadable_or_empty_image_costs_nothing(stage: DescribingStage) -> None:
     told = await (await stage.slash("describe", image=Upload("x.png", b"\x89PNG none"))).response()
     assert told.text == UNREADABLE_IMAGE and stage.tagger.asked == []
     stage.tagger.shows("nude")

@@ -185,7 +185,7 @@ async def test_a_private_image_is_redrawn_privately_by_its_owner_alone(stage: St
         ({"Prompt for the whole picture": "1girl, nsfw"}, "isn't allowed in this channel"),
     ],
 )
-async def test_what_cannot_be_redrawn_so_is_said_and_the_form_reopens(
+async def test_invalid_redraws_are_explained_and_the_form_reopens(
     stage: Stage, values: dict[str, Any], sentence: str
 ) -> None:
     _, message = await stage.draw("1girl")
@@ -198,7 +198,7 @@ async def test_what_cannot_be_redrawn_so_is_said_and_the_form_reopens(
     assert (masks_of(stage.engine.requests[-1])[:12, :12] == 255).all()
 
 
-async def test_of_an_image_drawn_in_tiles_no_part_is_redrawn_and_it_is_said_what_to_do_instead(stage: Stage) -> None:
+async def test_a_part_of_a_tiled_image_is_not_redrawn_and_the_answer_says_what_to_do(stage: Stage) -> None:
     _, message = await stage.draw("1girl", seed="300")
     _, once = await stage.delivered(await stage.press(message, "Upscale"))
     larger, twice = await stage.delivered(await stage.press(once, "Upscale"))
@@ -213,7 +213,7 @@ async def test_of_an_image_drawn_in_tiles_no_part_is_redrawn_and_it_is_said_what
     assert len(stage.engine.requests) == drawn + 1 and stage.engine.requests[-1].mask is not None
 
 
-async def test_forged_cells_are_none(stage: Stage) -> None:
+async def test_forged_cells_are_ignored(stage: Stage) -> None:
     job, message = await stage.draw("1girl")
     shown = await (await stage.press_more(message, "Redraw part…")).response()
     forged = await stage.press_forged(shown, f"anima:redraw-cells:{job.id}:0", stage.alice, ["Z9", "A1; drop"])
@@ -265,7 +265,7 @@ def test_buttons_of_messages_posted_long_ago_still_extend(way: str) -> None:
     assert posted is not None and posted.groups() == (way, "12", "3")
 
 
-async def test_where_the_canvas_would_be_too_large_the_image_is_made_smaller_and_that_is_said(stage: Stage) -> None:
+async def test_an_image_is_made_smaller_with_a_note_if_the_canvas_would_be_too_large(stage: Stage) -> None:
     _, message = await stage.draw("1girl")
     ways = await (await stage.press_more(message, "Extend…")).response()
     sent = await stage.press(ways, "Zoom out 2x")
@@ -318,7 +318,7 @@ async def test_an_uploaded_mask_says_what_is_redrawn_and_is_stored_with_the_job(
         ({"image": png(half_transparent()), "mask": Upload("mask.png", b"no image")}, "can't read that file"),
     ],
 )
-async def test_a_mask_that_says_nothing_is_refused_in_a_sentence(
+async def test_an_empty_mask_is_refused_with_an_explanation(
     stage: Stage, files: dict[str, Upload], sentence: str
 ) -> None:
     sent = await stage.slash("imagine", prompt="1girl", **files)
@@ -326,7 +326,7 @@ async def test_a_mask_that_says_nothing_is_refused_in_a_sentence(
     assert stage.engine.requests == []
 
 
-async def test_transparent_parts_are_said_to_be_laid_on_white_and_redrawn_on_request(stage: Stage) -> None:
+async def test_transparent_parts_are_laid_on_white_with_a_note_and_redrawn_on_request(stage: Stage) -> None:
     sent = await stage.slash("imagine", prompt="1girl", image=png(half_transparent()))
     first, _ = await stage.delivered(sent)
     offer = await told(stage, sent, "on a white background")

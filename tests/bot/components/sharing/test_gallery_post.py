@@ -140,7 +140,7 @@ async def _is_empty(stage: Stage) -> bool:
     return posts(stage) == []
 
 
-async def test_what_is_no_longer_there_is_said_so(stage: Stage, gallery: Channel) -> None:
+async def test_missing_posts_are_reported(stage: Stage, gallery: Channel) -> None:
     job, _, post = await shared(stage)
     share_id = (await only_share(stage, job)).id
     await stage.database.shares.end(share_id)

@@ -178,14 +178,14 @@ async def test_a_gallery_that_the_cache_does_not_know_is_asked_of_discord(stage:
     assert len(posts(stage, thread)) == 1
 
 
-async def test_blocked_words_of_today_hold(stage: Stage, gallery: Channel) -> None:
+async def test_currently_blocked_words_apply(stage: Stage, gallery: Channel) -> None:
     job, message = await stage.draw("a turnip")
     await name_gallery(stage, safety={"blocked_words": ["turnip"]})
     assert "This server blocks “turnip”" in (await share(stage, job, message)).text
     assert posts(stage) == []
 
 
-async def test_what_is_spoilered_stays_spoilered(stage: Stage, gallery: Channel) -> None:
+async def test_a_spoiler_stays_a_spoiler(stage: Stage, gallery: Channel) -> None:
     job, message = await stage.draw("1girl", spoiler=True)
     await share(stage, job, message)
     [post] = posts(stage)
@@ -219,7 +219,7 @@ async def test_the_classifier_decides_in_the_gallery_although_the_image_came_fro
         assert "isn't allowed in this channel" in told.text
 
 
-async def test_what_no_classifier_has_seen_is_not_shared_where_only_safe_images_may_be(judged: Stage) -> None:
+async def test_an_unchecked_image_is_not_shared_where_only_safe_images_are_allowed(judged: Stage) -> None:
     judged.engine.labels = {}
     job, message = await judged.draw("1girl", where=judged.discord.world.after_dark)
     assert "never checked" in (await share(judged, job, message)).text
@@ -359,9 +359,7 @@ async def test_an_answer_of_discord_that_is_lost_leaves_one_post(
     assert f"/{post.id}" in told.text
 
 
-async def test_what_everyone_sees_is_in_the_servers_language_and_the_answer_in_the_persons(
-    stage: Stage, gallery: Channel
-) -> None:
+async def test_posts_are_in_the_servers_language_and_the_answer_in_the_users(stage: Stage, gallery: Channel) -> None:
     assert gallery.guild is not None
     gallery.guild.locale = "ja"
     await stage.restart()

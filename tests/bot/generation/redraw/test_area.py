@@ -33,7 +33,7 @@ def test_cells_become_a_number_and_come_back_from_it() -> None:
     assert cells_of(number_of(CELLS)) == CELLS and cells_of(0) == () and cells_of(1 << 25) == ()
 
 
-def test_what_is_no_cell_or_line_is_passed_over() -> None:
+def test_invalid_cells_and_lines_are_ignored() -> None:
     assert known_cells(["E5", "Z1", "", "A1", "A1"]) == ("A1", "E5")
     assert cells_of_line("B") == ("B1", "B2", "B3", "B4", "B5") and cells_of_line("2")[0] == "A2"
     assert [cells_of_line(name) for name in ("", "A1", "Z", "AB")] == [()] * 4

@@ -13,7 +13,7 @@ MODEL = ModelInfo(
 )
 
 
-def test_options_that_are_not_given_stay_unset() -> None:
+def test_omitted_options_stay_unset() -> None:
     read = TypedOptions(prompt="1girl").read(MODEL)
     assert (read.prompt, read.options, read.notes) == ("1girl", Options(), ())
 
@@ -24,7 +24,7 @@ def test_loras_of_options_and_prompt_come_together() -> None:
     assert read.options.loras == (("ink", 0.8), ("chibi", 0.5))
 
 
-def test_a_lora_in_the_negative_prompt_is_left_out_and_said() -> None:
+def test_a_lora_in_the_negative_prompt_is_removed_with_a_note() -> None:
     read = TypedOptions(prompt="1girl", negative="hat, <lora:none:1>").read(MODEL)
     assert read.options.negative == "hat" and read.options.loras is None
     assert "in the negative prompt has no effect" in read.notes[0]

@@ -50,7 +50,7 @@ def test_a_model_is_found_as_people_write_it(typed: str | None, meant: str | Non
         ("Portraits.safetensors — base model", "mine/Portraits, yours/Portraits"),
     ],
 )
-def test_one_that_could_be_several_is_answered_with_those_and_how_to_choose(typed: str, names: str) -> None:
+def test_an_ambiguous_model_name_lists_the_candidates_and_how_to_choose(typed: str, names: str) -> None:
     models = MODELS | {"yours/Portraits": ModelFacts("yours/Portraits", TURBO, None)}
     with pytest.raises(InvalidOption) as error:
         parse_model(typed, models)
@@ -65,13 +65,13 @@ def test_a_name_with_its_folder_means_no_other_folder_whatever_the_case() -> Non
 
 
 @pytest.mark.parametrize("typed", ["anima", "aesthetic", "no **such**"])
-def test_one_that_is_not_there_is_answered_with_those_that_are(typed: str) -> None:
+def test_an_unknown_model_name_lists_the_known_ones(typed: str) -> None:
     with pytest.raises(InvalidOption) as error:
         parse_model(typed, MODELS)
     assert str(error.value).endswith("There are: anima-base-v1.0, anima-turbo-v1.0, がんばる, mine/Portraits.")
     assert "**such**" not in str(error.value)
 
 
-def test_where_there_is_only_one_the_answer_says_so() -> None:
+def test_an_unknown_model_name_names_the_only_model() -> None:
     with pytest.raises(InvalidOption, match=r"The only one here is anima-turbo-v1\.0\."):
         parse_model("anima-base-v1.0", {"anima-turbo-v1.0": MODELS["anima-turbo-v1.0"]})

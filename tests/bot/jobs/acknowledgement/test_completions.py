@@ -40,7 +40,7 @@ async def test_of_a_persons_waiting_completions_only_the_newest_begins_behind_al
     assert await begun.all_of(4) == ["b", "c", "a3", "a4"]
 
 
-async def test_who_types_in_a_private_message_is_a_person_too() -> None:
+async def test_completions_in_private_messages_are_ordered_too() -> None:
     begun = Begun()
     begun.turns.add({"id": "a", "user": {"id": "1"}})
     begun.turns.add({"id": "b", "user": {"id": "2"}})
@@ -48,7 +48,7 @@ async def test_who_types_in_a_private_message_is_a_person_too() -> None:
     assert await begun.all_of(3) == ["a", "b", "who?"]
 
 
-async def test_one_completion_begins_after_what_the_one_before_made_ready() -> None:
+async def test_a_completion_starts_after_the_previous_ones_first_step() -> None:
     order: list[str] = []
 
     async def complete(text: str) -> None:
@@ -68,7 +68,9 @@ async def test_one_completion_begins_after_what_the_one_before_made_ready() -> N
     assert order == ["a begins", "a goes on", "b begins", "b goes on"]
 
 
-async def test_what_waited_nearly_as_long_as_discord_does_never_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_completion_that_waited_nearly_as_long_as_discord_allows_never_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     begun = Begun()
     monkeypatch.setattr(completions, "TOO_LATE", -1.0)
     begun.turns.add(typed(1, "late"))

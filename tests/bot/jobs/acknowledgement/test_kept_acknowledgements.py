@@ -56,7 +56,7 @@ async def nothing_unanswered(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("private", [False, True])
-async def test_a_command_that_was_acknowledged_goes_on_after_a_crash(stage: Stage, private: bool) -> None:
+async def test_an_acknowledged_command_continues_after_a_crash(stage: Stage, private: bool) -> None:
     with dying(Submitter, "submit"):
         sent = await stage.slash("imagine", prompt="secret", private=private, count=2)
         await sent.acknowledged()
@@ -85,7 +85,7 @@ async def test_a_request_that_cannot_be_read_keeps_no_other_from_going_on(stage:
     await nothing_unanswered(stage)
 
 
-async def test_a_button_goes_on_after_a_crash(stage: Stage) -> None:
+async def test_an_acknowledged_button_continues_after_a_crash(stage: Stage) -> None:
     _, message = await stage.draw("1girl")
     with dying(Submitter, "submit"):
         pressed = await stage.press(message, "Re-roll")

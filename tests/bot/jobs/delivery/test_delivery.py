@@ -120,7 +120,7 @@ async def test_without_a_channel_it_comes_as_a_private_message(stage: Stage) -> 
     assert await spent(stage) == 1.0
 
 
-async def test_where_no_way_is_open_the_job_ends_with_a_refund(stage: Stage) -> None:
+async def test_without_any_open_route_the_job_ends_with_a_refund(stage: Stage) -> None:
     job_id = await held(stage)
     stage.discord.clock.turn(16 * 60)
     stage.discord.world.closed_to_dms.add(stage.alice.id)
@@ -150,7 +150,7 @@ async def test_discord_that_is_down_is_asked_again_until_it_answers(stage: Stage
     assert len(await with_picture(stage)) == 1
 
 
-async def test_a_rate_limit_is_kept_to(stage: Stage) -> None:
+async def test_a_rate_limit_is_obeyed(stage: Stage) -> None:
     job_id = await held(stage)
     fault = stage.discord.faults.rate_limit("PATCH", EDITS, 0.2)
     await delivered(stage, job_id)
@@ -178,7 +178,7 @@ async def test_a_rate_limit_that_does_not_say_how_long_is_waited_for(stage: Stag
 
 
 @pytest.mark.usefixtures("_impatient")
-async def test_what_goes_wrong_in_the_same_unexpected_way_for_ever_ends_with_a_refund(stage: Stage) -> None:
+async def test_a_permanent_unexpected_error_ends_with_a_refund(stage: Stage) -> None:
     job_id = await held(stage)
     headers = {"Via": "1.1 google"}
     stage.discord.faults.answer("PATCH", EDITS, 429, {"message": "slow"}, headers=headers, times=outbox.MAX_SURPRISES)
@@ -256,7 +256,7 @@ async def _struck(fault: Fault) -> bool:
     return fault.hits > 0
 
 
-async def test_what_discord_refuses_for_good_ends_with_a_refund_and_a_sentence(stage: Stage) -> None:
+async def test_a_permanent_refusal_ends_with_a_refund_and_an_explanation(stage: Stage) -> None:
     job_id = await held(stage)
     stage.discord.faults.answer("PATCH", EDITS, 400, {"message": "Invalid Form Body", "code": 50035})
     stage.engine.let_go()
@@ -271,9 +271,7 @@ async def _told(stage: Stage, job_id: int) -> bool:
     return job is not None and job.notified
 
 
-async def test_too_large_a_picture_is_made_smaller_once_and_said_so(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_file_too_large_is_re_encoded_once_with_a_note(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(FILE_SIZE_LIMITS, 0, 10_000)
     stage.engine.noise = True
     _, message = await stage.draw("1girl")
@@ -283,7 +281,7 @@ async def test_too_large_a_picture_is_made_smaller_once_and_said_so(
     assert "same settings inside" in message.text
 
 
-async def test_a_picture_too_large_even_then_ends_with_a_refund_and_a_sentence(
+async def test_a_file_still_too_large_ends_with_a_refund_and_an_explanation(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(FILE_SIZE_LIMITS, 0, 1000)
@@ -421,7 +419,7 @@ async def test_a_permission_that_was_lost_meanwhile_loses_no_picture(stage: Stag
 
 
 @pytest.mark.parametrize("label", ["Re-roll", "Vary", "Upscale"])
-async def test_a_rate_limit_on_any_way_out_loses_no_press(stage: Stage, label: str) -> None:
+async def test_a_rate_limit_on_any_route_loses_no_press(stage: Stage, label: str) -> None:
     _, message = await stage.draw("1girl")
     faults = [
         stage.discord.faults.rate_limit("PATCH", EDITS, 0.1),

@@ -91,7 +91,7 @@ async def test_a_private_channel_speaks_the_persons_language(stage: Stage, hanak
 
 
 @pytest.mark.usefixtures("_japanese_server")
-async def test_what_leaves_the_server_for_a_private_message_changes_to_the_persons_language(stage: Stage) -> None:
+async def test_an_image_sent_privately_instead_is_in_the_users_language(stage: Stage) -> None:
     gallery = stage.discord.world.gallery
     stage.engine.hold()
     job = await stage.in_state((await stage.ask("1girl", where=gallery)).id, JobState.RUNNING)

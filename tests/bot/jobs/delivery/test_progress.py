@@ -198,7 +198,7 @@ async def test_an_ephemeral_message_announces_in_time_that_the_images_come_priva
     assert [job_id for job_id, text in shown.texts if "private message" in text] == [1]
 
 
-async def test_whether_a_message_ever_says_anything_is_known_in_the_end() -> None:
+async def test_whether_a_message_was_ever_edited_is_known_in_the_end() -> None:
     shown = Shown()
     shown.unsent = asyncio.Event()
     messages = StatusMessages(shown, standing_at({1: QueueStatus(0, None)}))  # type: ignore[arg-type]
@@ -240,7 +240,7 @@ async def _text_of(stage: Stage, message_id: int) -> str | None:
     return message.text if message is not None and not message.is_loading else None
 
 
-async def test_a_job_walks_from_the_line_over_a_preview_to_its_picture_in_one_message(stage: Stage) -> None:
+async def test_one_message_shows_queue_position_preview_and_image(stage: Stage) -> None:
     stage.engine.hold()
     first = await stage.in_state((await stage.ask("busy", stage.bob)).id, JobState.RUNNING)
     job = await stage.ask("1girl")
@@ -282,7 +282,7 @@ async def test_cancel_does_not_wait_for_an_edit_that_discord_holds_back(stage: S
     stage.engine.let_go()
 
 
-async def test_a_mistake_about_one_job_leaves_the_others_informed(
+async def test_an_error_in_one_jobs_progress_does_not_stop_the_others(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "SHOWN_EVERY", 0.01)

@@ -98,7 +98,7 @@ def test_a_closed_route_is_known_by_its_code_or_status(status: int, code: int) -
 @pytest.mark.parametrize(
     ("status", "code"), [(429, 0), (500, 0), (503, 0), (403, 40003), (400, 40003), (403, 40006), (400, 130000)]
 )
-def test_what_passes_by_itself_closes_nothing(status: int, code: int) -> None:
+def test_temporary_errors_close_no_route(status: int, code: int) -> None:
     assert may_pass(refusal(status, code)) and not is_out_of_reach(refusal(status, code))
 
 
@@ -133,7 +133,7 @@ def test_a_closed_route_stays_closed_for_that_job_alone(known_routes: DeliveryRo
 
 
 @pytest.mark.parametrize("code", [50013, 400001])
-def test_a_missing_permission_to_attach_files_leaves_room_for_words(known_routes: DeliveryRoutes, code: int) -> None:
+def test_a_channel_without_attach_files_still_takes_text(known_routes: DeliveryRoutes, code: int) -> None:
     known_routes.close_after(a_job(1), CHANNEL, refusal(403, code), with_files=True)
     assert CHANNEL not in are_open(known_routes, a_job(1))
     assert CHANNEL in are_open(known_routes, a_job(1), with_files=False)

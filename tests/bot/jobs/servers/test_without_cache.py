@@ -94,14 +94,14 @@ async def test_where_the_channel_cannot_be_seen_the_strictest_rules_apply(stage:
     assert stage.discord.request_log.find("GET", "^/users/@me/guilds$"), "maybe it was removed, so it has a look"
 
 
-async def test_an_outage_at_the_last_look_is_waited_out(stage: Stage) -> None:
+async def test_an_outage_during_the_last_check_is_waited_out(stage: Stage) -> None:
     job = await running(stage, "1girl, nude", stage.discord.world.after_dark)
     stage.discord.faults.answer("GET", CHANNEL, 503)
     stage.engine.let_go()
     assert (await stage.in_state(job.id, JobState.DELIVERED)).attempts == 1
 
 
-async def test_where_only_the_person_installed_the_bot_the_rules_of_then_apply(stage: Stage) -> None:
+async def test_in_user_installs_the_rules_of_the_request_apply(stage: Stage) -> None:
     world = stage.discord.world
     stage.discord.set_age_restricted(world.lounge, True)
     await stage.draw("1girl", world.carol, world.lounge)

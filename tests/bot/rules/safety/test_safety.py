@@ -110,7 +110,7 @@ def test_sexualised_minors_are_refused_by_the_word_alone(term: str, disguise: st
         "萝莉",
     ],
 )
-def test_no_spelling_hides_it(text: str) -> None:
+def test_no_spelling_hides_a_forbidden_term(text: str) -> None:
     assert minors_sexual(f"1girl, {text}, smile")
 
 
@@ -318,13 +318,13 @@ def test_any_text_can_be_judged(one: str, other: str, negative: str) -> None:
 
 @settings(deadline=None)
 @given(st.text(), st.text())
-def test_what_stands_around_hides_nothing(before: str, after: str) -> None:
+def test_surrounding_text_hides_nothing(before: str, after: str) -> None:
     assert minors_sexual(f"{before} , child porn, {after}".replace("{", "").replace("\\", ""))
 
 
 @settings(deadline=None)
 @given(st.text())
-def test_folding_is_stable_and_bounded(text: str) -> None:
+def test_normalizing_is_stable_and_bounded(text: str) -> None:
     assert len(fold(text)) <= 8 * len(text)
     assert fold(fold(text)) == fold(text)
 

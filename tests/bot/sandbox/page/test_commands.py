@@ -96,7 +96,7 @@ async def test_every_kind_of_option_is_filled_in_by_keyboard(
         ("hidden", "perhaps", "hidden: Choose one from the list."),
     ],
 )
-async def test_what_does_not_fit_is_not_sent(
+async def test_invalid_values_are_not_sent(
     stage: SpecimenStage, screen: Screen, option: str, typed: str, complaint: str
 ) -> None:
     await screen.pick_command("anima imagine")

@@ -51,7 +51,7 @@ async def test_everything_on_the_page_is_in_the_chosen_language(stage: SpecimenS
     await expect(screen.page.locator("html")).to_have_attribute("lang", "en-US")
 
 
-async def test_what_a_command_takes_is_said_in_the_chosen_language(stage: SpecimenStage, screen: Screen) -> None:
+async def test_a_commands_options_are_in_the_chosen_language(stage: SpecimenStage, screen: Screen) -> None:
     await choose(screen, "日本語")
     await expect(screen.page.locator("html")).to_have_attribute("lang", "ja")
     await screen.pick_command("anima imagine")
@@ -68,7 +68,7 @@ async def test_a_refusal_is_in_the_chosen_language(stage: SpecimenStage, screen:
     await expect(screen.page.locator(".note")).to_contain_text("メッセージが長すぎます。上限は2000文字です。")
 
 
-async def test_who_has_a_language_without_a_catalog_reads_english(stage: SpecimenStage, screen: Screen) -> None:
+async def test_users_without_a_catalog_read_english(stage: SpecimenStage, screen: Screen) -> None:
     assert stage.discord.world.bob.locale == "de"
     await screen.switch_to(stage.discord.world.bob, stage.discord.world.general)
     await expect(screen.page.locator("html")).to_have_attribute("lang", "en-US")

@@ -30,7 +30,7 @@ async def test_messages_of_others_come_by_themselves(stage: SpecimenStage, scree
     await expect(screen.page.locator("#announcer")).to_have_text("Bob: good morning")
 
 
-async def test_what_one_types_is_posted(stage: SpecimenStage, screen: Screen) -> None:
+async def test_typed_messages_are_posted(stage: SpecimenStage, screen: Screen) -> None:
     await screen.text.fill("hello")
     await screen.press("Enter")
     await expect(screen.last).to_contain_text("hello")
@@ -253,7 +253,7 @@ async def test_nothing_that_people_typed_becomes_markup(stage: SpecimenStage, sc
     assert made == 0
 
 
-async def test_the_page_could_not_make_markup_if_it_wanted(screen: Screen) -> None:
+async def test_the_page_cannot_create_markup_from_text(screen: Screen) -> None:
     refused = await screen.page.evaluate(
         "() => { try { document.body.innerHTML = '<b>x</b>'; return false } catch (error) { return error.name } }"
     )

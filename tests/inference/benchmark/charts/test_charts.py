@@ -49,7 +49,7 @@ def test_a_point_is_as_high_as_its_rate_under_the_roof() -> None:
 
 
 @pytest.mark.parametrize("draw", [draw_bars, draw_roof])
-def test_nothing_to_draw_is_a_sentence(draw: object) -> None:
+def test_a_file_without_anything_to_draw_is_explained(draw: object) -> None:
     with pytest.raises(ValueError, match=r"^There is (nothing to compare|no roofline) in this file: .*\.$"):
         draw(Measurements("a", (Figure("only ours", "ours", "s", (1.0,)),)))  # type: ignore[operator]
 

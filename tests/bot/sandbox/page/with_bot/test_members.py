@@ -26,7 +26,7 @@ async def drawn(stage: Stage, count: int) -> None:
 
 @pytest.mark.parametrize("width", [380, 1280])
 @pytest.mark.parametrize("language", LANGUAGES)
-async def test_what_is_under_a_picture_takes_two_rows_of_a_phone_or_a_desktop_in_every_language(
+async def test_buttons_under_an_image_take_two_rows_in_every_language(
     stage: Stage, browser: Browser, language: str, width: int
 ) -> None:
     stage.discord.world.guild.locale = language
