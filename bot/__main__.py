@@ -49,7 +49,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     start.set_defaults(command=_start)
 
-    run = commands.add_parser("run", help="run the bot on Discord (needs DISCORD_TOKEN)")
+    run = commands.add_parser(
+        "run",
+        help="run the bot on Discord (needs DISCORD_TOKEN)",
+        description="Runs the bot on Discord until it is stopped. Unlike `anima start` it never opens the sandbox.",
+    )
     run.set_defaults(command=_run)
 
     sandbox = commands.add_parser(

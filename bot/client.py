@@ -158,7 +158,7 @@ class AnimaClient(ShardedClient):
         self.deletions = Deletions(self._messages_deleted)
         self.announcements = Announcements(self.server_lookup, self.answers_in, database.servers)
         self.retention = Retention(database.privacy, settings)
-        #: Set while this bot draws, once what the bot before this one left unfinished goes on.
+        #: Set while this bot draws, once the unfinished jobs of the previous run continue.
         self.recovered = asyncio.Event()
         #: Why the worker ended on its own, if it did.
         self.failure: BaseException | None = None
@@ -179,7 +179,7 @@ class AnimaClient(ShardedClient):
         self._keeping: asyncio.Task[None] | None = None
 
     async def allowance(self, interaction: discord.Interaction[Any]) -> Allowance:
-        """What the person who asks may have there."""
+        """The quota and limits of the user there."""
         settings = await load_server_settings(self.database.servers, settings_guild_id(interaction))
         person = Person.of(interaction, block=None)
         return Allowance(credits=settings.quota.of(person.role_ids), waiting=settings.limits.waiting)
@@ -211,7 +211,7 @@ class AnimaClient(ShardedClient):
             await self._look_at_servers(shard_id)
 
     async def on_shard_ready(self, shard_id: int) -> None:
-        if self.is_ready():  # a shard that had to begin a new session; before that `on_ready` looks at all of them
+        if self.is_ready():  # a shard that had to start a new session; before that `on_ready` checks all of them
             await self._look_at_servers(shard_id)
 
     async def _look_at_servers(self, shard_id: int) -> None:
@@ -255,7 +255,7 @@ class AnimaClient(ShardedClient):
         await retry_storage(lambda: self.database.shares.messages_deleted(message_ids))
 
     async def _model_once_recovered(self) -> ModelInfo:
-        """What is accepted before the jobs of the bot before this one are in line would be taken for one of them."""
+        """A job accepted before those of the previous run are queued would be taken for one of them."""
         if not self.database.claim.is_held:
             raise ClaimLost("Another bot may be drawing on this database.")
         try:
@@ -310,7 +310,7 @@ class AnimaClient(ShardedClient):
             await asyncio.gather(self._keeping, return_exceptions=True)
         self.interactions.close()
         self.workers.fail_waiting()
-        with suppress(TimeoutError):  # those who waited for a model that could not be loaded are told
+        with suppress(TimeoutError):  # users who waited for a model that could not be loaded are notified
             async with asyncio.timeout(NOTIFY_TIMEOUT):
                 await self.interactions.finish()
         await self.acknowledgements.close()
@@ -352,7 +352,7 @@ class AnimaClient(ShardedClient):
                 await asyncio.sleep(STANDBY_INTERVAL)
 
     async def _work_while_claimed(self, *, counting: bool) -> None:
-        """Go on with what is unfinished, until the queue is closed or the claim is lost. Raises StorageUnavailable."""
+        """Continue unfinished jobs, until the queue is closed or the claim is lost. Raises StorageUnavailable."""
         await self.moderation.drop_forbidden()
         await Recovery(self.database, self.queue, self.outbox, self.progress).run(counting=counting)
         self._resuming = asyncio.create_task(self._resume(), name="resume")

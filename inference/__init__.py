@@ -55,7 +55,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import the engine, and PyTorch with it, only where it is used: a bot whose engine is elsewhere does without."""
+    """Import the engine, and PyTorch with it, only when it is used: the bot's own process does without."""
     if name == "Engine":
         from inference.engine import Engine
 

@@ -63,7 +63,7 @@ class ImageClassifier:
                 trust_remote_code=False,
                 output_loading_info=True,
             )
-            if report["missing_keys"]:  # transformers would go on with random numbers
+            if report["missing_keys"]:  # transformers would continue with random numbers
                 raise ValueError(f"it has no weights for {', '.join(sorted(report['missing_keys'])[:3])}")
             if model.config.problem_type == "regression":
                 raise ValueError("it returns quantities, not probabilities of labels")

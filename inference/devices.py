@@ -29,7 +29,7 @@ OUT_OF_MEMORY = (
     "out_of_host_memory",
     "out_of_resources",
 )
-#: Said of the devices that nobody has tried.
+#: The warning for untested devices.
 UNTRIED = "Nobody has tried this kind of GPU with the bot yet: compare some images with those of ANIMA_DEVICE=cpu."
 #: Images that MPS generates at once: a tensor of over 4 GiB ends the process there (pytorch/pytorch#149261), and the
 #: attention scores of two images of 1024x1024 in float32, guided, have that size.
@@ -127,7 +127,7 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def empty_cache(device: torch.device) -> None:
-    """Let the GPU have what PyTorch keeps in reserve."""
+    """Free the GPU memory that PyTorch keeps in reserve."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":
@@ -137,7 +137,7 @@ def empty_cache(device: torch.device) -> None:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done what it was given."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -180,7 +180,7 @@ class DeviceReport:
 
 
 def examine_device(device: str, dtype: str, width: int) -> DeviceReport:
-    """Look at the device that the engine would use. Raises ValueError for a device or dtype there is not.
+    """Examine the device that the engine would use. Raises ValueError for an unknown device or dtype.
 
     width: of the transformer, see `choose_precision`.
     """

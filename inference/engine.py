@@ -198,7 +198,7 @@ class Engine:
         self._warmed_up.add(blocks)
 
     def measure(self) -> None:
-        """Find out from which size on a batch gains nothing on this device."""
+        """Measure from which size on a larger batch saves no time on this device."""
         self.full_pass = full_pass(self.transformer, self.device)
         if self.graphs is not None:
             self.graphs.full_pass = self.full_pass
@@ -253,18 +253,18 @@ class Engine:
             self.warm_up()
 
     def make_room(self, requests: Sequence[GenerationRequest]) -> None:
-        """Have text encoder and VAE leave the device as far as a batch needs their memory."""
+        """Move text encoder and VAE off the device if a batch needs their memory."""
         self.parts.make_room(self._needed(requests))
 
     def _needed(self, requests: Sequence[GenerationRequest], source: ModelSource | None = None) -> int:
         return generating_bytes(source or self._models.source, self.vae, requests, self.dtype)
 
     def release_idle(self) -> bool:
-        """Have all leave the device that is not in use. Returns whether there was anything that will stay away."""
+        """Move everything unused off the device. Returns whether there was anything that will stay away."""
         return any([self._models.release_idle(), self.parts.give_way()])
 
     def use_loras(self, loras: Sequence[tuple[str, float]]) -> None:
-        """Merge just these LoRA files, by name and strength, into the model used last and the text encoder."""
+        """Merge exactly these LoRA files, by name and strength, into the model used last and the text encoder."""
         files = [(self._loras.read(name, self._models.source.params), strength) for name, strength in loras]
         for merged in (self._models.current.loras, self._text_encoder_loras):
             merged.set(files)
@@ -278,14 +278,14 @@ class Engine:
         return Preview.fit(lambda pixels: self.vae.encode(pixels.to(self.vae.conv1.weight.device)).cpu())
 
     def notes(self, request: GenerationRequest) -> tuple[str, ...]:
-        """What could not be done as it was asked for, in sentences for the person who asked."""
+        """What could not be done as requested, in sentences for the user."""
         params = self._models.find(request.model).params
         loras = (self._loras.read(name, params) for name, strength in request.loras if strength)
         left_out = embeddings_notes(request.prompt, request.negative_prompt)
         return tuple(dict.fromkeys((*(note for lora in loras for note in lora.notes), *left_out)))
 
     def parameters(self, request: GenerationRequest) -> Parameters:
-        """What a file of this request's image says about how it was made."""
+        """The parameters for the file of this request's image."""
         source = self._models.find(request.model)
         return parameters_of(request, source, self._models.hash(source), self._loras, self.files)
 
@@ -450,7 +450,7 @@ class _RequestBatch:
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
-            # Only here: the error, while it is looked at, holds what was decoded so far.
+            # Only here: while it is handled, the error keeps what was decoded so far.
             empty_cache(self.engine.device)
         return vae.decode_in_tiles(latent, side, overlap)
 

@@ -53,7 +53,7 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two checks whether to cancel, and whether the engine hangs.
 POLL = 0.05
-#: Seconds between two looks at an engine that draws elsewhere, while it has nothing to do.
+#: Seconds between two checks of an idle engine on another machine.
 CHECK_INTERVAL = 2.0
 PREVIEW_INTERVAL = 1.0
 
@@ -103,7 +103,7 @@ class EngineProcess:
                 self._begin(multiprocessing.get_context("spawn"))
             self._was_killed = False
             self.starts += 1
-            atexit.register(self.stop)  # multiprocessing would only send SIGTERM, and wait for ever
+            atexit.register(self.stop)  # multiprocessing would only send SIGTERM, and wait forever
         silence = SilenceTimer(self._timeouts, Stage.LOADING)
         while (answer := self._receive(silence)) is None:
             pass
@@ -326,7 +326,7 @@ def _serve(load: Callable[[], LoadedEngine | RelayedEngine], connection: Connect
 
 
 def _next_message(engine: LoadedEngine | RelayedEngine, connection: Connection) -> Any:
-    """What the other side sends; None once an engine elsewhere has ended, which the other side is told."""
+    """What the other side sends; None once an engine elsewhere has ended, of which the other side is notified."""
     while isinstance(engine, RelayedEngine) and not connection.poll(CHECK_INTERVAL):
         try:
             engine.check()

@@ -129,7 +129,7 @@ class GenerationRequest:
 
     @property
     def uses_nag(self) -> bool:
-        """Whether normalized attention guidance takes part: CFG++ uses the negative at CFG 1 too, and needs none."""
+        """Whether normalized attention guidance is used: CFG++ uses the negative at CFG 1 too, and needs none."""
         return (
             self.nag
             and self.cfg_scale == 1
@@ -299,7 +299,7 @@ class Progress:
 
 
 class Stage(Enum):
-    """What an engine is at. The value goes on from "while"."""
+    """What an engine is doing. The value follows the word "while"."""
 
     LOADING = "loading"
     CONDITIONING = "reading the prompts"
@@ -439,7 +439,7 @@ class EngineClient(Protocol):
 
     @property
     def loaded_models(self) -> tuple[str, ...]:
-        """The diffusion models on the device, by name, the one used last first. Known anew after each batch."""
+        """The diffusion models on the device, by name, the one used last first. Updated after each batch."""
 
     def start(self) -> EngineDescription:
         """Load the engine, again if it was loaded. Raises EngineFailed with the reason, or EngineDied."""

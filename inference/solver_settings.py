@@ -24,7 +24,7 @@ class ErSdeSettings:
     s_noise: float = 1.0
 
     def problem(self) -> str | None:
-        """What is wrong with the settings, as a sentence without its beginning and end; None where all is right."""
+        """What is wrong with the settings, as part of a sentence; None if nothing."""
         if self.solver_type not in ER_SDE_SOLVERS:
             return f"the solver_type {self.solver_type!r}, but it must be one of: {', '.join(ER_SDE_SOLVERS)}"
         if isinstance(self.max_stage, bool) or self.max_stage not in range(1, MAX_STAGE + 1):

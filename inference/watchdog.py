@@ -36,7 +36,7 @@ DEFAULT_TIMEOUTS = Timeouts()
 
 
 class SilenceTimer:
-    """How long an engine has been silent, and how long it may be in its current stage."""
+    """How long an engine has been silent, and how long it may be silent in its current stage."""
 
     def __init__(self, timeouts: Timeouts, stage: Stage) -> None:
         self._timeouts = timeouts

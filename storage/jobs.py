@@ -45,7 +45,7 @@ from storage.schema import JobState, charges, jobs, pictures, renders
 from storage.source_images import add_mask, add_source_image
 from storage.unanswered import forget_unanswered
 
-#: Delivered jobs among which the one that was drawn last is looked for: they are drawn nearly in their order.
+#: How many delivered jobs are searched for the one drawn last: they are drawn nearly in order.
 NEWEST_LOOKED_AT = 100
 
 __all__ = [

@@ -148,7 +148,7 @@ class Privacy:
         """Delete prompts and source images older than `prompts`, and finished jobs and images older than `images`.
 
         Jobs with an image in a gallery only lose their prompts and leave the history until the posts are removed, which
-        takes knowing whose they are. None keeps them for ever. Expired drafts, expired interaction tokens of finished
+        takes knowing whose they are. None keeps them forever. Expired drafts, expired interaction tokens of finished
         jobs, and the users of expired charges, are always deleted.
         """
         await self._forget_expired()

@@ -35,7 +35,7 @@ class Unanswered:
         self._clock = clock
 
     async def add(self, request: UnansweredRequest) -> bool:
-        """False if it is there already."""
+        """False if it exists already."""
         values = {each.name: getattr(request, each.name) for each in fields(request)}
         try:
             async with self._transactions.writing() as connection:

@@ -66,7 +66,7 @@ def test_the_diagram_of_packages_has_the_order_that_the_import_rules_check() -> 
         assert row_of[package_of[end]] - row_of[package_of[start]] == 1, f"{start} --> {end} skips a row or goes up"
 
 
-def test_what_is_to_be_touched_is_there() -> None:
+def test_the_files_to_change_exist() -> None:
     rows = re.findall(r"^\| (?!to add)([\w`/ ].*?) \| (.+) \|$", section("To add something"), re.MULTILINE)
     assert len(rows) > 12
     for what, where in rows:

@@ -53,7 +53,7 @@ def test_everything_that_is_wanted_is_pinned_to_a_version_that_fits() -> None:
         assert requirement.specifier.contains(pinned, prereleases=True), f"{requirement} does not allow {pinned}"
 
 
-def test_what_these_bring_along_is_pinned_too() -> None:
+def test_indirect_dependencies_are_pinned_too() -> None:
     seen, todo = set(), wanted()
     while todo:
         requirement = todo.pop()

@@ -222,7 +222,7 @@ def test_a_python_that_pytorch_has_no_packages_for_is_refused(monkeypatch: pytes
     ("machine", "version", "why"),
     [("arm64", "14.5", "None"), ("arm64", "13.7.1", "macOS 14 or later"), ("x86_64", "14.5", "Intel's processors")],
 )
-def test_of_macs_those_will_do_that_pytorch_has_packages_for(
+def test_only_macs_that_pytorch_supports_are_accepted(
     monkeypatch: pytest.MonkeyPatch, machine: str, version: str, why: str
 ) -> None:
     play(monkeypatch, "darwin")

@@ -37,7 +37,7 @@ def nearest_existing(folder: Path) -> Path:
 
 
 def file_size(size: float) -> str:
-    """A number of bytes for people, such as 1.50 GB."""
+    """A human-readable number of bytes, such as 1.50 GB."""
     for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if size >= unit:
             return f"{size / unit:.2f} {name}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from bot.cli import USAGE_ERROR, Commands, fail
 
 SIZES = ("tiny", "medium", "full")
-#: What everything may take, so that a short loan of a GPU is enough.
+#: The default time limit of `--everything`, for GPUs that are available only briefly.
 MINUTES = 8.0
 
 
@@ -30,16 +30,16 @@ def add_parser(commands: Commands) -> None:
         help="the networks: full (the released size; default on a GPU), medium (2 of the 28 blocks; default on the "
         "CPU), tiny (to try the command; its numbers mean nothing)",
     )
-    parser.add_argument("--width", type=int, help="of the image, in pixels")
-    parser.add_argument("--height", type=int, help="of the image, in pixels")
-    parser.add_argument("--steps", type=int, help="of the whole image")
+    parser.add_argument("--width", type=int, help="the image's width in pixels")
+    parser.add_argument("--height", type=int, help="the image's height in pixels")
+    parser.add_argument("--steps", type=int, help="sampling steps of the whole image")
     parser.add_argument("--threads", type=int, help="CPU threads (default: PyTorch's choice)")
     parser.add_argument("--repeats", type=int, default=3, help="how often to time each part (default: 3)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 … (default: auto)")
     parser.add_argument(
         "--dtype",
         default="auto",
-        help="auto, float32, bfloat16; float16 only where diffusers is not installed (default: auto)",
+        help="auto, float32, bfloat16; float16 only if diffusers is not installed (default: auto)",
     )
     parser.add_argument(
         "--everything",
@@ -58,7 +58,7 @@ def add_parser(commands: Commands) -> None:
         nargs=2,
         type=Path,
         metavar=("FILE", "FOLDER"),
-        help="measure nothing; draw the charts of such a FILE as SVG into FOLDER",
+        help="measure nothing; draw the charts of FILE (from --json) as SVG into FOLDER",
     )
     parser.set_defaults(command=benchmark)
 

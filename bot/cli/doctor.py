@@ -387,7 +387,7 @@ def _weights(models: Path, used: ModelFiles | None = None) -> Iterator[CheckResu
 
 
 def _choices(files: ModelFiles) -> dict[Path, str]:
-    """For each diffusion model whether a request may name it, and how, or why not, to go on after its file's name."""
+    """For each diffusion model, what follows its file's name: whether a request may name it, and how, or why not."""
     from inference.weights.headers.diffusion_models import model_paths
     from inference.weights.headers.model_list import list_with_default
 

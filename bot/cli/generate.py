@@ -216,7 +216,7 @@ def _fields(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
             fields.setdefault("denoise", IMAGE_DENOISE)
         except InvalidRequest as error:
             problems.append(str(error))
-            fields.pop("denoise", None)  # it would be called wrong without an image
+            fields.pop("denoise", None)  # it would be reported as wrong without an image
     if options.mask is not None and (options.image is None or "image" in fields):
         try:
             fields["mask"] = _open_image("mask", options.mask)

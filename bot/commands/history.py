@@ -108,7 +108,7 @@ class HistoryComponent(Component, template=ABSTRACT):
 
 
 class DrawAgain(HistoryComponent, template=r"anima:history:again:([0-9]{1,18})(?::([0-9]{1,18}))?"):
-    """Draws the same once more, with new seeds: for everyone in the channel to see, unless it was private.
+    """Draws the same again, with new seeds: for everyone in the channel to see, unless it was private.
 
     The custom_id also names the image's job, whose privacy is known from memory. Those of earlier releases do not,
     so their answer is private.

@@ -48,7 +48,7 @@ class PanelItem(Component, template=ABSTRACT):
         return cls(item, match["action"], int(match["argument"]) if match["argument"] else None)
 
     async def is_allowed(self, interaction: AnimaInteraction) -> bool:
-        """Whether the user may use the panel; if not, they are told."""
+        """Whether the user may use the panel; if not, they are notified."""
         raise NotImplementedError
 
     def say_other_version(self) -> str:

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 AnimaInteraction: TypeAlias = discord.Interaction[AnimaClient]
 
-#: Seconds for another bot with the same token to answer, if it draws now. Discord waits for three.
+#: Seconds for another bot with the same token to answer, if that one draws now. Discord waits for three.
 OTHER_BOT_FIRST = 1.0
 #: The template of a class that others derive from: it matches nothing.
 ABSTRACT = r"(?!)"
@@ -54,7 +54,7 @@ BACK_IN_A_MOMENT = N_("I'm restarting and will be back in a moment. Nothing was 
 
 
 class Component(ui.DynamicItem[Any], template=ABSTRACT):
-    """Handles presses of a button or choices in a select for ever: its custom_id and the database hold all its state.
+    """Handles presses of a button or choices in a select, forever: its custom_id and the database hold all its state.
 
     `item` is the button or select as the message has it. Subclasses give the `template` of their custom_ids and take
     its groups, which are numbers unless they override `from_custom_id`, in their order.
@@ -96,9 +96,9 @@ class JobComponent(Component, template=ABSTRACT):
 
 
 class Modal(ui.Modal):
-    """A modal without a memory: all of one `name` are the same to discord.py, whoever has it open.
+    """A modal without state: all of one `name` are the same to discord.py, whoever has it open.
 
-    What it was opened for stands in the custom_ids of its fields, and what was typed is read from the interaction. So
+    What it was opened for is in the custom_ids of its fields, and what was typed is read from the interaction. So
     it never stops listening, and an empty one that is given to `Client.add_view` at the start takes the modals that
     were open during a restart.
     """
@@ -126,7 +126,7 @@ class Modal(ui.Modal):
             await self.on_values(interaction, _submitted(interaction))
 
     async def on_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
-        """Answers what was typed and chosen, by the fields' custom_ids."""
+        """Handles what was typed and chosen, by the fields' custom_ids."""
         raise NotImplementedError
 
     async def reopened(self, interaction: AnimaInteraction, fields: Submitted) -> Modal | str:
@@ -204,7 +204,7 @@ async def refuse(interaction: AnimaInteraction, *, open_to_blocked: bool) -> boo
 
 
 async def refuse_blocked(interaction: AnimaInteraction) -> bool:
-    """Whether the person is blocked there; they have been answered then."""
+    """Whether the user is blocked there; if so, they have been told."""
     refusal = interaction.client.submitter.refuse_blocked(interaction)
     if refusal is None:
         return False
@@ -217,7 +217,7 @@ async def load_image(
 ) -> JobImage | None:
     """One of a job's images, if the job is there, its settings are kept, and the person may see it.
 
-    A custom_id proves nothing, so everything that names an image asks here. owner_only: for who asked for it alone.
+    A custom_id proves nothing, so everything that names an image asks here. owner_only: only for its owner.
     """
     job = await interaction.client.database.jobs.get(job_id)
     if job is None:
@@ -227,7 +227,7 @@ async def load_image(
 
 
 def image_of(interaction: AnimaInteraction, job: Job, index: int = 0, *, owner_only: bool = False) -> JobImage | None:
-    """The same of a job that was found already."""
+    """The same for a job that was loaded already."""
     is_owner = job.user_id == interaction.user.id
     if not job.parameters or (not is_owner and (owner_only or not _is_shown_to(interaction, job))):
         return None
@@ -245,7 +245,7 @@ async def _shared_image(interaction: AnimaInteraction, job: Job, index: int) -> 
 
 
 def _is_shown_to(interaction: AnimaInteraction, job: Job) -> bool:
-    """Whether others than who asked for a job see its message there: in its channel, or in a thread that it began."""
+    """Whether others see the job's message there: in its channel, or in a thread started from it."""
     if job.private:
         return False
     channel = interaction.channel
@@ -256,7 +256,7 @@ def _is_shown_to(interaction: AnimaInteraction, job: Job) -> bool:
 async def report_error(
     interaction: AnimaInteraction, what: str, error: BaseException, draft: Draft | None = None
 ) -> None:
-    """Log an error and tell the person, as far as they can still be reached.
+    """Log an error and tell the user, if they can still be reached.
 
     draft: what they typed into a form, which they are then offered to reopen.
     """
@@ -316,6 +316,6 @@ def _log_other_process(interaction: AnimaInteraction) -> None:
 
 
 def _was_answered_elsewhere(interaction: AnimaInteraction, error: BaseException) -> bool:
-    """A follow-up would take the place of that answer, for everybody to see."""
+    """A follow-up would replace that answer, for everybody to see."""
     is_taken = isinstance(error, discord.HTTPException) and error.code == ALREADY_ACKNOWLEDGED
     return is_taken and not interaction.response.is_done()

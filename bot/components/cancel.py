@@ -16,7 +16,7 @@ NOT_YOURS = N_("You can only cancel your own jobs.")
 
 
 class CancelJob(JobComponent, template=CANCEL_TEMPLATE):
-    """Under a job that is not finished: takes it back."""
+    """Cancels an unfinished job."""
 
     open_to_blocked = True
 

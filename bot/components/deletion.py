@@ -21,7 +21,7 @@ async def may_delete(interaction: AnimaInteraction, job: Job) -> bool:
 
 
 async def delete_job(client: AnimaClient, job: Job, by: int) -> str:
-    """Deletes a job's message and images, also in the gallery; says what came of it to the person whose id is `by`."""
+    """Deletes a job's message and images, also in the gallery; returns the result for the user with the id `by`."""
     if job.state in LIVE and not await client.cancellation.cancel(job, by=by):
         job = await client.database.jobs.get(job.id) or job  # delivered meanwhile, and maybe in another message
     if job.message_id is None:

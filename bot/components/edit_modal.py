@@ -44,7 +44,7 @@ MAX_LINE_LENGTH = 100
 #: With the name of a model.
 MAX_SETTINGS_LENGTH = 500
 
-#: Seconds, of the one that there is before a form has to be sent.
+#: Seconds, of the one second before a form has to be sent.
 MODELS_KNOWN_WITHIN = 0.5
 
 LOST = N_("This picture's settings are no longer saved. Use `/anima imagine` instead.")
@@ -119,7 +119,7 @@ class EditModal(Modal):
 
 @dataclass(frozen=True)
 class EditSource:
-    """What is edited: prompt and options of one image, or of a whole job, represented by its first image."""
+    """Prompt and options of one image, or of a whole job, represented by its first image."""
 
     image: JobImage
     prompt: str
@@ -227,7 +227,7 @@ def edited(options: Options, typed: Submitted, models: Mapping[str, ModelFacts])
     }
     try:
         found = Options.of(changes)
-        # another size is no longer that of an upscale, so the limits of other pictures hold
+        # another size is no longer that of an upscale, so the limits of other images apply
         return found if found.size == options.size else replace(found, upscaled=None)
     except ValidationError as error:
         raise InvalidForm(describe_ranges(error)) from error
@@ -238,7 +238,7 @@ _CFG = re.compile(r"cfg:?\s*(\d{1,3}(?:\.\d{1,3})?)")
 
 
 def _written(size: Size, steps: int, cfg_scale: float, scheduler: str) -> str:
-    """What `_settings` reads."""
+    """Settings as `_settings` reads them."""
     return f"{size[0]}x{size[1]}, {steps} steps, CFG {cfg_scale:g}, {scheduler}"
 
 

@@ -21,7 +21,7 @@ NOT_REMEMBERED = N_("This prompt is no longer saved. Use `/anima imagine` instea
 
 
 class DrawFixed(JobComponent, template=FIXED_PROMPT_TEMPLATE):
-    """Draws the fixed prompt instead: a job that is still queued gives way to it."""
+    """Draws the corrected prompt instead: a job that is still queued is replaced."""
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
         client = interaction.client

@@ -58,7 +58,7 @@ class FormButton(JobComponent, template=ABSTRACT):
 
 
 class RequestButton(JobComponent, template=ABSTRACT):
-    """A button that has something drawn from an image."""
+    """A button that draws something from an image."""
 
     #: Whether only the one who asked for the image may have it.
     owner_only: ClassVar[bool] = False
@@ -83,7 +83,7 @@ class RequestButton(JobComponent, template=ABSTRACT):
 
 
 class Reroll(RequestButton, template=image_template("reroll")):
-    """Draws the same once more, with new seeds."""
+    """Draws the same again, with new seeds."""
 
     async def request(self, interaction: AnimaInteraction, image: JobImage) -> JobRequest:
         return reroll(image)
@@ -97,14 +97,14 @@ class DrawAlone(RequestButton, template=image_template("alone")):
 
 
 class VarySubtly(RequestButton, template=image_template("vary-subtly")):
-    """Draws what is nearly the same."""
+    """Draws nearly the same."""
 
     async def request(self, interaction: AnimaInteraction, image: JobImage) -> JobRequest:
         return vary(image, SUBTLE)
 
 
 class VaryStrongly(RequestButton, template=image_template("vary-strongly")):
-    """Draws something akin."""
+    """Draws something similar."""
 
     async def request(self, interaction: AnimaInteraction, image: JobImage) -> JobRequest:
         return vary(image, STRONG)
@@ -132,7 +132,7 @@ class EditAll(FormButton, template=image_template("edit-all")):
 
 
 class Info(JobComponent, template=image_template("info")):
-    """Tells the one who asks everything about an image."""
+    """Shows everything about an image to the user who pressed."""
 
     open_to_blocked = True
 

@@ -11,7 +11,7 @@ from bot.jobs.submission import JobRequest, Origin
 
 
 def reroll(image: JobImage) -> JobRequest:
-    """The whole of a job again with new seeds, a comparison as one."""
+    """The whole job again with new seeds; a comparison stays one."""
     return JobRequest(
         kind="reroll",
         prompt=image.job.prompt,
@@ -22,7 +22,7 @@ def reroll(image: JobImage) -> JobRequest:
 
 
 def repeat(image: JobImage) -> JobRequest:
-    """The whole of a job again with its own seeds: it comes out as it was."""
+    """The whole job again with its own seeds: the result is the same."""
     return JobRequest(
         kind="again",
         prompt=image.job.prompt,
@@ -33,12 +33,12 @@ def repeat(image: JobImage) -> JobRequest:
 
 
 def draw_alone(image: JobImage) -> JobRequest:
-    """One of a comparison's images by itself: it comes out as it was."""
+    """One of a comparison's images by itself: the result is the same."""
     return edit(image, prompt_of_image(image.job.prompt, image.spec, image.index), _options(image), kind="alone")
 
 
 def vary(image: JobImage, strength: float) -> JobRequest:
-    """Something akin to one image; `strength`: how far from its noise, of the way to other noise altogether."""
+    """A variation of one image; `strength`: how much of its noise is new, from 0 to 1."""
     request = edit(image, prompt_of_image(image.job.prompt, image.spec, image.index), _options(image), kind="vary")
     return replace(request, variation=strength)
 
@@ -49,7 +49,7 @@ def edit(image: JobImage, prompt: str, options: Options, *, kind: str = "edit") 
 
 
 async def draw_instead(origin: Origin, image: JobImage, request: JobRequest) -> None:
-    """Submit a request that takes the place of an image's job, if that is still queued. If refused, the job stays."""
+    """Submit a request that replaces an image's job, if that is still queued. If refused, the job stays."""
     client = origin.interaction.client
     if await client.submitter.submit(origin, replace(request, replaces=image.job)):
         await client.cancellation.replaced(image.job)

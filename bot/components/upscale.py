@@ -14,9 +14,9 @@ from bot.jobs.submission import JobRequest
 from bot.rules.policy import exceeded_limits
 from bot.text.translation import N_, say
 
-#: Enough to draw finer lines, too little to draw other things.
+#: `denoise`: enough to draw finer lines, too little to draw other things.
 UPSCALE_DENOISE = 0.35
-#: The same in tiles, which do not see what is beside them.
+#: The same in tiles, which do not see their neighbours.
 TILED_DENOISE = 0.2
 
 DRAW_ALONE_FIRST = N_(

@@ -28,9 +28,9 @@ from inference.weights.headers.diffusion_models import ModelFacts
 
 MAX_WEIGHT = 5.0
 MAX_WORDS_LENGTH = 200
-#: Models that are compared if none are named.
+#: How many models are compared if none are named.
 USUAL_MODELS = 4
-#: Characters of words and names that are repeated in a sentence.
+#: Characters of typed words and names that a sentence repeats.
 NAMED = 60
 
 UNKNOWN_NAME = N_("There is no {axis} called “{name}”. There are: {names}.")
@@ -58,7 +58,7 @@ BRACKETS = N_(
 NO_MODELS: Mapping[str, ModelFacts] = MappingProxyType({})
 
 Value: TypeAlias = str | float
-#: What becomes of a prompt once its wildcards are chosen, and before prompt rules are applied to it.
+#: Changes a prompt after its wildcards are chosen and before prompt rules are applied.
 Rewording: TypeAlias = Callable[[str], str]
 
 
@@ -73,7 +73,7 @@ class AxisKind(StrEnum):
     MODEL = "model"
 
 
-#: What each model recommends for itself, so that it differs from cell to cell where models are compared.
+#: What each model recommends itself, so that it differs between cells if models are compared.
 RECOMMENDED = ("steps", "cfg_scale", "sampler", "scheduler")
 
 
@@ -81,7 +81,7 @@ RECOMMENDED = ("steps", "cfg_scale", "sampler", "scheduler")
 class Comparison:
     """What is varied from column to column and, if anything, from row to row.
 
-    fixed: the settings of RECOMMENDED that somebody has set, so that they hold for every model that is compared.
+    fixed: the settings of RECOMMENDED that somebody has set, so that they apply to every compared model.
     """
 
     columns: Axis
@@ -274,7 +274,7 @@ def _spelled(word: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class CompareOptions:
-    """The options of the command that say what is varied. None: left away."""
+    """The options of the command that say what is varied. None: not given."""
 
     columns: AxisKind
     column_values: str | None = None
@@ -314,7 +314,7 @@ def parse_comparison(
 
 @dataclass(frozen=True)
 class _Known:
-    """What values are chosen from and around; as in `parse_comparison`."""
+    """The available names and usual settings; as in `parse_comparison`."""
 
     usual: NativeSettings
     turbo: TurboLora | None = None
@@ -329,7 +329,7 @@ class _Known:
 def complete_values(
     what: AxisKind, typed: str, usual: NativeSettings, models: Mapping[str, ModelFacts] = NO_MODELS
 ) -> list[str]:
-    """What may be meant by values of which the last is still being typed."""
+    """Completions of a list of values whose last one is still being typed."""
     given, known = _pieces(typed), _Known(usual, models=models)
     names = known.names(what)
     usual_values = ", ".join(_written(value) for value in _usual_values(what, known))
@@ -412,7 +412,7 @@ _RANGES: Mapping[AxisKind, tuple[float, float]] = {
 
 
 def _usual_values(what: AxisKind, known: _Known) -> tuple[Value, ...]:
-    """Few enough of each that any two of them make a comparison."""
+    """Default values, few enough that any two axes make a comparison."""
     usual = known.usual
     match what:
         case AxisKind.SAMPLER:

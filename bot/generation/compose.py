@@ -67,7 +67,7 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class PromptRules:
-    """What is added to every prompt in a server.
+    """What a server adds to every prompt.
 
     age_restricted: more than safe pictures may be drawn there. nag: negative prompts have an effect at CFG 1 too.
     """
@@ -80,9 +80,9 @@ class PromptRules:
 
 
 def choose_model(said: Options, below: Options, models: ModelInfo, offered: Sequence[str]) -> ModelInfo:
-    """The model that holds: the one that was asked for, or a kept default, or the operator's, or the first on offer.
+    """The model to use: the requested one, or a stored default, or the operator's, or the first one available.
 
-    offered: the models that may be used there; a kept default that is none of them is passed over.
+    offered: the models that may be used there; a stored default that is not among them is skipped.
     """
     if said.model is not None and said.model in models.models:
         return models.of(said.model)
@@ -91,14 +91,14 @@ def choose_model(said: Options, below: Options, models: ModelInfo, offered: Sequ
 
 
 def with_offered_model(below: Options, offered: Sequence[str]) -> Options:
-    """Kept defaults may name models that are gone or not on offer; nobody asked for those just now."""
+    """Without a model that is gone or not offered: a stored default may name one, but nobody requested it now."""
     return below if below.model is None or below.model in offered else replace(below, model=None)
 
 
 def resolve_options(said: Options, below: Options, model: ModelInfo) -> Options:
-    """What holds, with nothing left open. `said`: with the command; `below`: by preferences and server.
+    """The effective options, all of them set. `said`: with the command; `below`: by preferences and server.
 
-    model: the one that holds, by `choose_model`. Turbo brings its own steps and CFG with it; only what was said with
+    model: the one to use, by `choose_model`. Turbo brings its own steps and CFG with it; only what was said with
     the command stands against them.
     """
     options = said.merged_over(below).merged_over(Options.of_model(model.native))
@@ -110,14 +110,14 @@ def resolve_options(said: Options, below: Options, model: ModelInfo) -> Options:
 
 
 def with_known_loras(below: Options, model: ModelInfo) -> Options:
-    """Kept defaults may name files that are gone; nobody asked for those just now."""
+    """Without LoRAs that are gone: stored defaults may name some, but nobody requested them now."""
     if below.loras is None:
         return below
     return replace(below, loras=tuple(each for each in below.loras if each[0] in model.loras))
 
 
 def unavailable(options: Options, said: Options, model: ModelInfo) -> str | None:
-    """What was asked for that is not there, in a sentence. `options`: resolved; `said`: with the command."""
+    """Which requested model or LoRA is missing, in a sentence. `options`: resolved; `said`: with the command."""
     for name, _ in options.loras or ():
         if name not in model.loras:
             return no_such_lora(name, model.lora_names)
@@ -127,7 +127,7 @@ def unavailable(options: Options, said: Options, model: ModelInfo) -> str | None
 
 
 def unavailable_in(spec: JobSpec, model: ModelInfo) -> str | None:
-    """The same of recipes that are to be drawn just as they were."""
+    """The same for recipes that are to be drawn unchanged."""
     models = [recipe.model for recipe in spec.recipes if recipe.model and recipe.model not in model.models]
     if models and model.models:
         return say(MODEL_GONE, name=inline(models[0], 100), names=list_models(model.models))
@@ -166,7 +166,7 @@ def _options_of_other(options: Options, comparison: Comparison, model: ModelInfo
 
 
 def with_fixed_settings(comparison: Comparison, said: Options, below: Options) -> Comparison:
-    """With the settings that hold for every model that is compared; `said` and `below` as in `resolve_options`.
+    """With the settings that apply to every compared model; `said` and `below` as in `resolve_options`.
 
     Turbo brings its own steps and CFG, unless they were said with the command.
     """
@@ -239,7 +239,7 @@ def recipes(
 
 
 def repeat_recipes(spec: JobSpec, prompt_rules: PromptRules) -> tuple[Recipe, ...]:
-    """The recipes of a job once more, just as they were, save for what every prompt has to have in a channel now."""
+    """The recipes of a job again, unchanged except for what every prompt must have in a channel now."""
     made = []
     for recipe in spec.recipes:
         final = final_prompts(
@@ -255,7 +255,7 @@ def repeat_recipes(spec: JobSpec, prompt_rules: PromptRules) -> tuple[Recipe, ..
 
 
 def options_of_image(spec: JobSpec, index: int) -> Options:
-    """What has to be said to get one image of a job alone, with all that was special about it."""
+    """The options that draw one image of a job alone, with all its special settings."""
     recipe = spec.recipes[index]
     variation = None if recipe.variation_seed is None else (recipe.variation_seed, recipe.variation_strength)
     options = replace(spec.options, seed=recipe.seed, variation=variation)

@@ -8,16 +8,16 @@ class UserError(Exception):
 
 
 class InvalidOption(UserError):
-    """An option of a command cannot be used."""
+    """An option of a command is invalid."""
 
 
 class InvalidForm(UserError):
-    """What was typed into a form, or chosen in a panel, cannot be used."""
+    """What was typed into a form, or chosen in a panel, is invalid."""
 
 
 class InvalidComparison(UserError):
-    """What is to be compared cannot be compared."""
+    """The requested comparison is invalid."""
 
 
 class UnusableImage(UserError):
-    """An image cannot be drawn from, or says nothing of how it was made."""
+    """An image cannot be used as a source, or does not say how it was made."""

@@ -33,7 +33,7 @@ NAMED: Mapping[str, str] = {
     "beta": N_("Beta schedule"),
     "er_sde": N_("ER-SDE settings"),
 }
-#: Entries of `extra` that cannot be repeated: a second pass, parts of a graph without an option.
+#: Entries of `extra` that cannot be repeated: a second pass, parts of a graph that have no option here.
 NOT_REPEATED = frozenset(
     {
         "Last step",
@@ -60,7 +60,7 @@ TOO_LONG = N_("The prompt in that file is too long. The limit is {limit} charact
 
 @dataclass(frozen=True)
 class Replay:
-    """A prompt and options that leave nothing to a person's defaults but what the file does not say.
+    """A prompt and options; only what the file does not say is left to the user's defaults.
 
     without: names of LoRAs that are not here, or are more than can be taken.
     other_model: the model that it was made with, if that is not on offer here.
@@ -110,7 +110,7 @@ class Replay:
 
 
 def _not_repeated(found: Parameters) -> tuple[tuple[str, str], ...]:
-    """What else changed the picture and cannot be drawn here, by its name in the file."""
+    """Other changes of the picture that cannot be repeated here, by their names in the file."""
     return tuple(
         (name, value) for name, value in found.extra if name in NOT_REPEATED or name.startswith(NOT_REPEATED_BEGINNINGS)
     )
@@ -136,7 +136,7 @@ def _named_options(found: Parameters) -> dict[str, Any]:
 
 
 def _valid(settings: dict[str, Any]) -> tuple[Options, tuple[tuple[str, str], ...]]:
-    """What can be drawn here, and the names and values of the rest."""
+    """The values that are valid here, and the names and values of the others."""
     try:
         return Options.of(settings), ()
     except ValidationError as error:

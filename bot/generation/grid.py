@@ -18,12 +18,12 @@ from inference.metadata import Parameters, encode_png_of_many, read
 MAX_SIDE_LENGTH = 4096
 #: Bytes that Discord takes in any server.
 MAX_FILE = 10 * (1 << 20)
-#: Pixels of a cell's width: less has no room for a label.
+#: Minimum width of a cell in pixels, with room for a label.
 MIN_CELL = 256
-#: Cells beside each other, where there are no rows to say otherwise.
+#: Cells in a row, if there is only one axis.
 WIDEST_ROW = 4
 
-#: How large Discord shows a picture before it is clicked, and how high its letters then have to be. In pixels.
+#: Size at which Discord shows an image before it is clicked, and the letter height needed then, in pixels.
 SHOWN_WIDTH, SHOWN_HEIGHT, LEGIBLE = 550, 350, 12
 BACKGROUND, INK = (24, 25, 28), (242, 243, 245)
 
@@ -125,7 +125,7 @@ class _Layout:
 
     @property
     def font(self) -> ImageFont.FreeTypeFont:
-        """Legible where Discord shows the whole, unless the longest label would not fit then."""
+        """Legible in Discord's preview, unless the longest label would not fit."""
         width, height = self.across * self.cell[0], self.down * self.cell[1]
         legible = LEGIBLE * max(1.0, width / SHOWN_WIDTH, height / SHOWN_HEIGHT)
         columns, rows = (max(map(_font(100).getlength, labels), default=0) for labels in (self.columns, self.rows))
@@ -181,7 +181,7 @@ def _labels(axis: Axis) -> tuple[str, ...]:
 
 
 def _resized(cell: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Whole pixels stay pixels."""
+    """Small images are enlarged by whole factors, so that pixels stay sharp."""
     whole = size[0] % cell.width == 0 and size[1] % cell.height == 0
     return cell.resize(size, Image.Resampling.NEAREST if whole else Image.Resampling.LANCZOS)
 
@@ -198,7 +198,7 @@ def _shortened(text: str, font: ImageFont.FreeTypeFont, room: float) -> str:
 
 
 def _spelled(text: str) -> str:
-    """In letters that the font has, which are the English ones; for what it lacks stands `…`."""
+    """In letters that the font has, which are the English ones; `…` replaces the others."""
     plain = "".join(each for each in unicodedata.normalize("NFKD", text) if not unicodedata.combining(each))
     return re.sub("\0+", "…", "".join(each if _has(each) else "\0" for each in plain))
 

@@ -34,7 +34,7 @@ from inference.solver_settings import ErSdeSettings
 
 logger = logging.getLogger(__name__)
 
-#: How much of a given image is redrawn by default: its composition stays, its drawing does not.
+#: How much of a source image is redrawn by default: its composition stays, its details do not.
 DENOISE = 0.6
 
 
@@ -76,23 +76,23 @@ class Options:
     private: bool | None = None
 
     def merged_over(self, below: Options) -> Options:
-        """These, and what is below where these say nothing."""
+        """These options, and those of `below` where these are unset."""
         said = {field.name: getattr(self, field.name) for field in fields(self)}
         return Options(**{name: getattr(below, name) if value is None else value for name, value in said.items()})
 
     def as_json(self) -> dict[str, Any]:
-        """What `of` reads back: no more than was said."""
+        """JSON that `of` reads: only the options that are set."""
         document: dict[str, Any] = _OPTIONS.dump_python(self, mode="json", exclude_none=True)
         return document
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Options:
-        """Raises ValidationError, a ValueError, for what may not be said."""
+        """Raises ValidationError, a ValueError, for invalid options."""
         return _OPTIONS.validate_python(dict(document))
 
     @classmethod
     def of_model(cls, native: NativeSettings) -> Options:
-        """The bottom: with these below it, nothing that has to be said is left unsaid, except which model it is."""
+        """The last layer: it sets every required option except the model."""
         return cls(
             negative="",
             nag=True,
@@ -118,7 +118,7 @@ _OPTIONS = TypeAdapter(Options)
 
 
 def read_stored_options(document: Any) -> Options:
-    """What somebody once kept; what may not be said any longer is passed over."""
+    """Stored options; those that are no longer valid are ignored."""
     try:
         return Options.of(document)
     except ValidationError as error:

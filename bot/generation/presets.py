@@ -13,12 +13,12 @@ MAX_NAME_LENGTH = 50
 
 
 def without_seed(options: Options) -> Options:
-    """What may be kept for other images: no seed, for then all of them would be alike."""
+    """What may be stored for other images: no seed, because then all of them would be alike."""
     return replace(options, seed=None, variation=None)
 
 
 def preset_of_image(image: JobImage) -> Options:
-    """How one of a job's images was made; not how many there were, nor how they were shown."""
+    """The settings of one of a job's images, without count, spoiler and private."""
     options = options_of_image(image.spec, image.index)
     if image.recipe.denoise == 1:
         options = replace(options, denoise=None)
@@ -28,7 +28,7 @@ def preset_of_image(image: JobImage) -> Options:
 
 
 def key_of(name: str) -> str:
-    """Stands for a preset in a custom_id, where a name might be too long."""
+    """Identifies a preset in a custom_id, where a name might be too long."""
     return blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 

@@ -16,10 +16,10 @@ from inference.tiling.layout import drawn_pixels, drawn_tiles
 if TYPE_CHECKING:
     from PIL import Image
 
-#: Seeds we choose are short enough to be read and typed; people may give any up to 2**64 - 1.
+#: Seeds we choose are short enough to read and type; users may give any up to 2**64 - 1.
 MAX_NEW_SEED = 2**32 - 1
 
-#: What a picture in fast mode takes of a usual one's work: about what the miniature's take.
+#: The work of a picture in fast mode, relative to a usual one: about that of the miniature.
 FAST_WORK = 0.7
 
 #: How much of a variation's noise is new, from 0 to 1.
@@ -84,19 +84,19 @@ class Recipe:
 
     @property
     def uses_nag(self) -> bool:
-        """Whether the negative takes part by normalized attention guidance."""
+        """Whether the negative prompt is applied by normalized attention guidance."""
         return self.request(None).uses_nag
 
     @property
     def work(self) -> float:
-        """What the GPU spends: megapixels x steps x passes, less in fast mode; more where tiles overlap."""
+        """The GPU's work: megapixels x steps x passes, less in fast mode; more where tiles overlap."""
         size = (self.width, self.height)
         pixels = self.width * self.height if self.tile is None else drawn_pixels(size, self.tile)
         return pixels / 1e6 * self.steps * passes(self.cfg_scale) * (FAST_WORK if self.fast else 1)
 
     @property
     def tokens(self) -> int:
-        """How many tokens the network has to do with in one pass."""
+        """How many tokens the network processes in one pass."""
         width, height = (self.width, self.height) if self.tile is None else self.tile
         return math.ceil(width / TOKEN_SIDE) * math.ceil(height / TOKEN_SIDE) * passes(self.cfg_scale)
 
@@ -116,7 +116,7 @@ def new_seed() -> int:
 
 
 def seeds_from(seed: int | None, count: int) -> tuple[int, ...]:
-    """A seed for each image: those that follow one another from `seed` on, or new ones where none was given."""
+    """A seed for each image: consecutive ones from `seed` on, or new ones if none was given."""
     if seed is None:
         return tuple(new_seed() for _ in range(count))
     return tuple((seed + number) % (MAX_SEED + 1) for number in range(count))

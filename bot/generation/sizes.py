@@ -23,7 +23,7 @@ MAX_STRETCHED = 4
 VISIBLE_CROP = 0.02
 #: What one upscale multiplies the sides by.
 UPSCALE_FACTOR = 1.5
-#: Where that is above a limit, the largest factor that is not is taken, down to this one.
+#: If that exceeds a limit, the largest allowed factor is used, down to this one.
 LEAST_UPSCALE_FACTOR = 1.15
 #: Up to this many times the model's own area, a model still draws one image and not several beside each other.
 ONE_PASS_TIMES_NATIVE = 2.4
@@ -40,7 +40,7 @@ def describe_size(size: Size) -> str:
 
 
 def parse_size(text: str, native: tuple[Size, ...]) -> Size:
-    """What was typed or chosen as an aspect, in pixels; `1024` is a square of that side.
+    """A typed or chosen aspect, in pixels; `1024` is a square of that side.
 
     A ratio becomes the model's own size of that shape, or one of the same area. Raises InvalidOption.
     """
@@ -105,12 +105,12 @@ def _around(side: float, longest: int) -> list[int]:
 
 
 def to_multiple(side: int, multiple: int = SIDE_MULTIPLE) -> int:
-    """The nearest side that may be drawn; how large is too large is for the limits to say."""
+    """The nearest valid side; the limits decide what is too large."""
     return max(round(side / multiple) * multiple, MIN_SIDE)
 
 
 def larger_size(size: Size, allowed: Callable[[Size], bool]) -> Size | None:
-    """The size that an image is upscaled to, or None if nothing that is worth it is allowed."""
+    """The size that an image is upscaled to, or None if no useful one is allowed."""
     for hundredths in range(round(100 * UPSCALE_FACTOR), round(100 * LEAST_UPSCALE_FACTOR) - 1, -5):
         width, height = (round(side * hundredths / 100 / TOKEN_SIDE) * TOKEN_SIDE for side in size)
         if allowed((width, height)):

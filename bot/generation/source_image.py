@@ -18,9 +18,9 @@ from inference.editing.mask_image import MAX_ASPECT_ERROR, NEARLY_BLACK, levels_
 from inference.request import MAX_SIDE
 
 MAX_PIXELS = 40_000_000
-#: Pixels of the longer side that are kept of what people give: more than an image is drawn with that is not upscaled.
+#: Maximum longer side, in pixels, of stored source images: more than any image that is not upscaled is drawn with.
 KEPT_SIDE = 2048
-#: Of an image's pixels: with fewer that are more transparent than not, nothing is missing that anyone sees.
+#: Share of an image's pixels that have to be mostly transparent before that is mentioned.
 MIN_TRANSPARENT = 0.001
 FORMATS = ("PNG", "JPEG", "WEBP")
 #: Pillow's modes that it makes smaller without dropping pixels.

@@ -24,7 +24,7 @@ LEAST_COST = 0.001
 
 @dataclass(frozen=True, kw_only=True)
 class JobSpec:
-    """A job's pictures, and the resolved request, from which it can be repeated.
+    """A job's images as recipes, and everything needed to repeat it.
 
     age_restricted: whether more than safe pictures were allowed where it was asked for.
     comparison: the recipes are its cells, row by row, and their pictures become one labelled grid.
@@ -60,7 +60,7 @@ class JobSpec:
         return [replace(recipe.request(source), mask=mask) for recipe in self.recipes]
 
     def cost(self, native: NativeSettings, work_of: Callable[[Recipe], float] = lambda recipe: 1.0) -> float:
-        """Credits: what the GPU spends, 1.0 for a default picture of the operator's default model, and never nothing.
+        """Credits: the GPU's work, 1.0 for a default picture of the operator's default model, and at least LEAST_COST.
 
         native: that model's. work_of: how much more work each recipe's model is.
         """
@@ -80,7 +80,7 @@ class JobSpec:
 
 @dataclass(frozen=True)
 class JobImage:
-    """One of the images that a job has drawn, by its index among them."""
+    """One of a job's images, by its index among them."""
 
     job: Job
     spec: JobSpec

@@ -29,14 +29,14 @@ MAX_IMAGES = 4
 MAX_COMPARED = 16
 MIN_SIDE = 64
 MIN_DENOISE = 0.05
-#: Below it the negative prompt is drawn instead of avoided, so a policy that reads prompts has to refuse less.
+#: Below it the negative prompt is drawn instead of avoided, which the content rules rely on never happening.
 MIN_CFG_SCALE = 1.0
 MAX_ARTISTS_LENGTH = 200
 MAX_LORAS = 4
 MAX_LORA_NAME_LENGTH = 100
 #: With the folder that it is in.
 MAX_MODEL_NAME_LENGTH = 400
-#: Of either sign. The engine takes more, but nothing is left of an image there.
+#: Of either sign. The engine takes more, but such images are ruined.
 MAX_LORA_STRENGTH = 10
 
 

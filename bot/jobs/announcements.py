@@ -85,13 +85,13 @@ class Announcements:
                 count += 1
                 try:
                     sent += await self._send_to(guild.id, text, number)
-                except Exception:  # the others are to hear of it all the same
+                except Exception:  # the others still get it
                     logger.exception("announcement: server %d could not be reached", guild.id)
                 [(key, entry)] = unfinished(number, text, after=guild.id).items()
                 await self._note(key, entry)
         except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
             logger.warning("announcement: the list of servers could not be fetched (%s)", error)
-            return  # the next start goes on
+            return  # the next start continues
         await self._note(f"{UNFINISHED}{number}", None)
         logger.info("announcement: sent to %d of %d servers", sent, count)
 

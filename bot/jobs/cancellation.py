@@ -52,7 +52,7 @@ class Cancellation:
 
     @about_its_job
     async def withdraw(self, job: Job, *, by_moderator: bool = False) -> None:
-        """Stop the work on a job that has ended in the database, and say in its message that nothing will come."""
+        """Stop the work on a job that has ended in the database, and say so in its message."""
         await self._workers.cancel(job.id)
         with speaking(messages.message_locale(job)):
             view = messages.cancelled(job, by_moderator=by_moderator)

@@ -23,13 +23,13 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-#: Seconds before an engine that could not be loaded, or died, is started again; each time twice as long.
+#: Seconds before an engine that could not be loaded, or died, is restarted; doubled each time.
 START_AGAIN_AFTER, MAX_START_DELAY = 2.0, 300.0
-#: Seconds between two looks at an engine that has nothing to do.
+#: Seconds between two checks of an idle engine.
 CHECK_INTERVAL = 1.0
 #: Seconds before an engine that does not end is stopped again.
 STOP_AGAIN_AFTER = 1.0
-#: Batches in a row that an engine may fail at before it is started anew: an error of a GPU may stay in its process.
+#: Batches in a row that an engine may fail at before it is restarted: an error of a GPU may stay in its process.
 MAX_FAILED_BATCHES = 2
 #: What ANIMA_DEVICE says for every GPU of the machine.
 ALL = "all"
@@ -91,9 +91,9 @@ class SupervisedEngine:
         self.loaded = False
         #: Whether it waits before it is started again.
         self.resting = False
-        #: What it said of itself when it was loaded last.
+        #: Its description from when it was loaded last.
         self.description: EngineDescription | None = None
-        #: Why it could never be loaded, if that is for the operator to mend.
+        #: Why it could never be loaded, if the operator has to fix that.
         self.fatal: Exception | None = None
         #: Whether the bot ends because of that, and says so itself.
         self.given_up = False
@@ -164,7 +164,7 @@ class SupervisedEngine:
         return images
 
     async def wait_for_death(self) -> None:
-        """Returns once the engine has died while it had nothing to do. Then it is not loaded: `start_again`."""
+        """Returns once the engine has died while idle. Then it is not loaded: `start_again`."""
         while self.loaded:
             await asyncio.sleep(CHECK_INTERVAL)
             try:
@@ -177,7 +177,7 @@ class SupervisedEngine:
     async def close(self, grace: float) -> None:
         """End the engine. `grace`: seconds for the step that it is in."""
         self._closing = True
-        if self._call is not None and self.loaded:  # loading cannot be hurried, drawing can
+        if self._call is not None and self.loaded:  # drawing can be interrupted, loading cannot
             await asyncio.wait([self._call], timeout=grace)
         await asyncio.to_thread(self._client.stop)
         while self._call is not None and not self._call.done():

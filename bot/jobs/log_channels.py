@@ -31,18 +31,18 @@ from storage.servers import Servers
 
 logger = logging.getLogger(__name__)
 
-#: Entries of one server that wait to be posted; more are dropped.
+#: How many entries of one server may wait to be posted; more are dropped.
 MAX_WAITING = 100
 #: Seconds between two messages in one log channel, which is well within Discord's five in five seconds.
 PAUSE = 2.0
-#: Seconds for posting what waits when the bot stops.
+#: Seconds for posting waiting entries when the bot stops.
 CLOSE_TIMEOUT = 3.0
 #: Characters of one entry: more than any has, for one that is cut could lose the end of a spoiler.
 MAX_ENTRY_LENGTH = 2000
 #: Components of an entry with its buttons: a text, a row and two buttons.
 COMPONENTS_OF_ENTRY = 4
 MAX_ENTRIES = (MAX_COMPONENTS - 1) // COMPONENTS_OF_ENTRY
-#: Characters left for what was left out.
+#: Characters reserved for how many entries were left out.
 ROOM_FOR_REST = 200
 
 LogChannel: TypeAlias = discord.TextChannel | discord.Thread
@@ -74,7 +74,7 @@ class LogChannels:
     def __init__(
         self, lookup: ServerLookup, servers: Servers, refused: Callable[[int, Exception], None] = lambda *_: None
     ) -> None:
-        """`refused` is told of servers where Discord refused a message, and its error."""
+        """`refused` is called with servers where Discord refused a message, and its error."""
         self._lookup = lookup
         self._tell_refused = refused
         self._servers = servers

@@ -172,7 +172,7 @@ class Moderation:
             await asyncio.gather(*(self._outbox.wait_for(job.id) for job in some))
 
     async def _take_leave(self, ended: Sequence[Job]) -> None:
-        """Show it by the interaction's token, the only route left, where it is still valid."""
+        """Show it by the interaction's token, the only route left, if that is still valid."""
         for some in _in_groups(ended):
             await asyncio.gather(*map(self._show_removal, some))
 

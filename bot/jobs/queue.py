@@ -44,12 +44,12 @@ from math import exp2, isfinite
 from bot.jobs.fairness.line import UserLine
 from bot.jobs.fairness.price import MICRO, credits_for, micro, price
 
-#: Users whose lines are looked into for one place. Where more go before, every n-th in the order of turns stands for n.
+#: How many users' lines are examined for one position. If more are ahead, every n-th in turn order stands for n.
 #:
-#: They take turns, so those who follow one another in that order have about the same ahead of a given job, and the
+#: They take turns, so neighbours in that order have about the same amount ahead of a given job, and the
 #: estimate is good to a tenth or better.
 MAX_ASKED = 250
-#: Users whose turn a batch may pass over for what its engine has loaded.
+#: How many users' turns a batch may skip for its engine's loaded model.
 MAX_PASSED_OVER = 100
 #: Seconds after which half of somebody's recent use is forgotten.
 HALF_LIFE = 3600.0
@@ -81,7 +81,7 @@ class QueuedJob:
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """What the queue has to know of an engine that takes from it.
+    """What the queue has to know about an engine that takes from it.
 
     loaded: the models that it has loaded; None: whatever a job needs.
     swap_seconds: how long it takes to load another.
@@ -94,7 +94,7 @@ class Consumer:
     full_pass: int | None = None
 
     def swaps_for(self, job: QueuedJob) -> int:
-        """How many models it has to load for a job."""
+        """How many models the engine would have to load for a job."""
         return 0 if self.loaded is None else len(set(job.models) - self.loaded)
 
     def seconds_for(self, job: QueuedJob) -> float:
@@ -102,17 +102,17 @@ class Consumer:
         return job.cost * self.seconds_per_credit + self.swaps_for(job) * self.swap_seconds
 
     def is_busy_with(self, tokens: int) -> bool:
-        """Whether a batch of so many tokens keeps it busy, so that what joined it would only make the others wait."""
+        """Whether a batch of so many tokens keeps it busy, so that more jobs would only make the others wait."""
         return self.full_pass is not None and tokens >= self.full_pass
 
 
-#: One that is as good as any other.
+#: A consumer without preferences.
 ANY_CONSUMER = Consumer()
 
 
 @dataclass(frozen=True)
 class QueuePosition:
-    """What will be taken before a job, if nothing joins or leaves the line. The batch in progress is not counted.
+    """What will be taken before a job, if nothing joins or leaves the queue. The batch in progress is not counted.
 
     Exact while at most `MAX_ASKED` users have something ahead of the job, and estimated beyond.
     """
@@ -140,12 +140,12 @@ class FairQueue:
         self._half_life = half_life
         self._clock = clock
         self._waiting: dict[int, QueuedJob] = {}
-        self._turns: list[_Turn] = []  # of everyone who waits, the next one first
+        self._turns: list[_Turn] = []  # of all users with jobs, the next one first
         self._users: OrderedDict[int, _User] = OrderedDict()  # the longest untouched first
         self._receipts: OrderedDict[int, _Receipt] = OrderedDict()
         self._virtual_time = 0
         self._latest_start = 0
-        self._requests: list[_Request] = []  # of the consumers that have nothing to do, the latest first
+        self._requests: list[_Request] = []  # idle consumers, the latest first
         self._handing_out: asyncio.Handle | None = None
         self._closed = False
 
@@ -202,7 +202,7 @@ class FairQueue:
         self._rank(user)
 
     def remove(self, job_id: int) -> QueuedJob | None:
-        """Takes a cancelled job out of the line, free of charge. None: it does not wait here."""
+        """Removes a cancelled job, free of charge. None: it is not in the queue."""
         waiting = self._waiting.pop(job_id, None)
         if waiting is not None:
             user = self._users[waiting.user_id]
@@ -211,7 +211,7 @@ class FairQueue:
         return waiting
 
     def position(self, job_id: int) -> QueuePosition | None:
-        """How much is taken before this job, by the fair order as it is now. None: it does not wait here.
+        """How much is taken before this job, by the current fair order. None: it is not in the queue.
 
         Takes a binary search, about a microsecond, for each of at most `MAX_ASKED` users, however many jobs they have.
         """
@@ -237,7 +237,7 @@ class FairQueue:
         return QueuePosition(own_jobs + jobs, (mine.line.cost_of_first(own_jobs) + credit) / MICRO)
 
     def get(self, job_id: int) -> QueuedJob | None:
-        """A waiting job. None: it does not wait here."""
+        """A queued job. None: it is not in the queue."""
         return self._waiting.get(job_id)
 
     def of(self, user_id: int) -> tuple[QueuedJob, ...]:
@@ -256,7 +256,7 @@ class FairQueue:
         return self._closed
 
     def close(self) -> None:
-        """`take` gives nothing more. What waits stays, in the database too."""
+        """`take` returns nothing more. Queued jobs stay, in the database too."""
         self._closed = True
         self._hand_out()
 
@@ -266,7 +266,7 @@ class FairQueue:
             self.remove(job_id)
 
     def _hand_out_soon(self) -> None:
-        """Whatever else is put at the same time may share the batch."""
+        """Soon, not at once: jobs that are put at the same time may share the batch."""
         if self._requests and self._handing_out is None:
             self._handing_out = asyncio.get_running_loop().call_soon(self._hand_out)
 
@@ -313,7 +313,7 @@ class FairQueue:
         return tuple(batch)
 
     def _first_preferred(self, consumer: Consumer) -> int:
-        """Which of the turns is the first that the consumer has loaded; 0, the front, where it may not prefer any."""
+        """The first turn whose model the consumer has loaded; 0, the front, if it may not prefer any."""
         for index, turn in enumerate(self._turns[:MAX_PASSED_OVER]):
             if not consumer.swaps_for(self._waiting[turn[1]]):
                 return index
@@ -326,7 +326,7 @@ class FairQueue:
         return consumer.swaps_for(self._waiting[job_id]) > 0 and (start, job_id) >= user.passed_over_until
 
     def _charge(self, waiting: QueuedJob, now: float) -> None:
-        self._virtual_time = max(self._virtual_time, self._turns[0][0])  # what is passed over holds it back
+        self._virtual_time = max(self._virtual_time, self._turns[0][0])  # held back by a job that is passed over
         del self._waiting[waiting.job_id]
         user = self._users[waiting.user_id]
         self._users.move_to_end(waiting.user_id)
@@ -350,7 +350,7 @@ class FairQueue:
         self._hand_out_soon()
 
     def _rank(self, user: "_User") -> None:
-        """Puts a user whose first job or start has changed at the right place among those who wait."""
+        """Moves a user whose first job or start has changed to the right place in the order."""
         turn = (user.start, user.line.job_ids[0], user) if user.line else None
         if turn == user.turn:
             return
@@ -361,7 +361,7 @@ class FairQueue:
         user.turn = turn
 
     def _forget(self, now: float) -> None:
-        """Keeps memory flat: drops receipts no one will show any more, and users of whom nothing is left to know."""
+        """Keeps memory constant: drops old receipts, and users about whom nothing is left to remember."""
         while len(self._receipts) > _RECEIPTS_KEPT:
             self._receipts.popitem(last=False)
         for user_id in [user_id for user_id, _ in zip(self._users, range(2), strict=False)]:
@@ -371,7 +371,7 @@ class FairQueue:
 
 
 _NEVER = (-1, -1)
-_RECEIPTS_KEPT = 1024  # far more jobs than the workers have in hand together
+_RECEIPTS_KEPT = 1024  # far more jobs than all workers have at a time
 
 
 @dataclass(eq=False)
@@ -427,7 +427,7 @@ class _User:
 
     def before(self, start: int, job_id: int, now: float) -> tuple[int, int]:
         """How many jobs of the line go before another user's job of that `start` and id, given that the first does, and
-        what they cost together. It runs for many users whenever someone asks for their place, hence without detours.
+        what they cost together. It runs for many users whenever someone asks for their place, so it has to be fast.
         """
         bounds = self.line.bounds
         first = bounds[0]

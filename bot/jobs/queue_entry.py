@@ -8,7 +8,7 @@ from storage.jobs import Job
 
 
 def queued_job(job: Job) -> QueuedJob:
-    """What the queue has to know of an accepted job. One that came to nothing before is drawn alone the next time."""
+    """The queue's entry for an accepted job. One that failed before is drawn alone the next time."""
     spec = JobSpec.of(job)
     batch_key = spec.batch_key() if job.attempts == 0 else ("alone", job.id)
     tokens = max(recipe.tokens for recipe in spec.recipes)

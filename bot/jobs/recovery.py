@@ -18,9 +18,9 @@ from storage.jobs import Job
 
 logger = logging.getLogger(__name__)
 
-#: Who draws steadily has used as much in this time as a queue that forgets by HALF_LIFE would still remember.
+#: A steady user's use in this time is as much as a queue with HALF_LIFE would still remember.
 RECENT_USE = timedelta(seconds=HALF_LIFE / log(2))
-#: Times that a job is started, restarts included, before it is taken for what ends the bot.
+#: Times that a job is started, restarts included, before it is assumed to crash the bot.
 MAX_BEGINNINGS = 5
 
 
@@ -34,7 +34,7 @@ class Recovery:
     async def run(self, *, counting: bool = True) -> None:
         """Once after each time that the claim was taken, before anything is drawn.
 
-        `counting`: whether the interruption counts as an attempt of the jobs in hand, which may have caused it.
+        `counting`: whether the interruption counts as an attempt of the running jobs, which may have caused it.
         """
         unfinished = await self._database.jobs.requeue_interrupted(counting=counting)
         self._queue.restore_usage(await self._recent_use(unfinished.waiting))
@@ -48,7 +48,7 @@ class Recovery:
                 await self._requeue(job)
 
     async def _recent_use(self, waiting: Sequence[Job]) -> dict[int, float]:
-        """Credits drawn lately by each person: a restart makes nobody's share larger. What only waits is reserved."""
+        """Credits drawn lately by each user, so that a restart increases nobody's share. Queued jobs do not count."""
         usage = dict(await self._database.quotas.spent_lately(RECENT_USE))
         for job in waiting:
             usage[job.user_id] = usage.get(job.user_id, 0.0) - job.cost
@@ -56,7 +56,7 @@ class Recovery:
 
     @about_its_job
     async def _requeue(self, job: Job) -> None:
-        """A job goes on, unless nothing can come of it."""
+        """Continue a job, unless that is impossible."""
         if job.attempts >= MAX_BEGINNINGS:
             await self._outbox.fail(job, messages.ENGINE_LOST)
             return

@@ -163,7 +163,7 @@ class Submitter:
         self._log_refusal = log_refusal
 
     async def submit(self, origin: Origin, request: JobRequest) -> bool:
-        """Queues what is requested, or tells the person privately why not. Returns whether it was accepted."""
+        """Queues the request, or tells the user privately why not. Returns whether it was accepted."""
         interaction = origin.interaction
         if interaction.channel_id is None:
             await self._refuse(interaction, request, say(NO_CHANNEL))
@@ -198,7 +198,7 @@ class Submitter:
             return False
         try:
             Options.of(options.as_json())
-        except ValidationError as error:  # what could not be read back would be a job that nobody can draw
+        except ValidationError as error:  # a job that cannot be read back could never be drawn
             logger.info("interaction %d: an option is out of range", interaction.id)
             await self._refuse(interaction, request, describe_mistakes(error))
             return False
@@ -257,7 +257,7 @@ class Submitter:
         return self._known.is_private(job_id)
 
     async def model_choice(self, interaction: Interaction, models: ModelInfo | None = None) -> ModelChoice:
-        """Which models the person may use there, and which one holds. `models`: if they are known already."""
+        """Which models the user may choose there, and which one is used. `models`: if they are known already."""
         models = models or await self._model()
         settings = await load_server_settings(self._database.servers, settings_guild_id(interaction))
         return ModelChoice.of(models, settings, await self.preferences(interaction.user.id))
@@ -271,7 +271,7 @@ class Submitter:
         return read_stored_options(await self._database.preferences.defaults(user_id))
 
     async def preset(self, user_id: int, name: str | None) -> Options | None:
-        """None where the person has none of that name."""
+        """None if the user has none of that name."""
         kept = None if name is None else await self._database.preferences.preset(user_id, name)
         return None if kept is None else read_stored_options(kept)
 
@@ -331,7 +331,7 @@ class Submitter:
     async def _sized(
         self, options: Options, request: JobRequest, settings: ServerSettings, model: ModelInfo
     ) -> tuple[Options, JobRequest]:
-        """With the shape of the source image, unless a size was given."""
+        """The options with the shape of the source image, unless a size was given."""
         if request.source is None or request.kind != "imagine":
             return options, request
         source = await asyncio.to_thread(size_of, request.source)
@@ -397,7 +397,7 @@ class Submitter:
 def _with_known_model(request: JobRequest, choice: ModelChoice) -> JobRequest:
     """The request with a model that is there.
 
-    An image's or a preset's may be gone; then the one that holds otherwise is used, and the person is told. Images of
+    An image's or a preset's may be gone; then the usual one is used, and the user is notified. Images of
     earlier releases say nothing of their model, for there was only the default one.
     """
     known, name = choice.models.models, request.options.model
@@ -414,7 +414,7 @@ def _with_known_model(request: JobRequest, choice: ModelChoice) -> JobRequest:
 
 
 def _trigger_words(job: Job, request: JobRequest, model: ModelInfo) -> StaticLayout | None:
-    """The trigger words of LoRAs chosen in this request; they are never added unasked."""
+    """The trigger words of LoRAs chosen in this request; they are never added automatically."""
     if request.kind != "imagine":
         return None
     return trigger_words_layout(job.id, missing_trigger_words(job.prompt, request.options.loras or (), model))

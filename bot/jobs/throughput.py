@@ -18,12 +18,12 @@ from storage.jobs import Job
 
 _BATCHES_KEPT = 64
 _HALF_LIFE = 8  # batches after which one counts half
-_SWAPS_KEPT = 16  # batches by which it is judged how often models are swapped, and how long that takes
+_SWAPS_KEPT = 16  # batches that are counted for how often models are swapped, and how long that takes
 _OUTLIER = 2.0  # a batch this many times slower or faster than the median is left out
 
 
 class Forecast:
-    """When jobs will be ready: by the batches in hand, the line, and how fast each engine has drawn."""
+    """When jobs will be ready: from the running batches, the queue, and how fast each engine has drawn."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Forecast:
         self._clock = clock
 
     def queue_status(self, job: Job) -> QueueStatus | None:
-        """Where a job stands in the queue; None if it does not wait there."""
+        """A job's position in the queue; None if it is not queued."""
         position = self._queue.position(job.id)
         if position is None:
             return None
@@ -46,7 +46,7 @@ class Forecast:
         return QueueStatus(position.jobs_ahead, ready_at)
 
     def seconds_until_drawn(self, job_id: int) -> float | None:
-        """About how long a live job still takes. None: nothing was drawn yet to judge by, or nobody waits for it."""
+        """About how long an unfinished job still takes. None: nothing was drawn yet, or the job is not known."""
         engines, now = self._engines(), self._clock()
         typical = typical_pace(engines)
         if typical is None:
@@ -76,7 +76,7 @@ def typical_pace(engines: Iterable[Throughput]) -> float | None:
 
 
 def when_given_out(credits: float, engines: Sequence[tuple[float, float]]) -> float:
-    """In how many seconds engines will have taken so many credits that stand in line.
+    """In how many seconds engines will have taken so many queued credits.
 
     engines: of each, in how many seconds it is free, and its seconds per credit.
     """
@@ -91,11 +91,11 @@ def when_given_out(credits: float, engines: Sequence[tuple[float, float]]) -> fl
 
 @dataclass(frozen=True)
 class BatchInHand:
-    """What an engine has in hand; `started` is when it began with it, by the clock of its `Throughput`."""
+    """An engine's current batch; `started` is when it began, by the clock of its `Throughput`."""
 
     job_ids: frozenset[int]
     credits: float
-    #: Models that it loads first.
+    #: How many models it loads first.
     swaps: int = 0
     started: float = math.inf
 
@@ -104,7 +104,7 @@ NO_BATCH = BatchInHand(frozenset(), 0.0)
 
 
 class Throughput:
-    """How fast one engine draws, and what it has in hand."""
+    """How fast one engine draws, and its current batch."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
@@ -118,16 +118,16 @@ class Throughput:
         self._lately: deque[tuple[float, int]] = deque(maxlen=_SWAPS_KEPT)  # credits and swaps of batches
 
     def take(self, batch: Sequence[QueuedJob]) -> None:
-        """A batch is in hand, whose images are not started yet."""
+        """The engine has a batch, whose images are not started yet."""
         swaps = max(map(self.consumer(None).swaps_for, batch))
         self.batch = BatchInHand(frozenset(job.job_id for job in batch), sum(job.cost for job in batch), swaps)
 
     def begin(self) -> None:
-        """The engine begins with the batch in hand."""
+        """The engine starts its current batch."""
         self.batch = replace(self.batch, started=self._clock())
 
     def learn(self, credits: float) -> None:
-        """The engine has drawn `credits` of the batch in hand."""
+        """The engine has drawn `credits` of its current batch."""
         seconds, swaps = self._clock() - self.batch.started, self.batch.swaps
         self._lately.append((credits, swaps))
         drawing = self.pace.estimate(credits)
@@ -148,7 +148,7 @@ class Throughput:
         return self.swap_seconds * sum(swaps for _, swaps in self._lately) / credits if credits else 0.0
 
     def end(self) -> None:
-        """No batch is in hand."""
+        """The engine has no batch."""
         self.batch = NO_BATCH
 
     def consumer(self, typical: float | None) -> Consumer:
@@ -157,7 +157,7 @@ class Throughput:
         return Consumer(own if own is not None else typical or 0.0, self.loaded, self.swap_seconds, self.full_pass)
 
     def seconds_left(self, typical: float, now: float) -> float:
-        """Until it has drawn what it has in hand."""
+        """Until it has drawn its current batch."""
         if not self.batch.job_ids:
             return 0.0
         drawing = self.batch.credits * self.consumer(typical).seconds_per_credit

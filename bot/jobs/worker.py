@@ -35,7 +35,7 @@ from storage.schema import JobState
 
 logger = logging.getLogger(__name__)
 
-#: Times that a job is drawn before it is given up.
+#: Attempts to draw a job before it fails.
 MAX_ATTEMPTS = 2
 
 
@@ -63,7 +63,7 @@ class WorkerServices:
 
 
 class Worker:
-    """One engine's loop. An engine that dies is started again; meanwhile others draw what it had in hand."""
+    """One engine's loop. An engine that dies is restarted; meanwhile others draw its batch."""
 
     def __init__(self, engine: SupervisedEngine, services: WorkerServices) -> None:
         self.engine = engine
@@ -72,11 +72,11 @@ class Worker:
         self._queue = services.queue
         self._database = services.database
         self._outbox = services.outbox
-        self._in_hand: set[int] = set()  # ids of the batch's jobs, without those that went back in line
+        self._in_hand: set[int] = set()  # ids of the batch's jobs, without those that were queued again
         self._cancelled: set[int] = set()
 
     async def run(self) -> None:
-        """Draw until the queue is closed. If it is cancelled, what is in hand goes back in line; it may run again."""
+        """Draw until the queue is closed. If cancelled, its batch is queued again; it may run again."""
         if not self.engine.loaded:
             await self.engine.start()
         while batch := await self._next_batch():
@@ -127,7 +127,7 @@ class Worker:
             with about(*sorted(self._in_hand)):
                 await self._draw(batch)
         except asyncio.CancelledError:
-            with suppress(StorageUnavailable):  # whoever takes the claim next puts them back as well
+            with suppress(StorageUnavailable):  # the next holder of the claim queues them too
                 await self._database.jobs.requeue(self._in_hand)
             raise
         finally:
@@ -191,7 +191,7 @@ class Worker:
 
     @about_its_job
     async def _keep(self, job: Job, spec: JobSpec, images: Sequence[EncodedImage]) -> None:
-        """Writes down the images of a job and has them delivered, if they may be shown."""
+        """Stores the images of a job and has them delivered, if they may be shown."""
         verdict = Verdict.SHOWN
         if not spec.age_restricted:
             verdict = self._services.image_policy.verdict(image.labels for image in images)
@@ -213,7 +213,7 @@ class Worker:
             self._outbox.deliver_later(job)
 
     async def _recover(self, jobs: Sequence[Job], error: Exception) -> None:
-        """After a batch that came to nothing: its jobs are drawn once more, each alone, or end in a sentence."""
+        """After a failed batch: its jobs are drawn again, each alone, or fail with an explanation."""
         logger.error("the batch failed: %s", error)
         wrong_in_itself = len(jobs) == 1 and isinstance(error, InvalidRequest | CheckpointError)
         for job in jobs:
@@ -235,7 +235,7 @@ class Worker:
 
 
 class _Reporter:
-    """Takes the engine's progress out of its thread and tells it job by job, though jobs share batches."""
+    """Passes the engine's progress from its thread to the event loop, for each job of a batch."""
 
     def __init__(self, jobs: Sequence[Job], specs: Sequence[JobSpec], tell: Callable[[Job, JobProgress], None]) -> None:
         self._loop = asyncio.get_running_loop()

@@ -23,7 +23,7 @@ from storage.jobs import Job
 
 logger = logging.getLogger(__name__)
 
-#: Seconds that deliveries have when the bot is asked to stop.
+#: Seconds that deliveries have when the bot stops.
 CLOSING_GRACE = 10.0
 
 
@@ -71,7 +71,7 @@ class Workers:
         """Draw until the queue is closed. If it is cancelled, drawing ends within a step; it may run again.
 
         Raises CheckpointError or EngineFailed where every engine failed to load for a reason that the operator must
-        mend, and none ever had its model.
+        fix, and none ever had its model.
         """
         self._running = {worker: asyncio.create_task(self._run(worker)) for worker in self._workers}
         telling = asyncio.create_task(self._status.run(), name="status")
@@ -96,7 +96,7 @@ class Workers:
                 await worker.run()
 
     def watch(self, watcher: Tell) -> None:
-        """Have `watcher` called, in the event loop, at every step of every job."""
+        """Call `watcher`, in the event loop, at every step of every job."""
         self._watchers.append(watcher)
 
     def _tell(self, job: Job, progress: JobProgress) -> None:
@@ -122,13 +122,13 @@ class Workers:
             worker.discard(job_id)
 
     async def forget(self) -> None:
-        """After `run` was cancelled: nothing is left of any job, because another bot may draw them. Nobody is told."""
+        """After `run` was cancelled: forget all jobs, because another bot may draw them. Nobody is notified."""
         await self._outbox.close(0)
         self._queue.clear()
         self._status.forget()
 
     async def finish(self) -> None:
-        """Wait for the batches in hand, once the queue is closed. An engine that is loading has none."""
+        """Wait for the running batches, once the queue is closed. An engine that is loading has none."""
         while busy := [task for worker, task in self._running.items() if worker.engine.loaded and not task.done()]:
             await asyncio.wait(busy, return_when=asyncio.FIRST_COMPLETED)
 
@@ -176,18 +176,18 @@ class Workers:
         return tuple(sorted({name for names in at_hand for name in names if name}))
 
     def engines(self) -> Sequence[EngineStatus]:
-        """What each engine is at, for the operator."""
+        """What each engine is doing, for the operator."""
         return [
             EngineStatus(worker.engine.name, _state(worker), worker.engine.loaded, worker.engine.restarts)
             for worker in self._workers
         ]
 
     async def description(self) -> EngineDescription:
-        """What the loaded model says of itself; waits until one was loaded. Raises ModelUnavailable, ShuttingDown."""
+        """The description of the loaded model; waits until one is loaded. Raises ModelUnavailable, ShuttingDown."""
         return await asyncio.shield(self._first_description)
 
     def fail_waiting(self) -> None:
-        """Those who wait for the model are not kept waiting by a bot that ends: ShuttingDown is raised there."""
+        """Raises ShuttingDown in callers that wait for the model, so that a stopping bot does not keep them waiting."""
         if not self._first_description.done():
             self._first_description.set_exception(ShuttingDown())
             self._first_description.exception()  # nobody may be waiting
@@ -208,7 +208,7 @@ class Workers:
             self._hopeless.set_exception(engine.fatal or ModelUnavailable())
 
     def _unlike_others(self, engine: SupervisedEngine, description: EngineDescription) -> str | None:
-        """Why an engine of another machine cannot draw for this bot: images must not depend on who draws them."""
+        """Why an engine of another machine cannot draw for this bot: images must not depend on the engine."""
         others = (worker.engine for worker in self._workers if worker.engine is not engine)
         first = next((other.description for other in others if other.loaded and other.description), None)
         if first is None or (first.model_hash, first.turbo) == (description.model_hash, description.turbo):

@@ -15,9 +15,9 @@ from bot.generation.source_image import UploadedImage, prepare_mask, prepare_sou
 from bot.text.translation import N_, say
 from inference.metadata import Parameters, UnreadableImage, read
 
-#: Bytes of a file that is looked into.
+#: Maximum bytes of a file that is read.
 MAX_FETCHED_SIZE = 25 << 20
-#: Images of one message that are looked into.
+#: How many images of one message are read.
 MAX_IMAGES_READ = 4
 TIMEOUT = aiohttp.ClientTimeout(total=60)
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp")
@@ -57,7 +57,7 @@ async def fetch_mask(client: discord.Client, attachment: discord.Attachment, sou
 
 
 async def read_parameters(client: discord.Client, image: AttachedImage) -> Parameters:
-    """What the file of an image says of how it was made. Raises UnusableImage."""
+    """The parameters in an image's file. Raises UnusableImage."""
     data = await fetch(client, image.url, image.size)
     try:
         parameters = await asyncio.to_thread(read, data)
@@ -69,9 +69,9 @@ async def read_parameters(client: discord.Client, image: AttachedImage) -> Param
 
 
 async def fetch(client: discord.Client, url: str, size: int | None = None) -> bytes:
-    """A file that Discord keeps, whatever it is. Addresses of elsewhere are never opened, nor do redirects lead there.
+    """A file on Discord's servers. URLs on other hosts are never opened, and redirects are not followed.
 
-    `size`: bytes, as far as Discord says so; no more than `MAX_FETCHED_SIZE` are taken in any case.
+    `size`: bytes, if Discord says so; no more than `MAX_FETCHED_SIZE` are taken in any case.
     Raises UnusableImage.
     """
     if size is not None and size > MAX_FETCHED_SIZE:

@@ -2,7 +2,7 @@
 
 A button made here has no behaviour. What a press does is in `bot.components`, whose handlers are found by the
 templates of this module. A custom_id names a job, and an image by its place in the job; so it works after restarts and
-for images of months ago. Messages that were posted once have these custom_ids for ever: never change their form.
+for images of months ago. Posted messages keep these custom_ids forever: never change their form.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ EMOJI: Mapping[str, str] = {
     "pan-up": "🔼",
     "pan-down": "🔽",
 }
-#: Names that leave room for more buttons in the row; without an emoji, which would take the room again.
+#: Shorter labels, without emoji, so that more buttons fit into a row.
 SHORT_LABELS: Mapping[str, str] = {
     "reroll": N_("Re-roll"),
     "vary-strongly": N_("Vary"),
@@ -117,7 +117,7 @@ REDRAW_TEMPLATES = {
 
 
 def image_rows(job: Job, spec: JobSpec) -> list[ui.ActionRow[Any]]:
-    """What stands under a job's images: on a phone, at most two lines of buttons."""
+    """The buttons under a job's images: on a phone, at most two rows."""
     if len(spec.recipes) == 1:
         return [ui.ActionRow(*(short_button(action, job.id) for action in SINGLE_ACTIONS))]
     if spec.comparison is not None:
@@ -163,7 +163,7 @@ def pick_select(job_id: int, spec: JobSpec) -> ui.Select[Any]:
 
 
 def image_labels(spec: JobSpec) -> list[str]:
-    """What each of several images is called."""
+    """The label of each of several images."""
     if spec.comparison is None:
         return [say("Picture {number}", number=number) for number in range(1, len(spec.recipes) + 1)]
     return [label[:MAX_CHOICE_LENGTH] for label in spec.comparison.labels]
@@ -188,7 +188,7 @@ def lines_select(job_id: int, index: int, chosen: Collection[str]) -> ui.Select[
 
 
 def redraw_cells_button(job_id: int, index: int, chosen: Collection[str]) -> ui.Button[Any]:
-    """Opens the form for what is to be drawn in the chosen cells."""
+    """Opens the form that redraws the chosen cells."""
     custom_id = f"anima:redraw-chosen:{job_id}:{index}:{number_of(chosen)}"
     style = discord.ButtonStyle.primary
     return ui.Button(label=say("Redraw this part…"), emoji=EMOJI["redraw"], style=style, custom_id=custom_id)

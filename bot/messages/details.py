@@ -54,7 +54,7 @@ def named_settings(recipe: Recipe) -> list[tuple[str, str]]:
     return named
 
 
-#: What a model is, by its variant.
+#: Descriptions of the models' variants.
 VARIANTS: Mapping[Variant, str] = {
     "base": N_("base model"),
     "turbo": N_("turbo model, needs few steps"),
@@ -101,19 +101,19 @@ def settings_line(*recipes: Recipe, usual_model: str = "") -> str:
 
 
 def _same(recipes: Sequence[Recipe], describe: Callable[[Recipe], str]) -> list[str]:
-    """What is said of every recipe, if it is the same of all."""
+    """The value that all recipes share, if they do."""
     different = {describe(recipe) for recipe in recipes}
     return list(different) if len(different) == 1 else []
 
 
 def _with_strengths(recipe: Recipe) -> list[str]:
-    """A strength of 1 goes without saying."""
+    """A strength of 1 is not shown."""
     return [
         inline(name, 60) if strength == 1 else f"{inline(name, 60)} {strength:g}" for name, strength in recipe.loras
     ]
 
 
-#: What a job is, by its kind. `{source}` is the image that it comes from.
+#: Descriptions of jobs by kind. `{source}` is the image that it comes from.
 KINDS: Mapping[str, str] = {
     "reroll": N_("re-roll of {source}"),
     "vary": N_("variation of {source}"),

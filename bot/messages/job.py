@@ -52,7 +52,7 @@ WAITED_TOO_LONG = N_("The model couldn't be loaded for hours, so this was not dr
 _ENGINES = (NOTHING_CAME, WAITED_TOO_LONG, ENGINE_LOST, JUDGED_UNFIT, MODEL_REMOVED, LORA_REMOVED)
 _DELIVERYS = (TOO_LARGE_FOR_DISCORD, DISCORD_REFUSED)
 _MODERATORS = (CANCELLED_BY_MODERATOR, DROPPED_BY_BLOCK, DROPPED_BY_PAUSE, DROPPED_BY_OPERATOR, DROPPED_BY_REMOVAL)
-#: Our reasons as the database keeps them: the sentence, or how an earlier release put it. Others are the engine's own
+#: Our reasons as they are stored: the sentence, or that of an earlier release. Others are the engine's own
 #: words, in English.
 KNOWN_REASONS = {sentence: sentence for sentence in (*_ENGINES, *_DELIVERYS, *_MODERATORS)} | {
     "Nothing came of this.": NOTHING_CAME,
@@ -145,7 +145,7 @@ def _queue_status_text(status: QueueStatus | None) -> str:
 
 
 def ready_text(stands: str, ready_at: datetime | None) -> str:
-    """How a job stands, and when it will be ready. Where that is at any moment, a time would soon be in the past."""
+    """A job's position, and when it will be ready. If that is very soon, no time is shown: it would be in the past."""
     if ready_at is None:
         return stands
     if ready_at < discord.utils.utcnow() + READY_SOON:
@@ -208,7 +208,7 @@ def _caption(job: Job, spec: JobSpec, images: Sequence[Image], parent_url: str |
 
 
 def describe_kind(job: Job, spec: JobSpec) -> str | None:
-    """What a job does with the image it is based on; None if there is none."""
+    """What a job does with its source image; None if there is none."""
     if job.kind not in KINDS:
         return None
     kind, strength = say(KINDS[job.kind]), spec.recipes[0].variation_strength
@@ -220,7 +220,7 @@ def describe_kind(job: Job, spec: JobSpec) -> str | None:
     return f"{kind} ({shown})"
 
 
-#: What was done to the image that a job comes from, by the job's kind.
+#: What a job did with its source image, by the job's kind.
 KINDS = {
     "reroll": N_("re-rolled"),
     "vary": N_("varied"),
@@ -250,7 +250,7 @@ def failed(job: Job, reason: str, *, quoted: bool = True) -> StaticLayout:
 
 
 def reason_of(error: Exception) -> str:
-    """Why a job comes to nothing whose images the engine could not draw, as it is written down."""
+    """The reason to store for a job whose images the engine could not draw."""
     if isinstance(error, EngineDied):
         return ENGINE_LOST
     if isinstance(error, InvalidRequest):  # it names the field first; the files were there when the job was accepted
@@ -259,7 +259,7 @@ def reason_of(error: Exception) -> str:
 
 
 def explain_reason(reason: str) -> str:
-    """What was written down of why a job came to nothing, for the person who asked for it."""
+    """A stored failure reason, in the reader's language."""
     return say(KNOWN_REASONS[reason]) if reason in KNOWN_REASONS else reason
 
 

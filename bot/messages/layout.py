@@ -10,7 +10,7 @@ from bot.messages.fit import fit_components
 
 
 class StaticLayout(ui.LayoutView):
-    """What a message shows. Its buttons and menus are found by their custom_ids, not by this view.
+    """A message's layout. Its buttons and menus are handled by their custom_ids, not by this view.
 
     It is stopped from the start, for discord.py keeps every view that is not in memory as long as the bot runs.
     """

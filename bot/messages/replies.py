@@ -23,7 +23,7 @@ FIRST_ANSWER_LOST = "first answer lost"
 
 
 class Loading(Enum):
-    """What an interaction's loading message may become. Without one of these it is taken back before a reply."""
+    """What an interaction's loading message may become. Otherwise it is deleted before a reply."""
 
     #: Only the person sees it, so a reply takes its place.
     PRIVATE = auto()
@@ -36,7 +36,7 @@ def note_loading(interaction: discord.Interaction[Any], loading: Loading) -> Non
 
 
 def note_lost_answer(interaction: discord.Interaction[Any]) -> None:
-    """Discord may have taken this process's first answer to an interaction, without our learning of it."""
+    """Record that Discord may have received this process's first answer to an interaction."""
     interaction.extras[FIRST_ANSWER_LOST] = True
 
 
@@ -75,7 +75,7 @@ def refused_form(sentence: str, draft_id: int) -> StaticLayout:
 
 
 async def send_followup(interaction: discord.Interaction[Any], message: str | StaticLayout) -> None:
-    """Tell the person alone something next to the answer, which must have something in it by now."""
+    """Send the user a private follow-up to the answer, which must have been sent."""
     await interaction.followup.send(**_as_arguments(message), ephemeral=True)
 
 

@@ -34,7 +34,7 @@ def certificate_fault(error: BaseException) -> str | None:
 
 
 def port_fault(error: OSError) -> str:
-    """Why a port cannot be listened on, to go on after its number."""
+    """Why a port cannot be listened on, as the end of a sentence that starts with its number."""
     if error.errno == errno.EADDRINUSE:
         return "is in use by another program"
     if error.errno == errno.EACCES:  # WinError 10013: Hyper-V and WSL2 reserve many; on Linux those below 1024 are

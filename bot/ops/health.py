@@ -41,7 +41,7 @@ NOT_CLAIMED = "Another bot may be using this database. This one waits."
 NO_DATABASE = "The database is not responding. {why}"
 
 
-#: What an engine is at. One that is resting could not be loaded, or died, and is started again after a pause.
+#: An engine's states. A resting one could not be loaded, or died, and is restarted after a pause.
 EngineState = Literal["idle", "drawing", "loading", "resting"]
 
 
@@ -108,7 +108,7 @@ async def _healthz(request: web.Request) -> web.Response:
 
 
 class _Health(Collector):
-    """The bot's current state; what happened so far is counted by `Metrics`."""
+    """The bot's current state; `Metrics` counts what has happened."""
 
     def __init__(self, client: ShardedClient, engines: EnginesHealth, database: Database, metrics: Metrics) -> None:
         self._client = client

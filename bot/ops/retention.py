@@ -16,7 +16,7 @@ EVERY = timedelta(hours=1)
 
 
 class Retention:
-    """`prompts_kept`: how long prompts and settings are stored; `images_kept`: how long images. None: for ever."""
+    """`prompts_kept`: how long prompts and settings are stored; `images_kept`: how long images. None: forever."""
 
     def __init__(self, privacy: Privacy, settings: Settings) -> None:
         self._privacy = privacy

@@ -184,12 +184,12 @@ class Settings(BaseSettings):
 
     @property
     def image_policy(self) -> ImagePolicy:
-        """What happens to finished images if there is a classifier."""
+        """The rules for finished images if there is a classifier."""
         return ImagePolicy(thresholds(self.picture_classifier_hides), thresholds(self.picture_classifier_refuses))
 
     @property
     def tag_thresholds(self) -> TagThresholds:
-        """From which probability on a tag of the tagger is believed."""
+        """The probabilities that the tagger's tags need."""
         return TagThresholds(self.anima_tagger_general, self.anima_tagger_names)
 
     @property

@@ -128,7 +128,7 @@ class ShardedClient(discord.AutoShardedClient):
         shard.launch()
 
     def revive(self, shard_id: int, act: Callable[[], Awaitable[None]], *, identifies: bool) -> None:
-        """Connect a shard anew in the background, so that discord.py looks after the others meanwhile."""
+        """Reconnect a shard in the background, so that discord.py can handle the others meanwhile."""
 
         async def in_turn() -> None:
             if not identifies:

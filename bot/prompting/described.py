@@ -25,20 +25,20 @@ SAFETY = {
     "questionable": "nsfw",
     "explicit": "explicit",
 }
-#: Of these a wrong one is a wrong name.
+#: Categories that are names.
 NAMES = (TagKind.CHARACTER, TagKind.COPYRIGHT, TagKind.ARTIST)
 
 
 @dataclass(frozen=True)
 class TagThresholds:
-    """Probabilities, 0 to 1, from which on a tag is believed. `names`: of characters, series and artists."""
+    """Probabilities, 0 to 1, that a tag needs. `names`: the one for characters, series and artists."""
 
     general: float = 0.35
     names: float = 0.85
 
 
 def believed_tags(guesses: Sequence[TagGuess], thresholds: TagThresholds, *, with_safety: bool) -> list[Tag]:
-    """The tags that hold, the surest first. `with_safety`: the tag that says how safe the image is, too."""
+    """The tags that are believed, the surest first. `with_safety`: also the tag for how safe the image is."""
     ratings = [guess for guess in guesses if guess.kind is TagKind.RATING]
     safest = [max(ratings, key=lambda guess: guess.probability)] if ratings and with_safety else []
     believed = [
@@ -56,7 +56,7 @@ def believed_tags(guesses: Sequence[TagGuess], thresholds: TagThresholds, *, wit
 
 
 def described_prompt(tags: Iterable[Tag]) -> str:
-    """The tags, the surest first, as a prompt in Anima's order; what is less sure is left out where it is too long."""
+    """The tags, the surest first, as a prompt in Anima's order; the least sure are left out if it is too long."""
     written: list[tuple[int, str]] = []
     length = 0
     for tag in tags:

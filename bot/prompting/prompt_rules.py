@@ -32,7 +32,7 @@ _YEAR = re.compile(r"year \d{4}|newest|recent|mid|early|old")
 _SAFETY = re.compile(r"(?:rating[: ] ?)?(?:safe|general|sensitive|questionable|nsfw|explicit)")
 _META = re.compile(r"highres|absurdres|incredibly absurdres|official art")
 _COUNT = re.compile(r"\d{1,2}\+?(?:girl|boy|other)s?|multiple (?:girls|boys|others)|no humans")
-#: Of each of these kinds a person's own tags win over the prefix's, even where they differ.
+#: Of each of these kinds a user's own tags replace the prefix's, even if they differ.
 _GIVEN_ONCE = (_QUALITY, _SCORE, _YEAR, _SAFETY)
 
 #: The start of captions in the training data other than anime: the data set's name, and maybe the image's title.
@@ -85,14 +85,14 @@ def final_prompts(
     wanted = _names(prompt)
     added = _pieces_not_given(prefix, wanted, _GIVEN_ONCE)
     added_to_negative = _pieces_not_given(negative_prefix, wanted | _names(negative), ())
-    if not age_restricted:  # in front, where no bracket that was left open can take them in
+    if not age_restricted:  # in front, where an unclosed bracket cannot include them
         added = _missing(["safe"], [*added, prompt]) + added
         added_to_negative = _missing(["nsfw", "explicit"], [*added_to_negative, negative]) + added_to_negative
     return FinalPrompts(dataset + _joined(*added, prompt), _joined(*added_to_negative, negative))
 
 
 def _without_dataset(prompt: str) -> tuple[str, str]:
-    """The prompt after the lines that have to stay first, and these lines."""
+    """The prompt after the lines that must stay first, and these lines."""
     lines = _DATASET.match(prompt)
     return (prompt, "") if lines is None else (prompt[lines.end() :], lines[1].lstrip(" ,"))
 
@@ -147,7 +147,7 @@ def _place_of_artists(prompt: str, category_of: CategoryOf) -> int:
 
 
 def place_in_order(name: str, category: Category | None) -> int:
-    """Where a tag belongs in Anima's order: the lower, the further in front.
+    """A tag's place in Anima's order; lower is further in front.
 
     0: quality, meta, year and safety; 1: how many people; 2: characters; 3: series; 4: artists; 5: everything else.
     """
@@ -180,7 +180,7 @@ def _pieces_not_given(text: str, given: set[str], given_once: Sequence[re.Patter
 
 
 def _missing(tags: Sequence[str], texts: Sequence[str]) -> list[str]:
-    """Those that are nowhere on their own, and so at full weight. `(safe:0.1)` does not count."""
+    """Tags that the prompt lacks at full weight. `(safe:0.1)` does not count."""
     text = _joined(*texts)
     alone = {text[start:end].strip() for start, end in outer_pieces(text)}
     return [tag for tag in tags if tag not in alone]

@@ -29,7 +29,7 @@ class TagSpan:
 
 
 def tag_spans(prompt: str) -> list[TagSpan]:
-    """Every tag of the prompt, in order. What stands between two commas is a tag, be it a word or two sentences."""
+    """Every tag of the prompt, in order. Whatever is between two commas is a tag, be it a word or two sentences."""
     spans = []
     for start, end in comma_pieces(prompt):
         start, end = _without_weight(prompt, start, end)
@@ -53,17 +53,17 @@ def keeps_underscores(word: str) -> bool:
 
 
 def escape_brackets(name: str) -> str:
-    """The name as a prompt has to spell it, for bare brackets are weights."""
+    """The name as a prompt has to spell it, because bare brackets are weights."""
     return name.replace("(", r"\(").replace(")", r"\)")
 
 
 def comma_pieces(prompt: str) -> Iterator[tuple[int, int]]:
-    """Start and end of what lies between commas."""
+    """Start and end of each piece between commas."""
     return _between(prompt, (comma.start() for comma in _COMMA.finditer(prompt)))
 
 
 def outer_pieces(prompt: str) -> Iterator[tuple[int, int]]:
-    """Start and end of what lies between the commas that are in no bracket."""
+    """Start and end of each piece between commas outside of brackets."""
     return _between(prompt, _outer_commas(prompt))
 
 
@@ -87,7 +87,7 @@ def _between(prompt: str, commas: Iterator[int]) -> Iterator[tuple[int, int]]:
 
 
 def _without_weight(prompt: str, start: int, end: int) -> tuple[int, int]:
-    """Takes away what encloses a tag: brackets that open before it and close after it, and the weights before those."""
+    """Removes what encloses a tag: brackets that open before it and close after it, and their weights."""
     openings = _OPENINGS.match(prompt, start, end)
     start = openings.end() if openings else start
     surplus = sum(1 if bracket[0] == ")" else -1 for bracket in _BRACKET.finditer(prompt, start, end))

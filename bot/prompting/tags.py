@@ -38,13 +38,13 @@ MAX_ALIASES = 100
 MAX_PROBLEMS = 10
 
 _BEFORE_TAG = COMMAS + "{|"
-#: What begins them in the text that is searched.
+#: What precedes names, aliases and words in the searched text.
 _NAME, _ALIAS = "\n", "\0"
 
 _BEGINNING = re.compile(f"[{_NAME}{_ALIAS} ]")
 #: Characters by which beginnings are sorted.
 INDEXED = 24
-#: More beginnings than this are so frequent that a search meets enough of them soon.
+#: Beginnings more frequent than this are found quickly by a search.
 FEW = 300
 
 _PLAIN_LINE = re.compile(
@@ -67,7 +67,7 @@ _CATEGORIES = {str(category.value): category for category in Category}
 
 
 class Tag(NamedTuple):
-    """`name` is written with spaces, see `tag_name`; `posts` is how many pictures on Danbooru have it."""
+    """`name` is written with spaces, see `tag_name`; `posts` is its number of posts on Danbooru."""
 
     name: str
     category: Category
@@ -113,7 +113,7 @@ class TagIndex:
 
     @classmethod
     def load(cls, path: Path = OWN_TAGS) -> TagIndex:
-        """Reads a file of at most 64 MiB and 500,000 tags. Lines that are broken are left out and said in `problems`.
+        """Reads a file of at most 64 MiB and 500,000 tags. Broken lines are left out and reported in `problems`.
 
         Raises TagFileError where no tag can be read: no file, too large, not UTF-8, or no line that is a tag.
         """
@@ -128,7 +128,7 @@ class TagIndex:
         return len(self._by_name)
 
     def find(self, name: str) -> Tag | None:
-        """The tag of this very name, however it is spelled."""
+        """The tag with this name, however it is spelled."""
         return self._by_name.get(tag_name(name))
 
     def find_alias(self, text: str) -> Tag | None:
@@ -153,7 +153,7 @@ class TagIndex:
         return self._completions(text, start, limit, artists=False, besides=besides)
 
     def complete_artists(self, text: str, limit: int = 25) -> list[Completion]:
-        """The same for an option that takes nothing but artists, with or without `@`."""
+        """The same for an option that takes only artists, with or without `@`."""
         start = max(text.rfind(comma) for comma in COMMAS) + 1
         start += len(text[start:]) - len(text[start:].lstrip())
         return self._completions(text, start, limit, artists=True)
@@ -203,7 +203,7 @@ class _Ranking:
 
     def matching(self, query: str, limit: int) -> list[Tag]:
         """At most `limit` of each kind: name or alias that begins so, then those with a later word that does."""
-        query = query.replace("(", " ")  # what stands in brackets is a word like any other
+        query = query.replace("(", " ")  # text in brackets is a word like any other
         beginning = merge(self._rows(_NAME + query, limit), self._rows(_ALIAS + query, limit))
         inside = self._rows(" " + query, limit)
         return [self.tags[row] for row in dict.fromkeys((*beginning, *inside))]

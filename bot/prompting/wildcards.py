@@ -30,7 +30,7 @@ _Choose = Callable[[int, "_Group"], int]
 
 
 def expand(template: str, seed: int) -> str:
-    """The prompt that the seed chooses. Any text is a template and nothing raises.
+    """The prompt that the seed chooses. Any text is a valid template.
 
     >>> expand("{red|blue} hair, {red|blue} hat", seed=5)
     'red hair, blue hat'
@@ -39,7 +39,7 @@ def expand(template: str, seed: int) -> str:
 
 
 def escape_wildcards(text: str) -> str:
-    r"""The template that becomes this text and nothing else.
+    r"""The template that always becomes exactly this text.
 
     >>> escape_wildcards("{a|b}")
     '\\{a|b\\}'

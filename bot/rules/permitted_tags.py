@@ -8,7 +8,7 @@ from bot.rules.policy import ChannelContext, may_be_explicit
 from bot.rules.safety import asks_for_nsfw, blocked_words, minors_sexual
 from bot.rules.server_settings import ServerSettings
 
-#: Beside this everything sexual is forbidden.
+#: A term beside which everything sexual is forbidden.
 MINOR = "child"
 
 

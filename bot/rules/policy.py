@@ -73,7 +73,7 @@ class ChannelContext:
 
     @classmethod
     def of(cls, interaction: discord.Interaction[Any]) -> ChannelContext:
-        """Where an interaction came from. Raises ValueError where Discord does not say in which channel."""
+        """Where an interaction came from. Raises ValueError if Discord does not say in which channel."""
         if interaction.channel_id is None:
             raise ValueError("This interaction has no channel.")
         return cls._at(interaction.guild_id, interaction.channel_id, interaction.channel)
@@ -106,7 +106,7 @@ def role_ids(member: discord.Member) -> list[int]:
 
 @dataclass(frozen=True)
 class TypedText:
-    """What a person typed, before wildcards and prompt rules: prompt, artists and whatever else is drawn from."""
+    """What a user typed, before wildcards and prompt rules: prompt, artists and everything else that is drawn."""
 
     texts: tuple[str, ...] = field(repr=False)
     negative: str = field(default="", repr=False)
@@ -114,7 +114,7 @@ class TypedText:
 
 @dataclass(frozen=True)
 class EffectiveLimits:
-    """The most of everything in one job. `area` is in pixels, `upscaled` that of upscales."""
+    """The limits for one job. `area` is in pixels, `upscaled` the same for upscales."""
 
     side: int
     area: float
@@ -125,7 +125,7 @@ class EffectiveLimits:
 
     @property
     def for_upscales(self) -> EffectiveLimits:
-        """The same for a picture that is made of a smaller one."""
+        """The same for an upscale."""
         return replace(self, area=self.upscaled)
 
 
@@ -229,7 +229,7 @@ def permit(
     typed: TypedText,
     natives: Mapping[str, NativeSettings] = NO_MODELS,
 ) -> Allowance | PolicyRefusal:
-    """Whether a person may have this drawn there, and how much they may spend and have waiting.
+    """Whether a user may draw this there, and how much they may spend and queue.
 
     settings: of the server, or the operator's outside of servers; `server_settings.load_server_settings`.
     native: of the model that holds. natives: of all models by name, of which recipes may name others.
@@ -251,7 +251,7 @@ def permit(
 def check_text(
     settings: ServerSettings, channel: ChannelContext, spec: JobSpec, typed: TypedText
 ) -> PolicyRefusal | None:
-    """What the words of a request are refused for, if anything: minors, a server's own words, or the channel."""
+    """Why the words of a request are refused, if they are: minors, a server's own words, or the channel."""
     minors = _minors_refusal(spec, typed)
     if minors is not None:
         return minors
@@ -271,13 +271,13 @@ def check_text(
 
 
 def may_be_explicit(settings: ServerSettings, channel: ChannelContext) -> bool:
-    """Whether the channel is age-restricted and the server does not want it safe all the same."""
+    """Whether the channel is age-restricted and the server does not keep it safe."""
     kept_safe = settings.safety.always_safe or _is_any_channel_of(channel, settings.safety.safe_channels)
     return channel.age_restricted and not kept_safe
 
 
 def effective_limits(settings: ServerSettings, native: NativeSettings | None) -> EffectiveLimits:
-    """A server's limits, and what suits the model where it has none. `native` is None while no model is known."""
+    """A server's limits, or else the model's. `native` is None while no model is known."""
     limits = settings.limits
     model_area = math.inf if native is None else math.prod(native.sizes[0])
     area = limits.times_native * model_area if limits.megapixels is None else limits.megapixels * MEGAPIXEL
@@ -328,7 +328,7 @@ def _minors_refusal(spec: JobSpec, typed: TypedText) -> PolicyRefusal | None:
 
 
 def access_refusal(settings: ServerSettings, person: Person, channel: ChannelContext) -> PolicyRefusal | None:
-    """Why a person may have nothing done there, whatever it is."""
+    """Why a user may draw nothing there at all."""
     if person.is_blocked:
         return PolicyRefusal(RefusalReason.BLOCKED)
     if (paused := pause_refusal(settings)) is not None:
@@ -344,7 +344,7 @@ def access_refusal(settings: ServerSettings, person: Person, channel: ChannelCon
 
 
 def pause_refusal(settings: ServerSettings) -> PolicyRefusal | None:
-    """What anybody is refused for while the operator has paused everything, or a server's admins have there."""
+    """The refusal during a pause, by the operator or by the server's admins."""
     if settings.operator_pause is not None:
         return PolicyRefusal(
             RefusalReason.PAUSED_EVERYWHERE, {"reason": inline(settings.operator_pause, MAX_REASON_LENGTH)}

@@ -101,7 +101,7 @@ class DataBuilder:
         return chosen
 
     def field(self, component: JSON, label: str, values: Mapping[str, object]) -> JSON:
-        """One input of a modal as it is sent: with the given value, or with what stands in it."""
+        """One input of a modal as it is sent: with the given value, or with its current one."""
         kind, custom_id = component["type"], component["custom_id"]
         result: JSON = {"type": kind, "id": component["id"], "custom_id": custom_id}
         given = values.get(custom_id, values.get(label))

@@ -227,7 +227,7 @@ class FakeDiscord:
         what: str = "such an event",
         after: int = 0,
     ) -> DiscordEvent:
-        """The first event numbered above `after` that matches; a TimeoutError says `what` was waited for in vain."""
+        """The first event numbered above `after` that matches; a TimeoutError says for `what` it waited."""
         try:
             async with asyncio.timeout(timeout):
                 return await self.events.wait_for(matches, after)
@@ -235,7 +235,7 @@ class FakeDiscord:
             raise TimeoutError(f"Waited {timeout:g} s for {what}. {self.what_happened()}") from None
 
     def what_happened(self) -> str:
-        """Whether the bot is connected, the last events and the last refused requests: why a wait was in vain."""
+        """Whether the bot is connected, the last events and the last refused requests: why a wait timed out."""
         refused = [
             f"{request} {request.answer}" if request.status else str(request)
             for request in self.request_log.refused()[-3:]
@@ -278,7 +278,7 @@ class FakeDiscord:
         timeout: float = TIMEOUT,
         **named: object,
     ) -> list[Choice]:
-        """The choices offered while `value` stands in `option`, the other options being filled in as given."""
+        """The choices offered while `value` is typed into `option`, with the other options filled in as given."""
         others = {**(options or {}), **named}
         return await (await self.type_into(user, channel, command, option, value, others)).choices(timeout)
 

@@ -89,7 +89,7 @@ class UserClient:
     def autocomplete(
         self, user: User, channel: Channel, name: str, option: str, typed: str, options: Mapping[str, object]
     ) -> tuple[JSON, int]:
-        """The data sent while `typed` stands in `option`, and the option's type."""
+        """The data sent while `typed` is in `option`, and the option's type."""
         command, trail = self._find(user, channel, name)
         definitions = (trail[-1] if trail else command).get("options") or []
         self._check_names(name, definitions, {**options, option: typed})

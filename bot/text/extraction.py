@@ -77,7 +77,7 @@ async def _texts(tree: app_commands.CommandTree[Any]) -> Iterable[tuple[str, str
 
 
 class _Recorder(app_commands.Translator):
-    """Is asked for every text of a command, and has none of them."""
+    """Is asked for every text of a command, and translates none."""
 
     def __init__(self) -> None:
         self.found: dict[tuple[str, str], None] = {}

@@ -29,18 +29,18 @@ ENGLISH = "en-US"
 
 @dataclass(frozen=True)
 class Language:
-    """One that the bot speaks. `code` is Discord's name for it."""
+    """A language of the bot. `code` is Discord's name for it."""
 
     code: str
 
     @cached_property
     def locale(self) -> Locale:
-        """What Babel knows of it: how it writes numbers and durations, and its own name."""
+        """Babel's data about it: how it writes numbers and durations, and its own name."""
         return Locale.parse(self.code, sep="-")
 
     @property
     def name(self) -> str:
-        """What its readers call it, such as 日本語; with the script or the country where that tells two apart."""
+        """Its name in the language itself, such as 日本語; with script or country if two would have the same."""
         locale = self.locale
         exact = (str(locale), f"{locale.language}_{locale.script}", self.code.replace("-", "_"), locale.language)
         found = [locale.language] if self.code == ENGLISH else exact
@@ -61,7 +61,7 @@ class Language:
 
     @cached_property
     def translations(self) -> gettext.NullTranslations:
-        """Its catalog as gettext looks things up in it. What is missing there comes out in English."""
+        """Its gettext catalog. Missing entries fall back to English."""
         if self.path is None:
             return gettext.NullTranslations()
         compiled = io.BytesIO()
@@ -76,20 +76,20 @@ def _found() -> Iterator[Language]:
         yield Language(path.parent.parent.name.replace("_", "-"))
 
 
-#: By Discord's codes, English first. The only list of languages there is.
+#: By Discord's codes, English first. This is the only list of languages.
 LANGUAGES: Mapping[str, Language] = {language.code: language for language in _found()}
 
 _reader: ContextVar[Language] = ContextVar("reader", default=LANGUAGES[ENGLISH])
 
 
 def load_catalogs() -> None:
-    """Read every catalog now, so that nobody's first sentence has to wait for a file."""
+    """Read every catalog now, so that nobody's first sentence waits for a file."""
     for language in LANGUAGES.values():
         _ = language.translations
 
 
 def reader_language() -> Language:
-    """The language of whoever reads what this task says."""
+    """The language of the reader of this task's texts."""
     return _reader.get()
 
 
@@ -104,7 +104,7 @@ def speaking(locale: str) -> Iterator[None]:
 
 
 def speak_to(interaction: discord.Interaction[Any]) -> None:
-    """From here on this task speaks the language of the person behind an interaction."""
+    """From here on this task uses the language of the user behind an interaction."""
     _reader.set(language_of(str(interaction.locale)))
 
 

@@ -24,7 +24,7 @@ def N_(sentence: str, /) -> str: ...
 @overload
 def N_(one: str, many: str, /) -> tuple[str, str]: ...
 def N_(one: str, many: str | None = None, /) -> str | tuple[str, str]:
-    """Marks an English sentence, or the two of a plural, that is said somewhere else, for Babel to find it."""
+    """Marks an English sentence, or the two of a plural, that is used elsewhere, for Babel to find it."""
     return one if many is None else (one, many)
 
 
@@ -38,7 +38,7 @@ def say(sentence: str, **values: object) -> str:
 
 
 def say_plural(one: str, many: str, count: float, **values: object) -> str:
-    """The same for a sentence about a number of things, in the form that the reader's language has for that number.
+    """The same for a sentence with a count, in the plural form that the reader's language has for it.
 
     `{count}` in it is the number, with at most two decimals. Gettext's rules are for whole numbers: a part of one
     counts as none, and one and a bit as two.
@@ -73,7 +73,7 @@ class Translator(app_commands.Translator):
 
 
 def role_of(context: app_commands.TranslationContextTypes) -> str | None:
-    """What a text of a command is, which is its `msgctxt` in the catalogs; None for what is none of these."""
+    """The role of a command's text, which is its `msgctxt` in the catalogs; None for other texts."""
     match context.location:
         case Location.command_name | Location.group_name:
             return "menu" if isinstance(context.data, app_commands.ContextMenu) else "command name"

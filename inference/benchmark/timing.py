@@ -48,7 +48,7 @@ class Durations:
     """The repetitions of one call."""
 
     seconds: tuple[float, ...]
-    #: What all threads of the process together had of the processors.
+    #: Processor time of all threads of the process together.
     processor_seconds: tuple[float, ...]
 
     @property

@@ -184,7 +184,7 @@ def take_device(devices: Sequence[str], folder: Path | None = None) -> TakenDevi
     raise EngineDied(f"All engines of {platform.node()} are in use ({', '.join(devices)}).")
 
 
-# The bot imports this module on every system, hence modules that not every system has are imported where they are used.
+# The bot imports this module on every system, so modules that not every system has are imported where they are used.
 if sys.platform == "win32":
 
     def _of_this_user() -> str:

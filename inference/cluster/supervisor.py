@@ -27,8 +27,8 @@ from inference.process import EngineDied
 
 logger = logging.getLogger(__name__)
 
-#: Seconds without word that this machine is alive, after which it is started anew; and for Ray's start, and then for
-#: the first word.
+#: Seconds without a sign of life from this machine, after which Ray is restarted; and for Ray's start, and then for the
+#: first sign.
 SILENCE, START_TIMEOUT = 30.0, 120.0
 #: Seconds before a node is started again, each time twice as long.
 RESTART_AFTER, MAX_RESTART_DELAY = 2.0, 60.0

@@ -47,7 +47,7 @@ def _mask(width: int, height: int, sides: tuple[tuple[int, int], tuple[int, int]
 
 
 def _distance_to_new(length: int, before: bool, after: bool) -> np.ndarray:
-    """How far each pixel of a side lies from the new area before or after it, from 1 on."""
+    """The distance of each pixel of a side from the new area before or after it, from 1 on."""
     positions = np.arange(1, length + 1)
     far = np.full(length, np.inf)
     return np.minimum(positions if before else far, positions[::-1] if after else far)

@@ -102,6 +102,6 @@ def _equal_rows(rows: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
 
 
 def _runs(row: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
-    """Where a row is 1."""
+    """The stretches in which a row is 1."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0.0], row, [0.0]]))).tolist()
     yield from zip(edges[::2], edges[1::2], strict=True)

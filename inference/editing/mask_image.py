@@ -20,7 +20,7 @@ MAX_ASPECT_ERROR = 0.01
 
 
 def mask_problem(mask: Image.Image, image: Image.Image) -> str | None:
-    """What is wrong with a mask that marks nothing, or that has another shape than its image; None if all is well."""
+    """What is wrong with an empty mask, or one of another shape than its image; None if nothing."""
     levels = levels_of(mask)
     if not (levels > NEARLY_BLACK).any():
         return "mask is completely black, but must be white where the image is to be redrawn."
@@ -31,7 +31,7 @@ def mask_problem(mask: Image.Image, image: Image.Image) -> str | None:
 
 
 def is_soft(mask: Image.Image) -> bool:
-    """Whether a mask has greys that mean something."""
+    """Whether a mask has real greys."""
     levels = levels_of(mask)
     return bool(((levels > NEARLY_BLACK) & (levels < NEARLY_WHITE)).any())
 

@@ -18,7 +18,7 @@ from inference.networks.transformer import Block, Context, Transformer, image_ro
 
 logger = logging.getLogger(__name__)
 
-#: A batch pays that saves at least this part of the time.
+#: The least share of time that a larger batch has to save.
 WORTH = 0.1
 #: Tokens of the passes that are measured; an image of 1024x1024 with guidance has 8,192.
 SIZES = (256, 512, 1024, 2048, 4096, 8192, 16384)
@@ -50,7 +50,7 @@ def full_pass(transformer: Transformer, device: torch.device) -> int | None:
 
 
 def is_measured(device: torch.device) -> bool:
-    """Whether it is found out by trying."""
+    """Whether it is measured."""
     return device.type == "cuda"
 
 

@@ -29,7 +29,7 @@ class JoinedProjections(nn.Module):
     joined_scale: Tensor | None = None
 
     def projected(self, x: Tensor) -> tuple[Tensor, ...]:
-        """What each of the layers makes of x [..., inputs]."""
+        """The layers' outputs for x [..., inputs]."""
         layers = [getattr(self, name) for name in self.PROJECTIONS]
         if self.joined is None:
             return tuple(layer(x) for layer in layers)
@@ -40,7 +40,7 @@ class JoinedProjections(nn.Module):
         return product.chunk(len(layers), dim=-1)
 
     def join(self) -> None:
-        """Have the layers' matrices be parts of one, where they are not yet."""
+        """Make the layers' matrices parts of one, if they are not yet."""
         layers = [getattr(self, name) for name in self.PROJECTIONS]
         if self._is_joined(layers):
             return
@@ -53,7 +53,7 @@ class JoinedProjections(nn.Module):
                 layer.scale = scale
 
     def separate(self) -> None:
-        """Have the layers work one by one."""
+        """Make the layers separate again."""
         self.joined = self.joined_scale = None
 
     def _is_joined(self, layers: list[Any]) -> bool:
@@ -72,7 +72,7 @@ class JoinedProjections(nn.Module):
 
 
 def join_projections(network: nn.Module) -> None:
-    """Join all that can be, or join again what is not any more."""
+    """Join all projections that can be joined and are not."""
     for module in network.modules():
         if isinstance(module, JoinedProjections):
             module.join()

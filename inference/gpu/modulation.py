@@ -27,7 +27,7 @@ class Modulation:
     final: Tensor
 
     def levels(self) -> Iterator[Modulation]:
-        """That of each noise level; nothing is copied."""
+        """The modulation of each noise level; nothing is copied."""
         parts = zip(*(torch.tensor_split(block, len(block)) for block in self.blocks), strict=True)
         for blocks, final in zip(parts, torch.tensor_split(self.final, len(self.final)), strict=True):
             yield Modulation(blocks, final)
@@ -53,7 +53,7 @@ class StepModulations:
         self._alone: dict[float, Modulation] = {}
 
     def at(self, level: float) -> Modulation:
-        """That of one noise level. One that is not in the schedule, as some solvers ask for, is computed alone."""
+        """For one noise level. One outside of the schedule, which some solvers need, is computed alone."""
         if level in self._known:
             return self._known[level]
         if level in self._schedule:

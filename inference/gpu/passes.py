@@ -26,7 +26,7 @@ def step_graphs(device: torch.device) -> StepGraphs | None:
 
 
 class Passes:
-    """Calls the transformer with what stays the same from step to step."""
+    """Calls the transformer with the inputs that stay the same from step to step."""
 
     def __init__(
         self,

@@ -34,10 +34,10 @@ Pass = Callable[[Tensor, Modulation], Tensor]
 
 
 class GraphRecorder(Protocol):
-    """What records and replays on a device. `CudaRecorder` is one."""
+    """Records and replays graphs on a device. `CudaRecorder` is one."""
 
     def record(self, call: Callable[[], Tensor]) -> tuple[Tensor, Callable[[], None]]:
-        """What `call` returns, and what computes it anew from the same tensors, into the same. Raises RuntimeError."""
+        """What `call` returns, and a function that computes it again in the same tensors. Raises RuntimeError."""
         ...
 
     def synchronize(self) -> None: ...

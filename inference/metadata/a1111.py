@@ -79,7 +79,7 @@ def write(parameters: Parameters) -> str:
 
 
 def read(text: str) -> Parameters | None:
-    """What a `parameters` text says, in time linear in its length. None for one without a line of settings."""
+    """Reads a `parameters` text, in time linear in its length. None for one without a line of settings."""
     lines = _lines(text)
     # The settings come last, but extensions have been seen to add lines after them.
     for end in range(len(lines) - 1, -1, -1):
@@ -101,7 +101,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _split_off_settings(line: str) -> tuple[list[str], str]:
-    """What stands before the settings in their own line, where a program dropped the line breaks."""
+    """The text before the settings in their line, if a program dropped the line breaks."""
     steps = _STEPS.search(line)
     before = line[: steps.start()] if steps else ""
     if steps is None or not before or (":" in before.partition(",")[0] and not _NEGATIVE_WITHIN.search(before)):

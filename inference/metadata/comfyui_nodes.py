@@ -59,7 +59,7 @@ _MAX_JSON = 1 << 16
 def sampler_of_node(node: Node) -> str | None:
     """Our name of the sampler that a node is, or None for another node.
 
-    With other settings than the named sampler's it is the class and those settings, which is nobody's name.
+    With other settings than the named sampler's it is the class and those settings, which is no sampler's name.
     """
     if node.kind not in _NODES:
         return None

@@ -67,7 +67,7 @@ _BLOCK_WEIGHTS = "BlockWeight"
 
 
 def read(text: Mapping[str, str]) -> Parameters | None:
-    """What the `prompt` chunk, or else the `workflow` chunk, says; None if there is no graph with a sampler."""
+    """Reads the `prompt` chunk, or else the `workflow` chunk; None if there is no graph with a sampler."""
     for nodes in graphs(text):
         if len(nodes) <= _MAX_NODES and (parameters := _GraphWalk(without_unselected(nodes)).parameters()):
             return parameters
@@ -375,7 +375,7 @@ class _GraphWalk:
         return None
 
     def _joined(self, node: Node) -> str:
-        """What a node that concatenates texts gives. Joins of joins are followed with a stack of what is to come."""
+        """What a node that concatenates texts gives. Joins of joins are followed with a stack."""
         pieces: list[str] = []
         stack: list[Any] = [node]
         for _ in range(_FARTHEST):

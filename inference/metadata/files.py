@@ -123,7 +123,7 @@ def _png(image: Image.Image, texts: dict[str, str]) -> bytes:
 
 
 def read(picture: Image.Image | bytes | str | os.PathLike[str]) -> Parameters | None:
-    """How an image was made, as far as its file says; None if it says nothing.
+    """How an image was made, according to its file; None if it says nothing.
 
     Takes the file, its bytes, or an image that Pillow opened, whose pixels are loaded only to look for stealth text.
     Understands what we, A1111 and its relatives, ComfyUI, NovelAI and the programs of `json_formats` write; width and
@@ -228,7 +228,7 @@ def _png_texts(file: BinaryIO) -> Found:
         elif kind in _TEXT_CHUNKS and length <= MAX_TEXT_LENGTH and texts_taken < MAX_TEXTS:
             data = file.read(length)
             found = _exif_texts(data) if kind == b"eXIf" else _chunk_text(kind, data)
-            # A chunk takes the place of an earlier one of its key, unless it is empty; an EXIF block takes nobody's.
+            # A chunk takes the place of an earlier one of its key, unless it is empty; an EXIF block replaces none.
             text |= {k: v for k, v in found.items() if v.strip() and (kind != b"eXIf" or k not in text)}
             texts_taken += 1
         else:

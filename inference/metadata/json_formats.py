@@ -68,7 +68,7 @@ _SWARMUI_TAG = re.compile(r"<[a-z]\w*(?:\[[^\[\]<>]*\])?(?::[^<>]*)?>", re.IGNOR
 
 
 def read(text: Mapping[str, str]) -> Parameters | None:
-    """What the texts of a file say as JSON, whichever program wrote them; None if it is none of those known here."""
+    """Reads JSON in the texts of a file, whichever known program wrote it; None if no known one did."""
     for found in _objects(text):
         for reader in _READERS:
             if parameters := reader(found):

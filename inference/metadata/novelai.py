@@ -9,7 +9,7 @@ from inference.metadata.parameters import Parameters, as_number, as_text, json_o
 
 _REDRAWN = "NativeInfillingRequest"
 _FROM_IMAGE = ("Img2ImgRequest", _REDRAWN)
-#: Settings that change the image and are none here.
+#: Settings that change the image and do not exist here.
 _LEFT_OUT = (
     *("cfg_rescale", "sm", "sm_dyn", "dynamic_thresholding", "skip_cfg_above_sigma"),
     *("reference_strength_multiple", "reference_strength", "director_reference_strengths"),
@@ -17,7 +17,7 @@ _LEFT_OUT = (
 
 
 def read(text: Mapping[str, str]) -> Parameters | None:
-    """What NovelAI's text chunks say, or None if they are not NovelAI's. Its prompt markup (`{}`, `1.2::…::`) stays."""
+    """Reads NovelAI's text chunks; None if they are not NovelAI's. Its prompt markup (`{}`, `1.2::…::`) stays."""
     comment = json_object(text.get("Comment"))
     if comment is None and text.get("Software") == "NovelAI" and text.get("Description"):
         comment = {}

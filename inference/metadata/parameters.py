@@ -68,7 +68,7 @@ class Parameters:
     source_image: file name of the image that it was made from.
     mask: where only a part of that image was redrawn.
     tiled: whether it was drawn in overlapping tiles.
-    nag: whether the negative took part by normalized attention guidance, as ours does at CFG 1.
+    nag: whether the negative prompt was applied by normalized attention guidance, as ours is at CFG 1.
     software: the program and its version, as `Anima Bot 1.0`.
     extra: what else the file says, (name, value).
     """
@@ -155,7 +155,7 @@ def to_json(parameters: Parameters) -> str:
 
 
 def from_json(text: str) -> Parameters | None:
-    """What `to_json` wrote; values of a wrong type are left out. None for a text that is no such JSON object."""
+    """Reads what `to_json` wrote; values of a wrong type are left out. None for any other text."""
     values = json_object(text)
     if values is None or "prompt" not in values:
         return None
@@ -164,7 +164,7 @@ def from_json(text: str) -> Parameters | None:
 
 
 def json_object(text: object) -> dict[str, Any] | None:
-    """The object that an untrusted JSON text stands for, or None. NaN and infinity become None."""
+    """Parses an untrusted JSON object, or None. NaN and infinity become None."""
     if not isinstance(text, str):
         return None
     try:
@@ -190,7 +190,7 @@ def as_text(value: object) -> str | None:
 
 
 def as_integer(value: object) -> int | None:
-    """The whole number of at most 64 bits that an untrusted value stands for, or None."""
+    """An untrusted value as a whole number of at most 64 bits, or None."""
     if isinstance(value, str) and len(value) <= 20:
         try:
             value = int(value)
@@ -202,7 +202,7 @@ def as_integer(value: object) -> int | None:
 
 
 def as_number(value: object) -> float | None:
-    """The finite number that an untrusted value stands for, or None."""
+    """An untrusted value as a finite number, or None."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     try:

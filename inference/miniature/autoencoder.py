@@ -168,7 +168,7 @@ def keep_latents(moments: list[Tensor], mean: Tensor, std: Tensor, workdir: Path
 
 
 def polish_decoder(workdir: Path, steps: int, device: torch.device) -> None:
-    """Goes on training the decoder alone, from the latents as they are: `vae_polished.pt`.
+    """Continues training the decoder alone, from the latents as they are: `vae_polished.pt`.
 
     Squared errors weigh more than in `train_vae`, and half of each batch are images with what was lost most, so that
     small things come back: earrings, and the colour of a strip of shirt.

@@ -113,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
         ("tokenizers", _tokenizers, "make the two tokenizers", None),
         ("vae", _vae, "train the VAE and encode the images with it", 6000),
         ("decoder", _decoder, "train the VAE's decoder on, for small details", 4000),
-        ("restore", _restore, "instead of the last three: go on from the files that ship", None),
+        ("restore", _restore, "instead of the last three: continue from the bundled files", None),
         ("train", _train, "train transformer, adapter and Qwen3 together", 5000),
         ("distill", _distill, "distil the turbo LoRA", 600),
         ("classifier", _classifier, "train the classifier", 2500),

@@ -1,4 +1,4 @@
-"""In place of the stages from tokenizers to decoder: a work folder that goes on from the files that ship.
+"""Replaces the stages from tokenizers to decoder: a work folder that continues from the bundled files.
 
 Their VAE encodes the images, and their networks are where the next training begins; it has no older checkpoint. The
 VAE may be trained on before the networks, for images of another size.

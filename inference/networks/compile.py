@@ -59,7 +59,7 @@ def compile_blocks(transformer: Transformer, backend: str = "inductor") -> None:
     """Have each block compiled when it is first called: all blocks share one graph, and another for a batch of one.
 
     Sizes that are equal at first, such as sixteen heads and the sixteen tokens of a short prompt, are not taken to be
-    equal for ever, as PyTorch would. The setting belongs to a thread, hence it is made around every call.
+    equal forever, as PyTorch would. The setting belongs to a thread, so it is made around every call.
     """
     from torch.fx.experimental import _config as shapes
 

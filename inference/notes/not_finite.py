@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from inference.prompt import parse_weights
 from inference.request import GenerationRequest
 
-#: A prompt's weights beyond this are the first to blame for an image that is not a number.
+#: A prompt's weights beyond this are assumed to cause NaN images.
 USUAL_WEIGHT = 100.0
 
 
 def why_not_finite(requests: Sequence[GenerationRequest]) -> str:
-    """What to try, in a sentence for the person who asked."""
+    """What to try, in a sentence for the user."""
     texts = [text for request in requests for text in (request.prompt, request.negative_prompt)]
     heaviest = max((weight for text in texts for _, weight in parse_weights(text)), key=abs)
     if abs(heaviest) > USUAL_WEIGHT:

@@ -51,7 +51,7 @@ class DiffusionModel:
         self.transformer.to(device)
 
     def release(self) -> None:
-        """Give its memory back at once: what is compiled refers to itself, and would keep it for a while."""
+        """Free its memory at once: compiled code refers to itself, and would keep it for a while."""
         separate_projections(self.transformer)
         for parameter in self.transformer.parameters():
             parameter.data = torch.empty(0, dtype=parameter.dtype)

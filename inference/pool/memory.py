@@ -22,12 +22,12 @@ from inference.weights.checkpoint import ModelFiles
 
 #: Of a GPU, for the libraries' own workspaces.
 DEVICE_RESERVE = 1 << 30
-#: Of main memory, the part that is left to other programs.
+#: The share of main memory that is left to other programs.
 MEMORY_RESERVE = 0.1
 
 
 def reserve(device: torch.device) -> int:
-    """Bytes that models' weights leave free, beside what generating needs."""
+    """Bytes that stay free besides what weights and generating need."""
     if device.type in ("cuda", "xpu"):
         return DEVICE_RESERVE
     return int(MEMORY_RESERVE * psutil.virtual_memory().total)

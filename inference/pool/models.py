@@ -79,11 +79,11 @@ class DiffusionModels:
         return weights_size(source.params, self._dtype, self._float8)
 
     def release_idle(self) -> bool:
-        """Have all models leave the device but the one used last. Returns whether there were any."""
+        """Move all models off the device but the one used last. Returns whether there were any."""
         return self._pool.release_idle(self.source.name)
 
     def stop_compiling(self) -> None:
-        """Have the model used last, and those loaded from now on, work uncompiled."""
+        """Leave the model used last, and those loaded from now on, uncompiled."""
         self.compiles = False
         leave_uncompiled(self.current.transformer)
 

@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 
 
 class PassingParts:
-    """Networks that are brought to the device when they are needed, and leave it when their memory is.
+    """Networks that are moved to the device when they are needed, and off it when their memory is needed.
 
     With "never" they always stay there, with "always" they leave as soon as something else works. With "auto" they
     leave where the free memory is too small, and from the first time on that the device ran out of it, always. Where
@@ -41,7 +41,7 @@ class PassingParts:
         self._on_device: list[nn.Module] = []
 
     def place_for(self, size: int) -> torch.device:
-        """Where a network is to be loaded that needs so many bytes, for its weights and for what is done then."""
+        """Where to load a network that needs so many bytes, for its weights and for computing."""
         fits = self.mode == "never" or (self.mode == "auto" and self._free() >= size)
         return self._device if fits else CPU
 
@@ -52,7 +52,7 @@ class PassingParts:
             self._on_device.append(part)
 
     def bring(self, part: nn.Module, needed: int = 0) -> None:
-        """Have a network on the device, with so many bytes free beside it."""
+        """Move a network to the device, with so many bytes free besides it."""
         if self.mode == "never":
             return
         if part in self._on_device:
@@ -65,7 +65,7 @@ class PassingParts:
         self._on_device.append(part)
 
     def make_room(self, needed: int, staying: nn.Module | None = None) -> None:
-        """Have others leave until so many bytes are free; those that were used last leave last."""
+        """Move others off the device until so many bytes are free, the least recently used first."""
         if self.mode == "never":
             return
         for part in [part for part in self._on_device if part is not staying]:
@@ -74,7 +74,7 @@ class PassingParts:
             self._leave(part)
 
     def give_way(self) -> bool:
-        """Have all leave after the device ran out of memory, and from now on always. Returns whether that is news."""
+        """Move all off after the device ran out of memory, and from now on always. Returns whether that is new."""
         if self.mode != "auto":
             return False
         logger.info("The device is short of memory: text encoder and VAE wait in main memory from now on.")

@@ -42,6 +42,6 @@ def place(recent: Sequence[Placed], device_room: int, memory_room: int) -> Place
 
 
 def _fitting(models: Sequence[Placed], room: int) -> Sequence[Placed]:
-    """As many of the first as fit together: a smaller one does not outlast one that was used later."""
+    """As many of the first as fit together, so a smaller one is not kept instead of one used later."""
     sums = accumulate(model.size for model in models)
     return models[: sum(total <= room for total in sums)]

@@ -84,13 +84,13 @@ class ModelPool(Generic[Loaded]):
             raise _too_large(name) from error
 
     def release_idle(self, used: str) -> bool:
-        """Have all other models leave the device. Returns whether there were any."""
+        """Move all other models off the device. Returns whether there were any."""
         had_any = bool(self._on_device - {used})
         self._apply(self._placement(used, 0, None))
         return had_any
 
     def drop(self, name: str) -> None:
-        """Forget a model, for one whose file has changed or gone. One that is not there is no error."""
+        """Forget a model whose file has changed or is gone. An unknown one is ignored."""
         if name in self._kept:
             self._leave(name, keep=False)
             self._give_back()
@@ -110,7 +110,7 @@ class ModelPool(Generic[Loaded]):
         return place([Placed(wanted, size, wanted in self._on_device), *others], device_room, memory_room)
 
     def _apply(self, placement: Placement, on_loading: Callable[[], None] = lambda: None) -> None:
-        """Have models leave their places, least recently used first; those that are dropped first of all."""
+        """Move models, the least recently used first, after dropping those that no longer fit."""
         kept = {*placement.on_device, *placement.in_memory}
         dropped = [name for name in self._kept if name not in kept]
         leaving = [name for name in self._kept if name in self._on_device and name in placement.in_memory]
@@ -148,7 +148,7 @@ class ModelPool(Generic[Loaded]):
         return model
 
     def _give_back(self) -> None:
-        """Let the GPU have what PyTorch keeps of the weights that left."""
+        """Free the GPU memory that PyTorch keeps of removed weights."""
         empty_cache(self._device)
 
 

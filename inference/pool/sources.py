@@ -33,7 +33,7 @@ class ModelSource:
     file_name: str
     params: TransformerParams
     native: NativeSettings
-    #: Another one after each change of the file.
+    #: Changes whenever the file does.
     version: tuple[int, int]
     #: Whether it is in the folder of files with all parts of a model.
     all_in_one: bool = False

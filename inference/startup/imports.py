@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from inference.startup.environment import set_up_environment
 
-#: Seconds between two looks at whether the bot is still there.
+#: Seconds between two checks whether the bot is still running.
 LOOK = 0.1
 
 

@@ -30,7 +30,7 @@ class _Preparation:
         self.succeeded = False
 
     def run(self) -> None:
-        """Copy a process that does nothing: it answers as soon as the imports are done."""
+        """Fork a process that does nothing: it answers as soon as the imports are done."""
         try:
             trial = multiprocessing.get_context("forkserver").Process(target=_nothing, daemon=True)
             trial.start()
@@ -56,7 +56,7 @@ def prepare_engines(also: Sequence[str] = ()) -> None:
 
 
 def can_be_copied(platform: str = sys.platform, version: tuple[int, ...] = sys.version_info[:3]) -> bool:
-    """Whether processes with PyTorch may be copied on this system, by this Python."""
+    """Whether processes with PyTorch can be forked on this system, by this Python."""
     return platform == "linux" and version >= (3, 11, 1)
 
 
@@ -70,4 +70,4 @@ def engine_context() -> ForkServerContext | SpawnContext:
 
 
 def _nothing() -> None:
-    """What the trial does."""
+    """The task of the trial process."""

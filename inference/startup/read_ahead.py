@@ -67,9 +67,9 @@ def expected_files(models: Path, diffusion_model: str | None, *others: str | Non
 
 
 def fetch(path: Path) -> bool:
-    """Have the system read a file, where it fits into what memory is available. Returns whether it did.
+    """Read a file into the system's cache, if it fits into the available memory. Returns whether it did.
 
-    Linux reads on its own once it is told; elsewhere the file is read here, a stretch at a time.
+    Linux reads by itself once advised to; elsewhere the file is read here, in pieces.
     """
     with path.open("rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
@@ -86,7 +86,7 @@ def fetch(path: Path) -> bool:
 
 
 def read_through(file: RawIOBase) -> int:
-    """Read a file to its end, and forget it. Returns its bytes."""
+    """Read a file to its end, and discard it. Returns its bytes."""
     part, total = bytearray(STRETCH), 0
     while read := file.readinto(part):
         total += read

@@ -22,7 +22,7 @@ MODEL = "model.onnx"
 MAX_THREADS = 4
 #: Pixels of the model's side that are believed.
 MAX_SIDE = 2048
-#: Guesses below it are of no use to anybody.
+#: Guesses below it are left out.
 MIN_PROBABILITY = 0.05
 #: What a sigmoid may be off by.
 TOLERANCE = 1e-3
@@ -97,7 +97,7 @@ def find_model(path: Path) -> Path:
 
 
 def missing_files(path: Path) -> str | None:
-    """What is wrong with a tagger's files, as far as that is seen without opening the model; None if nothing."""
+    """What is wrong with a tagger's files, without opening the model; None if nothing."""
     try:
         read_tag_list(find_model(path).parent / TAG_LIST)
     except TaggerError as error:

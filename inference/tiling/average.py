@@ -25,7 +25,7 @@ class TileAverage:
         self._columns = self._sums(tiles.width, tiles.tile_width, tiles.lefts)
 
     def add(self, rows: slice, columns: slice, values: Tensor) -> None:
-        """Add what was made of a tile, [..., scale * its height, scale * its width]."""
+        """Add a tile's result, [..., scale * its height, scale * its width]."""
         top, left = self._scale * rows.start, self._scale * columns.start
         height, width = values.shape[-2:]
         place = self._total[..., top : top + height, left : left + width]

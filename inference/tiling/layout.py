@@ -31,7 +31,7 @@ class Tiles:
 
     @classmethod
     def to_draw(cls, height: int, width: int, tile_height: int, tile_width: int, turn: int = 0) -> Tiles:
-        """Those that an image is drawn in, in latent positions."""
+        """The tiles that an image is drawn in, in latent positions."""
         return cls(height, width, tile_height, tile_width, int(DRAWN_OVERLAP * min(tile_height, tile_width)), turn)
 
     @property
@@ -59,7 +59,7 @@ class Tiles:
 
     @property
     def area(self) -> int:
-        """Of all tiles together: what several cover counts several times."""
+        """The area of all tiles together: overlaps count several times."""
         return len(self) * min(self.tile_height, self.height) * min(self.tile_width, self.width)
 
 

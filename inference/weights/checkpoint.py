@@ -95,7 +95,7 @@ class ModelFiles:
     vae: WeightsFile
     qwen_tokenizer: Path
     t5_tokenizer: Path
-    #: Why the text encoder and the VAE are these, after "because".
+    #: Why this text encoder and this VAE were chosen, after "because".
     reasons: tuple[str, str] = ("", "")
 
     @property
@@ -158,7 +158,7 @@ Requirement = Callable[[WeightsFile], str | None]
 
 
 def _requirements(transformer: WeightsFile, qwen_tokenizer: Path) -> tuple[Requirement, Requirement]:
-    """What the text encoder and the VAE have to be."""
+    """The requirements for the text encoder and the VAE."""
     with reading_sizes_off(transformer):
         width = transformer.shapes[TRANSFORMER_MARK][1]
         channels = transformer.shapes["x_embedder.proj.1.weight"][1] // 4 - 1

@@ -79,7 +79,7 @@ def weights_files(models: Path) -> Iterator[FoundFile]:
 
 
 def loras(files: ModelFiles) -> Iterator[FoundLora]:
-    """Hold every LoRA file against the model's layers. Reads the LoRA files, but not the model."""
+    """Compare every LoRA file with the model's layers. Reads the LoRA files, but not the model."""
     with shapes_alone(), reading_sizes_off(files.transformer):
         transformer = Transformer(TransformerParams.from_shapes(files.transformer.shapes))
     qwen = build_qwen(files.text_encoder)

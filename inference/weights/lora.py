@@ -57,7 +57,7 @@ class Lora:
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        """What the person who asked for this LoRA should know of it, one note for each reason."""
+        """What a user of this LoRA should know, one note for each reason."""
         reasons: dict[Note, list[str]] = defaultdict(list)
         for part in self.left_out:
             reasons[part.reason] += part.keys
@@ -137,7 +137,7 @@ class MergedLoras:
 
     @torch.inference_mode(False)  # tensors of the inference mode are of another kind, for which blocks compile again
     def set(self, loras: Sequence[tuple[Lora, float]]) -> None:
-        """Make `loras`, each with its strength, the ones that are merged; none takes all out."""
+        """Merge exactly `loras`, each with its strength; without any, all are removed."""
         loras = tuple((lora, strength) for lora, strength in loras if strength != 0)
         if loras == self._merged:
             return
@@ -146,7 +146,7 @@ class MergedLoras:
         for network in self._networks:
             if any(self._weights[key][1] is network for key in touched):
                 network.on_change()
-        self._merged, self._touched = None, touched  # if a merge fails half-way, the next mends it
+        self._merged, self._touched = None, touched  # if a merge fails half-way, the next one repairs it
         for key in touched:
             weight, network, name = self._weights[key]
             changes = [(lora.factors[key], strength) for lora, strength in loras if key in lora.factors]
@@ -290,7 +290,7 @@ def _fits(factors: Factors, weight: Tensor) -> bool:
         return False
 
 
-#: The reasons that say of a whole file only that it was made for another model.
+#: The reasons that mean for a whole file that it was made for another model.
 _OF_ANOTHER_MODEL = (
     *(NoteCode.OTHER_LAYERS, NoteCode.OTHER_TEXT_ENCODER),
     *(NoteCode.UNKNOWN_KIND, NoteCode.NO_SUCH_TENSOR),
@@ -298,7 +298,7 @@ _OF_ANOTHER_MODEL = (
 
 
 def _why_nothing(left_out: Sequence[LeftOut], tensors: Iterable[str]) -> str:
-    """The end of the sentence on a file of which nothing can be used."""
+    """The end of the sentence about a file that cannot be used at all."""
     named = [part.reason for part in left_out if part.reason.code not in _OF_ANOTHER_MODEL]
     if named:
         return named[0]

@@ -215,7 +215,7 @@ class HeaderAlphas:
 
     @classmethod
     def read(cls, metadata: Mapping[str, str]) -> HeaderAlphas:
-        """What is not there or is not JSON says nothing."""
+        """Missing or invalid JSON gives no alphas."""
         try:
             settings = json.loads(metadata.get(HEADER_ENTRY, "{}"))
         except (ValueError, RecursionError):

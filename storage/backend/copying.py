@@ -50,7 +50,7 @@ async def copy_database(
 
 @asynccontextmanager
 async def _claimed(database: Database) -> AsyncIterator[None]:
-    """No bot can draw on the database in here."""
+    """In this block no bot can use the database."""
     if not await database.claim.take_or_refuse():
         raise DatabaseRefused(f"A bot is using the database {database.address}. Stop it first, then copy again.")
     keeping = asyncio.create_task(database.claim.keep())
@@ -67,7 +67,7 @@ async def _count(connection: AsyncConnection) -> dict[str, int]:
 
 
 def _tables() -> list[Table]:
-    """All but those that are about the database itself, each after those that it refers to."""
+    """All tables except those about the database itself, each after those that it refers to."""
     ordered = sorted(metadata.tables.values(), key=lambda table: _depth(table))
     return [table for table in ordered if table not in (claims, commits)]
 

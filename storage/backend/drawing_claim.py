@@ -65,7 +65,7 @@ class DrawingClaim:
 
     @property
     def is_held(self) -> bool:
-        """Not, as soon as another bot may have taken it: at once after a sleep, before anything was noticed."""
+        """False as soon as another bot may have taken it: also right after a sleep."""
         return self._held.is_set() and _now() < self._given_up_at
 
     async def until_held(self) -> None:
@@ -120,7 +120,7 @@ class DrawingClaim:
                 await asyncio.sleep(ASK_EVERY)
 
     async def release(self) -> None:
-        """Let the next bot have it at once."""
+        """Release the claim, so that the next bot can take it at once."""
         if self._held.is_set():
             self._held.clear()
             self._lost.set()
@@ -169,7 +169,7 @@ class DrawingClaim:
         return True
 
     async def _renew_in_time(self) -> None:
-        """A renewal that takes too long counts as failed, though it goes on."""
+        """A renewal that takes too long counts as failed, though it continues."""
         renewing = asyncio.create_task(self._transactions.finish(self._renew()))
         await asyncio.wait([renewing], timeout=None if self._given_up_at == inf else self._given_up_at - _now())
         if renewing.done():

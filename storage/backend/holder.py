@@ -32,7 +32,7 @@ def has_ended(holder: str) -> bool:
 
 
 def describe(holder: str) -> str:
-    """For the log."""
+    """A holder for the log."""
     host, pid, *_ = [*holder.split(), "-", "-"]
     return f"process {pid} on {host}"
 

@@ -48,7 +48,7 @@ def postgresql_engine(url: URL, timeouts: DatabaseTimeouts) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "handle_error")
     def give_up(context: Any) -> None:
-        """A connection that did not answer in time is thrown away: a rollback would wait for the server again."""
+        """Discard a connection that did not answer in time: a rollback would wait for the server again."""
         if isinstance(context.original_exception, TimeoutError):
             context.is_disconnect = True
 

@@ -27,7 +27,7 @@ PROGRAMMING_ERRORS = (exc.IntegrityError, exc.DataError, exc.ProgrammingError, e
 IDLE_IN_TRANSACTION = "60000"
 #: Seconds between two questions whether a transaction was committed.
 ASK_AGAIN_AFTER = 0.2
-#: How long it is written down that a transaction was committed.
+#: How long the token of a committed transaction is kept.
 COMMITS_KEPT = timedelta(minutes=10)
 
 P = ParamSpec("P")
@@ -105,7 +105,7 @@ class Transactions:
 
     @asynccontextmanager
     async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-        """What is not committed at the end is rolled back."""
+        """A connection; whatever is not committed at the end is rolled back."""
         async with asyncio.timeout(None if self.on_sqlite else self._timeouts.connect):
             connection = await engine.connect()
         try:

@@ -41,7 +41,7 @@ class Shares:
         self._claim = claim
 
     async def begin(self, image_id: int, *, by: int, guild_id: int, channel_id: int) -> Share | None:
-        """The row of an image's post, which is now about to be made. An image's earlier row is returned as it is.
+        """Insert the row for an image's post, before it is made. An image's earlier row is returned as it is.
 
         None if the image is not in its user's history (any more). Raises ClaimLost.
         """

@@ -111,7 +111,7 @@ async def test_forged_custom_ids_open_no_part_of_the_panel_for_members(stage: St
     assert list(await stage.database.servers.audit_log(guild)) == []
 
 
-async def test_whoever_presses_pays(stage: Stage) -> None:
+async def test_the_user_who_presses_pays(stage: Stage) -> None:
     job, message = await stage.draw("1girl")
     for label in ("Re-roll", "Vary"):
         sent = await stage.press(message, label, stage.emi)

@@ -161,7 +161,7 @@ def test_the_kernels_of_self_attention_are_tried_out() -> None:
     assert kernels_for(torch.device("cuda"), torch.bfloat16, 128)
 
 
-def test_it_is_measured_from_which_size_on_a_batch_gains_nothing() -> None:
+def test_the_size_from_which_a_batch_gains_nothing_is_measured() -> None:
     engine = Engine.load(MODELS, device="cuda")
     engine.measure()
     assert engine.full_pass is None or engine.full_pass in SIZES
@@ -195,7 +195,7 @@ def test_a_picture_says_how_much_of_the_gpus_memory_it_took(gpu: Engine) -> None
     assert 0 < memory.peak < memory.total == torch.cuda.get_device_properties("cuda").total_memory
 
 
-def test_a_batch_that_the_memory_does_not_hold_is_drawn_in_smaller_ones(gpu: Engine) -> None:
+def test_a_batch_too_large_for_the_memory_is_split(gpu: Engine) -> None:
     requests = [replace(LARGE, seed=seed) for seed in range(32)]  # so many that to decode one takes less memory
     torch.cuda.reset_peak_memory_stats()
     wanted = gpu.generate(requests)
@@ -212,7 +212,7 @@ def test_a_batch_that_the_memory_does_not_hold_is_drawn_in_smaller_ones(gpu: Eng
         assert relative_error(got.latent, picture.latent) < PICTURE_TOLERANCE
 
 
-def test_a_picture_that_the_memory_does_not_hold_even_alone_is_a_sentence_and_the_next_is_drawn(gpu: Engine) -> None:
+def test_an_image_too_large_for_the_memory_is_explained_and_the_next_is_drawn(gpu: Engine) -> None:
     gpu.generate([REQUEST])
     with (
         at_most(torch.cuda.memory_allocated() + 2**22),

@@ -47,7 +47,7 @@ def test_no_other_error_counts_as_a_full_device() -> None:
 
 
 @pytest.mark.parametrize("text", FULL)
-def test_a_batch_that_such_a_device_does_not_hold_is_generated_in_halves(engine: Engine, text: str) -> None:
+def test_a_batch_too_large_for_such_a_device_is_generated_in_halves(engine: Engine, text: str) -> None:
     requests = [replace(REQUEST, seed=seed) for seed in range(3)]
     wanted = engine.generate(requests)
 
@@ -61,7 +61,7 @@ def test_a_batch_that_such_a_device_does_not_hold_is_generated_in_halves(engine:
         assert relative_error(one.latent, other.latent) < 1e-4
 
 
-def test_one_image_that_it_does_not_hold_is_a_sentence_and_other_errors_stay_what_they_are(engine: Engine) -> None:
+def test_one_image_too_large_for_it_is_explained_and_other_errors_are_unchanged(engine: Engine) -> None:
     def fail(text: str) -> None:
         def hook(*_: object) -> None:
             raise RuntimeError(text)

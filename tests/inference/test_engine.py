@@ -83,7 +83,7 @@ def test_nag_changes_nothing_where_guidance_uses_the_negative_or_there_is_none(
     assert not with_nag.parameters.nag
 
 
-def test_of_images_at_cfg_1_those_without_a_negative_are_drawn_as_if_alone(engine: Engine) -> None:
+def test_images_at_cfg_1_without_a_negative_are_unchanged_by_others_in_the_batch(engine: Engine) -> None:
     plain = replace(REQUEST, cfg_scale=1.0, negative_prompt="")
     requests = [plain, replace(plain, negative_prompt="smile"), replace(plain, negative_prompt="hat, " * 50, seed=8)]
     together = engine.generate(requests)
@@ -311,7 +311,7 @@ def test_an_image_of_another_size_and_mode_can_be_started_from(engine: Engine) -
     assert picture.image.size == (64, 64)
 
 
-def test_a_batch_that_the_memory_does_not_hold_is_drawn_in_smaller_ones(engine: Engine) -> None:
+def test_a_batch_too_large_for_the_memory_is_split(engine: Engine) -> None:
     requests = [replace(REQUEST, seed=seed) for seed in range(5)]
     wanted = engine.generate(requests)
     rows: list[int] = []
@@ -502,7 +502,7 @@ def test_tiles_of_the_models_size_are_drawn_one_at_a_time(engine: Engine, monkey
 
 
 @pytest.mark.parametrize("denoise", [1.0, 0.5])
-def test_in_tiles_a_mask_holds_over_all_of_them_and_outside_of_it_every_pixel_stays(
+def test_in_tiles_a_mask_applies_to_all_and_pixels_outside_stay(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, denoise: float
 ) -> None:
     small = replace(engine.native, sizes=((64, 64),))

@@ -95,7 +95,7 @@ def test_after_each_batch_it_says_which_models_are_on_the_device(
     assert running.loaded_models == ("anima-tiny", "second")
 
 
-def test_an_invalid_request_comes_back_as_itself_and_the_engine_goes_on(running: EngineProcess) -> None:
+def test_an_invalid_request_raises_its_own_error_and_the_engine_continues(running: EngineProcess) -> None:
     with pytest.raises(InvalidRequest, match="steps"):
         running.generate([GenerationRequest("", steps=0)])
     assert running.generate([REQUEST])
@@ -124,7 +124,7 @@ def test_a_killed_engine_is_reported_and_can_be_started_again(running: EnginePro
     assert running.generate([REQUEST])
 
 
-def test_where_the_process_that_engines_are_copied_from_has_ended_an_engine_starts_without_it(
+def test_an_engine_starts_without_the_prepared_process_if_that_has_ended(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Ended(SpawnContext):

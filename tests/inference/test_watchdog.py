@@ -61,7 +61,7 @@ def test_a_slow_first_step_does_not_make_the_others_wait_longer(steps: tuple[flo
     assert silence(steps=steps).limit == 10
 
 
-def test_where_steps_are_slow_so_is_decoding() -> None:
+def test_slow_steps_extend_the_time_for_decoding() -> None:
     assert silence(Stage.DECODING, steps=(2, 2)).limit == 50
     assert silence(Stage.DECODING, steps=(5, 5)).limit == 100
 

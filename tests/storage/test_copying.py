@@ -103,7 +103,7 @@ async def test_every_row_arrives_and_the_copy_is_sound(source, target, monkeypat
     assert await target.quotas.usage(Account(ALICE, GUILD)) == await source.quotas.usage(Account(ALICE, GUILD))
 
 
-async def test_the_copy_goes_on_where_the_original_was_without_giving_out_an_id_twice(source, target):
+async def test_the_copy_continues_without_reusing_an_id(source, target):
     used = max(job_id for (job_id, *_) in (await contents(source))["jobs"])
     await copy_database(source, target)
     new = await accepted(target)

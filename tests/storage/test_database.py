@@ -163,7 +163,7 @@ async def test_a_damaged_file_is_left_alone_even_where_a_log_waits_to_be_written
     assert sqlite_file.read_bytes() == content
 
 
-async def test_what_waits_in_the_log_of_a_damaged_file_is_not_written_into_it(sqlite_file, sqlite_url):
+async def test_the_log_of_a_damaged_file_is_not_written_into_it(sqlite_file, sqlite_url):
     await filled(sqlite_url)
     log = sqlite_file.with_name(f"{sqlite_file.name}-wal")
     with closing(sqlite3.connect(sqlite_file)) as connection:

@@ -161,7 +161,7 @@ async def test_a_seed_that_no_sampler_takes_is_not_written(database, seed):
     assert (await database.jobs.get(job.id)).state == "running"
 
 
-async def test_a_classifiers_labels_are_kept_also_after_delivery(database):
+async def test_a_classifiers_labels_are_stored_after_delivery_too(database):
     job = await running(database)
     await database.jobs.rendered(job.id, [an_image(0, labels={"nsfw": 0.75}), an_image(1)])
     assert [each.image.labels for each in await database.images.renders(job.id)] == [{"nsfw": 0.75}, None]

@@ -315,7 +315,7 @@ async def test_only_a_queued_job_of_the_same_user_gives_way(database):
     assert (await database.jobs.get(others.id)).state is JobState.QUEUED
 
 
-async def test_it_is_known_when_something_was_drawn_last(database, clock):
+async def test_the_time_of_the_last_drawn_job_is_known(database, clock):
     assert await database.jobs.last_drawn_at() is None
     early, late = await running(database), await running(database)
     for job in (late, early):  # the later one is drawn first

@@ -63,7 +63,7 @@ async def places_of(database: Database, user_id: int) -> set[str]:
     return places
 
 
-async def test_export_is_plain_and_has_all_that_is_kept_but_no_secret_and_nobody_else(database, clock):
+async def test_an_export_has_everything_stored_but_no_secrets_and_nobody_else(database, clock):
     await live_a_little(database, clock)
     exported = await database.privacy.export(ALICE)
     as_text = json.dumps(exported)
@@ -197,7 +197,7 @@ async def test_an_unfinished_job_keeps_its_token_because_only_discord_knows_when
     assert (await database.jobs.get(job.id)).interaction_token == "secret"
 
 
-async def test_what_nobody_needs_any_longer_always_goes(database, clock):
+async def test_expired_data_is_always_deleted(database, clock):
     expires = clock.now + timedelta(minutes=15)
     job = await delivered(database, interaction_token="secret", token_expires_at=expires)
     await database.privacy.forget_older_than()

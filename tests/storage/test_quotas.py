@@ -127,7 +127,7 @@ async def test_a_request_without_room_is_not_charged_and_neither_is_one_that_is_
 
 
 @pytest.mark.parametrize("is_erased", [True, False])
-async def test_of_a_request_no_more_is_kept_than_of_a_job_once_its_day_is_over(database, clock, is_erased):
+async def test_requests_are_reduced_to_what_jobs_keep_after_a_day(database, clock, is_erased):
     await database.quotas.charge(7, Account(ALICE, GUILD), 0.1, None)
     clock.turn(WINDOW)
     if is_erased:

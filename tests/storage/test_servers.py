@@ -42,7 +42,7 @@ async def test_changes_at_once_lose_nothing(database):
     assert len(await database.servers.audit_log(GUILD)) == 8
 
 
-async def test_a_change_of_what_does_not_hold_any_more_is_none(database):
+async def test_a_change_based_on_outdated_settings_is_ignored(database):
     first = await database.servers.change(GUILD, {"a": 1}, by=ADMIN, seen=0)
     assert await database.servers.change(GUILD, {"a": 2}, by=ADMIN, seen=0) is None
     assert (await database.servers.change(GUILD, {"a": 3}, by=ADMIN, seen=first.version)).settings == {"a": 3}
@@ -62,7 +62,7 @@ async def test_without_its_line_in_the_log_there_is_no_change(database):
     assert await database.servers.block_of(ALICE, GUILD) is None
 
 
-async def test_a_block_holds_in_its_server_until_it_is_lifted(database, clock):
+async def test_a_block_applies_in_its_server_until_it_is_lifted(database, clock):
     assert await database.servers.block(GUILD, ALICE, by=ADMIN, reason="spam")
     assert not await database.servers.block(GUILD, ALICE, by=BOB, reason="again")
     block = await database.servers.block_of(ALICE, GUILD)
@@ -81,7 +81,7 @@ async def test_a_block_holds_in_its_server_until_it_is_lifted(database, clock):
     ] == [("unblock", BOB, ALICE, "spam", None), ("block", ADMIN, ALICE, None, "spam")]
 
 
-async def test_the_operators_block_holds_everywhere(database):
+async def test_the_operators_block_applies_everywhere(database):
     await database.servers.block(EVERYWHERE, ALICE, by=ADMIN)
     assert await database.servers.block_of(ALICE, GUILD)
     assert await database.servers.block_of(ALICE, None)

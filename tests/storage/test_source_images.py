@@ -40,7 +40,7 @@ async def test_a_person_finds_each_of_their_own_by_its_first_job(database: Datab
     assert again.id not in (cat.id, dog.id)
 
 
-async def test_what_several_jobs_are_drawn_from_is_kept_once_until_the_last_is_erased(database: Database) -> None:
+async def test_a_source_shared_by_several_jobs_is_stored_once_until_the_last_is_erased(database: Database) -> None:
     await drawn_from(database, CAT)
     bobs = await drawn_from(database, CAT, BOB)
     assert await count(database) == 1

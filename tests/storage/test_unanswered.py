@@ -5,7 +5,7 @@ from storage.privacy import UNANSWERED_KEPT
 from tests.storage.requests import a_request, an_imagine
 
 
-async def test_a_request_is_kept_until_it_is_answered(database):
+async def test_a_request_is_stored_until_it_is_answered(database):
     request = a_request()
     assert await database.unanswered.add(request)
     assert await database.unanswered.all() == (request,)

@@ -93,7 +93,7 @@ def why_not_admin(interaction: AnimaInteraction) -> str | None:
 
 
 class ChangedMeanwhile(Exception):
-    """Somebody else was quicker: what was looked at does not hold any more, and nothing was written."""
+    """Somebody else was quicker: what was shown is outdated, and nothing was written."""
 
 
 async def save(interaction: AnimaInteraction, context: AdminContext, new: ServerSettings) -> str:

@@ -361,7 +361,7 @@ async def _save_block(interaction: AnimaInteraction, context: AdminContext, valu
 
 
 def _validated(kind: type[Any], key: str, **values: Any) -> Any:
-    """A group of settings; whatever is wrong with it is said of the field `key`."""
+    """A group of settings; its problems are reported for the field `key`."""
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:

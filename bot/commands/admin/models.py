@@ -17,7 +17,7 @@ from bot.rules.server_settings import ServerSettings
 from bot.text.markdown import inline, truncate
 from bot.text.translation import N_, say
 
-#: What is chosen to have no default of one's own.
+#: The choice that resets the server's own default.
 AS_OPERATOR = "-"
 MODELS_LISTED = 40
 

@@ -108,7 +108,7 @@ async def complete_lora(interaction: discord.Interaction[AnimaClient], typed: st
 
 @at_once
 async def complete_model(interaction: discord.Interaction[AnimaClient], typed: str) -> list[Choice]:
-    """The models that may be used there; the only one whatever is typed."""
+    """The models that may be used there; if there is only one, it is offered whatever is typed."""
     choice = await choice_soon(interaction)
     if choice is None:
         return []

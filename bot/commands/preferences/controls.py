@@ -18,7 +18,7 @@ from bot.text.markdown import truncate
 from bot.text.translation import N_, say
 from inference.request import SAMPLERS, SCHEDULERS
 
-#: What is chosen to take one's own choice back.
+#: The choice that resets one's own default.
 AS_SERVER = "-"
 TOGGLES = ("turbo", "raw", "spoiler", "private")
 PRESET_ACTIONS: Mapping[str, str] = {"apply": N_("Apply to my defaults"), "delete": N_("Delete")}

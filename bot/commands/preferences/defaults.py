@@ -101,7 +101,7 @@ class PreferencesContext:
 
 
 def describe_option(name: str, context: PreferencesContext, holds: Options) -> Iterator[str]:
-    """What holds of one option, whose that is, and what is to be known about it."""
+    """An option's effective value, where it comes from, and warnings about it."""
     own, value = getattr(context.own, name), getattr(holds, name)
     if name in ("steps", "cfg_scale") and holds.turbo and context.model.turbo is not None:
         yield format_value(name, value, context)
@@ -129,7 +129,7 @@ def _source(name: str, context: PreferencesContext) -> str:
 
 
 def format_value(name: str, value: Any, context: PreferencesContext) -> str:
-    """An option's value, fit to stand in a text."""
+    """An option's value as text."""
     if name == "loras" and value:
         return ", ".join(_format_lora(lora, strength, context) for lora, strength in value)
     if name == "model" and value:

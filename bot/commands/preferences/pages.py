@@ -52,7 +52,7 @@ async def show(
 ) -> None:
     """Puts a page into the panel of an acknowledged interaction.
 
-    preset: the key of the one that is looked at. draft_id: of a refused form that can be reopened.
+    preset: the key of the one that is shown. draft_id: of a refused form that can be reopened.
     """
     context = await PreferencesContext.of(interaction)
     container: ui.Container[Any] = ui.Container()

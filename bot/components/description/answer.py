@@ -17,7 +17,7 @@ from bot.messages.replies import reply_privately
 from bot.text.markdown import blockquote
 from bot.text.translation import say, say_plural
 
-#: Of the characters of a message.
+#: Characters of a message reserved for other texts.
 PROMPT_SHOWN = 3000
 
 

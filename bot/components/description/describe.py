@@ -22,7 +22,7 @@ from storage.backend.transactions import StorageUnavailable
 
 logger = logging.getLogger(__name__)
 
-#: What the images are stored as: Discord's addresses of them hold about as long as a draft.
+#: The kind of draft that stores the images: Discord's URLs are valid for about as long as a draft.
 DRAFT = "anima:describable"
 
 NOT_REMEMBERED = N_("I no longer know which picture that was. Use `/anima describe` instead.")

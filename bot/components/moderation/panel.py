@@ -42,7 +42,7 @@ class Moderate(JobComponent, template=MODERATE_TEMPLATE):
         return cls(item, int(match[2]), match[1])
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
-        await defer_update(interaction)  # the panel is replaced, a message in the log channel is not
+        await defer_update(interaction)  # the panel is replaced, but not a message in the log channel
         job = await interaction.client.database.jobs.get(self.job_id)
         if job is None or job.private:
             await _refuse(interaction, say(NOTHING_TO_MODERATE))

@@ -73,7 +73,7 @@ async def _for_single(interaction: AnimaInteraction, image: JobImage) -> StaticL
 
 
 async def _for_several(interaction: AnimaInteraction, image: JobImage) -> StaticLayout:
-    """All images once more: a pick is made from them, and whoever picks a private one has it only from here."""
+    """Shows all images again: one is picked from them, and a private one can only be fetched from here."""
     view = StaticLayout(ui.TextDisplay(f"**{say('More for these pictures')}**"))
     shown = [shown_media(interaction, JobImage(image.job, image.spec, at)) for at in range(len(image.spec.recipes))]
     if gallery := [discord.MediaGalleryItem(**media) for media in shown if media is not None]:

@@ -16,7 +16,7 @@ async def always(interaction: AnimaInteraction, image: JobImage) -> bool:
     return True
 
 
-#: To go on from one image; those that are under a single image already are left out there.
+#: To continue from one image; those that are under a single image already are left out there.
 CONTINUE: Mapping[str, IsOffered] = {
     "upscale": always,
     "vary-subtly": always,

@@ -48,7 +48,7 @@ from bot.text.translation import N_, say
 from storage.preferences import Draft
 
 CELLS_FILE = "cells.jpg"
-#: Redraws a part altogether: what is outside of it stays anyway.
+#: Redraws a part completely: what is outside stays anyway.
 STRENGTH = 1.0
 CHOOSE_FIRST = N_("Choose at least one cell first.")
 NOT_A_STRENGTH = N_("Write the strength as a number from {least} to 1, such as 0.7.")
@@ -77,7 +77,7 @@ class ChooseCells(JobComponent, template=REDRAW_TEMPLATES["cells"]):
 
 
 class CellsComponent(JobComponent, template=ABSTRACT):
-    """Knows the cells that were chosen before."""
+    """A component that knows the cells chosen before."""
 
     def __init__(self, item: ui.Item[Any], job_id: int, index: int, cells: int) -> None:
         super().__init__(item, job_id, index)
@@ -194,7 +194,7 @@ class RedrawTransparent(RequestButton, template=image_template("redraw-transpare
 
 
 async def _show_cells(interaction: AnimaInteraction, job_id: int, index: int, cells: Collection[str]) -> None:
-    """Turns the answer into the image under the grid, with the menus to choose from it."""
+    """Shows the image under the grid in the answer, with the menus to choose cells."""
     image = await _redrawable(interaction, job_id, index)
     try:
         if isinstance(image, str):
@@ -211,7 +211,7 @@ async def _show_cells(interaction: AnimaInteraction, job_id: int, index: int, ce
 
 
 async def _redrawable(interaction: AnimaInteraction, job_id: int, index: int) -> JobImage | str:
-    """An image of which a part can be redrawn, or why none can."""
+    """An image of which a part can be redrawn, or why it cannot."""
     image = await load_image(interaction, job_id, index)
     if image is None or image.spec.comparison is not None:
         return say(NOT_REMEMBERED)

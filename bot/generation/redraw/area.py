@@ -21,7 +21,7 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Area:
-    """Exactly one of these is set; together with the job's stored files it gives the same mask at any time.
+    """Exactly one of these is set; with the job's stored files it always gives the same mask.
 
     cells: names from `CELLS`.
     masked: the job has the file of a mask.
@@ -50,7 +50,7 @@ class Area:
 
 
 def known_cells(names: Iterable[str]) -> tuple[str, ...]:
-    """Those that are cells, each once and in the grid's order."""
+    """The valid cells, each once and in the grid's order."""
     chosen = set(names)
     return tuple(cell for cell in CELLS if cell in chosen)
 
@@ -61,7 +61,7 @@ def cells_of_line(name: str) -> tuple[str, ...]:
 
 
 def number_of(cells: Iterable[str]) -> int:
-    """Cells as a number of 25 bits, which a custom_id has room for."""
+    """Cells as a number of 25 bits, which fits into a custom_id."""
     return sum(1 << CELLS.index(cell) for cell in set(cells))
 
 

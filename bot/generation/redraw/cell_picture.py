@@ -13,7 +13,7 @@ from bot.generation.redraw.area import CELLS, COLUMNS, ROWS, box_of
 LONGEST, STRIP = 720, 34
 FONT_SIZE = 24
 STRIP_COLOUR, INK, DARK, MARK = (24, 25, 28), (242, 243, 245), (0, 0, 0), (255, 64, 64)
-#: How much of a chosen cell's colour is the mark's.
+#: Opacity of the mark on a chosen cell.
 MARKED = 0.45
 
 

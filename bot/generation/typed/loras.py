@@ -126,7 +126,7 @@ def _stem(name: str) -> str:
 
 
 def _folded(name: str) -> str:
-    """Equal for names that differ in case alone, or in how a letter is put together."""
+    """Equal for names that differ only in case or Unicode composition."""
     return composed(name).casefold()
 
 

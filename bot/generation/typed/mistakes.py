@@ -12,7 +12,7 @@ from bot.text.formats import decimal
 from bot.text.translation import N_, say
 from inference.request import MAX_CFG_SCALE, MAX_SIDE, MAX_STEPS
 
-#: What each of `Options` is called in panels and forms, in the order in which they are shown.
+#: The label of each option in panels and forms, in the order in which they are shown.
 LABELS: Mapping[str, str] = {
     "model": N_("Model"),
     "size": N_("Size"),
@@ -31,7 +31,7 @@ LABELS: Mapping[str, str] = {
     "private": N_("Private"),
 }
 
-#: What else can be said of a picture, which no panel shows.
+#: Labels of other options, which no panel shows.
 _OTHER_LABELS: Mapping[str, str] = {
     "seed": N_("Seed"),
     "variation": N_("Variation seed and strength"),
@@ -43,7 +43,7 @@ _OTHER_LABELS: Mapping[str, str] = {
     "fast": N_("Fast mode"),
 }
 
-#: What is said of each type of pydantic's errors.
+#: The sentence for each type of pydantic's errors.
 ERROR_SENTENCES: Mapping[str, str] = {
     "int_parsing": N_("**{what}** must be a whole number."),
     "float_parsing": N_("**{what}** must be a number."),
@@ -56,7 +56,7 @@ ERROR_SENTENCES: Mapping[str, str] = {
 }
 
 
-#: The least and the most of settings that a form takes in one line.
+#: The limits of settings that a form takes in one line.
 RANGES: Mapping[str, tuple[float, float]] = {
     "size": (MIN_SIDE, MAX_SIDE),
     "steps": (1, MAX_STEPS),
@@ -65,7 +65,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
 
 
 def describe_ranges(error: ValidationError) -> str:
-    """What the settings may be that `Options.of` refused."""
+    """The valid ranges of settings that `Options.of` refused."""
     names = list(dict.fromkeys(str(each["loc"][0]) for each in error.errors()))
     if not all(name in RANGES for name in names):
         return describe_mistakes(error)

@@ -34,7 +34,7 @@ def parse_model(typed: str | None, models: Mapping[str, ModelFacts]) -> str | No
 
 
 def models_meant(text: str, models: Mapping[str, ModelFacts]) -> list[str]:
-    """The models that may be meant, as in `parse_model`: none, one or several."""
+    """The models that a text could mean, as in `parse_model`: none, one or several."""
     if (named := find_named_model(text, models)) is not None:
         return [named]
     folded = text.strip().casefold()
@@ -60,7 +60,7 @@ def find_named_model(text: str, models: Iterable[str]) -> str | None:
 
 
 def no_such_model(name: str, models: Iterable[str]) -> str:
-    """The error for a model that is not there; names those that are."""
+    """The error for an unknown model; lists the known ones."""
     known = list(models)
     return say(
         ONLY_MODEL if len(known) == 1 else NO_SUCH_MODEL, name=inline(name, NAME_SHOWN), names=list_models(known)

@@ -52,7 +52,7 @@ _resumed: ContextVar[Resumed | None] = ContextVar("resumed", default=None)
 
 
 async def in_time(answer: Awaitable[T]) -> T:
-    """What the database says, if it says so while an interaction can still be acknowledged.
+    """The database's answer, if it comes while an interaction can still be acknowledged.
 
     Raises StorageUnavailable after DATABASE_TIMEOUT.
     """

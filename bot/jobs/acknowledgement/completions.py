@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 #: Seconds. Discord gives up after three, and answering takes time too.
 TOO_LATE = 2.5
-#: Seconds until the next completion begins, however long the loop had other things to do.
+#: Seconds until the next completion starts, however busy the loop was.
 LONGEST_PAUSE = 0.003
 
 
@@ -24,7 +24,7 @@ class _WaitingCompletion:
 
 
 class CompletionTurns:
-    """Completions begin one after another, with time for all else in between. It starts where discord.py would.
+    """Starts completions one after another, with time for everything else in between. It starts where discord.py would.
 
     Of a person's completions that wait, only the newest begins, and the others are not answered: Discord shows no
     other. It waits behind all that came before it, for who types on will soon want another.
@@ -32,12 +32,12 @@ class CompletionTurns:
 
     def __init__(self, begin: Callable[[Mapping[str, Any]], None]) -> None:
         self._begin = begin
-        #: By person, the one who waits longest first.
+        #: By user, the one who has waited longest first.
         self._waiting: OrderedDict[str, _WaitingCompletion] = OrderedDict()
         self._serving: asyncio.Task[None] | None = None
 
     def add(self, payload: Mapping[str, Any]) -> None:
-        """What Discord sent; `begin` is called with it when its turn comes, if it does."""
+        """`payload` is what Discord sent; `begin` is called with it when its turn comes, if it does."""
         person = _person(payload)
         self._waiting[person] = _WaitingCompletion(payload, asyncio.get_running_loop().time())
         self._waiting.move_to_end(person)
@@ -62,6 +62,6 @@ class CompletionTurns:
 
 
 def _person(payload: Mapping[str, Any]) -> str:
-    """The id of who types, in a server or in a private message."""
+    """The id of the user who types, in a server or in a private message."""
     user = payload.get("user") or (payload.get("member") or {}).get("user") or {}
     return str(user.get("id", payload.get("id")))

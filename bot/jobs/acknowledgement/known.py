@@ -19,7 +19,7 @@ from storage.servers import EVERYWHERE
 
 logger = logging.getLogger(__name__)
 
-#: Ids that are read at a time.
+#: How many ids are read at a time.
 READ_AT_A_TIME = 50_000
 
 
@@ -93,7 +93,7 @@ class KnownAnswers:
     def _server_changed(self, guild_id: int, settings: Mapping[str, Any]) -> None:
         try:
             private = ServerSettings.of(settings).defaults.options().private
-        except ValueError as error:  # that server's own requests say so; the others are not to wait for it
+        except ValueError as error:  # that server's own requests say so; the others must not fail because of it
             logger.error("server %d: its settings cannot be read: %s", guild_id, error)
             private = None
         if private is None:

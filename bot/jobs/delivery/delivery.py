@@ -57,9 +57,9 @@ from storage.jobs import Job
 
 logger = logging.getLogger(__name__)
 
-#: Messages in which a job's images are looked for before they are posted again; ten requests at most.
+#: How many messages are searched for a job's images before they are posted again; ten requests at most.
 SCAN_LIMIT = 1000
-#: Of the WebP that takes the place of a PNG which Discord finds too large.
+#: Quality of the WebP that replaces a PNG which is too large for Discord.
 SMALLER_QUALITY = 90
 #: Seconds after which a request without an answer has either taken effect or never will.
 SETTLING_TIME = 5.0
@@ -69,7 +69,7 @@ UNKNOWN_NOW = (discord.HTTPException, aiohttp.ClientError, OSError, StorageUnava
 
 
 class Undeliverable(Exception):
-    """The images cannot be brought to the person; the message says why."""
+    """The images cannot reach the user; the message says why."""
 
 
 class NoLongerAllowed(Exception):
@@ -111,7 +111,7 @@ class Delivery:
         refused: Callable[[Job, Exception], None],
         requests: RequestBudget,
     ) -> None:
-        """`refused` is told when Discord closes a route to a job."""
+        """`refused` is called when Discord closes a route to a job."""
         self._client = client
         self._database = database
         self._routes = DeliveryRoutes(refused)
@@ -147,7 +147,7 @@ class Delivery:
 
     @about_its_job
     async def show(self, job: Job, view: ui.LayoutView, files: Files = list, *, with_files: bool = False) -> bool:
-        """Show a job's progress. False: it could not be shown; the image is delivered all the same.
+        """Show a job's progress. False: it could not be shown; the image is delivered anyway.
 
         Raises MessageDeleted.
         """

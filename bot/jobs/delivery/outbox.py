@@ -26,9 +26,9 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-#: Times that something nobody thought of may go wrong with a delivery before it is given up.
+#: Unexpected errors in a delivery before it is given up.
 MAX_SURPRISES = 5
-#: Seconds before what Discord or the database did not answer is tried again; each time twice as long.
+#: Seconds before a request that got no answer is tried again; doubled each time.
 FIRST_RETRY, MAX_RETRY_DELAY = 2.0, 60.0
 #: Seconds for linking from a job's message to images posted elsewhere.
 POINTING_TIMEOUT = 10.0
@@ -50,12 +50,12 @@ async def retry(action: Callable[[], Awaitable[T]], may_pass: Callable[[Exceptio
 
 
 async def retry_storage(ask: Callable[[], Awaitable[T]]) -> T:
-    """Ask the database until it answers: what is in hand is not lost because it is busy or its disk is full."""
+    """Ask the database until it answers, so that nothing is lost because it is busy or its disk is full."""
     return await retry(ask, lambda error: isinstance(error, StorageUnavailable))
 
 
 class Outbox:
-    """Each job has at most one piece of news on its route; `deliver_later` and `report_failure_later` begin it."""
+    """Sends at most one update per job at a time; `deliver_later` and `report_failure_later` start it."""
 
     def __init__(self, jobs: Jobs, delivery: Delivery, status: StatusMessages) -> None:
         self._jobs = jobs
@@ -64,11 +64,11 @@ class Outbox:
         self._under_way: dict[int, Transmission[None]] = {}
 
     def deliver_later(self, job: Job) -> None:
-        """Bring the images of a job to the person, while the next batch is drawn."""
+        """Deliver the images of a job, while the next batch is drawn."""
         self._begin(job, self._deliver(job))
 
     def report_failure_later(self, job: Job, reason: str | None = None) -> None:
-        """Tell somebody who has not heard yet that their job came to nothing."""
+        """Notify the user of a failed job who has not been notified yet."""
         self._begin(job, self._report_failure(job, reason or job.reason or messages.NOTHING_CAME))
 
     @about_its_job
@@ -83,7 +83,7 @@ class Outbox:
             self.report_failure_later(job, reason)
 
     async def wait_for(self, job_id: int) -> None:
-        """Wait for the news of one job to arrive, if it is on its route."""
+        """Wait until the update of one job is sent, if there is one."""
         if (transmission := self._under_way.get(job_id)) is not None:
             await asyncio.gather(transmission.task, return_exceptions=True)
 
@@ -94,12 +94,12 @@ class Outbox:
             await asyncio.gather(transmission.task, return_exceptions=True)
 
     async def drain(self) -> None:
-        """Wait for everything that is on its route."""
+        """Wait for all updates being sent."""
         while self._under_way:
             await asyncio.wait([transmission.task for transmission in self._under_way.values()])
 
     async def close(self, grace: float) -> None:
-        """Let what is on its route arrive within `grace` seconds; what still waits for Discord goes after a restart."""
+        """Let updates being sent finish within `grace` seconds; those waiting for Discord are sent after a restart."""
         if self._under_way:
             tasks = [transmission.task for transmission in self._under_way.values()]
             _, late = await asyncio.wait(tasks, timeout=grace)
@@ -112,7 +112,7 @@ class Outbox:
         self._under_way[job.id] = transmission
 
         def arrived(task: asyncio.Task[None]) -> None:
-            if self._under_way.get(job.id) is transmission:  # else other news have taken its place
+            if self._under_way.get(job.id) is transmission:  # otherwise another update has replaced it
                 del self._under_way[job.id]
 
         transmission.task.add_done_callback(arrived)
@@ -170,9 +170,9 @@ class Outbox:
 
 
 class _DeliveryErrors:
-    """Which errors of one delivery pass by themselves, however long Discord or the database does not answer.
+    """Which errors of one delivery are temporary: Discord or the database does not answer, however long.
 
-    What Discord refuses for good does not, nor what nobody thought of and comes again and again.
+    Permanent refusals by Discord are not, nor are unexpected errors that keep happening.
     """
 
     def __init__(self) -> None:

@@ -58,7 +58,7 @@ class Places:
             raise
 
     async def _as_accepted(self, job: Job, guild_id: int) -> ChannelContext | None:
-        """The channel with the rules from when the job was accepted; None if Discord has to be asked for today's."""
+        """The channel with the rules from when the job was accepted; None if the current ones have to be fetched."""
         if self._servers.is_cached and await self._servers.is_member(guild_id):
             return None
         try:
@@ -66,7 +66,7 @@ class Places:
         except ValueError:  # a job that cannot be read fails because of that
             return ChannelContext(guild_id, job.channel_id)
         if spec.age_restricted and not self._servers.is_cached and await self._is_own(spec, guild_id):
-            return None  # where it is not, the strictest rules apply already, and no request is spent
+            return None  # if it is not, the strictest rules apply already, and no request is needed
         # Where the bot is not a member it gets no updates.
         return ChannelContext(guild_id, job.channel_id, age_restricted=spec.age_restricted)
 
@@ -75,7 +75,7 @@ class Places:
         return ChannelContext(None, job.user_id)
 
     async def judge(self, job: Job, place: ChannelContext, images: Iterable[Image] = ()) -> Judgement:
-        """In the language that is spoken."""
+        """Its refusal is in the current language."""
         spec = JobSpec.of(job)
         settings = await self._settings_in(place, spec)
         typed = TypedText((job.prompt, spec.options.artist or ""), job.negative_prompt)
@@ -105,7 +105,7 @@ class Places:
         return await load_server_settings(self._database.servers, place.guild_id if is_own else None)
 
     async def _is_own(self, spec: JobSpec, guild_id: int) -> bool:
-        """Whether the settings of a server's admins hold: not where only the person installed the bot.
+        """Whether the settings of a server's admins apply: not in user installs.
 
         Raises discord.HTTPException.
         """

@@ -37,9 +37,9 @@ logger = logging.getLogger(__name__)
 #: Seconds between two edits of one message.
 SHOWN_EVERY = 3.0
 EDITS_AT_A_TIME = 5
-#: Waiting jobs that are considered each time, so that a long line costs no more than a short one.
+#: How many queued jobs are considered each time, so that a long queue costs no more than a short one.
 SCAN_LIMIT = 25
-#: Seconds by which the time when a job is ready has to move to be worth an edit.
+#: Seconds by which the estimated time has to change to be worth an edit.
 READY_ROUNDED = 15.0
 PREVIEW_SIDE = 768
 #: Seconds to wait for Discord's answer to an edit already sent, before the result is sent anyway.
@@ -51,9 +51,9 @@ TOKEN_ENDS_SOON = timedelta(minutes=13, seconds=30)
 
 @dataclass(frozen=True)
 class JobProgress:
-    """`fraction` of all of a job is done; the images in hand are at `step` of `steps`.
+    """`fraction` of the whole job is done; the images being drawn are at `step` of `steps`.
 
-    previews: of the job's images, as far as there is anything to see of them yet.
+    previews: of the job's images, those that exist yet.
     """
 
     fraction: float
@@ -90,7 +90,7 @@ class StatusMessages:
     previews: bool = True
     #: Called with a job whose message was found to be deleted.
     deleted: Callable[[Job], None] = lambda job: None
-    _waiting: OrderedDict[int, _Shown] = field(default_factory=OrderedDict)  # the longest unlooked-at first
+    _waiting: OrderedDict[int, _Shown] = field(default_factory=OrderedDict)  # the least recently checked first
     _drawn: dict[int, _Shown] = field(default_factory=dict)
     #: For jobs whose messages are still loading: whether they ever showed anything.
     _first_words: dict[int, asyncio.Future[bool]] = field(default_factory=dict)
@@ -109,13 +109,13 @@ class StatusMessages:
         return first_words
 
     def spoke(self, job_id: int, shown: bool) -> None:
-        """A job's message shows something now, or never will."""
+        """Record that a job's message shows something now, or never will."""
         first_words = self._first_words.pop(job_id, None)
         if first_words is not None and not first_words.done():
             first_words.set_result(shown)
 
     def draws(self, job: Job, progress: JobProgress) -> None:
-        """A job has got further."""
+        """Record a job's progress."""
         if self._ended:
             return
         shown = self._drawn.get(job.id) or self._waiting.pop(job.id, None) or _Shown(job)
@@ -135,7 +135,7 @@ class StatusMessages:
         return await shown.edit.drop(EDIT_TIMEOUT)
 
     def forget(self) -> None:
-        """Show nothing more of any job, without a word. What was sent already may still arrive."""
+        """Show nothing more of any job, silently. What was sent already may still arrive."""
         for shown in (*self._drawn.values(), *self._waiting.values()):
             if shown.edit is not None:
                 shown.edit.drop_unsent()
@@ -148,7 +148,7 @@ class StatusMessages:
         await self._interrupt([shown for shown in self._waiting.values() if self.queue_status(shown.job) is not None])
 
     async def interrupt_all(self) -> None:
-        """The same also in those of jobs whose drawing was cut off. Nothing is shown of any job afterwards."""
+        """The same, also for jobs whose drawing was interrupted. Nothing is shown of any job afterwards."""
         self._ended = True
         await self._interrupt([*self._drawn.values(), *self._waiting.values()])
 
@@ -169,12 +169,12 @@ class StatusMessages:
             await self.delivery.show(shown.job, view)
 
     async def run(self) -> None:
-        """Keep those who wait informed, until cancelled."""
+        """Keep the messages of queued jobs up to date, until cancelled."""
         while True:
             await asyncio.sleep(SHOWN_EVERY)
             try:
                 self._look_around()
-            except Exception:  # one job's mistake is not to leave everybody else uninformed
+            except Exception:  # an error in one job's message must not stop the others
                 logger.exception("progress could not be shown")
 
     def _look_around(self) -> None:
@@ -194,7 +194,7 @@ class StatusMessages:
                     return
 
     def _show_queue_status(self, shown: _Shown) -> bool:
-        """Whether there was anything new to tell."""
+        """Returns whether anything new was shown."""
         status = self.queue_status(shown.job)
         if status is None or (shown.queue_status is not None and not _differs(shown.queue_status, status)):
             return False

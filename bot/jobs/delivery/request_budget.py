@@ -47,7 +47,7 @@ def counts(url: URL) -> bool:
 
 
 class RequestBudget:
-    """The requests of the whole bot. The most urgent one that waits is sent first."""
+    """The requests of the whole bot. The most urgent waiting one is sent first."""
 
     def __init__(self) -> None:
         self._sent: deque[float] = deque()  # when, in the last `PERIOD` seconds
@@ -56,7 +56,7 @@ class RequestBudget:
         self._waking: asyncio.TimerHandle | None = None
 
     async def spend(self, urgency: Urgency) -> None:
-        """Waits until a request may be sent, and counts it. Who is cancelled meanwhile takes nothing."""
+        """Waits until a request may be sent, and counts it. If cancelled meanwhile, nothing is counted."""
         if (not self._waiting or urgency < self._waiting[0][0]) and self._has_room(urgency):
             self._sent.append(time.monotonic())
             return

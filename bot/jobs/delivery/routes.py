@@ -50,7 +50,7 @@ class DeliveryRoute(Enum):
 
 
 class MessageOutOfReach(Exception):
-    """No route to the job's message is open any longer."""
+    """No route to the job's message is open any more."""
 
     def __str__(self) -> str:
         return "no route to its message is open"
@@ -76,7 +76,7 @@ class _ClosedRoutes:
 
 
 class DeliveryRoutes:
-    """`refused` is told when Discord closes a route."""
+    """`refused` is called when Discord closes a route."""
 
     def __init__(self, refused: Callable[[Job, Exception], None]) -> None:
         self._refused = refused
@@ -183,7 +183,7 @@ class MessageEditor:
         if job.guild_id is None:
             return False
         try:
-            # Where the bot is no member it sees no channel.
+            # Where the bot is not a member it sees no channel.
             return (
                 await self._servers.is_member(job.guild_id)
                 and await self._servers.place(job.guild_id, job.channel_id) is None

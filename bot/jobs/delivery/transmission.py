@@ -26,7 +26,7 @@ _current: ContextVar[Transmission[Any] | None] = ContextVar("transmission", defa
 
 
 class Dropped(Exception):
-    """What a task was to send is no longer wanted, so nothing more is sent."""
+    """A task's message is no longer wanted, so nothing more is sent."""
 
 
 class Transmission(Generic[T]):

@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 #: Credits of one description.
 COST = 0.1
-#: People whose images may wait for the tagger, or be with it, at a time.
+#: Users whose images may wait for the tagger or be processed, at a time.
 MAX_WAITING = 8
 #: What a description is stored as, for the buttons under it; a draft lives for a day.
 DRAFT = "anima:description"
@@ -55,13 +55,13 @@ class CannotDescribe(UserError):
 
 
 class ImageTagger(Protocol):
-    """What says what an image shows. Its methods block."""
+    """Says what an image shows. Its methods block."""
 
     def guesses(self, png: bytes) -> list[TagGuess]:
         """The most probable tag first. Raises TaggerError, TaggerLost."""
 
     def stop(self) -> None:
-        """For good."""
+        """Stop for good."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Describer:
         place_of: Callable[[Interaction], Awaitable[ChannelContext]],
         refused: Callable[[str], None] = lambda rule: None,
     ) -> None:
-        """`tagger`: None where the operator names none. `refused` is called with the rule that a request broke."""
+        """`tagger`: None if the operator has set none. `refused` is called with the rule that a request broke."""
         self._database = database
         self._tagger = tagger
         self._thresholds = thresholds
@@ -142,7 +142,7 @@ class Describer:
 
     @contextmanager
     def _alone(self, user_id: int) -> Iterator[None]:
-        """Raises CannotDescribe if the user, or too many others, are being answered already."""
+        """Raises CannotDescribe if the user, or too many others, have an image in progress already."""
         if user_id in self._asking:
             raise CannotDescribe(say(ONE_AT_A_TIME))
         if len(self._asking) >= MAX_WAITING:

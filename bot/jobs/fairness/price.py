@@ -21,7 +21,7 @@ _TOP = micro(DOUBLE_PRICE_AT)
 
 
 def price(usage: int) -> int:
-    """What the first `usage` credits cost together: the integral of a price that climbs from 1 to 2, then stays."""
+    """What the first `usage` credits cost together: the integral of a price that rises from 1 to 2, then stays."""
     if usage < _TOP:
         return usage + usage * usage // (2 * _TOP)
     return 2 * usage - _TOP // 2
@@ -31,7 +31,7 @@ _SLOPE_ENDS_AT = price(_TOP)
 
 
 def credits_for(paid: int, usage: int) -> int:
-    """The least credits that cost `paid` or more together, after `usage`: `price` the other way round, exactly."""
+    """The least credits that cost `paid` or more together, after `usage`: the exact inverse of `price`."""
     if usage >= _TOP:
         return (paid + 1) // 2
     paid += price(usage)

@@ -49,7 +49,7 @@ from storage.images import Image
 
 logger = logging.getLogger(__name__)
 
-#: Messages of a gallery among which an earlier attempt is looked for.
+#: How many messages of a gallery are searched for an earlier attempt.
 SCAN_LIMIT = 300
 
 NO_GALLERY = N_("This server has no gallery. A server admin can choose a channel for it with `/anima-admin`.")
@@ -81,7 +81,7 @@ class SharedImage:
 
 @dataclass(frozen=True)
 class ShareRequest:
-    """`shown`: of which job, and how it was made; `image`: as it is stored. `file`: fetches its file.
+    """`shown`: its job, and how it was made; `image`: as it is stored. `file`: fetches its file.
 
     by: the id of the user who shares it. locale: the server's.
     """

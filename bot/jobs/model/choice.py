@@ -14,7 +14,7 @@ NOTHING_SAID = Options()
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """The choice of one person in one place.
+    """The models that one user may choose in one channel.
 
     models: the operator's default model, and with it all others.
     offered: the names of those that may be used there.
@@ -34,20 +34,20 @@ class ModelChoice:
         return cls(models, offered, with_offered_model(own, offered).merged_over(server), server)
 
     def model(self, said: Options = NOTHING_SAID) -> ModelInfo:
-        """The model that holds. `said`: with the command."""
+        """The model that is used. `said`: with the command."""
         return choose_model(said, self.below, self.models, self.offered)
 
     @property
     def usual(self) -> ModelInfo:
-        """The model that holds there for everyone who chooses none, in the command or by their own defaults."""
+        """The model that is used there if a user chooses none, in the command or by their own defaults."""
         return choose_model(NOTHING_SAID, self.server, self.models, self.offered)
 
     @property
     def several(self) -> bool:
-        """Whether there is anything to choose."""
+        """Whether there are several models to choose from."""
         return len(self.offered) > 1
 
     def on_offer(self) -> ModelInfo:
-        """The model that holds, with only those beside it that may be used."""
+        """The model that is used, with only the others that may be used."""
         holds = self.model()
         return replace(holds, models={name: self.models.models[name] for name in self.offered})

@@ -19,7 +19,7 @@ from storage.schema import JobState
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two looks for jobs that have waited too long.
+#: Seconds between two checks for jobs that have waited too long.
 EVERY = 60.0
 
 

@@ -26,16 +26,16 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Seconds for which Discord's answers are taken for true.
+#: Seconds for which Discord's answers are reused.
 REMEMBERED = 60.0
-#: Answers of one kind that are remembered. A server takes some 50 kB with its channels and roles.
+#: How many answers of one kind are remembered. A server takes some 50 kB with its channels and roles.
 REMEMBERED_CHANNELS, REMEMBERED_SERVERS = 10_000, 200
 
 ServerChannel: TypeAlias = discord.abc.GuildChannel | discord.Thread
 
 
 class _Remembered(Generic[T]):
-    """Discord's answers by id. Who asks while a question is under way waits for the same answer."""
+    """Discord's answers by id. Concurrent callers share one request."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -73,7 +73,7 @@ class ServerPage:
 
 
 class ServerLookup:
-    """`refused` is told of the servers in which Discord refused something, with its error."""
+    """`refused` is called with servers in which Discord refused something, and its error."""
 
     def __init__(self, client: ShardedClient, refused: Callable[[int, Exception], None]) -> None:
         self._client = client
@@ -104,7 +104,7 @@ class ServerLookup:
         return ChannelContext.of_channel(guild_id, channel, await self._parent(guild_id, channel))
 
     async def place_of(self, interaction: discord.Interaction[Any]) -> ChannelContext:
-        """Where an interaction came from. Raises ValueError where Discord does not say in which channel."""
+        """Where an interaction came from. Raises ValueError if Discord does not say in which channel."""
         channel, guild_id = interaction.channel, interaction.guild_id
         if guild_id is None or not isinstance(channel, discord.Thread) or not interaction.is_guild_integration():
             return ChannelContext.of(interaction)
@@ -116,7 +116,7 @@ class ServerLookup:
         return ChannelContext.of_channel(guild_id, channel, parent)
 
     async def is_age_restricted(self, guild_id: int, channel_id: int) -> bool | None:
-        """None: that cannot be known."""
+        """None: unknown."""
         try:
             place = await self.place(guild_id, channel_id)
         except (discord.HTTPException, aiohttp.ClientError, OSError):
@@ -148,7 +148,7 @@ class ServerLookup:
     # Servers
 
     async def server(self, guild_id: int | None, *thread_ids: int | None) -> discord.Guild | None:
-        """A server with its channels and roles, and the bot as a member; None where the bot is not, or cannot look.
+        """A server with its channels and roles, and the bot as a member; None if the bot is not in it or cannot see it.
 
         thread_ids: threads that are needed too, or channels, which do no harm.
         """
@@ -171,7 +171,7 @@ class ServerLookup:
         return server
 
     async def member(self, interaction: discord.Interaction[Any]) -> discord.Member | None:
-        """Who is behind an interaction, with their roles; None outside of servers, and where that cannot be known."""
+        """The member behind an interaction, with their roles; None outside of servers, and if unknown."""
         user = interaction.user
         if not isinstance(user, discord.Member) or self._client.caches_servers:
             return user if isinstance(user, discord.Member) else None
@@ -191,13 +191,13 @@ class ServerLookup:
         return await self._memberships.get(guild_id, partial(self.look_at_membership, guild_id))
 
     async def look_at_membership(self, guild_id: int) -> bool:
-        """The same, asked now: the first server in the bot's list from this id on is this one. One request."""
+        """The same, fetched now: the first server in the bot's list from this id on is this one. One request."""
         async for server in self._client.fetch_guilds(limit=1, after=discord.Object(guild_id - 1), with_counts=False):
             return server.id == guild_id
         return False
 
     async def count(self) -> int:
-        """In how many servers the bot is; without the cache as Discord says, which is about right."""
+        """How many servers the bot is in; without the cache Discord's figure, which is approximate."""
         if self._client.caches_servers:
             return len(self._client.guilds)
         return (await self._client.application_info()).approximate_guild_count

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 #: Discord's code for a server that does not exist. For one that the bot is not in it says so, or MISSING_ACCESS.
 UNKNOWN_SERVER = 10004
-#: Seconds between two rounds, and the servers that are looked at in each: a small part of 50 requests a second.
+#: Seconds between two rounds, and how many servers each checks: a small part of 50 requests a second.
 ROUND_EVERY, SERVERS_PER_ROUND = 60.0, 25
 
 
@@ -40,10 +40,10 @@ class Removals:
         self._jobs = jobs
         self._removed = removed
         self._looking: dict[int, asyncio.Task[None]] = {}
-        self._looked_at: OrderedDict[int, None] = OrderedDict()  # the longest unlooked-at first
+        self._looked_at: OrderedDict[int, None] = OrderedDict()  # the least recently checked first
 
     def refused(self, guild_id: int, error: Exception) -> None:
-        """Discord refused something in a server where the bot was: maybe it was removed. Looks, in the background."""
+        """Discord refused something in a server where the bot was: maybe it was removed. Checks, in the background."""
         code = error.code if isinstance(error, discord.HTTPException) else None
         if self._client.caches_servers or code not in (UNKNOWN_SERVER, MISSING_ACCESS) or guild_id in self._looking:
             return
@@ -51,12 +51,12 @@ class Removals:
         task.add_done_callback(lambda _: self._looking.pop(guild_id, None))
 
     def refused_job(self, job: Job, error: Exception) -> None:
-        """The same for a job; one whose server only the person brought the bot to says nothing."""
+        """The same for a job; ignored for user installs."""
         if job.guild_id is not None and job.parameters.get("in_own_server"):
             self.refused(job.guild_id, error)
 
     async def run(self) -> None:
-        """Look at servers with unfinished jobs, until cancelled."""
+        """Check servers with unfinished jobs, until cancelled."""
         while not self._client.caches_servers:
             await asyncio.sleep(ROUND_EVERY)
             try:

@@ -18,7 +18,7 @@ from inference.prompt import parse_weights
 #: too, hence the attention by an exponential; who comes from there writes 1.1 or 1.2. Anima's own example is
 #: `(chibi:2)`.
 WEAKEST_EFFECT = 0.2
-#: What a weight that is too weak becomes, over and under 1.
+#: What a too weak weight becomes, above and below 1.
 STRONG_WEIGHT, GENTLE_WEIGHT = "1.5", "0.5"
 
 
@@ -40,7 +40,7 @@ def weak_weights(prompt: str, tags: TagIndex) -> Iterator[TextEdit]:
 
 
 def _simple_groups(prompt: str) -> Iterator[tuple[int, int]]:
-    """Groups that are in no other and have none within."""
+    """Groups that are not nested in either direction."""
     depth = 0
     simple = False
     start = 0

@@ -83,7 +83,7 @@ class PageApi:
         return web.json_response({"people": people, "languages": languages})
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """What happens and this user can notice, as server-sent events; `?after=` says where to go on."""
+        """The events that this user can notice, as server-sent events; `?after=` says where to continue."""
         user = self.user(request)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
@@ -182,7 +182,7 @@ class PageApi:
         }
 
     def _visible_data(self, user: User, event: DiscordEvent) -> JSON | None:
-        """What the client of `user` is told of an event; None: nothing."""
+        """The event as the client of `user` gets it; None: not at all."""
         world = self.discord.world
         if event.message is not None:
             hidden = event.message.visible_to not in (None, user) or not world.can_see(user, event.message.channel)

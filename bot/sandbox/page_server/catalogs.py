@@ -66,7 +66,7 @@ def page_catalog(locale: str) -> PageCatalog:
 
 
 def catalog_path(language: Language) -> Path | None:
-    """Where the page's catalog of a language is; None for English, which stands in the code."""
+    """Where the page's catalog of a language is; None for English, which is in the code."""
     return None if language.path is None else language.path.with_name(f"{DOMAIN}.po")
 
 

@@ -95,7 +95,7 @@ class Faults:
         return self._add(Fault(method, re.compile(route), times, when))
 
     def delay(self, method: str, route: str, seconds: float, *, times: int = 1, when: When = "before") -> Fault:
-        """Keeps the request waiting for `seconds` of real time, then goes on as ever."""
+        """Delays the request for `seconds` of real time."""
         return self._add(Fault(method, re.compile(route), times, when, delay=seconds, only_delays=True))
 
     def hold(self, method: str, route: str, *, times: int = 1, when: When = "before", file: str | None = None) -> Fault:

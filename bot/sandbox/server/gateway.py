@@ -307,7 +307,7 @@ class Gateway:
         self.dispatch("GUILD_MEMBERS_CHUNK", chunk | {"nonce": data.get("nonce")})
 
     def _forward(self, event: DiscordEvent) -> None:
-        """Passes on what bots with the right intents are told."""
+        """Passes on the events that bots with the right intents get."""
         if event.message is not None and not event.message.is_ephemeral:
             channel = event.message.channel
             if not self._world.bot_is_in(channel):

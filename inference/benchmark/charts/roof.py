@@ -76,7 +76,7 @@ def _draw_roof_line(drawing: Drawing, axes: _Axes, highest: float, widest: float
 
 
 def _draw_points(drawing: Drawing, axes: _Axes, points: list[Figure], highest: float) -> None:
-    """Labels stand beside their points, and below one another where the points are close."""
+    """Labels are beside their points, and below each other where points are close."""
     taken: list[tuple[float, float]] = []
     for figure in sorted(points, key=_rate, reverse=True):
         x, y = axes.place(_intensity(figure), _rate(figure))

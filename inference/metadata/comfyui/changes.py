@@ -9,7 +9,7 @@ from inference.metadata.comfyui_graph import Link, Node, Nodes
 _FARTHEST = 64
 _WIRES = ("images", "image", "samples", "latent_image", "latent", "pixels", "input")
 
-#: Passed on as they are, whatever the way: nodes that were bypassed have no class.
+#: Nodes that pass their inputs on; bypassed nodes have no class.
 _PASSED_ON = r"\A\Z|Reroute|Switch|Context|preSampling|\b(?:Get|Set)Node|^(?:To|From|Edit)\w*Pipe"
 _AFTERWARDS = re.compile(rf"{_PASSED_ON}|VAE(?:De|En)code|Save|Preview|FromBatch")
 _BEFORE = re.compile(
@@ -50,7 +50,7 @@ def _chain(nodes: Nodes, name: str | None, sampler: Node) -> list[Node]:
 
 
 def _described(node: Node) -> str:
-    """With what a second pass is known by."""
+    """With the sign of a second pass."""
     settings = ((name, node.inputs.get(name)) for name in ("steps", "denoise", "upscale_by", "scale_by", "model_name"))
     told = ", ".join(f"{name} {value}" for name, value in settings if isinstance(value, str | int | float))
     return f"{node.kind} ({told})"[:100] if told else node.kind

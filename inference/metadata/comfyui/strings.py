@@ -12,8 +12,8 @@ POPULATED = "populated_text"
 #: Nodes that give another text at each run and do not keep it in the graph.
 _RANDOM = re.compile(r"^DP\w*(?:Generator|Prompts)|RandomPrompts|Random Prompts|[Ww]ildcard")
 _TEMPLATE = re.compile(r"[{}]|__")
-#: Nodes whose texts a model writes, and those with regular expressions, which are not run: a stranger's may take for
-#: ever.
+#: Nodes whose texts a model writes, and those whose regular expressions are not run: a stranger's may run
+#: forever.
 _UNKNOWN = re.compile(
     r"[Rr]egex|Ollama|LLM|GPT|Gemini|Florence|[Cc]aption|[Ii]nterrogat|Tagger|[Tt]ranslat|DeepSeek|Qwen\w*VL"
 )

@@ -220,7 +220,7 @@ def _marked(paths: Sequence[Path], models: Path) -> list[Header]:
 
 
 def none_of(what: str, paths: Sequence[Path], models: Path, folders: Sequence[str]) -> str:
-    """One sentence about folders without a suitable file, and one about a file there that cannot be used."""
+    """One sentence about folders without a suitable file, and one about an unusable file there."""
     others = f"; {listed(paths)} {'is' if len(paths) == 1 else 'are'} of another kind" if paths else ""
     unusable = next(iter(unusable_paths(models, folders)), None)
     why = "" if unusable is None else f"{unusable.relative_to(models).as_posix()} {why_not_opened(unusable)} "

@@ -74,7 +74,7 @@ COMMITMENT_LIMIT, SHARING_VIOLATION, LOCK_VIOLATION = 1455, 32, 33
 
 
 def not_the_files_fault(error: Exception) -> str | None:
-    """Why a sound file cannot be opened now, and what to do, in a sentence; None where the file is to blame.
+    """Why an intact file cannot be opened now, and what to do, in a sentence; None if the file is to blame.
 
     The system's own words are in its user's language; their number is not.
     """
@@ -102,7 +102,7 @@ def read_metadata(path: Path) -> Mapping[str, str]:
 
 
 def version(path: Path) -> tuple[int, int]:
-    """Another one after each change of the file, so that what was read from it can be cached."""
+    """Changes whenever the file does, so that what was read from it can be cached."""
     try:
         found = path.stat()
     except OSError:

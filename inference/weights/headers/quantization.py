@@ -16,7 +16,7 @@ BESIDE = (*SCALES, "input_scale", "scale_input", "comfy_quant", "weight_scale_2"
 #: A mark of the whole file.
 MARK = "scaled_fp8"
 HEADER_ENTRY = "_quantization_metadata"
-#: What stands in keys of weights that the package bitsandbytes packed, before the form's name.
+#: The part of the keys of weights packed by bitsandbytes that precedes the form's name.
 BITSANDBYTES = "bitsandbytes__"
 #: Names of tensors that weights are packed into, and which packages do so.
 PACKED = {
@@ -61,7 +61,7 @@ class QuantizedForm:
         return next((_unreadable(form) for form in sorted(forms - READABLE)), None)
 
     def settings(self, layer: str) -> LayerSettings:
-        """What the file says of one layer."""
+        """The file's settings for one layer."""
         key = f"{layer}.comfy_quant"
         if key in self.keys:
             return _object(self.content(key))

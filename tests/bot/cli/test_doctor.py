@@ -79,7 +79,7 @@ def test_nothing_is_changed_and_no_token_is_shown(
     assert sorted(models.parent.rglob("*")) == before
 
 
-def test_without_a_models_folder_it_is_said_that_the_miniature_draws(anima: Anima, capsys: Output) -> None:
+def test_doctor_says_that_the_miniature_is_used_without_a_models_folder(anima: Anima, capsys: Output) -> None:
     assert anima("doctor") == 0
     shown = lines(capsys, "warning")
     assert "There is no folder models, so the bundled miniature is used: run `anima download`." in shown
@@ -102,7 +102,7 @@ def test_each_missing_part_is_named_with_the_command_that_fixes_it(anima: Anima,
     ]
 
 
-def test_a_truncated_file_is_told_from_a_missing_one(anima: Anima, capsys: Output, models: Path) -> None:
+def test_a_truncated_file_is_distinguished_from_a_missing_one(anima: Anima, capsys: Output, models: Path) -> None:
     vae = models / "vae" / "qwen_image_vae_tiny.safetensors"
     vae.write_bytes(vae.read_bytes()[:-100])
     assert anima("doctor") == 1

@@ -55,7 +55,7 @@ async def posted(stage: Stage, *files: Upload) -> Message:
     return await stage.discord.say(stage.alice, stage.general, "look", files)
 
 
-async def test_our_own_picture_tells_how_it_was_made_to_who_asks_alone(stage: Stage) -> None:
+async def test_our_own_images_parameters_are_shown_privately(stage: Stage) -> None:
     job, message = await stage.draw("1girl, smile")
     told = await parameters(stage, message)
     assert told.is_ephemeral and told.visible_to == stage.bob

@@ -40,7 +40,7 @@ async def test_the_quota_shown_comes_from_the_client(stage: Stage, monkeypatch) 
     assert "You can have up to 3 jobs in the queue" in message.text
 
 
-async def test_the_operators_limit_holds_where_no_server_brought_the_bot(stage: Stage) -> None:
+async def test_the_operators_limit_applies_in_user_installs(stage: Stage) -> None:
     world = stage.discord.world
     stage.settings["credits_outside_servers"] = 1.0
     await stage.restart()

@@ -215,7 +215,7 @@ async def test_nobody_else_can_continue_from_a_private_image(stage: Stage, actio
 
 
 @pytest.mark.parametrize("custom_id", ["anima:reroll:999999:0", "anima:info:{job}:7", "anima:vary-subtly:{job}:4"])
-async def test_a_picture_that_is_not_there_is_said_to_be_so(stage: Stage, custom_id: str) -> None:
+async def test_a_missing_image_is_explained(stage: Stage, custom_id: str) -> None:
     job, message = await stage.draw("1girl")
     sent = await stage.press_forged(message, custom_id.format(job=job.id), stage.alice)
     is_private = ":info:" in custom_id or ":999999:" in custom_id  # a job that is not known may be private

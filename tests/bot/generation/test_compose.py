@@ -60,7 +60,7 @@ def test_the_command_wins_over_stored_defaults_and_these_over_the_model() -> Non
     assert (holds.steps, holds.cfg_scale, holds.sampler) == (50, 5.0, "er_sde")
 
 
-def test_turbo_brings_its_steps_and_cfg_against_kept_defaults_but_not_against_the_command() -> None:
+def test_turbo_overrides_steps_and_cfg_of_defaults_but_not_of_the_command() -> None:
     kept = Options(turbo=True, steps=40, cfg_scale=6.0)
     holds = resolve_options(Options(), kept, WITH_TURBO)
     assert (holds.turbo, holds.steps, holds.cfg_scale) == (True, 8, 1.0)

@@ -49,7 +49,7 @@ def test_a_size_is_described_by_shape_and_ratio(size: tuple[int, int], descripti
         ("9999x100", (10000, 96)),
     ],
 )
-def test_what_people_type_becomes_a_size_that_can_be_drawn(typed: str, size: tuple[int, int]) -> None:
+def test_typed_sizes_become_valid_sizes(typed: str, size: tuple[int, int]) -> None:
     assert parse_size(typed, SIZES) == size
 
 

@@ -38,7 +38,7 @@ def test_a_photograph_taken_sideways_stands_upright() -> None:
     assert opened(prepare_source(encoded(Image.new("RGB", (40, 20)), "JPEG", exif=exif))).size == (20, 40)
 
 
-def test_a_large_picture_is_kept_smaller_in_its_own_shape() -> None:
+def test_a_large_image_is_stored_smaller_in_the_same_shape() -> None:
     assert opened(prepare_source(encoded(Image.new("L", (5000, 2500))))).size == (KEPT_SIDE, KEPT_SIDE // 2)
 
 

@@ -86,7 +86,7 @@ async def test_a_block_also_stops_running_jobs(stage: Stage) -> None:
     assert await spent(stage, stage.emi, drawn.guild_id) == 0
 
 
-async def test_an_operators_block_holds_in_private_messages_too(stage: Stage) -> None:
+async def test_an_operators_block_applies_in_private_messages_too(stage: Stage) -> None:
     drawn = await busy(stage)
     here, there = await stage.ask("here"), await stage.ask("there", where=stage.discord.dm(stage.alice))
     await stage.client.moderation.block(EVERYWHERE, stage.alice.id, by=stage.bob.id)

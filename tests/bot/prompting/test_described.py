@@ -37,7 +37,7 @@ def test_a_name_takes_more_to_be_believed_than_anything_else() -> None:
     assert prompt(("hat", GENERAL, 0.36), ("saber", CHARACTER, 0.84), ("scarf", GENERAL, 0.34)) == "hat"
 
 
-def test_only_the_likeliest_rating_is_told_and_only_where_it_is_asked_for() -> None:
+def test_only_the_likeliest_rating_is_used_and_only_on_request() -> None:
     ratings = (("general", TagKind.RATING, 0.3), ("questionable", TagKind.RATING, 0.6), ("1girl", GENERAL, 0.9))
     assert prompt(*ratings) == "1girl"
     assert prompt(*ratings, with_safety=True) == "nsfw, 1girl"

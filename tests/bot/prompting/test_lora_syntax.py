@@ -36,7 +36,7 @@ def test_loras_are_taken_out_with_the_comma_they_would_leave(prompt: str, rest: 
 
 
 @given(some.text(some.sampled_from("<>:loraly,、 \n()x0."), max_size=200) | some.text())
-def test_any_prompt_is_read_and_holds_no_lora_afterwards(prompt: str) -> None:
+def test_any_prompt_is_read_and_has_no_lora_afterwards(prompt: str) -> None:
     rest, loras = take_loras(prompt)
     assert len(rest) <= len(prompt)
     assert take_loras(rest) == (rest, ()) or loras

@@ -119,11 +119,11 @@ def test_artists_are_spelled_as_anima_wants_them() -> None:
     ],
 )
 @pytest.mark.parametrize("prefix", ["", "sensitive, nsfw"])
-def test_where_all_may_look_safe_is_forced(prompt: str, final: str, prefix: str) -> None:
+def test_safe_is_forced_in_channels_for_everyone(prompt: str, final: str, prefix: str) -> None:
     assert positive(prompt, prefix=prefix) == final
 
 
-def test_where_all_may_look_the_negative_keeps_nsfw_away() -> None:
+def test_the_negative_excludes_nsfw_in_channels_for_everyone() -> None:
     prompts = final_prompts("hat", "safe, (explicit:0.1)", negative_prefix="", age_restricted=False)
     assert prompts.negative == "explicit, nsfw, (explicit:0.1)"
 
@@ -165,7 +165,7 @@ def test_no_prompt_gets_around_safe(prompt: str, negative: str, prefix: str) -> 
 
 @settings(deadline=None)
 @given(PROMPTS)
-def test_what_a_person_wrote_stays_in_its_order(prompt: str) -> None:
+def test_the_users_text_stays_in_its_order(prompt: str) -> None:
     own = [span.name for span in tag_spans(prompt)]
     final = [span.name for span in tag_spans(final_prompts(prompt, age_restricted=True).positive)]
     added = iter(final)

@@ -85,7 +85,7 @@ def test_artists_complete_with_or_without_at(few: TagIndex) -> None:
     assert [completion.prompt for completion in few.complete_artists("hatter, ")] == ["hatter, @nnn yryr"]
 
 
-def test_what_does_not_fit_a_choice_is_left_out_and_never_cut(few: TagIndex) -> None:
+def test_completions_too_long_for_a_choice_are_left_out_and_never_cut(few: TagIndex) -> None:
     text = "x" * 92 + ", ha"
     assert prompts(few, text) == ["x" * 92 + ", hat"]
     assert prompts(few, "x" * 101) == []
@@ -209,7 +209,7 @@ def test_the_index_finds_what_a_search_through_the_whole_text_finds(names: list[
             assert ranking._rows(needle, limit) == ranking._rows_searched(needle, limit)
 
 
-def test_what_many_tags_have_is_searched_for_and_what_few_have_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frequent_beginnings_are_searched_and_rare_ones_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
     ranking = module._Ranking([Tag(f"common {number}", Category.GENERAL, 1) for number in range(module.FEW + 1)])
     searched: list[str] = []
     monkeypatch.setattr(ranking, "_rows_searched", lambda needle, _: searched.append(needle) or [])

@@ -35,7 +35,7 @@ def test_every_alternative_is_chosen_by_some_seed_and_nothing_else(template: str
     assert {expand(template, seed) for seed in range(100)} == possible
 
 
-def test_what_a_seed_chooses_is_fixed_for_ever() -> None:
+def test_a_seeds_choices_never_change() -> None:
     template = "{red|blue|green} {hat|{cap|hood}}, {3::day|night}"
     assert [expand(template, seed) for seed in (0, 1, 2, 7, 2**64 - 1)] == [
         "blue hat, night",

@@ -24,7 +24,7 @@ def test_permitted_tags_stay_as_they_are() -> None:
     assert kept(*tags) == tags
 
 
-def test_explicit_tags_are_told_only_in_an_age_restricted_channel_that_allows_them() -> None:
+def test_explicit_tags_are_described_only_in_channels_that_allow_them() -> None:
     tags = ("explicit", "1girl", "nude", "smile")
     assert kept(*tags) == ("1girl", "smile")
     assert kept(*tags, where=AFTER_DARK) == tags
@@ -43,5 +43,5 @@ def test_beside_a_minor_nothing_sexual_is_left_however_sure_the_tagger_is(order:
     assert sorted(kept(*tags, where=AFTER_DARK)) == ["child", "smile"]
 
 
-def test_a_word_that_is_never_allowed_is_never_told() -> None:
+def test_a_forbidden_word_is_never_in_a_description() -> None:
     assert kept("loli", "1girl", "smile", where=AFTER_DARK) == ("1girl", "smile")

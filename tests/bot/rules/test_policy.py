@@ -414,7 +414,7 @@ def test_nothing_but_safe_pictures_in_a_channel_for_everyone(
 
 @settings(deadline=None)
 @given(every_settings, people, places, wordings, drawings)
-def test_a_refusal_is_a_sentence_for_whoever_asked(
+def test_a_refusal_is_a_sentence_for_the_user(
     settings: ServerSettings, person: Person, channel: ChannelContext, typed: TypedText, changes: dict[str, object]
 ) -> None:
     answer = ask(settings, person, channel, typed, **changes)

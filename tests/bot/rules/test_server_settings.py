@@ -210,7 +210,7 @@ async def test_outside_of_servers_a_new_bot_gives_ten_credits_unless_the_operato
         await database.close()
 
 
-async def test_the_operators_pause_holds_in_every_server_and_outside(tmp_path: Path) -> None:
+async def test_the_operators_pause_applies_in_every_server_and_outside(tmp_path: Path) -> None:
     database = await Database.open(f"sqlite:///{tmp_path}/anima.db")
     try:
         await database.servers.change(EVERYWHERE, {"operator_pause": "moving house"}, by=1)

@@ -24,7 +24,7 @@ async def stage(standin: FakeDiscord, tmp_path: Path) -> AsyncIterator[Stage]:
     await stage.stop()
 
 
-async def test_who_tries_it_for_the_first_time_meets_no_limits_of_large_servers(stage: Stage) -> None:
+async def test_a_new_sandbox_has_no_limits_of_large_servers(stage: Stage) -> None:
     sandbox = Sandbox(stage.discord, stage.client, stage._running)
     await lift_limits(sandbox, in_private=True)
     for guild_id in (stage.discord.world.guild.id, None):
@@ -68,6 +68,6 @@ async def test_on_postgresql_its_data_is_beside_the_operators_own(postgresql_url
     assert sandbox_database("sqlite:///anima.db")[1] != messages
 
 
-async def test_what_the_operator_says_of_private_messages_holds_in_the_sandbox_too(stage: Stage) -> None:
+async def test_the_operators_rules_for_private_messages_apply_in_the_sandbox_too(stage: Stage) -> None:
     await lift_limits(Sandbox(stage.discord, stage.client, stage._running), in_private=False)
     assert (await load_server_settings(stage.database.servers, None)).quota.credits is not None

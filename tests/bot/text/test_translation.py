@@ -51,7 +51,7 @@ def test_missing_translations_fall_back_to_english() -> None:
         assert say("Waiting") == "Waiting" and jobs(2) == "2 jobs"
 
 
-def test_what_people_typed_is_never_taken_for_a_name_to_replace() -> None:
+def test_typed_text_is_never_treated_as_a_placeholder() -> None:
     assert say("{what} first", what="{0} {what} {__class__}") == "{0} {what} {__class__} first"
 
 

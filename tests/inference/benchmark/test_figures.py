@@ -48,7 +48,7 @@ def test_the_file_says_machine_command_spread_and_targets(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("content", NOT_OURS.values(), ids=NOT_OURS)
-def test_a_file_that_has_no_figures_is_refused_in_a_sentence(content: str, tmp_path: Path) -> None:
+def test_a_file_without_figures_is_refused_with_an_explanation(content: str, tmp_path: Path) -> None:
     file = tmp_path / "other.json"
     file.write_text(content, encoding="utf-8")
     with pytest.raises(ValueError, match=r"other\.json .*figures.* `anima benchmark --json"):

@@ -14,7 +14,7 @@ def test_calls_take_turns() -> None:
     assert [len(each.seconds) for each in durations] == [3, 3]
 
 
-def test_where_time_is_short_calls_are_repeated_less_often_and_never_left_out(
+def test_with_little_time_calls_are_repeated_less_often_and_never_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [100.0]

@@ -52,7 +52,7 @@ def test_a_missing_head_is_explained(found: Mapping[str, Any]) -> None:
     assert "Nothing answers at 10.99.0.1:6379" in found["no head"]
 
 
-def test_a_wrong_token_is_refused_with_a_sentence(found: Mapping[str, Any]) -> None:
+def test_a_wrong_token_is_refused_with_an_explanation(found: Mapping[str, Any]) -> None:
     code, sentence = found["wrong token"]
     assert code == 1
     assert sentence.startswith("The cluster refuses this token.")

@@ -15,6 +15,6 @@ def test_engines_of_this_code_are_counted_and_others_named() -> None:
     assert report(nodes, free) == ClusterReport(machines=3, engines=3, free=1, strangers={"0.1.0-00000000": 4})
 
 
-def test_where_all_engines_are_in_use_none_is_free() -> None:
+def test_no_engine_is_free_if_all_are_in_use() -> None:
     assert report([{engine_resource(): 1.0}], {"CPU": 1.0}).free == 0
     assert code_version() in engine_resource()

@@ -124,7 +124,7 @@ def without_graphs(gpu: Gpu, **fields: Any) -> Tensor:
     return latent
 
 
-def test_a_recorded_batch_is_the_image_and_the_next_one_is_recorded_anew(gpu: Gpu) -> None:
+def test_a_recorded_batch_gives_the_same_image_and_the_next_is_recorded_again(gpu: Gpu) -> None:
     for fields in ({}, {"prompt": "hat, " * 50}, {"loras": (("lokr", 1.0),)}, {"cfg_scale": 1.0, "seed": 6}):
         gpu.recorder.recorded = gpu.recorder.replayed = 0
         assert relative_error(gpu.draw(**fields), without_graphs(gpu, **fields)) < 1e-5

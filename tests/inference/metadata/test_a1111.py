@@ -62,7 +62,7 @@ def test_a_text_of_the_web_ui_is_read() -> None:
     )
 
 
-def test_older_names_that_hold_sampler_and_scheduler_are_taken_apart() -> None:
+def test_older_names_of_sampler_and_scheduler_are_split() -> None:
     parameters = a1111.read("a\nSteps: 20, Sampler: DPM++ 2M Karras, Seed: 1")
     assert parameters is not None and (parameters.sampler, parameters.scheduler) == ("dpmpp_2m", "karras")
 
@@ -82,7 +82,7 @@ def test_a_text_without_settings_gives_none(text: str) -> None:
     assert a1111.read(text) is None
 
 
-def test_unknown_and_unreadable_values_are_kept_or_left_out() -> None:
+def test_unknown_values_are_kept_and_unreadable_ones_left_out() -> None:
     parameters = a1111.read(
         "a\nSteps: many, Sampler: Restart, Seed: 1e9, Size: 5, CFG scale: nan, Denoising strength: x"
     )

@@ -203,7 +203,7 @@ def test_a_custom_samplers_settings_are_gathered_from_its_nodes() -> None:
     assert read(graph) == replace(expected, cfg_scale=1.0, negative_prompt="")
 
 
-def test_of_several_samplers_the_one_that_began_the_picture_counts() -> None:
+def test_of_several_samplers_the_first_one_counts() -> None:
     graph = PARTS | {
         "larger": node("LatentUpscale", samples=["sampler", 0], width=1024, height=1536),
         "second": node(

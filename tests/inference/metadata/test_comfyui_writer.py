@@ -359,7 +359,7 @@ def test_a_lora_that_changes_the_text_encoder_is_loaded_for_it_too() -> None:
     assert found is not None and [strength for _, strength in found.loras] == [0.5, 0.8]
 
 
-def test_that_transparency_was_laid_on_white_is_in_the_note() -> None:
+def test_the_note_says_that_transparency_was_laid_on_white() -> None:
     note = notes(replace(EXAMPLE, source_image="cat.png"))
     assert "transparency, which was laid on white here, and decodes JPEG and WebP by another library" in note
 
@@ -369,13 +369,13 @@ def test_embeddings_that_took_no_part_are_in_the_note() -> None:
     assert "drawn without embedding:hands." in note
 
 
-def test_that_the_negative_took_part_by_nag_is_in_the_note() -> None:
+def test_the_note_says_that_the_negative_was_applied_by_nag() -> None:
     texts = png_text(replace(EXAMPLE, nag=True, cfg_scale=1.0))
     assert "normalized attention guidance" in texts["workflow"]
     assert "normalized attention guidance" not in png_text(EXAMPLE)["workflow"]
 
 
-def test_that_comfyui_passes_over_a_lora_is_in_the_note() -> None:
+def test_the_note_names_loras_that_comfyui_ignores() -> None:
     assert "low_rank_diffusers" in notes(replace(EXAMPLE, loras_without_comfyui=("low_rank_diffusers",)))
 
 

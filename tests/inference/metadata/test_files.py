@@ -42,7 +42,7 @@ PICTURE = Image.new("RGB", (8, 8))
 
 @settings(deadline=None)  # the first graph with beta57 imports torch
 @given(PARAMETERS)
-def test_what_is_written_is_read_back_exactly(parameters: Parameters) -> None:
+def test_written_parameters_are_read_back_exactly(parameters: Parameters) -> None:
     assert read(encode_png(PICTURE, parameters)) == parameters
 
 
@@ -213,7 +213,7 @@ def test_a_picture_that_says_nothing_gives_none(format_: str) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_bytes_that_are_no_picture_are_refused_in_a_sentence(data: bytes) -> None:
+def test_bytes_that_are_not_an_image_are_refused_with_an_explanation(data: bytes) -> None:
     for prefix in (b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe1", b"RIFF\0\0\0\0WEBPVP8X"):
         with pytest.raises(UnreadableImage, match=r"cannot be read as a PNG, JPEG or WebP picture\.$"):
             read(prefix + data)

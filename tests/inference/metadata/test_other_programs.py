@@ -201,7 +201,7 @@ def test_novelais_text_in_the_alpha_channel_is_read() -> None:
     ],
     ids=["not gzip", "odd length", "longer than the image", "no text", "too long", "another signature"],
 )
-def test_what_only_looks_like_hidden_text_says_nothing(data: bytes) -> None:
+def test_pixels_that_only_look_like_hidden_text_are_ignored(data: bytes) -> None:
     assert read(data) is None
 
 

@@ -21,7 +21,7 @@ def shipped() -> Engine:
 
 
 @pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight")  # mixed precision norms in two steps
-def test_training_goes_on_from_the_files_that_ship(tmp_path: Path, shipped: Engine) -> None:
+def test_training_continues_from_the_bundled_files(tmp_path: Path, shipped: Engine) -> None:
     write_pictures(tmp_path, "train")
     restore(tmp_path, MODELS, CPU)
     train(tmp_path, steps=1, peak=0.0, batch=8, device=CPU)  # a step that changes nothing
@@ -46,7 +46,7 @@ def test_restored_latents_are_those_that_the_shipped_vae_decodes(tmp_path: Path,
 
 
 @pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight")
-def test_the_vae_goes_on_from_the_one_that_ships(tmp_path: Path, shipped: Engine) -> None:
+def test_the_vae_continues_from_the_bundled_one(tmp_path: Path, shipped: Engine) -> None:
     write_pictures(tmp_path, "train")
     write_pictures(tmp_path, "held_out")
     restore(tmp_path, MODELS, CPU)

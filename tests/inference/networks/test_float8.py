@@ -131,7 +131,7 @@ def with_scaled_layer(
 
 
 @pytest.mark.parametrize("by_rows", [False, True])
-def test_a_file_in_float8_is_kept_as_it_is_and_rounded_anew_only_under_a_lora(tmp_path: Path, by_rows: bool) -> None:
+def test_a_file_in_float8_is_kept_as_it_is_and_rounded_again_only_with_a_lora(tmp_path: Path, by_rows: bool) -> None:
     models = with_scaled_layer(tmp_path, by_rows)
     tensors = load_file(models / TRANSFORMER)
     values, scale = tensors[f"net.{LAYER}.weight"], tensors[f"net.{LAYER}.weight_scale"]

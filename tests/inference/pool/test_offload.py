@@ -111,7 +111,7 @@ def test_always_has_each_leave_when_another_works_and_never_has_none() -> None:
     assert card.taken == 800 and card.moves == [] and not parts.give_way()
 
 
-def test_one_that_does_not_fit_is_whole_in_main_memory() -> None:
+def test_a_part_that_does_not_fit_is_entirely_in_main_memory() -> None:
     card = FakeCard(300)
     parts, encoder, _ = parts_on(card, "auto")
     with pytest.raises(torch.OutOfMemoryError):
@@ -129,7 +129,7 @@ def test_after_the_device_ran_out_of_memory_all_leave_and_it_is_news_once() -> N
     assert card.taken == 0
 
 
-def test_where_the_device_has_no_memory_of_its_own_they_stay() -> None:
+def test_parts_stay_on_devices_without_memory_of_their_own() -> None:
     parts = PassingParts("always", CPU, lambda: 0)
     assert parts.mode == "never" and parts.place_for(1 << 60) == CPU
 

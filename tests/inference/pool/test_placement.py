@@ -18,7 +18,7 @@ def recent_models(draw: st.DrawFn) -> list[Placed]:
 
 
 @given(recent_models(), ROOMS, ROOMS)
-def test_no_place_is_given_more_than_it_holds_but_for_the_wanted_model(
+def test_no_place_gets_more_than_fits_except_the_requested_model(
     recent: list[Placed], device_room: int, memory_room: int
 ) -> None:
     size = {model.name: model.size for model in recent}

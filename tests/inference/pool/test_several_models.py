@@ -97,7 +97,7 @@ def test_a_batch_never_mixes_models() -> None:
     assert REQUEST.batch_key != replace(REQUEST, model="third").batch_key
 
 
-def test_the_device_is_said_to_hold_what_was_used_last_first(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loaded_models_are_listed_with_the_last_used_first(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inference.pool.models.free_memory", lambda device: 1 << 40)
     assert engine.loaded_models() == (FIRST,)
     for name in ("third", "other/turbo", "third"):
@@ -154,7 +154,7 @@ def test_files_say_which_model_drew_them_and_are_read_back(engine: Engine, model
         (lambda path: shutil.copy(MODELS / "vae" / "qwen_image_vae_tiny.safetensors", path), "not an Anima"),
     ],
 )
-def test_a_model_that_cannot_be_used_is_a_sentence_and_the_engine_works_on(
+def test_an_unusable_model_is_explained_and_the_engine_continues(
     engine: Engine, models: Path, write: object, sentence: str
 ) -> None:
     path = models / "diffusion_models" / "bad.safetensors"
@@ -175,7 +175,7 @@ def test_a_name_that_two_files_have_is_answered_with_both(engine: Engine, models
         path.unlink()
 
 
-def test_a_model_with_numbers_that_are_none_is_a_sentence_and_the_engine_works_on(
+def test_a_model_with_nan_values_is_explained_and_the_engine_continues(
     engine: Engine, models: Path, room_for_one: None
 ) -> None:
     path = write_other(models, "nan")
@@ -231,7 +231,7 @@ def test_with_too_little_memory_other_models_leave_before_a_batch_is_halved(
     assert engine.loaded_models() == ("third",)
 
 
-def test_a_model_that_the_device_does_not_hold_is_a_sentence(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_too_large_for_the_device_is_explained(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     def too_large(*args: object) -> None:
         raise torch.OutOfMemoryError
 

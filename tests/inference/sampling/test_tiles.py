@@ -16,7 +16,7 @@ def drawing_noise(x: Tensor, sigma: Tensor) -> Tensor:
     return torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
 
 
-def test_the_coarse_structure_of_the_source_holds_whatever_is_drawn() -> None:
+def test_the_coarse_structure_of_the_source_is_kept_whatever_is_drawn() -> None:
     source = torch.linspace(-2, 2, 64).expand(1, 16, 64, 64)
     drawn = keeping_coarse(drawing_noise, source, 32)(source, SIGMA)
     assert isinstance(drawn, Tensor)
@@ -26,7 +26,7 @@ def test_the_coarse_structure_of_the_source_holds_whatever_is_drawn() -> None:
     assert fine.std() > 0.8, "what is finer is drawn"
 
 
-def test_what_is_coarse_stays_in_its_place_where_the_sides_are_no_multiples_of_a_cell() -> None:
+def test_coarse_structure_stays_in_place_if_sides_are_not_multiples_of_a_cell() -> None:
     source = torch.zeros(1, 16, 35, 29)
     source[..., 28:32, 20:24] = 1  # one cell of 4 x 4
 

@@ -60,7 +60,7 @@ def test_the_average_of_tiles_of_one_image_is_that_image(tiles: Tiles, scale: in
     torch.testing.assert_close(total, image)
 
 
-def test_where_two_tiles_overlap_each_counts_less_towards_its_edge() -> None:
+def test_tiles_count_less_towards_their_edges_where_they_overlap() -> None:
     tiles = Tiles(1, 12, 1, 8, 4)
     total = torch.zeros(1, 12)
     average = TileAverage(tiles, total)

@@ -90,7 +90,7 @@ def test_a_wrong_file_is_named_with_what_to_do(
         assert sentence in str(error.value)
 
 
-def test_a_file_of_another_kind_is_told_from_a_missing_one(models: Path) -> None:
+def test_a_file_of_another_kind_is_distinguished_from_a_missing_one(models: Path) -> None:
     shutil.copy(models / VAE, models / TRANSFORMER)
     with pytest.raises(CheckpointError, match=r"anima-tiny.safetensors is of another kind"):
         Engine.load(models)

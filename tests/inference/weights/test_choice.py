@@ -56,9 +56,7 @@ def test_between_two_that_fit_nobody_guesses(models: Path, file: Path, official:
 
 
 @PARTS
-def test_a_name_that_is_not_there_is_said_with_those_that_are(
-    models: Path, file: Path, official: str, setting: str
-) -> None:
+def test_an_unknown_name_is_reported_with_the_known_ones(models: Path, file: Path, official: str, setting: str) -> None:
     with pytest.raises(CheckpointError, match=f"ANIMA_{setting.upper()} is 'nothing'.*There are: {file.name}"):
         ModelFiles.find(models, **{setting: "nothing"})
 
@@ -153,7 +151,7 @@ def test_a_file_of_another_format_is_named(models: Path, name: str, sentence: st
         ModelFiles.find(models)
 
 
-def test_a_piece_of_a_model_is_said_to_be_one(models: Path) -> None:
+def test_a_piece_of_a_model_is_reported_as_one(models: Path) -> None:
     (models / TRANSFORMER).unlink()
     save_file({"x": torch.ones(1)}, models / "diffusion_models" / "anima-00001-of-00002.safetensors")
     with pytest.raises(CheckpointError, match="one of several pieces of a model"):

@@ -66,7 +66,7 @@ def a_model(folder: Path, header: dict[str, object]) -> Path:
     return folder
 
 
-def test_a_model_whose_tensors_have_no_second_side_is_said_to_be_another(tmp_path: Path) -> None:
+def test_a_model_whose_tensors_lack_a_dimension_is_refused_as_another_model(tmp_path: Path) -> None:
     flat = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
     header = {"llm_adapter.blocks.0.cross_attn.k_proj.weight": flat, "x_embedder.proj.1.weight": flat}
     with pytest.raises(CheckpointError, match=r"model\.safetensors: its tensors do not have the shapes"):
@@ -91,7 +91,7 @@ def test_a_header_longer_than_any_has_to_be_is_not_read(tmp_path: Path) -> None:
         Lora.read(path, OneLayer())
 
 
-def test_an_error_that_is_a_sentence_already_stays_as_it_is() -> None:
+def test_an_error_that_is_already_explained_stays_as_it_is() -> None:
     file = ModelFiles.find(MODELS).transformer
     with pytest.raises(CheckpointError, match=r"^as it was$"), reading_sizes_off(file):
         raise CheckpointError("as it was")

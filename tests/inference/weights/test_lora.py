@@ -82,7 +82,7 @@ def test_a_link_to_a_file_elsewhere_is_followed_and_a_path_to_the_same_file_is_n
             engine.generate([replace(request, loras=((path, 1.0),))])
 
 
-def test_a_file_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
+def test_a_replaced_file_is_read_again(tmp_path: Path) -> None:
     models = shutil.copytree(MODELS, tmp_path / "models")
     path = models / "loras" / "lokr.safetensors"
     engine = Engine.load(models, device="cpu")

@@ -15,12 +15,12 @@ def alphas(settings: object) -> HeaderAlphas:
     return HeaderAlphas.read({HEADER_ENTRY: json.dumps(settings)})
 
 
-def test_the_components_alpha_holds_for_its_layers() -> None:
+def test_a_components_alpha_applies_to_its_layers() -> None:
     read = alphas({"transformer.r": 2, "transformer.lora_alpha": 8, "text_encoder.lora_alpha": 1})
     assert (read.alpha(QUERY, 2), read.alpha(ENCODER, 2)) == (8, 1)
 
 
-def test_without_a_component_it_holds_for_all() -> None:
+def test_an_alpha_without_component_applies_to_all_layers() -> None:
     assert alphas({"lora_alpha": 8}).alpha(QUERY, 2) == 8
 
 

@@ -47,7 +47,7 @@ def test_a_lora_for_some_blocks_is_moved_only_where_its_header_names_its_model()
 
 
 @pytest.mark.parametrize(("blocks", "depth"), [(28, 29), (28, 52), (40, 52), (40, 28), (52, 28), (52, 40)])
-def test_where_the_blocks_do_not_correspond_it_is_refused(blocks: int, depth: int) -> None:
+def test_a_lora_whose_blocks_do_not_correspond_is_refused(blocks: int, depth: int) -> None:
     with pytest.raises(OtherDepth, match=f"made for a model of {blocks} blocks, and this model has {depth}"):
         block_numbers(layers(*range(blocks)), depth, {})
 
@@ -87,6 +87,6 @@ def test_a_file_for_anima_changes_only_the_old_blocks_of_the_model_of_40(tmp_pat
     }
 
 
-def test_a_file_for_another_depth_is_refused_in_a_sentence(tmp_path: Path) -> None:
+def test_a_file_for_another_depth_is_refused_with_an_explanation(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="made for a model of 28 blocks, and this model has 29"):
         Lora.read(a_lora(tmp_path, 28), Deep(29))

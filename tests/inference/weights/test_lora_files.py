@@ -53,7 +53,7 @@ def test_without_a_folder_there_are_none(tmp_path: Path) -> None:
     assert lora_names(tmp_path / "nowhere") == []
 
 
-def test_they_are_listed_without_pytorch() -> None:
+def test_loras_are_listed_without_pytorch() -> None:
     code = "import sys, inference.weights.lora_files; sys.exit(bool({'torch', 'safetensors'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 

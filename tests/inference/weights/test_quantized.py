@@ -177,7 +177,7 @@ def test_the_hadamard_matrix_is_its_own_inverse_and_regular(size: int) -> None:
     torch.testing.assert_close(matrix.abs(), torch.full((size, size), 1 / math.sqrt(size)))
 
 
-def test_a_group_size_that_cannot_be_is_an_error_in_a_sentence(models: Path) -> None:
+def test_an_invalid_group_size_is_explained(models: Path) -> None:
     def form(layer: str, weight: Tensor) -> dict[str, Tensor]:
         settings = comfy_quant(format="int8_tensorwise", convrot=True, convrot_groupsize=24)
         return convrot(layer, weight) | {f"{layer}.comfy_quant": settings}

@@ -97,15 +97,13 @@ async def test_a_claim_ends_with_a_killed_process_at_once(url, successor):
                 await asyncio.sleep(0.01)
 
 
-async def test_who_starts_while_another_renews_its_claim_is_refused(url, successor, monkeypatch):
+async def test_a_new_bot_is_refused_while_another_renews_its_claim(url, successor, monkeypatch):
     monkeypatch.setattr(drawing_claim, "ASK_EVERY", 0.05)
     with claimant(url):
         assert not await successor.claim.take_or_refuse()
 
 
-async def test_who_starts_while_a_dead_bot_of_another_machine_holds_the_claim_waits_for_its_end(
-    postgresql_url, monkeypatch
-):
+async def test_a_new_bot_waits_until_the_claim_of_a_dead_bot_on_another_machine_expires(postgresql_url, monkeypatch):
     monkeypatch.setattr(drawing_claim, "ASK_EVERY", 0.05)
     monkeypatch.setattr(drawing_claim, "EXPIRES_AFTER", timedelta(seconds=1))
     database = await Database.open(postgresql_url)
@@ -125,7 +123,7 @@ async def test_a_frozen_holder_on_one_machine_keeps_its_lock_on_a_file_and_loses
         assert await successor.lock() == (successor.claim._lock is None)
 
 
-async def test_who_slept_through_the_loss_of_the_claim_can_change_nothing(sleeper, successor):
+async def test_a_bot_that_slept_through_the_loss_of_the_claim_changes_nothing(sleeper, successor):
     waiting, drawn, finished = await accepted(sleeper), await running(sleeper), await rendered(sleeper)
     await take_over(successor)
     place = {"channel_id": 1, "message_id": 1, "attachments": {}}
@@ -149,7 +147,7 @@ async def test_who_slept_through_the_loss_of_the_claim_can_change_nothing(sleepe
     assert await sleeper.jobs.cancel(waiting.id, by=ALICE)  # anybody may, at any time
 
 
-async def test_what_a_sleeper_still_tries_tells_it_that_the_claim_is_lost(sleeper, successor):
+async def test_writing_after_a_sleep_raises_that_the_claim_is_lost(sleeper, successor):
     job = await accepted(sleeper)
     await take_over(successor)
     with pytest.raises(ClaimLost):
@@ -233,7 +231,7 @@ async def test_a_claim_that_cannot_be_renewed_is_given_up_before_another_may_tak
     await database.close()
 
 
-async def test_who_has_the_lock_keeps_the_claim_while_the_file_does_not_answer(sqlite_url, monkeypatch):
+async def test_the_holder_of_the_lock_keeps_the_claim_while_the_file_does_not_answer(sqlite_url, monkeypatch):
     monkeypatch.setattr(drawing_claim, "GIVEN_UP_AFTER", 0.05)
     monkeypatch.setattr(drawing_claim, "RENEW_EVERY", 0.01)
     database = await Database.open(sqlite_url)

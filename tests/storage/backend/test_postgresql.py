@@ -47,7 +47,7 @@ async def eventually(call: Callable[[], Awaitable[Any]]) -> Any:
                 return await call()
 
 
-async def test_while_the_server_is_frozen_every_call_ends_in_an_error_and_afterwards_all_goes_on(quick, own_server):
+async def test_calls_fail_while_the_server_is_frozen_and_work_afterwards(quick, own_server):
     job = await accepted(quick)
     own_server.freeze()
     calls = [quick.jobs.get(job.id) for _ in range(2 * (KEPT + MORE))]

@@ -69,7 +69,7 @@ async def test_deleted_messages_that_were_no_posts_write_nothing(database, monke
     assert (await database.shares.get(share.id)).message_id == POST
 
 
-async def test_what_is_not_in_a_history_is_not_shared(database):
+async def test_images_deleted_from_the_history_are_not_shared(database):
     image = await an_image(database)
     await database.images.delete([image.id])
     assert await database.shares.begin(image.id, by=ALICE, guild_id=GUILD, channel_id=GALLERY) is None

@@ -550,7 +550,7 @@ async def test_the_command_is_offered_to_admins_in_servers_alone(stage: Stage) -
         await stage.discord.slash(world.bob, stage.discord.dm(world.bob), "anima-admin")
 
 
-async def test_a_member_to_whom_the_command_was_opened_is_refused_all_the_same(stage: Stage) -> None:
+async def test_a_member_who_may_use_the_command_in_discord_is_still_refused(stage: Stage) -> None:
     """A server's owner can offer a command to everyone; what it changes stays with admins."""
     world = stage.discord.world
     for command in stage.discord.commands.of(None):

@@ -271,7 +271,7 @@ async def test_missing_parts_are_left_out_and_named_to_the_user_alone(stage: Sta
     assert (request.loras, request.sampler, request.denoise) == ((("style/chibi", 0.5),), "heun", 1.0)
 
 
-async def test_it_is_private_where_ones_own_defaults_say_so(stage: Stage) -> None:
+async def test_drawing_again_is_private_if_the_users_defaults_say_so(stage: Stage) -> None:
     await stage.database.preferences.change_defaults(stage.alice.id, {"private": True})
     message = await posted(stage, Upload("theirs.png", png(a1111("1girl"))))
     assert (await draw_again(stage, message)).private

@@ -220,7 +220,7 @@ async def test_a_spoiler_is_hidden_in_every_state(stage: Stage) -> None:
     assert job.spoiler and all(attachment.is_spoiler for attachment in message.attachments)
 
 
-async def test_it_works_where_the_bot_is_no_member_and_speaks_japanese(stage: Stage) -> None:
+async def test_user_installs_work_and_speak_japanese(stage: Stage) -> None:
     world = stage.discord.world
     job, message = await stage.draw("1girl", world.carol, world.lounge)
     assert message.attachments and job.locale == "ja"

@@ -251,7 +251,7 @@ async def test_the_edit_form_shows_the_model_and_takes_another(stage: Stage) -> 
     assert (stage.engine.requests[-1].model, stage.engine.requests[-1].steps) == (BASE, 9)
 
 
-async def test_an_image_whose_model_is_gone_is_drawn_with_the_usual_one_and_the_person_is_told(stage: Stage) -> None:
+async def test_an_image_whose_model_is_gone_is_drawn_with_the_usual_one_with_a_note(stage: Stage) -> None:
     _, message = await stage.draw("1girl", model=TURBO, aspect="64x64")
     (stage.models / "diffusion_models" / f"{TURBO}.safetensors").unlink()
     pressed = await stage.press(message, "Re-roll")

@@ -234,7 +234,7 @@ async def test_one_server_that_cannot_be_reached_keeps_an_announcement_from_no_o
     assert message.content == "hello"
 
 
-async def test_an_announcement_goes_on_after_a_restart_and_reaches_no_server_twice(
+async def test_an_announcement_continues_after_a_restart_and_reaches_no_server_twice(
     stage: Stage, panel: OperatorPanel
 ) -> None:
     stage.discord.world.guild.system_channel = stage.general

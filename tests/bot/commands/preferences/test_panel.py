@@ -137,7 +137,7 @@ async def test_values_above_the_limits_are_kept_and_marked_as_refused(panel: Pre
     assert "refused" not in panel.text
 
 
-async def test_the_panel_holds_the_longest_of_everything(stage: Stage) -> None:
+async def test_the_panel_fits_with_the_longest_values(stage: Stage) -> None:
     loras = [[letter * 200, -9.875] for letter in "*_~|"]
     longest = {
         "negative": "*" * 10_000,

@@ -167,7 +167,7 @@ async def test_an_answer_that_discord_does_not_take_is_not_charged(stage: Descri
     assert await spent(stage) == 0
 
 
-async def test_a_request_goes_on_after_a_restart_and_is_charged_once(stage: DescribingStage) -> None:
+async def test_a_request_continues_after_a_restart_and_is_charged_once(stage: DescribingStage) -> None:
     fault = stage.discord.faults.hold("PATCH", "^/webhooks/")
     handle = await ask(stage)
 

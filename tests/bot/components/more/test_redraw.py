@@ -113,7 +113,7 @@ async def test_a_picked_image_of_several_is_redrawn_by_whoever_picks_it_at_their
     assert stage.discord.messages.get(message.id) is not None, "the original stays"
 
 
-async def test_what_is_made_from_a_redrawn_image_redraws_the_same_part(stage: Stage) -> None:
+async def test_images_made_from_a_redrawn_image_redraw_the_same_part(stage: Stage) -> None:
     _, message = await stage.draw("1girl")
     _, posted = await stage.delivered(
         await stage.discord.submit(stage.alice, await form(stage, await chosen(stage, message, ["D2"])))

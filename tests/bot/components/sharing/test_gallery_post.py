@@ -50,7 +50,7 @@ async def remove(stage: Stage, post: Message, user: User) -> str:
 
 
 @pytest.mark.parametrize("private", [False, True])
-async def test_whoever_sees_it_may_draw_it_again_for_themselves_alone(
+async def test_anyone_who_sees_a_post_can_draw_it_again_privately(
     stage: Stage, gallery: Channel, private: bool
 ) -> None:
     job, _, post = await shared(stage, private=private)
@@ -60,7 +60,7 @@ async def test_whoever_sees_it_may_draw_it_again_for_themselves_alone(
 
 
 @pytest.mark.parametrize("private", [False, True])
-async def test_whoever_sees_it_may_ask_how_it_was_made(stage: Stage, gallery: Channel, private: bool) -> None:
+async def test_anyone_who_sees_a_post_can_see_how_it_was_made(stage: Stage, gallery: Channel, private: bool) -> None:
     _, _, post = await shared(stage, private=private)
     info = await (await stage.press(post, "Info", stage.emi)).response()
     assert info.is_ephemeral and "How it was made" in info.text
@@ -121,7 +121,7 @@ async def test_its_asker_may_remove_it_while_blocked(stage: Stage, gallery: Chan
 
 
 @pytest.mark.parametrize("erased", [False, True])
-async def test_a_post_outlives_the_days_that_images_are_kept_and_its_asker_still_removes_it(
+async def test_a_post_stays_after_its_image_expires_and_its_owner_can_still_remove_it(
     stage: Stage, gallery: Channel, erased: bool
 ) -> None:
     _, _, post = await shared(stage)

@@ -122,7 +122,7 @@ async def test_a_moderator_shares_anybodys_image_and_other_members_only_their_ow
     assert (kept.user_id, kept.shared_by) == (stage.alice.id, stage.bob.id)
 
 
-async def test_who_is_blocked_shares_nothing(stage: Stage, gallery: Channel) -> None:
+async def test_blocked_users_share_nothing(stage: Stage, gallery: Channel) -> None:
     job, message = await stage.draw("1girl")
     await stage.client.moderation.block(gallery.guild.id, stage.alice.id, by=stage.bob.id)
     assert "can't draw here" in (await share(stage, job, message)).text
@@ -150,7 +150,7 @@ async def test_a_press_that_names_the_message_of_another_image_shares_neither(st
     assert (await sent.response()).text == CANNOT_FETCH and posts(stage) == []
 
 
-async def test_the_age_rule_of_the_gallery_holds_and_not_that_of_the_image(stage: Stage, gallery: Channel) -> None:
+async def test_the_age_rule_of_the_gallery_applies_not_that_of_the_image(stage: Stage, gallery: Channel) -> None:
     job, message = await stage.draw("1girl, nude", where=stage.discord.world.after_dark)
     told = await share(stage, job, message)
     assert f"<#{gallery.id}>" in told.text and "“nude” isn't allowed" in told.text

@@ -31,5 +31,5 @@ def test_an_image_keeps_its_size_where_the_canvas_fits_and_only_there() -> None:
     assert narrow is not None and narrow.canvas[0] <= 1200
 
 
-def test_there_may_be_no_room_at_all() -> None:
+def test_a_canvas_may_not_fit_at_all() -> None:
     assert extension((64, 64), "zoom-out", longest=32, area=NATIVE) is None

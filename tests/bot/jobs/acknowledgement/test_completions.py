@@ -31,7 +31,7 @@ class Begun:
         return self.texts
 
 
-async def test_of_a_persons_waiting_completions_only_the_newest_begins_behind_all_before_it() -> None:
+async def test_only_a_users_newest_completion_starts_after_all_earlier_ones() -> None:
     begun = Begun()
     for person, text in ((1, "a"), (2, "b"), (1, "a2"), (3, "c"), (1, "a3")):
         begun.turns.add(typed(person, text))

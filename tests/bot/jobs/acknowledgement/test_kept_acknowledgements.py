@@ -226,7 +226,7 @@ async def test_privacy_is_known_from_memory_as_soon_as_it_changes(stage: Stage) 
     assert not await is_private()
 
 
-async def test_a_private_refusal_is_said_once_though_the_bot_is_killed_after_it(stage: Stage) -> None:
+async def test_a_private_refusal_is_shown_once_even_if_the_bot_is_killed_after_it(stage: Stage) -> None:
     with dying(Unanswered, "answered"):
         await (await stage.slash("imagine", prompt="1girl", preset="nowhere", private=True)).acknowledged()
         await until(all_handled)

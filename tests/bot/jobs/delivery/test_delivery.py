@@ -127,7 +127,7 @@ async def test_without_any_open_route_the_job_ends_with_a_refund(stage: Stage) -
     stage.discord.set_overwrite(stage.general, stage.discord.world.bot, deny=Permissions.VIEW_CHANNEL)
     stage.engine.let_go()
     job = await stage.in_state(job_id, JobState.FAILED)
-    assert "could be reached" in job.reason
+    assert "were all out of reach" in job.reason
     assert await spent(stage) == 0
 
 

@@ -185,9 +185,7 @@ async def test_an_image_does_not_wait_until_discord_takes_edits_of_old_messages(
 @pytest.mark.parametrize(
     ("rules_of", "state"), [("the server", JobState.DELIVERED), ("the operator", JobState.REFUSED)]
 )
-async def test_where_only_the_person_installed_the_bot_the_operators_rules_hold(
-    stage: Stage, rules_of: str, state: JobState
-) -> None:
+async def test_the_operators_rules_apply_in_user_installs(stage: Stage, rules_of: str, state: JobState) -> None:
     world = stage.discord.world
     job = await drawn_meanwhile(stage, "1girl, hat", user=world.carol, where=world.lounge)
     guild_id = world.elsewhere.id if rules_of == "the server" else EVERYWHERE
@@ -228,7 +226,7 @@ async def test_each_place_is_judged_by_its_own_rules(stage: Stage) -> None:
     assert judged.refusal is not None and not judged.words_refused
 
 
-async def test_the_strictest_rules_hold_where_the_channel_cannot_be_seen(
+async def test_the_strictest_rules_apply_if_the_channel_cannot_be_seen(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job, _ = await stage.draw("1girl", where=stage.discord.world.after_dark)
@@ -246,7 +244,7 @@ async def test_the_strictest_rules_hold_where_the_channel_cannot_be_seen(
 
 
 @pytest.mark.parametrize("age_restricted", [False, True])
-async def test_where_the_bot_is_no_member_the_channel_is_as_it_was_when_asked_in(
+async def test_in_user_installs_the_channel_counts_as_it_was_at_the_request(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, age_restricted: bool
 ) -> None:
     where = stage.discord.world.after_dark if age_restricted else stage.general

@@ -86,7 +86,7 @@ async def test_a_thread_has_the_age_restriction_of_its_channel(stage: Stage) -> 
     await stage.in_state(job.id, JobState.REFUSED)
 
 
-async def test_where_the_channel_cannot_be_seen_the_strictest_rules_apply(stage: Stage) -> None:
+async def test_the_strictest_rules_apply_if_the_channel_cannot_be_seen(stage: Stage) -> None:
     job = await running(stage, "1girl, nude", stage.discord.world.after_dark)
     stage.discord.faults.answer("GET", CHANNEL, 403, {"message": "Missing Access", "code": 50001}, times=5)
     stage.engine.let_go()

@@ -237,7 +237,7 @@ def test_innocent_prompts_pass(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["mature female, large breasts, child", "no nudity, child", "13 year old whisky, nude"]
 )
-def test_where_words_cannot_tell_the_answer_is_no(text: str) -> None:
+def test_ambiguous_prompts_are_refused(text: str) -> None:
     assert minors_sexual(text)
 
 
@@ -261,7 +261,7 @@ def test_the_finding_names_both_terms() -> None:
         ("hat", "adult", False),
     ],
 )
-def test_of_the_negative_counts_what_is_drawn(prompt: str, negative: str, refused: bool) -> None:
+def test_only_negatively_weighted_parts_of_the_negative_count(prompt: str, negative: str, refused: bool) -> None:
     assert bool(minors_sexual(prompt, negative=negative)) is refused
 
 

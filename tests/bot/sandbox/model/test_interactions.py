@@ -349,7 +349,7 @@ async def test_a_deleted_answer_is_an_unknown_message(stage: SpecimenStage) -> N
     assert isinstance(error, discord.NotFound) and error.code == 10008
 
 
-async def test_where_the_bot_is_no_member_only_the_interaction_and_five_follow_ups_remain(stage: SpecimenStage) -> None:
+async def test_in_user_installs_only_the_interaction_and_five_follow_ups_remain(stage: SpecimenStage) -> None:
     world = stage.discord.world
 
     async def answer(interaction: discord.Interaction) -> None:

@@ -163,7 +163,7 @@ async def test_the_bot_hears_the_language_that_the_user_chose(stage: SpecimenSta
     assert heard.content == "ja"
 
 
-async def test_what_discords_client_would_refuse_is_refused_in_a_sentence(
+async def test_actions_that_discords_client_refuses_are_refused_with_an_explanation(
     stage: SpecimenStage, browser: Browser
 ) -> None:
     world = stage.discord.world

@@ -106,7 +106,7 @@ def test_plurals_are_given_by_the_categories_that_browsers_know(
     assert catalog.say("Cancel") == "Cancel", "what is missing is in English"
 
 
-def test_a_refusal_is_said_with_its_values() -> None:
+def test_a_refusal_is_translated_with_its_values() -> None:
     catalog = PageCatalog("ja", {"{user} may not write.": "{user} さんは書き込めません。"})
     assert catalog.say("{user} may not write.", user="{x}") == "{x} さんは書き込めません。"
     assert catalog.say("A {brace} in a sentence without values") == "A {brace} in a sentence without values"

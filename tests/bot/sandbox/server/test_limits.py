@@ -203,7 +203,7 @@ class TestClientOfDiscordPy:
             sending = RateLimits().bucket("POST", "/channels/{channel_id}/messages", age=0)
             return RateLimits(buckets=(replace(sending, limit=Limit(2, 0.3)),))
 
-        async def test_it_waits(self, stage: SpecimenStage) -> None:
+        async def test_the_client_waits_for_rate_limits(self, stage: SpecimenStage) -> None:
             for number in range(6):
                 await channel_of(stage).send(str(number))
             sent = stage.discord.messages_in(stage.discord.world.general)

@@ -26,6 +26,6 @@ def test_nothing_is_left_out_however_short_the_time_is(models: Path, ours: Ours,
     assert all(value > 0 for figure in figures for value in figure.values if figure.unit == "s")
 
 
-def test_a_start_that_fails_is_a_sentence(tmp_path: Path) -> None:
+def test_a_failed_start_is_explained(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="The engine did not start in a process of its own: "):
         measure_starts(tmp_path / "none", tmp_path, "cpu", "float32", (64, 64))
