@@ -46,7 +46,7 @@ def slow_acknowledgements(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def answered(stage: Stage, sent: InteractionHandle) -> str:
-    """All that a person is told, once the bot has come to an end with it; "" where it says nothing at all."""
+    """Everything a user is told until the bot is done; "" if it says nothing."""
     if sent.interaction.original_id is None and await sent.failed():
         return ""
     await sent.acknowledged()

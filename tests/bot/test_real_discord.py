@@ -77,7 +77,7 @@ async def test_two_processes_with_one_token_lose_no_image(stage: Stage, tmp_path
 async def test_a_process_says_nothing_where_another_one_has_answered(
     stage: Stage, says: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A follow-up would take the place of the other one's loading message, for everybody to see."""
+    """A follow-up would replace the other one's loading message, for everybody to see."""
     if says == "that somebody is blocked":
         await stage.client.moderation.block(stage.general.guild.id, stage.alice.id, by=stage.bob.id)
     else:

@@ -203,9 +203,9 @@ def test_cancelling_takes_effect_within_one_step(engine: Engine, sampler: str) -
     [
         ({"shift": 0.0}, "shift", "from 0.01 to 100"),
         ({"beta": (0.0, 1.0), "scheduler": "beta"}, "beta", "from 0.01 to 50"),
-        ({"beta": (0.6, 0.7)}, "beta", "belongs to 'beta'"),
+        ({"beta": (0.6, 0.7)}, "beta", "only 'beta' uses it"),
         ({"er_sde": ErSdeSettings("SDE")}, "er_sde", "must be one of: ER-SDE, Reverse-time SDE, ODE"),
-        ({"er_sde": ErSdeSettings(), "sampler": "euler"}, "er_sde", "belongs to 'er_sde'"),
+        ({"er_sde": ErSdeSettings(), "sampler": "euler"}, "er_sde", "only 'er_sde' uses it"),
         ({"width": 1004}, "width", "multiple of 8, such as 1000 or 1008"),
         ({"height": 0}, "height", "from 8 to 4096"),
         ({"height": 8192}, "height", "from 8 to 4096"),

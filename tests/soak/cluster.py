@@ -174,7 +174,7 @@ def strike(machines: TwoMachines, happens: Callable[[], object], afterwards: Cal
 
 
 def draw_again(machines: TwoMachines) -> float | None:
-    """The time when an engine has drawn; started anew as the bot does, with pauses."""
+    """The time when an engine has drawn; restarted as by the bot, with pauses."""
     until = time.monotonic() + TIMEOUT
     while time.monotonic() < until:
         try:

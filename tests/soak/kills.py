@@ -169,7 +169,7 @@ def while_held(
         asked = [await (soak.ask() if action is None else soak.follow_up(action))]
         if action is None:
             asked += [await soak.ask_anything() for _ in range(soak.rng.randint(0, 2))]
-        if file is not None:  # if acknowledgements are held back, this would wait for ever
+        if file is not None:  # if acknowledgements are held back, this would wait forever
             await soak.until(lambda: soak.accepted(asked))
         await soak.until(lambda: fault.hits > 0)
         await soak.kill(process)

@@ -1,4 +1,4 @@
-// Who uses the page, and in which channel, is in the address: every tab can be somebody else, and a reload keeps it.
+// The address has the user and the channel, so every tab can be another user, and a reload keeps them.
 
 export function currentAddress() {
   const [userId, channelId] = location.hash.slice(1).split("/");

@@ -1,4 +1,4 @@
-// What the user did and what comes of it: waiting, failed, or a form that the bot opens.
+// Sends interactions and shows their result: waiting, failed, or a form that the bot opens.
 
 import { RequestError } from "./api.js";
 import { openModal } from "./modal.js";

@@ -1,4 +1,4 @@
-// Ties it together: who uses the page, which channel is open, and what is to be done when something happens.
+// Starts the page: who uses it, which channel is open, and how it reacts to events.
 
 import { currentAddress } from "./address.js";
 import { RequestError, Session, fetchCatalog, fetchPeople } from "./api.js";

@@ -1,4 +1,4 @@
-// The messages of the open channel: kept in order, drawn as Discord draws them, changed as news comes in.
+// The messages of the open channel: kept in order, shown as Discord shows them, updated by events.
 
 import { avatar } from "./avatar.js";
 import { components, problemOf } from "./components.js";

@@ -1,4 +1,4 @@
-// Lines of the client's own at the end of the conversation.
+// The client's own notes at the end of the conversation.
 
 import { el } from "./dom.js";
 import { scrollToEnd } from "./scrolling.js";

@@ -1,4 +1,4 @@
-// Something small beside what opened it, on top of everything: closed by Escape, by a press elsewhere, or by its owner.
+// Popups: small boxes on top of everything, beside what opened them; closed by Escape, by a press elsewhere, or by their owner.
 
 import { el } from "./dom.js";
 

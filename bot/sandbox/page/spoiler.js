@@ -1,4 +1,4 @@
-// What is hidden until somebody wants to see it. What was once shown stays shown when its message is drawn again.
+// Spoilers: hidden until clicked. A spoiler that was shown stays shown when its message is drawn again.
 
 import { el } from "./dom.js";
 import { t } from "./translation.js";

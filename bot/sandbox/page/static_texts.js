@@ -1,4 +1,4 @@
-// The texts of what stands in index.html from the beginning.
+// The texts of index.html.
 
 import { currentLanguage, t } from "./translation.js";
 

@@ -1,4 +1,4 @@
-// What the page says, in the language of whoever uses it. English sentences stand in the code and are the keys.
+// `t(...)`: a sentence in the page's language. English sentences are in the code and are the keys.
 //
 // Babel finds those that are written out in `t("…")`, `tPlural("…", "…", n)` and `tElements("…")`.
 

@@ -101,7 +101,7 @@ async def place(stage: Stage, job: Job) -> QueuePosition | None:
 
 
 async def test_a_restart_increases_nobodys_share(stage: Stage) -> None:
-    """Who has drawn much lately goes on giving way to who has not."""
+    """Heavy users keep giving way to those who drew less."""
     for number in range(3):
         await stage.draw(f"picture {number}", stage.bob, steps=50)
     await stage.restart()

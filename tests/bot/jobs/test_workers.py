@@ -67,7 +67,7 @@ def fakes(stage: Stage) -> list[FakeEngine]:
 
 
 async def both_drawing(stage: Stage) -> dict[FakeEngine, Job]:
-    """Each engine, held, with the job that it has in hand."""
+    """Each engine, held, with its current job."""
     for engine in fakes(stage):
         engine.hold()
     for person in (stage.alice, stage.bob):

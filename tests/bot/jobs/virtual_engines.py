@@ -36,7 +36,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Absence:
-    """An engine is not there from one moment to another; what it had in hand goes back in line.
+    """An engine is away from one moment to another; its batch is queued again.
 
     silent: from when on it has drawn nothing to the end.
     """

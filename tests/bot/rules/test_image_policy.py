@@ -26,5 +26,5 @@ def test_the_severest_picture_decides_for_the_message() -> None:
 
 @pytest.mark.parametrize("text", ["nsfw", "nsfw:2", "nsfw:0", ":0.5", "nsfw:often", "nsfw:nan"])
 def test_an_invalid_threshold_is_refused_with_an_explanation(text: str) -> None:
-    with pytest.raises(ValueError, match=r"looks like nsfw:0\.5"):
+    with pytest.raises(ValueError, match=r"such as nsfw:0\.5"):
         thresholds(text)

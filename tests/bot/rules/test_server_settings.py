@@ -167,7 +167,7 @@ def test_a_server_that_never_set_anything_says_nothing_that_the_model_could_know
 
 
 def test_every_default_of_a_server_is_a_layer() -> None:
-    """Save for prefix and negative, which go in front of what people say."""
+    """Except for prefix and negative, which go in front of what users say."""
     everything = ServerDefaults(
         size=(64, 96),
         steps=7,

@@ -183,7 +183,7 @@ def test_no_sentence_is_left_in_english(code: str) -> None:
 
 @each_language
 def test_a_language_is_written_in_its_script(code: str) -> None:
-    """Save for what is the same everywhere, such as signs."""
+    """Except for what is the same everywhere, such as signs."""
     letters, characters = SCRIPTS.get(script(code), (None, None))
     for context, text, said in messages(code):
         if letters is None or characters is None or context == "command name":

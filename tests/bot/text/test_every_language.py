@@ -27,7 +27,7 @@ def reader(request: pytest.FixtureRequest, stage: Stage) -> User:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_refused(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """What Discord refuses is logged, and the reader is told that something went wrong."""
+    """Discord's refusals are logged, and the user gets an error message."""
     yield
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 

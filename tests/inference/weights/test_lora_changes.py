@@ -228,7 +228,7 @@ def test_a_layer_without_effect_is_not_an_error(
         ({"diffusion_model.blocks.0.self_attn.k_proj.diff_b": torch.ones(SIDE)}, "k_proj.bias"),
         ({"lora_te_text_model_encoder_layers_0_mlp_fc1.alpha": torch.ones(1)}, "text encoder, Qwen3, has no such"),
         ({"lora_unet_double_blocks_0_qkv.alpha": torch.ones(1)}, "has no such layers"),
-        ({"diffusion_model.blocks.0.self_attn.k_proj.magic": torch.ones(1)}, "no kind of LoRA"),
+        ({"diffusion_model.blocks.0.self_attn.k_proj.magic": torch.ones(1)}, "no supported kind of LoRA"),
     ],
 )
 def test_an_odd_layer_is_left_out_and_reported(
@@ -262,8 +262,8 @@ def test_omitted_layers_are_reported_to_the_user(
         ({"lllite_dit_blocks_0_self_attn_q_proj.down.0.weight": torch.ones(2)}, "ControlNet-LLLite"),
         ({"lora_te_text_model_encoder_layers_0_mlp_fc1.alpha": torch.ones(1)}, "only a text encoder that is not this"),
         ({"lora_unet_blocks_27_self_attn_q_proj.diff": torch.ones(1)}, "made for a model of 28 blocks"),
-        ({"some.weight": torch.ones(1)}, "not a LoRA of a kind"),
-        ({}, "holds no tensors"),
+        ({"some.weight": torch.ones(1)}, "not a LoRA of a supported kind"),
+        ({}, "contains no tensors"),
     ],
 )
 def test_a_file_of_which_nothing_can_be_used_says_why(

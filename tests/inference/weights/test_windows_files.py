@@ -52,7 +52,7 @@ def test_a_file_that_another_program_uses_is_no_damage(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     save_file({"weight": torch.ones(1)}, path)
     sentence = why_unreadable(path, PermissionError(13, "The process cannot access the file", str(path)))
-    assert "another program uses it" in sentence and "elete" not in sentence
+    assert "another program is using it" in sentence and "elete" not in sentence
 
 
 def test_python_and_rust_write_the_same_number() -> None:

@@ -52,7 +52,7 @@ async def test_calls_fail_while_the_server_is_frozen_and_work_afterwards(quick, 
     own_server.freeze()
     calls = [quick.jobs.get(job.id) for _ in range(2 * (KEPT + MORE))]
     calls += [quick.jobs.accept(an_imagine(), UNLIMITED) for _ in range(5)]
-    async with asyncio.timeout(60):  # asyncpg alone would wait for ever
+    async with asyncio.timeout(60):  # asyncpg alone would wait forever
         results = await asyncio.gather(*calls, return_exceptions=True)
     assert {type(result) for result in results} == {StorageUnavailable}
     own_server.thaw()
@@ -116,7 +116,7 @@ async def test_the_locks_of_a_bot_that_fell_silent_do_not_last(postgresql_url):
     async with database.transactions.writing() as connection:
         limit = await connection.scalar(text("SHOW idle_in_transaction_session_timeout"))
         assert limit == "1min"
-    async with database.transactions.reading() as connection:  # not for ever: pgbouncer lends the connection on
+    async with database.transactions.reading() as connection:  # not forever: pgbouncer lends the connection on
         assert await connection.scalar(text("SHOW idle_in_transaction_session_timeout")) == "0"
     await database.close()
 

@@ -93,7 +93,7 @@ async def test_times_are_shown_in_the_language_of_the_user(screen: Screen) -> No
     "mark", ["*", "**a", "_", "__a", "|", "||", "`", "[", "<", "~~", "\\", "> ", "- ", "<t:1", "[a]("]
 )
 async def test_no_text_keeps_the_page_busy(screen: Screen, mark: str) -> None:
-    """4,000 characters are the most that a message shows; patterns that go back and forth would take for ever."""
+    """4,000 characters are the most that a message shows; backtracking patterns would take forever."""
     text = "*" + mark * (3999 // len(mark))
     seconds = await screen.page.evaluate(
         """async (text) => {
