@@ -203,6 +203,6 @@ def _explained() -> Iterator[None]:
             raise StorageUnavailable("The database's disk is full. Free some space.") from error
         if "disk I/O" in said:
             raise StorageUnavailable(
-                f"The database's disk reported an error ({said}). Check whether it is full."
+                f"The database's disk reports an error ({said}). Check whether it is full."
             ) from error
         raise StorageUnavailable(f"The database is not available now ({said}).") from error

@@ -106,7 +106,7 @@ async def test_a_command_says_that_discord_cannot_be_reached(tmp_path: Path, dis
 async def test_an_invalid_discord_address(tmp_path: Path, discord: FakeDiscord) -> None:
     environment = {**settings_for(discord, tmp_path), "DISCORD_GATEWAY_URL": "gateway"}
     said = await failed_start(tmp_path, "run", **environment)
-    assert said.startswith("DISCORD_GATEWAY_URL is 'gateway', but it must be a full address")
+    assert said.startswith("DISCORD_GATEWAY_URL is 'gateway', but must be a full address")
 
 
 @pytest.mark.parametrize(

@@ -48,5 +48,5 @@ def test_a_file_without_a_token_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "token"
     path.write_text(text)
     path.chmod(0o600)
-    with pytest.raises(TokenError, match="does not hold a cluster token"):
+    with pytest.raises(TokenError, match="does not contain a cluster token"):
         check_token(path)
