@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -19,12 +20,14 @@ from bot.ops.metrics import Metrics
 from bot.ops.settings import Settings
 
 ROOT = Path(__file__).parents[1]
+#: Not settings of the bot, but variables that systems have for all programs.
+SYSTEMS_OWN = {"XDG_CACHE_HOME"}
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")] + sorted((ROOT / "docs").glob("*.md"))
 CODE = re.compile(r"^ {4}(.+)$|`([^`\n]+)`", re.MULTILINE)
 
 
 def text_of(pages: list[Path] = PAGES) -> str:
-    return "\n".join(page.read_text() for page in pages)
+    return "\n".join(page.read_text(encoding="utf-8") for page in pages)
 
 
 def code_in(text: str) -> Iterator[str]:
@@ -107,10 +110,10 @@ def test_named_slash_commands_and_options_exist(tree: app_commands.CommandTree[A
         if isinstance(command, Command)
         for parameter in command.parameters
     }
-    said = set(re.findall(r"`([a-z_]+):(?:True|\d)", (ROOT / "docs" / "prompting.md").read_text()))
+    said = set(re.findall(r"`([a-z_]+):(?:True|\d)", (ROOT / "docs" / "prompting.md").read_text(encoding="utf-8")))
     assert said and said <= options
     every = {name for name in commands if name not in groups and name not in ("anima-admin", "anima-operator")}
-    help_page = (ROOT / "bot" / "commands" / "help.py").read_text()
+    help_page = (ROOT / "bot" / "commands" / "help.py").read_text(encoding="utf-8")
     assert {name for name in every if f"`/{name}`" not in help_page} <= {"anima help", "anima imagine"}
 
 
@@ -118,23 +121,33 @@ def test_named_settings_exist() -> None:
     known = {name.upper() for name in Settings.model_fields}
     named = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)\b", text_of([ROOT / "README.md", ROOT / "docs" / "operating.md"])))
     assert {"DISCORD_TOKEN", "DATABASE_URL", "HEALTH_PORT"} <= named
-    assert named <= known, named - known
+    assert named <= known | SYSTEMS_OWN, named - known
+
+
+def test_compiled_code_is_kept_in_docker_where_it_is_said_to_be_in_the_volume() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    [folder] = re.findall(r"XDG_CACHE_HOME=(\S+)", dockerfile)
+    [volumes] = re.findall(r"^VOLUME (.*)$", dockerfile, re.MULTILINE)
+    assert any(Path(folder).is_relative_to(volume) for volume in json.loads(volumes))
+    assert f"`{folder}` in Docker" in (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
 
 
 def test_named_metrics_exist() -> None:
     measured = {metric.name for metric in Metrics().registry.collect()}
-    measured |= set(re.findall(r'"(anima_\w+)"', (ROOT / "bot" / "ops" / "health.py").read_text()))
+    measured |= set(re.findall(r'"(anima_\w+)"', (ROOT / "bot" / "ops" / "health.py").read_text(encoding="utf-8")))
     named = set(re.findall(r"\b(anima_[a-z_]+)", text_of([ROOT / "docs" / "operating.md"])))
     assert {name.removesuffix("_total") for name in named} == {name for name in measured if name.startswith("anima_")}
 
 
 def test_quoted_error_messages_exist() -> None:
-    page = (ROOT / "docs" / "operating.md").read_text()
+    page = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
     table = page[page.index("| it says | do |") :].split("\n\n")[0]
     rows = [line.split("|")[1].strip() for line in table.splitlines()[2:]]
     assert len(rows) > 15
     sources = "\n".join(
-        path.read_text() for folder in ("bot", "storage", "inference") for path in (ROOT / folder).rglob("*.py")
+        path.read_text(encoding="utf-8")
+        for folder in ("bot", "storage", "inference")
+        for path in (ROOT / folder).rglob("*.py")
     )
     said = re.sub(r'"\s*\n\s*f?"', "", sources)  # a sentence over several lines
     for row in rows:
