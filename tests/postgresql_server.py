@@ -104,7 +104,7 @@ class PostgresqlServer:
     def _processes(self) -> list[psutil.Process]:
         """The postmaster first, so that it does not see the others stop."""
         with suppress(FileNotFoundError, psutil.NoSuchProcess):
-            postmaster = psutil.Process(int((self.data / "postmaster.pid").read_text().split()[0]))
+            postmaster = psutil.Process(int((self.data / "postmaster.pid").read_text(encoding="utf-8").split()[0]))
             return [postmaster, *postmaster.children(recursive=True)]
         return []
 

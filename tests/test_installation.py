@@ -24,7 +24,7 @@ from bot.__main__ import _parser
 from bot.ops.settings import Settings
 
 ROOT = Path(__file__).parents[1]
-PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 VARIABLES = {name.upper() for name in Settings.model_fields}
 ONLY_IN_A_CONTAINER = {
     "PYTHONUNBUFFERED",
@@ -37,7 +37,7 @@ ONLY_IN_A_CONTAINER = {
 
 
 def pins() -> dict[str, str]:
-    lines = (ROOT / "constraints.txt").read_text().split()
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").split()
     return {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
 
 
@@ -109,7 +109,9 @@ def test_every_folder_with_code_is_a_package() -> None:
 
 def instructions() -> list[tuple[str, str]]:
     """Of the Dockerfile, with continued lines joined."""
-    text = re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE).replace("\\\n", " ")
+    text = re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE).replace(
+        "\\\n", " "
+    )
     return [(line.split(" ", 1)[0], line.split(" ", 1)[1].strip()) for line in text.splitlines() if line]
 
 
@@ -119,7 +121,9 @@ def environment() -> dict[str, str]:
 
 
 def test_the_container_is_made_of_files_that_are_there_and_not_ignored() -> None:
-    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    allowed = {
+        line[1:] for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if line.startswith("!")
+    }
     copied: set[str] = set()
     for name, rest in instructions():
         if name == "COPY":
@@ -148,7 +152,7 @@ def test_the_container_runs_as_nobody_special_and_asks_for_its_own_health() -> N
 
 @pytest.fixture
 def service() -> dict[str, Any]:
-    compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
     assert set(compose) == {"services", "volumes"}
     service: dict[str, Any] = compose["services"]["anima"]
     named = {volume.split(":")[0] for volume in service["volumes"]}
@@ -228,7 +232,7 @@ def test_the_newest_release_of_the_changelog_is_this_version() -> None:
 
 
 def test_pre_commit_runs_the_pinned_ruff() -> None:
-    repositories = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    repositories = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
     [revision] = [each["rev"] for each in repositories if each["repo"].endswith("/ruff-pre-commit")]
     assert revision == f"v{pins()['ruff']}"
 
@@ -238,7 +242,7 @@ def test_pre_commit_runs_the_pinned_ruff() -> None:
 
 def test_the_workflow_leaves_out_tests_by_markers_that_exist() -> None:
     registered = {marker.split(":")[0] for marker in PROJECT["tool"]["pytest"]["ini_options"]["markers"]}
-    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
     steps = [step.get("run", "") for job in workflow["jobs"].values() for step in job["steps"]]
     left_out = [set(re.findall(r"not (\w+)", step)) for step in steps if " -m " in step and "pytest" in step]
     assert left_out and all({"browser", "soak", "postgres"} <= markers <= registered for markers in left_out)

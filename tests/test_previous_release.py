@@ -30,7 +30,7 @@ SEVERAL, SINGLE, RUNNING, QUEUED, RENDERED = 1, 2, 4, 5, 7
 #: A minute after the latest change in the database.
 WRITTEN_AT = datetime(2026, 11, 28, 19, 22, tzinfo=UTC)
 KINDS = {"reroll": "reroll", "vary-subtly": "vary", "vary-strongly": "vary"}
-BUTTONS = re.findall(r'"custom_id": "([^"]+)"', (LEFT / "buttons.json").read_text())
+BUTTONS = re.findall(r'"custom_id": "([^"]+)"', (LEFT / "buttons.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ def test_its_env_file_is_read_to_the_same_settings(monkeypatch: pytest.MonkeyPat
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     file = LEFT / "settings.env"
-    written = dict(line.split("=", 1) for line in file.read_text().splitlines())
+    written = dict(line.split("=", 1) for line in file.read_text(encoding="utf-8").splitlines())
     settings = Settings.read(_env_file=file)
     assert set(written) <= {name.upper() for name in Settings.model_fields}
     for name, text in written.items():

@@ -112,7 +112,11 @@ def test_windows_with_an_nvidia_card_gets_pytorch_for_it_before_the_bot_and_trit
     play(monkeypatch, "win32", **{"nvidia-smi": RTX_4090 + "\n"})
     _, pytorch, bot = run.install_commands()
     index = "https://download.pytorch.org/whl/cu130"
-    pinned = next(line for line in (ROOT / "constraints.txt").read_text().splitlines() if line.startswith("torch=="))
+    pinned = next(
+        line
+        for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+        if line.startswith("torch==")
+    )
     assert pytorch[1:] == [*PIP, "--no-deps", f"{pinned}+cu130", "--index-url", index]
     assert bot[1:] == [*PIP, "--editable", ".[windows-compile]"]
 
@@ -285,7 +289,7 @@ def test_on_windows_it_leaves_ctrl_c_to_the_bot_and_ends_with_its_exit_code(read
 
 def test_the_bounds_are_the_same_everywhere() -> None:
     oldest, after = run.OLDEST, (run.NEWEST[0], run.NEWEST[1] + 1)
-    project = (ROOT / "pyproject.toml").read_text()
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert f'requires-python = ">={oldest[0]}.{oldest[1]},<{after[0]}.{after[1]}"' in project
     for name in ("README.md", "docs/operating.md", "bot/__init__.py"):
         assert run.PYTHONS in (ROOT / name).read_text("utf-8"), name

@@ -106,7 +106,7 @@ async def post_one_by_one(discord: FakeDiscord, folder: Path, database: str | No
 
 
 def read_measured(folder: Path) -> Any:
-    return json.loads((folder / "measured.json").read_text())
+    return json.loads((folder / "measured.json").read_text(encoding="utf-8"))
 
 
 async def drawn(discord: FakeDiscord, user: User, channel: Channel, prompt: str) -> tuple[Callback, Message]:

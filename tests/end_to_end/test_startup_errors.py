@@ -257,7 +257,7 @@ async def test_an_old_python_for_make(tmp_path: Path, old_python: Path) -> None:
 
 
 async def test_make_run_starts_the_bot_where_there_is_a_token_and_else_the_sandbox(tmp_path: Path) -> None:
-    assert "$(BIN)/python run.py $(if $(PROMPT),sandbox --prompt" in (ROOT / "Makefile").read_text()
+    assert "$(BIN)/python run.py $(if $(PROMPT),sandbox --prompt" in (ROOT / "Makefile").read_text(encoding="utf-8")
     (tmp_path / ".env").write_text(f"DISCORD_TOKEN={TOKEN}\n")
     assert "There is no models folder" in await failed_start(tmp_path, "start")
     (tmp_path / ".env").write_text("DISCORD_TOKEN=\nDATABASE_URL=nowhere\n")

@@ -9,10 +9,12 @@ from torch import Tensor
 
 FOLDER = Path(__file__).parent
 MODELS = FOLDER / "models"
-REAL_TOKENS: list[dict[str, Any]] = json.loads((FOLDER / "real_tokens.json").read_text())
-CASES: dict[str, Any] = json.loads((FOLDER / "cases.json").read_text())
+REAL_TOKENS: list[dict[str, Any]] = json.loads((FOLDER / "real_tokens.json").read_text(encoding="utf-8"))
+CASES: dict[str, Any] = json.loads((FOLDER / "cases.json").read_text(encoding="utf-8"))
 EXPECTED: dict[str, Tensor] = load_file(FOLDER / "expected.safetensors")
-FULL_SIZE_KEYS: dict[str, dict[str, list[int]]] = json.loads((FOLDER / "full_size_keys.json").read_text())
+FULL_SIZE_KEYS: dict[str, dict[str, list[int]]] = json.loads(
+    (FOLDER / "full_size_keys.json").read_text(encoding="utf-8")
+)
 
 NETWORK_TOLERANCE = 1e-4
 PICTURE_TOLERANCE = 1e-3

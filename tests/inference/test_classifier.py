@@ -110,7 +110,7 @@ def test_labels_that_do_not_exclude_each_other_have_a_probability_each(
 def test_pictures_are_prepared_alike_whatever_version_wrote_the_files(folder: Path, fields: Mapping[str, Any]) -> None:
     expected = ImageClassifier.load(str(folder), CPU).labels(pictures())
     path = folder / "preprocessor_config.json"
-    said = {**json.loads(path.read_text()), **fields}
+    said = {**json.loads(path.read_text(encoding="utf-8")), **fields}
     path.write_text(json.dumps({key: value for key, value in said.items() if value is not None}))
     assert ImageClassifier.load(str(folder), CPU).labels(pictures()) == expected
 

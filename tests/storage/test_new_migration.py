@@ -19,7 +19,7 @@ def test_a_migration_is_written_from_what_the_schema_has_and_the_migrations_have
     command = [sys.executable, "-m", "storage.migrations", "Remember moods"]
     subprocess.run(command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, check=True)
     [written] = set(versions.glob("*.py")) - before
-    content = written.read_text()
+    content = written.read_text(encoding="utf-8")
     assert "Remember moods" in content
     assert "op.create_table('moods'," in content
     assert content.count("op.create_") == 1 and "drop" not in content

@@ -202,7 +202,7 @@ def test_no_file_is_overwritten(tmp_path: Path) -> None:
     assert save(b"8", tmp_path, "cat").name == "cat-00008.png"
     assert save(b"9", tmp_path, "cat").name == "cat-00009.png"
     assert save(b"1", tmp_path, "cat (1)").name == "cat (1)-00001.png"
-    assert [path.read_text() for path in sorted(tmp_path.glob("cat-0*"))] == ["mine", "8", "9", "mine"]
+    assert [path.read_text(encoding="utf-8") for path in sorted(tmp_path.glob("cat-0*"))] == ["mine", "8", "9", "mine"]
 
 
 @given(st.text(min_size=1), st.floats(allow_nan=False))

@@ -13,19 +13,19 @@ pytestmark = pytest.mark.posix
 def test_a_token_is_created_once_and_only_its_user_can_read_it(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "token"
     assert ensure_token(path)
-    first = path.read_text()
+    first = path.read_text(encoding="utf-8")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert not ensure_token(path)
-    assert path.read_text() == first
+    assert path.read_text(encoding="utf-8") == first
     check_token(path)
 
 
 def test_rotation_replaces_the_token(tmp_path: Path) -> None:
     path = tmp_path / "token"
     ensure_token(path)
-    first = path.read_text()
+    first = path.read_text(encoding="utf-8")
     rotate_token(path)
-    assert path.read_text() != first
+    assert path.read_text(encoding="utf-8") != first
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert list(tmp_path.iterdir()) == [path]
 

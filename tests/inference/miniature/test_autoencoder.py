@@ -23,4 +23,4 @@ def test_the_decoder_learns_on_and_the_latents_stay_as_they_were(tmp_path: Path)
     changed = {key for key, weight in before.items() if not torch.equal(weight, after[key])}
     assert changed and all(key.startswith(("decoder.", "conv2.")) for key in changed)
     assert averaged_weights(tmp_path / "vae_polished.pt").keys() == before.keys()
-    assert json.loads((tmp_path / "vae_polished.log").read_text().splitlines()[-1])["psnr (64, 64)"] > 0
+    assert json.loads((tmp_path / "vae_polished.log").read_text(encoding="utf-8").splitlines()[-1])["psnr (64, 64)"] > 0

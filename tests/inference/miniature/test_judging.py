@@ -54,4 +54,6 @@ def test_the_table_replaces_the_one_in_the_card(old: str, tmp_path: Path) -> Non
     card.write_text(f"before\n<!-- evaluation -->\n{old}<!-- end of evaluation -->\nafter\n")
     write_into(card, "| first |")
     write_into(card, r"| second \1 |")
-    assert card.read_text() == ("before\n<!-- evaluation -->\n\n| second \\1 |\n\n<!-- end of evaluation -->\nafter\n")
+    assert card.read_text(encoding="utf-8") == (
+        "before\n<!-- evaluation -->\n\n| second \\1 |\n\n<!-- end of evaluation -->\nafter\n"
+    )

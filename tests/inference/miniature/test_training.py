@@ -46,7 +46,7 @@ def test_training_lowers_the_loss_and_logs_it(tmp_path: Path) -> None:
     before = float(loss_of(run)(99).detach())
     run.fit(loss_of(run), lambda average: {"judged": 1})
     assert float(loss_of(run)(99).detach()) < before
-    assert '"judged": 1' in (tmp_path / "run.log").read_text()
+    assert '"judged": 1' in (tmp_path / "run.log").read_text(encoding="utf-8")
     assert averaged_weights(tmp_path / "run.pt").keys() == run.model.state_dict().keys()
 
 

@@ -10,7 +10,7 @@ from inference.sampling import initial_noise, sigmas
 from inference.sampling.noise import Noise, brownian_noise, white_noise
 
 GOLDEN = Path(__file__).parents[2] / "golden"
-CASES = json.loads((GOLDEN / "cases.json").read_text())["initial_noise"]
+CASES = json.loads((GOLDEN / "cases.json").read_text(encoding="utf-8"))["initial_noise"]
 EXPECTED = load_file(GOLDEN / "expected.safetensors")
 CPU = torch.device("cpu")
 #: `torch.randn` gives the same bits with AVX2 and AVX-512. Without, its logarithm and cosine differ by at most 1.4e-6.

@@ -23,12 +23,12 @@ from inference.sampling import (
 from inference.sampling.samplers import Denoiser
 
 GOLDEN = Path(__file__).parents[2] / "golden"
-CASES = json.loads((GOLDEN / "cases.json").read_text())["samplers"]
+CASES = json.loads((GOLDEN / "cases.json").read_text(encoding="utf-8"))["samplers"]
 EXPECTED = load_file(GOLDEN / "expected.safetensors")
 TARGET = EXPECTED["sampler/target"]
-OTHERS = json.loads((GOLDEN / "samplers" / "cases.json").read_text())["cases"]
+OTHERS = json.loads((GOLDEN / "samplers" / "cases.json").read_text(encoding="utf-8"))["cases"]
 EXPECTED_OF_OTHERS = load_file(GOLDEN / "samplers" / "expected.safetensors")
-MASKED = json.loads((GOLDEN / "masks" / "cases.json").read_text())["cases"]
+MASKED = json.loads((GOLDEN / "masks" / "cases.json").read_text(encoding="utf-8"))["cases"]
 EXPECTED_OF_MASKS = load_file(GOLDEN / "masks" / "expected.safetensors")
 
 #: Samplers without noise of their own, of first and of higher order.

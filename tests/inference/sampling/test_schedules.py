@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from inference.sampling import SCHEDULERS, sigmas
 
-CASES = json.loads((Path(__file__).parents[2] / "golden" / "cases.json").read_text())
+CASES = json.loads((Path(__file__).parents[2] / "golden" / "cases.json").read_text(encoding="utf-8"))
 SCHEDULES = [(name, int(steps)) for name, by_steps in CASES["schedules"].items() for steps in by_steps]
 PICTURE_TO_PICTURE = CASES["img2img"] + CASES["img2img_file"]
 
