@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
+#: A line of the log, with seconds.
+RESTARTING = "the engine is restarted in %.0f s"
 #: Seconds before an engine that could not be loaded, or died, is restarted; doubled each time.
 START_AGAIN_AFTER, MAX_START_DELAY = 2.0, 300.0
 #: Seconds between two checks of an idle engine.
@@ -133,7 +135,7 @@ class SupervisedEngine:
         """Load an engine that died or failed, after a pause: the longer, the more often since it drew anything."""
         setbacks = self._failed_batches + self._idle_deaths
         delay = min(START_AGAIN_AFTER * 2 ** (setbacks - 1), MAX_START_DELAY)
-        logger.warning("the engine is restarted in %.0f s", delay)
+        logger.warning(RESTARTING, delay)
         await self._rest(delay)
         await self.start()
 

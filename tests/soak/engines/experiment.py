@@ -29,6 +29,7 @@ from typing import Any
 
 import psutil
 
+from bot.jobs.engines import RESTARTING
 from bot.sandbox import FakeDiscord, InteractionHandle
 from storage.database import Database
 from storage.jobs import Job
@@ -154,7 +155,11 @@ class EnginesOutcome:
         states = Counter(job.state.value for job in self.accepted)
         again = sum(job.attempts > 1 for job in self.accepted)
         yield f"{len(self.accepted)} jobs in {self.seconds:.0f} s: {dict(states)}; {again} were begun again", True
-        yield f"strikes: {dict(self.strikes)}; an engine was away {len(self.absences)} times", True
+        away = len(self.absences)
+        yield (
+            f"strikes: {dict(self.strikes)}; an engine was away {away} times",
+            away > 0 or not self.strikes["killed"] + self.strikes["frozen"],
+        )
         waited, computed = mean(self.waits().values()), mean(self.computed_waits())
         difference = waited / computed - 1
         yield (
@@ -283,7 +288,7 @@ def _absences(folder: Path) -> Iterator[Absence]:
     for at, engine, message in _engine_lines(folder):
         if "The engine hung" in message:
             frozen[engine] = at - SILENCE
-        elif message.startswith("the engine is started again"):
+        elif message.startswith(RESTARTING.partition("%")[0]):
             lost.setdefault(engine, at)
         elif message.startswith("loaded ") and engine in lost:
             noticed = lost.pop(engine)

@@ -18,6 +18,7 @@ async def test_constantly_failing_engines_lose_and_duplicate_nothing(tmp_path: P
     outcome = await experiment(EnginesPlan(jobs=36, people=12, flood=6, scale=0.3, strike_every=1.0), tmp_path)
     assert outcome.wrong == []
     assert len(outcome.accepted) > 0 and outcome.strikes
+    assert outcome.absences, "the log says when engines were away"
     computed = await asyncio.to_thread(outcome.computed)
     assert sorted(computed.order) == list(range(len(outcome.accepted)))
 
