@@ -38,6 +38,8 @@ _NEGATIVE_WITHIN = re.compile(r"[\s,.]*\bNegative prompt: ?")
 _QUOTED = re.compile(r'"(?:\\.|[^\\"])*+"', re.DOTALL)
 _NAME = re.compile(r"\w[\w /-]{0,63}")
 _SIZE = re.compile(r"(\d{1,6}) ?[x\u00d7] ?(\d{1,6})")
+#: Characters of a value in JSON, many of which would take long to look at.
+_LONGEST_JSON = 1 << 16
 _JSON = json.JSONDecoder(parse_constant=lambda _: None)
 #: Of Civitai's resources, those that are LoRAs.
 _CIVITAI_LORAS = ("lora", "locon", "lycoris", "dora", "loha", "lokr")
@@ -279,7 +281,7 @@ def _end_of_quoted(line: str, start: int) -> int:
         return quoted.end()
     if line[start : start + 1] in ("[", "{"):
         try:
-            return _JSON.raw_decode(line, start)[1]
+            return start + _JSON.raw_decode(line[start : start + _LONGEST_JSON])[1]
         except (ValueError, RecursionError):
             return start
     return start

@@ -26,8 +26,10 @@ from inference.metadata.comfyui_nodes import er_sde_of_node, holds_unknown_lora,
 from inference.metadata.comfyui_writer import BETA57
 from inference.metadata.names import our_sampler, our_scheduler
 from inference.metadata.parameters import (
+    ANIMA_SHIFT,
     BETA_SCHEDULE,
     LEFT_OUT,
+    SHIFT,
     Pairs,
     Parameters,
     as_integer,
@@ -62,6 +64,7 @@ _CUSTOM, _PRESETS = "custom", ("aspect_ratio", "resolution", "dimensions", "pres
 _SIZE = re.compile(r"(\d{2,5}) ?x ?(\d{2,5})\b.*", re.DOTALL)
 #: Nodes that do not change a schedule, and those that make one.
 _KEEPS_SIGMAS = re.compile(r"Scheduler|ManualSigmas|^SplitSigmas|Reroute|Switch|Basic|^$")
+_GUIDERS = re.compile(r"CFGGuider|BasicGuider|Reroute|.*Switch.*|")
 _MAKES_SIGMAS = re.compile(r"Scheduler|ManualSigmas")
 _BLOCK_WEIGHTS = "BlockWeight"
 
@@ -84,13 +87,15 @@ class _GraphWalk:
         if sampler is None:
             return None
         # In a custom sampler's graph the settings sit on nodes of their own.
-        parts, changed_sigmas = [sampler], list[str]()
+        parts, changed = [sampler], list[str]()
         for name in ("noise", "guider", "sampler", "sigmas"):
             link = sampler.inputs.get(name)
             found = self._upstream(link, ["sigmas"]) if isinstance(link, Link) else []
             if name == "sigmas":
-                changed_sigmas = [node.kind for node in found if not _KEEPS_SIGMAS.search(node.kind)]
-                found = [node for node in found if node.kind not in changed_sigmas]
+                changed += [node.kind for node in found if not _KEEPS_SIGMAS.search(node.kind)]
+                found = [node for node in found if node.kind not in changed]
+            elif name == "guider":
+                changed += [node.kind for node in found if not _GUIDERS.fullmatch(node.kind)]
             parts += found
         pipe = _link(sampler, *_PIPES)
         parts += self._upstream(pipe, _PIPES)
@@ -99,7 +104,7 @@ class _GraphWalk:
         prompts = {role: self._prompt(parts, role) for role in ("positive", "negative")}
         width, height, source_image, masks = self._latent(sampler)
         steps, denoise, partial = self._steps(sampler, parts, scheduler, dict(schedule).get(BETA_SCHEDULE))
-        cfg_scale = as_number(self._setting(parts, "cfg"))
+        cfg_scale = as_number(self._setting(parts, "cfg", "cfg_conds"))
         without_cfg = any(part.kind == "BasicGuider" for part in parts)
         return Parameters(
             prompt=prompts["positive"].text,
@@ -124,7 +129,7 @@ class _GraphWalk:
                 *partial,
                 *changes,
                 *dict.fromkeys((*prompts["positive"].left_out, *prompts["negative"].left_out)),
-                *left_out_extra((*changed_sigmas, *masks, *changed_afterwards(self.nodes, self._ends(), sampler))),
+                *left_out_extra((*changed, *masks, *changed_afterwards(self.nodes, self._ends(), sampler))),
                 # ComfyUI puts an embedding's vectors there, if it has the file.
                 *left_out_extra(embeddings(*(prompt.text for prompt in prompts.values()))),
             ),
@@ -253,19 +258,23 @@ class _GraphWalk:
         """The model's file, the LoRAs in the order in which they were applied, and what else changed the model."""
         loras: list[tuple[str, float]] = []
         changes: list[tuple[str, str]] = []
+        shift: float | None = None
+        file: str | None = None
         for node in self._upstream(link if isinstance(link, Link) else None, ["model"], any_input=True):
             found = [lora for stack in reversed(self._stacks(node)) for lora in loras_of(self._values(stack))]
             found = found or list(strings.tagged_loras(node.kind, self._values(node)))
             loras += reversed(found)
-            for name in _MODEL_FILES:
-                if file := as_text(self._setting([node], name)):
-                    return file, tuple(reversed(loras)), tuple(changes)
+            for name in _MODEL_FILES[: -1 if isinstance(node.inputs.get("model"), Link) else None]:
+                file = file or as_text(self._setting([node], name))
+            if file is not None:
+                break
             if "shift" in node.inputs:
-                shift = as_number(self._setting([node], "shift"))
-                changes += [] if shift in (None, 3) else [("Shift", f"{shift:g}")]
+                # The nearest to the sampler counts.
+                shift = shift or as_number(self._setting([node], "shift"))
             elif _BLOCK_WEIGHTS in node.kind or (not found and self._may_change(node)):
                 changes.append((LEFT_OUT, node.kind))
-        return None, tuple(reversed(loras)), tuple(changes)
+        shifted = () if shift in (None, ANIMA_SHIFT) else ((SHIFT, f"{shift:g}"),)
+        return file, tuple(reversed(loras)), (*shifted, *changes)
 
     def _may_change(self, node: Node) -> bool:
         return changes_model(node) or ("lora" in node.kind.casefold() and holds_unknown_lora(self._values(node)))
@@ -305,7 +314,7 @@ class _GraphWalk:
 
     def _prompt(self, parts: list[Node], role: str) -> "_Prompt":
         """The text that the first text encoder on the way from a sampler's input holds, and those joined to it."""
-        names = (role, "conditioning") if role == "positive" else (role,)
+        names = (role, "conditioning", "cond1") if role == "positive" else (role,)
         holder, start = next(((p, p.inputs[name]) for p in parts for name in names if name in p.inputs), (None, None))
         if isinstance(start, Link) and holder is not None and _loads(holder):
             start = self._text(start)
@@ -326,6 +335,7 @@ class _GraphWalk:
             text = self._encoded(node, role)
             if text is not None:
                 found.append(text)
+                changes += _weights_otherwise(node)
             elif unknown := self._unknown_text(node):
                 changes.append(unknown)
             else:
@@ -350,7 +360,8 @@ class _GraphWalk:
         """The class of the node that makes the text that a text encoder gets."""
         link = _link(node, *_TEXTS) if _encodes(node) else None
         if link is None:
-            return node.kind if _encodes(node) and any(key in node.inputs for key in _TEXTS) else None
+            has_text = "TextEncode" in node.kind or any(key in node.inputs for key in _TEXTS)
+            return node.kind if _encodes(node) and has_text else None
         return self.nodes[link.node].kind or None
 
     def _text(self, value: Any) -> str | None:
@@ -434,6 +445,12 @@ def _in_order(inputs: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 def _encodes(node: Node) -> bool:
     return "TextEncode" in node.kind or "clip" in node.inputs
+
+
+def _weights_otherwise(node: Node) -> list[str]:
+    """What is known of an encoder that takes prompts' weights in another way than ComfyUI's own."""
+    ways = ((name, as_text(node.inputs.get(name))) for name in ("weight_interpretation", "parser"))
+    return [f"{node.kind} ({name} {way})"[:100] for name, way in ways if way and not way.startswith("comfy")]
 
 
 def _loads(node: Node) -> bool:

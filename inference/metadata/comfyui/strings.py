@@ -73,8 +73,18 @@ def _replaced(kind: str, text: str, inputs: Mapping[str, Any]) -> str | None:
         old, new = as_text(inputs[name]), as_text(inputs.get(_PAIR.sub(lambda m: _NEW[m[0].rstrip(m[1])] + m[1], name)))
         if old is None or (kind == _SEARCHES_BY_PATTERN and _SPECIAL.search(old + (new or ""))):
             return None
-        text = text.replace(old, new or "") if old else text
-    return text if pairs and len(text) <= _LONGEST else None
+        replaced = _with(text, old, new or "")
+        if replaced is None:
+            return None
+        text = replaced
+    return text if pairs else None
+
+
+def _with(text: str, old: str, new: str) -> str | None:
+    """A text with another in each place of an old one; None where it would grow beyond what is looked at."""
+    if not old:
+        return text
+    return text.replace(old, new) if len(text) + text.count(old) * len(new) <= _LONGEST else None
 
 
 def _string_function(text: str, inputs: Mapping[str, Any]) -> str | None:
@@ -83,16 +93,15 @@ def _string_function(text: str, inputs: Mapping[str, Any]) -> str | None:
     if second is None or third is None:
         return None
     tidy = inputs.get("tidy_tags") == "yes"
+    is_pattern = second.startswith("/") and second.endswith("/") and len(second) > 1
+    made: str | None
     if inputs.get("action") == "append":
-        text = (", " if tidy else "").join(filter(None, (text, second, third)))
-    elif second.startswith("/") and second.endswith("/") and len(second) > 1:  # a regular expression
-        return None
+        made = (", " if tidy else "").join(filter(None, (text, second, third)))
     else:
-        text = text.replace(second, third) if second else text
-    if tidy:
-        text = re.sub(r"\s{2,}", " ", text).replace(" ,", ",")
-        text = re.sub(r",{2,}", ",", text).strip()
-    return text if len(text) <= _LONGEST else None
+        made = None if is_pattern else _with(text, second, third)
+    if made is not None and tidy:
+        made = re.sub(r",{2,}", ",", re.sub(r"\s{2,}", " ", made).replace(" ,", ",")).strip()
+    return made
 
 
 def prompt_text(kind: str, name: str, text: str) -> str | None:

@@ -61,6 +61,13 @@ def test_what_makes_a_text_that_is_not_known_is_named(made_by: dict[str, Any]) -
     assert found is not None and found.extra == ((LEFT_OUT, made_by["class_type"]),)
 
 
+def test_a_text_that_would_grow_without_bounds_is_not_made() -> None:
+    bomb = node("StringReplace", string="a" * 100_000, find="a", replace="b" * 100_000)
+    assert prompt_of(["made", 0], made=bomb) == ""
+    bomb = node("StringFunction|pysssss", action="replace", text_a="a" * 9_999, text_b="a", text_c="b" * 9_999)
+    assert prompt_of(["made", 0], made=bomb) == ""
+
+
 def test_joins_of_changed_texts_are_followed() -> None:
     joined = node("StringConcatenate", string_a=["upper", 0], string_b="hat", delimiter=", ")
     upper = node("CaseConverter", string=["cat", 0], mode="UPPERCASE")
@@ -305,3 +312,52 @@ def test_samplers_and_schedules_without_a_name_here_are_called_by_their_nodes() 
     assert (found.scheduler, found.steps) == ("KarrasScheduler", 20)
     found = custom(euler, node("ExtendIntermediateSigmas", sigmas=["basic", 0], steps=2))
     assert (found.scheduler, found.steps, found.extra) == ("simple", 20, ((LEFT_OUT, "ExtendIntermediateSigmas"),))
+
+
+def test_of_several_shifts_the_nearest_to_the_sampler_counts() -> None:
+    first, second = (
+        node("ModelSamplingAuraFlow", model=[name, 0], shift=value) for name, value in (("b", 5), ("model", 7))
+    )
+    assert with_model(changed=first, b=second) == replace(READ, extra=(("Shift", "5"),))
+    first = node("ModelSamplingSD3", model=["b", 0], shift=3.0)
+    assert with_model(changed=first, b=second) == READ
+
+
+def test_a_patch_with_a_file_of_its_own_is_no_model() -> None:
+    patch = node("LLLiteLoader", model=["model", 0], model_name="lines.safetensors", strength=1.0)
+    assert with_model(changed=patch) == replace(READ, extra=((LEFT_OUT, "LLLiteLoader"),))
+
+
+def test_a_guider_of_two_prompts_gives_the_first_and_is_named() -> None:
+    guider = node(
+        "DualCFGGuider", model=["model", 0], cond1=["positive", 0], cond2=["negative", 0], negative=["negative", 0],
+        cfg_conds=4.0, cfg_cond2_negative=3.0,
+    )  # fmt: skip
+    nodes = {
+        "sampler": node(
+            "SamplerCustomAdvanced", noise=["noise", 0], guider=["guider", 0], sampler=["chosen", 0],
+            sigmas=["schedule", 0], latent_image=["latent", 0],
+        ),
+        "noise": node("RandomNoise", noise_seed=5),
+        "chosen": node("KSamplerSelect", sampler_name="euler"),
+        "schedule": node("BasicScheduler", scheduler="simple", steps=20, denoise=1.0),
+    }  # fmt: skip
+    found = read(PARTS | nodes | {"guider": guider})
+    assert found is not None and (found.prompt, found.cfg_scale) == ("1girl", 4.0)
+    assert found.extra == ((LEFT_OUT, "DualCFGGuider"),)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "named"),
+    [
+        (node("CLIPTextEncodeLumina2", user_prompt="cat", system_prompt="x"), "CLIPTextEncodeLumina2"),
+        (
+            node("BNK_CLIPTextEncodeAdvanced", text="1girl", weight_interpretation="A1111"),
+            "BNK_CLIPTextEncodeAdvanced (weight_interpretation A1111)",
+        ),
+    ],
+)
+def test_an_encoder_that_takes_a_prompt_otherwise_is_named(encoder: dict[str, Any], named: str) -> None:
+    encoder["inputs"]["clip"] = ["model", 1]
+    found = read(PARTS | {"positive": encoder})
+    assert found is not None and found.extra == ((LEFT_OUT, named),)
