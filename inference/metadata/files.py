@@ -19,7 +19,7 @@ from PIL import Image, PngImagePlugin
 
 from inference.metadata import a1111, comfyui_reader, comfyui_writer, json_formats, novelai
 from inference.metadata.embedded import stealth, xmp
-from inference.metadata.parameters import Parameters, from_json, is_structured, json_object, to_json
+from inference.metadata.parameters import Parameters, from_json, is_json, is_structured, json_object, to_json
 from inference.metadata.png_writer import PNG_SIGNATURE, write_png
 
 OUR_KEY = "anima"
@@ -144,13 +144,12 @@ def _parameters(text: dict[str, str]) -> Parameters | None:
     if ours := from_json(text.get(OUR_KEY, "")):
         return ours
     settings = text.get("parameters", "")
-    is_prose = not is_structured(settings)
-    parameters = a1111.read(settings) if is_prose else None
+    parameters = None if is_json(settings) else a1111.read(settings)
     parameters = parameters or json_formats.read(text) or comfyui_reader.read(text) or novelai.read(text)
     if parameters is None:
         others = (text.get(key, "") for key in _OTHER_KEYS)
-        parameters = next(filter(None, (a1111.read(other) for other in others if not is_structured(other))), None)
-    if parameters is None and settings.strip() and is_prose:
+        parameters = next(filter(None, (a1111.read(other) for other in others if not is_json(other))), None)
+    if parameters is None and settings.strip() and not is_structured(settings):
         prompt, negative_prompt = a1111.read_prompts(settings)
         return Parameters(prompt=prompt, negative_prompt=negative_prompt)
     return parameters

@@ -174,15 +174,19 @@ def json_object(text: object) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def is_structured(text: str) -> bool:
-    """Whether a text is an object or a list of some program, also one that was cut off, and so no prompt."""
-    text = text.lstrip("\ufeff \t\r\n")
-    if _STRUCTURED.match(text):
-        return True
+def is_json(text: str) -> bool:
+    """Whether a text is a whole object or list in JSON."""
+    if text.lstrip()[:1] not in ("{", "["):
+        return False
     try:
-        return isinstance(json.loads(text), dict | list) if text[:1] in ("{", "[") else False
+        return isinstance(json.loads(text), dict | list)
     except (ValueError, RecursionError):
         return False
+
+
+def is_structured(text: str) -> bool:
+    """Whether a text is an object or a list of some program, also one that was cut off, and so no prompt."""
+    return is_json(text) or _STRUCTURED.match(text.lstrip("\ufeff \t\r\n")) is not None
 
 
 def as_text(value: object) -> str | None:

@@ -163,6 +163,12 @@ def test_a_web_uis_text_is_read_under_other_keys(key: str) -> None:
     assert read(png({key: '{"Steps": 1, "b": "c:d:e:f:g"}'})) is None
 
 
+def test_a_prompt_may_be_written_in_json() -> None:
+    prompt = '{"subject": "cat", "style": "ink"}'
+    parameters = read(png({"parameters": f"{prompt}\nSteps: 30, Sampler: Euler a, Seed: 7"}))
+    assert parameters is not None and (parameters.prompt, parameters.steps) == (prompt, 30)
+
+
 def test_a_web_uis_text_is_read_from_a_jpegs_comment_and_description() -> None:
     file = io.BytesIO()
     Image.new("RGB", (8, 8)).save(file, "JPEG", comment=WEBUI.encode())
