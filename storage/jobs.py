@@ -61,6 +61,7 @@ __all__ = [
     "Statistics",
     "TooManyWaiting",
     "Unfinished",
+    "find_all",
 ]
 
 
@@ -333,19 +334,19 @@ class Jobs:
             await self._claim.check(connection)
             await self._change(connection, jobs.c.state == JobState.RUNNING, JobState.QUEUED, **uncounted)
             return Unfinished(
-                waiting=await _all(connection, jobs.c.state == JobState.QUEUED),
-                undelivered=await _all(connection, jobs.c.state == JobState.RENDERED),
-                unnotified=await _all(connection, _unnotified()),
+                waiting=await find_all(connection, jobs.c.state == JobState.QUEUED),
+                undelivered=await find_all(connection, jobs.c.state == JobState.RENDERED),
+                unnotified=await find_all(connection, _unnotified()),
             )
 
     async def live(self) -> tuple[Job, ...]:
         """All unfinished jobs."""
         async with self._transactions.reading() as connection:
-            return await _all(connection, jobs.c.state.in_(LIVE))
+            return await find_all(connection, jobs.c.state.in_(LIVE))
 
     async def live_of(self, user_id: int) -> tuple[Job, ...]:
         async with self._transactions.reading() as connection:
-            return await _all(connection, (jobs.c.user_id == user_id) & jobs.c.state.in_(LIVE))
+            return await find_all(connection, (jobs.c.user_id == user_id) & jobs.c.state.in_(LIVE))
 
     async def get(self, job_id: int) -> Job | None:
         async with self._transactions.reading() as connection:
@@ -358,7 +359,7 @@ class Jobs:
     async def live_in_messages(self, message_ids: Collection[int]) -> tuple[Job, ...]:
         """The unfinished jobs of these messages."""
         async with self._transactions.reading() as connection:
-            return await _all(connection, jobs.c.message_id.in_(message_ids) & jobs.c.state.in_(LIVE))
+            return await find_all(connection, jobs.c.message_id.in_(message_ids) & jobs.c.state.in_(LIVE))
 
     async def by_message(self, message_id: int) -> Job | None:
         """The newest job shown in a message."""
@@ -447,8 +448,10 @@ async def _find(connection: AsyncConnection, which: ColumnElement[bool]) -> Job 
     return _job(row) if row else None
 
 
-async def _all(connection: AsyncConnection, which: ColumnElement[bool]) -> tuple[Job, ...]:
-    rows = await connection.execute(select(jobs).where(which).order_by(jobs.c.id))
+async def find_all(connection: AsyncConnection, which: ColumnElement[bool], *, locked: bool = False) -> tuple[Job, ...]:
+    """The jobs that meet a condition, in the order of their ids. `locked`: they stay so until the transaction ends."""
+    found = select(jobs).where(which).order_by(jobs.c.id)
+    rows = await connection.execute(found.with_for_update() if locked else found)
     return tuple(_job(row) for row in rows)
 
 

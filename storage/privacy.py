@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from storage.backend.clock import Clock
 from storage.backend.transactions import Transactions, uncancellable
 from storage.gallery.shares import forget_sharer
-from storage.jobs import LIVE
+from storage.jobs import LIVE, Job, find_all
 from storage.preferences import DRAFT_LIFETIME
 from storage.quotas import WINDOW
 from storage.schema import (
@@ -64,11 +64,16 @@ BATCH = 500
 
 @dataclass(frozen=True)
 class Erased:
-    """What was deleted. `messages`: (channel_id, message_id) of delivered images, which still exist in Discord."""
+    """What was deleted.
+
+    messages: (channel_id, message_id) of delivered images, which still exist in Discord.
+    unfinished: those of the jobs that were not finished, as they were before.
+    """
 
     jobs: int
     images: int
     messages: tuple[tuple[int, int], ...]
+    unfinished: tuple[Job, ...]
 
 
 @dataclass(frozen=True)
@@ -117,13 +122,18 @@ class Privacy:
                 .distinct()
             )
             messages = tuple((channel_id, message_id) for channel_id, message_id in posted)
+            unfinished = await find_all(connection, theirs & jobs.c.state.in_(LIVE), locked=True)
+            ids = [job.id for job in unfinished]
             await connection.execute(
                 update(charges)
-                .where(charges.c.job_id.in_(select(jobs.c.id).where(theirs, jobs.c.state.in_(LIVE))))
+                .where(charges.c.job_id.in_(ids))
                 .values(state=ChargeState.REFUNDED, spent=0, closed_at=now)
             )
             await forget_sharer(connection, user_id)
-            erased = await connection.execute(delete(jobs).where(theirs))
+            # One that is accepted meanwhile is not among them, and comes after the erasure.
+            erased = await connection.execute(
+                delete(jobs).where(theirs, jobs.c.id.in_(ids) | jobs.c.state.not_in(LIVE))
+            )
             await forget_source_images(connection)
             await connection.execute(
                 update(charges)
@@ -140,7 +150,7 @@ class Privacy:
         for watcher in self._watchers:
             watcher(user_id)
         await self._transactions.empty_log()
-        return Erased(erased.rowcount, drawn or 0, messages)
+        return Erased(erased.rowcount, drawn or 0, messages, unfinished)
 
     async def forget_older_than(
         self, *, prompts: timedelta | None = None, images: timedelta | None = None

@@ -174,9 +174,8 @@ async def _send_sources(interaction: AnimaInteraction) -> None:
 
 
 async def _erase(client: AnimaClient, user_id: int) -> Erased:
-    live = await client.database.jobs.live_of(user_id)
     erased = await client.database.privacy.erase(user_id)
-    for job in live:
+    for job in erased.unfinished:
         await client.cancellation.withdraw(job)
     return erased
 

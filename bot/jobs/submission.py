@@ -161,6 +161,9 @@ class Submitter:
         self._accepted = accepted
         self._refused = refused
         self._log_refusal = log_refusal
+        #: How often somebody's data was erased. Each time, a job may be gone before it is in the queue.
+        self._erasures = 0
+        database.privacy.watch_erasures(self._note_erasure)
 
     async def submit(self, origin: Origin, request: JobRequest) -> bool:
         """Queues the request, or tells the user privately why not. Returns whether it was accepted."""
@@ -207,6 +210,7 @@ class Submitter:
         new = _new_job(origin, request, options, spec, cost, await self._parent_id(request))
         account = Account(new.user_id, settings_guild_id(interaction))
         replaces = None if request.replaces is None else request.replaces.id
+        erasures = self._erasures
         answer = await self._database.jobs.accept(
             new, allowance, request.source, account=account, replaces=replaces, mask=request.mask
         )
@@ -217,7 +221,8 @@ class Submitter:
                     await self._take_back(interaction, job, since)
                     return True
                 self._accepted(interaction)
-                await self._enqueue(interaction, job, request, model)
+                if erasures == self._erasures or not await self._is_erased(job):
+                    await self._enqueue(interaction, job, request, model)
                 return True
             case AlreadyAccepted() as refusal:
                 self._accepted(interaction)
@@ -321,6 +326,15 @@ class Submitter:
             if (refusal := pause_refusal(settings)) is not None:
                 return refusal
         return self.refuse_blocked(interaction)
+
+    def _note_erasure(self, user_id: int) -> None:
+        self._erasures += 1
+
+    async def _is_erased(self, job: Job) -> bool:
+        """Whether the user's data was erased after a job was accepted; its message says so already."""
+        with suppress(StorageUnavailable):  # it is queued already
+            return await self._database.jobs.get(job.id) is None
+        return False
 
     async def _take_back(self, interaction: Interaction, job: Job, refusal: PolicyRefusal) -> None:
         reason = messages.DROPPED_BY_BLOCK if refusal.reason is RefusalReason.BLOCKED else messages.DROPPED_BY_PAUSE

@@ -137,7 +137,17 @@ async def test_erased_words_leave_the_files_of_the_disk(sqlite, sqlite_file, clo
 
 async def test_erasing_somebody_unknown_is_nothing(database):
     erased = await database.privacy.erase(ALICE)
-    assert (erased.jobs, erased.images, erased.messages) == (0, 0, ())
+    assert (erased.jobs, erased.images, erased.messages, erased.unfinished) == (0, 0, (), ())
+
+
+async def test_erasing_returns_the_jobs_that_it_ended(database):
+    await delivered(database)
+    failed = await running(database)
+    await database.jobs.fail(failed.id, "out of memory")
+    await accepted(database, user_id=BOB)
+    unfinished = (await rendered(database), await running(database), await accepted(database))
+    erased = await database.privacy.erase(ALICE)
+    assert [job.id for job in erased.unfinished] == sorted(job.id for job in unfinished)
 
 
 async def test_prompts_are_forgotten_after_their_time_and_pictures_after_theirs(database, clock):

@@ -7,6 +7,7 @@ import io
 import json
 import random
 from datetime import timedelta
+from typing import Any
 
 import discord
 from PIL import Image
@@ -14,6 +15,7 @@ from PIL import Image
 from bot.commands import privacy
 from bot.commands.privacy import KEPT, TOO_LARGE
 from bot.sandbox import Message, Upload
+from storage.privacy import Erased
 from storage.schema import JobState
 from tests.bot.components.sharing.test_share import name_gallery, posts, share
 from tests.bot.harness import Stage, until
@@ -114,6 +116,43 @@ async def test_erasing_stops_running_and_queued_jobs(stage: Stage) -> None:
     stage.engine.let_go()
     await stage.draw("drawing goes on for others", stage.bob)
     assert stage.engine.cancelled == 1
+
+
+async def test_a_job_that_is_accepted_just_before_the_erasure_says_that_it_is_cancelled(
+    stage: Stage, monkeypatch
+) -> None:
+    stage.engine.hold()
+    await stage.in_state((await stage.ask("busy", stage.bob)).id, JobState.RUNNING)
+    question = await stage.turned(await stage.answer("privacy"), "Erase everything…")
+    erase, accepted = stage.database.privacy.erase, []
+
+    async def accept_and_erase(user_id: int) -> Erased:
+        accepted.append(await stage.ask("1girl"))
+        return await erase(user_id)
+
+    monkeypatch.setattr(stage.database.privacy, "erase", accept_and_erase)
+    await stage.turned(question, "Erase")
+    [job] = accepted
+    assert "Cancelled" in stage.discord.messages.get(job.message_id).text
+    assert job.id not in stage.client.queue
+
+
+async def test_a_job_that_is_erased_before_it_is_in_line_stays_out_of_it(stage: Stage, monkeypatch) -> None:
+    stage.engine.hold()
+    await stage.in_state((await stage.ask("busy", stage.bob)).id, JobState.RUNNING)
+    question = await stage.turned(await stage.answer("privacy"), "Erase everything…")
+    accept = stage.database.jobs.accept
+
+    async def accept_and_be_erased(*args: Any, **named: Any) -> Any:
+        answer = await accept(*args, **named)
+        await stage.turned(question, "Erase")
+        return answer
+
+    monkeypatch.setattr(stage.database.jobs, "accept", accept_and_be_erased)
+    message = await (await stage.slash("imagine", prompt="1girl")).response()
+    await stage.client.interactions.finish()
+    assert len(stage.client.queue) == 0
+    assert "Cancelled" in stage.discord.messages.get(message.id).text
 
 
 async def test_erasing_can_delete_the_messages_too(stage: Stage) -> None:
