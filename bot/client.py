@@ -133,7 +133,7 @@ class AnimaClient(ShardedClient):
         database.jobs.watch(self.moderation.ended)
         self.gallery = Gallery(self, database, self.server_lookup, settings.image_policy)
         self.known = KnownAnswers(database)
-        self.acknowledgements = Acknowledgements(self, database.unanswered)
+        self.acknowledgements = Acknowledgements(self, database.unanswered, database.claim)
         self.submitter = Submitter(
             database,
             self.queue,

@@ -21,7 +21,14 @@ from bot.generation.spec import JobImage, JobSpec
 from bot.jobs.acknowledgement.acknowledgements import in_time
 from bot.jobs.engines import ModelUnavailable
 from bot.messages.fit import fit_modal
-from bot.messages.replies import ALREADY_ACKNOWLEDGED, note_lost_answer, refused_form, reply_privately
+from bot.messages.replies import (
+    ALREADY_ACKNOWLEDGED,
+    guard_answer,
+    is_ours,
+    note_lost_answer,
+    refused_form,
+    reply_privately,
+)
 from bot.ops.logs import about
 from bot.ops.shutdown import DuplicateInteraction, ShuttingDown
 from bot.text.languages import speak_to
@@ -271,10 +278,6 @@ async def report_error(
     if isinstance(error, ShuttingDown):
         sentence = say(BACK_IN_A_MOMENT)
     elif isinstance(error, ClaimLost):
-        await asyncio.sleep(OTHER_BOT_FIRST)
-        if await _is_taken_over(interaction):
-            interaction.client.acknowledgements.leave(interaction)
-            return
         sentence = say(ANOTHER_DRAWS)
     elif isinstance(error, ModelUnavailable):
         sentence = say(NO_MODEL)
@@ -284,6 +287,12 @@ async def report_error(
     else:
         logger.error("%s, interaction %d, went wrong", what, interaction.id, exc_info=error)
         sentence = say(WENT_WRONG, id=f"`{interaction.id}`")
+    if isinstance(error, ClaimLost) or not is_ours(interaction):
+        await asyncio.sleep(OTHER_BOT_FIRST)
+        if await _is_taken_over(interaction):
+            interaction.client.acknowledgements.leave(interaction)
+            return
+        guard_answer(interaction, None)
     try:
         draft_id = None if draft is None else await _try_to_save(interaction, draft)
         await reply_privately(interaction, sentence if draft_id is None else refused_form(sentence, draft_id))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum, auto
 from typing import Any
@@ -13,6 +14,7 @@ from bot.messages.buttons import edit_again_button
 from bot.messages.fit import cut_to_limit
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_CONTENT_LENGTH
+from storage.backend.drawing_claim import ClaimLost
 
 #: Discord's error code for an interaction that has its first answer.
 ALREADY_ACKNOWLEDGED = 40060
@@ -20,6 +22,8 @@ ALREADY_ACKNOWLEDGED = 40060
 
 #: In an interaction's `extras`, from `note_lost_answer`.
 FIRST_ANSWER_LOST = "first answer lost"
+#: The same, from `guard_answer`.
+GUARD = "guard"
 
 
 class Loading(Enum):
@@ -40,12 +44,29 @@ def note_lost_answer(interaction: discord.Interaction[Any]) -> None:
     interaction.extras[FIRST_ANSWER_LOST] = True
 
 
+def guard_answer(interaction: discord.Interaction[Any], is_ours: Callable[[], bool] | None) -> None:
+    """Ask `is_ours` before the loading message of an interaction is replaced or taken back; None: no longer.
+
+    False: another process with this token may have answered in it.
+    """
+    interaction.extras[GUARD] = is_ours
+
+
+def is_ours(interaction: discord.Interaction[Any]) -> bool:
+    """Whether the loading message, if there is one, is this process's to replace or to take back."""
+    guard: Callable[[], bool] | None = interaction.extras.get(GUARD)
+    return guard is None or interaction.extras.get("loading") is Loading.TAKEN or guard()
+
+
 async def reply_privately(interaction: discord.Interaction[Any], answer: str | StaticLayout) -> None:
     """Answer the person alone. A loading message that everybody sees is taken back.
 
     One that only the person sees is edited instead. That can be repeated after a crash without saying it twice.
-    Raises discord.HTTPException, with the code ALREADY_ACKNOWLEDGED if another process with this token has answered.
+    Raises discord.HTTPException, with the code ALREADY_ACKNOWLEDGED if another process with this token has answered,
+    and ClaimLost if one may have answered in the loading message.
     """
+    if not is_ours(interaction):
+        raise ClaimLost("Another bot may have answered.")
     content = _as_arguments(answer)
     loading = interaction.extras.get("loading")
     if loading is Loading.PRIVATE:

@@ -68,6 +68,11 @@ class DrawingClaim:
         """False as soon as another bot may have taken it: also right after a sleep."""
         return self._held.is_set() and _now() < self._given_up_at
 
+    @property
+    def epoch(self) -> int | None:
+        """Another number each time that this process has taken it; None before the first time."""
+        return self._epoch
+
     async def until_held(self) -> None:
         await self._held.wait()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -16,6 +17,7 @@ from bot.generation.compose import ModelInfo
 from bot.jobs.delivery.transmission import Transmission
 from bot.messages import job as messages
 from bot.ops import health
+from bot.rules.policy import PolicyRefusal, RefusalReason
 from bot.sandbox import FakeDiscord
 from bot.text.translation import say
 from storage.backend import drawing_claim
@@ -141,6 +143,36 @@ async def test_what_the_rival_answered_is_left_alone(
     assert await rival.unanswered.all() == (request,), "it is the rival's to delete"
     await rival.unanswered.answered(request.interaction_id)
     await release_claim(stage, rival)
+
+
+@pytest.mark.parametrize("is_back", [False, True])
+@pytest.mark.parametrize("private", [False, True])
+async def test_a_refusal_after_a_sleep_leaves_what_the_rival_answered_alone(
+    stage: Stage, rival: Database, monkeypatch: pytest.MonkeyPatch, private: bool, is_back: bool
+) -> None:
+    awake = asyncio.Event()
+
+    async def refusal_after_a_sleep(*asked: Any) -> PolicyRefusal:
+        await awake.wait()
+        return PolicyRefusal(RefusalReason.BLOCKED)
+
+    monkeypatch.setattr(stage.client.submitter, "_permission", refusal_after_a_sleep)
+    sent = await stage.slash("imagine", prompt="1girl", private=private)
+    await sent.acknowledged()
+    await take_over(stage, rival)
+    [request] = await rival.unanswered.all()
+    webhook = f"{stage.discord.api_url}/webhooks/{stage.client.application_id}/{request.interaction_token}"
+    edit, content = f"{webhook}/messages/@original", {"content": "the rival's picture"}
+    async with aiohttp.ClientSession() as http, http.patch(edit, json=content) as answer:
+        assert answer.status == 200
+    if is_back:
+        await release_claim(stage, rival)
+    awake.set()
+    await until(all_handled)
+    assert [each.text for each in stage.discord.messages_in(stage.general)] == ["the rival's picture"]
+    await rival.unanswered.answered(request.interaction_id)
+    if not is_back:
+        await release_claim(stage, rival)
 
 
 async def all_handled() -> bool:

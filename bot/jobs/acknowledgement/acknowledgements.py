@@ -20,8 +20,9 @@ import discord
 from bot.jobs.acknowledgement.completions import CompletionTurns
 from bot.jobs.delivery.outbox import retry, retry_storage
 from bot.jobs.delivery.refusals import TOKEN_EXPIRED, UNKNOWN_MESSAGE, may_pass
-from bot.messages.replies import Loading, note_loading
+from bot.messages.replies import Loading, guard_answer, note_loading
 from bot.ops.shutdown import DuplicateInteraction
+from storage.backend.drawing_claim import DrawingClaim
 from storage.backend.transactions import StorageUnavailable
 from storage.unanswered import Unanswered, UnansweredRequest
 
@@ -64,9 +65,10 @@ async def in_time(answer: Awaitable[T]) -> T:
 
 
 class Acknowledgements:
-    def __init__(self, client: discord.Client, unanswered: Unanswered) -> None:
+    def __init__(self, client: discord.Client, unanswered: Unanswered, claim: DrawingClaim) -> None:
         self._client = client
         self._unanswered = unanswered
+        self._claim = claim
         self._open: set[int] = set()  # ids of interactions that have a row
         self._answered: deque[int] = deque()  # ids of those whose rows are still to be deleted
         self._forgetting: asyncio.Task[None] | None = None
@@ -89,6 +91,8 @@ class Acknowledgements:
 
         Raises StorageUnavailable if the database does not answer in time; then nothing is acknowledged.
         """
+        claim, epoch = self._claim, self._claim.epoch
+        guard_answer(interaction, lambda: claim.is_held and claim.epoch == epoch)
         made = _resumed.get()
         if made is None:
             await self._keep(interaction, private)
