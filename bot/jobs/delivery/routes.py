@@ -28,6 +28,7 @@ from bot.jobs.delivery.refusals import (
 from bot.jobs.delivery.request_budget import ChannelBudget, RequestBudget, Urgency
 from bot.jobs.servers.lookup import ServerLookup
 from bot.messages.attachments import media_of
+from bot.messages.limits import TOKEN_LIFETIME
 from storage.jobs import Job
 
 Files = Callable[[], list[discord.File]]
@@ -35,8 +36,9 @@ Files = Callable[[], list[discord.File]]
 #: How many jobs' closed routes are remembered.
 REMEMBERED_JOBS = 10_000
 #: Discord allows few edits of a message older than an hour, so none is spent on progress. Measured by this machine's
-#: clock from when the job was accepted, so slightly early.
-EDITED_FREELY = timedelta(minutes=55)
+#: clock, which may differ from Discord's, from when the job was accepted: that may be as long after its message was
+#: created as a request can be resumed.
+EDITED_FREELY = timedelta(minutes=55) - TOKEN_LIFETIME
 
 
 class DeliveryRoute(Enum):

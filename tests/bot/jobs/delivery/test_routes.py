@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
 import discord
 import pytest
+from discord import ui
 
 from bot.jobs.delivery import routes
 from bot.jobs.delivery.refusals import OldMessageRefused, is_out_of_reach, is_too_large, may_pass
-from bot.jobs.delivery.routes import DeliveryRoute, DeliveryRoutes
+from bot.jobs.delivery.routes import DeliveryRoute, DeliveryRoutes, MessageEditor, MessageOutOfReach
+from bot.messages.limits import TOKEN_LIFETIME
 from storage.jobs import Job
 from storage.schema import JobState
 
@@ -169,3 +172,22 @@ def test_only_the_newest_jobs_routes_are_remembered(
     known_routes.is_open(a_job(3), PERSON)
     assert [known_routes.is_open(a_job(number), PERSON) for number in (1, 2)] == [False, True]
     assert len(known_routes._closed) == 2
+
+
+class NoRequests:
+    """Stands where the bot, its view of servers and its limits do: nothing is to be sent."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"{name} is asked for")
+
+
+async def test_no_progress_goes_to_an_old_message_whose_request_was_acknowledged_long_before_it_was_accepted() -> None:
+    now = discord.utils.utcnow()
+    created = now - timedelta(hours=1)
+    accepted = created + TOKEN_LIFETIME - timedelta(seconds=1)  # a request is resumed for as long as its token lives
+    message_id = discord.utils.time_snowflake(created)
+    job = a_job(interaction_token=None, message_id=message_id, queued_at=accepted)
+    nothing: Any = NoRequests()
+    editor = MessageEditor(nothing, nothing, DeliveryRoutes(lambda job, error: None), nothing)
+    with pytest.raises(MessageOutOfReach):
+        await editor.edit(job, ui.LayoutView(), list, with_files=False, is_progress=True)
