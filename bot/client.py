@@ -129,7 +129,9 @@ class AnimaClient(ShardedClient):
         #: Whether it is the bundled miniature model, which can draw little.
         self.has_miniature = settings.models == MINIATURE
         self.log_channels = LogChannels(self.server_lookup, database.servers, self.removals.refused)
-        self.moderation = Moderation(database, self.workers, self.outbox, self.delivery, self.log_channels)
+        self.moderation = Moderation(
+            database, self.workers, self.outbox, self.delivery, self.log_channels, self.answers
+        )
         database.jobs.watch(self.moderation.ended)
         self.gallery = Gallery(self, database, self.server_lookup, settings.image_policy)
         self.known = KnownAnswers(database)
@@ -236,6 +238,10 @@ class AnimaClient(ShardedClient):
     def answers_in(self, guild_id: int | None) -> bool:
         """Whether the operator allows that server. Private messages always are; they have their own rules."""
         return guild_id is None or not self.allowed_servers or guild_id in self.allowed_servers
+
+    def answers(self, user_id: int, guild_id: int | None) -> bool:
+        """Whether the operator allows that person to use the bot there; those who run it may everywhere."""
+        return self.answers_in(guild_id) or user_id in self.operators
 
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """The bot was removed; for an unavailable server discord.py sends another event."""

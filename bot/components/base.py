@@ -21,6 +21,7 @@ from bot.generation.spec import JobImage, JobSpec
 from bot.jobs.acknowledgement.acknowledgements import in_time
 from bot.jobs.engines import ModelUnavailable
 from bot.messages.fit import fit_modal
+from bot.messages.job import NOT_IN_THIS_SERVER
 from bot.messages.replies import (
     ALREADY_ACKNOWLEDGED,
     guard_answer,
@@ -51,7 +52,6 @@ WENT_WRONG = N_(
     "Something went wrong on my side. Try again; if it keeps happening, report this ID to the bot's owner: {id}"
 )
 MEMORY_OUT_OF_REACH = N_("My database isn't available right now, so nothing was changed. Try again in a minute.")
-NOT_IN_THIS_SERVER = N_("This bot is only for the servers that its operator has chosen, and this one isn't among them.")
 NO_MODEL = N_("The model can't be loaded right now. Nothing was changed, so please try again later.")
 ANOTHER_DRAWS = N_(
     "I can't draw right now: my database isn't responding, or another copy of me has taken over. Nothing was changed, "
@@ -204,7 +204,7 @@ def _submitted(interaction: AnimaInteraction) -> Submitted:
 async def refuse(interaction: AnimaInteraction, *, open_to_blocked: bool) -> bool:
     """Whether the user or the server may not use this; the user was then told why."""
     client = interaction.client
-    if not client.answers_in(interaction.guild_id) and interaction.user.id not in client.operators:
+    if not client.answers(interaction.user.id, interaction.guild_id):
         await reply_privately(interaction, say(NOT_IN_THIS_SERVER))
         return True
     return not open_to_blocked and await refuse_blocked(interaction)

@@ -40,13 +40,21 @@ WAITING_AT_START = (JobState.QUEUED, JobState.RUNNING)
 
 class Moderation:
     def __init__(
-        self, database: Database, workers: Workers, outbox: Outbox, delivery: Delivery, log: LogChannels
+        self,
+        database: Database,
+        workers: Workers,
+        outbox: Outbox,
+        delivery: Delivery,
+        log: LogChannels,
+        answers: Callable[[int, int | None], bool],
     ) -> None:
+        """`answers`: whether the operator allows a user, by id, to use the bot in a server, or outside of servers."""
         self._database = database
         self._workers = workers
         self._outbox = outbox
         self._delivery = delivery
         self._log = log
+        self._answers = answers
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def block(self, guild_id: int, user_id: int, *, by: int, reason: str = "") -> bool:
@@ -133,7 +141,8 @@ class Moderation:
     async def drop_forbidden(self) -> None:
         """At the start: cancel what a block or a pause should have ended when the bot was killed in between.
 
-        `recovery` notifies their users afterwards.
+        The same for jobs of servers where the operator does not allow the bot any longer. `recovery` notifies their
+        users afterwards.
         """
         jobs, servers = self._database.jobs, self._database.servers
         if (await load_server_settings(servers, None)).operator_pause is not None:
@@ -143,6 +152,9 @@ class Moderation:
         for user_id, guild_id in sorted(blocked):
             where = None if guild_id == EVERYWHERE else guild_id
             await jobs.cancel_of_person(user_id, where, messages.DROPPED_BY_BLOCK)
+        asked = {(job.guild_id, job.user_id) for job in live if not self._answers(job.user_id, job.guild_id)}
+        for server_id, user_id in asked:
+            await jobs.cancel_of_person(user_id, server_id, messages.NOT_IN_THIS_SERVER)
         for guild_id in sorted({job.guild_id for job in live if job.guild_id is not None}):
             if (await load_server_settings(servers, guild_id)).paused:
                 await jobs.cancel_in_server(guild_id, messages.DROPPED_BY_PAUSE, states=WAITING_AT_START)

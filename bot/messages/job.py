@@ -48,13 +48,15 @@ DROPPED_BY_BLOCK = N_("This was cancelled because you can't draw here at the mom
 DROPPED_BY_PAUSE = N_("This was cancelled because drawing is paused in this server.")
 DROPPED_BY_OPERATOR = N_("This was cancelled because drawing is paused everywhere at the moment.")
 DROPPED_BY_REMOVAL = N_("This was cancelled because I was removed from the server.")
+NOT_IN_THIS_SERVER = N_("This bot is only for the servers that its operator has chosen, and this one isn't among them.")
 WAITED_TOO_LONG = N_("The model couldn't be loaded for hours, so this was not drawn. Please try again later.")
 _ENGINES = (NOTHING_CAME, WAITED_TOO_LONG, ENGINE_LOST, JUDGED_UNFIT, MODEL_REMOVED, LORA_REMOVED)
 _DELIVERYS = (TOO_LARGE_FOR_DISCORD, DISCORD_REFUSED)
-_MODERATORS = (CANCELLED_BY_MODERATOR, DROPPED_BY_BLOCK, DROPPED_BY_PAUSE, DROPPED_BY_OPERATOR, DROPPED_BY_REMOVAL)
+_MODERATORS = (CANCELLED_BY_MODERATOR, DROPPED_BY_BLOCK, DROPPED_BY_PAUSE)
+_OPERATORS = (DROPPED_BY_OPERATOR, DROPPED_BY_REMOVAL, NOT_IN_THIS_SERVER)
 #: Our reasons as they are stored: the sentence, or that of an earlier release. Others are the engine's own
 #: words, in English.
-KNOWN_REASONS = {sentence: sentence for sentence in (*_ENGINES, *_DELIVERYS, *_MODERATORS)} | {
+KNOWN_REASONS = {sentence: sentence for sentence in (*_ENGINES, *_DELIVERYS, *_MODERATORS, *_OPERATORS)} | {
     "Nothing came of this.": NOTHING_CAME,
     "The engine broke down while drawing this, twice. Please try again with other settings.": ENGINE_LOST,
     "The finished picture does not fit this channel, so it is not shown.": JUDGED_UNFIT,

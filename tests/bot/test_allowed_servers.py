@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bot.components.base import NOT_IN_THIS_SERVER
+from bot.messages.job import NOT_IN_THIS_SERVER
 from bot.sandbox import FakeDiscord
+from storage.quotas import Account
+from storage.schema import JobState
 from tests.bot.harness import Stage, until
 
 
@@ -35,6 +37,30 @@ async def test_old_buttons_elsewhere_get_it_too_and_private_messages_stay_open(s
     await stage.restart()
     assert (await (await stage.press(message, "Re-roll")).response()).content == NOT_IN_THIS_SERVER
     await stage.draw("1girl", stage.alice, stage.discord.dm(stage.alice))
+
+
+async def test_what_is_queued_in_a_server_that_is_taken_out_of_the_list_is_dropped_at_the_next_start(
+    stage: Stage,
+) -> None:
+    stage.engine.hold()
+    in_private = await stage.ask("in private", stage.emi, stage.discord.dm(stage.emi))
+    await stage.in_state(in_private.id, JobState.RUNNING)
+    waiting = await stage.ask("waiting")
+    operators = await stage.ask("the operator's", stage.bob)
+    stage.settings |= {"allowed_servers": "1", "operators": str(stage.bob.id)}
+    await stage.restart()
+    ended = await stage.in_state(waiting.id, JobState.CANCELLED)
+    assert (ended.ended_by, ended.reason) == (None, NOT_IN_THIS_SERVER)
+
+    async def is_told() -> bool:
+        message = stage.discord.messages.get(waiting.message_id)
+        return message is not None and NOT_IN_THIS_SERVER in message.text
+
+    await until(is_told)
+    assert (await stage.database.quotas.usage(Account(stage.alice.id, waiting.guild_id))).spent == 0
+    for job in (in_private, operators):
+        await stage.in_state(job.id, JobState.DELIVERED)
+    assert "waiting" not in {request.prompt for request in stage.engine.requests}
 
 
 async def test_in_an_allowed_server_everything_works(stage: Stage) -> None:

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from bot.commands.admin.log_channel import NOT_A_LOG_CHANNEL
-from bot.components.base import NOT_IN_THIS_SERVER
 from bot.jobs.servers import lookup, removals
-from bot.messages.job import DROPPED_BY_REMOVAL
+from bot.messages.job import DROPPED_BY_REMOVAL, NOT_IN_THIS_SERVER
 from bot.sandbox import Channel, FakeDiscord, Message
 from storage.jobs import Account, Job
 from storage.schema import JobState
