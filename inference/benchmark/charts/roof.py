@@ -72,7 +72,8 @@ def _draw_roof_line(drawing: Drawing, axes: _Axes, highest: float, widest: float
     roof = [axes.place(left, left * widest), axes.place(ridge, highest), axes.place(10**axes.right, highest)]
     drawing.line(roof, "roof")
     drawing.text(roof[2][0], roof[2][1] - 8, f"matrix rate {_with_prefix(highest)}FLOP/s", "quiet", "end")
-    drawing.text(roof[0][0] + 24, roof[0][1] + 10, f"memory {_with_prefix(widest)}B/s", "quiet")
+    middle_x, middle_y = (roof[0][0] + roof[1][0]) / 2, (roof[0][1] + roof[1][1]) / 2
+    drawing.text(middle_x + 12, middle_y + 4, f"memory {_with_prefix(widest)}B/s", "quiet")
 
 
 def _draw_points(drawing: Drawing, axes: _Axes, points: list[Figure], highest: float) -> None:
