@@ -12,6 +12,7 @@ from bot.components.base import AnimaInteraction
 from bot.generation.errors import UnusableImage
 from bot.generation.source_image import prepare_source
 from bot.generation.spec import JobImage
+from bot.jobs.delivery.refusals import UNKNOWN_MESSAGE
 from bot.messages.attachments import fetch, gallery_media, media_of
 from bot.ops.logs import about_its_job
 from bot.text.translation import N_, say
@@ -42,8 +43,8 @@ async def _media(interaction: AnimaInteraction, image: JobImage) -> discord.Unfu
         return _at(image.index, media_of(message))
     if message is not None and job.private:
         return _at(0, gallery_media(message))  # that of who has picked it; what is private cannot be fetched
-    if (posted := _at(image.index, await _posted_media(interaction.client, job))) is not None:
-        return posted
+    if (posted := await _posted_media(interaction.client, job)) is not None:
+        return _at(image.index, posted)
     # Where only the person installed the bot, it can fetch no message. This one shows the image too.
     images = await interaction.client.database.images.of_job(job.id)
     stored = next((each for each in images if each.index == image.index and each.deleted_at is None), None)
@@ -64,20 +65,27 @@ def shown_in(message: discord.Message | None, image: Image) -> discord.UnfurledM
 @about_its_job
 async def message_of(client: discord.Client, job: Job) -> discord.Message | None:
     """A job's message, None if the bot cannot see it (any more). Raises discord.HTTPException if Discord fails."""
-    if job.message_id is None:
-        return None
     try:
-        return await client.get_partial_messageable(job.channel_id).fetch_message(job.message_id)
+        return await _fetched_message(client, job)
     except (discord.Forbidden, discord.NotFound) as error:
         logger.info("its message could not be fetched (%s)", error)
         return None
 
 
-async def _posted_media(client: discord.Client, job: Job) -> list[discord.UnfurledMediaItem]:
-    """What is in a job's message; nothing if it cannot be fetched."""
+async def _posted_media(client: discord.Client, job: Job) -> list[discord.UnfurledMediaItem] | None:
+    """What is in a job's message: nothing if it was deleted, None if the bot cannot read it."""
     try:
-        message = await message_of(client, job)
+        message = await _fetched_message(client, job)
     except discord.HTTPException as error:
-        logger.warning("job %d: its message could not be fetched (%s)", job.id, error)
-        return []
-    return [] if message is None else media_of(message)
+        if error.code == UNKNOWN_MESSAGE:
+            return []
+        logger.info("job %d: its message could not be fetched (%s)", job.id, error)
+        return None
+    return None if message is None else media_of(message)
+
+
+async def _fetched_message(client: discord.Client, job: Job) -> discord.Message | None:
+    """None if it has none. Raises discord.HTTPException."""
+    if job.message_id is None:
+        return None
+    return await client.get_partial_messageable(job.channel_id).fetch_message(job.message_id)

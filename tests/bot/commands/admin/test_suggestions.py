@@ -85,5 +85,5 @@ async def test_settings_that_were_changed_meanwhile_are_not_overwritten(panel: A
     changed = {"limits": {"steps": 7}}
     await panel.stage.database.servers.change(panel.world.guild.id, changed, by=1)
     await panel.press(label)
-    assert "changed meanwhile" in panel.text
+    assert "changed in the meantime" in panel.text
     assert (await panel.settings()).limits == ServerLimits(steps=7)
