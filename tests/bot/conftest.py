@@ -39,7 +39,12 @@ async def checked_standin(monkeypatch: pytest.MonkeyPatch, **options: Any) -> As
 
 @pytest.fixture(autouse=True)
 def slow_acknowledgements(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine may take longer than Discord and a person are to wait. Tests about such waiting override this."""
+    """Tests about such waiting override this."""
+    wait_longer(monkeypatch)
+
+
+def wait_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may take longer than Discord and a person are to wait."""
     monkeypatch.setattr(interactions, "DEADLINE", 12.0)
     monkeypatch.setattr(acknowledgements, "DATABASE_TIMEOUT", 10.0)
 

@@ -27,7 +27,7 @@ DOCUMENT = Path(__file__).parents[4] / "shared" / "discord" / "openapi.json"
 
 @pytest.fixture(autouse=True)
 def slow_acknowledgements() -> None:
-    """Here what is not answered within Discord's three seconds has failed."""
+    """Discord's real three seconds."""
 
 
 def png(width: int = 8, height: int = 6) -> bytes:

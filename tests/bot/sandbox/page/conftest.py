@@ -12,17 +12,23 @@ import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_playwright, expect
 
 from bot.sandbox import Channel, FakeDiscord, User, page_server
-from tests.bot.conftest import checked_standin
+from tests.bot.conftest import checked_standin, wait_longer
 from tests.bot.sandbox.conftest import Answer, SpecimenStage
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 #: Milliseconds that a test waits for the page to show something before it fails.
-TIMEOUT = 10_000
+TIMEOUT = 30_000
 #: Presses of Tab, more than there are places to stop at.
 MOST_STOPS = 80
 
 expect.set_options(timeout=TIMEOUT)
+
+
+@pytest.fixture(autouse=True)
+def slow_acknowledgements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A browser beside the bot keeps the machine busy. Tests about waiting turn the clock by DEADLINE."""
+    wait_longer(monkeypatch)
 
 
 def chromium() -> str:

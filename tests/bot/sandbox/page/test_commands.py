@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import expect
 
+from bot.sandbox.model import interactions
 from bot.sandbox.model.commands import SLASH
 from tests.bot.sandbox.conftest import SpecimenStage, png
 
@@ -283,7 +284,7 @@ async def test_a_bot_that_does_not_answer_in_three_seconds(stage: SpecimenStage,
     await screen.pick_command("specimen")
     await screen.press("Enter")
     await expect(screen.page.locator(".note")).to_have_text("Sending command /specimen…")
-    stage.discord.clock.turn(3.01)
+    stage.discord.clock.turn(interactions.DEADLINE + 0.01)
     note = screen.page.locator(".note")
     await expect(note).to_contain_text("/specimen: The application did not respond")
     await screen.button("Dismiss", note).click()

@@ -10,6 +10,7 @@ import pytest
 from discord import ui
 from playwright.async_api import Browser, expect
 
+from bot.sandbox.model import interactions
 from tests.bot.sandbox.conftest import Answer, SpecimenStage
 
 from .conftest import Screen, new_screen, shown, until
@@ -64,9 +65,9 @@ async def test_a_press_that_is_not_answered_in_three_seconds_failed(stage: Speci
     button = screen.last.get_by_role("button", name="primary")
     await button.click()
     await expect(button).to_have_attribute("aria-busy", "true")
-    stage.discord.clock.turn(1.5)
+    stage.discord.clock.turn(interactions.DEADLINE / 2)
     await expect(button).to_have_attribute("aria-busy", "true")
-    stage.discord.clock.turn(1.6)
+    stage.discord.clock.turn(interactions.DEADLINE / 2 + 0.1)
     await expect(screen.last.locator(".problem")).to_have_text("This interaction failed")
     await expect(button).not_to_have_attribute("aria-busy", "true")
 
@@ -260,7 +261,7 @@ async def test_a_form_that_the_bot_does_not_take_in_time_stays_with_what_was_typ
     await screen.type("Anima")
     await screen.press("Enter")
     await until(lambda: len([e for e in stage.discord.events.history if e.kind == "interaction_create"]) == 2)
-    stage.discord.clock.turn(3.1)
+    stage.discord.clock.turn(interactions.DEADLINE + 0.1)
     await expect(screen.modal.get_by_role("alert")).to_have_text("Something went wrong. Try again.")
     await expect(screen.modal.get_by_label("Name")).to_have_value("Anima")
 
