@@ -166,8 +166,8 @@ def test_graphs_with_different_results_are_reported_and_never_used(gpu: Gpu, cap
     with caplog.at_level(logging.WARNING):
         assert relative_error(gpu.draw(), without_graphs(gpu)) < 1e-5
     assert [record.getMessage() for record in caplog.records] == [
-        "CUDA graphs are not used, so small images take a little longer: their results differ from those of single "
-        "launches."
+        "CUDA graphs are not used, so small images take a little longer: their results differ from those of separate "
+        "kernel launches."
     ]
     gpu.draw()
     assert gpu.recorder.recorded == 1
