@@ -25,6 +25,18 @@ class CheckResult:
     text: str
 
 
+def ok(text: str) -> CheckResult:
+    return CheckResult("ok", text)
+
+
+def warning(text: str) -> CheckResult:
+    return CheckResult("warning", text)
+
+
+def problem(text: str) -> CheckResult:
+    return CheckResult("problem", text)
+
+
 def fail(sentence: str, code: int = 1) -> NoReturn:
     """End the command with a sentence on stderr."""
     print(sentence, file=sys.stderr)

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from bot.cli import USAGE_ERROR, CheckResult, Commands, fail
+from bot.cli import USAGE_ERROR, CheckResult, Commands, fail, ok, problem, warning
 
 if TYPE_CHECKING:
     from bot.ops.settings import Settings
@@ -121,27 +121,25 @@ def check_cluster(address: str, token_file: Path, wanted: int) -> Iterator[Check
     from inference.cluster.version import code_version
 
     if find_spec("ray") is None:
-        yield CheckResult("problem", INSTALL)
+        yield problem(INSTALL)
         return
     try:
         found = examine_cluster(address, token_file)
     except ClusterFault as error:
-        yield CheckResult("problem", str(error))
+        yield problem(str(error))
         return
-    yield CheckResult(
-        "ok", f"the head at {address} answers, accepts the token, and runs the same version, {code_version()}"
-    )
+    yield ok(f"the head at {address} answers, accepts the token, and runs the same version, {code_version()}")
     for version, count in found.strangers.items():
         text = f"{count} engines run {version} and are not used. Install the same version there."
-        yield CheckResult("warning", text)
+        yield warning(text)
     if not found.engines:
-        yield CheckResult("warning", f"No engine has joined: run `anima engine {address}` on a machine with a GPU.")
+        yield warning(f"No engine has joined: run `anima engine {address}` on a machine with a GPU.")
         return
     text = f"engines: {found.engines}, of which {found.free} are free; machines with engines: {found.machines}"
     if found.engines > wanted:
-        yield CheckResult("warning", f"{text}, but ANIMA_ENGINES is {wanted}: the bot uses no more than that.")
+        yield warning(f"{text}, but ANIMA_ENGINES is {wanted}: the bot uses no more than that.")
     else:
-        yield CheckResult("ok", f"{text}; ANIMA_ENGINES is {wanted}")
+        yield ok(f"{text}; ANIMA_ENGINES is {wanted}")
 
 
 def _check_model(settings: Settings) -> None:

@@ -22,7 +22,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bot.cli import CheckResult, Commands, file_size, nearest_existing
+from bot.cli import CheckResult, Commands, file_size, nearest_existing, ok, problem, warning
 
 if TYPE_CHECKING:
     from bot.ops.settings import Settings
@@ -92,7 +92,7 @@ def _checks(options: argparse.Namespace) -> Iterator[tuple[str, CheckResults]]:
     try:
         settings = Settings.read(**{f"anima_{name}": value for name, value in names.items() if value is not None})
     except SettingsError as error:
-        yield "Settings", [_problem(sentence) for sentence in str(error).splitlines()]
+        yield "Settings", [problem(sentence) for sentence in str(error).splitlines()]
         return
     yield "Settings", _token(settings)
     if settings.discord_token is not None:
@@ -106,7 +106,7 @@ def _checks(options: argparse.Namespace) -> Iterator[tuple[str, CheckResults]]:
     try:
         engines = _examine_devices(settings)
     except ValueError as error:
-        yield "Device", [_problem(str(error))]
+        yield "Device", [problem(str(error))]
         return
     yield "Device", _devices(engines)
     yield "Model", _model(settings, engines, options.load)
@@ -117,9 +117,9 @@ def _versions() -> Iterator[CheckResult]:
 
     from inference.devices import pytorch
 
-    yield _ok(f"Python {platform.python_version()} on {platform.platform()}")
-    yield _ok(f"PyTorch {pytorch()}")
-    yield _ok(", ".join(f"{name} {version(name)}" for name in SHOWN_PACKAGES))
+    yield ok(f"Python {platform.python_version()} on {platform.platform()}")
+    yield ok(f"PyTorch {pytorch()}")
+    yield ok(", ".join(f"{name} {version(name)}" for name in SHOWN_PACKAGES))
     for text in requires("anima-bot") or ():
         requirement = Requirement(text)
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
@@ -127,20 +127,20 @@ def _versions() -> Iterator[CheckResult]:
         try:
             found = version(requirement.name)
         except PackageNotFoundError:
-            yield _problem(f"{requirement.name} is not installed: pip install '{requirement}'.")
+            yield problem(f"{requirement.name} is not installed: pip install '{requirement}'.")
             continue
         if not requirement.specifier.contains(found, prereleases=True):
-            yield _problem(f"{requirement.name} {found} is not supported: pip install '{requirement}'.")
+            yield problem(f"{requirement.name} {found} is not supported: pip install '{requirement}'.")
 
 
 def _token(settings: Settings) -> Iterator[CheckResult]:
     token = settings.discord_token.get_secret_value() if settings.discord_token else None
     if token is None:
-        yield _warning("DISCORD_TOKEN is not set: add your bot's token to .env. Without it only the sandbox runs.")
+        yield warning("DISCORD_TOKEN is not set: add your bot's token to .env. Without it only the sandbox runs.")
     elif TOKEN.fullmatch(token):
-        yield _ok("DISCORD_TOKEN is set")
+        yield ok("DISCORD_TOKEN is set")
     else:
-        yield _warning("DISCORD_TOKEN does not look like a bot token: copy it again from Discord's developer portal.")
+        yield warning("DISCORD_TOKEN does not look like a bot token: copy it again from Discord's developer portal.")
 
 
 def _discord(settings: Settings) -> Iterator[CheckResult]:
@@ -151,17 +151,17 @@ def _discord(settings: Settings) -> Iterator[CheckResult]:
     try:
         application = asyncio.run(asyncio.wait_for(fetch_application(settings), DISCORD_TIMEOUT))
     except TimeoutError:
-        yield _warning(f"Discord did not answer within {DISCORD_TIMEOUT:g} s.")
+        yield warning(f"Discord did not answer within {DISCORD_TIMEOUT:g} s.")
         return
     except Exception as error:
         sentence = explain(error)
         if sentence is None:
             raise
-        yield _warning(sentence)
+        yield warning(sentence)
         return
-    yield _ok(f"the token belongs to {application.name}")
+    yield ok(f"the token belongs to {application.name}")
     if application.bot_public and not settings.allowed_servers:
-        yield _warning(PUBLIC_WITHOUT_LIST)
+        yield warning(PUBLIC_WITHOUT_LIST)
 
 
 def _disk(settings: Settings) -> Iterator[CheckResult]:
@@ -172,7 +172,7 @@ def _disk(settings: Settings) -> Iterator[CheckResult]:
         seen.add(disk)
         free = shutil.disk_usage(folder).free
         text = f"{file_size(free)} free on the disk of {folder}"
-        yield _ok(text) if free > MIN_FREE_DISK else _warning(f"Only {text}: free some space.")
+        yield ok(text) if free > MIN_FREE_DISK else warning(f"Only {text}: free some space.")
 
 
 def _database(address: str) -> Iterator[CheckResult]:
@@ -181,17 +181,17 @@ def _database(address: str) -> Iterator[CheckResult]:
     elif match := POSTGRESQL.fullmatch(address):
         yield asyncio.run(_postgresql(f"postgresql://{match[1]}"))
     else:
-        yield _problem("DATABASE_URL is not a supported address. It looks like sqlite:///data/anima.db.")
+        yield problem("DATABASE_URL is not a supported address. It looks like sqlite:///data/anima.db.")
 
 
 def _sqlite(file: Path) -> Iterator[CheckResult]:
     from storage.backend.sqlite import NOT_ON_THIS_COMPUTER, on_a_share, synced
 
     if on_a_share(file):
-        yield _problem(f"The database {file} {NOT_ON_THIS_COMPUTER}")
+        yield problem(f"The database {file} {NOT_ON_THIS_COMPUTER}")
         return
-    if (warning := synced(file.absolute())) is not None:
-        yield _warning(warning)
+    if (sentence := synced(file.absolute())) is not None:
+        yield warning(sentence)
     yield _sqlite_file(file)
 
 
@@ -201,36 +201,36 @@ def _sqlite_file(file: Path) -> CheckResult:
     if not file.exists():
         folder = nearest_existing(file.parent)
         if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
-            return _ok(f"{file} will be created when the bot first runs")
-        return _problem(f"The database {file} cannot be created: allow writing in {folder}, or fix DATABASE_URL.")
+            return ok(f"{file} will be created when the bot first runs")
+        return problem(f"The database {file} cannot be created: allow writing in {folder}, or fix DATABASE_URL.")
     if not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK | os.X_OK)):
-        return _problem(f"The database {file} or its folder is read-only: allow this user to write to both.")
+        return problem(f"The database {file} or its folder is read-only: allow this user to write to both.")
     try:
         verdict = quick_check(file)
     except sqlite3.DatabaseError as error:
         verdict = str(error)
     if verdict != "ok":
-        return _problem(f"The database {file} cannot be read ({verdict}): restore a backup, or move the file away.")
-    return _ok(f"{file} is intact, {file_size(file.stat().st_size)}")
+        return problem(f"The database {file} cannot be read ({verdict}): restore a backup, or move the file away.")
+    return ok(f"{file} is intact, {file_size(file.stat().st_size)}")
 
 
 async def _postgresql(address: str) -> CheckResult:
     try:
         import asyncpg
     except ModuleNotFoundError:
-        return _problem("PostgreSQL needs the package asyncpg: pip install 'anima-bot[postgres]'.")
+        return problem("PostgreSQL needs the package asyncpg: pip install 'anima-bot[postgres]'.")
     try:
         async with asyncio.timeout(DATABASE_TIMEOUT):
             connection = await asyncpg.connect(address)
             server = connection.get_server_version()
             await connection.close()
     except TimeoutError:
-        return _problem(f"The PostgreSQL server in DATABASE_URL did not respond within {DATABASE_TIMEOUT:g} s.")
+        return problem(f"The PostgreSQL server in DATABASE_URL did not respond within {DATABASE_TIMEOUT:g} s.")
     except (OSError, asyncpg.PostgresError) as error:
-        return _problem(f"The PostgreSQL server in DATABASE_URL refused the connection: {error}.")
+        return problem(f"The PostgreSQL server in DATABASE_URL refused the connection: {error}.")
     except (ValueError, asyncpg.InterfaceError):  # their messages could contain the password
-        return _problem("DATABASE_URL is invalid. It looks like postgresql://user:password@host/name.")
-    return _ok(f"PostgreSQL {server.major}.{server.minor} responds")
+        return problem("DATABASE_URL is invalid. It looks like postgresql://user:password@host/name.")
+    return ok(f"PostgreSQL {server.major}.{server.minor} responds")
 
 
 def _tagger(path: Path) -> CheckResult:
@@ -240,8 +240,8 @@ def _tagger(path: Path) -> CheckResult:
     try:
         tagger = Tagger.load(path)
     except TaggerError as error:
-        return _problem(str(error))
-    return _ok(f"{path} has {len(tagger.tags)} tags and takes images of {tagger.side}x{tagger.side}")
+        return problem(str(error))
+    return ok(f"{path} has {len(tagger.tags)} tags and takes images of {tagger.side}x{tagger.side}")
 
 
 def _examine_devices(settings: Settings) -> Mapping[str, DeviceReport]:
@@ -277,22 +277,22 @@ def _devices(engines: Mapping[str, DeviceReport]) -> Iterator[CheckResult]:
     from inference.startup.environment import why_not_kept
 
     if len(engines) > 1:
-        yield _ok(f"{len(engines)} engines: {', '.join(engines)}")
+        yield ok(f"{len(engines)} engines: {', '.join(engines)}")
     memory = psutil.virtual_memory()
     text = f"{file_size(memory.available)} of {file_size(memory.total)} RAM free"
-    yield _ok(text) if memory.available > MIN_FREE_MEMORY else _warning(f"Only {text}: close other programs.")
+    yield ok(text) if memory.available > MIN_FREE_MEMORY else warning(f"Only {text}: close other programs.")
     for device in {device.device: device for device in engines.values()}.values():
-        yield _ok(f"{device.device}: {device.name}, {device.dtype}, {device.threads} CPU threads")
+        yield ok(f"{device.device}: {device.name}, {device.dtype}, {device.threads} CPU threads")
         if device.device.startswith("cuda"):
-            yield _ok(advice(device.device, device.total_bytes))
-            yield _ok(
+            yield ok(advice(device.device, device.total_bytes))
+            yield ok(
                 f"{file_size(device.free_bytes)} of {file_size(device.total_bytes)} GPU memory free on {device.device}"
             )
         for sentence in device.warnings:
-            yield _warning(sentence)
+            yield warning(sentence)
         is_compiled_for = device.device.startswith("cuda")
         if why := why_not_compiled(device.device) or (why_not_kept() if is_compiled_for else None):
-            yield _warning(why)
+            yield warning(why)
 
 
 def _model(settings: Settings, engines: Mapping[str, DeviceReport], load: bool) -> Iterator[CheckResult]:
@@ -303,9 +303,9 @@ def _model(settings: Settings, engines: Mapping[str, DeviceReport], load: bool) 
     models = settings.models
     if not settings.anima_models.is_dir():
         if "anima_models" in settings.model_fields_set:
-            yield _problem(f"There is no folder {settings.anima_models}: fix ANIMA_MODELS, or run `anima download`.")
+            yield problem(f"There is no folder {settings.anima_models}: fix ANIMA_MODELS, or run `anima download`.")
             return
-        yield _warning(
+        yield warning(
             f"There is no folder {settings.anima_models}, so the bundled miniature is used: run `anima download`."
         )
     missing = [*_missing_weights(models), *_tokenizers(models)]
@@ -315,7 +315,7 @@ def _model(settings: Settings, engines: Mapping[str, DeviceReport], load: bool) 
         yield from _weights(models)
         yield from missing
         if all(result.mark != "problem" for result in missing):
-            yield _problem(str(error))
+            yield problem(str(error))
         return
     yield from _weights(models, files)
     yield from missing
@@ -331,7 +331,7 @@ def _model(settings: Settings, engines: Mapping[str, DeviceReport], load: bool) 
 
 def _used(files: ModelFiles) -> Iterator[CheckResult]:
     """The files that are used, and what the diffusion model needs."""
-    yield _ok(f"using {files.transformer.path.name} with {files.text_encoder.path.name} and {files.vae.path.name}")
+    yield ok(f"using {files.transformer.path.name} with {files.text_encoder.path.name} and {files.vae.path.name}")
     yield _variant(files)
 
 
@@ -340,7 +340,7 @@ def _variant(files: ModelFiles) -> CheckResult:
     from inference.weights.modelspec import native_settings
 
     native = native_settings(files.transformer.metadata, files.transformer.path.stem)
-    return _ok(
+    return ok(
         f"{files.transformer.path.name} counts as {_kind(native)}; prefix “{native.prefix.strip(' ,')}”, "
         f"negative “{native.negative}”"
     )
@@ -364,26 +364,26 @@ def _weights(models: Path, used: ModelFiles | None = None) -> Iterator[CheckResu
     for file in weights_files(models):
         name, size = file.path.name, file_size(file.size)
         if file.fault is not None:
-            yield _warning(file.fault)
+            yield warning(file.fault)
         elif (file.kind, file.path) in reasons:
-            yield _ok(
+            yield ok(
                 f"{file.kind}, {size}: {name} is used because {reasons[file.kind, file.path]}{_released(file.path)}"
             )
         elif used is None:
-            yield _ok(f"{file.kind} {name}, {size}")
+            yield ok(f"{file.kind} {name}, {size}")
         elif file.kind == KINDS[0][0]:
             choice = choices.get(file.path, "the same file under another name")
-            yield _ok(f"{file.kind} {name}, {size}{_released(file.path)}; {choice}")
+            yield ok(f"{file.kind} {name}, {size}{_released(file.path)}; {choice}")
         else:
             why = faults.get(file.path, "it fits too, but another one is used.").partition(". ")[0].rstrip(".")
-            yield _ok(f"{file.kind}: {name} is not used: {why}.")
+            yield ok(f"{file.kind}: {name} is not used: {why}.")
     for path in dict.fromkeys(path for _, folders, _ in KINDS for path in unusable_paths(models, folders)):
         why = why_not_opened(path).partition(". ")[0].partition(";")[0].rstrip(".")
-        yield _ok(f"{path.relative_to(models).as_posix()} is not used: it {why}.")
+        yield ok(f"{path.relative_to(models).as_posix()} is not used: it {why}.")
     if used is not None:
         for path in dict.fromkeys(file.path for file in (used.transformer, used.text_encoder, used.vae)):
             if _is_official(path) is False:
-                yield _warning(f"{path.name} is not the released file of that name: its SHA-256 differs.")
+                yield warning(f"{path.name} is not the released file of that name: its SHA-256 differs.")
 
 
 def _choices(files: ModelFiles) -> dict[Path, str]:
@@ -424,7 +424,7 @@ def _missing_weights(models: Path) -> Iterator[CheckResult]:
     usable = {file.kind for file in weights_files(models) if file.fault is None}
     for kind, folders, _ in KINDS:
         if kind not in usable:
-            yield _problem(f"No {kind} for Anima found in {models / folders[0]}: run `anima download`.")
+            yield problem(f"No {kind} for Anima found in {models / folders[0]}: run `anima download`.")
 
 
 def _tokenizers(models: Path) -> Iterator[CheckResult]:
@@ -434,9 +434,9 @@ def _tokenizers(models: Path) -> Iterator[CheckResult]:
         if (folder / "tokenizer.json").is_file() or (folder / "vocab.json").is_file():
             found.append(f"tokenizer {name}")
         else:
-            yield _problem(f"No tokenizer found in {folder}: run `anima download`.")
+            yield problem(f"No tokenizer found in {folder}: run `anima download`.")
     if found:
-        yield _ok(", ".join(found))
+        yield ok(", ".join(found))
 
 
 def _memory(files: ModelFiles, device: DeviceReport, engines: int) -> CheckResult:
@@ -449,8 +449,8 @@ def _memory(files: ModelFiles, device: DeviceReport, engines: int) -> CheckResul
     if engines > 1:
         text += f" for each of {engines} engines on {device.device}"
     if needed * engines < device.free_bytes:
-        return _ok(text)
-    return _warning(
+        return ok(text)
+    return warning(
         f"{text}, but only {file_size(device.free_bytes)} are free on {device.device}: close other programs."
     )
 
@@ -461,15 +461,15 @@ def _loras(files: ModelFiles) -> Iterator[CheckResult]:
     whole = []
     for lora in loras(files):
         if lora.fault is not None:
-            yield _warning(lora.fault)
+            yield warning(lora.fault)
         elif lora.unmatched:
             shown = ", ".join(lora.unmatched[:SHOWN_KEYS])
             more = f" and {len(lora.unmatched) - SHOWN_KEYS} more" if len(lora.unmatched) > SHOWN_KEYS else ""
-            yield _warning(f"LoRA {lora.name}: these keys match no layer and have no effect: {shown}{more}.")
+            yield warning(f"LoRA {lora.name}: these keys match no layer and have no effect: {shown}{more}.")
         else:
             whole.append(lora.name)
     if whole:
-        yield _ok(f"LoRA {', '.join(whole)}")
+        yield ok(f"LoRA {', '.join(whole)}")
 
 
 def _drawing(settings: Settings, device: str) -> CheckResult:
@@ -489,18 +489,6 @@ def _drawing(settings: Settings, device: str) -> CheckResult:
         loaded = time.perf_counter()
         engine.generate([engine.native.request("1girl", width=64, height=64, steps=1)])
     except (ValueError, NotFinite, RuntimeError) as error:
-        return _problem(str(error).strip())
+        return problem(str(error).strip())
     drawn = time.perf_counter()
-    return _ok(f"loaded on {device} in {loaded - started:.1f} s, generated one step at 64x64 in {drawn - loaded:.1f} s")
-
-
-def _ok(text: str) -> CheckResult:
-    return CheckResult("ok", text)
-
-
-def _warning(text: str) -> CheckResult:
-    return CheckResult("warning", text)
-
-
-def _problem(text: str) -> CheckResult:
-    return CheckResult("problem", text)
+    return ok(f"loaded on {device} in {loaded - started:.1f} s, generated one step at 64x64 in {drawn - loaded:.1f} s")

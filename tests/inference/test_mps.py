@@ -87,7 +87,8 @@ def test_a_large_image_is_drawn_in_tiles(
     mps: Engine, engine: Engine, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
     tiles_of_64 = replace(engine.native, sizes=((64, 64),))
-    monkeypatch.setattr(Engine, "native_of", lambda *_: tiles_of_64)
+    for each in (mps, engine):
+        monkeypatch.setattr(each, "native_of", lambda _model: tiles_of_64)
     drawn, expected = both(mps, engine, sampler="euler", width=160, height=96, tiled=True, **settings)
     assert drawn.tobytes() == expected.tobytes()
 
