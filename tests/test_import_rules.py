@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.inference.test_process_end import POSIX_MODULES
+
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("bot", "inference", "storage")
 PAGE = ROOT / "bot" / "sandbox" / "page"
@@ -35,6 +37,9 @@ ORDER = (
     ("bot.prompting",),
     ("bot.text", "inference", "storage"),
 )
+
+#: What `signal` has on Windows, by CPython's library reference.
+WINDOWS_SIGNALS = ("SIGABRT", "SIGFPE", "SIGILL", "SIGINT", "SIGSEGV", "SIGTERM", "SIGBREAK", "SIG_DFL", "SIG_IGN")
 
 #: The bottom row, each of which works without the others.
 INDEPENDENT = ORDER[-1]
@@ -179,3 +184,34 @@ def test_the_rules_notice_an_upward_import_and_a_circle() -> None:
 def test_the_bot_starts_without_loading_pytorch() -> None:
     code = "import sys, bot.app; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+# Tests on Windows
+
+
+def at_import(node: ast.AST) -> Iterator[ast.AST]:
+    """What is evaluated when a module is imported on any system: no bodies of functions, nothing for one system."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "sys.platform" in ast.unparse(child.test):
+            continue
+        if isinstance(child, ast.Lambda):
+            continue
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            parts = [*child.decorator_list, *child.args.defaults, *filter(None, child.args.kw_defaults)]
+        else:
+            parts = [child]
+        for part in parts:
+            yield part
+            yield from at_import(part)
+
+
+def test_every_file_of_tests_can_be_collected_on_windows() -> None:
+    """One that cannot be imported ends the whole run there."""
+    for path in files("tests"):
+        for node in at_import(ast.parse(path.read_text("utf-8"))):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            modules += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            assert not {*modules} & {*POSIX_MODULES}, f"{path}:{node.lineno} imports what only POSIX has"
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "signal":
+                known = node.attr in WINDOWS_SIGNALS or not node.attr.startswith("SIG")
+                assert known, f"{path}:{node.lineno} names a signal that only POSIX has"

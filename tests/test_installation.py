@@ -53,6 +53,13 @@ def test_everything_that_is_wanted_is_pinned_to_a_version_that_fits() -> None:
         assert requirement.specifier.contains(pinned, prereleases=True), f"{requirement} does not allow {pinned}"
 
 
+@pytest.mark.parametrize(("system", "wanted"), [("win32", True), ("darwin", True), ("linux", False)])
+def test_certificates_of_the_system_are_used_where_python_has_none(system: str, wanted: bool) -> None:
+    dependencies = map(Requirement, PROJECT["project"]["dependencies"])
+    markers = [each.marker for each in dependencies if each.name == "truststore"]
+    assert any(marker is None or marker.evaluate({"sys_platform": system}) for marker in markers) == wanted
+
+
 def test_indirect_dependencies_are_pinned_too() -> None:
     seen, todo = set(), wanted()
     while todo:

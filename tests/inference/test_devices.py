@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from PIL import Image
 
 import inference.devices
 import inference.engine
@@ -18,6 +19,7 @@ from inference.devices import (
     gpu_without_build,
     is_out_of_memory,
     largest_batch,
+    pytorch,
 )
 from inference.process import EngineFailed, load_engine
 from tests.golden import MODELS, relative_error
@@ -91,6 +93,22 @@ def test_an_image_that_it_cannot_decode_whole_is_decoded_in_tiles(
     assert len(calls) == 2
 
 
+def test_an_image_that_it_cannot_encode_whole_is_encoded_in_tiles(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode, calls = engine.vae.encode, []
+
+    def full_at_first(pixels: torch.Tensor) -> torch.Tensor:
+        calls.append(pixels.shape)
+        if len(calls) == 1:
+            raise RuntimeError(FULL[0])
+        return encode(pixels)
+
+    monkeypatch.setattr(engine.vae, "encode", full_at_first)
+    assert engine.generate([replace(REQUEST, image=Image.new("RGB", (64, 64)), denoise=0.5)])
+    assert len(calls) == 2
+
+
 def test_mps_generates_one_image_at_a_time_and_each_is_the_one_of_a_batch(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +159,25 @@ def test_their_memory_is_given_back_and_their_work_waited_for(monkeypatch: pytes
     empty_cache(torch.device(kind))
     BatchMeter(torch.device(kind)).lap()
     assert calls == ["empty", "wait"]
+
+
+@pytest.mark.parametrize(
+    ("cuda", "hip", "mps", "built_for"),
+    [
+        ("13.0", None, False, "CUDA 13.0"),
+        (None, "7.1", False, "ROCm 7.1"),
+        (None, None, True, "the CPU and MPS"),
+        (None, None, False, "the CPU alone"),
+    ],
+)
+def test_what_pytorch_was_built_for_is_said(
+    monkeypatch: pytest.MonkeyPatch, cuda: str | None, hip: str | None, mps: bool, built_for: str
+) -> None:
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setattr(torch.version, "hip", hip)
+    monkeypatch.setattr(torch.backends.mps, "is_built", lambda: mps)
+    monkeypatch.setattr(torch.xpu, "_is_compiled", lambda: False)
+    assert pytorch() == f"{torch.__version__}, built for {built_for}"
 
 
 @pytest.fixture

@@ -1,12 +1,18 @@
+from inspect import signature
 from pathlib import Path
 
 import pytest
 import torch
+from pydantic import SecretStr
 
+import bot.app
 import inference.networks.compile as compiling
 from bot.cli.doctor import _devices
+from bot.ops.errors import StartupError
+from bot.ops.settings import Settings
 from inference.devices import DeviceReport, examine_device, gpu_warnings, why_no_cuda
 from inference.networks.precision import PRECISIONS
+from inference.process import load_engine
 
 FAULT = "The NVIDIA driver on your system is too old (found version 11040)"
 
@@ -38,6 +44,28 @@ def test_a_device_or_dtype_that_is_not_there_is_refused() -> None:
 def test_an_unused_gpu_is_explained(driver: bool, cuda: str | None, fault: str | None, advice: str) -> None:
     sentence = why_no_cuda(driver, cuda, fault)
     assert sentence is None if advice is None else sentence is not None and advice in sentence
+
+
+async def test_the_bot_wants_the_gpu_that_is_there_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """And the sandbox does not: the miniature is quick enough on the CPU."""
+    settings = Settings.read(_env_file=None, anima_models=tmp_path, database_url=f"sqlite:///{tmp_path}/anima.db")
+    for needs_gpu in (True, False):
+        [process] = (await bot.app.engines_of(settings, needs_gpu)).values()
+        load = process._load.args[1]  # type: ignore[attr-defined]
+        assert signature(load_engine).bind(*load.args, **load.keywords).arguments["needs_gpu"] is needs_gpu
+    asked: list[bool] = []
+
+    async def engines(_settings: Settings, needs_gpu: bool = False) -> None:
+        asked.append(needs_gpu)
+        raise StartupError("no engine")
+
+    monkeypatch.setattr(bot.app, "engines_of", engines)
+    with pytest.raises(StartupError, match="no engine"):
+        await bot.app.run(settings.model_copy(update={"discord_token": SecretStr("token")}))
+    with pytest.raises(StartupError, match="no engine"):
+        async with bot.app.open_client(settings):
+            pass
+    assert asked == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bot.ops.settings import Settings
 from bot.rules.server_settings import load_server_settings
 from bot.sandbox import FakeDiscord, Message
-from bot.sandbox.session import Sandbox, is_final, lift_limits, sandbox_database
+from bot.sandbox.session import Sandbox, _temporary_database, is_final, lift_limits, sandbox_database
 from storage.database import Database
 from storage.schema import JobState
 from tests.bot.harness import Stage, until
@@ -35,6 +39,25 @@ async def test_a_new_sandbox_has_no_limits_of_large_servers(stage: Stage) -> Non
     await stage.restart()
     settings = await load_server_settings(stage.database.servers, None)
     assert settings.quota.credits is None
+
+
+async def test_a_database_that_is_still_locked_hides_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Windows deletes no file that is open."""
+    unlink = os.unlink
+
+    def refuse(path: Any, **options: Any) -> None:
+        if Path(os.fsdecode(path)).name == "anima.db":
+            raise PermissionError(13, "The process cannot access the file", path)
+        unlink(path, **options)
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(RuntimeError, match="what went wrong"):
+        async with _temporary_database(Settings.read(_env_file=None)) as settings:
+            Path(settings.database_url.removeprefix("sqlite:///")).touch()
+            monkeypatch.setattr(os, "unlink", refuse)
+            raise RuntimeError("what went wrong")
+    monkeypatch.undo()
+    assert list(tmp_path.rglob("anima.db"))
 
 
 async def test_a_preview_is_not_taken_for_the_finished_image(stage: Stage) -> None:

@@ -1,8 +1,10 @@
 """A run measures each part, and its report says for each target whether it was met."""
 
+import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,6 +48,26 @@ class WindowsFolder(tempfile.TemporaryDirectory[str]):
         maps = Path("/proc/self/maps").read_text("utf-8").splitlines()
         WindowsFolder.mapped = [line for line in maps if self.name in line]
         self.cleanup()
+
+
+def test_a_file_that_windows_does_not_delete_costs_no_report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    unlink = os.unlink
+
+    def refuse(path: Any, **options: Any) -> None:
+        if Path(os.fsdecode(path)).name == "mapped.safetensors":
+            raise PermissionError(13, "Access is denied", path)
+        unlink(path, **options)
+
+    def measure(folder: Path, *_: object) -> Report:
+        (folder / "mapped.safetensors").touch()
+        return REPORT
+
+    monkeypatch.setattr(benchmark, "_measure", measure)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(os, "unlink", refuse)
+    assert benchmark.run(TINY, BenchmarkOptions(device="cpu"), say=print) is REPORT
+    monkeypatch.undo()
+    assert list(tmp_path.rglob("mapped.safetensors"))
 
 
 def test_a_run_without_diffusers_says_what_to_install_and_measures_ours(monkeypatch: pytest.MonkeyPatch) -> None:

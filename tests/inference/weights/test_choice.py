@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 import torch
@@ -90,6 +91,15 @@ def test_a_vae_that_cannot_be_read_is_passed_over_for_the_next(models: Path) -> 
     save_file(tensors, models / "vae" / "Wan2.1_VAE_upscale2x.safetensors")
     (models / "vae" / "a.safetensors").write_bytes(b"")
     assert ModelFiles.find(models).vae.path == models / VAE
+
+
+def test_a_name_that_a_mac_has_taken_apart_is_found_as_operators_write_it(models: Path) -> None:
+    file = (models / TRANSFORMER).rename(
+        (models / TRANSFORMER).with_name(f"{normalize('NFD', 'がんばる')}.safetensors")
+    )
+    for form in ("NFC", "NFD"):
+        for name in ("がんばる", "がんばる.safetensors", "diffusion_models/がんばる.safetensors"):
+            assert ModelFiles.find(models, normalize(form, name)).transformer.path.samefile(file)
 
 
 def test_linked_folders_and_short_or_capital_suffixes_are_found(models: Path, tmp_path: Path) -> None:

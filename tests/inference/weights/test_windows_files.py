@@ -1,5 +1,6 @@
 """Files as Windows treats them: what is mapped can be neither replaced nor deleted, and mapping takes memory."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,21 @@ def test_a_file_that_another_program_uses_is_no_damage(tmp_path: Path) -> None:
     save_file({"weight": torch.ones(1)}, path)
     sentence = why_unreadable(path, PermissionError(13, "The process cannot access the file", str(path)))
     assert "another program is using it" in sentence and "elete" not in sentence
+
+
+@pytest.mark.parametrize("number", [32, 33])
+def test_a_file_that_another_program_has_locked_is_no_damage(
+    monkeypatch: pytest.MonkeyPatch, engine: Engine, number: int
+) -> None:
+    """Rust's errors are plain OSErrors with a number, which means something else on other systems."""
+    locked = OSError(f"Der Prozess kann nicht auf die Datei zugreifen. (os error {number})")
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert not_the_files_fault(locked) is None
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(lora_module, "safe_open", fails(locked))
+    with pytest.raises(CheckpointError, match="another program is using it") as raised:
+        Lora.read(LORA, engine.transformer)
+    assert "elete" not in str(raised.value)
 
 
 def test_python_and_rust_write_the_same_number() -> None:
