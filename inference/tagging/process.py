@@ -122,12 +122,12 @@ class TaggerProcess:
         connection, process = self._open_connection(), self._process
         sentinels = [] if process is None else [process.sentinel]
         try:
-            wait([connection, *sentinels], seconds)
+            ready = wait([connection, *sentinels], seconds)
             if connection.poll():  # what it said before it ended comes first
                 return connection.recv()
         except CONNECTION_LOST:
             raise self._lost() from None
-        if process is not None and not process.is_alive():
+        if ready:  # its sentinel, which may come just before `is_alive` is false
             raise self._lost()
         self._end()
         raise TaggerLost(f"The tagger was silent for {seconds:g} s, so its process was ended.")

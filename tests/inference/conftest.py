@@ -1,3 +1,7 @@
+import os
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+
 import pytest
 import torch
 
@@ -16,6 +20,22 @@ def one_thread() -> None:
 def prepared() -> None:
     """Engines' processes are copied from one, as the bot's are, instead of importing PyTorch each."""
     prepare_engines()
+
+
+@pytest.fixture
+def pipe_ends_stay_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As on Windows until the child takes its end: in this process a handle of it stays open, so there is no EOF."""
+    close, duplicates = Connection.close, []
+
+    def close_but_keep(connection: Connection) -> None:
+        duplicates.append(os.dup(connection.fileno()))
+        close(connection)
+
+    monkeypatch.setattr(Connection, "close", close_but_keep)
+    yield
+    monkeypatch.undo()
+    for duplicate in duplicates:
+        os.close(duplicate)
 
 
 @pytest.fixture(scope="session")

@@ -1,18 +1,19 @@
 """How the end of an engine's process is noticed and told, on Windows too."""
 
+import multiprocessing.connection
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import partial
-from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from inference.child_process import how_it_ended
-from inference.process import EngineDied, EngineProcess
+import inference.process
+from inference.child_process import how_it_ended, leave_signals_to_the_parent
+from inference.process import EngineDied, EngineFailed, EngineProcess
 from inference.watchdog import Timeouts
 from tests.inference.sleeping_engine import load
 
@@ -25,37 +26,12 @@ def die() -> None:
     os._exit(7)
 
 
-@pytest.fixture
-def pipe_ends_stay_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """As on Windows until the child takes its end: in this process a handle of it stays open, so there is no EOF."""
-    close, duplicates = Connection.close, []
-
-    def close_but_keep(connection: Connection) -> None:
-        duplicates.append(os.dup(connection.fileno()))
-        close(connection)
-
-    monkeypatch.setattr(Connection, "close", close_but_keep)
-    yield
-    monkeypatch.undo()
-    for duplicate in duplicates:
-        os.close(duplicate)
-
-
 @pytest.mark.posix
 @pytest.mark.timeout(60)
 def test_an_engine_that_dies_before_it_takes_its_end_of_the_pipe_is_noticed(pipe_ends_stay_open: None) -> None:
     process = EngineProcess(die, PATIENT)  # type: ignore[arg-type]
     with pytest.raises(EngineDied, match="ended with exit code 7"):
         process.start()
-    process.stop()
-
-
-@pytest.mark.posix
-@pytest.mark.timeout(60)
-def test_an_engines_last_messages_come_before_its_end(pipe_ends_stay_open: None, tmp_path: Path) -> None:
-    (tmp_path / "asleep").touch()
-    process = EngineProcess(partial(load, "nowhere", tmp_path / "asleep"), PATIENT)
-    assert process.start().name == "sleeping"
     process.stop()
 
 
@@ -67,6 +43,40 @@ def test_a_stopped_engine_is_reported_as_stopped(tmp_path: Path) -> None:
     with pytest.raises(EngineDied, match="was stopped"):
         process.generate([])
     process.stop()
+
+
+def refuse_with_signals() -> None:
+    raise RuntimeError([signal.getsignal(number) == signal.SIG_IGN for number in (signal.SIGINT, signal.SIGTERM)])
+
+
+@pytest.mark.timeout(60)
+def test_an_engines_last_messages_come_before_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def after_the_end(objects: list[Any], timeout: float) -> list[Any]:
+        multiprocessing.connection.wait(objects[-1:])  # the process
+        return multiprocessing.connection.wait(objects, timeout)
+
+    monkeypatch.setattr(inference.process, "wait", after_the_end)
+    with pytest.raises(EngineFailed, match="RuntimeError"):
+        EngineProcess(refuse_with_signals, PATIENT).start()  # type: ignore[arg-type]
+
+
+def test_an_engine_leaves_ctrl_c_to_the_bot() -> None:
+    process = EngineProcess(refuse_with_signals)  # type: ignore[arg-type]
+    with pytest.raises(EngineFailed, match=r"\[True, True\]"):
+        process.start()
+
+
+@pytest.mark.posix
+def test_a_child_leaves_ctrl_break_to_the_bot_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signal, "SIGBREAK", signal.SIGUSR1, raising=False)  # it has no number here
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    kept = [signal.signal(number, signal.SIG_DFL) for number in numbers]
+    try:
+        leave_signals_to_the_parent()
+        assert [signal.getsignal(number) for number in numbers] == [signal.SIG_IGN] * 3
+    finally:
+        for number, handler in zip(numbers, kept, strict=True):
+            signal.signal(number, handler)
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,8 @@ class ScriptedTagger(Tagger):
             time.sleep(LONG)
         if self.deed == "fail":
             raise RuntimeError("no such layer")
+        if self.deed == "signals":
+            return [TagGuess(str(signal.getsignal(signal.SIGINT) == signal.SIG_IGN), TagKind.GENERAL, 1.0)]
         return [TagGuess(f"{image.width}_{os.getpid()}", TagKind.GENERAL, 1.0)]
 
 
@@ -135,6 +137,20 @@ def test_a_process_that_dies_while_loading_is_not_waited_for() -> None:
     with pytest.raises(TaggerLost, match="ended"):
         tagger.guesses(png())
     tagger.stop()
+
+
+@pytest.mark.posix
+@pytest.mark.timeout(60)
+def test_a_process_that_dies_before_it_takes_its_end_of_the_pipe_is_not_waited_for(pipe_ends_stay_open: None) -> None:
+    tagger = TaggerProcess("", TaggerTimeouts(3600, 3600, 3600), crash_at_the_start)
+    with pytest.raises(TaggerLost, match="ended with exit code 1"):
+        tagger.guesses(png())
+    tagger.stop()
+
+
+def test_it_leaves_ctrl_c_to_the_bot() -> None:
+    with running("signals") as tagger:
+        assert [guess.name for guess in tagger.guesses(png())] == ["True"]
 
 
 @pytest.mark.parametrize("is_noticed", [True, False])
