@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 
@@ -146,3 +147,10 @@ def test_a_name_is_found_as_files_and_other_programs_write_it(typed: str, meant:
 def test_listing_takes_no_pytorch() -> None:
     code = "import sys, inference.weights.headers.model_list; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_name_is_found_as_a_mac_types_it_with_its_folder_and_without() -> None:
+    names = ["画風/がんばる", "他/がんばる", "プロ"]
+    for name in ("画風/がんばる", "プロ", "プロ.safetensors", "elsewhere/プロ"):
+        found = find_model(normalize("NFD", name), names)
+        assert found is not None and found == find_model(name, names)
