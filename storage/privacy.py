@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Column, delete, func, or_, select, update
+from sqlalchemy import Column, ColumnElement, Table, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.backend.clock import Clock
@@ -162,9 +162,11 @@ class Privacy:
         jobs, and the users of expired charges, are always deleted.
         """
         await self._forget_expired()
-        for step in (self._forget_tokens, self._forget_who_was_charged):
-            while await step() == BATCH:
-                pass
+        now = self._clock()
+        has_expired = jobs.c.interaction_token.is_not(None) & (jobs.c.token_expires_at <= now)
+        await self._clear(jobs, has_expired & jobs.c.state.not_in(LIVE), "interaction_token")
+        names_user = charges.c.user_id.is_not(None) & (charges.c.reserved_at <= now - WINDOW)
+        await self._clear(charges, names_user, "user_id", "interaction_id")
         forgotten = Forgotten(
             prompts=0 if prompts is None else await self._in_batches(self._forget_prompts, prompts),
             jobs=0 if images is None else await self._in_batches(self._forget_jobs, images),
@@ -179,33 +181,18 @@ class Privacy:
             await connection.execute(delete(drafts).where(drafts.c.saved_at <= now - DRAFT_LIFETIME))
             await forget_unanswered_before(connection, now - UNANSWERED_KEPT)
 
-    @uncancellable
-    async def _forget_tokens(self) -> int:
-        """Of one batch of jobs; returns how many there were."""
-        expired = (
-            select(jobs.c.id)
-            .where(
-                jobs.c.interaction_token.is_not(None),
-                jobs.c.token_expires_at <= self._clock(),
-                jobs.c.state.not_in(LIVE),
-            )
-            .limit(BATCH)
-        )
-        async with self._transactions.writing() as connection:
-            done = await connection.execute(update(jobs).where(jobs.c.id.in_(expired)).values(interaction_token=None))
-            return done.rowcount
+    async def _clear(self, table: Table, which: ColumnElement[bool], *columns: str) -> None:
+        """Empty columns, after which `which` no longer holds, in small transactions: other writers do not wait long."""
+        while await self._clear_some(table, which, columns) == BATCH:
+            pass
 
     @uncancellable
-    async def _forget_who_was_charged(self) -> int:
-        """Of one batch of charges; returns how many there were."""
-        expired = (
-            select(charges.c.id)
-            .where(charges.c.user_id.is_not(None), charges.c.reserved_at <= self._clock() - WINDOW)
-            .limit(BATCH)
-        )
+    async def _clear_some(self, table: Table, which: ColumnElement[bool], columns: Collection[str]) -> int:
+        """One batch; returns how many rows it was."""
+        some = select(table.c.id).where(which).limit(BATCH)
         async with self._transactions.writing() as connection:
             done = await connection.execute(
-                update(charges).where(charges.c.id.in_(expired)).values(user_id=None, interaction_id=None)
+                update(table).where(table.c.id.in_(some)).values(dict.fromkeys(columns, None))
             )
             return done.rowcount
 
