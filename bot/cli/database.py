@@ -1,13 +1,21 @@
-"""`anima database copy`: moves everything from one database to another, for example from SQLite to PostgreSQL."""
+"""`anima database copy`: moves everything from one database to another. And what `anima doctor` says of a database."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
+import re
+import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
-from bot.cli import Commands, fail
+from bot.cli import CheckResult, Commands, fail, file_size, nearest_existing, ok, problem, warning
 
+SQLITE = re.compile(r"sqlite(?:\+\w+)?:///(?!:memory:)([^?]+)(?:\?.*)?")
+POSTGRESQL = re.compile(r"postgres(?:ql)?(?:\+\w+)?://(.+)")
+DATABASE_TIMEOUT = 10.0
 COPYING = {"copy": "copying", "compare": "comparing"}
 
 
@@ -63,3 +71,62 @@ async def _copy_all(source: str, target: str) -> None:
             await new.close()
     finally:
         await old.close()
+
+
+def check_database(address: str) -> Iterator[CheckResult]:
+    """What `anima doctor` says of DATABASE_URL."""
+    if match := SQLITE.fullmatch(address):
+        yield from _sqlite(Path(match[1]))
+    elif match := POSTGRESQL.fullmatch(address):
+        yield asyncio.run(_postgresql(f"postgresql://{match[1]}"))
+    else:
+        yield problem("DATABASE_URL is not a supported address. It looks like sqlite:///data/anima.db.")
+
+
+def _sqlite(file: Path) -> Iterator[CheckResult]:
+    from storage.backend.sqlite import NOT_ON_THIS_COMPUTER, on_a_share, synced
+
+    if on_a_share(file):
+        yield problem(f"The database {file} {NOT_ON_THIS_COMPUTER}")
+        return
+    if (sentence := synced(file.absolute())) is not None:
+        yield warning(sentence)
+    yield _sqlite_file(file)
+
+
+def _sqlite_file(file: Path) -> CheckResult:
+    from storage.backend.sqlite import quick_check
+
+    if not file.exists():
+        folder = nearest_existing(file.parent)
+        if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
+            return ok(f"{file} will be created when the bot first runs")
+        return problem(f"The database {file} cannot be created: allow writing in {folder}, or fix DATABASE_URL.")
+    if not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK | os.X_OK)):
+        return problem(f"The database {file} or its folder is read-only: allow this user to write to both.")
+    try:
+        verdict = quick_check(file)
+    except sqlite3.DatabaseError as error:
+        verdict = str(error)
+    if verdict != "ok":
+        return problem(f"The database {file} cannot be read ({verdict}): restore a backup, or move the file away.")
+    return ok(f"{file} is intact, {file_size(file.stat().st_size)}")
+
+
+async def _postgresql(address: str) -> CheckResult:
+    try:
+        import asyncpg
+    except ModuleNotFoundError:
+        return problem("PostgreSQL needs the package asyncpg: pip install 'anima-bot[postgres]'.")
+    try:
+        async with asyncio.timeout(DATABASE_TIMEOUT):
+            connection = await asyncpg.connect(address)
+            server = connection.get_server_version()
+            await connection.close()
+    except TimeoutError:
+        return problem(f"The PostgreSQL server in DATABASE_URL did not respond within {DATABASE_TIMEOUT:g} s.")
+    except (OSError, asyncpg.PostgresError) as error:
+        return problem(f"The PostgreSQL server in DATABASE_URL refused the connection: {error}.")
+    except (ValueError, asyncpg.InterfaceError):  # their messages could contain the password
+        return problem("DATABASE_URL is invalid. It looks like postgresql://user:password@host/name.")
+    return ok(f"PostgreSQL {server.major}.{server.minor} responds")

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import platform
 import re
 import shutil
-import sqlite3
 import sys
 import time
 from collections import Counter
@@ -22,11 +20,11 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bot.cli import CheckResult, Commands, file_size, nearest_existing, ok, problem, warning
+from bot.cli import CheckResult, Commands, file_size, ok, problem, warning
 
 if TYPE_CHECKING:
     from bot.ops.settings import Settings
-    from inference import NativeSettings
+    from inference import CheckpointError, NativeSettings
     from inference.devices import DeviceReport
     from inference.weights.checkpoint import ModelFiles
 
@@ -37,9 +35,6 @@ MIN_FREE_MEMORY = 2e9
 SHOWN_PACKAGES = ("anima-bot", "transformers", "discord.py", "sqlalchemy")
 SHOWN_KEYS = 3
 TOKEN = re.compile(r"[\w-]{18,}\.[\w-]{6,}\.[\w-]{27,}")
-SQLITE = re.compile(r"sqlite(?:\+\w+)?:///(?!:memory:)([^?]+)(?:\?.*)?")
-POSTGRESQL = re.compile(r"postgres(?:ql)?(?:\+\w+)?://(.+)")
-DATABASE_TIMEOUT = 10.0
 DISCORD_TIMEOUT = 10.0
 
 
@@ -85,6 +80,7 @@ def doctor(options: argparse.Namespace) -> None:
 def _checks(options: argparse.Namespace) -> Iterator[tuple[str, CheckResults]]:
     """The parts of the check, each with its results."""
     from bot.cli.cluster import check_cluster
+    from bot.cli.database import check_database
     from bot.ops.settings import Settings, SettingsError
 
     yield "Versions", _versions()
@@ -98,18 +94,19 @@ def _checks(options: argparse.Namespace) -> Iterator[tuple[str, CheckResults]]:
     if settings.discord_token is not None:
         yield "Discord", _discord(settings)
     yield "Disk", _disk(settings)
-    yield "Database", _database(settings.database_url)
+    yield "Database", check_database(settings.database_url)
     if settings.anima_tagger is not None:
         yield "Tagger", [_tagger(settings.anima_tagger)]
     if settings.anima_cluster is not None:
         yield "Cluster", check_cluster(settings.anima_cluster, settings.cluster_token_file, settings.anima_engines)
+    found = _find_model(settings)
     try:
-        engines = _examine_devices(settings)
+        engines = _examine_devices(settings, found)
     except ValueError as error:
         yield "Device", [problem(str(error))]
         return
     yield "Device", _devices(engines)
-    yield "Model", _model(settings, engines, options.load)
+    yield "Model", _model(settings, found, engines, options.load)
 
 
 def _versions() -> Iterator[CheckResult]:
@@ -175,64 +172,6 @@ def _disk(settings: Settings) -> Iterator[CheckResult]:
         yield ok(text) if free > MIN_FREE_DISK else warning(f"Only {text}: free some space.")
 
 
-def _database(address: str) -> Iterator[CheckResult]:
-    if match := SQLITE.fullmatch(address):
-        yield from _sqlite(Path(match[1]))
-    elif match := POSTGRESQL.fullmatch(address):
-        yield asyncio.run(_postgresql(f"postgresql://{match[1]}"))
-    else:
-        yield problem("DATABASE_URL is not a supported address. It looks like sqlite:///data/anima.db.")
-
-
-def _sqlite(file: Path) -> Iterator[CheckResult]:
-    from storage.backend.sqlite import NOT_ON_THIS_COMPUTER, on_a_share, synced
-
-    if on_a_share(file):
-        yield problem(f"The database {file} {NOT_ON_THIS_COMPUTER}")
-        return
-    if (sentence := synced(file.absolute())) is not None:
-        yield warning(sentence)
-    yield _sqlite_file(file)
-
-
-def _sqlite_file(file: Path) -> CheckResult:
-    from storage.backend.sqlite import quick_check
-
-    if not file.exists():
-        folder = nearest_existing(file.parent)
-        if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
-            return ok(f"{file} will be created when the bot first runs")
-        return problem(f"The database {file} cannot be created: allow writing in {folder}, or fix DATABASE_URL.")
-    if not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK | os.X_OK)):
-        return problem(f"The database {file} or its folder is read-only: allow this user to write to both.")
-    try:
-        verdict = quick_check(file)
-    except sqlite3.DatabaseError as error:
-        verdict = str(error)
-    if verdict != "ok":
-        return problem(f"The database {file} cannot be read ({verdict}): restore a backup, or move the file away.")
-    return ok(f"{file} is intact, {file_size(file.stat().st_size)}")
-
-
-async def _postgresql(address: str) -> CheckResult:
-    try:
-        import asyncpg
-    except ModuleNotFoundError:
-        return problem("PostgreSQL needs the package asyncpg: pip install 'anima-bot[postgres]'.")
-    try:
-        async with asyncio.timeout(DATABASE_TIMEOUT):
-            connection = await asyncpg.connect(address)
-            server = connection.get_server_version()
-            await connection.close()
-    except TimeoutError:
-        return problem(f"The PostgreSQL server in DATABASE_URL did not respond within {DATABASE_TIMEOUT:g} s.")
-    except (OSError, asyncpg.PostgresError) as error:
-        return problem(f"The PostgreSQL server in DATABASE_URL refused the connection: {error}.")
-    except (ValueError, asyncpg.InterfaceError):  # their messages could contain the password
-        return problem("DATABASE_URL is invalid. It looks like postgresql://user:password@host/name.")
-    return ok(f"PostgreSQL {server.major}.{server.minor} responds")
-
-
 def _tagger(path: Path) -> CheckResult:
     from inference.tagging.tag_list import TaggerError
     from inference.tagging.tagger import Tagger
@@ -244,27 +183,37 @@ def _tagger(path: Path) -> CheckResult:
     return ok(f"{path} has {len(tagger.tags)} tags and takes images of {tagger.side}x{tagger.side}")
 
 
-def _examine_devices(settings: Settings) -> Mapping[str, DeviceReport]:
+def _examine_devices(settings: Settings, found: ModelFiles | CheckpointError) -> Mapping[str, DeviceReport]:
     """The device of each engine on this machine, by the engine's name. Raises ValueError."""
     from bot.jobs.engines import engine_devices
     from inference.devices import examine_device
 
     devices = engine_devices(settings.devices) if settings.anima_cluster is None else {}
-    width = _transformer_width(settings)
+    width = _transformer_width(found)
     return {name: examine_device(device, settings.anima_dtype, width) for name, device in devices.items()}
 
 
-def _transformer_width(settings: Settings) -> int:
+def _find_model(settings: Settings) -> ModelFiles | CheckpointError:
+    """The files that an engine would use, or why there are none."""
+    from inference import CheckpointError
+    from inference.weights.checkpoint import ModelFiles
+
+    names = (settings.anima_diffusion_model, settings.anima_text_encoder, settings.anima_vae)
+    try:
+        return ModelFiles.find(settings.models, *names)
+    except CheckpointError as error:
+        return error
+
+
+def _transformer_width(found: ModelFiles | CheckpointError) -> int:
     """0 where the model cannot be read, which its own check says."""
     from inference import CheckpointError
     from inference.pool.diffusion_model import params_of
-    from inference.weights.checkpoint import ModelFiles
 
+    if isinstance(found, CheckpointError):
+        return 0
     try:
-        files = ModelFiles.find(
-            settings.models, settings.anima_diffusion_model, settings.anima_text_encoder, settings.anima_vae
-        )
-        return params_of(files.transformer).width
+        return params_of(found.transformer).width
     except CheckpointError:
         return 0
 
@@ -295,10 +244,11 @@ def _devices(engines: Mapping[str, DeviceReport]) -> Iterator[CheckResult]:
             yield warning(why)
 
 
-def _model(settings: Settings, engines: Mapping[str, DeviceReport], load: bool) -> Iterator[CheckResult]:
+def _model(
+    settings: Settings, found: ModelFiles | CheckpointError, engines: Mapping[str, DeviceReport], load: bool
+) -> Iterator[CheckResult]:
     """The headers of the files. LoRA files are read completely; with `load`, so is the model."""
     from inference import CheckpointError
-    from inference.weights.checkpoint import ModelFiles
 
     models = settings.models
     if not settings.anima_models.is_dir():
@@ -309,21 +259,19 @@ def _model(settings: Settings, engines: Mapping[str, DeviceReport], load: bool) 
             f"There is no folder {settings.anima_models}, so the bundled miniature is used: run `anima download`."
         )
     missing = [*_missing_weights(models), *_tokenizers(models)]
-    try:
-        files = ModelFiles.find(models, settings.anima_diffusion_model, settings.anima_text_encoder, settings.anima_vae)
-    except CheckpointError as error:
+    if isinstance(found, CheckpointError):
         yield from _weights(models)
         yield from missing
         if all(result.mark != "problem" for result in missing):
-            yield problem(str(error))
+            yield problem(str(found))
         return
-    yield from _weights(models, files)
+    yield from _weights(models, found)
     yield from missing
-    yield from _used(files)
+    yield from _used(found)
     engines_on = Counter(device.device for device in engines.values())
     for device in {device.device: device for device in engines.values()}.values():
-        yield _memory(files, device, engines_on[device.device])
-    yield from _loras(files)
+        yield _memory(found, device, engines_on[device.device])
+    yield from _loras(found)
     if load:
         for name in engines_on:
             yield _drawing(settings, name)
