@@ -25,6 +25,7 @@ from storage.backend.types import DatabaseTime
 from storage.database import Database
 from storage.jobs import Jobs, Unfinished
 from storage.schema import JobState, claims
+from storage.unanswered import UnansweredRequest
 from tests.bot.harness import TIMEOUT, Stage, interaction_tasks, until
 from tests.storage.rules import broken_rules
 
@@ -122,21 +123,18 @@ async def test_what_the_rival_answered_is_left_alone(
     stage: Stage, rival: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The bot slept between the acknowledgement and the job; the rival found the request and went on with it."""
-    model, awake = stage.client.submitter._model, asyncio.Event()
+    model, asleep, awake = stage.client.submitter._model, asyncio.Event(), asyncio.Event()
 
     async def model_after_a_sleep() -> ModelInfo:
+        asleep.set()
         await awake.wait()
         return await model()
 
     monkeypatch.setattr(stage.client.submitter, "_model", model_after_a_sleep)
-    sent = await stage.slash("imagine", prompt="1girl")
-    await sent.acknowledged()
+    await stage.slash("imagine", prompt="1girl")
+    await asyncio.wait_for(asleep.wait(), TIMEOUT)
     await take_over(stage, rival)
-    [request] = await rival.unanswered.all()
-    webhook = f"{stage.discord.api_url}/webhooks/{stage.client.application_id}/{request.interaction_token}"
-    edit, content = f"{webhook}/messages/@original", {"content": "the rival's picture"}
-    async with aiohttp.ClientSession() as http, http.patch(edit, json=content) as answer:
-        assert answer.status == 200
+    request = await answer_as_rival(stage, rival)
     awake.set()
     await until(all_handled)
     assert [each.text for each in stage.discord.messages_in(stage.general)] == ["the rival's picture"]
@@ -150,21 +148,18 @@ async def test_what_the_rival_answered_is_left_alone(
 async def test_a_refusal_after_a_sleep_leaves_what_the_rival_answered_alone(
     stage: Stage, rival: Database, monkeypatch: pytest.MonkeyPatch, private: bool, is_back: bool
 ) -> None:
-    awake = asyncio.Event()
+    asleep, awake = asyncio.Event(), asyncio.Event()
 
     async def refusal_after_a_sleep(*asked: Any) -> PolicyRefusal:
+        asleep.set()
         await awake.wait()
         return PolicyRefusal(RefusalReason.BLOCKED)
 
     monkeypatch.setattr(stage.client.submitter, "_permission", refusal_after_a_sleep)
-    sent = await stage.slash("imagine", prompt="1girl", private=private)
-    await sent.acknowledged()
+    await stage.slash("imagine", prompt="1girl", private=private)
+    await asyncio.wait_for(asleep.wait(), TIMEOUT)
     await take_over(stage, rival)
-    [request] = await rival.unanswered.all()
-    webhook = f"{stage.discord.api_url}/webhooks/{stage.client.application_id}/{request.interaction_token}"
-    edit, content = f"{webhook}/messages/@original", {"content": "the rival's picture"}
-    async with aiohttp.ClientSession() as http, http.patch(edit, json=content) as answer:
-        assert answer.status == 200
+    request = await answer_as_rival(stage, rival)
     if is_back:
         await release_claim(stage, rival)
     awake.set()
@@ -173,6 +168,16 @@ async def test_a_refusal_after_a_sleep_leaves_what_the_rival_answered_alone(
     await rival.unanswered.answered(request.interaction_id)
     if not is_back:
         await release_claim(stage, rival)
+
+
+async def answer_as_rival(stage: Stage, rival: Database) -> UnansweredRequest:
+    """The rival answers the one request that waits, which is returned."""
+    [request] = await rival.unanswered.all()
+    webhook = f"{stage.discord.api_url}/webhooks/{stage.client.application_id}/{request.interaction_token}"
+    edit, content = f"{webhook}/messages/@original", {"content": "the rival's picture"}
+    async with aiohttp.ClientSession() as http, http.patch(edit, json=content) as answer:
+        assert answer.status == 200
+    return request
 
 
 async def all_handled() -> bool:

@@ -1,6 +1,7 @@
 """Devices other than CUDA and the CPU, whose errors and limits differ; and a PyTorch that does not fit its machine."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -77,36 +78,36 @@ def test_one_image_too_large_for_it_is_explained_and_other_errors_are_unchanged(
         fail("the driver crashed")
 
 
+class FullAtFirst:
+    """A network's call that finds the memory full the first time."""
+
+    def __init__(self, call: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        self.call = call
+        self.count = 0
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        self.count += 1
+        if self.count == 1:
+            raise RuntimeError(FULL[0])
+        return self.call(images)
+
+
 def test_an_image_that_it_cannot_decode_whole_is_decoded_in_tiles(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decode, calls = engine.vae.decode, []
-
-    def full_at_first(latent: torch.Tensor) -> torch.Tensor:
-        calls.append(latent.shape)
-        if len(calls) == 1:
-            raise RuntimeError(FULL[0])
-        return decode(latent)
-
-    monkeypatch.setattr(engine.vae, "decode", full_at_first)
+    decode = FullAtFirst(engine.vae.decode)
+    monkeypatch.setattr(engine.vae, "decode", decode)
     assert engine.generate([REQUEST])
-    assert len(calls) == 2
+    assert decode.count == 2
 
 
 def test_an_image_that_it_cannot_encode_whole_is_encoded_in_tiles(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encode, calls = engine.vae.encode, []
-
-    def full_at_first(pixels: torch.Tensor) -> torch.Tensor:
-        calls.append(pixels.shape)
-        if len(calls) == 1:
-            raise RuntimeError(FULL[0])
-        return encode(pixels)
-
-    monkeypatch.setattr(engine.vae, "encode", full_at_first)
+    encode = FullAtFirst(engine.vae.encode)
+    monkeypatch.setattr(engine.vae, "encode", encode)
     assert engine.generate([replace(REQUEST, image=Image.new("RGB", (64, 64)), denoise=0.5)])
-    assert len(calls) == 2
+    assert encode.count == 2
 
 
 def test_mps_generates_one_image_at_a_time_and_each_is_the_one_of_a_batch(
