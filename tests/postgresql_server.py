@@ -15,6 +15,8 @@ from typing import Any
 
 import psutil
 
+from tests.signals import send_signal
+
 #: How long PostgreSQL may take to start, stop and connect; long, because the machine may be busy.
 START_SECONDS = "240"
 PORT = 5432
@@ -94,12 +96,10 @@ class PostgresqlServer:
 
     def freeze(self) -> None:
         """Nothing answers any more, and no connection is closed."""
-        for process in self._processes():
-            process.send_signal(signal.SIGSTOP)
+        send_signal(signal.SIGSTOP, self._processes())
 
     def thaw(self) -> None:
-        for process in self._processes():
-            process.send_signal(signal.SIGCONT)
+        send_signal(signal.SIGCONT, self._processes())
 
     def _processes(self) -> list[psutil.Process]:
         """The postmaster first, so that it does not see the others stop."""

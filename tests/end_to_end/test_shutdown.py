@@ -21,6 +21,7 @@ from storage.jobs import Job
 from storage.schema import JobState
 from tests.end_to_end.bot_process import FAKE_ENGINE_BOT, bot_process, openapi
 from tests.inference.engine_processes import engines_of, is_running
+from tests.signals import send_signal
 from tests.storage.rules import broken_rules
 
 pytestmark = pytest.mark.posix
@@ -114,8 +115,8 @@ async def test_the_batch_in_progress_is_finished_first(discord: FakeDiscord, tmp
     async with bot_process(discord, tmp_path, FAKE_ENGINE_BOT) as process:
         asked = await ask(discord, "takes 1 s")
         await is_drawn(tmp_path, asked)
-        for each in (process, *psutil.Process(process.pid).children(recursive=True)):  # as a service manager does
-            each.send_signal(signal.SIGTERM)
+        bot = psutil.Process(process.pid)
+        send_signal(signal.SIGTERM, [bot, *bot.children(recursive=True)])  # as a service manager does
         assert await ended(process) == 0
     [job] = await jobs_of(tmp_path, asked)
     assert (job.state, job.attempts) == (JobState.DELIVERED, 1)

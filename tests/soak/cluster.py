@@ -10,13 +10,14 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ from inference import GenerationRequest
 from inference.cluster.remote import REMOTE_TIMEOUTS, load_remote_engine
 from inference.process import EngineDied, EngineProcess
 from tests.inference.cluster.network import HEAD, ROOT, Program, command, engine_of, engines, head, marked, own_folder
+from tests.signals import send_signal
 
 #: Seconds after which something that should have happened counts as missing.
 TIMEOUT = 240.0
@@ -70,7 +72,8 @@ class TwoMachines:
 
     def kill_head(self) -> None:
         """As if its machine were switched off; then it is started again, as a service would be."""
-        kill(*psutil.Process(self.head.process.pid).children(recursive=True), psutil.Process(self.head.process.pid))
+        head = psutil.Process(self.head.process.pid)
+        send_signal(signal.SIGKILL, [*head.children(recursive=True), head])
         self._head.close()
         self.start_head()
 
@@ -117,12 +120,6 @@ def await_namespace(pid: int) -> None:
     here = os.readlink("/proc/self/ns/net")
     while os.readlink(f"/proc/{pid}/ns/net") == here:
         time.sleep(0.01)
-
-
-def kill(*processes: psutil.Process) -> None:
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
 
 
 def set_cable(state: str) -> None:

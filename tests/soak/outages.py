@@ -30,6 +30,7 @@ from storage.database import Database
 from storage.schema import JobState
 from tests.end_to_end.bot_process import FAKE_ENGINE_BOT, ROOT, settings_for
 from tests.postgresql_server import PORT, PostgresqlServer, postgresql_server
+from tests.signals import send_signal
 from tests.soak.kills import jobs_shown, picture_messages
 from tests.storage.rules import broken_rules
 
@@ -148,11 +149,9 @@ class Outages:
     async def freeze_bot(self) -> None:
         bot = self.drawing()
         everything = [psutil.Process(bot.pid), *psutil.Process(bot.pid).children(recursive=True)]
-        for process in everything:
-            process.send_signal(signal.SIGSTOP)
+        send_signal(signal.SIGSTOP, everything)
         await asyncio.sleep(FROZEN)
-        for process in everything:
-            process.send_signal(signal.SIGCONT)
+        send_signal(signal.SIGCONT, everything)
 
     async def kill_bot(self) -> None:
         bot = self.drawing()
