@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -36,3 +37,12 @@ async def open_on_phone(stage: Stage, browser: Browser, language: str) -> tuple[
     )
     await screen.open(alice, stage.general)
     return alice, screen
+
+
+async def fits(screen: Screen, name: str) -> None:
+    """Nothing of the last message is wider than the phone. WALKTHROUGH_PICTURES may name a folder for a picture."""
+    for part in await screen.last.locator("button, img, .text").all():
+        box = await part.bounding_box()
+        assert box is None or (box["x"] >= 0 and box["x"] + box["width"] <= PHONE)
+    if folder := os.environ.get("WALKTHROUGH_PICTURES"):
+        await screen.page.screenshot(path=Path(folder) / f"phone-{name}.png")

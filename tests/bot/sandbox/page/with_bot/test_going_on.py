@@ -1,8 +1,7 @@
-"""An image is upscaled, shared and described in the page by keyboard alone, on a phone's width, in two languages."""
+"""By keyboard alone, on a phone's width, in two languages: an image is upscaled, extended, shared and described."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,13 +9,14 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
+from bot.messages.buttons import LABELS
 from bot.sandbox import FakeDiscord
 from bot.text.languages import language_of, speaking
 from bot.text.translation import say
 from tests.bot.components.description.conftest import DescribingStage
 from tests.bot.components.sharing.test_share import name_gallery
 from tests.bot.sandbox.page.conftest import Screen
-from tests.bot.sandbox.page.with_bot.conftest import PHONE, open_on_phone
+from tests.bot.sandbox.page.with_bot.conftest import fits, open_on_phone
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -27,15 +27,6 @@ async def stage(standin: FakeDiscord, tmp_path: Path) -> AsyncIterator[Describin
     await stage.start()
     yield stage
     await stage.stop()
-
-
-async def fits(screen: Screen, name: str) -> None:
-    """Nothing of the last message is wider than the phone. WALKTHROUGH_PICTURES may name a folder for a picture."""
-    for part in await screen.last.locator("button, img, .text").all():
-        box = await part.bounding_box()
-        assert box is None or (box["x"] >= 0 and box["x"] + box["width"] <= PHONE)
-    if folder := os.environ.get("WALKTHROUGH_PICTURES"):
-        await screen.page.screenshot(path=Path(folder) / f"going-on-{name}.png")
 
 
 async def to_item(screen: Screen, name: str) -> None:
@@ -97,5 +88,31 @@ async def test_an_image_is_upscaled_shared_and_described_by_keyboard_alone_on_a_
     await expect(screen.last.locator(".image img")).to_be_visible()
     assert post.attachments
     await fits(screen, f"gallery-{language}")
+    assert screen.mistakes == []
+    await screen.page.context.close()
+
+
+@pytest.mark.parametrize("language", ["en-US", "ja"])
+async def test_an_image_is_extended_by_keyboard_alone_on_a_phone(
+    stage: DescribingStage, browser: Browser, language: str
+) -> None:
+    _, screen = await open_on_phone(stage, browser, language)
+    with speaking(language):
+        more, extend, zoom_out = (say(LABELS[name]) for name in ("more", "extend", "zoom-out"))
+    await screen.tab_to(more)
+    await screen.press("Enter")
+    await expect(screen.messages).to_have_count(2)
+    await screen.tab_to(extend)
+    await screen.press("Enter")
+    await expect(screen.messages).to_have_count(3)
+    await expect(screen.last.get_by_role("button", name=zoom_out)).to_be_visible()
+    await fits(screen, f"extend-{language}")
+    await screen.tab_to(zoom_out)
+    await screen.press("Enter")
+    await expect(screen.messages).to_have_count(4)
+    await expect(screen.last.locator(".image img")).to_be_visible()
+    await fits(screen, f"extended-{language}")
+    first, extended = stage.engine.requests
+    assert extended.width > first.width and extended.height > first.height and extended.mask is not None
     assert screen.mistakes == []
     await screen.page.context.close()

@@ -10,7 +10,7 @@ from bot.generation.redraw.area import mask_of_cells
 from bot.text.languages import speaking
 from bot.text.translation import say
 from tests.bot.harness import Stage
-from tests.bot.sandbox.page.with_bot.conftest import PHONE, open_on_phone
+from tests.bot.sandbox.page.with_bot.conftest import fits, open_on_phone
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -38,9 +38,7 @@ async def test_a_part_is_redrawn_by_keyboard_alone_on_a_phone(stage: Stage, brow
     await screen.tab_to(await screen.page.locator(".select-end button").inner_text())
     await screen.press("Enter")
     await expect(screen.last).to_contain_text(chosen)
-    for image in await screen.last.locator("img").all():
-        box = await image.bounding_box()
-        assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= PHONE
+    await fits(screen, f"redraw-{language}")
     await screen.tab_to(words["Redraw this part…"])
     await screen.press("Enter")
     await expect(screen.modal).to_be_visible()
@@ -51,6 +49,7 @@ async def test_a_part_is_redrawn_by_keyboard_alone_on_a_phone(stage: Stage, brow
     await screen.press("Enter")
     await expect(screen.messages).to_have_count(4)
     await expect(screen.last.locator(".image img")).to_be_visible()
+    await fits(screen, f"redrawn-{language}")
     request = stage.engine.requests[-1]
     assert "blue hair" in request.prompt and request.mask is not None
     assert (np.asarray(request.mask) == np.asarray(mask_of_cells(["A1", "B1"], (64, 64)))).all()
