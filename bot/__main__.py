@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.cli import benchmark, cluster, database, doctor, download, fail, generate, invite
 from bot.cli.system import prepare_process
+from inference.startup.garbage import without_garbage_collection
 
 if TYPE_CHECKING:
     from bot.ops.settings import Settings
@@ -97,7 +98,8 @@ def _start(options: argparse.Namespace) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     _prepare_engines()
-    from bot.app import run
+    with without_garbage_collection():
+        from bot.app import run
 
     _run_until_done(run, log_level=logging.INFO)
 
@@ -128,13 +130,15 @@ def _prepare_engines() -> None:
 
 
 def _generate_one(options: argparse.Namespace) -> None:
-    from bot.sandbox.session import draw_one
+    with without_garbage_collection():
+        from bot.sandbox.session import draw_one
 
     _run_until_done(lambda settings: draw_one(settings, options.prompt, options.pictures))
 
 
 def _serve_page(options: argparse.Namespace) -> None:
-    from bot.sandbox.session import serve_page
+    with without_garbage_collection():
+        from bot.sandbox.session import serve_page
 
     _run_until_done(lambda settings: serve_page(settings, options.port))
 

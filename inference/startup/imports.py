@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from inference.startup.environment import set_up_environment
+from inference.startup.garbage import without_garbage_collection
 
 #: Seconds between two checks whether the bot is still running.
 LOOK = 0.1
@@ -37,5 +38,5 @@ def ending_with(parent: int) -> Iterator[None]:
 set_up_environment()
 # The bot ends it, by ending. A service manager's SIGTERM, which goes to every process, would leave engines without it.
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-with ending_with(os.getppid()):
+with ending_with(os.getppid()), without_garbage_collection():
     import inference.engine  # noqa: F401, after the environment, which PyTorch reads as it is imported
