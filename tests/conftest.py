@@ -33,8 +33,8 @@ gc.disable()
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Half as many again as there are cores: many tests wait for timers and other processes."""
-    return (os.cpu_count() or 1) * 3 // 2
+    """Twice as many as there are cores: many tests wait for timers and other processes."""
+    return (os.cpu_count() or 1) * 2
 
 
 def pytest_configure(config: pytest.Config) -> None:
