@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import sys
 from asyncio.subprocess import PIPE
 from pathlib import Path
@@ -14,14 +13,14 @@ import aiohttp
 
 from bot.sandbox import FakeDiscord
 from tests.end_to_end.bot_process import ROOT, TIMEOUT, settings_for
+from tests.ports import free_port
 
 PROMPT = "@micah, mauve hair"
 NEGATIVE = "puce background"
 
 
 async def test_a_job_can_be_followed_in_the_log_without_its_prompt(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     async with FakeDiscord() as discord:
         environment = {**os.environ, **settings_for(discord, tmp_path), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         process = await asyncio.create_subprocess_exec(

@@ -17,6 +17,7 @@ import pytest
 from bot.ops.settings import Settings
 from bot.sandbox import FakeDiscord
 from tests.end_to_end.bot_process import ROOT, TIMEOUT, settings_for
+from tests.ports import closed_port
 
 if sys.platform != "win32":
     import resource
@@ -95,10 +96,9 @@ async def test_a_models_folder_without_models(tmp_path: Path, discord: FakeDisco
 
 
 async def test_a_command_says_that_discord_cannot_be_reached(tmp_path: Path, discord: FakeDiscord) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    environment = {**settings_for(discord, tmp_path), "DISCORD_API_URL": f"http://127.0.0.1:{port}/api/v10"}
-    said = await failed_start(tmp_path, "invite", **environment)
+    with closed_port() as port:
+        environment = {**settings_for(discord, tmp_path), "DISCORD_API_URL": f"http://127.0.0.1:{port}/api/v10"}
+        said = await failed_start(tmp_path, "invite", **environment)
     assert said.startswith(f"Discord cannot be reached (Cannot connect to host 127.0.0.1:{port}")
     assert "https://discordstatus.com" in said
 

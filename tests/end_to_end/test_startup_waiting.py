@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
@@ -17,6 +16,7 @@ import pytest
 from bot.sandbox import FakeDiscord
 from tests.end_to_end.bot_process import TIMEOUT, settings_for
 from tests.end_to_end.test_startup_errors import OWN, ROOT
+from tests.ports import closed_port
 
 pytestmark = pytest.mark.posix
 
@@ -126,20 +126,19 @@ async def test_a_signal_while_waiting_ends_the_bot_with_exit_code_0(
     tmp_path: Path, discord: FakeDiscord, of: str
 ) -> None:
     environment = settings_for(discord, tmp_path)
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        nowhere = f"127.0.0.1:{closed.getsockname()[1]}"
-    if of == "api":
-        environment["DISCORD_API_URL"] = f"http://{nowhere}/api/v10"
-    elif of == "gateway":
-        environment["DISCORD_GATEWAY_URL"] = f"ws://{nowhere}/"
-    else:
-        discord.faults.answer("PUT", "/commands$", 503, times=100)
-    async with starting(tmp_path, **environment) as bot:
-        await bot.outages(2)
-        bot.process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(bot.process.wait(), TIMEOUT) == 0
-        assert bot.process.stderr is not None
-        assert b"Traceback" not in await bot.process.stderr.read()
+    with closed_port() as port:
+        if of == "api":
+            environment["DISCORD_API_URL"] = f"http://127.0.0.1:{port}/api/v10"
+        elif of == "gateway":
+            environment["DISCORD_GATEWAY_URL"] = f"ws://127.0.0.1:{port}/"
+        else:
+            discord.faults.answer("PUT", "/commands$", 503, times=100)
+        async with starting(tmp_path, **environment) as bot:
+            await bot.outages(2)
+            bot.process.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(bot.process.wait(), TIMEOUT) == 0
+            assert bot.process.stderr is not None
+            assert b"Traceback" not in await bot.process.stderr.read()
 
 
 async def test_no_network(tmp_path: Path) -> None:

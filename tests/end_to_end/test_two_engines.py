@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -17,6 +16,7 @@ from storage.database import Database
 from storage.jobs import Job
 from tests.end_to_end.bot_process import TIMEOUT, bot_process
 from tests.inference.engine_processes import engines_of
+from tests.ports import free_port
 from tests.storage.rules import broken_rules
 
 pytestmark = pytest.mark.posix
@@ -26,8 +26,7 @@ SETTINGS = {"steps": 40, "count": 2, "seed": "5"}
 
 
 async def test_a_killed_engines_batch_is_drawn_again_with_the_same_images(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     async with FakeDiscord() as discord:
         folder = tmp_path / "two"
         folder.mkdir()
