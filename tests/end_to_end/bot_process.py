@@ -13,9 +13,11 @@ from bot.sandbox import FakeDiscord
 
 ROOT = Path(__file__).parent.parent.parent
 OPENAPI = ROOT.parent / "shared" / "discord" / "openapi.json"
+#: Seconds; long, because the machine may be busy.
 TIMEOUT = 120.0
 ANIMA_RUN = ("-m", "bot", "run")
-#: The same with a fake engine.
+#: The same for tests, and with a fake engine.
+PATIENT_BOT = ("-m", "tests.end_to_end.patient_bot")
 FAKE_ENGINE_BOT = ("-m", "tests.soak.fake_engine_bot")
 
 
@@ -37,7 +39,7 @@ def settings_for(discord: FakeDiscord, folder: Path) -> dict[str, str]:
 
 @asynccontextmanager
 async def bot_process(
-    discord: FakeDiscord, folder: Path, command: Sequence[str] = ANIMA_RUN, **environment: str
+    discord: FakeDiscord, folder: Path, command: Sequence[str] = PATIENT_BOT, **environment: str
 ) -> AsyncIterator[Process]:
     """Run `anima run` in `folder` with the fake Discord until it is ready; kill it at the end."""
     settings = {**settings_for(discord, folder), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

@@ -5,6 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from bot.jobs.acknowledgement import acknowledgements
+from bot.sandbox.model import interactions
+from tests.end_to_end.bot_process import TIMEOUT
+from tests.end_to_end.patient_bot import PATIENCE
+
 
 @pytest.fixture(autouse=True)
 def ctrl_c_is_not_ignored() -> Iterator[None]:
@@ -12,3 +17,11 @@ def ctrl_c_is_not_ignored() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(autouse=True)
+def slow_acknowledgements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a bot may take longer than Discord and people would wait."""
+    monkeypatch.setattr(interactions, "DEADLINE", 1.5 * TIMEOUT)
+    monkeypatch.setattr(acknowledgements, "DATABASE_TIMEOUT", TIMEOUT)
+    monkeypatch.setenv(PATIENCE, str(TIMEOUT))

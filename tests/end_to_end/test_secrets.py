@@ -15,11 +15,11 @@ from bot.sandbox import FakeDiscord
 from inference import InvalidRequest
 from inference.process import EngineFailed
 from storage.schema import JobState
-from tests.bot.conftest import slow_acknowledgements, stage, standin
+from tests.bot.conftest import stage, standin
 from tests.bot.harness import Stage
 from tests.end_to_end.bot_process import ROOT, TIMEOUT, settings_for
 
-__all__ = ["slow_acknowledgements", "stage", "standin"]
+__all__ = ["stage", "standin"]
 
 PROMPT, NEGATIVE, PASSWORD, TOKEN = "veryprivatewish", "veryprivatedislike", "hunter2password", "wrong.token.value"
 

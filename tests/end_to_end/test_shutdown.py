@@ -19,14 +19,14 @@ from bot.sandbox import FakeDiscord, InteractionHandle, Message
 from storage.database import Database
 from storage.jobs import Job
 from storage.schema import JobState
-from tests.end_to_end.bot_process import FAKE_ENGINE_BOT, bot_process, openapi
+from tests.end_to_end.bot_process import FAKE_ENGINE_BOT, TIMEOUT, bot_process, openapi
 from tests.inference.engine_processes import engines_of, is_running
 from tests.signals import send_signal
+from tests.soak.fake_engine_bot import RELEASED
 from tests.storage.rules import broken_rules
 
 pytestmark = pytest.mark.posix
 
-TIMEOUT = 120.0
 GOES_ON = "Your job will resume automatically"
 
 
@@ -62,7 +62,7 @@ async def is_drawn(folder: Path, asked: InteractionHandle) -> None:
     query = "SELECT 1 FROM jobs WHERE interaction_id = ? AND state = 'running'"
     async with asyncio.timeout(TIMEOUT):
         while True:
-            with closing(sqlite3.connect(folder / "anima.db")) as database:
+            with closing(sqlite3.connect(folder / "anima.db", timeout=TIMEOUT)) as database:
                 if database.execute(query, [asked.id]).fetchone():
                     return
             await asyncio.sleep(0.02)
@@ -113,10 +113,11 @@ async def test_an_idle_bot_closes_its_connection_and_ends(
 
 async def test_the_batch_in_progress_is_finished_first(discord: FakeDiscord, tmp_path: Path) -> None:
     async with bot_process(discord, tmp_path, FAKE_ENGINE_BOT) as process:
-        asked = await ask(discord, "takes 1 s")
+        asked = await ask(discord, "held")
         await is_drawn(tmp_path, asked)
         bot = psutil.Process(process.pid)
         send_signal(signal.SIGTERM, [bot, *bot.children(recursive=True)])  # as a service manager does
+        (tmp_path / RELEASED).touch()
         assert await ended(process) == 0
     [job] = await jobs_of(tmp_path, asked)
     assert (job.state, job.attempts) == (JobState.DELIVERED, 1)
@@ -127,7 +128,7 @@ async def test_queued_jobs_are_notified_and_drawn_after_the_restart_and_new_ones
     discord: FakeDiscord, tmp_path: Path
 ) -> None:
     async with bot_process(discord, tmp_path, FAKE_ENGINE_BOT) as process:
-        asked = [await ask(discord, "the first, takes 2 s")]
+        asked = [await ask(discord, "the first, held")]
         await is_drawn(tmp_path, *asked)
         asked += [await ask(discord, prompt) for prompt in ("the second", "the third")]
         await shows(discord, "in queue")
@@ -138,6 +139,7 @@ async def test_queued_jobs_are_notified_and_drawn_after_the_restart_and_new_ones
         assert answer.is_ephemeral and "will be back in a moment" in answer.content
         pressed = await discord.press(discord.world.alice, waiting, label="Cancel")
         assert "will be back in a moment" in (await pressed.response()).content
+        (tmp_path / RELEASED).touch()
         assert await ended(process) == 0
         jobs = await jobs_of(tmp_path, *asked, late)
         assert [job.state for job in jobs] == [JobState.DELIVERED, JobState.QUEUED, JobState.QUEUED]
@@ -183,15 +185,16 @@ async def test_a_batch_that_outlasts_the_grace_period_is_drawn_after_the_restart
     discord: FakeDiscord, tmp_path: Path
 ) -> None:
     async with bot_process(discord, tmp_path, FAKE_ENGINE_BOT, SHUTDOWN_GRACE_SECONDS="0.3") as process:
-        asked = await ask(discord, "takes 4 s")
+        asked = await ask(discord, "held")
         await is_drawn(tmp_path, asked)
         process.send_signal(signal.SIGTERM)
         assert await ended(process) == 0
     await shows(discord, GOES_ON)
     [job] = await jobs_of(tmp_path, asked)
     assert (job.state, job.attempts) == (JobState.QUEUED, 0), "the interrupted attempt does not count"
+    (tmp_path / RELEASED).touch()
     async with bot_process(discord, tmp_path, FAKE_ENGINE_BOT) as process:
-        await drawn(discord, "takes 4 s")
+        await drawn(discord, "held")
         process.send_signal(signal.SIGTERM)
         assert await ended(process) == 0
     assert (await jobs_of(tmp_path, asked))[0].state is JobState.DELIVERED

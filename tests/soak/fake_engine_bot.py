@@ -1,6 +1,7 @@
 """`anima run` with a fake engine, in a process of its own like the real one.
 
 An image whose prompt says "takes 3 s" takes three seconds, any other PICTURE_SECONDS (a few hundredths of a second).
+One whose prompt says "held" is not finished before the file RELEASED exists in the bot's folder.
 LOADING_SECONDS is how long the engine loads. The moment of each step (monotonic) is a line in the file DRAWING_LOG, if
 that is set.
 """
@@ -11,12 +12,14 @@ import os
 import re
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from inference import Cancelled, GenerationRequest, NativeSettings, Picture, Progress, Stage
 from inference.request import IsCancelled, OnProgress, OnStage
 from tests.fake_picture import drawn
 
 STEPS = 4
+RELEASED = Path("released")
 PICTURE_SECONDS = float(os.environ.get("PICTURE_SECONDS", "0.04"))
 #: The longest step, and so how long a cancellation takes.
 STEP_SECONDS = 0.05
@@ -44,10 +47,13 @@ class TimedFakeEngine:
         on_stage: OnStage | None = None,
     ) -> list[Picture]:
         assert on_progress is not None and cancelled is not None and on_stage is not None
+        is_held = any("held" in request.prompt for request in requests)
         seconds = sum(map(seconds_for, requests))
         steps = max(STEPS, int(seconds / STEP_SECONDS))
         on_stage(Stage.SAMPLING)
-        for step in range(1, steps + 1):
+        step = 0
+        while step < steps or (is_held and not RELEASED.exists()):
+            step = min(step + 1, steps)
             time.sleep(seconds / steps)
             _log_step()
             on_progress(Progress(step, steps, tuple(range(len(requests))), lambda: []))
@@ -75,6 +81,8 @@ def load(*_: object) -> TimedFakeEngine:
 if __name__ == "__main__":
     import bot.app  # not at the top: the engine's process imports this file too
     from bot.__main__ import main
+    from tests.end_to_end.patient_bot import be_patient
 
+    be_patient()
     bot.app.load_engine = load
     main(["run"])

@@ -25,6 +25,7 @@ from bot.prompting import TagIndex
 from inference import GenerationRequest, NativeSettings, Picture
 from inference.process import EngineProcess
 from storage.database import Database
+from tests.end_to_end.patient_bot import be_patient
 from tests.fake_picture import drawn
 from tests.watched_loop import watch_the_loop
 
@@ -98,4 +99,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    be_patient()
     asyncio.run(main())

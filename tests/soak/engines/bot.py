@@ -113,7 +113,9 @@ def log_queue(path: Path) -> None:
 if __name__ == "__main__":
     import bot.app  # not at the top: the engines' processes import this file too
     from bot.__main__ import main
+    from tests.end_to_end.patient_bot import be_patient
 
+    be_patient()
     bot.app.local_engines = slowed_engines  # type: ignore[assignment]
     log_queue(Path(os.environ["QUEUE_LOG"]))
     main(["run"])

@@ -1,0 +1,25 @@
+"""`anima run` for a busy machine: before it acknowledges, its database may take as long as PATIENCE says.
+
+Without that variable it waits as long as it does for people.
+"""
+
+from __future__ import annotations
+
+import os
+
+#: The variable with the seconds.
+PATIENCE = "ANIMA_TEST_PATIENCE"
+
+
+def be_patient() -> None:
+    from bot.jobs.acknowledgement import acknowledgements  # not at the top: engines' processes import this file too
+
+    if seconds := os.environ.get(PATIENCE):
+        acknowledgements.DATABASE_TIMEOUT = float(seconds)
+
+
+if __name__ == "__main__":
+    from bot.__main__ import main
+
+    be_patient()
+    main(["run"])
