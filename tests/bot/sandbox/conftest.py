@@ -25,11 +25,6 @@ from bot.sandbox import Clock, FakeDiscord, RateLimits, page_server
 DOCUMENT = Path(__file__).parents[4] / "shared" / "discord" / "openapi.json"
 
 
-@pytest.fixture(autouse=True)
-def slow_acknowledgements() -> None:
-    """Discord's real three seconds."""
-
-
 def png(width: int = 8, height: int = 6) -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (width, height), "navy").save(file, "PNG")
@@ -161,7 +156,7 @@ class SpecimenStage:
 
     async def start(self) -> None:
         self._running = asyncio.create_task(self.bot.start(self.discord.token))
-        ready = asyncio.create_task(self.discord.wait_until_ready(5))
+        ready = asyncio.create_task(self.discord.wait_until_ready())
         await asyncio.wait({self._running, ready}, return_when=asyncio.FIRST_COMPLETED)
         if self._running.done():
             ready.cancel()

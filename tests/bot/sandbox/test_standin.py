@@ -34,7 +34,7 @@ async def test_a_bot_in_another_process_is_killed_and_replaced(standin: FakeDisc
     for _ in range(2):
         bot = subprocess.Popen([sys.executable, "-c", textwrap.dedent(BOT)], env=environment)
         try:
-            await standin.wait_until_ready(30)
+            await standin.wait_until_ready()
             ping = await standin.slash(standin.world.alice, standin.world.general, "ping")
             assert (await ping.response()).content == f"pong from {bot.pid}"
             pids.append(bot.pid)

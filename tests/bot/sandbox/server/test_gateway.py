@@ -12,11 +12,12 @@ import discord
 import pytest
 
 from bot.sandbox import FakeDiscord, InteractionFailed
+from bot.sandbox.model import interactions
 from tests.bot.sandbox.conftest import SpecimenStage
 
 
 async def _seen(stage: SpecimenStage, kind: str, since: int = 0) -> None:
-    await stage.discord.wait_for_event(lambda event: event.kind == kind, 5, kind, since)
+    await stage.discord.wait_for_event(lambda event: event.kind == kind, what=kind, after=since)
 
 
 @pytest.mark.parametrize("break_it", ["drop", "cut", "request_reconnect"])
@@ -37,7 +38,7 @@ async def test_an_interaction_during_a_long_silence_fails_and_a_later_one_is_hea
     stage.discord.gateway.refuses_connections = True
     stage.discord.gateway.drop()
     unheard = await stage.discord.slash(world.alice, world.general, "specimen")
-    clock.turn(3.1)
+    clock.turn(interactions.DEADLINE + 0.1)
     with pytest.raises(InteractionFailed, match="is not connected"):
         await unheard.acknowledged()
     stage.discord.gateway.refuses_connections = False
@@ -81,7 +82,7 @@ async def test_message_events_are_sent_to_those_with_the_intent(standin: FakeDis
     client = discord.Client(intents=discord.Intents(guilds=True, guild_messages=True))
     client._connection.guild_ready_timeout = 0.01
     running = asyncio.create_task(client.start(standin.token))
-    await standin.wait_for_event(lambda event: event.kind == "gateway_ready", 5, "ready", 0)
+    await standin.wait_for_event(lambda event: event.kind == "gateway_ready")
     await client.wait_until_ready()
     said = client.wait_for("message", timeout=60)
     message = await standin.say(standin.world.alice, standin.world.general, "hello")
