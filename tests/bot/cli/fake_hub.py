@@ -140,9 +140,8 @@ class FakeHub:
         await response.prepare(request)
         if self.cuts:
             await response.write(content[: self.cuts.pop(0)])
-            await asyncio.sleep(0.05)  # or the end overtakes the bytes
             assert request.transport is not None
-            request.transport.abort()
+            request.transport.close()  # behind the bytes, which an abort would overtake
         else:
             await response.write(content)
         return response

@@ -377,7 +377,11 @@ async def test_deleted_channels_are_no_longer_shown_as_chosen(panel: AdminPanel)
     await panel.turn_to("access")
     await panel.choose("channels", panel.world.gallery, panel.world.general)
     panel.discord.delete_channel(panel.world.gallery)
-    await asyncio.sleep(0.05)
+
+    async def is_gone() -> bool:
+        return panel.stage.client.get_channel(panel.world.gallery.id) is None
+
+    await until(is_gone)
     await panel.turn_to("overview")
     await panel.turn_to("access")
     (select,) = [c for c in panel.message.inputs() if c["custom_id"] == "anima-admin:channels"]

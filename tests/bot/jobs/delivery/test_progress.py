@@ -19,7 +19,7 @@ from bot.jobs.delivery.transmission import Transmission
 from bot.messages.job import QueueStatus
 from storage.jobs import Job
 from storage.schema import JobState
-from tests.bot.harness import Stage, until
+from tests.bot.harness import TIMEOUT, Stage, until
 
 NOW = datetime(2026, 8, 1, tzinfo=UTC)
 
@@ -61,13 +61,17 @@ def a_job(job_id: int = 1, **changes: Any) -> Job:
 class Shown:
     """Stands where delivery does: keeps what is shown, and how many edits of one message are under way at a time."""
 
-    def __init__(self, takes: float = 0.0) -> None:
+    def __init__(self) -> None:
         self.texts: list[tuple[int, str]] = []
         self.files: list[int] = []
         self.most_at_a_time = 0
-        self.takes = takes
         #: While it is not set, edits wait for a rate limit and are not sent.
-        self.unsent: asyncio.Event | None = None
+        self.may_be_sent = asyncio.Event()
+        self.may_be_sent.set()
+        #: While it is not set, what was sent is not answered.
+        self.may_be_answered = asyncio.Event()
+        self.may_be_answered.set()
+        self.sent = asyncio.Event()
         self._under_way: dict[int, int] = {}
 
     async def takes_previews(self, job: Job) -> bool:
@@ -76,13 +80,13 @@ class Shown:
     async def show(
         self, job: Job, view: Any, files: Callable[[], list[Any]] = list, *, with_files: bool = False
     ) -> bool:
-        if self.unsent is not None:
-            await self.unsent.wait()
+        await self.may_be_sent.wait()
         self._under_way[job.id] = self._under_way.get(job.id, 0) + 1
         self.most_at_a_time = max(self.most_at_a_time, self._under_way[job.id])
         sending = transmission_of_this_task()
         sending._starts()
-        await asyncio.sleep(self.takes)
+        self.sent.set()
+        await self.may_be_answered.wait()
         sending._ends(200)
         self._under_way[job.id] -= 1
         assert with_files == bool(files())
@@ -110,10 +114,29 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "SHOWN_EVERY", 0.02)
 
 
-async def run_for(messages: StatusMessages, seconds: float = 0.3) -> None:
+async def run_for(messages: StatusMessages, rounds: int = 3) -> None:
+    """Until all messages were looked through so many times, and all edits are made."""
+    look_around, looks = messages._look_around, 0
+
+    def counted() -> None:
+        nonlocal looks
+        looks += 1
+        look_around()
+
+    async def enough() -> bool:
+        return looks >= rounds
+
+    messages._look_around = counted  # type: ignore[method-assign]
     telling = asyncio.create_task(messages.run())
-    await asyncio.sleep(seconds)
+    await until(enough)
     telling.cancel()
+    messages._look_around = look_around  # type: ignore[method-assign]
+    await edits_are_made()
+
+
+async def edits_are_made() -> None:
+    while edits := [task for task in asyncio.all_tasks() if task.get_name().startswith("status-")]:
+        await asyncio.wait(edits, timeout=TIMEOUT)
 
 
 async def test_a_queue_position_is_shown_at_once_and_again_only_when_it_changes() -> None:
@@ -137,37 +160,53 @@ async def test_a_queue_position_is_shown_at_once_and_again_only_when_it_changes(
 
 
 async def test_edits_of_one_message_never_overlap_and_none_comes_after_the_end() -> None:
-    shown = Shown(takes=0.03)
+    shown = Shown()
+    shown.may_be_answered.clear()
     messages = StatusMessages(shown, standing_at({1: QueueStatus(0, None)}))  # type: ignore[arg-type]
     job = a_job()
     messages.waits(job)
-    for step in range(1, 40):
-        messages.draws(job, JobProgress(step / 40, step, 40))
-        await asyncio.sleep(0.005)
+    for step in (1, 2):
+        await asyncio.sleep(2 * progress.SHOWN_EVERY)
+        messages.draws(job, JobProgress(step / 4, step, 4))
+    shown.may_be_answered.set()
+    await edits_are_made()
+    messages.draws(job, JobProgress(0.75, 3, 4))
+    assert len(shown.texts) == 1
+    await edits_are_made()
+    messages.draws(job, JobProgress(1.0, 4, 4))
     await messages.end(job.id)
-    count = len(shown.texts)
-    assert 2 <= count < 12 and shown.most_at_a_time == 1
-    await run_for(messages, 0.1)
-    assert len(shown.texts) == count
+    assert len(shown.texts) == 2 and shown.most_at_a_time == 1
+    await run_for(messages)
+    assert len(shown.texts) == 2
+
+
+async def test_a_message_is_edited_at_most_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "SHOWN_EVERY", 3600.0)
+    shown = Shown()
+    messages = StatusMessages(shown, standing_at({}), previews=False)  # type: ignore[arg-type]
+    for step in range(1, 40):
+        messages.draws(a_job(), JobProgress(step / 40, step, 40))
+        await edits_are_made()
+    assert [text.splitlines()[-1][-12:] for _, text in shown.texts] == ["step 1 of 40"]
 
 
 async def test_an_unsent_edit_is_dropped_for_a_newer_one_and_for_the_end() -> None:
     shown = Shown()
-    shown.unsent = asyncio.Event()
+    shown.may_be_sent.clear()
     messages = StatusMessages(shown, standing_at({}), previews=False)  # type: ignore[arg-type]
     job = a_job()
     for step in (1, 2):
         messages.draws(job, JobProgress(step / 4, step, 4))
         await asyncio.sleep(2 * progress.SHOWN_EVERY)
-    shown.unsent.set()
+    shown.may_be_sent.set()
     await until(lambda: _has_text(shown))
     assert [text.splitlines()[-1][-11:] for _, text in shown.texts] == ["step 2 of 4"]
-    shown.unsent.clear()
+    shown.may_be_sent.clear()
     messages.draws(job, JobProgress(0.75, 3, 4))
     await asyncio.sleep(2 * progress.SHOWN_EVERY)
     messages.draws(job, JobProgress(0.75, 3, 4))
     assert await messages.end(job.id), "it returns although the edit was never sent"
-    shown.unsent.set()
+    shown.may_be_sent.set()
     await asyncio.sleep(0.05)
     assert len(shown.texts) == 1
 
@@ -176,31 +215,33 @@ async def test_the_wait_for_a_sent_edit_is_limited(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(progress, "EDIT_TIMEOUT", 0.02)
-    shown = Shown(takes=60.0)
+    shown = Shown()
+    shown.may_be_answered.clear()
     messages = StatusMessages(shown, standing_at({}), previews=False)  # type: ignore[arg-type]
     messages.draws(a_job(), JobProgress(0.5, 2, 4))
-    await asyncio.sleep(0.01)
+    await asyncio.wait_for(shown.sent.wait(), TIMEOUT)
     assert not await messages.end(1), "it may still arrive"
 
 
-async def test_an_ephemeral_message_announces_in_time_that_the_images_come_privately() -> None:
+async def test_an_ephemeral_message_announces_in_time_that_the_images_come_privately(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     shown = Shown()
     waiting = {1: QueueStatus(3, None), 2: QueueStatus(4, None)}
     messages = StatusMessages(shown, standing_at(waiting))  # type: ignore[arg-type]
-    accepted = datetime.now(UTC) - progress.TOKEN_ENDS_SOON + timedelta(seconds=0.3)
-    known: dict[str, Any] = {"queued_at": accepted, "interaction_token": "token"}
+    known: dict[str, Any] = {"queued_at": datetime.now(UTC), "interaction_token": "token"}
     messages.waits(a_job(1, private=True, **known))
     messages.waits(a_job(2, private=False, **known))
-    await run_for(messages, 0.2)
+    await run_for(messages)
     assert not any("private message" in text for _, text in shown.texts)
-    await asyncio.sleep(0.2)
-    await run_for(messages, 0.2)
+    monkeypatch.setattr(progress, "TOKEN_ENDS_SOON", timedelta(0))
+    await run_for(messages)
     assert [job_id for job_id, text in shown.texts if "private message" in text] == [1]
 
 
 async def test_whether_a_message_was_ever_edited_is_known_in_the_end() -> None:
     shown = Shown()
-    shown.unsent = asyncio.Event()
+    shown.may_be_sent.clear()
     messages = StatusMessages(shown, standing_at({1: QueueStatus(0, None)}))  # type: ignore[arg-type]
     first_words = messages.waits(a_job())
     await messages.end(1)
@@ -215,11 +256,12 @@ async def test_a_long_line_costs_no_more_edits_than_a_short_one() -> None:
     messages = StatusMessages(shown, standing_at(places))  # type: ignore[arg-type]
     for job_id in places:
         messages.waits(a_job(job_id))
-    await asyncio.sleep(0.05)
+    await edits_are_made()
     assert len(shown.texts) == 200, "everybody is told at once where they stand"
+    await asyncio.sleep(progress.SHOWN_EVERY)
     places.update({job_id: QueueStatus(job_id - 1, None) for job_id in places})
     messages._look_around()
-    await asyncio.sleep(0.05)
+    await edits_are_made()
     assert len(shown.texts) == 200 + progress.EDITS_AT_A_TIME
 
 
