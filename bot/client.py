@@ -41,6 +41,7 @@ from bot.jobs.servers.removals import Removals
 from bot.jobs.submission import Submitter
 from bot.jobs.workers import Workers
 from bot.ops import logs
+from bot.ops.background import BackgroundTasks, cancel
 from bot.ops.metrics import Metrics
 from bot.ops.outages import until_reached
 from bot.ops.retention import Retention
@@ -97,50 +98,86 @@ class AnimaClient(ShardedClient):
         self.metrics = Metrics()
         database.jobs.watch(self.metrics.ended)
         database.jobs.watch(_log_end)
+        #: Set while this bot draws, once the unfinished jobs of the previous run continue.
+        self.recovered = asyncio.Event()
+        #: Why the worker ended on its own, if it did.
+        self.failure: BaseException | None = None
+        #: The users who run this bot.
+        self.operators = settings.operators
+        #: The servers where the bot answers; empty: all.
+        self.allowed_servers = settings.allowed_servers
+        #: Whether it is the bundled miniature model, which can draw little.
+        self.has_miniature = settings.models == MINIATURE
+        self._leaves_other_servers = settings.leave_other_servers
+        self._waits_for_claim = settings.standby
+        is_set = "credits_outside_servers" in settings.model_fields_set
+        self._credits_outside_servers = settings.credits_outside_servers if is_set else ...
+        self._working: asyncio.Task[None] | None = None
+        self._forgetting: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._leaving = BackgroundTasks()
+        self._resuming: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
+        self._create_drawing(settings, engines, requests)
+        self._create_moderation(settings)
+        self._create_submission(settings)
+
+    def _create_drawing(self, settings: Settings, engines: Mapping[str, EngineClient], requests: RequestBudget) -> None:
+        """From the queue to the message that shows the images."""
+        jobs = self.database.jobs
         self.queue = FairQueue(settings.anima_largest_batch)
         self.server_lookup = ServerLookup(self, lambda guild_id, error: self.removals.refused(guild_id, error))
         self.removals = Removals(
-            self,
-            self.server_lookup,
-            database.jobs,
-            lambda guild_id: self.moderation.drop_of_removed_server(guild_id),
+            self, self.server_lookup, jobs, lambda guild_id: self.moderation.drop_of_removed_server(guild_id)
         )
         self.delivery = Delivery(
-            self, database, self.server_lookup, settings.image_policy, self.removals.refused_job, requests
+            self, self.database, self.server_lookup, settings.image_policy, self.removals.refused_job, requests
         )
         self.progress = StatusMessages(
             self.delivery, lambda job: self.model_wait.queue_status(job), previews=settings.picture_classifier is None
         )
-        self.outbox = Outbox(database.jobs, self.delivery, self.progress)
+        self.outbox = Outbox(jobs, self.delivery, self.progress)
         self.workers = Workers(
             engines,
             self.queue,
-            database,
+            self.database,
             self.progress,
             self.outbox,
             image_policy=settings.image_policy,
             drawn=self.metrics.drawn,
         )
         self.model_wait = ModelWait(
-            self.workers, database.jobs, self.queue, self.outbox, timedelta(hours=settings.job_timeout_hours)
+            self.workers, jobs, self.queue, self.outbox, timedelta(hours=settings.job_timeout_hours)
         )
         self.model_info = ModelInfoSource(self.workers, settings.models, settings.anima_diffusion_model)
         self.model = self.model_info.model
-        #: Whether it is the bundled miniature model, which can draw little.
-        self.has_miniature = settings.models == MINIATURE
+        self.cancellation = Cancellation(jobs, self.workers, self.delivery)
+        self.progress.deleted = self.cancellation.message_deleted_later
+        self.deletions = Deletions(self._messages_deleted)
+
+    def _create_moderation(self, settings: Settings) -> None:
+        """What servers, moderators and operators decide, and what is told them."""
+        database = self.database
         self.log_channels = LogChannels(self.server_lookup, database.servers, self.removals.refused)
         self.moderation = Moderation(
             database, self.workers, self.outbox, self.delivery, self.log_channels, self.answers
         )
         database.jobs.watch(self.moderation.ended)
         self.gallery = Gallery(self, database, self.server_lookup, settings.image_policy)
+        self.announcements = Announcements(self.server_lookup, self.answers_in, database.servers)
+        self.retention = Retention(database.privacy, settings)
+
+    def _create_submission(self, settings: Settings) -> None:
+        """From what Discord sends to a queued job or an answer."""
+        database = self.database
         self.known = KnownAnswers(database)
         self.acknowledgements = Acknowledgements(self, database.unanswered, database.claim)
         self.submitter = Submitter(
             database,
             self.queue,
             self.progress,
-            tags,
+            self.tags,
             self._model_once_recovered,
             self.server_lookup.place_of,
             self.known,
@@ -155,30 +192,6 @@ class AnimaClient(ShardedClient):
             self.server_lookup.place_of,
             self.metrics.refused,
         )
-        self.cancellation = Cancellation(database.jobs, self.workers, self.delivery)
-        self.progress.deleted = self.cancellation.message_deleted_later
-        self.deletions = Deletions(self._messages_deleted)
-        self.announcements = Announcements(self.server_lookup, self.answers_in, database.servers)
-        self.retention = Retention(database.privacy, settings)
-        #: Set while this bot draws, once the unfinished jobs of the previous run continue.
-        self.recovered = asyncio.Event()
-        #: Why the worker ended on its own, if it did.
-        self.failure: BaseException | None = None
-        #: The users who run this bot.
-        self.operators = settings.operators
-        #: The servers where the bot answers; empty: all.
-        self.allowed_servers = settings.allowed_servers
-        self._leaves_other_servers = settings.leave_other_servers
-        self._waits_for_claim = settings.standby
-        is_set = "credits_outside_servers" in settings.model_fields_set
-        self._credits_outside_servers = settings.credits_outside_servers if is_set else ...
-        self._working: asyncio.Task[None] | None = None
-        self._forgetting: asyncio.Task[None] | None = None
-        self._watching: asyncio.Task[None] | None = None
-        self._leaving: set[asyncio.Task[None]] = set()
-        self._resuming: asyncio.Task[None] | None = None
-        self._closing: asyncio.Task[None] | None = None
-        self._keeping: asyncio.Task[None] | None = None
 
     async def allowance(self, interaction: discord.Interaction[Any]) -> Allowance:
         """The quota and limits of the user there."""
@@ -262,8 +275,7 @@ class AnimaClient(ShardedClient):
 
     async def _model_once_recovered(self) -> ModelInfo:
         """A job accepted before those of the previous run are queued would be taken for one of them."""
-        if not self.database.claim.is_held:
-            raise ClaimLost("Another bot may be drawing on this database.")
+        self._require_claim()
         try:
             async with asyncio.timeout(RECOVERY_TIMEOUT):
                 await self.recovered.wait()
@@ -271,17 +283,18 @@ class AnimaClient(ShardedClient):
             raise StorageUnavailable("The unfinished jobs could not be read.") from None
         return await self.model()
 
+    def _require_claim(self) -> None:
+        if not self.database.claim.is_held:
+            raise ClaimLost("Another bot may be drawing on this database.")
+
     def begin(self, interaction: discord.Interaction[Any]) -> None:
         """The current task handles an interaction. Raises DuplicateInteraction, ShuttingDown, ClaimLost."""
         self.interactions.begin(interaction.id)
-        if not self.database.claim.is_held:
-            raise ClaimLost("Another bot may be drawing on this database.")
+        self._require_claim()
         self.acknowledgements.begin(interaction)
         if not self.caches_servers and interaction.guild_id is not None and interaction.is_guild_integration():
             # Without the cache Discord does not say that the bot was added to a server.
-            leaving = asyncio.create_task(self._leave_unless_allowed(interaction.guild_id))
-            self._leaving.add(leaving)
-            leaving.add_done_callback(self._leaving.discard)
+            self._leaving.start(self._leave_unless_allowed(interaction.guild_id), name="leaving a server")
 
     async def leave(self, shutdown: Shutdown) -> None:
         """Begin nothing more, finish what is under way within the grace, put the rest back in the queue and say so."""
@@ -299,21 +312,8 @@ class AnimaClient(ShardedClient):
         await self.workers.close(STOP_TIMEOUT)
 
     async def close(self) -> None:
-        if self._working is not None:
-            self._working.cancel()
-            await asyncio.gather(self._working, return_exceptions=True)
-        if self._forgetting is not None:
-            self._forgetting.cancel()
-            await asyncio.gather(self._forgetting, return_exceptions=True)
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
-        if self._resuming is not None:
-            self._resuming.cancel()
-            await asyncio.gather(self._resuming, return_exceptions=True)
-        if self._keeping is not None:
-            self._keeping.cancel()
-            await asyncio.gather(self._keeping, return_exceptions=True)
+        for task in (self._working, self._forgetting, self._watching, self._resuming, self._keeping):
+            await cancel([task])
         self.interactions.close()
         self.workers.fail_waiting()
         with suppress(TimeoutError):  # users who waited for a model that could not be loaded are notified
@@ -370,9 +370,7 @@ class AnimaClient(ShardedClient):
             await asyncio.wait({drawing, lost}, return_when=asyncio.FIRST_COMPLETED)
             was_lost = lost.done()
         finally:
-            for task in (drawing, *others):
-                task.cancel()
-            await asyncio.gather(drawing, *others, return_exceptions=True)
+            await cancel([drawing, *others])
         if not drawing.cancelled():
             drawing.result()
         if was_lost:  # even if this bot has it again by now

@@ -16,6 +16,7 @@ import discord
 from bot.jobs.delivery.outbox import retry_storage
 from bot.jobs.log_channels import LogChannel, can_post, log_channel
 from bot.jobs.servers.lookup import ServerLookup
+from bot.ops.background import BackgroundTasks
 from bot.rules.server_settings import load_server_settings
 from storage.backend.transactions import StorageUnavailable
 from storage.servers import EVERYWHERE, Servers
@@ -39,7 +40,7 @@ class Announcements:
         self._lookup = lookup
         self._answers_in = answers_in
         self._servers = servers
-        self._sending: set[asyncio.Task[None]] = set()
+        self._sending = BackgroundTasks()
 
     async def count(self) -> int:
         """The number of servers that a message would go to; in many servers about that."""
@@ -52,9 +53,7 @@ class Announcements:
 
         number: that of its `unfinished` entry.
         """
-        task = asyncio.create_task(self._send(text, number, after), name="announcement")
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
+        self._sending.start(self._send(text, number, after), name="announcement")
 
     async def resume(self) -> None:
         """After a restart: continue what was not finished."""
@@ -65,9 +64,7 @@ class Announcements:
                 self.send(entry["text"], int(key.removeprefix(UNFINISHED)), entry["after"])
 
     async def close(self) -> None:
-        for task in self._sending:
-            task.cancel()
-        await asyncio.gather(*self._sending, return_exceptions=True)
+        await self._sending.cancel()
 
     async def _targets(self) -> AsyncIterator[discord.Guild]:
         async for guild in self._lookup.each():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Collection
 
@@ -10,6 +9,7 @@ from bot.jobs.delivery.delivery import Delivery
 from bot.jobs.delivery.outbox import retry_storage
 from bot.jobs.workers import Workers
 from bot.messages import job as messages
+from bot.ops.background import BackgroundTasks
 from bot.ops.logs import about_its_job
 from bot.text.languages import speaking
 from storage.jobs import Job, Jobs
@@ -26,7 +26,7 @@ class Cancellation:
         self._jobs = jobs
         self._workers = workers
         self._delivery = delivery
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks()
 
     @about_its_job
     async def cancel(self, job: Job, by: int) -> bool:
@@ -73,13 +73,7 @@ class Cancellation:
 
     async def close(self) -> None:
         """Wait for the jobs of deleted messages to be cancelled; the others are after the next start."""
-        if self._under_way:
-            _, late = await asyncio.wait(self._under_way, timeout=CLOSE_TIMEOUT)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        await self._tasks.finish(CLOSE_TIMEOUT)
 
     def message_deleted_later(self, job: Job) -> None:
-        task = asyncio.create_task(self.message_deleted(job), name=f"deleted-{job.id}")
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._tasks.start(self.message_deleted(job), name=f"deleted-{job.id}")

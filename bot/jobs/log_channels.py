@@ -23,6 +23,7 @@ from bot.messages.buttons import report_row
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_COMPONENTS, MAX_TEXT_LENGTH
 from bot.messages.log_entries import LogEntry, left_out
+from bot.ops.background import cancel
 from bot.rules.server_settings import load_server_settings
 from bot.text.languages import speaking
 from bot.text.markdown import truncate
@@ -109,9 +110,7 @@ class LogChannels:
         tasks = [waiting.task for waiting in self._waiting.values() if waiting.task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=CLOSE_TIMEOUT)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel(tasks)
 
     async def _post_all(self, guild_id: int, waiting: _Waiting) -> None:
         try:

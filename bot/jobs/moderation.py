@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import discord
@@ -18,6 +18,7 @@ from bot.jobs.log_channels import LogChannels
 from bot.jobs.workers import Workers
 from bot.messages import job as messages
 from bot.messages import log_entries
+from bot.ops.background import BackgroundTasks
 from bot.ops.logs import about_its_job
 from bot.rules.policy import PolicyRefusal
 from bot.rules.server_settings import load_server_settings, settings_guild_id
@@ -55,7 +56,7 @@ class Moderation:
         self._delivery = delivery
         self._log = log
         self._answers = answers
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks()
 
     async def block(self, guild_id: int, user_id: int, *, by: int, reason: str = "") -> bool:
         """Block somebody in a server or EVERYWHERE, and cancel their jobs there. False: they were blocked already."""
@@ -123,7 +124,7 @@ class Moderation:
             logger.info("removed from server %d: %d jobs were cancelled", guild_id, len(ended))
         for job in ended:
             self._workers.discard(job.id)
-        self._begin(self._take_leave(ended))
+        self._tasks.start(self._show_removals(ended), name="moderation")
 
     async def drop_of_missing_servers(
         self, guild_ids: Collection[int], among: Callable[[int], bool] = lambda guild_id: True
@@ -161,29 +162,22 @@ class Moderation:
 
     async def close(self) -> None:
         """Stop notifying users; the others are notified after the next start."""
-        for task in self._under_way:
-            task.cancel()
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        await self._tasks.cancel()
 
     def _drop(self, ended: Sequence[Job]) -> None:
         """Stop handling jobs that were cancelled in the database, and notify their users in the background."""
         for job in ended:
             self._workers.discard(job.id)
-        self._begin(self._tell(ended))
+        self._tasks.start(self._notify(ended), name="moderation")
 
-    def _begin(self, telling: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(telling, name="moderation")
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-
-    async def _tell(self, ended: Sequence[Job]) -> None:
+    async def _notify(self, ended: Sequence[Job]) -> None:
         for some in _in_groups(ended):
             await asyncio.gather(*(self._workers.cancel(job.id) for job in some))
             for job in some:
                 self._outbox.report_failure_later(job)
             await asyncio.gather(*(self._outbox.wait_for(job.id) for job in some))
 
-    async def _take_leave(self, ended: Sequence[Job]) -> None:
+    async def _show_removals(self, ended: Sequence[Job]) -> None:
         """Show it by the interaction's token, the only route left, if that is still valid."""
         for some in _in_groups(ended):
             await asyncio.gather(*map(self._show_removal, some))

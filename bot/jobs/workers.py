@@ -14,6 +14,7 @@ from bot.jobs.queue import FairQueue
 from bot.jobs.throughput import Forecast, Throughput, typical_pace
 from bot.jobs.worker import Tell, Worker, WorkerServices
 from bot.ops import logs
+from bot.ops.background import cancel
 from bot.ops.health import EngineState, EngineStatus
 from bot.ops.shutdown import ShuttingDown
 from bot.rules.image_policy import ImagePolicy
@@ -84,9 +85,7 @@ class Workers:
                     each.result()
         finally:
             telling.cancel()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await cancel(tasks)
 
     async def _run(self, worker: Worker) -> None:
         if len(self._workers) == 1:

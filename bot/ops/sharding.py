@@ -25,6 +25,7 @@ from discord.gateway import DiscordWebSocket, ReconnectWebSocket
 from discord.shard import EventItem, EventType, Shard
 from yarl import URL
 
+from bot.ops.background import BackgroundTasks
 from bot.ops.outages import Outage, until_reached
 
 logger = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class ShardedClient(discord.AutoShardedClient):
         self._max_cached_servers = max_cached_servers
         self.caches_servers = True
         self._turns = IdentifyTurns()
-        self._connecting: set[asyncio.Task[None]] = set()
+        self._connecting = BackgroundTasks()
         self._to_connect: list[int] = []
         self._listed: dict[int, array[int]] = {}  # the ids of each shard's servers when it identified
         super().__init__(intents=intents, **options)
@@ -145,14 +146,10 @@ class ShardedClient(discord.AutoShardedClient):
             except Exception as error:  # ends the client, which raises it
                 self._queue.put_nowait(EventItem(EventType.terminate, None, error))
 
-        task = asyncio.create_task(guarded(), name="connecting a shard")
-        self._connecting.add(task)
-        task.add_done_callback(self._connecting.discard)
+        self._connecting.start(guarded(), name="connecting a shard")
 
     async def close(self) -> None:
-        for task in self._connecting:
-            task.cancel()
-        await asyncio.gather(*self._connecting, return_exceptions=True)
+        await self._connecting.cancel()
         await super().close()
 
     @property

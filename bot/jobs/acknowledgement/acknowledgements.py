@@ -21,6 +21,7 @@ from bot.jobs.acknowledgement.completions import CompletionTurns
 from bot.jobs.delivery.outbox import retry, retry_storage
 from bot.jobs.delivery.refusals import TOKEN_EXPIRED, UNKNOWN_MESSAGE, may_pass
 from bot.messages.replies import Loading, guard_answer, note_loading
+from bot.ops.background import cancel
 from bot.ops.shutdown import DuplicateInteraction
 from storage.backend.drawing_claim import DrawingClaim
 from storage.backend.transactions import StorageUnavailable
@@ -153,8 +154,7 @@ class Acknowledgements:
     async def close(self) -> None:
         if self._forgetting is not None:
             await asyncio.wait([self._forgetting], timeout=CLOSE_TIMEOUT)
-            self._forgetting.cancel()
-            await asyncio.gather(self._forgetting, return_exceptions=True)
+            await cancel([self._forgetting])
 
     def _receive(self, payload: Payload) -> None:
         """discord.py starts the tasks that handle an interaction in here; each inherits the current context."""

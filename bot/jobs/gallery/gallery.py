@@ -36,6 +36,7 @@ from bot.messages.details import job_url
 from bot.messages.gallery.post import gallery_post
 from bot.messages.job import SPOILER, TOO_LARGE_FOR_DISCORD
 from bot.messages.limits import MAX_NONCE_LENGTH
+from bot.ops.background import cancel
 from bot.ops.logs import about
 from bot.rules.image_policy import ImagePolicy
 from bot.rules.server_settings import load_server_settings
@@ -144,9 +145,7 @@ class Gallery:
             self._removing = asyncio.create_task(self._remove_erased(), name="gallery")
 
     async def close(self) -> None:
-        if self._removing is not None:
-            self._removing.cancel()
-            await asyncio.gather(self._removing, return_exceptions=True)
+        await cancel([self._removing])
 
     async def _remove_erased(self) -> None:
         while self._more_erased:

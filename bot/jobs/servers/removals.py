@@ -17,6 +17,7 @@ import discord
 from bot.jobs.delivery.refusals import MISSING_ACCESS
 from bot.jobs.delivery.transmission import in_any_case
 from bot.jobs.servers.lookup import ServerLookup
+from bot.ops.background import cancel
 from bot.ops.sharding import ShardedClient
 from storage.backend.transactions import StorageUnavailable
 from storage.jobs import Job, Jobs
@@ -67,10 +68,7 @@ class Removals:
                 logger.exception("servers with unfinished jobs could not be read")
 
     async def close(self) -> None:
-        tasks = list(self._looking.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel(self._looking.values())
 
     async def _look_around(self) -> None:
         live = await self._jobs.live()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -265,5 +264,5 @@ async def test_an_announcement_sent_just_before_a_crash_is_not_repeated(stage: S
     await stage.restart()
     for _ in range(2):
         stage.client.announcements.send("once", number=3)
-        await asyncio.gather(*stage.client.announcements._sending)
+        await stage.client.announcements._sending.finish()
     assert [each.content for each in stage.discord.messages_in(stage.general)] == ["once"]
