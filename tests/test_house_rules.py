@@ -35,3 +35,9 @@ def test_no_two_classes_have_one_name() -> None:
             if isinstance(node, ast.ClassDef):
                 modules[node.name].append(str(path.relative_to(ROOT)))
     assert {name for name, where in modules.items() if len(where) > 1} == SHARED_CLASS_NAMES
+
+
+def test_each_module_begins_with_what_it_is_for() -> None:
+    trees = {path: ast.parse(path.read_text("utf-8"), str(path)) for path in files(*PACKAGES, "tests")}
+    silent = [path for path, tree in trees.items() if tree.body and not ast.get_docstring(tree)]
+    assert [str(path.relative_to(ROOT)) for path in silent] == []

@@ -1,3 +1,5 @@
+"""The bot with the fake Discord, on SQLite or PostgreSQL."""
+
 from __future__ import annotations
 
 import asyncio

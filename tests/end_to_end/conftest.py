@@ -1,3 +1,5 @@
+"""For tests that start the bot in a process of its own."""
+
 from __future__ import annotations
 
 import signal

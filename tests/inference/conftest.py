@@ -1,3 +1,5 @@
+"""The engine with the tiny random checkpoint of `tests/golden`."""
+
 import os
 from collections.abc import Iterator
 from multiprocessing.connection import Connection

@@ -1,3 +1,5 @@
+"""Previews of unfinished images."""
+
 from collections.abc import Callable
 
 import pytest

@@ -1,3 +1,5 @@
+"""Weights and embeddings in prompts."""
+
 import math
 
 import pytest

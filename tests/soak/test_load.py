@@ -1,3 +1,5 @@
+"""A short run of `load.py`, and what it calculates."""
+
 from pathlib import Path
 
 from tests.soak.load import Outcome, Plan, load

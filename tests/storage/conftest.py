@@ -1,3 +1,5 @@
+"""Databases on SQLite and PostgreSQL, with a clock that tests turn."""
+
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

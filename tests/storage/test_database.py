@@ -1,3 +1,5 @@
+"""Opening, migrating, locking and failing databases."""
+
 import asyncio
 import os
 import shutil

@@ -1,3 +1,5 @@
+"""Finished images, history and its search."""
+
 import re
 
 import pytest

@@ -1,3 +1,5 @@
+"""Jobs, their states and limits."""
+
 from datetime import timedelta
 
 import pytest

@@ -1,3 +1,5 @@
+"""Own defaults, presets and drafts."""
+
 import asyncio
 
 import pytest

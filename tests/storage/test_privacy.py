@@ -1,3 +1,5 @@
+"""Exporting, erasing, and deleting after some days."""
+
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

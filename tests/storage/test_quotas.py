@@ -1,3 +1,5 @@
+"""Charges and quotas."""
+
 import os
 import subprocess
 import sys

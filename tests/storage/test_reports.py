@@ -1,3 +1,5 @@
+"""Who reported which image."""
+
 from datetime import timedelta
 
 from storage.reports import ReportOutcome

@@ -1,3 +1,5 @@
+"""Servers' settings, blocks and the audit log."""
+
 import asyncio
 from datetime import timedelta
 

@@ -1,3 +1,5 @@
+"""Requests until they are answered."""
+
 from datetime import timedelta
 
 from storage.jobs import Accepted, Allowance, AlreadyAccepted

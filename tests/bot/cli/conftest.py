@@ -1,3 +1,5 @@
+"""Runs subcommands of `anima` in an empty folder."""
+
 from collections.abc import Callable, Iterator
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""What `anima doctor` says about devices, and which of them the engine takes."""
+
 from inspect import signature
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""`anima doctor`: each problem is named with what fixes it."""
+
 import shutil
 import sqlite3
 from contextlib import closing

@@ -1,3 +1,5 @@
+"""`anima download` against an imitation of the Hugging Face hub."""
+
 import hashlib
 import io
 import sys

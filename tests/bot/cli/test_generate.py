@@ -1,3 +1,5 @@
+"""`anima generate`: options, files and error messages."""
+
 import io
 import re
 import shutil

@@ -1,3 +1,5 @@
+"""Sizes by name, ratio or pixels, and how large an upscale is."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

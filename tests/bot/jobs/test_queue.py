@@ -1,3 +1,5 @@
+"""The fair queue: turns, batches, positions, and what its docstring promises."""
+
 import asyncio
 import copy
 import random

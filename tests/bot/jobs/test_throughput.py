@@ -1,3 +1,5 @@
+"""How fast an engine draws, estimated from its batches."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,3 +1,5 @@
+"""Hints: what is found in a prompt, and the corrected one."""
+
 # ruff: noqa: RUF001  full-width characters are what some of these are about
 
 import pytest

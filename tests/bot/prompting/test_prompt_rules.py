@@ -1,3 +1,5 @@
+"""The prefix and the negative prompt that are added."""
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -1,3 +1,5 @@
+"""The tag list: loading and completing."""
+
 import codecs
 import random
 import string

@@ -1,3 +1,5 @@
+"""`{red|blue}` in prompts."""
+
 from collections import Counter
 
 import pytest

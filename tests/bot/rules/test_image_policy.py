@@ -1,3 +1,5 @@
+"""What happens to an image after the classifier's verdict."""
+
 import pytest
 
 from bot.rules.image_policy import ImagePolicy, Verdict, thresholds

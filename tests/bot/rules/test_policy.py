@@ -1,3 +1,5 @@
+"""The rules about users, channels, limits and content."""
+
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,3 +1,5 @@
+"""A server's settings: their JSON, defaults and mistakes."""
+
 import json
 from dataclasses import fields
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Numbers and durations in each language."""
+
 from datetime import timedelta
 
 import pytest

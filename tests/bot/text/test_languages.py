@@ -1,3 +1,5 @@
+"""Which languages there are, and which one a reader gets."""
+
 import asyncio
 
 import discord

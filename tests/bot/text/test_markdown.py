@@ -1,3 +1,5 @@
+"""Users' text is shown without its markdown."""
+
 import pytest
 
 from bot.text.markdown import blockquote, inline

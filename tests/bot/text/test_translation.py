@@ -1,3 +1,5 @@
+"""Sentences in the reader's language, with values and plurals."""
+
 import gettext
 from io import BytesIO
 

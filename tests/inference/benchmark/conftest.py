@@ -1,3 +1,5 @@
+"""A tiny random model for the benchmark's tests."""
+
 from pathlib import Path
 
 import pytest

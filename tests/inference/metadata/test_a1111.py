@@ -1,3 +1,5 @@
+"""The text of A1111, Forge and Civitai, written and read."""
+
 from dataclasses import replace
 
 import pytest

@@ -1,3 +1,5 @@
+"""ComfyUI's graphs are read as parameters."""
+
 import json
 from dataclasses import replace
 from typing import Any

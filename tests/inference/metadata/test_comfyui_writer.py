@@ -1,3 +1,5 @@
+"""The graphs that are written open in ComfyUI and draw the same."""
+
 import json
 import re
 from dataclasses import asdict, replace

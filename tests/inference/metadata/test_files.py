@@ -1,3 +1,5 @@
+"""Parameters in PNG, JPEG and WebP files."""
+
 import io
 import json
 import zlib

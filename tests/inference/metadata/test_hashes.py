@@ -1,3 +1,5 @@
+"""Hashes of model files."""
+
 import hashlib
 import os
 from pathlib import Path

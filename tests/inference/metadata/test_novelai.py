@@ -1,3 +1,5 @@
+"""NovelAI's JSON."""
+
 import json
 
 from inference.metadata import Parameters, read

@@ -1,3 +1,5 @@
+"""Values of parameters from JSON of any kind."""
+
 import pytest
 
 from inference.metadata.parameters import as_integer, as_number

@@ -1,3 +1,5 @@
+"""The stage that trains the VAE's decoder."""
+
 import json
 from pathlib import Path
 

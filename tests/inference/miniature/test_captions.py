@@ -1,3 +1,5 @@
+"""The captions that the miniature learns from."""
+
 import random
 import re
 

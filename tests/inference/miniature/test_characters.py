@@ -1,3 +1,5 @@
+"""The characters in the training images."""
+
 import random
 
 import pytest

@@ -1,3 +1,5 @@
+"""The training images: written, spoilt and loaded."""
+
 import random
 from pathlib import Path
 

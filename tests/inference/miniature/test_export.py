@@ -1,3 +1,5 @@
+"""The exported files do in the engine what was trained."""
+
 import shutil
 from pathlib import Path
 

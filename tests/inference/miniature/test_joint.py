@@ -1,3 +1,5 @@
+"""The loss of the stage that trains the transformer."""
+
 import pytest
 
 from inference.miniature.characters import STYLES

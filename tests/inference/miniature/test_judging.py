@@ -1,3 +1,5 @@
+"""How the evaluation judges images."""
+
 import random
 from pathlib import Path
 

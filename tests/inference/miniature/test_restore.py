@@ -1,3 +1,5 @@
+"""Training continues from the bundled files."""
+
 from pathlib import Path
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""The miniature's small tokenizers."""
+
 import random
 from pathlib import Path
 

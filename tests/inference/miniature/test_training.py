@@ -1,3 +1,5 @@
+"""The training loop: resuming, learning rate, log."""
+
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""Seeded noise is the reference's."""
+
 import json
 from itertools import pairwise
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Each sampler against the reference's numbers."""
+
 import json
 import math
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Each scheduler against the reference's numbers, on any processor."""
+
 import inspect
 import json
 import math

@@ -1,3 +1,5 @@
+"""SQLite's connection: few thread switches, and correct results."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

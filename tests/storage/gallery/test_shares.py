@@ -1,3 +1,5 @@
+"""Which image is in which gallery."""
+
 from datetime import timedelta
 
 import pytest

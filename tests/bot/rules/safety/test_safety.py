@@ -1,3 +1,5 @@
+"""Forbidden content is found in any spelling, and innocent prompts pass."""
+
 # ruff: noqa: RUF001  letters that look alike are the subject
 
 import pytest
