@@ -47,7 +47,7 @@ NOT_REPEATED = frozenset(
         "Embeddings",
     }
 )
-#: How the names of others begin that web UIs write: parts of an image that are drawn anew, guidance by other images or
+#: How the names of others begin that web UIs write: parts of an image that are redrawn, guidance by other images or
 #: by regions, and samplers' and guiders' own settings.
 NOT_REPEATED_BEGINNINGS = (
     *("ADetailer model", "ControlNet ", "RP Active", "Tiled Diffusion", "FreeU", "Dynamic thresholding", "DynThres"),

@@ -7,7 +7,7 @@
 - `\\n` is a line break, which a slash command's text cannot hold otherwise; `\\\\n` is a literal `\\n`.
 
 The choice of the n-th group depends on the seed and n alone, and on no library's generator, so that a recorded seed
-means the same words for ever. Nothing is read from elsewhere and the result is never longer than the template: time and
+means the same words forever. Nothing is read from elsewhere and the result is never longer than the template: time and
 size are linear, whatever the nesting.
 """
 

@@ -27,7 +27,7 @@ def in_tiles(denoiser: Denoiser, height: int, width: int, on_tile: Callable[[int
 
     height, width: of a tile, in latent positions. on_tile: called before each question with the tile's number; with it
     the tiles stay where they are, for one who remembers something about each. An x that fits one tile is asked about
-    as a whole. Pairs (guided, unguided) are averaged each. Made anew for every image, so that each begins alike.
+    as a whole. Pairs (guided, unguided) are averaged each. Made again for every image, so that each begins alike.
     """
     turns = count()
 

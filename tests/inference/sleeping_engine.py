@@ -1,4 +1,4 @@
-"""An engine that makes plain images, and sleeps for ever the first time it comes to a certain place."""
+"""An engine that makes plain images, and sleeps forever the first time it comes to a certain place."""
 
 from __future__ import annotations
 

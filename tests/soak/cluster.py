@@ -1,7 +1,9 @@
-"""Strikes a cluster of two machines while it draws: `python -m tests.soak.cluster`, as a user who may make namespaces.
+"""Kills, freezes and cuts off parts of a cluster while it draws: `python -m tests.soak.cluster`.
+
+It needs the right to make network namespaces.
 
 The machines are network namespaces. On one are the head (`anima cluster`) and the bot's driver (`EngineProcess`), on
-the other one an engine (`anima engine`). For each strike three times are measured: until whoever waits for the image
+the other one an engine (`anima engine`). For each fault three times are measured: until whoever waits for the image
 is told, until nothing of the old engine is left on its machine, and until an engine draws again.
 """
 
@@ -32,15 +34,15 @@ from tests.signals import send_signal
 
 #: Seconds after which something that should have happened counts as missing.
 TIMEOUT = 240.0
-#: Longer than any strike takes.
+#: Longer than any fault takes.
 LONG = [GenerationRequest("1girl", width=128, height=128, steps=1000, seed=seed) for seed in range(16)]
 SHORT = [GenerationRequest("1girl, smile", width=128, height=128, steps=3, seed=1)]
 ENGINE_IP = "10.99.0.2"
 
 
 @dataclass(frozen=True)
-class StrikeTimes:
-    """Seconds since the strike; None for what did not happen. said: what the one who waited was told."""
+class FaultTimes:
+    """Seconds since the fault; None for what did not happen. said: what the one who waited was told."""
 
     told: float | None
     said: str
@@ -126,7 +128,7 @@ def set_cable(state: str) -> None:
     subprocess.run(["ip", "link", "set", "va", state], check=True)
 
 
-def strikes(machines: TwoMachines) -> Mapping[str, tuple[Callable[[], object], Callable[[], object]]]:
+def faults(machines: TwoMachines) -> Mapping[str, tuple[Callable[[], object], Callable[[], object]]]:
     """By name: what happens, and what happens once the one who waits was told."""
 
     def nothing() -> None: ...
@@ -142,14 +144,14 @@ def strikes(machines: TwoMachines) -> Mapping[str, tuple[Callable[[], object], C
     }
 
 
-def strike(machines: TwoMachines, happens: Callable[[], object], afterwards: Callable[[], object]) -> StrikeTimes:
+def inject(machines: TwoMachines, happens: Callable[[], object], afterwards: Callable[[], object]) -> FaultTimes:
     old = [machines.actor(), machines.engine()]
-    struck: list[float] = []
+    injected: list[float] = []
     ended: list[float] = []
 
     def on_progress(_: object) -> None:
-        if not struck:
-            struck.append(time.monotonic())
+        if not injected:
+            injected.append(time.monotonic())
             threading.Thread(target=happens, daemon=True).start()
             threading.Thread(target=watch_end, daemon=True).start()
 
@@ -162,12 +164,12 @@ def strike(machines: TwoMachines, happens: Callable[[], object], afterwards: Cal
     try:
         machines.remote.generate(LONG, on_progress)
     except EngineDied as error:
-        said, told = str(error), time.monotonic() - struck[0]
+        said, told = str(error), time.monotonic() - injected[0]
     afterwards()
     drawing = draw_again(machines)
-    while not ended and time.monotonic() - struck[0] < TIMEOUT:
+    while not ended and time.monotonic() - injected[0] < TIMEOUT:
         time.sleep(0.1)
-    return StrikeTimes(told, said, ended[0] - struck[0] if ended else None, drawing - struck[0] if drawing else None)
+    return FaultTimes(told, said, ended[0] - injected[0] if ended else None, drawing - injected[0] if drawing else None)
 
 
 def draw_again(machines: TwoMachines) -> float | None:
@@ -184,14 +186,14 @@ def draw_again(machines: TwoMachines) -> float | None:
     return None
 
 
-def run(names: list[str]) -> Mapping[str, StrikeTimes]:
-    """Every strike on a cluster of its own. Call it in a network namespace."""
+def run(names: list[str]) -> Mapping[str, FaultTimes]:
+    """Every fault on a cluster of its own. Call it in a network namespace."""
     outcomes = {}
     for number, name in enumerate(names):
         with tempfile.TemporaryDirectory() as folder:
             machines = TwoMachines(Path(folder))
             with machines.running():
-                outcomes[name] = strike(machines, *strikes(machines)[name])
+                outcomes[name] = inject(machines, *faults(machines)[name])
                 if outcomes[name].drawing is None:
                     print((Path(folder) / "engine.log").read_text(), file=sys.stderr)
         print(f"{number + 1}/{len(names)} {name}: {outcomes[name]}", file=sys.stderr, flush=True)
@@ -200,7 +202,7 @@ def run(names: list[str]) -> Mapping[str, StrikeTimes]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="strikes (default: all)")
+    parser.add_argument("names", nargs="*", help="faults (default: all)")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if not arguments.inside:
@@ -208,7 +210,7 @@ def main() -> None:
         with own_folder() as environment:
             sys.exit(subprocess.run(["unshare", "-n", *inside], cwd=ROOT, env=environment).returncode)
     with tempfile.TemporaryDirectory() as folder:
-        names = list(arguments.names or strikes(TwoMachines(Path(folder))))
+        names = list(arguments.names or faults(TwoMachines(Path(folder))))
     print("| | told | old engine gone | drawing again |\n|---|---|---|---|")
     for name, outcome in run(names).items():
         times = (

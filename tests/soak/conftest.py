@@ -1,12 +1,16 @@
+"""For short runs of the experiments."""
+
 from __future__ import annotations
 
 import pytest
 
+from bot.sandbox.model import interactions
 from tests.end_to_end.bot_process import TIMEOUT
 from tests.end_to_end.patient_bot import PATIENCE
 
 
 @pytest.fixture(autouse=True)
-def patient_bots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Experiments are run without it: then a bot acknowledges as early as it does for people."""
+def slow_acknowledgements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a bot may take longer than Discord and people would wait. Experiments are run without this."""
+    monkeypatch.setattr(interactions, "DEADLINE", 30.0)  # experiments wait as long for what killed bots did not answer
     monkeypatch.setenv(PATIENCE, str(TIMEOUT))

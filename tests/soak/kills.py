@@ -28,13 +28,12 @@ from bot.sandbox import Channel, FakeDiscord, InteractionHandle, Message, User
 from bot.sandbox.server.faults import Fault, When
 from storage.database import Database
 from storage.jobs import Job
-from tests.end_to_end.bot_process import FAKE_ENGINE_BOT, bot_process
+from tests.end_to_end.bot_process import FAKE_ENGINE_BOT, TIMEOUT, bot_process
 from tests.inference.engine_processes import engines_of, is_running
 from tests.miniature_tagger import write_tagger
 from tests.soak.followups import DRAWING, FILE_NAME, Action, FollowUps, is_small_for, side_of, wrong_charges
 from tests.storage.rules import broken_rules
 
-TIMEOUT = 60.0
 #: Seconds after which Discord no longer recognizes a nonce.
 NONCE_EXPIRES = 200.0
 CALLBACK, EDIT, CREATE = "^/interactions/", "^/webhooks/.*/messages/|^/channels/.*/messages/", "^/channels/.*/messages$"

@@ -36,14 +36,14 @@ import psutil
 
 from bot.rules.server_settings import MAX_TIMES_NATIVE
 from bot.sandbox import FakeDiscord, InteractionHandle, Message, User
+from bot.sandbox.model import interactions
 from bot.sandbox.model.interactions import DiscordEvent
 from storage.database import Database
 from storage.schema import JobState
-from tests.end_to_end.bot_process import ROOT, settings_for
+from tests.end_to_end.bot_process import ROOT, TIMEOUT, settings_for
 from tests.miniature_tagger import write_tagger
 from tests.soak.followups import DRAWING, FollowUps, is_small_for, wrong_charges
 
-TIMEOUT = 60.0
 MAX_BATCH = 4
 #: Queued jobs that the server allows each user.
 FLOOD_WAITING = 50
@@ -116,7 +116,7 @@ class Outcome:
         """What is wrong, whatever the machine's speed."""
         unanswered = [sent for sent in self.interactions if sent.interaction.callback is None]
         if unanswered:
-            yield f"{len(unanswered)} commands were not answered within three seconds"
+            yield f"{len(unanswered)} commands were not answered within {interactions.DEADLINE:g} seconds"
         if len(self.delivered) != len(self.accepted):
             yield f"of {len(self.accepted)} jobs {len(self.delivered)} were delivered: {dict(self.states)}"
         yield from self.wrong

@@ -1,4 +1,4 @@
-"""Strikes PostgreSQL and the bots on it while they draw: `python -m tests.soak.outages`.
+"""Stops, kills and freezes PostgreSQL and the bots on it while they draw: `python -m tests.soak.outages`.
 
 Two bots use one database and one token: one draws, the other one waits for the claim. The server is restarted, killed,
 frozen or failed over to a standby, or the bot that draws is frozen or killed. Meanwhile people keep asking. Never do
@@ -119,7 +119,7 @@ class Outages:
             return waiting == 0
         return False
 
-    # the strikes
+    # the faults
 
     async def restart(self) -> None:
         await asyncio.to_thread(self.server.stop, "fast")
@@ -171,7 +171,7 @@ async def first_message(interaction: InteractionHandle) -> Message:
         await asyncio.gather(*messages, return_exceptions=True)
 
 
-STRIKES: dict[str, Callable[[Outages], Awaitable[None]]] = {
+FAULTS: dict[str, Callable[[Outages], Awaitable[None]]] = {
     "restarted": Outages.restart,
     "killed": Outages.kill,
     "down": Outages.take_down,
@@ -184,7 +184,7 @@ STRIKES: dict[str, Callable[[Outages], Awaitable[None]]] = {
 
 @dataclass(frozen=True)
 class OutageReport:
-    strike: str
+    fault: str
     asked: int
     delivered: int
     told_no: int
@@ -192,21 +192,21 @@ class OutageReport:
     slowest_answer: float
     drawn_again: int
     handovers: int
-    #: Seconds from the strike to the next step that was drawn.
+    #: Seconds from the fault to the next step that was drawn.
     pause: float
     wrong: tuple[str, ...]
 
     def __str__(self) -> str:
         return (
-            f"{self.strike}: {self.asked} asked, {self.delivered} delivered once, {self.told_no} told to try again, "
+            f"{self.fault}: {self.asked} asked, {self.delivered} delivered once, {self.told_no} told to try again, "
             f"{self.unanswered} without an answer (Discord says so), "
             f"slowest answer {self.slowest_answer:.1f} s, {self.drawn_again} drawn again, {self.handovers} handovers, "
             f"nothing drawn for {self.pause:.1f} s; wrong: {list(self.wrong)}"
         )
 
 
-async def strike(name: str, jobs: int, folder: Path) -> OutageReport:
-    """Two bots, `jobs` requests, and the strike in the middle."""
+async def inject(name: str, jobs: int, folder: Path) -> OutageReport:
+    """Two bots, `jobs` requests, and the fault in the middle."""
     with servers(with_standby=name == "failed over") as (server, standby):
         async with FakeDiscord() as discord:
             outages = Outages(discord, folder, server, standby)
@@ -214,11 +214,11 @@ async def strike(name: str, jobs: int, folder: Path) -> OutageReport:
                 asking = [asyncio.create_task(outages.ask(number)) for number in range(2)]
                 await outages.until(outages.is_drawing, "drawing")
                 at = time.monotonic()
-                striking = asyncio.create_task(STRIKES[name](outages))
+                injecting = asyncio.create_task(FAULTS[name](outages))
                 for number in range(2, jobs):
                     asking.append(asyncio.create_task(outages.ask(number)))
                     await asyncio.sleep(ASKED_EVERY)
-                await striking
+                await injecting
                 await asyncio.gather(*asking)
                 await outages.until(outages.is_finished, "finished")
                 return await report(outages, name, at)
@@ -305,12 +305,12 @@ def two_that_draw(steps: Sequence[tuple[float, int]]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--jobs", type=int, default=20)
-    parser.add_argument("strikes", nargs="*", default=list(STRIKES), help=f"of {', '.join(STRIKES)} (default: all)")
+    parser.add_argument("faults", nargs="*", default=list(FAULTS), help=f"of {', '.join(FAULTS)} (default: all)")
     options = parser.parse_args()
     results = []
-    for name in options.strikes:
+    for name in options.faults:
         with tempfile.TemporaryDirectory() as folder:
-            results.append(asyncio.run(strike(name, options.jobs, Path(folder))))
+            results.append(asyncio.run(inject(name, options.jobs, Path(folder))))
         print(results[-1], flush=True)
     sys.exit(1 if any(result.wrong for result in results) else 0)
 

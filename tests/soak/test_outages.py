@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.postgresql_server import missing
-from tests.soak.outages import strike
+from tests.soak.outages import inject
 
 pytestmark = [pytest.mark.postgres, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
 
@@ -15,6 +15,6 @@ pytestmark = [pytest.mark.postgres, pytest.mark.skipif(missing() is not None, re
 @pytest.mark.parametrize("name", ["killed", "failed over"])
 async def test_two_bots_never_draw_at_once_and_nothing_is_lost_in_outages(name: str, tmp_path: Path) -> None:
     pytest.importorskip("asyncpg")
-    report = await strike(name, jobs=6, folder=tmp_path)
+    report = await inject(name, jobs=6, folder=tmp_path)
     assert report.wrong == ()
     assert report.delivered >= 2

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-#: Whether the fault strikes before the request has its effect or after it (the answer is lost).
+#: Whether the fault comes before the request has its effect or after it (the answer is lost).
 When = Literal["before", "after"]
 
 
@@ -27,7 +27,7 @@ class Fault:
     delay: float = 0.0
     released: asyncio.Event | None = None
     only_delays: bool = False
-    #: Strikes only requests that bring a file whose name matches.
+    #: Applies only to requests that bring a file whose name matches.
     file: re.Pattern[str] | None = None
     hits: int = 0
 
@@ -37,7 +37,7 @@ class Fault:
         return self.file is None or any(map(self.file.search, files))
 
     def release(self) -> None:
-        """Lets the requests go that this fault holds."""
+        """Continues the requests that this fault holds."""
         if self.released is not None:
             self.released.set()
 
@@ -48,7 +48,7 @@ class Fault:
 
 
 class Faults:
-    """The faults that wait to strike, the one ordered first striking first."""
+    """The faults that are still to come, each for the first request that matches, in the order of injection."""
 
     def __init__(self) -> None:
         self._waiting: list[Fault] = []
@@ -66,7 +66,7 @@ class Faults:
         when: When = "before",
     ) -> Fault:
         """Answers `status` with `body` (JSON, or text as an outage's HTML) instead of the truth."""
-        body = body if body is not None else {"message": f"{status}: a fault ordered by a test", "code": 0}
+        body = body if body is not None else {"message": f"{status}: a fault injected by a test", "code": 0}
         return self._add(Fault(method, re.compile(route), times, when, status, body, headers or {}))
 
     def rate_limit(
@@ -109,7 +109,7 @@ class Faults:
         return self._add(fault)
 
     def clear(self) -> None:
-        """Forgets what has not struck yet, and lets go what is held."""
+        """Drops the faults that are still to come, and releases the requests that are held."""
         self._waiting.clear()
         for fault in self._holds:
             fault.release()
@@ -120,7 +120,7 @@ class Faults:
         return fault
 
     def match(self, method: str, route: str, path: str, files: Collection[str] = ()) -> Fault | None:
-        """The fault that strikes this request, counted down; None for the most requests."""
+        """The fault for this request, counted; None for most requests."""
         for fault in self._waiting:
             if fault.matches(method, route, path, files):
                 fault.hits += 1

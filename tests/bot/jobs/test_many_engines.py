@@ -1,4 +1,4 @@
-"""Engines of different speeds on one queue, in virtual time: how long people wait, and how well that is foretold."""
+"""Engines of different speeds on one queue, in virtual time: how long people wait, and how well that is predicted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bot.jobs.throughput import Forecast, Throughput, when_given_out
 from tests.bot.jobs.virtual_engines import TEN, Ask, VirtualEngines, asks
 
 JOBS = 800
-#: The largest share by which the median wait may be foretold wrong.
+#: The largest share by which the median wait may be predicted wrong.
 MAX_ERROR = 0.35
 
 stretches = st.lists(st.tuples(st.floats(0, 100), st.floats(0.1, 20)), min_size=1, max_size=10)

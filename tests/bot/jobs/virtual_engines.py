@@ -64,7 +64,7 @@ class WaitRecord:
     """What happened to each job, by its place among those asked for. Times in seconds."""
 
     asked: dict[int, float] = field(default_factory=dict)
-    foretold: dict[int, float] = field(default_factory=dict)
+    predicted: dict[int, float] = field(default_factory=dict)
     drawn: dict[int, float] = field(default_factory=dict)
     #: Jobs in the order in which they were drawn.
     order: list[int] = field(default_factory=list)
@@ -76,10 +76,10 @@ class WaitRecord:
         return [self.drawn[job_id] - self.asked[job_id] for job_id in self.asked]
 
     def errors(self, learnt_after: int = 50) -> list[float]:
-        """By what share of the wait each foretold wait was wrong, once the engines have drawn a little."""
+        """By what share of the wait each predicted wait was wrong, once the engines have drawn a little."""
         return [
-            abs(foretold - (self.drawn[job_id] - self.asked[job_id])) / (self.drawn[job_id] - self.asked[job_id])
-            for job_id, foretold in self.foretold.items()
+            abs(predicted - (self.drawn[job_id] - self.asked[job_id])) / (self.drawn[job_id] - self.asked[job_id])
+            for job_id, predicted in self.predicted.items()
             if job_id >= learnt_after
         ]
 
@@ -163,7 +163,7 @@ class VirtualEngines:
                 QueuedJob(job_id, ask.user_id, float(ask.credits), ask.credits, ask.model, (ask.model,), tokens=1)
             )
             if (seconds := forecast.seconds_until_drawn(job_id)) is not None:
-                record.foretold[job_id] = seconds
+                record.predicted[job_id] = seconds
         while len(record.drawn) < len(self.asks):
             await asyncio.sleep(1)
         queue.close()

@@ -1,7 +1,7 @@
 """`anima run` with fake engines of different speeds, each in a process of its own, and a log of its queue.
 
 SLOWNESS has a number for each engine: how many times as long as the fastest it takes. SCALE multiplies every time. What
-enters and leaves the queue is a line of JSON in the file named by QUEUE_LOG, with the wait that was foretold.
+enters and leaves the queue is a line of JSON in the file named by QUEUE_LOG, with the wait that was predicted.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ async def slowed_engines(_settings: object, _needs_gpu: bool) -> dict[str, Engin
 
 
 def log_queue(path: Path) -> None:
-    """Log each job that is put, with the seconds that are foretold for it, each batch taken, and each job put back."""
+    """Log each job that is put, with the seconds that are predicted for it, each batch taken, and each job put back."""
     put, take, put_back, forecast_init = FairQueue.put, FairQueue.take, FairQueue.put_back, Forecast.__init__
     forecasts: list[Forecast] = []
     log = path.open("w", encoding="utf-8", buffering=1)
@@ -94,8 +94,8 @@ def log_queue(path: Path) -> None:
 
     def logged_put(self: FairQueue, waiting: QueuedJob) -> None:
         put(self, waiting)
-        foretold = forecasts[-1].seconds_until_drawn(waiting.job_id)
-        write(put=waiting.job_id, user=waiting.user_id, credits=waiting.cost, foretold=foretold)
+        predicted = forecasts[-1].seconds_until_drawn(waiting.job_id)
+        write(put=waiting.job_id, user=waiting.user_id, credits=waiting.cost, predicted=predicted)
 
     async def logged_take(self: FairQueue, consumer: Consumer) -> tuple[QueuedJob, ...]:
         batch = await take(self, consumer)

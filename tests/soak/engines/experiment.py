@@ -3,7 +3,7 @@
 The real bot runs as a process with an engine's process for each of ten speeds; only the engines are fake. Every few
 seconds an engine is killed or frozen, or the gateway's connection is cut. In the end each job must have been delivered
 once, or refunded. How long people waited is compared with what the same requests to the same engines take in virtual
-time, where nothing but drawing takes any time, and with what was foretold to them.
+time, where nothing but drawing takes any time, and with what was predicted for them.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ from tests.storage.rules import broken_rules
 
 TIMEOUT = 120.0
 BOT = ("-m", "tests.soak.engines.bot")
-STRIKES = ("killed", "killed", "frozen", "disconnected")
+FAULTS = ("killed", "killed", "frozen", "disconnected")
 #: Jobs before the estimates count: until then the engines learn.
 LEARNING = 50
-#: How far the mean wait may be from what is computed, and the largest share by which the median wait may be foretold
+#: How far the mean wait may be from what is computed, and the largest share by which the median wait may be predicted
 #: wrong.
 MAX_DIFFERENCE, MAX_ERROR = 0.10, 0.35
 
@@ -66,8 +66,8 @@ MAX_DIFFERENCE, MAX_ERROR = 0.10, 0.35
 class EnginesPlan:
     """load: the share of the engines' time that the requests fill. flood: jobs that one more person asks for at once.
 
-    scale: seconds that the fastest engine takes for what takes it one in virtual time. strike_every: seconds; 0 for no
-    strikes.
+    scale: seconds that the fastest engine takes for what takes it one in virtual time. fault_every: seconds; 0 for no
+    faults.
     """
 
     jobs: int = 10_000
@@ -75,7 +75,7 @@ class EnginesPlan:
     load: float = 0.5
     flood: int = 40
     scale: float = 0.5
-    strike_every: float = 4.0
+    fault_every: float = 4.0
     seed: int = 1
 
 
@@ -84,7 +84,7 @@ class EnginesOutcome:
     plan: EnginesPlan
     flooder: int = 0
     seconds: float = 0.0
-    strikes: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
     accepted: Sequence[Job] = ()
     #: What went wrong, whatever the machine's speed.
     wrong: list[str] = field(default_factory=list)
@@ -106,10 +106,10 @@ class EnginesOutcome:
         }
 
     def errors(self) -> list[float]:
-        """By what share of the wait each foretold wait was wrong."""
-        foretold = {line["put"]: line["foretold"] for line in self.queue_log if "put" in line}
+        """By what share of the wait each predicted wait was wrong."""
+        predicted = {line["put"]: line["predicted"] for line in self.queue_log if "put" in line}
         waits = list(self.waits().items())[LEARNING:]
-        return [abs(foretold[job] - wait) / wait for job, wait in waits if foretold[job] is not None]
+        return [abs(predicted[job] - wait) / wait for job, wait in waits if predicted[job] is not None]
 
     def computed(self) -> WaitRecord:
         """The same requests, engines and absences in virtual time."""
@@ -157,8 +157,8 @@ class EnginesOutcome:
         yield f"{len(self.accepted)} jobs in {self.seconds:.0f} s: {dict(states)}; {again} were begun again", True
         away = len(self.absences)
         yield (
-            f"strikes: {dict(self.strikes)}; an engine was away {away} times",
-            away > 0 or not self.strikes["killed"] + self.strikes["frozen"],
+            f"faults: {dict(self.faults)}; an engine was away {away} times",
+            away > 0 or not self.faults["killed"] + self.faults["frozen"],
         )
         waited, computed = mean(self.waits().values()), mean(self.computed_waits())
         difference = waited / computed - 1
@@ -167,7 +167,7 @@ class EnginesOutcome:
             abs(difference) <= MAX_DIFFERENCE,
         )
         if errors := self.errors():
-            yield f"foretold waits were wrong by a median of {median(errors):.1%}", median(errors) < MAX_ERROR
+            yield f"predicted waits were wrong by a median of {median(errors):.1%}", median(errors) < MAX_ERROR
 
 
 async def experiment(plan: EnginesPlan, folder: Path) -> EnginesOutcome:
@@ -190,13 +190,13 @@ async def experiment(plan: EnginesPlan, folder: Path) -> EnginesOutcome:
                 await discord.wait_until_ready(TIMEOUT)
                 await _until_loaded(folder, len(TEN))
                 began = time.perf_counter()
-                striking = asyncio.create_task(_strike(discord, process, plan, chance, outcome.strikes))
+                injecting = asyncio.create_task(_inject_faults(discord, process, plan, chance, outcome.faults))
                 for ask_of in _timetable(plan):
                     await asyncio.sleep(began + plan.scale * ask_of.at - time.perf_counter())
                     await ask(ask_of.user_id, ask_of.credits)
-                striking.cancel()
+                injecting.cancel()
                 with suppress(asyncio.CancelledError):
-                    await striking
+                    await injecting
                 await _until_settled(folder, sent)
                 outcome.seconds = time.perf_counter() - began
                 await asyncio.sleep(1)  # for duplicates that arrive late
@@ -238,20 +238,20 @@ async def _start(discord: FakeDiscord, folder: Path, plan: EnginesPlan, log: int
     return await asyncio.create_subprocess_exec(sys.executable, *BOT, cwd=folder, env=environment, stderr=log)
 
 
-async def _strike(
-    discord: FakeDiscord, process: Process, plan: EnginesPlan, chance: random.Random, strikes: Counter[str]
+async def _inject_faults(
+    discord: FakeDiscord, process: Process, plan: EnginesPlan, chance: random.Random, faults: Counter[str]
 ) -> None:
     """Every few seconds, kill or freeze an engine's process, or cut the gateway's connection, until cancelled."""
-    while plan.strike_every:
-        await asyncio.sleep(plan.strike_every * chance.uniform(0.5, 1.5))
-        kind = chance.choice(STRIKES)
+    while plan.fault_every:
+        await asyncio.sleep(plan.fault_every * chance.uniform(0.5, 1.5))
+        kind = chance.choice(FAULTS)
         engines = engines_of(process.pid)
         if kind == "disconnected":
             discord.gateway.drop()
         elif engines:
             with suppress(psutil.NoSuchProcess):
                 chance.choice(engines).send_signal(signal.SIGKILL if kind == "killed" else signal.SIGSTOP)
-        strikes[kind] += 1
+        faults[kind] += 1
 
 
 async def _until_loaded(folder: Path, engines: int) -> None:

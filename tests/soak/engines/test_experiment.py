@@ -1,3 +1,5 @@
+"""A short run of `experiment.py`, and what it calculates."""
+
 import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +17,9 @@ pytestmark = pytest.mark.posix
 
 
 async def test_constantly_failing_engines_lose_and_duplicate_nothing(tmp_path: Path) -> None:
-    outcome = await experiment(EnginesPlan(jobs=36, people=12, flood=6, scale=0.3, strike_every=1.0), tmp_path)
+    outcome = await experiment(EnginesPlan(jobs=36, people=12, flood=6, scale=0.3, fault_every=1.0), tmp_path)
     assert outcome.wrong == []
-    assert len(outcome.accepted) > 0 and outcome.strikes
+    assert len(outcome.accepted) > 0 and outcome.faults
     assert outcome.absences, "the log says when engines were away"
     computed = await asyncio.to_thread(outcome.computed)
     assert sorted(computed.order) == list(range(len(outcome.accepted)))
@@ -28,7 +30,7 @@ def an_outcome(*queue_log: dict[str, Any]) -> EnginesOutcome:
 
 
 def put(job: int, user: int) -> dict[str, Any]:
-    return {"put": job, "user": user, "credits": 1.0, "foretold": None}
+    return {"put": job, "user": user, "credits": 1.0, "predicted": None}
 
 
 def test_jobs_of_the_flood_that_start_earlier_count_once() -> None:
@@ -40,7 +42,7 @@ def test_jobs_of_the_flood_that_start_earlier_count_once() -> None:
 
 
 def test_estimates_are_compared_with_actual_waits() -> None:
-    outcome = an_outcome(*({**put(job, 1), "foretold": 15.0, "at": 1000.0} for job in range(60)))
+    outcome = an_outcome(*({**put(job, 1), "predicted": 15.0, "at": 1000.0} for job in range(60)))
     outcome.accepted = [delivered(job, at=1010.0) for job in range(60)]
     assert outcome.errors() == [0.5] * 10
 

@@ -236,7 +236,7 @@ async def test_a_picture_that_was_posted_unnoticed_is_found_when_its_nonce_is_lo
         stage.discord.archive_thread(thread)
     lost = stage.discord.faults.hold("POST", "^/channels/.*/messages", when="after")
     stage.engine.let_go()
-    await until(lambda: _struck(lost))
+    await until(lambda: _has_happened(lost))
     cut_off = stage.discord.faults.answer("GET", "^/channels/.*/messages", 500, times=10_000)
     lost.cut()
     await stage.draw("another", stage.bob)
@@ -252,7 +252,7 @@ async def test_a_picture_that_was_posted_unnoticed_is_found_when_its_nonce_is_lo
     assert await spent(stage) == 1.0
 
 
-async def _struck(fault: Fault) -> bool:
+async def _has_happened(fault: Fault) -> bool:
     return fault.hits > 0
 
 

@@ -1,4 +1,4 @@
-"""Faults that a test orders strike the requests they are meant for, and the request log has them."""
+"""Injected faults affect the requests they are meant for, and the request log has them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ async def test_requests_can_be_held_and_slowed(stage: SpecimenStage, channel: di
     assert stage.discord.request_log.find("POST", MESSAGES)[-1].seconds >= 0.05
 
 
-async def test_only_what_matches_is_struck_and_what_waits_can_be_forgotten(
+async def test_only_matching_requests_are_affected_and_faults_still_to_come_can_be_dropped(
     stage: SpecimenStage, channel: discord.TextChannel
 ) -> None:
     stage.discord.faults.answer("PATCH", "/messages/", 500)
