@@ -33,7 +33,6 @@ from bot.generation.redraw.area import Area
 from bot.generation.source_image import size_of, with_size_of_source
 from bot.generation.spec import JobImage, JobSpec
 from bot.generation.typed.mistakes import describe_mistakes
-from bot.generation.typed.models import NAME_SHOWN
 from bot.jobs.acknowledgement.known import KnownAnswers
 from bot.jobs.delivery.outbox import retry_storage
 from bot.jobs.delivery.progress import StatusMessages
@@ -61,7 +60,7 @@ from bot.rules.policy import (
     permit,
 )
 from bot.rules.server_settings import ServerSettings, load_server_settings, settings_guild_id
-from bot.text.markdown import inline
+from bot.text.markdown import NAME_SHOWN, inline
 from bot.text.translation import N_, say
 from inference import NativeSettings
 from storage.backend.transactions import StorageUnavailable
@@ -132,6 +131,25 @@ class JobRequest:
     draft: Draft | None = None
 
 
+@dataclass(frozen=True)
+class _ResolvedRequest:
+    """A request with what its user, its server and the models add to it.
+
+    request: with the file that it draws from, and notes on what was changed. options: all that are known by now.
+    """
+
+    request: JobRequest
+    options: Options
+    choice: ModelChoice
+    model: ModelInfo
+    settings: ServerSettings
+    place: ChannelContext
+
+
+class _RequestRefused(Exception):
+    """The message says why, in the user's language."""
+
+
 class Submitter:
     def __init__(
         self,
@@ -167,10 +185,18 @@ class Submitter:
 
     async def submit(self, origin: Origin, request: JobRequest) -> bool:
         """Queues the request, or tells the user privately why not. Returns whether it was accepted."""
-        interaction = origin.interaction
-        if interaction.channel_id is None:
-            await self._refuse(interaction, request, say(NO_CHANNEL))
+        try:
+            resolved = await self._resolve(origin.interaction, request)
+            spec, allowance = await self._check(origin, resolved)
+        except _RequestRefused as refusal:
+            await self._refuse(origin.interaction, request, str(refusal))
             return False
+        return await self._accept(origin, resolved, spec, allowance)
+
+    async def _resolve(self, interaction: Interaction, request: JobRequest) -> _ResolvedRequest:
+        """Raises _RequestRefused."""
+        if interaction.channel_id is None:
+            raise _RequestRefused(say(NO_CHANNEL))
         models = await self._model()
         settings = await load_server_settings(self._database.servers, settings_guild_id(interaction))
         choice = ModelChoice.of(models, settings, await self.preferences(interaction.user.id))
@@ -179,35 +205,38 @@ class Submitter:
         options = resolve_options(request.options, below, model)
         missing = unavailable_in(request.repeats, model) if request.repeats is not None else None
         if (missing := missing or unavailable(options, request.options, model)) is not None:
-            await self._refuse(interaction, request, missing)
-            return False
+            raise _RequestRefused(missing)
         if request.comparison is not None and request.parent is None:
             request = replace(request, comparison=with_fixed_settings(request.comparison, request.options, below))
         options, request = await self._sized(options, request, settings, model)
         request = await self._with_source(request)
-        place = await self._place_of(interaction)
+        return _ResolvedRequest(request, options, choice, model, settings, await self._place_of(interaction))
+
+    async def _check(self, origin: Origin, resolved: _ResolvedRequest) -> tuple[JobSpec, Allowance]:
+        """Raises _RequestRefused."""
+        request, options = resolved.request, resolved.options
         try:
             # In a thread, as `permit`: for a prompt that is made to take long, both do.
-            spec = await asyncio.to_thread(self._spec, request, options, settings, place, model)
+            spec = await asyncio.to_thread(self._spec, resolved)
         except InvalidComparison as error:
-            await self._refuse(interaction, request, str(error))
-            return False
+            raise _RequestRefused(str(error)) from None
         typed = TypedText((request.prompt, options.artist or ""), options.negative or "")
-        allowance = await self._permission(interaction, place, spec, settings, model, typed)
+        allowance = await self._permission(origin.interaction, resolved, spec, typed)
         if isinstance(allowance, PolicyRefusal):
             self._refused(allowance.reason.value)
-            self._log_refusal(interaction, allowance, "\n".join(typed.texts), origin.private)
-            await self._refuse(interaction, request, allowance.sentence)
-            return False
+            self._log_refusal(origin.interaction, allowance, "\n".join(typed.texts), origin.private)
+            raise _RequestRefused(allowance.sentence)
         try:
             Options.of(options.as_json())
         except ValidationError as error:  # a job that cannot be read back could never be drawn
-            logger.info("interaction %d: an option is out of range", interaction.id)
-            await self._refuse(interaction, request, describe_mistakes(error))
-            return False
-        spec = replace(spec, usual_model=choice.usual.name, area=request.area)
+            logger.info("interaction %d: an option is out of range", origin.interaction.id)
+            raise _RequestRefused(describe_mistakes(error)) from None
+        return replace(spec, usual_model=resolved.choice.usual.name, area=request.area), allowance
+
+    async def _accept(self, origin: Origin, resolved: _ResolvedRequest, spec: JobSpec, allowance: Allowance) -> bool:
+        interaction, request, models = origin.interaction, resolved.request, resolved.choice.models
         cost = spec.cost(models.default.native, models.work_of)
-        new = _new_job(origin, request, options, spec, cost, await self._parent_id(request))
+        new = _new_job(origin, request, resolved.options, spec, cost, await self._parent_id(request))
         account = Account(new.user_id, settings_guild_id(interaction))
         replaces = None if request.replaces is None else request.replaces.id
         erasures = self._erasures
@@ -222,7 +251,7 @@ class Submitter:
                     return True
                 self._accepted(interaction)
                 if erasures == self._erasures or not await self._is_erased(job):
-                    await self._enqueue(interaction, job, request, model)
+                    await self._enqueue(interaction, job, request, resolved.model)
                 return True
             case AlreadyAccepted() as refusal:
                 self._accepted(interaction)
@@ -280,10 +309,10 @@ class Submitter:
         kept = None if name is None else await self._database.preferences.preset(user_id, name)
         return None if kept is None else read_stored_options(kept)
 
-    def _spec(
-        self, request: JobRequest, options: Options, settings: ServerSettings, channel: ChannelContext, model: ModelInfo
-    ) -> JobSpec:
-        age_restricted = may_be_explicit(settings, channel)
+    def _spec(self, resolved: _ResolvedRequest) -> JobSpec:
+        """Slow. Raises InvalidComparison."""
+        request, options, model, settings = resolved.request, resolved.options, resolved.model, resolved.settings
+        age_restricted = may_be_explicit(settings, resolved.place)
 
         def rules_for(native: NativeSettings) -> PromptRules:
             return settings.defaults.prompt_rules(self._tags, age_restricted=age_restricted, native=native)
@@ -306,18 +335,14 @@ class Submitter:
         return JobSpec(recipes=made, options=options, age_restricted=age_restricted)
 
     async def _permission(
-        self,
-        interaction: Interaction,
-        place: ChannelContext,
-        spec: JobSpec,
-        settings: ServerSettings,
-        model: ModelInfo,
-        typed: TypedText,
+        self, interaction: Interaction, resolved: _ResolvedRequest, spec: JobSpec, typed: TypedText
     ) -> Allowance | PolicyRefusal:
         block = await self._database.servers.block_of(interaction.user.id, interaction.guild_id)
-        person = Person.of(interaction, block)
+        person, model = Person.of(interaction, block), resolved.model
         natives = {name: facts.native for name, facts in model.models.items()}
-        return await asyncio.to_thread(permit, settings, model.native, person, place, spec, typed, natives)
+        return await asyncio.to_thread(
+            permit, resolved.settings, model.native, person, resolved.place, spec, typed, natives
+        )
 
     async def _refused_since(self, interaction: Interaction) -> PolicyRefusal | None:
         """A block or a pause that came while a job was being accepted, and so may have found nothing to end."""
