@@ -1,4 +1,4 @@
-"""What the admins' and the operators' panels share: their buttons, and the handler of these."""
+"""What the admins' and the operators' panels share: their buttons with their handler, and lists that are typed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from discord import ui
 
 from bot.components.base import ABSTRACT, AnimaInteraction, Component
 from bot.messages.replies import reply_privately
+from bot.prompting.syntax import COMMAS
 
+#: Of what was done, above a page: of the 4,000 characters that a message with components may have.
+MAX_NOTICE_LENGTH = 900
 #: Gets what was chosen in a select, and the number at the end of the custom_id, if it has one.
 PanelAction: TypeAlias = Callable[[AnimaInteraction, list[str], "int | None"], Awaitable[None]]
 
@@ -30,6 +33,11 @@ def panel_button(
 ) -> ui.Button[Any]:
     custom_id = f"{panel}:{action}" if argument is None else f"{panel}:{action}:{argument}"
     return ui.Button(label=label, style=style, custom_id=custom_id)
+
+
+def list_entries(typed: str) -> list[str]:
+    """What was typed between commas and ends of lines."""
+    return [entry.strip() for entry in re.split(f"[{COMMAS}]", typed) if entry.strip()]
 
 
 class PanelItem(Component, template=ABSTRACT):

@@ -5,34 +5,28 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from bot.components.base import AnimaInteraction, JobComponent, load_image
-from bot.components.requests import draw_instead, edit
+from bot.components.base import AnimaInteraction, JobComponent
+from bot.components.requests import acknowledge_prompt, draw_instead, edit
 from bot.generation.errors import InvalidOption
 from bot.generation.options import Options
 from bot.generation.sizes import Size, parse_size
-from bot.jobs.submission import Origin
 from bot.messages.buttons import FIXED_PROMPT_TEMPLATE
 from bot.messages.replies import reply_privately
 from bot.prompting import Correction, correct
-from bot.text.translation import N_, say
 from inference.request import MAX_PROMPT_LENGTH
-
-NOT_REMEMBERED = N_("This prompt is no longer saved. Use `/anima imagine` instead.")
 
 
 class DrawFixed(JobComponent, template=FIXED_PROMPT_TEMPLATE):
     """Draws the corrected prompt instead: a job that is still queued is replaced."""
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
-        client = interaction.client
-        origin = await Origin.acknowledge(interaction, ephemeral=client.submitter.is_private(self.job_id))
-        image = await load_image(interaction, self.job_id, owner_only=True)
-        if image is None:
-            await reply_privately(interaction, say(NOT_REMEMBERED))
+        loaded = await acknowledge_prompt(interaction, self.job_id)
+        if loaded is None:
             return
-        correction = await asyncio.to_thread(correct, image.job.prompt, client.tags)
+        origin, image = loaded
+        correction = await asyncio.to_thread(correct, image.job.prompt, interaction.client.tags)
         try:
-            model = (await client.model()).of(image.recipe.model)
+            model = (await interaction.client.model()).of(image.recipe.model)
             options = corrected(image.spec.options, correction, model.native.sizes)
         except InvalidOption as error:
             await reply_privately(interaction, str(error))

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bot.components.base import AnimaInteraction, load_image
 from bot.generation.compose import options_of_image, prompt_of_image
 from bot.generation.options import Options
 from bot.generation.spec import JobImage
 from bot.jobs.submission import JobRequest, Origin
+from bot.messages.replies import reply_privately
+from bot.text.translation import N_, say
+
+PROMPT_NOT_SAVED = N_("This prompt is no longer saved. Use `/anima imagine` instead.")
 
 
 def reroll(image: JobImage) -> JobRequest:
@@ -46,6 +51,20 @@ def vary(image: JobImage, strength: float) -> JobRequest:
 def edit(image: JobImage, prompt: str, options: Options, *, kind: str = "edit") -> JobRequest:
     """One image, drawn with another prompt or other options."""
     return JobRequest(kind=kind, prompt=prompt, options=options, parent=image)
+
+
+async def acknowledge_prompt(interaction: AnimaInteraction, job_id: int) -> tuple[Origin, JobImage] | None:
+    """Acknowledge a press on a button about a job's prompt, and load the job.
+
+    None if it is no longer saved, or is another user's; the user is notified.
+    """
+    private = interaction.client.submitter.is_private(job_id)
+    origin = await Origin.acknowledge(interaction, ephemeral=private)
+    image = await load_image(interaction, job_id, owner_only=True)
+    if image is None:
+        await reply_privately(interaction, say(PROMPT_NOT_SAVED))
+        return None
+    return origin, image
 
 
 async def draw_instead(origin: Origin, image: JobImage, request: JobRequest) -> None:

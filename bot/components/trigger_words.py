@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from bot.components.base import AnimaInteraction, JobComponent, load_image
-from bot.components.requests import draw_instead, edit
+from bot.components.base import AnimaInteraction, JobComponent
+from bot.components.requests import acknowledge_prompt, draw_instead, edit
 from bot.generation.typed.command import with_tags
-from bot.jobs.submission import Origin
 from bot.messages.buttons import TRIGGER_WORDS_TEMPLATE
 from bot.messages.replies import reply_privately
 from bot.messages.trigger_words import missing_trigger_words
 from bot.text.translation import N_, say
 
-NOT_REMEMBERED = N_("This prompt is no longer saved. Use `/anima imagine` instead.")
 NONE_MISSING = N_("There are no trigger words to add any more.")
 
 
@@ -19,13 +17,12 @@ class AddTriggerWords(JobComponent, template=TRIGGER_WORDS_TEMPLATE):
     """Draws the same with the trigger words; the original job gives way if it is still queued."""
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
-        client = interaction.client
-        origin = await Origin.acknowledge(interaction, ephemeral=client.submitter.is_private(self.job_id))
-        image = await load_image(interaction, self.job_id, owner_only=True)
-        if image is None:
-            await reply_privately(interaction, say(NOT_REMEMBERED))
+        loaded = await acknowledge_prompt(interaction, self.job_id)
+        if loaded is None:
             return
-        missing = missing_trigger_words(image.job.prompt, image.spec.options.loras or (), await client.model())
+        origin, image = loaded
+        model = await interaction.client.model()
+        missing = missing_trigger_words(image.job.prompt, image.spec.options.loras or (), model)
         if not missing:
             await reply_privately(interaction, say(NONE_MISSING))
             return

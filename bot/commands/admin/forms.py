@@ -17,11 +17,13 @@ from pydantic import TypeAdapter, ValidationError
 from bot.commands.admin.context import AdminContext, ChangedMeanwhile, is_admin, load_context, save, why_not_admin
 from bot.commands.admin.pages import show
 from bot.commands.admin.summaries import LABELS, describe_errors, inline_or_empty, of_loras, of_size
+from bot.commands.panel import list_entries
 from bot.components.base import AnimaInteraction, Modal, Submitted, defer_update, save_draft
+from bot.components.moderation.panel import block_in_server
 from bot.generation.errors import InvalidForm
 from bot.generation.values import MAX_ARTISTS_LENGTH, MAX_COMPARED, MAX_LORA_STRENGTH, MAX_LORAS, offered
 from bot.messages.limits import MAX_CHOICES
-from bot.rules.policy import MAX_STEPS_UNLESS_SET
+from bot.rules.policy import MAX_REASON_LENGTH, MAX_STEPS_UNLESS_SET
 from bot.rules.server_settings import (
     MAX_BLOCKED_WORD_LENGTH,
     MAX_PREFIX_LENGTH,
@@ -37,7 +39,6 @@ from bot.text.numbers import half_width, number
 from bot.text.translation import N_, say
 from inference.request import SAMPLERS, SCHEDULERS
 
-MAX_REASON_LENGTH = 300
 MAX_NUMBER_LENGTH = 20
 MAX_LORAS_LENGTH = 500
 
@@ -50,8 +51,6 @@ RECOMMENDED = N_("Empty: recommended text")
 
 #: Stands for one of the model's own sizes in what is said about a field.
 EXAMPLE_SIZE = "<size>"
-
-SEPARATORS = r"[,\n、，]"  # noqa: RUF001
 
 #: What was typed, by the key of the field: a text, a list of chosen values, or whether a box is ticked.
 Values = dict[str, Any]
@@ -296,9 +295,9 @@ async def _save_drawing(interaction: AnimaInteraction, context: AdminContext, va
 
 
 async def _save_style(interaction: AnimaInteraction, context: AdminContext, values: Values) -> str:
-    artists = ", ".join(_entries(values["artist"]))
+    artists = ", ".join(list_entries(values["artist"]))
     here = await interaction.client.model_info.loras()
-    loras = tuple(_lora(entry, here) for entry in _entries(values["loras"]))
+    loras = tuple(_lora(entry, here) for entry in list_entries(values["loras"]))
     return await _saves("defaults", ServerDefaults)(interaction, context, {**values, "artist": artists, "loras": loras})
 
 
@@ -342,22 +341,13 @@ async def _save_words(interaction: AnimaInteraction, context: AdminContext, valu
         "blocked_words",
         always_safe=now.always_safe,
         safe_channels=now.safe_channels,
-        blocked_words=tuple(dict.fromkeys(_entries(values["blocked_words"]))),
+        blocked_words=tuple(dict.fromkeys(list_entries(values["blocked_words"]))),
     )
     return await save(interaction, context, replace(context.settings, safety=changed))
 
 
 async def _save_block(interaction: AnimaInteraction, context: AdminContext, values: Values) -> str:
-    user_id = int(values["person"][0])
-    if user_id == interaction.user.id:
-        raise InvalidForm(say("You can't block yourself."))
-    blocked = await interaction.client.moderation.block(
-        context.guild_id, user_id, by=interaction.user.id, reason=values["reason"].strip()
-    )
-    person = f"<@{user_id}>"
-    if blocked:
-        return say("{person} can no longer draw here.", person=person)
-    return say("{person} is already blocked.", person=person)
+    return await block_in_server(interaction, context.guild_id, int(values["person"][0]), values["reason"].strip())
 
 
 def _validated(kind: type[Any], key: str, **values: Any) -> Any:
@@ -366,11 +356,6 @@ def _validated(kind: type[Any], key: str, **values: Any) -> Any:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
         raise InvalidForm(describe_errors(error, key)) from None
-
-
-def _entries(typed: str) -> list[str]:
-    """What stands between commas and ends of lines."""
-    return [entry.strip() for entry in re.split(SEPARATORS, typed) if entry.strip()]
 
 
 def _plain(value: Any) -> Any:

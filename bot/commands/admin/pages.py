@@ -27,14 +27,13 @@ from bot.commands.admin.gallery import gallery_page
 from bot.commands.admin.log_channel import log_channel_page
 from bot.commands.admin.models import models_page
 from bot.commands.admin.summaries import inline_or_empty, relative_time
+from bot.commands.panel import MAX_NOTICE_LENGTH
 from bot.components.base import AnimaInteraction
 from bot.messages.buttons import edit_again_button
 from bot.messages.layout import StaticLayout
 from bot.text.translation import N_, say, say_plural
 
 LOG_PAGE = 8
-#: Of the 4,000 characters that a message with components may have.
-MAX_NOTICE_LENGTH = 900
 
 
 @dataclass(frozen=True)

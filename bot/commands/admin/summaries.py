@@ -157,15 +157,22 @@ def of_limits(limits: ServerLimits) -> str:
     )
 
 
-def of_quota(quota: Quota) -> str:
-    if quota.credits is None:
+def of_everyone(credits: float | None) -> str:
+    """The quota of those who have none of their own; None is no limit."""
+    if credits is None:
         return say("Everyone: no limit")
-    everyone = say_plural(
+    return say_plural(
         "Everyone: {credits} credit per day",
         "Everyone: {credits} credits per day",
-        quota.credits,
-        credits=decimal(quota.credits),
+        credits,
+        credits=decimal(credits),
     )
+
+
+def of_quota(quota: Quota) -> str:
+    everyone = of_everyone(quota.credits)
+    if quota.credits is None:
+        return everyone
     own = len(quota.roles) + len(quota.unlimited_roles)
     if not own:
         return everyone

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from bot.commands.admin.summaries import describe_errors
 from bot.commands.operator.access import is_operator, why_no_operator
 from bot.commands.operator.pages import DRAFT, show
+from bot.commands.panel import list_entries
 from bot.components.base import AnimaInteraction, Modal, Submitted, defer_update, save_draft
 from bot.generation.errors import InvalidForm
 from bot.rules.policy import MAX_REASON_LENGTH
@@ -130,8 +131,8 @@ async def _block(interaction: AnimaInteraction, typed: Mapping[str, str]) -> str
 async def _words(interaction: AnimaInteraction, typed: Mapping[str, str]) -> str:
     servers = interaction.client.database.servers
     now = (await load_server_settings(servers, None)).safety
-    words = [word.strip() for word in re.split(r"[,\n、，]", typed["blocked_words"]) if word.strip()]  # noqa: RUF001
-    safety = {"always_safe": now.always_safe, "blocked_words": list(dict.fromkeys(words))}
+    words = list(dict.fromkeys(list_entries(typed["blocked_words"])))
+    safety = {"always_safe": now.always_safe, "blocked_words": words}
     try:
         TypeAdapter(Safety).validate_python(safety)
     except ValidationError as error:

@@ -13,21 +13,19 @@ from discord import ui
 
 from bot.client import AnimaClient
 from bot.commands.admin.controls import MAX_CHOSEN, text
-from bot.commands.admin.summaries import inline_or_empty, of_statistics, relative_time
-from bot.commands.panel import panel_button
+from bot.commands.admin.summaries import inline_or_empty, of_everyone, of_statistics, relative_time
+from bot.commands.panel import MAX_NOTICE_LENGTH, panel_button
 from bot.components.base import AnimaInteraction
 from bot.messages.buttons import edit_again_button
 from bot.messages.job import no_credits
 from bot.messages.layout import StaticLayout
 from bot.rules.server_settings import ServerSettings, load_server_settings
-from bot.text.formats import decimal
 from bot.text.markdown import blockquote
 from bot.text.translation import N_, say, say_plural
 from storage.quotas import ServerUsage
 from storage.servers import EVERYWHERE
 
 SERVERS_PER_PAGE = 10
-MAX_NOTICE_LENGTH = 900
 MAX_SHOWN_WORDS = 2000
 #: Where a draft of an announcement is kept in the operator's own document.
 DRAFT = "announcement"
@@ -152,18 +150,8 @@ async def _private(client: AnimaClient, begin: int) -> Items:
 
 
 def _credits(settings: ServerSettings) -> str:
-    match settings.quota.credits:
-        case None:
-            return say("Everyone: no limit")
-        case 0:
-            return no_credits(in_server=False)
-        case credits:
-            return say_plural(
-                "Everyone: {credits} credit per day",
-                "Everyone: {credits} credits per day",
-                credits,
-                credits=decimal(credits),
-            )
+    credits = settings.quota.credits
+    return no_credits(in_server=False) if credits == 0 else of_everyone(credits)
 
 
 async def _announce(client: AnimaClient, begin: int) -> Items:

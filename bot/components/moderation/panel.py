@@ -12,6 +12,7 @@ from bot.client import AnimaClient
 from bot.components.base import AnimaInteraction, JobComponent, defer_update, is_own_message
 from bot.components.deletion import delete_job
 from bot.components.moderation.permission import job_of_share, may_moderate, may_moderate_server
+from bot.generation.errors import InvalidForm
 from bot.messages.buttons import MODERATE_TEMPLATE, moderation_button
 from bot.messages.details import job_url
 from bot.messages.layout import StaticLayout
@@ -111,14 +112,22 @@ async def moderated_job(interaction: AnimaInteraction, message: discord.Message)
     return job if await may_moderate(interaction, job) else say(NOT_A_MODERATOR)
 
 
-async def _block(interaction: AnimaInteraction, job: Job) -> str:
-    assert job.guild_id is not None
-    if job.user_id == interaction.user.id:
-        return say(NOT_YOURSELF)
-    person = f"<@{job.user_id}>"
-    if await interaction.client.moderation.block(job.guild_id, job.user_id, by=interaction.user.id):
+async def block_in_server(interaction: AnimaInteraction, guild_id: int, user_id: int, reason: str = "") -> str:
+    """Block somebody, and return what to say. Raises InvalidForm if that is the user themselves."""
+    if user_id == interaction.user.id:
+        raise InvalidForm(say(NOT_YOURSELF))
+    person = f"<@{user_id}>"
+    if await interaction.client.moderation.block(guild_id, user_id, by=interaction.user.id, reason=reason):
         return say("{person} can no longer draw here.", person=person)
     return say("{person} is already blocked.", person=person)
+
+
+async def _block(interaction: AnimaInteraction, job: Job) -> str:
+    assert job.guild_id is not None
+    try:
+        return await block_in_server(interaction, job.guild_id, job.user_id)
+    except InvalidForm as error:
+        return str(error)
 
 
 async def _unblock(interaction: AnimaInteraction, job: Job) -> str:

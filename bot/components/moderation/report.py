@@ -29,7 +29,7 @@ YOUR_OWN = N_("That is your own picture. You can remove it with **Delete**.")
 NO_LOG_CHANNEL = N_(
     "This server has no log channel, so I can't pass reports on. Please tell the server's moderators yourself."
 )
-NOT_PASSED_ON = N_(
+REPORT_NOT_POSTED = N_(
     "I couldn't post your report in this server's log channel. Please tell the server's moderators yourself."
 )
 PASSED_ON = N_("Thank you. The server's moderators can see your report now.")
@@ -125,7 +125,7 @@ async def _report(interaction: AnimaInteraction, job: Job | None, reason: str) -
     if await interaction.client.log_channels.post(job.guild_id, entry):
         return say(PASSED_ON)
     await reports.take_back(job.id, reporter_id)
-    raise InvalidForm(say(NOT_PASSED_ON))
+    raise InvalidForm(say(REPORT_NOT_POSTED))
 
 
 def _read(values: Submitted) -> tuple[int | None, str]:

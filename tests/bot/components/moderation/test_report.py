@@ -8,10 +8,10 @@ from bot.components.moderation.panel import NOT_A_MODERATOR
 from bot.components.moderation.report import (
     MAX_REPORTS,
     NO_LOG_CHANNEL,
-    NOT_PASSED_ON,
     NOTHING_TO_REPORT,
     OUTCOMES,
     PASSED_ON,
+    REPORT_NOT_POSTED,
     YOUR_OWN,
 )
 from bot.jobs import log_channels
@@ -90,7 +90,7 @@ async def test_a_report_that_could_not_be_posted_says_so_and_can_be_made_again(
 ) -> None:
     _, message = await stage.draw("1girl")
     stage.discord.set_overwrite(log, stage.discord.world.bot_role, deny=Permissions.SEND_MESSAGES)
-    assert await report(stage, message, dan) == NOT_PASSED_ON
+    assert await report(stage, message, dan) == REPORT_NOT_POSTED
     stage.discord.set_overwrite(log, stage.discord.world.bot_role)
     assert await report(stage, message, dan) == PASSED_ON
 
