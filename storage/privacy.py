@@ -116,12 +116,7 @@ class Privacy:
         theirs = jobs.c.user_id == user_id
         async with self._transactions.writing() as connection:
             drawn = await connection.scalar(select(func.count()).where(pictures.c.user_id == user_id))
-            posted = await connection.execute(
-                select(jobs.c.channel_id, jobs.c.message_id)
-                .where(theirs, jobs.c.state == JobState.DELIVERED)
-                .distinct()
-            )
-            messages = tuple((channel_id, message_id) for channel_id, message_id in posted)
+            messages = await _messages_of(connection, user_id)
             unfinished = await find_all(connection, theirs & jobs.c.state.in_(LIVE), locked=True)
             ids = [job.id for job in unfinished]
             await connection.execute(
@@ -135,18 +130,7 @@ class Privacy:
                 delete(jobs).where(theirs, jobs.c.id.in_(ids) | jobs.c.state.not_in(LIVE))
             )
             await forget_source_images(connection)
-            await connection.execute(
-                update(charges)
-                .where(charges.c.user_id == user_id, charges.c.reserved_at <= now - WINDOW)
-                .values(user_id=None, interaction_id=None)
-            )
-            await connection.execute(delete(preferences).where(preferences.c.user_id == user_id))
-            await connection.execute(delete(presets).where(presets.c.user_id == user_id))
-            await connection.execute(delete(drafts).where(drafts.c.user_id == user_id))
-            await connection.execute(delete(reports).where(reports.c.reporter_id == user_id))
-            await connection.execute(delete(unanswered).where(unanswered.c.user_id == user_id))
-            for column in (jobs.c.ended_by, blocks.c.blocked_by, audit.c.actor_id, audit.c.subject_id):
-                await connection.execute(update(column.table).where(column == user_id).values({column: None}))
+            await _erase_beside_jobs(connection, user_id, now)
         for watcher in self._watchers:
             watcher(user_id)
         await self._transactions.empty_log()
@@ -240,6 +224,32 @@ class Privacy:
                 await connection.execute(update(pictures).where(still_listed).values(deleted_at=self._clock()))
             await forget_source_images(connection)
             return forgotten
+
+
+async def _messages_of(connection: AsyncConnection, user_id: int) -> tuple[tuple[int, int], ...]:
+    """The ids of channel and message of each of a user's delivered jobs."""
+    posted = await connection.execute(
+        select(jobs.c.channel_id, jobs.c.message_id)
+        .where(jobs.c.user_id == user_id, jobs.c.state == JobState.DELIVERED)
+        .distinct()
+    )
+    return tuple((channel_id, message_id) for channel_id, message_id in posted)
+
+
+async def _erase_beside_jobs(connection: AsyncConnection, user_id: int, now: datetime) -> None:
+    """Delete a user's rows in the other tables, and their id where a row has to stay."""
+    await connection.execute(
+        update(charges)
+        .where(charges.c.user_id == user_id, charges.c.reserved_at <= now - WINDOW)
+        .values(user_id=None, interaction_id=None)
+    )
+    await connection.execute(delete(preferences).where(preferences.c.user_id == user_id))
+    await connection.execute(delete(presets).where(presets.c.user_id == user_id))
+    await connection.execute(delete(drafts).where(drafts.c.user_id == user_id))
+    await connection.execute(delete(reports).where(reports.c.reporter_id == user_id))
+    await connection.execute(delete(unanswered).where(unanswered.c.user_id == user_id))
+    for column in (jobs.c.ended_by, blocks.c.blocked_by, audit.c.actor_id, audit.c.subject_id):
+        await connection.execute(update(column.table).where(column == user_id).values({column: None}))
 
 
 async def _forget_words(connection: AsyncConnection, job_ids: Collection[int]) -> int:

@@ -127,9 +127,8 @@ class Quotas:
 
     async def spent_lately(self, period: timedelta) -> Mapping[int, float]:
         """Credits by user, over all servers. `period` is at most 24 hours; then charges lose their user."""
-        person = charges.c.user_id + literal_column(
-            "0"
-        )  # if grouped by the plain column, SQLite would scan all charges
+        # Grouped by the plain column, SQLite would scan all charges.
+        person = charges.c.user_id + literal_column("0")
         async with self._transactions.reading() as connection:
             rows = await connection.execute(
                 select(person, func.sum(charges.c.spent))

@@ -192,14 +192,7 @@ def recipes(
 
     options: resolved. from_image: whether there is a source image, `denoise` of which is redrawn.
     """
-    assert options.size is not None and options.steps is not None and options.cfg_scale is not None
-    assert options.sampler is not None and options.scheduler is not None
-    assert options.loras is not None and options.denoise is not None
-    width, height = options.size
-    loras = options.loras
-    if options.turbo and model.turbo is not None and model.turbo.name not in dict(loras):
-        loras = (*loras, (model.turbo.name, 1.0))
-    variation_seed, variation_strength = options.variation or (None, 0.0)
+    settings = _recipe_without_prompt(options, prompt_rules, model, from_image=from_image)
     made = []
     for seed in seeds:
         final = final_prompts(
@@ -211,31 +204,44 @@ def recipes(
             age_restricted=prompt_rules.age_restricted,
             category_of=prompt_rules.tags.category_of,
         )
-        made.append(
-            Recipe(
-                prompt=final.positive,
-                negative_prompt=final.negative,
-                width=width,
-                height=height,
-                steps=options.steps,
-                cfg_scale=options.cfg_scale,
-                sampler=options.sampler,
-                scheduler=options.scheduler,
-                seed=seed,
-                loras=loras,
-                denoise=options.denoise if from_image else 1.0,
-                variation_seed=variation_seed,
-                variation_strength=variation_strength,
-                nag=prompt_rules.nag and options.nag is not False,
-                shift=options.shift or 3.0,
-                beta=options.beta if options.scheduler == "beta" else None,
-                er_sde=options.er_sde if options.sampler == "er_sde" else None,
-                model=model.name,
-                tile=tile_for(options.size, model.native.sizes[0]) if options.upscaled and from_image else None,
-                fast=bool(options.fast),
-            )
-        )
+        made.append(replace(settings, prompt=final.positive, negative_prompt=final.negative, seed=seed))
     return tuple(made)
+
+
+def _recipe_without_prompt(
+    options: Options, prompt_rules: PromptRules, model: ModelInfo, *, from_image: bool
+) -> Recipe:
+    """What all pictures of a request have in common."""
+    assert options.size is not None and options.steps is not None and options.cfg_scale is not None
+    assert options.sampler is not None and options.scheduler is not None
+    assert options.loras is not None and options.denoise is not None
+    width, height = options.size
+    loras = options.loras
+    if options.turbo and model.turbo is not None and model.turbo.name not in dict(loras):
+        loras = (*loras, (model.turbo.name, 1.0))
+    variation_seed, variation_strength = options.variation or (None, 0.0)
+    return Recipe(
+        prompt="",
+        negative_prompt="",
+        width=width,
+        height=height,
+        steps=options.steps,
+        cfg_scale=options.cfg_scale,
+        sampler=options.sampler,
+        scheduler=options.scheduler,
+        seed=0,
+        loras=loras,
+        denoise=options.denoise if from_image else 1.0,
+        variation_seed=variation_seed,
+        variation_strength=variation_strength,
+        nag=prompt_rules.nag and options.nag is not False,
+        shift=options.shift or 3.0,
+        beta=options.beta if options.scheduler == "beta" else None,
+        er_sde=options.er_sde if options.sampler == "er_sde" else None,
+        model=model.name,
+        tile=tile_for(options.size, model.native.sizes[0]) if options.upscaled and from_image else None,
+        fast=bool(options.fast),
+    )
 
 
 def repeat_recipes(spec: JobSpec, prompt_rules: PromptRules) -> tuple[Recipe, ...]:

@@ -122,6 +122,16 @@ class Application:
     token: str
 
 
+#: The first second of 2023 (Unix time): everyone and everything here is a little older than now.
+FOUNDED = 1_672_531_200.0
+DAY = 86_400.0
+
+
+def id_of_day(days: int) -> int:
+    """The id of what was created so many days after `FOUNDED`."""
+    return snowflake_at(FOUNDED + days * DAY)
+
+
 class World:
     """The default world, the same every time.
 
@@ -132,12 +142,19 @@ class World:
 
     def __init__(self, snowflakes: Snowflakes) -> None:
         self._snowflakes = snowflakes
-        day = 86_400.0
-        founded = 1_672_531_200.0  # the first second of 2023: everyone and everything here is a little older than now
+        self._create_users()
+        self._create_atelier()
+        self._create_elsewhere()
+        self.users = {user.id: user for user in (self.owner, self.alice, self.bob, self.emi, self.carol, self.bot)}
+        self.guilds = {guild.id: guild for guild in (self.guild, self.elsewhere)}
+        self.private_channels: dict[int, Channel] = {self.group.id: self.group}
+        self._found_before: dict[int, Channel] = {}  # so that each is looked for among all channels once
+        #: Users who installed the app to themselves.
+        self.installed_by = {self.carol.id, self.alice.id}
+        #: Users who accept no private messages.
+        self.closed_to_dms: set[int] = set()
 
-        def id_of_day(days: int) -> int:
-            return snowflake_at(founded + days * day)
-
+    def _create_users(self) -> None:
         self.owner = User(id_of_day(1), "olivia", "Olivia")
         self.alice = User(id_of_day(2), "alice", "Alice")
         self.bob = User(id_of_day(3), "bob", "Bob", locale="de")
@@ -146,6 +163,7 @@ class World:
         self.emi = User(id_of_day(6), "emi", "Emi", locale="ja")
         self.application = Application(id_of_day(5), "Anima", self.bot, self.owner, f"stand-in.{id_of_day(5)}.token")
 
+    def _create_atelier(self) -> None:
         self.moderator = Role(
             id_of_day(12), "moderator", Permissions.MANAGE_GUILD | Permissions.MANAGE_MESSAGES, position=2
         )
@@ -170,21 +188,13 @@ class World:
         self.thread = Channel(id_of_day(24), PUBLIC_THREAD, "late sketches", self.guild, parent=self.after_dark)
         self.guild.channels.append(self.thread)
 
-        elsewhere_everyone = Role(id_of_day(30), "@everyone", DEFAULT_PERMISSIONS, position=0)
-        self.elsewhere = Guild(id_of_day(30), "Elsewhere", self.bob, elsewhere_everyone, [elsewhere_everyone])
+    def _create_elsewhere(self) -> None:
+        everyone = Role(id_of_day(30), "@everyone", DEFAULT_PERMISSIONS, position=0)
+        self.elsewhere = Guild(id_of_day(30), "Elsewhere", self.bob, everyone, [everyone])
         self.elsewhere.add_member(self.bob)
         self.elsewhere.add_member(self.carol)
         self.lounge = self._text_channel(self.elsewhere, id_of_day(31), "lounge")
         self.group = Channel(id_of_day(32), GROUP_DM, "sketch club", recipients=(self.alice, self.carol))
-
-        self.users = {user.id: user for user in (self.owner, self.alice, self.bob, self.emi, self.carol, self.bot)}
-        self.guilds = {guild.id: guild for guild in (self.guild, self.elsewhere)}
-        self.private_channels: dict[int, Channel] = {self.group.id: self.group}
-        self._found_before: dict[int, Channel] = {}  # so that each is looked for among all channels once
-        #: Users who installed the app to themselves.
-        self.installed_by = {self.carol.id, self.alice.id}
-        #: Users who accept no private messages.
-        self.closed_to_dms: set[int] = set()
 
     def _text_channel(self, guild: Guild, id: int, name: str, *, nsfw: bool = False) -> Channel:
         channel = Channel(id, TEXT, name, guild, nsfw=nsfw)
