@@ -276,9 +276,8 @@ def load_engine(
         return load()
     from inference.classifier import ClassifyingEngine, ImageClassifier
 
-    image_classifier = ImageClassifier.load(
-        classifier, choose_device(device)
-    )  # before the large files: it may be misnamed
+    # Before the large files, as it may be misnamed.
+    image_classifier = ImageClassifier.load(classifier, choose_device(device))
     return ClassifyingEngine(load(), image_classifier)
 
 

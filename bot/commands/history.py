@@ -51,7 +51,7 @@ DELETE_TOGETHER = N_(
     "Delete this picture and the {others} others posted with it from your history and from {channel}?",
 )
 NOT_THERE = N_("That picture is no longer in your history.")
-WORDS_FORGOTTEN = N_("That picture's prompt and settings are no longer saved, so I can't draw it again.")
+PROMPT_DELETED = N_("That picture's prompt and settings are no longer saved, so I can't draw it again.")
 
 Towards = Literal["older", "newer"]
 
@@ -133,7 +133,7 @@ class DrawAgain(HistoryComponent, template=r"anima:history:again:([0-9]{1,18})(?
             return
         image = image_of(interaction, job)
         if image is None:
-            await reply_privately(interaction, say(WORDS_FORGOTTEN))
+            await reply_privately(interaction, say(PROMPT_DELETED))
             return
         await interaction.client.submitter.submit(origin, reroll(image))
 

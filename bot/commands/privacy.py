@@ -24,21 +24,21 @@ from bot.text.formats import duration
 from bot.text.translation import N_, say, say_plural
 from storage.privacy import Erased
 
-WHAT_IS_KEPT = N_(
+STORED_DATA = N_(
     "### What I store about you\n"
     "Your prompts, settings and seeds; when and where you drew, and what it cost; your defaults and "
     "presets; for a day, what you typed into a form that was refused; the pictures you used as a source or "
     "upscaled; which pictures you reported, and which were shared in a server's gallery. Finished pictures are stored "
     "by Discord, in its messages."
 )
-KEPT_FOR_EVER = N_("It is stored until you erase it.")
+KEPT_UNTIL_ERASED = N_("It is stored until you erase it.")
 PROMPTS_KEPT = N_("Prompts and settings are deleted after {days}.")
 PICTURES_KEPT = N_("Pictures leave your history after {days}. Their messages stay in Discord.")
 SEEN_BY_MODERATORS = N_(
     "Moderators of a server with a log channel see there what happened to your requests in it: refused prompts with "
     "their words (private ones too), failed jobs, reports, deletions and blocks."
 )
-NOT_PASSED_ON = N_("Only you can see this message. Otherwise your data is not shared with anyone.")
+NOT_SHARED = N_("Only you can see this message. Otherwise your data is not shared with anyone.")
 
 QUESTION = N_(
     "### Erase everything?\n"
@@ -62,9 +62,9 @@ async def privacy(interaction: AnimaInteraction) -> None:
         _button("export", say("Send me a copy"), emoji="📄"), _button("erase", say("Erase everything…"), emoji="🗑️")
     )
     kept = [
-        say(WHAT_IS_KEPT),
+        say(STORED_DATA),
         *_how_long(interaction.client.retention),
-        f"-# {say(SEEN_BY_MODERATORS)} {say(NOT_PASSED_ON)}",
+        f"-# {say(SEEN_BY_MODERATORS)} {say(NOT_SHARED)}",
     ]
     await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay("\n".join(kept)), buttons))
 
@@ -141,7 +141,7 @@ def _button(
 def _how_long(retention: Retention) -> list[str]:
     prompts, pictures = retention.prompts_kept, retention.images_kept
     if prompts is None and pictures is None:
-        return [say(KEPT_FOR_EVER)]
+        return [say(KEPT_UNTIL_ERASED)]
     sentences = [] if prompts is None else [say(PROMPTS_KEPT, days=duration(prompts))]
     return sentences if pictures is None else [*sentences, say(PICTURES_KEPT, days=duration(pictures))]
 

@@ -41,7 +41,7 @@ class CancelInOverview(JobComponent, template=r"anima:queue:cancel:([0-9]{1,18})
         await interaction.edit_original_response(view=await _overview(interaction, outcome))
 
 
-class LookAgain(Component, template=r"anima:queue"):
+class RefreshQueue(Component, template=r"anima:queue"):
     open_to_blocked = True
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
@@ -106,4 +106,4 @@ def _count(jobs: int) -> str:
     return say_plural("{count} job", "{count} jobs", jobs)
 
 
-HANDLERS = (CancelInOverview, LookAgain)
+HANDLERS = (CancelInOverview, RefreshQueue)

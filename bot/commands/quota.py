@@ -20,7 +20,7 @@ DEFAULT_PICTURE = 1.0
 
 USED_IN_SERVER = N_("You have used **{credits}** in this server in the last 24 hours.")
 USED_OUTSIDE = N_("You have used **{credits}** in private messages in the last 24 hours.")
-WHAT_A_CREDIT_IS = N_(
+ABOUT_CREDITS = N_(
     "A picture with default settings costs 1 credit. Larger sizes, more steps and more pictures cost "
     "more. Failed and cancelled jobs cost nothing."
 )
@@ -53,7 +53,7 @@ def described(usage: Usage, allowance: Allowance, *, in_server: bool) -> str:
                 limit=allowance.waiting,
             )
         )
-    return "\n".join([*lines, f"-# {say(WHAT_A_CREDIT_IS)}"])
+    return "\n".join([*lines, f"-# {say(ABOUT_CREDITS)}"])
 
 
 def _no_limit() -> list[str]:

@@ -48,16 +48,16 @@ OTHER_BOT_FIRST = 1.0
 #: The template of a class that others derive from: it matches nothing.
 ABSTRACT = r"(?!)"
 
-WENT_WRONG = N_(
+INTERNAL_ERROR = N_(
     "Something went wrong on my side. Try again; if it keeps happening, report this ID to the bot's owner: {id}"
 )
-MEMORY_OUT_OF_REACH = N_("My database isn't available right now, so nothing was changed. Try again in a minute.")
+DATABASE_UNAVAILABLE = N_("My database isn't available right now, so nothing was changed. Try again in a minute.")
 NO_MODEL = N_("The model can't be loaded right now. Nothing was changed, so please try again later.")
-ANOTHER_DRAWS = N_(
+CANNOT_DRAW_NOW = N_(
     "I can't draw right now: my database isn't responding, or another copy of me has taken over. Nothing was changed, "
     "so please try again in a minute."
 )
-BACK_IN_A_MOMENT = N_("I'm restarting and will be back in a moment. Nothing was changed, so please try again then.")
+BOT_RESTARTING = N_("I'm restarting and will be back in a moment. Nothing was changed, so please try again then.")
 
 
 class Component(ui.DynamicItem[Any], template=ABSTRACT):
@@ -276,17 +276,17 @@ async def report_error(
     if isinstance(error, aiohttp.ClientError | OSError):
         note_lost_answer(interaction)
     if isinstance(error, ShuttingDown):
-        sentence = say(BACK_IN_A_MOMENT)
+        sentence = say(BOT_RESTARTING)
     elif isinstance(error, ClaimLost):
-        sentence = say(ANOTHER_DRAWS)
+        sentence = say(CANNOT_DRAW_NOW)
     elif isinstance(error, ModelUnavailable):
         sentence = say(NO_MODEL)
     elif isinstance(error, StorageUnavailable):
         logger.error("%s, interaction %d: %s", what, interaction.id, error)
-        sentence = say(MEMORY_OUT_OF_REACH)
+        sentence = say(DATABASE_UNAVAILABLE)
     else:
         logger.error("%s, interaction %d, went wrong", what, interaction.id, exc_info=error)
-        sentence = say(WENT_WRONG, id=f"`{interaction.id}`")
+        sentence = say(INTERNAL_ERROR, id=f"`{interaction.id}`")
     if isinstance(error, ClaimLost) or not is_ours(interaction):
         await asyncio.sleep(OTHER_BOT_FIRST)
         if await _is_taken_over(interaction):

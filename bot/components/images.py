@@ -38,7 +38,7 @@ from bot.messages.replies import reply_privately
 from bot.text.translation import N_, say
 from storage.jobs import Job
 
-NOT_REMEMBERED = N_("This picture's settings are no longer saved.")
+NO_LONGER_SAVED = N_("This picture's settings are no longer saved.")
 NOT_YOURS_TO_DELETE = N_("Only the person who asked for this picture or a moderator can delete it.")
 
 
@@ -50,7 +50,7 @@ class FormButton(JobComponent, template=ABSTRACT):
 
     async def _form(self, interaction: AnimaInteraction) -> Modal | str:
         image = await load_image(interaction, self.job_id, self.index)
-        return say(NOT_REMEMBERED) if image is None else await self.form_of(interaction, image)
+        return say(NO_LONGER_SAVED) if image is None else await self.form_of(interaction, image)
 
     async def form_of(self, interaction: AnimaInteraction, image: JobImage) -> Modal:
         """The form; the image is there and the person may see it."""
@@ -69,7 +69,7 @@ class RequestButton(JobComponent, template=ABSTRACT):
         origin = await Origin.acknowledge(interaction, ephemeral=client.submitter.is_private(self.job_id))
         image = await load_image(interaction, self.job_id, self.index, owner_only=self.owner_only)
         if image is None:
-            await reply_privately(interaction, say(NOT_REMEMBERED))
+            await reply_privately(interaction, say(NO_LONGER_SAVED))
             return
         try:
             request = await self.request(interaction, image)
@@ -140,7 +140,7 @@ class Info(JobComponent, template=image_template("info")):
         await defer_privately(interaction)
         image = await load_image(interaction, self.job_id, self.index)
         if image is None:
-            await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(say(NOT_REMEMBERED))))
+            await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(say(NO_LONGER_SAVED))))
             return
         view, files = await info_layout(interaction, image)
         view.add_item(action_row(("save-as-preset",), image.job.id, image.index))
@@ -165,7 +165,7 @@ class Delete(JobComponent, template=image_template("delete")):
         await defer_privately(interaction)
         job = await interaction.client.database.jobs.get(self.job_id)
         if job is None:
-            view = StaticLayout(ui.TextDisplay(say(NOT_REMEMBERED)))
+            view = StaticLayout(ui.TextDisplay(say(NO_LONGER_SAVED)))
         elif not await may_delete(interaction, job):
             view = StaticLayout(ui.TextDisplay(say(NOT_YOURS_TO_DELETE)))
         else:
@@ -187,7 +187,7 @@ class DeleteForGood(JobComponent, template=image_template("delete-for-good")):
         await defer_update(interaction)
         job = await interaction.client.database.jobs.get(self.job_id)
         if job is None:
-            outcome = say(NOT_REMEMBERED)
+            outcome = say(NO_LONGER_SAVED)
         elif not await may_delete(interaction, job):
             outcome = say(NOT_YOURS_TO_DELETE)
         else:

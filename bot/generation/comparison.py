@@ -17,7 +17,7 @@ from bot.generation.errors import InvalidComparison, InvalidOption
 from bot.generation.recipe import Recipe
 from bot.generation.typed.models import parse_model
 from bot.generation.values import MAX_COMPARED, MAX_LORA_STRENGTH, MIN_CFG_SCALE, Speed
-from bot.prompting.syntax import COMMAS
+from bot.prompting.syntax import COMMAS, UNSPACED_SCRIPTS
 from bot.text.markdown import inline
 from bot.text.numbers import half_width
 from bot.text.translation import N_, say, say_plural
@@ -245,9 +245,7 @@ def set_weight(prompt: str, words: str, weight: float) -> str:
     return result
 
 
-#: Scripts in which words touch one another.
-_WITHOUT_BLANKS = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f"
-_LETTER = re.compile(rf"[^\W{_WITHOUT_BLANKS}]")
+_LETTER = re.compile(rf"[^\W{UNSPACED_SCRIPTS}]")
 
 
 def _occurrences(words: str) -> re.Pattern[str]:

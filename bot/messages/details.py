@@ -9,15 +9,12 @@ import discord
 from bot.generation.compose import ModelInfo
 from bot.generation.recipe import Recipe
 from bot.generation.spec import JobSpec
-from bot.text.markdown import inline
+from bot.text.markdown import NAME_SHOWN, inline
 from bot.text.translation import N_, say, say_plural
 from inference.metadata.parameters import ANIMA_SHIFT
 from inference.request import Variant
 from storage.images import Image
 from storage.jobs import Job
-
-#: Characters of a model's name.
-NAME_SHOWN = 60
 
 
 def named_settings(recipe: Recipe) -> list[tuple[str, str]]:

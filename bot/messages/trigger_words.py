@@ -10,10 +10,10 @@ from bot.generation.compose import ModelInfo
 from bot.messages.buttons import trigger_words_button
 from bot.messages.layout import StaticLayout
 from bot.prompting.syntax import tag_spans
-from bot.text.markdown import inline
+from bot.text.markdown import NAME_SHOWN, inline
 from bot.text.translation import say
 
-NAME_SHOWN, WORDS_SHOWN = 60, 300
+WORDS_SHOWN = 300
 
 
 def missing_trigger_words(prompt: str, loras: Iterable[tuple[str, float]], model: ModelInfo) -> Mapping[str, str]:

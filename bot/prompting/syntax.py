@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 COMMAS = ",\n、，"  # noqa: RUF001  the last two are what Japanese keyboards give
 BLANKS_AND_COMMAS = string.whitespace + "\u3000" + COMMAS
+#: Characters of the scripts that put no spaces between words, for a character class.
+UNSPACED_SCRIPTS = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f"
 
 _MAX_WEIGHT_LENGTH = 16  # ":1.25" and blanks around it
 _OPENINGS = re.compile(r"[\s(]*")

@@ -10,6 +10,8 @@ from bot.text.translation import N_, say
 
 #: Maximum length of a prompt in its job's message, in characters. *Info* has all of it.
 PROMPT_SHOWN = 300
+#: The same of the name of a model or a LoRA in a sentence.
+NAME_SHOWN = 60
 _MARKDOWN = re.compile(r"[\\*_~`|\[]|<(?=[@#:/a-z])|:(?=//)")
 _LINE_MARKDOWN = re.compile(r"^([ \t]*\d*)(?:(?<=\d)(?=\.\s)|(?<!\d)(?=(?:#{1,3}|>{1,3}|-#?|\+)\s))()", re.MULTILINE)
 WORDLESS = N_("(prompt no longer saved)")

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from inference.cluster.version import engine_resource, head_resource
 
-DEFAULT_PORT = 6379
 #: Bytes of Ray's shared memory: images pass through it, and its default is a third of the machine's memory.
 OBJECT_STORE = 200_000_000
 

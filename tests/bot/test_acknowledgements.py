@@ -18,7 +18,7 @@ from bot.commands.admin import ACTIONS
 from bot.commands.admin import FORMS as ADMIN_FORMS
 from bot.commands.operator.actions import OPERATOR_ACTIONS
 from bot.commands.operator.forms import FORMS as OPERATOR_FORMS
-from bot.components.base import MEMORY_OUT_OF_REACH
+from bot.components.base import DATABASE_UNAVAILABLE
 from bot.components.edit_again import FORMS
 from bot.jobs.acknowledgement import acknowledgements
 from bot.messages.buttons import LABELS
@@ -236,7 +236,7 @@ async def test_a_form_is_not_waited_for_longer_than_a_second(stage: Stage, monke
     monkeypatch.setattr(Jobs, "get", slowly)
     for shown, label in ((message, "Edit…"), (more, "Save as preset…")):
         told = await (await stage.press(shown, label)).response()
-        assert told.is_ephemeral and told.text == MEMORY_OUT_OF_REACH
+        assert told.is_ephemeral and told.text == DATABASE_UNAVAILABLE
 
 
 def test_only_one_place_acknowledges_presses_that_replace_their_message() -> None:

@@ -220,7 +220,7 @@ async def test_whoever_asks_while_it_takes_long_to_go_on_is_told(
     await take_over(stage, rival)
     await release_claim(stage, rival)
     told = await (await stage.slash("imagine", prompt="1girl", private=True)).response()
-    assert say(base.MEMORY_OUT_OF_REACH) in told.text
+    assert say(base.DATABASE_UNAVAILABLE) in told.text
     may_go_on.set()
     await stage.client.recovered.wait()
     await stage.draw("1girl")

@@ -10,11 +10,11 @@ import discord
 from bot.commands.admin.context import AdminContext
 from bot.commands.admin.controls import MAX_CHOSEN, Items, row, select, text
 from bot.generation.compose import ModelInfo
-from bot.generation.typed.models import NAME_SHOWN, list_models
+from bot.generation.typed.models import list_models
 from bot.messages.details import VARIANTS
 from bot.messages.limits import MAX_CHOICE_LENGTH
 from bot.rules.server_settings import ServerSettings
-from bot.text.markdown import inline, truncate
+from bot.text.markdown import NAME_SHOWN, inline, truncate
 from bot.text.translation import N_, say
 
 #: The choice that resets the server's own default.

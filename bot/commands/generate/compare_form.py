@@ -28,10 +28,9 @@ from storage.preferences import Draft
 
 NOT_AN_OPTION = N_("I don't understand “{line}”. Write one option per line, such as `columns: cfg`.")
 WRONG_VALUE = N_("`{option}` can't be “{value}”.")
-#: The options that are no text.
-NUMBERS = ("steps", "cfg")
-SWITCHES: Mapping[str, bool] = {"true": True, "false": False}
+#: The options that are on or off, and what is typed for that.
 SWITCHED = ("spoiler", "private", "raw")
+SWITCHES: Mapping[str, bool] = {"true": True, "false": False}
 
 
 @dataclass(frozen=True, kw_only=True)

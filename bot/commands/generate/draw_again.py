@@ -9,7 +9,7 @@ import discord
 from discord import app_commands
 
 from bot.components.base import AnimaInteraction, image_of
-from bot.components.images import NOT_REMEMBERED
+from bot.components.images import NO_LONGER_SAVED
 from bot.components.requests import repeat
 from bot.generation.errors import UnusableImage
 from bot.generation.from_metadata import Replay
@@ -57,7 +57,7 @@ async def _repeat(origin: Origin, job: Job) -> None:
     interaction = origin.interaction
     image = image_of(interaction, job)
     if image is None or (job.private and not origin.private):
-        await reply_privately(interaction, say(NOT_REMEMBERED))
+        await reply_privately(interaction, say(NO_LONGER_SAVED))
     elif job.state in LIVE:
         await reply_privately(interaction, say(STILL_BEING_DRAWN))
     else:

@@ -16,17 +16,15 @@ from bot.generation.presets import key_of
 from bot.generation.sizes import describe_size, parse_size
 from bot.generation.typed.loras import parse_lora
 from bot.generation.typed.mistakes import LABELS, describe_mistakes
-from bot.generation.typed.models import NAME_SHOWN
 from bot.jobs.model.choice import ModelChoice
 from bot.rules.policy import EffectiveLimits, effective_limits, exceeds
 from bot.rules.server_settings import load_server_settings, settings_guild_id
-from bot.text.markdown import inline
+from bot.text.markdown import NAME_SHOWN, inline
 from bot.text.numbers import half_width
 from bot.text.translation import N_, say
 
 #: Of each text. Discord takes 4,000 characters in all.
 TEXT_SHOWN = 200
-LORA_NAME_SHOWN = 60
 
 #: What is chosen from a menu, apart from custom sizes.
 SELECTS = ("model", "size", "sampler", "scheduler")
@@ -152,7 +150,7 @@ def format_value(name: str, value: Any, context: PreferencesContext) -> str:
 
 
 def _format_lora(lora: str, strength: float, context: PreferencesContext) -> str:
-    name = inline(lora, LORA_NAME_SHOWN)
+    name = inline(lora, NAME_SHOWN)
     known = name if strength == 1 else f"{name} {strength:g}"
     return known if lora in context.model.loras else f"{known} ({say(NOT_HERE)})"
 

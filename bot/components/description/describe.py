@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 #: The kind of draft that stores the images: Discord's URLs are valid for about as long as a draft.
 DRAFT = "anima:describable"
 
-NOT_REMEMBERED = N_("I no longer know which picture that was. Use `/anima describe` instead.")
+NO_LONGER_SAVED = N_("I no longer know which picture that was. Use `/anima describe` instead.")
 
 
 class Describe(Component, template=DESCRIBE_TEMPLATE):
@@ -42,7 +42,7 @@ class Describe(Component, template=DESCRIBE_TEMPLATE):
         draft = await interaction.client.database.preferences.draft(interaction.user.id, self.draft_id)
         images = draft.fields["images"] if draft is not None and draft.form == DRAFT else []
         if self.index >= len(images):
-            await reply_privately(interaction, say(NOT_REMEMBERED))
+            await reply_privately(interaction, say(NO_LONGER_SAVED))
             return
         image = AttachedImage(**images[self.index])
         await answer_with_description(interaction, partial(fetch_source, interaction.client, image))

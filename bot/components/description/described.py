@@ -22,7 +22,7 @@ from bot.messages.replies import reply_privately
 from bot.text.translation import N_, say
 from storage.preferences import Draft
 
-NOT_REMEMBERED = N_("This description is no longer saved. Describe the picture again.")
+NO_LONGER_SAVED = N_("This description is no longer saved. Describe the picture again.")
 
 
 class _DescriptionButton(Component, template=ABSTRACT):
@@ -36,7 +36,7 @@ class DrawDescription(_DescriptionButton, template=DRAW_DESCRIPTION_TEMPLATE):
         origin = await _acknowledge(interaction)
         description = await _load(interaction, self.description_id)
         if description is None:
-            await reply_privately(interaction, say(NOT_REMEMBERED))
+            await reply_privately(interaction, say(NO_LONGER_SAVED))
             return
         model = (await interaction.client.submitter.model_choice(interaction)).model()
         options = Options(private=origin.private, size=await _size(interaction, model, description))
@@ -67,7 +67,7 @@ class DescriptionModal(Modal):
         origin = await _acknowledge(interaction)
         description = await _load(interaction, _id_in(values))
         if description is None:
-            await reply_privately(interaction, say(NOT_REMEMBERED))
+            await reply_privately(interaction, say(NO_LONGER_SAVED))
             return
         fields = {key.partition(":")[0]: str(value) for key, value in values.items()}
         submitter = interaction.client.submitter
@@ -95,7 +95,7 @@ class DescriptionModal(Modal):
 
 async def _form(interaction: AnimaInteraction, description_id: int) -> Modal | str:
     description = await _load(interaction, description_id)
-    return say(NOT_REMEMBERED) if description is None else DescriptionModal.of(description)
+    return say(NO_LONGER_SAVED) if description is None else DescriptionModal.of(description)
 
 
 async def _acknowledge(interaction: AnimaInteraction) -> Origin:

@@ -11,7 +11,7 @@ from typing import Any, Self
 from discord import ui
 
 from bot.components.base import AnimaInteraction, JobComponent, defer_privately, load_image
-from bot.components.images import NOT_REMEMBERED, RequestButton
+from bot.components.images import NO_LONGER_SAVED, RequestButton
 from bot.components.more.picture import small_picture
 from bot.components.more.posted_file import posted_file
 from bot.generation.compose import options_of_image, prompt_of_image
@@ -37,7 +37,7 @@ class Extend(JobComponent, template=image_template("extend")):
         await defer_privately(interaction)
         image = await load_image(interaction, self.job_id, self.index)
         if image is None or image.spec.comparison is not None:
-            view = StaticLayout(ui.TextDisplay(say(NOT_REMEMBERED)))
+            view = StaticLayout(ui.TextDisplay(say(NO_LONGER_SAVED)))
         else:
             words = say("Draw what is around the picture. It stays as it is, except for a narrow seam.")
             view = StaticLayout(small_picture(interaction, image, f"**{say('Extend')}**\n{words}"))
@@ -64,7 +64,7 @@ class ExtendCanvas(RequestButton, template=image_template(f"({'|'.join(SHARES)})
 async def _request(interaction: AnimaInteraction, image: JobImage, way: str) -> JobRequest:
     """Raises UnusableImage where no canvas fits, and for a comparison, whose images are one file."""
     if image.spec.comparison is not None:
-        raise UnusableImage(say(NOT_REMEMBERED))
+        raise UnusableImage(say(NO_LONGER_SAVED))
     client = interaction.client
     native = (await client.model()).of(image.recipe.model).native
     limits = await client.submitter.limits(interaction, native)

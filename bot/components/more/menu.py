@@ -8,7 +8,7 @@ import discord
 from discord import ui
 
 from bot.components.base import AnimaInteraction, JobComponent, defer_privately, load_image
-from bot.components.images import NOT_REMEMBERED
+from bot.components.images import NO_LONGER_SAVED
 from bot.components.more.offers import COMPARED, CONTINUE, KEEP, WHOLE, offered
 from bot.components.more.picture import shown_media, small_picture
 from bot.generation.spec import JobImage
@@ -37,7 +37,7 @@ class More(JobComponent, template=image_template("more")):
         await defer_privately(interaction)
         image = await load_image(interaction, self.job_id, self.index)
         if image is None:
-            view = StaticLayout(ui.TextDisplay(say(NOT_REMEMBERED)))
+            view = StaticLayout(ui.TextDisplay(say(NO_LONGER_SAVED)))
         elif len(image.spec.recipes) == 1:
             view = await _for_single(interaction, image)
         else:
@@ -57,7 +57,7 @@ class Pick(JobComponent, template=PICK_TEMPLATE):
         await defer_privately(interaction)
         image = await load_image(interaction, self.job_id, index)
         if image is None:
-            view = StaticLayout(ui.TextDisplay(say(NOT_REMEMBERED)))
+            view = StaticLayout(ui.TextDisplay(say(NO_LONGER_SAVED)))
         elif image.spec.comparison is not None:
             view = await _cell(interaction, image)
         else:

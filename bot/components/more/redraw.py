@@ -24,7 +24,7 @@ from bot.components.base import (
 )
 from bot.components.edit_again import refuse_form
 from bot.components.edit_modal import EditSource, text_field
-from bot.components.images import NOT_REMEMBERED, RequestButton
+from bot.components.images import NO_LONGER_SAVED, RequestButton
 from bot.components.more.picture import small_picture
 from bot.components.more.posted_file import posted_file
 from bot.generation.errors import InvalidForm, InvalidOption, UnusableImage
@@ -137,7 +137,7 @@ class RedrawModal(Modal):
         job_id, index, cells = _target(values)
         client = interaction.client
         origin = await Origin.acknowledge(interaction, ephemeral=client.submitter.is_private(job_id))
-        image = await _redrawable(interaction, job_id, index) if cells else say(NOT_REMEMBERED)
+        image = await _redrawable(interaction, job_id, index) if cells else say(NO_LONGER_SAVED)
         if isinstance(image, str):
             await reply_privately(interaction, image)
             return
@@ -167,7 +167,7 @@ class RedrawModal(Modal):
 
     async def reopened(self, interaction: AnimaInteraction, fields: Submitted) -> Self | str:
         job_id, index, cells = _target(fields)
-        found = await _redrawable(interaction, job_id, index) if cells else say(NOT_REMEMBERED)
+        found = await _redrawable(interaction, job_id, index) if cells else say(NO_LONGER_SAVED)
         return found if isinstance(found, str) else self.of(found, cells)
 
 
@@ -214,7 +214,7 @@ async def _redrawable(interaction: AnimaInteraction, job_id: int, index: int) ->
     """An image of which a part can be redrawn, or why it cannot."""
     image = await load_image(interaction, job_id, index)
     if image is None or image.spec.comparison is not None:
-        return say(NOT_REMEMBERED)
+        return say(NO_LONGER_SAVED)
     return image if image.recipe.tile is None else say(TOO_LARGE)
 
 

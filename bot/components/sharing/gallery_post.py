@@ -8,7 +8,7 @@ from typing import Any, Self
 from discord import ui
 
 from bot.components.base import AnimaInteraction, Component, JobComponent, defer_privately, defer_update, load_image
-from bot.components.images import NOT_REMEMBERED
+from bot.components.images import NO_LONGER_SAVED
 from bot.components.moderation.permission import job_of_share, may_moderate
 from bot.components.requests import reroll
 from bot.jobs.submission import Origin
@@ -31,7 +31,7 @@ class DrawAgainPrivately(JobComponent, template=image_template("gallery-again"))
         origin = await Origin.acknowledge(interaction, ephemeral=True)
         image = await load_image(interaction, self.job_id, self.index)
         if image is None:
-            await reply_privately(interaction, say(NOT_REMEMBERED))
+            await reply_privately(interaction, say(NO_LONGER_SAVED))
         else:
             await interaction.client.submitter.submit(origin, reroll(image))
 

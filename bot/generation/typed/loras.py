@@ -8,19 +8,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 from bot.generation.errors import InvalidOption
+from bot.generation.typed.models import list_names
 from bot.generation.values import MAX_LORA_STRENGTH, MAX_LORAS
-from bot.text.markdown import inline
+from bot.text.markdown import NAME_SHOWN, inline
 from bot.text.numbers import half_width, number
-from bot.text.translation import N_, listed, say
+from bot.text.translation import N_, say
 from inference.weights.folders import composed, without_suffix
 
 #: Separates a LoRA's name from its trigger words in choices. People can type on after a choice.
 TRIGGERS_FOLLOW = " — "
 #: Maximum length of a LoRA with its strength, in characters.
 MAX_TYPED_LENGTH = 400
-NAMES_LISTED = 10
 CLOSE_NAMES = 3
-NAME_SHOWN = 60
 
 NO_SUCH_LORA = N_("There is no LoRA called “{name}”. There are: {names}.")
 CLOSE_LORAS = N_("There is no LoRA called “{name}”. Did you mean {names}?")
@@ -61,8 +60,7 @@ class LoraNames:
             for by_key in self._by:
                 found = list(dict.fromkeys(by_key.get(_folded(form), ())))
                 if len(found) > 1:
-                    names = listed((inline(name, NAME_SHOWN) for name in found), NAMES_LISTED)
-                    raise InvalidOption(say(AMBIGUOUS, name=inline(typed, NAME_SHOWN), names=names))
+                    raise InvalidOption(say(AMBIGUOUS, name=inline(typed, NAME_SHOWN), names=list_names(found)))
                 if found:
                     return found[0]
         return None
@@ -118,7 +116,7 @@ def no_such_lora(name: str, known: LoraNames) -> str:
         return say(NO_LORAS, name=shown)
     if close := known.close_to(name):
         return say(CLOSE_LORAS, name=shown, names=say(" or ").join(inline(each, NAME_SHOWN) for each in close))
-    return say(NO_SUCH_LORA, name=shown, names=listed((inline(each, NAME_SHOWN) for each in known.names), NAMES_LISTED))
+    return say(NO_SUCH_LORA, name=shown, names=list_names(known.names))
 
 
 def _stem(name: str) -> str:

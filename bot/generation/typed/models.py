@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from bot.generation.errors import InvalidOption
-from bot.text.markdown import inline
+from bot.text.markdown import NAME_SHOWN, inline
 from bot.text.translation import N_, listed, say
 from inference.weights.headers.diffusion_models import ModelFacts
 from inference.weights.headers.model_list import find_model, models_called
@@ -13,7 +13,6 @@ from inference.weights.headers.model_list import find_model, models_called
 #: Separates a model's name from what is said about it in choices. People can type on after a choice.
 ABOUT_FOLLOWS = " — "
 NAMES_LISTED = 10
-NAME_SHOWN = 60
 
 NO_SUCH_MODEL = N_("There is no model called “{name}”. There are: {names}.")
 SEVERAL_MODELS = N_("“{name}” could be several models: {names}. Write the whole name of one, with its folder.")
@@ -68,4 +67,9 @@ def no_such_model(name: str, models: Iterable[str]) -> str:
 
 
 def list_models(names: Iterable[str]) -> str:
-    return listed((inline(name, NAME_SHOWN) for name in names), NAMES_LISTED) or say("none")
+    return list_names(names) or say("none")
+
+
+def list_names(names: Iterable[str]) -> str:
+    """Names of models or LoRAs; of many only the first ones, and how many more there are."""
+    return listed((inline(name, NAME_SHOWN) for name in names), NAMES_LISTED)

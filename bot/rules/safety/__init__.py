@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
+from bot.prompting.syntax import UNSPACED_SCRIPTS
 from bot.prompting.wildcards import expansions, has_wildcards
 from bot.rules.safety.normalize import fold
 from bot.rules.safety.terms import (
@@ -102,7 +103,7 @@ def blocked_words(text: str, words: Iterable[str]) -> tuple[str, ...]:
         phrase = _words_of(folded, commas=False)
         if not phrase:
             return bool(folded.strip()) and any(folded.strip() in reading for reading in readings)
-        if _WITHOUT_BLANKS.search(phrase):
+        if _UNSPACED.search(phrase):
             return any(phrase.replace(" ", "") in reading for reading in unbroken)
         return any(f" {phrase} " in reading for reading in worded)
 
@@ -137,7 +138,7 @@ _POSSESSIVE = re.compile(r"(?<=\w)['’`](?:s|t|d|m|re|ve|ll)\b")  # noqa: RUF00
 _SYMBOLS = {"@": "a", "$": "s", "!": "i", "|": "l", "+": "t", "€": "e", "£": "l"}
 _SYMBOL_IN_WORD = re.compile(r"(?<=[a-z0-9])[@$!|+€£](?=[a-z0-9])|(?<![^\s,(])[@$](?=[a-z])")
 _STRETCHED = re.compile(r"([a-z])\1{2,}")
-_WITHOUT_BLANKS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]")
+_UNSPACED = re.compile(f"[{UNSPACED_SCRIPTS}]")
 _WORD = re.compile(r"[a-z]+|[^\W_a-z]+|,")
 _TOKEN = re.compile(r"[^\W_]+")
 

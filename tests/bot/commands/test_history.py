@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from bot.commands import HANDLERS
-from bot.commands.history import IMAGES_PER_PAGE, MAX_WORDS_LENGTH, NOT_THERE, WORDS_FORGOTTEN, page_button
+from bot.commands.history import IMAGES_PER_PAGE, MAX_WORDS_LENGTH, NOT_THERE, PROMPT_DELETED, page_button
 from bot.generation.spec import JobSpec
 from bot.messages.limits import MAX_CUSTOM_ID_LENGTH
 from bot.sandbox import Message, Permissions
@@ -173,7 +173,7 @@ async def test_an_image_without_its_prompt_is_listed_but_cannot_be_drawn_again(s
     await save_delivered_image(stage, 1)
     message = await shown(stage, await stage.answer("history"))
     assert "Its message was deleted" in message.text
-    assert WORDS_FORGOTTEN in (await stage.turned(message, "Draw again")).text
+    assert PROMPT_DELETED in (await stage.turned(message, "Draw again")).text
 
 
 async def test_deleting_asks_first_then_takes_the_message_too(stage: Stage) -> None:

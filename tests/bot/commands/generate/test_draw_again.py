@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from bot.commands.generate.draw_again import STILL_BEING_DRAWN
-from bot.components.images import NOT_REMEMBERED
+from bot.components.images import NO_LONGER_SAVED
 from bot.generation.compose import LORA_GONE
 from bot.generation.from_metadata import NO_PROMPT
 from bot.messages import attachments
@@ -147,7 +147,7 @@ async def test_a_private_job_is_for_its_owner_alone_and_stays_private(stage: Sta
     data = stage.discord.client.menu(stage.alice, stage.general, message, "Anima: draw again")
     forged = stage.discord.interactions.send(COMMAND, stage.bob, stage.general, data)
     told = await stage.discord._sent(forged).response()
-    assert told.is_ephemeral and told.text == NOT_REMEMBERED
+    assert told.is_ephemeral and told.text == NO_LONGER_SAVED
     assert len(stage.engine.requests) == 2
 
 

@@ -194,13 +194,13 @@ async def test_descriptions_live_for_a_day_and_only_for_their_user(
     assert "1girl" in (await (await stage.press(told, "Draw this")).response()).text
     _, public = await stage.draw("1girl", stage.emi)
     others = await stage.press_forged(public, "anima:described-draw:1", stage.bob)
-    assert (await others.followup()).text == described.NOT_REMEMBERED
+    assert (await others.followup()).text == described.NO_LONGER_SAVED
     clock = stage.database.preferences._clock
     monkeypatch.setattr(stage.database.preferences, "_clock", lambda: clock() + DRAFT_LIFETIME)
-    assert (await (await stage.press(told, "Draw this")).followup()).text == described.NOT_REMEMBERED
-    assert (await (await stage.press(told, "Edit…")).response()).text == described.NOT_REMEMBERED
+    assert (await (await stage.press(told, "Draw this")).followup()).text == described.NO_LONGER_SAVED
+    assert (await (await stage.press(told, "Edit…")).response()).text == described.NO_LONGER_SAVED
     sent = await stage.discord.submit(stage.alice, form, {"Prompt": "1girl"})
-    assert (await sent.followup()).text == described.NOT_REMEMBERED
+    assert (await sent.followup()).text == described.NO_LONGER_SAVED
 
 
 async def parameters(stage: DescribingStage, message: Message, user: User | None = None) -> Message:
@@ -225,9 +225,9 @@ async def test_the_button_works_after_a_restart_and_says_so_if_it_cannot(stage: 
     _, public = await stage.draw("1girl", stage.emi)
     for custom_id in ("anima:describe:1:7", "anima:describe:999:0"):
         forged = await stage.press_forged(public, custom_id, stage.alice)
-        assert (await forged.response()).text == describe.NOT_REMEMBERED
+        assert (await forged.response()).text == describe.NO_LONGER_SAVED
     others = await stage.press_forged(public, "anima:describe:1:0", stage.bob)
-    assert (await others.response()).text == describe.NOT_REMEMBERED
+    assert (await others.response()).text == describe.NO_LONGER_SAVED
 
 
 async def test_blocked_people_see_parameters_and_get_no_description(stage: DescribingStage) -> None:

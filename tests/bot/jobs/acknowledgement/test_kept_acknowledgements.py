@@ -12,7 +12,7 @@ import discord
 import pytest
 from sqlalchemy import event
 
-from bot.components.base import MEMORY_OUT_OF_REACH
+from bot.components.base import DATABASE_UNAVAILABLE
 from bot.jobs import submission
 from bot.jobs.acknowledgement import acknowledgements
 from bot.jobs.delivery import outbox
@@ -184,7 +184,7 @@ async def test_the_user_is_told_if_the_database_takes_too_long(stage: Stage, mon
 
     monkeypatch.setattr(Unanswered, "add", slowly)
     answer = await stage.answer("imagine", prompt="1girl")
-    assert (answer.text, answer.is_ephemeral) == (MEMORY_OUT_OF_REACH, True)
+    assert (answer.text, answer.is_ephemeral) == (DATABASE_UNAVAILABLE, True)
 
 
 async def test_only_one_row_is_written_before_the_acknowledgement(stage: Stage) -> None:
