@@ -22,6 +22,9 @@ from tests.stuck_tests import StuckTestWatch
 SOAK = Path(__file__).parent / "soak"
 PAGE = Path(__file__).parent / "bot" / "sandbox" / "page"
 
+# Several tests run at once, some in processes of their own. Threads that wait for one another would take their time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # How long an example takes says how busy the machine is, and nothing about the code.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")

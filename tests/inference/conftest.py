@@ -5,17 +5,10 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 
 import pytest
-import torch
 
 from inference import Engine
 from inference.startup.preparation import prepare_engines
 from tests.golden import MODELS
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    """Test processes run side by side; PyTorch's own threads would only get in each other's way."""
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
