@@ -7,7 +7,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, starmap
 from typing import Any
 
 from inference.metadata.comfyui.subgraphs import SET_OUTSIDE, expanded
@@ -57,6 +57,21 @@ _WIDGETS = {kind: node_class.widgets for kind, node_class in NODE_CLASSES.items(
         *("preview_method", "vae_decode"),
     ),
 }
+
+
+#: What some inputs must be, to tell where a node's values begin.
+_KINDS_OF_VALUES: Mapping[str, Any] = {
+    **dict.fromkeys(("seed", "noise_seed", "steps"), int),
+    **dict.fromkeys(("cfg", "denoise", "strength_model", "strength_clip"), int | float),
+    **dict.fromkeys(("sampler_name", "scheduler", "text", "ckpt_name", "unet_name"), str),
+}
+_MOST_SKIPPED = 4
+#: What loaders call their file if the page does not say.
+_LOADED = (
+    (re.compile(r"[Cc]heckpoint|C[Kk][Pp][Tt]"), "ckpt_name"),
+    (re.compile(r"UNET|Unet|DiffusionModel"), "unet_name"),
+)
+_MODEL_ENDINGS = (".safetensors", ".sft", ".ckpt", ".gguf", ".pt", ".pth")
 
 
 @dataclass(frozen=True)
@@ -167,7 +182,7 @@ def graphs(text: Mapping[str, str]) -> Iterator[Nodes]:
         inner = prompt.get("prompt")  # as it is sent to ComfyUI
         yield _api_graph(inner if isinstance(inner, dict) and "class_type" not in prompt else prompt)
     if page := json_object(text.get("workflow")):
-        yield _page_graph(expanded(page))
+        yield _page_graph(expanded(page) | {"extra": page.get("extra")})
         definitions = page.get("definitions")
         subgraphs = definitions.get("subgraphs") if isinstance(definitions, dict) else None
         for subgraph in subgraphs if isinstance(subgraphs, list) else []:
@@ -208,7 +223,25 @@ def _page_graph(page: dict[str, Any]) -> Nodes:
         if isinstance(entry, dict) and isinstance(entry.get("id"), str | int)
     }
     links = dict(_page_links(page.get("links"), by_name))
+    _connect_broadcasts(page, by_name, links)
     return _without_get_nodes({name: _page_node(entry, links) for name, entry in by_name.items()})
+
+
+def _connect_broadcasts(page: dict[str, Any], nodes: Mapping[str, Any], links: dict[str, Link]) -> None:
+    """Adds the wires that the Anything Everywhere nodes of an extension stand for, which the page keeps apart."""
+    extra = page.get("extra")
+    sent = extra.get("ue_links") if isinstance(extra, dict) else None
+    for i, each in enumerate(islice(sent, _MAX_INPUTS) if isinstance(sent, list) else ()):
+        if not isinstance(each, dict) or str(each.get("upstream")) not in nodes:
+            continue
+        entry = nodes.get(str(each.get("downstream")), {})
+        sockets, place, slot = entry.get("inputs"), each.get("downstream_slot"), each.get("upstream_slot")
+        if not isinstance(sockets, list) or not isinstance(place, int) or not isinstance(slot, int):
+            continue
+        socket = sockets[place] if 0 <= place < len(sockets) else None
+        if isinstance(socket, dict) and socket.get("link") is None:
+            socket["link"] = f"broadcast {i}"
+            links[socket["link"]] = Link(str(each["upstream"]), slot)
 
 
 def _without_get_nodes(nodes: Nodes) -> Nodes:
@@ -256,15 +289,50 @@ def _widgets(kind: str, sockets: list[dict[str, Any]], values: Any) -> Iterator[
         yield from islice(values.items(), _MAX_INPUTS)
     elif isinstance(values, list):
         widgets = [socket["widget"] for socket in sockets if isinstance(socket.get("widget"), dict)]
-        names = _WIDGETS.get(kind) or [widget["name"] for widget in widgets if isinstance(widget.get("name"), str)]
         # Rows, such as those of rgthree's Power Lora Loader, and lists of them have no sockets.
         rows = ((f"row {i}", value) for i, value in enumerate(values) if isinstance(value, dict | list))
         yield from islice(rows, _MAX_INPUTS)
-        queue = deque(values)
-        for name in names or ("value",):
-            if not queue:
-                return
-            yield name, queue.popleft()
-            # The page keeps what happens to a seed after each image as a value of its own, without a socket.
-            if name in ("seed", "noise_seed") and kind not in _WIDGETS and queue and isinstance(queue[0], str):
-                queue.popleft()
+        names = _WIDGETS.get(kind) or [widget["name"] for widget in widgets if isinstance(widget.get("name"), str)]
+        named = [
+            _named(names, values[skipped:], kind in _WIDGETS) for skipped in range(min(_MOST_SKIPPED, len(values)))
+        ]
+        fitting = (each for each in named if all(starmap(_fits, each)))
+        best = next(fitting, named[0] if named else [])
+        yield from (pair for pair in best if _fits(*pair)) if names else _unnamed(kind, values)
+
+
+def _named(names: Iterable[str], values: list[Any], all_named: bool) -> list[tuple[str, Any]]:
+    """Names with their values. Values in front of those can belong to no name: extensions add and remove some."""
+    queue = deque(values)
+    found: list[tuple[str, Any]] = []
+    for name in names:
+        if not queue:
+            break
+        found.append((name, queue.popleft()))
+        # The page keeps what happens to a seed after each image as a value of its own, without a socket.
+        if name in ("seed", "noise_seed") and not all_named and queue and isinstance(queue[0], str):
+            queue.popleft()
+    return found
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Whether an input can have this value."""
+    if value is None or name not in _KINDS_OF_VALUES:
+        return True
+    return isinstance(value, _KINDS_OF_VALUES[name]) and not isinstance(value, bool)
+
+
+def _unnamed(kind: str, values: list[Any]) -> Iterator[tuple[str, Any]]:
+    """The first value of a node that names none: of loaders a file, of text encoders a text."""
+    if values:
+        files = next((name for pattern, name in _LOADED if pattern.search(kind)), None)
+        if files is not None and (file := next(filter(_is_model_file, values), None)):
+            yield files, file
+        elif "TextEncode" in kind and (texts := [value for value in values if isinstance(value, str)]):
+            yield "text", texts[0]
+        else:
+            yield "value", values[0]
+
+
+def _is_model_file(value: Any) -> bool:
+    return isinstance(value, str) and value.casefold().endswith(_MODEL_ENDINGS)

@@ -132,20 +132,20 @@ def read(picture: Image.Image | bytes | str | os.PathLike[str]) -> Parameters | 
     Raises UnreadableImage for what is no PNG, JPEG or WebP image, OSError for a file that cannot be opened.
     """
     (width, height), text = _opened(picture)
-    parameters = _parameters(text)
+    parameters = _parameters(text, (width, height))
     if parameters is None:
-        parameters = _parameters(_stealth_texts(picture))
+        parameters = _parameters(_stealth_texts(picture), (width, height))
     if parameters is None:
         return None
     return replace(parameters, width=parameters.width or width, height=parameters.height or height)
 
 
-def _parameters(text: dict[str, str]) -> Parameters | None:
+def _parameters(text: dict[str, str], size: tuple[int, int]) -> Parameters | None:
     if ours := from_json(text.get(OUR_KEY, "")):
         return ours
     settings = text.get("parameters", "")
     parameters = None if is_json(settings) else a1111.read(settings)
-    parameters = parameters or json_formats.read(text) or comfyui_reader.read(text) or novelai.read(text)
+    parameters = parameters or json_formats.read(text) or comfyui_reader.read(text, size) or novelai.read(text)
     if parameters is None:
         others = (text.get(key, "") for key in _OTHER_KEYS)
         parameters = next(filter(None, (a1111.read(other) for other in others if not is_json(other))), None)

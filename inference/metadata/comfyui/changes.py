@@ -3,14 +3,13 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from inference.metadata.comfyui_graph import Link, Node, Nodes
-
-#: Nodes along one walk.
-_FARTHEST = 64
-_WIRES = ("images", "image", "samples", "latent_image", "latent", "pixels", "input")
+from inference.metadata.comfyui_graph import Node
+from inference.metadata.parameters import as_integer
 
 #: Nodes that pass their inputs on; bypassed nodes have no class.
 _PASSED_ON = r"\A\Z|Reroute|Switch|Context|preSampling|\b(?:Get|Set)Node|^(?:To|From|Edit)\w*Pipe"
+#: More is another number, read off the page by mistake.
+_LARGEST_BATCH = 128
 _AFTERWARDS = re.compile(rf"{_PASSED_ON}|VAE(?:De|En)code|Save|Preview|FromBatch")
 _BEFORE = re.compile(
     rf"{_PASSED_ON}|Empty|VAEEncode(?:Tiled)?\Z|Load|Scale|Resize|Size|RepeatLatentBatch|FromBatch|Primitive"
@@ -21,10 +20,28 @@ _CONDITIONING = re.compile(
 _MODEL = re.compile(rf"{_PASSED_ON}|[Cc]ompile|Sage|TorchSettings|BlockSwap|Lora|lora|LoRA|Wildcard")
 
 
-def changed_afterwards(nodes: Nodes, saved: Iterable[str], sampler: Node) -> Iterator[str]:
-    """From the sampler that began the image to what saved it: second passes, upscalers, detailers."""
-    chain = _chain(nodes, next(iter(saved), None), sampler)
-    yield from (_described(node) for node in reversed(chain) if not _AFTERWARDS.search(node.kind))
+def changed_afterwards(later: Iterable[Node]) -> Iterator[str]:
+    """Of the nodes after the sampler that began the image, the last first: second passes, upscalers, detailers."""
+    yield from (_described(node) for node in reversed(list(later)) if not _AFTERWARDS.search(node.kind))
+
+
+def changed_noise(sampler: Node, parts: Iterable[Node], before: Iterable[Node]) -> Iterator[str]:
+    """What makes the noise another one than a seed's own.
+
+    Image number k of a batch has the k-th slice of the seed's noise, and no file says which number it has.
+    before: the nodes on the way to the sampler's latent.
+    """
+    if sampler.inputs.get("add_noise") in ("disable", False):
+        yield "add_noise disable"
+    yield from (node.kind for node in parts if node.kind == "DisableNoise")
+    mode = sampler.inputs.get("noise_mode")
+    if isinstance(mode, str) and mode != "CPU":
+        yield f"noise_mode {mode}"[:100]
+    for node in before:
+        name = "amount" if "RepeatLatentBatch" in node.kind else "batch_size"
+        number = as_integer(node.inputs.get(name))
+        if number is not None and 1 < number <= _LARGEST_BATCH:
+            yield f"batch_size {number}"
 
 
 def changed_before(chain: Iterable[Node]) -> Iterator[str]:
@@ -40,17 +57,12 @@ def changes_model(node: Node) -> bool:
     return not _MODEL.search(node.kind)
 
 
-def _chain(nodes: Nodes, name: str | None, sampler: Node) -> list[Node]:
-    chain: dict[str, Node] = {}
-    while name is not None and name not in chain and nodes[name] is not sampler and len(chain) < _FARTHEST:
-        node = chain[name] = nodes[name]
-        links = (node.inputs.get(wire) for wire in _WIRES)
-        name = next((link.node for link in links if isinstance(link, Link)), None)
-    return list(chain.values())
-
-
 def _described(node: Node) -> str:
     """With the sign of a second pass."""
     settings = ((name, node.inputs.get(name)) for name in ("steps", "denoise", "upscale_by", "scale_by", "model_name"))
-    told = ", ".join(f"{name} {value}" for name, value in settings if isinstance(value, str | int | float))
+    told = ", ".join(f"{name} {_short(value)}" for name, value in settings if isinstance(value, str | int | float))
     return f"{node.kind} ({told})"[:100] if told else node.kind
+
+
+def _short(value: str | int | float) -> str:
+    return f"{value:.10g}" if isinstance(value, float) else str(value)

@@ -12,10 +12,11 @@ POPULATED = "populated_text"
 #: Nodes that give another text at each run and do not keep it in the graph.
 _RANDOM = re.compile(r"^DP\w*(?:Generator|Prompts)|RandomPrompts|Random Prompts|[Ww]ildcard")
 _TEMPLATE = re.compile(r"[{}]|__")
-#: Nodes whose texts a model writes, and those whose regular expressions are not run: a stranger's may run
-#: forever.
+#: Nodes whose texts a model writes, or which take them from files or at random, and those whose regular expressions
+#: are not run: a stranger's may run forever.
 _UNKNOWN = re.compile(
-    r"[Rr]egex|Ollama|LLM|GPT|Gemini|Florence|[Cc]aption|[Ii]nterrogat|Tagger|[Tt]ranslat|DeepSeek|Qwen\w*VL"
+    r"[Rr]egex|Ollama|LLM|GPT|Gemini|Florence|[Cc]aption|[Ii]nterrogat|Tagger|[Tt]ranslat|DeepSeek|Qwen\w*VL|"
+    r"Random ?Line|Text Random|Prompt ?Styl|Load ?Text|Text ?File|From ?File"
 )
 #: Nodes that take LoRAs from the tags of their text.
 _TAKES_TAGS = re.compile(r"Wildcard|Lora|LoRA|^PC")
@@ -25,6 +26,8 @@ _REPLACES = re.compile(r"[Rr]eplace")
 #: What such a node looks for and puts there, with a number where it does so several times.
 _PAIR = re.compile(r"(?:find|old|search)(\d{0,2})")
 _NEW = {"find": "replace", "old": "new", "search": "replace"}
+#: Inputs that are no texts.
+NUMBERS = ("start", "end")
 _TEXT_INPUTS = ("string", "text", "prompt", "text_a")
 #: This node's search is a regular expression.
 _SEARCHES_BY_PATTERN = "Text Find and Replace"
@@ -70,10 +73,11 @@ def result(kind: str, inputs: Mapping[str, Any]) -> str | None:
 def _replaced(kind: str, text: str, inputs: Mapping[str, Any]) -> str | None:
     pairs = sorted((int(match[1] or 0), name) for name in inputs if (match := _PAIR.fullmatch(name)))
     for _, name in pairs:
-        old, new = as_text(inputs[name]), as_text(inputs.get(_PAIR.sub(lambda m: _NEW[m[0].rstrip(m[1])] + m[1], name)))
-        if old is None or (kind == _SEARCHES_BY_PATTERN and _SPECIAL.search(old + (new or ""))):
+        replacement = _PAIR.sub(lambda m: _NEW[m[0].rstrip(m[1])] + m[1], name)
+        old, new = as_text(inputs[name]), as_text(inputs.get(replacement, ""))
+        if old is None or new is None or (kind == _SEARCHES_BY_PATTERN and _SPECIAL.search(old + new)):
             return None
-        replaced = _with(text, old, new or "")
+        replaced = _with(text, old, new)
         if replaced is None:
             return None
         text = replaced
@@ -109,6 +113,16 @@ def prompt_text(kind: str, name: str, text: str) -> str | None:
     if _RANDOM.search(kind) and name != POPULATED and _TEMPLATE.search(text):
         return None
     return a1111.without_tags(text) if _TAKES_TAGS.search(kind) else text
+
+
+def toggled_words(inputs: Mapping[str, Any]) -> str | None:
+    """The words that are switched on among rows of words; None where there are no such rows."""
+    for value in inputs.values():
+        rows = value.get("__value__") if isinstance(value, dict) else value
+        if isinstance(rows, list) and rows and all(isinstance(row, dict) and "text" in row for row in rows):
+            on = (as_text(row["text"]) for row in rows if row.get("active") is True)
+            return ", ".join(word.strip() for word in on if word and word.strip())
+    return None
 
 
 def tagged_loras(kind: str, inputs: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:

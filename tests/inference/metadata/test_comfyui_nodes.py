@@ -361,3 +361,53 @@ def test_an_encoder_that_takes_a_prompt_otherwise_is_named(encoder: dict[str, An
     encoder["inputs"]["clip"] = ["model", 1]
     found = read(PARTS | {"positive": encoder})
     assert found is not None and found.extra == ((LEFT_OUT, named),)
+
+
+LINE = node("Text Random Line", text="red\nblue", seed=5)
+
+
+@pytest.mark.parametrize(
+    ("made_by", "prompt", "unknown"),
+    [
+        (node("Text Concatenate", linebreak_addition="false", text_a=["cat", 0], text_b=", hat"), "cat, hat", []),
+        (node("Text Concatenate", linebreak_addition="true", text_a=["cat", 0], text_b="hat"), "cat\nhat", []),
+        (node("JWStringConcat", b="hat", a=["cat", 0]), "cathat", []),
+        (
+            node("Text Concatenate", delimiter=", ", text_a=["cat", 0], text_b=["line", 0]),
+            "cat, ",
+            ["Text Random Line"],
+        ),
+        (
+            node("Text Find and Replace Input", text=["cat", 0], find="a", replace=["line", 0]),
+            "",
+            ["Text Random Line", "Text Find and Replace Input"],
+        ),
+        (node("Text Find and Replace Input", text=["cat", 0], find="a", replace=["o", 0]), "cot", []),
+        (node("Load Text File", file_path="x.txt"), "", ["Load Text File"]),
+    ],
+)
+def test_texts_are_joined_without_a_delimiter_and_what_is_not_known_of_them_is_named(
+    made_by: dict[str, Any], prompt: str, unknown: list[str]
+) -> None:
+    texts = {text: node("PrimitiveString", value=text) for text in ("cat", "o")}
+    encoder = node("CLIPTextEncode", text=["made", 0], clip=["model", 1])
+    found = read(PARTS | {"positive": encoder, "made": made_by, "line": LINE} | texts)
+    assert found is not None and found.prompt == prompt
+    assert [what for _, what in found.extra] == unknown
+
+
+def test_trigger_words_are_in_front_of_the_text() -> None:
+    words = {"__value__": [{"text": "ink", "active": True}, {"text": "no", "active": False}, {"text": "wash"}]}
+    words["__value__"][2]["active"] = True
+    encoder = node("Prompt (LoraManager)", text="cat", clip=["model", 1], trigger_words1=["toggle", 0])
+    toggle = node("TriggerWord Toggle (LoraManager)", group_mode=True, toggle_trigger_words=words)
+    assert read(PARTS | {"positive": encoder, "toggle": toggle}) == replace(READ, prompt="ink, wash, cat")
+
+
+def test_a_prompt_combined_with_an_empty_one_is_read() -> None:
+    graph = PARTS | {
+        "sampler": node("KSampler", **PARTS["sampler"]["inputs"] | {"positive": ["both", 0]}),
+        "both": node("ConditioningCombine", conditioning_1=["zero", 0], conditioning_2=["positive", 0]),
+        "zero": node("ConditioningZeroOut", conditioning=["negative", 0]),
+    }
+    assert read(graph) == replace(READ, extra=((LEFT_OUT, "ConditioningZeroOut"),))

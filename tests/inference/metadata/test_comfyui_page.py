@@ -142,3 +142,53 @@ def test_enormous_subgraphs_within_themselves_take_no_time() -> None:
     text = json.dumps(page)
     with bounded_effort(200):
         comfyui_reader.read({"workflow": text})
+
+
+def with_values(node_id: int, **changes: Any) -> Parameters | None:
+    page = copy.deepcopy(PAGE)
+    next(node for node in page["nodes"] if node["id"] == node_id).update(changes)
+    return read(page)
+
+
+def test_values_of_a_sampler_that_had_others_before_are_found_by_what_they_are() -> None:
+    values = ["Sample", 13, 42, True, 20, 7.5, "euler_ancestral", "karras", 1, "Disabled"]
+    sockets = [socket for socket in PAGE["nodes"][6]["inputs"] if "widget" not in socket]
+    assert with_values(7, type="KSampler (Efficient)", inputs=sockets, widgets_values=values) == READ
+    values = [None, "what", "ever", "it", "is"]
+    found = with_values(7, type="KSampler (Efficient)", inputs=sockets, widgets_values=values)
+    assert found is not None and (found.steps, found.seed) == (None, None)
+
+
+def test_a_value_that_belongs_to_no_socket_is_passed_over() -> None:
+    sockets = [{"name": "clip", "link": 1}, {"name": "text", "widget": {"name": "text"}, "link": None}]
+    values = [{"version": 1, "textWidgetName": "text"}, "1girl", []]
+    assert with_values(2, type="Prompt (LoraManager)", inputs=sockets, widgets_values=values) == READ
+
+
+def test_loaders_and_encoders_whose_values_have_no_names_are_read() -> None:
+    assert with_values(1, type="unCLIPCheckpointLoader") == READ
+    assert with_values(1, type="CheckpointLoader|pysssss", widgets_values=["x", "any.safetensors"]) == READ
+    assert with_values(2, type="smZ CLIPTextEncode", widgets_values=["1girl", "comfy", True]) == READ
+
+
+def test_the_flag_of_a_node_that_joins_texts_is_no_text() -> None:
+    page = copy.deepcopy(PAGE)
+    encoder = next(node for node in page["nodes"] if node["id"] == 2)
+    encoder["inputs"].append({"name": "text", "link": 90})
+    sockets = [{"name": "text_a", "link": 91}, {"name": "text_b", "link": 92}]
+    page["nodes"] += [
+        {"id": 93, "type": "Text Concatenate", "inputs": sockets, "widgets_values": ["false"]},
+        {"id": 94, "type": "Text Multiline", "widgets_values": ["1gi"]},
+        {"id": 95, "type": "Text Multiline", "widgets_values": ["rl"]},
+    ]
+    page["links"] += [[90, 93, 0, 2, 1], [91, 94, 0, 93, 0], [92, 95, 0, 93, 1]]
+    assert read(page) == READ
+
+
+def test_wires_of_anything_everywhere_are_followed() -> None:
+    page = copy.deepcopy(PAGE)
+    page["links"] = [link for link in page["links"] if link[0] != 6]
+    page["nodes"][6]["inputs"][0]["link"] = None
+    sent = {"downstream": 7, "downstream_slot": 0, "upstream": "1", "upstream_slot": 0, "type": "MODEL"}
+    page["extra"] = {"ue_links": [sent, None, {}, sent | {"downstream_slot": 99}, sent | {"upstream": "99"}]}
+    assert read(page) == READ

@@ -1,0 +1,78 @@
+"""Follows the wires of a ComfyUI graph, in walks of limited length."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from inference.metadata.comfyui_graph import Link, Node, Nodes
+from inference.metadata.parameters import as_text
+
+#: Nodes along one walk.
+FARTHEST = 64
+#: What nodes call a value that they hold for others.
+CONSTANTS = ("value", "seed", "noise_seed", "int", "float", "number", "string", "text")
+#: Nodes that hand a wire of any type on; bypassed nodes have no class.
+_HANDS_ON = re.compile(r"\A\Z|Reroute|Switch|^(?:Get|Set)Node")
+#: Inputs of a node that works a size out, unless their text is the first word.
+_CUSTOM, _PRESETS = "custom", ("aspect_ratio", "resolution", "dimensions", "preset", "ratio", "size_selected")
+
+
+class Wires:
+    """The wires of one graph."""
+
+    def __init__(self, nodes: Nodes) -> None:
+        self.nodes = nodes
+
+    def upstream(self, link: Link | None, preferred: Iterable[str], any_input: bool = False) -> list[Node]:
+        """The chain of nodes from a wire on, always along the first of the preferred inputs that is wired."""
+        chain: dict[str, Node] = {}
+        while link is not None and link.node not in chain and len(chain) < FARTHEST:
+            node = chain[link.node] = self.nodes[link.node]
+            wired = (
+                node.links(preferred)
+                if any_input or _HANDS_ON.search(node.kind)
+                else [wire for name in preferred if isinstance(wire := node.inputs.get(name), Link)]
+            )
+            link = wired[0] if wired else None
+        return list(chain.values())
+
+    def setting(self, parts: list[Node], *names: str) -> Any:
+        """The first value that one of the nodes has under one of the names, itself or wired from elsewhere."""
+        for part in parts:
+            for name in names:
+                value = part.inputs.get(name)
+                if isinstance(value, Link):
+                    value = self.constant(value, names)
+                if value is not None:
+                    return value
+        return None
+
+    def constant(self, link: Link, names: tuple[str, ...]) -> Any:
+        """The value at the other end of a wire; None where a node works it out."""
+        for node in self.upstream(link, [*names, *CONSTANTS], any_input=True):
+            if names[0] in ("width", "height") and works_size_out(node):
+                return None
+            for name in (*names, *CONSTANTS):
+                value = node.inputs.get(name)
+                if isinstance(value, str | int | float):
+                    return value
+        return None
+
+    def values(self, node: Node) -> dict[str, Any]:
+        """A node's inputs, wired texts and numbers included."""
+        return {
+            name: self.constant(value, (name,)) if isinstance(value, Link) and name not in ("model", "clip") else value
+            for name, value in node.inputs.items()
+        }
+
+
+def works_size_out(node: Node) -> bool:
+    """Whether the width and the height that a node gives are not those among its inputs."""
+    presets = (as_text(node.inputs.get(name)) for name in _PRESETS)
+    swapped = str(node.inputs.get("swap_dimensions", "Off")).casefold() in ("on", "true")
+    return swapped or any(text and not text.casefold().startswith(_CUSTOM) for text in presets)
+
+
+def link_of(node: Node, *names: str) -> Link | None:
+    """The first of the inputs that is wired."""
+    return next((link for name in names if isinstance(link := node.inputs.get(name), Link)), None)
