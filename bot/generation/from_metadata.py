@@ -47,12 +47,23 @@ NOT_REPEATED = frozenset(
         "Embeddings",
     }
 )
-#: How the names of others begin that web UIs write: parts of an image that are redrawn, guidance by other images or
-#: by regions, and samplers' and guiders' own settings.
+#: How the names of others begin that web UIs write, in lower case: parts of an image that are redrawn, tiles,
+#: guidance by other images or by regions, and samplers', schedules' and guiders' own settings.
 NOT_REPEATED_BEGINNINGS = (
-    *("ADetailer model", "ControlNet ", "RP Active", "Tiled Diffusion", "FreeU", "Dynamic thresholding", "DynThres"),
-    *("Seed resize from", "Mask blur", "Soft inpainting enabled", "forge_couple", "CFG Rescale", "Eta", "ENSD"),
-    *("NGMS", "Skip Early CFG", "TI hashes"),
+    *("adetailer model", "controlnet ", "rp active", "tiled diffusion", "freeu", "dynamic thresholding", "dynthres"),
+    *("seed resize from", "mask blur", "soft inpainting enabled", "forge_couple", "cfg rescale", "cfg true", "eta"),
+    *(
+        "ensd",
+        "ngms",
+        "skip early cfg",
+        "ti hashes",
+        "sd upscale",
+        "ultimate sd upscale",
+        "inpaint area",
+        "extra noise",
+    ),
+    *("schedule min sigma", "schedule max sigma", "schedule rho", "discard penultimate sigma", "token merging ratio"),
+    *("tiling", "image cfg scale", "conditional mask weight"),
 )
 NO_PROMPT = N_("That file has no prompt inside, so there is nothing to draw.")
 TOO_LONG = N_("The prompt in that file is too long. The limit is {limit} characters.")
@@ -112,7 +123,9 @@ class Replay:
 def _not_repeated(found: Parameters) -> tuple[tuple[str, str], ...]:
     """Other changes of the picture that cannot be repeated here, by their names in the file."""
     return tuple(
-        (name, value) for name, value in found.extra if name in NOT_REPEATED or name.startswith(NOT_REPEATED_BEGINNINGS)
+        (name, value)
+        for name, value in found.extra
+        if name in NOT_REPEATED or name.casefold().startswith(NOT_REPEATED_BEGINNINGS)
     )
 
 

@@ -10,11 +10,17 @@ line like the others' in it comes back cut there.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath, PureWindowsPath
 from typing import Any
 
-from inference.metadata.names import our_sampler_and_scheduler, our_scheduler, webui_sampler, webui_scheduler
+from inference.metadata.names import (
+    automatic_scheduler,
+    our_sampler_and_scheduler,
+    our_scheduler,
+    webui_sampler,
+    webui_scheduler,
+)
 from inference.metadata.parameters import (
     BETA_SCHEDULE,
     LEFT_OUT,
@@ -26,10 +32,17 @@ from inference.metadata.parameters import (
     as_text,
     left_out_extra,
 )
+from inference.metadata.programs import draw_things
 
 _NEGATIVE = "Negative prompt:"
 _FEWEST_SETTINGS = 3  # a line with fewer is part of a prompt, as the web UI has it
 _MAX_SETTINGS = 500
+#: One of these is among the settings of any program; a prompt may have colons as well.
+_USUAL = frozenset(
+    ("Steps", "Sampler", "Seed", "Size", "CFG scale", "Guidance Scale", "Model", "Model hash", "Version")
+)
+#: What programs write for no file of its own.
+_NO_FILES = ("None", "Automatic", "Default (model)")
 
 _TAG = re.compile(r" ?<(\w+):([^<>]+)>")
 _LORA_KINDS = {"lora", "lyco", "locon", "loha", "lokr"}
@@ -88,7 +101,7 @@ def read(text: str) -> Parameters | None:
         if (end == len(lines) - 1 or lines[end].startswith("Steps:")) and lines[end].count(":") >= _FEWEST_SETTINGS:
             before, line = _split_off_settings(lines[end])
             settings = dict(_settings(line))
-            if len(settings) >= _FEWEST_SETTINGS:
+            if len(settings) >= _FEWEST_SETTINGS and not _USUAL.isdisjoint(settings):
                 return _parameters(*_prompts([*lines[:end], *before]), settings)
     return None
 
@@ -115,8 +128,8 @@ def _split_off_settings(line: str) -> tuple[list[str], str]:
 
 def _prompts(lines: list[str]) -> tuple[str, str]:
     for i, line in enumerate(lines):
-        if line.startswith(_NEGATIVE):
-            negative = [line.removeprefix(_NEGATIVE).removeprefix(" "), *lines[i + 1 :]]
+        if line.lstrip().startswith(_NEGATIVE):
+            negative = [line.lstrip().removeprefix(_NEGATIVE).removeprefix(" "), *lines[i + 1 :]]
             return "\n".join(lines[:i]), "\n".join(negative)
     return "\n".join(lines), ""
 
@@ -133,10 +146,14 @@ def _parameters(prompt: str, negative_prompt: str, settings: dict[str, str]) -> 
     size = _SIZE.fullmatch(take("Size", ""))
     if settings.get("App") == "SD.Next":
         _rename_sdnext(settings)
+    sampler_and_scheduler = our_sampler_and_scheduler
     if "Guidance Scale" in settings and "Seed Mode" in settings:
         prompt, negative_prompt = _rename_draw_things(settings, prompt)
-    sampler, scheduler = our_sampler_and_scheduler(take("Sampler", ""))
+        sampler_and_scheduler = draw_things.sampler_and_scheduler
+    sampler, scheduler = sampler_and_scheduler(take("Sampler", ""))
     schedule_type = take("Schedule type", take("Scheduler", ""))
+    if schedule_type == "Automatic":
+        schedule_type = scheduler or automatic_scheduler(sampler)
     denoise, hires_strength = _denoise(take("Denoising strength", None), settings)
     beta = _beta_schedule(settings) if schedule_type == "Beta" else ()
     loras, left_out = loras_of(prompt)
@@ -144,7 +161,9 @@ def _parameters(prompt: str, negative_prompt: str, settings: dict[str, str]) -> 
     weights = take("Lora weights", "")  # Fooocus has no tags
     # Civitai's own generator has none either, and keeps the names that its pages show.
     civitai_model, in_resources = _civitai_resources(settings)
-    loras = loras or (*_lora_weights(weights), *in_resources, *_additional_networks(settings))
+    loras = loras or (*_lora_weights(weights), *in_resources, *_additional_networks(settings), *_saved_loras(settings))
+    lora_hashes = tuple(_lora_hashes(take("Lora hashes", "")))
+    left_out += () if in_resources else tuple(_without_strength(loras, lora_hashes, settings.get("Hashes", "")))
     # Forge lists text encoders and VAE in any order.
     modules = [take(name) for name in sorted(settings) if name.startswith("Module ")]
     vaes = [name for name in modules if name == "ae" or "vae" in name.casefold()]
@@ -163,9 +182,9 @@ def _parameters(prompt: str, negative_prompt: str, settings: dict[str, str]) -> 
         "denoise": denoise,
         "model": take("Model", None) or civitai_model,
         "model_hash": take("Model hash", None),
-        "lora_hashes": tuple(_lora_hashes(take("Lora hashes", ""))),
+        "lora_hashes": lora_hashes,
         "text_encoder": next(iter(text_encoders), None) or take("TE", None),
-        "vae": next(iter(vaes), None) or take("VAE", None),
+        "vae": next(iter(vaes), None) or _file(take("VAE", None)),
         "variation_seed": as_integer(take("Variation seed", None)),
         "variation_strength": as_number(take("Variation seed strength", None)),
         "nag": take("NAG", None) == "on",
@@ -247,6 +266,37 @@ def _additional_networks(settings: Mapping[str, str]) -> Iterator[tuple[str, flo
         name, weight = settings.get(f"AddNet Model {i}"), as_number(settings.get(f"AddNet Weight A {i}"))
         if name and name != "None" and weight is not None and settings.get(f"AddNet Module {i}") == "LoRA":
             yield name.partition("(")[0], weight
+
+
+def _saved_loras(settings: Mapping[str, str]) -> Iterator[tuple[str, float]]:
+    """LoRAs of nodes that write ComfyUI's settings in this form."""
+    for i in range(_MAX_SETTINGS):
+        name = settings.get(f"Lora_{i} Model name")
+        if name is None:
+            return
+        weight = as_number(settings.get(f"Lora_{i} Strength model"))
+        if weight is not None and name not in _NO_FILES:
+            yield name, weight
+
+
+def _without_strength(loras: Iterable[tuple[str, float]], lora_hashes: Pairs, hashes: str) -> Pairs:
+    """LoRAs of which only the hashes are there, and no strengths."""
+    known = {stem(name).casefold() for name, _ in loras}
+    names = [name for name, _ in lora_hashes]
+    names += [name.partition(":")[2] for name in _object(hashes) if name.casefold().startswith("lora:")]
+    return left_out_extra(f"LoRA {name}" for name in dict.fromkeys(names) if stem(name).casefold() not in known)
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = _JSON.decode(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _file(name: str | None) -> str | None:
+    return None if name in _NO_FILES else name
 
 
 def _denoise(value: str | None, settings: Mapping[str, str]) -> tuple[float, Pairs]:

@@ -45,6 +45,8 @@ _EXIF_FIRST, _EXIF_DESCRIPTION = 0x0100, 0x010E
 #: ASCII, signs and kana, and ideographs; of a text's beginning.
 _USUAL = re.compile(r"[\n -~\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef]")
 _LOOKED_AT = 10_000
+#: Comments of cameras, phones and editors (`Screenshot`) have none of these.
+_COULD_BE_PROMPT = re.compile(r"[,\uff0c\u3001:{\n]")
 #: Keys under which a web UI's text stands that is in no chunk or tag of its own.
 _OTHER_KEYS = ("Parameters", "UserComment", "Comment", "Description", "comment")
 
@@ -145,7 +147,8 @@ def _parameters(text: dict[str, str], size: tuple[int, int]) -> Parameters | Non
         return ours
     settings = text.get("parameters", "")
     parameters = None if is_json(settings) else a1111.read(settings)
-    parameters = parameters or json_formats.read(text) or comfyui_reader.read(text, size) or novelai.read(text)
+    parameters = parameters or json_formats.read(text) or comfyui_reader.read(text, size)
+    parameters = parameters or novelai.read(text) or json_formats.civitai(text)
     if parameters is None:
         others = (text.get(key, "") for key in _OTHER_KEYS)
         parameters = next(filter(None, (a1111.read(other) for other in others if not is_json(other))), None)
@@ -288,12 +291,16 @@ def _exif_texts(exif: bytes) -> dict[str, str]:
         tags.load(exif)
         # ComfyUI writes one text into each tag from that of the model downwards; others begin elsewhere.
         for tag in range(_EXIF_FIRST, _EXIF_MODEL + 1):
-            key, _, value = str(tags.get(tag, "")).partition(":")
-            text[key.lower()] = value
+            whole = str(tags.get(tag, ""))
+            key, _, value = whole.partition(":")
+            # SwarmUI once put its object there.
+            text |= _unfolded(whole) if whole.startswith("{") else {key.lower(): value}
         description = tags.get(_EXIF_DESCRIPTION)
         text["Description"] = description if isinstance(description, str) else ""
-        if comment := _user_comment(tags.get_ifd(_EXIF_IFD).get(_EXIF_USER_COMMENT, b"")):
-            text |= _unfolded(comment)
+        # Fooocus does not put it into the block that it belongs to.
+        comment = tags.get_ifd(_EXIF_IFD).get(_EXIF_USER_COMMENT) or tags.get(_EXIF_USER_COMMENT, b"")
+        if comment := _user_comment(comment):
+            text |= _unfolded(comment) if _COULD_BE_PROMPT.search(comment) else {"UserComment": comment}
     return {key: value for key, value in text.items() if value}
 
 

@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from inference.metadata.names import our_sampler, our_sampler_and_scheduler, our_scheduler
+from inference.metadata import a1111
+from inference.metadata.names import our_sampler, our_scheduler
 from inference.metadata.parameters import (
     SHIFT,
     Pairs,
@@ -19,61 +20,90 @@ from inference.metadata.parameters import (
     json_object,
     left_out_extra,
 )
+from inference.metadata.programs import draw_things as draw_things_names
+from inference.metadata.programs import dream
 
 Object = dict[str, Any]
 
-#: InvokeAI's names that differ by more than the suffix `_k`, which means the schedule "karras".
-_INVOKEAI_SAMPLERS = {
-    "kdpm_2": "dpm_2",
-    "kdpm_2_a": "dpm_2_ancestral",
-    "unipc": "uni_pc",
-    "dpmpp_2s": "dpmpp_2s_ancestral",
-}
-_BRACKETED = re.compile(r"\[([^\[\]]*)\]")
 _STRENGTH_FIRST = re.compile(r"(-?\d{1,3}(?:\.\d{1,6})?) - (.+)", re.DOTALL)
 _SIZE = re.compile(r"\(?\s*(\d{1,6})\s*[x,]\s*(\d{1,6})\s*\)?")
 
 # What changed an image, by the names in its program, and is no setting here.
 _SWARMUI_LEFT_OUT = (
-    "refiner",
-    "controlnet",
-    "ipadapter",
-    "freeu",
-    "seamless",
-    "mask",
-    "regional",
-    "sigmam",
-    "useinpaint",
-    "zeronegative",
-    "teacache",
+    *(
+        "refiner",
+        "controlnet",
+        "ipadapter",
+        "stylemodel",
+        "freeu",
+        "seamless",
+        "mask",
+        "regional",
+        "sigmam",
+        "useinpaint",
+    ),
+    *(
+        "zeronegative",
+        "teacache",
+        "easycache",
+        "nunchakucache",
+        "dynamicthreshold",
+        "rescalecfg",
+        "renormcfg",
+        "usecfg",
+    ),
+    *(
+        "usetcfg",
+        "normalizedattention",
+        "selfattention",
+        "perturbedattention",
+        "endsteps",
+        "unsampler",
+        "negativemodel",
+    ),
+    *("conditioningmultiplier", "negativeconditioning", "usereferenceonly", "promptimages", "initimagereset"),
+    *("initimagenoise", "removebackground", "comfyuicustomworkflow", "pixeldecoder", "overrideprediction"),
+    *("samplersigma", "samplerrho", "shiftedlatent", "seedvr"),
 )
 _FOOOCUS_LEFT_OUT = ("refiner_model", "freeu", "inpaint_engine_version", "styles", "prompt_expansion")
 _INVOKEAI_LEFT_OUT = (
-    "refiner_model",
-    "controlnets",
-    "ipAdapters",
-    "t2iAdapters",
-    "ref_images",
-    "regions",
-    "hrf_enabled",
-    "seamless_",
-    "control_layers",
-    "seed_variance",
-    "z_image_seed_variance",
+    *("refiner_model", "controlnets", "ipAdapters", "t2iAdapters", "ref_images", "regions", "hrf_enabled", "seamless_"),
+    *("control_layers", "seed_variance", "z_image_seed_variance", "cfg_rescale_multiplier", "positive_style_prompt"),
+    *("negative_style_prompt", "upscale_model", "upscale_initial_image", "tile_controlnet"),
 )
-_DRAW_THINGS_LEFT_OUT = ("control", "upscaler", "refiner_model", "hires_fix", "face_restoration")
+#: Layers of InvokeAI's canvas that change an image.
+_INVOKEAI_LAYERS = ("controlLayers", "regionalGuidance", "inpaintMasks", "referenceImages")
+_DRAW_THINGS_LEFT_OUT = (
+    *("control", "upscaler", "refiner", "hires_fix", "face_restoration", "tiled_diffusion", "tea_cache", "cfg_zero"),
+    *("resolution_dependent_shift", "zero_negative_prompt", "stochastic_sampling_gamma"),
+)
+#: The same in the object `v2`, where newer versions keep all settings.
+_DRAW_THINGS_V2_LEFT_OUT = (
+    "controls",
+    "refinerModel",
+    "hiresFix",
+    "faceRestoration",
+    "tiledDiffusion",
+    "teaCache",
+    "cfgZeroStar",
+)
 #: Where a part of a SwarmUI prompt begins that is drawn over the image later, or elsewhere than in the whole of it.
 _SWARMUI_PART = re.compile(r"<(?:segment|object|region|clear|extend|refiner|video|videoswap)\b[^<>]*>", re.IGNORECASE)
+#: What is no part of the image, or stands for the whole of it.
+_SWARMUI_NOTHING = re.compile(r"<(?:comment:[^<>]*|//[^<>]*|base)>", re.IGNORECASE)
 _SWARMUI_TAG = re.compile(r"<[a-z]\w*(?:\[[^\[\]<>]*\])?(?::[^<>]*)?>", re.IGNORECASE)
 
 
 def read(text: Mapping[str, str]) -> Parameters | None:
-    """Reads JSON in the texts of a file, whichever known program wrote it; None if no known one did."""
+    """Reads JSON in the texts of a file, whichever known program wrote it; None if no known one did.
+
+    InvokeAI's older command is read as well.
+    """
     for found in _objects(text):
         for reader in _READERS:
             if parameters := reader(found):
                 return parameters
-    return None
+    return dream.read(text)
 
 
 def values(found: Object, **keys: str) -> Object:
@@ -94,10 +124,12 @@ def swarmui(found: Object) -> Parameters | None:
         **values(inner, width="width", height="height", steps="steps", cfg_scale="cfgscale", seed="seed"),
         **values(inner, model="model"),
         vae=_some(inner.get("vae")),
-        sampler=_named(our_sampler, inner.get("sampler")),
-        scheduler=_named(our_scheduler, inner.get("scheduler")),
+        text_encoder=_some(inner.get("qwenmodel")),
+        # Its names before the two settings belonged to no extension.
+        sampler=_named(our_sampler, inner.get("sampler") or inner.get("comfyuisampler")),
+        scheduler=_named(our_scheduler, inner.get("scheduler") or inner.get("comfyuischeduler")),
         denoise=_denoise(as_number(inner.get("initimagecreativity"))),
-        loras=tuple(_named_weights(inner.get("loras"), inner.get("loraweights"))),
+        loras=tuple(_swarmui_loras(inner, prompts["prompt"])),
         variation_seed=as_integer(inner.get("variationseed")),
         variation_strength=as_number(inner.get("variationseedstrength")),
         software="SwarmUI",
@@ -105,24 +137,27 @@ def swarmui(found: Object) -> Parameters | None:
             *_shift(inner.get("sigmashift")),
             *left_out_extra((*parts, *negative_parts)),
             *_left_out(inner, _SWARMUI_LEFT_OUT),
+            *_confined(inner.get("lorasectionconfinement")),
+            *_batch(inner.get("batchsize")),
         ),
     )
 
 
 def fooocus(found: Object) -> Parameters | None:
     inner = {name.casefold().replace(" ", "_"): value for name, value in found.items()}
-    if "guidance_scale" not in inner or not ({"base_model", "performance", "adm_guidance"} & inner.keys()):
+    cfg = next((name for name in ("guidance_scale", "cfg") if name in inner), None)
+    if cfg is None or not ({"base_model", "performance", "adm_guidance"} & inner.keys()):
         return None
     width, height = _sides(inner.get("resolution"))
     return Parameters(
-        **values(inner, prompt="prompt", negative_prompt="negative_prompt", steps="steps", cfg_scale="guidance_scale"),
+        **values(inner, prompt="prompt", negative_prompt="negative_prompt", steps="steps", cfg_scale=cfg),
         **values(inner, seed="seed", model="base_model"),
-        width=width,
-        height=height,
+        width=width or as_integer(inner.get("width")),
+        height=height or as_integer(inner.get("height")),
         sampler=_named(our_sampler, inner.get("sampler")),
         scheduler=_named(our_scheduler, inner.get("scheduler")),
-        loras=tuple(dict([*_pairs(inner.get("loras")), *_combined(inner)]).items()),
-        software=as_text(inner.get("version")) or "Fooocus",
+        loras=tuple(dict([*_pairs(inner.get("loras")), *_combined(inner), *_numbered(inner)]).items()),
+        software=as_text(inner.get("version")) or as_text(inner.get("software")) or "Fooocus",
         extra=_left_out(inner, _FOOOCUS_LEFT_OUT),
     )
 
@@ -137,12 +172,17 @@ def invokeai(found: Object) -> Parameters | None:
     return Parameters(
         **values(found, prompt="positive_prompt", negative_prompt="negative_prompt", width="width", height="height"),
         **values(found, steps="steps", cfg_scale="cfg_scale", seed="seed", model="model", vae="vae"),
-        sampler=our_sampler(_INVOKEAI_SAMPLERS.get(sampler, sampler)) if sampler else None,
+        sampler=our_sampler(dream.SAMPLERS.get(sampler, sampler)) if sampler else None,
         scheduler="karras" if name.endswith("_k") else None,
         denoise=_denoise(as_number(found.get("strength"))) if from_image else 1.0,
         loras=tuple(_invokeai_loras(found.get("loras"))),
+        text_encoder=_model_name(found.get("qwen3_encoder")),
         software=f"InvokeAI {as_text(found.get('app_version')) or ''}".strip(),
-        extra=(*_shift(found.get("shift")), *_left_out(found, _INVOKEAI_LEFT_OUT)),
+        extra=(
+            *_shift(found.get("shift")),
+            *_left_out(found, _INVOKEAI_LEFT_OUT),
+            *_left_out(_object(found.get("canvas_v2_metadata")), _INVOKEAI_LAYERS),
+        ),
     )
 
 
@@ -150,7 +190,8 @@ def draw_things(found: Object) -> Parameters | None:
     if not {"c", "uc", "scale", "sampler"} <= found.keys():
         return None
     width, height = _sides(found.get("size"))
-    sampler, scheduler = our_sampler_and_scheduler(as_text(found.get("sampler")) or "")
+    sampler, scheduler = draw_things_names.sampler_and_scheduler(as_text(found.get("sampler")) or "")
+    settings = _object(found.get("v2"))
     loras = [[row.get("model"), row.get("weight")] for row in _rows(found.get("lora"))]
     return Parameters(
         **values(found, prompt="c", negative_prompt="uc", steps="steps", cfg_scale="scale", seed="seed", model="model"),
@@ -161,7 +202,10 @@ def draw_things(found: Object) -> Parameters | None:
         denoise=_denoise(as_number(found.get("strength"))),
         loras=tuple(_pairs(loras)),
         software="Draw Things",
-        extra=(*_shift(found.get("shift")), *_left_out(found, _DRAW_THINGS_LEFT_OUT)),
+        extra=(
+            *_shift(found.get("shift", settings.get("shift"))),
+            *(_left_out(found, _DRAW_THINGS_LEFT_OUT) or _left_out(settings, _DRAW_THINGS_V2_LEFT_OUT)),
+        ),
     )
 
 
@@ -172,13 +216,13 @@ def old_invokeai(found: Object) -> Parameters | None:
         return None
     prompts = image["prompt"]
     rows = [as_text(row.get("prompt")) or "" for row in _rows(prompts)]
-    whole = as_text(prompts) or ", ".join(filter(None, rows))
+    prompt, negative_prompt = dream.prompts(as_text(prompts) or ", ".join(filter(None, rows)))
     sampler = (as_text(image.get("sampler")) or "").removeprefix("k_")
     return Parameters(
-        prompt=_BRACKETED.sub("", whole).strip(),
-        negative_prompt=", ".join(_BRACKETED.findall(whole)),
+        prompt=prompt,
+        negative_prompt=negative_prompt,
         **values(image, width="width", height="height", steps="steps", cfg_scale="cfg_scale", seed="seed"),
-        sampler=our_sampler(_INVOKEAI_SAMPLERS.get(sampler, sampler)) if sampler else None,
+        sampler=our_sampler(dream.SAMPLERS.get(sampler, sampler)) if sampler else None,
         denoise=_denoise(as_number(image.get("strength"))) if image.get("type") == "img2img" else 1.0,
         model=as_text(found.get("model_weights")),
         software=f"InvokeAI {as_text(found.get('app_version')) or ''}".strip(),
@@ -197,6 +241,24 @@ def ruined_fooocus(found: Object) -> Parameters | None:
         scheduler=_named(our_scheduler, found.get("scheduler")),
         loras=tuple((match[2], float(match[1])) for row in rows if (match := _STRENGTH_FIRST.fullmatch(row))),
         software="RuinedFooocus",
+    )
+
+
+def civitai(text: Mapping[str, str]) -> Parameters | None:
+    """What Civitai's generator adds to its graphs, for graphs that say nothing themselves."""
+    graph = json_object(text.get("prompt")) or {}
+    kept = text.get("extraMetadata") or graph.get("extraMetadata")
+    found = kept if isinstance(kept, dict) else json_object(kept)
+    if found is None or not as_text(found.get("prompt")):
+        return None
+    resources = (str(row.get("modelVersionId")) for row in _rows(found.get("resources")) if "modelVersionId" in row)
+    return Parameters(
+        **values(found, prompt="prompt", negative_prompt="negativePrompt", steps="steps", cfg_scale="cfgScale"),
+        **values(found, seed="seed", width="width", height="height"),
+        sampler=_named(our_sampler, found.get("sampler")),
+        software="Civitai",
+        # Only the numbers of models and LoRAs are there, without what each of them is.
+        extra=left_out_extra(f"model version {number}" for number in resources),
     )
 
 
@@ -247,8 +309,34 @@ def _left_out(found: Object, prefixes: tuple[str, ...]) -> Pairs:
     )
 
 
+def _object(value: Any) -> Object:
+    return value if isinstance(value, dict) else {}
+
+
+def _batch(value: Any) -> Pairs:
+    """An image of a batch has a slice of the noise that the batch's seed gives."""
+    number = as_integer(value)
+    return left_out_extra([f"batchsize {number}"]) if number is not None and number > 1 else ()
+
+
+def _confined(value: Any) -> Pairs:
+    """LoRAs that were used in some parts of an image only."""
+    where = value if isinstance(value, list) else (as_text(value) or "").split(",")
+    confined = any(as_integer(each) not in (None, 0, -1) for each in where)
+    return left_out_extra([f"lorasectionconfinement {', '.join(map(str, where))}"[:100]]) if confined else ()
+
+
+def _swarmui_loras(found: Object, prompt: str) -> list[tuple[str, float]]:
+    """Those of the settings, and those of tags that were left in the prompt."""
+    loras = list(_named_weights(found.get("loras"), found.get("loraweights")))
+    names = {name for name, _ in loras}
+    whole = prompt[: part.start()] if (part := _SWARMUI_PART.search(prompt)) else prompt
+    return [*loras, *(lora for lora in a1111.loras_of(whole)[0] if lora[0] not in names)]
+
+
 def _swarmui_prompt(prompt: str) -> tuple[str, tuple[str, ...]]:
     """The text of the whole image, and the parts and tags that mean something else, which are left out."""
+    prompt = _SWARMUI_NOTHING.sub("", prompt)
     part = _SWARMUI_PART.search(prompt)
     whole, later = (prompt, "") if part is None else (prompt[: part.start()], prompt[part.start() :])
     tags = [match[0] for match in _SWARMUI_TAG.finditer(whole) if not match[0].casefold().startswith("<lora")]
@@ -263,6 +351,14 @@ def _combined(found: Object) -> Iterator[tuple[str, float]]:
             number = as_number(weight)
             if colon and number is not None and name.strip() != "None":
                 yield name.strip(), number
+
+
+def _numbered(found: Object) -> Iterator[tuple[str, float]]:
+    """A LoRA of Fooocus-MRE: its file as `l1`, its strength as `w1`."""
+    for key, value in found.items():
+        if re.fullmatch(r"l\d{1,2}", key) and _some(value):
+            weight = as_number(found.get(f"w{key[1:]}"))
+            yield value, 1.0 if weight is None else weight
 
 
 def _named_weights(names: Any, weights: Any) -> Iterator[tuple[str, float]]:
@@ -291,7 +387,8 @@ def _rows(value: Any) -> Iterator[Object]:
 def _invokeai_loras(rows: Any) -> Iterator[tuple[str, float]]:
     for row in _rows(rows):
         name, weight = _model_name(row.get("model") or row.get("lora")), as_number(row.get("weight"))
-        if name and weight is not None:
+        on = row.get("is_enabled", row.get("isEnabled", True))
+        if name and weight is not None and on is not False:
             yield name, weight
 
 

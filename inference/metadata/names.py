@@ -70,6 +70,12 @@ _SAMPLER_ALIASES = {
     "HeunPP": "heunpp2",
 }
 _SCHEDULER_ALIASES = {"Beta57 (RES4LYF)": "beta57"}
+#: What A1111's schedule type "Automatic" means for its samplers.
+_AUTOMATIC = {
+    **dict.fromkeys(("dpmpp_2m", "dpmpp_sde", "dpmpp_2s_ancestral", "dpm_2", "dpm_2_ancestral"), "karras"),
+    **dict.fromkeys(("dpmpp_2m_sde_gpu", "dpmpp_2m_sde_heun_gpu", "dpmpp_3m_sde_gpu"), "exponential"),
+    **dict.fromkeys(("euler", "euler_a", "heun", "lms"), "normal"),
+}
 _LONGEST_NAME = 100
 
 
@@ -92,6 +98,11 @@ def our_sampler(name: str) -> str:
 
 def our_scheduler(name: str) -> str:
     return _OUR_SCHEDULERS.get(_folded(name), name)
+
+
+def automatic_scheduler(ours: str) -> str:
+    """Our scheduler for "Automatic"; that name for a sampler of which it is not known."""
+    return _AUTOMATIC.get(ours, "Automatic")
 
 
 def our_sampler_and_scheduler(name: str) -> tuple[str, str | None]:

@@ -1,6 +1,6 @@
 """Reads the JSON that NovelAI puts into an image's `Comment`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from inference.metadata.json_formats import values
@@ -12,7 +12,7 @@ _FROM_IMAGE = ("Img2ImgRequest", _REDRAWN)
 #: Settings that change the image and do not exist here.
 _LEFT_OUT = (
     *("cfg_rescale", "sm", "sm_dyn", "dynamic_thresholding", "skip_cfg_above_sigma"),
-    *("reference_strength_multiple", "reference_strength", "director_reference_strengths"),
+    *("reference_strength_multiple", "reference_strength", "director_reference_strengths", "controlnet_model"),
 )
 
 
@@ -38,9 +38,27 @@ def read(text: Mapping[str, str]) -> Parameters | None:
             (
                 *(f"{name} {comment[name]}"[:100] for name in _LEFT_OUT if comment.get(name)),
                 *(("mask",) if comment.get("request_type") == _REDRAWN else ()),
+                *_otherwise(comment),
             )
         ),
     )
+
+
+def _otherwise(comment: Mapping[str, Any]) -> Iterator[str]:
+    """Settings that change the image with some values only."""
+    noise, scale = as_number(comment.get("noise")), as_number(comment.get("uncond_scale"))
+    if noise and comment.get("request_type") in _FROM_IMAGE:
+        yield f"noise {noise:g}"
+    if scale is not None and scale != 1:
+        yield f"uncond_scale {scale:g}"
+    prompt = comment.get("v4_prompt")
+    if isinstance(prompt, dict) and prompt.get("use_coords") is True and _captions(prompt.get("caption")):
+        yield "use_coords"
+
+
+def _captions(caption: Any) -> bool:
+    """Whether there are prompts of characters."""
+    return isinstance(caption, dict) and bool(caption.get("char_captions"))
 
 
 def _caption(prompt: Any) -> str:

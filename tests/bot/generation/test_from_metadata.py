@@ -165,3 +165,8 @@ def test_a_file_without_a_prompt_says_so(prompt: str) -> None:
 )
 def test_it_is_known_which_images_take_another_one(found: dict[str, Any], from_image: bool) -> None:
     assert replay(**found).from_image == from_image
+
+
+@pytest.mark.parametrize("name", ["CFG rescale", "SD upscale overlap", "Ultimate SD upscale upscaler", "Schedule rho"])
+def test_settings_of_web_uis_that_cannot_be_repeated_are_named(name: str) -> None:
+    assert replay(extra=((name, "1"), ("Clip skip", "2"))).unknown == ((name, "1"),)

@@ -1,0 +1,1 @@
+"""Parts of reading single programs' texts."""
