@@ -16,8 +16,10 @@ from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 import discord
+from discord.webhook.async_ import async_context
 
 from bot.jobs.acknowledgement.completions import CompletionTurns
+from bot.jobs.acknowledgement.first_answers import FirstAnswers
 from bot.jobs.delivery.outbox import retry, retry_storage
 from bot.jobs.delivery.refusals import TOKEN_EXPIRED, UNKNOWN_MESSAGE, may_pass
 from bot.messages.replies import Loading, guard_answer, note_loading
@@ -76,6 +78,7 @@ class Acknowledgements:
         self._parsers: dict[str, Any] = client._connection.parsers
         self._parse = self._parsers["INTERACTION_CREATE"]
         self._completions = CompletionTurns(self._parse)
+        self._first_answers = FirstAnswers(client)
         self._parsers["INTERACTION_CREATE"] = self._receive
 
     def begin(self, interaction: Interaction) -> None:
@@ -161,11 +164,12 @@ class Acknowledgements:
         if payload.get("type") == discord.InteractionType.autocomplete.value:
             self._completions.add(payload)
             return
-        received = _received.set(payload)
+        received, answering = _received.set(payload), async_context.set(self._first_answers)
         try:
             self._parse(payload)
         finally:
             _received.reset(received)
+            async_context.reset(answering)
 
     async def _keep(self, interaction: Interaction, private: bool) -> None:
         payload = _received.get()

@@ -102,8 +102,8 @@ async def test_a_public_answer_with_nothing_in_it_yet_is_taken_back(stage: Stage
     assert stage.discord.messages_in(stage.general, stage.bob) == [message]
 
 
-async def test_an_acknowledgement_whose_answer_was_lost_is_still_answered(stage: Stage) -> None:
-    stage.discord.faults.drop("POST", "^/interactions/", when="after")
+async def test_an_acknowledgement_whose_answer_was_lost_twice_is_still_answered(stage: Stage) -> None:
+    stage.discord.faults.drop("POST", "^/interactions/", when="after", times=2)
     interaction = await stage.slash("imagine", prompt="1girl")
     assert "went wrong on my side" in (await interaction.response()).content
     assert await stage.database.jobs.by_interaction(interaction.id) is None
