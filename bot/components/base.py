@@ -20,6 +20,7 @@ from bot.client import AnimaClient
 from bot.generation.spec import JobImage, JobSpec
 from bot.jobs.acknowledgement.acknowledgements import in_time
 from bot.jobs.engines import ModelUnavailable
+from bot.jobs.delivery.refusals import is_out_of_reach
 from bot.messages.fit import fit_modal
 from bot.messages.job import NOT_IN_THIS_SERVER
 from bot.messages.replies import (
@@ -260,9 +261,7 @@ def _is_shown_to(interaction: AnimaInteraction, job: Job) -> bool:
     return job.channel_id in (interaction.channel_id, parent_id)
 
 
-async def report_error(
-    interaction: AnimaInteraction, what: str, error: BaseException, draft: Draft | None = None
-) -> None:
+async def report_error(interaction: AnimaInteraction, what: str, error: Exception, draft: Draft | None = None) -> None:
     """Log an error and tell the user, if they can still be reached.
 
     draft: what they typed into a form, which they are then offered to reopen.
@@ -300,7 +299,8 @@ async def report_error(
         if _was_answered_elsewhere(interaction, unreachable):
             _log_other_process(interaction)
             return
-        interaction.client.acknowledgements.leave(interaction)
+        if not is_out_of_reach(error):  # after a refusal, for one, that can no longer be told
+            interaction.client.acknowledgements.leave(interaction)
         logger.info("interaction %d: the error could not be reported: %s", interaction.id, unreachable)
 
 
@@ -324,7 +324,7 @@ def _log_other_process(interaction: AnimaInteraction) -> None:
     logger.warning("interaction %d was answered by another process that uses this bot's token", interaction.id)
 
 
-def _was_answered_elsewhere(interaction: AnimaInteraction, error: BaseException) -> bool:
+def _was_answered_elsewhere(interaction: AnimaInteraction, error: Exception) -> bool:
     """A follow-up would replace that answer, for everybody to see."""
     is_taken = isinstance(error, discord.HTTPException) and error.code == ALREADY_ACKNOWLEDGED
     return is_taken and not interaction.response.is_done()

@@ -109,6 +109,16 @@ async def test_a_refusal_after_a_crash_is_private(stage: Stage) -> None:
     assert not any("nowhere" in each.text for each in stage.discord.messages_in(stage.general, stage.bob))
 
 
+async def test_a_refusal_that_can_no_longer_be_told_is_not_tried_again_at_every_start(stage: Stage) -> None:
+    with dying(Submitter, "preset"):
+        sent = await stage.slash("imagine", prompt="1girl", preset="nowhere")
+        await sent.acknowledged()
+        await lost(stage, sent)
+    stage.discord.clock.turn(16 * 60)
+    await stage.restart()
+    await nothing_unanswered(stage)
+
+
 async def test_a_refusal_leaves_nothing_behind(stage: Stage) -> None:
     await (await stage.slash("imagine", prompt="1girl", preset="nowhere")).acknowledged()
     await until(all_handled)
