@@ -25,3 +25,11 @@ class StaticLayout(ui.LayoutView):
         """The JSON for Discord, cut to its limits."""
         components: list[dict[str, Any]] = super().to_components()  # type: ignore[no-untyped-call]
         return fit_components(components)
+
+
+def without_quotes(view: ui.LayoutView) -> ui.LayoutView:
+    """A layout without its quoted lines: in a job's message, those of the prompt."""
+    for item in view.walk_children():
+        if isinstance(item, ui.TextDisplay):
+            item.content = "\n".join(line for line in item.content.split("\n") if not line.startswith("> "))
+    return view

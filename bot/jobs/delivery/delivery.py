@@ -281,13 +281,15 @@ class Delivery:
             return None
         channel = self._client.get_partial_messageable(job.channel_id, guild_id=job.guild_id)
         try:
-            return await self._post_anew(channel, job, view, files, news.purpose)
+            there = await self._post_anew(channel, job, view, files, news.purpose)
         except discord.HTTPException as error:
             if not is_out_of_reach(error):
                 raise
             self._routes.close_after(job, DeliveryRoute.CHANNEL, error, with_files=news.has_files)
             logger.info("its channel is out of reach (%s)", error)
-        return None
+            return None
+        self._routes.note_new_message(job)
+        return there
 
     async def _may_show_words(self, job: Job) -> bool:
         """Whether a job's prompt may be shown in its channel now. False also if that cannot be known."""

@@ -11,20 +11,27 @@ UNKNOWN_CHANNEL, UNKNOWN_MESSAGE = 10003, 10008
 MISSING_PERMISSIONS = 50013
 #: A channel or server that the bot may not see.
 MISSING_ACCESS = 50001
-#: Too many edits of messages older than an hour; Discord refuses more for some time.
-TOO_MANY_OLD_EDITS = 30046
+#: Too many edits of messages older than an hour, or of published ones in an announcement channel; Discord refuses more
+#: for some time.
+TOO_MANY_OLD_EDITS, TOO_MANY_PUBLISHED_EDITS = 30046, 20022
+#: The same.
+EDITS_REFUSED = (TOO_MANY_OLD_EDITS, TOO_MANY_PUBLISHED_EDITS)
 #: Uploads are limited in a server, but text can still be sent.
 UPLOADS_LIMITED = 400001
+#: A thread is archived. A new message opens it again, unless it is locked too.
+THREAD_ARCHIVED = 50083
 #: Codes that close a route whatever the status: an archived or locked thread, too many open threads.
-_THREADS = (50083, 160005, 160006)
+_THREADS = (THREAD_ARCHIVED, 160005, 160006)
 #: A message or channel of the wrong type, a message that cannot be edited, a user who cannot be written to.
 _WRONG_KIND = (50003, 50005, 50007, 50008, 50021, 50024, 50033, 50068, 40058, 50278)
-#: Content blocked in a place: by AutoMod, the filters of explicit content and of links, or limits of the server.
-_BLOCKED = (200000, 200001, 20009, 240000, 50009, UPLOADS_LIMITED)
-CLOSED = (*_THREADS, *_WRONG_KIND, *_BLOCKED, TOO_MANY_OLD_EDITS)
+#: What a message says or shows is blocked: by AutoMod, or by the filters of explicit content and of harmful links.
+CONTENT_BLOCKED = (200000, 200001, 20009, 240000)
+#: The server limits who may write or upload.
+_LIMITED = (50009, UPLOADS_LIMITED)
+CLOSED = (*_THREADS, *_WRONG_KIND, *CONTENT_BLOCKED, *_LIMITED, *EDITS_REFUSED)
 #: Codes that are temporary in spite of their status: private messages opened too fast, something of Discord's is
-#: switched off or overloaded.
-MAY_PASS = (40003, 40006, 130000)
+#: switched off or overloaded, or Cloudflare keeps the bot out.
+MAY_PASS = (40003, 40006, 130000, 40333)
 #: The interaction's token has expired.
 TOKEN_EXPIRED = 50027
 TOO_MANY_REQUESTS = 429
@@ -33,7 +40,7 @@ _TOO_LARGE, _TOO_LARGE_CODES = 413, (40005, 50045)
 
 
 class OldMessageRefused(Exception):
-    """Discord refuses edits of old messages for some time; discord.py would wait for that."""
+    """Discord refuses edits of old or of published messages for some time; discord.py would wait for that."""
 
 
 class MessageDeleted(Exception):

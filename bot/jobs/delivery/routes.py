@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import Enum, auto
 from typing import Any
@@ -17,7 +17,9 @@ import discord
 from discord import ui
 
 from bot.jobs.delivery.refusals import (
+    CONTENT_BLOCKED,
     MISSING_PERMISSIONS,
+    THREAD_ARCHIVED,
     UNKNOWN_CHANNEL,
     UNKNOWN_MESSAGE,
     UPLOADS_LIMITED,
@@ -28,6 +30,7 @@ from bot.jobs.delivery.refusals import (
 from bot.jobs.delivery.request_budget import ChannelBudget, RequestBudget, Urgency
 from bot.jobs.servers.lookup import ServerLookup
 from bot.messages.attachments import media_of
+from bot.messages.layout import without_quotes
 from bot.messages.limits import TOKEN_LIFETIME
 from storage.jobs import Job
 
@@ -68,12 +71,15 @@ class Posted:
 
 @dataclass
 class _ClosedRoutes:
-    """`routes`: closed to everything. `to_files`: closed only to messages with files. `deleted`: somebody deleted the
-    job's message.
+    """`routes`: closed to everything. `to_files`: closed only to messages with files. `to_content`: closed to the job's
+    prompt and images. `archived`: closed only until the thread is opened again. `deleted`: somebody deleted the job's
+    message.
     """
 
     routes: set[DeliveryRoute]
-    to_files: set[DeliveryRoute]
+    to_files: set[DeliveryRoute] = field(default_factory=set)
+    to_content: set[DeliveryRoute] = field(default_factory=set)
+    archived: set[DeliveryRoute] = field(default_factory=set)
     deleted: bool = False
 
 
@@ -84,21 +90,44 @@ class DeliveryRoutes:
         self._refused = refused
         self._closed: OrderedDict[int, _ClosedRoutes] = OrderedDict()
 
-    def is_open(self, job: Job, route: DeliveryRoute, *, with_files: bool = False) -> bool:
+    def is_open(self, job: Job, route: DeliveryRoute, *, with_files: bool = False, with_content: bool = True) -> bool:
+        """`with_content`: to a message with the job's prompt or images."""
         closed = self._of(job)
-        return route not in closed.routes and not (with_files and route in closed.to_files)
+        return (
+            route not in closed.routes
+            and not (with_files and route in closed.to_files)
+            and not (with_content and route in closed.to_content)
+        )
 
-    def close(self, job: Job, *routes: DeliveryRoute, only_to_files: bool = False) -> None:
-        closed = self._of(job)
-        (closed.to_files if only_to_files else closed.routes).update(routes)
+    def close(self, job: Job, *routes: DeliveryRoute) -> None:
+        self._of(job).routes.update(routes)
 
     def close_after(self, job: Job, route: DeliveryRoute, error: Exception, *, with_files: bool) -> None:
-        """Close a route after an error. Where only files are not allowed, text can still be sent."""
+        """Close a route after an error: if possible, only to what is not allowed there."""
         self._refused(job, error)
-        code = error.code if isinstance(error, discord.HTTPException) else None
+        closed, code = self._of(job), _code(error)
         if code == UNKNOWN_CHANNEL and route is not DeliveryRoute.PERSON:
             self.close(job, DeliveryRoute.MESSAGE, DeliveryRoute.CHANNEL)
-        self.close(job, route, only_to_files=code in (MISSING_PERMISSIONS, UPLOADS_LIMITED) and with_files)
+        if code in CONTENT_BLOCKED and route not in closed.to_content:
+            closed.to_content.add(route)
+        elif code in (MISSING_PERMISSIONS, UPLOADS_LIMITED) and with_files:
+            closed.to_files.add(route)
+        else:
+            closed.routes.add(route)
+        if code == THREAD_ARCHIVED:
+            closed.archived.add(route)
+
+    def takes_plain_text(self, job: Job) -> bool:
+        """Whether only the job's prompt and images are blocked in its message."""
+        closed = self._of(job)
+        own = {DeliveryRoute.TOKEN, DeliveryRoute.MESSAGE}
+        return not own.isdisjoint(closed.to_content - closed.routes)
+
+    def note_new_message(self, job: Job) -> None:
+        """A new message in its channel has opened a thread again that was archived."""
+        closed = self._of(job)
+        closed.routes -= closed.archived
+        closed.archived.clear()
 
     def note_deletion(self, job: Job) -> None:
         self._of(job).deleted = True
@@ -113,7 +142,7 @@ class DeliveryRoutes:
                 routes.add(DeliveryRoute.MESSAGE)
             if job.private:
                 routes.add(DeliveryRoute.CHANNEL)
-            self._closed[job.id] = _ClosedRoutes(routes, set())
+            self._closed[job.id] = _ClosedRoutes(routes)
         self._closed.move_to_end(job.id)
         if len(self._closed) > REMEMBERED_JOBS:
             self._closed.popitem(last=False)
@@ -142,11 +171,31 @@ class MessageEditor:
         """Raises MessageOutOfReach, MessageDeleted, discord.HTTPException.
 
         is_progress: dropped in favour of anything else, and sent only while Discord's limits have room for it.
+        A text of which Discord blocks the prompt is shown without it.
         """
+        try:
+            return await self._edit(job, view, files, with_files=with_files, is_progress=is_progress)
+        except MessageOutOfReach:
+            if with_files or not self._routes.takes_plain_text(job):
+                raise
+        view = without_quotes(view)
+        return await self._edit(job, view, files, with_files=False, is_progress=is_progress, with_content=False)
+
+    async def _edit(
+        self,
+        job: Job,
+        view: ui.LayoutView,
+        files: Files,
+        *,
+        with_files: bool,
+        is_progress: bool,
+        with_content: bool = True,
+    ) -> Posted:
         if self._routes.is_deleted(job):  # found by an earlier edit, whose cancellation is still being recorded
             raise MessageDeleted
         deleted = False
-        if self._routes.is_open(job, DeliveryRoute.TOKEN, with_files=with_files):
+        kind = {"with_files": with_files, "with_content": with_content}
+        if self._routes.is_open(job, DeliveryRoute.TOKEN, **kind):
             try:
                 return await self._edit_by_token(job, view, files)
             except (discord.HTTPException, OldMessageRefused) as error:
@@ -154,7 +203,7 @@ class MessageEditor:
                     raise
                 self._routes.close_after(job, DeliveryRoute.TOKEN, error, with_files=with_files)
                 deleted = _code(error) == UNKNOWN_MESSAGE
-        if self._routes.is_open(job, DeliveryRoute.MESSAGE, with_files=with_files):
+        if self._routes.is_open(job, DeliveryRoute.MESSAGE, **kind):
             if is_progress and not deleted:
                 if not self._has_room(job):
                     raise MessageOutOfReach

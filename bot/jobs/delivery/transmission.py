@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 import aiohttp
 
-from bot.jobs.delivery.refusals import TOO_MANY_OLD_EDITS, TOO_MANY_REQUESTS, OldMessageRefused
+from bot.jobs.delivery.refusals import EDITS_REFUSED, TOO_MANY_REQUESTS, OldMessageRefused
 from bot.jobs.delivery.request_budget import RequestBudget, Urgency, counts
 
 T = TypeVar("T")
@@ -133,8 +133,7 @@ def trace(budget: RequestBudget, may_send: Callable[[], bool] = lambda: True) ->
     async def ends(session: Any, context: Any, parameters: aiohttp.TraceRequestEndParams) -> None:
         if (transmission := _current.get()) is None:
             return
-        response = parameters.response
-        if response.status == TOO_MANY_REQUESTS and await _code(response) == TOO_MANY_OLD_EDITS:
+        if response.status == TOO_MANY_REQUESTS and await _code(response) in EDITS_REFUSED:
             raise OldMessageRefused
         transmission._ends(response.status)
 

@@ -169,10 +169,94 @@ async def test_a_message_whose_image_is_in_another_links_to_it(stage: Stage) -> 
     await until(links_to_it)
 
 
-async def test_an_image_does_not_wait_until_discord_takes_edits_of_old_messages(stage: Stage) -> None:
+@pytest.mark.parametrize("token_lives", [True, False])
+async def test_the_message_in_a_thread_that_was_archived_links_to_the_image_below_it(
+    stage: Stage, token_lives: bool
+) -> None:
+    thread = stage.discord.world.thread
+    job = await drawn_meanwhile(stage, "1girl", where=thread)
+    if not token_lives:
+        stage.discord.clock.turn(16 * 60)
+    stage.discord.archive_thread(thread)
+    stage.engine.let_go()
+    done = await stage.in_state(job.id, JobState.DELIVERED)
+    assert done.message_id != job.message_id and len(images_in(stage, thread)) == 1
+
+    async def links_to_it() -> bool:
+        return f"/{thread.id}/{done.message_id}" in text_of(stage, job)
+
+    await until(links_to_it)
+    message = stage.discord.messages.get(job.message_id)
+    assert message is not None and not message.inputs()
+
+
+@pytest.mark.parametrize("code", [200000, 200001, 20009, 240000])
+async def test_a_message_whose_prompt_and_image_discord_blocks_says_where_the_image_is(stage: Stage, code: int) -> None:
+    messages, edit, create = stage.discord.messages, stage.discord.messages.edit, stage.discord.messages.create
+
+    def is_blocked(body: Any) -> bool:
+        return bool(body.files) or "1girl" in str(body.payload)
+
+    def edit_unless_blocked(message: Any, body: Any) -> Any:
+        if is_blocked(body):
+            raise ApiError(Refusal(400, code, "Blocked"))
+        return edit(message, body)
+
+    def create_unless_blocked(channel: Any, author: Any, body: Any, *args: Any, **more: Any) -> Any:
+        if channel is stage.general and is_blocked(body):
+            raise ApiError(Refusal(400, code, "Blocked"))
+        return create(channel, author, body, *args, **more)
+
+    job = await drawn_meanwhile(stage, "1girl")
+    messages.edit = edit_unless_blocked  # type: ignore[method-assign]
+    messages.create = create_unless_blocked  # type: ignore[method-assign]
+    stage.engine.let_go()
+    await stage.in_state(job.id, JobState.DELIVERED)
+    assert len(images_in_private(stage)) == 1 and not images_in(stage, stage.general)
+
+    async def says_so() -> bool:
+        return text_of(stage, job) == f"-# {SENT_IN_PRIVATE}"
+
+    await until(says_so)
+
+
+async def test_progress_is_shown_without_a_prompt_that_discord_blocks(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "SHOWN_EVERY", 0.05)
+    edit = stage.discord.messages.edit
+
+    def edit_unless_blocked(message: Any, body: Any) -> Any:
+        if "1girl" in str(body.payload):
+            raise ApiError(Refusal(400, 200000, "Blocked"))
+        return edit(message, body)
+
+    stage.discord.messages.edit = edit_unless_blocked  # type: ignore[method-assign]
+    stage.engine.hold()
+    job = await stage.ask("1girl")
+
+    async def offers_cancel() -> bool:
+        message = stage.discord.messages.get(job.message_id)
+        return any(item["label"] == "Cancel" for item in message.inputs())
+
+    await until(offers_cancel)
+    assert "1girl" not in text_of(stage, job)
+    await stage.press(stage.discord.messages.get(job.message_id), "Cancel")
+    await stage.in_state(job.id, JobState.CANCELLED)
+
+    async def says_so() -> bool:
+        return "Cancelled" in text_of(stage, job)
+
+    await until(says_so)
+
+
+@pytest.mark.parametrize("code", [30046, 20022])
+async def test_an_image_does_not_wait_until_discord_takes_edits_of_old_or_published_messages(
+    stage: Stage, code: int
+) -> None:
     job = await drawn_meanwhile(stage, "1girl")
     stage.discord.clock.turn(16 * 60)
-    answer = {"message": "Maximum number of edits to messages older than 1 hour reached", "code": 30046}
+    answer = {"message": "Maximum number of edits to messages older than 1 hour reached", "code": code}
     headers = {"Via": "1.1 google", "Retry-After": "600"}
     body = answer | {"retry_after": 600.0, "global": False}
     fault = stage.discord.faults.answer("PATCH", "^/channels/", 429, body, headers=headers, times=10_000)

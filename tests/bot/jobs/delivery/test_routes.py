@@ -92,6 +92,7 @@ def are_open(known_routes: DeliveryRoutes, job: Job, *, with_files: bool = True)
         (400, 50278),  # no server in common
         (400, 400001),  # uploads are limited there
         (429, 30046),  # too many edits of old messages
+        (429, 20022),  # too many edits of published ones
     ],
 )
 def test_a_closed_route_is_known_by_its_code_or_status(status: int, code: int) -> None:
@@ -99,7 +100,8 @@ def test_a_closed_route_is_known_by_its_code_or_status(status: int, code: int) -
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [(429, 0), (500, 0), (503, 0), (403, 40003), (400, 40003), (403, 40006), (400, 130000)]
+    ("status", "code"),
+    [(429, 0), (500, 0), (503, 0), (403, 40003), (400, 40003), (403, 40006), (400, 130000), (403, 40333)],
 )
 def test_temporary_errors_close_no_route(status: int, code: int) -> None:
     assert may_pass(refusal(status, code)) and not is_out_of_reach(refusal(status, code))
@@ -108,6 +110,25 @@ def test_temporary_errors_close_no_route(status: int, code: int) -> None:
 @pytest.mark.parametrize(("status", "code"), [(400, 0), (400, 50035), (413, 0)])
 def test_a_refused_message_neither_passes_nor_closes_a_route(status: int, code: int) -> None:
     assert not may_pass(refusal(status, code)) and not is_out_of_reach(refusal(status, code))
+
+
+@pytest.mark.parametrize("code", [200000, 200001, 20009, 240000])
+def test_where_the_content_is_blocked_other_words_can_still_be_said(known_routes: DeliveryRoutes, code: int) -> None:
+    job = a_job()
+    known_routes.close_after(job, TOKEN, refusal(400, code), with_files=True)
+    assert not known_routes.is_open(job, TOKEN) and known_routes.takes_plain_text(job)
+    assert known_routes.is_open(job, TOKEN, with_content=False) and known_routes.is_open(job, MESSAGE)
+    known_routes.close_after(job, TOKEN, refusal(400, code), with_files=False)
+    assert not known_routes.is_open(job, TOKEN, with_content=False) and not known_routes.takes_plain_text(job)
+
+
+def test_a_new_message_opens_an_archived_thread_again(known_routes: DeliveryRoutes) -> None:
+    job = a_job()
+    known_routes.close_after(job, TOKEN, refusal(401, 50027), with_files=True)
+    known_routes.close_after(job, MESSAGE, refusal(400, 50083), with_files=True)
+    assert are_open(known_routes, job) == {CHANNEL, PERSON}
+    known_routes.note_new_message(job)
+    assert are_open(known_routes, job) == {MESSAGE, CHANNEL, PERSON}
 
 
 @pytest.mark.parametrize(("status", "code"), [(413, 0), (400, 40005), (400, 50045)])
