@@ -10,6 +10,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, ClassVar, Self, TypeAlias
 
 import aiohttp
@@ -19,8 +20,8 @@ from discord import ui
 from bot.client import AnimaClient
 from bot.generation.spec import JobImage, JobSpec
 from bot.jobs.acknowledgement.acknowledgements import in_time
-from bot.jobs.engines import ModelUnavailable
 from bot.jobs.delivery.refusals import is_out_of_reach
+from bot.jobs.engines import ModelUnavailable
 from bot.messages.fit import fit_modal
 from bot.messages.job import NOT_IN_THIS_SERVER
 from bot.messages.replies import (
@@ -46,6 +47,8 @@ AnimaInteraction: TypeAlias = discord.Interaction[AnimaClient]
 
 #: Seconds for another bot with the same token to answer, if that one draws now. Discord waits for three.
 OTHER_BOT_FIRST = 1.0
+#: By how much the times in two of Discord's ids may differ because of its own clocks.
+SNOWFLAKES_DIFFER = timedelta(seconds=5)
 #: The template of a class that others derive from: it matches nothing.
 ABSTRACT = r"(?!)"
 
@@ -228,10 +231,21 @@ async def load_image(
     A custom_id proves nothing, so everything that names an image asks here. owner_only: only for its owner.
     """
     job = await interaction.client.database.jobs.get(job_id)
-    if job is None:
+    if job is None or is_of_another(interaction, job):
         return None
     image = image_of(interaction, job, index, owner_only=owner_only)
     return image if image is not None or owner_only else await _shared_image(interaction, job, index)
+
+
+def is_of_another(interaction: AnimaInteraction, job: Job) -> bool:
+    """Whether the message of a press or form is older than the job that its custom_id names by a number.
+
+    It is then about a job that another database had by that number. Both ids have Discord's own time in them.
+    """
+    if interaction.message is None:
+        return False
+    made, asked = (discord.utils.snowflake_time(id) for id in (interaction.message.id, job.interaction_id))
+    return made + SNOWFLAKES_DIFFER < asked
 
 
 def image_of(interaction: AnimaInteraction, job: Job, index: int = 0, *, owner_only: bool = False) -> JobImage | None:

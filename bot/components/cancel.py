@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.components.base import AnimaInteraction, JobComponent
+from bot.components.base import AnimaInteraction, JobComponent, is_of_another
 from bot.components.moderation.permission import may_moderate
 from bot.messages.buttons import CANCEL_TEMPLATE
 from bot.messages.replies import reply_privately
@@ -23,6 +23,9 @@ class CancelJob(JobComponent, template=CANCEL_TEMPLATE):
     async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
         job = await interaction.client.database.jobs.get(self.job_id)
+        if job is not None and is_of_another(interaction, job):
+            await reply_privately(interaction, say(ENDED_ALREADY))
+            return
         sentence, cancelled = await cancel_job(interaction, job)
         if not cancelled:  # otherwise the message shows it
             await reply_privately(interaction, sentence)

@@ -16,6 +16,7 @@ from bot.components.base import (
     Modal,
     defer_privately,
     defer_update,
+    is_of_another,
     load_image,
     open_form,
 )
@@ -164,7 +165,7 @@ class Delete(JobComponent, template=image_template("delete")):
     async def on_use(self, interaction: AnimaInteraction) -> None:
         await defer_privately(interaction)
         job = await interaction.client.database.jobs.get(self.job_id)
-        if job is None:
+        if job is None or is_of_another(interaction, job):
             view = StaticLayout(ui.TextDisplay(say(NO_LONGER_SAVED)))
         elif not await may_delete(interaction, job):
             view = StaticLayout(ui.TextDisplay(say(NOT_YOURS_TO_DELETE)))
@@ -186,7 +187,7 @@ class DeleteForGood(JobComponent, template=image_template("delete-for-good")):
     async def on_use(self, interaction: AnimaInteraction) -> None:
         await defer_update(interaction)
         job = await interaction.client.database.jobs.get(self.job_id)
-        if job is None:
+        if job is None or is_of_another(interaction, job):
             outcome = say(NO_LONGER_SAVED)
         elif not await may_delete(interaction, job):
             outcome = say(NOT_YOURS_TO_DELETE)

@@ -9,7 +9,7 @@ import discord
 from discord import ui
 
 from bot.client import AnimaClient
-from bot.components.base import AnimaInteraction, JobComponent, defer_update, is_own_message
+from bot.components.base import AnimaInteraction, JobComponent, defer_update, is_of_another, is_own_message
 from bot.components.deletion import delete_job
 from bot.components.moderation.permission import job_of_share, may_moderate, may_moderate_server
 from bot.generation.errors import InvalidForm
@@ -49,6 +49,8 @@ class Moderate(JobComponent, template=MODERATE_TEMPLATE):
             await _refuse(interaction, say(NOTHING_TO_MODERATE))
         elif not await may_moderate(interaction, job):
             await _refuse(interaction, say(NOT_A_MODERATOR))
+        elif is_of_another(interaction, job):
+            await _refuse(interaction, say(NOTHING_TO_MODERATE))
         elif self.action != "delete" and not await may_moderate_server(interaction):
             await _refuse(interaction, say(NOT_A_SERVERS_MODERATOR))
         else:

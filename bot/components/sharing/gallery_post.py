@@ -53,7 +53,7 @@ class Unshare(Component, template=UNSHARE_TEMPLATE):
     async def on_use(self, interaction: AnimaInteraction) -> None:
         await (defer_update if self.for_good else defer_privately)(interaction)
         share = await interaction.client.database.shares.get(self.share_id)
-        if share is None or share.user_id is None:
+        if share is None or share.user_id is None or self._is_of_another(interaction, share):
             view = StaticLayout(ui.TextDisplay(say(NO_LONGER_SHARED)))
         elif not await _may_remove(interaction, share):
             view = StaticLayout(ui.TextDisplay(say(NOT_YOURS_TO_REMOVE)))
@@ -63,6 +63,16 @@ class Unshare(Component, template=UNSHARE_TEMPLATE):
             question = ui.TextDisplay[Any](say("Remove this picture from the gallery? It stays where it was made."))
             view = StaticLayout(question, ui.ActionRow(confirm_unshare_button(share.id)))
         await interaction.edit_original_response(view=view)
+
+    def _is_of_another(self, interaction: AnimaInteraction, share: Share) -> bool:
+        """Whether it was pressed under a post that another database knew by this number."""
+        pressed = interaction.message
+        return (
+            not self.for_good
+            and share.message_id is not None
+            and pressed is not None
+            and pressed.id != share.message_id
+        )
 
 
 async def _may_remove(interaction: AnimaInteraction, share: Share) -> bool:

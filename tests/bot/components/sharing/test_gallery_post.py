@@ -96,6 +96,16 @@ async def test_a_member_who_did_not_ask_for_it_does_not_remove_it(stage: Stage, 
     assert len(posts(stage)) == 1
 
 
+async def test_a_post_is_not_removed_by_the_button_of_another(stage: Stage, gallery: Channel) -> None:
+    """A post from before the database was lost has the number of another one."""
+    job, _, post = await shared(stage)
+    _, _, other = await shared(stage)
+    share_id = (await only_share(stage, job)).id
+    forged = await stage.press_forged(other, f"anima:unshare:{share_id}", stage.alice)
+    assert (await forged.response()).text == NO_LONGER_SHARED
+    assert len(posts(stage)) == 2 and post in posts(stage)
+
+
 async def test_a_moderator_removes_it_and_that_is_logged(stage: Stage, gallery: Channel, log: Channel) -> None:
     _, _, post = await shared(stage)
     assert await remove(stage, post, stage.bob) == REMOVED

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from bot.components.images import NOT_REMEMBERED
+from bot.components.images import NO_LONGER_SAVED
 from bot.sandbox import InteractionHandle, Message
 from bot.sandbox.model.messages import Body
 from storage.schema import JobState
@@ -66,7 +66,7 @@ async def test_a_refusal_is_told_once(stage: Stage, status: int | None) -> None:
 
     async def refusals() -> list[str]:
         found = [each.text for each in stage.discord.messages_in(stage.general, stage.bob)]
-        return [text for text in found if NOT_REMEMBERED in text]
+        return [text for text in found if NO_LONGER_SAVED in text]
 
     assert len(await until(refusals)) == 1
 
