@@ -51,6 +51,7 @@ from bot.ops.shutdown import InteractionTracker, Shutdown
 from bot.prompting import TagIndex
 from bot.rules.policy import Person
 from bot.rules.server_settings import limit_outside_servers, load_server_settings, settings_guild_id
+from bot.text.discord_clock import discord_clock
 from bot.text.translation import Translator
 from inference import EngineClient
 from inference.tagging.process import TaggerProcess
@@ -335,6 +336,7 @@ class AnimaClient(ShardedClient):
         """Become the one bot that draws on the database. Raises DatabaseRefused."""
         claim = self.database.claim
         while not await claim.take_or_refuse():
+        discord_clock.forget()
             if not self._waits_for_claim:
                 raise DatabaseRefused(
                     "Another Anima Bot is already using this database. Stop it, or give this one another DATABASE_URL."

@@ -31,6 +31,7 @@ from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_CHOICE_LENGTH
 from bot.messages.replies import reply_privately
 from bot.prompting import expand, without_prefix
+from bot.text.discord_clock import time_mention
 from bot.text.markdown import WORDLESS, blockquote, inline, truncate
 from bot.text.translation import N_, say, say_plural
 from storage.images import Image, ImagePage
@@ -268,7 +269,7 @@ class HistoryEntry:
 
 async def _in_list(entry: HistoryEntry, interaction: AnimaInteraction) -> str:
     image = entry.image
-    notes = [discord.utils.format_dt(image.created_at, "R"), _seed(image)]
+    notes = [time_mention(image.created_at, "R"), _seed(image)]
     if entry.kind is not None:
         notes.insert(0, entry.kind)
     if (link := message_url(interaction.client, image)) is not None:
@@ -304,7 +305,7 @@ async def _show(interaction: AnimaInteraction, image_id: int) -> None:
 def _settings(entry: HistoryEntry) -> str:
     image, job = entry.image, entry.job
     settings = summary(JobSpec.of(job)) if job is not None and job.parameters else f"{image.width}x{image.height}"
-    parts = [entry.kind, discord.utils.format_dt(image.created_at), settings, _seed(image)]
+    parts = [entry.kind, time_mention(image.created_at), settings, _seed(image)]
     return " · ".join(part for part in parts if part is not None)
 
 

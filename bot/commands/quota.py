@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import discord
 from discord import app_commands
 
 from bot.commands.tree import OPEN_TO_BLOCKED
 from bot.components.base import AnimaInteraction, defer_privately
 from bot.messages.job import no_credits
 from bot.rules.server_settings import settings_guild_id
+from bot.text.discord_clock import time_mention
 from bot.text.formats import decimal
 from bot.text.translation import N_, say, say_plural
 from storage.jobs import Allowance
@@ -42,7 +42,7 @@ def described(usage: Usage, allowance: Allowance, *, in_server: bool) -> str:
     lines += _no_limit() if allowance.credits is None else _what_is_left(usage, allowance.credits)
     if usage.charges and allowance.credits is not None:
         oldest = usage.charges[0]
-        lapses = discord.utils.format_dt(oldest.at + WINDOW, "R")
+        lapses = time_mention(oldest.at + WINDOW, "R")
         lines.append(say("You get {credits} back {when}.", credits=_credits(oldest.credits), when=lapses))
     if allowance.waiting is not None:
         lines.append(
@@ -74,7 +74,7 @@ def _room(usage: Usage, limit: float) -> str:
     room_at = usage.room_at(DEFAULT_PICTURE, limit)
     if room_at is None:
         return say("A picture with default settings costs more than your limit. Try a smaller size or fewer steps.")
-    return say("You can draw a picture with default settings {when}.", when=discord.utils.format_dt(room_at, "R"))
+    return say("You can draw a picture with default settings {when}.", when=time_mention(room_at, "R"))
 
 
 def _credits(credits: float) -> str:

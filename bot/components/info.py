@@ -14,6 +14,7 @@ from bot.messages.details import describe_job, message_url, named_settings
 from bot.messages.engine_notes import word_note
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_TEXT_LENGTH
+from bot.text.discord_clock import time_mention
 from bot.text.formats import decimal
 from bot.text.markdown import blockquote, inline, truncate
 from bot.text.translation import say, say_plural
@@ -87,7 +88,7 @@ async def _notes(interaction: AnimaInteraction, image: JobImage) -> list[str]:
 async def _history(interaction: AnimaInteraction, image: JobImage) -> list[str]:
     """Who asked for it, when, what was done with which image, and what was made from it."""
     images, job = interaction.client.database.images, image.job
-    lines = [say("requested by {who}, {when}", who=f"<@{job.user_id}>", when=discord.utils.format_dt(job.queued_at))]
+    lines = [say("requested by {who}, {when}", who=f"<@{job.user_id}>", when=time_mention(job.queued_at))]
     if job.started_at is not None and job.rendered_at is not None:
         seconds = (job.rendered_at - job.started_at).total_seconds()
         lines.append(

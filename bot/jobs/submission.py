@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, Self, TypeAlias
 
 import aiohttp
@@ -60,6 +61,7 @@ from bot.rules.policy import (
     permit,
 )
 from bot.rules.server_settings import ServerSettings, load_server_settings, settings_guild_id
+from bot.text.discord_clock import discord_clock
 from bot.text.markdown import NAME_SHOWN, inline
 from bot.text.translation import N_, say
 from inference import NativeSettings
@@ -488,8 +490,13 @@ def _new_job(
         parameters=spec.as_json(),
         parent_picture_id=parent_id,
         interaction_token=interaction.token,
-        token_expires_at=discord.utils.utcnow() + TOKEN_LIFETIME,
+        token_expires_at=discord.utils.utcnow() + _token_left(interaction),
         private=origin.private,
         spoiler=bool(options.spoiler),
         locale=str(interaction.locale),
     )
+
+
+def _token_left(interaction: Interaction) -> timedelta:
+    """How long an interaction's token is still valid, at most: a request that was resumed is older than its job."""
+    return min(TOKEN_LIFETIME, max(timedelta(), TOKEN_LIFETIME - discord_clock.age(interaction.id)))

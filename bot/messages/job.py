@@ -18,6 +18,7 @@ from bot.messages.details import summary
 from bot.messages.engine_notes import word_note
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_ALT_TEXT_LENGTH
+from bot.text.discord_clock import time_mention
 from bot.text.formats import decimal
 from bot.text.markdown import PROMPT_SHOWN, blockquote, inline, truncate
 from bot.text.translation import N_, say, say_plural
@@ -152,7 +153,7 @@ def ready_text(stands: str, ready_at: datetime | None) -> str:
         return stands
     if ready_at < discord.utils.utcnow() + READY_SOON:
         return say("{stands}, ready soon", stands=stands)
-    return say("{stands}, should be ready {when}", stands=stands, when=discord.utils.format_dt(ready_at, "R"))
+    return say("{stands}, should be ready {when}", stands=stands, when=time_mention(ready_at, "R"))
 
 
 def in_progress(
@@ -289,7 +290,7 @@ def refusal(reason: AlreadyAccepted | TooManyWaiting | OverQuota, *, in_server: 
                 cost=decimal(cost),
                 spent=decimal(spent),
                 limit=decimal(limit),
-                when=discord.utils.format_dt(room_at, "R"),
+                when=time_mention(room_at, "R"),
             )
         case OverQuota(cost=cost, limit=limit):
             return say_plural(

@@ -28,6 +28,8 @@ from bot.jobs.delivery.request_budget import Urgency
 from bot.jobs.delivery.transmission import Dropped, Transmission
 from bot.messages import job as messages
 from bot.messages.job import QueueStatus
+from bot.messages.limits import TOKEN_LIFETIME
+from bot.text.discord_clock import discord_clock
 from bot.text.languages import speaking
 from bot.text.translation import say
 from storage.jobs import Job
@@ -79,7 +81,10 @@ class _Shown:
     def token_ends_soon(self) -> bool:
         if not self.job.private or self.job.interaction_token is None:
             return False
-        return discord.utils.utcnow() - self.job.queued_at >= TOKEN_ENDS_SOON
+        if discord.utils.utcnow() - self.job.queued_at >= TOKEN_ENDS_SOON:
+            return True
+        # A request that was resumed is older than its job.
+        return TOKEN_ENDS_SOON <= discord_clock.age(self.job.interaction_id) < TOKEN_LIFETIME
 
 
 @dataclass

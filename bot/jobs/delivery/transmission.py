@@ -13,9 +13,11 @@ from contextvars import ContextVar, copy_context
 from typing import Any, Generic, TypeVar
 
 import aiohttp
+from discord.http import Route
 
 from bot.jobs.delivery.refusals import EDITS_REFUSED, TOO_MANY_REQUESTS, OldMessageRefused
 from bot.jobs.delivery.request_budget import RequestBudget, Urgency, counts
+from bot.text.discord_clock import discord_clock
 
 T = TypeVar("T")
 
@@ -131,6 +133,9 @@ def trace(budget: RequestBudget, may_send: Callable[[], bool] = lambda: True) ->
 
     @config.on_request_end.append
     async def ends(session: Any, context: Any, parameters: aiohttp.TraceRequestEndParams) -> None:
+        response = parameters.response
+        if str(parameters.url).startswith(Route.BASE):
+            discord_clock.note(response.headers.get("Date"))
         if (transmission := _current.get()) is None:
             return
         if response.status == TOO_MANY_REQUESTS and await _code(response) in EDITS_REFUSED:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime
 
 #: The first second of 2015 (UTC) in seconds since 1970: snowflakes count from here.
 DISCORD_EPOCH = 1_420_070_400.0
@@ -24,6 +25,9 @@ class Clock:
     def now(self) -> float:
         base = self._frozen_at if self._frozen_at is not None else self._started_at + time.monotonic()
         return base + self._turned
+
+    def utc(self) -> datetime:
+        return datetime.fromtimestamp(self.now(), UTC)
 
     def turn(self, seconds: float) -> None:
         """Moves the clock forward by `seconds`; raises ValueError for a step back."""

@@ -7,6 +7,7 @@ import json
 import re
 import time
 from collections.abc import Mapping
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -96,7 +97,7 @@ class Rest:
         )
         if answer is None and request.transport is not None:
             request.transport.abort()
-        return _response(status, body, headers)
+        return _response(status, body, {"Date": format_datetime(self._clock.utc(), usegmt=True), **headers})
 
     def _limited_answer(
         self,
