@@ -35,7 +35,7 @@ from bot.ops.shutdown import Shutdown
 from bot.prompting import OWN_TAGS, TagIndex
 from inference import EngineClient
 from inference.cluster.remote import REMOTE_TIMEOUTS, load_remote_engine
-from inference.process import EngineProcess, load_engine
+from inference.process import EngineProcess
 from inference.request import LoadedEngine
 from inference.startup.read_ahead import read_ahead
 from inference.tagging.tagger import missing_files
@@ -125,27 +125,14 @@ async def local_engines(settings: Settings, needs_gpu: bool = False) -> dict[str
     """An engine for each device that the settings name, by its name."""
     read_ahead(settings.models, settings.anima_diffusion_model, settings.anima_text_encoder, settings.anima_vae)
     devices = await asyncio.to_thread(engine_devices, settings.devices)
+
+    def loading_on(device: str, logged_as: str | None) -> Callable[[], LoadedEngine]:
+        load = settings.engine.load_on(device, needs_gpu=needs_gpu)
+        return partial(logs.setting_up, settings.log_format, load, logged_as)
+
     return {
-        name: EngineProcess(_loading_on(device, name if len(devices) > 1 else None, settings, needs_gpu))
-        for name, device in devices.items()
+        name: EngineProcess(loading_on(device, name if len(devices) > 1 else None)) for name, device in devices.items()
     }
-
-
-def _loading_on(device: str, logged_as: str | None, settings: Settings, needs_gpu: bool) -> Callable[[], LoadedEngine]:
-    load = partial(
-        load_engine,
-        str(settings.models),
-        device,
-        settings.anima_dtype,
-        settings.anima_diffusion_model,
-        settings.picture_classifier,
-        settings.anima_text_encoder,
-        settings.anima_vae,
-        settings.anima_nag,
-        needs_gpu,
-        settings.anima_offload,
-    )
-    return partial(logs.setting_up, settings.log_format, load, logged_as)
 
 
 def build_client(

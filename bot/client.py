@@ -331,12 +331,12 @@ class AnimaClient(ShardedClient):
         await self.describer.close()
         await self.workers.close()
         await super().close()
+        discord_clock.forget()
 
     async def _claim(self) -> None:
         """Become the one bot that draws on the database. Raises DatabaseRefused."""
         claim = self.database.claim
         while not await claim.take_or_refuse():
-        discord_clock.forget()
             if not self._waits_for_claim:
                 raise DatabaseRefused(
                     "Another Anima Bot is already using this database. Stop it, or give this one another DATABASE_URL."

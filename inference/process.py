@@ -12,7 +12,8 @@ import multiprocessing
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
@@ -279,6 +280,24 @@ def load_engine(
     # Before the large files, as it may be misnamed.
     image_classifier = ImageClassifier.load(classifier, choose_device(device))
     return ClassifyingEngine(load(), image_classifier)
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """What an engine is loaded from, and how, as `load_engine` takes it; on which device is up to who loads it."""
+
+    models: str
+    dtype: str = "auto"
+    diffusion_model: str | None = None
+    classifier: str | None = None
+    text_encoder: str | None = None
+    vae: str | None = None
+    nag: bool = True
+    offload: Offloading = "auto"
+
+    def load_on(self, device: str, *, needs_gpu: bool = False) -> Callable[[], LoadedEngine]:
+        """For `EngineProcess`."""
+        return partial(load_engine, device=device, needs_gpu=needs_gpu, **asdict(self))
 
 
 _CANCEL = "cancel"

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
@@ -29,7 +30,7 @@ def add_parser(commands: Commands) -> None:
         "The other machines run `anima engine`. Whoever has the token can run programs on all these "
         "machines: share it only with people you would give root to, and never open Ray's ports to the internet.",
     )
-    cluster.add_argument("--port", type=int, default=HEAD_PORT, help="the head's port (default: %(default)s)")
+    cluster.add_argument("--port", type=_port, default=HEAD_PORT, help="the head's port (default: %(default)s)")
     cluster.add_argument(
         "--rotate-token", action="store_true", help="replace the token, print what to do next, and exit"
     )
@@ -67,7 +68,7 @@ def run_head(options: argparse.Namespace) -> None:
     _require_ray()
     print(f"Engines join with: anima engine {options.address or 'THIS-MACHINE'}:{options.port}", flush=True)
     command = head_command(options.port, options.address)
-    os.execvpe(command[0], command, {**os.environ, **ray_environment(path)})
+    os.execvpe(command[0], command, ray_environment(path))
 
 
 def run_engines(options: argparse.Namespace) -> None:
@@ -89,17 +90,8 @@ def run_engines(options: argparse.Namespace) -> None:
         fail(str(error), USAGE_ERROR)
     _require_ray()
     devices = tuple(engine_devices(settings.devices).values())
-    host = HostSettings(
-        str(settings.models.absolute()),
-        devices,
-        settings.anima_dtype,
-        settings.anima_diffusion_model,
-        settings.picture_classifier,
-        settings.anima_text_encoder,
-        settings.anima_vae,
-        settings.anima_nag,
-        settings.anima_offload,
-    )
+    engine = replace(settings.engine, models=str(settings.models.absolute()))
+    host = HostSettings(engine, devices)
     environment = {**ray_environment(path), HOST_SETTINGS: host.to_json()}
     supervisor = NodeSupervisor(options.head, options.address, len(devices), environment)
 
@@ -169,9 +161,15 @@ def _token_file(options: argparse.Namespace) -> Path:
 
 
 def _head(text: str) -> str:
-    host, colon, port = text.rpartition(":")
-    if not colon:
-        return f"{text}:{HEAD_PORT}"
-    if not host or not port.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not an address; use for example 10.0.0.1:{HEAD_PORT}")
-    return text
+    from inference.cluster.address import head_address
+
+    try:
+        return head_address(text, HEAD_PORT)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; it is a number from 1 to 65535")
+    return int(text)

@@ -14,7 +14,9 @@ from bot.ops import logs
 from bot.prompting.described import TagThresholds
 from bot.rules.image_policy import ImagePolicy, thresholds
 from bot.rules.server_settings import CREDITS_OUTSIDE, Credits, Snowflake
+from inference.cluster.address import head_address
 from inference.cluster.token import default_token_file
+from inference.process import EngineSettings
 from inference.request import DTYPES, Offloading
 from storage.backend.postgresql import DatabaseTimeouts
 
@@ -165,12 +167,7 @@ class Settings(BaseSettings):
     @field_validator("anima_cluster")
     @classmethod
     def _cluster_is_an_address(cls, value: str | None) -> str | None:
-        if not value:
-            return None
-        host, _, port = value.rpartition(":")
-        if not host or not port.isdecimal() or int(port) > 65535:
-            raise ValueError(f"{value!r} is not an address; it looks like 10.0.0.1:6379")
-        return value
+        return head_address(value) if value else None
 
     @property
     def cluster_token_file(self) -> Path:
@@ -181,6 +178,20 @@ class Settings(BaseSettings):
     def first_device(self) -> str:
         """The device of one engine that draws alone."""
         return "auto" if self.devices[0] == "all" else self.devices[0]
+
+    @property
+    def engine(self) -> EngineSettings:
+        """What every engine of this machine is loaded from."""
+        return EngineSettings(
+            str(self.models),
+            self.anima_dtype,
+            self.anima_diffusion_model,
+            self.picture_classifier,
+            self.anima_text_encoder,
+            self.anima_vae,
+            self.anima_nag,
+            self.anima_offload,
+        )
 
     @property
     def image_policy(self) -> ImagePolicy:
@@ -203,7 +214,7 @@ class Settings(BaseSettings):
 
 
 def _listed_devices(value: str) -> tuple[str, ...]:
-    return tuple(device.strip() for device in value.split(","))
+    return tuple(device.strip().lower() for device in value.split(","))
 
 
 def _refuse_escapes(path: str) -> None:

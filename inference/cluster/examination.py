@@ -7,7 +7,6 @@ ends the process that uses it when the head is lost.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -15,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from inference.cluster.joining import join_cluster
 from inference.cluster.ray_settings import ray_environment, refusal
 from inference.cluster.remote import own_address
 from inference.cluster.token import TokenError, check_token
@@ -52,7 +52,7 @@ def examine_cluster(address: str, token_file: Path) -> ClusterReport:
     try:
         done = subprocess.run(
             [sys.executable, "-m", "inference.cluster.examination", address],
-            env={**os.environ, **ray_environment(token_file)},
+            env=ray_environment(token_file),
             capture_output=True,
             text=True,
             timeout=TIMEOUT,
@@ -87,10 +87,10 @@ def main() -> None:
     import ray
 
     address = sys.argv[1]
-    ray.init(address=address, _node_ip_address=own_address(address), log_to_driver=False, logging_level="ERROR")
+    join_cluster(address, own_address(address), logging_level="ERROR")
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     found = asdict(report(nodes, ray.available_resources()))
-    print(json.dumps({"mismatch": head_mismatch(ray.cluster_resources()), **found}))
+    print(json.dumps({"mismatch": head_mismatch(ray.cluster_resources()), **found}), file=sys.__stdout__)
 
 
 if __name__ == "__main__":

@@ -12,14 +12,13 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from inference.cluster.messages import HostLoaded, HostModels, HostStep
 from inference.metadata import model_hash
-from inference.process import EngineDied, EngineProcess, load_engine
-from inference.request import GenerationRequest, Offloading
+from inference.process import EngineDied, EngineProcess, EngineSettings
+from inference.request import GenerationRequest
 from inference.weights.headers.diffusion_models import find_diffusion_model
 
 logger = logging.getLogger(__name__)
@@ -32,17 +31,10 @@ KEPT_BATCHES = 2
 
 @dataclass(frozen=True)
 class HostSettings:
-    """How engines are loaded on this machine, as `load_engine` takes it; devices: one for each engine."""
+    """How engines are loaded on this machine; devices: one for each engine."""
 
-    models: str
+    engine: EngineSettings
     devices: tuple[str, ...]
-    dtype: str = "auto"
-    diffusion_model: str | None = None
-    classifier: str | None = None
-    text_encoder: str | None = None
-    vae: str | None = None
-    nag: bool = True
-    offload: Offloading = "auto"
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -50,22 +42,7 @@ class HostSettings:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> HostSettings:
         values = json.loads(environment[HOST_SETTINGS])
-        return cls(**{**values, "devices": tuple(values["devices"])})
-
-    def load_on(self, device: str) -> Callable[[], Any]:
-        return partial(
-            load_engine,
-            self.models,
-            device,
-            self.dtype,
-            self.diffusion_model,
-            self.classifier,
-            self.text_encoder,
-            self.vae,
-            self.nag,
-            needs_gpu=True,
-            offload=self.offload,
-        )
+        return cls(EngineSettings(**values["engine"]), tuple(values["devices"]))
 
 
 class EngineHost:
@@ -80,7 +57,7 @@ class EngineHost:
         if load is None:
             self._settings = HostSettings.from_environment()
             self._device = take_device(self._settings.devices)
-            load = self._settings.load_on(self._device.name)
+            load = self._settings.engine.load_on(self._device.name, needs_gpu=True)
         self._engine = EngineProcess(load)
         self._messages: dict[int, queue.SimpleQueue[object]] = {}
         self._cancelled: set[int] = set()
@@ -143,7 +120,8 @@ class EngineHost:
     def _model_hash(self) -> str:
         if self._settings is None:
             return ""
-        return model_hash(find_diffusion_model(Path(self._settings.models), self._settings.diffusion_model))
+        engine = self._settings.engine
+        return model_hash(find_diffusion_model(Path(engine.models), engine.diffusion_model))
 
     def _in_thread(self, batch: int, work: Callable[[Callable[[object], None]], None]) -> None:
         told = self._messages[batch] = queue.SimpleQueue()

@@ -7,6 +7,7 @@ is lost. It prints `mismatch: …` where the cluster runs other code.
 import sys
 import time
 
+from inference.cluster.joining import join_cluster
 from inference.cluster.version import head_mismatch
 
 #: Seconds between two looks.
@@ -18,13 +19,13 @@ def main() -> None:
     import ray
 
     head, address = sys.argv[1:]
-    ray.init(address=head, _node_ip_address=address, log_to_driver=False, logging_level="ERROR")
+    join_cluster(head, address, logging_level="ERROR")
     if mismatch := head_mismatch(ray.cluster_resources()):
-        print(MISMATCH + mismatch, flush=True)
+        print(MISMATCH + mismatch, file=sys.__stdout__, flush=True)
         return
     node = ray.get_runtime_context().get_node_id()
     while any(each["NodeID"] == node and each["Alive"] for each in ray.nodes()):
-        print(ALIVE, flush=True)
+        print(ALIVE, file=sys.__stdout__, flush=True)
         time.sleep(INTERVAL)
 
 

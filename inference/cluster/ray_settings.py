@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from inference.cluster.version import engine_resource, head_resource
@@ -20,9 +21,14 @@ HEALTH_CHECKS = {
 }
 
 
-def ray_environment(token_file: Path) -> dict[str, str]:
-    """Variables for every process that uses Ray."""
+#: Ray prefers a token in this variable to the one in a file; ours is always in the file.
+TOKEN_VARIABLE = "RAY_AUTH_TOKEN"
+
+
+def ray_environment(token_file: Path, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """`environment` for a process that uses Ray."""
     return {
+        **{name: value for name, value in environment.items() if name != TOKEN_VARIABLE},
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token_file.absolute()),
         "RAY_USAGE_STATS_ENABLED": "0",

@@ -1,6 +1,6 @@
 """The driver: a child process of the bot that asks Ray for an engine on any machine, and passes its messages on.
 
-Only this module and `node_watch` import Ray, and only in processes of their own.
+Ray is imported only in processes of their own: here, in `joining`, `node_watch` and `examination`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
+from inference.cluster.address import split_address
 from inference.cluster.host import EngineHost
+from inference.cluster.joining import join_cluster
 from inference.cluster.messages import HostLoaded, HostModels, HostStep
-from inference.cluster.ray_settings import ray_environment
+from inference.cluster.ray_settings import TOKEN_VARIABLE, ray_environment
 from inference.cluster.token import TokenError, check_token
 from inference.cluster.version import engine_resource, head_mismatch
 from inference.process import EngineDied, EngineFailed
@@ -57,11 +59,12 @@ def load_remote_engine(address: str, token_file: str, make_host: Callable[[], An
         check_token(Path(token_file))
     except TokenError as error:
         raise EngineDied(str(error)) from None
+    os.environ.pop(TOKEN_VARIABLE, None)
     os.environ.update(ray_environment(Path(token_file)))  # Ray reads it as it is imported
     import ray
 
     try:
-        ray.init(address=address, _node_ip_address=ip, log_to_driver=False, configure_logging=False)
+        join_cluster(address, ip, configure_logging=False)
     except Exception as error:
         raise EngineDied(
             f"The cluster at {address} cannot be joined: {_first_line(error)}. Is {token_file} a copy of the file on "
@@ -84,9 +87,8 @@ def own_address(address: str) -> str:
 
     Raises EngineDied where nothing answers there: Ray itself would try for minutes.
     """
-    host, _, port = address.rpartition(":")
     try:
-        with socket.create_connection((host, int(port)), CONNECT_TIMEOUT) as connection:
+        with socket.create_connection(split_address(address), CONNECT_TIMEOUT) as connection:
             ip: str = connection.getsockname()[0]
             return ip
     except (OSError, ValueError) as error:

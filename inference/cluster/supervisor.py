@@ -44,7 +44,7 @@ class NodeRefused(RuntimeError):
 
 @dataclass
 class NodeSupervisor:
-    """Runs a node that offers `engines` engines, with `environment`, for the head at `head` (`host:port`).
+    """Runs a node that offers `engines` engines, in `environment`, for the head at `head` (`host:port`).
 
     address: the IP by which other machines reach this one; None for the one by which it reaches the head.
     """
@@ -80,7 +80,7 @@ class NodeSupervisor:
             return
         mark = f"{self.head} {address} {_network()}"
         end_marked(mark)  # what a supervisor left that was killed
-        environment = {**os.environ, **self.environment, MARK: mark}
+        environment = {**self.environment, MARK: mark}
         with subprocess.Popen(
             node_command(self.head, self.engines, address),
             env=environment,
@@ -106,9 +106,12 @@ class NodeSupervisor:
             if time.monotonic() > started_by:
                 logger.warning("Ray did not start within %.0f s", START_TIMEOUT)
                 return
-        arguments = [sys.executable, "-m", "inference.cluster.node_watch", self.head, address]
         with subprocess.Popen(
-            arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            watch_command(self.head, address),
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         ) as watch:
             said, limit = _Lines(watch), time.monotonic() + START_TIMEOUT
             try:
@@ -116,14 +119,19 @@ class NodeSupervisor:
                     if (line := said.next(1.0)) is not None:
                         if line.startswith(MISMATCH):
                             raise NodeRefused(line.removeprefix(MISMATCH))
-                        if line == ALIVE and limit - time.monotonic() > SILENCE:
-                            logger.info("joined the cluster at %s", self.head)
-                        limit = time.monotonic() + SILENCE
+                        if line == ALIVE:
+                            if limit - time.monotonic() > SILENCE:
+                                logger.info("joined the cluster at %s", self.head)
+                            limit = time.monotonic() + SILENCE
                     if time.monotonic() > limit or (watch.poll() is not None and said.is_empty):
                         logger.warning("the cluster at %s no longer counts this machine as alive", self.head)
                         return
             finally:
                 _end(watch)
+
+
+def watch_command(head: str, address: str) -> list[str]:
+    return [sys.executable, "-m", "inference.cluster.node_watch", head, address]
 
 
 def end_marked(mark: str) -> None:

@@ -73,16 +73,16 @@ def seconds_for(request: GenerationRequest) -> float:
     return float(said[1]) if said is not None else PICTURE_SECONDS
 
 
-def load(*_: object) -> TimedFakeEngine:
+def load(*_: object, **__: object) -> TimedFakeEngine:
     time.sleep(float(os.environ.get("LOADING_SECONDS", "0")))
     return TimedFakeEngine()
 
 
 if __name__ == "__main__":
-    import bot.app  # not at the top: the engine's process imports this file too
+    import inference.process  # not at the top: the engine's process imports this file too
     from bot.__main__ import main
     from tests.end_to_end.patient_bot import be_patient
 
     be_patient()
-    bot.app.load_engine = load
+    inference.process.load_engine = load
     main(["run"])

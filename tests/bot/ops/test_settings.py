@@ -40,6 +40,8 @@ def test_how_long_something_is_kept_is_a_number_of_days(
         ("cuda:0, cuda:1", ("cuda:0", "cuda:1"), "cuda:0"),
         ("all", ("all",), "auto"),
         ("cpu,cpu", ("cpu", "cpu"), "cpu"),
+        ("CUDA:1 , Cpu", ("cuda:1", "cpu"), "cuda:1"),
+        ("ALL", ("all",), "auto"),
     ],
 )
 def test_each_device_that_is_named_gets_an_engine(
@@ -50,10 +52,31 @@ def test_each_device_that_is_named_gets_an_engine(
     assert (read.devices, read.first_device) == (devices, first)
 
 
-@pytest.mark.parametrize("device", ["cuda:0,", ",", "all,cpu", "cuda:0,auto"])
+@pytest.mark.parametrize("device", ["cuda:0,", ",", "all,cpu", "cuda:0,auto", "All,cpu"])
 def test_a_list_of_devices_has_no_gaps_and_nothing_besides_all(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANIMA_DEVICE", device)
     with pytest.raises(SettingsError, match="ANIMA_DEVICE"):
+        Settings.read(_env_file=None)
+
+
+@pytest.mark.parametrize(
+    ("value", "address"),
+    [
+        ("", None),
+        (" 10.0.0.1:6379", "10.0.0.1:6379"),
+        ("gpus.lan:7000", "gpus.lan:7000"),
+        ("[fd00::1]:1", "[fd00::1]:1"),
+    ],
+)
+def test_a_cluster_is_an_address_with_a_port(value: str, address: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANIMA_CLUSTER", value)
+    assert Settings.read(_env_file=None).anima_cluster == address
+
+
+@pytest.mark.parametrize("value", ["10.0.0.1", "fd00::1:6379", "10.0.0.1:99999", "ray://10.0.0.1:10001"])
+def test_another_address_of_a_cluster_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANIMA_CLUSTER", value)
+    with pytest.raises(SettingsError, match=r"ANIMA_CLUSTER: .* it looks like 10\.0\.0\.1:6379"):
         Settings.read(_env_file=None)
 
 

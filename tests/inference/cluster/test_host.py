@@ -12,7 +12,7 @@ import pytest
 from inference import GenerationRequest
 from inference.cluster.host import EngineHost, HostSettings, take_device
 from inference.cluster.messages import HostLoaded, HostModels, HostStep
-from inference.process import EngineDied
+from inference.process import EngineDied, EngineSettings
 from inference.request import Cancelled, EncodedImage, InvalidRequest, Stage
 from tests.inference import sleeping_engine
 
@@ -120,7 +120,7 @@ def test_a_device_may_be_listed_twice(tmp_path: Path) -> None:
 
 
 def test_settings_pass_through_the_environment() -> None:
-    settings = HostSettings("/models", ("cuda:0", "cuda:1"), "bfloat16", nag=False)
+    settings = HostSettings(EngineSettings("/models", "bfloat16", nag=False), ("cuda:0", "cuda:1"))
     assert HostSettings.from_environment({"ANIMA_ENGINE_HOST": settings.to_json()}) == settings
 
 
