@@ -13,17 +13,27 @@ class Redraw:
     """What a mask does to a denoiser: outside of it, x is the latent noised by x's own noise, and x0 is the latent.
 
     mask: [B or 1, 1, H, W], 1 = draw; brought to the latent's size bilinearly. latent and x: [B, C, (1,) h, w], x
-    noised from the latent to sigmas[0].
+    noised from the latent to sigmas[0]; one latent may serve for all.
+
+    Raises ValueError where their shapes do not fit.
     """
 
     def __init__(
         self, mask: Tensor, latent: Tensor, x: Tensor, sigmas: Sequence[float], shift: float, differential: bool
     ) -> None:
+        if latent.shape[1:] != x.shape[1:] or len(latent) not in (1, len(x)):
+            raise ValueError(f"a mask's latent must have x's shape {list(x.shape)}, and this has {list(latent.shape)}")
         self.mask = fitted(mask, x)
         self.latent = latent.to(x)
         self.noise = (x - (1 - sigmas[0]) * self.latent) / sigmas[0]
         least = shift_time(1 / TIMES, shift)
         self._range = (max(sigmas[-1], least), sigmas[0]) if differential else None
+        self._sigmas = sigmas
+
+    def changes_nothing(self) -> bool:
+        """Whether x0 is the latent at every step: nothing is left of the mask in the latent's size, or it is so dark
+        that no place has its turn."""
+        return not any(bool(self._at(sigma).any()) for sigma in self._sigmas[:-1])
 
     def entering(self, x: Tensor, sigma: float) -> Tensor:
         mask = self._at(sigma)

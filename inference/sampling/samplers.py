@@ -74,7 +74,10 @@ def sample(
         if redraw is None:
             return denoiser(x, level)
         x0 = denoiser(redraw.entering(x, sigma), level)
-        return redraw.leaving(x0, sigma) if isinstance(x0, Tensor) else tuple(redraw.leaving(x0, sigma) for x0 in x0)
+        if isinstance(x0, Tensor):
+            return redraw.leaving(x0, sigma)
+        guided, unguided = x0  # ComfyUI masks what guidance has made, so the unguided x0 stays the network's own
+        return redraw.leaving(guided, sigma), unguided
 
     with torch.no_grad():
         if method.alone and len(x) > 1:

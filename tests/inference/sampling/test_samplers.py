@@ -126,10 +126,24 @@ def test_a_masked_walk_equals_the_reference_and_keeps_the_latent_outside(i: int)
     )
     start = schedule[0] * initial_noise(case["seed"], case["shape"]) + (1 - schedule[0]) * latent
     masked = {"mask": mask[None, None], "latent": latent, "differential": case["differential"]}
-    drawn = sample(case["sampler"], wavy_denoiser, start, schedule, [case["seed"]], **masked)
+
+    def denoiser(x: Tensor, sigma: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        if not needs_unguided(case["sampler"]):
+            return wavy_denoiser(x, sigma)
+        unguided = wavy_denoiser(x, sigma, 1)
+        return unguided + case["cfg"] * (wavy_denoiser(x, sigma) - unguided), unguided
+
+    drawn = sample(case["sampler"], denoiser, start, schedule, [case["seed"]], **masked)
     torch.testing.assert_close(drawn, EXPECTED_OF_MASKS[f"{i}/out"], atol=1e-5, rtol=0)
     outside = (EXPECTED_OF_MASKS[f"{i}/latent_mask"] == 0).expand_as(drawn)
     torch.testing.assert_close(drawn[outside], latent[outside])
+
+
+def test_a_masks_latent_has_the_shape_of_x() -> None:
+    x = noise(5, 6)
+    for latent in (x[:, :, 0], x[:, :8], torch.cat([x, x[:1]])):
+        with pytest.raises(ValueError, match="a mask's latent must have x's shape"):
+            sample("euler", small_denoiser, x, sigmas("simple", 2), [5, 6], mask=torch.ones(1, 1, 4, 8), latent=latent)
 
 
 @pytest.mark.parametrize("mask", [torch.ones(1, 1, 4, 4), torch.ones(2, 1, 4, 8), torch.ones(4, 8)])
