@@ -23,6 +23,7 @@ from inference.devices import (
 )
 from inference.editing.mask import blend, mask_pixels
 from inference.editing.mask_image import is_soft
+from inference.editing.thin_mask import REDRAWS_NOTHING
 from inference.fast.block_cache import BlockCache
 from inference.gpu.batch_gain import full_pass
 from inference.gpu.passes import Passes, step_graphs
@@ -49,6 +50,7 @@ from inference.request import (
     Cancelled,
     CheckpointError,
     GenerationRequest,
+    InvalidRequest,
     IsCancelled,
     NativeSettings,
     NotFinite,
@@ -63,6 +65,7 @@ from inference.request import (
     TurboLora,
 )
 from inference.sampling import initial_noise, needs_unguided, sample, sigmas
+from inference.sampling.masks import Redraw
 from inference.sampling.noise import spherical_blend
 from inference.sampling.samplers import Denoiser
 from inference.sampling.tiles import in_tiles, keeping_coarse
@@ -157,8 +160,8 @@ class Engine:
 
         A batch has one model. Where that is not on the device yet, the stage LOADING comes before the batch's own.
 
-        Raises InvalidRequest before any work, Cancelled, NotFinite, OutOfMemory, CheckpointError for a damaged file of
-        a model or a LoRA.
+        Raises InvalidRequest before any work (for a mask that would redraw nothing, before sampling), Cancelled,
+        NotFinite, OutOfMemory, CheckpointError for a damaged file of a model or a LoRA.
         """
         sources = []
         for request in requests:
@@ -338,6 +341,11 @@ class _RequestBatch:
             side = min(self.engine.native_of(first.model).sizes[0]) // SCALE
             denoiser = keeping_coarse(denoiser, torch.cat(sources).to(self.engine.device), side)
         mask = None if first.mask is None else mask_pixels(first.mask, first.width, first.height)
+        differential = first.mask is not None and is_soft(first.mask)
+        if mask is not None:
+            redraw = Redraw(mask, torch.cat(sources), torch.cat(starts), schedule.tolist(), first.shift, differential)
+            if redraw.changes_nothing():
+                raise InvalidRequest(REDRAWS_NOTHING)
         self.on_stage(Stage.SAMPLING)
         self.engine.make_room(self.requests)
         latents = sample(
@@ -351,7 +359,7 @@ class _RequestBatch:
             er_sde=first.er_sde,
             mask=mask,
             latent=None if mask is None else torch.cat(sources),
-            differential=first.mask is not None and is_soft(first.mask),
+            differential=differential,
         )
         sampling = meter.lap()
         if not torch.isfinite(latents).all():

@@ -8,6 +8,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from inference.color import to_8_bit
+from inference.editing.crop import middle_box
 
 #: Rows that are turned into 8 bits at a time, so that a large image needs no second one in float32.
 _ROWS = 256
@@ -43,14 +44,3 @@ def image_from_pixels(pixels: Tensor) -> Image.Image:
         rows = ((pixels[:, top : top + _ROWS].float() + 1) / 2).clamp(0, 1).mul(255).to(torch.uint8)
         levels[top : top + _ROWS] = rows.permute(1, 2, 0)
     return Image.fromarray(levels.numpy(), "RGB")
-
-
-def middle_box(size: tuple[int, int], aspect: float) -> tuple[int, int, int, int]:
-    """The largest box of an aspect in the middle of a size, its edges on whole pixels as ComfyUI's are."""
-    width, height = size
-    left = top = 0
-    if width / height > aspect:
-        left = round((width - height * aspect) / 2)
-    else:
-        top = round((height - width / aspect) / 2)
-    return left, top, width - left, height - top

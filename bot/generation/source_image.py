@@ -10,11 +10,13 @@ from PIL import Image, ImageOps
 
 from bot.generation.errors import UnusableImage
 from bot.generation.options import Options
+from bot.generation.redraw.area import Area
 from bot.generation.sizes import is_cropped, size_like
 from bot.text.translation import N_, say
 from inference import NativeSettings
 from inference.color import to_8_bit
 from inference.editing.mask_image import MAX_ASPECT_ERROR, NEARLY_BLACK, levels_of, mask_of_transparency
+from inference.editing.thin_mask import is_too_thin
 from inference.request import MAX_SIDE
 
 MAX_PIXELS = 40_000_000
@@ -81,6 +83,17 @@ def prepare_mask(data: bytes, source: bytes) -> bytes:
         sizes = {"mask": f"{width}x{height}", "picture": f"{drawn[0]}x{drawn[1]}"}
         raise UnusableImage(say(OTHER_SHAPE, **sizes))
     return _as_png(Image.fromarray(levels))
+
+
+def redraws_nothing(mask: bytes | None, area: Area | None, size: tuple[int, int] | None) -> bool:
+    """Whether an area is a mask of which nothing is left in an image drawn in this size. Slow.
+
+    mask: a file made by `prepare_mask`.
+    """
+    if mask is None or area is None or not area.masked or size is None:
+        return False
+    with Image.open(io.BytesIO(mask), formats=("PNG",)) as opened:
+        return is_too_thin(opened, *size)
 
 
 def _opened(data: bytes, longest: int) -> Image.Image:

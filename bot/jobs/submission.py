@@ -31,7 +31,7 @@ from bot.generation.errors import InvalidComparison
 from bot.generation.options import Options, read_stored_options
 from bot.generation.recipe import new_seed, seeds_from
 from bot.generation.redraw.area import Area
-from bot.generation.source_image import size_of, with_size_of_source
+from bot.generation.source_image import redraws_nothing, size_of, with_size_of_source
 from bot.generation.spec import JobImage, JobSpec
 from bot.generation.typed.mistakes import describe_mistakes
 from bot.jobs.acknowledgement.known import KnownAnswers
@@ -212,6 +212,8 @@ class Submitter:
             request = replace(request, comparison=with_fixed_settings(request.comparison, request.options, below))
         options, request = await self._sized(options, request, settings, model)
         request = await self._with_source(request)
+        if await asyncio.to_thread(redraws_nothing, request.mask, request.area, options.size):
+            raise _RequestRefused(say(messages.NOTHING_REDRAWN))
         return _ResolvedRequest(request, options, choice, model, settings, await self._place_of(interaction))
 
     async def _check(self, origin: Origin, resolved: _ResolvedRequest) -> tuple[JobSpec, Allowance]:
@@ -423,10 +425,13 @@ class Submitter:
             hint = None
             if job.kind in ("imagine", "edit"):
                 hint = await asyncio.to_thread(PromptHint.of, job, self._tags)
+            # Trigger words are never added automatically.
+            loras = request.options.loras if request.kind == "imagine" else None
+            words = missing_trigger_words(job.prompt, loras or (), model)
             asides = (
                 request.note,
-                _trigger_words(job, request, model),
-                _transparency(job, request),
+                trigger_words_layout(job.id, words),
+                messages.transparency_offer(job) if request.mask is not None and request.area is None else None,
                 None if hint is None else hint.layout(),
             )
         except Exception:
@@ -452,18 +457,6 @@ def _with_known_model(request: JobRequest, choice: ModelChoice) -> JobRequest:
     instead = choice.model(options).name
     note = say(OTHER_MODEL, name=inline(name, NAME_SHOWN), other=inline(instead, NAME_SHOWN))
     return replace(request, options=options, note="\n".join(filter(None, (request.note, note))))
-
-
-def _trigger_words(job: Job, request: JobRequest, model: ModelInfo) -> StaticLayout | None:
-    """The trigger words of LoRAs chosen in this request; they are never added automatically."""
-    if request.kind != "imagine":
-        return None
-    return trigger_words_layout(job.id, missing_trigger_words(job.prompt, request.options.loras or (), model))
-
-
-def _transparency(job: Job, request: JobRequest) -> StaticLayout | None:
-    """What was done with the transparent parts of an uploaded image, and an offer to redraw them."""
-    return messages.transparency_offer(job) if request.mask is not None and request.area is None else None
 
 
 def _new_job(

@@ -23,6 +23,7 @@ from bot.text.formats import decimal
 from bot.text.markdown import PROMPT_SHOWN, blockquote, inline, truncate
 from bot.text.translation import N_, say, say_plural
 from inference import InvalidRequest
+from inference.editing.thin_mask import REDRAWS_NOTHING
 from inference.process import EngineDied
 from storage.images import Image
 from storage.jobs import AlreadyAccepted, Job, OverQuota, TooManyWaiting
@@ -41,6 +42,7 @@ JUDGED_UNFIT = N_("The finished picture isn't allowed in this channel, so it isn
 TOO_LARGE_FOR_DISCORD = N_("The picture is too large for Discord, even when compressed. Try a smaller size.")
 MODEL_REMOVED = N_("The model for this was removed before it was drawn. Please choose another one and try again.")
 LORA_REMOVED = N_("A LoRA for this was removed before it was drawn. Please choose another one and try again.")
+NOTHING_REDRAWN = N_("With this mask nothing would be redrawn. Make its white parts wider, or its grey parts lighter.")
 NOTHING_CAME = N_("This could not be generated.")
 DISCORD_REFUSED = N_("Discord didn't accept the picture. Please try again.")
 MADE_SMALLER = N_("The PNG was too large for Discord, so this is a smaller WebP with the same settings inside.")
@@ -51,7 +53,7 @@ DROPPED_BY_OPERATOR = N_("This was cancelled because drawing is paused everywher
 DROPPED_BY_REMOVAL = N_("This was cancelled because I was removed from the server.")
 NOT_IN_THIS_SERVER = N_("This bot is only for the servers that its operator has chosen, and this one isn't among them.")
 WAITED_TOO_LONG = N_("The model couldn't be loaded for hours, so this was not drawn. Please try again later.")
-_ENGINES = (NOTHING_CAME, WAITED_TOO_LONG, ENGINE_LOST, JUDGED_UNFIT, MODEL_REMOVED, LORA_REMOVED)
+_ENGINES = (NOTHING_CAME, WAITED_TOO_LONG, ENGINE_LOST, JUDGED_UNFIT, MODEL_REMOVED, LORA_REMOVED, NOTHING_REDRAWN)
 _DELIVERYS = (TOO_LARGE_FOR_DISCORD, DISCORD_REFUSED)
 _MODERATORS = (CANCELLED_BY_MODERATOR, DROPPED_BY_BLOCK, DROPPED_BY_PAUSE)
 _OPERATORS = (DROPPED_BY_OPERATOR, DROPPED_BY_REMOVAL, NOT_IN_THIS_SERVER)
@@ -256,6 +258,8 @@ def reason_of(error: Exception) -> str:
     """The reason to store for a job whose images the engine could not draw."""
     if isinstance(error, EngineDied):
         return ENGINE_LOST
+    if str(error) == REDRAWS_NOTHING:
+        return NOTHING_REDRAWN
     if isinstance(error, InvalidRequest):  # it names the field first; the files were there when the job was accepted
         return {"model": MODEL_REMOVED, "loras": LORA_REMOVED}.get(str(error).partition(":")[0], str(error))
     return str(error)

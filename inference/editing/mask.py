@@ -15,9 +15,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from inference.editing.crop import middle_box
 from inference.editing.mask_image import is_soft, levels_of
 from inference.metadata.parameters import Box
-from inference.pixels import middle_box
 
 #: Pixels over which the new part is blended into the old image, inside the mask; fewer in a thin mask.
 SEAMS = (4, 2, 1)

@@ -1,8 +1,8 @@
 """Reads a mask image: which pixels are redrawn.
 
-White is redrawn and black stays. A mask is hard where it has no grey, apart from what JPEG or a brush's edge leaves:
-such greys become black or white. A soft mask is drawn with differential diffusion (arXiv 2306.00950): the lighter a
-place, the earlier it may change.
+White is redrawn and black stays. A mask is hard where it has no grey, apart from what JPEG or a brush's edge leaves
+between black and white: such greys become black or white. A soft mask is drawn with differential diffusion (arXiv
+2306.00950): the lighter a place, the earlier it may change.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from inference.color import to_8_bit
 
 #: Levels up to the first count as black, from the second on as white.
 NEARLY_BLACK, NEARLY_WHITE = 16, 239
+#: A grey with black and white within so many pixels is that of an edge: JPEG leaves such in its blocks of 8x8.
+EDGE = 8
 #: Widths and heights of a mask and its image may differ by this much, as happens when an image is resized.
 MAX_ASPECT_ERROR = 0.01
 
@@ -31,9 +33,13 @@ def mask_problem(mask: Image.Image, image: Image.Image) -> str | None:
 
 
 def is_soft(mask: Image.Image) -> bool:
-    """Whether a mask has real greys."""
+    """Whether a mask has greys that are not those of an edge."""
     levels = levels_of(mask)
-    return bool(((levels > NEARLY_BLACK) & (levels < NEARLY_WHITE)).any())
+    grey = (levels > NEARLY_BLACK) & (levels < NEARLY_WHITE)
+    if not grey.any():
+        return False
+    of_an_edge = _widened(levels <= NEARLY_BLACK, EDGE) & _widened(levels >= NEARLY_WHITE, EDGE)
+    return bool((grey & ~of_an_edge).any())
 
 
 def mask_of_transparency(image: Image.Image) -> Image.Image:
@@ -46,3 +52,18 @@ def levels_of(mask: Image.Image) -> NDArray[np.uint8]:
     upright = to_8_bit(ImageOps.exif_transpose(mask))
     black = Image.new("RGBA", upright.size, "black")
     return np.asarray(Image.alpha_composite(black, upright.convert("RGBA")).getchannel("R"))
+
+
+def _widened(marked: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
+    """What is marked, and everything within so many pixels in both directions."""
+    for axis in (0, 1):
+        reached = 0
+        while reached < by:
+            step = min(reached + 1, by - reached)
+            before, after = [slice(None)] * 2, [slice(None)] * 2
+            before[axis], after[axis] = slice(None, -step), slice(step, None)
+            wider = marked.copy()
+            wider[tuple(after)] |= marked[tuple(before)]
+            wider[tuple(before)] |= marked[tuple(after)]
+            marked, reached = wider, reached + step
+    return marked

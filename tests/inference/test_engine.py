@@ -471,9 +471,22 @@ def test_a_file_says_which_part_was_redrawn(engine: Engine) -> None:
     boxes = engine.generate([replace(REQUEST, image=source_image(), mask=left_half())])[0]
     assert read(boxes.png()) == boxes.parameters
     assert boxes.parameters.mask == RedrawMask(boxes=((0, 0, 32, 64),), seam=4)
-    soft = engine.generate([replace(REQUEST, image=source_image(), mask=left_half(level=128))])[0]
+    soft = engine.generate([replace(REQUEST, image=source_image(), mask=left_half(level=200))])[0]
     assert read(soft.png()) == soft.parameters
     assert soft.parameters.mask == RedrawMask(image="mask.png", soft=True, seam=4)
+
+
+@pytest.mark.parametrize("mask", ["thin", "dark"])
+def test_a_mask_that_would_redraw_nothing_is_refused_instead_of_returning_the_same_image(
+    engine: Engine, mask: str
+) -> None:
+    """Of eight pixels a latent sees the two in the middle; a dark grey's turn is later than the last of three steps."""
+    image = left_half(level=100)
+    if mask == "thin":
+        image = Image.new("L", (64, 64))
+        image.paste(255, (8, 0, 11, 64))
+    with pytest.raises(InvalidRequest, match="mask: nothing would be redrawn"):
+        engine.generate([replace(REQUEST, image=source_image(), mask=image)])
 
 
 def test_a_mask_needs_an_image(engine: Engine) -> None:

@@ -64,12 +64,12 @@ async def test_a_hint_without_a_fix_has_no_button(stage: Stage, prompt: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("owner", "name"), [(PromptHint, "of"), (submission, "_trigger_words"), (submission, "_transparency")]
+    ("owner", "name"), [(PromptHint, "of"), (submission, "missing_trigger_words"), (submission, "trigger_words_layout")]
 )
 async def test_a_failing_hint_does_not_affect_the_picture(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, owner: object, name: str
 ) -> None:
-    def broken(job: Job, *about: object) -> None:
+    def broken(*about: object) -> None:
         raise RuntimeError
 
     monkeypatch.setattr(owner, name, broken)

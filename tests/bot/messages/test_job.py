@@ -11,6 +11,7 @@ from bot.messages.job import explain_reason, ready_text
 from bot.text.languages import speaking
 from bot.text.translation import say
 from inference import InvalidRequest
+from inference.editing.thin_mask import REDRAWS_NOTHING
 from inference.process import EngineDied
 from inference.request import OutOfMemory
 
@@ -61,6 +62,7 @@ def test_unknown_reasons_are_shown_as_they_are() -> None:
     [
         (InvalidRequest("model: there is no diffusion model 'gone' in this engine."), messages.MODEL_REMOVED),
         (InvalidRequest("loras: there is no LoRA 'gone' in models/loras. There are: none."), messages.LORA_REMOVED),
+        (InvalidRequest(REDRAWS_NOTHING), messages.NOTHING_REDRAWN),
         (EngineDied("The engine's process was ended by SIGSEGV."), messages.ENGINE_LOST),
         (InvalidRequest("width is 7, but must be from 8 to 4096."), "width is 7, but must be from 8 to 4096."),
         (

@@ -1,5 +1,7 @@
 """What a mask's pixels mean, and that nothing outside of a mask changes."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,9 @@ from torch import Tensor
 
 from inference.editing.mask import MAX_BOXES, blend, boxes_of, mask_pixels, seam_of
 from inference.editing.mask_image import is_soft, mask_of_transparency, mask_problem
+from inference.editing.thin_mask import is_too_thin
 from inference.metadata.parameters import Box
+from inference.sampling.masks import fitted
 
 BLACK = Image.new("RGB", (64, 48))
 BOXES = st.lists(st.tuples(*4 * [st.integers(0, 40)]), max_size=4)
@@ -76,6 +80,61 @@ def test_only_real_greys_make_a_mask_soft(level: int, soft: bool) -> None:
     assert is_soft(mask) is soft
     if not soft:
         assert set(mask_pixels(mask, 64, 48).unique().tolist()) <= {0.0, 1.0}
+
+
+def encoded(mask: Image.Image, format: str, **options: int) -> Image.Image:
+    buffer = io.BytesIO()
+    mask.save(buffer, format, **options)
+    return Image.open(buffer)
+
+
+def round_mask(side: int) -> Image.Image:
+    mask = Image.new("L", (side, side))
+    ImageDraw.Draw(mask).ellipse((side // 5, side // 4, side // 2, side * 3 // 4), fill=255)
+    return mask
+
+
+@pytest.mark.parametrize(("format", "quality"), [("JPEG", 30), ("JPEG", 75), ("JPEG", 90), ("WEBP", 50), ("WEBP", 80)])
+def test_what_compression_leaves_beside_an_edge_makes_no_mask_soft(format: str, quality: int) -> None:
+    mask = round_mask(400)
+    compressed = encoded(mask, format, quality=quality)
+    assert not is_soft(compressed)
+    changed = (mask_pixels(compressed, 400, 400) != mask_pixels(mask, 400, 400)).float().mean()
+    assert changed < 0.002
+
+
+@pytest.mark.parametrize("drawn_in", [200, 1600])
+def test_a_brushs_smooth_edge_makes_no_mask_soft(drawn_in: int) -> None:
+    assert not is_soft(round_mask(drawn_in).resize((400, 400), Image.Resampling.LANCZOS))
+
+
+@pytest.mark.parametrize("reach", [32, 64])
+def test_an_edge_that_fades_over_many_pixels_makes_a_mask_soft(reach: int) -> None:
+    levels = np.clip(np.arange(128) * 255 / reach, 0, 255).astype(np.uint8)
+    assert is_soft(Image.fromarray(np.tile(levels, (96, 1))))
+
+
+@pytest.mark.parametrize("first", range(8))
+@pytest.mark.parametrize("width", [1, 3, 6, 7])
+def test_a_line_that_is_lost_in_the_latents_size_is_too_thin(first: int, width: int) -> None:
+    """Of eight pixels the two in the middle count."""
+    line = mask_with((24 + first, 0, width, 48))
+    assert is_too_thin(line, 64, 48) is not any((24 + first + at) % 8 in (3, 4) for at in range(width))
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    BOXES,
+    st.sampled_from([255, 128, 20]),
+    st.sampled_from([(64, 48), (128, 96), (32, 24), (96, 72), (65, 49), (640, 480)]),
+    st.sampled_from([(64, 48), (96, 72), (48, 48), (128, 104)]),
+)
+def test_a_mask_is_too_thin_if_the_sampler_sees_nothing_of_it(
+    boxes: list[Box], level: int, size: tuple[int, int], drawn: tuple[int, int]
+) -> None:
+    mask = mask_with(*[box for box in boxes if box[2] and box[3]], size=size, level=level)
+    seen = fitted(mask_pixels(mask, *drawn), torch.zeros(1, 16, drawn[1] // 8, drawn[0] // 8))
+    assert is_too_thin(mask, *drawn) is not bool((seen > 1e-6).any())
 
 
 def test_a_hard_mask_of_another_size_stays_hard() -> None:

@@ -297,6 +297,13 @@ def half_transparent() -> Image.Image:
     return image
 
 
+def a_line(side: int) -> Image.Image:
+    """A mask with one white column, which is lost in a latent."""
+    line = Image.new("L", (side, side))
+    line.paste(255, (0, 0, 1, side))
+    return line
+
+
 async def test_an_uploaded_mask_says_what_is_redrawn_and_is_stored_with_the_job(stage: Stage) -> None:
     mask = Image.new("L", (128, 128))
     mask.paste(255, (0, 0, 64, 128))
@@ -315,6 +322,7 @@ async def test_an_uploaded_mask_says_what_is_redrawn_and_is_stored_with_the_job(
         ({"mask": png(Image.new("L", (64, 64), 255))}, "needs a picture"),
         ({"image": png(half_transparent()), "mask": png(Image.new("L", (64, 64)))}, "completely black"),
         ({"image": png(half_transparent()), "mask": png(Image.new("L", (64, 32), 255))}, "same shape"),
+        ({"image": png(half_transparent()), "mask": png(a_line(64))}, "nothing would be redrawn"),
         ({"image": png(half_transparent()), "mask": Upload("mask.png", b"no image")}, "can't read that file"),
     ],
 )
