@@ -25,6 +25,16 @@ def test_grey_of_16_bits_keeps_its_levels(mode: str) -> None:
     assert abs(levels(image, *image.size).mean() - 127) < 0.5
 
 
+@pytest.mark.parametrize("transparent", [0, 300, 40_000, 65_535])
+def test_only_the_transparent_grey_of_16_bits_is_laid_on_white(transparent: int) -> None:
+    others = [value for value in (300 % 256 * 257, 20_000) if value != transparent]
+    file = io.BytesIO()
+    greys = np.tile(np.repeat(np.array([transparent, *others], np.uint16), 4), (8, 1))
+    Image.fromarray(greys).save(file, "PNG", transparency=transparent)
+    found = levels(Image.open(file), greys.shape[1], 8)[0, ::4, 0]
+    np.testing.assert_allclose(found, [255, *(value / 257 for value in others)], atol=1)
+
+
 def test_an_image_is_turned_upright() -> None:
     with Image.open(FILES / "K18-orientation-6.jpg") as image:
         found = levels(image, 64, 96)
