@@ -180,7 +180,7 @@ def _constant(value: Any, nodes: Nodes) -> Any:
 def graphs(text: Mapping[str, str]) -> Iterator[Nodes]:
     if prompt := json_object(text.get("prompt")):
         inner = prompt.get("prompt")  # as it is sent to ComfyUI
-        yield _api_graph(inner if isinstance(inner, dict) and "class_type" not in prompt else prompt)
+        yield _api_graph(inner if isinstance(inner, dict) and "class_type" not in inner else prompt)
     if page := json_object(text.get("workflow")):
         yield _page_graph(expanded(page) | {"extra": page.get("extra")})
         definitions = page.get("definitions")

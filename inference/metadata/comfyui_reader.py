@@ -18,6 +18,7 @@ from inference.metadata.comfyui.changes import (
     changed_afterwards,
     changed_before,
     changed_noise,
+    changed_sampling,
     changes_conditioning,
     changes_model,
 )
@@ -57,6 +58,8 @@ _KEEPS_SIGMAS = re.compile(r"Scheduler|ManualSigmas|^SplitSigmas|Reroute|Switch|
 _GUIDERS = re.compile(r"CFGGuider|BasicGuider|Reroute|.*Switch.*|[GS]etNode|")
 _MAKES_SIGMAS = re.compile(r"Scheduler|ManualSigmas")
 _BLOCK_WEIGHTS = "BlockWeight"
+#: Nodes that use a prompt in a part of the image or of the walk.
+_LIMITS = re.compile(r"Area|Mask|TimestepRange|Regional")
 
 
 def read(text: Mapping[str, str], size: tuple[int, int] | None = None) -> Parameters | None:
@@ -99,8 +102,11 @@ class _GraphWalk:
         prompts = {role: self._prompt(parts, role) for role in ("positive", "negative")}
         width, height, source_image, before = self._latent(sampler)
         steps, denoise, partial = self._steps(began, parts, scheduler, dict(schedule).get(BETA_SCHEDULE))
-        changed += [*changed_noise(sampler, parts, before), *changed_before(before)]
-        changed += changed_afterwards(Node(node.kind, self.wires.values(node)) for node in began.later)
+        scripts = self.wires.upstream(link_of(sampler, "script"), ["script"])
+        changed += [*changed_sampling(self._resolved(sampler), map(self._resolved, scripts))]
+        changed += [*changed_noise(sampler, parts, self._latents(sampler)), *changed_before(before)]
+        changed += self._worked_out(parts)
+        changed += changed_afterwards(map(self._resolved, began.later))
         changed += [f"one of {began.others + 1} images of its graph"] if began.others else []
         cfg_scale = as_number(self.wires.setting(parts, "cfg", "cfg_conds"))
         without_cfg = any(part.kind == "BasicGuider" for part in parts)
@@ -203,7 +209,9 @@ class _GraphWalk:
         changes: list[tuple[str, str]] = []
         shift: float | None = None
         file: str | None = None
-        for node in self.wires.upstream(link if isinstance(link, Link) else None, ["model"], any_input=True):
+        for node in self.wires.upstream(
+            link if isinstance(link, Link) else None, ["model", "opt_model"], any_input=True
+        ):
             found = [lora for stack in reversed(self._stacks(node)) for lora in loras_of(self.wires.values(stack))]
             found = found or list(strings.tagged_loras(node.kind, self.wires.values(node)))
             loras += reversed(found)
@@ -232,12 +240,22 @@ class _GraphWalk:
         """Width and height where the latent says, the file of the image that it came from, and the nodes before it."""
         width = height = source_image = None
         start = latent_link(sampler) or link_of(sampler, *_PIPES)
-        for node in self.wires.upstream(start, (*_LATENTS, *_PIPES), any_input=True):
+        for node in self._latents(sampler):
             sides = self._sides(node)
             width, height = width or sides[0], height or sides[1]
             source_image = source_image or as_text(node.inputs.get("image"))
-        before = [Node(node.kind, self.wires.values(node)) for node in self.wires.upstream(start, _LATENTS)]
-        return width, height, source_image, before
+        return width, height, source_image, self.wires.upstream(start, _LATENTS)
+
+    def _latents(self, sampler: Node) -> list[Node]:
+        """The nodes before a sampler's latent, also along wires that carry it besides others."""
+        start = latent_link(sampler) or link_of(sampler, *_PIPES)
+        return self.wires.upstream(start, (*_LATENTS, *_PIPES), any_input=True)
+
+    def _worked_out(self, parts: list[Node]) -> list[str]:
+        """Settings that a node works out, which are not known."""
+        named = (("seed", "noise_seed"), ("steps",), ("cfg",), ("denoise",))
+        kinds = ((names[0], self.wires.worked_out(parts, *names)) for names in named)
+        return [f"{name} ({kind})"[:100] for name, kind in kinds if kind]
 
     def _sides(self, node: Node) -> tuple[int | None, int | None]:
         """The width and the height of an empty latent, as far as its node says."""
@@ -256,18 +274,20 @@ class _GraphWalk:
         if isinstance(start, Link) and holder is not None and _loads(holder):
             start = self.texts.text(start)
         if isinstance(start, str):
-            return _Prompt(start, left_out_extra(self.texts.told()))
+            ways = _weights_otherwise(holder) if holder is not None and _loads(holder) else []
+            return _Prompt(start, left_out_extra((*self.texts.told(), *ways)))
         found: list[str] = []
+        in_part: list[str] = []
         changes: list[str] = []
         zeroed = ""
-        stack = [start] if isinstance(start, Link) else []
+        stack = [(start, found)] if isinstance(start, Link) else []
         seen: set[str] = set()
         while stack and len(seen) < FARTHEST:
-            name = stack.pop().node
-            if name in seen:
+            link, texts = stack.pop()
+            if link.node in seen:
                 continue
-            seen.add(name)
-            node = self.nodes[name]
+            seen.add(link.node)
+            node = self.nodes[link.node]
             if node.kind == "ConditioningZeroOut":
                 zeroed = node.kind
                 continue
@@ -275,16 +295,18 @@ class _GraphWalk:
             unknown = self.texts.told()
             changes += unknown
             if text is not None:
-                found.append(text)
+                texts.append(text)
                 changes += _weights_otherwise(node)
             elif encodes(node) and (unknown or _has_text(node)):
                 changes += [] if unknown else [maker(node, self.wires) or node.kind]
             else:
                 changes += [node.kind] if changes_conditioning(node) else []
-                stack += reversed(_conditionings(node, role))
+                texts = in_part if _LIMITS.search(node.kind) else texts
+                stack += ((link, texts) for link in reversed(_conditionings(node, role)))
+        found += in_part  # which count only if there are no others
         # Where there is nothing else, it stands for no negative prompt.
         changes += [zeroed] if found and zeroed else []
-        return _Prompt(found[0] if found else "", left_out_extra((*found[1:], *changes)))
+        return _Prompt(found[0] if found else "", left_out_extra((*found[1:], *changes, *self.texts.told())))
 
     def _encoded(self, node: Node, role: str) -> str | None:
         """The text that a node encodes, if it is a text encoder, or takes the prompts itself."""
@@ -331,7 +353,8 @@ def _has_text(node: Node) -> bool:
 
 def _weights_otherwise(node: Node) -> list[str]:
     """What is known of an encoder that takes prompts' weights in another way than ComfyUI's own."""
-    ways = ((name, as_text(node.inputs.get(name))) for name in ("weight_interpretation", "parser"))
+    names = [name for name in node.inputs if name.endswith("weight_interpretation") or name == "parser"]
+    ways = ((name, as_text(node.inputs[name])) for name in names)
     return [f"{node.kind} ({name} {way})"[:100] for name, way in ways if way and not way.startswith("comfy")]
 
 

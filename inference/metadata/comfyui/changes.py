@@ -4,10 +4,12 @@ import re
 from collections.abc import Iterable, Iterator
 
 from inference.metadata.comfyui_graph import Node
-from inference.metadata.parameters import as_integer
+from inference.metadata.parameters import as_integer, as_number
 
 #: Nodes that pass their inputs on; bypassed nodes have no class.
 _PASSED_ON = r"\A\Z|Reroute|Switch|Context|preSampling|\b(?:Get|Set)Node|^(?:To|From|Edit)\w*Pipe"
+#: Samplers that walk otherwise than one walk over the whole image.
+_OTHERWISE = re.compile(r"NAG|Tiled|Regional|Cycle|Variation|XY|Inject|Unsampl|Iterative|ForMask|SDXL")
 #: More is another number, read off the page by mistake.
 _LARGEST_BATCH = 128
 _AFTERWARDS = re.compile(rf"{_PASSED_ON}|VAE(?:De|En)code|Save|Preview|FromBatch")
@@ -42,6 +44,18 @@ def changed_noise(sampler: Node, parts: Iterable[Node], before: Iterable[Node]) 
         number = as_integer(node.inputs.get(name))
         if number is not None and 1 < number <= _LARGEST_BATCH:
             yield f"batch_size {number}"
+
+
+def changed_sampling(sampler: Node, scripts: Iterable[Node]) -> Iterator[str]:
+    """What a sampler of an extension did besides.
+
+    scripts: nodes that its input of that name leads to: second passes, other noise, plots.
+    """
+    if _OTHERWISE.search(sampler.kind):
+        yield sampler.kind
+    elif (strength := as_number(sampler.inputs.get("variation_strength"))) is not None and strength > 0:
+        yield f"variation_strength {_short(strength)}, variation_seed {sampler.inputs.get('variation_seed')}"[:100]
+    yield from (_described(node) for node in scripts if node.kind)
 
 
 def changed_before(chain: Iterable[Node]) -> Iterator[str]:

@@ -16,10 +16,10 @@ _TEMPLATE = re.compile(r"[{}]|__")
 #: are not run: a stranger's may run forever.
 _UNKNOWN = re.compile(
     r"[Rr]egex|Ollama|LLM|GPT|Gemini|Florence|[Cc]aption|[Ii]nterrogat|Tagger|[Tt]ranslat|DeepSeek|Qwen\w*VL|"
-    r"Random ?Line|Text Random|Prompt ?Styl|Load ?Text|Text ?File|From ?File"
+    r"Random ?Line|Text Random|Prompt ?Styl|Load ?Text|Text ?File|From ?File|[Pp]rompt ?Line|[Ss]elect ?Line"
 )
 #: Nodes that take LoRAs from the tags of their text.
-_TAKES_TAGS = re.compile(r"Wildcard|Lora|LoRA|^PC")
+_TAKES_TAGS = re.compile(r"Wildcard|Lora|LoRA|^PC|^Power Prompt")
 
 _KNOWN = ("StringReplace", "CaseConverter", "StringTrim", "StringSubstring", "StringFunction|pysssss")
 _REPLACES = re.compile(r"[Rr]eplace")
@@ -47,6 +47,11 @@ _TRIMS = {"Both": str.strip, "Left": str.lstrip, "Right": str.rstrip}
 def knows(kind: str) -> bool:
     """Whether `result` says what a node of this class gives."""
     return kind in _KNOWN or bool(_REPLACES.search(kind) or _UNKNOWN.search(kind))
+
+
+def unknown(kind: str) -> bool:
+    """Whether nothing is known of the text that a node of this class gives."""
+    return bool(_UNKNOWN.search(kind))
 
 
 def text_input(inputs: Mapping[str, Any]) -> str:

@@ -65,12 +65,16 @@ class Texts:
                 return node
             if (words := strings.toggled_words(node.inputs)) is not None:
                 return words
+            if strings.unknown(node.kind):
+                return self._named(node, None)
             if strings.knows(node.kind):
                 return self._named(node, strings.result(node.kind, self._values(node)))
             for key in (*TEXTS, *CONSTANTS):
                 text = node.inputs.get(key)
                 if isinstance(text, str) and not (key == "value" and text in _FLAGS and node.links()):
                     return self._named(node, strings.prompt_text(node.kind, key, text))
+            if (text := _only_text(node)) is not None:
+                return text
         kind = next((node.kind for node in chain if node.kind), None)
         self.unknown += [] if kind is None else [kind]
         return None
@@ -115,6 +119,12 @@ class Texts:
         return "".join(pieces)
 
 
+def _only_text(node: Node) -> str | None:
+    """The text of a node that has nothing else."""
+    texts = [value for value in node.inputs.values() if value is not None]
+    return texts[0] if len(texts) == 1 and isinstance(texts[0], str) else None
+
+
 def _joins(node: Node) -> bool:
     if any(name in node.inputs for name in _DELIMITERS):
         return True
@@ -142,7 +152,7 @@ def _in_order(inputs: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 def encodes(node: Node) -> bool:
     """Whether a node makes a conditioning of a text."""
-    return "TextEncode" in node.kind or "clip" in node.inputs
+    return "TextEncode" in node.kind or "clip" in node.inputs or "opt_clip" in node.inputs
 
 
 def maker(node: Node, wires: Wires) -> str | None:

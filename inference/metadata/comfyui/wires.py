@@ -11,6 +11,10 @@ from inference.metadata.parameters import as_text
 FARTHEST = 64
 #: What nodes call a value that they hold for others.
 CONSTANTS = ("value", "seed", "noise_seed", "int", "float", "number", "string", "text")
+#: Nodes that work a value out from others.
+_WORKS_OUT = re.compile(
+    r"[Mm]ath|Expression|[Cc]alc|Operation|[Mm]ultipl|[Rr]ange|[Rr]andom(?!ly)|[Ii]ncrement|[Cc]ompare|Eval"
+)
 #: Nodes that hand a wire of any type on; bypassed nodes have no class.
 _HANDS_ON = re.compile(r"\A\Z|Reroute|Switch|^(?:Get|Set)Node")
 #: Inputs of a node that works a size out, unless their text is the first word.
@@ -50,7 +54,7 @@ class Wires:
     def constant(self, link: Link, names: tuple[str, ...]) -> Any:
         """The value at the other end of a wire; None where a node works it out."""
         for node in self.upstream(link, [*names, *CONSTANTS], any_input=True):
-            if names[0] in ("width", "height") and works_size_out(node):
+            if (names[0] in ("width", "height") and works_size_out(node)) or _works_out(node):
                 return None
             for name in (*names, *CONSTANTS):
                 value = node.inputs.get(name)
@@ -58,12 +62,24 @@ class Wires:
                     return value
         return None
 
+    def worked_out(self, parts: list[Node], *names: str) -> str | None:
+        """The class of the node that gives a value which is not known; None if the value is, or is not asked for."""
+        if self.setting(parts, *names) is not None:
+            return None
+        link = next((link for part in parts if (link := link_of(part, *names)) is not None), None)
+        kinds = [] if link is None else [node.kind for node in self.upstream(link, (), any_input=True) if node.kind]
+        return next((kind for kind in kinds if not _HANDS_ON.search(kind)), None)
+
     def values(self, node: Node) -> dict[str, Any]:
         """A node's inputs, wired texts and numbers included."""
         return {
             name: self.constant(value, (name,)) if isinstance(value, Link) and name not in ("model", "clip") else value
             for name, value in node.inputs.items()
         }
+
+
+def _works_out(node: Node) -> bool:
+    return bool(_WORKS_OUT.search(node.kind)) and bool(node.links())
 
 
 def works_size_out(node: Node) -> bool:

@@ -1,0 +1,104 @@
+"""Nodes of ComfyUI's extensions are read as they act, or named."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from inference.metadata import LEFT_OUT
+from tests.inference.metadata.test_comfyui_nodes import LOADER, SETTINGS
+from tests.inference.metadata.test_comfyui_reader import PARTS, READ, node, read
+
+
+def with_sampler(kind: str, **inputs: Any) -> dict[str, Any]:
+    return PARTS | {"sampler": node(kind, **PARTS["sampler"]["inputs"] | inputs)}
+
+
+def left_out(graph: dict[str, Any]) -> list[str]:
+    found = read(graph)
+    assert found is not None
+    return [what for _, what in found.extra]
+
+
+@pytest.mark.parametrize(
+    ("graph", "named"),
+    [
+        (with_sampler("KSamplerWithNAG", nag_scale=5), "KSamplerWithNAG"),
+        (with_sampler("BNK_TiledKSampler", tile_width=512), "BNK_TiledKSampler"),
+        (
+            with_sampler("KSampler //Inspire", variation_seed=7, variation_strength=0.3),
+            "variation_strength 0.3, variation_seed 7",
+        ),
+        (
+            with_sampler("KSampler (Efficient)", script=["script", 0])
+            | {"script": node("HighRes-Fix Script", upscale_by=1.5, denoise=0.5)},
+            "HighRes-Fix Script (denoise 0.5, upscale_by 1.5)",
+        ),
+    ],
+)
+def test_what_an_extensions_sampler_did_besides_is_named(graph: dict[str, Any], named: str) -> None:
+    assert left_out(graph) == [named]
+    assert left_out(with_sampler("KSampler //Inspire", variation_seed=7, variation_strength=0.0)) == []
+
+
+@pytest.mark.parametrize(
+    ("inputs", "kind", "named"),
+    [
+        ({"seed": ["made", 0]}, "SimpleMath+", "seed (SimpleMath+)"),
+        ({"steps": ["made", 0]}, "MathExpression|pysssss", "steps (MathExpression|pysssss)"),
+        ({"cfg": ["made", 0]}, "Somebody's Number", "cfg (Somebody's Number)"),
+    ],
+)
+def test_a_setting_that_is_worked_out_is_named_and_never_a_wrong_one(
+    inputs: dict[str, Any], kind: str, named: str
+) -> None:
+    made = node(kind, expression="a*2", a=["five", 0]) if "Math" in kind else node(kind, a=["five", 0])
+    graph = with_sampler("KSampler", **inputs) | {"made": made, "five": node("Compute", x=5)}
+    assert left_out(graph) == [named]
+    found = read(graph | {"five": node("PrimitiveInt", value=5)} if "Math" in kind else graph)
+    assert found is not None and getattr(found, {"cfg": "cfg_scale"}.get(*inputs, *inputs)) is None
+
+
+def test_a_prompt_node_with_tags_and_optional_wires_is_read() -> None:
+    prompt = node("Power Prompt (rgthree)", prompt="cat <lora:foo:0.7>", opt_model=["model", 0], opt_clip=["model", 1])
+    graph = with_sampler("KSampler", model=["prompt", 1], positive=["prompt", 0]) | {"prompt": prompt}
+    assert read(graph) == replace(READ, prompt="cat", loras=(("foo", 0.7),))
+
+
+def test_the_prompt_of_the_whole_image_counts_before_those_of_its_parts() -> None:
+    graph = with_sampler("KSampler", positive=["both", 0]) | {
+        "both": node("ConditioningCombine", conditioning_1=["area", 0], conditioning_2=["positive", 0]),
+        "area": node("ConditioningSetArea", conditioning=["left", 0], width=64),
+        "left": node("CLIPTextEncode", text="left", clip=["model", 1]),
+    }
+    named = tuple((LEFT_OUT, what) for what in ("left", "ConditioningSetArea"))
+    assert read(graph) == replace(READ, extra=named)
+    alone = with_sampler("KSampler", positive=["area", 0]) | {name: graph[name] for name in ("area", "left")}
+    assert read(alone) == replace(READ, prompt="left", extra=named[1:])
+
+
+def test_texts_of_nodes_that_hold_nothing_else_are_read() -> None:
+    loader = node("easy comfyLoader", **LOADER | {"positive": ["yes", 0], "negative": ["no", 0], "batch_size": 2})
+    nodes = {
+        "loader": loader,
+        "yes": node("easy positive", positive="cat"),
+        "no": node("easy negative", negative="bad"),
+        "sampler": node("easy fullkSampler", pipe=["loader", 0], **SETTINGS),
+        "save": node("SaveImage", images=["sampler", 1]),
+    }
+    found = read(nodes)
+    assert found is not None and (found.prompt, found.negative_prompt) == ("cat", "bad")
+    assert left_out(nodes) == ["batch_size 2"]
+
+
+def test_another_way_to_weigh_prompts_in_a_loader_is_named() -> None:
+    loader = node("easy fullLoader", **LOADER | {"positive_weight_interpretation": "A1111"})
+    nodes = {"loader": loader, "sampler": node("easy fullkSampler", pipe=["loader", 0], **SETTINGS)}
+    assert left_out(nodes) == ["easy fullLoader (positive_weight_interpretation A1111)"]
+
+
+def test_what_leads_to_an_unknown_text_is_not_named_besides() -> None:
+    encoder = node("CLIPTextEncode", text=["tags", 0], clip=["model", 1])
+    tagger = node("WD14Tagger|pysssss", image=["picture", 0], model="x")
+    graph = PARTS | {"positive": encoder, "tags": tagger, "picture": node("LoadImage", image="a.png")}
+    assert left_out(graph) == ["WD14Tagger|pysssss"]
