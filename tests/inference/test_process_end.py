@@ -27,7 +27,7 @@ def die() -> None:
 
 
 @pytest.mark.posix
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 def test_an_engine_that_dies_before_it_takes_its_end_of_the_pipe_is_noticed(pipe_ends_stay_open: None) -> None:
     process = EngineProcess(die, PATIENT)  # type: ignore[arg-type]
     with pytest.raises(EngineDied, match="ended with exit code 7"):
@@ -49,7 +49,7 @@ def refuse_with_signals() -> None:
     raise RuntimeError([signal.getsignal(number) == signal.SIG_IGN for number in (signal.SIGINT, signal.SIGTERM)])
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 def test_an_engines_last_messages_come_before_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     def after_the_end(objects: list[Any], timeout: float) -> list[Any]:
         multiprocessing.connection.wait(objects[-1:])  # the process

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -68,7 +68,11 @@ def command(process: psutil.Process) -> str:
 
 def engine_of(host: psutil.Process) -> psutil.Process:
     """The engine's process of an actor."""
-    return next(child for child in host.children() if "spawn_main" in " ".join(child.cmdline()))
+    for child in host.children():
+        with suppress(psutil.NoSuchProcess):  # others come and go
+            if "spawn_main" in " ".join(child.cmdline()):
+                return child
+    raise AssertionError("the actor has no engine")
 
 
 class Program:

@@ -17,7 +17,7 @@ from inference import GenerationRequest
 from inference.cluster.remote import REMOTE_TIMEOUTS, load_remote_engine
 from inference.cluster.token import ensure_token
 from inference.process import EngineDied, EngineProcess
-from tests.inference.cluster.network import HEAD, Program, command, engine_of, engines, head, marked
+from tests.inference.cluster.network import HEAD, TIMEOUT, Program, command, engine_of, engines, head, marked
 
 REQUESTS = [GenerationRequest("1girl, smile", width=128, height=128, steps=3, seed=seed) for seed in (1, 2)]
 #: Long enough to be struck while it is drawn.
@@ -66,7 +66,7 @@ def main(folder: Path) -> dict[str, Any]:
             host = actor()
             children = host.children(recursive=True)
             found["actor killed"] = struck(remote, signal.SIGKILL, host)
-            psutil.wait_procs(children, 30)
+            psutil.wait_procs(children, TIMEOUT)
             found["left of the actor"] = sum(child.is_running() for child in children)
             remote.start()
             found["actor frozen"] = struck(remote, signal.SIGSTOP, actor())
