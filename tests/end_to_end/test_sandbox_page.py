@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import shutil
 import signal
 import socket
 import sys
@@ -15,12 +14,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Page, expect
 
+from tests.browser import BROWSER_TIMEOUT, CHROMIUM, MISSING, open_browser
 from tests.end_to_end.bot_process import ROOT, TIMEOUT
+from tests.ports import free_port
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-CHROMIUM = shutil.which("chromium")
 #: Pixels of a picture of the miniature.
 WIDTH = 128
 
@@ -39,7 +38,7 @@ async def anima(folder: Path, *arguments: str) -> Process:
 
 
 @asynccontextmanager
-async def sandbox(folder: Path, port: int = 0) -> AsyncIterator[tuple[Process, str]]:
+async def sandbox(folder: Path, port: int) -> AsyncIterator[tuple[Process, str]]:
     """The process and the address that it prints; killed at the end if it still runs."""
     process = await anima(folder, "--port", str(port))
     assert process.stdout is not None
@@ -62,57 +61,57 @@ async def ended_by_ctrl_c(process: Process) -> tuple[int | None, str]:
 
 @pytest.mark.browser
 @pytest.mark.posix
-@pytest.mark.skipif(CHROMIUM is None, reason="There is no chromium on this machine, so the page cannot be shown.")
+@pytest.mark.skipif(CHROMIUM is None, reason=MISSING)
 async def test_a_picture_is_drawn_in_the_browser_and_the_sandbox_ends_and_starts_again(tmp_path: Path) -> None:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    async with open_browser() as browser:
         page = await browser.new_page()
-        async with sandbox(tmp_path) as (process, address):
+        page.set_default_timeout(BROWSER_TIMEOUT)
+        port = free_port()
+        async with sandbox(tmp_path, port) as (process, address):
             await page.goto(address)
             first = await draw(page, "@micah, red hair, blue background")
             width, red, _, blue, _ = await first.evaluate(PICTURE_COLOUR)
             assert width == WIDTH and blue > red + 40, "the background is what the prompt says"
             assert await ended_by_ctrl_c(process) == (0, "\n")
         await expect(page.locator("#status")).to_contain_text("isn't responding")
-        port = int(address.rstrip("/").rsplit(":", 1)[1])
         async with sandbox(tmp_path, port) as (process, again):
             assert again == address
-            await expect(page.locator("#status")).to_be_hidden(timeout=TIMEOUT * 1000)
+            await expect(page.locator("#status")).to_be_hidden()
             kept = page.locator("#messages > .message")
-            await expect(kept).to_have_count(1, timeout=TIMEOUT * 1000)
+            await expect(kept).to_have_count(1)
             await expect(kept.locator(".image img")).to_have_js_property("naturalWidth", WIDTH)
             await kept.get_by_role("button", name=re.compile("Re-roll")).click()
             again = kept.last.locator(".image img")
-            await expect(kept).to_have_count(2, timeout=TIMEOUT * 1000)
-            await expect(again).to_have_js_property("naturalWidth", WIDTH, timeout=TIMEOUT * 1000)
+            await expect(kept).to_have_count(2)
+            await expect(again).to_have_js_property("naturalWidth", WIDTH)
             page.once("dialog", lambda dialog: dialog.accept())
             await page.get_by_role("button", name="Start over").click()
-            await expect(kept).to_have_count(0, timeout=TIMEOUT * 1000)
+            await expect(kept).to_have_count(0)
             await draw(page, "@micah, red hair, green background")
             await page.locator("#text").fill("/anima quota")
             await page.keyboard.press("Enter")
+            await expect(page.locator(".command-form")).to_be_visible()
             await page.keyboard.press("Enter")
             answer = page.locator("#messages > .message").last
-            await expect(answer).to_contain_text("Only you can see this", timeout=TIMEOUT * 1000)
+            await expect(answer).to_contain_text("Only you can see this")
             process.send_signal(signal.SIGINT)
             assert await asyncio.wait_for(process.wait(), TIMEOUT) == 0
-        await browser.close()
     assert (tmp_path / "anima-sandbox.db").is_file() and not (tmp_path / "anima.db").exists()
 
 
 async def draw(page: Page, prompt: str):  # type: ignore[no-untyped-def]
     """Type the command, and return the image that is posted."""
-    await expect(page.locator("#messages .beginning")).to_be_visible(timeout=TIMEOUT * 1000)
+    await expect(page.locator("#messages .beginning")).to_be_visible()
     await page.locator("#text").fill(f"/anima imagine {prompt}")
     await page.keyboard.press("Enter")
     picture = page.locator("#messages > .message").last.locator(".image img")
-    await expect(picture).to_have_js_property("naturalWidth", WIDTH, timeout=TIMEOUT * 1000)  # previews are smaller
+    await expect(picture).to_have_js_property("naturalWidth", WIDTH)  # previews are smaller
     return picture
 
 
 @pytest.mark.posix
 async def test_ctrl_c_while_the_model_is_loading_ends_everything_quietly(tmp_path: Path) -> None:
-    async with sandbox(tmp_path) as (process, _):
+    async with sandbox(tmp_path, 0) as (process, _):
         assert await ended_by_ctrl_c(process) == (0, "\n")
 
 

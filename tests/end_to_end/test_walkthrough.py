@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Locator, Page, async_playwright, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
 from bot.messages.buttons import LABELS
 from bot.ops.settings import MINIATURE, Settings
@@ -21,17 +20,13 @@ from bot.sandbox import Channel, FakeDiscord, User
 from bot.sandbox.session import open_sandbox
 from bot.text.languages import reader_language, speaking
 from bot.text.translation import say
+from tests.browser import BROWSER_TIMEOUT, CHROMIUM, MISSING, open_browser
 from tests.end_to_end.test_several_models import BASE, QUICK, two_models
-
-CHROMIUM = shutil.which("chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-#: Milliseconds; long, because the machine may be busy and draws meanwhile.
-TIMEOUT = 120_000
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.posix,
-    pytest.mark.skipif(CHROMIUM is None, reason="There is no chromium on this machine, so the page cannot be shown."),
+    pytest.mark.skipif(CHROMIUM is None, reason=MISSING),
 ]
 
 
@@ -135,7 +130,7 @@ async def opened(
         context = await browser.new_context(
             viewport={"width": 1280, "height": 900}, color_scheme="dark", reduced_motion="reduce", locale=locale
         )
-        context.set_default_timeout(TIMEOUT)
+        context.set_default_timeout(BROWSER_TIMEOUT)
         yield Visitor(await context.new_page(), sandbox.discord, pictures_folder(folder, locale), locale)
         await context.close()
 
@@ -148,13 +143,8 @@ def pictures_folder(otherwise: Path, locale: str) -> Path:
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    before = expect._timeout  # type: ignore[attr-defined]
-    expect.set_options(timeout=TIMEOUT)
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    async with open_browser() as browser:
         yield browser
-        await browser.close()
-    expect.set_options(timeout=before)
 
 
 @pytest.mark.parametrize("locale", ["en-US", "ja", "es-ES"])

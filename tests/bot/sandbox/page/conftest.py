@@ -3,49 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_playwright, expect
+from playwright.async_api import Browser, ConsoleMessage, Locator, Page, expect
 
 from bot.sandbox import Channel, FakeDiscord, User, page_server
-from tests.bot.conftest import checked_standin, wait_longer
+from tests.bot.conftest import checked_standin
 from tests.bot.sandbox.conftest import Answer, SpecimenStage
+from tests.browser import BROWSER_TIMEOUT, open_browser
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-#: Milliseconds that a test waits for the page to show something before it fails.
-TIMEOUT = 30_000
 #: Presses of Tab, more than there are places to stop at.
 MOST_STOPS = 80
-
-expect.set_options(timeout=TIMEOUT)
-
-
-@pytest.fixture(autouse=True)
-def slow_acknowledgements(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A browser beside the bot keeps the machine busy. Tests about waiting turn the clock by DEADLINE."""
-    wait_longer(monkeypatch)
-
-
-def chromium() -> str:
-    """Where a browser is; the test is skipped where there is none."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.skip("There is no chromium on this machine, so the page cannot be shown.")
-    return found
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    path = chromium()
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
+    async with open_browser() as browser:
         yield browser
-        await browser.close()
 
 
 class Screen:
@@ -147,6 +124,7 @@ class Screen:
 
 async def new_screen(browser: Browser, address: str, **options: Any) -> Screen:
     context = await browser.new_context(reduced_motion="reduce", **options)
+    context.set_default_timeout(BROWSER_TIMEOUT)
     return Screen(await context.new_page(), address)
 
 
@@ -182,6 +160,6 @@ async def shown(stage: SpecimenStage, answer: Answer) -> None:
 
 
 async def until(what: Any) -> None:
-    async with asyncio.timeout(TIMEOUT / 1000):
+    async with asyncio.timeout(BROWSER_TIMEOUT / 1000):
         while not what():
             await asyncio.sleep(0.01)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from playwright.async_api import expect
 
 from .conftest import Screen
 
@@ -83,8 +84,7 @@ async def test_times_are_shown_in_the_language_of_the_user(screen: Screen) -> No
     assert "November 14, 2023" in await render(screen, "<t:1700000000:D>")
     assert "years ago" in await render(screen, "<t:1700000000:R>")
     await screen.page.get_by_label("Language").select_option("ja")
-    await screen.page.wait_for_function("document.getElementById('language').value === 'ja'")
-    await screen.page.wait_for_timeout(100)
+    await expect(screen.page.locator("html")).to_have_attribute("lang", "ja")
     assert "2023年11月14日" in await render(screen, "<t:1700000000:D>")
     assert "年前" in await render(screen, "<t:1700000000:R>")
 

@@ -12,6 +12,7 @@ from playwright.async_api import Browser, expect
 from bot.ops.endpoints import point_discord_at
 from bot.sandbox import FakeDiscord, Upload, page_server
 from tests.bot.sandbox.conftest import SpecimenStage, png
+from tests.ports import free_port
 
 from .conftest import Screen, new_screen, shown
 
@@ -210,8 +211,9 @@ async def test_motion_can_be_turned_off(stage: SpecimenStage, screen: Screen) ->
 
 async def test_the_page_comes_back_with_the_server(browser: Browser, stage: SpecimenStage) -> None:
     """The page stays open while the sandbox is stopped and started again on the same port."""
-    async with FakeDiscord(routes=PAGE) as first:
-        world, port = first.world, int(first.host.rsplit(":", 1)[1])
+    port = free_port()
+    async with FakeDiscord(port=port, routes=PAGE) as first:
+        world = first.world
         await first.say(world.bob, world.general, "before")
         screen = await new_screen(browser, first.page_url)
         await screen.open(world.alice, world.general)
@@ -237,8 +239,9 @@ async def test_the_page_comes_back_with_the_server(browser: Browser, stage: Spec
 
 
 async def test_a_command_that_is_being_written_outlasts_the_server(browser: Browser, stage: SpecimenStage) -> None:
-    async with FakeDiscord(routes=PAGE) as first:
-        world, port = first.world, int(first.host.rsplit(":", 1)[1])
+    port = free_port()
+    async with FakeDiscord(port=port, routes=PAGE) as first:
+        world = first.world
         point_discord_at(first.api_url, first.gateway_url)
         earlier = SpecimenStage(first)
         await earlier.start()
