@@ -5,16 +5,16 @@ from __future__ import annotations
 import io
 from collections.abc import Collection
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFont
 
-from bot.generation.redraw.area import CELLS, COLUMNS, ROWS, box_of
+from bot.generation.redraw.area import CELLS, COLUMNS, ROWS, box_of, mask_of_cells
 
 #: Pixels of the longer side, and of the strip with the letters.
 LONGEST, STRIP = 720, 34
 FONT_SIZE = 24
-STRIP_COLOUR, INK, DARK, MARK = (24, 25, 28), (242, 243, 245), (0, 0, 0), (255, 64, 64)
-#: Opacity of the mark on a chosen cell.
-MARKED = 0.45
+STRIP_COLOUR, INK, DARK, LIGHT = (24, 25, 28), (242, 243, 245), (0, 0, 0), (255, 255, 255)
+#: Pixels between the hatching's lines, and the widths of a line's dark and light part: one of them shows on any colour.
+APART, DARK_WIDTH, LIGHT_WIDTH = 36, 9, 4
 
 
 def cell_picture(png: bytes, cells: Collection[str] = ()) -> bytes:
@@ -23,10 +23,9 @@ def cell_picture(png: bytes, cells: Collection[str] = ()) -> bytes:
         image = opened.convert("RGB")
     scale = LONGEST / max(image.size)
     image = image.resize((max(round(image.width * scale), 5), max(round(image.height * scale), 5)))
-    for cell in cells:
-        box = box_of(cell, image.size)
-        part = image.crop(box)
-        image.paste(Image.blend(part, Image.new("RGB", part.size, MARK), MARKED), box)
+    chosen = mask_of_cells(cells, image.size)
+    for colour, width in ((DARK, DARK_WIDTH), (LIGHT, LIGHT_WIDTH)):
+        image.paste(colour, mask=ImageChops.darker(chosen, _hatching(image.size, width)))
     canvas = Image.new("RGB", (image.width + STRIP, image.height + STRIP), STRIP_COLOUR)
     canvas.paste(image, (STRIP, STRIP))
     draw = ImageDraw.Draw(canvas)
@@ -34,11 +33,22 @@ def cell_picture(png: bytes, cells: Collection[str] = ()) -> bytes:
         _outline(draw, _shifted(box_of(cell, image.size)), DARK, 3)
         _outline(draw, _shifted(box_of(cell, image.size)), INK, 1)
     for cell in cells:
-        _outline(draw, _shifted(box_of(cell, image.size)), MARK, 3)
+        box = _shifted(box_of(cell, image.size))
+        _outline(draw, box, DARK, DARK_WIDTH - 2)
+        _outline(draw, box, LIGHT, LIGHT_WIDTH)
     _letters(draw, image.size)
     buffer = io.BytesIO()
     canvas.save(buffer, "JPEG", quality=85)
     return buffer.getvalue()
+
+
+def _hatching(size: tuple[int, int], width: int) -> Image.Image:
+    """White diagonal lines on black."""
+    lines = Image.new("L", size)
+    draw = ImageDraw.Draw(lines)
+    for start in range(-size[1], size[0], APART):
+        draw.line((start, size[1], start + size[1], 0), 255, width)
+    return lines
 
 
 def _letters(draw: ImageDraw.ImageDraw, size: tuple[int, int]) -> None:
