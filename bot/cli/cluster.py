@@ -50,6 +50,7 @@ def add_parser(commands: Commands) -> None:
 
 def run_head(options: argparse.Namespace) -> None:
     """Run Ray's head until a signal comes."""
+    from inference.cluster.head_port import wait_until_free
     from inference.cluster.ray_settings import head_command, ray_environment
     from inference.cluster.token import TokenError, ensure_token, rotate_token
 
@@ -66,6 +67,11 @@ def run_head(options: argparse.Namespace) -> None:
     except OSError as error:
         fail(f"The token cannot be written to {path}: {error}.")
     _require_ray()
+    if not wait_until_free(options.port):
+        fail(
+            f"Port {options.port} is already in use on this machine, by another `anima cluster`, by what is left of "
+            "one, or by another program. Stop that (`ray stop` ends all of Ray here), or choose another port with --port."
+        )
     print(f"Engines join with: anima engine {options.address or 'THIS-MACHINE'}:{options.port}", flush=True)
     command = head_command(options.port, options.address)
     os.execvpe(command[0], command, ray_environment(path))

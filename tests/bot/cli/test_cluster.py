@@ -11,6 +11,7 @@ from inference.cluster.examination import ClusterReport
 from inference.cluster.token import ensure_token
 from inference.cluster.version import code_version
 from tests.bot.cli.conftest import Anima
+from tests.ports import free_port
 
 Output = pytest.CaptureFixture[str]
 
@@ -79,3 +80,14 @@ def test_missing_ray_is_a_problem(anima: Anima, capsys: Output, cluster: pytest.
     cluster.setattr(bot.cli.cluster, "find_spec", lambda name: None)
     assert anima("doctor") == 1
     assert "pip install 'anima-bot[cluster]'" in of_the_cluster(capsys)[0]
+
+
+def test_a_port_that_is_in_use_is_explained_before_ray_is_started(
+    anima: Anima, capsys: Output, cluster: pytest.MonkeyPatch
+) -> None:
+    cluster.setattr("inference.cluster.head_port.RELEASE_TIMEOUT", 0.0)
+    cluster.setattr("os.execvpe", lambda *_: pytest.fail("Ray was started"))
+    with socket.create_server(("127.0.0.1", free_port())) as listener:
+        port = listener.getsockname()[1]
+        assert anima("cluster", "--port", str(port)) == 1
+    assert f"Port {port} is already in use on this machine" in capsys.readouterr().err

@@ -1,3 +1,5 @@
+"""The clock that times are shown by: Discord's, however wrong this machine's is."""
+
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
