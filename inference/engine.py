@@ -397,7 +397,8 @@ class _RequestBatch:
         cache = BlockCache() if self.requests[0].fast else None
         graphs = None if self.requests[0].tiled else engine.graphs
         passes = Passes(engine.transformer, context, cache, schedule, engine.device, graphs)
-        scale = torch.tensor([request.cfg_scale for request in self.requests], device=engine.device).view(-1, 1, 1, 1)
+        scales = [float(request.cfg_scale) for request in self.requests]
+        scale = torch.tensor(scales, device=engine.device).view(-1, 1, 1, 1)
 
         def denoiser(x: Tensor, sigma: Tensor) -> Tensor | tuple[Tensor, Tensor]:
             if self.cancelled is not None and self.cancelled():

@@ -489,6 +489,11 @@ def test_a_mask_that_would_redraw_nothing_is_refused_instead_of_returning_the_sa
         engine.generate([replace(REQUEST, image=source_image(), mask=image)])
 
 
+def test_a_whole_number_may_be_the_cfg_scale(engine: Engine) -> None:
+    whole, same = (engine.generate([replace(REQUEST, cfg_scale=scale)])[0] for scale in (3, 3.0))
+    assert torch.equal(whole.latent, same.latent)
+
+
 def test_a_mask_needs_an_image(engine: Engine) -> None:
     with pytest.raises(InvalidRequest, match="mask is set, but there is no image"):
         engine.generate([replace(REQUEST, mask=left_half())])
