@@ -48,11 +48,17 @@ def believed_tags(guesses: Sequence[TagGuess], thresholds: TagThresholds, *, wit
         and guess.probability >= (thresholds.names if guess.kind in NAMES else thresholds.general)
     ]
     believed.sort(key=lambda guess: -guess.probability)
-    safety = [Tag(SAFETY.get(name, name), Category.META, 0) for name in (tag_name(each.name) for each in safest)]
+    safety = [Tag(_in_animas_words(each.name), Category.META, 0) for each in safest]
     by_name: dict[str, Tag] = {}
     for tag in (*safety, *(Tag(tag_name(guess.name), Category(guess.kind.value), 0) for guess in believed)):
         by_name.setdefault(tag.name, tag)
     return list(by_name.values())
+
+
+def _in_animas_words(rating: str) -> str:
+    """Some lists write `rating:safe`."""
+    name = tag_name(rating).removeprefix("rating:")
+    return SAFETY.get(name, name)
 
 
 def described_prompt(tags: Iterable[Tag]) -> str:

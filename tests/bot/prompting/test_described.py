@@ -43,6 +43,11 @@ def test_only_the_likeliest_rating_is_used_and_only_on_request() -> None:
     assert prompt(*ratings, with_safety=True) == "nsfw, 1girl"
 
 
+def test_a_rating_with_its_prefix_is_the_same_rating() -> None:
+    rated = (("rating:questionable", TagKind.RATING, 0.6), ("1girl", GENERAL, 0.9))
+    assert prompt(*rated, with_safety=True) == "nsfw, 1girl"
+
+
 def test_a_name_with_brackets_or_braces_or_a_face_means_itself() -> None:
     names = ("saber_(fate)", ">_<", "||_||", "{o}_{o}", ":d")
     written = prompt(*((name, GENERAL, 0.9) for name in names))

@@ -87,6 +87,14 @@ async def test_how_safe_an_image_is_stands_in_front_where_that_makes_a_differenc
     assert "explicit, 1girl" in (await (await ask(stage, where=stage.discord.world.after_dark)).response()).text
 
 
+@pytest.mark.parametrize("blocked", [[], ["smile", "1girl"]])
+async def test_how_safe_an_image_is_alone_is_no_description(stage: DescribingStage, blocked: list[str]) -> None:
+    await change(stage, safety={"blocked_words": blocked})
+    stage.tagger.found = [guess for guess in stage.tagger.found if blocked or guess.kind is TagKind.RATING]
+    told = await (await ask(stage, where=stage.discord.world.after_dark)).response()
+    assert told.text == NOTHING_FOUND and await spent(stage) == 0
+
+
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
