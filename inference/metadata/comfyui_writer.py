@@ -283,10 +283,15 @@ def _sampled(g: Graph, p: Parameters, **start: _Output) -> _Output:
         seed=p.seed,
         steps=p.steps,
         cfg=p.cfg_scale,
-        sampler_name=comfyui_sampler(p.sampler or ""),
+        sampler_name=_sampler_name(p),
         scheduler=p.scheduler,
         denoise=p.denoise,
     )
+
+
+def _sampler_name(p: Parameters) -> str:
+    """ComfyUI's `ddim` is `euler`, but with noise of another seed outside of a mask."""
+    return "euler" if p.sampler == "ddim" and p.mask is not None else comfyui_sampler(p.sampler or "")
 
 
 def _shape(p: Parameters) -> dict[str, float] | None:
@@ -299,7 +304,7 @@ def _shape(p: Parameters) -> dict[str, float] | None:
 def _sampled_by_nodes(g: Graph, p: Parameters, **start: _Output) -> _Output:
     """With a sampler or a schedule that KSampler lacks."""
     sampler = (
-        g.add("KSamplerSelect", sampler_name=comfyui_sampler(p.sampler or ""))
+        g.add("KSamplerSelect", sampler_name=_sampler_name(p))
         if p.er_sde is None
         else g.add("SamplerER_SDE", **asdict(p.er_sde))
     )

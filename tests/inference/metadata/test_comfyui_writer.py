@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.metadata import Parameters, a1111, comfyui_reader, png_text
+from inference.metadata.parameters import RedrawMask
 from inference.sampling import sigmas
 from inference.solver_settings import ErSdeSettings
 from tests.inference.metadata.examples import EXAMPLE, PARAMETERS, TEXTS
@@ -347,6 +348,14 @@ def test_the_settings_of_er_sde_are_set_by_its_node_and_read_back(scheduler: str
         assert found.denoise == pytest.approx(denoise)
     web_ui = a1111.read(texts["parameters"])
     assert web_ui is not None and web_ui.er_sde == er_sde
+
+
+@pytest.mark.parametrize("scheduler", ["simple", "beta57"])
+def test_ddim_with_a_mask_is_euler_whose_noise_outside_of_the_mask_is_that_of_the_seed(scheduler: str) -> None:
+    drawn = replace(EXAMPLE, sampler="ddim", scheduler=scheduler, source_image="source.png")
+    kind = "KSampler" if scheduler == "simple" else "KSamplerSelect"
+    masked = replace(drawn, mask=RedrawMask(boxes=((0, 0, 64, 64),), seam=4))
+    assert [only(api(each), kind)["sampler_name"] for each in (drawn, masked)] == ["ddim", "euler"]
 
 
 def test_a_lora_that_changes_the_text_encoder_is_loaded_for_it_too() -> None:
