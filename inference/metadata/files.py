@@ -38,10 +38,17 @@ _COMMENT_MARKS = [
     for code in (*_COMMENT_CODES, "UNICODE")
     if encoding != "ascii" or len(code) == 8
 ]
+#: Other ways in which programs write the mark; the last is how exiv2 shows it.
+_COMMENT_MARKS += [code.replace("\0", blank).encode() for code in _COMMENT_CODES[:3] for blank in (" ", "\0")]
+_COMMENT_MARKS += [f"charset={word} ".encode() for word in ("Unicode", "Ascii", "Jis", "Undefined")]
+_MOST_MARKS = 2
+#: ISO 2022, by the bytes that begin characters of two.
+_JIS_ESCAPE = b"\x1b$"
+_GRAPH = re.compile(r"(prompt|workflow)\s*:\s*(?=\{)", re.IGNORECASE)
 #: Bytes that the EXIF segment of a JPEG file holds.
 _MAX_EXIF = 65_533
 _EXIF_MAKE, _EXIF_MODEL, _EXIF_IFD, _EXIF_USER_COMMENT = 0x010F, 0x0110, 0x8769, 0x9286
-_EXIF_FIRST, _EXIF_DESCRIPTION = 0x0100, 0x010E
+_EXIF_FIRST, _EXIF_DESCRIPTION, _EXIF_XP_COMMENT = 0x0100, 0x010E, 0x9C9C
 #: ASCII, signs and kana, and ideographs; of a text's beginning.
 _USUAL = re.compile(r"[\n -~\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef]")
 _LOOKED_AT = 10_000
@@ -174,6 +181,8 @@ def _stealth_texts(picture: Image.Image | bytes | str | os.PathLike[str]) -> dic
 
 def _unfolded(text: str) -> dict[str, str]:
     """A text that stands for all of a file's: a web UI's, a graph, NovelAI's comment, or an object of such texts."""
+    if graph := _GRAPH.match(text):
+        return {graph[1].lower(): text[graph.end() :]}
     found = json_object(text)
     if found is None:
         return {"parameters": text}
@@ -250,12 +259,14 @@ def _chunk_text(kind: bytes, data: bytes) -> dict[str, str]:
             return {key.decode("latin-1"): _decoded(_inflated(rest[1:]))}
         if kind == b"iTXt":
             _language, _translated_key, value = rest[2:].split(b"\0", 2)
-            return {key.decode("latin-1"): (_inflated(value) if rest[0] else value).decode()}
+            return {key.decode("latin-1"): _decoded(_inflated(value) if rest[0] else value)}
     return {}
 
 
 def _decoded(data: bytes) -> str:
-    """Latin-1, as the specification has it, unless the bytes are UTF-8, which programs write all the same."""
+    """Latin-1, as the specification has it, unless the bytes are UTF-8 or UTF-16, which programs write all the same."""
+    if _is_wide(data):
+        return _text_of_bytes(data)
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
@@ -274,6 +285,8 @@ def _pillow_texts(image: Image.Image) -> dict[str, str]:
     text = {key: value for key, value in info.items() if isinstance(key, str) and isinstance(value, str)}
     if isinstance(comment := info.get("comment"), bytes):  # of a JPEG file
         text["comment"] = _text_of_bytes(comment[:MAX_TEXT_LENGTH])
+        if is_json(text["comment"]):
+            text = _unfolded(text["comment"]) | text
     exif = info.get("exif")
     found = _exif_texts(exif) if isinstance(exif, bytes) else {}
     packet = info.get("xmp")
@@ -301,6 +314,8 @@ def _exif_texts(exif: bytes) -> dict[str, str]:
         comment = tags.get_ifd(_EXIF_IFD).get(_EXIF_USER_COMMENT) or tags.get(_EXIF_USER_COMMENT, b"")
         if comment := _user_comment(comment):
             text |= _unfolded(comment) if _COULD_BE_PROMPT.search(comment) else {"UserComment": comment}
+        if isinstance(shown := tags.get(_EXIF_XP_COMMENT), bytes):
+            text.setdefault("UserComment", _text_of_bytes(shown[:MAX_TEXT_LENGTH]))
     return {key: value for key, value in text.items() if value}
 
 
@@ -312,18 +327,38 @@ def _user_comment(value: bytes | str) -> str:
     if isinstance(value, str):
         return value
     value = value[: MAX_TEXT_LENGTH + 16]
-    mark = next(filter(value.startswith, _COMMENT_MARKS), b"")
-    if mark.startswith(b"JIS"):
-        with suppress(UnicodeDecodeError):
-            return value[len(mark) :].decode("shift_jis").strip("\0")
-    return _text_of_bytes(value[len(mark) :])
+    marks = b""
+    for _ in range(_MOST_MARKS):
+        mark = next((mark for mark in _COMMENT_MARKS if value[: len(mark)].upper() == mark.upper()), b"")
+        value, marks = value[len(mark) :], marks + mark
+    is_utf8 = not value.isascii() and _decodes(value, "utf-8")
+    if marks.upper().startswith(b"JIS") and not is_utf8:
+        encoding = "iso2022_jp" if _JIS_ESCAPE in value else "shift_jis"
+        if _decodes(value, encoding):
+            return value.decode(encoding).strip("\0")
+    if marks.upper().startswith(b"ASCII") and not is_utf8 and not _is_wide(value):
+        return value.decode("latin-1").strip("\0")
+    return _text_of_bytes(value)
+
+
+def _decodes(data: bytes, encoding: str) -> bool:
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_wide(data: bytes) -> bool:
+    """Whether the zeros in it, or a byte order mark, say that it is UTF-16."""
+    return data[:2] in (b"\xff\xfe", b"\xfe\xff") or 4 * data.rstrip(b"\0").count(0) >= len(data) > 0
 
 
 def _text_of_bytes(data: bytes) -> str:
     """UTF-16 where a byte order mark or many zeros say so, or where it is no UTF-8; else UTF-8."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", "replace").strip("\0")
-    if 4 * data.rstrip(b"\0").count(0) < len(data):
+    if not _is_wide(data):
         with suppress(UnicodeDecodeError):
             return data.decode("utf-8-sig").replace("\0", "")
     # The byte order is not stored. In the right one more characters are those of usual texts.

@@ -49,7 +49,7 @@ def _otherwise(comment: Mapping[str, Any]) -> Iterator[str]:
     noise, scale = as_number(comment.get("noise")), as_number(comment.get("uncond_scale"))
     if noise and comment.get("request_type") in _FROM_IMAGE:
         yield f"noise {noise:g}"
-    if scale is not None and scale != 1:
+    if scale and scale != 1:
         yield f"uncond_scale {scale:g}"
     prompt = comment.get("v4_prompt")
     if isinstance(prompt, dict) and prompt.get("use_coords") is True and _captions(prompt.get("caption")):

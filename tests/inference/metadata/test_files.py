@@ -120,8 +120,26 @@ def test_text_is_read_from_every_kind_of_chunk(text: str, how: dict[str, bool]) 
         b"\0" * 8 + WEBUI.encode(),
         b"UNICODE\0\xef\xbb\xbf" + WEBUI.encode(),
         b"JIS\0\0\0\0\0" + WEBUI.encode("shift_jis"),
+        b"JIS\0\0\0\0\0" + WEBUI.encode("iso2022_jp"),
+        b"JIS\0\0\0\0\0" + WEBUI.encode(),
+        b"Unicode\0" + WEBUI.encode("utf-16-be"),
+        b"UNICODE " + WEBUI.encode("utf-16-le"),
+        b"UNICODE\0UNICODE\0" + WEBUI.encode("utf-16-be"),
+        b"charset=Unicode " + WEBUI.encode(),
     ],
-    ids=["big endian", "little endian", "with byte order mark", "ascii", "undefined", "UTF-8's mark", "JIS"],
+    ids=[
+        *(
+            "big endian",
+            "little endian",
+            "with byte order mark",
+            "ascii",
+            "undefined",
+            "UTF-8's mark",
+            "JIS",
+            "ISO 2022",
+        ),
+        *("UTF-8 for JIS", "lower case", "a blank", "twice", "as exiv2 shows it"),
+    ],
 )
 def test_text_is_read_from_the_user_comment(format_: str, comment: bytes) -> None:
     assert read(with_user_comment(format_, comment)) == WEBUI_PARAMETERS
@@ -358,3 +376,34 @@ def test_a_file_that_says_nothing_has_no_exif() -> None:
     file = io.BytesIO()
     Image.new("RGB", (64, 64)).save(file, "PNG")
     assert exif_of(file.getvalue()) == b""
+
+
+def test_a_comment_in_latin_1_is_read() -> None:
+    found = read(with_user_comment("JPEG", b"ASCII\0\0\0" + WEBUI.replace("火", "é").encode("latin-1")))
+    assert found == replace(WEBUI_PARAMETERS, prompt="1girl, é")
+
+
+def test_a_comment_of_windows_is_read() -> None:
+    exif = Image.Exif()
+    exif[0x9C9C] = WEBUI.encode("utf-16-le")
+    assert read(with_exif("JPEG", exif)) == WEBUI_PARAMETERS
+
+
+@pytest.mark.parametrize("chunk", [b"tEXtparameters\0", b"iTXtparameters\0\0\0\0\0"])
+@pytest.mark.parametrize(("text", "encoding"), [(WEBUI, "utf-16"), (WEBUI.replace("火", "é"), "latin-1")])
+def test_a_chunk_in_another_encoding_than_it_should_have_is_read(chunk: bytes, text: str, encoding: str) -> None:
+    whole = png({})
+    data = chunk + text.encode(encoding)
+    added = (len(data) - 4).to_bytes(4, "big") + data + zlib.crc32(data).to_bytes(4, "big")
+    assert read(whole[:-12] + added + whole[-12:]) == replace(WEBUI_PARAMETERS, prompt=text.split(" <")[0])
+
+
+@pytest.mark.parametrize("mark", [b"", b"prompt:", b"Prompt: "])
+def test_a_graph_in_a_comment_is_read_and_no_prompt(mark: bytes) -> None:
+    graph = mark + png_text(EXAMPLE)["prompt"].encode()
+    found = read(with_user_comment("JPEG", b"ASCII\0\0\0" + graph))
+    assert found is not None and found.prompt == EXAMPLE.prompt
+    file = io.BytesIO()
+    PICTURE.save(file, "JPEG", comment=png_text(EXAMPLE)["prompt"])
+    found = read(file.getvalue())
+    assert found is not None and found.prompt == EXAMPLE.prompt
