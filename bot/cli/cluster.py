@@ -70,7 +70,7 @@ def run_head(options: argparse.Namespace) -> None:
     if not wait_until_free(options.port):
         fail(
             f"Port {options.port} is already in use on this machine, by another `anima cluster`, by what is left of "
-            "one, or by another program. Stop that (`ray stop` ends all of Ray here), or choose another port with --port."
+            "one, or by another program. Stop it (`ray stop` ends all of Ray here), or choose another port with --port."
         )
     print(f"Engines join with: anima engine {options.address or 'THIS-MACHINE'}:{options.port}", flush=True)
     command = head_command(options.port, options.address)
