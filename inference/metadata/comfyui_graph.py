@@ -308,6 +308,8 @@ def _named(names: Iterable[str], values: list[Any], all_named: bool) -> list[tup
     for name in names:
         if not queue:
             break
+        if name == "control_after_generate" and isinstance(queue[0], int) and not isinstance(queue[0], bool):
+            continue  # programs that write pages leave it out
         found.append((name, queue.popleft()))
         # The page keeps what happens to a seed after each image as a value of its own, without a socket.
         if name in ("seed", "noise_seed") and not all_named and queue and isinstance(queue[0], str):

@@ -15,6 +15,8 @@ _MAX_NODES = 5_000
 #: Nodes and links that all expansions look at.
 _MAX_WORK = 200_000
 _INPUTS, _OUTPUTS = "-10", "-20"
+#: The node that stands for the outer one, among those whose values it shows.
+_OWN = "-1"
 _LINK = ("id", "origin_id", "origin_slot", "target_id", "target_slot")
 
 
@@ -54,9 +56,13 @@ def _expand(
     name = str(outer["id"])
     inner = {str(node["id"]): dict(node, id=f"{name}:{node['id']}") for node in _entries(inside.get("nodes"))}
     wires = list(_links(inside.get("links")))
-    given, values = _sockets(outer, links), _values(outer)
+    places = _places(outer, inside)
+    given, values = _sockets(outer, places, links), _values(outer, places)
     for id_, key, value in _proxies(outer):
-        _set(inner.get(id_), key, value)
+        if id_ == _OWN:
+            values |= {places[key]: value} if key in places else {}
+        else:
+            _set(inner.get(id_), key, value)
     added: list[list[Any]] = []
     results: dict[str, list[Any]] = {}
     for number, source, slot, target, target_slot in wires:
@@ -78,14 +84,27 @@ def _expand(
     return [*(node for node in nodes if node is not outer), *inner.values()], [*kept, *added]
 
 
-def _sockets(outer: Entry, links: list[list[Any]]) -> dict[str, list[Any]]:
+def _places(outer: Entry, inside: Entry) -> dict[str, str]:
+    """The places of inputs inside by their names. The outer node may show some of them only, and in another order."""
+    names = [socket.get("name") for socket in _dicts(inside.get("inputs")) or _dicts(outer.get("inputs"))]
+    return {name: str(place) for place, name in enumerate(names) if isinstance(name, str)}
+
+
+def _sockets(outer: Entry, places: Mapping[str, str], links: list[list[Any]]) -> dict[str, list[Any]]:
     """What is wired to the outer node, by the places of its inputs."""
     origins = {str(number): [source, slot] for number, source, slot, *_ in links}
-    wired = ((str(i), str(socket.get("link"))) for i, socket in enumerate(_dicts(outer.get("inputs"))))
+    wired = (
+        (_place(places, i, socket), str(socket.get("link"))) for i, socket in enumerate(_dicts(outer.get("inputs")))
+    )
     return {place: origins[link] for place, link in wired if link in origins}
 
 
-def _values(outer: Entry) -> dict[str, Any]:
+def _place(places: Mapping[str, str], i: int, socket: Entry) -> str:
+    name = socket.get("name")
+    return places.get(name, str(i)) if isinstance(name, str) else str(i)
+
+
+def _values(outer: Entry, places: Mapping[str, str]) -> dict[str, Any]:
     """What is set on the outer node itself, by the places of its inputs."""
     if list(_proxies(outer)):
         return {}
@@ -94,7 +113,7 @@ def _values(outer: Entry) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for i, socket in enumerate(_dicts(outer.get("inputs"))):
         if isinstance(socket.get("widget"), dict) and queue:
-            found[str(i)] = queue.pop(0)
+            found[_place(places, i, socket)] = queue.pop(0)
             # As on any node, what happens to a seed after each image is a value of its own.
             if socket.get("name") in ("seed", "noise_seed") and queue and queue[0] in _CONTROLS:
                 queue.pop(0)

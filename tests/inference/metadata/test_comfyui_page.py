@@ -66,6 +66,22 @@ def test_promoted_values_of_inner_nodes_count() -> None:
     assert read(page) == replace(READ, prompt="2girls", seed=99)
 
 
+def test_promoted_values_of_the_node_itself_are_its_inputs() -> None:
+    proxies = {"proxyWidgets": [["7", "steps"], ["-1", "seed"], ["-1", "text"], ["-1", "unheard of"]]}
+    page = with_subgraph({"inputs": sockets(None), "properties": proxies, "widgets_values": [9, 99, "2girls", 1]})
+    assert read(page) == replace(READ, prompt="2girls", seed=99, steps=9)
+
+
+@pytest.mark.parametrize("shown", [["seed"], ["seed", "text"]])
+def test_inputs_that_are_shown_are_known_by_their_names(shown: list[str]) -> None:
+    by_name = {socket["name"]: socket for socket in sockets(41)}
+    page = with_subgraph({"inputs": [by_name[name] for name in shown], "widgets_values": [99, "randomize", "2girls"]})
+    page["definitions"]["subgraphs"][0]["inputs"] = [{"name": "text"}, {"name": "seed"}, None]
+    page["links"][1][4] = 1
+    prompt = "from a wire" if "text" in shown else READ.prompt
+    assert read(page) == replace(READ, prompt=prompt, seed=99)
+
+
 def test_without_values_outside_those_inside_count() -> None:
     assert read(with_subgraph({"inputs": [], "widgets_values": []})) == READ
 
@@ -192,3 +208,9 @@ def test_wires_of_anything_everywhere_are_followed() -> None:
     sent = {"downstream": 7, "downstream_slot": 0, "upstream": "1", "upstream_slot": 0, "type": "MODEL"}
     page["extra"] = {"ue_links": [sent, None, {}, sent | {"downstream_slot": 99}, sent | {"upstream": "99"}]}
     assert read(page) == READ
+
+
+def test_a_sampler_without_the_control_of_its_seed_is_read() -> None:
+    sockets = [socket for socket in PAGE["nodes"][6]["inputs"] if "widget" not in socket]
+    for values in ([42, 20, 7.5, "euler_ancestral", "karras", 1], [42, None, 20, 7.5, "euler_ancestral", "karras", 1]):
+        assert with_values(7, type="KSampler", inputs=sockets, widgets_values=values) == READ
