@@ -71,6 +71,10 @@ _LOADED = (
     (re.compile(r"[Cc]heckpoint|C[Kk][Pp][Tt]"), "ckpt_name"),
     (re.compile(r"UNET|Unet|DiffusionModel"), "unet_name"),
 )
+#: Classes of nodes that hold one value.
+_HOLDS_ONE = re.compile(
+    r"Primitive|Constant|String|Text|Int|INT|Float|FLOAT|Number|[Ss]eed|Prompt|[GS]etNode|Select|Latent"
+)
 _MODEL_ENDINGS = (".safetensors", ".sft", ".ckpt", ".gguf", ".pt", ".pth")
 
 
@@ -325,14 +329,17 @@ def _fits(name: str, value: Any) -> bool:
 
 
 def _unnamed(kind: str, values: list[Any]) -> Iterator[tuple[str, Any]]:
-    """The first value of a node that names none: of loaders a file, of text encoders a text."""
+    """The first value of a node that names none: of loaders a file, of text encoders a text.
+
+    Of others it is taken if there is no other value, or if the class says that it is the one that the node holds.
+    """
     if values:
         files = next((name for pattern, name in _LOADED if pattern.search(kind)), None)
         if files is not None and (file := next(filter(_is_model_file, values), None)):
             yield files, file
         elif "TextEncode" in kind and (texts := [value for value in values if isinstance(value, str)]):
             yield "text", texts[0]
-        else:
+        elif len(values) == 1 or _HOLDS_ONE.search(kind):
             yield "value", values[0]
 
 

@@ -109,6 +109,9 @@ class _GraphWalk:
         changed += changed_afterwards(map(self._resolved, began.later))
         changed += [f"one of {began.others + 1} images of its graph"] if began.others else []
         cfg_scale = as_number(self.wires.setting(parts, "cfg", "cfg_conds"))
+        sampler_name = self._sampler(sampler, parts)
+        told = sampler_name or self.wires.worked_out(parts, "sampler_name")
+        changed += [] if told else [sampler.kind]
         without_cfg = any(part.kind == "BasicGuider" for part in parts)
         return Parameters(
             prompt=prompts["positive"].text,
@@ -117,7 +120,7 @@ class _GraphWalk:
             height=height,
             steps=steps,
             cfg_scale=1.0 if without_cfg else cfg_scale,
-            sampler=self._sampler(sampler, parts),
+            sampler=sampler_name,
             scheduler=scheduler,
             seed=as_integer(self.wires.setting(parts, "seed", "noise_seed")),
             denoise=denoise,
@@ -253,7 +256,7 @@ class _GraphWalk:
 
     def _worked_out(self, parts: list[Node]) -> list[str]:
         """Settings that a node works out, which are not known."""
-        named = (("seed", "noise_seed"), ("steps",), ("cfg",), ("denoise",))
+        named = (("seed", "noise_seed"), ("steps",), ("cfg",), ("denoise",), ("sampler_name",), ("scheduler",))
         kinds = ((names[0], self.wires.worked_out(parts, *names)) for names in named)
         return [f"{name} ({kind})"[:100] for name, kind in kinds if kind]
 

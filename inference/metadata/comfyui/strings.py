@@ -16,7 +16,7 @@ _TEMPLATE = re.compile(r"[{}]|__")
 #: are not run: a stranger's may run forever.
 _UNKNOWN = re.compile(
     r"[Rr]egex|Ollama|LLM|GPT|Gemini|Florence|[Cc]aption|[Ii]nterrogat|Tagger|[Tt]ranslat|DeepSeek|Qwen\w*VL|"
-    r"Random ?Line|Text Random|Prompt ?Styl|Load ?Text|Text ?File|From ?File|[Pp]rompt ?Line|[Ss]elect ?Line"
+    r"Random ?Line|Text Random|Prompt ?Styl|Load ?Text|Text ?File|From ?File|[Pp]rompt ?(?:Line|Queue)|[Ss]elect ?Line"
 )
 #: Nodes that take LoRAs from the tags of their text.
 _TAKES_TAGS = re.compile(r"Wildcard|Lora|LoRA|^PC|^Power Prompt")

@@ -5,12 +5,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from inference.metadata.comfyui_graph import Link, Node, Nodes
-from inference.metadata.parameters import as_text
+from inference.metadata.parameters import as_number, as_text
 
 #: Nodes along one walk.
 FARTHEST = 64
 #: What nodes call a value that they hold for others.
 CONSTANTS = ("value", "seed", "noise_seed", "int", "float", "number", "string", "text")
+#: Settings that are no numbers.
+_WORDS = ("sampler_name", "scheduler")
 #: Nodes that work a value out from others.
 _WORKS_OUT = re.compile(
     r"[Mm]ath|Expression|[Cc]alc|Operation|[Mm]ultipl|[Rr]ange|[Rr]andom(?!ly)|[Ii]ncrement|[Cc]ompare|Eval"
@@ -64,7 +66,8 @@ class Wires:
 
     def worked_out(self, parts: list[Node], *names: str) -> str | None:
         """The class of the node that gives a value which is not known; None if the value is, or is not asked for."""
-        if self.setting(parts, *names) is not None:
+        value = self.setting(parts, *names)
+        if as_number(value) is not None or (names[0] in _WORDS and value is not None):
             return None
         link = next((link for part in parts if (link := link_of(part, *names)) is not None), None)
         kinds = [] if link is None else [node.kind for node in self.upstream(link, (), any_input=True) if node.kind]

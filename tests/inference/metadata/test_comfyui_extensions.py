@@ -47,6 +47,7 @@ def test_what_an_extensions_sampler_did_besides_is_named(graph: dict[str, Any], 
         ({"seed": ["made", 0]}, "SimpleMath+", "seed (SimpleMath+)"),
         ({"steps": ["made", 0]}, "MathExpression|pysssss", "steps (MathExpression|pysssss)"),
         ({"cfg": ["made", 0]}, "Somebody's Number", "cfg (Somebody's Number)"),
+        ({"sampler_name": ["made", 0]}, "Somebody's Choice", "sampler_name (Somebody's Choice)"),
     ],
 )
 def test_a_setting_that_is_worked_out_is_named_and_never_a_wrong_one(
@@ -56,7 +57,10 @@ def test_a_setting_that_is_worked_out_is_named_and_never_a_wrong_one(
     graph = with_sampler("KSampler", **inputs) | {"made": made, "five": node("Compute", x=5)}
     assert left_out(graph) == [named]
     found = read(graph | {"five": node("PrimitiveInt", value=5)} if "Math" in kind else graph)
-    assert found is not None and getattr(found, {"cfg": "cfg_scale"}.get(*inputs, *inputs)) is None
+    assert (
+        found is not None
+        and getattr(found, {"cfg": "cfg_scale", "sampler_name": "sampler"}.get(*inputs, *inputs)) is None
+    )
 
 
 def test_a_prompt_node_with_tags_and_optional_wires_is_read() -> None:
@@ -102,3 +106,15 @@ def test_what_leads_to_an_unknown_text_is_not_named_besides() -> None:
     tagger = node("WD14Tagger|pysssss", image=["picture", 0], model="x")
     graph = PARTS | {"positive": encoder, "tags": tagger, "picture": node("LoadImage", image="a.png")}
     assert left_out(graph) == ["WD14Tagger|pysssss"]
+
+
+def test_a_sampler_that_does_not_say_how_it_walks_is_named() -> None:
+    inputs = {name: value for name, value in PARTS["sampler"]["inputs"].items() if name != "sampler_name"}
+    graph = PARTS | {"sampler": node("AnimaFlowCorrectiveSampler", **inputs)}
+    assert read(graph) == replace(READ, sampler=None, extra=((LEFT_OUT, "AnimaFlowCorrectiveSampler"),))
+
+
+def test_a_queue_of_prompts_is_named() -> None:
+    encoder = node("CLIPTextEncode", text=["queue", 0], clip=["model", 1])
+    graph = PARTS | {"positive": encoder, "queue": node("AnimaPromptQueue", prompts="a\n\nb")}
+    assert left_out(graph) == ["AnimaPromptQueue"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from inference.metadata import Parameters, comfyui_reader
+from inference.metadata import LEFT_OUT, Parameters, comfyui_reader
 from tests.effort import bounded_effort
 from tests.inference.metadata.test_comfyui_reader import PAGE, READ
 
@@ -214,3 +214,13 @@ def test_a_sampler_without_the_control_of_its_seed_is_read() -> None:
     sockets = [socket for socket in PAGE["nodes"][6]["inputs"] if "widget" not in socket]
     for values in ([42, 20, 7.5, "euler_ancestral", "karras", 1], [42, None, 20, 7.5, "euler_ancestral", "karras", 1]):
         assert with_values(7, type="KSampler", inputs=sockets, widgets_values=values) == READ
+
+
+def test_the_first_of_several_values_without_names_is_no_setting() -> None:
+    page = copy.deepcopy(PAGE)
+    sampler = page["nodes"][6]
+    next(socket for socket in sampler["inputs"] if socket["name"] == "sampler_name")["link"] = 90
+    page["nodes"].append({"id": 91, "type": "Make Saver Config", "widgets_values": ["%seed", "png", 100]})
+    page["links"].append([90, 91, 0, 7, 7, "COMBO"])
+    named = ((LEFT_OUT, "sampler_name (Make Saver Config)"),)
+    assert read(page) == replace(READ, sampler=None, extra=named)
