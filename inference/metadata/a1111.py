@@ -46,6 +46,7 @@ _NO_FILES = ("None", "Automatic", "Default (model)")
 
 _TAG = re.compile(r" ?<(\w+):([^<>]+)>")
 _LORA_KINDS = {"lora", "lyco", "locon", "loha", "lokr"}
+_STRENGTHS = ("te=", "unet=")
 _STEPS = re.compile(r"[\s,.]*\bSteps: \d+(?=,|\s*$)")
 _NEGATIVE_WITHIN = re.compile(r"[\s,.]*\bNegative prompt: ?")
 _QUOTED = re.compile(r'"(?:\\.|[^\\"])*+"', re.DOTALL)
@@ -337,21 +338,25 @@ def _end_of_quoted(line: str, start: int) -> int:
     return start
 
 
-def loras_of(prompt: str) -> tuple[tuple[tuple[str, float], ...], Pairs]:
+def loras_of(prompt: str, *, model_first: bool = False) -> tuple[tuple[tuple[str, float], ...], Pairs]:
     """The LoRAs of a prompt's tags, and the tags that stand for something else or cannot be read, as `extra` has them.
 
     `<lora:name:0.5:0.9>` or `<lora:name:te=0.5:unet=0.9>`: the first strength is the text encoder's, the second the
-    diffusion model's, and by default it is the first.
+    diffusion model's, and by default it is the first. Other arguments, such as strengths of blocks, are left out.
+
+    model_first: whether the first is the diffusion model's, as SwarmUI and ComfyUI's extensions have it.
     """
     loras: list[tuple[str, float]] = []
     left_out: list[tuple[str, str]] = []
     for tag in _TAG.finditer(prompt):
         name, *arguments = tag[2].split(":")
-        strength = _strength(arguments) if tag[1].casefold() in _LORA_KINDS else None
+        strength = _strength(arguments, model_first) if tag[1].casefold() in _LORA_KINDS else None
         if strength is None:
             left_out.append((LEFT_OUT, tag[0].strip()))
         else:
             loras.append((name, strength))
+            others = [each for each in arguments if "=" in each and not each.startswith(_STRENGTHS)]
+            left_out += [(LEFT_OUT, f"{each} (LoRA {name})"[:100]) for each in others]
     return tuple(loras), tuple(left_out)
 
 
@@ -360,11 +365,11 @@ def without_tags(prompt: str) -> str:
     return _TAG.sub("", prompt)
 
 
-def _strength(arguments: list[str]) -> float | None:
+def _strength(arguments: list[str], model_first: bool) -> float | None:
     named = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
     in_order = [argument for argument in arguments if "=" not in argument]
-    text_encoder = named.get("te", in_order[0] if in_order else "1")
-    return as_number(named.get("unet", in_order[1] if len(in_order) > 1 else text_encoder))
+    first = named.get("te", in_order[0] if in_order else "1")
+    return as_number(named.get("unet", in_order[1] if len(in_order) > 1 and not model_first else first))
 
 
 def _lora_weights(value: str) -> Iterator[tuple[str, float]]:

@@ -216,7 +216,10 @@ class _GraphWalk:
             link if isinstance(link, Link) else None, ["model", "opt_model"], any_input=True
         ):
             found = [lora for stack in reversed(self._stacks(node)) for lora in loras_of(self.wires.values(stack))]
-            found = found or list(strings.tagged_loras(node.kind, self.wires.values(node)))
+            if not found:
+                tagged, left_out = strings.tagged_loras(node.kind, self.wires.values(node))
+                found = list(tagged)
+                changes += left_out
             loras += reversed(found)
             for name in _MODEL_FILES[: -1 if isinstance(node.inputs.get("model"), Link) else None]:
                 file = file or as_text(self.wires.setting([node], name))

@@ -331,7 +331,7 @@ def _swarmui_loras(found: Object, prompt: str) -> list[tuple[str, float]]:
     loras = list(_named_weights(found.get("loras"), found.get("loraweights")))
     names = {name for name, _ in loras}
     whole = prompt[: part.start()] if (part := _SWARMUI_PART.search(prompt)) else prompt
-    return [*loras, *(lora for lora in a1111.loras_of(whole)[0] if lora[0] not in names)]
+    return [*loras, *(lora for lora in a1111.loras_of(whole, model_first=True)[0] if lora[0] not in names)]
 
 
 def _swarmui_prompt(prompt: str) -> tuple[str, tuple[str, ...]]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from inference.metadata import a1111
-from inference.metadata.parameters import as_integer, as_text
+from inference.metadata.parameters import Pairs, as_integer, as_text
 
 #: The input that keeps what a node of wildcards gave.
 POPULATED = "populated_text"
@@ -130,8 +130,8 @@ def toggled_words(inputs: Mapping[str, Any]) -> str | None:
     return None
 
 
-def tagged_loras(kind: str, inputs: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
-    """The LoRAs that a node takes from the tags of its text."""
+def tagged_loras(kind: str, inputs: Mapping[str, Any]) -> tuple[tuple[tuple[str, float], ...], Pairs]:
+    """The LoRAs that a node takes from the tags of its text, and what of the tags is left out."""
     texts = (as_text(inputs.get(name)) for name in (POPULATED, "text", "prompt", "lora_syntax"))
     text = next((text for text in texts if text is not None), None)
-    return a1111.loras_of(text)[0] if text and _TAKES_TAGS.search(kind) else ()
+    return a1111.loras_of(text, model_first=True) if text and _TAKES_TAGS.search(kind) else ((), ())

@@ -153,7 +153,13 @@ def with_model(**nodes: dict[str, Any]) -> Parameters | None:
     ],
 )
 def test_loras_by_tags_in_a_nodes_text_are_read(loader: dict[str, Any]) -> None:
-    assert with_model(changed=loader) == replace(READ, loras=(("style", 1.0),))
+    """The first strength is the diffusion model's, other than in A1111's tags."""
+    assert with_model(changed=loader) == replace(READ, loras=(("style", 0.6),))
+    for name, text in loader["inputs"].items():
+        if isinstance(text, str):
+            loader["inputs"][name] = text.replace(":1>", ":1:LBW=ALL>")
+    named = ((LEFT_OUT, "LBW=ALL (LoRA style)"),)
+    assert with_model(changed=loader) == replace(READ, loras=(("style", 0.6),), extra=named)
 
 
 STACK = {"lora_name_1": "a.safetensors", "lora_wt_1": 0.7, "model_str_1": 0.4, "clip_str_1": 1, "lora_count": 1}

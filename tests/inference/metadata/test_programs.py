@@ -81,6 +81,7 @@ def test_loras_of_tags_that_swarmui_left_in_the_prompt_are_read() -> None:
     found = swarmui(prompt="cat <lora:a:0.7> <lora:b>", loras=["a"], loraweights=["0.5"])
     assert found.loras == (("a", 0.5), ("b", 1.0))
     assert swarmui(prompt="cat <segment:face> <lora:a:0.7>").loras == ()
+    assert swarmui(prompt="cat <lora:a:0.7:0.2>").loras == (("a", 0.7),)
 
 
 def test_what_else_invokeai_did_is_named_and_loras_that_are_off_are_none() -> None:
@@ -226,3 +227,10 @@ def test_a_negative_prompt_may_be_indented() -> None:
 def test_words_for_no_vae_of_its_own_are_no_names() -> None:
     assert webui(VAE="Default (model)").vae is None and webui(VAE="Automatic").vae is None
     assert webui(VAE="x.safetensors").vae == "x.safetensors"
+
+
+@pytest.mark.parametrize("argument", ["lbw=ALL", "stop=10", "dyn=4"])
+def test_arguments_of_a_lora_that_are_none_here_are_named(argument: str) -> None:
+    found = webui(f"cat <lora:a:0.5:0.9:{argument}>")
+    assert (found.loras, named(found)) == ((("a", 0.9),), [f"{argument} (LoRA a)"])
+    assert named(webui("cat <lora:a:te=0.5:unet=0.9>")) == []
