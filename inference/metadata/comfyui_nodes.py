@@ -53,6 +53,7 @@ _OFF = {"off", "false", "none", "disabled", "no"}
 #: Inputs that switch a whole node on, and one that switches it off.
 _ON, _BYPASS = ("toggle", "switch", "enabled"), "bypass"
 _FILE = re.compile(r".*\.(?:safetensors|sft)", re.IGNORECASE | re.DOTALL)
+_CHOOSES = re.compile(r"(?i:random|cycle).*(?i:lora|stack)|(?i:lora).*(?i:random|cycle)")
 _MAX_JSON = 1 << 16
 
 
@@ -100,6 +101,13 @@ def is_off(inputs: Mapping[str, Any]) -> bool:
     return inputs.get(_BYPASS) is True or any(
         isinstance(inputs.get(name), bool | str) and not _is_on(inputs[name]) for name in _ON
     )
+
+
+def is_random(kind: str, inputs: Mapping[str, Any]) -> bool:
+    """Whether a stack chooses its LoRAs anew for each image, and the graph does not keep which."""
+    config = inputs.get("randomizer_config")
+    kept = isinstance(config, dict) and config.get("roll_mode") == "fixed"
+    return bool(_CHOOSES.search(kind)) and not kept
 
 
 def holds_unknown_lora(inputs: Mapping[str, Any]) -> bool:

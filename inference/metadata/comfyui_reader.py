@@ -26,7 +26,14 @@ from inference.metadata.comfyui.schedule_length import steps_of_schedule
 from inference.metadata.comfyui.texts import TEXTS, Texts, encodes, maker
 from inference.metadata.comfyui.wires import FARTHEST, Wires, link_of, works_size_out
 from inference.metadata.comfyui_graph import Link, Node, Nodes, graphs, without_unselected
-from inference.metadata.comfyui_nodes import er_sde_of_node, holds_unknown_lora, is_off, loras_of, sampler_of_node
+from inference.metadata.comfyui_nodes import (
+    er_sde_of_node,
+    holds_unknown_lora,
+    is_off,
+    is_random,
+    loras_of,
+    sampler_of_node,
+)
 from inference.metadata.comfyui_writer import BETA57
 from inference.metadata.names import our_sampler, our_scheduler
 from inference.metadata.parameters import (
@@ -215,7 +222,8 @@ class _GraphWalk:
         for node in self.wires.upstream(
             link if isinstance(link, Link) else None, ["model", "opt_model"], any_input=True
         ):
-            found = [lora for stack in reversed(self._stacks(node)) for lora in loras_of(self.wires.values(stack))]
+            found, unknown = self._loras(self._stacks(node))
+            changes += left_out_extra(unknown)
             if not found:
                 tagged, left_out = strings.tagged_loras(node.kind, self.wires.values(node))
                 found = list(tagged)
@@ -232,6 +240,19 @@ class _GraphWalk:
                 changes.append((LEFT_OUT, node.kind))
         shifted = () if shift in (None, ANIMA_SHIFT) else ((SHIFT, f"{shift:g}"),)
         return file, tuple(reversed(loras)), (*shifted, *changes)
+
+    def _loras(self, stacks: list[Node]) -> tuple[list[tuple[str, float]], list[str]]:
+        """The LoRAs of a loader and the stacks that lead to it, and the stacks of which they are not known."""
+        found: list[tuple[str, float]] = []
+        unknown: list[str] = []
+        for place, stack in reversed(list(enumerate(stacks))):
+            values = self.wires.values(stack)
+            loras = [] if is_random(stack.kind, values) else list(loras_of(values))
+            found += loras
+            # The loader itself, the first, can hold its LoRAs in other forms.
+            if not loras and (is_random(stack.kind, values) or (place > 0 and holds_unknown_lora(values))):
+                unknown.append(stack.kind)
+        return found, unknown
 
     def _may_change(self, node: Node) -> bool:
         return changes_model(node) or ("lora" in node.kind.casefold() and holds_unknown_lora(self.wires.values(node)))

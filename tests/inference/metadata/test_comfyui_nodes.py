@@ -417,3 +417,29 @@ def test_a_prompt_combined_with_an_empty_one_is_read() -> None:
         "zero": node("ConditioningZeroOut", conditioning=["negative", 0]),
     }
     assert read(graph) == replace(READ, extra=((LEFT_OUT, "ConditioningZeroOut"),))
+
+
+@pytest.mark.parametrize(
+    ("stack", "loras", "named"),
+    [
+        (node("Lora Cycler (LoraManager)", cycler_config={"current_index": 1}), (), True),
+        (node("CR Random LoRA Stack", lora_name_1="a.safetensors", model_weight_1=0.7, switch_1="On"), (), True),
+        (
+            node(
+                "Lora Randomizer (LoraManager)",
+                randomizer_config={"roll_mode": "fixed"},
+                loras={"__value__": [{"name": "a", "strength": 0.7, "active": True}]},
+            ),
+            (("a", 0.7),),
+            False,
+        ),
+        (node("Stack of Somebody", first="a.safetensors", power=0.7), (), True),
+        (node("LoRA Stacker", lora_count=1, lora_name_1="None", lora_wt_1=1.0), (), False),
+    ],
+)
+def test_a_stack_whose_loras_are_not_known_is_named(
+    stack: dict[str, Any], loras: tuple[tuple[str, float], ...], named: bool
+) -> None:
+    loader = node("CR Apply LoRA Stack", model=["model", 0], switch="On", lora_stack=["stack", 0])
+    extra = ((LEFT_OUT, stack["class_type"]),) if named else ()
+    assert with_model(changed=loader, stack=stack) == replace(READ, loras=loras, extra=extra)
