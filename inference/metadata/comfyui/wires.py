@@ -11,6 +11,8 @@ from inference.metadata.parameters import as_number, as_text
 FARTHEST = 64
 #: What nodes call a value that they hold for others.
 CONSTANTS = ("value", "seed", "noise_seed", "int", "float", "number", "string", "text")
+#: What nodes that hold settings for samplers call them besides.
+_ALSO_CALLED = {"sampler_name": ("sampler",), "scheduler": ("scheduler_name",), "steps": ("steps_total",)}
 #: Settings that are no numbers.
 _WORDS = ("sampler_name", "scheduler")
 #: Nodes that work a value out from others.
@@ -58,7 +60,7 @@ class Wires:
         for node in self.upstream(link, [*names, *CONSTANTS], any_input=True):
             if (names[0] in ("width", "height") and works_size_out(node)) or _works_out(node):
                 return None
-            for name in (*names, *CONSTANTS):
+            for name in (*names, *_ALSO_CALLED.get(names[0], ()), *CONSTANTS):
                 value = node.inputs.get(name)
                 if isinstance(value, str | int | float):
                     return value

@@ -118,3 +118,16 @@ def test_a_queue_of_prompts_is_named() -> None:
     encoder = node("CLIPTextEncode", text=["queue", 0], clip=["model", 1])
     graph = PARTS | {"positive": encoder, "queue": node("AnimaPromptQueue", prompts="a\n\nb")}
     assert left_out(graph) == ["AnimaPromptQueue"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        node("Input Parameters (Image Saver)", seed=5, steps=9, cfg=3.0, sampler="euler", scheduler="simple"),
+        node("KSampler Config (rgthree)", steps_total=9, cfg=3.0, sampler_name="euler", scheduler="simple"),
+    ],
+)
+def test_settings_in_a_node_of_their_own_are_read(settings: dict[str, Any]) -> None:
+    wired = ("steps", "cfg", "sampler_name", "scheduler")
+    graph = with_sampler("KSampler", **{name: ["held", i] for i, name in enumerate(wired)}) | {"held": settings}
+    assert read(graph) == replace(READ, steps=9, cfg_scale=3.0, sampler="euler", scheduler="simple")
