@@ -21,7 +21,7 @@ from inference.metadata.parameters import (
     left_out_extra,
 )
 from inference.metadata.programs import draw_things as draw_things_names
-from inference.metadata.programs import dream
+from inference.metadata.programs import dream, invokeai_graph
 
 Object = dict[str, Any]
 
@@ -103,7 +103,8 @@ def read(text: Mapping[str, str]) -> Parameters | None:
         for reader in _READERS:
             if parameters := reader(found):
                 return parameters
-    return dream.read(text)
+    wired = invokeai_graph.metadata(text.get("invokeai_graph"))
+    return dream.read(text) or (None if wired is None else invokeai(wired))
 
 
 def values(found: Object, **keys: str) -> Object:
@@ -167,11 +168,12 @@ def invokeai(found: Object) -> Parameters | None:
         return None
     name = as_text(found.get("scheduler")) or ""
     sampler = name.removesuffix("_k")
+    cfg = "cfg_scale" if found.get("cfg_scale") is not None else "guidance_scale"
     mode = as_text(found.get("generation_mode")) or ""
     from_image = "img2img" in mode or "inpaint" in mode or "outpaint" in mode
     return Parameters(
         **values(found, prompt="positive_prompt", negative_prompt="negative_prompt", width="width", height="height"),
-        **values(found, steps="steps", cfg_scale="cfg_scale", seed="seed", model="model", vae="vae"),
+        **values(found, steps="steps", cfg_scale=cfg, seed="seed", model="model", vae="vae"),
         sampler=our_sampler(dream.SAMPLERS.get(sampler, sampler)) if sampler else None,
         scheduler="karras" if name.endswith("_k") else None,
         denoise=_denoise(as_number(found.get("strength"))) if from_image else 1.0,
@@ -181,7 +183,7 @@ def invokeai(found: Object) -> Parameters | None:
         extra=(
             *_shift(found.get("shift")),
             *_left_out(found, _INVOKEAI_LEFT_OUT),
-            *_left_out(_object(found.get("canvas_v2_metadata")), _INVOKEAI_LAYERS),
+            *_left_out(_layers(found, mode), _INVOKEAI_LAYERS),
         ),
     )
 
@@ -311,6 +313,16 @@ def _left_out(found: Object, prefixes: tuple[str, ...]) -> Pairs:
 
 def _object(value: Any) -> Object:
     return value if isinstance(value, dict) else {}
+
+
+def _layers(found: Object, mode: str) -> Object:
+    """The canvas' layers that took part. A canvas has a mask even if nothing was redrawn."""
+    layers = _object(found.get("canvas_v2_metadata"))
+    on = {
+        kind: [row for row in _rows(rows) if row.get("isEnabled") is not False and row.get("is_enabled") is not False]
+        for kind, rows in layers.items()
+    }
+    return on if "paint" in mode else {kind: rows for kind, rows in on.items() if kind != "inpaintMasks"}
 
 
 def _batch(value: Any) -> Pairs:

@@ -99,6 +99,42 @@ def test_what_else_invokeai_did_is_named_and_loras_that_are_off_are_none() -> No
     assert named(found) == ["cfg_rescale_multiplier 0.7", "upscale_model", "controlLayers"]
 
 
+@pytest.mark.parametrize(
+    ("mode", "layers", "told"),
+    [
+        ("txt2img", {"inpaintMasks": [{"isEnabled": True}]}, []),
+        ("inpaint", {"inpaintMasks": [{"isEnabled": True}]}, ["inpaintMasks"]),
+        ("txt2img", {"controlLayers": [{"isEnabled": False}]}, []),
+        ("txt2img", {"controlLayers": [{"isEnabled": True}], "rasterLayers": [{}]}, ["controlLayers"]),
+    ],
+)
+def test_layers_of_invokeais_canvas_are_named_if_they_took_part(
+    mode: str, layers: dict[str, Any], told: list[str]
+) -> None:
+    values = {"positive_prompt": "cat", "generation_mode": mode, "canvas_v2_metadata": layers}
+    assert named(read_texts(invokeai_metadata=json.dumps(values))) == told
+
+
+def test_invokeais_graph_is_read_where_there_is_nothing_else() -> None:
+    core = {"type": "core_metadata", "generation_mode": "anima_txt2img", "steps": 30, "guidance_scale": 4.0}
+    nodes = {
+        "core": core | {"scheduler": "euler_a", "negative_prompt": "bad"},
+        "seed": {"type": "integer", "value": 12},
+        "text": {"type": "string", "value": "cat"},
+        "lora": {"type": "lora_selector", "lora": {"name": "style"}, "weight": 0.7},
+    }
+    wires = (("seed", "seed"), ("text", "positive_prompt"), ("gone", "width"))
+    edges: list[Any] = [
+        {"source": {"node_id": name, "field": "value"}, "destination": {"node_id": "core", "field": field}}
+        for name, field in wires
+    ]
+    found = read_texts(invokeai_graph=json.dumps({"nodes": nodes, "edges": [*edges, 7, {}, {"source": 1}]}))
+    assert (found.prompt, found.negative_prompt, found.seed, found.steps) == ("cat", "bad", 12, 30)
+    assert (found.cfg_scale, found.sampler, found.loras) == (4.0, "euler_a", (("style", 0.7),))
+    for graph in ({}, {"nodes": []}, {"nodes": {"x": 1}}):
+        assert read(png(invokeai_graph=json.dumps(graph))) is None
+
+
 def test_invokeais_command_is_read() -> None:
     text = r'"a \"cat\", hat [bad, worse]" -s 50 -S 2980747362 -W 512 -H 768 -C 7.5 -A k_euler_a -G 0.9'
     found = read_texts(Dream=text)
