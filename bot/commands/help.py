@@ -13,7 +13,8 @@ from bot.client import AnimaClient
 from bot.commands.tree import OPEN_TO_BLOCKED
 from bot.components.base import AnimaInteraction, Component, is_own_message
 from bot.generation.options import Options
-from bot.jobs.submission import JobRequest, Origin
+from bot.jobs.acknowledgement.origin import Origin
+from bot.jobs.submission import JobRequest
 from bot.messages.layout import StaticLayout
 from bot.prompting.hints.weights import WEAKEST_EFFECT
 from bot.prompting.miniature import EXAMPLES

@@ -23,7 +23,7 @@ from bot.components.base import ABSTRACT, AnimaInteraction, Component, defer_pri
 from bot.components.deletion import delete_images
 from bot.components.requests import reroll
 from bot.generation.spec import JobSpec
-from bot.jobs.submission import Origin
+from bot.jobs.acknowledgement.origin import Origin
 from bot.messages.attachments import media_of
 from bot.messages.details import describe_job, message_url, summary
 from bot.messages.job import SPOILER

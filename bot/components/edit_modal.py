@@ -25,8 +25,8 @@ from bot.generation.typed.loras import parse_loras
 from bot.generation.typed.mistakes import describe_ranges
 from bot.generation.typed.models import models_meant, the_only
 from bot.generation.values import Loras, offered
+from bot.jobs.acknowledgement.origin import Origin
 from bot.jobs.engines import ModelUnavailable
-from bot.jobs.submission import Origin
 from bot.messages.limits import MAX_CHOICES, MAX_FIELD_LENGTH
 from bot.messages.replies import reply_privately
 from bot.prompting.lora_syntax import take_loras, write_lora

@@ -29,7 +29,8 @@ from bot.components.upscale import upscale
 from bot.generation.errors import UnusableImage
 from bot.generation.recipe import STRONG, SUBTLE
 from bot.generation.spec import JobImage
-from bot.jobs.submission import JobRequest, Origin
+from bot.jobs.acknowledgement.origin import Origin
+from bot.jobs.submission import JobRequest
 from bot.messages.buttons import (
     action_row,
     image_template,

@@ -8,7 +8,8 @@ from bot.components.base import AnimaInteraction, load_image
 from bot.generation.compose import options_of_image, prompt_of_image
 from bot.generation.options import Options
 from bot.generation.spec import JobImage
-from bot.jobs.submission import JobRequest, Origin
+from bot.jobs.acknowledgement.origin import Origin
+from bot.jobs.submission import JobRequest
 from bot.messages.replies import reply_privately
 from bot.text.translation import N_, say
 

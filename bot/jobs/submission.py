@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any, Self, TypeAlias
 
 import aiohttp
 import discord
@@ -35,6 +34,7 @@ from bot.generation.source_image import redraws_nothing, size_of, with_size_of_s
 from bot.generation.spec import JobImage, JobSpec
 from bot.generation.typed.mistakes import describe_mistakes
 from bot.jobs.acknowledgement.known import KnownAnswers
+from bot.jobs.acknowledgement.origin import Interaction, Origin
 from bot.jobs.delivery.outbox import retry_storage
 from bot.jobs.delivery.progress import StatusMessages
 from bot.jobs.model.choice import ModelChoice
@@ -75,29 +75,6 @@ logger = logging.getLogger(__name__)
 
 OTHER_MODEL = N_("The model “{name}” is no longer available, so “{other}” is used instead.")
 NO_CHANNEL = N_("I can't tell which channel this is, so I can't post here. Try another channel.")
-
-Interaction: TypeAlias = discord.Interaction[Any]
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a request comes from: an interaction, and how it was acknowledged.
-
-    private: whether only the user sees the answer; decided by the acknowledgement, for the job too.
-    """
-
-    interaction: Interaction
-    message_id: int | None
-    private: bool
-
-    @classmethod
-    async def acknowledge(cls, interaction: Interaction, *, ephemeral: bool = False) -> Self:
-        """`ephemeral`: what the bot asks for. Discord may make an answer private by itself; its reply says so.
-
-        Only one row is written before. Raises StorageUnavailable if even that takes too long.
-        """
-        made = await interaction.client.acknowledgements.acknowledge(interaction, private=ephemeral)
-        return cls(interaction, made.message_id, made.private)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,8 @@ from bot.generation.errors import InvalidForm, UserError
 from bot.generation.options import Options
 from bot.generation.typed.command import TypedOptions
 from bot.generation.values import Speed
-from bot.jobs.submission import JobRequest, Origin
+from bot.jobs.acknowledgement.origin import Origin
+from bot.jobs.submission import JobRequest
 from bot.messages.limits import MAX_FIELD_LENGTH
 from bot.messages.replies import refused_form, reply_privately
 from bot.text.markdown import inline

@@ -9,7 +9,7 @@ from discord import app_commands
 
 from bot.client import AnimaClient
 from bot.components.description.answer import answer_with_description
-from bot.jobs.submission import Origin
+from bot.jobs.acknowledgement.origin import Origin
 from bot.messages.attachments import fetch_source
 
 

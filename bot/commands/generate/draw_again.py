@@ -14,7 +14,8 @@ from bot.components.requests import repeat
 from bot.generation.errors import UnusableImage
 from bot.generation.from_metadata import Replay
 from bot.generation.options import Options
-from bot.jobs.submission import JobRequest, Origin
+from bot.jobs.acknowledgement.origin import Origin
+from bot.jobs.submission import JobRequest
 from bot.messages.attachments import MAX_IMAGES_READ, NOTHING_ATTACHED, attached_to, read_parameters
 from bot.messages.buttons import job_id_in
 from bot.messages.replies import reply_privately

@@ -28,7 +28,8 @@ from bot.generation.options import Options
 from bot.generation.redraw.area import Area
 from bot.generation.typed.command import TypedOptions
 from bot.generation.values import MAX_IMAGES, MIN_DENOISE
-from bot.jobs.submission import JobRequest, Origin
+from bot.jobs.acknowledgement.origin import Origin
+from bot.jobs.submission import JobRequest
 from bot.messages.attachments import fetch_mask, fetch_upload
 from bot.messages.replies import reply_privately
 from bot.text.markdown import inline

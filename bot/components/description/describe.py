@@ -12,8 +12,8 @@ from discord import ui
 
 from bot.components.base import AnimaInteraction, Component, save_draft
 from bot.components.description.answer import answer_with_description
+from bot.jobs.acknowledgement.origin import Origin
 from bot.jobs.describing.describer import OFF
-from bot.jobs.submission import Origin
 from bot.messages.attachments import AttachedImage, fetch_source
 from bot.messages.buttons import DESCRIBE_TEMPLATE, describe_row
 from bot.messages.replies import reply_privately

@@ -15,8 +15,9 @@ from bot.generation.errors import InvalidOption
 from bot.generation.options import Options
 from bot.generation.sizes import Size, size_like
 from bot.generation.typed.command import TypedOptions
+from bot.jobs.acknowledgement.origin import Origin
 from bot.jobs.describing.describer import Description
-from bot.jobs.submission import JobRequest, Origin
+from bot.jobs.submission import JobRequest
 from bot.messages.buttons import DRAW_DESCRIPTION_TEMPLATE, EDIT_DESCRIPTION_TEMPLATE
 from bot.messages.replies import reply_privately
 from bot.text.translation import N_, say

@@ -32,7 +32,8 @@ from bot.generation.redraw.area import Area, cells_of, cells_of_line, known_cell
 from bot.generation.redraw.cell_picture import LONGEST, cell_picture
 from bot.generation.spec import JobImage
 from bot.generation.values import MIN_DENOISE
-from bot.jobs.submission import JobRequest, Origin
+from bot.jobs.acknowledgement.origin import Origin
+from bot.jobs.submission import JobRequest
 from bot.messages.buttons import (
     REDRAW_TEMPLATES,
     cells_select,

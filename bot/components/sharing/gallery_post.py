@@ -11,7 +11,7 @@ from bot.components.base import AnimaInteraction, Component, JobComponent, defer
 from bot.components.images import NO_LONGER_SAVED
 from bot.components.moderation.permission import job_of_share, may_moderate
 from bot.components.requests import reroll
-from bot.jobs.submission import Origin
+from bot.jobs.acknowledgement.origin import Origin
 from bot.messages.buttons import UNSHARE_TEMPLATE, confirm_unshare_button, image_template
 from bot.messages.layout import StaticLayout
 from bot.messages.replies import reply_privately

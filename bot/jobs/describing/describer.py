@@ -11,13 +11,12 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol, Self, TypeAlias
-
-import discord
+from typing import Any, Protocol, Self
 
 from bot.generation.errors import UserError
 from bot.generation.sizes import Size
 from bot.generation.source_image import size_of
+from bot.jobs.acknowledgement.origin import Interaction
 from bot.jobs.delivery.outbox import retry_storage
 from bot.jobs.submission import NO_CHANNEL
 from bot.messages.job import refusal
@@ -46,8 +45,6 @@ BROKEN = N_("I can't describe pictures at the moment. Nothing was charged, so pl
 BUSY = N_("Too many pictures are waiting to be described. Nothing was charged, so please try again in a minute.")
 ONE_AT_A_TIME = N_("Your other picture is still being described. Try again when that is done.")
 NOTHING_FOUND = N_("I found nothing in that picture that may be drawn here, so nothing was charged.")
-
-Interaction: TypeAlias = discord.Interaction[Any]
 
 
 class CannotDescribe(UserError):

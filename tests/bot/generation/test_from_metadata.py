@@ -159,7 +159,7 @@ def test_a_file_without_a_prompt_says_so(prompt: str) -> None:
     [
         ({}, False),
         ({"denoise": 0.5}, True),
-        ({"source_image": "source.png"}, False),  # of which nothing is left where all of it was redrawn
+        ({"source_image": "source.png"}, False),  # of which nothing is left where all of it was drawn anew
         ({"source_image": "source.png", "mask": RedrawMask(boxes=((0, 0, 8, 8),))}, True),
     ],
 )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, expect
 
-from bot.jobs.submission import Origin
+from bot.jobs.acknowledgement.origin import Origin
 from storage.schema import JobState
 from tests.bot import harness
 from tests.bot.harness import Stage
