@@ -356,6 +356,13 @@ class Jobs:
         async with self._transactions.reading() as connection:
             return await _find(connection, jobs.c.interaction_id == interaction_id)
 
+    async def newest_from(self, job_id: int, index: int, *, kind: str, user_id: int) -> Job | None:
+        """The newest job of a kind that a user requested from one of a job's images, however it ended."""
+        image = select(pictures.c.id).where(pictures.c.job_id == job_id, pictures.c.index == index).scalar_subquery()
+        which = (jobs.c.parent_picture_id == image) & (jobs.c.kind == kind) & (jobs.c.user_id == user_id)
+        async with self._transactions.reading() as connection:
+            return await _find(connection, which)
+
     async def live_in_messages(self, message_ids: Collection[int]) -> tuple[Job, ...]:
         """The unfinished jobs of these messages."""
         async with self._transactions.reading() as connection:

@@ -43,6 +43,7 @@ async def ask_everything(database: Database, clock: Any) -> None:
     await database.quotas.spent_lately(timedelta(hours=6))
     await database.images.get(image.id)
     await database.images.children(image.id)
+    await database.jobs.newest_from(job.id, 0, kind="redraw", user_id=ALICE)
     await database.images.renders(job.id)
     await database.images.history(ALICE)
     await database.images.history(ALICE, before=image.id)

@@ -19,6 +19,7 @@ from bot.components.base import (
     Submitted,
     defer_privately,
     defer_update,
+    image_of,
     load_image,
     open_form,
 )
@@ -48,6 +49,8 @@ from bot.text.numbers import number
 from bot.text.translation import N_, say
 from storage.preferences import Draft
 
+#: Of the jobs.
+KIND = "redraw"
 CELLS_FILE = "cells.jpg"
 #: Redraws a part completely: what is outside stays anyway.
 STRENGTH = 1.0
@@ -104,16 +107,23 @@ class RedrawChosen(CellsComponent, template=REDRAW_TEMPLATES["chosen"]):
         if not self.cells:
             return say(CHOOSE_FIRST)
         found = await _redrawable(interaction, self.job_id, self.index)
-        return found if isinstance(found, str) else RedrawModal.of(found, self.cells)
+        if isinstance(found, str):
+            return found
+        last = await interaction.client.database.jobs.newest_from(
+            self.job_id, self.index, kind=KIND, user_id=interaction.user.id
+        )
+        return RedrawModal.of(found, self.cells, None if last is None else image_of(interaction, last))
 
 
 class RedrawModal(Modal):
     name = "anima:redraw-form"
 
     @classmethod
-    def of(cls, image: JobImage, cells: Collection[str]) -> Self:
-        at = f"{image.job.id}:{image.index}:{number_of(cells)}"
-        source = EditSource.one(image)
+    def of(cls, image: JobImage, cells: Collection[str], last: JobImage | None = None) -> Self:
+        """`last`: the user's last redraw of the image, whose prompt and strength the form begins with."""
+        at = f"{image.job.id}:{image.index}:{number_of(cells)}:{0 if last is None else last.job.id}"
+        source = _edit_source(image, last)
+        strength = STRENGTH if last is None else last.recipe.denoise
         least = decimal(MIN_DENOISE)
         return cls(
             say("Redraw a part"),
@@ -128,14 +138,14 @@ class RedrawModal(Modal):
                 text_field(
                     say("Strength, {least} to 1 (1: all new)", least=least),
                     f"strength:{at}",
-                    f"{STRENGTH:g}",
+                    f"{strength:g}",
                     required=True,
                 ),
             ],
         )
 
     async def on_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
-        job_id, index, cells = _target(values)
+        job_id, index, cells, last_id = _target(values)
         client = interaction.client
         origin = await Origin.acknowledge(interaction, ephemeral=client.submitter.is_private(job_id))
         image = await _redrawable(interaction, job_id, index) if cells else say(NO_LONGER_SAVED)
@@ -143,7 +153,7 @@ class RedrawModal(Modal):
             await reply_privately(interaction, image)
             return
         typed = {key.partition(":")[0]: str(value) for key, value in values.items()}
-        source = EditSource.one(image)
+        source = _edit_source(image, await _own_job(interaction, last_id))
         try:
             strength = _strength(typed["strength"])
             prompt, loras = source.read_prompt(typed["prompt"], await client.model())
@@ -156,7 +166,7 @@ class RedrawModal(Modal):
             return
         size = (image.recipe.width, image.recipe.height)
         request = JobRequest(
-            kind="redraw",
+            kind=KIND,
             prompt=prompt,
             options=replace(source.options, loras=loras, size=size, denoise=strength, count=1),
             source=file,
@@ -167,9 +177,9 @@ class RedrawModal(Modal):
         await client.submitter.submit(origin, request)
 
     async def reopened(self, interaction: AnimaInteraction, fields: Submitted) -> Self | str:
-        job_id, index, cells = _target(fields)
+        job_id, index, cells, last_id = _target(fields)
         found = await _redrawable(interaction, job_id, index) if cells else say(NO_LONGER_SAVED)
-        return found if isinstance(found, str) else self.of(found, cells)
+        return found if isinstance(found, str) else self.of(found, cells, await _own_job(interaction, last_id))
 
 
 class RedrawTransparent(RequestButton, template=image_template("redraw-transparent")):
@@ -185,7 +195,7 @@ class RedrawTransparent(RequestButton, template=image_template("redraw-transpare
         if mask is None:
             raise UnusableImage(say(NO_TRANSPARENCY))
         return JobRequest(
-            kind="redraw",
+            kind=KIND,
             prompt=image.job.prompt,
             options=replace(image.spec.options, denoise=1.0),
             area=Area(masked=True),
@@ -243,10 +253,26 @@ def _values(interaction: AnimaInteraction) -> list[str]:
     return [str(value) for value in data.get("values", ())]
 
 
-def _target(fields: Submitted) -> tuple[int, int, tuple[str, ...]]:
-    """The image and the cells that a form was opened for, by the custom_ids of its fields."""
-    _, job_id, index, cells = next(iter(fields)).split(":")
-    return int(job_id), int(index), cells_of(int(cells))
+def _target(fields: Submitted) -> tuple[int, int, tuple[str, ...], int]:
+    """By the custom_ids of a form's fields: the image and the cells it was opened for, and the job it began with.
+
+    That job is 0 if there was none, and missing in forms of earlier releases.
+    """
+    _, job_id, index, cells, *last = next(iter(fields)).split(":")
+    return int(job_id), int(index), cells_of(int(cells)), int(last[0]) if last else 0
+
+
+async def _own_job(interaction: AnimaInteraction, job_id: int) -> JobImage | None:
+    """A job's only image; None for 0 and for others' jobs."""
+    return await load_image(interaction, job_id, owner_only=True) if job_id else None
+
+
+def _edit_source(image: JobImage, last: JobImage | None) -> EditSource:
+    """What a form shows of an image: its prompt and LoRAs, or those of the user's last redraw."""
+    source = EditSource.one(image)
+    if last is None:
+        return source
+    return replace(source, prompt=last.job.prompt, options=replace(source.options, loras=last.spec.options.loras))
 
 
 def _strength(typed: str) -> float:

@@ -80,6 +80,57 @@ async def test_cells_of_an_image_are_shown_and_redrawn_with_what_the_form_says(s
     assert "partial redraw of [a picture]" in (await stage.answer("history")).text
 
 
+def begun_with(modal: ClientModal) -> list[Any]:
+    return [field.get("value") for _, field in modal.inputs()]
+
+
+async def test_a_form_begins_with_what_the_same_person_asked_for_at_the_last_redraw_of_that_image(stage: Stage) -> None:
+    (stage.models / "loras" / "ink.safetensors").touch()
+    _, message = await stage.draw("1girl <lora:ink:0.5>", count=2)
+    shown = await (await stage.press(await stage.pick(message, 1), "Redraw part…")).response()
+    shown = await choose(stage, shown, CELLS, ["A1"], stage.alice)
+    first = await form(stage, shown)
+    assert begun_with(first) == ["1girl <lora:ink:0.5>", "1"]
+    typed = {"Prompt for the whole picture": "1girl, beach", "Strength, 0.05 to 1 (1: all new)": "0.8"}
+    _, posted = await stage.delivered(await stage.discord.submit(stage.alice, first, typed))
+    second = await form(stage, shown)
+    assert begun_with(second) == ["1girl, beach", "0.8"]
+    await stage.restart()
+    await stage.delivered(await stage.discord.submit(stage.alice, second, {}))
+    request = stage.engine.requests[-1]
+    assert "beach" in request.prompt and request.denoise == 0.8 and request.loras == ()
+    assert begun_with(await form(stage, await chosen(stage, posted, ["A1"]))) == ["1girl, beach", "1"], (
+        "of another image"
+    )
+    bobs = await (await stage.press(await stage.pick(message, 1, stage.bob), "Redraw part…", stage.bob)).response()
+    bobs = await choose(stage, bobs, CELLS, ["A1"], stage.bob)
+    assert begun_with(await form(stage, bobs, stage.bob)) == ["1girl <lora:ink:0.5>", "1"]
+    await stage.database.privacy.erase(stage.alice.id)
+    assert await broken_rules(stage.database) == []
+
+
+async def test_a_lora_that_the_last_redraw_left_out_does_not_come_back(stage: Stage) -> None:
+    (stage.models / "loras" / "ink.safetensors").touch()
+    _, message = await stage.draw("1girl" + ", red hair" * 400, lora="ink:0.5")
+    shown = await chosen(stage, message, ["A1"])
+    short = {"Prompt for the whole picture": "1girl, beach"}
+    await stage.delivered(await stage.discord.submit(stage.alice, await form(stage, shown), short))
+    assert stage.engine.requests[-1].loras == (("ink", 0.5),), "it had no room in the form"
+    second = await form(stage, shown)
+    assert begun_with(second)[0] == "1girl, beach <lora:ink:0.5>"
+    await stage.delivered(await stage.discord.submit(stage.alice, second, short))
+    assert stage.engine.requests[-1].loras == ()
+
+
+async def test_a_form_opened_by_an_earlier_release_is_still_taken(stage: Stage) -> None:
+    job, message = await stage.draw("1girl")
+    modal = await form(stage, await chosen(stage, message, ["A1"]))
+    for _, field in modal.inputs():
+        field["custom_id"] = field["custom_id"].rpartition(":")[0]
+    redrawn, _ = await stage.delivered(await stage.discord.submit(stage.alice, modal, {}))
+    assert (redrawn.prompt, redrawn.kind) == (job.prompt, "redraw")
+
+
 async def test_whole_columns_and_rows_join_the_chosen_cells(stage: Stage) -> None:
     _, message = await stage.draw("1girl")
     shown = await choose(stage, await chosen(stage, message, ["C3"]), LINES, ["A", "5"], stage.alice)
