@@ -12,6 +12,7 @@ from discord import app_commands, ui
 from bot.client import AnimaClient
 from bot.commands.tree import OPEN_TO_BLOCKED
 from bot.components.base import AnimaInteraction, Component, is_own_message
+from bot.components.more.redraw import BACKGROUND_STRENGTH
 from bot.generation.options import Options
 from bot.jobs.acknowledgement.origin import Origin
 from bot.jobs.submission import JobRequest
@@ -51,7 +52,9 @@ PAGES: Mapping[str, HelpPage] = {
             "**U1** to **U4** upscale one of several pictures, **V1** to **V4** vary one, 🎲 re-rolls them all.\n"
             "**Edit…**: change the prompt and the settings, then draw again\n"
             "**More…**: everything else, also for one of several pictures; only you see it\n"
-            "**Redraw part…**: choose cells of a grid over the picture; only these are drawn again\n"
+            "**Redraw part…**: choose cells of a grid over the picture; only these are drawn again. For "
+            "another background, choose every cell that shows some of it and a denoise of about {background_denoise}, "
+            "which keeps the shapes\n"
             "**Extend…**: draw what is around the picture: **Zoom out 1.5x**, **Zoom out 2x**, or one side more\n"
             "**Redraw the transparent part**: offered if the picture you start from has one\n"
             "**Info**: the whole prompt, all settings, and what was made from it\n"
@@ -161,6 +164,7 @@ FIGURES: Mapping[str, str] = {
     "negative": RECOMMENDED_NEGATIVE,
     "weaker": f"{1 - WEAKEST_EFFECT:g}",
     "stronger": f"{1 + WEAKEST_EFFECT:g}",
+    "background_denoise": f"{BACKGROUND_STRENGTH:g}",
 }
 
 FIRST = "begin"

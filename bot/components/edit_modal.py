@@ -183,7 +183,9 @@ def text_field(
     long: bool = False,
     required: bool = False,
     longest: int = MAX_LINE_LENGTH,
+    about: str | None = None,
 ) -> ui.Label[Any]:
+    """`about`: what the field is for, under its label."""
     field: ui.TextInput[Any] = ui.TextInput(
         custom_id=custom_id,
         style=discord.TextStyle.paragraph if long else discord.TextStyle.short,
@@ -191,7 +193,7 @@ def text_field(
         required=required,
         max_length=MAX_FIELD_LENGTH if long else longest,
     )
-    return ui.Label(text=label, component=field)
+    return ui.Label(text=label, description=about, component=field)
 
 
 def _whole(text: str, typed: str) -> str:

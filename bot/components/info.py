@@ -10,7 +10,7 @@ from discord import ui
 from bot.components.base import AnimaInteraction
 from bot.generation.recipe import Recipe
 from bot.generation.spec import JobImage
-from bot.messages.details import describe_job, message_url, named_settings
+from bot.messages.details import describe_job, message_url, named_area, named_settings
 from bot.messages.engine_notes import word_note
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_TEXT_LENGTH
@@ -38,7 +38,8 @@ async def info_layout(interaction: AnimaInteraction, image: JobImage) -> tuple[S
     if spec.comparison is not None:
         label = inline(spec.comparison.labels[image.index], 100)
         lines.append(f"**{label}** · {inline(spec.comparison.title, 200)}")
-    rest = [f"**{name}** {value}" for name, value in named_settings(recipe)]
+    settings = named_settings(recipe) + ([] if spec.area is None else [named_area(spec.area)])
+    rest = [f"**{name}** {value}" for name, value in settings]
     rest += await _trigger_words(interaction, recipe)
     rest += [f"-# ⚠️ {note}" for note in await _notes(interaction, image)]
     rest += [f"-# {line}" for line in await _history(interaction, image)]

@@ -14,7 +14,7 @@ from typing import Any
 import discord
 from discord import ui
 
-from bot.generation.redraw.area import CELLS, COLUMNS, ROWS, number_of
+from bot.generation.redraw.area import CELLS, COLUMNS, EDGE, ROWS, number_of
 from bot.generation.spec import JobSpec
 from bot.messages.limits import MAX_CHOICE_LENGTH
 from bot.text.translation import N_, say
@@ -86,6 +86,8 @@ SINGLE_ACTIONS = ("reroll", "upscale", "vary-strongly", "edit", "more")
 CELL_ACTIONS = ("alone", "vary-subtly", "vary-strongly", "edit", "info")
 #: Under a comparison, below the menu of its images.
 GRID_ACTIONS = ("reroll", "info", "delete")
+#: In the menu of columns and rows: no cell stays chosen.
+CLEAR = "clear"
 #: Buttons that Discord allows in a row.
 ROW_LENGTH = 5
 
@@ -177,13 +179,15 @@ def cells_select(job_id: int, index: int, chosen: Collection[str]) -> ui.Select[
 
 
 def lines_select(job_id: int, index: int, chosen: Collection[str]) -> ui.Select[Any]:
-    """Adds whole columns and rows to the chosen cells."""
+    """Adds groups of cells to the chosen ones, or clears them."""
     options = [
+        discord.SelectOption(label=say("The edge"), value=EDGE, description=say("All outer cells")),
         *(discord.SelectOption(label=say("Column {name}", name=name), value=name) for name in COLUMNS),
         *(discord.SelectOption(label=say("Row {name}", name=name), value=name) for name in ROWS),
+        discord.SelectOption(label=say("Clear all"), value=CLEAR),
     ]
     custom_id = f"anima:redraw-lines:{job_id}:{index}:{number_of(chosen)}"
-    placeholder = say("Add whole columns and rows…")
+    placeholder = say("The edge, whole columns or rows, clear…")
     return ui.Select(placeholder=placeholder, options=options, max_values=len(options), custom_id=custom_id)
 
 

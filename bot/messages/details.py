@@ -8,6 +8,7 @@ import discord
 
 from bot.generation.compose import ModelInfo
 from bot.generation.recipe import Recipe
+from bot.generation.redraw.area import Area
 from bot.generation.spec import JobSpec
 from bot.text.markdown import NAME_SHOWN, inline
 from bot.text.translation import N_, say, say_plural
@@ -50,6 +51,22 @@ def named_settings(recipe: Recipe) -> list[tuple[str, str]]:
         named.append((say("Variation seed and strength"), value))
     return named
 
+
+def named_area(area: Area) -> tuple[str, str]:
+    """Which part of its source image a job redrew, by name."""
+    if area.extension is not None:
+        added = [say(SIDES[side], pixels=pixels) for side, pixels in zip(SIDES, area.extension, strict=True) if pixels]
+        return say("Extended by"), say(", ").join(added)
+    return say("Redrawn part"), say(", ").join(area.cells) if area.cells else say("the white part of a mask")
+
+
+#: How far an image was extended, by side, in the order of `Area.extension`.
+SIDES: Mapping[str, str] = {
+    "left": N_("{pixels} pixels on the left"),
+    "top": N_("{pixels} pixels above"),
+    "right": N_("{pixels} pixels on the right"),
+    "bottom": N_("{pixels} pixels below"),
+}
 
 #: Descriptions of the models' variants.
 VARIANTS: Mapping[Variant, str] = {

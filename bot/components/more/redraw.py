@@ -29,13 +29,15 @@ from bot.components.images import NO_LONGER_SAVED, RequestButton
 from bot.components.more.picture import small_picture
 from bot.components.more.posted_file import posted_file
 from bot.generation.errors import InvalidForm, InvalidOption, UnusableImage
-from bot.generation.redraw.area import Area, cells_of, cells_of_line, known_cells, number_of
+from bot.generation.redraw.area import Area, cells_of, cells_of_group, known_cells, number_of
 from bot.generation.redraw.cell_picture import LONGEST, cell_picture
-from bot.generation.spec import JobImage
+from bot.generation.spec import JobImage, JobSpec
 from bot.generation.values import MIN_DENOISE
 from bot.jobs.acknowledgement.origin import Origin
+from bot.jobs.engines import ModelUnavailable
 from bot.jobs.submission import JobRequest
 from bot.messages.buttons import (
+    CLEAR,
     REDRAW_TEMPLATES,
     cells_select,
     image_template,
@@ -46,7 +48,7 @@ from bot.messages.layout import StaticLayout
 from bot.messages.replies import reply_privately
 from bot.text.formats import decimal
 from bot.text.numbers import number
-from bot.text.translation import N_, say
+from bot.text.translation import N_, say, say_plural
 from storage.preferences import Draft
 
 #: Of the jobs.
@@ -54,12 +56,19 @@ KIND = "redraw"
 CELLS_FILE = "cells.jpg"
 #: Redraws a part completely: what is outside stays anyway.
 STRENGTH = 1.0
+#: Keeps the person in cells that also show the background, and still draws another background (docs/benchmarks.md).
+BACKGROUND_STRENGTH = 0.75
+#: Seconds; the cells are shown without it then.
+COST_KNOWN_WITHIN = 5
 CHOOSE_FIRST = N_("Choose at least one cell first.")
-NOT_A_STRENGTH = N_("Write the strength as a number from {least} to 1, such as 0.7.")
+NOT_A_STRENGTH = N_("Write denoise as a number from {least} to 1, such as 0.7.")
 #: In tiles, each of which would draw all of the prompt in its part of the cells.
 TOO_LARGE = N_(
     "This picture is too large to redraw a part of it. Redraw the part in the picture that it was upscaled from, and "
     "upscale the result."
+)
+BACKGROUND_HINT = N_(
+    "For a background, choose every cell that shows some of it. A denoise of about {share} keeps the shapes."
 )
 NO_TRANSPARENCY = N_("The transparent parts of that picture are no longer saved.")
 
@@ -89,12 +98,14 @@ class CellsComponent(JobComponent, template=ABSTRACT):
 
 
 class ChooseLines(CellsComponent, template=REDRAW_TEMPLATES["lines"]):
-    """Adds whole columns and rows to the chosen cells."""
+    """Adds groups of cells to the chosen ones, which it may clear before."""
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
         await defer_update(interaction)
-        added = [cell for name in _values(interaction) for cell in cells_of_line(name)]
-        await _show_cells(interaction, self.job_id, self.index, known_cells([*self.cells, *added]))
+        names = _values(interaction)
+        added = [cell for name in names for cell in cells_of_group(name)]
+        kept = () if CLEAR in names else self.cells
+        await _show_cells(interaction, self.job_id, self.index, known_cells([*kept, *added]))
 
 
 class RedrawChosen(CellsComponent, template=REDRAW_TEMPLATES["chosen"]):
@@ -124,7 +135,7 @@ class RedrawModal(Modal):
         at = f"{image.job.id}:{image.index}:{number_of(cells)}:{0 if last is None else last.job.id}"
         source = _edit_source(image, last)
         strength = STRENGTH if last is None else last.recipe.denoise
-        least = decimal(MIN_DENOISE)
+        least, share = decimal(MIN_DENOISE), decimal(BACKGROUND_STRENGTH)
         return cls(
             say("Redraw a part"),
             [
@@ -136,10 +147,11 @@ class RedrawModal(Modal):
                     required=True,
                 ),
                 text_field(
-                    say("Strength, {least} to 1 (1: all new)", least=least),
+                    say("Denoise, {least} to 1 (1: all new)", least=least),
                     f"strength:{at}",
                     f"{strength:g}",
                     required=True,
+                    about=say("Lower values keep more of the old shapes. For a background: about {share}", share=share),
                 ),
             ],
         )
@@ -215,10 +227,24 @@ async def _show_cells(interaction: AnimaInteraction, job_id: int, index: int, ce
         await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(str(error))), attachments=[])
         return
     picture = await asyncio.to_thread(cell_picture, file, cells)
-    view = _cells_layout(interaction, image, cells)
+    view = _cells_layout(interaction, image, cells, await _cost(interaction, image))
     await interaction.edit_original_response(
         view=view, attachments=[discord.File(io.BytesIO(picture), CELLS_FILE, spoiler=image.job.spoiler)]
     )
+
+
+async def _cost(interaction: AnimaInteraction, image: JobImage) -> str:
+    """What redrawing a part costs, in a sentence; empty without a quota, or while the models are not known."""
+    client = interaction.client
+    if (await client.allowance(interaction)).credits is None:
+        return ""
+    try:
+        async with asyncio.timeout(COST_KNOWN_WITHIN):
+            models = await client.model()
+    except (TimeoutError, ModelUnavailable):
+        return ""
+    cost = JobSpec(recipes=(image.recipe,)).cost(models.default.native, models.work_of)
+    return say_plural("Costs {credits} credit.", "Costs {credits} credits.", cost, credits=decimal(cost))
 
 
 async def _redrawable(interaction: AnimaInteraction, job_id: int, index: int) -> JobImage | str:
@@ -229,14 +255,14 @@ async def _redrawable(interaction: AnimaInteraction, job_id: int, index: int) ->
     return image if image.recipe.tile is None else say(TOO_LARGE)
 
 
-def _cells_layout(interaction: AnimaInteraction, image: JobImage, cells: Collection[str]) -> StaticLayout:
-    chosen = ", ".join(cells)
-    lines = [f"**{say('Redraw a part')}**"]
-    lines.append(say("Chosen: {cells}", cells=chosen) if cells else say("Choose the cells to redraw."))
+def _cells_layout(interaction: AnimaInteraction, image: JobImage, cells: Collection[str], cost: str) -> StaticLayout:
+    chosen = say("Chosen: {cells}", cells=", ".join(cells)) if cells else say("Choose the cells to redraw.")
+    hint = say(BACKGROUND_HINT, share=decimal(BACKGROUND_STRENGTH))
+    lines = [f"**{say('Redraw a part')}**", chosen, *(f"-# {line}" for line in (hint, cost) if line)]
     name = f"SPOILER_{CELLS_FILE}" if image.job.spoiler else CELLS_FILE
     alt = say("The picture under a grid: columns A to E from the left, rows 1 to 5 from the top.")
     if cells:
-        alt = f"{alt} {lines[-1]}"
+        alt = f"{alt} {chosen}"
     view = StaticLayout(
         small_picture(interaction, image, "\n".join(lines)),
         ui.MediaGallery(discord.MediaGalleryItem(f"attachment://{name}", description=alt, spoiler=image.job.spoiler)),

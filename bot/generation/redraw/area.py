@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 COLUMNS, ROWS = "ABCDE", "12345"
 #: Row by row. A select of Discord's has no more options than these 25.
 CELLS = tuple(f"{column}{row}" for row in ROWS for column in COLUMNS)
+#: The name of the outer cells.
+EDGE = "edge"
 
 #: Pixels from the left, the top, the right and the bottom.
 Box = tuple[int, int, int, int]
@@ -55,8 +57,11 @@ def known_cells(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(cell for cell in CELLS if cell in chosen)
 
 
-def cells_of_line(name: str) -> tuple[str, ...]:
-    """The cells of a column or row; none for any other name."""
+def cells_of_group(name: str) -> tuple[str, ...]:
+    """The cells of a column, a row or the edge; none for any other name."""
+    if name == EDGE:
+        outer = {COLUMNS[0], COLUMNS[-1], ROWS[0], ROWS[-1]}
+        return tuple(cell for cell in CELLS if outer & set(cell))
     return tuple(cell for cell in CELLS if name and name in cell and len(name) == 1)
 
 

@@ -17,6 +17,7 @@ from bot.generation.spec import JobSpec
 from bot.rules.server_settings import ServerLimits, ServerSettings
 from bot.sandbox import InteractionHandle, Message, Upload, User
 from bot.sandbox.user_client import ClientModal
+from bot.text.formats import decimal
 from inference.process import EngineDied
 from storage.quotas import Account
 from storage.schema import JobState
@@ -91,7 +92,7 @@ async def test_a_form_begins_with_what_the_same_person_asked_for_at_the_last_red
     shown = await choose(stage, shown, CELLS, ["A1"], stage.alice)
     first = await form(stage, shown)
     assert begun_with(first) == ["1girl <lora:ink:0.5>", "1"]
-    typed = {"Prompt for the whole picture": "1girl, beach", "Strength, 0.05 to 1 (1: all new)": "0.8"}
+    typed = {"Prompt for the whole picture": "1girl, beach", "Denoise, 0.05 to 1 (1: all new)": "0.8"}
     _, posted = await stage.delivered(await stage.discord.submit(stage.alice, first, typed))
     second = await form(stage, shown)
     assert begun_with(second) == ["1girl, beach", "0.8"]
@@ -131,12 +132,42 @@ async def test_a_form_opened_by_an_earlier_release_is_still_taken(stage: Stage) 
     assert (redrawn.prompt, redrawn.kind) == (job.prompt, "redraw")
 
 
-async def test_whole_columns_and_rows_join_the_chosen_cells(stage: Stage) -> None:
+async def test_whole_columns_and_rows_join_the_chosen_cells_until_all_are_cleared(stage: Stage) -> None:
     _, message = await stage.draw("1girl")
     shown = await choose(stage, await chosen(stage, message, ["C3"]), LINES, ["A", "5"], stage.alice)
     assert "Chosen: A1, A2, A3, C3, A4, A5, B5, C5, D5, E5" in shown.text
     fewer = await choose(stage, shown, CELLS, ["C3"], stage.alice)
     assert "Chosen: C3" in fewer.text and "A1" not in fewer.text.replace("A to E", "")
+    other = await choose(stage, fewer, LINES, ["clear", "E"], stage.alice)
+    assert "Chosen: E1, E2, E3, E4, E5" in other.text
+    none = await choose(stage, other, LINES, ["clear"], stage.alice)
+    assert "Choose the cells to redraw." in none.text
+
+
+async def test_the_edge_is_chosen_at_once(stage: Stage) -> None:
+    _, message = await stage.draw("1girl")
+    shown = await (await stage.press_more(message, "Redraw part…")).response()
+    shown = await choose(stage, shown, LINES, ["edge"], stage.alice)
+    assert "Chosen: A1, B1, C1, D1, E1, A2, E2, A3, E3, A4, E4, A5, B5, C5, D5, E5" in shown.text
+
+
+async def test_the_picker_and_the_form_say_how_to_redraw_a_background(stage: Stage) -> None:
+    _, message = await stage.draw("1girl")
+    shown = await chosen(stage, message, ["A1"])
+    assert "choose every cell that shows some of it" in shown.text and "denoise of about" in shown.text
+    modal = await form(stage, shown)
+    assert any("For a background: about" in field.get("description", "") for field in modal.components)
+
+
+@pytest.mark.parametrize("credits", [None, 50])
+async def test_the_picker_says_what_redrawing_costs_where_there_is_a_quota(stage: Stage, credits: float | None) -> None:
+    await stage.database.servers.change(stage.general.guild.id, {"quota": {"credits": credits}}, by=1)
+    _, message = await stage.draw("1girl", count=2, steps=5)
+    shown = await (await stage.press(await stage.pick(message, 1), "Redraw part…")).response()
+    shown = await choose(stage, shown, CELLS, ["A1"], stage.alice)
+    redrawn, _ = await stage.delivered(await stage.discord.submit(stage.alice, await form(stage, shown)))
+    assert (f"Costs {decimal(redrawn.cost)} credit" in shown.text) == (credits is not None)
+    assert ("Costs" in shown.text) == (credits is not None)
 
 
 async def test_the_chosen_area_is_marked_in_the_picture_before_anything_is_drawn(stage: Stage) -> None:
@@ -231,8 +262,8 @@ async def test_a_private_image_is_redrawn_privately_by_its_owner_alone(stage: St
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"Strength, 0.05 to 1 (1: all new)": "much"}, "Write the strength as a number"),
-        ({"Strength, 0.05 to 1 (1: all new)": "1.5"}, "Write the strength as a number"),
+        ({"Denoise, 0.05 to 1 (1: all new)": "much"}, "Write denoise as a number"),
+        ({"Denoise, 0.05 to 1 (1: all new)": "1.5"}, "Write denoise as a number"),
         ({"Prompt for the whole picture": "1girl, nsfw"}, "isn't allowed in this channel"),
     ],
 )
@@ -299,6 +330,10 @@ async def test_an_image_is_extended_and_its_own_pixels_are_where_they_were(
     assert (masks_of(request)[outside] == 255).all()
     assert "extended" in posted.text and f"/{job.message_id}" in posted.text and extended.cost > job.cost
     assert "extension of [a picture]" in (await stage.answer("history")).text
+    info = (await (await stage.press_more(posted, "Info")).response()).text
+    words = {"Left": "32 pixels on the left", "Up": "32 pixels above", "Down": "32 pixels below"}
+    assert f"**Extended by** {words.get(label, '')}" in info
+    assert ("pixels on the left" in info) == bool(at[0]) and ("pixels above" in info) == bool(at[1])
 
 
 async def test_a_comparison_whose_images_are_one_file_is_not_extended(stage: Stage) -> None:
@@ -359,7 +394,10 @@ async def test_an_uploaded_mask_says_what_is_redrawn_and_is_stored_with_the_job(
     mask = Image.new("L", (128, 128))
     mask.paste(255, (0, 0, 64, 128))
     files = {"image": png(Image.new("RGB", (64, 64), "navy")), "mask": png(mask)}
-    job, _ = await stage.draw("1girl", **files)
+    job, posted = await stage.draw("1girl", **files)
+    assert (
+        "**Redrawn part** the white part of a mask" in (await (await stage.press_more(posted, "Info")).response()).text
+    )
     request = stage.engine.requests[-1]
     assert (masks_of(request) == np.asarray(mask)).all() and request.denoise == 1.0
     assert await stage.database.source_images.mask_of_job(job.id) is not None

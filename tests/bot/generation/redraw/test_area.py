@@ -9,7 +9,7 @@ from bot.generation.redraw.area import (
     Area,
     box_of,
     cells_of,
-    cells_of_line,
+    cells_of_group,
     known_cells,
     mask_of_cells,
     number_of,
@@ -35,8 +35,8 @@ def test_cells_become_a_number_and_come_back_from_it() -> None:
 
 def test_invalid_cells_and_lines_are_ignored() -> None:
     assert known_cells(["E5", "Z1", "", "A1", "A1"]) == ("A1", "E5")
-    assert cells_of_line("B") == ("B1", "B2", "B3", "B4", "B5") and cells_of_line("2")[0] == "A2"
-    assert [cells_of_line(name) for name in ("", "A1", "Z", "AB")] == [()] * 4
+    assert cells_of_group("B") == ("B1", "B2", "B3", "B4", "B5") and cells_of_group("2")[0] == "A2"
+    assert [cells_of_group(name) for name in ("", "A1", "Z", "AB")] == [()] * 4
 
 
 def test_an_area_without_its_mask_redraws_nothing() -> None:
