@@ -12,7 +12,7 @@ from discord import app_commands, ui
 from bot.client import AnimaClient
 from bot.commands.tree import OPEN_TO_BLOCKED
 from bot.components.base import AnimaInteraction, Component, is_own_message
-from bot.components.more.redraw import BACKGROUND_STRENGTH
+from bot.components.more.redraw import BACKGROUND_DENOISE
 from bot.generation.options import Options
 from bot.jobs.acknowledgement.origin import Origin
 from bot.jobs.submission import JobRequest
@@ -164,7 +164,7 @@ FIGURES: Mapping[str, str] = {
     "negative": RECOMMENDED_NEGATIVE,
     "weaker": f"{1 - WEAKEST_EFFECT:g}",
     "stronger": f"{1 + WEAKEST_EFFECT:g}",
-    "background_denoise": f"{BACKGROUND_STRENGTH:g}",
+    "background_denoise": f"{BACKGROUND_DENOISE:g}",
 }
 
 FIRST = "begin"

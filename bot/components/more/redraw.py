@@ -55,13 +55,13 @@ from storage.preferences import Draft
 KIND = "redraw"
 CELLS_FILE = "cells.jpg"
 #: Redraws a part completely: what is outside stays anyway.
-STRENGTH = 1.0
+DENOISE = 1.0
 #: Keeps the person in cells that also show the background, and still draws another background (docs/benchmarks.md).
-BACKGROUND_STRENGTH = 0.75
+BACKGROUND_DENOISE = 0.75
 #: Seconds; the cells are shown without it then.
 COST_KNOWN_WITHIN = 5
 CHOOSE_FIRST = N_("Choose at least one cell first.")
-NOT_A_STRENGTH = N_("Write denoise as a number from {least} to 1, such as 0.7.")
+NOT_A_DENOISE = N_("Write denoise as a number from {least} to 1, such as 0.7.")
 #: In tiles, each of which would draw all of the prompt in its part of the cells.
 TOO_LARGE = N_(
     "This picture is too large to redraw a part of it. Redraw the part in the picture that it was upscaled from, and "
@@ -131,11 +131,11 @@ class RedrawModal(Modal):
 
     @classmethod
     def of(cls, image: JobImage, cells: Collection[str], last: JobImage | None = None) -> Self:
-        """`last`: the user's last redraw of the image, whose prompt and strength the form begins with."""
+        """`last`: the user's last redraw of the image, whose prompt and denoise the form begins with."""
         at = f"{image.job.id}:{image.index}:{number_of(cells)}:{0 if last is None else last.job.id}"
         source = _edit_source(image, last)
-        strength = STRENGTH if last is None else last.recipe.denoise
-        least, share = decimal(MIN_DENOISE), decimal(BACKGROUND_STRENGTH)
+        denoise = DENOISE if last is None else last.recipe.denoise
+        least, share = decimal(MIN_DENOISE), decimal(BACKGROUND_DENOISE)
         return cls(
             say("Redraw a part"),
             [
@@ -149,7 +149,7 @@ class RedrawModal(Modal):
                 text_field(
                     say("Denoise, {least} to 1 (1: all new)", least=least),
                     f"strength:{at}",
-                    f"{strength:g}",
+                    f"{denoise:g}",
                     required=True,
                     about=say("Lower values keep more of the old shapes. For a background: about {share}", share=share),
                 ),
@@ -167,7 +167,7 @@ class RedrawModal(Modal):
         typed = {key.partition(":")[0]: str(value) for key, value in values.items()}
         source = _edit_source(image, await _own_job(interaction, last_id))
         try:
-            strength = _strength(typed["strength"])
+            denoise = _denoise(typed["strength"])
             prompt, loras = source.read_prompt(typed["prompt"], await client.model())
             file = await posted_file(interaction, image)
         except (InvalidForm, InvalidOption) as error:
@@ -180,7 +180,7 @@ class RedrawModal(Modal):
         request = JobRequest(
             kind=KIND,
             prompt=prompt,
-            options=replace(source.options, loras=loras, size=size, denoise=strength, count=1),
+            options=replace(source.options, loras=loras, size=size, denoise=denoise, count=1),
             source=file,
             area=Area(cells=cells),
             parent=image,
@@ -257,7 +257,7 @@ async def _redrawable(interaction: AnimaInteraction, job_id: int, index: int) ->
 
 def _cells_layout(interaction: AnimaInteraction, image: JobImage, cells: Collection[str], cost: str) -> StaticLayout:
     chosen = say("Chosen: {cells}", cells=", ".join(cells)) if cells else say("Choose the cells to redraw.")
-    hint = say(BACKGROUND_HINT, share=decimal(BACKGROUND_STRENGTH))
+    hint = say(BACKGROUND_HINT, share=decimal(BACKGROUND_DENOISE))
     lines = [f"**{say('Redraw a part')}**", chosen, *(f"-# {line}" for line in (hint, cost) if line)]
     name = f"SPOILER_{CELLS_FILE}" if image.job.spoiler else CELLS_FILE
     alt = say("The picture under a grid: columns A to E from the left, rows 1 to 5 from the top.")
@@ -301,12 +301,12 @@ def _edit_source(image: JobImage, last: JobImage | None) -> EditSource:
     return replace(source, prompt=last.job.prompt, options=replace(source.options, loras=last.spec.options.loras))
 
 
-def _strength(typed: str) -> float:
+def _denoise(typed: str) -> float:
     """Raises InvalidForm."""
-    strength = number(typed)
-    if strength is None or not MIN_DENOISE <= strength <= 1:
-        raise InvalidForm(say(NOT_A_STRENGTH, least=decimal(MIN_DENOISE)))
-    return strength
+    denoise = number(typed)
+    if denoise is None or not MIN_DENOISE <= denoise <= 1:
+        raise InvalidForm(say(NOT_A_DENOISE, least=decimal(MIN_DENOISE)))
+    return denoise
 
 
 HANDLERS = (RedrawPart, ChooseCells, ChooseLines, RedrawChosen, RedrawTransparent)
