@@ -1,18 +1,19 @@
 """Opens the database at an address, migrates its tables, and gives access to what it stores."""
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.schema import CreateSchema
 
+from storage.backend.address import read_address
 from storage.backend.clock import Clock, utc_now
 from storage.backend.drawing_claim import DrawingClaim
 from storage.backend.errors import DatabaseRefused
 from storage.backend.lock import FileLock
-from storage.backend.postgresql import DatabaseTimeouts, patient_postgresql_engine, postgresql_engine, split_schema
+from storage.backend.postgresql import DatabaseTimeouts, patient_postgresql_engine, postgresql_engine, schema_of
 from storage.backend.sqlite import examine, sqlite_engine
 from storage.backend.transactions import StorageUnavailable, Transactions
 from storage.gallery.shares import Shares
@@ -26,6 +27,26 @@ from storage.reports import Reports
 from storage.servers import Servers
 from storage.source_images import SourceImages
 from storage.unanswered import Unanswered
+
+
+@dataclass(frozen=True)
+class ServerState:
+    """version: for example "15.3". is_read_only: nobody can change anything, for example because it is a standby."""
+
+    version: str
+    is_read_only: bool
+
+
+async def ask_server(address: str, timeouts: DatabaseTimeouts) -> ServerState:
+    """What the PostgreSQL server at an address says of itself. Raises DatabaseRefused, StorageUnavailable."""
+    engine = postgresql_engine(read_address(address), timeouts)
+    asked = text("SELECT current_setting('server_version'), current_setting('transaction_read_only') = 'on'")
+    try:
+        async with Transactions(engine, timeouts).reading() as connection:
+            version, is_read_only = (await connection.execute(asked)).one()
+    finally:
+        await engine.dispose()
+    return ServerState(version.partition(" ")[0], is_read_only)
 
 
 class Database:
@@ -60,22 +81,31 @@ class Database:
         self.privacy = Privacy(self.transactions, clock)
 
     @classmethod
-    async def open(cls, address: str, clock: Clock = utc_now, timeouts: DatabaseTimeouts | None = None) -> "Database":
+    async def open(
+        cls,
+        address: str,
+        clock: Clock = utc_now,
+        timeouts: DatabaseTimeouts | None = None,
+        *,
+        must_exist: bool = False,
+    ) -> "Database":
         """Open `sqlite:///path/to/file.db` (created if it does not exist) or `postgresql://user:password@host/name`.
 
-        On PostgreSQL, `?schema=name` keeps the tables in a schema of their own. `timeouts` are for PostgreSQL.
+        On PostgreSQL, `?schema=name` keeps the tables in a schema of their own, and libpq's parameters for TLS and for
+        several hosts may be there too. `timeouts` are for PostgreSQL. `must_exist`: refuse to create a file.
 
         Raises DatabaseRefused, in a sentence, if the address is invalid, the file is damaged or read-only, the server
         cannot be reached, or a newer version wrote the database. Nothing is changed then.
         """
-        url = _read(address)
+        url = read_address(address)
         if url.get_backend_name() == "sqlite":
-            database = await cls._open_sqlite(url, clock)
+            database = await cls._open_sqlite(url, clock, must_exist)
         else:
             database = cls._open_postgresql(url, clock, timeouts or DatabaseTimeouts())
+        database.address = url.render_as_string()
         try:
             async with database.patient_transactions().writing(alone_with="migrations") as connection:
-                if not database.transactions.on_sqlite and (schema := split_schema(url)[1]) is not None:
+                if not database.transactions.on_sqlite and (schema := schema_of(url)) is not None:
                     await connection.execute(CreateSchema(schema, if_not_exists=True))
                 await connection.run_sync(upgrade)
         except StorageUnavailable as error:
@@ -87,10 +117,12 @@ class Database:
         return database
 
     @classmethod
-    async def _open_sqlite(cls, url: URL, clock: Clock) -> "Database":
+    async def _open_sqlite(cls, url: URL, clock: Clock, must_exist: bool) -> "Database":
         if not url.database or url.database == ":memory:":
             raise DatabaseRefused("DATABASE_URL names no file. It looks like sqlite:///data/anima.db.")
         file = Path(url.database)
+        if must_exist and not file.exists():
+            raise DatabaseRefused(f"There is no database {file.absolute()}.")
         await asyncio.to_thread(examine, file)
         lock = FileLock(file.with_name(f"{file.name}-claim"))
         return cls(sqlite_engine(url.set(drivername="sqlite+aiosqlite")), clock, lock=lock)
@@ -117,15 +149,3 @@ class Database:
         await self.claim.release()
         await self._engine.dispose()
         await self._patient.dispose()
-
-
-def _read(address: str) -> URL:
-    try:
-        url = make_url(address)
-    except ArgumentError as error:
-        raise DatabaseRefused("DATABASE_URL is not a valid address. It looks like sqlite:///data/anima.db.") from error
-    if url.get_backend_name() not in ("sqlite", "postgresql", "postgres"):
-        raise DatabaseRefused(
-            f"DATABASE_URL starts with {url.drivername}://, but only sqlite:// and postgresql:// are supported."
-        )
-    return url

@@ -14,7 +14,7 @@ from pathlib import Path
 from bot.cli import CheckResult, Commands, fail, file_size, nearest_existing, ok, problem, warning
 
 SQLITE = re.compile(r"sqlite(?:\+\w+)?:///(?!:memory:)([^?]+)(?:\?.*)?")
-POSTGRESQL = re.compile(r"postgres(?:ql)?(?:\+\w+)?://(.+)")
+POSTGRESQL = re.compile(r"postgres(?:ql)?(?:\+\w+)?://.+")
 DATABASE_TIMEOUT = 10.0
 COPYING = {"copy": "copying", "compare": "comparing"}
 
@@ -53,7 +53,7 @@ async def _copy_all(source: str, target: str) -> None:
     from storage.backend.copying import copy_database
     from storage.database import Database
 
-    old = await Database.open(source)
+    old = await Database.open(source, must_exist=True)
     try:
         new = await Database.open(target)
         try:
@@ -77,8 +77,8 @@ def check_database(address: str) -> Iterator[CheckResult]:
     """What `anima doctor` says of DATABASE_URL."""
     if match := SQLITE.fullmatch(address):
         yield from _sqlite(Path(match[1]))
-    elif match := POSTGRESQL.fullmatch(address):
-        yield asyncio.run(_postgresql(f"postgresql://{match[1]}"))
+    elif POSTGRESQL.fullmatch(address):
+        yield asyncio.run(_postgresql(address))
     else:
         yield problem("DATABASE_URL is not a supported address. It looks like sqlite:///data/anima.db.")
 
@@ -114,19 +114,19 @@ def _sqlite_file(file: Path) -> CheckResult:
 
 
 async def _postgresql(address: str) -> CheckResult:
+    from storage.backend.errors import DatabaseRefused
+    from storage.backend.postgresql import DatabaseTimeouts
+    from storage.backend.transactions import StorageUnavailable
+    from storage.database import ask_server
+
     try:
-        import asyncpg
-    except ModuleNotFoundError:
-        return problem("PostgreSQL needs the package asyncpg: pip install 'anima-bot[postgres]'.")
-    try:
-        async with asyncio.timeout(DATABASE_TIMEOUT):
-            connection = await asyncpg.connect(address)
-            server = connection.get_server_version()
-            await connection.close()
-    except TimeoutError:
-        return problem(f"The PostgreSQL server in DATABASE_URL did not respond within {DATABASE_TIMEOUT:g} s.")
-    except (OSError, asyncpg.PostgresError) as error:
-        return problem(f"The PostgreSQL server in DATABASE_URL refused the connection: {error}.")
-    except (ValueError, asyncpg.InterfaceError):  # their messages could contain the password
-        return problem("DATABASE_URL is invalid. It looks like postgresql://user:password@host/name.")
-    return ok(f"PostgreSQL {server.major}.{server.minor} responds")
+        server = await ask_server(address, DatabaseTimeouts(DATABASE_TIMEOUT, DATABASE_TIMEOUT))
+    except DatabaseRefused as error:
+        return problem(str(error))
+    except StorageUnavailable as error:
+        return problem(f"The PostgreSQL server in DATABASE_URL cannot be used. {error}")
+    if server.is_read_only:
+        return problem(
+            f"PostgreSQL {server.version} responds, but as a read-only standby. DATABASE_URL must name the primary."
+        )
+    return ok(f"PostgreSQL {server.version} responds")

@@ -31,6 +31,7 @@ from bot.sandbox.archive import Archive
 from bot.sandbox.model.messages import Message
 from bot.sandbox.server.limits.sharding import STRICT
 from bot.sandbox.standin import FakeDiscord
+from storage.backend.address import in_schema
 from storage.jobs import Job
 from storage.servers import EVERYWHERE
 
@@ -67,7 +68,7 @@ def sandbox_database(address: str) -> tuple[str, Path]:
     """
     if not address.startswith("postgres"):
         return f"sqlite:///{DATABASE}", MESSAGES
-    return f"{address}{'&' if '?' in address else '?'}schema={SCHEMA}", POSTGRESQL_MESSAGES
+    return in_schema(address, SCHEMA), POSTGRESQL_MESSAGES
 
 
 async def lift_limits(sandbox: Sandbox, *, in_private: bool) -> None:

@@ -9,7 +9,22 @@ from contextlib import asynccontextmanager, suppress
 from itertools import zip_longest
 from typing import Any, TypeAlias
 
-from sqlalchemy import Column, LargeBinary, Row, Table, bindparam, exc, func, insert, select, text, tuple_, update
+from sqlalchemy import (
+    Column,
+    LargeBinary,
+    Row,
+    String,
+    Table,
+    bindparam,
+    collate,
+    exc,
+    func,
+    insert,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.backend.errors import DatabaseRefused
@@ -28,8 +43,8 @@ async def copy_database(
 ) -> Mapping[str, int]:
     """Returns the number of rows by table.
 
-    Raises DatabaseRefused, and leaves the target empty, if a bot draws on one of the two, the target is not empty, or
-    a row does not fit into it or reads differently there.
+    Raises DatabaseRefused, and leaves the target empty, if a bot draws on one of the two, the source is empty, the
+    target is not, or a row does not fit into it or reads differently there.
     """
     async with _claimed(source), _claimed(target):
         async with source.patient_transactions().reading() as old, target.patient_transactions().writing() as new:
@@ -38,6 +53,8 @@ async def copy_database(
                     f"The database to copy into is not empty (it has rows in {', '.join(filled)}). Name a new one."
                 )
             rows = await _count(old)
+            if not any(rows.values()):
+                raise DatabaseRefused(f"The database to copy from, {source.address}, is empty. Is its address right?")
             await _copy(old, new, _counted("copy", rows, progress))
             await _copy_counters(old, new)
             await _compare(old, new, _counted("compare", rows, progress))
@@ -141,15 +158,17 @@ async def _next(chunks: AsyncIterator[Sequence[Row[Any]]]) -> AsyncIterator[Row[
 
 
 async def _chunks(connection: AsyncConnection, table: Table) -> AsyncIterator[Sequence[Row[Any]]]:
-    """All rows in the order of their key, few at a time."""
+    """All rows in the order of their key, few at a time. The order of texts is that of their bytes, everywhere."""
     size = FILES if any(isinstance(column.type, LargeBinary) for column in table.columns) else ROWS
     keys = _keys(table)
-    query = select(table).order_by(*keys).limit(size)
+    on_postgresql = connection.dialect.name == "postgresql"
+    sorted_by = [collate(key, "C") if on_postgresql and isinstance(key.type, String) else key for key in keys]
+    query = select(table).order_by(*sorted_by).limit(size)
     rows = (await connection.execute(query)).all()
     while rows:
         yield rows
         last = tuple(rows[-1]._mapping[key.name] for key in keys)
-        rows = (await connection.execute(query.where(tuple_(*keys) > tuple_(*last)))).all()
+        rows = (await connection.execute(query.where(tuple_(*sorted_by) > tuple_(*last)))).all()
 
 
 def _name(table: Table, row: Row[Any]) -> str:
@@ -163,16 +182,14 @@ def _keys(table: Table) -> list[Column[Any]]:
 async def _copy_counters(old: AsyncConnection, new: AsyncConnection) -> None:
     """An id is never given out twice, even if its row was deleted: messages of Discord name ids."""
     for table in _tables():
-        if not table.dialect_options["sqlite"]["autoincrement"]:
-            continue
-        if (latest := await _latest_id(old, table)) is None:
+        if table.autoincrement_column is None or (latest := await _latest_id(old, table)) is None:
             continue
         if new.dialect.name == "postgresql":
             await new.execute(
                 text("SELECT setval(pg_get_serial_sequence(:table, 'id'), :latest)"),
                 {"table": table.name, "latest": latest},
             )
-        else:
+        elif table.dialect_options["sqlite"]["autoincrement"]:
             await new.execute(text("DELETE FROM sqlite_sequence WHERE name = :table"), {"table": table.name})
             await new.execute(
                 text("INSERT INTO sqlite_sequence (name, seq) VALUES (:table, :latest)"),

@@ -4,8 +4,9 @@ It is a row with an epoch that counts up whenever the claim is taken. Whoever ho
 the database's clock. Every change that only the drawing bot may make compares the epoch, so a bot that slept through
 the loss of its claim changes nothing. All of this is the same on SQLite and PostgreSQL, also behind pgbouncer.
 
-A claim that is not renewed expires. It is free earlier if its holder is known to be dead: on SQLite a lock on a file
-beside the database shows that, on PostgreSQL the holder's process id, if it ran on the same machine.
+A claim that is not renewed expires: by the database's clock, or, as that may be set back, by the clock of one who
+waits and sees the same renewal all that time. It is free earlier if its holder is known to be dead: on SQLite a lock on
+a file beside the database shows that, on PostgreSQL the holder's process id, if it ran on the same machine.
 """
 
 import asyncio
@@ -62,6 +63,7 @@ class DrawingClaim:
         self._held = asyncio.Event()
         self._lost = asyncio.Event()
         self._given_up_at = inf
+        self._seen: tuple[datetime, float] | None = None  # another's last renewal, and when it was seen first
 
     @property
     def is_held(self) -> bool:
@@ -158,9 +160,12 @@ class DrawingClaim:
         async with self._transactions.writing() as connection:
             expired = claims.c.renewed_at < DatabaseTime(EXPIRES_AFTER)
             # Waits for those who have compared the epoch and not committed yet.
-            found = await connection.execute(select(claims.c.epoch, claims.c.holder, expired).with_for_update())
-            epoch, holder, is_expired = found.one()
-            if not (is_expired or holder is None or holder == self._name or self._lock or has_ended(holder)):
+            found = await connection.execute(
+                select(claims.c.epoch, claims.c.holder, claims.c.renewed_at, expired).with_for_update()
+            )
+            epoch, holder, renewed_at, is_expired = found.one()
+            is_free = is_expired or holder is None or holder == self._name or self._lock or has_ended(holder)
+            if not (is_free or self._stands_still(renewed_at, asked_at)):
                 return False
             await connection.execute(
                 update(claims).values(epoch=epoch + 1, holder=self._name, renewed_at=DatabaseTime())
@@ -172,6 +177,12 @@ class DrawingClaim:
         self._held.set()
         logger.log(logging.INFO if is_first else logging.WARNING, "took the claim (epoch %d)", self._epoch)
         return True
+
+    def _stands_still(self, renewed_at: datetime, asked_at: float) -> bool:
+        """Whether another's claim has not been renewed for as long as it lasts, by this machine's clock."""
+        if self._seen is None or self._seen[0] != renewed_at:
+            self._seen = renewed_at, _now()
+        return asked_at - self._seen[1] > EXPIRES_AFTER.total_seconds()
 
     async def _renew_in_time(self) -> None:
         """A renewal that takes too long counts as failed, though it continues."""
@@ -219,4 +230,6 @@ def _now() -> float:
     """Seconds, also while the machine sleeps."""
     if sys.platform == "linux":
         return time.clock_gettime(time.CLOCK_BOOTTIME)
+    if sys.platform == "darwin":  # where Python's own monotonic clock stands still meanwhile
+        return time.clock_gettime(time.CLOCK_MONOTONIC)
     return time.monotonic()

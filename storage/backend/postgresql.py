@@ -3,18 +3,22 @@
 import asyncio
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from sqlalchemy import URL, event
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from storage.backend.address import INVALID, PASSED_ON, SCHEMA
 from storage.backend.errors import DatabaseRefused
 
 #: Connections that are kept, and how many more there may be at busy times.
 KEPT, MORE = 5, 10
 #: Seconds after which a connection is replaced before its next use, since firewalls drop idle ones without a word.
 RENEWED_AFTER = 240
+#: SQLSTATE of a change that a server refuses because it is a standby, or was made one.
+READ_ONLY = "25006"
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,12 @@ def postgresql_engine(url: URL, timeouts: DatabaseTimeouts) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "handle_error")
     def give_up(context: Any) -> None:
-        """Discard a connection that did not answer in time: a rollback would wait for the server again."""
-        if isinstance(context.original_exception, TimeoutError):
+        """Discard a connection that did not answer in time: a rollback would wait for the server again.
+
+        And one to a standby: after a failover another server has the address, or another address is the primary's.
+        """
+        error = context.original_exception
+        if isinstance(error, TimeoutError) or getattr(error, "sqlstate", None) == READ_ONLY:
             context.is_disconnect = True
 
     return engine
@@ -60,10 +68,10 @@ def patient_postgresql_engine(url: URL, timeouts: DatabaseTimeouts) -> AsyncEngi
     return _create(url, {"timeout": timeouts.connect}, poolclass=NullPool)
 
 
-def split_schema(url: URL) -> tuple[URL, str | None]:
-    """The address without `?schema=NAME`, and that name: the tables are in a schema of their own, beside others."""
-    schema = url.query.get("schema")
-    return url.difference_update_query(["schema"]), schema if isinstance(schema, str) else None
+def schema_of(url: URL) -> str | None:
+    """The name in `?schema=NAME`: the tables are in a schema of their own, beside others."""
+    schema = url.query.get(SCHEMA)
+    return schema if isinstance(schema, str) else None
 
 
 def _create(url: URL, connect_args: dict[str, Any], **pool: Any) -> AsyncEngine:
@@ -87,12 +95,16 @@ def _create(url: URL, connect_args: dict[str, Any], **pool: Any) -> AsyncEngine:
         "prepared_statement_cache_size": 0,
         "prepared_statement_name_func": lambda: "",
     }
-    url, schema = split_schema(url)
-    if schema is not None:
+    if (schema := schema_of(url)) is not None:
         connect_args = {**connect_args, "server_settings": {"search_path": schema}}
-    return create_async_engine(
-        url.set(drivername="postgresql+asyncpg"),
-        connect_args={"connection_class": BoundedConnection, **unnamed, **connect_args},
-        hide_parameters=True,
-        **pool,
-    )
+    if libpq := {name: url.query[name] for name in PASSED_ON if name in url.query}:
+        connect_args = {**connect_args, "dsn": f"postgresql://?{urlencode(libpq)}"}
+    try:
+        return create_async_engine(
+            url.difference_update_query([SCHEMA, *PASSED_ON]).set(drivername="postgresql+asyncpg"),
+            connect_args={"connection_class": BoundedConnection, **unnamed, **connect_args},
+            hide_parameters=True,
+            **pool,
+        )
+    except (ArgumentError, ValueError) as error:  # several hosts, and not a port for each
+        raise DatabaseRefused(INVALID) from error

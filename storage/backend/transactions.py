@@ -196,13 +196,20 @@ def _explained() -> Iterator[None]:
     except PROGRAMMING_ERRORS:
         raise
     except (exc.DBAPIError, exc.TimeoutError, OSError) as error:
-        said = str(getattr(error, "orig", error)) or "it does not answer"
+        said = _said(error)
         if "locked" in said:
             raise StorageUnavailable("Another process keeps the database locked. Try again in a moment.") from error
-        if "full" in said:
+        if "is full" in said or "No space left" in said:
             raise StorageUnavailable("The database's disk is full. Free some space.") from error
         if "disk I/O" in said:
             raise StorageUnavailable(
                 f"The database's disk reports an error ({said}). Check whether it is full."
             ) from error
         raise StorageUnavailable(f"The database is not available now ({said}).") from error
+
+
+def _said(error: Exception) -> str:
+    """What the database or its driver says, on one line and without the names of their classes."""
+    original = getattr(error, "orig", error)
+    first, *_ = str(original.__cause__ or original).strip().splitlines() or ["it does not answer"]
+    return first.rstrip(".")

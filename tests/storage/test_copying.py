@@ -112,12 +112,59 @@ async def test_the_copy_continues_without_reusing_an_id(source, target):
     await delivered(target, message_id=77)
 
 
+async def test_the_copy_takes_new_rows_in_every_table(source, target):
+    """On PostgreSQL each table with ids of its own has a counter, which the copied rows do not move on."""
+    await copy_database(source, target)
+    await target.jobs.accept(an_imagine(interaction_id=2), UNLIMITED, source=b"another image", mask=b"another mask")
+    await delivered(target, message_id=77)
+    await target.preferences.save_draft(ALICE, "another", {})
+    await target.servers.change(GUILD, {"paused": True}, by=ADMIN)
+    [image, *_] = await target.images.of_job((await delivered(target, message_id=78)).id)
+    await target.reports.add(image.job_id, ADMIN, most=5, period=timedelta(hours=1))
+    await target.shares.begin(image.id, by=ADMIN, guild_id=GUILD, channel_id=7)
+    assert await broken_rules(target) == []
+
+
 async def test_a_database_that_is_not_empty_is_left_as_it_is(source, target):
     await accepted(target)
     before = await contents(target)
     with pytest.raises(DatabaseRefused, match=r"not empty .*jobs, charges"):
         await copy_database(source, target)
     assert await contents(target) == before
+
+
+async def test_a_database_that_is_empty_is_not_taken_for_the_bots(urls, target):
+    source = await Database.open(urls[0])
+    with pytest.raises(DatabaseRefused, match=r"is empty\. Is its address right"):
+        await copy_database(source, target)
+    await source.close()
+
+
+async def test_a_file_that_does_not_exist_is_not_copied_from(tmp_path):
+    with pytest.raises(DatabaseRefused, match="There is no database"):
+        await Database.open(f"sqlite:///{tmp_path}/misspelt.db", must_exist=True)
+    assert not list(tmp_path.iterdir())
+
+
+async def test_a_server_that_sorts_texts_in_another_order_is_copied_to(
+    tmp_path, postgresql_server, postgresql_url, monkeypatch
+):
+    monkeypatch.setattr(copying, "ROWS", 2)
+    try:
+        await postgresql_server.execute(
+            "DROP DATABASE IF EXISTS sorted",
+            "CREATE DATABASE sorted TEMPLATE template0 LOCALE 'C' LOCALE_PROVIDER icu ICU_LOCALE 'en'",
+        )
+    except Exception as error:
+        pytest.skip(f"this PostgreSQL has no ICU: {error}")
+    source = await Database.open(f"sqlite:///{tmp_path}/anima.db")
+    target = await Database.open(postgresql_server.url("sorted"))
+    for name in ("b", "A", "é", "a", "B", "Z"):
+        await source.preferences.save_preset(ALICE, name, {})
+    rows = await copy_database(source, target)
+    assert rows["presets"] == 6 == len((await contents(target))["presets"])
+    await source.close()
+    await target.close()
 
 
 @pytest.mark.parametrize("where", ["source", "target"])

@@ -267,9 +267,10 @@ def test_a_damaged_database_is_a_problem(
         ("sqlite:////dev/null/anima.db", "The database /dev/null/anima.db cannot be created"),
         (
             "postgresql+asyncpg://me:hunter2@127.0.0.1:1/anima",
-            "The PostgreSQL server in DATABASE_URL refused the connection",
+            "The PostgreSQL server in DATABASE_URL cannot be used. The database is not available now (",
         ),
-        ("postgresql://me:hunter2@[oops/anima", "DATABASE_URL is invalid"),
+        ("postgresql://me:hunter2@127.0.0.1:x/anima", "DATABASE_URL is not a valid address"),
+        ("postgresql://me:hunter2@[oops/anima", "The PostgreSQL server in DATABASE_URL cannot be used"),
     ],
 )
 def test_an_unreachable_database_is_a_problem(

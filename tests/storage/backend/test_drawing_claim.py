@@ -6,6 +6,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -114,6 +115,33 @@ async def test_a_new_bot_waits_until_the_claim_of_a_dead_bot_on_another_machine_
     assert not await database.lock()
     assert await database.claim.take_or_refuse()
     await database.close()
+
+
+async def test_a_dead_holder_does_not_keep_its_claim_where_the_databases_clock_was_set_back(
+    postgresql_url, monkeypatch
+):
+    monkeypatch.setattr(drawing_claim, "ASK_EVERY", 0.05)
+    monkeypatch.setattr(drawing_claim, "EXPIRES_AFTER", timedelta(seconds=1))
+    database = await Database.open(postgresql_url)
+    async with database.transactions.writing() as connection:
+        tomorrow = DatabaseTime(-timedelta(days=1))
+        await connection.execute(update(claims).values(holder="elsewhere 1 1 boot pid:[1] 0", renewed_at=tomorrow))
+    assert not await database.lock()
+    assert await asyncio.wait_for(database.claim.take_or_refuse(), 60)
+    await database.close()
+
+
+@pytest.mark.parametrize(("platform", "clock"), [("linux", "CLOCK_BOOTTIME"), ("darwin", "CLOCK_MONOTONIC")])
+@pytest.mark.posix
+def test_time_asleep_counts_for_a_claim(monkeypatch, platform, clock):
+    """The clocks of Linux and macOS that go on while the machine sleeps, by their manuals."""
+    if not hasattr(time, clock):
+        pytest.skip(f"this system has no {clock}")
+    asked = []
+    monkeypatch.setattr(time, "clock_gettime", lambda which: asked.append(which) or 1.0)
+    monkeypatch.setattr(sys, "platform", platform)
+    drawing_claim._now()
+    assert asked == [getattr(time, clock)]
 
 
 @pytest.mark.posix

@@ -16,9 +16,10 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from storage.backend.errors import DatabaseRefused
 from storage.backend.postgresql import KEPT, MORE, DatabaseTimeouts
 from storage.backend.transactions import StorageUnavailable
-from storage.database import Database
+from storage.database import Database, ask_server
 from storage.jobs import Accepted
 from storage.schema import jobs
 from tests.postgresql_server import PostgresqlServer
@@ -120,6 +121,72 @@ async def test_the_locks_of_a_bot_that_fell_silent_do_not_last(postgresql_url):
         assert limit == "1min"
     async with database.transactions.reading() as connection:  # not forever: pgbouncer lends the connection on
         assert await connection.scalar(text("SHOW idle_in_transaction_session_timeout")) == "0"
+    await database.close()
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    ["sslmode=disable", "sslmode=prefer", "ssl=disable", "application_name=anima", "target_session_attrs=read-write"],
+)
+async def test_parameters_of_libpq_in_the_address_are_understood(postgresql_url, parameters):
+    database = await Database.open(f"{postgresql_url}&{parameters}&schema=own")
+    async with database.transactions.reading() as connection:
+        assert await connection.scalar(text("SHOW search_path")) == "own"
+        if "application_name" in parameters:
+            assert await connection.scalar(text("SHOW application_name")) == "anima"
+    assert "schema=own" in database.address
+    await database.close()
+
+
+async def test_tls_that_the_address_demands_is_not_done_without():
+    pytest.importorskip("asyncpg")
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(8)  # the request for TLS
+        writer.write(b"N")
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(DatabaseRefused, match="SSL"):
+            await Database.open(f"postgresql://anima:hunter2@127.0.0.1:{port}/anima?sslmode=require")
+
+
+async def test_a_server_that_became_a_standby_is_left_for_the_one_that_is_the_primary_now(own_server):
+    database = await Database.open(own_server.url(), timeouts=PATIENT)
+    assert not (await ask_server(own_server.url(), PATIENT)).is_read_only
+
+    async def connection_to(read_only: str) -> int:
+        while True:
+            async with database.transactions.reading() as connection:
+                if await connection.scalar(text("SHOW transaction_read_only")) == read_only:
+                    return await connection.scalar(text("SELECT pg_backend_pid()"))
+
+    await own_server.execute("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+    async with asyncio.timeout(60):
+        before = await connection_to(read_only="on")
+    with pytest.raises(StorageUnavailable, match=r"\(cannot execute INSERT in a read-only transaction\)"):
+        await accepted(database)
+    assert await connection_to(read_only="on") != before, "it may be to another server"
+    assert (await ask_server(own_server.url(), PATIENT)).is_read_only
+    await database.close()
+
+
+async def test_a_server_without_a_free_connection_is_an_outage(own_server):
+    import asyncpg
+
+    database = await Database.open(own_server.url(), timeouts=PATIENT)
+    await database._engine.dispose()
+    others = []
+    with suppress(asyncpg.TooManyConnectionsError):
+        while True:
+            others.append(await asyncpg.connect(host=str(own_server.folder), user="anima", database="postgres"))
+    with pytest.raises(StorageUnavailable, match=r"\(sorry, too many clients already\)"):
+        await accepted(database)
+    for other in others:
+        await other.close()
+    await eventually(lambda: accepted(database))
     await database.close()
 
 
