@@ -11,14 +11,14 @@ ClaimLost in a bot that has lost it.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
 from statistics import median
 from types import EllipsisType
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, func, insert, select, true, update
+from sqlalchemy import Column, ColumnElement, Row, delete, func, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage import quotas
@@ -145,16 +145,21 @@ class Jobs:
         async with self._transactions.reading() as connection:
             return tuple(await connection.scalars(page))
 
-    async def start(self, job_ids: Collection[int]) -> tuple[int, ...]:
-        """Queued to running, counting an attempt. Returns the ids of those that were still queued."""
-        async with self._transactions.writing(alone_with="queue") as connection:
-            return await self._change(
+    async def start(self, job_ids: Collection[int]) -> tuple[Job, ...]:
+        """Queued to running, counting an attempt. Returns those that were still queued, as they are now.
+
+        It is urgent because an engine waits for it.
+        """
+        async with self._transactions.writing(alone_with="queue", urgent=True) as connection:
+            started = await self._changed(
                 connection,
                 jobs.c.id.in_(job_ids),
                 JobState.RUNNING,
+                jobs.c,
                 attempts=jobs.c.attempts + 1,
                 started_at=self._clock(),
             )
+            return tuple(map(_job, started))
 
     async def put_back(self, job_ids: Collection[int]) -> tuple[int, ...]:
         """Running to queued, at their old positions. Returns the ids of those that were still running."""
@@ -295,15 +300,26 @@ class Jobs:
     async def _change(
         self, connection: AsyncConnection, which: ColumnElement[bool], to: JobState, **columns: Any
     ) -> tuple[int, ...]:
+        """Returns the ids of the jobs that changed. Raises ClaimLost, as `_changed`."""
+        return tuple(row.id for row in await self._changed(connection, which, to, [jobs.c.id], **columns))
+
+    async def _changed(
+        self,
+        connection: AsyncConnection,
+        which: ColumnElement[bool],
+        to: JobState,
+        returned: Iterable[Column[Any]],
+        **columns: Any,
+    ) -> Sequence[Row[Any]]:
         """Raises ClaimLost if another bot draws by now. Only a cancellation may come from any process."""
         which &= jobs.c.state.in_(COMES_FROM[to])
         if to is not JobState.CANCELLED:
             which &= self._claim.compared()
-        changed = await connection.execute(update(jobs).where(which).values(state=to, **columns).returning(jobs.c.id))
-        ids = tuple(sorted(changed.scalars()))
-        if not ids and to is not JobState.CANCELLED:
+        changed = await connection.execute(update(jobs).where(which).values(state=to, **columns).returning(*returned))
+        rows = sorted(changed, key=lambda row: row.id)
+        if not rows and to is not JobState.CANCELLED:
             await self._claim.check(connection)
-        return ids
+        return rows
 
     def _notify_watchers(self, ended: Job | None) -> None:
         if ended is not None:

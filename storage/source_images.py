@@ -1,6 +1,6 @@
 """Source images of jobs (image-to-image) and their masks. Each file is stored once, for as long as a job uses it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from hashlib import sha256
 
 from sqlalchemy import Table, delete, func, insert, select
@@ -18,6 +18,12 @@ class SourceImages:
     async def of_job(self, job_id: int) -> bytes | None:
         """The source image's file; None if the job has none."""
         return await self._file(job_sources, job_id)
+
+    async def of_jobs(self, job_ids: Collection[int]) -> Mapping[int, bytes]:
+        """The source images' files of those jobs that have one."""
+        files = select(job_sources.c.job_id, sources.c.content).join(sources).where(job_sources.c.job_id.in_(job_ids))
+        async with self._transactions.reading() as connection:
+            return {row.job_id: row.content for row in await connection.execute(files)}
 
     async def mask_of_job(self, job_id: int) -> bytes | None:
         """The file of the source image's mask; None if the job keeps none."""

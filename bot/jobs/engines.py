@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 RESTARTING = "the engine is restarted in %.0f s"
 #: Seconds before an engine that could not be loaded, or died, is restarted; doubled each time.
 START_AGAIN_AFTER, MAX_START_DELAY = 2.0, 300.0
+#: More doublings would be too large a number one day; so many are more than MAX_START_DELAY already.
+MAX_DOUBLINGS = 30
 #: Seconds between two checks of an idle engine.
 CHECK_INTERVAL = 1.0
 #: Seconds before an engine that does not end is stopped again.
@@ -134,7 +136,7 @@ class SupervisedEngine:
     async def start_again(self) -> None:
         """Load an engine that died or failed, after a pause: the longer, the more often since it drew anything."""
         setbacks = self._failed_batches + self._idle_deaths
-        delay = min(START_AGAIN_AFTER * 2 ** (setbacks - 1), MAX_START_DELAY)
+        delay = min(START_AGAIN_AFTER * 2.0 ** min(setbacks - 1, MAX_DOUBLINGS), MAX_START_DELAY)
         logger.warning(RESTARTING, delay)
         await self._rest(delay)
         await self.start()

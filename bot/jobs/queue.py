@@ -180,6 +180,15 @@ class FairQueue:
                 self._requests.remove(request)
         return request.batch
 
+    def take_now(self, consumer: Consumer = ANY_CONSUMER) -> tuple[QueuedJob, ...]:
+        """As `take`, but empty if nothing waits."""
+        request = _Request(consumer)
+        self._requests.insert(0, request)
+        self._hand_out()
+        if request in self._requests:
+            self._requests.remove(request)
+        return request.batch
+
     def put(self, waiting: QueuedJob) -> None:
         """Joins its user's jobs, in order of acceptance. Raises ValueError if the job already waits."""
         user = self._user(waiting.user_id)

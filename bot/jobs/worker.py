@@ -7,7 +7,7 @@ import io
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
@@ -62,8 +62,30 @@ class WorkerServices:
     typical_pace: Callable[[], float | None]
 
 
+@dataclass(eq=False)
+class _Batch:
+    """Jobs in a worker's hands, from the queue until their images are stored.
+
+    job_ids: without those that were queued again. cancelled: those of them that nobody wants any more.
+    """
+
+    job_ids: set[int]
+    cancelled: set[int] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class _DrawnJob:
+    job: Job
+    spec: JobSpec
+    images: Sequence[EncodedImage]
+
+
 class Worker:
-    """One engine's loop. An engine that dies is restarted; meanwhile others draw its batch."""
+    """One engine's loop. An engine that dies is restarted; meanwhile others draw its batch.
+
+    The images of a batch are stored while the engine draws the next one. What is stored waits until that one is marked
+    as running, so that the engine waits for no other transaction of this worker.
+    """
 
     def __init__(self, engine: SupervisedEngine, services: WorkerServices) -> None:
         self.engine = engine
@@ -72,22 +94,41 @@ class Worker:
         self._queue = services.queue
         self._database = services.database
         self._outbox = services.outbox
-        self._in_hand: set[int] = set()  # ids of the batch's jobs, without those that were queued again
-        self._cancelled: set[int] = set()
+        self._batches: list[_Batch] = []  # the one that is drawn, and the one before while it is stored
+        self._storing: asyncio.Task[None] | None = None
+        #: Set once the next batch is running, or there is none.
+        self._may_store = asyncio.Event()
 
     async def run(self) -> None:
-        """Draw until the queue is closed. If cancelled, its batch is queued again; it may run again."""
+        """Draw until the queue is closed. If cancelled, its batches are queued again; it may run again."""
         if not self.engine.loaded:
             await self.engine.start()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                await self._draw_all(tasks)
+        except asyncio.CancelledError:
+            in_hand = {job_id for batch in self._batches for job_id in batch.job_ids}
+            if in_hand:
+                with suppress(StorageUnavailable):  # the next holder of the claim queues them too
+                    await self._database.jobs.requeue(in_hand)
+            raise
+        finally:
+            self._batches.clear()
+
+    async def _draw_all(self, tasks: asyncio.TaskGroup) -> None:
         while batch := await self._next_batch():
-            await self._draw_within_logs(batch)
+            await self._draw_within_logs(batch, tasks)
             if not self.engine.loaded:
+                self._may_store.set()
                 if self._queue.closed:
                     return
                 await self.engine.start_again()
 
     async def _next_batch(self) -> tuple[QueuedJob, ...]:
         """Empty once the queue is closed. An engine that dies while it waits for jobs is started again."""
+        if batch := self._queue.take_now(self._consumer()):
+            return batch
+        self._may_store.set()
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(None) as until_it_dies:
@@ -117,77 +158,102 @@ class Worker:
 
     def discard(self, job_id: int) -> None:
         """Draw no more of such a job; it stops within a step, unless other jobs of the batch are still wanted."""
-        if job_id in self._in_hand:
-            self._cancelled.add(job_id)
+        for batch in self._batches:
+            if job_id in batch.job_ids:
+                batch.cancelled.add(job_id)
 
-    async def _draw_within_logs(self, batch: Sequence[QueuedJob]) -> None:
-        self._in_hand = {job.job_id for job in batch}
-        self.throughput.take(batch)
+    async def _draw_within_logs(self, queued: Sequence[QueuedJob], tasks: asyncio.TaskGroup) -> None:
+        job_ids = [job.job_id for job in queued]
+        batch = _Batch(set(job_ids))
+        self._batches.append(batch)
+        self.throughput.take(queued)
         try:
-            with about(*sorted(self._in_hand)):
-                await self._draw(batch)
-        except asyncio.CancelledError:
-            with suppress(StorageUnavailable):  # the next holder of the claim queues them too
-                await self._database.jobs.requeue(self._in_hand)
-            raise
+            with about(*sorted(job_ids)):
+                if drawn := await self._draw(batch, job_ids):
+                    await self._store_later(batch, drawn, tasks)
+                else:
+                    self._batches.remove(batch)
         finally:
-            self._in_hand = set()
             self.throughput.end()
-            self._cancelled.clear()
 
-    async def _draw(self, batch: Sequence[QueuedJob]) -> None:
-        jobs = await self._started(batch)
+    async def _draw(self, batch: _Batch, job_ids: Sequence[int]) -> Sequence[_DrawnJob]:
+        """The images of a batch's jobs. Those of a batch that fails are queued again or end."""
+        jobs, sources = await asyncio.gather(
+            self._started(job_ids), retry_storage(lambda: self._database.source_images.of_jobs(job_ids))
+        )
         if not jobs:
-            return
+            return ()
         try:
             specs = [JobSpec.of(job) for job in jobs]
             requests = [
-                request for job, spec in zip(jobs, specs, strict=True) for request in await self._requests(job, spec)
+                request
+                for job, spec in zip(jobs, specs, strict=True)
+                for request in await self._requests(job, spec, sources.get(job.id))
             ]
         except Exception as error:
             await self._recover(jobs, error)
-            return
-        reporter = _Reporter(jobs, specs, self._tell)
+            return ()
+        reporter = _Reporter(jobs, specs, partial(self._tell, batch))
         logger.info("drawing %d images", len(requests))
         wanted = frozenset(job.id for job in jobs)
         self.throughput.begin()
         try:
             images = await self.engine.generate(
-                requests, reporter.from_thread, lambda: wanted <= self._cancelled or not self._database.claim.is_held
+                requests, reporter.from_thread, lambda: wanted <= batch.cancelled or not self._database.claim.is_held
             )
         except Cancelled:
-            await self._return([job for job in jobs if job.id not in self._cancelled])
-            return
+            await self._return([job for job in jobs if job.id not in batch.cancelled])
+            return ()
         except Exception as error:
             await self._recover(jobs, error)
-            return
+            return ()
         self._services.drawn(self.engine.name, images)
         self.throughput.learn(sum(job.cost for job in jobs))
+        drawn = []
         for job, spec in zip(jobs, specs, strict=True):
-            own, images = images[: len(spec.recipes)], images[len(spec.recipes) :]
-            if job.id not in self._cancelled:
-                try:
-                    await self._keep(job, spec, own)
-                except Exception as error:
-                    await self._recover([job], error)
+            drawn.append(_DrawnJob(job, spec, images[: len(spec.recipes)]))
+            images = images[len(spec.recipes) :]
+        return drawn
 
-    async def _started(self, batch: Sequence[QueuedJob]) -> list[Job]:
+    async def _started(self, job_ids: Sequence[int]) -> list[Job]:
         """The jobs of a batch that are still wanted, now running."""
-        job_ids = [job.job_id for job in batch]
-        await retry_storage(lambda: self._database.jobs.start(job_ids))
-        found = [await retry_storage(partial(self._database.jobs.get, job_id)) for job_id in job_ids]
-        return [job for job in found if job is not None and job.state is JobState.RUNNING]
+        try:
+            started = {job.id: job for job in await retry_storage(lambda: self._database.jobs.start(job_ids))}
+        finally:
+            self._may_store.set()
+        for job_id in job_ids:
+            if job_id not in started:  # not wanted any more, or started by an attempt whose answer was lost
+                job = await retry_storage(partial(self._database.jobs.get, job_id))
+                if job is not None and job.state is JobState.RUNNING:
+                    started[job_id] = job
+        return [started[job_id] for job_id in job_ids if job_id in started]
 
-    async def _requests(self, job: Job, spec: JobSpec) -> list[GenerationRequest]:
-        source = await retry_storage(lambda: self._database.source_images.of_job(job.id))
+    async def _requests(self, job: Job, spec: JobSpec, source: bytes | None) -> list[GenerationRequest]:
         mask = None
         if spec.area is not None and spec.area.masked:
             mask = await retry_storage(lambda: self._database.source_images.mask_of_job(job.id))
         return await asyncio.to_thread(spec.requests, _opened(source), _opened(mask))
 
-    def _tell(self, job: Job, progress: JobProgress) -> None:
-        if job.id not in self._cancelled:
+    def _tell(self, batch: _Batch, job: Job, progress: JobProgress) -> None:
+        if job.id not in batch.cancelled:
             self._services.tell(job, progress)
+
+    async def _store_later(self, batch: _Batch, drawn: Sequence[_DrawnJob], tasks: asyncio.TaskGroup) -> None:
+        """Store the images of a batch, once those of the batch before are stored and the next batch is running."""
+        if self._storing is not None:
+            await asyncio.wait({self._storing})
+        self._may_store = asyncio.Event()
+        self._storing = tasks.create_task(self._store(batch, drawn, self._may_store))
+
+    async def _store(self, batch: _Batch, drawn: Sequence[_DrawnJob], may_store: asyncio.Event) -> None:
+        await may_store.wait()
+        for each in drawn:
+            if each.job.id not in batch.cancelled:
+                try:
+                    await self._keep(each.job, each.spec, each.images)
+                except Exception as error:
+                    await self._recover([each.job], error)
+        self._batches.remove(batch)
 
     @about_its_job
     async def _keep(self, job: Job, spec: JobSpec, images: Sequence[EncodedImage]) -> None:
@@ -229,7 +295,8 @@ class Worker:
                 self._put_back(replace(job, attempts=job.attempts - 1))
 
     def _put_back(self, job: Job) -> None:
-        self._in_hand.discard(job.id)
+        for batch in self._batches:
+            batch.job_ids.discard(job.id)
         self._queue.put_back(queued_job(job))
         self._services.status.waits(job)
 

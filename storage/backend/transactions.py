@@ -4,8 +4,9 @@ import asyncio
 import logging
 import secrets
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from datetime import timedelta
 from functools import wraps
 from inspect import iscoroutinefunction
@@ -39,12 +40,49 @@ class StorageUnavailable(Exception):
     """The database is not available now (locked, full, unreachable). The transaction was rolled back."""
 
 
+class _Turns:
+    """A lock. Of those who wait for it, the urgent ones come first, and then who came first."""
+
+    def __init__(self) -> None:
+        self._is_held = False
+        self._waiting: tuple[deque[asyncio.Future[None]], ...] = (deque(), deque())  # the urgent ones, the others
+
+    @asynccontextmanager
+    async def turn(self, urgent: bool = False) -> AsyncIterator[None]:
+        if self._is_held:
+            await self._wait(urgent)
+        self._is_held = True
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    async def _wait(self, urgent: bool) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting[0 if urgent else 1].append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it came in the same moment
+                self._pass_on()
+            raise
+
+    def _pass_on(self) -> None:
+        for waiting in self._waiting:
+            while waiting:
+                if not (turn := waiting.popleft()).done():
+                    turn.set_result(None)
+                    return
+        self._is_held = False
+
+
 class Transactions:
     """Hands out connections, one transaction each.
 
     SQLite has one writer at a time for the whole file. Every write begins with BEGIN IMMEDIATE, so two processes queue
     up at the start of their transactions and neither can act on what the other is about to change. Within this
-    process a lock in memory does the queueing, because SQLite's own waiting is a poll that sleeps up to 100 ms.
+    process a lock in memory does the queueing, because SQLite's own waiting is a poll that sleeps up to 100 ms, and
+    knows nothing of what is urgent.
 
     PostgreSQL has many writers. Those that must not overlap name the same thing in `alone_with`. A connection may be
     lost during a commit, so each of them writes down a token, by which the server can tell what became of it.
@@ -58,7 +96,7 @@ class Transactions:
         self._timeouts = timeouts or DatabaseTimeouts()
         self._with_tokens = with_tokens
         self.on_sqlite = engine.dialect.name == "sqlite"
-        self._turn = asyncio.Lock() if self.on_sqlite else nullcontext()
+        self._turns = _Turns() if self.on_sqlite else None
         self._unfinished: set[asyncio.Task[Any]] = set()
 
     @asynccontextmanager
@@ -68,14 +106,15 @@ class Transactions:
                 yield connection
 
     @asynccontextmanager
-    async def writing(self, alone_with: str = "") -> AsyncIterator[AsyncConnection]:
+    async def writing(self, alone_with: str = "", *, urgent: bool = False) -> AsyncIterator[AsyncConnection]:
         """Commits at the end of the block; an exception in it rolls back everything.
 
-        While the block runs, no other writer that names the same `alone_with` is in its own, in any process.
+        While the block runs, no other writer that names the same `alone_with` is in its own, in any process. One that
+        is `urgent` goes before others of this process that wait.
         """
         with _explained():
             engine = self._engine.execution_options(begin="BEGIN IMMEDIATE")
-            async with self._turn, self._connected(engine) as connection:
+            async with self._turn(urgent), self._connected(engine) as connection:
                 await connection.begin()
                 token = None if self.on_sqlite else await self._begin(connection, alone_with)
                 yield connection
@@ -85,7 +124,7 @@ class Transactions:
         """Empty SQLite's write-ahead log, which still has old pages with data that was erased since."""
         if self.on_sqlite:
             with _explained():
-                async with self._turn, self._engine.execution_options(begin=None).connect() as connection:
+                async with self._turn(), self._engine.execution_options(begin=None).connect() as connection:
                     await connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
 
     async def finish(self, work: Coroutine[Any, Any, T]) -> T:
@@ -102,6 +141,9 @@ class Transactions:
     async def drain(self) -> None:
         """Waits for transactions whose caller was cancelled, and for their connections to be given back."""
         await asyncio.gather(*self._unfinished, return_exceptions=True)
+
+    def _turn(self, urgent: bool = False) -> AbstractAsyncContextManager[None]:
+        return nullcontext() if self._turns is None else self._turns.turn(urgent)
 
     @asynccontextmanager
     async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
@@ -210,6 +252,7 @@ def _explained() -> Iterator[None]:
 
 def _said(error: Exception) -> str:
     """What the database or its driver says, on one line and without the names of their classes."""
-    original = getattr(error, "orig", error)
-    first, *_ = str(original.__cause__ or original).strip().splitlines() or ["it does not answer"]
+    adapted = getattr(error, "orig", None)
+    original = error if adapted is None else adapted.__cause__ or adapted
+    first, *_ = str(original).strip().splitlines() or ["it does not answer"]
     return first.rstrip(".")

@@ -50,7 +50,7 @@ async def accepted(database: Database, **changes: Any) -> Job:
 
 async def running(database: Database, **changes: Any) -> Job:
     job = await accepted(database, **changes)
-    assert await database.jobs.start([job.id]) == (job.id,)
+    assert [job.id] == [started.id for started in await database.jobs.start([job.id])]
     return job
 
 

@@ -297,7 +297,7 @@ async def test_a_writer_that_is_cancelled_keeps_nothing_and_blocks_nobody(databa
         with pytest.raises(asyncio.CancelledError):
             await writer
     assert (await database.jobs.get(job.id)).state == "queued"
-    assert await database.jobs.start([job.id]) == (job.id,)
+    assert [started.id for started in await database.jobs.start([job.id])] == [job.id]
 
 
 async def test_commands_cancelled_at_any_moment_leave_a_sound_database(database):

@@ -23,6 +23,7 @@ async def ask_everything(database: Database, clock: Any) -> None:
     job = await running(database, parent_picture_id=image.id)
     await database.jobs.put_back([job.id])
     await database.jobs.start([job.id])
+    await database.source_images.of_jobs([job.id, job.id + 1])
     await database.jobs.rendered(job.id, [an_image()])
     await database.jobs.fail(job.id, "no memory")
     await database.jobs.mark_reposted(job.id)

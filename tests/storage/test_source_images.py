@@ -30,6 +30,7 @@ async def test_a_job_knows_what_it_is_drawn_from(database: Database) -> None:
     assert await database.source_images.of_job(cat.id) == CAT
     assert await database.source_images.of_job(nothing.id) is None
     assert await database.source_images.of_job(dog.id) == DOG
+    assert await database.source_images.of_jobs([cat.id, nothing.id, dog.id]) == {cat.id: CAT, dog.id: DOG}
 
 
 async def test_a_person_finds_each_of_their_own_by_its_first_job(database: Database) -> None:

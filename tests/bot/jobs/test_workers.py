@@ -160,6 +160,19 @@ async def test_an_idle_engine_that_keeps_dying_rests_longer_each_time(
     assert rests == [engines.START_AGAIN_AFTER * factor for factor in (1, 2, 4)]
 
 
+async def test_the_rest_has_a_limit_however_often_an_engine_died(monkeypatch: pytest.MonkeyPatch) -> None:
+    rests: list[float] = []
+
+    async def rest(engine: engines.SupervisedEngine, seconds: float) -> None:
+        rests.append(seconds)
+
+    monkeypatch.setattr(engines.SupervisedEngine, "_rest", rest)
+    engine = engines.SupervisedEngine("fake", FakeEngine(), lambda engine: None)
+    engine._idle_deaths = 2000
+    await engine.start_again()
+    assert rests == [engines.MAX_START_DELAY] and engine.loaded
+
+
 async def test_each_death_without_a_picture_in_between_makes_the_rest_longer(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,7 +81,8 @@ async def slowed_engines(_settings: object, _needs_gpu: bool) -> dict[str, Engin
 
 def log_queue(path: Path) -> None:
     """Log each job that is put, with the seconds that are predicted for it, each batch taken, and each job put back."""
-    put, take, put_back, forecast_init = FairQueue.put, FairQueue.take, FairQueue.put_back, Forecast.__init__
+    put, take, take_now, put_back = FairQueue.put, FairQueue.take, FairQueue.take_now, FairQueue.put_back
+    forecast_init = Forecast.__init__
     forecasts: list[Forecast] = []
     log = path.open("w", encoding="utf-8", buffering=1)
 
@@ -102,11 +103,17 @@ def log_queue(path: Path) -> None:
         write(take=[waiting.job_id for waiting in batch])
         return batch
 
+    def logged_take_now(self: FairQueue, consumer: Consumer) -> tuple[QueuedJob, ...]:
+        if batch := take_now(self, consumer):
+            write(take=[waiting.job_id for waiting in batch])
+        return batch
+
     def logged_put_back(self: FairQueue, waiting: QueuedJob) -> None:
         put_back(self, waiting)
         write(back=waiting.job_id)
 
-    FairQueue.put, FairQueue.take, FairQueue.put_back = logged_put, logged_take, logged_put_back  # type: ignore[method-assign]
+    FairQueue.put, FairQueue.put_back = logged_put, logged_put_back  # type: ignore[method-assign]
+    FairQueue.take, FairQueue.take_now = logged_take, logged_take_now  # type: ignore[method-assign]
     Forecast.__init__ = kept  # type: ignore[method-assign]
 
 

@@ -8,7 +8,9 @@ from sqlalchemy import make_url
 
 from storage.backend.errors import DatabaseRefused
 from storage.backend.sqlite import examine, on_a_share, sqlite_engine, synced
+from storage.backend.transactions import _Turns
 from storage.database import Database
+from tests.storage.requests import accepted
 
 
 async def test_a_commit_reaches_the_disk_on_macos_too(tmp_path: Path) -> None:
@@ -87,3 +89,46 @@ async def test_closing_waits_for_the_connection_of_a_cancelled_reader(tmp_path: 
     await database.transactions.drain()
     assert database._engine.pool.checkedout() == 0  # type: ignore[attr-defined]
     await database.close()
+
+
+async def test_what_an_engine_waits_for_goes_before_other_changes(sqlite: Database) -> None:
+    job, order = await accepted(sqlite), []
+
+    async def change(name: str, urgent: bool = False) -> None:
+        async with sqlite.transactions.writing(urgent=urgent):
+            order.append(name)
+
+    async def start() -> None:
+        [started] = await sqlite.jobs.start([job.id])
+        order.append(started.state.value)
+
+    async with sqlite.transactions.writing():
+        usual = [asyncio.create_task(change(f"change {number}")) for number in range(3)]
+        await asyncio.sleep(0.05)
+        starting = asyncio.create_task(start())
+        dropped = asyncio.create_task(change("dropped", urgent=True))
+        await asyncio.sleep(0.05)
+        usual.pop(1).cancel()
+        dropped.cancel()
+        assert order == []
+    await asyncio.gather(starting, *usual)
+    assert order == ["running", "change 0", "change 2"]
+    await change("later")
+
+
+async def test_a_turn_that_comes_as_its_owner_is_cancelled_goes_to_the_next(sqlite: Database) -> None:
+    turns, entered = _Turns(), asyncio.Event()
+
+    async def enter() -> None:
+        async with turns.turn():
+            entered.set()
+
+    async with turns.turn():
+        cancelled, following = asyncio.create_task(enter()), asyncio.create_task(enter())
+        await asyncio.sleep(0)
+    cancelled.cancel()
+    await asyncio.wait_for(following, 60)
+    await asyncio.gather(cancelled, return_exceptions=True)
+    assert cancelled.cancelled() and entered.is_set()
+    async with asyncio.timeout(60), turns.turn():
+        pass
