@@ -5,15 +5,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import URL, text
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.schema import CreateSchema
 
 from storage.backend.address import read_address
 from storage.backend.clock import Clock, utc_now
 from storage.backend.drawing_claim import DrawingClaim
 from storage.backend.errors import DatabaseRefused
 from storage.backend.lock import FileLock
-from storage.backend.postgresql import DatabaseTimeouts, patient_postgresql_engine, postgresql_engine, schema_of
+from storage.backend.postgresql import (
+    DatabaseTimeouts,
+    create_schema,
+    examine_server,
+    lacks_right,
+    patient_postgresql_engine,
+    postgresql_engine,
+    schema_of,
+)
 from storage.backend.sqlite import examine, sqlite_engine
 from storage.backend.transactions import StorageUnavailable, Transactions
 from storage.gallery.shares import Shares
@@ -31,22 +39,30 @@ from storage.unanswered import Unanswered
 
 @dataclass(frozen=True)
 class ServerState:
-    """version: for example "15.3". is_read_only: nobody can change anything, for example because it is a standby."""
+    """version: for example "15.3". is_read_only: nobody can change anything, for example because it is a standby.
+
+    may_create: whether the bot may create its tables there.
+    """
 
     version: str
     is_read_only: bool
+    may_create: bool
 
 
 async def ask_server(address: str, timeouts: DatabaseTimeouts) -> ServerState:
     """What the PostgreSQL server at an address says of itself. Raises DatabaseRefused, StorageUnavailable."""
     engine = postgresql_engine(read_address(address), timeouts)
-    asked = text("SELECT current_setting('server_version'), current_setting('transaction_read_only') = 'on'")
+    asked = text(
+        "SELECT current_setting('server_version'), current_setting('transaction_read_only') = 'on', coalesce("
+        "has_schema_privilege(current_schema(), 'CREATE'), has_database_privilege(current_database(), 'CREATE'))"
+    )
     try:
         async with Transactions(engine, timeouts).reading() as connection:
-            version, is_read_only = (await connection.execute(asked)).one()
+            await examine_server(connection)
+            version, is_read_only, may_create = (await connection.execute(asked)).one()
     finally:
         await engine.dispose()
-    return ServerState(version.partition(" ")[0], is_read_only)
+    return ServerState(version.partition(" ")[0], is_read_only, may_create)
 
 
 class Database:
@@ -105,12 +121,21 @@ class Database:
         database.address = url.render_as_string()
         try:
             async with database.patient_transactions().writing(alone_with="migrations") as connection:
-                if not database.transactions.on_sqlite and (schema := schema_of(url)) is not None:
-                    await connection.execute(CreateSchema(schema, if_not_exists=True))
+                if not database.transactions.on_sqlite:
+                    await examine_server(connection)
+                    if (schema := schema_of(url)) is not None:
+                        await create_schema(connection, schema)
                 await connection.run_sync(upgrade)
-        except StorageUnavailable as error:
+        except (StorageUnavailable, ProgrammingError) as error:
             await database.close()
-            raise DatabaseRefused(f"The database {url.render_as_string()} could not be opened. {error}") from error
+            if lacks_right(error):
+                raise DatabaseRefused(
+                    f"The user of the database {database.address} may not create or change tables in it. Let the user "
+                    "own it: ALTER DATABASE name OWNER TO user."
+                ) from error
+            if isinstance(error, ProgrammingError):
+                raise
+            raise DatabaseRefused(f"The database {database.address} could not be opened. {error}") from error
         except BaseException:
             await database.close()
             raise

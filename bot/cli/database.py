@@ -129,4 +129,9 @@ async def _postgresql(address: str) -> CheckResult:
         return problem(
             f"PostgreSQL {server.version} responds, but as a read-only standby. DATABASE_URL must name the primary."
         )
+    if not server.may_create:
+        return warning(
+            f"PostgreSQL {server.version} responds, but its user may not create tables, as the first start and upgrades"
+            " do. Let the user own the database: ALTER DATABASE name OWNER TO user."
+        )
     return ok(f"PostgreSQL {server.version} responds")

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from sqlalchemy import URL, event
+from sqlalchemy import URL, event, text
 from sqlalchemy.exc import ArgumentError, DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
+from sqlalchemy.schema import CreateSchema
 
 from storage.backend.address import INVALID, PASSED_ON, SCHEMA
 from storage.backend.errors import DatabaseRefused
@@ -17,6 +18,10 @@ from storage.backend.errors import DatabaseRefused
 KEPT, MORE = 5, 10
 #: Seconds after which a connection is replaced before its next use, since firewalls drop idle ones without a word.
 RENEWED_AFTER = 240
+#: Those that can keep what people type. SQL_ASCII keeps any bytes.
+ENCODINGS = ("UTF8", "SQL_ASCII")
+#: SQLSTATEs of what the user has no right to do, in a schema and to a schema.
+NO_RIGHT = ("42501", "3F000")
 #: SQLSTATE of a change that a server refuses because it is a standby, or was made one.
 READ_ONLY = "25006"
 
@@ -66,6 +71,31 @@ def postgresql_engine(url: URL, timeouts: DatabaseTimeouts) -> AsyncEngine:
 def patient_postgresql_engine(url: URL, timeouts: DatabaseTimeouts) -> AsyncEngine:
     """Without a limit on statements: for migrations, and for copying whole databases."""
     return _create(url, {"timeout": timeouts.connect}, poolclass=NullPool)
+
+
+async def examine_server(connection: AsyncConnection) -> None:
+    """Raises DatabaseRefused where the database cannot keep every text."""
+    encoding = await connection.scalar(text("SHOW server_encoding"))
+    if encoding not in ENCODINGS:
+        raise DatabaseRefused(
+            f"The PostgreSQL database has the encoding {encoding}, which cannot keep every text. Create one with: "
+            "CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0."
+        )
+
+
+async def create_schema(connection: AsyncConnection, schema: str) -> None:
+    """Unless it is there: even then PostgreSQL would want the right to create one."""
+    found = text("SELECT 1 FROM pg_namespace WHERE nspname = :schema")
+    if await connection.scalar(found, {"schema": schema}) is None:
+        await connection.execute(CreateSchema(schema, if_not_exists=True))
+
+
+def lacks_right(error: Exception) -> bool:
+    """Whether PostgreSQL refused something because the user has no right to it.
+
+    error: SQLAlchemy's, or one that it caused.
+    """
+    return any(getattr(getattr(each, "orig", None), "sqlstate", None) in NO_RIGHT for each in (error, error.__cause__))
 
 
 def schema_of(url: URL) -> str | None:

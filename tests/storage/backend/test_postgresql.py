@@ -138,6 +138,32 @@ async def test_parameters_of_libpq_in_the_address_are_understood(postgresql_url,
     await database.close()
 
 
+async def test_a_user_who_may_not_create_tables_is_told_what_to_do(postgresql_server, postgresql_url):
+    """Since PostgreSQL 15 only the owner of a database may create tables in it."""
+    await postgresql_server.execute("DROP ROLE IF EXISTS guest", "CREATE ROLE guest LOGIN", "SELECT 1")
+    address = postgresql_url.replace("anima@", "guest@")
+    for right in ("SELECT 1", "GRANT USAGE ON SCHEMA public TO guest"):
+        await postgresql_server.execute(right, "SELECT 1")
+        assert not (await ask_server(address, PATIENT)).may_create
+        for schema in ("", "&schema=not_there"):
+            with pytest.raises(DatabaseRefused, match=r"may not create or change tables .* OWNER TO user"):
+                await Database.open(f"{address}{schema}")
+    await postgresql_server.execute("CREATE SCHEMA theirs AUTHORIZATION guest", "SELECT 1")
+    await (await Database.open(f"{address}&schema=theirs")).close()
+    assert (await ask_server(f"{address}&schema=theirs", PATIENT)).may_create
+    await postgresql_server.execute("DROP OWNED BY guest CASCADE", "DROP ROLE guest", "SELECT 1")
+
+
+async def test_a_database_that_cannot_keep_every_text_is_refused(postgresql_server, postgresql_url):
+    await postgresql_server.execute(
+        "DROP DATABASE IF EXISTS latin",
+        "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'",
+        "SELECT 1",
+    )
+    with pytest.raises(DatabaseRefused, match="has the encoding LATIN1"):
+        await Database.open(postgresql_server.url("latin"))
+
+
 async def test_tls_that_the_address_demands_is_not_done_without():
     pytest.importorskip("asyncpg")
 
