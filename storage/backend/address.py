@@ -42,6 +42,12 @@ def in_schema(address: str, schema: str) -> str:
     return read_address(address).update_query_dict({SCHEMA: schema}).render_as_string(hide_password=False)
 
 
+def names_several_hosts(url: URL) -> bool:
+    """`?host=one:1&host=two:2`, or as libpq has it `?host=one,two&port=1,2`."""
+    hosts = url.query.get("host", ())
+    return len(hosts.split(",") if isinstance(hosts, str) else hosts) > 1
+
+
 def _of_server(url: URL) -> URL:
     if "@" in (url.host or ""):
         raise DatabaseRefused(

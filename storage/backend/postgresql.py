@@ -1,6 +1,8 @@
 """PostgreSQL: connections with timeouts, which work behind pgbouncer in transaction mode."""
 
 import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -11,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateSchema
 
-from storage.backend.address import INVALID, PASSED_ON, SCHEMA
+from storage.backend.address import INVALID, PASSED_ON, SCHEMA, names_several_hosts
 from storage.backend.errors import DatabaseRefused
 
 #: Connections that are kept, and how many more there may be at busy times.
@@ -119,6 +121,14 @@ def _create(url: URL, connect_args: dict[str, Any], **pool: Any) -> AsyncEngine:
             except TimeoutError:
                 self.terminate()
 
+    async def connect_to_one(*, host: Sequence[str], port: Sequence[int], timeout: float, **options: Any) -> Any:
+        """asyncpg's own would spend all the time on the first host, if that is switched off or frozen."""
+        *before, last = zip(host, port, strict=True)
+        for each, at in before:
+            with suppress(OSError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched):
+                return await asyncpg.connect(host=each, port=at, timeout=timeout / len(host), **options)
+        return await asyncpg.connect(host=last[0], port=last[1], timeout=timeout / len(host), **options)
+
     # Nothing stays prepared from one statement to the next: pgbouncer may run them on different connections.
     unnamed = {
         "statement_cache_size": 0,
@@ -129,6 +139,8 @@ def _create(url: URL, connect_args: dict[str, Any], **pool: Any) -> AsyncEngine:
         connect_args = {**connect_args, "server_settings": {"search_path": schema}}
     if libpq := {name: url.query[name] for name in PASSED_ON if name in url.query}:
         connect_args = {**connect_args, "dsn": f"postgresql://?{urlencode(libpq)}"}
+    if names_several_hosts(url):
+        connect_args = {**connect_args, "async_creator_fn": connect_to_one}
     try:
         return create_async_engine(
             url.difference_update_query([SCHEMA, *PASSED_ON]).set(drivername="postgresql+asyncpg"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from storage.backend.address import in_schema, read_address
+from storage.backend.address import in_schema, names_several_hosts, read_address
 from storage.backend.errors import DatabaseRefused
 from storage.backend.postgresql import DatabaseTimeouts, postgresql_engine
 
@@ -52,3 +52,10 @@ def test_several_hosts_without_a_port_for_each_are_refused() -> None:
 def test_another_schema_on_the_same_server_keeps_the_rest_of_the_address() -> None:
     url = read_address(in_schema("postgres://me:p%40ss%2F@host/anima?schema=own&sslmode=require", "other"))
     assert (url.password, url.host, dict(url.query)) == ("p@ss/", "host", {"schema": "other", "sslmode": "require"})
+
+
+def test_several_hosts_are_told_from_one() -> None:
+    one = ("postgresql://host/a", "postgresql:///a?host=/run/postgresql", "sqlite:///a.db")
+    several = ("postgresql:///a?host=one:1&host=two:2", "postgresql:///a?host=one,two&port=1,2")
+    assert not any(names_several_hosts(read_address(address)) for address in one)
+    assert all(names_several_hosts(read_address(address)) for address in several)

@@ -22,7 +22,7 @@ from storage.backend.transactions import StorageUnavailable
 from storage.database import Database, ask_server
 from storage.jobs import Accepted
 from storage.schema import jobs
-from tests.postgresql_server import PostgresqlServer
+from tests.postgresql_server import PORT, PostgresqlServer
 from tests.storage.requests import UNLIMITED, accepted, an_imagine, delivered, running
 from tests.storage.rules import broken_rules
 
@@ -197,6 +197,22 @@ async def test_a_server_that_became_a_standby_is_left_for_the_one_that_is_the_pr
     assert await connection_to(read_only="on") != before, "it may be to another server"
     assert (await ask_server(own_server.url(), PATIENT)).is_read_only
     await database.close()
+
+
+async def test_a_frozen_server_of_several_does_not_keep_the_bot_from_the_others(postgresql_server, postgresql_url):
+    waiting = asyncio.Event()
+
+    async def freeze(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await waiting.wait()
+        writer.close()
+
+    async with await asyncio.start_server(freeze, "127.0.0.1", 0) as frozen:
+        hosts = f"host=127.0.0.1,{postgresql_server.folder}&port={frozen.sockets[0].getsockname()[1]},{PORT}"
+        timeouts = DatabaseTimeouts(connect=20.0, statement=60.0)
+        for attributes in ("any", "read-write"):
+            address = f"postgresql://anima@/postgres?{hosts}&target_session_attrs={attributes}"
+            await (await Database.open(address, timeouts=timeouts)).close()
+        waiting.set()
 
 
 async def test_a_server_without_a_free_connection_is_an_outage(own_server):
