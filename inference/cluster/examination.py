@@ -90,7 +90,8 @@ def main() -> None:
     join_cluster(address, own_address(address), logging_level="ERROR")
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     found = asdict(report(nodes, ray.available_resources()))
-    print(json.dumps({"mismatch": head_mismatch(ray.cluster_resources()), **found}), file=sys.__stdout__)
+    found["mismatch"] = head_mismatch(ray.cluster_resources())
+    print(json.dumps(found), file=sys.__stdout__, flush=True)
 
 
 if __name__ == "__main__":
