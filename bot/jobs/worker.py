@@ -104,8 +104,7 @@ class Worker:
         if not self.engine.loaded:
             await self.engine.start()
         try:
-            async with asyncio.TaskGroup() as tasks:
-                await self._draw_all(tasks)
+            await self._draw_and_store()
         except asyncio.CancelledError:
             in_hand = {job_id for batch in self._batches for job_id in batch.job_ids}
             if in_hand:
@@ -114,6 +113,13 @@ class Worker:
             raise
         finally:
             self._batches.clear()
+
+    async def _draw_and_store(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                await self._draw_all(tasks)
+        except ExceptionGroup as failures:  # a bug; the group would only hide it
+            raise failures.exceptions[0] from None
 
     async def _draw_all(self, tasks: asyncio.TaskGroup) -> None:
         while batch := await self._next_batch():

@@ -157,6 +157,20 @@ async def test_images_that_could_not_be_stored_before_the_end_are_drawn_again(
         assert (await stage.in_state(job.id, JobState.DELIVERED)).attempts == 1
 
 
+async def test_a_bug_of_a_worker_ends_the_bot_as_itself(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def start(job_ids: Sequence[int]) -> Sequence[Job]:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(stage.database.jobs, "start", start)
+    await stage.ask("1girl")
+
+    async def ended() -> bool:
+        return stage.client.failure is not None
+
+    await until(ended)
+    assert str(stage.client.failure) == "a bug"
+
+
 async def test_what_is_there_now_is_taken_and_nothing_is_waited_for() -> None:
     queue = FairQueue(1)
     assert queue.take_now() == ()
