@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 #: Attempts to draw a job before it fails.
 MAX_ATTEMPTS = 2
+#: Seconds that images wait at most for the next batch to be marked as running, before they are stored.
+MAX_STORING_DELAY = 1.0
 
 
 class Tell(Protocol):
@@ -252,7 +254,8 @@ class Worker:
         self._storing = tasks.create_task(self._store(batch, drawn, self._may_store))
 
     async def _store(self, batch: _Batch, drawn: Sequence[_DrawnJob], may_store: asyncio.Event) -> None:
-        await may_store.wait()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(may_store.wait(), MAX_STORING_DELAY)
         for each in drawn:
             if each.job.id not in batch.cancelled:
                 try:

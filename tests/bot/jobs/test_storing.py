@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bot.jobs import worker
 from bot.jobs.queue import FairQueue, QueuedJob
 from bot.ops.shutdown import Shutdown
 from inference import EncodedImage, GenerationRequest
@@ -109,6 +110,24 @@ async def test_the_engine_does_not_wait_for_images_that_are_stored(
     stage.engine.let_go()
     await stage.in_state(following.id, JobState.DELIVERED)
     assert events == [("start", following.id), ("rendered", busy.id), ("rendered", following.id)]
+
+
+async def test_images_do_not_wait_long_for_a_next_batch_that_cannot_be_started(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, may_start = stage.database.jobs.start, asyncio.Event()
+
+    async def started(job_ids: Sequence[int]) -> Sequence[Job]:
+        await may_start.wait()
+        return await start(job_ids)
+
+    busy, following = await held(stage, "1girl")
+    monkeypatch.setattr(stage.database.jobs, "start", started)
+    monkeypatch.setattr(worker, "MAX_STORING_DELAY", 0.1)
+    stage.engine.let_go()
+    await stage.in_state(busy.id, JobState.DELIVERED)
+    may_start.set()
+    await stage.in_state(following.id, JobState.DELIVERED)
 
 
 async def test_a_job_that_is_cancelled_while_its_batch_is_stored_shows_nothing(
