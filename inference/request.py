@@ -10,7 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from inference.prompt import infinite_weight
-from inference.solver_settings import ErSdeSettings
+from inference.solver_settings import ErSdeSettings, is_cfg_pp
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -130,12 +130,7 @@ class GenerationRequest:
     @property
     def uses_nag(self) -> bool:
         """Whether normalized attention guidance is used: CFG++ uses the negative at CFG 1 too, and needs none."""
-        return (
-            self.nag
-            and self.cfg_scale == 1
-            and bool(self.negative_prompt.strip())
-            and not self.sampler.endswith("_cfg_pp")
-        )
+        return self.nag and self.cfg_scale == 1 and bool(self.negative_prompt.strip()) and not is_cfg_pp(self.sampler)
 
     @property
     def batch_key(self) -> tuple[Hashable, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from inference import GenerationRequest
 from inference.request import MAX_SEED, TOKEN_SIDE
-from inference.solver_settings import ErSdeSettings
+from inference.solver_settings import ErSdeSettings, is_cfg_pp, network_calls
 from inference.tiling.layout import drawn_pixels, drawn_tiles
 
 if TYPE_CHECKING:
@@ -89,16 +89,17 @@ class Recipe:
 
     @property
     def work(self) -> float:
-        """The GPU's work: megapixels x steps x passes, less in fast mode; more where tiles overlap."""
+        """The GPU's work: megapixels x calls of the network x passes, less in fast mode; more where tiles overlap."""
         size = (self.width, self.height)
         pixels = self.width * self.height if self.tile is None else drawn_pixels(size, self.tile)
-        return pixels / 1e6 * self.steps * passes(self.cfg_scale) * (FAST_WORK if self.fast else 1)
+        calls = network_calls(self.sampler, self.steps)
+        return pixels / 1e6 * calls * passes(self.sampler, self.cfg_scale) * (FAST_WORK if self.fast else 1)
 
     @property
     def tokens(self) -> int:
         """How many tokens the network processes in one pass."""
         width, height = (self.width, self.height) if self.tile is None else self.tile
-        return math.ceil(width / TOKEN_SIDE) * math.ceil(height / TOKEN_SIDE) * passes(self.cfg_scale)
+        return math.ceil(width / TOKEN_SIDE) * math.ceil(height / TOKEN_SIDE) * passes(self.sampler, self.cfg_scale)
 
     @property
     def tiles(self) -> int:
@@ -122,6 +123,6 @@ def seeds_from(seed: int | None, count: int) -> tuple[int, ...]:
     return tuple((seed + number) % (MAX_SEED + 1) for number in range(count))
 
 
-def passes(cfg_scale: float) -> int:
-    """Guidance runs the network on the negative prompt as well."""
-    return 1 if cfg_scale == 1 else 2
+def passes(sampler: str, cfg_scale: float) -> int:
+    """Guidance runs the network on the negative prompt as well; CFG++ at CFG 1 too."""
+    return 1 if cfg_scale == 1 and not is_cfg_pp(sampler) else 2

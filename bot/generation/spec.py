@@ -13,6 +13,7 @@ from bot.generation.options import Options
 from bot.generation.recipe import Recipe, passes
 from bot.generation.redraw.area import Area
 from inference import GenerationRequest, NativeSettings
+from inference.solver_settings import network_calls
 from storage.jobs import Job
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ class JobSpec:
 
         native: that model's. work_of: how much more work each recipe's model is.
         """
-        default = native.megapixels * native.steps * passes(native.cfg_scale)
+        calls = network_calls(native.sampler, native.steps)
+        default = native.megapixels * calls * passes(native.sampler, native.cfg_scale)
         return max(LEAST_COST, sum(recipe.work * work_of(recipe) for recipe in self.recipes) / default)
 
     @property

@@ -10,13 +10,12 @@ Everything here knows tensors and numbers only, nothing of networks, prompts or 
 """
 
 from inference.sampling.noise import initial_noise
-from inference.sampling.samplers import SAMPLERS, calls_per_step, draws_alone, needs_unguided, sample
+from inference.sampling.samplers import SAMPLERS, draws_alone, needs_unguided, sample
 from inference.sampling.schedules import SCHEDULERS, sigmas
 
 __all__ = [
     "SAMPLERS",
     "SCHEDULERS",
-    "calls_per_step",
     "draws_alone",
     "initial_noise",
     "needs_unguided",

@@ -17,7 +17,7 @@ from inference.sampling import cfg_pp, dpm_solver, exponential, multistep, one_s
 from inference.sampling.masks import Redraw
 from inference.sampling.noise import Noise, brownian_noise, white_noise
 from inference.sampling.solver import Steps
-from inference.solver_settings import ErSdeSettings
+from inference.solver_settings import ErSdeSettings, is_cfg_pp
 
 #: `denoiser(x, sigma)` gives x0, of x's shape and dtype; sigma is a float32 scalar tensor on the CPU, so that no device
 #: is waited for to look at it. For samplers that `needs_unguided` it gives the pair (guided, unguided).
@@ -93,20 +93,13 @@ def sample(
     return x
 
 
-def calls_per_step(sampler: str) -> int:
-    """How often a step asks the denoiser, which is what a step costs: 1, 2 or 3 (a first or last step may take fewer).
-
-    Raises ValueError for an unknown sampler.
-    """
-    return _method(sampler).calls_per_step
-
-
 def needs_unguided(sampler: str) -> bool:
     """Whether the denoiser has to give the pair (guided, unguided), also at CFG 1: so for CFG++.
 
     Raises ValueError for an unknown sampler.
     """
-    return _method(sampler).pair
+    _method(sampler)
+    return is_cfg_pp(sampler)
 
 
 def draws_alone(sampler: str) -> bool:
@@ -134,10 +127,8 @@ def _checked(sigmas: Tensor) -> list[float]:
 @dataclass(frozen=True)
 class _Method:
     solve: Callable[[Any, Tensor, Sequence[float], Noise, float], Steps]
-    calls_per_step: int = 1
     brownian_on: Literal["cpu", "device"] | None = None
     alone: bool = False
-    pair: bool = False
 
     def noise(self, seeds: Sequence[int], x: Tensor, sigmas: Sequence[float]) -> Noise:
         if self.brownian_on is None:
@@ -150,44 +141,44 @@ _METHODS = {
     "euler_a": _Method(one_step.euler_a),
     "dpmpp_2m_sde_gpu": _Method(dpm_solver.dpmpp_2m_sde, brownian_on="device"),
     "euler": _Method(one_step.euler),
-    "heun": _Method(one_step.heun, calls_per_step=2),
+    "heun": _Method(one_step.heun),
     "dpmpp_2m": _Method(dpm_solver.dpmpp_2m),
-    "dpmpp_sde": _Method(dpm_solver.dpmpp_sde, calls_per_step=2, brownian_on="cpu"),
+    "dpmpp_sde": _Method(dpm_solver.dpmpp_sde, brownian_on="cpu"),
     "lcm": _Method(one_step.lcm),
     "res_multistep": _Method(multistep.res_multistep),
-    "sa_solver_pece": _Method(predictor_corrector.sa_solver_pece, calls_per_step=2),
+    "sa_solver_pece": _Method(predictor_corrector.sa_solver_pece),
     "deis": _Method(multistep.deis),
     "ddim": _Method(one_step.euler),
     "ddpm": _Method(one_step.ddpm),
-    "dpm_2": _Method(one_step.dpm_2, calls_per_step=2),
-    "dpm_2_ancestral": _Method(one_step.dpm_2_ancestral, calls_per_step=2),
-    "dpm_adaptive": _Method(dpm_solver.dpm_adaptive, calls_per_step=3, alone=True),
+    "dpm_2": _Method(one_step.dpm_2),
+    "dpm_2_ancestral": _Method(one_step.dpm_2_ancestral),
+    "dpm_adaptive": _Method(dpm_solver.dpm_adaptive, alone=True),
     "dpm_fast": _Method(dpm_solver.dpm_fast),
-    "dpmpp_2m_cfg_pp": _Method(cfg_pp.dpmpp_2m_cfg_pp, pair=True),
+    "dpmpp_2m_cfg_pp": _Method(cfg_pp.dpmpp_2m_cfg_pp),
     "dpmpp_2m_sde": _Method(dpm_solver.dpmpp_2m_sde, brownian_on="cpu"),
     "dpmpp_2m_sde_heun": _Method(dpm_solver.dpmpp_2m_sde_heun, brownian_on="cpu"),
     "dpmpp_2m_sde_heun_gpu": _Method(dpm_solver.dpmpp_2m_sde_heun, brownian_on="device"),
-    "dpmpp_2s_ancestral": _Method(dpm_solver.dpmpp_2s_ancestral, calls_per_step=2),
-    "dpmpp_2s_ancestral_cfg_pp": _Method(cfg_pp.dpmpp_2s_ancestral_cfg_pp, calls_per_step=2, pair=True),
+    "dpmpp_2s_ancestral": _Method(dpm_solver.dpmpp_2s_ancestral),
+    "dpmpp_2s_ancestral_cfg_pp": _Method(cfg_pp.dpmpp_2s_ancestral_cfg_pp),
     "dpmpp_3m_sde": _Method(dpm_solver.dpmpp_3m_sde, brownian_on="cpu"),
     "dpmpp_3m_sde_gpu": _Method(dpm_solver.dpmpp_3m_sde, brownian_on="device"),
-    "dpmpp_sde_gpu": _Method(dpm_solver.dpmpp_sde, calls_per_step=2, brownian_on="device"),
-    "euler_ancestral_cfg_pp": _Method(cfg_pp.euler_ancestral_cfg_pp, pair=True),
-    "euler_cfg_pp": _Method(cfg_pp.euler_cfg_pp, pair=True),
-    "exp_heun_2_x0": _Method(exponential.exp_heun_2_x0, calls_per_step=2),
-    "exp_heun_2_x0_sde": _Method(exponential.exp_heun_2_x0_sde, calls_per_step=2),
+    "dpmpp_sde_gpu": _Method(dpm_solver.dpmpp_sde, brownian_on="device"),
+    "euler_ancestral_cfg_pp": _Method(cfg_pp.euler_ancestral_cfg_pp),
+    "euler_cfg_pp": _Method(cfg_pp.euler_cfg_pp),
+    "exp_heun_2_x0": _Method(exponential.exp_heun_2_x0),
+    "exp_heun_2_x0_sde": _Method(exponential.exp_heun_2_x0_sde),
     "gradient_estimation": _Method(multistep.gradient_estimation),
-    "gradient_estimation_cfg_pp": _Method(cfg_pp.gradient_estimation_cfg_pp, pair=True),
-    "heunpp2": _Method(one_step.heunpp2, calls_per_step=3),
+    "gradient_estimation_cfg_pp": _Method(cfg_pp.gradient_estimation_cfg_pp),
+    "heunpp2": _Method(one_step.heunpp2),
     "ipndm": _Method(multistep.ipndm),
     "ipndm_v": _Method(multistep.ipndm_v),
     "lms": _Method(multistep.lms),
     "res_multistep_ancestral": _Method(multistep.res_multistep_ancestral),
-    "res_multistep_ancestral_cfg_pp": _Method(cfg_pp.res_multistep_ancestral_cfg_pp, pair=True),
-    "res_multistep_cfg_pp": _Method(cfg_pp.res_multistep_cfg_pp, pair=True),
+    "res_multistep_ancestral_cfg_pp": _Method(cfg_pp.res_multistep_ancestral_cfg_pp),
+    "res_multistep_cfg_pp": _Method(cfg_pp.res_multistep_cfg_pp),
     "sa_solver": _Method(predictor_corrector.sa_solver),
-    "seeds_2": _Method(exponential.seeds_2, calls_per_step=2),
-    "seeds_3": _Method(exponential.seeds_3, calls_per_step=3),
+    "seeds_2": _Method(exponential.seeds_2),
+    "seeds_3": _Method(exponential.seeds_3),
     "uni_pc": _Method(predictor_corrector.uni_pc),
     "uni_pc_bh2": _Method(predictor_corrector.uni_pc_bh2),
 }

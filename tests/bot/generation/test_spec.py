@@ -26,6 +26,33 @@ def test_more_work_costs_more_and_images_add_up() -> None:
     assert JobSpec(recipes=recipes).cost(NATIVE) == pytest.approx(3)
 
 
+@pytest.mark.parametrize(
+    ("sampler", "cfg_scale", "calls"),
+    [
+        ("euler", 4.0, 30),
+        ("heun", 4.0, 59),
+        ("seeds_3", 4.0, 88),
+        ("heunpp2", 4.0, 87),
+        ("heun", 1.0, 59 / 2),
+        ("euler_cfg_pp", 4.0, 30),
+        ("euler_cfg_pp", 1.0, 30),
+    ],
+)
+def test_what_the_network_is_asked_is_charged_and_not_the_steps(sampler: str, cfg_scale: float, calls: float) -> None:
+    recipe = replace(RECIPE, sampler=sampler, cfg_scale=cfg_scale)
+    assert JobSpec(recipes=(recipe,)).cost(NATIVE) == pytest.approx(calls / 30)
+
+
+def test_an_adaptive_solver_costs_the_same_whatever_the_steps() -> None:
+    costs = {JobSpec(recipes=(replace(RECIPE, sampler="dpm_adaptive", steps=steps),)).cost(NATIVE) for steps in (1, 50)}
+    assert len(costs) == 1
+
+
+def test_a_model_whose_own_sampler_asks_twice_still_costs_one_credit() -> None:
+    native = replace(NATIVE, sampler="heun")
+    assert JobSpec(recipes=(replace(RECIPE, sampler="heun"),)).cost(native) == pytest.approx(1)
+
+
 def test_overlapping_tiles_are_charged_for_all_their_work() -> None:
     tiled = replace(RECIPE, width=1872, height=2736, tile=(832, 1216))
     assert tiled.tiles == 9

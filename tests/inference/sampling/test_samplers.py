@@ -15,7 +15,6 @@ from torch import Tensor
 from inference.sampling import (
     SAMPLERS,
     SCHEDULERS,
-    calls_per_step,
     draws_alone,
     initial_noise,
     needs_unguided,
@@ -23,6 +22,7 @@ from inference.sampling import (
     sigmas,
 )
 from inference.sampling.samplers import Denoiser
+from inference.solver_settings import CALLS_PER_STEP, network_calls
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 CASES = json.loads((GOLDEN / "cases.json").read_text(encoding="utf-8"))["samplers"]
@@ -261,10 +261,8 @@ def test_the_denoiser_is_asked_as_often_as_the_cost_says(sampler: str, steps: in
         return small_denoiser(x, sigma)
 
     walk(sampler, denoiser, noise(5), sigmas("simple", steps), [5])
-    if sampler == "heunpp2":
-        assert len(asked) == sum(min(3, left) for left in range(1, steps + 1))
-    elif sampler != "dpm_adaptive":
-        assert len(asked) == calls_per_step(sampler) * (steps - 1) + 1
+    if sampler != "dpm_adaptive":
+        assert network_calls(sampler, steps) == len(asked)
     assert all(0 < sigma <= 1 for sigma in asked)
 
 
@@ -305,7 +303,7 @@ def test_on_step_cancels_by_raising_within_one_step(sampler: str) -> None:
 
     with pytest.raises(StopSampling):
         walk(sampler, denoiser, noise(5), sigmas("simple", 20), [5], on_step=on_step)
-    assert len(asked) <= 3 * (3 if sampler == "dpm_fast" else calls_per_step(sampler))
+    assert len(asked) <= 3 * (3 if sampler == "dpm_fast" else CALLS_PER_STEP.get(sampler, 1))
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -331,7 +329,6 @@ def test_a_walk_of_no_steps_returns_x(sampler: str) -> None:
 
 def test_an_unknown_sampler_is_refused_with_the_known_ones() -> None:
     for ask in (
-        calls_per_step,
         needs_unguided,
         draws_alone,
         lambda name: sample(name, small_denoiser, noise(5), sigmas("simple", 2), [5]),
