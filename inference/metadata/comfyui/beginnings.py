@@ -76,9 +76,15 @@ def latent_link(node: Node) -> Link | None:
 
 
 def _ends(nodes: Nodes) -> list[str]:
-    """The nodes that save images, or else those that show them."""
+    """The nodes that save images, or else those that show them, or else those whose results no other node takes."""
     saved, shown = ([name for name, node in nodes.items() if word in node.kind] for word in ("Save", "Preview"))
-    return sorted(saved or shown, key=lambda name: (len(name), name))
+    taken = {link.node for node in nodes.values() for link in node.links()}
+    ends = [name for name in saved if _takes_images(nodes[name])] or shown or saved
+    return sorted(ends or nodes.keys() - taken, key=lambda name: (len(name), name))
+
+
+def _takes_images(node: Node) -> bool:
+    return any(name in _IMAGES or _ALSO_IMAGES.match(name) for name in node.inputs)
 
 
 def _chain(nodes: Nodes, name: str) -> list[Node]:

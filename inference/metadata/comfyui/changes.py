@@ -12,7 +12,7 @@ _PASSED_ON = r"\A\Z|Reroute|Switch|Context|preSampling|\b(?:Get|Set)Node|^(?:To|
 _OTHERWISE = re.compile(r"NAG|Tiled|Regional|Cycle|Variation|XY|Inject|Unsampl|Iterative|ForMask|SDXL")
 #: More is another number, read off the page by mistake.
 _LARGEST_BATCH = 128
-_AFTERWARDS = re.compile(rf"{_PASSED_ON}|VAE(?:De|En)code|Save|Preview|FromBatch")
+_AFTERWARDS = re.compile(rf"{_PASSED_ON}|VAE(?:De|En)code|Save|Preview|FromBatch|Send|Compar|VRAM|(?:clean|clear)[A-Z]")
 _BEFORE = re.compile(
     rf"{_PASSED_ON}|Empty|VAEEncode(?:Tiled)?\Z|Load|Scale|Resize|Size|RepeatLatentBatch|FromBatch|Primitive"
 )

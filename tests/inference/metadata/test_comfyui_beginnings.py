@@ -146,3 +146,14 @@ def test_without_a_sampler_on_the_way_of_images_any_that_can_be_reached_counts()
     graph = PARTS | {"decoded": node("Somebody's Decoder", stuff=["sampler", 0], vae=["model", 2])}
     found = comfyui_reader.read({"prompt": json.dumps(graph)})
     assert found is not None and found.seed == 42
+
+
+def test_an_image_that_is_only_shown_counts_beside_a_text_that_is_saved() -> None:
+    text = node("Save Text File", text=["positive", 0])
+    assert read_graph(PARTS | {"0": text, "saved": node("PreviewImage", images=["decoded", 0])}) == READ
+
+
+def test_an_image_that_is_sent_is_read_with_all_its_passes() -> None:
+    graph = {name: each for name, each in HIRES.items() if not name.endswith("saved")}
+    graph["sent"] = node("ETN_SendImageWebSocket", images=["hires decoded", 0])
+    assert read_graph(graph) == replace(READ, extra=SECOND_PASS)
