@@ -63,7 +63,15 @@ NOT_REPEATED_BEGINNINGS = (
         "extra noise",
     ),
     *("schedule min sigma", "schedule max sigma", "schedule rho", "discard penultimate sigma", "token merging ratio"),
-    *("tiling", "image cfg scale", "conditional mask weight"),
+    *(
+        "tiling",
+        "image cfg scale",
+        "conditional mask weight",
+        "postprocess",
+        "face restoration",
+        "script",
+        "first pass",
+    ),
 )
 NO_PROMPT = N_("That file has no prompt inside, so there is nothing to draw.")
 TOO_LONG = N_("The prompt in that file is too long. The limit is {limit} characters.")
@@ -122,11 +130,13 @@ class Replay:
 
 def _not_repeated(found: Parameters) -> tuple[tuple[str, str], ...]:
     """Other changes of the picture that cannot be repeated here, by their names in the file."""
-    return tuple(
-        (name, value)
-        for name, value in found.extra
-        if name in NOT_REPEATED or name.casefold().startswith(NOT_REPEATED_BEGINNINGS)
-    )
+    return tuple((name, value) for name, value in found.extra if _is_another_change(name, value))
+
+
+def _is_another_change(name: str, value: str) -> bool:
+    if name == "RNG":  # where a web UI draws its noise; ours comes from the CPU
+        return value != "CPU"
+    return name in NOT_REPEATED or name.casefold().startswith(NOT_REPEATED_BEGINNINGS)
 
 
 def _named_options(found: Parameters) -> dict[str, Any]:

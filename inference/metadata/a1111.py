@@ -46,6 +46,8 @@ _NO_FILES = ("None", "Automatic", "Default (model)")
 
 _TAG = re.compile(r" ?<(\w+):([^<>]+)>")
 _LORA_KINDS = {"lora", "lyco", "locon", "loha", "lokr"}
+#: How settings of a second pass begin; the last is A1111's of 2022.
+_SECOND_PASS = ("Hires upscale", "Hires resize", "First pass size")
 _STRENGTHS = ("te=", "unet=")
 _STEPS = re.compile(r"[\s,.]*\bSteps: \d+(?=,|\s*$)")
 _NEGATIVE_WITHIN = re.compile(r"[\s,.]*\bNegative prompt: ?")
@@ -303,7 +305,7 @@ def _file(name: str | None) -> str | None:
 def _denoise(value: str | None, settings: Mapping[str, str]) -> tuple[float, Pairs]:
     """The strength of image-to-image. Beside settings of a second pass it is that pass's, which `extra` keeps."""
     strength = as_number(value)
-    if any(name.startswith(("Hires upscale", "Hires resize")) for name in settings):
+    if any(name.startswith(_SECOND_PASS) for name in settings):
         return 1.0, () if value is None else (("Hires denoising strength", value),)
     return strength if strength is not None and 0 < strength <= 1 else 1.0, ()
 

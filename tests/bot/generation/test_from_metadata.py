@@ -167,6 +167,14 @@ def test_it_is_known_which_images_take_another_one(found: dict[str, Any], from_i
     assert replay(**found).from_image == from_image
 
 
-@pytest.mark.parametrize("name", ["CFG rescale", "SD upscale overlap", "Ultimate SD upscale upscaler", "Schedule rho"])
+@pytest.mark.parametrize(
+    "name",
+    ["CFG rescale", "SD upscale overlap", "Ultimate SD upscale upscaler", "Schedule rho", "Postprocess upscale by"],
+)
 def test_settings_of_web_uis_that_cannot_be_repeated_are_named(name: str) -> None:
     assert replay(extra=((name, "1"), ("Clip skip", "2"))).unknown == ((name, "1"),)
+
+
+def test_noise_that_does_not_come_from_the_cpu_is_named() -> None:
+    assert replay(extra=(("RNG", "NV"),)).unknown == (("RNG", "NV"),)
+    assert replay(extra=(("RNG", "CPU"),)).unknown == ()

@@ -270,3 +270,8 @@ def test_arguments_of_a_lora_that_are_none_here_are_named(argument: str) -> None
     found = webui(f"cat <lora:a:0.5:0.9:{argument}>")
     assert (found.loras, named(found)) == ((("a", 0.9),), [f"{argument} (LoRA a)"])
     assert named(webui("cat <lora:a:te=0.5:unet=0.9>")) == []
+
+
+def test_the_strength_of_a_second_pass_of_2022_is_not_that_of_image_to_image() -> None:
+    found = webui(Denoising_strength="0.7", First_pass_size="0x0")
+    assert found.denoise == 1.0 and ("First pass size", "0x0") in found.extra
