@@ -41,6 +41,8 @@ _MAX_SETTINGS = 500
 _USUAL = frozenset(
     ("Steps", "Sampler", "Seed", "Size", "CFG scale", "Guidance Scale", "Model", "Model hash", "Version")
 )
+#: Settings that programs write before the steps.
+_FIRST = _USUAL | {"Schedule type", "Scheduler", "Clip skip", "Denoising strength", "VAE", "App", "ENSD", "Eta", "RNG"}
 #: What programs write for no file of its own.
 _NO_FILES = ("None", "Automatic", "Default (model)")
 
@@ -50,7 +52,10 @@ _LORA_KINDS = {"lora", "lyco", "locon", "loha", "lokr"}
 _SECOND_PASS = ("Hires upscale", "Hires resize", "First pass size")
 _STRENGTHS = ("te=", "unet=")
 _STEPS = re.compile(r"[\s,.]*\bSteps: \d+(?=,|\s*$)")
-_NEGATIVE_WITHIN = re.compile(r"[\s,.]*\bNegative prompt: ?")
+_NEGATIVE_WITHIN = re.compile(r"[\s,.]*\bNegative [Pp]rompt: ?")
+_NEGATIVE_LINE = re.compile(r"\s*Negative [Pp]rompt: ?")
+#: Line breaks as they stand in JSON, where nothing turned them back.
+_ESCAPED_LINES = re.compile(r"\\n(?=Negative prompt: |Steps: \d)")
 _QUOTED = re.compile(r'"(?:\\.|[^\\"])*+"', re.DOTALL)
 _NAME = re.compile(r"\w[\w /-]{0,63}")
 _SIZE = re.compile(r"(\d{1,6}) ?[x\u00d7] ?(\d{1,6})")
@@ -115,26 +120,35 @@ def read_prompts(text: str) -> tuple[str, str]:
 
 
 def _lines(text: str) -> list[str]:
-    return text.replace("\r\n", "\n").strip("\ufeff \t\r\n\v\f").split("\n")
+    text = text.replace("\r\n", "\n").strip("\ufeff \t\r\n\v\f\0")
+    if "\n" not in text and _ESCAPED_LINES.search(text):
+        text = text.replace("\\n", "\n")
+    return text.split("\n")
 
 
 def _split_off_settings(line: str) -> tuple[list[str], str]:
     """The text before the settings in their line, if a program dropped the line breaks."""
     steps = _STEPS.search(line)
     before = line[: steps.start()] if steps else ""
-    if steps is None or not before or (":" in before.partition(",")[0] and not _NEGATIVE_WITHIN.search(before)):
+    if steps is None or not before or _are_settings(before):
         return [], line
     negative = _NEGATIVE_WITHIN.search(before)
     found = [before] if negative is None else [before[: negative.start()], f"{_NEGATIVE} {before[negative.end() :]}"]
     return found, line[steps.start() :].lstrip(" ,.")
 
 
+def _are_settings(text: str) -> bool:
+    """Whether settings stand before the steps, and not a prompt with colons in it."""
+    first = text.partition(":")[0].strip()
+    return bool(_NAME.fullmatch(first)) and not _FIRST.isdisjoint(name for name, _ in _settings(text))
+
+
 def _prompts(lines: list[str]) -> tuple[str, str]:
     for i, line in enumerate(lines):
-        if line.lstrip().startswith(_NEGATIVE):
-            negative = [line.lstrip().removeprefix(_NEGATIVE).removeprefix(" "), *lines[i + 1 :]]
-            return "\n".join(lines[:i]), "\n".join(negative)
-    return "\n".join(lines), ""
+        if found := _NEGATIVE_LINE.match(line):
+            negative = [line[found.end() :], *lines[i + 1 :]]
+            return "\n".join(lines[:i]).strip("\n"), "\n".join(negative).strip("\n")
+    return "\n".join(lines).strip("\n"), ""
 
 
 def stem(name: str) -> str:

@@ -275,3 +275,36 @@ def test_arguments_of_a_lora_that_are_none_here_are_named(argument: str) -> None
 def test_the_strength_of_a_second_pass_of_2022_is_not_that_of_image_to_image() -> None:
     found = webui(Denoising_strength="0.7", First_pass_size="0x0")
     assert found.denoise == 1.0 and ("First pass size", "0x0") in found.extra
+
+
+@pytest.mark.parametrize(
+    "prompt", ["re:zero, smile", "(smile:1.2), cat", "a cat: fluffy, dog", "1girl, Steps: to heaven, cat"]
+)
+def test_a_prompt_with_a_colon_may_stand_in_the_line_of_the_settings(prompt: str) -> None:
+    for text in (f"{prompt} {SETTINGS}", f"{prompt}, {SETTINGS}", f"<lora:x:1> {prompt}. {SETTINGS}"):
+        found = a1111.read(text)
+        assert found is not None
+        assert (found.prompt.strip(), found.steps, found.sampler) == (prompt, 20, "euler_a")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"cat\\nNegative prompt: bad\\n{SETTINGS}",
+        f"cat\nNegative Prompt: bad\n{SETTINGS}",
+        f"cat\n\nNegative prompt: bad\n\n{SETTINGS}\0\0",
+    ],
+)
+def test_lines_may_be_escaped_or_empty_and_the_negative_prompt_in_capitals(text: str) -> None:
+    found = a1111.read(text)
+    assert found is not None
+    assert (found.prompt, found.negative_prompt, found.steps) == ("cat", "bad", 20)
+
+
+@pytest.mark.parametrize(
+    "first", ["ENSD: 31337", "Created: x, Seed: 7", "Sampler: Heun", 'Lora hashes: "a: 0", Seed: 7']
+)
+def test_settings_may_come_before_the_steps(first: str) -> None:
+    found = a1111.read(f"re:zero, cat\n{first}, Steps: 20, CFG scale: 4.5, Size: 8x8")
+    assert found is not None
+    assert (found.prompt, found.steps, found.cfg_scale, found.width) == ("re:zero, cat", 20, 4.5, 8)
