@@ -113,9 +113,16 @@ def is_random(kind: str, inputs: Mapping[str, Any]) -> bool:
 def holds_unknown_lora(inputs: Mapping[str, Any]) -> bool:
     """Whether a node names a file in none of the forms that are known, so that it may have applied it."""
     return not is_off(inputs) and any(
-        isinstance(value, str) and _FILE.fullmatch(value) and key != "lora_name" and not _NUMBERED.fullmatch(key)
+        isinstance(value, str) and _FILE.fullmatch(value) and not _has_strength(key, inputs)
         for key, value in inputs.items()
     )
+
+
+def _has_strength(key: str, inputs: Mapping[str, Any]) -> bool:
+    """Whether the file under this key is one that is read, or is known to be switched off."""
+    if numbered := _NUMBERED.fullmatch(key):
+        return any(form.format(n=numbered[1]) in inputs for form in (*_OF_MODEL, *_SIMPLE))
+    return key == "lora_name"
 
 
 def _single(inputs: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

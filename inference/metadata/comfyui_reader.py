@@ -17,6 +17,7 @@ from inference.metadata.comfyui.beginnings import Beginning, beginning, latent_l
 from inference.metadata.comfyui.changes import (
     changed_afterwards,
     changed_before,
+    changed_encoder,
     changed_noise,
     changed_sampling,
     changes_conditioning,
@@ -324,6 +325,7 @@ class _GraphWalk:
             if text is not None:
                 texts.append(text)
                 changes += _weights_otherwise(node)
+                changes += changed_encoder(self.wires.upstream(link_of(node, "clip", "opt_clip"), ["clip", "opt_clip"]))
             elif encodes(node) and (unknown or _has_text(node)):
                 changes += [] if unknown else [maker(node, self.wires) or node.kind]
             else:

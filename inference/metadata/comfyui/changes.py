@@ -19,6 +19,7 @@ _BEFORE = re.compile(
 _CONDITIONING = re.compile(
     rf"{_PASSED_ON}|ConditioningZeroOut|ConditioningConcat|ConditioningCombine|FluxGuidance|TextEncode|Loader"
 )
+_ENCODER = re.compile(rf"{_PASSED_ON}|[Ll]oad|Lora|lora|LoRA|Wildcard|Pipe|Prompt")
 _MODEL = re.compile(rf"{_PASSED_ON}|[Cc]ompile|Sage|TorchSettings|BlockSwap|Lora|lora|LoRA|Wildcard")
 
 
@@ -65,6 +66,16 @@ def changed_before(chain: Iterable[Node]) -> Iterator[str]:
 
 def changes_conditioning(node: Node) -> bool:
     return not _CONDITIONING.search(node.kind)
+
+
+def changed_encoder(chain: Iterable[Node]) -> Iterator[str]:
+    """On the way to a prompt's text encoder: other layers of it, hooks, merges."""
+    for node in chain:
+        layer = as_integer(node.inputs.get("stop_at_clip_layer"))
+        if layer is not None:
+            yield from (f"{node.kind} ({layer})",) if layer < -1 else ()
+        elif not _ENCODER.search(node.kind):
+            yield node.kind
 
 
 def changes_model(node: Node) -> bool:

@@ -16,7 +16,6 @@ SAMPLERS = {
     "kdpm_2": "dpm_2",
     "kdpm_2_a": "dpm_2_ancestral",
     "unipc": "uni_pc",
-    "dpmpp_2s": "dpmpp_2s_ancestral",
 }
 _COMMAND = re.compile(r'\s*"((?:\\.|[^"\\])*+)"(.*)', re.DOTALL)
 _SWITCH = re.compile(r"\s(--?[A-Za-z_]\w*)((?:[ =](?!-[A-Za-z])[^\s]+)*)")

@@ -131,3 +131,24 @@ def test_settings_in_a_node_of_their_own_are_read(settings: dict[str, Any]) -> N
     wired = ("steps", "cfg", "sampler_name", "scheduler")
     graph = with_sampler("KSampler", **{name: ["held", i] for i, name in enumerate(wired)}) | {"held": settings}
     assert read(graph) == replace(READ, steps=9, cfg_scale=3.0, sampler="euler", scheduler="simple")
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        (node("CLIPSetLastLayer", clip=["model", 1], stop_at_clip_layer=-2), ["CLIPSetLastLayer (-2)"]),
+        (node("CLIPSetLastLayer", clip=["model", 1], stop_at_clip_layer=-1), []),
+        (node("SetClipHooks", clip=["model", 1], hooks=["hook", 0]), ["SetClipHooks"]),
+        (node("Reroute", clip=["model", 1]), []),
+    ],
+)
+def test_what_changes_the_text_encoder_is_named(changed: dict[str, Any], named: list[str]) -> None:
+    hook = node("CreateHookLora", lora_name="a.safetensors", strength_model=1, strength_clip=1)
+    encoder = node("CLIPTextEncode", text="1girl", clip=["changed", 0])
+    assert left_out(PARTS | {"positive": encoder, "changed": changed, "hook": hook}) == named
+
+
+def test_a_loader_that_chooses_among_loras_is_named() -> None:
+    files = {"lora_1_name": "a.safetensors", "lora_2_name": "b.safetensors"}
+    chooser = node("easy loraSwitcher", model=["model", 0], toggle=True, select=2, lora_strength=0.6, **files)
+    assert left_out(with_sampler("KSampler", model=["chooser", 0]) | {"chooser": chooser}) == ["easy loraSwitcher"]
