@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import torch
 from torch import Tensor
@@ -21,6 +21,8 @@ from inference.networks.float8 import FLOAT8, ScaledRows
 from inference.weights.headers.quantization import SCALES, QuantizedForm
 
 GROUP = 256
+#: The forms whose weights some programs store as uint8.
+STORED_AS_BYTES = {"float8_e4m3fn": FLOAT8, "float8_e5m2": torch.float8_e5m2}
 #: Rows of a weight that are turned at a time.
 ROWS = 64
 
@@ -33,30 +35,41 @@ class Quantization:
     metadata: Mapping[str, str]
     get: Callable[[str], Tensor]
 
-    @property
+    @cached_property
     def form(self) -> QuantizedForm:
         return QuantizedForm(self.keys, self.metadata, lambda key: _bytes(self.get(key)))
 
     def plain(self, key: str) -> Tensor:
         """A tensor of the file, float32 where it was quantised, else as it is."""
-        tensor = self.get(key)
+        tensor = self._tensor(key)
         scale = self._scale(key, tensor)
         if scale is None:
             if not tensor.dtype.is_floating_point and tensor.ndim > 1:
                 raise ValueError("it holds whole numbers without a scale")
             return tensor
+        if not tensor.dtype.is_floating_point and tensor.dtype != torch.int8:
+            raise ValueError(f"it holds whole numbers of {8 * tensor.dtype.itemsize} bits, and none of int8")
         plain = tensor.to(torch.float32, copy=True).mul_(scale.reshape(-1, *[1] * (tensor.ndim - 1)))
         settings = self.form.settings(key.rpartition(".")[0])
         return turn(plain, int(settings.get("convrot_groupsize", GROUP))) if settings.get("convrot") else plain
 
     def scaled_rows(self, key: str) -> ScaledRows | None:
         """A matrix of the file as it is, where it is in float8_e4m3fn; None for any other tensor."""
-        tensor = self.get(key)
+        tensor = self._tensor(key)
         if tensor.dtype != FLOAT8 or tensor.ndim != 2 or self.form.settings(key.rpartition(".")[0]).get("convrot"):
             return None
         scale = self._scale(key, tensor)
         scale = torch.ones(1) if scale is None else scale
         return ScaledRows(tensor, scale.expand(tensor.shape[0]).clone())
+
+    def _tensor(self, key: str) -> Tensor:
+        """A tensor of the file, with the dtype that its settings name where float8 is stored as plain bytes."""
+        tensor = self.get(key)
+        layer, _, name = key.rpartition(".")
+        if tensor.dtype != torch.uint8 or name != "weight":
+            return tensor
+        form = str(self.form.settings(layer).get("format"))
+        return tensor.view(STORED_AS_BYTES[form]) if form in STORED_AS_BYTES else tensor
 
     def _scale(self, key: str, tensor: Tensor) -> Tensor | None:
         """float32 [1] or [rows]; None where the tensor has none."""

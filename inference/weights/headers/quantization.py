@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 
 SCALES = ("weight_scale", "scale_weight")
 #: Suffixes of a quantised layer's additional tensors.
@@ -16,6 +18,8 @@ BESIDE = (*SCALES, "input_scale", "scale_input", "comfy_quant", "weight_scale_2"
 #: A mark of the whole file.
 MARK = "scaled_fp8"
 HEADER_ENTRY = "_quantization_metadata"
+#: Names of layers in the header of which it is seen whether they have another prefix than the file's.
+NAMES_COMPARED = 8
 #: The part of the keys of weights packed by bitsandbytes that precedes the form's name.
 BITSANDBYTES = "bitsandbytes__"
 #: Names of tensors that weights are packed into, and which packages do so.
@@ -55,30 +59,71 @@ class QuantizedForm:
                 return _unreadable(PACKED[name])
             if name.startswith(BITSANDBYTES):
                 return _unreadable(name.removeprefix(BITSANDBYTES) or "bitsandbytes")
-            if name == "comfy_quant" and (form := _form(self.settings(layer))) not in READABLE:
-                return _unreadable(form)
-        forms = {_form(settings) for settings in self._in_header().values()}
-        return next((_unreadable(form) for form in sorted(forms - READABLE)), None)
+            if name == "comfy_quant":
+                if (settings := _object(self.content(key))) is None:
+                    return _UNKNOWN
+                if (form := _form(settings)) not in READABLE:
+                    return _unreadable(form)
+        forms = {_form(settings) for settings in self._said.values()}
+        if unreadable := sorted(forms - READABLE):
+            return _unreadable(unreadable[0])
+        scaled = any(key.rpartition(".")[2] in SCALES for key in self.keys)
+        return _UNKNOWN if scaled and self._header_is_unknown else None
 
     def settings(self, layer: str) -> LayerSettings:
         """The file's settings for one layer."""
         key = f"{layer}.comfy_quant"
         if key in self.keys:
-            return _object(self.content(key))
-        layers = self._in_header()
-        return next((layers[name] for name in (layer, *_shorter(layer)) if name in layers), {})
+            return _object(self.content(key)) or {}
+        return self._in_header.get(layer, {})
 
-    def _in_header(self) -> Mapping[str, LayerSettings]:
-        if HEADER_ENTRY not in self.metadata:
-            return {}
-        layers = _object(self.metadata[HEADER_ENTRY].encode()).get("layers")
+    @property
+    def _header_is_unknown(self) -> bool:
+        """Whether what the header says about layers cannot be read, or is about none of the file's."""
+        text = self.metadata.get(HEADER_ENTRY)
+        return text is not None and (_object(text.encode()) is None or bool(self._said and not self._in_header))
+
+    @cached_property
+    def _said(self) -> Mapping[str, LayerSettings]:
+        """The header's settings by its names of layers, which may have another prefix than the file's."""
+        layers = (_object(self.metadata.get(HEADER_ENTRY, "").encode()) or {}).get("layers")
         if not isinstance(layers, dict):
             return {}
         return {name: settings for name, settings in layers.items() if isinstance(settings, dict)}
 
+    @cached_property
+    def _in_header(self) -> Mapping[str, LayerSettings]:
+        """The header's settings by the file's names of layers, with the prefix exchanged that the file has instead."""
+        layers = frozenset(key.removesuffix(".weight") for key in self.keys if key.endswith(".weight"))
+        exchanges = {pair for name in islice(self._said, NAMES_COMPARED) for pair in _exchanges(name, layers)}
+        fitting = (
+            {
+                ours + name.removeprefix(theirs): settings
+                for name, settings in self._said.items()
+                if name.startswith(theirs) and ours + name.removeprefix(theirs) in layers
+            }
+            for theirs, ours in sorted(exchanges)
+        )
+        return max(fitting, key=len, default={})
+
+
+def _exchanges(name: str, layers: Collection[str]) -> list[tuple[str, str]]:
+    """What may be taken off a layer's name in the header, and put before it, to give a name of the file."""
+    parts = name.split(".")
+    for start in range(len(parts)):
+        end = ".".join(parts[start:])
+        if found := [layer for layer in layers if layer == end or layer.endswith(f".{end}")]:
+            return [(name.removesuffix(end), layer.removesuffix(end)) for layer in found]
+    return []
+
 
 def _form(settings: Mapping[str, object]) -> str:
     return str(settings.get("format", "float8_e4m3fn"))[:40]
+
+
+_UNKNOWN = (
+    "it does not say readably how its weights are quantised. Use the plain version in bfloat16, or one in fp8 or int8."
+)
 
 
 def _unreadable(form: str) -> str:
@@ -88,14 +133,10 @@ def _unreadable(form: str) -> str:
     )
 
 
-def _object(text: bytes) -> dict[str, int | str | bool]:
+def _object(text: bytes) -> dict[str, int | str | bool] | None:
+    """Some programs fill the tensor up with zeros."""
     try:
-        read = json.loads(text)
+        read = json.loads(text.rstrip(b"\0"))
     except (ValueError, RecursionError):
-        return {}
-    return read if isinstance(read, dict) else {}
-
-
-def _shorter(layer: str) -> list[str]:
-    parts = layer.split(".")
-    return [".".join(parts[start:]) for start in range(1, len(parts))]
+        return None
+    return read if isinstance(read, dict) else None

@@ -123,6 +123,88 @@ def test_the_headers_data_about_layers_is_used(models: Path) -> None:
     assert relative_error(file.tensor(name), ModelFiles.find(MODELS).transformer.tensor(name)) < 0.02
 
 
+@pytest.mark.parametrize(("file", "header"), [("net.", "model.diffusion_model."), ("model.diffusion_model.", "net.")])
+def test_the_header_may_name_layers_with_another_prefix_than_the_file(models: Path, file: str, header: str) -> None:
+    """A model that was renamed after it was quantised; weights that stay turned would be noise."""
+    tensors = {key.replace("net.", file, 1): tensor for key, tensor in load_file(models / TRANSFORMER).items()}
+    for layer in LAYERS:
+        weight = tensors.pop(f"{file}{layer}.weight")
+        tensors |= {k: v for k, v in convrot(f"{file}{layer}", weight).items() if not k.endswith("comfy_quant")}
+    settings = {"format": "int8_tensorwise", "convrot": True, "convrot_groupsize": 16}
+    said = json.dumps({"layers": {f"{header}{layer}": settings for layer in LAYERS}})
+    save_file(tensors, models / TRANSFORMER, {"_quantization_metadata": said})
+    file_found = ModelFiles.find(models).transformer
+    for name in (f"{layer}.weight" for layer in LAYERS):
+        assert relative_error(file_found.tensor(name), ModelFiles.find(MODELS).transformer.tensor(name)) < 0.02
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
+def test_float8_that_is_stored_as_plain_bytes_is_read_as_its_settings_say(models: Path, dtype: torch.dtype) -> None:
+    def form(layer: str, weight: Tensor) -> dict[str, Tensor]:
+        scale = weight.abs().max() / torch.finfo(dtype).max
+        settings = comfy_quant(format=str(dtype).removeprefix("torch."))
+        weight = (weight / scale).to(dtype).view(torch.uint8)
+        return {f"{layer}.weight": weight, f"{layer}.weight_scale": scale, f"{layer}.comfy_quant": settings}
+
+    quantised(models / TRANSFORMER, form)
+    file = ModelFiles.find(models).transformer
+    name = f"{LAYERS[0]}.weight"
+    assert relative_error(file.tensor(name), ModelFiles.find(MODELS).transformer.tensor(name)) < 0.1
+    rows = file.scaled_rows(name)
+    assert (rows is not None) == (dtype == torch.float8_e4m3fn)
+
+
+def test_plain_bytes_of_an_unknown_meaning_are_no_weights(models: Path) -> None:
+    quantised(
+        models / TRANSFORMER,
+        lambda layer, weight: {f"{layer}.weight": weight.to(torch.uint8), f"{layer}.weight_scale": torch.ones(())},
+    )
+    with pytest.raises(CheckpointError, match="holds whole numbers of 8 bits, and none of int8"):
+        Engine.load(models, device="cpu")
+
+
+def test_settings_that_are_filled_up_with_zeros_are_read(models: Path) -> None:
+    def form(layer: str, weight: Tensor) -> dict[str, Tensor]:
+        tensors = convrot(layer, weight)
+        key = f"{layer}.comfy_quant"
+        return tensors | {key: torch.cat([tensors[key], torch.zeros(5, dtype=torch.uint8)])}
+
+    quantised(models / TRANSFORMER, form)
+    name = f"{LAYERS[0]}.weight"
+    found = ModelFiles.find(models).transformer.tensor(name)
+    assert relative_error(found, ModelFiles.find(MODELS).transformer.tensor(name)) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("settings", "header"),
+    [
+        (torch.tensor(list(b"{convrot"), dtype=torch.uint8), None),
+        (None, "{convrot"),
+        (
+            None,
+            json.dumps({"layers": {"double_blocks.0.img_attn.qkv": {"format": "int8_tensorwise", "convrot": True}}}),
+        ),
+    ],
+    ids=["a layer's settings", "the header's settings", "the header's settings of other layers"],
+)
+def test_settings_that_cannot_be_read_are_not_passed_over(
+    models: Path, settings: Tensor | None, header: str | None
+) -> None:
+    def form(layer: str, weight: Tensor) -> dict[str, Tensor]:
+        tensors = {key: tensor for key, tensor in convrot(layer, weight).items() if not key.endswith("comfy_quant")}
+        return tensors if settings is None else tensors | {f"{layer}.comfy_quant": settings.clone()}
+
+    quantised(models / TRANSFORMER, form, None if header is None else {"_quantization_metadata": header})
+    with pytest.raises(CheckpointError, match="does not say readably how its weights are quantised"):
+        ModelFiles.find(models)
+
+
+def test_a_plain_model_may_keep_the_header_of_the_quantised_one_that_it_was_made_of(models: Path) -> None:
+    header = {"_quantization_metadata": json.dumps({"layers": {"other": {"format": "int8_tensorwise"}}})}
+    save_file(load_file(models / TRANSFORMER), models / TRANSFORMER, header)
+    assert ModelFiles.find(models).transformer.fault() is None
+
+
 def test_a_lora_is_merged_into_the_plain_weights_and_taken_out_again(models: Path) -> None:
     quantised(models / TRANSFORMER, weight_scale)
     engine = Engine.load(models, device="cpu")
