@@ -15,10 +15,12 @@ from inference.gpu.joined import join_again
 from inference.networks.float8 import ScaledRows, float8_layer
 from inference.notes import Note, NoteCode, lora_note, make_note
 from inference.request import CheckpointError
+from inference.weights.headers.contents import description
 from inference.weights.headers.header import check_header, not_the_files_fault
 from inference.weights.lora_changes import BESIDE, LENGTHS, Factors, HeaderAlphas, changed, is_whole, rank_of, split_key
 from inference.weights.lora_depth import OtherDepth, block_numbers
 from inference.weights.lora_layers import TEXT_ENCODER, LayerNames, means_text_encoder
+from inference.weights.quantized import Quantization
 from inference.weights.weights_file import WeightsFile
 
 
@@ -178,14 +180,33 @@ def _read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
     try:
         check_header(path)
         with safe_open(path, framework="pt") as file:
+            keys, metadata = file.keys(), file.metadata() or {}
+            quantization = Quantization(frozenset(keys), metadata, file.get_tensor)
+            if fault := quantization.form.fault():
+                raise CheckpointError(f"The LoRA file {path} cannot be used: {fault}")
             # Copied, as on Windows a file that is still mapped can be neither replaced nor deleted.
-            tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118, no mapping
-            return tensors, file.metadata() or {}
+            plain = (key for key in keys if not quantization.form.belongs_beside(key))
+            return {key: _plain(path, quantization, key).clone() for key in plain}, metadata
+    except CheckpointError:
+        raise
     except (SafetensorError, OSError, ValueError) as error:
         if (why := not_the_files_fault(error)) is not None:
             raise CheckpointError(f"The LoRA file {path} cannot be opened: {why}") from error
         raise CheckpointError(
             f"The LoRA file {path} cannot be read as safetensors ({error}). Delete it and download it again."
+        ) from error
+
+
+def _plain(path: Path, quantization: Quantization, key: str) -> Tensor:
+    """A tensor of the file, multiplied by its scale where it is quantised."""
+    tensor = quantization.get(key)
+    if tensor.numel() <= 1 or (tensor.dtype.itemsize > 1 and not tensor.dtype.is_floating_point):
+        return tensor  # an alpha, say, may be a whole number
+    try:
+        return quantization.plain(key)
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise CheckpointError(
+            f"The LoRA file {path} cannot be used: tensor {key} cannot be converted from its quantised form ({error})."
         ) from error
 
 
@@ -215,6 +236,8 @@ class _SortedKeys:
                 without_factor.append(key)
             elif name is None:
                 without_layer.append(key)
+            elif factor in known[name]:  # of a second adapter, or under a second name of the layer
+                without_factor.append(key)
             else:
                 known[name][factor] = (key, tensor)
                 known[name].setdefault(_LAYER, (layer, tensor))
@@ -240,13 +263,17 @@ _LAYER = "layer"
 
 def _by_parameter(parts: Mapping[str, _Factor], alphas: HeaderAlphas) -> Mapping[str, Mapping[str, _Factor]]:
     """The factors of a layer's weight and those of its bias, with the header's alpha where the file has none."""
-    weight = {name: part for name, part in parts.items() if name not in (_LAYER, "diff_b")}
+    weight = {name: part for name, part in parts.items() if name not in (_LAYER, "diff_b", "up_bias")}
     rank = rank_of({name: tensor for name, (_key, tensor) in weight.items()})
     if rank and "alpha" not in weight:
         alpha = alphas.alpha(parts[_LAYER][0], rank)
         if alpha is not None:
             weight["alpha"] = ("", torch.tensor(alpha))
     bias = {"bias": {"diff": parts["diff_b"]}} if "diff_b" in parts else {}
+    if "up_bias" in parts:  # PEFT's, which belongs to the product and so is scaled as that is
+        key, tensor = parts["up_bias"]
+        scale = weight["alpha"][1].float() / rank if rank and "alpha" in weight else torch.ones(())
+        bias["bias"] = {"diff": (key, tensor.float() * scale.flatten()[:1])}
     return ({"weight": weight} if weight else {}) | bias
 
 
@@ -278,6 +305,8 @@ def _fault(name: str, factors: Factors, weight: Tensor | None) -> Note | None:
 def _fits(factors: Factors, weight: Tensor) -> bool:
     shapes = {factor: tensor.to("meta") for factor, tensor in factors.items() if factor != "alpha"}
     if "alpha" in factors and factors["alpha"].numel() != 1:
+        return False
+    if "reshape_weight" in factors and tuple(factors["reshape_weight"].tolist()) != tuple(weight.shape):
         return False
     if any(shapes[name].numel() not in weight.shape for name in LENGTHS if name in shapes):
         return False
@@ -315,6 +344,8 @@ def _why_nothing(left_out: Sequence[LeftOut], tensors: Iterable[str]) -> str:
             f"it fits no layer of this model (its keys look like {keys[0]}). It was made for another model; choose one "
             "made for Anima."
         )
+    if (content := description(keys)) is not None:
+        return f"it holds {content}, not a LoRA. Move it to the folder for such files."
     return f"it is not a LoRA of a supported kind (its keys look like {keys[0]})."
 
 

@@ -9,7 +9,8 @@
 all times alpha / rank, where a file gives an alpha and there is a rank, and any of them with DoRA (arXiv 2402.09353),
 which also sets the lengths of the weight's rows or columns;
 
-- OFT (arXiv 2306.07280) and BOFT (arXiv 2311.06243): rotations of groups of rows, with alpha as their bound,
+- OFT (arXiv 2306.07280) and BOFT (arXiv 2311.06243): rotations of groups of rows, with alpha as their bound; lengths
+  (`rescale`) are BOFT's alone, as in ComfyUI,
 - `diff`: the change itself; `set_weight`: the new tensor, whatever the strength.
 """
 
@@ -53,30 +54,34 @@ KINDS: tuple[frozenset[str], ...] = (
 #: Those that stand for themselves.
 WHOLE = frozenset({"diff", "set_weight"})
 #: Those that only go with a set.
-BESIDE = frozenset({"alpha", "dora_scale", "magnitude"})
+BESIDE = frozenset({"alpha", "dora_scale", "magnitude", "reshape_weight"})
 #: Of those, the lengths that DoRA sets: as LyCORIS and sd-scripts write them, and as PEFT does.
 LENGTHS = ("dora_scale", "magnitude")
 
+# What may follow a factor's name: PEFT's name of an adapter, and `.weight`; but nothing that is a tensor of its own.
+_ADAPTER = r"(?:\.(?!(?:bias|alpha|scale|scale_\w+|\w+_scale|comfy_quant|weight)$)[\w-]+)?(?:\.weight)?"
 # How the factors are called in the formats, behind the layer's name.
 _ENDINGS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern + "$"), name)
     for pattern, name in (
-        (r"\.lora_A(?:(?:\.[\w-]+)?\.weight)?", "down"),
-        (r"\.lora_B(?:(?:\.[\w-]+)?\.weight)?", "up"),
-        (r"[._]lora(?:[._]|_linear_layer\.)down\.weight", "down"),
-        (r"[._]lora(?:[._]|_linear_layer\.)up\.weight", "up"),
-        (r"\.lora_embedding_A(?:\.[\w-]+)?", "embedding_down"),
-        (r"\.lora_embedding_B(?:\.[\w-]+)?", "embedding_up"),
-        (r"\.lora_mid\.weight", "mid"),
-        (r"\.alpha", "alpha"),
+        (rf"\.lora_A{_ADAPTER}", "down"),
+        (rf"\.lora_B{_ADAPTER}", "up"),
+        (rf"[._]lora(?:[._]|_linear_layer\.)down{_ADAPTER}", "down"),
+        (rf"[._]lora(?:[._]|_linear_layer\.)up{_ADAPTER}", "up"),
+        (r"\.lora_B(?:\.[\w-]+)?\.bias", "up_bias"),
+        (rf"\.lora_embedding_A{_ADAPTER}", "embedding_down"),
+        (rf"\.lora_embedding_B{_ADAPTER}", "embedding_up"),
+        (rf"\.lora_mid{_ADAPTER}", "mid"),
+        (r"(?:\.lora_(?:A|B|down|up))?\.(?:lora_)?alpha", "alpha"),
         (r"\.dora_scale", "dora_scale"),
-        (r"\.lora_magnitude_vector(?:\.[\w-]+)?(?:\.weight)?", "magnitude"),
+        (rf"\.lora_magnitude_vector{_ADAPTER}", "magnitude"),
+        (r"\.reshape_weight", "reshape_weight"),
         (r"\.w_norm", "diff"),
         (r"\.b_norm", "diff_b"),
         *((rf"\.{name}\.weight", name) for name in ("a1", "a2", "b1", "b2")),
         *((rf"\.{name}", name) for name in ("diff", "diff_b", "set_weight", "oft_blocks", "rescale")),
-        *((rf"\.lokr_{name}", f"lokr_{name}") for name in ("w1", "w1_a", "w1_b", "w2", "w2_a", "w2_b", "t2")),
-        *((rf"\.hada_{name}", f"hada_{name}") for name in ("w1_a", "w1_b", "w2_a", "w2_b", "t1", "t2")),
+        *((rf"\.lokr_{name}{_ADAPTER}", f"lokr_{name}") for name in ("w1", "w1_a", "w1_b", "w2", "w2_a", "w2_b", "t2")),
+        *((rf"\.hada_{name}{_ADAPTER}", f"hada_{name}") for name in ("w1_a", "w1_b", "w2_a", "w2_b", "t1", "t2")),
     )
 )
 
@@ -186,7 +191,8 @@ def _rotation(weight: Tensor, factors: Factors, strength: float) -> Tensor:
         turned = turned.reshape(-1, 2, half, columns).transpose(1, 2).reshape(-1, size, columns)
         turned = torch.einsum("bij,bjk->bik", blended, turned)
         turned = turned.reshape(-1, half, 2, columns).transpose(1, 2).reshape(-1, columns)
-    return turned * factors.get("rescale", torch.ones((), device=weight.device)) - weight
+    lengths = factors["rescale"].reshape(-1, 1) if "rescale" in factors else 1
+    return turned * lengths - weight
 
 
 def _lokr_factor(factors: Factors, name: str) -> tuple[Tensor, int | None]:
@@ -209,7 +215,7 @@ def _scale(factors: Factors, rank: int | None) -> float:
 
 @dataclass(frozen=True)
 class HeaderAlphas:
-    """PEFT's settings, such as `transformer.lora_alpha`; without the component's name they hold for all."""
+    """PEFT's settings, such as `transformer.lora_alpha`, or in an object of their own; without component, of all."""
 
     settings: Mapping[str, object]
 
@@ -238,7 +244,9 @@ class HeaderAlphas:
         return alpha * math.sqrt(rank) if self._of(component, "use_rslora") is True else alpha
 
     def _of(self, component: str, name: str) -> object:
-        return self.settings.get(f"{component}.{name}", self.settings.get(name))
+        own = self.settings.get(component)
+        found = own.get(name) if isinstance(own, dict) else None
+        return self.settings.get(f"{component}.{name}", self.settings.get(name) if found is None else found)
 
 
 def _means(pattern: str, layer: str) -> bool:

@@ -20,13 +20,13 @@ TEXT_ENCODER = "text_encoder."
 MAX_PREFIXES = 5
 
 _BEFORE_TRANSFORMER = (
-    *("lora_unet_", "lora_transformer_", "lora_", "lycoris_", "base_model_model_", "model_diffusion_model_"),
-    *("diffusion_model_", "transformer_", "model_", "net_", "unet_", "dit_", "pipe_", "module_", "_orig_mod_"),
+    *("lora_unet_", "lora_transformer_", "lora_", "lycoris_", "oft_", "base_model_model_", "model_diffusion_model_"),
+    *("diffusion_model_", "transformer_", "model_", "net_", "unet_", "dit_", "pipe_", "module_", "_orig_mod_", "_"),
 )
 _BEFORE_TEXT_ENCODER = re.compile(
-    r"^(?:base_model_model_)?(?:lora_|lycoris_)?"
+    r"^(?:(?:base_model|model|pipe|module|transformer)_)*(?:lora_|lycoris_|oft_)?"
     r"(?:(?:te\d?|text_encoders?(?:_\d)?|clip|cond_stage_model|qwen(?:3(?:_0?_?6b)?)?)_)+"
-    r"(?:transformer_)?(?:base_model_)?(?:model_){0,2}"
+    r"(?:(?:transformer|base_model|model|module|_orig_mod|language_model)_)*"
 )
 _BEFORE_BARE_TEXT_ENCODER = re.compile(r"^(?:base_model_model_)?(?:model_)?")
 
