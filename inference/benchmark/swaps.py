@@ -9,7 +9,7 @@ import torch
 from inference.benchmark.report import Swaps
 from inference.benchmark.timing import Repeats, alternate
 from inference.pool.diffusion_model import DiffusionModel
-from inference.weights.headers.diffusion_models import TRANSFORMER_MARK
+from inference.weights.headers.contents import TRANSFORMER_MARK
 from inference.weights.weights_file import WeightsFile
 
 

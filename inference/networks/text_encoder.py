@@ -21,8 +21,8 @@ from inference.weights.weights_file import WeightsFile, load_module, reading_siz
 
 T5_END = "</s>"
 REMEMBERED_PROMPTS = 64
-#: The head that guesses the next token.
-IGNORED_QWEN_KEYS = ("lm_head.",)
+#: Heads for other tasks, and what ComfyUI saves beside every text encoder.
+IGNORED_QWEN_KEYS = ("lm_head.", "score.", "v_head.", "logit_scale", "text_projection")
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,9 @@ LATENT_STD = (
     *(3.2687, 2.1526, 2.8652, 1.5579, 1.6382, 1.1253, 2.8251, 1.9160),
 )
 
+#: What some programs write of the same into a VAE's file.
+STATISTICS = frozenset({"latents_mean", "latents_std", "mean", "std", "inv_std", "scale", "scaling_factor"})
+
 
 @dataclass(frozen=True)
 class Level:
@@ -78,10 +81,12 @@ def _levels(shapes: Mapping[str, Sequence[int]], prefix: str) -> tuple[Level, ..
 
 def still_image_weight(key: str, tensor: Tensor) -> Tensor | None:
     """What a tensor of the video VAE's file is for a single frame: None where it takes no part."""
-    if ".time_conv." in key:
+    if ".time_conv." in key or key in STATISTICS:
         return None
     if key.endswith(".gamma"):
         return tensor.flatten()
+    if key.endswith(".weight") and tensor.ndim == 2:  # a convolution of one pixel, kept as a matrix
+        return tensor[..., None, None]
     return tensor[:, :, -1] if tensor.ndim == 5 else tensor
 
 

@@ -17,7 +17,7 @@ from inference.pool.pool import ModelPool
 from inference.pool.sources import ModelSource, ModelSources
 from inference.startup.environment import why_not_kept
 from inference.weights.checkpoint import ModelFiles
-from inference.weights.headers.diffusion_models import TRANSFORMER_MARK
+from inference.weights.headers.contents import TRANSFORMER_MARK
 from inference.weights.weights_file import WeightsFile
 
 logger = logging.getLogger(__name__)

@@ -12,9 +12,10 @@ from torch import nn
 from inference.networks.text_encoder import IGNORED_QWEN_KEYS, build_qwen
 from inference.networks.vae import build_vae, still_image_weight
 from inference.request import CheckpointError
-from inference.weights.folders import TEXT_ENCODER_FOLDERS, VAE_FOLDERS, without_suffix
+from inference.weights.folders import ALL_IN_ONE_FOLDER, TEXT_ENCODER_FOLDERS, VAE_FOLDERS, distinct, without_suffix
+from inference.weights.headers import contents
+from inference.weights.headers.contents import TEXT_ENCODER_MARK, TRANSFORMER_MARK, VAE_MARK
 from inference.weights.headers.diffusion_models import (
-    TRANSFORMER_MARK,
     by_name,
     find_diffusion_model,
     listed,
@@ -23,8 +24,6 @@ from inference.weights.headers.diffusion_models import (
 )
 from inference.weights.lora_files import LORA_FOLDER
 from inference.weights.weights_file import (
-    TEXT_ENCODER_MARK,
-    VAE_MARK,
     Convert,
     WeightsFile,
     misfit,
@@ -43,6 +42,7 @@ QWEN_TOKENS = range(151_643, QWEN_ROWS + 1)
 class Part:
     """A part of a model that has a file of its own."""
 
+    kind: contents.Kind
     what: str
     folders: tuple[str, ...]
     mark: str
@@ -57,6 +57,7 @@ class Part:
 
 
 TEXT_ENCODER = Part(
+    contents.TEXT_ENCODER,
     "Qwen3 text encoder (qwen_3_06b_base.safetensors)",
     TEXT_ENCODER_FOLDERS,
     TEXT_ENCODER_MARK,
@@ -66,6 +67,7 @@ TEXT_ENCODER = Part(
     ignored=IGNORED_QWEN_KEYS,
 )
 VAE = Part(
+    contents.VAE,
     "VAE (qwen_image_vae.safetensors)",
     VAE_FOLDERS,
     VAE_MARK,
@@ -198,7 +200,7 @@ def _structure_fault(part: Part, file: WeightsFile) -> str | None:
     try:
         return misfit(part.build(file), file, part.convert, part.ignored)
     except CheckpointError as error:
-        return str(error)
+        return str(error).removeprefix(f"{file.path}: ")
 
 
 def _choose(models: Path, part: Part, transformer: WeightsFile, name: str | None, fits: Requirement) -> ChosenFile:
@@ -209,7 +211,7 @@ def _choose(models: Path, part: Part, transformer: WeightsFile, name: str | None
     inside = WeightsFile(transformer.path, part.mark)
     if inside.is_marked and fits(inside) is None:
         return ChosenFile(inside, "it is in the file of the diffusion model")
-    candidates = _marked(paths, part, models)
+    candidates = _marked(distinct(paths), part, models)
     faults = {file.path: fits(file) for file in candidates}
     fitting = [file for file in candidates if faults[file.path] is None]
     official = [file for file in fitting if without_suffix(file.path.name).lower() == part.official]
@@ -219,6 +221,9 @@ def _choose(models: Path, part: Part, transformer: WeightsFile, name: str | None
         )
     if len(fitting) == 1:
         return ChosenFile(fitting[0], "it is the only one that fits")
+    alone = [file for file in fitting if not file.path.is_relative_to(models / ALL_IN_ONE_FOLDER)]
+    if len(alone) == 1:
+        return ChosenFile(alone[0], "it is the only one that fits outside of all-in-one files")
     if fitting:
         raise CheckpointError(
             f"Several files in {folder} fit as the {part.what}: {listed(file.path for file in fitting)}. "
@@ -264,7 +269,7 @@ def _marked(paths: Sequence[Path], part: Part, models: Path) -> list[WeightsFile
         return found
     if unreadable is not None:
         raise unreadable
-    raise CheckpointError(none_of(f"a {part.what}", paths, models, part.folders))
+    raise CheckpointError(none_of(part.kind, f"a {part.what}", paths, models, part.folders))
 
 
 def _tokenizer_folder(models: Path, name: str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 #: In capitals too. The first is preferred where two files differ in nothing else.
@@ -21,9 +21,23 @@ _PIECE = re.compile(r"-\d{1,6}-of-(\d{1,6})(?=\.)")
 def files_under(folder: Path) -> list[Path]:
     """The safetensors files in `folder` and the folders in it, in order. Links to folders are followed.
 
-    Each folder is entered once, by its own place before any link to it, so links that form a loop end.
+    Each folder is entered once, by its own place before any link to it, so links that form a loop end. What is hidden
+    by a dot before its name (trash, caches, what macOS puts beside files) is left out.
     """
     return sorted(path for path in _all_under(folder) if path.suffix.lower() in SUFFIXES)
+
+
+def distinct(paths: Iterable[Path]) -> list[Path]:
+    """The paths without further ones to the same files, through links of any kind."""
+    found: dict[object, Path] = {}
+    for path in paths:
+        try:
+            status = path.stat()
+        except OSError:
+            found.setdefault(path, path)
+        else:
+            found.setdefault((status.st_dev, status.st_ino) if status.st_ino else path.resolve(), path)
+    return list(found.values())
 
 
 def paths_by_name(folder: Path) -> Mapping[str, Path]:
@@ -85,6 +99,8 @@ def _all_under(folder: Path) -> Iterator[Path]:
                 continue
             entered.add(real)
             for child in children:
+                if child.name.startswith("."):
+                    continue
                 if child.is_file():  # neither a link to nothing nor a pipe
                     yield child
                 elif not child.is_dir():

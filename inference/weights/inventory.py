@@ -14,12 +14,11 @@ from inference.networks.transformer import Transformer
 from inference.request import CheckpointError
 from inference.weights.checkpoint import ModelFiles
 from inference.weights.folders import TEXT_ENCODER_FOLDERS, TRANSFORMER_FOLDERS, VAE_FOLDERS, without_suffix
-from inference.weights.headers.diffusion_models import TRANSFORMER_MARK, paths_of
+from inference.weights.headers.contents import TEXT_ENCODER_MARK, TRANSFORMER_MARK, VAE_MARK
+from inference.weights.headers.diffusion_models import paths_of
 from inference.weights.lora import Lora
 from inference.weights.lora_files import lora_paths
 from inference.weights.weights_file import (
-    TEXT_ENCODER_MARK,
-    VAE_MARK,
     WeightsFile,
     reading_sizes_off,
 )

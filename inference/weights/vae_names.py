@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
-DIFFUSERS_MARK = "decoder.up_blocks.0.resnets.0.conv1.weight"
-
 _OUTER = (
     (r"^quant_conv\.", "conv1."),
     (r"^post_quant_conv\.", "conv2."),

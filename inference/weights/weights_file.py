@@ -16,16 +16,17 @@ from torch import Tensor, nn
 from inference.networks.float8 import ScaledRows, float8_layer
 from inference.request import CheckpointError
 from inference.weights.folders import SUFFIXES, is_piece
+from inference.weights.headers.contents import DIFFUSERS_VAE_MARK, TEXT_ENCODER_MARK, VAE_MARK, keys_of
 from inference.weights.headers.diffusion_models import why_not_opened, why_unreadable
-from inference.weights.headers.header import check_header, prefix_before
+from inference.weights.headers.header import check_header
 from inference.weights.headers.structure import is_leftover, shapes_fault
 from inference.weights.quantized import Quantization
-from inference.weights.vae_names import DIFFUSERS_MARK, released_names
+from inference.weights.vae_names import released_names
 
 logger = logging.getLogger(__name__)
 
-TEXT_ENCODER_MARK = "layers.0.self_attn.q_norm.weight"
-VAE_MARK = "decoder.upsamples.0.residual.2.weight"
+#: Qwen3's embedding, and the end of its head's key, whose tensor may be the same.
+EMBEDDING, HEAD = "embed_tokens.weight", "lm_head.weight"
 
 Convert = Callable[[str, Tensor], Tensor | None]
 
@@ -50,13 +51,11 @@ class WeightsFile:
         except (SafetensorError, OSError, ValueError) as error:
             raise CheckpointError(why_unreadable(path, error)) from error
         self._keys = frozenset(self._file.keys())
-        prefix = prefix_before(mark, self._keys)
-        translate = prefix is None and mark == VAE_MARK
-        if translate:
-            prefix = prefix_before(DIFFUSERS_MARK, self._keys)
+        names = self._named(mark)
         #: Whether it contains the key that distinguishes this kind of file from others.
-        self.is_marked = prefix is not None
-        self._names = self._named(prefix or "", translate)
+        self.is_marked = names is not None
+        form = self._quantization.form
+        self._names = {name: key for name, key in (names or {}).items() if not form.belongs_beside(key)}
 
     @cached_property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
@@ -99,12 +98,18 @@ class WeightsFile:
     def _quantization(self) -> Quantization:
         return Quantization(self._keys, self.metadata, self._file.get_tensor)
 
-    def _named(self, prefix: str, translate: bool) -> Mapping[str, str]:
-        """For each name of the network's tensors, the file's key."""
-        keys = [key for key in self._file.keys() if key.startswith(prefix)]  # noqa: SIM118, the file is no mapping
-        names = {key.removeprefix(prefix): key for key in keys if not self._quantization.form.belongs_beside(key)}
-        released = released_names(names) if translate else {}
-        return {released.get(name, name): key for name, key in names.items()}
+    def _named(self, mark: str) -> Mapping[str, str] | None:
+        """For each name of the network's tensors, the file's key; None if there is no such network in it."""
+        names = keys_of(mark, self._keys)
+        if names is None and mark == VAE_MARK and (names := keys_of(DIFFUSERS_VAE_MARK, self._keys)) is not None:
+            released = released_names(names)
+            return {released[name]: key for name, key in names.items()}
+        return self._with_tied_embedding(names) if names is not None and mark == TEXT_ENCODER_MARK else names
+
+    def _with_tied_embedding(self, names: Mapping[str, str]) -> Mapping[str, str]:
+        """Of two names of one tensor, safetensors writes only the first: that of the head that guesses tokens."""
+        heads = [key for key in self._keys if key.endswith(HEAD)]
+        return names if EMBEDDING in names or len(heads) != 1 else {**names, EMBEDDING: heads[0]}
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from bot.sandbox import FakeDiscord
 from bot.sandbox.model.errors import ApiError, Refusal
 from inference.process import EngineDied
 from inference.request import OutOfMemory
-from inference.weights.headers.diffusion_models import TRANSFORMER_MARK
+from inference.weights.headers.contents import TRANSFORMER_MARK
 from inference.weights.modelspec import ANIMA
 from storage.backend.clock import utc_now
 from storage.backend.drawing_claim import ClaimLost

@@ -6,6 +6,7 @@ too. `model_list` has the other models.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,25 +16,38 @@ from inference.request import CheckpointError, NativeSettings, TurboLora
 from inference.weights.folders import (
     ALL_IN_ONE_FOLDER,
     SUFFIXES,
+    TEXT_ENCODER_FOLDERS,
     TRANSFORMER_FOLDERS,
+    VAE_FOLDERS,
     composed,
+    distinct,
     files_under,
     is_piece,
     other_files_under,
     paths_by_name,
     without_suffix,
 )
-from inference.weights.headers.header import Header, not_the_files_fault, prefix_before, read_metadata, version
+from inference.weights.headers.contents import (
+    DIFFUSION_MODEL,
+    TRANSFORMER_MARK,
+    Kind,
+    description,
+    held,
+    is_lora,
+    keys_of,
+    prefix_before,
+)
+from inference.weights.headers.header import Header, not_the_files_fault, read_metadata, version
 from inference.weights.headers.quantization import QuantizedForm
 from inference.weights.lora_files import lora_paths, turbo_names
 from inference.weights.modelspec import native_settings, says_turbo, turbo_lora
 
-#: ComfyUI's folders, the current name first. Files in `checkpoints` hold all parts of a model.
-#: The end of a key that only Anima's diffusion model has.
-TRANSFORMER_MARK = "llm_adapter.blocks.0.cross_attn.k_proj.weight"
 PREFERRED_TRANSFORMER = "anima-base"
+_PREFERRED = re.compile(PREFERRED_TRANSFORMER, re.IGNORECASE)
+_RELEASED = re.compile(rf"{PREFERRED_TRANSFORMER}(?:-v[\d.]+)?", re.IGNORECASE)
 OTHER_FORMATS = (".gguf", ".ckpt", ".pt", ".pth", ".bin")
 REMEMBERED_HEADERS = 256
+_ALL_FOLDERS = (*TRANSFORMER_FOLDERS, *TEXT_ENCODER_FOLDERS, *VAE_FOLDERS)
 #: Of LoRA files only the few values that are used are kept, so a large folder fits.
 REMEMBERED_LORAS = 20_000
 
@@ -127,13 +141,13 @@ def find_diffusion_model(models: Path, name: str | None = None) -> Path:
                 f"There is no diffusion model {name!r} in {folder}. There are: {listed(files)}. "
                 "Choose one of them, or run `anima download`."
             )
-        if not is_marked(opened(path)):
-            raise CheckpointError(
-                f"{path} is not an Anima diffusion model: it has no {TRANSFORMER_MARK}. Choose a file made for Anima."
-            )
+        if not is_marked(header := opened(path)):
+            content = description(header.shapes)
+            why = f"it holds {content}" if content else f"it has no {TRANSFORMER_MARK}"
+            raise CheckpointError(f"{path} is not an Anima diffusion model: {why}. Choose a file made for Anima.")
         return path
-    candidates = _marked(files, models)
-    preferred = [each for each in candidates if each.path.name.startswith(PREFERRED_TRANSFORMER)]
+    candidates = _marked(distinct(files), models)
+    preferred = sorted((each for each in candidates if _PREFERRED.match(each.path.name)), key=_unlike_released)
     readable = [each for each in preferred or candidates if quantized_form(each).fault() is None]
     if len(candidates) == 1 or preferred or len(readable) == 1:
         return (readable or preferred or candidates)[0].path
@@ -162,12 +176,20 @@ def unusable_paths(models: Path, folders: Sequence[str]) -> list[Path]:
 
 
 def by_name(paths: Sequence[Path], name: str) -> Path | None:
-    """The file named by a setting; a full name wins over a name without suffix."""
-    name = composed(name)
+    """The file named by a setting, with or without folder and suffix, with slashes of any kind.
+
+    A full name counts before one without suffix, and one in other letters, large or small, if only one file has it.
+    """
+    name = composed(name.replace("\\", "/"))
     for form in (str, without_suffix):
         for path in paths:
-            if form(composed(path.name)) == name or composed(path.as_posix()).endswith(f"/{name}"):
+            if f"/{form(composed(path.as_posix()))}".endswith(f"/{name}"):
                 return path
+    name = name.casefold()
+    for form in (str, without_suffix):
+        alike = [path for path in paths if f"/{form(composed(path.as_posix()))}".casefold().endswith(f"/{name}")]
+        if len(alike) == 1:
+            return alike[0]
     return None
 
 
@@ -216,15 +238,61 @@ def _marked(paths: Sequence[Path], models: Path) -> list[Header]:
         return found
     if unreadable is not None:
         raise unreadable
-    raise CheckpointError(none_of("an Anima diffusion model", paths, models, TRANSFORMER_FOLDERS))
+    raise CheckpointError(none_of(DIFFUSION_MODEL, "an Anima diffusion model", paths, models, TRANSFORMER_FOLDERS))
 
 
-def none_of(what: str, paths: Sequence[Path], models: Path, folders: Sequence[str]) -> str:
-    """One sentence about folders without a suitable file, and one about an unusable file there."""
-    others = f"; {listed(paths)} {'is' if len(paths) == 1 else 'are'} of another kind" if paths else ""
+def _unlike_released(header: Header) -> tuple[bool, bool]:
+    """In this order: a released file's name, another name with plain weights, quantised copies."""
+    form = quantized_form(header)
+    quantised = any(form.belongs_beside(key) for key in header.shapes)
+    return _RELEASED.fullmatch(without_suffix(header.path.name)) is None, quantised
+
+
+def none_of(kind: Kind, what: str, paths: Sequence[Path], models: Path, folders: Sequence[str]) -> str:
+    """One sentence about folders without a suitable file, and one about an unusable file there or one elsewhere."""
+    parts: dict[str, list[Path]] = {}
+    for path in paths:
+        parts.setdefault(_instead(path), []).append(path)
+    others = "".join(
+        f"; {listed(same)} {_plural(instead) if len(same) > 1 else instead}" for instead, same in parts.items()
+    )
     unusable = next(iter(unusable_paths(models, folders)), None)
     why = "" if unusable is None else f"{unusable.relative_to(models).as_posix()} {why_not_opened(unusable)} "
+    if (misplaced := _misplaced(kind, models, folders)) is not None:
+        there = misplaced.relative_to(models).as_posix()
+        return f"There is no file of {what} in {models / folders[0]}{others}. {there} is one: move it there."
     return f"There is no file of {what} in {models / folders[0]}{others}. {why}Run `anima download`, or put it there."
+
+
+def _instead(path: Path) -> str:
+    """What is to be said of a file that does not hold what is looked for."""
+    try:
+        header = opened(path)
+    except CheckpointError:
+        return "is of another kind"
+    content = description(header.shapes)
+    if content is None:
+        return "is of another kind"
+    partly = is_marked(header) or len(held(header.shapes)) > 1
+    return f"holds only {content}" if partly and not is_lora(header.shapes) else f"is of another kind ({content})"
+
+
+def _plural(instead: str) -> str:
+    return instead.replace("holds ", "hold ", 1).replace("is ", "are ", 1)
+
+
+def _misplaced(kind: Kind, models: Path, folders: Sequence[str]) -> Path | None:
+    """A file of this kind in a folder for others."""
+    others = dict.fromkeys(folder for folder in _ALL_FOLDERS if folder not in folders)
+    here = [path for path in sorted(models.glob("*")) if path.is_file() and path.suffix.lower() in SUFFIXES]
+    for path in (*here, *paths_of(models, list(others))):
+        try:
+            keys = opened(path).shapes
+        except CheckpointError:
+            continue
+        if kind.name in held(keys) and not is_lora(keys):
+            return path
+    return None
 
 
 def opened(path: Path) -> Header:
@@ -244,12 +312,8 @@ def is_marked(header: Header) -> bool:
 
 def diffusion_model_shapes(header: Header) -> Mapping[str, tuple[int, ...]]:
     """The shapes of a diffusion model's tensors, by their names without prefix; scales of quantised ones left out."""
-    prefix, form = prefix_before(TRANSFORMER_MARK, header.shapes) or "", quantized_form(header)
-    return {
-        key.removeprefix(prefix): shape
-        for key, shape in header.shapes.items()
-        if key.startswith(prefix) and not form.belongs_beside(key)
-    }
+    form, names = quantized_form(header), keys_of(TRANSFORMER_MARK, header.shapes) or {}
+    return {name: header.shapes[key] for name, key in names.items() if not form.belongs_beside(key)}
 
 
 def quantized_form(header: Header) -> QuantizedForm:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,11 +62,29 @@ def _place(entry: Any, start: int) -> tuple[int, int]:
 
 
 def check_header(path: Path) -> None:
-    """Raises ValueError for an implausibly long header."""
+    """Raises ValueError for an implausibly long header, with what the file may be instead."""
     with path.open("rb") as file:
-        length = int.from_bytes(file.read(LENGTH_BYTES), "little")
-    if length > MAX_HEADER:
-        raise ValueError(f"its header has {length:,} bytes, more than {MAX_HEADER:,}")
+        start = file.read(MOST_OF_A_MARK)
+    if not start:
+        raise ValueError("it is empty")
+    length = int.from_bytes(start[:LENGTH_BYTES], "little")
+    if length <= MAX_HEADER:
+        return
+    if what := next((what for mark, what in _OTHER_FORMATS if start.lstrip().startswith(mark)), None):
+        raise ValueError(f"it is {what}")
+    raise ValueError(f"its header has {length:,} bytes, more than {MAX_HEADER:,}")
+
+
+#: What files of other formats begin with, whatever they are called.
+_OTHER_FORMATS = (
+    (b"GGUF", "a GGUF file, a format that is not supported"),
+    (b"PK\x03\x04", "a pickle of PyTorch (.ckpt, .pt) or a zip file, formats that are not accepted"),
+    (b"\x80\x02", "a pickle (.ckpt, .pt), a format that is not accepted"),
+    (b"version https://git-lfs", "only the pointer of Git LFS to the file (`git lfs pull` fetches the file itself)"),
+    (b"<", "a web page, perhaps one that asks for a login"),
+    (b'{"error', "an error message of the server that it came from"),
+)
+MOST_OF_A_MARK = 64
 
 
 #: Of Windows: memory and page file are too small to map a file; another program has the file open.
@@ -108,8 +126,3 @@ def version(path: Path) -> tuple[int, int]:
     except OSError:
         return 0, 0
     return found.st_mtime_ns, found.st_size
-
-
-def prefix_before(mark: str, keys: Collection[str]) -> str | None:
-    """The shortest prefix before `mark` in a key; None if no key ends in `mark`."""
-    return min((key.removesuffix(mark) for key in keys if key.endswith(mark)), key=len, default=None)

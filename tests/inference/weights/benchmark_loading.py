@@ -29,7 +29,7 @@ from torch import Tensor
 from inference.networks.params import TransformerParams
 from inference.networks.structure import shapes_alone
 from inference.networks.transformer import Transformer
-from inference.weights.headers.diffusion_models import TRANSFORMER_MARK
+from inference.weights.headers.contents import TRANSFORMER_MARK
 from inference.weights.quantized import turn
 from inference.weights.weights_file import WeightsFile, load_module
 from tests.golden import FULL_SIZE_KEYS

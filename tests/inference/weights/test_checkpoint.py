@@ -9,9 +9,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from inference import Engine, GenerationRequest
+from inference.networks.text_encoder import load_qwen
+from inference.networks.vae import load_vae
 from inference.request import CheckpointError
 from inference.weights.checkpoint import ModelFiles
-from inference.weights.headers.diffusion_models import TRANSFORMER_MARK
+from inference.weights.headers.contents import TRANSFORMER_MARK
+from inference.weights.lora import Lora
 from inference.weights.modelspec import native_settings
 from inference.weights.weights_file import WeightsFile
 from tests.golden import MODELS, relative_error
@@ -217,3 +220,86 @@ def test_shapes_are_given_without_the_prefix() -> None:
     file = WeightsFile(MODELS / TRANSFORMER, TRANSFORMER_MARK)
     assert file.is_marked
     assert TRANSFORMER_MARK in file.shapes
+
+
+@pytest.mark.parametrize(
+    ("start", "says"),
+    [
+        (b"GGUF\x03\0\0\0\1\2\3\4", "it is a GGUF file, a format that is not supported"),
+        (b"PK\x03\x04\0\0\x08\x08\1\2", "it is a pickle of PyTorch (.ckpt, .pt) or a zip file"),
+        (b"\x80\x02}q\0X\x0b\0state_dict", "it is a pickle (.ckpt, .pt)"),
+        (b"<!DOCTYPE html>\n<html>", "it is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "it is only the pointer of Git LFS"),
+        (b"", "it is empty"),
+    ],
+)
+def test_a_file_of_another_format_under_this_suffix_is_called_by_its_own(models: Path, start: bytes, says: str) -> None:
+    (models / TRANSFORMER).write_bytes(start)
+    (models / "loras" / "lokr.safetensors").write_bytes(start)
+    with pytest.raises(CheckpointError) as error:
+        ModelFiles.find(models)
+    assert f"anima-tiny.safetensors cannot be read as safetensors ({says}" in str(error.value)
+    with pytest.raises(CheckpointError) as error:
+        Lora.read(models / "loras" / "lokr.safetensors", torch.nn.Module())
+    assert says in str(error.value)
+
+
+def without_model(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {key.removeprefix("model."): tensor for key, tensor in tensors.items()}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tensors: {**tensors, "lm_head.weight": tensors["model.embed_tokens.weight"].clone()},
+        lambda tensors: (
+            {f"text_encoders.qwen3_06b.{k}": t for k, t in without_model(tensors).items()}
+            | {"text_encoders.qwen3_06b.logit_scale": torch.ones(())}
+        ),
+        lambda tensors: (
+            without_model(tensors) | {"score.weight": torch.ones(2, 40), "v_head.summary.bias": torch.ones(1)}
+        ),
+        lambda tensors: {k.replace("model.embed_tokens", "lm_head"): t for k, t in tensors.items()},
+    ],
+    ids=["a head of its own", "as ComfyUI saves it", "other heads", "the embedding is only there as the head"],
+)
+def test_a_text_encoder_may_have_heads_and_share_its_embedding_with_one(
+    models: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]
+) -> None:
+    wanted = load_file(models / TEXT_ENCODER)
+    save_file(change(dict(wanted)), models / TEXT_ENCODER)
+    file = ModelFiles.find(models).text_encoder
+    assert torch.equal(file.tensor("embed_tokens.weight"), wanted["model.embed_tokens.weight"])
+    qwen = load_qwen(file, torch.device("cpu"), torch.float32)
+    assert torch.equal(qwen.get_parameter("norm.weight"), wanted["model.norm.weight"])
+
+
+def frame(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor[:, :, -1] if tensor.ndim == 5 else tensor
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        frame,
+        lambda tensor: tensor[:, :, -1:] if tensor.ndim == 5 else tensor,
+        lambda tensor: frame(tensor).flatten(1) if tensor.ndim > 3 and frame(tensor).shape[2:] == (1, 1) else tensor,
+    ],
+    ids=["images only", "one frame", "convolutions of one pixel as matrices"],
+)
+def test_a_vaes_convolutions_may_have_fewer_dimensions(
+    models: Path, change: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    wanted = load_vae(ModelFiles.find(models).vae, torch.device("cpu"), torch.float32).state_dict()
+    tensors = {key: change(tensor).contiguous() for key, tensor in load_file(models / VAE).items()}
+    save_file(tensors | {"latents_mean": torch.ones(16), "latents_std": torch.ones(16)}, models / VAE)
+    found = load_vae(ModelFiles.find(models).vae, torch.device("cpu"), torch.float32).state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in wanted.items())
+
+
+def test_the_error_about_a_file_names_it_once(models: Path) -> None:
+    tensors = {key: tensor for key, tensor in load_file(models / VAE).items() if not key.startswith("encoder")}
+    save_file(tensors, models / VAE)
+    with pytest.raises(CheckpointError) as error:
+        ModelFiles.find(models)
+    assert str(error.value).count("qwen_image_vae_tiny.safetensors") == 1

@@ -13,9 +13,11 @@ from torch import Tensor
 from inference import Engine, GenerationRequest
 from inference.request import CheckpointError
 from inference.weights.checkpoint import QWEN_ROWS, ModelFiles, embedding_rows, unfitting
+from inference.weights.headers.model_list import list_models
 from tests.golden import MODELS, relative_error
 
 TRANSFORMER = Path("diffusion_models/anima-tiny.safetensors")
+NORM = "blocks.0.self_attn.q_norm.weight"
 TEXT_ENCODER = Path("text_encoders/qwen_3_tiny.safetensors")
 VAE = Path("vae/qwen_image_vae_tiny.safetensors")
 REQUEST = GenerationRequest("1girl", width=64, height=64, steps=2, seed=1)
@@ -149,6 +151,91 @@ def test_a_file_without_all_parts_is_completed_by_others(models: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("prefixes", "missing", "content"),
+    [
+        (("model.diffusion_model.", "vae."), TEXT_ENCODER, "holds only a diffusion model and a VAE"),
+        (("model.diffusion_model.", "text_"), VAE, "holds only a diffusion model and a text encoder"),
+        (("model.diffusion_model.",), TEXT_ENCODER, "holds only a diffusion model"),
+    ],
+)
+def test_of_a_file_without_all_parts_it_is_said_what_it_holds(
+    models: Path, prefixes: tuple[str, ...], missing: Path, content: str
+) -> None:
+    (models / "checkpoints").mkdir()
+    parts = {key: tensor for key, tensor in all_in_one(models).items() if key.startswith(prefixes)}
+    save_file(parts, models / "checkpoints" / "merge.safetensors")
+    (models / TRANSFORMER).unlink()
+    (models / missing).unlink()
+    with pytest.raises(CheckpointError, match=rf"merge.safetensors {content}\. Run `anima download`, or put it there"):
+        ModelFiles.find(models)
+
+
+@pytest.mark.parametrize("prefixes", [("", "text_encoders.qwen3_06b.transformer.", "vae."), ("", "", "")])
+def test_a_diffusion_model_without_prefix_is_told_from_the_other_parts_of_its_file(
+    models: Path, prefixes: tuple[str, str, str]
+) -> None:
+    parts = [
+        {key.removeprefix(name): tensor for key, tensor in load_file(models / file).items()}
+        for file, name in ((TRANSFORMER, "net."), (TEXT_ENCODER, "model."), (VAE, ""))
+    ]
+    for file in (TEXT_ENCODER, VAE):
+        (models / file).unlink()
+    tensors = zip(prefixes, parts, strict=True)
+    save_file({prefix + key: x for prefix, part in tensors for key, x in part.items()}, models / TRANSFORMER)
+    files = ModelFiles.find(models)
+    assert list_models(models).refused == {} and list(list_models(models).models) == ["anima-tiny"]
+    for file, wanted in zip((files.transformer, files.text_encoder, files.vae), parts, strict=True):
+        assert file.path == models / TRANSFORMER
+        assert file.shapes.keys() == wanted.keys()
+
+
+def test_of_an_averaged_copy_beside_the_weights_the_weights_are_used(models: Path) -> None:
+    """`ema.` is as long as `net.` and comes before it."""
+    tensors = load_file(models / TRANSFORMER)
+    averaged = {key.replace("net.", "ema.", 1): tensor * 2 for key, tensor in tensors.items()}
+    save_file(tensors | averaged, models / TRANSFORMER)
+    assert torch.equal(ModelFiles.find(models).transformer.tensor(NORM), tensors[f"net.{NORM}"])
+    save_file(averaged, models / TRANSFORMER)
+    assert torch.equal(ModelFiles.find(models).transformer.tensor(NORM), 2 * tensors[f"net.{NORM}"])
+
+
+@pytest.mark.parametrize(
+    ("file", "place", "found"),
+    [
+        (TRANSFORMER, "text_encoders/anima.safetensors", "text_encoders/anima.safetensors is one: move it there"),
+        (TEXT_ENCODER, "diffusion_models/qwen.safetensors", "diffusion_models/qwen.safetensors is one: move it there"),
+        (VAE, "vae.safetensors", "vae.safetensors is one: move it there"),
+    ],
+)
+def test_a_file_in_another_kinds_folder_is_pointed_out(models: Path, file: Path, place: str, found: str) -> None:
+    (models / file).rename(models / place)
+    with pytest.raises(CheckpointError, match=rf"There is no file of .*{found}"):
+        ModelFiles.find(models)
+
+
+@pytest.mark.parametrize("dialect", ["low_rank_kohya", "low_rank_comfyui", "low_rank_diffusers", "lokr"])
+def test_a_lora_among_the_diffusion_models_is_called_one(models: Path, dialect: str) -> None:
+    shutil.copy(models / "loras" / f"{dialect}.safetensors", models / "diffusion_models" / "style.safetensors")
+    with pytest.raises(CheckpointError, match=r"style.safetensors is not an Anima diffusion model: it holds a LoRA"):
+        ModelFiles.find(models, "style")
+    (models / TRANSFORMER).unlink()
+    with pytest.raises(CheckpointError, match=r"style.safetensors is of another kind \(a LoRA\)"):
+        ModelFiles.find(models)
+
+
+def test_several_files_of_one_kind_are_named_together(models: Path) -> None:
+    (models / TRANSFORMER).unlink()
+    for name in ("a", "b"):
+        shutil.copy(models / VAE, models / "diffusion_models" / f"{name}.safetensors")
+    save_file({"double_blocks.0.img_attn.qkv.weight": torch.ones(2)}, models / "diffusion_models" / "flux.safetensors")
+    with pytest.raises(
+        CheckpointError,
+        match=r"a.safetensors, b.safetensors are of another kind \(a VAE\); flux.safetensors is of another kind\.",
+    ):
+        ModelFiles.find(models)
+
+
+@pytest.mark.parametrize(
     ("name", "sentence"),
     [
         ("anima-Q8_0.gguf", "anima-Q8_0.gguf is a GGUF file"),
@@ -174,3 +261,71 @@ def test_a_link_to_nothing_and_a_pipe_are_passed_over(models: Path) -> None:
     if hasattr(os, "mkfifo"):
         os.mkfifo(models / "vae" / "pipe.safetensors")
     assert ModelFiles.find(models).vae.path.name != "pipe.safetensors"
+
+
+@PARTS
+def test_links_to_one_file_are_one_candidate(models: Path, file: Path, official: str, setting: str) -> None:
+    """ComfyUI's `clip` is often a link to `text_encoders`."""
+    (models / file).with_name("also.safetensors").symlink_to(models / file)
+    os.link(models / file, (models / file).with_name("same.safetensors"))
+    (models / "clip").symlink_to(models / "text_encoders")
+    assert getattr(ModelFiles.find(models), setting).path.samefile(models / file)
+    assert getattr(ModelFiles.find(models, **{setting: "same"}), setting).path.name == "same.safetensors"
+
+
+def test_links_to_one_diffusion_model_are_one(models: Path) -> None:
+    (models / "unet").symlink_to(models / "diffusion_models")
+    (models / "diffusion_models" / "again.safetensors").symlink_to(models / TRANSFORMER)
+    assert ModelFiles.find(models).transformer.path.samefile(models / TRANSFORMER)
+
+
+@pytest.mark.parametrize("hidden", [".Trash-1000/files/old.safetensors", ".cache/x.safetensors", "._anima.safetensors"])
+def test_what_is_hidden_is_no_model(models: Path, hidden: str) -> None:
+    path = models / "diffusion_models" / hidden
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(models / TRANSFORMER, path)
+    assert ModelFiles.find(models).transformer.path == models / TRANSFORMER
+    assert list(list_models(models).models) == ["anima-tiny"]
+
+
+@PARTS
+def test_a_file_of_its_own_counts_before_the_part_in_an_all_in_one_file(
+    models: Path, file: Path, official: str, setting: str
+) -> None:
+    """ComfyUI's own loaders of text encoders and VAEs do not list `checkpoints`."""
+    (models / "checkpoints").mkdir()
+    save_file(all_in_one(models), models / "checkpoints" / "merge.safetensors")
+    files = ModelFiles.find(models, "anima-tiny")
+    assert getattr(files, setting).path == models / file
+    assert set(files.reasons) == {"it is the only one that fits outside of all-in-one files"}
+    merged = ModelFiles.find(models, "merge")
+    assert getattr(merged, setting).path.name == "merge.safetensors"
+
+
+@pytest.mark.parametrize(
+    "name", ["SUB\\Another.safetensors", "sub/another", "another", "ANOTHER.safetensors", "text_encoders/sub/another"]
+)
+def test_a_setting_may_be_written_with_any_slashes_and_letters(models: Path, name: str) -> None:
+    (models / "text_encoders" / "sub").mkdir()
+    other = models / "text_encoders" / "sub" / "Another.safetensors"
+    shutil.copy(models / TEXT_ENCODER, other)
+    assert ModelFiles.find(models, text_encoder=name).text_encoder.path == other
+
+
+@pytest.mark.parametrize(
+    ("names", "default"),
+    [
+        (("anima-base-v1.0-fp8", "anima-base-v1.0"), "anima-base-v1.0"),
+        (("Anima-Base-v1.0", "a"), "Anima-Base-v1.0"),
+        (("anima-base-fp8", "anima-base-mine"), "anima-base-mine"),
+    ],
+)
+def test_the_default_is_the_released_file_before_copies_of_it(
+    models: Path, names: tuple[str, str], default: str
+) -> None:
+    tensors = load_file(models / TRANSFORMER)
+    (models / TRANSFORMER).unlink()
+    for name in names:
+        scale = {"net.blocks.0.mlp.layer1.weight_scale": torch.ones(())} if "fp8" in name else {}
+        save_file(tensors | scale, models / "diffusion_models" / f"{name}.safetensors")
+    assert ModelFiles.find(models).transformer.path.stem == default

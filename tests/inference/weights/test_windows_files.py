@@ -11,10 +11,11 @@ from inference import Engine
 from inference.request import CheckpointError
 from inference.weights import lora as lora_module
 from inference.weights import weights_file
+from inference.weights.headers.contents import TEXT_ENCODER_MARK
 from inference.weights.headers.diffusion_models import why_unreadable
 from inference.weights.headers.header import not_the_files_fault
 from inference.weights.lora import Lora
-from inference.weights.weights_file import TEXT_ENCODER_MARK, WeightsFile
+from inference.weights.weights_file import WeightsFile
 from tests.golden import MODELS
 
 LORA = MODELS / "loras" / "lokr.safetensors"
