@@ -35,6 +35,7 @@ _WIDGETS = {kind: node_class.widgets for kind, node_class in NODE_CLASSES.items(
     "SamplerDPMPP_2M_SDE": ("solver_type", "eta", "s_noise", "noise_device"),
     "SamplerDPMPP_3M_SDE": ("eta", "s_noise", "noise_device"),
     "SamplerDPMPP_SDE": ("eta", "s_noise", "r", "noise_device"),
+    "CLIPSetLastLayer": ("stop_at_clip_layer",),
     "ImageScaleBy": ("upscale_method", "scale_by"),
     "LatentUpscaleBy": ("upscale_method", "scale_by"),
     "ComfySwitchNode": ("switch",),

@@ -381,10 +381,12 @@ def _has_text(node: Node) -> bool:
 
 
 def _weights_otherwise(node: Node) -> list[str]:
-    """What is known of an encoder that takes prompts' weights in another way than ComfyUI's own."""
+    """What is known of an encoder that takes prompts' weights, or layers, in another way than ComfyUI's own."""
     names = [name for name in node.inputs if name.endswith("weight_interpretation") or name == "parser"]
     ways = ((name, as_text(node.inputs[name])) for name in names)
-    return [f"{node.kind} ({name} {way})"[:100] for name, way in ways if way and not way.startswith("comfy")]
+    skipped = as_integer(node.inputs.get("clip_skip"))
+    layers = [f"{node.kind} (clip_skip {skipped})"] if skipped is not None and skipped < -1 else []
+    return layers + [f"{node.kind} ({name} {way})"[:100] for name, way in ways if way and not way.startswith("comfy")]
 
 
 def _loads(node: Node) -> bool:

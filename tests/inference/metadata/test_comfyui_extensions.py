@@ -96,9 +96,10 @@ def test_texts_of_nodes_that_hold_nothing_else_are_read() -> None:
 
 
 def test_another_way_to_weigh_prompts_in_a_loader_is_named() -> None:
-    loader = node("easy fullLoader", **LOADER | {"positive_weight_interpretation": "A1111"})
-    nodes = {"loader": loader, "sampler": node("easy fullkSampler", pipe=["loader", 0], **SETTINGS)}
-    assert left_out(nodes) == ["easy fullLoader (positive_weight_interpretation A1111)"]
+    for setting, value in (("positive_weight_interpretation", "A1111"), ("clip_skip", -2)):
+        loader = node("easy fullLoader", **LOADER | {setting: value})
+        nodes = {"loader": loader, "sampler": node("easy fullkSampler", pipe=["loader", 0], **SETTINGS)}
+        assert left_out(nodes) == [f"easy fullLoader ({setting} {value})"]
 
 
 def test_what_leads_to_an_unknown_text_is_not_named_besides() -> None:

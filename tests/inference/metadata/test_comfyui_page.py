@@ -224,3 +224,13 @@ def test_the_first_of_several_values_without_names_is_no_setting() -> None:
     page["links"].append([90, 91, 0, 7, 7, "COMBO"])
     named = ((LEFT_OUT, "sampler_name (Make Saver Config)"),)
     assert read(page) == replace(READ, sampler=None, extra=named)
+
+
+@pytest.mark.parametrize(("layer", "named"), [(-1, ()), (-2, ((LEFT_OUT, "CLIPSetLastLayer (-2)"),))])
+def test_the_layer_of_the_text_encoder_is_read_without_its_name(layer: int, named: tuple[tuple[str, str], ...]) -> None:
+    page = copy.deepcopy(PAGE)
+    sockets = [{"name": "clip", "link": 90}]
+    page["nodes"].append({"id": 91, "type": "CLIPSetLastLayer", "inputs": sockets, "widgets_values": [layer]})
+    page["links"] = [[1, 91, 0, 2, 0, "CLIP"] if link[0] == 1 else link for link in page["links"]]
+    page["links"].append([90, 1, 1, 91, 0, "CLIP"])
+    assert read(page) == replace(READ, extra=named)
