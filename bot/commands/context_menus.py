@@ -124,5 +124,6 @@ def _format_parameters(found: Parameters) -> str:
         say("variation strength"): found.variation_strength,
         say("software"): found.software,
     }
-    known = {name: value for name, value in named.items() if value is not None} | dict(found.extra)
+    extra = {name: ", ".join(value for its, value in found.extra if its == name) for name, _ in found.extra}
+    known = {name: value for name, value in named.items() if value is not None} | extra
     return " · ".join(f"{name} {value}" for name, value in known.items())

@@ -20,7 +20,7 @@ from bot.messages.attachments import MAX_IMAGES_READ, NOTHING_ATTACHED, attached
 from bot.messages.buttons import job_id_in
 from bot.messages.replies import reply_privately
 from bot.text.markdown import inline
-from bot.text.translation import N_, say
+from bot.text.translation import N_, listed, say
 from inference.metadata import Parameters
 from storage.jobs import LIVE, Job
 
@@ -113,4 +113,4 @@ def _differences(replay: Replay) -> list[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(inline(name, 60) for name in names[:MAX_NAMED])
+    return listed((inline(name, 60) for name in names), MAX_NAMED)

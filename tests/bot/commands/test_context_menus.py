@@ -74,6 +74,12 @@ async def test_other_programs_metadata_is_read_and_escaped(stage: Stage) -> None
     assert not told.mentions.users and not told.mentions.everyone
 
 
+async def test_everything_that_a_file_leaves_out_is_shown(stage: Stage) -> None:
+    written = A1111.format(prompt="1girl <hypernet:one:1> <hypernet:two:1>", negative="bad hands")
+    told = await parameters(stage, await posted(stage, Upload("theirs.png", png(parameters=written))))
+    assert "hypernet:one:1" in told.text and "hypernet:two:1" in told.text
+
+
 @pytest.mark.parametrize(
     "texts",
     [

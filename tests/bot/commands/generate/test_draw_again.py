@@ -271,6 +271,14 @@ async def test_missing_parts_are_left_out_and_named_to_the_user_alone(stage: Sta
     assert (request.loras, request.sampler, request.denoise) == ((("style/chibi", 0.5),), "heun", 1.0)
 
 
+async def test_of_many_parts_that_are_left_out_it_is_said_how_many_more_there_are(stage: Stage) -> None:
+    tags = " ".join(f"<hypernet:h{i}:1>" for i in range(12))
+    message = await posted(stage, Upload("theirs.png", png(a1111(f"1girl {tags}"))))
+    told = await (await asked(stage, message)).followup()
+    assert "hypernet:h9:1" in told.text and "hypernet:h10:1" not in told.text
+    assert "and 2 more" in told.text
+
+
 async def test_drawing_again_is_private_if_the_users_defaults_say_so(stage: Stage) -> None:
     await stage.database.preferences.change_defaults(stage.alice.id, {"private": True})
     message = await posted(stage, Upload("theirs.png", png(a1111("1girl"))))
