@@ -161,8 +161,10 @@ def stem(name: str) -> str:
 def _parameters(prompt: str, negative_prompt: str, settings: dict[str, str]) -> Parameters:
     take = settings.pop
     size = _SIZE.fullmatch(take("Size", ""))
+    operations = ""
     if settings.get("App") == "SD.Next":
         _rename_sdnext(settings)
+        operations = settings.get("Operations", "")
     sampler_and_scheduler = our_sampler_and_scheduler
     if "Guidance Scale" in settings and "Seed Mode" in settings:
         prompt, negative_prompt = _rename_draw_things(settings, prompt)
@@ -174,6 +176,7 @@ def _parameters(prompt: str, negative_prompt: str, settings: dict[str, str]) -> 
     denoise, hires_strength = _denoise(take("Denoising strength", None), settings)
     beta = _beta_schedule(settings) if schedule_type == "Beta" else ()
     loras, left_out = loras_of(prompt)
+    left_out += left_out_extra(each for each in re.split(r"[;,]\s*", operations) if each not in _TOLD_OPERATIONS)
     left_out += left_out_extra(tag[0].strip() for tag in _TAG.finditer(negative_prompt))
     weights = take("Lora weights", "")  # Fooocus has no tags
     # Civitai's own generator has none either, and keeps the names that its pages show.
@@ -210,6 +213,8 @@ def _parameters(prompt: str, negative_prompt: str, settings: dict[str, str]) -> 
     return Parameters(**known, extra=(*beta, *hires_strength, *settings.items(), *left_out))
 
 
+#: SD.Next's operations that other settings tell of.
+_TOLD_OPERATIONS = ("txt2img", "img2img", "text2image", "image2image", "base", "hires", "detailer")
 #: SD.Next's names, and A1111's of the same. Its schedule types are named by what they do with sigmas.
 _SDNEXT_NAMES = {
     "Sampler sigma": "Schedule type",

@@ -69,6 +69,8 @@ _KINDS_OF_VALUES: Mapping[str, Any] = {
     **dict.fromkeys(("sampler_name", "scheduler", "text", "ckpt_name", "unet_name"), str),
 }
 _MOST_SKIPPED = 4
+#: Nodes of extensions that are wires with a name.
+_SET_NODES, _GET_NODES = ("SetNode", "easy setNode"), ("GetNode", "easy getNode")
 #: What loaders call their file if the page does not say.
 _LOADED = (
     (re.compile(r"[Cc]heckpoint|C[Kk][Pp][Tt]"), "ckpt_name"),
@@ -256,11 +258,11 @@ def _without_get_nodes(nodes: Nodes) -> Nodes:
     kept = {
         as_text(node.inputs.get("value")): wires[0]
         for node in nodes.values()
-        if node.kind == "SetNode" and (wires := node.links())
+        if node.kind in _SET_NODES and (wires := node.links())
     }
     return {
         name: Node("Reroute", {"value": kept[key]})
-        if node.kind == "GetNode" and (key := as_text(node.inputs.get("value"))) in kept
+        if node.kind in _GET_NODES and (key := as_text(node.inputs.get("value"))) in kept
         else node
         for name, node in nodes.items()
     }

@@ -199,6 +199,9 @@ def test_sdnexts_image_to_image_has_its_strength() -> None:
     found = a1111.read(text + "App: SD.Next, Version: 1, Operations: img2img, Denoising strength: 0.4")
     assert found is not None
     assert (found.denoise, found.sampler, found.negative_prompt) == (0.4, "euler", "")
+    assert ("Left out", "img2img") not in found.extra
+    found = a1111.read(text + "App: SD.Next, Version: 1, Operations: img2img; inpaint, Denoising strength: 0.4")
+    assert found is not None and ("Left out", "inpaint") in found.extra
 
 
 @pytest.mark.parametrize(

@@ -92,11 +92,12 @@ def test_subgraphs_within_themselves_end() -> None:
     assert read(page) is not None
 
 
-def test_set_and_get_nodes_are_wires() -> None:
+@pytest.mark.parametrize("kinds", [("SetNode", "GetNode"), ("easy setNode", "easy getNode")])
+def test_set_and_get_nodes_are_wires(kinds: tuple[str, str]) -> None:
     page = copy.deepcopy(PAGE)
     page["nodes"] += [
-        {"id": 60, "type": "SetNode", "inputs": [{"name": "MODEL", "link": 61}], "widgets_values": ["the model"]},
-        {"id": 62, "type": "GetNode", "inputs": [], "widgets_values": ["the model"]},
+        {"id": 60, "type": kinds[0], "inputs": [{"name": "MODEL", "link": 61}], "widgets_values": ["the model"]},
+        {"id": 62, "type": kinds[1], "inputs": [], "widgets_values": ["the model"]},
     ]
     page["links"] = [link for link in page["links"] if link[0] != 6] + [
         [61, 1, 0, 60, 0, "MODEL"], [6, 62, 0, 7, 0, "MODEL"],
