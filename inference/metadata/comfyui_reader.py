@@ -24,7 +24,7 @@ from inference.metadata.comfyui.changes import (
     changes_model,
 )
 from inference.metadata.comfyui.schedule_length import steps_of_schedule
-from inference.metadata.comfyui.texts import TEXTS, Texts, encodes, maker
+from inference.metadata.comfyui.texts import SEPARATE_TEXTS, TEXTS, Texts, encodes, maker
 from inference.metadata.comfyui.wires import FARTHEST, Wires, link_of, works_size_out
 from inference.metadata.comfyui_graph import Link, Node, Nodes, graphs, without_unselected
 from inference.metadata.comfyui_nodes import (
@@ -324,6 +324,7 @@ class _GraphWalk:
             changes += unknown
             if text is not None:
                 texts.append(text)
+                changes += self._other_texts(node, text)
                 changes += _weights_otherwise(node)
                 changes += changed_encoder(self.wires.upstream(link_of(node, "clip", "opt_clip"), ["clip", "opt_clip"]))
             elif encodes(node) and (unknown or _has_text(node)):
@@ -350,6 +351,11 @@ class _GraphWalk:
                     text = strings.prompt_text(node.kind, key, text)
                     return None if text is None else self.texts.with_triggers(node, text)
         return None
+
+    def _other_texts(self, node: Node, text: str) -> list[str]:
+        """Of an encoder that gives each of a model's encoders a text of its own, the texts that are not the prompt."""
+        others = dict.fromkeys(self.texts.text(node.inputs.get(key)) for key in SEPARATE_TEXTS)
+        return [each for each in others if each and each != text]
 
     def _anywhere(self, name: str) -> str | None:
         found = (as_text(node.inputs.get(name)) for node in self.nodes.values())

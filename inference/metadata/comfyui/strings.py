@@ -11,6 +11,8 @@ from inference.metadata.parameters import Pairs, as_integer, as_text
 POPULATED = "populated_text"
 #: Nodes that give another text at each run and do not keep it in the graph.
 _RANDOM = re.compile(r"^DP\w*(?:Generator|Prompts)|RandomPrompts|Random Prompts|[Ww]ildcard")
+#: This node leaves lines out that begin with a hash.
+_HAS_COMMENTS = "Text Multiline"
 _TEMPLATE = re.compile(r"[{}]|__")
 #: Nodes whose texts a model writes, or which take them from files or at random, and those whose regular expressions
 #: are not run: a stranger's may run forever.
@@ -117,6 +119,8 @@ def prompt_text(kind: str, name: str, text: str) -> str | None:
     """The text of a node's input as a prompt: without tags of LoRAs; None where it is only a template."""
     if _RANDOM.search(kind) and name != POPULATED and _TEMPLATE.search(text):
         return None
+    if kind == _HAS_COMMENTS:
+        return "\n".join(line for line in text.split("\n") if not line.lstrip().startswith("#"))
     return a1111.without_tags(text) if _TAKES_TAGS.search(kind) else text
 
 

@@ -9,8 +9,9 @@ from inference.metadata.comfyui.wires import CONSTANTS, FARTHEST, Wires, link_of
 from inference.metadata.comfyui_graph import Link, Node
 from inference.metadata.parameters import as_text
 
-#: What text encoders call their texts.
-TEXTS = ("populated_text", "text", "prompt", "text_g", "t5xxl", "text_l", "clip_l")
+#: What text encoders call their texts, of which some have one for each encoder of a model.
+SEPARATE_TEXTS = ("text_g", "t5xxl", "text_l", "clip_l")
+TEXTS = ("populated_text", "text", "prompt", *SEPARATE_TEXTS)
 
 _MAX_TEXTS = 200
 #: Nodes that change what another one has changed.

@@ -1,5 +1,6 @@
 """Of the samplers of a graph the one that began the image is read, and what the others did is named."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from inference.metadata import LEFT_OUT, Parameters, comfyui_reader, read
 from tests.inference.metadata.examples import png
-from tests.inference.metadata.test_comfyui_reader import PARTS, READ, json, node
+from tests.inference.metadata.test_comfyui_reader import PARTS, READ, node
 from tests.inference.metadata.test_comfyui_reader import read as read_graph
 
 

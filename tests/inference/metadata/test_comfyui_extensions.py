@@ -57,10 +57,9 @@ def test_a_setting_that_is_worked_out_is_named_and_never_a_wrong_one(
     graph = with_sampler("KSampler", **inputs) | {"made": made, "five": node("Compute", x=5)}
     assert left_out(graph) == [named]
     found = read(graph | {"five": node("PrimitiveInt", value=5)} if "Math" in kind else graph)
-    assert (
-        found is not None
-        and getattr(found, {"cfg": "cfg_scale", "sampler_name": "sampler"}.get(*inputs, *inputs)) is None
-    )
+    name = next(iter(inputs))
+    assert found is not None
+    assert getattr(found, {"cfg": "cfg_scale", "sampler_name": "sampler"}.get(name, name)) is None
 
 
 def test_a_prompt_node_with_tags_and_optional_wires_is_read() -> None:
@@ -153,3 +152,16 @@ def test_a_loader_that_chooses_among_loras_is_named() -> None:
     files = {"lora_1_name": "a.safetensors", "lora_2_name": "b.safetensors"}
     chooser = node("easy loraSwitcher", model=["model", 0], toggle=True, select=2, lora_strength=0.6, **files)
     assert left_out(with_sampler("KSampler", model=["chooser", 0]) | {"chooser": chooser}) == ["easy loraSwitcher"]
+
+
+def test_the_other_text_of_an_encoder_of_two_is_named() -> None:
+    encoder = node("CLIPTextEncodeSDXL", text_g="1girl", text_l="cat", clip=["model", 1])
+    assert left_out(PARTS | {"positive": encoder}) == ["cat"]
+    encoder["inputs"]["text_l"] = "1girl"
+    assert read(PARTS | {"positive": encoder}) == READ
+
+
+def test_comments_in_a_node_of_lines_are_no_text() -> None:
+    encoder = node("CLIPTextEncode", text=["lines", 0], clip=["model", 1])
+    lines = node("Text Multiline", text="# what it is\n1girl\n  #hat")
+    assert read(PARTS | {"positive": encoder, "lines": lines}) == READ
