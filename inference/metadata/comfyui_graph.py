@@ -186,17 +186,18 @@ def _constant(value: Any, nodes: Nodes) -> Any:
     return None
 
 
-def graphs(text: Mapping[str, str]) -> Iterator[Nodes]:
+def graphs(text: Mapping[str, str]) -> Iterator[tuple[Nodes, bool]]:
+    """The graphs in the texts of a file, and whether each is a page's, whose texts are not yet rewritten."""
     if prompt := json_object(text.get("prompt")):
         inner = prompt.get("prompt")  # as it is sent to ComfyUI
-        yield _api_graph(inner if isinstance(inner, dict) and "class_type" not in inner else prompt)
+        yield _api_graph(inner if isinstance(inner, dict) and "class_type" not in inner else prompt), False
     if page := json_object(text.get("workflow")):
-        yield _page_graph(expanded(page) | {"extra": page.get("extra")})
+        yield _page_graph(expanded(page) | {"extra": page.get("extra")}), True
         definitions = page.get("definitions")
         subgraphs = definitions.get("subgraphs") if isinstance(definitions, dict) else None
         for subgraph in subgraphs if isinstance(subgraphs, list) else []:
             if isinstance(subgraph, dict):
-                yield _page_graph(subgraph)
+                yield _page_graph(subgraph), True
 
 
 def _api_graph(prompt: dict[str, Any]) -> Nodes:

@@ -75,15 +75,18 @@ def read(text: Mapping[str, str], size: tuple[int, int] | None = None) -> Parame
 
     size: the image's width and height, which tell which of several that the graph saves it is.
     """
-    for nodes in graphs(text):
-        if len(nodes) <= _MAX_NODES and (parameters := _GraphWalk(without_unselected(nodes)).parameters(size)):
-            return parameters
+    for nodes, is_page in graphs(text):
+        if len(nodes) <= _MAX_NODES:
+            walk = _GraphWalk(without_unselected(nodes), is_page)
+            if parameters := walk.parameters(size):
+                return parameters
     return None
 
 
 class _GraphWalk:
-    def __init__(self, nodes: Nodes) -> None:
+    def __init__(self, nodes: Nodes, is_page: bool) -> None:
         self.nodes = nodes
+        self.is_page = is_page
         self.wires = Wires(nodes)
         self.texts = Texts(self.wires)
 
@@ -320,6 +323,9 @@ class _GraphWalk:
                 zeroed = node.kind
                 continue
             text = self._encoded(node, role)
+            if text is not None and self.is_page and isinstance(node.inputs.get("text"), str):
+                text, chosen = strings.rewritten_by_the_page(text)
+                changes += chosen
             unknown = self.texts.told()
             changes += unknown
             if text is not None:

@@ -13,6 +13,9 @@ POPULATED = "populated_text"
 _RANDOM = re.compile(r"^DP\w*(?:Generator|Prompts)|RandomPrompts|Random Prompts|[Ww]ildcard")
 #: This node leaves lines out that begin with a hash.
 _HAS_COMMENTS = "Text Multiline"
+#: What ComfyUI's page takes out of texts, and what it chooses among.
+_COMMENTS = re.compile(r"/\*(?:[^*]|\*(?!/))*+\*/|//[^\n]*")
+_CHOICES = re.compile(r"(?<!\\)\{[^{}|]{0,200}\|[^{}]{0,200}\}")
 _TEMPLATE = re.compile(r"[{}]|__")
 #: Nodes whose texts a model writes, or which take them from files or at random, and those whose regular expressions
 #: are not run: a stranger's may run forever.
@@ -122,6 +125,12 @@ def prompt_text(kind: str, name: str, text: str) -> str | None:
     if kind == _HAS_COMMENTS:
         return "\n".join(line for line in text.split("\n") if not line.lstrip().startswith("#"))
     return a1111.without_tags(text) if _TAKES_TAGS.search(kind) else text
+
+
+def rewritten_by_the_page(text: str) -> tuple[str, list[str]]:
+    """A text without the comments that ComfyUI's page leaves out, and the choices that it makes anew each time."""
+    text = _COMMENTS.sub("", text)
+    return text, list(dict.fromkeys(_CHOICES.findall(text)))
 
 
 def toggled_words(inputs: Mapping[str, Any]) -> str | None:

@@ -235,3 +235,26 @@ def test_the_layer_of_the_text_encoder_is_read_without_its_name(layer: int, name
     page["links"] = [[1, 91, 0, 2, 0, "CLIP"] if link[0] == 1 else link for link in page["links"]]
     page["links"].append([90, 1, 1, 91, 0, "CLIP"])
     assert read(page) == replace(READ, extra=named)
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt", "choices"),
+    [
+        ("1girl// a comment", "1girl", ()),
+        ("1/* x * y */girl", "1girl", ()),
+        ("{red|blue} hat, {a}", "{red|blue} hat, {a}", ("{red|blue}",)),
+        (r"1\{a|b}", r"1\{a|b}", ()),
+    ],
+)
+def test_what_the_page_makes_of_a_text_is_told(text: str, prompt: str, choices: tuple[str, ...]) -> None:
+    """It leaves comments out and chooses anew for each image, which the file does not keep."""
+    extra = tuple((LEFT_OUT, choice) for choice in choices)
+    assert with_values(2, widgets_values=[text]) == replace(READ, prompt=prompt, extra=extra)
+
+
+@pytest.mark.parametrize("text", ["/*" * 50_000, "{" * 100_000, "{|" * 50_000, "{" + "a" * 100_000, "//" * 50_000])
+def test_a_long_text_of_a_page_is_read_at_once(text: str) -> None:
+    page = copy.deepcopy(PAGE)
+    next(node for node in page["nodes"] if node["id"] == 2)["widgets_values"] = [text]
+    with bounded_effort(200):
+        read(page)
