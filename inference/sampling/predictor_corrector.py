@@ -1,7 +1,8 @@
 """Solvers that predict a step from the x0s of the steps before and correct it with the next one."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import cast
@@ -16,6 +17,8 @@ from inference.sampling.solver import Denoise, Steps, finite_lambda, half_log_sn
 
 #: UniPC ends here instead of at 0, where its logarithm of the signal-to-noise ratio would be infinite.
 UNIPC_END = 0.001
+#: UniPC's variance, worked out in float32, below which it is exact instead: three bits, a sigma of 0.0007.
+FEWEST_DIGITS = 2**-21
 
 
 def _sa_solver(
@@ -72,20 +75,72 @@ def _uni_pc(
     walk = [*sigmas[:-1], UNIPC_END] if sigmas[-1] == 0 else list(sigmas)
     steps = len(walk) - 1
     max_order = max(1, min(3, steps - 1))
-    x0s = [denoise(x, walk[0])]
     y = x / math.hypot(1, walk[0])
+    x0s = [_expected(denoise, y, walk[0])]
     for i, sigma_next in enumerate(walk[1:], start=1):
         order = min(max_order, i, steps + 1 - i)
         step = _UniPcStep(y, x0s[-order:], walk[i - order : i], sigma_next, exponential)
         y = step.predicted()
         yield y * math.hypot(1, sigma_next), x0s[-1]
         if i < steps:
-            x0s = [*x0s[-2:], denoise(y * math.hypot(1, sigma_next), sigma_next)]
+            x0s = [*x0s[-2:], _expected(denoise, y, sigma_next)]
             y = step.corrected(x0s[-1])
+
+
+def _expected(denoise: Denoise, y: Tensor, sigma: float) -> Tensor:
+    """The x0 at y. The reference works it out again from the noise, with the rounded level."""
+    x = y * math.hypot(1, sigma)
+    x0 = denoise(x, sigma)
+    level = _Level.rounded(sigma)
+    return x0 if level is None else (y - level.deviation / sigma * (x - x0)) / level.alpha
 
 
 uni_pc = partial(_uni_pc, exponential=False)
 uni_pc_bh2 = partial(_uni_pc, exponential=True)
+
+
+@dataclass(frozen=True)
+class _Level:
+    """A sigma of the variance-preserving form."""
+
+    alpha: float
+    deviation: float
+    half_log_snr: float
+
+    @classmethod
+    def exact(cls, sigma: float) -> "_Level":
+        alpha = 1 / math.hypot(1, sigma)
+        return cls(alpha, sigma * alpha, -math.log(sigma))
+
+    @classmethod
+    def rounded(cls, sigma: float) -> "_Level | None":
+        """In float32 wherever the reference is; None where few or no digits are left.
+
+        It subtracts numbers that are nearly 1: at sigma 0.001 its deviation is 2.3 % too small, which images show.
+        """
+        one, half = np.float32(1), np.float32(0.5)
+        squared = np.float32(sigma) * np.float32(sigma)
+        log_alpha = half * _once_rounded(math.log, one / (squared + one))
+        variance = one - _once_rounded(math.exp, 2 * log_alpha)
+        if variance < FEWEST_DIGITS:
+            return None
+        half_log_snr = log_alpha - half * _once_rounded(math.log, variance)
+        return cls(float(_once_rounded(math.exp, log_alpha)), float(np.sqrt(variance)), float(half_log_snr))
+
+
+def _levels(sigmas: Sequence[float]) -> list[_Level]:
+    rounded = [level for level in map(_Level.rounded, sigmas) if level is not None]
+    if len({level.half_log_snr for level in rounded}) == len(sigmas):
+        return rounded
+    return [_Level.exact(sigma) for sigma in sigmas]
+
+
+def _float32(value: float) -> float:
+    return float(np.float32(value))
+
+
+def _once_rounded(function: Callable[[float], float], value: np.float32) -> np.float32:
+    return np.float32(function(float(value)))
 
 
 class _UniPcStep:
@@ -94,13 +149,14 @@ class _UniPcStep:
     def __init__(
         self, y: Tensor, x0s: Sequence[Tensor], walked: Sequence[float], sigma_next: float, exponential: bool
     ) -> None:
-        sigma, self.order, self.x0 = walked[-1], len(x0s), x0s[-1]
-        h = math.log(sigma / sigma_next)
-        self.parts = [math.log(sigma / other) / h for other in reversed(walked[:-1])]
+        self.order, self.x0 = len(x0s), x0s[-1]
+        *levels, level_next = _levels([*walked, sigma_next])
+        level = levels[-1]
+        h = _float32(level_next.half_log_snr - level.half_log_snr)
+        self.parts = [_float32((other.half_log_snr - level.half_log_snr) / h) for other in reversed(levels[:-1])]
         self.changes = [(other - self.x0) / part for other, part in zip(reversed(x0s[:-1]), self.parts, strict=True)]
-        self.alpha = 1 / math.hypot(1, sigma_next)
-        kept = (sigma_next * self.alpha) / (sigma / math.hypot(1, sigma))
-        self.base = kept * y - self.alpha * math.expm1(-h) * self.x0
+        self.alpha = level_next.alpha
+        self.base = level_next.deviation / level.deviation * y - self.alpha * math.expm1(-h) * self.x0
         self.b_h = math.expm1(-h) if exponential else -h
         self.integrals = _phi_integrals(-h, self.order, self.b_h)
 
@@ -121,12 +177,13 @@ class _UniPcStep:
 
 
 def _phi_integrals(z: float, order: int, b_h: float) -> list[float]:
-    """k! * z * phi_(k+1)(z) / B(h) for k = 1 … order."""
-    phi, factorial, found = math.expm1(z) / z - 1, 1, []
+    """k! * z * phi_(k+1)(z) / B(h) for k = 1 … order, in float32 as in the reference: short steps lose digits."""
+    one, step, scale = np.float32(1), np.float32(z), np.float32(b_h)
+    phi, factorial, found = _once_rounded(math.expm1, step) / step - one, 1, []
     for k in range(1, order + 1):
-        found.append(phi * factorial / b_h)
+        found.append(float(phi * np.float32(factorial) / scale))
         factorial *= k + 1
-        phi = phi / z - 1 / factorial
+        phi = phi / step - np.float32(1 / factorial)
     return found
 
 
