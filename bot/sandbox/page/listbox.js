@@ -18,6 +18,7 @@ export class Listbox {
       class: "listbox",
       id: newId("listbox"),
       role: "listbox",
+      tabindex: "-1", // browsers stop at what scrolls, and nothing can be done there
       hidden: true,
     });
     if (isMultiple) this.element.setAttribute("aria-multiselectable", "true");

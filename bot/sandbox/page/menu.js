@@ -1,6 +1,6 @@
 // Context menus: of a message (the Apps menu and what the client itself offers) and of a user.
 
-import { el } from "./dom.js";
+import { current, el } from "./dom.js";
 import { openPopup } from "./popup.js";
 import { t } from "./translation.js";
 
@@ -24,7 +24,7 @@ export function openMenu(groups, anchor, returnTo) {
         item.title,
       );
       entry.addEventListener("click", () => {
-        close();
+        popup.close();
         item.run();
       });
       entries.push(entry);
@@ -33,7 +33,7 @@ export function openMenu(groups, anchor, returnTo) {
     menu.append(group);
   }
   if (entries.length === 0) menu.append(el("p", { class: "menu-label" }, t("No actions available.")));
-  const close = openPopup(menu, anchor, () => returnTo?.isConnected && returnTo.focus());
+  const popup = openPopup(menu, anchor, () => returnTo && current(returnTo).focus());
   const focus = (index) => entries.at(index % entries.length)?.focus();
   menu.addEventListener("keydown", (event) => {
     const at = entries.indexOf(document.activeElement);
@@ -41,7 +41,7 @@ export function openMenu(groups, anchor, returnTo) {
     else if (event.key === "ArrowUp") focus(at - 1);
     else if (event.key === "Home") focus(0);
     else if (event.key === "End") focus(-1);
-    else if (event.key === "Tab") close();
+    else if (event.key === "Tab") popup.close();
     else if (event.key.length === 1)
       entries.find((entry) => entry.textContent.toLowerCase().startsWith(event.key.toLowerCase()))?.focus();
     else return;

@@ -1,7 +1,7 @@
 // Forms that the bot opens. What is in them is checked by the stand-in when it is sent, as Discord's client would.
 
 import { withFiles } from "./api.js";
-import { el, newId } from "./dom.js";
+import { current, el, newId } from "./dom.js";
 import { filePicker } from "./files.js";
 import { markdown } from "./markdown.js";
 import { defaultsOf, selectButton } from "./select.js";
@@ -74,7 +74,7 @@ export function openModal(modal, submit) {
   });
   dialog.addEventListener("close", () => {
     dialog.remove();
-    if (returnTo?.isConnected) returnTo.focus();
+    if (returnTo) current(returnTo).focus();
   });
   document.body.append(dialog);
   dialog.showModal();

@@ -1,6 +1,6 @@
 // Select menus, in messages and in forms: a button that says what is chosen, and a list to choose from.
 
-import { el } from "./dom.js";
+import { current, el } from "./dom.js";
 import { channelItems, mentionableItems, roleItems, sameValue, userItems } from "./entities.js";
 import { Listbox, matching } from "./listbox.js";
 import { openPopup } from "./popup.js";
@@ -8,6 +8,7 @@ import { listOf, t } from "./translation.js";
 
 const STRING_SELECT = 3;
 const SOURCES = { 5: userItems, 6: roleItems, 7: mentionableItems, 8: channelItems };
+const LEAST_HEIGHT = 240; // pixels: the field for the search, four choices, and *Done*
 const DEFAULT_KINDS = { user: "user", role: "role", channel: "channel" };
 
 /** What a select component offers: items with a `value`. */
@@ -73,14 +74,16 @@ export function selectButton(
   if (labelledBy) words.id = `${labelledBy}-value`;
   updateLabel();
 
+  let close = null; // closes the list while it is open
   const open = () => {
     button.setAttribute("aria-expanded", "true");
-    openChoices(
+    close = openChoices(
       items,
       values,
       { least, most: select.max_values, label: label ?? select.placeholder ?? t("Selection") },
       button,
       (picked) => {
+        close = null;
         button.setAttribute("aria-expanded", "false");
         if (picked === null || sameValue(picked, values)) return;
         values = picked;
@@ -89,7 +92,7 @@ export function selectButton(
       },
     );
   };
-  button.addEventListener("click", open);
+  button.addEventListener("click", () => (close ? close() : open()));
   button.addEventListener("keydown", (event) => {
     if (!["ArrowDown", "ArrowUp"].includes(event.key)) return;
     event.preventDefault();
@@ -98,8 +101,12 @@ export function selectButton(
   return button;
 }
 
-/** Opens the list; `onDone` gets the values that were picked, or null where it was left without a choice. */
+/**
+ * Opens the list and returns what closes it. However that happens, `onDone` gets the values that were picked; null where
+ * they are too few.
+ */
 function openChoices(items, before, { least, most, label }, anchor, onDone) {
+  let popup = null;
   let picked = [...before];
   const isMultiple = most > 1;
   const input = el("input", {
@@ -112,7 +119,7 @@ function openChoices(items, before, { least, most, label }, anchor, onDone) {
   });
   const list = new Listbox({ label: () => label, isMultiple, onPick: pick });
   list.attach(input);
-  const done = el("button", { type: "button", class: "button primary", onclick: () => close("done") }, t("Done"));
+  const done = el("button", { type: "button", class: "button primary", onclick: () => popup.close() }, t("Done"));
   const note = el("p", { class: "select-note", role: "status" });
   function show(active) {
     const shown = matching(items, input.value).map((item) => ({ ...item, isSelected: isPicked(item) }));
@@ -122,6 +129,7 @@ function openChoices(items, before, { least, most, label }, anchor, onDone) {
         ? t("Choose {number}.", { number: most })
         : t("Choose {min} to {max} ({chosen} chosen).", { min: least, max: most, chosen: picked.length });
     done.disabled = picked.length < least || picked.length > most;
+    popup?.place();
   }
 
   function isPicked(item) {
@@ -131,7 +139,7 @@ function openChoices(items, before, { least, most, label }, anchor, onDone) {
   function pick(item) {
     if (!isMultiple) {
       picked = isPicked(item) && least === 0 ? [] : [item.value];
-      return close("done");
+      return popup.close();
     }
     const at = matching(items, input.value).findIndex((one) => sameValue(one.value, item.value));
     if (isPicked(item)) picked = picked.filter((value) => !sameValue(value, item.value));
@@ -144,33 +152,30 @@ function openChoices(items, before, { least, most, label }, anchor, onDone) {
     if (event.key === "ArrowDown") list.move(1);
     else if (event.key === "ArrowUp") list.move(-1);
     else if (event.key === "Enter" && list.active) pick(list.active);
-    else if (event.key === "Tab" && !isMultiple) return close("done");
     else return;
     event.preventDefault();
   });
   show(Math.max(items.findIndex(isPicked), 0)); // filled before it is placed, so that its size is known
-  const close = openPopup(
-    el(
-      "div",
-      { class: "select-popup" },
-      input,
-      list.element,
-      isMultiple && el("div", { class: "select-end" }, note, done),
-    ),
-    anchor,
-    (reason) => {
-      const isFit = picked.length >= least && picked.length <= most;
-      const isFocusLost = document.activeElement === document.body;
-      onDone(reason === "escape" || !isFit ? null : picked);
-      if (reason !== "outside" || isFocusLost) restoreFocus(anchor);
-    },
+  const content = el(
+    "div",
+    { class: "select-popup" },
+    input,
+    list.element,
+    isMultiple && el("div", { class: "select-end" }, note, done),
   );
+  content.addEventListener("keydown", (event) => {
+    if (event.key !== "Tab") return;
+    const last = isMultiple && !done.disabled ? done : input;
+    // The focus is back on the button by the time that the browser moves it on.
+    if (event.target === (event.shiftKey ? input : last)) popup.close();
+  });
+  const onClose = (reason) => {
+    const isFit = picked.length >= least && picked.length <= most;
+    const isFocusLost = document.activeElement === document.body;
+    if (reason !== "outside" || isFocusLost) current(anchor).focus();
+    onDone(isFit ? picked : null); // draws the message again, with the focus where it is now
+  };
+  popup = openPopup(content, anchor, onClose, { least: LEAST_HEIGHT });
   input.focus();
-}
-
-/** Gives the focus back to what was focused, or to what took its place when its message was drawn again. */
-function restoreFocus(element) {
-  const key = element.dataset.key;
-  const now = element.isConnected || !key ? element : document.querySelector(`[data-key="${CSS.escape(key)}"]`);
-  now?.focus();
+  return popup.close;
 }

@@ -150,15 +150,6 @@ async def test_a_menu_at_the_end_of_the_screen_opens_within_it(stage: SpecimenSt
     await expect(screen.options.last).to_be_in_viewport(ratio=1)
 
 
-async def test_escape_leaves_a_menu_without_a_choice(stage: SpecimenStage, screen: Screen) -> None:
-    await shown(stage, lambda i: i.response.send_message("choose", view=Menus(stage)))
-    await screen.button("Samplers", screen.last).press("Enter")
-    await screen.press("Enter", "Escape")
-    await expect(screen.page.locator(".popup")).to_have_count(0)
-    await expect(screen.button("Samplers", screen.last)).to_be_focused()
-    assert stage.bot.seen == []
-
-
 def form(stage: SpecimenStage, *labels: ui.Label[Any]) -> Answer:
     class FormModal(ui.Modal):
         async def on_submit(self, interaction: discord.Interaction) -> None:
