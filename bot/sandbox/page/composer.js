@@ -146,7 +146,12 @@ async function sendMessage() {
 
 function setFiles(chosen) {
   files = chosen;
-  chips.replaceChildren(...files.map((file) => fileChip(file, () => setFiles(files.filter((one) => one !== file)))));
+  chips.replaceChildren(...files.map((file) => fileChip(file, () => removeFile(file))));
+}
+
+function removeFile(file) {
+  setFiles(files.filter((one) => one !== file));
+  textarea.focus();
 }
 
 function addFiles(chosen) {

@@ -9,7 +9,15 @@ import { embeds } from "./embeds.js";
 import { markdown, plainText } from "./markdown.js";
 import { attachments } from "./media.js";
 import { examples } from "./examples.js";
-import { focusConversation, isAtEnd, offerEnd, scrollToEnd } from "./scrolling.js";
+import { noteAnswer } from "./next_stop.js";
+import {
+  focusConversation,
+  isAtEnd,
+  isEndWithinOneScreen,
+  keepInPlace,
+  offerEnd,
+  scrollToEnd,
+} from "./scrolling.js";
 import { channelTitle, isBot, nameOf, store } from "./store.js";
 import { t, tElements } from "./translation.js";
 
@@ -56,13 +64,23 @@ export function hasMessage(id) {
 export function upsertMessage(message) {
   if (dismissed.has(message.id)) return;
   const before = messages.get(message.id);
-  const wasAtEnd = isAtEnd();
   messages.set(message.id, message);
   if (before) rerenderMessage(message.id);
-  else list.append(render(message, [...messages.values()].at(-2)));
-  if (wasAtEnd) scrollToEnd();
-  else if (!before) offerEnd();
+  else append(message);
   announce(message, before);
+}
+
+function append(message) {
+  const isFollowed = isAtEnd() || (isOwn(message) && isEndWithinOneScreen());
+  list.append(render(message, [...messages.values()].at(-2)));
+  if (isFollowed) scrollToEnd();
+  else offerEnd();
+  if (message.flags & EPHEMERAL) noteAnswer(message);
+}
+
+/** Whether the user wrote a message or asked for it. */
+function isOwn({ author, interaction_metadata: how }) {
+  return [author.id, how?.user.id].includes(store.session.userId);
 }
 
 export function removeMessage(id) {
@@ -81,12 +99,12 @@ function rerenderMessage(id) {
   const old = elementOf(id);
   if (!message || !old) return;
   const ids = [...messages.keys()];
-  const wasAtEnd = isAtEnd();
   const giveFocusBack = focusWithin(old);
   const fresh = render(message, messages.get(ids[ids.indexOf(id) - 1]));
-  old.replaceWith(fresh);
-  giveFocusBack(fresh);
-  if (wasAtEnd) scrollToEnd();
+  keepInPlace(old, () => {
+    old.replaceWith(fresh);
+    giveFocusBack(fresh);
+  });
 }
 
 /** Remembers what has the focus in an element; the result finds it in the element that takes its place. */
@@ -96,7 +114,9 @@ function focusWithin(old) {
   const among = "a, button, [tabindex]";
   const index = [...old.querySelectorAll(among)].indexOf(document.activeElement);
   return (fresh) =>
-    (fresh.querySelector(`[data-key="${CSS.escape(key ?? "")}"]`) ?? fresh.querySelectorAll(among)[index])?.focus();
+    (fresh.querySelector(`[data-key="${CSS.escape(key ?? "")}"]`) ?? fresh.querySelectorAll(among)[index])?.focus({
+      preventScroll: true,
+    });
 }
 
 function renderAll() {
@@ -147,8 +167,8 @@ function render(message, previous) {
   const item = el(
     "li",
     { id: `message-${message.id}`, class: cssClass.filter(Boolean).join(" "), "data-author": message.author.id },
+    messageToolbar(message), // first, as it is at the top: what follows the last control is the next message
     el("article", { "aria-label": `${nameOf(message.author)}` }, above, !isContinued && messageHeader(message), body),
-    messageToolbar(message),
   );
   item.addEventListener("contextmenu", (event) => {
     if (event.target.closest("a, img, input, textarea") || String(getSelection()) !== "") return;
@@ -240,7 +260,7 @@ function content(message) {
 function ephemeralNotice(message) {
   const button = el(
     "button",
-    { type: "button", class: "link", onclick: () => dismiss(message.id) },
+    { type: "button", class: "link", "data-key": `dismiss/${message.id}`, onclick: () => dismiss(message.id) },
     t("Dismiss message"),
   );
   return el("p", { class: "only-you" }, t("Only you can see this"), " · ", button);

@@ -1,14 +1,20 @@
 // The conversation scrolls by itself while its end is in sight; else a button offers to go there.
 
 const NEAR_END = 120; // pixels
+const VERY_END = 2; // pixels, as sizes are not whole numbers
 const MARGIN = 8; // pixels between the conversation's edge and what must stay in sight
 
 const scroller = document.getElementById("scroller");
 const list = document.getElementById("messages");
 const toEnd = document.getElementById("to-end");
 
-export function isAtEnd() {
-  return scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END;
+export function isAtEnd(near = NEAR_END) {
+  return distanceToEnd() < near;
+}
+
+/** Whether the end is no more than one screen further down: the user's own messages are followed from there. */
+export function isEndWithinOneScreen() {
+  return distanceToEnd() <= scroller.clientHeight;
 }
 
 export function scrollToEnd() {
@@ -27,6 +33,32 @@ export function focusConversation(element) {
 }
 
 /**
+ * Runs `change`, which draws `element` again, and keeps the end of the conversation in sight. A control in the element
+ * that has the focus and is in sight goes before: it stays so, and where it was unless the very end was in sight.
+ */
+export function keepInPlace(element, change) {
+  const wasAtEnd = isAtEnd();
+  const wasAtVeryEnd = isAtEnd(VERY_END);
+  const before = element.contains(document.activeElement) ? topInSight(document.activeElement) : null;
+  change();
+  if (before === null) {
+    if (wasAtEnd) scrollToEnd();
+    return;
+  }
+  const focused = document.activeElement;
+  if (wasAtVeryEnd) scrollToEnd();
+  else if (list.contains(focused)) scroller.scrollTop += focused.getBoundingClientRect().top - before;
+  if (list.contains(focused)) focused.scrollIntoView({ block: "nearest" });
+}
+
+/** Where on the screen an element of the conversation begins; null where it is out of sight. */
+function topInSight(element) {
+  const { top, bottom } = element.getBoundingClientRect();
+  const frame = scroller.getBoundingClientRect();
+  return bottom > frame.top && top < frame.bottom ? top : null;
+}
+
+/**
  * Moves the conversation up until there are `height` pixels of the window below an element of it, as far as the element
  * stays in sight; at the end of the conversation by empty space, which the result takes away again.
  */
@@ -41,5 +73,13 @@ export function makeRoomBelow(element, height) {
   return () => (list.style.paddingBottom = "");
 }
 
-toEnd.addEventListener("click", scrollToEnd);
+function distanceToEnd() {
+  return scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
+}
+
+toEnd.addEventListener("click", () => {
+  const hadFocus = document.activeElement === toEnd;
+  scrollToEnd();
+  if (hadFocus) focusConversation();
+});
 scroller.addEventListener("scroll", () => isAtEnd() && (toEnd.hidden = true));

@@ -175,11 +175,11 @@ async def test_a_picture_is_asked_for_and_drawn_again_without_a_mouse(stage: Spe
     await screen.press("Enter")
     await expect(screen.last).to_contain_text("seed 8")
     await screen.press("Tab")
-    await expect(screen.messages.first.locator(".more")).to_be_focused()
+    await expect(screen.last.locator(".more")).to_be_focused()
     await screen.press("Enter")
     await expect(screen.page.get_by_role("menuitem", name="Parameters")).to_be_focused()
     await screen.press("Enter")
-    await expect(screen.last).to_contain_text("about 1girl")
+    await expect(screen.last).to_contain_text("about seed 8")
 
 
 async def test_nothing_is_loaded_from_elsewhere_even_when_asked_to(stage: SpecimenStage, screen: Screen) -> None:
