@@ -106,12 +106,13 @@ function openLightbox(media, description) {
   const image = el("img", { src: stableUrl(media.url), alt: description });
   const close = el(
     "button",
-    { type: "button", class: "close", "aria-label": t("Close"), onclick: () => dialog.close() },
+    { type: "button", class: "close", "aria-label": t("Close"), autofocus: true, onclick: () => dialog.close() },
     "✕",
   );
   const open = link(new URL(media.url, location).href, t("Open in a new tab"));
-  const caption = el("p", {}, description, " ", open);
-  const dialog = el("dialog", { class: "lightbox", "aria-label": t("Picture") }, close, image, caption);
+  const caption = description && el("p", {}, description);
+  const bar = el("div", { class: "lightbox-bar" }, open, close);
+  const dialog = el("dialog", { class: "lightbox", "aria-label": t("Picture") }, bar, image, caption);
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
