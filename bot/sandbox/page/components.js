@@ -1,8 +1,9 @@
 // Components of messages: rows of buttons and menus, and the layouts of Components V2.
 
-import { el, link } from "./dom.js";
+import { el } from "./dom.js";
 import { cssColor } from "./embeds.js";
 import { interact } from "./interactions.js";
+import { link } from "./links.js";
 import { markdown } from "./markdown.js";
 import { fileBox, gallery, plainImage } from "./media.js";
 import { selectButton } from "./select.js";

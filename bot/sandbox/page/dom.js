@@ -25,22 +25,6 @@ export function newId(prefix) {
   return `${prefix}-${numbered}`;
 }
 
-/** A link to elsewhere, or its text alone where the address is none that a browser should open. */
-export function link(address, ...children) {
-  const url = webAddress(address);
-  if (url === null) return el("span", {}, ...children);
-  return el("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, ...children);
-}
-
-export function webAddress(address) {
-  try {
-    const url = new URL(address);
-    return ["http:", "https:"].includes(url.protocol) ? url.href : null;
-  } catch {
-    return null;
-  }
-}
-
 /** An element that is on the page, or what took its place when its message was drawn again. */
 export function current(element) {
   const { key } = element.dataset;

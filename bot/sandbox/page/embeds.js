@@ -1,7 +1,8 @@
 // Embeds, and why some of them are not shown.
 
 import { postedAt } from "./dates.js";
-import { el, link } from "./dom.js";
+import { el } from "./dom.js";
+import { link } from "./links.js";
 import { inlineMarkdown, markdown } from "./markdown.js";
 import { imageButton, plainImage } from "./media.js";
 

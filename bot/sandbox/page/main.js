@@ -1,10 +1,11 @@
 // Starts the page: who uses it, which channel is open, and how it reacts to events.
 
-import { currentAddress } from "./address.js";
+import { addressOf, currentAddress } from "./address.js";
 import { RequestError, Session, fetchCatalog, fetchPeople } from "./api.js";
 import { commandsChanged, describeComposer, focusComposer, resetComposer } from "./composer.js";
 import { el } from "./dom.js";
 import { handleInteractionEvent, resetInteractions } from "./interactions.js";
+import { jumpTo } from "./jump.js";
 import { hasMessage, removeMessage, rerenderMessages, rerenderStart, showMessages, upsertMessage } from "./messages.js";
 import { addNote } from "./notes.js";
 import { markRead, markUnread, renderSidebar, setUpAccount } from "./sidebar.js";
@@ -38,16 +39,34 @@ async function start() {
   await navigate(everyone.people.find((user) => user.username === "alice")?.id);
 }
 
-/** Goes where the address says: another user, another channel, or both. */
+/** Goes where the address says: another user, another channel, or both, and to a message in it. */
 async function navigate(otherwise) {
-  const { userId, channelId } = currentAddress();
+  const { userId, channelId, messageId } = currentAddress();
   const user = userId ?? (typeof otherwise === "string" ? otherwise : store.session?.userId);
-  if (store.session?.userId !== user) return becomeUser(user, channelId);
-  if (store.channel?.id !== channelId && store.channels.has(channelId)) return showChannel(channelId);
+  if (store.session?.userId !== user) return becomeUser(user, channelId, messageId);
+  if (!store.channels.has(channelId)) return refuseChannel(channelId);
+  if (store.channel?.id !== channelId) return showChannel(channelId, messageId);
+  if (messageId) goToMessage(messageId);
+}
+
+function goToMessage(messageId) {
+  writeAddress();
+  if (!jumpTo(messageId)) addNote(t("You can't see this message. It may be deleted or too old."), { isProblem: true });
+}
+
+/** The address may be that of a channel that the user does not see; it is put right, and where it was followed, said. */
+function refuseChannel(channelId) {
+  if (channelId === null || store.channel === null) return;
+  writeAddress();
+  addNote(t("You can't see this channel."), { isProblem: true });
+}
+
+function writeAddress() {
+  history.replaceState(null, "", addressOf(store.channel.id));
 }
 
 /** Becomes a user: everything is loaded as that user sees it. */
-async function becomeUser(userId, channelId) {
+async function becomeUser(userId, channelId, messageId = null) {
   endFollowing();
   resetInteractions();
   store.session = new Session(userId);
@@ -63,7 +82,9 @@ async function becomeUser(userId, channelId) {
     connected: (instance) => connected(instance),
     lost: () => showStatus(t("The sandbox isn't responding. Trying again…")),
   });
-  await showChannel(store.channels.has(channelId) ? channelId : firstChannel());
+  if (store.channels.has(channelId)) return showChannel(channelId, messageId);
+  await showChannel(firstChannel());
+  if (messageId && store.session === session) refuseChannel(channelId);
 }
 
 function firstChannel() {
@@ -71,7 +92,7 @@ function firstChannel() {
   return (all.find((channel) => channel.type === TEXT_CHANNEL) ?? all[0]).id;
 }
 
-async function showChannel(channelId) {
+async function showChannel(channelId, messageId = null) {
   const { session } = store;
   queuedEvents ??= [];
   openCount += 1;
@@ -95,7 +116,8 @@ async function showChannel(channelId) {
   const since = queuedEvents ?? [];
   queuedEvents = null;
   since.forEach(handleEvent);
-  if (!matchMedia("(pointer: coarse)").matches) focusComposer();
+  if (messageId) goToMessage(messageId);
+  else if (!matchMedia("(pointer: coarse)").matches) focusComposer();
 }
 
 function renderHeader() {

@@ -1,7 +1,8 @@
 // Discord's markdown, from text to elements. Blocks first (code, quotes, headings, lists), then what is in a line.
 
 import { timestamp } from "./dates.js";
-import { el, link, webAddress } from "./dom.js";
+import { el } from "./dom.js";
+import { link, webAddress } from "./links.js";
 import { spoiler } from "./spoiler.js";
 import { channelTitle, nameOf, roleNamed, store } from "./store.js";
 import { t } from "./translation.js";

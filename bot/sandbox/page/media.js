@@ -1,6 +1,7 @@
 // Pictures and files of messages. Only what this server keeps is loaded; what is elsewhere becomes a link.
 
-import { el, link, webAddress } from "./dom.js";
+import { el } from "./dom.js";
+import { link, webAddress } from "./links.js";
 import { spoilerCover } from "./spoiler.js";
 import { formatNumber, t, tElements } from "./translation.js";
 

@@ -6,6 +6,7 @@ import { messageMenu, userMenu } from "./context_menus.js";
 import { postedAt } from "./dates.js";
 import { el } from "./dom.js";
 import { embeds } from "./embeds.js";
+import { focusMessage, keepMark } from "./jump.js";
 import { markdown, plainText } from "./markdown.js";
 import { attachments } from "./media.js";
 import { examples } from "./examples.js";
@@ -101,6 +102,7 @@ function rerenderMessage(id) {
   const ids = [...messages.keys()];
   const giveFocusBack = focusWithin(old);
   const fresh = render(message, messages.get(ids[ids.indexOf(id) - 1]));
+  keepMark(old, fresh);
   keepInPlace(old, () => {
     old.replaceWith(fresh);
     giveFocusBack(fresh);
@@ -110,6 +112,7 @@ function rerenderMessage(id) {
 /** Remembers what has the focus in an element; the result finds it in the element that takes its place. */
 function focusWithin(old) {
   if (!old.contains(document.activeElement)) return () => {};
+  if (old === document.activeElement) return focusMessage;
   const { key } = document.activeElement.dataset;
   const among = "a, button, [tabindex]";
   const index = [...old.querySelectorAll(among)].indexOf(document.activeElement);

@@ -1,0 +1,32 @@
+// Links: to other sites, which open in a tab of their own, and to channels and messages, which open here.
+
+import { addressOf } from "./address.js";
+import { el } from "./dom.js";
+
+const DISCORD = /^(?:(?:www|ptb|canary)\.)?discord(?:app)?\.com$/;
+const PLACE = /^\/channels\/(?:@me|\d+)\/(\d+)(?:\/(\d+))?\/?$/;
+
+/** A link, or its text alone where the address is none that a browser should open. */
+export function link(address, ...children) {
+  const url = webAddress(address);
+  if (url === null) return el("span", {}, ...children);
+  const place = placeOf(url);
+  if (place !== null) return el("a", { href: addressOf(place.channelId, place.messageId) }, ...children);
+  return el("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, ...children);
+}
+
+export function webAddress(address) {
+  try {
+    const url = new URL(address);
+    return ["http:", "https:"].includes(url.protocol) ? url.href : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The channel, and the message if there is one, that an address of Discord's stands for; null for any other address. */
+function placeOf(url) {
+  const { hostname, pathname } = new URL(url);
+  const found = DISCORD.test(hostname) && PLACE.exec(pathname);
+  return found ? { channelId: found[1], messageId: found[2] ?? null } : null;
+}
