@@ -1,10 +1,11 @@
 """PostgreSQL: connections with timeouts, which work behind pgbouncer in transaction mode."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from sqlalchemy import URL, event, text
@@ -15,6 +16,8 @@ from sqlalchemy.schema import CreateSchema
 
 from storage.backend.address import INVALID, PASSED_ON, SCHEMA, names_several_hosts
 from storage.backend.errors import DatabaseRefused
+
+T = TypeVar("T")
 
 #: Connections that are kept, and how many more there may be at busy times.
 KEPT, MORE = 5, 10
@@ -106,6 +109,26 @@ def schema_of(url: URL) -> str | None:
     return schema if isinstance(schema, str) else None
 
 
+async def connect_to_one(
+    connect: Callable[..., Awaitable[T]],
+    passing: tuple[type[Exception], ...],
+    *,
+    host: Sequence[str],
+    port: Sequence[int],
+    timeout: float,
+    **options: Any,
+) -> T:
+    """`connect` to the first host that does not raise a `passing` error; each has its share of the time.
+
+    asyncpg's own way would spend all the time on the first host, if that is switched off or frozen.
+    """
+    *before, (last, its_port) = zip(host, port, strict=True)
+    for each, at in before:
+        with suppress(*passing):
+            return await connect(host=each, port=at, timeout=timeout / len(host), **options)
+    return await connect(host=last, port=its_port, timeout=timeout / len(host), **options)
+
+
 def _create(url: URL, connect_args: dict[str, Any], **pool: Any) -> AsyncEngine:
     try:
         import asyncpg
@@ -121,14 +144,6 @@ def _create(url: URL, connect_args: dict[str, Any], **pool: Any) -> AsyncEngine:
             except TimeoutError:
                 self.terminate()
 
-    async def connect_to_one(*, host: Sequence[str], port: Sequence[int], timeout: float, **options: Any) -> Any:
-        """asyncpg's own would spend all the time on the first host, if that is switched off or frozen."""
-        *before, last = zip(host, port, strict=True)
-        for each, at in before:
-            with suppress(OSError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched):
-                return await asyncpg.connect(host=each, port=at, timeout=timeout / len(host), **options)
-        return await asyncpg.connect(host=last[0], port=last[1], timeout=timeout / len(host), **options)
-
     # Nothing stays prepared from one statement to the next: pgbouncer may run them on different connections.
     unnamed = {
         "statement_cache_size": 0,
@@ -140,7 +155,8 @@ def _create(url: URL, connect_args: dict[str, Any], **pool: Any) -> AsyncEngine:
     if libpq := {name: url.query[name] for name in PASSED_ON if name in url.query}:
         connect_args = {**connect_args, "dsn": f"postgresql://?{urlencode(libpq)}"}
     if names_several_hosts(url):
-        connect_args = {**connect_args, "async_creator_fn": connect_to_one}
+        passing = (OSError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched)
+        connect_args = {**connect_args, "async_creator_fn": partial(connect_to_one, asyncpg.connect, passing)}
     try:
         return create_async_engine(
             url.difference_update_query([SCHEMA, *PASSED_ON]).set(drivername="postgresql+asyncpg"),

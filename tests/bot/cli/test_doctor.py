@@ -269,7 +269,7 @@ def test_a_damaged_database_is_a_problem(
             "postgresql+asyncpg://me:hunter2@127.0.0.1:1/anima",
             "The PostgreSQL server in DATABASE_URL cannot be used. The database is not available now (",
         ),
-        ("postgresql://me:hunter2@127.0.0.1:x/anima", "DATABASE_URL is not a valid address"),
+        ("postgresql://me:hunter2@127.0.0.1:1/a?pgbouncer=true", "DATABASE_URL has the parameter pgbouncer"),
         ("postgresql://me:hunter2@[oops/anima", "The PostgreSQL server in DATABASE_URL cannot be used"),
     ],
 )

@@ -17,7 +17,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.backend.errors import DatabaseRefused
-from storage.backend.postgresql import KEPT, MORE, DatabaseTimeouts
+from storage.backend.postgresql import KEPT, MORE, DatabaseTimeouts, connect_to_one
 from storage.backend.transactions import StorageUnavailable
 from storage.database import Database, ask_server
 from storage.jobs import Accepted
@@ -167,16 +167,21 @@ async def test_a_database_that_cannot_keep_every_text_is_refused(postgresql_serv
 async def test_tls_that_the_address_demands_is_not_done_without():
     pytest.importorskip("asyncpg")
 
+    closed = asyncio.Event()
+
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readexactly(8)  # the request for TLS
         writer.write(b"N")
         await reader.read()
         writer.close()
+        await writer.wait_closed()
+        closed.set()
 
     async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(DatabaseRefused, match="SSL"):
-            await Database.open(f"postgresql://anima:hunter2@127.0.0.1:{port}/anima?sslmode=require")
+            await Database.open(f"postgresql://anima:hunter2@127.0.0.1:{port}/anima?sslmode=require", timeouts=PATIENT)
+        await closed.wait()
 
 
 async def test_a_server_that_became_a_standby_is_left_for_the_one_that_is_the_primary_now(own_server):
@@ -199,20 +204,36 @@ async def test_a_server_that_became_a_standby_is_left_for_the_one_that_is_the_pr
     await database.close()
 
 
-async def test_a_frozen_server_of_several_does_not_keep_the_bot_from_the_others(postgresql_server, postgresql_url):
-    waiting = asyncio.Event()
+async def test_a_frozen_server_of_several_does_not_keep_the_bot_from_the_others():
+    tried: list[tuple[str, int, float]] = []
 
-    async def freeze(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await waiting.wait()
-        writer.close()
+    async def connect(host: str, port: int, timeout: float, user: str) -> str:
+        tried.append((host, port, timeout))
+        if host == "frozen":
+            raise TimeoutError
+        if host == "odd":
+            raise ValueError(host)
+        return f"{user} at {host}"
 
-    async with await asyncio.start_server(freeze, "127.0.0.1", 0) as frozen:
-        hosts = f"host=127.0.0.1,{postgresql_server.folder}&port={frozen.sockets[0].getsockname()[1]},{PORT}"
-        timeouts = DatabaseTimeouts(connect=20.0, statement=60.0)
-        for attributes in ("any", "read-write"):
-            address = f"postgresql://anima@/postgres?{hosts}&target_session_attrs={attributes}"
-            await (await Database.open(address, timeouts=timeouts)).close()
-        waiting.set()
+    async def connected(*hosts: str) -> str:
+        ports = range(1, len(hosts) + 1)
+        return await connect_to_one(connect, (OSError,), host=hosts, port=ports, timeout=9.0, user="anima")
+
+    assert await connected("frozen", "frozen", "primary") == "anima at primary"
+    assert tried == [("frozen", 1, 3.0), ("frozen", 2, 3.0), ("primary", 3, 3.0)]
+    assert await connected("primary", "frozen") == "anima at primary"
+    with pytest.raises(TimeoutError):
+        await connected("frozen", "frozen")
+    with pytest.raises(ValueError, match="odd"):
+        await connected("odd", "primary")
+
+
+async def test_several_servers_in_the_address_are_tried_in_turn(postgresql_server, postgresql_url):
+    nobody = postgresql_server.folder / "nobody"
+    hosts = f"host={nobody},{postgresql_server.folder}&port={PORT},{PORT}&target_session_attrs=read-write"
+    database = await Database.open(f"postgresql://anima@/postgres?{hosts}", timeouts=PATIENT)
+    await accepted(database)
+    await database.close()
 
 
 async def test_a_server_without_a_free_connection_is_an_outage(own_server):
