@@ -92,7 +92,8 @@ async def test_closing_waits_for_the_connection_of_a_cancelled_reader(tmp_path: 
 
 
 async def test_what_an_engine_waits_for_goes_before_other_changes(sqlite: Database) -> None:
-    job, order = await accepted(sqlite), []
+    job = await accepted(sqlite)
+    order: list[str] = []
 
     async def change(name: str, urgent: bool = False) -> None:
         async with sqlite.transactions.writing(urgent=urgent):
