@@ -45,7 +45,9 @@ async def delete_images(client: AnimaClient, job_id: int, channel_id: int, messa
     The message first: if that is as far as it gets, the images are still there to be deleted. A private one the bot
     cannot reach.
     """
-    gone = not private and await delete_message(client, channel_id, message_id)
+    gone = not private and (
+        await _delete_by_token(client, job_id, message_id) or await delete_message(client, channel_id, message_id)
+    )
     await client.gallery.remove_of_job(job_id)
     await client.database.images.delete_message(message_id)
     return gone
@@ -53,6 +55,22 @@ async def delete_images(client: AnimaClient, job_id: int, channel_id: int, messa
 
 async def delete_message(client: discord.Client, channel_id: int, message_id: int) -> bool:
     """Delete one of the bot's messages. True: it is gone, by this or already; False: the bot cannot reach it."""
+async def _delete_by_token(client: AnimaClient, job_id: int, message_id: int) -> bool:
+    """Delete a job's message where the bot is not a member, for as long as the interaction's token is valid."""
+    job = await client.database.jobs.get(job_id)
+    if job is None or not job.parameters.get("by_token_only") or job.message_id != message_id:
+        return False
+    if job.interaction_token is None or client.application_id is None:
+        return False
+    webhook = discord.Webhook.partial(client.application_id, job.interaction_token, client=client)
+    try:
+        await webhook.delete_message(message_id)
+    except discord.HTTPException as error:
+        logger.info("message %d could not be deleted by its interaction's token (%s)", message_id, error)
+        return False
+    return True
+
+
     try:
         await client.get_partial_messageable(channel_id).get_partial_message(message_id).delete()
     except discord.NotFound:

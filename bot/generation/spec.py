@@ -33,6 +33,8 @@ class JobSpec:
     usual_model: what was drawn with there at that time where nobody chose a model.
     area: which part of the source image is redrawn; None for all of it.
     in_own_server: whether the bot was a member of the server it was asked for in, and not only installed by a person.
+    by_token_only: the bot is a member neither of that server nor of that conversation, so it reaches the job's message
+        only by the interaction's token.
     """
 
     recipes: tuple[Recipe, ...]
@@ -41,6 +43,7 @@ class JobSpec:
     comparison: Comparison | None = None
     guild_locale: str | None = None
     in_own_server: bool = False
+    by_token_only: bool = False
     usual_model: str = ""
     area: Area | None = None
 

@@ -450,6 +450,7 @@ def _new_job(
     return NewJob(
         interaction_id=interaction.id,
         user_id=interaction.user.id,
+        by_token_only=not (interaction.is_guild_integration() or interaction.context.dm_channel),
         guild_id=interaction.guild_id,
         channel_id=interaction.channel_id,
         message_id=origin.message_id,

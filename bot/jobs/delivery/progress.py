@@ -46,8 +46,8 @@ READY_ROUNDED = 15.0
 PREVIEW_SIDE = 768
 #: Seconds to wait for Discord's answer to an edit already sent, before the result is sent anyway.
 EDIT_TIMEOUT = 2.0
-#: Age at which a job's ephemeral message says that the images will come as a private message: Discord allows edits of
-#: an ephemeral message for fifteen minutes.
+#: Age at which a job's message says that the images will come as a private message, if it can be edited only by the
+#: interaction's token: it is ephemeral, or the bot is not a member there. The token is valid for fifteen minutes.
 TOKEN_ENDS_SOON = timedelta(minutes=13, seconds=30)
 
 
@@ -79,7 +79,8 @@ class _Shown:
 
     @property
     def token_ends_soon(self) -> bool:
-        if not self.job.private or self.job.interaction_token is None:
+        by_token_only = self.job.private or bool(self.job.parameters.get("by_token_only"))
+        if not by_token_only or self.job.interaction_token is None:
             return False
         if discord.utils.utcnow() - self.job.queued_at >= TOKEN_ENDS_SOON:
             return True

@@ -166,6 +166,22 @@ async def test_deleting_an_unreachable_message_names_the_history_it_left(stage: 
     assert answer.text.startswith(f"Removed from {whose} history.")
 
 
+@pytest.mark.parametrize("token_lives", [True, False])
+async def test_an_image_is_deleted_where_the_bot_is_no_member_while_its_token_lives(
+    stage: Stage, token_lives: bool
+) -> None:
+    carol, lounge = stage.discord.world.carol, stage.discord.world.lounge
+    carol.locale = "en-US"
+    _, message = await stage.draw("1girl", carol, lounge)
+    question = await (await stage.press_more(message, "Delete", carol)).response()
+    if not token_lives:
+        stage.discord.clock.turn(16 * 60)
+        question = await (await stage.press_more(message, "Delete", carol)).response()
+    answer = await (await stage.press(question, "Delete for everyone", carol)).response()
+    assert (answer.text == "Deleted.") is token_lives
+    assert (stage.discord.messages.get(message.id) is None) is token_lives
+
+
 async def test_a_forged_custom_id_deletes_no_image_of_others(stage: Stage) -> None:
     job, message = await stage.draw("1girl", stage.bob)
     sent = await stage.press_forged(message, f"anima:delete-for-good:{job.id}:0", stage.alice)

@@ -16,7 +16,7 @@ from bot.generation.spec import JobSpec
 from bot.jobs.delivery import progress, transmission
 from bot.jobs.delivery.progress import JobProgress, StatusMessages, _side_by_side
 from bot.jobs.delivery.transmission import Transmission
-from bot.messages.job import QueueStatus
+from bot.messages.job import COMES_IN_PRIVATE, QueueStatus
 from storage.jobs import Job
 from storage.schema import JobState
 from tests.bot.harness import TIMEOUT, Stage, until
@@ -237,6 +237,35 @@ async def test_an_ephemeral_message_announces_in_time_that_the_images_come_priva
     monkeypatch.setattr(progress, "TOKEN_ENDS_SOON", timedelta(0))
     await run_for(messages)
     assert [job_id for job_id, text in shown.texts if "private message" in text] == [1]
+
+
+@pytest.mark.parametrize("place", ["lounge", "group", "general", "private channel"])
+async def test_so_does_a_message_where_the_bot_is_no_member(
+    stage: Stage, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "SHOWN_EVERY", 0.05)
+    world = stage.discord.world
+    world.carol.locale = "en-US"
+    where = {"lounge": world.lounge, "group": world.group, "general": world.general}.get(place)
+    user = world.alice if place in ("general", "private channel") else world.carol
+    stage.engine.hold()
+    job = await stage.ask("1girl", user, where or stage.discord.dm(user))
+    stage.discord.clock.turn(13.6 * 60)
+    await stage.answer("quota", stage.alice)  # Discord's answers say what time it is
+
+    def says_so() -> bool:
+        message = stage.discord.messages.get(job.message_id)
+        return message is not None and COMES_IN_PRIVATE in message.text
+
+    if place in ("lounge", "group"):
+
+        async def is_announced() -> bool:
+            return says_so()
+
+        await until(is_announced)
+    else:
+        await asyncio.sleep(0.5)
+        assert not says_so()
 
 
 async def test_whether_a_message_was_ever_edited_is_known_in_the_end() -> None:
