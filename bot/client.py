@@ -85,6 +85,7 @@ class AnimaClient(ShardedClient):
         intents = discord.Intents.none()
         intents.guilds = True
         intents.guild_messages = True  # for the deletion of a job's message
+        intents.moderation = True  # for bans
         requests = RequestBudget()
         super().__init__(
             intents=intents,
@@ -261,6 +262,10 @@ class AnimaClient(ShardedClient):
         """The bot was removed; for an unavailable server discord.py sends another event."""
         if self.database.claim.is_held:  # otherwise the bot that draws does all this
             await self.moderation.drop_of_removed_server(guild.id)
+
+    async def on_member_ban(self, guild: discord.Guild, user: discord.User | discord.Member) -> None:
+        if self.database.claim.is_held:
+            await self.moderation.banned(guild.id, user.id)
 
     async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
         if self.database.claim.is_held:

@@ -1,6 +1,7 @@
 """What moderators, admins and operators do, and its effects on unfinished jobs.
 
-A block, a pause and the removal of the bot cancel the jobs queued there, with refunds, and their messages say why.
+A block, a ban, a pause and the removal of the bot cancel the jobs queued there, with refunds, and their messages say
+why.
 """
 
 from __future__ import annotations
@@ -66,6 +67,11 @@ class Moderation:
         if blocked:
             self._log.post(where, log_entries.blocked(user_id, by=by, reason=reason))
         return blocked
+
+    async def banned(self, guild_id: int, user_id: int) -> None:
+        """Somebody was banned from a server: cancel their jobs there."""
+        jobs, reason = self._database.jobs, messages.DROPPED_BY_BLOCK
+        self._drop(await retry_storage(lambda: jobs.cancel_of_person(user_id, guild_id, reason)))
 
     async def unblock(self, guild_id: int, user_id: int, *, by: int) -> bool:
         """False: they were not blocked there."""

@@ -30,7 +30,7 @@ from bot.sandbox.model.interactions import (
 )
 from bot.sandbox.model.messages import Body, Message, Messages
 from bot.sandbox.model.permissions import Permissions
-from bot.sandbox.model.serializers import channel_json
+from bot.sandbox.model.serializers import channel_json, user_json
 from bot.sandbox.model.world import Channel, Guild, Overwrite, Role, User, World
 from bot.sandbox.server import middleware
 from bot.sandbox.server.faults import Faults
@@ -406,6 +406,11 @@ class FakeDiscord:
         channel.guild.channels.remove(channel)
         self.messages.delete_channel_messages(channel)
         self.events.emit("channel_delete", written)
+
+    def ban(self, guild: Guild, user: User) -> None:
+        """Throws somebody out of a server for good."""
+        del guild.members[user.id]
+        self.events.emit("guild_ban_add", {"guild_id": str(guild.id), "user": user_json(user)})
 
     def remove_bot(self, guild: Guild) -> None:
         """Throws the bot out of a server."""

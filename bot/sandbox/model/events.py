@@ -19,7 +19,7 @@ class Event(Generic[MessageT, InteractionT]):
     """One thing that happened. `data` is ready for a page; `message` and `interaction` are for code.
 
     Kinds: message_create, message_update, message_delete, typing, interaction_create, interaction_acknowledged,
-    interaction_failed, commands_update, channel_update, channel_delete, guild_delete, gateway_ready,
+    interaction_failed, commands_update, channel_update, channel_delete, guild_delete, guild_ban_add, gateway_ready,
     gateway_resumed, gateway_closed.
     """
 

@@ -25,7 +25,7 @@ RECONNECT, REQUEST_MEMBERS, INVALID_SESSION, HELLO, HEARTBEAT_ACK = 7, 8, 9, 10,
 UNKNOWN_ERROR, UNKNOWN_OPCODE, DECODE_ERROR, NOT_AUTHENTICATED, AUTHENTICATION_FAILED = 4000, 4001, 4002, 4003, 4004
 ALREADY_AUTHENTICATED, INVALID_SHARD, SHARDING_REQUIRED, DISALLOWED_INTENTS = 4005, 4010, 4011, 4014
 
-GUILDS, GUILD_MEMBERS, GUILD_PRESENCES = 1 << 0, 1 << 1, 1 << 8
+GUILDS, GUILD_MEMBERS, GUILD_MODERATION, GUILD_PRESENCES = 1 << 0, 1 << 1, 1 << 2, 1 << 8
 GUILD_MESSAGES, DIRECT_MESSAGES, MESSAGE_CONTENT = 1 << 9, 1 << 12, 1 << 15
 PRIVILEGED = GUILD_MEMBERS | GUILD_PRESENCES | MESSAGE_CONTENT
 
@@ -320,6 +320,8 @@ class Gateway:
             self.dispatch(event.kind.upper(), data, intent)
         elif event.kind in ("channel_update", "channel_delete", "thread_update", "guild_delete"):
             self.dispatch(event.kind.upper(), event.data, GUILDS)
+        elif event.kind == "guild_ban_add":
+            self.dispatch("GUILD_BAN_ADD", event.data, GUILD_MODERATION)
 
 
 def _is_shard(shard: object) -> bool:

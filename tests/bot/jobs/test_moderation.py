@@ -86,6 +86,22 @@ async def test_a_block_also_stops_running_jobs(stage: Stage) -> None:
     assert await spent(stage, stage.emi, drawn.guild_id) == 0
 
 
+async def test_a_ban_ends_all_jobs_of_that_person_in_that_server(stage: Stage) -> None:
+    drawn = await busy(stage)
+    waiting = await stage.ask("wish", stage.emi)
+    others = await stage.ask("mine")
+    elsewhere = await stage.ask("private", stage.emi, stage.discord.dm(stage.emi))
+    stage.discord.ban(stage.general.guild, stage.emi)
+    for job in (drawn, waiting):
+        await stage.in_state(job.id, JobState.CANCELLED)
+    assert await spent(stage, stage.emi, drawn.guild_id) == 0
+    stage.engine.let_go()
+    for job in (others, elsewhere):
+        await stage.in_state(job.id, JobState.DELIVERED)
+    message = stage.discord.messages.get(drawn.message_id)
+    assert message is not None and not message.attachments
+
+
 async def test_an_operators_block_applies_in_private_messages_too(stage: Stage) -> None:
     drawn = await busy(stage)
     here, there = await stage.ask("here"), await stage.ask("there", where=stage.discord.dm(stage.alice))

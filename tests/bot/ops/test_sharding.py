@@ -162,7 +162,7 @@ async def test_above_the_limit_no_intents_are_asked_for_and_no_server_is_kept(
         standin.world.add_servers(2)
         await stage.start()
         assert stage.client.caches_servers and len(stage.client.guilds) == 3
-        assert standin.gateway.intents == {discord.Intents(guilds=True, guild_messages=True).value}
+        assert standin.gateway.intents == {discord.Intents(guilds=True, guild_messages=True, moderation=True).value}
         standin.world.add_servers(1)
         await stage.restart()
         assert not stage.client.caches_servers and list(stage.client.guilds) == []
