@@ -9,6 +9,8 @@ import discord
 from bot.client import AnimaClient
 from bot.components.base import AnimaInteraction
 from bot.components.moderation.permission import may_moderate
+from bot.jobs.delivery.outbox import retry
+from bot.jobs.delivery.refusals import may_pass
 from bot.text.translation import say
 from storage.jobs import LIVE, Job
 
@@ -53,8 +55,6 @@ async def delete_images(client: AnimaClient, job_id: int, channel_id: int, messa
     return gone
 
 
-async def delete_message(client: discord.Client, channel_id: int, message_id: int) -> bool:
-    """Delete one of the bot's messages. True: it is gone, by this or already; False: the bot cannot reach it."""
 async def _delete_by_token(client: AnimaClient, job_id: int, message_id: int) -> bool:
     """Delete a job's message where the bot is not a member, for as long as the interaction's token is valid."""
     job = await client.database.jobs.get(job_id)
@@ -71,8 +71,14 @@ async def _delete_by_token(client: AnimaClient, job_id: int, message_id: int) ->
     return True
 
 
+async def delete_message(client: discord.Client, channel_id: int, message_id: int) -> bool:
+    """Delete one of the bot's messages. True: it is gone, by this or already; False: the bot cannot reach it.
+
+    Waits for as long as Discord cannot be reached: somebody whose data was erased cannot ask for it again.
+    """
+    message = client.get_partial_messageable(channel_id).get_partial_message(message_id)
     try:
-        await client.get_partial_messageable(channel_id).get_partial_message(message_id).delete()
+        await retry(message.delete, may_pass)
     except discord.NotFound:
         return True
     except discord.HTTPException as error:

@@ -10,10 +10,12 @@ from datetime import timedelta
 from typing import Any
 
 import discord
+import pytest
 from PIL import Image
 
 from bot.commands import privacy
 from bot.commands.privacy import KEPT, TOO_LARGE
+from bot.jobs.delivery import outbox
 from bot.sandbox import Message, Upload
 from storage.privacy import Erased
 from storage.schema import JobState
@@ -166,6 +168,21 @@ async def test_erasing_can_delete_the_messages_too(stage: Stage) -> None:
     )
     assert "Messages deleted in Discord: 2 of 2." in told.text
     assert stage.discord.messages.get(posted[1].id) is None
+
+
+async def test_a_lost_connection_leaves_none_of_the_messages_of_an_erased_user(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "FIRST_RETRY", 0.01)
+    posted = [(await stage.draw(prompt))[1] for prompt in ("1girl", "2girls")]
+    stage.discord.faults.drop("DELETE", "^/channels/", when="before")
+    stage.discord.faults.drop("DELETE", "^/channels/", when="after")
+    question = await stage.turned(await stage.answer("privacy"), "Erase everything…")
+    await stage.press(question, "Erase and delete messages")
+    await stage.discord.wait_for_message(
+        stage.general, lambda message: "Messages deleted in Discord: 2 of 2." in message.text
+    )
+    assert not any(stage.discord.messages.get(message.id) for message in posted)
 
 
 async def test_it_says_how_long_everything_is_kept(stage: Stage) -> None:
