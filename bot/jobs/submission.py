@@ -73,6 +73,9 @@ from storage.quotas import Account
 
 logger = logging.getLogger(__name__)
 
+#: Seconds that notes and hints wait for a job's message to show something, if Discord does not take its first edits.
+FIRST_WORDS_TIMEOUT = 60.0
+
 OTHER_MODEL = N_("The model “{name}” is no longer available, so “{other}” is used instead.")
 NO_CHANNEL = N_("I can't tell which channel this is, so I can't post here. Try another channel.")
 
@@ -391,7 +394,8 @@ class Submitter:
         asides = await self._asides(job, request, model)
         if not asides:
             return
-        if await asyncio.shield(first_words):
+        await asyncio.wait([first_words], timeout=FIRST_WORDS_TIMEOUT)
+        if first_words.done() and first_words.result():
             with suppress(discord.HTTPException, aiohttp.ClientError, OSError):
                 for each in asides:
                     await send_followup(interaction, each)
@@ -446,11 +450,11 @@ def _new_job(
         spec,
         guild_locale=str(interaction.guild_locale) if is_shared else None,
         in_own_server=interaction.is_guild_integration(),
+        by_token_only=not (interaction.is_guild_integration() or interaction.context.dm_channel),
     )
     return NewJob(
         interaction_id=interaction.id,
         user_id=interaction.user.id,
-        by_token_only=not (interaction.is_guild_integration() or interaction.context.dm_channel),
         guild_id=interaction.guild_id,
         channel_id=interaction.channel_id,
         message_id=origin.message_id,

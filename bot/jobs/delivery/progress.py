@@ -257,7 +257,9 @@ class StatusMessages:
         is_shown = error is None and edit.result()
         if not is_shown:
             shown.queue_status = None  # shown again with the next edit
-        self.spoke(shown.job.id, is_shown)
+        comes_again = shown.job.id in self._waiting or shown.job.id in self._drawn
+        if is_shown or not comes_again:
+            self.spoke(shown.job.id, is_shown)
 
 
 def _note(shown: _Shown) -> str:

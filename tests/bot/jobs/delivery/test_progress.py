@@ -279,6 +279,19 @@ async def test_whether_a_message_was_ever_edited_is_known_in_the_end() -> None:
     assert await first_words
 
 
+async def test_an_edit_that_fails_is_made_again_and_says_nothing_of_the_end() -> None:
+    class Failing(Shown):
+        async def show(self, *args: Any, **more: Any) -> bool:
+            await super().show(*args, **more)
+            return len(self.texts) > 2
+
+    shown = Failing()
+    messages = StatusMessages(shown, standing_at({1: QueueStatus(0, None)}))  # type: ignore[arg-type]
+    first_words = messages.waits(a_job())
+    await run_for(messages)
+    assert first_words.result() and len(shown.texts) == 3
+
+
 async def test_a_long_line_costs_no_more_edits_than_a_short_one() -> None:
     places = {job_id: QueueStatus(job_id, None) for job_id in range(1, 201)}
     shown = Shown()
