@@ -75,13 +75,13 @@ class Stage:
         recovered.cancel()
 
     async def stop(self) -> None:
-        for engine in (self.engine, *self.more_engines.values()):
-            engine.let_go()
         if tasks := interaction_tasks():
             answered, waiting = await asyncio.wait(tasks, timeout=TIMEOUT)
             assert not waiting, f"these interactions are never answered: {waiting}"
             for task in answered:
                 task.result()
+        for engine in (self.engine, *self.more_engines.values()):
+            engine.let_go()  # at the last moment, so that what is being drawn is not finished
         await self.client.close()
         await asyncio.gather(self._running, return_exceptions=True)
         await self.database.close()

@@ -207,6 +207,7 @@ async def test_jobs_of_user_installs_continue_after_a_restart(stage: Stage) -> N
 async def test_a_kill_between_a_block_or_a_pause_and_its_effect_changes_nothing(stage: Stage, how: str) -> None:
     await busy(stage)
     job = await stage.ask("waits")
+    await with_buttons(stage, job)  # a block before would be one during the acceptance
     assert job.guild_id is not None
     if how == "blocked":
         await stage.database.servers.block(job.guild_id, stage.alice.id, by=stage.bob.id)

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from bot.jobs import worker
+from bot.jobs import worker
 from bot.jobs.queue import FairQueue, QueuedJob
 from bot.ops.shutdown import Shutdown
 from inference import EncodedImage, GenerationRequest
 from storage.jobs import Job
 from storage.schema import JobState
-from tests.bot.harness import Stage, until
+from tests.bot.harness import TIMEOUT, Stage, until
 
 pytestmark = pytest.mark.both_databases
 
@@ -93,6 +94,7 @@ async def test_the_engine_does_not_wait_for_images_that_are_stored(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next batch is marked as running first, also where the database does one change after the other."""
+    monkeypatch.setattr(worker, "MAX_STORING_DELAY", TIMEOUT)
     events: list[tuple[str, int]] = []
     start, rendered = stage.database.jobs.start, stage.database.jobs.rendered
 
