@@ -58,7 +58,7 @@ def beginning(nodes: Nodes, image: Size, sides: Callable[[Node], Size]) -> Begin
     samplers = {id(each.sampler): each.sampler for each in found}
     first = found[0].sampler
     # Of several stages of one image the last is the one that says what else was done.
-    best = max((each for each in found if each.sampler is first), key=lambda each: len(each.later) * (not fitting))
+    best = max((each for each in found if each.sampler is first), key=lambda each: len(each.later))
     return Beginning(best.sampler, best.later, best.last, len(samplers) - 1)
 
 

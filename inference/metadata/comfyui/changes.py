@@ -7,7 +7,7 @@ from inference.metadata.comfyui_graph import Node
 from inference.metadata.parameters import as_integer, as_number
 
 #: Nodes that pass their inputs on; bypassed nodes have no class.
-_PASSED_ON = r"\A\Z|Reroute|Switch|Context|preSampling|\b(?:Get|Set)Node|^(?:To|From|Edit)\w*Pipe"
+_PASSED_ON = r"\A\Z|Reroute|Switch|Context|preSampling|\b(?:Get|Set)Node|^(?:To|From|Edit)\w*Pipe|pipe(?:In|Out)\b"
 #: Samplers that walk otherwise than one walk over the whole image.
 _OTHERWISE = re.compile(r"NAG|Tiled|Regional|Cycle|Variation|XY|Inject|Unsampl|Iterative|ForMask|SDXL")
 #: More is another number, read off the page by mistake.

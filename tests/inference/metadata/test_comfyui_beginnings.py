@@ -158,3 +158,11 @@ def test_an_image_that_is_sent_is_read_with_all_its_passes() -> None:
     graph = {name: each for name, each in HIRES.items() if not name.endswith("saved")}
     graph["sent"] = node("ETN_SendImageWebSocket", images=["hires decoded", 0])
     assert read_graph(graph) == replace(READ, extra=SECOND_PASS)
+
+
+def test_of_two_images_of_one_size_the_one_with_more_done_to_it_is_told() -> None:
+    graph = PARTS | {
+        "detailed": node("FaceDetailer", image=["decoded", 0], model=["model", 0], denoise=0.4),
+        "detailed saved": node("SaveImage", images=["detailed", 0]),
+    }
+    assert of_size(graph, (512, 768)) == replace(READ, extra=((LEFT_OUT, "FaceDetailer (denoise 0.4)"),))

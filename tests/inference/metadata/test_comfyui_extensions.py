@@ -140,6 +140,7 @@ def test_settings_in_a_node_of_their_own_are_read(settings: dict[str, Any]) -> N
         (node("CLIPSetLastLayer", clip=["model", 1], stop_at_clip_layer=-1), []),
         (node("SetClipHooks", clip=["model", 1], hooks=["hook", 0]), ["SetClipHooks"]),
         (node("Reroute", clip=["model", 1]), []),
+        (node("easy pipeOut", clip=["model", 1]), []),
     ],
 )
 def test_what_changes_the_text_encoder_is_named(changed: dict[str, Any], named: list[str]) -> None:
