@@ -69,7 +69,8 @@ _SAMPLER_ALIASES = {
     "Heun++": "heunpp2",
     "HeunPP": "heunpp2",
 }
-_SCHEDULER_ALIASES = {"Beta57 (RES4LYF)": "beta57"}
+#: A1111's "Uniform" spaces times as "Normal" does.
+_SCHEDULER_ALIASES = {"Beta57 (RES4LYF)": "beta57", "Uniform": "normal"}
 #: What A1111's schedule type "Automatic" means for its samplers.
 _AUTOMATIC = {
     **dict.fromkeys(("dpmpp_2m", "dpmpp_sde", "dpmpp_2s_ancestral", "dpm_2", "dpm_2_ancestral"), "karras"),

@@ -308,3 +308,8 @@ def test_settings_may_come_before_the_steps(first: str) -> None:
     found = a1111.read(f"re:zero, cat\n{first}, Steps: 20, CFG scale: 4.5, Size: 8x8")
     assert found is not None
     assert (found.prompt, found.steps, found.cfg_scale, found.width) == ("re:zero, cat", 20, 4.5, 8)
+
+
+def test_a_uniform_schedule_is_the_normal_one() -> None:
+    assert webui(Schedule_type="Uniform").scheduler == "normal"
+    assert webui(Schedule_type="SGM Uniform").scheduler == "sgm_uniform"
