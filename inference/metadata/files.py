@@ -19,7 +19,7 @@ from PIL import Image, PngImagePlugin
 
 from inference.metadata import a1111, comfyui_reader, comfyui_writer, json_formats, novelai
 from inference.metadata.embedded import stealth, xmp
-from inference.metadata.parameters import Parameters, from_json, is_json, is_structured, json_object, to_json
+from inference.metadata.parameters import LEFT_OUT, Parameters, from_json, is_json, is_structured, json_object, to_json
 from inference.metadata.png_writer import PNG_SIGNATURE, write_png
 
 OUR_KEY = "anima"
@@ -154,6 +154,8 @@ def _parameters(text: dict[str, str], size: tuple[int, int]) -> Parameters | Non
         return ours
     settings = text.get("parameters", "")
     parameters = None if is_json(settings) else a1111.read(settings)
+    if parameters is not None and not parameters.loras:
+        parameters = _with_loras(parameters, comfyui_reader.read(text, size))
     parameters = parameters or json_formats.read(text) or comfyui_reader.read(text, size)
     parameters = parameters or novelai.read(text) or json_formats.civitai(text)
     if parameters is None:
@@ -163,6 +165,15 @@ def _parameters(text: dict[str, str], size: tuple[int, int]) -> Parameters | Non
         prompt, negative_prompt = a1111.read_prompts(settings)
         return Parameters(prompt=prompt, negative_prompt=negative_prompt)
     return parameters
+
+
+def _with_loras(parameters: Parameters, graph: Parameters | None) -> Parameters:
+    """A web UI's settings with the LoRAs of the graph beside them: nodes that write both often leave them out there."""
+    if graph is None or not graph.loras:
+        return parameters
+    known = {(LEFT_OUT, f"LoRA {a1111.stem(name)}") for name, _ in graph.loras}
+    extra = tuple(each for each in parameters.extra if each not in known)
+    return replace(parameters, loras=graph.loras, extra=extra)
 
 
 def _stealth_texts(picture: Image.Image | bytes | str | os.PathLike[str]) -> dict[str, str]:

@@ -1,11 +1,14 @@
 """Nodes of ComfyUI's extensions are read as they act, or named."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from inference.metadata import LEFT_OUT
+from inference.metadata import read as file
+from tests.inference.metadata.examples import png
 from tests.inference.metadata.test_comfyui_nodes import LOADER, SETTINGS
 from tests.inference.metadata.test_comfyui_reader import PARTS, READ, node, read
 
@@ -166,3 +169,15 @@ def test_comments_in_a_node_of_lines_are_no_text() -> None:
     encoder = node("CLIPTextEncode", text=["lines", 0], clip=["model", 1])
     lines = node("Text Multiline", text="# what it is\n1girl\n  #hat")
     assert read(PARTS | {"positive": encoder, "lines": lines}) == READ
+
+
+def test_loras_of_the_graph_complete_a_text_that_names_none() -> None:
+    graph = with_sampler("KSampler", model=["lora", 0]) | {
+        "lora": node("LoraLoaderModelOnly", lora_name="sub/a.safetensors", strength_model=0.7, model=["model", 0]),
+    }
+    line = 'Steps: 9, Sampler: Euler, Seed: 1, Lora hashes: "a: 0123", Version: ComfyUI'
+    found = file(png({"parameters": f"cat\n{line}", "prompt": json.dumps(graph)}))
+    assert found is not None
+    assert (found.prompt, found.steps, found.loras, found.extra) == ("cat", 9, (("sub/a.safetensors", 0.7),), ())
+    found = file(png({"parameters": f"cat <lora:b:1>\n{line}", "prompt": json.dumps(graph)}))
+    assert found is not None and found.loras == (("b", 1.0),)
