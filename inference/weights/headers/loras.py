@@ -20,7 +20,8 @@ MAX_ALIAS_LENGTH = 100
 _ALIASES = ("ss_output_name", "modelspec.title")
 _TRIGGERS = (
     *("modelspec.trigger_phrase", "trained_words", "trainedWords", "trigger_words", "trigger_word"),
-    *("ss_trigger_words", "ss_trigger_word", "activation text"),
+    *("ss_trigger_words", "ss_trigger_word", "activation text", "activation_text", "trigger_phrase"),
+    *("modelspec.trigger_words", "triggerWords"),
 )
 
 
@@ -93,7 +94,7 @@ def _most_counted(text: str) -> Sequence[str]:
 
 
 def _counts(frequency: Any) -> Iterator[tuple[str, int]]:
-    folders = frequency.values() if isinstance(frequency, dict) else ()
+    folders = [*frequency.values(), frequency] if isinstance(frequency, dict) else []
     for folder in folders:
         for tag, count in folder.items() if isinstance(folder, dict) else ():
             if isinstance(count, int) and count > 0:

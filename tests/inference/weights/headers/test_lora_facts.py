@@ -29,6 +29,8 @@ FREQUENCY = {"5_ink": {"ink style": 40, "1girl": 30, "hat (red)": 25, "smile": 2
         ({"trainedWords": "ink style"}, "ink style"),
         ({"ss_tag_frequency": json.dumps(FREQUENCY)}, r"ink style, 1girl, hat \(red\)"),
         ({"modelspec.trigger_phrase": "inky", "ss_tag_frequency": json.dumps(FREQUENCY)}, "inky"),
+        ({"activation_text": "ink style"}, "ink style"),
+        ({"ss_tag_frequency": json.dumps(FREQUENCY["5_ink"])}, r"ink style, 1girl, hat \(red\)"),
         ({"ss_tag_frequency": "not JSON"}, ""),
         ({"ss_tag_frequency": '{"a": [1], "b": {"x": "y", "z": -1}}'}, ""),
         ({"trained_words": "[1, null]"}, ""),
