@@ -22,6 +22,7 @@ from inference.weights.headers.diffusion_models import (
     none_of,
     paths_of,
 )
+from inference.weights.headers.structure import transformer_fault
 from inference.weights.lora_files import LORA_FOLDER
 from inference.weights.weights_file import (
     Convert,
@@ -127,6 +128,8 @@ class ModelFiles:
             raise CheckpointError(f"{transformer.path}: {fault}")
         qwen_tokenizer, t5_tokenizer = _tokenizer_folder(models, "qwen"), _tokenizer_folder(models, "t5")
         fits_encoder, fits_vae = _requirements(transformer, qwen_tokenizer)
+        if fault := transformer_fault(transformer.shapes):  # or the other files would be blamed for its sizes
+            raise CheckpointError(f"{transformer.path}: {fault}")
         encoder = _choose(models, TEXT_ENCODER, transformer, text_encoder, fits_encoder)
         decoder = _choose(models, VAE, transformer, vae, fits_vae)
         return cls(

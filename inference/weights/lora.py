@@ -15,7 +15,7 @@ from inference.gpu.joined import join_again
 from inference.networks.float8 import ScaledRows, float8_layer
 from inference.notes import Note, NoteCode, lora_note, make_note
 from inference.request import CheckpointError
-from inference.weights.headers.contents import description
+from inference.weights.headers.contents import description, unwrapped
 from inference.weights.headers.header import check_header, not_the_files_fault
 from inference.weights.lora_changes import BESIDE, LENGTHS, Factors, HeaderAlphas, changed, is_whole, rank_of, split_key
 from inference.weights.lora_depth import OtherDepth, block_numbers
@@ -230,6 +230,7 @@ class _SortedKeys:
         layers, without_layer, without_factor = set(), [], []
         for key, tensor in tensors.items():
             layer, factor = split_key(key)
+            layer = unwrapped(layer)
             layers.add(layer)
             name = names.find(layer)
             if factor is None:

@@ -42,6 +42,8 @@ _LORA = re.compile(
 )
 #: Two names that together only diffusers' conversion of a diffusion model such as Anima has.
 _DIFFUSERS_TRANSFORMER = ("time_embed.t_embedder.linear_1.weight", "transformer_blocks.0.attn1.to_q.weight")
+#: What PyTorch puts into the names of a network's parts that it compiles, recomputes or spreads over GPUs.
+_WRAPPER = re.compile(r"(?<![A-Za-z0-9])_(?:orig_mod|checkpoint_wrapped_module|fsdp_wrapped_module)[._]")
 _EMA = re.compile(r"(?:^|[._])ema(?:$|[._])")
 
 
@@ -56,12 +58,18 @@ def keys_of(mark: str, keys: Collection[str]) -> Mapping[str, str] | None:
 
     What belongs to other networks in the file is left out.
     """
-    prefix = prefix_before(mark, keys)
+    plain = {unwrapped(key): key for key in keys}
+    prefix = prefix_before(mark, plain)
     if prefix is None:
         return None
-    foreign = set(_foreign_roots(mark, prefix, keys))
-    names = {key.removeprefix(prefix): key for key in keys if key.startswith(prefix)}
+    foreign = set(_foreign_roots(mark, prefix, plain))
+    names = {name.removeprefix(prefix): key for name, key in plain.items() if name.startswith(prefix)}
     return {name: key for name, key in names.items() if name.partition(".")[0] not in foreign}
+
+
+def unwrapped(name: str) -> str:
+    """A tensor's or a layer's name, with dots or underscores, without what PyTorch's wrappers put into it."""
+    return _WRAPPER.sub("", name) if "_m" in name or "_w" in name else name
 
 
 def _foreign_roots(mark: str, prefix: str, keys: Collection[str]) -> Iterator[str]:
@@ -78,7 +86,8 @@ def _foreign_roots(mark: str, prefix: str, keys: Collection[str]) -> Iterator[st
 
 def held(keys: Collection[str]) -> Sequence[str]:
     """The networks that a file holds, such as `a VAE`."""
-    return [kind.name for kind in KINDS if any(prefix_before(mark, keys) is not None for mark in kind.marks)]
+    plain = {unwrapped(key) for key in keys}
+    return [kind.name for kind in KINDS if any(prefix_before(mark, plain) is not None for mark in kind.marks)]
 
 
 def is_lora(keys: Collection[str]) -> bool:

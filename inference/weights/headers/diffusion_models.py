@@ -35,7 +35,6 @@ from inference.weights.headers.contents import (
     held,
     is_lora,
     keys_of,
-    prefix_before,
 )
 from inference.weights.headers.header import Header, not_the_files_fault, read_metadata, version
 from inference.weights.headers.quantization import QuantizedForm
@@ -307,7 +306,7 @@ def opened(path: Path) -> Header:
 
 def is_marked(header: Header) -> bool:
     """Whether it is that of an Anima diffusion model."""
-    return prefix_before(TRANSFORMER_MARK, header.shapes) is not None
+    return DIFFUSION_MODEL.name in held(header.shapes)
 
 
 def diffusion_model_shapes(header: Header) -> Mapping[str, tuple[int, ...]]:

@@ -1,5 +1,6 @@
 """A wrong file is one clear sentence: which file, what was expected, what to do."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from inference.networks.vae import load_vae
 from inference.request import CheckpointError
 from inference.weights.checkpoint import ModelFiles
 from inference.weights.headers.contents import TRANSFORMER_MARK
+from inference.weights.headers.model_list import list_models
 from inference.weights.lora import Lora
 from inference.weights.modelspec import native_settings
 from inference.weights.weights_file import WeightsFile
@@ -77,6 +79,7 @@ NORM = "blocks.1.self_attn.q_norm.weight"
         (TRANSFORMER, lambda path: path.write_bytes(b"\x80\x02pickle"), ["anima-tiny", "cannot be read"]),
         (TRANSFORMER, drop(NORM), ["anima-tiny", NORM, "missing"]),
         (TRANSFORMER, replaced(NORM, lambda tensor: tensor[:4]), [NORM, "has shape [4], but [32] is needed"]),
+        (TRANSFORMER, replaced("x_embedder.proj.1.weight", lambda t: t[:, :64]), ["anima-tiny", "final_layer.linear"]),
         (TRANSFORMER, replaced(NORM, lambda tensor: tensor / 0), [NORM, "not numbers", "download it again"]),
         (TRANSFORMER, added("net.blocks.0.scale_weight"), ["scale_weight", "not supported"]),
         (TEXT_ENCODER, replaced("embed_tokens.weight", lambda t: t[:, :8]), ["fits the diffusion model's sizes"]),
@@ -303,3 +306,14 @@ def test_the_error_about_a_file_names_it_once(models: Path) -> None:
     with pytest.raises(CheckpointError) as error:
         ModelFiles.find(models)
     assert str(error.value).count("qwen_image_vae_tiny.safetensors") == 1
+
+
+@pytest.mark.parametrize("wrapper", ["_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module"])
+def test_names_of_parts_that_pytorch_wrapped_are_the_plain_ones(models: Path, wrapper: str) -> None:
+    tensors = load_file(models / TRANSFORMER)
+    wanted = WeightsFile(models / TRANSFORMER, TRANSFORMER_MARK).shapes
+    save_file(
+        {re.sub(r"blocks\.(\d)\.", rf"blocks.\1.{wrapper}.", k): t for k, t in tensors.items()}, models / TRANSFORMER
+    )
+    assert ModelFiles.find(models).transformer.shapes == wanted
+    assert list_models(models).refused == {}

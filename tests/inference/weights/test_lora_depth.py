@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from inference.request import CheckpointError
@@ -85,6 +85,14 @@ def test_a_file_for_anima_changes_only_the_old_blocks_of_the_model_of_40(tmp_pat
     assert {name: int(change["diff"][0, 0]) for name, change in factors.items()} == {
         f"blocks.{block}.self_attn.q_proj.weight": number for number, block in enumerate(FROM_28_TO_40)
     }
+
+
+def test_wrappers_in_the_names_do_not_hide_the_depth(tmp_path: Path) -> None:
+    plain = load_file(a_lora(tmp_path, 28))
+    wrapped = {key.replace("_self_attn", "__orig_mod_self_attn"): tensor for key, tensor in plain.items()}
+    save_file(wrapped, tmp_path / "wrapped.safetensors")
+    factors = Lora.read(tmp_path / "wrapped.safetensors", Deep(40)).factors
+    assert factors.keys() == Lora.read(tmp_path / "lora.safetensors", Deep(40)).factors.keys()
 
 
 def test_a_file_for_another_depth_is_refused_with_an_explanation(tmp_path: Path) -> None:

@@ -172,6 +172,19 @@ def test_prefixes_of_the_transformer(read: Reading, prefix: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        "diffusion_model.blocks.0._orig_mod.self_attn.q_proj",
+        "lora_unet_blocks_0__orig_mod_self_attn_q_proj",
+        "base_model.model.blocks.0._checkpoint_wrapped_module.self_attn.q_proj",
+        "_orig_mod.blocks.0.self_attn._orig_mod.q_proj",
+    ],
+)
+def test_wrappers_of_pytorch_in_a_name_are_passed_over(read: Reading, name: str) -> None:
+    assert list(read(read.pair(f"{name}.lora_up.weight", f"{name}.lora_down.weight")).factors) == [f"{QUERY}.weight"]
+
+
+@pytest.mark.parametrize(
     "prefix",
     [
         *("model.text_encoder.", "pipe.text_encoder.", "module.text_encoder.", "transformer.text_encoder."),
