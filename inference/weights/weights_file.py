@@ -100,8 +100,9 @@ class WeightsFile:
 
     def _named(self, mark: str) -> Mapping[str, str] | None:
         """For each name of the network's tensors, the file's key; None if there is no such network in it."""
-        names = keys_of(mark, self._keys)
-        if names is None and mark == VAE_MARK and (names := keys_of(DIFFUSERS_VAE_MARK, self._keys)) is not None:
+        keys = self._file.keys()  # in order
+        names = keys_of(mark, keys)
+        if names is None and mark == VAE_MARK and (names := keys_of(DIFFUSERS_VAE_MARK, keys)) is not None:
             released = released_names(names)
             return {released[name]: key for name, key in names.items()}
         return self._with_tied_embedding(names) if names is not None and mark == TEXT_ENCODER_MARK else names
