@@ -43,7 +43,7 @@ QWEN_TOKENS = range(151_643, QWEN_ROWS + 1)
 class Part:
     """A part of a model that has a file of its own."""
 
-    kind: contents.Kind
+    kind: contents.NetworkKind
     what: str
     folders: tuple[str, ...]
     mark: str

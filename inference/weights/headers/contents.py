@@ -15,7 +15,7 @@ DIFFUSERS_VAE_MARK = "decoder.up_blocks.0.resnets.0.conv1.weight"
 
 
 @dataclass(frozen=True)
-class Kind:
+class NetworkKind:
     """A network that may be in a file. `roots`: the first parts of its tensors' names, without the prefix."""
 
     name: str
@@ -23,13 +23,15 @@ class Kind:
     roots: frozenset[str]
 
 
-DIFFUSION_MODEL = Kind(
+DIFFUSION_MODEL = NetworkKind(
     "a diffusion model",
     (TRANSFORMER_MARK,),
     frozenset({"x_embedder", "t_embedder", "t_embedding_norm", "blocks", "final_layer", "llm_adapter"}),
 )
-TEXT_ENCODER = Kind("a text encoder", (TEXT_ENCODER_MARK,), frozenset({"embed_tokens", "layers", "norm", "lm_head"}))
-VAE = Kind(
+TEXT_ENCODER = NetworkKind(
+    "a text encoder", (TEXT_ENCODER_MARK,), frozenset({"embed_tokens", "layers", "norm", "lm_head"})
+)
+VAE = NetworkKind(
     "a VAE",
     (VAE_MARK, DIFFUSERS_VAE_MARK),
     frozenset({"encoder", "decoder", "conv1", "conv2", "quant_conv", "post_quant_conv"}),

@@ -30,7 +30,7 @@ from inference.weights.folders import (
 from inference.weights.headers.contents import (
     DIFFUSION_MODEL,
     TRANSFORMER_MARK,
-    Kind,
+    NetworkKind,
     description,
     held,
     is_lora,
@@ -247,7 +247,7 @@ def _unlike_released(header: Header) -> tuple[bool, bool]:
     return _RELEASED.fullmatch(without_suffix(header.path.name)) is None, quantised
 
 
-def none_of(kind: Kind, what: str, paths: Sequence[Path], models: Path, folders: Sequence[str]) -> str:
+def none_of(kind: NetworkKind, what: str, paths: Sequence[Path], models: Path, folders: Sequence[str]) -> str:
     """One sentence about folders without a suitable file, and one about an unusable file there or one elsewhere."""
     parts: dict[str, list[Path]] = {}
     for path in paths:
@@ -280,7 +280,7 @@ def _plural(instead: str) -> str:
     return instead.replace("holds ", "hold ", 1).replace("is ", "are ", 1)
 
 
-def _misplaced(kind: Kind, models: Path, folders: Sequence[str]) -> Path | None:
+def _misplaced(kind: NetworkKind, models: Path, folders: Sequence[str]) -> Path | None:
     """A file of this kind in a folder for others."""
     others = dict.fromkeys(folder for folder in _ALL_FOLDERS if folder not in folders)
     here = [path for path in sorted(models.glob("*")) if path.is_file() and path.suffix.lower() in SUFFIXES]
