@@ -323,7 +323,9 @@ def _weights(models: Path, used: ModelFiles | None = None) -> Iterator[CheckResu
             choice = choices.get(file.path, "the same file under another name")
             yield ok(f"{file.kind} {name}, {size}{_released(file.path)}; {choice}")
         else:
-            why = faults.get(file.path, "it fits too, but another one is used.").partition(". ")[0].rstrip(".")
+            same = any(file.path.samefile(path) for kind, path in reasons if kind == file.kind)
+            fits = "it is the same file under another name" if same else "it fits too, but another one is used"
+            why = faults.get(file.path, fits).partition(". ")[0].rstrip(".")
             yield ok(f"{file.kind}: {name} is not used: {why}.")
     for path in dict.fromkeys(path for _, folders, _ in KINDS for path in unusable_paths(models, folders)):
         why = why_not_opened(path).partition(". ")[0].partition(";")[0].rstrip(".")

@@ -56,6 +56,10 @@ class Part:
     convert: Convert = lambda _key, tensor: tensor
     ignored: tuple[str, ...] = ()
 
+    def is_official(self, path: Path) -> bool:
+        """Whether a file has the released file's name."""
+        return without_suffix(path.name).lower() == self.official
+
 
 TEXT_ENCODER = Part(
     contents.TEXT_ENCODER,
@@ -214,10 +218,10 @@ def _choose(models: Path, part: Part, transformer: WeightsFile, name: str | None
     inside = WeightsFile(transformer.path, part.mark)
     if inside.is_marked and fits(inside) is None:
         return ChosenFile(inside, "it is in the file of the diffusion model")
-    candidates = _marked(distinct(paths), part, models)
+    candidates = _marked(distinct(paths, part.is_official), part, models)
     faults = {file.path: fits(file) for file in candidates}
     fitting = [file for file in candidates if faults[file.path] is None]
-    official = [file for file in fitting if without_suffix(file.path.name).lower() == part.official]
+    official = [file for file in fitting if part.is_official(file.path)]
     if official:
         return ChosenFile(
             official[0], "it has the official name" if len(fitting) > 1 else "it is the only one that fits"

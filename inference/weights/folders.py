@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 #: In capitals too. The first is preferred where two files differ in nothing else.
@@ -27,10 +27,13 @@ def files_under(folder: Path) -> list[Path]:
     return sorted(path for path in _all_under(folder) if path.suffix.lower() in SUFFIXES)
 
 
-def distinct(paths: Iterable[Path]) -> list[Path]:
-    """The paths without further ones to the same files, through links of any kind."""
+def distinct(paths: Iterable[Path], preferred: Callable[[Path], bool] = lambda _path: False) -> list[Path]:
+    """The paths without further ones to the same files, through links of any kind.
+
+    Of several to one file, those with a preferred name count first, then the file before links to it.
+    """
     found: dict[object, Path] = {}
-    for path in paths:
+    for path in sorted(paths, key=lambda path: (not preferred(path), path.is_symlink())):
         try:
             status = path.stat()
         except OSError:

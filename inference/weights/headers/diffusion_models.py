@@ -145,7 +145,7 @@ def find_diffusion_model(models: Path, name: str | None = None) -> Path:
             why = f"it holds {content}" if content else f"it has no {TRANSFORMER_MARK}"
             raise CheckpointError(f"{path} is not an Anima diffusion model: {why}. Choose a file made for Anima.")
         return path
-    candidates = _marked(distinct(files), models)
+    candidates = _marked(distinct(files, lambda path: _PREFERRED.match(path.name) is not None), models)
     preferred = sorted((each for each in candidates if _PREFERRED.match(each.path.name)), key=_unlike_released)
     readable = [each for each in preferred or candidates if quantized_form(each).fault() is None]
     if len(candidates) == 1 or preferred or len(readable) == 1:

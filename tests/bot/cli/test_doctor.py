@@ -159,10 +159,12 @@ def test_the_files_that_are_used_and_those_that_do_not_fit_are_named_with_why(
     tensors["model.embed_tokens.weight"] = tensors["model.embed_tokens.weight"][:350].clone()
     save_file(tensors, encoder.with_name("qwen_0.6b_ace15.safetensors"))
     shutil.move(encoder, encoder.with_name("qwen_3_06b_base.safetensors"))
+    encoder.with_name("linked.safetensors").symlink_to(encoder.with_name("qwen_3_06b_base.safetensors"))
     assert anima("doctor") == 0
     shown = capsys.readouterr().out
     assert "qwen_3_06b_base.safetensors is used because it is the only one that fits" in shown
     assert "qwen_0.6b_ace15.safetensors is not used: its vocabulary has 350 tokens" in shown
+    assert "linked.safetensors is not used: it is the same file under another name." in shown
     assert "qwen_3_06b_base.safetensors is not the released file of that name" in shown
 
 

@@ -270,7 +270,11 @@ def test_links_to_one_file_are_one_candidate(models: Path, file: Path, official:
     os.link(models / file, (models / file).with_name("same.safetensors"))
     (models / "clip").symlink_to(models / "text_encoders")
     assert getattr(ModelFiles.find(models), setting).path.samefile(models / file)
+    assert not getattr(ModelFiles.find(models), setting).path.is_symlink()
     assert getattr(ModelFiles.find(models, **{setting: "same"}), setting).path.name == "same.safetensors"
+    (models / file).with_name(official).symlink_to(models / file)
+    save_file(disturbed(load_file(models / file)), (models / file).with_name("another.safetensors"))
+    assert getattr(ModelFiles.find(models), setting).path.name == official
 
 
 def test_links_to_one_diffusion_model_are_one(models: Path) -> None:
