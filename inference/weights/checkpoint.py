@@ -21,6 +21,8 @@ from inference.weights.headers.diffusion_models import (
     listed,
     none_of,
     paths_of,
+    unusable_paths,
+    why_not_opened,
 )
 from inference.weights.headers.structure import transformer_fault
 from inference.weights.lora_files import LORA_FOLDER
@@ -214,7 +216,7 @@ def _choose(models: Path, part: Part, transformer: WeightsFile, name: str | None
     folder = models / part.folders[0]
     paths = paths_of(models, part.folders)
     if name is not None:
-        return _named(part, folder, paths, name, fits)
+        return _named(part, models, paths, name, fits)
     inside = WeightsFile(transformer.path, part.mark)
     if inside.is_marked and fits(inside) is None:
         return ChosenFile(inside, "it is in the file of the diffusion model")
@@ -247,11 +249,14 @@ def _choose(models: Path, part: Part, transformer: WeightsFile, name: str | None
     )
 
 
-def _named(part: Part, folder: Path, paths: Sequence[Path], name: str, fits: Requirement) -> ChosenFile:
+def _named(part: Part, models: Path, paths: Sequence[Path], name: str, fits: Requirement) -> ChosenFile:
     path = by_name(paths, name)
     if path is None:
+        if (unusable := by_name(unusable_paths(models, part.folders), name)) is not None:
+            raise CheckpointError(f"{part.setting} names {unusable}, which {why_not_opened(unusable)}")
         raise CheckpointError(
-            f"{part.setting} is {name!r}, but there is no such file in {folder}. There are: {listed(paths)}."
+            f"{part.setting} is {name!r}, but there is no such file in {models / part.folders[0]}. "
+            f"There are: {listed(paths)}."
         )
     file = WeightsFile(path, part.mark)
     fault = fits(file) if file.is_marked else f"it is not a {part.what}."

@@ -133,7 +133,7 @@ def find_diffusion_model(models: Path, name: str | None = None) -> Path:
         path = (
             model_paths(models).get(name)
             or by_name(files, name)
-            or next((path for part in TRANSFORMER_FOLDERS if (path := models / part / name).is_file()), None)
+            or next((path for part in TRANSFORMER_FOLDERS if _is_file(path := models / part / name)), None)
         )
         if path is None:
             raise CheckpointError(
@@ -154,6 +154,13 @@ def find_diffusion_model(models: Path, name: str | None = None) -> Path:
         f"Several diffusion models are in {folder}: {listed(each.path for each in candidates)}. "
         "Say which one to use (ANIMA_DIFFUSION_MODEL, or `--diffusion-model`)."
     )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # no file can have such a name
+        return False
 
 
 def paths_of(models: Path, folders: Sequence[str]) -> list[Path]:

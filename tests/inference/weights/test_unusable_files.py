@@ -98,3 +98,23 @@ def test_weights_of_bitsandbytes_are_called_by_their_form(models: Path) -> None:
     save_file(tensors, models / TRANSFORMER)
     with pytest.raises(CheckpointError, match="its weights are quantised as nf4, which is not supported"):
         ModelFiles.find(models)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("qwen-Q8_0.gguf", "which is a GGUF file"),
+        ("qwen.pth", "which is not a .safetensors file"),
+        ("qwen-00001-of-00002", "which is one of several pieces of a model"),
+    ],
+)
+def test_a_setting_that_names_such_a_file_is_told_why_it_is_not_used(models: Path, name: str, says: str) -> None:
+    file = name if name.endswith((".gguf", ".pth")) else f"{name}.safetensors"
+    (models / "text_encoders" / file).write_bytes(b"GGUF")
+    with pytest.raises(CheckpointError, match=f"ANIMA_TEXT_ENCODER names .*{file}, {says}"):
+        ModelFiles.find(models, text_encoder=name)
+
+
+def test_a_name_that_no_file_can_have_is_an_unknown_one(models: Path) -> None:
+    with pytest.raises(CheckpointError, match="There is no diffusion model 'aaa"):
+        ModelFiles.find(models, "a" * 5000)
