@@ -17,6 +17,7 @@ from inference.notes import Note, NoteCode, lora_note, make_note
 from inference.request import CheckpointError
 from inference.weights.headers.contents import description, unwrapped
 from inference.weights.headers.header import check_header, not_the_files_fault
+from inference.weights.headers.structure import is_leftover
 from inference.weights.lora_changes import BESIDE, LENGTHS, Factors, HeaderAlphas, changed, is_whole, rank_of, split_key
 from inference.weights.lora_depth import OtherDepth, block_numbers
 from inference.weights.lora_layers import TEXT_ENCODER, LayerNames, means_text_encoder
@@ -229,6 +230,8 @@ class _SortedKeys:
         known: dict[str, dict[str, _Factor]] = defaultdict(dict)
         layers, without_layer, without_factor = set(), [], []
         for key, tensor in tensors.items():
+            if is_leftover(key, ()):
+                continue
             layer, factor = split_key(key)
             layer = unwrapped(layer)
             layers.add(layer)

@@ -209,3 +209,9 @@ def test_prefixes_of_the_text_encoder(read: Reading, prefix: str) -> None:
 def test_a_whole_network_in_the_folder_of_loras_is_called_one(read: Reading, file: str, content: str) -> None:
     with pytest.raises(CheckpointError, match=f"it holds {content}, not a LoRA. Move it to the folder for such files"):
         read(load_file(MODELS / f"{file}.safetensors"))
+
+
+def test_what_training_left_in_a_file_is_not_reported(read: Reading) -> None:
+    tensors = read.pair(f"{FLAT}.lora_up.weight", f"{FLAT}.lora_down.weight")
+    lora = read(tensors | {"step": torch.tensor(100), "epoch": torch.tensor(3), "optimizer.state.0": torch.ones(2)})
+    assert lora.notes == ()
