@@ -12,6 +12,7 @@ from bot.ops.settings import MINIATURE
 from bot.sandbox import FakeDiscord, Message
 from inference.metadata import read
 from tests.end_to_end.bot_process import TIMEOUT, bot_process
+from tests.inference.engine_processes import frozen_engines
 
 BASE, QUICK = "anima-miniature", "anima-miniature-turbo"
 
@@ -44,7 +45,7 @@ async def shown(discord: FakeDiscord, prompt: str, *, finished: str = "") -> Mes
 async def test_each_image_is_drawn_with_the_model_that_was_chosen_and_its_file_says_which(tmp_path: Path) -> None:
     models = two_models(tmp_path)
     settings = {"ANIMA_MODELS": str(models), "ANIMA_DIFFUSION_MODEL": BASE}
-    async with FakeDiscord() as discord, bot_process(discord, tmp_path, **settings):
+    async with FakeDiscord() as discord, bot_process(discord, tmp_path, **settings) as process:
         alice, general = discord.world.alice, discord.world.general
 
         async def ask(prompt: str, **options: object) -> None:
@@ -63,10 +64,11 @@ async def test_each_image_is_drawn_with_the_model_that_was_chosen_and_its_file_s
         offered = await discord.autocomplete(alice, general, "anima imagine", "model", "", {"prompt": "1girl"})
         assert [choice.name.endswith("loaded") for choice in offered] == [True, True]
 
-        await ask("1girl, hat", steps=40, count=4)
-        await ask("1girl, green hair", model=QUICK)
-        await shown(discord, "green hair", finished="queue")
-        (models / "diffusion_models" / f"{QUICK}.safetensors").unlink()
+        with frozen_engines(process.pid):
+            await ask("1girl, hat", steps=2)
+            await ask("1girl, green hair", model=QUICK)
+            await shown(discord, "green hair", finished="queue")
+            (models / "diffusion_models" / f"{QUICK}.safetensors").unlink()
         await shown(discord, "green hair", finished=MODEL_REMOVED)
         await ask("1girl, smile", steps=2)
         await shown(discord, "smile")

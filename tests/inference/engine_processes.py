@@ -1,6 +1,7 @@
 """The processes of engines: which they are, and whether they still run."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import psutil
 
@@ -20,6 +21,20 @@ def engines_of(bot: int) -> list[psutil.Process]:
             if "spawn_main" in command or ("forkserver" in command and copied):
                 found.append(process)
     return found
+
+
+@contextmanager
+def frozen_engines(bot: int) -> Iterator[None]:
+    """In the block a bot's engines stand still, so that nothing is drawn; only after minutes do they count as hung."""
+    engines = engines_of(bot)
+    assert engines
+    for engine in engines:
+        engine.suspend()
+    try:
+        yield
+    finally:
+        for engine in engines:
+            engine.resume()
 
 
 def is_running(pid: int) -> bool:

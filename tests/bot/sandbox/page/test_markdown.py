@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from playwright.async_api import expect
+
+from tests.browser import BROWSER_TIMEOUT
 
 from .conftest import Screen
 
@@ -95,13 +98,12 @@ async def test_times_are_shown_in_the_language_of_the_user(screen: Screen) -> No
 async def test_no_text_keeps_the_page_busy(screen: Screen, mark: str) -> None:
     """4,000 characters are the most that a message shows; backtracking patterns would take forever."""
     text = "*" + mark * (3999 // len(mark))
-    seconds = await screen.page.evaluate(
-        """async (text) => {
-            const { markdown } = await import("/page/markdown.js");
-            const begin = performance.now();
-            markdown(text);
-            return (performance.now() - begin) / 1000;
-        }""",
-        text,
-    )
-    assert seconds < 30, "it hangs"
+    async with asyncio.timeout(BROWSER_TIMEOUT / 1000):
+        rendered = await screen.page.evaluate(
+            """async (text) => {
+                const { markdown } = await import("/page/markdown.js");
+                return markdown(text).length;
+            }""",
+            text,
+        )
+    assert rendered > 0
