@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from bot.jobs import worker
-from bot.jobs import worker
 from bot.jobs.queue import FairQueue, QueuedJob
 from bot.ops.shutdown import Shutdown
 from inference import EncodedImage, GenerationRequest
