@@ -146,10 +146,7 @@ class Jobs:
             return tuple(await connection.scalars(page))
 
     async def start(self, job_ids: Collection[int]) -> tuple[Job, ...]:
-        """Queued to running, counting an attempt. Returns those that were still queued, as they are now.
-
-        It is urgent because an engine waits for it.
-        """
+        """Queued to running, counting an attempt. Returns those that were still queued. An engine waits for it."""
         async with self._transactions.writing(alone_with="queue", urgent=True) as connection:
             started = await self._changed(
                 connection,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import discord
@@ -28,18 +28,23 @@ class FirstAnswers(AsyncWebhookAdapter):
     """For `async_context` in the tasks that answer interactions."""
 
     def __init__(self, client: discord.Client) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._client = client
         # Requests by one token take turns, also with those of other tasks.
         self._locks = async_context.get()._locks
 
-    async def create_interaction_response(  # type: ignore[override]
+    async def create_interaction_response(
         self, interaction_id: int, token: str, *, session: Any, params: Any, **proxy: Any
     ) -> Any:
         """What Discord answers. Raises discord.HTTPException, aiohttp.ClientError, OSError."""
         watched = _WatchedSession(session)
         send = partial(
-            super().create_interaction_response, interaction_id, token, session=watched, params=params, **proxy
+            super().create_interaction_response,
+            interaction_id,
+            token,
+            session=cast(aiohttp.ClientSession, watched),
+            params=params,
+            **proxy,
         )
         try:
             try:
