@@ -78,7 +78,8 @@ class Quantization:
         if name != "weight" or scale_key is None:
             return None
         scale = self.get(scale_key).float()
-        if scale.numel() not in (1, tensor.shape[0]):
+        of_columns = scale.ndim > 1 and scale.shape[0] == 1 < scale.numel()
+        if of_columns or scale.numel() not in (1, tensor.shape[0]):
             raise ValueError(f"its scale has shape {list(scale.shape)}, but must be one number, or one for each row")
         return scale.flatten()
 

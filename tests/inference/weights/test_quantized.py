@@ -251,6 +251,16 @@ def test_whole_numbers_without_a_scale_are_no_weights(models: Path) -> None:
         Engine.load(models, device="cpu")
 
 
+def test_a_scale_for_each_column_is_not_taken_for_one_for_each_row(models: Path) -> None:
+    """q_proj is square, so that the number of scales does not tell."""
+    tensors = load_file(models / TRANSFORMER)
+    weight, scale = int8(tensors.pop(f"net.{LAYERS[0]}.weight").T.contiguous(), by_rows=True)
+    tensors |= {f"net.{LAYERS[0]}.weight": weight.T.contiguous(), f"net.{LAYERS[0]}.weight_scale": scale.T.contiguous()}
+    save_file(tensors, models / TRANSFORMER)
+    with pytest.raises(CheckpointError, match="must be one number, or one for each row"):
+        Engine.load(models, device="cpu")
+
+
 @pytest.mark.parametrize("size", [4, 16, 256])
 def test_the_hadamard_matrix_is_its_own_inverse_and_regular(size: int) -> None:
     matrix = hadamard(size)
