@@ -37,7 +37,7 @@ class FirstAnswers(AsyncWebhookAdapter):
         self, interaction_id: int, token: str, *, session: Any, params: Any, **proxy: Any
     ) -> Any:
         """What Discord answers. Raises discord.HTTPException, aiohttp.ClientError, OSError."""
-        watched = _WatchedSession(session)
+        watched: Any = _WatchedSession(session)  # takes the place of aiohttp's
         send = partial(
             super().create_interaction_response,
             interaction_id,
