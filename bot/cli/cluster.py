@@ -51,7 +51,7 @@ def add_parser(commands: Commands) -> None:
 def run_head(options: argparse.Namespace) -> None:
     """Run Ray's head until a signal comes."""
     from inference.cluster.head_port import wait_until_free
-    from inference.cluster.ray_settings import head_command, ray_environment
+    from inference.cluster.ray_settings import forget_last_head, head_command, ray_environment
     from inference.cluster.token import TokenError, ensure_token, rotate_token
 
     path = _token_file(options)
@@ -72,6 +72,7 @@ def run_head(options: argparse.Namespace) -> None:
             f"Port {options.port} is already in use on this machine, by another `anima cluster`, by what is left of "
             "one, or by another program. Stop it (`ray stop` ends all of Ray here), or choose another port with --port."
         )
+    forget_last_head(options.port)
     print(f"Engines join with: anima engine {options.address or 'THIS-MACHINE'}:{options.port}", flush=True)
     command = head_command(options.port, options.address)
     os.execvpe(command[0], command, ray_environment(path))

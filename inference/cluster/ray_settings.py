@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from inference.cluster.version import engine_resource, head_resource
@@ -45,9 +46,19 @@ def head_command(port: int, address: str | None) -> list[str]:
     return [
         *_ray_start("--head", f"--port={port}", "--include-dashboard=false", "--num-gpus=0"),
         *(() if address is None else (f"--node-ip-address={address}",)),
-        f"--temp-dir={Path(tempfile.gettempdir()) / f'anima-ray-{port}'}",
+        f"--temp-dir={_head_folder(port)}",
         f'--resources={{"{head_resource()}": 1}}',
     ]
+
+
+def forget_last_head(port: int) -> None:
+    """Let a head start again where one was killed. Call it when nobody listens on the port any more.
+
+    Ray refuses to start while it finds the last head's address in its folder, and any process that still looks for it
+    there, such as that of engines on the same machine.
+    """
+    with suppress(OSError):  # Ray says what is wrong with its folder
+        (_head_folder(port) / "ray_current_cluster").unlink(missing_ok=True)
 
 
 def node_command(head: str, engines: int, address: str) -> list[str]:
@@ -66,6 +77,10 @@ def refusal(output: str) -> str | None:
     if "Version mismatch" in output:
         return "The cluster runs another version of Ray or Python. Install the same versions on all machines."
     return None
+
+
+def _head_folder(port: int) -> Path:
+    return Path(tempfile.gettempdir()) / f"anima-ray-{port}"
 
 
 def _ray_start(*arguments: str) -> Sequence[str]:

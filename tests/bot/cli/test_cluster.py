@@ -91,3 +91,20 @@ def test_a_port_that_is_in_use_is_explained_before_ray_is_started(
         port = listener.getsockname()[1]
         assert anima("cluster", "--port", str(port)) == 1
     assert f"Port {port} is already in use on this machine" in capsys.readouterr().err
+
+
+def test_a_head_starts_again_after_it_was_killed(anima: Anima, cluster: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Ray would take the address that the last head left in its folder for that of one that still runs."""
+    port, started = free_port(), list[list[str]]()
+    left = tmp_path / f"anima-ray-{port}" / "ray_current_cluster"
+    left.parent.mkdir()
+    left.write_text(f"127.0.0.1:{port}")
+    cluster.setattr("tempfile.tempdir", str(tmp_path))
+
+    def execute(_program: str, command: list[str], _environment: object) -> None:
+        assert not left.exists() and f"--temp-dir={left.parent}" in command
+        started.append(command)
+
+    cluster.setattr("os.execvpe", execute)
+    assert anima("cluster", "--port", str(port)) == 0
+    assert len(started) == 1
