@@ -31,10 +31,3 @@ export function current(element) {
   if (element.isConnected || !key) return element;
   return document.querySelector(`[data-key="${CSS.escape(key)}"]`) ?? element;
 }
-
-/** An element that is on the page, or what took its place when its message was drawn again. */
-export function current(element) {
-  const { key } = element.dataset;
-  if (element.isConnected || !key) return element;
-  return document.querySelector(`[data-key="${CSS.escape(key)}"]`) ?? element;
-}

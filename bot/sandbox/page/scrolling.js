@@ -1,10 +1,7 @@
 // The conversation scrolls by itself while its end is in sight; else a button offers to go there.
 
 const NEAR_END = 120; // pixels
-<<<<<<< HEAD
 const VERY_END = 2; // pixels, as sizes are not whole numbers
-=======
->>>>>>> 358c825 (Keep what was chosen when Escape closes a list, and place the list below its field)
 const MARGIN = 8; // pixels between the conversation's edge and what must stay in sight
 
 const scroller = document.getElementById("scroller");
@@ -36,7 +33,6 @@ export function focusConversation(element) {
 }
 
 /**
-<<<<<<< HEAD
  * Runs `change`, which draws `element` again, and keeps the end of the conversation in sight. A control in the element
  * that has the focus and is in sight goes before: it stays so, and where it was unless the very end was in sight.
  */
@@ -63,8 +59,6 @@ function topInSight(element) {
 }
 
 /**
-=======
->>>>>>> 358c825 (Keep what was chosen when Escape closes a list, and place the list below its field)
  * Moves the conversation up until there are `height` pixels of the window below an element of it, as far as the element
  * stays in sight; at the end of the conversation by empty space, which the result takes away again.
  */
@@ -79,7 +73,6 @@ export function makeRoomBelow(element, height) {
   return () => (list.style.paddingBottom = "");
 }
 
-<<<<<<< HEAD
 function distanceToEnd() {
   return scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
 }
@@ -89,7 +82,4 @@ toEnd.addEventListener("click", () => {
   scrollToEnd();
   if (hadFocus) focusConversation();
 });
-=======
-toEnd.addEventListener("click", scrollToEnd);
->>>>>>> 358c825 (Keep what was chosen when Escape closes a list, and place the list below its field)
 scroller.addEventListener("scroll", () => isAtEnd() && (toEnd.hidden = true));

@@ -9,7 +9,6 @@ import pytest
 from discord import ui
 from playwright.async_api import Browser, expect
 
-from bot.sandbox import User
 from tests.bot.sandbox.conftest import SpecimenStage
 
 from .conftest import Screen, new_screen, shown
@@ -20,18 +19,14 @@ HOLD_TIMERS = "() => { window.held = []; window.setTimeout = (run) => window.hel
 UNSEEN = "You can't see this message. It may be deleted or too old."
 
 
-async def say(stage: SpecimenStage, words: str, count: int = 1, by: User | None = None) -> None:
-    world = stage.discord.world
-    for number in range(count):
-        await stage.discord.say(by or world.bob, world.general, f"{words} {number}")
-
-
 async def test_a_link_to_a_message_further_up_goes_there(stage: SpecimenStage, screen: Screen) -> None:
     world = stage.discord.world
     original = await stage.discord.say(world.bob, world.general, "the original")
-    await say(stage, "between", 40)
+    for number in range(40):
+        await stage.discord.say(world.bob, world.general, f"between {number}")
     address = f"https://discord.com/channels/{world.guild.id}/{world.general.id}/{original.id}"
     await stage.discord.say(world.bob, world.general, f"[redrawn in part]({address})")
+    await expect(screen.messages).to_have_count(42)
     await screen.page.evaluate(HOLD_TIMERS)
     for _ in range(2):  # a link works more than once
         await screen.page.locator("#scroller").evaluate("(scroller) => (scroller.scrollTop = scroller.scrollHeight)")

@@ -19,11 +19,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 CELLS = [f"{column}{row}" for row in range(1, 6) for column in "ABCDE"]
 
 
-<<<<<<< HEAD
 class ListBelowImage(ui.LayoutView):
-=======
-class Grid(ui.LayoutView):
->>>>>>> 358c825 (Keep what was chosen when Escape closes a list, and place the list below its field)
     """A picture, under it a menu to choose several of its cells from, and a button."""
 
     def __init__(self, stage: SpecimenStage) -> None:
@@ -53,11 +49,7 @@ class Grid(ui.LayoutView):
 def grid(stage: SpecimenStage) -> Answer:
     async def answer(interaction: discord.Interaction) -> None:
         file = discord.File(io.BytesIO(png(256, 256)), "grid.png")
-<<<<<<< HEAD
         await interaction.response.send_message(view=ListBelowImage(stage), file=file)
-=======
-        await interaction.response.send_message(view=Grid(stage), file=file)
->>>>>>> 358c825 (Keep what was chosen when Escape closes a list, and place the list below its field)
 
     return answer
 
