@@ -1,7 +1,7 @@
 """The operator's announcements: one server a second, in one channel of each.
 
 How far one has got is in the operator's document, so it continues after a restart. Each message has a nonce, so a
-server that was reached just before a crash gets no second one.
+server that was reached just before a crash gets no second one. While Discord is down, the next server waits.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import aiohttp
 import discord
 
-from bot.jobs.delivery.outbox import retry_storage
+from bot.jobs.delivery.outbox import retry, retry_storage
+from bot.jobs.delivery.refusals import may_pass
 from bot.jobs.log_channels import LogChannel, can_post, log_channel
 from bot.jobs.servers.lookup import ServerLookup
 from bot.ops.background import BackgroundTasks
@@ -104,8 +106,8 @@ class Announcements:
             logger.info("announcement: server %d has no channel where it may be posted", guild_id)
             return False
         try:
-            await channel.send(text, nonce=f"{number % 10_000}-{guild_id}")
-        except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
+            await retry(partial(channel.send, text, nonce=f"{number % 10_000}-{guild_id}"), may_pass)
+        except discord.HTTPException as error:
             logger.info("announcement: server %d refused it: %s", guild_id, error)
             return False
         return True

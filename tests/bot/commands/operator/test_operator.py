@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import discord
 import pytest
@@ -14,6 +14,7 @@ from bot.commands.operator.actions import CHANGED_MEANWHILE, OPERATOR_ACTIONS
 from bot.commands.operator.forms import FORMS
 from bot.commands.operator.pages import PAGES
 from bot.jobs import announcements
+from bot.jobs.delivery import outbox
 from bot.rules.server_settings import load_server_settings
 from bot.sandbox import Channel, FakeDiscord, Message, User
 from storage.schema import JobState
@@ -231,6 +232,19 @@ async def test_one_server_that_cannot_be_reached_keeps_an_announcement_from_no_o
 
     [message] = await until(sent)
     assert message.content == "hello"
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_an_announcement_waits_while_discord_cannot_be_reached(
+    stage: Stage, panel: OperatorPanel, when: Literal["before", "after"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "FIRST_RETRY", 0.01)
+    stage.discord.world.guild.system_channel = stage.general
+    await stage.restart()
+    stage.discord.faults.drop("POST", "^/channels/.*/messages", when=when, times=3)
+    stage.client.announcements.send("hello")
+    await asyncio.gather(*stage.client.announcements._sending)
+    assert [each.content for each in stage.discord.messages_in(stage.general)] == ["hello"]
 
 
 async def test_an_announcement_continues_after_a_restart_and_reaches_no_server_twice(
