@@ -243,7 +243,7 @@ async def test_an_announcement_waits_while_discord_cannot_be_reached(
     await stage.restart()
     stage.discord.faults.drop("POST", "^/channels/.*/messages", when=when, times=3)
     stage.client.announcements.send("hello")
-    await asyncio.gather(*stage.client.announcements._sending)
+    await stage.client.announcements._sending.finish()
     assert [each.content for each in stage.discord.messages_in(stage.general)] == ["hello"]
 
 
