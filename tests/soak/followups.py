@@ -20,7 +20,7 @@ from typing import Any
 
 from PIL import Image
 
-from bot.generation.redraw.area import cells_of_line, number_of
+from bot.generation.redraw.area import cells_of_group, number_of
 from bot.jobs.describing.describer import COST
 from bot.messages.buttons import DRAW_DESCRIPTION_TEMPLATE
 from bot.sandbox import Channel, FakeDiscord, InteractionHandle, Message, Upload, User
@@ -56,7 +56,7 @@ LARGEST_SIDE = 256
 #: Pixels of a side from which an image is drawn in tiles, and no part of it redrawn.
 IN_TILES_FROM = 198
 EXTENSIONS = ("zoom-out", "zoom-out-far", "pan-left", "pan-up")
-CELLS = number_of([*cells_of_line("1"), *cells_of_line("C")])
+CELLS = number_of([*cells_of_group("1"), *cells_of_group("C")])
 
 
 @dataclass
