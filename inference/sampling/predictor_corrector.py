@@ -121,7 +121,7 @@ class _Level:
         one, half = np.float32(1), np.float32(0.5)
         squared = np.float32(sigma) * np.float32(sigma)
         log_alpha = half * _once_rounded(math.log, one / (squared + one))
-        variance = one - _once_rounded(math.exp, 2 * log_alpha)
+        variance = one - _once_rounded(math.exp, log_alpha + log_alpha)
         if variance < FEWEST_DIGITS:
             return None
         half_log_snr = log_alpha - half * _once_rounded(math.log, variance)

@@ -191,8 +191,9 @@ def _rotation(weight: Tensor, factors: Factors, strength: float) -> Tensor:
         turned = turned.reshape(-1, 2, half, columns).transpose(1, 2).reshape(-1, size, columns)
         turned = torch.einsum("bij,bjk->bik", blended, turned)
         turned = turned.reshape(-1, half, 2, columns).transpose(1, 2).reshape(-1, columns)
-    lengths = factors["rescale"].reshape(-1, 1) if "rescale" in factors else 1
-    return turned * lengths - weight
+    if "rescale" in factors:
+        turned = turned * factors["rescale"].reshape(-1, 1)
+    return turned - weight
 
 
 def _lokr_factor(factors: Factors, name: str) -> tuple[Tensor, int | None]:
