@@ -14,7 +14,7 @@ from typing import Any
 import discord
 from discord import ui
 
-from bot.generation.redraw.area import CELLS, COLUMNS, EDGE, ROWS, number_of
+from bot.generation.redraw.area import AROUND, CELLS, COLUMNS, EDGE, MIDDLE, ROWS, number_of
 from bot.generation.spec import JobSpec
 from bot.messages.limits import MAX_CHOICE_LENGTH
 from bot.text.translation import N_, say
@@ -181,6 +181,11 @@ def cells_select(job_id: int, index: int, chosen: Collection[str]) -> ui.Select[
 def lines_select(job_id: int, index: int, chosen: Collection[str]) -> ui.Select[Any]:
     """Adds groups of cells to the chosen ones, or clears them."""
     options = [
+        discord.SelectOption(
+            label=say("All but the middle"),
+            value=AROUND,
+            description=say("All cells but {cells}", cells=", ".join(MIDDLE)),
+        ),
         discord.SelectOption(label=say("The edge"), value=EDGE, description=say("All outer cells")),
         *(discord.SelectOption(label=say("Column {name}", name=name), value=name) for name in COLUMNS),
         *(discord.SelectOption(label=say("Row {name}", name=name), value=name) for name in ROWS),

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 COLUMNS, ROWS = "ABCDE", "12345"
 #: Row by row. A select of Discord's has no more options than these 25.
 CELLS = tuple(f"{column}{row}" for row in ROWS for column in COLUMNS)
-#: The name of the outer cells.
-EDGE = "edge"
+#: The names of the outer cells, and of all cells but those that rarely show any background.
+EDGE, AROUND = "edge", "around"
+MIDDLE = ("C2", "C3", "C4")
 
 #: Pixels from the left, the top, the right and the bottom.
 Box = tuple[int, int, int, int]
@@ -58,7 +59,9 @@ def known_cells(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def cells_of_group(name: str) -> tuple[str, ...]:
-    """The cells of a column, a row or the edge; none for any other name."""
+    """The cells of a column or a row, of the edge or around the middle; none for any other name."""
+    if name == AROUND:
+        return tuple(cell for cell in CELLS if cell not in MIDDLE)
     if name == EDGE:
         outer = {COLUMNS[0], COLUMNS[-1], ROWS[0], ROWS[-1]}
         return tuple(cell for cell in CELLS if outer & set(cell))

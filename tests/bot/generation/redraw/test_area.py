@@ -39,6 +39,12 @@ def test_invalid_cells_and_lines_are_ignored() -> None:
     assert [cells_of_group(name) for name in ("", "A1", "Z", "AB")] == [()] * 4
 
 
+def test_the_edge_is_the_outer_cells_and_around_the_middle_is_more() -> None:
+    edge, around = cells_of_group("edge"), cells_of_group("around")
+    assert len(edge) == 16 and not any(set(cell) <= set("BCD234") for cell in edge)
+    assert set(edge) < set(around) == set(CELLS) - {"C2", "C3", "C4"}
+
+
 def test_an_area_without_its_mask_redraws_nothing() -> None:
     with pytest.raises(InvalidRequest, match="mask"):
         Area(masked=True).applied(Image.new("RGB", (8, 8)), None)
