@@ -56,7 +56,7 @@ KIND = "redraw"
 CELLS_FILE = "cells.jpg"
 #: Redraws a part completely: what is outside stays anyway.
 DENOISE = 1.0
-#: Keeps the person in cells that also show the background, and still draws another background (docs/benchmarks.md).
+#: Draws another background, and changes the person in these cells less than 1 does (docs/benchmarks.md).
 BACKGROUND_DENOISE = 0.75
 #: Seconds; the cells are shown without it then.
 COST_KNOWN_WITHIN = 5
