@@ -24,7 +24,7 @@ export function webAddress(address) {
   }
 }
 
-/** The channel, and the message if there is one, that an address of Discord's stands for; null for any other address. */
+/** The channel and, if there is one, the message that an address of Discord's names; null for any other address. */
 function placeOf(url) {
   const { hostname, pathname } = new URL(url);
   const found = DISCORD.test(hostname) && PLACE.exec(pathname);

@@ -54,7 +54,7 @@ function goToMessage(messageId) {
   if (!jumpTo(messageId)) addNote(t("You can't see this message. It may be deleted or too old."), { isProblem: true });
 }
 
-/** The address may be that of a channel that the user does not see; it is put right, and where it was followed, said. */
+/** The address names a channel that the user does not see: says so, and goes back to the address of the open one. */
 function refuseChannel(channelId) {
   if (channelId === null || store.channel === null) return;
   writeAddress();

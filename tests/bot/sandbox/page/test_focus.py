@@ -114,7 +114,7 @@ async def test_dismissing_keeps_its_focus_when_the_answer_comes(stage: SpecimenS
 
 async def conversation(stage: SpecimenStage, count: int = 40) -> None:
     for number in range(count):
-        await stage.discord.say(stage.discord.world.bob, stage.discord.world.general, f"message {number}")
+        await stage.discord.say(stage.discord.world.bob, stage.discord.world.general, f"message {number}\nof two lines")
 
 
 def scrolled_up(screen: Screen) -> Locator:

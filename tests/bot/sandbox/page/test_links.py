@@ -71,7 +71,7 @@ async def test_a_button_that_links_to_a_message_elsewhere_opens_its_channel(
         view = ui.View(timeout=None)
         address = f"https://{host}/channels/{world.guild.id}/{world.gallery.id}/{shared.id}"
         button: ui.Button[Any] = ui.Button(label="Go to message", url=address)
-        await interaction.response.send_message(view=view.add_item(button), ephemeral=True)
+        await interaction.response.send_message("shared", view=view.add_item(button), ephemeral=True)
 
     await shown(stage, answer)
     await screen.page.get_by_role("link", name="Go to message").click()
