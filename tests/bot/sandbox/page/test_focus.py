@@ -20,7 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 ON_THE_PHONE = {"width": 380, "height": 760}
 
 
-class Panel(ui.View):
+class LabelledButtons(ui.View):
     """A row of buttons, each of which does what the test wants."""
 
     def __init__(self, on_press: Callable[[discord.Interaction], Any], *labels: str) -> None:
@@ -32,12 +32,14 @@ class Panel(ui.View):
 
 
 async def answer_privately(interaction: discord.Interaction) -> None:
-    await interaction.response.send_message("only you", view=Panel(answer_privately, "Info", "Extend…"), ephemeral=True)
+    await interaction.response.send_message(
+        "only you", view=LabelledButtons(answer_privately, "Info", "Extend…"), ephemeral=True
+    )
 
 
 def panel(on_press: Callable[[discord.Interaction], Any]) -> Callable[[discord.Interaction], Any]:
     async def answer(interaction: discord.Interaction) -> None:
-        await interaction.response.send_message("press", view=Panel(on_press, "More…", "Delete"))
+        await interaction.response.send_message("press", view=LabelledButtons(on_press, "More…", "Delete"))
 
     return answer
 
@@ -55,13 +57,13 @@ async def test_tab_goes_from_a_button_into_its_private_answer(stage: SpecimenSta
 
 
 async def test_tab_goes_into_the_private_answer_to_a_form(stage: SpecimenStage, screen: Screen) -> None:
-    class Form(ui.Modal, title="A form"):
+    class NameForm(ui.Modal, title="A form"):
         name = ui.TextInput(label="Name", default="Anima")
 
         async def on_submit(self, interaction: discord.Interaction) -> None:
             await answer_privately(interaction)
 
-    await shown(stage, panel(lambda i: i.response.send_modal(Form())))
+    await shown(stage, panel(lambda i: i.response.send_modal(NameForm())))
     await screen.button("More…").press("Enter")
     await expect(screen.modal.get_by_label("Name")).to_be_focused()
     await screen.press("Enter")
@@ -81,7 +83,7 @@ async def test_who_went_on_typing_is_left_alone(stage: SpecimenStage, screen: Sc
     await screen.button("More…").click()
     await until(lambda: stage.bot.seen)
     await screen.text.fill("typing on")
-    await stage.bot.seen[0].edit_original_response(content="done", view=Panel(answer_privately, "Info"))
+    await stage.bot.seen[0].edit_original_response(content="done", view=LabelledButtons(answer_privately, "Info"))
     await expect(screen.last).to_contain_text("done")
     await expect(screen.text).to_be_focused()
     await screen.press("Tab")
@@ -107,7 +109,9 @@ async def test_dismissing_keeps_its_focus_when_the_answer_comes(stage: SpecimenS
     await shown(stage, later)
     await screen.button("Dismiss message").focus()
     file = discord.File(io.BytesIO(png()), "a.png")
-    await stage.bot.seen[0].edit_original_response(content="done", attachments=[file], view=Panel(later, "Info"))
+    await stage.bot.seen[0].edit_original_response(
+        content="done", attachments=[file], view=LabelledButtons(later, "Info")
+    )
     await expect(screen.button("Info")).to_be_visible()
     await expect(screen.button("Dismiss message")).to_be_focused()
 
@@ -162,7 +166,7 @@ async def test_the_focus_goes_to_the_message_field_when_a_file_is_taken_out(
 
 async def test_what_tab_reaches_is_in_view_with_its_frame(stage: SpecimenStage, browser: Browser) -> None:
     async def answer(interaction: discord.Interaction) -> None:
-        view = Panel(answer_privately, "More…")
+        view = LabelledButtons(answer_privately, "More…")
         view.add_item(ui.Select(custom_id="s", placeholder="Sampler", options=[discord.SelectOption(label="Euler")]))
         await interaction.response.send_message("choose", view=view)
 

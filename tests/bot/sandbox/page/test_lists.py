@@ -19,7 +19,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 CELLS = [f"{column}{row}" for row in range(1, 6) for column in "ABCDE"]
 
 
-class ListBelowImage(ui.LayoutView):
+class CellGrid(ui.LayoutView):
     """A picture, under it a menu to choose several of its cells from, and a button."""
 
     def __init__(self, stage: SpecimenStage) -> None:
@@ -49,7 +49,7 @@ class ListBelowImage(ui.LayoutView):
 def grid(stage: SpecimenStage) -> Answer:
     async def answer(interaction: discord.Interaction) -> None:
         file = discord.File(io.BytesIO(png(256, 256)), "grid.png")
-        await interaction.response.send_message(view=ListBelowImage(stage), file=file)
+        await interaction.response.send_message(view=CellGrid(stage), file=file)
 
     return answer
 
