@@ -58,18 +58,26 @@ class BatchFakeEngine:
 
 def log_queue(queue: FairQueue, log: TextIO) -> None:
     """Log `put JOB USER` for a queued job, and `take JOB JOB …` for a batch."""
-    put, take = queue.put, queue.take
+    put, take, take_now = queue.put, queue.take, queue.take_now
 
     def logged_put(waiting: QueuedJob) -> None:
         put(waiting)
         print("put", waiting.job_id, waiting.user_id, file=log)
 
+    def log_batch(batch: tuple[QueuedJob, ...]) -> None:
+        print("take", *(waiting.job_id for waiting in batch), file=log)
+
     async def logged_take(consumer: Consumer) -> tuple[QueuedJob, ...]:
         batch = await take(consumer)
-        print("take", *(waiting.job_id for waiting in batch), file=log)
+        log_batch(batch)
         return batch
 
-    queue.put, queue.take = logged_put, logged_take  # type: ignore[method-assign]
+    def logged_take_now(consumer: Consumer) -> tuple[QueuedJob, ...]:
+        if batch := take_now(consumer):
+            log_batch(batch)
+        return batch
+
+    queue.put, queue.take, queue.take_now = logged_put, logged_take, logged_take_now  # type: ignore[method-assign]
 
 
 async def main() -> None:

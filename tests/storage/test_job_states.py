@@ -71,8 +71,10 @@ class WalksOfJobs(RuleBasedStateMachine):
     async def happen(self, event: str, job_id: int) -> bool:
         jobs = self.database.jobs
         match event:
-            case "start" | "put_back":
-                return await getattr(jobs, event)([job_id]) == (job_id,)
+            case "start":
+                return [job.id for job in await jobs.start([job_id])] == [job_id]
+            case "put_back":
+                return await jobs.put_back([job_id]) == (job_id,)
             case "rendered":
                 return await jobs.rendered(job_id, [an_image(0), an_image(1)]) is not None
             case "delivered":

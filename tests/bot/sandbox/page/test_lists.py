@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from typing import Any
 
@@ -55,8 +56,8 @@ def grid(stage: SpecimenStage) -> Answer:
 
 
 async def box_of(element: Locator) -> FloatRect:
-    box = await element.bounding_box()
-    assert box is not None
+    while (box := await element.bounding_box()) is None:  # its message is being drawn again
+        await asyncio.sleep(0.02)
     return box
 
 
