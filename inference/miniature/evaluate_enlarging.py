@@ -1,12 +1,12 @@
 """Stage ten: does an image that was enlarged in tiles show their borders, and how much memory does it take?
 
 A seam is a step from one row or column of pixels to the next that is larger at the borders of tiles than elsewhere.
-They lie between latent positions, where the VAE makes steps of its own, so they are compared with other places between
-latent positions; and the same image drawn in one pass is measured at the same places. Borders move around these
-places from step to step, but for those of the outermost tiles.
+They lie between latent positions, where the VAE makes steps of its own, and some of them where it made steps in the
+small image. So each is compared with other places of its kind. Borders move around these places from step to step, but
+for those of the outermost tiles.
 
-What is drawn at these places counts too: the middle of the image, and at twice the size the grid that the VAE left in
-the small image. So one pass is what tiles are held against.
+What is drawn there counts too, such as the middle of the image. So the same places are measured where the image was
+enlarged and nothing was drawn, and in one pass.
 """
 
 import subprocess
@@ -24,7 +24,7 @@ from inference.networks.vae import SCALE
 from inference.tiling.layout import Tiles, drawn_tiles
 
 DENOISE = 0.2
-#: How many times larger steps at borders may be, beside those of one pass.
+#: How many times larger steps at borders may be, beside those where nothing was drawn, or of one pass.
 TARGET = 1.05
 #: Bytes for each further pixel.
 MEMORY_TARGET = 32
@@ -45,13 +45,16 @@ def enlarged(engine: Engine, count: int, factor: int, steps: int) -> list[Genera
     return requests
 
 
-def border_steps(image: Image.Image, tiles: Tiles) -> tuple[float, float, float]:
-    """The mean step across tiles' borders, that between other latent positions, and that of all other places."""
+def border_steps(image: Image.Image, tiles: Tiles, factor: int) -> tuple[float, float, float]:
+    """The mean step across tiles' borders, that at other places of the same kind, and that of all other places.
+
+    factor: how many times the image was enlarged.
+    """
     levels = np.asarray(image, dtype=np.float64)
-    down = _steps(levels, _borders([rows for rows, _ in tiles], levels.shape[0]))
-    across = _steps(levels.swapaxes(0, 1), _borders([columns for _, columns in tiles], levels.shape[1]))
-    at, between, others = (float(np.concatenate(both).mean()) for both in zip(down, across, strict=True))
-    return at, between, others
+    down = _steps(levels, _borders([rows for rows, _ in tiles], levels.shape[0]), factor)
+    across = _steps(levels.swapaxes(0, 1), _borders([columns for _, columns in tiles], levels.shape[1]), factor)
+    at, alike, others = (float(np.concatenate(both).mean()) for both in zip(down, across, strict=True))
+    return at, alike, others
 
 
 def _borders(tiles: Sequence[slice], length: int) -> list[int]:
@@ -60,27 +63,34 @@ def _borders(tiles: Sequence[slice], length: int) -> list[int]:
     return sorted(edge for edge in edges if 0 < edge < length)
 
 
-def _steps(levels: np.ndarray, borders: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The steps down to each row at a border, to each of the others between latent positions, to all others."""
+def _steps(levels: np.ndarray, borders: Sequence[int], factor: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The steps down to rows at borders, the mean at other places of the same kind for each, and all other steps."""
     steps = np.abs(np.diff(levels, axis=0)).mean((1, 2))
     to_row = np.arange(1, len(levels))
-    at = np.isin(to_row, borders)
-    return steps[at], steps[~at & (to_row % SCALE == 0)], steps[~at]
+    at, in_small = np.isin(to_row, borders), to_row % (factor * SCALE) == 0
+    alike = [~at & (to_row % SCALE == 0) & (in_small == kind) for kind in in_small[at]]
+    return steps[at], np.array([steps[places].mean() for places in alike]), steps[~at]
 
 
 def seams(engine: Engine, requests: Sequence[GenerationRequest]) -> dict[str, tuple[float, float]]:
-    """How many times larger the steps at tiles' borders are than those between other latent positions, and than all.
+    """How many times larger the steps at tiles' borders are than those at other places of their kind, and than all.
 
-    Means over all images: in tiles, and in one pass.
+    Means over all images: enlarged only, in tiles, and in one pass.
     """
-    found: dict[str, list[tuple[float, float, float]]] = {"tiles": [], "one pass": []}
+    found: dict[str, list[tuple[float, float, float]]] = {"nothing drawn": [], "tiles": [], "one pass": []}
     for request in requests:
-        tiles = drawn_tiles((request.width, request.height), engine.native.sizes[0])
-        for name, drawn in (("tiles", request), ("one pass", replace(request, tiled=False))):
-            [picture] = engine.generate([drawn])
-            found[name].append(border_steps(picture.image, tiles))
+        assert request.image is not None
+        size = request.width, request.height
+        tiles, factor = drawn_tiles(size, engine.native.sizes[0]), request.width // request.image.width
+        images = {
+            "nothing drawn": request.image.resize(size, Image.Resampling.LANCZOS),
+            "tiles": engine.generate([request])[0].image,
+            "one pass": engine.generate([replace(request, tiled=False)])[0].image,
+        }
+        for name, image in images.items():
+            found[name].append(border_steps(image, tiles, factor))
     means = {name: np.mean(measured, axis=0) for name, measured in found.items()}
-    return {name: (at / between, at / others) for name, (at, between, others) in means.items()}
+    return {name: (at / alike, at / others) for name, (at, alike, others) in means.items()}
 
 
 #: Prints the peak of a process of its own that draws one image.
@@ -119,9 +129,10 @@ def report(engine: Engine, models: Path, count: int, steps: int) -> str:
     lines = []
     for factor in (2, 3, 4):
         found = seams(engine, enlarged(engine, count, factor, steps))
-        for name, (between, others) in found.items():
-            lines.append(f"{factor}x, {name}: at borders {between:.3f} of other latent positions, {others:.3f} of all")
-        lines.append(f"{factor}x, tiles beside one pass: {found['tiles'][0] / found['one pass'][0]:.3f}")
+        for name, (alike, others) in found.items():
+            lines.append(f"{factor}x, {name}: at borders {alike:.3f} of places like them, {others:.3f} of all")
+        for name in ("nothing drawn", "one pass"):
+            lines.append(f"{factor}x, tiles beside {name}: {found['tiles'][0] / found[name][0]:.3f}")
     lines.append(f"memory: {bytes_per_pixel(engine, models, steps):.1f} bytes for each further pixel")
     lines.append(f"targets: {TARGET}, {MEMORY_TARGET}")
     return "\n".join(lines)

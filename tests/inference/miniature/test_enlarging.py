@@ -37,8 +37,8 @@ def test_a_seam_would_be_seen() -> None:
     tiles = drawn_tiles(size, tile)
     for rows, columns in tiles:
         levels[8 * rows.start :, 8 * columns.start :] += 1
-    at, between, _ = border_steps(Image.fromarray(levels.clip(0, 255).astype(np.uint8)), tiles)
-    assert at / between > TARGET
+    at, alike, _ = border_steps(Image.fromarray(levels.clip(0, 255).astype(np.uint8)), tiles, 3)
+    assert at / alike > TARGET
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads a process's peak as Linux tells it")
