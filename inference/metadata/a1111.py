@@ -30,6 +30,7 @@ from inference.metadata.parameters import (
     as_integer,
     as_number,
     as_text,
+    json_object,
     left_out_extra,
 )
 from inference.metadata.programs import draw_things
@@ -305,16 +306,8 @@ def _without_strength(loras: Iterable[tuple[str, float]], lora_hashes: Pairs, ha
     """LoRAs of which only the hashes are there, and no strengths."""
     known = {stem(name).casefold() for name, _ in loras}
     names = [name for name, _ in lora_hashes]
-    names += [name.partition(":")[2] for name in _object(hashes) if name.casefold().startswith("lora:")]
+    names += [name.partition(":")[2] for name in json_object(hashes) or () if name.casefold().startswith("lora:")]
     return left_out_extra(f"LoRA {name}" for name in dict.fromkeys(names) if stem(name).casefold() not in known)
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        value = _JSON.decode(text)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _file(name: str | None) -> str | None:
