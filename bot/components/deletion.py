@@ -9,6 +9,7 @@ import discord
 from bot.client import AnimaClient
 from bot.components.base import AnimaInteraction
 from bot.components.moderation.permission import may_moderate
+from bot.generation.spec import JobSpec
 from bot.jobs.delivery.outbox import retry
 from bot.jobs.delivery.refusals import may_pass
 from bot.text.translation import say
@@ -58,7 +59,7 @@ async def delete_images(client: AnimaClient, job_id: int, channel_id: int, messa
 async def _delete_by_token(client: AnimaClient, job_id: int, message_id: int) -> bool:
     """Delete a job's message where the bot is not a member, for as long as the interaction's token is valid."""
     job = await client.database.jobs.get(job_id)
-    if job is None or not job.parameters.get("by_token_only") or job.message_id != message_id:
+    if job is None or not JobSpec.is_by_token_only(job) or job.message_id != message_id:
         return False
     if job.interaction_token is None or client.application_id is None:
         return False

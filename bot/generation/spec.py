@@ -47,6 +47,11 @@ class JobSpec:
     usual_model: str = ""
     area: Area | None = None
 
+    @staticmethod
+    def is_by_token_only(job: Job) -> bool:
+        """`by_token_only` of a job, without reading the rest."""
+        return bool(job.parameters.get("by_token_only"))
+
     @classmethod
     def of(cls, job: Job) -> JobSpec:
         return _JOB_SPEC.validate_python(dict(job.parameters))

@@ -22,6 +22,7 @@ from typing import Any
 import discord
 from PIL import Image
 
+from bot.generation.spec import JobSpec
 from bot.jobs.delivery.delivery import Delivery
 from bot.jobs.delivery.refusals import MessageDeleted
 from bot.jobs.delivery.request_budget import Urgency
@@ -79,7 +80,7 @@ class _Shown:
 
     @property
     def token_ends_soon(self) -> bool:
-        by_token_only = self.job.private or bool(self.job.parameters.get("by_token_only"))
+        by_token_only = self.job.private or JobSpec.is_by_token_only(self.job)
         if not by_token_only or self.job.interaction_token is None:
             return False
         if discord.utils.utcnow() - self.job.queued_at >= TOKEN_ENDS_SOON:
