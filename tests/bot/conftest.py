@@ -13,11 +13,9 @@ import pytest
 from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
-from bot.jobs.acknowledgement import acknowledgements
 from bot.ops.endpoints import point_discord_at
 from bot.sandbox import FakeDiscord
-from bot.sandbox.model import interactions
-from tests.bot.harness import TIMEOUT, Stage
+from tests.bot.harness import TIMEOUT, Stage, wait_longer
 from tests.databases import drop_databases, on_postgresql
 from tests.postgresql_server import PostgresqlServer
 
@@ -45,8 +43,7 @@ def slow_acknowledgements(monkeypatch: pytest.MonkeyPatch) -> None:
 
     Tests about such waiting turn the clock by DEADLINE, or override this.
     """
-    monkeypatch.setattr(interactions, "DEADLINE", 1.5 * TIMEOUT)
-    monkeypatch.setattr(acknowledgements, "DATABASE_TIMEOUT", TIMEOUT)
+    wait_longer(monkeypatch, TIMEOUT)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

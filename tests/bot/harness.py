@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from bot.app import build_client
+from bot.jobs.acknowledgement import acknowledgements
 from bot.ops.settings import Settings
 from bot.prompting import TagIndex
 from bot.sandbox import Channel, FakeDiscord, InteractionHandle, Message, User
+from bot.sandbox.model import interactions
 from bot.sandbox.model.interactions import COMPONENT
 from storage.database import Database
 from storage.jobs import Job
@@ -177,6 +179,12 @@ def interaction_tasks() -> list[asyncio.Task[Any]]:
     """The tasks of discord.py that answer interactions; closing the client does not wait for them."""
     names = ("CommandTree-invoker", "discord-ui-")
     return [task for task in asyncio.all_tasks() if task.get_name().startswith(names)]
+
+
+def wait_longer(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let a bot in this process answer late, its database up to `seconds` late: a busy machine may take that long."""
+    monkeypatch.setattr(interactions, "DEADLINE", 1.5 * seconds)
+    monkeypatch.setattr(acknowledgements, "DATABASE_TIMEOUT", seconds)
 
 
 async def until(condition: Callable[[], Awaitable[Any]]) -> Any:

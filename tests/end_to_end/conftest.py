@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bot.jobs.acknowledgement import acknowledgements
-from bot.sandbox.model import interactions
+from tests.bot.harness import wait_longer
 from tests.end_to_end.bot_process import TIMEOUT
 from tests.end_to_end.patient_bot import PATIENCE
 
@@ -24,6 +23,5 @@ def ctrl_c_is_not_ignored() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def slow_acknowledgements(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine a bot may take longer than Discord and people would wait."""
-    monkeypatch.setattr(interactions, "DEADLINE", 1.5 * TIMEOUT)
-    monkeypatch.setattr(acknowledgements, "DATABASE_TIMEOUT", TIMEOUT)
+    wait_longer(monkeypatch, TIMEOUT)
     monkeypatch.setenv(PATIENCE, str(TIMEOUT))
