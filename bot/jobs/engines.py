@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import subprocess
 import sys
@@ -10,7 +11,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from inference import CheckpointError, EncodedImage, EngineClient, EngineDescription, GenerationRequest
@@ -72,7 +75,11 @@ class ModelUnavailable(Exception):
 
 
 class SupervisedEngine:
-    """Calls one engine in threads, one call at a time. If the caller is cancelled, drawing ends within a step."""
+    """Calls one engine in threads, one call at a time. If the caller is cancelled, drawing ends within a step.
+
+    The threads are its own: a call takes as long as a batch, and many engines would fill asyncio's few, for which
+    everybody else would wait.
+    """
 
     def __init__(
         self,
@@ -89,7 +96,9 @@ class SupervisedEngine:
         self._client = client
         self._changed = changed
         self._problem = problem
-        self._call: asyncio.Task[Any] | None = None
+        #: One for the call, one to stop the engine meanwhile.
+        self._threads = ThreadPoolExecutor(2, f"engine-{name}")
+        self._call: asyncio.Future[Any] | None = None
         self._closing = False
         #: Whether the engine has its model; not while it is started again.
         self.loaded = False
@@ -183,10 +192,10 @@ class SupervisedEngine:
         self._closing = True
         if self._call is not None and self.loaded:  # drawing can be interrupted, loading cannot
             await asyncio.wait([self._call], timeout=grace)
-        await asyncio.to_thread(self._client.stop)
+        await self._in_thread(self._client.stop)
         while self._call is not None and not self._call.done():
             await asyncio.wait([self._call], timeout=STOP_AGAIN_AFTER)
-            await asyncio.to_thread(self._client.stop)  # the call may have started only now
+            await self._in_thread(self._client.stop)  # the call may have started only now
 
     async def _rest(self, seconds: float) -> None:
         self.resting = True
@@ -199,7 +208,7 @@ class SupervisedEngine:
         try:
             description = await self._run(self._client.start)
             if problem := self._problem(self, description):
-                await asyncio.to_thread(self._client.stop)
+                await self._in_thread(self._client.stop)
                 raise EngineFailed(problem)
             return description
         except (EngineDied, OutOfMemory, EngineFailed, CheckpointError, OSError) as error:
@@ -215,7 +224,12 @@ class SupervisedEngine:
     async def _run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         if self._call is not None and not self._call.done():  # its caller was cancelled
             await asyncio.wait([self._call])
-        self._call = task = asyncio.create_task(asyncio.to_thread(call, *args, **kwargs))
+        self._call = called = self._in_thread(call, *args, **kwargs)
         # What nobody waits for any longer need not be said.
-        task.add_done_callback(lambda task: None if task.cancelled() else task.exception())
-        return await asyncio.shield(task)
+        called.add_done_callback(lambda called: None if called.cancelled() else called.exception())
+        return await asyncio.shield(called)
+
+    def _in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+        """The log's lines from the thread are about this engine as well."""
+        run = partial(contextvars.copy_context().run, call, *args, **kwargs)
+        return asyncio.get_running_loop().run_in_executor(self._threads, run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,19 @@ async def test_an_engine_that_keeps_failing_at_batches_is_restarted(stage: Stage
     await stage.in_state((await stage.ask("fails twice")).id, JobState.FAILED)
     await stage.draw("the next one")
     assert stage.engine.starts == 2
+
+
+async def test_commands_are_accepted_while_there_are_as_many_busy_engines_as_threads(pair: Stage) -> None:
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+    for engine in (pair.engine, pair.more_engines["other"]):
+        engine.hold()
+    busy = [await pair.ask("busy", person) for person in (pair.alice, pair.bob)]
+    for job in busy:
+        await pair.in_state(job.id, JobState.RUNNING)
+    waiting = await pair.ask("accepted", pair.alice)
+    for engine in (pair.engine, pair.more_engines["other"]):
+        engine.let_go()
+    await pair.in_state(waiting.id, JobState.DELIVERED)
 
 
 async def test_the_bot_draws_with_one_engine_while_the_other_cannot_be_loaded(
