@@ -169,8 +169,9 @@ class Database:
         return await self.claim.take()
 
     async def close(self) -> None:
-        """Wait for running transactions, also for those whose caller was cancelled."""
+        """Wait for running transactions, also for those whose caller was cancelled. Later ones are refused."""
         await self.transactions.drain()
         await self.claim.release()
+        await self.transactions.close()
         await self._engine.dispose()
         await self._patient.dispose()

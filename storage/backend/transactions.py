@@ -98,6 +98,10 @@ class Transactions:
         self.on_sqlite = engine.dialect.name == "sqlite"
         self._turns = _Turns() if self.on_sqlite else None
         self._unfinished: set[asyncio.Task[Any]] = set()
+        self._connections = 0
+        self._none_connected = asyncio.Event()
+        self._none_connected.set()
+        self._closed = False
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -124,7 +128,8 @@ class Transactions:
         """Empty SQLite's write-ahead log, which still has old pages with data that was erased since."""
         if self.on_sqlite:
             with _explained():
-                async with self._turn(), self._engine.execution_options(begin=None).connect() as connection:
+                engine = self._engine.execution_options(begin=None)
+                async with self._turn(), self._connected(engine) as connection:
                     await connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
 
     async def finish(self, work: Coroutine[Any, Any, T]) -> T:
@@ -139,8 +144,15 @@ class Transactions:
             raise
 
     async def drain(self) -> None:
-        """Waits for transactions whose caller was cancelled, and for their connections to be given back."""
-        await asyncio.gather(*self._unfinished, return_exceptions=True)
+        """Waits for running transactions, also those whose caller was cancelled, and until no connection is in use."""
+        while self._unfinished or self._connections:
+            await asyncio.gather(*self._unfinished, return_exceptions=True)
+            await self._none_connected.wait()
+
+    async def close(self) -> None:
+        """Begins no more transactions, and waits for those that run: what they return to must still be there."""
+        self._closed = True
+        await self.drain()
 
     def _turn(self, urgent: bool = False) -> AbstractAsyncContextManager[None]:
         return nullcontext() if self._turns is None else self._turns.turn(urgent)
@@ -148,12 +160,27 @@ class Transactions:
     @asynccontextmanager
     async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         """A connection; whatever is not committed at the end is rolled back."""
-        async with asyncio.timeout(None if self.on_sqlite else self._timeouts.connect):
-            connection = await engine.connect()
+        with self._counted():
+            async with asyncio.timeout(None if self.on_sqlite else self._timeouts.connect):
+                connection = await engine.connect()
+            try:
+                yield connection
+            finally:
+                await self.finish(connection.close())
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Raises StorageUnavailable after `close`."""
+        if self._closed:
+            raise StorageUnavailable("The database is closed, because the bot stops.")
+        self._connections += 1
+        self._none_connected.clear()
         try:
-            yield connection
+            yield
         finally:
-            await self.finish(connection.close())
+            self._connections -= 1
+            if not self._connections:
+                self._none_connected.set()
 
     async def _begin(self, connection: AsyncConnection, alone_with: str) -> int | None:
         """In one trip: settings, token and lock of a transaction on PostgreSQL. Returns the token."""

@@ -4,12 +4,13 @@ import asyncio
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import make_url, select, update
 
 from storage.backend.errors import DatabaseRefused
 from storage.backend.sqlite import examine, on_a_share, sqlite_engine, synced
-from storage.backend.transactions import _Turns
+from storage.backend.transactions import StorageUnavailable, _Turns
 from storage.database import Database
+from storage.schema import claims
 from tests.storage.requests import accepted
 
 
@@ -89,6 +90,33 @@ async def test_closing_waits_for_the_connection_of_a_cancelled_reader(tmp_path: 
     await database.transactions.drain()
     assert database._engine.pool.checkedout() == 0  # type: ignore[attr-defined]
     await database.close()
+
+
+async def test_closing_waits_for_transactions_that_run_and_begins_no_others(tmp_path: Path) -> None:
+    database = await Database.open(f"sqlite:///{tmp_path}/anima.db")
+    inside, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def change() -> None:
+        async with database.transactions.writing() as connection:
+            inside.set()
+            await goes_on.wait()
+            await connection.execute(update(claims).values(holder="changed in the end"))
+
+    changing = asyncio.create_task(change())
+    await inside.wait()
+    closing = asyncio.create_task(database.close())
+    await asyncio.sleep(0.05)
+    assert not closing.done()
+    goes_on.set()
+    await asyncio.gather(changing, closing)
+    assert database._engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    with pytest.raises(StorageUnavailable, match="closed"):
+        async with database.transactions.reading():
+            pass
+    again = await Database.open(f"sqlite:///{tmp_path}/anima.db")
+    async with again.transactions.reading() as connection:
+        assert await connection.scalar(select(claims.c.holder)) == "changed in the end"
+    await again.close()
 
 
 async def test_what_an_engine_waits_for_goes_before_other_changes(sqlite: Database) -> None:
