@@ -116,6 +116,14 @@ class Stage:
         await sent.acknowledged()
         return await until(lambda: self.database.jobs.by_interaction(sent.id))
 
+    async def in_queue(self, *jobs: Job) -> None:
+        """Wait until jobs that are stored have reached the queue, a moment later."""
+
+        async def are_queued() -> bool:
+            return all(job.id in self.client.queue for job in jobs)
+
+        await until(are_queued)
+
     async def delivered(self, sent: InteractionHandle) -> tuple[Job, Message]:
         """The same, once its images are in its message."""
         job = await self.in_state((await self.job_of(sent)).id, JobState.DELIVERED)

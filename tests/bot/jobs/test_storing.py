@@ -44,11 +44,7 @@ async def held(stage: Stage, *prompts: str, batch: int = 1) -> list[Job]:
     stage.engine.hold()
     busy = await stage.in_state((await stage.ask("busy", stage.bob, steps=1)).id, JobState.RUNNING)
     waiting = [await stage.ask(prompt) for prompt in prompts]
-
-    async def are_queued() -> bool:
-        return all(job.id in stage.client.queue for job in waiting)
-
-    await until(are_queued)  # a job is in the database a moment before it is in the queue
+    await stage.in_queue(*waiting)
     return [busy, *waiting]
 
 

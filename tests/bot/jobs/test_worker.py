@@ -48,9 +48,10 @@ async def test_jobs_that_fit_share_a_batch(stage: Stage) -> None:
     stage.engine.hold()
     await stage.in_state((await stage.ask("busy", stage.bob, steps=1)).id, JobState.RUNNING)
     jobs = [await stage.ask(f"picture {number}") for number in range(3)]
-    other = await stage.ask("other", steps=9)
+    jobs.append(await stage.ask("other", steps=9))
+    await stage.in_queue(*jobs)
     stage.engine.let_go()
-    for job in (*jobs, other):
+    for job in jobs:
         await stage.in_state(job.id, JobState.DELIVERED)
     assert [len(batch) for batch in stage.engine.batches] == [1, 3, 1]
 

@@ -368,8 +368,9 @@ async def test_values_of_the_axis_are_completed_and_one_model_cannot_be_compared
 
 async def test_jobs_of_different_models_do_not_share_a_batch(stage: Stage) -> None:
     stage.engine.hold()
-    first = await stage.ask("first")
+    first = await stage.in_state((await stage.ask("first")).id, JobState.RUNNING)
     waiting = [await stage.ask("1girl", model=model, aspect="64x64", steps=4, cfg=4.0) for model in (BASE, PORTRAITS)]
+    await stage.in_queue(*waiting)
     stage.engine.let_go()
     for job in (first, *waiting):
         await stage.in_state(job.id, JobState.DELIVERED)
