@@ -1,4 +1,8 @@
-"""A real browser that shows the page, with a small bot behind it. One browser serves all tests of a process."""
+"""A real browser that shows the page, with a small bot behind it. One browser serves all tests of a process.
+
+A tab is a fraction of the work of a window, so most tests have a tab each in one window. They share nothing in it:
+every test has a server, and with it an origin, of its own, and the page keeps nothing in the browser.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,14 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Locator, Page, expect
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
 from bot.sandbox import Channel, FakeDiscord, User, page_server
 from tests.bot.conftest import checked_standin
 from tests.bot.sandbox.conftest import Answer, SpecimenStage
 from tests.browser import BROWSER_TIMEOUT, open_browser
+
+VIEWPORT = {"width": 1280, "height": 800}
 
 #: Presses of Tab, more than there are places to stop at.
 MOST_STOPS = 80
@@ -25,6 +31,15 @@ async def browser() -> AsyncIterator[Browser]:
         yield browser
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def window(browser: Browser) -> AsyncIterator[BrowserContext]:
+    """Its first tab stays empty. Without any, the window would close, and the process that renders its tabs end."""
+    window = await new_window(browser)
+    await window.new_page()
+    yield window
+    await window.close()
+
+
 class Screen:
     """A tab that shows the page, and where things are in it."""
 
@@ -33,6 +48,7 @@ class Screen:
         self.address = address
         self.requested: list[str] = []
         self.mistakes: list[str] = []
+        self._tabs_before = list(page.context.pages)
         page.on("request", lambda request: self.requested.append(request.url))
         page.on("pageerror", lambda error: self.mistakes.append(str(error)))
         page.on("console", self._note_error)
@@ -41,6 +57,11 @@ class Screen:
         # The browser reports every refusal; the page shows those of the stand-in to the person.
         if message.type == "error" and "status of 422" not in message.text:
             self.mistakes.append(message.text)
+
+    @property
+    def tabs_opened(self) -> list[str]:
+        """The addresses of tabs that were opened since."""
+        return [page.url for page in self.page.context.pages if page not in self._tabs_before]
 
     async def open(self, user: User, channel: Channel) -> None:
         await self.page.goto(f"{self.address}#{user.id}/{channel.id}")
@@ -122,10 +143,22 @@ class Screen:
             await self.shows(channel)
 
 
+async def new_window(browser: Browser, **options: Any) -> BrowserContext:
+    window = await browser.new_context(reduced_motion="reduce", **options)
+    window.set_default_timeout(BROWSER_TIMEOUT)
+    return window
+
+
+async def new_tab(window: BrowserContext, address: str, viewport: Any = VIEWPORT) -> Screen:
+    """The test closes it."""
+    page = await window.new_page()
+    await page.set_viewport_size(viewport)
+    return Screen(page, address)
+
+
 async def new_screen(browser: Browser, address: str, **options: Any) -> Screen:
-    context = await browser.new_context(reduced_motion="reduce", **options)
-    context.set_default_timeout(BROWSER_TIMEOUT)
-    return Screen(await context.new_page(), address)
+    """In a window of its own."""
+    return Screen(await (await new_window(browser, **options)).new_page(), address)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -143,12 +176,14 @@ async def stage(standin: FakeDiscord) -> AsyncIterator[SpecimenStage]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def screen(browser: Browser, stage: SpecimenStage) -> AsyncIterator[Screen]:
+async def screen(window: BrowserContext, stage: SpecimenStage) -> AsyncIterator[Screen]:
     """Alice in #general. Whatever the test does, the page makes no mistake and asks nobody but its own server."""
-    screen = await new_screen(browser, stage.discord.page_url, viewport={"width": 1280, "height": 800})
+    screen = await new_tab(window, stage.discord.page_url)
     await screen.open(stage.discord.world.alice, stage.discord.world.general)
     yield screen
-    await screen.page.context.close()
+    await window.set_offline(False)
+    for page in window.pages[1:]:
+        await page.close()
     assert screen.mistakes == []
     assert [url for url in screen.requested if not url.startswith((screen.address, "blob:"))] == []
 

@@ -8,12 +8,12 @@ from typing import Any
 import discord
 import pytest
 from discord import ui
-from playwright.async_api import Browser, expect
+from playwright.async_api import BrowserContext, expect
 
 from bot.sandbox import Upload
 from tests.bot.sandbox.conftest import SpecimenStage, png
 
-from .conftest import new_screen, shown
+from .conftest import new_tab, shown
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -22,14 +22,14 @@ ON_THE_PHONE = {"width": 380, "height": 760}
 
 @pytest.mark.parametrize("viewport", [{"width": 1280, "height": 800}, ON_THE_PHONE])
 async def test_an_enlarged_picture_is_not_covered_and_its_link_is_whole(
-    stage: SpecimenStage, browser: Browser, viewport: Any
+    stage: SpecimenStage, window: BrowserContext, viewport: Any
 ) -> None:
     async def answer(interaction: discord.Interaction) -> None:
         file = discord.File(io.BytesIO(png(512, 512)), "a.png", description="a long description, " * 45)
         await interaction.response.send_message(file=file)
 
     await shown(stage, answer)
-    screen = await new_screen(browser, stage.discord.page_url, viewport=viewport)
+    screen = await new_tab(window, stage.discord.page_url, viewport)
     await screen.open(stage.discord.world.alice, stage.discord.world.general)
     await screen.last.locator(".image").press("Enter")
     dialog = screen.page.locator("dialog.lightbox")
@@ -49,10 +49,12 @@ async def test_an_enlarged_picture_is_not_covered_and_its_link_is_whole(
     await expect(close).to_be_in_viewport(ratio=1)
     end = await dialog.locator("p").bounding_box()
     assert end is not None and end["y"] + end["height"] <= viewport["height"]
-    await screen.page.context.close()
+    await screen.page.close()
 
 
-async def test_nothing_is_covered_by_the_button_for_more_on_a_phone(stage: SpecimenStage, browser: Browser) -> None:
+async def test_nothing_is_covered_by_the_button_for_more_on_a_phone(
+    stage: SpecimenStage, window: BrowserContext
+) -> None:
     world = stage.discord.world
     for _ in range(2):
         await stage.discord.say(world.bob, world.general, "wide " * 100, [Upload("a.png", png(512, 512))])
@@ -61,7 +63,7 @@ async def test_nothing_is_covered_by_the_button_for_more_on_a_phone(stage: Speci
         view.add_item(ui.Section("beside " * 20, accessory=ui.Thumbnail("attachment://a.png")))
         file = discord.File(io.BytesIO(png()), "a.png")
         await stage.bot.get_partial_messageable(world.general.id).send(view=view, file=file)
-    screen = await new_screen(browser, stage.discord.page_url, viewport=ON_THE_PHONE)
+    screen = await new_tab(window, stage.discord.page_url, ON_THE_PHONE)
     await screen.open(world.alice, world.general)
     await expect(screen.messages).to_have_count(4)
     await expect(screen.page.locator(".message.continued")).to_have_count(2)
@@ -80,11 +82,11 @@ async def test_nothing_is_covered_by_the_button_for_more_on_a_phone(stage: Speci
         })"""
     )
     assert covered == []
-    await screen.page.context.close()
+    await screen.page.close()
 
 
-async def test_the_members_are_behind_a_picture_of_people(stage: SpecimenStage, browser: Browser) -> None:
-    screen = await new_screen(browser, stage.discord.page_url, viewport=ON_THE_PHONE)
+async def test_the_members_are_behind_a_picture_of_people(stage: SpecimenStage, window: BrowserContext) -> None:
+    screen = await new_tab(window, stage.discord.page_url, ON_THE_PHONE)
     await screen.open(stage.discord.world.alice, stage.discord.world.general)
     await expect(screen.button("Members").locator("svg")).to_be_visible()
-    await screen.page.context.close()
+    await screen.page.close()

@@ -9,11 +9,11 @@ from typing import Any
 import discord
 import pytest
 from discord import ui
-from playwright.async_api import Browser, Locator, expect
+from playwright.async_api import BrowserContext, Locator, expect
 
 from tests.bot.sandbox.conftest import SpecimenStage, png
 
-from .conftest import Screen, new_screen, shown, until
+from .conftest import Screen, new_tab, shown, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -164,7 +164,7 @@ async def test_the_focus_goes_to_the_message_field_when_a_file_is_taken_out(
     await expect(screen.text).to_be_focused()
 
 
-async def test_what_tab_reaches_is_in_view_with_its_frame(stage: SpecimenStage, browser: Browser) -> None:
+async def test_what_tab_reaches_is_in_view_with_its_frame(stage: SpecimenStage, window: BrowserContext) -> None:
     async def answer(interaction: discord.Interaction) -> None:
         view = LabelledButtons(answer_privately, "More…")
         view.add_item(ui.Select(custom_id="s", placeholder="Sampler", options=[discord.SelectOption(label="Euler")]))
@@ -172,7 +172,7 @@ async def test_what_tab_reaches_is_in_view_with_its_frame(stage: SpecimenStage, 
 
     for _ in range(12):
         await shown(stage, answer)
-    screen = await new_screen(browser, stage.discord.page_url, viewport=ON_THE_PHONE)
+    screen = await new_tab(window, stage.discord.page_url, ON_THE_PHONE)
     await screen.open(stage.discord.world.alice, stage.discord.world.general)
     await expect(screen.messages).to_have_count(12)
     await screen.button("Attach files").focus()
@@ -189,4 +189,4 @@ async def test_what_tab_reaches_is_in_view_with_its_frame(stage: SpecimenStage, 
                 }"""
             )
             assert not cut
-    await screen.page.context.close()
+    await screen.page.close()

@@ -37,7 +37,7 @@ async def test_a_link_to_a_message_further_up_goes_there(stage: SpecimenStage, s
         await expect(screen.messages.first).to_be_focused()
         await screen.page.evaluate("window.held.forEach((run) => run())")
         await expect(screen.messages.first).to_have_class("message")
-    assert len(screen.page.context.pages) == 1
+    assert screen.tabs_opened == []
     await screen.press("Tab")
     await expect(screen.messages.first.locator(".more")).to_be_focused()
 
@@ -78,7 +78,7 @@ async def test_a_button_that_links_to_a_message_elsewhere_opens_its_channel(
     await screen.shows(world.gallery)
     await expect(screen.last).to_contain_text("shared")
     await expect(screen.last).to_be_focused()
-    assert len(screen.page.context.pages) == 1
+    assert screen.tabs_opened == []
 
 
 async def test_a_link_to_a_direct_message(stage: SpecimenStage, screen: Screen) -> None:

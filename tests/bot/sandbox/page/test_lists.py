@@ -9,11 +9,11 @@ from typing import Any
 import discord
 import pytest
 from discord import ui
-from playwright.async_api import Browser, FloatRect, Locator, expect
+from playwright.async_api import BrowserContext, FloatRect, Locator, expect
 
 from tests.bot.sandbox.conftest import Answer, SpecimenStage, png
 
-from .conftest import Screen, new_screen, shown, until
+from .conftest import Screen, new_tab, shown, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -61,8 +61,8 @@ async def box_of(element: Locator) -> FloatRect:
     return box
 
 
-async def open_at(width: int, height: int, stage: SpecimenStage, browser: Browser) -> Screen:
-    screen = await new_screen(browser, stage.discord.page_url, viewport={"width": width, "height": height})
+async def open_at(width: int, height: int, stage: SpecimenStage, window: BrowserContext) -> Screen:
+    screen = await new_tab(window, stage.discord.page_url, {"width": width, "height": height})
     await screen.open(stage.discord.world.alice, stage.discord.world.general)
     return screen
 
@@ -128,12 +128,12 @@ async def test_a_press_elsewhere_leaves_the_list_and_still_counts(stage: Specime
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (380, 760)])
 @pytest.mark.parametrize("before", [0, 30])
 async def test_a_list_does_not_cover_the_picture_above_its_field(
-    stage: SpecimenStage, browser: Browser, width: int, height: int, before: int
+    stage: SpecimenStage, window: BrowserContext, width: int, height: int, before: int
 ) -> None:
     for number in range(before):
         await stage.discord.say(stage.discord.world.bob, stage.discord.world.general, f"message {number}")
     await shown(stage, grid(stage))
-    screen = await open_at(width, height, stage, browser)
+    screen = await open_at(width, height, stage, window)
     at = await box_of(field(screen))
     await field(screen).press("Enter")
     await expect(screen.options).to_have_count(25)
@@ -149,10 +149,12 @@ async def test_a_list_does_not_cover_the_picture_above_its_field(
     await expect(screen.button("Done")).to_be_in_viewport(ratio=1)
     await screen.press("Escape")
     assert (await box_of(field(screen)))["y"] == at["y"]
-    await screen.page.context.close()
+    await screen.page.close()
 
 
-async def test_a_list_above_its_field_stays_there_while_it_is_filtered(stage: SpecimenStage, browser: Browser) -> None:
+async def test_a_list_above_its_field_stays_there_while_it_is_filtered(
+    stage: SpecimenStage, window: BrowserContext
+) -> None:
     async def answer(interaction: discord.Interaction) -> None:
         modal = ui.Modal(title="A form")
         for name in ("One", "Two", "Three"):
@@ -161,7 +163,7 @@ async def test_a_list_above_its_field_stays_there_while_it_is_filtered(stage: Sp
         modal.add_item(ui.Label(text="Cells", component=ui.Select(max_values=25, options=options)))
         await interaction.response.send_modal(modal)
 
-    screen = await open_at(1280, 620, stage, browser)
+    screen = await open_at(1280, 620, stage, window)
     await screen.ask(stage, answer)
     await screen.modal.locator(".select").click()
     for typed, count in (("", 25), ("E5", 1)):
@@ -169,7 +171,7 @@ async def test_a_list_above_its_field_stays_there_while_it_is_filtered(stage: Sp
         await expect(screen.options).to_have_count(count)
         list_, at = await box_of(popup(screen)), await box_of(screen.modal.locator(".select"))
         assert list_["y"] >= 0 and 0 <= at["y"] - (list_["y"] + list_["height"]) <= 6
-    await screen.page.context.close()
+    await screen.page.close()
 
 
 async def test_a_list_stays_at_its_field_when_the_conversation_moves(stage: SpecimenStage, screen: Screen) -> None:
@@ -206,10 +208,10 @@ async def test_suggestions_above_the_message_field_are_no_stop_of_their_own(
 
 @pytest.mark.parametrize("where", ["above the end", "at the end"])
 async def test_the_field_stays_in_view_when_its_message_changes(
-    stage: SpecimenStage, browser: Browser, where: str
+    stage: SpecimenStage, window: BrowserContext, where: str
 ) -> None:
     world = stage.discord.world
-    screen = await open_at(380, 760, stage, browser)
+    screen = await open_at(380, 760, stage, window)
     await shown(stage, grid(stage))
     if where == "above the end":
         await stage.discord.say(world.bob, world.general, "\n".join("long" for _ in range(26)))
@@ -220,7 +222,7 @@ async def test_the_field_stays_in_view_when_its_message_changes(
     await until(lambda: stage.bot.seen)
     await expect(screen.button("Cells…: A1", screen.messages.first)).to_be_focused()
     await in_view_with_its_frame(screen, field(screen))
-    await screen.page.context.close()
+    await screen.page.close()
 
 
 async def in_view_with_its_frame(screen: Screen, control: Locator) -> None:

@@ -7,14 +7,14 @@ from typing import Any
 import discord
 import pytest
 from discord import ui
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, BrowserContext, expect
 
 from bot.ops.endpoints import point_discord_at
 from bot.sandbox import FakeDiscord, Upload, page_server
 from tests.bot.sandbox.conftest import SpecimenStage, png
 from tests.ports import free_port
 
-from .conftest import Screen, new_screen, shown
+from .conftest import Screen, new_screen, new_tab, shown
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -99,10 +99,10 @@ async def test_all_words_can_be_read(stage: SpecimenStage, browser: Browser, sch
 
 
 @pytest.mark.parametrize("width", [380, 720, 1024, 1280, 2560])
-async def test_it_fits_every_width(stage: SpecimenStage, browser: Browser, width: int) -> None:
+async def test_it_fits_every_width(stage: SpecimenStage, window: BrowserContext, width: int) -> None:
     world = stage.discord.world
     await fill(stage)
-    screen = await new_screen(browser, stage.discord.page_url, viewport={"width": width, "height": 700})
+    screen = await new_tab(window, stage.discord.page_url, {"width": width, "height": 700})
     await screen.open(world.alice, world.general)
     await expect(screen.messages).to_have_count(3)
     await screen.pick_command("anima imagine")
@@ -118,12 +118,14 @@ async def test_it_fits_every_width(stage: SpecimenStage, browser: Browser, width
     assert too_wide == []
     sides = [await screen.page.locator(part).is_visible() for part in ("#sidebar", "#members")]
     assert sides == [width > 720, width > 1100]
-    await screen.page.context.close()
+    await screen.page.close()
 
 
-async def test_on_a_small_screen_the_sides_open_over_the_conversation(stage: SpecimenStage, browser: Browser) -> None:
+async def test_on_a_small_screen_the_sides_open_over_the_conversation(
+    stage: SpecimenStage, window: BrowserContext
+) -> None:
     world = stage.discord.world
-    screen = await new_screen(browser, stage.discord.page_url, viewport={"width": 380, "height": 700})
+    screen = await new_tab(window, stage.discord.page_url, {"width": 380, "height": 700})
     await screen.open(world.alice, world.general)
     opener = screen.button("Channels and users")
     await opener.click()
@@ -137,7 +139,7 @@ async def test_on_a_small_screen_the_sides_open_over_the_conversation(stage: Spe
     await expect(screen.page.locator("#sidebar")).not_to_be_visible()
     await screen.button("Members").click()
     await expect(screen.page.locator("#members .member", has_text="Emi")).to_be_visible()
-    await screen.page.context.close()
+    await screen.page.close()
 
 
 async def test_everything_that_can_be_pressed_has_a_name(stage: SpecimenStage, screen: Screen) -> None:

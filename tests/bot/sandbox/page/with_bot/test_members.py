@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.async_api import Browser, Locator, expect
+from playwright.async_api import BrowserContext, Locator, expect
 
 from bot.text.languages import LANGUAGES
 from tests.bot.harness import Stage
 from tests.bot.harness import until as eventually
-from tests.bot.sandbox.page.conftest import Screen, new_screen
+from tests.bot.sandbox.page.conftest import Screen, new_tab
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -27,12 +27,12 @@ async def drawn(stage: Stage, count: int) -> None:
 @pytest.mark.parametrize("width", [380, 1280])
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_buttons_under_an_image_take_two_rows_in_every_language(
-    stage: Stage, browser: Browser, language: str, width: int
+    stage: Stage, window: BrowserContext, language: str, width: int
 ) -> None:
     stage.discord.world.guild.locale = language
     for count in (1, 2, 3, 4):
         await stage.draw("1girl", count=count)
-    screen = await new_screen(browser, stage.discord.page_url, viewport={"width": width, "height": 800})
+    screen = await new_tab(window, stage.discord.page_url, {"width": width, "height": 800})
     await screen.open(stage.bob, stage.general)
     await expect(screen.messages).to_have_count(4)
     for message, buttons in zip(await screen.messages.all(), (5, 6, 8, 10), strict=True):
@@ -41,7 +41,7 @@ async def test_buttons_under_an_image_take_two_rows_in_every_language(
         boxes = [box for button in await under.all() if (box := await button.bounding_box()) is not None]
         assert all(box["x"] >= 0 and box["x"] + box["width"] <= width for box in boxes)
         assert len({round(box["y"]) for box in boxes}) <= 2
-    await screen.page.context.close()
+    await screen.page.close()
 
 
 async def test_each_of_several_is_upscaled_by_its_asker_and_varied_by_another_member(

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, BrowserContext, expect
 
 from bot.jobs.acknowledgement.origin import Origin
 from storage.schema import JobState
 from tests.bot import harness
 from tests.bot.harness import Stage
-from tests.bot.sandbox.page.conftest import Screen, new_screen, until
+from tests.bot.sandbox.page.conftest import Screen, new_screen, new_tab, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -24,8 +24,8 @@ async def jobs(stage: Stage) -> int:
     return sum(statistics.jobs.values())
 
 
-async def test_a_comparison_is_asked_for_by_keyboard_at_380_pixels(stage: Stage, browser: Browser) -> None:
-    screen = await new_screen(browser, stage.discord.page_url, viewport={"width": 380, "height": 700})
+async def test_a_comparison_is_asked_for_by_keyboard_at_380_pixels(stage: Stage, window: BrowserContext) -> None:
+    screen = await new_tab(window, stage.discord.page_url, {"width": 380, "height": 700})
     await screen.open(stage.alice, stage.general)
     await screen.text.focus()
     await screen.type("/anima compare")
@@ -54,7 +54,7 @@ async def test_a_comparison_is_asked_for_by_keyboard_at_380_pixels(stage: Stage,
     await expect(screen.options.first).to_be_visible()
     await screen.press("Enter")
     await expect(screen.last).to_contain_text("Only you can see this")
-    await screen.page.context.close()
+    await screen.page.close()
 
 
 @pytest.fixture
