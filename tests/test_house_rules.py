@@ -1,10 +1,13 @@
 """What keeps the project easy to find one's way in: short modules, small folders, one class for one name."""
 
-import ast
 from collections import defaultdict
 from pathlib import Path
 
-from tests.test_import_rules import PACKAGES, ROOT, files
+import pytest
+
+from tests.test_import_rules import PACKAGES, ROOT, files, outline
+
+pytestmark = pytest.mark.xdist_group("the modules' sources")
 
 MAX_LINES = 500
 MAX_FILES_IN_A_FOLDER = 13
@@ -31,13 +34,12 @@ def test_no_folder_has_too_many_files_to_be_looked_through() -> None:
 def test_no_two_classes_have_one_name() -> None:
     modules: dict[str, list[str]] = defaultdict(list)
     for path in files(*PACKAGES, "tests"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"), str(path))):
-            if isinstance(node, ast.ClassDef):
-                modules[node.name].append(str(path.relative_to(ROOT)))
+        for name in outline(path).classes:
+            modules[name].append(str(path.relative_to(ROOT)))
     assert {name for name, where in modules.items() if len(where) > 1} == SHARED_CLASS_NAMES
 
 
 def test_each_module_begins_with_what_it_is_for() -> None:
-    trees = {path: ast.parse(path.read_text("utf-8"), str(path)) for path in files(*PACKAGES, "tests")}
-    silent = [path for path, tree in trees.items() if tree.body and not ast.get_docstring(tree)]
+    outlines = {path: outline(path) for path in files(*PACKAGES, "tests")}
+    silent = [path for path, module in outlines.items() if not module.is_empty and not module.docstring]
     assert [str(path.relative_to(ROOT)) for path in silent] == []

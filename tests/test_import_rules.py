@@ -5,12 +5,15 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from tests.inference.test_process_end import POSIX_MODULES
+
+pytestmark = pytest.mark.xdist_group("the modules' sources")  # parsed once, by one worker
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("bot", "inference", "storage")
@@ -56,14 +59,45 @@ def module_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports_in(path: Path) -> Iterator[tuple[str, str | None]]:
-    """The modules that a file imports from anywhere in it, each with the name that it takes from there, if any."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"), str(path))):
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, None) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}:{node.lineno} imports relatively"
-            yield from ((node.module or "", alias.name) for alias in node.names)
+@dataclass(frozen=True)
+class Outline:
+    """What the rules ask about a module. The tree that it is read from is too large to be kept.
+
+    imports: the modules that are imported anywhere in it, each with the name that is taken from there, if any.
+    relative_imports: the lines of those that do not name the whole module.
+    """
+
+    is_empty: bool
+    docstring: str | None
+    classes: tuple[str, ...]
+    imports: tuple[tuple[str, str | None], ...]
+    relative_imports: tuple[int, ...]
+
+
+@cache
+def outline(path: Path) -> Outline:
+    tree = ast.parse(path.read_text("utf-8"), str(path))
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef | ast.Import | ast.ImportFrom)]
+    return Outline(
+        is_empty=not tree.body,
+        docstring=ast.get_docstring(tree),
+        classes=tuple(node.name for node in nodes if isinstance(node, ast.ClassDef)),
+        imports=tuple(imported for node in nodes for imported in _imported_by(node)),
+        relative_imports=tuple(node.lineno for node in nodes if isinstance(node, ast.ImportFrom) and node.level),
+    )
+
+
+def _imported_by(node: ast.stmt) -> Iterator[tuple[str, str | None]]:
+    if isinstance(node, ast.Import):
+        yield from ((alias.name, None) for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        yield from ((node.module or "", alias.name) for alias in node.names)
+
+
+def imports_in(path: Path) -> tuple[tuple[str, str | None], ...]:
+    module = outline(path)
+    assert module.relative_imports == (), f"{path}:{module.relative_imports[0]} imports relatively"
+    return module.imports
 
 
 @cache
