@@ -21,6 +21,9 @@ OLDEST = (3, 35)
 #: How long a write waits for another process to finish its own.
 BUSY_SECONDS = 10
 
+#: How a transaction begins that is not told otherwise.
+READING = "BEGIN"
+
 #: Readers and the writer do not wait for each other.
 WAL = "PRAGMA journal_mode = WAL"
 PRAGMAS = (
@@ -61,8 +64,11 @@ def sqlite_engine(url: URL) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
-        if statement := connection.get_execution_options().get("begin", "BEGIN"):
-            connection.exec_driver_sql(statement)
+        if statement := connection.get_execution_options().get("begin", READING):
+            if statement == READING:
+                connection.connection.driver_connection.begin_reading()  # type: ignore[union-attr]
+            else:
+                connection.exec_driver_sql(statement)
 
     return engine
 

@@ -1,7 +1,8 @@
 """A connection to SQLite that needs one thread switch and back per statement.
 
 aiosqlite makes a trip each to create a cursor, execute, fetch and close. A trip is two switches between threads, which
-cost more than most statements. Here the four are one.
+cost more than most statements. Here the four are one. The BEGIN of a transaction that only reads goes along with its
+first statement, which is when SQLite takes its snapshot anyway, and nobody waits for its end.
 """
 
 import sqlite3
@@ -17,6 +18,33 @@ ROWS = 100
 
 
 class SingleTripConnection(aiosqlite.Connection):
+    #: Whether the transaction only reads; and whether its BEGIN is still to be sent to the thread.
+    _only_reads = False
+    _is_to_begin = False
+
+    def begin_reading(self) -> None:
+        """The next statement begins a transaction, whose end is a rollback."""
+        self._only_reads = self._is_to_begin = True
+
+    def takes_begin(self) -> bool:
+        """Whether the statement that asks has to begin the transaction; only the first one is told so."""
+        takes, self._is_to_begin = self._is_to_begin, False
+        return takes
+
+    async def commit(self) -> None:
+        self._is_to_begin = self._only_reads = False
+        await super().commit()
+
+    async def rollback(self) -> None:
+        has_not_begun, only_reads = self.takes_begin(), self._only_reads
+        self._only_reads = False
+        if has_not_begun:
+            return
+        if only_reads:
+            self._tx.put_nowait((None, self._conn.rollback))  # comes before any later statement of this connection
+        else:
+            await super().rollback()
+
     def cursor(self) -> "SingleTripCursor":  # type: ignore[override]
         return SingleTripCursor(self)
 
@@ -41,11 +69,13 @@ class SingleTripCursor:
         return self
 
     async def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Self:
-        await self._connection.trip(self._run, sqlite3.Cursor.execute, statement, parameters)
+        begins = self._connection.takes_begin()
+        await self._connection.trip(self._run, sqlite3.Cursor.execute, statement, parameters, begins)
         return self
 
     async def executemany(self, statement: str, parameters: Sequence[Sequence[Any]]) -> Self:
-        await self._connection.trip(self._run, sqlite3.Cursor.executemany, statement, parameters)
+        begins = self._connection.takes_begin()
+        await self._connection.trip(self._run, sqlite3.Cursor.executemany, statement, parameters, begins)
         return self
 
     async def fetchmany(self, size: int) -> list[Any]:
@@ -65,8 +95,10 @@ class SingleTripCursor:
             cursor, self._open = self._open, None
             await self._connection.trip(cursor.close)
 
-    def _run(self, execute: Any, statement: str, parameters: Sequence[Any]) -> None:
+    def _run(self, execute: Any, statement: str, parameters: Sequence[Any], begins: bool) -> None:
         """In the connection's thread."""
+        if begins:
+            self._connection._conn.execute("BEGIN").close()
         cursor = self._open = self._connection._conn.cursor()
         execute(cursor, statement, parameters)
         self._rows = cursor.fetchmany(ROWS)

@@ -32,13 +32,31 @@ def numbers(count: int) -> Any:
     return text(f"WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < {count}) SELECT x FROM n")
 
 
-async def test_a_question_is_one_trip_between_beginning_and_end(
-    sqlite: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_question_is_one_trip(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     with trips(monkeypatch) as made:
         async with sqlite.transactions.reading() as connection:
             assert (await connection.scalars(numbers(3))).all() == [1, 2, 3]
-    assert len(made) == 3
+    assert len(made) == 1
+
+
+async def test_all_answers_of_a_transaction_are_of_one_moment(sqlite: Database) -> None:
+    count = text("SELECT count(*) FROM preferences")
+    async with sqlite.transactions.reading() as connection:
+        before = await connection.scalar(count)
+        await sqlite.preferences.change_defaults(1, {"steps": 12})
+        assert await connection.scalar(count) == before
+    async with sqlite.transactions.reading() as connection:
+        assert await connection.scalar(count) == before + 1
+
+
+async def test_what_is_written_where_only_reading_was_announced_is_not_kept(sqlite: Database) -> None:
+    for _ in range(2):
+        async with sqlite.transactions.reading() as connection:
+            await connection.execute(text("CREATE TABLE proof (x)"))
+    async with sqlite.transactions.reading():
+        pass  # without a statement
+    async with sqlite.transactions.writing() as connection:
+        await connection.execute(text("CREATE TABLE proof (x)"))
 
 
 @pytest.mark.parametrize("count", [1, ROWS - 1, ROWS, ROWS + 1, 3 * ROWS])
