@@ -224,17 +224,16 @@ class AnimaClient(ShardedClient):
 
     async def on_ready(self) -> None:
         """All servers are known by now, including unavailable ones."""
-        for shard_id in self.shards:
-            await self._look_at_servers(shard_id)
+        await self._look_at_servers(*self.shards)
 
     async def on_shard_ready(self, shard_id: int) -> None:
         if self.is_ready():  # a shard that had to start a new session; before that `on_ready` checks all of them
             await self._look_at_servers(shard_id)
 
-    async def _look_at_servers(self, shard_id: int) -> None:
-        """What changed in a shard's servers while it was not connected."""
-        server_ids = self.server_ids(shard_id)
-        await self.moderation.drop_of_missing_servers(server_ids, among=partial(self.is_on_shard, shard_id=shard_id))
+    async def _look_at_servers(self, *shard_ids: int) -> None:
+        """What changed in the servers of some shards while they were not connected."""
+        server_ids = {guild_id for shard_id in shard_ids for guild_id in self.server_ids(shard_id)}
+        await self.moderation.drop_of_missing_servers(server_ids, lambda guild_id: self.shard_of(guild_id) in shard_ids)
         for guild_id in server_ids:
             await self._leave_unless_allowed(guild_id)
 

@@ -10,11 +10,9 @@ Only the bot that holds the claim accepts and draws jobs. All but cancellations 
 ClaimLost in a bot that has lost it.
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
-from datetime import datetime, timedelta
-from statistics import median
+from datetime import datetime
 from types import EllipsisType
 from typing import Any
 
@@ -24,9 +22,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from storage import quotas
 from storage.backend.clock import Clock
 from storage.backend.drawing_claim import DrawingClaim
-from storage.backend.transactions import Transactions, all_uncancellable
+from storage.backend.transactions import Transactions, all_uncancellable, in_groups
 from storage.images import NewImage, add_images
-from storage.quotas import Account, Usage, read_usage
+from storage.quotas import Account, read_usage
 from storage.records.jobs import (
     COMES_FROM,
     LIVE,
@@ -37,10 +35,10 @@ from storage.records.jobs import (
     NewJob,
     OverQuota,
     QueueSummary,
-    Statistics,
     TooManyWaiting,
     Unfinished,
 )
+from storage.records.statistics import Statistics, read_statistics
 from storage.schema import JobState, charges, jobs, pictures, renders
 from storage.source_images import add_mask, add_source_image
 from storage.unanswered import forget_unanswered
@@ -124,7 +122,7 @@ class Jobs:
         which = (jobs.c.id == job_id) & (jobs.c.user_id == user_id) & (jobs.c.state == JobState.QUEUED)
         if not await self._change(connection, which, JobState.CANCELLED, finished_at=now, ended_by=user_id):
             return None
-        await quotas.refund(connection, job_id, now)
+        await quotas.refund(connection, [job_id], now)
         return await _find(connection, jobs.c.id == job_id)
 
     async def last_drawn_at(self) -> datetime | None:
@@ -268,9 +266,7 @@ class Jobs:
                 .returning(*jobs.c)
             )
             ended = sorted((_job(row) for row in changed), key=lambda job: job.id)
-            for job in ended:
-                await quotas.refund(connection, job.id, now)
-                await connection.execute(delete(pictures).where(pictures.c.job_id == job.id))
+            await _undo(connection, [job.id for job in ended], now)
         for job in ended:
             self._notify_watchers(job)
         return tuple(ended)
@@ -288,8 +284,7 @@ class Jobs:
         async with self._transactions.writing() as connection:
             if not await self._change(connection, jobs.c.id == job_id, state, finished_at=now, **how):
                 return False
-            await quotas.refund(connection, job_id, now)
-            await connection.execute(delete(pictures).where(pictures.c.job_id == job_id))
+            await _undo(connection, [job_id], now)
             job = await _find(connection, jobs.c.id == job_id)
         self._notify_watchers(job)
         return True
@@ -357,6 +352,12 @@ class Jobs:
         async with self._transactions.reading() as connection:
             return await find_all(connection, jobs.c.state.in_(LIVE))
 
+    async def servers_of_live(self, said: str) -> frozenset[int]:
+        """The servers with unfinished jobs in whose parameters `said` is true."""
+        which = jobs.c.state.in_(LIVE) & jobs.c.guild_id.is_not(None) & jobs.c.parameters[said].as_boolean()
+        async with self._transactions.reading() as connection:
+            return frozenset(await connection.scalars(select(jobs.c.guild_id).where(which).distinct()))
+
     async def live_of(self, user_id: int) -> tuple[Job, ...]:
         async with self._transactions.reading() as connection:
             return await find_all(connection, (jobs.c.user_id == user_id) & jobs.c.state.in_(LIVE))
@@ -399,39 +400,8 @@ class Jobs:
 
     async def statistics(self, since: datetime, guild_id: int | None = None) -> Statistics:
         """Of one server, or of all if `guild_id` is None."""
-        here = jobs.c.queued_at >= since
-        paid_here = charges.c.reserved_at >= since
-        if guild_id is not None:
-            here &= jobs.c.guild_id == guild_id
-            paid_here &= charges.c.guild_id == guild_id
         async with self._transactions.reading() as connection:
-            count_by_state = [func.count().filter(jobs.c.state == state) for state in JobState]
-            counts = await connection.execute(select(jobs.c.kind, *count_by_state).where(here).group_by(jobs.c.kind))
-            states, kinds = Counter[JobState](), Counter[str]()
-            for kind, *by_state in counts:
-                states.update(dict(zip(JobState, by_state, strict=True)))
-                kinds[kind] = sum(by_state)
-            people = await connection.scalar(select(func.count(jobs.c.user_id.distinct())).where(here))
-            drawn = await connection.scalar(
-                select(func.count()).select_from(jobs.join(pictures, pictures.c.job_id == jobs.c.id)).where(here)
-            )
-            spent = await connection.scalar(select(func.sum(charges.c.spent)).where(paid_here))
-            times = await connection.execute(
-                select(jobs.c.queued_at, jobs.c.started_at, jobs.c.rendered_at)
-                .where(here, jobs.c.state == JobState.DELIVERED)
-                .order_by(jobs.c.queued_at.desc())
-                .limit(500)
-            )
-            latest = times.all()
-            return Statistics(
-                jobs=+states,
-                kinds=kinds,
-                people=people or 0,
-                images=drawn or 0,
-                credits=spent or 0.0,
-                median_wait=_median([row.started_at - row.queued_at for row in latest]),
-                median_drawing=_median([row.rendered_at - row.started_at for row in latest]),
-            )
+            return await read_statistics(connection, since, guild_id)
 
 
 class _NotAccepted(Exception):
@@ -451,7 +421,7 @@ async def _check(
     if allowance.credits is not None:
         usage = await read_usage(connection, account, now)
         if not usage.has_room(cost, allowance.credits):
-            raise _NotAccepted(_over_quota(usage, cost, allowance.credits))
+            raise _NotAccepted(OverQuota.of(usage, cost, allowance.credits))
 
 
 async def _write(connection: AsyncConnection, new: NewJob, now: datetime) -> Job:
@@ -461,6 +431,13 @@ async def _write(connection: AsyncConnection, new: NewJob, now: datetime) -> Job
         insert(jobs).values(**values, state=JobState.QUEUED, attempts=0, told=False, queued_at=now).returning(*jobs.c)
     )
     return _job(written.one())
+
+
+async def _undo(connection: AsyncConnection, job_ids: Sequence[int], now: datetime) -> None:
+    """Refund jobs that end undelivered, and delete their images. As many statements for many jobs as for one."""
+    for some in in_groups(job_ids):
+        await quotas.refund(connection, some, now)
+        await connection.execute(delete(pictures).where(pictures.c.job_id.in_(some)))
 
 
 async def _find(connection: AsyncConnection, which: ColumnElement[bool]) -> Job | None:
@@ -484,14 +461,6 @@ async def _count_waiting(connection: AsyncConnection, account: Account) -> int:
 
 def _unnotified() -> ColumnElement[bool]:
     return ~jobs.c.told & jobs.c.finished_at.is_not(None)
-
-
-def _over_quota(usage: Usage, cost: float, limit: float) -> OverQuota:
-    return OverQuota(usage.spent, cost, limit, usage.room_at(cost, limit))
-
-
-def _median(periods: list[timedelta]) -> timedelta | None:
-    return timedelta(seconds=median(period.total_seconds() for period in periods)) if periods else None
 
 
 def _job(row: Row[Any]) -> Job:

@@ -5,7 +5,7 @@ job has one charge, opened once and closed once, so nothing is charged or refund
 becomes no job is charged by the id of its interaction, once it is done, however often it is begun again.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -185,19 +185,19 @@ async def settle(connection: AsyncConnection, job_id: int, now: datetime, cost: 
         if cost is None
         else case((charges.c.reserved < cost, charges.c.reserved), else_=literal(cost, Credits))
     )
-    await _close(connection, job_id, ChargeState.SETTLED, spent, now)
+    await _close(connection, [job_id], ChargeState.SETTLED, spent, now)
 
 
-async def refund(connection: AsyncConnection, job_id: int, now: datetime) -> None:
-    await _close(connection, job_id, ChargeState.REFUNDED, literal(0.0, Credits), now)
+async def refund(connection: AsyncConnection, job_ids: Sequence[int], now: datetime) -> None:
+    await _close(connection, job_ids, ChargeState.REFUNDED, literal(0.0, Credits), now)
 
 
 async def _close(
-    connection: AsyncConnection, job_id: int, state: ChargeState, spent: ColumnElement[float], now: datetime
+    connection: AsyncConnection, job_ids: Sequence[int], state: ChargeState, spent: ColumnElement[float], now: datetime
 ) -> None:
     await connection.execute(
         update(charges)
-        .where(charges.c.job_id == job_id, charges.c.state == ChargeState.RESERVED)
+        .where(charges.c.job_id.in_(job_ids), charges.c.state == ChargeState.RESERVED)
         .values(state=state, spent=spent, closed_at=now)
     )
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: The smallest cost that the database keeps: a tiny image of one step is hardly any work.
 LEAST_COST = 0.001
+#: The name under which `in_own_server` is stored.
+IN_OWN_SERVER = "in_own_server"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 import discord
 
+from bot.generation.spec import IN_OWN_SERVER
 from bot.jobs.delivery.delivery import Delivery
 from bot.jobs.delivery.outbox import Outbox, retry_storage
 from bot.jobs.log_channels import LogChannels
@@ -140,8 +141,7 @@ class Moderation:
         `among`: of which servers that is known. Jobs in servers where the bot was never a member (user installs)
         continue.
         """
-        live = await retry_storage(self._database.jobs.live)
-        asked_in = {job.guild_id for job in live if job.guild_id is not None and job.parameters.get("in_own_server")}
+        asked_in = await retry_storage(lambda: self._database.jobs.servers_of_live(IN_OWN_SERVER))
         for guild_id in filter(among, sorted(asked_in.difference(guild_ids))):
             await self.drop_of_removed_server(guild_id)
 

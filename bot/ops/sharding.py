@@ -180,8 +180,8 @@ class ShardedClient(discord.AutoShardedClient):
             return {guild.id for guild in self.guilds if guild.shard_id == shard_id}
         return set(self._listed.get(shard_id, ()))
 
-    def is_on_shard(self, guild_id: int, shard_id: int) -> bool:
-        return (guild_id >> 22) % (self.shard_count or 1) == shard_id
+    def shard_of(self, guild_id: int) -> int:
+        return (guild_id >> 22) % (self.shard_count or 1)
 
     def _receive_ready(self, data: Any) -> None:
         """discord.py keeps servers that the bot was removed from while the shard was not connected."""

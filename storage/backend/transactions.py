@@ -5,7 +5,7 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from datetime import timedelta
 from functools import wraps
@@ -28,6 +28,8 @@ PROGRAMMING_ERRORS = (exc.IntegrityError, exc.DataError, exc.ProgrammingError, e
 IDLE_IN_TRANSACTION = "60000"
 #: Seconds between two questions whether a transaction was committed.
 ASK_AGAIN_AFTER = 0.2
+#: SQLite and PostgreSQL take some 30,000.
+VALUES_AT_A_TIME = 1000
 #: How long the token of a committed transaction is kept.
 COMMITS_KEPT = timedelta(minutes=10)
 
@@ -229,6 +231,12 @@ def _log_failure(task: asyncio.Task[Any]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         is_outage = isinstance(error, StorageUnavailable)
         logger.warning("a change could not be made: %s", error, exc_info=None if is_outage else error)
+
+
+def in_groups(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """So many values as one statement takes, and then the next ones."""
+    for first in range(0, len(values), VALUES_AT_A_TIME):
+        yield values[first : first + VALUES_AT_A_TIME]
 
 
 class HasTransactions(Protocol):

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
+from typing import Any, Self
 
-from storage.quotas import Account
+from storage.quotas import Account, Usage
 from storage.schema import JobState
 
 LIVE = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.RENDERED})
@@ -102,6 +102,10 @@ class OverQuota:
     limit: float
     room_at: datetime | None
 
+    @classmethod
+    def of(cls, usage: Usage, cost: float, limit: float) -> Self:
+        return cls(usage.spent, cost, limit, usage.room_at(cost, limit))
+
 
 @dataclass(frozen=True)
 class Unfinished:
@@ -118,16 +122,3 @@ class QueueSummary:
 
     live: Mapping[JobState, int]
     oldest_queued_at: datetime | None
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """Of one server or all of them, since some time. The medians are of the latest deliveries; None without any."""
-
-    jobs: Mapping[JobState, int]
-    kinds: Mapping[str, int]
-    people: int
-    images: int
-    credits: float
-    median_wait: timedelta | None
-    median_drawing: timedelta | None

@@ -1,9 +1,15 @@
 """Jobs, their states and limits."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from math import ceil
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
+from storage.backend import transactions
 from storage.database import Database
 from storage.jobs import Accepted, Allowance, AlreadyAccepted, OverQuota, QueueSummary, TooManyWaiting
 from storage.schema import JobState
@@ -291,6 +297,45 @@ async def test_a_servers_jobs_in_given_states_are_cancelled(database):
     assert [job.id for job in await database.jobs.live()] == [elsewhere.id, outside.id]
     assert (await database.jobs.get(outside.id)).state is JobState.QUEUED
     assert await broken_rules(database) == []
+
+
+@pytest.mark.parametrize("count", [3, 12])
+async def test_many_jobs_end_by_as_few_statements_as_one(database, monkeypatch, count):
+    """Else a pause of everything keeps all others from writing for as long as there are jobs."""
+    monkeypatch.setattr(transactions, "VALUES_AT_A_TIME", 6)
+    spent = [await accepted(database, cost=2.0) for _ in range(count)] + [await rendered(database, cost=3.0)]
+    with executed(database) as statements:
+        ended = await database.jobs.cancel_everywhere("paused", by=ADMIN)
+    assert [job.id for job in ended] == [job.id for job in spent]
+    assert len([each for each in statements if each.startswith(("UPDATE charges", "DELETE"))]) == 2 * ceil(
+        (count + 1) / 6
+    )
+    assert (await database.quotas.usage(spent[0].account)).spent == 0
+    assert await database.images.of_job(spent[-1].id) == ()
+    assert await broken_rules(database) == []
+
+
+async def test_servers_with_unfinished_jobs_are_found_without_reading_the_jobs(database):
+    for guild_id in (GUILD, GUILD, GUILD + 1):
+        await running(database, guild_id=guild_id, parameters={"in_own_server": True})
+    await accepted(database, guild_id=GUILD + 2, parameters={"in_own_server": False})
+    await accepted(database, guild_id=GUILD + 3)
+    await accepted(database, guild_id=None, parameters={"in_own_server": True})
+    await delivered(database, guild_id=GUILD + 4, parameters={"in_own_server": True})
+    assert await database.jobs.servers_of_live("in_own_server") == {GUILD, GUILD + 1}
+
+
+@contextmanager
+def executed(database: Database) -> Iterator[list[str]]:
+    """The statements that the database runs meanwhile."""
+    statements: list[str] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    event.listen(database._engine.sync_engine, "before_cursor_execute", note)
+    yield statements
+    event.remove(database._engine.sync_engine, "before_cursor_execute", note)
 
 
 async def test_a_job_gives_way_to_another_only_if_that_is_accepted(database):

@@ -31,6 +31,7 @@ async def ask_everything(database: Database, clock: Any) -> None:
     await database.jobs.requeue_interrupted()
     await database.jobs.live_of(ALICE)
     await database.jobs.live()
+    await database.jobs.servers_of_live("in_own_server")
     await database.jobs.cancel_of_person(ALICE, GUILD, "blocked", by=ADMIN)
     await database.jobs.cancel_of_person(ALICE, None, "blocked")
     await database.jobs.cancel_in_server(GUILD, "paused", states=[JobState.QUEUED])

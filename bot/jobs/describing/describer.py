@@ -169,7 +169,7 @@ class Describer:
     def _over_quota(self, interaction: Interaction, usage: Usage, limit: float | None) -> CannotDescribe:
         assert limit is not None
         self._refused("quota")
-        reason = OverQuota(usage.spent, COST, limit, usage.room_at(COST, limit))
+        reason = OverQuota.of(usage, COST, limit)
         return CannotDescribe(refusal(reason, in_server=settings_guild_id(interaction) is not None))
 
     async def _guesses(self, tagger: ImageTagger, png: bytes) -> list[TagGuess]:

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 import discord
 
+from bot.generation.spec import IN_OWN_SERVER
 from bot.jobs.delivery.refusals import MISSING_ACCESS
 from bot.jobs.delivery.transmission import in_any_case
 from bot.jobs.servers.lookup import ServerLookup
@@ -53,7 +54,7 @@ class Removals:
 
     def refused_job(self, job: Job, error: Exception) -> None:
         """The same for a job; ignored for user installs."""
-        if job.guild_id is not None and job.parameters.get("in_own_server"):
+        if job.guild_id is not None and job.parameters.get(IN_OWN_SERVER):
             self.refused(job.guild_id, error)
 
     async def run(self) -> None:
@@ -71,8 +72,7 @@ class Removals:
         await cancel(self._looking.values())
 
     async def _look_around(self) -> None:
-        live = await self._jobs.live()
-        asked_in = {job.guild_id for job in live if job.guild_id is not None and job.parameters.get("in_own_server")}
+        asked_in = await self._jobs.servers_of_live(IN_OWN_SERVER)
         self._looked_at = OrderedDict((guild_id, None) for guild_id in self._looked_at if guild_id in asked_in)
         new = sorted(asked_in.difference(self._looked_at))
         for guild_id in [*new, *self._looked_at][:SERVERS_PER_ROUND]:

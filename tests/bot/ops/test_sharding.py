@@ -93,6 +93,24 @@ async def test_shards_with_different_remainders_do_not_wait_for_each_other() -> 
         await asyncio.gather(*map(connect, range(3)))
 
 
+async def test_unfinished_jobs_are_looked_at_once_for_all_shards_and_not_read(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With 100,000 servers there are about a hundred shards, and ten thousand jobs take a second to read."""
+    async with begin(shards=16, max_concurrency=16) as stage:
+        asked: list[str] = []
+        monkeypatch.setattr(stage.database.jobs, "live", lambda: asked.append("all jobs"))
+        found = stage.database.jobs.servers_of_live
+
+        async def servers_of_live(said: str) -> frozenset[int]:
+            asked.append("servers")
+            return await found(said)
+
+        monkeypatch.setattr(stage.database.jobs, "servers_of_live", servers_of_live)
+        await stage.client.on_ready()
+        assert asked == ["servers"]
+
+
 async def test_connected_shards_answer_while_others_wait(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sharding, "IDENTIFY_EVERY", 3600.0)
     async with checked_standin(monkeypatch, sharding=Sharding(shards=2)) as standin:
