@@ -137,7 +137,10 @@ class AnimaClient(ShardedClient):
             self, self.database, self.server_lookup, settings.image_policy, self.removals.refused_job, requests
         )
         self.progress = StatusMessages(
-            self.delivery, lambda job: self.model_wait.queue_status(job), previews=settings.picture_classifier is None
+            self.delivery,
+            lambda job: self.model_wait.queue_status(job),
+            previews=settings.picture_classifier is None,
+            is_queued=self.queue.__contains__,
         )
         self.outbox = Outbox(jobs, self.delivery, self.progress)
         self.workers = Workers(

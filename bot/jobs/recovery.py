@@ -68,4 +68,4 @@ class Recovery:
             return
         if job.id not in self._queue:  # else it was accepted this moment
             self._queue.put(entry)
-        self._status.waits(job)
+        self._status.waits(job, at_once=False)

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import discord
 
-from bot.jobs.queue import Consumer, FairQueue, QueuedJob
+from bot.jobs.queue import Consumer, FairQueue, QueuedJob, QueuePosition
 from bot.messages.job import QueueStatus
 from storage.jobs import Job
 
@@ -41,12 +41,16 @@ class Forecast:
         position = self._queue.position(job.id)
         if position is None:
             return None
-        seconds = self.seconds_until_drawn(job.id)
+        seconds = self._seconds(job.id, lambda: position)
         ready_at = None if seconds is None else discord.utils.utcnow() + timedelta(seconds=seconds)
         return QueueStatus(position.jobs_ahead, ready_at)
 
     def seconds_until_drawn(self, job_id: int) -> float | None:
         """About how long an unfinished job still takes. None: nothing was drawn yet, or the job is not known."""
+        return self._seconds(job_id, lambda: self._queue.position(job_id))
+
+    def _seconds(self, job_id: int, find_position: Callable[[], QueuePosition | None]) -> float | None:
+        """`find_position` takes longer than everything else here."""
         engines, now = self._engines(), self._clock()
         typical = typical_pace(engines)
         if typical is None:
@@ -54,7 +58,7 @@ class Forecast:
         for engine in engines:
             if job_id in engine.batch.job_ids:
                 return engine.seconds_left(typical, now)
-        position, waiting = self._queue.position(job_id), self._queue.get(job_id)
+        position, waiting = find_position(), self._queue.get(job_id)
         if position is None or waiting is None:
             return None
         stretches = [(engine.seconds_left(typical, now), engine.consumer(typical)) for engine in engines]

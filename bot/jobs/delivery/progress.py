@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -40,6 +40,9 @@ logger = logging.getLogger(__name__)
 #: Seconds between two edits of one message.
 SHOWN_EVERY = 3.0
 EDITS_AT_A_TIME = 5
+#: Messages that are edited at the same time where there is no hurry. Each edit takes a connection, and a process may
+#: have about a thousand files and connections; after a restart many thousand jobs may be waiting.
+EDITS_UNDER_WAY = 50
 #: How many queued jobs are considered each time, so that a long queue costs no more than a short one.
 SCAN_LIMIT = 25
 #: Seconds by which the estimated time has to change to be worth an edit.
@@ -74,19 +77,23 @@ class _Shown:
     progress: JobProgress | None = None
     warned: bool = False  # that the token ends soon
 
+    def __post_init__(self) -> None:
+        is_by_token_only = self.job.private or JobSpec.is_by_token_only(self.job)
+        self.by_token_only = is_by_token_only and self.job.interaction_token is not None
+        self.asked_at = discord.utils.snowflake_time(self.job.interaction_id)
+
     def may_be_edited(self, now: float) -> bool:
         """An edit that has not been sent is dropped for a newer one."""
         return now >= self.due and (self.edit is None or self.edit.done or self.edit.drop_unsent())
 
-    @property
-    def token_ends_soon(self) -> bool:
-        by_token_only = self.job.private or JobSpec.is_by_token_only(self.job)
-        if not by_token_only or self.job.interaction_token is None:
+    def token_ends_soon(self, now: datetime) -> bool:
+        """Asked of every unfinished job every few seconds, so it has to be fast."""
+        if not self.by_token_only:
             return False
-        if discord.utils.utcnow() - self.job.queued_at >= TOKEN_ENDS_SOON:
+        if now - self.job.queued_at >= TOKEN_ENDS_SOON:
             return True
         # A request that was resumed is older than its job.
-        return TOKEN_ENDS_SOON <= discord_clock.age(self.job.interaction_id) < TOKEN_LIFETIME
+        return TOKEN_ENDS_SOON <= discord_clock.at(now) - self.asked_at < TOKEN_LIFETIME
 
 
 @dataclass
@@ -97,23 +104,43 @@ class StatusMessages:
     previews: bool = True
     #: Called with a job whose message was found to be deleted.
     deleted: Callable[[Job], None] = lambda job: None
+    #: Whether a job still waits in the queue; quicker than its status.
+    is_queued: Callable[[int], bool] = lambda job_id: True
     _waiting: OrderedDict[int, _Shown] = field(default_factory=OrderedDict)  # the least recently checked first
     _drawn: dict[int, _Shown] = field(default_factory=dict)
     #: For jobs whose messages are still loading: whether they ever showed anything.
     _first_words: dict[int, asyncio.Future[bool]] = field(default_factory=dict)
+    #: Jobs whose messages are not up to date, because many others are being edited.
+    _put_off: dict[int, None] = field(default_factory=dict)
+    _under_way: set[asyncio.Task[bool]] = field(default_factory=set)  # edits that show queued jobs
     _ended: bool = False
 
-    def waits(self, job: Job) -> asyncio.Future[bool]:
+    def waits(self, job: Job, *, at_once: bool = True) -> asyncio.Future[bool]:
         """A job was queued: its message shows its position, now and from time to time.
+
+        `at_once`: even if many other messages are being edited.
 
         Returns whether the message ever shows anything, once that is known.
         """
         shown = self._waiting[job.id] = self._drawn.pop(job.id) if job.id in self._drawn else _Shown(job)
         shown.progress = None
         first_words = self._first_words.setdefault(job.id, asyncio.get_running_loop().create_future())
-        if not shown.may_be_edited(time.monotonic()) or not self._show_queue_status(shown):
-            self.spoke(job.id, False)
+        if at_once or len(self._under_way) < EDITS_UNDER_WAY:
+            self._show_at_first(shown)
+        else:
+            self._put_off[job.id] = None
         return first_words
+
+    def _show_at_first(self, shown: _Shown) -> None:
+        if not shown.may_be_edited(time.monotonic()) or not self._show_queue_status(shown):
+            self.spoke(shown.job.id, False)
+
+    def _show_put_off(self) -> None:
+        while self._put_off and len(self._under_way) < EDITS_UNDER_WAY:
+            job_id = next(iter(self._put_off))
+            del self._put_off[job_id]
+            if job_id in self._waiting:
+                self._show_at_first(self._waiting[job_id])
 
     def spoke(self, job_id: int, shown: bool) -> None:
         """Record that a job's message shows something now, or never will."""
@@ -147,12 +174,13 @@ class StatusMessages:
             if shown.edit is not None:
                 shown.edit.drop_unsent()
             self.spoke(shown.job.id, False)
+        self._put_off.clear()
         self._drawn.clear()
         self._waiting.clear()
 
     async def interrupt_waiting(self) -> None:
         """Say in the messages of queued jobs that they continue after a restart, and show no more of them."""
-        await self._interrupt([shown for shown in self._waiting.values() if self.queue_status(shown.job) is not None])
+        await self._interrupt([shown for job_id, shown in self._waiting.items() if self.is_queued(job_id)])
 
     async def interrupt_all(self) -> None:
         """The same, also for jobs whose drawing was interrupted. Nothing is shown of any job afterwards."""
@@ -185,9 +213,9 @@ class StatusMessages:
                 logger.exception("progress could not be shown")
 
     def _look_around(self) -> None:
-        now, edits = time.monotonic(), 0
+        now, today, edits = time.monotonic(), discord.utils.utcnow(), 0
         for shown in [*self._drawn.values(), *self._waiting.values()]:
-            if not shown.warned and shown.token_ends_soon and shown.may_be_edited(now):
+            if not shown.warned and shown.token_ends_soon(today) and shown.may_be_edited(now):
                 self._warn(shown)
                 edits += 1
                 if edits == EDITS_AT_A_TIME:
@@ -206,10 +234,17 @@ class StatusMessages:
         if status is None or (shown.queue_status is not None and not _differs(shown.queue_status, status)):
             return False
         shown.queue_status = status
+        self._put_off.pop(shown.job.id, None)
         with speaking(messages.message_locale(shown.job)):
             view = messages.queued(shown.job, status, _note(shown))
-        self._begin(shown, self.delivery.show(shown.job, view))
+        edit = self._begin(shown, self.delivery.show(shown.job, view))
+        self._under_way.add(edit)
+        edit.add_done_callback(self._queued_one_edited)
         return True
+
+    def _queued_one_edited(self, edit: asyncio.Task[bool]) -> None:
+        self._under_way.discard(edit)
+        self._show_put_off()
 
     def _warn(self, shown: _Shown) -> None:
         """Announce, while the message can still be edited, that the images will come as a private message."""
@@ -242,10 +277,11 @@ class StatusMessages:
             )
         return await self.delivery.show(job, view, files, with_files=preview is not None)
 
-    def _begin(self, shown: _Shown, edit: Coroutine[Any, Any, bool]) -> None:
+    def _begin(self, shown: _Shown, edit: Coroutine[Any, Any, bool]) -> asyncio.Task[bool]:
         shown.due = time.monotonic() + SHOWN_EVERY
         shown.edit = Transmission(edit, name=f"status-{shown.job.id}", urgency=Urgency.PROGRESS)
         shown.edit.task.add_done_callback(partial(self._edited, shown))
+        return shown.edit.task
 
     def _edited(self, shown: _Shown, edit: asyncio.Task[bool]) -> None:
         if edit.cancelled():
@@ -264,7 +300,7 @@ class StatusMessages:
 
 
 def _note(shown: _Shown) -> str:
-    return say(messages.COMES_IN_PRIVATE) if shown.token_ends_soon else ""
+    return say(messages.COMES_IN_PRIVATE) if shown.token_ends_soon(discord.utils.utcnow()) else ""
 
 
 def _differs(before: QueueStatus, after: QueueStatus) -> bool:

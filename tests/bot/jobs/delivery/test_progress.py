@@ -307,6 +307,41 @@ async def test_a_long_line_costs_no_more_edits_than_a_short_one() -> None:
     assert len(shown.texts) == 200 + progress.EDITS_AT_A_TIME
 
 
+async def test_after_a_restart_few_messages_are_edited_at_a_time_and_new_ones_at_once() -> None:
+    """Each edit takes a connection, and ten thousand at a time more files than a process may have."""
+    places = {job_id: QueueStatus(job_id, None) for job_id in range(1, 301)}
+    shown = Shown()
+    shown.may_be_answered.clear()
+    messages = StatusMessages(shown, standing_at(places))  # type: ignore[arg-type]
+    first_words = [messages.waits(a_job(job_id), at_once=False) for job_id in range(1, 300)]
+    messages.waits(a_job(300))
+    await asyncio.sleep(0)
+    under_way = [task for task in asyncio.all_tasks() if task.get_name().startswith("status-")]
+    assert len(under_way) == progress.EDITS_UNDER_WAY + 1
+    await messages.end(299)
+    messages.draws(a_job(298), JobProgress(0.5, 2, 4))
+    shown.may_be_answered.set()
+    await asyncio.wait_for(asyncio.gather(*first_words[:298]), TIMEOUT)
+    await edits_are_made()
+    assert sorted(job_id for job_id, _ in shown.texts) == [*range(1, 299), 300]
+    assert all(words.result() for words in first_words[:298]) and not first_words[298].done()
+
+
+async def test_who_waits_is_told_of_an_interruption_without_asking_for_each_position() -> None:
+    """A position takes a quarter of a millisecond, during which a bot with 10,000 waiting jobs does nothing else."""
+
+    def position(job: Job) -> QueueStatus | None:
+        raise AssertionError("the position was asked for")
+
+    shown = Shown()
+    messages = StatusMessages(shown, standing_at({}), is_queued={1}.__contains__)  # type: ignore[arg-type]
+    for job_id in (1, 2):
+        messages.waits(a_job(job_id))
+    messages.queue_status = position
+    await Transmission(messages.interrupt_waiting(), "an interruption").task
+    assert [job_id for job_id, _ in shown.texts] == [1]
+
+
 async def test_previews_stand_side_by_side_and_only_where_they_may() -> None:
     halfway = JobProgress(0.5, 2, 4, [Image.new("RGB", (32, 48)), Image.new("RGB", (32, 48))])
     for previews in (True, False):
