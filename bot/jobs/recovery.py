@@ -39,9 +39,9 @@ class Recovery:
         unfinished = await self._database.jobs.requeue_interrupted(counting=counting)
         self._queue.restore_usage(await self._recent_use(unfinished.waiting))
         for job in unfinished.undelivered:
-            self._outbox.deliver_later(job)
+            self._outbox.deliver_later(job, overdue=True)
         for job in unfinished.unnotified:
-            self._outbox.report_failure_later(job)
+            self._outbox.report_failure_later(job, overdue=True)
         if unfinished.waiting:
             logger.info("%d jobs continue after a restart", len(unfinished.waiting))
             for job in unfinished.waiting:

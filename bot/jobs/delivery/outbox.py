@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 import aiohttp
@@ -30,6 +31,9 @@ logger = logging.getLogger(__name__)
 MAX_SURPRISES = 5
 #: Seconds before a request that got no answer is tried again; doubled each time.
 FIRST_RETRY, MAX_RETRY_DELAY = 2.0, 60.0
+#: Updates sent at the same time of those that were left over or failed before, of which there may be thousands after an
+#: outage. Each takes a connection, and memory for its images.
+OVERDUE_AT_A_TIME = 50
 #: Seconds for linking from a job's message to images posted elsewhere.
 POINTING_TIMEOUT = 10.0
 
@@ -55,21 +59,25 @@ async def retry_storage(ask: Callable[[], Awaitable[T]]) -> T:
 
 
 class Outbox:
-    """Sends at most one update per job at a time; `deliver_later` and `report_failure_later` start it."""
+    """Sends at most one update per job at a time; `deliver_later` and `report_failure_later` start it.
+
+    What is new is sent at once, and what is overdue a few at a time.
+    """
 
     def __init__(self, jobs: Jobs, delivery: Delivery, status: StatusMessages) -> None:
         self._jobs = jobs
         self._delivery = delivery
         self._status = status
         self._under_way: dict[int, Transmission[None]] = {}
+        self._turns = asyncio.Semaphore(OVERDUE_AT_A_TIME)
 
-    def deliver_later(self, job: Job) -> None:
+    def deliver_later(self, job: Job, *, overdue: bool = False) -> None:
         """Deliver the images of a job, while the next batch is drawn."""
-        self._begin(job, self._deliver(job))
+        self._begin(job, self._deliver(job, overdue))
 
-    def report_failure_later(self, job: Job, reason: str | None = None) -> None:
+    def report_failure_later(self, job: Job, reason: str | None = None, *, overdue: bool = False) -> None:
         """Notify the user of a failed job who has not been notified yet."""
-        self._begin(job, self._report_failure(job, reason or job.reason or messages.NOTHING_CAME))
+        self._begin(job, self._report_failure(job, reason or job.reason or messages.NOTHING_CAME, overdue))
 
     @about_its_job
     async def fail(self, job: Job, reason: str) -> None:
@@ -118,10 +126,10 @@ class Outbox:
         transmission.task.add_done_callback(arrived)
 
     @about_its_job
-    async def _deliver(self, job: Job) -> None:
+    async def _deliver(self, job: Job, overdue: bool) -> None:
         settled = await self._status.end(job.id)
         try:
-            place = await retry(lambda: self._delivery.deliver(job, unsettled=not settled), _DeliveryErrors().may_pass)
+            place = await self._retry(lambda: self._delivery.deliver(job, unsettled=not settled), overdue)
             self._status.spoke(job.id, place is not None)
             if place is not None:
                 await self._point_to(job, place)
@@ -145,6 +153,15 @@ class Outbox:
         finally:
             self._status.spoke(job.id, False)
 
+    async def _retry(self, send: Callable[[], Awaitable[T]], overdue: bool) -> T:
+        async def attempt() -> T:
+            nonlocal overdue
+            async with self._turns if overdue else nullcontext():
+                overdue = True
+                return await send()
+
+        return await retry(attempt, _DeliveryErrors().may_pass)
+
     async def _point_to(self, job: Job, place: Posted) -> None:
         try:
             async with asyncio.timeout(POINTING_TIMEOUT):
@@ -153,11 +170,11 @@ class Outbox:
             logger.info("its message could not be edited to link to its images")
 
     @about_its_job
-    async def _report_failure(self, job: Job, reason: str) -> None:
+    async def _report_failure(self, job: Job, reason: str, overdue: bool) -> None:
         """Users who cannot be reached now are notified after the next start."""
         await self._status.end(job.id)
         try:
-            await retry(lambda: self._delivery.report_failure(job, reason), _DeliveryErrors().may_pass)
+            await self._retry(lambda: self._delivery.report_failure(job, reason), overdue)
         except MessageDeleted:
             logger.info("its message was deleted, so its user is not notified")
             await retry_storage(lambda: self._jobs.mark_notified(job.id))

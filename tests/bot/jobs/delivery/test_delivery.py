@@ -271,6 +271,12 @@ async def _told(stage: Stage, job_id: int) -> bool:
     return job is not None and job.notified
 
 
+async def _is_drawn(stage: Stage, job_id: int) -> bool:
+    job = await stage.database.jobs.get(job_id)
+    message = None if job is None else stage.discord.messages.get(job.message_id)
+    return message is not None and "step 1" in message.text
+
+
 async def test_a_file_too_large_is_re_encoded_once_with_a_note(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(FILE_SIZE_LIMITS, 0, 10_000)
     stage.engine.noise = True
@@ -333,6 +339,7 @@ async def test_pictures_rendered_before_a_restart_are_posted_once_after_it(stage
 @pytest.mark.usefixtures("_impatient")
 async def test_a_failure_is_notified_as_soon_as_discord_answers(stage: Stage) -> None:
     job_id = await held(stage)
+    await until(lambda: _is_drawn(stage, job_id))  # the engine says nothing more afterwards
     fault = stage.discord.faults.answer("PATCH", EDITS, 502, {"message": "down", "code": 0}, times=30)
     await stage.database.jobs.fail(job_id, "The engine failed.")
     stage.client.outbox.report_failure_later(await stage.database.jobs.get(job_id))
