@@ -150,6 +150,7 @@ class AnimaClient(ShardedClient):
             self.progress,
             self.outbox,
             image_policy=settings.image_policy,
+            classifies=settings.picture_classifier is not None,
             drawn=self.metrics.drawn,
         )
         self.model_wait = ModelWait(

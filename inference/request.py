@@ -372,6 +372,7 @@ class EngineDescription:
     model_hash: AutoV2 of the default model's file, where engines of several machines must have the same; else empty.
     full_pass: with so many tokens in one pass of the transformer its device is busy, and more images in a batch save no
     time; None where that is not known.
+    classifies: whether an engine on another machine has a classifier.
     """
 
     name: str
@@ -381,6 +382,7 @@ class EngineDescription:
     loaded: tuple[str, ...] = ()
     model_hash: str = ""
     full_pass: int | None = None
+    classifies: bool = False
 
 
 class LoadedEngine(Protocol):

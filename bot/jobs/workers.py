@@ -38,9 +38,13 @@ class Workers:
         outbox: Outbox,
         *,
         image_policy: ImagePolicy | None = None,
+        classifies: bool = False,
         drawn: Callable[[str, Sequence[EncodedImage]], None] = lambda engine, images: None,
     ) -> None:
-        """`engines` by name. `drawn` is called with an engine's name and the images of every batch."""
+        """`engines` by name. `drawn` is called with an engine's name and the images of every batch.
+
+        `classifies`: whether the operator wants images classified.
+        """
         services = WorkerServices(
             queue,
             database,
@@ -51,8 +55,9 @@ class Workers:
             drawn,
             lambda: typical_pace(self._throughputs()),
         )
+        self._classifies = classifies
         self._workers = [
-            Worker(SupervisedEngine(name, client, self._changed, self._unlike_others), services)
+            Worker(SupervisedEngine(name, client, self._changed, self._problem), services)
             for name, client in engines.items()
         ]
         self._queue = queue
@@ -206,8 +211,14 @@ class Workers:
             engine.given_up = True
             self._hopeless.set_exception(engine.fatal or ModelUnavailable())
 
-    def _unlike_others(self, engine: SupervisedEngine, description: EngineDescription) -> str | None:
+    def _problem(self, engine: SupervisedEngine, description: EngineDescription) -> str | None:
         """Why an engine of another machine cannot draw for this bot: images must not depend on the engine."""
+        is_elsewhere = bool(description.model_hash)
+        if is_elsewhere and self._classifies and not description.classifies:
+            return (
+                "It has no classifier, and would show what the bot's PICTURE_CLASSIFIER is to hide. Set "
+                "PICTURE_CLASSIFIER on all machines with engines, and start `anima engine` there again."
+            )
         others = (worker.engine for worker in self._workers if worker.engine is not engine)
         first = next((other.description for other in others if other.loaded and other.description), None)
         if first is None or (first.model_hash, first.turbo) == (description.model_hash, description.turbo):

@@ -68,7 +68,10 @@ class EngineHost:
 
         def load(tell: Callable[[object], None]) -> None:
             description = self._engine.start()
-            tell(HostLoaded(replace(description, model_hash=self._model_hash()), platform.node()))
+            classifies = self._settings is not None and self._settings.engine.classifier is not None
+            tell(
+                HostLoaded(replace(description, model_hash=self._model_hash(), classifies=classifies), platform.node())
+            )
 
         self._in_thread(batch, load)
 

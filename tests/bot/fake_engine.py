@@ -34,6 +34,7 @@ class FakeEngine:
         #: Of the model's file, as an engine on another machine says it; and the LoRAs there.
         self.model_hash = ""
         self.loras: tuple[str, ...] = ()
+        self.classifies = False
         #: The classifier's result for every image.
         self.labels: Mapping[str, float] = {}
         #: What could not be done as it was asked for, of every image.
@@ -71,6 +72,7 @@ class FakeEngine:
             turbo=self.turbo,
             loaded=self.loaded_models,
             model_hash=self.model_hash,
+            classifies=self.classifies,
         )
 
     def check(self) -> None:

@@ -383,6 +383,26 @@ async def test_an_engine_with_another_model_file_is_refused_and_the_others_draw(
     await until(lambda: _all_loaded(cluster))
 
 
+async def test_an_engine_without_a_classifier_is_refused_where_the_bot_wants_one(
+    standin: FakeDiscord, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its images come without a verdict, and everybody would see them."""
+    stage = Stage(standin, tmp_path)
+    stage.settings["picture_classifier"] = "a/classifier"
+    other = stage.more_engines["other"] = FakeEngine()
+    for engine in fakes(stage):
+        engine.model_hash = "0123456789"
+    stage.engine.classifies = True
+    await stage.start()
+    await until(lambda: _true(other.starts >= 2))
+    await stage.draw("by the first")
+    assert not other.batches
+    assert "It has no classifier" in caplog.text
+    other.classifies = True
+    await until(lambda: _all_loaded(stage))
+    await stage.stop()
+
+
 async def test_users_are_offered_the_loras_that_all_machines_have(cluster: Stage) -> None:
     other = cluster.more_engines["other"]
     other.loras = ("cats", "dogs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -122,6 +123,27 @@ def test_a_device_may_be_listed_twice(tmp_path: Path) -> None:
 def test_settings_pass_through_the_environment() -> None:
     settings = HostSettings(EngineSettings("/models", "bfloat16", nag=False), ("cuda:0", "cuda:1"))
     assert HostSettings.from_environment({"ANIMA_ENGINE_HOST": settings.to_json()}) == settings
+
+
+@pytest.mark.parametrize("classifier", [None, "a/classifier"])
+def test_a_host_says_whether_it_has_a_classifier(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, classifier: str | None
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    settings = HostSettings(EngineSettings(str(tmp_path), classifier=classifier), ("cpu",))
+    monkeypatch.setenv("ANIMA_ENGINE_HOST", settings.to_json())
+    monkeypatch.setattr(EngineSettings, "load_on", lambda *args, **more: sleeping_engine_here)
+    monkeypatch.setattr(EngineHost, "_model_hash", lambda host: "0123456789")
+    host = EngineHost()
+    host.start(1)
+    [loaded] = all_messages(host, 1)
+    host.stop()
+    os.close(host._device.lock)
+    assert isinstance(loaded, HostLoaded) and loaded.description.classifies == (classifier is not None)
+
+
+def sleeping_engine_here() -> object:
+    return sleeping_engine.load("nowhere", Path("/nowhere/asleep"))
 
 
 def test_old_batches_are_forgotten(host: EngineHost) -> None:
