@@ -24,14 +24,14 @@ MAX_PIXELS = 40_000_000
 KEPT_SIDE = 2048
 #: Share of an image's pixels that have to be mostly transparent before that is mentioned.
 MIN_TRANSPARENT = 0.001
-FORMATS = ("PNG", "JPEG", "WEBP")
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF")
 #: Pillow's modes that it makes smaller without dropping pixels.
 SMOOTH_MODES = ("RGB", "RGBA", "L", "LA", "CMYK")
 
 TOO_MANY_PIXELS = N_(
     "That picture is too large ({width}x{height}). The limit is {limit} megapixels. Make it smaller and try again."
 )
-UNREADABLE_IMAGE = N_("I can't read that file as a picture. Attach a PNG, JPEG or WebP.")
+UNREADABLE_IMAGE = N_("I can't read that file as a picture. Attach a PNG, JPEG, WebP or AVIF.")
 BLACK_MASK = N_("The mask is completely black. Paint the part to redraw white.")
 OTHER_SHAPE = N_("The mask ({mask}) must have the same shape as the picture ({picture}).")
 CROPPED = N_("Your picture is cropped to {width}x{height}. To keep all of it, leave `aspect` out.")

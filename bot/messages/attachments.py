@@ -20,7 +20,7 @@ MAX_FETCHED_SIZE = 25 << 20
 #: How many images of one message are read.
 MAX_IMAGES_READ = 4
 TIMEOUT = aiohttp.ClientTimeout(total=60)
-IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp")
+IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/avif")
 
 NOTHING_ATTACHED = N_("There is no picture in that message.")
 TOO_LARGE = N_("That file is too large. The limit is {limit} MB.")

@@ -1,4 +1,4 @@
-"""Writes parameters into PNG, JPEG and WebP files, and reads them.
+"""Writes parameters into PNG, JPEG, WebP and AVIF files, and reads them.
 
 Files come from strangers. Text is taken in bounded amounts, and what is wrong with a part of a file costs only that
 part. Pixels are decoded only to look for stealth text, if nothing else is found and the image has at most
@@ -18,7 +18,7 @@ from typing import BinaryIO
 from PIL import Image, PngImagePlugin
 
 from inference.metadata import a1111, comfyui_reader, comfyui_writer, json_formats, novelai
-from inference.metadata.embedded import stealth, xmp
+from inference.metadata.embedded import raw_profile, stealth, xmp
 from inference.metadata.parameters import LEFT_OUT, Parameters, from_json, is_json, is_structured, json_object, to_json
 from inference.metadata.png_writer import PNG_SIGNATURE, write_png
 
@@ -59,7 +59,7 @@ _OTHER_KEYS = ("Parameters", "UserComment", "Comment", "Description", "comment")
 
 
 class UnreadableImage(ValueError):
-    """The bytes are no PNG, JPEG or WebP image."""
+    """The bytes are no PNG, JPEG, WebP or AVIF image."""
 
 
 def png_text(parameters: Parameters) -> dict[str, str]:
@@ -86,7 +86,7 @@ def encode_png(image: Image.Image, parameters: Parameters) -> bytes:
 
 
 def exif(parameters: Parameters) -> bytes:
-    """The EXIF block with the parameters for a JPEG or WebP file: the argument `exif` of Pillow's `save`.
+    """The EXIF block with the parameters for a JPEG, WebP or AVIF file: the argument `exif` of Pillow's `save`.
 
     The user comment is A1111's text, in UTF-16 as web UIs write it; the maker and the model are ComfyUI's `workflow:`
     and `prompt:`, as its own WebP files have them. Of parameters without a graph, and of more than a JPEG holds, there
@@ -138,7 +138,7 @@ def read(picture: Image.Image | bytes | str | os.PathLike[str]) -> Parameters | 
     Understands what we, A1111 and its relatives, ComfyUI, NovelAI and the programs of `json_formats` write; width and
     height are the image's own where the text does not say.
 
-    Raises UnreadableImage for what is no PNG, JPEG or WebP image, OSError for a file that cannot be opened.
+    Raises UnreadableImage for what is no PNG, JPEG, WebP or AVIF image, OSError for a file that cannot be opened.
     """
     (width, height), text = _opened(picture)
     parameters = _parameters(text, (width, height))
@@ -222,10 +222,10 @@ def _file_texts(file: BinaryIO, name: str) -> Found:
         if file.read(len(PNG_SIGNATURE)) == PNG_SIGNATURE:
             return _png_texts(file)
         file.seek(0)
-        with Image.open(file, formats=("JPEG", "WEBP")) as image:
+        with Image.open(file, formats=("JPEG", "WEBP", "AVIF")) as image:
             return image.size, _pillow_texts(image)
     except Exception as error:  # what Pillow raises for a broken file is not documented
-        raise UnreadableImage(f"{name} cannot be read as a PNG, JPEG or WebP picture.") from error
+        raise UnreadableImage(f"{name} cannot be read as a PNG, JPEG, WebP or AVIF picture.") from error
 
 
 def _png_texts(file: BinaryIO) -> Found:
@@ -258,7 +258,8 @@ def _png_texts(file: BinaryIO) -> Found:
         file.seek(4, os.SEEK_CUR)  # the checksum
     if size is None or 0 in size:
         raise ValueError("no size")
-    return size, xmp.texts(text.get(xmp.PNG_KEY, "")) | text
+    packet = text.get(xmp.PNG_KEY) or raw_profile.xmp(text)
+    return size, xmp.texts(packet) | _exif_texts(raw_profile.exif(text)) | text
 
 
 def _chunk_text(kind: bytes, data: bytes) -> dict[str, str]:
@@ -308,9 +309,11 @@ def _pillow_texts(image: Image.Image) -> dict[str, str]:
 
 
 def _exif_texts(exif: bytes) -> dict[str, str]:
-    """The user comment, where web UIs put their text in JPEG and WebP, ComfyUI's tags, and the image's description."""
+    """The user comment, where web UIs put their text in other files than PNG, ComfyUI's tags, and the description."""
     tags = Image.Exif()
     text: dict[str, str] = {}
+    if not exif:
+        return text
     with suppress(Exception):  # what Pillow raises for broken tags is not documented
         tags.load(exif)
         # ComfyUI writes one text into each tag from that of the model downwards; others begin elsewhere.

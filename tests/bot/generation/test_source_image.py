@@ -22,7 +22,7 @@ def opened(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data))
 
 
-@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "AVIF"])
 def test_a_picture_becomes_an_opaque_png(format: str) -> None:
     picture = opened(prepare_source(encoded(Image.new("RGB", (40, 30), "red"), format)))
     assert (picture.format, picture.mode, picture.size) == ("PNG", "RGB", (40, 30))

@@ -1,7 +1,8 @@
-"""Parameters in PNG, JPEG and WebP files."""
+"""Parameters in PNG, JPEG, WebP and AVIF files."""
 
 import io
 import json
+import re
 import zlib
 from contextlib import suppress
 from dataclasses import replace
@@ -109,7 +110,7 @@ def test_text_is_read_from_every_kind_of_chunk(text: str, how: dict[str, bool]) 
     assert parameters == replace(WEBUI_PARAMETERS, prompt=text.split(" <")[0])
 
 
-@pytest.mark.parametrize("format_", ["JPEG", "WEBP", "PNG"])
+@pytest.mark.parametrize("format_", ["JPEG", "WEBP", "AVIF", "PNG"])
 @pytest.mark.parametrize(
     "comment",
     [
@@ -145,11 +146,12 @@ def test_text_is_read_from_the_user_comment(format_: str, comment: bytes) -> Non
     assert read(with_user_comment(format_, comment)) == WEBUI_PARAMETERS
 
 
-def test_comfyuis_graphs_are_read_from_webp() -> None:
+@pytest.mark.parametrize("format_", ["WEBP", "AVIF"])
+def test_comfyuis_graphs_are_read_from_tags(format_: str) -> None:
     exif = Image.Exif()
     exif[0x0110] = "prompt:" + png_text(EXAMPLE)["prompt"]
     exif[0x010F] = "workflow:" + png_text(EXAMPLE)["workflow"]
-    parameters = read(with_exif("WEBP", exif))
+    parameters = read(with_exif(format_, exif))
     assert parameters is not None and parameters.prompt == EXAMPLE.prompt
 
 
@@ -165,6 +167,16 @@ def test_comfyuis_graphs_are_read_from_whichever_tag_holds_them(tags: tuple[int,
     exif[tags[0]] = tags[1] + png_text(EXAMPLE)["prompt"]
     parameters = read(with_exif("WEBP", exif))
     assert parameters is not None and parameters.prompt == EXAMPLE.prompt
+
+
+@pytest.mark.parametrize(("key", "how"), [("exif", {}), ("APP1", {"zip": True})])
+def test_the_exif_block_that_imagemagick_keeps_as_text_is_read(key: str, how: dict[str, bool]) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + WEBUI.encode("utf-16-be")
+    lines = re.findall(".{1,72}", exif.tobytes().hex())
+    profile = "\n".join(["", "exif", f"{len(exif.tobytes()):8}", *lines, ""])
+    assert read(png({f"Raw profile type {key}": profile}, **how)) == WEBUI_PARAMETERS
+    assert read(png({f"Raw profile type {key}": profile[:-2] + "x"}, **how)) is None
 
 
 def test_a_graph_may_be_an_object_within_another() -> None:
@@ -231,7 +243,7 @@ def test_a_text_without_settings_is_a_prompt() -> None:
     assert parameters is not None and (parameters.prompt, parameters.negative_prompt) == ("1girl, smile", "bad")
 
 
-@pytest.mark.parametrize("format_", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize("format_", ["PNG", "JPEG", "WEBP", "AVIF"])
 def test_a_picture_that_says_nothing_gives_none(format_: str) -> None:
     file = io.BytesIO()
     PICTURE.save(file, format_)
@@ -240,8 +252,8 @@ def test_a_picture_that_says_nothing_gives_none(format_: str) -> None:
 
 @given(st.binary(max_size=200))
 def test_bytes_that_are_not_an_image_are_refused_with_an_explanation(data: bytes) -> None:
-    for prefix in (b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe1", b"RIFF\0\0\0\0WEBPVP8X"):
-        with pytest.raises(UnreadableImage, match=r"cannot be read as a PNG, JPEG or WebP picture\.$"):
+    for prefix in (b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe1", b"RIFF\0\0\0\0WEBPVP8X", b"\0\0\0 ftypavif"):
+        with pytest.raises(UnreadableImage, match=r"cannot be read as a PNG, JPEG, WebP or AVIF picture\.$"):
             read(prefix + data)
 
 
@@ -351,7 +363,7 @@ def test_a_missing_file_is_the_operating_systems_error(tmp_path: Path) -> None:
         read(tmp_path / "missing.png")
 
 
-@pytest.mark.parametrize("kind", ["WEBP", "JPEG"])
+@pytest.mark.parametrize("kind", ["WEBP", "JPEG", "AVIF"])
 def test_a_copy_in_another_format_has_the_same_parameters(kind: str) -> None:
     png = encode_png(Image.new("RGB", (64, 64)), EXAMPLE)
     file = io.BytesIO()
