@@ -171,7 +171,7 @@ def _parameters(prompt: str, negative_prompt: str, settings: dict[str, str]) -> 
         prompt, negative_prompt = _rename_draw_things(settings, prompt)
         sampler_and_scheduler = draw_things.sampler_and_scheduler
     sampler, scheduler = sampler_and_scheduler(take("Sampler", ""))
-    schedule_type = take("Schedule type", take("Scheduler", ""))
+    schedule_type = take("Schedule type", take("Scheduler", take("Schedule", "")))
     if schedule_type == "Automatic":
         schedule_type = scheduler or automatic_scheduler(sampler)
     denoise, hires_strength = _denoise(take("Denoising strength", None), settings)

@@ -21,6 +21,7 @@ from inference.metadata import a1111, comfyui_reader, comfyui_writer, json_forma
 from inference.metadata.embedded import raw_profile, stealth, xmp
 from inference.metadata.parameters import LEFT_OUT, Parameters, from_json, is_json, is_structured, json_object, to_json
 from inference.metadata.png_writer import PNG_SIGNATURE, write_png
+from inference.metadata.programs import plain_names
 
 OUR_KEY = "anima"
 #: Bytes of one text, after decompression; longer ones are passed over.
@@ -157,7 +158,7 @@ def _parameters(text: dict[str, str], size: tuple[int, int]) -> Parameters | Non
     if parameters is not None and not parameters.loras:
         parameters = _with_loras(parameters, comfyui_reader.read(text, size))
     parameters = parameters or json_formats.read(text) or comfyui_reader.read(text, size)
-    parameters = parameters or novelai.read(text) or json_formats.civitai(text)
+    parameters = parameters or novelai.read(text) or json_formats.civitai(text) or plain_names.read(text)
     if parameters is None:
         others = (text.get(key, "") for key in _OTHER_KEYS)
         parameters = next(filter(None, (a1111.read(other) for other in others if not is_json(other))), None)

@@ -111,6 +111,8 @@ def our_sampler_and_scheduler(name: str) -> tuple[str, str | None]:
     if _folded(name) not in _OUR_SAMPLERS:
         for between in re.finditer(r"[ _]", name[:_LONGEST_NAME]):
             sampler, scheduler = name[: between.start()], name[between.end() :]
+            if _folded(sampler) in _OUR_SAMPLERS and scheduler == "Automatic":
+                return our_sampler(sampler), automatic_scheduler(our_sampler(sampler))
             if _folded(sampler) in _OUR_SAMPLERS and _folded(scheduler) in _OUR_SCHEDULERS:
                 return our_sampler(sampler), our_scheduler(scheduler)
     return our_sampler(name), None

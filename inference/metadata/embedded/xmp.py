@@ -8,6 +8,7 @@ import re
 
 from inference.metadata import a1111
 from inference.metadata.parameters import json_object
+from inference.metadata.programs.captions import CAPTION
 
 #: The key under which a PNG file's iTXt chunk holds the packet.
 PNG_KEY = "XML:com.adobe.xmp"
@@ -16,7 +17,7 @@ _TAG = re.compile(r"<[^<>]*>")
 
 
 def texts(packet: str) -> dict[str, str]:
-    """An object in JSON as `UserComment`, a web UI's text as `parameters`, as far as there are any."""
+    """An object in JSON as `UserComment`, a web UI's text as `parameters`, any other as `CAPTION`."""
     found: dict[str, str] = {}
     for name in _PROPERTIES:
         text = _property(packet, name)
@@ -24,6 +25,8 @@ def texts(packet: str) -> dict[str, str]:
             found.setdefault("UserComment", text)
         elif text and a1111.read(text) is not None:
             found.setdefault("parameters", text)
+        elif text:
+            found.setdefault(CAPTION, text)
     return found
 
 

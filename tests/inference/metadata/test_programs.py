@@ -231,6 +231,8 @@ def webui(prompt: str = "cat", **settings: str) -> Parameters:
 def test_the_automatic_schedule_is_the_samplers_own(sampler: str, scheduler: str) -> None:
     found = a1111.read(f"cat\nSteps: 20, Sampler: {sampler}, Schedule type: Automatic, Seed: 1")
     assert found is not None and found.scheduler == scheduler
+    in_one_name = a1111.read(f"cat\nSteps: 20, Sampler: {sampler} Automatic, Seed: 1")
+    assert in_one_name is not None and (in_one_name.sampler, in_one_name.scheduler) == (found.sampler, scheduler)
 
 
 def test_loras_of_nodes_that_save_in_this_form_are_read() -> None:

@@ -1,0 +1,29 @@
+"""Reads captions with a label before each value, as Mochi Diffusion writes them.
+
+    Include in Image: a cat; Exclude from Image: blurry; Model: anima; Size: 512x512; Seed: 7; Steps: 20
+
+A semicolon, a colon or a backslash in a value has a backslash before it in newer versions; newer still, each value has
+a line of its own.
+"""
+
+import re
+
+#: The key of a file's caption among its texts.
+CAPTION = "Caption"
+_LABEL = re.compile(r"(?:^|; |\n)([A-Z][A-Za-z ]{1,40}): ")
+_ESCAPED = re.compile(r"\\([\\;:])")
+_LABELS = (
+    *("Include in Image", "Exclude from Image", "Model", "Steps", "Guidance Scale", "Seed", "Size", "Upscaler"),
+    *("Scheduler", "ML Compute Unit", "Generator", "Date", "Starting Image", "Metadata Version"),
+)
+_LONGEST = 1 << 16
+
+
+def labelled(text: str) -> dict[str, object]:
+    """The values by their labels."""
+    text = text[:_LONGEST]
+    labels = [match for match in _LABEL.finditer(text) if match[1] in _LABELS]
+    ends = [*(match.start() for match in labels), len(text)][1:]
+    return {
+        match[1]: _ESCAPED.sub(r"\1", text[match.end() : end]).strip() for match, end in zip(labels, ends, strict=False)
+    }
