@@ -164,7 +164,7 @@ def _truth(value: Any) -> bool | None:
     """A condition, which some nodes write as a text or a number."""
     if isinstance(value, str):
         return _WORDS.get(value.casefold())
-    return bool(value) if isinstance(value, bool | int) else None
+    return bool(value) if isinstance(value, bool | int | float) else None
 
 
 def _without(node: Node, dropped: set[str], kept: Iterable[str] = ()) -> Node:

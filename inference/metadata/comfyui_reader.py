@@ -25,7 +25,7 @@ from inference.metadata.comfyui.changes import (
 )
 from inference.metadata.comfyui.schedule_length import steps_of_schedule
 from inference.metadata.comfyui.texts import SEPARATE_TEXTS, TEXTS, Texts, encodes, maker
-from inference.metadata.comfyui.wires import FARTHEST, Wires, link_of, works_size_out
+from inference.metadata.comfyui.wires import FARTHEST, Wires, link_of, preset_size, works_size_out
 from inference.metadata.comfyui_graph import Link, Node, Nodes, graphs, without_unselected
 from inference.metadata.comfyui_nodes import (
     er_sde_of_node,
@@ -58,11 +58,14 @@ _MAX_NODES = 5_000
 _NO_FILES = ("Baked VAE", "None")
 _MODEL_FILES = ("unet_name", "ckpt_name", "gguf_name", "model_name")
 _LATENTS = ("latent_image", "latent", "samples", "pixels", "image")
+#: What nodes call the conditionings of a prompt and a negative prompt.
+_ROLES: Mapping[str, tuple[str, ...]] = {"positive": ("positive", "pos"), "negative": ("negative", "neg")}
 #: Wires that carry the model, both conditionings, the latent and settings in one.
-_PIPES = ("pipe", "basic_pipe")
+_PIPES = ("pipe", "basic_pipe", "sdxl_tuple")
 _SIZE = re.compile(r"(\d{2,5}) ?x ?(\d{2,5})\b.*", re.DOTALL)
 #: Nodes that do not change a schedule, and those that make one.
 _KEEPS_SIGMAS = re.compile(r"Scheduler|ManualSigmas|^SplitSigmas|Reroute|Switch|Basic|^(?:Get|Set)Node|^$")
+_HOLDS_SAMPLER = re.compile(r"Context|Pipe|pipe|Reroute|Switch|^(?:Get|Set)Node|^$")
 _GUIDERS = re.compile(r"CFGGuider|BasicGuider|Reroute|.*Switch.*|[GS]etNode|")
 _MAKES_SIGMAS = re.compile(r"Scheduler|ManualSigmas")
 _BLOCK_WEIGHTS = "BlockWeight"
@@ -99,10 +102,16 @@ class _GraphWalk:
         parts, changed = [sampler], list[str]()
         for name in ("noise", "guider", "sampler", "sigmas"):
             link = sampler.inputs.get(name)
-            found = self.wires.upstream(link, ["sigmas"]) if isinstance(link, Link) else []
+            found = self.wires.upstream(link, ["sigmas", "sampler"]) if isinstance(link, Link) else []
             if name == "sigmas":
                 changed += [node.kind for node in found if not _KEEPS_SIGMAS.search(node.kind)]
                 found = [node for node in found if node.kind not in changed]
+            elif name == "sampler":
+                # What wraps a sampler walks otherwise than it would.
+                changed += [
+                    node.kind for node in found if "sampler" in node.inputs and not _HOLDS_SAMPLER.search(node.kind)
+                ]
+                found = found[-1:]
             elif name == "guider":
                 changed += [node.kind for node in found if not _GUIDERS.fullmatch(node.kind)]
             parts += found
@@ -293,14 +302,14 @@ class _GraphWalk:
         if size := _SIZE.fullmatch(as_text(node.inputs.get("resolution")) or ""):
             return int(size[1]), int(size[2])
         if works_size_out(node):
-            return None, None
+            return preset_size(node)
         names = (("width", "empty_latent_width"), ("height", "empty_latent_height"))
         width, height = (as_integer(self.wires.setting([node], *each)) for each in names)
         return width, height
 
     def _prompt(self, parts: list[Node], role: str) -> "_Prompt":
         """The text that the first text encoder on the way from a sampler's input holds, and those joined to it."""
-        names = (role, "conditioning", "cond1") if role == "positive" else (role,)
+        names = (*_ROLES[role], "conditioning", "cond1") if role == "positive" else _ROLES[role]
         holder, start = next(((p, p.inputs[name]) for p in parts for name in names if name in p.inputs), (None, None))
         if isinstance(start, Link) and holder is not None and _loads(holder):
             start = self.texts.text(start)
@@ -377,7 +386,7 @@ class _Prompt:
 
 
 def _conditionings(node: Node, role: str) -> list[Link]:
-    if (own := link_of(node, role)) is not None:  # beside the other role's
+    if (own := link_of(node, *_ROLES[role])) is not None:  # beside the other role's
         return [own]
     return node.links([role, "conditioning", "conditioning_1", "conditioning_to"])
 

@@ -15,7 +15,7 @@ Size = tuple[int | None, int | None]
 _IMAGES = ("images", "image", "samples", "latent_image", "latent", "pixels", "input", "pipe", "basic_pipe")
 _ALSO_IMAGES = re.compile(r"(?:image|img|latent|samples|pixels|destination|original|any)", re.IGNORECASE)
 _LATENTS = ("latent_image", "latent")
-_PIPES = ("pipe", "basic_pipe")
+_PIPES = ("pipe", "basic_pipe", "sdxl_tuple")
 _SETTINGS = ("steps", "sigmas", "sampler", "sampler_name", "seed", "noise_seed", "guider", "cfg")
 #: Nodes that only hold wires.
 _CONTAINERS = re.compile(r"Context|^(?:To|From|Edit)\w*Pipe")

@@ -10,6 +10,9 @@ from inference.metadata.parameters import as_integer, as_number
 _PASSED_ON = r"\A\Z|Reroute|Switch|Context|preSampling|\b(?:Get|Set)Node|^(?:To|From|Edit)\w*Pipe|pipe(?:In|Out)\b"
 #: Samplers that walk otherwise than one walk over the whole image.
 _OTHERWISE = re.compile(r"NAG|Tiled|Regional|Cycle|Variation|XY|Inject|Unsampl|Iterative|ForMask|SDXL")
+#: What samplers call the share of another seed's noise, and that seed; what they call tiling and bounds of sigmas.
+_VARIATIONS = (("variation_strength", "variation_seed"), ("var_seed_strength", "var_seed"))
+_SWITCHES, _SIGMAS = ("tile_sample",), ("sigma_min", "sigma_max")
 #: More is another number, read off the page by mistake.
 _LARGEST_BATCH = 128
 _AFTERWARDS = re.compile(rf"{_PASSED_ON}|VAE(?:De|En)code|Save|Preview|FromBatch|Send|Compar|VRAM|(?:clean|clear)[A-Z]")
@@ -54,8 +57,13 @@ def changed_sampling(sampler: Node, scripts: Iterable[Node]) -> Iterator[str]:
     """
     if _OTHERWISE.search(sampler.kind):
         yield sampler.kind
-    elif (strength := as_number(sampler.inputs.get("variation_strength"))) is not None and strength > 0:
-        yield f"variation_strength {_short(strength)}, variation_seed {sampler.inputs.get('variation_seed')}"[:100]
+    for name, seed in _VARIATIONS:
+        if (strength := as_number(sampler.inputs.get(name))) is not None and strength > 0:
+            yield f"{name} {_short(strength)}, {seed} {sampler.inputs.get(seed)}"[:100]
+    yield from (name for name in _SWITCHES if sampler.inputs.get(name) is True)
+    for name in _SIGMAS:
+        if (sigma := as_number(sampler.inputs.get(name))) is not None and sigma >= 0:
+            yield f"{name} {_short(sigma)}"
     yield from (_described(node) for node in scripts if node.kind)
 
 

@@ -10,7 +10,7 @@ from inference.metadata.parameters import Pairs, as_integer, as_text
 #: The input that keeps what a node of wildcards gave.
 POPULATED = "populated_text"
 #: Nodes that give another text at each run and do not keep it in the graph.
-_RANDOM = re.compile(r"^DP\w*(?:Generator|Prompts)|RandomPrompts|Random Prompts|[Ww]ildcard")
+_RANDOM = re.compile(r"^DP\w*(?:Generator|Prompts)|RandomPrompts|Random Prompts|[Ww]ildcard|\bNSP\b|Noodle")
 #: This node leaves lines out that begin with a hash.
 _HAS_COMMENTS = "Text Multiline"
 #: What ComfyUI's page takes out of texts, and what it chooses among.
@@ -21,8 +21,11 @@ _TEMPLATE = re.compile(r"[{}]|__")
 #: are not run: a stranger's may run forever.
 _UNKNOWN = re.compile(
     r"[Rr]egex|Ollama|LLM|GPT|Gemini|Florence|[Cc]aption|[Ii]nterrogat|Tagger|[Tt]ranslat|DeepSeek|Qwen\w*VL|"
-    r"Random ?Line|Text Random|Prompt ?Styl|Load ?Text|Text ?File|From ?File|[Pp]rompt ?(?:Line|Queue)|[Ss]elect ?Line"
+    r"Random ?Line|Text Random|Prompt ?Styl|Load ?(?:Text|Prompts)|Text ?File|From ?File|[Pp]rompt ?(?:Line|Queue)|"
+    r"[Ss]elect ?Line"
 )
+#: An input that holds nothing but tags.
+_TAGS_ALONE = "loras"
 #: Nodes that take LoRAs from the tags of their text.
 _TAKES_TAGS = re.compile(r"Wildcard|Lora|LoRA|^PC|^Power Prompt")
 
@@ -145,6 +148,6 @@ def toggled_words(inputs: Mapping[str, Any]) -> str | None:
 
 def tagged_loras(kind: str, inputs: Mapping[str, Any]) -> tuple[tuple[tuple[str, float], ...], Pairs]:
     """The LoRAs that a node takes from the tags of its text, and what of the tags is left out."""
-    texts = (as_text(inputs.get(name)) for name in (POPULATED, "text", "prompt", "lora_syntax"))
-    text = next((text for text in texts if text is not None), None)
-    return a1111.loras_of(text, model_first=True) if text and _TAKES_TAGS.search(kind) else ((), ())
+    names = (POPULATED, "text", "prompt", "lora_syntax") if _TAKES_TAGS.search(kind) else (_TAGS_ALONE,)
+    text = next((text for name in names if (text := as_text(inputs.get(name))) is not None), None)
+    return a1111.loras_of(text, model_first=True) if text else ((), ())

@@ -10,7 +10,7 @@ from inference.metadata.comfyui_graph import Link, Node
 from inference.metadata.parameters import as_text
 
 #: What text encoders call their texts, of which some have one for each encoder of a model.
-SEPARATE_TEXTS = ("text_g", "t5xxl", "text_l", "clip_l")
+SEPARATE_TEXTS = ("text_g", "prompt_g", "t5xxl", "text_l", "prompt_l", "clip_l")
 TEXTS = ("populated_text", "text", "prompt", *SEPARATE_TEXTS)
 
 _MAX_TEXTS = 200
@@ -24,6 +24,8 @@ _JOINS = re.compile(r"[Cc]oncat|[Jj]oin|[Aa]ppend|Combine|Add ?String|String ?Ad
 _PLACE = re.compile(r"(\w*?)_?(\d{1,4}|[a-z])")
 #: Settings that stand as texts among the texts to join.
 _FLAGS = ("", "true", "false")
+#: By class: the inputs that its outputs pass on, in order.
+_OF_OUTPUTS = {"Text String": ("text", "text_b", "text_c", "text_d")}
 #: The inputs of an encoder that are put in front of its text.
 _TRIGGERS = re.compile(r"trigger_words\d*")
 
@@ -62,6 +64,9 @@ class Texts:
         self._left -= 1
         chain = self.wires.upstream(value, [*TEXTS, *CONSTANTS], any_input=True) if self._left > 0 else []
         for node in chain:
+            if node is chain[0] and (outputs := _OF_OUTPUTS.get(node.kind, ())):
+                value = node.inputs.get(outputs[min(value.slot, len(outputs) - 1)])
+                return self._source(value)
             if _joins(node):
                 return node
             if (words := strings.toggled_words(node.inputs)) is not None:

@@ -17,12 +17,19 @@ _ALSO_CALLED = {"sampler_name": ("sampler",), "scheduler": ("scheduler_name",), 
 _WORDS = ("sampler_name", "scheduler")
 #: Nodes that work a value out from others.
 _WORKS_OUT = re.compile(
-    r"[Mm]ath|Expression|[Cc]alc|Operation|[Mm]ultipl|[Rr]ange|[Rr]andom(?!ly)|[Ii]ncrement|[Cc]ompare|Eval"
+    r"[Mm]ath|Expression|[Cc]alc|Operation|[Mm]ultipl|[Rr]ange|[Rr]andom(?!ly)|[Ii]ncrement|[Cc]ompare|Eval|Puter|"
+    r"Formula|Python"
 )
+#: Nodes that give another number than any of their inputs.
+_RANDOM_NUMBER = re.compile(r"[Rr]andom ?(?:Number|Int|Float|Value|Range)")
 #: Nodes that hand a wire of any type on; bypassed nodes have no class.
 _HANDS_ON = re.compile(r"\A\Z|Reroute|Switch|^(?:Get|Set)Node")
 #: Inputs of a node that works a size out, unless their text is the first word.
 _CUSTOM, _PRESETS = "custom", ("aspect_ratio", "resolution", "dimensions", "preset", "ratio", "size_selected")
+_SIDES = re.compile(r"\b(\d{2,5}) ?[x\u00d7] ?(\d{2,5})\b")
+_SWAPS = ("swap_dimensions", "invert", "swap")
+#: An input that multiplies the size of a preset.
+_SCALE = "prescale_factor"
 
 
 class Wires:
@@ -57,12 +64,16 @@ class Wires:
 
     def constant(self, link: Link, names: tuple[str, ...]) -> Any:
         """The value at the other end of a wire; None where a node works it out."""
+        names = (*names, *_ALSO_CALLED.get(names[0], ()))
+        kinds = str if names[0] in _WORDS else str | int | float
         for node in self.upstream(link, [*names, *CONSTANTS], any_input=True):
-            if (names[0] in ("width", "height") and works_size_out(node)) or _works_out(node):
+            if names[0] in ("width", "height") and works_size_out(node):
+                return preset_size(node)[names[0] == "height"]
+            if _works_out(node):
                 return None
-            for name in (*names, *_ALSO_CALLED.get(names[0], ()), *CONSTANTS):
+            for name in (*names, *CONSTANTS):
                 value = node.inputs.get(name)
-                if isinstance(value, str | int | float):
+                if isinstance(value, kinds):
                     return value
         return None
 
@@ -84,14 +95,29 @@ class Wires:
 
 
 def _works_out(node: Node) -> bool:
-    return bool(_WORKS_OUT.search(node.kind)) and bool(node.links())
+    return bool(_RANDOM_NUMBER.search(node.kind)) or (bool(_WORKS_OUT.search(node.kind)) and bool(node.links()))
 
 
 def works_size_out(node: Node) -> bool:
     """Whether the width and the height that a node gives are not those among its inputs."""
-    presets = (as_text(node.inputs.get(name)) for name in _PRESETS)
-    swapped = str(node.inputs.get("swap_dimensions", "Off")).casefold() in ("on", "true")
-    return swapped or any(text and not text.casefold().startswith(_CUSTOM) for text in presets)
+    return _is_swapped(node) or any(text and _CUSTOM not in text.casefold() for text in _presets(node))
+
+
+def preset_size(node: Node) -> tuple[int | None, int | None]:
+    """Width and height as the words for a preset tell them."""
+    sizes = [found for text in _presets(node) if _CUSTOM not in text.casefold() and (found := _SIDES.search(text))]
+    if len(sizes) != 1 or node.inputs.get(_SCALE, 1) != 1:
+        return None, None
+    width, height = int(sizes[0][1]), int(sizes[0][2])
+    return (height, width) if _is_swapped(node) else (width, height)
+
+
+def _presets(node: Node) -> list[str]:
+    return [text for name in _PRESETS if (text := as_text(node.inputs.get(name)))]
+
+
+def _is_swapped(node: Node) -> bool:
+    return any(str(node.inputs.get(name, "Off")).casefold() in ("on", "true", "yes") for name in _SWAPS)
 
 
 def link_of(node: Node, *names: str) -> Link | None:

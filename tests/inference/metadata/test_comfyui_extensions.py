@@ -32,6 +32,9 @@ def left_out(graph: dict[str, Any]) -> list[str]:
             with_sampler("KSampler //Inspire", variation_seed=7, variation_strength=0.3),
             "variation_strength 0.3, variation_seed 7",
         ),
+        (with_sampler("SwarmKSampler", var_seed=7, var_seed_strength=0.3), "var_seed_strength 0.3, var_seed 7"),
+        (with_sampler("SwarmKSampler", var_seed_strength=0, sigma_max=2.5, sigma_min=-1), "sigma_max 2.5"),
+        (with_sampler("SwarmKSampler", tile_sample=True), "tile_sample"),
         (
             with_sampler("KSampler (Efficient)", script=["script", 0])
             | {"script": node("HighRes-Fix Script", upscale_by=1.5, denoise=0.5)},
@@ -42,6 +45,7 @@ def left_out(graph: dict[str, Any]) -> list[str]:
 def test_what_an_extensions_sampler_did_besides_is_named(graph: dict[str, Any], named: str) -> None:
     assert left_out(graph) == [named]
     assert left_out(with_sampler("KSampler //Inspire", variation_seed=7, variation_strength=0.0)) == []
+    assert left_out(with_sampler("SwarmKSampler", var_seed_strength=0, sigma_min=-1.0, tile_sample=False)) == []
 
 
 @pytest.mark.parametrize(
@@ -50,6 +54,7 @@ def test_what_an_extensions_sampler_did_besides_is_named(graph: dict[str, Any], 
         ({"seed": ["made", 0]}, "SimpleMath+", "seed (SimpleMath+)"),
         ({"steps": ["made", 0]}, "MathExpression|pysssss", "steps (MathExpression|pysssss)"),
         ({"cfg": ["made", 0]}, "Somebody's Number", "cfg (Somebody's Number)"),
+        ({"steps": ["made", 0]}, "Power Puter (rgthree)", "steps (Power Puter (rgthree))"),
         ({"sampler_name": ["made", 0]}, "Somebody's Choice", "sampler_name (Somebody's Choice)"),
     ],
 )
@@ -181,3 +186,83 @@ def test_loras_of_the_graph_complete_a_text_that_names_none() -> None:
     assert (found.prompt, found.steps, found.loras, found.extra) == ("cat", 9, (("sub/a.safetensors", 0.7),), ())
     found = file(png({"parameters": f"cat <lora:b:1>\n{line}", "prompt": json.dumps(graph)}))
     assert found is not None and found.loras == (("b", 1.0),)
+
+
+def test_a_random_number_is_no_seed() -> None:
+    made = node("Random Number", number_type="integer", minimum=0, maximum=100, seed=5)
+    graph = with_sampler("KSampler", seed=["made", 1]) | {"made": made}
+    found = read(graph)
+    assert found is not None and found.seed is None
+    assert left_out(graph) == ["seed (Random Number)"]
+
+
+def custom_sampler(**nodes: dict[str, Any]) -> dict[str, Any]:
+    sampler = node(
+        "SamplerCustom", add_noise=True, noise_seed=42, cfg=7.5, sampler=["choice", 0], sigmas=["sigmas", 0],
+        **{name: PARTS["sampler"]["inputs"][name] for name in ("model", "positive", "negative", "latent_image")},
+    )  # fmt: skip
+    return PARTS | {
+        "sampler": sampler,
+        "choice": node("KSamplerSelect", sampler_name="euler_ancestral"),
+        "sigmas": node("BasicScheduler", model=["model", 0], scheduler="karras", steps=20, denoise=1.0),
+        **nodes,
+    }
+
+
+@pytest.mark.parametrize("kind", ["DetailDaemonSamplerNode", "LyingSigmaSampler"])
+def test_what_wraps_a_sampler_is_named_beside_it(kind: str) -> None:
+    assert read(custom_sampler()) == READ
+    inner = node("KSamplerSelect", sampler_name="euler_ancestral")
+    graph = custom_sampler(choice=node(kind, sampler=["inner", 0], detail_amount=0.1, steps=3), inner=inner)
+    found = read(graph)
+    assert found == replace(READ, extra=((LEFT_OUT, kind),))
+
+
+def test_settings_are_taken_from_a_container_of_settings_by_their_kind() -> None:
+    settings = node("KSampler Config (rgthree)", **SETTINGS_OF_A_NODE)
+    context = node(
+        "Context Big (rgthree)", seed=["seed", 0], steps=["settings", 0], cfg=["settings", 2], sampler=["settings", 3],
+        scheduler=["settings", 4],
+    )  # fmt: skip
+    wired = {"seed": 7, "steps": 8, "cfg": 10, "sampler_name": 13, "scheduler": 14}
+    graph = with_sampler("KSampler", **{name: ["context", slot] for name, slot in wired.items()})
+    seed = node("Seed (rgthree)", seed=42)
+    assert read(graph | {"context": context, "settings": settings, "seed": seed}) == READ
+
+
+SETTINGS_OF_A_NODE = {"steps_total": 20, "cfg": 7.5, "sampler_name": "euler_ancestral", "scheduler": "karras"}
+
+
+@pytest.mark.parametrize(
+    ("latent", "size"),
+    [
+        (node("EmptyLatentImagePresets", dimensions="512 x 768", invert=False), (512, 768)),
+        (node("EmptyLatentImagePresets", dimensions="512 x 768", invert=True), (768, 512)),
+        (node("SDXL Empty Latent Image (rgthree)", dimensions=" 512 x 768  (portrait)"), (512, 768)),
+        (node("EmptyLatentOfSomebody", aspect_ratio="SDXL - 2:3 portrait 512x768", width=1, height=1), (512, 768)),
+        (node("EmptyLatentOfSomebody", resolution="width x height (custom)", width=512, height=768), (512, 768)),
+    ],
+)
+def test_the_words_for_a_preset_tell_the_size(latent: dict[str, Any], size: tuple[int, int]) -> None:
+    found = read(PARTS | {"latent": latent})
+    assert found is not None and (found.width, found.height) == size
+
+
+def test_outputs_of_a_node_that_holds_several_texts_are_told_apart() -> None:
+    texts = node("Text String", text="no", text_b="1girl", text_c="", text_d="")
+    assert (
+        read(PARTS | {"positive": node("CLIPTextEncode", text=["texts", 1], clip=["model", 1]), "texts": texts}) == READ
+    )
+
+
+def test_conditionings_may_have_short_names() -> None:
+    pipe = node("CR Module Pipe Loader", model=["model", 0], pos=["positive", 0], neg=["negative", 0])
+    graph = with_sampler("KSampler", positive=["out", 2], negative=["out", 3])
+    found = read(graph | {"pipe": pipe, "out": node("CR Module Input", pipe=["pipe", 0])})
+    assert found is not None and (found.prompt, found.negative_prompt) == ("1girl", "bad")
+
+
+def test_loras_of_an_input_for_tags_alone_are_read() -> None:
+    loader = node("ttN pipeLoader_v2", loras="<lora:ink:0.5>", **LOADER | {"lora_name": "None"})
+    found = read(with_sampler("KSampler", model=["loader", 0]) | {"loader": loader})
+    assert found is not None and found.loras == (("ink", 0.5),)

@@ -40,6 +40,8 @@ def prompt_of(text: Any, **nodes: dict[str, Any]) -> str:
         (node("StringFunction|pysssss", action="replace", text_a="a cat", text_b="cat", text_c="dog"), "a dog"),
         (node("StringFunction|pysssss", action="replace", text_a="a cat", text_b="/c.t/", text_c="dog"), ""),
         (node("Text Find and Replace", text=["cat", 0], find="cat", replace="dog"), "dog"),
+        (node("Text Parse Noodle Soup Prompts", text="__hair__ cat", mode="Noodle Soup Prompts"), ""),
+        (node("LoadPromptsFromDir //Inspire", prompt_dir="example"), ""),
         (node("Text Find and Replace", text=["cat", 0], find="c.t", replace="dog"), ""),
         (
             node("CR Text Replace", text="a cat, a hat", find1="cat", replace1="dog", find2="hat", replace2=""),
@@ -287,7 +289,8 @@ def test_a_container_of_wires_is_no_sampler() -> None:
 @pytest.mark.parametrize(
     "size",
     [
-        node("CR SDXL Aspect Ratio", width=1024, height=1024, aspect_ratio="3:4 portrait 896x1152"),
+        node("CR SDXL Aspect Ratio", width=1024, height=1024, aspect_ratio="3:4 portrait"),
+        node("CR Aspect Ratio", width=1024, height=1024, aspect_ratio="3:4 portrait 896x1152", prescale_factor=2),
         node("Size of Somebody", width=1024, height=1024, swap_dimensions="On"),
     ],
 )
