@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import islice, starmap
 from typing import Any
 
+from inference.metadata.comfyui.group_nodes import ungrouped
 from inference.metadata.comfyui.subgraphs import SET_OUTSIDE, expanded
 from inference.metadata.comfyui_writer import NODE_CLASSES
 from inference.metadata.parameters import as_integer, as_text, json_object
@@ -39,6 +40,7 @@ _WIDGETS = {kind: node_class.widgets for kind, node_class in NODE_CLASSES.items(
     "ImageScaleBy": ("upscale_method", "scale_by"),
     "LatentUpscaleBy": ("upscale_method", "scale_by"),
     "ComfySwitchNode": ("switch",),
+    "ImpactSwitch": ("select", "sel_mode"),
     "StringConcatenate": ("string_a", "string_b", "delimiter"),
     "StringReplace": ("string", "find", "replace"),
     "ImpactWildcardProcessor": ("wildcard_text", "populated_text", "mode"),
@@ -192,7 +194,7 @@ def graphs(text: Mapping[str, str]) -> Iterator[tuple[Nodes, bool]]:
         inner = prompt.get("prompt")  # as it is sent to ComfyUI
         yield _api_graph(inner if isinstance(inner, dict) and "class_type" not in inner else prompt), False
     if page := json_object(text.get("workflow")):
-        yield _page_graph(expanded(page) | {"extra": page.get("extra")}), True
+        yield _page_graph(expanded(ungrouped(page, _WIDGETS)) | {"extra": page.get("extra")}), True
         definitions = page.get("definitions")
         subgraphs = definitions.get("subgraphs") if isinstance(definitions, dict) else None
         for subgraph in subgraphs if isinstance(subgraphs, list) else []:

@@ -4,7 +4,6 @@ A LoRA is known by the forms of the inputs: one file and its strength; numbered 
 or a list.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
@@ -12,7 +11,7 @@ from typing import Any
 
 from inference.metadata.comfyui_graph import Node
 from inference.metadata.names import our_sampler
-from inference.metadata.parameters import as_number, as_text
+from inference.metadata.parameters import as_number, as_text, json_list
 from inference.solver_settings import ErSdeSettings
 
 #: By class: the sampler's name and the settings with which it is that sampler. `noise_device` tells `_gpu` apart.
@@ -152,7 +151,7 @@ def _numbered(inputs: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
 def _rows(value: Any) -> Iterator[tuple[str, float]]:
     """A row of rgthree's Power Lora Loader, or LoRA Manager's list of them; some nodes keep the list as JSON."""
     if isinstance(value, str):
-        value = _json_list(value)
+        value = json_list(value) if len(value) <= _MAX_JSON else []
     rows = value.get("__value__", [value]) if isinstance(value, dict) else value
     for row in rows if isinstance(rows, list) else []:
         if not isinstance(row, dict):
@@ -162,16 +161,6 @@ def _rows(value: Any) -> Iterator[tuple[str, float]]:
         on = row.get("on", row.get("active", row.get("enabled", "lora" not in row)))
         if _is_file(name) and strength is not None and _is_on(on):
             yield name or "", strength
-
-
-def _json_list(text: str) -> list[Any]:
-    if not text.lstrip().startswith("[") or len(text) > _MAX_JSON:
-        return []
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return []
-    return value if isinstance(value, list) else []
 
 
 def _is_file(name: str | None) -> bool:

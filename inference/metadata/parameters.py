@@ -174,6 +174,17 @@ def json_object(text: object) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def json_list(text: object) -> list[Any]:
+    """Parses an untrusted list in JSON; an empty one for anything else."""
+    if not isinstance(text, str) or not text.lstrip().startswith("["):
+        return []
+    try:
+        value = json.loads(text, parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        return []
+    return value if isinstance(value, list) else []
+
+
 def is_json(text: str) -> bool:
     """Whether a text is a whole object or list in JSON."""
     if text.lstrip()[:1] not in ("{", "["):

@@ -4,8 +4,11 @@ Such a node has the subgraph's id as its type. What is wired into it, or set on 
 inside. Graphs come from strangers: nothing is taken for granted about a value's type, and expansion is bounded.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from inference.metadata.parameters import json_list
 
 Entry = dict[str, Any]
 
@@ -30,7 +33,7 @@ def expanded(page: Mapping[str, Any]) -> Entry:
         spent += len(nodes) + len(links) + (0 if outer is None else _length(definitions[outer["type"]]))
         if outer is None or len(nodes) > _MAX_NODES or spent > _MAX_WORK:
             break
-        nodes, links = _expand(outer, definitions[outer["type"]], nodes, links)
+        nodes, links = _expand(outer, definitions, nodes, links)
     return {"nodes": nodes, "links": links}
 
 
@@ -51,18 +54,22 @@ def _is_instance(node: Entry, definitions: Mapping[str, Entry]) -> bool:
 
 
 def _expand(
-    outer: Entry, inside: Entry, nodes: list[Entry], links: list[list[Any]]
+    outer: Entry, definitions: Mapping[str, Entry], nodes: list[Entry], links: list[list[Any]]
 ) -> tuple[list[Entry], list[list[Any]]]:
-    name = str(outer["id"])
+    name, inside = str(outer["id"]), definitions[outer["type"]]
     inner = {str(node["id"]): dict(node, id=f"{name}:{node['id']}") for node in _entries(inside.get("nodes"))}
     wires = list(_links(inside.get("links")))
     places = _places(outer, inside)
     given, values = _sockets(outer, places, links), _values(outer, places)
-    for id_, key, value in _proxies(outer):
+    for id_, key, value, source in _proxies(outer):
         if id_ == _OWN:
             values |= {places[key]: value} if key in places else {}
         else:
-            _set(inner.get(id_), key, value)
+            node = inner.get(id_)
+            in_subgraph = source is not None and node is not None and node.get("type") in definitions
+            _set(node, f"{source}: {key}" if in_subgraph else key, value)
+    from_farther_out = dict(_from_farther_out(outer, inner, places))
+    values |= {place: value for place, value in from_farther_out.items() if isinstance(place, str)}
     added: list[list[Any]] = []
     results: dict[str, list[Any]] = {}
     for number, source, slot, target, target_slot in wires:
@@ -73,6 +80,9 @@ def _expand(
             added.append([f"{name}:{number}", *origin, f"{name}:{target}", target_slot])
         elif str(slot) in values:
             _set(inner.get(str(target)), _socket_name(inner.get(str(target)), target_slot), values[str(slot)])
+    for place, value in from_farther_out.items():
+        if isinstance(place, tuple):
+            _set(inner.get(place[0]), place[1], value)
     for node in inner.values():
         node["inputs"] = [dict(socket, link=f"{name}:{socket.get('link')}") for socket in _dicts(node.get("inputs"))]
     kept = [
@@ -121,21 +131,51 @@ def _values(outer: Entry, places: Mapping[str, str]) -> dict[str, Any]:
 
 
 _CONTROLS = ("fixed", "increment", "decrement", "randomize")
+#: A value's name with the inner node in front, for one of several of that name in a subgraph within another.
+_PREFIXED = re.compile(r"\s*(\d{1,9})\s*:\s*(.+)", re.DOTALL)
 
 
-def _proxies(outer: Entry) -> Iterator[tuple[str, str, Any]]:
-    """Values of inner nodes that are shown and set outside: the inner node, the name, the value."""
+def _from_farther_out(
+    outer: Entry, inner: Mapping[str, Entry], places: Mapping[str, str]
+) -> Iterator[tuple[str | tuple[str, str], Any]]:
+    """What the subgraph that a subgraph is in sets on it: by the place of an input, or by inner node and name."""
+    proxies = {key: id_ for id_, key, *_ in _proxies(outer)}
+    for name, value in _set_on(outer).items():
+        prefixed = _PREFIXED.fullmatch(name)
+        bare = name if prefixed is None else prefixed[2]
+        if name in places:
+            yield places[name], value
+        elif prefixed is not None and prefixed[1] in inner:
+            yield (prefixed[1], bare), value
+        elif bare in places:
+            yield places[bare], value
+        elif bare in proxies:
+            yield (proxies[bare], bare), value
+
+
+def _proxies(outer: Entry) -> Iterator[tuple[str, str, Any, str | None]]:
+    """Values of inner nodes that are shown and set outside: the inner node, the name, the value.
+
+    Last, where the inner node is a subgraph itself, may be the node in there that has the value.
+    """
     properties, values = outer.get("properties"), outer.get("widgets_values")
     proxies = properties.get("proxyWidgets") if isinstance(properties, dict) else None
+    if isinstance(proxies, str):
+        proxies = json_list(proxies)
     if isinstance(proxies, list) and isinstance(values, list):
         for proxy, value in zip(proxies, values, strict=False):
-            if isinstance(proxy, list) and len(proxy) == 2 and isinstance(proxy[1], str):
-                yield str(proxy[0]), proxy[1], value
+            if isinstance(proxy, list) and len(proxy) in (2, 3) and isinstance(proxy[1], str):
+                yield str(proxy[0]), proxy[1], value, str(proxy[2]) if len(proxy) == 3 else None
 
 
 def _set(node: Entry | None, key: str | None, value: Any) -> None:
     if node is not None and key is not None and value is not None:
-        node[SET_OUTSIDE] = {**node.get(SET_OUTSIDE, {}), key: value}
+        node[SET_OUTSIDE] = {**_set_on(node), key: value}
+
+
+def _set_on(node: Entry) -> Entry:
+    found = node.get(SET_OUTSIDE)
+    return found if isinstance(found, dict) else {}
 
 
 def _socket_name(node: Entry | None, slot: Any) -> str | None:
