@@ -14,7 +14,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -303,7 +303,6 @@ def _kind(native: NativeSettings) -> str:
 def _weights(models: Path, used: ModelFiles | None = None) -> Iterator[CheckResult]:
     """A line for each file of the folder: what it is, and whether and why it is used."""
     from inference.weights.checkpoint import unfitting
-    from inference.weights.headers.diffusion_models import unusable_paths, why_not_opened
     from inference.weights.inventory import KINDS, weights_files
 
     reasons = _reasons(used) if used is not None else {}
@@ -327,13 +326,20 @@ def _weights(models: Path, used: ModelFiles | None = None) -> Iterator[CheckResu
             fits = "it is the same file under another name" if same else "it fits too, but another one is used"
             why = faults.get(file.path, fits).partition(". ")[0].rstrip(".")
             yield ok(f"{file.kind}: {name} is not used: {why}.")
-    for path in dict.fromkeys(path for _, folders, _ in KINDS for path in unusable_paths(models, folders)):
-        why = why_not_opened(path).partition(". ")[0].partition(";")[0].rstrip(".")
-        yield ok(f"{path.relative_to(models).as_posix()} is not used: it {why}.")
+    yield from _not_used(models, list(dict.fromkeys(folder for _, folders, _ in KINDS for folder in folders)))
     if used is not None:
         for path in dict.fromkeys(file.path for file in (used.transformer, used.text_encoder, used.vae)):
             if _is_official(path) is False:
                 yield warning(f"{path.name} is not the released file of that name: its SHA-256 differs.")
+
+
+def _not_used(models: Path, folders: Sequence[str]) -> Iterator[CheckResult]:
+    """A line for each file in a form that cannot be used, and for each link to nothing."""
+    from inference.weights.headers.diffusion_models import unusable_paths, why_not_opened
+
+    for path in unusable_paths(models, folders):
+        why = why_not_opened(path).partition(". ")[0].partition(";")[0].rstrip(".")
+        yield ok(f"{path.relative_to(models).as_posix()} is not used: it {why}.")
 
 
 def _choices(files: ModelFiles) -> dict[Path, str]:
@@ -407,6 +413,7 @@ def _memory(files: ModelFiles, device: DeviceReport, engines: int) -> CheckResul
 
 def _loras(files: ModelFiles) -> Iterator[CheckResult]:
     from inference.weights.inventory import loras
+    from inference.weights.lora_files import LORA_FOLDER
 
     whole = []
     for lora in loras(files):
@@ -420,6 +427,7 @@ def _loras(files: ModelFiles) -> Iterator[CheckResult]:
             whole.append(lora.name)
     if whole:
         yield ok(f"LoRA {', '.join(whole)}")
+    yield from _not_used(files.models, [LORA_FOLDER])
 
 
 def _drawing(settings: Settings, device: str) -> CheckResult:

@@ -13,6 +13,7 @@ from inference.metadata import lora_hash
 from inference.networks.params import TransformerParams
 from inference.pool.diffusion_model import outline
 from inference.request import CheckpointError, InvalidRequest
+from inference.weights.headers.diffusion_models import unusable_by_name, why_not_opened
 from inference.weights.lora import Lora
 from inference.weights.lora_files import LORA_FOLDER, lora_name, lora_names, lora_paths
 
@@ -38,9 +39,11 @@ class LoraFolder:
         known = self.names() if loras else []
         for name, _ in loras:
             if lora_name(name, known) is None:
+                unusable = unusable_by_name(self._models, [LORA_FOLDER], name)
+                why = "" if unusable is None else f"{unusable.name} {why_not_opened(unusable)} "
                 raise InvalidRequest(
                     f"loras: there is no LoRA {name!r} in {self._models / LORA_FOLDER}. "
-                    f"There are: {', '.join(known) or 'none'}."
+                    f"{why}There are: {', '.join(known) or 'none'}."
                 )
 
     def read(self, name: str, model: TransformerParams) -> Lora:

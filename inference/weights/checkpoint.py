@@ -21,7 +21,7 @@ from inference.weights.headers.diffusion_models import (
     listed,
     none_of,
     paths_of,
-    unusable_paths,
+    unusable_by_name,
     why_not_opened,
 )
 from inference.weights.headers.structure import transformer_fault
@@ -252,7 +252,7 @@ def _choose(models: Path, part: Part, transformer: WeightsFile, name: str | None
 def _named(part: Part, models: Path, paths: Sequence[Path], name: str, fits: Requirement) -> ChosenFile:
     path = by_name(paths, name)
     if path is None:
-        if (unusable := by_name(unusable_paths(models, part.folders), name)) is not None:
+        if (unusable := unusable_by_name(models, part.folders, name)) is not None:
             raise CheckpointError(f"{part.setting} names {unusable}, which {why_not_opened(unusable)}")
         raise CheckpointError(
             f"{part.setting} is {name!r}, but there is no such file in {models / part.folders[0]}. "

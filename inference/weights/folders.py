@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -51,7 +52,7 @@ def paths_by_name(folder: Path) -> Mapping[str, Path]:
     paths: dict[str, Path] = {}
     for path in sorted(files_under(folder), key=lambda path: SUFFIXES.index(path.suffix.lower())):
         file = composed(path.relative_to(folder).as_posix())
-        if not _is_text(file):
+        if not is_text(file):
             continue
         paths[file if without_suffix(file) in paths else without_suffix(file)] = path
     return paths
@@ -60,6 +61,20 @@ def paths_by_name(folder: Path) -> Mapping[str, Path]:
 def other_files_under(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     """The files of other formats in `folder`, by their suffixes in small letters."""
     return sorted(path for path in _all_under(folder) if path.suffix.lower() in suffixes)
+
+
+def dead_links_under(folder: Path) -> list[Path]:
+    """Links to nothing that may stand for weights: the folder itself, and links to files or folders in it."""
+    found: list[Path] = []
+    for here, folders, files in os.walk(folder):
+        paths = (Path(here, name) for name in files if not name.startswith("."))
+        found += [path for path in paths if path.suffix.lower() in ("", *SUFFIXES) and is_dead_link(path)]
+        folders[:] = [name for name in folders if not name.startswith(".")]
+    return [folder] if is_dead_link(folder) else sorted(found)
+
+
+def is_dead_link(path: Path) -> bool:
+    return path.is_symlink() and not os.path.exists(path)
 
 
 def is_piece(path: Path) -> bool:
@@ -73,7 +88,7 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _is_text(name: str) -> bool:
+def is_text(name: str) -> bool:
     """Python reads names of bytes that are not UTF-8 with lone surrogates in them."""
     return not any("\ud800" <= letter <= "\udfff" for letter in name)
 

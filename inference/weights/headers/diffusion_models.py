@@ -6,10 +6,12 @@ too. `model_list` has the other models.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 from inference.request import CheckpointError, NativeSettings, TurboLora
@@ -20,9 +22,12 @@ from inference.weights.folders import (
     TRANSFORMER_FOLDERS,
     VAE_FOLDERS,
     composed,
+    dead_links_under,
     distinct,
     files_under,
+    is_dead_link,
     is_piece,
+    is_text,
     other_files_under,
     paths_by_name,
     without_suffix,
@@ -46,6 +51,8 @@ _PREFERRED = re.compile(PREFERRED_TRANSFORMER, re.IGNORECASE)
 _RELEASED = re.compile(rf"{PREFERRED_TRANSFORMER}(?:-v[\d.]+)?", re.IGNORECASE)
 OTHER_FORMATS = (".gguf", ".ckpt", ".pt", ".pth", ".bin")
 REMEMBERED_HEADERS = 256
+#: Files in folders of other names that are opened to find a missing one.
+_MOST_LOOKED_AT = 200
 _ALL_FOLDERS = (*TRANSFORMER_FOLDERS, *TEXT_ENCODER_FOLDERS, *VAE_FOLDERS)
 #: Of LoRA files only the few values that are used are kept, so a large folder fits.
 REMEMBERED_LORAS = 20_000
@@ -164,21 +171,26 @@ def _is_file(path: Path) -> bool:
 
 
 def paths_of(models: Path, folders: Sequence[str]) -> list[Path]:
-    """The safetensors files of a part of a model, in the order of its folders; without pieces of models."""
-    return [path for folder in folders for path in files_under(models / folder) if not is_piece(path)]
+    """The safetensors files of a part of a model, in the order of its folders; without those that cannot be used."""
+    return [path for folder in folders for path in files_under(models / folder) if not _is_unusable(path)]
 
 
 def unusable_paths(models: Path, folders: Sequence[str]) -> list[Path]:
-    """Files of models in forms that are not supported, in the order of the folders; pieces of models first in each.
+    """What cannot be used, in the order of the folders: in each pieces of models, then other formats and dead links.
 
     In `checkpoints`, which other models share, those of other formats are left out that are not called after Anima.
     """
     found: list[Path] = []
     for folder in folders:
-        found += [path for path in files_under(models / folder) if is_piece(path)]
-        others = other_files_under(models / folder, OTHER_FORMATS)
+        found += [path for path in files_under(models / folder) if _is_unusable(path)]
+        others = [*other_files_under(models / folder, OTHER_FORMATS), *dead_links_under(models / folder)]
         found += [path for path in others if folder != ALL_IN_ONE_FOLDER or "anima" in path.name.casefold()]
     return found
+
+
+def _is_unusable(path: Path) -> bool:
+    """Whether a safetensors file is a piece, or has a name that the safetensors package refuses."""
+    return is_piece(path) or not is_text(path.name)
 
 
 def by_name(paths: Sequence[Path], name: str) -> Path | None:
@@ -199,12 +211,23 @@ def by_name(paths: Sequence[Path], name: str) -> Path | None:
     return None
 
 
+def unusable_by_name(models: Path, folders: Sequence[str], name: str) -> Path | None:
+    """Of `unusable_paths` the one that is meant by a name, with or without its suffix."""
+    paths = unusable_paths(models, folders)
+    found = (by_name(paths, name + suffix) for suffix in ("", *OTHER_FORMATS))
+    return next(filter(None, found), None)
+
+
 def listed(paths: Iterable[Path]) -> str:
     return ", ".join(sorted(path.name for path in paths)) or "none"
 
 
 def why_not_opened(path: Path) -> str:
-    """The rest of a sentence that begins with the name of a file of another format, or of a piece of a model."""
+    """The rest of a sentence that begins with the name of one of `unusable_paths`."""
+    if is_dead_link(path):
+        return f"is a link to {os.readlink(path)}, which is not there; is a disk missing?"
+    if not is_text(path.name):
+        return "has a name that is not text in UTF-8; rename it."
     if is_piece(path):
         return "is one of several pieces of a model, which are not supported; put the whole model there as one file."
     if path.suffix.lower() == ".gguf":
@@ -291,7 +314,9 @@ def _misplaced(kind: NetworkKind, models: Path, folders: Sequence[str]) -> Path 
     """A file of this kind in a folder for others."""
     others = dict.fromkeys(folder for folder in _ALL_FOLDERS if folder not in folders)
     here = [path for path in sorted(models.glob("*")) if path.is_file() and path.suffix.lower() in SUFFIXES]
-    for path in (*here, *paths_of(models, list(others))):
+    known = {models / folder for folder in _ALL_FOLDERS}
+    unknown = (path for path in files_under(models) if not known.intersection(path.parents))
+    for path in (*here, *paths_of(models, list(others)), *islice(unknown, _MOST_LOOKED_AT)):
         try:
             keys = opened(path).shapes
         except CheckpointError:
@@ -303,7 +328,7 @@ def _misplaced(kind: NetworkKind, models: Path, folders: Sequence[str]) -> Path 
 
 def opened(path: Path) -> Header:
     """A file's header, read once until the file changes. Raises CheckpointError."""
-    if path.suffix.lower() not in SUFFIXES or is_piece(path):
+    if path.suffix.lower() not in SUFFIXES or _is_unusable(path):
         raise CheckpointError(f"{path} {why_not_opened(path)}")
     try:
         return _header(path, *version(path))

@@ -155,3 +155,14 @@ def test_the_right_files_are_used_and_one_screen_says_why(
 def test_the_test_folder_takes_almost_no_disk_space(models: Path) -> None:
     assert sum(path.stat().st_blocks * 512 for path in models.rglob("*") if path.is_file()) < 20 << 20
     shutil.rmtree(models)
+
+
+def test_what_lies_among_the_loras_and_cannot_be_used_is_named(
+    anima: Anima, models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (models / "loras" / "gone.safetensors").symlink_to(models / "gone")
+    (models / "loras" / "style.pt").write_bytes(b"PK")
+    assert anima("doctor", "--models", models, "--device", "cpu") == 0
+    shown = capsys.readouterr().out
+    assert f"loras/gone.safetensors is not used: it is a link to {models / 'gone'}, which is not there." in shown
+    assert "loras/style.pt is not used: it is not a .safetensors file." in shown

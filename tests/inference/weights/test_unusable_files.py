@@ -1,13 +1,16 @@
 """What ComfyUI's folders hold in forms that are not supported is named, by its own name and its form."""
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
-from inference.request import CheckpointError
+from inference.pool.loras import LoraFolder
+from inference.request import CheckpointError, InvalidRequest
 from inference.weights.checkpoint import ModelFiles
 from tests.golden import MODELS
 
@@ -118,3 +121,64 @@ def test_a_setting_that_names_such_a_file_is_told_why_it_is_not_used(models: Pat
 def test_a_name_that_no_file_can_have_is_an_unknown_one(models: Path) -> None:
     with pytest.raises(CheckpointError, match="There is no diffusion model 'aaa"):
         ModelFiles.find(models, "a" * 5000)
+
+
+@pytest.mark.parametrize("file", [TRANSFORMER, TEXT_ENCODER])
+def test_a_link_to_a_file_that_is_gone_is_named(models: Path, file: Path) -> None:
+    (models / file).unlink()
+    (models / file).symlink_to(models / "second disk" / "file.safetensors")
+    with pytest.raises(CheckpointError, match=rf"{file.as_posix()} is a link to .*second disk.*, which is not there"):
+        ModelFiles.find(models)
+
+
+@pytest.mark.parametrize("inside", ["", "anima"])
+def test_a_link_to_a_folder_that_is_gone_is_named(models: Path, inside: str) -> None:
+    shutil.rmtree(models / "vae")
+    link = models / "vae" / inside
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(models / "second disk")
+    with pytest.raises(CheckpointError, match=f"{Path('vae', inside).as_posix()} is a link to .*, which is not there"):
+        ModelFiles.find(models)
+
+
+@pytest.mark.parametrize("folder", ["Text_Encoders", "text_encoder", "anima/split_files/text_encoders", "loras"])
+def test_a_file_in_a_folder_of_another_name_is_pointed_out(models: Path, folder: str) -> None:
+    elsewhere = models / folder / "qwen.safetensors"
+    elsewhere.parent.mkdir(parents=True, exist_ok=True)
+    if elsewhere.parent.samefile(models / "text_encoders"):
+        pytest.skip("This system does not tell such folders apart.")
+    (models / TEXT_ENCODER).rename(elsewhere)
+    with pytest.raises(CheckpointError, match=f"{folder}/qwen.safetensors is one: move it there"):
+        ModelFiles.find(models)
+
+
+def with_a_name_of_bytes(path: Path) -> None:
+    """Gives a file a name that is not UTF-8, as archives of other systems bring."""
+    other = os.path.join(os.fsencode(path.parent), b"\xe9.safetensors")
+    try:
+        os.rename(os.fsencode(path), other)
+    except OSError:
+        pytest.skip("This system has no such names.")
+
+
+@pytest.mark.parametrize("file", [TRANSFORMER, TEXT_ENCODER])
+def test_a_name_that_is_no_text_is_to_be_changed(models: Path, file: Path) -> None:
+    with_a_name_of_bytes(models / file)
+    with pytest.raises(CheckpointError, match=r"has a name that is not text in UTF-8; rename it\."):
+        ModelFiles.find(models)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("style", "style.pt is not a .safetensors file. Other formats can run code when opened"),
+        ("style.pt", "style.pt is not a .safetensors file. Other formats can run code when opened"),
+        ("gone", "gone.safetensors is a link to .*, which is not there"),
+        ("unknown", "There are: lokr, low_rank_comfyui"),
+    ],
+)
+def test_of_a_lora_that_cannot_be_used_it_is_said_why(models: Path, name: str, says: str) -> None:
+    (models / "loras" / "style.pt").write_bytes(b"PK")
+    (models / "loras" / "gone.safetensors").symlink_to(models / "second disk" / "file.safetensors")
+    with pytest.raises(InvalidRequest, match=rf"there is no LoRA '{name}' in .*loras\. {says}"):
+        LoraFolder(models, nn.Module()).check([(name, 1.0)])
