@@ -263,6 +263,7 @@ def pictures_with_text() -> list[bytes]:
         a_png(chunk(b"eXIf", exif.tobytes())),
         saved("JPEG", exif=exif),
         saved("WEBP", exif=exif),
+        saved("AVIF", exif=exif),
         b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 2**31 - 1) + b"IHDR" + b"\0" * 40,
     ]
 
@@ -301,7 +302,7 @@ def source_pictures() -> FuzzTarget:
     seeds = [
         *(saved("PNG", mode) for mode in ("RGB", "RGBA", "L", "LA", "P", "1", "I;16")),
         *(saved("JPEG", mode) for mode in ("RGB", "L", "CMYK")),
-        *(saved("WEBP", mode) for mode in ("RGB", "RGBA")),
+        *(saved(format_, mode) for format_ in ("WEBP", "AVIF") for mode in ("RGB", "RGBA")),
         *pictures_with_text(),
         a_png(width=30_000, height=30_000, pixels=pixels),
         a_png(width=6_000, height=6_000, pixels=zeros(103)),

@@ -24,6 +24,8 @@ _JOINS = re.compile(r"[Cc]oncat|[Jj]oin|[Aa]ppend|Combine|Add ?String|String ?Ad
 _PLACE = re.compile(r"(\w*?)_?(\d{1,4}|[a-z])")
 #: Settings that stand as texts among the texts to join.
 _FLAGS = ("", "true", "false")
+#: Nodes that pass a text on and show it.
+_SHOWS = re.compile(r"[Ss]how|[Dd]isplay|Preview")
 #: By class: the inputs that its outputs pass on, in order.
 _OF_OUTPUTS = {"Text String": ("text", "text_b", "text_c", "text_d")}
 #: The inputs of an encoder that are put in front of its text.
@@ -75,7 +77,9 @@ class Texts:
                 return self._named(node, None)
             if strings.knows(node.kind):
                 return self._named(node, strings.result(node.kind, self._values(node)))
-            for key in (*TEXTS, *CONSTANTS):
+            # What a node shows besides is of an earlier image.
+            keys = () if _SHOWS.search(node.kind) and node.links() else (*TEXTS, *CONSTANTS)
+            for key in keys:
                 text = node.inputs.get(key)
                 if isinstance(text, str) and not (key == "value" and text in _FLAGS and node.links()):
                     return self._named(node, strings.prompt_text(node.kind, key, text))

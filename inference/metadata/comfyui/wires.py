@@ -10,7 +10,12 @@ from inference.metadata.parameters import as_number, as_text
 #: Nodes along one walk.
 FARTHEST = 64
 #: What nodes call a value that they hold for others.
-CONSTANTS = ("value", "seed", "noise_seed", "int", "float", "number", "string", "text")
+CONSTANTS = ("value", "seed", "noise_seed", "int", "float", "number", "Number", "string", "String", "text")
+#: Sliders: of each output the inputs that hold its value as a whole number and as another, and which of them counts.
+_SLIDERS = {
+    "mxSlider": (("Xi", "Xf", "isfloatX"),),
+    "mxSlider2D": (("Xi", "Xf", "isfloatX"), ("Yi", "Yf", "isfloatY")),
+}
 #: What nodes that hold settings for samplers call them besides.
 _ALSO_CALLED = {"sampler_name": ("sampler",), "scheduler": ("scheduler_name",), "steps": ("steps_total",)}
 #: Settings that are no numbers.
@@ -71,6 +76,9 @@ class Wires:
                 return preset_size(node)[names[0] == "height"]
             if _works_out(node):
                 return None
+            if (axes := _SLIDERS.get(node.kind)) is not None:
+                slot = link.slot if node is self.nodes[link.node] else 0 if len(axes) == 1 else len(axes)
+                return _of_slider(node, *axes[slot]) if 0 <= slot < len(axes) else None
             for name in (*names, *CONSTANTS):
                 value = node.inputs.get(name)
                 if isinstance(value, kinds):
@@ -92,6 +100,10 @@ class Wires:
             name: self.constant(value, (name,)) if isinstance(value, Link) and name not in ("model", "clip") else value
             for name, value in node.inputs.items()
         }
+
+
+def _of_slider(node: Node, whole: str, real: str, is_real: str) -> Any:
+    return node.inputs.get(real if node.inputs.get(is_real) else whole)
 
 
 def _works_out(node: Node) -> bool:

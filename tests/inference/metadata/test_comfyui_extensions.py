@@ -248,6 +248,20 @@ def test_the_words_for_a_preset_tell_the_size(latent: dict[str, Any], size: tupl
     assert found is not None and (found.width, found.height) == size
 
 
+def test_what_a_node_shows_of_an_earlier_image_is_not_its_text() -> None:
+    shown = node("easy showAnything", anything=["text", 0], text="an earlier one")
+    graph = {"positive": node("CLIPTextEncode", text=["shown", 0], clip=["model", 1]), "shown": shown}
+    assert read(PARTS | graph | {"text": node("PrimitiveString", value="1girl")}) == READ
+
+
+def test_sliders_and_literals_hold_numbers() -> None:
+    steps = node("mxSlider", Xi=20, Xf=1.0, isfloatX=0)
+    size = node("mxSlider2D", Xi=512, Xf=1.0, Yi=1, Yf=768.0, isfloatX=0, isfloatY=1)
+    latent = node("EmptyLatentImage", width=["size", 0], height=["size", 1], batch_size=1)
+    graph = with_sampler("KSampler", steps=["steps", 0], cfg=["cfg", 0]) | {"latent": latent}
+    assert read(graph | {"steps": steps, "size": size, "cfg": node("Float", Number="7.5")}) == READ
+
+
 def test_outputs_of_a_node_that_holds_several_texts_are_told_apart() -> None:
     texts = node("Text String", text="no", text_b="1girl", text_c="", text_d="")
     assert (
