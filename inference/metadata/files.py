@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageFile, IptcImagePlugin, PngImagePlugin
 
 from inference.metadata import a1111, comfyui_reader, comfyui_writer, json_formats, novelai
 from inference.metadata.embedded import raw_profile, stealth, xmp
@@ -305,8 +305,18 @@ def _pillow_texts(image: Image.Image) -> dict[str, str]:
     packet = info.get("xmp")
     if isinstance(packet, bytes):
         text.setdefault(xmp.PNG_KEY, _text_of_bytes(packet[:MAX_TEXT_LENGTH]))
-    found = xmp.texts(text.get(xmp.PNG_KEY, "")) | found
+    found = xmp.texts(text.get(xmp.PNG_KEY, "")) | xmp.sorted_out(_iptc_captions(image)) | found
     return {key: str(value) for key, value in (found | text).items() if len(value) <= MAX_TEXT_LENGTH}
+
+
+def _iptc_captions(image: Image.Image) -> list[str]:
+    """The captions that programs of macOS and photographers' programs give to a JPEG file (IPTC-IIM 2:120)."""
+    with suppress(Exception):  # what Pillow raises for broken records is not documented
+        records = IptcImagePlugin.getiptcinfo(image) if isinstance(image, ImageFile.ImageFile) else None
+        caption = (records or {}).get((2, 120), b"")
+        captions = caption if isinstance(caption, list) else [caption]
+        return [_text_of_bytes(each[:MAX_TEXT_LENGTH]) for each in captions[:MAX_TEXTS]]
+    return []
 
 
 def _exif_texts(exif: bytes) -> dict[str, str]:

@@ -5,6 +5,7 @@ Packets come from strangers and need not be well-formed: a property is looked fo
 
 import html
 import re
+from collections.abc import Iterable
 
 from inference.metadata import a1111
 from inference.metadata.parameters import json_object
@@ -17,10 +18,14 @@ _TAG = re.compile(r"<[^<>]*>")
 
 
 def texts(packet: str) -> dict[str, str]:
-    """An object in JSON as `UserComment`, a web UI's text as `parameters`, any other as `CAPTION`."""
+    """The texts of a packet, as `sorted_out` has them."""
+    return sorted_out(_property(packet, name) for name in _PROPERTIES)
+
+
+def sorted_out(texts: Iterable[str]) -> dict[str, str]:
+    """Texts about an image: an object in JSON as `UserComment`, a web UI's as `parameters`, another as `CAPTION`."""
     found: dict[str, str] = {}
-    for name in _PROPERTIES:
-        text = _property(packet, name)
+    for text in texts:
         if json_object(text) is not None:
             found.setdefault("UserComment", text)
         elif text and a1111.read(text) is not None:

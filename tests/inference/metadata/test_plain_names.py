@@ -1,10 +1,12 @@
 """Programs that write each setting under a plain name, or in a caption."""
 
+import io
 import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from inference.metadata import LEFT_OUT, Parameters, read
 from inference.metadata.programs.captions import labelled
@@ -86,6 +88,25 @@ def test_the_caption_of_mochi_diffusion_is_read() -> None:
     assert read(packet(CAPTION)) == expected
     lines = CAPTION.replace("; ", "\n").replace("\\\n", "\\; ")
     assert read(packet(f"Metadata Version: 2\n{lines}")) == expected
+
+
+def jpeg_with_iptc(caption: bytes, length: int | None = None) -> bytes:
+    """A JPEG file whose caption is in an IPTC record, as macOS writes it; `length`: what the record claims instead."""
+    record = b"\x1c\x02\x78" + (len(caption) if length is None else length).to_bytes(2, "big") + caption
+    resource = b"8BIM\x04\x04\0\0" + len(record).to_bytes(4, "big") + record + b"\0" * (len(record) % 2)
+    data = b"Photoshop 3.0\0" + resource
+    file = io.BytesIO()
+    Image.new("RGB", (832, 1216)).save(file, "JPEG")
+    return b"\xff\xd8\xff\xed" + (len(data) + 2).to_bytes(2, "big") + data + file.getvalue()[2:]
+
+
+def test_captions_in_iptc_records_are_read() -> None:
+    mochi = read(jpeg_with_iptc(CAPTION.encode()))
+    assert mochi is not None and (mochi.prompt, mochi.seed) == ("cat; hat: red", 12345)
+    webui = read(jpeg_with_iptc("猫\nSteps: 20, Sampler: Euler, Seed: 1".encode()))
+    assert webui is not None and (webui.prompt, webui.seed) == ("猫", 1)
+    assert read(jpeg_with_iptc(b"A photo of us")) is None
+    assert read(jpeg_with_iptc(CAPTION.encode(), length=60_000)) is None
 
 
 @pytest.mark.parametrize("caption", ["", "A photo: of us; Model: T", "Include", ": ; "])
