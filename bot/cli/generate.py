@@ -235,7 +235,7 @@ def _open_image(field: str, path: Path) -> Image.Image:
     try:
         image = Image.open(path)
         image.load()
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
         raise InvalidRequest(f"{field}: {path} cannot be read as an image ({error}).") from error
     return image
 

@@ -106,7 +106,7 @@ def _opened(data: bytes, longest: int) -> Image.Image:
         opened = deep_enough if deep_enough.mode in SMOOTH_MODES else deep_enough.convert("RGBA")
         opened.thumbnail((longest, longest), Image.Resampling.LANCZOS)  # before there are copies of it
         return ImageOps.exif_transpose(opened).convert("RGBA")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
         raise UnusableImage(say(UNREADABLE_IMAGE)) from error
 
 

@@ -19,6 +19,7 @@ _MAX_INPUTS = 200
 #: Nodes between a value and what takes it.
 _LONGEST_WIRE = 16
 
+_OF_SAMPLER = ("seed", "control_after_generate", "steps", "cfg", "sampler_name", "scheduler", "denoise")
 # Values of classes that only the readers meet, in the order in which the page lists them.
 _WIDGETS = {kind: node_class.widgets for kind, node_class in NODE_CLASSES.items()} | {
     "KSamplerAdvanced": (
@@ -57,8 +58,23 @@ _WIDGETS = {kind: node_class.widgets for kind, node_class in NODE_CLASSES.items(
         *("ckpt_name", "vae_name", "clip_skip", "lora_name", "lora_model_strength", "lora_clip_strength", "positive"),
         *("negative", "token_normalization", "weight_interpretation", "empty_latent_width", "empty_latent_height"),
     ),
+    "Text Concatenate": ("delimiter", "clean_whitespace"),
+    "JoinStrings": ("delimiter",),
+    "JoinStringMulti": ("inputcount", "delimiter", "return_list"),
+    "Power Prompt (rgthree)": ("prompt",),
+    "KSampler Config (rgthree)": ("steps_total", "refiner_step", "cfg", "sampler_name", "scheduler"),
+    "Input Parameters (Image Saver)": (
+        *("seed", "control_after_generate", "steps", "cfg", "sampler", "scheduler", "denoise"),
+    ),
+    **dict.fromkeys(("ImpactKSamplerBasicPipe", "KSamplerPipe //Inspire"), _OF_SAMPLER),
+    "KSampler //Inspire": (
+        *_OF_SAMPLER,
+        *("noise_mode", "batch_seed_mode", "variation_seed", "variation_strength", "variation_method"),
+    ),
+    "mxSlider": ("Xi", "Xf", "isfloatX"),
+    "mxSlider2D": ("Xi", "Xf", "Yi", "Yf", "isfloatX", "isfloatY"),
     "KSampler (Efficient)": (
-        *("seed", "control_after_generate", "steps", "cfg", "sampler_name", "scheduler", "denoise"),
+        *_OF_SAMPLER,
         *("preview_method", "vae_decode"),
     ),
 }

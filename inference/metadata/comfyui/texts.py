@@ -142,10 +142,11 @@ def _joins(node: Node) -> bool:
 
 
 def _delimiter(inputs: Mapping[str, Any]) -> str:
-    if found := next((text for name in _DELIMITERS if (text := as_text(inputs.get(name)))), None):
+    found = next((text for name in _DELIMITERS if (text := as_text(inputs.get(name)))), None)
+    if found and found not in _FLAGS:
         return found
-    # Of the page's graph the only value without a name is this flag.
-    return "\n" if str(inputs.get(_LINE_BREAK, inputs.get("value"))).casefold() == "true" else ""
+    # Of the page's graph the only value without a name, or the one in a newer version's delimiter's place, is this flag.
+    return "\n" if str(inputs.get(_LINE_BREAK, inputs.get("value", found))).casefold() == "true" else ""
 
 
 def _in_order(inputs: Mapping[str, Any]) -> list[tuple[str, Any]]:

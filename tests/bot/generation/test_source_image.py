@@ -66,6 +66,12 @@ def a_bomb(side: int) -> bytes:
     )
 
 
+def without_pixels(format: str) -> bytes:
+    """A file whose last third, where the pixels are, is nothing but zeros."""
+    data = encoded(Image.effect_noise((64, 64), 50), format)
+    return data[: -len(data) // 3] + bytes(len(data) // 3)
+
+
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
@@ -75,6 +81,8 @@ def a_bomb(side: int) -> bytes:
         (a_bomb(7000), "is too large"),
         (a_bomb(60_000), "can't read that file as a picture"),
         (a_bomb(100), "can't read that file as a picture"),
+        (without_pixels("AVIF"), "can't read that file as a picture"),
+        (encoded(Image.new("RGB", (64, 64)), "AVIF").replace(b"av01", b"av02"), "can't read that file as a picture"),
         (encoded(Image.new("RGB", (8, 8)), "TIFF"), "can't read that file as a picture"),
     ],
 )

@@ -139,6 +139,21 @@ def test_nodes_of_texts_are_read_without_sockets_for_their_values(kind: str, val
     assert found is not None and found.prompt == text
 
 
+def test_what_stands_between_joined_texts_is_known_without_sockets() -> None:
+    page = copy.deepcopy(PAGE)
+    page["nodes"] += [
+        {
+            "id": 50, "type": "Text Concatenate", "widgets_values": [", ", "true"],
+            "inputs": [{"name": "text_a", "link": 50}, {"name": "text_b", "link": 51}],
+        },
+        {"id": 51, "type": "Text Multiline", "widgets_values": ["bad"]},
+        {"id": 52, "type": "Text Multiline", "widgets_values": ["worse"]},
+    ]  # fmt: skip
+    page["links"] += [[50, 51, 0, 50, 0, "STRING"], [51, 52, 0, 50, 1, "STRING"]]
+    next(link for link in page["links"] if link[0] == 3)[1] = 50
+    assert read(page) == replace(READ, negative_prompt="bad, worse")
+
+
 def test_the_rows_of_a_lora_loader_without_sockets_are_read() -> None:
     page = copy.deepcopy(PAGE)
     loader = next(node for node in page["nodes"] if node["id"] == 6)
