@@ -145,7 +145,7 @@ def _delimiter(inputs: Mapping[str, Any]) -> str:
     found = next((text for name in _DELIMITERS if (text := as_text(inputs.get(name)))), None)
     if found and found not in _FLAGS:
         return found
-    # Of the page's graph the only value without a name, or the one in a newer version's delimiter's place, is this flag.
+    # Of the page's graph the only value, which has no name or a newer version's, is this flag.
     return "\n" if str(inputs.get(_LINE_BREAK, inputs.get("value", found))).casefold() == "true" else ""
 
 
