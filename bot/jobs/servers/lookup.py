@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -150,25 +150,33 @@ class ServerLookup:
     async def server(self, guild_id: int | None, *thread_ids: int | None) -> discord.Guild | None:
         """A server with its channels and roles, and the bot as a member; None if the bot is not in it or cannot see it.
 
-        thread_ids: threads that are needed too, or channels, which do no harm.
+        thread_ids: threads that are needed too, or channels, which do no harm. An archived one is in no cache.
         """
         if guild_id is None:
             return None
+        server = None
+        try:
+            server = await self._server(guild_id)
+            if server is not None:
+                await self._add_threads(server, thread_ids)
+        except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
+            logger.info("server %d or a thread of it could not be fetched (%s)", guild_id, error)
+            self._refused(guild_id, error)
+        return server
+
+    async def _server(self, guild_id: int) -> discord.Guild | None:
         if self._client.caches_servers:
             return self._client.get_guild(guild_id)
-        try:
-            server = await self._servers.get(guild_id, partial(self._fetch_server, guild_id))
-            for thread_id in thread_ids:
-                if thread_id is not None and server.get_channel_or_thread(thread_id) is None:
-                    thread = await self._channel(guild_id, thread_id)
-                    if isinstance(thread, discord.Thread) and thread.guild.id == guild_id:
-                        thread.guild = server
-                        server._add_thread(thread)
-        except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
-            logger.info("server %d could not be fetched (%s)", guild_id, error)
-            self._refused(guild_id, error)
-            return None
-        return server
+        return await self._servers.get(guild_id, partial(self._fetch_server, guild_id))
+
+    async def _add_threads(self, server: discord.Guild, thread_ids: Iterable[int | None]) -> None:
+        for thread_id in thread_ids:
+            if thread_id is None or server.get_channel_or_thread(thread_id) is not None:
+                continue
+            thread = await self._channel(server.id, thread_id)
+            if isinstance(thread, discord.Thread) and thread.guild.id == server.id:
+                thread.guild = server
+                server._add_thread(thread)
 
     async def member(self, interaction: discord.Interaction[Any]) -> discord.Member | None:
         """The member behind an interaction, with their roles; None outside of servers, and if unknown."""

@@ -202,6 +202,19 @@ async def test_a_forbidden_log_channel_causes_only_one_line_in_the_log(
     assert not stage.client.log_channels.was_refused(channel.guild.id)
 
 
+async def test_a_thread_that_was_archived_is_still_a_log_channel(stage: Stage) -> None:
+    thread = await name_log_channel(stage, stage.discord.world.thread)
+    stage.discord.archive_thread(thread)
+    await until(lambda: _is_forgotten(stage, thread))
+    assert await stage.client.log_channels.post(stage.general.guild.id, LogEntry(lambda: "hello"))
+    assert [message.text for message in stage.discord.messages_in(thread)] == ["hello"] and not thread.archived
+
+
+async def _is_forgotten(stage: Stage, thread: Channel) -> bool:
+    """Whether discord.py's cache has dropped a thread."""
+    return stage.client.get_channel(thread.id) is None
+
+
 async def test_a_log_channel_of_another_server_is_never_written_to(stage: Stage) -> None:
     """Whatever the database says: the id of a foreign channel in it names nothing."""
     world = stage.discord.world
