@@ -3,7 +3,8 @@
 from datetime import timedelta
 from enum import Enum, auto
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import func, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.backend.clock import Clock
 from storage.backend.transactions import Transactions, all_uncancellable
@@ -22,22 +23,27 @@ class Reports:
         self._transactions = transactions
         self._clock = clock
 
+    async def refusal(self, job_id: int, reporter_id: int, *, most: int, period: timedelta) -> ReportOutcome | None:
+        """Why a user may not report a job: they have, or reported `most` others within `period`. None: they may."""
+        async with self._transactions.reading() as connection:
+            return await self._refusal(connection, job_id, reporter_id, most, period)
+
     async def add(self, job_id: int, reporter_id: int, *, most: int, period: timedelta) -> ReportOutcome:
-        """Record a report of a job, unless the user reported it before, or reported `most` others within `period`."""
-        now = self._clock()
+        """Record a report that was posted, unless it is refused for one of these reasons."""
         async with self._transactions.writing(alone_with=f"reports {reporter_id}") as connection:
-            by_them = reports.c.reporter_id == reporter_id
-            if await connection.scalar(select(reports.c.id).where(by_them, reports.c.job_id == job_id)):
-                return ReportOutcome.ALREADY_REPORTED
-            lately = await connection.scalar(select(func.count()).where(by_them, reports.c.reported_at > now - period))
-            if (lately or 0) >= most:
-                return ReportOutcome.TOO_MANY
+            refused = await self._refusal(connection, job_id, reporter_id, most, period)
+            if refused is not None:
+                return refused
+            now = self._clock()
             await connection.execute(insert(reports).values(job_id=job_id, reporter_id=reporter_id, reported_at=now))
             return ReportOutcome.WRITTEN
 
-    async def take_back(self, job_id: int, reporter_id: int) -> None:
-        """Delete a report that could not be posted."""
-        async with self._transactions.writing() as connection:
-            await connection.execute(
-                delete(reports).where(reports.c.job_id == job_id, reports.c.reporter_id == reporter_id)
-            )
+    async def _refusal(
+        self, connection: AsyncConnection, job_id: int, reporter_id: int, most: int, period: timedelta
+    ) -> ReportOutcome | None:
+        by_them = reports.c.reporter_id == reporter_id
+        if await connection.scalar(select(reports.c.id).where(by_them, reports.c.job_id == job_id)):
+            return ReportOutcome.ALREADY_REPORTED
+        since = self._clock() - period
+        lately = await connection.scalar(select(func.count()).where(by_them, reports.c.reported_at > since))
+        return ReportOutcome.TOO_MANY if (lately or 0) >= most else None

@@ -12,12 +12,15 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
 import aiohttp
 import discord
 from discord import ui
 
+from bot.jobs.delivery.outbox import retry
+from bot.jobs.delivery.refusals import CONTENT_BLOCKED, may_pass
 from bot.jobs.servers.lookup import ServerLookup
 from bot.messages.buttons import report_row
 from bot.messages.layout import StaticLayout
@@ -36,6 +39,8 @@ logger = logging.getLogger(__name__)
 MAX_WAITING = 100
 #: Seconds between two messages in one log channel, which is well within Discord's five in five seconds.
 PAUSE = 2.0
+#: Seconds for which entries wait while Discord cannot be reached.
+PATIENCE = 60.0
 #: Seconds for posting waiting entries when the bot stops.
 CLOSE_TIMEOUT = 3.0
 #: Characters of one entry: more than any has, for one that is cut could lose the end of a spoiler.
@@ -143,16 +148,21 @@ class LogChannels:
         if guild is None or channel is None:
             self._refuse(guild_id, "it is gone")
             return False
-        with speaking(str(guild.preferred_locale)):
-            view, taken = _message(waiting)
-        try:
-            await channel.send(view=view, allowed_mentions=discord.AllowedMentions.none(), nonce=secrets.token_hex(8))
-        except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
-            self._refuse(guild_id, error)
-            self._tell_refused(guild_id, error)
-            _settle(waiting, taken, posted=False)
-            return not isinstance(error, discord.Forbidden | discord.NotFound)
+        for most, words in ((MAX_ENTRIES, True), (1, True), (1, False)):
+            with speaking(str(guild.preferred_locale)):
+                view, taken, left_out_told = _message(waiting, most, words=words)
+            try:
+                await _send(channel, view, _nonce(waiting, taken))
+            except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
+                if words and isinstance(error, discord.HTTPException) and error.code in CONTENT_BLOCKED:
+                    continue  # one at a time, so that only the entry that it is about loses its words
+                self._refuse(guild_id, error)
+                self._tell_refused(guild_id, error)
+                _settle(waiting, taken, posted=False)
+                return not isinstance(error, discord.Forbidden | discord.NotFound)
+            break
         self._refused.discard(guild_id)
+        waiting.dropped -= left_out_told
         _settle(waiting, taken, posted=True)
         return True
 
@@ -161,12 +171,30 @@ class LogChannels:
         logger.warning("server %d: entries for its log channel are dropped (%s)", guild_id, why)
 
 
-def _message(waiting: _Waiting) -> tuple[StaticLayout, int]:
-    """A message with the first of the queued entries, and how many it has."""
+async def _send(channel: LogChannel, view: StaticLayout, nonce: str) -> None:
+    """Waits for a while if Discord is out of reach: with the same nonce nothing is posted twice."""
+    send = partial(channel.send, view=view, allowed_mentions=discord.AllowedMentions.none(), nonce=nonce)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await retry(send, may_pass)
+    except TimeoutError:
+        raise ConnectionError("Discord could not be reached.") from None
+
+
+def _nonce(waiting: _Waiting, taken: int) -> str:
+    first, _ = waiting.entries[0]
+    return secrets.token_hex(8) if taken != 1 or first.request_id is None else f"log-{first.request_id}"
+
+
+def _message(waiting: _Waiting, most: int, *, words: bool) -> tuple[StaticLayout, int, int]:
+    """A message with the first of the queued entries, how many it has, and how many more it says were left out.
+
+    most: of the entries. words: with what people typed.
+    """
     items: list[ui.Item[Any]] = []
-    length = taken = 0
-    for entry, _ in list(waiting.entries)[:MAX_ENTRIES]:
-        text = truncate(entry.text(), MAX_ENTRY_LENGTH)
+    length = taken = told = 0
+    for entry, _ in list(waiting.entries)[:most]:
+        text = truncate(entry.text() if words else entry.without_words(), MAX_ENTRY_LENGTH)
         if length + len(text) > MAX_TEXT_LENGTH - ROOM_FOR_REST:
             break
         items.append(ui.TextDisplay(text))
@@ -174,9 +202,9 @@ def _message(waiting: _Waiting) -> tuple[StaticLayout, int]:
             items.append(report_row(entry.job_id))
         length, taken = length + len(text), taken + 1
     if waiting.dropped and taken == len(waiting.entries):
-        items.append(ui.TextDisplay(left_out(waiting.dropped)))
-        waiting.dropped = 0
-    return StaticLayout(*items), taken
+        told = waiting.dropped
+        items.append(ui.TextDisplay(left_out(told)))
+    return StaticLayout(*items), taken, told
 
 
 def _settle(waiting: _Waiting, count: int, *, posted: bool) -> None:

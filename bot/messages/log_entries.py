@@ -18,8 +18,12 @@ from storage.jobs import Job
 #: Characters of a prompt or of a report, before they are escaped.
 WORDS_SHOWN = 400
 REASON_SHOWN = 200
+#: Around what is hidden until it is clicked.
+HIDING = "||"
 #: Characters of a refusal's forbidden words.
 MAX_NAMED = 10
+
+WORDS_BLOCKED = N_("Discord's filters don't let me show here what was typed.")
 
 #: The refusal reasons that are logged for moderators; the others are about limits and access.
 CONTENT: Mapping[RefusalReason, str] = {
@@ -32,10 +36,20 @@ CONTENT: Mapping[RefusalReason, str] = {
 
 @dataclass(frozen=True)
 class LogEntry:
-    """`text` is called with the server's language set. `job_id`: the job of its Delete and Block buttons."""
+    """`text` is called with the server's language set. `job_id`: the job of its Delete and Block buttons.
+
+    request_id: the interaction that it comes from, if that is repeated after a crash; the entry is posted once all the
+    same.
+    """
 
     text: Callable[[], str]
     job_id: int | None = None
+    request_id: int | None = None
+
+    def without_words(self) -> str:
+        """The text without what people typed, for channels where a filter of Discord's blocks it."""
+        kept = [line for line in self.text().split("\n") if not line.startswith(HIDING)]
+        return "\n".join([*kept, f"-# {say(WORDS_BLOCKED)}"])
 
 
 def refused(refusal: PolicyRefusal, prompt: str, *, user_id: int, channel_id: int, private: bool) -> LogEntry | None:
@@ -120,7 +134,7 @@ def unblocked(user_id: int, *, by: int) -> LogEntry:
     return LogEntry(lambda: say("**Unblocked** by {moderator}: {person}.", **values))
 
 
-def reported(job: Job, url: str, *, by: int, reason: str) -> LogEntry:
+def reported(job: Job, url: str, *, by: int, reason: str, request_id: int | None = None) -> LogEntry:
     values = {"reporter": f"<@{by}>", "person": f"<@{job.user_id}>", "url": url}
 
     def text() -> str:
@@ -128,7 +142,8 @@ def reported(job: Job, url: str, *, by: int, reason: str) -> LogEntry:
         lines += [_hidden(words) for words in (reason, job.prompt) if words.strip()]
         return "\n".join(lines)
 
-    return LogEntry(text, None if job.private else job.id)  # what is private is removed from the gallery by its button
+    # What is private is removed from the gallery by its button.
+    return LogEntry(text, None if job.private else job.id, request_id)
 
 
 def log_channel_chosen(*, by: int) -> LogEntry:
@@ -141,4 +156,4 @@ def left_out(count: int) -> str:
 
 def _hidden(words: str) -> str:
     """Behind a spoiler, in one line."""
-    return f"||{inline(truncate(words, WORDS_SHOWN), WORDS_SHOWN)}||"
+    return f"{HIDING}{inline(truncate(words, WORDS_SHOWN), WORDS_SHOWN)}{HIDING}"

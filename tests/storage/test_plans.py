@@ -56,7 +56,7 @@ async def ask_everything(database: Database, clock: Any) -> None:
     await database.servers.audit_log(GUILD, before=5)
     await database.servers.blocked_among([ALICE])
     await database.reports.add(job.id, ALICE, most=5, period=timedelta(hours=1))
-    await database.reports.take_back(job.id, ALICE)
+    await database.reports.refusal(job.id, ALICE, most=5, period=timedelta(hours=1))
     share = await database.shares.begin(image.id, by=ALICE, guild_id=GUILD, channel_id=1)
     await database.shares.posted(share.id, MESSAGE)
     await database.shares.get(share.id)

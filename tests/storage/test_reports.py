@@ -28,8 +28,9 @@ async def test_a_user_at_the_report_limit_may_report_again_later(database, clock
     assert await database.reports.add(jobs[2].id, ALICE, most=2, period=HOUR) is ReportOutcome.WRITTEN
 
 
-async def test_a_withdrawn_report_can_be_made_again(database):
-    job = await accepted(database)
-    await database.reports.add(job.id, ALICE, most=1, period=HOUR)
-    await database.reports.take_back(job.id, ALICE)
-    assert await database.reports.add(job.id, ALICE, most=1, period=HOUR) is ReportOutcome.WRITTEN
+async def test_what_is_refused_is_known_before_it_is_recorded(database):
+    first, second = [await accepted(database) for _ in range(2)]
+    assert await database.reports.refusal(first.id, ALICE, most=1, period=HOUR) is None
+    await database.reports.add(first.id, ALICE, most=1, period=HOUR)
+    refusals = [await database.reports.refusal(job.id, ALICE, most=1, period=HOUR) for job in (first, second)]
+    assert refusals == [ReportOutcome.ALREADY_REPORTED, ReportOutcome.TOO_MANY]

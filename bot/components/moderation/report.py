@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import timedelta
 from typing import Any, Self
+from weakref import WeakValueDictionary
 
 import discord
 from discord import ui
 
-from bot.components.base import AnimaInteraction, Modal, Submitted, defer_privately, save_draft
+from bot.components.base import AnimaInteraction, Modal, Submitted
+from bot.components.edit_again import refuse_form
 from bot.generation.errors import InvalidForm
+from bot.jobs.delivery.outbox import retry_storage
 from bot.messages import log_entries
 from bot.messages.details import job_url
-from bot.messages.replies import refused_form
+from bot.messages.replies import reply_privately
 from bot.rules.server_settings import load_server_settings
 from bot.text.translation import N_, say
 from storage.jobs import Job
@@ -37,6 +41,8 @@ OUTCOMES = {
     ReportOutcome.ALREADY_REPORTED: N_("You have already reported that picture."),
     ReportOutcome.TOO_MANY: N_("You have made several reports in the last hour. Please tell a moderator directly."),
 }
+#: A person's reports are made one after another.
+_turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
 
 class ReportModal(Modal):
@@ -57,15 +63,15 @@ class ReportModal(Modal):
         return cls(say("Report a picture"), [ui.Label(text=say("What is wrong?"), description=about, component=reason)])
 
     async def on_values(self, interaction: AnimaInteraction, values: Submitted) -> None:
-        await defer_privately(interaction)
+        await interaction.client.acknowledgements.acknowledge(interaction, private=True)
         _, reason = _read(values)
         try:
-            outcome = await _report(interaction, await _reported_job(interaction, values), reason)
+            async with _turns.setdefault(interaction.user.id, asyncio.Lock()):
+                outcome = await _report(interaction, await _reported_job(interaction, values), reason)
         except InvalidForm as error:
-            draft_id = await save_draft(interaction, self.name, values)
-            await interaction.edit_original_response(view=refused_form(str(error), draft_id))
+            await refuse_form(interaction, self, values, str(error))
         else:
-            await interaction.edit_original_response(content=outcome)
+            await reply_privately(interaction, outcome)
 
     async def reopened(self, interaction: AnimaInteraction, fields: Submitted) -> ReportModal | str:
         return await report_form(interaction, await _reported_job(interaction, fields))
@@ -115,17 +121,19 @@ async def _report(interaction: AnimaInteraction, job: Job | None, reason: str) -
     if not await _has_log_channel(interaction, job):
         raise InvalidForm(say(NO_LOG_CHANNEL))
     reports, reporter_id = interaction.client.database.reports, interaction.user.id
-    outcome = await reports.add(job.id, reporter_id, most=MAX_REPORTS, period=REPORT_PERIOD)
-    if outcome is ReportOutcome.TOO_MANY:
-        raise InvalidForm(say(OUTCOMES[outcome]))
-    if outcome is ReportOutcome.ALREADY_REPORTED:
-        return say(OUTCOMES[outcome])
+    limits = {"most": MAX_REPORTS, "period": REPORT_PERIOD}
+    refused = await reports.refusal(job.id, reporter_id, **limits)
+    if refused is ReportOutcome.TOO_MANY:
+        raise InvalidForm(say(OUTCOMES[refused]))
+    if refused is not None:
+        return say(OUTCOMES[refused])
     url = job_url(interaction.client, job) or await _post_url(interaction, job)
-    entry = log_entries.reported(job, url or "", by=reporter_id, reason=reason)
-    if await interaction.client.log_channels.post(job.guild_id, entry):
-        return say(PASSED_ON)
-    await reports.take_back(job.id, reporter_id)
-    raise InvalidForm(say(REPORT_NOT_POSTED))
+    entry = log_entries.reported(job, url or "", by=reporter_id, reason=reason, request_id=interaction.id)
+    if not await interaction.client.log_channels.post(job.guild_id, entry):
+        raise InvalidForm(say(REPORT_NOT_POSTED))
+    # Only now: what was never posted must not count as reported, also after a crash.
+    await retry_storage(lambda: reports.add(job.id, reporter_id, **limits))
+    return say(PASSED_ON)
 
 
 def _read(values: Submitted) -> tuple[int | None, str]:

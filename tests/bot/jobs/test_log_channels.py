@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import re
+from typing import Any
 
 import discord
 import pytest
 
 from bot.jobs import log_channels
+from bot.jobs.delivery import outbox
 from bot.messages import log_entries
 from bot.messages.log_entries import LogEntry
 from bot.rules.server_settings import load_server_settings
 from bot.sandbox import Channel, Message
+from bot.sandbox.model.errors import ApiError, Refusal
 from bot.sandbox.model.world import Permissions
+from bot.sandbox.server.faults import When
 from bot.text.languages import speaking
 from bot.text.translation import say
 from storage.schema import JobState
@@ -213,6 +217,37 @@ async def test_a_thread_that_was_archived_is_still_a_log_channel(stage: Stage) -
 async def _is_forgotten(stage: Stage, thread: Channel) -> bool:
     """Whether discord.py's cache has dropped a thread."""
     return stage.client.get_channel(thread.id) is None
+
+
+async def test_what_discord_blocks_in_an_entry_is_left_out_of_that_entry_alone(stage: Stage) -> None:
+    channel = await name_log_channel(stage)
+    create = stage.discord.messages.create
+
+    def create_unless_blocked(where: Any, author: Any, body: Any, *args: Any, **more: Any) -> Any:
+        if where is channel and "rude" in str(body.payload):
+            raise ApiError(Refusal(400, 200000, "Message was blocked by automatic moderation"))
+        return create(where, author, body, *args, **more)
+
+    stage.discord.messages.create = create_unless_blocked  # type: ignore[method-assign]
+    job, _ = await stage.draw("1girl")
+    reasons = ("odd", "rude", "strange")
+    entries = [log_entries.reported(job, "", by=stage.emi.id, reason=reason) for reason in reasons]
+    assert all(await asyncio.gather(*(stage.client.log_channels.post(job.guild_id, entry) for entry in entries)))
+    texts = "\n".join(message.text for message in stage.discord.messages_in(channel)).splitlines()
+    assert [line.strip("|") for line in texts if "odd" in line or "strange" in line] == ["odd", "strange"]
+    assert texts.count("||1girl||") == 2 and texts.count(f"-# {log_entries.WORDS_BLOCKED}") == 1
+    assert not stage.client.log_channels.was_refused(stage.general.guild.id)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_an_entry_waits_while_discord_cannot_be_reached_and_is_posted_once(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, when: When
+) -> None:
+    monkeypatch.setattr(outbox, "FIRST_RETRY", 0.01)
+    channel = await name_log_channel(stage)
+    stage.discord.faults.drop("POST", f"^/channels/{channel.id}/messages", when=when, times=2)
+    assert await stage.client.log_channels.post(stage.general.guild.id, LogEntry(lambda: "hello"))
+    assert [message.text for message in stage.discord.messages_in(channel)] == ["hello"]
 
 
 async def test_a_log_channel_of_another_server_is_never_written_to(stage: Stage) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from bot.components.moderation.panel import NOT_A_MODERATOR
@@ -19,9 +22,9 @@ from bot.sandbox import Channel, ClientRefused, Message, User
 from bot.sandbox.interaction_handle import InteractionHandle
 from bot.sandbox.model.interactions import MODAL_SUBMIT
 from bot.sandbox.model.world import Permissions
-from storage.reports import ReportOutcome
+from storage.reports import ReportOutcome, Reports
 from storage.schema import JobState
-from tests.bot.harness import Stage
+from tests.bot.harness import Stage, interaction_tasks, until
 
 MENU = "Anima: report"
 
@@ -93,6 +96,55 @@ async def test_a_report_that_could_not_be_posted_says_so_and_can_be_made_again(
     assert await report(stage, message, dan) == REPORT_NOT_POSTED
     stage.discord.set_overwrite(log, stage.discord.world.bot_role)
     assert await report(stage, message, dan) == PASSED_ON
+
+
+@pytest.mark.parametrize("moment", ["before it is posted", "before it is recorded"])
+async def test_a_kill_while_a_report_is_made_neither_loses_nor_repeats_it(
+    stage: Stage, log: Channel, dan: User, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    _, message = await stage.draw("1girl")
+    reached, add = asyncio.Event(), Reports.add
+    posting = "before" if moment == "before it is posted" else "after"
+    held = stage.discord.faults.hold("POST", f"^/channels/{log.id}/messages", when=posting)
+
+    async def never(*_: Any, **__: Any) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Reports, "add", never)
+    modal = await (await stage.discord.menu(dan, message, MENU)).modal()
+    sent = await stage.discord.submit(dan, modal, {"What is wrong?": "rude"})
+
+    async def is_under_way() -> bool:
+        return held.hits > 0
+
+    await until(is_under_way)
+    if posting == "after":
+        held.release()
+        await reached.wait()
+    for task in interaction_tasks():
+        task.cancel()
+    await asyncio.gather(*interaction_tasks(), return_exceptions=True)
+    held.cut()
+    monkeypatch.setattr(Reports, "add", add)
+    monkeypatch.setattr(log_channels, "CLOSE_TIMEOUT", 0.0)
+    await stage.restart()
+
+    async def is_answered() -> bool:
+        return (await sent.response()).text == PASSED_ON
+
+    await until(is_answered)
+    assert len(stage.discord.messages_in(log)) == 1
+    assert await report(stage, message, dan) == OUTCOMES[ReportOutcome.ALREADY_REPORTED]
+
+
+async def test_two_reports_of_an_image_by_one_person_at_once_are_one(stage: Stage, log: Channel, dan: User) -> None:
+    _, message = await stage.draw("1girl")
+    modals = [await (await stage.discord.menu(dan, message, MENU)).modal() for _ in range(2)]
+    sent = [await stage.discord.submit(dan, modal, {"What is wrong?": ""}) for modal in modals]
+    answers = {(await each.response()).text for each in sent}
+    assert answers == {PASSED_ON, OUTCOMES[ReportOutcome.ALREADY_REPORTED]}
+    assert len(stage.discord.messages_in(log)) == 1
 
 
 async def test_each_image_is_reported_once_by_each_person_also_after_a_restart(
