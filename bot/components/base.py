@@ -231,21 +231,28 @@ async def load_image(
     A custom_id proves nothing, so everything that names an image asks here. owner_only: only for its owner.
     """
     job = await interaction.client.database.jobs.get(job_id)
-    if job is None or is_of_another(interaction, job):
+    if job is None or await is_of_another(interaction, job):
         return None
     image = image_of(interaction, job, index, owner_only=owner_only)
     return image if image is not None or owner_only else await _shared_image(interaction, job, index)
 
 
-def is_of_another(interaction: AnimaInteraction, job: Job) -> bool:
-    """Whether the message of a press or form is older than the job that its custom_id names by a number.
+async def is_of_another(interaction: AnimaInteraction, job: Job) -> bool:
+    """Whether the message of a press or form is about a job that another database has by the number in its custom_id.
 
-    It is then about a job that another database had by that number. Both ids have Discord's own time in them.
+    It is older than that job here, which both ids tell by Discord's own time; or it answers a request of which this
+    database knows nothing. That is so for messages that everybody sees: each answers the request of its own job.
     """
-    if interaction.message is None:
+    message = interaction.message
+    if message is None:
         return False
-    made, asked = (discord.utils.snowflake_time(id) for id in (interaction.message.id, job.interaction_id))
-    return made + SNOWFLAKES_DIFFER < asked
+    made, asked = (discord.utils.snowflake_time(id) for id in (message.id, job.interaction_id))
+    if made + SNOWFLAKES_DIFFER < asked:
+        return True
+    request = message.interaction_metadata
+    if request is None or message.flags.ephemeral or request.id == job.interaction_id:
+        return False
+    return await interaction.client.database.jobs.by_interaction(request.id) is None
 
 
 def image_of(interaction: AnimaInteraction, job: Job, index: int = 0, *, owner_only: bool = False) -> JobImage | None:

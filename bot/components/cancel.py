@@ -23,7 +23,7 @@ class CancelJob(JobComponent, template=CANCEL_TEMPLATE):
     async def on_use(self, interaction: AnimaInteraction) -> None:
         await interaction.response.defer()
         job = await interaction.client.database.jobs.get(self.job_id)
-        if job is not None and is_of_another(interaction, job):
+        if job is not None and await is_of_another(interaction, job):
             await reply_privately(interaction, say(ENDED_ALREADY))
             return
         sentence, cancelled = await cancel_job(interaction, job)

@@ -166,7 +166,7 @@ class Delete(JobComponent, template=image_template("delete")):
     async def on_use(self, interaction: AnimaInteraction) -> None:
         await defer_privately(interaction)
         job = await interaction.client.database.jobs.get(self.job_id)
-        if job is None or is_of_another(interaction, job):
+        if job is None or await is_of_another(interaction, job):
             view = StaticLayout(ui.TextDisplay(say(NO_LONGER_SAVED)))
         elif not await may_delete(interaction, job):
             view = StaticLayout(ui.TextDisplay(say(NOT_YOURS_TO_DELETE)))
@@ -188,7 +188,7 @@ class DeleteForGood(JobComponent, template=image_template("delete-for-good")):
     async def on_use(self, interaction: AnimaInteraction) -> None:
         await defer_update(interaction)
         job = await interaction.client.database.jobs.get(self.job_id)
-        if job is None or is_of_another(interaction, job):
+        if job is None or await is_of_another(interaction, job):
             outcome = say(NO_LONGER_SAVED)
         elif not await may_delete(interaction, job):
             outcome = say(NOT_YOURS_TO_DELETE)

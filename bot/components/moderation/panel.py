@@ -49,7 +49,7 @@ class Moderate(JobComponent, template=MODERATE_TEMPLATE):
             await _refuse(interaction, say(NOTHING_TO_MODERATE))
         elif not await may_moderate(interaction, job):
             await _refuse(interaction, say(NOT_A_MODERATOR))
-        elif is_of_another(interaction, job):
+        elif await is_of_another(interaction, job):
             await _refuse(interaction, say(NOTHING_TO_MODERATE))
         elif self.action != "delete" and not await may_moderate_server(interaction):
             await _refuse(interaction, say(NOT_A_SERVERS_MODERATOR))

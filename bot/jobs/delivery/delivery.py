@@ -1,7 +1,7 @@
 """Delivers a job's updates to its user: by editing the job's message if possible, or else by the next best route.
 
-Everything here may be repeated. Repeating an edit changes nothing. A new message has a nonce made from the job's id,
-which Discord enforces for some minutes, and before it is sent the channel is searched for one from an earlier attempt.
+Everything here may be repeated. Repeating an edit changes nothing. A new message has a nonce made from its request's
+id, which Discord enforces for some minutes; before it is sent the channel is searched for one of an earlier attempt.
 The job's state in the database says whether there is anything left to deliver.
 
 A message that somebody deleted is not posted again: `MessageDeleted` ends the job.
@@ -64,6 +64,9 @@ SMALLER_QUALITY = 90
 #: Seconds after which a request without an answer has either taken effect or never will.
 SETTLING_TIME = 5.0
 
+#: Purposes of messages. With an interaction's id each fits into a nonce.
+DRAWN, ENDED = "drawn", "ended"
+
 #: Errors where the rules of a place are asked for: Discord or the database does not answer, or the job cannot be read.
 UNKNOWN_NOW = (discord.HTTPException, aiohttp.ClientError, OSError, StorageUnavailable, ValueError)
 
@@ -85,7 +88,7 @@ class _News:
     """An update about a job, as it is shown in a place.
 
     view: in the current language. images: checked by the place's rules before they are shown.
-    purpose: makes the nonces of one job's updates differ.
+    purpose: DRAWN or ENDED, which makes the nonces of one job's updates differ.
     """
 
     purpose: str
@@ -188,7 +191,7 @@ class Delivery:
         def view(judgement: Judgement) -> ui.LayoutView:
             return messages.failed(job, messages.explain_reason(reason), quoted=not judgement.words_refused)
 
-        await self._post(job, _News("apology", view))
+        await self._post(job, _News(ENDED, view))
         await self._database.jobs.mark_notified(job.id)
 
     async def _try_to_edit(
@@ -232,7 +235,7 @@ class Delivery:
             shown = (_as_judged(render, judgement) for render in renders)
             return [discord.File(io.BytesIO(render.content), _attachment_name(render)) for render in shown]
 
-        return await self._post(job, _News("picture", view, files, tuple(renders)))
+        return await self._post(job, _News(DRAWN, view, files, tuple(renders)))
 
     async def _post(self, job: Job, news: _News) -> Posted:
         """Try the job's own message, a new one in its channel, a private one; each only if the rules allow it."""
@@ -315,7 +318,8 @@ class Delivery:
         if before is not None:
             return before
         await self._database.jobs.mark_reposted(job.id)
-        nonce = f"{purpose}-{job.id}"[:MAX_NONCE_LENGTH]
+        nonce = f"{purpose}-{job.interaction_id}"  # a job of another database may have the same number
+        assert len(nonce) <= MAX_NONCE_LENGTH
         try:
             return posted(await to.send(view=view, files=files(), nonce=nonce, allowed_mentions=of_asker(job)))
         except discord.HTTPException as error:
@@ -345,7 +349,7 @@ class Delivery:
         """
         since = discord.Object(job.interaction_id)
         async for message in to.history(limit=SCAN_LIMIT, after=since, oldest_first=False):
-            if message.author == self._client.user and shows_images_of(job.id, message):
+            if message.author == self._client.user and _shows_images_of(job, message):
                 logger.info("its images have been posted already")
                 return posted(message)
         return None
@@ -359,6 +363,12 @@ class Delivery:
             await in_any_case(lambda: channel.get_partial_message(place.message_id).delete())
         except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
             logger.info("a message that was posted too late could not be deleted (%s)", error)
+
+
+def _shows_images_of(job: Job, message: discord.Message) -> bool:
+    """By its buttons; a message that answers another request is about a job of the same number in another database."""
+    request = message.interaction_metadata
+    return shows_images_of(job.id, message) and (request is None or request.id == job.interaction_id)
 
 
 def _as_judged(render: Render, judgement: Judgement) -> Render:

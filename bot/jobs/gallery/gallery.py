@@ -1,7 +1,7 @@
 """Posts images in servers' galleries and removes them: each image at most once, also if the bot is killed meanwhile.
 
-An image's row in `storage.gallery.shares` is written before its post. The post has a nonce made from the row's id,
-which Discord enforces for some minutes, and that id in its buttons, by which an earlier attempt is found.
+An image's row in `storage.gallery.shares` is written before its post. The post has a nonce made from the row's id and
+time, which Discord enforces for some minutes, and that id in its buttons, by which an earlier attempt is found.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import io
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 from weakref import WeakValueDictionary
 
@@ -52,6 +53,8 @@ logger = logging.getLogger(__name__)
 
 #: How many messages of a gallery are searched for an earlier attempt.
 SCAN_LIMIT = 300
+#: How much older than its row a post may look, by this machine's clock and Discord's.
+CLOCKS_DIFFER = timedelta(days=1)
 
 NO_GALLERY = N_("This server has no gallery. A server admin can choose a channel for it with `/anima-admin`.")
 GALLERY_GONE = N_("The gallery's channel is gone. Ask a server admin to choose another one.")
@@ -203,14 +206,21 @@ class Gallery:
     async def _posted_before(self, share: Share) -> discord.Message | None:
         """Find a post whose sending was not recorded."""
         channel = self._client.get_partial_messageable(share.channel_id, guild_id=share.guild_id)
+        since = await self._begun(share)
         try:
-            async for message in channel.history(limit=SCAN_LIMIT):
+            async for message in channel.history(limit=SCAN_LIMIT, after=since, oldest_first=False):
                 if message.author == self._client.user and is_gallery_post(share.id, message):
                     return message
         except discord.HTTPException as error:
             if not is_out_of_reach(error):
                 raise
         return None
+
+    async def _begun(self, share: Share) -> discord.Object | datetime:
+        """What is older than a post: before the database was lost, another one may have had the same number."""
+        image = None if share.image_id is None else await self._database.images.get(share.image_id)
+        job = None if image is None else await self._database.jobs.get(image.job_id)
+        return share.shared_at - CLOCKS_DIFFER if job is None else discord.Object(job.interaction_id)
 
     async def _judge(self, request: ShareRequest, channel_id: int) -> Judgement:
         """How the image may be shown in the gallery, by the rules that apply there now. Raises NotShared."""
@@ -243,7 +253,7 @@ class Gallery:
         url = job_url(self._client, job) if job.guild_id == request.guild_id else None
         with speaking(request.locale):
             view = gallery_post(share.id, request.shown, request.image, name, hidden=hidden, original_url=url)
-        nonce = f"share-{share.id}"[:MAX_NONCE_LENGTH]
+        nonce = f"{share.id}-{share.shared_at.timestamp() * 1000:.0f}"[:MAX_NONCE_LENGTH]
         try:
             message = await channel.send(view=view, files=[discord.File(io.BytesIO(content), name)], nonce=nonce)
         except discord.HTTPException as error:
