@@ -10,9 +10,11 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, Literal, Self
 
+import aiohttp
 import discord
 from discord import app_commands, ui
 from yarl import URL
@@ -24,7 +26,7 @@ from bot.components.deletion import delete_images
 from bot.components.requests import reroll
 from bot.generation.spec import JobSpec
 from bot.jobs.acknowledgement.origin import Origin
-from bot.messages.attachments import media_of
+from bot.messages.attachments import asked_again, media_of
 from bot.messages.details import describe_job, message_url, summary
 from bot.messages.job import SPOILER
 from bot.messages.layout import StaticLayout
@@ -201,8 +203,8 @@ def page_button(towards: Towards, image_id: int | None, words: str) -> ui.Button
 
 async def _list(interaction: AnimaInteraction, page: ImagePage, words: str) -> StaticLayout:
     view = StaticLayout(ui.TextDisplay(_title(page, words)))
-    addresses = await _addresses(interaction, page.images)
     entries = await asyncio.gather(*(HistoryEntry.of(interaction.client, image) for image in page.images))
+    addresses = await _addresses(interaction, entries)
     for entry in entries:
         text = ui.TextDisplay[Any](await _in_list(entry, interaction))
         address = addresses.get(entry.image.id)
@@ -253,6 +255,12 @@ class HistoryEntry:
         return cls(image, job, message_url(client, source))
 
     @property
+    def can_be_fetched(self) -> bool:
+        """Whether the bot may see its message: where it is no member, and in private answers, it never can."""
+        is_elsewhere = self.job is not None and JobSpec.is_by_token_only(self.job) and not self.job.reposted
+        return not self.image.private and not is_elsewhere
+
+    @property
     def prompt(self) -> str:
         """The image's prompt without the prefix that every prompt gets."""
         if self.job is None:
@@ -288,7 +296,7 @@ async def _show(interaction: AnimaInteraction, image_id: int) -> None:
         return
     entry = await HistoryEntry.of(interaction.client, image)
     view = StaticLayout(ui.TextDisplay(f"{blockquote(entry.prompt, PROMPT_SHOWN)}\n-# {_settings(entry)}"))
-    address = (await _addresses(interaction, [image])).get(image.id)
+    address = (await _addresses(interaction, [entry])).get(image.id)
     if address is not None:
         view.add_item(ui.MediaGallery(discord.MediaGalleryItem(address, spoiler=image.spoiler)))
     else:
@@ -346,12 +354,12 @@ async def _own_image(interaction: AnimaInteraction, image_id: int) -> Image | No
     return image
 
 
-async def _addresses(interaction: AnimaInteraction, images: Sequence[Image]) -> dict[int, str]:
+async def _addresses(interaction: AnimaInteraction, entries: Sequence[HistoryEntry]) -> dict[int, str]:
     """Where to find pictures, by their ids. Addresses expire within a day, so the messages are asked each time."""
     seen = [
         (image, image.message_id)
-        for image in images
-        if image.message_id is not None and not image.private and await _fits_here(interaction, image)
+        for image in (entry.image for entry in entries if entry.can_be_fetched)
+        if image.message_id is not None and await _fits_here(interaction, image)
     ]
     places = list({(image.channel_id, message_id) for image, message_id in seen})
     files = dict(zip(places, await asyncio.gather(*(_files(interaction.client, *at) for at in places)), strict=True))
@@ -362,8 +370,8 @@ async def _addresses(interaction: AnimaInteraction, images: Sequence[Image]) -> 
 async def _files(client: discord.Client, channel_id: int, message_id: int) -> dict[str, str]:
     """The addresses of a message's files by their names without endings; none if it cannot be read."""
     try:
-        message = await client.get_partial_messageable(channel_id).fetch_message(message_id)
-    except discord.HTTPException as error:
+        message = await asked_again(partial(client.get_partial_messageable(channel_id).fetch_message, message_id))
+    except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
         logger.info("message %d could not be fetched (%s)", message_id, error)
         return {}
     attached = [attachment.url for attachment in message.attachments]

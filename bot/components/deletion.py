@@ -65,7 +65,7 @@ async def _delete_by_token(client: AnimaClient, job_id: int, message_id: int) ->
         return False
     webhook = discord.Webhook.partial(client.application_id, job.interaction_token, client=client)
     try:
-        await webhook.delete_message(message_id)
+        await retry(lambda: webhook.delete_message(message_id), may_pass)
     except discord.HTTPException as error:
         logger.info("message %d could not be deleted by its interaction's token (%s)", message_id, error)
         return False

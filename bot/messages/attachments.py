@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import logging
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import aiohttp
 import discord
@@ -15,11 +17,19 @@ from bot.generation.source_image import UploadedImage, prepare_mask, prepare_sou
 from bot.text.translation import N_, say
 from inference.metadata import Parameters, UnreadableImage, read
 
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
 #: Maximum bytes of a file that is read.
 MAX_FETCHED_SIZE = 25 << 20
 #: How many images of one message are read.
 MAX_IMAGES_READ = 4
-TIMEOUT = aiohttp.ClientTimeout(total=60)
+#: Seconds that a download may take.
+MAX_SECONDS = 60.0
+#: How often something is asked while a person waits, and seconds in between.
+TRIES, BETWEEN_TRIES = 3, 1.0
+TOO_MANY_REQUESTS = 429
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/avif")
 
 NOTHING_ATTACHED = N_("There is no picture in that message.")
@@ -78,21 +88,45 @@ async def fetch(client: discord.Client, url: str, size: int | None = None) -> by
         raise UnusableImage(say(TOO_LARGE, limit=MAX_FETCHED_SIZE >> 20))
     if not is_kept_by_discord(url):
         raise UnusableImage(say(GONE))
-    data = bytearray()
     try:
-        async with (
-            aiohttp.ClientSession(connector=client.http.connector, connector_owner=False, timeout=TIMEOUT) as session,
-            session.get(url, allow_redirects=False, proxy=client.http.proxy) as response,
-        ):
-            if response.status != 200:
-                raise UnusableImage(say(GONE))
-            async for piece in response.content.iter_any():
-                data += piece
-                if len(data) > MAX_FETCHED_SIZE:
-                    raise UnusableImage(say(TOO_LARGE, limit=MAX_FETCHED_SIZE >> 20))
-    except (aiohttp.ClientError, TimeoutError) as error:
+        async with asyncio.timeout(MAX_SECONDS):
+            return await asked_again(lambda: _download(client, url))
+    except (aiohttp.ClientError, OSError) as error:
         raise UnusableImage(say(GONE)) from error
+
+
+async def _download(client: discord.Client, url: str) -> bytes:
+    """Raises UnusableImage, aiohttp.ClientError, OSError."""
+    data = bytearray()
+    async with (
+        aiohttp.ClientSession(connector=client.http.connector, connector_owner=False) as session,
+        session.get(url, allow_redirects=False, proxy=client.http.proxy) as response,
+    ):
+        if response.status >= 500 or response.status == TOO_MANY_REQUESTS:
+            response.raise_for_status()
+        if response.status != 200:
+            raise UnusableImage(say(GONE))
+        async for piece in response.content.iter_any():
+            data += piece
+            if len(data) > MAX_FETCHED_SIZE:
+                raise UnusableImage(say(TOO_LARGE, limit=MAX_FETCHED_SIZE >> 20))
     return bytes(data)
+
+
+async def asked_again(ask: Callable[[], Awaitable[T]]) -> T:
+    """What Discord answers somebody who waits; asked up to TRIES times, because a lost connection says nothing.
+
+    Raises what the last time raised, and at once what is an answer.
+    """
+    for _ in range(TRIES - 1):
+        try:
+            return await ask()
+        except TimeoutError:
+            raise
+        except (aiohttp.ClientError, OSError) as error:
+            logger.info("asked again, because Discord did not answer (%s)", error)
+        await asyncio.sleep(BETWEEN_TRIES)
+    return await ask()
 
 
 def is_kept_by_discord(url: str) -> bool:

@@ -6,14 +6,15 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+import aiohttp
 import discord
 
 from bot.components.base import AnimaInteraction
 from bot.generation.errors import UnusableImage
 from bot.generation.source_image import prepare_source
-from bot.generation.spec import JobImage
+from bot.generation.spec import JobImage, JobSpec
 from bot.jobs.delivery.refusals import UNKNOWN_MESSAGE
-from bot.messages.attachments import fetch, gallery_media, media_of
+from bot.messages.attachments import asked_again, fetch, gallery_media, media_of
 from bot.ops.logs import about_its_job
 from bot.text.translation import N_, say
 from inference.request import MAX_SIDE
@@ -74,10 +75,12 @@ async def message_of(client: discord.Client, job: Job) -> discord.Message | None
 
 async def _posted_media(client: discord.Client, job: Job) -> list[discord.UnfurledMediaItem] | None:
     """What is in a job's message: nothing if it was deleted, None if the bot cannot read it."""
+    if JobSpec.is_by_token_only(job) and not job.reposted:
+        return None  # each refusal counts towards a ban
     try:
-        message = await _fetched_message(client, job)
-    except discord.HTTPException as error:
-        if error.code == UNKNOWN_MESSAGE:
+        message = await asked_again(lambda: _fetched_message(client, job))
+    except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
+        if isinstance(error, discord.HTTPException) and error.code == UNKNOWN_MESSAGE:
             return []
         logger.info("job %d: its message could not be fetched (%s)", job.id, error)
         return None

@@ -1,7 +1,8 @@
-"""First answers to interactions whose own acceptance got lost: Discord has taken them, and the bot heard nothing of it.
+"""Answers to interactions whose own acceptance got lost: Discord has taken them, and the bot heard nothing of it.
 
-After a lost connection or an error of Discord's the answer is sent again, by discord.py or here. If Discord then says
-that the interaction has been answered, it was by the attempt before, and everything goes on as usual.
+After a lost connection or an error of Discord's a first answer is sent again, by discord.py or here. If Discord then
+says that the interaction has been answered, it was by the attempt before, and everything goes on as usual. An answer is
+edited again too, which changes nothing. A new message is not sent again: it could be there twice.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import aiohttp
 import discord
 from discord.webhook.async_ import AsyncWebhookAdapter, async_context
 
+from bot.messages.attachments import asked_again
 from bot.messages.replies import ALREADY_ACKNOWLEDGED
 
 #: The kinds of answers that make a message.
@@ -32,6 +34,17 @@ class FirstAnswers(AsyncWebhookAdapter):
         self._client = client
         # Requests by one token take turns, also with those of other tasks.
         self._locks = async_context.get()._locks
+
+    async def request(self, route: Any, session: Any, *, files: Any = None, **how: Any) -> Any:
+        """Raises discord.HTTPException, aiohttp.ClientError, OSError."""
+
+        async def send() -> Any:
+            for file in files or ():
+                file.reset()
+            return await request(route, session, files=files, **how)
+
+        request = super().request
+        return await (send() if route.method == "POST" else asked_again(send))
 
     async def create_interaction_response(
         self, interaction_id: int, token: str, *, session: Any, params: Any, **proxy: Any

@@ -126,7 +126,10 @@ class Gallery:
                     raise ClaimLost("Another bot may be drawing on this database.") from None
 
     async def remove(self, share: Share) -> bool:
-        """Delete a post. False: the bot cannot reach it, so it stays."""
+        """Delete a post; waits while Discord cannot be reached. False: the bot cannot see it, so it stays."""
+        return await retry(partial(self._remove, share), may_pass)
+
+    async def _remove(self, share: Share) -> bool:
         message_id = share.message_id
         if message_id is None:
             found = await self._posted_before(share)
