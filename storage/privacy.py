@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage.backend.clock import Clock
 from storage.backend.transactions import Transactions, uncancellable
-from storage.gallery.shares import forget_sharer
+from storage.gallery.shares import add_messages_to_delete, forget_sharer
 from storage.jobs import LIVE, Job, find_all
 from storage.preferences import DRAFT_LIFETIME
 from storage.quotas import WINDOW
@@ -66,7 +66,7 @@ BATCH = 500
 class Erased:
     """What was deleted.
 
-    messages: (channel_id, message_id) of delivered images, which still exist in Discord.
+    messages: (channel_id, message_id) of delivered images, still in Discord, without those that no bot can delete.
     unfinished: those of the jobs that were not finished, as they were before.
     """
 
@@ -106,9 +106,10 @@ class Privacy:
         return exported
 
     @uncancellable
-    async def erase(self, user_id: int) -> Erased:
+    async def erase(self, user_id: int, *, messages_too: bool = False) -> Erased:
         """Delete what is stored about a user, in one transaction. Their unfinished jobs are deleted and refunded.
 
+        messages_too: the messages of their images are written down among the posts that are still to be deleted.
         Two things keep the user's id, because erasing must not be a way around them: blocks, until they are lifted,
         and charges (when, where, how much) of the last 24 hours. Older charges and the audit log stay without the id.
         """
@@ -125,6 +126,8 @@ class Privacy:
                 .values(state=ChargeState.REFUNDED, spent=0, closed_at=now)
             )
             await forget_sharer(connection, user_id)
+            if messages_too:
+                await add_messages_to_delete(connection, messages, now)
             # One that is accepted meanwhile is not among them, and comes after the erasure.
             erased = await connection.execute(
                 delete(jobs).where(theirs, jobs.c.id.in_(ids) | jobs.c.state.not_in(LIVE))
@@ -227,10 +230,12 @@ class Privacy:
 
 
 async def _messages_of(connection: AsyncConnection, user_id: int) -> tuple[tuple[int, int], ...]:
-    """The ids of channel and message of each of a user's delivered jobs."""
+    """The ids of channel and message of each of a user's delivered jobs; of private ones those in private messages."""
+    is_private_message = jobs.c.reposted & jobs.c.guild_id.is_(None)
+    reached = jobs.c.private.is_(False) | is_private_message
     posted = await connection.execute(
         select(jobs.c.channel_id, jobs.c.message_id)
-        .where(jobs.c.user_id == user_id, jobs.c.state == JobState.DELIVERED)
+        .where(jobs.c.user_id == user_id, jobs.c.state == JobState.DELIVERED, reached)
         .distinct()
     )
     return tuple((channel_id, message_id) for channel_id, message_id in posted)

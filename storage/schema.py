@@ -290,7 +290,8 @@ reports = Table(
     sqlite_autoincrement=True,
 )
 
-#: Posts in servers' galleries. Without a picture: its user's data was erased, and the post is to be deleted.
+#: Posts in servers' galleries. Without a picture: its user's data was erased, and the post, or another message of their
+#: pictures, is to be deleted.
 shares = Table(
     "shares",
     metadata,

@@ -257,8 +257,9 @@ class HistoryEntry:
     @property
     def can_be_fetched(self) -> bool:
         """Whether the bot may see its message: where it is no member, and in private answers, it never can."""
-        is_elsewhere = self.job is not None and JobSpec.is_by_token_only(self.job) and not self.job.reposted
-        return not self.image.private and not is_elsewhere
+        if self.job is None:
+            return not self.image.private
+        return self.job.is_private_message or not (self.image.private or JobSpec.is_by_token_only(self.job))
 
     @property
     def prompt(self) -> str:

@@ -16,7 +16,6 @@ from discord import app_commands, ui
 from bot.client import AnimaClient
 from bot.commands.tree import OPEN_TO_BLOCKED
 from bot.components.base import AnimaInteraction, Component, defer_privately, defer_update
-from bot.components.deletion import delete_message
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_FILE_SIZE, MAX_FILES
 from bot.ops.retention import Retention
@@ -51,8 +50,15 @@ QUESTION = N_(
 )
 
 DRAWN_FROM = N_("These are the pictures you used as a source. Each file is named after the first job that used it.")
+COPY = N_("Here is everything I store about you, as JSON.")
+MORE_SOURCES = N_(
+    "Discord lets me send only a few messages here, so some of the pictures you used as a source are missing. Use "
+    "`/anima privacy` in a server that I am in, or in a private message with me, to get all of them."
+)
 TOO_LARGE = N_("Your data is too large for one Discord upload. Please ask the bot's owner for it.")
 KEPT = N_("Nothing was erased.")
+#: Discord's code for one follow-up too many, where only the person installed the bot.
+TOO_MANY_FOLLOWUPS = 40094
 
 
 @app_commands.command(description="Get or erase everything I store about you", extras=OPEN_TO_BLOCKED)
@@ -79,10 +85,14 @@ class Export(Component, template=r"anima:privacy:export"):
         if file is None:
             await interaction.edit_original_response(content=say(TOO_LARGE))
         else:
-            await interaction.edit_original_response(
-                content=say("Here is everything I store about you, as JSON."), attachments=[file]
-            )
-        await _send_sources(interaction)
+            await interaction.edit_original_response(content=say(COPY), attachments=[file])
+        try:
+            await _send_sources(interaction)
+        except discord.HTTPException as error:
+            if error.code != TOO_MANY_FOLLOWUPS:
+                raise
+            said = say(TOO_LARGE if file is None else COPY)
+            await interaction.edit_original_response(content=f"{said}\n{say(MORE_SOURCES)}")
 
 
 class Erase(Component, template=r"anima:privacy:erase"):
@@ -114,7 +124,7 @@ class ConfirmErase(Component, template=r"anima:privacy:erase:(?P<what>kept|messa
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
         await defer_update(interaction)
-        erased = await _erase(interaction.client, interaction.user.id)
+        erased = await _erase(interaction.client, interaction.user.id, messages_too=self.messages_too)
         await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(_summary(erased))))
         if self.messages_too and erased.messages:
             await _delete_messages(interaction, erased)
@@ -173,17 +183,17 @@ async def _send_sources(interaction: AnimaInteraction) -> None:
         await interaction.followup.send(say(TOO_LARGE), ephemeral=True)
 
 
-async def _erase(client: AnimaClient, user_id: int) -> Erased:
-    erased = await client.database.privacy.erase(user_id)
+async def _erase(client: AnimaClient, user_id: int, *, messages_too: bool) -> Erased:
+    privacy = client.database.privacy
+    erased = await (privacy.erase(user_id, messages_too=True) if messages_too else privacy.erase(user_id))
     for job in erased.unfinished:
         await client.cancellation.withdraw(job)
     return erased
 
 
 async def _delete_messages(interaction: AnimaInteraction, erased: Erased) -> None:
-    deleted = 0
-    for channel_id, message_id in erased.messages:
-        deleted += await delete_message(interaction.client, channel_id, message_id)
+    """Waits until they are deleted; if the bot ends meanwhile, the others are deleted after the next start."""
+    deleted = await interaction.client.gallery.removed_erased([message_id for _, message_id in erased.messages])
     gone = say("Messages deleted in Discord: {gone} of {messages}.", messages=len(erased.messages), gone=deleted)
     text = f"{_summary(erased)}\n{gone}"
     with suppress(discord.HTTPException):  # where that took longer than the interaction's 15 minutes

@@ -45,21 +45,22 @@ async def delete_job(client: AnimaClient, job: Job, by: int) -> str:
 async def delete_images(client: AnimaClient, job_id: int, channel_id: int, message_id: int, *, private: bool) -> bool:
     """Delete a job's message, its images' posts in the gallery, and its images. Returns whether the message is gone.
 
-    The message first: if that is as far as it gets, the images are still there to be deleted. A private one the bot
-    cannot reach.
+    The message first: if that is as far as it gets, the images are still there to be deleted. Of the private ones the
+    bot reaches those that it sent as private messages, and the others for as long as a token is valid.
     """
-    gone = not private and (
-        await _delete_by_token(client, job_id, message_id) or await delete_message(client, channel_id, message_id)
-    )
+    job = await client.database.jobs.get(job_id)
+    gone = job is not None and await _delete_by_token(client, job, message_id)
+    if not gone and (not private or (job is not None and job.is_private_message)):
+        gone = await delete_message(client, channel_id, message_id)
     await client.gallery.remove_of_job(job_id)
     await client.database.images.delete_message(message_id)
     return gone
 
 
-async def _delete_by_token(client: AnimaClient, job_id: int, message_id: int) -> bool:
-    """Delete a job's message where the bot is not a member, for as long as the interaction's token is valid."""
-    job = await client.database.jobs.get(job_id)
-    if job is None or not JobSpec.is_by_token_only(job) or job.message_id != message_id:
+async def _delete_by_token(client: AnimaClient, job: Job, message_id: int) -> bool:
+    """Delete a job's message that the bot cannot reach otherwise, while the interaction's token is valid."""
+    by_token_only = (job.private or JobSpec.is_by_token_only(job)) and not job.is_private_message
+    if not by_token_only or job.message_id != message_id:
         return False
     if job.interaction_token is None or client.application_id is None:
         return False

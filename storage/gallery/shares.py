@@ -2,7 +2,7 @@
 
 A row is written before the post and completed with its message's id afterwards. So a row without one says that a post
 may exist, and its id is in the post's buttons. When a user's data is erased, their rows lose everything about them and
-stay until the posts are deleted.
+stay until the posts are deleted. If they wished, there is then also such a row for each message of their images.
 """
 
 from collections.abc import Collection, Iterable
@@ -17,6 +17,9 @@ from storage.backend.clock import Clock
 from storage.backend.drawing_claim import DrawingClaim
 from storage.backend.transactions import Transactions, all_uncancellable
 from storage.schema import pictures, shares
+
+#: Of messages that are only to be deleted, which takes no server.
+NO_GUILD = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +136,18 @@ async def forget_sharer(connection: AsyncConnection, user_id: int) -> None:
     theirs = shares.c.user_id == user_id
     await connection.execute(update(shares).where(theirs).values(picture_id=None, user_id=None, shared_by=None))
     await connection.execute(update(shares).where(shares.c.shared_by == user_id).values(shared_by=None))
+
+
+async def add_messages_to_delete(
+    connection: AsyncConnection, messages: Collection[tuple[int, int]], now: datetime
+) -> None:
+    """Insert a row for each message, (channel_id, message_id), of an erased user's images."""
+    rows = [
+        {"guild_id": NO_GUILD, "channel_id": channel_id, "message_id": message_id, "shared_at": now}
+        for channel_id, message_id in messages
+    ]
+    if rows:
+        await connection.execute(insert(shares), rows)
 
 
 async def _find(connection: AsyncConnection, which: ColumnElement[bool]) -> Share | None:

@@ -66,6 +66,11 @@ class Job(NewJob):
     finished_at: datetime | None
     reposted: bool = False
 
+    @property
+    def is_private_message(self) -> bool:
+        """Whether a delivered job's images are in a private message of the bot's, which it reaches as long as it is."""
+        return self.reposted and self.guild_id is None
+
 
 @dataclass(frozen=True)
 class Allowance:

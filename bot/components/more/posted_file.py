@@ -75,7 +75,7 @@ async def message_of(client: discord.Client, job: Job) -> discord.Message | None
 
 async def _posted_media(client: discord.Client, job: Job) -> list[discord.UnfurledMediaItem] | None:
     """What is in a job's message: nothing if it was deleted, None if the bot cannot read it."""
-    if JobSpec.is_by_token_only(job) and not job.reposted:
+    if JobSpec.is_by_token_only(job) and not job.is_private_message:
         return None  # each refusal counts towards a ban
     try:
         message = await asked_again(lambda: _fetched_message(client, job))

@@ -43,6 +43,7 @@ from bot.jobs.servers.lookup import ServerLookup
 from bot.messages import job as messages
 from bot.messages.buttons import shows_images_of
 from bot.messages.details import message_url
+from bot.messages.layout import without_quotes
 from bot.messages.limits import MAX_NONCE_LENGTH
 from bot.ops.logs import about_its_job
 from bot.rules.image_policy import ImagePolicy
@@ -255,18 +256,11 @@ class Delivery:
             judgement = await self._judge(job, self._places.person_of(job), news)
         if news.images and judgement.refusal is not None:
             raise NoLongerAllowed(refusal or judgement.refusal)
-        if self._routes.is_open(job, DeliveryRoute.PERSON, with_files=news.has_files):
-            try:
-                private = await self._client.create_dm(discord.Object(job.user_id))
-                with speaking(job.locale):
-                    view = news.view(judgement)
-                posted = await self._post_anew(private, job, view, news.files_for(judgement), news.purpose)
-                return replace(posted, in_private=True)
-            except discord.HTTPException as error:
-                if not is_out_of_reach(error):
-                    raise
-                self._routes.close_after(job, DeliveryRoute.PERSON, error, with_files=news.has_files)
-                logger.info("no private message could be sent (%s)", error)
+        with speaking(job.locale):
+            view = news.view(judgement)
+        sent = await self._send_anew(job, DeliveryRoute.PERSON, news, judgement, view)
+        if sent is not None:
+            return replace(sent, in_private=True)
         if refusal is not None:
             raise NoLongerAllowed(refusal)
         raise Undeliverable("The job's message, its channel and a private message were all out of reach.")
@@ -280,19 +274,34 @@ class Delivery:
             return await self._editor.edit(job, view, files, with_files=news.has_files)
         except MessageOutOfReach:
             logger.info("its message is out of reach")
-        if not self._routes.is_open(job, DeliveryRoute.CHANNEL, with_files=news.has_files):
-            return None
-        channel = self._client.get_partial_messageable(job.channel_id, guild_id=job.guild_id)
-        try:
-            there = await self._post_anew(channel, job, view, files, news.purpose)
-        except discord.HTTPException as error:
-            if not is_out_of_reach(error):
-                raise
-            self._routes.close_after(job, DeliveryRoute.CHANNEL, error, with_files=news.has_files)
-            logger.info("its channel is out of reach (%s)", error)
-            return None
-        self._routes.note_new_message(job)
-        return there
+        sent = await self._send_anew(job, DeliveryRoute.CHANNEL, news, judgement, view)
+        if sent is not None:
+            self._routes.note_new_message(job)
+        return sent
+
+    async def _send_anew(
+        self, job: Job, route: DeliveryRoute, news: _News, judgement: Judgement, view: ui.LayoutView
+    ) -> Posted | None:
+        """A new message in the job's channel or for its user; None if that is not possible.
+
+        A text of which Discord blocks the prompt is sent without it.
+        """
+        for quoted in (True, False) if not news.images else (True,):
+            if not self._routes.is_open(job, route, with_files=news.has_files, with_content=quoted):
+                continue
+            try:
+                if route is DeliveryRoute.PERSON:
+                    to: discord.abc.Messageable = await self._client.create_dm(discord.Object(job.user_id))
+                else:
+                    to = self._client.get_partial_messageable(job.channel_id, guild_id=job.guild_id)
+                shown = view if quoted else without_quotes(view)
+                return await self._post_anew(to, job, shown, news.files_for(judgement), news.purpose)
+            except discord.HTTPException as error:
+                if not is_out_of_reach(error):
+                    raise
+                self._routes.close_after(job, route, error, with_files=news.has_files)
+                logger.info("no new message could be sent by the route %s (%s)", route.name, error)
+        return None
 
     async def _may_show_words(self, job: Job) -> bool:
         """Whether a job's prompt may be shown in its channel now. False also if that cannot be known."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -110,6 +110,7 @@ class Gallery:
         self._places = Places(servers, database, image_policy)
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._removing: asyncio.Task[None] | None = None
+        self._out_of_reach: set[int] = set()  # messages of erased users, until their number is asked for
         self._more_erased = False
         database.privacy.watch_erasures(lambda user_id: self.remove_erased())
 
@@ -145,23 +146,43 @@ class Gallery:
             await self.remove(share)
 
     def remove_erased(self) -> None:
-        """Delete the posts of users whose data was erased, in the background; what is left after the next start."""
+        """Delete the messages of users whose data was erased, in the background; what is left after the next start.
+
+        These are their posts, and those of their images if they wished.
+        """
         self._more_erased = True
         if self._removing is None or self._removing.done():
             self._removing = asyncio.create_task(self._remove_erased(), name="gallery")
+
+    async def removed_erased(self, message_ids: Collection[int]) -> int:
+        """Wait until these messages of an erased user are deleted. Returns how many of them are."""
+        self.remove_erased()
+        while self._removing is not None and not self._removing.done():
+            await asyncio.wait([self._removing])
+        left = self._out_of_reach.intersection(message_ids)
+        self._out_of_reach -= left
+        return len(message_ids) - len(left)
 
     async def close(self) -> None:
         await cancel([self._removing])
 
     async def _remove_erased(self) -> None:
+        self._out_of_reach.clear()
         while self._more_erased:
             self._more_erased = False
+            closed: set[int] = set()  # channels that the bot does not see: each refusal counts towards a ban
             for share in await retry_storage(self._shares.erased):
-                try:
-                    await retry(partial(self.remove, share), _passes_later)
-                except discord.HTTPException as error:
-                    logger.warning("the post of an erased user could not be deleted (%s)", error)
+                if share.channel_id in closed or not await self._try_to_remove(share):
+                    closed.add(share.channel_id)
+                    self._out_of_reach.update(filter(None, [share.message_id]))
                 await retry_storage(partial(self._shares.end, share.id))
+
+    async def _try_to_remove(self, share: Share) -> bool:
+        try:
+            return await retry(partial(self._remove, share), _passes_later)
+        except discord.HTTPException as error:
+            logger.warning("a message of an erased user could not be deleted (%s)", error)
+            return False
 
     async def _share(self, request: ShareRequest) -> SharedImage:
         settings = await load_server_settings(self._database.servers, request.guild_id)

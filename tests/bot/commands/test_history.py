@@ -219,6 +219,37 @@ async def test_a_message_out_of_reach_is_explained(stage: Stage) -> None:
     assert not (await stage.database.images.history(stage.alice.id)).images
 
 
+async def sent_privately(stage: Stage) -> Message:
+    """A picture that only Alice sees, and that came too late for its own message."""
+    stage.engine.hold()
+    job = await stage.in_state((await stage.ask("1girl", private=True)).id, JobState.RUNNING)
+    stage.discord.clock.turn(16 * 60)
+    stage.engine.let_go()
+    await stage.in_state(job.id, JobState.DELIVERED)
+    [message] = stage.discord.messages_in(stage.discord.dm(stage.alice))
+    return message
+
+
+async def test_a_picture_that_came_as_a_private_message_is_shown_and_deleted(stage: Stage) -> None:
+    posted = await sent_privately(stage)
+    listed = await stage.answer("history")
+    assert len(thumbnails(listed)) == 1
+    question = await stage.turned(await shown(stage, listed), "Delete…")
+    assert (await stage.turned(question, "Delete")).text == "Deleted."
+    assert stage.discord.messages.get(posted.id) is None
+
+
+@pytest.mark.parametrize("token_lives", [True, False])
+async def test_a_private_answer_is_deleted_while_its_token_lives(stage: Stage, token_lives: bool) -> None:
+    _, posted = await stage.draw("1girl", private=True)
+    if not token_lives:
+        stage.discord.clock.turn(16 * 60)
+    question = await stage.turned(await shown(stage, await stage.answer("history")), "Delete…")
+    deleted = await stage.turned(question, "Delete")
+    assert (deleted.text == "Deleted.") is (stage.discord.messages.get(posted.id) is None) is token_lives
+    assert not (await stage.database.images.history(stage.alice.id)).images
+
+
 async def test_a_deleted_message_costs_its_thumbnail_alone(stage: Stage) -> None:
     _, posted = await stage.draw("1girl")
     await stage.draw("2girls")

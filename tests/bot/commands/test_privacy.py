@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import io
 import json
@@ -14,13 +15,13 @@ import pytest
 from PIL import Image
 
 from bot.commands import privacy
-from bot.commands.privacy import KEPT, TOO_LARGE
+from bot.commands.privacy import KEPT, MORE_SOURCES, TOO_LARGE
 from bot.jobs.delivery import outbox
-from bot.sandbox import Message, Upload
+from bot.sandbox import Message, Permissions, Upload
 from storage.privacy import Erased
 from storage.schema import JobState
 from tests.bot.components.sharing.test_share import name_gallery, posts, share
-from tests.bot.harness import Stage, until
+from tests.bot.harness import Stage, interaction_tasks, until
 
 
 async def press_and_read(stage: Stage, question: Message, label: str) -> Message:
@@ -183,6 +184,60 @@ async def test_a_lost_connection_leaves_none_of_the_messages_of_an_erased_user(
         stage.general, lambda message: "Messages deleted in Discord: 2 of 2." in message.text
     )
     assert not any(stage.discord.messages.get(message.id) for message in posted)
+
+
+async def test_messages_that_were_to_be_deleted_are_deleted_after_a_kill(stage: Stage) -> None:
+    posted = [(await stage.draw(prompt))[1] for prompt in ("1girl", "2girls", "3girls")]
+    kept = (await stage.draw("bob's", stage.bob))[1]
+    held = stage.discord.faults.hold("DELETE", "^/channels/")
+    question = await stage.turned(await stage.answer("privacy"), "Erase everything…")
+    await stage.press(question, "Erase and delete messages")
+
+    async def is_held() -> bool:
+        return held.hits > 0
+
+    await until(is_held)
+    for task in interaction_tasks():
+        task.cancel()
+    await asyncio.gather(*interaction_tasks(), return_exceptions=True)
+    held.cut()
+    await stage.restart()
+
+    async def are_gone() -> bool:
+        return not any(stage.discord.messages.get(message.id) for message in posted)
+
+    await until(are_gone)
+    assert stage.discord.messages.get(kept.id) is not None
+    assert await stage.database.shares.erased() == ()
+
+
+async def test_only_messages_that_the_bot_can_delete_are_counted(stage: Stage) -> None:
+    world = stage.discord.world
+    await stage.draw("only alice sees it", private=True)
+    for _ in range(2):
+        await stage.draw("1girl", where=world.gallery)
+    await stage.draw("1girl")
+    stage.discord.set_overwrite(world.gallery, world.bot_role, deny=Permissions.VIEW_CHANNEL)
+    question = await stage.turned(await stage.answer("privacy"), "Erase everything…")
+    await stage.press(question, "Erase and delete messages")
+    await stage.discord.wait_for_message(
+        stage.general, lambda message: "Messages deleted in Discord: 1 of 3." in message.text
+    )
+    refused = [each for each in stage.discord.request_log.requests if each.status == 403 and each.method == "DELETE"]
+    assert len(refused) == 1, "a channel that the bot does not see is asked once"
+
+
+async def test_where_discord_takes_few_messages_a_copy_says_that_sources_are_missing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(privacy, "MAX_FILES", 1)
+    stage.discord.world.elsewhere.add_member(stage.alice)
+    for color in ("red", "green", "blue", "black", "white", "yellow", "orange"):
+        await stage.draw("1girl", image=given(8, color))
+    page = await (await stage.slash("privacy", where=stage.discord.world.lounge)).response()
+    pressed = await stage.press(page, "Send me a copy")
+    assert len((await pressed.followup(4)).attachments) == 1
+    await stage.discord.wait_for_message(stage.discord.world.lounge, lambda message: MORE_SOURCES in message.text)
 
 
 async def test_it_says_how_long_everything_is_kept(stage: Stage) -> None:

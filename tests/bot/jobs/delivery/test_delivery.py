@@ -15,6 +15,7 @@ from PIL import Image
 from bot.jobs import workers
 from bot.jobs.delivery import outbox
 from bot.sandbox import Channel, FakeDiscord, Message, Permissions, User
+from bot.sandbox.model.errors import ApiError, Refusal
 from bot.sandbox.model.world import FILE_SIZE_LIMITS
 from bot.sandbox.server.faults import Fault, When
 from storage.jobs import Jobs
@@ -128,6 +129,30 @@ async def test_without_any_open_route_the_job_ends_with_a_refund(stage: Stage) -
     stage.engine.let_go()
     job = await stage.in_state(job_id, JobState.FAILED)
     assert "were all out of reach" in job.reason
+    assert await spent(stage) == 0
+
+
+@pytest.mark.parametrize("blocked", ["the image", "the prompt"])
+async def test_a_reason_is_told_without_the_prompt_where_discord_blocks_it(stage: Stage, blocked: str) -> None:
+    create, private = stage.discord.messages.create, stage.discord.dm(stage.alice)
+
+    def create_unless_blocked(channel: Any, author: Any, body: Any, *args: Any, **more: Any) -> Any:
+        if channel is private and (body.files or (blocked == "the prompt" and "1girl" in str(body.payload))):
+            raise ApiError(Refusal(400, 20009, "Explicit content cannot be sent to the desired recipient(s)"))
+        return create(channel, author, body, *args, **more)
+
+    stage.discord.messages.create = create_unless_blocked  # type: ignore[method-assign]
+    stage.engine.hold()
+    job = await stage.in_state((await stage.ask("1girl", private=True)).id, JobState.RUNNING)
+    stage.discord.clock.turn(16 * 60)
+    stage.engine.let_go()
+    await stage.in_state(job.id, JobState.FAILED)
+
+    async def told() -> bool:
+        messages = stage.discord.messages_in(private)
+        return any("You were not charged." in each.text and "1girl" not in each.text for each in messages)
+
+    await until(told)
     assert await spent(stage) == 0
 
 
