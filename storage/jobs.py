@@ -45,6 +45,9 @@ from storage.unanswered import forget_unanswered
 
 #: How many delivered jobs are searched for the one drawn last: they are drawn nearly in order.
 NEWEST_LOOKED_AT = 100
+#: For how long after its end a job's user is notified, if that was not possible before. Later nobody waits for it, and
+#: each attempt would ask Discord for what it has refused.
+NOTIFIED_WITHIN = timedelta(days=7)
 
 __all__ = [
     "LIVE",
@@ -341,6 +344,8 @@ class Jobs:
         async with self._transactions.writing(alone_with="queue") as connection:
             await self._claim.check(connection)
             await self._change(connection, jobs.c.state == JobState.RUNNING, JobState.QUEUED, **uncounted)
+            outdated = _unnotified() & (jobs.c.finished_at <= self._clock() - NOTIFIED_WITHIN)
+            await connection.execute(update(jobs).where(outdated).values(told=True))
             return Unfinished(
                 waiting=await find_all(connection, jobs.c.state == JobState.QUEUED),
                 undelivered=await find_all(connection, jobs.c.state == JobState.RENDERED),

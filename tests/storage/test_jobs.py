@@ -198,6 +198,16 @@ async def test_a_restart_puts_running_jobs_back_and_finds_what_is_left_to_say(ur
     await after.close()
 
 
+async def test_after_a_week_no_attempt_is_made_to_notify_a_user(database, clock):
+    failed = await running(database)
+    await database.jobs.fail(failed.id, "no memory")
+    clock.turn(timedelta(days=6))
+    assert [job.id for job in (await database.jobs.requeue_interrupted()).unnotified] == [failed.id]
+    clock.turn(timedelta(days=1))
+    assert (await database.jobs.requeue_interrupted()).unnotified == ()
+    assert not await database.jobs.mark_notified(failed.id)
+
+
 async def test_a_user_is_notified_of_an_end_once(database):
     job = await accepted(database)
     assert not await database.jobs.mark_notified(job.id)
