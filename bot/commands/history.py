@@ -113,8 +113,8 @@ class HistoryComponent(Component, template=ABSTRACT):
 class DrawAgain(HistoryComponent, template=r"anima:history:again:([0-9]{1,18})(?::([0-9]{1,18}))?"):
     """Draws the same again, with new seeds: for everyone in the channel to see, unless it was private.
 
-    The custom_id also names the image's job, whose privacy is known from memory. Those of earlier releases do not,
-    so their answer is private.
+    The custom_id also names the image's job, whose privacy is known from memory. Without it the answer is private, as
+    for pictures from private conversations and in messages of earlier releases.
     """
 
     def __init__(self, item: ui.Item[Any], image_id: int, job_id: int | None = None) -> None:
@@ -303,12 +303,22 @@ async def _show(interaction: AnimaInteraction, image_id: int) -> None:
     else:
         view.add_item(ui.TextDisplay(await _why_not_seen(interaction, image)))
     buttons: ui.ActionRow[Any] = ui.ActionRow(
-        _button("again", f"{image.id}:{image.job_id}", say("Draw again"), emoji="🎲"),
+        _button("again", _drawn_again(interaction, image), say("Draw again"), emoji="🎲"),
         _button("delete", image.id, say("Delete…"), emoji="🗑️"),
     )
     if (link := message_url(interaction.client, image)) is not None:
         buttons.add_item(ui.Button(label=say("Go to message"), url=link))
     await interaction.edit_original_response(view=view.add_item(buttons))
+
+
+def _drawn_again(interaction: AnimaInteraction, image: Image) -> str:
+    """For the button's custom_id. Without the job the answer is private.
+
+    So it is for a picture from a private conversation, in any place but that one: nobody else there has seen it.
+    """
+    was_alone = image.guild_id is None and image.channel_id != interaction.channel_id
+    is_alone = interaction.context.dm_channel
+    return f"{image.id}" if was_alone and not is_alone else f"{image.id}:{image.job_id}"
 
 
 def _settings(entry: HistoryEntry) -> str:

@@ -169,6 +169,18 @@ async def test_a_picture_is_drawn_again_for_all_to_see_after_a_restart(stage: St
     assert not stage.discord.messages.get(again.message_id).is_ephemeral
 
 
+@pytest.mark.parametrize("where", ["a server", "a group", "the private conversation"])
+async def test_a_picture_from_a_private_conversation_is_drawn_again_for_its_asker_alone(
+    stage: Stage, where: str
+) -> None:
+    private = stage.discord.dm(stage.alice)
+    await stage.draw("my secret", where=private)
+    place = {"a server": stage.general, "a group": stage.discord.world.group}.get(where, private)
+    overview = await (await stage.slash("history", where=place)).response()
+    job, message = await stage.delivered(await stage.press(await shown(stage, overview), "Draw again"))
+    assert (job.private, message.is_ephemeral) == ((place is not private),) * 2
+
+
 async def test_an_image_without_its_prompt_is_listed_but_cannot_be_drawn_again(stage: Stage) -> None:
     await save_delivered_image(stage, 1)
     message = await shown(stage, await stage.answer("history"))
