@@ -21,6 +21,7 @@ from bot.generation.spec import JobImage
 from bot.jobs.delivery.outbox import retry, retry_storage
 from bot.jobs.delivery.places import Judgement, Places
 from bot.jobs.delivery.refusals import (
+    CONTENT_BLOCKED,
     MISSING_ACCESS,
     MISSING_PERMISSIONS,
     UNKNOWN_CHANNEL,
@@ -63,6 +64,7 @@ CANNOT_POST = N_(
     "**Attach Files** there."
 )
 GALLERY_REFUSED = N_("Discord didn't accept the picture in {channel}. The channel may be archived or locked.")
+BLOCKED_THERE = N_("Discord's filters don't allow this picture in {channel}.")
 NOT_ALLOWED_THERE = N_("This picture can't be shared in {channel}: {reason}")
 NEVER_CHECKED = N_("it was drawn for an age-restricted channel and was never checked by the server's classifier.")
 NO_LONGER_THERE = N_("This picture was deleted from the history, so it can't be shared.")
@@ -275,19 +277,25 @@ class Gallery:
         name = (SPOILER if hidden else "") + _file_name(request.image, content)
         job = request.shown.job
         url = job_url(self._client, job) if job.guild_id == request.guild_id else None
-        with speaking(request.locale):
-            view = gallery_post(share.id, request.shown, request.image, name, hidden=hidden, original_url=url)
         nonce = f"{share.id}-{share.shared_at.timestamp() * 1000:.0f}"[:MAX_NONCE_LENGTH]
-        try:
-            message = await channel.send(view=view, files=[discord.File(io.BytesIO(content), name)], nonce=nonce)
-        except discord.HTTPException as error:
-            if may_pass(error):
-                raise
-            await self._shares.end(share.id)
-            if error.code == UNKNOWN_MESSAGE:  # a post with this nonce was made and then deleted
-                return await self._share(request)
-            logger.info("it could not be posted in the gallery (%s)", error)
-            raise NotShared(_explained(error, share.channel_id)) from error
+        for quoted in (True, False):
+            with speaking(request.locale):
+                view = gallery_post(
+                    share.id, request.shown, request.image, name, hidden=hidden, original_url=url, quoted=quoted
+                )
+            try:
+                message = await channel.send(view=view, files=[discord.File(io.BytesIO(content), name)], nonce=nonce)
+                break
+            except discord.HTTPException as error:
+                if may_pass(error):
+                    raise
+                if quoted and error.code in CONTENT_BLOCKED:
+                    continue
+                await self._shares.end(share.id)
+                if error.code == UNKNOWN_MESSAGE:  # a post with this nonce was made and then deleted
+                    return await self._share(request)
+                logger.info("it could not be posted in the gallery (%s)", error)
+                raise NotShared(_explained(error, share.channel_id)) from error
         if not await retry_storage(lambda: self._shares.posted(share.id, message.id)):
             await self._delete(share, message.id)
             raise NotShared(say(NO_LONGER_THERE))
@@ -313,6 +321,8 @@ def _explained(error: discord.HTTPException, channel_id: int) -> str:
         return say(GALLERY_GONE)
     if is_too_large(error):
         return say(TOO_LARGE_FOR_DISCORD)
+    if error.code in CONTENT_BLOCKED:
+        return say(BLOCKED_THERE, channel=f"<#{channel_id}>")
     forbidden = error.code in (MISSING_PERMISSIONS, MISSING_ACCESS)
     return say(CANNOT_POST if forbidden else GALLERY_REFUSED, channel=f"<#{channel_id}>")
 

@@ -16,13 +16,23 @@ from storage.images import Image
 
 
 def gallery_post(
-    share_id: int, shown: JobImage, image: Image, name: str, *, hidden: bool, original_url: str | None
+    share_id: int,
+    shown: JobImage,
+    image: Image,
+    name: str,
+    *,
+    hidden: bool,
+    original_url: str | None,
+    quoted: bool = True,
 ) -> StaticLayout:
-    """`name`: of the attached file. `hidden`: behind a spoiler. `original_url`: of a message that others can see."""
-    item = discord.MediaGalleryItem(
-        f"attachment://{name}", description=truncate(image.prompt, MAX_ALT_TEXT_LENGTH) or None, spoiler=hidden
-    )
-    text = "\n".join([blockquote(shown.job.prompt, PROMPT_SHOWN), f"-# {_credit(shown, original_url)}"])
+    """`name`: of the attached file. `hidden`: behind a spoiler. `original_url`: of a message that others can see.
+
+    quoted: whether the prompt may be shown.
+    """
+    words = truncate(image.prompt, MAX_ALT_TEXT_LENGTH) if quoted else ""
+    item = discord.MediaGalleryItem(f"attachment://{name}", description=words or None, spoiler=hidden)
+    quote = [blockquote(shown.job.prompt, PROMPT_SHOWN)] if quoted else []
+    text = "\n".join([*quote, f"-# {_credit(shown, original_url)}"])
     row = gallery_row(shown.job.id, image.index, share_id)
     return StaticLayout(ui.TextDisplay(text), ui.MediaGallery(item), row)
 

@@ -11,8 +11,9 @@ import pytest
 
 from bot.components.sharing.share import CANNOT_FETCH, IS_PRIVATE, NO_GALLERY_OUTSIDE, NOT_YOURS_TO_SHARE
 from bot.jobs.delivery import outbox
-from bot.jobs.gallery.gallery import GALLERY_GONE, GALLERY_REFUSED, NO_GALLERY
+from bot.jobs.gallery.gallery import BLOCKED_THERE, GALLERY_GONE, GALLERY_REFUSED, NO_GALLERY
 from bot.sandbox import Channel, FakeDiscord, Message, Permissions, User
+from bot.sandbox.model.errors import ApiError, Refusal
 from storage.gallery.shares import Share, Shares
 from storage.jobs import Job
 from tests.bot.harness import Stage, interaction_tasks, until
@@ -251,6 +252,27 @@ async def test_a_gallery_that_is_gone_or_locked_is_one_sentence(stage: Stage) ->
     gallery = await name_gallery(stage)
     stage.discord.delete_channel(gallery)
     assert (await share(stage, job, message)).text == GALLERY_GONE
+
+
+@pytest.mark.parametrize("blocked", ["the prompt", "the image"])
+async def test_a_prompt_that_discord_blocks_is_left_out_of_the_post(
+    stage: Stage, gallery: Channel, blocked: str
+) -> None:
+    create = stage.discord.messages.create
+
+    def create_unless_blocked(channel: Any, author: Any, body: Any, *args: Any, **more: Any) -> Any:
+        if channel is gallery and (blocked == "the image" or "1girl" in str(body.payload)):
+            raise ApiError(Refusal(400, 200000, "Message was blocked by automatic moderation"))
+        return create(channel, author, body, *args, **more)
+
+    stage.discord.messages.create = create_unless_blocked  # type: ignore[method-assign]
+    job, message = await stage.draw("1girl")
+    told = (await share(stage, job, message)).text
+    if blocked == "the image":
+        assert told == BLOCKED_THERE.format(channel=f"<#{gallery.id}>") and not posts(stage)
+    else:
+        [post] = posts(stage)
+        assert f"/{post.id}" in told and f"<@{stage.alice.id}>" in post.text and post.attachments
 
 
 async def test_a_post_that_somebody_deleted_can_be_shared_again(stage: Stage, gallery: Channel) -> None:
