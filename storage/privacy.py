@@ -66,7 +66,8 @@ BATCH = 500
 class Erased:
     """What was deleted.
 
-    messages: (channel_id, message_id) of delivered images, still in Discord, without those that no bot can delete.
+    messages: (channel_id, message_id) of delivered images, or of all jobs if their messages are deleted too; they still
+        exist in Discord. Those that no bot can delete are left out.
     unfinished: those of the jobs that were not finished, as they were before.
     """
 
@@ -109,7 +110,7 @@ class Privacy:
     async def erase(self, user_id: int, *, messages_too: bool = False) -> Erased:
         """Delete what is stored about a user, in one transaction. Their unfinished jobs are deleted and refunded.
 
-        messages_too: the messages of their images are written down among the posts that are still to be deleted.
+        messages_too: the messages of all their jobs are written down among the posts that are still to be deleted.
         Two things keep the user's id, because erasing must not be a way around them: blocks, until they are lifted,
         and charges (when, where, how much) of the last 24 hours. Older charges and the audit log stay without the id.
         """
@@ -117,7 +118,7 @@ class Privacy:
         theirs = jobs.c.user_id == user_id
         async with self._transactions.writing() as connection:
             drawn = await connection.scalar(select(func.count()).where(pictures.c.user_id == user_id))
-            messages = await _messages_of(connection, user_id)
+            messages = await _messages_of(connection, user_id, of_all_jobs=messages_too)
             unfinished = await find_all(connection, theirs & jobs.c.state.in_(LIVE), locked=True)
             ids = [job.id for job in unfinished]
             await connection.execute(
@@ -229,14 +230,14 @@ class Privacy:
             return forgotten
 
 
-async def _messages_of(connection: AsyncConnection, user_id: int) -> tuple[tuple[int, int], ...]:
-    """The ids of channel and message of each of a user's delivered jobs; of private ones those in private messages."""
+async def _messages_of(connection: AsyncConnection, user_id: int, *, of_all_jobs: bool) -> tuple[tuple[int, int], ...]:
+    """The ids of channel and message of a user's jobs, which are delivered or all; of private ones the bot's own."""
     is_private_message = jobs.c.reposted & jobs.c.guild_id.is_(None)
-    reached = jobs.c.private.is_(False) | is_private_message
+    reached = jobs.c.message_id.is_not(None) & (jobs.c.private.is_(False) | is_private_message)
+    if not of_all_jobs:
+        reached &= jobs.c.state == JobState.DELIVERED
     posted = await connection.execute(
-        select(jobs.c.channel_id, jobs.c.message_id)
-        .where(jobs.c.user_id == user_id, jobs.c.state == JobState.DELIVERED, reached)
-        .distinct()
+        select(jobs.c.channel_id, jobs.c.message_id).where(jobs.c.user_id == user_id, reached).distinct()
     )
     return tuple((channel_id, message_id) for channel_id, message_id in posted)
 

@@ -204,11 +204,26 @@ async def test_messages_that_were_to_be_deleted_are_deleted_after_a_kill(stage: 
     await stage.restart()
 
     async def are_gone() -> bool:
-        return not any(stage.discord.messages.get(message.id) for message in posted)
+        return await stage.database.shares.erased() == ()
 
     await until(are_gone)
+    assert not any(stage.discord.messages.get(message.id) for message in posted)
     assert stage.discord.messages.get(kept.id) is not None
-    assert await stage.database.shares.erased() == ()
+
+
+async def test_no_message_with_a_prompt_is_left_whatever_became_of_the_job(stage: Stage) -> None:
+    done, _ = await stage.draw("it was drawn")
+    stage.engine.hold()
+    drawing = await stage.in_state((await stage.ask("it is drawn")).id, JobState.RUNNING)
+    cancelled = await stage.ask("it was cancelled")
+    await stage.client.cancellation.cancel(cancelled, by=stage.alice.id)
+    question = await stage.turned(await stage.answer("privacy"), "Erase everything…")
+    await stage.press(question, "Erase and delete messages")
+    await stage.discord.wait_for_message(
+        stage.general, lambda message: "Messages deleted in Discord: 3 of 3." in message.text
+    )
+    assert not any(stage.discord.messages.get(job.message_id) for job in (done, drawing, cancelled))
+    stage.engine.let_go()
 
 
 async def test_only_messages_that_the_bot_can_delete_are_counted(stage: Stage) -> None:
