@@ -79,6 +79,10 @@ class TurnHistoryPage(
         self.cursor = {"before": image_id} if towards == "older" else {"after": image_id}
         self.words = words
 
+    @property
+    def log_name(self) -> str:
+        return self.custom_id.removesuffix(self.words)
+
     @classmethod
     async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
         return cls(item, match["towards"], int(match["image"]), match["words"])

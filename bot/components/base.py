@@ -76,6 +76,11 @@ class Component(ui.DynamicItem[Any], template=ABSTRACT):
     #: The job it is about, if it is about one.
     job_id: int | None = None
 
+    @property
+    def log_name(self) -> str:
+        """What the log calls it: its custom_id, without what people typed."""
+        return self.custom_id
+
     @classmethod
     async def from_custom_id(cls, interaction: Any, item: Any, match: re.Match[str], /) -> Self:
         return cls(item, *map(int, match.groups()))
@@ -88,7 +93,7 @@ class Component(ui.DynamicItem[Any], template=ABSTRACT):
                 if not await refuse(interaction, open_to_blocked=self.open_to_blocked):
                     await self.on_use(interaction)
             except Exception as error:
-                await report_error(interaction, self.custom_id, error)
+                await report_error(interaction, self.log_name, error)
 
     async def on_use(self, interaction: AnimaInteraction) -> None:
         """Answers a press or a choice."""

@@ -1,6 +1,7 @@
 """Logging: text on a terminal, JSON elsewhere, each line with the job and the engine that it is about.
 
-Tokens are removed from every line, also from those of other libraries. A thread writes the lines: a console that takes
+Tokens are removed from every line, also from those of other libraries, and so are values that pydantic shows in its
+errors: what cannot be read may be a prompt. A thread writes the lines: a console that takes
 none, as Windows' while something is selected in it, stops nothing else.
 """
 
@@ -36,6 +37,7 @@ SECRETS = re.compile(
     r"(?<![\w-])[\w-]{18,}\.[\w-]{6,}\.[\w-]{27,}"  # a bot's token
     r"|(?<=/webhooks/)\d+/[^/\s?]+|(?<=/interactions/)\d+/[^/\s?]+"  # an interaction's, with its id
     r"|(?<=://)[^/\s@]+(?=@)"  # the user and password of a database
+    r"|(?<=input_value=).*(?=, input_type=)"  # what is wrong, in an error of pydantic's
 )
 
 

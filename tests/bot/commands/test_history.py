@@ -14,7 +14,7 @@ from bot.generation.spec import JobSpec
 from bot.messages.limits import MAX_CUSTOM_ID_LENGTH
 from bot.sandbox import Message, Permissions
 from bot.sandbox.model.components import walk
-from storage.images import NewImage
+from storage.images import Images, NewImage
 from storage.jobs import Allowance, Job, NewJob
 from storage.schema import JobState
 from tests.bot.components.sharing.test_share import name_gallery, posts, share
@@ -130,6 +130,17 @@ async def test_words_find_pictures_and_go_along_from_page_to_page(stage: Stage) 
     assert "red hair: blue sky" in found.text and "blue hair" not in found.text
     missed = await stage.answer("history", words="green")
     assert "None of your pictures" in missed.text and "green" in missed.text
+
+
+async def test_words_that_were_searched_for_are_not_logged(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    page = await stage.answer("history")
+    monkeypatch.setattr(Images, "history", None)
+    sent = await stage.press_forged(page, "anima:history:older:1:blue sky", stage.alice)
+    assert "went wrong" in (await sent.followup()).text
+    [record] = [each for each in caplog.records if "went wrong" in each.message]
+    assert "anima:history:older:" in record.message and "sky" not in record.message
 
 
 def test_the_longest_words_and_cursor_fit_into_a_custom_id() -> None:

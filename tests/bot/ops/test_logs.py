@@ -106,10 +106,14 @@ def test_an_error_keeps_its_traceback_in_one_line_of_json(stderr: Lines) -> None
         ),
         ("POST https://discord.com/api/v10/interactions/123/aW50ZXJh/callback", "/interactions/…/callback"),
         ("postgresql://me:hunter2@database/anima is away", "postgresql://…@database/anima is away"),
+        (
+            "recipes.0.steps Field required [type=missing, input_value={'prompt': 'hunter2, 1gi...'}, input_type=dict]",
+            "[type=missing, input_value=…, input_type=dict]",
+        ),
         ("bot.commands.admin.controls is no token", "bot.commands.admin.controls is no token"),
     ],
 )
-def test_tokens_and_passwords_are_taken_out(stderr: Lines, style: logs.Format, said: str, shown: str) -> None:
+def test_tokens_passwords_and_prompts_are_taken_out(stderr: Lines, style: logs.Format, said: str, shown: str) -> None:
     logs.set_up(style)
     logging.getLogger("discord.http").warning("%s", said)
     [line] = stderr()
