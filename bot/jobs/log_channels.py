@@ -23,6 +23,7 @@ from bot.jobs.delivery.outbox import retry
 from bot.jobs.delivery.refusals import CONTENT_BLOCKED, may_pass
 from bot.jobs.servers.lookup import ServerLookup
 from bot.messages.buttons import report_row
+from bot.messages.fit import length
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_COMPONENTS, MAX_TEXT_LENGTH
 from bot.messages.log_entries import LogEntry, left_out
@@ -192,15 +193,18 @@ def _message(waiting: _Waiting, most: int, *, words: bool) -> tuple[StaticLayout
     most: of the entries. words: with what people typed.
     """
     items: list[ui.Item[Any]] = []
-    length = taken = told = 0
+    room, taken, told = MAX_TEXT_LENGTH - ROOM_FOR_REST, 0, 0
+    jobs: set[int] = set()
     for entry, _ in list(waiting.entries)[:most]:
         text = truncate(entry.text() if words else entry.without_words(), MAX_ENTRY_LENGTH)
-        if length + len(text) > MAX_TEXT_LENGTH - ROOM_FOR_REST:
+        room -= length(text)
+        if taken and (room < 0 or entry.job_id in jobs):  # Discord takes no button twice in a message
             break
         items.append(ui.TextDisplay(text))
         if entry.job_id is not None:
+            jobs.add(entry.job_id)
             items.append(report_row(entry.job_id))
-        length, taken = length + len(text), taken + 1
+        taken += 1
     if waiting.dropped and taken == len(waiting.entries):
         told = waiting.dropped
         items.append(ui.TextDisplay(left_out(told)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 from typing import Any
 
 import discord
@@ -289,6 +290,26 @@ async def test_however_much_is_escaped_in_it_an_entry_hides_all_that_was_typed(s
     message = await logged(stage, channel, "**Reported**")
     _, reason, prompt = message.text.splitlines()
     assert reason.endswith("||") and prompt.endswith("||")
+
+
+async def test_entries_of_letters_that_count_twice_stay_hidden_together(stage: Stage) -> None:
+    channel = await name_log_channel(stage)
+    job, _ = await stage.draw("\N{CAT FACE}" * 400)
+    jobs = [replace(job, id=number) for number in range(1, 10)]
+    entries = [log_entries.reported(each, "", by=stage.bob.id, reason="\N{DOG FACE}" * 400) for each in jobs]
+    assert all(await asyncio.gather(*(stage.client.log_channels.post(job.guild_id, entry) for entry in entries)))
+    lines = [line for message in stage.discord.messages_in(channel) for line in message.text.splitlines()]
+    hidden = [line for line in lines if "\N{CAT FACE}" in line or "\N{DOG FACE}" in line]
+    assert len(hidden) == 18 and all(line.startswith("||") and line.endswith("||") for line in hidden)
+
+
+async def test_reports_of_one_image_by_several_members_at_once_are_all_posted(stage: Stage) -> None:
+    channel = await name_log_channel(stage)
+    job, _ = await stage.draw("1girl")
+    entries = [log_entries.reported(job, "", by=number, reason="rude") for number in range(1, 5)]
+    assert all(await asyncio.gather(*(stage.client.log_channels.post(job.guild_id, entry) for entry in entries)))
+    texts = [message.text for message in stage.discord.messages_in(channel)]
+    assert [text.count("**Reported**") for text in texts] == [1] * 4
 
 
 async def test_waiting_entries_are_posted_before_the_bot_ends(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
