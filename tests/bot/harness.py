@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +103,10 @@ class Stage:
         return await (await self.slash(command, user, **options)).response()
 
     async def ask(self, prompt: str, user: User | None = None, where: Channel | None = None, **options: Any) -> Job:
-        """Send `/anima imagine` and wait until its job is in the database."""
-        return await self.job_of(await self.slash("imagine", user, where, prompt=prompt, **options))
+        """Send `/anima imagine` and wait until its job is in the database and was in the queue."""
+        job = await self.job_of(await self.slash("imagine", user, where, prompt=prompt, **options))
+        await self.in_queue(job)
+        return job
 
     async def draw(
         self, prompt: str, user: User | None = None, where: Channel | None = None, **options: Any
@@ -117,12 +120,16 @@ class Stage:
         return await until(lambda: self.database.jobs.by_interaction(sent.id))
 
     async def in_queue(self, *jobs: Job) -> None:
-        """Wait until jobs that are stored have reached the queue, a moment later."""
+        """Wait until stored jobs have reached the queue, which is a moment later. Some may have left it again."""
 
-        async def are_queued() -> bool:
-            return all(job.id in self.client.queue for job in jobs)
+        async def came(job_id: int) -> bool:
+            if job_id in self.client.queue:
+                return True
+            job = await self.database.jobs.get(job_id)
+            return job is None or job.state is not JobState.QUEUED
 
-        await until(are_queued)
+        for job in jobs:
+            await until(partial(came, job.id))
 
     async def delivered(self, sent: InteractionHandle) -> tuple[Job, Message]:
         """The same, once its images are in its message."""

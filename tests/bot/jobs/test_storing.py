@@ -44,7 +44,6 @@ async def held(stage: Stage, *prompts: str, batch: int = 1) -> list[Job]:
     stage.engine.hold()
     busy = await stage.in_state((await stage.ask("busy", stage.bob, steps=1)).id, JobState.RUNNING)
     waiting = [await stage.ask(prompt) for prompt in prompts]
-    await stage.in_queue(*waiting)
     return [busy, *waiting]
 
 
@@ -184,7 +183,7 @@ async def test_a_bug_of_a_worker_ends_the_bot_as_itself(stage: Stage, monkeypatc
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(stage.database.jobs, "start", start)
-    await stage.ask("1girl")
+    await stage.slash("imagine", prompt="1girl")
 
     async def ended() -> bool:
         return stage.client.failure is not None

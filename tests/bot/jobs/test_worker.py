@@ -49,7 +49,6 @@ async def test_jobs_that_fit_share_a_batch(stage: Stage) -> None:
     await stage.in_state((await stage.ask("busy", stage.bob, steps=1)).id, JobState.RUNNING)
     jobs = [await stage.ask(f"picture {number}") for number in range(3)]
     jobs.append(await stage.ask("other", steps=9))
-    await stage.in_queue(*jobs)
     stage.engine.let_go()
     for job in jobs:
         await stage.in_state(job.id, JobState.DELIVERED)

@@ -326,7 +326,6 @@ async def test_jobs_for_the_loaded_model_go_first(stage: Stage) -> None:
         await stage.ask(f"number {number}", person, model=names[number % 2])
         for number, person in enumerate((stage.alice, stage.bob, stage.alice, stage.bob))
     ]
-    await stage.in_queue(*jobs)
     stage.engine.let_go()
     for job in jobs:
         await stage.in_state(job.id, JobState.DELIVERED)

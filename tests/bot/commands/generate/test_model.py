@@ -370,7 +370,6 @@ async def test_jobs_of_different_models_do_not_share_a_batch(stage: Stage) -> No
     stage.engine.hold()
     first = await stage.in_state((await stage.ask("first")).id, JobState.RUNNING)
     waiting = [await stage.ask("1girl", model=model, aspect="64x64", steps=4, cfg=4.0) for model in (BASE, PORTRAITS)]
-    await stage.in_queue(*waiting)
     stage.engine.let_go()
     for job in (first, *waiting):
         await stage.in_state(job.id, JobState.DELIVERED)

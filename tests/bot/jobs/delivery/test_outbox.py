@@ -38,7 +38,7 @@ class Sending:
         await self.deliver(job)
 
 
-class Silent:
+class SilentProgress:
     """Stands where progress does."""
 
     async def end(self, job_id: int) -> bool:
@@ -50,7 +50,7 @@ class Silent:
 
 def an_outbox(sending: Sending) -> Outbox:
     database: Any = None
-    return Outbox(database, sending, Silent())  # type: ignore[arg-type]
+    return Outbox(database, sending, SilentProgress())  # type: ignore[arg-type]
 
 
 async def a_moment() -> None:
