@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bot.cli import benchmark, cluster, database, doctor, download, fail, generate, invite
 from bot.cli.system import prepare_process
@@ -20,6 +20,8 @@ from inference.startup.garbage import without_garbage_collection
 if TYPE_CHECKING:
     from bot.ops.settings import Settings
 
+#: What runs with the settings until it is done.
+Serve: TypeAlias = "Callable[[Settings], Coroutine[Any, Any, None]]"
 SANDBOX_PORT = 8642
 #: What else an engine's process imports: the program that was started, and what the engine is called through.
 ALSO_IN_ENGINES = ("bot.__main__", "bot.ops.logs")
@@ -87,7 +89,8 @@ def _port(text: str) -> int:
 
 def _start(options: argparse.Namespace) -> None:
     _prepare_engines()
-    from bot.ops.settings import Settings, SettingsError
+    with without_garbage_collection():
+        from bot.ops.settings import Settings, SettingsError
 
     try:
         has_token = Settings.read().discord_token is not None
@@ -98,10 +101,13 @@ def _start(options: argparse.Namespace) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     _prepare_engines()
-    with without_garbage_collection():
+
+    def load() -> Serve:
         from bot.app import run
 
-    _run_until_done(run, log_level=logging.INFO)
+        return run
+
+    _run_until_done(load, log_level=logging.INFO)
 
 
 def _sandbox(options: argparse.Namespace) -> None:
@@ -130,27 +136,37 @@ def _prepare_engines() -> None:
 
 
 def _generate_one(options: argparse.Namespace) -> None:
-    with without_garbage_collection():
+    def load() -> Serve:
         from bot.sandbox.session import draw_one
 
-    _run_until_done(lambda settings: draw_one(settings, options.prompt, options.pictures))
+        return lambda settings: draw_one(settings, options.prompt, options.pictures)
+
+    _run_until_done(load)
 
 
 def _serve_page(options: argparse.Namespace) -> None:
-    with without_garbage_collection():
+    def load() -> Serve:
         from bot.sandbox.session import serve_page
 
-    _run_until_done(lambda settings: serve_page(settings, options.port))
+        return lambda settings: serve_page(settings, options.port)
+
+    _run_until_done(load)
 
 
-def _run_until_done(serve: Callable[[Settings], Coroutine[Any, Any, None]], log_level: int = logging.WARNING) -> None:
-    """Run what needs the settings. Errors that an operator can fix end in a sentence, others in a traceback."""
-    from bot.cli.startup_errors import explain
-    from bot.ops import logs
-    from bot.ops.settings import Settings
+def _run_until_done(load: Callable[[], Serve], log_level: int = logging.WARNING) -> None:
+    """Run what needs the settings. Errors that an operator can fix end in a sentence, others in a traceback.
+
+    `load` imports what is to run: after the settings, so that a mistake in them is told without waiting for that.
+    """
+    with without_garbage_collection():
+        from bot.cli.startup_errors import explain
+        from bot.ops import logs
+        from bot.ops.settings import Settings
 
     try:
         settings = Settings.read()
+        with without_garbage_collection():
+            serve = load()
         logs.set_up(settings.log_format, log_level)
         asyncio.run(serve(settings))
     except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +20,8 @@ from bot.cli.startup_errors import (
     WRONG_TOKEN,
     explain,
 )
+from inference.startup import preparation
+from tests.bot.cli.conftest import Anima
 
 
 def answer(status: int) -> Any:
@@ -63,3 +66,15 @@ def test_errors_that_an_operator_can_fix_are_one_sentence(error: Exception, sent
 )
 def test_other_errors_keep_their_traceback(error: Exception) -> None:
     assert explain(error) is None
+
+
+@pytest.mark.parametrize("command", ["run", "start", "sandbox", "sandbox --prompt 1girl"])
+def test_a_mistake_in_the_settings_is_told_before_the_rest_is_imported(
+    anima: Anima, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(preparation, "prepare_engines", lambda also: None)
+    monkeypatch.setenv("ANIMA_LARGEST_BATCH", "many")
+    for module in ("bot.app", "bot.sandbox.session"):
+        monkeypatch.setitem(sys.modules, module, None)  # importing it fails
+    assert anima(*command.split()) == 1
+    assert capsys.readouterr().err.startswith("ANIMA_LARGEST_BATCH: Input should be a valid integer")
