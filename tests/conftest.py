@@ -18,6 +18,7 @@ from hypothesis import settings
 from tests.postgresql_server import PostgresqlServer, emptied, missing
 from tests.postgresql_server import postgresql_server as running_server
 from tests.stuck_tests import StuckTestWatch
+from tests.translated_once import translate_once
 
 SOAK = Path(__file__).parent / "soak"
 PAGE = Path(__file__).parent / "bot" / "sandbox" / "page"
@@ -42,6 +43,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(StuckTestWatch())
+    translate_once()
 
 
 def pytest_collection_finish() -> None:

@@ -203,10 +203,13 @@ def wait_longer(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
 
 async def until(condition: Callable[[], Awaitable[Any]]) -> Any:
-    """Call `condition` until it returns something true, and return that: soon at first, then less and less often."""
-    pause = 0.005
+    """Call `condition` until it returns something true, and return that: soon at first, then less and less often.
+
+    Most conditions are questions to the database, each of which takes the bot's own time.
+    """
+    pause = 0.01
     async with asyncio.timeout(TIMEOUT):
         while not (found := await condition()):
             await asyncio.sleep(pause)
-            pause = min(1.5 * pause, 0.05)
+            pause = min(2 * pause, 0.1)
     return found
