@@ -108,12 +108,12 @@ class PostgresqlServer:
             return [postmaster, *postmaster.children(recursive=True)]
         return []
 
-    async def execute(self, *statements: str) -> Any:
+    async def execute(self, *statements: str, database: str = "postgres") -> Any:
         """Run statements outside of transactions; the first value of the last one's answer."""
         import asyncpg
 
         connection = await asyncpg.connect(
-            host=str(self.folder), port=self.port, user="anima", database="postgres", timeout=int(START_SECONDS)
+            host=str(self.folder), port=self.port, user="anima", database=database, timeout=int(START_SECONDS)
         )
         try:
             for statement in statements[:-1]:

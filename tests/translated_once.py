@@ -37,7 +37,7 @@ _translations = _Translations(KEPT)
 
 def translate_once() -> None:
     """For the rest of the process."""
-    sqlite.create_async_engine = _engine
+    sqlite.create_async_engine = _engine  # type: ignore[attr-defined]
 
 
 def _engine(*args: Any, **kwargs: Any) -> AsyncEngine:

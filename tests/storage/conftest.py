@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from storage.database import Database
-from tests.migrated_database import put_migrated_database
+from tests.migrated_database import put_migrated_database, put_migrated_tables
 
 
 class TurnableClock:
@@ -44,9 +44,13 @@ def url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def database(url: str, sqlite_file: Path, clock: TurnableClock) -> AsyncIterator[Database]:
+async def database(
+    request: pytest.FixtureRequest, url: str, sqlite_file: Path, clock: TurnableClock
+) -> AsyncIterator[Database]:
     if url.startswith("sqlite"):
         await put_migrated_database(sqlite_file)
+    else:
+        await put_migrated_tables(request.getfixturevalue("postgresql_server"))
     database = await Database.open(url, clock)
     yield database
     await database.close()

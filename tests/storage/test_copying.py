@@ -17,6 +17,8 @@ from storage.backend.errors import DatabaseRefused
 from storage.database import Database
 from storage.quotas import Account
 from storage.schema import jobs, metadata, pictures, preferences
+from tests.migrated_database import put_migrated
+from tests.postgresql_server import PostgresqlServer
 from tests.storage.requests import (
     ADMIN,
     ALICE,
@@ -39,7 +41,8 @@ def urls(request: pytest.FixtureRequest, tmp_path: Path, postgresql_url: str) ->
 
 
 @pytest.fixture
-async def source(urls: tuple[str, str]) -> AsyncIterator[Database]:
+async def source(urls: tuple[str, str], postgresql_server: PostgresqlServer) -> AsyncIterator[Database]:
+    await put_migrated(urls[0], postgresql_server)
     database = await Database.open(urls[0])
     await fill(database)
     yield database
@@ -47,7 +50,8 @@ async def source(urls: tuple[str, str]) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def target(urls: tuple[str, str]) -> AsyncIterator[Database]:
+async def target(urls: tuple[str, str], postgresql_server: PostgresqlServer) -> AsyncIterator[Database]:
+    await put_migrated(urls[1], postgresql_server)
     database = await Database.open(urls[1])
     yield database
     await database.close()
