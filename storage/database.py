@@ -76,15 +76,21 @@ class Database:
         lock: FileLock | None = None,
         timeouts: DatabaseTimeouts | None = None,
         patient: AsyncEngine | None = None,
+        claiming: AsyncEngine | None = None,
     ) -> None:
-        """`patient`: an engine without a limit on statements, if `engine` has one."""
+        """`patient`: an engine without a limit on statements, if `engine` has one.
+
+        `claiming`: one for the claim, which must not be lost because all connections of `engine` are busy.
+        """
         self._engine = engine
         self._patient = patient or engine
         #: Without the password.
         self.address = engine.url.set(drivername=engine.url.get_backend_name()).render_as_string()
         self.transactions = Transactions(engine, timeouts)
         #: Which bot draws on this database.
-        self.claim = DrawingClaim(self.transactions, lock)
+        self._claiming = claiming or engine
+        self._claims = self.transactions if claiming is None else Transactions(claiming, timeouts)
+        self.claim = DrawingClaim(self._claims, lock)
         self.jobs = Jobs(self.transactions, clock, self.claim)
         self.images = Images(self.transactions, clock)
         self.source_images = SourceImages(self.transactions)
@@ -155,7 +161,8 @@ class Database:
     @classmethod
     def _open_postgresql(cls, url: URL, clock: Clock, timeouts: DatabaseTimeouts) -> "Database":
         engine, patient = postgresql_engine(url, timeouts), patient_postgresql_engine(url, timeouts)
-        return cls(engine, clock, timeouts=timeouts, patient=patient)
+        claiming = postgresql_engine(url, timeouts, kept=1, more=1)
+        return cls(engine, clock, timeouts=timeouts, patient=patient, claiming=claiming)
 
     def patient_transactions(self) -> Transactions:
         """Those of work that may take minutes: no statement is given up because it takes long."""
@@ -173,5 +180,7 @@ class Database:
         await self.transactions.drain()
         await self.claim.release()
         await self.transactions.close()
+        await self._claims.close()
+        await self._claiming.dispose()
         await self._engine.dispose()
         await self._patient.dispose()

@@ -43,13 +43,13 @@ class DatabaseTimeouts:
     statement: float = 10.0
 
 
-def postgresql_engine(url: URL, timeouts: DatabaseTimeouts) -> AsyncEngine:
-    """Raises DatabaseRefused without the package asyncpg."""
+def postgresql_engine(url: URL, timeouts: DatabaseTimeouts, kept: int = KEPT, more: int = MORE) -> AsyncEngine:
+    """Raises DatabaseRefused without the package asyncpg. `kept`, `more`: how many connections."""
     engine = _create(
         url,
         {"timeout": timeouts.connect, "command_timeout": timeouts.statement},
-        pool_size=KEPT,
-        max_overflow=MORE,
+        pool_size=kept,
+        max_overflow=more,
         pool_timeout=timeouts.connect,
         pool_recycle=RENEWED_AFTER,
     )

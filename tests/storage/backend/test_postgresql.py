@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,20 @@ async def test_a_call_that_freezes_in_the_middle_of_its_transaction_gives_its_co
             async with quick.transactions.writing(alone_with="something") as connection:
                 await connection.execute(text("SELECT pg_sleep(60)"))
     await eventually(lambda: accepted(quick))
+
+
+async def test_the_claim_is_renewed_while_all_connections_are_busy(own_server):
+    """A flood of commands, or a slow server: the bot would stop drawing for fear of another one."""
+    database = await Database.open(own_server.url(), timeouts=PATIENT)
+    await database.lock()
+    async with AsyncExitStack() as busy:
+        for _ in range(KEPT + MORE):
+            await busy.enter_async_context(database.transactions.reading())
+        waiting = asyncio.create_task(database.jobs.live())
+        await database.claim._renew()
+        assert not waiting.done()
+    await waiting
+    await database.close()
 
 
 async def test_a_restart_of_the_server_is_noticed_by_no_later_call(own_server):
