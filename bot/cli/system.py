@@ -1,17 +1,39 @@
-"""Prepares systems other than Linux before a command starts: certificates, and output in any code page."""
+"""Prepares the process before a command starts: certificates, output in any code page, how many files may be open."""
 
 from __future__ import annotations
 
 import io
 import sys
+from contextlib import suppress
+
+#: More are of no use.
+OPEN_FILES = 65_536
 
 
 def prepare_process() -> None:
     """To be called before aiohttp is imported, which makes its TLS contexts once, at its import."""
     if sys.platform in ("win32", "darwin"):
         trust_the_systems_certificates()
+    allow_open_files()
     for stream in (sys.stdout, sys.stderr):
         never_fail(stream)
+
+
+def allow_open_files() -> None:
+    """As many as the system lets this process have.
+
+    What it gives unasked (1,024 on Linux, 256 on a Mac) is for programs that cannot handle more. Each engine takes
+    three, and each request to Discord one, of which an outage may leave hundreds unanswered.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):  # a Mac may allow fewer than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def trust_the_systems_certificates() -> None:

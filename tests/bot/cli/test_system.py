@@ -130,3 +130,19 @@ def test_the_hubs_untrusted_certificate_is_found_among_the_causes() -> None:
     except httpx2.ConnectError as error:
         assert "its certificate is not trusted" in str(certificate_fault(error))
     assert certificate_fault(httpx2.ConnectError("refused")) is None
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("hard", [300, 700])
+def test_a_command_may_open_as_many_files_as_the_system_allows(hard: int) -> None:
+    """256 on a Mac are too few for many engines and a Discord that does not answer."""
+    limited = f"""
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, {hard}))
+import bot.__main__ as command
+try:
+    command.main(["invite", "--help"])
+except SystemExit:
+    print(resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+    assert python("-c", limited).stdout.decode().splitlines()[-1] == f"({hard}, {hard})"
