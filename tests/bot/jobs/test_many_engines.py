@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bot.jobs.queue import Consumer, FairQueue, QueuedJob
 from bot.jobs.throughput import Forecast, Throughput, when_given_out
-from tests.bot.jobs.virtual_engines import TEN, Ask, VirtualEngines, asks
+from tests.bot.jobs.virtual_engines import TEN, Absence, Ask, VirtualEngines, asks
 
 JOBS = 800
 #: The largest share by which the median wait may be predicted wrong.
@@ -168,3 +168,41 @@ def test_the_time_of_a_swap_is_measured_and_estimated() -> None:
 def test_every_job_is_drawn_once_by_however_many_engines(engines: list[float], load: float, seed: int) -> None:
     record = VirtualEngines(engines, asks(60, load, engines, seed, models=2), seed, swap_seconds=2.0).run()
     assert sorted(record.order) == list(range(60))
+
+
+@st.composite
+def absences_of(draw: st.DrawFn, engines: int) -> list[Absence]:
+    """One after the other for each engine, each with some silence before it is noticed."""
+    found = []
+    for engine in range(engines):
+        at = 0.0
+        for _ in range(draw(st.integers(0, 3))):
+            silent = at + draw(st.floats(0, 30))
+            begins = silent + draw(st.floats(0, 20))
+            at = begins + draw(st.floats(0.1, 60))
+            found.append(Absence(engine, silent, begins, at))
+    return found
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data(), st.lists(st.sampled_from([0.5, 1.0, 2.0, 8.0]), min_size=1, max_size=10), st.integers(0, 999))
+def test_nothing_is_lost_or_drawn_twice_while_engines_die_hang_and_come_back(
+    data: st.DataObject, engines: list[float], seed: int
+) -> None:
+    asked = asks(80, 0.9, engines, seed, users=9, models=3)
+    cancels = data.draw(st.dictionaries(st.integers(0, 79), st.floats(0, asked[-1].at), max_size=20))
+    absences = data.draw(absences_of(len(engines)))
+    record = VirtualEngines(engines, asked, seed, swap_seconds=2.0, absences=absences, cancels=cancels).run()
+    assert sorted([*record.order, *record.cancelled]) == list(range(80))
+    assert record.cancelled <= set(cancels)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.sampled_from([0.5, 1.0, 2.0]), min_size=2, max_size=8), st.integers(0, 999))
+def test_an_engine_that_hangs_delays_nobody_but_its_batch(engines: list[float], seed: int) -> None:
+    """Its batch is drawn when its silence is noticed, and everything else meanwhile."""
+    asked = asks(60, 0.5, engines[1:], seed)
+    hangs = Absence(0, 0.0, 1000.0 + asked[-1].at, 1001.0 + asked[-1].at)
+    record = VirtualEngines(engines, asked, seed, absences=[hangs]).run()
+    late = [job_id for job_id, at in record.drawn.items() if at - record.asked[job_id] > 500]
+    assert len(late) <= 4 and sorted(record.order) == list(range(60))

@@ -7,7 +7,7 @@ import math
 import random
 import selectors
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -69,6 +69,7 @@ class WaitRecord:
     #: Jobs in the order in which they were drawn.
     order: list[int] = field(default_factory=list)
     swaps: int = 0
+    cancelled: set[int] = field(default_factory=set)
 
     @property
     def waits(self) -> list[float]:
@@ -98,6 +99,8 @@ class VirtualEngines:
     #: With so many credits in a batch an engine says that it is busy.
     full_pass: int | None = None
     absences: Sequence[Absence] = ()
+    #: When jobs are cancelled that still wait then, by their place among those asked for.
+    cancels: Mapping[int, float] = field(default_factory=dict)
 
     def run(self) -> WaitRecord:
         return in_virtual_time(self._run)
@@ -152,6 +155,12 @@ class VirtualEngines:
                 throughput.end()
                 record.drawn |= {job.job_id: clock() for job in batch}
 
+        def cancel(job_id: int) -> None:
+            if queue.remove(job_id) is not None:
+                record.cancelled.add(job_id)
+
+        for job_id, at in self.cancels.items():
+            asyncio.get_running_loop().call_at(at, cancel, job_id)
         drawing = [
             asyncio.create_task(draw(number, slowness, throughput))
             for number, (slowness, throughput) in enumerate(zip(self.slowness, throughputs, strict=True))
@@ -164,7 +173,7 @@ class VirtualEngines:
             )
             if (seconds := forecast.seconds_until_drawn(job_id)) is not None:
                 record.predicted[job_id] = seconds
-        while len(record.drawn) < len(self.asks):
+        while len(record.drawn) + len(record.cancelled) < len(self.asks):
             await asyncio.sleep(1)
         queue.close()
         await asyncio.gather(*drawing)
