@@ -66,9 +66,9 @@ class Texts:
         self._left -= 1
         chain = self.wires.upstream(value, [*TEXTS, *CONSTANTS], any_input=True) if self._left > 0 else []
         for node in chain:
-            if node is chain[0] and (outputs := _OF_OUTPUTS.get(node.kind, ())):
-                value = node.inputs.get(outputs[min(value.slot, len(outputs) - 1)])
-                return self._source(value)
+            outputs = _OF_OUTPUTS.get(node.kind, ()) if node is chain[0] else ()
+            if 0 <= value.slot < len(outputs) and outputs[value.slot] in node.inputs:
+                return self._source(node.inputs[outputs[value.slot]])
             if _joins(node):
                 return node
             if (words := strings.toggled_words(node.inputs)) is not None:

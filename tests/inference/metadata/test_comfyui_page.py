@@ -139,6 +139,12 @@ def test_nodes_of_texts_are_read_without_sockets_for_their_values(kind: str, val
     assert found is not None and found.prompt == text
 
 
+def test_a_node_that_could_hold_several_texts_may_hold_one() -> None:
+    page = copy.deepcopy(PAGE)
+    next(node for node in page["nodes"] if node["id"] == 4)["type"] = "Text String"
+    assert read(page) == READ
+
+
 def test_what_stands_between_joined_texts_is_known_without_sockets() -> None:
     page = copy.deepcopy(PAGE)
     page["nodes"] += [
