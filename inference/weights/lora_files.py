@@ -29,16 +29,11 @@ def lora_paths(models: str | Path) -> Mapping[str, Path]:
 
 
 def lora_name(name: str, names: Iterable[str]) -> str | None:
-    """The one of `names` that is meant, written with or without its suffix; None where there is none."""
+    """The one of `names` that is meant, written with or without its suffix, with slashes of any kind; or None."""
     known = set(names)
-    return next(
-        (
-            form
-            for form in (name, without_suffix(name), composed(name), without_suffix(composed(name)))
-            if form in known
-        ),
-        None,
-    )
+    spellings = (name, composed(name), composed(name.replace("\\", "/")))
+    forms = (form for spelling in spellings for form in (spelling, without_suffix(spelling)))
+    return next((form for form in forms if form in known), None)
 
 
 def turbo_names(names: Iterable[str], says_turbo: Callable[[str], bool] = lambda _name: False) -> list[str]:

@@ -90,6 +90,12 @@ def test_a_name_is_taken_as_it_is_before_its_suffix_is_taken_off(asked: str, mea
     assert lora_name(asked, ["c.safetensors", "d"]) == meant
 
 
+@pytest.mark.parametrize("asked", ["people/micah", "people\\micah", "people\\micah.safetensors"])
+def test_a_name_may_have_the_slashes_that_comfyui_writes_on_windows(asked: str) -> None:
+    assert lora_name(asked, ["micah", "people/micah"]) == "people/micah"
+    assert lora_name("people\\micah", ["people\\micah", "people/micah"]) == "people\\micah"
+
+
 def test_linked_folders_are_followed_once_even_in_a_loop(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
