@@ -345,9 +345,11 @@ class _GraphWalk:
             elif encodes(node) and (unknown or _has_text(node)):
                 changes += [] if unknown else [maker(node, self.wires) or node.kind]
             else:
-                changes += [node.kind] if changes_conditioning(node) else []
+                conditionings = _conditionings(node, role)
+                # A switch whose choice is not known leads nowhere.
+                changes += [node.kind] if changes_conditioning(node) or not conditionings else []
                 texts = in_part if _LIMITS.search(node.kind) else texts
-                stack += ((link, texts) for link in reversed(_conditionings(node, role)))
+                stack += ((link, texts) for link in reversed(conditionings))
         found += in_part  # which count only if there are no others
         # Where there is nothing else, it stands for no negative prompt.
         changes += [zeroed] if found and zeroed else []
@@ -360,7 +362,7 @@ class _GraphWalk:
             return text
         if isinstance(text, Link) and _loads(node):
             return self.texts.text(text)
-        if encodes(node):
+        if encodes(node) and not strings.unknown(node.kind):
             for key in TEXTS:
                 if (text := self.texts.text(node.inputs.get(key))) is not None:
                     text = strings.prompt_text(node.kind, key, text)

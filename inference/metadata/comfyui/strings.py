@@ -22,7 +22,8 @@ _TEMPLATE = re.compile(r"[{}]|__")
 _UNKNOWN = re.compile(
     r"[Rr]egex|Ollama|LLM|GPT|Gemini|Florence|[Cc]aption|[Ii]nterrogat|Tagger|[Tt]ranslat|DeepSeek|Qwen\w*VL|"
     r"Random ?Line|Text Random|Prompt ?Styl|Load ?(?:Text|Prompts)|Text ?File|From ?File|[Pp]rompt ?(?:Line|Queue)|"
-    r"[Ss]elect ?Line"
+    r"[Ss]elect ?Line|OpenAI|Claude|Anthropic|Grok|Mistral|Llama|Chat|Text ?Generat|Enhanc|TagGen|TIPO|Magic ?Prompt|"
+    r"FeelingLucky|Fetch|Styles? (?:CSV|Selector)|[Ss]tyles?Selector"
 )
 #: An input that holds nothing but tags.
 _TAGS_ALONE = "loras"

@@ -280,3 +280,17 @@ def test_loras_of_an_input_for_tags_alone_are_read() -> None:
     loader = node("ttN pipeLoader_v2", loras="<lora:ink:0.5>", **LOADER | {"lora_name": "None"})
     found = read(with_sampler("KSampler", model=["loader", 0]) | {"loader": loader})
     assert found is not None and found.loras == (("ink", 0.5),)
+
+
+def test_an_encoder_that_translates_its_text_is_named() -> None:
+    graph = {"positive": node("DeepTranslatorCLIPTextEncodeNode", text="un gato", clip=["model", 1])}
+    found = read(PARTS | graph)
+    assert found is not None and found.prompt == ""
+    assert left_out(PARTS | graph) == ["DeepTranslatorCLIPTextEncodeNode"]
+
+
+def test_a_switch_of_conditionings_whose_choice_is_worked_out_is_named() -> None:
+    choice = node("Bool Binary Operation", op="AND", a=True, b=False)
+    switch = node("Switch any [Crystools]", boolean=["choice", 0], on_true=["positive", 0], on_false=["negative", 0])
+    graph = with_sampler("KSampler", positive=["switch", 0]) | {"choice": choice, "switch": switch}
+    assert left_out(graph) == ["Switch any [Crystools]"]

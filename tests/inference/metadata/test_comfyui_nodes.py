@@ -50,6 +50,12 @@ def prompt_of(text: Any, **nodes: dict[str, Any]) -> str:
         (node("easy promptReplace", prompt="a cat", find1="cat", replace1="dog"), "a dog"),
         (node("Some Replace", text="a cat", pattern="cat"), ""),
         (node("OllamaGenerate", prompt="Describe a cat."), ""),
+        (node("TextGenerate", prompt="Describe a cat.", clip=["model", 1], max_length=256), ""),
+        (node("OpenAIChatNode", prompt="Describe a cat."), ""),
+        (node("PromptEnhancer", text="a cat"), ""),
+        (node("DanTagGen", prompt="a cat"), ""),
+        (node("DPMagicPrompt", text="a cat"), ""),
+        (node("Load Styles CSV", styles="anime"), ""),
         (node("DPRandomGenerator", text="cat hat"), "cat hat"),
     ],
 )
