@@ -347,7 +347,8 @@ class _GraphWalk:
             else:
                 conditionings = _conditionings(node, role)
                 # A switch whose choice is not known leads nowhere.
-                changes += [node.kind] if changes_conditioning(node) or not conditionings else []
+                leads_nowhere = "witch" in node.kind and not conditionings
+                changes += [node.kind] if changes_conditioning(node) or leads_nowhere else []
                 texts = in_part if _LIMITS.search(node.kind) else texts
                 stack += ((link, texts) for link in reversed(conditionings))
         found += in_part  # which count only if there are no others
