@@ -12,6 +12,7 @@ from bot.generation.recipe import Recipe
 from bot.generation.spec import JobImage
 from bot.messages.details import describe_job, message_url, named_area, named_settings
 from bot.messages.engine_notes import word_note
+from bot.messages.fit import length
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_TEXT_LENGTH
 from bot.text.discord_clock import time_mention
@@ -43,7 +44,7 @@ async def info_layout(interaction: AnimaInteraction, image: JobImage) -> tuple[S
     rest += await _trigger_words(interaction, recipe)
     rest += [f"-# ⚠️ {note}" for note in await _notes(interaction, image)]
     rest += [f"-# {line}" for line in await _history(interaction, image)]
-    room = MAX_TEXT_LENGTH - len("\n".join([*lines, *rest])) - ROOM_FOR_LABELS
+    room = MAX_TEXT_LENGTH - length("\n".join([*lines, *rest])) - ROOM_FOR_LABELS
     prompts, are_whole = _prompts(recipe, room)
     view = StaticLayout(ui.TextDisplay("\n".join([*lines, *prompts, *rest])))
     if are_whole:
@@ -60,7 +61,7 @@ def _prompts(recipe: Recipe, room: int) -> tuple[list[str], bool]:
         lines = [blockquote(recipe.prompt, longest)]
         if negative:
             lines += [say("Negative prompt:"), blockquote(negative, longest_negative)]
-        if len("\n".join(lines)) <= room:
+        if length("\n".join(lines)) <= room:
             break
     return lines, len(recipe.prompt) <= longest and len(negative) <= longest_negative
 

@@ -112,7 +112,7 @@ class Gallery:
         self._places = Places(servers, database, image_policy)
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._removing: asyncio.Task[None] | None = None
-        self._out_of_reach: set[int] = set()  # messages of erased users, until their number is asked for
+        self._deleted: set[int] = set()  # messages of erased users, until their number is asked for
         self._more_erased = False
         database.privacy.watch_erasures(lambda user_id: self.remove_erased())
 
@@ -157,26 +157,26 @@ class Gallery:
             self._removing = asyncio.create_task(self._remove_erased(), name="gallery")
 
     async def removed_erased(self, message_ids: Collection[int]) -> int:
-        """Wait until these messages of an erased user are deleted. Returns how many of them are."""
+        """Wait until these messages of an erased user are deleted, or the bot ends. Returns how many of them are."""
         self.remove_erased()
         while self._removing is not None and not self._removing.done():
             await asyncio.wait([self._removing])
-        left = self._out_of_reach.intersection(message_ids)
-        self._out_of_reach -= left
-        return len(message_ids) - len(left)
+        deleted = self._deleted.intersection(message_ids)
+        self._deleted -= deleted
+        return len(deleted)
 
     async def close(self) -> None:
         await cancel([self._removing])
 
     async def _remove_erased(self) -> None:
-        self._out_of_reach.clear()
         while self._more_erased:
             self._more_erased = False
             closed: set[int] = set()  # channels that the bot does not see: each refusal counts towards a ban
             for share in await retry_storage(self._shares.erased):
                 if share.channel_id in closed or not await self._try_to_remove(share):
                     closed.add(share.channel_id)
-                    self._out_of_reach.update(filter(None, [share.message_id]))
+                elif share.message_id is not None:
+                    self._deleted.add(share.message_id)
                 await retry_storage(partial(self._shares.end, share.id))
 
     async def _try_to_remove(self, share: Share) -> bool:

@@ -297,6 +297,13 @@ async def test_prompts_too_long_for_info_are_attached(stage: Stage) -> None:
     assert file.filename == "prompt.txt" and content.count("*_very_* long") == 300 and content.endswith("last")
 
 
+async def test_prompts_of_letters_that_count_twice_are_attached_where_info_cannot_show_all(stage: Stage) -> None:
+    cats, dogs = "\N{CAT FACE}" * 1500, "\N{DOG FACE}" * 600
+    _, message = await stage.draw(cats, negative=dogs)
+    info = await (await stage.press_more(message, "Info")).response()
+    assert cats in info.attachments[0].data.decode() and dogs in info.attachments[0].data.decode()
+
+
 async def test_buttons_of_private_pictures_answer_privately(stage: Stage) -> None:
     job = await stage.in_state((await stage.ask("1girl", private=True)).id, JobState.DELIVERED)
     message = stage.discord.messages.get(job.message_id)
