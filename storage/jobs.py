@@ -12,7 +12,7 @@ ClaimLost in a bot that has lost it.
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import EllipsisType
 from typing import Any
 
@@ -28,6 +28,7 @@ from storage.quotas import Account, read_usage
 from storage.records.jobs import (
     COMES_FROM,
     LIVE,
+    NOTIFIED_WITHIN,
     Accepted,
     Allowance,
     AlreadyAccepted,
@@ -45,9 +46,6 @@ from storage.unanswered import forget_unanswered
 
 #: How many delivered jobs are searched for the one drawn last: they are drawn nearly in order.
 NEWEST_LOOKED_AT = 100
-#: For how long after its end a job's user is notified, if that was not possible before. Later nobody waits for it, and
-#: each attempt would ask Discord for what it has refused.
-NOTIFIED_WITHIN = timedelta(days=7)
 
 __all__ = [
     "LIVE",

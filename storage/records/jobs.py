@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from storage.quotas import Account, Usage
@@ -19,6 +19,10 @@ COMES_FROM: Mapping[JobState, frozenset[JobState]] = {
     JobState.FAILED: LIVE,
     JobState.REFUSED: LIVE,
 }
+
+#: For how long after its end a job's user is notified, if that was not possible before. Later nobody waits for it, and
+#: each attempt would ask Discord for what it has refused.
+NOTIFIED_WITHIN = timedelta(days=7)
 
 
 @dataclass(frozen=True, kw_only=True)
