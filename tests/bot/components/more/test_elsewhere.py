@@ -66,3 +66,14 @@ async def test_what_was_deleted_meanwhile_is_not_drawn_from(stage: Stage, place:
     sent = await stage.press(ways, "Left")
     assert "can't open the picture's message" in (await sent.followup()).text
     assert len(stage.engine.requests) == 1
+
+
+async def test_messages_that_the_bot_can_never_see_are_not_asked_for(stage: Stage, place: Channel) -> None:
+    """Each refusal counts towards a ban."""
+    message = await drawn(stage, place)
+    await stage.delivered(await stage.press_more(message, "Vary (subtle)"))
+    more = await (await stage.press(message, "More…")).response()
+    await (await stage.press(more, "Redraw part…")).response()
+    listed = await (await stage.slash("history", where=place)).response()
+    assert "1girl" in listed.text
+    assert stage.discord.request_log.find("GET", "/messages") == []
