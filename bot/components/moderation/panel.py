@@ -95,9 +95,11 @@ async def moderation_panel(interaction: AnimaInteraction, job: Job, notice: str 
 
 
 async def job_shown_in(client: AnimaClient, message: discord.Message) -> Job | None:
-    """The job that a message of ours is about: its own, or a post in the gallery."""
-    database = client.database
+    """The job that a message of ours is about: its own, even if its images are in another one, or a gallery's post."""
+    database, request = client.database, message.interaction_metadata
     job = await database.jobs.by_message(message.id)
+    if job is None and request is not None:
+        job = await database.jobs.by_interaction(request.id)
     if job is not None:
         return job
     share = await database.shares.in_message(message.id)

@@ -128,6 +128,20 @@ async def test_a_private_job_and_a_foreign_message_have_nothing_to_moderate(stag
     assert (await moderate(stage, chatter)).text == NOTHING_TO_MODERATE
 
 
+async def test_the_message_of_a_job_whose_image_is_in_another_one_is_moderated_too(stage: Stage) -> None:
+    """It still shows the prompt."""
+    thread = stage.discord.world.thread
+    stage.engine.hold()
+    job = await stage.in_state((await stage.ask("1girl", where=thread)).id, JobState.RUNNING)
+    stage.discord.archive_thread(thread)
+    stage.engine.let_go()
+    done = await stage.in_state(job.id, JobState.DELIVERED)
+    assert done.message_id != job.message_id
+    panel = await moderate(stage, stage.discord.messages.get(job.message_id))
+    await (await stage.press(panel, "Delete", stage.bob)).response()
+    assert stage.discord.messages.get(done.message_id) is None
+
+
 async def test_a_moderator_cannot_act_on_a_job_of_another_server(stage: Stage) -> None:
     """Bob owns the other server, where Carol uses the bot; its button is forged here."""
     world = stage.discord.world
