@@ -20,6 +20,7 @@ import discord
 from discord import ui
 from PIL import Image
 
+from bot.generation.spec import JobSpec
 from bot.jobs.delivery.places import Judgement, Places
 from bot.jobs.delivery.refusals import (
     UNKNOWN_MESSAGE,
@@ -339,7 +340,7 @@ class Delivery:
     async def _reposted_before(self, job: Job) -> Posted | None:
         """Find a new message posted before a restart, when the job's own message could not be edited."""
         channel = self._client.get_partial_messageable(job.channel_id, guild_id=job.guild_id)
-        for is_private in (True,) if job.private else (False, True):
+        for is_private in (True,) if job.private or JobSpec.is_by_token_only(job) else (False, True):
             try:
                 place = await self._client.create_dm(discord.Object(job.user_id)) if is_private else channel
                 before = await self._posted_before(place, job)

@@ -16,6 +16,7 @@ from typing import Any
 import discord
 from discord import ui
 
+from bot.generation.spec import JobSpec
 from bot.jobs.delivery.refusals import (
     CONTENT_BLOCKED,
     MISSING_PERMISSIONS,
@@ -138,10 +139,10 @@ class DeliveryRoutes:
     def _of(self, job: Job) -> _ClosedRoutes:
         if job.id not in self._closed:
             routes = set() if job.interaction_token else {DeliveryRoute.TOKEN}
-            if job.message_id is None or job.private:
+            if job.private or JobSpec.is_by_token_only(job):
+                routes |= {DeliveryRoute.MESSAGE, DeliveryRoute.CHANNEL}
+            elif job.message_id is None:
                 routes.add(DeliveryRoute.MESSAGE)
-            if job.private:
-                routes.add(DeliveryRoute.CHANNEL)
             self._closed[job.id] = _ClosedRoutes(routes)
         self._closed.move_to_end(job.id)
         if len(self._closed) > REMEMBERED_JOBS:

@@ -121,6 +121,20 @@ async def test_without_a_channel_it_comes_as_a_private_message(stage: Stage) -> 
     assert await spent(stage) == 1.0
 
 
+@pytest.mark.parametrize("place", ["a server", "a group"])
+async def test_where_only_a_person_installed_the_bot_nothing_is_tried_that_discord_must_refuse(
+    stage: Stage, place: str
+) -> None:
+    world = stage.discord.world
+    world.elsewhere.add_member(stage.alice)
+    job_id = await held(stage, world.lounge if place == "a server" else world.group)
+    stage.discord.clock.turn(16 * 60)
+    await stage.restart()
+    await delivered(stage, job_id)
+    assert len(await with_picture(stage, stage.alice)) == 1
+    assert [each.status for each in stage.discord.request_log.requests if each.status in (401, 403)] == [401]
+
+
 async def test_without_any_open_route_the_job_ends_with_a_refund(stage: Stage) -> None:
     job_id = await held(stage)
     stage.discord.clock.turn(16 * 60)
