@@ -149,19 +149,21 @@ class LogChannels:
         if guild is None or channel is None:
             self._refuse(guild_id, "it is gone")
             return False
-        for most, words in ((MAX_ENTRIES, True), (1, True), (1, False)):
+        most, words = MAX_ENTRIES, True
+        while True:
             with speaking(str(guild.preferred_locale)):
                 view, taken, left_out_told = _message(waiting, most, words=words)
             try:
                 await _send(channel, view, _nonce(waiting, taken))
+                break
             except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
                 if words and isinstance(error, discord.HTTPException) and error.code in CONTENT_BLOCKED:
-                    continue  # one at a time, so that only the entry that it is about loses its words
+                    most, words = 1, taken > 1  # one at a time, so that only the entry that it is about loses its words
+                    continue
                 self._refuse(guild_id, error)
                 self._tell_refused(guild_id, error)
                 _settle(waiting, taken, posted=False)
                 return not isinstance(error, discord.Forbidden | discord.NotFound)
-            break
         self._refused.discard(guild_id)
         waiting.dropped -= left_out_told
         _settle(waiting, taken, posted=True)
