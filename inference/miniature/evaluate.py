@@ -8,7 +8,7 @@ import random
 import re
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +126,8 @@ class Evaluation:
     engine: Engine
     classifier: Classifier
     cases: list[Case]
+    #: What was drawn from tags: several questions are about the same images.
+    drawn: dict[tuple[GenerationRequest, ...], list[Pixels]] = field(default_factory=dict)
 
     def requests(self, **changes: object) -> list[GenerationRequest]:
         return [replace(case.request(self.engine), **changes) for case in self.cases]  # type: ignore[arg-type]
@@ -295,7 +297,7 @@ class Evaluation:
         self, tags: Sequence[str], negative: str, styles: Sequence[str], **settings: object
     ) -> list[Pixels]:
         """An image of native size for each of `tags`, the styles in turn."""
-        requests = [
+        requests = tuple(
             self.engine.native.request(
                 ", ".join(filter(None, [QUALITY, f"@{styles[number % len(styles)]}", text])),
                 negative_prompt=negative,
@@ -303,8 +305,10 @@ class Evaluation:
                 **settings,
             )
             for number, text in enumerate(tags)
-        ]
-        return generate_images(self.engine, requests)
+        )
+        if requests not in self.drawn:
+            self.drawn[requests] = generate_images(self.engine, requests)
+        return self.drawn[requests]
 
     def _speed(self) -> str:
         request = self.requests()[0]
