@@ -10,6 +10,7 @@ Only the bot that holds the claim accepts and draws jobs. All but cancellations 
 ClaimLost in a bot that has lost it.
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
@@ -270,6 +271,7 @@ class Jobs:
             await _undo(connection, [job.id for job in ended], now)
         for job in ended:
             self._notify_watchers(job)
+            await asyncio.sleep(0)  # there may be thousands, so others have their turn in between
         return tuple(ended)
 
     async def fail(self, job_id: int, reason: str) -> bool:

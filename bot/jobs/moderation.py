@@ -64,7 +64,7 @@ class Moderation:
         """Block somebody in a server or EVERYWHERE, and cancel their jobs there. False: they were blocked already."""
         blocked = await self._database.servers.block(guild_id, user_id, by=by, reason=reason)
         where = None if guild_id == EVERYWHERE else guild_id
-        self._drop(await self._database.jobs.cancel_of_person(user_id, where, messages.DROPPED_BY_BLOCK, by))
+        await self._drop(await self._database.jobs.cancel_of_person(user_id, where, messages.DROPPED_BY_BLOCK, by))
         if blocked:
             self._log.post(where, log_entries.blocked(user_id, by=by, reason=reason))
         return blocked
@@ -72,7 +72,7 @@ class Moderation:
     async def banned(self, guild_id: int, user_id: int) -> None:
         """Somebody was banned from a server: cancel their jobs there."""
         jobs, reason = self._database.jobs, messages.DROPPED_BY_BLOCK
-        self._drop(await retry_storage(lambda: jobs.cancel_of_person(user_id, guild_id, reason)))
+        await self._drop(await retry_storage(lambda: jobs.cancel_of_person(user_id, guild_id, reason)))
 
     async def unblock(self, guild_id: int, user_id: int, *, by: int) -> bool:
         """False: they were not blocked there."""
@@ -114,13 +114,13 @@ class Moderation:
     async def drop_waiting(self, guild_id: int, *, by: int) -> int:
         """Cancel what is queued in a server where drawing was paused. Returns the number of jobs."""
         ended = await self._database.jobs.cancel_in_server(guild_id, messages.DROPPED_BY_PAUSE, by, states=WAITING)
-        self._drop(ended)
+        await self._drop(ended)
         return len(ended)
 
     async def drop_all_waiting(self, *, by: int) -> int:
         """Cancel what is queued anywhere, because the operator paused everything. Returns the number of jobs."""
         ended = await self._database.jobs.cancel_everywhere(messages.DROPPED_BY_OPERATOR, by, states=WAITING)
-        self._drop(ended)
+        await self._drop(ended)
         return len(ended)
 
     async def drop_of_removed_server(self, guild_id: int) -> None:
@@ -129,8 +129,7 @@ class Moderation:
         ended = await retry_storage(lambda: self._database.jobs.cancel_in_server(guild_id, reason))
         if ended:
             logger.info("removed from server %d: %d jobs were cancelled", guild_id, len(ended))
-        for job in ended:
-            self._workers.discard(job.id)
+        await self._discard(ended)
         self._tasks.start(self._show_removals(ended), name="moderation")
 
     async def drop_of_missing_servers(
@@ -170,11 +169,16 @@ class Moderation:
         """Stop notifying users; the others are notified after the next start."""
         await self._tasks.cancel()
 
-    def _drop(self, ended: Sequence[Job]) -> None:
+    async def _drop(self, ended: Sequence[Job]) -> None:
         """Stop handling jobs that were cancelled in the database, and notify their users in the background."""
+        await self._discard(ended)
+        self._tasks.start(self._notify(ended), name="moderation")
+
+    async def _discard(self, ended: Sequence[Job]) -> None:
+        """There may be thousands, so others have their turn in between. None is begun: the database refuses that."""
         for job in ended:
             self._workers.discard(job.id)
-        self._tasks.start(self._notify(ended), name="moderation")
+            await asyncio.sleep(0)
 
     async def _notify(self, ended: Sequence[Job]) -> None:
         for some in _in_groups(ended):

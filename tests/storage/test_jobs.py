@@ -1,5 +1,6 @@
 """Jobs, their states and limits."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -323,6 +324,24 @@ async def test_many_jobs_end_by_as_few_statements_as_one(database, monkeypatch, 
     assert (await database.quotas.usage(spent[0].account)).spent == 0
     assert await database.images.of_job(spent[-1].id) == ()
     assert await broken_rules(database) == []
+
+
+async def test_others_have_their_turn_while_many_ended_jobs_are_told_of(database):
+    for _ in range(20):
+        await accepted(database)
+    turns, turn_of = 0, []
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    database.jobs.watch(lambda job: turn_of.append(turns))
+    elsewhere = asyncio.create_task(others())
+    await database.jobs.cancel_everywhere("paused")
+    elsewhere.cancel()
+    assert len(set(turn_of)) == 20
 
 
 async def test_servers_with_unfinished_jobs_are_found_without_reading_the_jobs(database):

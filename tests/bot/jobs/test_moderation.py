@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from functools import partial
 
@@ -163,6 +164,25 @@ async def test_a_server_that_removes_the_bot_has_its_jobs_ended_and_refunded(sta
 
     await until(notified)
     assert "waits" not in {request.prompt for request in stage.engine.requests}
+
+
+async def test_others_have_their_turn_while_thousands_of_jobs_are_dropped(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = [await stage.ask("waits")] * 100
+    turns, turn_of = 0, []
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(stage.client.workers, "discard", lambda job_id: turn_of.append(turns))
+    elsewhere = asyncio.create_task(others())
+    await stage.client.moderation._discard(waiting)
+    elsewhere.cancel()
+    assert len(set(turn_of)) > 90
 
 
 async def test_a_server_that_is_unavailable_keeps_its_jobs(stage: Stage) -> None:
