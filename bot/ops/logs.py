@@ -1,8 +1,8 @@
 """Logging: text on a terminal, JSON elsewhere, each line with the job and the engine that it is about.
 
 Tokens are removed from every line, also from those of other libraries, and so are values that pydantic shows in its
-errors: what cannot be read may be a prompt. A thread writes the lines: a console that takes
-none, as Windows' while something is selected in it, stops nothing else.
+errors: what cannot be read may be a prompt. A thread writes the lines: a console that takes none, as Windows' while
+something is selected in it, stops nothing else.
 """
 
 from __future__ import annotations
