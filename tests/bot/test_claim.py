@@ -80,7 +80,8 @@ async def test_drawing_stops_at_once_and_resumes_when_the_claim_is_back(stage: S
     await until(lambda: empty(stage))
     job = await rival.jobs.get(drawn.id)
     assert job is not None and job.state is JobState.RUNNING, "it is the rival's now"
-    assert not [message for message in stage.discord.messages_in(stage.general) if message.shown]
+    shown = [file.filename for message in stage.discord.messages_in(stage.general) for file in message.shown]
+    assert set(shown) <= {messages.PREVIEW_NAME}
     await release_claim(stage, rival)
     for job_id in (drawn.id, waiting.id):
         assert (await stage.in_state(job_id, JobState.DELIVERED)).attempts == 1
