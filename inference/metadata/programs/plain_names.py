@@ -14,7 +14,6 @@ from inference.metadata.parameters import Parameters, as_number, as_text, json_o
 from inference.metadata.programs.captions import CAPTION, labelled
 
 _SIZE = re.compile(r"\(?(\d{1,5})\s*[x,\u00d7]\s*(\d{1,5})\)?")
-_ENDINGS = (".safetensors", ".ckpt")
 
 
 @dataclass(frozen=True)
