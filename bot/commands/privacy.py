@@ -184,8 +184,7 @@ async def _send_sources(interaction: AnimaInteraction) -> None:
 
 
 async def _erase(client: AnimaClient, user_id: int, *, messages_too: bool) -> Erased:
-    privacy = client.database.privacy
-    erased = await (privacy.erase(user_id, messages_too=True) if messages_too else privacy.erase(user_id))
+    erased = await client.database.privacy.erase(user_id, messages_too=messages_too)
     for job in erased.unfinished:
         await client.cancellation.withdraw(job)
     return erased

@@ -19,7 +19,7 @@ _MAX_INPUTS = 200
 #: Nodes between a value and what takes it.
 _LONGEST_WIRE = 16
 
-_OF_SAMPLER = ("seed", "control_after_generate", "steps", "cfg", "sampler_name", "scheduler", "denoise")
+_OF_SAMPLER = NODE_CLASSES["KSampler"].widgets
 # Values of classes that only the readers meet, in the order in which the page lists them.
 _WIDGETS = {kind: node_class.widgets for kind, node_class in NODE_CLASSES.items()} | {
     "KSamplerAdvanced": (
@@ -75,7 +75,8 @@ _WIDGETS = {kind: node_class.widgets for kind, node_class in NODE_CLASSES.items(
     "mxSlider2D": ("Xi", "Xf", "Yi", "Yf", "isfloatX", "isfloatY"),
     "KSampler (Efficient)": (
         *_OF_SAMPLER,
-        *("preview_method", "vae_decode"),
+        "preview_method",
+        "vae_decode",
     ),
 }
 

@@ -25,7 +25,7 @@ from inference.metadata.comfyui.changes import (
 )
 from inference.metadata.comfyui.schedule_length import steps_of_schedule
 from inference.metadata.comfyui.texts import SEPARATE_TEXTS, TEXTS, Texts, encodes, maker
-from inference.metadata.comfyui.wires import FARTHEST, Wires, link_of, preset_size, works_size_out
+from inference.metadata.comfyui.wires import FARTHEST, PIPES, Wires, link_of, preset_size, works_size_out
 from inference.metadata.comfyui_graph import Link, Node, Nodes, graphs, without_unselected
 from inference.metadata.comfyui_nodes import (
     er_sde_of_node,
@@ -60,8 +60,6 @@ _MODEL_FILES = ("unet_name", "ckpt_name", "gguf_name", "model_name")
 _LATENTS = ("latent_image", "latent", "samples", "pixels", "image")
 #: What nodes call the conditionings of a prompt and a negative prompt.
 _ROLES: Mapping[str, tuple[str, ...]] = {"positive": ("positive", "pos"), "negative": ("negative", "neg")}
-#: Wires that carry the model, both conditionings, the latent and settings in one.
-_PIPES = ("pipe", "basic_pipe", "sdxl_tuple")
 _SIZE = re.compile(r"(\d{2,5}) ?x ?(\d{2,5})\b.*", re.DOTALL)
 #: Nodes that do not change a schedule, and those that make one.
 _KEEPS_SIGMAS = re.compile(r"Scheduler|ManualSigmas|^SplitSigmas|Reroute|Switch|Basic|^(?:Get|Set)Node|^$")
@@ -115,8 +113,8 @@ class _GraphWalk:
             elif name == "guider":
                 changed += [node.kind for node in found if not _GUIDERS.fullmatch(node.kind)]
             parts += found
-        pipe = link_of(sampler, *_PIPES)
-        parts += self.wires.upstream(pipe, _PIPES)
+        pipe = link_of(sampler, *PIPES)
+        parts += self.wires.upstream(pipe, PIPES)
         model, loras, changes = self._weights(next((p.inputs["model"] for p in parts if "model" in p.inputs), pipe))
         scheduler, schedule = self._scheduler(parts)
         prompts = {role: self._prompt(parts, role) for role in ("positive", "negative")}
@@ -279,7 +277,7 @@ class _GraphWalk:
     def _latent(self, sampler: Node) -> tuple[int | None, int | None, str | None, list[Node]]:
         """Width and height where the latent says, the file of the image that it came from, and the nodes before it."""
         width = height = source_image = None
-        start = latent_link(sampler) or link_of(sampler, *_PIPES)
+        start = latent_link(sampler) or link_of(sampler, *PIPES)
         for node in self._latents(sampler):
             sides = self._sides(node)
             width, height = width or sides[0], height or sides[1]
@@ -288,8 +286,8 @@ class _GraphWalk:
 
     def _latents(self, sampler: Node) -> list[Node]:
         """The nodes before a sampler's latent, also along wires that carry it besides others."""
-        start = latent_link(sampler) or link_of(sampler, *_PIPES)
-        return self.wires.upstream(start, (*_LATENTS, *_PIPES), any_input=True)
+        start = latent_link(sampler) or link_of(sampler, *PIPES)
+        return self.wires.upstream(start, (*_LATENTS, *PIPES), any_input=True)
 
     def _worked_out(self, parts: list[Node]) -> list[str]:
         """Settings that a node works out, which are not known."""

@@ -1,6 +1,5 @@
 """Jobs, their states and limits."""
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -30,6 +29,7 @@ from tests.storage.requests import (
     running,
 )
 from tests.storage.rules import broken_rules
+from tests.watched_loop import counted_turns
 
 
 async def test_a_job_comes_back_as_it_was_asked_for(database, clock):
@@ -329,18 +329,10 @@ async def test_many_jobs_end_by_as_few_statements_as_one(database, monkeypatch, 
 async def test_others_have_their_turn_while_many_ended_jobs_are_told_of(database):
     for _ in range(20):
         await accepted(database)
-    turns, turn_of = 0, []
-
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    database.jobs.watch(lambda job: turn_of.append(turns))
-    elsewhere = asyncio.create_task(others())
-    await database.jobs.cancel_everywhere("paused")
-    elsewhere.cancel()
+    turn_of: list[int] = []
+    async with counted_turns() as turns:
+        database.jobs.watch(lambda job: turn_of.append(turns()))
+        await database.jobs.cancel_everywhere("paused")
     assert len(set(turn_of)) == 20
 
 

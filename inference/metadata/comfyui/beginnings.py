@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from inference.metadata.comfyui.wires import FARTHEST, link_of
+from inference.metadata.comfyui.wires import FARTHEST, PIPES, link_of
 from inference.metadata.comfyui_graph import Link, Node, Nodes
 
 #: Width and height in pixels, as far as known.
@@ -15,7 +15,6 @@ Size = tuple[int | None, int | None]
 _IMAGES = ("images", "image", "samples", "latent_image", "latent", "pixels", "input", "pipe", "basic_pipe")
 _ALSO_IMAGES = re.compile(r"(?:image|img|latent|samples|pixels|destination|original|any)", re.IGNORECASE)
 _LATENTS = ("latent_image", "latent")
-_PIPES = ("pipe", "basic_pipe", "sdxl_tuple")
 _SETTINGS = ("steps", "sigmas", "sampler", "sampler_name", "seed", "noise_seed", "guider", "cfg")
 #: Nodes that only hold wires.
 _CONTAINERS = re.compile(r"Context|^(?:To|From|Edit)\w*Pipe")
@@ -63,7 +62,7 @@ def beginning(nodes: Nodes, image: Size, sides: Callable[[Node], Size]) -> Begin
 
 
 def is_sampler(node: Node) -> bool:
-    if "ampler" in node.kind and link_of(node, *_PIPES):
+    if "ampler" in node.kind and link_of(node, *PIPES):
         return any(name in node.inputs for name in (*_SETTINGS, "image_output"))
     if _CONTAINERS.search(node.kind) or not any(name in node.inputs for name in _SETTINGS):
         return False

@@ -8,13 +8,9 @@ other. Pages come from strangers: nothing is taken for granted about a value's t
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-Entry = dict[str, Any]
+from inference.metadata.comfyui.subgraphs import CONTROLS, MAX_NODES, MAX_WORK, SEEDS, Entry, dicts
 
 _TYPES = ("workflow>", "workflow/")
-_MAX_NODES = 5_000
-#: Nodes and links that all expansions look at.
-_MAX_WORK = 200_000
-_SEEDS, _CONTROLS = ("seed", "noise_seed"), ("fixed", "increment", "decrement", "randomize")
 
 
 def ungrouped(page: Entry, widgets: Mapping[str, Sequence[str]]) -> Entry:
@@ -28,9 +24,9 @@ def ungrouped(page: Entry, widgets: Mapping[str, Sequence[str]]) -> Entry:
     nodes: list[Entry] = []
     links = list(_lists(page.get("links")))
     spent = 0
-    for node in _dicts(page.get("nodes")):
+    for node in dicts(page.get("nodes")):
         group = groups.get(str(node.get("type"))) if node.get("mode") not in (2, 4) else None
-        if group is None or spent > _MAX_WORK:
+        if group is None or spent > MAX_WORK:
             nodes.append(node)
         else:
             nodes += _expanded(node, group, links, widgets)
@@ -50,9 +46,9 @@ def _groups(page: Entry) -> dict[str, Entry]:
 def _expanded(outer: Entry, group: Entry, links: list[list[Any]], widgets: Mapping[str, Sequence[str]]) -> list[Entry]:
     """The nodes of a group node. Links that begin at it are changed in place, those inside are added."""
     name = str(outer.get("id"))
-    entries = _dicts(group.get("nodes"))[:_MAX_NODES]
+    entries = dicts(group.get("nodes"))[:MAX_NODES]
     inner = [
-        dict(each, id=f"{name}:{i}", inputs=[dict(socket, link=None) for socket in _dicts(each.get("inputs"))])
+        dict(each, id=f"{name}:{i}", inputs=[dict(socket, link=None) for socket in dicts(each.get("inputs"))])
         for i, each in enumerate(entries)
     ]
     wired = [*_inside(group, inner)]
@@ -70,7 +66,7 @@ def _expanded(outer: Entry, group: Entry, links: list[list[Any]], widgets: Mappi
 
 def _inside(group: Entry, inner: Sequence[Entry]) -> Iterator[tuple[int, int, int, int]]:
     """The wires between nodes of a group: from which node and output to which node and input."""
-    for link in _lists(group.get("links"))[:_MAX_NODES]:
+    for link in _lists(group.get("links"))[:MAX_NODES]:
         ends = [end for end in link[:4] if isinstance(end, int) and end >= 0]
         if len(ends) == 4 and max(ends[0], ends[2]) < len(inner) and ends[3] < len(inner[ends[2]]["inputs"]):
             yield ends[0], ends[1], ends[2], ends[3]
@@ -78,7 +74,7 @@ def _inside(group: Entry, inner: Sequence[Entry]) -> Iterator[tuple[int, int, in
 
 def _connect(outer: Entry, group: Entry, inner: Sequence[Entry]) -> None:
     """Gives the wires of a group node to the inputs inside that they are for."""
-    sockets = _dicts(outer.get("inputs"))
+    sockets = dicts(outer.get("inputs"))
     free = [
         (i, socket)
         for i, node in enumerate(inner)
@@ -106,7 +102,7 @@ def _outputs(group: Entry, inner: Sequence[Entry], used: set[tuple[int, int]]) -
     """The node and the slot behind each output of a group node: those that are not used inside alone."""
     external = {(each[0], each[1]) for each in _lists(group.get("external")) if len(each) >= 2 and _hashable(each)}
     for i, node in enumerate(inner):
-        for slot in range(len(_dicts(node.get("outputs")))):
+        for slot in range(len(dicts(node.get("outputs")))):
             hidden = (i, slot) in used and (i, slot) not in external
             visible = _configured(group, i, "output", str(slot)).get("visible")
             if visible if isinstance(visible, bool) else not hidden:
@@ -135,7 +131,7 @@ def _values(node: Entry, queue: list[Any], names: Sequence[str]) -> Iterator[Any
     passed = ""
     for i, value in enumerate(values if isinstance(values, list) else []):
         name = names[i] if i < len(names) else ""
-        if name in wired or (passed in _SEEDS and value in _CONTROLS):
+        if name in wired or (passed in SEEDS and value in CONTROLS):
             passed = name
             yield value
         else:
@@ -153,10 +149,6 @@ def _configured(group: Entry, number: int, kind: str, name: Any) -> Entry:
 
 def _hashable(row: list[Any]) -> bool:
     return all(isinstance(each, int) for each in row[:2])
-
-
-def _dicts(values: Any) -> list[Entry]:
-    return [value for value in (values if isinstance(values, list) else []) if isinstance(value, dict)]
 
 
 def _lists(values: Any) -> list[list[Any]]:

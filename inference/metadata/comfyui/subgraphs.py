@@ -14,9 +14,11 @@ Entry = dict[str, Any]
 
 #: The key of a node's entry under which values are that were set from outside, by the names of its inputs.
 SET_OUTSIDE = "set outside"
-_MAX_NODES = 5_000
+MAX_NODES = 5_000
 #: Nodes and links that all expansions look at.
-_MAX_WORK = 200_000
+MAX_WORK = 200_000
+#: Values behind which the page keeps another one, without a name: what becomes of them after each run.
+SEEDS, CONTROLS = ("seed", "noise_seed"), ("fixed", "increment", "decrement", "randomize")
 _INPUTS, _OUTPUTS = "-10", "-20"
 #: The node that stands for the outer one, among those whose values it shows.
 _OWN = "-1"
@@ -31,7 +33,7 @@ def expanded(page: Mapping[str, Any]) -> Entry:
     while True:
         outer = next((node for node in nodes if _is_instance(node, definitions)), None)
         spent += len(nodes) + len(links) + (0 if outer is None else _length(definitions[outer["type"]]))
-        if outer is None or len(nodes) > _MAX_NODES or spent > _MAX_WORK:
+        if outer is None or len(nodes) > MAX_NODES or spent > MAX_WORK:
             break
         nodes, links = _expand(outer, definitions, nodes, links)
     return {"nodes": nodes, "links": links}
@@ -84,7 +86,7 @@ def _expand(
         if isinstance(place, tuple):
             _set(inner.get(place[0]), place[1], value)
     for node in inner.values():
-        node["inputs"] = [dict(socket, link=f"{name}:{socket.get('link')}") for socket in _dicts(node.get("inputs"))]
+        node["inputs"] = [dict(socket, link=f"{name}:{socket.get('link')}") for socket in dicts(node.get("inputs"))]
     kept = [
         [number, *results.get(str(slot), [source, slot]), *rest]
         if str(source) == name
@@ -96,7 +98,7 @@ def _expand(
 
 def _places(outer: Entry, inside: Entry) -> dict[str, str]:
     """The places of inputs inside by their names. The outer node may show some of them only, and in another order."""
-    names = [socket.get("name") for socket in _dicts(inside.get("inputs")) or _dicts(outer.get("inputs"))]
+    names = [socket.get("name") for socket in dicts(inside.get("inputs")) or dicts(outer.get("inputs"))]
     return {name: str(place) for place, name in enumerate(names) if isinstance(name, str)}
 
 
@@ -104,7 +106,7 @@ def _sockets(outer: Entry, places: Mapping[str, str], links: list[list[Any]]) ->
     """What is wired to the outer node, by the places of its inputs."""
     origins = {str(number): [source, slot] for number, source, slot, *_ in links}
     wired = (
-        (_place(places, i, socket), str(socket.get("link"))) for i, socket in enumerate(_dicts(outer.get("inputs")))
+        (_place(places, i, socket), str(socket.get("link"))) for i, socket in enumerate(dicts(outer.get("inputs")))
     )
     return {place: origins[link] for place, link in wired if link in origins}
 
@@ -121,16 +123,15 @@ def _values(outer: Entry, places: Mapping[str, str]) -> dict[str, Any]:
     values = outer.get("widgets_values")
     queue = list(values) if isinstance(values, list) else []
     found: dict[str, Any] = {}
-    for i, socket in enumerate(_dicts(outer.get("inputs"))):
+    for i, socket in enumerate(dicts(outer.get("inputs"))):
         if isinstance(socket.get("widget"), dict) and queue:
             found[_place(places, i, socket)] = queue.pop(0)
             # As on any node, what happens to a seed after each image is a value of its own.
-            if socket.get("name") in ("seed", "noise_seed") and queue and queue[0] in _CONTROLS:
+            if socket.get("name") in SEEDS and queue and queue[0] in CONTROLS:
                 queue.pop(0)
     return found
 
 
-_CONTROLS = ("fixed", "increment", "decrement", "randomize")
 #: A value's name with the inner node in front, for one of several of that name in a subgraph within another.
 _PREFIXED = re.compile(r"\s*(\d{1,9})\s*:\s*(.+)", re.DOTALL)
 
@@ -179,7 +180,7 @@ def _set_on(node: Entry) -> Entry:
 
 
 def _socket_name(node: Entry | None, slot: Any) -> str | None:
-    sockets = _dicts(node.get("inputs")) if node is not None else []
+    sockets = dicts(node.get("inputs")) if node is not None else []
     if not isinstance(slot, int) or not 0 <= slot < len(sockets):
         return None
     name = sockets[slot].get("name")
@@ -187,10 +188,10 @@ def _socket_name(node: Entry | None, slot: Any) -> str | None:
 
 
 def _entries(nodes: Any) -> Iterator[Entry]:
-    yield from (node for node in _dicts(nodes) if isinstance(node.get("id"), str | int))
+    yield from (node for node in dicts(nodes) if isinstance(node.get("id"), str | int))
 
 
-def _dicts(values: Any) -> list[Entry]:
+def dicts(values: Any) -> list[Entry]:
     return [value for value in (values if isinstance(values, list) else []) if isinstance(value, dict)]
 
 

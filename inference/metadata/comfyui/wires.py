@@ -9,6 +9,8 @@ from inference.metadata.parameters import as_number, as_text
 
 #: Nodes along one walk.
 FARTHEST = 64
+#: Wires that carry the model, both conditionings, the latent and settings in one.
+PIPES = ("pipe", "basic_pipe", "sdxl_tuple")
 #: What nodes call a value that they hold for others.
 CONSTANTS = ("value", "seed", "noise_seed", "int", "float", "number", "Number", "string", "String", "text")
 #: Sliders: of each output the inputs that hold its value as a whole number and as another, and which of them counts.

@@ -129,9 +129,9 @@ async def test_a_job_that_is_accepted_just_before_the_erasure_says_that_it_is_ca
     question = await stage.turned(await stage.answer("privacy"), "Erase everything…")
     erase, accepted = stage.database.privacy.erase, []
 
-    async def accept_and_erase(user_id: int) -> Erased:
+    async def accept_and_erase(user_id: int, *, messages_too: bool) -> Erased:
         accepted.append(await stage.ask("1girl"))
-        return await erase(user_id)
+        return await erase(user_id, messages_too=messages_too)
 
     monkeypatch.setattr(stage.database.privacy, "erase", accept_and_erase)
     await stage.turned(question, "Erase")

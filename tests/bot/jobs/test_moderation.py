@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from functools import partial
 
@@ -19,6 +18,7 @@ from storage.quotas import Account
 from storage.schema import JobState
 from storage.servers import EVERYWHERE
 from tests.bot.harness import Stage, until
+from tests.watched_loop import counted_turns
 
 pytestmark = pytest.mark.both_databases
 
@@ -170,18 +170,10 @@ async def test_others_have_their_turn_while_thousands_of_jobs_are_dropped(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waiting = [await stage.ask("waits")] * 100
-    turns, turn_of = 0, []
-
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    monkeypatch.setattr(stage.client.workers, "discard", lambda job_id: turn_of.append(turns))
-    elsewhere = asyncio.create_task(others())
-    await stage.client.moderation._discard(waiting)
-    elsewhere.cancel()
+    turn_of: list[int] = []
+    async with counted_turns() as turns:
+        monkeypatch.setattr(stage.client.workers, "discard", lambda job_id: turn_of.append(turns()))
+        await stage.client.moderation._discard(waiting)
     assert len(set(turn_of)) > 90
 
 
