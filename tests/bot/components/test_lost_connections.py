@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import aiohttp
+import discord
 import pytest
 
 from bot.jobs.delivery import outbox
@@ -42,6 +44,20 @@ async def test_the_message_of_an_image_is_looked_up_again(stage: Stage, label: s
         assert (await sent.response()).attachments
     else:
         await stage.delivered(sent)
+
+
+async def test_a_file_is_downloaded_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, message = await stage.draw("1girl")
+    download, lost = attachments._download, [ConnectionResetError("lost"), aiohttp.ServerDisconnectedError()]
+
+    async def download_in_the_end(client: discord.Client, url: str) -> bytes:
+        if lost:
+            raise lost.pop()
+        return await download(client, url)
+
+    monkeypatch.setattr(attachments, "_download", download_in_the_end)
+    await stage.delivered(await stage.press(message, "Upscale"))
+    assert lost == []
 
 
 async def test_without_an_answer_the_image_comes_from_the_message_with_the_button(stage: Stage) -> None:
