@@ -24,6 +24,8 @@ from bot.text.languages import ENGLISH, LANGUAGES
 from bot.text.translation import Translator
 from tests.bot.text.catalogs import wanted
 
+pytestmark = pytest.mark.xdist_group("catalogs")  # read once, by one worker
+
 MAX_COMMAND_LENGTH = 8000
 MAX_NAME_LENGTH, MAX_DESCRIPTION_LENGTH = 32, 100
 CATALOGS = [code for code in LANGUAGES if code != ENGLISH]
