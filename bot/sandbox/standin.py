@@ -152,6 +152,7 @@ class FakeDiscord:
         self.faults.clear()
         await self.interactions.close()
         await self.gateway.close()
+        self.events.close()
         await self._runner.cleanup()
 
     async def _serve_attachment(self, request: web.Request) -> web.Response:

@@ -38,6 +38,8 @@ class EventLog(Generic[MessageT, InteractionT]):
         self._clock = clock
         self._listeners: list[Callable[[Event[MessageT, InteractionT]], None]] = []
         self.history: list[Event[MessageT, InteractionT]] = []
+        self._streams: set[asyncio.Event] = set()
+        self._is_closed = False
 
     def emit(
         self, kind: str, data: JSON, message: MessageT | None = None, interaction: InteractionT | None = None
@@ -53,26 +55,34 @@ class EventLog(Generic[MessageT, InteractionT]):
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
+    def close(self) -> None:
+        """Ends every stream once it has given all that happened."""
+        self._is_closed = True
+        for news in self._streams:
+            news.set()
+
     async def stream(self, after: int = 0) -> AsyncIterator[Event[MessageT, InteractionT]]:
-        """Every event numbered above `after`: first those that happened already, then each as it happens."""
+        """Every event numbered above `after`: those that happened already, then each as it happens, until `close`."""
         news = asyncio.Event()
+        self._streams.add(news)
         stop = self.listen(lambda _: news.set())
         try:
-            while True:
+            while after < len(self.history) or not self._is_closed:
                 news.clear()
                 for event in self.history[after:]:
                     yield event
                     after = event.number
-                if after >= len(self.history):
+                if after >= len(self.history) and not self._is_closed:
                     await news.wait()
         finally:
+            self._streams.remove(news)
             stop()
 
     async def wait_for(
         self, matches: Callable[[Event[MessageT, InteractionT]], bool], after: int = 0
     ) -> Event[MessageT, InteractionT]:
-        """The first event numbered above `after` that matches; waits as long as it takes."""
+        """The first event numbered above `after` that matches; waits as long as it takes. EOFError after `close`."""
         async for event in self.stream(after):
             if matches(event):
                 return event
-        raise AssertionError("The stream of events never ends.")
+        raise EOFError("The stand-in was closed before this happened.")
