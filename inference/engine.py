@@ -42,7 +42,7 @@ from inference.pool.diffusion_model import params_of
 from inference.pool.loras import LoraFolder
 from inference.pool.memory import generating_bytes, reserve
 from inference.pool.models import DiffusionModels
-from inference.pool.offload import PassingParts
+from inference.pool.offload import Offloader
 from inference.pool.parameters import parameters_of
 from inference.pool.sources import ModelSource
 from inference.preview import Preview
@@ -98,7 +98,7 @@ class Engine:
         self._models = DiffusionModels(files, device, dtype, precision.float8)
         #: Those of the default model.
         self.native: NativeSettings = self._models.default.native
-        self.parts = PassingParts(offload, device, lambda: free_memory(device) - reserve(device))
+        self.parts = Offloader(offload, device, lambda: free_memory(device) - reserve(device))
         where = self.parts.place_for(files.vae.loaded_bytes(dtype))
         self.vae = load_vae(files.vae, where, dtype)
         self.parts.add(self.vae, where)
@@ -107,7 +107,7 @@ class Engine:
         where = self.parts.place_for(files.text_encoder.loaded_bytes(precision.text_encoder) + needed)
         self.text_encoder = TextEncoder(tokenizer, load_qwen(files.text_encoder, where, precision.text_encoder))
         self.parts.add(self.text_encoder.qwen, where)
-        self.text_encoder.before_encoding = lambda: self.parts.bring(self.text_encoder.qwen)
+        self.text_encoder.before_encoding = lambda: self.parts.to_device(self.text_encoder.qwen)
         self._loras = LoraFolder(files.models, self.text_encoder.qwen)
         self._text_encoder_loras = MergedLoras(
             [Network(TEXT_ENCODER, self.text_encoder.qwen, files.text_encoder, self.text_encoder.forget)]
@@ -264,7 +264,7 @@ class Engine:
 
     def release_idle(self) -> bool:
         """Move everything unused off the device. Returns whether there was anything that will stay away."""
-        return any([self._models.release_idle(), self.parts.give_way()])
+        return any([self._models.release_idle(), self.parts.offload_always()])
 
     def use_loras(self, loras: Sequence[tuple[str, float]]) -> None:
         """Merge exactly these LoRA files, by name and strength, into the model used last and the text encoder."""
@@ -433,7 +433,7 @@ class _RequestBatch:
 
     def _encode(self, pixels: Tensor, request: GenerationRequest) -> Tensor:
         vae = self.engine.vae
-        self.engine.parts.bring(vae)
+        self.engine.parts.to_device(vae)
         if not request.tiled:
             try:
                 return vae.encode(pixels.to(self.engine.device)).cpu()
@@ -452,7 +452,7 @@ class _RequestBatch:
 
     def _decode(self, latent: Tensor, request: GenerationRequest) -> Tensor:
         vae, (side, overlap) = self.engine.vae, self._vae_tile(request)
-        self.engine.parts.bring(vae, vae.decoding_bytes(latent[..., :side, :side] if request.tiled else latent))
+        self.engine.parts.to_device(vae, vae.decoding_bytes(latent[..., :side, :side] if request.tiled else latent))
         if not request.tiled and vae.decoding_bytes(latent) <= free_memory(self.engine.device):
             try:
                 return vae.decode(latent)

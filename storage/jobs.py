@@ -46,7 +46,7 @@ from storage.source_images import add_mask, add_source_image
 from storage.unanswered import forget_unanswered
 
 #: How many delivered jobs are searched for the one drawn last: they are drawn nearly in order.
-NEWEST_LOOKED_AT = 100
+SCAN_LIMIT = 100
 
 __all__ = [
     "LIVE",
@@ -130,7 +130,7 @@ class Jobs:
     async def last_drawn_at(self) -> datetime | None:
         """When one of the newest delivered jobs was drawn; None without any."""
         newest = select(jobs.c.rendered_at).where(jobs.c.state == JobState.DELIVERED)
-        newest = newest.order_by(jobs.c.id.desc()).limit(NEWEST_LOOKED_AT)
+        newest = newest.order_by(jobs.c.id.desc()).limit(SCAN_LIMIT)
         async with self._transactions.reading() as connection:
             return max(filter(None, await connection.scalars(newest)), default=None)
 

@@ -17,7 +17,7 @@ from bot.generation.options import Options
 from bot.jobs.acknowledgement.origin import Origin
 from bot.jobs.submission import JobRequest
 from bot.messages.layout import StaticLayout
-from bot.prompting.hints.weights import WEAKEST_EFFECT
+from bot.prompting.hints.weights import MIN_EFFECT
 from bot.prompting.miniature import EXAMPLES
 from bot.prompting.prompt_rules import RECOMMENDED_NEGATIVE, RECOMMENDED_PREFIX
 from bot.text.translation import N_, say
@@ -162,8 +162,8 @@ PAGES: Mapping[str, HelpPage] = {
 FIGURES: Mapping[str, str] = {
     "prefix": RECOMMENDED_PREFIX.strip(" ,"),
     "negative": RECOMMENDED_NEGATIVE,
-    "weaker": f"{1 - WEAKEST_EFFECT:g}",
-    "stronger": f"{1 + WEAKEST_EFFECT:g}",
+    "weaker": f"{1 - MIN_EFFECT:g}",
+    "stronger": f"{1 + MIN_EFFECT:g}",
     "background_denoise": f"{BACKGROUND_DENOISE:g}",
 }
 

@@ -17,11 +17,11 @@ from inference.metadata import Parameters, encode_png_of_many, read
 
 MAX_SIDE_LENGTH = 4096
 #: Bytes that Discord takes in any server.
-MAX_FILE = 10 * (1 << 20)
+MAX_FILE_SIZE = 10 * (1 << 20)
 #: Minimum width of a cell in pixels, with room for a label.
 MIN_CELL = 256
 #: Cells in a row, if there is only one axis.
-WIDEST_ROW = 4
+MAX_COLUMNS = 4
 
 #: Size at which Discord shows an image before it is clicked, and the letter height needed then, in pixels.
 SHOWN_WIDTH, SHOWN_HEIGHT, LEGIBLE = 550, 350, 12
@@ -42,14 +42,14 @@ def grid(comparison: Comparison, images: Sequence[bytes], prompt: str) -> Grid:
     """
     cells = [Image.open(io.BytesIO(image)).convert("RGB") for image in images]
     about = _in_common([read(image) or Parameters() for image in images], comparison, prompt)
-    layout = _Layout.of(comparison, *cells[0].size)
+    layout = _GridLayout.of(comparison, *cells[0].size)
     expected = sum(map(len, images)) * (layout.cell[0] / cells[0].width) ** 2
     while True:
-        if expected > MAX_FILE:
-            layout = layout.scaled(0.95 * math.sqrt(MAX_FILE / expected))
+        if expected > MAX_FILE_SIZE:
+            layout = layout.scaled(0.95 * math.sqrt(MAX_FILE_SIZE / expected))
         image = layout.drawn(cells)
         png = encode_png_of_many(image, about)
-        if len(png) <= MAX_FILE:
+        if len(png) <= MAX_FILE_SIZE:
             return Grid(png, image.width, image.height)
         expected = len(png)
 
@@ -57,7 +57,7 @@ def grid(comparison: Comparison, images: Sequence[bytes], prompt: str) -> Grid:
 def _in_common(each: Sequence[Parameters], comparison: Comparison, prompt: str) -> Parameters:
     """What is the same in all of them, and what is varied, as web UIs call it. The size is that of one cell."""
     varied = {"X": comparison.columns} | ({} if comparison.rows is None else {"Y": comparison.rows})
-    extra = [pair for letter, axis in varied.items() for pair in _told(letter, axis)]
+    extra = [pair for letter, axis in varied.items() for pair in _axis_pairs(letter, axis)]
     unsaid = Parameters(prompt=prompt)
     common = {
         field.name: getattr(each[0], field.name)
@@ -67,7 +67,7 @@ def _in_common(each: Sequence[Parameters], comparison: Comparison, prompt: str) 
     return replace(unsaid, **{**common, "extra": (*common.get("extra", ()), *extra)})
 
 
-def _told(letter: str, axis: Axis) -> list[tuple[str, str]]:
+def _axis_pairs(letter: str, axis: Axis) -> list[tuple[str, str]]:
     values = ", ".join(value if isinstance(value, str) else f"{value:g}" for value in axis.values)
     return [(f"{letter} Type", axis.name), (f"{letter} Values", values)]
 
@@ -76,7 +76,7 @@ def _told(letter: str, axis: Axis) -> list[tuple[str, str]]:
 
 
 @dataclass(frozen=True)
-class _Layout:
+class _GridLayout:
     """Labels stand above the columns and left of the rows; where there are no rows, above every single cell."""
 
     title: str
@@ -86,7 +86,7 @@ class _Layout:
     cell: tuple[int, int]
 
     @classmethod
-    def of(cls, comparison: Comparison, width: int, height: int) -> _Layout:
+    def of(cls, comparison: Comparison, width: int, height: int) -> _GridLayout:
         times = math.ceil(MIN_CELL / width)
         layout = cls(
             title=comparison.title,
@@ -98,7 +98,7 @@ class _Layout:
             layout = layout.scaled(0.99 * MAX_SIDE_LENGTH / max(layout.size))
         return layout
 
-    def scaled(self, factor: float) -> _Layout:
+    def scaled(self, factor: float) -> _GridLayout:
         width, height = self.cell
         return replace(self, cell=(max(1, int(width * factor)), max(1, int(height * factor))))
 
@@ -106,7 +106,7 @@ class _Layout:
     def across(self) -> int:
         if self.rows:
             return len(self.columns)
-        lines = math.ceil(len(self.columns) / WIDEST_ROW)
+        lines = math.ceil(len(self.columns) / MAX_COLUMNS)
         return math.ceil(len(self.columns) / lines)
 
     @property

@@ -24,7 +24,7 @@ VISIBLE_CROP = 0.02
 #: What one upscale multiplies the sides by.
 UPSCALE_FACTOR = 1.5
 #: If that exceeds a limit, the largest allowed factor is used, down to this one.
-LEAST_UPSCALE_FACTOR = 1.15
+MIN_UPSCALE_FACTOR = 1.15
 #: Up to this many times the model's own area, a model still draws one image and not several beside each other.
 ONE_PASS_TIMES_NATIVE = 2.4
 
@@ -111,7 +111,7 @@ def to_multiple(side: int, multiple: int = SIDE_MULTIPLE) -> int:
 
 def larger_size(size: Size, allowed: Callable[[Size], bool]) -> Size | None:
     """The size that an image is upscaled to, or None if no useful one is allowed."""
-    for hundredths in range(round(100 * UPSCALE_FACTOR), round(100 * LEAST_UPSCALE_FACTOR) - 1, -5):
+    for hundredths in range(round(100 * UPSCALE_FACTOR), round(100 * MIN_UPSCALE_FACTOR) - 1, -5):
         width, height = (round(side * hundredths / 100 / TOKEN_SIDE) * TOKEN_SIDE for side in size)
         if allowed((width, height)):
             return width, height

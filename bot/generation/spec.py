@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 #: The smallest cost that the database keeps: a tiny image of one step is hardly any work.
-LEAST_COST = 0.001
+MIN_COST = 0.001
 #: The name under which `in_own_server` is stored.
 IN_OWN_SERVER = "in_own_server"
 
@@ -71,13 +71,13 @@ class JobSpec:
         return [replace(recipe.request(source), mask=mask) for recipe in self.recipes]
 
     def cost(self, native: NativeSettings, work_of: Callable[[Recipe], float] = lambda recipe: 1.0) -> float:
-        """Credits: the GPU's work, 1.0 for a default picture of the operator's default model, and at least LEAST_COST.
+        """Credits: the GPU's work, 1.0 for a default picture of the operator's default model, and at least MIN_COST.
 
         native: that model's. work_of: how much more work each recipe's model is.
         """
         calls = network_calls(native.sampler, native.steps)
         default = native.megapixels * calls * passes(native.sampler, native.cfg_scale)
-        return max(LEAST_COST, sum(recipe.work * work_of(recipe) for recipe in self.recipes) / default)
+        return max(MIN_COST, sum(recipe.work * work_of(recipe) for recipe in self.recipes) / default)
 
     @property
     def models(self) -> tuple[str, ...]:

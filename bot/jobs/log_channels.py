@@ -41,7 +41,7 @@ MAX_WAITING = 100
 #: Seconds between two messages in one log channel, which is well within Discord's five in five seconds.
 PAUSE = 2.0
 #: Seconds for which entries wait while Discord cannot be reached.
-PATIENCE = 60.0
+RETRY_TIMEOUT = 60.0
 #: Seconds for posting waiting entries when the bot stops.
 CLOSE_TIMEOUT = 3.0
 #: Characters of one entry: more than any has, for one that is cut could lose the end of a spoiler.
@@ -71,7 +71,7 @@ def can_post(channel: LogChannel) -> bool:
 
 
 @dataclass
-class _Waiting:
+class _PendingEntries:
     entries: deque[tuple[LogEntry, asyncio.Future[bool]]] = field(default_factory=deque)
     dropped: int = 0
     task: asyncio.Task[None] | None = None
@@ -85,7 +85,7 @@ class LogChannels:
         self._lookup = lookup
         self._tell_refused = refused
         self._servers = servers
-        self._waiting: dict[int, _Waiting] = {}
+        self._waiting: dict[int, _PendingEntries] = {}
         self._closing = asyncio.Event()
         #: Servers whose log channel Discord refused last time.
         self._refused: set[int] = set()
@@ -96,7 +96,7 @@ class LogChannels:
         if guild_id is None or entry is None:
             posted.set_result(False)
             return posted
-        waiting = self._waiting.setdefault(guild_id, _Waiting())
+        waiting = self._waiting.setdefault(guild_id, _PendingEntries())
         if len(waiting.entries) >= MAX_WAITING:
             waiting.dropped += 1
             posted.set_result(False)
@@ -118,7 +118,7 @@ class LogChannels:
             await asyncio.wait(tasks, timeout=CLOSE_TIMEOUT)
         await cancel(tasks)
 
-    async def _post_all(self, guild_id: int, waiting: _Waiting) -> None:
+    async def _post_all(self, guild_id: int, waiting: _PendingEntries) -> None:
         try:
             while waiting.entries:
                 if not await self._post_some(guild_id, waiting):
@@ -135,7 +135,7 @@ class LogChannels:
             async with asyncio.timeout(PAUSE):
                 await self._closing.wait()
 
-    async def _post_some(self, guild_id: int, waiting: _Waiting) -> bool:
+    async def _post_some(self, guild_id: int, waiting: _PendingEntries) -> bool:
         """Post one message with as many entries as fit. False: the others cannot be posted either."""
         try:
             settings = await load_server_settings(self._servers, guild_id)
@@ -178,18 +178,18 @@ async def _send(channel: LogChannel, view: StaticLayout, nonce: str) -> None:
     """Waits for a while if Discord is out of reach: with the same nonce nothing is posted twice."""
     send = partial(channel.send, view=view, allowed_mentions=discord.AllowedMentions.none(), nonce=nonce)
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(RETRY_TIMEOUT):
             await retry(send, may_pass)
     except TimeoutError:
         raise ConnectionError("Discord could not be reached.") from None
 
 
-def _nonce(waiting: _Waiting, taken: int) -> str:
+def _nonce(waiting: _PendingEntries, taken: int) -> str:
     first, _ = waiting.entries[0]
     return secrets.token_hex(8) if taken != 1 or first.request_id is None else f"log-{first.request_id}"
 
 
-def _message(waiting: _Waiting, most: int, *, words: bool) -> tuple[StaticLayout, int, int]:
+def _message(waiting: _PendingEntries, most: int, *, words: bool) -> tuple[StaticLayout, int, int]:
     """A message with the first of the queued entries, how many it has, and how many more it says were left out.
 
     most: of the entries. words: with what people typed.
@@ -213,7 +213,7 @@ def _message(waiting: _Waiting, most: int, *, words: bool) -> tuple[StaticLayout
     return StaticLayout(*items), taken, told
 
 
-def _settle(waiting: _Waiting, count: int, *, posted: bool) -> None:
+def _settle(waiting: _PendingEntries, count: int, *, posted: bool) -> None:
     for _ in range(count):
         _, future = waiting.entries.popleft()
         if not future.done():

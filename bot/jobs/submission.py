@@ -173,7 +173,7 @@ class Submitter:
         except _RequestRefused as refusal:
             await self._refuse(origin.interaction, request, str(refusal))
             return False
-        return await self._accept(origin, resolved, spec, allowance)
+        return await self._store(origin, resolved, spec, allowance)
 
     async def _resolve(self, interaction: Interaction, request: JobRequest) -> _ResolvedRequest:
         """Raises _RequestRefused."""
@@ -217,7 +217,7 @@ class Submitter:
             raise _RequestRefused(describe_mistakes(error)) from None
         return replace(spec, usual_model=resolved.choice.usual.name, area=request.area), allowance
 
-    async def _accept(self, origin: Origin, resolved: _ResolvedRequest, spec: JobSpec, allowance: Allowance) -> bool:
+    async def _store(self, origin: Origin, resolved: _ResolvedRequest, spec: JobSpec, allowance: Allowance) -> bool:
         interaction, request, models = origin.interaction, resolved.request, resolved.choice.models
         cost = spec.cost(models.default.native, models.work_of)
         new = _new_job(origin, request, resolved.options, spec, cost, await self._parent_id(request))

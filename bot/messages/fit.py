@@ -20,7 +20,7 @@ MAX_BUTTON_LABEL, MAX_PLACEHOLDER = 80, 150
 #: Of a modal and its fields.
 MAX_TITLE, MAX_FIELD_LABEL, MAX_FIELD_PLACEHOLDER, MAX_FIELD_DESCRIPTION = 45, 45, 100, 100
 #: A line is not cut below this length if something else can be cut.
-SHORTEST_LINE = 60
+MIN_LINE_LENGTH = 60
 #: How many lines are kept of a text of many short lines.
 LAST_LINES = 2
 ELLIPSIS = "…"
@@ -41,7 +41,7 @@ def length(text: str) -> int:
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def cut_to_limit(text: str, longest: int) -> str:
+def truncate_to_limit(text: str, longest: int) -> str:
     """Cuts a text to `longest` characters, at least one, without breaking escapes, mentions, links or emphasis."""
     if length(text) <= longest:
         return text
@@ -68,45 +68,45 @@ def fit_components(components: list[Component]) -> list[Component]:
     for component in _walk(components):
         match component.get("type"):
             case ComponentType.button.value:
-                _cut(component, "label", MAX_BUTTON_LABEL)
+                _truncate(component, "label", MAX_BUTTON_LABEL)
             case ComponentType.select.value:
-                _cut(component, "placeholder", MAX_PLACEHOLDER)
+                _truncate(component, "placeholder", MAX_PLACEHOLDER)
             case ComponentType.text_display.value:
                 component["content"] = component["content"] if component["content"].strip() else BLANK
                 texts.append(component)
         for option in component.get("options") or ():
-            _cut(option, "label", MAX_CHOICE_LENGTH)
-            _cut(option, "description", MAX_CHOICE_LENGTH)
+            _truncate(option, "label", MAX_CHOICE_LENGTH)
+            _truncate(option, "description", MAX_CHOICE_LENGTH)
         if "media" in component:
-            _cut(component, "description", MAX_ALT_TEXT_LENGTH)
+            _truncate(component, "description", MAX_ALT_TEXT_LENGTH)
         for item in component.get("items") or ():
-            _cut(item, "description", MAX_ALT_TEXT_LENGTH)
+            _truncate(item, "description", MAX_ALT_TEXT_LENGTH)
     _fit_together(texts, MAX_TEXT_LENGTH)
     return components
 
 
 def fit_modal(modal: Component) -> Component:
     """The same for a form."""
-    _cut(modal, "title", MAX_TITLE)
+    _truncate(modal, "title", MAX_TITLE)
     for component in _walk(modal["components"]):
-        _cut(component, "label", MAX_FIELD_LABEL)
+        _truncate(component, "label", MAX_FIELD_LABEL)
         if component.get("type") == ComponentType.text_input.value:
-            _cut(component, "placeholder", MAX_FIELD_PLACEHOLDER)
+            _truncate(component, "placeholder", MAX_FIELD_PLACEHOLDER)
             if component.get("value"):  # it is submitted again, so it gets no ellipsis
                 component["value"] = component["value"][: component.get("max_length") or MAX_FIELD_LENGTH]
         elif component.get("type") == ComponentType.label.value:
-            _cut(component, "description", MAX_FIELD_DESCRIPTION)
+            _truncate(component, "description", MAX_FIELD_DESCRIPTION)
         else:
-            _cut(component, "placeholder", MAX_PLACEHOLDER)
+            _truncate(component, "placeholder", MAX_PLACEHOLDER)
         for option in component.get("options") or ():
-            _cut(option, "label", MAX_CHOICE_LENGTH)
-            _cut(option, "description", MAX_CHOICE_LENGTH)
+            _truncate(option, "label", MAX_CHOICE_LENGTH)
+            _truncate(option, "description", MAX_CHOICE_LENGTH)
     return modal
 
 
-def _cut(component: Component, name: str, longest: int) -> None:
+def _truncate(component: Component, name: str, longest: int) -> None:
     if isinstance(component.get(name), str) and length(component[name]) > longest:
-        component[name] = cut_to_limit(component[name], longest)
+        component[name] = truncate_to_limit(component[name], longest)
 
 
 def _walk(components: list[Component]) -> Iterator[Component]:
@@ -122,18 +122,18 @@ def _fit_together(texts: list[Component], longest: int) -> None:
     while (over := sum(length(text["content"]) for text in texts) - longest) > 0:
         lines = [text["content"].split("\n") for text in texts]
         size, at, number = max((length(line), at, n) for at, own in enumerate(lines) for n, line in enumerate(own))
-        if size > SHORTEST_LINE:
+        if size > MIN_LINE_LENGTH:
             line = lines[at][number]
-            lines[at][number] = cut_to_limit(line, max(size - over, SHORTEST_LINE))
+            lines[at][number] = truncate_to_limit(line, max(size - over, MIN_LINE_LENGTH))
             texts[at]["content"] = "\n".join(lines[at])
         else:  # many short lines
             size, at = max((length(text["content"]), at) for at, text in enumerate(texts))
-            texts[at]["content"] = _cut_before_the_end(lines[at], max(size - over, 1))
+            texts[at]["content"] = _truncate_before_end(lines[at], max(size - over, 1))
 
 
-def _cut_before_the_end(lines: list[str], longest: int) -> str:
+def _truncate_before_end(lines: list[str], longest: int) -> str:
     """Cuts in the middle and keeps the last lines."""
     end = "\n".join(["", *lines[-LAST_LINES:]])
     if len(lines) <= LAST_LINES or length(end) >= longest:
-        return cut_to_limit("\n".join(lines), longest)
-    return cut_to_limit("\n".join(lines[:-LAST_LINES]), longest - length(end)) + end
+        return truncate_to_limit("\n".join(lines), longest)
+    return truncate_to_limit("\n".join(lines[:-LAST_LINES]), longest - length(end)) + end

@@ -11,7 +11,7 @@ import discord
 from discord import ui
 
 from bot.messages.buttons import edit_again_button
-from bot.messages.fit import cut_to_limit
+from bot.messages.fit import truncate_to_limit
 from bot.messages.layout import StaticLayout
 from bot.messages.limits import MAX_CONTENT_LENGTH
 from storage.backend.drawing_claim import ClaimLost
@@ -101,4 +101,6 @@ async def send_followup(interaction: discord.Interaction[Any], message: str | St
 
 
 def _as_arguments(message: str | StaticLayout) -> dict[str, Any]:
-    return {"content": cut_to_limit(message, MAX_CONTENT_LENGTH)} if isinstance(message, str) else {"view": message}
+    return (
+        {"content": truncate_to_limit(message, MAX_CONTENT_LENGTH)} if isinstance(message, str) else {"view": message}
+    )

@@ -265,7 +265,7 @@ class FakeDiscord:
         "options") go into `options`.
         """
         data = self.client.slash(user, channel, command, {**(options or {}), **named})
-        return self._sent(self.interactions.send(COMMAND, user, channel, data))
+        return self._handle_of(self.interactions.send(COMMAND, user, channel, data))
 
     async def autocomplete(
         self,
@@ -288,7 +288,7 @@ class FakeDiscord:
     ) -> InteractionHandle:
         """Types into an option that completes; `choices` of what is returned waits for what is offered."""
         data, kind = self.client.autocomplete(user, channel, command, option, typed, others)
-        return self._sent(self.interactions.send(AUTOCOMPLETE, user, channel, data, option_type=kind))
+        return self._handle_of(self.interactions.send(AUTOCOMPLETE, user, channel, data, option_type=kind))
 
     async def menu(
         self, user: User, target: Message | User, command: str, channel: Channel | None = None
@@ -299,7 +299,7 @@ class FakeDiscord:
             target = self.messages.get(target.id) or target
         if channel is None:
             raise ImpossibleAction("Say in which channel the user's menu is opened.")
-        return self._sent(
+        return self._handle_of(
             self.interactions.send(COMMAND, user, channel, self.client.menu(user, channel, target, command))
         )
 
@@ -314,7 +314,7 @@ class FakeDiscord:
         """Presses a button of the message as it is now, named by its label (or emoji) or its custom_id."""
         message = self.current(message)
         data = self.client.button(user, message, label, custom_id)
-        return self._sent(self.interactions.send(COMPONENT, user, message.channel, data, source=message))
+        return self._handle_of(self.interactions.send(COMPONENT, user, message.channel, data, source=message))
 
     async def choose(
         self, user: User, message: Message, custom_id: str | re.Pattern[str], values: Sequence[object]
@@ -322,7 +322,7 @@ class FakeDiscord:
         """Chooses in a select menu: options by value or label, or users, roles and channels."""
         message = self.current(message)
         data = self.client.selection(user, message, custom_id, values)
-        return self._sent(self.interactions.send(COMPONENT, user, message.channel, data, source=message))
+        return self._handle_of(self.interactions.send(COMPONENT, user, message.channel, data, source=message))
 
     async def submit(
         self, user: User, modal: ClientModal, values: Mapping[str, object] | None = None
@@ -330,7 +330,7 @@ class FakeDiscord:
         """Sends a form: `values` by custom_id or by label; what is left out stays as the form came."""
         data = self.client.modal(user, modal, values or {})
         opened_by = modal.interaction
-        return self._sent(
+        return self._handle_of(
             self.interactions.send(
                 MODAL_SUBMIT, user, opened_by.channel, data, source=opened_by.source, opened_by=opened_by
             )
@@ -366,7 +366,7 @@ class FakeDiscord:
         messages = self.messages.in_channel(channel)
         return messages if user is None else [m for m in messages if m.visible_to in (None, user)]
 
-    def _sent(self, interaction: Interaction) -> InteractionHandle:
+    def _handle_of(self, interaction: Interaction) -> InteractionHandle:
         return InteractionHandle(interaction, self)
 
     # What moderators do

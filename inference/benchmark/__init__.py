@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from inference.benchmark.backends import Ours, Side, Theirs
+from inference.benchmark.backends import AnimaBackend, Backend, DiffusersBackend
 from inference.benchmark.everything.budget import TimeBudget
 from inference.benchmark.everything.extras import EXTRA_PARTS, measure_extras
 from inference.benchmark.loop import measure_compiled, measure_loop
@@ -118,10 +118,10 @@ def _measure(
     models = folder / "models"
     models.mkdir()
     write_random_model(models, workload, number)
-    ours = Ours(models, where, number)
+    ours = AnimaBackend(models, where, number)
     ours.write_contexts(models)
     flops = count_flops(workload, text_rows=ours.context.bias.shape[-1])
-    sides: list[Side] = [ours, Theirs(models, where, number)] if with_diffusers else [ours]
+    sides: list[Backend] = [ours, DiffusersBackend(models, where, number)] if with_diffusers else [ours]
     comparisons: dict[Part, BackendComparison] = {}
     rates: list[float] = []
     for part, name in PARTS.items():
@@ -160,7 +160,7 @@ def default_size(device: str) -> str:
 
 
 def compare(
-    part: Part, workload: Workload, models: Path, sides: Sequence[Side], flops: int, repeats: Repeats
+    part: Part, workload: Workload, models: Path, sides: Sequence[Backend], flops: int, repeats: Repeats
 ) -> BackendComparison:
     """Check that the sides, ours first, compute the same, then time them in turns and read their peak memory.
 

@@ -25,7 +25,7 @@ from inference.weights.checkpoint import ModelFiles
 CONTEXTS = "contexts.safetensors"
 
 
-class Side(Protocol):
+class Backend(Protocol):
     """One implementation, loaded from the files in a folder."""
 
     device: torch.device
@@ -42,7 +42,7 @@ class Side(Protocol):
         ...
 
 
-class Ours:
+class AnimaBackend:
     """Our engine."""
 
     def __init__(self, models: Path, device: torch.device, dtype: torch.dtype) -> None:
@@ -74,15 +74,15 @@ class Ours:
         return _of_part(part, transformer, self.engine.vae.parameters())
 
 
-class Theirs:
+class DiffusersBackend:
     """diffusers' networks, and its Anima pipeline from the text's contexts on."""
 
     def __init__(self, models: Path, device: torch.device, dtype: torch.dtype) -> None:
         self.device, self.dtype = device, dtype
-        _silence()
+        _quiet_diffusers()
         files = ModelFiles.find(models)
-        self.transformer = _their_transformer(files).to(device, dtype)
-        self.vae = _their_vae(files).to(device, dtype)
+        self.transformer = _diffusers_transformer(files).to(device, dtype)
+        self.vae = _diffusers_vae(files).to(device, dtype)
         if device.type == "cuda":
             for block in self.transformer.transformer_blocks:
                 block.compile(dynamic=True)
@@ -159,12 +159,12 @@ def _module(name: str) -> Any:
     return import_module(name)
 
 
-def _silence() -> None:
+def _quiet_diffusers() -> None:
     """diffusers warns of what does not matter here: of `to()` for layers that Anima has not, of its own young parts."""
     _module("diffusers.utils.logging").set_verbosity_error()
 
 
-def _their_transformer(files: ModelFiles) -> Any:
+def _diffusers_transformer(files: ModelFiles) -> Any:
     """Without the padding mask: diffusers needs torchvision to append it, and for images it is all zeros."""
     file = files.transformer
     params = TransformerParams.from_shapes(file.shapes)
@@ -190,7 +190,7 @@ def _their_transformer(files: ModelFiles) -> Any:
     return transformer.requires_grad_(False).eval()
 
 
-def _their_vae(files: ModelFiles) -> Any:
+def _diffusers_vae(files: ModelFiles) -> Any:
     file = files.vae
     with torch.device("meta"):
         vae = _module("diffusers").AutoencoderKLQwenImage(

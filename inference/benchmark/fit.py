@@ -24,7 +24,7 @@ SIDE = 1024
 FULL_QWEN = QwenParams(vocabulary=151_936, width=1024, depth=28, heads=16, key_heads=8, head_dim=128, mlp_width=3072)
 #: In the order in which they are chosen: the least rounding first, and then what needs no moving.
 FORMATS = ("bfloat16", "float8")
-MOST_AT_ONCE = 8
+MAX_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def choose(total: int, model: ModelWeights | None = None) -> FittingChoice | Non
         for waiting in (False, True):
             fitting = [
                 images
-                for images in range(1, MOST_AT_ONCE + 1)
+                for images in range(1, MAX_BATCH + 1)
                 if model.needed(PRECISIONS[dtype], waiting, images) <= total
             ]
             if fitting:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import torch
 
-from inference.benchmark.backends import Side
+from inference.benchmark.backends import Backend
 from inference.benchmark.workload import Part, Workload
 
 CLEAR_REFS = Path("/proc/self/clear_refs")
 
 
-def peak_bytes(side: Side, part: Part, models: Path, workload: Workload) -> int | None:
+def peak_bytes(side: Backend, part: Part, models: Path, workload: Workload) -> int | None:
     """The highest memory of one part. On CUDA, PyTorch reports what it allocates.
 
     On the CPU it is how much the resident memory rises of a process that does nothing else; None where the system does
@@ -34,7 +34,7 @@ def peak_bytes(side: Side, part: Part, models: Path, workload: Workload) -> int 
         return weights + fresh.submit(_rise, type(side), part, models, workload, side.dtype, threads).result()
 
 
-def _rise(side: type[Side], part: Part, models: Path, workload: Workload, dtype: torch.dtype, threads: int) -> int:
+def _rise(side: type[Backend], part: Part, models: Path, workload: Workload, dtype: torch.dtype, threads: int) -> int:
     torch.set_num_threads(threads)
     loaded = side(models, torch.device("cpu"), dtype)
     # What is made once and stays, such as memory-mapped weights on their first use, is no working memory.

@@ -92,13 +92,13 @@ class EngineHost:
 
     def messages(self, batch: int, timeout: float) -> list[object]:
         """All there are by now, or the first that comes within `timeout` seconds."""
-        told = self._messages[batch]
+        pending = self._messages[batch]
         try:
-            found = [told.get(timeout=timeout)]
+            found = [pending.get(timeout=timeout)]
         except queue.Empty:
             return []
-        while not told.empty():
-            found.append(told.get())
+        while not pending.empty():
+            found.append(pending.get())
         return found
 
     def check(self) -> None:
@@ -127,7 +127,7 @@ class EngineHost:
         return model_hash(find_diffusion_model(Path(engine.models), engine.diffusion_model))
 
     def _in_thread(self, batch: int, work: Callable[[Callable[[object], None]], None]) -> None:
-        told = self._messages[batch] = queue.SimpleQueue()
+        pending = self._messages[batch] = queue.SimpleQueue()
         for old in sorted(self._messages)[:-KEPT_BATCHES]:
             del self._messages[old]
             self._cancelled.discard(old)
@@ -135,9 +135,9 @@ class EngineHost:
         def run() -> None:
             try:
                 with self._drawing:
-                    work(told.put)
+                    work(pending.put)
             except Exception as error:
-                told.put(error)
+                pending.put(error)
 
         threading.Thread(target=run, name=f"batch {batch}", daemon=True).start()
 

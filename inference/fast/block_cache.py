@@ -19,7 +19,7 @@ THRESHOLD = 0.2
 #: So many calls from the first on, in which an image takes shape, are always computed in full.
 FULL_AT_FIRST = 3
 #: No more calls than this in a row are left out.
-LONGEST = 2
+MAX_SKIPPED = 2
 
 
 @dataclass
@@ -81,5 +81,5 @@ class BlockCache:
         return [
             row
             for row, (moved, left_out) in enumerate(zip(difference.tolist(), slot.left_out, strict=True))
-            if not moved < self.threshold or left_out >= LONGEST
+            if not moved < self.threshold or left_out >= MAX_SKIPPED
         ]

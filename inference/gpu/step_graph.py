@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 #: Passes of a batch before it is recorded: they have the libraries reserve what they need, which must not be recorded.
 PLAIN_FIRST = 2
 #: Recording takes about as long as some passes, so a batch of fewer is not recorded.
-FEWEST_PASSES = 16
+MIN_PASSES = 16
 #: The first recorded pass of an engine is done both ways; this much they may differ, relative to the pass.
 TOLERANCE = 0.02
 #: And this much faster it has to be.
@@ -74,7 +74,7 @@ class StepGraphs:
     def of_batch(self, call: Pass, passes: int, tokens: int) -> Pass:
         """What to call instead of `call` throughout a batch of so many passes, of so many tokens each."""
         is_busy = self.full_pass is None or tokens >= self.full_pass
-        return call if is_busy or passes < FEWEST_PASSES or not self.are_used else _RecordedPass(self, call)
+        return call if is_busy or passes < MIN_PASSES or not self.are_used else _RecordedPass(self, call)
 
     def try_out(self, plain: Callable[[], Tensor], recorded: Callable[[], Tensor]) -> None:
         """With the first graph: do without from now on, if that is as fast, or gives something else."""

@@ -36,7 +36,7 @@ from inference.metadata.parameters import (
 from inference.metadata.programs import draw_things
 
 _NEGATIVE = "Negative prompt:"
-_FEWEST_SETTINGS = 3  # a line with fewer is part of a prompt, as the web UI has it
+_MIN_SETTINGS = 3  # a line with fewer is part of a prompt, as the web UI has it
 _MAX_SETTINGS = 500
 #: One of these is among the settings of any program; a prompt may have colons as well.
 _USUAL = frozenset(
@@ -61,7 +61,7 @@ _QUOTED = re.compile(r'"(?:\\.|[^\\"])*+"', re.DOTALL)
 _NAME = re.compile(r"\w[\w /-]{0,63}")
 _SIZE = re.compile(r"(\d{1,6}) ?[x\u00d7] ?(\d{1,6})")
 #: Characters of a value in JSON, many of which would take long to look at.
-_LONGEST_JSON = 1 << 16
+_MAX_JSON_LENGTH = 1 << 16
 _JSON = json.JSONDecoder(parse_constant=lambda _: None)
 #: Of Civitai's resources, those that are LoRAs.
 _CIVITAI_LORAS = ("lora", "locon", "lycoris", "dora", "loha", "lokr")
@@ -97,7 +97,7 @@ def write(parameters: Parameters) -> str:
     if p.negative_prompt:
         lines.append(f"{_NEGATIVE} {p.negative_prompt}")
     lines.append(
-        ", ".join(f"{name}: {_quoted(_plain(value))}" for name, value in settings.items() if value not in (None, ""))
+        ", ".join(f"{name}: {_quote(_plain(value))}" for name, value in settings.items() if value not in (None, ""))
     )
     return "\n".join(lines)
 
@@ -107,10 +107,10 @@ def read(text: str) -> Parameters | None:
     lines = _lines(text)
     # The settings come last, but extensions have been seen to add lines after them.
     for end in range(len(lines) - 1, -1, -1):
-        if (end == len(lines) - 1 or lines[end].startswith("Steps:")) and lines[end].count(":") >= _FEWEST_SETTINGS:
+        if (end == len(lines) - 1 or lines[end].startswith("Steps:")) and lines[end].count(":") >= _MIN_SETTINGS:
             before, line = _split_off_settings(lines[end])
             settings = dict(_settings(line))
-            if len(settings) >= _FEWEST_SETTINGS and not _USUAL.isdisjoint(settings):
+            if len(settings) >= _MIN_SETTINGS and not _USUAL.isdisjoint(settings):
                 return _parameters(*_prompts([*lines[:end], *before]), settings)
     return None
 
@@ -336,7 +336,7 @@ def _settings(line: str) -> Iterator[tuple[str, str]]:
         end = line.find(",", _end_of_quoted(line, start))
         end = len(line) if end < 0 else end
         if _NAME.fullmatch(name):
-            yield name, _unquoted(line[start:end].strip())
+            yield name, _unquote(line[start:end].strip())
         at = end + 1
 
 
@@ -346,7 +346,7 @@ def _end_of_quoted(line: str, start: int) -> int:
         return quoted.end()
     if line[start : start + 1] in ("[", "{"):
         try:
-            return start + _JSON.raw_decode(line[start : start + _LONGEST_JSON])[1]
+            return start + _JSON.raw_decode(line[start : start + _MAX_JSON_LENGTH])[1]
         except (ValueError, RecursionError):
             return start
     return start
@@ -397,11 +397,11 @@ def _lora_hashes(value: str) -> Pairs:
     return tuple((name.strip(), digits.strip()) for name, _, digits in pairs if name)
 
 
-def _quoted(value: str) -> str:
+def _quote(value: str) -> str:
     return json.dumps(value, ensure_ascii=False) if any(mark in value for mark in ',:\n"') else value
 
 
-def _unquoted(value: str) -> str:
+def _unquote(value: str) -> str:
     if value.startswith('"'):
         try:
             text = json.loads(value)

@@ -17,7 +17,7 @@ from inference.metadata.parameters import as_integer, as_text, json_object
 
 _MAX_INPUTS = 200
 #: Nodes between a value and what takes it.
-_LONGEST_WIRE = 16
+_MAX_LINK_LENGTH = 16
 
 _OF_SAMPLER = NODE_CLASSES["KSampler"].widgets
 # Values of classes that only the readers meet, in the order in which the page lists them.
@@ -87,7 +87,7 @@ _KINDS_OF_VALUES: Mapping[str, Any] = {
     **dict.fromkeys(("cfg", "denoise", "strength_model", "strength_clip"), int | float),
     **dict.fromkeys(("sampler_name", "scheduler", "text", "ckpt_name", "unet_name"), str),
 }
-_MOST_SKIPPED = 4
+_MAX_SKIPPED = 4
 #: Nodes of extensions that are wires with a name.
 _SET_NODES, _GET_NODES = ("SetNode", "easy setNode"), ("GetNode", "easy getNode")
 #: What loaders call their file if the page does not say.
@@ -194,7 +194,7 @@ def _without(node: Node, dropped: set[str], kept: Iterable[str] = ()) -> Node:
 
 def _constant(value: Any, nodes: Nodes) -> Any:
     """A value, or the one that the node it is wired to holds; None where that node works it out."""
-    for _ in range(_LONGEST_WIRE):
+    for _ in range(_MAX_LINK_LENGTH):
         if not isinstance(value, Link):
             return value
         inputs = nodes[value.node].inputs
@@ -322,9 +322,7 @@ def _widgets(kind: str, sockets: list[dict[str, Any]], values: Any) -> Iterator[
         rows = ((f"row {i}", value) for i, value in enumerate(values) if isinstance(value, dict | list))
         yield from islice(rows, _MAX_INPUTS)
         names = _WIDGETS.get(kind) or [widget["name"] for widget in widgets if isinstance(widget.get("name"), str)]
-        named = [
-            _named(names, values[skipped:], kind in _WIDGETS) for skipped in range(min(_MOST_SKIPPED, len(values)))
-        ]
+        named = [_named(names, values[skipped:], kind in _WIDGETS) for skipped in range(min(_MAX_SKIPPED, len(values)))]
         fitting = (each for each in named if all(starmap(_fits, each)))
         best = next(fitting, named[0] if named else [])
         yield from (pair for pair in best if _fits(*pair)) if names else _unnamed(kind, values)

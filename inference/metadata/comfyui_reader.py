@@ -25,7 +25,7 @@ from inference.metadata.comfyui.changes import (
 )
 from inference.metadata.comfyui.schedule_length import steps_of_schedule
 from inference.metadata.comfyui.texts import SEPARATE_TEXTS, TEXTS, Texts, encodes, maker
-from inference.metadata.comfyui.wires import FARTHEST, PIPES, Wires, link_of, preset_size, works_size_out
+from inference.metadata.comfyui.wires import MAX_WALK, PIPES, Wires, link_of, preset_size, works_size_out
 from inference.metadata.comfyui_graph import Link, Node, Nodes, graphs, without_unselected
 from inference.metadata.comfyui_nodes import (
     er_sde_of_node,
@@ -128,8 +128,8 @@ class _GraphWalk:
         changed += [f"one of {began.others + 1} images of its graph"] if began.others else []
         cfg_scale = as_number(self.wires.setting(parts, "cfg", "cfg_conds"))
         sampler_name = self._sampler(sampler, parts)
-        told = sampler_name or self.wires.worked_out(parts, "sampler_name")
-        changed += [] if told else [sampler.kind]
+        sampler_known = sampler_name or self.wires.worked_out(parts, "sampler_name")
+        changed += [] if sampler_known else [sampler.kind]
         without_cfg = any(part.kind == "BasicGuider" for part in parts)
         return Parameters(
             prompt=prompts["positive"].text,
@@ -203,7 +203,7 @@ class _GraphWalk:
     def _split(self, sampler: Node) -> tuple[Node, bool] | None:
         """The node that splits a sampler's sigmas, and whether the sampler has their first, noisy part."""
         link = sampler.inputs.get("sigmas")
-        for _ in range(FARTHEST):
+        for _ in range(MAX_WALK):
             if not isinstance(link, Link):
                 return None
             node = self.nodes[link.node]
@@ -313,14 +313,14 @@ class _GraphWalk:
             start = self.texts.text(start)
         if isinstance(start, str):
             ways = _weights_otherwise(holder) if holder is not None and _loads(holder) else []
-            return _Prompt(start, left_out_extra((*self.texts.told(), *ways)))
+            return _Prompt(start, left_out_extra((*self.texts.take_unknown(), *ways)))
         found: list[str] = []
         in_part: list[str] = []
         changes: list[str] = []
         zeroed = ""
         stack = [(start, found)] if isinstance(start, Link) else []
         seen: set[str] = set()
-        while stack and len(seen) < FARTHEST:
+        while stack and len(seen) < MAX_WALK:
             link, texts = stack.pop()
             if link.node in seen:
                 continue
@@ -333,7 +333,7 @@ class _GraphWalk:
             if text is not None and self.is_page and isinstance(node.inputs.get("text"), str):
                 text, chosen = strings.rewritten_by_the_page(text)
                 changes += chosen
-            unknown = self.texts.told()
+            unknown = self.texts.take_unknown()
             changes += unknown
             if text is not None:
                 texts.append(text)
@@ -352,7 +352,7 @@ class _GraphWalk:
         found += in_part  # which count only if there are no others
         # Where there is nothing else, it stands for no negative prompt.
         changes += [zeroed] if found and zeroed else []
-        return _Prompt(found[0] if found else "", left_out_extra((*found[1:], *changes, *self.texts.told())))
+        return _Prompt(found[0] if found else "", left_out_extra((*found[1:], *changes, *self.texts.take_unknown())))
 
     def _encoded(self, node: Node, role: str) -> str | None:
         """The text that a node encodes, if it is a text encoder, or takes the prompts itself."""

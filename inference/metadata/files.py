@@ -42,7 +42,7 @@ _COMMENT_MARKS = [
 #: Other ways in which programs write the mark; the last is how exiv2 shows it.
 _COMMENT_MARKS += [code.replace("\0", blank).encode() for code in _COMMENT_CODES[:3] for blank in (" ", "\0")]
 _COMMENT_MARKS += [f"charset={word} ".encode() for word in ("Unicode", "Ascii", "Jis", "Undefined")]
-_MOST_MARKS = 2
+_MAX_MARKS = 2
 #: ISO 2022, by the bytes that begin characters of two.
 _JIS_ESCAPE = b"\x1b$"
 _GRAPH = re.compile(r"(prompt|workflow)\s*:\s*(?=\{)", re.IGNORECASE)
@@ -52,7 +52,7 @@ _EXIF_MAKE, _EXIF_MODEL, _EXIF_IFD, _EXIF_USER_COMMENT = 0x010F, 0x0110, 0x8769,
 _EXIF_FIRST, _EXIF_DESCRIPTION, _EXIF_XP_COMMENT = 0x0100, 0x010E, 0x9C9C
 #: ASCII, signs and kana, and ideographs; of a text's beginning.
 _USUAL = re.compile(r"[\n -~\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef]")
-_LOOKED_AT = 10_000
+_SCAN_LIMIT = 10_000
 #: Comments of cameras, phones and editors (`Screenshot`) have none of these.
 _COULD_BE_PROMPT = re.compile(r"[,\uff0c\u3001:{\n]")
 #: Keys under which a web UI's text stands that is in no chunk or tag of its own.
@@ -353,7 +353,7 @@ def _user_comment(value: bytes | str) -> str:
         return value
     value = value[: MAX_TEXT_LENGTH + 16]
     marks = b""
-    for _ in range(_MOST_MARKS):
+    for _ in range(_MAX_MARKS):
         mark = next((mark for mark in _COMMENT_MARKS if value[: len(mark)].upper() == mark.upper()), b"")
         value, marks = value[len(mark) :], marks + mark
     is_utf8 = not value.isascii() and _decodes(value, "utf-8")
@@ -388,7 +388,7 @@ def _text_of_bytes(data: bytes) -> str:
             return data.decode("utf-8-sig").replace("\0", "")
     # The byte order is not stored. In the right one more characters are those of usual texts.
     texts = [data.decode(order, "replace").replace("\0", "") for order in ("utf-16-be", "utf-16-le")]
-    return max(texts, key=lambda text: len(_USUAL.findall(text[:_LOOKED_AT])))
+    return max(texts, key=lambda text: len(_USUAL.findall(text[:_SCAN_LIMIT])))
 
 
 def _without_surrogates(text: str) -> str:

@@ -77,7 +77,7 @@ _AUTOMATIC = {
     **dict.fromkeys(("dpmpp_2m_sde_gpu", "dpmpp_2m_sde_heun_gpu", "dpmpp_3m_sde_gpu"), "exponential"),
     **dict.fromkeys(("euler", "euler_a", "heun", "lms"), "normal"),
 }
-_LONGEST_NAME = 100
+_MAX_NAME_LENGTH = 100
 
 
 def webui_sampler(ours: str) -> str:
@@ -109,7 +109,7 @@ def automatic_scheduler(ours: str) -> str:
 def our_sampler_and_scheduler(name: str) -> tuple[str, str | None]:
     """Older A1111 wrote both as one name, `DPM++ 2M SDE Karras`; nodes that write its texts, `er_sde_simple`."""
     if _folded(name) not in _OUR_SAMPLERS:
-        for between in re.finditer(r"[ _]", name[:_LONGEST_NAME]):
+        for between in re.finditer(r"[ _]", name[:_MAX_NAME_LENGTH]):
             sampler, scheduler = name[: between.start()], name[between.end() :]
             if _folded(sampler) in _OUR_SAMPLERS and scheduler == "Automatic":
                 return our_sampler(sampler), automatic_scheduler(our_sampler(sampler))

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from inference.networks.params import TransformerParams
 
 FLOAT8 = torch.float8_e4m3fn
-LARGEST = torch.finfo(FLOAT8).max
+MAX_FLOAT8 = torch.finfo(FLOAT8).max
 #: The least scale: float16 too holds a row's numbers without loss.
-LEAST_EXPONENT = -14
+MIN_EXPONENT = -14
 #: NVIDIA's Ada, the first with such products.
 FIRST_WITH_FLOAT8 = (8, 9)
 
@@ -38,8 +38,8 @@ class ScaledRows:
         """The nearest to a matrix [rows, columns] of any other dtype. A row that is not finite becomes NaN."""
         matrix = matrix.float()
         largest = matrix.abs().amax(dim=1)
-        _, exponent = torch.frexp(largest.nan_to_num() / LARGEST)
-        scale = torch.exp2(exponent.clamp_min(LEAST_EXPONENT).float())
+        _, exponent = torch.frexp(largest.nan_to_num() / MAX_FLOAT8)
+        scale = torch.exp2(exponent.clamp_min(MIN_EXPONENT).float())
         scale = scale.where(largest.isfinite(), torch.nan)  # the conversion would make infinity a number
         return cls((matrix / scale[:, None]).to(FLOAT8), scale)
 
@@ -80,7 +80,7 @@ def float8_linear(x: Tensor, weight: Tensor, scale: Tensor, multiplies: bool) ->
 def product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
     """x [..., in] times the rows [out, in] in 8 bits, each token of x rounded to 8 bits with a scale of its own."""
     tokens = x.reshape(-1, x.shape[-1])
-    own = tokens.abs().amax(dim=1, keepdim=True).float().clamp_min(1e-12) / LARGEST
+    own = tokens.abs().amax(dim=1, keepdim=True).float().clamp_min(1e-12) / MAX_FLOAT8
     rounded = (tokens / own).to(FLOAT8)
     result = torch._scaled_mm(rounded, weight.t(), scale_a=own, scale_b=scale[None], out_dtype=torch.bfloat16)
     return result.to(x.dtype).reshape(*x.shape[:-1], weight.shape[0])

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 CPU = torch.device("cpu")
 
 
-class PassingParts:
+class Offloader:
     """Networks that are moved to the device when they are needed, and off it when their memory is needed.
 
     With "never" they always stay there, with "always" they leave as soon as something else works. With "auto" they
@@ -51,7 +51,7 @@ class PassingParts:
         if where == self._device:
             self._on_device.append(part)
 
-    def bring(self, part: nn.Module, needed: int = 0) -> None:
+    def to_device(self, part: nn.Module, needed: int = 0) -> None:
         """Move a network to the device, with so many bytes free besides it."""
         if self.mode == "never":
             return
@@ -61,7 +61,7 @@ class PassingParts:
             self.make_room(needed, part)
             return
         self.make_room(needed + self._sizes[part], part)
-        self._go(part, self._device)
+        self._move_to(part, self._device)
         self._on_device.append(part)
 
     def make_room(self, needed: int, staying: nn.Module | None = None) -> None:
@@ -71,9 +71,9 @@ class PassingParts:
         for part in [part for part in self._on_device if part is not staying]:
             if self.mode == "auto" and self._free() >= needed:
                 return
-            self._leave(part)
+            self._offload(part)
 
-    def give_way(self) -> bool:
+    def offload_always(self) -> bool:
         """Move all off after the device ran out of memory, and from now on always. Returns whether that is new."""
         if self.mode != "auto":
             return False
@@ -82,12 +82,12 @@ class PassingParts:
         self.make_room(0)
         return True
 
-    def _leave(self, part: nn.Module) -> None:
+    def _offload(self, part: nn.Module) -> None:
         self._on_device.remove(part)
-        self._go(part, CPU)
+        self._move_to(part, CPU)
         empty_cache(self._device)
 
-    def _go(self, part: nn.Module, where: torch.device) -> None:
+    def _move_to(self, part: nn.Module, where: torch.device) -> None:
         with torch.inference_mode(False):
             try:
                 self._move(part, where)

@@ -92,8 +92,8 @@ class ModelPool(Generic[Loaded]):
     def drop(self, name: str) -> None:
         """Forget a model whose file has changed or is gone. An unknown one is ignored."""
         if name in self._kept:
-            self._leave(name, keep=False)
-            self._give_back()
+            self._evict(name, keep=False)
+            self._release_memory()
 
     def _placement(self, wanted: str, size: int, needed: int | None) -> Placement:
         """`needed`: bytes for generating; None where the wanted model is to be alone on the device."""
@@ -113,17 +113,17 @@ class ModelPool(Generic[Loaded]):
         """Move models, the least recently used first, after dropping those that no longer fit."""
         kept = {*placement.on_device, *placement.in_memory}
         dropped = [name for name in self._kept if name not in kept]
-        leaving = [name for name in self._kept if name in self._on_device and name in placement.in_memory]
-        if not dropped and not leaving:
+        evicted = [name for name in self._kept if name in self._on_device and name in placement.in_memory]
+        if not dropped and not evicted:
             return
         on_loading()
         for name in dropped:
-            self._leave(name, keep=False)
-        for name in leaving:
-            self._leave(name, keep=True)
-        self._give_back()
+            self._evict(name, keep=False)
+        for name in evicted:
+            self._evict(name, keep=True)
+        self._release_memory()
 
-    def _leave(self, name: str, *, keep: bool) -> None:
+    def _evict(self, name: str, *, keep: bool) -> None:
         self._on_device.discard(name)
         if keep:
             logger.info("%s moves from the device to main memory", name)
@@ -147,7 +147,7 @@ class ModelPool(Generic[Loaded]):
         self._on_device.add(name)
         return model
 
-    def _give_back(self) -> None:
+    def _release_memory(self) -> None:
         """Free the GPU memory that PyTorch keeps of removed weights."""
         empty_cache(self._device)
 

@@ -33,17 +33,17 @@ class Redraw:
     def changes_nothing(self) -> bool:
         """Whether x0 is the latent at every step: nothing is left of the mask in the latent's size, or it is so dark
         that no place has its turn."""
-        return not any(bool(self._at(sigma).any()) for sigma in self._sigmas[:-1])
+        return not any(bool(self._mask_at(sigma).any()) for sigma in self._sigmas[:-1])
 
-    def entering(self, x: Tensor, sigma: float) -> Tensor:
-        mask = self._at(sigma)
+    def blend_input(self, x: Tensor, sigma: float) -> Tensor:
+        mask = self._mask_at(sigma)
         return x * mask + (sigma * self.noise + (1 - sigma) * self.latent) * (1 - mask)
 
-    def leaving(self, x0: Tensor, sigma: float) -> Tensor:
-        mask = self._at(sigma)
+    def blend_output(self, x0: Tensor, sigma: float) -> Tensor:
+        mask = self._mask_at(sigma)
         return x0 * mask + self.latent * (1 - mask)
 
-    def _at(self, sigma: float) -> Tensor:
+    def _mask_at(self, sigma: float) -> Tensor:
         """The mask; of a differential one the places whose turn has come by this sigma."""
         if self._range is None:
             return self.mask

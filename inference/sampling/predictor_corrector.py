@@ -18,7 +18,7 @@ from inference.sampling.solver import Denoise, Steps, finite_lambda, half_log_sn
 #: UniPC ends here instead of at 0, where its logarithm of the signal-to-noise ratio would be infinite.
 UNIPC_END = 0.001
 #: UniPC's variance, worked out in float32, below which it is exact instead: three bits, a sigma of 0.0007.
-FEWEST_DIGITS = 2**-21
+MIN_VARIANCE = 2**-21
 
 
 def _sa_solver(
@@ -122,7 +122,7 @@ class _Level:
         squared = np.float32(sigma) * np.float32(sigma)
         log_alpha = half * _once_rounded(math.log, one / (squared + one))
         variance = one - _once_rounded(math.exp, log_alpha + log_alpha)
-        if variance < FEWEST_DIGITS:
+        if variance < MIN_VARIANCE:
             return None
         half_log_snr = log_alpha - half * _once_rounded(math.log, variance)
         return cls(float(_once_rounded(math.exp, log_alpha)), float(np.sqrt(variance)), float(half_log_snr))

@@ -73,11 +73,11 @@ def sample(
         level = torch.full((), sigma, dtype=torch.float32)
         if redraw is None:
             return denoiser(x, level)
-        x0 = denoiser(redraw.entering(x, sigma), level)
+        x0 = denoiser(redraw.blend_input(x, sigma), level)
         if isinstance(x0, Tensor):
-            return redraw.leaving(x0, sigma)
+            return redraw.blend_output(x0, sigma)
         guided, unguided = x0  # ComfyUI masks what guidance has made, so the unguided x0 stays the network's own
-        return redraw.leaving(guided, sigma), unguided
+        return redraw.blend_output(guided, sigma), unguided
 
     with torch.no_grad():
         if method.alone and len(x) > 1:

@@ -28,7 +28,7 @@ from torch import Tensor
 Factors = Mapping[str, Tensor]
 
 #: Of regular expressions that are run.
-_LONGEST_PATTERN, _MAX_REPEATS = 200, 3
+_MAX_PATTERN_LENGTH, _MAX_REPEATS = 200, 3
 _REPEATS, _REPEATED_GROUP = re.compile(r"[*+{]"), re.compile(r"\)[*+?{]")
 
 #: Where PEFT and diffusers keep alphas: in the file's header, not among its tensors.
@@ -260,7 +260,7 @@ def _means(pattern: str, layer: str) -> bool:
         return False
     if f".{layer}".endswith("." + name.replace("\\.", ".")):
         return True
-    if len(name) > _LONGEST_PATTERN or _REPEATED_GROUP.search(name) or len(_REPEATS.findall(name)) > _MAX_REPEATS:
+    if len(name) > _MAX_PATTERN_LENGTH or _REPEATED_GROUP.search(name) or len(_REPEATS.findall(name)) > _MAX_REPEATS:
         return False
     try:
         return re.fullmatch(rf"(?:.*\.)?(?:{name})", layer) is not None

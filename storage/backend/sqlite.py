@@ -16,7 +16,7 @@ from storage.backend.errors import DatabaseRefused
 logger = logging.getLogger(__name__)
 
 #: The first version of SQLite with RETURNING.
-OLDEST = (3, 35)
+MIN_VERSION = (3, 35)
 
 #: How long a write waits for another process to finish its own.
 BUSY_SECONDS = 10
@@ -75,7 +75,7 @@ def sqlite_engine(url: URL) -> AsyncEngine:
 
 def examine(file: Path) -> None:
     """Checks that `file` is an intact database, or creates an empty one. Raises DatabaseRefused."""
-    if sqlite3.sqlite_version_info < OLDEST:
+    if sqlite3.sqlite_version_info < MIN_VERSION:
         raise DatabaseRefused(
             f"This Python comes with SQLite {sqlite3.sqlite_version}, but 3.35 or later is needed. Update Python."
         )

@@ -9,7 +9,7 @@ import pytest
 
 from tests.bot.harness import wait_longer
 from tests.end_to_end.bot_process import TIMEOUT
-from tests.end_to_end.patient_bot import PATIENCE
+from tests.end_to_end.patient_bot import TIMEOUT_VARIABLE
 
 
 @pytest.fixture(autouse=True)
@@ -24,4 +24,4 @@ def ctrl_c_is_not_ignored() -> Iterator[None]:
 def slow_acknowledgements(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine a bot may take longer than Discord and people would wait."""
     wait_longer(monkeypatch, TIMEOUT)
-    monkeypatch.setenv(PATIENCE, str(TIMEOUT))
+    monkeypatch.setenv(TIMEOUT_VARIABLE, str(TIMEOUT))

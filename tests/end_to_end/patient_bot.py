@@ -1,4 +1,4 @@
-"""`anima run` for a busy machine: before it acknowledges, its database may take as long as PATIENCE says.
+"""`anima run` for a busy machine: before it acknowledges, its database may take as long as TIMEOUT_VARIABLE says.
 
 Without that variable it waits as long as it does for people.
 """
@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 
 #: The variable with the seconds.
-PATIENCE = "ANIMA_TEST_PATIENCE"
+TIMEOUT_VARIABLE = "ANIMA_TEST_TIMEOUT"
 
 
 def be_patient() -> None:
     from bot.jobs.acknowledgement import acknowledgements  # not at the top: engines' processes import this file too
 
-    if seconds := os.environ.get(PATIENCE):
+    if seconds := os.environ.get(TIMEOUT_VARIABLE):
         acknowledgements.DATABASE_TIMEOUT = float(seconds)
 
 

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from inference import Engine, GenerationRequest
-from inference.fast.block_cache import FULL_AT_FIRST, LONGEST, THRESHOLD, BlockCache
+from inference.fast.block_cache import FULL_AT_FIRST, MAX_SKIPPED, THRESHOLD, BlockCache
 from inference.metadata.files import read
 from inference.miniature.commands import MODELS
 from inference.miniature.evaluate import cases
@@ -68,7 +68,7 @@ def test_each_row_is_computed_where_its_own_first_block_changed() -> None:
 def test_small_changes_add_up_and_no_row_is_left_out_for_ever() -> None:
     blocks = Blocks()
     cache = warmed_up(blocks, 1.0)
-    for _ in range(LONGEST + 1):
+    for _ in range(MAX_SKIPPED + 1):
         blocks.run(cache, 1.0)
     assert blocks.asked == [[0]]
     blocks.asked.clear()

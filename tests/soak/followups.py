@@ -52,7 +52,7 @@ WEIGHTS: Mapping[Action, int] = {
     Action.DESCRIBE: 2,
 }
 #: Pixels up to which a side may grow; upscales of upscales are drawn in tiles.
-LARGEST_SIDE = 256
+MAX_SIDE = 256
 #: Pixels of a side from which an image is drawn in tiles, and no part of it redrawn.
 IN_TILES_FROM = 198
 EXTENSIONS = ("zoom-out", "zoom-out-far", "pan-left", "pan-up")
@@ -166,7 +166,7 @@ class FollowUps:
 
 
 def is_small_for(action: Action, message: Message) -> bool:
-    return side_of(message) <= (IN_TILES_FROM if action is Action.REDRAW else LARGEST_SIDE)
+    return side_of(message) <= (IN_TILES_FROM if action is Action.REDRAW else MAX_SIDE)
 
 
 def side_of(message: Message) -> int:

@@ -59,8 +59,8 @@ PRESSING_USERS = 20
 RECENT = 100
 MEMORY_INTERVAL = 0.5
 
-LATEST_LOOP = 0.020
-LATEST_ACKNOWLEDGEMENT = 0.250
+MAX_LOOP_LAG = 0.020
+MAX_ACKNOWLEDGEMENT_TIME = 0.250
 #: From the median of the second third to that of the last.
 MAX_GROWTH = 0.05
 
@@ -170,8 +170,8 @@ class Outcome:
         first, second, last = self.memory_by_thirds()
         mebi = [round(each / 2**20, 1) for each in (first, second, last)]
         yield f"memory by thirds: {mebi} MiB", last <= second * (1 + MAX_GROWTH)
-        yield spread("event loop late", self.lags), p99(self.lags) <= LATEST_LOOP
-        yield spread("acknowledgement", self.latencies), p99(self.latencies) <= LATEST_ACKNOWLEDGEMENT
+        yield spread("event loop late", self.lags), p99(self.lags) <= MAX_LOOP_LAG
+        yield spread("acknowledgement", self.latencies), p99(self.latencies) <= MAX_ACKNOWLEDGEMENT_TIME
         yield spread("fake Discord's own loop late", self.own_lags), True
         refused = len(self.interactions) - len(self.accepted)
         yield f"commands answered that the database takes too long: {refused}", refused == 0

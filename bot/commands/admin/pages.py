@@ -51,9 +51,9 @@ async def show(
 
     draft_id: of a refused form that can be reopened.
     """
-    again: Items = [] if draft_id is None else [row(edit_again_button(draft_id))]
+    edit_again: Items = [] if draft_id is None else [row(edit_again_button(draft_id))]
     items = await PAGES[name].build(await load_context(interaction), begin)
-    await put(interaction, name, [*again, *items], notice)
+    await put(interaction, name, [*edit_again, *items], notice)
 
 
 async def put(interaction: AnimaInteraction, name: str, items: Items, notice: str = "") -> None:

@@ -30,7 +30,7 @@ from bot.components.more.picture import small_picture
 from bot.components.more.posted_file import posted_file
 from bot.generation.errors import InvalidForm, InvalidOption, UnusableImage
 from bot.generation.redraw.area import Area, cells_of, cells_of_group, known_cells, number_of
-from bot.generation.redraw.cell_picture import LONGEST, cell_picture
+from bot.generation.redraw.cell_picture import MAX_PREVIEW_SIDE, cell_picture
 from bot.generation.spec import JobImage, JobSpec
 from bot.generation.values import MIN_DENOISE
 from bot.jobs.acknowledgement.origin import Origin
@@ -222,7 +222,7 @@ async def _show_cells(interaction: AnimaInteraction, job_id: int, index: int, ce
     try:
         if isinstance(image, str):
             raise UnusableImage(image)
-        file = await posted_file(interaction, image, LONGEST)
+        file = await posted_file(interaction, image, MAX_PREVIEW_SIDE)
     except UnusableImage as error:
         await interaction.edit_original_response(view=StaticLayout(ui.TextDisplay(str(error))), attachments=[])
         return

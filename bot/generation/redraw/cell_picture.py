@@ -10,7 +10,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFont
 from bot.generation.redraw.area import CELLS, COLUMNS, ROWS, box_of, mask_of_cells
 
 #: Pixels of the longer side, and of the strip with the letters.
-LONGEST, STRIP = 720, 34
+MAX_PREVIEW_SIDE, STRIP = 720, 34
 FONT_SIZE = 24
 STRIP_COLOUR, INK, DARK, LIGHT = (24, 25, 28), (242, 243, 245), (0, 0, 0), (255, 255, 255)
 #: Pixels between the hatching's lines, and the widths of a line's dark and light part: one of them shows on any colour.
@@ -21,7 +21,7 @@ def cell_picture(png: bytes, cells: Collection[str] = ()) -> bytes:
     """A JPEG file. `png`: the image's file. `cells`: those that are marked."""
     with Image.open(io.BytesIO(png)) as opened:
         image = opened.convert("RGB")
-    scale = LONGEST / max(image.size)
+    scale = MAX_PREVIEW_SIDE / max(image.size)
     image = image.resize((max(round(image.width * scale), 5), max(round(image.height * scale), 5)))
     chosen = mask_of_cells(cells, image.size)
     for colour, width in ((DARK, DARK_WIDTH), (LIGHT, LIGHT_WIDTH)):

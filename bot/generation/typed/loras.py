@@ -139,9 +139,9 @@ def _strength(arguments: str, typed: str, name: str) -> float:
     parts = [part.strip() for part in half_width(arguments).split(":") if part.strip()]
     named = dict(part.split("=", 1) for part in parts if "=" in part)
     in_order = [part for part in parts if "=" not in part]
-    told = named.get("unet") or (in_order[1] if len(in_order) > 1 else None)
-    told = told or named.get("te") or (in_order[0] if in_order else "1")
-    strength = number(told)
+    value = named.get("unet") or (in_order[1] if len(in_order) > 1 else None)
+    value = value or named.get("te") or (in_order[0] if in_order else "1")
+    strength = number(value)
     if strength is None:
         example = f"{inline(name, NAME_SHOWN)}:0.8"
         raise InvalidOption(say(NO_STRENGTH, typed=inline(typed, NAME_SHOWN), example=example))

@@ -124,14 +124,14 @@ class Acknowledgements:
             if request.interaction_id in self._open:
                 continue  # arrived since the start
             try:
-                goes_on = await self._go_on(request)
+                goes_on = await self._resume_request(request)
             except Exception:  # the others go on all the same
                 logger.exception("interaction %d could not be continued", request.interaction_id)
                 goes_on = False
             if not goes_on:
                 await retry_storage(partial(self._unanswered.answered, request.interaction_id))
 
-    async def _go_on(self, request: UnansweredRequest) -> bool:
+    async def _resume_request(self, request: UnansweredRequest) -> bool:
         """False: it was never acknowledged, or has been answered."""
         found = await self._look_up(request)
         if found is None:

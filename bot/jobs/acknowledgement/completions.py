@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 #: Seconds. Discord gives up after three, and answering takes time too.
 TOO_LATE = 2.5
 #: Seconds until the next completion starts, however busy the loop was.
-LONGEST_PAUSE = 0.003
+MAX_PAUSE = 0.003
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class CompletionTurns:
             # In the first round its task begins; what that makes ready runs in the second.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-            await asyncio.sleep(min(loop.time() - began, LONGEST_PAUSE))
+            await asyncio.sleep(min(loop.time() - began, MAX_PAUSE))
 
 
 def _person(payload: Mapping[str, Any]) -> str:

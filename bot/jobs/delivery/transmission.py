@@ -22,7 +22,7 @@ from bot.text.discord_clock import discord_clock
 T = TypeVar("T")
 
 #: How often discord.py sends one request.
-SENT_AT_MOST = 5
+MAX_SENDS = 5
 
 _current: ContextVar[Transmission[Any] | None] = ContextVar("transmission", default=None)
 
@@ -89,7 +89,7 @@ class Transmission(Generic[T]):
         """`status`: of the answer; None without one."""
         self._on_wire = False
         sent_again = status == TOO_MANY_REQUESTS or (status is not None and status >= 500)
-        self._answered = status is not None and (not sent_again or self._sent % SENT_AT_MOST == 0)
+        self._answered = status is not None and (not sent_again or self._sent % MAX_SENDS == 0)
         if self._answered:
             self._sent = 0
         self._changed.set()

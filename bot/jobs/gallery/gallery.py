@@ -55,7 +55,7 @@ logger = logging.getLogger(__name__)
 #: How many messages of a gallery are searched for an earlier attempt.
 SCAN_LIMIT = 300
 #: How much older than its row a post may look, by this machine's clock and Discord's.
-CLOCKS_DIFFER = timedelta(days=1)
+CLOCK_SKEW = timedelta(days=1)
 
 NO_GALLERY = N_("This server has no gallery. A server admin can choose a channel for it with `/anima-admin`.")
 GALLERY_GONE = N_("The gallery's channel is gone. Ask a server admin to choose another one.")
@@ -246,7 +246,7 @@ class Gallery:
         """What is older than a post: before the database was lost, another one may have had the same number."""
         image = None if share.image_id is None else await self._database.images.get(share.image_id)
         job = None if image is None else await self._database.jobs.get(image.job_id)
-        return share.shared_at - CLOCKS_DIFFER if job is None else discord.Object(job.interaction_id)
+        return share.shared_at - CLOCK_SKEW if job is None else discord.Object(job.interaction_id)
 
     async def _judge(self, request: ShareRequest, channel_id: int) -> Judgement:
         """How the image may be shown in the gallery, by the rules that apply there now. Raises NotShared."""

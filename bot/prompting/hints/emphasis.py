@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bot.prompting.hints.edits import TextEdit
-from bot.prompting.hints.weights import GENTLE_WEIGHT, STRONG_WEIGHT, WEAKEST_EFFECT
+from bot.prompting.hints.weights import GENTLE_WEIGHT, MIN_EFFECT, STRONG_WEIGHT
 from bot.prompting.syntax import COMMAS
 from bot.prompting.tags import TagIndex
 
@@ -118,6 +118,6 @@ def _weighted(text: str, weight: float) -> str:
     """Converts a weight to Anima's syntax, strong enough to show."""
     if weight == 1:
         return text
-    if abs(weight - 1) <= WEAKEST_EFFECT + 1e-9:
+    if abs(weight - 1) <= MIN_EFFECT + 1e-9:
         return f"({text}:{STRONG_WEIGHT if weight > 1 else GENTLE_WEIGHT})"
     return f"({text}:{max(-_MAX_WEIGHT, min(_MAX_WEIGHT, weight)):.3g})"

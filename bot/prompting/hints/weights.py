@@ -17,7 +17,7 @@ from inference.prompt import parse_weights
 #: counts by as much more. `(smile:1.1)` so adds a tenth of one tag's share. With SDXL the same weight moves the keys
 #: too, hence the attention by an exponential; who comes from there writes 1.1 or 1.2. Anima's own example is
 #: `(chibi:2)`.
-WEAKEST_EFFECT = 0.2
+MIN_EFFECT = 0.2
 #: What a too weak weight becomes, above and below 1.
 STRONG_WEIGHT, GENTLE_WEIGHT = "1.5", "0.5"
 
@@ -29,7 +29,7 @@ def weak_weights(prompt: str, tags: TagIndex) -> Iterator[TextEdit]:
     for start, end in _simple_groups(prompt):
         inside = prompt[start + 1 : end - 1]
         text, weight = parse_weights(prompt[start:end])[0]
-        if weight == 1 or abs(weight - 1) > WEAKEST_EFFECT + 1e-9 or not text.strip():
+        if weight == 1 or abs(weight - 1) > MIN_EFFECT + 1e-9 or not text.strip():
             continue
         has_number = len(text) < len(parse_weights(inside)[0][0])
         if has_number:

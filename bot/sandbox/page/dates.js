@@ -21,7 +21,7 @@ const UNITS = [
   ["minute", 60],
   ["second", 1],
 ];
-const REFRESH = 10_000; // milliseconds
+const REFRESH_INTERVAL = 10_000; // milliseconds
 
 /** What `<t:seconds:style>` shows. */
 export function timestamp(seconds, style) {
@@ -53,4 +53,4 @@ setInterval(() => {
   for (const time of document.querySelectorAll("time[data-relative]")) {
     time.textContent = relative(Number(time.dataset.relative));
   }
-}, REFRESH);
+}, REFRESH_INTERVAL);

@@ -5,11 +5,11 @@ import { formatSize } from "./media.js";
 import { t } from "./translation.js";
 
 /** A box to drop files on or to choose them with; `files()` gives those that are in it. */
-export function filePicker({ labelledBy = null, label = null, most = 1, onChange = () => {} }) {
+export function filePicker({ labelledBy = null, label = null, max = 1, onChange = () => {} }) {
   let chosen = [];
   const input = el("input", {
     type: "file",
-    multiple: most > 1,
+    multiple: max > 1,
     class: "file-input",
     "aria-labelledby": labelledBy,
     "aria-label": label,
@@ -18,7 +18,7 @@ export function filePicker({ labelledBy = null, label = null, most = 1, onChange
   const element = el("div", { class: "file-picker" }, input, list);
 
   const add = (files) => {
-    chosen = most === 1 ? [...files].slice(0, 1) : [...chosen, ...files].slice(0, most);
+    chosen = max === 1 ? [...files].slice(0, 1) : [...chosen, ...files].slice(0, max);
     draw();
     onChange();
   };

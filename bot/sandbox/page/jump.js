@@ -1,6 +1,6 @@
 // Goes to the message that a link leads to, and marks it for a moment.
 
-const MARKED = 2500; // milliseconds
+const HIGHLIGHT_TIME = 2500; // milliseconds
 
 let timer = null;
 
@@ -14,7 +14,7 @@ export function jumpTo(messageId) {
   unmark();
   found.classList.add("marked");
   clearTimeout(timer);
-  timer = setTimeout(unmark, MARKED);
+  timer = setTimeout(unmark, HIGHLIGHT_TIME);
   return true;
 }
 

@@ -13,7 +13,7 @@ import { writeStaticTexts } from "./static_texts.js";
 import { channelTitle, nameOf, setView, store } from "./store.js";
 import { setLanguage, t } from "./translation.js";
 
-const TYPING_SHOWN = 10_000; // milliseconds, as Discord shows it
+const TYPING_TIMEOUT = 10_000; // milliseconds, as Discord shows it
 const TEXT_CHANNEL = 0;
 
 const status = document.getElementById("status");
@@ -158,7 +158,7 @@ function showTyping({ channel_id, user_id }) {
   if (channel_id !== store.channel.id) return;
   typing.textContent = t("{name} is typing…", { name: nameOf(store.users.get(user_id)) });
   clearTimeout(typingTimer);
-  typingTimer = setTimeout(() => (typing.textContent = ""), TYPING_SHOWN);
+  typingTimer = setTimeout(() => (typing.textContent = ""), TYPING_TIMEOUT);
 }
 
 /** Channels, commands or the bot's presence changed: what is around the messages is loaded again. */

@@ -26,7 +26,7 @@ const SUPPRESS_NOTIFICATIONS = 1 << 12;
 const EPHEMERAL = 1 << 6;
 const LOADING = 1 << 7;
 const REPLY = 19;
-const TOGETHER = 7 * 60_000; // milliseconds between messages of one author that share a heading
+const GROUPING_INTERVAL = 7 * 60_000; // milliseconds between messages of one author that share a heading
 
 const list = document.getElementById("messages");
 const announcer = document.getElementById("announcer");
@@ -182,7 +182,7 @@ function render(message, previous) {
 }
 
 function isContinuation(message, previous) {
-  const isSoon = Date.parse(message.timestamp) - Date.parse(previous.timestamp) < TOGETHER;
+  const isSoon = Date.parse(message.timestamp) - Date.parse(previous.timestamp) < GROUPING_INTERVAL;
   return (
     message.author.id === previous.author.id && isSoon && (message.flags & EPHEMERAL) === (previous.flags & EPHEMERAL)
   );

@@ -146,7 +146,7 @@ const controls = {
     return box;
   },
   [FILE_UPLOAD]({ input, id, readers }) {
-    const picker = filePicker({ labelledBy: `${id}-label`, most: input.max_values ?? 1 });
+    const picker = filePicker({ labelledBy: `${id}-label`, max: input.max_values ?? 1 });
     readers.set(input.custom_id, () => picker.files());
     return picker.element;
   },

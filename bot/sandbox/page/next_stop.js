@@ -1,7 +1,7 @@
 // Where Tab goes after a button was pressed that the bot answers with a message only its user sees: into that message.
 // The focus itself stays on the button until then, so that nobody who types or presses on loses it.
 
-const STOPS = "button:not(:disabled), a[href], [tabindex='0']";
+const FOCUSABLE = "button:not(:disabled), a[href], [tabindex='0']";
 
 let answer = null; // the last such message
 
@@ -23,7 +23,7 @@ document.addEventListener("keydown", (event) => {
   const isLoading = item?.querySelector(".thinking");
   answer = null;
   if (!item || !isPressed || event.shiftKey || event.defaultPrevented) return;
-  const stop = (!isLoading && item.querySelector(".body").querySelector(STOPS)) || item.querySelector(STOPS);
+  const stop = (!isLoading && item.querySelector(".body").querySelector(FOCUSABLE)) || item.querySelector(FOCUSABLE);
   event.preventDefault();
   stop.focus();
 });

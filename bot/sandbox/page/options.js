@@ -47,17 +47,17 @@ export function optionField(option, form) {
 
 /** What an option takes, in a few words. */
 export function limitsOf(option) {
-  const least = option.min_value ?? option.min_length;
-  const most = option.max_value ?? option.max_length;
+  const min = option.min_value ?? option.min_length;
+  const max = option.max_value ?? option.max_length;
   if (option.type === STRING) {
-    if (least !== undefined && most !== undefined)
-      return tPlural("{min} to {count} character", "{min} to {count} characters", most, { min: least });
-    if (least !== undefined) return tPlural("at least {count} character", "at least {count} characters", least);
-    return most !== undefined ? tPlural("at most {count} character", "at most {count} characters", most) : "";
+    if (min !== undefined && max !== undefined)
+      return tPlural("{min} to {count} character", "{min} to {count} characters", max, { min });
+    if (min !== undefined) return tPlural("at least {count} character", "at least {count} characters", min);
+    return max !== undefined ? tPlural("at most {count} character", "at most {count} characters", max) : "";
   }
-  if (least !== undefined && most !== undefined) return t("{min} to {max}", { min: least, max: most });
-  if (least !== undefined) return t("at least {min}", { min: least });
-  return most !== undefined ? t("at most {max}", { max: most }) : "";
+  if (min !== undefined && max !== undefined) return t("{min} to {max}", { min, max });
+  if (min !== undefined) return t("at least {min}", { min });
+  return max !== undefined ? t("at most {max}", { max }) : "";
 }
 
 class Field {

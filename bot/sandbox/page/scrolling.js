@@ -1,7 +1,7 @@
 // The conversation scrolls by itself while its end is in sight; else a button offers to go there.
 
 const NEAR_END = 120; // pixels
-const VERY_END = 2; // pixels, as sizes are not whole numbers
+const END_TOLERANCE = 2; // pixels, as sizes are not whole numbers
 const MARGIN = 8; // pixels between the conversation's edge and what must stay in sight
 
 const scroller = document.getElementById("scroller");
@@ -38,7 +38,7 @@ export function focusConversation(element) {
  */
 export function keepInPlace(element, change) {
   const wasAtEnd = isAtEnd();
-  const wasAtVeryEnd = isAtEnd(VERY_END);
+  const wasAtVeryEnd = isAtEnd(END_TOLERANCE);
   const before = element.contains(document.activeElement) ? topInSight(document.activeElement) : null;
   change();
   if (before === null) {
@@ -65,8 +65,8 @@ function topInSight(element) {
 export function makeRoomBelow(element, height) {
   if (!scroller.contains(element)) return () => {};
   const around = element.getBoundingClientRect();
-  const most = around.top - scroller.getBoundingClientRect().top - MARGIN;
-  const room = Math.min(Math.ceil(around.bottom + height - innerHeight), most);
+  const max = around.top - scroller.getBoundingClientRect().top - MARGIN;
+  const room = Math.min(Math.ceil(around.bottom + height - innerHeight), max);
   if (room <= 0) return () => {};
   list.style.paddingBottom = `${parseFloat(getComputedStyle(list).paddingBottom) + room}px`;
   scroller.scrollTop += element.getBoundingClientRect().top - around.top + room;

@@ -8,7 +8,7 @@ import { listOf, t } from "./translation.js";
 
 const STRING_SELECT = 3;
 const SOURCES = { 5: userItems, 6: roleItems, 7: mentionableItems, 8: channelItems };
-const LEAST_HEIGHT = 240; // pixels: the field for the search, four choices, and *Done*
+const MIN_HEIGHT = 240; // pixels: the field for the search, four choices, and *Done*
 const DEFAULT_KINDS = { user: "user", role: "role", channel: "channel" };
 
 /** What a select component offers: items with a `value`. */
@@ -40,7 +40,7 @@ export function selectButton(
   { onChosen, label = null, labelledBy = null, chosen = defaultsOf(select), key = null },
 ) {
   const items = itemsOf(select, channel);
-  const least = select.required === false ? 0 : select.min_values;
+  const min = select.required === false ? 0 : select.min_values;
   let values = chosen;
   const words = el("span", { class: "select-words" });
   const button = el(
@@ -80,7 +80,7 @@ export function selectButton(
     close = openChoices(
       items,
       values,
-      { least, most: select.max_values, label: label ?? select.placeholder ?? t("Selection") },
+      { min, max: select.max_values, label: label ?? select.placeholder ?? t("Selection") },
       button,
       (picked) => {
         close = null;
@@ -105,10 +105,10 @@ export function selectButton(
  * Opens the list and returns what closes it. However that happens, `onDone` gets the values that were picked; null where
  * they are too few.
  */
-function openChoices(items, before, { least, most, label }, anchor, onDone) {
+function openChoices(items, before, { min, max, label }, anchor, onDone) {
   let popup = null;
   let picked = [...before];
-  const isMultiple = most > 1;
+  const isMultiple = max > 1;
   const input = el("input", {
     class: "select-filter",
     type: "text",
@@ -125,10 +125,10 @@ function openChoices(items, before, { least, most, label }, anchor, onDone) {
     const shown = matching(items, input.value).map((item) => ({ ...item, isSelected: isPicked(item) }));
     list.show(input, shown, active ?? (input.value ? 0 : -1));
     note.textContent =
-      least === most
-        ? t("Choose {number}.", { number: most })
-        : t("Choose {min} to {max} ({chosen} chosen).", { min: least, max: most, chosen: picked.length });
-    done.disabled = picked.length < least || picked.length > most;
+      min === max
+        ? t("Choose {number}.", { number: max })
+        : t("Choose {min} to {max} ({chosen} chosen).", { min, max, chosen: picked.length });
+    done.disabled = picked.length < min || picked.length > max;
     popup?.place();
   }
 
@@ -138,12 +138,12 @@ function openChoices(items, before, { least, most, label }, anchor, onDone) {
 
   function pick(item) {
     if (!isMultiple) {
-      picked = isPicked(item) && least === 0 ? [] : [item.value];
+      picked = isPicked(item) && min === 0 ? [] : [item.value];
       return popup.close();
     }
     const at = matching(items, input.value).findIndex((one) => sameValue(one.value, item.value));
     if (isPicked(item)) picked = picked.filter((value) => !sameValue(value, item.value));
-    else if (picked.length < most) picked = [...picked, item.value];
+    else if (picked.length < max) picked = [...picked, item.value];
     show(at);
   }
 
@@ -170,12 +170,12 @@ function openChoices(items, before, { least, most, label }, anchor, onDone) {
     if (event.target === (event.shiftKey ? input : last)) popup.close();
   });
   const onClose = (reason) => {
-    const isFit = picked.length >= least && picked.length <= most;
+    const isFit = picked.length >= min && picked.length <= max;
     const isFocusLost = document.activeElement === document.body;
     if (reason !== "outside" || isFocusLost) current(anchor).focus();
     onDone(isFit ? picked : null); // draws the message again, with the focus where it is now
   };
-  popup = openPopup(content, anchor, onClose, { least: LEAST_HEIGHT });
+  popup = openPopup(content, anchor, onClose, { minHeight: MIN_HEIGHT });
   input.focus();
   return popup.close;
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from inference.benchmark.charts.drawing import MARGIN, Drawing
+from inference.benchmark.charts.drawing import MARGIN, SvgChart
 from inference.benchmark.figures import DIFFUSERS, OURS, Figure, Measurements
 
 WIDTH, LABELS, VALUES = 720, 150, 210
@@ -17,7 +17,7 @@ def draw_bars(measured: Measurements) -> str:
     groups = _groups(measured)
     rows = sum(len(group) for group in groups)
     height = TOP + len(groups) * HEADING + rows * (BAR + GAP) + MARGIN
-    drawing = Drawing("Seconds, less is better", measured.title, _in_words(groups), WIDTH, height)
+    drawing = SvgChart("Seconds, less is better", measured.title, _in_words(groups), WIDTH, height)
     y = float(TOP)
     for group in groups:
         drawing.text(MARGIN, y + HEADING - 12, group[0].name)
@@ -42,7 +42,7 @@ def _groups(measured: Measurements) -> list[list[Figure]]:
     return groups
 
 
-def _draw_bar(drawing: Drawing, y: float, figure: Figure, longest: float, ratio: str) -> None:
+def _draw_bar(drawing: SvgChart, y: float, figure: Figure, longest: float, ratio: str) -> None:
     room = WIDTH - 2 * MARGIN - LABELS - VALUES
     left, middle, baseline = MARGIN + LABELS, y + BAR / 2, y + BAR - 4
     low, high = (left + room * value / longest for value in figure.quartiles)

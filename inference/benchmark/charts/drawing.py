@@ -36,7 +36,7 @@ STYLE = """
 
 
 @dataclass
-class Drawing:
+class SvgChart:
     """width, height: pixels; x grows to the right and y down. description: for those who cannot see the chart."""
 
     title: str

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from inference.benchmark.charts.bars import style_of
-from inference.benchmark.charts.drawing import Drawing
+from inference.benchmark.charts.drawing import SvgChart
 from inference.benchmark.figures import MACHINE_SIDE, MATRIX_RATE, MEMORY_RATE, Figure, Measurements
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 420, 64, 24, 86, 52
@@ -39,7 +39,7 @@ def draw_roof(measured: Measurements) -> str:
     highest, widest = max(matrix.values), max(memory.values)
     axes = _axes(points, highest, widest)
     words = _in_words(points, highest)
-    drawing = Drawing("Operations a second, beside what is possible", measured.title, words, WIDTH, HEIGHT)
+    drawing = SvgChart("Operations a second, beside what is possible", measured.title, words, WIDTH, HEIGHT)
     _draw_grid(drawing, axes)
     _draw_roof_line(drawing, axes, highest, widest)
     _draw_points(drawing, axes, points, highest)
@@ -52,7 +52,7 @@ def _axes(points: list[Figure], highest: float, widest: float) -> _Axes:
     return _Axes(min(across) - 1, max(across) + ROOM, min(min(up) - ROOM, max(up) - 1), max(up) + ROOM)
 
 
-def _draw_grid(drawing: Drawing, axes: _Axes) -> None:
+def _draw_grid(drawing: SvgChart, axes: _Axes) -> None:
     low, high = 10**axes.bottom, 10**axes.top
     for power in range(math.ceil(axes.left), math.floor(axes.right) + 1):
         x, bottom = axes.place(10.0**power, low)
@@ -66,7 +66,7 @@ def _draw_grid(drawing: Drawing, axes: _Axes) -> None:
     drawing.text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, "operations for each byte of weights", "quiet", "middle")
 
 
-def _draw_roof_line(drawing: Drawing, axes: _Axes, highest: float, widest: float) -> None:
+def _draw_roof_line(drawing: SvgChart, axes: _Axes, highest: float, widest: float) -> None:
     ridge = highest / widest
     left = max(10**axes.left, 10**axes.bottom / widest)
     roof = [axes.place(left, left * widest), axes.place(ridge, highest), axes.place(10**axes.right, highest)]
@@ -76,7 +76,7 @@ def _draw_roof_line(drawing: Drawing, axes: _Axes, highest: float, widest: float
     drawing.text(middle_x + 12, middle_y + 4, f"memory {_with_prefix(widest)}B/s", "quiet")
 
 
-def _draw_points(drawing: Drawing, axes: _Axes, points: list[Figure], highest: float) -> None:
+def _draw_points(drawing: SvgChart, axes: _Axes, points: list[Figure], highest: float) -> None:
     """Labels are beside their points, and below each other where points are close."""
     taken: list[tuple[float, float]] = []
     for figure in sorted(points, key=_rate, reverse=True):

@@ -39,9 +39,9 @@ def measure_starts(models: Path, folder: Path, device: str, dtype: str, size: tu
         run = subprocess.run(command, env=environment, capture_output=True, text=True)
         if run.returncode:
             raise RuntimeError(f"The engine did not start in a process of its own: {run.stderr.strip()[-400:]}")
-        told = json.loads(run.stdout.splitlines()[-1])
-        figures += [Figure(stage, side, "s", (float(told[stage]),)) for stage in STAGES]
-        figures.append(Figure(FRESHLY_COMPILED, side, "1", (float(told[FRESHLY_COMPILED]),)))
+        seconds = json.loads(run.stdout.splitlines()[-1])
+        figures += [Figure(stage, side, "s", (float(seconds[stage]),)) for stage in STAGES]
+        figures.append(Figure(FRESHLY_COMPILED, side, "1", (float(seconds[FRESHLY_COMPILED]),)))
     return figures
 
 
@@ -61,9 +61,9 @@ def main(models: str, device: str, dtype: str, width: int, height: int) -> None:
     laps.append(time.time())
     engine.generate([replace(engine.native.request(PROMPT), width=width, height=height, steps=STEPS)])
     laps.append(time.time())
-    told: dict[str, float] = {stage: end - start for stage, (start, end) in zip(STAGES, pairwise(laps), strict=True)}
-    told[FRESHLY_COMPILED] = _freshly_compiled()
-    print(json.dumps(told))
+    seconds: dict[str, float] = {stage: end - start for stage, (start, end) in zip(STAGES, pairwise(laps), strict=True)}
+    seconds[FRESHLY_COMPILED] = _freshly_compiled()
+    print(json.dumps(seconds))
 
 
 def _freshly_compiled() -> int:

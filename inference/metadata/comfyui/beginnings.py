@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from inference.metadata.comfyui.wires import FARTHEST, PIPES, link_of
+from inference.metadata.comfyui.wires import MAX_WALK, PIPES, link_of
 from inference.metadata.comfyui_graph import Link, Node, Nodes
 
 #: Width and height in pixels, as far as known.
@@ -89,7 +89,7 @@ def _takes_images(node: Node) -> bool:
 def _chain(nodes: Nodes, name: str) -> list[Node]:
     """The nodes along the wires of images and latents."""
     chain: dict[str, Node] = {}
-    while name not in chain and len(chain) < FARTHEST:
+    while name not in chain and len(chain) < MAX_WALK:
         node = chain[name] = nodes[name]
         link = link_of(node, *_IMAGES, *(each for each in node.inputs if _ALSO_IMAGES.match(each)))
         others = node.links()

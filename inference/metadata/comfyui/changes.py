@@ -14,7 +14,7 @@ _OTHERWISE = re.compile(r"NAG|Tiled|Regional|Cycle|Variation|XY|Inject|Unsampl|I
 _VARIATIONS = (("variation_strength", "variation_seed"), ("var_seed_strength", "var_seed"))
 _SWITCHES, _SIGMAS = ("tile_sample",), ("sigma_min", "sigma_max")
 #: More is another number, read off the page by mistake.
-_LARGEST_BATCH = 128
+_MAX_BATCH = 128
 _AFTERWARDS = re.compile(rf"{_PASSED_ON}|VAE(?:De|En)code|Save|Preview|FromBatch|Send|Compar|VRAM|(?:clean|clear)[A-Z]")
 _BEFORE = re.compile(
     rf"{_PASSED_ON}|Empty|VAEEncode(?:Tiled)?\Z|Load|Scale|Resize|Size|RepeatLatentBatch|FromBatch|Primitive"
@@ -46,7 +46,7 @@ def changed_noise(sampler: Node, parts: Iterable[Node], before: Iterable[Node]) 
     for node in before:
         name = "amount" if "RepeatLatentBatch" in node.kind else "batch_size"
         number = as_integer(node.inputs.get(name))
-        if number is not None and 1 < number <= _LARGEST_BATCH:
+        if number is not None and 1 < number <= _MAX_BATCH:
             yield f"batch_size {number}"
 
 
@@ -93,8 +93,8 @@ def changes_model(node: Node) -> bool:
 def _described(node: Node) -> str:
     """With the sign of a second pass."""
     settings = ((name, node.inputs.get(name)) for name in ("steps", "denoise", "upscale_by", "scale_by", "model_name"))
-    told = ", ".join(f"{name} {_short(value)}" for name, value in settings if isinstance(value, str | int | float))
-    return f"{node.kind} ({told})"[:100] if told else node.kind
+    described = ", ".join(f"{name} {_short(value)}" for name, value in settings if isinstance(value, str | int | float))
+    return f"{node.kind} ({described})"[:100] if described else node.kind
 
 
 def _short(value: str | int | float) -> str:

@@ -41,7 +41,7 @@ _TEXT_INPUTS = ("string", "text", "prompt", "text_a")
 #: This node's search is a regular expression.
 _SEARCHES_BY_PATTERN = "Text Find and Replace"
 #: Characters of a text that is still looked at.
-_LONGEST = 1 << 20
+_MAX_LENGTH = 1 << 20
 _SPECIAL = re.compile(r"[\\.^$*+?{}\[\]|()]")
 
 _CASES = {
@@ -102,7 +102,7 @@ def _with(text: str, old: str, new: str) -> str | None:
     """A text with another in each place of an old one; None where it would grow beyond what is looked at."""
     if not old:
         return text
-    return text.replace(old, new) if len(text) + text.count(old) * len(new) <= _LONGEST else None
+    return text.replace(old, new) if len(text) + text.count(old) * len(new) <= _MAX_LENGTH else None
 
 
 def _string_function(text: str, inputs: Mapping[str, Any]) -> str | None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from inference.metadata.comfyui import strings
-from inference.metadata.comfyui.wires import CONSTANTS, FARTHEST, Wires, link_of
+from inference.metadata.comfyui.wires import CONSTANTS, MAX_WALK, Wires, link_of
 from inference.metadata.comfyui_graph import Link, Node
 from inference.metadata.parameters import as_text
 
@@ -15,7 +15,7 @@ TEXTS = ("populated_text", "text", "prompt", *SEPARATE_TEXTS)
 
 _MAX_TEXTS = 200
 #: Nodes that change what another one has changed.
-_DEEPEST = 40
+_MAX_DEPTH = 40
 #: What stands between joined texts.
 _DELIMITERS = ("delimiter", "separator")
 _LINE_BREAK = "linebreak_addition"
@@ -35,7 +35,7 @@ _TRIGGERS = re.compile(r"trigger_words\d*")
 class Texts:
     """The texts of one graph. All of them together look at `_MAX_TEXTS` wires.
 
-    unknown: classes of the nodes whose texts are not known, since the last `told`.
+    unknown: classes of the nodes whose texts are not known, since the last `take_unknown`.
     """
 
     def __init__(self, wires: Wires) -> None:
@@ -44,7 +44,7 @@ class Texts:
         self._left = _MAX_TEXTS
         self._depth = 0
 
-    def told(self) -> list[str]:
+    def take_unknown(self) -> list[str]:
         """What was unknown so far, which is forgotten then."""
         unknown, self.unknown = self.unknown, []
         return unknown
@@ -96,7 +96,7 @@ class Texts:
 
     def _values(self, node: Node) -> dict[str, Any]:
         """The inputs of a node that changes a text, wired ones as texts or numbers."""
-        if self._depth == _DEEPEST:
+        if self._depth == _MAX_DEPTH:
             return {}
         self._depth += 1
         values = {name: self._value(name, value) for name, value in node.inputs.items()}
@@ -112,7 +112,7 @@ class Texts:
         """What a node that concatenates texts gives. Joins of joins are followed with a stack."""
         pieces: list[str] = []
         stack: list[Any] = [node]
-        for _ in range(FARTHEST):
+        for _ in range(MAX_WALK):
             if not stack:
                 break
             item = stack.pop()

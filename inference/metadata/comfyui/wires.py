@@ -8,7 +8,7 @@ from inference.metadata.comfyui_graph import Link, Node, Nodes
 from inference.metadata.parameters import as_number, as_text
 
 #: Nodes along one walk.
-FARTHEST = 64
+MAX_WALK = 64
 #: Wires that carry the model, both conditionings, the latent and settings in one.
 PIPES = ("pipe", "basic_pipe", "sdxl_tuple")
 #: What nodes call a value that they hold for others.
@@ -48,7 +48,7 @@ class Wires:
     def upstream(self, link: Link | None, preferred: Iterable[str], any_input: bool = False) -> list[Node]:
         """The chain of nodes from a wire on, always along the first of the preferred inputs that is wired."""
         chain: dict[str, Node] = {}
-        while link is not None and link.node not in chain and len(chain) < FARTHEST:
+        while link is not None and link.node not in chain and len(chain) < MAX_WALK:
             node = chain[link.node] = self.nodes[link.node]
             wired = (
                 node.links(preferred)

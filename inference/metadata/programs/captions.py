@@ -16,12 +16,12 @@ _LABELS = (
     *("Include in Image", "Exclude from Image", "Model", "Steps", "Guidance Scale", "Seed", "Size", "Upscaler"),
     *("Scheduler", "ML Compute Unit", "Generator", "Date", "Starting Image", "Metadata Version"),
 )
-_LONGEST = 1 << 16
+_MAX_LENGTH = 1 << 16
 
 
 def labelled(text: str) -> dict[str, object]:
     """The values by their labels."""
-    text = text[:_LONGEST]
+    text = text[:_MAX_LENGTH]
     labels = [match for match in _LABEL.finditer(text) if match[1] in _LABELS]
     ends = [*(match.start() for match in labels), len(text)][1:]
     return {

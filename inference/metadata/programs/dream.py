@@ -20,14 +20,14 @@ SAMPLERS = {
 _COMMAND = re.compile(r'\s*"((?:\\.|[^"\\])*+)"(.*)', re.DOTALL)
 _SWITCH = re.compile(r"\s(--?[A-Za-z_]\w*)((?:[ =](?!-[A-Za-z])[^\s]+)*)")
 _BRACKETED = re.compile(r"\[([^\[\]]*)\]")
-_LONGEST = 1 << 16
+_MAX_LENGTH = 1 << 16
 #: Switches of what changed the image and is no parameter here.
 _LEFT_OUT = ("-G", "-U", "-V", "-v", "--hires_fix", "--seamless", "--perlin", "--threshold", "--embiggen", "-ft")
 
 
 def read(text: Mapping[str, str]) -> Parameters | None:
     """Reads the text `Dream`; None if it is no such command."""
-    command = _COMMAND.fullmatch(text.get("Dream", "")[:_LONGEST])
+    command = _COMMAND.fullmatch(text.get("Dream", "")[:_MAX_LENGTH])
     if command is None:
         return None
     switches = {match[1]: match[2].strip(" =") for match in _SWITCH.finditer(f" {command[2]}")}

@@ -17,7 +17,7 @@ _SIZE = re.compile(r"\(?(\d{1,5})\s*[x,\u00d7]\s*(\d{1,5})\)?")
 
 
 @dataclass(frozen=True)
-class _Form:
+class _Format:
     """How one program names things.
 
     key: of the text that holds the object; None where each value is a text of its own.
@@ -47,38 +47,38 @@ _EASY_LEFT_OUT = ("use_controlnet_model", "use_hypernetwork_model", "use_upscale
 _EASY_SHOWN_LEFT_OUT = ("ControlNet model", "Hypernetwork model", "Use Upscaling", "Use Face Correction")
 _SPACE = _fields(f"{_DIFFUSERS}|sampler|Model|resolution")
 _MOCHI = _fields("Include in Image|Exclude from Image|||Seed|Steps|Guidance Scale|Scheduler|Model|Size")
-_FORMS = (
+_FORMATS = (
     *(
-        _Form("Easy Diffusion", key, ("use_stable_diffusion_model",), _EASY, _EASY_LORAS, _EASY_LEFT_OUT)
+        _Format("Easy Diffusion", key, ("use_stable_diffusion_model",), _EASY, _EASY_LORAS, _EASY_LEFT_OUT)
         for key in ("parameters", "UserComment", None)
     ),
-    _Form("Easy Diffusion", None, ("Stable Diffusion model",), _EASY_SHOWN, _EASY_SHOWN_LORAS, _EASY_SHOWN_LEFT_OUT),
+    _Format("Easy Diffusion", None, ("Stable Diffusion model",), _EASY_SHOWN, _EASY_SHOWN_LORAS, _EASY_SHOWN_LEFT_OUT),
     *(
-        _Form("Hugging Face", key, ("num_inference_steps", "guidance_scale"), _SPACE, left_out=("use_upscaler",))
+        _Format("Hugging Face", key, ("num_inference_steps", "guidance_scale"), _SPACE, left_out=("use_upscaler",))
         for key in ("parameters", "UserComment")
     ),
-    _Form(
+    _Format(
         *("TensorArt", "generation_data", ("prompt", "cfgScale")),
         _fields("prompt|negativePrompt|width|height|seed|steps|cfgScale|samplerName||"),
     ),
-    _Form(
+    _Format(
         *("Stability Matrix", "parameters-json", ("PositivePrompt",)),
         _fields("PositivePrompt|NegativePrompt|Width|Height|Seed|Steps|CfgScale|Sampler|ModelName|"),
     ),
-    _Form("Mochi Diffusion", CAPTION, ("Include in Image",), _MOCHI, left_out=("Upscaler", "Starting Image")),
+    _Format("Mochi Diffusion", CAPTION, ("Include in Image",), _MOCHI, left_out=("Upscaler", "Starting Image")),
 )
 
 
 def read(text: Mapping[str, str]) -> Parameters | None:
     """Reads the texts of a file; None if no program wrote them that is known here."""
-    for form in _FORMS:
+    for form in _FORMATS:
         found = _found(text, form)
         if all(name in found for name in form.required):
             return _parameters(found, form)
     return None
 
 
-def _found(text: Mapping[str, str], form: _Form) -> Object:
+def _found(text: Mapping[str, str], form: _Format) -> Object:
     if form.key is None:
         return dict(text)
     if form.key == CAPTION:
@@ -86,7 +86,7 @@ def _found(text: Mapping[str, str], form: _Form) -> Object:
     return json_object(text.get(form.key, "").rstrip("\0")) or {}
 
 
-def _parameters(found: Object, form: _Form) -> Parameters:
+def _parameters(found: Object, form: _Format) -> Parameters:
     names = dict(form.fields)
     size = _SIZE.fullmatch((as_text(found.get(names.pop("size", ""))) or "").strip())
     sampler, scheduler = our_sampler_and_scheduler(as_text(found.get(names.pop("sampler", ""))) or "")

@@ -52,7 +52,7 @@ _RELEASED = re.compile(rf"{PREFERRED_TRANSFORMER}(?:-v[\d.]+)?", re.IGNORECASE)
 OTHER_FORMATS = (".gguf", ".ckpt", ".pt", ".pth", ".bin")
 REMEMBERED_HEADERS = 256
 #: Files in folders of other names that are opened to find a missing one.
-_MOST_LOOKED_AT = 200
+_MAX_OPENED = 200
 _ALL_FOLDERS = (*TRANSFORMER_FOLDERS, *TEXT_ENCODER_FOLDERS, *VAE_FOLDERS)
 #: Of LoRA files only the few values that are used are kept, so a large folder fits.
 REMEMBERED_LORAS = 20_000
@@ -316,7 +316,7 @@ def _misplaced(kind: NetworkKind, models: Path, folders: Sequence[str]) -> Path 
     here = [path for path in sorted(models.glob("*")) if path.is_file() and path.suffix.lower() in SUFFIXES]
     known = {models / folder for folder in _ALL_FOLDERS}
     unknown = (path for path in files_under(models) if not known.intersection(path.parents))
-    for path in (*here, *paths_of(models, list(others)), *islice(unknown, _MOST_LOOKED_AT)):
+    for path in (*here, *paths_of(models, list(others)), *islice(unknown, _MAX_OPENED)):
         try:
             keys = opened(path).shapes
         except CheckpointError:

@@ -64,7 +64,7 @@ def _place(entry: Any, start: int) -> tuple[int, int]:
 def check_header(path: Path) -> None:
     """Raises ValueError for an implausibly long header, with what the file may be instead."""
     with path.open("rb") as file:
-        start = file.read(MOST_OF_A_MARK)
+        start = file.read(MAX_MARK_LENGTH)
     if not start:
         raise ValueError("it is empty")
     length = int.from_bytes(start[:LENGTH_BYTES], "little")
@@ -84,7 +84,7 @@ _OTHER_FORMATS = (
     (b"<", "a web page, perhaps one that asks for a login"),
     (b'{"error', "an error message of the server that it came from"),
 )
-MOST_OF_A_MARK = 64
+MAX_MARK_LENGTH = 64
 
 
 #: Of Windows: memory and page file are too small to map a file; another program has the file open.

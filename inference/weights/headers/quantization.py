@@ -21,7 +21,7 @@ HEADER_ENTRY = "_quantization_metadata"
 #: Names of layers in the header of which it is seen whether they have another prefix than the file's.
 NAMES_COMPARED = 8
 #: In parts between dots.
-LONGEST_PREFIX = 5
+MAX_PREFIX_PARTS = 5
 #: The part of the keys of weights packed by bitsandbytes that precedes the form's name.
 BITSANDBYTES = "bitsandbytes__"
 #: Names of tensors that weights are packed into, and which packages do so.
@@ -112,7 +112,7 @@ class QuantizedForm:
 def _exchanges(name: str, layers: Collection[str]) -> list[tuple[str, str]]:
     """What may be taken off a layer's name in the header, and put before it, to give a name of the file."""
     end = name
-    for _ in range(LONGEST_PREFIX + 1):
+    for _ in range(MAX_PREFIX_PARTS + 1):
         if found := sorted(layer for layer in layers if layer == end or layer.endswith(f".{end}")):
             return [(name.removesuffix(end), layer.removesuffix(end)) for layer in found[:NAMES_COMPARED]]
         end = end.partition(".")[2]

@@ -10,7 +10,7 @@ from PIL import Image, ImageChops
 
 from bot.generation import grid as module
 from bot.generation.comparison import Axis, AxisKind, Comparison, Value
-from bot.generation.grid import BACKGROUND, MAX_FILE, MAX_SIDE_LENGTH, Grid, grid
+from bot.generation.grid import BACKGROUND, MAX_FILE_SIZE, MAX_SIDE_LENGTH, Grid, grid
 from bot.text.languages import speaking
 from inference.metadata import Parameters, encode_png, read
 
@@ -73,7 +73,7 @@ def test_cells_stand_row_by_row_each_with_its_label(columns: int, rows: int) -> 
     assert len({(right - left, bottom - top) for left, top, right, bottom in found}) == 1
     tops = sorted({top for _, top, _, _ in found})
     across = columns if rows else max(sum(box[1] == top for box in found) for top in tops)
-    assert across <= max(module.WIDEST_ROW, columns if rows else 0)
+    assert across <= max(module.MAX_COLUMNS, columns if rows else 0)
     assert len(tops) == (rows or -(-columns // across))
     line = found[0][1] // 3
     for index, (left, top, right, _) in enumerate(found):
@@ -101,7 +101,7 @@ def test_a_grid_is_no_larger_than_it_may_be_and_its_labels_can_be_read(
     size: tuple[int, int], columns: int, rows: int
 ) -> None:
     asked = comparison(columns, rows)
-    layout = module._Layout.of(asked, *size)
+    layout = module._GridLayout.of(asked, *size)
     assert max(layout.size) <= MAX_SIDE_LENGTH
     assert layout.cell[0] >= min(size[0], module.MIN_CELL)
     assert abs(layout.cell[0] / layout.cell[1] - size[0] / size[1]) < 0.01
@@ -114,7 +114,7 @@ def test_small_pictures_are_made_larger_pixel_by_pixel() -> None:
     picture = Image.effect_noise((64, 64), 90).convert("RGB")
     png = encode_png(picture, made((64, 64)))
     image = Image.open(io.BytesIO(grid(comparison(2), [png, png], "").png)).convert("RGB")
-    layout = module._Layout.of(comparison(2), 64, 64)
+    layout = module._GridLayout.of(comparison(2), 64, 64)
     assert layout.cell == (256, 256)
     top = layout.size[1] - layout.gap - 256
     shown = image.crop((layout.left, top, layout.left + 256, top + 256))
@@ -122,14 +122,14 @@ def test_small_pictures_are_made_larger_pixel_by_pixel() -> None:
 
 
 def test_a_file_too_large_for_discord_is_drawn_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert MAX_FILE == 10 * 1024 * 1024
+    assert MAX_FILE_SIZE == 10 * 1024 * 1024
     noise = Image.frombytes("L", (256, 256), bytes(byte & 3 for byte in random.Random(1).randbytes(256 * 256)))
     file = io.BytesIO()
     noise.save(file, "PNG", compress_level=9)
     pictures = [file.getvalue()] * 4
     whole = grid(comparison(2, 2), pictures, "")
     for limit in (len(whole.png) // 3, sum(map(len, pictures))):  # that of the second is not foreseen
-        monkeypatch.setattr(module, "MAX_FILE", limit)
+        monkeypatch.setattr(module, "MAX_FILE_SIZE", limit)
         smaller = grid(comparison(2, 2), pictures, "")
         assert len(smaller.png) <= limit < len(whole.png)
         assert smaller.width < whole.width

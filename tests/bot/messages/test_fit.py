@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bot.components.base import Modal
 from bot.generation.spec import JobSpec
 from bot.messages import job as messages
-from bot.messages.fit import ELLIPSIS, cut_to_limit, length
+from bot.messages.fit import ELLIPSIS, length, truncate_to_limit
 from bot.messages.job import QueueStatus
 from bot.messages.layout import StaticLayout
 from bot.sandbox.model.components import check_in_message, walk
@@ -74,7 +74,7 @@ def test_texts_fit_together_and_short_lines_are_kept(first: str, second: str) ->
 @given(HOSTILE, st.integers(1, 300))
 def test_a_cut_never_splits_an_escape(text: str, longest: int) -> None:
     escaped = blockquote(text, 5000)
-    short = cut_to_limit(escaped, longest)
+    short = truncate_to_limit(escaped, longest)
     assert 0 < length(short) <= longest or short == escaped
     if short != escaped:
         trailing = re.search(r"\\*\Z", short.removesuffix(ELLIPSIS))
@@ -93,7 +93,7 @@ def test_a_cut_never_splits_an_escape(text: str, longest: int) -> None:
     ],
 )
 def test_a_cut_leaves_no_markup_open(text: str, longest: int, shown: str) -> None:
-    assert cut_to_limit(text, longest) == shown
+    assert truncate_to_limit(text, longest) == shown
 
 
 @given(HOSTILE)

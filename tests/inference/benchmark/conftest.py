@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from inference.benchmark.backends import Ours
+from inference.benchmark.backends import AnimaBackend
 from inference.benchmark.random_model import write_random_model
 from tests.inference.benchmark.tiny import CPU, TINY
 
@@ -18,7 +18,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def ours(models: Path) -> Ours:
-    backend = Ours(models, CPU, torch.float32)
+def ours(models: Path) -> AnimaBackend:
+    backend = AnimaBackend(models, CPU, torch.float32)
     backend.write_contexts(models)
     return backend

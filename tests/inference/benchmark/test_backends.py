@@ -8,7 +8,7 @@ import torch
 
 from inference import benchmark, devices
 from inference.benchmark import BenchmarkOptions
-from inference.benchmark.backends import Ours, Theirs
+from inference.benchmark.backends import AnimaBackend, DiffusersBackend
 from inference.benchmark.timing import Repeats
 from inference.benchmark.workload import PARTS, Part
 from tests.inference.benchmark.tiny import CPU, TINY
@@ -22,21 +22,21 @@ needs_diffusers = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def theirs(models: Path, ours: Ours) -> Theirs:
-    return Theirs(models, CPU, torch.float32)
+def theirs(models: Path, ours: AnimaBackend) -> DiffusersBackend:
+    return DiffusersBackend(models, CPU, torch.float32)
 
 
 @needs_diffusers
 @pytest.mark.filterwarnings("ignore")  # diffusers' own
 @pytest.mark.parametrize("part", PARTS)
-def test_both_sides_compute_the_same(part: Part, ours: Ours, theirs: Theirs) -> None:
+def test_both_sides_compute_the_same(part: Part, ours: AnimaBackend, theirs: DiffusersBackend) -> None:
     assert benchmark.relative_error(ours.run(part, TINY), theirs.run(part, TINY)) < 1e-4
 
 
 @needs_diffusers
 @pytest.mark.filterwarnings("ignore")
-def test_sides_that_disagree_are_not_compared(models: Path, theirs: Theirs) -> None:
-    changed = Ours(models, CPU, torch.float32)
+def test_sides_that_disagree_are_not_compared(models: Path, theirs: DiffusersBackend) -> None:
+    changed = AnimaBackend(models, CPU, torch.float32)
     with torch.no_grad():
         changed.engine.vae.decoder.conv1.bias += 1
     with pytest.raises(RuntimeError, match="VAE decode: ours and diffusers' differ by"):

@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_flatten
 import inference.gpu.passes as passes
 from inference import Engine, GenerationRequest
 from inference.gpu.modulation import Modulation
-from inference.gpu.step_graph import FEWEST_PASSES, PLAIN_FIRST, StepGraphs
+from inference.gpu.step_graph import MIN_PASSES, PLAIN_FIRST, StepGraphs
 from tests.golden import MODELS, relative_error
 
 REQUEST = GenerationRequest("1girl", "hat", width=64, height=64, steps=20, seed=5, sampler="euler")
@@ -143,7 +143,7 @@ def test_only_the_first_graph_of_an_engine_is_tried_out(gpu: Gpu) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"steps": FEWEST_PASSES - 1},
+        {"steps": MIN_PASSES - 1},
         {"width": 512, "height": 512},
         {"fast": True},
         {"tiled": True},
@@ -210,8 +210,8 @@ def test_another_size_within_a_batch_is_drawn_plainly() -> None:
     recorder = CpuRecorder()
     graphs = StepGraphs(recorder, RunningClock())
     graphs.full_pass = 1024
-    call = graphs.of_batch(lambda x, modulation: x * modulation.final, FEWEST_PASSES, 16)
-    for step in range(FEWEST_PASSES):
+    call = graphs.of_batch(lambda x, modulation: x * modulation.final, MIN_PASSES, 16)
+    for step in range(MIN_PASSES):
         x, level = torch.full((1, 4 + step % 2), float(step)), torch.full((1, 1), 2.0 + step)
         assert torch.equal(call(x, Modulation((level,), level)), x * level)
     assert recorder.recorded == 1

@@ -63,7 +63,7 @@ def test_larger_images_batches_and_guidance_need_more_and_tiles_no_more_than_one
 def test_decoding_in_tiles_asks_for_the_memory_of_one_tile(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine.load(MINIATURE, device="cpu", dtype="float32")
     freed: list[int] = []
-    monkeypatch.setattr(engine.parts, "bring", lambda _part, needed=0: freed.append(needed))
+    monkeypatch.setattr(engine.parts, "to_device", lambda _part, needed=0: freed.append(needed))
     width, height = (2 * side for side in engine.native.sizes[0])
     assert (width, height) == (256, 256)
     engine.generate([replace(REQUEST, width=width, height=height, steps=1, tiled=tiled) for tiled in (False, True)])

@@ -12,7 +12,7 @@ from torch import nn
 
 import inference.pool.offload
 from inference import Engine, GenerationRequest, OutOfMemory
-from inference.pool.offload import PassingParts
+from inference.pool.offload import Offloader
 from inference.request import Offloading
 from tests.golden import MODELS
 
@@ -56,8 +56,8 @@ def no_card_is_touched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inference.pool.offload, "empty_cache", lambda _device: None)
 
 
-def parts_on(card: FakeCard, mode: Offloading) -> tuple[PassingParts, EncoderStandIn, DecoderStandIn]:
-    parts = PassingParts(mode, GPU, card.free, card.move)
+def parts_on(card: FakeCard, mode: Offloading) -> tuple[Offloader, EncoderStandIn, DecoderStandIn]:
+    parts = Offloader(mode, GPU, card.free, card.move)
     encoder, decoder = EncoderStandIn(), DecoderStandIn()
     for part in (encoder, decoder):
         where = parts.place_for(400)
@@ -69,21 +69,21 @@ def parts_on(card: FakeCard, mode: Offloading) -> tuple[PassingParts, EncoderSta
 def test_with_room_for_all_nothing_moves() -> None:
     card = FakeCard(2000)
     parts, encoder, decoder = parts_on(card, "auto")
-    parts.bring(encoder)
+    parts.to_device(encoder)
     parts.make_room(1000)
-    parts.bring(decoder, 1000)
+    parts.to_device(decoder, 1000)
     assert card.taken == 800 and card.moves == []
 
 
 def test_the_least_recently_used_part_leaves_first_and_only_if_needed() -> None:
     card = FakeCard(1200)
     parts, encoder, decoder = parts_on(card, "auto")
-    parts.bring(encoder)
+    parts.to_device(encoder)
     parts.make_room(600)
     assert card.moves == [("DecoderStandIn", "cpu")]
-    parts.bring(decoder, 300)
+    parts.to_device(decoder, 300)
     assert card.moves[1:] == [("DecoderStandIn", "cuda")]
-    parts.bring(decoder, 500)
+    parts.to_device(decoder, 500)
     assert card.moves[2:] == [("EncoderStandIn", "cpu")]
 
 
@@ -91,8 +91,8 @@ def test_on_a_tight_card_they_wait_from_the_start_and_come_one_at_a_time() -> No
     card = FakeCard(700)
     parts, encoder, decoder = parts_on(card, "auto")
     assert card.taken == 400
-    parts.bring(encoder)
-    parts.bring(decoder)
+    parts.to_device(encoder)
+    parts.to_device(decoder)
     assert card.taken == 400 and card.moves == [("EncoderStandIn", "cpu"), ("DecoderStandIn", "cuda")]
 
 
@@ -100,37 +100,37 @@ def test_always_has_each_leave_when_another_works_and_never_has_none() -> None:
     card = FakeCard(10_000)
     parts, encoder, decoder = parts_on(card, "always")
     assert card.taken == 0
-    parts.bring(encoder)
+    parts.to_device(encoder)
     parts.make_room(0)
-    parts.bring(decoder)
+    parts.to_device(decoder)
     assert card.moves == [("EncoderStandIn", "cuda"), ("EncoderStandIn", "cpu"), ("DecoderStandIn", "cuda")]
     card = FakeCard(800)
     parts, encoder, decoder = parts_on(card, "never")
-    parts.bring(encoder, 10_000)
+    parts.to_device(encoder, 10_000)
     parts.make_room(10_000)
-    assert card.taken == 800 and card.moves == [] and not parts.give_way()
+    assert card.taken == 800 and card.moves == [] and not parts.offload_always()
 
 
 def test_a_part_that_does_not_fit_is_entirely_in_main_memory() -> None:
     card = FakeCard(300)
     parts, encoder, _ = parts_on(card, "auto")
     with pytest.raises(torch.OutOfMemoryError):
-        parts.bring(encoder)
+        parts.to_device(encoder)
     assert card.moves == [("EncoderStandIn", "cpu")]
 
 
 def test_after_the_device_ran_out_of_memory_all_leave_and_it_is_news_once() -> None:
     card = FakeCard(2000)
     parts, encoder, _ = parts_on(card, "auto")
-    assert parts.give_way() and not parts.give_way()
+    assert parts.offload_always() and not parts.offload_always()
     assert card.taken == 0
-    parts.bring(encoder)
+    parts.to_device(encoder)
     parts.make_room(0)
     assert card.taken == 0
 
 
 def test_parts_stay_on_devices_without_memory_of_their_own() -> None:
-    parts = PassingParts("always", CPU, lambda: 0)
+    parts = Offloader("always", CPU, lambda: 0)
     assert parts.mode == "never" and parts.place_for(1 << 60) == CPU
 
 
@@ -138,9 +138,7 @@ def test_parts_stay_on_devices_without_memory_of_their_own() -> None:
 def tight(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Engine, list[str]]]:
     """The engine as on a card that holds one thing at a time, and what happens there in order."""
     seen: list[str] = []
-    parts = PassingParts(
-        "always", GPU, lambda: 0, lambda part, where: seen.append(f"{type(part).__name__} {where.type}")
-    )
+    parts = Offloader("always", GPU, lambda: 0, lambda part, where: seen.append(f"{type(part).__name__} {where.type}"))
     for part in (engine.text_encoder.qwen, engine.vae):
         parts.add(part, CPU)
     monkeypatch.setattr(engine, "parts", parts)
@@ -162,7 +160,7 @@ def test_when_memory_runs_out_they_leave_before_an_image_is_given_up(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moved: list[str] = []
-    parts = PassingParts("auto", GPU, lambda: 1 << 60, lambda part, where: moved.append(type(part).__name__))
+    parts = Offloader("auto", GPU, lambda: 1 << 60, lambda part, where: moved.append(type(part).__name__))
     for part in (engine.text_encoder.qwen, engine.vae):
         parts.add(part, GPU)
     monkeypatch.setattr(engine, "parts", parts)
@@ -187,10 +185,10 @@ def test_when_memory_runs_out_they_leave_before_an_image_is_given_up(
 def test_the_mode_reaches_the_engine_and_a_cpu_keeps_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def noted(mode: Offloading, *rest: Any) -> PassingParts:
+    def noted(mode: Offloading, *rest: Any) -> Offloader:
         asked.append(mode)
-        return PassingParts(mode, *rest)
+        return Offloader(mode, *rest)
 
-    monkeypatch.setattr("inference.engine.PassingParts", noted)
+    monkeypatch.setattr("inference.engine.Offloader", noted)
     assert Engine.load(MODELS, device="cpu", offload="always").parts.mode == "never"
     assert asked == ["always"]

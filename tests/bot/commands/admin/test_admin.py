@@ -591,7 +591,7 @@ async def test_a_member_who_forges_a_form_is_refused(panel: AdminPanel) -> None:
             "custom_id": f"anima-admin:form:{name}",
             "components": [{"type": 18, "id": 1, "component": typed}],
         }
-        sent = discord._sent(
+        sent = discord._handle_of(
             discord.interactions.send(
                 MODAL_SUBMIT, world.alice, world.general, data, source=source, opened_by=opened_by
             )

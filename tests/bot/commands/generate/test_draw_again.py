@@ -146,7 +146,7 @@ async def test_a_private_job_is_for_its_owner_alone_and_stays_private(stage: Sta
     assert once_more.private
     data = stage.discord.client.menu(stage.alice, stage.general, message, "Anima: draw again")
     forged = stage.discord.interactions.send(COMMAND, stage.bob, stage.general, data)
-    told = await stage.discord._sent(forged).response()
+    told = await stage.discord._handle_of(forged).response()
     assert told.is_ephemeral and told.text == NO_LONGER_SAVED
     assert len(stage.engine.requests) == 2
 

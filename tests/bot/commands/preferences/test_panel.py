@@ -530,7 +530,7 @@ async def test_a_forged_choice_changes_nothing_and_ends_in_an_answer(
     if custom_id == "preset":
         await panel.press("Presets: 1")
     data = {"component_type": 3, "custom_id": f"anima:preferences:{custom_id}", "values": values, "id": 2}
-    sent = panel.discord._sent(
+    sent = panel.discord._handle_of(
         panel.discord.interactions.send(COMPONENT, panel.user, panel.stage.general, data, source=panel.message)
     )
     assert (await sent.response()).is_ephemeral
@@ -613,7 +613,7 @@ async def forge_form(stage: Stage, user: User, name: str, typed: dict[str, str])
         for at, (custom_id, value) in enumerate(typed.items(), start=1)
     ]
     data = {"custom_id": name, "components": fields}
-    return stage.discord._sent(
+    return stage.discord._handle_of(
         interactions.send(MODAL_SUBMIT, user, stage.general, data, source=source, opened_by=opened_by)
     )
 

@@ -22,7 +22,7 @@ from tests.browser import BROWSER_TIMEOUT, open_browser
 VIEWPORT = {"width": 1280, "height": 800}
 
 #: Presses of Tab, more than there are places to stop at.
-MOST_STOPS = 80
+MAX_STOPS = 80
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -113,7 +113,7 @@ class Screen:
         return called
 
     async def tab_to(self, name: str) -> None:
-        for _ in range(MOST_STOPS):
+        for _ in range(MAX_STOPS):
             called = await self.focused()
             if called.startswith(name) or called.endswith(name):
                 return

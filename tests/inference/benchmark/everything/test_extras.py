@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.benchmark.backends import Ours
+from inference.benchmark.backends import AnimaBackend
 from inference.benchmark.everything.budget import TimeBudget
 from inference.benchmark.everything.extras import EXTRA_PARTS, measure_extras
 from inference.benchmark.everything.start import STAGES, measure_starts
@@ -14,7 +14,7 @@ from tests.inference.benchmark.tiny import TINY
 pytestmark = pytest.mark.xdist_group("benchmark")
 
 
-def test_nothing_is_left_out_however_short_the_time_is(models: Path, ours: Ours, tmp_path: Path) -> None:
+def test_nothing_is_left_out_however_short_the_time_is(models: Path, ours: AnimaBackend, tmp_path: Path) -> None:
     said: list[str] = []
     figures = measure_extras(ours.engine, models, tmp_path, TINY, TimeBudget(0.001, 4, most=5), said.append)
     assert said == [f"{part} …" for part in EXTRA_PARTS]
